@@ -1,0 +1,1 @@
+//! A small WHIP and WHEP HTTP client.

@@ -1,0 +1,1 @@
+//! Gathers each module's own configuration: defaults, then the TOML file, then the environment, then flags.

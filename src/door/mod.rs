@@ -1,0 +1,1 @@
+//! What reaches a peer: STUN, paths and their proof, restarts, ClientHello, budgets.

@@ -1,0 +1,36 @@
+//! One published RTP packet: opened, parsed once, immutable, shared by every worker that forwards it.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+/// The extended sequence number of a publisher's packet (RFC 3550 A.1): rollover count and sequence number in 48 bits.
+pub type SourceIndex = u64;
+
+/// One simulcast encoding of a track; 0 where there is only one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LayerId(pub u8);
+
+/// A packet on its way from a publisher to the outlets. Always behind an `Arc`: the publisher's worker writes it once,
+/// every worker with viewers reads it.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// When the kernel handed it to the relay.
+    pub received: Instant,
+    /// Which publisher of the stream sent it; grows by one with every takeover.
+    pub epoch: u32,
+    /// Which encoding of the track it belongs to.
+    pub layer: LayerId,
+    /// Where it stands in the publisher's line.
+    pub index: SourceIndex,
+    /// RTP timestamp in the clock of the track's codec, as the publisher wrote it.
+    pub timestamp: u32,
+    /// RTP marker bit.
+    pub marker: bool,
+    /// The publisher's payload type: outlets translate it to the viewer's.
+    pub payload_type: u8,
+    /// True for the first packet of a picture that decodes without any earlier one (always true for audio).
+    pub keyframe: bool,
+    /// The payload without header, extensions and padding; empty for a padding-only packet.
+    pub payload: Bytes,
+}

@@ -1,0 +1,1 @@
+//! WHIP, WHEP, the session resource, pages and metrics over HTTP (axum).

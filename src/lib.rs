@@ -1,0 +1,55 @@
+//! Sluice: a headless SFU media relay. One publisher sends a stream by WHIP (RFC 9725), any number of viewers
+//! watch it by WHEP (draft-ietf-wish-whep).
+//!
+//! # Words
+//!
+//! | word | meaning |
+//! | --- | --- |
+//! | Stream | a named broadcast: at most one live publisher, any number of viewers |
+//! | Publisher, Viewer | the two roles of a session |
+//! | Session | the HTTP resource of one publisher or viewer (the `Location` of the 201) |
+//! | Peer | one webrtc-rs peer connection and what the relay keeps beside it |
+//! | Track, Layer | one published medium; one simulcast encoding of it |
+//! | Outlet | one viewer's leg of one track |
+//! | Worker | one thread, one UDP socket, the peers that live on it |
+//! | Node | one sluice process |
+//!
+//! # The way of a packet
+//!
+//! ```text
+//!  publisher                                                                  viewers
+//!      | UDP      worker A (thread, socket)         worker B (thread, socket)    ^ UDP
+//!      v                                                                         |
+//!  receive a batch (recvmmsg, GRO)                  GSO runs, one per viewer burst
+//!      v                                                                         |
+//!  door: a proven path, or STUN with integrity      seal: header rewrite, AES-GCM
+//!      |  DTLS, RTCP, SCTP --> peer (webrtc-rs)     straight into the send arena
+//!      v  RTP                                                                    ^
+//!  open in place (SRTP), index and replay checked   outlets, viewer by viewer    |
+//!      v                                                                         |
+//!  packet: parsed once --> inbox of B, one push per worker ----------------------+
+//! ```
+//!
+//! # Modules
+//!
+//! A module uses only modules below it in this list; `tests/boundary.rs` holds that rule.
+
+pub mod cli;
+pub mod config;
+pub mod server;
+
+pub mod http;
+pub mod load;
+
+pub mod worker;
+
+pub mod door;
+pub mod forward;
+pub mod peer;
+pub mod srtp;
+pub mod stream;
+
+pub mod auth;
+pub mod client;
+pub mod metrics;
+pub mod name;

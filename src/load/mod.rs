@@ -1,0 +1,1 @@
+//! Synthetic publishers and viewers, and the report of what they saw.

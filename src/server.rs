@@ -1,0 +1,1 @@
+//! Starts every part in order, drains and stops them.

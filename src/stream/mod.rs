@@ -1,0 +1,1 @@
+//! Streams: the registry, inboxes, demand, and guards whose drop is the teardown.
