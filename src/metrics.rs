@@ -1,1 +1,212 @@
 //! The instruments that `/metrics` shows.
+//!
+//! The core counts in plain integers; a worker adds them here once a turn. So each instrument is a field or an array
+//! element that is found without a lookup, and every label value exists from the start at zero. No label is per
+//! session, no label value comes from a peer, and a metric that can never move is not registered.
+
+mod label;
+
+use std::fmt;
+
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use prometheus::{Registry, TextEncoder};
+
+pub use label::{Direction, DropReason, End, Family, Label, Medium, Phase, Resend, SessionState};
+
+use crate::name::Role;
+
+/// Upper bounds of the set-up phases: 1 ms to 10 s.
+const SETUP_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Upper bounds of the forward delay: 50 us to 250 ms.
+const FORWARD_SECONDS: &[f64] =
+    &[0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
+
+/// All instruments of one node. Behind an `Arc`: workers and HTTP write, `/metrics` reads; all of it is atomic.
+pub struct Metrics {
+    registry: Registry,
+    /// Streams that have a publisher or a viewer.
+    pub streams: IntGauge,
+    /// Sessions that live now.
+    pub sessions: Family<Role, Family<SessionState, IntGauge>>,
+    /// Seconds that each phase of a session's set-up took.
+    pub setup: Family<Phase, Histogram>,
+    /// Sessions that ended.
+    pub session_ends: Family<Role, Family<End, IntCounter>>,
+    /// RTP packets that arrived from publishers and left to viewers; resends count too.
+    pub rtp_packets: Family<Direction, Family<Medium, IntCounter>>,
+    /// Bytes of those packets, RTP header to SRTP tag.
+    pub rtp_bytes: Family<Direction, Family<Medium, IntCounter>>,
+    /// Datagrams and packets that went no further.
+    pub drops: Family<DropReason, IntCounter>,
+    /// Packets asked for again: by viewers (in), from publishers (out).
+    pub nacks: Family<Direction, IntCounter>,
+    /// Keyframe requests (PLI or FIR): by viewers (in), to publishers (out).
+    pub keyframe_requests: Family<Direction, IntCounter>,
+    /// What became of the packets that viewers asked for again.
+    pub resends: Family<Resend, IntCounter>,
+    /// Seconds from a packet's arrival to the system call that sends it to a viewer. A worker observes into
+    /// [`Histogram::local`] and flushes once a turn.
+    pub forward_delay: Histogram,
+    /// Times that the kernel refused segmentation offload and a socket went on without it.
+    pub gso_fallbacks: IntCounter,
+    /// Turns of all workers' loops.
+    pub worker_turns: IntCounter,
+}
+
+impl Metrics {
+    /// All instruments at zero, in a registry of their own.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let into = &registry;
+        register_build_info(into);
+        register_process(into);
+        Self {
+            streams: gauge(into, "sluice_streams", "Streams that have a publisher or a viewer."),
+            sessions: gauges(into, "sluice_sessions", "Sessions that live now."),
+            setup: histograms(into, "sluice_session_setup_seconds", "Time of each phase of set-up.", SETUP_SECONDS),
+            session_ends: counters_by_two(into, "sluice_session_ends_total", "Sessions that ended."),
+            rtp_packets: counters_by_two(into, "sluice_rtp_packets_total", "RTP packets received and sent."),
+            rtp_bytes: counters_by_two(into, "sluice_rtp_bytes_total", "Bytes of RTP packets, header to tag."),
+            drops: counters(into, "sluice_drops_total", "Datagrams and packets that went no further."),
+            nacks: counters(into, "sluice_nacked_packets_total", "Packets asked for again."),
+            keyframe_requests: counters(into, "sluice_keyframe_requests_total", "Keyframe requests (PLI, FIR)."),
+            resends: counters(into, "sluice_resends_total", "What became of packets that viewers asked for again."),
+            forward_delay: histogram(
+                into,
+                HistogramOpts::new("sluice_forward_delay_seconds", "From a packet's arrival to its sending.")
+                    .buckets(FORWARD_SECONDS.to_vec()),
+            ),
+            gso_fallbacks: counter(into, "sluice_gso_fallbacks_total", "Sockets that went on without GSO."),
+            worker_turns: counter(into, "sluice_worker_turns_total", "Turns of the workers' loops."),
+            registry,
+        }
+    }
+
+    /// Everything in the Prometheus text format, version 0.0.4.
+    pub fn render(&self) -> String {
+        // Encoding fails only for a family without metrics, and a registry gathers none of those.
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+const VALID: &str = "names and labels are literals of this file, each registered once";
+
+fn register<C: prometheus::core::Collector + Clone + 'static>(registry: &Registry, collector: C) -> C {
+    registry.register(Box::new(collector.clone())).expect(VALID);
+    collector
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
+    register(registry, IntGauge::new(name, help).expect(VALID))
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
+    register(registry, IntCounter::new(name, help).expect(VALID))
+}
+
+fn histogram(registry: &Registry, opts: HistogramOpts) -> Histogram {
+    register(registry, Histogram::with_opts(opts).expect(VALID))
+}
+
+fn gauges<A: Label, B: Label>(registry: &Registry, name: &str, help: &str) -> Family<A, Family<B, IntGauge>> {
+    let family = register(registry, IntGaugeVec::new(Opts::new(name, help), &[A::NAME, B::NAME]).expect(VALID));
+    Family::new(|a: A| Family::new(|b: B| family.with_label_values(&[a.as_str(), b.as_str()])))
+}
+
+fn counters<L: Label>(registry: &Registry, name: &str, help: &str) -> Family<L, IntCounter> {
+    let family = register(registry, IntCounterVec::new(Opts::new(name, help), &[L::NAME]).expect(VALID));
+    Family::new(|label: L| family.with_label_values(&[label.as_str()]))
+}
+
+fn counters_by_two<A: Label, B: Label>(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+) -> Family<A, Family<B, IntCounter>> {
+    let family = register(registry, IntCounterVec::new(Opts::new(name, help), &[A::NAME, B::NAME]).expect(VALID));
+    Family::new(|a: A| Family::new(|b: B| family.with_label_values(&[a.as_str(), b.as_str()])))
+}
+
+fn histograms<L: Label>(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Family<L, Histogram> {
+    let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+    let family = register(registry, HistogramVec::new(opts, &[L::NAME]).expect(VALID));
+    Family::new(|label: L| family.with_label_values(&[label.as_str()]))
+}
+
+fn register_build_info(registry: &Registry) {
+    let opts = Opts::new("sluice_build_info", "1, labelled with the version.")
+        .const_label("version", env!("CARGO_PKG_VERSION"));
+    register(registry, IntGauge::with_opts(opts).expect(VALID)).set(1);
+}
+
+#[cfg(target_os = "linux")]
+fn register_process(registry: &Registry) {
+    let process = prometheus::process_collector::ProcessCollector::for_self();
+    registry.register(Box::new(process)).expect(VALID);
+}
+
+/// The collector reads /proc, which only Linux has.
+#[cfg(not(target_os = "linux"))]
+fn register_process(_registry: &Registry) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_instrument_shows_what_was_added() {
+        let metrics = Metrics::new();
+        metrics.streams.inc();
+        metrics.sessions[Role::Viewer][SessionState::Connected].add(3);
+        metrics.setup[Phase::Ice].observe(0.004);
+        metrics.rtp_packets[Direction::Out][Medium::Video].inc_by(70);
+        metrics.drops[DropReason::Replayed].inc();
+        metrics.session_ends[Role::Publisher][End::Silent].inc();
+        let local = metrics.forward_delay.local();
+        local.observe(0.000_2);
+        local.flush();
+        let text = metrics.render();
+        for line in [
+            "sluice_streams 1",
+            "sluice_sessions{role=\"viewer\",state=\"connected\"} 3",
+            "sluice_session_setup_seconds_count{phase=\"ice\"} 1",
+            "sluice_rtp_packets_total{direction=\"out\",kind=\"video\"} 70",
+            "sluice_drops_total{reason=\"replayed\"} 1",
+            "sluice_session_ends_total{reason=\"silent\",role=\"publisher\"} 1",
+            "sluice_forward_delay_seconds_bucket{le=\"0.00025\"} 1",
+            "sluice_build_info{version=\"0.1.0\"} 1",
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "{line} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn every_label_value_is_shown_from_the_start() {
+        let text = Metrics::new().render();
+        for reason in DropReason::ALL {
+            assert!(text.contains(&format!("sluice_drops_total{{reason=\"{}\"}} 0", reason.as_str())));
+            assert_eq!(DropReason::named(reason.as_str()), Some(*reason));
+            assert_eq!(DropReason::ALL[reason.position()], *reason);
+        }
+        assert_eq!(DropReason::named("weather"), None);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_process_shows_its_memory() {
+        assert!(Metrics::new().render().contains("process_resident_memory_bytes "));
+    }
+}

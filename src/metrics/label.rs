@@ -1,0 +1,211 @@
+//! Label values as enums: every label set is closed at compile time, so nothing that a peer sends can become a label,
+//! and the instrument of a label value is an array element, not a lookup by text.
+
+use std::marker::PhantomData;
+use std::ops::Index;
+
+use crate::name::Role;
+
+/// A closed set of label values.
+pub trait Label: Copy + 'static {
+    /// The label's name in the exposition format.
+    const NAME: &'static str;
+    /// Every value, in the order of [`Label::position`].
+    const ALL: &'static [Self];
+    /// The value as `/metrics` shows it.
+    fn as_str(self) -> &'static str;
+    /// The place of the value in [`Label::ALL`].
+    fn position(self) -> usize;
+}
+
+/// One instrument for each value of a label: `rtp_packets[Direction::In][Medium::Video].inc_by(7)`.
+#[derive(Clone, Debug)]
+pub struct Family<L, M> {
+    instruments: Vec<M>,
+    label: PhantomData<fn(L)>,
+}
+
+impl<L: Label, M> Family<L, M> {
+    /// Makes the instrument of each label value by `make`.
+    pub(super) fn new(make: impl FnMut(L) -> M) -> Self {
+        Self { instruments: L::ALL.iter().copied().map(make).collect(), label: PhantomData }
+    }
+}
+
+impl<L: Label, M> Index<L> for Family<L, M> {
+    type Output = M;
+
+    fn index(&self, label: L) -> &M {
+        &self.instruments[label.position()]
+    }
+}
+
+/// Declares a label: its documentation, its name, and its values with their texts.
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident = $label:literal { $($(#[$value_doc:meta])* $value:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$value_doc])* $value,)+ }
+
+        impl Label for $name {
+            const NAME: &'static str = $label;
+            const ALL: &'static [Self] = &[$(Self::$value,)+];
+
+            fn as_str(self) -> &'static str {
+                match self { $(Self::$value => $text,)+ }
+            }
+
+            fn position(self) -> usize {
+                self as usize
+            }
+        }
+
+        impl $name {
+            /// The value that `/metrics` shows as `text`, if there is one.
+            pub fn named(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.as_str() == text)
+            }
+        }
+    };
+}
+
+impl Label for Role {
+    const NAME: &'static str = "role";
+    const ALL: &'static [Self] = &[Self::Publisher, Self::Viewer];
+
+    fn as_str(self) -> &'static str {
+        Self::as_str(self)
+    }
+
+    fn position(self) -> usize {
+        self as usize
+    }
+}
+
+label! {
+    /// Which way something crossed the relay's sockets.
+    Direction = "direction" {
+        /// To the relay.
+        In = "in",
+        /// From the relay.
+        Out = "out",
+    }
+}
+
+label! {
+    /// What an RTP packet carries.
+    Medium = "kind" {
+        /// Sound.
+        Audio = "audio",
+        /// Pictures.
+        Video = "video",
+    }
+}
+
+label! {
+    /// How far a session has come.
+    SessionState = "state" {
+        /// Answered by HTTP, no valid STUN seen yet.
+        Waiting = "waiting",
+        /// Valid STUN seen, DTLS not completed.
+        Connecting = "connecting",
+        /// DTLS completed.
+        Connected = "connected",
+    }
+}
+
+label! {
+    /// A stretch of a session's way from the POST to media.
+    Phase = "phase" {
+        /// From the POST to its 201.
+        Answer = "answer",
+        /// From the 201 to the first valid STUN.
+        Ice = "ice",
+        /// From the first valid STUN to the completed DTLS handshake.
+        Dtls = "dtls",
+        /// From the completed DTLS handshake to the first RTP packet in (publisher) or out (viewer).
+        FirstMedia = "first_media",
+    }
+}
+
+label! {
+    /// Why a datagram or an RTP packet went no further.
+    DropReason = "reason" {
+        /// Not STUN, and from an address that belongs to no session.
+        UnknownPath = "unknown_path",
+        /// STUN for a user name that no session has.
+        UnknownUfrag = "unknown_ufrag",
+        /// STUN without a valid MESSAGE-INTEGRITY.
+        NotIntegrity = "not_integrity",
+        /// More than a session's budget before it connected.
+        Flood = "flood",
+        /// DTLS that no proven path carried, or a record that the door refuses.
+        SpoofedDtls = "spoofed_dtls",
+        /// Neither STUN, DTLS, RTP nor RTCP (RFC 7983).
+        Unrecognised = "unrecognised",
+        /// RTP before the session had keys.
+        NoKeys = "no_keys",
+        /// Too short for an SRTP packet.
+        TooShort = "too_short",
+        /// Longer than an SRTP packet may be.
+        TooLong = "too_long",
+        /// No valid RTP header.
+        NotRtp = "not_rtp",
+        /// One more SSRC than a session may send.
+        TooManySsrcs = "too_many_ssrcs",
+        /// An SRTP index that was already opened, or that is too old to tell.
+        Replayed = "replayed",
+        /// SRTP that the keys do not open.
+        Unauthentic = "unauthentic",
+        /// RTP of a payload type or SSRC that the answer did not accept.
+        Undeclared = "undeclared",
+        /// A packet in a codec that the viewer did not accept.
+        Codec = "codec",
+        /// Larger than a viewer's path takes.
+        Oversized = "oversized",
+        /// The socket took no more before the packet was too old.
+        SocketFull = "socket_full",
+        /// Waited too long to be of use.
+        TooOld = "too_old",
+        /// The receiving worker did not keep up.
+        InboxFull = "inbox_full",
+    }
+}
+
+label! {
+    /// What became of a packet that a viewer asked for again.
+    Resend = "outcome" {
+        /// Sent on the retransmission SSRC (RFC 4588).
+        Rtx = "rtx",
+        /// Sent again bit by bit on the media SSRC.
+        InBand = "in_band",
+        /// Not sent: asked for too often, too soon, or beyond the viewer's budget.
+        Refused = "refused",
+        /// No longer in the history.
+        Missing = "missing",
+    }
+}
+
+label! {
+    /// Why a session ended.
+    End = "reason" {
+        /// DELETE on the session.
+        Deleted = "deleted",
+        /// The peer closed DTLS.
+        Closed = "closed",
+        /// DTLS failed, before or after it connected.
+        Failed = "failed",
+        /// Nothing valid was heard for 30 s.
+        Silent = "silent",
+        /// ICE and DTLS did not complete in time.
+        NeverConnected = "never_connected",
+        /// The session sent more than its budget.
+        Flooded = "flooded",
+        /// Another publisher took the stream over.
+        Replaced = "replaced",
+        /// The relay shut down.
+        Shutdown = "shutdown",
+        /// The relay's own fault: a panic, caught.
+        Panicked = "panicked",
+    }
+}
