@@ -1,1 +1,294 @@
-//! Who may do what: every request carries a grant.
+//! Who may do what.
+//!
+//! Every request passes through [`Access`]: it names the holder of the request's token, and hands out a [`Grant`] for
+//! one action on one stream. A function that needs a permission takes a `Grant` by value, so it cannot be called
+//! without one. No credential configured means that everything is open; as soon as one is configured, what is not
+//! granted is closed.
+
+use std::fmt;
+
+use ring::digest::{SHA256, digest};
+use subtle::ConstantTimeEq as _;
+
+use crate::name::StreamName;
+
+/// What a token can allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Send a stream to the relay.
+    Publish,
+    /// Receive a stream from the relay, and see that it exists.
+    Watch,
+    /// See and end the sessions of others.
+    Admin,
+}
+
+/// The permission to do one thing to one stream. Only [`Access::grant`] makes one.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    action: Action,
+    stream: StreamName,
+    credential: Credential,
+}
+
+impl Grant {
+    /// What is allowed.
+    pub fn action(&self) -> Action {
+        self.action
+    }
+
+    /// On which stream it is allowed.
+    pub fn stream(&self) -> &StreamName {
+        &self.stream
+    }
+
+    /// Who holds the permission: a session remembers it, and only the same holder may change or end that session.
+    pub fn credential(&self) -> Credential {
+        self.credential
+    }
+}
+
+/// Who a request comes from, as far as its token tells: nobody in particular, or the digest of the token, so that
+/// neither memory nor logs hold a secret.
+#[derive(Clone, Copy)]
+pub struct Credential(Option<[u8; 32]>);
+
+impl Credential {
+    /// The holder of no token.
+    pub const ANONYMOUS: Self = Self(None);
+
+    /// The holder of `token`.
+    pub fn of_token(token: &str) -> Self {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+        Self(Some(bytes))
+    }
+
+    /// True for the holder of no token.
+    pub fn is_anonymous(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl PartialEq for Credential {
+    /// Takes the same time wherever two digests differ.
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(own), Some(other)) => bool::from(own.ct_eq(other)),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Credential {}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(if self.is_anonymous() { "Credential(anonymous)" } else { "Credential(token)" })
+    }
+}
+
+/// The configured credentials; all absent means open.
+#[derive(Clone, Default)]
+pub struct Config {
+    /// Who holds it may publish any stream.
+    pub publish_token: Option<String>,
+    /// Who holds it may watch any stream.
+    pub watch_token: Option<String>,
+    /// Anybody may watch, also without a token.
+    pub public_watch: bool,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let redacted = |token: &Option<String>| token.as_ref().map(|_| "(secret)");
+        formatter
+            .debug_struct("Config")
+            .field("publish_token", &redacted(&self.publish_token))
+            .field("watch_token", &redacted(&self.watch_token))
+            .field("public_watch", &self.public_watch)
+            .finish()
+    }
+}
+
+/// Why the configured credentials make no sense.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ConfigError {
+    /// A token without a character protects nothing.
+    #[error("{0} is empty: give it a value or leave it out")]
+    EmptyToken(&'static str),
+    /// HTTP clients cannot send such a token.
+    #[error("{0} may contain visible ASCII characters only, no spaces: choose another token")]
+    UnsendableToken(&'static str),
+    /// Nobody could publish.
+    #[error("watch-token alone lets nobody publish: set publish-token too")]
+    NobodyPublishes,
+}
+
+/// Why a request may not do what it asks for.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Denied {
+    /// The request carries no token.
+    #[error("this needs a token: send it as \"Authorization: Bearer TOKEN\"")]
+    NoToken,
+    /// The request carries a token that is good for nothing here.
+    #[error("this token is not known here: check it")]
+    UnknownToken,
+    /// The token is known, and good for something else.
+    #[error("this token does not allow that: use one that does")]
+    NotAllowed,
+}
+
+/// Decides what a request may do, from the credentials of the configuration. Immutable and shared by all requests.
+#[derive(Debug)]
+pub struct Access {
+    publish: Option<Credential>,
+    watch: Option<Credential>,
+    public_watch: bool,
+}
+
+impl Access {
+    /// Checks the configuration. No credential at all is a valid one: open.
+    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        let credential = |name, token: &Option<String>| match token.as_deref() {
+            None => Ok(None),
+            Some("") => Err(ConfigError::EmptyToken(name)),
+            Some(token) if !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                Err(ConfigError::UnsendableToken(name))
+            }
+            Some(token) => Ok(Some(Credential::of_token(token))),
+        };
+        let publish = credential("publish-token", &config.publish_token)?;
+        let watch = credential("watch-token", &config.watch_token)?;
+        if publish.is_none() && watch.is_some() {
+            return Err(ConfigError::NobodyPublishes);
+        }
+        Ok(Self { publish, watch, public_watch: config.public_watch })
+    }
+
+    /// True when no credential is configured: everything is allowed to everybody.
+    pub fn is_open(&self) -> bool {
+        self.publish.is_none() && self.watch.is_none()
+    }
+
+    /// Whether somebody without a token may do `action`.
+    pub fn allows_anybody(&self, action: Action) -> bool {
+        self.is_open() || (action == Action::Watch && self.public_watch)
+    }
+
+    /// Whether anybody at all may watch, with or without a token.
+    pub fn lets_watch(&self) -> bool {
+        self.allows_anybody(Action::Watch) || self.watch.is_some()
+    }
+
+    /// Names the holder of `token`. An error where a token is needed and missing, or where it is none of ours. While
+    /// everything is open a token is not looked at, except to tell the sessions of two holders apart.
+    pub fn identify(&self, token: Option<&str>) -> Result<Credential, Denied> {
+        let Some(token) = token else {
+            let anybody = self.is_open() || self.public_watch;
+            return if anybody { Ok(Credential::ANONYMOUS) } else { Err(Denied::NoToken) };
+        };
+        let credential = Credential::of_token(token);
+        // Both are always compared, so that time does not tell which one a guess is close to.
+        let known = [self.publish, self.watch].map(|configured| configured == Some(credential));
+        if self.is_open() || known.contains(&true) { Ok(credential) } else { Err(Denied::UnknownToken) }
+    }
+
+    /// The permission to do `action` to `stream`, for the holder of `token`.
+    pub fn grant(&self, token: Option<&str>, action: Action, stream: &StreamName) -> Result<Grant, Denied> {
+        let credential = self.identify(token)?;
+        let configured = match action {
+            Action::Publish => self.publish,
+            Action::Watch => self.watch,
+            Action::Admin => None,
+        };
+        if self.allows_anybody(action) || configured == Some(credential) {
+            return Ok(Grant { action, stream: stream.clone(), credential });
+        }
+        Err(if credential.is_anonymous() { Denied::NoToken } else { Denied::NotAllowed })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(publish: Option<&str>, watch: Option<&str>, public_watch: bool) -> Access {
+        let token = |token: Option<&str>| token.map(str::to_owned);
+        Access::new(&Config { publish_token: token(publish), watch_token: token(watch), public_watch }).unwrap()
+    }
+
+    fn outcome(access: &Access, token: Option<&str>, action: Action) -> Result<(), Denied> {
+        access.grant(token, action, &"cam".parse().unwrap()).map(|grant| assert_eq!(grant.action(), action))
+    }
+
+    #[test]
+    fn everything_is_open_while_nothing_is_configured() {
+        let access = access(None, None, false);
+        assert!(access.is_open());
+        for action in [Action::Publish, Action::Watch, Action::Admin] {
+            assert_eq!(outcome(&access, None, action), Ok(()));
+            assert_eq!(outcome(&access, Some("anything"), action), Ok(()));
+        }
+    }
+
+    #[test]
+    fn each_token_allows_its_own_action_and_no_other() {
+        let access = access(Some("p"), Some("w"), false);
+        assert_eq!(outcome(&access, Some("p"), Action::Publish), Ok(()));
+        assert_eq!(outcome(&access, Some("w"), Action::Watch), Ok(()));
+        assert_eq!(outcome(&access, Some("w"), Action::Publish), Err(Denied::NotAllowed));
+        assert_eq!(outcome(&access, Some("p"), Action::Watch), Err(Denied::NotAllowed));
+        assert_eq!(outcome(&access, Some("p"), Action::Admin), Err(Denied::NotAllowed));
+        assert_eq!(outcome(&access, Some("x"), Action::Watch), Err(Denied::UnknownToken));
+        assert_eq!(outcome(&access, None, Action::Publish), Err(Denied::NoToken));
+    }
+
+    #[test]
+    fn a_publish_token_alone_closes_watching() {
+        let access = access(Some("p"), None, false);
+        assert_eq!(outcome(&access, None, Action::Watch), Err(Denied::NoToken));
+        assert_eq!(outcome(&access, Some("p"), Action::Watch), Err(Denied::NotAllowed));
+        assert!(!access.lets_watch());
+    }
+
+    #[test]
+    fn public_watching_is_an_explicit_grant_and_opens_nothing_else() {
+        let access = access(Some("p"), None, true);
+        assert_eq!(outcome(&access, None, Action::Watch), Ok(()));
+        assert_eq!(outcome(&access, Some("p"), Action::Watch), Ok(()));
+        assert_eq!(outcome(&access, Some("x"), Action::Watch), Err(Denied::UnknownToken));
+        assert_eq!(outcome(&access, None, Action::Publish), Err(Denied::NoToken));
+    }
+
+    #[test]
+    fn one_token_may_serve_both_actions() {
+        let access = access(Some("t"), Some("t"), false);
+        assert_eq!(outcome(&access, Some("t"), Action::Publish), Ok(()));
+        assert_eq!(outcome(&access, Some("t"), Action::Watch), Ok(()));
+    }
+
+    #[test]
+    fn a_configuration_that_protects_or_grants_nothing_is_refused() {
+        let new = |publish: Option<&str>, watch: Option<&str>| {
+            let token = |token: Option<&str>| token.map(str::to_owned);
+            let config = Config { publish_token: token(publish), watch_token: token(watch), public_watch: false };
+            Access::new(&config).map(drop)
+        };
+        assert_eq!(new(Some(""), None), Err(ConfigError::EmptyToken("publish-token")));
+        assert_eq!(new(Some("p"), Some("")), Err(ConfigError::EmptyToken("watch-token")));
+        assert_eq!(new(Some("a b"), None), Err(ConfigError::UnsendableToken("publish-token")));
+        assert_eq!(new(None, Some("w")), Err(ConfigError::NobodyPublishes));
+    }
+
+    #[test]
+    fn credentials_compare_by_token_and_never_show_it() {
+        assert_eq!(Credential::of_token("a"), Credential::of_token("a"));
+        assert_ne!(Credential::of_token("a"), Credential::of_token("b"));
+        assert_ne!(Credential::of_token(""), Credential::ANONYMOUS);
+        let config = Config { publish_token: Some("hunter2".to_owned()), ..Config::default() };
+        let shown = format!("{config:?} {:?} {:?}", Credential::of_token("hunter2"), Access::new(&config));
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}
