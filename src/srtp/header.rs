@@ -1,0 +1,166 @@
+//! The clear header of an RTP packet (RFC 3550 5.1) and its extension elements (RFC 8285), read where they lie.
+//!
+//! This is the first look at bytes from the network: it never panics and believes no length it has not checked.
+
+use std::ops::Range;
+
+/// Bytes of the fixed header.
+pub(super) const FIXED_LEN: usize = 12;
+
+/// The header extension of a packet; its bytes are in the datagram and authenticated, never encrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension {
+    /// The "defined by profile" bits: 0xBEDE for one-byte elements, 0x100x for two-byte ones (RFC 8285 4.2, 4.3).
+    pub profile: u16,
+    /// Where the elements lie in the datagram, without the four bytes in front.
+    pub range: Range<usize>,
+}
+
+impl Extension {
+    /// The content of the first element with this id; `None` if there is none or the elements make no sense.
+    #[must_use]
+    pub fn element<'a>(&self, datagram: &'a [u8], id: u8) -> Option<&'a [u8]> {
+        let two_byte = match self.profile {
+            0xBEDE => false,
+            profile if profile & 0xfff0 == 0x1000 => true,
+            _ => return None,
+        };
+        let mut rest = datagram.get(self.range.clone())?;
+        loop {
+            let (&first, behind) = rest.split_first()?;
+            // Zero pads, between elements too.
+            if first == 0 {
+                rest = behind;
+                continue;
+            }
+            let (found, len, content) = if two_byte {
+                let (&len, content) = behind.split_first()?;
+                (first, usize::from(len), content)
+            } else if first >> 4 == 15 {
+                return None;
+            } else {
+                (first >> 4, usize::from(first & 0x0f) + 1, behind)
+            };
+            let (content, behind) = content.split_at_checked(len)?;
+            if found == id {
+                return Some(content);
+            }
+            rest = behind;
+        }
+    }
+}
+
+/// What the clear header says; nothing of it is authenticated yet.
+pub(super) struct Clear {
+    pub(super) padding: bool,
+    pub(super) marker: bool,
+    pub(super) payload_type: u8,
+    pub(super) sequence: u16,
+    pub(super) timestamp: u32,
+    pub(super) ssrc: u32,
+    /// Fixed header, CSRCs and extension.
+    pub(super) header_len: usize,
+    pub(super) extension: Option<Extension>,
+}
+
+/// Why bytes are no RTP packet.
+pub(super) enum Malformed {
+    /// It ends before its header does.
+    TooShort,
+    /// Another version than 2.
+    NotRtp,
+}
+
+impl Clear {
+    #[inline]
+    pub(super) fn read(datagram: &[u8]) -> Result<Self, Malformed> {
+        let fixed = datagram.first_chunk::<FIXED_LEN>().ok_or(Malformed::TooShort)?;
+        if fixed[0] >> 6 != 2 {
+            return Err(Malformed::NotRtp);
+        }
+        let mut header_len = FIXED_LEN + 4 * usize::from(fixed[0] & 0x0f);
+        let mut extension = None;
+        if fixed[0] & 0x10 != 0 {
+            let preamble = datagram.get(header_len..).and_then(<[u8]>::first_chunk::<4>).ok_or(Malformed::TooShort)?;
+            let start = header_len + 4;
+            header_len = start + 4 * usize::from(u16::from_be_bytes([preamble[2], preamble[3]]));
+            extension =
+                Some(Extension { profile: u16::from_be_bytes([preamble[0], preamble[1]]), range: start..header_len });
+        }
+        if header_len > datagram.len() {
+            return Err(Malformed::TooShort);
+        }
+        Ok(Self {
+            padding: fixed[0] & 0x20 != 0,
+            marker: fixed[1] & 0x80 != 0,
+            payload_type: fixed[1] & 0x7f,
+            sequence: u16::from_be_bytes([fixed[2], fixed[3]]),
+            timestamp: u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
+            ssrc: u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]),
+            header_len,
+            extension,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn extension(profile: u16, elements: &[u8]) -> Extension {
+        Extension { profile, range: 0..elements.len() }
+    }
+
+    #[test]
+    fn finds_one_byte_and_two_byte_elements() {
+        let one = [0x10, 0xaa, 0, 0x31, 1, 2, 0, 0];
+        assert_eq!(extension(0xBEDE, &one).element(&one, 1), Some(&[0xaa][..]));
+        assert_eq!(extension(0xBEDE, &one).element(&one, 3), Some(&[1, 2][..]));
+        assert_eq!(extension(0xBEDE, &one).element(&one, 2), None);
+        let two = [1, 0, 0, 200, 2, 7, 8, 0];
+        assert_eq!(extension(0x1003, &two).element(&two, 1), Some(&[][..]));
+        assert_eq!(extension(0x1003, &two).element(&two, 200), Some(&[7, 8][..]));
+        assert_eq!(extension(0xABCD, &two).element(&two, 200), None);
+    }
+
+    #[test]
+    fn stops_at_an_element_that_does_not_fit_and_at_id_15() {
+        let torn = [0x1f, 1, 2, 3];
+        assert_eq!(extension(0xBEDE, &torn).element(&torn, 1), None);
+        let stop = [0xf0, 0x10, 0xaa, 0];
+        assert_eq!(extension(0xBEDE, &stop).element(&stop, 1), None);
+    }
+
+    #[test]
+    fn counts_csrcs_and_extension_into_the_header() {
+        let mut packet = vec![0x92, 0xe0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3];
+        packet.extend([9; 8]);
+        packet.extend([0xBE, 0xDE, 0, 1, 0x10, 5, 0, 0]);
+        let clear = Clear::read(&packet).ok().unwrap();
+        assert_eq!((clear.header_len, clear.payload_type, clear.marker), (28, 0x60, true));
+        assert_eq!(clear.extension.unwrap().element(&packet, 1), Some(&[5][..]));
+        assert!(matches!(Clear::read(&packet[..27]), Err(Malformed::TooShort)));
+        assert!(matches!(Clear::read(&packet[..21]), Err(Malformed::TooShort)));
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..80), id in 0u8..20) {
+            if let Ok(clear) = Clear::read(&bytes) {
+                prop_assert!((FIXED_LEN..=bytes.len()).contains(&clear.header_len));
+                if let Some(extension) = clear.extension {
+                    let _ = extension.element(&bytes, id);
+                }
+            }
+        }
+
+        #[test]
+        fn hostile_elements_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..80), id in 0u8..20) {
+            for profile in [0xBEDE, 0x1000] {
+                let _ = extension(profile, &bytes).element(&bytes, id);
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Opening: a publisher's SRTP becomes RTP where it lies in the receive buffer.
+//!
+//! The order is what keeps strangers out of memory: the clear header first, then authentication, and only an authentic
+//! packet makes or moves state.
+
+use std::ops::Range;
+
+use super::header::{Clear, Extension, Malformed};
+use super::index::Received;
+use super::keys::MasterKey;
+use super::transform::Transform;
+
+/// The longest datagram that is looked at: nothing longer crosses the Internet in one piece.
+const MAX_LEN: usize = 1500;
+
+/// SSRCs of one publisher: audio, four layers, their retransmissions, and room for an encoder that restarts. One more
+/// is refused.
+const MAX_SSRCS: usize = 16;
+
+/// A first packet with a sequence number below this may be one that has wrapped already: its sender may have begun at
+/// any number, and the packets before it may be lost.
+const MAYBE_WRAPPED: u16 = 1024;
+
+/// One publisher's opening context: per SSRC the rollover count and a replay window (RFC 3711 3.3).
+pub struct Opener {
+    transform: Transform,
+    /// At most [`MAX_SSRCS`]: a scan of these beats a hash.
+    sources: Vec<(u32, Received)>,
+    /// One bit a payload type that was negotiated.
+    payload_types: u128,
+}
+
+/// An opened packet; the ranges point into the datagram that was handed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Rollover count and sequence number in 48 bits.
+    pub index: u64,
+    /// Who sent it.
+    pub ssrc: u32,
+    /// RTP payload type.
+    pub payload_type: u8,
+    /// RTP marker bit.
+    pub marker: bool,
+    /// RTP timestamp.
+    pub timestamp: u32,
+    /// Bytes of the header with CSRCs and extension.
+    pub header_len: usize,
+    /// The payload without padding; empty for a padding-only packet.
+    pub payload: Range<usize>,
+    /// The header extension.
+    pub extension: Option<Extension>,
+}
+
+/// Why a datagram was not opened; it has changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum OpenError {
+    /// Shorter than its header and a tag.
+    #[error("the datagram is too short for SRTP")]
+    TooShort,
+    /// Longer than 1,500 bytes.
+    #[error("the datagram is longer than 1,500 bytes")]
+    TooLong,
+    /// Not RTP version 2.
+    #[error("the datagram is not RTP version 2")]
+    NotRtp,
+    /// A payload type that was not negotiated.
+    #[error("the payload type was not negotiated")]
+    UnknownPayloadType,
+    /// A seventeenth SSRC.
+    #[error("the publisher uses more than 16 SSRCs")]
+    TooManySsrcs,
+    /// Received before, or too old to tell.
+    #[error("the packet was received before or is too old to tell")]
+    Replayed,
+    /// The tag is wrong.
+    #[error("the packet is not authentic")]
+    Unauthentic,
+    /// Authentic, but its padding is longer than its payload, or zero.
+    #[error("the padding does not fit the packet")]
+    BadPadding,
+}
+
+impl OpenError {
+    /// The value of a metric's `reason` label.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::TooShort => "too_short",
+            Self::TooLong => "too_long",
+            Self::NotRtp => "not_rtp",
+            Self::UnknownPayloadType => "unknown_payload_type",
+            Self::TooManySsrcs => "too_many_ssrcs",
+            Self::Replayed => "replayed",
+            Self::Unauthentic => "unauthentic",
+            Self::BadPadding => "bad_padding",
+        }
+    }
+}
+
+impl Opener {
+    /// Derives the session keys: some microseconds. Every payload type is let through until
+    /// [`Self::accept_payload_types`] says otherwise.
+    #[must_use]
+    pub fn new(master: &MasterKey) -> Self {
+        Self { transform: Transform::new(master), sources: Vec::new(), payload_types: u128::MAX }
+    }
+
+    /// Lets only these payload types through; others are refused by their clear header, which costs nothing.
+    #[must_use]
+    pub fn accept_payload_types(mut self, payload_types: impl IntoIterator<Item = u8>) -> Self {
+        self.payload_types = payload_types.into_iter().fold(0, |set, payload_type| set | 1 << (payload_type & 0x7f));
+        self
+    }
+
+    /// Authenticates and decrypts an SRTP packet in place (RFC 3711 3.3, RFC 7714 8).
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]. After one, the datagram's bytes are of no use.
+    #[inline]
+    pub fn open(&mut self, datagram: &mut [u8]) -> Result<Opened, OpenError> {
+        if datagram.len() > MAX_LEN {
+            return Err(OpenError::TooLong);
+        }
+        let clear = Clear::read(datagram).map_err(|malformed| match malformed {
+            Malformed::TooShort => OpenError::TooShort,
+            Malformed::NotRtp => OpenError::NotRtp,
+        })?;
+        let end = datagram.len().checked_sub(self.transform.tag_len()).ok_or(OpenError::TooShort)?;
+        if clear.header_len > end {
+            return Err(OpenError::TooShort);
+        }
+        if self.payload_types & 1 << clear.payload_type == 0 {
+            return Err(OpenError::UnknownPayloadType);
+        }
+        let index = match self.sources.iter().position(|(ssrc, _)| *ssrc == clear.ssrc) {
+            Some(position) => self.open_next(position, &clear, datagram)?,
+            None => self.open_first(&clear, datagram)?,
+        };
+        let padding = if clear.padding { padding(&datagram[clear.header_len..end])? } else { 0 };
+        Ok(Opened {
+            index,
+            ssrc: clear.ssrc,
+            payload_type: clear.payload_type,
+            marker: clear.marker,
+            timestamp: clear.timestamp,
+            header_len: clear.header_len,
+            payload: clear.header_len..end - padding,
+            extension: clear.extension,
+        })
+    }
+
+    fn open_next(&mut self, position: usize, clear: &Clear, datagram: &mut [u8]) -> Result<u64, OpenError> {
+        let (ssrc, received) = &mut self.sources[position];
+        let index = received.admit(clear.sequence).ok_or(OpenError::Replayed)?;
+        if !self.transform.open(*ssrc, index, clear.header_len, datagram) {
+            return Err(OpenError::Unauthentic);
+        }
+        received.accept(index);
+        Ok(index)
+    }
+
+    /// A source begins with rollover count 0, or 1 if it wrapped before anything of it arrived.
+    #[cold]
+    fn open_first(&mut self, clear: &Clear, datagram: &mut [u8]) -> Result<u64, OpenError> {
+        if self.sources.len() == MAX_SSRCS {
+            return Err(OpenError::TooManySsrcs);
+        }
+        let index = u64::from(clear.sequence);
+        // A failed try spoils the datagram.
+        let mut untouched = [0; MAX_LEN];
+        let untouched = &mut untouched[..datagram.len()];
+        untouched.copy_from_slice(datagram);
+        let index = if self.transform.open(clear.ssrc, index, clear.header_len, datagram) {
+            index
+        } else if clear.sequence < MAYBE_WRAPPED {
+            datagram.copy_from_slice(untouched);
+            let wrapped = index | 1 << 16;
+            if !self.transform.open(clear.ssrc, wrapped, clear.header_len, datagram) {
+                return Err(OpenError::Unauthentic);
+            }
+            wrapped
+        } else {
+            return Err(OpenError::Unauthentic);
+        };
+        self.sources.push((clear.ssrc, Received::begin(index)));
+        Ok(index)
+    }
+}
+
+/// The last byte counts the padding, itself included (RFC 3550 5.1).
+fn padding(payload: &[u8]) -> Result<usize, OpenError> {
+    match payload.last() {
+        Some(&count) if count > 0 && usize::from(count) <= payload.len() => Ok(usize::from(count)),
+        _ => Err(OpenError::BadPadding),
+    }
+}
+
+#[cfg(test)]
+mod tests;

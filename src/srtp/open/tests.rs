@@ -1,0 +1,201 @@
+//! The opener against the sealer, against webrtc-rs's own SRTP, and against hostile bytes.
+
+use proptest::prelude::*;
+use rtc::srtp::context::Context;
+use rtc::srtp::protection_profile::ProtectionProfile;
+
+use super::super::{MasterKey, Profile, Sealer};
+use super::*;
+
+const PROFILES: [Profile; 2] = [Profile::Aes128Gcm, Profile::Aes128CmSha1_80];
+
+fn master(profile: Profile) -> MasterKey {
+    let mut salt = [0x5a; 14];
+    salt[0] = 3;
+    MasterKey { profile, key: *b"sixteen  byte ke", salt }
+}
+
+fn webrtc_context(profile: Profile) -> Context {
+    let master = master(profile);
+    let theirs = match profile {
+        Profile::Aes128Gcm => ProtectionProfile::AeadAes128Gcm,
+        Profile::Aes128CmSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
+    };
+    let provider = rtc::crypto::default_provider().unwrap();
+    let salt = &master.salt[..profile.salt_len()];
+    Context::new(&master.key, salt, theirs, None, None, provider.crypto()).unwrap()
+}
+
+fn packet(ssrc: u32, sequence: u16, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x80, 0xe0];
+    packet.extend(sequence.to_be_bytes());
+    packet.extend(77u32.to_be_bytes());
+    packet.extend(ssrc.to_be_bytes());
+    packet.extend(payload);
+    packet
+}
+
+fn sealed(sealer: &mut Sealer, index: u64, ssrc: u32, payload: &[u8]) -> Vec<u8> {
+    seal(sealer, index, packet(ssrc, index as u16, payload), 12)
+}
+
+fn seal(sealer: &mut Sealer, index: u64, mut packet: Vec<u8>, header_len: usize) -> Vec<u8> {
+    let len = packet.len();
+    packet.resize(len + sealer.overhead(), 0);
+    sealer.seal(&mut packet, header_len, len, index).unwrap();
+    packet
+}
+
+#[test]
+fn webrtc_rs_opens_what_is_sealed_here() {
+    for profile in PROFILES {
+        let (mut sealer, mut context) = (Sealer::new(&master(profile)), webrtc_context(profile));
+        for index in [0x7ff0, 0x7ff1, 0xf000, 0xfffe, 0xffff, 0x1_0000, 0x1_0001] {
+            let datagram = sealed(&mut sealer, index, 9, b"payload");
+            let opened = context.decrypt_rtp(&datagram).unwrap();
+            assert_eq!(opened[..], packet(9, index as u16, b"payload"), "{profile:?} {index:#x}");
+        }
+    }
+}
+
+#[test]
+fn what_webrtc_rs_seals_is_opened_here() {
+    for profile in PROFILES {
+        let (mut context, mut opener) = (webrtc_context(profile), Opener::new(&master(profile)));
+        for index in [0x9000u64, 0xfff0, 0xffff, 0x1_0000, 0x1_0001] {
+            let mut clear = packet(9, index as u16, b"payload");
+            // An extension: it belongs to the header, so it is authenticated and stays readable.
+            clear[0] |= 0x10;
+            clear.splice(12..12, [0xBE, 0xDE, 0, 1, 0x32, 1, 2, 3]);
+            let mut datagram = context.encrypt_rtp(&clear).unwrap().to_vec();
+            let opened = opener.open(&mut datagram).unwrap();
+            assert_eq!((opened.index, opened.ssrc, opened.header_len), (index, 9, 20));
+            assert_eq!(&datagram[opened.payload], b"payload");
+            assert_eq!(opened.extension.unwrap().element(&datagram, 3), Some(&[1, 2, 3][..]));
+        }
+    }
+}
+
+#[test]
+fn padding_is_removed_and_may_be_all_there_is() {
+    let (mut sealer, mut opener) = (Sealer::new(&master(PROFILES[0])), Opener::new(&master(PROFILES[0])));
+    let mut open = |sequence: u16, payload: &[u8]| {
+        let mut clear = packet(1, sequence, payload);
+        clear[0] |= 0x20;
+        let opened = opener.open(&mut seal(&mut sealer, sequence.into(), clear, 12));
+        opened.map(|opened| opened.payload)
+    };
+    assert_eq!(open(1, &[7, 7, 0, 0, 3]), Ok(12..14));
+    assert_eq!(open(2, &[0, 0, 3]), Ok(12..12));
+    assert_eq!(open(3, &[0, 0, 4]), Err(OpenError::BadPadding));
+    assert_eq!(open(4, &[0, 0, 0]), Err(OpenError::BadPadding));
+    assert_eq!(open(5, &[]), Err(OpenError::BadPadding));
+}
+
+#[test]
+fn a_packet_is_opened_once() {
+    for profile in PROFILES {
+        let (mut sealer, mut opener) = (Sealer::new(&master(profile)), Opener::new(&master(profile)));
+        let late = sealed(&mut sealer, 999, 1, b"late");
+        for index in [1000, 1001, 1003] {
+            let datagram = sealed(&mut sealer, index, 1, b"x");
+            assert_eq!(opener.open(&mut datagram.clone()).unwrap().index, index);
+            assert_eq!(opener.open(&mut datagram.clone()), Err(OpenError::Replayed));
+        }
+        assert_eq!(opener.open(&mut late.clone()).unwrap().index, 999);
+        assert_eq!(opener.open(&mut late.clone()), Err(OpenError::Replayed));
+    }
+}
+
+#[test]
+fn a_source_whose_first_packets_are_lost_may_have_wrapped() {
+    for profile in PROFILES {
+        let (mut sealer, mut opener) = (Sealer::new(&master(profile)), Opener::new(&master(profile)));
+        let datagram = sealed(&mut sealer, 0x1_0005, 1, b"x");
+        let mut forged = datagram.clone();
+        forged[12] ^= 1;
+        assert_eq!(opener.open(&mut forged), Err(OpenError::Unauthentic));
+        assert_eq!(opener.open(&mut datagram.clone()).unwrap().index, 0x1_0005);
+        assert_eq!(opener.open(&mut sealed(&mut sealer, 0xfffe, 1, b"y")).unwrap().index, 0xfffe);
+    }
+}
+
+#[test]
+fn a_million_ssrcs_of_a_stranger_leave_no_state() {
+    let mut opener = Opener::new(&master(PROFILES[0]));
+    for ssrc in 0..1_000_000u32 {
+        let mut datagram = packet(ssrc, 40_000, &[0; 20]);
+        assert_eq!(opener.open(&mut datagram), Err(OpenError::Unauthentic));
+    }
+    assert_eq!(opener.sources.capacity(), 0);
+}
+
+#[test]
+fn the_seventeenth_ssrc_is_refused_and_the_others_go_on() {
+    let (mut sealer, mut opener) = (Sealer::new(&master(PROFILES[0])), Opener::new(&master(PROFILES[0])));
+    for ssrc in 0..16 {
+        assert!(opener.open(&mut sealed(&mut sealer, 1, ssrc, b"x")).is_ok());
+    }
+    assert_eq!(opener.open(&mut sealed(&mut sealer, 1, 16, b"x")), Err(OpenError::TooManySsrcs));
+    assert!(opener.open(&mut sealed(&mut sealer, 2, 3, b"x")).is_ok());
+}
+
+#[test]
+fn what_is_no_srtp_is_told_apart_by_its_clear_header() {
+    let mut opener = Opener::new(&master(PROFILES[0])).accept_payload_types([0x60]);
+    assert_eq!(opener.open(&mut []), Err(OpenError::TooShort));
+    assert_eq!(opener.open(&mut packet(1, 1, &[0; 15])), Err(OpenError::TooShort));
+    assert_eq!(opener.open(&mut packet(1, 1, &[0; 16])), Err(OpenError::Unauthentic));
+    assert_eq!(opener.open(&mut packet(1, 1, &[0; 1489])), Err(OpenError::TooLong));
+    assert_eq!(opener.open(&mut packet(1, 1, &[0; 1488])), Err(OpenError::Unauthentic));
+    assert_eq!(opener.open(&mut [0; 40]), Err(OpenError::NotRtp));
+    let mut other = packet(1, 1, &[0; 40]);
+    other[1] = 0x61;
+    assert_eq!(opener.open(&mut other), Err(OpenError::UnknownPayloadType));
+}
+
+proptest! {
+    #[test]
+    fn hostile_bytes_are_refused_without_a_panic(
+        mut bytes in prop::collection::vec(any::<u8>(), 0..200), version in any::<bool>()
+    ) {
+        if version && !bytes.is_empty() {
+            bytes[0] = bytes[0] & 0x3f | 0x80;
+        }
+        for profile in PROFILES {
+            prop_assert!(Opener::new(&master(profile)).open(&mut bytes.clone()).is_err());
+        }
+    }
+
+    #[test]
+    fn one_flipped_bit_anywhere_is_noticed_and_moves_nothing(bit in 0usize..8 * 40) {
+        for profile in PROFILES {
+            let (mut sealer, mut opener) = (Sealer::new(&master(profile)), Opener::new(&master(profile)));
+            opener.open(&mut sealed(&mut sealer, 500, 1, b"0123456789")).unwrap();
+            let datagram = sealed(&mut sealer, 501, 1, b"0123456789");
+            let mut forged = datagram.clone();
+            let at = bit / 8 % forged.len();
+            forged[at] ^= 1 << (bit % 8);
+            prop_assert!(opener.open(&mut forged).is_err());
+            prop_assert_eq!(opener.open(&mut datagram.clone()).unwrap().index, 501);
+        }
+    }
+
+    #[test]
+    fn any_line_of_packets_arrives_with_its_indices(
+        start in 0u64..0x8000, steps in prop::collection::vec(1u64..3000, 1..60), payload_len in 0usize..80
+    ) {
+        for profile in PROFILES {
+            let (mut sealer, mut opener) = (Sealer::new(&master(profile)), Opener::new(&master(profile)));
+            let mut index = start;
+            for step in &steps {
+                index += step;
+                let payload = vec![index as u8; payload_len];
+                let mut datagram = sealed(&mut sealer, index, 1, &payload);
+                let opened = opener.open(&mut datagram).unwrap();
+                prop_assert_eq!(opened.index, index);
+                prop_assert_eq!(&datagram[opened.payload], &payload[..]);
+            }
+        }
+    }
+}

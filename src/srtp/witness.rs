@@ -1,0 +1,46 @@
+//! A witness against the worst mistake of a sealer's caller: one (SSRC, index) over two contents.
+//!
+//! Only in builds with debug assertions, so every test runs under its eyes. It remembers the latest packets, some
+//! thousands, in a table of fixed size, and allocates once.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// Power of two; the oldest packet in a slot is forgotten.
+const SLOTS: u64 = 4096;
+
+#[derive(Clone, Copy, Default)]
+struct Sealed {
+    ssrc: u32,
+    /// Plus one, so that an empty slot matches nothing.
+    index: u64,
+    content: u64,
+}
+
+pub(super) struct Witness {
+    slots: Box<[Sealed]>,
+}
+
+impl Default for Witness {
+    fn default() -> Self {
+        Self { slots: vec![Sealed::default(); SLOTS as usize].into_boxed_slice() }
+    }
+}
+
+impl Witness {
+    /// # Panics
+    ///
+    /// If this index of this SSRC was sealed over other bytes.
+    pub(super) fn testify(&mut self, ssrc: u32, index: u64, packet: &[u8]) {
+        let mut hasher = DefaultHasher::new();
+        packet.hash(&mut hasher);
+        let sealed = Sealed { ssrc, index: index + 1, content: hasher.finish() };
+        // Neighbours in one line get neighbouring slots, lines start apart.
+        let slot = &mut self.slots[(index.wrapping_add(u64::from(ssrc).wrapping_mul(509)) % SLOTS) as usize];
+        let again = slot.ssrc == ssrc && slot.index == sealed.index;
+        assert!(
+            !again || slot.content == sealed.content,
+            "index {index} of SSRC {ssrc:#010x} is sealed twice over different bytes"
+        );
+        *slot = sealed;
+    }
+}
