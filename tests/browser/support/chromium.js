@@ -1,0 +1,103 @@
+// Chromium, one per test file, and what its peer connections know about themselves.
+
+import { chromium } from 'playwright-core';
+
+import { until } from './until.js';
+
+const EXECUTABLE = process.env.SLUICE_CHROMIUM ?? '/usr/bin/chromium';
+
+// The first line is what WebRTC needs without hardware and on loopback; the rest keeps Chromium from calling home, which
+// a closed network refuses, many connections at a time.
+const FLAGS = [
+  '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--allow-loopback-in-peer-connection',
+  '--autoplay-policy=no-user-gesture-required', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+  '--disable-background-networking', '--disable-component-update', '--disable-sync',
+];
+
+/** Starts Chromium; the caller closes it in an `after` hook. */
+export function launchChromium() {
+  return chromium.launch({ executablePath: EXECUTABLE, args: FLAGS, timeout: 60_000 });
+}
+
+/** Runs in the page before its scripts: remembers each peer connection the page makes. */
+function rememberPeerConnections() {
+  window.peerConnections = [];
+  window.RTCPeerConnection = class extends window.RTCPeerConnection {
+    constructor(...args) {
+      super(...args);
+      window.peerConnections.push(this);
+    }
+  };
+}
+
+/** Runs in the page: the statistics of its latest peer connection, as one plain object. */
+async function readStatistics() {
+  const peer = window.peerConnections?.at(-1);
+  if (!peer) return null;
+  const reports = [...(await peer.getStats()).values()];
+  const codecs = Object.fromEntries(reports.filter((r) => r.type === 'codec').map((r) => [r.id, r.mimeType]));
+  const rtp = (type) =>
+    Object.fromEntries(reports.filter((r) => r.type === type).map((r) => [r.kind, { ...r, codec: codecs[r.codecId] }]));
+  return {
+    count: window.peerConnections.length,
+    state: peer.connectionState,
+    transport: reports.find((r) => r.type === 'transport'),
+    inbound: rtp('inbound-rtp'),
+    outbound: rtp('outbound-rtp'),
+    remoteInbound: rtp('remote-inbound-rtp'),
+    remoteOutbound: rtp('remote-outbound-rtp'),
+  };
+}
+
+/** One page of the relay in a context of its own, and questions about what it plays and sends. */
+export class Page {
+  /** Opens `url` for the test `t`, which closes it at its end and prints its console if the test failed. */
+  static async open(t, browser, url) {
+    const page = new Page();
+    page.context = await browser.newContext({ permissions: ['camera', 'microphone'] });
+    page.tab = await page.context.newPage();
+    page.console = [];
+    page.tab.on('console', (message) => page.console.push(message.text()));
+    page.tab.on('pageerror', (error) => page.console.push(`uncaught: ${error.message}`));
+    t.after(async () => {
+      if (!t.passed) t.diagnostic(`console of ${url}:\n${page.console.slice(-60).join('\n')}`);
+      await page.context.close();
+    });
+    await page.tab.addInitScript(rememberPeerConnections);
+    await page.tab.goto(url);
+    return page;
+  }
+
+  statistics() {
+    return this.tab.evaluate(readStatistics);
+  }
+
+  /** Waits until the statistics of the latest connection satisfy `question`, and returns them. */
+  statisticsWhen(what, question, options) {
+    return until(what, async () => {
+      const statistics = await this.statistics();
+      return statistics && question(statistics) ? statistics : false;
+    }, options);
+  }
+
+  /** Waits until `more` frames were decoded after this call, on whichever connection is the latest, and returns the statistics. */
+  async framesDecoded(more, options) {
+    const before = await this.statistics();
+    return this.statisticsWhen(`${more} more decoded frames`, (now) => {
+      const start = before && now.count === before.count ? (before.inbound.video?.framesDecoded ?? 0) : 0;
+      return (now.inbound.video?.framesDecoded ?? 0) >= start + more;
+    }, options);
+  }
+
+  /** The size of the picture that the page's video element shows. */
+  pictureSize() {
+    return this.tab.evaluate(() => {
+      const video = document.querySelector('video');
+      return { width: video.videoWidth, height: video.videoHeight };
+    });
+  }
+
+  close() {
+    return this.tab.close({ runBeforeUnload: false });
+  }
+}

@@ -1,0 +1,29 @@
+// FFmpeg as a WHIP publisher: H.264 and Opus in real time, deaf to keyframe requests, as OBS is.
+
+import { Child } from './child.js';
+
+const EXECUTABLE = process.env.SLUICE_FFMPEG ?? new URL('../../.tools/ffmpeg', import.meta.url).pathname;
+
+export const WIDTH = 640;
+export const HEIGHT = 360;
+
+const VIDEO_SOURCE = ['-re', '-f', 'lavfi', '-i', `testsrc2=size=${WIDTH}x${HEIGHT}:rate=30`];
+const AUDIO_SOURCE = ['-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000'];
+const VIDEO_CODEC = ['-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-profile:v', 'baseline', '-bf', '0', '-pix_fmt', 'yuv420p'];
+const AUDIO_CODEC = ['-c:a', 'libopus', '-ar', '48000', '-ac', '2'];
+
+/** Publishes to `url` until the test `t` ends or `stop()` is called. `keyframes` is the distance between two of them in frames. */
+export function publishWithFfmpeg(t, url, { video = true, audio = true, keyframes = 60 } = {}) {
+  const args = ['-hide_banner', '-nostdin', '-loglevel', 'verbose', '-nostats'];
+  if (video) args.push(...VIDEO_SOURCE);
+  if (audio) args.push(...AUDIO_SOURCE);
+  if (video) args.push(...VIDEO_CODEC, '-g', String(keyframes));
+  if (audio) args.push(...AUDIO_CODEC);
+  args.push('-f', 'whip', url);
+  const child = new Child(EXECUTABLE, args);
+  t.after(async () => {
+    if (!child.hasEnded) await child.stop('SIGINT');
+    if (!t.passed) t.diagnostic(`FFmpeg:\n${child.output.slice(-3000)}`);
+  });
+  return child;
+}

@@ -1,0 +1,79 @@
+// The relay binary under test, on ports that were free a moment ago.
+
+import assert from 'node:assert/strict';
+import dgram from 'node:dgram';
+import { once } from 'node:events';
+import net from 'node:net';
+
+import { Child } from './child.js';
+import { until } from './until.js';
+
+const BINARY = process.env.SLUICE_BINARY ?? new URL('../../../target/debug/sluice', import.meta.url).pathname;
+
+async function freeTcpPort() {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function freeUdpPort() {
+  const socket = dgram.createSocket('udp4').bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  socket.close();
+  return port;
+}
+
+/** A running relay. `url` is where its pages and endpoints are. */
+export class Relay {
+  /** Starts a relay for the test `t`, which stops it at its end and prints its log if the test failed. */
+  static async start(t, { args = [], env = {} } = {}) {
+    const relay = new Relay();
+    relay.http = `127.0.0.1:${await freeTcpPort()}`;
+    relay.media = `127.0.0.1:${await freeUdpPort()}`;
+    relay.url = `http://${relay.http}`;
+    relay.args = ['--http', relay.http, '--media', relay.media, ...args];
+    relay.env = env;
+    t.after(() => relay.#end(t));
+    await relay.start();
+    return relay;
+  }
+
+  /** Starts it on the same ports again. */
+  async start() {
+    assert.ok(!this.child || this.child.hasEnded, 'the relay still runs');
+    const child = new Child(BINARY, this.args, { env: { SLUICE_LOG: 'info,sluice=debug', ...this.env } });
+    this.child = child;
+    await until('the relay is ready', async () => {
+      if (child.hasEnded) return true;
+      return (await fetch(`${this.url}/readyz`)).ok;
+    });
+    assert.ok(!child.hasEnded, `the relay ended at once:\n${child.output}`);
+  }
+
+  /** Ends it and returns `{code, signal}`. */
+  stop(signal = 'SIGTERM') {
+    return this.child.stop(signal);
+  }
+
+  /** The sum of all samples of one metric whose labels include `labels`; 0 if there is none. */
+  async metric(name, labels = {}) {
+    const text = await (await fetch(`${this.url}/metrics`)).text();
+    let sum = 0;
+    for (const line of text.split('\n')) {
+      const sample = /^([a-zA-Z_:][\w:]*)(\{.*\})? (\S+)$/.exec(line);
+      if (!sample || sample[1] !== name) continue;
+      if (Object.entries(labels).every(([key, value]) => sample[2]?.includes(`${key}="${value}"`))) sum += Number(sample[3]);
+    }
+    return sum;
+  }
+
+  async #end(t) {
+    if (!this.child) return;
+    if (!this.child.hasEnded) await this.child.stop();
+    if (!t.passed) t.diagnostic(`relay log of "${t.name}":\n${this.child.output.slice(-6000)}`);
+  }
+}
