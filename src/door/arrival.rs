@@ -1,0 +1,131 @@
+//! The words between the door and its worker: who is let in, what a datagram was, what happened.
+
+use super::{Path, SrtpProfiles};
+use crate::peer::Credentials;
+
+/// The number a worker gives to a session at its door.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Key(pub u32);
+
+/// What lets a client in: the credentials of both sides, from the answer and the offer.
+#[derive(Clone)]
+pub struct Admission {
+    /// The relay's own.
+    pub local: Credentials,
+    /// The client's.
+    pub remote: Credentials,
+}
+
+/// What a datagram was, and what to do with it.
+#[derive(PartialEq, Eq, Debug)]
+pub enum Arrival {
+    /// SRTP on a path of this session: open it.
+    Rtp(Key),
+    /// SRTCP on a path of this session: give it to the peer.
+    Rtcp(Key),
+    /// DTLS of this session: give it to the peer.
+    Dtls {
+        /// Whose it is.
+        key: Key,
+        /// What to give to the peer instead of what arrived: a ClientHello put together.
+        datagram: Option<Vec<u8>>,
+    },
+    /// The first ClientHello of this session, whole: decide the SRTP profile, then give `datagram` to the peer.
+    ClientHello {
+        /// Whose it is.
+        key: Key,
+        /// What the client supports.
+        profiles: SrtpProfiles,
+        /// The ClientHello in one record.
+        datagram: Vec<u8>,
+    },
+    /// The first authentic check of this session was answered: open the peer now.
+    Opened(Key),
+    /// STUN, dealt with; an answer may wait in `poll_transmit`.
+    Answered,
+    /// DTLS that waits for its rest or that the peer has already; nothing to do.
+    Held,
+    /// A check for a session that is not at this door: ask the lobby, admit it, hand the datagram in again.
+    Knock {
+        /// The relay's ufrag in the USERNAME; ICE characters only.
+        ufrag: String,
+    },
+    /// From an address that no session here was heard on: perhaps another worker's.
+    Foreign,
+    /// Nobody's, or refused.
+    Dropped(Drop),
+}
+
+/// Why a datagram was refused.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Drop {
+    /// Neither STUN, DTLS nor RTP (RFC 7983).
+    Unknown,
+    /// STUN that is not well-formed.
+    StunMalformed,
+    /// A check without the integrity of the session that it names.
+    StunForged,
+    /// STUN that nobody asked for: an answer to nothing, an indication, another method.
+    StunUnexpected,
+    /// From an address that sent a check, but has not proven to receive.
+    Unproven,
+    /// DTLS that is not well-formed, or that no client sends.
+    DtlsMalformed,
+    /// DTLS over the budget of the session; the session ends.
+    DtlsFlood,
+    /// For a session that is over.
+    Over,
+}
+
+impl Drop {
+    /// The label of the metric.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Drop::Unknown => "unknown",
+            Drop::StunMalformed => "stun_malformed",
+            Drop::StunForged => "stun_forged",
+            Drop::StunUnexpected => "stun_unexpected",
+            Drop::Unproven => "unproven",
+            Drop::DtlsMalformed => "dtls_malformed",
+            Drop::DtlsFlood => "dtls_flood",
+            Drop::Over => "over",
+        }
+    }
+}
+
+/// What happened to a session. After any of the last three the session is over: remove it.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// Media goes to another path from now on.
+    Moved {
+        /// Whose.
+        key: Key,
+        /// The path, proven.
+        path: Path,
+    },
+    /// 30 s without valid STUN, SRTP or SRTCP.
+    Silent(Key),
+    /// 10 s from admission without a completed DTLS handshake.
+    NeverConnected(Key),
+    /// More handshake than any client needs.
+    Flooded(Key),
+}
+
+/// What a session's log line tells about the door.
+#[derive(Copy, Clone, Default, Debug)]
+pub struct Facts {
+    /// Authentic checks.
+    pub checks: u64,
+    /// Checks that named this session without its integrity.
+    pub forged: u64,
+    /// Where the first authentic check came from.
+    pub first: Option<Path>,
+    /// Addresses that sent authentic checks.
+    pub paths: u32,
+    /// Moves of media to another path.
+    pub moves: u32,
+    /// DTLS, RTP and RTCP refused.
+    pub dropped: u64,
+    /// What the ClientHello offered; `None` when none came.
+    pub profiles: Option<SrtpProfiles>,
+}

@@ -1,0 +1,80 @@
+//! The last DTLS flight that a client has not answered, sent again after 150, 300, 600 ms and so on (RFC 6347 4.2.4).
+//!
+//! webrtc-rs waits a second before it repeats a flight, and gives up repeating as soon as any handshake record arrives,
+//! a client's own repetition included. The door repeats the identical datagrams instead, which equals duplication by
+//! the network: the record sequence numbers are the same, so a client that has them drops them.
+
+use std::time::{Duration, Instant};
+
+use super::Path;
+
+/// When a flight is repeated, counted from its first sending.
+const REPEATS: [Duration; 6] = [
+    Duration::from_millis(150),
+    Duration::from_millis(300),
+    Duration::from_millis(600),
+    Duration::from_millis(1_200),
+    Duration::from_millis(2_400),
+    Duration::from_millis(4_800),
+];
+
+/// What is sent within this time is one flight.
+const SENDING: Duration = Duration::from_millis(20);
+
+/// A client that repeats its own flight gets ours again, but not more often than this.
+const ECHO_INTERVAL: Duration = Duration::from_millis(40);
+
+/// No flight of webrtc-rs is longer (its server flight is two datagrams); more is not remembered.
+const MAX_DATAGRAMS: usize = 8;
+
+/// The flight.
+pub(super) struct Flight {
+    path: Path,
+    datagrams: Vec<Vec<u8>>,
+    began: Instant,
+    sent: Instant,
+    repeats: usize,
+}
+
+impl Flight {
+    /// A flight that begins with this datagram.
+    pub(super) fn new(path: Path, datagram: &[u8], now: Instant) -> Flight {
+        Flight { path, datagrams: vec![datagram.to_vec()], began: now, sent: now, repeats: 0 }
+    }
+
+    /// Takes the next datagram, or the first of a repetition by the peer itself, which keeps the schedule.
+    pub(super) fn push(&mut self, path: Path, datagram: &[u8], now: Instant) {
+        if now.saturating_duration_since(self.sent) > SENDING {
+            self.datagrams.clear();
+            self.path = path;
+            self.sent = now;
+        }
+        if self.datagrams.len() < MAX_DATAGRAMS {
+            self.datagrams.push(datagram.to_vec());
+        }
+    }
+
+    /// When to repeat it.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        REPEATS.get(self.repeats).map(|after| self.began + *after)
+    }
+
+    /// The datagrams to repeat now, if the time has come.
+    pub(super) fn poll(&mut self, now: Instant) -> Option<(Path, &[Vec<u8>])> {
+        if self.poll_timeout().is_none_or(|due| now < due) {
+            return None;
+        }
+        self.repeats += 1;
+        self.sent = now;
+        Some((self.path, &self.datagrams))
+    }
+
+    /// The datagrams to repeat because the client repeated its own flight and so has not got this one.
+    pub(super) fn echo(&mut self, now: Instant) -> Option<(Path, &[Vec<u8>])> {
+        if now.saturating_duration_since(self.sent) < ECHO_INTERVAL {
+            return None;
+        }
+        self.sent = now;
+        Some((self.path, &self.datagrams))
+    }
+}

@@ -1,0 +1,57 @@
+//! One ICE generation of a session: both sides' credentials with their HMAC keys set up. An ICE restart adds a
+//! generation; the previous one stays valid until a path has been proven under the new one (RFC 8445 9).
+
+use ring::hmac;
+
+use super::Admission;
+use super::stun::{self, Message, Transaction};
+
+/// Counts the ICE restarts of a session.
+pub(super) type Number = u32;
+
+/// The credentials of one generation.
+pub(super) struct Generation {
+    pub(super) number: Number,
+    pub(super) local_ufrag: String,
+    /// The USERNAME that a client's request must carry: `local:remote`.
+    incoming_username: String,
+    /// The USERNAME of a check of ours: `remote:local`.
+    outgoing_username: String,
+    local_key: hmac::Key,
+    remote_key: hmac::Key,
+}
+
+impl Generation {
+    /// Sets up the keys.
+    pub(super) fn new(number: Number, admission: Admission) -> Generation {
+        let Admission { local, remote } = admission;
+        Generation {
+            number,
+            incoming_username: format!("{}:{}", local.ufrag, remote.ufrag),
+            outgoing_username: format!("{}:{}", remote.ufrag, local.ufrag),
+            local_ufrag: local.ufrag,
+            local_key: stun::key(&local.pwd),
+            remote_key: stun::key(&remote.pwd),
+        }
+    }
+
+    /// Whether a request is for this generation and signed with the password that only this client was given.
+    pub(super) fn accepts(&self, request: &Message) -> bool {
+        request.username == Some(self.incoming_username.as_bytes()) && request.is_authentic(&self.local_key)
+    }
+
+    /// Whether an answer was signed with the client's own password.
+    pub(super) fn signed(&self, answer: &Message) -> bool {
+        answer.is_authentic(&self.remote_key)
+    }
+
+    /// The answer to a request that was accepted.
+    pub(super) fn answer(&self, transaction: &Transaction, remote: std::net::SocketAddr) -> Vec<u8> {
+        stun::answer(transaction, remote, &self.local_key)
+    }
+
+    /// A check of ours.
+    pub(super) fn request(&self, transaction: &Transaction, tie_breaker: u64) -> Vec<u8> {
+        stun::request(transaction, &self.outgoing_username, tie_breaker, &self.remote_key)
+    }
+}

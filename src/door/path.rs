@@ -1,0 +1,38 @@
+//! Where datagrams come from and go to: a path, never a bare address, because an answer must leave from the address
+//! that received and because ICE-TCP will bring a second protocol.
+
+use std::hash::{Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
+
+/// The transport protocol of a path.
+#[derive(Copy, Clone, Eq, Hash, PartialEq, Debug)]
+pub enum Protocol {
+    /// Plain UDP.
+    Udp,
+}
+
+/// A 5-tuple: the protocol, the address that received and the address that sent.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub struct Path {
+    /// The transport protocol.
+    pub protocol: Protocol,
+    /// The relay's own address, on which the datagram arrived and from which answers leave.
+    pub local: SocketAddr,
+    /// The client's address as the relay sees it.
+    pub remote: SocketAddr,
+}
+
+impl Hash for Path {
+    /// One write for IPv4, two for IPv6: this runs once for each datagram. The local address hardly varies, so only
+    /// its port takes part; equality still compares everything.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let ports = u64::from(self.remote.port()) << 16 | u64::from(self.local.port());
+        match self.remote.ip() {
+            IpAddr::V4(ip) => state.write_u64(u64::from(ip.to_bits()) << 32 | ports),
+            IpAddr::V6(ip) => {
+                state.write_u128(ip.to_bits());
+                state.write_u64(ports);
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! DTLS 1.2 records and handshake fragments as they appear in clear (RFC 6347 4.1, 4.2.2).
+//!
+//! The rule it keeps: a datagram is walked as a whole before any of it is believed, and whatever the relay's DTLS
+//! stack could be made to trip over (an oversized fragment, an empty one of a message that is not empty, trailing
+//! bytes) makes the whole datagram malformed.
+
+/// The content types of DTLS 1.2 (RFC 5246 6.2.1).
+pub(super) const CHANGE_CIPHER_SPEC: u8 = 20;
+pub(super) const ALERT: u8 = 21;
+pub(super) const HANDSHAKE: u8 = 22;
+pub(super) const APPLICATION_DATA: u8 = 23;
+
+/// The handshake message that opens every connection.
+pub(super) const CLIENT_HELLO: u8 = 1;
+
+const RECORD_HEADER: usize = 13;
+const FRAGMENT_HEADER: usize = 12;
+
+/// No handshake message of a WebRTC client comes near this; post-quantum hellos take some 1,500 bytes.
+const MAX_MESSAGE: usize = 16_000;
+
+/// The bytes are not DTLS 1.2, or nothing that the relay gives to a peer.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) struct Malformed;
+
+/// One record.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Record<'a> {
+    pub(super) content_type: u8,
+    pub(super) version: [u8; 2],
+    /// Epoch and record sequence number as on the wire.
+    pub(super) sequence: [u8; 8],
+    pub(super) body: &'a [u8],
+}
+
+impl Record<'_> {
+    /// Whether the record is in clear; everything later is encrypted.
+    pub(super) fn is_clear(&self) -> bool {
+        self.sequence[..2] == [0, 0]
+    }
+}
+
+/// One handshake message or a piece of it, from a record in clear.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Fragment<'a> {
+    pub(super) message_type: u8,
+    /// Of the whole message.
+    pub(super) length: usize,
+    pub(super) message_sequence: u16,
+    pub(super) offset: usize,
+    pub(super) body: &'a [u8],
+}
+
+/// The records of a datagram, in order; ends behind the first that is malformed.
+pub(super) fn records(datagram: &[u8]) -> impl Iterator<Item = Result<Record<'_>, Malformed>> {
+    split(datagram, next_record)
+}
+
+/// The fragments in the body of a handshake record in clear; ends behind the first that is malformed.
+pub(super) fn fragments<'a>(record: Record<'a>) -> impl Iterator<Item = Result<Fragment<'a>, Malformed>> {
+    split(record.body, next_fragment)
+}
+
+/// One record that holds one whole handshake message in a single fragment.
+pub(super) fn write_message(version: [u8; 2], sequence: [u8; 8], fragment: &Fragment, message: &[u8]) -> Vec<u8> {
+    let length = (message.len() as u32).to_be_bytes();
+    let mut datagram = Vec::with_capacity(RECORD_HEADER + FRAGMENT_HEADER + message.len());
+    datagram.push(HANDSHAKE);
+    datagram.extend_from_slice(&version);
+    datagram.extend_from_slice(&sequence);
+    datagram.extend_from_slice(&((FRAGMENT_HEADER + message.len()) as u16).to_be_bytes());
+    datagram.push(fragment.message_type);
+    datagram.extend_from_slice(&length[1..]);
+    datagram.extend_from_slice(&fragment.message_sequence.to_be_bytes());
+    datagram.extend_from_slice(&[0, 0, 0]);
+    datagram.extend_from_slice(&length[1..]);
+    datagram.extend_from_slice(message);
+    datagram
+}
+
+fn split<'a, T>(
+    mut rest: &'a [u8],
+    next: impl Fn(&'a [u8]) -> Option<(T, &'a [u8])>,
+) -> impl Iterator<Item = Result<T, Malformed>> {
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let Some((item, behind)) = next(rest) else {
+            rest = &[];
+            return Some(Err(Malformed));
+        };
+        rest = behind;
+        Some(Ok(item))
+    })
+}
+
+fn next_record(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
+    let (header, rest) = bytes.split_first_chunk::<RECORD_HEADER>()?;
+    let (body, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([header[11], header[12]])))?;
+    let mut sequence = [0; 8];
+    sequence.copy_from_slice(&header[3..11]);
+    let record = Record { content_type: header[0], version: [header[1], header[2]], sequence, body };
+    let is_version_known = matches!(record.version, [0xfe, 0xff | 0xfd]);
+    // Without renegotiation there are two epochs; what claims a later one would only be queued for ever.
+    let is_epoch_known = u16::from_be_bytes([header[3], header[4]]) <= 1;
+    // In clear, anything else than these shapes makes the stack behind the door answer with a fatal alert.
+    let is_shape_known = match record.content_type {
+        CHANGE_CIPHER_SPEC => !record.is_clear() || body == [1],
+        ALERT => !record.is_clear() || body.len() == 2,
+        HANDSHAKE => !body.is_empty(),
+        APPLICATION_DATA => !record.is_clear(),
+        _ => false,
+    };
+    (is_version_known && is_epoch_known && is_shape_known).then_some((record, rest))
+}
+
+fn next_fragment(bytes: &[u8]) -> Option<(Fragment<'_>, &[u8])> {
+    let (header, rest) = bytes.split_first_chunk::<FRAGMENT_HEADER>()?;
+    let length = uint24([header[1], header[2], header[3]]);
+    let offset = uint24([header[6], header[7], header[8]]);
+    let (body, rest) = rest.split_at_checked(uint24([header[9], header[10], header[11]]))?;
+    let message_sequence = u16::from_be_bytes([header[4], header[5]]);
+    let is_within = length <= MAX_MESSAGE && offset + body.len() <= length;
+    let is_free = body.is_empty() && length > 0;
+    let fragment = Fragment { message_type: header[0], length, message_sequence, offset, body };
+    (is_within && !is_free).then_some((fragment, rest))
+}
+
+fn uint24(bytes: [u8; 3]) -> usize {
+    usize::from(bytes[0]) << 16 | usize::from(bytes[1]) << 8 | usize::from(bytes[2])
+}
