@@ -1,0 +1,90 @@
+//! VP8 as RFC 7741 packetises it: which payload begins a keyframe.
+
+/// True for the packet that holds the first byte of the first partition of a key frame (RFC 7741 4.2, 4.3).
+pub(super) fn is_keyframe_start(payload: &[u8]) -> bool {
+    let Some(frame) = first_partition(payload) else { return false };
+    // The inverse key frame flag, bit P, is the lowest bit of the frame tag (RFC 6386 9.1). A key frame goes on with a
+    // start code; where the packet is long enough, what has none is no key frame.
+    let key = frame.first().is_some_and(|tag| tag & 0x01 == 0);
+    let coded = frame.get(3..6).is_none_or(|code| code == [0x9d, 0x01, 0x2a]);
+    key && coded
+}
+
+/// The payload behind its descriptor when it begins partition 0 (bit S set, PID 0), else `None`.
+fn first_partition(payload: &[u8]) -> Option<&[u8]> {
+    let (&first, rest) = payload.split_first()?;
+    let begins = first & 0x10 != 0 && first & 0x07 == 0;
+    let extended = first & 0x80 != 0;
+    let behind = if extended { behind_extension(rest)? } else { rest };
+    begins.then_some(behind)
+}
+
+/// Passes over the optional fields: PictureID (7 or 15 bits), TL0PICIDX, and TID/KEYIDX in one byte.
+fn behind_extension(rest: &[u8]) -> Option<&[u8]> {
+    let (&flags, mut rest) = rest.split_first()?;
+    let [has_picture_id, has_tl0, has_tid, has_key_index] = [0x80, 0x40, 0x20, 0x10].map(|bit| flags & bit != 0);
+    if has_picture_id {
+        let long = rest.first()? & 0x80 != 0;
+        rest = rest.get(1 + usize::from(long)..)?;
+    }
+    rest.get(usize::from(has_tl0) + usize::from(has_tid || has_key_index)..)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Frame tags of RFC 6386 9.1 with the key frame's start code, and of an inter frame.
+    const KEY: [u8; 10] = [0x10, 0x02, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01];
+    const INTER: [u8; 4] = [0x11, 0x02, 0x00, 0x77];
+
+    fn packet(descriptor: &[u8], frame: &[u8]) -> Vec<u8> {
+        [descriptor, frame].concat()
+    }
+
+    #[test]
+    fn finds_the_key_frame_behind_every_form_of_descriptor() {
+        let descriptors: [&[u8]; 7] = [
+            &[0x10],
+            &[0x90, 0x80, 0x11],
+            &[0x90, 0x80, 0x92, 0x34],
+            &[0x90, 0xc0, 0x92, 0x34, 0x07],
+            &[0x90, 0xe0, 0x92, 0x34, 0x07, 0x20],
+            &[0x90, 0x30, 0x41],
+            &[0x90, 0x00],
+        ];
+        for descriptor in descriptors {
+            assert!(is_keyframe_start(&packet(descriptor, &KEY)), "{descriptor:02x?}");
+            assert!(!is_keyframe_start(&packet(descriptor, &INTER)), "{descriptor:02x?}");
+        }
+    }
+
+    #[test]
+    fn later_packets_and_later_partitions_of_a_key_frame_begin_nothing() {
+        assert!(!is_keyframe_start(&packet(&[0x00], &KEY)));
+        assert!(!is_keyframe_start(&packet(&[0x11], &KEY)));
+        assert!(!is_keyframe_start(&packet(&[0x90, 0x80, 0x11], &[0x10, 0x02, 0x00, 1, 2, 3])));
+    }
+
+    #[test]
+    fn cut_descriptors_begin_nothing() {
+        for payload in [&[][..], &[0x10], &[0x90], &[0x90, 0x80], &[0x90, 0x80, 0x92], &[0x90, 0xf0, 0x92, 0x34]] {
+            assert!(!is_keyframe_start(payload), "{payload:02x?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(payload in prop::collection::vec(any::<u8>(), 0..32)) {
+            let _ = is_keyframe_start(&payload);
+        }
+
+        #[test]
+        fn any_descriptor_with_extensions_is_read_without_panic(flags: u8, rest in prop::collection::vec(any::<u8>(), 0..8)) {
+            let payload: Vec<u8> = [0x90, flags].into_iter().chain(rest).collect();
+            let _ = is_keyframe_start(&payload);
+        }
+    }
+}
