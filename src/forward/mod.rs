@@ -1,8 +1,23 @@
 //! From a publisher's packets to a viewer's line: what is parsed once, kept, rewritten and repeated.
 //!
-//! Everything here is told the bytes and the time and answers with values; nothing here knows a socket or a clock.
+//! A publisher's packet is opened and parsed once ([`Packet`], [`codec`]), kept for a second in each worker that has
+//! viewers of it ([`History`]), and drawn from there by each viewer's leg of the track ([`Outlet`]), which writes it on
+//! the viewer's own continuous line ([`Splice`]). Everything here is told the bytes and the time and answers with values;
+//! nothing here knows a socket or a clock.
 
 pub mod codec;
+mod header;
+mod history;
+mod keyframe;
+mod outlet;
 mod packet;
+mod resend;
+mod sent;
+mod splice;
 
-pub use packet::{LayerId, Packet, SourceIndex};
+pub use history::{Get, History, HistoryLimits};
+pub use keyframe::{KeyframeGate, REQUEST_INTERVAL};
+pub use outlet::{Counts, FirstNumbers, Leg, Negotiated, Outlet, OutletConfig, Written};
+pub use packet::{LayerId, Packet, Source, SourceIndex};
+pub use resend::{BURST_OCTETS, RESENDS_PER_PACKET};
+pub use splice::{Labels, Origin, Place, Splice, Start};

@@ -7,6 +7,19 @@ use bytes::Bytes;
 /// The extended sequence number of a publisher's packet (RFC 3550 A.1): rollover count and sequence number in 48 bits.
 pub type SourceIndex = u64;
 
+/// One source packet. The same source never has two contents: the publisher's replay window and [`History`] see to it.
+///
+/// [`History`]: super::History
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Source {
+    /// The publisher.
+    pub epoch: u32,
+    /// The encoding.
+    pub layer: LayerId,
+    /// The place in the publisher's line.
+    pub index: SourceIndex,
+}
+
 /// One simulcast encoding of a track; 0 where there is only one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LayerId(pub u8);
@@ -33,4 +46,11 @@ pub struct Packet {
     pub keyframe: bool,
     /// The payload without header, extensions and padding; empty for a padding-only packet.
     pub payload: Bytes,
+}
+
+impl Packet {
+    /// Which packet this is: two packets with the same source are one and the same.
+    pub fn source(&self) -> Source {
+        Source { epoch: self.epoch, layer: self.layer, index: self.index }
+    }
 }

@@ -1,0 +1,189 @@
+//! The recent packets of one layer of a track, in the order of arrival: from here each viewer is served, and its losses
+//! are repaired.
+//!
+//! A position counts arrivals and never repeats, so that every viewer keeps a cursor of its own and one that fell behind
+//! is told so. The rule: one source packet (epoch, layer, index) is here at most once ever. A second one, whatever it
+//! contains, is refused; resends repeat what was sent because of that.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{LayerId, Packet, Source, SourceIndex};
+
+/// How much a history keeps; the older packets make room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryLimits {
+    /// Packets kept at most.
+    pub packets: usize,
+    /// Age at which packets are dropped, by the time of their reception and that of the newest.
+    pub age: Duration,
+}
+
+impl Default for HistoryLimits {
+    /// One second, and no more packets than a line of 20 Mbit/s has in it.
+    fn default() -> Self {
+        Self { packets: 2048, age: Duration::from_secs(1) }
+    }
+}
+
+/// What stands at a position.
+#[derive(Clone, Copy, Debug)]
+pub enum Get<'a> {
+    /// The packet that arrived there.
+    Packet(&'a Arc<Packet>),
+    /// It has been dropped: the reader fell behind and goes on at [`History::head`] or later.
+    TooOld,
+    /// It has not arrived yet.
+    NotYet,
+}
+
+/// A ring of recent packets.
+#[derive(Clone, Debug)]
+pub struct History {
+    limits: HistoryLimits,
+    packets: VecDeque<Arc<Packet>>,
+    /// Position of the oldest packet kept.
+    tail: u64,
+    position_by_source: HashMap<Source, u64, foldhash::fast::RandomState>,
+    lines: Vec<Line>,
+    /// Publishers up to this epoch are over.
+    forgotten: Option<u32>,
+    keyframe: Option<u64>,
+}
+
+/// One publisher's line. Of each the history knows below which index everything is over.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    epoch: u32,
+    layer: LayerId,
+    /// Packets below it are refused: they came and went, or come too late for anybody.
+    floor: SourceIndex,
+}
+
+/// Lines known at a time: the layers of a publisher and of the one before it. When full the oldest publisher's is
+/// forgotten, and nothing of that publisher is taken any more.
+const LINES: usize = 8;
+
+/// How far behind a keyframe's start a reader looks for packets that overtook it.
+const REORDERED: u64 = 64;
+
+impl History {
+    /// An empty history.
+    pub fn new(limits: HistoryLimits) -> Self {
+        Self {
+            limits,
+            packets: VecDeque::new(),
+            tail: 0,
+            position_by_source: HashMap::default(),
+            lines: Vec::with_capacity(LINES),
+            forgotten: None,
+            keyframe: None,
+        }
+    }
+
+    /// Adds a packet and returns its position, or `None` when it is refused: it is here already, or was, or belongs to
+    /// a publisher two takeovers ago.
+    pub fn push(&mut self, packet: Arc<Packet>) -> Option<u64> {
+        let source = packet.source();
+        if source.index < self.floor_of(&source)? || self.position_by_source.contains_key(&source) {
+            return None;
+        }
+        while self.packets.front().is_some_and(|oldest| self.is_over(oldest, &packet)) {
+            self.drop_oldest();
+        }
+        let position = self.head();
+        if packet.keyframe {
+            self.keyframe = Some(position);
+        }
+        self.position_by_source.insert(source, position);
+        self.packets.push_back(packet);
+        Some(position)
+    }
+
+    /// What stands at a position.
+    pub fn get(&self, position: u64) -> Get<'_> {
+        match position.checked_sub(self.tail) {
+            None => Get::TooOld,
+            Some(offset) => self.packets.get(offset as usize).map_or(Get::NotYet, Get::Packet),
+        }
+    }
+
+    /// The position that the next packet will get.
+    pub fn head(&self) -> u64 {
+        self.tail + self.packets.len() as u64
+    }
+
+    /// The position of the oldest packet kept; equal to [`History::head`] when there is none.
+    pub fn tail(&self) -> u64 {
+        self.tail
+    }
+
+    /// The packet with this identity, if it is still here.
+    pub fn find(&self, source: Source) -> Option<&Arc<Packet>> {
+        match self.get(*self.position_by_source.get(&source)?) {
+            Get::Packet(packet) => Some(packet),
+            Get::TooOld | Get::NotYet => None,
+        }
+    }
+
+    /// The position of the newest keyframe start, if it is still here.
+    pub fn keyframe(&self) -> Option<u64> {
+        self.keyframe.filter(|&position| position >= self.tail)
+    }
+
+    /// All packets kept, oldest first: what another worker's history begins with, so that nothing is missing between
+    /// it and the live packets that follow (those that are in both are refused there).
+    pub fn snapshot(&self) -> impl Iterator<Item = &Arc<Packet>> {
+        self.packets.iter()
+    }
+
+    /// The earliest position from which a reader finds everything behind the packet at `position` in its publisher's
+    /// line: packets that overtook it stand before it.
+    pub fn rewind(&self, position: u64) -> u64 {
+        let Get::Packet(packet) = self.get(position) else { return position };
+        let source = packet.source();
+        let overtook = |&at: &u64| {
+            matches!(self.get(at), Get::Packet(other) if other.epoch == source.epoch
+                && other.layer == source.layer && other.index > source.index)
+        };
+        let earliest = position.saturating_sub(REORDERED).max(self.tail);
+        (earliest..position).find(overtook).unwrap_or(position)
+    }
+
+    /// The floor of the packet's line, which begins here if it is new; `None` for a publisher that is long gone.
+    fn floor_of(&mut self, source: &Source) -> Option<SourceIndex> {
+        let known = self.lines.iter().find(|line| (line.epoch, line.layer) == (source.epoch, source.layer));
+        if let Some(line) = known {
+            return Some(line.floor);
+        }
+        if self.forgotten.is_some_and(|epoch| source.epoch <= epoch) {
+            return None;
+        }
+        if self.lines.len() == LINES {
+            let oldest = (0..LINES).min_by_key(|&at| self.lines[at].epoch)?;
+            if source.epoch <= self.lines[oldest].epoch {
+                return None;
+            }
+            self.forgotten = Some(self.lines.swap_remove(oldest).epoch);
+        }
+        self.lines.push(Line { epoch: source.epoch, layer: source.layer, floor: 0 });
+        Some(0)
+    }
+
+    fn is_over(&self, oldest: &Packet, newest: &Packet) -> bool {
+        let age = newest.received.saturating_duration_since(oldest.received);
+        self.packets.len() >= self.limits.packets || age > self.limits.age
+    }
+
+    fn drop_oldest(&mut self) {
+        let Some(packet) = self.packets.pop_front() else { return };
+        let source = packet.source();
+        self.tail += 1;
+        self.position_by_source.remove(&source);
+        let mut lines = self.lines.iter_mut();
+        if let Some(line) = lines.find(|line| (line.epoch, line.layer) == (source.epoch, source.layer)) {
+            line.floor = line.floor.max(source.index + 1);
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! One viewer's leg of one track: it draws packets from a history, places them on the viewer's line and writes them out.
+//!
+//! Pictures begin at a keyframe, sound at once; a new publisher's line is spliced in at its first keyframe and the old one
+//! goes on until then. The rules: per packet no allocation; and a number of the line is written with one content only,
+//! so the header has no field that is not a function of the source packet and its segment. A resend without RTX repeats
+//! the first sending bit for bit; one with RTX has an SSRC and numbers of its own (RFC 4588).
+
+mod routes;
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
+
+use super::codec::{Format, Kind};
+use super::header::{HEADER_LEN, Header};
+use super::resend::Resends;
+use super::sent::Sent;
+use super::{Get, History, LayerId, Packet, Place, Splice, Start};
+use routes::Routes;
+
+/// A hole in the publisher's line that is too long to show to the viewer: rather than let it ask for more than any history
+/// has, the line is spliced, which for pictures means at the next keyframe.
+const LONGEST_HOLE: u64 = 1024;
+
+/// Octets of the original sequence number that begin a resend's payload (RFC 4588 4).
+const OSN_LEN: usize = 2;
+
+/// What negotiation settled about one outlet.
+#[derive(Clone, Debug)]
+pub struct OutletConfig {
+    /// Sound or pictures.
+    pub kind: Kind,
+    /// The SSRC of the line.
+    pub ssrc: u32,
+    /// The SSRC of resends, where the viewer negotiated RTX.
+    pub rtx_ssrc: Option<u32>,
+    /// The viewer's payload types, in its order of preference.
+    pub formats: Vec<Negotiated>,
+    /// Octets of the largest RTP packet, header included, before it is sealed. Larger ones are dropped.
+    pub max_size: usize,
+    /// Where the lines begin.
+    pub first: FirstNumbers,
+}
+
+/// One payload type that the viewer takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Negotiated {
+    /// Its number in the viewer's answer.
+    pub payload_type: u8,
+    /// What it stands for.
+    pub format: Format,
+    /// The payload type of its resends (RFC 4588 8.1).
+    pub rtx_payload_type: Option<u8>,
+}
+
+/// Where an outlet's lines begin (RFC 3550 5.1: at random).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstNumbers {
+    /// The first number of the line; below 2^15, so that losing the first packets cannot cost the receiver its rollover
+    /// count (RFC 3711 3.3.1).
+    pub index: u64,
+    /// The first number of the resends' line; below 2^15.
+    pub rtx_index: u64,
+    /// The RTP timestamp before the first packet's.
+    pub timestamp: u32,
+}
+
+impl FirstNumbers {
+    /// Random ones.
+    pub fn random() -> Self {
+        let below_2_15 = || u64::from(rand::random::<u16>() >> 1);
+        Self { index: below_2_15(), rtx_index: below_2_15(), timestamp: rand::random() }
+    }
+}
+
+/// One packet in the buffer, ready to be sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its SSRC: the line's or the resends'.
+    pub ssrc: u32,
+    /// Its number in the line of that SSRC: rollover count and sequence number (RFC 3711 3.3.1).
+    pub index: u64,
+    /// Octets of the header, which are authenticated and not encrypted.
+    pub header_len: usize,
+    /// Octets of the whole packet.
+    pub len: usize,
+}
+
+/// What an outlet has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Packets written on the line's SSRC: the sender's packet count of its reports (RFC 3550 6.4.1).
+    pub packets: u64,
+    /// Payload octets of those: the sender's octet count.
+    pub octets: u64,
+    /// Segments begun: 1 for the first, 1 for each splice.
+    pub segments: u64,
+    /// Packets left out and the line renumbered: padding only, or a payload type that is not the medium's.
+    pub skipped: u64,
+    /// Packets without a place: too late, or of a publisher that was replaced.
+    pub late: u64,
+    /// Packets dropped because they are larger than the viewer's largest.
+    pub oversized: u64,
+    /// Keyframes passed by because the viewer has no payload type for their format.
+    pub undecodable: u64,
+    /// Times that the viewer fell behind the history.
+    pub fell_behind: u64,
+    /// Packets written again, by RTX or in-band.
+    pub resent: u64,
+    /// Resends refused: asked for too often, too soon, or over budget.
+    pub refused: u64,
+    /// Resends of what the history does not have.
+    pub not_found: u64,
+}
+
+/// Where a viewer's leg stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leg {
+    /// For the packet at which it can begin: pictures for a keyframe, sound for any.
+    Waiting,
+    /// On the publisher's line that the current segment follows.
+    Live,
+    /// Nothing is sent and no number given away until it is resumed.
+    Paused,
+}
+
+/// One viewer's leg of one track.
+#[derive(Clone, Debug)]
+pub struct Outlet {
+    kind: Kind,
+    ssrc: u32,
+    rtx: Option<Rtx>,
+    max_size: usize,
+    leg: Leg,
+    splice: Splice,
+    sent: Sent,
+    /// When the newest timestamp of the line was received, for the gap at the next splice.
+    newest_received: Option<Instant>,
+    cursor: u64,
+    routes: Routes,
+    resends: Resends,
+    counts: Counts,
+}
+
+/// The line of the resends.
+#[derive(Clone, Copy, Debug)]
+struct Rtx {
+    ssrc: u32,
+    next_index: u64,
+}
+
+impl Outlet {
+    /// An outlet that waits for its track.
+    pub fn new(config: OutletConfig) -> Self {
+        Self {
+            kind: config.kind,
+            ssrc: config.ssrc,
+            rtx: config.rtx_ssrc.map(|ssrc| Rtx { ssrc, next_index: config.first.rtx_index }),
+            max_size: config.max_size,
+            leg: Leg::Waiting,
+            splice: Splice::new(config.first.index, config.first.timestamp),
+            sent: Sent::new(),
+            newest_received: None,
+            cursor: 0,
+            routes: Routes::new(config.formats),
+            resends: Resends::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Tells which format the publisher of this epoch sends under one of its payload types. Returns the viewer's payload
+    /// type for it, or `None` when the viewer cannot decode it.
+    pub fn select(&mut self, epoch: u32, format: &Format, publisher_payload_type: u8) -> Option<u8> {
+        self.routes.select(epoch, format, publisher_payload_type)
+    }
+
+    /// Reads on from this position of the history it is given: a viewer that joins begins at [`History::head`].
+    pub fn seek(&mut self, position: u64) {
+        self.cursor = position;
+    }
+
+    /// Writes the next packet that the history has for this viewer into the buffer; `None` when there is none yet. A
+    /// viewer that fell behind the history goes on at its newest keyframe, or for sound at its head.
+    pub fn pull(&mut self, history: &History, buffer: &mut [u8]) -> Option<Written> {
+        loop {
+            let packet = match history.get(self.cursor) {
+                Get::Packet(packet) => packet,
+                Get::NotYet => return None,
+                Get::TooOld => {
+                    self.fall_behind(history);
+                    continue;
+                }
+            };
+            let position = self.cursor;
+            self.cursor += 1;
+            let segments = self.counts.segments;
+            if let Some(written) = self.forward(packet, buffer) {
+                if self.counts.segments != segments {
+                    // What overtook the packet at which the segment begins was passed by: it has its place now.
+                    self.cursor = history.rewind(position);
+                }
+                return Some(written);
+            }
+        }
+    }
+
+    /// Writes one packet into the buffer, if it has a place on this viewer's line and was not sent before. Give it only
+    /// packets that a [`History`] took: then a number never has two contents.
+    pub fn forward(&mut self, packet: &Packet, buffer: &mut [u8]) -> Option<Written> {
+        let place = match self.leg {
+            Leg::Live if self.follows(packet) => self.place(packet)?,
+            Leg::Live | Leg::Waiting => self.begin(packet)?,
+            Leg::Paused => return None,
+        };
+        let written = self.write(packet, place, buffer)?;
+        if !self.sent.mark(place.index) {
+            return None;
+        }
+        if self.splice.advance(place) {
+            self.newest_received = Some(packet.received);
+        }
+        self.resends.earn(written.len);
+        self.count(written);
+        Some(written)
+    }
+
+    /// Answers a NACK for one sequence number of the line: writes the packet again, by RTX where that is negotiated, else
+    /// bit for bit as it was sent. `None` when it is not known any more or the viewer asked too often.
+    pub fn resend(&mut self, sequence: u16, history: &History, now: Instant, buffer: &mut [u8]) -> Option<Written> {
+        let origin = self.splice.origin_of(sequence)?;
+        let Some(packet) = history.find(origin.source) else {
+            self.counts.not_found += 1;
+            return None;
+        };
+        let place = origin.place(packet.timestamp);
+        let size = HEADER_LEN + OSN_LEN + packet.payload.len();
+        if !self.resends.allow(place.index, size, now) {
+            self.counts.refused += 1;
+            return None;
+        }
+        if let Some(written) = self.write_rtx(packet, place, buffer) {
+            self.counts.resent += 1;
+            return Some(written);
+        }
+        let written = self.write(packet, place, buffer)?;
+        self.sent.mark(place.index);
+        self.counts.resent += 1;
+        self.count(written);
+        Some(written)
+    }
+
+    /// The layer whose history has what was sent with this sequence number.
+    pub fn layer_of(&self, sequence: u16) -> Option<LayerId> {
+        self.splice.origin_of(sequence).map(|origin| origin.source.layer)
+    }
+
+    /// Stops sending without giving numbers away, until [`Outlet::resume`].
+    pub fn pause(&mut self) {
+        self.leg = Leg::Paused;
+    }
+
+    /// Goes on after a pause, at the next packet with which it can begin.
+    pub fn resume(&mut self) {
+        if self.leg == Leg::Paused {
+            self.leg = Leg::Waiting;
+        }
+    }
+
+    /// Leaves the line and begins again, spliced, at the next packet with which it can: pictures at a keyframe.
+    pub fn restart(&mut self) {
+        if self.leg == Leg::Live {
+            self.leg = Leg::Waiting;
+        }
+    }
+
+    /// The viewer's round-trip time: a packet is not resent again within it. Give the smallest recent one.
+    pub fn set_rtt(&mut self, rtt: Duration) {
+        self.resends.set_rtt(rtt);
+    }
+
+    /// True while only a keyframe lets this viewer see the newest publisher that it can decode.
+    pub fn wants_keyframe(&self) -> bool {
+        let current = self.splice.line().map(|(epoch, _)| epoch);
+        let waits = match self.leg {
+            Leg::Waiting => self.routes.newest() >= current,
+            Leg::Live => self.routes.newest() > current,
+            Leg::Paused => false,
+        };
+        self.kind == Kind::Video && waits && self.routes.newest().is_some()
+    }
+
+    /// Where the leg stands.
+    pub fn leg(&self) -> Leg {
+        self.leg
+    }
+
+    /// The SSRC of the line.
+    pub fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
+    /// What it has done so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// A publisher's RTP timestamp on this viewer's line, for sender reports; `None` unless the leg is live on that
+    /// publisher and layer.
+    pub fn map_timestamp(&self, epoch: u32, layer: LayerId, timestamp: u32) -> Option<u32> {
+        let live = self.leg == Leg::Live && self.splice.line() == Some((epoch, layer));
+        live.then(|| self.splice.map_timestamp(timestamp)).flatten()
+    }
+
+    fn follows(&self, packet: &Packet) -> bool {
+        self.splice.line() == Some((packet.epoch, packet.layer))
+    }
+
+    /// The place of a packet of the line that the leg follows; `None` when it is not to be sent.
+    fn place(&mut self, packet: &Packet) -> Option<Place> {
+        let Some(place) = self.splice.place_of(packet.source(), packet.timestamp) else {
+            self.counts.late += 1;
+            return None;
+        };
+        if !carries_media(packet, place) && self.splice.skip(packet.source()) {
+            self.counts.skipped += 1;
+            return None;
+        }
+        if self.splice.hole_before(place) > LONGEST_HOLE {
+            self.restart();
+            return self.begin(packet);
+        }
+        Some(place)
+    }
+
+    /// Begins a segment at this packet if it is one to begin with.
+    fn begin(&mut self, packet: &Packet) -> Option<Place> {
+        let current = self.splice.line().map(|(epoch, _)| epoch);
+        let expected = match self.leg {
+            Leg::Live => Some(packet.epoch) > current,
+            Leg::Waiting | Leg::Paused => Some(packet.epoch) >= current,
+        };
+        if !expected {
+            self.counts.late += 1;
+            return None;
+        }
+        if !packet.keyframe || packet.payload.is_empty() {
+            return None;
+        }
+        let Some(route) = self.routes.of(packet) else {
+            self.counts.undecodable += 1;
+            return None;
+        };
+        if HEADER_LEN + packet.payload.len() > self.max_size {
+            self.counts.oversized += 1;
+            return None;
+        }
+        let gap = self.newest_received.map_or(0, |before| ticks(packet.received, before, route.clock_rate));
+        let start = Start { source: packet.source(), timestamp: packet.timestamp, gap, labels: route.labels };
+        self.newest_received = Some(packet.received);
+        self.leg = Leg::Live;
+        self.counts.segments += 1;
+        Some(self.splice.splice(start))
+    }
+
+    /// Writes header and payload as a function of the packet and its place alone.
+    fn write(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
+        // A packet without media whose number could not be left out goes as an empty one, so that nobody misses it.
+        let payload = if carries_media(packet, place) { &packet.payload[..] } else { &[] };
+        let len = HEADER_LEN + payload.len();
+        if len > self.max_size || len > buffer.len() {
+            self.counts.oversized += 1;
+            return None;
+        }
+        let header = Header {
+            marker: packet.marker,
+            payload_type: place.labels.payload_type,
+            sequence: place.index as u16,
+            timestamp: place.timestamp,
+            ssrc: self.ssrc,
+        };
+        buffer[..HEADER_LEN].copy_from_slice(&header.to_bytes());
+        buffer[HEADER_LEN..len].copy_from_slice(payload);
+        Some(Written { ssrc: self.ssrc, index: place.index, header_len: HEADER_LEN, len })
+    }
+
+    /// Writes a packet's resend in the line of the resends; `None` where RTX is not negotiated or the two octets more do
+    /// not fit.
+    fn write_rtx(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
+        let (rtx, payload_type) = (self.rtx.as_mut()?, place.labels.rtx_payload_type?);
+        let payload = if carries_media(packet, place) { &packet.payload[..] } else { &[] };
+        let len = HEADER_LEN + OSN_LEN + payload.len();
+        if len > self.max_size || len > buffer.len() {
+            return None;
+        }
+        let index = rtx.next_index;
+        rtx.next_index += 1;
+        let header = Header {
+            marker: packet.marker,
+            payload_type,
+            sequence: index as u16,
+            timestamp: place.timestamp,
+            ssrc: rtx.ssrc,
+        };
+        let original = (place.index as u16).to_be_bytes();
+        buffer[..HEADER_LEN].copy_from_slice(&header.to_bytes());
+        buffer[HEADER_LEN..HEADER_LEN + OSN_LEN].copy_from_slice(&original);
+        buffer[HEADER_LEN + OSN_LEN..len].copy_from_slice(payload);
+        Some(Written { ssrc: rtx.ssrc, index, header_len: HEADER_LEN, len })
+    }
+
+    fn fall_behind(&mut self, history: &History) {
+        self.counts.fell_behind += 1;
+        self.restart();
+        let newest_keyframe = history.keyframe().filter(|_| self.kind == Kind::Video);
+        self.cursor = newest_keyframe.unwrap_or(history.head());
+    }
+
+    fn count(&mut self, written: Written) {
+        self.counts.packets += 1;
+        self.counts.octets += (written.len - written.header_len) as u64;
+    }
+}
+
+/// False for padding only, and for a payload type that is not the one the segment carries.
+fn carries_media(packet: &Packet, place: Place) -> bool {
+    !packet.payload.is_empty() && packet.payload_type == place.labels.source
+}
+
+/// The time between two receptions in RTP clock ticks, modulo 2^32; 0 if they are out of order.
+fn ticks(later: Instant, earlier: Instant, clock_rate: u32) -> u32 {
+    (later.saturating_duration_since(earlier).as_nanos() * u128::from(clock_rate) / 1_000_000_000) as u32
+}
