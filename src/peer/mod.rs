@@ -1,5 +1,22 @@
 //! One webrtc-rs peer connection and what the relay keeps beside it: negotiation, keys, feedback, channels.
 
+mod alert;
+mod association;
+mod certificate;
+pub mod client;
+mod connection;
+mod keys;
+mod rtcp_tap;
+mod selected_pair;
+
+#[cfg(test)]
+mod tests;
+
+pub use association::{Event, Refused};
+pub use certificate::{Certificate, CertificateError};
+pub use connection::{Config, MAX_MESSAGE_SIZE, OpenError, Peer};
+pub use rtcp_tap::Compound;
+
 /// One side's ICE credentials (RFC 8445 5.3).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {

@@ -1,0 +1,295 @@
+//! One webrtc-rs peer connection as the relay uses it: DTLS datagrams and RTCP in, datagrams and events out.
+//!
+//! It turns what webrtc-rs tells in several places (its events, its transport's state, the alerts it writes, the
+//! crypto it calls) into one list of events. [`Peer`](super::Peer) and [`Client`](super::Client) are the two ends
+//! built on it. The rule: nothing that arrives is fatal by itself; a session ends only with an alert or a failed
+//! handshake, and after the end nothing goes in.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::BytesMut;
+use rtc::peer_connection::RTCPeerConnection;
+use rtc::peer_connection::event::RTCPeerConnectionEvent;
+use rtc::peer_connection::state::RTCPeerConnectionState;
+use rtc::peer_connection::transport::RTCDtlsTransportState;
+use rtc::rtp_transceiver::{RTCRtpReceiverId, RTCRtpSenderId};
+use rtc::sansio::Protocol;
+use rtc::shared::{TaggedBytesMut, TransportContext};
+use rtc::statistics::StatsSelector;
+
+use super::alert::{Alert, contains_alert};
+use super::keys::KeySpy;
+use super::rtcp_tap::{Compound, RtcpTap};
+use crate::srtp::{Keys, Profile};
+
+/// What a peer has to tell.
+#[derive(Debug)]
+pub enum Event {
+    /// DTLS has completed: the fingerprint was right, and these are the keys of the session's SRTP (RFC 5764 4.2).
+    Connected(Keys),
+    /// A compound RTCP packet arrived and was authentic.
+    Rtcp(Compound),
+    /// The other side closed the connection (DTLS `close_notify`). Nothing follows.
+    Closed,
+    /// The handshake failed or a fatal alert came; the reason, for a log line. Nothing follows.
+    Failed(String),
+}
+
+/// Why a datagram was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Neither DTLS nor RTCP, which is all that a peer takes (RFC 7983 7).
+    #[error("the datagram is neither DTLS nor RTCP")]
+    Foreign,
+    /// SRTCP that does not authenticate, was seen before, or came before the keys.
+    #[error("the RTCP packet is not authentic")]
+    Unauthentic,
+    /// A plaintext alert on a connection that encrypts: forged or stale.
+    #[error("the DTLS alert is not authentic")]
+    PlaintextAlert,
+    /// The session has ended.
+    #[error("the session has ended")]
+    Ended,
+}
+
+impl Refused {
+    /// The label value of the metric that counts it.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Foreign => "not_dtls_or_rtcp",
+            Self::Unauthentic => "rtcp_unauthentic",
+            Self::PlaintextAlert => "dtls_plaintext_alert",
+            Self::Ended => "session_ended",
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Handshaking,
+    Connected,
+    Ended,
+}
+
+/// A way to reach the DTLS transport of a connection: webrtc-rs shows it only through a sender or a receiver.
+#[derive(Clone, Copy)]
+enum TransportHandle {
+    Sender(RTCRtpSenderId),
+    Receiver(RTCRtpReceiverId),
+}
+
+pub(super) struct Association {
+    /// 8.5 KiB, so boxed: peers move between maps.
+    connection: Box<RTCPeerConnection>,
+    spy: Arc<KeySpy>,
+    tap: RtcpTap,
+    is_dtls_client: bool,
+    state: State,
+    outputs: VecDeque<(SocketAddr, BytesMut)>,
+    events: VecDeque<Event>,
+}
+
+impl Association {
+    /// Wraps a connection that was built with `spy` as its crypto provider and `tap` as its only interceptor.
+    pub(super) fn new(connection: RTCPeerConnection, spy: Arc<KeySpy>, tap: RtcpTap, is_dtls_client: bool) -> Self {
+        let (outputs, events) = (VecDeque::new(), VecDeque::new());
+        let connection = Box::new(connection);
+        Self { connection, spy, tap, is_dtls_client, state: State::Handshaking, outputs, events }
+    }
+
+    pub(super) fn connection(&mut self) -> &mut RTCPeerConnection {
+        &mut self.connection
+    }
+
+    pub(super) fn set_dtls_client(&mut self, is_dtls_client: bool) {
+        self.is_dtls_client = is_dtls_client;
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.state == State::Connected
+    }
+
+    /// Takes DTLS or RTCP.
+    pub(super) fn handle_datagram(
+        &mut self,
+        datagram: &[u8],
+        transport: TransportContext,
+        now: Instant,
+    ) -> Result<(), Refused> {
+        match (self.state, datagram) {
+            (State::Ended, _) => Err(Refused::Ended),
+            (_, [20..=63, ..]) => self.handle_dtls(datagram, transport, now),
+            (_, [128..=191, 192..=223, ..]) => self.handle_rtcp(datagram, transport, now),
+            _ => Err(Refused::Foreign),
+        }
+    }
+
+    /// Takes STUN. The relay's own peers see only messages that the relay made up.
+    pub(super) fn handle_stun(&mut self, datagram: &[u8], transport: TransportContext, now: Instant) {
+        if self.state != State::Ended {
+            self.feed(datagram, transport, now);
+            self.advance(now);
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if self.state == State::Ended {
+            return;
+        }
+        if let Err(error) = self.connection.handle_timeout(now) {
+            return self.end(Event::Failed(error.to_string()));
+        }
+        self.advance(now);
+    }
+
+    pub(super) fn poll_timeout(&mut self) -> Option<Instant> {
+        if self.state == State::Ended { None } else { self.connection.poll_timeout() }
+    }
+
+    pub(super) fn poll_transmit(&mut self) -> Option<(SocketAddr, BytesMut)> {
+        self.outputs.pop_front()
+    }
+
+    pub(super) fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    pub(super) fn send_rtcp(&mut self, packets: Compound, now: Instant) {
+        if self.state == State::Connected {
+            self.tap.send(packets, now);
+            self.collect_outputs();
+        }
+    }
+
+    pub(super) fn close(&mut self) {
+        if self.state == State::Ended {
+            return;
+        }
+        // Its one error is that it was closed before.
+        let _ = self.connection.close();
+        self.collect_outputs();
+        self.state = State::Ended;
+        self.events.clear();
+    }
+
+    fn handle_dtls(&mut self, datagram: &[u8], transport: TransportContext, now: Instant) -> Result<(), Refused> {
+        if let Some(alert) = Alert::find_plaintext(datagram) {
+            if self.state == State::Connected {
+                return Err(Refused::PlaintextAlert);
+            }
+            if alert.description == Alert::CLOSE_NOTIFY {
+                self.end(Event::Closed);
+            } else if alert.fatal {
+                self.end(Event::Failed(format!("the peer ended the DTLS handshake: {alert}")));
+            }
+            return Ok(());
+        }
+        self.feed(datagram, transport, now);
+        self.advance(now);
+        Ok(())
+    }
+
+    fn handle_rtcp(&mut self, datagram: &[u8], transport: TransportContext, now: Instant) -> Result<(), Refused> {
+        if self.state != State::Connected {
+            return Err(Refused::Unauthentic);
+        }
+        self.feed(datagram, transport, now);
+        // webrtc-rs drops what does not authenticate without a word; only the tap shows what came through.
+        let packets = self.tap.receive().ok_or(Refused::Unauthentic)?;
+        self.events.push_back(Event::Rtcp(packets));
+        Ok(())
+    }
+
+    fn feed(&mut self, datagram: &[u8], transport: TransportContext, now: Instant) {
+        // Its result says nothing about the datagram: each layer logs its error and goes on.
+        let _ = self.connection.handle_read(TaggedBytesMut { now, transport, message: BytesMut::from(datagram) });
+    }
+
+    /// Lets the connection's layers tell each other what happened, and collects what comes of it.
+    fn advance(&mut self, now: Instant) {
+        while let Some(event) = self.connection.poll_event() {
+            match event {
+                RTCPeerConnectionEvent::OnConnectionStateChangeEvent(RTCPeerConnectionState::Connected) => {
+                    self.connected(now);
+                }
+                RTCPeerConnectionEvent::OnConnectionStateChangeEvent(RTCPeerConnectionState::Failed) => {
+                    self.end(Event::Failed("the path to the other side was lost".to_owned()));
+                }
+                _ => {}
+            }
+        }
+        // Data channels: what arrives is acknowledged and dropped.
+        while self.connection.poll_read().is_some() {}
+        self.collect_outputs();
+    }
+
+    fn connected(&mut self, now: Instant) {
+        if self.state != State::Handshaking {
+            return;
+        }
+        let keys = self.negotiated_profile(now).and_then(|profile| self.spy.take(profile, self.is_dtls_client));
+        match keys {
+            Some(keys) => {
+                self.state = State::Connected;
+                self.events.push_back(Event::Connected(keys));
+            }
+            // tests/ would have failed first: a new webrtc-rs derives keys in another way.
+            None => self.end(Event::Failed("the SRTP keys of the DTLS connection were not seen".to_owned())),
+        }
+    }
+
+    fn negotiated_profile(&mut self, now: Instant) -> Option<Profile> {
+        let report = self.connection.get_stats(now, StatsSelector::None);
+        match report.transport()?.srtp_cipher.as_str() {
+            "SRTP_AEAD_AES_128_GCM" => Some(Profile::Aes128Gcm),
+            "SRTP_AES128_CM_HMAC_SHA1_80" => Some(Profile::Aes128CmSha1_80),
+            _ => None,
+        }
+    }
+
+    fn collect_outputs(&mut self) {
+        while let Some(output) = self.connection.poll_write() {
+            let datagram = output.message;
+            let outcome = match self.state {
+                State::Handshaking => match Alert::find_plaintext(&datagram) {
+                    // webrtc-rs complains of records that make no sense; RFC 6347 4.1.2.7 discards them in silence,
+                    // so that one forged datagram does not end a handshake.
+                    Some(Alert { description: Alert::DECODE_ERROR | Alert::UNEXPECTED_MESSAGE, .. }) => continue,
+                    Some(alert) if alert.fatal => {
+                        Some(Event::Failed(format!("the DTLS handshake was refused: {alert}")))
+                    }
+                    _ => None,
+                },
+                // It answers each authentic alert with an alert, and sends none of its own otherwise.
+                State::Connected if contains_alert(&datagram) => Some(match self.dtls_state() {
+                    Some(RTCDtlsTransportState::Closed) => Event::Closed,
+                    _ => Event::Failed("a DTLS alert ended the connection".to_owned()),
+                }),
+                _ => None,
+            };
+            self.outputs.push_back((output.transport.peer_addr, datagram));
+            if let Some(event) = outcome {
+                self.end(event);
+            }
+        }
+    }
+
+    fn dtls_state(&mut self) -> Option<RTCDtlsTransportState> {
+        let receiver = self.connection.get_receivers().next().map(TransportHandle::Receiver);
+        let sender = self.connection.get_senders().next().map(TransportHandle::Sender);
+        match receiver.or(sender)? {
+            TransportHandle::Receiver(id) => Some(self.connection.rtp_receiver(id)?.transport()?.state()),
+            TransportHandle::Sender(id) => Some(self.connection.rtp_sender(id)?.transport()?.state()),
+        }
+    }
+
+    fn end(&mut self, event: Event) {
+        if self.state != State::Ended {
+            self.state = State::Ended;
+            self.events.push_back(event);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! What a client offers, and what it finds in the answer.
+
+use rand::random;
+use rtc::media_stream::MediaStreamTrack;
+use rtc::peer_connection::RTCPeerConnection;
+use rtc::peer_connection::configuration::media_engine::{
+    MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_RTX, MIME_TYPE_VP8, MediaEngine,
+};
+use rtc::rtp_transceiver::rtp_sender::{
+    RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters,
+    RTCRtpHeaderExtensionCapability, RtpCodecKind,
+};
+use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
+use rtc::shared::error::Error;
+
+use super::Config;
+use crate::forward::codec::{Codec, Kind};
+use crate::name::Role;
+
+const H264_PAYLOAD_TYPE: u8 = 102;
+const VP8_PAYLOAD_TYPE: u8 = 96;
+const OPUS_PAYLOAD_TYPE: u8 = 111;
+
+const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+const TRANSPORT_WIDE: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+
+/// One media section of the answer, from the client's side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Track {
+    /// The section's `a=mid`.
+    pub mid: String,
+    /// Sound or pictures.
+    pub kind: Kind,
+    /// The first codec that the answer accepts; `None` for one that this client never offers.
+    pub codec: Option<Codec>,
+    /// Its payload type.
+    pub payload_type: u8,
+    /// The SSRC of the media: the client's own for a publisher, the relay's for a viewer.
+    pub ssrc: Option<u32>,
+    /// The SSRC of its retransmissions (RFC 4588), where there is one.
+    pub rtx_ssrc: Option<u32>,
+}
+
+/// The codecs, with retransmission and feedback for video.
+pub(super) fn engine(codecs: &[Codec]) -> Result<MediaEngine, Error> {
+    let mut engine = MediaEngine::default();
+    for codec in codecs {
+        let parameters = parameters(*codec);
+        let payload_type = parameters.payload_type;
+        match kind(*codec) {
+            RtpCodecKind::Video => {
+                engine.register_codec(parameters, RtpCodecKind::Video)?;
+                engine.register_codec(retransmission(payload_type), RtpCodecKind::Video)?;
+            }
+            other => engine.register_codec(parameters, other)?,
+        }
+    }
+    for kind in [RtpCodecKind::Audio, RtpCodecKind::Video] {
+        for uri in [MID, TRANSPORT_WIDE] {
+            engine.register_header_extension(RTCRtpHeaderExtensionCapability { uri: uri.to_owned() }, kind, None)?;
+        }
+    }
+    Ok(engine)
+}
+
+/// One section a kind, and the data channel's.
+pub(super) fn add_sections(connection: &mut RTCPeerConnection, config: &Config<'_>) -> Result<(), Error> {
+    for kind in [RtpCodecKind::Audio, RtpCodecKind::Video] {
+        let Some(codec) = config.codecs.iter().find(|codec| self::kind(**codec) == kind) else { continue };
+        match config.role {
+            Role::Publisher => {
+                let coding = RTCRtpCodingParameters { ssrc: Some(random()), ..Default::default() };
+                let encoding = RTCRtpEncodingParameters {
+                    rtp_coding_parameters: coding,
+                    codec: parameters(*codec).rtp_codec,
+                    active: true,
+                    ..Default::default()
+                };
+                let name = format!("{}-{:08x}", Kind::as_str(self::media_kind(*codec)), random::<u32>());
+                let track = MediaStreamTrack::new("sluice".to_owned(), name.clone(), name, kind, vec![encoding]);
+                let direction = RTCRtpTransceiverDirection::Sendonly;
+                connection.add_transceiver_from_track(track, Some(init(direction)))?;
+            }
+            Role::Viewer => {
+                connection.add_transceiver_from_kind(kind, Some(init(RTCRtpTransceiverDirection::Recvonly)))?;
+            }
+        }
+    }
+    if config.application {
+        connection.create_data_channel("sluice", None)?;
+    }
+    Ok(())
+}
+
+fn init(direction: RTCRtpTransceiverDirection) -> RTCRtpTransceiverInit {
+    RTCRtpTransceiverInit { direction, streams: Vec::new(), send_encodings: Vec::new() }
+}
+
+/// The accepted media sections, in the answer's order.
+pub(super) fn tracks(role: Role, offer: &str, answer: &str) -> Vec<Track> {
+    let offered: Vec<Section<'_>> = sections(offer);
+    sections(answer)
+        .into_iter()
+        .filter(|section| section.port != "0")
+        .filter_map(|section| {
+            let kind = match section.media {
+                "audio" => Kind::Audio,
+                "video" => Kind::Video,
+                _ => return None,
+            };
+            let source = match role {
+                Role::Viewer => &section,
+                Role::Publisher => offered.iter().find(|offered| offered.mid == section.mid)?,
+            };
+            Some(Track {
+                mid: section.mid.to_owned(),
+                kind,
+                codec: section.codec(),
+                payload_type: section.payload_type?,
+                ssrc: source.ssrc,
+                rtx_ssrc: source.rtx_ssrc,
+            })
+        })
+        .collect()
+}
+
+/// What the client must know of an `m=` section.
+#[derive(Default)]
+struct Section<'a> {
+    media: &'a str,
+    port: &'a str,
+    mid: &'a str,
+    payload_type: Option<u8>,
+    encoding: &'a str,
+    ssrc: Option<u32>,
+    rtx_ssrc: Option<u32>,
+}
+
+impl Section<'_> {
+    fn codec(&self) -> Option<Codec> {
+        let (name, _) = self.encoding.split_once('/')?;
+        match name.to_ascii_lowercase().as_str() {
+            "h264" => Some(Codec::H264),
+            "vp8" => Some(Codec::Vp8),
+            "opus" => Some(Codec::Opus),
+            _ => None,
+        }
+    }
+}
+
+fn sections(sdp: &str) -> Vec<Section<'_>> {
+    let mut sections: Vec<Section<'_>> = Vec::new();
+    for line in sdp.lines().map(str::trim_end) {
+        if let Some(media) = line.strip_prefix("m=") {
+            let mut words = media.split(' ');
+            let (media, port) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+            let payload_type = words.nth(1).and_then(|first| first.parse().ok());
+            sections.push(Section { media, port, payload_type, ..Section::default() });
+        }
+        let (Some(section), Some(attribute)) = (sections.last_mut(), line.strip_prefix("a=")) else { continue };
+        if let Some(mid) = attribute.strip_prefix("mid:") {
+            section.mid = mid;
+        } else if let Some((payload_type, encoding)) =
+            attribute.strip_prefix("rtpmap:").and_then(|map| map.split_once(' '))
+        {
+            if payload_type.parse().ok() == section.payload_type {
+                section.encoding = encoding;
+            }
+        } else if let Some(group) = attribute.strip_prefix("ssrc-group:FID ") {
+            let mut members = group.split(' ').map(|ssrc| ssrc.parse().ok());
+            section.ssrc = members.next().flatten();
+            section.rtx_ssrc = members.next().flatten();
+        } else if let Some((ssrc, _)) = attribute.strip_prefix("ssrc:").and_then(|source| source.split_once(' ')) {
+            section.ssrc = section.ssrc.or_else(|| ssrc.parse().ok());
+        }
+    }
+    sections
+}
+
+fn media_kind(codec: Codec) -> Kind {
+    match codec {
+        Codec::Opus => Kind::Audio,
+        Codec::H264 | Codec::Vp8 => Kind::Video,
+    }
+}
+
+fn kind(codec: Codec) -> RtpCodecKind {
+    match media_kind(codec) {
+        Kind::Audio => RtpCodecKind::Audio,
+        Kind::Video => RtpCodecKind::Video,
+    }
+}
+
+fn parameters(codec: Codec) -> RTCRtpCodecParameters {
+    let (mime_type, clock_rate, channels, parameters, payload_type) = match codec {
+        Codec::H264 => {
+            let parameters = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
+            (MIME_TYPE_H264, 90_000, 0, parameters, H264_PAYLOAD_TYPE)
+        }
+        Codec::Vp8 => (MIME_TYPE_VP8, 90_000, 0, "", VP8_PAYLOAD_TYPE),
+        Codec::Opus => (MIME_TYPE_OPUS, 48_000, 2, "minptime=10;useinbandfec=1", OPUS_PAYLOAD_TYPE),
+    };
+    let feedback: &[(&str, &str)] = match media_kind(codec) {
+        Kind::Audio => &[("transport-cc", "")],
+        Kind::Video => &[("transport-cc", ""), ("ccm", "fir"), ("nack", ""), ("nack", "pli")],
+    };
+    let rtcp_feedback = feedback
+        .iter()
+        .map(|(typ, parameter)| RTCPFeedback { typ: (*typ).to_owned(), parameter: (*parameter).to_owned() })
+        .collect();
+    let rtp_codec = RTCRtpCodec {
+        mime_type: mime_type.to_owned(),
+        clock_rate,
+        channels,
+        sdp_fmtp_line: parameters.to_owned(),
+        rtcp_feedback,
+    };
+    RTCRtpCodecParameters { rtp_codec, payload_type }
+}
+
+/// The retransmission format (RFC 4588) of a payload type: the next number.
+fn retransmission(payload_type: u8) -> RTCRtpCodecParameters {
+    let rtp_codec = RTCRtpCodec {
+        mime_type: MIME_TYPE_RTX.to_owned(),
+        clock_rate: 90_000,
+        sdp_fmtp_line: format!("apt={payload_type}"),
+        ..Default::default()
+    };
+    RTCRtpCodecParameters { rtp_codec, payload_type: payload_type + 1 }
+}

@@ -1,0 +1,261 @@
+//! The relay's end of one session's DTLS: opened behind the door by the first valid STUN, silent once it is connected.
+//!
+//! Negotiation with webrtc-rs is a stub. Our answer is written beside it, and RTP passes the connection
+//! by, so all that the connection must know is how to reach DTLS: it gets a constant offer of one audio section with
+//! the client's real credentials, fingerprint and DTLS role, and its answer is thrown away. That makes a join cost the
+//! same whatever the client offers. The rule: the connection is boxed, knows no address, and needs no timer after the
+//! handshake unless it carries data channels.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use interceptor::{Registry, Slot};
+use rtc::crypto::RTCCryptoProvider;
+use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
+use rtc::ice::mdns::MulticastDnsMode;
+use rtc::peer_connection::configuration::RTCConfigurationBuilder;
+use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_PCMU, MediaEngine};
+use rtc::peer_connection::configuration::setting_engine::{SctpMaxMessageSize, SettingEngine, SettingEngineBuilder};
+use rtc::peer_connection::sdp::RTCSessionDescription;
+use rtc::peer_connection::transport::RTCDtlsRole;
+use rtc::peer_connection::{RTCPeerConnection, RTCPeerConnectionBuilder};
+use rtc::rtp_transceiver::rtp_sender::{RTCRtpCodec, RTCRtpCodecParameters, RtpCodecKind};
+use rtc::shared::error::Error;
+
+use super::association::{Association, Event, Refused};
+use super::certificate::Certificate;
+use super::keys::KeySpy;
+use super::rtcp_tap::{Compound, RtcpTap};
+use super::{Credentials, selected_pair};
+use crate::srtp::Profile;
+
+/// The longest data channel message that a peer takes, in bytes: what an answer says in `a=max-message-size`.
+/// webrtc-rs keeps a buffer of this size for each peer that has data channels.
+pub const MAX_MESSAGE_SIZE: u32 = 16_384;
+
+/// Room for the retransmissions of about two seconds of video.
+const SRTP_REPLAY_WINDOW: usize = 4096;
+const SRTCP_REPLAY_WINDOW: usize = 1024;
+
+/// What a peer is opened with.
+pub struct Config<'a> {
+    /// The credentials of our answer.
+    pub local: &'a Credentials,
+    /// The credentials of the client's offer.
+    pub remote: &'a Credentials,
+    /// The value of the offer's `a=fingerprint:sha-256`.
+    pub remote_fingerprint: &'a str,
+    /// True if our answer says `a=setup:active`: the relay sends the ClientHello.
+    pub dtls_client: bool,
+    /// True if our answer accepts `m=application`.
+    pub application: bool,
+    /// The certificate whose fingerprint is in our answer.
+    pub certificate: &'a Certificate,
+}
+
+/// Why a peer could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Credentials or fingerprint cannot be written into SDP; the negotiation lets none such through.
+    #[error("the offer's ICE credentials or fingerprint contain characters that SDP does not allow")]
+    Unwritable,
+    /// webrtc-rs refused the constant offer.
+    #[error("the peer connection could not be set up: {0}")]
+    Setup(#[from] Error),
+    /// webrtc-rs did not select the pair it was walked to.
+    #[error("the peer connection did not take its candidate pair")]
+    NoPair,
+}
+
+/// One session's peer connection. Told datagrams and the time; answers with datagrams and [`Event`]s.
+pub struct Peer {
+    association: Association,
+    application: bool,
+    profile: Profile,
+}
+
+impl Peer {
+    /// Builds the connection and walks it to the point where DTLS may begin; takes about 150 µs. As the DTLS client
+    /// its ClientHello is ready to be sent afterwards.
+    ///
+    /// `profile` is the one SRTP profile that is offered to a DTLS client. As the DTLS client itself, a peer that is
+    /// opened with GCM also offers SHA1_80 behind it, because there is no ClientHello to learn from.
+    pub fn open(config: &Config<'_>, profile: Profile, now: Instant) -> Result<Self, OpenError> {
+        let provider = config.certificate.provider();
+        let spy = KeySpy::new(Arc::clone(&provider));
+        let tap = RtcpTap::default();
+        let mut connection = build(config, profile, Arc::clone(&spy), &tap, now)?;
+        negotiate(&mut connection, config, now)?;
+        let association = Association::new(connection, spy, tap, config.dtls_client);
+        let mut peer = Self { association, application: config.application, profile };
+        peer.select_pair(config, provider.as_ref(), now)?;
+        Ok(peer)
+    }
+
+    /// Takes a DTLS or SRTCP datagram that the door let through. An error means that it was dropped and is for a
+    /// counter; it never ends the session.
+    pub fn handle_datagram(&mut self, datagram: &[u8], now: Instant) -> Result<(), Refused> {
+        self.association.handle_datagram(datagram, selected_pair::TRANSPORT, now)
+    }
+
+    /// To be called once `now` has reached [`poll_timeout`](Self::poll_timeout).
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.needs_timer() {
+            self.association.handle_timeout(now);
+        }
+    }
+
+    /// When a handshake message must be repeated; `None` once connected, except with data channels.
+    pub fn poll_timeout(&mut self) -> Option<Instant> {
+        if self.needs_timer() { self.association.poll_timeout() } else { None }
+    }
+
+    /// The next datagram for the client: DTLS or SRTCP.
+    pub fn poll_transmit(&mut self) -> Option<BytesMut> {
+        while let Some((_, datagram)) = self.association.poll_transmit() {
+            // STUN: a check of the pair that only the peer connection believes in.
+            if datagram.first().is_some_and(|first| *first > 3) {
+                return Some(datagram);
+            }
+        }
+        None
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let event = self.association.poll_event();
+        if let Some(Event::Connected(keys)) = &event {
+            self.profile = keys.local.profile;
+        }
+        event
+    }
+
+    /// Sends a compound RTCP packet (RFC 3550 6.1) with the next output; nothing before the keys are there.
+    pub fn send_rtcp(&mut self, packets: Compound, now: Instant) {
+        self.association.send_rtcp(packets, now);
+    }
+
+    /// Ends the session and leaves a `close_notify` to be sent. No event follows.
+    pub fn close(&mut self) {
+        self.association.close();
+    }
+
+    /// The SRTP profile: the negotiated one once connected, before that the one that is offered first.
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    fn needs_timer(&self) -> bool {
+        self.application || !self.association.is_connected()
+    }
+
+    /// The three messages of [`selected_pair`].
+    fn select_pair(
+        &mut self,
+        config: &Config<'_>,
+        provider: &dyn RTCCryptoProvider,
+        now: Instant,
+    ) -> Result<(), OpenError> {
+        let transport = selected_pair::TRANSPORT;
+        let request = selected_pair::nominating_request(config.local, config.remote, provider.crypto())?;
+        self.association.handle_stun(&request, transport, now);
+        let (_, check) = self.association.poll_transmit().ok_or(OpenError::NoPair)?;
+        let answer = selected_pair::success_answer(&check, config.remote, provider.crypto())?;
+        self.association.handle_stun(&answer, transport, now);
+        // Only a pair whose check has succeeded can be nominated, so the request comes again.
+        self.association.handle_stun(&request, transport, now);
+        // As the DTLS client, it writes the ClientHello at the next timeout only.
+        self.association.handle_timeout(now);
+        Ok(())
+    }
+}
+
+fn build(
+    config: &Config<'_>,
+    profile: Profile,
+    spy: Arc<KeySpy>,
+    tap: &RtcpTap,
+    now: Instant,
+) -> Result<RTCPeerConnection, Error> {
+    let mut media = MediaEngine::default();
+    media.register_codec(
+        RTCRtpCodecParameters {
+            rtp_codec: RTCRtpCodec { mime_type: MIME_TYPE_PCMU.to_owned(), clock_rate: 8000, ..Default::default() },
+            payload_type: 0,
+        },
+        RtpCodecKind::Audio,
+    )?;
+    let configuration =
+        RTCConfigurationBuilder::new().with_certificates(vec![config.certificate.certificate()]).build();
+    RTCPeerConnectionBuilder::new()
+        .with_configuration(configuration)
+        .with_media_engine(media)
+        .with_setting_engine(settings(config, profile, spy))
+        .with_interceptor_registry(Registry::new().with(Slot::ReceiverReport, tap.interceptor()))
+        .build(now)
+}
+
+fn settings(config: &Config<'_>, profile: Profile, spy: Arc<KeySpy>) -> SettingEngine {
+    let role = if config.dtls_client { RTCDtlsRole::Client } else { RTCDtlsRole::Server };
+    let profiles = match profile {
+        Profile::Aes128Gcm if config.dtls_client => vec![Profile::Aes128Gcm, Profile::Aes128CmSha1_80],
+        only => vec![only],
+    };
+    let never = Some(Duration::ZERO);
+    SettingEngineBuilder::new()
+        .with_crypto_provider(spy)
+        .with_lite(true)
+        .with_ice_credentials(config.local.ufrag.clone(), config.local.pwd.clone())
+        .with_ice_timeouts(never, never, never)
+        .with_multicast_dns_mode(MulticastDnsMode::Disabled)
+        .with_srtp_protection_profiles(profiles.into_iter().map(protection_profile).collect())
+        .with_srtp_replay_protection_window(SRTP_REPLAY_WINDOW)
+        .with_srtcp_replay_protection_window(SRTCP_REPLAY_WINDOW)
+        .with_answering_dtls_role(role)
+        .with_sctp_max_message_size(SctpMaxMessageSize::Bounded(MAX_MESSAGE_SIZE))
+        .build()
+}
+
+pub(super) fn protection_profile(profile: Profile) -> SrtpProtectionProfile {
+    match profile {
+        Profile::Aes128Gcm => SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
+        Profile::Aes128CmSha1_80 => SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
+    }
+}
+
+fn negotiate(connection: &mut RTCPeerConnection, config: &Config<'_>, now: Instant) -> Result<(), OpenError> {
+    let offer = RTCSessionDescription::offer(stub_offer(config)?)?;
+    connection.set_remote_description(now, offer)?;
+    let answer = connection.create_answer(None)?;
+    connection.set_local_description(now, answer)?;
+    connection.add_local_candidate(selected_pair::local_candidate()?)?;
+    Ok(())
+}
+
+/// The constant offer. Its one media section is sendonly, because the connection shows the state of its DTLS only
+/// through a receiver.
+fn stub_offer(config: &Config<'_>) -> Result<String, OpenError> {
+    let Config { remote: Credentials { ufrag, pwd }, remote_fingerprint, .. } = config;
+    let writable = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !(writable(ufrag) && writable(pwd) && writable(remote_fingerprint)) {
+        return Err(OpenError::Unwritable);
+    }
+    let setup = if config.dtls_client { "passive" } else { "active" };
+    let group = if config.application { "0 1" } else { "0" };
+    let transport = format!(
+        "c=IN IP4 0.0.0.0\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{pwd}\r\n\
+         a=fingerprint:sha-256 {remote_fingerprint}\r\na=setup:{setup}\r\n"
+    );
+    let mut offer = format!(
+        "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {group}\r\n\
+         m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n{transport}a=mid:0\r\na=sendonly\r\na=rtcp-mux\r\na=rtpmap:0 PCMU/8000\r\n"
+    );
+    if config.application {
+        offer.push_str(&format!(
+            "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n{transport}a=mid:1\r\na=sctp-port:5000\r\n\
+             a=max-message-size:{MAX_MESSAGE_SIZE}\r\n"
+        ));
+    }
+    Ok(offer)
+}

@@ -1,0 +1,103 @@
+//! Where RTCP enters and leaves a peer connection.
+//!
+//! webrtc-rs keeps arriving RTCP from the application unless an interceptor wants it, and writes none by itself without
+//! its own interceptors. So this is the one interceptor of every peer: it hands out all RTCP that was authenticated and
+//! sends what it is given. The rule: no RTP passes it in either direction. Media is sealed and opened outside, and a
+//! packet sealed here as well would use a nonce twice.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use interceptor::{AttributedPacket, Interceptor, Packet, StreamInfo, TaggedPacket};
+use rtc::sansio::Protocol;
+use rtc::shared::TransportContext;
+use rtc::shared::error::Error;
+
+/// The packets of one compound RTCP datagram (RFC 3550 6.1).
+pub type Compound = Vec<Box<dyn rtcp::packet::Packet>>;
+
+/// Compounds that wait in one direction. One datagram yields at most one and is drained at once, so that only a
+/// caller that sends many before it polls reaches this; the newest is dropped then, as a lossy network would.
+const QUEUE_LIMIT: usize = 64;
+
+#[derive(Default)]
+struct Queues {
+    inbound: VecDeque<Compound>,
+    outbound: VecDeque<(Instant, Compound)>,
+}
+
+/// The application's end of the tap.
+///
+/// The interceptor fills and empties the queues while the connection is driven, the owner in between, on one thread;
+/// the lock is there because interceptors must be `Sync`, and it is never contended.
+#[derive(Clone, Default)]
+pub(super) struct RtcpTap(Arc<Mutex<Queues>>);
+
+impl RtcpTap {
+    /// The interceptor to register; its packets appear here.
+    pub(super) fn interceptor(&self) -> impl Interceptor + use<> {
+        TapInterceptor { tap: self.clone() }
+    }
+
+    /// The next compound that arrived and was authentic.
+    pub(super) fn receive(&self) -> Option<Compound> {
+        self.lock().inbound.pop_front()
+    }
+
+    /// Sends a compound with the connection's next output.
+    pub(super) fn send(&self, packets: Compound, now: Instant) {
+        let mut queues = self.lock();
+        // An empty compound means something else to webrtc-rs.
+        if !packets.is_empty() && queues.outbound.len() < QUEUE_LIMIT {
+            queues.outbound.push_back((now, packets));
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Queues> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct TapInterceptor {
+    tap: RtcpTap,
+}
+
+impl Protocol<TaggedPacket, TaggedPacket, ()> for TapInterceptor {
+    type Rout = TaggedPacket;
+    type Wout = TaggedPacket;
+    type Eout = ();
+    type Error = Error;
+    type Time = Instant;
+
+    fn handle_read(&mut self, packet: TaggedPacket) -> Result<(), Error> {
+        if let Packet::Rtcp(packets) = packet.message.packet {
+            let mut queues = self.tap.lock();
+            if queues.inbound.len() < QUEUE_LIMIT {
+                queues.inbound.push_back(packets);
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_read(&mut self) -> Option<TaggedPacket> {
+        None
+    }
+
+    fn handle_write(&mut self, _packet: TaggedPacket) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn poll_write(&mut self) -> Option<TaggedPacket> {
+        let (now, packets) = self.tap.lock().outbound.pop_front()?;
+        let message = AttributedPacket::new(Packet::Rtcp(packets));
+        Some(TaggedPacket { now, transport: TransportContext::default(), message })
+    }
+}
+
+impl Interceptor for TapInterceptor {
+    fn bind_local_stream(&mut self, _stream: &StreamInfo) {}
+    fn unbind_local_stream(&mut self, _stream: &StreamInfo) {}
+    fn bind_remote_stream(&mut self, _stream: &StreamInfo) {}
+    fn unbind_remote_stream(&mut self, _stream: &StreamInfo) {}
+}

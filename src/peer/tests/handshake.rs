@@ -1,0 +1,175 @@
+//! Sessions that go well: keys, RTCP, silence, and each way to end.
+
+use std::time::Duration;
+
+use rtc::crypto::default_provider;
+use rtc::srtp::context::Context;
+use rtc::srtp::protection_profile::ProtectionProfile;
+use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+
+use super::{CASE, Case, Session};
+use crate::name::Role;
+use crate::peer::Event;
+use crate::srtp::{MasterKey, Profile};
+
+const BOTH: &[Profile] = &[Profile::Aes128CmSha1_80, Profile::Aes128Gcm];
+const SHA1_ONLY: &[Profile] = &[Profile::Aes128CmSha1_80];
+
+fn every_case() -> impl Iterator<Item = (Case, Profile)> {
+    let roles = [Role::Viewer, Role::Publisher].into_iter();
+    roles.flat_map(|role| [false, true].map(|dtls_client| (role, dtls_client))).flat_map(|(role, dtls_client)| {
+        [false, true].into_iter().flat_map(move |application| {
+            let case = Case { role, dtls_client, application, ..CASE };
+            let gcm = Case { profile: Profile::Aes128Gcm, supported: BOTH, ..case };
+            let sha1 = Case { profile: Profile::Aes128CmSha1_80, supported: BOTH, ..case };
+            [(gcm, Profile::Aes128Gcm), (sha1, Profile::Aes128CmSha1_80)]
+        })
+    })
+}
+
+fn pli(media_ssrc: u32) -> Vec<Box<dyn rtcp::packet::Packet>> {
+    vec![Box::new(PictureLossIndication { sender_ssrc: 1, media_ssrc })]
+}
+
+fn pli_of(event: &Event) -> Option<u32> {
+    let Event::Rtcp(packets) = event else { return None };
+    Some(packets.first()?.as_any().downcast_ref::<PictureLossIndication>()?.media_ssrc)
+}
+
+fn same(one: &MasterKey, other: &MasterKey) -> bool {
+    (one.profile, one.key, one.salt) == (other.profile, other.key, other.salt)
+}
+
+/// webrtc-rs's own SRTCP context over a master key.
+fn context(master: &MasterKey) -> Context {
+    let (profile, salt) = match master.profile {
+        Profile::Aes128Gcm => (ProtectionProfile::AeadAes128Gcm, &master.salt[..12]),
+        Profile::Aes128CmSha1_80 => (ProtectionProfile::Aes128CmHmacSha1_80, &master.salt[..]),
+    };
+    Context::new(&master.key, salt, profile, None, None, default_provider().unwrap().crypto()).unwrap()
+}
+
+#[test]
+fn both_ends_connect_with_each_others_keys_in_every_case() {
+    for (case, profile) in every_case() {
+        let mut session = Session::open(case);
+        let (peer, client) = session.connect();
+        assert_eq!(peer.local.profile, profile, "{case:?}");
+        assert_eq!(session.peer.profile(), profile, "{case:?}");
+        assert!(same(&peer.local, &client.remote) && same(&peer.remote, &client.local), "{case:?}");
+        assert!(!same(&peer.local, &peer.remote), "{case:?}");
+    }
+}
+
+#[test]
+fn the_overheard_keys_are_those_that_webrtc_rs_seals_with() {
+    for (case, _) in every_case().filter(|(case, _)| !case.application) {
+        let mut session = Session::open(case);
+        let (keys, _) = session.connect();
+        session.seen.clear();
+        session.peer.send_rtcp(pli(7), session.now);
+        session.client.send_rtcp(pli(9), session.now);
+        session.exchange();
+        assert_eq!(session.seen.len(), 2, "{case:?}");
+        for (from_peer, datagram) in &session.seen {
+            let master = if *from_peer { &keys.local } else { &keys.remote };
+            let mut opened = context(master).decrypt_rtcp(datagram).unwrap();
+            let packets = rtcp::packet::unmarshal(&mut opened).unwrap();
+            assert_eq!(pli_of(&Event::Rtcp(packets)), Some(if *from_peer { 7 } else { 9 }), "{case:?}");
+        }
+    }
+}
+
+#[test]
+fn rtcp_passes_both_ways() {
+    for (case, _) in every_case() {
+        let mut session = Session::open(case);
+        session.connect();
+        for number in 0..100 {
+            session.client.send_rtcp(pli(number), session.now);
+            session.peer.send_rtcp(pli(1000 + number), session.now);
+            session.exchange();
+        }
+        let numbers = |events: &[Event]| events.iter().filter_map(pli_of).collect::<Vec<_>>();
+        assert_eq!(numbers(&session.peer_events), (0..100).collect::<Vec<_>>(), "{case:?}");
+        assert_eq!(numbers(&session.client_events), (1000..1100).collect::<Vec<_>>(), "{case:?}");
+    }
+}
+
+#[test]
+fn a_connected_peer_without_data_channels_needs_no_timer() {
+    for (case, _) in every_case() {
+        let mut session = Session::open(case);
+        assert!(session.peer.poll_timeout().is_some(), "{case:?}");
+        session.connect();
+        assert_eq!(session.peer.poll_timeout().is_some(), case.application, "{case:?}");
+        session.run(Duration::from_secs(60));
+        assert!(session.peer_events.is_empty() && session.client_events.is_empty(), "{case:?}");
+        session.client.send_rtcp(pli(1), session.now);
+        session.exchange();
+        assert_eq!(session.peer_events.len(), 1, "{case:?}");
+    }
+}
+
+#[test]
+fn the_clients_close_notify_is_seen_and_nothing_follows_it() {
+    for (case, _) in every_case() {
+        let mut session = Session::open(case);
+        session.connect();
+        session.client.close();
+        session.exchange();
+        assert!(matches!(session.peer_events[..], [Event::Closed]), "{case:?}: {:?}", session.peer_events);
+        assert_eq!(session.peer.poll_timeout(), None, "{case:?}");
+        session.peer.send_rtcp(pli(1), session.now);
+        session.run(Duration::from_secs(5));
+        assert_eq!(session.peer_events.len(), 1, "{case:?}");
+    }
+}
+
+#[test]
+fn closing_tells_the_client() {
+    for (case, _) in every_case() {
+        let mut session = Session::open(case);
+        session.connect();
+        session.peer.close();
+        session.exchange();
+        assert!(matches!(session.client_events[..], [Event::Closed]), "{case:?}: {:?}", session.client_events);
+        assert!(session.peer_events.is_empty(), "{case:?}");
+    }
+}
+
+#[test]
+fn a_client_without_gcm_connects_once_the_peer_is_opened_again() {
+    let case = Case { supported: SHA1_ONLY, ..CASE };
+    let mut session = Session::open(Case { profile: Profile::Aes128CmSha1_80, ..case });
+    let (keys, _) = session.connect();
+    assert_eq!(keys.local.profile, Profile::Aes128CmSha1_80);
+
+    let mut session = Session::open(case);
+    session.run(Duration::from_secs(2));
+    let Some(Event::Failed(reason)) = session.peer_events.first() else { panic!("{:?}", session.peer_events) };
+    assert!(reason.contains("insufficient_security"), "{reason}");
+}
+
+#[test]
+fn as_the_dtls_client_the_relay_takes_gcm_where_the_server_has_it_and_sha1_elsewhere() {
+    for (supported, expected) in [(BOTH, Profile::Aes128Gcm), (SHA1_ONLY, Profile::Aes128CmSha1_80)] {
+        let mut session = Session::open(Case { dtls_client: true, supported, ..CASE });
+        let (keys, _) = session.connect();
+        assert_eq!(keys.local.profile, expected);
+        assert_eq!(session.peer.profile(), expected);
+    }
+}
+
+#[test]
+fn a_lost_flight_is_repeated() {
+    for dtls_client in [false, true] {
+        for lose in 1..4 {
+            let mut session = Session::open(Case { dtls_client, ..CASE });
+            session.lose = lose;
+            session.run(Duration::from_secs(30));
+            assert!(matches!(session.peer_events[..], [Event::Connected(_)]), "{:?}", session.peer_events);
+            assert!(matches!(session.client_events[..], [Event::Connected(_)]), "{:?}", session.client_events);
+        }
+    }
+}
