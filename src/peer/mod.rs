@@ -17,6 +17,8 @@ pub use certificate::{Certificate, CertificateError};
 pub use connection::{Config, MAX_MESSAGE_SIZE, OpenError, Peer};
 pub use rtcp_tap::Compound;
 
+pub mod feedback;
+
 /// One side's ICE credentials (RFC 8445 5.3).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {

@@ -1,0 +1,231 @@
+//! What is missing from one SSRC's line, and when to ask for it again (RFC 4585 6.2.1).
+//!
+//! The relay owns loss recovery on this leg: a packet that is not repaired here is missing for every viewer.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use rtcp::transport_feedbacks::transport_layer_nack::NackPair;
+
+/// The network may reorder by so many packets, or by [`REORDERING`], before one counts as missing.
+const REORDERED_BEHIND: u64 = 2;
+const REORDERING: Duration = Duration::from_millis(10);
+
+/// A packet is asked for so often, for so long; then nobody waits for it any more.
+const MAX_TRIES: u8 = 10;
+const MAX_AGE: Duration = Duration::from_secs(1);
+
+/// Packets waited for at once; each fits the one NACK, even if each needs an entry of its own. Beyond that the line is
+/// torn, a new keyframe is due anyway, and the oldest are given up.
+const MAX_MISSING: usize = 250;
+
+/// Between two requests for one packet: what was measured, within these bounds.
+const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
+const ROUND_TRIPS: Range<Duration> = Duration::from_millis(20)..Duration::from_millis(250);
+
+/// The missing packets of one SSRC, by index.
+pub(super) struct Missing {
+    packets: VecDeque<Request>,
+    /// From the request to the arrival, smoothed.
+    round_trip: Duration,
+    /// Packets that never came.
+    given_up: u64,
+}
+
+struct Request {
+    index: u64,
+    since: Instant,
+    tries: u8,
+    /// When to ask next.
+    due: Instant,
+}
+
+impl Missing {
+    pub(super) fn new() -> Self {
+        Self { packets: VecDeque::new(), round_trip: FIRST_ROUND_TRIP, given_up: 0 }
+    }
+
+    /// `index` arrived and is the highest; those after `before` and below it are missing for now.
+    pub(super) fn on_highest(&mut self, before: u64, index: u64, now: Instant) {
+        // What was in doubt may now be too far behind to be mere reordering.
+        let doubtful = |request: &&mut Request| request.index + REORDERED_BEHIND > before;
+        for request in self.packets.iter_mut().rev().take_while(doubtful) {
+            if request.tries == 0 && request.index + REORDERED_BEHIND <= index {
+                request.due = request.due.min(now);
+            }
+        }
+        let first = (before + 1).max(index.saturating_sub(MAX_MISSING as u64));
+        self.given_up += first - (before + 1);
+        for missing in first..index {
+            if self.packets.len() == MAX_MISSING {
+                self.packets.pop_front();
+                self.given_up += 1;
+            }
+            let due = if missing + REORDERED_BEHIND <= index { now } else { now + REORDERING };
+            self.packets.push_back(Request { index: missing, since: now, tries: 0, due });
+        }
+    }
+
+    /// A packet below the highest came after all; true if it was missing.
+    pub(super) fn on_late(&mut self, index: u64, now: Instant) -> bool {
+        let Ok(position) = self.packets.binary_search_by_key(&index, |request| request.index) else {
+            return false;
+        };
+        let request = self.packets.remove(position).expect("the search found it there");
+        // After several requests nobody can tell which one it answers.
+        if request.tries == 1 {
+            let asked = request.due.checked_sub(self.retry()).unwrap_or(now);
+            let sample = now.saturating_duration_since(asked);
+            self.round_trip = (self.round_trip * 7 + sample) / 8;
+        }
+        true
+    }
+
+    /// The packets to ask for now, as the entries of one NACK; empty if there are none.
+    pub(super) fn poll(&mut self, now: Instant) -> Vec<NackPair> {
+        let before = self.packets.len();
+        self.packets.retain(|request| {
+            let hopeless = request.due <= now && request.tries == MAX_TRIES;
+            !hopeless && now.saturating_duration_since(request.since) < MAX_AGE
+        });
+        self.given_up += (before - self.packets.len()) as u64;
+        let mut pairs: Vec<NackPair> = Vec::new();
+        let retry = self.retry();
+        for request in self.packets.iter_mut().filter(|request| request.due <= now) {
+            request.tries += 1;
+            request.due = now + retry;
+            ask(&mut pairs, request.index as u16);
+        }
+        pairs
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.packets.iter().map(|request| request.due.min(request.since + MAX_AGE)).min()
+    }
+
+    pub(super) fn given_up(&self) -> u64 {
+        self.given_up
+    }
+
+    fn retry(&self) -> Duration {
+        // A quarter more, so that an answer on its way is not asked for again.
+        (self.round_trip * 5 / 4).clamp(ROUND_TRIPS.start, ROUND_TRIPS.end)
+    }
+}
+
+/// Adds a sequence number that is higher than those before it, with wrap-around.
+fn ask(pairs: &mut Vec<NackPair>, sequence: u16) {
+    if let Some(pair) = pairs.last_mut() {
+        let behind = sequence.wrapping_sub(pair.packet_id);
+        if (1..=16).contains(&behind) {
+            pair.lost_packets |= 1 << (behind - 1);
+            return;
+        }
+    }
+    pairs.push(NackPair::new(sequence));
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn asked(pairs: Vec<NackPair>) -> Vec<u16> {
+        pairs.iter().flat_map(NackPair::packet_list).collect()
+    }
+
+    #[test]
+    fn two_later_packets_or_ten_milliseconds_make_a_gap_a_loss() {
+        let start = Instant::now();
+        let mut missing = Missing::new();
+        missing.on_highest(10, 12, start);
+        assert_eq!(missing.poll_timeout(), Some(start + 10 * MS));
+        assert!(missing.poll(start).is_empty());
+        missing.on_highest(12, 13, start + MS);
+        assert_eq!(asked(missing.poll(start + MS)), [11]);
+        missing.on_highest(13, 15, start + 2 * MS);
+        assert!(missing.poll(start + 11 * MS).is_empty());
+        assert_eq!(asked(missing.poll(start + 12 * MS)), [14]);
+    }
+
+    #[test]
+    fn what_comes_late_is_not_asked_for() {
+        let start = Instant::now();
+        let mut missing = Missing::new();
+        missing.on_highest(10, 12, start);
+        assert!(missing.on_late(11, start + MS));
+        assert!(!missing.on_late(11, start + MS), "once");
+        assert_eq!(missing.poll_timeout(), None);
+    }
+
+    #[test]
+    fn asks_ten_times_within_a_second_and_gives_up() {
+        let start = Instant::now();
+        let mut missing = Missing::new();
+        missing.on_highest(10, 15, start);
+        let mut tries = 0;
+        while let Some(due) = missing.poll_timeout() {
+            assert!(due <= start + MAX_AGE);
+            tries += asked(missing.poll(due)).iter().filter(|sequence| **sequence == 11).count();
+        }
+        assert!((8..=10).contains(&tries), "{tries}");
+        assert_eq!(missing.given_up(), 4);
+    }
+
+    #[test]
+    fn the_pace_follows_the_round_trip() {
+        let start = Instant::now();
+        let mut missing = Missing::new();
+        for round in 0..60u32 {
+            let (now, index) = (start + round * 100 * MS, 10 + u64::from(round) * 10);
+            missing.on_highest(index, index + 4, now);
+            missing.poll(now);
+            for late in index + 1..index + 4 {
+                missing.on_late(late, now + 30 * MS);
+            }
+            missing.on_highest(index + 4, index + 10, now + 40 * MS);
+            for late in index + 5..index + 10 {
+                missing.on_late(late, now + 41 * MS);
+            }
+        }
+        let retry = missing.retry();
+        assert!((36 * MS..39 * MS).contains(&retry), "{retry:?}");
+    }
+
+    #[test]
+    fn a_torn_line_is_not_asked_for_without_end() {
+        let start = Instant::now();
+        let mut missing = Missing::new();
+        missing.on_highest(10, 1_000_000, start);
+        assert_eq!(asked(missing.poll(start + 10 * MS)).len(), MAX_MISSING);
+        missing.on_highest(1_000_000, 1_000_201, start);
+        assert_eq!(missing.packets.len(), MAX_MISSING);
+        assert_eq!(missing.given_up(), 1_000_000 - 11 - 250 + 200);
+    }
+
+    proptest! {
+        #[test]
+        fn a_nack_names_exactly_what_is_missing(
+            start in prop_oneof![Just(65_500u64), 0..1u64 << 40], arrived in prop::collection::vec(any::<bool>(), 1..200)
+        ) {
+            let now = Instant::now();
+            let mut missing = Missing::new();
+            let (mut highest, mut expected) = (start, Vec::new());
+            for (index, arrived) in (start + 1..).zip(arrived.into_iter().chain([true])) {
+                if arrived {
+                    missing.on_highest(highest, index, now);
+                    highest = index;
+                } else {
+                    expected.push(index as u16);
+                }
+            }
+            let pairs = missing.poll(now + REORDERING);
+            prop_assert!(pairs.len() <= expected.len());
+            prop_assert_eq!(asked(pairs), expected);
+        }
+    }
+}

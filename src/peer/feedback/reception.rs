@@ -1,0 +1,172 @@
+//! One publisher's reception: what arrives is noted, and what the publisher must be told comes out as RTCP.
+
+use std::time::{Duration, Instant};
+
+use rtcp::receiver_report::ReceiverReport;
+use rtcp::sender_report::SenderReport;
+use rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
+
+use super::arrivals::Arrivals;
+use super::missing::Missing;
+use super::source::{SenderClock, Source, Step};
+use super::{Compound, description};
+use crate::srtp::index;
+
+/// From one receiver report to the next.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Report blocks that fit one receiver report (RFC 3550 6.4.2); the opener lets through fewer SSRCs.
+const MAX_SOURCES: usize = 31;
+
+/// What a publisher is told about its SSRCs and its transport: receiver reports each second (RFC 3550 6.4.2), NACKs after
+/// a short allowance for reordering (RFC 4585 6.2.1), transport-wide arrival times each 50 ms while packets carry the
+/// number for it. Pure; nothing grows with what a publisher sends.
+pub struct Reception {
+    sender_ssrc: u32,
+    cname: String,
+    /// At most [`MAX_SOURCES`].
+    sources: Vec<Received>,
+    arrivals: Arrivals,
+    /// None until something arrives.
+    report_due: Option<Instant>,
+    tally: Tally,
+}
+
+struct Received {
+    source: Source,
+    /// None where NACK was not negotiated.
+    missing: Option<Missing>,
+}
+
+/// Plain counts, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// NACK packets sent.
+    pub nacks: u64,
+    /// Packets that came late or by retransmission after they had been missing.
+    pub recovered: u64,
+    /// Packets that were missing and were given up.
+    pub given_up: u64,
+}
+
+impl Reception {
+    /// `sender_ssrc` and `cname` are the relay's own on this transport.
+    #[must_use]
+    pub fn new(sender_ssrc: u32, cname: &str) -> Self {
+        Self {
+            sender_ssrc,
+            cname: cname.to_owned(),
+            sources: Vec::new(),
+            arrivals: Arrivals::new(),
+            report_due: None,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Begins to keep statistics of an SSRC; packets of others count for the transport only. `clock_rate` is in ticks a
+    /// second, `nack` whether missing packets are asked for. A known SSRC, or a 32nd, changes nothing.
+    pub fn add_source(&mut self, ssrc: u32, clock_rate: u32, nack: bool) {
+        if self.position(ssrc).is_none() && self.sources.len() < MAX_SOURCES {
+            self.sources.push(Received { source: Source::new(ssrc, clock_rate), missing: nack.then(Missing::new) });
+        }
+    }
+
+    /// An authentic packet arrived. `index` is its extended sequence number, `transport_sequence` its transport-wide one
+    /// if it carries that extension.
+    pub fn on_packet(
+        &mut self,
+        ssrc: u32,
+        index: u64,
+        timestamp: u32,
+        transport_sequence: Option<u16>,
+        received: Instant,
+    ) {
+        if let Some(sequence) = transport_sequence {
+            self.arrivals.on_packet(ssrc, sequence, received);
+        }
+        let Some(position) = self.position(ssrc) else { return };
+        let Received { source, missing } = &mut self.sources[position];
+        self.report_due.get_or_insert(received + REPORT_INTERVAL);
+        let highest_before = source.highest();
+        let step = source.on_packet(index, timestamp, received);
+        let Some(missing) = missing else { return };
+        match (step, highest_before) {
+            (Step::Behind, _) => self.tally.recovered += u64::from(missing.on_late(index, received)),
+            (Step::Ahead(before), _) | (Step::Next, Some(before)) => missing.on_highest(before, index, received),
+            (Step::Next, None) => {}
+        }
+    }
+
+    /// A retransmission (RFC 4588) brought the packet with this sequence number of `ssrc`: its index, if it was missing.
+    /// `None` says that it is here already, or that nobody waits for it.
+    pub fn recover(&mut self, ssrc: u32, sequence: u16, received: Instant) -> Option<u64> {
+        let position = self.position(ssrc)?;
+        let Received { source, missing } = &mut self.sources[position];
+        let index = index::estimate(source.highest()?, sequence)?;
+        let recovered = missing.as_mut()?.on_late(index, received);
+        self.tally.recovered += u64::from(recovered);
+        recovered.then_some(index)
+    }
+
+    /// Reads the publisher's RTCP: sender reports of its own, known SSRCs. All else has no effect.
+    pub fn on_rtcp(&mut self, packets: &[Box<dyn rtcp::Packet>], received: Instant) {
+        for report in packets.iter().filter_map(|packet| packet.as_any().downcast_ref::<SenderReport>()) {
+            if let Some(position) = self.position(report.ssrc) {
+                let clock = SenderClock { ntp: report.ntp_time, rtp: report.rtp_time, received };
+                self.sources[position].source.clock = Some(clock);
+            }
+        }
+    }
+
+    /// The clock of the latest sender report of this SSRC.
+    #[must_use]
+    pub fn clock(&self, ssrc: u32) -> Option<SenderClock> {
+        self.sources[self.position(ssrc)?].source.clock
+    }
+
+    /// When [`Self::poll`] will have something; `None` while nothing is pending.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let nacks = self.sources.iter().filter_map(|source| source.missing.as_ref()?.poll_timeout());
+        nacks.chain(self.arrivals.poll_timeout()).chain(self.report_due).min()
+    }
+
+    /// What is due, one datagram at a time: call again until there is none.
+    pub fn poll(&mut self, now: Instant) -> Option<Compound> {
+        // 1. NACKs: each millisecond of theirs is a millisecond of every viewer's.
+        for Received { source, missing } in &mut self.sources {
+            let nacks = missing.as_mut().map(|missing| missing.poll(now)).unwrap_or_default();
+            if !nacks.is_empty() {
+                self.tally.nacks += 1;
+                let nack = TransportLayerNack { sender_ssrc: self.sender_ssrc, media_ssrc: source.ssrc, nacks };
+                return Some(vec![Box::new(nack)]);
+            }
+        }
+        // 2. Arrival times: the publisher's bandwidth estimator waits for them.
+        if let Some(feedback) = self.arrivals.poll(self.sender_ssrc, now) {
+            return Some(vec![Box::new(feedback)]);
+        }
+        // 3. Statistics.
+        self.report_due.filter(|due| *due <= now)?;
+        let reports: Vec<_> = self.sources.iter_mut().filter_map(|received| received.source.report(now)).collect();
+        // In silence there is nothing to report until the next packet.
+        self.report_due = (!reports.is_empty()).then_some(now + REPORT_INTERVAL);
+        self.report_due?;
+        let report = ReceiverReport { ssrc: self.sender_ssrc, reports, ..ReceiverReport::default() };
+        Some(vec![Box::new(report), description(self.sender_ssrc, &self.cname)])
+    }
+
+    /// Counts since the session began.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let given_up = self.sources.iter().filter_map(|source| Some(source.missing.as_ref()?.given_up())).sum();
+        Tally { given_up, ..self.tally }
+    }
+
+    fn position(&self, ssrc: u32) -> Option<usize> {
+        self.sources.iter().position(|received| received.source.ssrc == ssrc)
+    }
+}
+
+#[cfg(test)]
+mod tests;
