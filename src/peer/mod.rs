@@ -6,6 +6,7 @@ mod certificate;
 pub mod client;
 mod connection;
 mod keys;
+pub mod negotiate;
 mod rtcp_tap;
 mod selected_pair;
 

@@ -71,12 +71,12 @@ impl Format {
     }
 
     /// The H.264 profile in `profile-level-id`; Baseline where there is none (RFC 6184 8.1).
-    fn h264_profile(&self) -> H264Profile {
+    pub fn h264_profile(&self) -> H264Profile {
         self.parameter("profile-level-id").map_or(H264Profile::Baseline, H264Profile::of_level_id)
     }
 
-    /// RFC 6184 8.1: absent means 0, single NAL units only.
-    fn packetization_mode(&self) -> u8 {
+    /// The H.264 `packetization-mode`; 0, single NAL units only, where there is none (RFC 6184 8.1).
+    pub fn packetization_mode(&self) -> u8 {
         self.parameter("packetization-mode").and_then(|mode| mode.parse().ok()).unwrap_or(0)
     }
 }

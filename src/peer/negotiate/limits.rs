@@ -1,0 +1,75 @@
+//! What an offer may cost before anything parses it: its size, its lines and how many sections it opens.
+//!
+//! The rule: whatever follows may be linear in the offer and quadratic in what these constants bound, nothing more.
+
+use super::OfferError;
+
+/// Bytes of a whole offer. Chromium's largest is 8 KiB with candidates.
+const MAX_OFFER: usize = 64 * 1024;
+/// Bytes of one line without its end.
+const MAX_LINE: usize = 512;
+/// Sections: one audio, one video, one for data channels.
+const MAX_SECTIONS: usize = 3;
+/// Payload types in one section.
+pub(super) const MAX_PAYLOAD_TYPES: usize = 64;
+/// Simulcast encodings in one section.
+pub(super) const MAX_RIDS: usize = 4;
+
+/// Refuses text that is too large or holds what no line of SDP holds.
+pub(super) fn check(offer: &str) -> Result<(), OfferError> {
+    if offer.len() > MAX_OFFER {
+        return Err(OfferError::malformed("the offer is longer than 64 KiB: send fewer candidates and codecs"));
+    }
+    let mut sections = 0;
+    for (number, line) in (1..).zip(offer.split('\n')) {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        if line.len() > MAX_LINE {
+            return Err(OfferError::malformed(format!("line {number} of the offer is longer than 512 bytes")));
+        }
+        if line.contains(char::is_control) {
+            return Err(OfferError::malformed(format!("line {number} of the offer has a control character")));
+        }
+        sections += usize::from(line.starts_with("m="));
+    }
+    if sections > MAX_SECTIONS {
+        return Err(OfferError::unsupported(
+            "the offer has more than 3 sections: offer one audio, one video and one data section at most",
+        ));
+    }
+    Ok(())
+}
+
+/// True for a token of RFC 8866 9 that is short enough to be written into an answer.
+pub(super) fn is_token(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`{|}~".contains(&byte);
+    (1..=64).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_the_size_the_lines_and_the_sections() {
+        assert_eq!(check("v=0\r\nm=a\r\nm=b\nm=c\n"), Ok(()));
+        assert_eq!(check(&format!("a={}\r\n", "x".repeat(510))), Ok(()));
+        assert!(matches!(check(&format!("a={}\r\n", "x".repeat(511))), Err(OfferError::Malformed(_))));
+        assert!(matches!(check(&"a=x\n".repeat(17_000)), Err(OfferError::Malformed(_))));
+        assert!(matches!(check(&"m=audio\n".repeat(4)), Err(OfferError::Unsupported(_))));
+    }
+
+    #[test]
+    fn refuses_control_characters_and_carriage_returns_inside_a_line() {
+        for hostile in ["a=x\0", "a=x\ra=y", "a=\u{1b}[31m", "a=\u{85}", "a=x\t"] {
+            assert!(matches!(check(hostile), Err(OfferError::Malformed(_))), "{hostile:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_has_no_space_colon_or_line_end() {
+        assert!(is_token("0") && is_token("video-1_a.b") && is_token("{7e3f}"));
+        for bad in ["", "a b", "a:b", "a\r\nb", "ä", "a/b", "\"", &"x".repeat(65)] {
+            assert!(!is_token(bad), "{bad:?}");
+        }
+    }
+}

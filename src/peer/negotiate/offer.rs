@@ -1,0 +1,121 @@
+//! A whole offer, checked: what an answer can be written for.
+
+use std::io::Cursor;
+
+use rtc::sdp::description::session::SessionDescription;
+
+use super::section::{Content, Direction, OfferedSection};
+use super::transport::TransportLines;
+use super::{OfferError, limits};
+use crate::forward::codec::Kind;
+use crate::name::Role;
+
+/// A client's offer in which nothing is left to refuse but codecs that do not fit the stream.
+pub struct Offer {
+    pub(super) role: Role,
+    /// All sections in the offer's order, declined ones too: the answer mirrors them.
+    pub(super) sections: Vec<OfferedSection>,
+    /// The sections that are not declined, as indexes into `sections` in the order of `a=group:BUNDLE`.
+    pub(super) bundle: Vec<usize>,
+    /// ICE candidates at the session level; the others are counted in their sections.
+    pub(super) candidates: usize,
+}
+
+impl Offer {
+    /// Parses and checks an offer (RFC 8866, RFC 8829 5.8) of a client in this role.
+    ///
+    /// # Errors
+    ///
+    /// [`OfferError::Malformed`] for text that is no SDP, contradicts itself or lacks what WebRTC needs;
+    /// [`OfferError::Unsupported`] for an offer without BUNDLE, rtcp-mux, a SHA-256 fingerprint or a codec that is
+    /// relayed, with the wrong direction, or with more than one track a kind from a publisher.
+    pub fn parse(sdp: &str, role: Role) -> Result<Self, OfferError> {
+        limits::check(sdp)?;
+        let description = SessionDescription::unmarshal(&mut Cursor::new(sdp.as_bytes()))
+            .map_err(|error| OfferError::malformed(format!("the offer is no valid SDP ({error})")))?;
+        let direction = Direction::read(&description.attributes)?.unwrap_or(Direction::SendRecv);
+        let sections = &description.media_descriptions;
+        let mut sections = sections
+            .iter()
+            .map(|section| OfferedSection::read(role, section, direction))
+            .collect::<Result<Vec<_>, _>>()?;
+        if let Some(first) = sections.first()
+            && sections.iter().all(OfferedSection::is_declined)
+            && let Content::Declined(sentence) = first.content
+        {
+            return Err(OfferError::unsupported(sentence));
+        }
+        keep_one_of_a_kind(role, &mut sections)?;
+        let bundle = read_bundle(&description, &sections)?;
+        complete_transports(TransportLines::read(&description.attributes)?, &mut sections, &bundle)?;
+        let candidates = description.attributes.iter().filter(|attribute| attribute.is_ice_candidate()).count();
+        Ok(Self { role, sections, bundle, candidates })
+    }
+}
+
+/// A stream has one audio and one video track. A viewer's second section of a kind is declined; a publisher's whole
+/// offer is refused (RFC 9725 4.4.2).
+fn keep_one_of_a_kind(role: Role, sections: &mut [OfferedSection]) -> Result<(), OfferError> {
+    const SENTENCE: &str = "a stream has one audio and one video track: offer one section of each";
+    let mut seen: Vec<Option<Kind>> = Vec::new();
+    for section in sections {
+        let kind = match &section.content {
+            Content::Declined(_) => continue,
+            Content::Media(media) => Some(media.kind),
+            Content::Application { .. } => None,
+        };
+        match (seen.contains(&kind), role) {
+            (false, _) => seen.push(kind),
+            (true, Role::Viewer) => section.content = Content::Declined(SENTENCE),
+            (true, Role::Publisher) => return Err(OfferError::unsupported(SENTENCE)),
+        }
+    }
+    if seen.iter().all(Option::is_none) {
+        return Err(OfferError::unsupported("the offer has no audio and no video: offer at least one of them"));
+    }
+    Ok(())
+}
+
+/// RFC 9143 7.2: one group, whose first section's transport carries all.
+fn read_bundle(description: &SessionDescription, sections: &[OfferedSection]) -> Result<Vec<usize>, OfferError> {
+    let groups = description.attributes.iter().filter(|attribute| attribute.key == "group");
+    let mut bundles = groups.filter_map(|group| group.value.as_deref()?.strip_prefix("BUNDLE"));
+    let (Some(mids), None) = (bundles.next(), bundles.next()) else {
+        return Err(OfferError::unsupported("all media shares one transport: offer one a=group:BUNDLE (max-bundle)"));
+    };
+    for (index, section) in sections.iter().enumerate() {
+        if sections[..index].iter().any(|earlier| earlier.mid == section.mid) {
+            return Err(OfferError::malformed("two sections of the offer have the same a=mid"));
+        }
+    }
+    let mut bundle = Vec::new();
+    for mid in mids.split_ascii_whitespace() {
+        let Some(index) = sections.iter().position(|section| section.mid == mid) else {
+            return Err(OfferError::malformed("a=group:BUNDLE names a section that the offer does not have"));
+        };
+        if bundle.contains(&index) {
+            return Err(OfferError::malformed("a=group:BUNDLE names a section twice"));
+        }
+        bundle.push(index);
+    }
+    bundle.retain(|index| !sections[*index].is_declined());
+    if bundle.len() < sections.iter().filter(|section| !section.is_declined()).count() {
+        return Err(OfferError::unsupported("all media shares one transport: name each a=mid in a=group:BUNDLE"));
+    }
+    Ok(bundle)
+}
+
+/// A section without transport lines has those of the session level, else those of the first bundled section.
+fn complete_transports(
+    session: TransportLines,
+    sections: &mut [OfferedSection],
+    bundle: &[usize],
+) -> Result<(), OfferError> {
+    let tagged = bundle.first().map(|index| sections[*index].transport.clone()).unwrap_or_default();
+    for index in bundle {
+        let own = std::mem::take(&mut sections[*index].transport);
+        sections[*index].transport = own.or(&session).or(&tagged);
+        sections[*index].transport.clone().complete()?;
+    }
+    Ok(())
+}

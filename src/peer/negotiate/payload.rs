@@ -1,0 +1,264 @@
+//! The payload types of one section: which codecs of the offer the relay forwards, and what goes with each.
+
+use rtc::sdp::description::common::Attribute;
+
+use super::OfferError;
+use super::limits::{self, MAX_PAYLOAD_TYPES};
+use crate::forward::codec::{Codec, Format, Kind};
+
+/// RTCP feedback that the offer has for a payload type and the relay uses (RFC 4585 4.2, RFC 5104 7.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Feedback {
+    /// `nack`: lost packets are asked for again.
+    pub nack: bool,
+    /// `nack pli`: Picture Loss Indication asks for a keyframe.
+    pub pli: bool,
+    /// `ccm fir`: Full Intra Request asks for a keyframe.
+    pub fir: bool,
+    /// `transport-cc`: arrival times of all packets of the transport.
+    pub transport_cc: bool,
+}
+
+/// One payload type with its codec, and its retransmission payload type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// The number in the RTP header, as the offer has it: 0 to 63 or 96 to 127.
+    pub payload_type: u8,
+    /// The codec, with the format parameters of the offer.
+    pub format: Format,
+    /// The payload type of its retransmissions (RFC 4588 8.1), where the offer has one.
+    pub rtx_payload_type: Option<u8>,
+    /// The feedback that was agreed.
+    pub feedback: Feedback,
+}
+
+/// What a section offers, in its order of preference.
+#[derive(Debug, Default)]
+pub(super) struct Payloads {
+    /// Those that the relay can forward.
+    pub(super) known: Vec<Payload>,
+    /// The names of all codecs, each once, for the log.
+    pub(super) names: Vec<String>,
+}
+
+/// The attribute lines of one payload type.
+#[derive(Default)]
+struct Lines<'a> {
+    rtpmap: Option<&'a str>,
+    parameters: Option<&'a str>,
+    feedback: Feedback,
+}
+
+/// Reads the formats of an `m=` line and their `a=rtpmap`, `a=fmtp` and `a=rtcp-fb` lines.
+pub(super) fn read(kind: Kind, formats: &[String], attributes: &[Attribute]) -> Result<Payloads, OfferError> {
+    if formats.len() > MAX_PAYLOAD_TYPES {
+        return Err(OfferError::unsupported("a section offers more than 64 payload types: offer fewer codecs"));
+    }
+    let mut lines: Vec<(u8, Lines<'_>)> = Vec::with_capacity(formats.len());
+    for format in formats {
+        let number = format.parse().ok().filter(|number| *number <= 127);
+        let number = number.ok_or_else(|| OfferError::malformed("an RTP payload type must be a number up to 127"))?;
+        if lines.iter().any(|(earlier, _)| *earlier == number) {
+            return Err(OfferError::malformed(format!("payload type {number} stands twice in an m= line")));
+        }
+        lines.push((number, Lines::default()));
+    }
+    for attribute in attributes {
+        read_line(&mut lines, attribute)?;
+    }
+    collect(kind, &lines)
+}
+
+fn read_line<'a>(lines: &mut [(u8, Lines<'a>)], attribute: &'a Attribute) -> Result<(), OfferError> {
+    let key = attribute.key.as_str();
+    if !matches!(key, "rtpmap" | "fmtp" | "rtcp-fb") {
+        return Ok(());
+    }
+    let Some((target, rest)) = attribute.value.as_deref().and_then(|value| value.split_once(' ')) else {
+        return Err(OfferError::malformed(format!("an a={key} line needs a payload type and a value")));
+    };
+    let rest = rest.trim();
+    if key == "rtcp-fb" && target == "*" {
+        lines.iter_mut().for_each(|(_, line)| line.feedback.read(rest));
+        return Ok(());
+    }
+    let Ok(number) = target.parse::<u8>() else {
+        return Err(OfferError::malformed(format!("an a={key} line must begin with a payload type")));
+    };
+    let Some((_, line)) = lines.iter_mut().find(|(listed, _)| *listed == number) else {
+        return Ok(());
+    };
+    match key {
+        "rtpmap" if line.rtpmap.is_some_and(|earlier| earlier != rest) => {
+            return Err(OfferError::malformed(format!("payload type {number} has two different a=rtpmap lines")));
+        }
+        "rtpmap" => line.rtpmap = Some(rest),
+        "fmtp" => line.parameters = line.parameters.or(Some(rest)),
+        _ => line.feedback.read(rest),
+    }
+    Ok(())
+}
+
+fn collect(kind: Kind, lines: &[(u8, Lines<'_>)]) -> Result<Payloads, OfferError> {
+    let mut payloads = Payloads::default();
+    let mut retransmissions: Vec<(u8, u8)> = Vec::new();
+    for (number, line) in lines {
+        let Some(rtpmap) = line.rtpmap else {
+            continue;
+        };
+        let encoding = Encoding::read(rtpmap)?;
+        if !payloads.names.iter().any(|name| name == encoding.name) {
+            payloads.names.push(encoding.name.to_owned());
+        }
+        let parameters = line.parameters.unwrap_or_default();
+        if encoding.name.eq_ignore_ascii_case("rtx") {
+            let apt = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("apt="));
+            let primary = apt.and_then(|apt| apt.parse::<u8>().ok());
+            let listed = |primary: &u8| lines.iter().any(|(listed, _)| listed == primary) && primary != number;
+            let Some(primary) = primary.filter(listed) else {
+                return Err(OfferError::malformed(format!("rtx payload type {number} must name a listed one by apt=")));
+            };
+            retransmissions.push((primary, *number));
+            continue;
+        }
+        // RFC 5761 4: with rtcp-mux, 64 to 95 read as RTCP packet types.
+        let Some(format) = encoding.format(kind, parameters).filter(|_| !(64..=95).contains(number)) else {
+            continue;
+        };
+        let feedback = line.feedback;
+        payloads.known.push(Payload { payload_type: *number, format, rtx_payload_type: None, feedback });
+    }
+    for payload in &mut payloads.known {
+        let rtx =
+            retransmissions.iter().find(|(primary, rtx)| *primary == payload.payload_type && !(64..=95).contains(rtx));
+        payload.rtx_payload_type = rtx.map(|(_, rtx)| *rtx);
+    }
+    Ok(payloads)
+}
+
+/// The value of `a=rtpmap` behind the payload type: name, clock rate and channels (RFC 8866 6.6).
+struct Encoding<'a> {
+    name: &'a str,
+    clock_rate: u32,
+    channels: Option<u8>,
+}
+
+impl<'a> Encoding<'a> {
+    fn read(rtpmap: &'a str) -> Result<Self, OfferError> {
+        let mut parts = rtpmap.split('/');
+        let name = parts.next().filter(|name| limits::is_token(name));
+        let clock_rate = parts.next().and_then(|rate| rate.parse().ok());
+        let (Some(name), Some(clock_rate)) = (name, clock_rate) else {
+            return Err(OfferError::malformed("an a=rtpmap line must name a codec and its clock rate"));
+        };
+        Ok(Self { name, clock_rate, channels: parts.next().and_then(|channels| channels.parse().ok()) })
+    }
+
+    /// The codec, if it is one the relay forwards in a section of this kind.
+    fn format(&self, kind: Kind, parameters: &str) -> Option<Format> {
+        let name = self.name.to_ascii_lowercase();
+        let (codec, channels) = match (kind, name.as_str(), self.clock_rate, self.channels) {
+            (Kind::Audio, "opus", 48_000, Some(2)) => (Codec::Opus, 2),
+            (Kind::Video, "vp8", 90_000, _) => (Codec::Vp8, 0),
+            (Kind::Video, "h264", 90_000, _) => (Codec::H264, 0),
+            _ => return None,
+        };
+        let format = Format { codec, clock_rate: self.clock_rate, channels, parameters: parameters.to_owned() };
+        // Mode 2 sends pictures interleaved, which nothing here or in a browser reads.
+        (codec != Codec::H264 || format.packetization_mode() < 2).then_some(format)
+    }
+}
+
+impl Feedback {
+    fn read(&mut self, value: &str) {
+        match value {
+            "nack" => self.nack = true,
+            "nack pli" => self.pli = true,
+            "ccm fir" => self.fir = true,
+            "transport-cc" => self.transport_cc = true,
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn section(kind: Kind, formats: &str, lines: &[&str]) -> Result<Payloads, OfferError> {
+        let formats: Vec<String> = formats.split(' ').map(str::to_owned).collect();
+        let attributes: Vec<Attribute> = lines
+            .iter()
+            .map(|line| {
+                let (key, value) = line.split_once(':').unwrap();
+                Attribute::new(key.to_owned(), Some(value.to_owned()))
+            })
+            .collect();
+        read(kind, &formats, &attributes)
+    }
+
+    #[test]
+    fn joins_a_codec_with_its_parameters_feedback_and_retransmissions() {
+        let lines = [
+            "rtpmap:106 H264/90000",
+            "fmtp:106 packetization-mode=1;profile-level-id=42e01f",
+            "rtcp-fb:106 nack",
+            "rtcp-fb:* transport-cc",
+            "rtcp-fb:105 nack pli",
+            "rtpmap:105 rtx/90000",
+            "fmtp:105 apt=106",
+            "rtpmap:98 VP9/90000",
+        ];
+        let payloads = section(Kind::Video, "106 105 98", &lines).unwrap();
+        let [h264] = payloads.known.as_slice() else { panic!("{payloads:?}") };
+        assert_eq!((h264.payload_type, h264.rtx_payload_type), (106, Some(105)));
+        assert_eq!(h264.format.parameters, "packetization-mode=1;profile-level-id=42e01f");
+        assert_eq!(h264.feedback, Feedback { nack: true, transport_cc: true, ..Feedback::default() });
+        assert_eq!(payloads.names, ["H264", "rtx", "VP9"]);
+    }
+
+    #[test]
+    fn leaves_out_what_is_not_forwarded() {
+        for (kind, rtpmap) in [
+            (Kind::Audio, "opus/48000"),
+            (Kind::Audio, "opus/16000/2"),
+            (Kind::Audio, "VP8/90000"),
+            (Kind::Video, "opus/48000/2"),
+            (Kind::Video, "VP8/8000"),
+            (Kind::Video, "AV1/90000"),
+        ] {
+            assert!(section(kind, "96", &[&format!("rtpmap:96 {rtpmap}")]).unwrap().known.is_empty(), "{rtpmap}");
+        }
+        let interleaved = ["rtpmap:96 H264/90000", "fmtp:96 packetization-mode=2"];
+        assert!(section(Kind::Video, "96", &interleaved).unwrap().known.is_empty());
+        assert!(section(Kind::Audio, "72", &["rtpmap:72 opus/48000/2"]).unwrap().known.is_empty());
+    }
+
+    #[test]
+    fn contradictions_are_malformed() {
+        for (formats, lines) in [
+            ("128", &[][..]),
+            ("-1", &[]),
+            ("opus", &[]),
+            ("96 96", &[]),
+            ("96", &["rtpmap:96"]),
+            ("96", &["rtpmap:x VP8/90000"]),
+            ("96", &["rtpmap:96 VP8"]),
+            ("96", &["rtpmap:96 VP8/fast"]),
+            ("96", &["rtpmap:96 VP8/90000", "rtpmap:96 H264/90000"]),
+            ("96", &["rtpmap:96 rtx/90000"]),
+            ("96", &["rtpmap:96 rtx/90000", "fmtp:96 apt=97"]),
+            ("96", &["rtpmap:96 rtx/90000", "fmtp:96 apt=96"]),
+            ("96", &["rtpmap:96 rtx/90000", "fmtp:96 apt=400"]),
+        ] {
+            let read = section(Kind::Video, formats, lines);
+            assert!(matches!(read, Err(OfferError::Malformed(_))), "{formats} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn more_than_64_payload_types_are_unsupported() {
+        let formats = (0..65).map(|number| number.to_string()).collect::<Vec<_>>().join(" ");
+        assert!(matches!(section(Kind::Video, &formats, &[]), Err(OfferError::Unsupported(_))));
+    }
+}
