@@ -1,7 +1,8 @@
 //! DTLS alerts that are not encrypted (RFC 5246 7.2, RFC 6347 4.1): what ended a handshake, in words.
 //!
 //! webrtc-rs answers each alert with its own echo and raises no event for any, so the datagrams are read here, before
-//! it sees them and after it made them.
+//! it sees them and after it made them. The length tells what is encrypted: no cipher leaves the two bytes of an alert
+//! as they are, while the epoch misleads, because webrtc-rs sends plaintext alerts of the epoch that is about to begin.
 
 use std::fmt;
 
@@ -19,30 +20,38 @@ pub(super) struct Alert {
 
 impl Alert {
     pub(super) const CLOSE_NOTIFY: u8 = 0;
-    pub(super) const UNEXPECTED_MESSAGE: u8 = 10;
-    pub(super) const DECODE_ERROR: u8 = 50;
+    const UNEXPECTED_MESSAGE: u8 = 10;
+    const DECODE_ERROR: u8 = 50;
+    const INTERNAL_ERROR: u8 = 80;
 
-    /// The first alert of epoch 0 among the records of a datagram.
+    /// True for what webrtc-rs says of one datagram that makes no sense, or that overtook another: it goes on waiting
+    /// all the same, and RFC 6347 4.1.2.7 discards such a datagram in silence. Were it sent, one forged or reordered
+    /// datagram would end a handshake.
+    pub(super) fn is_complaint(self) -> bool {
+        matches!(self.description, Self::UNEXPECTED_MESSAGE | Self::DECODE_ERROR | Self::INTERNAL_ERROR)
+    }
+
+    /// The first plaintext alert among the records of a datagram.
     pub(super) fn find_plaintext(datagram: &[u8]) -> Option<Self> {
-        records(datagram).find_map(|(content_type, epoch, body)| match (content_type, epoch, body) {
-            (ALERT, 0, &[level, description]) => Some(Self { fatal: level == 2, description }),
+        records(datagram).find_map(|record| match record {
+            (ALERT, &[level, description]) => Some(Self { fatal: level == 2, description }),
             _ => None,
         })
     }
 }
 
-/// True if a record of the datagram is an alert, encrypted or not.
-pub(super) fn contains_alert(datagram: &[u8]) -> bool {
-    records(datagram).any(|(content_type, ..)| content_type == ALERT)
+/// True if a record of the datagram is an encrypted alert; which one it is, only the keys tell.
+pub(super) fn contains_encrypted_alert(datagram: &[u8]) -> bool {
+    records(datagram).any(|(content_type, body)| content_type == ALERT && body.len() > 2)
 }
 
-/// The records of a datagram as (content type, epoch, body), up to the first that does not fit.
-fn records(mut datagram: &[u8]) -> impl Iterator<Item = (u8, u16, &[u8])> {
+/// The records of a datagram as (content type, body), up to the first that does not fit.
+fn records(mut datagram: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     std::iter::from_fn(move || {
         let (header, rest) = datagram.split_at_checked(RECORD_HEADER)?;
         let (body, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([header[11], header[12]])))?;
         datagram = rest;
-        Some((header[0], u16::from_be_bytes([header[3], header[4]]), body))
+        Some((header[0], body))
     })
 }
 
@@ -100,7 +109,7 @@ mod tests {
     #[test]
     fn an_encrypted_alert_shows_that_it_is_one_but_not_which() {
         let datagram = record(ALERT, 1, &[0; 26]);
-        assert!(contains_alert(&datagram));
+        assert!(contains_encrypted_alert(&datagram));
         assert_eq!(Alert::find_plaintext(&datagram), None);
     }
 
@@ -109,8 +118,9 @@ mod tests {
         let mut datagram = record(22, 0, &[1, 2, 3]);
         datagram[12] = 200;
         datagram.extend(record(ALERT, 0, &[2, 40]));
-        assert!(!contains_alert(&datagram));
-        assert!(!contains_alert(&[ALERT; 7]));
-        assert!(!contains_alert(&[]));
+        for datagram in [&datagram[..], &[ALERT; 7], &[]] {
+            assert_eq!(Alert::find_plaintext(datagram), None);
+            assert!(!contains_encrypted_alert(datagram));
+        }
     }
 }

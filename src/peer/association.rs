@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::BytesMut;
+use rtc::crypto::RTCCryptoProvider;
 use rtc::peer_connection::RTCPeerConnection;
 use rtc::peer_connection::event::RTCPeerConnectionEvent;
 use rtc::peer_connection::state::RTCPeerConnectionState;
@@ -20,8 +21,9 @@ use rtc::sansio::Protocol;
 use rtc::shared::{TaggedBytesMut, TransportContext};
 use rtc::statistics::StatsSelector;
 
-use super::alert::{Alert, contains_alert};
+use super::alert::{Alert, contains_encrypted_alert};
 use super::keys::KeySpy;
+use super::rtcp_sources::RtcpSources;
 use super::rtcp_tap::{Compound, RtcpTap};
 use crate::srtp::{Keys, Profile};
 
@@ -67,10 +69,9 @@ impl Refused {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Handshaking,
-    Connected,
+    Connected(RtcpSources),
     Ended,
 }
 
@@ -109,7 +110,11 @@ impl Association {
     }
 
     pub(super) fn is_connected(&self) -> bool {
-        self.state == State::Connected
+        matches!(self.state, State::Connected(_))
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended)
     }
 
     /// Takes DTLS or RTCP.
@@ -119,24 +124,24 @@ impl Association {
         transport: TransportContext,
         now: Instant,
     ) -> Result<(), Refused> {
-        match (self.state, datagram) {
-            (State::Ended, _) => Err(Refused::Ended),
-            (_, [20..=63, ..]) => self.handle_dtls(datagram, transport, now),
-            (_, [128..=191, 192..=223, ..]) => self.handle_rtcp(datagram, transport, now),
+        match datagram {
+            _ if self.has_ended() => Err(Refused::Ended),
+            [20..=63, ..] => self.handle_dtls(datagram, transport, now),
+            [128..=191, 192..=223, ..] => self.handle_rtcp(datagram, transport, now),
             _ => Err(Refused::Foreign),
         }
     }
 
     /// Takes STUN. The relay's own peers see only messages that the relay made up.
     pub(super) fn handle_stun(&mut self, datagram: &[u8], transport: TransportContext, now: Instant) {
-        if self.state != State::Ended {
+        if !self.has_ended() {
             self.feed(datagram, transport, now);
             self.advance(now);
         }
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        if self.state == State::Ended {
+        if self.has_ended() {
             return;
         }
         if let Err(error) = self.connection.handle_timeout(now) {
@@ -146,7 +151,7 @@ impl Association {
     }
 
     pub(super) fn poll_timeout(&mut self) -> Option<Instant> {
-        if self.state == State::Ended { None } else { self.connection.poll_timeout() }
+        if self.has_ended() { None } else { self.connection.poll_timeout() }
     }
 
     pub(super) fn poll_transmit(&mut self) -> Option<(SocketAddr, BytesMut)> {
@@ -154,30 +159,36 @@ impl Association {
     }
 
     pub(super) fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        if let Some(Event::Connected(_)) = &event {
+            // What a handshake needs and a connected peer does not; it counts with a thousand of them.
+            self.events.shrink_to_fit();
+            self.outputs.shrink_to_fit();
+        }
+        event
     }
 
     pub(super) fn send_rtcp(&mut self, packets: Compound, now: Instant) {
-        if self.state == State::Connected {
+        if self.is_connected() {
             self.tap.send(packets, now);
             self.collect_outputs();
         }
     }
 
     pub(super) fn close(&mut self) {
-        if self.state == State::Ended {
+        if self.has_ended() {
             return;
         }
         // Its one error is that it was closed before.
         let _ = self.connection.close();
-        self.collect_outputs();
         self.state = State::Ended;
         self.events.clear();
+        self.collect_outputs();
     }
 
     fn handle_dtls(&mut self, datagram: &[u8], transport: TransportContext, now: Instant) -> Result<(), Refused> {
         if let Some(alert) = Alert::find_plaintext(datagram) {
-            if self.state == State::Connected {
+            if self.is_connected() {
                 return Err(Refused::PlaintextAlert);
             }
             if alert.description == Alert::CLOSE_NOTIFY {
@@ -189,11 +200,14 @@ impl Association {
         }
         self.feed(datagram, transport, now);
         self.advance(now);
+        // What it says of a datagram that was an error, such as the answer to an alert, it hands out no sooner.
+        self.handle_timeout(now);
         Ok(())
     }
 
     fn handle_rtcp(&mut self, datagram: &[u8], transport: TransportContext, now: Instant) -> Result<(), Refused> {
-        if self.state != State::Connected {
+        let State::Connected(sources) = &mut self.state else { return Err(Refused::Unauthentic) };
+        if !sources.admits(datagram, self.spy.crypto()) {
             return Err(Refused::Unauthentic);
         }
         self.feed(datagram, transport, now);
@@ -227,13 +241,13 @@ impl Association {
     }
 
     fn connected(&mut self, now: Instant) {
-        if self.state != State::Handshaking {
+        if !matches!(self.state, State::Handshaking) {
             return;
         }
         let keys = self.negotiated_profile(now).and_then(|profile| self.spy.take(profile, self.is_dtls_client));
         match keys {
             Some(keys) => {
-                self.state = State::Connected;
+                self.state = State::Connected(RtcpSources::new(keys.remote.clone()));
                 self.events.push_back(Event::Connected(keys));
             }
             // tests/ would have failed first: a new webrtc-rs derives keys in another way.
@@ -253,25 +267,18 @@ impl Association {
     fn collect_outputs(&mut self) {
         while let Some(output) = self.connection.poll_write() {
             let datagram = output.message;
-            let outcome = match self.state {
-                State::Handshaking => match Alert::find_plaintext(&datagram) {
-                    // webrtc-rs complains of records that make no sense; RFC 6347 4.1.2.7 discards them in silence,
-                    // so that one forged datagram does not end a handshake.
-                    Some(Alert { description: Alert::DECODE_ERROR | Alert::UNEXPECTED_MESSAGE, .. }) => continue,
-                    Some(alert) if alert.fatal => {
-                        Some(Event::Failed(format!("the DTLS handshake was refused: {alert}")))
-                    }
-                    _ => None,
-                },
+            let end = match Alert::find_plaintext(&datagram) {
+                Some(alert) if alert.is_complaint() => continue,
+                Some(alert) if alert.fatal => Some(Event::Failed(format!("the DTLS handshake was refused: {alert}"))),
                 // It answers each authentic alert with an alert, and sends none of its own otherwise.
-                State::Connected if contains_alert(&datagram) => Some(match self.dtls_state() {
+                None if contains_encrypted_alert(&datagram) => Some(match self.dtls_state() {
                     Some(RTCDtlsTransportState::Closed) => Event::Closed,
                     _ => Event::Failed("a DTLS alert ended the connection".to_owned()),
                 }),
                 _ => None,
             };
             self.outputs.push_back((output.transport.peer_addr, datagram));
-            if let Some(event) = outcome {
+            if let Some(event) = end {
                 self.end(event);
             }
         }
@@ -287,7 +294,7 @@ impl Association {
     }
 
     fn end(&mut self, event: Event) {
-        if self.state != State::Ended {
+        if !self.has_ended() {
             self.state = State::Ended;
             self.events.push_back(event);
         }

@@ -7,6 +7,7 @@ pub mod client;
 mod connection;
 mod keys;
 pub mod negotiate;
+mod rtcp_sources;
 mod rtcp_tap;
 mod selected_pair;
 

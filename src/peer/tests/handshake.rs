@@ -2,12 +2,7 @@
 
 use std::time::Duration;
 
-use rtc::crypto::default_provider;
-use rtc::srtp::context::Context;
-use rtc::srtp::protection_profile::ProtectionProfile;
-use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
-
-use super::{CASE, Case, Session};
+use super::{CASE, Case, Session, context, pli, pli_of};
 use crate::name::Role;
 use crate::peer::Event;
 use crate::srtp::{MasterKey, Profile};
@@ -27,26 +22,8 @@ fn every_case() -> impl Iterator<Item = (Case, Profile)> {
     })
 }
 
-fn pli(media_ssrc: u32) -> Vec<Box<dyn rtcp::packet::Packet>> {
-    vec![Box::new(PictureLossIndication { sender_ssrc: 1, media_ssrc })]
-}
-
-fn pli_of(event: &Event) -> Option<u32> {
-    let Event::Rtcp(packets) = event else { return None };
-    Some(packets.first()?.as_any().downcast_ref::<PictureLossIndication>()?.media_ssrc)
-}
-
 fn same(one: &MasterKey, other: &MasterKey) -> bool {
     (one.profile, one.key, one.salt) == (other.profile, other.key, other.salt)
-}
-
-/// webrtc-rs's own SRTCP context over a master key.
-fn context(master: &MasterKey) -> Context {
-    let (profile, salt) = match master.profile {
-        Profile::Aes128Gcm => (ProtectionProfile::AeadAes128Gcm, &master.salt[..12]),
-        Profile::Aes128CmSha1_80 => (ProtectionProfile::Aes128CmHmacSha1_80, &master.salt[..]),
-    };
-    Context::new(&master.key, salt, profile, None, None, default_provider().unwrap().crypto()).unwrap()
 }
 
 #[test]
@@ -171,5 +148,16 @@ fn a_lost_flight_is_repeated() {
             assert!(matches!(session.peer_events[..], [Event::Connected(_)]), "{:?}", session.peer_events);
             assert!(matches!(session.client_events[..], [Event::Connected(_)]), "{:?}", session.client_events);
         }
+    }
+}
+
+#[test]
+fn records_that_overtake_each_other_connect() {
+    for dtls_client in [false, true] {
+        let mut session = Session::open(Case { dtls_client, ..CASE });
+        session.reorders = true;
+        session.run(Duration::from_secs(5));
+        assert!(matches!(session.peer_events[..], [Event::Connected(_)]), "{:?}", session.peer_events);
+        assert!(matches!(session.client_events[..], [Event::Connected(_)]), "{:?}", session.client_events);
     }
 }

@@ -2,22 +2,29 @@
 //!
 //! The client does real ICE, which the door answers in the relay; here its checks are answered by a few lines.
 
+mod cost;
 mod handshake;
+mod hostile;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use rtc::crypto::default_provider;
+use rtc::srtp::context::Context;
+use rtc::srtp::protection_profile::ProtectionProfile;
 use rtc::stun::fingerprint::FINGERPRINT;
 use rtc::stun::integrity::MessageIntegrity;
 use rtc::stun::message::{BINDING_SUCCESS, Message};
 use rtc::stun::xoraddr::XorMappedAddress;
 
+use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+
 use super::client::{self, Client};
-use super::{Certificate, Config, Credentials, Event, Peer, Refused};
+use super::{Certificate, Compound, Config, Credentials, Event, Peer, Refused};
 use crate::forward::codec::Codec;
 use crate::name::Role;
-use crate::srtp::{Keys, Profile};
+use crate::srtp::{Keys, MasterKey, Profile};
 
 const RELAY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 8081);
 const CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)), 5000);
@@ -43,6 +50,24 @@ const CASE: Case = Case {
     supported: &[Profile::Aes128CmSha1_80, Profile::Aes128Gcm],
 };
 
+fn pli(media_ssrc: u32) -> Compound {
+    vec![Box::new(PictureLossIndication { sender_ssrc: 1, media_ssrc })]
+}
+
+fn pli_of(event: &Event) -> Option<u32> {
+    let Event::Rtcp(packets) = event else { return None };
+    Some(packets.first()?.as_any().downcast_ref::<PictureLossIndication>()?.media_ssrc)
+}
+
+/// webrtc-rs's own SRTCP context over a master key.
+fn context(master: &MasterKey) -> Context {
+    let (profile, salt) = match master.profile {
+        Profile::Aes128Gcm => (ProtectionProfile::AeadAes128Gcm, &master.salt[..12]),
+        Profile::Aes128CmSha1_80 => (ProtectionProfile::Aes128CmHmacSha1_80, &master.salt[..]),
+    };
+    Context::new(&master.key, salt, profile, None, None, default_provider().unwrap().crypto()).unwrap()
+}
+
 /// Both ends and the link between them.
 struct Session {
     now: Instant,
@@ -55,17 +80,24 @@ struct Session {
     seen: Vec<(bool, Vec<u8>)>,
     /// Datagrams of the peer that the link loses before it lets any through.
     lose: usize,
+    /// Each DTLS record travels alone, and the last of a flight arrives first.
+    reorders: bool,
+    /// What a stranger sends to the peer ahead of each of the client's datagrams.
+    forged: Vec<Vec<u8>>,
+    /// What opening the peer took, and all that it did since.
+    opening: Duration,
+    in_peer: Duration,
 }
 
 impl Session {
     fn open(case: Case) -> Self {
-        Self::open_with_fingerprint(case, None)
+        let (ours, theirs) = (Certificate::generate().unwrap(), Certificate::generate().unwrap());
+        Self::open_with_certificates(case, &ours, &theirs, theirs.fingerprint())
     }
 
-    /// With another fingerprint in the offer than the client's own, if one is given.
-    fn open_with_fingerprint(case: Case, fingerprint: Option<&str>) -> Self {
+    /// `fingerprint` is what the offer says of `theirs`.
+    fn open_with_certificates(case: Case, ours: &Certificate, theirs: &Certificate, fingerprint: &str) -> Self {
         let now = Instant::now();
-        let (ours, theirs) = (Certificate::generate().unwrap(), Certificate::generate().unwrap());
         let codecs = match case.role {
             Role::Publisher => vec![Codec::H264, Codec::Opus],
             Role::Viewer => vec![Codec::H264, Codec::Vp8, Codec::Opus],
@@ -76,7 +108,7 @@ impl Session {
             application: case.application,
             profiles: case.supported,
             local: CLIENT,
-            certificate: &theirs,
+            certificate: theirs,
         };
         let mut client = Client::new(&config, now).unwrap();
         let remote = credentials(client.offer());
@@ -84,53 +116,78 @@ impl Session {
         let config = Config {
             local: &local,
             remote: &remote,
-            remote_fingerprint: fingerprint.unwrap_or(theirs.fingerprint()),
+            remote_fingerprint: fingerprint,
             dtls_client: case.dtls_client,
             application: case.application,
-            certificate: &ours,
+            certificate: ours,
         };
+        let start = Instant::now();
         let peer = Peer::open(&config, case.profile, now).unwrap();
+        let opening = start.elapsed();
         let answer = answer(client.offer(), &local, ours.fingerprint(), case.dtls_client);
         client.accept(&answer, now).unwrap();
-        let (peer_events, client_events, seen) = (Vec::new(), Vec::new(), Vec::new());
-        Self { now, peer, client, local, peer_events, client_events, seen, lose: 0 }
+        Self {
+            now,
+            peer,
+            client,
+            local,
+            peer_events: Vec::new(),
+            client_events: Vec::new(),
+            seen: Vec::new(),
+            lose: 0,
+            reorders: false,
+            forged: Vec::new(),
+            opening,
+            in_peer: Duration::ZERO,
+        }
     }
 
     /// Carries datagrams until neither side has any left.
     fn exchange(&mut self) {
         loop {
-            let mut idle = true;
-            while let Some((to, datagram)) = self.client.poll_transmit() {
-                idle = false;
-                assert_eq!(to, RELAY);
-                if datagram[0] < 4 {
-                    self.answer_check(&datagram);
-                    continue;
-                }
-                self.seen.push((false, datagram.to_vec()));
-                let taken = self.peer.handle_datagram(&datagram, self.now);
-                assert!(matches!(taken, Ok(()) | Err(Refused::Ended)), "{taken:?}");
+            let mut sent: Vec<_> = std::iter::from_fn(|| self.client.poll_transmit().map(to_relay)).collect();
+            let mut answered: Vec<_> = std::iter::from_fn(|| self.peer.poll_transmit()).collect();
+            let idle = sent.is_empty() && answered.is_empty();
+            if self.reorders {
+                sent = sent.into_iter().flat_map(records).rev().collect();
+                answered = answered.into_iter().flat_map(records).rev().collect();
             }
-            while let Some(datagram) = self.peer.poll_transmit() {
-                idle = false;
-                self.seen.push((true, datagram.to_vec()));
-                if self.lose > 0 {
-                    self.lose -= 1;
-                    continue;
-                }
-                // The client may have ended before what the peer says last.
-                let _ = self.client.handle_datagram(&datagram, RELAY, self.now);
+            for datagram in sent {
+                self.deliver_to_peer(&datagram);
             }
-            while let Some(event) = self.peer.poll_event() {
-                self.peer_events.push(event);
+            for datagram in answered {
+                self.deliver_to_client(&datagram);
             }
-            while let Some(event) = self.client.poll_event() {
-                self.client_events.push(event);
-            }
+            self.peer_events.extend(std::iter::from_fn(|| self.peer.poll_event()));
+            self.client_events.extend(std::iter::from_fn(|| self.client.poll_event()));
             if idle {
                 return;
             }
         }
+    }
+
+    fn deliver_to_peer(&mut self, datagram: &[u8]) {
+        if datagram[0] < 4 {
+            return self.answer_check(datagram);
+        }
+        self.seen.push((false, datagram.to_vec()));
+        for forged in &self.forged {
+            let _ = self.peer.handle_datagram(forged, self.now);
+        }
+        let start = Instant::now();
+        let taken = self.peer.handle_datagram(datagram, self.now);
+        self.in_peer += start.elapsed();
+        assert!(matches!(taken, Ok(()) | Err(Refused::Ended)), "{taken:?}");
+    }
+
+    fn deliver_to_client(&mut self, datagram: &[u8]) {
+        self.seen.push((true, datagram.to_vec()));
+        if self.lose > 0 {
+            self.lose -= 1;
+            return;
+        }
+        // The client may have ended before what the peer says last.
+        let _ = self.client.handle_datagram(datagram, RELAY, self.now);
     }
 
     /// Lets virtual time pass, timer by timer.
@@ -180,6 +237,23 @@ impl Session {
             .unwrap();
         self.client.handle_datagram(&answer.raw, RELAY, self.now).unwrap();
     }
+}
+
+fn to_relay((to, datagram): (SocketAddr, BytesMut)) -> BytesMut {
+    assert_eq!(to, RELAY);
+    datagram
+}
+
+/// The records of a DTLS datagram; another datagram whole.
+fn records(mut datagram: BytesMut) -> Vec<BytesMut> {
+    let mut records = Vec::new();
+    while let [20..=63, _, _, _, _, _, _, _, _, _, _, high, low, ..] = datagram[..] {
+        records.push(datagram.split_to(13 + usize::from(u16::from_be_bytes([high, low]))));
+    }
+    if !datagram.is_empty() {
+        records.push(datagram);
+    }
+    records
 }
 
 fn attribute<'a>(sdp: &'a str, name: &str) -> &'a str {

@@ -1,0 +1,244 @@
+//! Sessions that go badly: what strangers, liars and broken clients send.
+
+use std::time::{Duration, Instant};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::{CASE, Case, Session, context, pli, pli_of};
+use crate::peer::{Certificate, Config, Credentials, Event, OpenError, Peer, Refused};
+use crate::srtp::Profile;
+
+const FATAL: u8 = 2;
+const HANDSHAKE_FAILURE: u8 = 40;
+
+/// A plaintext record. Its number is ahead of the client's by less than the 64 of a replay window: a record further
+/// ahead makes the client's look old, which whoever can forge a client's address can do to every DTLS handshake.
+fn record(content_type: u8, body: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(body.len()).unwrap().to_be_bytes();
+    [&[content_type, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 40], &length[..], body].concat()
+}
+
+fn alert(level: u8, description: u8) -> Vec<u8> {
+    record(21, &[level, description])
+}
+
+/// Still able to pass RTCP, and nothing else has happened.
+fn assert_alive(session: &mut Session) {
+    session.client.send_rtcp(pli(77), session.now);
+    session.exchange();
+    let last = session.peer_events.pop();
+    assert_eq!(last.as_ref().and_then(pli_of), Some(77), "{last:?}");
+    assert!(session.peer_events.is_empty(), "{:?}", session.peer_events);
+}
+
+#[test]
+fn a_client_with_another_certificate_than_its_offer_promises_is_refused() {
+    let [ours, theirs, stranger] = [(); 3].map(|()| Certificate::generate().unwrap());
+    for dtls_client in [false, true] {
+        let case = Case { dtls_client, ..CASE };
+        let mut session = Session::open_with_certificates(case, &ours, &theirs, stranger.fingerprint());
+        session.run(Duration::from_secs(5));
+        let [Event::Failed(reason)] = &session.peer_events[..] else { panic!("{:?}", session.peer_events) };
+        assert!(reason.contains("bad_certificate"), "{reason}");
+    }
+}
+
+#[test]
+fn a_fatal_alert_ends_the_handshake_with_its_name() {
+    for dtls_client in [false, true] {
+        let mut session = Session::open(Case { dtls_client, ..CASE });
+        session.peer.handle_datagram(&alert(FATAL, HANDSHAKE_FAILURE), session.now).unwrap();
+        session.run(Duration::from_secs(2));
+        let [Event::Failed(reason)] = &session.peer_events[..] else { panic!("{:?}", session.peer_events) };
+        assert_eq!(reason, "the peer ended the DTLS handshake: handshake_failure");
+        assert_eq!(session.peer.poll_timeout(), None);
+        assert_eq!(session.peer.handle_datagram(&record(22, &[0; 40]), session.now), Err(Refused::Ended));
+    }
+}
+
+#[test]
+fn an_alert_in_plaintext_does_not_touch_a_connected_session() {
+    for dtls_client in [false, true] {
+        let mut session = Session::open(Case { dtls_client, ..CASE });
+        session.connect();
+        for forged in [alert(FATAL, HANDSHAKE_FAILURE), alert(1, 0), alert(FATAL, 0)] {
+            let taken = session.peer.handle_datagram(&forged, session.now);
+            assert_eq!(taken, Err(Refused::PlaintextAlert));
+        }
+        assert_alive(&mut session);
+    }
+}
+
+#[test]
+fn a_handshake_survives_nonsense_records_between_its_own() {
+    let nonsense = vec![
+        record(23, b"application data before there are keys"),
+        record(20, &[1]),
+        record(20, &[9, 9]),
+        record(22, &[1, 0, 0]),
+        record(22, &[0xff; 60]),
+        record(21, &[1, 90]),
+        record(21, &[FATAL]),
+        record(24, &[1, 2, 3]),
+        record(63, &[]),
+        vec![22],
+        vec![22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 1],
+    ];
+    for dtls_client in [false, true] {
+        for forged in nonsense.clone() {
+            let mut session = Session::open(Case { dtls_client, ..CASE });
+            session.forged = vec![forged.clone()];
+            session.run(Duration::from_secs(4));
+            let connected = matches!(session.peer_events[..], [Event::Connected(_)]);
+            assert!(connected, "{dtls_client} {forged:?}: {:?}", session.peer_events);
+        }
+    }
+}
+
+#[test]
+fn the_handshake_again_does_not_touch_a_connected_session() {
+    for dtls_client in [false, true] {
+        let mut session = Session::open(Case { dtls_client, ..CASE });
+        session.connect();
+        for (from_peer, datagram) in std::mem::take(&mut session.seen) {
+            if !from_peer {
+                session.peer.handle_datagram(&datagram, session.now).unwrap();
+            }
+        }
+        session.exchange();
+        assert_alive(&mut session);
+    }
+}
+
+#[test]
+fn media_and_stun_are_not_for_a_peer() {
+    let mut session = Session::open(CASE);
+    session.connect();
+    let mut rtp = [0; 60];
+    (rtp[0], rtp[1]) = (0x80, 96);
+    let stun = [0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    for datagram in [&rtp[..], &stun, &[], &[0x80], &[70; 20], &[255; 20]] {
+        assert_eq!(session.peer.handle_datagram(datagram, session.now), Err(Refused::Foreign), "{datagram:?}");
+    }
+    assert_alive(&mut session);
+}
+
+#[test]
+fn forged_changed_and_repeated_rtcp_is_refused() {
+    for profile in [Profile::Aes128Gcm, Profile::Aes128CmSha1_80] {
+        let mut session = Session::open(Case { profile, ..CASE });
+        let early = [&[0x80, 201, 0, 1, 0, 0, 0, 1][..], &[0; 30]].concat();
+        assert_eq!(session.peer.handle_datagram(&early, session.now), Err(Refused::Unauthentic));
+        session.connect();
+        session.seen.clear();
+        session.client.send_rtcp(pli(5), session.now);
+        let (_, genuine) = session.client.poll_transmit().unwrap();
+        for at in 0..genuine.len() {
+            for bit in 0..8 {
+                let mut changed = genuine.to_vec();
+                changed[at] ^= 1 << bit;
+                assert!(session.peer.handle_datagram(&changed, session.now).is_err(), "bit {bit} of byte {at}");
+            }
+        }
+        assert!(session.peer.poll_event().is_none());
+        assert_eq!(session.peer.handle_datagram(&genuine, session.now), Ok(()));
+        assert_eq!(session.peer.handle_datagram(&genuine, session.now), Err(Refused::Unauthentic));
+        session.exchange();
+        assert_eq!(session.peer_events.drain(..).filter_map(|event| pli_of(&event)).collect::<Vec<_>>(), [5]);
+        assert_alive(&mut session);
+    }
+}
+
+#[test]
+fn rtcp_that_claims_to_be_unencrypted_is_refused() {
+    for (profile, trailer) in [(Profile::Aes128Gcm, 20), (Profile::Aes128CmSha1_80, 14)] {
+        let mut session = Session::open(Case { profile, ..CASE });
+        session.connect();
+        session.client.send_rtcp(pli(1), session.now);
+        session.exchange();
+        // A BYE (RFC 3550 6.6) of the SSRC that is known by now, then of another.
+        for ssrc in [1u32, 2] {
+            let forged = [&[0x81, 203, 0, 1], &ssrc.to_be_bytes()[..], &vec![0; trailer]].concat();
+            assert_eq!(session.peer.handle_datagram(&forged, session.now), Err(Refused::Unauthentic), "{profile:?}");
+        }
+        session.peer_events.clear();
+        assert_alive(&mut session);
+    }
+}
+
+#[test]
+fn rtcp_from_new_ssrcs_costs_nothing_unless_it_is_authentic() {
+    for profile in [Profile::Aes128Gcm, Profile::Aes128CmSha1_80] {
+        let mut session = Session::open(Case { profile, ..CASE });
+        let (keys, _) = session.connect();
+        let mut client = context(&keys.remote);
+        let mut report = |ssrc: u32| {
+            let plain = [&[0x80, 201, 0, 1], &ssrc.to_be_bytes()[..]].concat();
+            client.encrypt_rtcp(&plain).unwrap().to_vec()
+        };
+        for ssrc in 0..1000 {
+            let mut forged = report(ssrc);
+            *forged.last_mut().unwrap() ^= 1;
+            assert_eq!(session.peer.handle_datagram(&forged, session.now), Err(Refused::Unauthentic));
+        }
+        for ssrc in 0..16 {
+            assert_eq!(session.peer.handle_datagram(&report(ssrc), session.now), Ok(()));
+        }
+        assert_eq!(session.peer.handle_datagram(&report(16), session.now), Err(Refused::Unauthentic));
+        assert_eq!(session.peer.handle_datagram(&report(0), session.now), Ok(()));
+    }
+}
+
+#[test]
+fn credentials_that_would_break_the_stub_offer_are_refused() {
+    let certificate = Certificate::generate().unwrap();
+    let good = || Credentials { ufrag: "abcd".to_owned(), pwd: "0123456789abcdefghijkl".to_owned() };
+    for hostile in ["a\r\na=setup:active", "a b", "ä", "a\n"] {
+        let remote = Credentials { ufrag: hostile.to_owned(), ..good() };
+        let config = Config {
+            local: &good(),
+            remote: &remote,
+            remote_fingerprint: certificate.fingerprint(),
+            dtls_client: false,
+            application: false,
+            certificate: &certificate,
+        };
+        let opened = Peer::open(&config, Profile::Aes128Gcm, Instant::now());
+        assert!(matches!(opened, Err(OpenError::Unwritable)), "{hostile:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn random_datagrams_stop_no_handshake(
+        dtls_client: bool,
+        forged in vec((20u8..64, vec(any::<u8>(), 0..80)), 1..8),
+    ) {
+        let mut session = Session::open(Case { dtls_client, ..CASE });
+        session.forged = forged.into_iter().map(|(first, rest)| [&[first], &rest[..]].concat()).collect();
+        session.run(Duration::from_secs(4));
+        prop_assert!(matches!(session.peer_events[..], [Event::Connected(_)]), "{:?}", session.peer_events);
+    }
+
+    #[test]
+    fn rtcp_that_is_authentic_but_nonsense_hurts_nobody(
+        packets in vec((0x80u8..0xc0, 192u8..224, vec(any::<u8>(), 6..200)), 1..40),
+    ) {
+        let mut session = Session::open(CASE);
+        let (keys, _) = session.connect();
+        let mut client = context(&keys.remote);
+        for (first, packet_type, rest) in packets {
+            let plain = [&[first, packet_type], &rest[..]].concat();
+            if let Ok(sealed) = client.encrypt_rtcp(&plain) {
+                let _ = session.peer.handle_datagram(&sealed, session.now);
+            }
+        }
+        while session.peer.poll_event().is_some() {}
+        session.peer.send_rtcp(pli(3), session.now);
+        session.exchange();
+        prop_assert_eq!(session.client_events.first().and_then(pli_of), Some(3));
+    }
+}
