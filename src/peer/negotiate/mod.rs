@@ -26,6 +26,7 @@
 
 mod answer;
 mod candidate;
+mod credentials;
 mod extension;
 mod limits;
 mod narrow;
@@ -42,6 +43,7 @@ use crate::name::StreamName;
 
 pub use answer::{Application, Negotiated, Offered, Section};
 pub use candidate::host_candidate;
+pub use credentials::InvalidCredentials;
 pub use extension::Extension;
 pub use offer::Offer;
 pub use payload::{Feedback, Payload};

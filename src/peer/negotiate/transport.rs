@@ -74,15 +74,7 @@ fn read_credentials(attributes: &[Attribute]) -> Result<Option<Credentials>, Off
         (Some(ufrag), Some(pwd)) => (ufrag, pwd),
         _ => return Err(OfferError::malformed("a=ice-ufrag and a=ice-pwd must stand together")),
     };
-    // RFC 8839 5.4: ice-char, 4 to 256 and 22 to 256 of them.
-    let ice_chars = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/');
-    if !(4..=256).contains(&ufrag.len()) || !ice_chars(ufrag) {
-        return Err(OfferError::malformed("a=ice-ufrag must have 4 to 256 letters, digits, + or /"));
-    }
-    if !(22..=256).contains(&pwd.len()) || !ice_chars(pwd) {
-        return Err(OfferError::malformed("a=ice-pwd must have 22 to 256 letters, digits, + or /"));
-    }
-    Ok(Some(Credentials { ufrag: ufrag.to_owned(), pwd: pwd.to_owned() }))
+    Credentials::parse(ufrag, pwd).map(Some).map_err(|error| OfferError::malformed(error.to_string()))
 }
 
 /// The SHA-256 line among all: webrtc-rs verifies no other hash.
