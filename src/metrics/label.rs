@@ -197,8 +197,10 @@ label! {
         Failed = "failed",
         /// Nothing valid was heard for 30 s.
         Silent = "silent",
-        /// ICE and DTLS did not complete in time.
+        /// No valid STUN check came within 10 s of the answer.
         NeverConnected = "never_connected",
+        /// A check came, but DTLS did not complete within 10 s of the answer.
+        HandshakeTimeout = "handshake_timeout",
         /// The session sent more than its budget.
         Flooded = "flooded",
         /// Another publisher took the stream over.

@@ -29,3 +29,9 @@ pub struct Credentials {
     /// `a=ice-pwd`; never logged.
     pub pwd: String,
 }
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Credentials").field("ufrag", &self.ufrag).finish_non_exhaustive()
+    }
+}

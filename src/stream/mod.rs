@@ -4,9 +4,9 @@
 //! [`Inbox`]es. Nothing here is locked while a packet passes.
 
 mod inbox;
-mod reason;
 mod registry;
 
+/// Why a session ended: the word that its log line, its metric and its operator see.
+pub use crate::metrics::End as Reason;
 pub use inbox::{Full, Inbox, Sender, inbox};
-pub use reason::Reason;
 pub use registry::{Announcement, Departure, Live, Publication, Registry, StreamInfo, Takeover, Watch, WorkerId};

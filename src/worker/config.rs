@@ -1,0 +1,134 @@
+//! Where media is received and which addresses clients are told.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+
+/// The configuration of all workers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The UDP address that all workers bind; port 0 takes a free one.
+    pub media: SocketAddr,
+    /// Addresses that answers name first, instead of those of this machine; for a relay behind NAT.
+    pub advertise: Vec<IpAddr>,
+    /// How many threads forward media.
+    pub workers: NonZeroUsize,
+}
+
+/// What cannot be configured.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ConfigError {
+    /// An advertised address that no client can reach.
+    #[error("cannot advertise {0}: name an address that clients can reach with --advertise IP")]
+    Unreachable(IpAddr),
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { media: SocketAddr::from(([0, 0, 0, 0], 8081)), advertise: Vec::new(), workers: NonZeroUsize::MIN }
+    }
+}
+
+impl Config {
+    /// Checks what can be checked before anything is bound.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for an advertised address that is unspecified or multicast.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        match self.advertise.iter().find(|address| address.is_unspecified() || address.is_multicast()) {
+            Some(address) => Err(ConfigError::Unreachable(*address)),
+            None => Ok(()),
+        }
+    }
+
+    /// The candidates of an answer, best first: advertised addresses, then the address on which the HTTP request
+    /// arrived unless it is loopback and the client is not, then this machine's others. FFmpeg reads only the first.
+    pub(super) fn candidates(&self, port: u16, arrival: Option<Arrival>) -> Vec<SocketAddr> {
+        let mut addresses: Vec<IpAddr> = self.advertise.clone();
+        if let Some(arrival) = arrival
+            && (!arrival.local.is_loopback() || arrival.remote.is_loopback())
+        {
+            addresses.push(arrival.local);
+        }
+        if !self.media.ip().is_unspecified() {
+            // One address is bound; no other would be answered.
+            addresses.retain(|address| self.advertise.contains(address) || *address == self.media.ip());
+            addresses.push(self.media.ip());
+        } else if self.advertise.is_empty() {
+            let local = arrival.is_none_or(|arrival| arrival.remote.is_loopback());
+            addresses.extend(interfaces(local));
+        }
+        let reachable =
+            |address: &IpAddr| self.media.is_ipv6() || address.is_ipv4() || self.advertise.contains(address);
+        let mut candidates: Vec<SocketAddr> = Vec::new();
+        for address in addresses.into_iter().filter(reachable) {
+            let candidate = SocketAddr::new(address, port);
+            if !candidates.contains(&candidate) && candidates.len() < MAX_CANDIDATES {
+                candidates.push(candidate);
+            }
+        }
+        candidates
+    }
+}
+
+/// An answer must stay small: FFmpeg reads 8 KiB.
+const MAX_CANDIDATES: usize = 8;
+
+/// Between which addresses a client's HTTP request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Arrival {
+    pub(super) local: IpAddr,
+    pub(super) remote: IpAddr,
+}
+
+/// This machine's addresses; loopback only for a client on this machine. Link-local ones need a scope, which a
+/// candidate cannot carry.
+fn interfaces(with_loopback: bool) -> Vec<IpAddr> {
+    let Ok(interfaces) = if_addrs::get_if_addrs() else { return Vec::new() };
+    let link_local = |address: &IpAddr| match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    let mut addresses: Vec<IpAddr> = interfaces.into_iter().map(|interface| interface.ip()).collect();
+    addresses.retain(|address| !link_local(address) && (with_loopback || !address.is_loopback()));
+    // IPv4 first: it is what the simplest clients read.
+    addresses.sort_by_key(|address| (address.is_loopback(), address.is_ipv6()));
+    addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrival(local: &str, remote: &str) -> Option<Arrival> {
+        Some(Arrival { local: local.parse().unwrap(), remote: remote.parse().unwrap() })
+    }
+
+    #[test]
+    fn the_advertised_address_comes_first_then_the_one_http_arrived_on() {
+        let config = Config { advertise: vec!["203.0.113.7".parse().unwrap()], ..Config::default() };
+        let candidates = config.candidates(8081, arrival("10.0.0.5", "10.0.0.9"));
+        let shown: Vec<String> = candidates.iter().map(|candidate| candidate.to_string()).collect();
+        assert_eq!(shown, ["203.0.113.7:8081", "10.0.0.5:8081"]);
+    }
+
+    #[test]
+    fn a_remote_client_behind_a_local_proxy_is_not_told_loopback() {
+        let candidates = Config::default().candidates(8081, arrival("127.0.0.1", "198.51.100.1"));
+        assert!(candidates.iter().all(|candidate| !candidate.ip().is_loopback()));
+        let candidates = Config::default().candidates(8081, arrival("127.0.0.1", "127.0.0.1"));
+        assert_eq!(candidates[0].ip().to_string(), "127.0.0.1");
+    }
+
+    #[test]
+    fn a_relay_bound_to_one_address_offers_only_that() {
+        let config = Config { media: "127.0.0.1:9".parse().unwrap(), ..Config::default() };
+        let candidates = config.candidates(9, arrival("10.0.0.5", "10.0.0.9"));
+        assert_eq!(candidates, [config.media]);
+    }
+
+    #[test]
+    fn an_address_that_nobody_can_reach_is_refused() {
+        let config = Config { advertise: vec!["0.0.0.0".parse().unwrap()], ..Config::default() };
+        assert_eq!(config.check(), Err(ConfigError::Unreachable("0.0.0.0".parse().unwrap())));
+    }
+}

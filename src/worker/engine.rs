@@ -1,0 +1,326 @@
+//! A worker without its thread: told the time and the bytes, it answers with values.
+//!
+//! It owns its sessions and everything of theirs; what other workers and HTTP want comes as messages. A panic in the
+//! work for one session ends that session only.
+
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::batch::{Batch, Outbox, Sent};
+use super::counters::Counters;
+use super::feed::Feeds;
+use super::handle::Shared;
+use super::lobby::Found;
+use super::message::Message;
+use super::session::{Session, log_end_of_waiting};
+use super::timers::Timers;
+use crate::door::{Arrival, Door, Event as DoorEvent, Key, Path};
+use crate::metrics::DropReason;
+use crate::name::{SessionId, StreamName};
+use crate::stream::{Reason, WorkerId};
+
+/// How often the lobby is looked through for sessions that never came.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// While the socket is blocked, refused runs are looked at this often, for their age.
+const BLOCKED_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Small datagrams (STUN, DTLS, RTCP) that wait for the socket; beyond that they are lost as on the network.
+const MAX_TRANSMITS: usize = 16 * 1024;
+
+/// Paths of other workers' sessions that are remembered, so that all their datagrams are handed over.
+const MAX_FOREIGN: usize = 4096;
+
+/// One worker's state.
+pub struct Engine {
+    pub(super) id: WorkerId,
+    pub(super) shared: Arc<Shared>,
+    pub(super) door: Door,
+    pub(super) sessions: Vec<Option<Box<Session>>>,
+    free: Vec<Key>,
+    pub(super) key_by_id: HashMap<SessionId, Key>,
+    pub(super) publisher_by_stream: HashMap<StreamName, Key>,
+    pub(super) feeds: Feeds,
+    worker_by_foreign_path: HashMap<Path, WorkerId>,
+    pub(super) timers: Timers,
+    /// Publishers with packets that have not been pushed yet.
+    pub(super) unflushed: Vec<Key>,
+    /// Viewers whose NACKs wait for an answer.
+    pub(super) asking: Vec<Key>,
+    pub(super) batch: Batch,
+    pub(super) transmits: VecDeque<(Path, Vec<u8>)>,
+    pub(super) counters: Counters,
+    next_sweep: Option<Instant>,
+    blocked_until: Option<Instant>,
+    stopped: bool,
+}
+
+/// What is left after a serving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Everybody has everything.
+    Idle,
+    /// The time was up before everybody was served.
+    More,
+    /// The socket takes nothing now.
+    Blocked,
+}
+
+impl Engine {
+    pub(super) fn new(id: WorkerId, shared: Arc<Shared>) -> Self {
+        let counters = Counters::new(shared.metrics.clone());
+        Self {
+            id,
+            shared,
+            door: Door::new(rand::random()),
+            sessions: Vec::new(),
+            free: Vec::new(),
+            key_by_id: HashMap::new(),
+            publisher_by_stream: HashMap::new(),
+            feeds: Feeds::default(),
+            worker_by_foreign_path: HashMap::new(),
+            timers: Timers::default(),
+            unflushed: Vec::new(),
+            asking: Vec::new(),
+            batch: Batch::default(),
+            transmits: VecDeque::new(),
+            counters,
+            next_sweep: None,
+            blocked_until: None,
+            stopped: false,
+        }
+    }
+
+    /// Takes one datagram from the socket; `received` is when the kernel got it.
+    pub fn handle_datagram(&mut self, path: Path, datagram: &mut [u8], received: Instant, now: Instant) {
+        let mut arrival = self.door.handle_datagram(path, datagram, now);
+        if let Arrival::Knock { ufrag } = &arrival {
+            match self.shared.lobby.take(ufrag, self.id) {
+                Found::Session(waiting) => {
+                    self.adopt(*waiting, now);
+                    arrival = self.door.handle_datagram(path, datagram, now);
+                }
+                Found::Owned(worker) if worker != self.id => return self.hand_over(worker, path, datagram, received),
+                Found::Owned(_) | Found::Unknown => return self.counters.drop(DropReason::UnknownUfrag),
+            }
+        }
+        match arrival {
+            Arrival::Rtp(key) => self.guard(key, now, |engine| engine.on_rtp(key, path, datagram, received, now)),
+            Arrival::Rtcp(key) => self.guard(key, now, |engine| engine.on_rtcp(key, path, datagram, now)),
+            Arrival::Dtls { key, datagram: Some(whole) } => {
+                self.guard(key, now, |engine| {
+                    engine.feed_peer(key, &whole, now);
+                });
+            }
+            Arrival::Dtls { key, datagram: None } => {
+                self.guard(key, now, |engine| {
+                    engine.feed_peer(key, datagram, now);
+                });
+            }
+            Arrival::ClientHello { key, profiles, datagram } => {
+                self.guard(key, now, |engine| engine.on_client_hello(key, profiles, &datagram, now));
+            }
+            Arrival::Opened(key) => self.guard(key, now, |engine| engine.on_opened(key, now)),
+            Arrival::Answered | Arrival::Held => {}
+            Arrival::Knock { .. } => self.counters.drop(DropReason::UnknownUfrag),
+            Arrival::Foreign => match self.worker_by_foreign_path.get(&path) {
+                Some(worker) => self.hand_over(*worker, path, datagram, received),
+                None => self.counters.drop(DropReason::UnknownPath),
+            },
+            Arrival::Dropped(drop) => self.counters.drop_at_door(drop),
+        }
+        self.take_door_output(now);
+    }
+
+    /// Takes one message from the inbox.
+    pub(super) fn handle_message(&mut self, message: Message, now: Instant) {
+        match message {
+            Message::Media(published) => self.on_media(&published),
+            Message::Subscribed(subscribed) => self.on_subscribed(*subscribed, now),
+            Message::Clock { stream, epoch, kind, clock } => self.on_clock(&stream, epoch, kind, clock),
+            Message::Unpublished { stream, epoch } => self.on_unpublished(&stream, epoch),
+            Message::Subscribe { stream, worker } => self.on_subscribe(&stream, worker),
+            Message::Unsubscribe { stream, worker } => self.on_unsubscribe(&stream, worker),
+            Message::Demand { stream } => self.on_demand(&stream, now),
+            Message::Datagram { path, mut datagram, received } => {
+                self.handle_datagram(path, &mut datagram, received, now);
+            }
+            Message::Restart { session, admission } => {
+                if let Some(key) = self.key_by_id.get(&session) {
+                    self.door.restart(*key, *admission);
+                }
+            }
+            Message::End { session, reason } => {
+                if let Some(key) = self.key_by_id.get(&session) {
+                    self.end(*key, reason, now);
+                }
+            }
+            Message::Stop => self.stop(now),
+        }
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.door.handle_timeout(now);
+        self.take_door_output(now);
+        while let Some(key) = self.timers.pop_due(now) {
+            self.guard(key, now, |engine| engine.on_session_timeout(key, now));
+        }
+        if self.next_sweep.is_none_or(|due| due <= now) {
+            self.next_sweep = Some(now + SWEEP_INTERVAL);
+            // One worker looks for all.
+            if self.id == WorkerId(0) {
+                for waiting in self.shared.lobby.expire(now) {
+                    log_end_of_waiting(&waiting, Reason::NeverConnected, &self.shared.metrics);
+                }
+            }
+        }
+    }
+
+    /// When [`Self::handle_timeout`] has something to do.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.timers.next(), self.door.poll_timeout(), self.next_sweep, self.blocked_until].into_iter().flatten().min()
+    }
+
+    /// Sends what waits: small datagrams first, then answers to NACKs, then media, viewer by viewer, until `budget` is
+    /// used up. `clock` tells the time.
+    pub fn serve(
+        &mut self,
+        outbox: &mut impl Outbox,
+        budget: Duration,
+        mut clock: impl FnMut() -> Instant,
+    ) -> Progress {
+        let started = clock();
+        let progress = self.serve_until(outbox, started + budget, started, &mut clock);
+        self.counters.add_batch(self.batch.take_tally());
+        self.counters.flush();
+        self.blocked_until = (progress == Progress::Blocked).then(|| clock() + BLOCKED_INTERVAL);
+        progress
+    }
+
+    fn serve_until(
+        &mut self,
+        outbox: &mut impl Outbox,
+        until: Instant,
+        mut now: Instant,
+        clock: &mut impl FnMut() -> Instant,
+    ) -> Progress {
+        if self.batch.is_blocked() && !self.batch.retry(outbox, now) {
+            return Progress::Blocked;
+        }
+        while let Some((path, datagram)) = self.transmits.front() {
+            if outbox.send(path, datagram, None) == Sent::Blocked {
+                return Progress::Blocked;
+            }
+            self.transmits.pop_front();
+        }
+        for key in std::mem::take(&mut self.asking) {
+            self.guard(key, now, |engine| engine.answer_viewer(key, outbox, now));
+        }
+        while let Some((key, _)) = self.feeds.next_viewer() {
+            self.guard(key, now, |engine| engine.serve_viewer(key, outbox, now));
+            if self.batch.is_blocked() {
+                return Progress::Blocked;
+            }
+            now = clock();
+            if now >= until && self.feeds.is_ready() {
+                return Progress::More;
+            }
+        }
+        Progress::Idle
+    }
+
+    /// True once every session has been ended for the relay's stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped && self.transmits.is_empty()
+    }
+
+    /// Adds what only the socket counts.
+    pub(super) fn add_socket(&mut self, gso_fallbacks: u64) {
+        self.counters.add_gso_fallbacks(gso_fallbacks);
+    }
+
+    /// The session of a key.
+    pub(super) fn session(&mut self, key: Key) -> Option<&mut Session> {
+        self.sessions.get_mut(key.0 as usize)?.as_deref_mut()
+    }
+
+    /// A key that no session has.
+    pub(super) fn vacant(&mut self) -> Key {
+        self.free.pop().unwrap_or_else(|| {
+            self.sessions.push(None);
+            Key(u32::try_from(self.sessions.len() - 1).unwrap_or(u32::MAX))
+        })
+    }
+
+    /// Gives a key back.
+    pub(super) fn vacate(&mut self, key: Key) {
+        self.free.push(key);
+    }
+
+    /// Queues a small datagram.
+    pub(super) fn transmit(&mut self, path: Path, datagram: Vec<u8>) {
+        if self.transmits.len() < MAX_TRANSMITS {
+            self.transmits.push_back((path, datagram));
+        } else {
+            self.counters.drop(DropReason::SocketFull);
+        }
+    }
+
+    /// Hands a message to a worker; what a full inbox loses is counted, `media` packets of it.
+    pub(super) fn push(&mut self, worker: WorkerId, message: Message, media: u64) -> bool {
+        let pushed = self.shared.workers[usize::from(worker.0)].push(message).is_ok();
+        if !pushed {
+            self.counters.drops(DropReason::InboxFull, media.max(1));
+        }
+        pushed
+    }
+
+    /// Does work for one session; if it panics, that session ends and the worker goes on.
+    pub(super) fn guard(&mut self, key: Key, now: Instant, work: impl FnOnce(&mut Self)) {
+        // The session is dropped whole, and no other session's state is half changed when one's work stops.
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            self.batch.abandon();
+            self.end(key, Reason::Panicked, now);
+        }
+    }
+
+    fn take_door_output(&mut self, now: Instant) {
+        while let Some((path, datagram)) = self.door.poll_transmit() {
+            self.transmit(path, datagram);
+        }
+        while let Some(event) = self.door.poll_event() {
+            match event {
+                DoorEvent::Moved { key, path } => {
+                    if let Some(session) = self.session(key) {
+                        tracing::debug!(session = %session.id, remote = %path.remote, "path moved");
+                        session.path = Some(path);
+                    }
+                }
+                DoorEvent::Silent(key) => self.end(key, Reason::Silent, now),
+                DoorEvent::NeverConnected(key) => self.end(key, Reason::HandshakeTimeout, now),
+                DoorEvent::Flooded(key) => self.end(key, Reason::Flooded, now),
+            }
+        }
+    }
+
+    fn hand_over(&mut self, worker: WorkerId, path: Path, datagram: &[u8], received: Instant) {
+        if self.worker_by_foreign_path.len() >= MAX_FOREIGN {
+            self.worker_by_foreign_path.clear();
+        }
+        self.worker_by_foreign_path.insert(path, worker);
+        self.push(worker, Message::Datagram { path, datagram: datagram.to_vec(), received }, 1);
+    }
+
+    fn stop(&mut self, now: Instant) {
+        let keys: Vec<Key> = self.key_by_id.values().copied().collect();
+        for key in keys {
+            self.end(key, Reason::Shutdown, now);
+        }
+        self.stopped = true;
+        debug_assert!(self.shared.draining.load(Ordering::Relaxed), "nobody joins a worker that stops");
+    }
+}

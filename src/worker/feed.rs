@@ -1,0 +1,255 @@
+//! The viewers' side of a stream on one worker: what arrived for it, and whose turn it is.
+//!
+//! All viewers read one history through cursors of their own, so a packet is kept once, however many watch. The viewer
+//! that is served first changes with every pass.
+
+use std::collections::HashMap;
+
+use super::message::SubscribedTrack;
+use crate::door::Key;
+use crate::forward::codec::{Format, Kind};
+use crate::forward::{History, HistoryLimits, Packet};
+use crate::name::StreamName;
+use crate::peer::feedback::SenderClock;
+use crate::stream::WorkerId;
+
+/// One stream that has viewers on this worker.
+#[derive(Debug)]
+pub(super) struct Feed {
+    pub(super) stream: StreamName,
+    /// The publisher whose packets arrive now.
+    pub(super) source: Option<Source>,
+    pub(super) tracks: Vec<FeedTrack>,
+    pub(super) viewers: Vec<Key>,
+    /// The viewer that the present pass began with.
+    first: usize,
+    /// How many the present pass has served.
+    served: usize,
+    pass: Pass,
+    /// A keyframe has been asked for and has not come yet.
+    demanded: bool,
+}
+
+/// Where packets come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    pub(super) worker: WorkerId,
+    pub(super) epoch: u32,
+}
+
+/// One track of the present publisher, and what it sent lately.
+#[derive(Debug)]
+pub(super) struct FeedTrack {
+    pub(super) kind: Kind,
+    pub(super) format: Format,
+    /// The publisher's payload type for it.
+    pub(super) payload_type: u8,
+    /// Goes on from publisher to publisher, so that viewers keep their places in it.
+    pub(super) history: History,
+    pub(super) clock: Option<SenderClock>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pass {
+    /// Every viewer has what arrived.
+    Done,
+    /// Viewers are being served.
+    Running,
+    /// More arrived since the pass began: another one follows.
+    RunningAndMore,
+}
+
+/// All feeds of a worker.
+#[derive(Debug, Default)]
+pub(super) struct Feeds {
+    feed_by_stream: HashMap<StreamName, Feed>,
+    /// Streams whose viewers have something to get, in the order in which it arrived.
+    ready: std::collections::VecDeque<StreamName>,
+}
+
+impl Feed {
+    fn new(stream: StreamName) -> Self {
+        Self {
+            stream,
+            source: None,
+            tracks: Vec::new(),
+            viewers: Vec::new(),
+            first: 0,
+            served: 0,
+            pass: Pass::Done,
+            demanded: false,
+        }
+    }
+
+    /// The track of a kind.
+    pub(super) fn track(&self, kind: Kind) -> Option<&FeedTrack> {
+        self.tracks.iter().find(|track| track.kind == kind)
+    }
+
+    /// The track of a kind.
+    pub(super) fn track_mut(&mut self, kind: Kind) -> Option<&mut FeedTrack> {
+        self.tracks.iter_mut().find(|track| track.kind == kind)
+    }
+
+    /// A publisher's track begins: its history goes on from that of the publisher before it.
+    pub(super) fn start_track(&mut self, started: SubscribedTrack) {
+        let history = match self.tracks.iter().position(|track| track.kind == started.kind) {
+            Some(place) => self.tracks.swap_remove(place).history,
+            None => History::new(HistoryLimits::default()),
+        };
+        let SubscribedTrack { kind, format, payload_type, snapshot, clock } = started;
+        let mut track = FeedTrack { kind, format, payload_type, history, clock };
+        for packet in snapshot {
+            track.history.push(packet);
+        }
+        self.tracks.push(track);
+    }
+
+    /// The viewer whose turn it is in this pass; `None` ends the pass.
+    fn next_viewer(&mut self) -> Option<Key> {
+        if self.served >= self.viewers.len() {
+            return None;
+        }
+        let key = self.viewers[(self.first + self.served) % self.viewers.len()];
+        self.served += 1;
+        Some(key)
+    }
+
+    /// True once for everything that waits, until a keyframe has come: whoever asks first asks for all.
+    pub(super) fn demand(&mut self) -> Option<WorkerId> {
+        let source = self.source.filter(|_| !self.demanded)?;
+        self.demanded = true;
+        Some(source.worker)
+    }
+
+    /// Forgets a demand that could not be delivered or that a new publisher has not heard of.
+    pub(super) fn forget_demand(&mut self) {
+        self.demanded = false;
+    }
+
+    /// Keeps a packet for the viewers.
+    pub(super) fn push(&mut self, kind: Kind, packet: &std::sync::Arc<Packet>) {
+        if kind == Kind::Video && packet.keyframe {
+            self.demanded = false;
+        }
+        if let Some(track) = self.track_mut(kind) {
+            track.history.push(packet.clone());
+        }
+    }
+}
+
+impl Feeds {
+    /// The feed of a stream.
+    pub(super) fn get(&self, stream: &StreamName) -> Option<&Feed> {
+        self.feed_by_stream.get(stream)
+    }
+
+    /// The feed of a stream.
+    pub(super) fn get_mut(&mut self, stream: &StreamName) -> Option<&mut Feed> {
+        self.feed_by_stream.get_mut(stream)
+    }
+
+    /// Adds a viewer, and the feed if it is the first.
+    pub(super) fn join(&mut self, stream: &StreamName, viewer: Key) -> &mut Feed {
+        let feed = self.feed_by_stream.entry(stream.clone()).or_insert_with(|| Feed::new(stream.clone()));
+        feed.viewers.push(viewer);
+        feed
+    }
+
+    /// Removes a viewer, and the feed with its last one.
+    pub(super) fn leave(&mut self, stream: &StreamName, viewer: Key) {
+        let Some(feed) = self.feed_by_stream.get_mut(stream) else { return };
+        feed.viewers.retain(|key| *key != viewer);
+        if feed.viewers.is_empty() {
+            self.feed_by_stream.remove(stream);
+            self.ready.retain(|ready| ready != stream);
+        } else if feed.pass != Pass::Done {
+            // Places have moved, so a viewer may have been passed over.
+            feed.pass = Pass::RunningAndMore;
+        }
+    }
+
+    /// Notes that a stream's viewers have something to get.
+    pub(super) fn mark_ready(&mut self, stream: &StreamName) {
+        let Some(feed) = self.feed_by_stream.get_mut(stream) else { return };
+        match feed.pass {
+            Pass::Done => {
+                feed.pass = Pass::Running;
+                self.ready.push_back(feed.stream.clone());
+            }
+            Pass::Running => feed.pass = Pass::RunningAndMore,
+            Pass::RunningAndMore => {}
+        }
+    }
+
+    /// The next viewer to serve, with its feed; `None` when everybody has everything.
+    pub(super) fn next_viewer(&mut self) -> Option<(Key, &mut Feed)> {
+        loop {
+            let stream = self.ready.front()?.clone();
+            let Some(feed) = self.feed_by_stream.get_mut(&stream) else {
+                self.ready.pop_front();
+                continue;
+            };
+            if let Some(key) = feed.next_viewer() {
+                return Some((key, self.feed_by_stream.get_mut(&stream)?));
+            }
+            feed.first = feed.first.wrapping_add(1) % feed.viewers.len().max(1);
+            feed.served = 0;
+            let more = feed.pass == Pass::RunningAndMore;
+            feed.pass = if more { Pass::Running } else { Pass::Done };
+            self.ready.pop_front();
+            if more {
+                self.ready.push_back(stream);
+            }
+        }
+    }
+
+    /// True when some viewer waits for its turn.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pass(feeds: &mut Feeds) -> Vec<u32> {
+        std::iter::from_fn(|| feeds.next_viewer().map(|(key, _)| key.0)).collect()
+    }
+
+    #[test]
+    fn every_viewer_is_served_once_a_pass_and_none_is_always_last() {
+        let mut feeds = Feeds::default();
+        let stream: StreamName = "cam".parse().unwrap();
+        for key in 0..3 {
+            feeds.join(&stream, Key(key));
+        }
+        feeds.mark_ready(&stream);
+        assert_eq!(pass(&mut feeds), [0, 1, 2]);
+        assert!(!feeds.is_ready());
+        feeds.mark_ready(&stream);
+        assert_eq!(pass(&mut feeds), [1, 2, 0]);
+    }
+
+    #[test]
+    fn what_arrives_during_a_pass_and_a_leaving_viewer_start_another_pass() {
+        let mut feeds = Feeds::default();
+        let stream: StreamName = "cam".parse().unwrap();
+        for key in 0..3 {
+            feeds.join(&stream, Key(key));
+        }
+        feeds.mark_ready(&stream);
+        assert_eq!(feeds.next_viewer().map(|(key, _)| key), Some(Key(0)));
+        feeds.mark_ready(&stream);
+        assert_eq!(pass(&mut feeds), [1, 2, 1, 2, 0]);
+        feeds.mark_ready(&stream);
+        feeds.next_viewer();
+        feeds.leave(&stream, Key(0));
+        let rest = pass(&mut feeds);
+        assert!(rest.contains(&1) && rest.contains(&2), "{rest:?}");
+        feeds.leave(&stream, Key(1));
+        feeds.leave(&stream, Key(2));
+        assert!(feeds.get(&stream).is_none());
+    }
+}

@@ -1,0 +1,320 @@
+//! What HTTP, cascade and load see of the media side: sessions are created, changed, ended and listed here.
+//!
+//! Negotiation runs on the caller's task, never on a media thread: a join costs a worker nothing until ICE has proven
+//! its path.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::Config;
+use super::config::Arrival;
+use super::lobby::{Found, Listed, Lobby, Waiting};
+use super::message::Message;
+use super::session::log_end_of_waiting;
+use crate::auth::Credential;
+use crate::door::Admission;
+use crate::forward::codec::Format;
+use crate::metrics::{Metrics, Phase, SessionState};
+use crate::name::{Role, SessionId, StreamName};
+use crate::peer::negotiate::{Local, Negotiated, Offer, OfferError};
+use crate::peer::{Certificate, Credentials};
+use crate::stream::{Full, Reason, Registry, Sender, StreamInfo, WorkerId};
+
+/// How long a client should wait before it asks an overloaded or stopping relay again.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// The media side of a node. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
+/// What the handle and all workers share. Written on join and leave only.
+pub(super) struct Shared {
+    pub(super) config: Config,
+    pub(super) media_port: u16,
+    pub(super) registry: Registry,
+    pub(super) lobby: Lobby,
+    pub(super) certificate: Certificate,
+    pub(super) metrics: Arc<Metrics>,
+    /// Inboxes by worker number.
+    pub(super) workers: Vec<Sender<Message>>,
+    /// Set once, when the relay stops taking sessions.
+    pub(super) draining: AtomicBool,
+}
+
+/// A request for a session.
+#[derive(Debug)]
+pub struct Create {
+    /// Publish or watch.
+    pub role: Role,
+    /// The stream.
+    pub stream: StreamName,
+    /// The SDP offer.
+    pub offer: String,
+    /// The relay's address on which the HTTP request arrived, if known.
+    pub http_local: Option<IpAddr>,
+    /// The client's address.
+    pub http_remote: IpAddr,
+    /// The client's name of itself, for the log.
+    pub user_agent: Option<String>,
+    /// Who asks: only the same holder may change or end the session.
+    pub credential: Credential,
+}
+
+/// A session that waits for its first packet.
+#[derive(Debug)]
+pub struct Created {
+    /// Its name.
+    pub session: SessionId,
+    /// The SDP answer.
+    pub answer: String,
+    /// Strong entity tag of its ICE session, with quotes.
+    pub etag: String,
+}
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The offer's fault.
+    #[error(transparent)]
+    Offer(#[from] OfferError),
+    /// Too many sessions wait for their first packet.
+    #[error("the relay has too many sessions that are not connected yet: try again in {} s", retry_after.as_secs())]
+    Full {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The relay is stopping.
+    #[error("the relay is stopping: try again in {} s", retry_after.as_secs())]
+    Draining {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// No address of this machine can be told to the client.
+    #[error("the relay knows no address that the client can reach: start it with --advertise IP")]
+    NoAddress,
+}
+
+/// New credentials of a client (RFC 9725 4.3.2).
+#[derive(Debug)]
+pub struct Restart {
+    /// The client's new ICE credentials.
+    pub remote: Credentials,
+}
+
+/// A session's new ICE credentials on the relay's side.
+#[derive(Debug)]
+pub struct Patched {
+    /// What the fragment tells the client.
+    pub local: Credentials,
+    /// The relay's candidates.
+    pub candidates: Vec<std::net::SocketAddr>,
+    /// Entity tag of the new ICE session, with quotes.
+    pub etag: String,
+}
+
+/// Why a session was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum PatchError {
+    /// It has ended or never was.
+    #[error("there is no such session: it has ended")]
+    NoSuchSession,
+    /// Its worker does not keep up; the session goes on as it was.
+    #[error("the relay is busy: try again in {} s", retry_after.as_secs())]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+}
+
+/// What HTTP knows of a session.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    /// Publisher or viewer.
+    pub role: Role,
+    /// Its stream.
+    pub stream: StreamName,
+    /// Strong entity tag of its ICE session, with quotes.
+    pub etag: String,
+    /// Who created it.
+    pub credential: Credential,
+}
+
+impl Handle {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Answers an offer and lets the session wait for its first packet.
+    ///
+    /// # Errors
+    /// [`CreateError`]; nothing is left behind.
+    pub fn create(&self, request: Create) -> Result<Created, CreateError> {
+        let started = Instant::now();
+        let shared = &self.shared;
+        if shared.draining.load(Ordering::Relaxed) {
+            return Err(CreateError::Draining { retry_after: RETRY_AFTER });
+        }
+        let arrival = request.http_local.map(|local| Arrival { local, remote: request.http_remote });
+        let candidates = shared.config.candidates(shared.media_port, arrival);
+        if candidates.is_empty() {
+            return Err(CreateError::NoAddress);
+        }
+        let offer = Offer::parse(&request.offer, request.role)?;
+        let local = Local {
+            credentials: random_credentials(),
+            fingerprint: shared.certificate.fingerprint().to_owned(),
+            candidates,
+            stream: request.stream.clone(),
+            seed: rand::random(),
+        };
+        let negotiated = match request.role {
+            Role::Publisher => offer.answer_publisher(&local)?,
+            Role::Viewer => offer.answer_viewer(&local, &shared.registry.formats(&request.stream))?,
+        };
+        let id = SessionId::random();
+        let announcement = (request.role == Role::Publisher)
+            .then(|| shared.registry.announce(&request.stream, id, formats_of(&negotiated)));
+        let created = Created { session: id, answer: negotiated.answer.clone(), etag: random_etag() };
+        let waiting = Waiting {
+            id,
+            role: request.role,
+            stream: request.stream,
+            local: local.credentials,
+            negotiated,
+            announcement,
+            user_agent: request.user_agent,
+            credential: request.credential,
+            created: started,
+        };
+        let full = |_| CreateError::Full { retry_after: RETRY_AFTER };
+        shared.lobby.admit(waiting, created.etag.clone()).map_err(full)?;
+        shared.metrics.sessions[request.role][SessionState::Waiting].inc();
+        shared.metrics.setup[Phase::Answer].observe(started.elapsed().as_secs_f64());
+        Ok(created)
+    }
+
+    /// Gives a session new ICE credentials; the old ones live until the new path is proven (RFC 9725 4.3.2).
+    ///
+    /// # Errors
+    /// [`PatchError`]; the session goes on as it was.
+    pub fn restart(&self, session: &SessionId, restart: Restart) -> Result<Patched, PatchError> {
+        let local = random_credentials();
+        let etag = random_etag();
+        let owner = self.shared.lobby.restart(session, &local, &restart.remote, etag.clone());
+        if let Some(worker) = owner.ok_or(PatchError::NoSuchSession)? {
+            let admission = Box::new(Admission { local: local.clone(), remote: restart.remote });
+            let message = Message::Restart { session: *session, admission };
+            self.tell(worker, message).map_err(|_| PatchError::Busy { retry_after: RETRY_AFTER })?;
+        }
+        Ok(Patched { local, candidates: self.shared.config.candidates(self.shared.media_port, None), etag })
+    }
+
+    /// Ends a session at once: from here on nobody finds it, and its worker tells the peer.
+    ///
+    /// # Errors
+    /// [`PatchError::NoSuchSession`] when it has ended already.
+    pub fn end(&self, session: &SessionId, reason: Reason) -> Result<(), PatchError> {
+        match self.shared.lobby.remove(session) {
+            Found::Session(waiting) => {
+                log_end_of_waiting(&waiting, reason, &self.shared.metrics);
+                Ok(())
+            }
+            Found::Owned(worker) => {
+                let mut message = Message::End { session: *session, reason };
+                // A full inbox means that the worker is behind by thousands of messages. The session must not stay
+                // for that, so the caller's thread waits for room.
+                while let Err(Full(returned)) = self.tell(worker, message) {
+                    message = returned;
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Ok(())
+            }
+            Found::Unknown => Err(PatchError::NoSuchSession),
+        }
+    }
+
+    /// What is known of a session.
+    pub fn lookup(&self, session: &SessionId) -> Option<SessionInfo> {
+        let Listed { role, stream, etag, credential, .. } = self.shared.lobby.listed(session)?;
+        Some(SessionInfo { role, stream, etag, credential })
+    }
+
+    /// Every stream that has a publisher or a viewer, by name.
+    pub fn streams(&self) -> Vec<StreamInfo> {
+        self.shared.registry.list()
+    }
+
+    /// How many sessions there are, connected or not.
+    pub fn session_count(&self) -> usize {
+        self.shared.lobby.len()
+    }
+
+    /// The UDP port on which media arrives.
+    pub fn media_port(&self) -> u16 {
+        self.shared.media_port
+    }
+
+    /// True while new sessions are taken.
+    pub fn is_ready(&self) -> bool {
+        !self.shared.draining.load(Ordering::Relaxed)
+    }
+
+    /// Takes no new session from here on.
+    pub fn drain(&self) {
+        self.shared.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Brings the gauges that are counted on demand up to date, for a scrape.
+    pub fn update_gauges(&self) {
+        let streams = i64::try_from(self.shared.registry.len()).unwrap_or(i64::MAX);
+        self.shared.metrics.streams.set(streams);
+    }
+
+    /// Takes out every session that waits for its first packet.
+    pub(super) fn take_waiting(&self) -> Vec<Box<Waiting>> {
+        self.shared.lobby.drain()
+    }
+
+    /// The instruments that sessions move.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    fn tell(&self, worker: WorkerId, message: Message) -> Result<(), Full<Message>> {
+        self.shared.workers[usize::from(worker.0)].push(message)
+    }
+}
+
+/// What a publisher will send.
+fn formats_of(negotiated: &Negotiated) -> Vec<Format> {
+    let first = negotiated.sections.iter().filter_map(|section| section.payloads.first());
+    first.map(|payload| payload.format.clone()).collect()
+}
+
+/// ICE credentials with 48 and 144 random bits (RFC 8445 5.3 asks for 24 and 128).
+fn random_credentials() -> Credentials {
+    Credentials { ufrag: random_text::<6>(), pwd: random_text::<18>() }
+}
+
+fn random_etag() -> String {
+    format!("\"{}\"", random_text::<9>())
+}
+
+/// `N` random bytes in the `ice-char` alphabet (RFC 8839 5.4), which is that of standard base64.
+fn random_text<const N: usize>() -> String {
+    let bytes: [u8; N] = std::array::from_fn(|_| rand::random());
+    URL_SAFE_NO_PAD.encode(bytes).replace('-', "+").replace('_', "/")
+}

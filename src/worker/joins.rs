@@ -1,0 +1,225 @@
+//! How sessions come and go: adoption from the lobby, the peer's opening, DTLS, and the one way out.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use super::engine::Engine;
+use super::lobby::Waiting;
+use super::message::Message;
+use super::session::{Facts, Session, State};
+use crate::door::{Admission, Key, Path, SrtpProfiles};
+use crate::metrics::{DropReason, Phase, SessionState};
+use crate::peer::{Config as PeerConfig, Event, Peer};
+use crate::srtp::{Keys, Opener, Profile, Sealer};
+use crate::stream::{Departure, Reason};
+
+impl Engine {
+    /// A session's first check arrived here: the session is this worker's from now on.
+    pub(super) fn adopt(&mut self, waiting: Waiting, now: Instant) {
+        let key = self.vacant();
+        let Waiting { id, role, stream, local, negotiated, announcement, user_agent, created, .. } = waiting;
+        self.door.admit(key, Admission { local: local.clone(), remote: negotiated.remote.clone() }, now);
+        let facts = Facts {
+            created,
+            opened: None,
+            connected: None,
+            first_media: None,
+            profile: None,
+            user_agent,
+            packets: 0,
+            bytes: 0,
+            asked_again: 0,
+            failure: None,
+        };
+        let state = State::Connecting(announcement);
+        self.shared.metrics.sessions[role][SessionState::Waiting].dec();
+        self.shared.metrics.sessions[role][state.label()].inc();
+        let session = Session { id, role, stream, local, negotiated, peer: None, state, path: None, facts };
+        self.key_by_id.insert(id, key);
+        self.sessions[key.0 as usize] = Some(Box::new(session));
+    }
+
+    /// The first valid check was answered: the peer is opened now, for some clients send their ClientHello before
+    /// they nominate (RECIPE: dropping it costs them their retransmission timer).
+    pub(super) fn on_opened(&mut self, key: Key, now: Instant) {
+        let Some(session) = self.session(key) else { return };
+        session.facts.opened = Some(now);
+        let took = now.saturating_duration_since(session.facts.created);
+        self.counters.observe_setup(Phase::Ice, took);
+        self.open_peer(key, Profile::Aes128Gcm, now);
+    }
+
+    /// The client shows what it supports: a peer that was opened with GCM stays if the client has it.
+    pub(super) fn on_client_hello(&mut self, key: Key, profiles: SrtpProfiles, datagram: &[u8], now: Instant) {
+        if !profiles.gcm {
+            self.open_peer(key, Profile::Aes128CmSha1_80, now);
+        }
+        self.feed_peer(key, datagram, now);
+    }
+
+    /// Takes SRTCP.
+    pub(super) fn on_rtcp(&mut self, key: Key, path: Path, datagram: &[u8], now: Instant) {
+        if self.feed_peer(key, datagram, now) {
+            self.door.authenticated(key, path, now);
+        }
+    }
+
+    /// Gives a datagram to the peer and takes what comes of it; false when the peer refused it.
+    pub(super) fn feed_peer(&mut self, key: Key, datagram: &[u8], now: Instant) -> bool {
+        let Some(session) = self.session(key) else { return false };
+        let Some(peer) = &mut session.peer else {
+            self.counters.drop(DropReason::NoKeys);
+            return false;
+        };
+        let taken = peer.handle_datagram(datagram, now);
+        if taken.is_err() {
+            self.counters.drop(DropReason::Unauthentic);
+        }
+        self.drive(key, now);
+        taken.is_ok()
+    }
+
+    /// Takes everything that a session's peer has to send and to tell, and sets its timer.
+    pub(super) fn drive(&mut self, key: Key, now: Instant) {
+        self.take_transmits(key, now);
+        while let Some(event) = self.session(key).and_then(|session| session.peer.as_mut()?.poll_event()) {
+            match event {
+                Event::Connected(keys) => self.on_connected(key, &keys, now),
+                Event::Rtcp(packets) => self.on_feedback(key, &packets, now),
+                Event::Closed => return self.end(key, Reason::Closed, now),
+                Event::Failed(why) => {
+                    if let Some(session) = self.session(key) {
+                        session.facts.failure = Some(why);
+                    }
+                    return self.end(key, Reason::Failed, now);
+                }
+            }
+            self.take_transmits(key, now);
+        }
+        let due = self.session(key).and_then(Session::poll_timeout);
+        self.timers.set(key, due);
+    }
+
+    /// A session's timer has come.
+    pub(super) fn on_session_timeout(&mut self, key: Key, now: Instant) {
+        let Some(session) = self.sessions.get_mut(key.0 as usize).and_then(Option::as_deref_mut) else { return };
+        let Some(peer) = &mut session.peer else { return };
+        peer.handle_timeout(now);
+        match &mut session.state {
+            State::Connecting(_) => {}
+            State::Publishing(publisher) => {
+                let due = publisher.poll(now);
+                self.counters.asked_of_publisher(due.packets_asked, due.keyframes_asked);
+                for packets in due.datagrams {
+                    peer.send_rtcp(packets, now);
+                }
+            }
+            State::Watching(viewer) => {
+                for report in viewer.poll(self.feeds.get(&session.stream), now) {
+                    peer.send_rtcp(report, now);
+                }
+            }
+        }
+        self.drive(key, now);
+    }
+
+    /// The one way out of a session, whatever the reason: the peer is told, everybody who knows of it forgets it,
+    /// and one log line stays.
+    pub(super) fn end(&mut self, key: Key, reason: Reason, now: Instant) {
+        if reason != Reason::Panicked
+            && let Some(peer) = self.session(key).and_then(|session| session.peer.as_mut())
+        {
+            peer.close();
+            self.take_transmits(key, now);
+        }
+        let Some(session) = self.sessions.get_mut(key.0 as usize).and_then(Option::take) else { return };
+        let door = self.door.facts(key).unwrap_or_default();
+        self.door.remove(key);
+        self.timers.set(key, None);
+        self.key_by_id.remove(&session.id);
+        self.unflushed.retain(|other| *other != key);
+        self.asking.retain(|other| *other != key);
+        self.shared.lobby.remove(&session.id);
+        self.shared.metrics.sessions[session.role][session.state.label()].dec();
+        self.shared.metrics.session_ends[session.role][reason].inc();
+        session.log_end(reason, &door, now);
+        let Session { stream, state, peer, .. } = *session;
+        match state {
+            State::Connecting(_) => {}
+            State::Publishing(publisher) => self.unpublish(key, *publisher),
+            State::Watching(viewer) => {
+                self.feeds.leave(&stream, key);
+                if let Departure::LastOfWorker(Some(live)) = viewer.watch.leave() {
+                    self.push(live.worker, Message::Unsubscribe { stream, worker: self.id }, 0);
+                }
+            }
+        }
+        // What a panic has left half done may panic again as it is dropped.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(peer)));
+        self.vacate(key);
+    }
+
+    fn open_peer(&mut self, key: Key, profile: Profile, now: Instant) {
+        let certificate = self.shared.certificate.clone();
+        let Some(session) = self.session(key) else { return };
+        let config = PeerConfig {
+            local: &session.local,
+            remote: &session.negotiated.remote,
+            remote_fingerprint: &session.negotiated.remote_fingerprint,
+            dtls_client: session.negotiated.dtls_client,
+            application: session.negotiated.application.is_some(),
+            certificate: &certificate,
+        };
+        match Peer::open(&config, profile, now) {
+            Ok(peer) => {
+                session.peer = Some(peer);
+                self.drive(key, now);
+            }
+            Err(error) => {
+                session.facts.failure = Some(error.to_string());
+                self.end(key, Reason::Failed, now);
+            }
+        }
+    }
+
+    fn on_connected(&mut self, key: Key, keys: &Keys, now: Instant) {
+        self.door.connected(key, now);
+        let path = self.door.path(key);
+        let Some(session) = self.session(key) else { return };
+        session.path = path;
+        session.facts.connected = Some(now);
+        session.facts.profile = Some(keys.local.profile);
+        let took = now.saturating_duration_since(session.facts.opened.unwrap_or(now));
+        let role = session.role;
+        tracing::info!(
+            session = %session.id,
+            role = role.as_str(),
+            stream = %session.stream,
+            remote = path.map(|path| path.remote.to_string()),
+            srtp = ?keys.local.profile,
+            "session connected"
+        );
+        match std::mem::replace(&mut session.state, State::Connecting(None)) {
+            State::Connecting(Some(announcement)) => self.publish(key, announcement, Opener::new(&keys.remote), now),
+            State::Connecting(None) => self.watch(key, Sealer::new(&keys.local), now),
+            State::Publishing(_) | State::Watching(_) => return,
+        }
+        self.counters.observe_setup(Phase::Dtls, took);
+        let sessions = &self.shared.metrics.sessions[role];
+        sessions[SessionState::Connecting].dec();
+        sessions[SessionState::Connected].inc();
+    }
+
+    /// Moves a peer's output to the socket's queue, by the door, which knows where to and repeats lost flights.
+    fn take_transmits(&mut self, key: Key, now: Instant) {
+        loop {
+            let Some(session) = self.session(key) else { return };
+            let Some(datagram) = session.peer.as_mut().and_then(Peer::poll_transmit) else { return };
+            let is_dtls = datagram.first().is_some_and(|first| (20..=63).contains(first));
+            let path = if is_dtls { self.door.send_dtls(key, &datagram, now) } else { self.door.path(key) };
+            if let Some(path) = path {
+                self.transmit(path, datagram.into());
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Where sessions wait between the 201 and their first valid STUN check, and where every session is found by name.
+//!
+//! Shared by HTTP and all workers. The worker on whose socket the first valid check arrives takes the session out and
+//! owns it; what reaches another worker later is handed to the owner. HTTP and workers write here on join, restart and
+//! leave only.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use dashmap::DashMap;
+
+use crate::auth::Credential;
+use crate::name::{Role, SessionId, StreamName};
+use crate::peer::Credentials;
+use crate::peer::negotiate::Negotiated;
+use crate::stream::{Announcement, WorkerId};
+
+/// Sessions that may wait at once; one more is answered with 503.
+pub(super) const CAPACITY: usize = 8192;
+
+/// How long a session may wait for its first valid check.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The lobby and the list of sessions.
+#[derive(Default)]
+pub(super) struct Lobby {
+    place_by_ufrag: DashMap<String, Place>,
+    session_by_id: DashMap<SessionId, Listed>,
+    waiting: AtomicUsize,
+}
+
+enum Place {
+    Waiting(Box<Waiting>),
+    Owned(WorkerId),
+}
+
+/// A session that has its answer and waits for its first check.
+pub(super) struct Waiting {
+    pub(super) id: SessionId,
+    pub(super) role: Role,
+    pub(super) stream: StreamName,
+    pub(super) local: Credentials,
+    pub(super) negotiated: Negotiated,
+    pub(super) announcement: Option<Announcement>,
+    pub(super) user_agent: Option<String>,
+    pub(super) credential: Credential,
+    pub(super) created: Instant,
+}
+
+/// What HTTP knows of a session.
+#[derive(Clone)]
+pub(super) struct Listed {
+    pub(super) role: Role,
+    pub(super) stream: StreamName,
+    /// Strong entity tag of the current ICE session, with its quotes.
+    pub(super) etag: String,
+    pub(super) credential: Credential,
+    /// The user name fragments that lead to it, the newest last.
+    ufrags: Vec<String>,
+}
+
+/// What is behind a user name fragment.
+pub(super) enum Found {
+    /// The session waited here; it is the caller's now.
+    Session(Box<Waiting>),
+    /// Another worker has it.
+    Owned(WorkerId),
+    /// Nobody has it.
+    Unknown,
+}
+
+/// The lobby is full.
+#[derive(Debug)]
+pub(super) struct Full;
+
+impl Lobby {
+    /// Lets a session wait, known by `etag` to HTTP.
+    pub(super) fn admit(&self, session: Waiting, etag: String) -> Result<(), Full> {
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= CAPACITY {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(Full);
+        }
+        let ufrag = session.local.ufrag.clone();
+        let listed = Listed {
+            role: session.role,
+            stream: session.stream.clone(),
+            etag,
+            credential: session.credential,
+            ufrags: vec![ufrag.clone()],
+        };
+        self.session_by_id.insert(session.id, listed);
+        self.place_by_ufrag.insert(ufrag, Place::Waiting(Box::new(session)));
+        Ok(())
+    }
+
+    /// A check for `ufrag` arrived at `worker`: the session is taken out if it waits.
+    pub(super) fn take(&self, ufrag: &str, worker: WorkerId) -> Found {
+        let Some(mut place) = self.place_by_ufrag.get_mut(ufrag) else { return Found::Unknown };
+        match std::mem::replace(place.value_mut(), Place::Owned(worker)) {
+            Place::Waiting(session) => {
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
+                Found::Session(session)
+            }
+            Place::Owned(owner) => {
+                *place.value_mut() = Place::Owned(owner);
+                Found::Owned(owner)
+            }
+        }
+    }
+
+    /// What HTTP knows of a session.
+    pub(super) fn listed(&self, session: &SessionId) -> Option<Listed> {
+        Some(self.session_by_id.get(session)?.value().clone())
+    }
+
+    /// Gives a session new credentials and a new entity tag (ICE restart). The owner, if it has one already, is to be
+    /// told. `None` when there is no such session.
+    pub(super) fn restart(
+        &self,
+        session: &SessionId,
+        local: &Credentials,
+        remote: &Credentials,
+        etag: String,
+    ) -> Option<Option<WorkerId>> {
+        let mut listed = self.session_by_id.get_mut(session)?;
+        let current = listed.ufrags.last()?.clone();
+        let (_, place) = self.place_by_ufrag.remove(&current)?;
+        let owner = match place {
+            Place::Waiting(mut waiting) => {
+                // Nobody has used the old credentials yet, so nobody misses them.
+                waiting.local = local.clone();
+                waiting.negotiated.remote = remote.clone();
+                listed.ufrags.clear();
+                self.place_by_ufrag.insert(local.ufrag.clone(), Place::Waiting(waiting));
+                None
+            }
+            Place::Owned(worker) => {
+                self.place_by_ufrag.insert(current, Place::Owned(worker));
+                self.place_by_ufrag.insert(local.ufrag.clone(), Place::Owned(worker));
+                Some(worker)
+            }
+        };
+        listed.ufrags.push(local.ufrag.clone());
+        listed.etag = etag;
+        Some(owner)
+    }
+
+    /// Forgets a session. It comes back if it still waited; else its owner is to be told.
+    pub(super) fn remove(&self, session: &SessionId) -> Found {
+        let Some((_, listed)) = self.session_by_id.remove(session) else { return Found::Unknown };
+        let mut found = Found::Unknown;
+        for ufrag in &listed.ufrags {
+            match self.place_by_ufrag.remove(ufrag) {
+                Some((_, Place::Waiting(waiting))) => {
+                    self.waiting.fetch_sub(1, Ordering::Relaxed);
+                    found = Found::Session(waiting);
+                }
+                Some((_, Place::Owned(worker))) => found = Found::Owned(worker),
+                None => {}
+            }
+        }
+        found
+    }
+
+    /// Takes out the sessions that have waited too long.
+    pub(super) fn expire(&self, now: Instant) -> Vec<Box<Waiting>> {
+        let late = |place: &Place| match place {
+            Place::Waiting(session) => now.saturating_duration_since(session.created) >= PATIENCE,
+            Place::Owned(_) => false,
+        };
+        let candidates = self.place_by_ufrag.iter().filter(|place| late(place.value()));
+        let ufrags: Vec<_> = candidates.map(|place| place.key().clone()).collect();
+        // A worker may take a session between the two steps, so each is looked at again as it is removed.
+        let remove = |ufrag: String| match self.place_by_ufrag.remove_if(&ufrag, |_, place| late(place)) {
+            Some((_, Place::Waiting(session))) => {
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
+                self.session_by_id.remove(&session.id);
+                Some(session)
+            }
+            _ => None,
+        };
+        ufrags.into_iter().filter_map(remove).collect()
+    }
+
+    /// Takes out every session that waits, for the end of the relay.
+    pub(super) fn drain(&self) -> Vec<Box<Waiting>> {
+        self.expire(Instant::now() + PATIENCE)
+    }
+
+    /// How many sessions are known: those that wait and those that are owned.
+    pub(super) fn len(&self) -> usize {
+        self.session_by_id.len()
+    }
+}

@@ -1,0 +1,68 @@
+//! What reaches a worker through its inbox: from other workers, and from the handle that HTTP holds.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::door::{Admission, Path};
+use crate::forward::Packet;
+use crate::forward::codec::{Format, Kind};
+use crate::name::{SessionId, StreamName};
+use crate::peer::feedback::SenderClock;
+use crate::stream::{Reason, WorkerId};
+
+/// One message.
+pub(super) enum Message {
+    /// Packets of one track, in order of arrival. One push serves every viewer of the stream on this worker.
+    Media(Arc<Published>),
+    /// The publisher that this worker's viewers of a stream now have, and what they may start from. Comes before
+    /// the first [`Message::Media`] of its epoch.
+    Subscribed(Box<Subscribed>),
+    /// A publisher's latest sender report for one track.
+    Clock { stream: StreamName, epoch: u32, kind: Kind, clock: SenderClock },
+    /// The publisher of that epoch is gone.
+    Unpublished { stream: StreamName, epoch: u32 },
+    /// Another worker has viewers of a stream that is published here.
+    Subscribe { stream: StreamName, worker: WorkerId },
+    /// Another worker has no viewers of the stream any more.
+    Unsubscribe { stream: StreamName, worker: WorkerId },
+    /// Viewers of another worker wait for a keyframe.
+    Demand { stream: StreamName },
+    /// A datagram that reached another worker's socket but belongs to a session of this one.
+    Datagram { path: Path, datagram: Vec<u8>, received: Instant },
+    /// New ICE credentials for a session (ICE restart, RFC 9725 4.3.2).
+    Restart { session: SessionId, admission: Box<Admission> },
+    /// A session is to end.
+    End { session: SessionId, reason: Reason },
+    /// End every session and stop.
+    Stop,
+}
+
+/// A batch of packets of one track.
+#[derive(Debug)]
+pub(super) struct Published {
+    pub(super) stream: StreamName,
+    pub(super) epoch: u32,
+    pub(super) kind: Kind,
+    pub(super) packets: Vec<Arc<Packet>>,
+}
+
+/// The state of a stream at the moment of a subscription.
+#[derive(Clone, Debug)]
+pub(super) struct Subscribed {
+    pub(super) stream: StreamName,
+    pub(super) epoch: u32,
+    /// Where the publisher lives: keyframe demand goes there.
+    pub(super) worker: WorkerId,
+    pub(super) tracks: Vec<SubscribedTrack>,
+}
+
+/// One track of a subscription: its format, and the packets since its last keyframe with the recent history.
+#[derive(Clone, Debug)]
+pub(super) struct SubscribedTrack {
+    pub(super) kind: Kind,
+    pub(super) format: Format,
+    /// The publisher's payload type for it.
+    pub(super) payload_type: u8,
+    pub(super) snapshot: Vec<Arc<Packet>>,
+    pub(super) clock: Option<SenderClock>,
+}

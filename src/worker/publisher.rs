@@ -1,0 +1,272 @@
+//! The publisher's side of a session: opened packets become shared ones and leave once for each worker with viewers.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::message::{Published, Subscribed, SubscribedTrack};
+use crate::forward::codec::{Format, KeyframeFinder, Kind};
+use crate::forward::{History, HistoryLimits, KeyframeGate, LayerId, Packet};
+use crate::metrics::DropReason;
+use crate::name::StreamName;
+use crate::peer::Compound;
+use crate::peer::feedback::{Reception, SenderClock, keyframe_request};
+use crate::peer::negotiate::{Extension, Negotiated};
+use crate::srtp::index::Received;
+use crate::srtp::{Opened, Opener};
+use crate::stream::{Publication, WorkerId};
+
+/// A live publisher.
+pub(super) struct Publisher {
+    pub(super) stream: StreamName,
+    pub(super) publication: Publication,
+    pub(super) opener: Opener,
+    pub(super) reception: Reception,
+    /// Workers that have viewers of the stream.
+    pub(super) subscribers: Vec<WorkerId>,
+    pub(super) tracks: Vec<Track>,
+    sender_ssrc: u32,
+    transport_sequence_id: Option<u8>,
+    /// Times that an encoder started again with another SSRC.
+    restarts: u8,
+    /// The subscribers must be told of a new epoch before its packets.
+    announce: bool,
+}
+
+/// What a publisher is told now.
+#[derive(Default)]
+pub(super) struct Due {
+    /// Compound packets, each a datagram.
+    pub(super) datagrams: Vec<Compound>,
+    /// NACKs among them.
+    pub(super) packets_asked: u64,
+    /// Keyframe requests in it.
+    pub(super) keyframes_asked: u64,
+}
+
+/// One published medium.
+pub(super) struct Track {
+    pub(super) kind: Kind,
+    pub(super) format: Format,
+    payload_type: u8,
+    rtx_payload_type: Option<u8>,
+    accepts_keyframe_requests: bool,
+    /// Where packets come from now: declared in the offer, else learnt from the first packet.
+    ssrc: Option<u32>,
+    nack: bool,
+    /// Which indices have arrived, on whatever SSRC, so that a packet and its resend count once.
+    arrived: Option<Received>,
+    keyframes: KeyframeFinder,
+    history: History,
+    pending: Vec<Arc<Packet>>,
+    gate: KeyframeGate,
+}
+
+impl Publisher {
+    /// A publisher whose connection has just been made.
+    pub(super) fn new(
+        stream: StreamName,
+        publication: Publication,
+        opener: Opener,
+        negotiated: &Negotiated,
+        subscribers: Vec<WorkerId>,
+        sender_ssrc: u32,
+    ) -> Self {
+        let transport_sequence_id =
+            negotiated.sections.iter().find_map(|section| section.extension_id(Extension::TransportWideCc));
+        let mut tracks = Vec::new();
+        for section in &negotiated.sections {
+            let Some(payload) = section.payloads.first() else { continue };
+            tracks.push(Track {
+                kind: section.kind,
+                format: payload.format.clone(),
+                payload_type: payload.payload_type,
+                rtx_payload_type: payload.rtx_payload_type,
+                accepts_keyframe_requests: payload.feedback.pli,
+                ssrc: None,
+                nack: payload.feedback.nack,
+                arrived: None,
+                keyframes: KeyframeFinder::new(payload.format.codec),
+                history: History::new(HistoryLimits::default()),
+                pending: Vec::new(),
+                gate: KeyframeGate::default(),
+            });
+        }
+        let payload_types = |track: &Track| [Some(track.payload_type), track.rtx_payload_type];
+        let opener = opener.accept_payload_types(tracks.iter().flat_map(payload_types).flatten());
+        let reception = Reception::new(sender_ssrc, stream.as_str());
+        Self {
+            stream,
+            publication,
+            opener,
+            reception,
+            subscribers,
+            tracks,
+            sender_ssrc,
+            transport_sequence_id,
+            restarts: 0,
+            announce: false,
+        }
+    }
+
+    /// The number that tells this publisher's packets from others': its takeover count, and how often its encoder
+    /// started again.
+    pub(super) fn epoch(&self) -> u32 {
+        (self.publication.epoch() << 8) | u32::from(self.restarts)
+    }
+
+    /// Takes a packet that has been opened in place, to be pushed by [`Self::take_pending`].
+    ///
+    /// # Errors
+    /// Why it goes no further.
+    pub(super) fn on_packet(
+        &mut self,
+        datagram: &[u8],
+        opened: &Opened,
+        received: Instant,
+    ) -> Result<Kind, DropReason> {
+        let by_type = |track: &Track| {
+            track.payload_type == opened.payload_type || track.rtx_payload_type == Some(opened.payload_type)
+        };
+        let place = self.tracks.iter().position(by_type).ok_or(DropReason::Undeclared)?;
+        let transport_sequence = self.transport_sequence(datagram, opened);
+        let mut payload = &datagram[opened.payload.clone()];
+        let resent = self.tracks[place].payload_type != opened.payload_type;
+        let index = if resent {
+            self.reception.on_packet(opened.ssrc, opened.index, opened.timestamp, transport_sequence, received);
+            // RFC 4588 4: the original sequence number stands before the original payload. Without one it is a probe.
+            let Some((original, rest)) = payload.split_first_chunk::<2>() else { return Ok(self.tracks[place].kind) };
+            payload = rest;
+            let track = &self.tracks[place];
+            let (Some(arrived), Some(ssrc)) = (&track.arrived, track.ssrc) else { return Err(DropReason::Undeclared) };
+            let original = u16::from_be_bytes(*original);
+            self.reception.recover(ssrc, original, received);
+            arrived.admit(original).ok_or(DropReason::Replayed)?
+        } else {
+            if self.tracks[place].ssrc != Some(opened.ssrc) {
+                self.start_source(place, opened.ssrc);
+            }
+            self.reception.on_packet(opened.ssrc, opened.index, opened.timestamp, transport_sequence, received);
+            opened.index
+        };
+        let epoch = self.epoch();
+        let track = &mut self.tracks[place];
+        match &mut track.arrived {
+            None => track.arrived = Some(Received::begin(index)),
+            Some(arrived) if arrived.admit(index as u16) == Some(index) => arrived.accept(index),
+            Some(_) => return Err(DropReason::Replayed),
+        }
+        let keyframe = track.keyframes.is_start(opened.timestamp, payload);
+        if keyframe {
+            track.gate.satisfied();
+        }
+        let packet = Arc::new(Packet {
+            received,
+            epoch,
+            layer: LayerId::default(),
+            index,
+            timestamp: opened.timestamp,
+            marker: opened.marker,
+            payload_type: track.payload_type,
+            keyframe,
+            payload: Bytes::copy_from_slice(payload),
+        });
+        if track.history.push(packet.clone()).is_some() {
+            track.pending.push(packet);
+        }
+        Ok(track.kind)
+    }
+
+    /// True once after an encoder has started again: the subscribers are to be given a new [`Self::snapshot`].
+    pub(super) fn take_announcement(&mut self) -> bool {
+        std::mem::take(&mut self.announce)
+    }
+
+    /// What has arrived since the last call, a batch a track, to be pushed once to each subscriber.
+    pub(super) fn take_pending(&mut self) -> Vec<Arc<Published>> {
+        let epoch = self.epoch();
+        let filled = self.tracks.iter_mut().filter(|track| !track.pending.is_empty());
+        let batch = |track: &mut Track| {
+            let packets = std::mem::take(&mut track.pending);
+            Arc::new(Published { stream: self.stream.clone(), epoch, kind: track.kind, packets })
+        };
+        filled.map(batch).collect()
+    }
+
+    /// The stream's state, from which a worker's viewers go on without a gap: what it has of the packets that still
+    /// wait for [`Self::take_pending`], the worker gets twice and keeps once.
+    pub(super) fn snapshot(&self, worker: WorkerId) -> Subscribed {
+        let track = |track: &Track| SubscribedTrack {
+            kind: track.kind,
+            format: track.format.clone(),
+            payload_type: track.payload_type,
+            snapshot: track.history.snapshot().cloned().collect(),
+            clock: track.ssrc.and_then(|ssrc| self.reception.clock(ssrc)),
+        };
+        Subscribed {
+            stream: self.stream.clone(),
+            epoch: self.epoch(),
+            worker,
+            tracks: self.tracks.iter().map(track).collect(),
+        }
+    }
+
+    /// A viewer waits for a keyframe.
+    pub(super) fn demand_keyframe(&mut self, now: Instant) {
+        for track in self.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
+            track.gate.demand(now);
+        }
+    }
+
+    /// Reports, requests and feedback that are due.
+    pub(super) fn poll(&mut self, now: Instant) -> Due {
+        let mut due = Due::default();
+        let asked_before = self.reception.tally().nacks;
+        due.datagrams.extend(std::iter::from_fn(|| self.reception.poll(now)));
+        due.packets_asked = self.reception.tally().nacks - asked_before;
+        for track in &mut self.tracks {
+            let Some(ssrc) = track.ssrc.filter(|_| track.accepts_keyframe_requests) else { continue };
+            if track.gate.poll(now) {
+                due.datagrams.push(keyframe_request(self.sender_ssrc, ssrc));
+                due.keyframes_asked += 1;
+            }
+        }
+        due
+    }
+
+    /// When [`Self::poll`] has something.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let asking = |track: &&Track| track.ssrc.is_some() && track.accepts_keyframe_requests;
+        let gates = self.tracks.iter().filter(asking).filter_map(|track| track.gate.poll_timeout());
+        gates.chain(self.reception.poll_timeout()).min()
+    }
+
+    /// Takes the publisher's own reports; the clocks of its tracks that are new.
+    pub(super) fn on_reports(&mut self, packets: &Compound, now: Instant) -> Vec<(Kind, SenderClock)> {
+        let mut clocks = Vec::new();
+        self.reception.on_rtcp(packets, now);
+        for track in &self.tracks {
+            let clock = track.ssrc.and_then(|ssrc| self.reception.clock(ssrc));
+            clocks.extend(clock.filter(|clock| clock.received == now).map(|clock| (track.kind, clock)));
+        }
+        clocks
+    }
+
+    /// The first packet of a track, or of an encoder that started again: its indices are a new line, which viewers
+    /// join at its keyframe like that of a new publisher.
+    fn start_source(&mut self, place: usize, ssrc: u32) {
+        if self.tracks[place].ssrc.replace(ssrc).is_some() {
+            self.restarts = self.restarts.wrapping_add(1);
+            self.announce = true;
+        }
+        let track = &mut self.tracks[place];
+        track.arrived = None;
+        self.reception.add_source(ssrc, track.format.clock_rate, track.nack);
+    }
+
+    fn transport_sequence(&self, datagram: &[u8], opened: &Opened) -> Option<u16> {
+        let value = opened.extension.as_ref()?.element(datagram, self.transport_sequence_id?)?;
+        Some(u16::from_be_bytes(value.first_chunk().copied()?))
+    }
+}

@@ -1,0 +1,134 @@
+//! One session on its worker: how far it has come, and the facts that its last log line tells.
+
+use std::time::{Duration, Instant};
+
+use super::lobby::Waiting;
+use super::publisher::Publisher;
+use super::viewer::Viewer;
+use crate::door::{Facts as DoorFacts, Path};
+use crate::metrics::{Label as _, Metrics, Phase, SessionState};
+use crate::name::{Role, SessionId, StreamName};
+use crate::peer::negotiate::Negotiated;
+use crate::peer::{Credentials, Peer};
+use crate::srtp::Profile;
+use crate::stream::{Announcement, Reason};
+
+/// A session that a worker owns.
+pub(super) struct Session {
+    pub(super) id: SessionId,
+    pub(super) role: Role,
+    pub(super) stream: StreamName,
+    pub(super) local: Credentials,
+    pub(super) negotiated: Negotiated,
+    /// Built when the first valid check arrives.
+    pub(super) peer: Option<Peer>,
+    pub(super) state: State,
+    /// Where its packets go now.
+    pub(super) path: Option<Path>,
+    pub(super) facts: Facts,
+}
+
+/// How far a session has come.
+pub(super) enum State {
+    /// DTLS has not completed; a publisher is announced, a viewer counts nowhere yet.
+    Connecting(Option<Announcement>),
+    /// Its packets are opened and forwarded.
+    Publishing(Box<Publisher>),
+    /// It gets what the stream's feed has.
+    Watching(Box<Viewer>),
+}
+
+/// What happened to a session, for its last log line.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) created: Instant,
+    pub(super) opened: Option<Instant>,
+    pub(super) connected: Option<Instant>,
+    pub(super) first_media: Option<Instant>,
+    pub(super) profile: Option<Profile>,
+    pub(super) user_agent: Option<String>,
+    pub(super) packets: u64,
+    pub(super) bytes: u64,
+    pub(super) asked_again: u64,
+    pub(super) failure: Option<String>,
+}
+
+impl State {
+    /// The label of the sessions gauge.
+    pub(super) fn label(&self) -> SessionState {
+        match self {
+            Self::Connecting(_) => SessionState::Connecting,
+            Self::Publishing(_) | Self::Watching(_) => SessionState::Connected,
+        }
+    }
+}
+
+impl Session {
+    /// The earliest moment at which it needs the worker.
+    pub(super) fn poll_timeout(&mut self) -> Option<Instant> {
+        let peer = self.peer.as_mut().and_then(Peer::poll_timeout);
+        let role = match &self.state {
+            State::Connecting(_) => None,
+            State::Publishing(publisher) => publisher.poll_timeout(),
+            State::Watching(viewer) => viewer.poll_timeout(),
+        };
+        role.into_iter().chain(peer).min()
+    }
+
+    /// Notes the first media packet in or out.
+    pub(super) fn note_first_media(&mut self, now: Instant, metrics: &Metrics) {
+        if self.facts.first_media.is_none() {
+            self.facts.first_media = Some(now);
+            let since = self.facts.connected.unwrap_or(self.facts.created);
+            metrics.setup[Phase::FirstMedia].observe(now.saturating_duration_since(since).as_secs_f64());
+        }
+    }
+
+    /// The last log line: what it was, how long it lived, why it ended.
+    pub(super) fn log_end(&self, reason: Reason, door: &DoorFacts, now: Instant) {
+        let facts = &self.facts;
+        let after =
+            |moment: Option<Instant>| moment.map(|at| milliseconds(at.saturating_duration_since(facts.created)));
+        tracing::info!(
+            session = %self.id,
+            role = self.role.as_str(),
+            stream = %self.stream,
+            reason = reason.as_str(),
+            lived_ms = milliseconds(now.saturating_duration_since(facts.created)),
+            stun_ms = after(facts.opened),
+            dtls_ms = after(facts.connected),
+            media_ms = after(facts.first_media),
+            path = self.path.map(|path| path.remote.to_string()),
+            srtp = facts.profile.map(tracing::field::debug),
+            packets = facts.packets,
+            bytes = facts.bytes,
+            asked_again = facts.asked_again,
+            checks = door.checks,
+            checks_from = door.first.map(|path| path.remote.to_string()),
+            moves = door.moves,
+            refused = door.dropped + door.forged,
+            failure = facts.failure.as_deref(),
+            user_agent = ?facts.user_agent.as_deref().unwrap_or(""),
+            "session ended"
+        );
+    }
+}
+
+/// The last log line of a session that never sent a packet.
+pub(super) fn log_end_of_waiting(waiting: &Waiting, reason: Reason, metrics: &Metrics) {
+    metrics.sessions[waiting.role][SessionState::Waiting].dec();
+    metrics.session_ends[waiting.role][reason].inc();
+    tracing::info!(
+        session = %waiting.id,
+        role = waiting.role.as_str(),
+        stream = %waiting.stream,
+        reason = reason.as_str(),
+        lived_ms = milliseconds(waiting.created.elapsed()),
+        user_agent = ?waiting.user_agent.as_deref().unwrap_or(""),
+        "session ended before its first packet: no valid STUN check reached the media port"
+    );
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

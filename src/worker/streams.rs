@@ -1,0 +1,289 @@
+//! How media passes: from a publisher's datagram to one push for each worker with viewers, and from the inbox to the
+//! viewers of this worker.
+
+use std::time::Instant;
+
+use super::batch::Outbox;
+use super::engine::Engine;
+use super::feed::Source;
+use super::message::{Message, Published, Subscribed};
+use super::publisher::Publisher;
+use super::session::{Session, State};
+use super::viewer::Viewer;
+use crate::door::{Key, Path};
+use crate::forward::codec::Kind;
+use crate::metrics::DropReason;
+use crate::name::StreamName;
+use crate::peer::Compound;
+use crate::peer::feedback::SenderClock;
+use crate::srtp::{Opener, Sealer};
+use crate::stream::{Announcement, Reason, WorkerId};
+
+impl Engine {
+    /// A publisher is connected: it takes the stream over, and the workers with viewers are subscribed at once.
+    pub(super) fn publish(&mut self, key: Key, announcement: Announcement, opener: Opener, now: Instant) {
+        let (publication, takeover) = announcement.publish(self.id);
+        let Some(session) = self.session(key) else { return };
+        let stream = session.stream.clone();
+        let publisher = Publisher::new(
+            stream.clone(),
+            publication,
+            opener,
+            &session.negotiated,
+            takeover.workers.clone(),
+            rand::random(),
+        );
+        let subscriptions: Vec<_> =
+            takeover.workers.iter().map(|worker| (*worker, publisher.snapshot(self.id))).collect();
+        if let Some(session) = self.session(key) {
+            session.state = State::Publishing(Box::new(publisher));
+        }
+        self.publisher_by_stream.insert(stream, key);
+        for (worker, subscribed) in subscriptions {
+            self.push(worker, Message::Subscribed(Box::new(subscribed)), 0);
+        }
+        if let Some(replaced) = takeover.replaced {
+            self.push(replaced.worker, Message::End { session: replaced.session, reason: Reason::Replaced }, 0);
+        }
+        let due = self.session(key).and_then(Session::poll_timeout).or(Some(now));
+        self.timers.set(key, due);
+    }
+
+    /// A publisher is gone: the workers with viewers are told.
+    pub(super) fn unpublish(&mut self, key: Key, publisher: Publisher) {
+        let (stream, epoch) = (publisher.stream.clone(), publisher.epoch());
+        if self.publisher_by_stream.get(&stream) == Some(&key) {
+            self.publisher_by_stream.remove(&stream);
+        }
+        let subscribers = publisher.subscribers.clone();
+        drop(publisher);
+        for worker in subscribers {
+            self.push(worker, Message::Unpublished { stream: stream.clone(), epoch }, 0);
+        }
+    }
+
+    /// A viewer is connected: it joins its stream's feed, and the worker subscribes if it is the first here.
+    pub(super) fn watch(&mut self, key: Key, sealer: Sealer, now: Instant) {
+        let Some(session) = self.sessions.get_mut(key.0 as usize).and_then(Option::as_deref_mut) else { return };
+        let stream = session.stream.clone();
+        let (watch, live) = self.shared.registry.watch(&stream, self.id);
+        let mut viewer = Viewer::new(watch, sealer, &session.negotiated, stream.to_string());
+        let feed = self.feeds.join(&stream, key);
+        viewer.attach(feed, now);
+        let wants_keyframe = viewer.wants_keyframe();
+        session.state = State::Watching(Box::new(viewer));
+        if let Some(live) = live {
+            self.push(live.worker, Message::Subscribe { stream: stream.clone(), worker: self.id }, 0);
+        }
+        if wants_keyframe {
+            self.demand(&stream);
+        }
+        self.feeds.mark_ready(&stream);
+    }
+
+    /// Opens a publisher's packet in place and keeps it for the next push.
+    pub(super) fn on_rtp(&mut self, key: Key, path: Path, datagram: &mut [u8], received: Instant, now: Instant) {
+        let Some(session) = self.sessions.get_mut(key.0 as usize).and_then(Option::as_deref_mut) else { return };
+        let State::Publishing(publisher) = &mut session.state else { return self.counters.drop(DropReason::NoKeys) };
+        let opened = match publisher.opener.open(datagram) {
+            Ok(opened) => opened,
+            Err(error) => return self.counters.drop_unopened(error),
+        };
+        session.facts.packets += 1;
+        session.facts.bytes += datagram.len() as u64;
+        self.door.authenticated(key, path, now);
+        match publisher.on_packet(datagram, &opened, received) {
+            Ok(kind) => self.counters.received(kind, datagram.len()),
+            Err(reason) => self.counters.drop(reason),
+        }
+        session.note_first_media(now, &self.shared.metrics);
+        if self.unflushed.last() != Some(&key) && !self.unflushed.contains(&key) {
+            self.unflushed.push(key);
+        }
+    }
+
+    /// Pushes what publishers sent since the last call, once to each worker with viewers.
+    pub fn flush_published(&mut self) {
+        for key in std::mem::take(&mut self.unflushed) {
+            let Some(session) = self.sessions.get_mut(key.0 as usize).and_then(Option::as_deref_mut) else { continue };
+            let State::Publishing(publisher) = &mut session.state else { continue };
+            let announced = publisher.take_announcement().then(|| publisher.snapshot(self.id));
+            let batches = publisher.take_pending();
+            let subscribers = publisher.subscribers.clone();
+            let due = session.poll_timeout();
+            self.timers.set(key, due);
+            if let Some(subscribed) = announced {
+                for worker in &subscribers {
+                    self.push(*worker, Message::Subscribed(Box::new(subscribed.clone())), 0);
+                }
+            }
+            for published in batches {
+                let packets = published.packets.len() as u64;
+                for worker in &subscribers {
+                    self.push(*worker, Message::Media(published.clone()), packets);
+                }
+            }
+        }
+    }
+
+    /// Packets of a stream that has viewers here.
+    pub(super) fn on_media(&mut self, published: &Published) {
+        let Some(feed) = self.feeds.get_mut(&published.stream) else { return };
+        // What a replaced publisher still sent comes too late.
+        if feed.source.is_none_or(|source| source.epoch != published.epoch) {
+            return self.counters.drops(DropReason::TooOld, published.packets.len() as u64);
+        }
+        for packet in &published.packets {
+            feed.push(published.kind, packet);
+        }
+        self.feeds.mark_ready(&published.stream);
+    }
+
+    /// The publisher that the viewers here now have.
+    pub(super) fn on_subscribed(&mut self, subscribed: Subscribed, now: Instant) {
+        let Some(feed) = self.feeds.get_mut(&subscribed.stream) else { return };
+        if feed.source.is_some_and(|source| source.epoch > subscribed.epoch) {
+            return;
+        }
+        feed.source = Some(Source { worker: subscribed.worker, epoch: subscribed.epoch });
+        feed.forget_demand();
+        for track in subscribed.tracks {
+            feed.start_track(track);
+        }
+        let mut wants_keyframe = false;
+        for viewer in &feed.viewers {
+            let session = self.sessions.get_mut(viewer.0 as usize).and_then(Option::as_deref_mut);
+            let Some(State::Watching(viewer)) = session.map(|session| &mut session.state) else { continue };
+            viewer.attach(feed, now);
+            wants_keyframe |= viewer.wants_keyframe();
+        }
+        if wants_keyframe {
+            self.demand(&subscribed.stream);
+        }
+        self.feeds.mark_ready(&subscribed.stream);
+    }
+
+    /// A publisher's sender report.
+    pub(super) fn on_clock(&mut self, stream: &StreamName, epoch: u32, kind: Kind, clock: SenderClock) {
+        let Some(feed) = self.feeds.get_mut(stream) else { return };
+        if feed.source.is_some_and(|source| source.epoch == epoch)
+            && let Some(track) = feed.track_mut(kind)
+        {
+            track.clock = Some(clock);
+        }
+    }
+
+    /// The publisher is gone; its viewers wait for the next one.
+    pub(super) fn on_unpublished(&mut self, stream: &StreamName, epoch: u32) {
+        let Some(feed) = self.feeds.get_mut(stream) else { return };
+        feed.source.take_if(|source| source.epoch == epoch);
+        feed.forget_demand();
+    }
+
+    /// Another worker, or this one, has its first viewer of a stream that is published here.
+    pub(super) fn on_subscribe(&mut self, stream: &StreamName, worker: WorkerId) {
+        let Some(publisher) = self.publisher_of(stream) else { return };
+        if !publisher.subscribers.contains(&worker) {
+            publisher.subscribers.push(worker);
+        }
+        let id = self.id;
+        let Some(publisher) = self.publisher_of(stream) else { return };
+        let subscribed = publisher.snapshot(id);
+        self.push(worker, Message::Subscribed(Box::new(subscribed)), 0);
+    }
+
+    /// A worker has no viewers of a stream any more.
+    pub(super) fn on_unsubscribe(&mut self, stream: &StreamName, worker: WorkerId) {
+        if let Some(publisher) = self.publisher_of(stream) {
+            publisher.subscribers.retain(|subscriber| *subscriber != worker);
+        }
+    }
+
+    /// Viewers of some worker wait for a keyframe.
+    pub(super) fn on_demand(&mut self, stream: &StreamName, now: Instant) {
+        let Some(key) = self.publisher_by_stream.get(stream).copied() else { return };
+        if let Some(publisher) = self.publisher_of(stream) {
+            publisher.demand_keyframe(now);
+        }
+        self.guard(key, now, |engine| engine.on_session_timeout(key, now));
+    }
+
+    /// What a peer reports by RTCP.
+    pub(super) fn on_feedback(&mut self, key: Key, packets: &Compound, now: Instant) {
+        let Some(session) = self.sessions.get_mut(key.0 as usize).and_then(Option::as_deref_mut) else { return };
+        let stream = session.stream.clone();
+        match &mut session.state {
+            State::Connecting(_) => {}
+            State::Publishing(publisher) => {
+                let clocks = publisher.on_reports(packets, now);
+                let (epoch, subscribers) = (publisher.epoch(), publisher.subscribers.clone());
+                for (kind, clock) in clocks {
+                    for worker in &subscribers {
+                        self.push(*worker, Message::Clock { stream: stream.clone(), epoch, kind, clock }, 0);
+                    }
+                }
+            }
+            State::Watching(viewer) => {
+                let heard = viewer.on_feedback(packets, now);
+                session.facts.asked_again += heard.asked;
+                self.counters.heard(heard.asked, heard.keyframe_requests);
+                if viewer.is_asking() && !self.asking.contains(&key) {
+                    self.asking.push(key);
+                }
+                if heard.keyframe_requests > 0 {
+                    self.demand(&stream);
+                }
+            }
+        }
+    }
+
+    /// Sends one viewer what it has not got yet.
+    pub(super) fn serve_viewer(&mut self, key: Key, outbox: &mut impl Outbox, now: Instant) {
+        let Some(session) = self.sessions.get_mut(key.0 as usize).and_then(Option::as_deref_mut) else { return };
+        let (State::Watching(viewer), Some(path)) = (&mut session.state, session.path) else { return };
+        let Some(feed) = self.feeds.get(&session.stream) else { return };
+        self.batch.begin(path);
+        let served = viewer.serve(feed, &mut self.batch, outbox, now);
+        for volume in &served.volumes {
+            session.facts.packets += volume.packets;
+            session.facts.bytes += volume.bytes;
+        }
+        self.counters.served(&served, now);
+        let wants_keyframe = viewer.wants_keyframe();
+        if served.first_media {
+            session.note_first_media(now, &self.shared.metrics);
+            let due = session.poll_timeout();
+            self.timers.set(key, due);
+        }
+        if wants_keyframe {
+            let stream = feed.stream.clone();
+            self.demand(&stream);
+        }
+    }
+
+    /// Sends one viewer what it has asked for again.
+    pub(super) fn answer_viewer(&mut self, key: Key, outbox: &mut impl Outbox, now: Instant) {
+        let Some(session) = self.sessions.get_mut(key.0 as usize).and_then(Option::as_deref_mut) else { return };
+        let (State::Watching(viewer), Some(path)) = (&mut session.state, session.path) else { return };
+        let Some(feed) = self.feeds.get(&session.stream) else { return };
+        self.batch.begin(path);
+        self.counters.answered(viewer.answer(feed, &mut self.batch, outbox, now));
+    }
+
+    /// Asks the publisher's worker for a keyframe, once for everybody who waits here.
+    fn demand(&mut self, stream: &StreamName) {
+        let Some(worker) = self.feeds.get_mut(stream).and_then(|feed| feed.demand()) else { return };
+        let pushed = self.push(worker, Message::Demand { stream: stream.clone() }, 0);
+        if let (false, Some(feed)) = (pushed, self.feeds.get_mut(stream)) {
+            feed.forget_demand();
+        }
+    }
+
+    fn publisher_of(&mut self, stream: &StreamName) -> Option<&mut Publisher> {
+        let key = self.publisher_by_stream.get(stream).copied()?;
+        match &mut self.session(key)?.state {
+            State::Publishing(publisher) => Some(publisher),
+            State::Connecting(_) | State::Watching(_) => None,
+        }
+    }
+}

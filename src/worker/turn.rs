@@ -1,0 +1,204 @@
+//! The event loop of a worker, and the start and stop of all of them.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::task::{Wake, Waker};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Token};
+
+use super::engine::{Engine, Progress};
+use super::handle::{Handle, Shared};
+use super::lobby::Lobby;
+use super::message::Message;
+use super::session::log_end_of_waiting;
+use super::socket::{BindError, Socket, bind};
+use super::{Config, ConfigError};
+use crate::metrics::Metrics;
+use crate::peer::Certificate;
+use crate::stream::{Inbox, Reason, Registry, Sender, WorkerId, inbox};
+
+/// Datagrams that one turn takes from the socket before viewers are served.
+const TURN_DATAGRAMS: usize = 256;
+
+/// How long one turn serves viewers before it looks at socket, inbox and timers again.
+const TURN_SERVING: Duration = Duration::from_millis(1);
+
+/// Messages that wait for a worker; beyond that media is dropped and counted, commands are tried again.
+const INBOX: usize = 8192;
+
+/// A peer's handshake recurses over fragments (SECURITY 4), so workers have more stack than a thread gets.
+const STACK: usize = 8 * 1024 * 1024;
+
+const SOCKET: Token = Token(0);
+const WAKER: Token = Token(1);
+
+/// The running workers.
+pub struct Workers {
+    handle: Handle,
+    inboxes: Vec<Sender<Message>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Why the workers did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration makes no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The media address cannot be used.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The machine has no room for another thread or poll.
+    #[error("cannot start a media thread: {0}")]
+    Thread(#[from] io::Error),
+    /// No certificate could be made.
+    #[error("cannot make a DTLS certificate: {0}")]
+    Certificate(String),
+}
+
+/// Binds the media port and starts the workers.
+///
+/// # Errors
+/// [`StartError`] with a sentence that says what to do; nothing is left running.
+pub fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, StartError> {
+    config.check()?;
+    let mut sockets = bind(config.media, config.workers.get())?;
+    let media_port = sockets[0].local().port();
+    let certificate = Certificate::generate().map_err(|error| StartError::Certificate(error.to_string()))?;
+    let mut polls = Vec::new();
+    for socket in &mut sockets {
+        let poll = Poll::new()?;
+        poll.registry().register(socket.source(), SOCKET, Interest::READABLE | Interest::WRITABLE)?;
+        let waker = Waker::from(Arc::new(PollWaker(mio::Waker::new(poll.registry(), WAKER)?)));
+        polls.push((poll, inbox(INBOX, waker)));
+    }
+    let inboxes: Vec<_> = polls.iter().map(|(_, (sender, _))| sender.clone()).collect();
+    let shared = Arc::new(Shared {
+        config,
+        media_port,
+        registry: Registry::default(),
+        lobby: Lobby::default(),
+        certificate,
+        metrics,
+        workers: inboxes.clone(),
+        draining: AtomicBool::new(false),
+    });
+    let mut threads = Vec::new();
+    for (number, (socket, (poll, (_, inbox)))) in (0..).zip(sockets.into_iter().zip(polls)) {
+        let engine = Engine::new(WorkerId(number), shared.clone());
+        let turn = Turn { poll, socket, inbox, engine };
+        let thread = std::thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK);
+        threads.push(thread.spawn(move || turn.run())?);
+    }
+    Ok(Workers { handle: Handle::new(shared), inboxes, threads })
+}
+
+impl Workers {
+    /// The way to them.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Ends every session, tells every peer, and waits for the threads.
+    pub fn stop(self) {
+        self.handle.drain();
+        for waiting in self.handle.take_waiting() {
+            log_end_of_waiting(&waiting, Reason::Shutdown, self.handle.metrics());
+        }
+        for sender in &self.inboxes {
+            while sender.push(Message::Stop).is_err() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::warn!("a media thread had panicked");
+            }
+        }
+    }
+}
+
+struct PollWaker(mio::Waker);
+
+impl Wake for PollWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // It can fail only when the poll is gone, and then nobody sleeps on it.
+        let _ = self.0.wake();
+    }
+}
+
+struct Turn {
+    poll: Poll,
+    socket: Socket,
+    inbox: Inbox<Message>,
+    engine: Engine,
+}
+
+impl Turn {
+    fn run(mut self) {
+        let mut events = Events::with_capacity(16);
+        while !self.engine.is_stopped() {
+            // 1. Receive: free the kernel's buffer first, for what it drops is lost.
+            let more = self.receive();
+            // 2. Push what publishers sent, once to each worker with viewers.
+            self.engine.flush_published();
+            // 3. Inbox: media from all workers (this one too), then commands, in the order they came.
+            for _ in 0..self.inbox.len() {
+                let Some(message) = self.inbox.pop() else { break };
+                self.engine.handle_message(message, Instant::now());
+            }
+            // 4. Timers, before viewers: a report or a request for a lost packet is small and must not wait.
+            let now = Instant::now();
+            if self.engine.poll_timeout().is_some_and(|due| due <= now) {
+                self.engine.handle_timeout(now);
+            }
+            // 5. Serve viewers, in bounded time.
+            let progress = self.engine.serve(&mut self.socket, TURN_SERVING, Instant::now);
+            // 6. Counters.
+            self.engine.add_socket(self.socket.take_gso_fallbacks());
+            self.socket.probe_gso(now);
+            // 7. Sleep only when nothing waits. A blocked socket is waited for, not asked again and again.
+            self.sleep(&mut events, more || progress == Progress::More);
+        }
+    }
+
+    /// Receives at most a turn's datagrams; true when more may wait.
+    fn receive(&mut self) -> bool {
+        let mut count = 0;
+        while count < TURN_DATAGRAMS {
+            let engine = &mut self.engine;
+            let now = Instant::now();
+            match self.socket.receive(|path, datagram, received| engine.handle_datagram(path, datagram, received, now))
+            {
+                Ok(0) => return false,
+                Ok(received) => count += received,
+                Err(error) => {
+                    // ICMP errors of clients that are gone come back here; nothing is lost by going on.
+                    tracing::trace!(%error, "receive");
+                    return true;
+                }
+            }
+        }
+        true
+    }
+
+    fn sleep(&mut self, events: &mut Events, work_waits: bool) {
+        if work_waits || !self.inbox.prepare_to_sleep() {
+            return;
+        }
+        let timeout = self.engine.poll_timeout().map(|due| due.saturating_duration_since(Instant::now()));
+        if let Err(error) = self.poll.poll(events, timeout)
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            tracing::warn!(%error, "poll failed");
+        }
+        self.inbox.woke();
+    }
+}

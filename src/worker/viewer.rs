@@ -1,0 +1,268 @@
+//! The viewer's side of a session: outlets that read the feed's histories, and the seal.
+
+use std::time::{Duration, Instant};
+
+use super::batch::{Batch, MAX_DATAGRAM, Outbox};
+use super::counters::Volume;
+use super::feed::Feed;
+use crate::forward::codec::Kind;
+use crate::forward::{Counts, FirstNumbers, Get, LayerId, Leg as OutletLeg, Negotiated as OutletFormat};
+use crate::forward::{Outlet, OutletConfig, Written};
+use crate::peer::Compound;
+use crate::peer::feedback::{Outgoing, RoundTrip, ViewerFeedback, read_viewer, sender_report};
+use crate::peer::negotiate::{Negotiated, Payload, Section};
+use crate::srtp::Sealer;
+use crate::stream::Watch;
+
+/// How long a keyframe may be past for a new viewer to start with it: it came in answer to somebody who joined at
+/// about the same time, and the receiver plays up to live within its jitter buffer.
+const FRESH_KEYFRAME: Duration = Duration::from_millis(200);
+
+/// Between two sender reports of an outlet.
+const REPORT_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Packets that a viewer may have asked for and not got yet; more than one NACK names at most.
+const MAX_ASKED: usize = 512;
+
+/// A connected viewer.
+pub(super) struct Viewer {
+    pub(super) watch: Watch,
+    sealer: Sealer,
+    pub(super) legs: Vec<Leg>,
+    /// What the viewer has asked for again: outlet and sequence number.
+    asked: Vec<(usize, u16)>,
+    next_report: Option<Instant>,
+    cname: String,
+}
+
+/// One outlet and its place in the history that it reads.
+pub(super) struct Leg {
+    pub(super) kind: Kind,
+    pub(super) outlet: Outlet,
+    /// The outlet's counts that the worker has taken over.
+    counted: Counts,
+    round_trip: RoundTrip,
+}
+
+/// What one serving sent, by kind, and what it could not.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Served {
+    /// By kind.
+    pub(super) volumes: [Volume; 2],
+    pub(super) oversized: u64,
+    pub(super) too_old: u64,
+    pub(super) codec: u64,
+    /// When the newest of what was sent had been received: of audio or video, the earlier.
+    pub(super) received: Option<Instant>,
+    pub(super) first_media: bool,
+}
+
+/// What an answered NACK came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Answered {
+    pub(super) rtx: u64,
+    pub(super) in_band: u64,
+    pub(super) refused: u64,
+    pub(super) missing: u64,
+}
+
+impl Viewer {
+    /// A viewer whose connection has just been made; it stands at the live end of the feed.
+    pub(super) fn new(watch: Watch, sealer: Sealer, negotiated: &Negotiated, cname: String) -> Self {
+        let max_size = MAX_DATAGRAM - sealer.overhead();
+        let sections = negotiated.sections.iter().filter(|section| !section.payloads.is_empty());
+        let format = |payload: &Payload| OutletFormat {
+            payload_type: payload.payload_type,
+            format: payload.format.clone(),
+            rtx_payload_type: payload.rtx_payload_type,
+        };
+        let leg = |section: &Section| Leg {
+            kind: section.kind,
+            outlet: Outlet::new(OutletConfig {
+                kind: section.kind,
+                ssrc: section.ssrc,
+                rtx_ssrc: section.rtx_ssrc,
+                formats: section.payloads.iter().map(format).collect(),
+                max_size,
+                first: FirstNumbers::random(),
+            }),
+            counted: Counts::default(),
+            round_trip: RoundTrip::default(),
+        };
+        let mut legs: Vec<Leg> = sections.map(leg).collect();
+        // Audio first: a late sound is heard before a late picture is seen.
+        legs.sort_by_key(|leg| leg.kind == Kind::Video);
+        Self { watch, sealer, legs, asked: Vec::new(), next_report: None, cname }
+    }
+
+    /// Tells each outlet what the feed's publisher sends, and lets those that wait begin at the live end, or at a
+    /// keyframe that has only just come. Outlets that are live go on to a new publisher by themselves, at its keyframe.
+    pub(super) fn attach(&mut self, feed: &Feed, now: Instant) {
+        let Some(source) = feed.source else { return };
+        for leg in &mut self.legs {
+            let Some(track) = feed.track(leg.kind) else { continue };
+            if leg.outlet.select(source.epoch, &track.format, track.payload_type).is_none() {
+                tracing::debug!(stream = %feed.stream, codec = ?track.format.codec, "viewer cannot decode the track");
+            }
+            if leg.outlet.leg() != OutletLeg::Waiting {
+                continue;
+            }
+            let history = &track.history;
+            let fresh = |position: &u64| match history.get(*position) {
+                Get::Packet(packet) => now.saturating_duration_since(packet.received) < FRESH_KEYFRAME,
+                Get::TooOld | Get::NotYet => false,
+            };
+            let keyframe = history.keyframe().filter(|_| leg.kind == Kind::Video).filter(fresh);
+            leg.outlet.seek(keyframe.unwrap_or(history.head()));
+        }
+    }
+
+    /// True when a picture can be shown only after a keyframe.
+    pub(super) fn wants_keyframe(&self) -> bool {
+        self.legs.iter().any(|leg| leg.outlet.wants_keyframe())
+    }
+
+    /// Seals everything that the viewer has not got yet and sends it as runs.
+    pub(super) fn serve(&mut self, feed: &Feed, batch: &mut Batch, outbox: &mut impl Outbox, now: Instant) -> Served {
+        let mut served = Served::default();
+        for leg in &mut self.legs {
+            let Some(track) = feed.track(leg.kind) else { continue };
+            let volume = &mut served.volumes[leg.kind as usize];
+            while !batch.is_blocked() {
+                let room = batch.room();
+                let Some(written) = leg.outlet.pull(&track.history, room) else { break };
+                let Some(len) = seal(&mut self.sealer, room, &written) else { continue };
+                volume.packets += 1;
+                volume.bytes += len as u64;
+                batch.commit(len, outbox, now);
+            }
+            let counts = *leg.outlet.counts();
+            let since = std::mem::replace(&mut leg.counted, counts);
+            served.oversized += counts.oversized - since.oversized;
+            served.too_old += counts.late - since.late + counts.fell_behind - since.fell_behind;
+            served.codec += counts.undecodable - since.undecodable;
+            let newest = track.history.head().checked_sub(1).map(|position| track.history.get(position));
+            if let (Some(Get::Packet(newest)), true) = (newest, volume.packets > 0) {
+                served.received = Some(served.received.map_or(newest.received, |other| other.min(newest.received)));
+            }
+        }
+        batch.flush(outbox, now);
+        if served.received.is_some() && self.next_report.is_none() {
+            // The first report goes with the first packets, so that sound and picture are in step from the start.
+            self.next_report = Some(now);
+            served.first_media = true;
+        }
+        served
+    }
+
+    /// Answers what the viewer has asked for again.
+    pub(super) fn answer(
+        &mut self,
+        feed: &Feed,
+        batch: &mut Batch,
+        outbox: &mut impl Outbox,
+        now: Instant,
+    ) -> Answered {
+        let mut answered = Answered::default();
+        for (place, sequence) in self.asked.drain(..) {
+            let leg = &mut self.legs[place];
+            let Some(track) = feed.track(leg.kind) else { continue };
+            if batch.is_blocked() {
+                answered.refused += 1;
+                continue;
+            }
+            let room = batch.room();
+            let before = *leg.outlet.counts();
+            let Some(written) = leg.outlet.resend(sequence, &track.history, now, room) else {
+                let refused = leg.outlet.counts().refused > before.refused;
+                *(if refused { &mut answered.refused } else { &mut answered.missing }) += 1;
+                continue;
+            };
+            let Some(len) = seal(&mut self.sealer, room, &written) else { continue };
+            let in_band = written.ssrc == leg.outlet.ssrc();
+            *(if in_band { &mut answered.in_band } else { &mut answered.rtx }) += 1;
+            batch.commit(len, outbox, now);
+        }
+        batch.flush(outbox, now);
+        answered
+    }
+
+    /// Takes what the viewer reports. Words about SSRCs that are not its own have no effect.
+    pub(super) fn on_feedback(&mut self, packets: &Compound, now: Instant) -> Heard {
+        let mut heard = Heard::default();
+        for feedback in read_viewer(packets, |ssrc| self.legs.iter().any(|leg| leg.outlet.ssrc() == ssrc)) {
+            let (ViewerFeedback::Nack { ssrc, .. }
+            | ViewerFeedback::KeyframeRequest { ssrc }
+            | ViewerFeedback::Report { ssrc, .. }) = &feedback;
+            let Some(place) = self.legs.iter().position(|leg| leg.outlet.ssrc() == *ssrc) else { continue };
+            let leg = &mut self.legs[place];
+            match feedback {
+                ViewerFeedback::Nack { sequences, .. } => {
+                    let room = MAX_ASKED.saturating_sub(self.asked.len());
+                    heard.asked += sequences.len() as u64;
+                    self.asked.extend(sequences.into_iter().take(room).map(|sequence| (place, sequence)));
+                }
+                ViewerFeedback::KeyframeRequest { .. } => heard.keyframe_requests += u64::from(leg.kind == Kind::Video),
+                ViewerFeedback::Report { last_sr, delay, .. } => {
+                    if let Some(trip) = leg.round_trip.measure(last_sr, delay, now) {
+                        leg.outlet.set_rtt(trip);
+                    }
+                }
+            }
+        }
+        heard
+    }
+
+    /// Sender reports that are due, on the viewer's own timestamp lines (RFC 3550 6.4.1).
+    pub(super) fn poll(&mut self, feed: Option<&Feed>, now: Instant) -> Vec<Compound> {
+        if self.next_report.is_none_or(|due| due > now) {
+            return Vec::new();
+        }
+        self.next_report = Some(now + REPORT_INTERVAL);
+        let mut packets = Vec::new();
+        let Some((feed, epoch)) = feed.and_then(|feed| Some((feed, feed.source?.epoch))) else { return packets };
+        for leg in &mut self.legs {
+            let Some(track) = feed.track(leg.kind) else { continue };
+            let Some(clock) = track.clock.filter(|_| leg.outlet.counts().packets > 0) else { continue };
+            let Some(rtp) = leg.outlet.map_timestamp(epoch, LayerId::default(), clock.rtp) else { continue };
+            let counts = leg.outlet.counts();
+            let outgoing = Outgoing {
+                ssrc: leg.outlet.ssrc(),
+                clock,
+                rtp,
+                clock_rate: track.format.clock_rate,
+                // RFC 3550 6.4.1: both counts are 32 bits that wrap.
+                packets: counts.packets as u32,
+                octets: counts.octets as u32,
+            };
+            let (report, named) = sender_report(&outgoing, &self.cname, now);
+            leg.round_trip.on_sent(named, now);
+            packets.push(report);
+        }
+        packets
+    }
+
+    /// When [`Self::poll`] has something.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.next_report
+    }
+
+    /// True when NACKs wait for an answer.
+    pub(super) fn is_asking(&self) -> bool {
+        !self.asked.is_empty()
+    }
+}
+
+/// What a viewer's feedback asks of the worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Heard {
+    /// So many packets again.
+    pub(super) asked: u64,
+    /// So often a keyframe.
+    pub(super) keyframe_requests: u64,
+}
+
+/// Seals what an outlet wrote; `None` when it is too long to leave.
+fn seal(sealer: &mut Sealer, room: &mut [u8], written: &Written) -> Option<usize> {
+    sealer.seal(room, written.header_len, written.len, written.index).ok()
+}
