@@ -60,14 +60,15 @@ impl Allowance {
         Allowance { left: Self::MOST, refilled: now }
     }
 
-    /// Takes one, if there is one.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
+    /// Takes one, if there is one. The last one is kept for an address that has not let a check go unanswered before,
+    /// so that a forged address does not starve a real one.
+    pub(super) fn take(&mut self, has_failed: bool, now: Instant) -> bool {
         let intervals = now.saturating_duration_since(self.refilled).as_millis() / Self::INTERVAL.as_millis();
         if intervals > 0 {
             self.left = Self::MOST.min(self.left + intervals.min(u128::from(Self::MOST)) as u32);
             self.refilled = now;
         }
-        let granted = self.left > 0;
+        let granted = self.left > u32::from(has_failed);
         self.left -= u32::from(granted);
         granted
     }

@@ -388,3 +388,6 @@ fn refuse(sessions: &mut HashMap<Key, Session, foldhash::fast::RandomState>, key
     }
     Arrival::Dropped(drop)
 }
+
+#[cfg(test)]
+mod tests;

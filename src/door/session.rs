@@ -75,6 +75,8 @@ struct Known {
     /// False while another session holds the address and this one has not proven its claim.
     held: bool,
     check: Option<Check>,
+    /// The last check was not answered.
+    failed: bool,
 }
 
 /// One session.
@@ -222,7 +224,7 @@ impl Session {
             true => !is_live && known.nomination > newest,
             false => !known.held,
         };
-        if is_wanted && known.check.is_none() && self.allowance.take(now) {
+        if is_wanted && known.check.is_none() && self.allowance.take(known.failed, now) {
             known.check = Some(Check::new(transaction, now));
         }
     }
@@ -235,6 +237,7 @@ impl Session {
             };
             if check.is_over(now) {
                 known.check = None;
+                known.failed = true;
                 continue;
             }
             if check.poll(now) {
@@ -256,6 +259,7 @@ impl Session {
         }
         let known = &mut self.known[known];
         known.check = None;
+        known.failed = false;
         known.held = true;
         known.heard = now;
         self.heard = now;
@@ -359,7 +363,7 @@ impl Session {
             }
         }
         self.facts.paths += 1;
-        self.known.push(Known { path, heard: now, generation, nomination: 0, held: false, check: None });
+        self.known.push(Known { path, heard: now, generation, nomination: 0, held: false, check: None, failed: false });
         self.known.len() - 1
     }
 }

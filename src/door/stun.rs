@@ -223,3 +223,68 @@ const CRC_TABLE: [u32; 256] = {
     }
     table
 };
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rtc::stun::message::{Getter, Message as Reference};
+    use rtc::stun::xoraddr::XorMappedAddress;
+
+    use super::*;
+
+    /// RFC 5769 2.1.
+    const SAMPLE_REQUEST: &[u8] = b"\x00\x01\x00\x58\x21\x12\xa4\x42\xb7\xe7\xa7\x01\xbc\x34\xd6\x86\xfa\x87\xdf\xae\
+        \x80\x22\x00\x10STUN test client\x00\x24\x00\x04\x6e\x00\x01\xff\x80\x29\x00\x08\x93\x2f\xf9\xb1\x51\x26\x3b\x36\
+        \x00\x06\x00\x09\x65\x76\x74\x6a\x3a\x68\x36\x76\x59\x20\x20\x20\
+        \x00\x08\x00\x14\x9a\xea\xa7\x0c\xbf\xd8\xcb\x56\x78\x1e\xf2\xb5\xb2\xd3\xf2\x49\xc1\xb5\x71\xa2\
+        \x80\x28\x00\x04\xe5\x7a\x3b\xcf";
+    const SAMPLE_PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
+
+    #[test]
+    fn reads_the_sample_request_of_rfc_5769() {
+        let message = Message::parse(SAMPLE_REQUEST).unwrap();
+        assert_eq!((message.class, message.use_candidate), (Class::Request, false));
+        assert_eq!(message.username, Some(&b"evtj:h6vY"[..]));
+        assert!(message.is_authentic(&key(SAMPLE_PASSWORD)));
+        assert!(!message.is_authentic(&key("another")));
+    }
+
+    #[test]
+    fn what_stands_behind_the_integrity_is_not_read() {
+        let mut message = request(&[3; 12], "a:b", 1, &key("secret"));
+        message.truncate(message.len() - 8);
+        write_attribute(&mut message, USE_CANDIDATE, &[]);
+        let end = message.len();
+        write_length(&mut message, end);
+        let message = Message::parse(&message).unwrap();
+        assert!(message.is_authentic(&key("secret")) && !message.use_candidate);
+    }
+
+    #[test]
+    fn an_answer_tells_each_family_its_address_and_mapped_ipv4_as_ipv4() {
+        for (seen, told) in [
+            ("[2001:db8::7]:9", "[2001:db8::7]:9"),
+            ("192.0.2.3:65535", "192.0.2.3:65535"),
+            ("[::ffff:192.0.2.3]:1", "192.0.2.3:1"),
+        ] {
+            let mut reference = Reference::new();
+            reference.unmarshal_binary(&answer(&[5; 12], seen.parse().unwrap(), &key("secret"))).unwrap();
+            let mut address = XorMappedAddress::default();
+            address.get_from(&reference).unwrap();
+            assert_eq!(SocketAddr::from((address.ip, address.port)), told.parse().unwrap());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_behind_a_header_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..120)) {
+            let mut message = begin(BINDING_REQUEST, &[1; 12]);
+            message.extend_from_slice(&bytes);
+            let end = message.len();
+            write_length(&mut message, end);
+            if let Some(message) = Message::parse(&message) {
+                prop_assert!(!message.is_authentic(&key("secret")));
+            }
+        }
+    }
+}
