@@ -127,7 +127,7 @@ pub enum ConfigError {
 }
 
 /// Why a request may not do what it asks for.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Denied {
     /// The request carries no token.
     #[error("this needs a token: send it as \"Authorization: Bearer TOKEN\"")]
@@ -183,16 +183,18 @@ impl Access {
     }
 
     /// Names the holder of `token`. An error where a token is needed and missing, or where it is none of ours. While
-    /// everything is open a token is not looked at, except to tell the sessions of two holders apart.
+    /// everything is open, tokens are not looked at.
     pub fn identify(&self, token: Option<&str>) -> Result<Credential, Denied> {
+        if self.is_open() {
+            return Ok(Credential::ANONYMOUS);
+        }
         let Some(token) = token else {
-            let anybody = self.is_open() || self.public_watch;
-            return if anybody { Ok(Credential::ANONYMOUS) } else { Err(Denied::NoToken) };
+            return if self.public_watch { Ok(Credential::ANONYMOUS) } else { Err(Denied::NoToken) };
         };
         let credential = Credential::of_token(token);
         // Both are always compared, so that time does not tell which one a guess is close to.
         let known = [self.publish, self.watch].map(|configured| configured == Some(credential));
-        if self.is_open() || known.contains(&true) { Ok(credential) } else { Err(Denied::UnknownToken) }
+        if known.contains(&true) { Ok(credential) } else { Err(Denied::UnknownToken) }
     }
 
     /// The permission to do `action` to `stream`, for the holder of `token`.

@@ -1,1 +1,146 @@
-//! The command line: subcommands, flags and their environment twins.
+//! The command line: subcommands, flags and their environment twins. `sluice` alone is `sluice serve`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError, Settings};
+
+/// Publish by WHIP, watch by WHEP.
+#[derive(Debug, Parser)]
+#[command(name = "sluice", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+/// What sluice can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Starts the relay; the default
+    Serve(Serve),
+    /// Publishes to a relay, joins viewers, and reports what arrived and what it cost
+    Load(Load),
+}
+
+/// How the relay starts.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// A TOML file with these settings as keys; the environment and flags win over it
+    #[arg(long, env = "SLUICE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// What is measured.
+#[derive(Clone, Debug, Args)]
+pub struct Load {
+    /// The WHIP endpoint to publish to, for example http://localhost:8080/whip/load
+    #[arg(long, value_name = "URL")]
+    pub whip: Option<String>,
+    /// The WHEP endpoint to watch, for example http://localhost:8080/whep/load
+    #[arg(long, value_name = "URL")]
+    pub whep: String,
+    /// How many viewers join
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub viewers: usize,
+    /// How long packets are counted, once all have joined
+    #[arg(long, value_name = "S", default_value_t = 10)]
+    pub seconds: u64,
+    /// The relay's process, whose CPU time and memory are measured
+    #[arg(long, value_name = "P")]
+    pub pid: Option<u32>,
+}
+
+/// Why the program ends before it has begun.
+#[derive(Debug)]
+pub enum Exit {
+    /// Help or version was asked for: this is it.
+    Shown(String),
+    /// The command line makes no sense: the sentence says what to do.
+    Usage(String),
+}
+
+impl Cli {
+    /// Reads a command line; the first of `arguments` is the program's name.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Exit> {
+        let cli = Self::try_parse_from(arguments).map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Shown(error.render().to_string()),
+            _ => Exit::Usage(sentence(&error.render().to_string())),
+        })?;
+        Ok(cli.command.unwrap_or(Command::Serve(cli.serve)))
+    }
+}
+
+impl Serve {
+    /// The configuration: flags and environment over the file over defaults.
+    pub fn configuration(self) -> Result<Config, ConfigError> {
+        let file = self.config.as_deref().map_or(Ok(Settings::default()), Settings::read)?;
+        self.settings.or(file).resolve()
+    }
+}
+
+/// Clap explains itself over several lines; the first paragraph says it.
+fn sentence(text: &str) -> String {
+    let first = text.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = first.split_whitespace().collect();
+    format!("{}: sluice --help lists what there is", words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Command, Exit> {
+        Cli::read(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn the_program_alone_serves() {
+        for line in ["sluice", "sluice serve"] {
+            assert!(matches!(read(line), Ok(Command::Serve(_))), "{line}");
+        }
+        for line in ["sluice --http 127.0.0.1:9", "sluice serve --http 127.0.0.1:9"] {
+            let Ok(Command::Serve(serve)) = read(line) else { panic!("{line}") };
+            assert_eq!(serve.configuration().unwrap().http.listen.port(), 9);
+        }
+    }
+
+    #[test]
+    fn lists_are_separated_by_commas() {
+        let Ok(Command::Serve(serve)) = read("sluice --advertise 203.0.113.7,2001:db8::7 --public-watch") else {
+            panic!("that is a command line")
+        };
+        let config = serve.configuration().unwrap();
+        assert_eq!(config.worker.advertise.len(), 2);
+        assert!(config.auth.public_watch);
+    }
+
+    #[test]
+    fn load_has_its_own_flags() {
+        let line = "sluice load --whip http://a/whip/x --whep http://a/whep/x --viewers 300 --seconds 5 --pid 7";
+        let Ok(Command::Load(load)) = read(line) else { panic!("{line}") };
+        assert_eq!((load.viewers, load.seconds, load.pid), (300, 5, Some(7)));
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_answered_in_one_sentence() {
+        for (line, part) in [
+            ("sluice --htpp 1.2.3.4:5", "'--htpp'"),
+            ("sluice --http nowhere", "for example 0.0.0.0:8080"),
+            ("sluice --workers 0", "--workers"),
+            ("sluice fly", "'fly'"),
+            ("sluice load", "--whep"),
+        ] {
+            let Err(Exit::Usage(sentence)) = read(line) else { panic!("{line}") };
+            assert!(sentence.contains(part) && !sentence.contains('\n'), "{sentence}");
+        }
+        assert!(matches!(read("sluice --help"), Err(Exit::Shown(text)) if text.contains("--publish-token")));
+        assert!(matches!(read("sluice --version"), Err(Exit::Shown(text)) if text.contains("0.1.0")));
+    }
+}

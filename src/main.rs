@@ -1,3 +1,149 @@
 //! The `sluice` binary: parse, log, run a subcommand, say how it went in the exit code.
 
-fn main() {}
+use std::io::{IsTerminal as _, Write as _};
+use std::net::IpAddr;
+use std::process::ExitCode;
+
+use sluice::cli::{Cli, Command, Exit, Load, Serve};
+use sluice::config::unknown_variables;
+use sluice::server::{Addresses, Server};
+use tracing::{error, warn};
+use tracing_subscriber::EnvFilter;
+
+/// The command line or the configuration is wrong (EX_USAGE of sysexits.h).
+const USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let command = match Cli::read(std::env::args_os()) {
+        Ok(command) => command,
+        Err(Exit::Shown(text)) => {
+            say(&text);
+            return ExitCode::SUCCESS;
+        }
+        Err(Exit::Usage(sentence)) => return usage(&sentence),
+    };
+    match command {
+        Command::Serve(serve) => run(serve),
+        Command::Load(load) => measure(&load),
+    }
+}
+
+fn run(serve: Serve) -> ExitCode {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let (unknown, config) = match (unknown_variables(names), serve.configuration()) {
+        (Ok(unknown), Ok(config)) => (unknown, config),
+        (Err(error), _) | (_, Err(error)) => return usage(&error.to_string()),
+    };
+    if let Err(error) = log(&config.log) {
+        return usage(&format!("log filter {:?}: {error}: write it like info,sluice=debug", config.log));
+    }
+    for name in unknown {
+        warn!(name, "this variable is no setting of sluice");
+    }
+    let server = match Server::load(&config) {
+        Ok(server) => server,
+        Err(error) => return usage(&error.to_string()),
+    };
+    say(&welcome(server.addresses()));
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("http").enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(server.run(asked_to_stop())),
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(_load: &Load) -> ExitCode {
+    usage("load is not built yet")
+}
+
+/// Logs to stderr; stdout has only what was asked for.
+fn log(filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
+    let filter = EnvFilter::try_new(filter)?;
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+    Ok(())
+}
+
+/// Completes on SIGINT or SIGTERM.
+async fn asked_to_stop() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            },
+            Err(error) => {
+                warn!(%error, "cannot wait for SIGTERM");
+                let _ = interrupt.await;
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = interrupt.await;
+}
+
+/// What to open and where to publish; localhost first, because browsers give cameras only to secure contexts.
+fn welcome(addresses: Addresses) -> String {
+    let Addresses { http, admin, media } = addresses;
+    let everywhere = http.ip().is_unspecified();
+    let host = if everywhere { "localhost".to_owned() } else { bracketed(http.ip()) };
+    let port = http.port();
+    let mut text =
+        format!("sluice {} is listening on {http} and, for media, on {media}/udp\n", env!("CARGO_PKG_VERSION"));
+    text += &format!("\n  Open               http://{host}:{port}/\n");
+    for address in if everywhere { other_addresses(http.is_ipv6()) } else { Vec::new() } {
+        text += &format!(
+            "                     http://{}:{port}/  (watch; a camera needs localhost or https)\n",
+            bracketed(address)
+        );
+    }
+    text += &format!("  Publish by WHIP    http://{host}:{port}/whip/NAME\n");
+    text += &format!("  Watch by WHEP      http://{host}:{port}/whep/NAME\n");
+    let (metrics_host, metrics_port) = match admin {
+        Some(admin) if admin.ip().is_unspecified() => ("localhost".to_owned(), admin.port()),
+        Some(admin) => (bracketed(admin.ip()), admin.port()),
+        None => (host, port),
+    };
+    text += &format!("  Metrics            http://{metrics_host}:{metrics_port}/metrics\n\n");
+    text
+}
+
+/// This machine's addresses that others may reach, IPv4 first, at most three.
+fn other_addresses(with_ipv6: bool) -> Vec<IpAddr> {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    let mut addresses: Vec<IpAddr> =
+        interfaces.iter().filter(|it| !it.is_loopback() && !it.is_link_local()).map(|it| it.ip()).collect();
+    addresses.retain(|address| address.is_ipv4() || with_ipv6);
+    addresses.sort_by_key(IpAddr::is_ipv6);
+    addresses.truncate(3);
+    addresses
+}
+
+fn bracketed(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("[{v6}]"),
+    }
+}
+
+fn usage(sentence: &str) -> ExitCode {
+    // Where stderr is closed nobody reads why; the exit code still says it.
+    let _ = writeln!(std::io::stderr(), "sluice: {sentence}");
+    ExitCode::from(USAGE)
+}
+
+fn say(text: &str) {
+    let mut stdout = std::io::stdout();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}

@@ -11,7 +11,7 @@ use std::fmt;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use prometheus::{Registry, TextEncoder};
 
-pub use label::{Direction, DropReason, End, Family, Label, Medium, Phase, Resend, SessionState};
+pub use label::{Direction, DropReason, End, Family, Label, Medium, Phase, Resend, Route, SessionState, StatusClass};
 
 use crate::name::Role;
 
@@ -52,6 +52,8 @@ pub struct Metrics {
     pub gso_fallbacks: IntCounter,
     /// Turns of all workers' loops.
     pub worker_turns: IntCounter,
+    /// HTTP requests that were answered.
+    pub http_requests: Family<Route, Family<StatusClass, IntCounter>>,
 }
 
 impl Metrics {
@@ -79,6 +81,7 @@ impl Metrics {
             ),
             gso_fallbacks: counter(into, "sluice_gso_fallbacks_total", "Sockets that went on without GSO."),
             worker_turns: counter(into, "sluice_worker_turns_total", "Turns of the workers' loops."),
+            http_requests: counters_by_two(into, "sluice_http_requests_total", "HTTP requests answered."),
             registry,
         }
     }

@@ -1,3 +1,183 @@
-//! WHIP, WHEP, the session resource, pages and metrics over HTTP (axum).
+//! WHIP, WHEP, the session resource, pages and metrics over HTTP (axum). Media is reached only through the worker
+//! handle; every route that concerns a stream asks [`Access`] first.
 
+mod admin;
+mod api;
+mod cors;
+mod endpoint;
+mod error;
+mod limit;
+mod listener;
+mod pages;
+mod request;
 pub mod sdp;
+mod session;
+mod whep;
+mod whip;
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+use tracing::debug;
+
+pub use cors::Origins;
+pub use limit::Limit;
+
+use crate::auth::Access;
+use crate::metrics::{Metrics, Route, StatusClass};
+use crate::worker::Handle;
+use error::Problem;
+use limit::Limiter;
+
+/// Where HTTP listens and what it puts up with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The address of pages, WHIP and WHEP; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Moves metrics and health to an address of their own.
+    pub admin: Option<SocketAddr>,
+    /// Which pages may use the relay from a browser.
+    pub origins: Origins,
+    /// How much one address may ask for; `None` for no limit.
+    pub limit: Option<Limit>,
+    /// How long a request's headers may take, and a connection may idle.
+    pub header_deadline: Duration,
+    /// How long a request's body may take.
+    pub body_deadline: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let number = |value| NonZeroU32::new(value).unwrap_or(NonZeroU32::MIN);
+        Self {
+            listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            admin: None,
+            origins: Origins::Any,
+            limit: Some(Limit { per_second: number(20), burst: number(600), loopback: false }),
+            header_deadline: Duration::from_secs(15),
+            body_deadline: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What all requests share. Nothing in it changes but counters, rate limits, and what is behind the media handle.
+pub struct Node {
+    access: Access,
+    media: Handle,
+    metrics: Arc<Metrics>,
+    origins: Origins,
+    limiter: Option<Limiter>,
+    header_deadline: Duration,
+    body_deadline: Duration,
+    has_admin: bool,
+}
+
+type Shared = Arc<Node>;
+
+impl Node {
+    /// Ready to serve.
+    pub fn new(config: &Config, access: Access, media: Handle, metrics: Arc<Metrics>) -> Self {
+        Self {
+            access,
+            media,
+            metrics,
+            origins: config.origins.clone(),
+            limiter: config.limit.map(Limiter::new),
+            header_deadline: config.header_deadline,
+            body_deadline: config.body_deadline,
+            has_admin: config.admin.is_some(),
+        }
+    }
+
+    /// Serves everything, or everything but metrics and health, until `stop` completes.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
+        let deadline = self.header_deadline;
+        listener::serve(listener, public_routes(self), deadline, stop).await;
+    }
+
+    /// Serves metrics and health alone, until `stop` completes.
+    pub async fn serve_admin(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
+        let deadline = self.header_deadline;
+        let routes = admin_routes().fallback(not_found).method_not_allowed_fallback(wrong_method).with_state(self);
+        listener::serve(listener, routes, deadline, stop).await;
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Node").field("access", &self.access).finish_non_exhaustive()
+    }
+}
+
+/// The route table.
+fn public_routes(node: Shared) -> Router {
+    let media = Router::new()
+        .route("/whip/{stream}", post(whip::post).get(whip::get).options(endpoint::options))
+        .route("/whep/{stream}", post(whep::post).get(whep::get).options(endpoint::options))
+        .route(
+            "/session/{id}",
+            get(session::get).patch(session::patch).delete(session::delete).options(endpoint::options),
+        )
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(node.clone(), limit::layer))
+        .layer(from_fn_with_state(node.clone(), cors::layer));
+    let pages = Router::new()
+        .route("/", get(pages::index))
+        .route("/publish/{stream}", get(pages::publish))
+        .route("/watch/{stream}", get(pages::watch))
+        .route("/assets/{name}", get(pages::asset))
+        .route("/api/streams", get(api::streams));
+    let admin = if node.has_admin { Router::new() } else { admin_routes() };
+    Router::new()
+        .merge(media)
+        .merge(pages)
+        .merge(admin)
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(node.clone(), observe))
+        .with_state(node)
+}
+
+fn admin_routes() -> Router<Shared> {
+    Router::new()
+        .route("/metrics", get(admin::metrics))
+        .route("/healthz", get(admin::healthz))
+        .route("/readyz", get(admin::readyz))
+}
+
+async fn not_found() -> Problem {
+    Problem::NotFound("nothing is here: see / for what is")
+}
+
+async fn wrong_method() -> Problem {
+    Problem::MethodNotAllowed
+}
+
+/// Counts each request and logs it without its headers, which carry tokens.
+async fn observe(State(node): State<Shared>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().map_or(Route::Other, |path| route_of(path.as_str()));
+    let method = request.method().clone();
+    let response = next.run(request).await;
+    let status = response.status();
+    node.metrics.http_requests[route][StatusClass::of(status.as_u16())].inc();
+    debug!(%method, route = ?route, status = status.as_u16(), took = ?began.elapsed(), "request");
+    response
+}
+
+fn route_of(matched: &str) -> Route {
+    match matched {
+        "/whip/{stream}" => Route::Whip,
+        "/whep/{stream}" => Route::Whep,
+        "/session/{id}" => Route::Session,
+        _ => Route::Other,
+    }
+}

@@ -211,3 +211,43 @@ label! {
         Panicked = "panicked",
     }
 }
+
+label! {
+    /// Which part of the HTTP interface a request was for.
+    Route = "route" {
+        /// A WHIP endpoint.
+        Whip = "whip",
+        /// A WHEP endpoint.
+        Whep = "whep",
+        /// A session.
+        Session = "session",
+        /// Pages, metrics, health, and paths that do not exist.
+        Other = "other",
+    }
+}
+
+label! {
+    /// How an HTTP request went.
+    StatusClass = "status" {
+        /// Done.
+        Success = "2xx",
+        /// Elsewhere, or not modified.
+        Redirection = "3xx",
+        /// The client's fault.
+        ClientError = "4xx",
+        /// The relay's fault, or too busy.
+        ServerError = "5xx",
+    }
+}
+
+impl StatusClass {
+    /// The class of an HTTP status code.
+    pub fn of(status: u16) -> Self {
+        match status {
+            ..300 => Self::Success,
+            300..400 => Self::Redirection,
+            400..500 => Self::ClientError,
+            500.. => Self::ServerError,
+        }
+    }
+}

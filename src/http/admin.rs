@@ -1,0 +1,25 @@
+//! `/metrics`, `/healthz` and `/readyz`: for Prometheus and for whoever restarts processes. They name no stream and no
+//! client, so they need no token; `--admin` moves them to an address of their own.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+
+use super::Shared;
+
+/// Everything that is counted, in the Prometheus text format.
+pub(super) async fn metrics(State(shared): State<Shared>) -> Response {
+    shared.media.update_gauges();
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], shared.metrics.render()).into_response()
+}
+
+/// The process answers.
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// New sessions are welcome; 503 while the relay drains.
+pub(super) async fn readyz(State(shared): State<Shared>) -> (StatusCode, &'static str) {
+    if shared.media.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "draining\n") }
+}

@@ -1,0 +1,94 @@
+//! What WHIP and WHEP have in common: an offer is posted, a session comes back (RFC 9725 4.2, WHEP 4.2).
+
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::Shared;
+use super::error::Problem;
+use super::request::{Connection, read_text, require_accepted, require_type, user_agent};
+use crate::auth::Grant;
+use crate::name::Role;
+use crate::peer::negotiate::OfferError;
+use crate::worker::{Create, CreateError, Created};
+
+/// The type of offers and answers.
+pub(super) const SDP: &str = "application/sdp";
+/// The type of candidates and ICE restarts (RFC 8840 9).
+pub(super) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+pub(super) const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
+pub(super) const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+
+/// The largest offer; Chromium's is 8 KiB.
+const OFFER_LIMIT: usize = 64 * 1024;
+
+/// How long until a machine without an address may have one.
+const NO_ADDRESS_RETRY: Duration = Duration::from_secs(10);
+
+/// Answers an offer with a new session. The grant says for which stream and whose it is.
+pub(super) async fn create(
+    shared: &Shared,
+    grant: Grant,
+    role: Role,
+    connection: Connection,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    require_type(&parts.headers, SDP)?;
+    require_accepted(&parts.headers, SDP)?;
+    let offer = read_text(&parts.headers, body, OFFER_LIMIT, shared.body_deadline).await?;
+    let created = shared.media.create(Create {
+        role,
+        stream: grant.stream().clone(),
+        offer,
+        http_local: Some(connection.local.ip()),
+        http_remote: connection.remote.ip(),
+        user_agent: user_agent(&parts.headers),
+        credential: grant.credential(),
+    })?;
+    answer(created)
+}
+
+/// The 201. Its Location is an absolute path: OBS joins it to the endpoint's origin as text.
+fn answer(created: Created) -> Result<Response, Problem> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(SDP));
+    headers.insert(ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT));
+    headers.insert(ETAG, entity_tag(&created.etag));
+    let location = HeaderValue::try_from(format!("/session/{}", created.session));
+    headers.insert(LOCATION, location.expect("a session id is base64url"));
+    Ok((StatusCode::CREATED, headers, created.answer).into_response())
+}
+
+/// The entity tag as a header, strong and in quotes (RFC 9110 8.8.3).
+pub(super) fn entity_tag(tag: &str) -> HeaderValue {
+    HeaderValue::try_from(tag).expect("the relay makes entity tags of visible ASCII")
+}
+
+/// The answer to OPTIONS: what the endpoint and its sessions take. Never needs a token (Fetch: a preflight has none).
+pub(super) async fn options() -> Response {
+    let accepts = [(ACCEPT_POST, HeaderValue::from_static(SDP)), (ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT))];
+    (StatusCode::NO_CONTENT, accepts).into_response()
+}
+
+impl From<CreateError> for Problem {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::Offer(OfferError::Malformed(detail)) => Self::Malformed(detail),
+            CreateError::Offer(OfferError::Unsupported(detail)) => Self::Unsupported(detail),
+            CreateError::Full { retry_after } => {
+                Self::Unavailable { detail: "too many sessions wait for their first packet: try again", retry_after }
+            }
+            CreateError::Draining { retry_after } => {
+                Self::Unavailable { detail: "this relay is about to stop: try again", retry_after }
+            }
+            CreateError::NoAddress => Self::Unavailable {
+                detail: "this relay knows no address that you could reach: its operator must set --advertise",
+                retry_after: NO_ADDRESS_RETRY,
+            },
+        }
+    }
+}

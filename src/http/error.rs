@@ -1,0 +1,159 @@
+//! What a client did wrong, or cannot have now. The one place that turns it into a status and a problem document
+//! (RFC 9457); there is no variant for a 500, because nothing that a client sends is the relay's fault.
+
+use std::time::Duration;
+
+use axum::http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::auth::Denied;
+
+/// Why a request was refused. The texts are for the person who wrote the client.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Problem {
+    /// The request cannot be understood.
+    #[error("{0}")]
+    Malformed(String),
+    /// No token, or none of ours.
+    #[error("{0}")]
+    Unauthorized(Denied),
+    /// The token is good for something else.
+    #[error("{0}")]
+    Forbidden(Denied),
+    /// No such page, endpoint or session; also the session of somebody else.
+    #[error("{0}")]
+    NotFound(&'static str),
+    /// The path knows other methods: the Allow header has them.
+    #[error("this method is not for this path: the Allow header lists those that are")]
+    MethodNotAllowed,
+    /// The client does not accept the only type there is.
+    #[error("the answer is {0}: accept it")]
+    NotAcceptable(&'static str),
+    /// The body did not arrive in time.
+    #[error("the body took longer than {} s: send it at once", .0.as_secs_f32())]
+    TooSlow(Duration),
+    /// The body is larger than anything sensible.
+    #[error("the body is larger than {0} bytes: send less")]
+    TooLarge(usize),
+    /// The body is of another type.
+    #[error("the body must be {0}: set Content-Type")]
+    WrongType(&'static str),
+    /// Understood, and not supported.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The entity tag is of an older ICE session.
+    #[error("the session has another entity tag by now: send the newest in If-Match, or \"*\" to restart ICE")]
+    Stale,
+    /// A PATCH must say which ICE session it means.
+    #[error("If-Match is missing: send the session's ETag, or \"*\" to restart ICE")]
+    NoIfMatch,
+    /// Too many requests from one address.
+    #[error("too many requests from this address: wait")]
+    TooMany {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The relay cannot take one more, or is about to stop.
+    #[error("{detail}")]
+    Unavailable {
+        /// Why.
+        detail: &'static str,
+        /// When to try again.
+        retry_after: Duration,
+    },
+}
+
+impl Problem {
+    /// The status of the response; decided here and nowhere else.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
+            Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::Stale => StatusCode::PRECONDITION_FAILED,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::WrongType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Unsupported(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::NoIfMatch => StatusCode::PRECONDITION_REQUIRED,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The header that tells a program what the text tells a person.
+    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        match self {
+            Self::Unauthorized(Denied::UnknownToken) => {
+                let challenge = HeaderValue::from_static("Bearer realm=\"sluice\", error=\"invalid_token\"");
+                Some((WWW_AUTHENTICATE, challenge))
+            }
+            Self::Unauthorized(_) => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sluice\""))),
+            Self::Forbidden(_) => {
+                let challenge = HeaderValue::from_static("Bearer realm=\"sluice\", error=\"insufficient_scope\"");
+                Some((WWW_AUTHENTICATE, challenge))
+            }
+            // RFC 9110 15.5.16: what would have been accepted.
+            Self::WrongType(expected) => Some((ACCEPT, HeaderValue::from_static(expected))),
+            Self::TooMany { retry_after } | Self::Unavailable { retry_after, .. } => {
+                // Whole seconds, and never 0: "at once" is what made the trouble.
+                let seconds = retry_after.as_secs_f64().ceil().max(1.0);
+                Some((RETRY_AFTER, HeaderValue::from(seconds as u64)))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::NoToken | Denied::UnknownToken => Self::Unauthorized(denied),
+            Denied::NotAllowed => Self::Forbidden(denied),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let document = json!({
+            "title": status.canonical_reason(),
+            "status": status.as_u16(),
+            "detail": self.to_string(),
+        });
+        let kind = (CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let mut response = (status, [kind], document.to_string()).into_response();
+        response.headers_mut().extend(self.header());
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_whole_seconds_and_never_zero() {
+        for (wait, header) in [(0, "1"), (900, "1"), (1001, "2"), (10_000, "10")] {
+            let response = Problem::TooMany { retry_after: Duration::from_millis(wait) }.into_response();
+            assert_eq!(response.status(), 429);
+            assert_eq!(response.headers()[RETRY_AFTER], header);
+        }
+    }
+
+    #[test]
+    fn a_denial_says_whether_another_token_would_help() {
+        assert_eq!(
+            Problem::from(Denied::NoToken).into_response().headers()[WWW_AUTHENTICATE],
+            "Bearer realm=\"sluice\""
+        );
+        assert_eq!(Problem::from(Denied::UnknownToken).status(), 401);
+        assert_eq!(Problem::from(Denied::NotAllowed).status(), 403);
+    }
+}

@@ -1,0 +1,110 @@
+//! The pages and what they load: plain HTML, CSS and JavaScript modules, compiled into the binary. They read the
+//! stream's name from their own address, so nothing that a client sends is ever written into a page.
+
+use axum::extract::Path;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::error::Problem;
+use super::request::Stream;
+
+/// Scripts, styles and connections of this origin only. Players are embedded elsewhere, so `watch` may be framed;
+/// `publish` may not, because it asks for a camera.
+const CLOSED: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      media-src 'self' blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+const FRAMED: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      media-src 'self' blob:; base-uri 'none'; form-action 'self'";
+
+struct Asset {
+    name: &'static str,
+    kind: &'static str,
+    text: &'static str,
+}
+
+macro_rules! asset {
+    ($name:literal, $kind:literal) => {
+        Asset { name: $name, kind: $kind, text: include_str!(concat!("pages/", $name)) }
+    };
+}
+
+const ASSETS: [Asset; 7] = [
+    asset!("style.css", "text/css; charset=utf-8"),
+    asset!("icon.svg", "image/svg+xml"),
+    asset!("page.js", "text/javascript; charset=utf-8"),
+    asset!("whip.js", "text/javascript; charset=utf-8"),
+    asset!("index.js", "text/javascript; charset=utf-8"),
+    asset!("publish.js", "text/javascript; charset=utf-8"),
+    asset!("watch.js", "text/javascript; charset=utf-8"),
+];
+
+/// `/`: what this is, which streams are live, how to publish one.
+pub(super) async fn index() -> Response {
+    page(include_str!("pages/index.html"), CLOSED)
+}
+
+/// `/publish/{stream}`: camera or test picture to WHIP.
+pub(super) async fn publish(_: Stream) -> Response {
+    page(include_str!("pages/publish.html"), CLOSED)
+}
+
+/// `/watch/{stream}`: a WHEP player.
+pub(super) async fn watch(_: Stream) -> Response {
+    page(include_str!("pages/watch.html"), FRAMED)
+}
+
+/// `/assets/{name}`: what the pages load.
+pub(super) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+    let known = ASSETS.iter().find(|asset| asset.name == name);
+    let asset = known.ok_or(Problem::NotFound("no such file"))?;
+    // One build has one text per name; browsers ask each time and are told that nothing has changed.
+    let tag = concat!("\"", env!("CARGO_PKG_VERSION"), "\"");
+    let cache = [(CACHE_CONTROL, HeaderValue::from_static("no-cache")), (ETAG, HeaderValue::from_static(tag))];
+    if !cfg!(debug_assertions) && headers.get(IF_NONE_MATCH).is_some_and(|known| known == tag) {
+        return Ok((StatusCode::NOT_MODIFIED, cache).into_response());
+    }
+    let kind = [(CONTENT_TYPE, asset.kind), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    Ok((cache, kind, asset.text).into_response())
+}
+
+fn page(text: &'static str, policy: &'static str) -> Response {
+    let headers = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CONTENT_SECURITY_POLICY, policy),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, text).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_load_only_what_is_compiled_in() {
+        let pages =
+            [include_str!("pages/index.html"), include_str!("pages/publish.html"), include_str!("pages/watch.html")];
+        for text in pages.iter().copied().chain(ASSETS.iter().map(|asset| asset.text)) {
+            for path in text.split("/assets/").skip(1) {
+                let name: String =
+                    path.chars().take_while(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
+                assert!(ASSETS.iter().any(|asset| asset.name == name), "{name} is not compiled in");
+            }
+        }
+    }
+
+    #[test]
+    fn pages_have_nothing_that_their_policy_forbids() {
+        for page in
+            [include_str!("pages/index.html"), include_str!("pages/publish.html"), include_str!("pages/watch.html")]
+        {
+            for forbidden in [" style=", "<style", " onclick=", " onload=", "<script>", "javascript:", "src=\"http"] {
+                assert!(!page.contains(forbidden), "{forbidden}");
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! `/session/{id}`: trickle, restart and end one session (RFC 9725 4.2, 4.3; the same for WHEP). Only who made a
+//! session may touch it; to everybody else it does not exist.
+
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_TYPE, ETAG, IF_MATCH};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::Shared;
+use super::endpoint::{FRAGMENT, entity_tag};
+use super::error::Problem;
+use super::request::{NO_SUCH_SESSION, Session, bearer, read_text, require_type};
+use super::sdp::Fragment;
+use crate::auth::Denied;
+use crate::name::SessionId;
+use crate::stream::Reason;
+use crate::worker::{PatchError, Restart, SessionInfo};
+
+/// The largest list of candidates.
+const FRAGMENT_LIMIT: usize = 8 * 1024;
+
+/// GET and HEAD: the session lives (RFC 9725 4.1).
+pub(super) async fn get(
+    State(shared): State<Shared>,
+    Session(id): Session,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let info = own_session(&shared, &id, &headers)?;
+    Ok((StatusCode::NO_CONTENT, [(ETAG, entity_tag(&info.etag))]).into_response())
+}
+
+/// Ends the session. Entity tags do not matter (RFC 9725 4.2).
+pub(super) async fn delete(
+    State(shared): State<Shared>,
+    Session(id): Session,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    own_session(&shared, &id, &headers)?;
+    shared.media.end(&id, Reason::Deleted).map_err(|_| NO_SUCH_SESSION)?;
+    Ok(StatusCode::OK)
+}
+
+/// Takes candidates, or restarts ICE (RFC 9725 4.3).
+pub(super) async fn patch(
+    State(shared): State<Shared>,
+    Session(id): Session,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let headers = parts.headers;
+    let info = own_session(&shared, &id, &headers)?;
+    require_type(&headers, FRAGMENT)?;
+    let restarts = match if_match(&headers, &info.etag)? {
+        IfMatch::Any => true,
+        IfMatch::Current => false,
+        IfMatch::Stale => return Err(Problem::Stale),
+    };
+    let text = read_text(&headers, body, FRAGMENT_LIMIT, shared.body_deadline).await?;
+    let fragment = Fragment::parse(&text).map_err(|error| Problem::Malformed(error.to_string()))?;
+    if !restarts {
+        // Trickled candidates are read and left alone: clients come to the relay, it never dials them.
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let remote = fragment.credentials.clone().ok_or_else(|| {
+        Problem::Malformed("an ICE restart needs the new a=ice-ufrag and a=ice-pwd: send both".to_owned())
+    })?;
+    let patched = shared.media.restart(&id, Restart { remote })?;
+    let headers = [(CONTENT_TYPE, HeaderValue::from_static(FRAGMENT)), (ETAG, entity_tag(&patched.etag))];
+    Ok((headers, fragment.answer_restart(&patched.local, &patched.candidates)).into_response())
+}
+
+/// Finds a session that the holder of the request's token made.
+fn own_session(shared: &Shared, id: &SessionId, headers: &HeaderMap) -> Result<SessionInfo, Problem> {
+    let credential = shared.access.identify(bearer(headers))?;
+    let info = shared.media.lookup(id).ok_or(NO_SUCH_SESSION)?;
+    if info.credential == credential {
+        return Ok(info);
+    }
+    Err(if credential.is_anonymous() { Denied::NoToken.into() } else { NO_SUCH_SESSION })
+}
+
+/// Which ICE session a PATCH means.
+#[derive(Debug, PartialEq, Eq)]
+enum IfMatch {
+    /// Whichever there is: the way to ask for a restart (RFC 9725 4.3.3).
+    Any,
+    /// The one that the session has.
+    Current,
+    /// One that it had, or never had.
+    Stale,
+}
+
+/// Reads If-Match. Of a list any match is a match (RFC 9110 13.1.1); a weak tag never matches. `*` is taken with and
+/// without quotes, and a tag too: clients send both.
+fn if_match(headers: &HeaderMap, current: &str) -> Result<IfMatch, Problem> {
+    let values = headers.get_all(IF_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut tags = values.flat_map(|value| value.split(',')).map(str::trim).filter(|tag| !tag.is_empty()).peekable();
+    tags.peek().ok_or(Problem::NoIfMatch)?;
+    let bare = current.trim_matches('"');
+    Ok(tags.fold(IfMatch::Stale, |found, tag| match found {
+        IfMatch::Stale if tag == "*" || tag == "\"*\"" => IfMatch::Any,
+        IfMatch::Stale if tag == current || tag == bare => IfMatch::Current,
+        found => found,
+    }))
+}
+
+impl From<PatchError> for Problem {
+    fn from(error: PatchError) -> Self {
+        match error {
+            PatchError::NoSuchSession => NO_SUCH_SESSION,
+            PatchError::Busy { retry_after } => {
+                Self::Unavailable { detail: "the relay is busy, the session goes on as it was: try again", retry_after }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(values: &[&'static str]) -> Result<IfMatch, Problem> {
+        let values = values.iter().map(|value| (IF_MATCH, HeaderValue::from_static(value)));
+        let mut headers = HeaderMap::new();
+        for (name, value) in values {
+            headers.append(name, value);
+        }
+        if_match(&headers, "\"now\"")
+    }
+
+    #[test]
+    fn if_match_is_a_tag_a_list_or_a_star_with_or_without_quotes() {
+        for current in ["\"now\"", "now", "\"old\", \"now\""] {
+            assert_eq!(read(&[current]), Ok(IfMatch::Current), "{current}");
+        }
+        assert_eq!(read(&["\"old\"", "\"now\""]), Ok(IfMatch::Current));
+        for any in ["*", "\"*\""] {
+            assert_eq!(read(&[any]), Ok(IfMatch::Any), "{any}");
+        }
+        for stale in ["\"old\"", "W/\"now\"", "\"no\", \"w\""] {
+            assert_eq!(read(&[stale]), Ok(IfMatch::Stale), "{stale}");
+        }
+        assert_eq!(read(&[]), Err(Problem::NoIfMatch));
+        assert_eq!(read(&[" "]), Err(Problem::NoIfMatch));
+    }
+}
