@@ -33,6 +33,8 @@ mod narrow;
 mod offer;
 mod payload;
 mod section;
+#[cfg(test)]
+mod tests;
 mod text;
 mod transport;
 

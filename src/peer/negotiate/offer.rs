@@ -32,7 +32,7 @@ impl Offer {
     pub fn parse(sdp: &str, role: Role) -> Result<Self, OfferError> {
         limits::check(sdp)?;
         let description = SessionDescription::unmarshal(&mut Cursor::new(sdp.as_bytes()))
-            .map_err(|error| OfferError::malformed(format!("the offer is no valid SDP ({error})")))?;
+            .map_err(|error| not_sdp(&error.to_string()))?;
         let direction = Direction::read(&description.attributes)?.unwrap_or(Direction::SendRecv);
         let sections = &description.media_descriptions;
         let mut sections = sections
@@ -51,6 +51,12 @@ impl Offer {
         let candidates = description.attributes.iter().filter(|attribute| attribute.is_ice_candidate()).count();
         Ok(Self { role, sections, bundle, candidates })
     }
+}
+
+/// The parser quotes what it could not read; a quarter of a line says enough, and nothing of it may colour a terminal.
+fn not_sdp(reason: &str) -> OfferError {
+    let reason: String = reason.escape_debug().take(128).collect();
+    OfferError::malformed(format!("the offer is no valid SDP ({reason})"))
 }
 
 /// A stream has one audio and one video track. A viewer's second section of a kind is declined; a publisher's whole
@@ -79,7 +85,7 @@ fn keep_one_of_a_kind(role: Role, sections: &mut [OfferedSection]) -> Result<(),
 /// RFC 9143 7.2: one group, whose first section's transport carries all.
 fn read_bundle(description: &SessionDescription, sections: &[OfferedSection]) -> Result<Vec<usize>, OfferError> {
     let groups = description.attributes.iter().filter(|attribute| attribute.key == "group");
-    let mut bundles = groups.filter_map(|group| group.value.as_deref()?.strip_prefix("BUNDLE"));
+    let mut bundles = groups.filter_map(|group| group.value.as_deref()?.strip_prefix("BUNDLE "));
     let (Some(mids), None) = (bundles.next(), bundles.next()) else {
         return Err(OfferError::unsupported("all media shares one transport: offer one a=group:BUNDLE (max-bundle)"));
     };

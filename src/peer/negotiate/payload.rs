@@ -93,6 +93,10 @@ fn read_line<'a>(lines: &mut [(u8, Lines<'a>)], attribute: &'a Attribute) -> Res
             return Err(OfferError::malformed(format!("payload type {number} has two different a=rtpmap lines")));
         }
         "rtpmap" => line.rtpmap = Some(rest),
+        // They go into the answer.
+        "fmtp" if !rest.is_ascii() => {
+            return Err(OfferError::malformed(format!("the a=fmtp line of payload type {number} must be ASCII")));
+        }
         "fmtp" => line.parameters = line.parameters.or(Some(rest)),
         _ => line.feedback.read(rest),
     }
@@ -246,6 +250,7 @@ mod tests {
             ("96", &["rtpmap:96 VP8"]),
             ("96", &["rtpmap:96 VP8/fast"]),
             ("96", &["rtpmap:96 VP8/90000", "rtpmap:96 H264/90000"]),
+            ("96", &["rtpmap:96 VP8/90000", "fmtp:96 \u{202e}"]),
             ("96", &["rtpmap:96 rtx/90000"]),
             ("96", &["rtpmap:96 rtx/90000", "fmtp:96 apt=97"]),
             ("96", &["rtpmap:96 rtx/90000", "fmtp:96 apt=96"]),

@@ -1,0 +1,203 @@
+//! What is agreed.
+
+use super::*;
+
+#[test]
+fn a_publisher_gets_its_first_codec_of_each_section_with_its_retransmissions() {
+    let negotiated = publish(&offer("sendonly")).unwrap();
+    let [audio, video] = negotiated.sections.as_slice() else { panic!("two sections") };
+    assert_eq!((numbers(audio), numbers(video)), (vec![111], vec![96]));
+    assert_eq!(video.payloads[0].rtx_payload_type, Some(97));
+    assert_eq!(video.extension_id(Extension::TransportWideCc), Some(3));
+    assert_eq!((audio.rtx_ssrc, video.rtx_ssrc), (None, None));
+    assert_ne!(audio.ssrc, video.ssrc);
+    assert_eq!(negotiated.answer.matches("a=recvonly").count(), 2);
+    assert!(!negotiated.answer.contains("a=ssrc"));
+    assert_eq!(negotiated.offered.codecs, ["opus", "PCMU", "VP8", "rtx", "H264"]);
+}
+
+#[test]
+fn a_publisher_of_h264_is_asked_to_fragment_its_pictures() {
+    let h264 = offer("sendonly").replace("SAVPF 96 97 98 99 100", "SAVPF 98 99 100 96 97");
+    assert_eq!(numbers(&publish(&h264).unwrap().sections[1]), [99]);
+}
+
+#[test]
+fn a_viewer_who_waits_gets_each_codec_and_profile_once_with_constrained_baseline_first() {
+    let negotiated = watch(&offer("recvonly"), &[]).unwrap();
+    let [audio, video] = negotiated.sections.as_slice() else { panic!("two sections") };
+    assert_eq!((numbers(audio), numbers(video)), (vec![111], vec![96, 100, 99]));
+    assert_eq!(negotiated.answer.matches("a=sendonly").count(), 2);
+    assert_eq!(negotiated.answer.matches("a=msid:cam-1 ").count(), 2);
+    let rtx = video.rtx_ssrc.unwrap();
+    assert!(negotiated.answer.contains(&format!("a=ssrc-group:FID {} {rtx}\r\n", video.ssrc)));
+    assert!(negotiated.answer.contains(&format!("a=ssrc:{} cname:cam-1\r\n", audio.ssrc)));
+}
+
+#[test]
+fn a_viewer_of_a_live_stream_gets_the_payload_type_that_takes_it() {
+    let chosen = |track| numbers(&watch(&offer("recvonly"), &[track]).unwrap().sections[1]);
+    assert_eq!(chosen(format(Codec::Vp8, "")), [96]);
+    assert_eq!(chosen(format(Codec::H264, "profile-level-id=42c00a;packetization-mode=1")), [100]);
+    assert_eq!(chosen(format(Codec::H264, "profile-level-id=42c00a")), [98]);
+    assert_eq!(chosen(format(Codec::H264, "profile-level-id=640028;packetization-mode=1")), [99]);
+    // High takes Main; nothing that was offered takes it exactly.
+    assert_eq!(chosen(format(Codec::H264, "profile-level-id=4d0028;packetization-mode=1")), [99]);
+    // A stream without pictures may get some later.
+    assert_eq!(chosen(format(Codec::Opus, "")), [96, 100, 99]);
+}
+
+#[test]
+fn a_section_that_does_not_fit_the_stream_is_rejected_in_its_place() {
+    let h264_only = offer("recvonly").replace("SAVPF 96 97 98 99 100", "SAVPF 98 99 100");
+    let h264_only = h264_only.replace("a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n", "");
+    let negotiated = watch(&h264_only, &[format(Codec::Vp8, "")]).unwrap();
+    assert_eq!(negotiated.sections.len(), 1);
+    assert!(negotiated.answer.contains("a=group:BUNDLE 0\r\n"));
+    assert!(
+        negotiated.answer.ends_with("m=video 0 UDP/TLS/RTP/SAVPF 98\r\nc=IN IP4 0.0.0.0\r\na=mid:1\r\na=inactive\r\n")
+    );
+}
+
+#[test]
+fn the_first_section_that_is_left_bears_the_transport() {
+    let silent = offer("recvonly").replacen("a=recvonly", "a=inactive", 1).replacen(":abcd", ":audi", 1);
+    let negotiated = watch(&silent, &[]).unwrap();
+    assert_eq!(negotiated.remote.ufrag, "abcd");
+    let (audio, video) = negotiated.answer.split_once("m=video").unwrap();
+    assert!(audio.contains("m=audio 0 ") && !audio.contains("a=candidate"));
+    assert!(video.contains("a=candidate:1 1 udp 2130706431 203.0.113.7 8081 typ host\r\na=end-of-candidates\r\n"));
+}
+
+#[test]
+fn a_disabled_section_in_the_bundle_needs_no_transport() {
+    let disabled = offer("recvonly").replacen("m=audio 9", "m=audio 0", 1).replacen(TRANSPORT, "", 1);
+    let negotiated = watch(&disabled, &[]).unwrap();
+    assert!(negotiated.answer.contains("a=group:BUNDLE 1\r\n"));
+    assert!(watch(&disabled.replace("BUNDLE 0 1", "BUNDLE 0"), &[]).is_err());
+}
+
+#[test]
+fn a_second_section_of_a_kind_is_declined_for_a_viewer() {
+    let offer = offer("recvonly").replace("m=video", "m=audio").replace("SAVPF 96 97", "SAVPF 96 97 63");
+    let offer = offer + "a=rtpmap:63 opus/48000/2\r\n";
+    let negotiated = watch(&offer, &[]).unwrap();
+    assert_eq!((negotiated.sections.len(), negotiated.answer.matches("m=audio 0 ").count()), (1, 1));
+}
+
+#[test]
+fn both_directions_are_narrowed_to_the_one_of_the_role() {
+    for direction in ["sendrecv", "x-unknown"] {
+        assert!(publish(&offer(direction)).unwrap().answer.contains("a=recvonly"));
+        assert!(watch(&offer(direction), &[]).unwrap().answer.contains("a=sendonly"));
+    }
+    let session_level = offer("x-unknown").replace("t=0 0\r\n", "t=0 0\r\na=recvonly\r\n");
+    assert!(watch(&session_level, &[]).is_ok());
+    assert!(publish(&session_level).is_err());
+}
+
+#[test]
+fn the_relay_waits_for_the_client_hello_unless_the_client_waits() {
+    for (offered, answered, dtls_client) in
+        [("actpass", "passive", false), ("active", "passive", false), ("passive", "active", true)]
+    {
+        let offer = offer("sendrecv").replace("a=setup:actpass", &format!("a=setup:{offered}"));
+        for negotiated in [publish(&offer).unwrap(), watch(&offer, &[]).unwrap()] {
+            assert_eq!(negotiated.dtls_client, dtls_client);
+            assert_eq!(negotiated.answer.matches(&format!("a=setup:{answered}\r\n")).count(), 2);
+        }
+    }
+}
+
+#[test]
+fn transport_lines_at_the_session_level_count_for_all_sections() {
+    let offer = offer("sendonly").replace(TRANSPORT, "").replace("t=0 0\r\n", &format!("t=0 0\r\n{TRANSPORT}"));
+    let offer = offer.replace("a=group:BUNDLE 0 1\r\n", "a=group:LS 0 1\r\na=group:BUNDLE 0 1\r\n");
+    let negotiated = publish(&offer).unwrap();
+    assert_eq!(negotiated.remote.ufrag, "abcd");
+    assert!(negotiated.remote_fingerprint.starts_with("00:01:02:") && negotiated.remote_fingerprint.len() == 95);
+}
+
+#[test]
+fn a_bundle_only_section_lives_on_the_transport_of_the_first() {
+    let bundled = format!("m=video 9 UDP/TLS/RTP/SAVPF 96 97 98 99 100\r\nc=IN IP4 0.0.0.0\r\n{TRANSPORT}");
+    let offer = offer("sendonly")
+        .replace(&bundled, "m=video 0 UDP/TLS/RTP/SAVPF 96 97 98 99 100\r\nc=IN IP4 0.0.0.0\r\na=bundle-only\r\n");
+    assert_eq!(publish(&offer).unwrap().sections.len(), 2);
+    assert_eq!(publish(&offer.replace("a=bundle-only\r\n", "")).unwrap().sections.len(), 1);
+}
+
+#[test]
+fn a_viewer_without_rtx_is_promised_nothing_that_a_resend_would_have_to_change() {
+    let offer = offer("recvonly").replace("apt=96", "apt=98");
+    let negotiated = watch(&offer, &[format(Codec::Vp8, "")]).unwrap();
+    let video = &negotiated.sections[1];
+    assert_eq!((video.rtx_ssrc, video.extensions.as_slice()), (None, &[(4, Extension::Mid)][..]));
+    assert!(!video.payloads[0].feedback.transport_cc && video.payloads[0].feedback.nack);
+    assert!(!negotiated.answer.contains("transport-cc") && !negotiated.answer.contains("FID"));
+}
+
+#[test]
+fn data_channels_are_accepted_where_they_were_offered() {
+    let negotiated = watch(&offer_with_data("recvonly"), &[]).unwrap();
+    assert_eq!(negotiated.application, Some(Application { mid: "2".to_owned(), max_message_size: 262_144 }));
+    assert!(negotiated.answer.contains("m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n"));
+    assert!(negotiated.answer.contains("a=group:BUNDLE 0 1 2\r\n"));
+    assert!(publish(&offer_with_data("sendonly")).unwrap().application.is_some());
+    assert_eq!(watch(&offer("recvonly"), &[]).unwrap().application, None);
+    let other_port = offer_with_data("recvonly").replace("sctp-port:5000", "sctp-port:5001");
+    let negotiated = watch(&other_port, &[]).unwrap();
+    assert_eq!(negotiated.application, None);
+    assert!(negotiated.answer.contains("m=application 0 "));
+}
+
+#[test]
+fn a_publishers_own_parameters_are_kept_but_not_said_back() {
+    let offer = offer("sendonly").replace("SAVPF 96 97 98 99 100", "SAVPF 100 96 97");
+    let offer = offer.replace("a=fmtp:100 ", "a=fmtp:100 sprop-parameter-sets=Z0IAH5WoFAFuQA==,aM48gA==;");
+    let negotiated = publish(&offer).unwrap();
+    assert!(negotiated.sections[1].payloads[0].format.parameters.starts_with("sprop-parameter-sets="));
+    assert!(negotiated.answer.contains("a=fmtp:100 packetization-mode=1;profile-level-id=42e01f\r\n"));
+}
+
+#[test]
+fn declared_sources_are_found_by_their_groups() {
+    let video = |lines: &str| {
+        let negotiated = publish(&(offer("sendonly") + lines)).unwrap();
+        (negotiated.sections[1].remote_ssrc, negotiated.sections[1].remote_rtx_ssrc)
+    };
+    assert_eq!(video(""), (None, None));
+    assert_eq!(video("a=ssrc:5 cname:x\r\n"), (Some(5), None));
+    assert_eq!(video("a=ssrc-group:FID 7 8\r\na=ssrc:8 cname:x\r\na=ssrc:7 cname:x\r\n"), (Some(7), Some(8)));
+    let simulcast = "a=ssrc:3 cname:x\r\na=ssrc-group:FID 3 4\r\na=ssrc-group:FID 1 2\r\na=ssrc-group:SIM 1 3\r\n";
+    assert_eq!(video(simulcast), (Some(1), Some(2)));
+    let ignored = watch(&(offer("sendrecv") + "a=ssrc:5 cname:x\r\n"), &[]).unwrap();
+    assert_eq!(ignored.sections[1].remote_ssrc, None);
+}
+
+#[test]
+fn candidates_of_the_client_are_counted_and_not_repeated() {
+    let offer = offer("recvonly") + &"a=candidate:1 1 udp 1 169.254.169.254 80 typ host\r\n".repeat(1000);
+    let negotiated = watch(&offer, &[]).unwrap();
+    assert_eq!(negotiated.offered.candidates, 1000);
+    assert!(!negotiated.answer.contains("169.254"));
+}
+
+#[test]
+fn own_candidates_stand_in_their_order_and_are_bounded() {
+    let mut local = local();
+    local.candidates = (0..200).map(|host| format!("192.0.2.{host}:8081").parse().unwrap()).collect();
+    let negotiated = Offer::parse(&offer("sendonly"), Role::Publisher).unwrap().answer_publisher(&local).unwrap();
+    let hosts: Vec<&str> =
+        negotiated.answer.lines().filter_map(|line| line.strip_prefix("a=candidate:")?.split(' ').nth(4)).collect();
+    assert_eq!((hosts.len(), hosts[0], hosts[31]), (32, "192.0.2.0", "192.0.2.31"));
+    assert!(negotiated.answer.len() <= 8192);
+}
+
+#[test]
+fn the_seed_decides_every_random_part() {
+    let offer = Offer::parse(&offer("recvonly"), Role::Viewer).unwrap();
+    let answer = |seed| offer.answer_viewer(&Local { seed, ..local() }, &[]).unwrap().answer;
+    assert_eq!(answer(1), answer(1));
+    assert_ne!(answer(1), answer(2));
+}
