@@ -46,7 +46,7 @@ const REFUSED_AGE: Duration = Duration::from_millis(200);
 
 /// One worker's arena.
 #[derive(Debug)]
-pub struct Batch {
+pub(super) struct Batch {
     arena: Vec<u8>,
     path: Option<Path>,
     start: usize,
@@ -68,19 +68,19 @@ struct Refused {
 
 /// What happened since the tally was last taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub(super) struct Tally {
     /// Runs that the kernel took.
-    pub runs: u64,
+    pub(super) runs: u64,
     /// Packets that the kernel took.
-    pub packets: u64,
+    pub(super) packets: u64,
     /// Their bytes, as UDP payload.
-    pub bytes: u64,
+    pub(super) bytes: u64,
     /// Packets dropped because the kernel's buffer stayed full.
-    pub too_old: u64,
+    pub(super) too_old: u64,
     /// Packets dropped because they were too long for the path.
-    pub too_long: u64,
+    pub(super) too_long: u64,
     /// Packets dropped for any other error of the socket.
-    pub failed: u64,
+    pub(super) failed: u64,
 }
 
 impl Default for Batch {
@@ -100,19 +100,19 @@ impl Default for Batch {
 
 impl Batch {
     /// Starts a viewer: what is committed from here on goes to `path`.
-    pub fn begin(&mut self, path: Path) {
+    pub(super) fn begin(&mut self, path: Path) {
         debug_assert_eq!(self.packets, 0, "the viewer before was flushed");
         self.path = Some(path);
         (self.start, self.end) = (0, 0);
     }
 
     /// Space for one packet and its tag, directly behind the last one.
-    pub fn room(&mut self) -> &mut [u8] {
+    pub(super) fn room(&mut self) -> &mut [u8] {
         &mut self.arena[self.end..self.end + ROOM]
     }
 
     /// Adds the `len` bytes that were written into [`Self::room`], and sends the run if it is complete.
-    pub fn commit(&mut self, len: usize, outbox: &mut impl Outbox, now: Instant) {
+    pub(super) fn commit(&mut self, len: usize, outbox: &mut impl Outbox, now: Instant) {
         if len > MAX_DATAGRAM {
             self.tally.too_long += 1;
             return;
@@ -135,7 +135,7 @@ impl Batch {
     }
 
     /// Sends what has been committed.
-    pub fn flush(&mut self, outbox: &mut impl Outbox, now: Instant) {
+    pub(super) fn flush(&mut self, outbox: &mut impl Outbox, now: Instant) {
         let (packets, range) = (self.packets, self.start..self.end);
         self.packets = 0;
         self.start = self.end;
@@ -150,18 +150,18 @@ impl Batch {
     }
 
     /// Forgets what has been committed but not sent, after a panic in between.
-    pub fn abandon(&mut self) {
+    pub(super) fn abandon(&mut self) {
         self.packets = 0;
         self.start = self.end;
     }
 
     /// True while refused runs wait for the socket: nobody should be served.
-    pub fn is_blocked(&self) -> bool {
+    pub(super) fn is_blocked(&self) -> bool {
         !self.refused.is_empty()
     }
 
     /// Offers refused runs again, oldest first, dropping those that are too old; true when none is left.
-    pub fn retry(&mut self, outbox: &mut impl Outbox, now: Instant) -> bool {
+    pub(super) fn retry(&mut self, outbox: &mut impl Outbox, now: Instant) -> bool {
         let mut waiting = std::mem::take(&mut self.refused).into_iter();
         while let Some(run) = waiting.next() {
             let packets = run.segment.map_or(1, |segment| run.contents.len().div_ceil(segment));
@@ -182,7 +182,7 @@ impl Batch {
     }
 
     /// Takes the counts since the last call.
-    pub fn take_tally(&mut self) -> Tally {
+    pub(super) fn take_tally(&mut self) -> Tally {
         std::mem::take(&mut self.tally)
     }
 }

@@ -20,7 +20,7 @@ use super::timers::Timers;
 use crate::door::{Arrival, Door, Event as DoorEvent, Key, Path};
 use crate::metrics::DropReason;
 use crate::name::{SessionId, StreamName};
-use crate::stream::{Reason, WorkerId};
+use crate::stream::{Inbox, Reason, WorkerId};
 
 /// How often the lobby is looked through for sessions that never came.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ const MAX_TRANSMITS: usize = 16 * 1024;
 const MAX_FOREIGN: usize = 4096;
 
 /// One worker's state.
-pub struct Engine {
+pub(super) struct Engine {
     pub(super) id: WorkerId,
     pub(super) shared: Arc<Shared>,
     pub(super) door: Door,
@@ -60,7 +60,7 @@ pub struct Engine {
 
 /// What is left after a serving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub(super) enum Progress {
     /// Everybody has everything.
     Idle,
     /// The time was up before everybody was served.
@@ -95,7 +95,7 @@ impl Engine {
     }
 
     /// Takes one datagram from the socket; `received` is when the kernel got it.
-    pub fn handle_datagram(&mut self, path: Path, datagram: &mut [u8], received: Instant, now: Instant) {
+    pub(super) fn handle_datagram(&mut self, path: Path, datagram: &mut [u8], received: Instant, now: Instant) {
         let mut arrival = self.door.handle_datagram(path, datagram, now);
         if let Arrival::Knock { ufrag } = &arrival {
             match self.shared.lobby.take(ufrag, self.id) {
@@ -163,7 +163,7 @@ impl Engine {
     }
 
     /// Does what is due.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    fn handle_timeout(&mut self, now: Instant) {
         self.door.handle_timeout(now);
         self.take_door_output(now);
         while let Some(key) = self.timers.pop_due(now) {
@@ -181,18 +181,38 @@ impl Engine {
     }
 
     /// When [`Self::handle_timeout`] has something to do.
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
         [self.timers.next(), self.door.poll_timeout(), self.next_sweep, self.blocked_until].into_iter().flatten().min()
     }
 
-    /// Sends what waits: small datagrams first, then answers to NACKs, then media, viewer by viewer, until `budget` is
-    /// used up. `clock` tells the time.
-    pub fn serve(
+    /// Everything of a turn but the socket: what publishers sent is pushed and, with what other workers pushed, sealed
+    /// for viewers and sent, until `budget` is used up.
+    pub(super) fn work(
         &mut self,
+        inbox: &mut Inbox<Message>,
         outbox: &mut impl Outbox,
         budget: Duration,
         mut clock: impl FnMut() -> Instant,
     ) -> Progress {
+        // 1. Push what publishers sent, once to each worker with viewers.
+        self.flush_published();
+        // 2. Inbox: media from all workers (this one too) and commands, in the order they came.
+        for _ in 0..inbox.len() {
+            let Some(message) = inbox.pop() else { break };
+            self.handle_message(message, clock());
+        }
+        // 3. Timers, before viewers: a report or a request for a lost packet is small and must not wait.
+        let now = clock();
+        if self.poll_timeout().is_some_and(|due| due <= now) {
+            self.handle_timeout(now);
+        }
+        // 4. Serve viewers, in bounded time.
+        self.serve(outbox, budget, clock)
+    }
+
+    /// Sends what waits: small datagrams first, then answers to NACKs, then media, viewer by viewer, until `budget` is
+    /// used up. `clock` tells the time.
+    fn serve(&mut self, outbox: &mut impl Outbox, budget: Duration, mut clock: impl FnMut() -> Instant) -> Progress {
         let started = clock();
         let progress = self.serve_until(outbox, started + budget, started, &mut clock);
         self.counters.add_batch(self.batch.take_tally());
@@ -234,7 +254,7 @@ impl Engine {
     }
 
     /// True once every session has been ended for the relay's stop.
-    pub fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         self.stopped && self.transmits.is_empty()
     }
 

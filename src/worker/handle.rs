@@ -22,7 +22,7 @@ use crate::forward::codec::Format;
 use crate::metrics::{Metrics, Phase, SessionState};
 use crate::name::{Role, SessionId, StreamName};
 use crate::peer::negotiate::{Local, Negotiated, Offer, OfferError};
-use crate::peer::{Certificate, Credentials};
+use crate::peer::{Certificate, CertificateError, Credentials};
 use crate::stream::{Full, Reason, Registry, Sender, StreamInfo, WorkerId};
 
 /// How long a client should wait before it asks an overloaded or stopping relay again.
@@ -150,6 +150,27 @@ pub struct SessionInfo {
     pub etag: String,
     /// Who created it.
     pub credential: Credential,
+}
+
+impl Shared {
+    /// What the workers with these inboxes share; makes the node's certificate.
+    pub(super) fn new(
+        config: Config,
+        media_port: u16,
+        metrics: Arc<Metrics>,
+        workers: Vec<Sender<Message>>,
+    ) -> Result<Self, CertificateError> {
+        Ok(Self {
+            config,
+            media_port,
+            registry: Registry::default(),
+            lobby: Lobby::default(),
+            certificate: Certificate::generate()?,
+            metrics,
+            workers,
+            draining: AtomicBool::new(false),
+        })
+    }
 }
 
 impl Handle {
@@ -284,7 +305,7 @@ impl Handle {
     }
 
     /// Takes out every session that waits for its first packet.
-    pub(super) fn take_waiting(&self) -> Vec<Box<Waiting>> {
+    pub(super) fn take_waiting(&self) -> Vec<Waiting> {
         self.shared.lobby.drain()
     }
 

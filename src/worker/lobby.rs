@@ -163,7 +163,7 @@ impl Lobby {
     }
 
     /// Takes out the sessions that have waited too long.
-    pub(super) fn expire(&self, now: Instant) -> Vec<Box<Waiting>> {
+    pub(super) fn expire(&self, now: Instant) -> Vec<Waiting> {
         let late = |place: &Place| match place {
             Place::Waiting(session) => now.saturating_duration_since(session.created) >= PATIENCE,
             Place::Owned(_) => false,
@@ -175,7 +175,7 @@ impl Lobby {
             Some((_, Place::Waiting(session))) => {
                 self.waiting.fetch_sub(1, Ordering::Relaxed);
                 self.session_by_id.remove(&session.id);
-                Some(session)
+                Some(*session)
             }
             _ => None,
         };
@@ -183,7 +183,7 @@ impl Lobby {
     }
 
     /// Takes out every session that waits, for the end of the relay.
-    pub(super) fn drain(&self) -> Vec<Box<Waiting>> {
+    pub(super) fn drain(&self) -> Vec<Waiting> {
         self.expire(Instant::now() + PATIENCE)
     }
 

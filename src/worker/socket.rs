@@ -23,7 +23,7 @@ const PROBE_GSO_AFTER: Duration = Duration::from_secs(30);
 
 /// One worker's socket.
 #[derive(Debug)]
-pub struct Socket {
+pub(super) struct Socket {
     socket: UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
@@ -95,12 +95,12 @@ impl Socket {
     }
 
     /// The bound address.
-    pub fn local(&self) -> SocketAddr {
+    pub(super) fn local(&self) -> SocketAddr {
         SocketAddr::new(self.local.ip().to_canonical(), self.local.port())
     }
 
     /// What a poll registers.
-    pub fn source(&mut self) -> &mut UdpSocket {
+    pub(super) fn source(&mut self) -> &mut UdpSocket {
         &mut self.socket
     }
 
@@ -109,7 +109,7 @@ impl Socket {
     ///
     /// # Errors
     /// Errors of the socket other than "nothing there".
-    pub fn receive(&mut self, mut take: impl FnMut(Path, &mut [u8], Instant)) -> io::Result<usize> {
+    pub(super) fn receive(&mut self, mut take: impl FnMut(Path, &mut [u8], Instant)) -> io::Result<usize> {
         let mut metas = [RecvMeta::default(); BATCH_SIZE];
         let received = {
             let mut slices = self.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer));
@@ -135,12 +135,12 @@ impl Socket {
     }
 
     /// Times that GSO was turned off after an error, since the last call.
-    pub fn take_gso_fallbacks(&mut self) -> u64 {
+    pub(super) fn take_gso_fallbacks(&mut self) -> u64 {
         std::mem::take(&mut self.gso_fallbacks)
     }
 
     /// Turns GSO on again some time after an error has turned it off.
-    pub fn probe_gso(&mut self, now: Instant) {
+    pub(super) fn probe_gso(&mut self, now: Instant) {
         let due = self.gso_off_since.is_some_and(|since| now.saturating_duration_since(since) >= PROBE_GSO_AFTER);
         if !due {
             return;

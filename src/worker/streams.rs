@@ -103,7 +103,7 @@ impl Engine {
     }
 
     /// Pushes what publishers sent since the last call, once to each worker with viewers.
-    pub fn flush_published(&mut self) {
+    pub(super) fn flush_published(&mut self) {
         for key in std::mem::take(&mut self.unflushed) {
             let Some(session) = self.sessions.get_mut(key.0 as usize).and_then(Option::as_deref_mut) else { continue };
             let State::Publishing(publisher) = &mut session.state else { continue };

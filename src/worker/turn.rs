@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::task::{Wake, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -11,14 +10,13 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::engine::{Engine, Progress};
 use super::handle::{Handle, Shared};
-use super::lobby::Lobby;
 use super::message::Message;
 use super::session::log_end_of_waiting;
 use super::socket::{BindError, Socket, bind};
 use super::{Config, ConfigError};
 use crate::metrics::Metrics;
-use crate::peer::Certificate;
-use crate::stream::{Inbox, Reason, Registry, Sender, WorkerId, inbox};
+use crate::peer::CertificateError;
+use crate::stream::{Inbox, Reason, Sender, WorkerId, inbox};
 
 /// Datagrams that one turn takes from the socket before viewers are served.
 const TURN_DATAGRAMS: usize = 256;
@@ -27,7 +25,7 @@ const TURN_DATAGRAMS: usize = 256;
 const TURN_SERVING: Duration = Duration::from_millis(1);
 
 /// Messages that wait for a worker; beyond that media is dropped and counted, commands are tried again.
-const INBOX: usize = 8192;
+pub(super) const INBOX: usize = 8192;
 
 /// A peer's handshake recurses over fragments (SECURITY 4), so workers have more stack than a thread gets.
 const STACK: usize = 8 * 1024 * 1024;
@@ -56,7 +54,7 @@ pub enum StartError {
     Thread(#[from] io::Error),
     /// No certificate could be made.
     #[error("cannot make a DTLS certificate: {0}")]
-    Certificate(String),
+    Certificate(#[from] CertificateError),
 }
 
 /// Binds the media port and starts the workers.
@@ -67,7 +65,6 @@ pub fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, StartErro
     config.check()?;
     let mut sockets = bind(config.media, config.workers.get())?;
     let media_port = sockets[0].local().port();
-    let certificate = Certificate::generate().map_err(|error| StartError::Certificate(error.to_string()))?;
     let mut polls = Vec::new();
     for socket in &mut sockets {
         let poll = Poll::new()?;
@@ -76,16 +73,7 @@ pub fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, StartErro
         polls.push((poll, inbox(INBOX, waker)));
     }
     let inboxes: Vec<_> = polls.iter().map(|(_, (sender, _))| sender.clone()).collect();
-    let shared = Arc::new(Shared {
-        config,
-        media_port,
-        registry: Registry::default(),
-        lobby: Lobby::default(),
-        certificate,
-        metrics,
-        workers: inboxes.clone(),
-        draining: AtomicBool::new(false),
-    });
+    let shared = Arc::new(Shared::new(config, media_port, metrics, inboxes.clone())?);
     let mut threads = Vec::new();
     for (number, (socket, (poll, (_, inbox)))) in (0..).zip(sockets.into_iter().zip(polls)) {
         let engine = Engine::new(WorkerId(number), shared.clone());
@@ -147,24 +135,12 @@ impl Turn {
         while !self.engine.is_stopped() {
             // 1. Receive: free the kernel's buffer first, for what it drops is lost.
             let more = self.receive();
-            // 2. Push what publishers sent, once to each worker with viewers.
-            self.engine.flush_published();
-            // 3. Inbox: media from all workers (this one too), then commands, in the order they came.
-            for _ in 0..self.inbox.len() {
-                let Some(message) = self.inbox.pop() else { break };
-                self.engine.handle_message(message, Instant::now());
-            }
-            // 4. Timers, before viewers: a report or a request for a lost packet is small and must not wait.
-            let now = Instant::now();
-            if self.engine.poll_timeout().is_some_and(|due| due <= now) {
-                self.engine.handle_timeout(now);
-            }
-            // 5. Serve viewers, in bounded time.
-            let progress = self.engine.serve(&mut self.socket, TURN_SERVING, Instant::now);
-            // 6. Counters.
+            // 2. Forward: from publishers to inboxes, from the inbox to viewers, in bounded time.
+            let progress = self.engine.work(&mut self.inbox, &mut self.socket, TURN_SERVING, Instant::now);
+            // 3. What only the socket knows.
             self.engine.add_socket(self.socket.take_gso_fallbacks());
-            self.socket.probe_gso(now);
-            // 7. Sleep only when nothing waits. A blocked socket is waited for, not asked again and again.
+            self.socket.probe_gso(Instant::now());
+            // 4. Sleep only when nothing waits. A blocked socket is waited for, not asked again and again.
             self.sleep(&mut events, more || progress == Progress::More);
         }
     }

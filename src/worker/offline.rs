@@ -1,0 +1,73 @@
+//! A node without threads, sockets and clock: tests and benches drive its workers in virtual time.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use super::engine::{Engine, Progress};
+use super::handle::Shared;
+use super::message::Message;
+use super::turn::INBOX;
+use super::{Config, Handle, Outbox};
+use crate::door::{Path, Protocol};
+use crate::metrics::Metrics;
+use crate::peer::CertificateError;
+use crate::stream::{Inbox, WorkerId, inbox};
+
+/// The workers of one node, to be driven by hand.
+pub struct Offline {
+    handle: Handle,
+    local: SocketAddr,
+    workers: Vec<(Engine, Inbox<Message>)>,
+}
+
+impl Offline {
+    /// Workers as `config` asks for, which believe that they receive on its media address.
+    ///
+    /// # Errors
+    /// When no certificate can be made.
+    pub fn new(config: Config, metrics: Arc<Metrics>) -> Result<Self, CertificateError> {
+        let local = config.media;
+        let queues: Vec<_> = (0..config.workers.get()).map(|_| inbox(INBOX, Waker::noop().clone())).collect();
+        let senders = queues.iter().map(|(sender, _)| sender.clone()).collect();
+        let shared = Arc::new(Shared::new(config, local.port(), metrics, senders)?);
+        let worker = |(number, (_, inbox))| (Engine::new(WorkerId(number), shared.clone()), inbox);
+        let workers = (0..).zip(queues).map(worker).collect();
+        Ok(Self { handle: Handle::new(shared), local, workers })
+    }
+
+    /// What HTTP would hold.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// A datagram arrives at one worker's socket.
+    pub fn receive(&mut self, worker: usize, remote: SocketAddr, datagram: &mut [u8], now: Instant) {
+        let path = Path { protocol: Protocol::Udp, local: self.local, remote };
+        self.workers[worker].0.handle_datagram(path, datagram, now, now);
+    }
+
+    /// One turn of every worker, until nobody has work left; true when a worker's socket took everything.
+    pub fn turn(&mut self, outbox: &mut impl Outbox, now: Instant) -> bool {
+        let mut blocked = false;
+        loop {
+            let mut waits = false;
+            for (engine, inbox) in &mut self.workers {
+                let progress = engine.work(inbox, outbox, Duration::MAX / 4, || now);
+                blocked |= progress == Progress::Blocked;
+            }
+            for (_, inbox) in &self.workers {
+                waits |= !inbox.is_empty();
+            }
+            if !waits {
+                return !blocked;
+            }
+        }
+    }
+
+    /// When some worker has something to do.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.workers.iter().filter_map(|(engine, _)| engine.poll_timeout()).min()
+    }
+}

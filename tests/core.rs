@@ -1,0 +1,204 @@
+//! The core in virtual time: real peers and real SRTP, no sockets.
+
+#[path = "support/offline.rs"]
+mod offline;
+
+use std::time::Duration;
+
+use offline::{NUMBER, Net, Person, vp8};
+use sluice::forward::codec::{Codec, Kind};
+use sluice::name::Role;
+use sluice::srtp::Profile;
+use sluice::stream::Reason;
+
+const GCM: &[Profile] = &[Profile::Aes128Gcm];
+const BOTH: &[Codec] = &[Codec::Vp8, Codec::Opus];
+
+fn track(person: &Person, kind: Kind) -> usize {
+    person.tracks.iter().position(|track| track.kind == kind).expect("the track was negotiated")
+}
+
+/// A publisher and viewers of one stream, connected.
+fn connected(workers: usize, viewers: usize, profiles: &[Profile]) -> (Net, usize, Vec<usize>) {
+    let mut net = Net::new(workers);
+    let publisher = net.join(Role::Publisher, "cam", BOTH, profiles);
+    let viewers: Vec<usize> = (0..viewers).map(|_| net.join(Role::Viewer, "cam", BOTH, profiles)).collect();
+    net.connect();
+    (net, publisher, viewers)
+}
+
+/// Publishes pictures of three packets and a sound packet each 20 ms, with a keyframe first.
+fn publish(net: &mut Net, publisher: usize, pictures: std::ops::Range<u32>) {
+    let (video, audio) = {
+        let person = &net.clients[publisher];
+        (track(person, Kind::Video), track(person, Kind::Audio))
+    };
+    for picture in pictures {
+        for part in 0..3 {
+            let payload = vp8(picture == 0 && part == 0, picture * 3 + part);
+            net.send(publisher, video, picture * 1800, part == 2, &payload);
+        }
+        net.send(publisher, audio, picture * 960, false, &picture.to_be_bytes());
+        net.run(Duration::from_millis(20));
+    }
+}
+
+fn payloads(person: &Person, kind: Kind) -> Vec<u32> {
+    let ssrc = person.tracks[track(person, kind)].ssrc;
+    let at = if kind == Kind::Video { NUMBER } else { 0 };
+    let of_track = person.received.iter().filter(|packet| Some(packet.ssrc) == ssrc);
+    of_track.map(|packet| u32::from_be_bytes(packet.payload[at..at + 4].try_into().expect("four bytes"))).collect()
+}
+
+#[test]
+fn a_hundred_viewers_on_two_workers_lose_nothing() {
+    for workers in [1, 2] {
+        let (mut net, publisher, viewers) = connected(workers, 100, GCM);
+        publish(&mut net, publisher, 0..50);
+        for viewer in viewers {
+            let person = &net.clients[viewer];
+            assert_eq!(payloads(person, Kind::Video), (0..150).collect::<Vec<_>>(), "viewer {viewer}");
+            assert_eq!(payloads(person, Kind::Audio), (0..50).collect::<Vec<_>>(), "viewer {viewer}");
+            for ssrc in person.tracks.iter().map(|track| track.ssrc) {
+                let indices: Vec<u64> = person
+                    .received
+                    .iter()
+                    .filter(|packet| Some(packet.ssrc) == ssrc)
+                    .map(|packet| packet.index)
+                    .collect();
+                assert!(indices.windows(2).all(|pair| pair[1] == pair[0] + 1), "numbers are continuous");
+                assert!(indices[0] < 1 << 15);
+            }
+        }
+    }
+}
+
+#[test]
+fn viewers_without_gcm_are_served_with_sha1_80() {
+    let (mut net, publisher, viewers) = connected(1, 1, &[Profile::Aes128CmSha1_80]);
+    assert_eq!(net.clients[viewers[0]].profile, Some(Profile::Aes128CmSha1_80));
+    publish(&mut net, publisher, 0..5);
+    assert_eq!(payloads(&net.clients[viewers[0]], Kind::Video), (0..15).collect::<Vec<_>>());
+}
+
+#[test]
+fn gcm_is_taken_although_the_client_prefers_sha1_80() {
+    let (net, _, viewers) = connected(1, 1, &[Profile::Aes128CmSha1_80, Profile::Aes128Gcm]);
+    assert_eq!(net.clients[viewers[0]].profile, Some(Profile::Aes128Gcm));
+}
+
+#[test]
+fn a_viewer_who_comes_first_waits_and_a_late_one_starts_at_a_keyframe_that_is_asked_for() {
+    let mut net = Net::new(1);
+    let early = net.join(Role::Viewer, "cam", BOTH, GCM);
+    net.connect();
+    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+    net.connect();
+    publish(&mut net, publisher, 0..50);
+    assert_eq!(payloads(&net.clients[early], Kind::Video), (0..150).collect::<Vec<_>>());
+
+    let requests = |net: &Net| keyframe_requests(&net.clients[publisher]);
+    let before = requests(&net);
+    let late = net.join(Role::Viewer, "cam", BOTH, GCM);
+    net.connect();
+    assert_eq!(requests(&net), before + 1, "asked for at once, and once");
+    publish(&mut net, publisher, 50..55);
+    assert_eq!(payloads(&net.clients[late], Kind::Video), [] as [u32; 0], "no picture decodes without a keyframe");
+    assert!(!payloads(&net.clients[late], Kind::Audio).is_empty(), "sound needs none");
+    publish(&mut net, publisher, 55..110);
+    assert_eq!(requests(&net), before + 2, "asked for again each second until it comes");
+    let video = track(&net.clients[publisher], Kind::Video);
+    net.send(publisher, video, 110 * 1800, true, &vp8(true, 1000));
+    net.run(Duration::from_millis(20));
+    assert_eq!(payloads(&net.clients[late], Kind::Video), [1000]);
+    net.run(Duration::from_secs(3));
+    assert_eq!(requests(&net), before + 2, "nobody waits any more");
+}
+
+fn keyframe_requests(person: &Person) -> usize {
+    use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+    let packets = person.rtcp.iter().flatten();
+    packets.filter(|packet| packet.as_any().downcast_ref::<PictureLossIndication>().is_some()).count()
+}
+
+#[test]
+fn a_new_publisher_takes_over_and_the_viewers_line_goes_on() {
+    let (mut net, first, viewers) = connected(2, 2, GCM);
+    publish(&mut net, first, 0..10);
+    let second = net.join(Role::Publisher, "cam", BOTH, GCM);
+    net.connect();
+    assert!(net.clients[first].closed, "the replaced publisher is told");
+    publish(&mut net, second, 0..10);
+    for viewer in viewers {
+        let person = &net.clients[viewer];
+        let twice: Vec<u32> = (0..30).chain(0..30).collect();
+        assert_eq!(payloads(person, Kind::Video), twice);
+        let ssrc = person.tracks[track(person, Kind::Video)].ssrc;
+        let line: Vec<_> = person.received.iter().filter(|packet| Some(packet.ssrc) == ssrc).collect();
+        assert!(line.windows(2).all(|pair| pair[1].index == pair[0].index + 1));
+        assert!(line.windows(2).all(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp) < 90_000));
+    }
+    let metrics = net.metrics.render();
+    assert!(metrics.contains("sluice_session_ends_total{reason=\"replaced\",role=\"publisher\"} 1"), "{metrics}");
+}
+
+#[test]
+fn an_ended_session_is_told_and_leaves_nothing_behind() {
+    let (mut net, publisher, viewers) = connected(2, 3, GCM);
+    publish(&mut net, publisher, 0..3);
+    for number in viewers.iter().chain([&publisher]) {
+        let session = net.clients[*number].session;
+        net.handle().end(&session, Reason::Deleted).unwrap();
+        assert!(net.handle().lookup(&session).is_none(), "nobody finds it from here on");
+        assert!(net.handle().end(&session, Reason::Deleted).is_err());
+    }
+    net.run(Duration::from_millis(50));
+    assert!(net.clients.iter().all(|person| person.closed), "every peer is told");
+    assert_eq!((net.handle().session_count(), net.handle().streams().len()), (0, 0));
+}
+
+#[test]
+fn silence_ends_a_session_after_thirty_seconds_and_no_packet_after_ten() {
+    let (mut net, _, viewers) = connected(1, 1, GCM);
+    net.join(Role::Viewer, "cam", BOTH, GCM);
+    let never = net.clients.pop().expect("it has just joined").session;
+    let silent = net.clients[viewers[0]].session;
+    net.clients.clear();
+    for (seconds, waits, stays) in [(9, true, true), (3, false, true), (15, false, true), (5, false, false)] {
+        for _ in 0..seconds * 10 {
+            net.now += Duration::from_millis(100);
+            net.relay.turn(&mut net.wire, net.now);
+        }
+        assert_eq!(net.handle().lookup(&never).is_some(), waits);
+        assert_eq!(net.handle().lookup(&silent).is_some(), stays);
+    }
+}
+
+#[test]
+fn a_lost_packet_is_resent_when_the_viewer_asks_and_no_number_has_two_contents() {
+    use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
+    let (mut net, publisher, viewers) = connected(1, 1, GCM);
+    let viewer = viewers[0];
+    publish(&mut net, publisher, 0..10);
+    let ssrc = net.clients[viewer].tracks[track(&net.clients[viewer], Kind::Video)].ssrc.unwrap();
+    let rtx = net.clients[viewer].tracks[track(&net.clients[viewer], Kind::Video)].rtx_ssrc;
+    let sent = net.clients[viewer].received.iter().filter(|packet| packet.ssrc == ssrc);
+    let lost = sent.clone().nth(20).expect("thirty were sent").clone();
+    let nack = TransportLayerNack {
+        sender_ssrc: 1,
+        media_ssrc: ssrc,
+        nacks: vec![NackPair { packet_id: lost.index as u16, lost_packets: 0 }],
+    };
+    let now = net.now;
+    net.clients[viewer].client.send_rtcp(vec![Box::new(nack)], now);
+    net.run(Duration::from_millis(20));
+    let answer = net.clients[viewer].received.last().expect("something came").clone();
+    assert_eq!(Some(answer.ssrc), rtx, "RFC 4588: on the SSRC of resends");
+    assert_eq!(answer.payload[..2], (lost.index as u16).to_be_bytes());
+    assert_eq!(answer.payload[2..], lost.payload);
+    let mut seen = std::collections::HashMap::new();
+    for packet in &net.clients[viewer].received {
+        let before = seen.insert((packet.ssrc, packet.index), packet.sealed.clone());
+        assert!(before.is_none_or(|before| before == packet.sealed));
+    }
+}

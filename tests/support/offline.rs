@@ -1,0 +1,279 @@
+//! A relay and its clients in virtual time: no socket, no thread, no clock but this one. Datagrams are handed over by
+//! hand, so that a test decides which are lost.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sluice::auth::Credential;
+use sluice::door::Path;
+use sluice::forward::codec::Codec;
+use sluice::metrics::Metrics;
+use sluice::name::{Role, SessionId};
+use sluice::peer::client::{Client, Config as ClientConfig, Track};
+use sluice::peer::{Certificate, Compound, Event};
+use sluice::srtp::{Opener, Profile, Sealer};
+use sluice::worker::{Config, Create, Handle, Offline, Outbox, Sent};
+
+/// Where the relay believes that it listens.
+pub(crate) const RELAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 8081);
+
+/// The relay and everybody who talks to it.
+pub(crate) struct Net {
+    pub(crate) now: Instant,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) relay: Offline,
+    pub(crate) clients: Vec<Person>,
+    pub(crate) wire: Wire,
+    client_by_address: HashMap<SocketAddr, usize>,
+    workers: usize,
+    certificate: Certificate,
+}
+
+/// What the relay sends, until it is delivered.
+#[derive(Default)]
+pub(crate) struct Wire {
+    pub(crate) sent: VecDeque<(SocketAddr, Vec<u8>)>,
+    /// Runs that the relay handed over, one for each system call.
+    pub(crate) runs: usize,
+}
+
+/// One client.
+pub(crate) struct Person {
+    pub(crate) client: Client,
+    pub(crate) session: SessionId,
+    pub(crate) address: SocketAddr,
+    pub(crate) tracks: Vec<Track>,
+    pub(crate) opener: Option<Opener>,
+    pub(crate) sealer: Option<Sealer>,
+    pub(crate) profile: Option<Profile>,
+    pub(crate) received: Vec<Received>,
+    pub(crate) rtcp: Vec<Compound>,
+    pub(crate) closed: bool,
+    pub(crate) next_index: HashMap<u32, u64>,
+}
+
+/// One RTP packet as a viewer got it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Received {
+    pub(crate) ssrc: u32,
+    pub(crate) index: u64,
+    pub(crate) payload_type: u8,
+    pub(crate) timestamp: u32,
+    pub(crate) marker: bool,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) sealed: Vec<u8>,
+}
+
+impl Outbox for Wire {
+    fn send(&mut self, path: &Path, contents: &[u8], segment: Option<usize>) -> Sent {
+        self.runs += 1;
+        for datagram in contents.chunks(segment.unwrap_or(contents.len())) {
+            self.sent.push_back((path.remote, datagram.to_vec()));
+        }
+        Sent::Done
+    }
+
+    fn max_segments(&self) -> usize {
+        64
+    }
+}
+
+impl Net {
+    pub(crate) fn new(workers: usize) -> Self {
+        let metrics = Arc::new(Metrics::new());
+        let workers = NonZeroUsize::new(workers).expect("a relay has workers");
+        let config = Config { media: RELAY, workers, ..Config::default() };
+        Self {
+            now: Instant::now(),
+            relay: Offline::new(config, metrics.clone()).expect("a certificate can be made"),
+            metrics,
+            clients: Vec::new(),
+            wire: Wire::default(),
+            client_by_address: HashMap::new(),
+            workers: workers.get(),
+            certificate: Certificate::generate().expect("a certificate can be made"),
+        }
+    }
+
+    pub(crate) fn handle(&self) -> Handle {
+        self.relay.handle()
+    }
+
+    /// A client offers and gets its answer; nothing has been sent yet.
+    pub(crate) fn join(&mut self, role: Role, stream: &str, codecs: &[Codec], profiles: &[Profile]) -> usize {
+        let number = self.clients.len();
+        let host = Ipv4Addr::new(10, 1, (number >> 8) as u8, number as u8);
+        let address = SocketAddr::new(IpAddr::V4(host), 5000);
+        let config =
+            ClientConfig { role, codecs, application: false, profiles, local: address, certificate: &self.certificate };
+        let mut client = Client::new(&config, self.now).expect("the client makes an offer");
+        let created = self
+            .handle()
+            .create(Create {
+                role,
+                stream: stream.parse().expect("the test names a valid stream"),
+                offer: client.offer().to_owned(),
+                http_local: Some(RELAY.ip()),
+                http_remote: address.ip(),
+                user_agent: None,
+                credential: Credential::ANONYMOUS,
+            })
+            .expect("the offer is answered");
+        let tracks = client.accept(&created.answer, self.now).expect("the answer is accepted");
+        self.client_by_address.insert(address, number);
+        self.clients.push(Person {
+            client,
+            session: created.session,
+            address,
+            tracks,
+            opener: None,
+            sealer: None,
+            profile: None,
+            received: Vec::new(),
+            rtcp: Vec::new(),
+            closed: false,
+            next_index: HashMap::new(),
+        });
+        number
+    }
+
+    /// Hands over everything that waits, both ways, and lets what is due happen, for a while.
+    pub(crate) fn run(&mut self, how_long: Duration) {
+        let until = self.now + how_long;
+        while self.now < until {
+            self.step(|_, _| true);
+            self.now += Duration::from_millis(1);
+        }
+    }
+
+    /// Runs until everybody who has not left is connected.
+    pub(crate) fn connect(&mut self) {
+        for _ in 0..3000 {
+            self.run(Duration::from_millis(1));
+            if self.clients.iter().all(|person| person.is_connected() || person.closed) {
+                return self.run(Duration::from_millis(20));
+            }
+        }
+        panic!("not everybody connects within 3 s");
+    }
+
+    /// One millisecond; `passes` decides which of the relay's datagrams arrive.
+    pub(crate) fn step(&mut self, mut passes: impl FnMut(usize, &[u8]) -> bool) {
+        let now = self.now;
+        for number in 0..self.clients.len() {
+            let client = &mut self.clients[number].client;
+            if client.poll_timeout().is_some_and(|due| due <= now) {
+                client.handle_timeout(now);
+            }
+            self.pump(number);
+        }
+        self.relay.turn(&mut self.wire, now);
+        while let Some((to, datagram)) = self.wire.sent.pop_front() {
+            let Some(number) = self.client_by_address.get(&to).copied() else { continue };
+            if passes(number, &datagram) {
+                self.clients[number].take(&datagram, now);
+                self.pump(number);
+            }
+            if self.wire.sent.is_empty() {
+                self.relay.turn(&mut self.wire, now);
+            }
+        }
+    }
+
+    /// Hands a client's datagrams to the relay, always to the same worker, as SO_REUSEPORT does.
+    fn pump(&mut self, number: usize) {
+        let person = &mut self.clients[number];
+        while let Some((_, datagram)) = person.client.poll_transmit() {
+            let mut datagram = datagram.to_vec();
+            self.relay.receive(number % self.workers, person.address, &mut datagram, self.now);
+        }
+        person.take_events();
+    }
+
+    /// A publisher sends one packet.
+    pub(crate) fn send(&mut self, number: usize, kind: usize, timestamp: u32, marker: bool, payload: &[u8]) {
+        let datagram = self.clients[number].seal(kind, timestamp, marker, payload);
+        self.deliver(number, datagram);
+    }
+
+    /// A datagram of a client arrives at the relay.
+    pub(crate) fn deliver(&mut self, number: usize, mut datagram: Vec<u8>) {
+        let address = self.clients[number].address;
+        self.relay.receive(number % self.workers, address, &mut datagram, self.now);
+    }
+}
+
+impl Person {
+    /// The next packet of a track, sealed.
+    pub(crate) fn seal(&mut self, track: usize, timestamp: u32, marker: bool, payload: &[u8]) -> Vec<u8> {
+        let Track { payload_type, ssrc, .. } = &self.tracks[track];
+        let ssrc = ssrc.expect("a publisher has an SSRC for each track");
+        let index = self.next_index.entry(ssrc).or_insert(1000);
+        let mut packet = vec![0x80, *payload_type | u8::from(marker) << 7];
+        packet.extend((*index as u16).to_be_bytes());
+        packet.extend(timestamp.to_be_bytes());
+        packet.extend(ssrc.to_be_bytes());
+        packet.extend(payload);
+        let len = packet.len();
+        packet.resize(len + 32, 0);
+        let sealer = self.sealer.as_mut().expect("the publisher is connected");
+        let sealed = sealer.seal(&mut packet, 12, len, *index).expect("there is room for the tag");
+        *index += 1;
+        packet.truncate(sealed);
+        packet
+    }
+
+    /// True once DTLS has completed.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.opener.is_some()
+    }
+
+    fn take(&mut self, datagram: &[u8], now: Instant) {
+        let is_rtp = (128..=191).contains(&datagram[0]) && !(192..=223).contains(&datagram[1]);
+        let Some(opener) = self.opener.as_mut().filter(|_| is_rtp) else {
+            let _ = self.client.handle_datagram(datagram, RELAY, now);
+            return;
+        };
+        let mut opened_in = datagram.to_vec();
+        if let Ok(opened) = opener.open(&mut opened_in) {
+            self.received.push(Received {
+                ssrc: opened.ssrc,
+                index: opened.index,
+                payload_type: opened.payload_type,
+                timestamp: opened.timestamp,
+                marker: opened.marker,
+                payload: opened_in[opened.payload].to_vec(),
+                sealed: datagram.to_vec(),
+            });
+        }
+    }
+
+    fn take_events(&mut self) {
+        while let Some(event) = self.client.poll_event() {
+            match event {
+                Event::Connected(keys) => {
+                    self.profile = Some(keys.local.profile);
+                    self.opener = Some(Opener::new(&keys.remote));
+                    self.sealer = Some(Sealer::new(&keys.local));
+                }
+                Event::Rtcp(packets) => self.rtcp.push(packets),
+                Event::Closed | Event::Failed(_) => self.closed = true,
+            }
+        }
+    }
+}
+
+/// Where [`vp8`] writes its number.
+pub(crate) const NUMBER: usize = 11;
+
+/// A VP8 payload (RFC 7741): a keyframe's first packet or a packet of another picture, told apart by `number`.
+pub(crate) fn vp8(keyframe: bool, number: u32) -> Vec<u8> {
+    // Payload descriptor, frame tag, start code and size of 640 x 360 (RFC 6386 9.1).
+    let mut payload = vec![0x10, u8::from(!keyframe), 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01];
+    payload.extend(number.to_be_bytes());
+    payload.resize(600, number as u8);
+    payload
+}
