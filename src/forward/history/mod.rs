@@ -187,3 +187,6 @@ impl History {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! Positions, identity and limits of a history.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::*;
+
+fn history(packets: usize) -> History {
+    History::new(HistoryLimits { packets, ..HistoryLimits::default() })
+}
+
+fn packet(epoch: u32, index: u64, received: Instant) -> Arc<Packet> {
+    Arc::new(Packet {
+        received,
+        epoch,
+        layer: LayerId(0),
+        index,
+        timestamp: 0,
+        marker: false,
+        payload_type: 96,
+        keyframe: false,
+        payload: Bytes::new(),
+    })
+}
+
+fn keyframe(epoch: u32, index: u64, received: Instant) -> Arc<Packet> {
+    Arc::new(Packet { keyframe: true, ..(*packet(epoch, index, received)).clone() })
+}
+
+fn source(epoch: u32, index: u64) -> Source {
+    Source { epoch, layer: LayerId(0), index }
+}
+
+fn source_at(history: &History, position: u64) -> Option<Source> {
+    match history.get(position) {
+        Get::Packet(packet) => Some(packet.source()),
+        Get::TooOld | Get::NotYet => None,
+    }
+}
+
+#[test]
+fn positions_count_arrivals_and_tell_who_fell_behind() {
+    let (mut history, now) = (history(2), Instant::now());
+    assert_eq!([7, 9, 8].map(|index| history.push(packet(1, index, now))), [Some(0), Some(1), Some(2)]);
+    assert!(matches!(history.get(0), Get::TooOld) && matches!(history.get(3), Get::NotYet));
+    assert_eq!([1, 2].map(|position| source_at(&history, position)), [Some(source(1, 9)), Some(source(1, 8))]);
+    assert_eq!((history.tail(), history.head()), (1, 3));
+    assert!(history.find(source(1, 7)).is_none());
+    assert_eq!(history.find(source(1, 8)).unwrap().index, 8);
+}
+
+#[test]
+fn keeps_one_second() {
+    let (mut history, start) = (history(100), Instant::now());
+    for tenth in 0..30 {
+        history.push(packet(1, tenth, start + Duration::from_millis(100) * tenth as u32));
+    }
+    assert_eq!((history.tail(), history.head()), (19, 30));
+}
+
+#[test]
+fn a_second_packet_of_the_same_source_is_refused_even_when_the_first_is_gone() {
+    let (mut history, now) = (history(4), Instant::now());
+    for index in 0..4 {
+        assert!(history.push(packet(1, index, now)).is_some());
+    }
+    assert_eq!(history.push(packet(1, 3, now)), None);
+    assert_eq!(history.push(packet(1, 4, now)), Some(4));
+    assert_eq!(history.push(packet(1, 0, now)), None);
+    assert_eq!(history.push(packet(2, 0, now)), Some(5));
+}
+
+#[test]
+fn a_publisher_several_takeovers_ago_is_refused() {
+    let (mut history, now) = (history(100), Instant::now());
+    for epoch in 0..=LINES as u32 {
+        assert!(history.push(packet(epoch, 5, now)).is_some());
+    }
+    assert_eq!(history.push(packet(0, 6, now)), None);
+    assert!(history.push(packet(1, 6, now)).is_some() && history.push(packet(LINES as u32, 6, now)).is_some());
+}
+
+#[test]
+fn knows_the_newest_keyframe_while_it_lasts() {
+    let (mut history, now) = (history(3), Instant::now());
+    assert_eq!(history.keyframe(), None);
+    history.push(keyframe(1, 0, now));
+    history.push(packet(1, 1, now));
+    assert_eq!(history.keyframe(), Some(0));
+    history.push(keyframe(1, 2, now));
+    history.push(packet(1, 3, now));
+    assert_eq!(history.keyframe(), Some(2));
+    history.push(packet(1, 4, now));
+    history.push(packet(1, 5, now));
+    assert_eq!(history.keyframe(), None);
+}
+
+#[test]
+fn rewinds_to_what_overtook_a_packet() {
+    let (mut history, now) = (history(100), Instant::now());
+    for index in [10, 9, 12, 13, 11, 14] {
+        history.push(packet(1, index, now));
+    }
+    history.push(packet(2, 5, now));
+    assert_eq!((history.rewind(4), history.rewind(5), history.rewind(6)), (2, 5, 6));
+    assert_eq!(history.rewind(50), 50);
+}
+
+#[test]
+fn a_snapshot_and_then_the_live_packets_leave_no_gap() {
+    let (mut here, mut there, now) = (history(100), history(100), Instant::now());
+    let packets: Vec<_> = (0..20).map(|index| packet(1, index, now)).collect();
+    for packet in &packets[..12] {
+        here.push(packet.clone());
+    }
+    for packet in here.snapshot().chain(&packets[8..]) {
+        there.push(packet.clone());
+    }
+    assert_eq!(there.head(), 20);
+    assert!((0..20).all(|index| source_at(&there, index) == Some(source(1, index))));
+}
+
+proptest! {
+    #[test]
+    fn a_source_is_taken_once_and_found_while_it_is_kept(
+        limit in 1usize..20,
+        arrivals in prop::collection::vec((0u32..3, 0u64..60), 1..300),
+    ) {
+        let (mut history, now) = (history(limit), Instant::now());
+        let mut taken = HashSet::new();
+        for (epoch, index) in arrivals {
+            let head = history.head();
+            if let Some(position) = history.push(packet(epoch, index, now)) {
+                prop_assert_eq!(position, head);
+                prop_assert!(taken.insert(source(epoch, index)));
+            }
+            prop_assert!(history.head() - history.tail() <= limit as u64);
+            for &source in &taken {
+                let kept = (history.tail()..history.head()).any(|at| source_at(&history, at) == Some(source));
+                prop_assert_eq!(history.find(source).map(|packet| packet.source()), kept.then_some(source));
+            }
+        }
+    }
+}

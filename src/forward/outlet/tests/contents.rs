@@ -1,0 +1,188 @@
+//! Over any history of arrivals, takeovers, pauses, returns and resends: no number of an SSRC ever has two contents
+//! (a repeated AES-GCM nonce gives the authentication key away), and nothing is missing that came in time.
+
+use std::collections::{BTreeSet, HashMap};
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// One event on the way from the publishers to a viewer.
+#[derive(Clone, Debug)]
+enum Event {
+    /// A packet arrives.
+    Arrive(Arrival),
+    /// The viewer draws what there is.
+    Pull,
+    /// The viewer asks for a number this far behind its newest.
+    Nack(u16),
+    Pause,
+    Resume,
+    Restart,
+    /// The viewer's cursor goes back, as for a replay.
+    Seek(u64),
+    /// The publisher of an epoch is negotiated anew, with another payload type.
+    Select(u32),
+}
+
+/// A packet, this far from the newest of its publisher.
+#[derive(Clone, Debug)]
+struct Arrival {
+    epoch: u32,
+    distance: i64,
+    keyframe: bool,
+    payload_type: u8,
+    /// Differs where the publisher sends one number with two contents.
+    content: u8,
+    len: usize,
+}
+
+fn arrival() -> impl Strategy<Value = Arrival> {
+    let distance = prop_oneof![5 => Just(1i64), 2 => -5i64..5, 1 => 1i64..1200];
+    let payload_type = prop_oneof![9 => Just(SOURCE), 1 => Just(SOURCE + 1)];
+    let len = prop_oneof![5 => 1usize..20, 2 => Just(0), 1 => 1220usize..1240];
+    (1u32..4, distance, prop::bool::weighted(0.2), payload_type, 0u8..3, len).prop_map(
+        |(epoch, distance, keyframe, payload_type, content, len)| Arrival {
+            epoch,
+            distance,
+            keyframe,
+            payload_type,
+            content,
+            len,
+        },
+    )
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        12 => arrival().prop_map(Event::Arrive),
+        6 => Just(Event::Pull),
+        8 => (0u16..40).prop_map(Event::Nack),
+        1 => Just(Event::Pause),
+        2 => Just(Event::Resume),
+        1 => Just(Event::Restart),
+        1 => (0u64..30).prop_map(Event::Seek),
+        1 => (1u32..4).prop_map(Event::Select),
+    ]
+}
+
+/// Everything that ever went out, as the sealer sees it.
+#[derive(Default)]
+struct Recorder {
+    contents: HashMap<(u32, u64), Vec<u8>>,
+    newest: u16,
+}
+
+impl Recorder {
+    fn record(&mut self, written: Written, buffer: &[u8]) -> Result<(), TestCaseError> {
+        let bytes = &buffer[..written.len];
+        prop_assert_eq!(bytes[2..4].to_vec(), (written.index as u16).to_be_bytes().to_vec());
+        prop_assert_eq!(bytes[8..12].to_vec(), written.ssrc.to_be_bytes().to_vec());
+        if written.ssrc == SSRC {
+            self.newest = written.index as u16;
+        }
+        let before = self.contents.entry((written.ssrc, written.index)).or_insert_with(|| bytes.to_vec());
+        prop_assert_eq!(&before[..], bytes, "SSRC {:x}, number {}", written.ssrc, written.index);
+        Ok(())
+    }
+}
+
+fn no_number_has_two_contents(rtx: bool, first: FirstNumbers, events: &[Event]) -> Result<(), TestCaseError> {
+    let start = Instant::now();
+    let mut outlet = Outlet::new(OutletConfig { first, ..config(Kind::Video, rtx) });
+    outlet.select(1, &format(Kind::Video), SOURCE);
+    let mut history = History::new(HistoryLimits { packets: 24, age: Duration::from_secs(3600) });
+    let mut newest_of = [65_500u64; 4];
+    let (mut recorder, mut buffer) = (Recorder::default(), [0; 1500]);
+    for (at, event) in (0..).zip(events) {
+        let now = start + STEP * at;
+        match event {
+            Event::Arrive(arrival) => {
+                let newest = &mut newest_of[arrival.epoch as usize];
+                let index = newest.saturating_add_signed(arrival.distance);
+                *newest = index.max(*newest);
+                let publisher = Publisher { epoch: arrival.epoch, start };
+                history.push(Arc::new(Packet {
+                    received: now,
+                    keyframe: arrival.keyframe,
+                    payload_type: arrival.payload_type,
+                    marker: arrival.content == 1,
+                    timestamp: publisher.packet(index).timestamp + u32::from(arrival.content),
+                    payload: vec![arrival.content; arrival.len].into(),
+                    ..publisher.packet(index)
+                }));
+            }
+            Event::Pull => {
+                while let Some(written) = outlet.pull(&history, &mut buffer) {
+                    recorder.record(written, &buffer)?;
+                }
+            }
+            Event::Nack(age) => {
+                let sequence = recorder.newest.wrapping_sub(*age);
+                if let Some(written) = outlet.resend(sequence, &history, now, &mut buffer) {
+                    let rtx_again =
+                        written.ssrc == RTX_SSRC && recorder.contents.contains_key(&(RTX_SSRC, written.index));
+                    prop_assert!(!rtx_again);
+                    recorder.record(written, &buffer)?;
+                }
+            }
+            Event::Pause => outlet.pause(),
+            Event::Resume => outlet.resume(),
+            Event::Restart => outlet.restart(),
+            Event::Seek(back) => outlet.seek(history.head().saturating_sub(*back)),
+            Event::Select(epoch) => {
+                let source = SOURCE + u8::from(at % 2 == 0);
+                outlet.select(*epoch, &format(Kind::Video), source);
+            }
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
+    #[test]
+    fn no_number_ever_has_two_contents(
+        rtx: bool,
+        index in prop_oneof![0u64..10, 0x7ff0u64..0x8000, 0xffe0u64..0x1_0000],
+        events in prop::collection::vec(event(), 1..200),
+    ) {
+        let first = FirstNumbers { index, rtx_index: 0xfff0, timestamp: u32::MAX - 1000 };
+        no_number_has_two_contents(rtx, first, &events)?;
+    }
+
+    /// Reordered within a few packets, a keyframe at the start of each publisher and padding anywhere.
+    #[test]
+    fn publishers_that_lose_nothing_give_a_line_that_misses_nothing(
+        publishers in prop::collection::vec(prop::collection::vec((prop::bool::weighted(0.3), 0u64..6), 1..40), 1..4),
+        pulls in prop::collection::vec(any::<bool>(), 200),
+    ) {
+        let start = Instant::now();
+        let mut outlet = Outlet::new(OutletConfig { first: FIRST, ..config(Kind::Video, false) });
+        let mut history = history([]);
+        let mut received = BTreeSet::new();
+        let mut pulls = pulls.into_iter().chain([true].into_iter().cycle());
+        for (epoch, packets) in (1..).zip(&publishers) {
+            outlet.select(epoch, &format(Kind::Video), SOURCE);
+            let publisher = Publisher { epoch, start };
+            let mut arrivals: Vec<(u64, u64)> =
+                (1..).zip(packets).map(|(index, &(_, delay))| (index + delay, index)).collect();
+            arrivals.sort_unstable();
+            history.push(Arc::new(publisher.keyframe(0)));
+            for (_, index) in arrivals {
+                let (padding, _) = packets[index as usize - 1];
+                let packet = if padding { publisher.padding(index) } else { publisher.packet(index) };
+                history.push(Arc::new(packet));
+                if pulls.next() == Some(true) {
+                    received.extend(pull(&mut outlet, &history));
+                }
+            }
+            received.extend(pull(&mut outlet, &history));
+        }
+        let numbers: Vec<u64> = received.iter().map(|&(index, _)| index).collect();
+        prop_assert_eq!(&numbers, &(100..100 + received.len() as u64).collect::<Vec<_>>());
+        let media: usize = publishers.iter().map(|packets| 1 + packets.iter().filter(|(padding, _)| !padding).count()).sum();
+        prop_assert_eq!(received.iter().filter(|(_, payload)| !payload.is_empty()).count(), media);
+    }
+}

@@ -1,0 +1,137 @@
+//! How one viewer's leg behaves.
+
+mod begin;
+mod contents;
+mod repair;
+mod takeover;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::forward::HistoryLimits;
+use crate::forward::codec::Codec;
+
+const SSRC: u32 = 0x1111_1111;
+const RTX_SSRC: u32 = 0x2222_2222;
+/// What the publishers call their medium.
+const SOURCE: u8 = 106;
+/// What the viewer calls it, and its resends.
+const VIEWER: u8 = 102;
+const VIEWER_RTX: u8 = 103;
+const FIRST: FirstNumbers = FirstNumbers { index: 100, rtx_index: 500, timestamp: 1_000_000 };
+/// Between two packets of a publisher, in time and in both kinds' timestamps.
+const STEP: Duration = Duration::from_millis(10);
+
+fn format(kind: Kind) -> Format {
+    match kind {
+        Kind::Video => Format { codec: Codec::Vp8, clock_rate: 90_000, channels: 0, parameters: String::new() },
+        Kind::Audio => Format { codec: Codec::Opus, clock_rate: 48_000, channels: 2, parameters: String::new() },
+    }
+}
+
+fn config(kind: Kind, rtx: bool) -> OutletConfig {
+    let rtx_payload_type = rtx.then_some(VIEWER_RTX);
+    OutletConfig {
+        kind,
+        ssrc: SSRC,
+        rtx_ssrc: rtx.then_some(RTX_SSRC),
+        formats: vec![Negotiated { payload_type: VIEWER, format: format(kind), rtx_payload_type }],
+        max_size: 1240,
+        first: FIRST,
+    }
+}
+
+/// An outlet that knows the first publisher.
+fn outlet(kind: Kind, rtx: bool) -> Outlet {
+    let mut outlet = Outlet::new(config(kind, rtx));
+    assert_eq!(outlet.select(1, &format(kind), SOURCE), Some(VIEWER));
+    outlet
+}
+
+/// Packets of publishers that all began at one instant and send one packet a step.
+#[derive(Clone, Copy)]
+struct Publisher {
+    epoch: u32,
+    start: Instant,
+}
+
+impl Publisher {
+    fn new() -> Self {
+        Self { epoch: 1, start: Instant::now() }
+    }
+
+    /// The one that takes over.
+    fn successor(self) -> Self {
+        Self { epoch: self.epoch + 1, ..self }
+    }
+
+    /// A packet whose payload tells its epoch and index.
+    fn packet(self, index: u64) -> Packet {
+        Packet {
+            received: self.start + STEP * index as u32,
+            epoch: self.epoch,
+            layer: LayerId(0),
+            index,
+            timestamp: (self.epoch * 1_000_000_000).wrapping_add(900 * index as u32),
+            marker: false,
+            payload_type: SOURCE,
+            keyframe: false,
+            payload: payload(self.epoch, index),
+        }
+    }
+
+    fn keyframe(self, index: u64) -> Packet {
+        Packet { keyframe: true, ..self.packet(index) }
+    }
+
+    fn padding(self, index: u64) -> Packet {
+        Packet { payload: Bytes::new(), ..self.packet(index) }
+    }
+}
+
+fn payload(epoch: u32, index: u64) -> Bytes {
+    format!("{epoch}/{index}").into_bytes().into()
+}
+
+/// Forwards packets one by one; what the viewer receives: number and payload.
+fn forward(outlet: &mut Outlet, packets: &[Packet]) -> Vec<(u64, String)> {
+    let mut buffer = [0; 1500];
+    let written = packets.iter().filter_map(|packet| {
+        let written = outlet.forward(packet, &mut buffer)?;
+        Some((written.index, text(written, &buffer)))
+    });
+    written.collect()
+}
+
+/// Draws all that the history has; what the viewer receives.
+fn pull(outlet: &mut Outlet, history: &History) -> Vec<(u64, String)> {
+    let mut buffer = [0; 1500];
+    std::iter::from_fn(|| {
+        let written = outlet.pull(history, &mut buffer)?;
+        Some((written.index, text(written, &buffer)))
+    })
+    .collect()
+}
+
+fn text(written: Written, buffer: &[u8]) -> String {
+    String::from_utf8(buffer[written.header_len..written.len].to_vec()).unwrap()
+}
+
+fn timestamp(buffer: &[u8]) -> u32 {
+    u32::from_be_bytes(buffer[4..8].try_into().unwrap())
+}
+
+fn history(packets: impl IntoIterator<Item = Packet>) -> History {
+    let mut history = History::new(HistoryLimits { packets: 64, age: Duration::from_secs(60) });
+    for packet in packets {
+        history.push(Arc::new(packet));
+    }
+    history
+}
+
+/// Received packets as the tests write them down.
+fn line<const N: usize>(packets: [(u64, &str); N]) -> Vec<(u64, String)> {
+    packets.map(|(index, payload)| (index, payload.to_owned())).to_vec()
+}

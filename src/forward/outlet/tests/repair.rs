@@ -1,0 +1,129 @@
+//! What a NACK draws.
+
+use super::*;
+
+const RTT: Duration = Duration::from_millis(40);
+
+struct Viewer {
+    outlet: Outlet,
+    buffer: [u8; 1500],
+}
+
+impl Viewer {
+    fn new(rtx: bool) -> Self {
+        let mut outlet = outlet(Kind::Video, rtx);
+        outlet.set_rtt(RTT);
+        assert_eq!(outlet.select(2, &format(Kind::Video), SOURCE), Some(VIEWER));
+        Self { outlet, buffer: [0; 1500] }
+    }
+
+    fn forward(&mut self, packet: &Packet) -> Vec<u8> {
+        let written = self.outlet.forward(packet, &mut self.buffer).unwrap();
+        self.buffer[..written.len].to_vec()
+    }
+
+    fn resend(&mut self, sequence: u16, history: &History, now: Instant) -> Option<(Written, Vec<u8>)> {
+        let written = self.outlet.resend(sequence, history, now, &mut self.buffer)?;
+        Some((written, self.buffer[..written.len].to_vec()))
+    }
+}
+
+#[test]
+fn without_rtx_a_resend_repeats_the_first_sending_bit_for_bit_also_across_a_takeover() {
+    let old = Publisher::new();
+    let new = old.successor();
+    let marked = Packet { marker: true, ..old.packet(2) };
+    let packets = [old.keyframe(1), marked, new.keyframe(7), new.packet(8)];
+    let history = history(packets.clone());
+    let mut viewer = Viewer::new(false);
+    let sent = packets.map(|packet| viewer.forward(&packet));
+    for (sequence, sent) in (100..).zip(sent) {
+        let (written, resent) = viewer.resend(sequence, &history, old.start).unwrap();
+        assert_eq!((written.ssrc, written.index, resent), (SSRC, u64::from(sequence), sent));
+    }
+    assert_eq!((viewer.outlet.counts().resent, viewer.outlet.counts().packets), (4, 8));
+}
+
+#[test]
+fn an_empty_packet_is_resent_empty() {
+    let publisher = Publisher::new();
+    let foreign = Packet { payload_type: SOURCE + 1, ..publisher.packet(2) };
+    let packets = [publisher.keyframe(1), publisher.packet(3), foreign];
+    let history = history(packets.clone());
+    let mut viewer = Viewer::new(false);
+    let [_, _, empty] = packets.map(|packet| viewer.forward(&packet));
+    assert_eq!(viewer.resend(101, &history, publisher.start).unwrap().1, empty);
+    assert_eq!(empty.len(), 12);
+}
+
+#[test]
+fn rtx_has_numbers_of_its_own_and_names_the_original() {
+    let publisher = Publisher::new();
+    let packets = [publisher.keyframe(1), Packet { marker: true, ..publisher.packet(2) }];
+    let history = history(packets.clone());
+    let mut viewer = Viewer::new(true);
+    let [_, sent] = packets.map(|packet| viewer.forward(&packet));
+    for round in 0..2u8 {
+        let now = publisher.start + RTT * u32::from(round);
+        let (written, resent) = viewer.resend(101, &history, now).unwrap();
+        assert_eq!(written, Written { ssrc: RTX_SSRC, index: 500 + u64::from(round), header_len: 12, len: 17 });
+        assert_eq!(resent[..4], [0x80, 0x80 | VIEWER_RTX, 1, 244 + round]);
+        assert_eq!(resent[4..8], sent[4..8]);
+        assert_eq!(resent[8..12], RTX_SSRC.to_be_bytes());
+        assert_eq!(resent[12..14], [0, 101]);
+        assert_eq!(resent[14..], sent[12..]);
+    }
+    assert_eq!((viewer.outlet.counts().resent, viewer.outlet.counts().packets), (2, 2));
+}
+
+#[test]
+fn a_packet_that_has_no_room_for_the_two_octets_of_rtx_is_resent_in_band() {
+    let publisher = Publisher::new();
+    let largest = Packet { payload: vec![7; 1240 - HEADER_LEN].into(), ..publisher.keyframe(1) };
+    let history = history([largest.clone()]);
+    let mut viewer = Viewer::new(true);
+    let sent = viewer.forward(&largest);
+    let (written, resent) = viewer.resend(100, &history, publisher.start).unwrap();
+    assert_eq!((written.ssrc, resent), (SSRC, sent));
+}
+
+#[test]
+fn a_packet_is_resent_three_times_and_not_twice_in_a_round_trip() {
+    let publisher = Publisher::new();
+    let history = history([publisher.keyframe(1)]);
+    let mut viewer = Viewer::new(true);
+    viewer.forward(&publisher.keyframe(1));
+    let mut resends = |at: u32| viewer.resend(100, &history, publisher.start + RTT * at / 2).is_some();
+    assert_eq!([0, 1, 2, 3, 4, 9].map(&mut resends), [true, false, true, false, true, false]);
+    assert_eq!(viewer.outlet.counts().refused, 3);
+}
+
+#[test]
+fn what_was_never_sent_is_not_resent() {
+    let publisher = Publisher::new();
+    let history = history([publisher.keyframe(1), publisher.packet(3), publisher.packet(9)]);
+    let mut viewer = Viewer::new(false);
+    assert!(viewer.resend(100, &history, publisher.start).is_none());
+    viewer.forward(&publisher.keyframe(1));
+    viewer.forward(&publisher.packet(3));
+    for sequence in [99, 101, 103, 108] {
+        assert!(viewer.resend(sequence, &history, publisher.start).is_none(), "{sequence}");
+    }
+    assert_eq!(viewer.outlet.counts().not_found, 1);
+}
+
+#[test]
+fn a_number_over_the_wrap_is_found() {
+    let publisher = Publisher::new();
+    let first = FirstNumbers { index: 0x7fff, ..FIRST };
+    let mut outlet = Outlet::new(OutletConfig { first, ..config(Kind::Video, false) });
+    outlet.select(1, &format(Kind::Video), SOURCE);
+    let mut viewer = Viewer { outlet, buffer: [0; 1500] };
+    viewer.forward(&publisher.keyframe(0));
+    for index in (500..0x8001).step_by(500).chain([0x8000, 0x8001, 0x8002]) {
+        viewer.forward(&publisher.packet(index));
+    }
+    let history = history([0x8000, 0x8001].map(|index| publisher.packet(index)));
+    let indexes = [0xffff, 0].map(|sequence| viewer.resend(sequence, &history, publisher.start).unwrap().0.index);
+    assert_eq!(indexes, [0xffff, 0x1_0000]);
+}

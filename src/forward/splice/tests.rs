@@ -1,0 +1,246 @@
+//! The line by example, and as a property: against a model that remembers all, under any order of events.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+
+const LABELS: Labels = Labels { source: 96, payload_type: 100, rtx_payload_type: None };
+
+fn source(epoch: u32, index: u64) -> Source {
+    Source { epoch, layer: LayerId(0), index }
+}
+
+fn start(epoch: u32, index: u64, timestamp: u32, gap: u32) -> Start {
+    Start { source: source(epoch, index), timestamp, gap, labels: LABELS }
+}
+
+fn send(splice: &mut Splice, epoch: u32, index: u64) -> Option<u64> {
+    let place = splice.place_of(source(epoch, index), 0)?;
+    splice.advance(place);
+    Some(place.index)
+}
+
+#[test]
+fn numbers_and_timestamps_go_on_across_a_splice() {
+    let mut splice = Splice::new(1000, 50);
+    assert_eq!(splice.splice(start(1, 7, 9_000, 0)).timestamp, 51);
+    let place = splice.place_of(source(1, 8), 12_000).unwrap();
+    assert_eq!((place.index, place.timestamp), (1001, 3_051));
+    assert!(splice.advance(place));
+    let place = splice.splice(start(2, 60_000, 77, 600));
+    assert_eq!((place.index, place.timestamp), (1002, 3_651));
+    assert_eq!(splice.map_timestamp(80), Some(3_654));
+}
+
+#[test]
+fn a_late_packet_finds_its_place_in_its_own_segment() {
+    let mut splice = Splice::new(0, 0);
+    splice.splice(start(1, 10, 0, 0));
+    assert_eq!(send(&mut splice, 1, 12), Some(2));
+    splice.splice(start(2, 10, 0, 0));
+    assert_eq!(send(&mut splice, 1, 11), Some(1));
+    assert_eq!(send(&mut splice, 1, 13), None);
+    assert_eq!(send(&mut splice, 2, 9), None);
+    assert_eq!(send(&mut splice, 2, 11), Some(4));
+}
+
+#[test]
+fn padding_leaves_no_hole_and_late_padding_is_not_left_out() {
+    let mut splice = Splice::new(0, 0);
+    splice.splice(start(1, 10, 0, 0));
+    assert!(splice.skip(source(1, 11)) && splice.skip(source(1, 12)));
+    assert_eq!(send(&mut splice, 1, 13), Some(1));
+    assert!(!splice.skip(source(1, 11)) && !splice.skip(source(1, 13)));
+    assert!(splice.skip(source(1, 16)));
+    assert_eq!(send(&mut splice, 1, 17), Some(4));
+    assert_eq!([14, 15, 16].map(|index| send(&mut splice, 1, index)), [Some(2), Some(3), None]);
+}
+
+#[test]
+fn a_splice_takes_back_numbers_held_open_for_packets_that_never_came() {
+    let mut splice = Splice::new(0, 0);
+    splice.splice(start(1, 10, 0, 0));
+    assert!(splice.skip(source(1, 13)) && splice.skip(source(1, 15)));
+    assert_eq!(splice.splice(start(2, 0, 0, 0)).index, 1);
+    assert_eq!([11, 12, 14].map(|index| send(&mut splice, 1, index)), [None; 3]);
+    assert_eq!(splice.origin_of(1).unwrap().source, source(2, 0));
+}
+
+#[test]
+fn one_publisher_resumed_from_an_earlier_packet_has_two_places_and_each_leads_back() {
+    let mut splice = Splice::new(0, 0);
+    splice.splice(start(1, 10, 0, 0));
+    assert_eq!(send(&mut splice, 1, 19), Some(9));
+    splice.splice(start(1, 15, 0, 0));
+    assert_eq!([15, 14].map(|index| send(&mut splice, 1, index)), [Some(10), Some(4)]);
+    assert_eq!([5, 10].map(|sequence| splice.origin_of(sequence).unwrap().source), [source(1, 15); 2]);
+}
+
+#[test]
+fn a_sequence_number_leads_back_over_the_wrap_and_no_further_than_half_the_circle() {
+    let mut splice = Splice::new(0x7fff, 0);
+    splice.splice(start(1, 0, 0, 0));
+    assert_eq!(send(&mut splice, 1, 0x8003), Some(0x1_0002));
+    assert_eq!(splice.origin_of(2).unwrap().index, 0x1_0002);
+    assert_eq!(splice.origin_of(0xffff).unwrap().source, source(1, 0x8000));
+    assert!(splice.origin_of(3).is_none() && splice.origin_of(0x7fff).is_none());
+    assert!(Splice::new(0, 0).origin_of(0).is_none());
+}
+
+#[test]
+fn a_forgotten_segment_has_no_place_and_no_way_back() {
+    let mut splice = Splice::new(0, 0);
+    for epoch in 0..=PAST_SEGMENTS as u32 + 1 {
+        splice.splice(start(epoch, 5, 0, 0));
+        assert!(send(&mut splice, epoch, 7).is_some());
+    }
+    assert!(splice.origin_of(0).is_none() && splice.origin_of(3).is_some());
+    assert_eq!((send(&mut splice, 0, 6), send(&mut splice, 1, 6)), (None, Some(4)));
+}
+
+/// What a publisher's next packet meets.
+#[derive(Clone, Debug)]
+enum Event {
+    /// A packet this far from the newest of its publisher, back or ahead.
+    Media(i64),
+    /// The same with padding only.
+    Padding(i64),
+    /// Another publisher or layer, or the same one resumed, begins with an index this far from its newest.
+    Splice { epoch: u32, layer: u8, distance: i64, gap: u32 },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let distance = || prop_oneof![6 => Just(1i64), 2 => -6i64..6, 1 => 1i64..900];
+    let splice = (0u32..3, 0u8..2, distance(), 0u32..100_000);
+    prop_oneof![
+        8 => distance().prop_map(Event::Media),
+        3 => distance().prop_map(Event::Padding),
+        1 => splice.prop_map(|(epoch, layer, distance, gap)| Event::Splice { epoch, layer, distance, gap }),
+    ]
+}
+
+/// All that a line ever gave away, and where its publishers are.
+struct Model {
+    splice: Splice,
+    source_by_index: BTreeMap<u64, Source>,
+    newest: BTreeMap<(u32, LayerId), u64>,
+}
+
+impl Model {
+    /// Lines that begin near the wrap of the sequence number, of the timestamp and of the publishers' numbers.
+    fn new(first: u64, timestamp: u32) -> Self {
+        Self { splice: Splice::new(first, timestamp), source_by_index: BTreeMap::new(), newest: BTreeMap::new() }
+    }
+
+    fn next_of(&mut self, epoch: u32, layer: LayerId, distance: i64) -> Source {
+        let newest = self.newest.entry((epoch, layer)).or_insert(65_530 + 65_536 * u64::from(epoch));
+        let index = newest.saturating_add_signed(distance);
+        *newest = index.max(*newest);
+        Source { epoch, layer, index }
+    }
+
+    /// Three ticks a packet, and a wrap not far from the start.
+    fn timestamp(source: Source) -> u32 {
+        (source.index as u32).wrapping_mul(3).wrapping_sub(200_000).wrapping_add(source.epoch << 30)
+    }
+
+    fn give(&mut self, index: u64, source: Source) -> Result<(), TestCaseError> {
+        let before = *self.source_by_index.entry(index).or_insert(source);
+        prop_assert_eq!(before, source, "number {} for two source packets", index);
+        Ok(())
+    }
+
+    fn highest(&self) -> Option<u64> {
+        self.source_by_index.keys().next_back().copied()
+    }
+
+    fn apply(&mut self, event: &Event) -> Result<(), TestCaseError> {
+        match *event {
+            Event::Splice { epoch, layer, distance, gap } => {
+                let source = self.next_of(epoch, LayerId(layer), distance);
+                let (highest, newest) = (self.highest(), self.splice.newest_timestamp());
+                let timestamp = Self::timestamp(source);
+                let place = self.splice.splice(Start { source, timestamp, gap, labels: LABELS });
+                prop_assert!(highest.is_none_or(|highest| place.index == highest + 1));
+                prop_assert_eq!(place.timestamp.wrapping_sub(newest), gap.max(1));
+                prop_assert_eq!(self.splice.map_timestamp(timestamp), Some(place.timestamp));
+                self.give(place.index, source)
+            }
+            Event::Media(distance) | Event::Padding(distance) => {
+                let Some((epoch, layer)) = self.splice.line() else { return Ok(()) };
+                let source = self.next_of(epoch, layer, distance);
+                if matches!(event, Event::Padding(_)) && self.splice.skip(source) {
+                    prop_assert_eq!(self.splice.place_of(source, 0), None);
+                    return Ok(());
+                }
+                let Some(place) = self.splice.place_of(source, Self::timestamp(source)) else { return Ok(()) };
+                self.splice.advance(place);
+                self.give(place.index, source)
+            }
+        }
+    }
+
+    /// Every number given away lately leads back to its packet, and to the place that it had.
+    fn check_origins(&self) -> Result<(), TestCaseError> {
+        let Some(highest) = self.highest() else { return Ok(()) };
+        let oldest = self.splice.past.front().or(self.splice.current.as_ref()).map_or(0, |oldest| oldest.first_index);
+        for (&index, &source) in self.source_by_index.range(oldest.max(highest.saturating_sub(0x7fff))..) {
+            let origin = self.splice.origin_of(index as u16);
+            prop_assert_eq!(origin.map(|origin| (origin.index, origin.source)), Some((index, source)));
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn a_number_stands_for_one_packet_and_leads_back_to_it(
+        first in prop_oneof![0u64..10, 0x7f00u64..0x8000, 0x1_ff00u64..0x2_0000],
+        timestamp in prop_oneof![any::<u32>(), 0xffff_ff00u32..=0xffff_ffff],
+        events in prop::collection::vec(event(), 1..250),
+    ) {
+        let mut model = Model::new(first, timestamp);
+        model.apply(&Event::Splice { epoch: 0, layer: 0, distance: 1, gap: 0 })?;
+        for event in &events {
+            model.apply(event)?;
+        }
+        model.check_origins()?;
+    }
+
+    #[test]
+    fn a_lossless_publisher_gives_a_line_without_holes_in_whatever_order_its_packets_come(
+        first in prop_oneof![0u64..10, 0xff80u64..0x1_0000],
+        packets in prop::collection::vec((any::<bool>(), 0u64..8), 1..60),
+    ) {
+        let mut arrivals: Vec<(u64, u64)> = (1..).zip(&packets).map(|(index, (_, delay))| (index + delay, index)).collect();
+        arrivals.sort_unstable();
+        let mut splice = Splice::new(first, 0);
+        let mut given = BTreeSet::from([splice.splice(start(1, 0, 0, 0)).index]);
+        for (_, index) in arrivals {
+            let (padding, _) = packets[index as usize - 1];
+            if !(padding && splice.skip(source(1, index))) {
+                let number = send(&mut splice, 1, index);
+                prop_assert!(number.is_some_and(|number| given.insert(number)), "{} at {:?}", index, number);
+            }
+        }
+        prop_assert_eq!(given.len() as u64, splice.next_index - first);
+    }
+
+    #[test]
+    fn timestamps_of_a_segment_keep_their_distances(
+        begin: u32, first: u32, gap in 0u32..1_000_000, distances in prop::collection::vec(-90_000i32..90_000, 1..50),
+    ) {
+        let mut splice = Splice::new(0, begin);
+        let at_first = splice.splice(start(1, 0, first, gap)).timestamp;
+        for (index, distance) in (1..).zip(distances) {
+            let place = splice.place_of(source(1, index), first.wrapping_add_signed(distance)).unwrap();
+            let newest = splice.newest_timestamp();
+            prop_assert_eq!(place.timestamp, at_first.wrapping_add_signed(distance));
+            prop_assert_eq!(splice.advance(place), place.timestamp.wrapping_sub(newest) as i32 > 0);
+        }
+    }
+}
