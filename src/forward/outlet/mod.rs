@@ -5,73 +5,26 @@
 //! so the header has no field that is not a function of the source packet and its segment. A resend without RTX repeats
 //! the first sending bit for bit; one with RTX has an SSRC and numbers of its own (RFC 4588).
 
+mod config;
 mod routes;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::time::{Duration, Instant};
 
 use super::codec::{Format, Kind};
-use super::header::{HEADER_LEN, Header};
+use super::header::HEADER_LEN;
 use super::resend::Resends;
 use super::sent::Sent;
 use super::{Get, History, LayerId, Packet, Place, Splice, Start};
+pub use config::{FirstNumbers, Negotiated, OutletConfig};
 use routes::Routes;
+use write::{OSN_LEN, carries_media};
 
 /// A hole in the publisher's line that is too long to show to the viewer: rather than let it ask for more than any history
 /// has, the line is spliced, which for pictures means at the next keyframe.
 const LONGEST_HOLE: u64 = 1024;
-
-/// Octets of the original sequence number that begin a resend's payload (RFC 4588 4).
-const OSN_LEN: usize = 2;
-
-/// What negotiation settled about one outlet.
-#[derive(Clone, Debug)]
-pub struct OutletConfig {
-    /// Sound or pictures.
-    pub kind: Kind,
-    /// The SSRC of the line.
-    pub ssrc: u32,
-    /// The SSRC of resends, where the viewer negotiated RTX.
-    pub rtx_ssrc: Option<u32>,
-    /// The viewer's payload types, in its order of preference.
-    pub formats: Vec<Negotiated>,
-    /// Octets of the largest RTP packet, header included, before it is sealed. Larger ones are dropped.
-    pub max_size: usize,
-    /// Where the lines begin.
-    pub first: FirstNumbers,
-}
-
-/// One payload type that the viewer takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Negotiated {
-    /// Its number in the viewer's answer.
-    pub payload_type: u8,
-    /// What it stands for.
-    pub format: Format,
-    /// The payload type of its resends (RFC 4588 8.1).
-    pub rtx_payload_type: Option<u8>,
-}
-
-/// Where an outlet's lines begin (RFC 3550 5.1: at random).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FirstNumbers {
-    /// The first number of the line; below 2^15, so that losing the first packets cannot cost the receiver its rollover
-    /// count (RFC 3711 3.3.1).
-    pub index: u64,
-    /// The first number of the resends' line; below 2^15.
-    pub rtx_index: u64,
-    /// The RTP timestamp before the first packet's.
-    pub timestamp: u32,
-}
-
-impl FirstNumbers {
-    /// Random ones.
-    pub fn random() -> Self {
-        let below_2_15 = || u64::from(rand::random::<u16>() >> 1);
-        Self { index: below_2_15(), rtx_index: below_2_15(), timestamp: rand::random() }
-    }
-}
 
 /// One packet in the buffer, ready to be sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,7 +89,10 @@ pub struct Outlet {
     sent: Sent,
     /// When the newest timestamp of the line was received, for the gap at the next splice.
     newest_received: Option<Instant>,
+    /// The position in the history from which it reads on.
     cursor: u64,
+    /// The position of the packet at which the segment begins. What stands before it is drawn only to fill in.
+    begun: u64,
     routes: Routes,
     resends: Resends,
     counts: Counts,
@@ -162,6 +118,7 @@ impl Outlet {
             sent: Sent::new(),
             newest_received: None,
             cursor: 0,
+            begun: 0,
             routes: Routes::new(config.formats),
             resends: Resends::new(),
             counts: Counts::default(),
@@ -177,6 +134,7 @@ impl Outlet {
     /// Reads on from this position of the history it is given: a viewer that joins begins at [`History::head`].
     pub fn seek(&mut self, position: u64) {
         self.cursor = position;
+        self.begun = position;
     }
 
     /// Writes the next packet that the history has for this viewer into the buffer; `None` when there is none yet. A
@@ -193,14 +151,18 @@ impl Outlet {
             };
             let position = self.cursor;
             self.cursor += 1;
-            let segments = self.counts.segments;
-            if let Some(written) = self.forward(packet, buffer) {
-                if self.counts.segments != segments {
-                    // What overtook the packet at which the segment begins was passed by: it has its place now.
-                    self.cursor = history.rewind(position);
-                }
+            if position < self.begun {
+                let Some(written) = self.catch_up(packet, buffer) else { continue };
                 return Some(written);
             }
+            let segments = self.counts.segments;
+            let Some(written) = self.forward(packet, buffer) else { continue };
+            if self.counts.segments != segments {
+                // What overtook the packet at which the segment begins was passed by: it has its place now.
+                self.begun = position;
+                self.cursor = history.rewind(position);
+            }
+            return Some(written);
         }
     }
 
@@ -208,20 +170,17 @@ impl Outlet {
     /// packets that a [`History`] took: then a number never has two contents.
     pub fn forward(&mut self, packet: &Packet, buffer: &mut [u8]) -> Option<Written> {
         let place = match self.leg {
-            Leg::Live if self.follows(packet) => self.place(packet)?,
+            Leg::Live if self.follows(packet) => match self.place(packet)? {
+                place if self.splice.hole_before(place) <= LONGEST_HOLE => place,
+                _ => {
+                    self.restart();
+                    self.begin(packet)?
+                }
+            },
             Leg::Live | Leg::Waiting => self.begin(packet)?,
             Leg::Paused => return None,
         };
-        let written = self.write(packet, place, buffer)?;
-        if !self.sent.mark(place.index) {
-            return None;
-        }
-        if self.splice.advance(place) {
-            self.newest_received = Some(packet.received);
-        }
-        self.resends.earn(written.len);
-        self.count(written);
-        Some(written)
+        self.send(packet, place, buffer)
     }
 
     /// Answers a NACK for one sequence number of the line: writes the packet again, by RTX where that is negotiated, else
@@ -325,10 +284,6 @@ impl Outlet {
             self.counts.skipped += 1;
             return None;
         }
-        if self.splice.hole_before(place) > LONGEST_HOLE {
-            self.restart();
-            return self.begin(packet);
-        }
         Some(place)
     }
 
@@ -362,68 +317,45 @@ impl Outlet {
         Some(self.splice.splice(start))
     }
 
-    /// Writes header and payload as a function of the packet and its place alone.
-    fn write(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
-        // A packet without media whose number could not be left out goes as an empty one, so that nobody misses it.
-        let payload = if carries_media(packet, place) { &packet.payload[..] } else { &[] };
-        let len = HEADER_LEN + payload.len();
-        if len > self.max_size || len > buffer.len() {
-            self.counts.oversized += 1;
+    /// Sends a packet that arrived before the one at which the segment begins, if its place is close behind that. It
+    /// begins nothing itself, so that going back comes to an end.
+    fn catch_up(&mut self, packet: &Packet, buffer: &mut [u8]) -> Option<Written> {
+        if self.leg != Leg::Live || !self.follows(packet) {
             return None;
         }
-        let header = Header {
-            marker: packet.marker,
-            payload_type: place.labels.payload_type,
-            sequence: place.index as u16,
-            timestamp: place.timestamp,
-            ssrc: self.ssrc,
-        };
-        buffer[..HEADER_LEN].copy_from_slice(&header.to_bytes());
-        buffer[HEADER_LEN..len].copy_from_slice(payload);
-        Some(Written { ssrc: self.ssrc, index: place.index, header_len: HEADER_LEN, len })
+        let place = self.splice.place_of(packet.source(), packet.timestamp)?;
+        if self.splice.hole_before(place) > LONGEST_HOLE {
+            return None;
+        }
+        let place = self.place(packet)?;
+        self.send(packet, place, buffer)
     }
 
-    /// Writes a packet's resend in the line of the resends; `None` where RTX is not negotiated or the two octets more do
-    /// not fit.
-    fn write_rtx(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
-        let (rtx, payload_type) = (self.rtx.as_mut()?, place.labels.rtx_payload_type?);
-        let payload = if carries_media(packet, place) { &packet.payload[..] } else { &[] };
-        let len = HEADER_LEN + OSN_LEN + payload.len();
-        if len > self.max_size || len > buffer.len() {
+    /// Writes a packet to its place and gives the number away, once.
+    fn send(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
+        let written = self.write(packet, place, buffer)?;
+        if !self.sent.mark(place.index) {
             return None;
         }
-        let index = rtx.next_index;
-        rtx.next_index += 1;
-        let header = Header {
-            marker: packet.marker,
-            payload_type,
-            sequence: index as u16,
-            timestamp: place.timestamp,
-            ssrc: rtx.ssrc,
-        };
-        let original = (place.index as u16).to_be_bytes();
-        buffer[..HEADER_LEN].copy_from_slice(&header.to_bytes());
-        buffer[HEADER_LEN..HEADER_LEN + OSN_LEN].copy_from_slice(&original);
-        buffer[HEADER_LEN + OSN_LEN..len].copy_from_slice(payload);
-        Some(Written { ssrc: rtx.ssrc, index, header_len: HEADER_LEN, len })
+        if self.splice.advance(place) {
+            self.newest_received = Some(packet.received);
+        }
+        self.resends.earn(written.len);
+        self.count(written);
+        Some(written)
     }
 
     fn fall_behind(&mut self, history: &History) {
         self.counts.fell_behind += 1;
         self.restart();
         let newest_keyframe = history.keyframe().filter(|_| self.kind == Kind::Video);
-        self.cursor = newest_keyframe.unwrap_or(history.head());
+        self.seek(newest_keyframe.unwrap_or(history.head()));
     }
 
     fn count(&mut self, written: Written) {
         self.counts.packets += 1;
         self.counts.octets += (written.len - written.header_len) as u64;
     }
-}
-
-/// False for padding only, and for a payload type that is not the one the segment carries.
-fn carries_media(packet: &Packet, place: Place) -> bool {
-    !packet.payload.is_empty() && packet.payload_type == place.labels.source
 }
 
 /// The time between two receptions in RTP clock ticks, modulo 2^32; 0 if they are out of order.

@@ -59,6 +59,14 @@ fn padding_leaves_no_hole_and_late_padding_is_not_left_out() {
 }
 
 #[test]
+fn a_burst_of_padding_takes_one_segment() {
+    let mut splice = Splice::new(0, 0);
+    splice.splice(start(1, 10, 0, 0));
+    assert!((11..1000).all(|index| splice.skip(source(1, index))));
+    assert_eq!((send(&mut splice, 1, 1000), splice.past.len()), (Some(1), 1));
+}
+
+#[test]
 fn a_splice_takes_back_numbers_held_open_for_packets_that_never_came() {
     let mut splice = Splice::new(0, 0);
     splice.splice(start(1, 10, 0, 0));

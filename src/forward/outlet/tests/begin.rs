@@ -163,4 +163,25 @@ fn packets_that_overtook_the_keyframes_start_are_drawn_again() {
     history.push(Arc::new(publisher.packet(14)));
     let received = line([(100, "1/10"), (102, "1/12"), (101, "1/11"), (103, "1/13"), (104, "1/14")]);
     assert_eq!(pull(&mut outlet, &history), received);
+    assert_eq!(outlet.counts().late, 0);
+}
+
+#[test]
+fn padding_that_overtook_the_keyframes_start_leaves_no_hole() {
+    let publisher = Publisher::new();
+    let arrivals = [publisher.padding(11), publisher.packet(12), publisher.padding(14), publisher.keyframe(10)];
+    let history = history(arrivals.into_iter().chain([publisher.packet(13), publisher.packet(15)]));
+    let received = line([(100, "1/10"), (101, "1/12"), (102, "1/13"), (103, "1/15")]);
+    assert_eq!(pull(&mut outlet(Kind::Video, false), &history), received);
+}
+
+#[test]
+fn drawing_comes_to_an_end_however_a_publisher_orders_its_packets() {
+    let publisher = Publisher::new();
+    let far = |times: u64| publisher.packet(5000 + times * LONGEST_HOLE);
+    let history = history([publisher.keyframe(1), publisher.packet(5001), far(4), far(2), publisher.keyframe(5000)]);
+    let mut outlet = outlet(Kind::Video, false);
+    let mut buffer = [0; 1500];
+    let drawn = (0..100).take_while(|_| outlet.pull(&history, &mut buffer).is_some()).count();
+    assert_eq!(drawn, 3);
 }

@@ -38,7 +38,7 @@ struct Arrival {
 }
 
 fn arrival() -> impl Strategy<Value = Arrival> {
-    let distance = prop_oneof![5 => Just(1i64), 2 => -5i64..5, 1 => 1i64..1200];
+    let distance = prop_oneof![10 => Just(1i64), 4 => -5i64..5, 1 => 1i64..1200, 1 => -1200i64..0];
     let payload_type = prop_oneof![9 => Just(SOURCE), 1 => Just(SOURCE + 1)];
     let len = prop_oneof![5 => 1usize..20, 2 => Just(0), 1 => 1220usize..1240];
     (1u32..4, distance, prop::bool::weighted(0.2), payload_type, 0u8..3, len).prop_map(
@@ -113,8 +113,11 @@ fn no_number_has_two_contents(rtx: bool, first: FirstNumbers, events: &[Event]) 
                 }));
             }
             Event::Pull => {
+                let mut drawn = 0;
                 while let Some(written) = outlet.pull(&history, &mut buffer) {
                     recorder.record(written, &buffer)?;
+                    drawn += 1;
+                    prop_assert!(drawn < 100, "drawing comes to no end");
                 }
             }
             Event::Nack(age) => {

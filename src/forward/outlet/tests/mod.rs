@@ -124,7 +124,7 @@ fn timestamp(buffer: &[u8]) -> u32 {
 }
 
 fn history(packets: impl IntoIterator<Item = Packet>) -> History {
-    let mut history = History::new(HistoryLimits { packets: 64, age: Duration::from_secs(60) });
+    let mut history = History::new(HistoryLimits { packets: 64, age: Duration::from_secs(3600) });
     for packet in packets {
         history.push(Arc::new(packet));
     }
