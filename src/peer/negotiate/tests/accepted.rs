@@ -176,6 +176,14 @@ fn declared_sources_are_found_by_their_groups() {
 }
 
 #[test]
+fn a_reserved_source_is_none_that_the_client_has() {
+    let reserved = publish(&offer("sendonly")).unwrap().sections[0].ssrc;
+    let taken = publish(&format!("{}a=ssrc:{reserved} cname:x\r\n", offer("sendonly"))).unwrap();
+    assert_eq!(taken.sections[1].remote_ssrc, Some(reserved));
+    assert!(taken.sections.iter().all(|section| section.ssrc != reserved));
+}
+
+#[test]
 fn candidates_of_the_client_are_counted_and_not_repeated() {
     let offer = offer("recvonly") + &"a=candidate:1 1 udp 1 169.254.169.254 80 typ host\r\n".repeat(1000);
     let negotiated = watch(&offer, &[]).unwrap();
