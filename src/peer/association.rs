@@ -1,7 +1,7 @@
 //! One webrtc-rs peer connection as the relay uses it: DTLS datagrams and RTCP in, datagrams and events out.
 //!
 //! It turns what webrtc-rs tells in several places (its events, its transport's state, the alerts it writes, the
-//! crypto it calls) into one list of events. [`Peer`](super::Peer) and [`Client`](super::Client) are the two ends
+//! crypto it calls) into one list of events. [`Peer`](super::Peer) and [`Client`](super::client::Client) are the two ends
 //! built on it. The rule: nothing that arrives is fatal by itself; a session ends only with an alert or a failed
 //! handshake, and after the end nothing goes in.
 
@@ -134,9 +134,14 @@ impl Association {
 
     /// Takes STUN. The relay's own peers see only messages that the relay made up.
     pub(super) fn handle_stun(&mut self, datagram: &[u8], transport: TransportContext, now: Instant) {
-        if !self.has_ended() {
-            self.feed(datagram, transport, now);
-            self.advance(now);
+        if self.has_ended() {
+            return;
+        }
+        self.feed(datagram, transport, now);
+        self.advance(now);
+        if !self.is_connected() {
+            // As the DTLS client it has written its ClientHello once a pair is selected, but hands it out no sooner.
+            self.handle_timeout(now);
         }
     }
 
@@ -250,7 +255,7 @@ impl Association {
                 self.state = State::Connected(RtcpSources::new(keys.remote.clone()));
                 self.events.push_back(Event::Connected(keys));
             }
-            // tests/ would have failed first: a new webrtc-rs derives keys in another way.
+            // A webrtc-rs that derives keys in another way; the tests of this module fail with it first.
             None => self.end(Event::Failed("the SRTP keys of the DTLS connection were not seen".to_owned())),
         }
     }

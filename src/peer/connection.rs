@@ -165,8 +165,6 @@ impl Peer {
         self.association.handle_stun(&answer, transport, now);
         // Only a pair whose check has succeeded can be nominated, so the request comes again.
         self.association.handle_stun(&request, transport, now);
-        // As the DTLS client, it writes the ClientHello at the next timeout only.
-        self.association.handle_timeout(now);
         Ok(())
     }
 }

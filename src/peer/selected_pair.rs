@@ -30,10 +30,15 @@ pub(super) const TRANSPORT: TransportContext =
 
 /// The one local candidate.
 pub(super) fn local_candidate() -> Result<RTCIceCandidateInit, Error> {
+    host_candidate(LOCAL)
+}
+
+/// A host candidate (RFC 8445 5.1.1.1) for an address of one's own.
+pub(super) fn host_candidate(address: SocketAddr) -> Result<RTCIceCandidateInit, Error> {
     let base_config = CandidateConfig {
         network: "udp".to_owned(),
-        address: LOCAL.ip().to_string(),
-        port: LOCAL.port(),
+        address: address.ip().to_string(),
+        port: address.port(),
         component: 1,
         ..Default::default()
     };

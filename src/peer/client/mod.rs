@@ -18,7 +18,6 @@ use rtc::peer_connection::RTCPeerConnectionBuilder;
 use rtc::peer_connection::configuration::RTCConfigurationBuilder;
 use rtc::peer_connection::configuration::setting_engine::{SettingEngine, SettingEngineBuilder};
 use rtc::peer_connection::sdp::RTCSessionDescription;
-use rtc::peer_connection::transport::{CandidateConfig, CandidateHostConfig, RTCIceCandidate};
 use rtc::shared::error::Error;
 use rtc::shared::{TransportContext, TransportProtocol};
 
@@ -29,6 +28,7 @@ use super::certificate::Certificate;
 use super::connection::protection_profile;
 use super::keys::KeySpy;
 use super::rtcp_tap::{Compound, RtcpTap};
+use super::selected_pair;
 use crate::forward::codec::Codec;
 use crate::name::Role;
 use crate::srtp::Profile;
@@ -90,7 +90,7 @@ impl Client {
         media::add_sections(&mut connection, config)?;
         let offer = connection.create_offer(None)?;
         connection.set_local_description(now, offer)?;
-        connection.add_local_candidate(candidate(config.local)?)?;
+        connection.add_local_candidate(selected_pair::host_candidate(config.local)?)?;
         let offer = connection.local_description().map(|offer| offer.sdp).unwrap_or_default();
         let association = Association::new(connection, spy, tap, false);
         Ok(Self { association, local: config.local, role: config.role, offer, next_tick: now })
@@ -173,16 +173,4 @@ fn settings(profiles: &[Profile], spy: Arc<KeySpy>) -> SettingEngine {
         .with_ice_timeouts(never, never, Some(Duration::from_secs(2)))
         .with_srtp_protection_profiles(profiles.iter().copied().map(protection_profile).collect())
         .build()
-}
-
-fn candidate(local: SocketAddr) -> Result<rtc::peer_connection::transport::RTCIceCandidateInit, Error> {
-    let base_config = CandidateConfig {
-        network: "udp".to_owned(),
-        address: local.ip().to_string(),
-        port: local.port(),
-        component: 1,
-        ..Default::default()
-    };
-    let candidate = CandidateHostConfig { base_config, ..Default::default() }.new_candidate_host()?;
-    RTCIceCandidate::from(&candidate).to_json()
 }

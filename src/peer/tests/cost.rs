@@ -1,4 +1,5 @@
-//! What peers cost, measured on demand: `cargo test --release peer::tests::cost -- --ignored --nocapture --test-threads 1`.
+//! What peers cost, measured on demand, one test a process:
+//! `cargo test --release --lib peer::tests::cost::TEST -- --ignored --nocapture`.
 
 use std::time::{Duration, Instant};
 
@@ -19,30 +20,77 @@ fn connected(case: Case, ours: &Certificate, theirs: &Certificate) -> Peer {
     session.peer
 }
 
-#[test]
-#[ignore = "a measurement"]
 #[expect(clippy::print_stdout, reason = "the figures are what it is for")]
-fn memory_of_connected_peers() {
+fn print_memory(name: &str, case: Case) {
     const PEERS: usize = 1000;
     let (ours, theirs) = (Certificate::generate().unwrap(), Certificate::generate().unwrap());
-    for (name, case) in [
-        ("gcm", CASE),
-        ("sha1_80", Case { profile: Profile::Aes128CmSha1_80, ..CASE }),
-        ("gcm, dtls client", Case { dtls_client: true, ..CASE }),
-        ("gcm, data channel", Case { application: true, ..CASE }),
-    ] {
-        drop((0..50).map(|_| connected(case, &ours, &theirs)).collect::<Vec<_>>());
-        let before = resident();
-        let peers: Vec<Peer> = (0..PEERS).map(|_| connected(case, &ours, &theirs)).collect();
-        println!("{name}: {:.1} KiB a peer", (resident() - before) as f64 / 1024.0 / peers.len() as f64);
-    }
+    drop((0..50).map(|_| connected(case, &ours, &theirs)).collect::<Vec<_>>());
+    let before = resident();
+    let peers: Vec<Peer> = (0..PEERS).map(|_| connected(case, &ours, &theirs)).collect();
+    println!("{name}: {:.1} KiB a connected peer", (resident() - before) as f64 / 1024.0 / peers.len() as f64);
+}
+
+// Each in a process of its own: memory that one has freed would be used again by the next.
+
+#[test]
+#[ignore = "a measurement"]
+fn memory_of_a_gcm_peer() {
+    print_memory("gcm", CASE);
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn memory_of_a_sha1_80_peer() {
+    print_memory("sha1_80", Case { profile: Profile::Aes128CmSha1_80, ..CASE });
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn memory_of_a_dtls_client_peer() {
+    print_memory("gcm, dtls client", Case { dtls_client: true, ..CASE });
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn memory_of_a_data_channel_peer() {
+    print_memory("gcm, data channel", Case { application: true, ..CASE });
 }
 
 #[test]
 #[ignore = "a measurement"]
 #[expect(clippy::print_stdout, reason = "the figures are what it is for")]
-fn cpu_of_a_join() {
-    const JOINS: u32 = 500;
+fn cost_of_a_client() {
+    const CLIENTS: usize = 1000;
+    let (ours, theirs) = (Certificate::generate().unwrap(), Certificate::generate().unwrap());
+    let client = || {
+        let mut session = Session::open_with_certificates(CASE, &ours, &theirs, theirs.fingerprint());
+        session.connect();
+        session.client
+    };
+    drop((0..50).map(|_| client()).collect::<Vec<_>>());
+    let before = resident();
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| client()).collect();
+    println!("{:.1} KiB a connected client", (resident() - before) as f64 / 1024.0 / CLIENTS as f64);
+    let ticks = clients.iter_mut().map(|client| {
+        let due = client.poll_timeout().unwrap();
+        let start = Instant::now();
+        client.handle_timeout(due);
+        while client.poll_transmit().is_some() {}
+        start.elapsed()
+    });
+    println!("{:?} each second for an idle client", median(ticks.collect()));
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+#[test]
+#[ignore = "a measurement"]
+#[expect(clippy::print_stdout, reason = "the figures are what it is for")]
+fn time_of_a_join() {
+    const JOINS: usize = 500;
     let (ours, theirs) = (Certificate::generate().unwrap(), Certificate::generate().unwrap());
     for (name, case) in [
         ("gcm", CASE),
@@ -50,36 +98,34 @@ fn cpu_of_a_join() {
         ("gcm, dtls client", Case { dtls_client: true, ..CASE }),
         ("gcm, data channel", Case { application: true, ..CASE }),
     ] {
-        let (mut opening, mut handshaking) = (Duration::ZERO, Duration::ZERO);
-        for _ in 0..JOINS {
+        let joins = (0..JOINS).map(|_| {
             let mut session = Session::open_with_certificates(case, &ours, &theirs, theirs.fingerprint());
-            opening += session.opening;
             session.connect();
-            handshaking += session.in_peer;
-        }
-        println!("{name}: open {:?}, then until connected {:?}", opening / JOINS, handshaking / JOINS);
+            (session.opening, session.in_peer)
+        });
+        let (opening, connecting) = joins.unzip();
+        println!("{name}: open {:?}, then until connected {:?}", median(opening), median(connecting));
     }
 }
 
 #[test]
 #[ignore = "a measurement"]
 #[expect(clippy::print_stdout, reason = "the figures are what it is for")]
-fn cpu_of_rtcp() {
-    const PACKETS: u32 = 20_000;
+fn time_of_rtcp() {
     let mut session = Session::open(CASE);
     session.connect();
-    let (mut sending, mut receiving) = (Duration::ZERO, Duration::ZERO);
-    for number in 0..PACKETS {
+    let (mut sending, mut receiving) = (Vec::new(), Vec::new());
+    for number in 0..20_000 {
         session.client.send_rtcp(super::pli(number), session.now);
         let (_, datagram) = session.client.poll_transmit().unwrap();
         let start = Instant::now();
         session.peer.handle_datagram(&datagram, session.now).unwrap();
         assert!(matches!(session.peer.poll_event(), Some(Event::Rtcp(_))));
-        receiving += start.elapsed();
+        receiving.push(start.elapsed());
         let start = Instant::now();
         session.peer.send_rtcp(super::pli(number), session.now);
         assert!(session.peer.poll_transmit().is_some());
-        sending += start.elapsed();
+        sending.push(start.elapsed());
     }
-    println!("rtcp: in {:?}, out {:?}", receiving / PACKETS, sending / PACKETS);
+    println!("rtcp: in {:?}, out {:?}", median(receiving), median(sending));
 }

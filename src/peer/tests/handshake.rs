@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use super::{CASE, Case, Session, context, pli, pli_of};
+use super::{CASE, Case, RELAY, Session, context, pli, pli_of};
 use crate::name::Role;
-use crate::peer::Event;
+use crate::peer::client::Client;
+use crate::peer::negotiate::{Local, Offer};
+use crate::peer::{Event, Peer};
 use crate::srtp::{MasterKey, Profile};
 
 const BOTH: &[Profile] = &[Profile::Aes128CmSha1_80, Profile::Aes128Gcm];
@@ -160,4 +162,62 @@ fn records_that_overtake_each_other_connect() {
         assert!(matches!(session.peer_events[..], [Event::Connected(_)]), "{:?}", session.peer_events);
         assert!(matches!(session.client_events[..], [Event::Connected(_)]), "{:?}", session.client_events);
     }
+}
+
+#[test]
+fn a_client_of_webrtc_rs_and_the_relays_own_answer_agree() {
+    for (role, application) in [(Role::Publisher, false), (Role::Viewer, false), (Role::Viewer, true)] {
+        let mut agreed = None;
+        let mut session = Session::open_by(Case { role, application, ..CASE }, |offer, local, fingerprint| {
+            let offer = Offer::parse(offer, role).unwrap();
+            let local = Local {
+                credentials: local.clone(),
+                fingerprint: fingerprint.to_owned(),
+                candidates: vec![RELAY],
+                stream: "test".parse().unwrap(),
+                seed: 1,
+            };
+            let negotiated = match role {
+                Role::Publisher => offer.answer_publisher(&local),
+                Role::Viewer => offer.answer_viewer(&local, &[]),
+            };
+            agreed.insert(negotiated.unwrap()).answer.clone()
+        });
+        session.connect();
+        let sections = agreed.unwrap().sections;
+        assert_eq!(session.tracks.len(), 2);
+        for (track, section) in session.tracks.iter().zip(sections) {
+            assert_eq!((&track.mid, track.kind), (&section.mid, section.kind));
+            assert_eq!(track.payload_type, section.payloads[0].payload_type);
+            assert_eq!(track.codec, Some(section.payloads[0].format.codec));
+            let expected = match role {
+                Role::Publisher => (section.remote_ssrc, section.remote_rtx_ssrc),
+                Role::Viewer => (Some(section.ssrc), section.rtx_ssrc),
+            };
+            assert!(track.ssrc.is_some());
+            assert_eq!((track.ssrc, track.rtx_ssrc), expected);
+        }
+    }
+}
+
+#[test]
+fn a_client_connects_at_its_second_check_and_wakes_once_a_second_afterwards() {
+    let mut session = Session::open(CASE);
+    session.run(Duration::from_millis(200));
+    assert!(matches!(session.client_events[..], [Event::Connected(_)]), "{:?}", session.client_events);
+    for _ in 0..60 {
+        let due = session.client.poll_timeout().unwrap();
+        assert!(due >= session.now + Duration::from_millis(800), "{:?}", due - session.now);
+        session.now = due;
+        session.client.handle_timeout(due);
+        session.exchange();
+    }
+    assert!(session.client_events.len() == 1, "{:?}", session.client_events);
+}
+
+#[test]
+fn peers_and_clients_may_move_to_another_thread() {
+    fn is_send<T: Send>() {}
+    is_send::<Peer>();
+    is_send::<Client>();
 }

@@ -20,7 +20,7 @@ use rtc::stun::xoraddr::XorMappedAddress;
 
 use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 
-use super::client::{self, Client};
+use super::client::{self, Client, Track};
 use super::{Certificate, Compound, Config, Credentials, Event, Peer, Refused};
 use crate::forward::codec::Codec;
 use crate::name::Role;
@@ -74,6 +74,7 @@ struct Session {
     peer: Peer,
     client: Client,
     local: Credentials,
+    tracks: Vec<Track>,
     peer_events: Vec<Event>,
     client_events: Vec<Event>,
     /// Every DTLS or SRTCP datagram that crossed the link, and whether the peer sent it.
@@ -97,6 +98,23 @@ impl Session {
 
     /// `fingerprint` is what the offer says of `theirs`.
     fn open_with_certificates(case: Case, ours: &Certificate, theirs: &Certificate, fingerprint: &str) -> Self {
+        let answer = |offer: &str, local: &Credentials, ours: &str| answer(offer, local, ours, case.dtls_client);
+        Self::open_with(case, ours, theirs, fingerprint, answer)
+    }
+
+    /// `answer` writes the answer from the offer, the relay's credentials and its fingerprint.
+    fn open_by(case: Case, answer: impl FnOnce(&str, &Credentials, &str) -> String) -> Self {
+        let (ours, theirs) = (Certificate::generate().unwrap(), Certificate::generate().unwrap());
+        Self::open_with(case, &ours, &theirs, theirs.fingerprint(), answer)
+    }
+
+    fn open_with(
+        case: Case,
+        ours: &Certificate,
+        theirs: &Certificate,
+        fingerprint: &str,
+        answer: impl FnOnce(&str, &Credentials, &str) -> String,
+    ) -> Self {
         let now = Instant::now();
         let codecs = match case.role {
             Role::Publisher => vec![Codec::H264, Codec::Opus],
@@ -124,13 +142,14 @@ impl Session {
         let start = Instant::now();
         let peer = Peer::open(&config, case.profile, now).unwrap();
         let opening = start.elapsed();
-        let answer = answer(client.offer(), &local, ours.fingerprint(), case.dtls_client);
-        client.accept(&answer, now).unwrap();
+        let answer = answer(client.offer(), &local, ours.fingerprint());
+        let tracks = client.accept(&answer, now).unwrap();
         Self {
             now,
             peer,
             client,
             local,
+            tracks,
             peer_events: Vec::new(),
             client_events: Vec::new(),
             seen: Vec::new(),
