@@ -184,7 +184,7 @@ impl Outlet {
     }
 
     /// Answers a NACK for one sequence number of the line: writes the packet again, by RTX where that is negotiated, else
-    /// bit for bit as it was sent. `None` when it is not known any more or the viewer asked too often.
+    /// bit for bit as it was sent. `None` when it is not known any more or the viewer asked too often: the counts tell.
     pub fn resend(&mut self, sequence: u16, history: &History, now: Instant, buffer: &mut [u8]) -> Option<Written> {
         let origin = self.splice.origin_of(sequence)?;
         let Some(packet) = history.find(origin.source) else {
@@ -206,11 +206,6 @@ impl Outlet {
         self.counts.resent += 1;
         self.count(written);
         Some(written)
-    }
-
-    /// The layer whose history has what was sent with this sequence number.
-    pub fn layer_of(&self, sequence: u16) -> Option<LayerId> {
-        self.splice.origin_of(sequence).map(|origin| origin.source.layer)
     }
 
     /// Stops sending without giving numbers away, until [`Outlet::resume`].
