@@ -45,6 +45,19 @@ fn without_rtx_a_resend_repeats_the_first_sending_bit_for_bit_also_across_a_take
 }
 
 #[test]
+fn a_packet_sent_with_two_numbers_is_resent_with_the_one_that_was_asked_for() {
+    let publisher = Publisher::new();
+    let history = history([publisher.keyframe(1)]);
+    let mut viewer = Viewer::new(false);
+    let first = viewer.forward(&publisher.keyframe(1));
+    viewer.outlet.restart();
+    let again = viewer.forward(&publisher.keyframe(1));
+    assert_ne!(first, again);
+    assert_eq!(viewer.resend(100, &history, publisher.start).unwrap().1, first);
+    assert_eq!(viewer.resend(101, &history, publisher.start).unwrap().1, again);
+}
+
+#[test]
 fn an_empty_packet_is_resent_empty() {
     let publisher = Publisher::new();
     let foreign = Packet { payload_type: SOURCE + 1, ..publisher.packet(2) };
