@@ -14,9 +14,9 @@ use super::request::Stream;
 /// Scripts, styles and connections of this origin only. Players are embedded elsewhere, so `watch` may be framed;
 /// `publish` may not, because it asks for a camera.
 const CLOSED: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-                      media-src 'self' blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+                      media-src 'self' blob:; worker-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 const FRAMED: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-                      media-src 'self' blob:; base-uri 'none'; form-action 'self'";
+                      media-src 'self' blob:; worker-src 'self'; base-uri 'none'; form-action 'self'";
 
 struct Asset {
     name: &'static str,
@@ -30,12 +30,14 @@ macro_rules! asset {
     };
 }
 
-const ASSETS: [Asset; 7] = [
+const ASSETS: [Asset; 9] = [
     asset!("style.css", "text/css; charset=utf-8"),
     asset!("icon.svg", "image/svg+xml"),
     asset!("page.js", "text/javascript; charset=utf-8"),
     asset!("whip.js", "text/javascript; charset=utf-8"),
     asset!("index.js", "text/javascript; charset=utf-8"),
+    asset!("picture.js", "text/javascript; charset=utf-8"),
+    asset!("picture-worker.js", "text/javascript; charset=utf-8"),
     asset!("publish.js", "text/javascript; charset=utf-8"),
     asset!("watch.js", "text/javascript; charset=utf-8"),
 ];

@@ -1,0 +1,98 @@
+// A session with the relay, the same for WHIP and WHEP: POST an offer, take the answer, DELETE at the end.
+
+import { bearer } from '/assets/page.js';
+
+/** The relay said no. `status` is 0 when it could not be reached. */
+export class Refused extends Error {
+  constructor(status, detail, retryAfter) {
+    super(detail);
+    this.status = status;
+    /** Seconds to wait, if the relay said. */
+    this.retryAfter = retryAfter;
+  }
+}
+
+export class Session {
+  #location;
+  #token;
+
+  /** Connects `peer`, whose transceivers are set up, through `endpoint`. Throws Refused. */
+  static async open(peer, endpoint, token, shape = (sdp) => sdp) {
+    const offer = await peer.createOffer();
+    await peer.setLocalDescription({ type: 'offer', sdp: shape(offer.sdp) });
+    // Candidates need not be waited for: the relay answers to where checks come from.
+    const response = await request(endpoint, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/sdp', ...bearer(token) },
+      body: peer.localDescription.sdp,
+    });
+    const session = new Session();
+    session.#location = new URL(response.headers.get('Location'), endpoint).href;
+    session.#token = token;
+    if (peer.signalingState === 'closed') {
+      session.close();
+      throw new DOMException('stopped meanwhile', 'AbortError');
+    }
+    try {
+      await peer.setRemoteDescription({ type: 'answer', sdp: await response.text() });
+    } catch (error) {
+      session.close();
+      throw error;
+    }
+    return session;
+  }
+
+  /** Ends the session; works while the page is being left, too. */
+  close() {
+    if (!this.#location) return;
+    const location = this.#location;
+    this.#location = undefined;
+    fetch(location, { method: 'DELETE', keepalive: true, headers: bearer(this.#token) }).catch(() => {});
+  }
+}
+
+async function request(url, options) {
+  let response;
+  try {
+    response = await fetch(url, { ...options, cache: 'no-store', signal: AbortSignal.timeout(10_000) });
+  } catch {
+    throw new Refused(0, 'The relay cannot be reached.');
+  }
+  if (response.status === 201) return response;
+  const problem = await response.json().catch(() => ({}));
+  const retryAfter = Number(response.headers.get('Retry-After')) || undefined;
+  throw new Refused(response.status, problem.detail ?? `The relay answered ${response.status}.`, retryAfter);
+}
+
+/**
+ * Resolves when `peer` has lost its connection: failed, closed by the relay, or disconnected for `patience`
+ * milliseconds without coming back.
+ */
+export function lost(peer, patience = 4000) {
+  return new Promise((resolve) => {
+    let timer;
+    const look = () => {
+      const dtls = [...peer.getReceivers(), ...peer.getSenders()].map((end) => end.transport?.state);
+      if (['failed', 'closed'].includes(peer.connectionState) || dtls.includes('closed') || dtls.includes('failed')) {
+        clearTimeout(timer);
+        resolve();
+      } else if (peer.connectionState === 'disconnected') {
+        timer ??= setTimeout(resolve, patience);
+      } else {
+        clearTimeout(timer);
+        timer = undefined;
+      }
+    };
+    peer.addEventListener('connectionstatechange', look);
+    for (const { receiver } of peer.getTransceivers()) receiver.transport?.addEventListener('statechange', look);
+    look();
+  });
+}
+
+/** How long to wait before the next try, in milliseconds: what the relay asks for, else longer each time. */
+export function backoff(tries, error) {
+  if (error?.retryAfter) return error.retryAfter * 1000;
+  // What is wrong with the request stays wrong for a while.
+  if (error?.status >= 400 && error.status < 500 && error.status !== 408) return 15_000;
+  return Math.min(500 * 2 ** tries, 10_000) * (0.75 + Math.random() / 2);
+}
