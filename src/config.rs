@@ -57,7 +57,7 @@ pub struct Settings {
     #[arg(long, env = "SLUICE_WORKERS", value_name = "N")]
     pub workers: Option<NonZeroUsize>,
 
-    /// What is logged, such as debug or info,sluice::door=trace [default: warn,sluice=info]
+    /// What is logged, such as debug or info,sluice::door=trace [default: warn,rtc=error,sluice=info]
     #[arg(long, env = "SLUICE_LOG", value_name = "FILTER")]
     pub log: Option<String>,
 }
@@ -158,7 +158,7 @@ impl Settings {
                 advertise: self.advertise.unwrap_or(worker.advertise),
                 workers: self.workers.unwrap_or(worker.workers),
             },
-            log: self.log.unwrap_or_else(|| "warn,sluice=info".to_owned()),
+            log: self.log.unwrap_or_else(|| "warn,rtc=error,sluice=info".to_owned()),
         })
     }
 }

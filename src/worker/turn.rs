@@ -140,8 +140,9 @@ impl Turn {
             // 3. What only the socket knows.
             self.engine.add_socket(self.socket.take_gso_fallbacks());
             self.socket.probe_gso(Instant::now());
-            // 4. Sleep only when nothing waits. A blocked socket is waited for, not asked again and again.
-            self.sleep(&mut events, more || progress == Progress::More);
+            // 4. Sleep only when nothing waits. A blocked socket is waited for, not asked again and again; a worker
+            // that was just told to stop has nobody left to wake it.
+            self.sleep(&mut events, more || progress == Progress::More || self.engine.is_stopped());
         }
     }
 

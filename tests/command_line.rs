@@ -1,0 +1,109 @@
+//! The binary itself: what it says, when it listens, how it ends.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn sluice(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
+    command.args(arguments).env_clear().stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    sluice(arguments).output().unwrap()
+}
+
+/// One line on stderr, and exit code 64.
+fn refusal(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(64), "{said}");
+    assert_eq!(said.lines().count(), 1, "one sentence: {said}");
+    assert!(output.stdout.is_empty());
+    said
+}
+
+/// Kills the relay when a test fails.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn what_cannot_work_is_said_in_one_sentence_with_exit_code_64() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    for (arguments, part) in [
+        (vec!["--htpp", "127.0.0.1:0"], "--htpp"),
+        (vec!["serve", "--http", "nowhere"], "0.0.0.0:8080"),
+        (vec!["--http", &taken, "--media", "127.0.0.1:0"], "--http"),
+        (vec!["--http", "127.0.0.1:0", "--media", "192.0.2.1:0"], "--media"),
+        (vec!["--http", "192.0.2.1:0"], "--http"),
+        (vec!["--config", "/nowhere/sluice.toml"], "/nowhere/sluice.toml"),
+        (vec!["--watch-token", "w"], "publish-token"),
+        (vec!["--publish-token", ""], "publish-token"),
+        (vec!["--log", "a=b=c=["], "log filter"),
+        (vec!["--allow-origin", "example.org"], "https://example.org"),
+        (vec!["--advertise", "0.0.0.0", "--http", "127.0.0.1:0", "--media", "127.0.0.1:0"], "--advertise"),
+    ] {
+        let said = refusal(&mut sluice(&arguments));
+        assert!(said.contains(part), "{arguments:?}: {said}");
+    }
+    refusal(sluice(&[]).env("SLUICE_HTTP", "nowhere"));
+    let said = refusal(sluice(&[]).env("SLUICE_PUBLISH_TOKENS", "hunter2"));
+    assert!(said.contains("SLUICE_PUBLISH_TOKENS") && !said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn an_unknown_key_in_the_file_is_said_with_its_line() {
+    let path = std::env::temp_dir().join(format!("sluice-key-{}.toml", std::process::id()));
+    std::fs::write(&path, "publish-token = 'hunter2'\nhtpp = '127.0.0.1:0'\n").unwrap();
+    let said = refusal(&mut sluice(&["--config", path.to_str().unwrap()]));
+    std::fs::remove_file(&path).unwrap();
+    assert!(said.contains("line 2") && said.contains("htpp") && !said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    for (argument, part) in [("--help", "--publish-token"), ("--version", env!("CARGO_PKG_VERSION"))] {
+        let output = run(&[argument]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(String::from_utf8(output.stdout).unwrap().contains(part));
+    }
+}
+
+#[test]
+fn it_listens_at_once_prints_where_and_ends_when_asked() {
+    let began = Instant::now();
+    let mut command = sluice(&["--media", "127.0.0.1:0", "--publish-token", "hunter2"]);
+    // A flag wins over the environment, the environment over the file.
+    let path = std::env::temp_dir().join(format!("sluice-start-{}.toml", std::process::id()));
+    std::fs::write(&path, "http = '192.0.2.1:1'\nmedia = '192.0.2.1:1'\nlog = 'trace'\n").unwrap();
+    command.env("SLUICE_HTTP", "127.0.0.1:0").env("SLUICE_MEDIA", "192.0.2.1:2").env("SLUICE_CONFIG", &path);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut relay = Running(command.spawn().unwrap());
+    let mut lines = BufReader::new(relay.0.stdout.take().unwrap()).lines().map(|line| line.unwrap());
+    let open = lines.by_ref().find(|line| line.trim_start().starts_with("Open ")).unwrap();
+    let took = began.elapsed();
+    let address = open.trim_end_matches('/').rsplit('/').next().unwrap().to_owned();
+    TcpStream::connect(&address).unwrap_or_else(|error| panic!("{address}: {error}"));
+    // 50 ms is the goal on a quiet machine; tests share theirs with a compiler.
+    assert!(took < Duration::from_millis(1000), "listening after {took:?}");
+    assert!(lines.any(|line| line.contains("/whip/")));
+    std::fs::remove_file(&path).unwrap();
+
+    let asked = Instant::now();
+    Command::new("kill").arg(relay.0.id().to_string()).status().unwrap();
+    let status = relay.0.wait().unwrap();
+    assert_eq!(status.code(), Some(0), "{status}");
+    assert!(asked.elapsed() < Duration::from_secs(5), "a relay without sessions ends at once");
+    let mut log = String::new();
+    relay.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(log.contains("stopped") && !log.contains("hunter2"), "{log}");
+}

@@ -1,0 +1,101 @@
+//! Tokens: who may publish, watch, and touch whose session.
+
+use sluice::config::Config;
+
+use crate::relay::{FRAGMENT, Relay, SDP, WHEP_OFFER, WHIP_OFFER};
+
+const PUBLISHER: (&str, &str) = ("authorization", "Bearer pub-secret");
+const VIEWER: (&str, &str) = ("authorization", "bearer watch-secret");
+const STRANGER: (&str, &str) = ("authorization", "Bearer guess");
+
+fn with_tokens(config: &mut Config) {
+    config.auth.publish_token = Some("pub-secret".to_owned());
+    config.auth.watch_token = Some("watch-secret".to_owned());
+}
+
+#[test]
+fn each_token_opens_its_own_endpoint() {
+    let relay = Relay::with(with_tokens);
+    assert_eq!(relay.request("POST", "/whip/cam", &[SDP, PUBLISHER], WHIP_OFFER).status, 201);
+    assert_eq!(relay.request("POST", "/whep/cam", &[SDP, VIEWER], WHEP_OFFER).status, 201);
+    for (path, offer, other) in [("/whip/cam", WHIP_OFFER, VIEWER), ("/whep/cam", WHEP_OFFER, PUBLISHER)] {
+        for method in ["POST", "GET"] {
+            let body = if method == "POST" { offer } else { "" };
+            let none = relay.request(method, path, &[SDP], body);
+            none.problem(401);
+            assert_eq!(none.header("www-authenticate"), "Bearer realm=\"sluice\"");
+            let wrong = relay.request(method, path, &[SDP, STRANGER], body);
+            wrong.problem(401);
+            assert!(wrong.header("www-authenticate").contains("invalid_token"));
+            relay.request(method, path, &[SDP, other], body).problem(403);
+        }
+    }
+}
+
+#[test]
+fn a_token_in_a_query_is_no_token() {
+    let relay = Relay::with(with_tokens);
+    for query in ["token=pub-secret", "access_token=pub-secret"] {
+        relay.request("POST", &format!("/whip/cam?{query}"), &[SDP], WHIP_OFFER).problem(401);
+    }
+}
+
+#[test]
+fn a_publish_token_alone_leaves_watching_closed_until_it_is_opened() {
+    let closed = Relay::with(|config| config.auth.publish_token = Some("pub-secret".to_owned()));
+    closed.request("POST", "/whep/cam", &[SDP], WHEP_OFFER).problem(401);
+    let open = Relay::with(|config| {
+        config.auth.publish_token = Some("pub-secret".to_owned());
+        config.auth.public_watch = true;
+    });
+    assert_eq!(open.request("POST", "/whep/cam", &[SDP], WHEP_OFFER).status, 201);
+    open.request("POST", "/whip/cam", &[SDP], WHIP_OFFER).problem(401);
+}
+
+#[test]
+fn a_session_belongs_to_the_token_that_made_it() {
+    let relay = Relay::with(with_tokens);
+    let (session, _) = relay.publish("cam", &[PUBLISHER]);
+    let fragment = "a=end-of-candidates\r\n";
+    for (method, body) in [("DELETE", ""), ("GET", ""), ("PATCH", fragment)] {
+        let headers = |token: &[(&'static str, &'static str)]| [&[FRAGMENT, ("if-match", "*")], token].concat();
+        relay.request(method, &session, &headers(&[]), body).problem(401);
+        relay.request(method, &session, &headers(&[STRANGER]), body).problem(401);
+        let foreign = relay.request(method, &session, &headers(&[VIEWER]), body).problem(404);
+        let unknown = relay.request(method, "/session/AAAAAAAAAAAAAAAAAAAAAA", &headers(&[VIEWER]), body).problem(404);
+        assert_eq!(foreign, unknown, "a foreign session and none look the same");
+    }
+    assert_eq!(relay.request("DELETE", &session, &[PUBLISHER], "").status, 200);
+}
+
+#[test]
+fn an_anonymous_viewer_cannot_end_the_publisher() {
+    let relay = Relay::with(|config| {
+        config.auth.publish_token = Some("pub-secret".to_owned());
+        config.auth.public_watch = true;
+    });
+    let (session, _) = relay.publish("cam", &[PUBLISHER]);
+    relay.request("DELETE", &session, &[], "").problem(401);
+    let viewer = relay.request("POST", "/whep/cam", &[SDP], WHEP_OFFER).header("location").to_owned();
+    assert_eq!(relay.request("DELETE", &viewer, &[], "").status, 200);
+    assert_eq!(relay.request("GET", &session, &[PUBLISHER], "").status, 204);
+}
+
+#[test]
+fn names_of_streams_are_told_only_to_who_may_watch() {
+    let relay = Relay::with(with_tokens);
+    relay.publish("secret-cam", &[PUBLISHER]);
+    relay.get("/api/streams").problem(401);
+    assert_eq!(relay.request("GET", "/api/streams", &[PUBLISHER], "").body, "[]");
+    assert!(relay.request("GET", "/api/streams", &[VIEWER], "").body.contains("secret-cam"));
+    assert!(!relay.get("/metrics").body.contains("secret-cam"));
+}
+
+#[test]
+fn a_preflight_needs_no_token() {
+    let relay = Relay::with(with_tokens);
+    let headers = [("origin", "https://a.example"), ("access-control-request-method", "POST")];
+    for path in ["/whip/cam", "/whep/cam", "/session/AAAAAAAAAAAAAAAAAAAAAA"] {
+        assert_eq!(relay.request("OPTIONS", path, &headers, "").status, 204);
+    }
+}

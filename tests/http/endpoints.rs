@@ -1,0 +1,138 @@
+//! `/whip/{stream}` and `/whep/{stream}`.
+
+use crate::relay::{Relay, SDP, WHEP_OFFER, WHIP_OFFER};
+
+const BOTH: [(&str, &str); 2] = [("/whip/cam", WHIP_OFFER), ("/whep/cam", WHEP_OFFER)];
+
+#[test]
+fn an_offer_is_answered_with_a_session() {
+    let relay = Relay::start();
+    for (path, offer) in BOTH {
+        let reply = relay.request("POST", path, &[SDP], offer);
+        assert_eq!(reply.status, 201, "{reply:?}");
+        assert_eq!(reply.header("content-type"), "application/sdp");
+        assert!(reply.header("location").starts_with("/session/"), "OBS joins the path to the origin");
+        let etag = reply.header("etag");
+        assert!(etag.len() > 10 && etag.starts_with('"') && etag.ends_with('"'), "a strong entity tag: {etag}");
+        assert_eq!(reply.header("accept-patch"), "application/trickle-ice-sdpfrag");
+        assert!(reply.body.starts_with("v=0\r\n") && reply.body.contains("a=ice-lite"), "{}", reply.body);
+    }
+}
+
+#[test]
+fn the_answer_names_where_media_goes() {
+    let relay = Relay::start();
+    let candidate = format!(" 127.0.0.1 {} typ host", relay.addresses.media.port());
+    for (path, offer) in BOTH {
+        let answer = relay.request("POST", path, &[SDP], offer).body;
+        let first = answer.lines().find(|line| line.starts_with("a=candidate:")).unwrap();
+        assert!(first.ends_with(&candidate), "{first}");
+        assert!(answer.contains("a=end-of-candidates"));
+    }
+}
+
+#[test]
+fn every_session_has_a_name_and_a_tag_of_its_own() {
+    let relay = Relay::start();
+    let (first, second) = (relay.publish("cam", &[]), relay.publish("cam", &[]));
+    assert_ne!(first.0, second.0);
+    assert_ne!(first.1, second.1);
+    assert_eq!(first.0.len(), "/session/".len() + 22, "128 random bits");
+}
+
+#[test]
+fn get_and_head_find_an_endpoint_and_no_body() {
+    let relay = Relay::start();
+    for method in ["GET", "HEAD"] {
+        for (path, _) in BOTH {
+            let reply = relay.request(method, path, &[], "");
+            assert!((200..300).contains(&reply.status) && reply.body.is_empty(), "{method} {path}: {reply:?}");
+        }
+    }
+    let head = relay.request("HEAD", "/whep/cam", &[], "");
+    assert_eq!((head.status, head.header("content-type")), (200, "application/sdp"));
+}
+
+#[test]
+fn a_body_of_another_type_is_refused_with_the_type_to_use() {
+    let relay = Relay::start();
+    for (path, offer) in BOTH {
+        for headers in [&[("content-type", "text/plain")][..], &[]] {
+            let reply = relay.request("POST", path, headers, offer);
+            assert!(reply.problem(415).contains("application/sdp"));
+            assert_eq!(reply.header("accept"), "application/sdp");
+        }
+        let parameters = [("content-type", "Application/SDP; charset=utf-8")];
+        assert_eq!(relay.request("POST", path, &parameters, offer).status, 201);
+    }
+}
+
+#[test]
+fn a_client_that_takes_no_sdp_is_told_so() {
+    let relay = Relay::start();
+    for (path, offer) in BOTH {
+        relay.request("POST", path, &[SDP, ("accept", "text/html")], offer).problem(406);
+        for accept in ["*/*", "application/sdp", "application/*"] {
+            assert_eq!(relay.request("POST", path, &[SDP, ("accept", accept)], offer).status, 201);
+        }
+    }
+}
+
+#[test]
+fn what_is_no_offer_is_the_clients_fault_and_never_the_relays() {
+    let relay = Relay::start();
+    let second_video = WHIP_OFFER.replace("m=audio", "m=video");
+    for (path, offer) in BOTH {
+        relay.request("POST", path, &[SDP], "hello").problem(400);
+        relay.request("POST", path, &[SDP, ("content-length", "0")], "").problem(400);
+        for cut in (0..offer.len()).step_by(97).filter(|cut| offer.is_char_boundary(*cut)) {
+            let reply = relay.request("POST", path, &[SDP], &offer[..cut]);
+            assert!((200..500).contains(&reply.status), "cut at {cut}: {reply:?}");
+        }
+    }
+    relay.request("POST", "/whip/cam", &[SDP], &second_video).problem(422);
+    // The wrong direction: a viewer's offer at the publisher's endpoint, and the other way round.
+    assert!((400..500).contains(&relay.request("POST", "/whip/cam", &[SDP], WHEP_OFFER).status));
+    assert!((400..500).contains(&relay.request("POST", "/whep/cam", &[SDP], WHIP_OFFER).status));
+}
+
+#[test]
+fn hostile_stream_names_are_refused() {
+    let relay = Relay::start();
+    let long = format!("/whip/{}", "x".repeat(65));
+    for path in ["/whip/a%20b", "/whip/%3Cscript%3E", "/whip/a%0Ab", "/whip/%FF", "/whip/a%2Fb", "/whip/..%2F", &long] {
+        let status = relay.request("POST", path, &[SDP], WHIP_OFFER).status;
+        assert!(status == 400 || status == 404, "{path}: {status}");
+    }
+    for path in ["/whip/", "/whip", "/whep/a/b", "/nothing"] {
+        relay.request("POST", path, &[SDP], WHIP_OFFER).problem(404);
+    }
+    let metrics = relay.get("/metrics").body;
+    assert!(!metrics.contains("<script") && metrics.lines().all(|line| line.starts_with('#') || line.contains(' ')));
+}
+
+#[test]
+fn other_methods_are_refused_with_those_that_are_not() {
+    let relay = Relay::start();
+    for method in ["PUT", "DELETE", "PATCH", "BREW"] {
+        let reply = relay.request(method, "/whip/cam", &[], "");
+        reply.problem(405);
+        for allowed in ["POST", "OPTIONS", "GET", "HEAD"] {
+            assert!(reply.header("allow").contains(allowed), "{reply:?}");
+        }
+    }
+    let reply = relay.request("POST", "/metrics", &[SDP], "x");
+    reply.problem(405);
+    assert!(reply.header("allow").contains("GET"));
+}
+
+#[test]
+fn the_list_of_streams_follows_sessions() {
+    let relay = Relay::start();
+    assert_eq!(relay.get("/api/streams").body, "[]");
+    let (session, _) = relay.publish("cam", &[]);
+    let list: serde_json::Value = serde_json::from_str(&relay.get("/api/streams").body).unwrap();
+    assert_eq!((&list[0]["name"], &list[0]["live"], &list[0]["viewers"]), (&"cam".into(), &false.into(), &0.into()));
+    assert_eq!(relay.request("DELETE", &session, &[], "").status, 200);
+    assert_eq!(relay.get("/api/streams").body, "[]");
+}

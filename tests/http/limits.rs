@@ -1,0 +1,116 @@
+//! Bodies, headers and rates that are too much.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use sluice::http::Limit;
+
+use crate::relay::{FRAGMENT, Relay, SDP, WHIP_OFFER};
+
+const SOON: Duration = Duration::from_millis(300);
+
+/// Sends `text` and reads until the relay closes the connection.
+fn raw(relay: &Relay, text: &str) -> String {
+    let mut stream = TcpStream::connect(relay.addresses.http).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.write_all(text.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    // A reset after the answer is as good as a close.
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8(answer).unwrap()
+}
+
+#[test]
+fn bodies_have_a_size() {
+    let relay = Relay::start();
+    let (session, etag) = relay.publish("cam", &[]);
+    let padded = |size: usize| format!("{WHIP_OFFER}{}", "a=x\r\n".repeat((size - WHIP_OFFER.len()) / 5));
+    assert_ne!(relay.request("POST", "/whip/cam", &[SDP], &padded(60 * 1024)).status, 413);
+    relay.request("POST", "/whip/cam", &[SDP], &padded(66 * 1024)).problem(413);
+    let fragment = "a=end-of-candidates\r\n".repeat(400);
+    relay.request("PATCH", &session, &[FRAGMENT, ("if-match", &etag)], &fragment).problem(413);
+}
+
+#[test]
+fn ten_megabytes_are_refused_before_they_are_read() {
+    let relay = Relay::start();
+    let head = "POST /whip/cam HTTP/1.1\r\nHost: x\r\nContent-Type: application/sdp\r\nConnection: close\r\n";
+    let answer = raw(&relay, &format!("{head}Content-Length: 10485760\r\n\r\nv=0"));
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    // Without a length, as many chunks as it takes.
+    let chunk = format!("1000\r\n{}\r\n", "a".repeat(0x1000));
+    let answer = raw(&relay, &format!("{head}Transfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n", chunk.repeat(17)));
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[test]
+fn a_body_that_does_not_come_is_given_up() {
+    let relay = Relay::with(|config| config.http.body_deadline = SOON);
+    let began = Instant::now();
+    let answer = raw(
+        &relay,
+        "POST /whip/cam HTTP/1.1\r\nHost: x\r\nContent-Type: application/sdp\r\nContent-Length: 500\r\n\r\nv=0",
+    );
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn headers_that_do_not_come_end_the_connection_and_others_are_served_meanwhile() {
+    let relay = Relay::with(|config| config.http.header_deadline = SOON);
+    let slow: Vec<TcpStream> = (0..50)
+        .map(|_| {
+            let mut stream = TcpStream::connect(relay.addresses.http).unwrap();
+            stream.write_all(b"POST /whip/cam HTTP/1.1\r\nHost: x\r\nX-Slow: ").unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(relay.get("/healthz").status, 200);
+    for mut stream in slow {
+        let mut answer = Vec::new();
+        let ended = stream.read_to_end(&mut answer);
+        let closed = ended.is_ok() || ended.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset);
+        assert!(closed, "the relay closes it");
+    }
+}
+
+#[test]
+fn what_is_no_http_is_refused() {
+    let relay = Relay::start();
+    for nonsense in ["\u{16}\u{3}\u{1}\r\n\r\n", "GET\r\n\r\n", "POST /whip/cam HTTP/9.9\r\n\r\n"] {
+        let answer = raw(&relay, nonsense);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
+    let bomb = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(100_000));
+    assert!(raw(&relay, &bomb).starts_with("HTTP/1.1 431 "));
+    assert_eq!(relay.get("/healthz").status, 200);
+}
+
+#[test]
+fn an_address_that_asks_too_often_is_told_when_to_come_back() {
+    let number = |value| NonZeroU32::new(value).unwrap();
+    let limit = Limit { per_second: number(1), burst: number(5), loopback: true };
+    let relay = Relay::with(|config| config.http.limit = Some(limit));
+    for _ in 0..5 {
+        assert_eq!(relay.request("POST", "/whip/cam", &[SDP], "x").status, 400);
+    }
+    let reply = relay.request("POST", "/whip/cam", &[SDP, ("origin", "https://a.example")], WHIP_OFFER);
+    reply.problem(429);
+    assert_eq!(reply.header("retry-after"), "1");
+    assert_eq!(reply.header("access-control-allow-origin"), "*", "a player must be able to read when");
+    for method in ["DELETE", "PATCH"] {
+        relay.request(method, "/session/AAAAAAAAAAAAAAAAAAAAAA", &[], "").problem(429);
+    }
+    for (method, path) in [("GET", "/whip/cam"), ("OPTIONS", "/whip/cam"), ("GET", "/metrics"), ("GET", "/watch/cam")] {
+        assert!(relay.request(method, path, &[], "").status < 300, "{method} {path}");
+    }
+}
+
+#[test]
+fn this_machine_may_ask_as_often_as_it_likes() {
+    let relay = Relay::start();
+    assert!((0..700).all(|_| relay.request("POST", "/whip/cam", &[SDP], "x").status == 400));
+}

@@ -1,0 +1,11 @@
+//! The HTTP interface against a listening relay and a real HTTP client, as far as it needs no media: what WHIP
+//! (RFC 9725) and WHEP ask of requests and answers, who may do what, limits, cross-origin rules, pages, start and stop.
+
+mod access;
+mod cors;
+mod endpoints;
+mod limits;
+mod operations;
+mod pages;
+mod relay;
+mod sessions;

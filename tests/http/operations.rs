@@ -1,0 +1,88 @@
+//! Metrics, health, start and stop.
+
+use std::net::{SocketAddr, TcpStream};
+
+use sluice::config::Settings;
+use sluice::server::{Server, StartError};
+
+use crate::relay::{Relay, SDP, WHEP_OFFER, request};
+
+#[test]
+fn metrics_move_with_what_happens() {
+    let relay = Relay::start();
+    let value = |name: &str| {
+        let text = relay.get("/metrics").body;
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name} in {text}"));
+        line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+    };
+    assert_eq!(value("sluice_streams "), 0.0);
+    let (session, _) = relay.publish("cam", &[]);
+    assert_eq!(relay.request("POST", "/whep/other", &[SDP], WHEP_OFFER).status, 201);
+    assert_eq!(value("sluice_sessions{role=\"publisher\",state=\"waiting\"}"), 1.0);
+    assert_eq!(value("sluice_sessions{role=\"viewer\",state=\"waiting\"}"), 1.0);
+    assert_eq!(value("sluice_streams "), 1.0, "a viewer that waits for its first packet is none yet");
+    assert_eq!(value("sluice_session_setup_seconds_count{phase=\"answer\"}"), 2.0);
+    assert_eq!(value("sluice_http_requests_total{route=\"whip\",status=\"2xx\"}"), 1.0);
+    assert_eq!(relay.request("DELETE", &session, &[], "").status, 200);
+    assert_eq!(value("sluice_sessions{role=\"publisher\",state=\"waiting\"}"), 0.0);
+    assert_eq!(value("sluice_session_ends_total{reason=\"deleted\",role=\"publisher\"}"), 1.0);
+    assert_eq!(value("sluice_streams "), 0.0);
+    assert!(value("process_resident_memory_bytes ") > 0.0);
+    assert_eq!(relay.get("/metrics").header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+}
+
+#[test]
+fn a_running_relay_is_healthy_and_ready() {
+    let relay = Relay::start();
+    assert_eq!(relay.get("/healthz").status, 200);
+    assert_eq!(relay.get("/readyz").status, 200);
+}
+
+#[test]
+fn an_admin_address_takes_metrics_and_health_off_the_public_one() {
+    let relay = Relay::with(|config| config.http.admin = Some("127.0.0.1:0".parse().unwrap()));
+    let admin = relay.addresses.admin.unwrap();
+    for path in ["/metrics", "/healthz", "/readyz"] {
+        relay.get(path).problem(404);
+        assert_eq!(request(&format!("http://{admin}{path}"), "GET", &[], "").status, 200);
+    }
+    for path in ["/", "/whip/cam", "/api/streams"] {
+        request(&format!("http://{admin}{path}"), "GET", &[], "").problem(404);
+    }
+    assert_eq!(relay.get("/").status, 200);
+}
+
+#[test]
+fn a_relay_that_is_asked_to_stop_stops_and_frees_its_addresses() {
+    let relay = Relay::start();
+    let addresses = relay.addresses;
+    relay.publish("cam", &[]);
+    // A client that keeps its connection open must not keep the relay alive.
+    let idle = TcpStream::connect(addresses.http).unwrap();
+    relay.stop();
+    drop(idle);
+    assert!(TcpStream::connect(addresses.http).is_err());
+    let again = Settings { http: Some(addresses.http), media: Some(addresses.media), ..Settings::default() };
+    assert!(Server::load(&again.resolve().unwrap()).is_ok(), "a restart finds its ports free");
+}
+
+#[test]
+fn an_address_in_use_is_told_with_its_flag_and_leaves_nothing_behind() {
+    let relay = Relay::start();
+    let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let refused = |http: SocketAddr, media: SocketAddr, admin: Option<SocketAddr>| -> StartError {
+        let settings = Settings { http: Some(http), media: Some(media), admin, ..Settings::default() };
+        Server::load(&settings.resolve().unwrap()).unwrap_err()
+    };
+    let taken = relay.addresses;
+    for (error, flag) in [
+        (refused(taken.http, free, None), "--http"),
+        (refused(free, taken.media, None), "--media"),
+        (refused(free, free, Some(taken.http)), "--admin"),
+        (refused("192.0.2.1:0".parse().unwrap(), free, None), "--http"),
+        (refused(free, "192.0.2.1:0".parse().unwrap(), None), "--media"),
+    ] {
+        let sentence = error.to_string();
+        assert!(sentence.contains(flag) && sentence.contains("choose") && !sentence.contains('\n'), "{sentence}");
+    }
+}
