@@ -1,5 +1,7 @@
 //! The binary itself: what it says, when it listens, how it ends.
 
+#![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
+
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};

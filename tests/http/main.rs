@@ -1,6 +1,8 @@
 //! The HTTP interface against a listening relay and a real HTTP client, as far as it needs no media: what WHIP
 //! (RFC 9725) and WHEP ask of requests and answers, who may do what, limits, cross-origin rules, pages, start and stop.
 
+#![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
+
 mod access;
 mod cors;
 mod endpoints;
