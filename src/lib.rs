@@ -34,6 +34,10 @@
 //!
 //! A module uses only modules below it in this list; `tests/boundary.rs` holds that rule.
 
+/// Test support is written for integration tests and used by unit tests too.
+#[cfg(test)]
+extern crate self as sluice;
+
 pub mod cli;
 pub mod config;
 pub mod server;

@@ -202,3 +202,31 @@ fn a_lost_packet_is_resent_when_the_viewer_asks_and_no_number_has_two_contents()
         assert!(before.is_none_or(|before| before == packet.sealed));
     }
 }
+
+#[test]
+fn remote_candidates_are_never_dialled() {
+    let mut net = Net::new(1);
+    let viewer = net.join(Role::Viewer, "cam", BOTH, GCM);
+    let offer = net.clients[viewer].client.offer().to_owned();
+    net.clients.clear();
+    let mut candidates = String::new();
+    for number in 0..500 {
+        let address = if number % 2 == 0 { "169.254.169.254".to_owned() } else { format!("10.0.0.{}", number % 250) };
+        candidates += &format!("a=candidate:{number} 1 udp 2130706431 {address} {} typ host\r\n", 1000 + number);
+    }
+    let created = net.handle().create(sluice::worker::Create {
+        role: Role::Viewer,
+        stream: "cam".parse().expect("a valid name"),
+        offer: offer + &candidates,
+        http_local: None,
+        http_remote: offline::RELAY.ip(),
+        user_agent: None,
+        credential: sluice::auth::Credential::ANONYMOUS,
+    });
+    assert!(created.is_ok(), "{created:?}");
+    for _ in 0..20_000 {
+        net.now += Duration::from_millis(1);
+        net.relay.turn(&mut net.wire, net.now);
+    }
+    assert_eq!(net.wire.sent.len(), 0, "nothing leaves before a valid check arrives");
+}

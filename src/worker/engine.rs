@@ -17,7 +17,7 @@ use super::lobby::Found;
 use super::message::Message;
 use super::session::{Session, log_end_of_waiting};
 use super::timers::Timers;
-use crate::door::{Arrival, Door, Event as DoorEvent, Key, Path};
+use crate::door::{Arrival, Door, Drop, Event as DoorEvent, Key, Path};
 use crate::metrics::DropReason;
 use crate::name::{SessionId, StreamName};
 use crate::stream::{Inbox, Reason, WorkerId};
@@ -126,7 +126,8 @@ impl Engine {
             Arrival::Opened(key) => self.guard(key, now, |engine| engine.on_opened(key, now)),
             Arrival::Answered | Arrival::Held => {}
             Arrival::Knock { .. } => self.counters.drop(DropReason::UnknownUfrag),
-            Arrival::Foreign => match self.worker_by_foreign_path.get(&path) {
+            // An answer to a check names nobody, so it is known by its path like DTLS and media.
+            Arrival::Foreign | Arrival::Dropped(Drop::StunUnexpected) => match self.worker_by_foreign_path.get(&path) {
                 Some(worker) => self.hand_over(*worker, path, datagram, received),
                 None => self.counters.drop(DropReason::UnknownPath),
             },

@@ -21,6 +21,9 @@ mod timers;
 mod turn;
 mod viewer;
 
+#[cfg(test)]
+mod tests;
+
 pub use batch::{MAX_DATAGRAM, Outbox, Sent};
 pub use config::{Config, ConfigError};
 pub use handle::{Create, CreateError, Created, Handle, PatchError, Patched, Restart, SessionInfo};

@@ -19,7 +19,7 @@ use crate::stream::{Inbox, WorkerId, inbox};
 pub struct Offline {
     handle: Handle,
     local: SocketAddr,
-    workers: Vec<(Engine, Inbox<Message>)>,
+    pub(super) workers: Vec<(Engine, Inbox<Message>)>,
 }
 
 impl Offline {

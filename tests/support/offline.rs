@@ -28,6 +28,7 @@ pub(crate) struct Net {
     pub(crate) clients: Vec<Person>,
     pub(crate) wire: Wire,
     client_by_address: HashMap<SocketAddr, usize>,
+    worker_by_client: HashMap<usize, usize>,
     workers: usize,
     certificate: Certificate,
 }
@@ -93,6 +94,7 @@ impl Net {
             clients: Vec::new(),
             wire: Wire::default(),
             client_by_address: HashMap::new(),
+            worker_by_client: HashMap::new(),
             workers: workers.get(),
             certificate: Certificate::generate().expect("a certificate can be made"),
         }
@@ -185,10 +187,11 @@ impl Net {
 
     /// Hands a client's datagrams to the relay, always to the same worker, as SO_REUSEPORT does.
     fn pump(&mut self, number: usize) {
+        let worker = self.worker_of(number);
         let person = &mut self.clients[number];
         while let Some((_, datagram)) = person.client.poll_transmit() {
             let mut datagram = datagram.to_vec();
-            self.relay.receive(number % self.workers, person.address, &mut datagram, self.now);
+            self.relay.receive(worker, person.address, &mut datagram, self.now);
         }
         person.take_events();
     }
@@ -201,8 +204,20 @@ impl Net {
 
     /// A datagram of a client arrives at the relay.
     pub(crate) fn deliver(&mut self, number: usize, mut datagram: Vec<u8>) {
-        let address = self.clients[number].address;
-        self.relay.receive(number % self.workers, address, &mut datagram, self.now);
+        let (worker, address) = (self.worker_of(number), self.clients[number].address);
+        self.relay.receive(worker, address, &mut datagram, self.now);
+    }
+
+    /// A client's datagrams come from another address from here on, and reach another worker.
+    pub(crate) fn move_client(&mut self, number: usize, address: SocketAddr, worker: usize) {
+        self.clients[number].address = address;
+        self.client_by_address.insert(address, number);
+        self.worker_by_client.insert(number, worker);
+    }
+
+    /// The worker whose socket a client's datagrams reach.
+    fn worker_of(&self, number: usize) -> usize {
+        self.worker_by_client.get(&number).copied().unwrap_or(number % self.workers)
     }
 }
 

@@ -1,0 +1,97 @@
+//! What only a look inside a worker can show.
+
+use std::time::Duration;
+
+use super::message::Message;
+use crate::door::Admission;
+use crate::name::Role;
+use crate::peer::Credentials;
+use crate::srtp::Profile;
+use crate::stream::WorkerId;
+
+#[path = "../../tests/support/offline.rs"]
+mod offline;
+
+use offline::Net;
+
+const CODECS: &[crate::forward::codec::Codec] =
+    &[crate::forward::codec::Codec::Vp8, crate::forward::codec::Codec::Opus];
+
+fn net() -> (Net, usize, Vec<usize>) {
+    let mut net = Net::new(1);
+    let publisher = net.join(Role::Publisher, "cam", CODECS, &[Profile::Aes128Gcm]);
+    let viewers = (0..2).map(|_| net.join(Role::Viewer, "cam", CODECS, &[Profile::Aes128Gcm])).collect();
+    net.connect();
+    (net, publisher, viewers)
+}
+
+#[test]
+fn a_panic_in_one_session_ends_that_session_only() {
+    let (mut net, publisher, viewers) = net();
+    let victim = net.clients[viewers[0]].session;
+    let now = net.now;
+    let engine = &mut net.relay.workers[0].0;
+    let key = engine.key_by_id[&victim];
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    engine.guard(key, now, |_| panic!("a fault in the work for one session"));
+    std::panic::set_hook(hook);
+    assert!(net.handle().lookup(&victim).is_none());
+    assert!(net.metrics.render().contains("sluice_session_ends_total{reason=\"panicked\",role=\"viewer\"} 1"));
+
+    let video = net.clients[publisher].tracks.iter().position(|track| track.kind.as_str() == "video").unwrap();
+    net.send(publisher, video, 0, true, &offline::vp8(true, 7));
+    net.run(Duration::from_millis(20));
+    assert!(net.clients[viewers[0]].received.is_empty());
+    assert_eq!(net.clients[viewers[1]].received.len(), 1, "the others lose nothing");
+}
+
+#[test]
+fn a_restart_is_believed_under_both_credentials_until_the_new_path_is_proven() {
+    let (mut net, publisher, viewers) = net();
+    let session = net.clients[viewers[0]].session;
+    let remote = Credentials { ufrag: "newufrag".into(), pwd: "a-new-password-of-the-client".into() };
+    let before = net.handle().lookup(&session).unwrap().etag;
+    let patched = net.handle().restart(&session, super::Restart { remote: remote.clone() }).unwrap();
+    assert_ne!(patched.etag, before);
+    assert_eq!(net.handle().lookup(&session).unwrap().etag, patched.etag);
+    // The client has not heard of it yet: media and its old checks go on.
+    net.run(Duration::from_secs(3));
+    let video = net.clients[publisher].tracks.iter().position(|track| track.kind.as_str() == "video").unwrap();
+    net.send(publisher, video, 0, true, &offline::vp8(true, 7));
+    net.run(Duration::from_millis(20));
+    assert_eq!(net.clients[viewers[0]].received.len(), 1);
+}
+
+#[test]
+fn a_datagram_that_reaches_another_worker_is_handed_to_the_owner() {
+    let mut net = Net::new(2);
+    let publisher = net.join(Role::Publisher, "cam", CODECS, &[Profile::Aes128Gcm]);
+    let viewer = net.join(Role::Viewer, "cam", CODECS, &[Profile::Aes128Gcm]);
+    net.connect();
+    // From here on the kernel would give the publisher's datagrams to the other worker: it keeps to the 4-tuple, so
+    // that is what a client does that moves to another address. Its checks and then its media come from there.
+    let moved = "10.9.9.9:7000".parse().unwrap();
+    net.move_client(publisher, moved, 1);
+    net.run(Duration::from_secs(8));
+    let video = net.clients[publisher].tracks.iter().position(|track| track.kind.as_str() == "video").unwrap();
+    net.send(publisher, video, 0, true, &offline::vp8(true, 7));
+    net.run(Duration::from_millis(50));
+    let text = net.metrics.render();
+    assert_eq!(net.clients[viewer].received.len(), 1, "{text}");
+}
+
+#[test]
+fn an_unknown_session_is_nobodys() {
+    let (mut net, ..) = net();
+    let now = net.now;
+    let engine = &mut net.relay.workers[0].0;
+    let credentials = Credentials { ufrag: "aaaa".into(), pwd: "b".repeat(24) };
+    let admission = Box::new(Admission { local: credentials.clone(), remote: credentials });
+    let session = crate::name::SessionId::random();
+    engine.handle_message(Message::Restart { session, admission }, now);
+    engine.handle_message(Message::Demand { stream: "other".parse().unwrap() }, now);
+    engine.handle_message(Message::Subscribe { stream: "other".parse().unwrap(), worker: WorkerId(0) }, now);
+    engine.handle_message(Message::End { session, reason: crate::stream::Reason::Deleted }, now);
+    assert_eq!(net.handle().session_count(), 3);
+}
