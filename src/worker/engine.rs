@@ -319,6 +319,9 @@ impl Engine {
                     if let Some(session) = self.session(key) {
                         tracing::debug!(session = %session.id, remote = %path.remote, "path moved");
                         session.path = Some(path);
+                        // What waited for a path goes out now.
+                        let stream = session.stream.clone();
+                        self.feeds.mark_ready(&stream);
                     }
                 }
                 DoorEvent::Silent(key) => self.end(key, Reason::Silent, now),

@@ -201,14 +201,16 @@ impl Handle {
             stream: request.stream.clone(),
             seed: rand::random(),
         };
-        let negotiated = match request.role {
+        let mut negotiated = match request.role {
             Role::Publisher => offer.answer_publisher(&local)?,
             Role::Viewer => offer.answer_viewer(&local, &shared.registry.formats(&request.stream))?,
         };
         let id = SessionId::random();
         let announcement = (request.role == Role::Publisher)
             .then(|| shared.registry.announce(&request.stream, id, formats_of(&negotiated)));
-        let created = Created { session: id, answer: negotiated.answer.clone(), etag: random_etag() };
+        // The session lives on without the text of its answer.
+        let answer = std::mem::take(&mut negotiated.answer);
+        let created = Created { session: id, answer, etag: random_etag() };
         let waiting = Waiting {
             id,
             role: request.role,

@@ -39,7 +39,7 @@ pub(super) struct Publisher {
 pub(super) struct Due {
     /// Compound packets, each a datagram.
     pub(super) datagrams: Vec<Compound>,
-    /// NACKs among them.
+    /// RTP packets that they ask for again.
     pub(super) packets_asked: u64,
     /// Keyframe requests in it.
     pub(super) keyframes_asked: u64,
@@ -222,9 +222,9 @@ impl Publisher {
     /// Reports, requests and feedback that are due.
     pub(super) fn poll(&mut self, now: Instant) -> Due {
         let mut due = Due::default();
-        let asked_before = self.reception.tally().nacks;
+        let asked_before = self.reception.tally().asked;
         due.datagrams.extend(std::iter::from_fn(|| self.reception.poll(now)));
-        due.packets_asked = self.reception.tally().nacks - asked_before;
+        due.packets_asked = self.reception.tally().asked - asked_before;
         for track in &mut self.tracks {
             let Some(ssrc) = track.ssrc.filter(|_| track.accepts_keyframe_requests) else { continue };
             if track.gate.poll(now) {

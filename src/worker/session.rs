@@ -108,6 +108,8 @@ impl Session {
             moves = door.moves,
             refused = door.dropped + door.forged,
             failure = facts.failure.as_deref(),
+            offered_codecs = ?self.negotiated.offered.codecs,
+            offered_candidates = self.negotiated.offered.candidates,
             user_agent = ?facts.user_agent.as_deref().unwrap_or(""),
             "session ended"
         );

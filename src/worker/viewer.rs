@@ -21,6 +21,9 @@ const FRESH_KEYFRAME: Duration = Duration::from_millis(200);
 /// Between two sender reports of an outlet.
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 
+/// How soon a report is tried again that could not be made.
+const REPORT_RETRY: Duration = Duration::from_millis(200);
+
 /// Packets that a viewer may have asked for and not got yet; more than one NACK names at most.
 const MAX_ASKED: usize = 512;
 
@@ -218,7 +221,8 @@ impl Viewer {
         if self.next_report.is_none_or(|due| due > now) {
             return Vec::new();
         }
-        self.next_report = Some(now + REPORT_INTERVAL);
+        // Until the publisher's first report there is no clock to tell; sound and picture are out of step until then.
+        self.next_report = Some(now + REPORT_RETRY);
         let mut packets = Vec::new();
         let Some((feed, epoch)) = feed.and_then(|feed| Some((feed, feed.source?.epoch))) else { return packets };
         for leg in &mut self.legs {
@@ -238,6 +242,7 @@ impl Viewer {
             let (report, named) = sender_report(&outgoing, &self.cname, now);
             leg.round_trip.on_sent(named, now);
             packets.push(report);
+            self.next_report = Some(now + REPORT_INTERVAL);
         }
         packets
     }

@@ -41,8 +41,8 @@ struct Received {
 /// Plain counts, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// NACK packets sent.
-    pub nacks: u64,
+    /// Packets asked for again, each time that they were.
+    pub asked: u64,
     /// Packets that came late or by retransmission after they had been missing.
     pub recovered: u64,
     /// Packets that were missing and were given up.
@@ -137,7 +137,7 @@ impl Reception {
         for Received { source, missing } in &mut self.sources {
             let nacks = missing.as_mut().map(|missing| missing.poll(now)).unwrap_or_default();
             if !nacks.is_empty() {
-                self.tally.nacks += 1;
+                self.tally.asked += nacks.iter().map(|pair| pair.into_iter().count() as u64).sum::<u64>();
                 let nack = TransportLayerNack { sender_ssrc: self.sender_ssrc, media_ssrc: source.ssrc, nacks };
                 return Some(vec![Box::new(nack)]);
             }
