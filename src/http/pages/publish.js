@@ -95,7 +95,7 @@ async function start() {
     if (error?.status === 401 || error?.status === 403) {
       element('token-field').hidden = false;
       element('token').focus();
-      return stop('refused', `${error.message}.`);
+      return stop('refused', error.status === 403 || tokens.read('publish') ? 'This token is not right.' : 'Publishing needs a token.');
     }
     if (error && !(error instanceof Refused)) return stop('idle', error.message);
     const wait = backoff(tries, error);
@@ -117,7 +117,11 @@ async function publish(signal) {
   }
   let session;
   let connected = false;
-  const finish = () => (session?.close(), peer.close());
+  // DELETE first: closing the peer tells the relay too, and the session would be gone when DELETE arrives.
+  const finish = async () => {
+    await session?.close();
+    peer.close();
+  };
   const connection = () => {
     if (peer.connectionState !== 'connected' || signal.aborted) return;
     connected = true;
@@ -129,7 +133,7 @@ async function publish(signal) {
   try {
     session = await Session.open(peer, endpoint, tokens.read('publish'));
     connection();
-    await Promise.race([lost(peer), pause(2 ** 31 - 1, signal)]);
+    if (await Promise.race([lost(peer), pause(2 ** 31 - 1, signal)])) session.forget();
     return connected;
   } finally {
     clearInterval(facts);

@@ -54,11 +54,11 @@ async function connect() {
   const follow = setInterval(() => showProgress(peer), 500);
   try {
     current.session = await Session.open(peer, endpoint, tokens.read('watch'), inStereo);
-    await lost(peer);
+    if (await lost(peer)) current?.session.forget();
     return connected.has(peer);
   } finally {
     clearInterval(follow);
-    leave();
+    await leave();
   }
 }
 
@@ -91,12 +91,17 @@ async function showProgress(peer) {
   const pictures = now - seen < 2500;
   document.body.classList.toggle('silent-picture', flows && !pictures);
   if (flows) show('live', 'Live.', pictures ? '' : 'Sound only.');
-  else show('waiting', Number.isFinite(moved) ? 'The stream has paused.' : 'Waiting for the stream.');
+  else {
+    const begun = Number.isFinite(moved);
+    const detail = begun ? `"${stream}" has paused.` : `Nobody publishes "${stream}" now.`;
+    show('waiting', begun ? 'Paused.' : 'Waiting.', `${detail} It starts here by itself.`);
+  }
   if (flows && video.paused) video.play().catch(() => {});
 }
 
 function askForToken(error) {
-  show('refused', 'A token is needed.', `${error.message}.`);
+  const tried = error.status === 403 || tokens.read('watch');
+  show('refused', tried ? 'This token is not right.' : 'A token is needed.', '');
   const form = element('token-form');
   form.hidden = false;
   element('token').focus();
@@ -111,10 +116,12 @@ function askForToken(error) {
   });
 }
 
-function leave() {
-  current?.session?.close();
-  current?.peer.close();
+async function leave() {
+  const { peer, session } = current ?? {};
   current = undefined;
+  // DELETE first: closing the peer tells the relay too, and the session would be gone when DELETE arrives.
+  await session?.close();
+  peer?.close();
 }
 
 function setMuted(muted) {

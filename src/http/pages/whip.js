@@ -42,12 +42,18 @@ export class Session {
     return session;
   }
 
-  /** Ends the session; works while the page is being left, too. */
-  close() {
+  /** Ends the session; works while the page is being left, too. Resolves when the relay knows, or after a second. */
+  async close() {
     if (!this.#location) return;
     const location = this.#location;
     this.#location = undefined;
-    fetch(location, { method: 'DELETE', keepalive: true, headers: bearer(this.#token) }).catch(() => {});
+    const deleted = fetch(location, { method: 'DELETE', keepalive: true, headers: bearer(this.#token) });
+    await Promise.race([deleted.catch(() => {}), new Promise((resolve) => setTimeout(resolve, 1000))]);
+  }
+
+  /** The relay has ended the session: there is nothing to delete. */
+  forget() {
+    this.#location = undefined;
   }
 }
 
@@ -65,8 +71,8 @@ async function request(url, options) {
 }
 
 /**
- * Resolves when `peer` has lost its connection: failed, closed by the relay, or disconnected for `patience`
- * milliseconds without coming back.
+ * Resolves when `peer` has lost its connection: with true when the relay closed it, else when it failed, or was
+ * disconnected for `patience` milliseconds without coming back.
  */
 export function lost(peer, patience = 4000) {
   return new Promise((resolve) => {
@@ -75,9 +81,9 @@ export function lost(peer, patience = 4000) {
       const dtls = [...peer.getReceivers(), ...peer.getSenders()].map((end) => end.transport?.state);
       if (['failed', 'closed'].includes(peer.connectionState) || dtls.includes('closed') || dtls.includes('failed')) {
         clearTimeout(timer);
-        resolve();
+        resolve(dtls.includes('closed') && peer.signalingState !== 'closed');
       } else if (peer.connectionState === 'disconnected') {
-        timer ??= setTimeout(resolve, patience);
+        timer ??= setTimeout(resolve, patience, false);
       } else {
         clearTimeout(timer);
         timer = undefined;
