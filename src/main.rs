@@ -4,6 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::net::IpAddr;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use sluice::cli::{Cli, Command, Exit, Load, Serve};
 use sluice::config::unknown_variables;
 use sluice::server::{Addresses, Server};
@@ -44,13 +45,10 @@ fn run(serve: Serve) -> ExitCode {
         Ok(server) => server,
         Err(error) => return usage(&error.to_string()),
     };
-    say(&welcome(server.addresses()));
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("http").enable_all().build();
-    let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(server.run(asked_to_stop())),
-        Err(error) => Err(error.into()),
-    };
+    let outcome =
+        runtime.context("cannot start a thread").and_then(|runtime| runtime.block_on(serve_until_asked(server)));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -72,25 +70,30 @@ fn log(filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
     Ok(())
 }
 
-/// Completes on SIGINT or SIGTERM.
-async fn asked_to_stop() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            },
-            Err(error) => {
-                warn!(%error, "cannot wait for SIGTERM");
-                let _ = interrupt.await;
-            }
+async fn serve_until_asked(server: Server) -> anyhow::Result<()> {
+    // Whoever reads that the relay listens may ask it to stop at once, so the signals come first.
+    let asked = asked_to_stop().context("cannot wait for signals")?;
+    say(&welcome(server.addresses()));
+    server.run(asked).await
+}
+
+/// Completes on SIGINT or SIGTERM; from here on neither kills the process.
+#[cfg(unix)]
+fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-    }
-    #[cfg(not(unix))]
-    let _ = interrupt.await;
+    })
+}
+
+/// Completes on Ctrl+C.
+#[cfg(not(unix))]
+fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async { drop(tokio::signal::ctrl_c().await) })
 }
 
 /// What to open and where to publish; localhost first, because browsers give cameras only to secure contexts.

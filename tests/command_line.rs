@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
@@ -81,6 +82,19 @@ fn help_and_version_are_no_errors() {
 }
 
 #[test]
+fn the_readme_has_every_setting_and_no_other() {
+    let readme = include_str!("../README.md");
+    let help = String::from_utf8(run(&["serve", "--help"]).stdout).unwrap();
+    let settings = |text: &str| {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_');
+        let named = words.filter(|word| word.starts_with("--") || word.starts_with("SLUICE_"));
+        named.filter(|word| !["--", "--help", "--version"].contains(word)).map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let table: String = readme.lines().filter(|line| line.starts_with("| `--")).collect();
+    assert_eq!(settings(&table), settings(&help));
+}
+
+#[test]
 fn it_listens_at_once_prints_where_and_ends_when_asked() {
     let began = Instant::now();
     let mut command = sluice(&["--media", "127.0.0.1:0", "--publish-token", "hunter2"]);
@@ -108,4 +122,43 @@ fn it_listens_at_once_prints_where_and_ends_when_asked() {
     let mut log = String::new();
     relay.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
     assert!(log.contains("stopped") && !log.contains("hunter2"), "{log}");
+}
+
+#[test]
+fn no_secret_is_logged_however_much_is() {
+    let mut command = sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0", "--log", "trace"]);
+    command.env("SLUICE_PUBLISH_TOKEN", "hunter2-publish").env("SLUICE_WATCH_TOKEN", "hunter2-watch");
+    let mut relay = Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    // The log is read beside, so that a full pipe does not stop the relay.
+    let mut stderr = relay.0.stderr.take().unwrap();
+    let log = std::thread::spawn(move || {
+        let mut log = String::new();
+        stderr.read_to_string(&mut log).map(|_| log)
+    });
+    let mut lines = BufReader::new(relay.0.stdout.take().unwrap()).lines().map(|line| line.unwrap());
+    let open = lines.by_ref().find(|line| line.trim_start().starts_with("Open ")).unwrap();
+    let origin = open.split_whitespace().last().unwrap().trim_end_matches('/').to_owned();
+
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    let offer = include_str!("golden/ffmpeg-9.0.2-av.offer.sdp");
+    let post = |token: &str| {
+        let request = agent.post(format!("{origin}/whip/cam")).header("Content-Type", "application/sdp");
+        request.header("Authorization", format!("Bearer {token}")).send(offer).unwrap()
+    };
+    assert_eq!(post("hunter2-guess").status(), 401);
+    let mut created = post("hunter2-publish");
+    assert_eq!(created.status(), 201);
+    let answer = created.body_mut().read_to_string().unwrap();
+    let session = format!("{origin}{}", created.headers()["location"].to_str().unwrap());
+    let deleted = agent.delete(session).header("Authorization", "Bearer hunter2-publish").call().unwrap();
+    assert_eq!(deleted.status(), 200);
+
+    Command::new("kill").arg(relay.0.id().to_string()).status().unwrap();
+    assert!(relay.0.wait().unwrap().success());
+    let log = log.join().unwrap().unwrap();
+    assert!(log.contains("/whip/cam") || log.contains("Whip"), "the request is logged: {log}");
+    let passwords = offer.lines().chain(answer.lines()).filter_map(|line| line.strip_prefix("a=ice-pwd:"));
+    for secret in passwords.chain(["hunter2"]) {
+        assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
+    }
 }

@@ -36,7 +36,10 @@ pub(super) async fn delete(
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     own_session(&shared, &id, &headers)?;
-    shared.media.end(&id, Reason::Deleted).map_err(|_| NO_SUCH_SESSION)?;
+    // It may wait for room in a worker's inbox, so not on a thread that serves other requests.
+    let media = shared.media.clone();
+    let ended = tokio::task::spawn_blocking(move || media.end(&id, Reason::Deleted)).await;
+    ended.unwrap_or(Err(PatchError::NoSuchSession))?;
     Ok(StatusCode::OK)
 }
 

@@ -1,5 +1,6 @@
 //! Metrics, health, start and stop.
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpStream};
 
 use sluice::config::Settings;
@@ -29,6 +30,18 @@ fn metrics_move_with_what_happens() {
     assert_eq!(value("sluice_streams "), 0.0);
     assert!(value("process_resident_memory_bytes ") > 0.0);
     assert_eq!(relay.get("/metrics").header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+}
+
+#[test]
+fn the_readme_has_every_metric_and_no_other() {
+    let relay = Relay::start();
+    let shown = relay.get("/metrics").body;
+    let registered: BTreeSet<&str> =
+        shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let ours: BTreeSet<&str> = registered.into_iter().filter(|name| name.starts_with("sluice_")).collect();
+    let readme = include_str!("../../README.md").split('`');
+    let told: BTreeSet<&str> = readme.filter(|word| word.starts_with("sluice_")).collect();
+    assert_eq!(ours, told);
 }
 
 #[test]
