@@ -1,1 +1,333 @@
-//! A small WHIP and WHEP HTTP client.
+//! A small WHIP and WHEP client (RFC 9725 4.2; WHEP the same): posts an offer, finds the session, ends it.
+//!
+//! For `sluice load`, and for nodes that pull from each other. It blocks, within the time limits below: who needs many
+//! sessions at once calls it from several threads. The rule: a token goes to the host that it was given for, and to no
+//! other that a redirect names.
+
+use std::time::Duration;
+
+use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER};
+use ureq::http::uri::{PathAndQuery, Scheme};
+use ureq::http::{Response, StatusCode, Uri};
+use ureq::{Agent, Body};
+
+const SDP: &str = "application/sdp";
+
+/// A whole request, its connection and its answer.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// The longest answer that is read.
+const ANSWER_LIMIT: u64 = 256 * 1024;
+
+/// Redirects followed in a row.
+const REDIRECTS: usize = 4;
+
+/// The longest part of an error's text that is repeated.
+const DETAIL_LIMIT: usize = 300;
+
+/// Cheap to clone; clones share their connections.
+#[derive(Clone, Debug)]
+pub struct Client {
+    agent: Agent,
+    authorization: Option<String>,
+}
+
+/// A session that the server made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Created {
+    /// Its URL.
+    pub location: String,
+    /// The SDP answer.
+    pub answer: String,
+    /// Entity tag of its ICE session, with quotes, if the server sent one.
+    pub etag: Option<String>,
+    /// False when a redirect led to another host, which does not get the token.
+    shows_token: bool,
+}
+
+/// Why a request came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No URL that this client can use.
+    #[error("{0:?} is no http or https URL: write it like http://localhost:8080/whip/NAME")]
+    Url(String),
+    /// Nobody answered, or not in HTTP.
+    #[error("cannot reach {url} ({cause}): is the relay running there?")]
+    Unreachable {
+        /// Where the request went.
+        url: String,
+        /// What the network said.
+        cause: Box<ureq::Error>,
+    },
+    /// The server said no.
+    #[error("{url} answered {status}: {detail}")]
+    Refused {
+        /// Where the request went.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// Why, in the server's words.
+        detail: String,
+        /// When to try again, if it said so.
+        retry_after: Option<Duration>,
+    },
+    /// The answer lacks what RFC 9725 4.2 asks for.
+    #[error("{url} answered without {missing}: it is no WHIP or WHEP endpoint")]
+    Incomplete {
+        /// Where the request went.
+        url: String,
+        /// What a 201 must have.
+        missing: &'static str,
+    },
+}
+
+impl Client {
+    /// A client that shows this bearer token, if any.
+    pub fn new(token: Option<&str>) -> Self {
+        let config = Agent::config_builder()
+            .timeout_global(Some(DEADLINE))
+            .http_status_as_error(false)
+            // Followed here: the method, the body and the token have rules of their own.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .user_agent(concat!("sluice/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Self { agent: config.into(), authorization: token.map(|token| format!("Bearer {token}")) }
+    }
+
+    /// Posts an offer to an endpoint.
+    ///
+    /// # Errors
+    /// [`ClientError`]; the server has no session then, unless its answer was lost.
+    pub fn post(&self, endpoint: &str, offer: &str) -> Result<Created, ClientError> {
+        let origin = parse(endpoint)?;
+        let mut url = origin.clone();
+        for _ in 0..REDIRECTS {
+            let shows_token = same_host(&url, &origin);
+            let mut request = self.agent.post(&url).header(CONTENT_TYPE, SDP);
+            if let Some(authorization) = self.authorization.as_ref().filter(|_| shows_token) {
+                request = request.header(AUTHORIZATION, authorization);
+            }
+            let mut response = request.send(offer).map_err(|cause| unreachable(&url, cause))?;
+            let location = header(&response, LOCATION.as_str()).and_then(|location| resolve(&url, location));
+            match response.status() {
+                StatusCode::CREATED => return created(&url, location, shows_token, &mut response),
+                StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => match location {
+                    Some(location) => url = location,
+                    None => return Err(incomplete(&url, "a Location to go to")),
+                },
+                _ => return Err(refused(&url, &mut response)),
+            }
+        }
+        Err(incomplete(&url, "an end to its redirects"))
+    }
+
+    /// Ends a session. One that has ended already is as good.
+    ///
+    /// # Errors
+    /// [`ClientError`]; the session may live on.
+    pub fn delete(&self, session: &Created) -> Result<(), ClientError> {
+        let url = parse(&session.location)?;
+        let mut request = self.agent.delete(&url);
+        if let Some(authorization) = self.authorization.as_ref().filter(|_| session.shows_token) {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        let mut response = request.call().map_err(|cause| unreachable(&url, cause))?;
+        let gone = [StatusCode::NOT_FOUND, StatusCode::GONE].contains(&response.status());
+        if response.status().is_success() || gone { Ok(()) } else { Err(refused(&url, &mut response)) }
+    }
+}
+
+fn created(
+    url: &Uri,
+    location: Option<Uri>,
+    shows_token: bool,
+    response: &mut Response<Body>,
+) -> Result<Created, ClientError> {
+    let location = location.ok_or_else(|| incomplete(url, "a Location of the session"))?;
+    if !header(response, CONTENT_TYPE.as_str()).is_some_and(|value| value.starts_with(SDP)) {
+        return Err(incomplete(url, "an answer of type application/sdp"));
+    }
+    let etag = header(response, ETAG.as_str()).map(str::to_owned);
+    let answer = text(response).map_err(|cause| unreachable(url, cause))?;
+    Ok(Created { location: location.to_string(), answer, etag, shows_token })
+}
+
+fn unreachable(url: &Uri, cause: ureq::Error) -> ClientError {
+    ClientError::Unreachable { url: url.to_string(), cause: Box::new(cause) }
+}
+
+fn incomplete(url: &Uri, missing: &'static str) -> ClientError {
+    ClientError::Incomplete { url: url.to_string(), missing }
+}
+
+fn refused(url: &Uri, response: &mut Response<Body>) -> ClientError {
+    let retry_after = header(response, RETRY_AFTER.as_str()).and_then(|value| value.parse().ok());
+    let text = text(response).unwrap_or_default();
+    ClientError::Refused {
+        url: url.to_string(),
+        status: response.status().as_u16(),
+        detail: detail(&text),
+        retry_after: retry_after.map(Duration::from_secs),
+    }
+}
+
+fn header<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+fn text(response: &mut Response<Body>) -> Result<String, ureq::Error> {
+    response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_string()
+}
+
+/// The sentence of a problem+json (RFC 9457), else the first line.
+fn detail(text: &str) -> String {
+    let problem: Option<serde_json::Value> = serde_json::from_str(text).ok();
+    let part = |name| problem.as_ref()?.get(name)?.as_str();
+    let sentence = part("detail").or_else(|| part("title")).or_else(|| text.lines().next()).unwrap_or_default();
+    if sentence.is_empty() { "no reason given".to_owned() } else { sentence.chars().take(DETAIL_LIMIT).collect() }
+}
+
+fn parse(url: &str) -> Result<Uri, ClientError> {
+    let parsed: Option<Uri> = url.parse().ok();
+    let usable =
+        |uri: &Uri| uri.host().is_some() && [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme());
+    parsed.filter(usable).ok_or_else(|| ClientError::Url(url.to_owned()))
+}
+
+fn same_host(one: &Uri, other: &Uri) -> bool {
+    one.scheme() == other.scheme() && one.authority() == other.authority()
+}
+
+/// What a Location means (RFC 3986 5.2), seen from the URL that sent it: absolute, or from the root, or beside it.
+fn resolve(base: &Uri, location: &str) -> Option<Uri> {
+    if let Ok(absolute) = parse(location) {
+        return Some(absolute);
+    }
+    let path = match location.as_bytes() {
+        [b'/', b'/', ..] => return parse(&format!("{}:{location}", base.scheme_str()?)).ok(),
+        [b'/', ..] => location.to_owned(),
+        _ => {
+            let directory = base.path().rfind('/').map_or("", |slash| &base.path()[..slash]);
+            format!("{directory}/{location}")
+        }
+    };
+    let mut parts = base.clone().into_parts();
+    parts.path_and_query = Some(path.parse::<PathAndQuery>().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread::JoinHandle;
+
+    use super::*;
+
+    /// A server that answers one request after the other with these texts, and returns the requests.
+    fn serve(answers: Vec<String>) -> (String, JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let answer = move |text: String| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let (mut request, mut buffer) = (Vec::new(), [0; 4096]);
+            while !is_whole(&request) {
+                let count = stream.read(&mut buffer).unwrap();
+                request.extend_from_slice(&buffer[..count]);
+            }
+            stream.write_all(text.as_bytes()).unwrap();
+            String::from_utf8(request).unwrap().to_ascii_lowercase()
+        };
+        (origin, std::thread::spawn(move || answers.into_iter().map(answer).collect()))
+    }
+
+    fn is_whole(request: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(request).to_ascii_lowercase();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        body.len() >= length.map_or(0, |length| length.parse().unwrap())
+    }
+
+    fn response(status: &str, headers: &str, body: &str) -> String {
+        format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len())
+    }
+
+    #[test]
+    fn posts_an_offer_with_its_token_and_finds_the_session() {
+        let headers = "content-type: application/sdp\r\nlocation: /session/7\r\netag: \"x\"\r\n";
+        let (origin, requests) = serve(vec![response("201 Created", headers, "v=0\r\n")]);
+        let created = Client::new(Some("Secret")).post(&format!("{origin}/whip/cam"), "offer").unwrap();
+        assert_eq!(created.location, format!("{origin}/session/7"));
+        assert_eq!((created.answer.as_str(), created.etag.as_deref()), ("v=0\r\n", Some("\"x\"")));
+        let request = &requests.join().unwrap()[0];
+        for part in [
+            "post /whip/cam ",
+            "\r\nauthorization: bearer secret\r\n",
+            "content-type: application/sdp",
+            "\r\n\r\noffer",
+        ] {
+            assert!(request.contains(part), "{part}: {request}");
+        }
+    }
+
+    #[test]
+    fn follows_a_redirect_with_the_offer_and_without_the_token() {
+        let headers = "content-type: application/sdp\r\nlocation: session/8\r\n";
+        let (target, requests) = serve(vec![response("201 Created", headers, "v=0")]);
+        let redirect = response("307 Temporary Redirect", &format!("location: {target}/whip/other\r\n"), "");
+        let (origin, _) = serve(vec![redirect]);
+        let created = Client::new(Some("secret")).post(&format!("{origin}/whip/cam"), "offer").unwrap();
+        assert_eq!(created.location, format!("{target}/whip/session/8"));
+        let request = &requests.join().unwrap()[0];
+        assert!(request.ends_with("offer") && !request.contains("secret"), "{request}");
+    }
+
+    #[test]
+    fn a_refusal_says_why_and_when_to_come_back() {
+        let problem = r#"{"title":"Too Many Requests","detail":"slow down"}"#;
+        let (origin, _) = serve(vec![response("429 Too Many Requests", "retry-after: 3\r\n", problem)]);
+        let error = Client::new(None).post(&format!("{origin}/whip/cam"), "offer").unwrap_err();
+        let ClientError::Refused { status, detail, retry_after, .. } = error else { panic!("{error}") };
+        assert_eq!((status, detail.as_str(), retry_after), (429, "slow down", Some(Duration::from_secs(3))));
+    }
+
+    #[test]
+    fn a_session_that_has_ended_needs_no_second_end() {
+        let (origin, requests) = serve(vec![response("404 Not Found", "", ""), response("500 Oh", "", "<html>\n")]);
+        let client = Client::new(None);
+        let location = format!("{origin}/session/7");
+        let session = Created { location, answer: String::new(), etag: None, shows_token: true };
+        client.delete(&session).unwrap();
+        let error = client.delete(&session).unwrap_err();
+        assert!(error.to_string().ends_with("answered 500: <html>"), "{error}");
+        assert!(requests.join().unwrap()[0].starts_with("delete /session/7 "));
+    }
+
+    #[test]
+    fn what_is_no_endpoint_is_told_in_a_sentence() {
+        for url in ["whip/cam", "localhost:8080", "ftp://localhost/whip", ""] {
+            assert!(matches!(Client::new(None).post(url, ""), Err(ClientError::Url(_))), "{url}");
+        }
+        let (origin, _) = serve(vec![response("201 Created", "content-type: application/sdp\r\n", "v=0")]);
+        let error = Client::new(None).post(&origin, "offer").unwrap_err();
+        assert!(matches!(error, ClientError::Incomplete { .. }), "{error}");
+        let error = Client::new(None).post("http://127.0.0.1:1/whip/cam", "").unwrap_err();
+        assert!(error.to_string().contains("is the relay running"), "{error}");
+    }
+
+    #[test]
+    fn a_location_is_read_as_rfc_3986_says() {
+        let base: Uri = "https://relay.example:444/a/whip?x=1".parse().unwrap();
+        for (location, expected) in [
+            ("/session/1", "https://relay.example:444/session/1"),
+            ("https://other.example/s", "https://other.example/s"),
+            ("//other.example/s", "https://other.example/s"),
+            ("session/1?y=2", "https://relay.example:444/a/session/1?y=2"),
+        ] {
+            assert_eq!(resolve(&base, location).unwrap().to_string(), expected);
+        }
+        assert_eq!(resolve(&base, "/white space"), None);
+    }
+}
