@@ -7,6 +7,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Settings};
+use crate::load;
 
 /// Publish by WHIP, watch by WHEP.
 #[derive(Debug, Parser)]
@@ -24,7 +25,7 @@ pub enum Command {
     /// Starts the relay; the default
     Serve(Serve),
     /// Publishes to a relay, joins viewers, and reports what arrived and what it cost
-    Load(Load),
+    Load(load::Config),
 }
 
 /// How the relay starts.
@@ -35,26 +36,6 @@ pub struct Serve {
     config: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
-}
-
-/// What is measured.
-#[derive(Clone, Debug, Args)]
-pub struct Load {
-    /// The WHIP endpoint to publish to, for example http://localhost:8080/whip/load
-    #[arg(long, value_name = "URL")]
-    pub whip: Option<String>,
-    /// The WHEP endpoint to watch, for example http://localhost:8080/whep/load
-    #[arg(long, value_name = "URL")]
-    pub whep: String,
-    /// How many viewers join
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    pub viewers: usize,
-    /// How long packets are counted, once all have joined
-    #[arg(long, value_name = "S", default_value_t = 10)]
-    pub seconds: u64,
-    /// The relay's process, whose CPU time and memory are measured
-    #[arg(long, value_name = "P")]
-    pub pid: Option<u32>,
 }
 
 /// Why the program ends before it has begun.
@@ -126,6 +107,7 @@ mod tests {
         let line = "sluice load --whip http://a/whip/x --whep http://a/whep/x --viewers 300 --seconds 5 --pid 7";
         let Ok(Command::Load(load)) = read(line) else { panic!("{line}") };
         assert_eq!((load.viewers, load.seconds, load.pid), (300, 5, Some(7)));
+        assert_eq!((load.packets_per_second, load.burst, load.payload), (300, 10, 1160));
     }
 
     #[test]

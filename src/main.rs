@@ -5,14 +5,18 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use sluice::cli::{Cli, Command, Exit, Load, Serve};
+use sluice::cli::{Cli, Command, Exit, Serve};
 use sluice::config::unknown_variables;
+use sluice::load;
 use sluice::server::{Addresses, Server};
 use tracing::{error, warn};
 use tracing_subscriber::EnvFilter;
 
 /// The command line or the configuration is wrong (EX_USAGE of sysexits.h).
 const USAGE: u8 = 64;
+
+/// What `sluice load` tells while it works.
+const LOAD_LOG: &str = "error,sluice=warn,sluice::load=info";
 
 fn main() -> ExitCode {
     let command = match Cli::read(std::env::args_os()) {
@@ -58,8 +62,20 @@ fn run(serve: Serve) -> ExitCode {
     }
 }
 
-fn measure(_load: &Load) -> ExitCode {
-    usage("load is not built yet")
+fn measure(config: &load::Config) -> ExitCode {
+    if let Err(error) = log(LOAD_LOG) {
+        return usage(&error.to_string());
+    }
+    match load::run(config) {
+        Ok(report) => {
+            say(&if config.json { report.to_json() + "\n" } else { report.to_string() });
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Logs to stderr; stdout has only what was asked for.

@@ -1,0 +1,298 @@
+//! Getting sessions: offers are made and posted on a few threads of their own, so that joining clients do not delay
+//! those that count packets.
+
+use std::net::{IpAddr, TcpStream, ToSocketAddrs as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow};
+use mio::Waker;
+
+use super::field::Field;
+use super::{Config, link};
+use crate::client::{Client as HttpClient, ClientError, Created};
+use crate::forward::codec::Codec;
+use crate::name::Role;
+use crate::peer::Certificate;
+use crate::peer::client::{Client, Config as ClientConfig, Track};
+use crate::srtp::Profile;
+
+/// Requests under way at once.
+const THREADS: usize = 4;
+
+/// How often one client asks again when the relay says that it is busy, and how long it waits at most each time.
+const TRIES: usize = 20;
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a relay may take to accept a TCP connection.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A client with an answer, or why there is none.
+pub(super) type Arrival = Result<Joined>;
+
+/// A client that has its answer and is about to connect.
+pub(super) struct Joined {
+    pub(super) role: Role,
+    pub(super) client: Client,
+    pub(super) socket: std::net::UdpSocket,
+    pub(super) tracks: Vec<Track>,
+    /// When it asked for its session.
+    pub(super) asked: Instant,
+}
+
+/// The sessions that a run has made. What is left of them is ended when it is dropped.
+pub(super) struct Sessions {
+    http: HttpClient,
+    created: Arc<Mutex<Vec<Created>>>,
+}
+
+impl Sessions {
+    pub(super) fn new(http: HttpClient) -> Self {
+        Self { http, created: Arc::default() }
+    }
+
+    /// Ends all, some at once; returns how many could not be ended.
+    pub(super) fn end_all(&self) -> usize {
+        let created = std::mem::take(&mut *self.created.lock().unwrap_or_else(PoisonError::into_inner));
+        let share = created.len().div_ceil(THREADS).max(1);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = created
+                .chunks(share)
+                .map(|share| scope.spawn(|| share.iter().filter(|session| self.end(session).is_err()).count()))
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap_or_default()).sum()
+        })
+    }
+
+    fn end(&self, session: &Created) -> Result<(), ClientError> {
+        patiently(|| self.http.delete(session), || false)
+    }
+}
+
+impl Drop for Sessions {
+    fn drop(&mut self) {
+        self.end_all();
+    }
+}
+
+/// The threads that join.
+pub(super) struct Joiner {
+    work: Option<Sender<(Role, usize)>>,
+    stopped: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What the joining threads share.
+struct Shared {
+    whip: Option<String>,
+    whep: String,
+    streams: usize,
+    local: IpAddr,
+    certificate: Certificate,
+    http: HttpClient,
+    created: Arc<Mutex<Vec<Created>>>,
+    stopped: Arc<AtomicBool>,
+    work: Mutex<Receiver<(Role, usize)>>,
+    arrivals: Sender<Arrival>,
+    waker: Arc<Waker>,
+}
+
+impl Joiner {
+    /// Looks for the relay and starts the threads.
+    pub(super) fn new(config: &Config, sessions: &Sessions, field: &Field) -> Result<Self> {
+        let (work, receiver) = channel();
+        let (arrivals, waker) = field.entrance();
+        let stopped = Arc::new(AtomicBool::new(false));
+        let shared = Arc::new(Shared {
+            whip: config.whip.clone(),
+            whep: config.whep.clone(),
+            streams: config.streams as usize,
+            local: local_address(&config.whep)?,
+            certificate: Certificate::generate().context("no certificate for the clients")?,
+            http: sessions.http.clone(),
+            created: sessions.created.clone(),
+            stopped: stopped.clone(),
+            work: Mutex::new(receiver),
+            arrivals,
+            waker,
+        });
+        let threads = (0..THREADS).map(|_| {
+            let shared = shared.clone();
+            // Making an offer needs more stack than a thread gets in a build without optimisation.
+            std::thread::Builder::new().name("join".to_owned()).stack_size(8 << 20).spawn(move || shared.run())
+        });
+        Ok(Self { work: Some(work), stopped, threads: threads.collect::<Result<_, _>>()? })
+    }
+
+    /// Lets so many clients join, spread over the streams.
+    pub(super) fn join(&self, role: Role, count: usize) {
+        if let Some(work) = &self.work {
+            for number in 0..count {
+                // The threads end after this sender, so somebody receives.
+                let _ = work.send((role, number));
+            }
+        }
+    }
+
+    /// Gives up what has not joined yet.
+    pub(super) fn stop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        self.work = None;
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::warn!("a joining thread had panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Joiner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        loop {
+            let next = self.work.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok((role, number)) = next else { return };
+            if self.stopped.load(Ordering::Relaxed) {
+                continue;
+            }
+            let arrival = self.join(role, number);
+            if self.arrivals.send(arrival).is_ok() {
+                // It fails only when the poll is gone, and then nobody waits.
+                let _ = self.waker.wake();
+            }
+        }
+    }
+
+    fn join(&self, role: Role, number: usize) -> Result<Joined> {
+        let endpoint = match role {
+            Role::Publisher => self.whip.as_deref().ok_or_else(|| anyhow!("--whip URL is needed to publish"))?,
+            Role::Viewer => &self.whep,
+        };
+        let endpoint = endpoint_of(endpoint, number % self.streams);
+        let socket = link::open(self.local)?;
+        let config = ClientConfig {
+            role,
+            codecs: &[Codec::Vp8],
+            application: false,
+            profiles: &[Profile::Aes128Gcm, Profile::Aes128CmSha1_80],
+            local: socket.local_addr()?,
+            certificate: &self.certificate,
+        };
+        let mut client = Client::new(&config, Instant::now())?;
+        let asked = Instant::now();
+        let offer = client.offer().to_owned();
+        let created = patiently(|| self.http.post(&endpoint, &offer), || self.stopped.load(Ordering::Relaxed))
+            .map_err(|error| explain(error, role))?;
+        self.created.lock().unwrap_or_else(PoisonError::into_inner).push(created.clone());
+        let tracks = client.accept(&created.answer, Instant::now())?;
+        Ok(Joined { role, client, socket, tracks, asked })
+    }
+}
+
+/// Asks again while the other side says when to.
+fn patiently<T>(
+    mut request: impl FnMut() -> Result<T, ClientError>,
+    stopped: impl Fn() -> bool,
+) -> Result<T, ClientError> {
+    for _ in 1..TRIES {
+        match request() {
+            Err(ClientError::Refused { retry_after: Some(wait), status: 429 | 503, .. }) if !stopped() => {
+                std::thread::sleep(wait.min(LONGEST_WAIT));
+            }
+            other => return other,
+        }
+    }
+    request()
+}
+
+/// What an operator can do about a refusal.
+fn explain(error: ClientError, role: Role) -> anyhow::Error {
+    let advice = match &error {
+        ClientError::Refused { status: 401 | 403, .. } => "give the relay's token by --token",
+        ClientError::Refused { status: 429, .. } => "start the relay with --rate-limit 0 for a test like this",
+        ClientError::Refused { status: 404 | 405, .. } if role == Role::Publisher => {
+            "--whip wants an endpoint such as http://localhost:8080/whip/load"
+        }
+        ClientError::Refused { status: 404 | 405, .. } => {
+            "--whep wants an endpoint such as http://localhost:8080/whep/load"
+        }
+        _ => return error.into(),
+    };
+    anyhow!("{error}: {advice}")
+}
+
+/// The endpoint of a stream by its number: the first has the name that was given.
+fn endpoint_of(endpoint: &str, stream: usize) -> String {
+    if stream == 0 { endpoint.to_owned() } else { format!("{endpoint}-{}", stream + 1) }
+}
+
+/// The address of this machine from which the relay is reached; finds out on the way whether it is.
+fn local_address(endpoint: &str) -> Result<IpAddr> {
+    let uri: ureq::http::Uri = endpoint.parse().with_context(|| format!("{endpoint:?} is no URL"))?;
+    let host = uri.host().ok_or_else(|| anyhow!("{endpoint:?} names no host"))?.trim_matches(['[', ']']);
+    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+    let addresses = (host, port).to_socket_addrs().with_context(|| format!("cannot find the address of {host}"))?;
+    let mut refusal = anyhow!("{host} has no address");
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, CONNECT) {
+            Ok(stream) => return Ok(stream.local_addr()?.ip()),
+            Err(error) => refusal = anyhow!("cannot reach the relay at {address} ({error}): is it running there?"),
+        }
+    }
+    Err(refusal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_are_numbered_behind_their_name() {
+        assert_eq!(endpoint_of("http://a/whip/x", 0), "http://a/whip/x");
+        assert_eq!(endpoint_of("http://a/whip/x", 2), "http://a/whip/x-3");
+    }
+
+    #[test]
+    fn where_nothing_listens_is_told_in_a_sentence() {
+        for endpoint in ["http://127.0.0.1:1/whep/x", "http://[::1]:1/whep/x"] {
+            let error = local_address(endpoint).unwrap_err();
+            assert!(error.to_string().contains("is it running there?"), "{error}");
+        }
+        assert!(local_address("whep").is_err());
+    }
+
+    #[test]
+    fn a_busy_relay_is_asked_again_and_another_refusal_is_final() {
+        let refused = |status, retry_after| {
+            Err::<(), _>(ClientError::Refused { url: String::new(), status, detail: String::new(), retry_after })
+        };
+        let mut tries = 0;
+        let outcome = patiently(
+            || {
+                tries += 1;
+                if tries < 3 { refused(503, Some(Duration::ZERO)) } else { Ok(()) }
+            },
+            || false,
+        );
+        assert!(outcome.is_ok() && tries == 3);
+        for (status, retry_after) in [(503, None), (401, Some(Duration::ZERO))] {
+            let mut tries = 0;
+            let outcome = patiently(
+                || {
+                    tries += 1;
+                    refused(status, retry_after)
+                },
+                || false,
+            );
+            assert!(outcome.is_err() && tries == 1);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What synthetic packets carry: the start of a VP8 picture (RFC 7741), a number, when it was sent, and bytes that
+//! follow from the number, so that a viewer that opens the packet can tell whether it is whole.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// VP8 payload descriptor and, at the start of a picture, frame tag, start code and size of 640 x 360
+/// (RFC 6386 9.1). Later packets of a picture have the same bytes with another descriptor.
+const PICTURE: [u8; 11] = [0x10, 0, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01];
+/// Descriptor of a packet that goes on with a picture.
+const CONTINUATION: u8 = 0;
+/// In the frame tag: not a keyframe.
+const INTER: u8 = 1;
+
+const NUMBER: usize = PICTURE.len();
+const SENT: usize = NUMBER + 8;
+const FILLER: usize = SENT + 8;
+
+/// Where in a picture a packet stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// It begins a picture that decodes without another.
+    KeyframeStart,
+    /// It begins any other picture.
+    Start,
+    /// It goes on with one.
+    Continuation,
+}
+
+/// Fills a payload; `sent` is the time since the Unix epoch.
+pub(super) fn write(payload: &mut [u8], part: Part, number: u64, sent: Duration) {
+    let (head, filler) = payload.split_at_mut(FILLER);
+    head[..PICTURE.len()].copy_from_slice(&PICTURE);
+    match part {
+        Part::KeyframeStart => {}
+        Part::Start => head[1] |= INTER,
+        Part::Continuation => (head[0], head[1]) = (CONTINUATION, INTER),
+    }
+    head[NUMBER..SENT].copy_from_slice(&number.to_be_bytes());
+    head[SENT..FILLER].copy_from_slice(&nanoseconds(sent).to_be_bytes());
+    filler.fill(filler_of(number));
+}
+
+/// When a payload was sent, since the Unix epoch; `None` if it is not what [`write()`] wrote.
+pub(super) fn read(payload: &[u8]) -> Option<Duration> {
+    let (head, filler) = payload.split_at_checked(FILLER)?;
+    let number = u64::from_be_bytes(*head[NUMBER..].first_chunk()?);
+    let sent = u64::from_be_bytes(*head[SENT..].first_chunk()?);
+    let whole = head[2..NUMBER] == PICTURE[2..] && filler.iter().all(|byte| *byte == filler_of(number));
+    whole.then(|| Duration::from_nanos(sent))
+}
+
+/// The time since the Unix epoch, which the kernel's receive time stamps count from too.
+pub(super) fn wall_clock() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn filler_of(number: u64) -> u8 {
+    (number % 251) as u8
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forward::codec::{Codec, KeyframeFinder};
+
+    #[test]
+    fn what_is_written_is_read_and_damage_shows() {
+        let sent = Duration::new(1_700_000_000, 5);
+        let mut payload = [0xff; 100];
+        write(&mut payload, Part::Continuation, 777, sent);
+        assert_eq!(read(&payload), Some(sent));
+        payload[99] ^= 1;
+        assert_eq!(read(&payload), None);
+        assert_eq!(read(&payload[..20]), None);
+    }
+
+    #[test]
+    fn only_a_keyframe_start_starts_a_keyframe() {
+        for (part, expected) in [(Part::KeyframeStart, true), (Part::Start, false), (Part::Continuation, false)] {
+            let mut payload = [0; 64];
+            write(&mut payload, part, 0, Duration::ZERO);
+            assert_eq!(KeyframeFinder::new(Codec::Vp8).is_start(1, &payload), expected, "{part:?}");
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The report: what arrived, how late, and what it cost.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Config;
+use super::field::Field;
+use super::process::Spent;
+
+/// Above this share of one CPU the load itself may have been the bottleneck.
+const BUSY: f64 = 0.85;
+
+/// What a run came to. Shown as a table; as JSON its fields, all times in the unit of their names.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Viewers that were to join.
+    pub viewers: usize,
+    /// Viewers that got media.
+    pub joined: usize,
+    /// Viewers whose session the relay ended.
+    pub ended: usize,
+    /// Streams that they shared.
+    pub streams: u32,
+    /// Packets a second in each stream, as asked for.
+    pub packets_per_second: u32,
+    /// Packets in a burst.
+    pub burst: u32,
+    /// Bytes of payload in a packet.
+    pub payload_bytes: u16,
+    /// How long packets were counted.
+    pub seconds: f64,
+    /// From the request for a session to the DTLS connection. Some 200 ms of it are the clients' own: webrtc-rs's ICE
+    /// nominates a pair at a timer.
+    pub connect_ms: Option<Spread>,
+    /// From the request for a session to the first packet.
+    pub join_ms: Option<Spread>,
+    /// Packets published while counting; none if somebody else published.
+    pub published: Option<u64>,
+    /// Packets that the joined viewers should have got.
+    pub expected: u64,
+    /// Different packets that they got.
+    pub delivered: u64,
+    /// The difference.
+    pub lost: u64,
+    /// Packets that came more than once.
+    pub repeated: u64,
+    /// Packets of SSRCs that the answers do not name.
+    pub stray: u64,
+    /// Of the packets that the sample opened, those that were not what had been sent.
+    pub damaged: u64,
+    /// Of `lost`, what the kernel dropped at the clients' own sockets, because this process was too slow.
+    pub dropped_at_clients: Option<u64>,
+    /// Bursts that this process had no time to send.
+    pub skipped_bursts: u64,
+    /// From the publisher's sending to the kernel's receiving, of the viewers of the sample.
+    pub delay_ms: Option<Spread>,
+    /// CPU time of the relay while packets were counted, user and system.
+    pub cpu_seconds: Option<f64>,
+    /// That over the packets delivered.
+    pub cpu_us_per_packet: Option<f64>,
+    /// Memory of the relay before the viewers joined.
+    pub memory_before_bytes: Option<u64>,
+    /// Memory of the relay after the counting.
+    pub memory_after_bytes: Option<u64>,
+    /// The difference over the viewers that joined.
+    pub memory_bytes_per_viewer: Option<u64>,
+    /// Share of one CPU that this process took.
+    pub load_cpu_share: Option<f64>,
+}
+
+/// A distribution.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Spread {
+    /// Half are at or below this.
+    pub p50: f64,
+    /// 99 of 100 are at or below this.
+    pub p99: f64,
+    /// All are.
+    pub max: f64,
+    /// How many there were.
+    pub count: usize,
+}
+
+/// What a report is made of.
+pub(super) struct Sources<'a> {
+    pub(super) config: &'a Config,
+    pub(super) field: &'a Field,
+    pub(super) spent: Spent,
+    pub(super) memory_before: Option<u64>,
+    pub(super) memory_after: Option<u64>,
+    pub(super) drops: Option<u64>,
+}
+
+impl Sources<'_> {
+    pub(super) fn report(&self) -> Report {
+        let Self { config, field, spent, .. } = self;
+        let sent: Vec<u64> = field.publishers().map(|publisher| publisher.sent).collect();
+        let joined = || field.watching();
+        let count = joined().count();
+        let expected = match sent.iter().max() {
+            // Viewers of a stream all expect what it published; they are spread evenly, and streams send alike.
+            Some(_) => joined().zip(sent.iter().cycle()).map(|(_, sent)| sent).sum(),
+            None => joined().map(|viewer| viewer.line.len()).sum(),
+        };
+        let delivered: u64 = joined().map(|viewer| viewer.line.counted.packets).sum();
+        let per_viewer = |before: u64, after: u64| after.saturating_sub(before).checked_div(count as u64);
+        let milliseconds = |duration: Duration| duration.as_secs_f64() * 1e3;
+        let delays = field.samples().flat_map(|sample| &sample.delays).map(|delay| f64::from(*delay) / 1e3);
+        let cpu_seconds = spent.cpu.map(|cpu| cpu.as_secs_f64());
+        Report {
+            viewers: config.viewers,
+            joined: count,
+            ended: field.viewers().filter(|viewer| viewer.ended.is_some()).count(),
+            streams: config.streams,
+            packets_per_second: config.rate(),
+            burst: config.burst,
+            payload_bytes: config.payload,
+            seconds: spent.elapsed.as_secs_f64(),
+            connect_ms: Spread::of(joined().filter_map(|viewer| viewer.connected_after).map(milliseconds)),
+            join_ms: Spread::of(joined().filter_map(|viewer| viewer.media_after()).map(milliseconds)),
+            published: (!sent.is_empty()).then(|| sent.iter().sum()),
+            expected,
+            delivered,
+            lost: expected.saturating_sub(delivered),
+            repeated: joined().map(|viewer| viewer.line.counted.repeated).sum(),
+            stray: joined().map(|viewer| viewer.line.counted.stray).sum(),
+            damaged: field.samples().map(|sample| sample.damaged).sum(),
+            dropped_at_clients: self.drops,
+            skipped_bursts: field.publishers().map(|publisher| publisher.skipped).sum(),
+            delay_ms: Spread::of(delays),
+            cpu_seconds,
+            cpu_us_per_packet: cpu_seconds.filter(|_| delivered > 0).map(|cpu| cpu * 1e6 / delivered as f64),
+            memory_before_bytes: self.memory_before,
+            memory_after_bytes: self.memory_after,
+            memory_bytes_per_viewer: self
+                .memory_before
+                .zip(self.memory_after)
+                .and_then(|(before, after)| per_viewer(before, after)),
+            load_cpu_share: spent.own_cpu.map(|cpu| cpu.as_secs_f64() / spent.elapsed.as_secs_f64()),
+        }
+    }
+}
+
+impl Spread {
+    /// The distribution of these values, if there are any.
+    pub fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let at = |share: f64| values.get(((values.len() as f64 * share).ceil() as usize).saturating_sub(1)).copied();
+        Some(Self { p50: at(0.5)?, p99: at(0.99)?, max: at(1.0)?, count: values.len() })
+    }
+}
+
+impl Report {
+    /// The report as one line of JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("it has only numbers, and names as keys")
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { p50, p99, max, count } = self;
+        write!(formatter, "p50 {p50:.2} ms, p99 {p99:.2} ms, max {max:.2} ms  ({count})")
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut row = |name: &str, value: String| writeln!(formatter, "{name:<12} {value}");
+        let bits = f64::from(self.packets_per_second) * f64::from(self.payload_bytes) * 8.0 / 1e6;
+        row(
+            "streams",
+            format!(
+                "{} of {} packets/s ({bits:.2} Mbit/s) in bursts of {}, {} bytes each",
+                self.streams, self.packets_per_second, self.burst, self.payload_bytes
+            ),
+        )?;
+        row("joined", format!("{} of {}", self.joined, self.viewers))?;
+        if self.ended > 0 {
+            row("ended", format!("{} by the relay", self.ended))?;
+        }
+        for (name, spread) in [("connected", self.connect_ms), ("first media", self.join_ms)] {
+            if let Some(spread) = spread {
+                row(name, spread.to_string())?;
+            }
+        }
+        let share = 100.0 * self.delivered as f64 / self.expected.max(1) as f64;
+        row("delivered", format!("{} of {} ({share:.3} %) in {:.2} s", self.delivered, self.expected, self.seconds))?;
+        row("lost", self.losses())?;
+        if let Some(delay) = self.delay_ms {
+            row("delay", delay.to_string())?;
+        }
+        if let (Some(cpu), Some(per_packet)) = (self.cpu_seconds, self.cpu_us_per_packet) {
+            let share = 100.0 * cpu / self.seconds;
+            row("relay CPU", format!("{per_packet:.3} us per forwarded packet ({cpu:.2} s, {share:.1} % of one CPU)"))?;
+        }
+        if let (Some(before), Some(after), Some(each)) =
+            (self.memory_before_bytes, self.memory_after_bytes, self.memory_bytes_per_viewer)
+        {
+            let kibibytes = |bytes: u64| bytes as f64 / 1024.0;
+            row(
+                "relay memory",
+                format!(
+                    "{:.1} KiB per viewer ({:.0} KiB before, {:.0} KiB after)",
+                    kibibytes(each),
+                    kibibytes(before),
+                    kibibytes(after)
+                ),
+            )?;
+        }
+        if let Some(share) = self.load_cpu_share {
+            let warning = if share > BUSY { ": the load may have been the bottleneck" } else { "" };
+            row("load CPU", format!("{:.1} % of one CPU{warning}", share * 100.0))?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    /// What went wrong with packets, in words.
+    fn losses(&self) -> String {
+        let mut text = self.lost.to_string();
+        let parts = [
+            (self.dropped_at_clients.unwrap_or(0), "dropped at the clients' sockets"),
+            (self.repeated, "came twice"),
+            (self.stray, "of unknown SSRCs"),
+            (self.damaged, "damaged"),
+            (self.skipped_bursts, "bursts not sent in time"),
+        ];
+        for (count, what) in parts.into_iter().filter(|(count, _)| *count > 0) {
+            text += &format!("; {count} {what}");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_occurred() {
+        let spread = Spread::of((1..=200).rev().map(f64::from)).unwrap();
+        assert_eq!(spread, Spread { p50: 100.0, p99: 198.0, max: 200.0, count: 200 });
+        assert_eq!(Spread::of([7.0].into_iter()), Some(Spread { p50: 7.0, p99: 7.0, max: 7.0, count: 1 }));
+        assert_eq!(Spread::of(std::iter::empty()), None);
+    }
+}
