@@ -44,6 +44,10 @@ pub struct Settings {
     #[arg(long, env = "SLUICE_PUBLIC_WATCH", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub public_watch: Option<bool>,
 
+    /// What viewers send on data channels reaches the publisher
+    #[arg(long, env = "SLUICE_VIEWER_MESSAGES", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub viewer_messages: Option<bool>,
+
     /// Web pages that may use the relay from a browser [default: *]
     #[arg(long, env = "SLUICE_ALLOW_ORIGIN", value_name = "ORIGIN[,ORIGIN]", value_delimiter = ',')]
     pub allow_origin: Option<Vec<String>>,
@@ -130,6 +134,7 @@ impl Settings {
             allow_origin: self.allow_origin.or(other.allow_origin),
             rate_limit: self.rate_limit.or(other.rate_limit),
             workers: self.workers.or(other.workers),
+            viewer_messages: self.viewer_messages.or(other.viewer_messages),
             log: self.log.or(other.log),
         }
     }
@@ -157,6 +162,7 @@ impl Settings {
                 media: self.media.unwrap_or(worker.media),
                 advertise: self.advertise.unwrap_or(worker.advertise),
                 workers: self.workers.unwrap_or(worker.workers),
+                viewer_messages: self.viewer_messages.unwrap_or(worker.viewer_messages),
             },
             log: self.log.unwrap_or_else(|| "warn,rtc=error,sluice=info".to_owned()),
         })

@@ -45,6 +45,8 @@ pub struct Metrics {
     pub keyframe_requests: Family<Direction, IntCounter>,
     /// What became of the packets that viewers asked for again.
     pub resends: Family<Resend, IntCounter>,
+    /// Messages on data channels, one for each receiver.
+    pub channel_messages: Family<Direction, IntCounter>,
     /// Seconds from a packet's arrival to the system call that sends it to a viewer. A worker observes into
     /// [`Histogram::local`] and flushes once a turn.
     pub forward_delay: Histogram,
@@ -74,6 +76,7 @@ impl Metrics {
             nacks: counters(into, "sluice_nacked_packets_total", "Packets asked for again."),
             keyframe_requests: counters(into, "sluice_keyframe_requests_total", "Keyframe requests (PLI, FIR)."),
             resends: counters(into, "sluice_resends_total", "What became of packets that viewers asked for again."),
+            channel_messages: counters(into, "sluice_channel_messages_total", "Messages on data channels."),
             forward_delay: histogram(
                 into,
                 HistogramOpts::new("sluice_forward_delay_seconds", "From a packet's arrival to its sending.")

@@ -1,5 +1,6 @@
 //! The core in virtual time: real peers and real SRTP, no sockets.
 
+#[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "support/offline.rs"]
 mod offline;
 

@@ -169,6 +169,10 @@ label! {
         TooOld = "too_old",
         /// The receiving worker did not keep up.
         InboxFull = "inbox_full",
+        /// A data channel message whose receiver does not keep up or has no such channel.
+        ChannelFull = "channel_full",
+        /// A viewer's data channel message, where those are not allowed or nobody publishes.
+        ViewerMessage = "viewer_message",
     }
 }
 

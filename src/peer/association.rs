@@ -14,6 +14,7 @@ use bytes::BytesMut;
 use rtc::crypto::RTCCryptoProvider;
 use rtc::peer_connection::RTCPeerConnection;
 use rtc::peer_connection::event::RTCPeerConnectionEvent;
+use rtc::peer_connection::message::RTCMessage;
 use rtc::peer_connection::state::RTCPeerConnectionState;
 use rtc::peer_connection::transport::RTCDtlsTransportState;
 use rtc::rtp_transceiver::{RTCRtpReceiverId, RTCRtpSenderId};
@@ -22,6 +23,7 @@ use rtc::shared::{TaggedBytesMut, TransportContext};
 use rtc::statistics::StatsSelector;
 
 use super::alert::{Alert, contains_encrypted_alert};
+use super::channels::{self, Channel, ChannelMessage, Channels, Unsent};
 use super::keys::KeySpy;
 use super::rtcp_sources::RtcpSources;
 use super::rtcp_tap::{Compound, RtcpTap};
@@ -34,6 +36,10 @@ pub enum Event {
     Connected(Keys),
     /// A compound RTCP packet arrived and was authentic.
     Rtcp(Compound),
+    /// A data channel is open, whoever opened it.
+    ChannelOpened(Channel),
+    /// A message came on the data channel of this label.
+    ChannelMessage(String, ChannelMessage),
     /// The other side closed the connection (DTLS `close_notify`). Nothing follows.
     Closed,
     /// The handshake failed or a fatal alert came; the reason, for a log line. Nothing follows.
@@ -87,6 +93,7 @@ pub(super) struct Association {
     connection: Box<RTCPeerConnection>,
     spy: Arc<KeySpy>,
     tap: RtcpTap,
+    channels: Channels,
     is_dtls_client: bool,
     state: State,
     outputs: VecDeque<(SocketAddr, BytesMut)>,
@@ -98,7 +105,8 @@ impl Association {
     pub(super) fn new(connection: RTCPeerConnection, spy: Arc<KeySpy>, tap: RtcpTap, is_dtls_client: bool) -> Self {
         let (outputs, events) = (VecDeque::new(), VecDeque::new());
         let connection = Box::new(connection);
-        Self { connection, spy, tap, is_dtls_client, state: State::Handshaking, outputs, events }
+        let channels = Channels::default();
+        Self { connection, spy, tap, channels, is_dtls_client, state: State::Handshaking, outputs, events }
     }
 
     pub(super) fn connection(&mut self) -> &mut RTCPeerConnection {
@@ -180,6 +188,25 @@ impl Association {
         }
     }
 
+    /// Opens a data channel, unless the other side has one of this label already.
+    pub(super) fn open_channel(&mut self, channel: &Channel, now: Instant) {
+        if self.is_connected() {
+            self.channels.open(channel, &mut self.connection);
+            self.handle_timeout(now);
+        }
+    }
+
+    /// Sends a message on the data channel of this label.
+    pub(super) fn send_message(&mut self, label: &str, message: &ChannelMessage, now: Instant) -> Result<(), Unsent> {
+        if !self.is_connected() {
+            return Err(Unsent::NotOpen);
+        }
+        self.channels.send(label, message, &mut self.connection, now)?;
+        // What was written leaves by the layers' next turn.
+        self.handle_timeout(now);
+        Ok(())
+    }
+
     pub(super) fn close(&mut self) {
         if self.has_ended() {
             return;
@@ -237,11 +264,20 @@ impl Association {
                 RTCPeerConnectionEvent::OnConnectionStateChangeEvent(RTCPeerConnectionState::Failed) => {
                     self.end(Event::Failed("the path to the other side was lost".to_owned()));
                 }
+                RTCPeerConnectionEvent::OnDataChannel(event) => {
+                    let opened = self.channels.on_event(&event, &mut self.connection);
+                    self.events.extend(opened.map(Event::ChannelOpened));
+                }
                 _ => {}
             }
         }
-        // Data channels: what arrives is acknowledged and dropped.
-        while self.connection.poll_read().is_some() {}
+        while let Some(message) = self.connection.poll_read() {
+            if let RTCMessage::DataChannelMessage(id, message) = message.message
+                && let Some(label) = self.channels.label(id)
+            {
+                self.events.push_back(Event::ChannelMessage(label.to_owned(), channels::message(message)));
+            }
+        }
         self.collect_outputs();
     }
 

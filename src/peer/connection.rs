@@ -25,6 +25,7 @@ use rtc::shared::error::Error;
 
 use super::association::{Association, Event, Refused};
 use super::certificate::Certificate;
+use super::channels::{Channel, ChannelMessage, Unsent};
 use super::keys::KeySpy;
 use super::rtcp_tap::{Compound, RtcpTap};
 use super::{Credentials, selected_pair};
@@ -134,6 +135,19 @@ impl Peer {
     /// Sends a compound RTCP packet (RFC 3550 6.1) with the next output; nothing before the keys are there.
     pub fn send_rtcp(&mut self, packets: Compound, now: Instant) {
         self.association.send_rtcp(packets, now);
+    }
+
+    /// Opens a data channel, unless the other side has opened one of this label; nothing before the keys are there.
+    pub fn open_channel(&mut self, channel: &Channel, now: Instant) {
+        self.association.open_channel(channel, now);
+    }
+
+    /// Sends a message on the data channel of this label: on the other side's own if it opened one.
+    ///
+    /// # Errors
+    /// [`Unsent`]; the message is lost.
+    pub fn send_message(&mut self, label: &str, message: &ChannelMessage, now: Instant) -> Result<(), Unsent> {
+        self.association.send_message(label, message, now)
     }
 
     /// Ends the session and leaves a `close_notify` to be sent. No event follows.

@@ -3,6 +3,7 @@
 mod alert;
 mod association;
 mod certificate;
+mod channels;
 pub mod client;
 mod connection;
 mod keys;
@@ -16,6 +17,7 @@ mod tests;
 
 pub use association::{Event, Refused};
 pub use certificate::{Certificate, CertificateError};
+pub use channels::{Channel, ChannelMessage, MAX_CHANNELS, Unsent};
 pub use connection::{Config, MAX_MESSAGE_SIZE, OpenError, Peer};
 pub use rtcp_tap::Compound;
 

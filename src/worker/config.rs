@@ -12,6 +12,8 @@ pub struct Config {
     pub advertise: Vec<IpAddr>,
     /// How many threads forward media.
     pub workers: NonZeroUsize,
+    /// What viewers say on data channels reaches the publisher.
+    pub viewer_messages: bool,
 }
 
 /// What cannot be configured.
@@ -24,7 +26,12 @@ pub enum ConfigError {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { media: SocketAddr::from(([0, 0, 0, 0], 8081)), advertise: Vec::new(), workers: NonZeroUsize::MIN }
+        Self {
+            media: SocketAddr::from(([0, 0, 0, 0], 8081)),
+            advertise: Vec::new(),
+            workers: NonZeroUsize::MIN,
+            viewer_messages: false,
+        }
     }
 }
 

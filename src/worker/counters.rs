@@ -93,6 +93,11 @@ impl Counters {
         self.keyframes_asked += keyframes;
     }
 
+    /// Counts messages on data channels.
+    pub(super) fn channel_messages(&mut self, direction: Direction, count: u64) {
+        self.metrics.channel_messages[direction].inc_by(count);
+    }
+
     /// Counts what the relay asks of publishers, as it leaves.
     pub(super) fn asked_of_publisher(&mut self, packets: u64, keyframes: u64) {
         self.metrics.nacks[Direction::Out].inc_by(packets);

@@ -10,6 +10,7 @@ use crate::door::Key;
 use crate::forward::codec::{Format, Kind};
 use crate::forward::{History, HistoryLimits, Packet};
 use crate::name::StreamName;
+use crate::peer::Channel;
 use crate::peer::feedback::SenderClock;
 use crate::stream::WorkerId;
 
@@ -20,6 +21,8 @@ pub(super) struct Feed {
     /// The publisher whose packets arrive now.
     pub(super) source: Option<Source>,
     pub(super) tracks: Vec<FeedTrack>,
+    /// Data channels that the publisher has opened.
+    pub(super) channels: Vec<Channel>,
     pub(super) viewers: Vec<Key>,
     /// The viewer that the present pass began with.
     first: usize,
@@ -73,6 +76,7 @@ impl Feed {
             stream,
             source: None,
             tracks: Vec::new(),
+            channels: Vec::new(),
             viewers: Vec::new(),
             first: 0,
             served: 0,

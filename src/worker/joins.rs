@@ -86,6 +86,8 @@ impl Engine {
             match event {
                 Event::Connected(keys) => self.on_connected(key, &keys, now),
                 Event::Rtcp(packets) => self.on_feedback(key, &packets, now),
+                Event::ChannelOpened(channel) => self.on_channel(key, channel, now),
+                Event::ChannelMessage(label, message) => self.on_channel_message(key, label, message),
                 Event::Closed => return self.end(key, Reason::Closed, now),
                 Event::Failed(why) => {
                     if let Some(session) = self.session(key) {
@@ -115,8 +117,12 @@ impl Engine {
                 }
             }
             State::Watching(viewer) => {
+                let opens_channels = viewer.channels.open_at.is_some_and(|due| due <= now);
                 for report in viewer.poll(self.feeds.get(&session.stream), now) {
                     peer.send_rtcp(report, now);
+                }
+                if opens_channels {
+                    self.open_channels(key, now);
                 }
             }
         }

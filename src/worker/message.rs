@@ -8,6 +8,7 @@ use crate::forward::Packet;
 use crate::forward::codec::{Format, Kind};
 use crate::name::{SessionId, StreamName};
 use crate::peer::feedback::SenderClock;
+use crate::peer::{Channel, ChannelMessage};
 use crate::stream::{Reason, WorkerId};
 
 /// One message.
@@ -19,6 +20,12 @@ pub(super) enum Message {
     Subscribed(Box<Subscribed>),
     /// A publisher's latest sender report for one track.
     Clock { stream: StreamName, epoch: u32, kind: Kind, clock: SenderClock },
+    /// A publisher has opened a data channel.
+    Channel { stream: StreamName, epoch: u32, channel: Channel },
+    /// A publisher has sent a message on a data channel.
+    Told { stream: StreamName, epoch: u32, label: String, message: ChannelMessage },
+    /// A viewer has sent a message to the publisher.
+    Answered { stream: StreamName, label: String, message: ChannelMessage },
     /// The publisher of that epoch is gone.
     Unpublished { stream: StreamName, epoch: u32 },
     /// Another worker has viewers of a stream that is published here.
@@ -54,6 +61,8 @@ pub(super) struct Subscribed {
     /// Where the publisher lives: keyframe demand goes there.
     pub(super) worker: WorkerId,
     pub(super) tracks: Vec<SubscribedTrack>,
+    /// The data channels that the publisher has opened.
+    pub(super) channels: Vec<Channel>,
 }
 
 /// One track of a subscription: its format, and the packets since its last keyframe with the recent history.

@@ -4,6 +4,7 @@
 //! loop; [`Offline`] lets tests and benches drive it in virtual time. [`Handle`] is all that HTTP, cascade and load see.
 
 mod batch;
+mod channels;
 mod config;
 mod counters;
 mod engine;

@@ -10,9 +10,9 @@ use crate::forward::codec::{Format, KeyframeFinder, Kind};
 use crate::forward::{History, HistoryLimits, KeyframeGate, LayerId, Packet};
 use crate::metrics::DropReason;
 use crate::name::StreamName;
-use crate::peer::Compound;
 use crate::peer::feedback::{Reception, SenderClock, keyframe_request};
 use crate::peer::negotiate::{Extension, Negotiated};
+use crate::peer::{Channel, Compound};
 use crate::srtp::index::Received;
 use crate::srtp::{Opened, Opener};
 use crate::stream::{Publication, WorkerId};
@@ -26,6 +26,8 @@ pub(super) struct Publisher {
     /// Workers that have viewers of the stream.
     pub(super) subscribers: Vec<WorkerId>,
     pub(super) tracks: Vec<Track>,
+    /// Data channels that it has opened.
+    pub(super) channels: Vec<Channel>,
     sender_ssrc: u32,
     transport_sequence_id: Option<u8>,
     /// Times that an encoder started again with another SSRC.
@@ -103,6 +105,7 @@ impl Publisher {
             reception,
             subscribers,
             tracks,
+            channels: Vec::new(),
             sender_ssrc,
             transport_sequence_id,
             restarts: 0,
@@ -209,6 +212,7 @@ impl Publisher {
             epoch: self.epoch(),
             worker,
             tracks: self.tracks.iter().map(track).collect(),
+            channels: self.channels.clone(),
         }
     }
 

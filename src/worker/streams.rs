@@ -67,7 +67,7 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(key.0 as usize).and_then(Option::as_deref_mut) else { return };
         let stream = session.stream.clone();
         let (watch, live) = self.shared.registry.watch(&stream, self.id);
-        let mut viewer = Viewer::new(watch, sealer, &session.negotiated, stream.to_string());
+        let mut viewer = Viewer::new(watch, sealer, &session.negotiated, stream.to_string(), now);
         let feed = self.feeds.join(&stream, key);
         viewer.attach(feed, now);
         let wants_keyframe = viewer.wants_keyframe();
@@ -147,6 +147,7 @@ impl Engine {
         }
         feed.source = Some(Source { worker: subscribed.worker, epoch: subscribed.epoch });
         feed.forget_demand();
+        feed.channels = subscribed.channels;
         for track in subscribed.tracks {
             feed.start_track(track);
         }

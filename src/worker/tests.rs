@@ -9,6 +9,7 @@ use crate::peer::Credentials;
 use crate::srtp::Profile;
 use crate::stream::WorkerId;
 
+#[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "../../tests/support/offline.rs"]
 mod offline;
 
@@ -52,7 +53,7 @@ fn a_restart_is_believed_under_both_credentials_until_the_new_path_is_proven() {
     let session = net.clients[viewers[0]].session;
     let remote = Credentials { ufrag: "newufrag".into(), pwd: "a-new-password-of-the-client".into() };
     let before = net.handle().lookup(&session).unwrap().etag;
-    let patched = net.handle().restart(&session, super::Restart { remote: remote.clone() }).unwrap();
+    let patched = net.handle().restart(&session, super::Restart { remote }).unwrap();
     assert_ne!(patched.etag, before);
     assert_eq!(net.handle().lookup(&session).unwrap().etag, patched.etag);
     // The client has not heard of it yet: media and its old checks go on.

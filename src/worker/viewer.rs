@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::batch::{Batch, MAX_DATAGRAM, Outbox};
+use super::channels::Channels;
 use super::counters::Volume;
 use super::feed::Feed;
 use crate::forward::codec::Kind;
@@ -32,6 +33,7 @@ pub(super) struct Viewer {
     pub(super) watch: Watch,
     sealer: Sealer,
     pub(super) legs: Vec<Leg>,
+    pub(super) channels: Channels,
     /// What the viewer has asked for again: outlet and sequence number.
     asked: Vec<(usize, u16)>,
     next_report: Option<Instant>,
@@ -71,7 +73,8 @@ pub(super) struct Answered {
 
 impl Viewer {
     /// A viewer whose connection has just been made; it stands at the live end of the feed.
-    pub(super) fn new(watch: Watch, sealer: Sealer, negotiated: &Negotiated, cname: String) -> Self {
+    pub(super) fn new(watch: Watch, sealer: Sealer, negotiated: &Negotiated, cname: String, now: Instant) -> Self {
+        let channels = Channels::new(negotiated.application.is_some(), now);
         let max_size = MAX_DATAGRAM - sealer.overhead();
         let sections = negotiated.sections.iter().filter(|section| !section.payloads.is_empty());
         let format = |payload: &Payload| OutletFormat {
@@ -95,7 +98,7 @@ impl Viewer {
         let mut legs: Vec<Leg> = sections.map(leg).collect();
         // Audio first: a late sound is heard before a late picture is seen.
         legs.sort_by_key(|leg| leg.kind == Kind::Video);
-        Self { watch, sealer, legs, asked: Vec::new(), next_report: None, cname }
+        Self { watch, sealer, legs, channels, asked: Vec::new(), next_report: None, cname }
     }
 
     /// Tells each outlet what the feed's publisher sends, and lets those that wait begin at the live end, or at a
@@ -249,7 +252,7 @@ impl Viewer {
 
     /// When [`Self::poll`] has something.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.next_report
+        self.next_report.into_iter().chain(self.channels.open_at).min()
     }
 
     /// True when NACKs wait for an answer.

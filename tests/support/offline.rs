@@ -13,7 +13,7 @@ use sluice::forward::codec::Codec;
 use sluice::metrics::Metrics;
 use sluice::name::{Role, SessionId};
 use sluice::peer::client::{Client, Config as ClientConfig, Track};
-use sluice::peer::{Certificate, Compound, Event};
+use sluice::peer::{Certificate, Channel, ChannelMessage, Compound, Event};
 use sluice::srtp::{Opener, Profile, Sealer};
 use sluice::worker::{Config, Create, Handle, Offline, Outbox, Sent};
 
@@ -24,6 +24,8 @@ pub(crate) const RELAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10
 pub(crate) struct Net {
     pub(crate) now: Instant,
     pub(crate) metrics: Arc<Metrics>,
+    /// Whether clients that join from here on offer data channels.
+    pub(crate) application: bool,
     pub(crate) relay: Offline,
     pub(crate) clients: Vec<Person>,
     pub(crate) wire: Wire,
@@ -52,6 +54,8 @@ pub(crate) struct Person {
     pub(crate) profile: Option<Profile>,
     pub(crate) received: Vec<Received>,
     pub(crate) rtcp: Vec<Compound>,
+    pub(crate) channels: Vec<Channel>,
+    pub(crate) messages: Vec<(String, ChannelMessage)>,
     pub(crate) closed: bool,
     pub(crate) next_index: HashMap<u32, u64>,
 }
@@ -84,13 +88,18 @@ impl Outbox for Wire {
 
 impl Net {
     pub(crate) fn new(workers: usize) -> Self {
+        Self::with(workers, Config::default())
+    }
+
+    pub(crate) fn with(workers: usize, config: Config) -> Self {
         let metrics = Arc::new(Metrics::new());
         let workers = NonZeroUsize::new(workers).expect("a relay has workers");
-        let config = Config { media: RELAY, workers, ..Config::default() };
+        let config = Config { media: RELAY, workers, ..config };
         Self {
             now: Instant::now(),
             relay: Offline::new(config, metrics.clone()).expect("a certificate can be made"),
             metrics,
+            application: false,
             clients: Vec::new(),
             wire: Wire::default(),
             client_by_address: HashMap::new(),
@@ -109,8 +118,14 @@ impl Net {
         let number = self.clients.len();
         let host = Ipv4Addr::new(10, 1, (number >> 8) as u8, number as u8);
         let address = SocketAddr::new(IpAddr::V4(host), 5000);
-        let config =
-            ClientConfig { role, codecs, application: false, profiles, local: address, certificate: &self.certificate };
+        let config = ClientConfig {
+            role,
+            codecs,
+            application: self.application,
+            profiles,
+            local: address,
+            certificate: &self.certificate,
+        };
         let mut client = Client::new(&config, self.now).expect("the client makes an offer");
         let created = self
             .handle()
@@ -136,6 +151,8 @@ impl Net {
             profile: None,
             received: Vec::new(),
             rtcp: Vec::new(),
+            channels: Vec::new(),
+            messages: Vec::new(),
             closed: false,
             next_index: HashMap::new(),
         });
@@ -275,6 +292,8 @@ impl Person {
                     self.sealer = Some(Sealer::new(&keys.local));
                 }
                 Event::Rtcp(packets) => self.rtcp.push(packets),
+                Event::ChannelOpened(channel) => self.channels.push(channel),
+                Event::ChannelMessage(label, message) => self.messages.push((label, message)),
                 Event::Closed | Event::Failed(_) => self.closed = true,
             }
         }

@@ -1,5 +1,5 @@
 //! What peers cost, measured on demand, one test a process:
-//! `cargo test --release --lib peer::tests::cost::TEST -- --ignored --nocapture`.
+//! `cargo test --release --lib --features measure peer::tests::cost::TEST -- --nocapture`.
 
 use std::time::{Duration, Instant};
 
@@ -33,31 +33,26 @@ fn print_memory(name: &str, case: Case) {
 // Each in a process of its own: memory that one has freed would be used again by the next.
 
 #[test]
-#[ignore = "a measurement"]
 fn memory_of_a_gcm_peer() {
     print_memory("gcm", CASE);
 }
 
 #[test]
-#[ignore = "a measurement"]
 fn memory_of_a_sha1_80_peer() {
     print_memory("sha1_80", Case { profile: Profile::Aes128CmSha1_80, ..CASE });
 }
 
 #[test]
-#[ignore = "a measurement"]
 fn memory_of_a_dtls_client_peer() {
     print_memory("gcm, dtls client", Case { dtls_client: true, ..CASE });
 }
 
 #[test]
-#[ignore = "a measurement"]
 fn memory_of_a_data_channel_peer() {
     print_memory("gcm, data channel", Case { application: true, ..CASE });
 }
 
 #[test]
-#[ignore = "a measurement"]
 #[expect(clippy::print_stdout, reason = "the figures are what it is for")]
 fn cost_of_a_client() {
     const CLIENTS: usize = 1000;
@@ -87,7 +82,6 @@ fn median(mut times: Vec<Duration>) -> Duration {
 }
 
 #[test]
-#[ignore = "a measurement"]
 #[expect(clippy::print_stdout, reason = "the figures are what it is for")]
 fn time_of_a_join() {
     const JOINS: usize = 500;
@@ -109,7 +103,6 @@ fn time_of_a_join() {
 }
 
 #[test]
-#[ignore = "a measurement"]
 #[expect(clippy::print_stdout, reason = "the figures are what it is for")]
 fn time_of_rtcp() {
     let mut session = Session::open(CASE);

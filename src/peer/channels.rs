@@ -1,0 +1,155 @@
+//! Data channels of one peer connection (RFC 8831, RFC 8832), by label: what the other side opened, what the relay
+//! opens towards it, and messages both ways.
+//!
+//! The rule: nothing here queues without a bound. A channel whose reader does not keep up loses messages, and is told
+//! so by the caller's counter.
+//!
+//! webrtc-rs 0.21.1 does not tell how often or how long a channel that the other side opened sends again, so such a
+//! channel is passed on as one that loses nothing; label, protocol and ordering are those of its opener.
+
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use rtc::data_channel::{RTCDataChannelId, RTCDataChannelInit, RTCDataChannelMessage};
+use rtc::peer_connection::RTCPeerConnection;
+use rtc::peer_connection::event::RTCDataChannelEvent;
+
+/// Channels that one peer may have; a further one is ignored.
+pub const MAX_CHANNELS: usize = 16;
+
+/// Bytes that may wait in one channel for the other side to take them; a message beyond that is lost.
+const MAX_WAITING: usize = 256 * 1024;
+
+/// A channel as its opener declares it (RFC 8832 5.1). Channels of one stream are told apart by their label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Channel {
+    /// Its label; may be empty.
+    pub label: String,
+    /// The subprotocol; may be empty.
+    pub protocol: String,
+    /// True when messages arrive in the order in which they were sent.
+    pub ordered: bool,
+    /// Milliseconds for which a message is sent again; `None` for no limit.
+    pub max_packet_life_time: Option<u16>,
+    /// How often a message is sent again; `None` for no limit.
+    pub max_retransmits: Option<u16>,
+}
+
+/// One message on a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelMessage {
+    /// True for text (UTF-8), false for binary.
+    pub is_text: bool,
+    /// Its bytes.
+    pub data: Bytes,
+}
+
+/// Why a message was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsent {
+    /// The other side has no open channel of this label.
+    #[error("no channel of this label is open")]
+    NotOpen,
+    /// The other side does not keep up.
+    #[error("the channel is full")]
+    Full,
+}
+
+/// The channels of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Channels {
+    known: Vec<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    id: RTCDataChannelId,
+    label: String,
+    is_open: bool,
+    is_ours: bool,
+}
+
+impl Channels {
+    /// Takes an event of the connection; a channel that is open now, whoever opened it, is handed on.
+    pub(super) fn on_event(
+        &mut self,
+        event: &RTCDataChannelEvent,
+        connection: &mut RTCPeerConnection,
+    ) -> Option<Channel> {
+        match *event {
+            RTCDataChannelEvent::OnOpen(id) => {
+                let channel = connection.data_channel(id)?;
+                let channel = Channel {
+                    label: channel.label().to_owned(),
+                    protocol: channel.protocol().to_owned(),
+                    ordered: channel.ordered(),
+                    max_packet_life_time: channel.max_packet_life_time(),
+                    max_retransmits: channel.max_retransmits(),
+                };
+                let is_full = self.known.len() >= MAX_CHANNELS;
+                match self.known.iter_mut().find(|known| known.id == id) {
+                    Some(ours) => ours.is_open = true,
+                    None if is_full => return None,
+                    None => {
+                        self.known.push(Known { id, label: channel.label.clone(), is_open: true, is_ours: false });
+                    }
+                }
+                Some(channel)
+            }
+            RTCDataChannelEvent::OnClose(id) | RTCDataChannelEvent::OnClosing(id) => {
+                self.known.retain(|known| known.id != id);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// The label of a channel that a message came on.
+    pub(super) fn label(&self, id: RTCDataChannelId) -> Option<&str> {
+        self.known.iter().find(|known| known.id == id).map(|known| known.label.as_str())
+    }
+
+    /// Opens a channel towards the other side, unless it has one of this label already.
+    pub(super) fn open(&mut self, channel: &Channel, connection: &mut RTCPeerConnection) {
+        if self.known.len() >= MAX_CHANNELS || self.known.iter().any(|known| known.label == channel.label) {
+            return;
+        }
+        let init = RTCDataChannelInit {
+            ordered: channel.ordered,
+            max_packet_life_time: channel.max_packet_life_time,
+            max_retransmits: channel.max_retransmits,
+            protocol: channel.protocol.clone(),
+            ..RTCDataChannelInit::default()
+        };
+        // An error means that the connection is closed or has no stream left; then there is nobody to tell.
+        if let Ok(opened) = connection.create_data_channel(&channel.label, Some(init)) {
+            self.known.push(Known { id: opened.id(), label: channel.label.clone(), is_open: false, is_ours: true });
+        }
+    }
+
+    /// Sends on the channel of this label: on the other side's own if it opened one, else on the relay's.
+    pub(super) fn send(
+        &mut self,
+        label: &str,
+        message: &ChannelMessage,
+        connection: &mut RTCPeerConnection,
+        now: Instant,
+    ) -> Result<(), Unsent> {
+        let open = self.known.iter().filter(|known| known.is_open && known.label == label);
+        let known = open.min_by_key(|known| known.is_ours).ok_or(Unsent::NotOpen)?;
+        let mut channel = connection.data_channel(known.id).ok_or(Unsent::NotOpen)?;
+        if channel.outstanding_bytes() + message.data.len() > MAX_WAITING {
+            return Err(Unsent::Full);
+        }
+        let sent = match std::str::from_utf8(&message.data) {
+            Ok(text) if message.is_text => channel.send_text(now, text),
+            _ => channel.send(now, BytesMut::from(&message.data[..])),
+        };
+        sent.map_err(|_| Unsent::Full)
+    }
+}
+
+/// A message of the connection as the relay passes it on.
+pub(super) fn message(message: RTCDataChannelMessage) -> ChannelMessage {
+    ChannelMessage { is_text: message.is_string, data: message.data.freeze() }
+}
