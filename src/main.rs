@@ -51,8 +51,12 @@ fn run(serve: Serve) -> ExitCode {
     };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("http").enable_all().build();
-    let outcome =
-        runtime.context("cannot start a thread").and_then(|runtime| runtime.block_on(serve_until_asked(server)));
+    let outcome = runtime.context("cannot start a thread").and_then(|runtime| {
+        let outcome = runtime.block_on(serve_until_asked(server));
+        // What did not end by now is not waited for.
+        runtime.shutdown_background();
+        outcome
+    });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

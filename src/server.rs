@@ -4,17 +4,21 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::auth::{self, Access, Action};
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::{http, worker};
+
+/// How long workers may take to end their sessions. They need milliseconds; a stuck one must not keep the process.
+const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 1024;
@@ -125,7 +129,11 @@ impl Server {
         self.workers.handle().drain();
         // 2. Every session ends and its peer is told. Joining threads blocks, so not on the runtime.
         let workers = self.workers;
-        tokio::task::spawn_blocking(move || workers.stop()).await.context("the workers did not stop")?;
+        let stopping = tokio::task::spawn_blocking(move || workers.stop());
+        match tokio::time::timeout(STOP_DEADLINE, stopping).await {
+            Ok(ended) => ended.context("a worker did not stop")?,
+            Err(_) => warn!("a worker did not stop in time: it is left behind"),
+        }
         // 3. HTTP last: a DELETE that arrived meanwhile is still answered.
         let _ = stop.send(true);
         for task in tasks {
@@ -174,7 +182,7 @@ fn tell_access(access: &Access) {
     if access.is_open() {
         info!("no token is configured: everybody may publish and watch");
     } else if !access.lets_watch() {
-        tracing::warn!("nobody may watch: set watch-token, or public-watch to let everybody");
+        warn!("nobody may watch: set watch-token, or public-watch to let everybody");
     } else if access.allows_anybody(Action::Watch) {
         info!("publishing needs the token, watching needs none");
     } else {
