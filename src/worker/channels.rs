@@ -57,7 +57,7 @@ impl Channels {
 impl Engine {
     /// A peer has opened a channel.
     pub(super) fn on_channel(&mut self, key: Key, channel: Channel, now: Instant) {
-        let Some(session) = self.sessions.get_mut(key.0 as usize).and_then(Option::as_deref_mut) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         let stream = session.stream.clone();
         match (&mut session.state, &mut session.peer) {
             (State::Publishing(publisher), _) => {
@@ -80,7 +80,7 @@ impl Engine {
     /// A peer has sent a message.
     pub(super) fn on_channel_message(&mut self, key: Key, label: String, message: ChannelMessage) {
         self.counters.channel_messages(Direction::In, 1);
-        let Some(session) = self.sessions.get_mut(key.0 as usize).and_then(Option::as_deref_mut) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         let stream = session.stream.clone();
         match &mut session.state {
             State::Connecting(_) => {}
@@ -135,7 +135,7 @@ impl Engine {
     pub(super) fn on_answered(&mut self, stream: &StreamName, label: &str, message: &ChannelMessage, now: Instant) {
         let Some(key) = self.publisher_by_stream.get(stream).copied() else { return };
         self.guard(key, now, |engine| {
-            let Some(peer) = engine.session(key).and_then(|session| session.peer.as_mut()) else { return };
+            let Some(peer) = engine.sessions.get_mut(key).and_then(|session| session.peer.as_mut()) else { return };
             match peer.send_message(label, message, now) {
                 Ok(()) => engine.counters.channel_messages(Direction::Out, 1),
                 Err(_) => engine.counters.drop(DropReason::ChannelFull),
@@ -146,7 +146,7 @@ impl Engine {
 
     /// Opens towards a viewer what its publisher has and it has not opened itself, once its time for that is over.
     pub(super) fn open_channels(&mut self, key: Key, now: Instant) {
-        let Some(session) = self.sessions.get_mut(key.0 as usize).and_then(Option::as_deref_mut) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         let (State::Watching(viewer), Some(peer)) = (&mut session.state, &mut session.peer) else { return };
         if session.negotiated.application.is_none() || viewer.channels.open_at.is_some_and(|due| due > now) {
             return;
@@ -160,7 +160,7 @@ impl Engine {
     }
 
     fn tell_viewer(&mut self, key: Key, label: &str, message: &ChannelMessage, now: Instant) {
-        let Some(session) = self.sessions.get_mut(key.0 as usize).and_then(Option::as_deref_mut) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         let (State::Watching(viewer), Some(peer)) = (&mut session.state, &mut session.peer) else { return };
         if session.negotiated.application.is_none() {
             return;

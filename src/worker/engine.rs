@@ -15,11 +15,12 @@ use super::feed::Feeds;
 use super::handle::Shared;
 use super::lobby::Found;
 use super::message::Message;
-use super::session::{Session, log_end_of_waiting};
+use super::session::log_end_of_waiting;
+use super::sessions::Sessions;
 use super::timers::Timers;
 use crate::door::{Arrival, Door, Drop, Event as DoorEvent, Key, Path};
 use crate::metrics::DropReason;
-use crate::name::{SessionId, StreamName};
+use crate::name::StreamName;
 use crate::stream::{Inbox, Reason, WorkerId};
 
 /// How often the lobby is looked through for sessions that never came.
@@ -39,9 +40,7 @@ pub(super) struct Engine {
     pub(super) id: WorkerId,
     pub(super) shared: Arc<Shared>,
     pub(super) door: Door,
-    pub(super) sessions: Vec<Option<Box<Session>>>,
-    free: Vec<Key>,
-    pub(super) key_by_id: HashMap<SessionId, Key>,
+    pub(super) sessions: Sessions,
     pub(super) publisher_by_stream: HashMap<StreamName, Key>,
     pub(super) feeds: Feeds,
     worker_by_foreign_path: HashMap<Path, WorkerId>,
@@ -76,9 +75,7 @@ impl Engine {
             id,
             shared,
             door: Door::new(rand::random()),
-            sessions: Vec::new(),
-            free: Vec::new(),
-            key_by_id: HashMap::new(),
+            sessions: Sessions::default(),
             publisher_by_stream: HashMap::new(),
             feeds: Feeds::default(),
             worker_by_foreign_path: HashMap::new(),
@@ -153,13 +150,13 @@ impl Engine {
                 self.handle_datagram(path, &mut datagram, received, now);
             }
             Message::Restart { session, admission } => {
-                if let Some(key) = self.key_by_id.get(&session) {
-                    self.door.restart(*key, *admission);
+                if let Some(key) = self.sessions.key(&session) {
+                    self.door.restart(key, *admission);
                 }
             }
             Message::End { session, reason } => {
-                if let Some(key) = self.key_by_id.get(&session) {
-                    self.end(*key, reason, now);
+                if let Some(key) = self.sessions.key(&session) {
+                    self.end(key, reason, now);
                 }
             }
             Message::Stop => self.stop(now),
@@ -267,24 +264,6 @@ impl Engine {
         self.counters.add_gso_fallbacks(gso_fallbacks);
     }
 
-    /// The session of a key.
-    pub(super) fn session(&mut self, key: Key) -> Option<&mut Session> {
-        self.sessions.get_mut(key.0 as usize)?.as_deref_mut()
-    }
-
-    /// A key that no session has.
-    pub(super) fn vacant(&mut self) -> Key {
-        self.free.pop().unwrap_or_else(|| {
-            self.sessions.push(None);
-            Key(u32::try_from(self.sessions.len() - 1).unwrap_or(u32::MAX))
-        })
-    }
-
-    /// Gives a key back.
-    pub(super) fn vacate(&mut self, key: Key) {
-        self.free.push(key);
-    }
-
     /// Queues a small datagram.
     pub(super) fn transmit(&mut self, path: Path, datagram: Vec<u8>) {
         if self.transmits.len() < MAX_TRANSMITS {
@@ -319,7 +298,7 @@ impl Engine {
         while let Some(event) = self.door.poll_event() {
             match event {
                 DoorEvent::Moved { key, path } => {
-                    if let Some(session) = self.session(key) {
+                    if let Some(session) = self.sessions.get_mut(key) {
                         tracing::debug!(session = %session.id, remote = %path.remote, "path moved");
                         session.path = Some(path);
                         // What waited for a path goes out now.
@@ -343,8 +322,7 @@ impl Engine {
     }
 
     fn stop(&mut self, now: Instant) {
-        let keys: Vec<Key> = self.key_by_id.values().copied().collect();
-        for key in keys {
+        for key in self.sessions.keys() {
             self.end(key, Reason::Shutdown, now);
         }
         self.stopped = true;

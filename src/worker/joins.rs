@@ -16,9 +16,8 @@ use crate::stream::{Departure, Reason};
 impl Engine {
     /// A session's first check arrived here: the session is this worker's from now on.
     pub(super) fn adopt(&mut self, waiting: Waiting, now: Instant) {
-        let key = self.vacant();
         let Waiting { id, role, stream, local, negotiated, announcement, user_agent, created, .. } = waiting;
-        self.door.admit(key, Admission { local: local.clone(), remote: negotiated.remote.clone() }, now);
+        let admission = Admission { local: local.clone(), remote: negotiated.remote.clone() };
         let facts = Facts {
             created,
             opened: None,
@@ -35,14 +34,14 @@ impl Engine {
         self.shared.metrics.sessions[role][SessionState::Waiting].dec();
         self.shared.metrics.sessions[role][state.label()].inc();
         let session = Session { id, role, stream, local, negotiated, peer: None, state, path: None, facts };
-        self.key_by_id.insert(id, key);
-        self.sessions[key.0 as usize] = Some(Box::new(session));
+        let key = self.sessions.insert(session);
+        self.door.admit(key, admission, now);
     }
 
     /// The first valid check was answered: the peer is opened now, for some clients send their ClientHello before
     /// they nominate (RECIPE: dropping it costs them their retransmission timer).
     pub(super) fn on_opened(&mut self, key: Key, now: Instant) {
-        let Some(session) = self.session(key) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         session.facts.opened = Some(now);
         let took = now.saturating_duration_since(session.facts.created);
         self.counters.observe_setup(Phase::Ice, took);
@@ -66,7 +65,7 @@ impl Engine {
 
     /// Gives a datagram to the peer and takes what comes of it; false when the peer refused it.
     pub(super) fn feed_peer(&mut self, key: Key, datagram: &[u8], now: Instant) -> bool {
-        let Some(session) = self.session(key) else { return false };
+        let Some(session) = self.sessions.get_mut(key) else { return false };
         let Some(peer) = &mut session.peer else {
             self.counters.drop(DropReason::NoKeys);
             return false;
@@ -82,7 +81,7 @@ impl Engine {
     /// Takes everything that a session's peer has to send and to tell, and sets its timer.
     pub(super) fn drive(&mut self, key: Key, now: Instant) {
         self.take_transmits(key, now);
-        while let Some(event) = self.session(key).and_then(|session| session.peer.as_mut()?.poll_event()) {
+        while let Some(event) = self.sessions.get_mut(key).and_then(|session| session.peer.as_mut()?.poll_event()) {
             match event {
                 Event::Connected(keys) => self.on_connected(key, &keys, now),
                 Event::Rtcp(packets) => self.on_feedback(key, &packets, now),
@@ -90,7 +89,7 @@ impl Engine {
                 Event::ChannelMessage(label, message) => self.on_channel_message(key, label, message),
                 Event::Closed => return self.end(key, Reason::Closed, now),
                 Event::Failed(why) => {
-                    if let Some(session) = self.session(key) {
+                    if let Some(session) = self.sessions.get_mut(key) {
                         session.facts.failure = Some(why);
                     }
                     return self.end(key, Reason::Failed, now);
@@ -98,13 +97,13 @@ impl Engine {
             }
             self.take_transmits(key, now);
         }
-        let due = self.session(key).and_then(Session::poll_timeout);
+        let due = self.sessions.get_mut(key).and_then(Session::poll_timeout);
         self.timers.set(key, due);
     }
 
     /// A session's timer has come.
     pub(super) fn on_session_timeout(&mut self, key: Key, now: Instant) {
-        let Some(session) = self.sessions.get_mut(key.0 as usize).and_then(Option::as_deref_mut) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         let Some(peer) = &mut session.peer else { return };
         peer.handle_timeout(now);
         match &mut session.state {
@@ -133,16 +132,15 @@ impl Engine {
     /// and one log line stays.
     pub(super) fn end(&mut self, key: Key, reason: Reason, now: Instant) {
         if reason != Reason::Panicked
-            && let Some(peer) = self.session(key).and_then(|session| session.peer.as_mut())
+            && let Some(peer) = self.sessions.get_mut(key).and_then(|session| session.peer.as_mut())
         {
             peer.close();
             self.take_transmits(key, now);
         }
-        let Some(session) = self.sessions.get_mut(key.0 as usize).and_then(Option::take) else { return };
+        let Some(session) = self.sessions.remove(key) else { return };
         let door = self.door.facts(key).unwrap_or_default();
         self.door.remove(key);
         self.timers.set(key, None);
-        self.key_by_id.remove(&session.id);
         self.unflushed.retain(|other| *other != key);
         self.asking.retain(|other| *other != key);
         self.shared.lobby.remove(&session.id);
@@ -162,12 +160,11 @@ impl Engine {
         }
         // What a panic has left half done may panic again as it is dropped.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(peer)));
-        self.vacate(key);
     }
 
     fn open_peer(&mut self, key: Key, profile: Profile, now: Instant) {
         let certificate = self.shared.certificate.clone();
-        let Some(session) = self.session(key) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         let config = PeerConfig {
             local: &session.local,
             remote: &session.negotiated.remote,
@@ -191,7 +188,7 @@ impl Engine {
     fn on_connected(&mut self, key: Key, keys: &Keys, now: Instant) {
         self.door.connected(key, now);
         let path = self.door.path(key);
-        let Some(session) = self.session(key) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         session.path = path;
         session.facts.connected = Some(now);
         session.facts.profile = Some(keys.local.profile);
@@ -219,7 +216,7 @@ impl Engine {
     /// Moves a peer's output to the socket's queue, by the door, which knows where to and repeats lost flights.
     fn take_transmits(&mut self, key: Key, now: Instant) {
         loop {
-            let Some(session) = self.session(key) else { return };
+            let Some(session) = self.sessions.get_mut(key) else { return };
             let Some(datagram) = session.peer.as_mut().and_then(Peer::poll_transmit) else { return };
             let is_dtls = datagram.first().is_some_and(|first| (20..=63).contains(first));
             let path = if is_dtls { self.door.send_dtls(key, &datagram, now) } else { self.door.path(key) };

@@ -16,6 +16,7 @@ mod message;
 mod offline;
 mod publisher;
 mod session;
+mod sessions;
 mod socket;
 mod streams;
 mod timers;

@@ -23,7 +23,7 @@ impl Engine {
     /// A publisher is connected: it takes the stream over, and the workers with viewers are subscribed at once.
     pub(super) fn publish(&mut self, key: Key, announcement: Announcement, opener: Opener, now: Instant) {
         let (publication, takeover) = announcement.publish(self.id);
-        let Some(session) = self.session(key) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         let stream = session.stream.clone();
         let publisher = Publisher::new(
             stream.clone(),
@@ -35,7 +35,7 @@ impl Engine {
         );
         let subscriptions: Vec<_> =
             takeover.workers.iter().map(|worker| (*worker, publisher.snapshot(self.id))).collect();
-        if let Some(session) = self.session(key) {
+        if let Some(session) = self.sessions.get_mut(key) {
             session.state = State::Publishing(Box::new(publisher));
         }
         self.publisher_by_stream.insert(stream, key);
@@ -45,7 +45,7 @@ impl Engine {
         if let Some(replaced) = takeover.replaced {
             self.push(replaced.worker, Message::End { session: replaced.session, reason: Reason::Replaced }, 0);
         }
-        let due = self.session(key).and_then(Session::poll_timeout).or(Some(now));
+        let due = self.sessions.get_mut(key).and_then(Session::poll_timeout).or(Some(now));
         self.timers.set(key, due);
     }
 
@@ -64,7 +64,7 @@ impl Engine {
 
     /// A viewer is connected: it joins its stream's feed, and the worker subscribes if it is the first here.
     pub(super) fn watch(&mut self, key: Key, sealer: Sealer, now: Instant) {
-        let Some(session) = self.sessions.get_mut(key.0 as usize).and_then(Option::as_deref_mut) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         let stream = session.stream.clone();
         let (watch, live) = self.shared.registry.watch(&stream, self.id);
         let mut viewer = Viewer::new(watch, sealer, &session.negotiated, stream.to_string(), now);
@@ -83,7 +83,7 @@ impl Engine {
 
     /// Opens a publisher's packet in place and keeps it for the next push.
     pub(super) fn on_rtp(&mut self, key: Key, path: Path, datagram: &mut [u8], received: Instant, now: Instant) {
-        let Some(session) = self.sessions.get_mut(key.0 as usize).and_then(Option::as_deref_mut) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         let State::Publishing(publisher) = &mut session.state else { return self.counters.drop(DropReason::NoKeys) };
         let opened = match publisher.opener.open(datagram) {
             Ok(opened) => opened,
@@ -105,7 +105,7 @@ impl Engine {
     /// Pushes what publishers sent since the last call, once to each worker with viewers.
     pub(super) fn flush_published(&mut self) {
         for key in std::mem::take(&mut self.unflushed) {
-            let Some(session) = self.sessions.get_mut(key.0 as usize).and_then(Option::as_deref_mut) else { continue };
+            let Some(session) = self.sessions.get_mut(key) else { continue };
             let State::Publishing(publisher) = &mut session.state else { continue };
             let announced = publisher.take_announcement().then(|| publisher.snapshot(self.id));
             let batches = publisher.take_pending();
@@ -153,7 +153,7 @@ impl Engine {
         }
         let mut wants_keyframe = false;
         for viewer in &feed.viewers {
-            let session = self.sessions.get_mut(viewer.0 as usize).and_then(Option::as_deref_mut);
+            let session = self.sessions.get_mut(*viewer);
             let Some(State::Watching(viewer)) = session.map(|session| &mut session.state) else { continue };
             viewer.attach(feed, now);
             wants_keyframe |= viewer.wants_keyframe();
@@ -211,7 +211,7 @@ impl Engine {
 
     /// What a peer reports by RTCP.
     pub(super) fn on_feedback(&mut self, key: Key, packets: &Compound, now: Instant) {
-        let Some(session) = self.sessions.get_mut(key.0 as usize).and_then(Option::as_deref_mut) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         let stream = session.stream.clone();
         match &mut session.state {
             State::Connecting(_) => {}
@@ -240,7 +240,7 @@ impl Engine {
 
     /// Sends one viewer what it has not got yet.
     pub(super) fn serve_viewer(&mut self, key: Key, outbox: &mut impl Outbox, now: Instant) {
-        let Some(session) = self.sessions.get_mut(key.0 as usize).and_then(Option::as_deref_mut) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         let (State::Watching(viewer), Some(path)) = (&mut session.state, session.path) else { return };
         let Some(feed) = self.feeds.get(&session.stream) else { return };
         self.batch.begin(path);
@@ -264,7 +264,7 @@ impl Engine {
 
     /// Sends one viewer what it has asked for again.
     pub(super) fn answer_viewer(&mut self, key: Key, outbox: &mut impl Outbox, now: Instant) {
-        let Some(session) = self.sessions.get_mut(key.0 as usize).and_then(Option::as_deref_mut) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         let (State::Watching(viewer), Some(path)) = (&mut session.state, session.path) else { return };
         let Some(feed) = self.feeds.get(&session.stream) else { return };
         self.batch.begin(path);
@@ -282,7 +282,7 @@ impl Engine {
 
     fn publisher_of(&mut self, stream: &StreamName) -> Option<&mut Publisher> {
         let key = self.publisher_by_stream.get(stream).copied()?;
-        match &mut self.session(key)?.state {
+        match &mut self.sessions.get_mut(key)?.state {
             State::Publishing(publisher) => Some(publisher),
             State::Connecting(_) | State::Watching(_) => None,
         }

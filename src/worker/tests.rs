@@ -32,7 +32,7 @@ fn a_panic_in_one_session_ends_that_session_only() {
     let victim = net.clients[viewers[0]].session;
     let now = net.now;
     let engine = &mut net.relay.workers[0].0;
-    let key = engine.key_by_id[&victim];
+    let key = engine.sessions.key(&victim).unwrap();
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     engine.guard(key, now, |_| panic!("a fault in the work for one session"));

@@ -1,0 +1,51 @@
+//! The sessions of one worker, by the key that its door knows them by and by the id that everybody else does.
+
+use std::collections::HashMap;
+
+use super::session::Session;
+use crate::door::Key;
+use crate::name::SessionId;
+
+/// A table of sessions; keys are used again.
+#[derive(Default)]
+pub(super) struct Sessions {
+    slots: Vec<Option<Box<Session>>>,
+    vacant: Vec<Key>,
+    key_by_id: HashMap<SessionId, Key>,
+}
+
+impl Sessions {
+    /// Adds a session.
+    pub(super) fn insert(&mut self, session: Session) -> Key {
+        let key = self.vacant.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            Key(self.slots.len() as u32 - 1)
+        });
+        self.key_by_id.insert(session.id, key);
+        self.slots[key.0 as usize] = Some(Box::new(session));
+        key
+    }
+
+    /// The session of a key.
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Session> {
+        self.slots.get_mut(key.0 as usize)?.as_deref_mut()
+    }
+
+    /// Takes a session out.
+    pub(super) fn remove(&mut self, key: Key) -> Option<Box<Session>> {
+        let session = self.slots.get_mut(key.0 as usize)?.take()?;
+        self.key_by_id.remove(&session.id);
+        self.vacant.push(key);
+        Some(session)
+    }
+
+    /// The key of a session.
+    pub(super) fn key(&self, id: &SessionId) -> Option<Key> {
+        self.key_by_id.get(id).copied()
+    }
+
+    /// The keys of all sessions.
+    pub(super) fn keys(&self) -> Vec<Key> {
+        self.key_by_id.values().copied().collect()
+    }
+}
