@@ -17,8 +17,7 @@ pub use sender::{Outgoing, RoundTrip, keyframe_request, sender_report};
 pub use source::SenderClock;
 pub use viewer::{ViewerFeedback, read_viewer};
 
-/// What goes into one SRTCP datagram.
-pub type Compound = Vec<Box<dyn rtcp::Packet>>;
+use super::Compound;
 
 /// The middle 32 bits of an NTP timestamp: units of 1/65536 s (RFC 3550 4).
 const fn middle(ntp: u64) -> u32 {
