@@ -22,8 +22,8 @@ fn local() -> Local {
 }
 
 fn format(codec: Codec, parameters: &str) -> Format {
-    let (clock_rate, channels) = if codec == Codec::Opus { (48_000, 2) } else { (90_000, 0) };
-    Format { codec, clock_rate, channels, parameters: parameters.to_owned() }
+    let channels = if codec == Codec::Opus { 2 } else { 0 };
+    Format { codec, clock_rate: codec.clock_rate(), channels, parameters: parameters.to_owned() }
 }
 
 fn answer(offer: &str, role: Role, tracks: &[Format]) -> Negotiated {
@@ -78,6 +78,8 @@ fn a_viewer_of_a_live_stream_is_answered_with_its_formats() {
         ("vp8", vec![opus.clone(), format(Codec::Vp8, "")]),
         ("h264-baseline", vec![opus.clone(), format(Codec::H264, baseline)]),
         ("h264-high", vec![format(Codec::H264, "packetization-mode=1;profile-level-id=64001f")]),
+        ("vp9", vec![opus.clone(), format(Codec::Vp9, "profile-id=0")]),
+        ("av1", vec![opus.clone(), format(Codec::Av1, "level-idx=8;profile=0;tier=0")]),
         ("audio-only", vec![opus]),
     ];
     for (stream, tracks) in live {

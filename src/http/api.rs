@@ -9,7 +9,6 @@ use super::Shared;
 use super::error::Problem;
 use super::request::bearer;
 use crate::auth::Action;
-use crate::forward::codec::Codec;
 use crate::stream::StreamInfo;
 
 /// One stream of the list.
@@ -37,16 +36,7 @@ impl From<StreamInfo> for Stream {
             name: info.name.to_string(),
             live: info.live,
             viewers: info.viewers,
-            codecs: info.formats.iter().map(|format| name_of(format.codec)).collect(),
+            codecs: info.formats.iter().map(|format| format.codec.name()).collect(),
         }
-    }
-}
-
-/// The encoding name of the codec's RTP payload format.
-fn name_of(codec: Codec) -> &'static str {
-    match codec {
-        Codec::H264 => "H264",
-        Codec::Vp8 => "VP8",
-        Codec::Opus => "opus",
     }
 }

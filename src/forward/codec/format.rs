@@ -1,9 +1,6 @@
-//! A codec with its parameters, and whether a viewer's decoder that was promised one format may be fed another.
-//!
-//! The rule: H.264 is compared by profile and packetisation mode, never by the whole `a=fmtp` line, which differs in
-//! level and order between any two clients.
+//! A codec with its parameters, as one payload type of an SDP section declares it.
 
-use super::{Codec, H264Profile};
+use super::{Av1Profile, Codec, H264Profile, H265Profile, h265};
 
 /// A codec with its parameters, as one payload type of an SDP section declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,16 +15,19 @@ pub struct Format {
     pub parameters: String,
 }
 
-/// How well a viewer's format takes a stream's, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fit {
-    /// The same format: every client plays it.
-    Same,
-    /// A decoder for the viewer's format decodes the stream's by definition (RFC 6184 8.1: a profile contained in the
-    /// other, or packetisation mode 0 sent to mode 1).
-    Contained,
-    /// The same codec, but more than was promised. Most decoders play it, and the other choice is no picture.
-    Hopeful,
+/// Which decoder a format asks for, among those of its codec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Profile {
+    /// The only one.
+    Only,
+    /// Of H.264.
+    H264(H264Profile),
+    /// Of H.265.
+    H265(H265Profile),
+    /// Of VP9: 0 to 3, by chroma and bit depth (RFC 9628 6).
+    Vp9(u8),
+    /// Of AV1.
+    Av1(Av1Profile),
 }
 
 impl Format {
@@ -39,45 +39,46 @@ impl Format {
         })
     }
 
-    /// True when both name the same format: the same codec, clock and channels and, for H.264, the same profile and
-    /// packetisation mode (RFC 6184 8.2.2; the level may differ).
-    pub fn compatible(&self, other: &Self) -> bool {
-        self.fit(other) == Some(Fit::Same)
-    }
-
-    /// How well a viewer that negotiated this format takes a stream of that one; `None` when not at all. Of several
-    /// formats of a viewer, the one with the smallest fit is the right one.
-    pub fn fit(&self, stream: &Self) -> Option<Fit> {
-        let line = |format: &Self| (format.codec, format.clock_rate, format.channels);
-        if line(self) != line(stream) {
-            return None;
-        }
+    /// The profile that the parameters name, else the one that the codec's payload format has without.
+    pub fn profile(&self) -> Profile {
         match self.codec {
-            Codec::H264 => Some(self.fit_h264(stream)),
-            Codec::Vp8 | Codec::Opus => Some(Fit::Same),
+            Codec::H264 => Profile::H264(self.h264_profile()),
+            Codec::H265 => Profile::H265(H265Profile::of(self)),
+            Codec::Vp9 => Profile::Vp9(self.parameter("profile-id").and_then(|id| id.parse().ok()).unwrap_or(0)),
+            Codec::Av1 => Profile::Av1(Av1Profile::of(self)),
+            Codec::Vp8 | Codec::Opus | Codec::Multiopus | Codec::Pcmu | Codec::Pcma | Codec::G722 => Profile::Only,
         }
-    }
-
-    fn fit_h264(&self, stream: &Self) -> Fit {
-        let (own, sent) = (self.h264_profile(), stream.h264_profile());
-        let (own_mode, sent_mode) = (self.packetization_mode(), stream.packetization_mode());
-        if own == sent && own_mode == sent_mode {
-            Fit::Same
-        } else if own.contains(sent) && sent_mode <= own_mode {
-            Fit::Contained
-        } else {
-            Fit::Hopeful
-        }
-    }
-
-    /// The H.264 profile in `profile-level-id`; Baseline where there is none (RFC 6184 8.1).
-    pub fn h264_profile(&self) -> H264Profile {
-        self.parameter("profile-level-id").map_or(H264Profile::Baseline, H264Profile::of_level_id)
     }
 
     /// The H.264 `packetization-mode`; 0, single NAL units only, where there is none (RFC 6184 8.1).
     pub fn packetization_mode(&self) -> u8 {
         self.parameter("packetization-mode").and_then(|mode| mode.parse().ok()).unwrap_or(0)
+    }
+
+    /// False for what the parameters declare and no payload format has, or nothing here reads.
+    pub fn is_forwarded(&self) -> bool {
+        match self.codec {
+            Codec::H264 => self.packetization_mode() <= 2,
+            Codec::H265 => h265::is_in_order(self),
+            _ => true,
+        }
+    }
+
+    /// The H.264 profile in `profile-level-id`; Baseline where there is none (RFC 6184 8.1).
+    fn h264_profile(&self) -> H264Profile {
+        self.parameter("profile-level-id").map_or(H264Profile::Baseline, H264Profile::of_level_id)
+    }
+}
+
+impl Profile {
+    /// True when a decoder for this profile decodes that one by definition.
+    pub fn contains(self, smaller: Self) -> bool {
+        match (self, smaller) {
+            (Self::H264(own), Self::H264(smaller)) => own.contains(smaller),
+            (Self::H265(own), Self::H265(smaller)) => own.contains(smaller),
+            (Self::Av1(own), Self::Av1(smaller)) => own.contains(smaller),
+            (own, smaller) => own == smaller,
+        }
     }
 }
 
@@ -85,57 +86,38 @@ impl Format {
 mod tests {
     use super::*;
 
-    fn h264(parameters: &str) -> Format {
-        Format { codec: Codec::H264, clock_rate: 90_000, channels: 0, parameters: parameters.to_owned() }
+    fn format(codec: Codec, parameters: &str) -> Format {
+        Format { codec, clock_rate: codec.clock_rate(), channels: 0, parameters: parameters.to_owned() }
     }
-
-    fn opus(channels: u8, parameters: &str) -> Format {
-        Format { codec: Codec::Opus, clock_rate: 48_000, channels, parameters: parameters.to_owned() }
-    }
-
-    const FFMPEG: &str = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42000a";
-    const CHROMIUM_BASELINE: &str = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42001f";
-    const CHROMIUM_CONSTRAINED: &str = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
-    const CHROMIUM_HIGH: &str = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=64001f";
-    const SAFARI_HIGH: &str = "level-asymmetry-allowed=1; Packetization-Mode=1; Profile-Level-Id=640C1F";
 
     #[test]
     fn reads_parameters_whatever_their_case_and_spaces() {
-        let format = h264(SAFARI_HIGH);
-        assert_eq!(format.parameter("profile-level-id"), Some("640C1F"));
-        assert_eq!(format.parameter("packetization-mode"), Some("1"));
-        assert_eq!(format.parameter("sprop-parameter-sets"), None);
-        assert_eq!(h264("useinbandfec").parameter("useinbandfec"), None);
+        let safari = "level-asymmetry-allowed=1; Packetization-Mode=1; Profile-Level-Id=640C1F";
+        let safari = format(Codec::H264, safari);
+        assert_eq!(safari.parameter("profile-level-id"), Some("640C1F"));
+        assert_eq!(safari.packetization_mode(), 1);
+        assert_eq!(safari.profile(), Profile::H264(H264Profile::ConstrainedHigh));
+        assert_eq!(safari.parameter("sprop-parameter-sets"), None);
+        assert_eq!(format(Codec::Opus, "useinbandfec").parameter("useinbandfec"), None);
     }
 
     #[test]
-    fn h264_is_the_same_by_profile_and_packetisation_mode_whatever_the_level() {
-        assert!(h264(FFMPEG).compatible(&h264(CHROMIUM_BASELINE)));
-        assert!(h264(CHROMIUM_CONSTRAINED).compatible(&h264("packetization-mode=1;profile-level-id=42c02a")));
-        assert!(!h264(FFMPEG).compatible(&h264(CHROMIUM_CONSTRAINED)));
-        assert!(!h264(SAFARI_HIGH).compatible(&h264(CHROMIUM_HIGH)));
-        assert!(!h264(FFMPEG).compatible(&h264("profile-level-id=42001f")));
-        assert!(h264("").compatible(&h264("packetization-mode=0;profile-level-id=42000a")));
+    fn without_parameters_each_codec_has_the_profile_of_its_payload_format() {
+        assert_eq!(format(Codec::H264, "").profile(), Profile::H264(H264Profile::Baseline));
+        assert_eq!(format(Codec::H265, "").profile(), Profile::H265(H265Profile::MAIN));
+        assert_eq!(format(Codec::Vp9, "").profile(), format(Codec::Vp9, "profile-id=0").profile());
+        assert_eq!(format(Codec::Av1, "").profile(), format(Codec::Av1, "level-idx=5;profile=0;tier=0").profile());
+        assert_eq!(format(Codec::Vp8, "").profile(), Profile::Only);
     }
 
     #[test]
-    fn a_larger_profile_takes_a_smaller_one_and_not_the_other_way() {
-        let fit = |viewer, stream| h264(viewer).fit(&h264(stream));
-        assert_eq!(fit(CHROMIUM_HIGH, SAFARI_HIGH), Some(Fit::Contained));
-        assert_eq!(fit(CHROMIUM_HIGH, CHROMIUM_CONSTRAINED), Some(Fit::Contained));
-        assert_eq!(fit(CHROMIUM_BASELINE, CHROMIUM_CONSTRAINED), Some(Fit::Contained));
-        assert_eq!(fit(CHROMIUM_CONSTRAINED, CHROMIUM_HIGH), Some(Fit::Hopeful));
-        assert_eq!(fit(CHROMIUM_BASELINE, "profile-level-id=42001f"), Some(Fit::Contained));
-        assert_eq!(fit("profile-level-id=42001f", CHROMIUM_BASELINE), Some(Fit::Hopeful));
-        assert!(Fit::Same < Fit::Contained && Fit::Contained < Fit::Hopeful);
-    }
-
-    #[test]
-    fn another_codec_clock_or_channel_count_never_fits() {
-        let vp8 = Format { codec: Codec::Vp8, ..h264("") };
-        assert_eq!(vp8.fit(&h264("")), None);
-        assert_eq!(vp8.fit(&vp8.clone()), Some(Fit::Same));
-        assert_eq!(opus(2, "").fit(&opus(1, "")), None);
-        assert!(opus(2, "minptime=10;useinbandfec=1").compatible(&opus(2, "")));
+    fn what_no_payload_format_has_or_nothing_reads_is_not_forwarded() {
+        let forwarded = |codec, parameters| format(codec, parameters).is_forwarded();
+        for mode in ["", "packetization-mode=0", "packetization-mode=1", "packetization-mode=2"] {
+            assert!(forwarded(Codec::H264, mode), "{mode}");
+        }
+        assert!(!forwarded(Codec::H264, "packetization-mode=3"));
+        assert!(forwarded(Codec::H265, "tx-mode=SRST;sprop-max-don-diff=0"));
+        assert!(!forwarded(Codec::H265, "tx-mode=MRST") && !forwarded(Codec::H265, "sprop-max-don-diff=1"));
     }
 }

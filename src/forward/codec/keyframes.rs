@@ -1,11 +1,11 @@
 //! Marks the one packet of a published line with which each keyframe begins.
 //!
-//! H.264 encoders begin a keyframe with parameter sets in packets of their own (FFmpeg, OBS), in one STAP-A (Chromium)
-//! or not at all. A viewer that begins at the bare picture while its parameter sets are late would stay black until the
-//! next keyframe, which may be 10 s away. So the rule: a bare picture is a start only where the keyframe before it was
-//! bare too; otherwise its parameter sets are on their way, and they are the start.
+//! Encoders of H.264 and H.265 begin a keyframe with parameter sets in packets of their own (OBS), in one packet (FFmpeg,
+//! Chromium) or not at all. A viewer that begins at the bare picture while its parameter sets are late would stay black
+//! until the next keyframe, which may be 10 s away. So the rule: a keyframe starts with nothing less than the keyframe
+//! before it had; what is missing is on its way, and is the start.
 
-use super::{Codec, Kind, h264, is_keyframe_start};
+use super::{Codec, Kind, Start};
 
 /// Finds keyframes in one layer of one publisher, packet by packet in the order of arrival.
 #[derive(Clone, Debug)]
@@ -13,54 +13,43 @@ pub struct KeyframeFinder {
     codec: Codec,
     /// RTP timestamp of the newest picture whose start was marked.
     marked: Option<u32>,
-    /// The newest H.264 keyframe, and whether its parameter sets have come.
     newest: Option<Picture>,
+    /// The best start of the keyframe before the newest.
+    expected: Start,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Picture {
     timestamp: u32,
-    equipped: bool,
+    /// The best of its starts that have come.
+    start: Start,
 }
 
 impl KeyframeFinder {
     /// A finder for a line of this codec.
     pub fn new(codec: Codec) -> Self {
-        Self { codec, marked: None, newest: None }
+        Self { codec, marked: None, newest: None, expected: Start::None }
     }
 
     /// True when this packet is the first of a picture that decodes without any earlier one: what goes into
     /// [`Packet::keyframe`](crate::forward::Packet::keyframe). Always true for audio with a payload.
     pub fn is_start(&mut self, timestamp: u32, payload: &[u8]) -> bool {
-        if self.codec.kind() == Kind::Audio {
-            return !payload.is_empty();
+        let start = Start::of(self.codec, payload);
+        if start == Start::None || self.codec.kind() == Kind::Audio {
+            return start != Start::None;
         }
-        let start = match self.codec {
-            Codec::H264 => self.is_h264_start(timestamp, payload),
-            codec => is_keyframe_start(codec, payload),
-        };
-        let first = start && self.marked != Some(timestamp);
+        match &mut self.newest {
+            Some(newest) if newest.timestamp == timestamp => newest.start = newest.start.max(start),
+            newest => {
+                self.expected = newest.map_or(Start::None, |before| before.start);
+                *newest = Some(Picture { timestamp, start });
+            }
+        }
+        let first = start >= self.expected && self.marked != Some(timestamp);
         if first {
             self.marked = Some(timestamp);
         }
         first
-    }
-
-    fn is_h264_start(&mut self, timestamp: u32, payload: &[u8]) -> bool {
-        match h264::Start::of(payload) {
-            h264::Start::None => false,
-            h264::Start::ParameterSet => {
-                self.newest = Some(Picture { timestamp, equipped: true });
-                true
-            }
-            h264::Start::Picture => match self.newest {
-                Some(picture) if picture.timestamp == timestamp => false,
-                before => {
-                    self.newest = Some(Picture { timestamp, equipped: false });
-                    before.is_none_or(|picture| !picture.equipped)
-                }
-            },
-        }
     }
 }
 
@@ -78,7 +67,11 @@ mod tests {
     const SLICE: &[u8] = &[0x41, 0x9a];
 
     fn starts(packets: &[(u32, &[u8])]) -> Vec<usize> {
-        let mut finder = KeyframeFinder::new(Codec::H264);
+        starts_of(Codec::H264, packets)
+    }
+
+    fn starts_of(codec: Codec, packets: &[(u32, &[u8])]) -> Vec<usize> {
+        let mut finder = KeyframeFinder::new(codec);
         let is_start = |&(timestamp, payload): &(u32, &[u8])| finder.is_start(timestamp, payload);
         let marks: Vec<bool> = packets.iter().map(is_start).collect();
         (0..marks.len()).filter(|&at| marks[at]).collect()
@@ -107,6 +100,18 @@ mod tests {
     #[test]
     fn parameter_sets_sent_only_once_cost_one_keyframe() {
         assert_eq!(starts(&[(1, SPS), (1, IDR), (2, IDR), (3, IDR), (4, IDR)]), [0, 3, 4]);
+    }
+
+    #[test]
+    fn h265_waits_for_the_video_parameter_set_where_there_is_one() {
+        let (vps, sps): (&[u8], &[u8]) = (&[0x40, 0x01, 0x0c], &[0x42, 0x01, 0x01]);
+        let (pps, idr): (&[u8], &[u8]) = (&[0x44, 0x01], &[0x28, 0x01, 0xac]);
+        let x265 = [(1, vps), (1, sps), (1, pps), (1, idr), (9, vps), (9, sps), (9, pps), (9, idr)];
+        assert_eq!(starts_of(Codec::H265, &x265), [0, 4]);
+        let late = [(1, vps), (1, sps), (1, idr), (9, sps), (9, idr), (9, vps)];
+        assert_eq!(starts_of(Codec::H265, &late), [0, 5]);
+        let sps_only = [(1, sps), (1, idr), (9, sps), (9, idr)];
+        assert_eq!(starts_of(Codec::H265, &sps_only), [0, 2]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Which of the viewer's payload types carries what a publisher sends.
 
 use super::Negotiated;
-use crate::forward::codec::Format;
+use crate::forward::codec::{Codec, Format};
 use crate::forward::{Labels, Packet};
 
 /// Routes remembered: payload types of the publisher and of its successor. When full the oldest is forgotten.
@@ -19,6 +19,7 @@ pub(super) struct Routes {
 pub(super) struct Route {
     epoch: u32,
     pub(super) labels: Labels,
+    codec: Codec,
     /// RTP clock in hertz.
     pub(super) clock_rate: u32,
 }
@@ -29,16 +30,19 @@ impl Routes {
     }
 
     /// Routes a publisher's payload type to the viewer's format that fits best, the first of several; returns the
-    /// viewer's payload type.
+    /// viewer's payload type. A codec keeps the payload type that it had under the publisher before, also where the
+    /// profile is another: some receivers (Firefox) show nothing behind a change.
     pub(super) fn select(&mut self, epoch: u32, format: &Format, source: u8) -> Option<u8> {
         self.routes.retain(|route| (route.epoch, route.labels.source) != (epoch, source));
+        let used = self.routes.iter().rev().find(|route| route.codec == format.codec);
+        let used = used.map(|route| route.labels.payload_type);
         let fits = self.formats.iter().filter_map(|own| Some((own.format.fit(format)?, own)));
-        let (_, best) = fits.min_by_key(|&(fit, _)| fit)?;
+        let (_, best) = fits.min_by_key(|&(fit, own)| (used != Some(own.payload_type), fit))?;
         let labels = Labels { source, payload_type: best.payload_type, rtx_payload_type: best.rtx_payload_type };
         if self.routes.len() == ROUTES {
             self.routes.remove(0);
         }
-        self.routes.push(Route { epoch, labels, clock_rate: format.clock_rate });
+        self.routes.push(Route { epoch, labels, codec: format.codec, clock_rate: format.clock_rate });
         Some(best.payload_type)
     }
 
@@ -51,5 +55,41 @@ impl Routes {
     /// The newest epoch of which the viewer can decode something.
     pub(super) fn newest(&self) -> Option<u32> {
         self.routes.iter().map(|route| route.epoch).max()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn h264(payload_type: u8, profile: &str) -> Negotiated {
+        let parameters = format!("packetization-mode=1;profile-level-id={profile}");
+        let format = Format { codec: Codec::H264, clock_rate: 90_000, channels: 0, parameters };
+        Negotiated { payload_type, format, rtx_payload_type: None }
+    }
+
+    fn vp8(payload_type: u8) -> Negotiated {
+        let format = Format { codec: Codec::Vp8, clock_rate: 90_000, channels: 0, parameters: String::new() };
+        Negotiated { payload_type, format, rtx_payload_type: None }
+    }
+
+    #[test]
+    fn the_first_publisher_gets_the_payload_type_that_fits_best() {
+        let formats = vec![h264(102, "42001f"), vp8(96), h264(108, "42e01f")];
+        let select = |format: &Format| Routes::new(formats.clone()).select(1, format, 106);
+        assert_eq!(select(&h264(0, "42c02a").format), Some(108));
+        assert_eq!(select(&h264(0, "42000a").format), Some(102));
+        assert_eq!(select(&vp8(0).format), Some(96));
+        assert_eq!(Routes::new(vec![vp8(96)]).select(1, &h264(0, "42c02a").format, 106), None);
+    }
+
+    #[test]
+    fn a_codec_keeps_its_payload_type_from_publisher_to_publisher() {
+        let mut routes = Routes::new(vec![h264(102, "42001f"), vp8(96), h264(108, "42e01f")]);
+        assert_eq!(routes.select(1, &h264(0, "42c02a").format, 106), Some(108));
+        assert_eq!(routes.select(2, &h264(0, "42000a").format, 102), Some(108), "although 102 fits better");
+        assert_eq!(routes.select(3, &vp8(0).format, 96), Some(96));
+        assert_eq!(routes.select(4, &h264(0, "42000a").format, 102), Some(108));
+        assert_eq!(routes.select(4, &h264(0, "42000a").format, 102), Some(108), "asked twice");
     }
 }

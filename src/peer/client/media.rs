@@ -4,7 +4,8 @@ use rand::random;
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::RTCPeerConnection;
 use rtc::peer_connection::configuration::media_engine::{
-    MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_RTX, MIME_TYPE_VP8, MediaEngine,
+    MIME_TYPE_AV1, MIME_TYPE_G722, MIME_TYPE_H264, MIME_TYPE_HEVC, MIME_TYPE_OPUS, MIME_TYPE_PCMA, MIME_TYPE_PCMU,
+    MIME_TYPE_RTX, MIME_TYPE_VP8, MIME_TYPE_VP9, MediaEngine,
 };
 use rtc::rtp_transceiver::rtp_sender::{
     RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters,
@@ -17,9 +18,8 @@ use super::Config;
 use crate::forward::codec::{Codec, Kind};
 use crate::name::Role;
 
-const H264_PAYLOAD_TYPE: u8 = 102;
-const VP8_PAYLOAD_TYPE: u8 = 96;
-const OPUS_PAYLOAD_TYPE: u8 = 111;
+/// Surround sound as Chromium has it; webrtc-rs has no name for it.
+const MIME_TYPE_MULTIOPUS: &str = "audio/multiopus";
 
 const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 const TRANSPORT_WIDE: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
@@ -76,7 +76,7 @@ pub(super) fn add_sections(connection: &mut RTCPeerConnection, config: &Config<'
                     active: true,
                     ..Default::default()
                 };
-                let name = format!("{}-{:08x}", Kind::as_str(self::media_kind(*codec)), random::<u32>());
+                let name = format!("{}-{:08x}", Kind::as_str(codec.kind()), random::<u32>());
                 let track = MediaStreamTrack::new("sluice".to_owned(), name.clone(), name, kind, vec![encoding]);
                 let direction = RTCRtpTransceiverDirection::Sendonly;
                 connection.add_transceiver_from_track(track, Some(init(direction)))?;
@@ -141,8 +141,15 @@ impl Section<'_> {
         let (name, _) = self.encoding.split_once('/')?;
         match name.to_ascii_lowercase().as_str() {
             "h264" => Some(Codec::H264),
+            "h265" => Some(Codec::H265),
             "vp8" => Some(Codec::Vp8),
+            "vp9" => Some(Codec::Vp9),
+            "av1" => Some(Codec::Av1),
             "opus" => Some(Codec::Opus),
+            "multiopus" => Some(Codec::Multiopus),
+            "pcmu" => Some(Codec::Pcmu),
+            "pcma" => Some(Codec::Pcma),
+            "g722" => Some(Codec::G722),
             _ => None,
         }
     }
@@ -177,30 +184,34 @@ fn sections(sdp: &str) -> Vec<Section<'_>> {
     sections
 }
 
-fn media_kind(codec: Codec) -> Kind {
-    match codec {
-        Codec::Opus => Kind::Audio,
-        Codec::H264 | Codec::Vp8 => Kind::Video,
-    }
-}
-
 fn kind(codec: Codec) -> RtpCodecKind {
-    match media_kind(codec) {
+    match codec.kind() {
         Kind::Audio => RtpCodecKind::Audio,
         Kind::Video => RtpCodecKind::Video,
     }
 }
 
+/// What is offered of a codec: name, clock and channels, parameters and payload type as Chromium has them.
 fn parameters(codec: Codec) -> RTCRtpCodecParameters {
     let (mime_type, clock_rate, channels, parameters, payload_type) = match codec {
         Codec::H264 => {
             let parameters = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
-            (MIME_TYPE_H264, 90_000, 0, parameters, H264_PAYLOAD_TYPE)
+            (MIME_TYPE_H264, 90_000, 0, parameters, 102)
         }
-        Codec::Vp8 => (MIME_TYPE_VP8, 90_000, 0, "", VP8_PAYLOAD_TYPE),
-        Codec::Opus => (MIME_TYPE_OPUS, 48_000, 2, "minptime=10;useinbandfec=1", OPUS_PAYLOAD_TYPE),
+        Codec::H265 => (MIME_TYPE_HEVC, 90_000, 0, "level-id=93;profile-id=1;tier-flag=0;tx-mode=SRST", 116),
+        Codec::Vp8 => (MIME_TYPE_VP8, 90_000, 0, "", 96),
+        Codec::Vp9 => (MIME_TYPE_VP9, 90_000, 0, "profile-id=0", 98),
+        Codec::Av1 => (MIME_TYPE_AV1, 90_000, 0, "level-idx=5;profile=0;tier=0", 45),
+        Codec::Opus => (MIME_TYPE_OPUS, 48_000, 2, "minptime=10;useinbandfec=1", 111),
+        Codec::Multiopus => {
+            let parameters = "channel_mapping=0,4,1,2,3,5;coupled_streams=2;minptime=10;num_streams=4;useinbandfec=1";
+            (MIME_TYPE_MULTIOPUS, 48_000, 6, parameters, 112)
+        }
+        Codec::Pcmu => (MIME_TYPE_PCMU, 8_000, 1, "", 0),
+        Codec::Pcma => (MIME_TYPE_PCMA, 8_000, 1, "", 8),
+        Codec::G722 => (MIME_TYPE_G722, 8_000, 1, "", 9),
     };
-    let feedback: &[(&str, &str)] = match media_kind(codec) {
+    let feedback: &[(&str, &str)] = match codec.kind() {
         Kind::Audio => &[("transport-cc", "")],
         Kind::Video => &[("transport-cc", ""), ("ccm", "fir"), ("nack", ""), ("nack", "pli")],
     };

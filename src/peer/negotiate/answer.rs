@@ -137,7 +137,7 @@ impl Offer {
         let replies: Vec<Reply<'_>> =
             self.sections.iter().map(|section| self.reply(section, &choose, &mut sources)).collect();
         if !replies.iter().any(|reply| matches!(reply, Reply::Media { .. })) {
-            return Err(OfferError::unsupported("the offer has no codec of this stream: offer H264, VP8 and Opus"));
+            return Err(OfferError::unsupported("the offer has no codec of this stream: offer all that you decode"));
         }
         check_shared_numbers(&replies)?;
         let mut accepted = self.bundle.clone();

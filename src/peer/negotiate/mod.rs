@@ -13,9 +13,10 @@
 //! * A publisher gets one codec a section, in its own order, and of the header extensions only `mid` (which section an
 //!   undeclared source belongs to) and transport-wide-cc (its send rate). Not video-orientation: a publisher that has it
 //!   stops turning its own picture, and then each viewer that has it not would see it lie on its side.
-//! * A viewer of a live stream gets the stream's format, under its own payload type and format parameters. A viewer
-//!   that waits for a publisher gets one payload type for each codec and H.264 profile, so that whatever is published
-//!   later fits without a new offer.
+//! * A viewer of a live stream gets the stream's format first, under its own payload type and format parameters: of
+//!   several profiles the publisher's. Behind it stands one payload type of each other codec, so that a publisher with
+//!   another codec can take over without a new offer. A viewer that waits for a publisher gets one payload type for each
+//!   codec and profile.
 //! * A viewer is promised ids for `mid`, abs-capture-time, playout-delay, video-orientation and audio-level although no
 //!   packet carries them yet. That is harmless: an extension is optional in each packet (RFC 8285 4.1), sources are
 //!   found by `a=ssrc`, and the absence of the others means "unknown", "no limit", "upright" and "unknown".

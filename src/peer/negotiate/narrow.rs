@@ -1,7 +1,11 @@
 //! Which of a section's payload types the answer keeps.
 
 use super::payload::Payload;
-use crate::forward::codec::{Codec, Format, H264Profile};
+use crate::forward::codec::{Codec, Format, H264Profile, Profile};
+
+/// Payload types of one section that a waiting viewer is answered with, which bounds the answer. Chromium and Safari offer
+/// some 15 profiles of all their codecs together.
+const MAX_WAITING: usize = 24;
 
 /// For a publisher: its first codec, since a publisher may send any payload type that the answer names.
 pub(super) fn for_publisher(offered: &[Payload]) -> Vec<Payload> {
@@ -14,7 +18,8 @@ pub(super) fn for_publisher(offered: &[Payload]) -> Vec<Payload> {
     vec![fragmenting.unwrap_or(first).clone()]
 }
 
-/// For a viewer of a stream whose tracks of this kind are known: the payload type that takes each.
+/// For a viewer of a stream whose tracks of this kind are known: the payload type that takes each, then one of each other
+/// codec, so that a publisher with another one can take the stream over. Empty where no track fits.
 pub(super) fn for_tracks<'a>(offered: &[Payload], tracks: impl Iterator<Item = &'a Format>) -> Vec<Payload> {
     let mut kept: Vec<Payload> = Vec::new();
     for track in tracks {
@@ -23,34 +28,44 @@ pub(super) fn for_tracks<'a>(offered: &[Payload], tracks: impl Iterator<Item = &
         let best = fitting.min_by_key(|(fit, _)| *fit).map(|(_, payload)| payload);
         kept.extend(best.filter(|payload| !kept.contains(payload)).cloned());
     }
+    if kept.is_empty() {
+        return kept;
+    }
+    for payload in for_any_track(offered) {
+        if !kept.iter().any(|kept| kept.format.codec == payload.format.codec) {
+            kept.push(payload);
+        }
+    }
     kept
 }
 
-/// For a viewer who waits for a publisher: one payload type for each codec and H.264 profile, so that whatever is
-/// published later fits. Constrained Baseline stands before the other profiles: every decoder takes it.
+/// For a viewer who waits for a publisher: one payload type for each codec and profile, so that whatever is published
+/// later fits. Of the H.264 profiles Constrained Baseline stands first: every decoder takes it.
 pub(super) fn for_any_track(offered: &[Payload]) -> Vec<Payload> {
-    let mut kept: Vec<Payload> = Vec::new();
     let mut ranked: Vec<&Payload> = offered.iter().collect();
     // The sort is stable: the offer's order decides among equals, and which codec stands first.
     let codec_rank = |codec| offered.iter().position(|payload| payload.format.codec == codec);
     ranked.sort_by_key(|payload| {
         let format = &payload.format;
-        let constrained_baseline = decoder(format).1 == Some(H264Profile::ConstrainedBaseline);
+        let constrained_baseline = format.profile() == Profile::H264(H264Profile::ConstrainedBaseline);
         (codec_rank(format.codec), !fragments(format), !constrained_baseline)
     });
+    let mut kept: Vec<Payload> = Vec::new();
     for payload in ranked {
-        if !kept.iter().any(|kept| decoder(&kept.format) == decoder(&payload.format)) {
+        let same = |kept: &Payload| decoder(&kept.format) == decoder(&payload.format);
+        if kept.len() < MAX_WAITING && !kept.iter().any(same) {
             kept.push(payload.clone());
         }
     }
     kept
 }
 
+/// True where a keyframe need not fit into one packet.
 fn fragments(format: &Format) -> bool {
     format.codec != Codec::H264 || format.packetization_mode() == 1
 }
 
-/// Which decoder a format asks for: of an H.264 profile, or of a codec that has one only.
-fn decoder(format: &Format) -> (Codec, Option<H264Profile>) {
-    (format.codec, (format.codec == Codec::H264).then(|| format.h264_profile()))
+/// Which decoder a format asks for.
+fn decoder(format: &Format) -> (Codec, u8, Profile) {
+    (format.codec, format.channels, format.profile())
 }

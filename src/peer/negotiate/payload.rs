@@ -6,6 +6,9 @@ use super::OfferError;
 use super::limits::{self, MAX_PAYLOAD_TYPES};
 use crate::forward::codec::{Codec, Format, Kind};
 
+/// Channels of surround sound: 7.1 is the largest layout of Opus (RFC 7845 5.1.1.2).
+const MAX_CHANNELS: u8 = 8;
+
 /// RTCP feedback that the offer has for a payload type and the relay uses (RFC 4585 4.2, RFC 5104 7.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Feedback {
@@ -107,7 +110,7 @@ fn collect(kind: Kind, lines: &[(u8, Lines<'_>)]) -> Result<Payloads, OfferError
     let mut payloads = Payloads::default();
     let mut retransmissions: Vec<(u8, u8)> = Vec::new();
     for (number, line) in lines {
-        let Some(rtpmap) = line.rtpmap else {
+        let Some(rtpmap) = line.rtpmap.or_else(|| fixed(*number)) else {
             continue;
         };
         let encoding = Encoding::read(rtpmap)?;
@@ -160,16 +163,27 @@ impl<'a> Encoding<'a> {
 
     /// The codec, if it is one the relay forwards in a section of this kind.
     fn format(&self, kind: Kind, parameters: &str) -> Option<Format> {
-        let name = self.name.to_ascii_lowercase();
-        let (codec, channels) = match (kind, name.as_str(), self.clock_rate, self.channels) {
-            (Kind::Audio, "opus", 48_000, Some(2)) => (Codec::Opus, 2),
-            (Kind::Video, "vp8", 90_000, _) => (Codec::Vp8, 0),
-            (Kind::Video, "h264", 90_000, _) => (Codec::H264, 0),
+        let codec = Codec::named(self.name).filter(|codec| codec.kind() == kind)?;
+        let channels = match (codec, self.channels) {
+            // RFC 7587 7: two channels in the SDP of mono too.
+            (Codec::Opus, Some(2)) => 2,
+            (Codec::Multiopus, Some(channels @ 1..=MAX_CHANNELS)) => channels,
+            (Codec::Pcmu | Codec::Pcma | Codec::G722, None | Some(1)) => 1,
+            (codec, _) if codec.kind() == Kind::Video => 0,
             _ => return None,
         };
         let format = Format { codec, clock_rate: self.clock_rate, channels, parameters: parameters.to_owned() };
-        // Mode 2 sends pictures interleaved, which nothing here or in a browser reads.
-        (codec != Codec::H264 || format.packetization_mode() < 2).then_some(format)
+        (format.clock_rate == codec.clock_rate() && format.is_forwarded()).then_some(format)
+    }
+}
+
+/// The `a=rtpmap` that a payload type has without one (RFC 3551 table 4), of the codecs that are forwarded.
+fn fixed(payload_type: u8) -> Option<&'static str> {
+    match payload_type {
+        0 => Some("PCMU/8000"),
+        8 => Some("PCMA/8000"),
+        9 => Some("G722/8000"),
+        _ => None,
     }
 }
 
@@ -211,14 +225,14 @@ mod tests {
             "rtcp-fb:105 nack pli",
             "rtpmap:105 rtx/90000",
             "fmtp:105 apt=106",
-            "rtpmap:98 VP9/90000",
+            "rtpmap:98 theora/90000",
         ];
         let payloads = section(Kind::Video, "106 105 98", &lines).unwrap();
         let [h264] = payloads.known.as_slice() else { panic!("{payloads:?}") };
         assert_eq!((h264.payload_type, h264.rtx_payload_type), (106, Some(105)));
         assert_eq!(h264.format.parameters, "packetization-mode=1;profile-level-id=42e01f");
         assert_eq!(h264.feedback, Feedback { nack: true, transport_cc: true, ..Feedback::default() });
-        assert_eq!(payloads.names, ["H264", "rtx", "VP9"]);
+        assert_eq!(payloads.names, ["H264", "rtx", "theora"]);
     }
 
     #[test]
@@ -229,13 +243,53 @@ mod tests {
             (Kind::Audio, "VP8/90000"),
             (Kind::Video, "opus/48000/2"),
             (Kind::Video, "VP8/8000"),
-            (Kind::Video, "AV1/90000"),
+            (Kind::Video, "red/90000"),
+            (Kind::Audio, "telephone-event/8000"),
+            (Kind::Audio, "multiopus/48000/9"),
+            (Kind::Audio, "PCMU/16000"),
+            (Kind::Audio, "G722/8000/2"),
         ] {
             assert!(section(kind, "96", &[&format!("rtpmap:96 {rtpmap}")]).unwrap().known.is_empty(), "{rtpmap}");
         }
-        let interleaved = ["rtpmap:96 H264/90000", "fmtp:96 packetization-mode=2"];
-        assert!(section(Kind::Video, "96", &interleaved).unwrap().known.is_empty());
+        for (rtpmap, parameters) in [
+            ("H264/90000", "packetization-mode=3"),
+            ("H265/90000", "tx-mode=MRST"),
+            ("H265/90000", "sprop-max-don-diff=2"),
+        ] {
+            let lines = [format!("rtpmap:96 {rtpmap}"), format!("fmtp:96 {parameters}")];
+            assert!(section(Kind::Video, "96", &lines.each_ref().map(String::as_str)).unwrap().known.is_empty());
+        }
         assert!(section(Kind::Audio, "72", &["rtpmap:72 opus/48000/2"]).unwrap().known.is_empty());
+    }
+
+    #[test]
+    fn every_codec_is_known_by_its_name_clock_and_channels() {
+        for (kind, rtpmap, codec, channels) in [
+            (Kind::Video, "H264/90000", Codec::H264, 0),
+            (Kind::Video, "h265/90000", Codec::H265, 0),
+            (Kind::Video, "VP8/90000", Codec::Vp8, 0),
+            (Kind::Video, "VP9/90000", Codec::Vp9, 0),
+            (Kind::Video, "AV1/90000", Codec::Av1, 0),
+            (Kind::Audio, "OPUS/48000/2", Codec::Opus, 2),
+            (Kind::Audio, "multiopus/48000/6", Codec::Multiopus, 6),
+            (Kind::Audio, "PCMU/8000", Codec::Pcmu, 1),
+            (Kind::Audio, "PCMA/8000/1", Codec::Pcma, 1),
+            (Kind::Audio, "G722/8000", Codec::G722, 1),
+        ] {
+            let payloads = section(kind, "96", &[&format!("rtpmap:96 {rtpmap}")]).unwrap();
+            let [Payload { format, .. }] = payloads.known.as_slice() else { panic!("{rtpmap}: {payloads:?}") };
+            assert_eq!((format.codec, format.channels), (codec, channels), "{rtpmap}");
+        }
+    }
+
+    #[test]
+    fn static_payload_types_need_no_rtpmap() {
+        let payloads = section(Kind::Audio, "0 3 8 9 13", &[]).unwrap();
+        let codecs: Vec<_> =
+            payloads.known.iter().map(|payload| (payload.payload_type, payload.format.codec)).collect();
+        assert_eq!(codecs, [(0, Codec::Pcmu), (8, Codec::Pcma), (9, Codec::G722)]);
+        let other = section(Kind::Audio, "0", &["rtpmap:0 opus/48000/2"]).unwrap();
+        assert_eq!(other.known[0].format.codec, Codec::Opus);
     }
 
     #[test]

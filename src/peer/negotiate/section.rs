@@ -156,8 +156,8 @@ fn read_content(
         return decline(
             role,
             match kind {
-                Kind::Audio => "no audio codec of the offer is relayed: offer Opus",
-                Kind::Video => "no video codec of the offer is relayed: offer H264 or VP8",
+                Kind::Audio => "no audio codec of the offer is relayed: offer Opus, PCMU, PCMA or G722",
+                Kind::Video => "no video codec of the offer is relayed: offer H264, H265, VP8, VP9 or AV1",
             },
         );
     }

@@ -7,7 +7,7 @@ use super::extension::Mapping;
 use super::payload::Payload;
 use super::section::OfferedSection;
 use super::{Local, host_candidate};
-use crate::forward::codec::{Codec, Format, Kind};
+use crate::forward::codec::Format;
 use crate::name::Role;
 use crate::peer::MAX_MESSAGE_SIZE;
 
@@ -167,15 +167,12 @@ fn payload_types(payload: &Payload) -> impl Iterator<Item = u8> {
     [Some(payload.payload_type), payload.rtx_payload_type].into_iter().flatten()
 }
 
+/// The value of `a=rtpmap`; one channel is not written (RFC 8866 6.6).
 fn encoding(format: &Format) -> String {
-    let name = match format.codec {
-        Codec::H264 => "H264",
-        Codec::Vp8 => "VP8",
-        Codec::Opus => "opus",
-    };
-    match format.codec.kind() {
-        Kind::Audio => format!("{name}/{}/{}", format.clock_rate, format.channels),
-        Kind::Video => format!("{name}/{}", format.clock_rate),
+    let Format { codec, clock_rate, channels, .. } = format;
+    match channels {
+        0 | 1 => format!("{}/{clock_rate}", codec.name()),
+        _ => format!("{}/{clock_rate}/{channels}", codec.name()),
     }
 }
 

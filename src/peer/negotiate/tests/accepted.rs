@@ -26,7 +26,7 @@ fn a_publisher_of_h264_is_asked_to_fragment_its_pictures() {
 fn a_viewer_who_waits_gets_each_codec_and_profile_once_with_constrained_baseline_first() {
     let negotiated = watch(&offer("recvonly"), &[]).unwrap();
     let [audio, video] = negotiated.sections.as_slice() else { panic!("two sections") };
-    assert_eq!((numbers(audio), numbers(video)), (vec![111], vec![96, 100, 99]));
+    assert_eq!((numbers(audio), numbers(video)), (vec![111, 0], vec![96, 100, 99]));
     assert_eq!(negotiated.answer.matches("a=sendonly").count(), 2);
     assert_eq!(negotiated.answer.matches("a=msid:cam-1 ").count(), 2);
     let rtx = video.rtx_ssrc.unwrap();
@@ -35,16 +35,69 @@ fn a_viewer_who_waits_gets_each_codec_and_profile_once_with_constrained_baseline
 }
 
 #[test]
-fn a_viewer_of_a_live_stream_gets_the_payload_type_that_takes_it() {
+fn a_viewer_of_a_live_stream_gets_the_payload_type_that_takes_it_first() {
     let chosen = |track| numbers(&watch(&offer("recvonly"), &[track]).unwrap().sections[1]);
-    assert_eq!(chosen(format(Codec::Vp8, "")), [96]);
-    assert_eq!(chosen(format(Codec::H264, "profile-level-id=42c00a;packetization-mode=1")), [100]);
-    assert_eq!(chosen(format(Codec::H264, "profile-level-id=42c00a")), [98]);
-    assert_eq!(chosen(format(Codec::H264, "profile-level-id=640028;packetization-mode=1")), [99]);
+    assert_eq!(chosen(format(Codec::Vp8, "")), [96, 100]);
+    assert_eq!(chosen(format(Codec::H264, "profile-level-id=42c00a;packetization-mode=1")), [100, 96]);
+    assert_eq!(chosen(format(Codec::H264, "profile-level-id=42c00a")), [98, 96]);
+    assert_eq!(chosen(format(Codec::H264, "profile-level-id=640028;packetization-mode=1")), [99, 96]);
     // High takes Main; nothing that was offered takes it exactly.
-    assert_eq!(chosen(format(Codec::H264, "profile-level-id=4d0028;packetization-mode=1")), [99]);
+    assert_eq!(chosen(format(Codec::H264, "profile-level-id=4d0028;packetization-mode=1")), [99, 96]);
     // A stream without pictures may get some later.
     assert_eq!(chosen(format(Codec::Opus, "")), [96, 100, 99]);
+}
+
+#[test]
+fn of_the_profiles_of_a_codec_a_viewer_gets_the_publishers() {
+    let lines = "a=rtpmap:41 VP9/90000\r\na=fmtp:41 profile-id=0\r\na=rtpmap:42 VP9/90000\r\na=fmtp:42 profile-id=2\r\n\
+        a=rtpmap:43 AV1/90000\r\na=fmtp:43 level-idx=5;profile=0;tier=0\r\na=rtpmap:44 AV1/90000\r\na=fmtp:44 profile=1\r\n\
+        a=rtpmap:45 H265/90000\r\na=fmtp:45 profile-id=1\r\na=rtpmap:46 H265/90000\r\na=fmtp:46 profile-id=2\r\n";
+    let offer = offer("recvonly").replace("SAVPF 96 97 98 99 100", "SAVPF 41 42 43 44 45 46") + lines;
+    let video = |tracks: &[Format]| numbers(&watch(&offer, tracks).unwrap().sections[1]);
+    assert_eq!(video(&[]), [41, 42, 43, 44, 45, 46], "whatever comes fits");
+    assert_eq!(video(&[format(Codec::Vp9, "profile-id=2")]), [42, 43, 45]);
+    assert_eq!(video(&[format(Codec::Av1, "level-idx=8;profile=1;tier=0")]), [44, 41, 45]);
+    assert_eq!(video(&[format(Codec::Av1, "")]), [43, 41, 45]);
+    assert_eq!(video(&[format(Codec::H265, "level-id=120;profile-id=2;tier-flag=0")]), [46, 41, 43]);
+    assert_eq!(video(&[format(Codec::H265, "profile-id=4")]), [45, 41, 43], "hopeful, but a picture at best");
+}
+
+#[test]
+fn the_answer_to_a_waiting_viewer_is_bounded_whatever_is_offered() {
+    let numbers_offered: Vec<u8> = (35..64).chain(96..127).collect();
+    let list: String = numbers_offered.iter().map(|number| format!(" {number}")).collect();
+    let lines: String = numbers_offered
+        .iter()
+        .map(|number| {
+            let level = format!("packetization-mode=1;profile-level-id=42{number:02x}1f;x={}", "x".repeat(400));
+            format!("a=rtpmap:{number} H264/90000\r\na=fmtp:{number} {level}\r\n")
+        })
+        .collect();
+    let offer = offer("recvonly")
+        .replace("m=video 9 UDP/TLS/RTP/SAVPF 96 97 98 99 100", &format!("m=video 9 UDP/TLS/RTP/SAVPF{list}"));
+    let (head, _) = offer.split_once("a=rtpmap:96").unwrap();
+    let negotiated = watch(&(head.replace("SAVPF 111 0", "SAVPF 0") + &lines), &[]).unwrap();
+    assert!((2..=24).contains(&negotiated.sections[1].payloads.len()));
+}
+
+#[test]
+fn static_payload_types_are_answered_with_their_names() {
+    let offer = offer("recvonly").replace("SAVPF 111 0", "SAVPF 8 9 0").replace("a=rtpmap:0 PCMU/8000\r\n", "");
+    let negotiated = watch(&offer, &[format(Codec::Pcmu, "")]).unwrap();
+    assert_eq!(numbers(&negotiated.sections[0]), [0, 8, 9]);
+    for line in ["a=rtpmap:0 PCMU/8000\r\n", "a=rtpmap:8 PCMA/8000\r\n", "a=rtpmap:9 G722/8000\r\n"] {
+        assert!(negotiated.answer.contains(line), "{}", negotiated.answer);
+    }
+}
+
+#[test]
+fn surround_sound_is_answered_with_its_channels() {
+    let surround = "a=fmtp:112 channel_mapping=0,4,1,2,3,5;coupled_streams=2;num_streams=4\r\n";
+    let offer = offer("sendonly").replace("SAVPF 111 0", "SAVPF 112 111 0");
+    let offer = offer.replace("a=rtpmap:111", &format!("a=rtpmap:112 multiopus/48000/6\r\n{surround}a=rtpmap:111"));
+    let negotiated = publish(&offer).unwrap();
+    assert_eq!(numbers(&negotiated.sections[0]), [112]);
+    assert!(negotiated.answer.contains("a=rtpmap:112 multiopus/48000/6\r\n") && negotiated.answer.contains(surround));
 }
 
 #[test]

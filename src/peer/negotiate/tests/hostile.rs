@@ -17,7 +17,7 @@ const REAL: [&str; 5] = [
 ];
 
 /// Lines that mean something, right, wrong and contradictory.
-const LINES: [&str; 40] = [
+const LINES: [&str; 47] = [
     "m=audio 9 UDP/TLS/RTP/SAVPF 111 0",
     "m=video 0 UDP/TLS/RTP/SAVPF 96 97",
     "m=video 9/65536 UDP/TLS/RTP/SAVPF 96 97 98 127 0 64",
@@ -46,6 +46,13 @@ const LINES: [&str; 40] = [
     "a=rtpmap:98 H264/90000",
     "a=fmtp:98 packetization-mode=1;profile-level-id=\u{e9}\u{e9}42",
     "a=fmtp:98 =;;profile-level-id=4;packetization-mode=99999;SPROP-=\u{1f600}",
+    "a=rtpmap:97 VP9/90000",
+    "a=rtpmap:96 AV1/90000",
+    "a=fmtp:96 profile=256;profile-id=-1;tier-flag=99",
+    "a=rtpmap:98 H265/90000",
+    "a=rtpmap:111 multiopus/48000/8",
+    "a=fmtp:111 num_streams=;channel_mapping=,,;coupled_streams",
+    "a=rtpmap:0 G722/8000",
     "a=rtpmap:97 rtx/90000",
     "a=fmtp:97 apt=96",
     "a=fmtp:97 apt=-1;apt=",

@@ -5,7 +5,7 @@ mod hostile;
 mod refused;
 
 use super::*;
-use crate::forward::codec::{Codec, Format};
+use crate::forward::codec::{Codec, Format, Kind};
 use crate::name::Role;
 
 const TRANSPORT: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=fingerprint:sha-256 \
@@ -61,8 +61,12 @@ fn watch(offer: &str, tracks: &[Format]) -> Result<Negotiated, OfferError> {
 }
 
 fn format(codec: Codec, parameters: &str) -> Format {
-    let (clock_rate, channels) = if codec == Codec::Opus { (48_000, 2) } else { (90_000, 0) };
-    Format { codec, clock_rate, channels, parameters: parameters.to_owned() }
+    let channels = match (codec, codec.kind()) {
+        (Codec::Opus, _) => 2,
+        (_, Kind::Audio) => 1,
+        (_, Kind::Video) => 0,
+    };
+    Format { codec, clock_rate: codec.clock_rate(), channels, parameters: parameters.to_owned() }
 }
 
 fn numbers(section: &Section) -> Vec<u8> {

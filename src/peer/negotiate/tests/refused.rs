@@ -76,8 +76,8 @@ fn a_transport_that_is_not_dtls_srtp_over_one_port_is_refused() {
 
 #[test]
 fn a_publisher_is_refused_whole_where_one_section_does_not_fit() {
-    let unknown = offer("sendrecv").replace("VP8/90000", "AV1/90000").replace("H264/90000", "VP9/90000");
-    assert_unsupported(publish(&unknown), "H264 or VP8");
+    let unknown = offer("sendrecv").replace("VP8/90000", "theora/90000").replace("H264/90000", "H263/90000");
+    assert_unsupported(publish(&unknown), "VP9 or AV1");
     assert_eq!(watch(&unknown, &[]).unwrap().sections.len(), 1);
     let two = offer("sendonly").replace("m=audio 9 UDP/TLS/RTP/SAVPF 111 0", "m=video 9 UDP/TLS/RTP/SAVPF 111 0");
     assert_unsupported(publish(&two.replace("111 opus/48000/2", "111 VP8/90000")), "one audio and one video");

@@ -1,0 +1,145 @@
+//! VP9 as RFC 9628 packetises it: which payload begins a keyframe.
+//!
+//! The descriptor alone does not tell: intra-only frames have bit P clear too, and some senders (FFmpeg) never set it.
+//! So the frame header behind the descriptor is read as well.
+
+const PICTURE_ID: u8 = 0x80;
+const INTER_PREDICTED: u8 = 0x40;
+const LAYERS: u8 = 0x20;
+const FLEXIBLE: u8 = 0x10;
+const BEGINS: u8 = 0x08;
+const STRUCTURE: u8 = 0x02;
+
+/// True for the packet that holds the first byte of a key frame of the lowest spatial layer (RFC 9628 4.2).
+pub(super) fn is_keyframe_start(payload: &[u8]) -> bool {
+    let Some((&flags, rest)) = payload.split_first() else { return false };
+    let begins = flags & BEGINS != 0 && flags & INTER_PREDICTED == 0;
+    begins && frame_of_lowest_layer(flags, rest).is_some_and(is_key_frame)
+}
+
+/// The frame behind the rest of the descriptor, if it is of spatial layer 0.
+fn frame_of_lowest_layer(flags: u8, mut rest: &[u8]) -> Option<&[u8]> {
+    if flags & PICTURE_ID != 0 {
+        let long = rest.first()? & 0x80 != 0;
+        rest = rest.get(1 + usize::from(long)..)?;
+    }
+    if flags & LAYERS != 0 {
+        let (&layer, behind) = rest.split_first()?;
+        let spatial = layer >> 1 & 0x07;
+        // TL0PICIDX follows in the non-flexible mode.
+        rest = behind.get(usize::from(flags & FLEXIBLE == 0)..).filter(|_| spatial == 0)?;
+    }
+    // No reference indices: they come with INTER_PREDICTED only.
+    if flags & STRUCTURE != 0 { behind_structure(rest) } else { Some(rest) }
+}
+
+/// Passes over the scalability structure: the size of each layer and the pictures of a group (RFC 9628 4.2.1).
+fn behind_structure(rest: &[u8]) -> Option<&[u8]> {
+    let (&flags, mut rest) = rest.split_first()?;
+    let (layers, has_sizes, has_group) = (usize::from(flags >> 5) + 1, flags & 0x10 != 0, flags & 0x08 != 0);
+    if has_sizes {
+        rest = rest.get(layers * 4..)?;
+    }
+    if has_group {
+        let (&pictures, mut behind) = rest.split_first()?;
+        for _ in 0..pictures {
+            let references = usize::from(behind.first()? >> 2 & 0x03);
+            behind = behind.get(1 + references..)?;
+        }
+        rest = behind;
+    }
+    Some(rest)
+}
+
+/// Reads the beginning of the uncompressed header (VP9 bitstream specification 6.2): marker, profile, whether an earlier
+/// frame is shown again, frame type. A key frame goes on with a sync code; where the packet is long enough, what has
+/// none is no key frame.
+fn is_key_frame(frame: &[u8]) -> bool {
+    let Some(&first) = frame.first() else { return false };
+    let marked = first >> 6 == 0b10;
+    if first >> 4 & 0b11 == 0b11 {
+        // Profile 3 has a reserved bit behind it, which moves everything else by one.
+        return marked && first & 0b1110 == 0;
+    }
+    let coded = frame.get(1..4).is_none_or(|code| code == [0x49, 0x83, 0x42]);
+    marked && first & 0b1100 == 0 && coded
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEY: [u8; 6] = [0x82, 0x49, 0x83, 0x42, 0x00, 0x05];
+    const INTER: [u8; 4] = [0x86, 0x00, 0x40, 0x92];
+    const SHOWN_AGAIN: [u8; 2] = [0x88, 0x00];
+
+    fn packet(descriptor: &[u8], frame: &[u8]) -> Vec<u8> {
+        [descriptor, frame].concat()
+    }
+
+    #[test]
+    fn finds_the_key_frame_behind_every_form_of_descriptor() {
+        let descriptors: [&[u8]; 9] = [
+            &[0x08],
+            &[0x88, 0x11],
+            &[0x88, 0x92, 0x34],
+            &[0xa8, 0x92, 0x34, 0x00, 0x07],
+            &[0xb8, 0x92, 0x34, 0x00],
+            &[0x0a, 0x00],
+            &[0x8a, 0x11, 0x00],
+            // One layer with its size, and a group of two pictures with one and no reference.
+            &[0x0a, 0x18, 1, 0, 1, 0, 2, 0x04, 9, 0x00],
+            // Three spatial layers with their sizes, as Chromium sends SVC.
+            &[0xba, 0x92, 0x34, 0x00, 0x50, 0, 80, 0, 45, 0, 160, 0, 90, 1, 64, 0, 180],
+        ];
+        for descriptor in descriptors {
+            assert!(is_keyframe_start(&packet(descriptor, &KEY)), "{descriptor:02x?}");
+            assert!(!is_keyframe_start(&packet(descriptor, &INTER)), "{descriptor:02x?}");
+            assert!(!is_keyframe_start(&packet(descriptor, &SHOWN_AGAIN)), "{descriptor:02x?}");
+        }
+    }
+
+    #[test]
+    fn later_packets_other_frames_and_upper_layers_begin_nothing() {
+        assert!(!is_keyframe_start(&packet(&[0x00], &KEY)), "not the beginning of a frame");
+        assert!(!is_keyframe_start(&packet(&[0x48], &KEY)), "predicted from another picture");
+        assert!(!is_keyframe_start(&packet(&[0x38, 0x02], &KEY)), "spatial layer 1");
+        assert!(is_keyframe_start(&packet(&[0x38, 0x20], &KEY)), "temporal layer 1 of spatial layer 0");
+    }
+
+    #[test]
+    fn all_four_profiles_are_read() {
+        for key in [&[0x82, 0x49, 0x83, 0x42][..], &[0xa2, 0x49, 0x83, 0x42], &[0x92, 0x49, 0x83, 0x42], &[0xb1, 0x24]]
+        {
+            assert!(is_keyframe_start(&packet(&[0x08], key)), "{key:02x?}");
+        }
+        for other in [&[0x86][..], &[0xa6], &[0x96], &[0xb2], &[0xb4], &[0x42], &[0xc2], &[0x82, 0, 0, 0]] {
+            assert!(!is_keyframe_start(&packet(&[0x08], other)), "{other:02x?}");
+        }
+    }
+
+    #[test]
+    fn cut_descriptors_begin_nothing() {
+        for payload in
+            [&[][..], &[0x08], &[0x88], &[0x88, 0x92, 0x34], &[0x28, 0], &[0x0a], &[0x0a, 0x18, 0], &[0x0a, 8]]
+        {
+            assert!(!is_keyframe_start(payload), "{payload:02x?}");
+        }
+        assert!(!is_keyframe_start(&[0x0a, 0x08, 255, 0x0c, 0x82]));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(payload in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = is_keyframe_start(&payload);
+        }
+
+        #[test]
+        fn any_structure_is_read_without_panic(flags: u8, rest in prop::collection::vec(any::<u8>(), 0..64)) {
+            let payload: Vec<u8> = [0x0a, flags].into_iter().chain(rest).collect();
+            let _ = is_keyframe_start(&payload);
+        }
+    }
+}
