@@ -47,9 +47,16 @@ async function connect() {
   current = { peer, session: undefined };
   globalThis.sluice = { peer };
   for (const kind of kinds) peer.addTransceiver(kind, { direction: 'recvonly' });
-  // Both tracks come in one MediaStream, which keeps lips and voice together.
-  peer.addEventListener('track', ({ streams: [media] }) => {
-    if (media && video.srcObject !== media) video.srcObject = media;
+  // A track joins the element with its first packet: until each of its tracks has brought something an element plays
+  // none, so a stream of sound alone would be silent. (What keeps lips and voice together is the one msid of the answer.)
+  const media = new MediaStream();
+  peer.addEventListener('track', ({ track }) => {
+    const join = () => {
+      media.addTrack(track);
+      if (video.srcObject !== media) video.srcObject = media;
+    };
+    if (track.muted) track.addEventListener('unmute', join, { once: true });
+    else join();
   });
   const follow = setInterval(() => showProgress(peer), 500);
   try {
