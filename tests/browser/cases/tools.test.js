@@ -1,29 +1,18 @@
 // The tools themselves, so that a failure of Chromium or FFmpeg is not taken for one of the relay.
 
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
-import { once } from 'node:events';
 import { after, before, test } from 'node:test';
 
 import { launchChromium, Page } from '../support/chromium.js';
 import { publishWithFfmpeg } from '../support/ffmpeg.js';
+import { serve, servePage } from '../support/http_server.js';
 
 let browser;
 before(async () => (browser = await launchChromium()));
 after(() => browser.close());
 
-async function serve(t, answer) {
-  const server = createServer(answer).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${server.address().port}`;
-}
-
 test('two connections in one Chromium page play a fake camera to each other over loopback', async (t) => {
-  const url = await serve(t, (_, response) => response.setHeader('content-type', 'text/html').end('<video autoplay muted></video>'));
+  const url = await servePage(t, '<video autoplay muted></video>');
   const page = await Page.open(t, browser, url);
   await page.tab.evaluate(async () => {
     const [sender, receiver] = [new RTCPeerConnection(), new RTCPeerConnection()];

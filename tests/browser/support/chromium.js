@@ -4,7 +4,7 @@ import { chromium } from 'playwright-core';
 
 import { until } from './until.js';
 
-const EXECUTABLE = process.env.SLUICE_CHROMIUM ?? '/usr/bin/chromium';
+const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 // The first line is what WebRTC needs without hardware and on loopback; the rest keeps Chromium from calling home, which
 // a closed network refuses, many connections at a time.
@@ -97,7 +97,19 @@ export class Page {
     });
   }
 
-  close() {
-    return this.tab.close({ runBeforeUnload: false });
+  /** Unmutes the watch page and waits until sound that is not silence is played. */
+  async hears() {
+    await this.tab.click('#unmute');
+    await this.statisticsWhen('sound is played', (now) => now.inbound.audio?.totalAudioEnergy > 0);
+  }
+
+  /** Waits until the page itself says this of what it does, e.g. `live` or `waiting`. */
+  says(state, options) {
+    return until(`the page says ${state}`, async () => (await this.tab.evaluate(() => document.body.dataset.state)) === state, options);
+  }
+
+  /** Goes to another page, as a user does who leaves: `pagehide` fires, and the connection ends. */
+  leave() {
+    return this.tab.goto('about:blank');
   }
 }

@@ -2,7 +2,7 @@
 
 import { Child } from './child.js';
 
-const EXECUTABLE = process.env.SLUICE_FFMPEG ?? new URL('../../.tools/ffmpeg', import.meta.url).pathname;
+const EXECUTABLE = process.env.FFMPEG ?? new URL('../../.tools/ffmpeg', import.meta.url).pathname;
 
 export const WIDTH = 640;
 export const HEIGHT = 360;
@@ -22,7 +22,8 @@ export function publishWithFfmpeg(t, url, { video = true, audio = true, keyframe
   args.push('-f', 'whip', url);
   const child = new Child(EXECUTABLE, args);
   t.after(async () => {
-    if (!child.hasEnded) await child.stop('SIGINT');
+    // FFmpeg whose relay has gone does not heed SIGINT.
+    if (!child.hasEnded) await child.stop('SIGKILL');
     if (!t.passed) t.diagnostic(`FFmpeg:\n${child.output.slice(-3000)}`);
   });
   return child;

@@ -8,7 +8,7 @@ import net from 'node:net';
 import { Child } from './child.js';
 import { until } from './until.js';
 
-const BINARY = process.env.SLUICE_BINARY ?? new URL('../../../target/debug/sluice', import.meta.url).pathname;
+const BINARY = process.env.RELAY_BINARY ?? new URL('../../../target/debug/sluice', import.meta.url).pathname;
 
 async function freeTcpPort() {
   const server = net.createServer().listen(0, '127.0.0.1');
@@ -52,6 +52,11 @@ export class Relay {
       return (await fetch(`${this.url}/readyz`)).ok;
     });
     assert.ok(!child.hasEnded, `the relay ended at once:\n${child.output}`);
+  }
+
+  /** Starts the same command line a second time. */
+  another() {
+    return new Child(BINARY, this.args, { env: this.env });
   }
 
   /** Ends it and returns `{code, signal}`. */

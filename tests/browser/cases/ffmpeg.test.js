@@ -1,0 +1,61 @@
+// FFmpeg 9 publishes by WHIP: H.264 and Opus, deaf to keyframe requests, as OBS is.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import { launchChromium, Page } from '../support/chromium.js';
+import { HEIGHT, publishWithFfmpeg, WIDTH } from '../support/ffmpeg.js';
+import { Relay } from '../support/relay.js';
+import { until } from '../support/until.js';
+
+let browser;
+before(async () => (browser = await launchChromium()));
+after(() => browser.close());
+
+const watch = (t, relay, stream) => Page.open(t, browser, `${relay.url}/watch/${stream}`);
+const media = (relay, kind) => relay.metric('sluice_rtp_packets_total', { direction: 'in', kind });
+
+test('Chromium plays the H.264 and the Opus of FFmpeg', async (t) => {
+  const relay = await Relay.start(t);
+  publishWithFfmpeg(t, `${relay.url}/whip/ffmpeg`);
+  await until('video and audio come in', async () => (await media(relay, 'video')) > 0 && (await media(relay, 'audio')) > 0);
+  const viewer = await watch(t, relay, 'ffmpeg');
+  const { inbound, transport } = await viewer.framesDecoded(90);
+  assert.equal(inbound.video.codec, 'video/H264');
+  assert.deepEqual([inbound.video.frameWidth, inbound.video.frameHeight], [WIDTH, HEIGHT]);
+  assert.deepEqual(await viewer.pictureSize(), { width: WIDTH, height: HEIGHT });
+  assert.equal(inbound.audio.codec, 'audio/opus');
+  assert.equal(transport.srtpCipher, 'SRTP_AEAD_AES_128_GCM');
+  await viewer.hears();
+});
+
+test('a viewer that came before FFmpeg plays it', async (t) => {
+  const relay = await Relay.start(t);
+  const viewer = await watch(t, relay, 'waiting');
+  await viewer.statisticsWhen('the viewer is connected', (now) => now.state === 'connected');
+  publishWithFfmpeg(t, `${relay.url}/whip/waiting`);
+  const { inbound } = await viewer.framesDecoded(30);
+  assert.equal(inbound.video.codec, 'video/H264');
+  assert.ok(inbound.audio.packetsReceived > 0);
+});
+
+test('a stream without sound and a stream without pictures both play', async (t) => {
+  const relay = await Relay.start(t);
+  publishWithFfmpeg(t, `${relay.url}/whip/pictures`, { audio: false });
+  publishWithFfmpeg(t, `${relay.url}/whip/sound`, { video: false });
+  const pictures = await watch(t, relay, 'pictures');
+  const sound = await watch(t, relay, 'sound');
+  await pictures.framesDecoded(30);
+  await sound.hears();
+});
+
+test('FFmpeg that ends tells the relay, and the next one is seen by the same viewer', async (t) => {
+  const relay = await Relay.start(t);
+  const first = publishWithFfmpeg(t, `${relay.url}/whip/next`);
+  const viewer = await watch(t, relay, 'next');
+  await viewer.framesDecoded(10);
+  await first.stop('SIGINT');
+  await until('the publisher is gone', async () => (await relay.metric('sluice_sessions', { role: 'publisher' })) === 0);
+  publishWithFfmpeg(t, `${relay.url}/whip/next`);
+  await viewer.framesDecoded(30);
+});

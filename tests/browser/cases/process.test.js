@@ -1,0 +1,60 @@
+// The relay as a process: what it prints, how it ends, what it counts.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import { launchChromium, Page } from '../support/chromium.js';
+import { publishWithFfmpeg } from '../support/ffmpeg.js';
+import { Relay } from '../support/relay.js';
+import { until } from '../support/until.js';
+
+let browser;
+before(async () => (browser = await launchChromium()));
+after(() => browser.close());
+
+test('it prints where to watch and where to publish', async (t) => {
+  const relay = await Relay.start(t);
+  assert.match(relay.child.output, new RegExp(`${relay.url}/`));
+  assert.match(relay.child.output, /\/whip\//);
+});
+
+test('SIGTERM ends it with exit code 0, and its clients are told', async (t) => {
+  const relay = await Relay.start(t);
+  publishWithFfmpeg(t, `${relay.url}/whip/last`);
+  const viewer = await Page.open(t, browser, `${relay.url}/watch/last`);
+  await viewer.framesDecoded(5);
+  assert.deepEqual(await relay.stop('SIGTERM'), { code: 0, signal: null });
+  // Sooner than a browser notices by itself that nobody answers.
+  await viewer.says('retrying', { timeout: 3_000 });
+});
+
+test('SIGINT ends it with exit code 0 when nobody is there', async (t) => {
+  const relay = await Relay.start(t);
+  assert.deepEqual(await relay.stop('SIGINT'), { code: 0, signal: null });
+});
+
+test('a port in use is said in one sentence, with exit code 64', async (t) => {
+  const relay = await Relay.start(t);
+  const second = relay.another();
+  assert.deepEqual(await second.ended(), { code: 64, signal: null });
+  assert.match(second.output, new RegExp(relay.http.split(':')[1]));
+});
+
+test('the metrics move with the media', async (t) => {
+  const relay = await Relay.start(t);
+  publishWithFfmpeg(t, `${relay.url}/whip/counted`);
+  const viewer = await Page.open(t, browser, `${relay.url}/watch/counted`);
+  await viewer.framesDecoded(30);
+  assert.equal(await relay.metric('sluice_streams'), 1);
+  assert.equal(await relay.metric('sluice_sessions', { role: 'publisher', state: 'connected' }), 1);
+  assert.equal(await relay.metric('sluice_sessions', { role: 'viewer', state: 'connected' }), 1);
+  for (const direction of ['in', 'out']) {
+    for (const kind of ['video', 'audio']) {
+      assert.ok((await relay.metric('sluice_rtp_packets_total', { direction, kind })) > 0, `${direction} ${kind} packets`);
+      assert.ok((await relay.metric('sluice_rtp_bytes_total', { direction, kind })) > 0, `${direction} ${kind} bytes`);
+    }
+  }
+  assert.ok((await relay.metric('sluice_forward_delay_seconds_count')) > 0);
+  assert.ok((await relay.metric('sluice_session_setup_seconds_count')) > 0);
+  assert.ok((await relay.metric('process_resident_memory_bytes')) > 0);
+});
