@@ -111,7 +111,7 @@ async function publish(signal) {
   const peer = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
   globalThis.sluice = { peer };
   for (const track of media.stream.getTracks()) {
-    if (track.kind === 'video') track.contentHint ||= source.value === 'screen' ? 'detail' : 'motion';
+    if (track.kind === 'video') track.contentHint = source.value === 'camera' ? 'motion' : 'detail'; // detail keeps the size
     const transceiver = peer.addTransceiver(track, { direction: 'sendonly', streams: [media.stream] });
     if (track.kind === 'video') prefer(transceiver, options.codec);
   }
