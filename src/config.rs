@@ -176,6 +176,9 @@ impl std::fmt::Debug for Settings {
     }
 }
 
+/// Variables that are read elsewhere.
+const OTHERS: [&str; 2] = ["SLUICE_CONFIG", "SLUICE_LOAD_TOKEN"];
+
 /// Variables that look like ours and are not. A misspelt token is an error, because it would leave the relay open;
 /// the others are returned to be warned of. Kubernetes sets some for a service called sluice; those are left out.
 pub fn unknown_variables(names: impl Iterator<Item = String>) -> Result<Vec<String>, ConfigError> {
@@ -184,7 +187,10 @@ pub fn unknown_variables(names: impl Iterator<Item = String>) -> Result<Vec<Stri
     let known: Vec<&str> = known.get_arguments().filter_map(|argument| argument.get_env()?.to_str()).collect();
     let is_unknown = |name: &String| {
         let kubernetes = name.contains("_SERVICE_") || name.ends_with("_PORT") || name.contains("_PORT_");
-        name.starts_with("SLUICE_") && name != "SLUICE_CONFIG" && !known.contains(&name.as_str()) && !kubernetes
+        name.starts_with("SLUICE_")
+            && !OTHERS.contains(&name.as_str())
+            && !known.contains(&name.as_str())
+            && !kubernetes
     };
     let unknown: Vec<String> = names.filter(is_unknown).collect();
     match unknown.iter().find(|name| name.contains("TOKEN") || name.contains("SECRET")) {

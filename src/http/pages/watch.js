@@ -60,7 +60,7 @@ async function connect() {
   });
   const follow = setInterval(() => showProgress(peer), 500);
   try {
-    current.session = await Session.open(peer, endpoint, tokens.read('watch'), inStereo);
+    current.session = await Session.open(peer, endpoint, tokens.read('watch'), { shapeOffer: inStereo });
     if (await lost(peer)) current?.session.forget();
     return connected.has(peer);
   } finally {

@@ -12,14 +12,16 @@ export class Refused extends Error {
   }
 }
 
+const same = (sdp) => sdp;
+
 export class Session {
   #location;
   #token;
 
   /** Connects `peer`, whose transceivers are set up, through `endpoint`. Throws Refused. */
-  static async open(peer, endpoint, token, shape = (sdp) => sdp) {
+  static async open(peer, endpoint, token, { shapeOffer = same, shapeAnswer = same } = {}) {
     const offer = await peer.createOffer();
-    await peer.setLocalDescription({ type: 'offer', sdp: shape(offer.sdp) });
+    await peer.setLocalDescription({ type: 'offer', sdp: shapeOffer(offer.sdp) });
     // Candidates need not be waited for: the relay answers to where checks come from.
     const response = await request(endpoint, {
       method: 'POST',
@@ -34,7 +36,7 @@ export class Session {
       throw new DOMException('stopped meanwhile', 'AbortError');
     }
     try {
-      await peer.setRemoteDescription({ type: 'answer', sdp: await response.text() });
+      await peer.setRemoteDescription({ type: 'answer', sdp: shapeAnswer(await response.text()) });
     } catch (error) {
       session.close();
       throw error;
