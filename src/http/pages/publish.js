@@ -148,7 +148,7 @@ async function publish(signal) {
  * when the answer asks for it; where the way is narrower, its congestion control finds that out in a second.
  */
 function startFast(sdp) {
-  const codecs = [...sdp.matchAll(/^a=rtpmap:(\d+) (?:VP8|H264)\/90000/gm)].map(([, payloadType]) => payloadType);
+  const codecs = [...sdp.matchAll(/^a=rtpmap:(\d+) (?:VP8|VP9|AV1|H264|H265)\/90000/gm)].map(([, payloadType]) => payloadType);
   return codecs.reduce((text, payloadType) => {
     const parameters = new RegExp(`^(a=fmtp:${payloadType} .*?)\\r?$`, 'm');
     if (parameters.test(text)) return text.replace(parameters, '$1;x-google-start-bitrate=1500\r');
