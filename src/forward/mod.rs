@@ -15,9 +15,9 @@ mod resend;
 mod sent;
 mod splice;
 
-pub use history::{Get, History, HistoryLimits};
+pub use history::{Get, History, HistoryLimits, PictureLimits, Pictures};
 pub use keyframe::{KeyframeGate, REQUEST_INTERVAL};
-pub use outlet::{Counts, FirstNumbers, Leg, Negotiated, Outlet, OutletConfig, Written};
+pub use outlet::{Counts, FirstNumbers, Leg, Negotiated, Outlet, OutletConfig, Written, catch_up_time};
 pub use packet::{LayerId, Packet, Source, SourceIndex};
 pub use resend::{BURST_OCTETS, RESENDS_PER_PACKET};
 pub use splice::{Labels, Origin, Place, Splice, Start};

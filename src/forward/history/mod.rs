@@ -2,28 +2,35 @@
 //! are repaired.
 //!
 //! A position counts arrivals and never repeats, so that every viewer keeps a cursor of its own and one that fell behind
-//! is told so. The rule: one source packet (epoch, layer, index) is here at most once ever. A second one, whatever it
+//! is told so. What has come since the newest keyframe is kept for longer, as long as it is not too much: from it a
+//! viewer that joins late has a picture at once ([`Pictures`]). The rule: one source packet (epoch, layer, index) is here at most once ever. A second one, whatever it
 //! contains, is refused; resends repeat what was sent because of that.
+
+mod pictures;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{LayerId, Packet, Source, SourceIndex};
+use pictures::Since;
+pub use pictures::{PictureLimits, Pictures};
 
 /// How much a history keeps; the older packets make room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryLimits {
-    /// Packets kept at most.
+    /// Packets kept at most for viewers that are live.
     pub packets: usize,
-    /// Age at which packets are dropped, by the time of their reception and that of the newest.
+    /// Age up to which they are kept, by the time of their reception and that of the newest.
     pub age: Duration,
+    /// How much is kept besides for viewers that join, since the newest keyframe.
+    pub pictures: PictureLimits,
 }
 
 impl Default for HistoryLimits {
     /// One second, and no more packets than a line of 20 Mbit/s has in it.
     fn default() -> Self {
-        Self { packets: 2048, age: Duration::from_secs(1) }
+        Self { packets: 2048, age: Duration::from_secs(1), pictures: PictureLimits::default() }
     }
 }
 
@@ -32,7 +39,7 @@ impl Default for HistoryLimits {
 pub enum Get<'a> {
     /// The packet that arrived there.
     Packet(&'a Arc<Packet>),
-    /// It has been dropped: the reader fell behind and goes on at [`History::head`] or later.
+    /// It is older than what live viewers get: the reader fell behind and goes on at [`History::head`] or later.
     TooOld,
     /// It has not arrived yet.
     NotYet,
@@ -45,11 +52,13 @@ pub struct History {
     packets: VecDeque<Arc<Packet>>,
     /// Position of the oldest packet kept.
     tail: u64,
+    /// Position of the oldest packet for viewers that are live.
+    recent: u64,
     position_by_source: HashMap<Source, u64, foldhash::fast::RandomState>,
     lines: Vec<Line>,
     /// Publishers up to this epoch are over.
     forgotten: Option<u32>,
-    keyframe: Option<u64>,
+    since_keyframe: Option<Since>,
 }
 
 /// One publisher's line. Of each the history knows below which index everything is over.
@@ -68,6 +77,9 @@ const LINES: usize = 8;
 /// How far behind a keyframe's start a reader looks for packets that overtook it.
 const REORDERED: u64 = 64;
 
+/// Packets dropped at most for one that arrives. A keyframe makes thousands superfluous at once; they leave bit by bit.
+const DROPS: usize = 4;
+
 impl History {
     /// An empty history.
     pub fn new(limits: HistoryLimits) -> Self {
@@ -75,10 +87,11 @@ impl History {
             limits,
             packets: VecDeque::new(),
             tail: 0,
+            recent: 0,
             position_by_source: HashMap::default(),
             lines: Vec::with_capacity(LINES),
             forgotten: None,
-            keyframe: None,
+            since_keyframe: None,
         }
     }
 
@@ -89,20 +102,25 @@ impl History {
         if source.index < self.floor_of(&source)? || self.position_by_source.contains_key(&source) {
             return None;
         }
-        while self.packets.front().is_some_and(|oldest| self.is_over(oldest, &packet)) {
-            self.drop_oldest();
-        }
+        self.make_room(&packet);
         let position = self.head();
-        if packet.keyframe {
-            self.keyframe = Some(position);
+        match &mut self.since_keyframe {
+            Some(since) if !(packet.keyframe && since.is_before(&packet)) => since.add(&packet),
+            since if packet.keyframe => *since = Some(Since::keyframe(position, &packet)),
+            _ => {}
         }
         self.position_by_source.insert(source, position);
         self.packets.push_back(packet);
         Some(position)
     }
 
-    /// What stands at a position.
+    /// What stands at a position, for a viewer that is live.
     pub fn get(&self, position: u64) -> Get<'_> {
+        if position < self.recent { Get::TooOld } else { self.kept(position) }
+    }
+
+    /// What stands at a position, as far back as anything is kept.
+    pub fn kept(&self, position: u64) -> Get<'_> {
         match position.checked_sub(self.tail) {
             None => Get::TooOld,
             Some(offset) => self.packets.get(offset as usize).map_or(Get::NotYet, Get::Packet),
@@ -121,15 +139,22 @@ impl History {
 
     /// The packet with this identity, if it is still here.
     pub fn find(&self, source: Source) -> Option<&Arc<Packet>> {
-        match self.get(*self.position_by_source.get(&source)?) {
+        match self.kept(*self.position_by_source.get(&source)?) {
             Get::Packet(packet) => Some(packet),
             Get::TooOld | Get::NotYet => None,
         }
     }
 
-    /// The position of the newest keyframe start, if it is still here.
+    /// The position of the newest keyframe start, if a live viewer still gets it.
     pub fn keyframe(&self) -> Option<u64> {
-        self.keyframe.filter(|&position| position >= self.tail)
+        self.since_keyframe.map(|since| since.position).filter(|&position| position >= self.recent)
+    }
+
+    /// The pictures since the newest keyframe, if all of them are here.
+    pub fn pictures(&self) -> Option<Pictures> {
+        let since = self.since_keyframe.filter(|since| since.position >= self.tail)?;
+        let within = since.is_within(&self.limits.pictures) || since.position >= self.recent;
+        within.then(|| since.pictures())
     }
 
     /// All packets kept, oldest first: what another worker's history begins with, so that nothing is missing between
@@ -141,13 +166,14 @@ impl History {
     /// The earliest position from which a reader finds everything behind the packet at `position` in its publisher's
     /// line: packets that overtook it stand before it.
     pub fn rewind(&self, position: u64) -> u64 {
-        let Get::Packet(packet) = self.get(position) else { return position };
+        let Get::Packet(packet) = self.kept(position) else { return position };
         let source = packet.source();
         let overtook = |&at: &u64| {
-            matches!(self.get(at), Get::Packet(other) if other.epoch == source.epoch
+            matches!(self.kept(at), Get::Packet(other) if other.epoch == source.epoch
                 && other.layer == source.layer && other.index > source.index)
         };
-        let earliest = position.saturating_sub(REORDERED).max(self.tail);
+        let oldest = if position < self.recent { self.tail } else { self.recent };
+        let earliest = position.saturating_sub(REORDERED).max(oldest);
         (earliest..position).find(overtook).unwrap_or(position)
     }
 
@@ -171,9 +197,23 @@ impl History {
         Some(0)
     }
 
-    fn is_over(&self, oldest: &Packet, newest: &Packet) -> bool {
-        let age = newest.received.saturating_duration_since(oldest.received);
-        self.packets.len() >= self.limits.packets || age > self.limits.age
+    /// Drops what nobody needs once this packet is here.
+    fn make_room(&mut self, newest: &Packet) {
+        while self.head() > self.recent && self.is_over(self.recent, newest) {
+            self.recent += 1;
+        }
+        let kept = self.since_keyframe.filter(|since| since.is_within(&self.limits.pictures));
+        let from = kept.map_or(self.recent, |since| since.position.saturating_sub(REORDERED).min(self.recent));
+        for _ in 0..DROPS.min(from.saturating_sub(self.tail) as usize) {
+            self.drop_oldest();
+        }
+    }
+
+    /// True when the packet at a position is too old for live viewers once `newest` is here.
+    fn is_over(&self, position: u64, newest: &Packet) -> bool {
+        let Get::Packet(packet) = self.kept(position) else { return true };
+        let age = newest.received.saturating_duration_since(packet.received);
+        self.head() - position >= self.limits.packets as u64 || age > self.limits.age
     }
 
     fn drop_oldest(&mut self) {

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn history(packets: usize) -> History {
-    History::new(HistoryLimits { packets, ..HistoryLimits::default() })
+    History::new(HistoryLimits { packets, pictures: PictureLimits::NONE, ..HistoryLimits::default() })
 }
 
 fn packet(epoch: u32, index: u64, received: Instant) -> Arc<Packet> {
@@ -144,4 +144,60 @@ proptest! {
             }
         }
     }
+}
+
+/// A packet each 100 ms, the first a keyframe.
+fn pictures(limits: PictureLimits, packets: u32) -> History {
+    let (mut history, start) =
+        (History::new(HistoryLimits { pictures: limits, ..HistoryLimits::default() }), Instant::now());
+    for tenth in 0..packets {
+        let received = start + Duration::from_millis(100) * tenth;
+        let packet = Packet { keyframe: tenth == 0, timestamp: tenth, ..(*packet(1, tenth.into(), received)).clone() };
+        history.push(Arc::new(packet));
+    }
+    history
+}
+
+#[test]
+fn keeps_what_came_since_the_keyframe_for_those_who_join_and_a_second_for_those_who_are_live() {
+    let history = pictures(PictureLimits::default(), 100);
+    let span = Duration::from_millis(9_900);
+    assert_eq!(history.pictures(), Some(Pictures { position: 0, octets: 0, span }));
+    assert!((0..100).all(|position| matches!(history.kept(position), Get::Packet(_))));
+    assert!(matches!(history.get(88), Get::TooOld) && matches!(history.get(89), Get::Packet(_)));
+    assert_eq!((history.keyframe(), history.snapshot().count()), (None, 100));
+    assert!(history.find(source(1, 0)).is_some());
+}
+
+#[test]
+fn too_much_since_the_keyframe_is_given_up_bit_by_bit() {
+    for limits in [
+        PictureLimits { age: Duration::from_millis(4_900), ..PictureLimits::default() },
+        PictureLimits { frames: 50, ..PictureLimits::default() },
+        PictureLimits { octets: 50 * 192, ..PictureLimits::default() },
+    ] {
+        assert!(pictures(limits, 50).pictures().is_some());
+        let history = pictures(limits, 52);
+        assert_eq!((history.pictures(), history.tail()), (None, DROPS as u64), "{limits:?}");
+        assert_eq!(pictures(limits, 90).tail(), 79);
+    }
+}
+
+#[test]
+fn without_room_for_pictures_the_newest_keyframe_is_kept_for_a_second() {
+    let history = pictures(PictureLimits::NONE, 10);
+    assert_eq!((history.keyframe(), history.pictures().map(|pictures| pictures.position)), (Some(0), Some(0)));
+    let history = pictures(PictureLimits::NONE, 13);
+    assert_eq!((history.keyframe(), history.pictures(), history.tail()), (None, None, 2));
+}
+
+#[test]
+fn a_keyframe_that_comes_late_is_not_the_newest() {
+    let (mut history, now) = (history(100), Instant::now());
+    for packet in [keyframe(1, 5, now), keyframe(1, 3, now), keyframe(0, 9, now), packet(1, 6, now)] {
+        history.push(packet);
+    }
+    assert_eq!(history.keyframe(), Some(0));
+    history.push(keyframe(2, 0, now));
+    assert_eq!(history.keyframe(), Some(4));
 }

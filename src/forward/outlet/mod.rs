@@ -1,11 +1,13 @@
 //! One viewer's leg of one track: it draws packets from a history, places them on the viewer's line and writes them out.
 //!
 //! Pictures begin at a keyframe, sound at once; a new publisher's line is spliced in at its first keyframe and the old one
-//! goes on until then. The rules: per packet no allocation; and a number of the line is written with one content only,
+//! goes on until then. A viewer that comes between two keyframes is sent the pictures since the last one, faster than they
+//! were made ([`replay`]). The rules: per packet no allocation; and a number of the line is written with one content only,
 //! so the header has no field that is not a function of the source packet and its segment. A resend without RTX repeats
 //! the first sending bit for bit; one with RTX has an SSRC and numbers of its own (RFC 4588).
 
 mod config;
+mod replay;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -19,6 +21,8 @@ use super::resend::Resends;
 use super::sent::Sent;
 use super::{Get, History, LayerId, Packet, Place, Splice, Start};
 pub use config::{FirstNumbers, Negotiated, OutletConfig};
+use replay::Replay;
+pub use replay::catch_up_time;
 use routes::Routes;
 use write::{OSN_LEN, carries_media};
 
@@ -93,6 +97,8 @@ pub struct Outlet {
     cursor: u64,
     /// The position of the packet at which the segment begins. What stands before it is drawn only to fill in.
     begun: u64,
+    /// On the way from a keyframe that has been to what is live.
+    replay: Option<Replay>,
     routes: Routes,
     resends: Resends,
     counts: Counts,
@@ -119,6 +125,7 @@ impl Outlet {
             newest_received: None,
             cursor: 0,
             begun: 0,
+            replay: None,
             routes: Routes::new(config.formats),
             resends: Resends::new(),
             counts: Counts::default(),
@@ -131,17 +138,20 @@ impl Outlet {
         self.routes.select(epoch, format, publisher_payload_type)
     }
 
-    /// Reads on from this position of the history it is given: a viewer that joins begins at [`History::head`].
+    /// Reads on from this position of the history it is given: [`History::head`] is live.
     pub fn seek(&mut self, position: u64) {
+        self.replay = None;
         self.cursor = position;
         self.begun = position;
     }
 
-    /// Writes the next packet that the history has for this viewer into the buffer; `None` when there is none yet. A
-    /// viewer that fell behind the history goes on at its newest keyframe, or for sound at its head.
+    /// Writes the next packet that the history has for this viewer into the buffer; `None` when there is none yet, or
+    /// when a replay has to wait. A viewer that fell behind the history goes on at its newest keyframe, or for sound at
+    /// its head.
     pub fn pull(&mut self, history: &History, buffer: &mut [u8]) -> Option<Written> {
         loop {
-            let packet = match history.get(self.cursor) {
+            let got = if self.replay.is_none() { history.get(self.cursor) } else { self.next_of_replay(history)? };
+            let packet = match got {
                 Get::Packet(packet) => packet,
                 Get::NotYet => return None,
                 Get::TooOld => {
@@ -211,6 +221,7 @@ impl Outlet {
     /// Stops sending without giving numbers away, until [`Outlet::resume`].
     pub fn pause(&mut self) {
         self.leg = Leg::Paused;
+        self.replay = None;
     }
 
     /// Goes on after a pause, at the next packet with which it can begin.
@@ -224,6 +235,7 @@ impl Outlet {
     pub fn restart(&mut self) {
         if self.leg == Leg::Live {
             self.leg = Leg::Waiting;
+            self.replay = None;
         }
     }
 
@@ -240,7 +252,7 @@ impl Outlet {
             Leg::Live => self.routes.newest() > current,
             Leg::Paused => false,
         };
-        self.kind == Kind::Video && waits && self.routes.newest().is_some()
+        self.kind == Kind::Video && waits && self.replay.is_none() && self.routes.newest().is_some()
     }
 
     /// Where the leg stands.
@@ -304,12 +316,22 @@ impl Outlet {
             self.counts.oversized += 1;
             return None;
         }
-        let gap = self.newest_received.map_or(0, |before| ticks(packet.received, before, route.clock_rate));
-        let start = Start { source: packet.source(), timestamp: packet.timestamp, gap, labels: route.labels };
-        self.newest_received = Some(packet.received);
+        let moment = self.replay.map_or(packet.received, Replay::now);
+        let gap = self.newest_received.map_or(0, |before| ticks(moment, before, route.clock_rate));
+        self.newest_received = Some(moment);
         self.leg = Leg::Live;
         self.counts.segments += 1;
-        Some(self.splice.splice(start))
+        let place = self.splice.splice(Start {
+            source: packet.source(),
+            timestamp: packet.timestamp,
+            gap,
+            labels: route.labels,
+            speed: self.replay.map(Replay::speed),
+        });
+        if let Some(replay) = &mut self.replay {
+            replay.begin(place.timestamp);
+        }
+        Some(place)
     }
 
     /// Sends a packet that arrived before the one at which the segment begins, if its place is close behind that. It
@@ -333,7 +355,8 @@ impl Outlet {
             return None;
         }
         if self.splice.advance(place) {
-            self.newest_received = Some(packet.received);
+            let moment = |replay: Replay| replay.moment_of(place.timestamp);
+            self.newest_received = Some(self.replay.map_or(packet.received, moment));
         }
         self.resends.earn(written.len);
         self.count(written);

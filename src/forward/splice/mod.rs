@@ -1,7 +1,7 @@
 //! The viewer's line: one continuous RTP line made of pieces of publishers' lines.
 //!
-//! Live, another publisher, another layer, a resumption after a pause, a number left out for padding: each begins a new
-//! [`Segment`] with offsets of its own, and the numbers go on where the segment before ended. The line is a function in
+//! Live, pictures from before it, another publisher, another layer, a resumption after a pause, a number left out for
+//! padding: each begins a new [`Segment`] with offsets of its own, and the numbers go on where the segment before ended. The line is a function in
 //! both directions, for as long as its segments are remembered: a source packet has its place, and a number that was
 //! sent leads back to its source packet, for NACKs.
 //!
@@ -9,6 +9,7 @@
 //! number never stands for two source packets.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 
 use super::{LayerId, Source};
 
@@ -38,6 +39,9 @@ pub struct Start {
     pub gap: u32,
     /// How its packets are labelled.
     pub labels: Labels,
+    /// How many times as fast as the publisher's clock the viewer's runs over the segment's pictures, which happened before: the
+    /// timestamps are squeezed together. `None` for live.
+    pub speed: Option<NonZeroU32>,
 }
 
 /// A packet's place in the viewer's line.
@@ -86,7 +90,23 @@ struct Segment {
     first_index: u64,
     /// Added, modulo 2^32, to a source timestamp.
     timestamp_offset: u32,
+    squeeze: Option<Squeeze>,
     labels: Labels,
+}
+
+/// Timestamps as many times closer together as pictures are sent faster than they were made.
+#[derive(Clone, Copy, Debug)]
+struct Squeeze {
+    /// The source timestamp that stays as it is.
+    from: u32,
+    speed: NonZeroU32,
+}
+
+impl Squeeze {
+    fn apply(self, timestamp: u32) -> u32 {
+        let distance = timestamp.wrapping_sub(self.from) as i32;
+        self.from.wrapping_add_signed((i64::from(distance)).div_euclid(i64::from(self.speed.get())) as i32)
+    }
 }
 
 impl Segment {
@@ -97,7 +117,8 @@ impl Segment {
     }
 
     fn place(&self, index: u64, timestamp: u32) -> Place {
-        Place { index, timestamp: timestamp.wrapping_add(self.timestamp_offset), labels: self.labels }
+        let squeezed = self.squeeze.map_or(timestamp, |squeeze| squeeze.apply(timestamp));
+        Place { index, timestamp: squeezed.wrapping_add(self.timestamp_offset), labels: self.labels }
     }
 
     fn origin_of(self, index: u64) -> Option<Origin> {
@@ -126,11 +147,28 @@ impl Splice {
             first: start.source,
             first_index: self.next_index,
             timestamp_offset: timestamp.wrapping_sub(start.timestamp),
+            squeeze: start.speed.map(|speed| Squeeze { from: start.timestamp, speed }),
             labels: start.labels,
         });
         self.newest_timestamp = timestamp;
         self.next_index += 1;
         Place { index: self.next_index - 1, timestamp, labels: start.labels }
+    }
+
+    /// Ends the squeezing of timestamps with this source packet, whose place is ahead: numbers go on as they are, and its
+    /// timestamp is this far behind the newest.
+    pub fn unsqueeze(&mut self, source: Source, place: Place, timestamp: u32, gap: u32) {
+        while self.current.is_some_and(|segment| segment.first_index > place.index) {
+            self.current = self.past.pop_back();
+        }
+        let moved = self.newest_timestamp.wrapping_add(gap.max(1));
+        self.begin(Segment {
+            first: source,
+            first_index: place.index,
+            timestamp_offset: moved.wrapping_sub(timestamp),
+            squeeze: None,
+            labels: place.labels,
+        });
     }
 
     /// Where a packet stands or would stand in the line; late ones find their place in the segment they belong to. `None`
@@ -194,15 +232,21 @@ impl Splice {
         segments.copied().find_map(|segment| segment.origin_of(index))
     }
 
+    /// True when this number is behind every one given away.
+    pub fn is_ahead(&self, place: Place) -> bool {
+        place.index >= self.next_index
+    }
+
     /// How many numbers before this one have not been given away: the hole that it would leave.
     pub fn hole_before(&self, place: Place) -> u64 {
         place.index.saturating_sub(self.next_index)
     }
 
     /// A source timestamp of the current segment on the viewer's line, for sender reports (RFC 3550 6.4.1). `None`
-    /// before anything was sent.
+    /// before anything was sent, and for squeezed timestamps, which tell no time.
     pub fn map_timestamp(&self, timestamp: u32) -> Option<u32> {
-        self.current.map(|segment| timestamp.wrapping_add(segment.timestamp_offset))
+        let live = self.current.filter(|segment| segment.squeeze.is_none())?;
+        Some(timestamp.wrapping_add(live.timestamp_offset))
     }
 
     /// The epoch and layer that the current segment follows.

@@ -13,7 +13,7 @@ fn source(epoch: u32, index: u64) -> Source {
 }
 
 fn start(epoch: u32, index: u64, timestamp: u32, gap: u32) -> Start {
-    Start { source: source(epoch, index), timestamp, gap, labels: LABELS }
+    Start { source: source(epoch, index), timestamp, gap, labels: LABELS, speed: None }
 }
 
 fn send(splice: &mut Splice, epoch: u32, index: u64) -> Option<u64> {
@@ -32,6 +32,23 @@ fn numbers_and_timestamps_go_on_across_a_splice() {
     let place = splice.splice(start(2, 60_000, 77, 600));
     assert_eq!((place.index, place.timestamp), (1002, 3_651));
     assert_eq!(splice.map_timestamp(80), Some(3_654));
+}
+
+#[test]
+fn squeezed_timestamps_stay_in_order_and_lead_back_and_live_goes_on_with_the_next_number() {
+    let mut splice = Splice::new(0, 0);
+    let speed = NonZeroU32::new(10);
+    assert_eq!(splice.splice(Start { speed, ..start(1, 10, u32::MAX - 2_999, 50) }).timestamp, 50);
+    let places = [11, 12].map(|index| splice.place_of(source(1, index), (index as u32 - 11) * 3_000).unwrap());
+    assert_eq!(places.map(|place| (place.index, place.timestamp)), [(1, 350), (2, 650)]);
+    assert!(places.into_iter().all(|place| splice.is_ahead(place) && splice.advance(place)));
+    assert_eq!(splice.map_timestamp(3_000), None);
+    let place = splice.place_of(source(1, 14), 9_000).unwrap();
+    splice.unsqueeze(source(1, 14), place, 9_000, 100);
+    let [late, live] = [(13, 6_000), (14, 9_000)].map(|(index, at)| splice.place_of(source(1, index), at).unwrap());
+    assert_eq!([late, live].map(|place| (place.index, place.timestamp)), [(3, 950), (4, 750)]);
+    assert_eq!(splice.map_timestamp(12_000), Some(3_750));
+    assert_eq!(splice.origin_of(2).unwrap().place(3_000).timestamp, 650);
 }
 
 #[test]
@@ -116,16 +133,22 @@ enum Event {
     /// The same with padding only.
     Padding(i64),
     /// Another publisher or layer, or the same one resumed, begins with an index this far from its newest.
-    Splice { epoch: u32, layer: u8, distance: i64, gap: u32 },
+    Splice { epoch: u32, layer: u8, distance: i64, gap: u32, speed: Option<NonZeroU32> },
+    /// The next packet's timestamp is live again.
+    Unsqueeze(u32),
 }
 
 fn event() -> impl Strategy<Value = Event> {
     let distance = || prop_oneof![6 => Just(1i64), 2 => -6i64..6, 1 => 1i64..900];
-    let splice = (0u32..3, 0u8..2, distance(), 0u32..100_000);
+    let speed = (0u32..20).prop_map(NonZeroU32::new);
+    let splice = (0u32..3, 0u8..2, distance(), 0u32..100_000, speed);
     prop_oneof![
         8 => distance().prop_map(Event::Media),
         3 => distance().prop_map(Event::Padding),
-        1 => splice.prop_map(|(epoch, layer, distance, gap)| Event::Splice { epoch, layer, distance, gap }),
+        1 => splice.prop_map(|(epoch, layer, distance, gap, speed)| {
+            Event::Splice { epoch, layer, distance, gap, speed }
+        }),
+        1 => (0u32..100_000).prop_map(Event::Unsqueeze),
     ]
 }
 
@@ -133,13 +156,19 @@ fn event() -> impl Strategy<Value = Event> {
 struct Model {
     splice: Splice,
     source_by_index: BTreeMap<u64, Source>,
+    timestamp_by_index: BTreeMap<u64, u32>,
     newest: BTreeMap<(u32, LayerId), u64>,
 }
 
 impl Model {
     /// Lines that begin near the wrap of the sequence number, of the timestamp and of the publishers' numbers.
     fn new(first: u64, timestamp: u32) -> Self {
-        Self { splice: Splice::new(first, timestamp), source_by_index: BTreeMap::new(), newest: BTreeMap::new() }
+        Self {
+            splice: Splice::new(first, timestamp),
+            source_by_index: BTreeMap::new(),
+            timestamp_by_index: BTreeMap::new(),
+            newest: BTreeMap::new(),
+        }
     }
 
     fn next_of(&mut self, epoch: u32, layer: LayerId, distance: i64) -> Source {
@@ -154,9 +183,11 @@ impl Model {
         (source.index as u32).wrapping_mul(3).wrapping_sub(200_000).wrapping_add(source.epoch << 30)
     }
 
-    fn give(&mut self, index: u64, source: Source) -> Result<(), TestCaseError> {
-        let before = *self.source_by_index.entry(index).or_insert(source);
-        prop_assert_eq!(before, source, "number {} for two source packets", index);
+    fn give(&mut self, place: Place, source: Source) -> Result<(), TestCaseError> {
+        let before = *self.source_by_index.entry(place.index).or_insert(source);
+        prop_assert_eq!(before, source, "number {} for two source packets", place.index);
+        let before = *self.timestamp_by_index.entry(place.index).or_insert(place.timestamp);
+        prop_assert_eq!(before, place.timestamp, "number {} with two timestamps", place.index);
         Ok(())
     }
 
@@ -166,15 +197,30 @@ impl Model {
 
     fn apply(&mut self, event: &Event) -> Result<(), TestCaseError> {
         match *event {
-            Event::Splice { epoch, layer, distance, gap } => {
+            Event::Splice { epoch, layer, distance, gap, speed } => {
                 let source = self.next_of(epoch, LayerId(layer), distance);
                 let (highest, newest) = (self.highest(), self.splice.newest_timestamp());
                 let timestamp = Self::timestamp(source);
-                let place = self.splice.splice(Start { source, timestamp, gap, labels: LABELS });
+                let place = self.splice.splice(Start { source, timestamp, gap, labels: LABELS, speed });
                 prop_assert!(highest.is_none_or(|highest| place.index == highest + 1));
                 prop_assert_eq!(place.timestamp.wrapping_sub(newest), gap.max(1));
+                let live = speed.is_none().then_some(place.timestamp);
+                prop_assert_eq!(self.splice.map_timestamp(timestamp), live);
+                self.give(place, source)
+            }
+            Event::Unsqueeze(gap) => {
+                let Some((epoch, layer)) = self.splice.line() else { return Ok(()) };
+                let source = self.next_of(epoch, layer, 1);
+                let timestamp = Self::timestamp(source);
+                let Some(place) = self.splice.place_of(source, timestamp) else { return Ok(()) };
+                if !self.splice.is_ahead(place) {
+                    return Ok(());
+                }
+                self.splice.unsqueeze(source, place, timestamp, gap);
+                let place = self.splice.place_of(source, timestamp).expect("it begins the segment");
                 prop_assert_eq!(self.splice.map_timestamp(timestamp), Some(place.timestamp));
-                self.give(place.index, source)
+                self.splice.advance(place);
+                self.give(place, source)
             }
             Event::Media(distance) | Event::Padding(distance) => {
                 let Some((epoch, layer)) = self.splice.line() else { return Ok(()) };
@@ -185,7 +231,7 @@ impl Model {
                 }
                 let Some(place) = self.splice.place_of(source, Self::timestamp(source)) else { return Ok(()) };
                 self.splice.advance(place);
-                self.give(place.index, source)
+                self.give(place, source)
             }
         }
     }
@@ -197,6 +243,8 @@ impl Model {
         for (&index, &source) in self.source_by_index.range(oldest.max(highest.saturating_sub(0x7fff))..) {
             let origin = self.splice.origin_of(index as u16);
             prop_assert_eq!(origin.map(|origin| (origin.index, origin.source)), Some((index, source)));
+            let timestamp = origin.map(|origin| origin.place(Self::timestamp(source)).timestamp);
+            prop_assert_eq!(timestamp.as_ref(), self.timestamp_by_index.get(&index));
         }
         Ok(())
     }
@@ -212,7 +260,7 @@ proptest! {
         events in prop::collection::vec(event(), 1..250),
     ) {
         let mut model = Model::new(first, timestamp);
-        model.apply(&Event::Splice { epoch: 0, layer: 0, distance: 1, gap: 0 })?;
+        model.apply(&Event::Splice { epoch: 0, layer: 0, distance: 1, gap: 0, speed: None })?;
         for event in &events {
             model.apply(event)?;
         }

@@ -19,8 +19,10 @@ enum Event {
     Pause,
     Resume,
     Restart,
-    /// The viewer's cursor goes back, as for a replay.
+    /// The viewer's cursor goes back.
     Seek(u64),
+    /// The viewer is sent the pictures since the last keyframe.
+    Replay,
     /// The publisher of an epoch is negotiated anew, with another payload type.
     Select(u32),
 }
@@ -62,6 +64,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::Resume),
         1 => Just(Event::Restart),
         1 => (0u64..30).prop_map(Event::Seek),
+        2 => Just(Event::Replay),
         1 => (1u32..4).prop_map(Event::Select),
     ]
 }
@@ -91,7 +94,7 @@ fn no_number_has_two_contents(rtx: bool, first: FirstNumbers, events: &[Event]) 
     let start = Instant::now();
     let mut outlet = Outlet::new(OutletConfig { first, ..config(Kind::Video, rtx) });
     outlet.select(1, &format(Kind::Video), SOURCE);
-    let mut history = History::new(HistoryLimits { packets: 24, age: Duration::from_secs(3600) });
+    let mut history = History::new(HistoryLimits { packets: 24, ..HistoryLimits::default() });
     let mut newest_of = [65_500u64; 4];
     let (mut recorder, mut buffer) = (Recorder::default(), [0; 1500]);
     for (at, event) in (0..).zip(events) {
@@ -113,11 +116,12 @@ fn no_number_has_two_contents(rtx: bool, first: FirstNumbers, events: &[Event]) 
                 }));
             }
             Event::Pull => {
+                outlet.tick(now);
                 let mut drawn = 0;
                 while let Some(written) = outlet.pull(&history, &mut buffer) {
                     recorder.record(written, &buffer)?;
                     drawn += 1;
-                    prop_assert!(drawn < 100, "drawing comes to no end");
+                    prop_assert!(drawn < 300, "drawing comes to no end");
                 }
             }
             Event::Nack(age) => {
@@ -133,6 +137,9 @@ fn no_number_has_two_contents(rtx: bool, first: FirstNumbers, events: &[Event]) 
             Event::Resume => outlet.resume(),
             Event::Restart => outlet.restart(),
             Event::Seek(back) => outlet.seek(history.head().saturating_sub(*back)),
+            Event::Replay => {
+                outlet.replay(&history, now);
+            }
             Event::Select(epoch) => {
                 let source = SOURCE + u8::from(at % 2 == 0);
                 outlet.select(*epoch, &format(Kind::Video), source);

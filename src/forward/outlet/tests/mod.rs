@@ -3,6 +3,7 @@
 mod begin;
 mod contents;
 mod repair;
+mod replay;
 mod takeover;
 
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::*;
-use crate::forward::HistoryLimits;
 use crate::forward::codec::Codec;
+use crate::forward::{HistoryLimits, PictureLimits};
 
 const SSRC: u32 = 0x1111_1111;
 const RTX_SSRC: u32 = 0x2222_2222;
@@ -123,8 +124,13 @@ fn timestamp(buffer: &[u8]) -> u32 {
     u32::from_be_bytes(buffer[4..8].try_into().unwrap())
 }
 
+fn empty_history() -> History {
+    let age = Duration::from_secs(3600);
+    History::new(HistoryLimits { packets: 64, age, pictures: PictureLimits { age, ..PictureLimits::default() } })
+}
+
 fn history(packets: impl IntoIterator<Item = Packet>) -> History {
-    let mut history = History::new(HistoryLimits { packets: 64, age: Duration::from_secs(3600) });
+    let mut history = empty_history();
     for packet in packets {
         history.push(Arc::new(packet));
     }

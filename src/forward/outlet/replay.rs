@@ -1,0 +1,173 @@
+//! The way from the last keyframe to live: a viewer that comes between two keyframes gets what was sent since the last one
+//! at once, several times as fast as it was made, and sees it played as fast, so that it is live when it gets there.
+//!
+//! Timestamps are squeezed by the speed at which packets leave, and a packet leaves when the viewer's clock has come to its
+//! timestamp. So the receiver finds every picture on time and has no reason to buffer more than for live, and the line
+//! needs no other pace. Live begins at the first picture that was due when it arrived, with the timestamp that the
+//! viewer's clock shows then.
+
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use super::write::carries_media;
+use super::{HEADER_LEN, Leg, Outlet};
+use crate::forward::{Get, History, Packet, Pictures, Place};
+
+/// How many times as fast as they were made pictures are sent at most: 10 s are caught up with in two thirds of a second.
+const MAX_SPEED: u32 = 16;
+
+/// How many times as fast at least: slower, the viewer would not come to live.
+const MIN_SPEED: u32 = 4;
+
+/// Octets a second at which a replay is sent at most, unless [`MIN_SPEED`] takes more: 80 Mbit/s.
+const MAX_RATE: u64 = 10_000_000;
+
+/// A packet that would have to wait for longer than this has a timestamp that tells no time: the replay is given up.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a replay that has come to live waits for a picture with nothing missing before it.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// A replay under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Replay {
+    speed: NonZeroU32,
+    clock_rate: u32,
+    /// Position of the keyframe that it began with.
+    keyframe: u64,
+    now: Instant,
+    /// When the keyframe's timestamp was the viewer's time, and that timestamp; `None` before it is written.
+    began: Option<(Instant, u32)>,
+    /// When the next packet is due, if one waits.
+    due: Option<Instant>,
+}
+
+impl Replay {
+    /// The time as it was last told.
+    pub(super) fn now(self) -> Instant {
+        self.now
+    }
+
+    /// How many times as fast as they were made pictures are sent.
+    pub(super) fn speed(self) -> NonZeroU32 {
+        self.speed
+    }
+
+    /// The keyframe is written with this timestamp.
+    pub(super) fn begin(&mut self, timestamp: u32) {
+        self.began = Some((self.now, timestamp));
+    }
+
+    /// When the viewer's clock shows a timestamp.
+    pub(super) fn moment_of(self, timestamp: u32) -> Instant {
+        let Some((began, start)) = self.began else { return self.now };
+        let ticks = timestamp.wrapping_sub(start) as i32;
+        let distance =
+            Duration::from_nanos(u64::from(ticks.unsigned_abs()) * 1_000_000_000 / u64::from(self.clock_rate));
+        if ticks < 0 { began.checked_sub(distance).unwrap_or(began) } else { began + distance }
+    }
+
+    /// What the viewer's clock shows at a moment.
+    fn timestamp_at(self, moment: Instant) -> u32 {
+        let Some((began, start)) = self.began else { return 0 };
+        start.wrapping_add(super::ticks(moment, began, self.clock_rate))
+    }
+}
+
+/// How long a viewer that begins with these pictures takes to come to live.
+pub fn catch_up_time(pictures: &Pictures) -> Duration {
+    pictures.span / (speed_of(pictures).get() - 1)
+}
+
+/// As fast as the rate allows.
+fn speed_of(pictures: &Pictures) -> NonZeroU32 {
+    let rate = pictures.octets as u128 * 1_000_000 / pictures.span.as_micros().max(1);
+    let speed = u128::from(MAX_RATE) / rate.max(1);
+    let speed = u32::try_from(speed).unwrap_or(MAX_SPEED).clamp(MIN_SPEED, MAX_SPEED);
+    NonZeroU32::new(speed).unwrap_or(NonZeroU32::MIN)
+}
+
+impl Outlet {
+    /// Begins again at the newest keyframe, which has been, and catches up with live from there. False, with nothing
+    /// changed, when the history has no keyframe that this viewer can decode, or the outlet is paused.
+    pub fn replay(&mut self, history: &History, now: Instant) -> bool {
+        let Some(pictures) = history.pictures().filter(|_| self.leg != Leg::Paused) else { return false };
+        let Get::Packet(packet) = history.kept(pictures.position) else { return false };
+        let fits = HEADER_LEN + packet.payload.len() <= self.max_size && !packet.payload.is_empty();
+        let newest = self.splice.line().is_none_or(|(epoch, _)| packet.epoch >= epoch);
+        let Some(route) = self.routes.of(packet).filter(|_| fits && newest) else { return false };
+        self.leg = Leg::Waiting;
+        self.seek(pictures.position);
+        self.replay = Some(Replay {
+            speed: speed_of(&pictures),
+            clock_rate: route.clock_rate,
+            keyframe: pictures.position,
+            now,
+            began: None,
+            due: None,
+        });
+        true
+    }
+
+    /// Tells a replay the time: what is due by now can be pulled.
+    pub fn tick(&mut self, now: Instant) {
+        if let Some(replay) = &mut self.replay {
+            replay.now = now;
+        }
+    }
+
+    /// True on the way from a keyframe that has been to live.
+    pub fn is_replaying(&self) -> bool {
+        self.replay.is_some()
+    }
+
+    /// When a replay's next packet is due, if it waits for its time.
+    pub fn replay_due(&self) -> Option<Instant> {
+        self.replay?.due
+    }
+
+    /// What stands at the cursor of a replay; `None` while it is not due.
+    pub(super) fn next_of_replay<'a>(&mut self, history: &'a History) -> Option<Get<'a>> {
+        let mut replay = self.replay?;
+        replay.due = None;
+        self.replay = Some(replay);
+        let newer = |pictures: Pictures| pictures.position > replay.keyframe.max(self.cursor);
+        if history.pictures().is_some_and(newer) && self.replay(history, replay.now) {
+            // Another keyframe came meanwhile: what lies before it need not be shown.
+            return Some(history.kept(self.cursor));
+        }
+        let got = history.kept(self.cursor);
+        let Get::Packet(packet) = got else { return Some(got) };
+        if replay.began.is_none() || self.cursor < self.begun || !self.follows(packet) {
+            return Some(got);
+        }
+        let Some(place) = self.splice.place_of(packet.source(), packet.timestamp) else { return Some(got) };
+        let due = replay.moment_of(place.timestamp);
+        if due <= packet.received {
+            self.go_live(packet, place, replay);
+        } else if due > replay.now + LONGEST_WAIT {
+            self.restart();
+            self.seek(history.head());
+            return Some(Get::NotYet);
+        } else if due > replay.now {
+            self.replay = Some(Replay { due: Some(due), ..replay });
+            return None;
+        }
+        Some(got)
+    }
+
+    /// Ends the replay with this packet, if a picture begins with it and nothing before it is missing: two timestamps in
+    /// one picture would be two pictures to the receiver. After [`PATIENCE`] with holes, at any picture.
+    fn go_live(&mut self, packet: &Packet, place: Place, replay: Replay) {
+        let newest = self.splice.newest_timestamp();
+        let is_new = place.timestamp.wrapping_sub(newest) as i32 > 0 && self.splice.is_ahead(place);
+        let is_whole =
+            self.splice.hole_before(place) == 0 || packet.received > replay.moment_of(place.timestamp) + PATIENCE;
+        if !is_new || !is_whole || !carries_media(packet, place) {
+            return;
+        }
+        let gap = replay.timestamp_at(packet.received).wrapping_sub(newest) as i32;
+        self.splice.unsqueeze(packet.source(), place, packet.timestamp, gap.max(1) as u32);
+        self.replay = None;
+    }
+}

@@ -1,0 +1,224 @@
+//! A viewer that comes between two keyframes: a picture at once, then faster than it happened, then live.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::forward::{Pictures, catch_up_time};
+
+const FRAME: Duration = Duration::from_nanos(33_333_333);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// A packet as the viewer gets it.
+#[derive(Clone, Debug)]
+struct Got {
+    at: Instant,
+    number: u64,
+    timestamp: u32,
+    text: String,
+}
+
+/// Pictures of three packets, 30 a second, numbered from 0; `is_keyframe` says which decode alone.
+fn arrivals(publisher: Publisher, pictures: std::ops::Range<u32>, is_keyframe: fn(u32) -> bool) -> Vec<Packet> {
+    let packet = |picture: u32, part: u32| Packet {
+        received: publisher.start + FRAME * picture,
+        timestamp: (publisher.epoch * 1_000_000_000).wrapping_add(3000 * picture),
+        keyframe: part == 0 && is_keyframe(picture),
+        marker: part == 2,
+        payload: format!("{picture}").into_bytes().into(),
+        ..publisher.packet(u64::from(picture * 3 + part))
+    };
+    pictures.flat_map(|picture| (0..3).map(move |part| packet(picture, part))).collect()
+}
+
+fn gop_history() -> History {
+    History::new(HistoryLimits::default())
+}
+
+/// Lets a viewer watch from `joins` until `ends` while packets arrive, a millisecond at a time.
+fn watch(outlet: &mut Outlet, history: &mut History, arrivals: &[Packet], joins: Instant, ends: Instant) -> Vec<Got> {
+    let mut arrivals = arrivals.iter().peekable();
+    let mut now = joins;
+    while let Some(packet) = arrivals.next_if(|packet| packet.received <= now) {
+        history.push(Arc::new(packet.clone()));
+    }
+    assert!(outlet.replay(history, now));
+    let (mut got, mut buffer) = (Vec::new(), [0; 1500]);
+    while now < ends {
+        while let Some(packet) = arrivals.next_if(|packet| packet.received <= now) {
+            history.push(Arc::new(packet.clone()));
+        }
+        outlet.tick(now);
+        while let Some(written) = outlet.pull(history, &mut buffer) {
+            let timestamp = timestamp(&buffer);
+            got.push(Got { at: now, number: written.index, timestamp, text: text(written, &buffer) });
+        }
+        assert!(!outlet.is_replaying() || outlet.replay_due().is_none_or(|due| due > now));
+        now += MILLISECOND;
+    }
+    got
+}
+
+#[test]
+fn a_viewer_ten_seconds_after_the_keyframe_has_it_at_once_and_is_live_within_a_second() {
+    let publisher = Publisher::new();
+    let arrivals = arrivals(publisher, 0..400, |picture| picture == 0);
+    let joins = publisher.start + Duration::from_secs(10);
+    let (mut outlet, mut history) = (outlet(Kind::Video, false), gop_history());
+    let got = watch(&mut outlet, &mut history, &arrivals, joins, joins + Duration::from_secs(3));
+
+    assert_eq!((got[0].at, got[0].text.as_str(), got[0].timestamp), (joins, "0", FIRST.timestamp + 1));
+    assert!(got.windows(2).all(|pair| pair[1].number == pair[0].number + 1), "no number is missing");
+    let shown: Vec<u32> = got.iter().step_by(3).map(|got| got.text.parse().unwrap()).collect();
+    assert_eq!(shown, (0..shown.len() as u32).collect::<Vec<_>>(), "every picture, in order");
+    for got in &got {
+        let clock = ticks(got.at, joins, 90_000);
+        let late = clock.wrapping_sub(got.timestamp.wrapping_sub(FIRST.timestamp + 1)) as i32;
+        assert!((0..=180).contains(&late), "each packet leaves as its timestamp says: {late} ticks late at {got:?}");
+    }
+    let live = got.iter().find(|got| got.at < publisher.start + FRAME * got.text.parse().unwrap() + 2 * MILLISECOND);
+    let took = live.unwrap().at - joins;
+    assert!(took < Duration::from_millis(720), "live after {took:?}");
+    assert!(
+        got.iter()
+            .rev()
+            .take(100)
+            .all(|got| publisher.start + FRAME * got.text.parse().unwrap() + 2 * MILLISECOND > got.at)
+    );
+    assert!(outlet.map_timestamp(1, LayerId(0), arrivals[0].timestamp).is_some(), "live tells the time again");
+    assert_eq!(outlet.counts().segments, 1);
+}
+
+#[test]
+fn nothing_tells_the_time_while_timestamps_are_squeezed() {
+    let publisher = Publisher::new();
+    let arrivals = arrivals(publisher, 0..100, |picture| picture == 0);
+    let joins = publisher.start + Duration::from_secs(2);
+    let mut outlet = outlet(Kind::Video, false);
+    watch(&mut outlet, &mut gop_history(), &arrivals, joins, joins + 20 * MILLISECOND);
+    assert!(outlet.is_replaying() && !outlet.wants_keyframe());
+    assert_eq!(outlet.map_timestamp(1, LayerId(0), arrivals[0].timestamp), None);
+}
+
+#[test]
+fn a_keyframe_that_comes_meanwhile_ends_what_lies_before_it() {
+    let publisher = Publisher::new();
+    let arrivals = arrivals(publisher, 0..400, |picture| picture == 0 || picture == 305);
+    let joins = publisher.start + Duration::from_secs(10);
+    let got =
+        watch(&mut outlet(Kind::Video, false), &mut gop_history(), &arrivals, joins, joins + Duration::from_secs(2));
+    let keyframe = got.iter().position(|got| got.text == "305").unwrap();
+    assert!(got[keyframe - 1].text.parse::<u32>().unwrap() < 200, "{:?}", got[keyframe - 1]);
+    assert!(got[keyframe].at <= publisher.start + FRAME * 305 + MILLISECOND);
+    assert!(got.windows(2).all(|pair| pair[1].number == pair[0].number + 1));
+    assert!(got.windows(2).all(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp) < 4000));
+}
+
+#[test]
+fn a_new_publisher_takes_over_in_the_middle_of_a_replay() {
+    let (first, mut second) = (Publisher::new(), Publisher::new().successor());
+    second.start = first.start + Duration::from_millis(10_100);
+    let mut all = arrivals(first, 0..301, |picture| picture == 0);
+    all.extend(arrivals(second, 0..60, |picture| picture == 0));
+    let mut outlet = outlet(Kind::Video, false);
+    outlet.select(2, &format(Kind::Video), SOURCE);
+    let joins = first.start + Duration::from_secs(10);
+    let got = watch(&mut outlet, &mut gop_history(), &all, joins, joins + Duration::from_secs(2));
+    let places: Vec<_> = got.iter().filter(|got| got.text == "0").collect();
+    assert_eq!(places.len(), 6, "two keyframes of three packets");
+    assert!(places[3].at <= second.start + MILLISECOND);
+    assert!(got.windows(2).all(|pair| pair[1].number == pair[0].number + 1));
+    assert!(!outlet.is_replaying() && got.last().unwrap().text == "56");
+}
+
+#[test]
+fn a_publisher_that_falls_silent_leaves_the_viewer_live() {
+    let publisher = Publisher::new();
+    let mut all = arrivals(publisher, 0..301, |picture| picture == 0);
+    let silence = Duration::from_secs(5);
+    let later = Publisher { start: publisher.start + silence, ..publisher };
+    all.extend(arrivals(later, 301..310, |_| false));
+    let joins = publisher.start + Duration::from_secs(10);
+    let mut outlet = outlet(Kind::Video, false);
+    let got = watch(&mut outlet, &mut gop_history(), &all, joins, joins + Duration::from_secs(7));
+    assert!(!outlet.is_replaying());
+    let again = got.iter().position(|got| got.text == "301").unwrap();
+    assert_eq!(got[again].timestamp.wrapping_sub(got[0].timestamp) / 90, 5_033, "the viewer's clock went on");
+}
+
+#[test]
+fn what_no_keyframe_precedes_or_nobody_decodes_is_not_replayed() {
+    let publisher = Publisher::new();
+    let now = publisher.start + Duration::from_secs(1);
+    let mut video = outlet(Kind::Video, false);
+    assert!(!video.replay(&history(arrivals(publisher, 0..9, |_| false)), now));
+    let history = history(arrivals(publisher, 0..9, |picture| picture == 0));
+    let mut foreign = Outlet::new(config(Kind::Video, false));
+    assert!(!foreign.replay(&history, now) && foreign.wants_keyframe() == video.is_replaying());
+    video.pause();
+    assert!(!video.replay(&history, now));
+    video.resume();
+    assert!(video.replay(&history, now) && video.is_replaying());
+}
+
+#[test]
+fn a_replayed_packet_is_resent_bit_for_bit() {
+    let publisher = Publisher::new();
+    let arrivals = arrivals(publisher, 0..31, |picture| picture == 0);
+    let now = publisher.start + Duration::from_secs(1);
+    let history = history(arrivals);
+    let (mut outlet, mut sent) = (outlet(Kind::Video, false), BTreeMap::new());
+    let (mut buffer, mut again) = ([0; 1500], [0; 1500]);
+    assert!(outlet.replay(&history, now));
+    for now in [now, now + Duration::from_millis(30)] {
+        outlet.tick(now);
+        while let Some(written) = outlet.pull(&history, &mut buffer) {
+            sent.insert(written.index, (written, buffer));
+        }
+    }
+    assert!(sent.len() > 30);
+    for (index, (written, buffer)) in sent {
+        let resent = outlet.resend(index as u16, &history, now, &mut again).unwrap();
+        assert_eq!((resent, &again[..written.len]), (written, &buffer[..written.len]));
+    }
+}
+
+#[test]
+fn a_stream_of_many_megabits_is_caught_up_with_more_slowly() {
+    let pictures = |octets, seconds| Pictures { position: 0, octets, span: Duration::from_secs(seconds) };
+    assert_eq!(catch_up_time(&pictures(1_000_000, 15)), Duration::from_secs(1));
+    assert_eq!(catch_up_time(&pictures(7_500_000, 10)), Duration::from_secs(10) / 12);
+    assert_eq!(catch_up_time(&pictures(50_000_000, 3)), Duration::from_secs(1));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Whatever is lost or comes late on the publisher's side: a picture has one timestamp, and no other picture has it.
+    #[test]
+    fn pictures_stay_apart_and_whole(
+        since_keyframe in 0u64..12_000,
+        delays in prop::collection::vec(prop_oneof![24 => Just(Some(0u64)), 4 => (0u64..60).prop_map(Some), 1 => Just(None)], 50..200),
+    ) {
+        let publisher = Publisher::new();
+        let mut all: Vec<Packet> = (0..).zip(arrivals(publisher, 0..450, |picture| picture == 0)).filter_map(|(at, packet)| {
+            let delay: Option<u64> = if at < 3 { Some(0) } else { delays[at % delays.len()] };
+            Some(Packet { received: packet.received + Duration::from_millis(delay?), ..packet })
+        }).collect();
+        all.sort_by_key(|packet| packet.received);
+        let joins = publisher.start + Duration::from_millis(since_keyframe);
+        let mut outlet = outlet(Kind::Video, false);
+        let got = watch(&mut outlet, &mut gop_history(), &all, joins, joins + Duration::from_secs(2));
+        let mut timestamp_by_picture = BTreeMap::new();
+        let mut numbers = std::collections::BTreeSet::new();
+        for got in got {
+            let picture: u32 = got.text.parse().unwrap();
+            prop_assert_eq!(*timestamp_by_picture.entry(picture).or_insert(got.timestamp), got.timestamp, "{}", picture);
+            prop_assert!(numbers.insert(got.number));
+        }
+        let timestamps: Vec<u32> = timestamp_by_picture.values().copied().collect();
+        let wrong = timestamps.windows(2).position(|pair| !(1..30_000).contains(&pair[1].wrapping_sub(pair[0])));
+        prop_assert!(wrong.is_none(), "after picture {:?} of {:?}", wrong, timestamps);
+    }
+}
