@@ -44,9 +44,9 @@ const MAX_RUN: usize = 65_000;
 /// A refused run older than this is dropped: the viewer has asked again or gone on.
 const REFUSED_AGE: Duration = Duration::from_millis(200);
 
-/// One worker's arena.
+/// One worker's arena. Public for the benches alone.
 #[derive(Debug)]
-pub(super) struct Batch {
+pub struct Batch {
     arena: Vec<u8>,
     path: Option<Path>,
     start: usize,
@@ -100,19 +100,19 @@ impl Default for Batch {
 
 impl Batch {
     /// Starts a viewer: what is committed from here on goes to `path`.
-    pub(super) fn begin(&mut self, path: Path) {
+    pub fn begin(&mut self, path: Path) {
         debug_assert_eq!(self.packets, 0, "the viewer before was flushed");
         self.path = Some(path);
         (self.start, self.end) = (0, 0);
     }
 
     /// Space for one packet and its tag, directly behind the last one.
-    pub(super) fn room(&mut self) -> &mut [u8] {
+    pub fn room(&mut self) -> &mut [u8] {
         &mut self.arena[self.end..self.end + ROOM]
     }
 
     /// Adds the `len` bytes that were written into [`Self::room`], and sends the run if it is complete.
-    pub(super) fn commit(&mut self, len: usize, outbox: &mut impl Outbox, now: Instant) {
+    pub fn commit(&mut self, len: usize, outbox: &mut impl Outbox, now: Instant) {
         if len > MAX_DATAGRAM {
             self.tally.too_long += 1;
             return;
@@ -135,7 +135,7 @@ impl Batch {
     }
 
     /// Sends what has been committed.
-    pub(super) fn flush(&mut self, outbox: &mut impl Outbox, now: Instant) {
+    pub fn flush(&mut self, outbox: &mut impl Outbox, now: Instant) {
         let (packets, range) = (self.packets, self.start..self.end);
         self.packets = 0;
         self.start = self.end;

@@ -26,7 +26,7 @@ mod viewer;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{MAX_DATAGRAM, Outbox, Sent};
+pub use batch::{Batch, MAX_DATAGRAM, Outbox, Sent};
 pub use config::{Config, ConfigError};
 pub use handle::{Create, CreateError, Created, Handle, PatchError, Patched, Restart, SessionInfo};
 pub use offline::Offline;
