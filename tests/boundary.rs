@@ -187,6 +187,19 @@ fn a_module_uses_only_modules_below_it() {
 }
 
 #[test]
+fn http_reaches_media_only_through_a_worker_handle() {
+    let mut broken = Vec::new();
+    for file in sources().iter().filter(|file| ["http", "cluster"].contains(&file.top())) {
+        for used in source::used_modules(&file.tokens, &file.module) {
+            if ["door", "srtp", "forward"].contains(&used.as_str()) {
+                broken.push(format!("src/{} uses crate::{used}: ask the worker handle", file.name));
+            }
+        }
+    }
+    assert_none(broken);
+}
+
+#[test]
 fn the_core_has_no_clock_no_runtime_no_socket_and_no_lock() {
     let mut broken = Vec::new();
     let mut needed = BTreeSet::new();
