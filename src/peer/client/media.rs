@@ -35,6 +35,8 @@ pub struct Track {
     pub codec: Option<Codec>,
     /// Its payload type.
     pub payload_type: u8,
+    /// Every payload type that the answer accepts, with its codec; retransmissions have none and stand not here.
+    pub accepted: Vec<(u8, Codec)>,
     /// The SSRC of the media: the client's own for a publisher, the relay's for a viewer.
     pub ssrc: Option<u32>,
     /// The SSRC of its retransmissions (RFC 4588), where there is one.
@@ -115,8 +117,9 @@ pub(super) fn tracks(role: Role, offer: &str, answer: &str) -> Vec<Track> {
             Some(Track {
                 mid: section.mid.to_owned(),
                 kind,
-                codec: section.codec(),
-                payload_type: section.payload_type?,
+                codec: section.codec_of(section.payload_types.first()?),
+                payload_type: *section.payload_types.first()?,
+                accepted: section.accepted(),
                 ssrc: source.ssrc,
                 rtx_ssrc: source.rtx_ssrc,
             })
@@ -130,15 +133,22 @@ struct Section<'a> {
     media: &'a str,
     port: &'a str,
     mid: &'a str,
-    payload_type: Option<u8>,
-    encoding: &'a str,
+    /// As the `m=` line has them, best first.
+    payload_types: Vec<u8>,
+    /// Name, clock and channels of payload types.
+    encodings: Vec<(u8, &'a str)>,
     ssrc: Option<u32>,
     rtx_ssrc: Option<u32>,
 }
 
 impl Section<'_> {
-    fn codec(&self) -> Option<Codec> {
-        let (name, _) = self.encoding.split_once('/')?;
+    fn accepted(&self) -> Vec<(u8, Codec)> {
+        self.payload_types.iter().filter_map(|number| Some((*number, self.codec_of(number)?))).collect()
+    }
+
+    fn codec_of(&self, payload_type: &u8) -> Option<Codec> {
+        let (_, encoding) = self.encodings.iter().find(|(number, _)| number == payload_type)?;
+        let (name, _) = encoding.split_once('/')?;
         match name.to_ascii_lowercase().as_str() {
             "h264" => Some(Codec::H264),
             "h265" => Some(Codec::H265),
@@ -161,8 +171,8 @@ fn sections(sdp: &str) -> Vec<Section<'_>> {
         if let Some(media) = line.strip_prefix("m=") {
             let mut words = media.split(' ');
             let (media, port) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-            let payload_type = words.nth(1).and_then(|first| first.parse().ok());
-            sections.push(Section { media, port, payload_type, ..Section::default() });
+            let payload_types = words.skip(1).filter_map(|number| number.parse().ok()).collect();
+            sections.push(Section { media, port, payload_types, ..Section::default() });
         }
         let (Some(section), Some(attribute)) = (sections.last_mut(), line.strip_prefix("a=")) else { continue };
         if let Some(mid) = attribute.strip_prefix("mid:") {
@@ -170,9 +180,7 @@ fn sections(sdp: &str) -> Vec<Section<'_>> {
         } else if let Some((payload_type, encoding)) =
             attribute.strip_prefix("rtpmap:").and_then(|map| map.split_once(' '))
         {
-            if payload_type.parse().ok() == section.payload_type {
-                section.encoding = encoding;
-            }
+            section.encodings.extend(payload_type.parse().ok().map(|number| (number, encoding)));
         } else if let Some(group) = attribute.strip_prefix("ssrc-group:FID ") {
             let mut members = group.split(' ').map(|ssrc| ssrc.parse().ok());
             section.ssrc = members.next().flatten();

@@ -1,0 +1,183 @@
+//! Every codec and every shape of stream in virtual time: sound alone, pictures alone, viewers who came before the
+//! publisher, and publishers that follow one another with different codecs.
+
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "support/offline.rs"]
+mod offline;
+
+use std::time::Duration;
+
+use offline::{Net, Received};
+use sluice::forward::codec::{Codec, Kind};
+use sluice::name::Role;
+use sluice::srtp::Profile;
+
+const GCM: &[Profile] = &[Profile::Aes128Gcm];
+const STREAM: &str = "cam";
+
+/// A payload that ends with its number, in the codec's packetisation: a keyframe's first packet, or another picture.
+fn payload(codec: Codec, keyframe: bool, number: u32) -> Vec<u8> {
+    let head: &[u8] = match (codec, keyframe) {
+        (Codec::H264, true) => &[0x65, 0x88],
+        (Codec::H264, false) => &[0x41, 0x9a],
+        (Codec::H265, true) => &[0x28, 0x01, 0xac],
+        (Codec::H265, false) => &[0x02, 0x01, 0xd0],
+        (Codec::Vp8, true) => &[0x10, 0x10, 0x02, 0x00, 0x9d, 0x01, 0x2a],
+        (Codec::Vp8, false) => &[0x10, 0x11, 0x02],
+        (Codec::Vp9, true) => &[0x08, 0x82, 0x49, 0x83, 0x42],
+        (Codec::Vp9, false) => &[0x48, 0x86, 0x00],
+        (Codec::Av1, true) => &[0x18, 0x08],
+        (Codec::Av1, false) => &[0x10, 0x30, 0x30],
+        (Codec::Opus | Codec::Multiopus | Codec::Pcmu | Codec::Pcma | Codec::G722, _) => &[0x78],
+    };
+    [head, &number.to_be_bytes()].concat()
+}
+
+/// Publishes `numbers` on each track, 20 ms apart, the first of them a keyframe.
+fn publish(net: &mut Net, publisher: usize, numbers: std::ops::Range<u32>) {
+    let tracks = net.clients[publisher].tracks.clone();
+    for number in numbers.clone() {
+        for (place, track) in tracks.iter().enumerate() {
+            let codec = track.codec.expect("this client knows its codecs");
+            let payload = payload(codec, number == numbers.start, number);
+            net.send(publisher, place, number * codec.clock_rate() / 50, true, &payload);
+        }
+        net.run(Duration::from_millis(20));
+    }
+}
+
+/// What a viewer got on its section of a kind: codec by the payload type that its answer has, and number.
+fn got(net: &Net, viewer: usize, kind: Kind) -> Vec<(Codec, u32)> {
+    let person = &net.clients[viewer];
+    let Some(track) = person.tracks.iter().find(|track| track.kind == kind) else { return Vec::new() };
+    let codec_of = |packet: &Received| {
+        let accepted = track.accepted.iter().find(|(number, _)| *number == packet.payload_type);
+        accepted.expect("only payload types of the answer arrive").1
+    };
+    let number_of = |payload: &[u8]| u32::from_be_bytes(*payload.last_chunk().expect("each payload has a number"));
+    let of_track = person.received.iter().filter(|packet| Some(packet.ssrc) == track.ssrc);
+    of_track.map(|packet| (codec_of(packet), number_of(&packet.payload))).collect()
+}
+
+fn numbered(codec: Codec, numbers: std::ops::Range<u32>) -> Vec<(Codec, u32)> {
+    numbers.map(|number| (codec, number)).collect()
+}
+
+fn join(net: &mut Net, role: Role, codecs: &[Codec]) -> usize {
+    let number = net.join(role, STREAM, codecs, GCM);
+    net.connect();
+    number
+}
+
+#[test]
+fn every_codec_reaches_viewers_who_came_before_and_after_the_publisher() {
+    for codec in Codec::ALL {
+        let mut net = Net::new(1);
+        let before = join(&mut net, Role::Viewer, &Codec::ALL);
+        let publisher = join(&mut net, Role::Publisher, &[codec]);
+        publish(&mut net, publisher, 0..10);
+        assert_eq!(got(&net, before, codec.kind()), numbered(codec, 0..10));
+        let after = join(&mut net, Role::Viewer, &Codec::ALL);
+        publish(&mut net, publisher, 10..20);
+        assert_eq!(got(&net, after, codec.kind()), numbered(codec, 10..20));
+        assert_eq!(got(&net, before, codec.kind()), numbered(codec, 0..20));
+        let accepted = net.clients[after].tracks.iter().find(|track| track.kind == codec.kind());
+        assert_eq!(accepted.and_then(|track| track.codec), Some(codec), "the stream's codec stands first");
+    }
+}
+
+#[test]
+fn timestamps_go_on_in_the_clock_of_each_codec() {
+    for codec in Codec::ALL {
+        let mut net = Net::new(1);
+        let viewer = join(&mut net, Role::Viewer, &Codec::ALL);
+        let publisher = join(&mut net, Role::Publisher, &[codec]);
+        publish(&mut net, publisher, 0..5);
+        let timestamps: Vec<u32> = net.clients[viewer].received.iter().map(|packet| packet.timestamp).collect();
+        let step = codec.clock_rate() / 50;
+        assert_eq!(timestamps.len(), 5);
+        assert!(timestamps.windows(2).all(|pair| pair[1].wrapping_sub(pair[0]) == step), "{codec:?} {timestamps:?}");
+    }
+}
+
+#[test]
+fn a_stream_of_sound_alone_plays_and_may_have_pictures_later() {
+    let mut net = Net::new(2);
+    let radio = join(&mut net, Role::Publisher, &[Codec::Opus]);
+    let both = join(&mut net, Role::Viewer, &[Codec::Vp8, Codec::Opus]);
+    let listener = join(&mut net, Role::Viewer, &[Codec::Opus]);
+    let watcher = join(&mut net, Role::Viewer, &[Codec::Vp8]);
+    publish(&mut net, radio, 0..10);
+    for viewer in [both, listener] {
+        assert_eq!(got(&net, viewer, Kind::Audio), numbered(Codec::Opus, 0..10));
+    }
+    assert!(net.clients[watcher].received.is_empty() && !net.clients[watcher].closed);
+    let television = join(&mut net, Role::Publisher, &[Codec::Vp8, Codec::Opus]);
+    publish(&mut net, television, 100..110);
+    for viewer in [both, watcher] {
+        assert_eq!(got(&net, viewer, Kind::Video), numbered(Codec::Vp8, 100..110));
+    }
+    for viewer in [both, listener] {
+        let twice = [numbered(Codec::Opus, 0..10), numbered(Codec::Opus, 100..110)].concat();
+        assert_eq!(got(&net, viewer, Kind::Audio), twice);
+    }
+}
+
+#[test]
+fn a_stream_of_pictures_alone_plays_and_may_have_sound_later() {
+    let mut net = Net::new(2);
+    let silent = join(&mut net, Role::Publisher, &[Codec::H264]);
+    let both = join(&mut net, Role::Viewer, &[Codec::H264, Codec::Opus]);
+    let watcher = join(&mut net, Role::Viewer, &[Codec::H264]);
+    let listener = join(&mut net, Role::Viewer, &[Codec::Opus]);
+    publish(&mut net, silent, 0..10);
+    for viewer in [both, watcher] {
+        assert_eq!(got(&net, viewer, Kind::Video), numbered(Codec::H264, 0..10));
+    }
+    assert!(net.clients[listener].received.is_empty() && !net.clients[listener].closed);
+    let loud = join(&mut net, Role::Publisher, &[Codec::H264, Codec::Opus]);
+    publish(&mut net, loud, 100..110);
+    for viewer in [both, listener] {
+        assert_eq!(got(&net, viewer, Kind::Audio), numbered(Codec::Opus, 100..110));
+    }
+}
+
+#[test]
+fn a_viewer_follows_publishers_from_codec_to_codec() {
+    let mut net = Net::new(1);
+    let early = join(&mut net, Role::Viewer, &Codec::ALL);
+    let mut late = None;
+    let mut expected = Vec::new();
+    let takeovers =
+        [(Codec::Vp8, Codec::Opus), (Codec::Av1, Codec::Pcmu), (Codec::H264, Codec::Opus), (Codec::Vp9, Codec::G722)];
+    for (begin, (picture, sound)) in (0..).step_by(100).zip(takeovers) {
+        let publisher = join(&mut net, Role::Publisher, &[picture, sound]);
+        // This one's answer was written for the first publisher.
+        late.get_or_insert_with(|| join(&mut net, Role::Viewer, &Codec::ALL));
+        publish(&mut net, publisher, begin..begin + 10);
+        expected.extend((begin..begin + 10).map(|number| (picture, sound, number)));
+    }
+    for viewer in [Some(early), late].into_iter().flatten() {
+        let pictures: Vec<_> = expected.iter().map(|(picture, _, number)| (*picture, *number)).collect();
+        let sounds: Vec<_> = expected.iter().map(|(_, sound, number)| (*sound, *number)).collect();
+        assert_eq!(got(&net, viewer, Kind::Video), pictures);
+        assert_eq!(got(&net, viewer, Kind::Audio), sounds);
+        let indices = net.clients[viewer].received.iter().map(|packet| (packet.ssrc, packet.index));
+        let distinct: std::collections::HashSet<_> = indices.clone().collect();
+        assert_eq!(distinct.len(), indices.count(), "no number is sealed twice");
+    }
+}
+
+#[test]
+fn a_viewer_who_cannot_decode_a_publisher_stays_for_the_next() {
+    let mut net = Net::new(1);
+    let viewer = join(&mut net, Role::Viewer, &[Codec::Vp8, Codec::Opus]);
+    let first = join(&mut net, Role::Publisher, &[Codec::Av1, Codec::Opus]);
+    publish(&mut net, first, 0..10);
+    assert_eq!(got(&net, viewer, Kind::Video), []);
+    assert_eq!(got(&net, viewer, Kind::Audio), numbered(Codec::Opus, 0..10));
+    let second = join(&mut net, Role::Publisher, &[Codec::Vp8, Codec::Opus]);
+    publish(&mut net, second, 100..110);
+    assert_eq!(got(&net, viewer, Kind::Video), numbered(Codec::Vp8, 100..110));
+    assert_eq!(net.clients[viewer].tracks.len(), 2);
+}
