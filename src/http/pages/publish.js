@@ -1,4 +1,5 @@
 import { addCopyButtons, element, pause, query, stream, tokens } from '/assets/page.js';
+import { openChat } from '/assets/chat.js';
 import { testPicture } from '/assets/picture.js';
 import { Refused, Session, backoff, lost } from '/assets/whip.js';
 
@@ -115,6 +116,7 @@ async function publish(signal) {
     const transceiver = peer.addTransceiver(track, { direction: 'sendonly', streams: [media.stream] });
     if (track.kind === 'video') prefer(transceiver, options.codec);
   }
+  if (element('with-chat').checked) openChat(peer);
   let session;
   let connected = false;
   // DELETE first: closing the peer tells the relay too, and the session would be gone when DELETE arrives.
@@ -162,6 +164,13 @@ function prefer(transceiver, codec) {
   if (!codec || !known || !transceiver.setCodecPreferences) return;
   const wanted = (candidate) => candidate.mimeType.toLowerCase() === `video/${codec}`;
   transceiver.setCodecPreferences([...known.filter(wanted), ...known.filter((candidate) => !wanted(candidate))]);
+}
+
+/** Viewers who are to chat ask for it in their address. */
+function showLink() {
+  const path = `/watch/${stream}${element('with-chat').checked ? '?chat=1' : ''}`;
+  element('watch').href = path;
+  element('link').textContent = location.origin + path;
 }
 
 let before;
@@ -213,8 +222,9 @@ addEventListener('pagehide', () => run && stop('idle', 'Stopped.'));
 
 element('stream').textContent = stream;
 document.title = `Publish ${stream} - sluice`;
-element('watch').href = `/watch/${stream}`;
-element('link').textContent = `${location.origin}/watch/${stream}`;
+element('with-chat').checked = query.get('chat') === '1';
+element('with-chat').addEventListener('change', showLink);
+showLink();
 addCopyButtons();
 if (!window.isSecureContext) {
   source.querySelectorAll('[value="camera"], [value="screen"]').forEach((option) => (option.disabled = true));

@@ -1,4 +1,5 @@
 import { element, pause, query, stream, tokens } from '/assets/page.js';
+import { openChat } from '/assets/chat.js';
 import { Session, backoff, lost } from '/assets/whip.js';
 
 // For tests and unattended machines: ?audio=0, video=0 ask for the other alone.
@@ -47,6 +48,8 @@ async function connect() {
   current = { peer, session: undefined };
   globalThis.sluice = { peer };
   for (const kind of kinds) peer.addTransceiver(kind, { direction: 'recvonly' });
+  // A data channel costs the relay more than twice the memory of a viewer, so it is asked for.
+  if (query.get('chat') === '1') openChat(peer);
   // A track joins the element with its first packet: until each of its tracks has brought something an element plays
   // none, so a stream of sound alone would be silent. (What keeps lips and voice together is the one msid of the answer.)
   const media = new MediaStream();
