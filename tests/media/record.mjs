@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Makes the recordings beside this file anew: what FFmpeg's `-f rtp` sends of nine small pictures or some sound, each
-// packet behind its length in two octets (RFC 4571), timestamps counted from the first. `SLUICE_FFMPEG=ffmpeg tests/media/record.mjs [NAME...]`
+// packet behind its length in two octets (RFC 4571), timestamps counted from the first. `FFMPEG=ffmpeg tests/media/record.mjs [NAME...]`
 //
 // Every fourth picture is a keyframe: 0, 4 and 8. Packets are small, so that keyframes take several. Encoders are free to
 // change from version to version, so the places of the keyframes in tests/keyframes.rs belong to these very files.
@@ -10,7 +10,7 @@ import { once } from 'node:events';
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 
-const FFMPEG = process.env.SLUICE_FFMPEG ?? new URL('../.tools/ffmpeg', import.meta.url).pathname;
+const FFMPEG = process.env.FFMPEG ?? new URL('../.tools/ffmpeg', import.meta.url).pathname;
 
 const PICTURES = ['-f', 'lavfi', '-i', 'testsrc=size=64x64:rate=10', '-frames:v', '9', '-pix_fmt', 'yuv420p', '-g', '4', '-keyint_min', '4'];
 const SOUND = ['-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000', '-t', '0.1'];
