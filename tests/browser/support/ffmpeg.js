@@ -24,6 +24,11 @@ export function publishWithFfmpeg(t, url, { video = true, audio = true, keyframe
   if (video) args.push(...VIDEO_CODEC, '-preset', preset, '-profile:v', profile, '-g', String(keyframes));
   if (audio) args.push(...AUDIO_CODEC);
   args.push('-f', 'whip', url);
+  return runFfmpeg(t, args);
+}
+
+/** Runs FFmpeg with these arguments until the test `t` ends. */
+export function runFfmpeg(t, args) {
   const child = new Child(EXECUTABLE, args);
   t.after(async () => {
     // FFmpeg whose relay has gone does not heed SIGINT.

@@ -1,0 +1,71 @@
+// What a person does with the pages: types, clicks, copies a command, is asked for a token.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import { launchChromium, Page } from '../support/chromium.js';
+import { runFfmpeg } from '../support/ffmpeg.js';
+import { Relay } from '../support/relay.js';
+import { until } from '../support/until.js';
+
+let browser;
+before(async () => (browser = await launchChromium()));
+after(() => browser.close());
+
+const listed = (page) => page.tab.evaluate(() => document.querySelector('#streams').innerText);
+
+test('from the first page to a stream that plays, stops and plays again', async (t) => {
+  const relay = await Relay.start(t);
+  const publisher = await Page.open(t, browser, `${relay.url}/`);
+  await publisher.tab.fill('#name', 'my-stream');
+  await publisher.tab.click('#names button');
+  await publisher.tab.waitForURL(`${relay.url}/publish/my-stream`);
+  await publisher.tab.selectOption('#source', 'test');
+  await publisher.tab.click('#toggle');
+  await publisher.says('live');
+
+  const first = await Page.open(t, browser, `${relay.url}/`);
+  await until('the stream is listed', async () => (await listed(first)).includes('my-stream'));
+  await first.tab.click('#streams a');
+  await first.tab.waitForURL(`${relay.url}/watch/my-stream`);
+  await first.framesDecoded(10);
+  await first.says('live');
+
+  await publisher.tab.click('#toggle');
+  await first.says('waiting');
+  await publisher.tab.click('#toggle');
+  await first.says('live');
+  assert.deepEqual([...publisher.console, ...first.console], [], 'nothing is complained about');
+});
+
+test('the FFmpeg command on the first page publishes', async (t) => {
+  const relay = await Relay.start(t);
+  const page = await Page.open(t, browser, `${relay.url}/`);
+  const [program, ...args] = (await page.tab.textContent('#ffmpeg-test')).split(' ');
+  assert.equal(program, 'ffmpeg');
+  runFfmpeg(t, args);
+  const viewer = await Page.open(t, browser, `${relay.url}/watch/demo`);
+  await viewer.framesDecoded(10);
+});
+
+test('where tokens are needed the pages ask for them, and go on with them', async (t) => {
+  const relay = await Relay.start(t, { args: ['--publish-token', 'let-me-publish', '--watch-token', 'let-me-watch'] });
+  const publisher = await Page.open(t, browser, `${relay.url}/publish/private?source=test&autostart=1&width=640&height=360`);
+  await publisher.says('refused');
+  const viewer = await Page.open(t, browser, `${relay.url}/watch/private`);
+  await viewer.says('refused');
+
+  await viewer.tab.fill('#token', 'let-me-publish');
+  await viewer.tab.press('#token', 'Enter');
+  await viewer.says('refused');
+  await viewer.tab.waitForSelector('#token', { state: 'visible' });
+  await viewer.tab.fill('#token', 'let-me-watch');
+  await viewer.tab.press('#token', 'Enter');
+  await viewer.says('waiting');
+
+  await publisher.tab.fill('#token', 'let-me-publish');
+  await publisher.tab.click('#toggle');
+  await publisher.says('live');
+  await viewer.framesDecoded(10);
+  for (const secret of ['let-me-publish', 'let-me-watch']) assert.ok(!relay.child.output.includes(secret), 'tokens are not logged');
+});
