@@ -35,6 +35,9 @@ pub(super) async fn delete(
     Session(id): Session,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
+    if shared.media.has_departed(&id, &shared.access.identify(bearer(&headers))?) {
+        return Ok(StatusCode::OK);
+    }
     own_session(&shared, &id, &headers)?;
     // It may wait for room in a worker's inbox, so not on a thread that serves other requests.
     let media = shared.media.clone();

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::Config;
 use super::config::Arrival;
+use super::departed::Departed;
 use super::lobby::{Found, Listed, Lobby, Waiting};
 use super::message::Message;
 use super::session::log_end_of_waiting;
@@ -46,6 +47,7 @@ pub(super) struct Shared {
     pub(super) media_port: u16,
     pub(super) registry: Registry,
     pub(super) lobby: Lobby,
+    pub(super) departed: Departed,
     pub(super) certificate: Certificate,
     pub(super) metrics: Arc<Metrics>,
     /// Inboxes by worker number.
@@ -165,6 +167,7 @@ impl Shared {
             media_port,
             registry: Registry::default(),
             lobby: Lobby::default(),
+            departed: Departed::default(),
             certificate: Certificate::generate()?,
             metrics,
             workers,
@@ -267,6 +270,12 @@ impl Handle {
             }
             Found::Unknown => Err(PatchError::NoSuchSession),
         }
+    }
+
+    /// True, once, when the client that made the session with this credential has closed the connection itself a
+    /// moment ago: its DELETE comes late, but in good faith.
+    pub fn has_departed(&self, session: &SessionId, credential: &Credential) -> bool {
+        self.shared.departed.take(session, credential, Instant::now())
     }
 
     /// What is known of a session.

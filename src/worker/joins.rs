@@ -143,6 +143,11 @@ impl Engine {
         self.timers.set(key, None);
         self.unflushed.retain(|other| *other != key);
         self.asking.retain(|other| *other != key);
+        if reason == Reason::Closed
+            && let Some(listed) = self.shared.lobby.listed(&session.id)
+        {
+            self.shared.departed.remember(session.id, listed.credential, now);
+        }
         self.shared.lobby.remove(&session.id);
         self.shared.metrics.sessions[session.role][session.state.label()].dec();
         self.shared.metrics.session_ends[session.role][reason].inc();

@@ -7,6 +7,7 @@ mod batch;
 mod channels;
 mod config;
 mod counters;
+mod departed;
 mod engine;
 mod feed;
 mod handle;
