@@ -14,8 +14,9 @@ after(() => browser.close());
 
 test('it prints where to watch and where to publish', async (t) => {
   const relay = await Relay.start(t);
-  assert.match(relay.child.output, new RegExp(`${relay.url}/`));
-  assert.match(relay.child.output, /\/whip\//);
+  // The relay listens before it says so, and its words take their time through the pipe.
+  await until('the page is named', () => relay.child.output.includes(`${relay.url}/\n`));
+  await until('the endpoint is named', () => relay.child.output.includes(`${relay.url}/whip/`));
 });
 
 test('SIGTERM ends it with exit code 0, and its clients are told', async (t) => {
