@@ -241,7 +241,7 @@ impl Engine {
         for key in std::mem::take(&mut self.asking) {
             self.guard(key, now, |engine| engine.answer_viewer(key, outbox, now));
         }
-        while let Some((key, _)) = self.feeds.next_viewer() {
+        while let Some(key) = self.feeds.next_viewer() {
             self.guard(key, now, |engine| engine.serve_viewer(key, outbox, now));
             if self.batch.is_blocked() {
                 return Progress::Blocked;

@@ -65,7 +65,7 @@ enum Pass {
 /// All feeds of a worker.
 #[derive(Debug, Default)]
 pub(super) struct Feeds {
-    feed_by_stream: HashMap<StreamName, Feed>,
+    feed_by_stream: HashMap<StreamName, Feed, foldhash::fast::RandomState>,
     /// Streams whose viewers have something to get, in the order in which it arrived.
     ready: std::collections::VecDeque<StreamName>,
 }
@@ -186,24 +186,24 @@ impl Feeds {
         }
     }
 
-    /// The next viewer to serve, with its feed; `None` when everybody has everything.
-    pub(super) fn next_viewer(&mut self) -> Option<(Key, &mut Feed)> {
+    /// The next viewer to serve; `None` when everybody has everything.
+    pub(super) fn next_viewer(&mut self) -> Option<Key> {
         loop {
-            let stream = self.ready.front()?.clone();
-            let Some(feed) = self.feed_by_stream.get_mut(&stream) else {
+            let Some(feed) = self.feed_by_stream.get_mut(self.ready.front()?) else {
                 self.ready.pop_front();
                 continue;
             };
             if let Some(key) = feed.next_viewer() {
-                return Some((key, self.feed_by_stream.get_mut(&stream)?));
+                return Some(key);
             }
             feed.first = feed.first.wrapping_add(1) % feed.viewers.len().max(1);
             feed.served = 0;
             let more = feed.pass == Pass::RunningAndMore;
             feed.pass = if more { Pass::Running } else { Pass::Done };
-            self.ready.pop_front();
             if more {
-                self.ready.push_back(stream);
+                self.ready.rotate_left(1);
+            } else {
+                self.ready.pop_front();
             }
         }
     }
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     fn pass(feeds: &mut Feeds) -> Vec<u32> {
-        std::iter::from_fn(|| feeds.next_viewer().map(|(key, _)| key.0)).collect()
+        std::iter::from_fn(|| feeds.next_viewer().map(|key| key.0)).collect()
     }
 
     #[test]
@@ -244,7 +244,7 @@ mod tests {
             feeds.join(&stream, Key(key));
         }
         feeds.mark_ready(&stream);
-        assert_eq!(feeds.next_viewer().map(|(key, _)| key), Some(Key(0)));
+        assert_eq!(feeds.next_viewer(), Some(Key(0)));
         feeds.mark_ready(&stream);
         assert_eq!(pass(&mut feeds), [1, 2, 1, 2, 0]);
         feeds.mark_ready(&stream);

@@ -9,7 +9,7 @@ use crate::door::Key;
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     by_time: BTreeSet<(Instant, Key)>,
-    by_key: HashMap<Key, Instant>,
+    by_key: HashMap<Key, Instant, foldhash::fast::RandomState>,
 }
 
 impl Timers {

@@ -96,6 +96,8 @@ impl Viewer {
             round_trip: RoundTrip::default(),
         };
         let mut legs: Vec<Leg> = sections.map(leg).collect();
+        // An iterator that filters tells no length, so there is room for four.
+        legs.shrink_to_fit();
         // Audio first: a late sound is heard before a late picture is seen.
         legs.sort_by_key(|leg| leg.kind == Kind::Video);
         Self { watch, sealer, legs, channels, asked: Vec::new(), next_report: None, cname }

@@ -12,6 +12,8 @@ const ROUTES: usize = 16;
 pub(super) struct Routes {
     formats: Vec<Negotiated>,
     routes: Vec<Route>,
+    /// Of the routes, the newest epoch: asked for with every serving.
+    newest: Option<u32>,
 }
 
 /// One publisher's payload type on its way to the viewer's.
@@ -26,7 +28,7 @@ pub(super) struct Route {
 
 impl Routes {
     pub(super) fn new(formats: Vec<Negotiated>) -> Self {
-        Self { formats, routes: Vec::new() }
+        Self { formats, routes: Vec::new(), newest: None }
     }
 
     /// Routes a publisher's payload type to the viewer's format that fits best, the first of several; returns the
@@ -34,6 +36,7 @@ impl Routes {
     /// profile is another: some receivers (Firefox) show nothing behind a change.
     pub(super) fn select(&mut self, epoch: u32, format: &Format, source: u8) -> Option<u8> {
         self.routes.retain(|route| (route.epoch, route.labels.source) != (epoch, source));
+        self.newest = self.newest_route();
         let used = self.routes.iter().rev().find(|route| route.codec == format.codec);
         let used = used.map(|route| route.labels.payload_type);
         let fits = self.formats.iter().filter_map(|own| Some((own.format.fit(format)?, own)));
@@ -43,6 +46,7 @@ impl Routes {
             self.routes.remove(0);
         }
         self.routes.push(Route { epoch, labels, codec: format.codec, clock_rate: format.clock_rate });
+        self.newest = self.newest_route();
         Some(best.payload_type)
     }
 
@@ -54,6 +58,10 @@ impl Routes {
 
     /// The newest epoch of which the viewer can decode something.
     pub(super) fn newest(&self) -> Option<u32> {
+        self.newest
+    }
+
+    fn newest_route(&self) -> Option<u32> {
         self.routes.iter().map(|route| route.epoch).max()
     }
 }
