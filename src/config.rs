@@ -7,9 +7,11 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::forward::PictureLimits;
 use crate::{auth, http, worker};
 
 /// What an operator can set; `None` is unset here.
@@ -60,6 +62,15 @@ pub struct Settings {
     /// Threads that forward media [default: 1]
     #[arg(long, env = "SLUICE_WORKERS", value_name = "N")]
     pub workers: Option<NonZeroUsize>,
+
+    /// Seconds for which pictures are kept since the last keyframe, so that late viewers have one at once; 0 for none
+    /// [default: 20]
+    #[arg(long, env = "SLUICE_FAST_START", value_name = "SECONDS")]
+    pub fast_start: Option<u32>,
+
+    /// Mebibytes of pictures that are kept for that at most, for each published video [default: 16]
+    #[arg(long, env = "SLUICE_FAST_START_SIZE", value_name = "MIB")]
+    pub fast_start_size: Option<u32>,
 
     /// What is logged, such as debug or info,sluice::door=trace [default: warn,rtc=error,sluice=info]
     #[arg(long, env = "SLUICE_LOG", value_name = "FILTER")]
@@ -135,6 +146,8 @@ impl Settings {
             rate_limit: self.rate_limit.or(other.rate_limit),
             workers: self.workers.or(other.workers),
             viewer_messages: self.viewer_messages.or(other.viewer_messages),
+            fast_start: self.fast_start.or(other.fast_start),
+            fast_start_size: self.fast_start_size.or(other.fast_start_size),
             log: self.log.or(other.log),
         }
     }
@@ -143,6 +156,7 @@ impl Settings {
     pub fn resolve(self) -> Result<Config, ConfigError> {
         let http = http::Config::default();
         let worker = worker::Config::default();
+        let pictures = pictures(worker.pictures, self.fast_start, self.fast_start_size);
         let auth = auth::Config {
             publish_token: self.publish_token,
             watch_token: self.watch_token,
@@ -163,10 +177,19 @@ impl Settings {
                 advertise: self.advertise.unwrap_or(worker.advertise),
                 workers: self.workers.unwrap_or(worker.workers),
                 viewer_messages: self.viewer_messages.unwrap_or(worker.viewer_messages),
+                pictures,
             },
             log: self.log.unwrap_or_else(|| "warn,rtc=error,sluice=info".to_owned()),
         })
     }
+}
+
+/// The limits of what is kept since a keyframe; 60 pictures a second are plenty.
+fn pictures(default: PictureLimits, seconds: Option<u32>, mebibytes: Option<u32>) -> PictureLimits {
+    let age = seconds.map_or(default.age, |seconds| Duration::from_secs(seconds.into()));
+    let frames = seconds.map_or(default.frames, |seconds| seconds.saturating_mul(60));
+    let octets = mebibytes.map_or(default.octets, |mebibytes| (mebibytes as usize).saturating_mul(1 << 20));
+    if age.is_zero() { PictureLimits::NONE } else { PictureLimits { octets, frames, age } }
 }
 
 impl std::fmt::Debug for Settings {

@@ -11,7 +11,9 @@ use std::fmt;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use prometheus::{Registry, TextEncoder};
 
-pub use label::{Direction, DropReason, End, Family, Label, Medium, Phase, Resend, Route, SessionState, StatusClass};
+pub use label::{
+    Answer, Direction, DropReason, End, Family, Label, Medium, Phase, Resend, Route, SessionState, StatusClass,
+};
 
 use crate::name::Role;
 
@@ -43,6 +45,12 @@ pub struct Metrics {
     pub nacks: Family<Direction, IntCounter>,
     /// Keyframe requests (PLI or FIR): by viewers (in), to publishers (out).
     pub keyframe_requests: Family<Direction, IntCounter>,
+    /// What publishers did upon keyframe requests.
+    pub keyframe_answers: Family<Answer, IntCounter>,
+    /// Seconds from a viewer's POST to the sending of its first picture.
+    pub first_frame: Histogram,
+    /// Viewers that were sent the pictures since the last keyframe.
+    pub replays: IntCounter,
     /// What became of the packets that viewers asked for again.
     pub resends: Family<Resend, IntCounter>,
     /// Messages on data channels, one for each receiver.
@@ -75,6 +83,16 @@ impl Metrics {
             drops: counters(into, "sluice_drops_total", "Datagrams and packets that went no further."),
             nacks: counters(into, "sluice_nacked_packets_total", "Packets asked for again."),
             keyframe_requests: counters(into, "sluice_keyframe_requests_total", "Keyframe requests (PLI, FIR)."),
+            keyframe_answers: counters(into, "sluice_keyframe_answers_total", "What came of requests to publishers."),
+            first_frame: histogram(
+                into,
+                HistogramOpts::new(
+                    "sluice_first_frame_seconds",
+                    "From a viewer's POST to its first picture's sending.",
+                )
+                .buckets(SETUP_SECONDS.to_vec()),
+            ),
+            replays: counter(into, "sluice_replays_total", "Viewers sent the pictures since the last keyframe."),
             resends: counters(into, "sluice_resends_total", "What became of packets that viewers asked for again."),
             channel_messages: counters(into, "sluice_channel_messages_total", "Messages on data channels."),
             forward_delay: histogram(

@@ -7,10 +7,12 @@ mod offline;
 use std::time::Duration;
 
 use offline::{NUMBER, Net, Person, vp8};
+use sluice::forward::PictureLimits;
 use sluice::forward::codec::{Codec, Kind};
 use sluice::name::Role;
 use sluice::srtp::Profile;
 use sluice::stream::Reason;
+use sluice::worker::Config;
 
 const GCM: &[Profile] = &[Profile::Aes128Gcm];
 const BOTH: &[Codec] = &[Codec::Vp8, Codec::Opus];
@@ -90,26 +92,26 @@ fn gcm_is_taken_although_the_client_prefers_sha1_80() {
 
 #[test]
 fn a_viewer_who_comes_first_waits_and_a_late_one_starts_at_a_keyframe_that_is_asked_for() {
-    let mut net = Net::new(1);
+    let mut net = Net::with(1, Config { pictures: PictureLimits::NONE, ..Config::default() });
     let early = net.join(Role::Viewer, "cam", BOTH, GCM);
     net.connect();
     let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
     net.connect();
-    publish(&mut net, publisher, 0..50);
-    assert_eq!(payloads(&net.clients[early], Kind::Video), (0..150).collect::<Vec<_>>());
+    publish(&mut net, publisher, 0..100);
+    assert_eq!(payloads(&net.clients[early], Kind::Video), (0..300).collect::<Vec<_>>());
 
     let requests = |net: &Net| keyframe_requests(&net.clients[publisher]);
     let before = requests(&net);
     let late = net.join(Role::Viewer, "cam", BOTH, GCM);
     net.connect();
     assert_eq!(requests(&net), before + 1, "asked for at once, and once");
-    publish(&mut net, publisher, 50..55);
+    publish(&mut net, publisher, 100..105);
     assert_eq!(payloads(&net.clients[late], Kind::Video), [] as [u32; 0], "no picture decodes without a keyframe");
     assert!(!payloads(&net.clients[late], Kind::Audio).is_empty(), "sound needs none");
-    publish(&mut net, publisher, 55..110);
+    publish(&mut net, publisher, 105..160);
     assert_eq!(requests(&net), before + 2, "asked for again each second until it comes");
     let video = track(&net.clients[publisher], Kind::Video);
-    net.send(publisher, video, 110 * 1800, true, &vp8(true, 1000));
+    net.send(publisher, video, 160 * 1800, true, &vp8(true, 1000));
     net.run(Duration::from_millis(20));
     assert_eq!(payloads(&net.clients[late], Kind::Video), [1000]);
     net.run(Duration::from_secs(3));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use sluice::config::Settings;
 use support::client::{PATIENCE, Publisher, VIEWER, Viewer};
 use support::media::{
     AUDIO_TICKS, FRAME_TICKS, PACKETS_A_FRAME, is_keyframe, opus_number, opus_payload, vp8_number, vp8_payload,
@@ -120,6 +121,7 @@ async fn what_is_published_arrives_intact_under_the_viewers_own_payload_types() 
     let mut publisher = Publisher::join(&relay, "intact").await;
     publisher.client.connected().await;
     let mut viewer = Viewer::join(&relay, "intact").await;
+    viewer.client.connected().await;
     let check = publisher.send_while(receive(&mut viewer, 60)).await;
     check.assert_continuous();
 }
@@ -138,11 +140,12 @@ async fn a_viewer_that_comes_first_sees_the_publisher_that_comes_later() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_makes_the_relay_ask_the_publisher_for_a_keyframe() {
-    let relay = Relay::start().await;
+    let relay = Relay::with(Settings { fast_start: Some(0), ..Settings::default() }).await;
     let mut publisher = Publisher::join(&relay, "keyframe").await;
     publisher.client.connected().await;
-    // Behind the first keyframe, so that the viewer has to wait for another.
+    // So far behind the first keyframe that nothing is left of it.
     publisher.send_frame().await;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
     publisher.send_frame().await;
     while publisher.keyframe_requests.try_recv().is_ok() {}
     let mut viewer = Viewer::join(&relay, "keyframe").await;

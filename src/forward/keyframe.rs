@@ -1,10 +1,14 @@
 //! One authority per layer over keyframe requests: however many viewers ask, the publisher hears at most one request a
-//! second, and hears it again each second until a keyframe comes.
+//! second, and hears it again each second until a keyframe comes. It also tells whether the publisher answers: some
+//! encoders send keyframes when they please, and their viewers need other help.
 
 use std::time::{Duration, Instant};
 
 /// The least time between two requests to a publisher for one layer.
 pub const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How soon after a request a keyframe comes that counts as an answer.
+pub const ANSWER_TIME: Duration = Duration::from_millis(500);
 
 /// Decides when one layer's publisher is asked for a keyframe.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +16,8 @@ pub struct KeyframeGate {
     /// Since when a keyframe is wanted; `None` when nobody waits for one.
     wanted: Option<Instant>,
     requested: Option<Instant>,
+    /// The newest request, until it is answered or not.
+    unanswered: Option<Instant>,
 }
 
 impl KeyframeGate {
@@ -20,22 +26,36 @@ impl KeyframeGate {
         self.wanted.get_or_insert(now);
     }
 
-    /// A keyframe has begun to arrive: nobody waits any more.
-    pub fn satisfied(&mut self) {
+    /// A keyframe has begun to arrive: nobody waits any more. True when it answers a request.
+    pub fn satisfied(&mut self, now: Instant) -> bool {
         self.wanted = None;
+        let asked = self.unanswered.take_if(|asked| now.saturating_duration_since(*asked) <= ANSWER_TIME);
+        asked.is_some()
     }
 
     /// True when a request is to be sent upstream now; it then counts as sent.
     pub fn poll(&mut self, now: Instant) -> bool {
-        let due = self.poll_timeout().is_some_and(|due| due <= now);
+        let due = self.request_due().is_some_and(|due| due <= now);
         if due {
             self.requested = Some(now);
+            self.unanswered = Some(now);
         }
         due
     }
 
-    /// When the next request is due; `None` when nobody waits for a keyframe.
+    /// True once for each request that the publisher did not answer.
+    pub fn poll_ignored(&mut self, now: Instant) -> bool {
+        self.unanswered.take_if(|asked| now.saturating_duration_since(*asked) > ANSWER_TIME).is_some()
+    }
+
+    /// When [`Self::poll`] or [`Self::poll_ignored`] has something; `None` when nobody waits for a keyframe.
     pub fn poll_timeout(&self) -> Option<Instant> {
+        // An answer may come at the last moment.
+        let ignored = self.unanswered.map(|asked| asked + ANSWER_TIME + Duration::from_millis(1));
+        self.request_due().into_iter().chain(ignored).min()
+    }
+
+    fn request_due(&self) -> Option<Instant> {
         let wanted = self.wanted?;
         Some(self.requested.map_or(wanted, |requested| wanted.max(requested + REQUEST_INTERVAL)))
     }
@@ -75,8 +95,9 @@ mod tests {
             let due = start + REQUEST_INTERVAL * second;
             assert_eq!(gate.poll_timeout(), Some(due));
             assert!(!gate.poll(due - Duration::from_millis(1)) && gate.poll(due));
+            assert!(!gate.poll_ignored(due + ANSWER_TIME) && gate.poll_ignored(due + REQUEST_INTERVAL));
         }
-        gate.satisfied();
+        assert!(!gate.satisfied(start + Duration::from_secs(9)));
         assert_eq!(gate.poll_timeout(), None);
         assert!(!gate.poll(start + Duration::from_secs(9)));
     }
@@ -87,9 +108,26 @@ mod tests {
         let mut gate = KeyframeGate::default();
         gate.demand(start);
         assert!(gate.poll(start));
-        gate.satisfied();
+        gate.satisfied(start);
         gate.demand(start + Duration::from_millis(300));
         assert!(!gate.poll(start + Duration::from_millis(999)));
         assert!(gate.poll(start + REQUEST_INTERVAL));
+    }
+
+    #[test]
+    fn a_keyframe_within_half_a_second_answers_a_request_and_a_later_one_does_not() {
+        let start = Instant::now();
+        let mut gate = KeyframeGate::default();
+        assert!(!gate.satisfied(start), "nobody has asked");
+        gate.demand(start);
+        assert!(gate.poll(start));
+        assert_eq!(gate.poll_timeout(), Some(start + ANSWER_TIME + Duration::from_millis(1)));
+        assert!(!gate.poll_ignored(start + ANSWER_TIME));
+        assert!(gate.satisfied(start + ANSWER_TIME) && !gate.satisfied(start + ANSWER_TIME));
+        gate.demand(start + REQUEST_INTERVAL);
+        assert!(gate.poll(start + REQUEST_INTERVAL));
+        let late = start + REQUEST_INTERVAL + ANSWER_TIME * 2;
+        assert!(!gate.satisfied(late) && gate.poll_ignored(late) && !gate.poll_ignored(late));
+        assert_eq!(gate.poll_timeout(), None);
     }
 }

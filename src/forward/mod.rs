@@ -16,7 +16,7 @@ mod sent;
 mod splice;
 
 pub use history::{Get, History, HistoryLimits, PictureLimits, Pictures};
-pub use keyframe::{KeyframeGate, REQUEST_INTERVAL};
+pub use keyframe::{ANSWER_TIME, KeyframeGate, REQUEST_INTERVAL};
 pub use outlet::{Counts, FirstNumbers, Leg, Negotiated, Outlet, OutletConfig, Written, catch_up_time};
 pub use packet::{LayerId, Packet, Source, SourceIndex};
 pub use resend::{BURST_OCTETS, RESENDS_PER_PACKET};

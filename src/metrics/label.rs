@@ -129,6 +129,16 @@ label! {
 }
 
 label! {
+    /// What came of a keyframe request to a publisher.
+    Answer = "answer" {
+        /// A keyframe within half a second.
+        Obeyed = "obeyed",
+        /// None.
+        Ignored = "ignored",
+    }
+}
+
+label! {
     /// Why a datagram or an RTP packet went no further.
     DropReason = "reason" {
         /// Not STUN, and from an address that belongs to no session.

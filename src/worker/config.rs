@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 
+use crate::forward::{HistoryLimits, PictureLimits};
+
 /// The configuration of all workers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -14,6 +16,8 @@ pub struct Config {
     pub workers: NonZeroUsize,
     /// What viewers say on data channels reaches the publisher.
     pub viewer_messages: bool,
+    /// How much is kept of each video track since its last keyframe, for viewers that join between two.
+    pub pictures: PictureLimits,
 }
 
 /// What cannot be configured.
@@ -31,6 +35,7 @@ impl Default for Config {
             advertise: Vec::new(),
             workers: NonZeroUsize::MIN,
             viewer_messages: false,
+            pictures: PictureLimits::default(),
         }
     }
 }
@@ -45,6 +50,11 @@ impl Config {
             Some(address) => Err(ConfigError::Unreachable(*address)),
             None => Ok(()),
         }
+    }
+
+    /// How much a history keeps.
+    pub(super) fn history_limits(&self) -> HistoryLimits {
+        HistoryLimits { pictures: self.pictures, ..HistoryLimits::default() }
     }
 
     /// The candidates of an answer, best first: advertised addresses, then the address on which the HTTP request

@@ -9,7 +9,7 @@ use super::batch::Tally;
 use super::viewer::{Answered, Served};
 use crate::door::Drop;
 use crate::forward::codec::Kind;
-use crate::metrics::{Direction, DropReason, Label, Medium, Metrics, Resend};
+use crate::metrics::{Answer, Direction, DropReason, Label, Medium, Metrics, Resend};
 use crate::srtp::OpenError;
 
 /// What happened in this turn.
@@ -21,6 +21,7 @@ pub(super) struct Counters {
     answered: Answered,
     asked: u64,
     keyframes_asked: u64,
+    replays: u64,
     forward_delay: LocalHistogram,
 }
 
@@ -44,6 +45,7 @@ impl Counters {
             answered: Answered::default(),
             asked: 0,
             keyframes_asked: 0,
+            replays: 0,
             forward_delay,
         }
     }
@@ -74,6 +76,7 @@ impl Counters {
         self.drops(DropReason::Oversized, served.oversized);
         self.drops(DropReason::TooOld, served.too_old);
         self.drops(DropReason::Codec, served.codec);
+        self.replays += u64::from(served.begun.replays);
         if let Some(received) = served.received {
             self.forward_delay.observe(now.saturating_duration_since(received).as_secs_f64());
         }
@@ -85,6 +88,16 @@ impl Counters {
         self.answered.in_band += answered.in_band;
         self.answered.refused += answered.refused;
         self.answered.missing += answered.missing;
+    }
+
+    /// Counts viewers that are sent the pictures since the last keyframe.
+    pub(super) fn add_replays(&mut self, replays: u64) {
+        self.replays += replays;
+    }
+
+    /// Counts what came of a keyframe request to a publisher.
+    pub(super) fn judged(&self, obeys: bool) {
+        self.metrics.keyframe_answers[if obeys { Answer::Obeyed } else { Answer::Ignored }].inc();
     }
 
     /// Counts packets that viewers ask for again, and keyframes.
@@ -164,6 +177,7 @@ impl Counters {
         add(answered.in_band, &metrics.resends[Resend::InBand]);
         add(answered.refused, &metrics.resends[Resend::Refused]);
         add(answered.missing, &metrics.resends[Resend::Missing]);
+        add(std::mem::take(&mut self.replays), &metrics.replays);
         add(std::mem::take(&mut self.asked), &metrics.nacks[Direction::In]);
         add(std::mem::take(&mut self.keyframes_asked), &metrics.keyframe_requests[Direction::In]);
         self.forward_delay.flush();

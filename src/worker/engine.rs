@@ -45,6 +45,10 @@ pub(super) struct Engine {
     pub(super) feeds: Feeds,
     worker_by_foreign_path: HashMap<Path, WorkerId>,
     pub(super) timers: Timers,
+    /// Viewers that are to be served at a time of their own.
+    pub(super) turns: Timers,
+    /// Those of them whose time has come.
+    due: Vec<Key>,
     /// Publishers with packets that have not been pushed yet.
     pub(super) unflushed: Vec<Key>,
     /// Viewers whose NACKs wait for an answer.
@@ -71,15 +75,18 @@ pub(super) enum Progress {
 impl Engine {
     pub(super) fn new(id: WorkerId, shared: Arc<Shared>) -> Self {
         let counters = Counters::new(shared.metrics.clone());
+        let feeds = Feeds::new(shared.config.history_limits());
         Self {
             id,
             shared,
             door: Door::new(rand::random()),
             sessions: Sessions::default(),
             publisher_by_stream: HashMap::new(),
-            feeds: Feeds::default(),
+            feeds,
             worker_by_foreign_path: HashMap::new(),
             timers: Timers::default(),
+            turns: Timers::default(),
+            due: Vec::new(),
             unflushed: Vec::new(),
             asking: Vec::new(),
             batch: Batch::default(),
@@ -139,6 +146,7 @@ impl Engine {
             Message::Media(published) => self.on_media(&published),
             Message::Subscribed(subscribed) => self.on_subscribed(*subscribed, now),
             Message::Clock { stream, epoch, kind, clock } => self.on_clock(&stream, epoch, kind, clock),
+            Message::Obeys { stream, epoch, kind, obeys } => self.on_obeys(&stream, epoch, kind, obeys),
             Message::Channel { stream, epoch, channel } => self.on_published_channel(&stream, epoch, channel, now),
             Message::Told { stream, epoch, label, message } => self.on_told(&stream, epoch, &label, &message, now),
             Message::Answered { stream, label, message } => self.on_answered(&stream, &label, &message, now),
@@ -170,6 +178,7 @@ impl Engine {
         while let Some(key) = self.timers.pop_due(now) {
             self.guard(key, now, |engine| engine.on_session_timeout(key, now));
         }
+        self.due.extend(std::iter::from_fn(|| self.turns.pop_due(now)));
         if self.next_sweep.is_none_or(|due| due <= now) {
             self.next_sweep = Some(now + SWEEP_INTERVAL);
             // One worker looks for all.
@@ -183,7 +192,10 @@ impl Engine {
 
     /// When [`Self::handle_timeout`] has something to do.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        [self.timers.next(), self.door.poll_timeout(), self.next_sweep, self.blocked_until].into_iter().flatten().min()
+        [self.timers.next(), self.turns.next(), self.door.poll_timeout(), self.next_sweep, self.blocked_until]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Everything of a turn but the socket: what publishers sent is pushed and, with what other workers pushed, sealed
@@ -248,6 +260,17 @@ impl Engine {
             }
             now = clock();
             if now >= until && self.feeds.is_ready() {
+                return Progress::More;
+            }
+        }
+        // Replays come last: those who are live do not wait for those who are not yet.
+        while let Some(key) = self.due.pop() {
+            self.guard(key, now, |engine| engine.serve_viewer(key, outbox, now));
+            if self.batch.is_blocked() {
+                return Progress::Blocked;
+            }
+            now = clock();
+            if now >= until && !self.due.is_empty() {
                 return Progress::More;
             }
         }

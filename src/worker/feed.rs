@@ -50,6 +50,8 @@ pub(super) struct FeedTrack {
     /// Goes on from publisher to publisher, so that viewers keep their places in it.
     pub(super) history: History,
     pub(super) clock: Option<SenderClock>,
+    /// Whether the publisher answers keyframe requests, as far as it is known.
+    pub(super) obeys: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +65,9 @@ enum Pass {
 }
 
 /// All feeds of a worker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Feeds {
+    limits: HistoryLimits,
     feed_by_stream: HashMap<StreamName, Feed, foldhash::fast::RandomState>,
     /// Streams whose viewers have something to get, in the order in which it arrived.
     ready: std::collections::VecDeque<StreamName>,
@@ -96,13 +99,13 @@ impl Feed {
     }
 
     /// A publisher's track begins: its history goes on from that of the publisher before it.
-    pub(super) fn start_track(&mut self, started: SubscribedTrack) {
+    pub(super) fn start_track(&mut self, started: SubscribedTrack, limits: HistoryLimits) {
         let history = match self.tracks.iter().position(|track| track.kind == started.kind) {
             Some(place) => self.tracks.swap_remove(place).history,
-            None => History::new(HistoryLimits::default()),
+            None => History::new(limits),
         };
-        let SubscribedTrack { kind, format, payload_type, snapshot, clock } = started;
-        let mut track = FeedTrack { kind, format, payload_type, history, clock };
+        let SubscribedTrack { kind, format, payload_type, snapshot, clock, obeys } = started;
+        let mut track = FeedTrack { kind, format, payload_type, history, clock, obeys };
         for packet in snapshot {
             track.history.push(packet);
         }
@@ -143,6 +146,16 @@ impl Feed {
 }
 
 impl Feeds {
+    /// No feeds; each will keep this much of each track.
+    pub(super) fn new(limits: HistoryLimits) -> Self {
+        Self { limits, feed_by_stream: HashMap::default(), ready: std::collections::VecDeque::new() }
+    }
+
+    /// How much each feed keeps of each track.
+    pub(super) fn limits(&self) -> HistoryLimits {
+        self.limits
+    }
+
     /// The feed of a stream.
     pub(super) fn get(&self, stream: &StreamName) -> Option<&Feed> {
         self.feed_by_stream.get(stream)
@@ -224,7 +237,7 @@ mod tests {
 
     #[test]
     fn every_viewer_is_served_once_a_pass_and_none_is_always_last() {
-        let mut feeds = Feeds::default();
+        let mut feeds = Feeds::new(HistoryLimits::default());
         let stream: StreamName = "cam".parse().unwrap();
         for key in 0..3 {
             feeds.join(&stream, Key(key));
@@ -238,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_arrives_during_a_pass_and_a_leaving_viewer_start_another_pass() {
-        let mut feeds = Feeds::default();
+        let mut feeds = Feeds::new(HistoryLimits::default());
         let stream: StreamName = "cam".parse().unwrap();
         for key in 0..3 {
             feeds.join(&stream, Key(key));

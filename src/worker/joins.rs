@@ -23,11 +23,14 @@ impl Engine {
             opened: None,
             connected: None,
             first_media: None,
+            first_picture: None,
             profile: None,
             user_agent,
             packets: 0,
             bytes: 0,
             asked_again: 0,
+            keyframes_asked: 0,
+            keyframes_answered: 0,
             failure: None,
         };
         let state = State::Connecting(announcement);
@@ -111,9 +114,12 @@ impl Engine {
             State::Publishing(publisher) => {
                 let due = publisher.poll(now);
                 self.counters.asked_of_publisher(due.packets_asked, due.keyframes_asked);
+                session.facts.keyframes_asked += due.keyframes_asked;
                 for packets in due.datagrams {
                     peer.send_rtcp(packets, now);
                 }
+                let verdicts = publisher.take_verdicts();
+                self.tell_verdicts(key, verdicts);
             }
             State::Watching(viewer) => {
                 let opens_channels = viewer.channels.open_at.is_some_and(|due| due <= now);
@@ -141,6 +147,7 @@ impl Engine {
         let door = self.door.facts(key).unwrap_or_default();
         self.door.remove(key);
         self.timers.set(key, None);
+        self.turns.set(key, None);
         self.unflushed.retain(|other| *other != key);
         self.asking.retain(|other| *other != key);
         if reason == Reason::Closed

@@ -20,6 +20,8 @@ pub(super) enum Message {
     Subscribed(Box<Subscribed>),
     /// A publisher's latest sender report for one track.
     Clock { stream: StreamName, epoch: u32, kind: Kind, clock: SenderClock },
+    /// A publisher has answered a keyframe request, or has not.
+    Obeys { stream: StreamName, epoch: u32, kind: Kind, obeys: bool },
     /// A publisher has opened a data channel.
     Channel { stream: StreamName, epoch: u32, channel: Channel },
     /// A publisher has sent a message on a data channel.
@@ -74,4 +76,6 @@ pub(super) struct SubscribedTrack {
     pub(super) payload_type: u8,
     pub(super) snapshot: Vec<Arc<Packet>>,
     pub(super) clock: Option<SenderClock>,
+    /// Whether the publisher answers keyframe requests, as far as it is known.
+    pub(super) obeys: Option<bool>,
 }

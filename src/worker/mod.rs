@@ -12,6 +12,7 @@ mod engine;
 mod feed;
 mod handle;
 mod joins;
+mod leg;
 mod lobby;
 mod message;
 mod offline;

@@ -34,6 +34,7 @@ pub(super) struct Publisher {
     restarts: u8,
     /// The subscribers must be told of a new epoch before its packets.
     announce: bool,
+    verdicts: Vec<Verdict>,
 }
 
 /// What a publisher is told now.
@@ -45,6 +46,13 @@ pub(super) struct Due {
     pub(super) packets_asked: u64,
     /// Keyframe requests in it.
     pub(super) keyframes_asked: u64,
+}
+
+/// Whether a publisher has answered a keyframe request for a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub(super) kind: Kind,
+    pub(super) obeys: bool,
 }
 
 /// One published medium.
@@ -63,6 +71,8 @@ pub(super) struct Track {
     history: History,
     pending: Vec<Arc<Packet>>,
     gate: KeyframeGate,
+    /// Whether keyframe requests are answered; `None` until one has been sent.
+    obeys: Option<bool>,
 }
 
 impl Publisher {
@@ -74,6 +84,7 @@ impl Publisher {
         negotiated: &Negotiated,
         subscribers: Vec<WorkerId>,
         sender_ssrc: u32,
+        limits: HistoryLimits,
     ) -> Self {
         let transport_sequence_id =
             negotiated.sections.iter().find_map(|section| section.extension_id(Extension::TransportWideCc));
@@ -90,9 +101,10 @@ impl Publisher {
                 nack: payload.feedback.nack,
                 arrived: None,
                 keyframes: KeyframeFinder::new(payload.format.codec),
-                history: History::new(HistoryLimits::default()),
+                history: History::new(limits),
                 pending: Vec::new(),
                 gate: KeyframeGate::default(),
+                obeys: (!payload.feedback.pli).then_some(false),
             });
         }
         let payload_types = |track: &Track| [Some(track.payload_type), track.rtx_payload_type];
@@ -110,6 +122,7 @@ impl Publisher {
             transport_sequence_id,
             restarts: 0,
             announce: false,
+            verdicts: Vec::new(),
         }
     }
 
@@ -161,8 +174,9 @@ impl Publisher {
             Some(_) => return Err(DropReason::Replayed),
         }
         let keyframe = track.keyframes.is_start(opened.timestamp, payload);
-        if keyframe {
-            track.gate.satisfied();
+        if keyframe && track.gate.satisfied(received) {
+            track.obeys = Some(true);
+            self.verdicts.push(Verdict { kind: track.kind, obeys: true });
         }
         let packet = Arc::new(Packet {
             received,
@@ -186,6 +200,11 @@ impl Publisher {
         std::mem::take(&mut self.announce)
     }
 
+    /// What has come of keyframe requests since the last call.
+    pub(super) fn take_verdicts(&mut self) -> Vec<Verdict> {
+        std::mem::take(&mut self.verdicts)
+    }
+
     /// What has arrived since the last call, a batch a track, to be pushed once to each subscriber.
     pub(super) fn take_pending(&mut self) -> Vec<Arc<Published>> {
         let epoch = self.epoch();
@@ -206,6 +225,7 @@ impl Publisher {
             payload_type: track.payload_type,
             snapshot: track.history.snapshot().cloned().collect(),
             clock: track.ssrc.and_then(|ssrc| self.reception.clock(ssrc)),
+            obeys: track.obeys,
         };
         Subscribed {
             stream: self.stream.clone(),
@@ -231,6 +251,10 @@ impl Publisher {
         due.packets_asked = self.reception.tally().asked - asked_before;
         for track in &mut self.tracks {
             let Some(ssrc) = track.ssrc.filter(|_| track.accepts_keyframe_requests) else { continue };
+            if track.gate.poll_ignored(now) {
+                track.obeys = Some(false);
+                self.verdicts.push(Verdict { kind: track.kind, obeys: false });
+            }
             if track.gate.poll(now) {
                 due.datagrams.push(keyframe_request(self.sender_ssrc, ssrc));
                 due.keyframes_asked += 1;

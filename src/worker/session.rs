@@ -45,11 +45,14 @@ pub(super) struct Facts {
     pub(super) opened: Option<Instant>,
     pub(super) connected: Option<Instant>,
     pub(super) first_media: Option<Instant>,
+    pub(super) first_picture: Option<Instant>,
     pub(super) profile: Option<Profile>,
     pub(super) user_agent: Option<String>,
     pub(super) packets: u64,
     pub(super) bytes: u64,
     pub(super) asked_again: u64,
+    pub(super) keyframes_asked: u64,
+    pub(super) keyframes_answered: u64,
     pub(super) failure: Option<String>,
 }
 
@@ -84,6 +87,15 @@ impl Session {
         }
     }
 
+    /// Notes what left to a viewer, of which the first packet and the first picture are facts.
+    pub(super) fn note_sent(&mut self, has_picture: bool, now: Instant, metrics: &Metrics) {
+        self.note_first_media(now, metrics);
+        if has_picture && self.facts.first_picture.is_none() {
+            self.facts.first_picture = Some(now);
+            metrics.first_frame.observe(now.saturating_duration_since(self.facts.created).as_secs_f64());
+        }
+    }
+
     /// The last log line: what it was, how long it lived, why it ended.
     pub(super) fn log_end(&self, reason: Reason, door: &DoorFacts, now: Instant) {
         let facts = &self.facts;
@@ -98,11 +110,14 @@ impl Session {
             stun_ms = after(facts.opened),
             dtls_ms = after(facts.connected),
             media_ms = after(facts.first_media),
+            picture_ms = after(facts.first_picture),
             path = self.path.map(|path| path.remote.to_string()),
             srtp = facts.profile.map(tracing::field::debug),
             packets = facts.packets,
             bytes = facts.bytes,
             asked_again = facts.asked_again,
+            keyframes_asked = facts.keyframes_asked,
+            keyframes_answered = facts.keyframes_answered,
             checks = door.checks,
             checks_from = door.first.map(|path| path.remote.to_string()),
             moves = door.moves,

@@ -6,8 +6,9 @@ use std::time::Instant;
 use super::batch::Outbox;
 use super::engine::Engine;
 use super::feed::Source;
+use super::leg::Begun;
 use super::message::{Message, Published, Subscribed};
-use super::publisher::Publisher;
+use super::publisher::{Publisher, Verdict};
 use super::session::{Session, State};
 use super::viewer::Viewer;
 use crate::door::{Key, Path};
@@ -32,6 +33,7 @@ impl Engine {
             &session.negotiated,
             takeover.workers.clone(),
             rand::random(),
+            self.shared.config.history_limits(),
         );
         let subscriptions: Vec<_> =
             takeover.workers.iter().map(|worker| (*worker, publisher.snapshot(self.id))).collect();
@@ -69,15 +71,12 @@ impl Engine {
         let (watch, live) = self.shared.registry.watch(&stream, self.id);
         let mut viewer = Viewer::new(watch, sealer, &session.negotiated, stream.to_string(), now);
         let feed = self.feeds.join(&stream, key);
-        viewer.attach(feed, now);
-        let wants_keyframe = viewer.wants_keyframe();
+        let begun = viewer.attach(feed, now);
         session.state = State::Watching(Box::new(viewer));
         if let Some(live) = live {
             self.push(live.worker, Message::Subscribe { stream: stream.clone(), worker: self.id }, 0);
         }
-        if wants_keyframe {
-            self.demand(&stream);
-        }
+        self.help(&stream, begun);
         self.feeds.mark_ready(&stream);
     }
 
@@ -109,6 +108,7 @@ impl Engine {
             let State::Publishing(publisher) = &mut session.state else { continue };
             let announced = publisher.take_announcement().then(|| publisher.snapshot(self.id));
             let batches = publisher.take_pending();
+            let verdicts = publisher.take_verdicts();
             let subscribers = publisher.subscribers.clone();
             let due = session.poll_timeout();
             self.timers.set(key, due);
@@ -123,6 +123,31 @@ impl Engine {
                     self.push(*worker, Message::Media(published.clone()), packets);
                 }
             }
+            self.tell_verdicts(key, verdicts);
+        }
+    }
+
+    /// Tells the workers with viewers whether a publisher answers keyframe requests.
+    pub(super) fn tell_verdicts(&mut self, key: Key, verdicts: Vec<Verdict>) {
+        for Verdict { kind, obeys } in verdicts {
+            self.counters.judged(obeys);
+            let Some(session) = self.sessions.get_mut(key) else { return };
+            let State::Publishing(publisher) = &session.state else { return };
+            session.facts.keyframes_answered += u64::from(obeys);
+            let (stream, epoch) = (session.stream.clone(), publisher.epoch());
+            for worker in publisher.subscribers.clone() {
+                self.push(worker, Message::Obeys { stream: stream.clone(), epoch, kind, obeys }, 0);
+            }
+        }
+    }
+
+    /// A publisher has answered a keyframe request, or has not.
+    pub(super) fn on_obeys(&mut self, stream: &StreamName, epoch: u32, kind: Kind, obeys: bool) {
+        let Some(feed) = self.feeds.get_mut(stream) else { return };
+        if feed.source.is_some_and(|source| source.epoch == epoch)
+            && let Some(track) = feed.track_mut(kind)
+        {
+            track.obeys = Some(obeys);
         }
     }
 
@@ -141,6 +166,7 @@ impl Engine {
 
     /// The publisher that the viewers here now have.
     pub(super) fn on_subscribed(&mut self, subscribed: Subscribed, now: Instant) {
+        let limits = self.feeds.limits();
         let Some(feed) = self.feeds.get_mut(&subscribed.stream) else { return };
         if feed.source.is_some_and(|source| source.epoch > subscribed.epoch) {
             return;
@@ -149,18 +175,17 @@ impl Engine {
         feed.forget_demand();
         feed.channels = subscribed.channels;
         for track in subscribed.tracks {
-            feed.start_track(track);
+            feed.start_track(track, limits);
         }
-        let mut wants_keyframe = false;
+        let mut begun = Begun::default();
         for viewer in &feed.viewers {
             let session = self.sessions.get_mut(*viewer);
             let Some(State::Watching(viewer)) = session.map(|session| &mut session.state) else { continue };
-            viewer.attach(feed, now);
-            wants_keyframe |= viewer.wants_keyframe();
+            let asked = viewer.attach(feed, now);
+            self.counters.add_replays(u64::from(asked.replays));
+            begun.demands |= asked.demands;
         }
-        if wants_keyframe {
-            self.demand(&subscribed.stream);
-        }
+        self.help(&subscribed.stream, begun);
         self.feeds.mark_ready(&subscribed.stream);
     }
 
@@ -231,10 +256,22 @@ impl Engine {
                 if viewer.is_asking() && !self.asking.contains(&key) {
                     self.asking.push(key);
                 }
-                if heard.keyframe_requests > 0 {
-                    self.demand(&stream);
+                if heard.keyframe_requests > 0
+                    && let Some(feed) = self.feeds.get(&stream)
+                {
+                    let begun = viewer.refresh(feed, now);
+                    self.turns.set(key, Some(now));
+                    self.help(&stream, begun);
                 }
             }
+        }
+    }
+
+    /// Does what legs ask for.
+    fn help(&mut self, stream: &StreamName, begun: Begun) {
+        self.counters.add_replays(u64::from(begun.replays));
+        if begun.demands {
+            self.demand(stream);
         }
     }
 
@@ -250,13 +287,18 @@ impl Engine {
             session.facts.bytes += volume.bytes;
         }
         self.counters.served(&served, now);
-        let wants_keyframe = viewer.wants_keyframe();
-        if served.first_media {
-            session.note_first_media(now, &self.shared.metrics);
+        if served.turns {
+            self.turns.set(key, viewer.turn);
+        }
+        if session.facts.first_picture.is_none() && served.received.is_some() {
+            let has_picture = served.volumes[Kind::Video as usize].packets > 0;
+            session.note_sent(has_picture, now, &self.shared.metrics);
+        }
+        if served.reports {
             let due = session.poll_timeout();
             self.timers.set(key, due);
         }
-        if wants_keyframe {
+        if served.begun.demands {
             let stream = feed.stream.clone();
             self.demand(&stream);
         }

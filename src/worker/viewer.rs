@@ -6,18 +6,15 @@ use super::batch::{Batch, MAX_DATAGRAM, Outbox};
 use super::channels::Channels;
 use super::counters::Volume;
 use super::feed::Feed;
+use super::leg::{Begun, Leg};
 use crate::forward::codec::Kind;
-use crate::forward::{Counts, FirstNumbers, Get, LayerId, Leg as OutletLeg, Negotiated as OutletFormat};
+use crate::forward::{FirstNumbers, Get, LayerId, Leg as Stand, Negotiated as OutletFormat};
 use crate::forward::{Outlet, OutletConfig, Written};
 use crate::peer::Compound;
-use crate::peer::feedback::{Outgoing, RoundTrip, ViewerFeedback, read_viewer, sender_report};
+use crate::peer::feedback::{Outgoing, ViewerFeedback, read_viewer, sender_report};
 use crate::peer::negotiate::{Negotiated, Payload, Section};
 use crate::srtp::Sealer;
 use crate::stream::Watch;
-
-/// How long a keyframe may be past for a new viewer to start with it: it came in answer to somebody who joined at
-/// about the same time, and the receiver plays up to live within its jitter buffer.
-const FRESH_KEYFRAME: Duration = Duration::from_millis(200);
 
 /// Between two sender reports of an outlet.
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
@@ -37,16 +34,11 @@ pub(super) struct Viewer {
     /// What the viewer has asked for again: outlet and sequence number.
     asked: Vec<(usize, u16)>,
     next_report: Option<Instant>,
+    /// Some outlet is on its way to live: what a report says about it would be wrong when it gets there.
+    replaying: bool,
+    /// When it is to be served although nothing arrives.
+    pub(super) turn: Option<Instant>,
     cname: String,
-}
-
-/// One outlet and its place in the history that it reads.
-pub(super) struct Leg {
-    pub(super) kind: Kind,
-    pub(super) outlet: Outlet,
-    /// The outlet's counts that the worker has taken over.
-    counted: Counts,
-    round_trip: RoundTrip,
 }
 
 /// What one serving sent, by kind, and what it could not.
@@ -59,7 +51,12 @@ pub(super) struct Served {
     pub(super) codec: u64,
     /// When the newest of what was sent had been received: of audio or video, the earlier.
     pub(super) received: Option<Instant>,
-    pub(super) first_media: bool,
+    /// The next report is due at another time than before.
+    pub(super) reports: bool,
+    /// When the viewer is to be served although nothing arrives has changed: see [`Viewer::turn`].
+    pub(super) turns: bool,
+    /// What the legs ask for.
+    pub(super) begun: Begun,
 }
 
 /// What an answered NACK came to.
@@ -82,61 +79,79 @@ impl Viewer {
             format: payload.format.clone(),
             rtx_payload_type: payload.rtx_payload_type,
         };
-        let leg = |section: &Section| Leg {
-            kind: section.kind,
-            outlet: Outlet::new(OutletConfig {
+        let leg = |section: &Section| {
+            let outlet = Outlet::new(OutletConfig {
                 kind: section.kind,
                 ssrc: section.ssrc,
                 rtx_ssrc: section.rtx_ssrc,
                 formats: section.payloads.iter().map(format).collect(),
                 max_size,
                 first: FirstNumbers::random(),
-            }),
-            counted: Counts::default(),
-            round_trip: RoundTrip::default(),
+            });
+            Leg::new(section.kind, outlet)
         };
         let mut legs: Vec<Leg> = sections.map(leg).collect();
         // An iterator that filters tells no length, so there is room for four.
         legs.shrink_to_fit();
         // Audio first: a late sound is heard before a late picture is seen.
         legs.sort_by_key(|leg| leg.kind == Kind::Video);
-        Self { watch, sealer, legs, channels, asked: Vec::new(), next_report: None, cname }
+        Self {
+            watch,
+            sealer,
+            legs,
+            channels,
+            asked: Vec::new(),
+            next_report: None,
+            replaying: false,
+            turn: None,
+            cname,
+        }
     }
 
-    /// Tells each outlet what the feed's publisher sends, and lets those that wait begin at the live end, or at a
-    /// keyframe that has only just come. Outlets that are live go on to a new publisher by themselves, at its keyframe.
-    pub(super) fn attach(&mut self, feed: &Feed, now: Instant) {
-        let Some(source) = feed.source else { return };
+    /// Tells each outlet what the feed's publisher sends, and lets those that wait begin. Outlets that are live go on to
+    /// a new publisher by themselves, at its keyframe.
+    pub(super) fn attach(&mut self, feed: &Feed, now: Instant) -> Begun {
+        let mut all = Begun::default();
+        let Some(source) = feed.source else { return all };
         for leg in &mut self.legs {
             let Some(track) = feed.track(leg.kind) else { continue };
             if leg.outlet.select(source.epoch, &track.format, track.payload_type).is_none() {
                 tracing::debug!(stream = %feed.stream, codec = ?track.format.codec, "viewer cannot decode the track");
             }
-            if leg.outlet.leg() != OutletLeg::Waiting {
-                continue;
+            if leg.outlet.leg() == Stand::Waiting {
+                all.add(leg.begin(track, now));
             }
-            let history = &track.history;
-            let fresh = |position: &u64| match history.get(*position) {
-                Get::Packet(packet) => now.saturating_duration_since(packet.received) < FRESH_KEYFRAME,
-                Get::TooOld | Get::NotYet => false,
-            };
-            let keyframe = history.keyframe().filter(|_| leg.kind == Kind::Video).filter(fresh);
-            leg.outlet.seek(keyframe.unwrap_or(history.head()));
         }
+        all.demands |= self.legs.iter().any(|leg| leg.outlet.wants_keyframe());
+        all
     }
 
-    /// True when a picture can be shown only after a keyframe.
-    pub(super) fn wants_keyframe(&self) -> bool {
-        self.legs.iter().any(|leg| leg.outlet.wants_keyframe())
+    /// Does what helps a viewer that cannot decode what it gets. It is to be served now.
+    pub(super) fn refresh(&mut self, feed: &Feed, now: Instant) -> Begun {
+        let mut all = Begun::default();
+        for leg in self.legs.iter_mut().filter(|leg| leg.kind == Kind::Video) {
+            if let Some(track) = feed.track(leg.kind) {
+                all.add(leg.refresh(track, now));
+            }
+        }
+        self.turn = Some(now);
+        all
     }
 
     /// Seals everything that the viewer has not got yet and sends it as runs.
     pub(super) fn serve(&mut self, feed: &Feed, batch: &mut Batch, outbox: &mut impl Outbox, now: Instant) -> Served {
         let mut served = Served::default();
+        let (mut turn, mut replaying) = (None, false);
         for leg in &mut self.legs {
             let Some(track) = feed.track(leg.kind) else { continue };
             let volume = &mut served.volumes[leg.kind as usize];
-            while !batch.is_blocked() {
+            let mut burst = u64::MAX;
+            if leg.is_busy() {
+                let ticked;
+                (burst, ticked) = leg.tick(track, now);
+                served.begun.add(ticked);
+            }
+            while !batch.is_blocked() && volume.packets < burst {
                 let room = batch.room();
                 let Some(written) = leg.outlet.pull(&track.history, room) else { break };
                 let Some(len) = seal(&mut self.sealer, room, &written) else { continue };
@@ -153,14 +168,33 @@ impl Viewer {
             if let (Some(Get::Packet(newest)), true) = (newest, volume.packets > 0) {
                 served.received = Some(served.received.map_or(newest.received, |other| other.min(newest.received)));
             }
+            if leg.outlet.wants_keyframe() {
+                served.begun.demands = true;
+                served.begun.add(leg.unstick(track, now));
+            }
+            if leg.is_busy() {
+                turn = leg.next_turn(volume.packets, now).into_iter().chain(turn).min();
+                replaying |= leg.outlet.is_replaying();
+            }
         }
         batch.flush(outbox, now);
-        if served.received.is_some() && self.next_report.is_none() {
-            // The first report goes with the first packets, so that sound and picture are in step from the start.
-            self.next_report = Some(now);
-            served.first_media = true;
+        self.time_reports(&mut served, replaying, now);
+        if turn != self.turn || turn.is_some_and(|due| due <= now) {
+            self.turn = turn;
+            served.turns = true;
         }
         served
+    }
+
+    /// The first report goes with the first packets, so that sound and picture are in step from the start; but not before
+    /// the pictures are live, and at once when they are.
+    fn time_reports(&mut self, served: &mut Served, replaying: bool, now: Instant) {
+        let became_live = std::mem::replace(&mut self.replaying, replaying) && !replaying;
+        let is_first = self.next_report.is_none() && served.received.is_some() && !replaying;
+        if became_live || is_first {
+            self.next_report = Some(now);
+            served.reports = true;
+        }
     }
 
     /// Answers what the viewer has asked for again.
@@ -213,7 +247,7 @@ impl Viewer {
                 ViewerFeedback::KeyframeRequest { .. } => heard.keyframe_requests += u64::from(leg.kind == Kind::Video),
                 ViewerFeedback::Report { last_sr, delay, .. } => {
                     if let Some(trip) = leg.round_trip.measure(last_sr, delay, now) {
-                        leg.outlet.set_rtt(trip);
+                        leg.set_rtt(trip);
                     }
                 }
             }
@@ -224,6 +258,10 @@ impl Viewer {
     /// Sender reports that are due, on the viewer's own timestamp lines (RFC 3550 6.4.1).
     pub(super) fn poll(&mut self, feed: Option<&Feed>, now: Instant) -> Vec<Compound> {
         if self.next_report.is_none_or(|due| due > now) {
+            return Vec::new();
+        }
+        if self.replaying {
+            self.next_report = None;
             return Vec::new();
         }
         // Until the publisher's first report there is no clock to tell; sound and picture are out of step until then.

@@ -63,6 +63,7 @@ pub(crate) struct Person {
 /// One RTP packet as a viewer got it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Received {
+    pub(crate) at: Instant,
     pub(crate) ssrc: u32,
     pub(crate) index: u64,
     pub(crate) payload_type: u8,
@@ -272,6 +273,7 @@ impl Person {
         let mut opened_in = datagram.to_vec();
         if let Ok(opened) = opener.open(&mut opened_in) {
             self.received.push(Received {
+                at: now,
                 ssrc: opened.ssrc,
                 index: opened.index,
                 payload_type: opened.payload_type,

@@ -31,13 +31,18 @@ pub(crate) struct Created {
 impl Relay {
     /// Two workers, so that media crosses from one to another, and no limit on how fast sessions are made.
     pub(crate) async fn start() -> Self {
+        Self::with(Settings::default()).await
+    }
+
+    /// The same with settings of the test.
+    pub(crate) async fn with(settings: Settings) -> Self {
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let settings = Settings {
             http: Some(anywhere),
             media: Some(anywhere),
             workers: NonZeroUsize::new(2),
             rate_limit: Some(0),
-            ..Settings::default()
+            ..settings
         };
         let config = settings.resolve().expect("the settings make sense");
         let server = Server::load(&config).expect("loopback has free ports");

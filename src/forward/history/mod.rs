@@ -116,7 +116,11 @@ impl History {
 
     /// What stands at a position, for a viewer that is live.
     pub fn get(&self, position: u64) -> Get<'_> {
-        if position < self.recent { Get::TooOld } else { self.kept(position) }
+        if position < self.recent {
+            return Get::TooOld;
+        }
+        // What is recent is kept.
+        self.packets.get((position - self.tail) as usize).map_or(Get::NotYet, Get::Packet)
     }
 
     /// What stands at a position, as far back as anything is kept.
@@ -145,9 +149,9 @@ impl History {
         }
     }
 
-    /// The position of the newest keyframe start, if a live viewer still gets it.
+    /// The position of the newest keyframe start, whether it is still here or not.
     pub fn keyframe(&self) -> Option<u64> {
-        self.since_keyframe.map(|since| since.position).filter(|&position| position >= self.recent)
+        self.since_keyframe.map(|since| since.position)
     }
 
     /// The pictures since the newest keyframe, if all of them are here.

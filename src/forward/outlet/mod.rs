@@ -97,8 +97,8 @@ pub struct Outlet {
     cursor: u64,
     /// The position of the packet at which the segment begins. What stands before it is drawn only to fill in.
     begun: u64,
-    /// On the way from a keyframe that has been to what is live.
-    replay: Option<Replay>,
+    /// On the way from a keyframe that has been to what is live. Boxed: most viewers are live.
+    replay: Option<Box<Replay>>,
     routes: Routes,
     resends: Resends,
     counts: Counts,
@@ -246,13 +246,15 @@ impl Outlet {
 
     /// True while only a keyframe lets this viewer see the newest publisher that it can decode.
     pub fn wants_keyframe(&self) -> bool {
+        if self.kind == Kind::Audio || self.replay.is_some() {
+            return false;
+        }
         let current = self.splice.line().map(|(epoch, _)| epoch);
-        let waits = match self.leg {
-            Leg::Waiting => self.routes.newest() >= current,
+        match self.leg {
+            Leg::Waiting => self.routes.newest() >= current && self.routes.newest().is_some(),
             Leg::Live => self.routes.newest() > current,
             Leg::Paused => false,
-        };
-        self.kind == Kind::Video && waits && self.replay.is_none() && self.routes.newest().is_some()
+        }
     }
 
     /// Where the leg stands.
@@ -316,7 +318,7 @@ impl Outlet {
             self.counts.oversized += 1;
             return None;
         }
-        let moment = self.replay.map_or(packet.received, Replay::now);
+        let moment = self.replay.as_deref().map_or(packet.received, Replay::now);
         let gap = self.newest_received.map_or(0, |before| ticks(moment, before, route.clock_rate));
         self.newest_received = Some(moment);
         self.leg = Leg::Live;
@@ -326,7 +328,7 @@ impl Outlet {
             timestamp: packet.timestamp,
             gap,
             labels: route.labels,
-            speed: self.replay.map(Replay::speed),
+            speed: self.replay.as_deref().map(Replay::speed),
         });
         if let Some(replay) = &mut self.replay {
             replay.begin(place.timestamp);
@@ -355,8 +357,10 @@ impl Outlet {
             return None;
         }
         if self.splice.advance(place) {
-            let moment = |replay: Replay| replay.moment_of(place.timestamp);
-            self.newest_received = Some(self.replay.map_or(packet.received, moment));
+            self.newest_received = match &self.replay {
+                None => Some(packet.received),
+                Some(replay) => Some(replay.moment_of(place.timestamp)),
+            };
         }
         self.resends.earn(written.len);
         self.count(written);
@@ -366,7 +370,8 @@ impl Outlet {
     fn fall_behind(&mut self, history: &History) {
         self.counts.fell_behind += 1;
         self.restart();
-        let newest_keyframe = history.keyframe().filter(|_| self.kind == Kind::Video);
+        let here = |position: &u64| matches!(history.get(*position), Get::Packet(_));
+        let newest_keyframe = history.keyframe().filter(|_| self.kind == Kind::Video).filter(here);
         self.seek(newest_keyframe.unwrap_or(history.head()));
     }
 

@@ -35,6 +35,8 @@ pub(super) struct Replay {
     clock_rate: u32,
     /// Position of the keyframe that it began with.
     keyframe: u64,
+    /// Nothing is due before.
+    from: Instant,
     now: Instant,
     /// When the keyframe's timestamp was the viewer's time, and that timestamp; `None` before it is written.
     began: Option<(Instant, u32)>,
@@ -44,12 +46,12 @@ pub(super) struct Replay {
 
 impl Replay {
     /// The time as it was last told.
-    pub(super) fn now(self) -> Instant {
+    pub(super) fn now(&self) -> Instant {
         self.now
     }
 
     /// How many times as fast as they were made pictures are sent.
-    pub(super) fn speed(self) -> NonZeroU32 {
+    pub(super) fn speed(&self) -> NonZeroU32 {
         self.speed
     }
 
@@ -59,7 +61,8 @@ impl Replay {
     }
 
     /// When the viewer's clock shows a timestamp.
-    pub(super) fn moment_of(self, timestamp: u32) -> Instant {
+    #[cold]
+    pub(super) fn moment_of(&self, timestamp: u32) -> Instant {
         let Some((began, start)) = self.began else { return self.now };
         let ticks = timestamp.wrapping_sub(start) as i32;
         let distance =
@@ -68,7 +71,7 @@ impl Replay {
     }
 
     /// What the viewer's clock shows at a moment.
-    fn timestamp_at(self, moment: Instant) -> u32 {
+    fn timestamp_at(&self, moment: Instant) -> u32 {
         let Some((began, start)) = self.began else { return 0 };
         start.wrapping_add(super::ticks(moment, began, self.clock_rate))
     }
@@ -88,9 +91,10 @@ fn speed_of(pictures: &Pictures) -> NonZeroU32 {
 }
 
 impl Outlet {
-    /// Begins again at the newest keyframe, which has been, and catches up with live from there. False, with nothing
-    /// changed, when the history has no keyframe that this viewer can decode, or the outlet is paused.
-    pub fn replay(&mut self, history: &History, now: Instant) -> bool {
+    /// Begins again at the newest keyframe, which has been, and catches up with live from there; not before the moment
+    /// `from`. False, with nothing changed, when the history has no keyframe that this viewer can decode, or the outlet is
+    /// paused.
+    pub fn replay(&mut self, history: &History, from: Instant) -> bool {
         let Some(pictures) = history.pictures().filter(|_| self.leg != Leg::Paused) else { return false };
         let Get::Packet(packet) = history.kept(pictures.position) else { return false };
         let fits = HEADER_LEN + packet.payload.len() <= self.max_size && !packet.payload.is_empty();
@@ -98,14 +102,15 @@ impl Outlet {
         let Some(route) = self.routes.of(packet).filter(|_| fits && newest) else { return false };
         self.leg = Leg::Waiting;
         self.seek(pictures.position);
-        self.replay = Some(Replay {
+        self.replay = Some(Box::new(Replay {
             speed: speed_of(&pictures),
             clock_rate: route.clock_rate,
             keyframe: pictures.position,
-            now,
+            from,
+            now: from,
             began: None,
             due: None,
-        });
+        }));
         true
     }
 
@@ -117,20 +122,26 @@ impl Outlet {
     }
 
     /// True on the way from a keyframe that has been to live.
+    #[inline]
     pub fn is_replaying(&self) -> bool {
         self.replay.is_some()
     }
 
     /// When a replay's next packet is due, if it waits for its time.
     pub fn replay_due(&self) -> Option<Instant> {
-        self.replay?.due
+        self.replay.as_ref()?.due
     }
 
     /// What stands at the cursor of a replay; `None` while it is not due.
+    #[cold]
     pub(super) fn next_of_replay<'a>(&mut self, history: &'a History) -> Option<Get<'a>> {
-        let mut replay = self.replay?;
-        replay.due = None;
-        self.replay = Some(replay);
+        let under_way = self.replay.as_mut()?;
+        under_way.due = None;
+        let replay = **under_way;
+        if replay.now < replay.from {
+            under_way.due = Some(replay.from);
+            return None;
+        }
         let newer = |pictures: Pictures| pictures.position > replay.keyframe.max(self.cursor);
         if history.pictures().is_some_and(newer) && self.replay(history, replay.now) {
             // Another keyframe came meanwhile: what lies before it need not be shown.
@@ -144,13 +155,13 @@ impl Outlet {
         let Some(place) = self.splice.place_of(packet.source(), packet.timestamp) else { return Some(got) };
         let due = replay.moment_of(place.timestamp);
         if due <= packet.received {
-            self.go_live(packet, place, replay);
+            self.go_live(packet, place, &replay);
         } else if due > replay.now + LONGEST_WAIT {
             self.restart();
             self.seek(history.head());
             return Some(Get::NotYet);
         } else if due > replay.now {
-            self.replay = Some(Replay { due: Some(due), ..replay });
+            self.replay = Some(Box::new(Replay { due: Some(due), ..replay }));
             return None;
         }
         Some(got)
@@ -158,7 +169,7 @@ impl Outlet {
 
     /// Ends the replay with this packet, if a picture begins with it and nothing before it is missing: two timestamps in
     /// one picture would be two pictures to the receiver. After [`PATIENCE`] with holes, at any picture.
-    fn go_live(&mut self, packet: &Packet, place: Place, replay: Replay) {
+    fn go_live(&mut self, packet: &Packet, place: Place, replay: &Replay) {
         let newest = self.splice.newest_timestamp();
         let is_new = place.timestamp.wrapping_sub(newest) as i32 > 0 && self.splice.is_ahead(place);
         let is_whole =

@@ -103,6 +103,7 @@ struct Squeeze {
 }
 
 impl Squeeze {
+    #[cold]
     fn apply(self, timestamp: u32) -> u32 {
         let distance = timestamp.wrapping_sub(self.from) as i32;
         self.from.wrapping_add_signed((i64::from(distance)).div_euclid(i64::from(self.speed.get())) as i32)
@@ -117,8 +118,11 @@ impl Segment {
     }
 
     fn place(&self, index: u64, timestamp: u32) -> Place {
-        let squeezed = self.squeeze.map_or(timestamp, |squeeze| squeeze.apply(timestamp));
-        Place { index, timestamp: squeezed.wrapping_add(self.timestamp_offset), labels: self.labels }
+        let timestamp = match &self.squeeze {
+            None => timestamp,
+            Some(squeeze) => squeeze.apply(timestamp),
+        };
+        Place { index, timestamp: timestamp.wrapping_add(self.timestamp_offset), labels: self.labels }
     }
 
     fn origin_of(self, index: u64) -> Option<Origin> {

@@ -1,0 +1,189 @@
+//! One outlet of a viewer, and how its pictures begin: at the cached ones, or at a keyframe that is asked for.
+//!
+//! A publisher that answers keyframe requests is asked when the way from its last keyframe to live is long, and is given
+//! half a second. From one that does not, or of which it is not known, the viewer gets the pictures since the last
+//! keyframe. The rule: what is replayed to a viewer that has begun costs no more than what is live, so after a replay the
+//! next one waits for as long as the pictures lasted.
+
+use std::time::{Duration, Instant};
+
+use super::feed::FeedTrack;
+use crate::forward::codec::Kind;
+use crate::forward::{ANSWER_TIME, Counts, Leg as Stand, Outlet, Pictures, catch_up_time};
+use crate::peer::feedback::RoundTrip;
+
+/// A replay that takes longer to come to live than this is worse than a keyframe that is asked for.
+const LONG_REPLAY: Duration = Duration::from_millis(150);
+
+/// Between two replays at least, however little they contain.
+const REPLAY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Packets of a replay that one serving sends: other viewers come between.
+const REPLAY_BURST: u64 = 64;
+
+/// How long after its connection a viewer's first picture leaves: some clients lose what comes right behind the handshake.
+const READY: Duration = Duration::from_millis(10);
+
+/// A keyframe request that comes so soon after a replay, and a round trip, was sent before the replay was seen.
+const UNSEEN: Duration = Duration::from_millis(100);
+
+/// One outlet and its place in the history that it reads.
+pub(super) struct Leg {
+    pub(super) kind: Kind,
+    pub(super) outlet: Outlet,
+    /// The outlet's counts that the worker has taken over.
+    pub(super) counted: Counts,
+    pub(super) round_trip: RoundTrip,
+    /// The viewer's round-trip time.
+    rtt: Option<Duration>,
+    wish: Option<Wish>,
+    /// When the last replay ended, as far as it has come.
+    replayed: Option<Instant>,
+    next_replay: Option<Instant>,
+}
+
+/// A keyframe is waited for.
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    /// What comes from this position on fulfils it.
+    since: u64,
+    /// When it is given up for a replay.
+    until: Instant,
+}
+
+/// What a leg asks of the worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Begun {
+    /// The publisher should be asked for a keyframe.
+    pub(super) demands: bool,
+    /// A replay has begun.
+    pub(super) replays: bool,
+}
+
+impl Begun {
+    /// What two legs ask together.
+    pub(super) fn add(&mut self, other: Self) {
+        self.demands |= other.demands;
+        self.replays |= other.replays;
+    }
+}
+
+impl Leg {
+    /// A leg that has sent nothing yet.
+    pub(super) fn new(kind: Kind, outlet: Outlet) -> Self {
+        Self {
+            kind,
+            outlet,
+            counted: Counts::default(),
+            round_trip: RoundTrip::default(),
+            rtt: None,
+            wish: None,
+            replayed: None,
+            next_replay: None,
+        }
+    }
+
+    /// Lets an outlet that waits begin: sound at the live end, pictures at what serves the viewer best.
+    pub(super) fn begin(&mut self, track: &FeedTrack, now: Instant) -> Begun {
+        if self.kind == Kind::Audio {
+            self.outlet.seek(track.history.head());
+            return Begun::default();
+        }
+        let pictures = track.history.pictures();
+        let is_long = pictures.is_some_and(|pictures| catch_up_time(&pictures) > LONG_REPLAY);
+        let asks = is_long && track.obeys == Some(true);
+        if !asks && self.replay(track, now) {
+            return Begun { demands: is_long && track.obeys.is_none(), replays: true };
+        }
+        self.outlet.seek(track.history.head());
+        if pictures.is_some() {
+            self.wish(track, self.next_replay.filter(|_| !asks).unwrap_or(now).max(now + ANSWER_TIME));
+        }
+        Begun { demands: self.outlet.wants_keyframe(), replays: false }
+    }
+
+    /// The viewer's round-trip time, measured.
+    pub(super) fn set_rtt(&mut self, rtt: Duration) {
+        self.rtt = Some(rtt);
+        self.outlet.set_rtt(rtt);
+    }
+
+    /// The viewer says that it cannot decode what it gets.
+    pub(super) fn refresh(&mut self, track: &FeedTrack, now: Instant) -> Begun {
+        let unseen = self.replayed.is_some_and(|ended| now < ended + self.rtt.unwrap_or(UNSEEN) + UNSEEN);
+        if self.outlet.is_replaying() || unseen {
+            return Begun::default();
+        }
+        if self.outlet.leg() != Stand::Live || self.wish.is_some() {
+            return Begun { demands: true, replays: false };
+        }
+        if track.obeys == Some(true) {
+            self.wish(track, now + ANSWER_TIME);
+            return Begun { demands: true, replays: false };
+        }
+        if self.replay(track, now) {
+            return Begun { demands: track.obeys.is_none(), replays: true };
+        }
+        self.wish(track, self.next_replay.unwrap_or(now).max(now + ANSWER_TIME));
+        Begun { demands: true, replays: false }
+    }
+
+    /// Does what is due before the viewer is served; how many packets it may be sent now.
+    pub(super) fn tick(&mut self, track: &FeedTrack, now: Instant) -> (u64, Begun) {
+        let mut begun = Begun::default();
+        if let Some(wish) = self.wish {
+            if track.history.keyframe() >= Some(wish.since) {
+                self.wish = None;
+            } else if wish.until <= now {
+                self.wish = None;
+                begun.replays = self.replay(track, now);
+            }
+        }
+        self.outlet.tick(now);
+        if self.outlet.is_replaying() {
+            self.replayed = Some(now);
+            return (REPLAY_BURST, begun);
+        }
+        (u64::MAX, begun)
+    }
+
+    /// When this leg has something to do although nothing arrives; `sent` packets were sent of those that [`Self::tick`]
+    /// allowed.
+    pub(super) fn next_turn(&self, sent: u64, now: Instant) -> Option<Instant> {
+        let burst = (self.outlet.is_replaying() && sent >= REPLAY_BURST).then_some(now);
+        let wish = self.wish.map(|wish| wish.until);
+        burst.or(self.outlet.replay_due()).into_iter().chain(wish).min()
+    }
+
+    /// True when it has something to do at a time of its own: [`Self::tick`] and [`Self::next_turn`].
+    #[inline]
+    pub(super) fn is_busy(&self) -> bool {
+        self.wish.is_some() || self.outlet.is_replaying()
+    }
+
+    /// Lets an outlet begin again that stands without a picture, because it fell behind, and for which nothing has been
+    /// done.
+    pub(super) fn unstick(&mut self, track: &FeedTrack, now: Instant) -> Begun {
+        if self.wish.is_some() || self.outlet.leg() != Stand::Waiting {
+            return Begun::default();
+        }
+        self.begin(track, now)
+    }
+
+    fn wish(&mut self, track: &FeedTrack, until: Instant) {
+        self.wish = Some(Wish { since: track.history.head(), until });
+    }
+
+    fn replay(&mut self, track: &FeedTrack, now: Instant) -> bool {
+        let Some(Pictures { span, .. }) = track.history.pictures() else { return false };
+        let is_first = self.outlet.counts().packets == 0;
+        let from = if is_first { now + READY } else { now };
+        if self.next_replay.is_some_and(|next| now < next) || !self.outlet.replay(&track.history, from) {
+            return false;
+        }
+        self.wish = None;
+        // The first one is not counted: some viewers lose its beginning and ask for it again.
+        self.next_replay = Some(now + if is_first { REPLAY_INTERVAL } else { span.max(REPLAY_INTERVAL) });
+        true
+    }
+}
