@@ -5,10 +5,14 @@
 //! without one. No credential configured means that everything is open; as soon as one is configured, what is not
 //! granted is closed.
 
+mod settings;
+
 use std::fmt;
 
 use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq as _;
+
+pub use settings::Settings;
 
 use crate::name::StreamName;
 

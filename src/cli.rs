@@ -1,41 +1,32 @@
 //! The command line: subcommands, flags and their environment twins. `sluice` alone is `sluice serve`.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
-use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Parser, Subcommand};
 
-use crate::config::{Config, ConfigError, Settings};
+use crate::config::Given;
 use crate::load;
 
 /// Publish by WHIP, watch by WHEP.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "sluice", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    serve: Serve,
+    serve: Given,
 }
 
 /// What sluice can do.
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub enum Command {
     /// Starts the relay; the default
-    Serve(Serve),
+    Serve(Given),
+    /// Prints the settings in force as a TOML file, and starts nothing; the exit code is 64 if they make no sense
+    CheckConfig(Given),
     /// Publishes to a relay, joins viewers, and reports what arrived and what it cost
     Load(load::Config),
-}
-
-/// How the relay starts.
-#[derive(Debug, Args)]
-pub struct Serve {
-    /// A TOML file with these settings as keys; the environment and flags win over it
-    #[arg(long, env = "SLUICE_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-    #[command(flatten)]
-    settings: Settings,
 }
 
 /// Why the program ends before it has begun.
@@ -52,25 +43,27 @@ impl Cli {
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Exit> {
         let cli = Self::try_parse_from(arguments).map_err(|error| match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Shown(error.render().to_string()),
-            _ => Exit::Usage(sentence(&error.render().to_string())),
+            _ => Exit::Usage(sentence(&error)),
         })?;
         Ok(cli.command.unwrap_or(Command::Serve(cli.serve)))
     }
 }
 
-impl Serve {
-    /// The configuration: flags and environment over the file over defaults.
-    pub fn configuration(self) -> Result<Config, ConfigError> {
-        let file = self.config.as_deref().map_or(Ok(Settings::default()), Settings::read)?;
-        self.settings.or(file).resolve()
-    }
-}
-
-/// Clap explains itself over several lines; the first paragraph says it.
-fn sentence(text: &str) -> String {
+/// Clap explains itself over several lines; the first paragraph says it, and a tip may name what was meant.
+fn sentence(error: &clap::Error) -> String {
+    let text = error.render().to_string();
     let first = text.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default();
     let words: Vec<&str> = first.split_whitespace().collect();
-    format!("{}: sluice --help lists what there is", words.join(" "))
+    let said = words.join(" ");
+    let meant = match (error.get(ContextKind::SuggestedArg), error.get(ContextKind::SuggestedSubcommand)) {
+        (Some(ContextValue::String(flag)), _) => Some(flag),
+        (_, Some(ContextValue::Strings(commands))) => commands.first(),
+        _ => None,
+    };
+    match meant {
+        Some(meant) => format!("{said}: did you mean {meant}? sluice --help lists what there is"),
+        None => format!("{said}: sluice --help lists what there is"),
+    }
 }
 
 #[cfg(test)]
@@ -88,7 +81,7 @@ mod tests {
         }
         for line in ["sluice --http 127.0.0.1:9", "sluice serve --http 127.0.0.1:9"] {
             let Ok(Command::Serve(serve)) = read(line) else { panic!("{line}") };
-            assert_eq!(serve.configuration().unwrap().http.listen.port(), 9);
+            assert_eq!(serve.effective().unwrap().config().unwrap().http.listen.port(), 9);
         }
     }
 
@@ -97,7 +90,7 @@ mod tests {
         let Ok(Command::Serve(serve)) = read("sluice --advertise 203.0.113.7,2001:db8::7 --public-watch") else {
             panic!("that is a command line")
         };
-        let config = serve.configuration().unwrap();
+        let config = serve.effective().unwrap().config().unwrap();
         assert_eq!(config.worker.advertise.len(), 2);
         assert!(config.auth.public_watch);
     }
@@ -114,6 +107,8 @@ mod tests {
     fn a_wrong_command_line_is_answered_in_one_sentence() {
         for (line, part) in [
             ("sluice --htpp 1.2.3.4:5", "'--htpp'"),
+            ("sluice --htpp 1.2.3.4:5", "did you mean --http?"),
+            ("sluice serv", "did you mean serve?"),
             ("sluice --http nowhere", "for example 0.0.0.0:8080"),
             ("sluice --workers 0", "--workers"),
             ("sluice fly", "'fly'"),

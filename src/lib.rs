@@ -55,5 +55,7 @@ pub mod stream;
 
 pub mod auth;
 pub mod client;
+pub mod log;
 pub mod metrics;
 pub mod name;
+mod setting;

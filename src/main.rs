@@ -1,16 +1,15 @@
 //! The `sluice` binary: parse, log, run a subcommand, say how it went in the exit code.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use sluice::cli::{Cli, Command, Exit, Serve};
-use sluice::config::unknown_variables;
-use sluice::load;
+use sluice::cli::{Cli, Command, Exit};
+use sluice::config::{Config, ConfigError, Effective, Given, unknown_variables};
 use sluice::server::{Addresses, Server};
+use sluice::{load, log};
 use tracing::{error, warn};
-use tracing_subscriber::EnvFilter;
 
 /// The command line or the configuration is wrong (EX_USAGE of sysexits.h).
 const USAGE: u8 = 64;
@@ -28,22 +27,20 @@ fn main() -> ExitCode {
         Err(Exit::Usage(sentence)) => return usage(&sentence),
     };
     match command {
-        Command::Serve(serve) => run(serve),
+        Command::Serve(given) => run(given),
+        Command::CheckConfig(given) => check(given),
         Command::Load(load) => measure(&load),
     }
 }
 
-fn run(serve: Serve) -> ExitCode {
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let (unknown, config) = match (unknown_variables(names), serve.configuration()) {
-        (Ok(unknown), Ok(config)) => (unknown, config),
-        (Err(error), _) | (_, Err(error)) => return usage(&error.to_string()),
+fn run(given: Given) -> ExitCode {
+    let (warnings, config) = match configuration(given) {
+        Ok((warnings, _, config)) => (warnings, config),
+        Err(error) => return usage(&error.to_string()),
     };
-    if let Err(error) = log(&config.log) {
-        return usage(&format!("log filter {:?}: {error}: write it like info,sluice=debug", config.log));
-    }
-    for name in unknown {
-        warn!(name, "this variable is no setting of sluice");
+    log::start(config.log.clone());
+    for warning in warnings {
+        warn!("{warning}");
     }
     let server = match Server::load(&config) {
         Ok(server) => server,
@@ -66,9 +63,32 @@ fn run(serve: Serve) -> ExitCode {
     }
 }
 
+fn check(given: Given) -> ExitCode {
+    match configuration(given) {
+        Ok((warnings, effective, _)) => {
+            for warning in warnings {
+                let _ = writeln!(std::io::stderr(), "sluice: {warning}");
+            }
+            say(&effective.to_toml());
+            ExitCode::SUCCESS
+        }
+        Err(error) => usage(&error.to_string()),
+    }
+}
+
+/// The settings, what to warn of, and what they mean.
+fn configuration(given: Given) -> Result<(Vec<String>, Effective, Config), ConfigError> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let warnings = unknown_variables(names)?;
+    let effective = given.effective()?;
+    let config = effective.config()?;
+    Ok((warnings, effective, config))
+}
+
 fn measure(config: &load::Config) -> ExitCode {
-    if let Err(error) = log(LOAD_LOG) {
-        return usage(&error.to_string());
+    match log::filter(LOAD_LOG) {
+        Ok(filter) => log::start(filter),
+        Err(error) => return usage(&error.to_string()),
     }
     match load::run(config) {
         Ok(report) => {
@@ -80,14 +100,6 @@ fn measure(config: &load::Config) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Logs to stderr; stdout has only what was asked for.
-fn log(filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
-    let filter = EnvFilter::try_new(filter)?;
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
-    Ok(())
 }
 
 async fn serve_until_asked(server: Server) -> anyhow::Result<()> {

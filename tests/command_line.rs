@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
 
-use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
@@ -66,10 +65,13 @@ fn what_cannot_work_is_said_in_one_sentence_with_exit_code_64() {
 #[test]
 fn an_unknown_key_in_the_file_is_said_with_its_line() {
     let path = std::env::temp_dir().join(format!("sluice-key-{}.toml", std::process::id()));
-    std::fs::write(&path, "publish-token = 'hunter2'\nhtpp = '127.0.0.1:0'\n").unwrap();
+    std::fs::write(&path, "[auth]\npublish-token = 'hunter2'\n[http]\nlistn = '127.0.0.1:0'\n").unwrap();
     let said = refusal(&mut sluice(&["--config", path.to_str().unwrap()]));
     std::fs::remove_file(&path).unwrap();
-    assert!(said.contains("line 2") && said.contains("htpp") && !said.contains("hunter2"), "{said}");
+    assert!(
+        said.contains("line 4") && said.contains("did you mean http.listen?") && !said.contains("hunter2"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -81,17 +83,52 @@ fn help_and_version_are_no_errors() {
     }
 }
 
+/// SLUICE_BLESS=1 writes the table into the README instead.
 #[test]
-fn the_readme_has_every_setting_and_no_other() {
-    let readme = include_str!("../README.md");
-    let help = String::from_utf8(run(&["serve", "--help"]).stdout).unwrap();
-    let settings = |text: &str| {
-        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_');
-        let named = words.filter(|word| word.starts_with("--") || word.starts_with("SLUICE_"));
-        named.filter(|word| !["--", "--help", "--version"].contains(word)).map(str::to_owned).collect::<BTreeSet<_>>()
-    };
-    let table: String = readme.lines().filter(|line| line.starts_with("| `--")).collect();
-    assert_eq!(settings(&table), settings(&help));
+fn the_readme_has_the_table_of_settings() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = std::fs::read_to_string(path).unwrap();
+    let (begin, end) =
+        ("<!-- settings: written by SLUICE_BLESS=1 cargo test --test command_line readme -->\n", "<!-- end -->");
+    let (before, rest) = readme.split_once(begin).unwrap();
+    let (there, after) = rest.split_once(end).unwrap();
+    let table = sluice::config::table();
+    if std::env::var_os("SLUICE_BLESS").is_some() {
+        std::fs::write(path, format!("{before}{begin}{table}{end}{after}")).unwrap();
+    } else {
+        assert_eq!(there, table, "SLUICE_BLESS=1 cargo test --test command_line readme");
+    }
+}
+
+#[test]
+fn check_config_prints_the_settings_in_force_or_says_what_is_wrong() {
+    let path = std::env::temp_dir().join(format!("sluice-check-{}.toml", std::process::id()));
+    std::fs::write(&path, "[http]\nlisten = '127.0.0.1:1'\nrate-limit = 5\n[media]\nworkers = 7\n").unwrap();
+    let mut command = sluice(&["check-config", "--rate-limit", "9"]);
+    command.env("SLUICE_CONFIG", &path).env("SLUICE_HTTP", "127.0.0.1:2").env("SLUICE_PUBLISH_TOKEN", "hunter2");
+    let output = command.env("SLUICE_HTPP", "x").output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let (said, warned) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let line = |key: &str| said.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
+    for (key, value, origin) in [
+        ("listen", "\"127.0.0.1:2\"", "# SLUICE_HTTP"),
+        ("rate-limit", "9", "# --rate-limit"),
+        ("workers", "7", ".toml, line 5"),
+        ("publish-token", "\"(secret)\"", "# SLUICE_PUBLISH_TOKEN"),
+        ("fast-start ", "20", "# default"),
+    ] {
+        assert!(line(key).contains(value) && line(key).contains(origin), "{}", line(key));
+    }
+    assert!(!said.contains("hunter2"), "{said}");
+    assert!(warned.contains("SLUICE_HTPP is no setting: did you mean SLUICE_HTTP?"), "{warned}");
+
+    std::fs::write(&path, "[http]\nlisten = 'nowhere'\n").unwrap();
+    let said = refusal(sluice(&["check-config"]).env("SLUICE_CONFIG", &path));
+    assert!(said.contains("line 2") && said.contains("http.listen"), "{said}");
+    std::fs::remove_file(&path).unwrap();
+    for flags in [["check-config", "--log", "a=b=c=["], ["check-config", "--watch-token", "w"]] {
+        refusal(&mut sluice(&flags));
+    }
 }
 
 #[test]
@@ -100,7 +137,8 @@ fn it_listens_at_once_prints_where_and_ends_when_asked() {
     let mut command = sluice(&["--media", "127.0.0.1:0", "--publish-token", "hunter2"]);
     // A flag wins over the environment, the environment over the file.
     let path = std::env::temp_dir().join(format!("sluice-start-{}.toml", std::process::id()));
-    std::fs::write(&path, "http = '192.0.2.1:1'\nmedia = '192.0.2.1:1'\nlog = 'trace'\n").unwrap();
+    let file = "[http]\nlisten = '192.0.2.1:1'\n[media]\nlisten = '192.0.2.1:1'\n[log]\nfilter = 'trace'\n";
+    std::fs::write(&path, file).unwrap();
     command.env("SLUICE_HTTP", "127.0.0.1:0").env("SLUICE_MEDIA", "192.0.2.1:2").env("SLUICE_CONFIG", &path);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut relay = Running(command.spawn().unwrap());

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sluice::config::Settings;
+use sluice::config::Config;
+use sluice::forward::PictureLimits;
 use support::client::{PATIENCE, Publisher, VIEWER, Viewer};
 use support::media::{
     AUDIO_TICKS, FRAME_TICKS, PACKETS_A_FRAME, is_keyframe, opus_number, opus_payload, vp8_number, vp8_payload,
@@ -140,7 +141,9 @@ async fn a_viewer_that_comes_first_sees_the_publisher_that_comes_later() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_makes_the_relay_ask_the_publisher_for_a_keyframe() {
-    let relay = Relay::with(Settings { fast_start: Some(0), ..Settings::default() }).await;
+    let mut config = Config::default();
+    config.worker.pictures = PictureLimits::NONE;
+    let relay = Relay::with(config).await;
     let mut publisher = Publisher::join(&relay, "keyframe").await;
     publisher.client.connected().await;
     // So far behind the first keyframe that nothing is left of it.

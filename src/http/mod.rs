@@ -12,6 +12,7 @@ mod pages;
 mod request;
 pub mod sdp;
 mod session;
+mod settings;
 mod whep;
 mod whip;
 
@@ -30,6 +31,7 @@ use tracing::debug;
 
 pub use cors::Origins;
 pub use limit::Limit;
+pub use settings::Settings;
 
 use crate::auth::Access;
 use crate::metrics::{Metrics, Route, StatusClass};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpStream};
 
-use sluice::config::Settings;
+use sluice::config::Config;
 use sluice::server::{Server, StartError};
 
 use crate::relay::{Relay, SDP, WHEP_OFFER, request};
@@ -75,8 +75,9 @@ fn a_relay_that_is_asked_to_stop_stops_and_frees_its_addresses() {
     relay.stop();
     drop(idle);
     assert!(TcpStream::connect(addresses.http).is_err());
-    let again = Settings { http: Some(addresses.http), media: Some(addresses.media), ..Settings::default() };
-    assert!(Server::load(&again.resolve().unwrap()).is_ok(), "a restart finds its ports free");
+    let mut again = Config::default();
+    (again.http.listen, again.worker.media) = (addresses.http, addresses.media);
+    assert!(Server::load(&again).is_ok(), "a restart finds its ports free");
 }
 
 #[test]
@@ -84,8 +85,9 @@ fn an_address_in_use_is_told_with_its_flag_and_leaves_nothing_behind() {
     let relay = Relay::start();
     let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let refused = |http: SocketAddr, media: SocketAddr, admin: Option<SocketAddr>| -> StartError {
-        let settings = Settings { http: Some(http), media: Some(media), admin, ..Settings::default() };
-        Server::load(&settings.resolve().unwrap()).unwrap_err()
+        let mut config = Config::default();
+        (config.http.listen, config.worker.media, config.http.admin) = (http, media, admin);
+        Server::load(&config).unwrap_err()
     };
     let taken = relay.addresses;
     for (error, flag) in [

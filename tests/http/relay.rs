@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use sluice::config::{Config, Settings};
+use sluice::config::Config;
 use sluice::server::{Addresses, Server};
 use tokio::sync::oneshot;
 use ureq::http::{HeaderMap, Request};
@@ -40,8 +40,8 @@ impl Relay {
     /// Defaults, but for what `change` does.
     pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
         let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let settings = Settings { http: Some(free), media: Some(free), ..Settings::default() };
-        let mut config = settings.resolve().unwrap();
+        let mut config = Config::default();
+        (config.http.listen, config.worker.media) = (free, free);
         change(&mut config);
         let server = Server::load(&config).unwrap();
         let addresses = server.addresses();

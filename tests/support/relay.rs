@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use sluice::config::Settings;
+use sluice::config::Config;
 use sluice::name::Role;
 use sluice::server::Server;
 use tokio::sync::oneshot;
@@ -31,20 +31,15 @@ pub(crate) struct Created {
 impl Relay {
     /// Two workers, so that media crosses from one to another, and no limit on how fast sessions are made.
     pub(crate) async fn start() -> Self {
-        Self::with(Settings::default()).await
+        Self::with(Config::default()).await
     }
 
-    /// The same with settings of the test.
-    pub(crate) async fn with(settings: Settings) -> Self {
+    /// The same with a configuration of the test.
+    pub(crate) async fn with(mut config: Config) -> Self {
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let settings = Settings {
-            http: Some(anywhere),
-            media: Some(anywhere),
-            workers: NonZeroUsize::new(2),
-            rate_limit: Some(0),
-            ..settings
-        };
-        let config = settings.resolve().expect("the settings make sense");
+        (config.http.listen, config.worker.media) = (anywhere, anywhere);
+        config.worker.workers = NonZeroUsize::MIN.saturating_add(1);
+        config.http.limit = None;
         let server = Server::load(&config).expect("loopback has free ports");
         let url = format!("http://{}", server.addresses().http);
         let (stop, stopped) = oneshot::channel();

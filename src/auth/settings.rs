@@ -1,0 +1,29 @@
+//! What an operator can set of who may do what.
+
+use super::Config;
+
+/// The section `[auth]`. Not `Debug`: it holds secrets.
+#[derive(clap::Args)]
+#[group(skip)]
+#[command(next_help_heading = "auth")]
+pub struct Settings {
+    /// Only who sends this token may publish; without one, everybody may
+    #[arg(long, env = "SLUICE_PUBLISH_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    publish_token: Option<String>,
+
+    /// Only who sends this token may watch; without one everybody may, or nobody once publishing has a token
+    #[arg(long, env = "SLUICE_WATCH_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    watch_token: Option<String>,
+
+    /// Everybody may watch, although publishing has a token
+    #[arg(long, env = "SLUICE_PUBLIC_WATCH", value_name = "BOOL", action = clap::ArgAction::Set)]
+    #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
+    public_watch: bool,
+}
+
+impl From<Settings> for Config {
+    fn from(settings: Settings) -> Self {
+        let Settings { publish_token, watch_token, public_watch } = settings;
+        Self { publish_token, watch_token, public_watch }
+    }
+}

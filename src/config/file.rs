@@ -1,0 +1,132 @@
+//! Reads the TOML file: sections with keys. What is wrong is said with its line and what to do, and never with a value
+//! that may be a secret.
+
+use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::fs;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use super::ConfigError;
+use super::given::{Origin, Value, parser};
+use super::nearest::nearest;
+use super::setting::{self, Setting};
+use super::show::MASK;
+
+/// What is wrong, and at which byte.
+type Wrong = (usize, String);
+
+/// The values of a file by the id of their setting.
+pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Value>, ConfigError> {
+    let text = fs::read_to_string(path).map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
+    values(&text).map_err(|(at, complaint)| ConfigError::Invalid {
+        path: path.to_owned(),
+        line: line_of(&text, at),
+        complaint,
+    })
+}
+
+fn values(text: &str) -> Result<BTreeMap<String, Value>, Wrong> {
+    let document = DeTable::parse(text).map_err(|error| {
+        // The message only: what `Display` adds is the line itself, which may hold a token.
+        let at = error.span().map_or(0, |span| span.start);
+        (at, format!("{}: correct it", error.message().trim().replace('\n', ", ")))
+    })?;
+    let known = setting::all();
+    let mut values = BTreeMap::new();
+    for (section, content) in document.get_ref() {
+        let at = section.span().start;
+        let section = section.get_ref().as_ref();
+        let Some(keys) = content.get_ref().as_table().filter(|_| is_section(&known, section)) else {
+            return Err((at, no_section(&known, section, content.get_ref())));
+        };
+        for (key, value) in keys {
+            let at = key.span().start;
+            let key = key.get_ref().as_ref();
+            let setting = known.iter().find(|it| it.section() == section && it.key() == key);
+            let setting = setting.ok_or_else(|| (at, no_key(&known, section, key)))?;
+            let words = words(value.get_ref()).map_err(|what| (at, format!("{} {what}", setting.path())))?;
+            check(setting, &words).map_err(|what| (at, format!("{}: {what}", setting.path())))?;
+            let origin = Origin::File(line_of(text, at));
+            values.insert(setting.id().to_owned(), Value { words, origin });
+        }
+    }
+    Ok(values)
+}
+
+/// A value as one would write it behind its flag; an array is several.
+fn words(value: &DeValue<'_>) -> Result<Vec<String>, &'static str> {
+    match value {
+        DeValue::Array(array) if array.is_empty() => Err("is empty: name at least one, or leave it out"),
+        DeValue::Array(array) => {
+            array.iter().map(|value| word(value.get_ref()).ok_or("has an array of more than values")).collect()
+        }
+        value => word(value).map(|word| vec![word]).ok_or("is a value, not a section: write it as key = value"),
+    }
+}
+
+fn word(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Float(number) => Some(number.to_string()),
+        DeValue::Boolean(value) => Some(value.to_string()),
+        DeValue::Datetime(time) => Some(time.to_string()),
+        DeValue::Array(_) | DeValue::Table(_) => None,
+    }
+}
+
+/// Reads a value as its flag would, or says why it is none.
+fn check(setting: &Setting, words: &[String]) -> Result<(), String> {
+    if setting.is_secret() && words.iter().any(|word| word == MASK) {
+        return Err("this is where the secret was masked: write it here, or leave the line out".to_owned());
+    }
+    let flags = words.iter().map(|word| format!("{}={word}", setting.flag()));
+    let Err(error) = parser().try_get_matches_from(flags) else { return Ok(()) };
+    let why = match error.source() {
+        Some(source) => source.to_string(),
+        None if words.len() > 1 => "this is one value, not an array".to_owned(),
+        None => format!("this is no {}", setting.shape()),
+    };
+    Err(if setting.is_secret() { why } else { format!("{:?}: {why}", words.join(",")) })
+}
+
+fn is_section(known: &[Setting], name: &str) -> bool {
+    known.iter().any(|setting| setting.section() == name)
+}
+
+fn no_section(known: &[Setting], name: &str, content: &DeValue<'_>) -> String {
+    if is_section(known, name) {
+        return format!("{name} is a section: write [{name}], and its settings below that");
+    }
+    if let Some(setting) = known.iter().find(|setting| setting.key() == name) {
+        return format!("{name} belongs into a section: write it below [{}]", setting.section());
+    }
+    let sections = known.iter().map(Setting::section);
+    let near = if content.is_table() {
+        nearest(name, sections).map(|near| format!("did you mean [{near}]?"))
+    } else {
+        let near = nearest(name, known.iter().map(Setting::path).chain(sections.map(str::to_owned)));
+        near.map(|near| format!("did you mean {near}?"))
+    };
+    format!("{name} is no setting: {}", near.unwrap_or_else(|| "sluice check-config prints all".to_owned()))
+}
+
+fn no_key(known: &[Setting], section: &str, key: &str) -> String {
+    if let Some(elsewhere) = known.iter().find(|setting| setting.key() == key) {
+        return format!("{key} is no setting of [{section}]: write it below [{}]", elsewhere.section());
+    }
+    let (own, others): (Vec<_>, Vec<_>) = known.iter().partition(|setting| setting.section() == section);
+    let near = [own, others].into_iter().find_map(|settings| {
+        let keys = settings.iter().map(|setting| (setting.key(), setting.path()));
+        let found = nearest(key, keys.clone().map(|(key, _)| key))?;
+        keys.into_iter().find_map(|(key, path)| (key == found).then_some(path))
+    });
+    let advice = near.map(|near| format!("did you mean {near}?"));
+    format!("{section}.{key} is no setting: {}", advice.unwrap_or_else(|| "sluice check-config prints all".to_owned()))
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
+}

@@ -1,0 +1,115 @@
+//! What was given on the command line and in the environment, joined with the file: the effective settings, each with
+//! where it comes from.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+
+use super::setting::{self, Setting};
+use super::{Config, ConfigError, Settings, file};
+
+/// The flag that names the file.
+const FILE: &str = "config";
+
+/// Where a value comes from; a later one wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Origin {
+    Default,
+    /// The line, from 1.
+    File(usize),
+    Environment,
+    Flag,
+}
+
+/// The values of one setting, in words; none if it is not set.
+#[derive(Clone)]
+pub(super) struct Value {
+    pub(super) words: Vec<String>,
+    pub(super) origin: Origin,
+}
+
+/// What the command line and the environment say. Not `Debug`: it holds secrets.
+pub struct Given {
+    file: Option<PathBuf>,
+    values: BTreeMap<String, Value>,
+}
+
+/// All settings as they are in force. Not `Debug`: it holds secrets.
+pub struct Effective {
+    pub(super) file: Option<PathBuf>,
+    pub(super) settings: Vec<(Setting, Value)>,
+}
+
+impl Given {
+    /// Reads the file, if one is named, and puts what is given here over it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] about the file.
+    pub fn effective(mut self) -> Result<Effective, ConfigError> {
+        let mut in_file = self.file.as_deref().map_or(Ok(BTreeMap::new()), file::read)?;
+        let settings = setting::all().into_iter().map(|setting| {
+            let values = [self.values.remove(setting.id()), in_file.remove(setting.id())];
+            let default = Value { words: setting.default_words(), origin: Origin::Default };
+            let value = values.into_iter().flatten().fold(default, |a, b| if b.origin > a.origin { b } else { a });
+            (setting, value)
+        });
+        Ok(Effective { settings: settings.collect(), file: self.file })
+    }
+}
+
+impl Effective {
+    /// The configuration of each module.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for settings that make no sense together.
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        let flags = self
+            .settings
+            .iter()
+            .flat_map(|(setting, value)| value.words.iter().map(|word| format!("{}={word}", setting.flag())));
+        let matches = parser().try_get_matches_from(flags).and_then(|matches| Settings::from_arg_matches(&matches));
+        matches.expect("each value was read before, by itself").try_into()
+    }
+}
+
+/// Reads flags of settings, and nothing else: no environment, no help.
+pub(super) fn parser() -> Command {
+    Settings::augment_args(Command::new("settings").no_binary_name(true).disable_help_flag(true))
+        .mut_args(|argument| argument.env(None::<&'static str>))
+}
+
+impl Args for Given {
+    fn augment_args(command: Command) -> Command {
+        let file = Arg::new(FILE).long(FILE).env("SLUICE_CONFIG").value_name("FILE");
+        let file = file.value_parser(clap::value_parser!(PathBuf)).help(
+            "A TOML file with the settings below, in a section for each heading; the environment and flags win over it",
+        );
+        Settings::augment_args(command.arg(file))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Given {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let values = setting::all().into_iter().filter_map(|setting| {
+            let origin = match matches.value_source(setting.id())? {
+                ValueSource::CommandLine => Origin::Flag,
+                ValueSource::EnvVariable => Origin::Environment,
+                _ => return None,
+            };
+            let words = matches.get_raw(setting.id())?.map(|word| word.to_string_lossy().into_owned()).collect();
+            Some((setting.id().to_owned(), Value { words, origin }))
+        });
+        Ok(Self { file: matches.get_one(FILE).cloned(), values: values.collect() })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}

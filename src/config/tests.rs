@@ -1,0 +1,182 @@
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
+use clap::{Args as _, Command, FromArgMatches as _};
+
+use super::*;
+
+/// Flags alone: tests share one environment.
+fn given(flags: &[&str]) -> Given {
+    let command = Given::augment_args(Command::new("sluice").no_binary_name(true));
+    let matches = command.mut_args(|argument| argument.env(None::<&'static str>)).try_get_matches_from(flags);
+    Given::from_arg_matches(&matches.unwrap()).unwrap()
+}
+
+/// A file of this text, and flags.
+fn with_file(text: &str, flags: &[&str]) -> Result<Effective, ConfigError> {
+    let path = std::env::temp_dir().join(format!("sluice-{}.toml", crate::name::SessionId::random()));
+    std::fs::write(&path, text).unwrap();
+    let effective = given(&[&["--config", path.to_str().unwrap()], flags].concat()).effective();
+    std::fs::remove_file(&path).unwrap();
+    effective
+}
+
+fn complaint(text: &str) -> (usize, String) {
+    match with_file(text, &[]).map(|effective| effective.config()) {
+        Err(ConfigError::Invalid { line, complaint, .. }) => (line, complaint),
+        _ => panic!("{text:?} is accepted"),
+    }
+}
+
+const FILE: &str = "
+    [http]
+    listen = '127.0.0.1:1'
+    admin = '[::1]:3'
+    allow-origin = ['https://a.example', 'https://b.example']
+    rate-limit = 3
+    [media]
+    listen = '127.0.0.1:2'
+    advertise = ['203.0.113.7']
+    workers = 2
+    [auth]
+    publish-token = 'p'
+    watch-token = 'w'
+    public-watch = true
+    [log]
+    filter = 'debug'
+";
+
+#[test]
+fn the_file_has_a_section_for_each_module() {
+    let config = with_file(FILE, &[]).unwrap().config().unwrap();
+    assert_eq!(config.http.listen.port(), 1);
+    assert_eq!(config.http.admin.map(|address| address.port()), Some(3));
+    let listed = ["https://a.example", "https://b.example"].map(str::to_owned).to_vec();
+    assert_eq!(config.http.origins, http::Origins::Listed(listed));
+    assert_eq!(config.http.limit.map(|limit| limit.per_second.get()), Some(3));
+    assert_eq!((config.worker.media.port(), config.worker.workers.get()), (2, 2));
+    assert_eq!(config.worker.advertise, ["203.0.113.7".parse::<IpAddr>().unwrap()]);
+    assert_eq!((config.auth.publish_token.as_deref(), config.auth.watch_token.as_deref()), (Some("p"), Some("w")));
+    assert!(config.auth.public_watch);
+    assert_eq!(config.log.to_string(), "debug");
+}
+
+#[test]
+fn the_defaults_of_the_settings_are_those_of_the_modules() {
+    let config = given(&[]).effective().unwrap().config().unwrap();
+    assert_eq!(config.http, http::Config::default());
+    assert_eq!(config.worker, worker::Config::default());
+    assert_eq!(format!("{:?}", config.auth), format!("{:?}", auth::Config::default()));
+    assert_eq!(config.log.to_string(), Config::default().log.to_string());
+}
+
+#[test]
+fn flags_win_over_the_file_and_the_file_over_defaults() {
+    let flags = ["--rate-limit", "0", "--allow-origin", "*"];
+    let config = with_file(FILE, &flags).unwrap().config().unwrap();
+    assert_eq!((config.http.limit, config.http.origins), (None, http::Origins::Any));
+    assert_eq!(config.worker.workers.get(), 2);
+    let config = with_file("[http]\nrate-limit = 5\n", &[]).unwrap().config().unwrap();
+    assert_eq!(config.http.listen, SocketAddr::from(([0, 0, 0, 0], 8080)));
+}
+
+#[test]
+fn what_is_wrong_in_the_file_is_said_in_one_sentence_with_its_line_and_without_its_secrets() {
+    for (text, line, part) in [
+        ("[http]\nhtpp = '127.0.0.1:1'\n", 2, "http.htpp is no setting"),
+        ("[http]\nlistn = '127.0.0.1:1'\n", 2, "did you mean http.listen?"),
+        ("[http]\nadvertize = '127.0.0.1:1'\n", 2, "did you mean media.advertise?"),
+        ("[http]\nadvertise = '127.0.0.1:1'\n", 2, "write it below [media]"),
+        ("\n[htpp]\nlisten = '127.0.0.1:1'\n", 2, "did you mean [http]?"),
+        ("htpp = '127.0.0.1:1'\n", 1, "did you mean http?"),
+        ("http = '127.0.0.1:1'\n", 1, "write [http]"),
+        ("publish-token = 'hunter2'\n", 1, "write it below [auth]"),
+        ("zebra = 1\n", 1, "zebra is no setting: sluice check-config prints all"),
+        ("[http]\nlisten = 'nowhere'\n", 2, "for example 0.0.0.0:8080"),
+        ("[http]\nallow-origin = ['example.org']\n", 2, "write it like https://example.org"),
+        ("[http]\nallow-origin = []\n", 2, "is empty"),
+        ("[http]\nrate-limit = [1, 2]\n", 2, "not an array"),
+        ("[http]\n\n[http.listen]\nport = 1\n", 3, "key = value"),
+        ("[auth]\npublic-watch = 'maybe'\n", 2, "this is no BOOL"),
+        ("[auth]\npublish-token = 'hunter2\n", 2, "correct it"),
+        ("[auth]\npublish-token = ['hunter2', 'hunter2']\n", 2, "not an array"),
+        ("[auth]\npublish-token = '(secret)'\n", 2, "masked"),
+        ("[media]\nworkers = 0\n", 2, "zero"),
+        ("[media]\nworkers = 1\nworkers = 2\n", 3, "duplicate key"),
+    ] {
+        let (at, said) = complaint(text);
+        assert!(said.contains(part) && at == line, "{text:?}: line {at}: {said}");
+        assert!(!said.contains('\n') && !said.contains("hunter2"), "{said}");
+    }
+    let missing = given(&["--config", "/nowhere.toml"]).effective();
+    assert!(matches!(missing, Err(ConfigError::Unreadable { .. })));
+}
+
+#[test]
+fn what_makes_no_sense_together_is_an_error_before_anything_starts() {
+    for (flags, part) in [
+        (vec!["--watch-token", "w"], "publish-token"),
+        (vec!["--publish-token", ""], "publish-token is empty"),
+        (vec!["--advertise", "0.0.0.0"], "--advertise"),
+        (vec!["--log", "a=b=c=["], "log filter"),
+    ] {
+        let error = given(&flags).effective().unwrap().config().unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn the_settings_in_force_are_a_file_again_that_says_where_each_comes_from() {
+    let flags = ["--workers", "3", "--log", "info,sluice=debug"];
+    let effective = with_file(FILE, &flags).unwrap();
+    let text = effective.to_toml();
+    for part in ["workers = 3 ", "# --workers", "# default", ".toml, line 3", "allow-origin = [\"https://a.example\", "]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("\"p\"") && text.contains("publish-token = \"(secret)\""), "{text}");
+
+    // Secrets apart, reading it gives the same.
+    let (_, masked) = complaint(&text);
+    assert!(masked.contains("masked"), "{masked}");
+    let again = with_file(&text.replace("(secret)", "s"), &[]).unwrap();
+    for ((setting, value), (_, other)) in effective.settings.iter().zip(&again.settings) {
+        assert!(setting.is_secret() || value.words == other.words, "{}: {:?}", setting.path(), other.words);
+    }
+
+    let text = given(&[]).effective().unwrap().to_toml();
+    assert!(text.contains("# publish-token =") && text.contains("# not set"), "{text}");
+    assert!(with_file(&text, &[]).unwrap().config().is_ok());
+}
+
+#[test]
+fn a_misspelt_variable_names_the_one_that_is_meant_and_is_an_error_if_that_is_a_secret() {
+    let unknown = |names: &[&str]| unknown_variables(names.iter().map(|&name| name.to_owned()));
+    assert!(unknown(&["PATH", "SLUICE_HTTP", "SLUICE_CONFIG", "SLUICE_PUBLISH_TOKEN"]).unwrap().is_empty());
+    assert!(unknown(&["SLUICE_SERVICE_HOST", "SLUICE_PORT", "SLUICE_PORT_8080_TCP"]).unwrap().is_empty());
+    assert_eq!(
+        unknown(&["SLUICE_HTPP"]).unwrap(),
+        ["the variable SLUICE_HTPP is no setting: did you mean SLUICE_HTTP?"]
+    );
+    for secret in ["SLUICE_PUBLISH_TOKENS", "SLUICE_PUBLISH_TOKN", "SLUICE_MY_SECRET"] {
+        assert!(matches!(unknown(&[secret]), Err(ConfigError::UnknownSecret(_))), "{secret}");
+    }
+}
+
+/// The rules that the README states.
+#[test]
+fn flag_variable_and_key_of_a_setting_bear_one_name() {
+    let settings = setting::all();
+    for setting in &settings {
+        let name = setting.flag().trim_start_matches('-').to_owned();
+        assert_eq!(setting.variable(), format!("SLUICE_{}", name.to_uppercase().replace('-', "_")));
+        assert!(setting.key() == name || setting.section() == name, "{}", setting.path());
+        assert!(!setting.meaning().is_empty() && !setting.meaning().contains('\n'), "{}", setting.path());
+        assert!(setting.is_secret() || !setting.flag().contains("token"), "{} hides its value", setting.flag());
+    }
+    let mut seen = BTreeSet::new();
+    assert!(settings.iter().all(|setting| seen.insert(setting.path())), "each key once");
+    let sections: Vec<String> = settings.iter().map(|setting| setting.section().to_owned()).collect();
+    let distinct: BTreeSet<&String> = sections.iter().collect();
+    assert_eq!(sections.chunk_by(|a, b| a == b).count(), distinct.len(), "a section is in one piece: {sections:?}");
+}

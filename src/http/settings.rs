@@ -1,0 +1,82 @@
+//! What an operator can set of HTTP.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+
+use super::{Config, Limit, Origins};
+use crate::setting;
+
+/// The section `[http]`.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+#[command(next_help_heading = "http")]
+pub struct Settings {
+    /// Where pages, WHIP and WHEP are served
+    #[arg(id = "http.listen", long = "http", env = "SLUICE_HTTP", value_name = "ADDR:PORT")]
+    #[arg(value_parser = setting::address, default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+
+    /// Moves /metrics, /healthz and /readyz to an address of their own
+    #[arg(long, env = "SLUICE_ADMIN", value_name = "ADDR:PORT", value_parser = setting::address)]
+    admin: Option<SocketAddr>,
+
+    /// Web pages that may use the relay from a browser; * for all
+    #[arg(long, env = "SLUICE_ALLOW_ORIGIN", value_name = "ORIGIN[,ORIGIN]", value_delimiter = ',')]
+    #[arg(value_parser = origin, default_value = "*")]
+    allow_origin: Vec<String>,
+
+    /// Sessions that one address may start, change and end a second, with 30 times that at once; 0 for no limit; this
+    /// machine is exempt
+    #[arg(long, env = "SLUICE_RATE_LIMIT", value_name = "N", default_value = "20")]
+    rate_limit: u32,
+}
+
+impl From<Settings> for Config {
+    fn from(settings: Settings) -> Self {
+        let everybody = settings.allow_origin.iter().any(|origin| origin == "*");
+        Self {
+            listen: settings.listen,
+            admin: settings.admin,
+            origins: if everybody { Origins::Any } else { Origins::Listed(settings.allow_origin) },
+            limit: limit(settings.rate_limit),
+            ..Self::default()
+        }
+    }
+}
+
+/// Reads an origin as browsers send it: scheme, host and port, in lower case and with nothing behind.
+fn origin(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let plain = |byte: u8| byte.is_ascii_graphic() && !byte.is_ascii_uppercase() && !b"/*?#@\"".contains(&byte);
+    if text == "*" || host.is_some_and(|host| !host.is_empty() && host.bytes().all(plain)) {
+        return Ok(text.to_owned());
+    }
+    Err("that is no origin: write it like https://example.org, or * for every page".to_owned())
+}
+
+fn limit(per_second: u32) -> Option<Limit> {
+    let per_second = NonZeroU32::new(per_second)?;
+    let burst = per_second.saturating_mul(NonZeroU32::MIN.saturating_add(29));
+    Some(Limit { per_second, burst, loopback: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_scheme_and_host_or_everything() {
+        for good in ["*", "https://a.example", "http://localhost:3000"] {
+            assert_eq!(origin(good).as_deref(), Ok(good));
+        }
+        for wrong in ["a.example", "https://a.example/", "https://", "null", "https://*.example", "https://A.example"] {
+            assert!(origin(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_rate_limit_allows_thirty_times_that_at_once_and_zero_is_none() {
+        assert_eq!(limit(3).map(|limit| (limit.per_second.get(), limit.burst.get())), Some((3, 90)));
+        assert_eq!(limit(0), None);
+    }
+}

@@ -1,0 +1,40 @@
+//! What is logged, and where: to stderr, because stdout has only what was asked for.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::EnvFilter;
+
+/// What is logged unless somebody says otherwise.
+pub const DEFAULT: &str = "warn,rtc=error,sluice=info";
+
+/// The section `[log]`.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+#[command(next_help_heading = "log")]
+pub struct Settings {
+    /// What is logged, such as debug or info,sluice::door=trace
+    #[arg(id = "log.filter", long = "log", env = "SLUICE_LOG", value_name = "FILTER", default_value = DEFAULT)]
+    pub filter: String,
+}
+
+/// No filter.
+#[derive(Debug, thiserror::Error)]
+#[error("log filter {filter:?}: {error}: write it like info,sluice=debug")]
+pub struct FilterError {
+    filter: String,
+    error: tracing_subscriber::filter::ParseError,
+}
+
+/// Reads a filter in the syntax of [`EnvFilter`].
+///
+/// # Errors
+/// [`FilterError`], when it is none.
+pub fn filter(text: &str) -> Result<EnvFilter, FilterError> {
+    EnvFilter::try_new(text).map_err(|error| FilterError { filter: text.to_owned(), error })
+}
+
+/// Logs from here on what passes `filter`.
+pub fn start(filter: EnvFilter) {
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+}

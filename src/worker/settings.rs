@@ -1,0 +1,76 @@
+//! What an operator can set of media.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use super::Config;
+use crate::forward::PictureLimits;
+use crate::setting;
+
+/// The section `[media]`.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+#[command(next_help_heading = "media")]
+pub struct Settings {
+    /// Where media is received and sent: one UDP port for everything
+    #[arg(id = "media.listen", long = "media", env = "SLUICE_MEDIA", value_name = "ADDR:PORT")]
+    #[arg(value_parser = setting::address, default_value = "0.0.0.0:8081")]
+    listen: SocketAddr,
+
+    /// Addresses that clients are told to send media to, when this machine's own are not the ones they reach (NAT)
+    #[arg(long, env = "SLUICE_ADVERTISE", value_name = "IP[,IP]", value_delimiter = ',')]
+    advertise: Vec<IpAddr>,
+
+    /// Threads that forward media
+    #[arg(long, env = "SLUICE_WORKERS", value_name = "N", default_value = "1")]
+    workers: NonZeroUsize,
+
+    /// What viewers send on data channels reaches the publisher
+    #[arg(long, env = "SLUICE_VIEWER_MESSAGES", value_name = "BOOL", action = clap::ArgAction::Set)]
+    #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
+    viewer_messages: bool,
+
+    /// Pictures are kept since the last keyframe for so long, so that late viewers have one at once; 0 for none
+    #[arg(long, env = "SLUICE_FAST_START", value_name = "SECONDS", default_value = "20")]
+    fast_start: u32,
+
+    /// Memory for them at most, for each published video
+    #[arg(long, env = "SLUICE_FAST_START_SIZE", value_name = "MIB", default_value = "16")]
+    fast_start_size: u32,
+}
+
+impl From<Settings> for Config {
+    fn from(settings: Settings) -> Self {
+        Self {
+            media: settings.listen,
+            advertise: settings.advertise,
+            workers: settings.workers,
+            viewer_messages: settings.viewer_messages,
+            pictures: pictures(settings.fast_start, settings.fast_start_size),
+        }
+    }
+}
+
+/// The limits of what is kept since a keyframe; 60 pictures a second are plenty.
+fn pictures(seconds: u32, mebibytes: u32) -> PictureLimits {
+    if seconds == 0 {
+        return PictureLimits::NONE;
+    }
+    PictureLimits {
+        octets: (mebibytes as usize).saturating_mul(1 << 20),
+        frames: seconds.saturating_mul(60),
+        age: Duration::from_secs(seconds.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_seconds_of_pictures_are_none() {
+        assert_eq!(pictures(0, 16), PictureLimits::NONE);
+        assert_eq!(pictures(20, 16), PictureLimits::default());
+    }
+}
