@@ -69,9 +69,10 @@ pub fn table() -> String {
             "false" => "no".to_owned(),
             default => format!("`{default}`"),
         };
-        let (flag, shape, path, meaning) = (setting.flag(), setting.shape(), setting.path(), setting.meaning());
+        let (flag, shape, path) = (setting.flag(), setting.shape(), setting.path());
+        let meaning = setting.meaning().replace('|', "\\|").replace('*', "\\*");
         let shape = if shape == "BOOL" { String::new() } else { format!(" {shape}") };
-        text += &format!("| `{flag}{shape}` | `{path}` | {} | {default} |\n", meaning.replace('|', "\\|").replace('*', "\\*"));
+        text += &format!("| `{flag}{shape}` | `{path}` | {meaning} | {default} |\n");
     }
     text
 }
