@@ -14,17 +14,21 @@ const AUDIO_CODEC = ['-c:a', 'libopus', '-ar', '48000', '-ac', '2'];
 
 /**
  * Publishes to `url` until the test `t` ends or `stop()` is called. `keyframes` is the distance between two of them in
- * frames, `profile` the H.264 profile; the fastest preset uses nothing that any but the baseline has.
+ * frames, `profile` the H.264 profile; the fastest preset uses nothing that any but the baseline has. `filter` is put
+ * behind the test picture, `bitrate` is in bits a second.
  */
-export function publishWithFfmpeg(t, url, { video = true, audio = true, keyframes = 60, profile = 'baseline' } = {}) {
+export function publishWithFfmpeg(t, url, options = {}) {
+  const { video = true, audio = true, keyframes = 60, profile = 'baseline', filter, bitrate } = options;
   const preset = profile === 'baseline' ? 'ultrafast' : 'superfast';
   const args = ['-hide_banner', '-nostdin', '-loglevel', 'verbose', '-nostats'];
   if (video) args.push(...VIDEO_SOURCE);
   if (audio) args.push(...AUDIO_SOURCE);
   if (video) args.push(...VIDEO_CODEC, '-preset', preset, '-profile:v', profile, '-g', String(keyframes));
+  if (video && filter) args.push('-vf', filter);
+  if (video && bitrate) args.push('-b:v', bitrate, '-minrate', bitrate, '-maxrate', bitrate, '-bufsize', bitrate / 5);
   if (audio) args.push(...AUDIO_CODEC);
   args.push('-f', 'whip', url);
-  return runFfmpeg(t, args);
+  return runFfmpeg(t, args.map(String));
 }
 
 /** Runs FFmpeg with these arguments until the test `t` ends. */

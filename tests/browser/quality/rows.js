@@ -1,0 +1,197 @@
+// The rows of the table: each measures one promise with a real FFmpeg and a real Chromium, and says what was found and
+// what is required. `scale` shortens what can be shorter where a test runs them instead of `tests/quality`.
+
+import { publishWithFfmpeg } from '../support/ffmpeg.js';
+import { Link } from '../support/link.js';
+import { numbered, Probe } from '../support/probe.js';
+import { until } from '../support/until.js';
+
+const FRAME = 1000 / 30;
+const ROUND_TRIP = { up: { delay: 25 }, down: { delay: 25 } };
+
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor((numbers.length - 1) / 2)];
+const round = (number) => Math.round(number);
+
+/** One requirement of a row: `figure` must be at most `limit`. */
+const atMost = (what, figure, limit, unit = 'ms') => ({ what, figure: round(figure), limit, unit, passed: figure <= limit });
+
+const publish = (t, url, options = {}) => publishWithFfmpeg(t, url, { keyframes: 300, filter: numbered(), ...options });
+
+/** A viewer that has shown pictures. */
+async function watching(probe, endpoint, pictures = 10) {
+  const viewer = await probe.watch(endpoint);
+  await until('pictures are shown', async () => (await probe.facts(viewer)).shown.length >= pictures);
+  return viewer;
+}
+
+/** Waits until the first viewer has come to this picture of the group. */
+const atPicture = (probe, viewer, picture, group) =>
+  until(`picture ${picture} of ${group}`, async () => {
+    const number = (await probe.facts(viewer)).shown.at(-1).number % group;
+    return number >= picture && number < picture + 45;
+  }, { every: 20 });
+
+/** Joins, waits, and compares with a viewer who was there. */
+async function join(probe, endpoint, early, { stays = false } = {}) {
+  const viewer = await probe.watch(endpoint);
+  await until('the first picture', async () => (await probe.facts(viewer)).shown.length > 0);
+  await pause(900);
+  const before = [await probe.facts(viewer), await probe.facts(early)];
+  await pause(600);
+  const [late, reference] = [await probe.facts(viewer), await probe.facts(early)];
+  const moment = late.shown[0].at + 1000;
+  const behind = (reference.numberAt(moment) - late.numberAt(moment)) * FRAME;
+  const soundBehind = soundDelay(before[0], late) - soundDelay(before[1], reference);
+  if (stays) return { viewer };
+  await probe.leave(viewer);
+  return { first: late.firstPicture, behind, soundBehind };
+}
+
+/** How long sound waited in the viewer's buffer between two looks. */
+function soundDelay(before, after) {
+  const grown = (what) => after.inbound.audio[what] - (before.inbound.audio?.[what] ?? 0);
+  return (grown('jitterBufferDelay') / grown('jitterBufferEmittedCount')) * 1000;
+}
+
+/** By how much the sound that a viewer plays is off its picture, by the publisher's clock. */
+async function lips(probe, viewer) {
+  // Chromium tells after the second sender report of each.
+  const { audio, video } = await until('sender reports have come', async () => {
+    const { inbound } = await probe.facts(viewer);
+    return inbound.audio.estimatedPlayoutTimestamp && inbound.video.estimatedPlayoutTimestamp ? inbound : false;
+  });
+  return audio.estimatedPlayoutTimestamp - audio.timestamp - (video.estimatedPlayoutTimestamp - video.timestamp);
+}
+
+/** POST to the first picture, at four places between two keyframes that are 10 s apart, and the same with keyframes only. */
+export async function joins({ t, relay, browser, origin }) {
+  publish(t, `${relay.url}/whip/joins`);
+  publish(t, `${relay.url}/whip/keyframes`, { keyframes: 1 });
+  const probe = await Probe.open(t, browser, origin);
+  const early = await watching(probe, `${relay.url}/whep/joins`);
+  const other = await watching(probe, `${relay.url}/whep/keyframes`);
+  const [late, keyframesOnly] = [[], []];
+  for (const picture of [45, 110, 180, 245]) {
+    await atPicture(probe, early, picture, 300);
+    late.push(await join(probe, `${relay.url}/whep/joins`, early));
+    keyframesOnly.push(await join(probe, `${relay.url}/whep/keyframes`, other));
+  }
+  const stayed = await join(probe, `${relay.url}/whep/joins`, early, { stays: true });
+  const apart = await lips(probe, stayed.viewer);
+  const first = late.map((one) => one.first);
+  const only = keyframesOnly.map((one) => one.first);
+  const worst = (what) => Math.max(...late.map((one) => Math.abs(one[what])));
+  return {
+    seen: `joins ${first.map(round).join(', ')} ms; keyframes only ${only.map(round).join(', ')} ms`,
+    checks: [
+      atMost('slowest first picture', Math.max(...first), 300),
+      atMost('median first picture', median(first), 150),
+      atMost('more than with keyframes only (median)', median(first) - median(only), 50),
+      atMost('picture behind live 1 s later', worst('behind'), 300),
+      atMost('sound behind live 1 s later', worst('soundBehind'), 300),
+      atMost('sound off the picture', Math.abs(apart), 60),
+    ],
+  };
+}
+
+/** Freezes and gaps of a viewer over a time, as its statistics and its screen tell. */
+async function steady(probe, viewer, seconds, events = async () => {}) {
+  const before = await probe.facts(viewer);
+  await Promise.all([pause(seconds * 1000), events()]);
+  const after = await probe.facts(viewer);
+  const of = (what) => (after.inbound.video[what] ?? 0) - (before.inbound.video[what] ?? 0);
+  return {
+    freezes: of('freezeCount'),
+    frozen: of('totalFreezesDuration') * 1000,
+    gap: after.longestGap(before.now),
+    requests: of('pliCount'),
+    nacks: of('nackCount'),
+    lost: of('packetsLost'),
+    resent: of('retransmittedPacketsReceived'),
+    pictures: of('framesDecoded'),
+    roundTrip: after.roundTrip * 1000,
+  };
+}
+
+const told = (one) =>
+  `${one.freezes} freezes, ${round(one.frozen)} ms frozen, longest gap ${round(one.gap)} ms, ${one.requests} keyframe requests, ${one.pictures} pictures, ${one.resent} resent, round trip ${round(one.roundTrip)} ms`;
+
+/** A viewer behind a link that loses packets towards it. */
+export async function downstreamLoss({ t, relay, browser, origin }, { loss, gap, seconds, requests, seed = 1 }) {
+  const stream = `down-${loss * 100}`;
+  publish(t, `${relay.url}/whip/${stream}`);
+  const link = await Link.open(t, relay, { ...ROUND_TRIP, seed });
+  const probe = await Probe.open(t, browser, origin);
+  const viewer = await watching(probe, `${link.url}/whep/${stream}`, 60);
+  link.set({ down: { ...ROUND_TRIP.down, loss } });
+  const one = await steady(probe, viewer, seconds);
+  return {
+    seen: `${told(one)}; link lost ${link.counts.down.lost} of ${link.counts.down.passed}`,
+    checks: [
+      atMost('freezes', one.freezes, 0, ''),
+      atMost('longest gap', one.gap, gap),
+      atMost('keyframe requests', one.requests, requests, ''),
+    ],
+  };
+}
+
+/** A publisher behind a link that loses packets from it; the viewer's own leg is whole. */
+export async function upstreamLoss({ t, relay, browser, origin }, { loss, gap, seconds, seed = 1 }) {
+  const link = await Link.open(t, relay, { ...ROUND_TRIP, seed });
+  publish(t, `${link.url}/whip/up`);
+  const probe = await Probe.open(t, browser, origin);
+  const viewer = await watching(probe, `${relay.url}/whep/up`, 60);
+  link.set({ up: { ...ROUND_TRIP.up, loss } });
+  const one = await steady(probe, viewer, seconds);
+  return {
+    seen: `${told(one)}; link lost ${link.counts.up.lost} of ${link.counts.up.passed}`,
+    checks: [atMost('freezes', one.freezes, 0, ''), atMost('longest gap', one.gap, gap)],
+  };
+}
+
+/** The publisher is killed and comes back after 2 s. */
+export async function publisherBack({ t, relay, browser, origin }) {
+  const first = publish(t, `${relay.url}/whip/back`);
+  const probe = await Probe.open(t, browser, origin);
+  const viewer = await watching(probe, `${relay.url}/whep/back`, 60);
+  await first.stop('SIGKILL');
+  await pause(2000);
+  const link = await Link.open(t, relay);
+  let began;
+  link.watch = ({ at, way, kind }) => way === 'up' && kind === 'rtp' && (began ??= at);
+  publish(t, `${link.url}/whip/back`);
+  await until('the publisher is back', () => began, { every: 10 });
+  await pause(3000);
+  const facts = await probe.facts(viewer);
+  const start = facts.timeOf(began);
+  const next = facts.shown.find(({ at }) => at > start);
+  const gap = next ? facts.longestGap(next.at) : Infinity;
+  return {
+    seen: `new picture ${round(next ? next.at - start : Infinity)} ms after the first packet, answer ${link.posts.join()}, states ${facts.states.map(([, state]) => state).join()}, then longest gap ${round(gap)} ms`,
+    checks: [
+      atMost('new picture after the first packet', next ? next.at - start : Infinity, 500),
+      atMost('refusals', link.posts.filter((status) => status !== 201).length, 0, ''),
+      atMost('lost connections', facts.states.filter(([, state]) => ['failed', 'closed'].includes(state)).length, 0, ''),
+    ],
+  };
+}
+
+/** The viewer's network is gone for 4 s at 6 Mbit/s. */
+export async function blackout({ t, relay, browser, origin }) {
+  publish(t, `${relay.url}/whip/dark`, { filter: `noise=alls=40:allf=t,${numbered()}`, bitrate: 6_000_000 });
+  const link = await Link.open(t, relay, ROUND_TRIP);
+  const probe = await Probe.open(t, browser, origin);
+  const viewer = await watching(probe, `${link.url}/whep/dark`, 30);
+  await atPicture(probe, viewer, 60, 300);
+  const lit = link.blackout(4000);
+  await pause(4000 + 6000);
+  const facts = await probe.facts(viewer);
+  const end = facts.timeOf(lit);
+  const next = facts.shown.find(({ at }) => at > end);
+  const rate = (facts.inbound.video.bytesReceived * 8) / (facts.now - facts.posted) / 1000;
+  return {
+    seen: `picture ${round(next ? next.at - end : Infinity)} ms after, then longest gap ${round(next ? facts.longestGap(next.at) : Infinity)} ms; ${facts.inbound.video.pliCount} keyframe requests, ${rate.toFixed(1)} Mbit/s received`,
+    checks: [atMost('picture after the network is back', next ? next.at - end : Infinity, 500)],
+  };
+}

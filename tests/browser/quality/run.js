@@ -1,0 +1,66 @@
+// Runs the rows and prints the table: `tests/quality`, or some rows: `tests/quality joins blackout`.
+
+import { launchChromium } from '../support/chromium.js';
+import { servePage } from '../support/http_server.js';
+import { PROBE_PAGE } from '../support/probe.js';
+import { Relay } from '../support/relay.js';
+import * as rows from './rows.js';
+
+const TABLE = [
+  ['joins', 'POST to the first picture, keyframe every 10 s, four joins', (at) => rows.joins(at)],
+  ['loss-5', '5 % loss towards the viewer, 50 ms round trip', (at) => rows.downstreamLoss(at, { loss: 0.05, gap: 150, seconds: 25, requests: 2 })],
+  ['loss-10', '10 % loss towards the viewer, 50 ms round trip', (at) => rows.downstreamLoss(at, { loss: 0.1, gap: 250, seconds: 25, requests: 2 })],
+  ['upstream', '5 % loss from the publisher, 50 ms round trip', (at) => rows.upstreamLoss(at, { loss: 0.05, gap: 150, seconds: 25 })],
+  ['back', 'publisher killed, back after 2 s', (at) => rows.publisherBack(at)],
+  ['blackout', "viewer's network gone for 4 s, 6 Mbit/s, keyframe every 10 s", (at) => rows.blackout(at)],
+];
+
+/** What `node:test` gives a test, for a row. */
+class Scope {
+  passed = true;
+  #after = [];
+
+  constructor(name) {
+    this.name = name;
+  }
+
+  after(hook) {
+    this.#after.push(hook);
+  }
+
+  diagnostic(text) {
+    console.log(text.replace(/^/gm, '    '));
+  }
+
+  async end() {
+    for (const hook of this.#after.reverse()) await hook();
+  }
+}
+
+const wanted = process.argv.slice(2);
+for (const name of wanted) if (!TABLE.some(([row]) => row === name)) throw new Error(`no row is called ${name}: use ${TABLE.map(([row]) => row).join(' ')}`);
+
+const browser = await launchChromium();
+let failed = 0;
+for (const [name, what, measure] of TABLE.filter(([row]) => wanted.length === 0 || wanted.includes(row))) {
+  const t = new Scope(name);
+  console.log(`${name}: ${what}`);
+  try {
+    const relay = await Relay.start(t);
+    const origin = await servePage(t, PROBE_PAGE);
+    const { seen, checks } = await measure({ t, relay, browser, origin });
+    console.log(`    ${seen}`);
+    for (const { what, figure, limit, unit, passed } of checks) {
+      console.log(`    ${passed ? 'pass' : 'FAIL'}  ${what}: ${figure} ${unit} (at most ${limit})`);
+      failed += Number(!passed);
+    }
+  } catch (error) {
+    console.log(`    FAIL  ${error.stack}`);
+    failed += 1;
+    t.passed = false;
+  }
+  await t.end();
+}
+await browser.close();
+console.log(failed === 0 ? 'every row holds' : `${failed} requirements fail`);
+process.exitCode = failed === 0 ? 0 : 1;

@@ -1,0 +1,136 @@
+// A viewer that measures: a WHEP client of a few lines that notes when each picture is shown and which one it is. The
+// publisher writes the number of each picture into it, as bars of black and white.
+
+export const BITS = 12;
+const CELL = 20;
+
+/** An FFmpeg filter that writes the number of each picture into the upper left corner, the lowest bit first. */
+export function numbered() {
+  const bar = (x, width, color, when) => `drawbox=x=${x}:y=0:w=${width}:h=${CELL}:color=${color}:t=fill${when}`;
+  const bits = Array.from({ length: BITS }, (_, bit) =>
+    bar(bit * CELL, CELL, 'white', `:enable='gte(mod(n,${2 ** (bit + 1)}),${2 ** bit})'`));
+  return [bar(0, BITS * CELL, 'black', ''), ...bits].join(',');
+}
+
+/** The page: `watch(endpoint)` joins and returns the viewer's number, `facts(number)` tells what it saw. */
+export const PROBE_PAGE = `<!doctype html><title>probe</title><body><script>
+  const BITS = ${BITS}, CELL = ${CELL};
+  const viewers = [];
+
+  function watch(endpoint) {
+    const viewer = { shown: [], states: [] };
+    const number = viewers.push(viewer) - 1;
+    viewer.joined = join(viewer, endpoint);
+    return viewer.joined.then(() => number);
+  }
+
+  async function join(viewer, endpoint) {
+    const peer = viewer.peer = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+    const video = viewer.video = document.createElement('video');
+    video.autoplay = video.playsInline = true;
+    video.width = 320;
+    video.volume = 0.01;
+    document.body.append(video);
+    viewer.media = new MediaStream();
+    peer.ontrack = ({ track }) => {
+      viewer.media.addTrack(track);
+      video.srcObject = viewer.media;
+    };
+    peer.onconnectionstatechange = () => viewer.states.push([performance.now(), peer.connectionState]);
+    for (const kind of ['audio', 'video']) peer.addTransceiver(kind, { direction: 'recvonly' });
+    note(viewer);
+    await peer.setLocalDescription();
+    viewer.posted = performance.now();
+    const headers = { 'content-type': 'application/sdp' };
+    const response = await fetch(endpoint, { method: 'POST', headers, body: peer.localDescription.sdp });
+    const answer = await response.text();
+    if (response.status !== 201) throw new Error(response.status + ' ' + answer);
+    viewer.session = new URL(response.headers.get('location'), endpoint).href;
+    await peer.setRemoteDescription({ type: 'answer', sdp: answer });
+  }
+
+  function note(viewer) {
+    const canvas = new OffscreenCanvas(BITS, 1).getContext('2d', { willReadFrequently: true });
+    const { video, shown } = viewer;
+    const onFrame = (now, { presentationTime, presentedFrames, width }) => {
+      canvas.drawImage(video, 0, CELL / 4, BITS * CELL, CELL / 2, 0, 0, BITS, 1);
+      const pixels = canvas.getImageData(0, 0, BITS, 1).data;
+      let number = 0;
+      for (let bit = 0; bit < BITS; bit += 1) number |= (pixels[bit * 4] > 127) << bit;
+      shown.push([presentationTime, number, presentedFrames, width]);
+      video.requestVideoFrameCallback(onFrame);
+    };
+    video.requestVideoFrameCallback(onFrame);
+  }
+
+  async function facts(number) {
+    const { peer, posted, shown, states } = viewers[number];
+    const reports = [...(await peer.getStats()).values()];
+    const inbound = Object.fromEntries(reports.filter((r) => r.type === 'inbound-rtp').map((r) => [r.kind, r]));
+    const pair = reports.find((r) => r.type === 'candidate-pair' && r.nominated);
+    return { posted, shown, states, inbound, roundTrip: pair?.currentRoundTripTime, clock: performance.timeOrigin, now: performance.now() };
+  }
+
+  function leave(number) {
+    const { peer, video, session } = viewers[number];
+    fetch(session, { method: 'DELETE' });
+    peer.close();
+    video.remove();
+  }
+</script>`;
+
+/** One tab with any number of measuring viewers. */
+export class Probe {
+  static async open(t, browser, origin) {
+    const probe = new Probe();
+    probe.context = await browser.newContext();
+    probe.tab = await probe.context.newPage();
+    t.after(() => probe.context.close());
+    await probe.tab.goto(origin);
+    return probe;
+  }
+
+  /** A viewer joins; returns its number. */
+  watch(endpoint) {
+    return this.tab.evaluate((url) => watch(url), endpoint);
+  }
+
+  async facts(viewer) {
+    return new Facts(await this.tab.evaluate((number) => facts(number), viewer));
+  }
+
+  leave(viewer) {
+    return this.tab.evaluate((number) => leave(number), viewer);
+  }
+}
+
+/** What one viewer saw; times in milliseconds. */
+export class Facts {
+  constructor(raw) {
+    Object.assign(this, raw);
+    this.shown = raw.shown.map(([at, number, presented, width]) => ({ at, number, presented, width }));
+  }
+
+  /** From the POST to the first picture. */
+  get firstPicture() {
+    return this.shown.length ? this.shown[0].at - this.posted : Infinity;
+  }
+
+  /** The longest time between two pictures, of those shown from `from` to `to`, times of the page. */
+  longestGap(from = -Infinity, to = Infinity) {
+    const within = this.shown.filter(({ at }) => at >= from && at <= to);
+    let longest = 0;
+    for (let place = 1; place < within.length; place += 1) longest = Math.max(longest, within[place].at - within[place - 1].at);
+    return longest;
+  }
+
+  /** The number of the picture that was on the screen at a time of the page. */
+  numberAt(time) {
+    return this.shown.findLast(({ at }) => at <= time)?.number;
+  }
+
+  /** A time of `performance.now()` of this process as a time of the page. */
+  timeOf(now) {
+    return now + performance.timeOrigin - this.clock;
+  }
+}
