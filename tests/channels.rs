@@ -28,7 +28,11 @@ fn chat() -> Channel {
 }
 
 fn unordered() -> Channel {
-    Channel { label: "telemetry".into(), protocol: String::new(), ordered: false, ..chat() }
+    Channel { label: "telemetry".into(), protocol: String::new(), ordered: false, max_retransmits: Some(2), ..chat() }
+}
+
+fn short_lived() -> Channel {
+    Channel { label: "pose".into(), max_packet_life_time: Some(150), ..chat() }
 }
 
 fn text(text: &str) -> ChannelMessage {
@@ -72,12 +76,22 @@ fn a_viewer_gets_the_publishers_channels_and_messages_whenever_it_comes() {
     let viewer = net.join(Role::Viewer, "cam", CODECS, GCM);
     net.connect();
     net.run(SECOND);
-    assert_eq!(opened(&net, viewer), [chat(), unordered()], "label, protocol and ordering");
+    assert_eq!(opened(&net, viewer), [chat(), unordered()], "label, protocol, ordering and reliability");
     say(&mut net, publisher, "channel", &text("hello"));
     say(&mut net, publisher, "telemetry", &binary(&[0, 1, 255]));
     net.run(SECOND);
     let expected = [("channel".to_owned(), text("hello")), ("telemetry".to_owned(), binary(&[0, 1, 255]))];
     assert_eq!(net.clients[viewer].messages, expected);
+}
+
+#[test]
+fn a_channel_is_as_reliable_for_viewers_as_its_opener_made_it() {
+    let (mut net, publisher) = published(Config::default());
+    open(&mut net, publisher, &short_lived());
+    let viewer = net.join(Role::Viewer, "cam", CODECS, GCM);
+    net.connect();
+    net.run(SECOND);
+    assert_eq!(opened(&net, viewer), [chat(), unordered(), short_lived()]);
 }
 
 #[test]

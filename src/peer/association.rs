@@ -265,7 +265,7 @@ impl Association {
                     self.end(Event::Failed("the path to the other side was lost".to_owned()));
                 }
                 RTCPeerConnectionEvent::OnDataChannel(event) => {
-                    let opened = self.channels.on_event(&event, &mut self.connection);
+                    let opened = self.channels.on_event(&event, &mut self.connection, self.spy.openings());
                     self.events.extend(opened.map(Event::ChannelOpened));
                 }
                 _ => {}

@@ -4,8 +4,8 @@
 //! The rule: nothing here queues without a bound. A channel whose reader does not keep up loses messages, and is told
 //! so by the caller's counter.
 //!
-//! webrtc-rs 0.21.1 does not tell how often or how long a channel that the other side opened sends again, so such a
-//! channel is passed on as one that loses nothing; label, protocol and ordering are those of its opener.
+//! A channel is passed on as its opener declared it: label, protocol, ordering, and the reliability that
+//! [`super::openings`] has heard.
 
 use std::time::Instant;
 
@@ -13,6 +13,8 @@ use bytes::{Bytes, BytesMut};
 use rtc::data_channel::{RTCDataChannelId, RTCDataChannelInit, RTCDataChannelMessage};
 use rtc::peer_connection::RTCPeerConnection;
 use rtc::peer_connection::event::RTCDataChannelEvent;
+
+use super::openings::{Openings, Reliability};
 
 /// Channels that one peer may have; a further one is ignored.
 pub const MAX_CHANNELS: usize = 16;
@@ -75,16 +77,23 @@ impl Channels {
         &mut self,
         event: &RTCDataChannelEvent,
         connection: &mut RTCPeerConnection,
+        openings: &Openings,
     ) -> Option<Channel> {
         match *event {
             RTCDataChannelEvent::OnOpen(id) => {
                 let channel = connection.data_channel(id)?;
+                let heard = channel.stream_id().map_or(Reliability::Full, |stream| openings.take(stream));
+                let (max_packet_life_time, max_retransmits) = match heard {
+                    Reliability::LifeTime(milliseconds) => (Some(milliseconds), None),
+                    Reliability::Retransmits(times) => (None, Some(times)),
+                    Reliability::Full => (channel.max_packet_life_time(), channel.max_retransmits()),
+                };
                 let channel = Channel {
                     label: channel.label().to_owned(),
                     protocol: channel.protocol().to_owned(),
                     ordered: channel.ordered(),
-                    max_packet_life_time: channel.max_packet_life_time(),
-                    max_retransmits: channel.max_retransmits(),
+                    max_packet_life_time,
+                    max_retransmits,
                 };
                 let is_full = self.known.len() >= MAX_CHANNELS;
                 match self.known.iter_mut().find(|known| known.id == id) {

@@ -15,6 +15,7 @@ use rtc::crypto::{
     RTCRandom, SignatureScheme, SigningKey, StreamCipher, StreamCipherAlgorithm,
 };
 
+use super::openings::Openings;
 use crate::srtp::{Keys, Profile};
 
 /// The label of the exporter whose output keys SRTP (RFC 5764 4.2).
@@ -26,18 +27,25 @@ const MASTER_SECRET_LENGTH: usize = 48;
 /// More exporter output than any profile needs; beyond it nothing is remembered.
 const MATERIAL_LIMIT: usize = 128;
 
-/// A crypto provider for exactly one peer connection, which keeps what its DTLS-SRTP exporter yields.
+/// A crypto provider for exactly one peer connection, which keeps what its DTLS-SRTP exporter yields, and lets
+/// [`Openings`] hear what it decrypts.
 pub(super) struct KeySpy {
     provider: Arc<dyn RTCCryptoProvider>,
     /// The connection writes it while it handles a datagram, its `Association` takes it right after, on one thread;
     /// the lock is there because providers must be `Sync`, and it is never contended.
     material: Arc<Mutex<Vec<u8>>>,
+    openings: Openings,
 }
 
 impl KeySpy {
     /// A provider that works like `provider`.
     pub(super) fn new(provider: Arc<dyn RTCCryptoProvider>) -> Arc<Self> {
-        Arc::new(Self { provider, material: Arc::default() })
+        Arc::new(Self { provider, material: Arc::default(), openings: Openings::default() })
+    }
+
+    /// What was heard of data channels that the other side opens.
+    pub(super) fn openings(&self) -> &Openings {
+        &self.openings
     }
 
     /// The keys of the finished handshake, once; `None` if the exporter has not run in the way this file knows.
@@ -96,7 +104,7 @@ impl RTCCrypto for KeySpy {
     }
 
     fn new_aead(&self, algorithm: AeadAlgorithm, key: &[u8]) -> Result<Box<dyn AeadCipher>, CryptoError> {
-        self.provider.crypto().new_aead(algorithm, key)
+        Ok(self.openings.listen(self.provider.crypto().new_aead(algorithm, key)?))
     }
 
     fn new_cbc(&self, algorithm: CbcAlgorithm, key: &[u8]) -> Result<Box<dyn CbcCipher>, CryptoError> {

@@ -8,6 +8,7 @@ pub mod client;
 mod connection;
 mod keys;
 pub mod negotiate;
+mod openings;
 mod rtcp_sources;
 mod rtcp_tap;
 mod selected_pair;
