@@ -11,6 +11,15 @@ pub enum Protocol {
     Udp,
 }
 
+impl Protocol {
+    /// Its name for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+        }
+    }
+}
+
 /// A 5-tuple: the protocol, the address that received and the address that sent.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
 pub struct Path {

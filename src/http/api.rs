@@ -1,4 +1,8 @@
-//! `/api`: what the relay has, as JSON.
+//! `/api`: what the relay has and how it goes, as JSON. Everything here is read from records that workers write about
+//! once a second, so a request costs no media thread anything. `openapi.json` describes it for programs.
+
+use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
@@ -7,9 +11,17 @@ use serde::Serialize;
 
 use super::Shared;
 use super::error::Problem;
-use super::request::bearer;
+use super::request::{self, NO_SUCH_SESSION, bearer};
 use crate::auth::Action;
+use crate::name::Role;
 use crate::stream::StreamInfo;
+use crate::worker::{Handle, Record, Report};
+
+mod session;
+mod track;
+
+use session::Session;
+use track::StreamTrack;
 
 /// One stream of the list.
 #[derive(Debug, Serialize)]
@@ -20,23 +32,80 @@ pub(super) struct Stream {
     viewers: usize,
     /// Names of the codecs that its publisher sends.
     codecs: Vec<&'static str>,
+    /// Since it is live.
+    seconds: f64,
+    tracks: Vec<StreamTrack>,
+    /// Whether its publisher answers keyframe requests; absent until that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keyframe_requests: Option<&'static str>,
 }
+
+/// One stream with everybody in it.
+#[derive(Debug, Serialize)]
+pub(super) struct StreamInFull {
+    #[serde(flatten)]
+    stream: Stream,
+    /// The publisher first, then viewers, the oldest first.
+    sessions: Vec<Session>,
+}
+
+/// The one text for every stream that is not there.
+const NO_SUCH_STREAM: Problem = Problem::NotFound("no such stream: nobody publishes or watches it");
 
 /// The streams that the holder of the token may watch; the names of others are not told.
 pub(super) async fn streams(State(shared): State<Shared>, headers: HeaderMap) -> Result<Json<Vec<Stream>>, Problem> {
     let token = bearer(&headers);
     shared.access.identify(token)?;
+    let now = Instant::now();
     let may_watch = |info: &StreamInfo| shared.access.grant(token, Action::Watch, &info.name).is_ok();
-    Ok(Json(shared.media.streams().into_iter().filter(may_watch).map(Stream::from).collect()))
+    let streams = shared.media.streams().into_iter().filter(may_watch);
+    Ok(Json(streams.map(|info| Stream::of(info, &shared.media, now)).collect()))
 }
 
-impl From<StreamInfo> for Stream {
-    fn from(info: StreamInfo) -> Self {
+/// One stream and its sessions.
+pub(super) async fn stream(
+    State(shared): State<Shared>,
+    request::Stream(name): request::Stream,
+    headers: HeaderMap,
+) -> Result<Json<StreamInFull>, Problem> {
+    shared.access.grant(bearer(&headers), Action::Watch, &name)?;
+    let now = Instant::now();
+    let mut records = shared.media.records_of(&name);
+    let info = shared.media.streams().into_iter().find(|info| info.name == name);
+    // Sessions that wait for their first packet make no stream yet, and are shown all the same.
+    if info.is_none() && records.is_empty() {
+        return Err(NO_SUCH_STREAM);
+    }
+    let info = info.unwrap_or(StreamInfo { name, publisher: None, viewers: 0, formats: Vec::new() });
+    records.sort_by_key(|record| (record.role == Role::Viewer, record.created));
+    let sessions = records.iter().map(|record| Session::of(record, now)).collect();
+    Ok(Json(StreamInFull { stream: Stream::of(info, &shared.media, now), sessions }))
+}
+
+/// One session, living or ended lately.
+pub(super) async fn session(
+    State(shared): State<Shared>,
+    request::Session(id): request::Session,
+    headers: HeaderMap,
+) -> Result<Json<Session>, Problem> {
+    let record = shared.media.record(&id).ok_or(NO_SUCH_SESSION)?;
+    shared.access.grant(bearer(&headers), Action::Watch, &record.stream)?;
+    Ok(Json(Session::of(&record, Instant::now())))
+}
+
+impl Stream {
+    fn of(info: StreamInfo, media: &Handle, now: Instant) -> Self {
+        let publisher: Option<Arc<Record>> = info.publisher.and_then(|session| media.record(&session));
+        let report = publisher.map(|record| record.report()).unwrap_or_default();
+        let Report { connected, tracks, obeys, .. } = report;
         Self {
             name: info.name.to_string(),
-            live: info.live,
+            live: info.publisher.is_some(),
             viewers: info.viewers,
             codecs: info.formats.iter().map(|format| format.codec.name()).collect(),
+            seconds: connected.map_or(0.0, |since| now.saturating_duration_since(since).as_secs_f64()),
+            tracks: tracks.into_iter().map(StreamTrack::from).collect(),
+            keyframe_requests: obeys.map(|obeys| if obeys { "obeyed" } else { "ignored" }),
         }
     }
 }

@@ -136,7 +136,9 @@ fn public_routes(node: Shared) -> Router {
         .route("/publish/{stream}", get(pages::publish))
         .route("/watch/{stream}", get(pages::watch))
         .route("/assets/{name}", get(pages::asset))
-        .route("/api/streams", get(api::streams));
+        .route("/api/streams", get(api::streams))
+        .route("/api/streams/{stream}", get(api::stream))
+        .route("/api/sessions/{id}", get(api::session));
     let admin = if node.has_admin { Router::new() } else { admin_routes() };
     Router::new()
         .merge(media)

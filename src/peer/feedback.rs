@@ -12,7 +12,7 @@ mod sender;
 mod source;
 mod viewer;
 
-pub use reception::{Reception, Tally};
+pub use reception::{Quality, Reception, Tally};
 pub use sender::{Outgoing, RoundTrip, keyframe_request, sender_report};
 pub use source::SenderClock;
 pub use viewer::{ViewerFeedback, read_viewer};

@@ -27,6 +27,15 @@ impl Profile {
         }
     }
 
+    /// The profile's registered name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Aes128Gcm => "SRTP_AEAD_AES_128_GCM",
+            Self::Aes128CmSha1_80 => "SRTP_AES128_CM_HMAC_SHA1_80",
+        }
+    }
+
     /// Bytes of a master key.
     #[must_use]
     pub const fn key_len(self) -> usize {

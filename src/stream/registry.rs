@@ -97,8 +97,8 @@ pub enum Departure {
 pub struct StreamInfo {
     /// Its name.
     pub name: StreamName,
-    /// True while a publisher is connected.
-    pub live: bool,
+    /// The session of its publisher, while one is connected.
+    pub publisher: Option<SessionId>,
     /// Connected viewers.
     pub viewers: usize,
     /// What the publisher sends; empty when there is none.
@@ -152,7 +152,7 @@ impl Registry {
     pub fn list(&self) -> Vec<StreamInfo> {
         let info = |name: &StreamName, stream: &Stream| StreamInfo {
             name: name.clone(),
-            live: stream.live.is_some(),
+            publisher: stream.live.as_ref().map(|live| live.session),
             viewers: stream.viewers.iter().map(|(_, count)| count).sum(),
             formats: stream.live.as_ref().map(|live| live.formats.clone()).unwrap_or_default(),
         };
@@ -322,7 +322,7 @@ mod tests {
         let registry = Registry::default();
         let announcement = registry.announce(&name(), SessionId::random(), vp8());
         assert_eq!(registry.formats(&name()), vp8());
-        assert!(!registry.list()[0].live);
+        assert_eq!(registry.list()[0].publisher, None);
         drop(announcement);
         let (watch, _) = registry.watch(&name(), A);
         assert_eq!(registry.formats(&name()), []);

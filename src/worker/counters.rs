@@ -26,7 +26,7 @@ pub(super) struct Counters {
 }
 
 /// Packets and their bytes.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Volume {
     pub(super) packets: u64,
     pub(super) bytes: u64,

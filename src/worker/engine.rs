@@ -15,7 +15,8 @@ use super::feed::Feeds;
 use super::handle::Shared;
 use super::lobby::Found;
 use super::message::Message;
-use super::session::log_end_of_waiting;
+use super::sample::Sampler;
+use super::session::end_waiting;
 use super::sessions::Sessions;
 use super::timers::Timers;
 use crate::door::{Arrival, Door, Drop, Event as DoorEvent, Key, Path};
@@ -57,6 +58,7 @@ pub(super) struct Engine {
     pub(super) transmits: VecDeque<(Path, Vec<u8>)>,
     pub(super) counters: Counters,
     next_sweep: Option<Instant>,
+    pub(super) sampler: Sampler,
     blocked_until: Option<Instant>,
     stopped: bool,
 }
@@ -93,6 +95,7 @@ impl Engine {
             transmits: VecDeque::new(),
             counters,
             next_sweep: None,
+            sampler: Sampler::default(),
             blocked_until: None,
             stopped: false,
         }
@@ -179,12 +182,13 @@ impl Engine {
             self.guard(key, now, |engine| engine.on_session_timeout(key, now));
         }
         self.due.extend(std::iter::from_fn(|| self.turns.pop_due(now)));
+        self.sample(now);
         if self.next_sweep.is_none_or(|due| due <= now) {
             self.next_sweep = Some(now + SWEEP_INTERVAL);
             // One worker looks for all.
             if self.id == WorkerId(0) {
                 for waiting in self.shared.lobby.expire(now) {
-                    log_end_of_waiting(&waiting, Reason::NeverConnected, &self.shared.metrics);
+                    end_waiting(&waiting, Reason::NeverConnected, &self.shared);
                 }
             }
         }
@@ -192,10 +196,8 @@ impl Engine {
 
     /// When [`Self::handle_timeout`] has something to do.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        [self.timers.next(), self.turns.next(), self.door.poll_timeout(), self.next_sweep, self.blocked_until]
-            .into_iter()
-            .flatten()
-            .min()
+        let sessions = [self.timers.next(), self.turns.next(), self.door.poll_timeout(), self.sampler.poll_timeout()];
+        sessions.into_iter().chain([self.next_sweep, self.blocked_until]).flatten().min()
     }
 
     /// Everything of a turn but the socket: what publishers sent is pushed and, with what other workers pushed, sealed

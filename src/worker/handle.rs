@@ -16,7 +16,8 @@ use super::config::Arrival;
 use super::departed::Departed;
 use super::lobby::{Found, Listed, Lobby, Waiting};
 use super::message::Message;
-use super::session::log_end_of_waiting;
+use super::record::{Ended, Record};
+use super::session::end_waiting;
 use crate::auth::Credential;
 use crate::door::Admission;
 use crate::forward::codec::Format;
@@ -48,6 +49,7 @@ pub(super) struct Shared {
     pub(super) registry: Registry,
     pub(super) lobby: Lobby,
     pub(super) departed: Departed,
+    pub(super) ended: Ended,
     pub(super) certificate: Certificate,
     pub(super) metrics: Arc<Metrics>,
     /// Inboxes by worker number.
@@ -168,6 +170,7 @@ impl Shared {
             registry: Registry::default(),
             lobby: Lobby::default(),
             departed: Departed::default(),
+            ended: Ended::default(),
             certificate: Certificate::generate()?,
             metrics,
             workers,
@@ -214,6 +217,9 @@ impl Handle {
         // The session lives on without the text of its answer.
         let answer = std::mem::take(&mut negotiated.answer);
         let created = Created { session: id, answer, etag: random_etag() };
+        let offered = std::mem::take(&mut negotiated.offered);
+        let who = (request.role, request.stream.clone());
+        let record = Arc::new(Record::new(id, who, (request.user_agent, offered), started));
         let waiting = Waiting {
             id,
             role: request.role,
@@ -221,9 +227,8 @@ impl Handle {
             local: local.credentials,
             negotiated,
             announcement,
-            user_agent: request.user_agent,
             credential: request.credential,
-            created: started,
+            record,
         };
         let full = |_| CreateError::Full { retry_after: RETRY_AFTER };
         shared.lobby.admit(waiting, created.etag.clone()).map_err(full)?;
@@ -255,7 +260,7 @@ impl Handle {
     pub fn end(&self, session: &SessionId, reason: Reason) -> Result<(), PatchError> {
         match self.shared.lobby.remove(session) {
             Found::Session(waiting) => {
-                log_end_of_waiting(&waiting, reason, &self.shared.metrics);
+                end_waiting(&waiting, reason, &self.shared);
                 Ok(())
             }
             Found::Owned(worker) => {
@@ -289,6 +294,17 @@ impl Handle {
         self.shared.registry.list()
     }
 
+    /// The record of a session that lives, or that ended lately.
+    pub fn record(&self, session: &SessionId) -> Option<Arc<Record>> {
+        let living = self.shared.lobby.listed(session).map(|listed| listed.record);
+        living.or_else(|| self.shared.ended.find(session))
+    }
+
+    /// The records of the living sessions of a stream.
+    pub fn records_of(&self, stream: &StreamName) -> Vec<Arc<Record>> {
+        self.shared.lobby.records_of(stream)
+    }
+
     /// How many sessions there are, connected or not.
     pub fn session_count(&self) -> usize {
         self.shared.lobby.len()
@@ -320,9 +336,9 @@ impl Handle {
         self.shared.lobby.drain()
     }
 
-    /// The instruments that sessions move.
-    pub(super) fn metrics(&self) -> &Metrics {
-        &self.shared.metrics
+    /// What the workers share.
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     fn tell(&self, worker: WorkerId, message: Message) -> Result<(), Full<Message>> {

@@ -16,16 +16,15 @@ use crate::stream::{Departure, Reason};
 impl Engine {
     /// A session's first check arrived here: the session is this worker's from now on.
     pub(super) fn adopt(&mut self, waiting: Waiting, now: Instant) {
-        let Waiting { id, role, stream, local, negotiated, announcement, user_agent, created, .. } = waiting;
+        let Waiting { id, role, stream, local, negotiated, announcement, record, .. } = waiting;
         let admission = Admission { local: local.clone(), remote: negotiated.remote.clone() };
         let facts = Facts {
-            created,
+            created: record.created,
             opened: None,
             connected: None,
             first_media: None,
             first_picture: None,
             profile: None,
-            user_agent,
             packets: 0,
             bytes: 0,
             asked_again: 0,
@@ -36,9 +35,11 @@ impl Engine {
         let state = State::Connecting(announcement);
         self.shared.metrics.sessions[role][SessionState::Waiting].dec();
         self.shared.metrics.sessions[role][state.label()].inc();
-        let session = Session { id, role, stream, local, negotiated, peer: None, state, path: None, facts };
+        let session = Session { id, role, stream, local, negotiated, peer: None, state, path: None, facts, record };
         let key = self.sessions.insert(session);
         self.door.admit(key, admission, now);
+        self.sampler.start(now);
+        self.report(key, now);
     }
 
     /// The first valid check was answered: the peer is opened now, for some clients send their ClientHello before
@@ -143,6 +144,9 @@ impl Engine {
             peer.close();
             self.take_transmits(key, now);
         }
+        if reason != Reason::Panicked {
+            self.report(key, now);
+        }
         let Some(session) = self.sessions.remove(key) else { return };
         let door = self.door.facts(key).unwrap_or_default();
         self.door.remove(key);
@@ -158,6 +162,7 @@ impl Engine {
         self.shared.lobby.remove(&session.id);
         self.shared.metrics.sessions[session.role][session.state.label()].dec();
         self.shared.metrics.session_ends[session.role][reason].inc();
+        self.shared.ended.keep(&session.record, reason, now);
         session.log_end(reason, &door, now);
         let Session { stream, state, peer, .. } = *session;
         match state {
@@ -219,6 +224,7 @@ impl Engine {
             State::Connecting(None) => self.watch(key, Sealer::new(&keys.local), now),
             State::Publishing(_) | State::Watching(_) => return,
         }
+        self.report(key, now);
         self.counters.observe_setup(Phase::Dtls, took);
         let sessions = &self.shared.metrics.sessions[role];
         sessions[SessionState::Connecting].dec();

@@ -7,7 +7,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::counters::Volume;
 use super::feed::FeedTrack;
+use super::meter::Meter;
 use crate::forward::codec::Kind;
 use crate::forward::{ANSWER_TIME, Counts, Leg as Stand, Outlet, Pictures, catch_up_time};
 use crate::peer::feedback::RoundTrip;
@@ -33,6 +35,11 @@ pub(super) struct Leg {
     pub(super) outlet: Outlet,
     /// The outlet's counts that the worker has taken over.
     pub(super) counted: Counts,
+    /// What has been sent, resends included.
+    pub(super) sent: Volume,
+    pub(super) meter: Meter,
+    /// What the viewer said last about how it arrives.
+    pub(super) heard: Option<Reception>,
     pub(super) round_trip: RoundTrip,
     /// The viewer's round-trip time.
     rtt: Option<Duration>,
@@ -40,6 +47,22 @@ pub(super) struct Leg {
     /// When the last replay ended, as far as it has come.
     replayed: Option<Instant>,
     next_replay: Option<Instant>,
+}
+
+/// How a viewer receives, by its own words (RFC 3550 6.4.1).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reception {
+    /// Packets that it has not got.
+    pub(super) lost: u64,
+    /// In ticks of the codec.
+    pub(super) jitter: u32,
+}
+
+impl Reception {
+    /// How unevenly packets arrive, on this clock.
+    pub(super) fn jitter(&self, clock_rate: u32) -> Duration {
+        Duration::from_secs(1).mul_f64(f64::from(self.jitter) / f64::from(clock_rate.max(1)))
+    }
 }
 
 /// A keyframe is waited for.
@@ -75,6 +98,9 @@ impl Leg {
             kind,
             outlet,
             counted: Counts::default(),
+            sent: Volume::default(),
+            meter: Meter::default(),
+            heard: None,
             round_trip: RoundTrip::default(),
             rtt: None,
             wish: None,
@@ -100,6 +126,11 @@ impl Leg {
             self.wish(track, self.next_replay.filter(|_| !asks).unwrap_or(now).max(now + ANSWER_TIME));
         }
         Begun { demands: self.outlet.wants_keyframe(), replays: false }
+    }
+
+    /// The viewer's round-trip time, as far as it is known.
+    pub(super) fn rtt(&self) -> Option<Duration> {
+        self.rtt
     }
 
     /// The viewer's round-trip time, measured.

@@ -4,11 +4,13 @@
 //! owns it; what reaches another worker later is handed to the owner. HTTP and workers write here on join, restart and
 //! leave only.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 
+use super::record::Record;
 use crate::auth::Credential;
 use crate::name::{Role, SessionId, StreamName};
 use crate::peer::Credentials;
@@ -42,9 +44,8 @@ pub(super) struct Waiting {
     pub(super) local: Credentials,
     pub(super) negotiated: Negotiated,
     pub(super) announcement: Option<Announcement>,
-    pub(super) user_agent: Option<String>,
     pub(super) credential: Credential,
-    pub(super) created: Instant,
+    pub(super) record: Arc<Record>,
 }
 
 /// What HTTP knows of a session.
@@ -55,6 +56,7 @@ pub(super) struct Listed {
     /// Strong entity tag of the current ICE session, with its quotes.
     pub(super) etag: String,
     pub(super) credential: Credential,
+    pub(super) record: Arc<Record>,
     /// The user name fragments that lead to it, the newest last.
     ufrags: Vec<String>,
 }
@@ -86,6 +88,7 @@ impl Lobby {
             stream: session.stream.clone(),
             etag,
             credential: session.credential,
+            record: Arc::clone(&session.record),
             ufrags: vec![ufrag.clone()],
         };
         self.session_by_id.insert(session.id, listed);
@@ -165,7 +168,7 @@ impl Lobby {
     /// Takes out the sessions that have waited too long.
     pub(super) fn expire(&self, now: Instant) -> Vec<Waiting> {
         let late = |place: &Place| match place {
-            Place::Waiting(session) => now.saturating_duration_since(session.created) >= PATIENCE,
+            Place::Waiting(session) => now.saturating_duration_since(session.record.created) >= PATIENCE,
             Place::Owned(_) => false,
         };
         let candidates = self.place_by_ufrag.iter().filter(|place| late(place.value()));
@@ -185,6 +188,12 @@ impl Lobby {
     /// Takes out every session that waits, for the end of the relay.
     pub(super) fn drain(&self) -> Vec<Waiting> {
         self.expire(Instant::now() + PATIENCE)
+    }
+
+    /// The records of the sessions of a stream.
+    pub(super) fn records_of(&self, stream: &StreamName) -> Vec<Arc<Record>> {
+        let of_stream = self.session_by_id.iter().filter(|listed| listed.stream == *stream);
+        of_stream.map(|listed| Arc::clone(&listed.record)).collect()
     }
 
     /// How many sessions are known: those that wait and those that are owned.

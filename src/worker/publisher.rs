@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::message::{Published, Subscribed, SubscribedTrack};
+use super::meter::Intake;
 use crate::forward::codec::{Format, KeyframeFinder, Kind};
 use crate::forward::{History, HistoryLimits, KeyframeGate, LayerId, Packet};
 use crate::metrics::DropReason;
@@ -63,7 +64,7 @@ pub(super) struct Track {
     rtx_payload_type: Option<u8>,
     accepts_keyframe_requests: bool,
     /// Where packets come from now: declared in the offer, else learnt from the first packet.
-    ssrc: Option<u32>,
+    pub(super) ssrc: Option<u32>,
     nack: bool,
     /// Which indices have arrived, on whatever SSRC, so that a packet and its resend count once.
     arrived: Option<Received>,
@@ -72,7 +73,8 @@ pub(super) struct Track {
     pending: Vec<Arc<Packet>>,
     gate: KeyframeGate,
     /// Whether keyframe requests are answered; `None` until one has been sent.
-    obeys: Option<bool>,
+    pub(super) obeys: Option<bool>,
+    pub(super) intake: Intake,
 }
 
 impl Publisher {
@@ -105,6 +107,7 @@ impl Publisher {
                 pending: Vec::new(),
                 gate: KeyframeGate::default(),
                 obeys: (!payload.feedback.pli).then_some(false),
+                intake: Intake::default(),
             });
         }
         let payload_types = |track: &Track| [Some(track.payload_type), track.rtx_payload_type];
@@ -174,9 +177,13 @@ impl Publisher {
             Some(_) => return Err(DropReason::Replayed),
         }
         let keyframe = track.keyframes.is_start(opened.timestamp, payload);
-        if keyframe && track.gate.satisfied(received) {
-            track.obeys = Some(true);
-            self.verdicts.push(Verdict { kind: track.kind, obeys: true });
+        track.intake.on_packet(datagram.len(), opened.timestamp);
+        if keyframe && track.kind == Kind::Video {
+            track.intake.on_keyframe(received);
+            if track.gate.satisfied(received) {
+                track.obeys = Some(true);
+                self.verdicts.push(Verdict { kind: track.kind, obeys: true });
+            }
         }
         let packet = Arc::new(Packet {
             received,
@@ -290,6 +297,7 @@ impl Publisher {
         }
         let track = &mut self.tracks[place];
         track.arrived = None;
+        track.intake.restart();
         self.reception.add_source(ssrc, track.format.clock_rate, track.nack);
     }
 

@@ -1,9 +1,12 @@
 //! One session on its worker: how far it has come, and the facts that its last log line tells.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::handle::Shared;
 use super::lobby::Waiting;
 use super::publisher::Publisher;
+use super::record::Record;
 use super::viewer::Viewer;
 use crate::door::{Facts as DoorFacts, Path};
 use crate::metrics::{Label as _, Metrics, Phase, SessionState};
@@ -26,6 +29,8 @@ pub(super) struct Session {
     /// Where its packets go now.
     pub(super) path: Option<Path>,
     pub(super) facts: Facts,
+    /// What others may know of it.
+    pub(super) record: Arc<Record>,
 }
 
 /// How far a session has come.
@@ -47,7 +52,6 @@ pub(super) struct Facts {
     pub(super) first_media: Option<Instant>,
     pub(super) first_picture: Option<Instant>,
     pub(super) profile: Option<Profile>,
-    pub(super) user_agent: Option<String>,
     pub(super) packets: u64,
     pub(super) bytes: u64,
     pub(super) asked_again: u64,
@@ -123,16 +127,18 @@ impl Session {
             moves = door.moves,
             refused = door.dropped + door.forged,
             failure = facts.failure.as_deref(),
-            offered_codecs = ?self.negotiated.offered.codecs,
-            offered_candidates = self.negotiated.offered.candidates,
-            user_agent = ?facts.user_agent.as_deref().unwrap_or(""),
+            offered_codecs = ?self.record.offered.codecs,
+            offered_candidates = self.record.offered.candidates,
+            user_agent = ?self.record.user_agent.as_deref().unwrap_or(""),
             "session ended"
         );
     }
 }
 
-/// The last log line of a session that never sent a packet.
-pub(super) fn log_end_of_waiting(waiting: &Waiting, reason: Reason, metrics: &Metrics) {
+/// The end of a session that never sent a packet: its record, and its last log line.
+pub(super) fn end_waiting(waiting: &Waiting, reason: Reason, shared: &Shared) {
+    let (metrics, record) = (&shared.metrics, &waiting.record);
+    shared.ended.keep(record, reason, Instant::now());
     metrics.sessions[waiting.role][SessionState::Waiting].dec();
     metrics.session_ends[waiting.role][reason].inc();
     tracing::info!(
@@ -140,8 +146,8 @@ pub(super) fn log_end_of_waiting(waiting: &Waiting, reason: Reason, metrics: &Me
         role = waiting.role.as_str(),
         stream = %waiting.stream,
         reason = reason.as_str(),
-        lived_ms = milliseconds(waiting.created.elapsed()),
-        user_agent = ?waiting.user_agent.as_deref().unwrap_or(""),
+        lived_ms = milliseconds(record.created.elapsed()),
+        user_agent = ?record.user_agent.as_deref().unwrap_or(""),
         "session ended before its first packet: no valid STUN check reached the media port"
     );
 }

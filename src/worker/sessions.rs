@@ -1,6 +1,7 @@
 //! The sessions of one worker, by the key that its door knows them by and by the id that everybody else does.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::session::Session;
 use crate::door::Key;
@@ -42,6 +43,23 @@ impl Sessions {
     /// The key of a session.
     pub(super) fn key(&self, id: &SessionId) -> Option<Key> {
         self.key_by_id.get(id).copied()
+    }
+
+    /// Places for sessions, taken or not.
+    pub(super) fn places(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// True when there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.key_by_id.is_empty()
+    }
+
+    /// The keys of those of these places that are taken.
+    pub(super) fn keys_at(&self, places: Range<usize>) -> Vec<Key> {
+        let end = places.end.min(self.slots.len());
+        let taken = |place: &usize| self.slots[*place].is_some();
+        (places.start..end).filter(taken).map(|place| Key(place as u32)).collect()
     }
 
     /// The keys of all sessions.

@@ -11,7 +11,7 @@ use mio::{Events, Interest, Poll, Token};
 use super::engine::{Engine, Progress};
 use super::handle::{Handle, Shared};
 use super::message::Message;
-use super::session::log_end_of_waiting;
+use super::session::end_waiting;
 use super::socket::{BindError, Socket, bind};
 use super::{Config, ConfigError};
 use crate::metrics::Metrics;
@@ -94,7 +94,7 @@ impl Workers {
     pub fn stop(self) {
         self.handle.drain();
         for waiting in self.handle.take_waiting() {
-            log_end_of_waiting(&waiting, Reason::Shutdown, self.handle.metrics());
+            end_waiting(&waiting, Reason::Shutdown, self.handle.shared());
         }
         for sender in &self.inboxes {
             while sender.push(Message::Stop).is_err() {

@@ -6,7 +6,7 @@ use super::batch::{Batch, MAX_DATAGRAM, Outbox};
 use super::channels::Channels;
 use super::counters::Volume;
 use super::feed::Feed;
-use super::leg::{Begun, Leg};
+use super::leg::{Begun, Leg, Reception};
 use crate::forward::codec::Kind;
 use crate::forward::{FirstNumbers, Get, LayerId, Leg as Stand, Negotiated as OutletFormat};
 use crate::forward::{Outlet, OutletConfig, Written};
@@ -159,6 +159,8 @@ impl Viewer {
                 volume.bytes += len as u64;
                 batch.commit(len, outbox, now);
             }
+            leg.sent.packets += volume.packets;
+            leg.sent.bytes += volume.bytes;
             let counts = *leg.outlet.counts();
             let since = std::mem::replace(&mut leg.counted, counts);
             served.oversized += counts.oversized - since.oversized;
@@ -223,6 +225,8 @@ impl Viewer {
             let Some(len) = seal(&mut self.sealer, room, &written) else { continue };
             let in_band = written.ssrc == leg.outlet.ssrc();
             *(if in_band { &mut answered.in_band } else { &mut answered.rtx }) += 1;
+            leg.sent.packets += 1;
+            leg.sent.bytes += len as u64;
             batch.commit(len, outbox, now);
         }
         batch.flush(outbox, now);
@@ -245,7 +249,8 @@ impl Viewer {
                     self.asked.extend(sequences.into_iter().take(room).map(|sequence| (place, sequence)));
                 }
                 ViewerFeedback::KeyframeRequest { .. } => heard.keyframe_requests += u64::from(leg.kind == Kind::Video),
-                ViewerFeedback::Report { last_sr, delay, .. } => {
+                ViewerFeedback::Report { last_sr, delay, jitter, total_lost, .. } => {
+                    leg.heard = Some(Reception { lost: total_lost.into(), jitter });
                     if let Some(trip) = leg.round_trip.measure(last_sr, delay, now) {
                         leg.set_rtt(trip);
                     }

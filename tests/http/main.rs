@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
 
 mod access;
+mod api;
 mod cors;
 mod endpoints;
 mod limits;

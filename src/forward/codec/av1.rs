@@ -111,6 +111,16 @@ impl Profile {
         Self(format.parameter("profile").and_then(|profile| profile.parse().ok()).unwrap_or(0))
     }
 
+    /// Its name for people: that of the standard, or its number.
+    pub(super) fn name(self) -> String {
+        match self.0 {
+            0 => "main".to_owned(),
+            1 => "high".to_owned(),
+            2 => "professional".to_owned(),
+            number => number.to_string(),
+        }
+    }
+
     /// True when a decoder for this profile decodes that one: each takes the ones below it (AV1 bitstream specification
     /// A.2).
     pub fn contains(self, smaller: Self) -> bool {

@@ -71,6 +71,17 @@ impl Format {
 }
 
 impl Profile {
+    /// Its name for people; `None` where the codec has only one.
+    pub fn name(self) -> Option<String> {
+        Some(match self {
+            Self::Only => return None,
+            Self::H264(profile) => profile.name(),
+            Self::H265(profile) => profile.name(),
+            Self::Vp9(number) => number.to_string(),
+            Self::Av1(profile) => profile.name(),
+        })
+    }
+
     /// True when a decoder for this profile decodes that one by definition.
     pub fn contains(self, smaller: Self) -> bool {
         match (self, smaller) {
@@ -108,6 +119,24 @@ mod tests {
         assert_eq!(format(Codec::Vp9, "").profile(), format(Codec::Vp9, "profile-id=0").profile());
         assert_eq!(format(Codec::Av1, "").profile(), format(Codec::Av1, "level-idx=5;profile=0;tier=0").profile());
         assert_eq!(format(Codec::Vp8, "").profile(), Profile::Only);
+    }
+
+    #[test]
+    fn profiles_have_names_for_people() {
+        for (codec, parameters, name) in [
+            (Codec::H264, "profile-level-id=42e01f", "constrained baseline"),
+            (Codec::H264, "profile-level-id=64001f", "high"),
+            (Codec::H264, "profile-level-id=f4001f", "244"),
+            (Codec::H265, "profile-id=2", "main 10"),
+            (Codec::H265, "", "main"),
+            (Codec::H265, "profile-id=9", "9"),
+            (Codec::Vp9, "profile-id=2", "2"),
+            (Codec::Av1, "profile=1", "high"),
+            (Codec::Av1, "profile=7", "7"),
+        ] {
+            assert_eq!(format(codec, parameters).profile().name().as_deref(), Some(name));
+        }
+        assert_eq!(format(Codec::Vp8, "").profile().name(), None);
     }
 
     #[test]

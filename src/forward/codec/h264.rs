@@ -106,6 +106,18 @@ impl Profile {
         }
     }
 
+    /// Its name for people: that of the standard, or its number.
+    pub(super) fn name(self) -> String {
+        match self {
+            Self::ConstrainedBaseline => "constrained baseline".to_owned(),
+            Self::Baseline => "baseline".to_owned(),
+            Self::Main => "main".to_owned(),
+            Self::ConstrainedHigh => "constrained high".to_owned(),
+            Self::High => "high".to_owned(),
+            Self::Other(idc, _) => idc.to_string(),
+        }
+    }
+
     /// True when a decoder for this profile decodes that one (ITU-T H.264 annex A.2).
     pub fn contains(self, smaller: Self) -> bool {
         use Profile::{Baseline, ConstrainedBaseline, ConstrainedHigh, Main};

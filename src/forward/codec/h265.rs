@@ -91,6 +91,17 @@ impl Profile {
         Self { space: number("profile-space", space), id: number("profile-id", id), tier: number("tier-flag", tier) }
     }
 
+    /// Its name for people: that of the standard, or its number.
+    pub(super) fn name(self) -> String {
+        match self.id {
+            1 => "main".to_owned(),
+            2 => "main 10".to_owned(),
+            3 => "main still picture".to_owned(),
+            4 => "range extensions".to_owned(),
+            id => id.to_string(),
+        }
+    }
+
     /// True when a decoder for this profile decodes that one (ITU-T H.265 A.3): Main decodes still pictures, Main 10
     /// both, and the range extensions all three.
     pub fn contains(self, smaller: Self) -> bool {

@@ -31,6 +31,8 @@ pub(super) struct Missing {
     round_trip: Duration,
     /// Packets that never came.
     given_up: u64,
+    /// Packets that came after they had been asked for.
+    repaired: u64,
 }
 
 struct Request {
@@ -43,7 +45,7 @@ struct Request {
 
 impl Missing {
     pub(super) fn new() -> Self {
-        Self { packets: VecDeque::new(), round_trip: FIRST_ROUND_TRIP, given_up: 0 }
+        Self { packets: VecDeque::new(), round_trip: FIRST_ROUND_TRIP, given_up: 0, repaired: 0 }
     }
 
     /// `index` arrived and is the highest; those after `before` and below it are missing for now.
@@ -73,6 +75,7 @@ impl Missing {
             return false;
         };
         let request = self.packets.remove(position).expect("the search found it there");
+        self.repaired += u64::from(request.tries > 0);
         // After several requests nobody can tell which one it answers.
         if request.tries == 1 {
             let asked = request.due.checked_sub(self.retry()).unwrap_or(now);
@@ -102,6 +105,15 @@ impl Missing {
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.packets.iter().map(|request| request.due.min(request.since + MAX_AGE)).min()
+    }
+
+    pub(super) fn repaired(&self) -> u64 {
+        self.repaired
+    }
+
+    /// How many packets are waited for.
+    pub(super) fn len(&self) -> usize {
+        self.packets.len()
     }
 
     pub(super) fn given_up(&self) -> u64 {
@@ -159,6 +171,7 @@ mod tests {
         missing.on_highest(10, 12, start);
         assert!(missing.on_late(11, start + MS));
         assert!(!missing.on_late(11, start + MS), "once");
+        assert_eq!((missing.repaired(), missing.len()), (0, 0));
         assert_eq!(missing.poll_timeout(), None);
     }
 

@@ -36,6 +36,8 @@ struct Received {
     source: Source,
     /// None where NACK was not negotiated.
     missing: Option<Missing>,
+    /// Packets that retransmissions on another SSRC brought.
+    retransmitted: u64,
 }
 
 /// Plain counts, for metrics.
@@ -47,6 +49,17 @@ pub struct Tally {
     pub recovered: u64,
     /// Packets that were missing and were given up.
     pub given_up: u64,
+}
+
+/// How one SSRC's packets arrive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quality {
+    /// Packets that did not come and are not waited for any more.
+    pub lost: u64,
+    /// Packets that came after they had been asked for.
+    pub repaired: u64,
+    /// How unevenly packets arrive (RFC 3550 A.8).
+    pub jitter: Duration,
 }
 
 impl Reception {
@@ -67,7 +80,9 @@ impl Reception {
     /// second, `nack` whether missing packets are asked for. A known SSRC, or a 32nd, changes nothing.
     pub fn add_source(&mut self, ssrc: u32, clock_rate: u32, nack: bool) {
         if self.position(ssrc).is_none() && self.sources.len() < MAX_SOURCES {
-            self.sources.push(Received { source: Source::new(ssrc, clock_rate), missing: nack.then(Missing::new) });
+            let source =
+                Received { source: Source::new(ssrc, clock_rate), missing: nack.then(Missing::new), retransmitted: 0 };
+            self.sources.push(source);
         }
     }
 
@@ -85,7 +100,7 @@ impl Reception {
             self.arrivals.on_packet(ssrc, sequence, received);
         }
         let Some(position) = self.position(ssrc) else { return };
-        let Received { source, missing } = &mut self.sources[position];
+        let Received { source, missing, .. } = &mut self.sources[position];
         self.report_due.get_or_insert(received + REPORT_INTERVAL);
         let highest_before = source.highest();
         let step = source.on_packet(index, timestamp, received);
@@ -101,10 +116,11 @@ impl Reception {
     /// `None` says that it is here already, or that nobody waits for it.
     pub fn recover(&mut self, ssrc: u32, sequence: u16, received: Instant) -> Option<u64> {
         let position = self.position(ssrc)?;
-        let Received { source, missing } = &mut self.sources[position];
+        let Received { source, missing, retransmitted } = &mut self.sources[position];
         let index = index::estimate(source.highest()?, sequence)?;
         let recovered = missing.as_mut()?.on_late(index, received);
         self.tally.recovered += u64::from(recovered);
+        *retransmitted += u64::from(recovered);
         recovered.then_some(index)
     }
 
@@ -134,7 +150,7 @@ impl Reception {
     /// What is due, one datagram at a time: call again until there is none.
     pub fn poll(&mut self, now: Instant) -> Option<Compound> {
         // 1. NACKs: each millisecond of theirs is a millisecond of every viewer's.
-        for Received { source, missing } in &mut self.sources {
+        for Received { source, missing, .. } in &mut self.sources {
             let nacks = missing.as_mut().map(|missing| missing.poll(now)).unwrap_or_default();
             if !nacks.is_empty() {
                 self.tally.asked += nacks.iter().map(|pair| pair.into_iter().count() as u64).sum::<u64>();
@@ -154,6 +170,18 @@ impl Reception {
         self.report_due?;
         let report = ReceiverReport { ssrc: self.sender_ssrc, reports, ..ReceiverReport::default() };
         Some(vec![Box::new(report), description(self.sender_ssrc, &self.cname)])
+    }
+
+    /// How the packets of this SSRC arrive.
+    #[must_use]
+    pub fn quality(&self, ssrc: u32) -> Option<Quality> {
+        let Received { source, missing, retransmitted } = &self.sources[self.position(ssrc)?];
+        let waited_for = missing.as_ref().map_or(0, |missing| missing.len() as u64);
+        Some(Quality {
+            lost: source.lost().saturating_sub(retransmitted + waited_for),
+            repaired: missing.as_ref().map_or(0, Missing::repaired),
+            jitter: source.jitter(),
+        })
     }
 
     /// Counts since the session began.

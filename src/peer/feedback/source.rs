@@ -78,6 +78,17 @@ impl Source {
         if before + 1 == index { Step::Next } else { Step::Ahead(before) }
     }
 
+    /// Packets of the line that are not here.
+    pub(super) fn lost(&self) -> u64 {
+        self.line.as_ref().map_or(0, |line| (line.highest - line.first + 1).saturating_sub(line.received))
+    }
+
+    /// How unevenly packets arrive (RFC 3550 A.8).
+    pub(super) fn jitter(&self) -> Duration {
+        let ticks = self.line.as_ref().map_or(0, |line| line.jitter >> 4);
+        Duration::from_nanos(ticks.saturating_mul(1_000_000_000) / u64::from(self.clock_rate.max(1)))
+    }
+
     pub(super) fn highest(&self) -> Option<u64> {
         self.line.as_ref().map(|line| line.highest)
     }

@@ -32,6 +32,8 @@ pub enum ViewerFeedback {
         ssrc: u32,
         /// Share of packets lost since the last report, in 1/256.
         fraction_lost: u8,
+        /// Packets lost since the first; 0 where duplicates outnumber them.
+        total_lost: u32,
         /// In ticks of the codec.
         jitter: u32,
         /// The middle of the NTP timestamp of the sender report that arrived last; 0 for none.
@@ -83,6 +85,8 @@ fn reception(report: &ReceptionReport) -> ViewerFeedback {
     ViewerFeedback::Report {
         ssrc: report.ssrc,
         fraction_lost: report.fraction_lost,
+        // 24 bits with a sign.
+        total_lost: if report.total_lost < 0x80_0000 { report.total_lost } else { 0 },
         jitter: report.jitter,
         last_sr: report.last_sender_report,
         delay: report.delay,
@@ -108,7 +112,8 @@ mod tests {
 
     #[test]
     fn reads_what_is_said_about_own_ssrcs_and_nothing_else() {
-        let report = |ssrc| ReceptionReport { ssrc, fraction_lost: 3, jitter: 4, delay: 5, ..Default::default() };
+        let report =
+            |ssrc| ReceptionReport { ssrc, fraction_lost: 3, total_lost: 6, jitter: 4, delay: 5, ..Default::default() };
         let entry = |ssrc| FirEntry { ssrc, sequence_number: 0 };
         let packets: [Box<dyn rtcp::Packet>; 8] = [
             Box::new(ReceiverReport { ssrc: 1, reports: vec![report(7), report(8)], ..Default::default() }),
@@ -122,7 +127,7 @@ mod tests {
         ];
         let said = read_viewer(&packets, own);
         let expected = [
-            ViewerFeedback::Report { ssrc: 7, fraction_lost: 3, jitter: 4, last_sr: 0, delay: 5 },
+            ViewerFeedback::Report { ssrc: 7, fraction_lost: 3, total_lost: 6, jitter: 4, last_sr: 0, delay: 5 },
             ViewerFeedback::Nack { ssrc: 7, sequences: vec![65_535, 0, 2] },
             ViewerFeedback::KeyframeRequest { ssrc: 7 },
         ];

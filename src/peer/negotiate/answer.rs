@@ -69,7 +69,7 @@ impl Section {
 }
 
 /// What the client offered, for one line in the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offered {
     /// The names of the codecs of audio and video in the offer's order, each at most once a section; tokens of ASCII.
     pub codecs: Vec<String>,

@@ -1,0 +1,170 @@
+//! Once a second each session's record is brought up to date, a few sessions at a time, so that thousands of them do not
+//! hold a packet up.
+
+use std::time::{Duration, Instant};
+
+use super::engine::Engine;
+use super::feed::Feed;
+use super::leg::Leg;
+use super::publisher::{Publisher, Track};
+use super::record::{Checks, Stage, TrackReport};
+use super::session::{Session, State};
+use super::viewer::Viewer;
+use crate::door::{Facts as DoorFacts, Key};
+use crate::forward::Leg as Stand;
+use crate::forward::codec::Kind;
+use crate::peer::negotiate::{Negotiated, Section};
+
+/// How often a session is looked at.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Sessions that one look takes; more take more looks, spread over the interval.
+const SLICE: usize = 64;
+
+/// Which sessions are looked at next, and when.
+#[derive(Debug, Default)]
+pub(super) struct Sampler {
+    next: usize,
+    due: Option<Instant>,
+}
+
+impl Sampler {
+    /// When [`Engine::sample`] has something to do.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// There is a session: looks begin if they had stopped.
+    pub(super) fn start(&mut self, now: Instant) {
+        self.due.get_or_insert(now + INTERVAL);
+    }
+}
+
+impl Engine {
+    /// Looks at the sessions whose turn it is.
+    pub(super) fn sample(&mut self, now: Instant) {
+        if self.sampler.due.is_none_or(|due| due > now) {
+            return;
+        }
+        let places = self.sessions.places();
+        let from = if self.sampler.next >= places { 0 } else { self.sampler.next };
+        self.sampler.next = from + SLICE;
+        for key in self.sessions.keys_at(from..from + SLICE) {
+            self.guard(key, now, |engine| engine.report(key, now));
+        }
+        let looks = places.div_ceil(SLICE).max(1) as u32;
+        self.sampler.due = (!self.sessions.is_empty()).then(|| now + INTERVAL / looks);
+    }
+
+    /// Brings the record of one session up to date.
+    pub(super) fn report(&mut self, key: Key, now: Instant) {
+        let door = self.door.facts(key).unwrap_or_default();
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let feed = self.feeds.get(&session.stream);
+        session.report(&door, feed, now);
+    }
+}
+
+impl Session {
+    fn report(&mut self, door: &DoorFacts, feed: Option<&Feed>, now: Instant) {
+        let (mut obeys, mut round_trip) = (None, None);
+        let (stage, tracks) = match &mut self.state {
+            State::Connecting(_) => (Stage::Connecting, Vec::new()),
+            State::Publishing(publisher) => {
+                obeys = publisher.obeys();
+                (Stage::Live, publisher.reports(now))
+            }
+            State::Watching(viewer) => {
+                round_trip = viewer.round_trip();
+                (viewer.stage(feed), viewer.reports(&self.negotiated, feed, now))
+            }
+        };
+        let facts = &self.facts;
+        self.record.update(|report| {
+            report.stage = stage;
+            report.path = self.path;
+            report.srtp_profile = facts.profile.map(|profile| profile.name());
+            report.round_trip = round_trip;
+            report.opened = facts.opened;
+            report.connected = facts.connected;
+            report.first_media = facts.first_media;
+            report.first_picture = facts.first_picture;
+            report.tracks = tracks;
+            report.obeys = obeys;
+            report.checks = Checks {
+                authentic: door.checks,
+                first: door.first.map(|path| path.remote),
+                addresses: door.paths,
+                moves: door.moves,
+                refused: door.dropped + door.forged,
+            };
+            report.failure.clone_from(&facts.failure);
+        });
+    }
+}
+
+impl Publisher {
+    /// Whether it answers keyframe requests, as far as it is known.
+    fn obeys(&self) -> Option<bool> {
+        self.tracks.iter().find_map(|track| track.obeys.filter(|_| track.kind == Kind::Video))
+    }
+
+    fn reports(&mut self, now: Instant) -> Vec<TrackReport> {
+        let reception = &self.reception;
+        let report = |track: &mut Track| {
+            let quality = track.ssrc.and_then(|ssrc| reception.quality(ssrc)).unwrap_or_default();
+            TrackReport {
+                kind: track.kind.as_str(),
+                codec: track.format.codec.name(),
+                profile: track.format.profile().name(),
+                ssrc: track.ssrc,
+                packets: track.intake.volume.packets,
+                bytes: track.intake.volume.bytes,
+                rates: track.intake.look(now),
+                keyframe_interval: track.intake.keyframe_interval(now),
+                lost_packets: quality.lost,
+                repaired_packets: quality.repaired,
+                jitter: Some(quality.jitter),
+            }
+        };
+        self.tracks.iter_mut().map(report).collect()
+    }
+}
+
+impl Viewer {
+    /// The smallest round trip of its tracks: what the network takes, without what the client does.
+    fn round_trip(&self) -> Option<Duration> {
+        self.legs.iter().filter_map(|leg| leg.rtt()).min()
+    }
+
+    fn stage(&self, feed: Option<&Feed>) -> Stage {
+        if self.legs.iter().all(|leg| leg.outlet.leg() == Stand::Paused) {
+            return Stage::Paused;
+        }
+        if feed.is_some_and(|feed| feed.source.is_some()) { Stage::Live } else { Stage::Waiting }
+    }
+
+    fn reports(&mut self, negotiated: &Negotiated, feed: Option<&Feed>, now: Instant) -> Vec<TrackReport> {
+        let report = |leg: &mut Leg| {
+            let is_own = |section: &&Section| section.ssrc == leg.outlet.ssrc();
+            let agreed = negotiated.sections.iter().find(is_own).and_then(|section| section.payloads.first());
+            let format = feed.and_then(|feed| feed.track(leg.kind)).map(|track| &track.format);
+            let format = format.or(agreed.map(|payload| &payload.format))?;
+            let counts = *leg.outlet.counts();
+            Some(TrackReport {
+                kind: leg.kind.as_str(),
+                codec: format.codec.name(),
+                profile: format.profile().name(),
+                ssrc: Some(leg.outlet.ssrc()),
+                packets: leg.sent.packets,
+                bytes: leg.sent.bytes,
+                rates: leg.meter.look(leg.sent, 0, now),
+                keyframe_interval: None,
+                lost_packets: leg.heard.map_or(0, |heard| heard.lost),
+                repaired_packets: counts.resent,
+                jitter: leg.heard.map(|heard| heard.jitter(format.clock_rate)),
+            })
+        };
+        self.legs.iter_mut().filter_map(report).collect()
+    }
+}

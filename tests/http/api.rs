@@ -1,0 +1,57 @@
+//! `/api`: streams and sessions as JSON.
+
+use serde_json::Value;
+
+use crate::relay::{Relay, Reply, SDP, WHEP_OFFER};
+
+fn json(reply: &Reply) -> Value {
+    assert_eq!((reply.status, reply.header("content-type")), (200, "application/json"), "{reply:?}");
+    serde_json::from_str(&reply.body).unwrap()
+}
+
+fn id_of(location: &str) -> &str {
+    location.rsplit('/').next().unwrap()
+}
+
+#[test]
+fn a_session_is_shown_from_its_offer_to_after_its_end() {
+    let relay = Relay::start();
+    let (location, _) = relay.publish("cam", &[("user-agent", "test/1")]);
+    let path = format!("/api/sessions/{}", id_of(&location));
+    let session = json(&relay.get(&path));
+    assert_eq!(session["id"], id_of(&location));
+    assert_eq!((&session["role"], &session["stream"]), (&"publisher".into(), &"cam".into()));
+    assert_eq!((&session["state"], &session["user_agent"]), (&"waiting".into(), &"test/1".into()));
+    assert!(session["since_seconds"].as_f64().is_some_and(|seconds| seconds < 60.0));
+    assert_eq!(session["tracks"], Value::Array(Vec::new()));
+    assert!(session["offered"]["codecs"].as_array().unwrap().contains(&"H264".into()), "{session}");
+    assert_eq!(session["stun"]["checks"], 0);
+    assert_eq!(relay.request("DELETE", &location, &[], "").status, 200);
+    let session = json(&relay.get(&path));
+    assert_eq!((&session["state"], &session["ended"]["reason"]), (&"ended".into(), &"deleted".into()));
+    assert!(session["ended"]["seconds_ago"].as_f64().is_some_and(|seconds| seconds < 60.0));
+}
+
+#[test]
+fn a_stream_is_shown_with_its_sessions_the_publisher_first() {
+    let relay = Relay::start();
+    assert_eq!(relay.request("POST", "/whep/cam", &[SDP], WHEP_OFFER).status, 201);
+    assert_eq!(relay.request("POST", "/whep/other", &[SDP], WHEP_OFFER).status, 201);
+    relay.publish("cam", &[]);
+    let stream = json(&relay.get("/api/streams/cam"));
+    assert_eq!((&stream["name"], &stream["live"], &stream["viewers"]), (&"cam".into(), &false.into(), &0.into()));
+    let sessions = stream["sessions"].as_array().unwrap();
+    let roles: Vec<_> = sessions.iter().map(|session| session["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["publisher", "viewer"]);
+    assert!(sessions.iter().all(|session| session["stream"] == "cam"));
+}
+
+#[test]
+fn what_is_not_there_is_not_found_and_what_is_no_name_is_said() {
+    let relay = Relay::start();
+    relay.get("/api/streams/cam").problem(404);
+    relay.get("/api/streams/a%20b").problem(400);
+    for id in ["AAAAAAAAAAAAAAAAAAAAAA", "x", "%FF"] {
+        relay.get(&format!("/api/sessions/{id}")).problem(404);
+    }
+}
