@@ -104,28 +104,45 @@ fn measure(config: &load::Config) -> ExitCode {
 
 async fn serve_until_asked(server: Server) -> anyhow::Result<()> {
     // Whoever reads that the relay listens may ask it to stop at once, so the signals come first.
-    let asked = asked_to_stop().context("cannot wait for signals")?;
+    let Signals { drain, at_once } = signals().context("cannot wait for signals")?;
     say(&welcome(server.addresses()));
-    server.run(asked).await
+    server.run_and_drain(drain, at_once).await
 }
 
-/// Completes on SIGINT or SIGTERM; from here on neither kills the process.
+/// How a relay is asked to stop; from the time that they exist no signal kills the process.
+struct Signals<D, A> {
+    /// SIGTERM.
+    drain: D,
+    /// SIGINT, which is Ctrl+C, or SIGTERM once more.
+    at_once: A,
+}
+
 #[cfg(unix)]
-fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+fn signals() -> std::io::Result<Signals<impl Future<Output = ()>, impl Future<Output = ()>>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+    let mut first = signal(SignalKind::terminate())?;
+    let (mut second, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(Signals {
+        drain: async move {
+            first.recv().await;
+        },
+        at_once: async move {
+            let twice = async {
+                second.recv().await;
+                second.recv().await
+            };
+            tokio::select! {
+                _ = twice => {}
+                _ = interrupt.recv() => {}
+            }
+        },
     })
 }
 
-/// Completes on Ctrl+C.
+/// Windows asks a program without a window to stop by closing its console.
 #[cfg(not(unix))]
-fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
-    Ok(async { drop(tokio::signal::ctrl_c().await) })
+fn signals() -> std::io::Result<Signals<impl Future<Output = ()>, impl Future<Output = ()>>> {
+    Ok(Signals { drain: std::future::pending(), at_once: async { drop(tokio::signal::ctrl_c().await) } })
 }
 
 /// What to open and where to publish; localhost first, because browsers give cameras only to secure contexts.

@@ -1,5 +1,6 @@
 //! Starts every part in order, and stops them in the other: addresses are bound before anything runs, so a mistake is
-//! told at once and leaves nothing behind; at the end no session is taken any more, then sessions end, then HTTP.
+//! told at once and leaves nothing behind; at the end no session is taken any more while the others go on for a while,
+//! then they end, then HTTP.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,6 +21,9 @@ use crate::{http, worker};
 /// How long workers may take to end their sessions. They need milliseconds; a stuck one must not keep the process.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
+/// How often a draining relay looks whether somebody is left.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
+
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 1024;
 
@@ -30,6 +34,7 @@ pub struct Server {
     http: std::net::TcpListener,
     admin: Option<std::net::TcpListener>,
     addresses: Addresses,
+    drain: Duration,
 }
 
 /// Where a relay is reached.
@@ -98,7 +103,7 @@ impl Server {
         };
         tell_access(&access);
         let node = Arc::new(http::Node::new(&config.http, access, workers.handle(), metrics));
-        Ok(Self { workers, node, http, admin, addresses })
+        Ok(Self { workers, node, http, admin, addresses, drain: config.worker.drain })
     }
 
     /// Where it is reached; ports that were given as 0 have their numbers.
@@ -106,11 +111,24 @@ impl Server {
         self.addresses
     }
 
-    /// Serves until `shutdown` completes, then ends every session and returns.
+    /// Serves until `stop` completes, then ends every session and returns.
     ///
     /// # Errors
     /// When the runtime cannot take the listeners.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+    pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        self.run_and_drain(std::future::pending(), stop).await
+    }
+
+    /// The same, but from the moment that `drain` completes no session is taken, and it is the end too when the last
+    /// has ended or [`worker::Config::drain`] is over.
+    ///
+    /// # Errors
+    /// When the runtime cannot take the listeners.
+    pub async fn run_and_drain(
+        self,
+        drain: impl Future<Output = ()>,
+        at_once: impl Future<Output = ()>,
+    ) -> anyhow::Result<()> {
         let (stop, stopped) = watch::channel(false);
         let until_stopped = || {
             let mut stopped = stopped.clone();
@@ -123,10 +141,21 @@ impl Server {
             let admin = TcpListener::from_std(admin).context("the runtime refuses the admin socket")?;
             tasks.push(tokio::spawn(Arc::clone(&self.node).serve_admin(admin, until_stopped())));
         }
-        shutdown.await;
+        let media = self.workers.handle();
+        // 1. No new session, and /readyz says so. Those that are there go on.
+        let drained = async {
+            drain.await;
+            media.drain();
+            let sessions = media.session_count();
+            info!(sessions, seconds = self.drain.as_secs(), "draining: a second signal ends all at once");
+            drop(tokio::time::timeout(self.drain, everybody_left(&media)).await);
+        };
+        tokio::select! {
+            () = drained => {}
+            () = at_once => {}
+        }
         info!("stopping");
-        // 1. No new session, and /readyz says so.
-        self.workers.handle().drain();
+        media.drain();
         // 2. Every session ends and its peer is told. Joining threads blocks, so not on the runtime.
         let workers = self.workers;
         let stopping = tokio::task::spawn_blocking(move || workers.stop());
@@ -147,6 +176,13 @@ impl Server {
 impl std::fmt::Debug for Server {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Server").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+/// Completes when no session is left.
+async fn everybody_left(media: &worker::Handle) {
+    while media.session_count() > 0 {
+        tokio::time::sleep(DRAIN_INTERVAL).await;
     }
 }
 

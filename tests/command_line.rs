@@ -2,16 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
 
-use std::io::{BufRead as _, BufReader, Read as _};
+#[path = "support/binary.rs"]
+mod binary;
+
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-fn sluice(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
-    command.args(arguments).env_clear().stdin(Stdio::null());
-    command
-}
+use binary::{Running, sluice};
 
 fn run(arguments: &[&str]) -> Output {
     sluice(arguments).output().unwrap()
@@ -25,16 +23,6 @@ fn refusal(command: &mut Command) -> String {
     assert_eq!(said.lines().count(), 1, "one sentence: {said}");
     assert!(output.stdout.is_empty());
     said
-}
-
-/// Kills the relay when a test fails.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]
@@ -140,25 +128,20 @@ fn it_listens_at_once_prints_where_and_ends_when_asked() {
     let file = "[http]\nlisten = '192.0.2.1:1'\n[media]\nlisten = '192.0.2.1:1'\n[log]\nfilter = 'trace'\n";
     std::fs::write(&path, file).unwrap();
     command.env("SLUICE_HTTP", "127.0.0.1:0").env("SLUICE_MEDIA", "192.0.2.1:2").env("SLUICE_CONFIG", &path);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut relay = Running(command.spawn().unwrap());
-    let mut lines = BufReader::new(relay.0.stdout.take().unwrap()).lines().map(|line| line.unwrap());
-    let open = lines.by_ref().find(|line| line.trim_start().starts_with("Open ")).unwrap();
+    let mut relay = Running::start(&mut command);
     let took = began.elapsed();
-    let address = open.trim_end_matches('/').rsplit('/').next().unwrap().to_owned();
-    TcpStream::connect(&address).unwrap_or_else(|error| panic!("{address}: {error}"));
+    let address = relay.origin.rsplit('/').next().unwrap();
+    TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
     // 50 ms is the goal on a quiet machine; tests share theirs with a compiler.
     assert!(took < Duration::from_millis(1000), "listening after {took:?}");
-    assert!(lines.any(|line| line.contains("/whip/")));
+    assert!(relay.welcome.contains("/whip/"), "{}", relay.welcome);
     std::fs::remove_file(&path).unwrap();
 
     let asked = Instant::now();
-    Command::new("kill").arg(relay.0.id().to_string()).status().unwrap();
-    let status = relay.0.wait().unwrap();
-    assert_eq!(status.code(), Some(0), "{status}");
+    relay.signal("TERM");
+    assert_eq!(relay.ended().code(), Some(0));
     assert!(asked.elapsed() < Duration::from_secs(5), "a relay without sessions ends at once");
-    let mut log = String::new();
-    relay.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    let log = relay.log();
     assert!(log.contains("stopped") && !log.contains("hunter2"), "{log}");
 }
 
@@ -166,16 +149,8 @@ fn it_listens_at_once_prints_where_and_ends_when_asked() {
 fn no_secret_is_logged_however_much_is() {
     let mut command = sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0", "--log", "trace"]);
     command.env("SLUICE_PUBLISH_TOKEN", "hunter2-publish").env("SLUICE_WATCH_TOKEN", "hunter2-watch");
-    let mut relay = Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
-    // The log is read beside, so that a full pipe does not stop the relay.
-    let mut stderr = relay.0.stderr.take().unwrap();
-    let log = std::thread::spawn(move || {
-        let mut log = String::new();
-        stderr.read_to_string(&mut log).map(|_| log)
-    });
-    let mut lines = BufReader::new(relay.0.stdout.take().unwrap()).lines().map(|line| line.unwrap());
-    let open = lines.by_ref().find(|line| line.trim_start().starts_with("Open ")).unwrap();
-    let origin = open.split_whitespace().last().unwrap().trim_end_matches('/').to_owned();
+    let mut relay = Running::start(&mut command);
+    let origin = relay.origin.clone();
 
     let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
     let offer = include_str!("golden/ffmpeg-9.0.2-av.offer.sdp");
@@ -191,9 +166,9 @@ fn no_secret_is_logged_however_much_is() {
     let deleted = agent.delete(session).header("Authorization", "Bearer hunter2-publish").call().unwrap();
     assert_eq!(deleted.status(), 200);
 
-    Command::new("kill").arg(relay.0.id().to_string()).status().unwrap();
-    assert!(relay.0.wait().unwrap().success());
-    let log = log.join().unwrap().unwrap();
+    relay.signal("TERM");
+    assert!(relay.ended().success());
+    let log = relay.log();
     assert!(log.contains("/whip/cam") || log.contains("Whip"), "the request is logged: {log}");
     let passwords = offer.lines().chain(answer.lines()).filter_map(|line| line.strip_prefix("a=ice-pwd:"));
     for secret in passwords.chain(["hunter2"]) {

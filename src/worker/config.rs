@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use crate::forward::{HistoryLimits, PictureLimits};
 
@@ -18,6 +19,8 @@ pub struct Config {
     pub viewer_messages: bool,
     /// How much is kept of each video track since its last keyframe, for viewers that join between two.
     pub pictures: PictureLimits,
+    /// How long sessions go on when the relay is asked to stop.
+    pub drain: Duration,
 }
 
 /// What cannot be configured.
@@ -36,6 +39,7 @@ impl Default for Config {
             workers: NonZeroUsize::MIN,
             viewer_messages: false,
             pictures: PictureLimits::default(),
+            drain: Duration::from_secs(10),
         }
     }
 }

@@ -38,6 +38,10 @@ pub struct Settings {
     /// Memory for them at most, for each published video
     #[arg(long, env = "SLUICE_FAST_START_SIZE", value_name = "MIB", default_value = "16")]
     fast_start_size: u32,
+
+    /// Sessions go on for so long when the relay is asked to stop (SIGTERM); it takes no new ones meanwhile
+    #[arg(long, env = "SLUICE_DRAIN", value_name = "SECONDS", default_value = "10")]
+    drain: u32,
 }
 
 impl From<Settings> for Config {
@@ -48,6 +52,7 @@ impl From<Settings> for Config {
             workers: settings.workers,
             viewer_messages: settings.viewer_messages,
             pictures: pictures(settings.fast_start, settings.fast_start_size),
+            drain: Duration::from_secs(settings.drain.into()),
         }
     }
 }

@@ -29,6 +29,20 @@ test('SIGTERM ends it with exit code 0, and its clients are told', async (t) => 
   await viewer.says('retrying', { timeout: 3_000 });
 });
 
+test('SIGTERM lets a picture go on for the time of --drain, while new sessions are sent elsewhere', async (t) => {
+  const relay = await Relay.start(t, { env: { SLUICE_DRAIN: '5' } });
+  publishWithFfmpeg(t, `${relay.url}/whip/last`);
+  const viewer = await Page.open(t, browser, `${relay.url}/watch/last`);
+  await viewer.framesDecoded(5);
+  const ended = relay.stop('SIGTERM');
+  await until('it is not ready', async () => (await fetch(`${relay.url}/readyz`)).status === 503);
+  const refused = await fetch(`${relay.url}/whep/last`, { method: 'POST', headers: { 'content-type': 'application/sdp' }, body: 'v=0' });
+  assert.equal(refused.status, 503);
+  assert.ok(Number(refused.headers.get('retry-after')) > 0);
+  await viewer.framesDecoded(30);
+  assert.deepEqual(await ended, { code: 0, signal: null });
+});
+
 test('SIGINT ends it with exit code 0 when nobody is there', async (t) => {
   const relay = await Relay.start(t);
   assert.deepEqual(await relay.stop('SIGINT'), { code: 0, signal: null });

@@ -45,7 +45,7 @@ export class Relay {
   /** Starts it on the same ports again. */
   async start() {
     assert.ok(!this.child || this.child.hasEnded, 'the relay still runs');
-    const child = new Child(BINARY, this.args, { env: { SLUICE_LOG: 'info,sluice=debug', ...this.env } });
+    const child = new Child(BINARY, this.args, { env: { SLUICE_LOG: 'info,sluice=debug', SLUICE_DRAIN: '0', ...this.env } });
     this.child = child;
     await until('the relay is ready', async () => {
       if (child.hasEnded) return true;
