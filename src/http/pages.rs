@@ -30,17 +30,34 @@ macro_rules! asset {
     };
 }
 
-const ASSETS: [Asset; 10] = [
+const ASSETS: [Asset; 27] = [
+    asset!("player.css", "text/css; charset=utf-8"),
     asset!("style.css", "text/css; charset=utf-8"),
     asset!("icon.svg", "image/svg+xml"),
-    asset!("page.js", "text/javascript; charset=utf-8"),
-    asset!("whip.js", "text/javascript; charset=utf-8"),
-    asset!("index.js", "text/javascript; charset=utf-8"),
+    asset!("api.js", "text/javascript; charset=utf-8"),
     asset!("chat.js", "text/javascript; charset=utf-8"),
-    asset!("picture.js", "text/javascript; charset=utf-8"),
+    asset!("commands.js", "text/javascript; charset=utf-8"),
+    asset!("encoder.js", "text/javascript; charset=utf-8"),
+    asset!("facts.js", "text/javascript; charset=utf-8"),
+    asset!("index.js", "text/javascript; charset=utf-8"),
+    asset!("lost.js", "text/javascript; charset=utf-8"),
+    asset!("meter.js", "text/javascript; charset=utf-8"),
+    asset!("page.js", "text/javascript; charset=utf-8"),
     asset!("picture-worker.js", "text/javascript; charset=utf-8"),
+    asset!("picture.js", "text/javascript; charset=utf-8"),
+    asset!("player.js", "text/javascript; charset=utf-8"),
+    asset!("problems.js", "text/javascript; charset=utf-8"),
     asset!("publish.js", "text/javascript; charset=utf-8"),
+    asset!("received.js", "text/javascript; charset=utf-8"),
+    asset!("retry.js", "text/javascript; charset=utf-8"),
+    asset!("sent.js", "text/javascript; charset=utf-8"),
+    asset!("source.js", "text/javascript; charset=utf-8"),
+    asset!("streams.js", "text/javascript; charset=utf-8"),
+    asset!("tabs.js", "text/javascript; charset=utf-8"),
+    asset!("wake.js", "text/javascript; charset=utf-8"),
     asset!("watch.js", "text/javascript; charset=utf-8"),
+    asset!("whip.js", "text/javascript; charset=utf-8"),
+    asset!("words.js", "text/javascript; charset=utf-8"),
 ];
 
 /// `/`: what this is, which streams are live, how to publish one.

@@ -1,124 +1,100 @@
-import { addCopyButtons, element, pause, query, stream, tokens } from '/assets/page.js';
+// Publishes what is chosen until it is stopped: opens the source, connects, connects again; changes while it runs.
+
+import { addCopyButtons, element, query, stream, tokens } from '/assets/page.js';
 import { openChat } from '/assets/chat.js';
-import { testPicture } from '/assets/picture.js';
-import { Refused, Session, backoff, lost } from '/assets/whip.js';
+import { limitBitrate, prefer, sendableCodecs, startFast } from '/assets/encoder.js';
+import { showFacts } from '/assets/facts.js';
+import { lost } from '/assets/lost.js';
+import { isHopeless, nextTry, refusal, tokenProblem, wantsToken } from '/assets/problems.js';
+import { backoff, waitToRetry } from '/assets/retry.js';
+import { Sent } from '/assets/sent.js';
+import { openSource, prepareSource, showChoices } from '/assets/source.js';
+import { Refused, Session } from '/assets/whip.js';
 
 // For tests and unattended machines: ?source=camera|screen|test, autostart=1, width, height, rate, codec=h264|vp8,
-// audio=0, video=0.
-const options = {
-  width: Number(query.get('width')) || 1280,
-  height: Number(query.get('height')) || 720,
-  rate: Number(query.get('rate')) || 30,
-  codec: query.get('codec')?.toLowerCase(),
-  audio: query.get('audio') !== '0',
-  video: query.get('video') !== '0',
-};
-
+// bitrate (bits a second), audio=0, video=0.
 const endpoint = `${location.origin}/whip/${stream}`;
-const form = element('form');
-const source = element('source');
-const toggle = element('toggle');
+const STEADY = 10_000; // a connection that lasted so long starts the waiting times anew
 
-let run; // AbortController of what is being published
-let media; // { stream, stop }
+let run; // { stopped: AbortController, media, peer, again: AbortController of the connection }
 
-function show(state, message) {
+const bitrate = () => Number(element('bitrate').value);
+
+function show(state, message, problem = '') {
   document.body.dataset.state = state;
-  element('message').textContent = message;
-  const running = Boolean(run);
-  toggle.textContent = running ? 'Stop' : 'Start';
-  toggle.classList.toggle('primary', !running);
-  for (const control of form.querySelectorAll('select')) control.disabled = running;
-}
-
-/** Opens what was chosen. */
-async function capture() {
-  if (source.value === 'test') return testPicture({ ...options, name: stream });
-  if (!navigator.mediaDevices) throw new Error('This page is not a secure context: only the test picture works here.');
-  const size = { width: { ideal: options.width }, height: { ideal: options.height }, frameRate: { ideal: options.rate } };
-  const chosen = (id) => (element(id).value ? { deviceId: { exact: element(id).value } } : {});
-  const taken = source.value === 'screen'
-    ? await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: options.rate } }, audio: options.audio })
-    : await navigator.mediaDevices.getUserMedia({
-      video: options.video && { ...size, ...chosen('camera') },
-      audio: options.audio && chosen('microphone'),
-    });
-  if (source.value === 'camera') await listDevices();
-  return { stream: taken, stop: () => taken.getTracks().forEach((track) => track.stop()) };
-}
-
-/** Devices have names only once one was allowed. */
-async function listDevices() {
-  const devices = await navigator.mediaDevices.enumerateDevices();
-  for (const [id, kind] of [['camera', 'videoinput'], ['microphone', 'audioinput']]) {
-    const known = devices.filter((device) => device.kind === kind && device.deviceId);
-    const value = element(id).value;
-    element(id).replaceChildren(...known.map((device) => new Option(device.label || kind, device.deviceId)));
-    if (known.some((device) => device.deviceId === value)) element(id).value = value;
-    element(id).disabled = true;
-  }
-  element('devices').hidden = false;
-}
-
-function explain(error) {
-  switch (error.name) {
-    case 'NotAllowedError': return 'The browser did not allow it: allow camera and microphone for this page, then start again.';
-    case 'NotFoundError': return 'There is no camera or microphone: choose the test picture.';
-    case 'NotReadableError': return 'Another program uses the camera or microphone: close it, then start again.';
-    case 'OverconstrainedError': return 'The chosen device is gone: choose another.';
-    default: return error.message;
-  }
+  if (element('message').textContent !== message) element('message').textContent = message;
+  element('problem').textContent = problem;
+  element('problem').hidden = !problem;
+  if (state !== 'retrying') element('next').textContent = '';
+  element('again').hidden = state !== 'retrying';
+  element('toggle').textContent = run ? 'Stop' : 'Start';
+  element('toggle').classList.toggle('primary', !run);
 }
 
 async function start() {
-  run = new AbortController();
-  const { signal } = run;
-  show('asking', 'Opening the source.');
+  const own = run = { stopped: new AbortController() };
+  const { signal } = own.stopped;
+  show('asking', 'Opening the source');
+  let media;
   try {
-    media = await capture();
+    media = await openSource();
   } catch (error) {
-    return stop('idle', explain(error));
+    if (!signal.aborted) stop('idle', 'Not started', error.message);
+    return;
   }
   if (signal.aborted) return media.stop();
-  element('preview').srcObject = media.stream;
-  element('empty').hidden = true;
-  for (const track of media.stream.getTracks()) {
-    track.addEventListener('ended', () => signal.aborted || stop('idle', 'The source has ended.'));
-  }
+  take(media);
   for (let tries = 0; !signal.aborted; tries += 1) {
-    let error;
-    try {
-      if (await publish(signal)) tries = 0;
-    } catch (caught) {
-      error = caught;
-    }
+    const { error, lasted, wanted } = await connect(own);
     if (signal.aborted) return;
-    if (error?.status === 401 || error?.status === 403) {
+    if (lasted > STEADY || wanted) tries = 0;
+    if (wanted) continue;
+    if (wantsToken(error)) {
+      const problem = tokenProblem(error, tokens.read('publish'), 'publishing');
       element('token-field').hidden = false;
-      element('token').focus();
-      return stop('refused', error.status === 403 || tokens.read('publish') ? 'This token is not right.' : 'Publishing needs a token.');
+      stop('refused', 'A token is needed', problem);
+      return element('token').focus();
     }
-    if (error && !(error instanceof Refused)) return stop('idle', error.message);
-    const wait = backoff(tries, error);
-    const why = error ? error.message : 'The connection is lost.';
-    show('retrying', `${why.replace(/\.?$/, '.')} Trying again in ${Math.ceil(wait / 1000)} s.`);
-    await pause(wait, signal);
+    if (isHopeless(error) || (error && !(error instanceof Refused))) return stop('idle', 'Stopped', refusal(error));
+    const why = error ? refusal(error) : 'The connection to the relay is lost.';
+    show('retrying', error?.status === 409 ? 'Busy' : 'Reconnecting', why);
+    const tick = (seconds) => (element('next').textContent = nextTry(seconds));
+    await waitToRetry(backoff(tries, error), { signal, now: element('again'), tick });
   }
 }
 
-/** Publishes until the connection is lost; true if there was one. */
-async function publish(signal) {
-  show('connecting', 'Connecting.');
+/** Makes `media` what the run sends, and shows it. */
+function take(media) {
+  const { stopped, media: before } = run;
+  run.media = media;
+  for (const track of media.stream.getTracks()) {
+    if (track.kind === 'video') track.contentHint = element('source').value === 'camera' ? 'motion' : 'detail'; // detail keeps the size
+    track.addEventListener('ended', () => {
+      if (!stopped.signal.aborted && run?.media === media) stop('idle', 'Stopped', 'The source has ended.');
+    });
+  }
+  element('preview').srcObject = media.stream;
+  element('empty').hidden = true;
+  before?.stop();
+  applyMutes();
+}
+
+/** Publishes until the connection is lost; says why, how long it lasted in milliseconds, and if the person `wanted` that. */
+async function connect(own) {
+  show('connecting', 'Connecting');
   const peer = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
   globalThis.sluice = { peer };
-  for (const track of media.stream.getTracks()) {
-    if (track.kind === 'video') track.contentHint = source.value === 'camera' ? 'motion' : 'detail'; // detail keeps the size
-    const transceiver = peer.addTransceiver(track, { direction: 'sendonly', streams: [media.stream] });
-    if (track.kind === 'video') prefer(transceiver, options.codec);
+  const again = new AbortController();
+  const signal = AbortSignal.any([own.stopped.signal, again.signal]);
+  Object.assign(own, { peer, again });
+  for (const track of own.media.stream.getTracks()) {
+    const limit = track.kind === 'video' && bitrate() ? { sendEncodings: [{ maxBitrate: bitrate() }] } : {};
+    const transceiver = peer.addTransceiver(track, { direction: 'sendonly', streams: [own.media.stream], ...limit });
+    if (track.kind === 'video') prefer(transceiver, element('codec').value);
   }
   if (element('with-chat').checked) openChat(peer);
   let session;
-  let connected = false;
+  let began;
   // DELETE first: closing the peer tells the relay too, and the session would be gone when DELETE arrives.
   const finish = async () => {
     await session?.close();
@@ -126,44 +102,76 @@ async function publish(signal) {
   };
   const connection = () => {
     if (peer.connectionState !== 'connected' || signal.aborted) return;
-    connected = true;
-    show('live', 'Live.');
+    began ??= performance.now();
+    show('live', 'Live');
   };
   peer.addEventListener('connectionstatechange', connection);
   signal.addEventListener('abort', finish);
-  const facts = setInterval(() => showFacts(peer), 1000);
+  const sent = new Sent(peer);
+  const figures = setInterval(async () => showFacts(element('facts'), await sent.figures()), 1000);
+  const lasted = () => (began ? performance.now() - began : 0);
   try {
-    session = await Session.open(peer, endpoint, tokens.read('publish'), { shapeAnswer: startFast });
+    session = await Session.open(peer, endpoint, tokens.read('publish'), { shapeAnswer: (sdp) => startFast(sdp, bitrate()) });
     connection();
-    if (await Promise.race([lost(peer), pause(2 ** 31 - 1, signal)])) session.forget();
-    return connected;
+    if ((await lost(peer, signal)) === 'ended') session.forget();
+    return { lasted: lasted(), wanted: again.signal.aborted };
+  } catch (error) {
+    return { error, lasted: lasted(), wanted: again.signal.aborted };
   } finally {
-    clearInterval(facts);
-    element('facts').textContent = '';
+    clearInterval(figures);
+    showFacts(element('facts'), {});
     signal.removeEventListener('abort', finish);
-    finish();
+    await finish();
   }
 }
 
-/**
- * Chromium begins at 300 kbit/s, shrinks the picture to that, and takes half a minute to grow it again. It begins higher
- * when the answer asks for it; where the way is narrower, its congestion control finds that out in a second.
- */
-function startFast(sdp) {
-  const codecs = [...sdp.matchAll(/^a=rtpmap:(\d+) (?:VP8|VP9|AV1|H264|H265)\/90000/gm)].map(([, payloadType]) => payloadType);
-  return codecs.reduce((text, payloadType) => {
-    const parameters = new RegExp(`^(a=fmtp:${payloadType} .*?)\\r?$`, 'm');
-    if (parameters.test(text)) return text.replace(parameters, '$1;x-google-start-bitrate=1500\r');
-    return text.replace(new RegExp(`^(a=rtpmap:${payloadType} .*?)\\r?$`, 'm'), `$1\r\na=fmtp:${payloadType} x-google-start-bitrate=1500\r`);
-  }, sdp);
+function stop(state, message, problem) {
+  run?.stopped.abort();
+  run?.media?.stop();
+  run = undefined;
+  element('preview').srcObject = null;
+  element('empty').hidden = false;
+  show(state, message, problem);
 }
 
-/** Puts one codec first; the others stay, so that there is always an answer. */
-function prefer(transceiver, codec) {
-  const known = RTCRtpReceiver.getCapabilities?.('video')?.codecs;
-  if (!codec || !known || !transceiver.setCodecPreferences) return;
-  const wanted = (candidate) => candidate.mimeType.toLowerCase() === `video/${codec}`;
-  transceiver.setCodecPreferences([...known.filter(wanted), ...known.filter((candidate) => !wanted(candidate))]);
+/** Another source while it runs: the viewers see the switch and nothing else, unless a kind of medium comes or goes. */
+async function change() {
+  showChoices();
+  const own = run;
+  if (!own?.media) return;
+  let media;
+  try {
+    media = await openSource();
+  } catch (error) {
+    return run === own && show(document.body.dataset.state, element('message').textContent, error.message);
+  }
+  if (run !== own) return media.stop();
+  take(media);
+  const tracks = media.stream.getTracks();
+  const senders = own.peer.getSenders().filter(({ track }) => track);
+  const fits = tracks.length === senders.length && tracks.every(({ kind }) => senders.some(({ track }) => track.kind === kind));
+  if (!fits) return own.again.abort();
+  await Promise.all(tracks.map((track) => senders.find((sender) => sender.track.kind === track.kind).replaceTrack(track)));
+  element('problem').hidden = true;
+}
+
+const MUTES = [['mute-sound', 'audio', 'Mute microphone', 'Unmute microphone'], ['mute-picture', 'video', 'Hide picture', 'Show picture']];
+
+function applyMutes() {
+  for (const [id, kind, off, on] of MUTES) {
+    const muted = element(id).dataset.muted === 'true';
+    element(id).textContent = muted ? on : off;
+    element(id).classList.toggle('warning', muted);
+    const tracks = run?.media?.stream.getTracks().filter((track) => track.kind === kind) ?? [];
+    for (const track of tracks) track.enabled = !muted;
+  }
+}
+
+for (const [id] of MUTES) {
+  element(id).addEventListener('click', () => {
+    element(id).dataset.muted = element(id).dataset.muted !== 'true';
+    applyMutes();
+  });
 }
 
 /** Viewers who are to chat ask for it in their address. */
@@ -173,68 +181,37 @@ function showLink() {
   element('link').textContent = location.origin + path;
 }
 
-let before;
-async function showFacts(peer) {
-  let bytes = 0;
-  let picture = '';
-  let delay = '';
-  const report = await peer.getStats();
-  for (const entry of report.values()) {
-    if (entry.type === 'outbound-rtp') {
-      bytes += entry.bytesSent;
-      const codec = report.get(entry.codecId)?.mimeType?.split('/')[1];
-      if (entry.kind === 'video' && entry.frameWidth) {
-        picture = `${codec} ${entry.frameWidth}x${entry.frameHeight}, ${Math.round(entry.framesPerSecond ?? 0)} fps`;
-      }
-    }
-    if (entry.type === 'candidate-pair' && entry.nominated && entry.currentRoundTripTime !== undefined) {
-      delay = `${Math.round(entry.currentRoundTripTime * 1000)} ms round trip`;
-    }
-  }
-  const now = performance.now();
-  const rate = before?.peer === peer ? `${Math.round((bytes - before.bytes) * 8 / (now - before.now))} kbit/s` : '';
-  before = { peer, bytes, now };
-  element('facts').textContent = [picture, rate, delay].filter(Boolean).join(', ');
-}
-
-function stop(state, message) {
-  run?.abort();
-  run = undefined;
-  media?.stop();
-  media = undefined;
-  element('preview').srcObject = null;
-  element('empty').hidden = false;
-  show(state, message);
-}
-
-form.addEventListener('submit', (event) => {
+element('form').addEventListener('submit', (event) => {
   event.preventDefault();
   if (element('token').value) {
     tokens.keep('publish', element('token').value);
     element('token').value = '';
     element('token-field').hidden = true;
   }
-  if (run) stop('idle', 'Stopped.');
+  if (run) stop('idle', 'Stopped');
   else start();
 });
-source.addEventListener('change', () => (element('devices').hidden = source.value !== 'camera' || !element('camera').length));
-addEventListener('pagehide', () => run && stop('idle', 'Stopped.'));
+for (const id of ['source', 'camera', 'microphone', 'size']) element(id).addEventListener('change', change);
+element('codec').addEventListener('change', () => run?.again?.abort());
+element('with-chat').addEventListener('change', () => (showLink(), run?.again?.abort()));
+element('bitrate').addEventListener('change', () => {
+  const sender = run?.peer?.getSenders().find(({ track }) => track?.kind === 'video');
+  if (sender) limitBitrate(sender, bitrate()).catch(() => run?.again?.abort());
+});
+addEventListener('pagehide', () => run && stop('idle', 'Stopped'));
 
-element('stream').textContent = stream;
+element('name').textContent = stream;
 document.title = `Publish ${stream} - sluice`;
+for (const [name, text] of sendableCodecs()) element('codec').add(new Option(text, name));
+element('codec').value = query.get('codec')?.toLowerCase() ?? '';
+if (element('codec').selectedIndex < 0) element('codec').value = '';
+const asked = String(Number(query.get('bitrate')) || 0);
+if (![...element('bitrate').options].some(({ value }) => value === asked)) element('bitrate').add(new Option(`${asked / 1000} kbit/s`, asked));
+element('bitrate').value = asked;
 element('with-chat').checked = query.get('chat') === '1';
-element('with-chat').addEventListener('change', showLink);
+prepareSource();
 showLink();
 addCopyButtons();
-if (!window.isSecureContext) {
-  source.querySelectorAll('[value="camera"], [value="screen"]').forEach((option) => (option.disabled = true));
-  source.value = 'test';
-  element('insecure').hidden = false;
-  const port = location.port ? `:${location.port}` : '';
-  element('insecure').textContent = 'Browsers give cameras and screens only to secure pages, and this one came over plain http from '
-    + `another machine. Open http://localhost${port}/publish/${stream} on the machine of the relay, or put https in front of it. `
-    + 'The test picture works here.';
-}
-if (source.querySelector(`[value="${CSS.escape(query.get('source') ?? '')}"]:not(:disabled)`)) source.value = query.get('source');
-show('idle', 'Ready.');
+applyMutes();
+show('idle', 'Ready');
 if (query.get('autostart') === '1') start();

@@ -1,75 +1,99 @@
-import { element, pause, query, stream, tokens } from '/assets/page.js';
+// Watches one stream for as long as the page is open: connects, says how it goes, connects again.
+
+import { element, query, stream, tokens } from '/assets/page.js';
 import { openChat } from '/assets/chat.js';
-import { Session, backoff, lost } from '/assets/whip.js';
+import { showFacts } from '/assets/facts.js';
+import { lost } from '/assets/lost.js';
+import { play } from '/assets/player.js';
+import { isHopeless, nextTry, refusal, tokenProblem, wantsToken } from '/assets/problems.js';
+import { Received } from '/assets/received.js';
+import { backoff, waitToRetry } from '/assets/retry.js';
+import { Session } from '/assets/whip.js';
 
 // For tests and unattended machines: ?audio=0, video=0 ask for the other alone.
 const kinds = ['video', 'audio'].filter((kind) => query.get(kind) !== '0');
 const endpoint = `${location.origin}/whep/${stream}`;
-const video = element('video');
-const unmute = element('unmute');
+const STEADY = 10_000; // a connection that lasted so long starts the waiting times anew
 
-let wake = new AbortController(); // ends the pause before the next try
+const left = new AbortController();
 let current; // { peer, session }
-let left = false;
 
-function show(state, message, detail = message) {
+/** `state` is for style and tests, `message` for everybody, `detail` for who looks at the missing picture. */
+function show(state, message, detail = '') {
   document.body.dataset.state = state;
-  element('message').textContent = message;
-  element('detail').textContent = detail;
+  if (element('message').textContent !== message) element('message').textContent = message;
+  if (element('detail').textContent !== detail) element('detail').textContent = detail;
+  if (state !== 'retrying') element('next').textContent = '';
+  element('again').hidden = state !== 'retrying' && state !== 'ended';
 }
 
-/** Connects, and connects again, for as long as the page is open. */
+/** There is one connection at a time: each try ends before the next begins. */
 async function watch() {
-  for (let tries = 0; !left; tries += 1) {
-    let error;
-    try {
-      if (await connect()) tries = 0;
-    } catch (caught) {
-      error = caught;
-    }
-    if (left) return;
-    if (error?.status === 401 || error?.status === 403) {
+  for (let tries = 0; !left.signal.aborted; tries += 1) {
+    const { error, lasted } = await connect();
+    if (left.signal.aborted) return;
+    if (lasted > STEADY) tries = 0;
+    if (wantsToken(error)) {
       await askForToken(error);
       tries = -1;
-      continue;
+    } else if (isHopeless(error)) {
+      show('ended', 'Ended', refusal(error));
+      await new Promise((resolve) => element('again').addEventListener('click', resolve, { once: true }));
+      tries = -1;
+    } else {
+      const pause = backoff(tries, error);
+      if (error?.status === 409) show('retrying', 'Waiting for the publisher', `Nobody publishes "${stream}" now.`);
+      else show('retrying', 'Reconnecting', error?.status === undefined ? error.message : refusal(error));
+      const tick = (seconds) => (element('next').textContent = nextTry(seconds));
+      await waitToRetry(pause, { signal: left.signal, now: element('again'), tick });
     }
-    const why = (error?.message ?? 'The connection is lost').replace(/\.?$/, '.');
-    const wait = backoff(tries, error);
-    wake = new AbortController();
-    show('retrying', `Trying again in ${Math.ceil(wait / 1000)} s.`, why);
-    await pause(wait, wake.signal);
   }
 }
 
-/** Watches until the connection is lost; true if there was one. */
+/** Watches until the connection is lost; says why, and for how many milliseconds there was one. */
 async function connect() {
-  show('connecting', 'Connecting.');
+  show('connecting', 'Connecting', `Connecting to "${stream}".`);
   const peer = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
   current = { peer, session: undefined };
   globalThis.sluice = { peer };
   for (const kind of kinds) peer.addTransceiver(kind, { direction: 'recvonly' });
   // A data channel costs the relay more than twice the memory of a viewer, so it is asked for.
   if (query.get('chat') === '1') openChat(peer);
-  // A track joins the element with its first packet: until each of its tracks has brought something an element plays
-  // none, so a stream of sound alone would be silent. (What keeps lips and voice together is the one msid of the answer.)
-  const media = new MediaStream();
-  peer.addEventListener('track', ({ track }) => {
-    const join = () => {
-      media.addTrack(track);
-      if (video.srcObject !== media) video.srcObject = media;
-    };
-    if (track.muted) track.addEventListener('unmute', join, { once: true });
-    else join();
-  });
-  const follow = setInterval(() => showProgress(peer), 500);
+  gather(peer);
+  const received = new Received(peer, element('video'));
+  const follow = setInterval(() => showProgress(peer, received), 500);
+  let began;
+  peer.addEventListener('connectionstatechange', () => peer.connectionState === 'connected' && (began ??= performance.now()));
+  const lasted = () => (began ? performance.now() - began : 0);
   try {
     current.session = await Session.open(peer, endpoint, tokens.read('watch'), { shapeOffer: inStereo });
-    if (await lost(peer)) current?.session.forget();
-    return connected.has(peer);
+    const how = await lost(peer, left.signal);
+    if (how === 'ended') current?.session.forget();
+    const why = { ended: 'The relay ended the session.', broken: 'The connection to the relay broke.' }[how];
+    return { error: new Error(why), lasted: lasted() };
+  } catch (error) {
+    return { error, lasted: lasted() };
   } finally {
     clearInterval(follow);
     await leave();
   }
+}
+
+/**
+ * Puts the tracks of `peer` on the screen. A track joins the element with its first packet: until each of its tracks has
+ * brought something an element plays none, so a stream of sound alone would be silent. (What keeps lips and voice
+ * together is the one msid of the answer.)
+ */
+function gather(peer) {
+  const media = new MediaStream();
+  peer.addEventListener('track', ({ track }) => {
+    const join = () => {
+      media.addTrack(track);
+      play(media);
+    };
+    if (track.muted) track.addEventListener('unmute', join, { once: true });
+    else join();
+  });
 }
 
 /** Chromium plays Opus in mono unless its own offer says that it wants both channels. */
@@ -78,40 +102,21 @@ function inStereo(sdp) {
   return opus ? sdp.replace(new RegExp(`(a=fmtp:${opus} (?!.*stereo=).*)`), '$1;stereo=1') : sdp;
 }
 
-const connected = new WeakSet();
-const counted = new WeakMap();
-
 /** Says whether media flows: a connection alone shows nothing while nobody publishes. */
-async function showProgress(peer) {
-  if (peer.connectionState === 'connected') connected.add(peer);
-  if (!connected.has(peer) || peer.connectionState === 'closed') return;
-  let [frames, packets] = [0, 0];
-  for (const entry of (await peer.getStats()).values()) {
-    if (entry.type !== 'inbound-rtp') continue;
-    if (entry.kind === 'video') frames = entry.framesDecoded ?? 0;
-    else packets = entry.packetsReceived ?? 0;
-  }
-  const now = performance.now();
-  const before = counted.get(peer) ?? { frames: 0, packets: 0, moved: -Infinity, seen: -Infinity };
-  const seen = frames > before.frames ? now : before.seen;
-  const moved = seen === now || packets > before.packets ? now : before.moved;
-  counted.set(peer, { frames, packets, moved, seen });
-  if (peer !== current?.peer) return;
-  const flows = now - moved < 2500;
-  const pictures = now - seen < 2500;
-  document.body.classList.toggle('silent-picture', flows && !pictures);
-  if (flows) show('live', 'Live.', pictures ? '' : 'Sound only.');
-  else {
-    const begun = Number.isFinite(moved);
-    const detail = begun ? `"${stream}" has paused.` : `Nobody publishes "${stream}" now.`;
-    show('waiting', begun ? 'Paused.' : 'Waiting.', `${detail} It starts here by itself.`);
-  }
-  if (flows && video.paused) video.play().catch(() => {});
+async function showProgress(peer, received) {
+  const progress = await received.read();
+  if (peer !== current?.peer || !progress || peer.connectionState === 'closed') return;
+  const { flows, pictures, begun, figures } = progress;
+  showFacts(element('facts'), figures);
+  element('player').classList.toggle('silent-picture', flows && !pictures);
+  if (flows) show('live', 'Playing', pictures ? '' : 'Sound only.');
+  else if (peer.connectionState === 'disconnected') show('connecting', 'Interrupted', 'The connection is interrupted.');
+  else if (begun) show('waiting', 'Waiting for the publisher', `"${stream}" has paused. It goes on here by itself.`);
+  else show('waiting', 'Waiting for the publisher', `Nobody publishes "${stream}" now. It starts here by itself.`);
 }
 
 function askForToken(error) {
-  const tried = error.status === 403 || tokens.read('watch');
-  show('refused', tried ? 'This token is not right.' : 'A token is needed.', '');
+  show('refused', 'A token is needed', tokenProblem(error, tokens.read('watch'), 'watching'));
   const form = element('token-form');
   form.hidden = false;
   element('token').focus();
@@ -134,43 +139,14 @@ async function leave() {
   peer?.close();
 }
 
-function setMuted(muted) {
-  video.muted = muted;
-  unmute.textContent = muted ? 'Unmute' : 'Mute';
-  unmute.classList.toggle('primary', muted);
-}
-
-const toggleFullscreen = () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen())
-  .catch(() => {});
-
-unmute.addEventListener('click', () => setMuted(!video.muted));
-element('fullscreen').hidden = !document.fullscreenEnabled;
-element('fullscreen').addEventListener('click', toggleFullscreen);
-video.addEventListener('dblclick', toggleFullscreen);
-addEventListener('keydown', (event) => {
-  if (event.target instanceof HTMLInputElement || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === 'm') setMuted(!video.muted);
-  if (event.key === 'f') toggleFullscreen();
-});
-
-// Controls hide while nobody moves; the unmute button stays until it was used once.
-let idle;
-const stir = () => {
-  document.body.classList.remove('idle');
-  clearTimeout(idle);
-  idle = setTimeout(() => !video.muted && document.body.dataset.state === 'live' && document.body.classList.add('idle'), 3000);
-};
-for (const event of ['pointermove', 'pointerdown', 'keydown']) addEventListener(event, stir);
-
-addEventListener('online', () => wake.abort());
 addEventListener('pagehide', () => {
-  left = true;
-  wake.abort();
+  left.abort();
   leave();
 });
 // A page that the browser kept aside has ended its session.
 addEventListener('pageshow', (event) => event.persisted && location.reload());
 
+element('name').textContent = stream;
 document.title = `${stream} - sluice`;
-setMuted(true);
+document.body.classList.toggle('embedded', window !== window.top);
 watch();

@@ -71,36 +71,3 @@ async function request(url, options) {
   const retryAfter = Number(response.headers.get('Retry-After')) || undefined;
   throw new Refused(response.status, problem.detail ?? `The relay answered ${response.status}.`, retryAfter);
 }
-
-/**
- * Resolves when `peer` has lost its connection: with true when the relay closed it, else when it failed, or was
- * disconnected for `patience` milliseconds without coming back.
- */
-export function lost(peer, patience = 4000) {
-  return new Promise((resolve) => {
-    let timer;
-    const look = () => {
-      const dtls = [...peer.getReceivers(), ...peer.getSenders()].map((end) => end.transport?.state);
-      if (['failed', 'closed'].includes(peer.connectionState) || dtls.includes('closed') || dtls.includes('failed')) {
-        clearTimeout(timer);
-        resolve(dtls.includes('closed') && peer.signalingState !== 'closed');
-      } else if (peer.connectionState === 'disconnected') {
-        timer ??= setTimeout(resolve, patience, false);
-      } else {
-        clearTimeout(timer);
-        timer = undefined;
-      }
-    };
-    peer.addEventListener('connectionstatechange', look);
-    for (const { receiver } of peer.getTransceivers()) receiver.transport?.addEventListener('statechange', look);
-    look();
-  });
-}
-
-/** How long to wait before the next try, in milliseconds: what the relay asks for, else longer each time. */
-export function backoff(tries, error) {
-  if (error?.retryAfter) return error.retryAfter * 1000;
-  // What is wrong with the request stays wrong for a while.
-  if (error?.status >= 400 && error.status < 500 && error.status !== 408) return 15_000;
-  return Math.min(500 * 2 ** tries, 10_000) * (0.75 + Math.random() / 2);
-}

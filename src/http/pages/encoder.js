@@ -1,0 +1,45 @@
+// The codec and the bitrate that the browser sends in.
+
+import { codec as codecName } from '/assets/words.js';
+
+const HELPERS = /\/(rtx|red|ulpfec|flexfec-03)$/i;
+const START = 1500; // kbit/s
+
+/** The video codecs that this browser can send, as `[name in SDP, name for people]`, in its own order. */
+export function sendableCodecs() {
+  const known = globalThis.RTCRtpSender?.getCapabilities?.('video')?.codecs ?? [];
+  const names = known.filter(({ mimeType }) => !HELPERS.test(mimeType)).map(({ mimeType }) => mimeType.split('/')[1].toLowerCase());
+  return [...new Set(names)].map((name) => [name, codecName(name)]);
+}
+
+/** Puts one codec first; the others stay, so that there is always an answer. */
+export function prefer(transceiver, codec) {
+  const known = RTCRtpReceiver.getCapabilities?.('video')?.codecs;
+  if (!codec || !known || !transceiver.setCodecPreferences) return;
+  const wanted = ({ mimeType }) => mimeType.toLowerCase() === `video/${codec}`;
+  transceiver.setCodecPreferences([...known.filter(wanted), ...known.filter((candidate) => !wanted(candidate))]);
+}
+
+/** Lets `sender` send at most so many bits a second, from now on; 0 leaves it to the browser. */
+export async function limitBitrate(sender, bitsPerSecond) {
+  const parameters = sender.getParameters();
+  for (const encoding of parameters.encodings) {
+    if (bitsPerSecond) encoding.maxBitrate = bitsPerSecond;
+    else delete encoding.maxBitrate;
+  }
+  await sender.setParameters(parameters);
+}
+
+/**
+ * Chromium begins at 300 kbit/s, shrinks the picture to that, and takes half a minute to grow it again. It begins higher
+ * when the answer asks for it; where the way is narrower, its congestion control finds that out in a second.
+ */
+export function startFast(sdp, bitsPerSecond) {
+  const start = Math.min(START, bitsPerSecond ? bitsPerSecond / 1000 : START);
+  const codecs = [...sdp.matchAll(/^a=rtpmap:(\d+) (?:VP8|VP9|AV1|H264|H265)\/90000/gm)].map(([, payloadType]) => payloadType);
+  return codecs.reduce((text, payloadType) => {
+    const parameters = new RegExp(`^(a=fmtp:${payloadType} .*?)\\r?$`, 'm');
+    if (parameters.test(text)) return text.replace(parameters, `$1;x-google-start-bitrate=${start}\r`);
+    return text.replace(new RegExp(`^(a=rtpmap:${payloadType} .*?)\\r?$`, 'm'), `$1\r\na=fmtp:${payloadType} x-google-start-bitrate=${start}\r`);
+  }, sdp);
+}

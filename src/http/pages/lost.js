@@ -1,0 +1,56 @@
+// Notices that a connection is lost: sooner than the browser says so where there is reason to doubt.
+
+import { onWake } from '/assets/wake.js';
+
+const PATIENCE = 4000; // how long a disconnected one may take to come back by itself
+const DOUBT = 4000; // how long one may be silent after the network or the tab came back: checks come every 2.5 s
+
+/** Resolves when `peer` is lost: "ended" if the relay closed it, "left" if `signal` aborted, else "broken". */
+export function lost(peer, signal) {
+  return new Promise((resolve) => {
+    const over = new AbortController();
+    let patience;
+    let doubt;
+    const end = (how) => {
+      clearTimeout(patience);
+      clearTimeout(doubt);
+      over.abort();
+      resolve(how);
+    };
+    const look = () => {
+      const dtls = transports(peer).map(({ state }) => state);
+      if (signal.aborted) end('left');
+      else if (dtls.includes('closed')) end('ended');
+      else if (peer.connectionState === 'failed' || dtls.includes('failed')) end('broken');
+      else if (peer.connectionState === 'disconnected') patience ??= setTimeout(end, PATIENCE, 'broken');
+      else patience = clearTimeout(patience);
+    };
+    const suspect = async () => {
+      if (peer.connectionState === 'disconnected') return end('broken');
+      if (peer.connectionState !== 'connected') return;
+      const before = await heard(peer);
+      clearTimeout(doubt);
+      doubt = setTimeout(async () => {
+        if (!over.signal.aborted && (await heard(peer)) === before) end('broken');
+      }, DOUBT);
+    };
+    const options = { signal: over.signal };
+    peer.addEventListener('connectionstatechange', look, options);
+    signal.addEventListener('abort', look, options);
+    for (const transport of transports(peer)) transport.addEventListener('statechange', look, options);
+    onWake(suspect, over.signal);
+    look();
+  });
+}
+
+const transports = (peer) =>
+  [...new Set(peer.getTransceivers().flatMap(({ receiver, sender }) => [receiver.transport, sender.transport]))].filter(Boolean);
+
+/** All that has come in, media and answers to checks alike. */
+async function heard(peer) {
+  let sum = 0;
+  for (const entry of (await peer.getStats()).values()) {
+    if (entry.type === 'candidate-pair') sum += (entry.bytesReceived ?? 0) + (entry.responsesReceived ?? 0);
+  }
+  return sum;
+}

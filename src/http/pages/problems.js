@@ -1,0 +1,49 @@
+// What went wrong, in words that say what to do.
+
+import { count, sentence } from '/assets/words.js';
+
+/** Why a camera, microphone or screen could not be opened; `what` is "screen", "camera" or "microphone" and so on. */
+export function captureProblem(error, what) {
+  switch (error.name) {
+    case 'NotAllowedError':
+      return what === 'screen'
+        ? 'The browser was not allowed to share a screen. Press Start and choose one; on a Mac, allow screen recording for the browser in the system settings.'
+        : `The browser was not allowed to use the ${what}. Allow it with the icon beside the address, then press Start.`;
+    case 'NotFoundError': return `This device has no ${what}. Plug one in, choose that it is not sent, or choose the test picture.`;
+    case 'NotReadableError': return `Another program uses the ${what}, or it does not answer. Close that program, then press Start.`;
+    case 'OverconstrainedError': return `The chosen ${what} is gone. Choose another, then press Start.`;
+    default: return sentence(error.message || 'The source could not be opened');
+  }
+}
+
+/** Why the page cannot use cameras at all, and where it could; nothing if it can. */
+export function insecure() {
+  if (window.isSecureContext && navigator.mediaDevices) return undefined;
+  const port = location.port ? `:${location.port}` : '';
+  return 'Browsers give cameras, microphones and screens only to https and to http://localhost, and this page came over plain http from another '
+    + `machine. Open http://localhost${port}${location.pathname} on the machine of the relay, or put https in front of it. The test picture works here.`;
+}
+
+/** Why the relay refused a session; the next try is told elsewhere. */
+export function refusal(error) {
+  switch (error.status) {
+    case 0: return 'The relay cannot be reached. Is it running, and are you online?';
+    case 409: return `This stream is taken for now: ${sentence(error.message)}`;
+    case 429: return 'Too many tries from this address. The relay asks to wait.';
+    case 503: return `The relay cannot take one more now: ${sentence(error.message)}`;
+    default: return error.status ? `The relay refused: ${sentence(error.message)}` : sentence(error.message);
+  }
+}
+
+/** What a token form says: whether one was tried, and whether another would help. */
+export function tokenProblem(error, tried, action) {
+  if (error.status === 403) return `This token does not allow ${action} this stream. Use another.`;
+  return tried ? 'The relay does not know this token. Check it and try again.' : `The relay asks for a token for ${action} this stream.`;
+}
+
+export const wantsToken = (error) => error?.status === 401 || error?.status === 403;
+
+/** Refused for what the browser asked: asking again would not help. */
+export const isHopeless = (error) => [400, 404, 405, 413, 415, 422].includes(error?.status);
+
+export const nextTry = (seconds) => `Trying again in ${count(seconds, 'second')}.`;

@@ -1,0 +1,73 @@
+// What the viewer receives: whether media flows, and the figures of it.
+
+import { Meter } from '/assets/meter.js';
+import * as words from '/assets/words.js';
+
+const QUIET = 2500; // milliseconds without a packet or picture until media has stopped
+
+/** Follows one connection. `read()` is called twice a second. */
+export class Received {
+  #peer;
+  #meter;
+  #video;
+  #last = { frames: 0, packets: 0 };
+  #moved = -Infinity;
+  #seen = -Infinity;
+  #asked; // when the picture was asked for, or when the publisher came for whom it waited
+  #firstPicture;
+
+  constructor(peer, video, asked = performance.now()) {
+    this.#peer = peer;
+    this.#meter = new Meter(peer, 'inbound');
+    this.#video = video;
+    this.#asked = asked;
+    this.#awaitPicture();
+  }
+
+  /** `{flows, pictures, begun, figures}`, or nothing while there is no connection. */
+  async read() {
+    if (this.#peer.connectionState === 'new' || this.#peer.connectionState === 'connecting') return undefined;
+    const now = await this.#meter.read();
+    const packets = now.packets;
+    if (now.frames > this.#last.frames) this.#seen = now.at;
+    if (packets > this.#last.packets) {
+      if (!Number.isFinite(this.#moved) && this.#waited) this.#asked = now.at;
+      this.#moved = now.at;
+    }
+    this.#last = { frames: now.frames, packets };
+    const flows = now.at - this.#moved < QUIET;
+    const begun = Number.isFinite(this.#moved);
+    if (!flows && !begun) this.#waited = true;
+    return { flows, begun, pictures: now.at - this.#seen < QUIET, figures: this.#figures(now, flows) };
+  }
+
+  #waited = false;
+
+  #awaitPicture() {
+    const first = () => (this.#firstPicture ??= Math.max(0, performance.now() - this.#asked));
+    if (this.#video.requestVideoFrameCallback) this.#video.requestVideoFrameCallback(first);
+    else this.#video.addEventListener('resize', first, { once: true });
+  }
+
+  #figures(now, flows) {
+    const { video } = now;
+    const freezes = video?.freezeCount;
+    return {
+      picture: video?.frameWidth && words.size(video.frameWidth, video.frameHeight),
+      rate: flows && video && now.framesPerSecond !== undefined ? `${Math.round(now.framesPerSecond)} fps` : undefined,
+      codecs: now.codecs.length ? now.codecs.join(' + ') : undefined,
+      bitrate: flows && now.bitsPerSecond !== undefined ? words.bitrate(now.bitsPerSecond) : undefined,
+      roundTrip: now.roundTrip !== undefined ? words.milliseconds(now.roundTrip) : undefined,
+      loss: now.lossRatio !== undefined ? words.percent(now.lossRatio) : undefined,
+      freezes: freezes ? `${freezes} (${words.seconds(video.totalFreezesDuration ?? 0)})` : freezes,
+      firstPicture: this.#firstPicture !== undefined ? words.milliseconds(this.#firstPicture / 1000) : undefined,
+      buffer: delayed(video),
+    };
+  }
+}
+
+/** How long a picture waits for its turn, on average. */
+function delayed(video) {
+  if (!video?.jitterBufferEmittedCount) return undefined;
+  return words.milliseconds(video.jitterBufferDelay / video.jitterBufferEmittedCount);
+}

@@ -1,0 +1,46 @@
+// What the publisher sends, in figures.
+
+import { fetchStream } from '/assets/api.js';
+import { stream } from '/assets/page.js';
+import { Meter } from '/assets/meter.js';
+import * as words from '/assets/words.js';
+
+const LIMITS = { none: 'Nothing', cpu: 'This computer', bandwidth: 'The network', other: 'The browser' };
+
+export class Sent {
+  #meter;
+  #began = performance.now();
+  #asked = 0;
+  #viewers;
+
+  constructor(peer) {
+    this.#meter = new Meter(peer, 'outbound');
+  }
+
+  async figures() {
+    this.#countViewers();
+    const now = await this.#meter.read();
+    const { video } = now;
+    return {
+      picture: video?.frameWidth && words.size(video.frameWidth, video.frameHeight),
+      rate: video && now.framesPerSecond !== undefined ? `${Math.round(now.framesPerSecond)} fps` : undefined,
+      bitrate: now.bitsPerSecond !== undefined ? words.bitrate(now.bitsPerSecond) : undefined,
+      codecs: now.codecs.length ? now.codecs.join(' + ') : undefined,
+      roundTrip: now.roundTrip !== undefined ? words.milliseconds(now.roundTrip) : undefined,
+      loss: now.lossRatio !== undefined ? words.percent(now.lossRatio) : undefined,
+      limit: LIMITS[video?.qualityLimitationReason],
+      viewers: this.#viewers,
+      time: words.duration((performance.now() - this.#began) / 1000),
+    };
+  }
+
+  /** Every other second, for as long as the relay tells. */
+  async #countViewers() {
+    const now = performance.now();
+    if (now - this.#asked < 2000) return;
+    this.#asked = now;
+    const { found, refused } = await fetchStream(stream);
+    this.#viewers = found?.viewers;
+    if (refused) this.#asked = Infinity;
+  }
+}

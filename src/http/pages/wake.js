@@ -1,0 +1,13 @@
+// The moments at which a connection that was lost can be had again: the network comes back, the tab wakes.
+
+const EVENTS = [[globalThis, 'online'], [globalThis, 'pageshow'], [document, 'resume'], [document, 'visibilitychange']];
+
+/** Calls `woken` at each such moment, until `signal` aborts. */
+export function onWake(woken, signal) {
+  const look = ({ type, persisted }) => {
+    if (type === 'visibilitychange' && document.hidden) return;
+    if (type === 'pageshow' && !persisted) return;
+    woken();
+  };
+  for (const [target, type] of EVENTS) target.addEventListener(type, look, { signal });
+}
