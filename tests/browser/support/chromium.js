@@ -14,9 +14,9 @@ const FLAGS = [
   '--disable-background-networking', '--disable-component-update', '--disable-sync',
 ];
 
-/** Starts Chromium; the caller closes it in an `after` hook. */
-export function launchChromium() {
-  return chromium.launch({ executablePath: EXECUTABLE, args: FLAGS, timeout: 60_000 });
+/** Starts Chromium, with more flags if there are any; the caller closes it in an `after` hook. */
+export function launchChromium(flags = []) {
+  return chromium.launch({ executablePath: EXECUTABLE, args: [...FLAGS, ...flags], timeout: 60_000 });
 }
 
 /** Runs in the page before its scripts: remembers each peer connection the page makes. */
@@ -51,12 +51,20 @@ async function readStatistics() {
 
 /** One page of the relay in a context of its own, and questions about what it plays and sends. */
 export class Page {
-  /** Opens `url` for the test `t`, which closes it at its end and prints its console if the test failed. */
-  static async open(t, browser, url) {
+  /**
+   * Opens `url` for the test `t`, which closes it at its end and prints its console if the test failed. `context` is for
+   * Playwright's context (a phone, say); `prepare` is called with the tab before it goes anywhere.
+   */
+  static async open(t, browser, url, { context = {}, prepare } = {}) {
     const page = new Page();
-    page.context = await browser.newContext({ permissions: ['camera', 'microphone'] });
+    page.context = await browser.newContext({ permissions: ['camera', 'microphone'], ...context });
     page.tab = await page.context.newPage();
     page.console = [];
+    page.sessions = [];
+    page.tab.on('response', (response) => {
+      const location = response.status() === 201 && response.headers().location;
+      if (location) page.sessions.push(new URL(location, response.url()).href);
+    });
     page.tab.on('console', (message) => page.console.push(message.text()));
     page.tab.on('pageerror', (error) => page.console.push(`uncaught: ${error.message}`));
     t.after(async () => {
@@ -64,6 +72,7 @@ export class Page {
       await page.context.close();
     });
     await page.tab.addInitScript(rememberPeerConnections);
+    await prepare?.(page.tab);
     await page.tab.goto(url);
     return page;
   }
@@ -106,6 +115,21 @@ export class Page {
   /** Waits until the page itself says this of what it does, e.g. `live` or `waiting`. */
   says(state, options) {
     return until(`the page says ${state}`, async () => (await this.tab.evaluate(() => document.body.dataset.state)) === state, options);
+  }
+
+  /** The words that a person reads in that place. */
+  text(selector) {
+    return this.tab.locator(selector).innerText();
+  }
+
+  /** Waits until that place shows these words, or words that match. */
+  shows(selector, words, options) {
+    const fits = (text) => (words instanceof RegExp ? words.test(text) : text === words);
+    return until(`${selector} shows ${words}`, async () => {
+      const text = (await this.text(selector)).trim();
+      if (!fits(text)) throw new Error(`it shows "${text}"`);
+      return true;
+    }, options);
   }
 
   /** Goes to another page, as a user does who leaves: `pagehide` fires, and the connection ends. */

@@ -1,0 +1,130 @@
+// The publish page: what a person chooses reaches the wire, and what goes wrong is said in plain words.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import { launchChromium, Page } from '../support/chromium.js';
+import { Relay } from '../support/relay.js';
+import { until } from '../support/until.js';
+
+let browser;
+before(async () => (browser = await launchChromium(['--host-resolver-rules=MAP relay.test 127.0.0.1'])));
+after(() => browser.close());
+
+const SMALL = 'source=test&autostart=1&width=320&height=180&rate=15';
+const open = (t, relay, more, options) => Page.open(t, browser, `${relay.url}/publish/studio${more}`, options);
+const problem = (page, words) => page.shows('#problem', words);
+
+test('another codec and another bitrate are sent while it runs, and the viewer stays', async (t) => {
+  const relay = await Relay.start(t);
+  const publisher = await open(t, relay, '?source=test&autostart=1&codec=vp8&width=640&height=360');
+  const viewer = await Page.open(t, browser, `${relay.url}/watch/studio`);
+  const plays = (codec) => viewer.statisticsWhen(`the viewer plays ${codec}`, ({ inbound }) => inbound.video?.codec === `video/${codec}`);
+  await plays('VP8');
+  await viewer.framesDecoded(5);
+  const offered = await publisher.tab.locator('#codec option').allTextContents();
+  assert.deepEqual(offered.filter((codec) => ['Automatic', 'VP8', 'VP9', 'H.264', 'AV1'].includes(codec)).length, 5, String(offered));
+
+  await publisher.tab.selectOption('#codec', 'h264');
+  await plays('H264');
+  await viewer.framesDecoded(5);
+  assert.equal((await viewer.statistics()).count, 1, 'the viewer needs no second connection');
+  await publisher.shows('[data-fact=codecs]', 'H.264 + Opus');
+
+  const connections = (await publisher.statistics()).count;
+  await publisher.tab.selectOption('#bitrate', '300000');
+  await publisher.statisticsWhen('the encoder aims lower', ({ outbound }) => outbound.video?.targetBitrate <= 300_000);
+  await publisher.shows('[data-fact=bitrate]', /^[123]\d\d kbit/);
+  await publisher.tab.selectOption('#bitrate', '0');
+  await publisher.statisticsWhen('the encoder aims higher again', ({ outbound }) => outbound.video?.targetBitrate > 300_000);
+  assert.equal((await publisher.statistics()).count, connections, 'a bitrate needs no new connection');
+});
+
+test('the figures of what is sent are there and move', async (t) => {
+  const relay = await Relay.start(t);
+  const page = await open(t, relay, `?${SMALL}`);
+  await Page.open(t, browser, `${relay.url}/watch/studio`);
+  await page.shows('[data-fact=picture]', '320 × 180');
+  await page.shows('[data-fact=rate]', /^\d+ fps$/);
+  await page.shows('[data-fact=roundTrip]', / ms$/);
+  await page.shows('[data-fact=loss]', '0.0 %');
+  await page.shows('[data-fact=limit]', /\w/);
+  await page.shows('[data-fact=viewers]', '1');
+  const time = await page.text('[data-fact=time]');
+  await until('the time goes on', async () => (await page.text('[data-fact=time]')) !== time);
+  await page.tab.click('#toggle');
+  await page.shows('[data-fact=bitrate]', '–');
+});
+
+test('the microphone is muted, the camera hidden, and another camera is taken without a new connection', async (t) => {
+  const relay = await Relay.start(t);
+  const page = await open(t, relay, '?source=camera&autostart=1&width=320&height=180');
+  await page.says('live');
+  const enabled = () => page.tab.evaluate(() => globalThis.sluice.peer.getSenders().map(({ track }) => `${track.kind} ${track.enabled}`).sort());
+  assert.deepEqual(await enabled(), ['audio true', 'video true']);
+  await page.tab.click('#mute-sound');
+  await page.tab.click('#mute-picture');
+  assert.deepEqual(await enabled(), ['audio false', 'video false']);
+  assert.equal(await page.text('#mute-sound'), 'Unmute microphone');
+  await page.tab.click('#mute-picture');
+
+  const before = await page.tab.evaluate(() => globalThis.sluice.peer.getSenders().map(({ track }) => track.id).sort().join());
+  await page.tab.selectOption('#source', 'test');
+  await until('other tracks are sent', () => page.tab.evaluate((old) =>
+    globalThis.sluice.peer.getSenders().map(({ track }) => track.id).sort().join() !== old, before));
+  assert.deepEqual(await enabled(), ['audio false', 'video true'], 'muted stays muted');
+  assert.equal((await page.statistics()).count, 1);
+  await page.tab.selectOption('#source', 'camera');
+  await page.tab.selectOption('#microphone', 'off');
+  await page.statisticsWhen('it is sent without sound over a new connection', (now) => now.count > 1 && now.state === 'connected' && !now.outbound.audio);
+});
+
+/** Runs in the page: no camera opens. */
+function failCapture(name) {
+  navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', name));
+}
+
+test('what goes wrong with a source is said with what to do', async (t) => {
+  const relay = await Relay.start(t);
+  const page = await open(t, relay, '');
+  for (const [error, words] of [['NotAllowedError', /not allowed.*Allow it/], ['NotFoundError', /no camera and microphone.*test picture/], ['NotReadableError', /Close that program/]]) {
+    await page.tab.evaluate(failCapture, error);
+    await page.tab.click('#toggle');
+    await problem(page, words);
+    await page.says('idle');
+  }
+  await page.tab.selectOption('#source', 'test');
+  await page.tab.click('#toggle');
+  await page.says('live');
+  assert.equal(await page.tab.isVisible('#problem'), false);
+});
+
+test('a page that came over plain http says where cameras work, and sends the test picture', async (t) => {
+  const relay = await Relay.start(t);
+  const page = await Page.open(t, browser, `${relay.url.replace('127.0.0.1', 'relay.test')}/publish/studio?autostart=1&width=320&height=180`);
+  await page.shows('#insecure', /https.*http:\/\/localhost:\d+\/publish\/studio/);
+  assert.equal(await page.tab.inputValue('#source'), 'test');
+  await page.says('live');
+});
+
+test('a stream that is taken is tried again when the relay says so, and not before', async (t) => {
+  const relay = await Relay.start(t);
+  const page = await open(t, relay, '');
+  let tries = 0;
+  await page.tab.route('**/whip/**', (route) => {
+    tries += 1;
+    if (tries > 1) return route.continue();
+    return route.fulfill({ status: 409, headers: { 'Retry-After': '3' }, contentType: 'application/problem+json', body: '{"detail":"somebody else publishes it"}' });
+  });
+  await page.tab.selectOption('#source', 'test');
+  await page.tab.click('#toggle');
+  await problem(page, /taken for now: Somebody else publishes it\./);
+  await page.shows('#message', 'Busy');
+  await page.shows('#next', /Trying again in [1-4] seconds?\./);
+  // The network that comes back is no reason to break the relay's word.
+  await page.tab.evaluate(() => dispatchEvent(new Event('online')));
+  const began = Date.now();
+  await page.says('live');
+  assert.ok(Date.now() - began > 1500, 'it has waited');
+  assert.equal(tries, 2);
+});
