@@ -94,7 +94,7 @@ impl Drop {
 }
 
 /// What happened to a session. After any of the last three the session is over: remove it.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
     /// Media goes to another path from now on.
     Moved {
@@ -102,6 +102,13 @@ pub enum Event {
         key: Key,
         /// The path, proven.
         path: Path,
+    },
+    /// Requests under this ufrag of ours are not believed any more: an ICE restart has replaced it.
+    Retired {
+        /// Whose.
+        key: Key,
+        /// The user name fragment.
+        ufrag: String,
     },
     /// 30 s without valid STUN, SRTP or SRTCP.
     Silent(Key),

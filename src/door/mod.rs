@@ -10,6 +10,7 @@
 //! Told the time and the bytes, it answers with values: no socket, no clock.
 
 mod arrival;
+mod census;
 mod check;
 mod flight;
 mod generation;
@@ -95,9 +96,8 @@ impl Door {
             return;
         };
         let ufrag = admission.local.ufrag.clone();
-        if let Some(retired) = session.restart(admission) {
-            self.key_by_ufrag.remove(&retired);
-        }
+        let retired = session.restart(admission);
+        self.retire(key, retired);
         self.key_by_ufrag.insert(ufrag, key);
     }
 
@@ -266,9 +266,7 @@ impl Door {
         if let Some(forgotten) = heard.forgotten {
             release(&mut self.claim_by_path, forgotten, key);
         }
-        if let Some(retired) = heard.retired {
-            self.key_by_ufrag.remove(&retired);
-        }
+        self.retire(key, heard.retired);
         self.check(key, path, now);
         self.arm(key);
         if is_first { Arrival::Opened(key) } else { Arrival::Answered }
@@ -284,9 +282,7 @@ impl Door {
         if let Some(session) = loser.filter(|loser| *loser != key).and_then(|loser| self.sessions.get_mut(&loser)) {
             session.lose(path);
         }
-        if let Some(retired) = proof.retired {
-            self.key_by_ufrag.remove(&retired);
-        }
+        self.retire(key, proof.retired);
         if proof.moved {
             self.events.push_back(Event::Moved { key, path });
         }
@@ -320,6 +316,13 @@ impl Door {
                 }
                 refuse(&mut self.sessions, key, drop)
             }
+        }
+    }
+
+    fn retire(&mut self, key: Key, retired: Option<String>) {
+        if let Some(ufrag) = retired {
+            self.key_by_ufrag.remove(&ufrag);
+            self.events.push_back(Event::Retired { key, ufrag });
         }
     }
 

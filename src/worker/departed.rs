@@ -36,10 +36,21 @@ impl Departed {
         entries.push_back(Entry { session, credential, since: now });
     }
 
-    /// True, once, for a session that its client has closed lately.
-    pub(super) fn take(&self, session: &SessionId, credential: &Credential, now: Instant) -> bool {
+    /// Forgets those whose time is over.
+    pub(super) fn expire(&self, now: Instant) {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.retain(|entry| now.saturating_duration_since(entry.since) < PATIENCE);
+    }
+
+    /// How many are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// True, once, for a session that its client has closed lately.
+    pub(super) fn take(&self, session: &SessionId, credential: &Credential, now: Instant) -> bool {
+        self.expire(now);
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = entries.iter().position(|entry| entry.session == *session && entry.credential == *credential);
         found.is_some_and(|place| entries.remove(place).is_some())
     }
@@ -74,5 +85,6 @@ mod tests {
         assert!(!departed.take(&sessions[0], &own, now));
         assert!(departed.take(&sessions[1], &own, now));
         assert!(!departed.take(&sessions[2], &own, now + PATIENCE));
+        assert_eq!(departed.len(), 0, "those that nobody asks for are forgotten too");
     }
 }

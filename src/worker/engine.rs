@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::batch::{Batch, Outbox, Sent};
 use super::counters::Counters;
 use super::feed::Feeds;
+use super::foreign::ForeignPaths;
 use super::handle::Shared;
 use super::lobby::Found;
 use super::message::Message;
@@ -33,9 +34,6 @@ const BLOCKED_INTERVAL: Duration = Duration::from_millis(20);
 /// Small datagrams (STUN, DTLS, RTCP) that wait for the socket; beyond that they are lost as on the network.
 const MAX_TRANSMITS: usize = 16 * 1024;
 
-/// Paths of other workers' sessions that are remembered, so that all their datagrams are handed over.
-const MAX_FOREIGN: usize = 4096;
-
 /// One worker's state.
 pub(super) struct Engine {
     pub(super) id: WorkerId,
@@ -44,7 +42,7 @@ pub(super) struct Engine {
     pub(super) sessions: Sessions,
     pub(super) publisher_by_stream: HashMap<StreamName, Key>,
     pub(super) feeds: Feeds,
-    worker_by_foreign_path: HashMap<Path, WorkerId>,
+    foreign_paths: ForeignPaths,
     pub(super) timers: Timers,
     /// Viewers that are to be served at a time of their own.
     pub(super) turns: Timers,
@@ -85,7 +83,7 @@ impl Engine {
             sessions: Sessions::default(),
             publisher_by_stream: HashMap::new(),
             feeds,
-            worker_by_foreign_path: HashMap::new(),
+            foreign_paths: ForeignPaths::default(),
             timers: Timers::default(),
             turns: Timers::default(),
             due: Vec::new(),
@@ -110,7 +108,9 @@ impl Engine {
                     self.adopt(*waiting, now);
                     arrival = self.door.handle_datagram(path, datagram, now);
                 }
-                Found::Owned(worker) if worker != self.id => return self.hand_over(worker, path, datagram, received),
+                Found::Owned(worker) if worker != self.id => {
+                    return self.hand_over(worker, path, datagram, received, now);
+                }
                 Found::Owned(_) | Found::Unknown => return self.counters.drop(DropReason::UnknownUfrag),
             }
         }
@@ -134,8 +134,8 @@ impl Engine {
             Arrival::Answered | Arrival::Held => {}
             Arrival::Knock { .. } => self.counters.drop(DropReason::UnknownUfrag),
             // An answer to a check names nobody, so it is known by its path like DTLS and media.
-            Arrival::Foreign | Arrival::Dropped(Drop::StunUnexpected) => match self.worker_by_foreign_path.get(&path) {
-                Some(worker) => self.hand_over(*worker, path, datagram, received),
+            Arrival::Foreign | Arrival::Dropped(Drop::StunUnexpected) => match self.foreign_paths.owner(&path) {
+                Some(worker) => self.hand_over(worker, path, datagram, received, now),
                 None => self.counters.drop(DropReason::UnknownPath),
             },
             Arrival::Dropped(drop) => self.counters.drop_at_door(drop),
@@ -163,6 +163,7 @@ impl Engine {
             Message::Restart { session, admission } => {
                 if let Some(key) = self.sessions.key(&session) {
                     self.door.restart(key, *admission);
+                    self.take_door_output(now);
                 }
             }
             Message::End { session, reason } => {
@@ -185,8 +186,10 @@ impl Engine {
         self.sample(now);
         if self.next_sweep.is_none_or(|due| due <= now) {
             self.next_sweep = Some(now + SWEEP_INTERVAL);
+            self.foreign_paths.expire(now);
             // One worker looks for all.
             if self.id == WorkerId(0) {
+                self.shared.departed.expire(now);
                 for waiting in self.shared.lobby.expire(now) {
                     end_waiting(&waiting, Reason::NeverConnected, &self.shared);
                 }
@@ -279,6 +282,24 @@ impl Engine {
         Progress::Idle
     }
 
+    /// How much it keeps, by name: all of it is 0 once every session has gone and what came of that is done.
+    pub(super) fn census(&self) -> Vec<(&'static str, usize)> {
+        let mut census = vec![
+            ("sessions", self.sessions.keys().len()),
+            ("publishers", self.publisher_by_stream.len()),
+            ("feeds", self.feeds.len()),
+            ("foreign paths", self.foreign_paths.len()),
+            ("timers", self.timers.len() + self.turns.len()),
+            ("viewers due", self.due.len()),
+            ("publishers unflushed", self.unflushed.len()),
+            ("viewers asking", self.asking.len()),
+            ("runs refused", usize::from(self.batch.is_blocked())),
+            ("datagrams", self.transmits.len()),
+        ];
+        census.extend(self.door.census());
+        census
+    }
+
     /// True once every session has been ended for the relay's stop.
     pub(super) fn is_stopped(&self) -> bool {
         self.stopped && self.transmits.is_empty()
@@ -331,6 +352,11 @@ impl Engine {
                         self.feeds.mark_ready(&stream);
                     }
                 }
+                DoorEvent::Retired { key, ufrag } => {
+                    if let Some(session) = self.sessions.get_mut(key) {
+                        self.shared.lobby.retire(&session.id, &ufrag);
+                    }
+                }
                 DoorEvent::Silent(key) => self.end(key, Reason::Silent, now),
                 DoorEvent::NeverConnected(key) => self.end(key, Reason::HandshakeTimeout, now),
                 DoorEvent::Flooded(key) => self.end(key, Reason::Flooded, now),
@@ -338,11 +364,8 @@ impl Engine {
         }
     }
 
-    fn hand_over(&mut self, worker: WorkerId, path: Path, datagram: &[u8], received: Instant) {
-        if self.worker_by_foreign_path.len() >= MAX_FOREIGN {
-            self.worker_by_foreign_path.clear();
-        }
-        self.worker_by_foreign_path.insert(path, worker);
+    fn hand_over(&mut self, worker: WorkerId, path: Path, datagram: &[u8], received: Instant, now: Instant) {
+        self.foreign_paths.insert(path, worker, now);
         self.push(worker, Message::Datagram { path, datagram: datagram.to_vec(), received }, 1);
     }
 

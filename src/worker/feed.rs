@@ -166,6 +166,11 @@ impl Feeds {
         self.feed_by_stream.get_mut(stream)
     }
 
+    /// How many streams have viewers here, or are to be served.
+    pub(super) fn len(&self) -> usize {
+        self.feed_by_stream.len().max(self.ready.len())
+    }
+
     /// Adds a viewer, and the feed if it is the first.
     pub(super) fn join(&mut self, stream: &StreamName, viewer: Key) -> &mut Feed {
         let feed = self.feed_by_stream.entry(stream.clone()).or_insert_with(|| Feed::new(stream.clone()));

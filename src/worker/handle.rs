@@ -331,6 +331,14 @@ impl Handle {
         self.shared.metrics.streams.set(streams);
     }
 
+    /// How much is shared about sessions, by name: all of it is 0 once every session has gone.
+    pub(super) fn census(&self) -> Vec<(&'static str, usize)> {
+        let shared = &self.shared;
+        let mut census = vec![("registry", shared.registry.len()), ("departed", shared.departed.len())];
+        census.extend(shared.lobby.census());
+        census
+    }
+
     /// Takes out every session that waits for its first packet.
     pub(super) fn take_waiting(&self) -> Vec<Waiting> {
         self.shared.lobby.drain()

@@ -148,6 +148,18 @@ impl Lobby {
         Some(owner)
     }
 
+    /// Forgets a name that does not lead to the session any more. Without it each restart would leave one behind for as
+    /// long as the session lives.
+    pub(super) fn retire(&self, session: &SessionId, ufrag: &str) {
+        let Some(mut listed) = self.session_by_id.get_mut(session) else { return };
+        // The newest is never retired: the next restart finds the session by it.
+        let is_old = |(place, known): (usize, &String)| place + 1 < listed.ufrags.len() && known == ufrag;
+        if let Some(place) = listed.ufrags.iter().enumerate().position(is_old) {
+            listed.ufrags.remove(place);
+            self.place_by_ufrag.remove(ufrag);
+        }
+    }
+
     /// Forgets a session. It comes back if it still waited; else its owner is to be told.
     pub(super) fn remove(&self, session: &SessionId) -> Found {
         let Some((_, listed)) = self.session_by_id.remove(session) else { return Found::Unknown };
@@ -194,6 +206,15 @@ impl Lobby {
     pub(super) fn records_of(&self, stream: &StreamName) -> Vec<Arc<Record>> {
         let of_stream = self.session_by_id.iter().filter(|listed| listed.stream == *stream);
         of_stream.map(|listed| Arc::clone(&listed.record)).collect()
+    }
+
+    /// How much it keeps, by name: all of it is 0 once every session has gone.
+    pub(super) fn census(&self) -> [(&'static str, usize); 3] {
+        [
+            ("lobby: sessions", self.session_by_id.len()),
+            ("lobby: ufrags", self.place_by_ufrag.len()),
+            ("lobby: waiting", self.waiting.load(Ordering::Relaxed)),
+        ]
     }
 
     /// How many sessions are known: those that wait and those that are owned.

@@ -10,6 +10,7 @@ mod counters;
 mod departed;
 mod engine;
 mod feed;
+mod foreign;
 mod handle;
 mod joins;
 mod leg;

@@ -66,6 +66,17 @@ impl Offline {
         }
     }
 
+    /// How much the node keeps of sessions and streams, by name: all of it is 0 once every session has gone, what was
+    /// said because of that has been said, and half a minute is over.
+    pub fn census(&self) -> Vec<(String, usize)> {
+        let shared = self.handle.census().into_iter().map(|(name, count)| (name.to_owned(), count));
+        let of_worker = |(number, (engine, inbox)): (usize, &(Engine, Inbox<Message>))| {
+            let counts = engine.census().into_iter().chain([("inbox", inbox.len())]);
+            counts.map(move |(name, count)| (format!("worker {number}: {name}"), count)).collect::<Vec<_>>()
+        };
+        shared.chain(self.workers.iter().enumerate().flat_map(of_worker)).collect()
+    }
+
     /// When some worker has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.workers.iter().filter_map(|(engine, _)| engine.poll_timeout()).min()

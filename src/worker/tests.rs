@@ -65,6 +65,26 @@ fn a_restart_is_believed_under_both_credentials_until_the_new_path_is_proven() {
 }
 
 #[test]
+fn restarts_that_come_to_nothing_leave_no_names_behind() {
+    let (mut net, _, viewers) = net();
+    let session = net.clients[viewers[0]].session;
+    let names = |net: &Net| {
+        let census = net.relay.census();
+        census.iter().filter(|(name, _)| name.ends_with("ufrags")).map(|(_, count)| *count).sum::<usize>()
+    };
+    let before = names(&net);
+    for number in 0..100 {
+        let remote = Credentials { ufrag: format!("ufrag{number}"), pwd: "a-new-password-of-the-client".into() };
+        net.handle().restart(&session, super::Restart { remote }).unwrap();
+        net.run(Duration::from_millis(2));
+    }
+    assert_eq!(names(&net), before + 2, "the newest, in the lobby and at the door");
+    net.handle().end(&session, crate::stream::Reason::Deleted).unwrap();
+    net.run(Duration::from_millis(5));
+    assert_eq!(names(&net), before - 2);
+}
+
+#[test]
 fn a_datagram_that_reaches_another_worker_is_handed_to_the_owner() {
     let mut net = Net::new(2);
     let publisher = net.join(Role::Publisher, "cam", CODECS, &[Profile::Aes128Gcm]);

@@ -35,6 +35,11 @@ impl Timers {
         self.by_time.first().map(|(deadline, _)| *deadline)
     }
 
+    /// How many sessions have a deadline.
+    pub(super) fn len(&self) -> usize {
+        self.by_time.len().max(self.by_key.len())
+    }
+
     /// Takes a session out whose deadline has come.
     pub(super) fn pop_due(&mut self, now: Instant) -> Option<Key> {
         let (deadline, key) = *self.by_time.first()?;

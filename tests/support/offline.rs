@@ -31,6 +31,9 @@ pub(crate) struct Net {
     pub(crate) wire: Wire,
     client_by_address: HashMap<SocketAddr, usize>,
     worker_by_client: HashMap<usize, usize>,
+    /// Places of clients that are gone, to be used again.
+    vacant: Vec<usize>,
+    next_port: u16,
     workers: usize,
     certificate: Certificate,
 }
@@ -57,6 +60,7 @@ pub(crate) struct Person {
     pub(crate) channels: Vec<Channel>,
     pub(crate) messages: Vec<(String, ChannelMessage)>,
     pub(crate) closed: bool,
+    pub(crate) gone: bool,
     pub(crate) next_index: HashMap<u32, u64>,
 }
 
@@ -105,6 +109,8 @@ impl Net {
             wire: Wire::default(),
             client_by_address: HashMap::new(),
             worker_by_client: HashMap::new(),
+            vacant: Vec::new(),
+            next_port: 5000,
             workers: workers.get(),
             certificate: Certificate::generate().expect("a certificate can be made"),
         }
@@ -116,9 +122,9 @@ impl Net {
 
     /// A client offers and gets its answer; nothing has been sent yet.
     pub(crate) fn join(&mut self, role: Role, stream: &str, codecs: &[Codec], profiles: &[Profile]) -> usize {
-        let number = self.clients.len();
+        let number = self.vacant.last().copied().unwrap_or(self.clients.len());
         let host = Ipv4Addr::new(10, 1, (number >> 8) as u8, number as u8);
-        let address = SocketAddr::new(IpAddr::V4(host), 5000);
+        let address = SocketAddr::new(IpAddr::V4(host), self.next_port);
         let config = ClientConfig {
             role,
             codecs,
@@ -142,7 +148,7 @@ impl Net {
             .expect("the offer is answered");
         let tracks = client.accept(&created.answer, self.now).expect("the answer is accepted");
         self.client_by_address.insert(address, number);
-        self.clients.push(Person {
+        let person = Person {
             client,
             session: created.session,
             address,
@@ -155,9 +161,24 @@ impl Net {
             channels: Vec::new(),
             messages: Vec::new(),
             closed: false,
+            gone: false,
             next_index: HashMap::new(),
-        });
+        };
+        match self.vacant.pop() {
+            Some(place) => self.clients[place] = person,
+            None => self.clients.push(person),
+        }
         number
+    }
+
+    /// A client is gone without a word: nothing reaches it, and nothing comes from it. Its number is given to the next one
+    /// that joins, under another port.
+    pub(crate) fn forget(&mut self, number: usize) {
+        self.client_by_address.retain(|_, client| *client != number);
+        self.worker_by_client.remove(&number);
+        self.clients[number].gone = true;
+        self.vacant.push(number);
+        self.next_port = self.next_port.checked_add(1).unwrap_or(5000);
     }
 
     /// Hands over everything that waits, both ways, and lets what is due happen, for a while.
@@ -184,6 +205,9 @@ impl Net {
     pub(crate) fn step(&mut self, mut passes: impl FnMut(usize, &[u8]) -> bool) {
         let now = self.now;
         for number in 0..self.clients.len() {
+            if self.clients[number].gone {
+                continue;
+            }
             let client = &mut self.clients[number].client;
             if client.poll_timeout().is_some_and(|due| due <= now) {
                 client.handle_timeout(now);

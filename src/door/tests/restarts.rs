@@ -21,6 +21,8 @@ fn the_old_credentials_and_path_live_until_the_new_path_is_proven() {
     let old = bed.client.check(true);
     assert_eq!(bed.arrive(1, &old), Arrival::Knock { ufrag: bed.client.relay.ufrag.clone() });
     assert_eq!(bed.arrive(2, &next.check(true)), Arrival::Answered);
+    let retired = Event::Retired { key: KEY, ufrag: bed.client.relay.ufrag.clone() };
+    assert!(bed.events().contains(&retired), "whoever leads others here by the old name is told");
 }
 
 #[test]
@@ -38,6 +40,7 @@ fn a_second_restart_replaces_one_that_was_never_used() {
     let last = Client::new("last");
     bed.door.restart(KEY, last.admission());
     assert!(matches!(bed.arrive(2, &unused.check(true)), Arrival::Knock { .. }));
+    assert_eq!(bed.events(), [Event::Retired { key: KEY, ufrag: unused.relay.ufrag }]);
     assert_eq!(bed.check(1, true), Arrival::Answered);
     assert_eq!(bed.arrive(2, &last.check(true)), Arrival::Answered);
 }

@@ -1,0 +1,17 @@
+//! How much a door keeps, for the test that nothing is left once every session has gone.
+
+use super::Door;
+
+impl Door {
+    /// What it keeps, by name: all of it is 0 once every session has been removed and the worker has taken the output.
+    pub fn census(&self) -> [(&'static str, usize); 6] {
+        [
+            ("door: sessions", self.sessions.len()),
+            ("door: paths", self.claim_by_path.len()),
+            ("door: ufrags", self.key_by_ufrag.len()),
+            ("door: timers", self.timers.len()),
+            ("door: datagrams", self.transmits.len()),
+            ("door: events", self.events.len()),
+        ]
+    }
+}
