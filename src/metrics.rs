@@ -13,6 +13,7 @@ use prometheus::{Registry, TextEncoder};
 
 pub use label::{
     Answer, Direction, DropReason, End, Family, Label, Medium, Phase, Resend, Route, SessionState, StatusClass,
+    Takeover,
 };
 
 use crate::name::Role;
@@ -35,6 +36,8 @@ pub struct Metrics {
     pub setup: Family<Phase, Histogram>,
     /// Sessions that ended.
     pub session_ends: Family<Role, Family<End, IntCounter>>,
+    /// Streams that came to another publisher while viewers may have watched.
+    pub takeovers: Family<Takeover, IntCounter>,
     /// RTP packets that arrived from publishers and left to viewers; resends count too.
     pub rtp_packets: Family<Direction, Family<Medium, IntCounter>>,
     /// Bytes of those packets, RTP header to SRTP tag.
@@ -78,6 +81,7 @@ impl Metrics {
             sessions: gauges(into, "sluice_sessions", "Sessions that live now."),
             setup: histograms(into, "sluice_session_setup_seconds", "Time of each phase of set-up.", SETUP_SECONDS),
             session_ends: counters_by_two(into, "sluice_session_ends_total", "Sessions that ended."),
+            takeovers: counters(into, "sluice_takeovers_total", "Streams that came to another publisher."),
             rtp_packets: counters_by_two(into, "sluice_rtp_packets_total", "RTP packets received and sent."),
             rtp_bytes: counters_by_two(into, "sluice_rtp_bytes_total", "Bytes of RTP packets, header to tag."),
             drops: counters(into, "sluice_drops_total", "Datagrams and packets that went no further."),

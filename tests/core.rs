@@ -225,6 +225,7 @@ fn remote_candidates_are_never_dialled() {
         http_remote: offline::RELAY.ip(),
         user_agent: None,
         credential: sluice::auth::Credential::ANONYMOUS,
+        standby: false,
     });
     assert!(created.is_ok(), "{created:?}");
     for _ in 0..20_000 {

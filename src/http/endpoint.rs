@@ -48,8 +48,21 @@ pub(super) async fn create(
         http_remote: connection.remote.ip(),
         user_agent: user_agent(&parts.headers),
         credential: grant.credential(),
+        standby: role == Role::Publisher && wants_standby(parts.uri.query())?,
     })?;
     answer(created)
+}
+
+/// Reads `?standby=1`; other parameters are the client's own.
+fn wants_standby(query: Option<&str>) -> Result<bool, Problem> {
+    let pairs = query.unwrap_or_default().split('&');
+    match pairs.filter_map(|pair| pair.strip_prefix("standby=")).next_back() {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(_) => {
+            Err(Problem::Malformed("standby is 0 or 1: write ?standby=1 to stand beside the publisher".to_owned()))
+        }
+    }
 }
 
 /// The 201. Its Location is an absolute path: OBS joins it to the endpoint's origin as text.
@@ -84,6 +97,9 @@ impl From<CreateError> for Problem {
             }
             CreateError::Draining { retry_after } => {
                 Self::Unavailable { detail: "this relay is about to stop: try again", retry_after }
+            }
+            CreateError::Refused(refused) => {
+                Self::Conflict { detail: refused.to_string(), retry_after: refused.retry_after }
             }
             CreateError::NoAddress => Self::Unavailable {
                 detail: "this relay knows no address that you could reach: its operator must set --advertise",

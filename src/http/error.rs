@@ -49,6 +49,14 @@ pub(super) enum Problem {
     /// A PATCH must say which ICE session it means.
     #[error("If-Match is missing: send the session's ETag, or \"*\" to restart ICE")]
     NoIfMatch,
+    /// Another client has what this one asks for.
+    #[error("{detail}")]
+    Conflict {
+        /// Why.
+        detail: String,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// Too many requests from one address.
     #[error("too many requests from this address: wait")]
     TooMany {
@@ -76,6 +84,7 @@ impl Problem {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::Conflict { .. } => StatusCode::CONFLICT,
             Self::Stale => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::WrongType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -100,7 +109,9 @@ impl Problem {
             }
             // RFC 9110 15.5.16: what would have been accepted.
             Self::WrongType(expected) => Some((ACCEPT, HeaderValue::from_static(expected))),
-            Self::TooMany { retry_after } | Self::Unavailable { retry_after, .. } => {
+            Self::TooMany { retry_after }
+            | Self::Conflict { retry_after, .. }
+            | Self::Unavailable { retry_after, .. } => {
                 // Whole seconds, and never 0: "at once" is what made the trouble.
                 let seconds = retry_after.as_secs_f64().ceil().max(1.0);
                 Some((RETRY_AFTER, HeaderValue::from(seconds as u64)))
@@ -145,6 +156,13 @@ mod tests {
             assert_eq!(response.status(), 429);
             assert_eq!(response.headers()[RETRY_AFTER], header);
         }
+    }
+
+    #[test]
+    fn who_has_lost_its_stream_is_told_when_to_try_again() {
+        let (detail, retry_after) = ("another encoder".to_owned(), Duration::from_secs(9));
+        let response = Problem::Conflict { detail, retry_after }.into_response();
+        assert_eq!((response.status().as_u16(), &response.headers()[RETRY_AFTER]), (409, &HeaderValue::from(9)));
     }
 
     #[test]

@@ -139,6 +139,16 @@ label! {
 }
 
 label! {
+    /// How a stream came to another publisher.
+    Takeover = "by" {
+        /// A newer publisher.
+        Publisher = "publisher",
+        /// The standby, because the live publisher had gone or fallen silent.
+        Standby = "standby",
+    }
+}
+
+label! {
     /// Why a datagram or an RTP packet went no further.
     DropReason = "reason" {
         /// Not STUN, and from an address that belongs to no session.
@@ -177,6 +187,8 @@ label! {
         SocketFull = "socket_full",
         /// Waited too long to be of use.
         TooOld = "too_old",
+        /// Of a publisher that has been replaced.
+        Replaced = "replaced",
         /// The receiving worker did not keep up.
         InboxFull = "inbox_full",
         /// A data channel message whose receiver does not keep up or has no such channel.
@@ -219,6 +231,10 @@ label! {
         Flooded = "flooded",
         /// Another publisher took the stream over.
         Replaced = "replaced",
+        /// The publisher was gone for longer than viewers wait.
+        PublisherGone = "publisher_gone",
+        /// Another publisher sends a codec that the viewer has no payload type for.
+        CodecChanged = "codec_changed",
         /// The relay shut down.
         Shutdown = "shutdown",
         /// The relay's own fault: a panic, caught.

@@ -3,10 +3,16 @@
 //! Only two things are shared and mutable: the [`Registry`] map, touched when a session joins or leaves, and the
 //! [`Inbox`]es. Nothing here is locked while a packet passes.
 
+mod eviction;
 mod inbox;
+mod publication;
+mod pulse;
 mod registry;
 
 /// Why a session ended: the word that its log line, its metric and its operator see.
 pub use crate::metrics::End as Reason;
+pub use eviction::{COOL_DOWN, Identity, Refused, SILENT};
 pub use inbox::{Full, Inbox, Sender, inbox};
-pub use registry::{Announcement, Departure, Live, Publication, Registry, StreamInfo, Takeover, Watch, WorkerId};
+pub use publication::{Announced, Announcement, Entrance, Live, Publication, Takeover};
+pub use pulse::Pulse;
+pub use registry::{Departure, Registry, StreamInfo, Watch, WorkerId};

@@ -5,10 +5,13 @@
 //! or is found by the next publisher, which subscribes it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as Slot;
 
+use super::eviction::{Evictions, Identity, Refused};
+use super::publication::{Announced, Announcement, Live};
 use crate::forward::codec::Format;
 use crate::name::{SessionId, StreamName};
 
@@ -19,59 +22,21 @@ pub struct WorkerId(pub u16);
 /// All streams of the node. Cheap to clone; clones share one map.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
-    streams: Arc<DashMap<StreamName, Stream>>,
+    pub(super) streams: Arc<DashMap<StreamName, Stream>>,
 }
 
 #[derive(Debug, Default)]
-struct Stream {
+pub(super) struct Stream {
     /// The number of the newest publisher.
-    epoch: u32,
-    live: Option<Live>,
+    pub(super) epoch: u32,
+    pub(super) live: Option<Live>,
+    /// It stands beside the live one, ready to take over.
+    pub(super) standby: Option<Live>,
     /// Publishers that have an answer but no connection yet, oldest first.
-    announced: Vec<(SessionId, Vec<Format>)>,
+    pub(super) announced: Vec<(SessionId, Vec<Format>)>,
     /// Viewers on each worker that has any.
-    viewers: Vec<(WorkerId, usize)>,
-}
-
-/// The publisher that a stream has now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Live {
-    /// Its session.
-    pub session: SessionId,
-    /// Where it lives.
-    pub worker: WorkerId,
-    /// Its number among the publishers of the stream.
-    pub epoch: u32,
-    /// What it sends.
-    pub formats: Vec<Format>,
-}
-
-/// A publisher that has an answer but is not connected yet. Dropping it withdraws it.
-#[derive(Debug)]
-pub struct Announcement {
-    registry: Registry,
-    stream: StreamName,
-    session: SessionId,
-}
-
-/// A live publisher's place in the registry. Dropping it ends the publication.
-#[derive(Debug)]
-pub struct Publication {
-    registry: Registry,
-    stream: StreamName,
-    session: SessionId,
-    epoch: u32,
-}
-
-/// What a new publisher finds.
-#[derive(Debug)]
-pub struct Takeover {
-    /// The new publisher's number.
-    pub epoch: u32,
-    /// Workers with viewers, to be subscribed at once.
-    pub workers: Vec<WorkerId>,
-    /// The publisher that it replaces, to be ended.
-    pub replaced: Option<Live>,
+    pub(super) viewers: Vec<(WorkerId, usize)>,
+    pub(super) evictions: Evictions,
 }
 
 /// A viewer's place in the registry. Dropping it, or [`Watch::leave`], ends it.
@@ -106,11 +71,31 @@ pub struct StreamInfo {
 }
 
 impl Registry {
-    /// Notes that a publisher with these formats was given an answer, so that viewers who come before its first
-    /// packet negotiate what it will send.
-    pub fn announce(&self, stream: &StreamName, session: SessionId, formats: Vec<Format>) -> Announcement {
-        self.streams.entry(stream.clone()).or_default().announced.push((session, formats));
-        Announcement { registry: self.clone(), stream: stream.clone(), session }
+    /// Notes that a publisher was given an answer, so that viewers who come before its first packet negotiate what it
+    /// will send.
+    pub fn announce(&self, stream: &StreamName, announced: Announced) -> Announcement {
+        let formats = (announced.session, announced.formats.clone());
+        self.streams.entry(stream.clone()).or_default().announced.push(formats);
+        Announcement { registry: self.clone(), stream: stream.clone(), announced }
+    }
+
+    /// Whether this client may publish now: see [`eviction`](super::eviction).
+    ///
+    /// # Errors
+    /// [`Refused`] where it has lost its place lately and the publisher that it would replace is heard.
+    pub fn check_publisher(
+        &self,
+        stream: &StreamName,
+        identity: &Identity,
+        standby: bool,
+        now: Instant,
+    ) -> Result<(), Refused> {
+        let Some(entry) = self.streams.get(stream) else { return Ok(()) };
+        let before = if standby { &entry.standby } else { &entry.live };
+        match before {
+            Some(before) if !before.is_silent(now) => entry.evictions.check(identity, now),
+            _ => Ok(()),
+        }
     }
 
     /// Counts a viewer on a worker. The publisher is returned when the worker had no viewer of the stream before and
@@ -136,7 +121,7 @@ impl Registry {
     /// none known.
     pub fn formats(&self, stream: &StreamName) -> Vec<Format> {
         let Some(entry) = self.streams.get(stream) else { return Vec::new() };
-        match (&entry.live, entry.announced.last()) {
+        match (entry.live.as_ref().or(entry.standby.as_ref()), entry.announced.last()) {
             (Some(live), _) => live.formats.clone(),
             (None, Some((_, formats))) => formats.clone(),
             (None, None) => Vec::new(),
@@ -177,58 +162,15 @@ impl Registry {
     }
 
     /// Changes a stream's entry and forgets it when nothing refers to it any more.
-    fn change<R>(&self, stream: &StreamName, change: impl FnOnce(&mut Stream) -> R) -> Option<R> {
+    pub(super) fn change<R>(&self, stream: &StreamName, change: impl FnOnce(&mut Stream) -> R) -> Option<R> {
         let Slot::Occupied(mut entry) = self.streams.entry(stream.clone()) else { return None };
         let result = change(entry.get_mut());
         let left = entry.get();
-        if left.live.is_none() && left.announced.is_empty() && left.viewers.is_empty() {
+        let publishers = usize::from(left.live.is_some()) + usize::from(left.standby.is_some()) + left.announced.len();
+        if publishers == 0 && left.viewers.is_empty() {
             entry.remove();
         }
         Some(result)
-    }
-}
-
-impl Announcement {
-    /// The publisher is connected: it becomes the stream's only one, and replaces an older one.
-    pub fn publish(self, worker: WorkerId) -> (Publication, Takeover) {
-        let takeover = {
-            let mut entry = self.registry.streams.entry(self.stream.clone()).or_default();
-            let announced = entry.announced.iter().find(|(session, _)| *session == self.session);
-            let formats = announced.map(|(_, formats)| formats.clone()).unwrap_or_default();
-            entry.epoch = entry.epoch.wrapping_add(1);
-            let epoch = entry.epoch;
-            let replaced = entry.live.replace(Live { session: self.session, worker, epoch, formats });
-            Takeover { epoch, workers: entry.viewers.iter().map(|(worker, _)| *worker).collect(), replaced }
-        };
-        let publication = Publication {
-            registry: self.registry.clone(),
-            stream: self.stream.clone(),
-            session: self.session,
-            epoch: takeover.epoch,
-        };
-        (publication, takeover)
-    }
-}
-
-impl Drop for Announcement {
-    fn drop(&mut self) {
-        self.registry.change(&self.stream, |stream| stream.announced.retain(|(session, _)| *session != self.session));
-    }
-}
-
-impl Publication {
-    /// This publisher's number.
-    pub fn epoch(&self) -> u32 {
-        self.epoch
-    }
-}
-
-impl Drop for Publication {
-    fn drop(&mut self) {
-        self.registry.change(&self.stream, |stream| {
-            // A newer publisher may have taken over; its place is not ours to clear.
-            stream.live.take_if(|live| live.session == self.session);
-        });
     }
 }
 
@@ -264,69 +206,4 @@ impl Drop for Watch {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::forward::codec::Codec;
-
-    const A: WorkerId = WorkerId(0);
-    const B: WorkerId = WorkerId(1);
-
-    fn name() -> StreamName {
-        "cam".parse().unwrap()
-    }
-
-    fn vp8() -> Vec<Format> {
-        vec![Format { codec: Codec::Vp8, clock_rate: 90_000, channels: 0, parameters: String::new() }]
-    }
-
-    #[test]
-    fn a_viewer_is_subscribed_by_whoever_comes_second() {
-        let registry = Registry::default();
-        let (_early, publisher) = registry.watch(&name(), B);
-        assert_eq!(publisher, None);
-        let (publication, takeover) = registry.announce(&name(), SessionId::random(), vp8()).publish(A);
-        assert_eq!(takeover.workers, [B], "the publisher finds the early viewer's worker");
-        let (_second, publisher) = registry.watch(&name(), B);
-        assert_eq!(publisher, None, "the worker is subscribed already");
-        let (_late, publisher) = registry.watch(&name(), A);
-        assert_eq!(publisher.map(|live| (live.worker, live.epoch)), Some((A, publication.epoch())));
-    }
-
-    #[test]
-    fn a_newer_publisher_replaces_the_old_one_whose_end_changes_nothing() {
-        let registry = Registry::default();
-        let first = SessionId::random();
-        let (old, _) = registry.announce(&name(), first, vp8()).publish(A);
-        let (new, takeover) = registry.announce(&name(), SessionId::random(), vp8()).publish(B);
-        assert_eq!(takeover.replaced.map(|live| live.session), Some(first));
-        assert!(new.epoch() > old.epoch());
-        drop(old);
-        assert_eq!(registry.live(&name()).map(|live| live.worker), Some(B));
-        drop(new);
-        assert!(registry.is_empty());
-    }
-
-    #[test]
-    fn the_last_viewer_of_a_worker_knows_whom_to_tell() {
-        let registry = Registry::default();
-        let (_publication, _) = registry.announce(&name(), SessionId::random(), vp8()).publish(A);
-        let (first, _) = registry.watch(&name(), B);
-        let (second, _) = registry.watch(&name(), B);
-        assert_eq!(first.leave(), Departure::OthersRemain);
-        let Departure::LastOfWorker(Some(live)) = second.leave() else { panic!("the last one tells the publisher") };
-        assert_eq!(live.worker, A);
-    }
-
-    #[test]
-    fn formats_are_known_from_the_announcement_on_and_nothing_is_left_behind() {
-        let registry = Registry::default();
-        let announcement = registry.announce(&name(), SessionId::random(), vp8());
-        assert_eq!(registry.formats(&name()), vp8());
-        assert_eq!(registry.list()[0].publisher, None);
-        drop(announcement);
-        let (watch, _) = registry.watch(&name(), A);
-        assert_eq!(registry.formats(&name()), []);
-        drop(watch);
-        assert_eq!((registry.len(), registry.live_count()), (0, 0));
-    }
-}
+mod tests;

@@ -17,6 +17,10 @@ pub struct Config {
     pub workers: NonZeroUsize,
     /// What viewers say on data channels reaches the publisher.
     pub viewer_messages: bool,
+    /// How long viewers wait for a publisher that has gone.
+    pub grace: Duration,
+    /// After how long a silence of the live publisher its standby takes over.
+    pub standby_after: Duration,
     /// How much is kept of each video track since its last keyframe, for viewers that join between two.
     pub pictures: PictureLimits,
     /// How long sessions go on when the relay is asked to stop.
@@ -38,6 +42,8 @@ impl Default for Config {
             advertise: Vec::new(),
             workers: NonZeroUsize::MIN,
             viewer_messages: false,
+            grace: Duration::from_secs(60),
+            standby_after: Duration::from_secs(1),
             pictures: PictureLimits::default(),
             drain: Duration::from_secs(10),
         }

@@ -153,7 +153,7 @@ impl Engine {
             Message::Channel { stream, epoch, channel } => self.on_published_channel(&stream, epoch, channel, now),
             Message::Told { stream, epoch, label, message } => self.on_told(&stream, epoch, &label, &message, now),
             Message::Answered { stream, label, message } => self.on_answered(&stream, &label, &message, now),
-            Message::Unpublished { stream, epoch } => self.on_unpublished(&stream, epoch),
+            Message::Unpublished { stream, epoch } => self.on_unpublished(&stream, epoch, now),
             Message::Subscribe { stream, worker } => self.on_subscribe(&stream, worker),
             Message::Unsubscribe { stream, worker } => self.on_unsubscribe(&stream, worker),
             Message::Demand { stream } => self.on_demand(&stream, now),
@@ -166,6 +166,7 @@ impl Engine {
                     self.take_door_output(now);
                 }
             }
+            Message::StandDown { session } => self.on_stand_down(&session, now),
             Message::End { session, reason } => {
                 if let Some(key) = self.sessions.key(&session) {
                     self.end(key, reason, now);
@@ -184,6 +185,7 @@ impl Engine {
         }
         self.due.extend(std::iter::from_fn(|| self.turns.pop_due(now)));
         self.sample(now);
+        self.end_grace(now);
         if self.next_sweep.is_none_or(|due| due <= now) {
             self.next_sweep = Some(now + SWEEP_INTERVAL);
             self.foreign_paths.expire(now);
@@ -200,7 +202,7 @@ impl Engine {
     /// When [`Self::handle_timeout`] has something to do.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let sessions = [self.timers.next(), self.turns.next(), self.door.poll_timeout(), self.sampler.poll_timeout()];
-        sessions.into_iter().chain([self.next_sweep, self.blocked_until]).flatten().min()
+        sessions.into_iter().chain([self.next_sweep, self.blocked_until, self.feeds.next_abandoned()]).flatten().min()
     }
 
     /// Everything of a turn but the socket: what publishers sent is pushed and, with what other workers pushed, sealed

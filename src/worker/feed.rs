@@ -3,7 +3,8 @@
 //! All viewers read one history through cursors of their own, so a packet is kept once, however many watch. The viewer
 //! that is served first changes with every pass.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use super::message::SubscribedTrack;
 use crate::door::Key;
@@ -31,6 +32,8 @@ pub(super) struct Feed {
     pass: Pass,
     /// A keyframe has been asked for and has not come yet.
     demanded: bool,
+    /// Until when viewers wait for a publisher that has gone; `None` while there is one, or where there has been none.
+    pub(super) abandoned: Option<Instant>,
 }
 
 /// Where packets come from.
@@ -70,7 +73,10 @@ pub(super) struct Feeds {
     limits: HistoryLimits,
     feed_by_stream: HashMap<StreamName, Feed, foldhash::fast::RandomState>,
     /// Streams whose viewers have something to get, in the order in which it arrived.
-    ready: std::collections::VecDeque<StreamName>,
+    ready: VecDeque<StreamName>,
+    /// Streams whose publishers have gone, and until when their viewers wait; in the order of time, for all wait equally
+    /// long. One that got a publisher again stays until its time comes.
+    abandoned: VecDeque<(Instant, StreamName)>,
 }
 
 impl Feed {
@@ -85,6 +91,7 @@ impl Feed {
             served: 0,
             pass: Pass::Done,
             demanded: false,
+            abandoned: None,
         }
     }
 
@@ -148,7 +155,7 @@ impl Feed {
 impl Feeds {
     /// No feeds; each will keep this much of each track.
     pub(super) fn new(limits: HistoryLimits) -> Self {
-        Self { limits, feed_by_stream: HashMap::default(), ready: std::collections::VecDeque::new() }
+        Self { limits, feed_by_stream: HashMap::default(), ready: VecDeque::new(), abandoned: VecDeque::new() }
     }
 
     /// How much each feed keeps of each track.
@@ -224,6 +231,33 @@ impl Feeds {
                 self.ready.pop_front();
             }
         }
+    }
+
+    /// The publisher of a stream has gone; its viewers wait for `grace`.
+    pub(super) fn abandon(&mut self, stream: &StreamName, now: Instant, grace: Duration) {
+        let Some(feed) = self.feed_by_stream.get_mut(stream) else { return };
+        let until = now + grace;
+        feed.abandoned = Some(until);
+        self.abandoned.push_back((until, feed.stream.clone()));
+    }
+
+    /// When [`Self::pop_abandoned`] has something to look at.
+    pub(super) fn next_abandoned(&self) -> Option<Instant> {
+        self.abandoned.front().map(|(until, _)| *until)
+    }
+
+    /// The viewers of a stream that have waited long enough for its publisher.
+    pub(super) fn pop_abandoned(&mut self, now: Instant) -> Option<Vec<Key>> {
+        while self.next_abandoned().is_some_and(|until| until <= now) {
+            let (until, stream) = self.abandoned.pop_front()?;
+            let feed = self.feed_by_stream.get_mut(&stream);
+            // The publisher may have come back, and gone again.
+            if let Some(feed) = feed.filter(|feed| feed.abandoned == Some(until)) {
+                feed.abandoned = None;
+                return Some(feed.viewers.clone());
+            }
+        }
+        None
     }
 
     /// True when some viewer waits for its turn.

@@ -25,7 +25,7 @@ use crate::metrics::{Metrics, Phase, SessionState};
 use crate::name::{Role, SessionId, StreamName};
 use crate::peer::negotiate::{Local, Negotiated, Offer, OfferError};
 use crate::peer::{Certificate, CertificateError, Credentials};
-use crate::stream::{Full, Reason, Registry, Sender, StreamInfo, WorkerId};
+use crate::stream::{Announced, Full, Identity, Reason, Refused, Registry, Sender, StreamInfo, WorkerId};
 
 /// How long a client should wait before it asks an overloaded or stopping relay again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -75,6 +75,8 @@ pub struct Create {
     pub user_agent: Option<String>,
     /// Who asks: only the same holder may change or end the session.
     pub credential: Credential,
+    /// A publisher that is to stand beside the live one and to take over when that falls silent.
+    pub standby: bool,
 }
 
 /// A session that waits for its first packet.
@@ -106,6 +108,9 @@ pub enum CreateError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The stream has a publisher that this client is not to replace now.
+    #[error(transparent)]
+    Refused(#[from] Refused),
     /// No address of this machine can be told to the client.
     #[error("the relay knows no address that the client can reach: start it with --advertise IP")]
     NoAddress,
@@ -189,6 +194,14 @@ impl Handle {
     /// # Errors
     /// [`CreateError`]; nothing is left behind.
     pub fn create(&self, request: Create) -> Result<Created, CreateError> {
+        self.create_at(request, Instant::now())
+    }
+
+    /// The same, told the time.
+    ///
+    /// # Errors
+    /// [`CreateError`]; nothing is left behind.
+    pub fn create_at(&self, request: Create, now: Instant) -> Result<Created, CreateError> {
         let started = Instant::now();
         let shared = &self.shared;
         if shared.draining.load(Ordering::Relaxed) {
@@ -198,6 +211,14 @@ impl Handle {
         let candidates = shared.config.candidates(shared.media_port, arrival);
         if candidates.is_empty() {
             return Err(CreateError::NoAddress);
+        }
+        let identity = Identity {
+            credential: request.credential,
+            address: request.http_remote,
+            user_agent: request.user_agent.clone(),
+        };
+        if request.role == Role::Publisher {
+            shared.registry.check_publisher(&request.stream, &identity, request.standby, now)?;
         }
         let offer = Offer::parse(&request.offer, request.role)?;
         let local = Local {
@@ -212,14 +233,17 @@ impl Handle {
             Role::Viewer => offer.answer_viewer(&local, &shared.registry.formats(&request.stream))?,
         };
         let id = SessionId::random();
-        let announcement = (request.role == Role::Publisher)
-            .then(|| shared.registry.announce(&request.stream, id, formats_of(&negotiated)));
+        let announcement = (request.role == Role::Publisher).then(|| {
+            let formats = formats_of(&negotiated);
+            let announced = Announced { session: id, formats, identity, standby: request.standby };
+            shared.registry.announce(&request.stream, announced)
+        });
         // The session lives on without the text of its answer.
         let answer = std::mem::take(&mut negotiated.answer);
         let created = Created { session: id, answer, etag: random_etag() };
         let offered = std::mem::take(&mut negotiated.offered);
         let who = (request.role, request.stream.clone());
-        let record = Arc::new(Record::new(id, who, (request.user_agent, offered), started));
+        let record = Arc::new(Record::new(id, who, (request.user_agent, offered), now));
         let waiting = Waiting {
             id,
             role: request.role,

@@ -121,6 +121,7 @@ impl Engine {
                 }
                 let verdicts = publisher.take_verdicts();
                 self.tell_verdicts(key, verdicts);
+                self.look_for_turn(key, now);
             }
             State::Watching(viewer) => {
                 let opens_channels = viewer.channels.open_at.is_some_and(|due| due <= now);

@@ -133,6 +133,12 @@ impl Leg {
         self.rtt
     }
 
+    /// The next replay waits for none before it: another publisher's, or one before a long pause.
+    pub(super) fn forget_replays(&mut self) {
+        self.next_replay = None;
+        self.wish = None;
+    }
+
     /// The viewer's round-trip time, measured.
     pub(super) fn set_rtt(&mut self, rtt: Duration) {
         self.rtt = Some(rtt);

@@ -36,6 +36,8 @@ pub(super) enum Message {
     Unsubscribe { stream: StreamName, worker: WorkerId },
     /// Viewers of another worker wait for a keyframe.
     Demand { stream: StreamName },
+    /// Its standby has taken over from this publisher, or another publisher from this standby: it stands by now.
+    StandDown { session: SessionId },
     /// A datagram that reached another worker's socket but belongs to a session of this one.
     Datagram { path: Path, datagram: Vec<u8>, received: Instant },
     /// New ICE credentials for a session (ICE restart, RFC 9725 4.3.2).
@@ -65,6 +67,8 @@ pub(super) struct Subscribed {
     pub(super) tracks: Vec<SubscribedTrack>,
     /// The data channels that the publisher has opened.
     pub(super) channels: Vec<Channel>,
+    /// It has just taken over as a standby: what it has sent before is not live.
+    pub(super) was_standby: bool,
 }
 
 /// One track of a subscription: its format, and the packets since its last keyframe with the recent history.

@@ -25,6 +25,7 @@ mod session;
 mod sessions;
 mod settings;
 mod socket;
+mod standby;
 mod streams;
 mod timers;
 mod turn;

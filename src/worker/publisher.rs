@@ -1,7 +1,7 @@
 //! The publisher's side of a session: opened packets become shared ones and leave once for each worker with viewers.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -16,9 +16,12 @@ use crate::peer::negotiate::{Extension, Negotiated};
 use crate::peer::{Channel, Compound};
 use crate::srtp::index::Received;
 use crate::srtp::{Opened, Opener};
-use crate::stream::{Publication, WorkerId};
+use crate::stream::{Publication, Takeover, WorkerId};
 
-/// A live publisher.
+/// How often a standby looks whether the live publisher is still heard.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// A connected publisher: the live one of its stream, or its standby.
 pub(super) struct Publisher {
     pub(super) stream: StreamName,
     pub(super) publication: Publication,
@@ -36,6 +39,9 @@ pub(super) struct Publisher {
     /// The subscribers must be told of a new epoch before its packets.
     announce: bool,
     verdicts: Vec<Verdict>,
+    limits: HistoryLimits,
+    /// When a standby looks whether it is its turn.
+    look_at: Option<Instant>,
 }
 
 /// What a publisher is told now.
@@ -84,7 +90,6 @@ impl Publisher {
         publication: Publication,
         opener: Opener,
         negotiated: &Negotiated,
-        subscribers: Vec<WorkerId>,
         sender_ssrc: u32,
         limits: HistoryLimits,
     ) -> Self {
@@ -118,7 +123,7 @@ impl Publisher {
             publication,
             opener,
             reception,
-            subscribers,
+            subscribers: Vec::new(),
             tracks,
             channels: Vec::new(),
             sender_ssrc,
@@ -126,7 +131,47 @@ impl Publisher {
             restarts: 0,
             announce: false,
             verdicts: Vec::new(),
+            limits,
+            look_at: None,
         }
+    }
+
+    /// Lets a standby look, from now on, whether it is its turn.
+    pub(super) fn look_out(&mut self, now: Instant) {
+        self.look_at = Some(now + LOOK_INTERVAL);
+    }
+
+    /// Makes a standby the live publisher when the one before it has gone or fallen silent: what it has sent since its
+    /// last keyframe is there for the viewers.
+    pub(super) fn take_over(&mut self, after: Duration, now: Instant) -> Option<Takeover> {
+        self.look_at.take_if(|due| *due <= now)?;
+        self.look_out(now);
+        let before = self.epoch();
+        let takeover = self.publication.take_over(after, now)?;
+        self.look_at = None;
+        self.subscribers.clone_from(&takeover.workers);
+        let epoch = self.epoch();
+        for track in &mut self.tracks {
+            // A packet says which publisher sent it, so those of the standby are told apart from here on.
+            let old = std::mem::replace(&mut track.history, History::new(self.limits));
+            for packet in old.snapshot().filter(|packet| packet.epoch == before) {
+                track.history.push(Arc::new(Packet { epoch, ..Packet::clone(packet) }));
+            }
+            track.pending.clear();
+        }
+        self.announce = false;
+        Some(takeover)
+    }
+
+    /// Makes the live publisher the standby of the one that has taken over.
+    pub(super) fn stand_down(&mut self, now: Instant) {
+        self.publication.stand_down();
+        self.subscribers.clear();
+        for track in &mut self.tracks {
+            track.history = History::new(self.limits);
+            track.pending.clear();
+        }
+        self.look_out(now);
     }
 
     /// The number that tells this publisher's packets from others': its takeover count, and how often its encoder
@@ -215,6 +260,10 @@ impl Publisher {
     /// What has arrived since the last call, a batch a track, to be pushed once to each subscriber.
     pub(super) fn take_pending(&mut self) -> Vec<Arc<Published>> {
         let epoch = self.epoch();
+        let newest = self.tracks.iter().filter_map(|track| Some(track.pending.last()?.received)).max();
+        if let Some(received) = newest {
+            self.publication.beat(received);
+        }
         let filled = self.tracks.iter_mut().filter(|track| !track.pending.is_empty());
         let batch = |track: &mut Track| {
             let packets = std::mem::take(&mut track.pending);
@@ -240,6 +289,7 @@ impl Publisher {
             worker,
             tracks: self.tracks.iter().map(track).collect(),
             channels: self.channels.clone(),
+            was_standby: false,
         }
     }
 
@@ -274,7 +324,7 @@ impl Publisher {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let asking = |track: &&Track| track.ssrc.is_some() && track.accepts_keyframe_requests;
         let gates = self.tracks.iter().filter(asking).filter_map(|track| track.gate.poll_timeout());
-        gates.chain(self.reception.poll_timeout()).min()
+        gates.chain(self.reception.poll_timeout()).chain(self.look_at).min()
     }
 
     /// Takes the publisher's own reports; the clocks of its tracks that are new.

@@ -1,7 +1,7 @@
 //! What an operator can set of media.
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use super::Config;
@@ -31,6 +31,14 @@ pub struct Settings {
     #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
     viewer_messages: bool,
 
+    /// Viewers wait for so long for a publisher that has gone, then their sessions end
+    #[arg(long, env = "SLUICE_GRACE", value_name = "SECONDS", default_value = "60")]
+    grace: u32,
+
+    /// A standby (?standby=1) takes over once the live publisher has been silent for so long
+    #[arg(long, env = "SLUICE_STANDBY_AFTER", value_name = "SECONDS", default_value = "1")]
+    standby_after: NonZeroU32,
+
     /// Pictures are kept since the last keyframe for so long, so that late viewers have one at once; 0 for none
     #[arg(long, env = "SLUICE_FAST_START", value_name = "SECONDS", default_value = "20")]
     fast_start: u32,
@@ -51,6 +59,8 @@ impl From<Settings> for Config {
             advertise: settings.advertise,
             workers: settings.workers,
             viewer_messages: settings.viewer_messages,
+            grace: Duration::from_secs(settings.grace.into()),
+            standby_after: Duration::from_secs(settings.standby_after.get().into()),
             pictures: pictures(settings.fast_start, settings.fast_start_size),
             drain: Duration::from_secs(settings.drain.into()),
         }

@@ -18,34 +18,25 @@ use crate::name::StreamName;
 use crate::peer::Compound;
 use crate::peer::feedback::SenderClock;
 use crate::srtp::{Opener, Sealer};
-use crate::stream::{Announcement, Reason, WorkerId};
+use crate::stream::{Announcement, Entrance, Reason, WorkerId};
 
 impl Engine {
-    /// A publisher is connected: it takes the stream over, and the workers with viewers are subscribed at once.
+    /// A publisher is connected: it takes the stream over, or stands by.
     pub(super) fn publish(&mut self, key: Key, announcement: Announcement, opener: Opener, now: Instant) {
-        let (publication, takeover) = announcement.publish(self.id);
+        let (publication, entrance) = announcement.publish(self.id, now);
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let stream = session.stream.clone();
         let publisher = Publisher::new(
-            stream.clone(),
+            session.stream.clone(),
             publication,
             opener,
             &session.negotiated,
-            takeover.workers.clone(),
             rand::random(),
             self.shared.config.history_limits(),
         );
-        let subscriptions: Vec<_> =
-            takeover.workers.iter().map(|worker| (*worker, publisher.snapshot(self.id))).collect();
-        if let Some(session) = self.sessions.get_mut(key) {
-            session.state = State::Publishing(Box::new(publisher));
-        }
-        self.publisher_by_stream.insert(stream, key);
-        for (worker, subscribed) in subscriptions {
-            self.push(worker, Message::Subscribed(Box::new(subscribed)), 0);
-        }
-        if let Some(replaced) = takeover.replaced {
-            self.push(replaced.worker, Message::End { session: replaced.session, reason: Reason::Replaced }, 0);
+        session.state = State::Publishing(Box::new(publisher));
+        match entrance {
+            Entrance::Live(takeover) => self.take_over(key, takeover, false, now),
+            Entrance::Standby { replaced } => self.stand_by(key, replaced, now),
         }
         let due = self.sessions.get_mut(key).and_then(Session::poll_timeout).or(Some(now));
         self.timers.set(key, due);
@@ -71,7 +62,7 @@ impl Engine {
         let (watch, live) = self.shared.registry.watch(&stream, self.id);
         let mut viewer = Viewer::new(watch, sealer, &session.negotiated, stream.to_string(), now);
         let feed = self.feeds.join(&stream, key);
-        let begun = viewer.attach(feed, now);
+        let begun = viewer.attach(feed, false, now);
         session.state = State::Watching(Box::new(viewer));
         if let Some(live) = live {
             self.push(live.worker, Message::Subscribe { stream: stream.clone(), worker: self.id }, 0);
@@ -156,7 +147,7 @@ impl Engine {
         let Some(feed) = self.feeds.get_mut(&published.stream) else { return };
         // What a replaced publisher still sent comes too late.
         if feed.source.is_none_or(|source| source.epoch != published.epoch) {
-            return self.counters.drops(DropReason::TooOld, published.packets.len() as u64);
+            return self.counters.drops(DropReason::Replaced, published.packets.len() as u64);
         }
         for packet in &published.packets {
             feed.push(published.kind, packet);
@@ -172,20 +163,28 @@ impl Engine {
             return;
         }
         feed.source = Some(Source { worker: subscribed.worker, epoch: subscribed.epoch });
+        feed.abandoned = None;
         feed.forget_demand();
         feed.channels = subscribed.channels;
         for track in subscribed.tracks {
             feed.start_track(track, limits);
         }
         let mut begun = Begun::default();
-        for viewer in &feed.viewers {
-            let session = self.sessions.get_mut(*viewer);
+        let mut cannot_follow = Vec::new();
+        for key in &feed.viewers {
+            let session = self.sessions.get_mut(*key);
             let Some(State::Watching(viewer)) = session.map(|session| &mut session.state) else { continue };
-            let asked = viewer.attach(feed, now);
+            let asked = viewer.attach(feed, subscribed.was_standby, now);
             self.counters.add_replays(u64::from(asked.replays));
             begun.demands |= asked.demands;
+            if !viewer.can_follow(feed) {
+                cannot_follow.push(*key);
+            }
         }
         self.help(&subscribed.stream, begun);
+        for key in cannot_follow {
+            self.end(key, Reason::CodecChanged, now);
+        }
         self.feeds.mark_ready(&subscribed.stream);
     }
 
@@ -200,10 +199,12 @@ impl Engine {
     }
 
     /// The publisher is gone; its viewers wait for the next one.
-    pub(super) fn on_unpublished(&mut self, stream: &StreamName, epoch: u32) {
+    pub(super) fn on_unpublished(&mut self, stream: &StreamName, epoch: u32, now: Instant) {
         let Some(feed) = self.feeds.get_mut(stream) else { return };
-        feed.source.take_if(|source| source.epoch == epoch);
-        feed.forget_demand();
+        if feed.source.take_if(|source| source.epoch == epoch).is_some() {
+            feed.forget_demand();
+            self.await_return(stream, now);
+        }
     }
 
     /// Another worker, or this one, has its first viewer of a stream that is published here.

@@ -103,6 +103,35 @@ fn a_datagram_that_reaches_another_worker_is_handed_to_the_owner() {
 }
 
 #[test]
+fn what_a_replaced_publisher_still_sent_is_dropped_and_counted() {
+    let (mut net, publisher, viewers) = net();
+    let video = net.clients[publisher].tracks.iter().position(|track| track.kind.as_str() == "video").unwrap();
+    net.send(publisher, video, 0, true, &offline::vp8(true, 7));
+    net.run(Duration::from_millis(20));
+    let now = net.now;
+    let engine = &mut net.relay.workers[0].0;
+    let stream: crate::name::StreamName = "cam".parse().unwrap();
+    let epoch = engine.feeds.get(&stream).unwrap().source.unwrap().epoch;
+    let packet = crate::forward::Packet {
+        received: now,
+        epoch: epoch - 1,
+        layer: crate::forward::LayerId::default(),
+        index: 1,
+        timestamp: 1,
+        marker: true,
+        payload_type: 96,
+        keyframe: true,
+        payload: offline::vp8(true, 8).into(),
+    };
+    let kind = crate::forward::codec::Kind::Video;
+    let late = super::message::Published { stream, epoch: epoch - 1, kind, packets: vec![packet.into()] };
+    engine.handle_message(Message::Media(late.into()), now);
+    net.run(Duration::from_millis(20));
+    assert_eq!(net.clients[viewers[0]].received.len(), 1);
+    assert!(net.metrics.render().contains("sluice_drops_total{reason=\"replaced\"} 1"));
+}
+
+#[test]
 fn an_unknown_session_is_nobodys() {
     let (mut net, ..) = net();
     let now = net.now;

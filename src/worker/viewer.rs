@@ -38,6 +38,8 @@ pub(super) struct Viewer {
     replaying: bool,
     /// When it is to be served although nothing arrives.
     pub(super) turn: Option<Instant>,
+    /// A publisher was there while it watched.
+    pub(super) had_publisher: bool,
     cname: String,
 }
 
@@ -104,19 +106,26 @@ impl Viewer {
             next_report: None,
             replaying: false,
             turn: None,
+            had_publisher: false,
             cname,
         }
     }
 
     /// Tells each outlet what the feed's publisher sends, and lets those that wait begin. Outlets that are live go on to
-    /// a new publisher by themselves, at its keyframe.
-    pub(super) fn attach(&mut self, feed: &Feed, now: Instant) -> Begun {
+    /// a new publisher by themselves, at its keyframe; where that is one that it has sent already, as a standby, they
+    /// begin anew.
+    pub(super) fn attach(&mut self, feed: &Feed, was_standby: bool, now: Instant) -> Begun {
         let mut all = Begun::default();
         let Some(source) = feed.source else { return all };
+        self.had_publisher = true;
         for leg in &mut self.legs {
             let Some(track) = feed.track(leg.kind) else { continue };
             if leg.outlet.select(source.epoch, &track.format, track.payload_type).is_none() {
                 tracing::debug!(stream = %feed.stream, codec = ?track.format.codec, "viewer cannot decode the track");
+            }
+            if was_standby {
+                leg.outlet.restart();
+                leg.forget_replays();
             }
             if leg.outlet.leg() == Stand::Waiting {
                 all.add(leg.begin(track, now));
@@ -124,6 +133,17 @@ impl Viewer {
         }
         all.demands |= self.legs.iter().any(|leg| leg.outlet.wants_keyframe());
         all
+    }
+
+    /// False when the publisher sends in another codec what the viewer has had until now, and it has no payload type for
+    /// that codec. It would watch a picture that stands still for ever, so its session is to end: with a new offer it
+    /// gets what is there now.
+    pub(super) fn can_follow(&self, feed: &Feed) -> bool {
+        let Some(source) = feed.source else { return true };
+        self.legs.iter().all(|leg| {
+            let has_begun = leg.outlet.counts().packets > 0;
+            !has_begun || feed.track(leg.kind).is_none_or(|track| leg.outlet.takes(source.epoch, track.payload_type))
+        })
     }
 
     /// Does what helps a viewer that cannot decode what it gets. It is to be served now.

@@ -136,3 +136,15 @@ fn the_list_of_streams_follows_sessions() {
     assert_eq!(relay.request("DELETE", &session, &[], "").status, 200);
     assert_eq!(relay.get("/api/streams").body, "[]");
 }
+
+#[test]
+fn a_publisher_says_with_one_or_zero_whether_it_stands_by() {
+    let relay = Relay::start();
+    for (query, status) in
+        [("?standby=1", 201), ("?standby=0", 201), ("?other=x&standby=1", 201), ("?standby=yes", 400)]
+    {
+        let reply = relay.request("POST", &format!("/whip/cam{query}"), &[SDP], WHIP_OFFER);
+        assert_eq!(reply.status, status, "{query}: {reply:?}");
+    }
+    assert_eq!(relay.request("POST", "/whep/cam?standby=yes", &[SDP], WHEP_OFFER).status, 201, "viewers do not");
+}

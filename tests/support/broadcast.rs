@@ -31,6 +31,8 @@ pub(crate) struct Broadcast {
     pub(crate) obeys: bool,
     /// The number of the next picture.
     pub(crate) picture: u32,
+    /// Added to what packets say of themselves, so that two publishers can be told apart.
+    pub(crate) offset: u32,
     sound: u32,
     started: Instant,
     requests: usize,
@@ -39,7 +41,16 @@ pub(crate) struct Broadcast {
 impl Broadcast {
     /// A publisher that begins now.
     pub(crate) fn new(net: &Net, person: usize) -> Self {
-        Self { person, keyframe_every: 1_000_000, obeys: false, picture: 0, sound: 0, started: net.now, requests: 0 }
+        Self {
+            person,
+            keyframe_every: 1_000_000,
+            obeys: false,
+            picture: 0,
+            offset: 0,
+            sound: 0,
+            started: net.now,
+            requests: 0,
+        }
     }
 
     /// Lets it publish for a while.
@@ -63,20 +74,26 @@ impl Broadcast {
         }
         while u64::from(self.sound) * SOUND <= elapsed {
             let track = track(&net.clients[self.person], Kind::Audio);
-            net.send(self.person, track, self.sound.wrapping_mul(SOUND_TICKS), false, &self.sound.to_be_bytes());
+            net.send(
+                self.person,
+                track,
+                self.sound.wrapping_mul(SOUND_TICKS),
+                false,
+                &(self.offset + self.sound).to_be_bytes(),
+            );
             self.sound += 1;
         }
     }
 
     /// When a packet of pictures was sent.
     pub(crate) fn published(&self, number: u32) -> Instant {
-        self.started + Duration::from_millis(u64::from(number / PARTS) * PICTURE)
+        self.started + Duration::from_millis(u64::from((number - self.offset) / PARTS) * PICTURE)
     }
 
     fn send_picture(&mut self, net: &mut Net, keyframe: bool) {
         let track = track(&net.clients[self.person], Kind::Video);
         for part in 0..PARTS {
-            let payload = vp8(keyframe && part == 0, self.picture * PARTS + part);
+            let payload = vp8(keyframe && part == 0, self.offset + self.picture * PARTS + part);
             net.send(self.person, track, self.picture.wrapping_mul(PICTURE_TICKS), part == PARTS - 1, &payload);
         }
         self.picture += 1;

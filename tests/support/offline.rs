@@ -15,7 +15,7 @@ use sluice::name::{Role, SessionId};
 use sluice::peer::client::{Client, Config as ClientConfig, Track};
 use sluice::peer::{Certificate, Channel, ChannelMessage, Compound, Event};
 use sluice::srtp::{Opener, Profile, Sealer};
-use sluice::worker::{Config, Create, Handle, Offline, Outbox, Sent};
+use sluice::worker::{Config, Create, CreateError, Handle, Offline, Outbox, Sent};
 
 /// Where the relay believes that it listens.
 pub(crate) const RELAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 8081);
@@ -61,6 +61,8 @@ pub(crate) struct Person {
     pub(crate) messages: Vec<(String, ChannelMessage)>,
     pub(crate) closed: bool,
     pub(crate) gone: bool,
+    /// Its process is gone, or its network: nothing of it arrives, and nothing reaches it.
+    pub(crate) away: bool,
     pub(crate) next_index: HashMap<u32, u64>,
 }
 
@@ -122,6 +124,18 @@ impl Net {
 
     /// A client offers and gets its answer; nothing has been sent yet.
     pub(crate) fn join(&mut self, role: Role, stream: &str, codecs: &[Codec], profiles: &[Profile]) -> usize {
+        self.try_join(role, stream, codecs, profiles, |_| {}).expect("the offer is answered")
+    }
+
+    /// The same, with a request that `change` changes. Clients have addresses of their own.
+    pub(crate) fn try_join(
+        &mut self,
+        role: Role,
+        stream: &str,
+        codecs: &[Codec],
+        profiles: &[Profile],
+        change: impl FnOnce(&mut Create),
+    ) -> Result<usize, CreateError> {
         let number = self.vacant.last().copied().unwrap_or(self.clients.len());
         let host = Ipv4Addr::new(10, 1, (number >> 8) as u8, number as u8);
         let address = SocketAddr::new(IpAddr::V4(host), self.next_port);
@@ -134,18 +148,18 @@ impl Net {
             certificate: &self.certificate,
         };
         let mut client = Client::new(&config, self.now).expect("the client makes an offer");
-        let created = self
-            .handle()
-            .create(Create {
-                role,
-                stream: stream.parse().expect("the test names a valid stream"),
-                offer: client.offer().to_owned(),
-                http_local: Some(RELAY.ip()),
-                http_remote: address.ip(),
-                user_agent: None,
-                credential: Credential::ANONYMOUS,
-            })
-            .expect("the offer is answered");
+        let mut request = Create {
+            role,
+            stream: stream.parse().expect("the test names a valid stream"),
+            offer: client.offer().to_owned(),
+            http_local: Some(RELAY.ip()),
+            http_remote: address.ip(),
+            user_agent: None,
+            credential: Credential::ANONYMOUS,
+            standby: false,
+        };
+        change(&mut request);
+        let created = self.handle().create_at(request, self.now)?;
         let tracks = client.accept(&created.answer, self.now).expect("the answer is accepted");
         self.client_by_address.insert(address, number);
         let person = Person {
@@ -162,13 +176,14 @@ impl Net {
             messages: Vec::new(),
             closed: false,
             gone: false,
+            away: false,
             next_index: HashMap::new(),
         };
         match self.vacant.pop() {
             Some(place) => self.clients[place] = person,
             None => self.clients.push(person),
         }
-        number
+        Ok(number)
     }
 
     /// A client is gone without a word: nothing reaches it, and nothing comes from it. Its number is given to the next one
@@ -194,7 +209,7 @@ impl Net {
     pub(crate) fn connect(&mut self) {
         for _ in 0..3000 {
             self.run(Duration::from_millis(1));
-            if self.clients.iter().all(|person| person.is_connected() || person.closed) {
+            if self.clients.iter().all(|person| person.is_connected() || person.closed || person.away) {
                 return self.run(Duration::from_millis(20));
             }
         }
@@ -217,7 +232,7 @@ impl Net {
         self.relay.turn(&mut self.wire, now);
         while let Some((to, datagram)) = self.wire.sent.pop_front() {
             let Some(number) = self.client_by_address.get(&to).copied() else { continue };
-            if passes(number, &datagram) {
+            if !self.clients[number].away && passes(number, &datagram) {
                 self.clients[number].take(&datagram, now);
                 self.pump(number);
             }
@@ -232,6 +247,9 @@ impl Net {
         let worker = self.worker_of(number);
         let person = &mut self.clients[number];
         while let Some((_, datagram)) = person.client.poll_transmit() {
+            if person.away {
+                continue;
+            }
             let mut datagram = datagram.to_vec();
             self.relay.receive(worker, person.address, &mut datagram, self.now);
         }
@@ -246,6 +264,9 @@ impl Net {
 
     /// A datagram of a client arrives at the relay.
     pub(crate) fn deliver(&mut self, number: usize, mut datagram: Vec<u8>) {
+        if self.clients[number].away {
+            return;
+        }
         let (worker, address) = (self.worker_of(number), self.clients[number].address);
         self.relay.receive(worker, address, &mut datagram, self.now);
     }

@@ -138,6 +138,11 @@ impl Outlet {
         self.routes.select(epoch, format, publisher_payload_type)
     }
 
+    /// Whether what the publisher of this epoch sends under one of its payload types has been routed to the viewer.
+    pub fn takes(&self, epoch: u32, publisher_payload_type: u8) -> bool {
+        self.routes.has(epoch, publisher_payload_type)
+    }
+
     /// Reads on from this position of the history it is given: [`History::head`] is live.
     pub fn seek(&mut self, position: u64) {
         self.replay = None;

@@ -50,6 +50,11 @@ impl Routes {
         Some(best.payload_type)
     }
 
+    /// Whether there is a route for a payload type of this publisher.
+    pub(super) fn has(&self, epoch: u32, source: u8) -> bool {
+        self.routes.iter().any(|route| (route.epoch, route.labels.source) == (epoch, source))
+    }
+
     /// The route of a packet.
     pub(super) fn of(&self, packet: &Packet) -> Option<Route> {
         let same = |route: &&Route| (route.epoch, route.labels.source) == (packet.epoch, packet.payload_type);

@@ -1,0 +1,228 @@
+//! A publisher's place in the registry: announced, live, or beside the live one as its standby.
+//!
+//! A stream has one live publisher and at most one standby. A newer publisher takes the place of the live one, and a
+//! newer standby that of the standby; who loses its place ends. Two exceptions: a publisher that came as a standby goes
+//! back to being one when another takes over from it, and a live one that its standby replaces, because it fell silent,
+//! becomes the standby, in case that it comes back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::eviction::{Identity, SILENT};
+use super::pulse::Pulse;
+use super::registry::{Registry, Stream, WorkerId};
+use crate::forward::codec::Format;
+use crate::name::{SessionId, StreamName};
+
+/// A connected publisher: the one that a stream has now, or its standby.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// Its session.
+    pub session: SessionId,
+    /// Where it lives.
+    pub worker: WorkerId,
+    /// Its number among the publishers that the stream has had; of a standby 0.
+    pub epoch: u32,
+    /// What it sends.
+    pub formats: Vec<Format>,
+    /// It came as a standby.
+    pub standby: bool,
+    /// When it was heard.
+    pub pulse: Arc<Pulse>,
+    pub(super) identity: Identity,
+}
+
+/// What a client says of itself when it is about to publish.
+#[derive(Clone, Debug)]
+pub struct Announced {
+    /// Its session.
+    pub session: SessionId,
+    /// What it will send.
+    pub formats: Vec<Format>,
+    /// Who it is.
+    pub identity: Identity,
+    /// It is to stand beside the live publisher and to take over when that one falls silent.
+    pub standby: bool,
+}
+
+/// A publisher that has an answer but is not connected yet. Dropping it withdraws it.
+#[derive(Debug)]
+pub struct Announcement {
+    pub(super) registry: Registry,
+    pub(super) stream: StreamName,
+    pub(super) announced: Announced,
+}
+
+/// A connected publisher's place in the registry. Dropping it gives the place up.
+#[derive(Debug)]
+pub struct Publication {
+    registry: Registry,
+    stream: StreamName,
+    session: SessionId,
+    pulse: Arc<Pulse>,
+    /// 0 while it is a standby.
+    epoch: u32,
+}
+
+/// What a publisher finds that becomes the live one.
+#[derive(Debug)]
+pub struct Takeover {
+    /// The publisher's number.
+    pub epoch: u32,
+    /// Workers with viewers, to be subscribed at once.
+    pub workers: Vec<WorkerId>,
+    /// A publisher that has lost its place, to be ended.
+    pub replaced: Option<Live>,
+    /// The publisher that was live and is the standby now.
+    pub stood_down: Option<Live>,
+}
+
+/// What a publisher becomes when it is connected.
+#[derive(Debug)]
+pub enum Entrance {
+    /// The live one.
+    Live(Takeover),
+    /// The standby; the one before it, to be ended.
+    Standby {
+        /// The standby that has lost its place.
+        replaced: Option<Live>,
+    },
+}
+
+impl PartialEq for Live {
+    fn eq(&self, other: &Self) -> bool {
+        (self.session, self.epoch) == (other.session, other.epoch)
+    }
+}
+
+impl Eq for Live {}
+
+impl Live {
+    /// Whether it has not been heard lately.
+    pub(super) fn is_silent(&self, now: Instant) -> bool {
+        self.pulse.silence(now) >= SILENT
+    }
+}
+
+impl Announcement {
+    /// The publisher is connected: it becomes the stream's live one and replaces an older one, or its standby.
+    pub fn publish(self, worker: WorkerId, now: Instant) -> (Publication, Entrance) {
+        let pulse = Arc::new(Pulse::new(now));
+        let Announced { session, formats, identity, standby } = self.announced.clone();
+        let own = Live { session, worker, epoch: 0, formats, standby, pulse: pulse.clone(), identity };
+        let entrance = {
+            let mut stream = self.registry.streams.entry(self.stream.clone()).or_default();
+            if standby && stream.live.is_some() {
+                Entrance::Standby { replaced: stream.stand_by(own, now) }
+            } else {
+                Entrance::Live(stream.take_over(own, now))
+            }
+        };
+        let epoch = match &entrance {
+            Entrance::Live(takeover) => takeover.epoch,
+            Entrance::Standby { .. } => 0,
+        };
+        let publication =
+            Publication { registry: self.registry.clone(), stream: self.stream.clone(), session, pulse, epoch };
+        (publication, entrance)
+    }
+}
+
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        let session = self.announced.session;
+        self.registry.change(&self.stream, |stream| stream.announced.retain(|(other, _)| *other != session));
+    }
+}
+
+impl Publication {
+    /// This publisher's number; 0 while it is a standby.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// True while it stands beside the live publisher.
+    pub fn is_standby(&self) -> bool {
+        self.epoch == 0
+    }
+
+    /// Packets of it arrived until then.
+    pub fn beat(&self, received: Instant) {
+        self.pulse.beat(received);
+    }
+
+    /// Makes a standby the live publisher if that has gone, or has been silent for `after` while the standby was not.
+    pub fn take_over(&mut self, after: Duration, now: Instant) -> Option<Takeover> {
+        let session = self.session;
+        let takeover = self.registry.change(&self.stream, |stream| {
+            let is_silent = |live: &Live| live.pulse.silence(now) >= after;
+            let is_due = stream.live.as_ref().is_none_or(is_silent);
+            let own = stream.standby.take_if(|own| own.session == session && is_due && !is_silent(own))?;
+            Some(stream.promote(own, now))
+        })??;
+        self.epoch = takeover.epoch;
+        Some(takeover)
+    }
+
+    /// Another publisher is the live one now, and this one its standby.
+    pub fn stand_down(&mut self) {
+        self.epoch = 0;
+    }
+}
+
+impl Drop for Publication {
+    fn drop(&mut self) {
+        self.registry.change(&self.stream, |stream| {
+            // A newer publisher may have taken over; its place is not ours to clear.
+            stream.live.take_if(|live| live.session == self.session);
+            stream.standby.take_if(|standby| standby.session == self.session);
+        });
+    }
+}
+
+impl Stream {
+    /// A new publisher has the stream from now on.
+    fn take_over(&mut self, own: Live, now: Instant) -> Takeover {
+        let mut takeover = self.make_live(own);
+        match takeover.stood_down.take_if(|before| !before.standby) {
+            Some(before) => {
+                self.remember_unless_silent(&before, now);
+                takeover.replaced = Some(before);
+            }
+            None => takeover.replaced = takeover.stood_down.clone().and_then(|before| self.stand_by(before, now)),
+        }
+        takeover
+    }
+
+    /// The standby has the stream from now on, and the publisher that fell silent is the standby.
+    fn promote(&mut self, own: Live, now: Instant) -> Takeover {
+        let takeover = self.make_live(own);
+        if let Some(before) = &takeover.stood_down {
+            self.evictions.remember(&before.identity, now);
+        }
+        self.standby.clone_from(&takeover.stood_down);
+        takeover
+    }
+
+    /// Puts a publisher beside the live one; the standby before it has lost its place.
+    fn stand_by(&mut self, own: Live, now: Instant) -> Option<Live> {
+        let before = self.standby.replace(own)?;
+        self.remember_unless_silent(&before, now);
+        Some(before)
+    }
+
+    fn make_live(&mut self, own: Live) -> Takeover {
+        self.epoch = self.epoch.wrapping_add(1);
+        let epoch = self.epoch;
+        let before = self.live.replace(Live { epoch, ..own });
+        let stood_down = before.map(|before| Live { epoch: 0, ..before });
+        let workers = self.viewers.iter().map(|(worker, _)| *worker).collect();
+        Takeover { epoch, workers, replaced: None, stood_down }
+    }
+
+    fn remember_unless_silent(&mut self, lost: &Live, now: Instant) {
+        if !lost.is_silent(now) {
+            self.evictions.remember(&lost.identity, now);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! When a publisher was heard last, for those who decide whether another may take its place.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// The publisher's worker writes it once for each batch of packets; a standby's worker and HTTP read it.
+#[derive(Debug)]
+pub struct Pulse {
+    began: Instant,
+    /// Microseconds since `began`.
+    last: AtomicU64,
+}
+
+impl Pulse {
+    /// A publisher that is heard for the first time.
+    pub fn new(now: Instant) -> Self {
+        Self { began: now, last: AtomicU64::new(0) }
+    }
+
+    /// It is heard again.
+    pub fn beat(&self, now: Instant) {
+        let since = now.saturating_duration_since(self.began).as_micros();
+        self.last.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How long it has not been heard.
+    pub fn silence(&self, now: Instant) -> Duration {
+        let last = Duration::from_micros(self.last.load(Ordering::Relaxed));
+        now.saturating_duration_since(self.began).saturating_sub(last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_counted_from_the_last_beat_and_before_it_from_the_beginning() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let pulse = Pulse::new(start);
+        assert_eq!(pulse.silence(at(300)), Duration::from_millis(300));
+        pulse.beat(at(200));
+        assert_eq!(pulse.silence(at(300)), Duration::from_millis(100));
+        assert_eq!(pulse.silence(at(100)), Duration::ZERO);
+    }
+}
