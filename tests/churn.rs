@@ -136,7 +136,11 @@ impl Churn {
         let profile = if self.chance(10) { Profile::Aes128CmSha1_80 } else { Profile::Aes128Gcm };
         self.net.application = self.chance(8);
         let codecs: &[Codec] = if self.chance(30) { &[Codec::Vp8, Codec::Opus] } else { &[Codec::Vp8] };
-        let person = self.net.join(role, &stream, codecs, &[profile]);
+        // Addresses are used again, so it is the name that tells one encoder from another.
+        let name = format!("guest {}", self.created);
+        let standby = self.chance(20);
+        let change = |request: &mut Create| (request.user_agent, request.standby) = (Some(name), standby);
+        let person = self.net.try_join(role, &stream, codecs, &[profile], change).expect("the offer is answered");
         self.created += 1;
         // Some are gone during their handshake, which takes some 250 ms, and some before it.
         let lives = [1, 40, 300, 600, 1000, 2000, 3000][self.random.random_range(0..7)];
@@ -170,6 +174,7 @@ impl Churn {
             http_remote: RELAY.ip(),
             user_agent: None,
             credential: Credential::ANONYMOUS,
+            standby: false,
         });
         assert!(refused.is_err());
     }
