@@ -4,7 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::socket::SPREADS;
 use crate::forward::{HistoryLimits, PictureLimits};
+
+/// More cores than any machine has that this is for; each worker takes a thread, a socket and their buffers.
+const MAX_WORKERS: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not 0");
 
 /// The configuration of all workers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +37,12 @@ pub enum ConfigError {
     /// An advertised address that no client can reach.
     #[error("cannot advertise {0}: name an address that clients can reach with --advertise IP")]
     Unreachable(IpAddr),
+    /// More than one worker where only one socket would get anything.
+    #[error("{0} workers need Linux, which spreads clients over their sockets: leave --workers out")]
+    Workers(NonZeroUsize),
+    /// More workers than there are cores anywhere.
+    #[error("{0} workers are too many: leave --workers out, and there is one for each core")]
+    TooMany(NonZeroUsize),
 }
 
 impl Default for Config {
@@ -40,7 +50,7 @@ impl Default for Config {
         Self {
             media: SocketAddr::from(([0, 0, 0, 0], 8081)),
             advertise: Vec::new(),
-            workers: NonZeroUsize::MIN,
+            workers: one_for_each_core(),
             viewer_messages: false,
             grace: Duration::from_secs(60),
             standby_after: Duration::from_secs(1),
@@ -54,8 +64,15 @@ impl Config {
     /// Checks what can be checked before anything is bound.
     ///
     /// # Errors
-    /// [`ConfigError`] for an advertised address that is unspecified or multicast.
+    /// [`ConfigError`] for an advertised address that is unspecified or multicast, and for workers that would get
+    /// nothing to do.
     pub fn check(&self) -> Result<(), ConfigError> {
+        if self.workers.get() > 1 && !SPREADS {
+            return Err(ConfigError::Workers(self.workers));
+        }
+        if self.workers > MAX_WORKERS {
+            return Err(ConfigError::TooMany(self.workers));
+        }
         match self.advertise.iter().find(|address| address.is_unspecified() || address.is_multicast()) {
             Some(address) => Err(ConfigError::Unreachable(*address)),
             None => Ok(()),
@@ -95,6 +112,12 @@ impl Config {
         }
         candidates
     }
+}
+
+/// One worker for each core that this process may use, where the kernel spreads clients over the sockets of one port.
+pub(super) fn one_for_each_core() -> NonZeroUsize {
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    if SPREADS { cores.min(MAX_WORKERS) } else { NonZeroUsize::MIN }
 }
 
 /// An answer must stay small: FFmpeg reads 8 KiB.
@@ -151,6 +174,14 @@ mod tests {
         let config = Config { media: "127.0.0.1:9".parse().unwrap(), ..Config::default() };
         let candidates = config.candidates(9, arrival("10.0.0.5", "10.0.0.9"));
         assert_eq!(candidates, [config.media]);
+    }
+
+    #[test]
+    fn there_is_a_worker_for_each_core_and_never_thousands() {
+        let cores = std::thread::available_parallelism().unwrap();
+        assert_eq!(Config::default().workers, if SPREADS { cores } else { NonZeroUsize::MIN });
+        let config = Config { workers: NonZeroUsize::new(70_000).unwrap(), ..Config::default() };
+        assert!(config.check().unwrap_err().to_string().contains("70000 workers"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use super::Config;
+use super::config::one_for_each_core;
 use crate::forward::PictureLimits;
 use crate::setting;
 
@@ -22,9 +23,9 @@ pub struct Settings {
     #[arg(long, env = "SLUICE_ADVERTISE", value_name = "IP[,IP]", value_delimiter = ',')]
     advertise: Vec<IpAddr>,
 
-    /// Threads that forward media
-    #[arg(long, env = "SLUICE_WORKERS", value_name = "N", default_value = "1")]
-    workers: NonZeroUsize,
+    /// Threads that forward media; without it one for each core
+    #[arg(long, env = "SLUICE_WORKERS", value_name = "N")]
+    workers: Option<NonZeroUsize>,
 
     /// What viewers send on data channels reaches the publisher
     #[arg(long, env = "SLUICE_VIEWER_MESSAGES", value_name = "BOOL", action = clap::ArgAction::Set)]
@@ -57,7 +58,7 @@ impl From<Settings> for Config {
         Self {
             media: settings.listen,
             advertise: settings.advertise,
-            workers: settings.workers,
+            workers: settings.workers.unwrap_or_else(one_for_each_core),
             viewer_messages: settings.viewer_messages,
             grace: Duration::from_secs(settings.grace.into()),
             standby_after: Duration::from_secs(settings.standby_after.get().into()),

@@ -16,6 +16,9 @@ use crate::door::{Path, Protocol};
 
 /// What is asked of the kernel for each direction; about half a second of 100 Mbit/s.
 const BUFFER: usize = 8 * 1024 * 1024;
+/// Sockets that share a port by SO_REUSEPORT each get their share of the clients. Elsewhere (macOS, Windows) one of them
+/// gets everything, or there is no such option.
+pub(super) const SPREADS: bool = cfg!(any(target_os = "linux", target_os = "android"));
 /// One receive buffer holds the largest GRO aggregate.
 const RECEIVE: usize = 64 * 1024;
 /// After an error that GSO may have caused, it is tried again.
