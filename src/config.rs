@@ -65,7 +65,7 @@ impl TryFrom<Settings> for Config {
     /// Checks what can be checked before anything is bound.
     fn try_from(settings: Settings) -> Result<Self, ConfigError> {
         let config = Self {
-            http: settings.http.into(),
+            http: settings.http.try_into()?,
             auth: settings.auth.into(),
             worker: settings.media.into(),
             log: log::filter(&settings.log.filter)?,
@@ -103,6 +103,9 @@ pub enum ConfigError {
     /// The credentials make no sense.
     #[error(transparent)]
     Auth(#[from] auth::ConfigError),
+    /// STUN and TURN servers cannot work like that.
+    #[error(transparent)]
+    IceServers(#[from] http::IceServerError),
     /// Media cannot work like that.
     #[error(transparent)]
     Worker(#[from] worker::ConfigError),

@@ -97,6 +97,8 @@ fn what_is_wrong_in_the_file_is_said_in_one_sentence_with_its_line_and_without_i
         ("[http]\nallow-origin = []\n", 2, "is empty"),
         ("[http]\nrate-limit = [1, 2]\n", 2, "not an array"),
         ("[http]\n\n[http.listen]\nport = 1\n", 3, "key = value"),
+        ("[http]\ntrusted-proxy = ['10.0.0.1/8']\n", 2, "10.0.0.0/8"),
+        ("[http]\nice-server = ['stun.example']\n", 2, "stun:stun.example.org"),
         ("[auth]\npublic-watch = 'maybe'\n", 2, "this is no BOOL"),
         ("[auth]\npublish-token = 'hunter2\n", 2, "correct it"),
         ("[auth]\npublish-token = ['hunter2', 'hunter2']\n", 2, "not an array"),
@@ -119,6 +121,8 @@ fn what_makes_no_sense_together_is_an_error_before_anything_starts() {
         (vec!["--publish-token", ""], "publish-token is empty"),
         (vec!["--advertise", "0.0.0.0"], "--advertise"),
         (vec!["--log", "a=b=c=["], "log filter"),
+        (vec!["--ice-server", "turn:a.example"], "--turn-secret"),
+        (vec!["--turn-secret", "s"], "--ice-server"),
     ] {
         let error = given(&flags).effective().unwrap().config().unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
@@ -172,7 +176,11 @@ fn flag_variable_and_key_of_a_setting_bear_one_name() {
         assert_eq!(setting.variable(), format!("SLUICE_{}", name.to_uppercase().replace('-', "_")));
         assert!(setting.key() == name || setting.section() == name, "{}", setting.path());
         assert!(!setting.meaning().is_empty() && !setting.meaning().contains('\n'), "{}", setting.path());
-        assert!(setting.is_secret() || !setting.flag().contains("token"), "{} hides its value", setting.flag());
+        assert!(
+            setting.is_secret() || !["token", "secret"].iter().any(|part| setting.flag().contains(part)),
+            "{} hides its value",
+            setting.flag()
+        );
     }
     let mut seen = BTreeSet::new();
     assert!(settings.iter().all(|setting| seen.insert(setting.path())), "each key once");

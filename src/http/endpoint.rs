@@ -1,6 +1,6 @@
 //! What WHIP and WHEP have in common: an offer is posted, a session comes back (RFC 9725 4.2, WHEP 4.2).
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::extract::Request;
 use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
@@ -50,7 +50,7 @@ pub(super) async fn create(
         credential: grant.credential(),
         standby: role == Role::Publisher && wants_standby(parts.uri.query())?,
     })?;
-    answer(created)
+    answer(shared, created)
 }
 
 /// Reads `?standby=1`; other parameters are the client's own.
@@ -66,13 +66,14 @@ fn wants_standby(query: Option<&str>) -> Result<bool, Problem> {
 }
 
 /// The 201. Its Location is an absolute path: OBS joins it to the endpoint's origin as text.
-fn answer(created: Created) -> Result<Response, Problem> {
+fn answer(shared: &Shared, created: Created) -> Result<Response, Problem> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(SDP));
     headers.insert(ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT));
     headers.insert(ETAG, entity_tag(&created.etag));
     let location = HeaderValue::try_from(format!("/session/{}", created.session));
     headers.insert(LOCATION, location.expect("a session id is base64url"));
+    shared.ice_servers.announce(&mut headers, SystemTime::now());
     Ok((StatusCode::CREATED, headers, created.answer).into_response())
 }
 

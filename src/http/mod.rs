@@ -6,9 +6,11 @@ mod api;
 mod cors;
 mod endpoint;
 mod error;
+mod ice_servers;
 mod limit;
 mod listener;
 mod pages;
+mod proxy;
 mod request;
 pub mod sdp;
 mod session;
@@ -30,7 +32,9 @@ use tokio::net::TcpListener;
 use tracing::debug;
 
 pub use cors::Origins;
+pub use ice_servers::{IceServerError, IceServers};
 pub use limit::Limit;
+pub use proxy::{Network, NetworkError};
 pub use settings::Settings;
 
 use crate::auth::Access;
@@ -38,6 +42,7 @@ use crate::metrics::{Metrics, Route, StatusClass};
 use crate::worker::Handle;
 use error::Problem;
 use limit::Limiter;
+use request::Connection;
 
 /// Where HTTP listens and what it puts up with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +55,10 @@ pub struct Config {
     pub origins: Origins,
     /// How much one address may ask for; `None` for no limit.
     pub limit: Option<Limit>,
+    /// Proxies that say for whom they ask.
+    pub trusted_proxies: Vec<Network>,
+    /// What clients are told of with the 201.
+    pub ice_servers: IceServers,
     /// How long a request's headers may take, and a connection may idle.
     pub header_deadline: Duration,
     /// How long a request's body may take.
@@ -64,6 +73,8 @@ impl Default for Config {
             admin: None,
             origins: Origins::Any,
             limit: Some(Limit { per_second: number(20), burst: number(600), loopback: false }),
+            trusted_proxies: Vec::new(),
+            ice_servers: IceServers::default(),
             header_deadline: Duration::from_secs(15),
             body_deadline: Duration::from_secs(10),
         }
@@ -77,6 +88,8 @@ pub struct Node {
     metrics: Arc<Metrics>,
     origins: Origins,
     limiter: Option<Limiter>,
+    trusted_proxies: Vec<Network>,
+    ice_servers: IceServers,
     header_deadline: Duration,
     body_deadline: Duration,
     has_admin: bool,
@@ -93,6 +106,8 @@ impl Node {
             metrics,
             origins: config.origins.clone(),
             limiter: config.limit.map(Limiter::new),
+            trusted_proxies: config.trusted_proxies.clone(),
+            ice_servers: config.ice_servers.clone(),
             header_deadline: config.header_deadline,
             body_deadline: config.body_deadline,
             has_admin: config.admin.is_some(),
@@ -147,6 +162,8 @@ fn public_routes(node: Shared) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(node.clone(), observe))
+        // Last, so that it comes first: everything else asks for the client's address.
+        .layer(from_fn_with_state(node.clone(), proxy::layer))
         .with_state(node)
 }
 
@@ -166,14 +183,15 @@ async fn wrong_method() -> Problem {
 }
 
 /// Counts each request and logs it without its headers, which carry tokens.
-async fn observe(State(node): State<Shared>, request: Request, next: Next) -> Response {
+async fn observe(State(node): State<Shared>, connection: Connection, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let route = request.extensions().get::<MatchedPath>().map_or(Route::Other, |path| route_of(path.as_str()));
     let method = request.method().clone();
     let response = next.run(request).await;
     let status = response.status();
     node.metrics.http_requests[route][StatusClass::of(status.as_u16())].inc();
-    debug!(%method, route = ?route, status = status.as_u16(), took = ?began.elapsed(), "request");
+    let client = connection.remote.ip();
+    debug!(%client, %method, route = ?route, status = status.as_u16(), took = ?began.elapsed(), "request");
     response
 }
 

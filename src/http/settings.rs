@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
-use super::{Config, Limit, Origins};
+use super::{Config, IceServerError, IceServers, Limit, Network, Origins, ice_servers};
 use crate::setting;
 
-/// The section `[http]`.
-#[derive(Debug, clap::Args)]
+/// The section `[http]`. Not `Debug`: it holds a secret.
+#[derive(clap::Args)]
 #[group(skip)]
 #[command(next_help_heading = "http")]
 pub struct Settings {
@@ -29,18 +29,34 @@ pub struct Settings {
     /// machine is exempt
     #[arg(long, env = "SLUICE_RATE_LIMIT", value_name = "N", default_value = "20")]
     rate_limit: u32,
+
+    /// Proxies whose X-Forwarded-For is believed: the right-most address there that is none of them is the client's
+    #[arg(long, env = "SLUICE_TRUSTED_PROXY", value_name = "CIDR[,CIDR]", value_delimiter = ',')]
+    trusted_proxy: Vec<Network>,
+
+    /// STUN and TURN servers that clients are told of, such as stun:stun.example.org or turn:turn.example.org
+    #[arg(long, env = "SLUICE_ICE_SERVER", value_name = "URL[,URL]", value_delimiter = ',', value_parser = ice_servers::url)]
+    ice_server: Vec<String>,
+
+    /// Shared with the TURN servers, to make credentials that are good for a day (static-auth-secret of coturn)
+    #[arg(long, env = "SLUICE_TURN_SECRET", value_name = "SECRET", hide_env_values = true)]
+    turn_secret: Option<String>,
 }
 
-impl From<Settings> for Config {
-    fn from(settings: Settings) -> Self {
+impl TryFrom<Settings> for Config {
+    type Error = IceServerError;
+
+    fn try_from(settings: Settings) -> Result<Self, IceServerError> {
         let everybody = settings.allow_origin.iter().any(|origin| origin == "*");
-        Self {
+        Ok(Self {
             listen: settings.listen,
             admin: settings.admin,
             origins: if everybody { Origins::Any } else { Origins::Listed(settings.allow_origin) },
             limit: limit(settings.rate_limit),
+            trusted_proxies: settings.trusted_proxy,
+            ice_servers: IceServers::new(settings.ice_server, settings.turn_secret)?,
             ..Self::default()
-        }
+        })
     }
 }
 

@@ -8,15 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use super::Config;
 use super::config::Arrival;
 use super::departed::Departed;
 use super::lobby::{Found, Listed, Lobby, Waiting};
 use super::message::Message;
 use super::record::{Ended, Record};
+use super::secrets::{random_credentials, random_etag};
 use super::session::end_waiting;
 use crate::auth::Credential;
 use crate::door::Admission;
@@ -252,6 +250,7 @@ impl Handle {
             negotiated,
             announcement,
             credential: request.credential,
+            client: request.http_remote,
             record,
         };
         let full = |_| CreateError::Full { retry_after: RETRY_AFTER };
@@ -382,19 +381,4 @@ impl Handle {
 fn formats_of(negotiated: &Negotiated) -> Vec<Format> {
     let first = negotiated.sections.iter().filter_map(|section| section.payloads.first());
     first.map(|payload| payload.format.clone()).collect()
-}
-
-/// ICE credentials with 48 and 144 random bits (RFC 8445 5.3 asks for 24 and 128).
-fn random_credentials() -> Credentials {
-    Credentials { ufrag: random_text::<6>(), pwd: random_text::<18>() }
-}
-
-fn random_etag() -> String {
-    format!("\"{}\"", random_text::<9>())
-}
-
-/// `N` random bytes in the `ice-char` alphabet (RFC 8839 5.4), which is that of standard base64.
-fn random_text<const N: usize>() -> String {
-    let bytes: [u8; N] = std::array::from_fn(|_| rand::random());
-    URL_SAFE_NO_PAD.encode(bytes).replace('-', "+").replace('_', "/")
 }

@@ -4,6 +4,7 @@
 //! owns it; what reaches another worker later is handed to the owner. HTTP and workers write here on join, restart and
 //! leave only.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -45,6 +46,8 @@ pub(super) struct Waiting {
     pub(super) negotiated: Negotiated,
     pub(super) announcement: Option<Announcement>,
     pub(super) credential: Credential,
+    /// Where its offer came from.
+    pub(super) client: IpAddr,
     pub(super) record: Arc<Record>,
 }
 

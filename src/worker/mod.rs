@@ -21,6 +21,7 @@ mod offline;
 mod publisher;
 mod record;
 mod sample;
+mod secrets;
 mod session;
 mod sessions;
 mod settings;

@@ -147,6 +147,7 @@ pub(super) fn end_waiting(waiting: &Waiting, reason: Reason, shared: &Shared) {
         stream = %waiting.stream,
         reason = reason.as_str(),
         lived_ms = milliseconds(record.created.elapsed()),
+        client = %waiting.client,
         user_agent = ?record.user_agent.as_deref().unwrap_or(""),
         "session ended before its first packet: no valid STUN check reached the media port"
     );

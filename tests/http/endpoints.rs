@@ -1,5 +1,9 @@
 //! `/whip/{stream}` and `/whep/{stream}`.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sluice::http::IceServers;
+
 use crate::relay::{Relay, SDP, WHEP_OFFER, WHIP_OFFER};
 
 const BOTH: [(&str, &str); 2] = [("/whip/cam", WHIP_OFFER), ("/whep/cam", WHEP_OFFER)];
@@ -17,6 +21,29 @@ fn an_offer_is_answered_with_a_session() {
         assert_eq!(reply.header("accept-patch"), "application/trickle-ice-sdpfrag");
         assert!(reply.body.starts_with("v=0\r\n") && reply.body.contains("a=ice-lite"), "{}", reply.body);
     }
+}
+
+#[test]
+fn clients_are_told_of_stun_and_turn_servers_with_the_session_and_not_without() {
+    let relay = Relay::with(|config| {
+        let urls = ["stun:stun.example.org", "turns:turn.example.org:443?transport=tcp"].map(str::to_owned);
+        config.http.ice_servers = IceServers::new(urls.into(), Some("hunter2".to_owned())).unwrap();
+    });
+    let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    for (path, offer) in BOTH {
+        let reply = relay.request("POST", path, &[SDP], offer);
+        let links: Vec<&str> = reply.headers.get_all("link").iter().map(|link| link.to_str().unwrap()).collect();
+        assert_eq!(links[0], "<stun:stun.example.org>; rel=\"ice-server\"");
+        let rest = links[1].strip_prefix("<turns:turn.example.org:443?transport=tcp>; rel=\"ice-server\"; username=\"");
+        let (until, rest) = rest.unwrap().split_once(":sluice\"; credential=\"").unwrap();
+        let (credential, rest) = rest.split_once('"').unwrap();
+        assert!((began + 86_400..began + 86_460).contains(&until.parse().unwrap()), "{until}: good for a day");
+        assert!(credential.len() == 28 && rest == "; credential-type=\"password\"", "{links:?}");
+        assert!(!format!("{reply:?}").contains("hunter2"));
+    }
+    let refused = relay.request("POST", "/whip/cam", &[SDP], "no offer");
+    assert!(refused.status == 400 && refused.optional("link").is_none(), "{refused:?}");
+    assert!(Relay::start().request("POST", "/whip/cam", &[SDP], WHIP_OFFER).optional("link").is_none());
 }
 
 #[test]

@@ -10,5 +10,6 @@ mod endpoints;
 mod limits;
 mod operations;
 mod pages;
+mod proxies;
 mod relay;
 mod sessions;

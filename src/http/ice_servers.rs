@@ -1,0 +1,181 @@
+//! STUN and TURN servers that clients are told of with the 201 (RFC 9725 4.6): the relay needs none, but clients in
+//! networks that let no UDP out need TURN. Its credentials are good for a while only, computed from a secret that the
+//! relay shares with the TURN server (the "REST API" of draft-uberti-behave-turn-rest, `use-auth-secret` of coturn).
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::http::header::LINK;
+use axum::http::{HeaderMap, HeaderValue};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::hmac;
+
+/// How long credentials are good. TURN servers check them at each refresh too, so a session lasts no longer over TURN.
+const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What stands behind the time in a user name.
+const USER: &str = "sluice";
+
+/// The servers, and the secret of those that need credentials.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct IceServers {
+    urls: Vec<String>,
+    secret: Option<String>,
+}
+
+/// Why the servers make no sense.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum IceServerError {
+    /// TURN servers let nobody in without credentials.
+    #[error("{0} needs --turn-secret, the secret that it shares with the relay (static-auth-secret of coturn)")]
+    NoSecret(String),
+    /// The secret is for nothing.
+    #[error("turn-secret is set, but no TURN server: name one with --ice-server turn:HOST")]
+    NoTurnServer,
+    /// An empty secret protects nothing.
+    #[error("turn-secret is empty: give it a value or leave it out")]
+    EmptySecret,
+}
+
+impl IceServers {
+    /// Joins servers (each one that [`url`] takes) with their secret.
+    ///
+    /// # Errors
+    /// [`IceServerError`], if one needs the other.
+    pub fn new(urls: Vec<String>, secret: Option<String>) -> Result<Self, IceServerError> {
+        match (urls.iter().find(|url| is_turn(url)), &secret) {
+            (Some(turn), None) => return Err(IceServerError::NoSecret(turn.clone())),
+            (None, Some(_)) => return Err(IceServerError::NoTurnServer),
+            (_, Some(secret)) if secret.is_empty() => return Err(IceServerError::EmptySecret),
+            _ => {}
+        }
+        Ok(Self { urls, secret })
+    }
+
+    /// Adds a Link header for each server.
+    pub(super) fn announce(&self, headers: &mut HeaderMap, now: SystemTime) {
+        for url in &self.urls {
+            let mut link = format!("<{url}>; rel=\"ice-server\"");
+            if let Some(secret) = self.secret.as_ref().filter(|_| is_turn(url)) {
+                let (username, credential) = credentials(secret, now + LIFETIME);
+                link +=
+                    &format!("; username=\"{username}\"; credential=\"{credential}\"; credential-type=\"password\"");
+            }
+            headers.append(LINK, HeaderValue::try_from(link).expect("a URL and base64 are visible ASCII"));
+        }
+    }
+}
+
+impl fmt::Debug for IceServers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("IceServers").field("urls", &self.urls).finish_non_exhaustive()
+    }
+}
+
+/// User name and password of whoever may use TURN until `expiry`.
+fn credentials(secret: &str, expiry: SystemTime) -> (String, String) {
+    let seconds = expiry.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let username = format!("{seconds}:{USER}");
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
+    let credential = STANDARD.encode(hmac::sign(&key, username.as_bytes()));
+    (username, credential)
+}
+
+fn is_turn(url: &str) -> bool {
+    url.starts_with("turn")
+}
+
+/// Reads the URL of a server (RFC 7064, RFC 7065): scheme, host, and perhaps port and transport.
+pub(super) fn url(text: &str) -> Result<String, String> {
+    let scheme = ["stun:", "stuns:", "turn:", "turns:"].into_iter().find(|scheme| text.starts_with(scheme));
+    let place = &text[scheme.map_or(0, str::len)..];
+    let (place, query) = place.split_once('?').map_or((place, None), |(place, query)| (place, Some(query)));
+    let transport = query.is_none_or(|query| is_turn(text) && ["transport=udp", "transport=tcp"].contains(&query));
+    let host = match place.strip_prefix('[') {
+        Some(v6) => v6.split_once(']').filter(|(v6, _)| v6.parse::<std::net::Ipv6Addr>().is_ok()).map(|(_, port)| port),
+        None => {
+            let host = place.split(':').next().unwrap_or_default();
+            let named =
+                !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+            named.then(|| &place[host.len()..])
+        }
+    };
+    let port = host.is_some_and(|rest| {
+        rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+    });
+    if scheme.is_some() && transport && port {
+        return Ok(text.to_owned());
+    }
+    Err("write it like stun:stun.example.org or turn:turn.example.org:3478?transport=udp".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn links(urls: &[&str], secret: Option<&str>, now: u64) -> Vec<String> {
+        let urls = urls.iter().map(|&url| url.to_owned()).collect();
+        let servers = IceServers::new(urls, secret.map(str::to_owned)).unwrap();
+        let mut headers = HeaderMap::new();
+        servers.announce(&mut headers, UNIX_EPOCH + Duration::from_secs(now));
+        headers.get_all(LINK).iter().map(|link| link.to_str().unwrap().to_owned()).collect()
+    }
+
+    /// What `printf 1700086400:sluice | openssl dgst -sha1 -hmac north -binary | base64` says.
+    #[test]
+    fn turn_credentials_are_the_hmac_of_their_end_under_the_shared_secret() {
+        assert_eq!(
+            links(&["stun:a.example", "turn:b.example:3478?transport=udp"], Some("north"), 1_700_000_000),
+            [
+                "<stun:a.example>; rel=\"ice-server\"",
+                "<turn:b.example:3478?transport=udp>; rel=\"ice-server\"; username=\"1700086400:sluice\"; \
+                 credential=\"smAIWgDrxwe9mIPjWGkI2tQSSwA=\"; credential-type=\"password\"",
+            ]
+        );
+        assert_eq!(links(&["stun:a.example"], None, 0), ["<stun:a.example>; rel=\"ice-server\""]);
+        assert!(links(&[], None, 0).is_empty());
+    }
+
+    #[test]
+    fn a_secret_and_turn_servers_need_each_other() {
+        let new = |url: &str, secret: Option<&str>| IceServers::new(vec![url.to_owned()], secret.map(str::to_owned));
+        assert_eq!(new("turns:a.example", None), Err(IceServerError::NoSecret("turns:a.example".to_owned())));
+        assert_eq!(new("stun:a.example", Some("s")), Err(IceServerError::NoTurnServer));
+        assert_eq!(new("turn:a.example", Some("")), Err(IceServerError::EmptySecret));
+        let debug = format!("{:?}", new("turn:a.example", Some("hunter2")).unwrap());
+        assert!(!debug.contains("hunter2"), "{debug}");
+    }
+
+    #[test]
+    fn a_server_is_scheme_host_port_and_transport() {
+        for good in [
+            "stun:stun.example.org",
+            "stuns:192.0.2.1:5349",
+            "turn:[2001:db8::1]:3478",
+            "turn:[2001:db8::1]",
+            "turns:turn.example.org?transport=tcp",
+        ] {
+            assert_eq!(url(good).as_deref(), Ok(good));
+        }
+        for wrong in [
+            "",
+            "stun:",
+            "example.org",
+            "http://a",
+            "turn:a b",
+            "turn:a>; rel=x",
+            "stun:a?transport=udp",
+            "turn:a:0",
+            "turn:a?transport=sctp",
+            "turn:[::g]",
+            "turn:a:99999",
+            "turn://a",
+            "turn:ä",
+            "turn:a\r\nX: y",
+            "turn:[::1]x",
+        ] {
+            assert!(url(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! A relay behind a proxy: whom it takes for its client.
+
+use std::num::NonZeroU32;
+
+use sluice::http::Limit;
+
+use crate::relay::{Relay, SDP, WHIP_OFFER};
+
+/// One that limits each client to two requests, and believes `trusted`.
+fn behind(trusted: &[&str]) -> Relay {
+    Relay::with(|config| {
+        config.http.trusted_proxies = trusted.iter().map(|network| network.parse().unwrap()).collect();
+        let [per_second, burst] = [1, 2].map(|number| NonZeroU32::new(number).unwrap());
+        config.http.limit = Some(Limit { per_second, burst, loopback: false });
+    })
+}
+
+fn post(relay: &Relay, forwarded_for: &str) -> u16 {
+    relay.request("POST", "/whip/cam", &[SDP, ("x-forwarded-for", forwarded_for)], "no offer").status
+}
+
+#[test]
+fn each_client_of_a_trusted_proxy_has_a_limit_of_its_own() {
+    let relay = behind(&["127.0.0.0/8"]);
+    assert_eq!([(); 3].map(|()| post(&relay, "203.0.113.7")), [400, 400, 429]);
+    assert_eq!(post(&relay, "203.0.113.8"), 400, "another client is not held back");
+    // Whatever a client writes itself, the proxy appends its address.
+    for invented in ["192.0.2.1, 203.0.113.7", "127.0.0.1,203.0.113.7", "203.0.113.8, 203.0.113.7", "<>, 203.0.113.7"] {
+        assert_eq!(post(&relay, invented), 429, "{invented}");
+    }
+}
+
+#[test]
+fn nobody_is_believed_who_is_not_named() {
+    let relay = behind(&["198.51.100.0/24"]);
+    // All of these are this machine, which has no limit.
+    assert!((0..20).all(|_| post(&relay, "203.0.113.7") == 400));
+}
+
+#[test]
+fn a_client_behind_a_proxy_on_this_machine_is_not_told_loopback() {
+    let relay = Relay::with(|config| {
+        config.http.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+        config.worker.media = "0.0.0.0:0".parse().unwrap();
+        config.worker.advertise = vec!["203.0.113.9".parse().unwrap()];
+    });
+    let candidates = |headers: &[(&str, &str)]| {
+        let reply = relay.request("POST", "/whip/cam", &[&[SDP], headers].concat(), WHIP_OFFER);
+        assert_eq!(reply.status, 201, "{reply:?}");
+        let lines = reply.body.lines().filter_map(|line| line.strip_prefix("a=candidate:"));
+        let mut addresses: Vec<String> = lines.map(|line| line.split(' ').nth(4).unwrap().to_owned()).collect();
+        addresses.dedup();
+        addresses
+    };
+    assert_eq!(candidates(&[]), ["203.0.113.9", "127.0.0.1"]);
+    assert_eq!(candidates(&[("x-forwarded-for", "198.51.100.1")]), ["203.0.113.9"]);
+}
