@@ -1,17 +1,20 @@
-// The relay's list of streams, as far as this browser may see it.
+// The relay's list of streams. Where tokens are configured it is for the holder of the admin token.
 
 import { bearer, tokens } from '/assets/page.js';
 
-/** What may open the list, the likeliest first. */
-const token = () => tokens.read('list') || tokens.read('watch');
-
-/** `{streams}`, or `{problem}`: "token", "admin" (the list is on another address) or "unreachable". */
+/**
+ * `{streams}`, or `{problem}`: "token" (with `tried` if one was sent, and the relay's `detail`), "admin" (the list is on an
+ * address of its own) or "unreachable".
+ */
 export async function fetchStreams() {
+  const token = tokens.read('admin');
   try {
-    const response = await fetch('/api/streams', { headers: bearer(token()), cache: 'no-store' });
+    const response = await fetch('/api/streams', { headers: bearer(token), cache: 'no-store' });
     if (response.ok) return { streams: await response.json() };
-    if (response.status === 401 || response.status === 403) return { problem: 'token', status: response.status, tried: Boolean(token()) };
-    return { problem: response.status === 404 ? 'admin' : 'unreachable' };
+    if (response.status === 404) return { problem: 'admin' };
+    if (response.status !== 401 && response.status !== 403) return { problem: 'unreachable' };
+    const { detail = '' } = await response.json().catch(() => ({}));
+    return { problem: 'token', status: response.status, tried: Boolean(token), detail };
   } catch {
     return { problem: 'unreachable' };
   }
@@ -21,4 +24,16 @@ export async function fetchStreams() {
 export async function fetchStream(name) {
   const { streams, problem } = await fetchStreams();
   return { found: streams?.find((stream) => stream.name === name), refused: problem === 'token' || problem === 'admin' };
+}
+
+/** Why a session has ended, such as "replaced"; nothing where the relay does not tell. */
+export async function fetchEnding(session) {
+  try {
+    const response = await fetch(`/api/sessions/${session}`, {
+      headers: bearer(tokens.read('admin')), cache: 'no-store', signal: AbortSignal.timeout(1000),
+    });
+    return response.ok ? (await response.json()).ended?.reason : undefined;
+  } catch {
+    return undefined;
+  }
 }

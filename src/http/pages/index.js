@@ -5,7 +5,7 @@ import { commands } from '/assets/commands.js';
 import { addCopyButtons, element, tokens } from '/assets/page.js';
 import { showStreams } from '/assets/streams.js';
 import { makeTabs } from '/assets/tabs.js';
-import { count } from '/assets/words.js';
+import { count, sentence } from '/assets/words.js';
 
 const form = element('names');
 const name = element('name');
@@ -27,34 +27,44 @@ function mark(place, text) {
   place.replaceChildren(...parts);
 }
 
-const PROBLEMS = {
-  admin: 'The list of streams is on the relay\'s admin address. Streams are published and watched by their names here all the same.',
-  unreachable: 'The relay cannot be reached. Is it running, and are you online?',
-};
+const BY_NAME = 'Streams are published and watched by their names all the same: type one above.';
 
-function say(text) {
-  if (element('none').textContent !== text) element('none').textContent = text;
-  element('none').hidden = !text;
+/** Why there is no list, for people. */
+function explain({ problem, status, tried, detail }) {
+  if (problem === 'unreachable') return 'The relay cannot be reached. Is it running, and are you online?';
+  if (problem === 'admin') return `The list of streams is on the relay's admin address. ${BY_NAME}`;
+  if (status === 403) return `${sentence(detail || 'This token does not open the list of streams')} ${BY_NAME}`;
+  return tried ? 'The relay does not know this token. Check it and try again.' : `The list of streams needs the admin token. ${BY_NAME}`;
 }
 
-let guessed = false;
+const NOBODY = 'Nobody publishes now. Start a stream above, or from another program as shown below.';
+
+function say(place, text) {
+  if (place.textContent !== text) place.textContent = text;
+  place.hidden = !text;
+}
+
+let refreshed; // the timer of the list, while there is one to be had
 async function list() {
-  const { streams, problem, status, tried } = await fetchStreams();
-  element('token-form').hidden = problem !== 'token';
-  showStreams(streams ?? []);
-  const live = streams?.filter((stream) => stream.live).length;
-  const heading = live ? `${count(live, 'stream')} live` : '';
-  if (element('count').textContent !== heading) element('count').textContent = heading;
-  if (problem === 'token') {
-    // Where watching needs a token, publishing does too.
-    if (!guessed) withToken.checked = guessed = true;
-    fill();
-    say(status === 403 ? 'This token does not open the list of streams. Use another.'
-      : tried ? 'The relay does not know this token. Check it and try again.' : 'The list of streams needs a token.');
-  } else {
-    say(PROBLEMS[problem] ?? (streams.length ? '' : 'Nobody publishes now. Start a stream above, or from another program as shown below.'));
-  }
-  if (problem === 'admin') clearInterval(refreshed);
+  const answer = await fetchStreams();
+  const { streams = [], problem } = answer;
+  showStreams(streams);
+  const live = streams.filter((stream) => stream.live).length;
+  say(element('count'), live ? `${count(live, 'stream')} live` : '');
+  say(element('none'), problem ? explain(answer) : streams.length ? '' : NOBODY);
+  const needsToken = problem === 'token';
+  element('token-form').hidden = !needsToken;
+  if (!needsToken && problem !== 'admin') return;
+  clearInterval(refreshed);
+  // Where the list needs a token, publishing does too.
+  if (needsToken && !answer.tried) withToken.checked = true;
+  fill();
+}
+
+function follow() {
+  clearInterval(refreshed);
+  refreshed = setInterval(() => document.hidden || list(), 2000);
+  list();
 }
 
 form.addEventListener('submit', (event) => {
@@ -66,16 +76,15 @@ name.addEventListener('input', fill);
 withToken.addEventListener('change', fill);
 element('token-form').addEventListener('submit', (event) => {
   event.preventDefault();
-  tokens.keep('list', element('token').value);
+  tokens.keep('admin', element('token').value);
   element('token').value = '';
-  list();
+  follow();
 });
 
 fill();
 makeTabs(element('programs'));
 addCopyButtons();
-const refreshed = setInterval(() => document.hidden || list(), 2000);
+follow();
 document.addEventListener('visibilitychange', () => document.hidden || list());
-list();
 // Metrics may be on an address of their own.
 fetch('/metrics', { method: 'HEAD' }).then((response) => (element('metrics').hidden = !response.ok), () => {});

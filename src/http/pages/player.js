@@ -32,6 +32,9 @@ function toggleFloat() {
 
 mute.addEventListener('click', () => setMuted(!video.muted));
 element('play').addEventListener('click', () => play());
+// The small window has a pause button of its own.
+video.addEventListener('pause', () => (element('play').hidden = document.body.dataset.state !== 'live'));
+video.addEventListener('playing', () => (element('play').hidden = true));
 fullscreen.hidden = !(document.fullscreenEnabled || video.webkitEnterFullscreen);
 fullscreen.addEventListener('click', toggleFullscreen);
 float.hidden = !document.pictureInPictureEnabled;

@@ -30,7 +30,7 @@ export function refusal(error) {
     case 0: return 'The relay cannot be reached. Is it running, and are you online?';
     case 409: return `This stream is taken for now: ${sentence(error.message)}`;
     case 429: return 'Too many tries from this address. The relay asks to wait.';
-    case 503: return `The relay cannot take one more now: ${sentence(error.message)}`;
+    case 503: return sentence(error.message);
     default: return error.status ? `The relay refused: ${sentence(error.message)}` : sentence(error.message);
   }
 }
@@ -39,6 +39,25 @@ export function refusal(error) {
 export function tokenProblem(error, tried, action) {
   if (error.status === 403) return `This token does not allow ${action} this stream. Use another.`;
   return tried ? 'The relay does not know this token. Check it and try again.' : `The relay asks for a token for ${action} this stream.`;
+}
+
+const ENDINGS = {
+  deleted: 'The relay was told to end this session.',
+  kicked: 'An operator ended this session.',
+  replaced: 'Somebody else publishes this stream now.',
+  shutdown: 'The relay stops or starts anew.',
+  silent: 'The relay heard nothing from here for half a minute.',
+  flooded: 'The relay ended the session because it sent too much.',
+  panicked: 'The relay made a mistake and ended the session.',
+};
+
+/** A session is over: `how` as `lost` says it, and the relay's reason where it is known. */
+export class Ending extends Error {
+  constructor(how, reason) {
+    super(ENDINGS[reason] ?? (how === 'ended' ? 'The relay ended the session.' : 'The connection to the relay broke.'));
+    /** Somebody wants it to be over: coming back by itself would be a fight. */
+    this.isFinal = reason === 'kicked' || reason === 'replaced';
+  }
 }
 
 export const wantsToken = (error) => error?.status === 401 || error?.status === 403;

@@ -5,18 +5,18 @@ import { openChat } from '/assets/chat.js';
 import { limitBitrate, prefer, sendableCodecs, startFast } from '/assets/encoder.js';
 import { showFacts } from '/assets/facts.js';
 import { lost } from '/assets/lost.js';
-import { isHopeless, nextTry, refusal, tokenProblem, wantsToken } from '/assets/problems.js';
+import { Ending, isHopeless, nextTry, refusal, tokenProblem, wantsToken } from '/assets/problems.js';
 import { backoff, waitToRetry } from '/assets/retry.js';
 import { Sent } from '/assets/sent.js';
 import { openSource, prepareSource, showChoices } from '/assets/source.js';
-import { Refused, Session } from '/assets/whip.js';
+import { Session } from '/assets/whip.js';
 
 // For tests and unattended machines: ?source=camera|screen|test, autostart=1, width, height, rate, codec=h264|vp8,
 // bitrate (bits a second), audio=0, video=0.
 const endpoint = `${location.origin}/whip/${stream}`;
 const STEADY = 10_000; // a connection that lasted so long starts the waiting times anew
 
-let run; // { stopped: AbortController, media, peer, again: AbortController of the connection }
+let run; // what is being published: { stopped, media, peer, again }
 
 const bitrate = () => Number(element('bitrate').value);
 
@@ -55,9 +55,10 @@ async function start() {
       stop('refused', 'A token is needed', problem);
       return element('token').focus();
     }
-    if (isHopeless(error) || (error && !(error instanceof Refused))) return stop('idle', 'Stopped', refusal(error));
-    const why = error ? refusal(error) : 'The connection to the relay is lost.';
-    show('retrying', error?.status === 409 ? 'Busy' : 'Reconnecting', why);
+    if (isHopeless(error) || error.isFinal || error.status === undefined && !(error instanceof Ending)) {
+      return stop('idle', 'Stopped', refusal(error));
+    }
+    show('retrying', error.status === 409 ? 'Busy' : 'Reconnecting', refusal(error));
     const tick = (seconds) => (element('next').textContent = nextTry(seconds));
     await waitToRetry(backoff(tries, error), { signal, now: element('again'), tick });
   }
@@ -84,8 +85,9 @@ async function connect(own) {
   show('connecting', 'Connecting');
   const peer = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
   globalThis.sluice = { peer };
-  const again = new AbortController();
-  const signal = AbortSignal.any([own.stopped.signal, again.signal]);
+  const again = new AbortController(); // ends this connection: the run is stopped, or another is wanted
+  const { signal } = again;
+  own.stopped.signal.addEventListener('abort', () => again.abort());
   Object.assign(own, { peer, again });
   for (const track of own.media.stream.getTracks()) {
     const limit = track.kind === 'video' && bitrate() ? { sendEncodings: [{ maxBitrate: bitrate() }] } : {};
@@ -113,10 +115,11 @@ async function connect(own) {
   try {
     session = await Session.open(peer, endpoint, tokens.read('publish'), { shapeAnswer: (sdp) => startFast(sdp, bitrate()) });
     connection();
-    if ((await lost(peer, signal)) === 'ended') session.forget();
-    return { lasted: lasted(), wanted: again.signal.aborted };
+    const how = await lost(peer, signal);
+    const reason = how === 'ended' ? await session.ended() : undefined;
+    return { error: new Ending(how, reason), lasted: lasted(), wanted: signal.aborted };
   } catch (error) {
-    return { error, lasted: lasted(), wanted: again.signal.aborted };
+    return { error, lasted: lasted(), wanted: signal.aborted };
   } finally {
     clearInterval(figures);
     showFacts(element('facts'), {});
@@ -155,7 +158,7 @@ async function change() {
   element('problem').hidden = true;
 }
 
-const MUTES = [['mute-sound', 'audio', 'Mute microphone', 'Unmute microphone'], ['mute-picture', 'video', 'Hide picture', 'Show picture']];
+const MUTES = [['mute-sound', 'audio', 'Mute sound', 'Unmute sound'], ['mute-picture', 'video', 'Hide picture', 'Show picture']];
 
 function applyMutes() {
   for (const [id, kind, off, on] of MUTES) {

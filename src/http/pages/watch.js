@@ -5,7 +5,7 @@ import { openChat } from '/assets/chat.js';
 import { showFacts } from '/assets/facts.js';
 import { lost } from '/assets/lost.js';
 import { play } from '/assets/player.js';
-import { isHopeless, nextTry, refusal, tokenProblem, wantsToken } from '/assets/problems.js';
+import { Ending, isHopeless, nextTry, refusal, tokenProblem, wantsToken } from '/assets/problems.js';
 import { Received } from '/assets/received.js';
 import { backoff, waitToRetry } from '/assets/retry.js';
 import { Session } from '/assets/whip.js';
@@ -36,14 +36,14 @@ async function watch() {
     if (wantsToken(error)) {
       await askForToken(error);
       tries = -1;
-    } else if (isHopeless(error)) {
+    } else if (isHopeless(error) || error.isFinal) {
       show('ended', 'Ended', refusal(error));
       await new Promise((resolve) => element('again').addEventListener('click', resolve, { once: true }));
       tries = -1;
     } else {
       const pause = backoff(tries, error);
       if (error?.status === 409) show('retrying', 'Waiting for the publisher', `Nobody publishes "${stream}" now.`);
-      else show('retrying', 'Reconnecting', error?.status === undefined ? error.message : refusal(error));
+      else show('retrying', 'Reconnecting', refusal(error));
       const tick = (seconds) => (element('next').textContent = nextTry(seconds));
       await waitToRetry(pause, { signal: left.signal, now: element('again'), tick });
     }
@@ -68,9 +68,8 @@ async function connect() {
   try {
     current.session = await Session.open(peer, endpoint, tokens.read('watch'), { shapeOffer: inStereo });
     const how = await lost(peer, left.signal);
-    if (how === 'ended') current?.session.forget();
-    const why = { ended: 'The relay ended the session.', broken: 'The connection to the relay broke.' }[how];
-    return { error: new Error(why), lasted: lasted() };
+    const reason = how === 'ended' ? await current?.session.ended() : undefined;
+    return { error: new Ending(how, reason), lasted: lasted() };
   } catch (error) {
     return { error, lasted: lasted() };
   } finally {

@@ -1,5 +1,6 @@
 // A session with the relay, the same for WHIP and WHEP: POST an offer, take the answer, DELETE at the end.
 
+import { fetchEnding } from '/assets/api.js';
 import { bearer } from '/assets/page.js';
 
 /** The relay said no. `status` is 0 when it could not be reached. */
@@ -53,9 +54,11 @@ export class Session {
     await Promise.race([deleted.catch(() => {}), new Promise((resolve) => setTimeout(resolve, 1000))]);
   }
 
-  /** The relay has ended the session: there is nothing to delete. */
-  forget() {
+  /** The relay has ended the session, so there is nothing to delete. Resolves to the reason, where the relay tells it. */
+  async ended() {
+    const id = this.#location.split('/').pop();
     this.#location = undefined;
+    return fetchEnding(id);
   }
 }
 

@@ -19,7 +19,7 @@ const COLOURS = { type: 'rule', values: ['color-contrast', 'link-in-text-block']
 /** What axe-core finds wrong with the page as it is now, one line for each. */
 async function violations(page, runOnly) {
   await page.tab.evaluate(axe.source);
-  const { violations: found } = await page.tab.evaluate((rules) => window.axe.run(document, { runOnly: rules }), runOnly);
+  const { violations: found } = await page.tab.evaluate((rules) => window.axe.run(document, { runOnly: rules, resultTypes: ['violations'] }), runOnly);
   return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 100)).join(' ')}`);
 }
 

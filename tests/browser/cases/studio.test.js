@@ -8,7 +8,8 @@ import { Relay } from '../support/relay.js';
 import { until } from '../support/until.js';
 
 let browser;
-before(async () => (browser = await launchChromium(['--host-resolver-rules=MAP relay.test 127.0.0.1'])));
+const FLAGS = ['--host-resolver-rules=MAP relay.test 127.0.0.1', '--auto-select-desktop-capture-source=Entire screen'];
+before(async () => (browser = await launchChromium(FLAGS)));
 after(() => browser.close());
 
 const SMALL = 'source=test&autostart=1&width=320&height=180&rate=15';
@@ -65,7 +66,7 @@ test('the microphone is muted, the camera hidden, and another camera is taken wi
   await page.tab.click('#mute-sound');
   await page.tab.click('#mute-picture');
   assert.deepEqual(await enabled(), ['audio false', 'video false']);
-  assert.equal(await page.text('#mute-sound'), 'Unmute microphone');
+  assert.equal(await page.text('#mute-sound'), 'Unmute sound');
   await page.tab.click('#mute-picture');
 
   const before = await page.tab.evaluate(() => globalThis.sluice.peer.getSenders().map(({ track }) => track.id).sort().join());
@@ -77,6 +78,15 @@ test('the microphone is muted, the camera hidden, and another camera is taken wi
   await page.tab.selectOption('#source', 'camera');
   await page.tab.selectOption('#microphone', 'off');
   await page.statisticsWhen('it is sent without sound over a new connection', (now) => now.count > 1 && now.state === 'connected' && !now.outbound.audio);
+});
+
+test('a screen is published', async (t) => {
+  const relay = await Relay.start(t);
+  const page = await open(t, relay, '');
+  await page.tab.selectOption('#source', 'screen');
+  assert.equal(await page.tab.isVisible('#camera'), false);
+  await page.tab.click('#toggle');
+  await page.statisticsWhen('a screen is sent', ({ outbound }) => outbound.video?.contentType === 'screenshare' && outbound.video.framesEncoded > 0);
 });
 
 /** Runs in the page: no camera opens. */
@@ -127,4 +137,16 @@ test('a stream that is taken is tried again when the relay says so, and not befo
   await page.says('live');
   assert.ok(Date.now() - began > 1500, 'it has waited');
   assert.equal(tries, 2);
+});
+
+test('a publisher that is replaced says so and does not fight', async (t) => {
+  const relay = await Relay.start(t);
+  const first = await open(t, relay, `?${SMALL}`);
+  await first.says('live');
+  const second = await open(t, relay, `?${SMALL}`);
+  await second.says('live');
+  await problem(first, 'Somebody else publishes this stream now.');
+  await first.shows('#message', 'Stopped');
+  await second.shows('[data-fact=time]', /^[3-9] s$/);
+  assert.equal(first.sessions.length, 1, 'it has not tried to come back');
 });

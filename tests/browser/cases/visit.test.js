@@ -38,15 +38,18 @@ test('from the first page to a stream that plays, stops and plays again', async 
   assert.deepEqual([...publisher.console, ...first.console], [], 'nothing is complained about');
 });
 
-test('the FFmpeg command on the first page publishes', async (t) => {
-  const relay = await Relay.start(t);
-  const page = await Page.open(t, browser, `${relay.url}/`);
-  const [program, ...args] = (await page.tab.textContent('#ffmpeg-test')).split(' ');
-  assert.equal(program, 'ffmpeg');
-  runFfmpeg(t, args);
-  const viewer = await Page.open(t, browser, `${relay.url}/watch/demo`);
-  await viewer.framesDecoded(10);
-});
+for (const [needs, args] of [['no token', []], ['a token', ['--publish-token', 'TOKEN', '--public-watch']]]) {
+  test(`the FFmpeg command on the first page publishes where the relay needs ${needs}`, async (t) => {
+    const relay = await Relay.start(t, { args });
+    const page = await Page.open(t, browser, `${relay.url}/`);
+    await page.tab.setChecked('#with-token', args.length > 0);
+    const [program, ...words] = (await page.tab.textContent('#ffmpeg-test')).split(' ');
+    assert.equal(program, 'ffmpeg');
+    runFfmpeg(t, words);
+    const viewer = await Page.open(t, browser, `${relay.url}/watch/demo`);
+    await viewer.framesDecoded(10);
+  });
+}
 
 test('where tokens are needed the pages ask for them, and go on with them', async (t) => {
   const relay = await Relay.start(t, { args: ['--publish-token', 'let-me-publish', '--watch-token', 'let-me-watch'] });
