@@ -38,6 +38,8 @@ pub struct Metrics {
     pub session_ends: Family<Role, Family<End, IntCounter>>,
     /// Streams that came to another publisher while viewers may have watched.
     pub takeovers: Family<Takeover, IntCounter>,
+    /// Viewers that were paused because they were not heard.
+    pub pauses: IntCounter,
     /// RTP packets that arrived from publishers and left to viewers; resends count too.
     pub rtp_packets: Family<Direction, Family<Medium, IntCounter>>,
     /// Bytes of those packets, RTP header to SRTP tag.
@@ -82,6 +84,7 @@ impl Metrics {
             setup: histograms(into, "sluice_session_setup_seconds", "Time of each phase of set-up.", SETUP_SECONDS),
             session_ends: counters_by_two(into, "sluice_session_ends_total", "Sessions that ended."),
             takeovers: counters(into, "sluice_takeovers_total", "Streams that came to another publisher."),
+            pauses: counter(into, "sluice_viewer_pauses_total", "Viewers paused because they were not heard."),
             rtp_packets: counters_by_two(into, "sluice_rtp_packets_total", "RTP packets received and sent."),
             rtp_bytes: counters_by_two(into, "sluice_rtp_bytes_total", "Bytes of RTP packets, header to tag."),
             drops: counters(into, "sluice_drops_total", "Datagrams and packets that went no further."),

@@ -110,6 +110,8 @@ pub enum Event {
         /// The user name fragment.
         ufrag: String,
     },
+    /// A session that somebody waits for was heard: see [`Door::await_sign`](super::Door::await_sign).
+    Heard(Key),
     /// 30 s without valid STUN, SRTP or SRTCP.
     Silent(Key),
     /// 10 s from admission without a completed DTLS handshake.

@@ -19,6 +19,7 @@ mod hello;
 mod path;
 mod record;
 mod session;
+mod silence;
 mod stun;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -202,8 +203,8 @@ impl Door {
 
     /// SRTP or SRTCP that came on `path` has passed its authentication: the session is alive there.
     pub fn authenticated(&mut self, key: Key, path: Path, now: Instant) {
-        if let Some(session) = self.sessions.get_mut(&key) {
-            session.authenticated(path, now);
+        if self.sessions.get_mut(&key).is_some_and(|session| session.authenticated(path, now)) {
+            self.events.push_back(Event::Heard(key));
         }
     }
 
@@ -260,6 +261,7 @@ impl Door {
         session.facts.checks += 1;
         let is_first = session.facts.first.is_none();
         session.facts.first.get_or_insert(path);
+        self.events.extend(heard.awaited.then_some(Event::Heard(key)));
         if heard.claimed {
             self.claim_by_path.insert(path, Claim { key, proven: false });
         }

@@ -41,6 +41,8 @@ pub(super) struct Heard {
     pub(super) forgotten: Option<Path>,
     /// Credentials that are no longer valid.
     pub(super) retired: Option<String>,
+    /// Somebody waits to be told that it was heard.
+    pub(super) awaited: bool,
 }
 
 /// What the answer to a check of ours proved.
@@ -91,6 +93,8 @@ pub(super) struct Session {
     allowance: Allowance,
     pub(super) handshake: Handshake,
     pub(super) facts: Facts,
+    /// Somebody waits to be told that it was heard where media goes.
+    pub(super) awaited: bool,
     /// When the door's timer looks at this session next.
     pub(super) armed: Option<Instant>,
 }
@@ -109,6 +113,7 @@ impl Session {
             allowance: Allowance::new(now),
             handshake: Handshake::new(),
             facts: Facts::default(),
+            awaited: false,
             armed: None,
         }
     }
@@ -204,6 +209,7 @@ impl Session {
             Some(live) if live.path == path => {
                 live.heard = now;
                 live.nomination = live.nomination.max(known.nomination);
+                heard.awaited = std::mem::take(&mut self.awaited);
                 heard.retired = self.retire_before(generation);
             }
             _ => {}
@@ -298,13 +304,18 @@ impl Session {
         }
     }
 
-    /// SRTP or SRTCP from `path` has passed its authentication.
-    pub(super) fn authenticated(&mut self, path: Path, now: Instant) {
+    /// SRTP or SRTCP from `path` has passed its authentication. True when somebody waits to be told.
+    pub(super) fn authenticated(&mut self, path: Path, now: Instant) -> bool {
         self.heard = now;
-        if let Some(live) = self.live.as_mut().filter(|live| live.path == path) {
-            live.heard = now;
-        }
         self.handshake.settle();
+        let Some(live) = self.live.as_mut().filter(|live| live.path == path) else { return false };
+        live.heard = now;
+        std::mem::take(&mut self.awaited)
+    }
+
+    /// When it was heard last where media goes.
+    pub(super) fn heard(&self) -> Option<Instant> {
+        self.live.map(|live| live.heard)
     }
 
     /// Another session has proven that the address is its own.

@@ -187,6 +187,8 @@ label! {
         SocketFull = "socket_full",
         /// Waited too long to be of use.
         TooOld = "too_old",
+        /// For a viewer that was paused, because it was not heard.
+        Paused = "paused",
         /// Of a publisher that has been replaced.
         Replaced = "replaced",
         /// The receiving worker did not keep up.

@@ -353,7 +353,9 @@ impl Engine {
                         let stream = session.stream.clone();
                         self.feeds.mark_ready(&stream);
                     }
+                    self.on_return(key, now);
                 }
+                DoorEvent::Heard(key) => self.on_return(key, now),
                 DoorEvent::Retired { key, ufrag } => {
                     if let Some(session) = self.sessions.get_mut(key) {
                         self.shared.lobby.retire(&session.id, &ufrag);

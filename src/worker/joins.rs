@@ -131,6 +131,7 @@ impl Engine {
                 if opens_channels {
                     self.open_channels(key, now);
                 }
+                self.look_after(key, now);
             }
         }
         self.drive(key, now);

@@ -3,6 +3,7 @@
 //! `engine` is the worker without its thread: told the time and the bytes, it answers with values. `turn` is its event
 //! loop; [`Offline`] lets tests and benches drive it in virtual time. [`Handle`] is all that HTTP, cascade and load see.
 
+mod absence;
 mod batch;
 mod channels;
 mod config;

@@ -269,7 +269,7 @@ impl Engine {
     }
 
     /// Does what legs ask for.
-    fn help(&mut self, stream: &StreamName, begun: Begun) {
+    pub(super) fn help(&mut self, stream: &StreamName, begun: Begun) {
         self.counters.add_replays(u64::from(begun.replays));
         if begun.demands {
             self.demand(stream);

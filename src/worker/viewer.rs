@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::absence::Presence;
 use super::batch::{Batch, MAX_DATAGRAM, Outbox};
 use super::channels::Channels;
 use super::counters::Volume;
@@ -40,6 +41,7 @@ pub(super) struct Viewer {
     pub(super) turn: Option<Instant>,
     /// A publisher was there while it watched.
     pub(super) had_publisher: bool,
+    pub(super) presence: Presence,
     cname: String,
 }
 
@@ -107,6 +109,7 @@ impl Viewer {
             replaying: false,
             turn: None,
             had_publisher: false,
+            presence: Presence::new(now),
             cname,
         }
     }
@@ -161,6 +164,9 @@ impl Viewer {
     /// Seals everything that the viewer has not got yet and sends it as runs.
     pub(super) fn serve(&mut self, feed: &Feed, batch: &mut Batch, outbox: &mut impl Outbox, now: Instant) -> Served {
         let mut served = Served::default();
+        if self.presence.is_away() {
+            return served;
+        }
         let (mut turn, mut replaying) = (None, false);
         for leg in &mut self.legs {
             let Some(track) = feed.track(leg.kind) else { continue };
@@ -317,7 +323,33 @@ impl Viewer {
 
     /// When [`Self::poll`] has something.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.next_report.into_iter().chain(self.channels.open_at).min()
+        self.next_report.into_iter().chain(self.channels.open_at).chain(self.presence.look_at()).min()
+    }
+
+    /// Sends nothing more and gives no number away, until [`Self::resume`].
+    pub(super) fn pause(&mut self, now: Instant) {
+        for leg in &mut self.legs {
+            leg.outlet.pause();
+        }
+        self.asked.clear();
+        (self.next_report, self.replaying, self.turn) = (None, false, None);
+        self.presence = Presence::Away { since: now };
+    }
+
+    /// Goes on after a pause: sound at what is live, pictures at what can be seen at once. Also how many packets it was
+    /// not sent meanwhile.
+    pub(super) fn resume(&mut self, feed: &Feed, now: Instant) -> (Begun, u64) {
+        let mut missed = 0;
+        for leg in &mut self.legs {
+            if let Some(track) = feed.track(leg.kind) {
+                missed += leg.outlet.behind(&track.history);
+                leg.outlet.seek(track.history.head());
+            }
+            leg.outlet.resume();
+            leg.forget_replays();
+        }
+        self.presence = Presence::new(now);
+        (self.attach(feed, false, now), missed)
     }
 
     /// True when NACKs wait for an answer.

@@ -25,6 +25,8 @@ const SOUND_TICKS: u32 = 960;
 /// One publisher: a picture each 40 ms, sound each 20 ms.
 pub(crate) struct Broadcast {
     pub(crate) person: usize,
+    /// Packets of a picture.
+    pub(crate) parts: u32,
     /// Pictures between two keyframes of its own accord.
     pub(crate) keyframe_every: u32,
     /// Sends a keyframe for each request.
@@ -43,6 +45,7 @@ impl Broadcast {
     pub(crate) fn new(net: &Net, person: usize) -> Self {
         Self {
             person,
+            parts: PARTS,
             keyframe_every: 1_000_000,
             obeys: false,
             picture: 0,
@@ -87,14 +90,14 @@ impl Broadcast {
 
     /// When a packet of pictures was sent.
     pub(crate) fn published(&self, number: u32) -> Instant {
-        self.started + Duration::from_millis(u64::from((number - self.offset) / PARTS) * PICTURE)
+        self.started + Duration::from_millis(u64::from((number - self.offset) / self.parts) * PICTURE)
     }
 
     fn send_picture(&mut self, net: &mut Net, keyframe: bool) {
         let track = track(&net.clients[self.person], Kind::Video);
-        for part in 0..PARTS {
-            let payload = vp8(keyframe && part == 0, self.offset + self.picture * PARTS + part);
-            net.send(self.person, track, self.picture.wrapping_mul(PICTURE_TICKS), part == PARTS - 1, &payload);
+        for part in 0..self.parts {
+            let payload = vp8(keyframe && part == 0, self.offset + self.picture * self.parts + part);
+            net.send(self.person, track, self.picture.wrapping_mul(PICTURE_TICKS), part == self.parts - 1, &payload);
         }
         self.picture += 1;
     }

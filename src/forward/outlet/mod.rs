@@ -150,6 +150,11 @@ impl Outlet {
         self.begun = position;
     }
 
+    /// How many packets of the history it has not looked at.
+    pub fn behind(&self, history: &History) -> u64 {
+        history.head().saturating_sub(self.cursor)
+    }
+
     /// Writes the next packet that the history has for this viewer into the buffer; `None` when there is none yet, or
     /// when a replay has to wait. A viewer that fell behind the history goes on at its newest keyframe, or for sound at
     /// its head.
