@@ -16,16 +16,19 @@ pub use settings::Settings;
 
 use crate::name::StreamName;
 
-/// What a token can allow.
+/// What a token can allow on a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Send a stream to the relay.
     Publish,
-    /// Receive a stream from the relay, and see that it exists.
+    /// Receive a stream from the relay.
     Watch,
-    /// See and end the sessions of others.
-    Admin,
 }
+
+/// The permission to see every stream and session, and to end the sessions of others. Only [`Access::administer`] makes
+/// one.
+#[derive(Debug)]
+pub struct Admin(());
 
 /// The permission to do one thing to one stream. Only [`Access::grant`] makes one.
 #[derive(Clone, Debug)]
@@ -100,6 +103,8 @@ pub struct Config {
     pub publish_token: Option<String>,
     /// Who holds it may watch any stream.
     pub watch_token: Option<String>,
+    /// Who holds it may see and end every session, and read what is measured.
+    pub admin_token: Option<String>,
     /// Anybody may watch, also without a token.
     pub public_watch: bool,
 }
@@ -111,6 +116,7 @@ impl fmt::Debug for Config {
             .debug_struct("Config")
             .field("publish_token", &redacted(&self.publish_token))
             .field("watch_token", &redacted(&self.watch_token))
+            .field("admin_token", &redacted(&self.admin_token))
             .field("public_watch", &self.public_watch)
             .finish()
     }
@@ -126,8 +132,8 @@ pub enum ConfigError {
     #[error("{0} may contain visible ASCII characters only, no spaces: choose another token")]
     UnsendableToken(&'static str),
     /// Nobody could publish.
-    #[error("watch-token alone lets nobody publish: set publish-token too")]
-    NobodyPublishes,
+    #[error("{0} alone lets nobody publish: set publish-token too")]
+    NobodyPublishes(&'static str),
 }
 
 /// Why a request may not do what it asks for.
@@ -142,6 +148,9 @@ pub enum Denied {
     /// The token is known, and good for something else.
     #[error("this token does not allow that: use one that does")]
     NotAllowed,
+    /// No token would do.
+    #[error("nobody may do this here: the relay's operator must set admin-token")]
+    NoAdmin,
 }
 
 /// Decides what a request may do, from the credentials of the configuration. Immutable and shared by all requests.
@@ -149,6 +158,7 @@ pub enum Denied {
 pub struct Access {
     publish: Option<Credential>,
     watch: Option<Credential>,
+    admin: Option<Credential>,
     public_watch: bool,
 }
 
@@ -165,15 +175,17 @@ impl Access {
         };
         let publish = credential("publish-token", &config.publish_token)?;
         let watch = credential("watch-token", &config.watch_token)?;
-        if publish.is_none() && watch.is_some() {
-            return Err(ConfigError::NobodyPublishes);
+        let admin = credential("admin-token", &config.admin_token)?;
+        match (publish, watch, admin) {
+            (None, Some(_), _) => Err(ConfigError::NobodyPublishes("watch-token")),
+            (None, None, Some(_)) => Err(ConfigError::NobodyPublishes("admin-token")),
+            _ => Ok(Self { publish, watch, admin, public_watch: config.public_watch }),
         }
-        Ok(Self { publish, watch, public_watch: config.public_watch })
     }
 
     /// True when no credential is configured: everything is allowed to everybody.
     pub fn is_open(&self) -> bool {
-        self.publish.is_none() && self.watch.is_none()
+        self.publish.is_none() && self.watch.is_none() && self.admin.is_none()
     }
 
     /// Whether somebody without a token may do `action`.
@@ -186,6 +198,11 @@ impl Access {
         self.allows_anybody(Action::Watch) || self.watch.is_some()
     }
 
+    /// Whether anybody at all may see and end sessions, with or without a token.
+    pub fn lets_administer(&self) -> bool {
+        self.is_open() || self.admin.is_some()
+    }
+
     /// Names the holder of `token`. An error where a token is needed and missing, or where it is none of ours. While
     /// everything is open, tokens are not looked at.
     pub fn identify(&self, token: Option<&str>) -> Result<Credential, Denied> {
@@ -196,8 +213,8 @@ impl Access {
             return if self.public_watch { Ok(Credential::ANONYMOUS) } else { Err(Denied::NoToken) };
         };
         let credential = Credential::of_token(token);
-        // Both are always compared, so that time does not tell which one a guess is close to.
-        let known = [self.publish, self.watch].map(|configured| configured == Some(credential));
+        // All are always compared, so that time does not tell which one a guess is close to.
+        let known = [self.publish, self.watch, self.admin].map(|configured| configured == Some(credential));
         if known.contains(&true) { Ok(credential) } else { Err(Denied::UnknownToken) }
     }
 
@@ -207,12 +224,22 @@ impl Access {
         let configured = match action {
             Action::Publish => self.publish,
             Action::Watch => self.watch,
-            Action::Admin => None,
         };
         if self.allows_anybody(action) || configured == Some(credential) {
             return Ok(Grant { action, stream: stream.clone(), credential });
         }
         Err(if credential.is_anonymous() { Denied::NoToken } else { Denied::NotAllowed })
+    }
+
+    /// The permission to see and end every session, for the holder of `token`.
+    pub fn administer(&self, token: Option<&str>) -> Result<Admin, Denied> {
+        if self.is_open() {
+            return Ok(Admin(()));
+        }
+        let admin = self.admin.ok_or(Denied::NoAdmin)?;
+        // Watching may be public; this is not.
+        let token = token.ok_or(Denied::NoToken)?;
+        if self.identify(Some(token))? == admin { Ok(Admin(())) } else { Err(Denied::NotAllowed) }
     }
 }
 
@@ -222,7 +249,9 @@ mod tests {
 
     fn access(publish: Option<&str>, watch: Option<&str>, public_watch: bool) -> Access {
         let token = |token: Option<&str>| token.map(str::to_owned);
-        Access::new(&Config { publish_token: token(publish), watch_token: token(watch), public_watch }).unwrap()
+        let config =
+            Config { publish_token: token(publish), watch_token: token(watch), admin_token: None, public_watch };
+        Access::new(&config).unwrap()
     }
 
     fn outcome(access: &Access, token: Option<&str>, action: Action) -> Result<(), Denied> {
@@ -233,7 +262,8 @@ mod tests {
     fn everything_is_open_while_nothing_is_configured() {
         let access = access(None, None, false);
         assert!(access.is_open());
-        for action in [Action::Publish, Action::Watch, Action::Admin] {
+        assert!(access.administer(None).is_ok());
+        for action in [Action::Publish, Action::Watch] {
             assert_eq!(outcome(&access, None, action), Ok(()));
             assert_eq!(outcome(&access, Some("anything"), action), Ok(()));
         }
@@ -246,7 +276,6 @@ mod tests {
         assert_eq!(outcome(&access, Some("w"), Action::Watch), Ok(()));
         assert_eq!(outcome(&access, Some("w"), Action::Publish), Err(Denied::NotAllowed));
         assert_eq!(outcome(&access, Some("p"), Action::Watch), Err(Denied::NotAllowed));
-        assert_eq!(outcome(&access, Some("p"), Action::Admin), Err(Denied::NotAllowed));
         assert_eq!(outcome(&access, Some("x"), Action::Watch), Err(Denied::UnknownToken));
         assert_eq!(outcome(&access, None, Action::Publish), Err(Denied::NoToken));
     }
@@ -276,16 +305,48 @@ mod tests {
     }
 
     #[test]
+    fn administration_needs_its_own_token_as_soon_as_there_is_any() {
+        let config = |admin: Option<&str>| Config {
+            publish_token: Some("p".to_owned()),
+            admin_token: admin.map(str::to_owned),
+            public_watch: true,
+            ..Config::default()
+        };
+        let access = Access::new(&config(Some("a"))).unwrap();
+        let outcome = |token: Option<&str>| access.administer(token).map(drop);
+        assert_eq!(outcome(Some("a")), Ok(()));
+        assert_eq!(outcome(Some("p")), Err(Denied::NotAllowed));
+        assert_eq!(outcome(Some("x")), Err(Denied::UnknownToken));
+        assert_eq!(outcome(None), Err(Denied::NoToken), "public watching opens no more than that");
+        assert_eq!(
+            access.grant(Some("a"), Action::Publish, &"cam".parse().unwrap()).map(drop),
+            Err(Denied::NotAllowed)
+        );
+
+        let access = Access::new(&config(None)).unwrap();
+        for token in [None, Some("p"), Some("x")] {
+            assert_eq!(access.administer(token).map(drop), Err(Denied::NoAdmin));
+        }
+        assert!(!access.lets_administer());
+    }
+
+    #[test]
     fn a_configuration_that_protects_or_grants_nothing_is_refused() {
         let new = |publish: Option<&str>, watch: Option<&str>| {
             let token = |token: Option<&str>| token.map(str::to_owned);
-            let config = Config { publish_token: token(publish), watch_token: token(watch), public_watch: false };
+            let config = Config { publish_token: token(publish), watch_token: token(watch), ..Config::default() };
             Access::new(&config).map(drop)
         };
         assert_eq!(new(Some(""), None), Err(ConfigError::EmptyToken("publish-token")));
         assert_eq!(new(Some("p"), Some("")), Err(ConfigError::EmptyToken("watch-token")));
         assert_eq!(new(Some("a b"), None), Err(ConfigError::UnsendableToken("publish-token")));
-        assert_eq!(new(None, Some("w")), Err(ConfigError::NobodyPublishes));
+        assert_eq!(new(None, Some("w")), Err(ConfigError::NobodyPublishes("watch-token")));
+        let admin = |token: &str| {
+            let config = Config { admin_token: Some(token.to_owned()), ..Config::default() };
+            Access::new(&config).map(drop)
+        };
+        assert_eq!(admin("a"), Err(ConfigError::NobodyPublishes("admin-token")));
+        assert_eq!(admin(""), Err(ConfigError::EmptyToken("admin-token")));
     }
 
     #[test]
@@ -293,7 +354,8 @@ mod tests {
         assert_eq!(Credential::of_token("a"), Credential::of_token("a"));
         assert_ne!(Credential::of_token("a"), Credential::of_token("b"));
         assert_ne!(Credential::of_token(""), Credential::ANONYMOUS);
-        let config = Config { publish_token: Some("hunter2".to_owned()), ..Config::default() };
+        let secret = || Some("hunter2".to_owned());
+        let config = Config { publish_token: secret(), admin_token: secret(), ..Config::default() };
         let shown = format!("{config:?} {:?} {:?}", Credential::of_token("hunter2"), Access::new(&config));
         assert!(!shown.contains("hunter2"), "{shown}");
     }

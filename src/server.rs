@@ -224,6 +224,9 @@ fn tell_access(access: &Access) {
     } else {
         info!("publishing and watching need their tokens");
     }
+    if !access.lets_administer() {
+        warn!("nobody may read /metrics or use /api: set admin-token");
+    }
 }
 
 #[cfg(test)]

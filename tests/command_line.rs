@@ -37,6 +37,7 @@ fn what_cannot_work_is_said_in_one_sentence_with_exit_code_64() {
         (vec!["--http", "192.0.2.1:0"], "--http"),
         (vec!["--config", "/nowhere/sluice.toml"], "/nowhere/sluice.toml"),
         (vec!["--watch-token", "w"], "publish-token"),
+        (vec!["--admin-token", "a"], "publish-token"),
         (vec!["--publish-token", ""], "publish-token"),
         (vec!["--log", "a=b=c=["], "log filter"),
         (vec!["--allow-origin", "example.org"], "https://example.org"),
@@ -149,6 +150,7 @@ fn it_listens_at_once_prints_where_and_ends_when_asked() {
 fn no_secret_is_logged_however_much_is() {
     let mut command = sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0", "--log", "trace"]);
     command.env("SLUICE_PUBLISH_TOKEN", "hunter2-publish").env("SLUICE_WATCH_TOKEN", "hunter2-watch");
+    command.env("SLUICE_ADMIN_TOKEN", "hunter2-admin");
     let mut relay = Running::start(&mut command);
     let origin = relay.origin.clone();
 

@@ -56,6 +56,7 @@ fn a_stream_shows_what_its_publisher_sends() {
     assert!((72.0..=78.0).contains(&video.rates.packets), "{video:?}");
     assert!((video.rates.bits / video.rates.packets - 628.0 * 8.0).abs() < 1.0, "{video:?}");
     assert!((49.0..=51.0).contains(&audio.rates.packets), "{audio:?}");
+    assert_eq!((video.size, audio.size), (Some((640, 360)), None));
     assert_eq!(video.keyframe_interval, Some(SECOND));
     assert_eq!((video.lost_packets, video.repaired_packets), (0, 0));
     assert_eq!(
@@ -145,13 +146,19 @@ fn a_session_waits_connects_and_ends_with_a_reason_that_is_kept() {
     assert_eq!((ended.stage, ended.ended), (Stage::Ended, Some((Reason::Deleted, now))));
     assert_eq!(ended.srtp_profile, Some("SRTP_AEAD_AES_128_GCM"), "what was known of it stays");
     assert!(net.handle().record(&SessionId::random()).is_none());
+    assert!(net.clients[viewer].closed, "its client was told");
+
+    let session = net.clients[publisher].session;
+    net.handle().end(&session, Reason::Kicked).unwrap();
+    net.run(SECOND);
+    assert!(net.clients[publisher].closed && net.handle().streams().is_empty());
+    assert_eq!(report(&net, publisher).ended.map(|(reason, _)| reason), Some(Reason::Kicked));
 
     // One whose first packet never came.
     let silent = net.join(Role::Viewer, "cam", BOTH, GCM);
     let session = net.clients[silent].session;
     net.handle().end(&session, Reason::Deleted).unwrap();
     assert_eq!(net.handle().record(&session).unwrap().report().stage, Stage::Ended);
-    assert_eq!(report(&net, publisher).stage, Stage::Live);
 }
 
 #[test]

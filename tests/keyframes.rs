@@ -49,6 +49,18 @@ fn marked(codec: Codec, packets: &[(u32, Vec<u8>)], arrives: impl Fn(usize) -> b
 }
 
 #[test]
+fn the_size_of_the_pictures_is_found_wherever_the_line_tells_it() {
+    for (name, codec, ..) in PICTURES {
+        let mut finder = KeyframeFinder::new(codec);
+        for (timestamp, payload) in recording(name) {
+            finder.is_start(timestamp, &payload);
+        }
+        let size = finder.size().map(|size| (size.width, size.height));
+        assert_eq!(size, (!name.ends_with("without-parameter-sets")).then_some((64, 64)), "{name}");
+    }
+}
+
+#[test]
 fn exactly_the_first_packet_of_each_keyframe_is_marked() {
     for (name, codec, count, starts) in PICTURES {
         let packets = recording(name);

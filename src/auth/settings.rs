@@ -15,6 +15,11 @@ pub struct Settings {
     #[arg(long, env = "SLUICE_WATCH_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     watch_token: Option<String>,
 
+    /// Only who sends this token may see and end sessions (/api) and read /metrics; without one everybody may, or nobody
+    /// once another token is set
+    #[arg(long, env = "SLUICE_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    admin_token: Option<String>,
+
     /// Everybody may watch, although publishing has a token
     #[arg(long, env = "SLUICE_PUBLIC_WATCH", value_name = "BOOL", action = clap::ArgAction::Set)]
     #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
@@ -23,7 +28,7 @@ pub struct Settings {
 
 impl From<Settings> for Config {
     fn from(settings: Settings) -> Self {
-        let Settings { publish_token, watch_token, public_watch } = settings;
-        Self { publish_token, watch_token, public_watch }
+        let Settings { publish_token, watch_token, admin_token, public_watch } = settings;
+        Self { publish_token, watch_token, admin_token, public_watch }
     }
 }

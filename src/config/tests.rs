@@ -41,6 +41,7 @@ const FILE: &str = "
     [auth]
     publish-token = 'p'
     watch-token = 'w'
+    admin-token = 'a'
     public-watch = true
     [log]
     filter = 'debug'
@@ -57,6 +58,7 @@ fn the_file_has_a_section_for_each_module() {
     assert_eq!((config.worker.media.port(), config.worker.workers.get()), (2, 2));
     assert_eq!(config.worker.advertise, ["203.0.113.7".parse::<IpAddr>().unwrap()]);
     assert_eq!((config.auth.publish_token.as_deref(), config.auth.watch_token.as_deref()), (Some("p"), Some("w")));
+    assert_eq!(config.auth.admin_token.as_deref(), Some("a"));
     assert!(config.auth.public_watch);
     assert_eq!(config.log.to_string(), "debug");
 }

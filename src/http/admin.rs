@@ -1,5 +1,5 @@
-//! `/metrics`, `/healthz` and `/readyz`: for Prometheus and for whoever restarts processes. They name no stream and no
-//! client, so they need no token; `--admin` moves them to an address of their own.
+//! `/metrics`, `/healthz` and `/readyz`: for Prometheus and for whoever restarts processes. What is measured needs the
+//! admin grant; health is open to everybody, for it tells nothing else. `--admin` moves them to an address of their own.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -7,9 +7,10 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
 use super::Shared;
+use super::request::Administrator;
 
 /// Everything that is counted, in the Prometheus text format.
-pub(super) async fn metrics(State(shared): State<Shared>) -> Response {
+pub(super) async fn metrics(State(shared): State<Shared>, _: Administrator) -> Response {
     shared.media.update_gauges();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], shared.metrics.render()).into_response()
 }

@@ -125,7 +125,7 @@ impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::NoToken | Denied::UnknownToken => Self::Unauthorized(denied),
-            Denied::NotAllowed => Self::Forbidden(denied),
+            Denied::NotAllowed | Denied::NoAdmin => Self::Forbidden(denied),
         }
     }
 }

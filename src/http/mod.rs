@@ -49,7 +49,7 @@ use request::Connection;
 pub struct Config {
     /// The address of pages, WHIP and WHEP; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Moves metrics and health to an address of their own.
+    /// Moves the API, metrics and health to an address of their own.
     pub admin: Option<SocketAddr>,
     /// Which pages may use the relay from a browser.
     pub origins: Origins,
@@ -114,16 +114,20 @@ impl Node {
         }
     }
 
-    /// Serves everything, or everything but metrics and health, until `stop` completes.
+    /// Serves everything, or everything but the API, metrics and health, until `stop` completes.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
         let deadline = self.header_deadline;
         listener::serve(listener, public_routes(self), deadline, stop).await;
     }
 
-    /// Serves metrics and health alone, until `stop` completes.
+    /// Serves the API, metrics and health alone, until `stop` completes.
     pub async fn serve_admin(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
         let deadline = self.header_deadline;
-        let routes = admin_routes().fallback(not_found).method_not_allowed_fallback(wrong_method).with_state(self);
+        let routes = admin_routes(&self)
+            .fallback(not_found)
+            .method_not_allowed_fallback(wrong_method)
+            .layer(from_fn_with_state(self.clone(), observe))
+            .with_state(self);
         listener::serve(listener, routes, deadline, stop).await;
     }
 }
@@ -150,11 +154,8 @@ fn public_routes(node: Shared) -> Router {
         .route("/", get(pages::index))
         .route("/publish/{stream}", get(pages::publish))
         .route("/watch/{stream}", get(pages::watch))
-        .route("/assets/{name}", get(pages::asset))
-        .route("/api/streams", get(api::streams))
-        .route("/api/streams/{stream}", get(api::stream))
-        .route("/api/sessions/{id}", get(api::session));
-    let admin = if node.has_admin { Router::new() } else { admin_routes() };
+        .route("/assets/{name}", get(pages::asset));
+    let admin = if node.has_admin { Router::new() } else { admin_routes(&node) };
     Router::new()
         .merge(media)
         .merge(pages)
@@ -167,8 +168,13 @@ fn public_routes(node: Shared) -> Router {
         .with_state(node)
 }
 
-fn admin_routes() -> Router<Shared> {
+/// What is for operators, on the public address or on one of its own.
+fn admin_routes(node: &Shared) -> Router<Shared> {
     Router::new()
+        .route("/api/streams", get(api::streams))
+        .route("/api/streams/{stream}", get(api::stream))
+        .route("/api/sessions/{id}", get(api::session).delete(api::kick))
+        .layer(from_fn_with_state(node.clone(), limit::layer))
         .route("/metrics", get(admin::metrics))
         .route("/healthz", get(admin::healthz))
         .route("/readyz", get(admin::readyz))
@@ -200,6 +206,7 @@ fn route_of(matched: &str) -> Route {
         "/whip/{stream}" => Route::Whip,
         "/whep/{stream}" => Route::Whep,
         "/session/{id}" => Route::Session,
+        path if path.starts_with("/api/") => Route::Api,
         _ => Route::Other,
     }
 }

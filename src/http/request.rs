@@ -9,7 +9,9 @@ use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, US
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 
+use super::Shared;
 use super::error::Problem;
+use crate::auth::Admin;
 use crate::name::{SessionId, StreamName};
 
 /// Between which addresses a request came; IPv4 is always plain IPv4, also on a dual-stack socket.
@@ -46,6 +48,18 @@ impl<S: Sync> FromRequestParts<S> for Stream {
 /// The `{id}` of the path; what is no id is no session either.
 #[derive(Debug)]
 pub(super) struct Session(pub(super) SessionId);
+
+/// Proof that the request may see and end every session.
+#[derive(Debug)]
+pub(super) struct Administrator(Admin);
+
+impl FromRequestParts<Shared> for Administrator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
+        Ok(Self(shared.access.administer(bearer(&parts.headers))?))
+    }
+}
 
 /// The one text for every session that is not the client's, so that it learns nothing about others.
 pub(super) const NO_SUCH_SESSION: Problem = Problem::NotFound("no such session: it has ended, or never was");

@@ -16,7 +16,7 @@ pub struct Settings {
     #[arg(value_parser = setting::address, default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
 
-    /// Moves /metrics, /healthz and /readyz to an address of their own
+    /// Moves /api, /metrics, /healthz and /readyz to an address of their own
     #[arg(long, env = "SLUICE_ADMIN", value_name = "ADDR:PORT", value_parser = setting::address)]
     admin: Option<SocketAddr>,
 

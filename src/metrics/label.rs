@@ -231,6 +231,8 @@ label! {
         HandshakeTimeout = "handshake_timeout",
         /// The session sent more than its budget.
         Flooded = "flooded",
+        /// An administrator ended it.
+        Kicked = "kicked",
         /// Another publisher took the stream over.
         Replaced = "replaced",
         /// The publisher was gone for longer than viewers wait.
@@ -253,6 +255,8 @@ label! {
         Whep = "whep",
         /// A session.
         Session = "session",
+        /// What is under `/api`.
+        Api = "api",
         /// Pages, metrics, health, and paths that do not exist.
         Other = "other",
     }

@@ -83,6 +83,13 @@ pub(super) struct Track {
     pub(super) intake: Intake,
 }
 
+impl Track {
+    /// Columns and rows of its pictures, once a keyframe has told.
+    pub(super) fn size(&self) -> Option<(u16, u16)> {
+        self.keyframes.size().map(|size| (size.width, size.height))
+    }
+}
+
 impl Publisher {
     /// A publisher whose connection has just been made.
     pub(super) fn new(

@@ -106,6 +106,8 @@ pub struct TrackReport {
     pub codec: &'static str,
     /// The codec's profile, where the offer names one.
     pub profile: Option<String>,
+    /// Columns and rows of a publisher's pictures, once a keyframe has told.
+    pub size: Option<(u16, u16)>,
     /// The publisher's source, once it is known, or the relay's to the viewer.
     pub ssrc: Option<u32>,
     /// RTP packets since the track began, resends included.

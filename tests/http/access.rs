@@ -6,11 +6,13 @@ use crate::relay::{FRAGMENT, Relay, SDP, WHEP_OFFER, WHIP_OFFER};
 
 const PUBLISHER: (&str, &str) = ("authorization", "Bearer pub-secret");
 const VIEWER: (&str, &str) = ("authorization", "bearer watch-secret");
+const ADMIN: (&str, &str) = ("authorization", "Bearer admin-secret");
 const STRANGER: (&str, &str) = ("authorization", "Bearer guess");
 
 fn with_tokens(config: &mut Config) {
     config.auth.publish_token = Some("pub-secret".to_owned());
     config.auth.watch_token = Some("watch-secret".to_owned());
+    config.auth.admin_token = Some("admin-secret".to_owned());
 }
 
 #[test]
@@ -82,13 +84,46 @@ fn an_anonymous_viewer_cannot_end_the_publisher() {
 }
 
 #[test]
-fn names_of_streams_are_told_only_to_who_may_watch() {
+fn streams_sessions_and_metrics_are_for_the_administrator() {
     let relay = Relay::with(with_tokens);
-    relay.publish("secret-cam", &[PUBLISHER]);
-    relay.get("/api/streams").problem(401);
-    assert_eq!(relay.request("GET", "/api/streams", &[PUBLISHER], "").body, "[]");
-    assert!(relay.request("GET", "/api/streams", &[VIEWER], "").body.contains("secret-cam"));
-    assert!(!relay.get("/metrics").body.contains("secret-cam"));
+    let session = relay.publish("secret-cam", &[PUBLISHER]).0.replace("/session/", "/api/sessions/");
+    let paths = [("GET", "/api/streams"), ("GET", "/api/streams/secret-cam"), ("GET", "/metrics"), ("GET", &session)];
+    for (method, path) in paths.into_iter().chain([("DELETE", session.as_str())]) {
+        let none = relay.request(method, path, &[], "");
+        none.problem(401);
+        assert_eq!(none.header("www-authenticate"), "Bearer realm=\"sluice\"");
+        relay.request(method, path, &[STRANGER], "").problem(401);
+        for token in [PUBLISHER, VIEWER] {
+            relay.request(method, path, &[token], "").problem(403);
+        }
+    }
+    for (method, path) in paths {
+        assert_eq!(relay.request(method, path, &[ADMIN], "").status, 200, "{path}");
+    }
+    assert!(relay.request("GET", "/api/streams", &[ADMIN], "").body.contains("secret-cam"));
+    assert_eq!(relay.request("DELETE", &session, &[ADMIN], "").status, 204);
+}
+
+#[test]
+fn without_an_admin_token_nobody_administers_a_relay_that_has_others() {
+    let relay = Relay::with(|config| config.auth.publish_token = Some("pub-secret".to_owned()));
+    for headers in [&[][..], &[PUBLISHER], &[STRANGER]] {
+        for path in ["/metrics", "/api/streams"] {
+            assert!(relay.request("GET", path, headers, "").problem(403).contains("admin-token"));
+        }
+    }
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(relay.get(path).status, 200);
+    }
+}
+
+#[test]
+fn an_administrator_neither_publishes_nor_watches() {
+    let relay = Relay::with(with_tokens);
+    relay.request("POST", "/whip/cam", &[SDP, ADMIN], WHIP_OFFER).problem(403);
+    relay.request("POST", "/whep/cam", &[SDP, ADMIN], WHEP_OFFER).problem(403);
+    let (session, _) = relay.publish("cam", &[PUBLISHER]);
+    relay.request("DELETE", &session, &[ADMIN], "").problem(404);
 }
 
 #[test]

@@ -55,3 +55,19 @@ fn what_is_not_there_is_not_found_and_what_is_no_name_is_said() {
         relay.get(&format!("/api/sessions/{id}")).problem(404);
     }
 }
+
+#[test]
+fn whoever_is_kicked_is_gone_at_once_and_the_record_says_so() {
+    let relay = Relay::start();
+    let viewer = relay.request("POST", "/whep/cam", &[SDP], WHEP_OFFER).header("location").to_owned();
+    for session in [relay.publish("cam", &[]).0, viewer] {
+        let path = format!("/api/sessions/{}", id_of(&session));
+        let kicked = relay.request("DELETE", &path, &[], "");
+        assert_eq!((kicked.status, kicked.body.as_str()), (204, ""));
+        relay.get(&session).problem(404);
+        relay.request("DELETE", &path, &[], "").problem(404);
+        assert_eq!(json(&relay.get(&path))["ended"]["reason"], "kicked");
+    }
+    assert!(relay.get("/metrics").body.contains("sluice_session_ends_total{reason=\"kicked\",role=\"viewer\"} 1"));
+    relay.request("DELETE", "/api/sessions/AAAAAAAAAAAAAAAAAAAAAA", &[], "").problem(404);
+}

@@ -52,17 +52,21 @@ fn a_running_relay_is_healthy_and_ready() {
 }
 
 #[test]
-fn an_admin_address_takes_metrics_and_health_off_the_public_one() {
+fn an_admin_address_takes_api_metrics_and_health_off_the_public_one() {
     let relay = Relay::with(|config| config.http.admin = Some("127.0.0.1:0".parse().unwrap()));
     let admin = relay.addresses.admin.unwrap();
-    for path in ["/metrics", "/healthz", "/readyz"] {
+    for path in ["/metrics", "/healthz", "/readyz", "/api/streams"] {
         relay.get(path).problem(404);
         assert_eq!(request(&format!("http://{admin}{path}"), "GET", &[], "").status, 200);
     }
-    for path in ["/", "/whip/cam", "/api/streams"] {
+    for path in ["/", "/whip/cam", "/watch/cam"] {
         request(&format!("http://{admin}{path}"), "GET", &[], "").problem(404);
     }
     assert_eq!(relay.get("/").status, 200);
+    let (session, _) = relay.publish("cam", &[]);
+    let url = format!("http://{admin}{}", session.replace("/session/", "/api/sessions/"));
+    assert_eq!(request(&url, "DELETE", &[], "").status, 204);
+    relay.get(&session).problem(404);
 }
 
 #[test]

@@ -36,6 +36,13 @@ fn holds_sequence(aggregation: u8, rest: &[u8]) -> bool {
     found
 }
 
+/// The sequence header in a payload, without its OBU header.
+pub(super) fn sequence(payload: &[u8]) -> Option<&[u8]> {
+    let (&aggregation, rest) = payload.split_first().filter(|(aggregation, _)| **aggregation & CONTINUES == 0)?;
+    let mut units = Units::new(aggregation, rest).filter_map(Unit::read);
+    units.find(|unit| unit.obu_type == OBU_SEQUENCE_HEADER).map(|unit| unit.body)
+}
+
 /// Reads the beginning of the frame header (AV1 bitstream specification 5.9.2): whether an earlier frame is shown again,
 /// and the type, where 0 is a key frame. A fragment without a body is one of a key frame for all that is known.
 fn is_key_frame(body: &[u8]) -> bool {
@@ -213,7 +220,7 @@ mod tests {
             rest in prop::collection::vec(prop_oneof![0u8..9, Just(0x0a), Just(0x32), any::<u8>()], 0..64),
         ) {
             let payload: Vec<u8> = [aggregation].into_iter().chain(rest).collect();
-            let _ = is_keyframe_start(&payload);
+            let _ = (is_keyframe_start(&payload), sequence(&payload));
         }
     }
 }

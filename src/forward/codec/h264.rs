@@ -35,6 +35,24 @@ pub(super) fn start(payload: &[u8]) -> Start {
     }
 }
 
+/// The sequence parameter set in a payload, without its NAL header; none that is in fragments or interleaved.
+pub(super) fn sequence(payload: &[u8]) -> Option<&[u8]> {
+    let (&header, mut rest) = payload.split_first()?;
+    match header & 0x1f {
+        NAL_SPS => return Some(rest),
+        STAP_A => {}
+        _ => return None,
+    }
+    while let Some((size, behind)) = rest.split_first_chunk::<2>() {
+        let (unit, behind) = behind.split_at_checked(u16::from_be_bytes(*size).into())?;
+        match unit.split_first() {
+            Some((&header, set)) if header & 0x1f == NAL_SPS => return Some(set),
+            _ => rest = behind,
+        }
+    }
+    None
+}
+
 /// The best of the units of an aggregation packet, of which each has `between` octets behind its size.
 fn of_units(mut rest: &[u8], between: usize) -> Start {
     let mut best = Start::None;
@@ -170,6 +188,15 @@ mod tests {
     }
 
     #[test]
+    fn the_sequence_parameter_set_is_found_alone_or_aggregated() {
+        assert_eq!(sequence(&SPS), Some(&SPS[1..]));
+        assert_eq!(sequence(&stap_a(&[&[0x09, 0x10], &SEI, &SPS, &PPS])), Some(&SPS[1..]));
+        for payload in [&PPS[..], &stap_a(&[&SEI, &PPS]), &[0x78, 0, 9, 0x67], &[], &[0x7c, 0x87, 0x42]] {
+            assert_eq!(sequence(payload), None, "{payload:02x?}");
+        }
+    }
+
+    #[test]
     fn the_first_slice_of_an_idr_begins_a_keyframe_and_later_slices_do_not() {
         assert_eq!(start(&IDR), Start::Picture);
         assert_eq!(start(&stap_a(&[&SEI, &IDR])), Start::Picture);
@@ -259,7 +286,7 @@ mod tests {
             rest in prop::collection::vec(prop_oneof![Just(0u8), 1u8..9, any::<u8>()], 0..64),
         ) {
             let payload: Vec<u8> = std::iter::once(indicator).chain(rest).collect();
-            let _ = start(&payload);
+            let _ = (start(&payload), sequence(&payload));
         }
 
         #[test]

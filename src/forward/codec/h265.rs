@@ -50,6 +50,24 @@ fn of_packet(nal_type: u8, rest: &[u8]) -> Start {
     }
 }
 
+/// The sequence parameter set in a payload, without its NAL header; none that is in fragments.
+pub(super) fn sequence(payload: &[u8]) -> Option<&[u8]> {
+    let (nal_type, mut rest) = split_header(payload)?;
+    match nal_type {
+        NAL_SPS => return Some(rest),
+        AP => {}
+        _ => return None,
+    }
+    while let Some((size, behind)) = rest.split_first_chunk::<2>() {
+        let (unit, behind) = behind.split_at_checked(u16::from_be_bytes(*size).into())?;
+        match split_header(unit) {
+            Some((NAL_SPS, set)) => return Some(set),
+            _ => rest = behind,
+        }
+    }
+    None
+}
+
 /// The best of the units of an aggregation packet (RFC 7798 4.4.2).
 fn of_units(mut rest: &[u8]) -> Start {
     let mut best = Start::None;
@@ -172,6 +190,15 @@ mod tests {
     }
 
     #[test]
+    fn the_sequence_parameter_set_is_found_alone_or_aggregated() {
+        assert_eq!(sequence(&SPS), Some(&SPS[2..]));
+        assert_eq!(sequence(&aggregate(&[&VPS, &SPS, &PPS])), Some(&SPS[2..]));
+        for payload in [&VPS[..], &aggregate(&[&VPS, &PPS]), &[0x60, 1, 0, 9, 0x42], &[], &[0x42]] {
+            assert_eq!(sequence(payload), None, "{payload:02x?}");
+        }
+    }
+
+    #[test]
     fn a_paci_packet_is_what_it_wraps() {
         assert_eq!(start(&wrap(&VPS)), Start::Video);
         assert_eq!(start(&wrap(&aggregate(&[&SPS, &PPS]))), Start::Sequence);
@@ -223,7 +250,7 @@ mod tests {
             rest in prop::collection::vec(prop_oneof![Just(0u8), 1u8..9, any::<u8>()], 0..64),
         ) {
             let payload: Vec<u8> = [header, 1].into_iter().chain(rest).collect();
-            let _ = start(&payload);
+            let _ = (start(&payload), sequence(&payload));
         }
     }
 }

@@ -5,7 +5,7 @@
 //! until the next keyframe, which may be 10 s away. So the rule: a keyframe starts with nothing less than the keyframe
 //! before it had; what is missing is on its way, and is the start.
 
-use super::{Codec, Kind, Start};
+use super::{Codec, FrameSize, Kind, Start};
 
 /// Finds keyframes in one layer of one publisher, packet by packet in the order of arrival.
 #[derive(Clone, Debug)]
@@ -16,6 +16,7 @@ pub struct KeyframeFinder {
     newest: Option<Picture>,
     /// The best start of the keyframe before the newest.
     expected: Start,
+    size: Option<FrameSize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +29,12 @@ struct Picture {
 impl KeyframeFinder {
     /// A finder for a line of this codec.
     pub fn new(codec: Codec) -> Self {
-        Self { codec, marked: None, newest: None, expected: Start::None }
+        Self { codec, marked: None, newest: None, expected: Start::None, size: None }
+    }
+
+    /// How large the pictures are, once a keyframe has told.
+    pub fn size(&self) -> Option<FrameSize> {
+        self.size
     }
 
     /// True when this packet is the first of a picture that decodes without any earlier one: what goes into
@@ -38,6 +44,7 @@ impl KeyframeFinder {
         if start == Start::None || self.codec.kind() == Kind::Audio {
             return start != Start::None;
         }
+        self.size = FrameSize::of(self.codec, payload).or(self.size);
         match &mut self.newest {
             Some(newest) if newest.timestamp == timestamp => newest.start = newest.start.max(start),
             newest => {

@@ -3,11 +3,14 @@
 //! takes any bytes and answers, it never fails and never panics.
 
 mod av1;
+mod bits;
 mod fit;
 mod format;
 mod h264;
 mod h265;
 mod keyframes;
+mod sequence;
+mod size;
 mod vp8;
 mod vp9;
 
@@ -17,6 +20,7 @@ pub use format::{Format, Profile};
 pub use h264::Profile as H264Profile;
 pub use h265::Profile as H265Profile;
 pub use keyframes::KeyframeFinder;
+pub use size::FrameSize;
 
 /// Audio or video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

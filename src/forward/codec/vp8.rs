@@ -1,4 +1,6 @@
-//! VP8 as RFC 7741 packetises it: which payload begins a keyframe.
+//! VP8 as RFC 7741 packetises it: which payload begins a keyframe, and how large it is.
+
+use super::FrameSize;
 
 /// True for the packet that holds the first byte of the first partition of a key frame (RFC 7741 4.2, 4.3).
 pub(super) fn is_keyframe_start(payload: &[u8]) -> bool {
@@ -8,6 +10,13 @@ pub(super) fn is_keyframe_start(payload: &[u8]) -> bool {
     let key = frame.first().is_some_and(|tag| tag & 0x01 == 0);
     let coded = frame.get(3..6).is_none_or(|code| code == [0x9d, 0x01, 0x2a]);
     key && coded
+}
+
+/// The size in a key frame's header, behind its start code (RFC 6386 9.1): 14 bits each, and two of scaling.
+pub(super) fn size(payload: &[u8]) -> Option<FrameSize> {
+    let header = first_partition(payload).filter(|_| is_keyframe_start(payload))?.get(6..10)?;
+    let side = |low: u8, high: u8| u32::from(u16::from_le_bytes([low, high]) & 0x3fff);
+    FrameSize::new(side(header[0], header[1]), side(header[2], header[3]))
 }
 
 /// The payload behind its descriptor when it begins partition 0 (bit S set, PID 0), else `None`.
@@ -57,6 +66,8 @@ mod tests {
         ];
         for descriptor in descriptors {
             assert!(is_keyframe_start(&packet(descriptor, &KEY)), "{descriptor:02x?}");
+            assert_eq!(size(&packet(descriptor, &KEY)), FrameSize::new(640, 360));
+            assert_eq!(size(&packet(descriptor, &INTER)), None);
             assert!(!is_keyframe_start(&packet(descriptor, &INTER)), "{descriptor:02x?}");
         }
     }
@@ -78,7 +89,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_without_panic(payload in prop::collection::vec(any::<u8>(), 0..32)) {
-            let _ = is_keyframe_start(&payload);
+            let _ = (is_keyframe_start(&payload), size(&payload));
         }
 
         #[test]

@@ -1,7 +1,10 @@
-//! VP9 as RFC 9628 packetises it: which payload begins a keyframe.
+//! VP9 as RFC 9628 packetises it: which payload begins a keyframe, and how large it is.
 //!
 //! The descriptor alone does not tell: intra-only frames have bit P clear too, and some senders (FFmpeg) never set it.
 //! So the frame header behind the descriptor is read as well.
+
+use super::FrameSize;
+use super::bits::Bits;
 
 const PICTURE_ID: u8 = 0x80;
 const INTER_PREDICTED: u8 = 0x40;
@@ -17,8 +20,48 @@ pub(super) fn is_keyframe_start(payload: &[u8]) -> bool {
     begins && frame_of_lowest_layer(flags, rest).is_some_and(is_key_frame)
 }
 
+/// The size in a key frame's header; of several spatial layers the largest, from the descriptor.
+pub(super) fn size(payload: &[u8]) -> Option<FrameSize> {
+    let (&flags, rest) = payload.split_first().filter(|_| is_keyframe_start(payload))?;
+    let structure = structure_of_lowest_layer(flags, rest)?;
+    let largest = if flags & STRUCTURE != 0 { size_in_structure(structure) } else { None };
+    largest.or_else(|| size_in_frame(frame_of_lowest_layer(flags, rest)?))
+}
+
+/// The size of the uppermost layer in a scalability structure, where it has sizes (RFC 9628 4.2.1).
+fn size_in_structure(structure: &[u8]) -> Option<FrameSize> {
+    let (&flags, sizes) = structure.split_first().filter(|(flags, _)| **flags & 0x10 != 0)?;
+    let last = sizes.get(usize::from(flags >> 5) * 4..)?.first_chunk::<4>()?;
+    let side = |high: u8, low: u8| u32::from(u16::from_be_bytes([high, low]));
+    FrameSize::new(side(last[0], last[1]), side(last[2], last[3]))
+}
+
+/// The size in the uncompressed header of a key frame (VP9 bitstream specification 6.2, 7.2).
+fn size_in_frame(frame: &[u8]) -> Option<FrameSize> {
+    const SRGB: u32 = 7;
+    let bits = &mut Bits::new(frame);
+    bits.skip(2)?;
+    let profile = u32::from(bits.flag()?) + 2 * u32::from(bits.flag()?);
+    // Reserved in profile 3, show_existing_frame, frame_type, show_frame, error_resilient_mode, sync code.
+    bits.skip(u32::from(profile == 3) + 4 + 24)?;
+    bits.skip(u32::from(profile >= 2))?;
+    let odd = profile % 2 == 1;
+    match bits.number(3)? {
+        SRGB => bits.skip(u32::from(odd))?,
+        _ => bits.skip(1 + if odd { 3 } else { 0 })?,
+    }
+    FrameSize::new(bits.number(16)? + 1, bits.number(16)? + 1)
+}
+
 /// The frame behind the rest of the descriptor, if it is of spatial layer 0.
-fn frame_of_lowest_layer(flags: u8, mut rest: &[u8]) -> Option<&[u8]> {
+fn frame_of_lowest_layer(flags: u8, rest: &[u8]) -> Option<&[u8]> {
+    let rest = structure_of_lowest_layer(flags, rest)?;
+    // No reference indices: they come with INTER_PREDICTED only.
+    if flags & STRUCTURE != 0 { behind_structure(rest) } else { Some(rest) }
+}
+
+/// What is behind the descriptor's first fields, if it is of spatial layer 0: its scalability structure, or the frame.
+fn structure_of_lowest_layer(flags: u8, mut rest: &[u8]) -> Option<&[u8]> {
     if flags & PICTURE_ID != 0 {
         let long = rest.first()? & 0x80 != 0;
         rest = rest.get(1 + usize::from(long)..)?;
@@ -29,8 +72,7 @@ fn frame_of_lowest_layer(flags: u8, mut rest: &[u8]) -> Option<&[u8]> {
         // TL0PICIDX follows in the non-flexible mode.
         rest = behind.get(usize::from(flags & FLEXIBLE == 0)..).filter(|_| spatial == 0)?;
     }
-    // No reference indices: they come with INTER_PREDICTED only.
-    if flags & STRUCTURE != 0 { behind_structure(rest) } else { Some(rest) }
+    Some(rest)
 }
 
 /// Passes over the scalability structure: the size of each layer and the pictures of a group (RFC 9628 4.2.1).
@@ -102,6 +144,18 @@ mod tests {
     }
 
     #[test]
+    fn the_size_is_the_frames_or_that_of_the_uppermost_layer() {
+        // Profile 0, 640 x 360: behind the sync code three bits of colour space, one of range, and the sides less one.
+        let key = [0x82, 0x49, 0x83, 0x42, 0x00, 0x27, 0xf0, 0x16, 0x70];
+        assert_eq!(size(&packet(&[0x88, 0x11], &key)), FrameSize::new(640, 360));
+        assert_eq!(size(&packet(&[0x0a, 0x00], &key)), FrameSize::new(640, 360), "a structure without sizes");
+        let layers = [0xba, 0x92, 0x34, 0x00, 0x50, 0, 80, 0, 45, 0, 160, 0, 90, 1, 64, 0, 180];
+        assert_eq!(size(&packet(&layers, &key)), FrameSize::new(320, 180));
+        assert_eq!(size(&packet(&[0x88, 0x11], &INTER)), None);
+        assert_eq!(size(&packet(&[0x88, 0x11], &key[..7])), None);
+    }
+
+    #[test]
     fn later_packets_other_frames_and_upper_layers_begin_nothing() {
         assert!(!is_keyframe_start(&packet(&[0x00], &KEY)), "not the beginning of a frame");
         assert!(!is_keyframe_start(&packet(&[0x48], &KEY)), "predicted from another picture");
@@ -139,7 +193,7 @@ mod tests {
         #[test]
         fn any_structure_is_read_without_panic(flags: u8, rest in prop::collection::vec(any::<u8>(), 0..64)) {
             let payload: Vec<u8> = [0x0a, flags].into_iter().chain(rest).collect();
-            let _ = is_keyframe_start(&payload);
+            let _ = (is_keyframe_start(&payload), size(&payload));
         }
     }
 }

@@ -13,6 +13,10 @@ pub(super) struct StreamTrack {
     codec: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    width: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    height: Option<u16>,
     bits_per_second: f64,
     packets_per_second: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,6 +49,8 @@ impl From<TrackReport> for StreamTrack {
             kind: track.kind,
             codec: track.codec,
             profile: track.profile,
+            width: track.size.map(|(width, _)| width),
+            height: track.size.map(|(_, height)| height),
             bits_per_second: track.rates.bits,
             packets_per_second: track.rates.packets,
             frames_per_second: (track.kind == "video").then_some(track.rates.frames),
