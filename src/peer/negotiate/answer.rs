@@ -147,7 +147,7 @@ impl Offer {
         let transport = self.sections[tagged].transport.clone().complete()?;
         let dtls_client = transport.setup == Setup::Passive;
         let mids: Vec<&str> = accepted.iter().map(|index| self.sections[*index].mid.as_str()).collect();
-        let mut text = Text::begin(self.role, local, dtls_client, origin, &mids);
+        let mut text = Text::begin(self.role, local, dtls_client, origin, if self.grouped { &mids } else { &[] });
         for (index, (section, reply)) in self.sections.iter().zip(&replies).enumerate() {
             text.section(section, reply, index == tagged);
         }

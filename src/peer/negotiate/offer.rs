@@ -17,6 +17,8 @@ pub struct Offer {
     pub(super) sections: Vec<OfferedSection>,
     /// The sections that are not declined, as indexes into `sections` in the order of `a=group:BUNDLE`.
     pub(super) bundle: Vec<usize>,
+    /// False where one section stands alone without `a=group:BUNDLE`: the answer has none either (RFC 9143 7.3).
+    pub(super) grouped: bool,
     /// ICE candidates at the session level; the others are counted in their sections.
     pub(super) candidates: usize,
 }
@@ -47,9 +49,13 @@ impl Offer {
         }
         keep_one_of_a_kind(role, &mut sections)?;
         let bundle = read_bundle(&description, &sections)?;
+        let (grouped, bundle) = match bundle {
+            Some(bundle) => (true, bundle),
+            None => (false, read_single(&sections)?),
+        };
         complete_transports(TransportLines::read(&description.attributes)?, &mut sections, &bundle)?;
         let candidates = description.attributes.iter().filter(|attribute| attribute.is_ice_candidate()).count();
-        Ok(Self { role, sections, bundle, candidates })
+        Ok(Self { role, sections, bundle, grouped, candidates })
     }
 }
 
@@ -82,13 +88,29 @@ fn keep_one_of_a_kind(role: Role, sections: &mut [OfferedSection]) -> Result<(),
     Ok(())
 }
 
-/// RFC 9143 7.2: one group, whose first section's transport carries all.
-fn read_bundle(description: &SessionDescription, sections: &[OfferedSection]) -> Result<Vec<usize>, OfferError> {
+const ONE_BUNDLE: &str = "all media shares one transport: offer one a=group:BUNDLE (max-bundle)";
+
+/// What has no group shares its transport only if it is alone: so GStreamer offers a single track.
+fn read_single(sections: &[OfferedSection]) -> Result<Vec<usize>, OfferError> {
+    match sections {
+        [_] => Ok(vec![0]),
+        _ => Err(OfferError::unsupported(ONE_BUNDLE)),
+    }
+}
+
+/// RFC 9143 7.2: one group, whose first section's transport carries all; `None` without a group.
+fn read_bundle(
+    description: &SessionDescription,
+    sections: &[OfferedSection],
+) -> Result<Option<Vec<usize>>, OfferError> {
     let groups = description.attributes.iter().filter(|attribute| attribute.key == "group");
     let mut bundles = groups.filter_map(|group| group.value.as_deref()?.strip_prefix("BUNDLE "));
-    let (Some(mids), None) = (bundles.next(), bundles.next()) else {
-        return Err(OfferError::unsupported("all media shares one transport: offer one a=group:BUNDLE (max-bundle)"));
+    let Some(mids) = bundles.next() else {
+        return Ok(None);
     };
+    if bundles.next().is_some() {
+        return Err(OfferError::unsupported(ONE_BUNDLE));
+    }
     for (index, section) in sections.iter().enumerate() {
         if sections[..index].iter().any(|earlier| earlier.mid == section.mid) {
             return Err(OfferError::malformed("two sections of the offer have the same a=mid"));
@@ -108,7 +130,7 @@ fn read_bundle(description: &SessionDescription, sections: &[OfferedSection]) ->
     if bundle.len() < sections.iter().filter(|section| !section.is_declined()).count() {
         return Err(OfferError::unsupported("all media shares one transport: name each a=mid in a=group:BUNDLE"));
     }
-    Ok(bundle)
+    Ok(Some(bundle))
 }
 
 /// A section without transport lines has those of the session level, else those of the first bundled section.

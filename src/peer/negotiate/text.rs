@@ -23,14 +23,17 @@ pub(super) struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// The session level. `bundle` names the accepted sections, the one with the transport first.
+    /// The session level. `bundle` names the accepted sections, the one with the transport first; nobody where the
+    /// offer has no group.
     pub(super) fn begin(role: Role, local: &'a Local, dtls_client: bool, origin: u64, bundle: &[&str]) -> Self {
         let mut text = Self { role, local, dtls_client, lines: Vec::with_capacity(64) };
         text.line("v=0");
         text.line(format!("o=- {origin} 1 IN IP4 0.0.0.0"));
         text.line("s=-");
         text.line("t=0 0");
-        text.line(format!("a=group:BUNDLE {}", bundle.join(" ")));
+        if !bundle.is_empty() {
+            text.line(format!("a=group:BUNDLE {}", bundle.join(" ")));
+        }
         text.line("a=ice-lite");
         text.line("a=ice-options:trickle");
         text

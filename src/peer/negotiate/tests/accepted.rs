@@ -123,6 +123,16 @@ fn the_first_section_that_is_left_bears_the_transport() {
 }
 
 #[test]
+fn one_section_alone_needs_no_bundle_and_gets_none() {
+    let both = offer("sendonly").replace("a=group:BUNDLE 0 1\r\n", "");
+    let (audio, _) = both.split_once("m=video").unwrap();
+    let negotiated = publish(audio).unwrap();
+    assert!(!negotiated.answer.contains("a=group"));
+    assert!(negotiated.answer.contains("a=mid:0\r\n") && negotiated.answer.contains("a=candidate:1 1 udp "));
+    assert_eq!(negotiated.sections.len(), 1);
+}
+
+#[test]
 fn a_disabled_section_in_the_bundle_needs_no_transport() {
     let disabled = offer("recvonly").replacen("m=audio 9", "m=audio 0", 1).replacen(TRANSPORT, "", 1);
     let negotiated = watch(&disabled, &[]).unwrap();
