@@ -55,6 +55,11 @@ fn every_publishers_offer_has_its_answer() {
         "chromium-156-whip",
         "chromium-156-whip-simulcast",
         "libdatachannel-whip",
+        "firefox-153-whip",
+        "gstreamer-1.22-whip",
+        "gstreamer-1.22-video-only-whip",
+        "aiortc-1.16-whip",
+        "pion-4.2-whip",
     ] {
         let negotiated = answer(name, Role::Publisher, &[]);
         assert_golden(name, &negotiated);
@@ -65,7 +70,14 @@ fn every_publishers_offer_has_its_answer() {
 
 #[test]
 fn every_viewers_offer_has_its_answer_before_anyone_publishes() {
-    for name in ["chromium-156-whep", "chromium-156-whep-data", "libdatachannel-whep"] {
+    for name in [
+        "chromium-156-whep",
+        "chromium-156-whep-data",
+        "libdatachannel-whep",
+        "firefox-153-whep",
+        "aiortc-1.16-whep",
+        "pion-4.2-whep",
+    ] {
         assert_golden(name, &answer(name, Role::Viewer, &[]));
     }
 }
