@@ -30,10 +30,10 @@ async function freeUdpPort() {
 /** A running relay. `url` is where its pages and endpoints are. */
 export class Relay {
   /** Starts a relay for the test `t`, which stops it at its end and prints its log if the test failed. */
-  static async start(t, { args = [], env = {} } = {}) {
+  static async start(t, { args = [], env = {}, mediaHost = '127.0.0.1' } = {}) {
     const relay = new Relay();
     relay.http = `127.0.0.1:${await freeTcpPort()}`;
-    relay.media = `127.0.0.1:${await freeUdpPort()}`;
+    relay.media = `${mediaHost}:${await freeUdpPort()}`;
     relay.url = `http://${relay.http}`;
     relay.args = ['--http', relay.http, '--media', relay.media, ...args];
     relay.env = env;
