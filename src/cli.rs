@@ -1,12 +1,14 @@
 //! The command line: subcommands, flags and their environment twins. `sluice` alone is `sluice serve`.
 
+use std::error::Error as _;
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
-use crate::config::Given;
+use crate::config::{Given, variable};
 use crate::load;
+use crate::setting::in_plain_words;
 
 /// Publish by WHIP, watch by WHEP.
 #[derive(Parser)]
@@ -25,6 +27,8 @@ pub enum Command {
     Serve(Given),
     /// Prints the settings in force as a TOML file, and starts nothing; the exit code is 64 if they make no sense
     CheckConfig(Given),
+    /// Asks the relay that runs here with these settings whether it is well; the exit code is 1 if it is not
+    Healthcheck(Given),
     /// Publishes to a relay, joins viewers, and reports what arrived and what it cost
     Load(load::Config),
 }
@@ -41,29 +45,62 @@ pub enum Exit {
 impl Cli {
     /// Reads a command line; the first of `arguments` is the program's name.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Exit> {
-        let cli = Self::try_parse_from(arguments).map_err(|error| match error.kind() {
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        let cli = Self::try_parse_from(&arguments).map_err(|error| match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Shown(error.render().to_string()),
-            _ => Exit::Usage(sentence(&error)),
+            _ => Exit::Usage(sentence(&error, &arguments)),
         })?;
         Ok(cli.command.unwrap_or(Command::Serve(cli.serve)))
     }
 }
 
-/// Clap explains itself over several lines; the first paragraph says it, and a tip may name what was meant.
-fn sentence(error: &clap::Error) -> String {
+/// Clap explains itself over several lines; here is one, with what to do.
+fn sentence(error: &clap::Error, arguments: &[OsString]) -> String {
     let text = error.render().to_string();
     let first = text.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default();
-    let words: Vec<&str> = first.split_whitespace().collect();
-    let said = words.join(" ");
-    let meant = match (error.get(ContextKind::SuggestedArg), error.get(ContextKind::SuggestedSubcommand)) {
-        (Some(ContextValue::String(flag)), _) => Some(flag),
-        (_, Some(ContextValue::Strings(commands))) => commands.first(),
+    let said = first.split_whitespace().collect::<Vec<_>>().join(" ");
+    let known = |kind: ContextKind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => texts.first().cloned(),
         _ => None,
     };
-    match meant {
-        Some(meant) => format!("{said}: did you mean {meant}? sluice --help lists what there is"),
-        None => format!("{said}: sluice --help lists what there is"),
+    let argument = known(ContextKind::InvalidArg);
+    match (error.kind(), argument) {
+        (ErrorKind::ValueValidation | ErrorKind::InvalidValue, Some(argument)) => {
+            let flag = argument.split(' ').next().unwrap_or_default();
+            let value = known(ContextKind::InvalidValue).unwrap_or_default();
+            let why = match (error.source(), error.get(ContextKind::ValidValue)) {
+                (Some(source), _) => in_plain_words(&source.to_string()).to_owned(),
+                (None, Some(ContextValue::Strings(valid))) if !valid.is_empty() => {
+                    format!("write {}", valid.join(" or "))
+                }
+                (None, _) => format!("write {argument}"),
+            };
+            let value = if value.is_empty() { value } else { format!(" {value:?}") };
+            format!("{}{value}: {why}", source_of(flag, arguments))
+        }
+        (ErrorKind::ArgumentConflict, Some(argument)) if known(ContextKind::PriorArg) == Some(argument.clone()) => {
+            format!("{argument} is there more than once: give it once, several values with commas if it takes them")
+        }
+        (ErrorKind::ArgumentConflict, None) => {
+            format!("{said}: write the subcommand first, and the flags behind it")
+        }
+        _ => match known(ContextKind::SuggestedArg).or_else(|| known(ContextKind::SuggestedSubcommand)) {
+            Some(meant) => format!("{said}: did you mean {meant}? sluice --help lists what there is"),
+            None => format!("{said}: sluice --help lists what there is"),
+        },
     }
+}
+
+/// The flag, or its variable when the flag is not on the command line.
+fn source_of(flag: &str, arguments: &[OsString]) -> String {
+    let is_flag = |argument: &OsString| {
+        argument
+            .to_str()
+            .and_then(|text| text.strip_prefix(flag))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    };
+    if arguments.iter().any(is_flag) { flag.to_owned() } else { variable(flag) }
 }
 
 #[cfg(test)]
@@ -111,6 +148,15 @@ mod tests {
             ("sluice serv", "did you mean serve?"),
             ("sluice --http nowhere", "for example 0.0.0.0:8080"),
             ("sluice --workers 0", "--workers"),
+            ("sluice --workers many", "--workers \"many\": write a whole number"),
+            ("sluice --public-watch=yes", "--public-watch \"yes\": write true or false"),
+            ("sluice --drain 99999999999", "not in 0..=4294967295"),
+            ("sluice --http 8080", "0.0.0.0:8080"),
+            ("sluice --http=", "--http: write an IP address and a port"),
+            ("sluice --http 127.0.0.1:1 --http 127.0.0.1:2", "more than once: give it once"),
+            ("sluice --log debug check-config", "write the subcommand first"),
+            ("sluice --advertise example.org", "for example 203.0.113.7"),
+            ("sluice --config", "--config: write --config <FILE>"),
             ("sluice fly", "'fly'"),
             ("sluice load", "--whep"),
         ] {

@@ -11,12 +11,14 @@ mod nearest;
 mod setting;
 mod show;
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
 
 pub use given::{Effective, Given};
 pub use nearest::unknown_variables;
+pub use setting::variable;
 pub use show::table;
 
 use crate::{auth, http, log, worker};
@@ -71,6 +73,9 @@ impl TryFrom<Settings> for Config {
             log: log::filter(&settings.log.filter)?,
         };
         auth::Access::new(&config.auth)?;
+        if config.http.admin.is_some_and(|admin| admin == config.http.listen && admin.port() != 0) {
+            return Err(ConfigError::SameAddress);
+        }
         config.worker.check()?;
         Ok(config)
     }
@@ -80,7 +85,7 @@ impl TryFrom<Settings> for Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration file {path}: {error}")]
+    #[error("cannot read the configuration file {path}: {}", advice(error))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -100,6 +105,9 @@ pub enum ConfigError {
     /// A secret would be taken for configured, and is not.
     #[error("{0}: correct or unset it, for without it the relay may be open to everybody")]
     UnknownSecret(String),
+    /// One address cannot be listened on twice.
+    #[error("--http and --admin are the same address: leave --admin out to serve both there, or give it another port")]
+    SameAddress,
     /// The credentials make no sense.
     #[error(transparent)]
     Auth(#[from] auth::ConfigError),
@@ -112,6 +120,16 @@ pub enum ConfigError {
     /// The log filter is none.
     #[error(transparent)]
     Log(#[from] log::FilterError),
+}
+
+fn advice(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "there is no file of that name: correct --config or SLUICE_CONFIG".to_owned(),
+        ErrorKind::PermissionDenied => "sluice may not read it: let its user read the file".to_owned(),
+        ErrorKind::IsADirectory => "that is a directory: name the file in it".to_owned(),
+        ErrorKind::InvalidData => "that is no text: write it in UTF-8".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 #[cfg(test)]

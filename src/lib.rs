@@ -55,6 +55,7 @@ pub mod stream;
 
 pub mod auth;
 pub mod client;
+pub mod health;
 pub mod log;
 pub mod metrics;
 pub mod name;

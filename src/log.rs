@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// What is logged unless somebody says otherwise.
 pub const DEFAULT: &str = "warn,rtc=error,sluice=info";
@@ -19,10 +20,18 @@ pub struct Settings {
 
 /// No filter.
 #[derive(Debug, thiserror::Error)]
-#[error("log filter {filter:?}: {error}: write it like info,sluice=debug")]
-pub struct FilterError {
-    filter: String,
-    error: tracing_subscriber::filter::ParseError,
+pub enum FilterError {
+    /// Not the syntax.
+    #[error("log filter {filter:?}: {error}: write it like info,sluice=debug")]
+    Syntax {
+        /// What was given.
+        filter: String,
+        /// What is wrong with it.
+        error: tracing_subscriber::filter::ParseError,
+    },
+    /// A word that would be taken for the name of a crate, and silence everything.
+    #[error("log filter {0:?} is no level: write error, warn, info, debug or trace, or like info,sluice=debug")]
+    NoLevel(String),
 }
 
 /// Reads a filter in the syntax of [`EnvFilter`].
@@ -30,7 +39,12 @@ pub struct FilterError {
 /// # Errors
 /// [`FilterError`], when it is none.
 pub fn filter(text: &str) -> Result<EnvFilter, FilterError> {
-    EnvFilter::try_new(text).map_err(|error| FilterError { filter: text.to_owned(), error })
+    let is_level = |word: &str| word.is_empty() || word.parse::<LevelFilter>().is_ok();
+    let is_word = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_word(text) && !is_level(text) && text != env!("CARGO_PKG_NAME") {
+        return Err(FilterError::NoLevel(text.to_owned()));
+    }
+    EnvFilter::try_new(text).map_err(|error| FilterError::Syntax { filter: text.to_owned(), error })
 }
 
 /// Logs from here on what passes `filter`.

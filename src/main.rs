@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use sluice::cli::{Cli, Command, Exit};
 use sluice::config::{Config, ConfigError, Effective, Given, unknown_variables};
 use sluice::server::{Addresses, Server};
-use sluice::{load, log};
+use sluice::{health, load, log};
 use tracing::{error, warn};
 
 /// The command line or the configuration is wrong (EX_USAGE of sysexits.h).
@@ -29,6 +29,7 @@ fn main() -> ExitCode {
     match command {
         Command::Serve(given) => run(given),
         Command::CheckConfig(given) => check(given),
+        Command::Healthcheck(given) => ask_health(given),
         Command::Load(load) => measure(&load),
     }
 }
@@ -73,6 +74,20 @@ fn check(given: Given) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => usage(&error.to_string()),
+    }
+}
+
+fn ask_health(given: Given) -> ExitCode {
+    let config = match configuration(given) {
+        Ok((_, _, config)) => config,
+        Err(error) => return usage(&error.to_string()),
+    };
+    match health::check(config.http.admin.unwrap_or(config.http.listen)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(unhealthy) => {
+            let _ = writeln!(std::io::stderr(), "sluice: {unhealthy}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -73,6 +73,17 @@ pub enum StartError {
         /// What sets it.
         flag: &'static str,
     },
+    /// Ports below 1024 are for whoever may have them.
+    #[error(
+        "{address} needs a permission that sluice has not: choose a port above 1023 with {flag} ADDR:PORT, or grant \
+         CAP_NET_BIND_SERVICE (AmbientCapabilities= in the systemd unit)"
+    )]
+    Forbidden {
+        /// The address.
+        address: SocketAddr,
+        /// What sets it.
+        flag: &'static str,
+    },
     /// The system refuses it otherwise.
     #[error("cannot listen on {address}: {error}: choose another address with {flag} ADDR:PORT")]
     Refused {
@@ -80,7 +91,7 @@ pub enum StartError {
         address: SocketAddr,
         /// What sets it.
         flag: &'static str,
-        /// What the system says; ports below 1024 need a permission.
+        /// What the system says.
         error: io::Error,
     },
 }
@@ -190,6 +201,7 @@ fn bind(address: SocketAddr, flag: &'static str) -> Result<std::net::TcpListener
     listen(address).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => StartError::InUse { address, flag },
         io::ErrorKind::AddrNotAvailable => StartError::NotHere { address, flag },
+        io::ErrorKind::PermissionDenied => StartError::Forbidden { address, flag },
         _ => StartError::Refused { address, flag, error },
     })
 }

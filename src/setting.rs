@@ -1,9 +1,58 @@
 //! How values are written that settings of several modules have in common. A module's `Settings` are its flags, their
 //! environment twins and its section of the TOML file in one struct; `config` gathers them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Reads an address with its port, or says how one is written.
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "write an IP address and a port, for example 0.0.0.0:8080 or [::]:8080".to_owned())
+    text.parse().map_err(|_| match text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
+        Ok(port) => format!("write an IP address before the port, for example 0.0.0.0:{port} or [::]:{port}"),
+        Err(_) => "write an IP address and a port, for example 0.0.0.0:8080 or [::]:8080".to_owned(),
+    })
+}
+
+/// Reads an address without a port, or says how one is written.
+pub(crate) fn ip(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| "write an IP address without a port, for example 203.0.113.7".to_owned())
+}
+
+/// What the standard library says of a number, for somebody who does not write programs.
+pub(crate) fn in_plain_words(complaint: &str) -> &str {
+    match complaint {
+        "invalid digit found in string" | "cannot parse integer from empty string" => "write a whole number",
+        "number would be zero for non-zero type" => "write a number greater than zero",
+        "number too large to fit in target type" => "that is too much",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_lacks_something_is_completed_in_the_advice() {
+        assert_eq!(address("[::1]:80").unwrap().port(), 80);
+        for (text, advice) in [
+            ("9000", "0.0.0.0:9000"),
+            (":9000", "[::]:9000"),
+            ("localhost:9000", "an IP address and a port"),
+            ("127.0.0.1:99999", "an IP address and a port"),
+            ("", "an IP address and a port"),
+        ] {
+            assert!(address(text).unwrap_err().contains(advice), "{text}");
+        }
+        assert!(ip("203.0.113.7:80").unwrap_err().contains("without a port"));
+    }
+
+    #[test]
+    fn the_words_of_the_standard_library_are_known() {
+        let complaints = [
+            "x".parse::<u32>().unwrap_err().to_string(),
+            "".parse::<u32>().unwrap_err().to_string(),
+            "0".parse::<std::num::NonZeroU32>().unwrap_err().to_string(),
+            "99999999999".parse::<u32>().unwrap_err().to_string(),
+        ];
+        assert!(complaints.iter().all(|complaint| in_plain_words(complaint) != complaint), "{complaints:?}");
+    }
 }

@@ -21,7 +21,7 @@ const ROWS: [&[&str]; 12] = [
     &["srtp"],
     &["stream"],
     &["forward"],
-    &["auth", "metrics", "client", "log", "name", "setting"],
+    &["auth", "metrics", "client", "health", "log", "name", "setting"],
 ];
 
 /// Told the time and the bytes, answering with values.

@@ -6,6 +6,8 @@
 mod binary;
 
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -46,7 +48,10 @@ fn what_cannot_work_is_said_in_one_sentence_with_exit_code_64() {
         let said = refusal(&mut sluice(&arguments));
         assert!(said.contains(part), "{arguments:?}: {said}");
     }
-    refusal(sluice(&[]).env("SLUICE_HTTP", "nowhere"));
+    for value in ["nowhere", ""] {
+        let said = refusal(sluice(&[]).env("SLUICE_HTTP", value));
+        assert!(said.contains("SLUICE_HTTP") && said.contains("0.0.0.0:8080"), "{said}");
+    }
     let said = refusal(sluice(&[]).env("SLUICE_PUBLISH_TOKENS", "hunter2"));
     assert!(said.contains("SLUICE_PUBLISH_TOKENS") && !said.contains("hunter2"), "{said}");
 }
@@ -61,6 +66,52 @@ fn an_unknown_key_in_the_file_is_said_with_its_line() {
         said.contains("line 4") && said.contains("did you mean http.listen?") && !said.contains("hunter2"),
         "{said}"
     );
+}
+
+/// Ports below 1024 are this user's too where tests run as root, so the binary is started as somebody else there.
+#[test]
+fn a_privileged_port_is_said_with_the_permission_that_it_needs() {
+    let lowest = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    if lowest.is_ok_and(|lowest| lowest.trim() == "0") {
+        return;
+    }
+    for (http, media) in [("127.0.0.1:80", "127.0.0.1:0"), ("127.0.0.1:0", "127.0.0.1:80")] {
+        let mut command = sluice(&["--http", http, "--media", media]);
+        as_nobody(&mut command);
+        let said = refusal(&mut command);
+        if command.get_program() != env!("CARGO_BIN_EXE_sluice") {
+            std::fs::remove_file(command.get_program()).unwrap();
+        }
+        assert!(said.contains("127.0.0.1:80") && said.contains("CAP_NET_BIND_SERVICE"), "{said}");
+    }
+}
+
+/// The binary is copied to where everybody may run it.
+fn as_nobody(command: &mut Command) {
+    const NOBODY: u32 = 65534;
+    if std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
+        let copy = std::env::temp_dir().join(format!("sluice-nobody-{}", std::process::id()));
+        // By another process: a file that this one writes may be open in a child of another thread when it is to be run.
+        assert!(Command::new("cp").arg(command.get_program()).arg(&copy).status().unwrap().success());
+        let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+        *command = Command::new(copy);
+        command.args(arguments).env_clear().uid(NOBODY).gid(NOBODY);
+    }
+}
+
+#[test]
+fn a_relay_is_asked_for_its_health_where_its_settings_say() {
+    let relay = Running::start(&mut sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0"]));
+    let address = relay.origin.trim_start_matches("http://").to_owned();
+    assert_eq!(sluice(&["healthcheck"]).env("SLUICE_HTTP", &address).output().unwrap().status.code(), Some(0));
+    let everywhere = address.replace("127.0.0.1", "0.0.0.0");
+    assert_eq!(run(&["healthcheck", "--http", &everywhere]).status.code(), Some(0));
+    assert_eq!(run(&["healthcheck", "--admin", &address]).status.code(), Some(0));
+    drop(relay);
+    let output = run(&["healthcheck", "--http", &address]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("does not answer") && said.lines().count() == 1, "{said}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::given::{Origin, Value, parser};
 use super::nearest::nearest;
 use super::setting::{self, Setting};
 use super::show::MASK;
+use crate::setting::in_plain_words;
 
 /// What is wrong, and at which byte.
 type Wrong = (usize, String);
@@ -31,7 +32,8 @@ fn values(text: &str) -> Result<BTreeMap<String, Value>, Wrong> {
     let document = DeTable::parse(text).map_err(|error| {
         // The message only: what `Display` adds is the line itself, which may hold a token.
         let at = error.span().map_or(0, |span| span.start);
-        (at, format!("{}: correct it", error.message().trim().replace('\n', ", ")))
+        let message = error.message().trim().replace('\n', ", ");
+        (at, format!("{message}: write it as TOML, with text in quotes, such as listen = \"0.0.0.0:8080\""))
     })?;
     let known = setting::all();
     let mut values = BTreeMap::new();
@@ -85,7 +87,7 @@ fn check(setting: &Setting, words: &[String]) -> Result<(), String> {
     let flags = words.iter().map(|word| format!("{}={word}", setting.flag()));
     let Err(error) = parser().try_get_matches_from(flags) else { return Ok(()) };
     let why = match error.source() {
-        Some(source) => source.to_string(),
+        Some(source) => in_plain_words(&source.to_string()).to_owned(),
         None if words.len() > 1 => "this is one value, not an array".to_owned(),
         None => format!("this is no {}", setting.shape()),
     };

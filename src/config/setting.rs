@@ -13,6 +13,11 @@ pub(super) fn all() -> Vec<Setting> {
     Settings::augment_args(Command::new("settings")).get_arguments().cloned().map(Setting).collect()
 }
 
+/// The variable of a flag that has its dashes.
+pub fn variable(flag: &str) -> String {
+    format!("SLUICE_{}", flag.trim_start_matches('-').to_uppercase().replace('-', "_"))
+}
+
 impl Setting {
     /// Its name among clap's arguments.
     pub(super) fn id(&self) -> &str {

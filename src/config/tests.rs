@@ -102,18 +102,24 @@ fn what_is_wrong_in_the_file_is_said_in_one_sentence_with_its_line_and_without_i
         ("[http]\ntrusted-proxy = ['10.0.0.1/8']\n", 2, "10.0.0.0/8"),
         ("[http]\nice-server = ['stun.example']\n", 2, "stun:stun.example.org"),
         ("[auth]\npublic-watch = 'maybe'\n", 2, "this is no BOOL"),
-        ("[auth]\npublish-token = 'hunter2\n", 2, "correct it"),
+        ("[auth]\npublish-token = 'hunter2\n", 2, "text in quotes"),
+        ("[http]\nlisten = 127.0.0.1:8080\n", 2, "text in quotes"),
+        ("{ \"http\": 1 }", 1, "write it as TOML"),
         ("[auth]\npublish-token = ['hunter2', 'hunter2']\n", 2, "not an array"),
         ("[auth]\npublish-token = '(secret)'\n", 2, "masked"),
-        ("[media]\nworkers = 0\n", 2, "zero"),
+        ("[media]\nworkers = 0\n", 2, "greater than zero"),
+        ("[media]\nworkers = 'many'\n", 2, "write a whole number"),
+        ("[media]\nadvertise = ['a.example']\n", 2, "203.0.113.7"),
         ("[media]\nworkers = 1\nworkers = 2\n", 3, "duplicate key"),
     ] {
         let (at, said) = complaint(text);
         assert!(said.contains(part) && at == line, "{text:?}: line {at}: {said}");
         assert!(!said.contains('\n') && !said.contains("hunter2"), "{said}");
     }
-    let missing = given(&["--config", "/nowhere.toml"]).effective();
-    assert!(matches!(missing, Err(ConfigError::Unreadable { .. })));
+    for (path, part) in [("/nowhere.toml", "there is no file"), ("/", "is a directory")] {
+        let Err(error) = given(&["--config", path]).effective() else { panic!("{path} is read") };
+        assert!(error.to_string().contains(part), "{error}");
+    }
 }
 
 #[test]
@@ -123,6 +129,8 @@ fn what_makes_no_sense_together_is_an_error_before_anything_starts() {
         (vec!["--publish-token", ""], "publish-token is empty"),
         (vec!["--advertise", "0.0.0.0"], "--advertise"),
         (vec!["--log", "a=b=c=["], "log filter"),
+        (vec!["--log", "verbose"], "error, warn, info, debug or trace"),
+        (vec!["--admin", "127.0.0.1:8080", "--http", "127.0.0.1:8080"], "leave --admin out"),
         (vec!["--ice-server", "turn:a.example"], "--turn-secret"),
         (vec!["--turn-secret", "s"], "--ice-server"),
     ] {
@@ -175,7 +183,7 @@ fn flag_variable_and_key_of_a_setting_bear_one_name() {
     let settings = setting::all();
     for setting in &settings {
         let name = setting.flag().trim_start_matches('-').to_owned();
-        assert_eq!(setting.variable(), format!("SLUICE_{}", name.to_uppercase().replace('-', "_")));
+        assert_eq!(setting.variable(), variable(&setting.flag()));
         assert!(setting.key() == name || setting.section() == name, "{}", setting.path());
         assert!(!setting.meaning().is_empty() && !setting.meaning().contains('\n'), "{}", setting.path());
         assert!(

@@ -21,6 +21,7 @@ pub struct Settings {
 
     /// Addresses that clients are told to send media to, when this machine's own are not the ones they reach (NAT)
     #[arg(long, env = "SLUICE_ADVERTISE", value_name = "IP[,IP]", value_delimiter = ',')]
+    #[arg(value_parser = setting::ip)]
     advertise: Vec<IpAddr>,
 
     /// Threads that forward media; without it one for each core

@@ -41,7 +41,13 @@ pub enum BindError {
     /// Somebody has the port.
     #[error("media port {0} is in use: stop the other program or choose another with --media ADDR:PORT")]
     InUse(SocketAddr),
-    /// The address is not one of this machine's, or may not be bound.
+    /// Ports below 1024 are for whoever may have them.
+    #[error(
+        "media port {0} needs a permission that sluice has not: choose one above 1023 with --media ADDR:PORT, or grant \
+         CAP_NET_BIND_SERVICE (AmbientCapabilities= in the systemd unit)"
+    )]
+    Forbidden(SocketAddr),
+    /// The address is not one of this machine's.
     #[error("cannot use media address {0} ({1}): choose one of this machine's with --media ADDR:PORT")]
     Unusable(SocketAddr, io::Error),
 }
@@ -53,6 +59,7 @@ pub enum BindError {
 pub(super) fn bind(address: SocketAddr, workers: usize) -> Result<Vec<Socket>, BindError> {
     let error = |error: io::Error| match error.kind() {
         io::ErrorKind::AddrInUse => BindError::InUse(address),
+        io::ErrorKind::PermissionDenied => BindError::Forbidden(address),
         _ => BindError::Unusable(address, error),
     };
     // SO_REUSEPORT would join a port that another relay has, so the port is first taken without it.

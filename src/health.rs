@@ -1,0 +1,54 @@
+//! Asks a relay whether it is well: `sluice healthcheck`, for containers that have no other program to ask with.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+/// A relay that needs longer for its health is not well.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// Why it is not well.
+#[derive(Debug, thiserror::Error)]
+pub enum Unhealthy {
+    /// Nobody answers.
+    #[error("the relay does not answer at {url} ({cause}): is it running, and with the same settings?")]
+    Silent {
+        /// Where it was asked.
+        url: String,
+        /// What the network says.
+        cause: Box<ureq::Error>,
+    },
+    /// Something answers otherwise.
+    #[error("{url} answers with status {status}: is that a sluice?")]
+    Strange {
+        /// Where it was asked.
+        url: String,
+        /// What it answers.
+        status: u16,
+    },
+    /// A free port is not known in advance.
+    #[error("the port is 0, so nobody knows which one it is: set --http or --admin to the relay's")]
+    NoPort,
+}
+
+/// Asks the relay that listens on `address`, from its own machine.
+///
+/// # Errors
+/// [`Unhealthy`] unless it says that it is well within two seconds.
+pub fn check(address: SocketAddr) -> Result<(), Unhealthy> {
+    if address.port() == 0 {
+        return Err(Unhealthy::NoPort);
+    }
+    // Who listens everywhere listens on loopback too.
+    let ip = match address.ip() {
+        IpAddr::V4(v4) if v4.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(v6) if v6.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    let url = format!("http://{}/healthz", SocketAddr::new(ip, address.port()));
+    let agent = ureq::Agent::config_builder().timeout_global(Some(DEADLINE)).http_status_as_error(false);
+    match agent.proxy(None).build().new_agent().get(&url).call() {
+        Ok(answer) if answer.status() == 200 => Ok(()),
+        Ok(answer) => Err(Unhealthy::Strange { url, status: answer.status().as_u16() }),
+        Err(cause) => Err(Unhealthy::Silent { url, cause: Box::new(cause) }),
+    }
+}
