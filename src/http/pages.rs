@@ -30,7 +30,7 @@ macro_rules! asset {
     };
 }
 
-const ASSETS: [Asset; 27] = [
+const ASSETS: [Asset; 28] = [
     asset!("player.css", "text/css; charset=utf-8"),
     asset!("style.css", "text/css; charset=utf-8"),
     asset!("icon.svg", "image/svg+xml"),
@@ -39,6 +39,7 @@ const ASSETS: [Asset; 27] = [
     asset!("commands.js", "text/javascript; charset=utf-8"),
     asset!("encoder.js", "text/javascript; charset=utf-8"),
     asset!("facts.js", "text/javascript; charset=utf-8"),
+    asset!("ice.js", "text/javascript; charset=utf-8"),
     asset!("index.js", "text/javascript; charset=utf-8"),
     asset!("lost.js", "text/javascript; charset=utf-8"),
     asset!("meter.js", "text/javascript; charset=utf-8"),
@@ -115,6 +116,24 @@ mod tests {
                 assert!(ASSETS.iter().any(|asset| asset.name == name), "{name} is not compiled in");
             }
         }
+    }
+
+    #[test]
+    fn the_player_asks_for_all_its_modules_at_once() {
+        let page = include_str!("pages/watch.html");
+        let mut needed = vec!["watch.js"];
+        for place in 0.. {
+            let Some(name) = needed.get(place) else { break };
+            let text = ASSETS.iter().find(|asset| asset.name == *name).unwrap().text;
+            for import in text.split("from '/assets/").skip(1) {
+                let module = import.split('\'').next().unwrap();
+                assert!(page.contains(&format!("\"modulepreload\" href=\"/assets/{module}\"")), "{module}");
+                if !needed.contains(&module) {
+                    needed.push(module);
+                }
+            }
+        }
+        assert_eq!(page.matches("modulepreload").count(), needed.len() - 1, "and for no other");
     }
 
     #[test]

@@ -14,10 +14,16 @@ export function sendableCodecs() {
 
 /** Puts one codec first; the others stay, so that there is always an answer. */
 export function prefer(transceiver, codec) {
-  const known = RTCRtpReceiver.getCapabilities?.('video')?.codecs;
-  if (!codec || !known || !transceiver.setCodecPreferences) return;
+  if (!codec || !transceiver.setCodecPreferences) return;
   const wanted = ({ mimeType }) => mimeType.toLowerCase() === `video/${codec}`;
-  transceiver.setCodecPreferences([...known.filter(wanted), ...known.filter((candidate) => !wanted(candidate))]);
+  // Browsers want the codecs that they receive here, also of who only sends; newer ones take those that they only send, too.
+  const lists = [RTCRtpReceiver, RTCRtpSender].map((end) => end.getCapabilities('video')?.codecs ?? []);
+  const known = lists.find((list) => list.some(wanted)) ?? [];
+  try {
+    transceiver.setCodecPreferences([...known.filter(wanted), ...known.filter((candidate) => !wanted(candidate))]);
+  } catch {
+    // The browser chooses.
+  }
 }
 
 /** Lets `sender` send at most so many bits a second, from now on; 0 leaves it to the browser. */

@@ -3,21 +3,28 @@
 import { onWake } from '/assets/wake.js';
 
 const PATIENCE = 4000; // how long a disconnected one may take to come back by itself
+const CONNECTED = 10_000; // how long it may take to connect: then the relay has given up
 const DOUBT = 4000; // how long one may be silent after the network or the tab came back: checks come every 2.5 s
 
-/** Resolves when `peer` is lost: "ended" if the relay closed it, "left" if `signal` aborted, else "broken". */
+/**
+ * Resolves when `peer` is lost: "ended" if the relay closed it, "left" if `signal` aborted, "blocked" if it never
+ * connected, else "broken".
+ */
 export function lost(peer, signal) {
   return new Promise((resolve) => {
     const over = new AbortController();
+    let connected = false;
     let patience;
     let doubt;
     const end = (how) => {
+      clearTimeout(unconnected);
       clearTimeout(patience);
       clearTimeout(doubt);
       over.abort();
-      resolve(how);
+      resolve(how === 'broken' && !connected ? 'blocked' : how);
     };
     const look = () => {
+      connected ||= peer.connectionState === 'connected';
       const dtls = transports(peer).map(({ state }) => state);
       if (signal.aborted) end('left');
       else if (dtls.includes('closed')) end('ended');
@@ -34,6 +41,7 @@ export function lost(peer, signal) {
         if (!over.signal.aborted && (await heard(peer)) === before) end('broken');
       }, DOUBT);
     };
+    const unconnected = setTimeout(() => connected || end('broken'), CONNECTED);
     const options = { signal: over.signal };
     peer.addEventListener('connectionstatechange', look, options);
     signal.addEventListener('abort', look, options);

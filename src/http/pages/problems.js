@@ -42,9 +42,14 @@ export function tokenProblem(error, tried, action) {
 }
 
 const ENDINGS = {
+  ended: 'The relay ended the session.',
+  broken: 'The connection to the relay broke.',
+  blocked: 'No way to the relay was found. A firewall may block UDP, or the relay may not know its public address.',
   deleted: 'The relay was told to end this session.',
   kicked: 'An operator ended this session.',
   replaced: 'Somebody else publishes this stream now.',
+  publisher_gone: 'The publisher has been gone for long.',
+  codec_changed: 'The publisher has changed to another codec.',
   shutdown: 'The relay stops or starts anew.',
   silent: 'The relay heard nothing from here for half a minute.',
   flooded: 'The relay ended the session because it sent too much.',
@@ -54,7 +59,7 @@ const ENDINGS = {
 /** A session is over: `how` as `lost` says it, and the relay's reason where it is known. */
 export class Ending extends Error {
   constructor(how, reason) {
-    super(ENDINGS[reason] ?? (how === 'ended' ? 'The relay ended the session.' : 'The connection to the relay broke.'));
+    super(ENDINGS[reason] ?? ENDINGS[how]);
     /** Somebody wants it to be over: coming back by itself would be a fight. */
     this.isFinal = reason === 'kicked' || reason === 'replaced';
   }

@@ -4,6 +4,7 @@ import { addCopyButtons, element, query, stream, tokens } from '/assets/page.js'
 import { openChat } from '/assets/chat.js';
 import { limitBitrate, prefer, sendableCodecs, startFast } from '/assets/encoder.js';
 import { showFacts } from '/assets/facts.js';
+import { newPeer } from '/assets/ice.js';
 import { lost } from '/assets/lost.js';
 import { Ending, isHopeless, nextTry, refusal, tokenProblem, wantsToken } from '/assets/problems.js';
 import { backoff, waitToRetry } from '/assets/retry.js';
@@ -83,7 +84,7 @@ function take(media) {
 /** Publishes until the connection is lost; says why, how long it lasted in milliseconds, and if the person `wanted` that. */
 async function connect(own) {
   show('connecting', 'Connecting');
-  const peer = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+  const peer = newPeer();
   globalThis.sluice = { peer };
   const again = new AbortController(); // ends this connection: the run is stopped, or another is wanted
   const { signal } = again;

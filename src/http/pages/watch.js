@@ -3,6 +3,7 @@
 import { element, query, stream, tokens } from '/assets/page.js';
 import { openChat } from '/assets/chat.js';
 import { showFacts } from '/assets/facts.js';
+import { newPeer } from '/assets/ice.js';
 import { lost } from '/assets/lost.js';
 import { play } from '/assets/player.js';
 import { Ending, isHopeless, nextTry, refusal, tokenProblem, wantsToken } from '/assets/problems.js';
@@ -53,7 +54,7 @@ async function watch() {
 /** Watches until the connection is lost; says why, and for how many milliseconds there was one. */
 async function connect() {
   show('connecting', 'Connecting', `Connecting to "${stream}".`);
-  const peer = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+  const peer = newPeer();
   current = { peer, session: undefined };
   globalThis.sluice = { peer };
   for (const kind of kinds) peer.addTransceiver(kind, { direction: 'recvonly' });

@@ -1,6 +1,7 @@
 // A session with the relay, the same for WHIP and WHEP: POST an offer, take the answer, DELETE at the end.
 
 import { fetchEnding } from '/assets/api.js';
+import { learnServers } from '/assets/ice.js';
 import { bearer } from '/assets/page.js';
 
 /** The relay said no. `status` is 0 when it could not be reached. */
@@ -29,6 +30,7 @@ export class Session {
       headers: { 'Content-Type': 'application/sdp', ...bearer(token) },
       body: peer.localDescription.sdp,
     });
+    learnServers(response.headers.get('Link'));
     const session = new Session();
     session.#location = new URL(response.headers.get('Location'), endpoint).href;
     session.#token = token;

@@ -39,8 +39,8 @@ test('the page says each state, and its figures are there and move', async (t) =
   assert.deepEqual(viewer.console, []);
 });
 
-test('a session that the relay ends is replaced by another', async (t) => {
-  const relay = await Relay.start(t);
+test('a session that the relay ends is replaced by another, which knows the servers of the relay', async (t) => {
+  const relay = await Relay.start(t, { args: ['--ice-server', 'turn:127.0.0.1:9', '--turn-secret', 'north'] });
   await publish(t, relay);
   const viewer = await watch(t, relay);
   await viewer.framesDecoded(5);
@@ -51,6 +51,8 @@ test('a session that the relay ends is replaced by another', async (t) => {
     assert.notEqual(viewer.sessions.at(-1), session);
   }
   await message(viewer, 'Playing');
+  const [server] = await viewer.tab.evaluate(() => globalThis.sluice.peer.getConfiguration().iceServers);
+  assert.match(`${server.urls} ${server.username} ${server.credential}`, /^turn:127\.0\.0\.1:9 \d+:\w+ \S{20,}$/);
   assert.equal(viewer.sessions.length, 3);
   assert.equal(await relay.metric('sluice_sessions', { role: 'viewer' }), 1);
 });
