@@ -71,6 +71,7 @@ impl Forward {
             kind: Kind::Video,
             ssrc: 1,
             rtx_ssrc: Some(2),
+            playout_delay_id: Some(5),
             formats: vec![negotiated],
             max_size: 1456,
             first: FirstNumbers { index: 7, rtx_index: 7, timestamp: 7 },

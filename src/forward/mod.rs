@@ -8,6 +8,7 @@
 pub mod codec;
 mod header;
 mod history;
+mod holdback;
 mod keyframe;
 mod outlet;
 mod packet;
@@ -16,8 +17,9 @@ mod sent;
 mod splice;
 
 pub use history::{Get, History, HistoryLimits, PictureLimits, Pictures};
+pub use holdback::Holdback;
 pub use keyframe::{ANSWER_TIME, KeyframeGate, REQUEST_INTERVAL};
-pub use outlet::{Counts, FirstNumbers, Leg, Negotiated, Outlet, OutletConfig, Written, catch_up_time};
+pub use outlet::{Counts, FirstNumbers, Leg, Negotiated, Outlet, OutletConfig, Resend, Written, catch_up_time};
 pub use packet::{LayerId, Packet, Source, SourceIndex};
 pub use resend::{BURST_OCTETS, RESENDS_PER_PACKET};
 pub use splice::{Labels, Origin, Place, Splice, Start};

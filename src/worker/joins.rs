@@ -120,6 +120,7 @@ impl Engine {
                     peer.send_rtcp(packets, now);
                 }
                 let verdicts = publisher.take_verdicts();
+                self.tell_holdbacks(key, due.holdbacks);
                 self.tell_verdicts(key, verdicts);
                 self.look_for_turn(key, now);
             }

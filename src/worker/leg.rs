@@ -11,7 +11,7 @@ use super::counters::Volume;
 use super::feed::FeedTrack;
 use super::meter::Meter;
 use crate::forward::codec::Kind;
-use crate::forward::{ANSWER_TIME, Counts, Leg as Stand, Outlet, Pictures, catch_up_time};
+use crate::forward::{ANSWER_TIME, Counts, Holdback, Leg as Stand, Outlet, Pictures, catch_up_time};
 use crate::peer::feedback::RoundTrip;
 
 /// A replay that takes longer to come to live than this is worse than a keyframe that is asked for.
@@ -25,6 +25,9 @@ const REPLAY_BURST: u64 = 64;
 
 /// How long after its connection a viewer's first picture leaves: some clients lose what comes right behind the handshake.
 const READY: Duration = Duration::from_millis(10);
+
+/// The round trip assumed until the viewer's reports give one.
+const UNKNOWN_RTT: Duration = Duration::from_millis(50);
 
 /// A keyframe request that comes so soon after a replay, and a round trip, was sent before the replay was seen.
 const UNSEEN: Duration = Duration::from_millis(100);
@@ -43,6 +46,7 @@ pub(super) struct Leg {
     pub(super) round_trip: RoundTrip,
     /// The viewer's round-trip time.
     rtt: Option<Duration>,
+    holdback: Holdback,
     wish: Option<Wish>,
     /// When the last replay ended, as far as it has come.
     replayed: Option<Instant>,
@@ -103,6 +107,7 @@ impl Leg {
             heard: None,
             round_trip: RoundTrip::default(),
             rtt: None,
+            holdback: Holdback::default(),
             wish: None,
             replayed: None,
             next_replay: None,
@@ -143,6 +148,17 @@ impl Leg {
     pub(super) fn set_rtt(&mut self, rtt: Duration) {
         self.rtt = Some(rtt);
         self.outlet.set_rtt(rtt);
+    }
+
+    /// The viewer misses so many packets.
+    pub(super) fn on_losses(&mut self, packets: u64, now: Instant) {
+        self.holdback.on_losses(packets, self.rtt.unwrap_or(UNKNOWN_RTT), now);
+    }
+
+    /// Tells the viewer how long repairs take, on its own leg or the publisher's.
+    #[inline]
+    pub(super) fn hold_back(&mut self, publishers: Duration, now: Instant) {
+        self.outlet.hold_back(publishers.max(self.holdback.need(now)));
     }
 
     /// The viewer says that it cannot decode what it gets.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::message::{Published, Subscribed, SubscribedTrack};
 use super::meter::Intake;
 use crate::forward::codec::{Format, KeyframeFinder, Kind};
-use crate::forward::{History, HistoryLimits, KeyframeGate, LayerId, Packet};
+use crate::forward::{History, HistoryLimits, Holdback, KeyframeGate, LayerId, Packet};
 use crate::metrics::DropReason;
 use crate::name::StreamName;
 use crate::peer::feedback::{Reception, SenderClock, keyframe_request};
@@ -53,6 +53,8 @@ pub(super) struct Due {
     pub(super) packets_asked: u64,
     /// Keyframe requests in it.
     pub(super) keyframes_asked: u64,
+    /// How long viewers are to hold pictures back, where that has changed.
+    pub(super) holdbacks: Vec<(Kind, Duration)>,
 }
 
 /// Whether a publisher has answered a keyframe request for a track.
@@ -81,6 +83,9 @@ pub(super) struct Track {
     /// Whether keyframe requests are answered; `None` until one has been sent.
     pub(super) obeys: Option<bool>,
     pub(super) intake: Intake,
+    holdback: Holdback,
+    /// What the viewers' workers know of it.
+    held_back: Duration,
 }
 
 impl Track {
@@ -120,6 +125,8 @@ impl Publisher {
                 gate: KeyframeGate::default(),
                 obeys: (!payload.feedback.pli).then_some(false),
                 intake: Intake::default(),
+                holdback: Holdback::default(),
+                held_back: Duration::ZERO,
             });
         }
         let payload_types = |track: &Track| [Some(track.payload_type), track.rtx_payload_type];
@@ -289,6 +296,7 @@ impl Publisher {
             snapshot: track.history.snapshot().cloned().collect(),
             clock: track.ssrc.and_then(|ssrc| self.reception.clock(ssrc)),
             obeys: track.obeys,
+            holdback: track.held_back,
         };
         Subscribed {
             stream: self.stream.clone(),
@@ -313,6 +321,18 @@ impl Publisher {
         let asked_before = self.reception.tally().asked;
         due.datagrams.extend(std::iter::from_fn(|| self.reception.poll(now)));
         due.packets_asked = self.reception.tally().asked - asked_before;
+        for track in self.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
+            let Some((losses, round_trip)) = track.ssrc.and_then(|ssrc| self.reception.take_losses(ssrc)) else {
+                continue;
+            };
+            if losses > 0 {
+                track.holdback.on_losses(losses, round_trip, now);
+            }
+            let need = track.holdback.need(now);
+            if std::mem::replace(&mut track.held_back, need) != need {
+                due.holdbacks.push((track.kind, need));
+            }
+        }
         for track in &mut self.tracks {
             let Some(ssrc) = track.ssrc.filter(|_| track.accepts_keyframe_requests) else { continue };
             if track.gate.poll_ignored(now) {

@@ -1,7 +1,7 @@
 //! How media passes: from a publisher's datagram to one push for each worker with viewers, and from the inbox to the
 //! viewers of this worker.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::batch::Outbox;
 use super::engine::Engine;
@@ -118,6 +118,18 @@ impl Engine {
         }
     }
 
+    /// Tells the workers with viewers how long repairs of a publisher's packets take.
+    pub(super) fn tell_holdbacks(&mut self, key: Key, holdbacks: Vec<(Kind, Duration)>) {
+        for (kind, least) in holdbacks {
+            let Some(session) = self.sessions.get_mut(key) else { return };
+            let State::Publishing(publisher) = &session.state else { return };
+            let (stream, epoch) = (session.stream.clone(), publisher.epoch());
+            for worker in publisher.subscribers.clone() {
+                self.push(worker, Message::HoldBack { stream: stream.clone(), epoch, kind, least }, 0);
+            }
+        }
+    }
+
     /// Tells the workers with viewers whether a publisher answers keyframe requests.
     pub(super) fn tell_verdicts(&mut self, key: Key, verdicts: Vec<Verdict>) {
         for Verdict { kind, obeys } in verdicts {
@@ -139,6 +151,16 @@ impl Engine {
             && let Some(track) = feed.track_mut(kind)
         {
             track.obeys = Some(obeys);
+        }
+    }
+
+    /// What is lost on a publisher's way takes another time to repair than it did.
+    pub(super) fn on_hold_back(&mut self, stream: &StreamName, epoch: u32, kind: Kind, least: Duration) {
+        let Some(feed) = self.feeds.get_mut(stream) else { return };
+        if feed.source.is_some_and(|source| source.epoch == epoch)
+            && let Some(track) = feed.track_mut(kind)
+        {
+            track.holdback = least;
         }
     }
 
@@ -311,7 +333,14 @@ impl Engine {
         let (State::Watching(viewer), Some(path)) = (&mut session.state, session.path) else { return };
         let Some(feed) = self.feeds.get(&session.stream) else { return };
         self.batch.begin(path);
-        self.counters.answered(viewer.answer(feed, &mut self.batch, outbox, now));
+        let answered = viewer.answer(feed, &mut self.batch, outbox, now);
+        self.counters.answered(answered);
+        if answered.lost {
+            // It would find out by itself, after seconds.
+            let (stream, begun) = (feed.stream.clone(), viewer.refresh(feed, now));
+            self.turns.set(key, Some(now));
+            self.help(&stream, begun);
+        }
     }
 
     /// Asks the publisher's worker for a keyframe, once for everybody who waits here.

@@ -13,7 +13,7 @@ use crate::forward::{FirstNumbers, Get, LayerId, Leg as Stand, Negotiated as Out
 use crate::forward::{Outlet, OutletConfig, Written};
 use crate::peer::Compound;
 use crate::peer::feedback::{Outgoing, ViewerFeedback, read_viewer, sender_report};
-use crate::peer::negotiate::{Negotiated, Payload, Section};
+use crate::peer::negotiate::{Extension, Negotiated, Payload, Section};
 use crate::srtp::Sealer;
 use crate::stream::Watch;
 
@@ -70,6 +70,8 @@ pub(super) struct Answered {
     pub(super) in_band: u64,
     pub(super) refused: u64,
     pub(super) missing: u64,
+    /// Something that the viewer misses will not come any more.
+    pub(super) lost: bool,
 }
 
 impl Viewer {
@@ -88,6 +90,7 @@ impl Viewer {
                 kind: section.kind,
                 ssrc: section.ssrc,
                 rtx_ssrc: section.rtx_ssrc,
+                playout_delay_id: section.extension_id(Extension::PlayoutDelay).filter(|_| section.kind == Kind::Video),
                 formats: section.payloads.iter().map(format).collect(),
                 max_size,
                 first: FirstNumbers::random(),
@@ -172,6 +175,7 @@ impl Viewer {
             let Some(track) = feed.track(leg.kind) else { continue };
             let volume = &mut served.volumes[leg.kind as usize];
             let mut burst = u64::MAX;
+            leg.hold_back(track.holdback, now);
             if leg.is_busy() {
                 let ticked;
                 (burst, ticked) = leg.tick(track, now);
@@ -241,19 +245,26 @@ impl Viewer {
                 answered.refused += 1;
                 continue;
             }
-            let room = batch.room();
             let before = *leg.outlet.counts();
-            let Some(written) = leg.outlet.resend(sequence, &track.history, now, room) else {
+            let Some(resend) = leg.outlet.resend(sequence, &track.history, now, batch.room()) else {
                 let refused = leg.outlet.counts().refused > before.refused;
                 *(if refused { &mut answered.refused } else { &mut answered.missing }) += 1;
+                answered.lost |= leg.kind == Kind::Video && leg.outlet.counts().lost > before.lost;
                 continue;
             };
-            let Some(len) = seal(&mut self.sealer, room, &written) else { continue };
-            let in_band = written.ssrc == leg.outlet.ssrc();
-            *(if in_band { &mut answered.in_band } else { &mut answered.rtx }) += 1;
-            leg.sent.packets += 1;
-            leg.sent.bytes += len as u64;
-            batch.commit(len, outbox, now);
+            let mut written = Some(resend.written);
+            for copy in 0..=resend.copies {
+                if copy > 0 {
+                    written = leg.outlet.copy(&resend, &track.history, batch.room());
+                }
+                let Some(written) = written.filter(|_| !batch.is_blocked()) else { break };
+                let Some(len) = seal(&mut self.sealer, batch.room(), &written) else { break };
+                let in_band = written.ssrc == leg.outlet.ssrc();
+                *(if in_band { &mut answered.in_band } else { &mut answered.rtx }) += 1;
+                leg.sent.packets += 1;
+                leg.sent.bytes += len as u64;
+                batch.commit(len, outbox, now);
+            }
         }
         batch.flush(outbox, now);
         answered
@@ -270,6 +281,7 @@ impl Viewer {
             let leg = &mut self.legs[place];
             match feedback {
                 ViewerFeedback::Nack { sequences, .. } => {
+                    leg.on_losses(sequences.len() as u64, now);
                     let room = MAX_ASKED.saturating_sub(self.asked.len());
                     heard.asked += sequences.len() as u64;
                     self.asked.extend(sequences.into_iter().take(room).map(|sequence| (place, sequence)));

@@ -11,6 +11,8 @@ pub struct OutletConfig {
     pub ssrc: u32,
     /// The SSRC of resends, where the viewer negotiated RTX.
     pub rtx_ssrc: Option<u32>,
+    /// The id of the header extension playout-delay, where it was negotiated.
+    pub playout_delay_id: Option<u8>,
     /// The viewer's payload types, in its order of preference.
     pub formats: Vec<Negotiated>,
     /// Octets of the largest RTP packet, header included, before it is sealed. Larger ones are dropped.

@@ -7,6 +7,7 @@
 //! the first sending bit for bit; one with RTX has an SSRC and numbers of its own (RFC 4588).
 
 mod config;
+mod repair;
 mod replay;
 mod routes;
 #[cfg(test)]
@@ -16,22 +17,22 @@ mod write;
 use std::time::{Duration, Instant};
 
 use super::codec::{Format, Kind};
-use super::header::HEADER_LEN;
-use super::resend::Resends;
+use super::header::{HEADER_LEN, PlayoutDelay};
+use super::resend::{Resends, Verdict};
 use super::sent::Sent;
-use super::{Get, History, LayerId, Packet, Place, Splice, Start};
+use super::{Get, History, LayerId, Origin, Packet, Place, Splice, Start};
 pub use config::{FirstNumbers, Negotiated, OutletConfig};
 use replay::Replay;
 pub use replay::catch_up_time;
 use routes::Routes;
-use write::{OSN_LEN, carries_media};
+use write::carries_media;
 
 /// A hole in the publisher's line that is too long to show to the viewer: rather than let it ask for more than any history
 /// has, the line is spliced, which for pictures means at the next keyframe.
 const LONGEST_HOLE: u64 = 1024;
 
 /// One packet in the buffer, ready to be sealed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// Its SSRC: the line's or the resends'.
     pub ssrc: u32,
@@ -68,6 +69,8 @@ pub struct Counts {
     pub refused: u64,
     /// Resends of what the history does not have.
     pub not_found: u64,
+    /// Packets asked for that no resend will bring any more.
+    pub lost: u64,
 }
 
 /// Where a viewer's leg stands.
@@ -101,7 +104,21 @@ pub struct Outlet {
     replay: Option<Box<Replay>>,
     routes: Routes,
     resends: Resends,
+    playout_delay_id: Option<u8>,
+    playout_delay: Option<PlayoutDelay>,
+    /// How long the viewer is told to hold pictures back.
+    held_back: Duration,
     counts: Counts,
+}
+
+/// What [`Outlet::resend`] wrote.
+#[derive(Clone, Copy, Debug)]
+pub struct Resend {
+    /// The packet in the buffer.
+    pub written: Written,
+    /// Copies to be written besides by [`Outlet::copy`].
+    pub copies: u8,
+    origin: Origin,
 }
 
 /// The line of the resends.
@@ -128,6 +145,9 @@ impl Outlet {
             replay: None,
             routes: Routes::new(config.formats),
             resends: Resends::new(),
+            playout_delay_id: config.playout_delay_id,
+            playout_delay: None,
+            held_back: Duration::ZERO,
             counts: Counts::default(),
         }
     }
@@ -203,31 +223,6 @@ impl Outlet {
         self.send(packet, place, buffer)
     }
 
-    /// Answers a NACK for one sequence number of the line: writes the packet again, by RTX where that is negotiated, else
-    /// bit for bit as it was sent. `None` when it is not known any more or the viewer asked too often: the counts tell.
-    pub fn resend(&mut self, sequence: u16, history: &History, now: Instant, buffer: &mut [u8]) -> Option<Written> {
-        let origin = self.splice.origin_of(sequence)?;
-        let Some(packet) = history.find(origin.source) else {
-            self.counts.not_found += 1;
-            return None;
-        };
-        let place = origin.place(packet.timestamp);
-        let size = HEADER_LEN + OSN_LEN + packet.payload.len();
-        if !self.resends.allow(place.index, size, now) {
-            self.counts.refused += 1;
-            return None;
-        }
-        if let Some(written) = self.write_rtx(packet, place, buffer) {
-            self.counts.resent += 1;
-            return Some(written);
-        }
-        let written = self.write(packet, place, buffer)?;
-        self.sent.mark(place.index);
-        self.counts.resent += 1;
-        self.count(written);
-        Some(written)
-    }
-
     /// Stops sending without giving numbers away, until [`Outlet::resume`].
     pub fn pause(&mut self) {
         self.leg = Leg::Paused;
@@ -246,6 +241,16 @@ impl Outlet {
         if self.leg == Leg::Live {
             self.leg = Leg::Waiting;
             self.replay = None;
+        }
+    }
+
+    /// Tells the viewer how long to hold pictures back, where it takes such words: header extension playout-delay.
+    #[inline]
+    pub fn hold_back(&mut self, least: Duration) {
+        if self.held_back != least {
+            self.held_back = least;
+            // Written from the first need on, then always, so that a burst has packets of one length.
+            self.playout_delay = self.playout_delay_id.map(|id| PlayoutDelay::new(id, least));
         }
     }
 

@@ -1,8 +1,11 @@
 //! What an outlet writes: a packet as a function of itself and its place alone, or its resend in the line of the resends
 //! (RFC 4588 4).
+//!
+//! The one thing that changes with time is the header extension playout-delay. It stands only on packets whose resend
+//! goes by RTX, so that nothing is ever repeated in-band with another content.
 
 use super::{Outlet, Written};
-use crate::forward::header::{HEADER_LEN, Header};
+use crate::forward::header::{EXTENSION_LEN, HEADER_LEN, Header, PlayoutDelay};
 use crate::forward::{Packet, Place};
 
 /// Octets of the original sequence number that begin a resend's payload (RFC 4588 4).
@@ -13,7 +16,9 @@ impl Outlet {
     pub(super) fn write(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
         // A packet without media whose number could not be left out goes as an empty one, so that nobody misses it.
         let payload = if carries_media(packet, place) { &packet.payload[..] } else { &[] };
-        let len = HEADER_LEN + payload.len();
+        let delay = self.playout_delay_beside(payload, place);
+        let header_len = HEADER_LEN + if delay.is_some() { EXTENSION_LEN } else { 0 };
+        let len = header_len + payload.len();
         if len > self.max_size || len > buffer.len() {
             self.counts.oversized += 1;
             return None;
@@ -26,16 +31,27 @@ impl Outlet {
             ssrc: self.ssrc,
         };
         buffer[..HEADER_LEN].copy_from_slice(&header.to_bytes());
-        buffer[HEADER_LEN..len].copy_from_slice(payload);
-        Some(Written { ssrc: self.ssrc, index: place.index, header_len: HEADER_LEN, len })
+        if let Some(delay) = delay {
+            delay.write(buffer);
+        }
+        buffer[header_len..len].copy_from_slice(payload);
+        Some(Written { ssrc: self.ssrc, index: place.index, header_len, len })
     }
 
-    /// Writes a packet's resend in the line of the resends; `None` where RTX is not negotiated or the two octets more do
-    /// not fit.
+    /// True when a packet's resend goes by RTX: it is negotiated, and the two octets more fit.
+    pub(super) fn resends_by_rtx(&self, packet: &Packet, place: Place) -> bool {
+        let negotiated = self.rtx.is_some() && place.labels.rtx_payload_type.is_some();
+        negotiated && HEADER_LEN + OSN_LEN + packet.payload.len() <= self.max_size
+    }
+
+    /// Writes a packet's resend in the line of the resends, if it goes by RTX.
     pub(super) fn write_rtx(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
         let (rtx, payload_type) = (self.rtx.as_mut()?, place.labels.rtx_payload_type?);
         let payload = if carries_media(packet, place) { &packet.payload[..] } else { &[] };
-        let len = HEADER_LEN + OSN_LEN + payload.len();
+        let delay =
+            self.playout_delay.filter(|_| HEADER_LEN + EXTENSION_LEN + OSN_LEN + payload.len() <= self.max_size);
+        let header_len = HEADER_LEN + if delay.is_some() { EXTENSION_LEN } else { 0 };
+        let len = header_len + OSN_LEN + payload.len();
         if len > self.max_size || len > buffer.len() {
             return None;
         }
@@ -50,9 +66,20 @@ impl Outlet {
         };
         let original = (place.index as u16).to_be_bytes();
         buffer[..HEADER_LEN].copy_from_slice(&header.to_bytes());
-        buffer[HEADER_LEN..HEADER_LEN + OSN_LEN].copy_from_slice(&original);
-        buffer[HEADER_LEN + OSN_LEN..len].copy_from_slice(payload);
-        Some(Written { ssrc: rtx.ssrc, index, header_len: HEADER_LEN, len })
+        if let Some(delay) = delay {
+            delay.write(buffer);
+        }
+        buffer[header_len..header_len + OSN_LEN].copy_from_slice(&original);
+        buffer[header_len + OSN_LEN..len].copy_from_slice(payload);
+        Some(Written { ssrc: rtx.ssrc, index, header_len, len })
+    }
+
+    #[inline]
+    fn playout_delay_beside(&self, payload: &[u8], place: Place) -> Option<PlayoutDelay> {
+        let delay = self.playout_delay?;
+        let by_rtx = self.rtx.is_some() && place.labels.rtx_payload_type.is_some();
+        let fits = HEADER_LEN + EXTENSION_LEN + OSN_LEN + payload.len() <= self.max_size;
+        (by_rtx && fits).then_some(delay)
     }
 }
 

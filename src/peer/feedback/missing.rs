@@ -20,15 +20,20 @@ const MAX_AGE: Duration = Duration::from_secs(1);
 /// torn, a new keyframe is due anyway, and the oldest are given up.
 const MAX_MISSING: usize = 250;
 
-/// Between two requests for one packet: what was measured, within these bounds.
+/// Between two requests for one packet: what was measured and how much it varies, within these bounds.
 const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
+const LEAST_VARIATION: Duration = Duration::from_millis(2);
 const ROUND_TRIPS: Range<Duration> = Duration::from_millis(20)..Duration::from_millis(250);
 
 /// The missing packets of one SSRC, by index.
 pub(super) struct Missing {
     packets: VecDeque<Request>,
-    /// From the request to the arrival, smoothed.
-    round_trip: Duration,
+    /// From the request to the arrival, smoothed; `None` until one has arrived.
+    round_trip: Option<Duration>,
+    /// How much that varies, smoothed.
+    variation: Duration,
+    /// Packets asked for the first time, until they are taken.
+    lost: u64,
     /// Packets that never came.
     given_up: u64,
     /// Packets that came after they had been asked for.
@@ -39,13 +44,22 @@ struct Request {
     index: u64,
     since: Instant,
     tries: u8,
+    /// When it was asked for last.
+    asked: Instant,
     /// When to ask next.
     due: Instant,
 }
 
 impl Missing {
     pub(super) fn new() -> Self {
-        Self { packets: VecDeque::new(), round_trip: FIRST_ROUND_TRIP, given_up: 0, repaired: 0 }
+        Self {
+            packets: VecDeque::new(),
+            round_trip: None,
+            variation: LEAST_VARIATION,
+            lost: 0,
+            given_up: 0,
+            repaired: 0,
+        }
     }
 
     /// `index` arrived and is the highest; those after `before` and below it are missing for now.
@@ -65,7 +79,7 @@ impl Missing {
                 self.given_up += 1;
             }
             let due = if missing + REORDERED_BEHIND <= index { now } else { now + REORDERING };
-            self.packets.push_back(Request { index: missing, since: now, tries: 0, due });
+            self.packets.push_back(Request { index: missing, since: now, tries: 0, asked: now, due });
         }
     }
 
@@ -78,9 +92,10 @@ impl Missing {
         self.repaired += u64::from(request.tries > 0);
         // After several requests nobody can tell which one it answers.
         if request.tries == 1 {
-            let asked = request.due.checked_sub(self.retry()).unwrap_or(now);
-            let sample = now.saturating_duration_since(asked);
-            self.round_trip = (self.round_trip * 7 + sample) / 8;
+            let sample = now.saturating_duration_since(request.asked);
+            let round_trip = self.round_trip.unwrap_or(sample);
+            self.variation = ((self.variation * 3 + round_trip.abs_diff(sample)) / 4).max(LEAST_VARIATION);
+            self.round_trip = Some((round_trip * 7 + sample) / 8);
         }
         true
     }
@@ -96,7 +111,9 @@ impl Missing {
         let mut pairs: Vec<NackPair> = Vec::new();
         let retry = self.retry();
         for request in self.packets.iter_mut().filter(|request| request.due <= now) {
+            self.lost += u64::from(request.tries == 0);
             request.tries += 1;
+            request.asked = now;
             request.due = now + retry;
             ask(&mut pairs, request.index as u16);
         }
@@ -120,9 +137,19 @@ impl Missing {
         self.given_up
     }
 
+    /// Packets asked for the first time since the last call.
+    pub(super) fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// From the request to the arrival.
+    pub(super) fn round_trip(&self) -> Duration {
+        self.round_trip.unwrap_or(FIRST_ROUND_TRIP)
+    }
+
     fn retry(&self) -> Duration {
-        // A quarter more, so that an answer on its way is not asked for again.
-        (self.round_trip * 5 / 4).clamp(ROUND_TRIPS.start, ROUND_TRIPS.end)
+        // An answer on its way is not asked for again.
+        (self.round_trip() + 2 * self.variation).clamp(ROUND_TRIPS.start, ROUND_TRIPS.end)
     }
 }
 
@@ -206,7 +233,7 @@ mod tests {
             }
         }
         let retry = missing.retry();
-        assert!((36 * MS..39 * MS).contains(&retry), "{retry:?}");
+        assert_eq!(retry, 34 * MS);
     }
 
     #[test]

@@ -124,6 +124,14 @@ impl Reception {
         recovered.then_some(index)
     }
 
+    /// Packets of this SSRC that were asked for since the last call, each once however often, and how long an answer takes.
+    /// `None` for an SSRC that is not known or has no NACK.
+    pub fn take_losses(&mut self, ssrc: u32) -> Option<(u64, Duration)> {
+        let position = self.position(ssrc)?;
+        let missing = self.sources[position].missing.as_mut()?;
+        Some((missing.take_lost(), missing.round_trip()))
+    }
+
     /// Reads the publisher's RTCP: sender reports of its own, known SSRCs. All else has no effect.
     pub fn on_rtcp(&mut self, packets: &[Box<dyn rtcp::Packet>], received: Instant) {
         for report in packets.iter().filter_map(|packet| packet.as_any().downcast_ref::<SenderReport>()) {

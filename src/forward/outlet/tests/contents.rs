@@ -16,6 +16,7 @@ enum Event {
     Pull,
     /// The viewer asks for a number this far behind its newest.
     Nack(u16),
+    HoldBack(u64),
     Pause,
     Resume,
     Restart,
@@ -60,6 +61,7 @@ fn event() -> impl Strategy<Value = Event> {
         12 => arrival().prop_map(Event::Arrive),
         6 => Just(Event::Pull),
         8 => (0u16..40).prop_map(Event::Nack),
+        1 => (0u64..3).prop_map(|tenths| Event::HoldBack(tenths * 100)),
         1 => Just(Event::Pause),
         2 => Just(Event::Resume),
         1 => Just(Event::Restart),
@@ -126,13 +128,18 @@ fn no_number_has_two_contents(rtx: bool, first: FirstNumbers, events: &[Event]) 
             }
             Event::Nack(age) => {
                 let sequence = recorder.newest.wrapping_sub(*age);
-                if let Some(written) = outlet.resend(sequence, &history, now, &mut buffer) {
-                    let rtx_again =
-                        written.ssrc == RTX_SSRC && recorder.contents.contains_key(&(RTX_SSRC, written.index));
-                    prop_assert!(!rtx_again);
+                let Some(resend) = outlet.resend(sequence, &history, now, &mut buffer) else { continue };
+                for copy in 0..=resend.copies {
+                    let written = match copy {
+                        0 => resend.written,
+                        _ => outlet.copy(&resend, &history, &mut buffer).expect("it was just resent"),
+                    };
+                    let again = recorder.contents.contains_key(&(written.ssrc, written.index));
+                    prop_assert!(!again || written.ssrc != RTX_SSRC);
                     recorder.record(written, &buffer)?;
                 }
             }
+            Event::HoldBack(least) => outlet.hold_back(Duration::from_millis(*least)),
             Event::Pause => outlet.pause(),
             Event::Resume => outlet.resume(),
             Event::Restart => outlet.restart(),

@@ -38,6 +38,7 @@ fn config(kind: Kind, rtx: bool) -> OutletConfig {
         kind,
         ssrc: SSRC,
         rtx_ssrc: rtx.then_some(RTX_SSRC),
+        playout_delay_id: Some(5),
         formats: vec![Negotiated { payload_type: VIEWER, format: format(kind), rtx_payload_type }],
         max_size: 1240,
         first: FIRST,

@@ -23,7 +23,7 @@ impl Viewer {
     }
 
     fn resend(&mut self, sequence: u16, history: &History, now: Instant) -> Option<(Written, Vec<u8>)> {
-        let written = self.outlet.resend(sequence, history, now, &mut self.buffer)?;
+        let written = self.outlet.resend(sequence, history, now, &mut self.buffer)?.written;
         Some((written, self.buffer[..written.len].to_vec()))
     }
 }
@@ -109,6 +109,61 @@ fn a_packet_is_resent_three_times_and_not_twice_in_a_round_trip() {
     let mut resends = |at: u32| viewer.resend(100, &history, publisher.start + RTT * at / 2).is_some();
     assert_eq!([0, 1, 2, 3, 4, 9].map(&mut resends), [true, false, true, false, true, false]);
     assert_eq!(viewer.outlet.counts().refused, 3);
+}
+
+#[test]
+fn a_resend_is_two_copies_with_numbers_of_their_own() {
+    let publisher = Publisher::new();
+    let history = history([publisher.keyframe(1)]);
+    let mut viewer = Viewer::new(true);
+    viewer.forward(&publisher.keyframe(1));
+    let resend = viewer.outlet.resend(100, &history, publisher.start, &mut viewer.buffer).unwrap();
+    assert_eq!((resend.copies, resend.written.index), (1, 500));
+    let copy = viewer.outlet.copy(&resend, &history, &mut viewer.buffer).unwrap();
+    assert_eq!(copy, Written { index: 501, ..resend.written });
+    assert_eq!(viewer.outlet.counts().resent, 2);
+}
+
+#[test]
+fn a_packet_that_no_resend_will_bring_is_told_as_lost() {
+    let publisher = Publisher::new();
+    let history = history([publisher.keyframe(1), publisher.packet(3)]);
+    let mut viewer = Viewer::new(true);
+    viewer.forward(&publisher.keyframe(1));
+    viewer.forward(&publisher.packet(3));
+    let mut lost = |sequence, at: u32| {
+        viewer.resend(sequence, &history, publisher.start + RTT * at);
+        viewer.outlet.counts().lost
+    };
+    assert_eq!([0, 1, 2].map(|at| lost(100, at)), [0; 3]);
+    assert_eq!(lost(100, 3), 1, "resent three times");
+    assert_eq!([3, 4, 9].map(|at| lost(101, at)), [1; 3], "it may still come from the publisher");
+    assert_eq!(lost(101, 16), 2);
+}
+
+#[test]
+fn pictures_are_held_back_by_an_extension_of_one_length_on_packets_and_their_resends() {
+    let publisher = Publisher::new();
+    let largest = Packet { payload: vec![7; 1240 - HEADER_LEN - 9].into(), ..publisher.packet(3) };
+    let packets = [publisher.keyframe(1), publisher.packet(2), largest.clone(), publisher.packet(4)];
+    let history = history(packets.clone());
+    let mut viewer = Viewer::new(true);
+    assert_eq!(viewer.forward(&packets[0])[0], 0x80, "nothing is said while there is no need");
+    viewer.outlet.hold_back(Duration::from_millis(90));
+    let extension = |bytes: &[u8]| (bytes[0] == 0x90).then(|| bytes[12..20].to_vec());
+    let held_back = Some(vec![0xbe, 0xde, 0, 1, 0x52, 0, 0x9f, 0xff]);
+    let sent = viewer.forward(&packets[1]);
+    assert_eq!((extension(&sent), &sent[20..]), (held_back.clone(), &packets[1].payload[..]));
+    assert_eq!(extension(&viewer.forward(&largest)), None, "with its resend's two octets it would not fit");
+    let (written, resent) = viewer.resend(101, &history, publisher.start).unwrap();
+    assert_eq!((written.header_len, extension(&resent)), (20, held_back));
+    assert_eq!((&resent[20..22], &resent[22..]), (&[0, 101][..], &packets[1].payload[..]));
+    viewer.outlet.hold_back(Duration::ZERO);
+    assert_eq!(extension(&viewer.forward(&packets[3])), Some(vec![0xbe, 0xde, 0, 1, 0x52, 0, 0x0f, 0xff]));
+
+    let mut without = Viewer::new(false);
+    without.outlet.hold_back(Duration::from_millis(90));
+    assert_eq!(without.forward(&packets[0])[0], 0x80, "its resends repeat what was sent");
 }
 
 #[test]

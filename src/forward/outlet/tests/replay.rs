@@ -179,7 +179,7 @@ fn a_replayed_packet_is_resent_bit_for_bit() {
     }
     assert!(sent.len() > 30);
     for (index, (written, buffer)) in sent {
-        let resent = outlet.resend(index as u16, &history, now, &mut again).unwrap();
+        let resent = outlet.resend(index as u16, &history, now, &mut again).unwrap().written;
         assert_eq!((resent, &again[..written.len]), (written, &buffer[..written.len]));
     }
 }

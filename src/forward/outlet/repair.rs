@@ -1,0 +1,54 @@
+//! What a viewer gets that asks for packets again (RFC 4585 6.2.1).
+
+use std::time::Instant;
+
+use super::write::OSN_LEN;
+use super::{Outlet, Resend, Verdict, Written};
+use crate::forward::History;
+use crate::forward::header::HEADER_LEN;
+
+impl Outlet {
+    /// Answers a NACK for one sequence number of the line: writes the packet again, by RTX where that is negotiated, else
+    /// bit for bit as it was sent. `None` when it is not known any more or the viewer asked too often: the counts tell.
+    /// One that has not come from the publisher yet is sent when it does, like any other.
+    pub fn resend(&mut self, sequence: u16, history: &History, now: Instant, buffer: &mut [u8]) -> Option<Resend> {
+        let origin = self.splice.origin_of(sequence)?;
+        let Some(packet) = history.find(origin.source) else {
+            self.counts.not_found += 1;
+            self.counts.lost += u64::from(self.resends.is_waited_for_in_vain(origin.index, now));
+            return None;
+        };
+        let size = HEADER_LEN + OSN_LEN + packet.payload.len();
+        let copies = match self.resends.allow(origin.index, size, now) {
+            Verdict::Copies(copies) => copies,
+            Verdict::Refused => {
+                self.counts.refused += 1;
+                return None;
+            }
+            Verdict::Spent => {
+                self.counts.refused += 1;
+                self.counts.lost += 1;
+                return None;
+            }
+        };
+        let mut resend = Resend { written: Written::default(), copies: copies - 1, origin };
+        resend.written = self.copy(&resend, history, buffer)?;
+        Some(resend)
+    }
+
+    /// Writes another copy of what was resent.
+    pub fn copy(&mut self, resend: &Resend, history: &History, buffer: &mut [u8]) -> Option<Written> {
+        let packet = history.find(resend.origin.source)?;
+        let place = resend.origin.place(packet.timestamp);
+        let written = if self.resends_by_rtx(packet, place) {
+            self.write_rtx(packet, place, buffer)?
+        } else {
+            let written = self.write(packet, place, buffer)?;
+            self.sent.mark(place.index);
+            self.count(written);
+            written
+        };
+        self.counts.resent += 1;
+        Some(written)
+    }
+}
