@@ -19,6 +19,7 @@ export const rounds = [
   { of: ['firefox'], publisher: chromium.publish(), early: [firefox.watch()], viewers: [firefox.watch()] },
   { of: ['gstreamer'], publisher: gstreamer.publish({ video: 'H264' }), viewers: [chromium.watch()] },
   { of: ['gstreamer'], publisher: gstreamer.publish({ video: 'VP8', audio: false }), viewers: [chromium.watch()] },
+  { of: ['gstreamer'], publisher: gstreamer.publish({ shown: true }), viewers: [chromium.watch()] },
   { of: ['aiortc'], publisher: aiortc.publish(), early: [aiortc.watch()], viewers: [aiortc.watch(), firefox.watch()] },
   { of: ['aiortc'], publisher: aiortc.publish({ video: 'H264', audio: false }), viewers: [pion.watch(), aiortc.watch()] },
   { of: ['aiortc'], publisher: aiortc.publish({ video: null }), early: [aiortc.watch()], viewers: [pion.watch(), chromium.watch()] },

@@ -72,3 +72,36 @@ test('where tokens are needed the pages ask for them, and go on with them', asyn
   await viewer.framesDecoded(10);
   for (const secret of ['let-me-publish', 'let-me-watch']) assert.ok(!relay.child.output.includes(secret), 'tokens are not logged');
 });
+
+test('the first page lists what there is, and goes on with it', async (t) => {
+  const relay = await Relay.start(t);
+  const page = await Page.open(t, browser, `${relay.url}/`);
+  await page.shows('#none', /^Nobody publishes now\./);
+  const publisher = await Page.open(t, browser, `${relay.url}/publish/stage?source=test&autostart=1&codec=vp8&width=640&height=360`);
+  await publisher.says('live');
+  const viewer = await Page.open(t, browser, `${relay.url}/watch/stage`);
+  await viewer.says('live');
+  await page.shows('#count', '1 stream live');
+  await page.shows('#streams', /stage\s.*640 × 360, VP8 \+ Opus\s.*[1-9]\d* (k|M)?bit\/s\s.*1 viewer\s.*live for \d+ s/s);
+  await publisher.leave();
+  await page.shows('#streams', /Waits for a publisher/);
+});
+
+test('the list says which token it needs, and takes it', async (t) => {
+  const relay = await Relay.start(t, { args: ['--publish-token', 'p', '--admin-token', 'a', '--public-watch'] });
+  const page = await Page.open(t, browser, `${relay.url}/`);
+  await page.shows('#none', /needs the admin token/);
+  assert.match(await page.tab.textContent('#ffmpeg-test'), / -authorization TOKEN -f whip /, 'commands have the place of a token');
+  for (const [token, words] of [['x', /does not know this token/], ['p', /does not allow that/], ['a', /^Nobody publishes now/]]) {
+    await page.tab.fill('#token', token);
+    await page.tab.press('#token', 'Enter');
+    await page.shows('#none', words);
+  }
+  assert.equal(await page.tab.isVisible('#token'), false);
+});
+
+test('a list that is on the admin address says so', async (t) => {
+  const relay = await Relay.start(t, { admin: true });
+  const page = await Page.open(t, browser, `${relay.url}/`);
+  await page.shows('#none', /on the relay's admin address/);
+});

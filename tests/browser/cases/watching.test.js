@@ -125,3 +125,16 @@ test('on a phone it starts by itself and muted, and a tap gives it a voice', asy
   await viewer.statisticsWhen('sound is played', (now) => now.inbound.audio?.totalAudioEnergy > 0);
   await viewer.shows('#unmute', 'Mute');
 });
+
+test('a viewer whom an operator has sent away says so, and comes back when asked', async (t) => {
+  const relay = await Relay.start(t);
+  await publish(t, relay);
+  const viewer = await watch(t, relay);
+  await viewer.framesDecoded(5);
+  const session = viewer.sessions[0].split('/').pop();
+  assert.equal((await fetch(`${relay.url}/api/sessions/${session}`, { method: 'DELETE' })).status, 204);
+  await message(viewer, 'Ended');
+  await viewer.shows('#detail', 'An operator ended this session.');
+  await viewer.tab.click('#again');
+  await message(viewer, 'Playing');
+});

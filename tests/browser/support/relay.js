@@ -27,15 +27,20 @@ async function freeUdpPort() {
   return port;
 }
 
-/** A running relay. `url` is where its pages and endpoints are. */
+/** A running relay. `url` is where its pages and endpoints are, `adminUrl` where it is looked after. */
 export class Relay {
-  /** Starts a relay for the test `t`, which stops it at its end and prints its log if the test failed. */
-  static async start(t, { args = [], env = {}, mediaHost = '127.0.0.1' } = {}) {
+  /**
+   * Starts a relay for the test `t`, which stops it at its end and prints its log if the test failed. `admin` gives API,
+   * metrics and health an address of their own.
+   */
+  static async start(t, { args = [], env = {}, mediaHost = '127.0.0.1', admin = false } = {}) {
     const relay = new Relay();
     relay.http = `127.0.0.1:${await freeTcpPort()}`;
     relay.media = `${mediaHost}:${await freeUdpPort()}`;
     relay.url = `http://${relay.http}`;
-    relay.args = ['--http', relay.http, '--media', relay.media, ...args];
+    const adminAddress = admin && `127.0.0.1:${await freeTcpPort()}`;
+    relay.adminUrl = admin ? `http://${adminAddress}` : relay.url;
+    relay.args = ['--http', relay.http, '--media', relay.media, ...(admin ? ['--admin', adminAddress] : []), ...args];
     relay.env = env;
     t.after(() => relay.#end(t));
     await relay.start();
@@ -49,7 +54,7 @@ export class Relay {
     this.child = child;
     await until('the relay is ready', async () => {
       if (child.hasEnded) return true;
-      return (await fetch(`${this.url}/readyz`)).ok;
+      return (await fetch(`${this.adminUrl}/readyz`)).ok;
     });
     assert.ok(!child.hasEnded, `the relay ended at once:\n${child.output}`);
   }
@@ -66,7 +71,7 @@ export class Relay {
 
   /** The sum of all samples of one metric whose labels include `labels`; 0 if there is none. */
   async metric(name, labels = {}) {
-    const text = await (await fetch(`${this.url}/metrics`)).text();
+    const text = await (await fetch(`${this.adminUrl}/metrics`)).text();
     let sum = 0;
     for (const line of text.split('\n')) {
       const sample = /^([a-zA-Z_:][\w:]*)(\{.*\})? (\S+)$/.exec(line);

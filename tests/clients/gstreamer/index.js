@@ -16,15 +16,26 @@ class GStreamer {
   client = 'gstreamer';
   role = 'publisher';
 
-  constructor({ video = 'VP8', audio = true }) {
-    Object.assign(this, { video, audio });
+  constructor({ video = 'VP8', audio = true, shown = false }) {
+    Object.assign(this, { video, audio, shown });
+  }
+
+  /** The program and its arguments: of our own, or as the first page shows them to who copies the command. */
+  async command(scene) {
+    if (this.shown) {
+      const module = await (await fetch(`${scene.url}/assets/commands.js`)).text();
+      const { commands } = await import(`data:text/javascript,${encodeURIComponent(module)}`);
+      return ['sh', '-c', `exec ${commands(scene.url, scene.stream, '')['gstreamer-client']}`];
+    }
+    const command = ['whip-client', '--disable-colors', '--url', `${scene.url}/whip/${scene.stream}`];
+    if (this.audio) command.push('--audio', AUDIO);
+    if (this.video) command.push('--video', VIDEO[this.video]);
+    return command;
   }
 
   async begin(scene) {
-    const args = ['--disable-colors', '--url', `${scene.url}/whip/${scene.stream}`];
-    if (this.audio) args.push('--audio', AUDIO);
-    if (this.video) args.push('--video', VIDEO[this.video]);
-    this.child = new Child('whip-client', args, { env: { LD_LIBRARY_PATH: process.env.GSTREAMER_LIBRARIES ?? '' } });
+    const [program, ...args] = await this.command(scene);
+    this.child = new Child(program, args, { env: { LD_LIBRARY_PATH: process.env.GSTREAMER_LIBRARIES ?? '' } });
     scene.after(async () => {
       if (!this.child.hasEnded) await this.child.stop('SIGKILL');
       if (!scene.passed) scene.diagnostic(`whip-client:\n${this.child.output.slice(-3000)}`);
