@@ -53,7 +53,7 @@ export class Received {
     const { video } = now;
     const freezes = video?.freezeCount;
     return {
-      picture: video?.frameWidth && words.size(video.frameWidth, video.frameHeight),
+      picture: video?.frameWidth ? words.size(video.frameWidth, video.frameHeight) : undefined,
       rate: flows && video && now.framesPerSecond !== undefined ? `${Math.round(now.framesPerSecond)} fps` : undefined,
       codecs: now.codecs.length ? now.codecs.join(' + ') : undefined,
       bitrate: flows && now.bitsPerSecond !== undefined ? words.bitrate(now.bitsPerSecond) : undefined,
