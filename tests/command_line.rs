@@ -201,6 +201,7 @@ fn it_listens_at_once_prints_where_and_ends_when_asked() {
 fn no_secret_is_logged_however_much_is() {
     let mut command = sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0", "--log", "trace"]);
     command.env("SLUICE_PUBLISH_TOKEN", "hunter2-publish").env("SLUICE_WATCH_TOKEN", "hunter2-watch");
+    command.env("SLUICE_ICE_SERVER", "turn:a.example").env("SLUICE_TURN_SECRET", "hunter2-turn");
     command.env("SLUICE_ADMIN_TOKEN", "hunter2-admin");
     let mut relay = Running::start(&mut command);
     let origin = relay.origin.clone();

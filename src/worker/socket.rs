@@ -125,7 +125,9 @@ impl Socket {
             let mut slices = self.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer));
             let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
                 std::array::from_fn(|_| slices.next().expect("there are BATCH_SIZE buffers"));
-            match self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut metas) {
+            let receive = || self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut metas);
+            // Through mio, which on Windows tells of the next datagram only if it saw that none was left.
+            match self.socket.try_io(receive) {
                 Ok(received) => received,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
                 Err(error) => return Err(error),
@@ -181,7 +183,7 @@ impl Outbox for Socket {
             segment_size: segment,
             src_ip: known.then(|| self.outward(source)),
         };
-        let error = match self.state.try_send(UdpSockRef::from(&self.socket), &transmit) {
+        let error = match self.socket.try_io(|| self.state.try_send(UdpSockRef::from(&self.socket), &transmit)) {
             Ok(()) => return Sent::Done,
             Err(error) => error,
         };
