@@ -2,13 +2,18 @@
 //!
 //! The core counts in plain integers; a worker adds them here once a turn. So each instrument is a field or an array
 //! element that is found without a lookup, and every label value exists from the start at zero. No label is per
-//! session, no label value comes from a peer, and a metric that can never move is not registered.
+//! session, none comes from a peer but the names of streams, of which a bounded number is shown, and a metric that can
+//! never move is not registered.
 
 mod label;
+mod streams;
 
 use std::fmt;
 
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use std::sync::Arc;
+
+use prometheus::{Counter, CounterVec, Histogram, HistogramOpts, HistogramVec};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use prometheus::{Registry, TextEncoder};
 
 pub use label::{
@@ -16,7 +21,13 @@ pub use label::{
     Takeover,
 };
 
-use crate::name::Role;
+pub use streams::{OTHERS, StreamMetrics};
+
+use crate::name::{Role, StreamName};
+use streams::Streams;
+
+/// Streams that have instruments of their own, where nothing else is said.
+pub const STREAMS: usize = 100;
 
 /// Upper bounds of the set-up phases: 1 ms to 10 s.
 const SETUP_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -67,13 +78,22 @@ pub struct Metrics {
     pub gso_fallbacks: IntCounter,
     /// Turns of all workers' loops.
     pub worker_turns: IntCounter,
+    /// Datagrams that the kernel dropped because a media socket's receive buffer was full; only Linux tells.
+    pub socket_drops: Option<IntCounter>,
+    worker_busy: CounterVec,
+    by_stream: Arc<Streams>,
     /// HTTP requests that were answered.
     pub http_requests: Family<Route, Family<StatusClass, IntCounter>>,
 }
 
 impl Metrics {
-    /// All instruments at zero, in a registry of their own.
+    /// All instruments at zero, in a registry of their own; [`STREAMS`] streams are shown by name.
     pub fn new() -> Self {
+        Self::showing(STREAMS)
+    }
+
+    /// The same, with at most so many streams shown by name.
+    pub fn showing(streams: usize) -> Self {
         let registry = Registry::new();
         let into = &registry;
         register_build_info(into);
@@ -109,9 +129,31 @@ impl Metrics {
             ),
             gso_fallbacks: counter(into, "sluice_gso_fallbacks_total", "Sockets that went on without GSO."),
             worker_turns: counter(into, "sluice_worker_turns_total", "Turns of the workers' loops."),
+            socket_drops: cfg!(target_os = "linux").then(|| {
+                counter(into, "sluice_socket_drops_total", "Datagrams that found a media socket's receive buffer full.")
+            }),
+            worker_busy: register(
+                into,
+                CounterVec::new(
+                    Opts::new("sluice_worker_busy_seconds_total", "Time that a worker did not sleep."),
+                    &["worker"],
+                )
+                .expect(VALID),
+            ),
+            by_stream: Streams::new(into, streams),
             http_requests: counters_by_two(into, "sluice_http_requests_total", "HTTP requests answered."),
             registry,
         }
+    }
+
+    /// Seconds that the worker of this number did not sleep.
+    pub fn worker_busy(&self, worker: u16) -> Counter {
+        self.worker_busy.with_label_values(&[worker.to_string().as_str()])
+    }
+
+    /// The instruments of a stream, to be kept while somebody is in it.
+    pub fn stream(&self, stream: &StreamName) -> Arc<StreamMetrics> {
+        self.by_stream.of(stream)
     }
 
     /// Everything in the Prometheus text format, version 0.0.4.

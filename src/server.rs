@@ -105,7 +105,7 @@ impl Server {
         let access = Access::new(&config.auth)?;
         let http = bind(config.http.listen, "--http")?;
         let admin = config.http.admin.map(|address| bind(address, "--admin")).transpose()?;
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::showing(config.http.metrics_streams));
         let workers = worker::start(config.worker.clone(), Arc::clone(&metrics))?;
         let addresses = Addresses {
             http: bound(&http, config.http.listen),

@@ -16,6 +16,7 @@ use offline::Net;
 use rtcp::receiver_report::ReceiverReport;
 use rtcp::reception_report::ReceptionReport;
 use rtcp::sender_report::SenderReport;
+use sluice::forward::codec::Kind;
 use sluice::name::{Role, SessionId};
 use sluice::srtp::Profile;
 use sluice::stream::Reason;
@@ -159,6 +160,40 @@ fn a_session_waits_connects_and_ends_with_a_reason_that_is_kept() {
     let session = net.clients[silent].session;
     net.handle().end(&session, Reason::Deleted).unwrap();
     assert_eq!(net.handle().record(&session).unwrap().report().stage, Stage::Ended);
+}
+
+fn metric(net: &Net, name: &str) -> Option<f64> {
+    let text = net.metrics.render();
+    text.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().parse().unwrap())
+}
+
+#[test]
+fn a_streams_metrics_move_with_it_and_end_with_it() {
+    let (mut net, mut broadcast, viewer) = live();
+    let person = broadcast.person;
+    // Sealed and never sent: the next packet shows the hole.
+    let audio = net.clients[person].tracks.iter().position(|track| track.kind == Kind::Audio).unwrap();
+    for _ in 0..7 {
+        net.clients[person].seal(audio, 0, false, &[0; 100]);
+    }
+    broadcast.run(&mut net, SECOND * 2);
+    assert_eq!(metric(&net, "sluice_stream_viewers{stream=\"cam\"}"), Some(1.0));
+    for direction in ["in", "out"] {
+        let bytes = metric(&net, &format!("sluice_stream_bytes_total{{direction=\"{direction}\",stream=\"cam\"}}"));
+        assert!(bytes.is_some_and(|bytes| bytes > 100_000.0), "{direction}: {bytes:?}");
+    }
+    assert_eq!(metric(&net, "sluice_stream_keyframe_interval_seconds{stream=\"cam\"}"), Some(1.0));
+    let lost =
+        |net: &Net, kind| metric(net, &format!("sluice_stream_lost_packets_total{{kind=\"{kind}\",stream=\"cam\"}}"));
+    assert_eq!(lost(&net, "video"), Some(0.0));
+    assert_eq!(lost(&net, "audio"), Some(7.0));
+
+    for session in [net.clients[person].session, net.clients[viewer].session] {
+        net.handle().end(&session, Reason::Deleted).unwrap();
+        net.run(SECOND);
+        assert_eq!(metric(&net, "sluice_stream_keyframe_interval_seconds{stream=\"cam\"}"), None);
+    }
+    assert!(!net.metrics.render().contains("stream=\"cam\""));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `/api`: what the relay has and how it goes, as JSON, and the way to end a session. What is shown is read from records
 //! that workers write about once a second, so a request costs no media thread anything. All of it needs the admin grant:
-//! it names every stream, client and address.
+//! it names every stream, client and address. `openapi.json` describes the whole HTTP interface for programs.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,6 +8,8 @@ use std::time::Instant;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
 use super::Shared;
@@ -51,6 +53,11 @@ pub(super) struct StreamInFull {
 
 /// The one text for every stream that is not there.
 const NO_SUCH_STREAM: Problem = Problem::NotFound("no such stream: nobody publishes or watches it");
+
+/// The OpenAPI document. It is written by hand; tests/http/openapi.rs holds it to what really happens.
+pub(super) async fn document(_: Administrator) -> Response {
+    ([(CONTENT_TYPE, "application/json")], include_str!("openapi.json")).into_response()
+}
 
 /// All streams.
 pub(super) async fn streams(State(shared): State<Shared>, _: Administrator) -> Json<Vec<Stream>> {

@@ -51,6 +51,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Moves the API, metrics and health to an address of their own.
     pub admin: Option<SocketAddr>,
+    /// Streams that are shown by name in the metrics; the others are summed.
+    pub metrics_streams: usize,
     /// Which pages may use the relay from a browser.
     pub origins: Origins,
     /// How much one address may ask for; `None` for no limit.
@@ -71,6 +73,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
             admin: None,
+            metrics_streams: crate::metrics::STREAMS,
             origins: Origins::Any,
             limit: Some(Limit { per_second: number(20), burst: number(600), loopback: false }),
             trusted_proxies: Vec::new(),
@@ -171,6 +174,7 @@ fn public_routes(node: Shared) -> Router {
 /// What is for operators, on the public address or on one of its own.
 fn admin_routes(node: &Shared) -> Router<Shared> {
     Router::new()
+        .route("/api/openapi.json", get(api::document))
         .route("/api/streams", get(api::streams))
         .route("/api/streams/{stream}", get(api::stream))
         .route("/api/sessions/{id}", get(api::session).delete(api::kick))

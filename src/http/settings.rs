@@ -20,6 +20,10 @@ pub struct Settings {
     #[arg(long, env = "SLUICE_ADMIN", value_name = "ADDR:PORT", value_parser = setting::address)]
     admin: Option<SocketAddr>,
 
+    /// Streams that /metrics shows by name at a time; the others are summed under "(other)"
+    #[arg(long, env = "SLUICE_METRICS_STREAMS", value_name = "N", default_value = "100")]
+    metrics_streams: usize,
+
     /// Web pages that may use the relay from a browser; * for all
     #[arg(long, env = "SLUICE_ALLOW_ORIGIN", value_name = "ORIGIN[,ORIGIN]", value_delimiter = ',')]
     #[arg(value_parser = origin, default_value = "*")]
@@ -51,6 +55,7 @@ impl TryFrom<Settings> for Config {
         Ok(Self {
             listen: settings.listen,
             admin: settings.admin,
+            metrics_streams: settings.metrics_streams,
             origins: if everybody { Origins::Any } else { Origins::Listed(settings.allow_origin) },
             limit: limit(settings.rate_limit),
             trusted_proxies: settings.trusted_proxy,

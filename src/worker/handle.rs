@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::Config;
 use super::config::Arrival;
 use super::departed::Departed;
+use super::drops::SocketDrops;
 use super::lobby::{Found, Listed, Lobby, Waiting};
 use super::message::Message;
 use super::record::{Ended, Record};
@@ -48,6 +49,7 @@ pub(super) struct Shared {
     pub(super) lobby: Lobby,
     pub(super) departed: Departed,
     pub(super) ended: Ended,
+    pub(super) socket_drops: SocketDrops,
     pub(super) certificate: Certificate,
     pub(super) metrics: Arc<Metrics>,
     /// Inboxes by worker number.
@@ -174,6 +176,7 @@ impl Shared {
             lobby: Lobby::default(),
             departed: Departed::default(),
             ended: Ended::default(),
+            socket_drops: SocketDrops::default(),
             certificate: Certificate::generate()?,
             metrics,
             workers,
@@ -352,6 +355,10 @@ impl Handle {
     pub fn update_gauges(&self) {
         let streams = i64::try_from(self.shared.registry.len()).unwrap_or(i64::MAX);
         self.shared.metrics.streams.set(streams);
+        if let Some(drops) = &self.shared.metrics.socket_drops {
+            // Two scrapes at once must not count the same drops twice.
+            self.shared.socket_drops.read(|new| drops.inc_by(new));
+        }
     }
 
     /// How much is shared about sessions, by name: all of it is 0 once every session has gone.

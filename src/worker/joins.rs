@@ -7,6 +7,7 @@ use super::engine::Engine;
 use super::lobby::Waiting;
 use super::message::Message;
 use super::session::{Facts, Session, State};
+use super::share::Share;
 use crate::door::{Admission, Key, Path, SrtpProfiles};
 use crate::metrics::{DropReason, Phase, SessionState};
 use crate::peer::{Config as PeerConfig, Event, Peer};
@@ -35,7 +36,8 @@ impl Engine {
         let state = State::Connecting(announcement);
         self.shared.metrics.sessions[role][SessionState::Waiting].dec();
         self.shared.metrics.sessions[role][state.label()].inc();
-        let session = Session { id, role, stream, local, negotiated, peer: None, state, path: None, facts, record };
+        let session =
+            Session { id, role, stream, local, negotiated, peer: None, state, path: None, facts, record, share: None };
         let key = self.sessions.insert(session);
         self.door.admit(key, admission, now);
         self.sampler.start(now);
@@ -226,6 +228,9 @@ impl Engine {
             State::Connecting(Some(announcement)) => self.publish(key, announcement, Opener::new(&keys.remote), now),
             State::Connecting(None) => self.watch(key, Sealer::new(&keys.local), now),
             State::Publishing(_) | State::Watching(_) => return,
+        }
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.share = Some(Share::new(role, self.shared.metrics.stream(&session.stream)));
         }
         self.report(key, now);
         self.counters.observe_setup(Phase::Dtls, took);

@@ -79,6 +79,9 @@ impl Session {
                 (viewer.stage(feed), viewer.reports(&self.negotiated, feed, now))
             }
         };
+        if let Some(share) = &mut self.share {
+            share.tell(&tracks);
+        }
         let facts = &self.facts;
         self.record.update(|report| {
             report.stage = stage;

@@ -7,6 +7,7 @@ use super::handle::Shared;
 use super::lobby::Waiting;
 use super::publisher::Publisher;
 use super::record::Record;
+use super::share::Share;
 use super::viewer::Viewer;
 use crate::door::{Facts as DoorFacts, Path};
 use crate::metrics::{Label as _, Metrics, Phase, SessionState};
@@ -31,6 +32,8 @@ pub(super) struct Session {
     pub(super) facts: Facts,
     /// What others may know of it.
     pub(super) record: Arc<Record>,
+    /// Once it is connected: its part in what is measured of its stream.
+    pub(super) share: Option<Share>,
 }
 
 /// How far a session has come.

@@ -7,7 +7,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
+use prometheus::Counter;
 
+use super::drops::SocketDrops;
 use super::engine::{Engine, Progress};
 use super::handle::{Handle, Shared};
 use super::message::Message;
@@ -73,11 +75,14 @@ pub fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, StartErro
         polls.push((poll, inbox(INBOX, waker)));
     }
     let inboxes: Vec<_> = polls.iter().map(|(_, (sender, _))| sender.clone()).collect();
-    let shared = Arc::new(Shared::new(config, media_port, metrics, inboxes.clone())?);
+    let mut shared = Shared::new(config, media_port, metrics, inboxes.clone())?;
+    shared.socket_drops = SocketDrops::of(sockets.iter_mut().map(|socket| &*socket.source()));
+    let shared = Arc::new(shared);
     let mut threads = Vec::new();
     for (number, (socket, (poll, (_, inbox)))) in (0..).zip(sockets.into_iter().zip(polls)) {
         let engine = Engine::new(WorkerId(number), shared.clone());
-        let turn = Turn { poll, socket, inbox, engine };
+        let busy = shared.metrics.worker_busy(number);
+        let turn = Turn { poll, socket, inbox, engine, busy };
         let thread = std::thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK);
         threads.push(thread.spawn(move || turn.run())?);
     }
@@ -127,11 +132,14 @@ struct Turn {
     socket: Socket,
     inbox: Inbox<Message>,
     engine: Engine,
+    /// Seconds in which it did not sleep.
+    busy: Counter,
 }
 
 impl Turn {
     fn run(mut self) {
         let mut events = Events::with_capacity(16);
+        let mut awake = Instant::now();
         while !self.engine.is_stopped() {
             // 1. Receive: free the kernel's buffer first, for what it drops is lost.
             let more = self.receive();
@@ -142,7 +150,10 @@ impl Turn {
             self.socket.probe_gso(Instant::now());
             // 4. Sleep only when nothing waits. A blocked socket is waited for, not asked again and again; a worker
             // that was just told to stop has nobody left to wake it.
-            self.sleep(&mut events, more || progress == Progress::More || self.engine.is_stopped());
+            let goes_on = more || progress == Progress::More || self.engine.is_stopped();
+            self.busy.inc_by(awake.elapsed().as_secs_f64());
+            self.sleep(&mut events, goes_on);
+            awake = Instant::now();
         }
     }
 

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use sluice::config::Config;
+use sluice::metrics::{Medium, Metrics};
 use sluice::server::{Server, StartError};
 
 use crate::relay::{Relay, SDP, WHEP_OFFER, request};
@@ -33,9 +35,24 @@ fn metrics_move_with_what_happens() {
 }
 
 #[test]
+fn workers_tell_how_busy_they_are() {
+    let relay = Relay::with(|config| config.worker.workers = 2.try_into().unwrap());
+    for worker in [0, 1] {
+        let text = relay.get("/metrics").body;
+        let name = format!("sluice_worker_busy_seconds_total{{worker=\"{worker}\"}} ");
+        let seconds: f64 = text.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap();
+        assert!((0.0..5.0).contains(&seconds), "it has nothing to do: {seconds}");
+    }
+}
+
+#[test]
 fn the_readme_has_every_metric_and_no_other() {
-    let relay = Relay::start();
-    let shown = relay.get("/metrics").body;
+    // What is measured of a stream's publisher is shown while there is one.
+    let metrics = Metrics::new();
+    let stream = metrics.stream(&"cam".parse().unwrap());
+    stream.set_jitter(Medium::Video, Duration::ZERO);
+    stream.set_keyframe_interval(Duration::ZERO);
+    let shown = Relay::start().get("/metrics").body + &metrics.render();
     let registered: BTreeSet<&str> =
         shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     let ours: BTreeSet<&str> = registered.into_iter().filter(|name| name.starts_with("sluice_")).collect();

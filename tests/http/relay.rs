@@ -19,6 +19,7 @@ pub(crate) const FRAGMENT: (&str, &str) = ("content-type", "application/trickle-
 pub(crate) struct Relay {
     pub(crate) addresses: Addresses,
     stop: Option<oneshot::Sender<()>>,
+    drain: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     ended: mpsc::Receiver<()>,
 }
@@ -46,13 +47,15 @@ impl Relay {
         let server = Server::load(&config).unwrap();
         let addresses = server.addresses();
         let (stop, stopped) = oneshot::channel::<()>();
+        let (drain, drained) = oneshot::channel::<()>();
         let (end, ended) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-            runtime.block_on(server.run(async move { drop(stopped.await) })).unwrap();
+            let (drained, stopped) = (async move { drop(drained.await) }, async move { drop(stopped.await) });
+            runtime.block_on(server.run_and_drain(drained, stopped)).unwrap();
             let _ = end.send(());
         });
-        Self { addresses, stop: Some(stop), thread: Some(thread), ended }
+        Self { addresses, stop: Some(stop), drain: Some(drain), thread: Some(thread), ended }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -73,6 +76,11 @@ impl Relay {
         let reply = self.request("POST", &format!("/whip/{stream}"), &[&[SDP], headers].concat(), WHIP_OFFER);
         assert_eq!(reply.status, 201, "{reply:?}");
         (reply.header("location").to_owned(), reply.header("etag").to_owned())
+    }
+
+    /// Asks it to take no new session and to end with the last one.
+    pub(crate) fn drain(&mut self) {
+        drop(self.drain.take());
     }
 
     /// Stops it and waits until it has stopped.

@@ -1,0 +1,235 @@
+//! Instruments of single streams. Streams come and go, and strangers may name them, so their number is bounded: the first
+//! so many that are there at a time are shown by name, all others are summed under [`OTHERS`]. A stream keeps its place as
+//! long as somebody is in it; its series end with it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+use super::{Direction, Family, Label as _, Medium, VALID, register};
+use crate::name::StreamName;
+
+/// Stands for all streams that are not shown by name; no stream's name has parentheses.
+pub const OTHERS: &str = "(other)";
+
+/// Every stream's instruments. Workers write when sessions come, go and once a second; a scrape reads.
+pub(super) struct Streams {
+    families: Families,
+    limit: usize,
+    named: Mutex<HashMap<StreamName, Weak<StreamMetrics>>>,
+    others: Arc<StreamMetrics>,
+}
+
+#[derive(Clone)]
+struct Families {
+    viewers: IntGaugeVec,
+    bytes: IntCounterVec,
+    lost: IntCounterVec,
+    repaired: IntCounterVec,
+    jitter: GaugeVec,
+    keyframe_interval: GaugeVec,
+}
+
+/// The instruments of one stream, or those that all others share. They stay while somebody holds this.
+pub struct StreamMetrics {
+    /// Connected viewers.
+    pub viewers: IntGauge,
+    /// Bytes of RTP packets, header to tag, from its publisher (in) and to its viewers (out).
+    pub bytes: Family<Direction, IntCounter>,
+    /// Its publisher's packets that did not come.
+    pub lost: Family<Medium, IntCounter>,
+    /// Its publisher's packets that came after they had been asked for.
+    pub repaired: Family<Medium, IntCounter>,
+    /// `None` for what the others share: neither jitter nor intervals have a sum.
+    own: Option<Own>,
+}
+
+struct Own {
+    name: StreamName,
+    families: Families,
+    streams: Weak<Streams>,
+}
+
+impl Streams {
+    /// Instruments of which at most `limit` streams have their own.
+    pub(super) fn new(registry: &Registry, limit: usize) -> Arc<Self> {
+        let counters = |name: &str, help: &str, label: &str| {
+            register(registry, IntCounterVec::new(Opts::new(name, help), &["stream", label]).expect(VALID))
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            register(registry, GaugeVec::new(Opts::new(name, help), labels).expect(VALID))
+        };
+        let viewers = Opts::new("sluice_stream_viewers", "Connected viewers of a stream.");
+        let families = Families {
+            viewers: register(registry, IntGaugeVec::new(viewers, &["stream"]).expect(VALID)),
+            bytes: counters("sluice_stream_bytes_total", "Bytes of a stream's RTP packets.", Direction::NAME),
+            lost: counters("sluice_stream_lost_packets_total", "A publisher's packets that never came.", Medium::NAME),
+            repaired: counters(
+                "sluice_stream_repaired_packets_total",
+                "A publisher's packets that came when asked for again.",
+                Medium::NAME,
+            ),
+            jitter: gauges(
+                "sluice_stream_jitter_seconds",
+                "How unevenly a publisher's packets arrive (RFC 3550).",
+                &["stream", Medium::NAME],
+            ),
+            keyframe_interval: gauges(
+                "sluice_stream_keyframe_interval_seconds",
+                "From one keyframe of a publisher to the next.",
+                &["stream"],
+            ),
+        };
+        let others = Arc::new(families.of(OTHERS, None));
+        Arc::new(Self { families, limit, named: Mutex::default(), others })
+    }
+
+    /// The instruments of a stream.
+    pub(super) fn of(self: &Arc<Self>, stream: &StreamName) -> Arc<StreamMetrics> {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = named.get(stream).and_then(Weak::upgrade) {
+            return known;
+        }
+        if named.len() >= self.limit && !named.contains_key(stream) {
+            return Arc::clone(&self.others);
+        }
+        let own = Own { name: stream.clone(), families: self.families.clone(), streams: Arc::downgrade(self) };
+        let metrics = Arc::new(self.families.of(stream.as_str(), Some(own)));
+        named.insert(stream.clone(), Arc::downgrade(&metrics));
+        metrics
+    }
+
+    /// Nobody is in this stream any more.
+    fn forget(&self, own: &Own) {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody may have come between the last one's leaving and now; then the series go on.
+        if named.get(&own.name).is_some_and(|metrics| metrics.strong_count() == 0) {
+            named.remove(&own.name);
+            own.families.remove(own.name.as_str());
+        }
+    }
+}
+
+impl Families {
+    fn of(&self, stream: &str, own: Option<Own>) -> StreamMetrics {
+        let kinds =
+            |family: &IntCounterVec| Family::new(|kind: Medium| family.with_label_values(&[stream, kind.as_str()]));
+        StreamMetrics {
+            viewers: self.viewers.with_label_values(&[stream]),
+            bytes: Family::new(|direction: Direction| self.bytes.with_label_values(&[stream, direction.as_str()])),
+            lost: kinds(&self.lost),
+            repaired: kinds(&self.repaired),
+            own,
+        }
+    }
+
+    /// Ends all series of a stream. A series that never began is no mistake.
+    fn remove(&self, stream: &str) {
+        let _ = self.viewers.remove_label_values(&[stream]);
+        for direction in Direction::ALL {
+            let _ = self.bytes.remove_label_values(&[stream, direction.as_str()]);
+        }
+        for kind in Medium::ALL {
+            let _ = self.lost.remove_label_values(&[stream, kind.as_str()]);
+            let _ = self.repaired.remove_label_values(&[stream, kind.as_str()]);
+        }
+        self.end_publisher(stream);
+    }
+
+    fn end_publisher(&self, stream: &str) {
+        for kind in Medium::ALL {
+            let _ = self.jitter.remove_label_values(&[stream, kind.as_str()]);
+        }
+        let _ = self.keyframe_interval.remove_label_values(&[stream]);
+    }
+}
+
+impl StreamMetrics {
+    /// How unevenly the publisher's packets of a kind arrive now.
+    pub fn set_jitter(&self, kind: Medium, jitter: Duration) {
+        if let Some(Own { name, families, .. }) = &self.own {
+            families.jitter.with_label_values(&[name.as_str(), kind.as_str()]).set(jitter.as_secs_f64());
+        }
+    }
+
+    /// From one keyframe to the next.
+    pub fn set_keyframe_interval(&self, interval: Duration) {
+        if let Some(Own { name, families, .. }) = &self.own {
+            families.keyframe_interval.with_label_values(&[name.as_str()]).set(interval.as_secs_f64());
+        }
+    }
+
+    /// What is only true while somebody publishes is shown no more.
+    pub fn end_publisher(&self) {
+        if let Some(Own { name, families, .. }) = &self.own {
+            families.end_publisher(name.as_str());
+        }
+    }
+}
+
+impl Drop for StreamMetrics {
+    fn drop(&mut self) {
+        if let Some(own) = &self.own
+            && let Some(streams) = own.streams.upgrade()
+        {
+            streams.forget(own);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Metrics;
+    use super::*;
+
+    fn name(text: &str) -> StreamName {
+        text.parse().unwrap()
+    }
+
+    fn shows(metrics: &Metrics, line: &str) -> bool {
+        metrics.render().lines().any(|shown| shown == line)
+    }
+
+    #[test]
+    fn the_first_streams_are_shown_by_name_and_the_rest_as_a_sum() {
+        let metrics = Metrics::showing(2);
+        let streams: Vec<_> = ["a", "b", "c", "d"].map(|text| metrics.stream(&name(text))).into();
+        for stream in &streams {
+            stream.viewers.add(2);
+            stream.bytes[Direction::Out].inc_by(100);
+            stream.lost[Medium::Video].inc();
+            stream.set_jitter(Medium::Audio, Duration::from_millis(3));
+        }
+        assert!(shows(&metrics, "sluice_stream_viewers{stream=\"a\"} 2"));
+        assert!(shows(&metrics, "sluice_stream_viewers{stream=\"(other)\"} 4"));
+        assert!(shows(&metrics, "sluice_stream_bytes_total{direction=\"out\",stream=\"(other)\"} 200"));
+        assert!(shows(&metrics, "sluice_stream_jitter_seconds{kind=\"audio\",stream=\"b\"} 0.003"));
+        let text = metrics.render();
+        for hidden in ["\"c\"", "\"d\"", "sluice_stream_jitter_seconds{kind=\"audio\",stream=\"(other)\"}"] {
+            assert!(!text.contains(hidden), "{hidden} is in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_streams_series_end_with_it_and_make_room_for_another() {
+        let metrics = Metrics::showing(1);
+        let (first, again) = (metrics.stream(&name("a")), metrics.stream(&name("a")));
+        first.set_keyframe_interval(Duration::from_secs(2));
+        drop(first);
+        assert!(shows(&metrics, "sluice_stream_viewers{stream=\"a\"} 0"), "somebody is there still");
+        again.end_publisher();
+        assert!(!metrics.render().contains("sluice_stream_keyframe_interval_seconds{"));
+        drop(again);
+        assert!(!metrics.render().contains("stream=\"a\""));
+        let other = metrics.stream(&name("b"));
+        other.viewers.inc();
+        assert!(shows(&metrics, "sluice_stream_viewers{stream=\"b\"} 1"));
+    }
+
+    #[test]
+    fn no_stream_can_be_called_like_the_others() {
+        assert!(OTHERS.parse::<StreamName>().is_err());
+    }
+}

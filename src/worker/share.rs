@@ -1,0 +1,64 @@
+//! One session's part in the instruments of its stream, added when its record is brought up to date, never for a packet.
+
+use std::sync::Arc;
+
+use super::record::TrackReport;
+use crate::metrics::{Direction, Label as _, Medium, StreamMetrics};
+use crate::name::Role;
+
+/// What a connected session adds; dropping it takes it out of the gauges.
+pub(super) struct Share {
+    role: Role,
+    metrics: Arc<StreamMetrics>,
+    bytes: u64,
+    /// By kind.
+    lost: [u64; 2],
+    repaired: [u64; 2],
+}
+
+impl Share {
+    /// A session that has just connected.
+    pub(super) fn new(role: Role, metrics: Arc<StreamMetrics>) -> Self {
+        if role == Role::Viewer {
+            metrics.viewers.inc();
+        }
+        Self { role, metrics, bytes: 0, lost: [0; 2], repaired: [0; 2] }
+    }
+
+    /// Adds what has come since the last time.
+    pub(super) fn tell(&mut self, tracks: &[TrackReport]) {
+        let direction = if self.role == Role::Publisher { Direction::In } else { Direction::Out };
+        let bytes = tracks.iter().map(|track| track.bytes).sum();
+        add(&mut self.bytes, bytes, &self.metrics.bytes[direction]);
+        if self.role == Role::Viewer {
+            return;
+        }
+        for track in tracks {
+            let kind = if track.kind == Medium::Audio.as_str() { Medium::Audio } else { Medium::Video };
+            let (lost, repaired) = (&mut self.lost[kind.position()], &mut self.repaired[kind.position()]);
+            add(lost, track.lost_packets, &self.metrics.lost[kind]);
+            add(repaired, track.repaired_packets, &self.metrics.repaired[kind]);
+            if let Some(jitter) = track.jitter {
+                self.metrics.set_jitter(kind, jitter);
+            }
+            if let Some(interval) = track.keyframe_interval {
+                self.metrics.set_keyframe_interval(interval);
+            }
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        match self.role {
+            Role::Viewer => self.metrics.viewers.dec(),
+            Role::Publisher => self.metrics.end_publisher(),
+        }
+    }
+}
+
+/// A count that falls, because a packet came that had been given up, adds nothing until it is passed again.
+fn add(told: &mut u64, count: u64, counter: &prometheus::IntCounter) {
+    counter.inc_by(count.saturating_sub(*told));
+    *told = count.max(*told);
+}

@@ -1,0 +1,322 @@
+//! The OpenAPI document says what the relay does: every path, method and status of it is driven against the real handlers,
+//! and what comes back is held to its schemas; and every route of the router is in it.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use sluice::cli::{Cli, Command};
+use sluice::http::Limit;
+use ureq::http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::relay::{FRAGMENT, Relay, Reply, SDP, WHEP_OFFER, WHIP_OFFER};
+use crate::schema::{resolved, violations};
+
+const PUBLISHER: (&str, &str) = ("authorization", "Bearer p");
+const ADMIN: (&str, &str) = ("authorization", "Bearer a");
+const ANY: (&str, &str) = ("if-match", "*");
+const NOBODY: &str = "/session/AAAAAAAAAAAAAAAAAAAAAA";
+const CREDENTIALS: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n";
+
+/// What HTTP alone cannot bring about: two encoders that take a stream over from each other, and a worker that is
+/// thousands of messages behind. Their documents are made by the same function as all others.
+const OUT_OF_REACH: [(&str, &str, u16); 2] = [("post", "/whip/{stream}", 409), ("patch", "/session/{id}", 503)];
+
+/// Pages are for people.
+const PAGES: [&str; 4] = ["/", "/publish/{stream}", "/watch/{stream}", "/assets/{name}"];
+
+/// The document and what of it has been driven.
+struct Drive {
+    document: Value,
+    driven: BTreeSet<(String, String, u16)>,
+}
+
+impl Drive {
+    fn new(relay: &Relay) -> Self {
+        let document = serde_json::from_str(&relay.get("/api/openapi.json").body).unwrap();
+        Self { document, driven: BTreeSet::new() }
+    }
+
+    /// Sends a request and holds the answer to the document.
+    fn send(
+        &mut self,
+        relay: &Relay,
+        status: u16,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Reply {
+        let reply = relay.request(&method.to_uppercase(), path, headers, body);
+        assert_eq!(reply.status, status, "{method} {path}: {reply:?}");
+        self.hold(method, path, &reply);
+        reply
+    }
+
+    fn hold(&mut self, method: &str, path: &str, reply: &Reply) {
+        let template = self.template(path);
+        let place = format!("{method} {template} {}", reply.status);
+        let response = &self.document["paths"][&template][method]["responses"][reply.status.to_string()];
+        assert!(response.is_object(), "{place} is not in the document: {reply:?}");
+        let response = resolved(&self.document, response);
+        for (name, header) in response["headers"].as_object().into_iter().flatten() {
+            let text = reply.header(&name.to_ascii_lowercase());
+            let value = text.parse::<u64>().map_or_else(|_| Value::from(text), Value::from);
+            let broken = violations(&self.document, &header["schema"], &value, name);
+            assert!(broken.is_empty(), "{place}: {broken:?}");
+        }
+        match response["content"].as_object() {
+            None => assert_eq!(reply.body, "", "{place} has no body"),
+            Some(content) => {
+                let given = reply.header("content-type").split(';').next().unwrap();
+                let schema = &content.get(given).unwrap_or_else(|| panic!("{place} is {given}"))["schema"];
+                let value = match given {
+                    json if json.ends_with("json") => serde_json::from_str(&reply.body).unwrap(),
+                    _ => Value::from(reply.body.as_str()),
+                };
+                let broken = violations(&self.document, schema, &value, "body");
+                assert!(broken.is_empty(), "{place}: {broken:?} in {value}");
+            }
+        }
+        self.driven.insert((method.to_owned(), template, reply.status));
+    }
+
+    /// The path of the document that a path of a request is.
+    fn template(&self, path: &str) -> String {
+        let path = path.split('?').next().unwrap();
+        let is_like = |template: &str| {
+            let (own, other) = (template.split('/'), path.split('/'));
+            own.clone().count() == other.clone().count()
+                && own.zip(other).all(|(own, other)| own.starts_with('{') || own == other)
+        };
+        let paths = self.document["paths"].as_object().unwrap();
+        let exact = paths.keys().find(|template| *template == path);
+        let found = exact.or_else(|| paths.keys().find(|template| is_like(template)));
+        found.unwrap_or_else(|| panic!("{path} is not in the document")).clone()
+    }
+}
+
+/// Every (method, path, status) of the document.
+fn promised(document: &Value) -> BTreeSet<(String, String, u16)> {
+    let mut all = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap().iter().filter(|(method, _)| *method != "parameters") {
+            let statuses = operation["responses"].as_object().unwrap().keys();
+            all.extend(statuses.map(|status| (method.clone(), path.clone(), status.parse().unwrap())));
+        }
+    }
+    all
+}
+
+#[test]
+fn everything_that_the_document_promises_happens_as_it_says() {
+    let open = Relay::start();
+    let mut drive = Drive::new(&open);
+    assert_eq!(drive.document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    open_relay(&mut drive, &open);
+    closed_relay(&mut drive);
+    impatient_relay(&mut drive);
+    strict_relay(&mut drive);
+    draining_relay(&mut drive);
+    let out_of_reach = OUT_OF_REACH.map(|(method, path, status)| (method.to_owned(), path.to_owned(), status));
+    let promised = promised(&drive.document);
+    assert!(out_of_reach.iter().all(|one| promised.contains(one)), "the exceptions are promised at all");
+    let expected: BTreeSet<_> = promised.into_iter().filter(|one| !out_of_reach.contains(one)).collect();
+    assert_eq!(drive.driven, expected);
+}
+
+/// What happens while no token is configured.
+fn open_relay(drive: &mut Drive, relay: &Relay) {
+    for path in ["/api/openapi.json", "/api/streams", "/metrics", "/healthz", "/readyz"] {
+        drive.send(relay, 200, "get", path, &[], "");
+    }
+    for (endpoint, offer, found) in [("/whip/cam", WHIP_OFFER, 204), ("/whep/cam", WHEP_OFFER, 200)] {
+        let wrong = endpoint.replace("cam", "a%20b");
+        drive.send(relay, found, "get", endpoint, &[], "");
+        drive.send(relay, 400, "get", &wrong, &[], "");
+        drive.send(relay, 204, "options", endpoint, &[], "");
+        drive.send(relay, 400, "post", endpoint, &[SDP], "x");
+        drive.send(relay, 406, "post", endpoint, &[SDP, ("accept", "text/html")], offer);
+        drive.send(relay, 413, "post", endpoint, &[SDP], &format!("{offer}{}", "a=x\r\n".repeat(14_000)));
+        drive.send(relay, 415, "post", endpoint, &[FRAGMENT], offer);
+        drive.send(relay, 422, "post", endpoint, &[SDP], &offer.replace("a=group:BUNDLE", "a=group:LS"));
+
+        let created = drive.send(relay, 201, "post", endpoint, &[SDP, ("user-agent", "test/1")], offer);
+        let session = created.header("location").to_owned();
+        let tag = ("if-match", created.header("etag"));
+        drive.send(relay, 204, "get", &session, &[], "");
+        drive.send(relay, 204, "options", &session, &[], "");
+        drive.send(relay, 204, "patch", &session, &[FRAGMENT, tag], CREDENTIALS);
+        drive.send(relay, 200, "patch", &session, &[FRAGMENT, ANY], CREDENTIALS);
+        drive.send(relay, 412, "patch", &session, &[FRAGMENT, tag], CREDENTIALS);
+        drive.send(relay, 428, "patch", &session, &[FRAGMENT], CREDENTIALS);
+        drive.send(relay, 415, "patch", &session, &[SDP, ANY], CREDENTIALS);
+        drive.send(relay, 400, "patch", &session, &[FRAGMENT, ANY], "x");
+        drive.send(relay, 413, "patch", &session, &[FRAGMENT, ANY], &CREDENTIALS.repeat(200));
+
+        let record = session.replace("/session/", "/api/sessions/");
+        drive.send(relay, 200, "get", "/api/streams/cam", &[], "");
+        drive.send(relay, 200, "get", &record, &[], "");
+        drive.send(relay, 200, "delete", &session, &[], "");
+        drive.send(relay, 200, "get", &record, &[], "");
+        drive.send(relay, 404, "delete", &record, &[], "");
+        let again = drive.send(relay, 201, "post", endpoint, &[SDP], offer);
+        let record = again.header("location").replace("/session/", "/api/sessions/");
+        drive.send(relay, 204, "delete", &record, &[], "");
+    }
+    for method in ["get", "patch", "delete"] {
+        drive.send(relay, 404, method, NOBODY, &[FRAGMENT, ANY], "");
+    }
+    drive.send(relay, 404, "get", &NOBODY.replace("/session/", "/api/sessions/"), &[], "");
+    drive.send(relay, 404, "get", "/api/streams/nobody", &[], "");
+    drive.send(relay, 400, "get", "/api/streams/a%20b", &[], "");
+}
+
+/// What happens once tokens are.
+fn closed_relay(drive: &mut Drive) {
+    let relay = Relay::with(|config| {
+        config.auth.publish_token = Some("p".to_owned());
+        config.auth.watch_token = Some("w".to_owned());
+        config.auth.admin_token = Some("a".to_owned());
+    });
+    let session = relay.publish("cam", &[PUBLISHER]).0;
+    let record = session.replace("/session/", "/api/sessions/");
+    let of_admin = ["/api/openapi.json", "/api/streams", "/api/streams/cam", "/metrics", &record];
+    for (method, path) in of_admin.map(|path| ("get", path)).into_iter().chain([("delete", record.as_str())]) {
+        drive.send(&relay, 401, method, path, &[], "");
+        drive.send(&relay, 403, method, path, &[PUBLISHER], "");
+    }
+    for endpoint in ["/whip/cam", "/whep/cam"] {
+        for method in ["get", "post"] {
+            drive.send(&relay, 401, method, endpoint, &[SDP], "");
+            drive.send(&relay, 403, method, endpoint, &[SDP, ADMIN], "");
+        }
+    }
+    for method in ["get", "patch", "delete"] {
+        drive.send(&relay, 401, method, &session, &[FRAGMENT, ANY], "");
+    }
+}
+
+/// What happens to a body that does not come.
+fn impatient_relay(drive: &mut Drive) {
+    let relay = Relay::with(|config| config.http.body_deadline = Duration::from_millis(200));
+    let session = relay.publish("cam", &[]).0;
+    let fragment = "application/trickle-ice-sdpfrag\r\nIf-Match: *";
+    for (method, path, kind) in [
+        ("post", "/whip/cam", "application/sdp"),
+        ("post", "/whep/cam", "application/sdp"),
+        ("patch", session.as_str(), fragment),
+    ] {
+        let reply = half_a_request(&relay, method, path, kind);
+        assert_eq!(reply.status, 408, "{reply:?}");
+        drive.hold(method, path, &reply);
+    }
+}
+
+/// What happens to who asks too often.
+fn strict_relay(drive: &mut Drive) {
+    let one = NonZeroU32::MIN;
+    let relay = Relay::with(|config| {
+        config.http.limit = Some(Limit { per_second: one, burst: one, loopback: true });
+    });
+    let record = NOBODY.replace("/session/", "/api/sessions/");
+    for (method, path) in
+        [("post", "/whip/cam"), ("post", "/whep/cam"), ("patch", NOBODY), ("delete", NOBODY), ("delete", &record)]
+    {
+        // On a slow machine a second may pass between two requests; never between all of them.
+        let asked = (0..100).map(|_| relay.request(&method.to_uppercase(), path, &[SDP], ""));
+        let refused = asked.into_iter().find(|reply| reply.status == 429).expect("a hundred are too many");
+        drive.hold(method, path, &refused);
+    }
+}
+
+/// What happens while the relay drains.
+fn draining_relay(drive: &mut Drive) {
+    let mut relay = Relay::with(|config| config.worker.drain = Duration::from_secs(60));
+    relay.publish("cam", &[]);
+    relay.drain();
+    let began = Instant::now();
+    while relay.get("/readyz").status != 503 {
+        assert!(began.elapsed() < Duration::from_secs(5), "it drains at once");
+    }
+    drive.send(&relay, 503, "get", "/readyz", &[], "");
+    drive.send(&relay, 503, "post", "/whip/cam", &[SDP], WHIP_OFFER);
+    drive.send(&relay, 503, "post", "/whep/cam", &[SDP], WHEP_OFFER);
+}
+
+/// Sends the beginning of a body and reads what the relay says to that.
+fn half_a_request(relay: &Relay, method: &str, path: &str, kind: &str) -> Reply {
+    let mut stream = TcpStream::connect(relay.addresses.http).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let head = format!("{} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\n", method.to_uppercase());
+    stream.write_all(format!("{head}Content-Length: 500\r\n\r\nv=0").as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    // A reset after the answer is as good as a close.
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let mut lines = head.lines();
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let header = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value.trim()).ok()?))
+    };
+    Reply { status, headers: HeaderMap::from_iter(lines.filter_map(header)), body: body.to_owned() }
+}
+
+#[test]
+fn live_streams_and_sessions_are_as_the_document_says() {
+    let relay = Relay::start();
+    let mut drive = Drive::new(&relay);
+    let (whip, whep) = (relay.url("/whip/cam"), relay.url("/whep/cam"));
+    let line = ["sluice", "load", "--whip", &whip, "--whep", &whep, "--viewers", "1", "--seconds", "4"];
+    let Ok(Command::Load(load)) = Cli::read(line.map(OsString::from)) else { panic!("{line:?}") };
+    let load = std::thread::spawn(move || sluice::load::run(&load));
+    let began = Instant::now();
+    let everything = |stream: &Value| {
+        let has = |track: &Value| ["bits_per_second", "packets_per_second"].iter().all(|rate| track[rate] != 0.0);
+        let tracks = stream["tracks"].as_array().unwrap();
+        let sessions = stream["sessions"].as_array().unwrap();
+        let gets = |session: &Value| session["tracks"].as_array().is_some_and(|tracks| !tracks.is_empty());
+        !tracks.is_empty() && tracks.iter().any(has) && sessions.len() == 2 && sessions.iter().all(gets)
+    };
+    loop {
+        assert!(began.elapsed() < Duration::from_secs(20), "media passes within seconds");
+        if relay.get("/api/streams/cam").status == 200 {
+            let reply = drive.send(&relay, 200, "get", "/api/streams/cam", &[], "");
+            let stream: Value = serde_json::from_str(&reply.body).unwrap();
+            if everything(&stream) {
+                assert_eq!((&stream["live"], &stream["viewers"]), (&true.into(), &1.into()));
+                assert_eq!(stream["sessions"][0]["srtp_profile"], "SRTP_AEAD_AES_128_GCM");
+                assert!(stream["sessions"][1]["path"]["remote"].as_str().unwrap().starts_with("127.0.0.1:"));
+                break;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    drive.send(&relay, 200, "get", "/api/streams", &[], "");
+    assert!(load.join().unwrap().is_ok());
+}
+
+#[test]
+fn every_route_is_in_the_document_with_its_methods_and_no_other() {
+    let relay = Relay::start();
+    let document = Drive::new(&relay).document;
+    let source = include_str!("../../src/http/mod.rs");
+    let mut routed = BTreeSet::new();
+    for call in source.split(".route(").skip(1) {
+        let call = call.split(';').next().unwrap();
+        let path = call.split('"').nth(1).unwrap();
+        for method in ["get", "post", "patch", "delete", "options"] {
+            if call.contains(&format!("{method}(")) && !PAGES.contains(&path) {
+                routed.insert((method.to_owned(), path.to_owned()));
+            }
+        }
+    }
+    let told: BTreeSet<_> = promised(&document).into_iter().map(|(method, path, _)| (method, path)).collect();
+    assert_eq!(routed, told);
+}
