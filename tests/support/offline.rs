@@ -1,12 +1,17 @@
 //! A relay and its clients in virtual time: no socket, no thread, no clock but this one. Datagrams are handed over by
 //! hand, so that a test decides which are lost.
 
+#[path = "lane.rs"]
+pub(crate) mod lane;
+
 use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lane::{Links, Way, is_rtp};
 use sluice::auth::Credential;
 use sluice::door::Path;
 use sluice::forward::codec::Codec;
@@ -29,6 +34,8 @@ pub(crate) struct Net {
     pub(crate) relay: Offline,
     pub(crate) clients: Vec<Person>,
     pub(crate) wire: Wire,
+    /// What stands between clients and the relay.
+    pub(crate) links: Links,
     client_by_address: HashMap<SocketAddr, usize>,
     worker_by_client: HashMap<usize, usize>,
     /// Places of clients that are gone, to be used again.
@@ -44,6 +51,25 @@ pub(crate) struct Wire {
     pub(crate) sent: VecDeque<(SocketAddr, Vec<u8>)>,
     /// Runs that the relay handed over, one for each system call.
     pub(crate) runs: usize,
+    /// By address, SSRC and sequence number: a digest of what was sealed under it, and how many were sent before.
+    sealed: HashMap<(SocketAddr, u32, u16), (u64, u64)>,
+    sealed_packets: u64,
+}
+
+impl Wire {
+    /// Fails on a number that is sealed over two contents (SECURITY 21). A repetition after a whole round of numbers is
+    /// another number.
+    fn record(&mut self, to: SocketAddr, datagram: &[u8]) {
+        let mut hasher = DefaultHasher::new();
+        datagram.hash(&mut hasher);
+        let digest = hasher.finish();
+        let ssrc = u32::from_be_bytes(datagram[8..12].try_into().expect("four octets"));
+        let sequence = u16::from_be_bytes(datagram[2..4].try_into().expect("two octets"));
+        self.sealed_packets += 1;
+        let before = self.sealed.insert((to, ssrc, sequence), (digest, self.sealed_packets));
+        let again = before.is_some_and(|(other, at)| other != digest && self.sealed_packets - at < 1 << 15);
+        assert!(!again, "number {sequence} of SSRC {ssrc:x} is sealed over two contents");
+    }
 }
 
 /// One client.
@@ -64,6 +90,8 @@ pub(crate) struct Person {
     /// Its process is gone, or its network: nothing of it arrives, and nothing reaches it.
     pub(crate) away: bool,
     pub(crate) next_index: HashMap<u32, u64>,
+    /// What it has published, by SSRC and sequence number, if it is to answer NACKs.
+    pub(crate) sent: Option<HashMap<(u32, u16), Vec<u8>>>,
 }
 
 /// One RTP packet as a viewer got it.
@@ -83,6 +111,9 @@ impl Outbox for Wire {
     fn send(&mut self, path: &Path, contents: &[u8], segment: Option<usize>) -> Sent {
         self.runs += 1;
         for datagram in contents.chunks(segment.unwrap_or(contents.len())) {
+            if is_rtp(datagram) {
+                self.record(path.remote, datagram);
+            }
             self.sent.push_back((path.remote, datagram.to_vec()));
         }
         Sent::Done
@@ -109,6 +140,7 @@ impl Net {
             application: false,
             clients: Vec::new(),
             wire: Wire::default(),
+            links: Links::default(),
             client_by_address: HashMap::new(),
             worker_by_client: HashMap::new(),
             vacant: Vec::new(),
@@ -178,6 +210,7 @@ impl Net {
             gone: false,
             away: false,
             next_index: HashMap::new(),
+            sent: None,
         };
         match self.vacant.pop() {
             Some(place) => self.clients[place] = person,
@@ -229,10 +262,21 @@ impl Net {
             }
             self.pump(number);
         }
+        while let Some((number, way, mut datagram)) = self.links.arrived(now) {
+            let (worker, person) = (self.worker_of(number), &mut self.clients[number]);
+            match way {
+                Way::Up => self.relay.receive(worker, person.address, &mut datagram, now),
+                Way::Down => person.take(&datagram, now),
+            }
+            self.pump(number);
+        }
         self.relay.turn(&mut self.wire, now);
         while let Some((to, datagram)) = self.wire.sent.pop_front() {
             let Some(number) = self.client_by_address.get(&to).copied() else { continue };
-            if !self.clients[number].away && passes(number, &datagram) {
+            if !self.clients[number].away
+                && passes(number, &datagram)
+                && let Some(datagram) = self.links.send(number, Way::Down, datagram, now)
+            {
                 self.clients[number].take(&datagram, now);
                 self.pump(number);
             }
@@ -250,8 +294,9 @@ impl Net {
             if person.away {
                 continue;
             }
-            let mut datagram = datagram.to_vec();
-            self.relay.receive(worker, person.address, &mut datagram, self.now);
+            if let Some(mut datagram) = self.links.send(number, Way::Up, datagram.to_vec(), self.now) {
+                self.relay.receive(worker, person.address, &mut datagram, self.now);
+            }
         }
         person.take_events();
     }
@@ -263,10 +308,11 @@ impl Net {
     }
 
     /// A datagram of a client arrives at the relay.
-    pub(crate) fn deliver(&mut self, number: usize, mut datagram: Vec<u8>) {
+    pub(crate) fn deliver(&mut self, number: usize, datagram: Vec<u8>) {
         if self.clients[number].away {
             return;
         }
+        let Some(mut datagram) = self.links.send(number, Way::Up, datagram, self.now) else { return };
         let (worker, address) = (self.worker_of(number), self.clients[number].address);
         self.relay.receive(worker, address, &mut datagram, self.now);
     }
@@ -299,8 +345,11 @@ impl Person {
         packet.resize(len + 32, 0);
         let sealer = self.sealer.as_mut().expect("the publisher is connected");
         let sealed = sealer.seal(&mut packet, 12, len, *index).expect("there is room for the tag");
-        *index += 1;
         packet.truncate(sealed);
+        if let Some(sent) = &mut self.sent {
+            sent.insert((ssrc, *index as u16), packet.clone());
+        }
+        *index += 1;
         packet
     }
 
@@ -310,8 +359,7 @@ impl Person {
     }
 
     fn take(&mut self, datagram: &[u8], now: Instant) {
-        let is_rtp = (128..=191).contains(&datagram[0]) && !(192..=223).contains(&datagram[1]);
-        let Some(opener) = self.opener.as_mut().filter(|_| is_rtp) else {
+        let Some(opener) = self.opener.as_mut().filter(|_| is_rtp(datagram)) else {
             let _ = self.client.handle_datagram(datagram, RELAY, now);
             return;
         };

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::write::OSN_LEN;
 use super::{Outlet, Resend, Verdict, Written};
 use crate::forward::History;
-use crate::forward::header::HEADER_LEN;
+use crate::forward::header::{EXTENSION_LEN, HEADER_LEN};
 
 impl Outlet {
     /// Answers a NACK for one sequence number of the line: writes the packet again, by RTX where that is negotiated, else
@@ -18,7 +18,8 @@ impl Outlet {
             self.counts.lost += u64::from(self.resends.is_waited_for_in_vain(origin.index, now));
             return None;
         };
-        let size = HEADER_LEN + OSN_LEN + packet.payload.len();
+        let extension = if self.playout_delay.is_some() { EXTENSION_LEN } else { 0 };
+        let size = HEADER_LEN + extension + OSN_LEN + packet.payload.len();
         let copies = match self.resends.allow(origin.index, size, now) {
             Verdict::Copies(copies) => copies,
             Verdict::Refused => {
