@@ -124,18 +124,18 @@ test('a stream that is taken is tried again when the relay says so, and not befo
   await page.tab.route('**/whip/**', (route) => {
     tries += 1;
     if (tries > 1) return route.continue();
-    return route.fulfill({ status: 409, headers: { 'Retry-After': '3' }, contentType: 'application/problem+json', body: '{"detail":"somebody else publishes it"}' });
+    return route.fulfill({ status: 409, headers: { 'Retry-After': '2' }, contentType: 'application/problem+json', body: '{"detail":"somebody else publishes it"}' });
   });
   await page.tab.selectOption('#source', 'test');
   await page.tab.click('#toggle');
   await problem(page, /taken for now: Somebody else publishes it\./);
   await page.shows('#message', 'Busy');
-  await page.shows('#next', /Trying again in [1-4] seconds?\./);
+  await page.shows('#next', /Trying again in [1-3] seconds?\./);
   // The network that comes back is no reason to break the relay's word.
   await page.tab.evaluate(() => dispatchEvent(new Event('online')));
   const began = Date.now();
   await page.says('live');
-  assert.ok(Date.now() - began > 1500, 'it has waited');
+  assert.ok(Date.now() - began > 800, 'it has waited');
   assert.equal(tries, 2);
 });
 
@@ -147,6 +147,6 @@ test('a publisher that is replaced says so and does not fight', async (t) => {
   await second.says('live');
   await problem(first, 'Somebody else publishes this stream now.');
   await first.shows('#message', 'Stopped');
-  await second.shows('[data-fact=time]', /^[3-9] s$/);
+  await second.shows('[data-fact=time]', /^[2-9] s$/);
   assert.equal(first.sessions.length, 1, 'it has not tried to come back');
 });

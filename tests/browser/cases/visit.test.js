@@ -77,6 +77,10 @@ test('the first page lists what there is, and goes on with it', async (t) => {
   const relay = await Relay.start(t);
   const page = await Page.open(t, browser, `${relay.url}/`);
   await page.shows('#none', /^Nobody publishes now\./);
+  await page.context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  await page.tab.fill('#name', 'stage');
+  await page.tab.click('#obs .code button');
+  assert.equal(await page.tab.evaluate(() => navigator.clipboard.readText()), `${relay.url}/whip/stage`, 'what is shown is copied');
   const publisher = await Page.open(t, browser, `${relay.url}/publish/stage?source=test&autostart=1&codec=vp8&width=640&height=360`);
   await publisher.says('live');
   const viewer = await Page.open(t, browser, `${relay.url}/watch/stage`);

@@ -92,7 +92,6 @@ test('it waits longer each time, tries at once when the network is back, and nev
 
 test('a relay that is full is asked again when it says, and one that refuses is not asked again', async (t) => {
   const relay = await Relay.start(t);
-  await publish(t, relay);
   const answers = [{ status: 503, headers: { 'Retry-After': '2' } }, { status: 422, headers: {} }];
   const posts = [];
   const viewer = await watch(t, relay, {
@@ -110,7 +109,7 @@ test('a relay that is full is asked again when it says, and one that refuses is 
   assert.ok(posts[1] - posts[0] >= 2000, `${posts[1] - posts[0]} ms`);
   await viewer.shows('#detail', 'The relay refused: Not like this.');
   await viewer.tab.click('#again');
-  await message(viewer, 'Playing');
+  await message(viewer, 'Waiting for the publisher');
 });
 
 test('on a phone it starts by itself and muted, and a tap gives it a voice', async (t) => {
@@ -128,13 +127,12 @@ test('on a phone it starts by itself and muted, and a tap gives it a voice', asy
 
 test('a viewer whom an operator has sent away says so, and comes back when asked', async (t) => {
   const relay = await Relay.start(t);
-  await publish(t, relay);
   const viewer = await watch(t, relay);
-  await viewer.framesDecoded(5);
+  await viewer.says('waiting');
   const session = viewer.sessions[0].split('/').pop();
   assert.equal((await fetch(`${relay.url}/api/sessions/${session}`, { method: 'DELETE' })).status, 204);
   await message(viewer, 'Ended');
   await viewer.shows('#detail', 'An operator ended this session.');
   await viewer.tab.click('#again');
-  await message(viewer, 'Playing');
+  await message(viewer, 'Waiting for the publisher');
 });
