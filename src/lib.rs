@@ -60,3 +60,4 @@ pub mod log;
 pub mod metrics;
 pub mod name;
 mod setting;
+mod shared;

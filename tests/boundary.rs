@@ -21,7 +21,7 @@ const ROWS: [&[&str]; 12] = [
     &["srtp"],
     &["stream"],
     &["forward"],
-    &["auth", "metrics", "client", "health", "log", "name", "setting"],
+    &["auth", "metrics", "client", "health", "log", "name", "setting", "shared"],
 ];
 
 /// Told the time and the bytes, answering with values.

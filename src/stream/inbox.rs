@@ -4,10 +4,10 @@
 //! busy worker costs its senders no system call.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 
-use crossbeam_queue::ArrayQueue;
+use crate::shared::{ArrayQueue, AtomicBool};
 
 /// The queue had no room; the message comes back. Media is dropped and counted, commands are tried again.
 #[derive(Debug)]

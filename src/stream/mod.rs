@@ -5,6 +5,8 @@
 
 mod eviction;
 mod inbox;
+#[cfg(test)]
+mod models;
 mod publication;
 mod pulse;
 mod registry;

@@ -7,13 +7,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use dashmap::DashMap;
-use dashmap::mapref::entry::Entry as Slot;
-
 use super::eviction::{Evictions, Identity, Refused};
 use super::publication::{Announced, Announcement, Live};
 use crate::forward::codec::Format;
 use crate::name::{SessionId, StreamName};
+use crate::shared::{DashMap, Entry as Slot};
 
 /// A worker's number, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -6,16 +6,15 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-use dashmap::DashMap;
 
 use super::record::Record;
 use crate::auth::Credential;
 use crate::name::{Role, SessionId, StreamName};
 use crate::peer::Credentials;
 use crate::peer::negotiate::Negotiated;
+use crate::shared::{AtomicUsize, DashMap};
 use crate::stream::{Announcement, WorkerId};
 
 /// Sessions that may wait at once; one more is answered with 503.

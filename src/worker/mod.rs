@@ -36,6 +36,8 @@ mod turn;
 mod viewer;
 
 #[cfg(test)]
+mod models;
+#[cfg(test)]
 mod tests;
 
 pub use batch::{Batch, MAX_DATAGRAM, Outbox, Sent};

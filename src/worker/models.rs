@@ -1,0 +1,115 @@
+//! What HTTP and workers share of sessions that wait, in every order in which they can meet.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::lobby::{Found, Lobby, PATIENCE, Waiting};
+use super::record::Record;
+use crate::auth::Credential;
+use crate::name::{Role, SessionId};
+use crate::peer::Credentials;
+use crate::peer::negotiate::{Negotiated, Offered};
+use crate::shared::model::explore;
+use crate::stream::WorkerId;
+
+const A: WorkerId = WorkerId(0);
+const B: WorkerId = WorkerId(1);
+const UFRAG: &str = "first";
+
+fn credentials(ufrag: &str) -> Credentials {
+    Credentials { ufrag: ufrag.to_owned(), pwd: "a-password-that-is-long".to_owned() }
+}
+
+/// A lobby in which one session has waited since a moment.
+fn lobby() -> (Arc<Lobby>, SessionId, Instant) {
+    let (id, created) = (SessionId::random(), Instant::now());
+    let (role, stream) = (Role::Viewer, "cam".parse().unwrap());
+    let negotiated = Negotiated {
+        answer: String::new(),
+        remote: credentials("client"),
+        remote_fingerprint: String::new(),
+        dtls_client: false,
+        application: None,
+        sections: Vec::new(),
+        offered: Offered::default(),
+    };
+    let record = Arc::new(Record::new(id, (role, "cam".parse().unwrap()), (None, Offered::default()), created));
+    let local = credentials(UFRAG);
+    let credential = Credential::ANONYMOUS;
+    let client = [10, 0, 0, 1].into();
+    let waiting = Waiting { id, role, stream, local, negotiated, announcement: None, credential, client, record };
+    let lobby = Arc::new(Lobby::default());
+    assert!(lobby.admit(waiting, "\"1\"".to_owned()).is_ok());
+    (lobby, id, created)
+}
+
+fn assert_empty(lobby: &Lobby) {
+    assert!(lobby.census().iter().all(|(_, count)| *count == 0), "{:?}", lobby.census());
+}
+
+fn is_session(found: &Found) -> bool {
+    matches!(found, Found::Session(_))
+}
+
+#[test]
+fn of_two_workers_that_hear_a_session_at_once_one_gets_it_and_the_other_knows_whose_it_is() {
+    explore(|| {
+        let (lobby, id, _) = lobby();
+        let other = Arc::clone(&lobby);
+        let at_b = loom::thread::spawn(move || other.take(UFRAG, B));
+        let at_a = lobby.take(UFRAG, A);
+        let at_b = at_b.join().unwrap();
+        match (&at_a, &at_b) {
+            (Found::Session(_), Found::Owned(A)) | (Found::Owned(B), Found::Session(_)) => {}
+            _ => panic!("both have it, or nobody"),
+        }
+        lobby.remove(&id);
+        assert_empty(&lobby);
+    });
+}
+
+#[test]
+fn a_session_that_is_deleted_as_it_is_heard_first_is_ended_by_exactly_one() {
+    explore(|| {
+        let (lobby, id, _) = lobby();
+        let other = Arc::clone(&lobby);
+        let taken = loom::thread::spawn(move || other.take(UFRAG, A));
+        let removed = lobby.remove(&id);
+        let taken = taken.join().unwrap();
+        // Else nobody would end what the worker has adopted.
+        assert!(is_session(&removed) != (is_session(&taken) && matches!(removed, Found::Owned(A))));
+        assert_empty(&lobby);
+    });
+}
+
+#[test]
+fn a_session_whose_time_is_over_as_it_is_heard_first_is_either_given_up_or_adopted() {
+    explore(|| {
+        let (lobby, id, created) = lobby();
+        let other = Arc::clone(&lobby);
+        let taken = loom::thread::spawn(move || other.take(UFRAG, A));
+        let expired = lobby.expire(created + PATIENCE);
+        let taken = taken.join().unwrap();
+        assert!(is_session(&taken) != (expired.len() == 1));
+        assert_eq!(is_session(&taken), lobby.listed(&id).is_some());
+        assert_eq!(is_session(&taken), matches!(lobby.take(UFRAG, B), Found::Owned(A)), "its owner is known");
+        lobby.remove(&id);
+        assert_empty(&lobby);
+    });
+}
+
+#[test]
+fn a_restart_loses_no_session_that_is_heard_or_deleted_at_the_same_time() {
+    explore(|| {
+        let (lobby, id, _) = lobby();
+        let [restarting, hearing] = [(); 2].map(|()| Arc::clone(&lobby));
+        let restart = loom::thread::spawn(move || {
+            restarting.restart(&id, &credentials("second"), &credentials("client"), "\"2\"".to_owned())
+        });
+        let hear = loom::thread::spawn(move || [UFRAG, "second"].map(|ufrag| is_session(&hearing.take(ufrag, A))));
+        let removed = is_session(&lobby.remove(&id));
+        let (_, heard) = (restart.join().unwrap(), hear.join().unwrap());
+        assert_eq!(usize::from(removed) + heard.into_iter().filter(|heard| *heard).count(), 1, "one of them has it");
+        assert_empty(&lobby);
+    });
+}
