@@ -1,5 +1,6 @@
 //! A viewer that comes between two keyframes has a picture at once, and is live soon: in virtual time, with real peers.
 
+#[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "support/broadcast.rs"]
 mod broadcast;
 #[allow(dead_code, reason = "each test program uses a part of it")]

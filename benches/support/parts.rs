@@ -104,6 +104,7 @@ impl Forward {
             timestamp: (self.index / 10 * 3000) as u32,
             marker: self.index.is_multiple_of(10),
             payload_type: PAYLOAD_TYPE,
+            descriptor: Default::default(),
             keyframe: self.index == 1,
             payload: self.payload.clone(),
         })

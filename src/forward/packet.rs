@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::codec::Descriptor;
+
 /// The extended sequence number of a publisher's packet (RFC 3550 A.1): rollover count and sequence number in 48 bits.
 pub type SourceIndex = u64;
 
@@ -42,6 +44,8 @@ pub struct Packet {
     pub marker: bool,
     /// The publisher's payload type: outlets translate it to the viewer's.
     pub payload_type: u8,
+    /// Where the payload has the running numbers of its codec.
+    pub descriptor: Descriptor,
     /// True for the first packet of a picture that decodes without any earlier one (always true for audio).
     pub keyframe: bool,
     /// The payload without header, extensions and padding; empty for a padding-only packet.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::message::{Published, Subscribed, SubscribedTrack};
 use super::meter::Intake;
-use crate::forward::codec::{Format, KeyframeFinder, Kind};
+use crate::forward::codec::{Descriptor, Format, KeyframeFinder, Kind};
 use crate::forward::{History, HistoryLimits, Holdback, KeyframeGate, LayerId, Packet};
 use crate::metrics::DropReason;
 use crate::name::StreamName;
@@ -252,6 +252,7 @@ impl Publisher {
             timestamp: opened.timestamp,
             marker: opened.marker,
             payload_type: track.payload_type,
+            descriptor: Descriptor::of(track.format.codec, payload),
             keyframe,
             payload: Bytes::copy_from_slice(payload),
         });

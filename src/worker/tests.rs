@@ -120,6 +120,7 @@ fn what_a_replaced_publisher_still_sent_is_dropped_and_counted() {
         timestamp: 1,
         marker: true,
         payload_type: 96,
+        descriptor: Default::default(),
         keyframe: true,
         payload: offline::vp8(true, 8).into(),
     };

@@ -1,6 +1,6 @@
 //! The viewer's side of a session: outlets that read the feed's histories, and the seal.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::absence::Presence;
 use super::batch::{Batch, MAX_DATAGRAM, Outbox};
@@ -9,19 +9,13 @@ use super::counters::Volume;
 use super::feed::Feed;
 use super::leg::{Begun, Leg, Reception};
 use crate::forward::codec::Kind;
-use crate::forward::{FirstNumbers, Get, LayerId, Leg as Stand, Negotiated as OutletFormat};
+use crate::forward::{FirstNumbers, Get, Leg as Stand, Negotiated as OutletFormat};
 use crate::forward::{Outlet, OutletConfig, Written};
 use crate::peer::Compound;
-use crate::peer::feedback::{Outgoing, ViewerFeedback, read_viewer, sender_report};
+use crate::peer::feedback::{ViewerFeedback, read_viewer};
 use crate::peer::negotiate::{Extension, Negotiated, Payload, Section};
 use crate::srtp::Sealer;
 use crate::stream::Watch;
-
-/// Between two sender reports of an outlet.
-const REPORT_INTERVAL: Duration = Duration::from_secs(2);
-
-/// How soon a report is tried again that could not be made.
-const REPORT_RETRY: Duration = Duration::from_millis(200);
 
 /// Packets that a viewer may have asked for and not got yet; more than one NACK names at most.
 const MAX_ASKED: usize = 512;
@@ -34,15 +28,17 @@ pub(super) struct Viewer {
     pub(super) channels: Channels,
     /// What the viewer has asked for again: outlet and sequence number.
     asked: Vec<(usize, u16)>,
-    next_report: Option<Instant>,
+    pub(super) next_report: Option<Instant>,
+    /// Since when a report waits for sound and pictures to have one clock.
+    pub(super) reports_wait: Option<Instant>,
     /// Some outlet is on its way to live: what a report says about it would be wrong when it gets there.
-    replaying: bool,
+    pub(super) replaying: bool,
     /// When it is to be served although nothing arrives.
     pub(super) turn: Option<Instant>,
     /// A publisher was there while it watched.
     pub(super) had_publisher: bool,
     pub(super) presence: Presence,
-    cname: String,
+    pub(super) cname: String,
 }
 
 /// What one serving sent, by kind, and what it could not.
@@ -109,6 +105,7 @@ impl Viewer {
             channels,
             asked: Vec::new(),
             next_report: None,
+            reports_wait: None,
             replaying: false,
             turn: None,
             had_publisher: false,
@@ -218,17 +215,6 @@ impl Viewer {
         served
     }
 
-    /// The first report goes with the first packets, so that sound and picture are in step from the start; but not before
-    /// the pictures are live, and at once when they are.
-    fn time_reports(&mut self, served: &mut Served, replaying: bool, now: Instant) {
-        let became_live = std::mem::replace(&mut self.replaying, replaying) && !replaying;
-        let is_first = self.next_report.is_none() && served.received.is_some() && !replaying;
-        if became_live || is_first {
-            self.next_report = Some(now);
-            served.reports = true;
-        }
-    }
-
     /// Answers what the viewer has asked for again.
     pub(super) fn answer(
         &mut self,
@@ -296,41 +282,6 @@ impl Viewer {
             }
         }
         heard
-    }
-
-    /// Sender reports that are due, on the viewer's own timestamp lines (RFC 3550 6.4.1).
-    pub(super) fn poll(&mut self, feed: Option<&Feed>, now: Instant) -> Vec<Compound> {
-        if self.next_report.is_none_or(|due| due > now) {
-            return Vec::new();
-        }
-        if self.replaying {
-            self.next_report = None;
-            return Vec::new();
-        }
-        // Until the publisher's first report there is no clock to tell; sound and picture are out of step until then.
-        self.next_report = Some(now + REPORT_RETRY);
-        let mut packets = Vec::new();
-        let Some((feed, epoch)) = feed.and_then(|feed| Some((feed, feed.source?.epoch))) else { return packets };
-        for leg in &mut self.legs {
-            let Some(track) = feed.track(leg.kind) else { continue };
-            let Some(clock) = track.clock.filter(|_| leg.outlet.counts().packets > 0) else { continue };
-            let Some(rtp) = leg.outlet.map_timestamp(epoch, LayerId::default(), clock.rtp) else { continue };
-            let counts = leg.outlet.counts();
-            let outgoing = Outgoing {
-                ssrc: leg.outlet.ssrc(),
-                clock,
-                rtp,
-                clock_rate: track.format.clock_rate,
-                // RFC 3550 6.4.1: both counts are 32 bits that wrap.
-                packets: counts.packets as u32,
-                octets: counts.octets as u32,
-            };
-            let (report, named) = sender_report(&outgoing, &self.cname, now);
-            leg.round_trip.on_sent(named, now);
-            packets.push(report);
-            self.next_report = Some(now + REPORT_INTERVAL);
-        }
-        packets
     }
 
     /// When [`Self::poll`] has something.

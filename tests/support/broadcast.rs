@@ -4,8 +4,10 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtcp::sender_report::SenderReport;
 use sluice::forward::codec::{Codec, Kind};
 use sluice::name::Role;
+use sluice::peer::client::Track;
 use sluice::srtp::Profile;
 
 use crate::offline::{NUMBER, Net, Person, vp8};
@@ -91,6 +93,31 @@ impl Broadcast {
     /// When a packet of pictures was sent.
     pub(crate) fn published(&self, number: u32) -> Instant {
         self.started + Duration::from_millis(u64::from((number - self.offset) / self.parts) * PICTURE)
+    }
+
+    /// Tells the relay what this publisher's clock shows: `epoch` seconds at its beginning (RFC 3550 6.4.1).
+    pub(crate) fn report(&self, net: &mut Net, epoch: u64) {
+        let elapsed = net.now.saturating_duration_since(self.started);
+        for Track { kind, ssrc, .. } in net.clients[self.person].tracks.clone() {
+            let ticks = if kind == Kind::Video { PICTURE_TICKS / PICTURE as u32 } else { SOUND_TICKS / SOUND as u32 };
+            let report = SenderReport {
+                ssrc: ssrc.expect("a publisher has SSRCs"),
+                ntp_time: (epoch << 32) + (elapsed.as_millis() as u64 * (1 << 32)) / 1000,
+                rtp_time: (elapsed.as_millis() as u32).wrapping_mul(ticks),
+                ..SenderReport::default()
+            };
+            net.clients[self.person].client.send_rtcp(vec![Box::new(report)], net.now);
+        }
+    }
+
+    /// When sound was sent.
+    pub(crate) fn said(&self, number: u32) -> Instant {
+        self.started + Duration::from_millis(u64::from(number - self.offset) * SOUND)
+    }
+
+    /// When it began.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
     }
 
     fn send_picture(&mut self, net: &mut Net, keyframe: bool) {

@@ -4,6 +4,7 @@
 
 mod av1;
 mod bits;
+mod descriptor;
 mod fit;
 mod format;
 mod h264;
@@ -15,6 +16,7 @@ mod vp8;
 mod vp9;
 
 pub use av1::Profile as Av1Profile;
+pub use descriptor::{Descriptor, PictureNumbers};
 pub use fit::Fit;
 pub use format::{Format, Profile};
 pub use h264::Profile as H264Profile;

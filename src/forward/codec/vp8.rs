@@ -1,6 +1,6 @@
-//! VP8 as RFC 7741 packetises it: which payload begins a keyframe, and how large it is.
+//! VP8 as RFC 7741 packetises it: which payload begins a keyframe, how large it is, and where its running numbers stand.
 
-use super::FrameSize;
+use super::{Descriptor, FrameSize};
 
 /// True for the packet that holds the first byte of the first partition of a key frame (RFC 7741 4.2, 4.3).
 pub(super) fn is_keyframe_start(payload: &[u8]) -> bool {
@@ -17,6 +17,19 @@ pub(super) fn size(payload: &[u8]) -> Option<FrameSize> {
     let header = first_partition(payload).filter(|_| is_keyframe_start(payload))?.get(6..10)?;
     let side = |low: u8, high: u8| u32::from(u16::from_le_bytes([low, high]) & 0x3fff);
     FrameSize::new(side(header[0], header[1]), side(header[2], header[3]))
+}
+
+/// Where the PictureID and the TL0PICIDX stand: behind the first octet and that of the extensions (RFC 7741 4.2).
+pub(super) fn descriptor(payload: &[u8]) -> Option<Descriptor> {
+    let (&first, &flags) = (payload.first()?, payload.get(1)?);
+    if first & 0x80 == 0 {
+        return None;
+    }
+    let [has_picture_id, has_base] = [0x80, 0x40].map(|bit| flags & bit != 0);
+    let long = has_picture_id && payload.get(2)? & 0x80 != 0;
+    let behind = 2 + u8::from(has_picture_id) + u8::from(long);
+    let [picture_at, base_at] = [(has_picture_id, 2), (has_base, behind)].map(|(has, at)| if has { at } else { 0 });
+    Some(Descriptor { picture_at, long, base_at })
 }
 
 /// The payload behind its descriptor when it begins partition 0 (bit S set, PID 0), else `None`.

@@ -1,10 +1,10 @@
-//! VP9 as RFC 9628 packetises it: which payload begins a keyframe, and how large it is.
+//! VP9 as RFC 9628 packetises it: which payload begins a keyframe, how large it is, and where its running numbers stand.
 //!
 //! The descriptor alone does not tell: intra-only frames have bit P clear too, and some senders (FFmpeg) never set it.
 //! So the frame header behind the descriptor is read as well.
 
-use super::FrameSize;
 use super::bits::Bits;
+use super::{Descriptor, FrameSize};
 
 const PICTURE_ID: u8 = 0x80;
 const INTER_PREDICTED: u8 = 0x40;
@@ -51,6 +51,19 @@ fn size_in_frame(frame: &[u8]) -> Option<FrameSize> {
         _ => bits.skip(1 + if odd { 3 } else { 0 })?,
     }
     FrameSize::new(bits.number(16)? + 1, bits.number(16)? + 1)
+}
+
+/// Where the PictureID and the TL0PICIDX stand: behind the first octet, and behind the layer (RFC 9628 4.2). In the
+/// flexible mode there is no TL0PICIDX.
+pub(super) fn descriptor(payload: &[u8]) -> Option<Descriptor> {
+    let &flags = payload.first()?;
+    let has_picture_id = flags & PICTURE_ID != 0;
+    let long = has_picture_id && payload.get(1)? & 0x80 != 0;
+    let layer_at = 1 + u8::from(has_picture_id) + u8::from(long);
+    let has_base = flags & LAYERS != 0 && flags & FLEXIBLE == 0;
+    let [picture_at, base_at] =
+        [(has_picture_id, 1), (has_base, layer_at + 1)].map(|(has, at)| if has { at } else { 0 });
+    Some(Descriptor { picture_at, long, base_at })
 }
 
 /// The frame behind the rest of the descriptor, if it is of spatial layer 0.

@@ -21,6 +21,7 @@ fn packet(epoch: u32, index: u64, received: Instant) -> Arc<Packet> {
         timestamp: 0,
         marker: false,
         payload_type: 96,
+        descriptor: Default::default(),
         keyframe: false,
         payload: Bytes::new(),
     })

@@ -16,7 +16,7 @@ mod write;
 
 use std::time::{Duration, Instant};
 
-use super::codec::{Format, Kind};
+use super::codec::{Format, Kind, PictureNumbers};
 use super::header::{HEADER_LEN, PlayoutDelay};
 use super::resend::{Resends, Verdict};
 use super::sent::Sent;
@@ -96,6 +96,8 @@ pub struct Outlet {
     sent: Sent,
     /// When the newest timestamp of the line was received, for the gap at the next splice.
     newest_received: Option<Instant>,
+    /// The running numbers of the newest picture, as they were sent.
+    newest_numbers: Option<PictureNumbers>,
     /// The position in the history from which it reads on.
     cursor: u64,
     /// The position of the packet at which the segment begins. What stands before it is drawn only to fill in.
@@ -140,6 +142,7 @@ impl Outlet {
             splice: Splice::new(config.first.index, config.first.timestamp),
             sent: Sent::new(),
             newest_received: None,
+            newest_numbers: None,
             cursor: 0,
             begun: 0,
             replay: None,
@@ -156,11 +159,6 @@ impl Outlet {
     /// type for it, or `None` when the viewer cannot decode it.
     pub fn select(&mut self, epoch: u32, format: &Format, publisher_payload_type: u8) -> Option<u8> {
         self.routes.select(epoch, format, publisher_payload_type)
-    }
-
-    /// Whether what the publisher of this epoch sends under one of its payload types has been routed to the viewer.
-    pub fn takes(&self, epoch: u32, publisher_payload_type: u8) -> bool {
-        self.routes.has(epoch, publisher_payload_type)
     }
 
     /// Reads on from this position of the history it is given: [`History::head`] is live.
@@ -241,16 +239,6 @@ impl Outlet {
         if self.leg == Leg::Live {
             self.leg = Leg::Waiting;
             self.replay = None;
-        }
-    }
-
-    /// Tells the viewer how long to hold pictures back, where it takes such words: header extension playout-delay.
-    #[inline]
-    pub fn hold_back(&mut self, least: Duration) {
-        if self.held_back != least {
-            self.held_back = least;
-            // Written from the first need on, then always, so that a burst has packets of one length.
-            self.playout_delay = self.playout_delay_id.map(|id| PlayoutDelay::new(id, least));
         }
     }
 
@@ -343,6 +331,7 @@ impl Outlet {
             timestamp: packet.timestamp,
             gap,
             labels: route.labels,
+            shift: self.numbers_up_to(packet),
             speed: self.replay.as_deref().map(Replay::speed),
         });
         if let Some(replay) = &mut self.replay {
@@ -372,6 +361,9 @@ impl Outlet {
             return None;
         }
         if self.splice.advance(place) {
+            if !packet.descriptor.is_empty() {
+                self.newest_numbers = Some(packet.descriptor.read(&packet.payload, place.shift));
+            }
             self.newest_received = match &self.replay {
                 None => Some(packet.received),
                 Some(replay) => Some(replay.moment_of(place.timestamp)),

@@ -1,6 +1,6 @@
 //! Which of the viewer's payload types carries what a publisher sends.
 
-use super::Negotiated;
+use super::{Negotiated, Outlet};
 use crate::forward::codec::{Codec, Format};
 use crate::forward::{Labels, Packet};
 
@@ -24,6 +24,13 @@ pub(super) struct Route {
     codec: Codec,
     /// RTP clock in hertz.
     pub(super) clock_rate: u32,
+}
+
+impl Outlet {
+    /// Whether what the publisher of this epoch sends under one of its payload types has been routed to the viewer.
+    pub fn takes(&self, epoch: u32, publisher_payload_type: u8) -> bool {
+        self.routes.has(epoch, publisher_payload_type)
+    }
 }
 
 impl Routes {

@@ -4,7 +4,10 @@
 //! The one thing that changes with time is the header extension playout-delay. It stands only on packets whose resend
 //! goes by RTX, so that nothing is ever repeated in-band with another content.
 
+use std::time::Duration;
+
 use super::{Outlet, Written};
+use crate::forward::codec::PictureNumbers;
 use crate::forward::header::{EXTENSION_LEN, HEADER_LEN, Header, PlayoutDelay};
 use crate::forward::{Packet, Place};
 
@@ -12,6 +15,24 @@ use crate::forward::{Packet, Place};
 pub(super) const OSN_LEN: usize = 2;
 
 impl Outlet {
+    /// Tells the viewer how long to hold pictures back, where it takes such words: header extension playout-delay.
+    #[inline]
+    pub fn hold_back(&mut self, least: Duration) {
+        if self.held_back != least {
+            self.held_back = least;
+            // Written from the first need on, then always, so that a burst has packets of one length.
+            self.playout_delay = self.playout_delay_id.map(|id| PlayoutDelay::new(id, least));
+        }
+    }
+
+    /// What lets the running numbers of a segment that begins with this packet follow those that were sent.
+    pub(super) fn numbers_up_to(&self, packet: &Packet) -> PictureNumbers {
+        let newest = self.newest_numbers.filter(|_| !packet.descriptor.is_empty());
+        newest.map_or(PictureNumbers::default(), |newest| {
+            newest.up_to(packet.descriptor.read(&packet.payload, PictureNumbers::default()))
+        })
+    }
+
     /// Writes header and payload as a function of the packet and its place alone.
     pub(super) fn write(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
         // A packet without media whose number could not be left out goes as an empty one, so that nobody misses it.
@@ -35,6 +56,7 @@ impl Outlet {
             delay.write(buffer);
         }
         buffer[header_len..len].copy_from_slice(payload);
+        number(packet, place, &mut buffer[header_len..len]);
         Some(Written { ssrc: self.ssrc, index: place.index, header_len, len })
     }
 
@@ -71,6 +93,7 @@ impl Outlet {
         }
         buffer[header_len..header_len + OSN_LEN].copy_from_slice(&original);
         buffer[header_len + OSN_LEN..len].copy_from_slice(payload);
+        number(packet, place, &mut buffer[header_len + OSN_LEN..len]);
         Some(Written { ssrc: rtx.ssrc, index, header_len, len })
     }
 
@@ -80,6 +103,14 @@ impl Outlet {
         let by_rtx = self.rtx.is_some() && place.labels.rtx_payload_type.is_some();
         let fits = HEADER_LEN + EXTENSION_LEN + OSN_LEN + payload.len() <= self.max_size;
         (by_rtx && fits).then_some(delay)
+    }
+}
+
+/// Lets the running numbers of a payload go on from those of the segment before.
+#[inline]
+fn number(packet: &Packet, place: Place, payload: &mut [u8]) {
+    if place.shift != PictureNumbers::default() && !payload.is_empty() {
+        packet.descriptor.add(place.shift, payload);
     }
 }
 

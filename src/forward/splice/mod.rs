@@ -11,6 +11,7 @@
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 
+use super::codec::PictureNumbers;
 use super::{LayerId, Source};
 
 /// Segments remembered behind the current one. When full the oldest is forgotten: packets and NACKs for it, by then
@@ -39,6 +40,8 @@ pub struct Start {
     pub gap: u32,
     /// How its packets are labelled.
     pub labels: Labels,
+    /// What is added to the running numbers in its packets' payloads.
+    pub shift: PictureNumbers,
     /// How many times as fast as the publisher's clock the viewer's runs over the segment's pictures, which happened before: the
     /// timestamps are squeezed together. `None` for live.
     pub speed: Option<NonZeroU32>,
@@ -53,6 +56,8 @@ pub struct Place {
     pub timestamp: u32,
     /// How its segment is labelled.
     pub labels: Labels,
+    /// What is added to the running numbers in its payload.
+    pub shift: PictureNumbers,
 }
 
 /// What a number of the line stands for.
@@ -92,6 +97,7 @@ struct Segment {
     timestamp_offset: u32,
     squeeze: Option<Squeeze>,
     labels: Labels,
+    shift: PictureNumbers,
 }
 
 /// Timestamps as many times closer together as pictures are sent faster than they were made.
@@ -122,7 +128,8 @@ impl Segment {
             None => timestamp,
             Some(squeeze) => squeeze.apply(timestamp),
         };
-        Place { index, timestamp: timestamp.wrapping_add(self.timestamp_offset), labels: self.labels }
+        let timestamp = timestamp.wrapping_add(self.timestamp_offset);
+        Place { index, timestamp, labels: self.labels, shift: self.shift }
     }
 
     fn origin_of(self, index: u64) -> Option<Origin> {
@@ -153,10 +160,11 @@ impl Splice {
             timestamp_offset: timestamp.wrapping_sub(start.timestamp),
             squeeze: start.speed.map(|speed| Squeeze { from: start.timestamp, speed }),
             labels: start.labels,
+            shift: start.shift,
         });
         self.newest_timestamp = timestamp;
         self.next_index += 1;
-        Place { index: self.next_index - 1, timestamp, labels: start.labels }
+        Place { index: self.next_index - 1, timestamp, labels: start.labels, shift: start.shift }
     }
 
     /// Ends the squeezing of timestamps with this source packet, whose place is ahead: numbers go on as they are, and its
@@ -172,6 +180,7 @@ impl Splice {
             timestamp_offset: moved.wrapping_sub(timestamp),
             squeeze: None,
             labels: place.labels,
+            shift: place.shift,
         });
     }
 

@@ -13,7 +13,7 @@ fn source(epoch: u32, index: u64) -> Source {
 }
 
 fn start(epoch: u32, index: u64, timestamp: u32, gap: u32) -> Start {
-    Start { source: source(epoch, index), timestamp, gap, labels: LABELS, speed: None }
+    Start { source: source(epoch, index), timestamp, gap, labels: LABELS, shift: Default::default(), speed: None }
 }
 
 fn send(splice: &mut Splice, epoch: u32, index: u64) -> Option<u64> {
@@ -201,7 +201,14 @@ impl Model {
                 let source = self.next_of(epoch, LayerId(layer), distance);
                 let (highest, newest) = (self.highest(), self.splice.newest_timestamp());
                 let timestamp = Self::timestamp(source);
-                let place = self.splice.splice(Start { source, timestamp, gap, labels: LABELS, speed });
+                let place = self.splice.splice(Start {
+                    source,
+                    timestamp,
+                    gap,
+                    labels: LABELS,
+                    shift: Default::default(),
+                    speed,
+                });
                 prop_assert!(highest.is_none_or(|highest| place.index == highest + 1));
                 prop_assert_eq!(place.timestamp.wrapping_sub(newest), gap.max(1));
                 let live = speed.is_none().then_some(place.timestamp);

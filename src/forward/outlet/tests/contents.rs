@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use proptest::prelude::*;
 
 use super::*;
+use crate::forward::codec::Descriptor;
 
 /// One event on the way from the publishers to a viewer.
 #[derive(Clone, Debug)]
@@ -107,13 +108,20 @@ fn no_number_has_two_contents(rtx: bool, first: FirstNumbers, events: &[Event]) 
                 let index = newest.saturating_add_signed(arrival.distance);
                 *newest = index.max(*newest);
                 let publisher = Publisher { epoch: arrival.epoch, start };
+                let mut payload = vec![arrival.content; arrival.len];
+                if arrival.len > 6 {
+                    // A VP8 descriptor with all running numbers: they change at a splice.
+                    let [high, low] = (index as u16 | 0x8000).to_be_bytes();
+                    payload[..6].copy_from_slice(&[0x90, 0xe0, high, low, index as u8, 0x20]);
+                }
                 history.push(Arc::new(Packet {
                     received: now,
                     keyframe: arrival.keyframe,
                     payload_type: arrival.payload_type,
                     marker: arrival.content == 1,
                     timestamp: publisher.packet(index).timestamp + u32::from(arrival.content),
-                    payload: vec![arrival.content; arrival.len].into(),
+                    descriptor: Descriptor::of(Codec::Vp8, &payload),
+                    payload: payload.into(),
                     ..publisher.packet(index)
                 }));
             }

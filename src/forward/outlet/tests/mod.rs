@@ -79,6 +79,7 @@ impl Publisher {
             timestamp: (self.epoch * 1_000_000_000).wrapping_add(900 * index as u32),
             marker: false,
             payload_type: SOURCE,
+            descriptor: Default::default(),
             keyframe: false,
             payload: payload(self.epoch, index),
         }

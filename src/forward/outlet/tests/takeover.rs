@@ -1,6 +1,7 @@
 //! Another publisher on the same line.
 
 use super::*;
+use crate::forward::codec::{Descriptor, PictureNumbers};
 
 #[test]
 fn the_old_publisher_goes_on_until_the_new_ones_keyframe_and_is_over_then() {
@@ -65,4 +66,53 @@ fn a_waiting_viewer_does_not_go_back_to_the_publisher_before() {
     assert_eq!(forward(&mut outlet, &[new.keyframe(1)]), line([(100, "2/1")]));
     outlet.restart();
     assert_eq!(forward(&mut outlet, &[old.keyframe(9), new.packet(2), new.keyframe(3)]), line([(101, "2/3")]));
+}
+
+/// A packet of VP8 with a PictureID of 15 or 7 bits and a TL0PICIDX.
+fn numbered(packet: Packet, long: bool, picture: u16, base: u8) -> Packet {
+    let id = if long { vec![0x80 | (picture >> 8) as u8, picture as u8] } else { vec![picture as u8 & 0x7f] };
+    let payload = [vec![0x90, 0xe0], id, vec![base, 0x20], packet.payload.to_vec()].concat();
+    Packet { descriptor: Descriptor::of(Codec::Vp8, &payload), payload: payload.into(), ..packet }
+}
+
+/// What the viewer reads of a packet.
+fn numbers_in(payload: &[u8]) -> (u16, u8) {
+    let numbers = Descriptor::of(Codec::Vp8, payload).read(payload, PictureNumbers::default());
+    (numbers.picture, numbers.base)
+}
+
+#[test]
+fn picture_numbers_go_on_from_publisher_to_publisher_and_back_to_cached_pictures() {
+    let old = Publisher::new();
+    let new = old.successor();
+    let packets = [
+        numbered(old.keyframe(1), true, 0x7fff, 255),
+        numbered(old.packet(2), true, 0x0000, 0),
+        numbered(new.keyframe(7), false, 5, 9),
+        numbered(new.packet(8), false, 5, 9),
+        numbered(new.packet(9), false, 6, 9),
+    ];
+    let history = history(packets.clone());
+    let mut outlet = outlet(Kind::Video, true);
+    outlet.select(2, &format(Kind::Video), SOURCE);
+    let mut buffer = [0; 1500];
+    let mut pull = |outlet: &mut Outlet| {
+        let written = outlet.pull(&history, &mut buffer)?;
+        let payload = &buffer[written.header_len..written.len];
+        assert!(packets.iter().any(|packet| packet.payload.len() == payload.len()), "the length stays");
+        Some((written.index, numbers_in(payload)))
+    };
+    let mut sent = Vec::new();
+    while let Some(packet) = pull(&mut outlet) {
+        sent.push(packet);
+    }
+    let expected = [(100, (0x7fff, 255)), (101, (0, 0)), (102, (1, 1)), (103, (1, 1)), (104, (2, 1))];
+    assert_eq!(sent, expected);
+    let later = old.start + STEP * 20;
+    assert!(outlet.replay(&history, later));
+    outlet.tick(later);
+    assert_eq!(pull(&mut outlet), Some((105, (3, 2))), "the same keyframe again is another picture");
+    let mut again = [0; 1500];
+    let resent = outlet.resend(102, &history, later, &mut again).unwrap().written;
+    assert_eq!(numbers_in(&again[resent.header_len + 2..resent.len]), (1, 1), "resent as it was sent");
 }

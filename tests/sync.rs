@@ -1,0 +1,164 @@
+//! Sound and pictures in step: what the relay tells a viewer of the publisher's clock, in virtual time with real peers.
+
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "support/broadcast.rs"]
+mod broadcast;
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "support/offline.rs"]
+mod offline;
+
+use std::time::{Duration, Instant};
+
+use broadcast::{BOTH, Broadcast, GCM, line, track, watch};
+use offline::Net;
+use rtcp::sender_report::SenderReport;
+use sluice::forward::codec::Kind;
+use sluice::name::Role;
+use sluice::worker::Config;
+
+const SECOND: Duration = Duration::from_secs(1);
+/// Of the publishers' wall clocks when they begin, in seconds: they know nothing of each other.
+const FIRST_CLOCK: u64 = 3_900_000_000;
+const SECOND_CLOCK: u64 = 1_000;
+const SECOND_BEGINS: u32 = 1_000_000;
+
+/// Publishes for a while, with reports each half second.
+fn run(net: &mut Net, broadcast: &mut Broadcast, clock: u64, how_long: Duration) {
+    let until = net.now + how_long;
+    while net.now < until {
+        let left = (until - net.now).min(SECOND / 2);
+        broadcast.run(net, left);
+        broadcast.report(net, clock);
+    }
+}
+
+fn published(seconds: u32) -> (Net, Broadcast) {
+    let mut net = Net::with(1, Config::default());
+    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+    net.connect();
+    let mut broadcast = Broadcast::new(&net, publisher);
+    broadcast.keyframe_every = 250;
+    broadcast.run(&mut net, SECOND / 4);
+    broadcast.report(&mut net, FIRST_CLOCK);
+    run(&mut net, &mut broadcast, FIRST_CLOCK, SECOND * seconds);
+    (net, broadcast)
+}
+
+fn reports(net: &Net, viewer: usize) -> Vec<SenderReport> {
+    let packets = net.clients[viewer].rtcp.iter().flatten();
+    packets.filter_map(|packet| packet.as_any().downcast_ref::<SenderReport>().cloned()).collect()
+}
+
+/// Fails unless the newest report about each track gives the newest packets the moment at which they were published, by
+/// the publisher's clock, within a millisecond.
+fn assert_in_step(net: &Net, viewer: usize, broadcast: &Broadcast, clock: u64) {
+    for kind in [Kind::Video, Kind::Audio] {
+        let person = &net.clients[viewer];
+        let ssrc = person.tracks[track(person, kind)].ssrc;
+        let report = reports(net, viewer).into_iter().rfind(|report| Some(report.ssrc) == ssrc).expect("it is told");
+        let rate = if kind == Kind::Video { 90_000.0 } else { 48_000.0 };
+        let line = line(person, kind);
+        for shown in &line[line.len() - 20..] {
+            let ahead = f64::from(shown.timestamp.wrapping_sub(report.rtp_time) as i32) / rate;
+            let told = (report.ntp_time.wrapping_sub(clock << 32)) as f64 / f64::powi(2.0, 32) + ahead;
+            let sent =
+                if kind == Kind::Video { broadcast.published(shown.number) } else { broadcast.said(shown.number) };
+            let truth = (sent - broadcast.started()).as_secs_f64();
+            assert!((told - truth).abs() < 0.001, "{kind:?}: told {told}, was {truth}");
+        }
+    }
+}
+
+/// How many reports came about each kind.
+fn counted(net: &Net, viewer: usize) -> [usize; 2] {
+    let reports = reports(net, viewer);
+    [Kind::Audio, Kind::Video].map(|kind| {
+        let person = &net.clients[viewer];
+        let ssrc = person.tracks[track(person, kind)].ssrc;
+        reports.iter().filter(|report| Some(report.ssrc) == ssrc).count()
+    })
+}
+
+fn is_live(net: &Net, viewer: usize, broadcast: &Broadcast) -> bool {
+    let newest = broadcast.offset + broadcast.picture * broadcast.parts - 1;
+    line(&net.clients[viewer], Kind::Video).last().is_some_and(|shown| shown.number == newest)
+}
+
+#[test]
+fn a_viewer_that_was_replayed_to_is_told_the_clock_when_it_is_live_and_not_before() {
+    let (mut net, mut broadcast) = published(7);
+    let viewer = watch(&mut net, &mut broadcast);
+    let mut live: Option<Instant> = None;
+    for _ in 0..2_000 {
+        run(&mut net, &mut broadcast, FIRST_CLOCK, Duration::from_millis(1));
+        if counted(&net, viewer) != [0, 0] {
+            break;
+        }
+        live = live.or(is_live(&net, viewer, &broadcast).then_some(net.now));
+    }
+    let live = live.expect("it is live before it is told");
+    assert!(net.now - live <= Duration::from_millis(100), "told {:?} later", net.now - live);
+    run(&mut net, &mut broadcast, FIRST_CLOCK, 3 * SECOND);
+    assert_in_step(&net, viewer, &broadcast, FIRST_CLOCK);
+}
+
+#[test]
+fn a_viewer_that_was_away_is_in_step_again() {
+    let (mut net, mut broadcast) = published(1);
+    let viewer = watch(&mut net, &mut broadcast);
+    run(&mut net, &mut broadcast, FIRST_CLOCK, 3 * SECOND);
+    net.clients[viewer].away = true;
+    run(&mut net, &mut broadcast, FIRST_CLOCK, 9 * SECOND);
+    net.clients[viewer].away = false;
+    let before = counted(&net, viewer);
+    run(&mut net, &mut broadcast, FIRST_CLOCK, 4 * SECOND);
+    let after = counted(&net, viewer);
+    assert!(after[0] > before[0] && after[1] > before[1]);
+    assert_in_step(&net, viewer, &broadcast, FIRST_CLOCK);
+}
+
+#[test]
+fn after_a_takeover_the_new_clock_is_told_of_sound_and_pictures_together() {
+    let (mut net, mut broadcast) = published(1);
+    let viewer = watch(&mut net, &mut broadcast);
+    run(&mut net, &mut broadcast, FIRST_CLOCK, 3 * SECOND);
+    assert_in_step(&net, viewer, &broadcast, FIRST_CLOCK);
+    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+    for _ in 0..3_000 {
+        broadcast.run(&mut net, Duration::from_millis(1));
+        if net.clients[publisher].is_connected() {
+            break;
+        }
+    }
+    // Its keyframe comes a second and a half after its sound.
+    let before = counted(&net, viewer);
+    let mut second = Broadcast::new(&net, publisher);
+    (second.offset, second.keyframe_every, second.picture) = (SECOND_BEGINS, 38, 1);
+    for _ in 0..6 {
+        run(&mut net, &mut second, SECOND_CLOCK, SECOND / 4);
+        let now = counted(&net, viewer);
+        assert_eq!(now[0] - before[0], now[1] - before[1], "sound and pictures have one clock");
+    }
+    run(&mut net, &mut second, SECOND_CLOCK, 5 * SECOND);
+    let now = counted(&net, viewer);
+    assert!(now[0] > before[0] && now[0] - before[0] == now[1] - before[1]);
+    assert_in_step(&net, viewer, &second, SECOND_CLOCK);
+}
+
+#[test]
+fn a_standby_that_takes_over_brings_its_own_clock() {
+    let (mut net, mut broadcast) = published(1);
+    let viewer = watch(&mut net, &mut broadcast);
+    let joined = net.try_join(Role::Publisher, "cam", BOTH, GCM, |request| request.standby = true);
+    let standby = joined.expect("a standby is taken");
+    net.connect();
+    let mut second = Broadcast::new(&net, standby);
+    (second.offset, second.keyframe_every) = (SECOND_BEGINS, 250);
+    for _ in 0..60 {
+        run(&mut net, &mut second, SECOND_CLOCK, Duration::from_millis(50));
+        broadcast.publish(&mut net);
+    }
+    run(&mut net, &mut second, SECOND_CLOCK, 6 * SECOND);
+    assert!(is_live(&net, viewer, &second));
+    assert_in_step(&net, viewer, &second, SECOND_CLOCK);
+}
