@@ -63,7 +63,9 @@ impl Outlet {
     /// True when a packet's resend goes by RTX: it is negotiated, and the two octets more fit.
     pub(super) fn resends_by_rtx(&self, packet: &Packet, place: Place) -> bool {
         let negotiated = self.rtx.is_some() && place.labels.rtx_payload_type.is_some();
-        negotiated && HEADER_LEN + OSN_LEN + packet.payload.len() <= self.max_size
+        // As long as it was sent: one that carries no media went as an empty one.
+        let len = if carries_media(packet, place) { packet.payload.len() } else { 0 };
+        negotiated && HEADER_LEN + OSN_LEN + len <= self.max_size
     }
 
     /// Writes a packet's resend in the line of the resends, if it goes by RTX.
