@@ -90,6 +90,12 @@ impl PartialEq for Credential {
 
 impl Eq for Credential {}
 
+impl std::hash::Hash for Credential {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
 impl fmt::Debug for Credential {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(if self.is_anonymous() { "Credential(anonymous)" } else { "Credential(token)" })

@@ -65,6 +65,7 @@ fn a_stream_shows_what_its_publisher_sends() {
         net.clients[broadcast.person].tracks.iter().find(|t| t.kind.as_str() == "video").unwrap().ssrc
     );
     assert!(report.first_media.is_some() && report.opened < report.connected);
+    assert!(report.round_trip.is_some_and(|trip| trip <= SECOND / 100), "{:?}", report.round_trip);
     let info = &net.handle().streams()[0];
     assert_eq!((info.publisher, info.viewers), (Some(net.clients[broadcast.person].session), 1));
 }

@@ -1,5 +1,7 @@
 //! The words between the door and its worker: who is let in, what a datagram was, what happened.
 
+use std::time::Duration;
+
 use super::{Path, SrtpProfiles};
 use crate::peer::Credentials;
 
@@ -135,6 +137,8 @@ pub struct Facts {
     pub moves: u32,
     /// DTLS, RTP and RTCP refused.
     pub dropped: u64,
+    /// To the client and back, as the last answered [`Door::probe`](super::Door::probe) showed.
+    pub round_trip: Option<Duration>,
     /// What the ClientHello offered; `None` when none came.
     pub profiles: Option<SrtpProfiles>,
 }

@@ -115,14 +115,18 @@ impl Handshake {
         if self.connected {
             return Verdict::Pass(None);
         }
-        self.follow(path);
         if self.newest > before || survey.is_ciphered {
             self.flight = None;
         }
-        match survey.has_hello {
+        let verdict = match survey.has_hello {
             true => self.receive_hello(datagram, survey.is_plain_hello),
             false => Verdict::Pass(None),
+        };
+        // What the peer never sees proves nothing of the path that it came by.
+        if !matches!(verdict, Verdict::Refuse(_)) {
+            self.follow(path);
         }
+        verdict
     }
 
     /// Counts a datagram that the peer sends to `path`, and remembers it if it belongs to a flight. False: the budget

@@ -17,6 +17,7 @@ mod generation;
 mod handshake;
 mod hello;
 mod path;
+mod probe;
 mod record;
 mod session;
 mod silence;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::check::{Allowance, Check};
 use super::generation::{Generation, Number};
 use super::handshake::{Handshake, Ways};
+use super::probe::Probe;
 use super::stun::{Message, Transaction};
 use super::{Admission, Facts, Path};
 
@@ -91,6 +92,7 @@ pub(super) struct Session {
     known: Vec<Known>,
     nominations: u64,
     allowance: Allowance,
+    pub(super) probe: Probe,
     pub(super) handshake: Handshake,
     pub(super) facts: Facts,
     /// Somebody waits to be told that it was heard where media goes.
@@ -111,6 +113,7 @@ impl Session {
             known: Vec::new(),
             nominations: 0,
             allowance: Allowance::new(now),
+            probe: None,
             handshake: Handshake::new(),
             facts: Facts::default(),
             awaited: false,
@@ -254,8 +257,19 @@ impl Session {
         }
     }
 
+    /// Where media goes, and the credentials under which that path was last heard.
+    pub(super) fn live_generation(&self) -> Option<(Path, &Generation)> {
+        let path = self.live.filter(|_| self.is_connected())?.path;
+        let number = self.known.iter().find(|known| known.path == path)?.generation;
+        Some((path, self.generations().find(|generation| generation.number == number)?))
+    }
+
     /// Takes an answer that came from `path`; `None` when it proves nothing.
     pub(super) fn prove(&mut self, path: Path, answer: &Message, now: Instant) -> Option<Proof> {
+        if self.measure(path, answer, now) {
+            self.heard = now;
+            return Some(Proof { moved: false, retired: None });
+        }
         let is_connected = self.is_connected();
         let known = self.known.iter().position(|known| known.path == path)?;
         let check = self.known[known].check.as_ref()?;

@@ -58,8 +58,10 @@ pub(super) enum Problem {
         retry_after: Duration,
     },
     /// Too many requests from one address.
-    #[error("too many requests from this address: wait")]
+    #[error("too many requests {by}: wait")]
     TooMany {
+        /// Of whom.
+        by: &'static str,
         /// When to try again.
         retry_after: Duration,
     },
@@ -109,7 +111,7 @@ impl Problem {
             }
             // RFC 9110 15.5.16: what would have been accepted.
             Self::WrongType(expected) => Some((ACCEPT, HeaderValue::from_static(expected))),
-            Self::TooMany { retry_after }
+            Self::TooMany { retry_after, .. }
             | Self::Conflict { retry_after, .. }
             | Self::Unavailable { retry_after, .. } => {
                 // Whole seconds, and never 0: "at once" is what made the trouble.
@@ -152,7 +154,8 @@ mod tests {
     #[test]
     fn retry_after_is_whole_seconds_and_never_zero() {
         for (wait, header) in [(0, "1"), (900, "1"), (1001, "2"), (10_000, "10")] {
-            let response = Problem::TooMany { retry_after: Duration::from_millis(wait) }.into_response();
+            let response =
+                Problem::TooMany { by: "from this address", retry_after: Duration::from_millis(wait) }.into_response();
             assert_eq!(response.status(), 429);
             assert_eq!(response.headers()[RETRY_AFTER], header);
         }

@@ -18,7 +18,7 @@ mod settings;
 mod whep;
 mod whip;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ pub use limit::Limit;
 pub use proxy::{Network, NetworkError};
 pub use settings::Settings;
 
-use crate::auth::Access;
+use crate::auth::{Access, Credential};
 use crate::metrics::{Metrics, Route, StatusClass};
 use crate::worker::Handle;
 use error::Problem;
@@ -57,6 +57,8 @@ pub struct Config {
     pub origins: Origins,
     /// How much one address may ask for; `None` for no limit.
     pub limit: Option<Limit>,
+    /// How much the holders of one token may ask for together; `None` for no limit.
+    pub token_limit: Option<Limit>,
     /// Proxies that say for whom they ask.
     pub trusted_proxies: Vec<Network>,
     /// What clients are told of with the 201.
@@ -76,6 +78,7 @@ impl Default for Config {
             metrics_streams: crate::metrics::STREAMS,
             origins: Origins::Any,
             limit: Some(Limit { per_second: number(20), burst: number(600), loopback: false }),
+            token_limit: Some(Limit { per_second: number(200), burst: number(6000), loopback: false }),
             trusted_proxies: Vec::new(),
             ice_servers: IceServers::default(),
             header_deadline: Duration::from_secs(15),
@@ -90,7 +93,8 @@ pub struct Node {
     media: Handle,
     metrics: Arc<Metrics>,
     origins: Origins,
-    limiter: Option<Limiter>,
+    limiter: Option<Limiter<IpAddr>>,
+    token_limiter: Option<Limiter<Credential>>,
     trusted_proxies: Vec<Network>,
     ice_servers: IceServers,
     header_deadline: Duration,
@@ -109,6 +113,7 @@ impl Node {
             metrics,
             origins: config.origins.clone(),
             limiter: config.limit.map(Limiter::new),
+            token_limiter: config.token_limit.map(Limiter::new),
             trusted_proxies: config.trusted_proxies.clone(),
             ice_servers: config.ice_servers.clone(),
             header_deadline: config.header_deadline,

@@ -34,6 +34,11 @@ pub struct Settings {
     #[arg(long, env = "SLUICE_RATE_LIMIT", value_name = "N", default_value = "20")]
     rate_limit: u32,
 
+    /// Sessions that all who send one token may start, change and end a second together, with 30 times that at once; 0 for
+    /// no limit; this machine is exempt
+    #[arg(long, env = "SLUICE_TOKEN_RATE_LIMIT", value_name = "N", default_value = "200")]
+    token_rate_limit: u32,
+
     /// Proxies whose X-Forwarded-For is believed: the right-most address there that is none of them is the client's
     #[arg(long, env = "SLUICE_TRUSTED_PROXY", value_name = "CIDR[,CIDR]", value_delimiter = ',')]
     trusted_proxy: Vec<Network>,
@@ -58,6 +63,7 @@ impl TryFrom<Settings> for Config {
             metrics_streams: settings.metrics_streams,
             origins: if everybody { Origins::Any } else { Origins::Listed(settings.allow_origin) },
             limit: limit(settings.rate_limit),
+            token_limit: limit(settings.token_rate_limit),
             trusted_proxies: settings.trusted_proxy,
             ice_servers: IceServers::new(settings.ice_server, settings.turn_secret)?,
             ..Self::default()

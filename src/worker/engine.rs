@@ -340,7 +340,7 @@ impl Engine {
         }
     }
 
-    fn take_door_output(&mut self, now: Instant) {
+    pub(super) fn take_door_output(&mut self, now: Instant) {
         while let Some((path, datagram)) = self.door.poll_transmit() {
             self.transmit(path, datagram);
         }

@@ -36,8 +36,20 @@ impl Engine {
         let state = State::Connecting(announcement);
         self.shared.metrics.sessions[role][SessionState::Waiting].dec();
         self.shared.metrics.sessions[role][state.label()].inc();
-        let session =
-            Session { id, role, stream, local, negotiated, peer: None, state, path: None, facts, record, share: None };
+        let session = Session {
+            id,
+            role,
+            stream,
+            local,
+            negotiated,
+            peer: None,
+            state,
+            path: None,
+            facts,
+            record,
+            share: None,
+            probed: None,
+        };
         let key = self.sessions.insert(session);
         self.door.admit(key, admission, now);
         self.sampler.start(now);

@@ -18,6 +18,9 @@ use crate::peer::negotiate::{Negotiated, Section};
 /// How often a session is looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// How often a publisher is asked for its round trip.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Sessions that one look takes; more take more looks, spread over the interval.
 const SLICE: usize = 64;
 
@@ -50,10 +53,24 @@ impl Engine {
         let from = if self.sampler.next >= places { 0 } else { self.sampler.next };
         self.sampler.next = from + SLICE;
         for key in self.sessions.keys_at(from..from + SLICE) {
-            self.guard(key, now, |engine| engine.report(key, now));
+            self.guard(key, now, |engine| {
+                engine.report(key, now);
+                engine.probe(key, now);
+            });
         }
+        self.take_door_output(now);
         let looks = places.div_ceil(SLICE).max(1) as u32;
         self.sampler.due = (!self.sessions.is_empty()).then(|| now + INTERVAL / looks);
+    }
+
+    /// Asks a publisher how far away it is, if it is time. Viewers tell by themselves.
+    fn probe(&mut self, key: Key, now: Instant) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let is_due = session.probed.is_none_or(|before| now >= before + PROBE_INTERVAL);
+        if is_due && matches!(session.state, State::Publishing(_)) {
+            session.probed = Some(now);
+            self.door.probe(key, now);
+        }
     }
 
     /// Brings the record of one session up to date.
@@ -67,7 +84,7 @@ impl Engine {
 
 impl Session {
     fn report(&mut self, door: &DoorFacts, feed: Option<&Feed>, now: Instant) {
-        let (mut obeys, mut round_trip) = (None, None);
+        let (mut obeys, mut round_trip) = (None, door.round_trip);
         let (stage, tracks) = match &mut self.state {
             State::Connecting(_) => (Stage::Connecting, Vec::new()),
             State::Publishing(publisher) => {

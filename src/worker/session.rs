@@ -34,6 +34,8 @@ pub(super) struct Session {
     pub(super) record: Arc<Record>,
     /// Once it is connected: its part in what is measured of its stream.
     pub(super) share: Option<Share>,
+    /// When it was last asked for its round trip.
+    pub(super) probed: Option<Instant>,
 }
 
 /// How far a session has come.

@@ -110,6 +110,28 @@ fn an_address_that_asks_too_often_is_told_when_to_come_back() {
 }
 
 #[test]
+fn a_token_that_is_used_too_often_is_held_back_from_everywhere_and_no_other_is() {
+    let number = |value| NonZeroU32::new(value).unwrap();
+    let relay = Relay::with(|config| {
+        config.auth.publish_token = Some("p".to_owned());
+        config.auth.watch_token = Some("w".to_owned());
+        config.http.token_limit = Some(Limit { per_second: number(1), burst: number(3), loopback: true });
+    });
+    let post = |token: &str| {
+        let header = ("authorization", format!("Bearer {token}"));
+        relay.request("POST", "/whip/cam", &[SDP, (header.0, &header.1)], "x")
+    };
+    for _ in 0..3 {
+        assert_eq!(post("p").status, 400);
+    }
+    let held_back = (0..20).map(|_| post("p")).find(|reply| reply.status == 429).expect("one a second is allowed");
+    assert!(held_back.problem(429).contains("token"));
+    assert_eq!(held_back.header("retry-after"), "1");
+    assert_eq!(post("w").status, 403);
+    assert!((0..20).all(|_| post("guess").status == 401), "what is no token of ours fills no bucket");
+}
+
+#[test]
 fn this_machine_may_ask_as_often_as_it_likes() {
     let relay = Relay::start();
     assert!((0..700).all(|_| relay.request("POST", "/whip/cam", &[SDP], "x").status == 400));

@@ -12,6 +12,19 @@ use rtc::shared::TransportProtocol;
 
 use super::*;
 
+#[test]
+fn a_client_hello_that_is_refused_proves_no_path() {
+    let mut bed = Bed::admitted();
+    bed.check(4, false);
+    let mut hello = hellos::hello(0);
+    // The session id is said to have one octet more than there is.
+    hello[13 + 12 + 2 + 32] = 1;
+    assert_eq!(bed.arrive(4, &hello), Arrival::Dropped(Drop::DtlsMalformed));
+    let now = bed.now;
+    bed.door.connected(KEY, now);
+    assert_eq!(bed.door.path(KEY), None);
+}
+
 /// One way.
 const DELAY: Duration = Duration::from_millis(10);
 

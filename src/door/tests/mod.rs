@@ -5,6 +5,7 @@ mod handshakes;
 mod hellos;
 mod hostile;
 mod moves;
+mod probes;
 mod restarts;
 mod spoofs;
 mod times;
