@@ -7,11 +7,15 @@ mod broadcast;
 #[path = "support/offline.rs"]
 mod offline;
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use broadcast::{BOTH, Broadcast, GCM, Shown, line, request_keyframe};
 use offline::Net;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use rtcp::sender_report::SenderReport;
+use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
 use sluice::forward::codec::Kind;
 use sluice::name::Role;
 use sluice::worker::Config;
@@ -152,4 +156,82 @@ fn a_blackout_of_four_seconds_at_six_megabits_ends_with_a_picture_at_once() {
         assert!(other.iter().all(|shown| shown.at - broadcast.published(shown.number) <= MILLISECOND));
         assert_eq!(other.len() as u32, broadcast.picture * 50, "the other viewer notices nothing");
     }
+}
+
+/// Pairs that fit one datagram of a client.
+const MOST_ASKED: usize = 200;
+
+/// What a browser would ask for again: the numbers of pictures that have come neither first nor as a resend.
+fn missing(net: &Net, viewer: usize) -> (u32, Vec<u16>) {
+    let person = &net.clients[viewer];
+    let of = &person.tracks[broadcast::track(person, Kind::Video)];
+    let (ssrc, rtx) = (of.ssrc.expect("it is answered"), of.rtx_ssrc.expect("RTX is agreed on"));
+    let resent = person.received.iter().filter(|packet| packet.ssrc == rtx);
+    let mut have: HashSet<u16> =
+        resent.map(|packet| u16::from_be_bytes([packet.payload[0], packet.payload[1]])).collect();
+    let first = person.received.iter().filter(|packet| packet.ssrc == ssrc);
+    have.extend(first.clone().map(|packet| packet.index as u16));
+    let highest = first.map(|packet| packet.index).max().unwrap_or(0);
+    let lately = highest.saturating_sub(400)..highest;
+    (ssrc, lately.map(|index| index as u16).filter(|number| !have.contains(number)).collect())
+}
+
+/// Runs with a loss of pictures towards one viewer, which asks for what it misses each 50 ms.
+fn lose(net: &mut Net, broadcast: &mut Broadcast, viewer: usize, share: f64, how_long: Duration) {
+    let mut random = StdRng::seed_from_u64(7);
+    let until = net.now + how_long;
+    let mut next = net.now;
+    while net.now < until {
+        broadcast.publish(net);
+        if net.now >= next {
+            next = net.now + Duration::from_millis(50);
+            let (ssrc, numbers) = missing(net, viewer);
+            let pairs = numbers.into_iter().take(MOST_ASKED);
+            let nacks: Vec<_> = pairs.map(|packet_id| NackPair { packet_id, lost_packets: 0 }).collect();
+            if !nacks.is_empty() {
+                let (nack, now) = (TransportLayerNack { sender_ssrc: 1, media_ssrc: ssrc, nacks }, net.now);
+                net.clients[viewer].client.send_rtcp(vec![Box::new(nack)], now);
+            }
+        }
+        let pictures = |datagram: &[u8]| datagram.len() > 300;
+        net.step(|to, datagram| to != viewer || !pictures(datagram) || !random.random_bool(share));
+        net.now += MILLISECOND;
+    }
+}
+
+#[test]
+fn loss_that_repair_cannot_keep_up_with_skips_to_a_keyframe_and_sound_goes_on() {
+    let (mut net, mut broadcast, viewers) = watched(1, 50, 3);
+    let viewer = viewers[0];
+    lose(&mut net, &mut broadcast, viewer, 0.7, 4 * SECOND);
+    let skipped = metric(&net, "sluice_drops_total{reason=\"skipped\"}");
+    assert!(skipped > 0, "pictures are left out");
+    // The next keyframe comes three seconds later.
+    lose(&mut net, &mut broadcast, viewer, 0.0, 4 * SECOND);
+    let video = line(&net.clients[viewer], Kind::Video);
+    assert_eq!(video.last().map(|shown| shown.number + 1), Some(broadcast.picture * 50), "it is live");
+    assert!(missing(&net, viewer).1.is_empty(), "and whole");
+    let audio = line(&net.clients[viewer], Kind::Audio);
+    assert_spliced(&audio);
+    assert_eq!(audio.len() as u32, broadcast.sounds(), "all of the sound");
+    let other = line(&net.clients[viewers[1]], Kind::Video);
+    assert_spliced(&other);
+    assert!(other.iter().all(|shown| shown.at - broadcast.published(shown.number) <= MILLISECOND), "nobody is delayed");
+}
+
+#[test]
+fn a_short_blackout_is_repaired_or_ends_with_a_picture_at_once_without_a_keyframe_request() {
+    // So few packets that a browser asks for all of them.
+    let (mut net, mut broadcast, viewers) = watched(1, 8, 8);
+    let away = viewers[0];
+    net.clients[away].away = true;
+    broadcast.run(&mut net, 2 * SECOND);
+    net.clients[away].away = false;
+    let back = net.now;
+    lose(&mut net, &mut broadcast, away, 0.0, 2 * SECOND);
+    let video = line(&net.clients[away], Kind::Video);
+    let (_, still_missing) = missing(&net, away);
+    let picture = since(&video, back).iter().find(|shown| is_keyframe(&broadcast, shown));
+    let is_shown = picture.is_some_and(|shown| shown.at <= back + SECOND / 2);
+    assert!(is_shown || still_missing.is_empty(), "{picture:?}, {} missing", still_missing.len());
 }

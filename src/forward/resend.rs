@@ -55,8 +55,10 @@ pub(super) struct Resends {
 pub(super) enum Verdict {
     /// So many copies.
     Copies(u8),
-    /// Nothing now: too soon, or over budget.
+    /// Nothing now: too soon, or given up.
     Refused,
+    /// Nothing now: what the viewer misses is more than its budget.
+    OverBudget,
     /// Nothing any more: this packet was resent as often as any is. The viewer needs something else.
     Spent,
 }
@@ -88,8 +90,11 @@ impl Resends {
     /// as resent.
     pub(super) fn allow(&mut self, index: u64, octets: usize, now: Instant) -> Verdict {
         let octets = octets as u64;
-        if self.budget < octets || index < self.floor {
+        if index < self.floor {
             return Verdict::Refused;
+        }
+        if self.budget < octets {
+            return Verdict::OverBudget;
         }
         let first_time = match self.resent.binary_search_by_key(&index, |resent| resent.index) {
             Ok(at) => {
@@ -118,6 +123,11 @@ impl Resends {
         let Some(rest) = self.budget.checked_sub(octets).filter(|_| !is_full) else { return Verdict::Copies(1) };
         self.budget = rest;
         Verdict::Copies(2)
+    }
+
+    /// Nothing below this number is resent any more.
+    pub(super) fn give_up(&mut self, below: u64) {
+        self.floor = self.floor.max(below);
     }
 
     /// A viewer asks for a packet that is not here. True when it has waited for it so long that it does not come any more.
@@ -189,14 +199,14 @@ mod tests {
     fn the_budget_is_a_burst_and_half_of_what_is_forwarded_copies_too() {
         let (mut resends, now) = (resends(), Instant::now());
         let verdicts =
-            (0..).map(|index| resends.allow(index, 1024, now)).take_while(|verdict| *verdict != Verdict::Refused);
+            (0..).map(|index| resends.allow(index, 1024, now)).take_while(|verdict| *verdict != Verdict::OverBudget);
         let copies = verdicts.map(|verdict| if verdict == Verdict::Copies(2) { 2 } else { 1 });
         assert_eq!(copies.sum::<u32>(), 256);
         resends.earn(1024);
-        assert_eq!(resends.allow(10_000, 1024, now), Verdict::Refused);
+        assert_eq!(resends.allow(10_000, 1024, now), Verdict::OverBudget);
         resends.earn(1024);
         assert_eq!(resends.allow(10_000, 1024, now), Verdict::Copies(1));
-        assert_eq!(resends.allow(10_001, 1024, now), Verdict::Refused);
+        assert_eq!(resends.allow(10_001, 1024, now), Verdict::OverBudget);
     }
 
     #[test]

@@ -187,6 +187,8 @@ label! {
         SocketFull = "socket_full",
         /// Waited too long to be of use.
         TooOld = "too_old",
+        /// Of pictures that a viewer is not sent, because it has to wait for the next keyframe.
+        Skipped = "skipped",
         /// For a viewer that was paused, because it was not heard.
         Paused = "paused",
         /// Of a publisher that has been replaced.

@@ -76,6 +76,7 @@ impl Counters {
         self.drops(DropReason::Oversized, served.oversized);
         self.drops(DropReason::TooOld, served.too_old);
         self.drops(DropReason::Codec, served.codec);
+        self.drops(DropReason::Skipped, served.skipped);
         self.replays += u64::from(served.begun.replays);
         if let Some(received) = served.received {
             self.forward_delay.observe(now.saturating_duration_since(received).as_secs_f64());

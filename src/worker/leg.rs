@@ -23,6 +23,9 @@ const REPLAY_INTERVAL: Duration = Duration::from_secs(1);
 /// Packets of a replay that one serving sends: other viewers come between.
 const REPLAY_BURST: u64 = 64;
 
+/// How long a viewer that loses too much waits for a keyframe.
+const SKIP_TIME: Duration = Duration::from_secs(1);
+
 /// How long after its connection a viewer's first picture leaves: some clients lose what comes right behind the handshake.
 const READY: Duration = Duration::from_millis(10);
 
@@ -178,6 +181,17 @@ impl Leg {
             return Begun { demands: track.obeys.is_none(), replays: true };
         }
         self.wish(track, self.next_replay.unwrap_or(now).max(now + ANSWER_TIME));
+        Begun { demands: true, replays: false }
+    }
+
+    /// Repair cannot keep up with what the viewer loses: pictures are left out until the next keyframe, for which it waits
+    /// longer than for an answer, because a replay would load its path even more.
+    pub(super) fn skip(&mut self, track: &FeedTrack, now: Instant) -> Begun {
+        if self.outlet.is_replaying() || self.outlet.leg() != Stand::Live {
+            return Begun::default();
+        }
+        self.outlet.skip();
+        self.wish(track, self.next_replay.unwrap_or(now).max(now + SKIP_TIME));
         Begun { demands: true, replays: false }
     }
 

@@ -335,9 +335,10 @@ impl Engine {
         self.batch.begin(path);
         let answered = viewer.answer(feed, &mut self.batch, outbox, now);
         self.counters.answered(answered);
-        if answered.lost {
+        if answered.lost || answered.overrun {
             // It would find out by itself, after seconds.
-            let (stream, begun) = (feed.stream.clone(), viewer.refresh(feed, now));
+            let begun = if answered.overrun { viewer.skip(feed, now) } else { viewer.refresh(feed, now) };
+            let stream = feed.stream.clone();
             self.turns.set(key, Some(now));
             self.help(&stream, begun);
         }

@@ -1,6 +1,6 @@
 //! The viewer's side of a session: outlets that read the feed's histories, and the seal.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::absence::Presence;
 use super::batch::{Batch, MAX_DATAGRAM, Outbox};
@@ -16,6 +16,9 @@ use crate::peer::feedback::{ViewerFeedback, read_viewer};
 use crate::peer::negotiate::{Extension, Negotiated, Payload, Section};
 use crate::srtp::Sealer;
 use crate::stream::Watch;
+
+/// Without RTCP for so long, a viewer that asks for packets then had no network meanwhile.
+const QUIET: Duration = Duration::from_millis(1500);
 
 /// Packets that a viewer may have asked for and not got yet; more than one NACK names at most.
 const MAX_ASKED: usize = 512;
@@ -38,6 +41,9 @@ pub(super) struct Viewer {
     /// A publisher was there while it watched.
     pub(super) had_publisher: bool,
     pub(super) presence: Presence,
+    /// When RTCP of it came last, and when it came after a quiet time.
+    heard: Instant,
+    back: Option<Instant>,
     pub(super) cname: String,
 }
 
@@ -49,6 +55,7 @@ pub(super) struct Served {
     pub(super) oversized: u64,
     pub(super) too_old: u64,
     pub(super) codec: u64,
+    pub(super) skipped: u64,
     /// When the newest of what was sent had been received: of audio or video, the earlier.
     pub(super) received: Option<Instant>,
     /// The next report is due at another time than before.
@@ -68,6 +75,8 @@ pub(super) struct Answered {
     pub(super) missing: u64,
     /// Something that the viewer misses will not come any more.
     pub(super) lost: bool,
+    /// It misses more pictures than repair can make good.
+    pub(super) overrun: bool,
 }
 
 impl Viewer {
@@ -110,6 +119,8 @@ impl Viewer {
             turn: None,
             had_publisher: false,
             presence: Presence::new(now),
+            heard: now,
+            back: None,
             cname,
         }
     }
@@ -161,6 +172,22 @@ impl Viewer {
         all
     }
 
+    /// Does what helps a viewer that misses more than repair can make good. One that was not heard for a while has had no
+    /// network, and needs a picture; the path of another carries too little, and is given less.
+    pub(super) fn skip(&mut self, feed: &Feed, now: Instant) -> Begun {
+        if self.back.is_some_and(|back| now.saturating_duration_since(back) < QUIET) {
+            return self.refresh(feed, now);
+        }
+        let mut all = Begun::default();
+        for leg in self.legs.iter_mut().filter(|leg| leg.kind == Kind::Video) {
+            if let Some(track) = feed.track(leg.kind) {
+                all.add(leg.skip(track, now));
+            }
+        }
+        self.turn = Some(now);
+        all
+    }
+
     /// Seals everything that the viewer has not got yet and sends it as runs.
     pub(super) fn serve(&mut self, feed: &Feed, batch: &mut Batch, outbox: &mut impl Outbox, now: Instant) -> Served {
         let mut served = Served::default();
@@ -193,6 +220,7 @@ impl Viewer {
             served.oversized += counts.oversized - since.oversized;
             served.too_old += counts.late - since.late + counts.fell_behind - since.fell_behind;
             served.codec += counts.undecodable - since.undecodable;
+            served.skipped += counts.passed_by - since.passed_by;
             let newest = track.history.head().checked_sub(1).map(|position| track.history.get(position));
             if let (Some(Get::Packet(newest)), true) = (newest, volume.packets > 0) {
                 served.received = Some(served.received.map_or(newest.received, |other| other.min(newest.received)));
@@ -236,6 +264,7 @@ impl Viewer {
                 let refused = leg.outlet.counts().refused > before.refused;
                 *(if refused { &mut answered.refused } else { &mut answered.missing }) += 1;
                 answered.lost |= leg.kind == Kind::Video && leg.outlet.counts().lost > before.lost;
+                answered.overrun |= leg.kind == Kind::Video && leg.outlet.counts().over_budget > before.over_budget;
                 continue;
             };
             let mut written = Some(resend.written);
@@ -259,6 +288,10 @@ impl Viewer {
     /// Takes what the viewer reports. Words about SSRCs that are not its own have no effect.
     pub(super) fn on_feedback(&mut self, packets: &Compound, now: Instant) -> Heard {
         let mut heard = Heard::default();
+        if now.saturating_duration_since(self.heard) >= QUIET {
+            self.back = Some(now);
+        }
+        self.heard = now;
         for feedback in read_viewer(packets, |ssrc| self.legs.iter().any(|leg| leg.outlet.ssrc() == ssrc)) {
             let (ViewerFeedback::Nack { ssrc, .. }
             | ViewerFeedback::KeyframeRequest { ssrc }

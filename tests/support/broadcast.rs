@@ -115,6 +115,11 @@ impl Broadcast {
         self.started + Duration::from_millis(u64::from(number - self.offset) * SOUND)
     }
 
+    /// How many packets of sound it has sent.
+    pub(crate) fn sounds(&self) -> u32 {
+        self.sound
+    }
+
     /// When it began.
     pub(crate) fn started(&self) -> Instant {
         self.started

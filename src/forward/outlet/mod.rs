@@ -67,6 +67,10 @@ pub struct Counts {
     pub resent: u64,
     /// Resends refused: asked for too often, too soon, or over budget.
     pub refused: u64,
+    /// Of those, the ones over budget.
+    pub over_budget: u64,
+    /// Packets of pictures passed by on the way to the next keyframe, once the line has begun.
+    pub passed_by: u64,
     /// Resends of what the history does not have.
     pub not_found: u64,
     /// Packets asked for that no resend will bring any more.
@@ -311,6 +315,7 @@ impl Outlet {
             return None;
         }
         if !packet.keyframe || packet.payload.is_empty() {
+            self.counts.passed_by += u64::from(current.is_some() && self.leg == Leg::Waiting);
             return None;
         }
         let Some(route) = self.routes.of(packet) else {

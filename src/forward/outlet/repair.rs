@@ -22,8 +22,9 @@ impl Outlet {
         let size = HEADER_LEN + extension + OSN_LEN + packet.payload.len();
         let copies = match self.resends.allow(origin.index, size, now) {
             Verdict::Copies(copies) => copies,
-            Verdict::Refused => {
+            verdict @ (Verdict::Refused | Verdict::OverBudget) => {
                 self.counts.refused += 1;
+                self.counts.over_budget += u64::from(verdict == Verdict::OverBudget);
                 return None;
             }
             Verdict::Spent => {
@@ -35,6 +36,12 @@ impl Outlet {
         let mut resend = Resend { written: Written::default(), copies: copies - 1, origin };
         resend.written = self.copy(&resend, history, buffer)?;
         Some(resend)
+    }
+
+    /// Gives up what the viewer misses: the line goes on, spliced, at the next keyframe, and nothing before is resent.
+    pub fn skip(&mut self) {
+        self.restart();
+        self.resends.give_up(self.splice.next_index());
     }
 
     /// Writes another copy of what was resent.

@@ -267,6 +267,11 @@ impl Splice {
         self.current.map(|segment| (segment.first.epoch, segment.first.layer))
     }
 
+    /// The number behind the highest one given away.
+    pub fn next_index(&self) -> u64 {
+        self.next_index
+    }
+
     /// The newest timestamp given away.
     pub fn newest_timestamp(&self) -> u32 {
         self.newest_timestamp
