@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use clap::{Args as _, Command, FromArgMatches as _};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -197,4 +198,15 @@ fn flag_variable_and_key_of_a_setting_bear_one_name() {
     let sections: Vec<String> = settings.iter().map(|setting| setting.section().to_owned()).collect();
     let distinct: BTreeSet<&String> = sections.iter().collect();
     assert_eq!(sections.chunk_by(|a, b| a == b).count(), distinct.len(), "a section is in one piece: {sections:?}");
+}
+
+proptest! {
+    /// Whatever stands in the file, the answer is settings or a sentence.
+    #[test]
+    fn no_file_makes_it_panic(at in 0..FILE.len(), length in 0usize..40, inserted in "[-\\[\\]'\"{}=,.# \n0-9a-z*:/]{0,12}") {
+        let end = (at + length).min(FILE.len());
+        let text = format!("{}{inserted}{}", &FILE[..at], &FILE[end..]);
+        let said = with_file(&text, &[]).and_then(|effective| effective.config());
+        prop_assert!(said.is_ok() || !said.unwrap_err().to_string().contains('\n'));
+    }
 }

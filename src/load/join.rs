@@ -236,7 +236,8 @@ fn endpoint_of(endpoint: &str, stream: usize) -> String {
 
 /// The address of this machine from which the relay is reached; finds out on the way whether it is.
 fn local_address(endpoint: &str) -> Result<IpAddr> {
-    let uri: ureq::http::Uri = endpoint.parse().with_context(|| format!("{endpoint:?} is no URL"))?;
+    let uri = endpoint.parse::<ureq::http::Uri>().ok().filter(|uri| uri.scheme().is_some());
+    let uri = uri.ok_or_else(|| anyhow!("{endpoint:?} is no URL: write it like http://localhost:8080/whep/NAME"))?;
     let host = uri.host().ok_or_else(|| anyhow!("{endpoint:?} names no host"))?.trim_matches(['[', ']']);
     let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
     let addresses = (host, port).to_socket_addrs().with_context(|| format!("cannot find the address of {host}"))?;
@@ -266,7 +267,10 @@ mod tests {
             let error = local_address(endpoint).unwrap_err();
             assert!(error.to_string().contains("is it running there?"), "{error}");
         }
-        assert!(local_address("whep").is_err());
+        for endpoint in ["whep", "127.0.0.1/whep/x", "localhost:8080", "", "/whep/x"] {
+            let error = local_address(endpoint).unwrap_err();
+            assert!(error.to_string().contains("write it like http://"), "{endpoint}: {error}");
+        }
     }
 
     #[test]

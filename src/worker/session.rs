@@ -154,7 +154,8 @@ pub(super) fn end_waiting(waiting: &Waiting, reason: Reason, shared: &Shared) {
         lived_ms = milliseconds(record.created.elapsed()),
         client = %waiting.client,
         user_agent = ?record.user_agent.as_deref().unwrap_or(""),
-        "session ended before its first packet: no valid STUN check reached the media port"
+        "session ended before its first packet: no valid STUN check reached the media port: is it open for UDP, and \
+         --advertise an address that the client reaches?"
     );
 }
 
