@@ -70,7 +70,7 @@ pub fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, StartErro
     let mut polls = Vec::new();
     for socket in &mut sockets {
         let poll = Poll::new()?;
-        poll.registry().register(socket.source(), SOCKET, Interest::READABLE | Interest::WRITABLE)?;
+        poll.registry().register(socket.source(), SOCKET, Interest::READABLE)?;
         let waker = Waker::from(Arc::new(PollWaker(mio::Waker::new(poll.registry(), WAKER)?)));
         polls.push((poll, inbox(INBOX, waker)));
     }
@@ -82,7 +82,7 @@ pub fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, StartErro
     for (number, (socket, (poll, (_, inbox)))) in (0..).zip(sockets.into_iter().zip(polls)) {
         let engine = Engine::new(WorkerId(number), shared.clone());
         let busy = shared.metrics.worker_busy(number);
-        let turn = Turn { poll, socket, inbox, engine, busy };
+        let turn = Turn { poll, socket, waits_for_room: false, inbox, engine, busy };
         let thread = std::thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK);
         threads.push(thread.spawn(move || turn.run())?);
     }
@@ -130,6 +130,8 @@ impl Wake for PollWaker {
 struct Turn {
     poll: Poll,
     socket: Socket,
+    /// The socket's poll tells when it takes datagrams again.
+    waits_for_room: bool,
     inbox: Inbox<Message>,
     engine: Engine,
     /// Seconds in which it did not sleep.
@@ -152,7 +154,7 @@ impl Turn {
             // that was just told to stop has nobody left to wake it.
             let goes_on = more || progress == Progress::More || self.engine.is_stopped();
             self.busy.inc_by(awake.elapsed().as_secs_f64());
-            self.sleep(&mut events, goes_on);
+            self.sleep(&mut events, goes_on, progress == Progress::Blocked);
             awake = Instant::now();
         }
     }
@@ -177,9 +179,15 @@ impl Turn {
         true
     }
 
-    fn sleep(&mut self, events: &mut Events, work_waits: bool) {
+    fn sleep(&mut self, events: &mut Events, work_waits: bool, is_blocked: bool) {
         if work_waits || !self.inbox.prepare_to_sleep() {
             return;
+        }
+        if self.waits_for_room != is_blocked {
+            match watch(&self.poll, &mut self.socket, is_blocked) {
+                Ok(()) => self.waits_for_room = is_blocked,
+                Err(error) => tracing::warn!(%error, "cannot wait for the socket"),
+            }
         }
         let timeout = self.engine.poll_timeout().map(|due| due.saturating_duration_since(Instant::now()));
         if let Err(error) = self.poll.poll(events, timeout)
@@ -188,5 +196,40 @@ impl Turn {
             tracing::warn!(%error, "poll failed");
         }
         self.inbox.woke();
+    }
+}
+
+/// Lets the poll tell of datagrams, and of room for more only to a worker that was refused: each datagram that leaves the
+/// send buffer makes room, and would wake the worker for nothing.
+fn watch(poll: &Poll, socket: &mut Socket, room: bool) -> io::Result<()> {
+    let interest = if room { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+    poll.registry().reregister(socket.source(), SOCKET, interest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Outbox as _, Sent};
+    use super::*;
+    use crate::door::{Path, Protocol};
+
+    #[test]
+    fn a_datagram_that_has_left_wakes_only_who_waits_for_room() {
+        let mut socket = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
+        let other = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let path = Path { protocol: Protocol::Udp, local: socket.local(), remote: other.local_addr().unwrap() };
+        let mut poll = Poll::new().unwrap();
+        poll.registry().register(socket.source(), SOCKET, Interest::READABLE).unwrap();
+        let mut events = Events::with_capacity(4);
+        let mut wakes = |poll: &mut Poll, socket: &mut Socket, patience| {
+            assert_eq!(socket.send(&path, b"gone", None), Sent::Done);
+            other.recv(&mut [0; 8]).unwrap();
+            poll.poll(&mut events, Some(patience)).unwrap();
+            !events.is_empty()
+        };
+        assert!(!wakes(&mut poll, &mut socket, Duration::from_millis(50)));
+        watch(&poll, &mut socket, true).unwrap();
+        assert!(wakes(&mut poll, &mut socket, Duration::from_secs(10)));
+        watch(&poll, &mut socket, false).unwrap();
+        assert!(!wakes(&mut poll, &mut socket, Duration::from_millis(50)));
     }
 }
