@@ -3,6 +3,10 @@
 //! webrtc-rs waits a second before it repeats a flight, and gives up repeating as soon as any handshake record arrives,
 //! a client's own repetition included. The door repeats the identical datagrams instead, which equals duplication by
 //! the network: the record sequence numbers are the same, so a client that has them drops them.
+//!
+//! It waits longer where the client took longer to answer the flight before, because of the way or of its processor. For
+//! FFmpeg 9 this is vital: when a repetition of the last flight reaches it that it has already, it reads its socket blocking
+//! from then on, and sends pictures only when the relay happens to send it something.
 
 use std::time::{Duration, Instant};
 
@@ -18,6 +22,9 @@ const REPEATS: [Duration; 6] = [
     Duration::from_millis(4_800),
 ];
 
+/// A flight is repeated after so long at the latest.
+const MOST_PATIENCE: Duration = Duration::from_millis(1_500);
+
 /// What is sent within this time is one flight.
 const SENDING: Duration = Duration::from_millis(20);
 
@@ -32,14 +39,22 @@ pub(super) struct Flight {
     path: Path,
     datagrams: Vec<Vec<u8>>,
     began: Instant,
+    /// Added to the schedule.
+    patience: Duration,
     sent: Instant,
     repeats: usize,
 }
 
 impl Flight {
-    /// A flight that begins with this datagram.
-    pub(super) fn new(path: Path, datagram: &[u8], now: Instant) -> Flight {
-        Flight { path, datagrams: vec![datagram.to_vec()], began: now, sent: now, repeats: 0 }
+    /// A flight that begins with this datagram, to a client that took this long to answer the one before.
+    pub(super) fn new(path: Path, datagram: &[u8], answer_time: Duration, now: Instant) -> Flight {
+        let patience = (answer_time * 3 / 2).min(MOST_PATIENCE).saturating_sub(REPEATS[0]);
+        Flight { path, datagrams: vec![datagram.to_vec()], began: now, patience, sent: now, repeats: 0 }
+    }
+
+    /// Since it was sent first.
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.began)
     }
 
     /// Takes the next datagram, or the first of a repetition by the peer itself, which keeps the schedule.
@@ -56,7 +71,7 @@ impl Flight {
 
     /// When to repeat it.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        REPEATS.get(self.repeats).map(|after| self.began + *after)
+        REPEATS.get(self.repeats).map(|after| self.began + self.patience + *after)
     }
 
     /// The datagrams to repeat now, if the time has come.

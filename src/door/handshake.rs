@@ -5,7 +5,7 @@
 //! direction, no message in more than 32 fragments, and a ClientHello only as one record. Once it is connected, only
 //! records that carry data are free; repeated handshake records go on using up what is left.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::flight::Flight;
 use super::hello::{Reassembly, SrtpProfiles};
@@ -62,6 +62,8 @@ pub(super) struct Handshake {
     delivered: Option<u16>,
     profiles: Option<SrtpProfiles>,
     flight: Option<Flight>,
+    /// How long the client took to answer our flight before; the network's round trip and its own work.
+    answer_time: Duration,
     ways: Ways,
     connected: bool,
 }
@@ -79,6 +81,7 @@ impl Handshake {
             delivered: None,
             profiles: None,
             flight: None,
+            answer_time: Duration::ZERO,
             ways: Ways::None,
             connected: false,
         }
@@ -101,7 +104,7 @@ impl Handshake {
     }
 
     /// Judges a datagram that came on a path of this session.
-    pub(super) fn receive(&mut self, path: Path, datagram: &[u8]) -> Verdict {
+    pub(super) fn receive(&mut self, path: Path, datagram: &[u8], now: Instant) -> Verdict {
         let before = self.newest;
         let Ok(survey) = Survey::of(datagram) else {
             return Verdict::Refuse(Drop::DtlsMalformed);
@@ -115,8 +118,10 @@ impl Handshake {
         if self.connected {
             return Verdict::Pass(None);
         }
-        if self.newest > before || survey.is_ciphered {
-            self.flight = None;
+        if (self.newest > before || survey.is_ciphered)
+            && let Some(flight) = self.flight.take()
+        {
+            self.answer_time = flight.age(now);
         }
         let verdict = match survey.has_hello {
             true => self.receive_hello(datagram, survey.is_plain_hello),
@@ -145,7 +150,7 @@ impl Handshake {
         }
         match &mut self.flight {
             Some(flight) => flight.push(path, datagram, now),
-            None => self.flight = Some(Flight::new(path, datagram, now)),
+            None => self.flight = Some(Flight::new(path, datagram, self.answer_time, now)),
         }
         true
     }

@@ -303,7 +303,7 @@ impl Door {
         if session.is_connected() && !proven {
             return refuse(&mut self.sessions, key, Drop::Unproven);
         }
-        let verdict = session.handshake.receive(path, datagram);
+        let verdict = session.handshake.receive(path, datagram, now);
         if !session.is_connected() {
             let transmits = &mut self.transmits;
             session.handshake.echo(now, |path, bytes| push(transmits, path, bytes.to_vec()));

@@ -28,9 +28,9 @@ const UNKNOWN_RTT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
 /// A path is full that loses more than one packet in so many, for some time.
-const TOO_MANY: u16 = 5;
-const FULL: u16 = 200;
-const FULLEST: u16 = 1000;
+const TOO_MANY: u64 = 5;
+const FULL: u64 = 200;
+const FULLEST: u64 = 1000;
 
 /// Resent packets remembered. When full, the packet with the lowest number is forgotten, and neither it nor any before
 /// it is resent again: the caps hold, and what is refused is the oldest.
@@ -47,7 +47,9 @@ pub(super) struct Resends {
     floor: u64,
     /// Grows by [`TOO_MANY`] with each packet that is lost and shrinks by one with each that is forwarded; above [`FULL`]
     /// the path is.
-    overload: u16,
+    overload: u64,
+    /// Packets that had been forwarded when it was looked at last.
+    forwarded: u64,
 }
 
 /// What a viewer gets that asks for a packet.
@@ -73,7 +75,7 @@ struct Resent {
 
 impl Resends {
     pub(super) fn new() -> Self {
-        Self { rtt: UNKNOWN_RTT, budget: BURST_OCTETS, resent: VecDeque::new(), floor: 0, overload: 0 }
+        Self { rtt: UNKNOWN_RTT, budget: BURST_OCTETS, resent: VecDeque::new(), floor: 0, overload: 0, forwarded: 0 }
     }
 
     pub(super) fn set_rtt(&mut self, rtt: Duration) {
@@ -83,13 +85,14 @@ impl Resends {
     /// A packet of this many octets was forwarded.
     pub(super) fn earn(&mut self, octets: usize) {
         self.budget = (self.budget + octets as u64 / EARNED_SHARE).min(BURST_OCTETS);
-        self.overload = self.overload.saturating_sub(1);
     }
 
-    /// What is to be sent now to a viewer that asks for the packet with this number, as many octets long; it then counts
-    /// as resent.
-    pub(super) fn allow(&mut self, index: u64, octets: usize, now: Instant) -> Verdict {
+    /// What is to be sent now to a viewer that asks for the packet with this number, as many octets long, when so many have
+    /// been forwarded; it then counts as resent.
+    pub(super) fn allow(&mut self, index: u64, octets: usize, forwarded: u64, now: Instant) -> Verdict {
         let octets = octets as u64;
+        let arrived = forwarded - std::mem::replace(&mut self.forwarded, forwarded);
+        self.overload = self.overload.saturating_sub(arrived);
         if index < self.floor {
             return Verdict::Refused;
         }
@@ -169,24 +172,24 @@ mod tests {
     #[test]
     fn a_packet_is_resent_three_times_and_not_within_a_round_trip() {
         let (mut resends, start) = (resends(), Instant::now());
-        assert_eq!(resends.allow(7, 1200, start), Verdict::Copies(2));
-        assert_eq!(resends.allow(7, 1200, start + RTT - Duration::from_millis(1)), Verdict::Refused);
-        assert_eq!(resends.allow(7, 1200, start + RTT), Verdict::Copies(2));
-        assert_eq!(resends.allow(7, 1200, start + 2 * RTT), Verdict::Copies(2));
-        assert_eq!(resends.allow(7, 1200, start + 3 * RTT - Duration::from_millis(1)), Verdict::Refused);
-        assert_eq!(resends.allow(7, 1200, start + 20 * RTT), Verdict::Spent);
-        assert_eq!(resends.allow(8, 1200, start), Verdict::Copies(2));
+        assert_eq!(resends.allow(7, 1200, 0, start), Verdict::Copies(2));
+        assert_eq!(resends.allow(7, 1200, 0, start + RTT - Duration::from_millis(1)), Verdict::Refused);
+        assert_eq!(resends.allow(7, 1200, 0, start + RTT), Verdict::Copies(2));
+        assert_eq!(resends.allow(7, 1200, 0, start + 2 * RTT), Verdict::Copies(2));
+        assert_eq!(resends.allow(7, 1200, 0, start + 3 * RTT - Duration::from_millis(1)), Verdict::Refused);
+        assert_eq!(resends.allow(7, 1200, 0, start + 20 * RTT), Verdict::Spent);
+        assert_eq!(resends.allow(8, 1200, 0, start), Verdict::Copies(2));
     }
 
     #[test]
     fn on_a_path_that_is_full_a_resend_is_one_copy_until_it_has_room() {
         let (mut resends, now) = (resends(), Instant::now());
-        let mut index = 0;
-        let mut one_in = |forwarded: u32, times: u32| {
+        let (mut index, mut sent) = (0, 0);
+        let mut one_in = |forwarded: u64, times: u32| {
             let verdicts = (0..times).map(|_| {
                 (0..forwarded).for_each(|_| resends.earn(1200));
-                index += 1;
-                resends.allow(index, 1200, now)
+                (index, sent) = (index + 1, sent + forwarded);
+                resends.allow(index, 1200, sent, now)
             });
             verdicts.last()
         };
@@ -199,23 +202,23 @@ mod tests {
     fn the_budget_is_a_burst_and_half_of_what_is_forwarded_copies_too() {
         let (mut resends, now) = (resends(), Instant::now());
         let verdicts =
-            (0..).map(|index| resends.allow(index, 1024, now)).take_while(|verdict| *verdict != Verdict::OverBudget);
+            (0..).map(|index| resends.allow(index, 1024, 0, now)).take_while(|verdict| *verdict != Verdict::OverBudget);
         let copies = verdicts.map(|verdict| if verdict == Verdict::Copies(2) { 2 } else { 1 });
         assert_eq!(copies.sum::<u32>(), 256);
         resends.earn(1024);
-        assert_eq!(resends.allow(10_000, 1024, now), Verdict::OverBudget);
+        assert_eq!(resends.allow(10_000, 1024, 0, now), Verdict::OverBudget);
         resends.earn(1024);
-        assert_eq!(resends.allow(10_000, 1024, now), Verdict::Copies(1));
-        assert_eq!(resends.allow(10_001, 1024, now), Verdict::OverBudget);
+        assert_eq!(resends.allow(10_000, 1024, 0, now), Verdict::Copies(1));
+        assert_eq!(resends.allow(10_001, 1024, 0, now), Verdict::OverBudget);
     }
 
     #[test]
     fn forgetting_never_loosens_a_cap() {
         let (mut resends, start) = (resends(), Instant::now());
-        assert!((0..600).all(|index| resends.allow(index, 100, start) != Verdict::Refused));
+        assert!((0..600).all(|index| resends.allow(index, 100, 0, start) != Verdict::Refused));
         let later = start + Duration::from_secs(1);
-        assert_eq!([0, 87].map(|index| resends.allow(index, 100, later)), [Verdict::Refused; 2]);
-        assert!(matches!(resends.allow(88, 100, later), Verdict::Copies(_)));
+        assert_eq!([0, 87].map(|index| resends.allow(index, 100, 0, later)), [Verdict::Refused; 2]);
+        assert!(matches!(resends.allow(88, 100, 0, later), Verdict::Copies(_)));
         assert_eq!(resends.resent.len(), REMEMBERED);
     }
 
@@ -226,8 +229,8 @@ mod tests {
         assert!(!resends.is_waited_for_in_vain(7, start + LONGEST_WAIT - Duration::from_millis(1)));
         assert!(resends.is_waited_for_in_vain(7, start + LONGEST_WAIT));
         assert!(!resends.is_waited_for_in_vain(8, start));
-        assert_eq!(resends.allow(8, 1200, start), Verdict::Copies(2), "it has come, and is asked for again");
-        assert_eq!(resends.allow(8, 1200, start), Verdict::Refused);
+        assert_eq!(resends.allow(8, 1200, 0, start), Verdict::Copies(2), "it has come, and is asked for again");
+        assert_eq!(resends.allow(8, 1200, 0, start), Verdict::Refused);
     }
 
     #[test]
@@ -242,7 +245,7 @@ mod tests {
             }
             let highest = tick * 3 + 3;
             for index in highest.saturating_sub(300)..highest {
-                if let Verdict::Copies(copies) = resends.allow(index, 1200, now) {
+                if let Verdict::Copies(copies) = resends.allow(index, 1200, 0, now) {
                     resent += u64::from(copies) * 1200;
                 }
             }

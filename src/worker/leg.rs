@@ -50,6 +50,8 @@ pub(super) struct Leg {
     /// The viewer's round-trip time.
     rtt: Option<Duration>,
     holdback: Holdback,
+    /// The viewer holds pictures back, or is to.
+    holds_back: bool,
     wish: Option<Wish>,
     /// When the last replay ended, as far as it has come.
     replayed: Option<Instant>,
@@ -111,6 +113,7 @@ impl Leg {
             round_trip: RoundTrip::default(),
             rtt: None,
             holdback: Holdback::default(),
+            holds_back: false,
             wish: None,
             replayed: None,
             next_replay: None,
@@ -156,12 +159,22 @@ impl Leg {
     /// The viewer misses so many packets.
     pub(super) fn on_losses(&mut self, packets: u64, now: Instant) {
         self.holdback.on_losses(packets, self.rtt.unwrap_or(UNKNOWN_RTT), now);
+        self.holds_back = true;
     }
 
     /// Tells the viewer how long repairs take, on its own leg or the publisher's.
     #[inline]
     pub(super) fn hold_back(&mut self, publishers: Duration, now: Instant) {
-        self.outlet.hold_back(publishers.max(self.holdback.need(now)));
+        if self.holds_back || !publishers.is_zero() {
+            self.set_hold_back(publishers, now);
+        }
+    }
+
+    #[cold]
+    fn set_hold_back(&mut self, publishers: Duration, now: Instant) {
+        let least = publishers.max(self.holdback.need(now));
+        self.outlet.hold_back(least);
+        self.holds_back = !least.is_zero();
     }
 
     /// The viewer says that it cannot decode what it gets.

@@ -227,6 +227,24 @@ fn an_answered_flight_is_not_repeated() {
 }
 
 #[test]
+fn a_client_that_took_longer_to_answer_is_given_longer() {
+    let mut bed = Bed::opened();
+    bed.arrive(1, &hellos::hello(0));
+    assert_eq!(bed.door.send_dtls(KEY, &hellos::flight(0), bed.now), Some(path(1)));
+    bed.pass(millis(300));
+    bed.sent();
+    bed.arrive(1, &hellos::hello(1));
+    let began = bed.now;
+    assert_eq!(bed.door.send_dtls(KEY, &hellos::flight(1), began), Some(path(1)));
+    for after in [450, 600, 900] {
+        bed.pass((began + millis(after)) - bed.now - millis(1));
+        assert_eq!(bed.sent(), [], "early for {after}");
+        bed.pass(millis(1));
+        assert_eq!(bed.sent(), [(path(1), hellos::flight(1))], "after {after}");
+    }
+}
+
+#[test]
 fn the_last_flight_is_repeated_until_media_shows_that_it_arrived() {
     let mut bed = Bed::connected();
     assert_eq!(bed.door.send_dtls(KEY, &hellos::flight(2), bed.now), Some(path(1)));

@@ -20,7 +20,7 @@ impl Outlet {
         };
         let extension = if self.playout_delay.is_some() { EXTENSION_LEN } else { 0 };
         let size = HEADER_LEN + extension + OSN_LEN + packet.payload.len();
-        let copies = match self.resends.allow(origin.index, size, now) {
+        let copies = match self.resends.allow(origin.index, size, self.counts.packets, now) {
             Verdict::Copies(copies) => copies,
             verdict @ (Verdict::Refused | Verdict::OverBudget) => {
                 self.counts.refused += 1;
