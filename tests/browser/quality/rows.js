@@ -1,5 +1,5 @@
-// The rows of the table: each measures one promise with a real FFmpeg and a real Chromium, and says what was found and
-// what is required. `scale` shortens what can be shorter where a test runs them instead of `tests/quality`.
+// The rows of the table: each measures one promise with a real FFmpeg and a real Chromium, and says what was found and what
+// is required. `tests/quality` holds the figures; cases/quality.test.js runs shorter ones with room for a busy machine.
 
 import { publishWithFfmpeg } from '../support/ffmpeg.js';
 import { Link } from '../support/link.js';
@@ -17,6 +17,10 @@ const round = (number) => Math.round(number);
 const atMost = (what, figure, limit, unit = 'ms') => ({ what, figure: round(figure), limit, unit, passed: figure <= limit });
 
 const publish = (t, url, options = {}) => publishWithFfmpeg(t, url, { keyframes: 300, filter: numbered(), ...options });
+
+/** Waits until a stream has been live for a while. */
+const live = (relay, stream) =>
+  until(`${stream} is live`, async () => (await (await fetch(`${relay.url}/api/streams/${stream}`)).json()).seconds > 2);
 
 /** A viewer that has shown pictures. */
 async function watching(probe, endpoint, pictures = 10) {
@@ -65,32 +69,38 @@ async function lips(probe, viewer) {
 }
 
 /** POST to the first picture, at four places between two keyframes that are 10 s apart, and the same with keyframes only. */
-export async function joins({ t, relay, browser, origin }) {
+export async function joins({ t, relay, browser, origin }, { pictures = [45, 110, 180, 245] } = {}) {
   publish(t, `${relay.url}/whip/joins`);
   publish(t, `${relay.url}/whip/keyframes`, { keyframes: 1 });
   const probe = await Probe.open(t, browser, origin);
   const early = await watching(probe, `${relay.url}/whep/joins`);
   const other = await watching(probe, `${relay.url}/whep/keyframes`);
   const [late, keyframesOnly] = [[], []];
-  for (const picture of [45, 110, 180, 245]) {
+  for (const picture of pictures) {
     await atPicture(probe, early, picture, 300);
     late.push(await join(probe, `${relay.url}/whep/joins`, early));
     keyframesOnly.push(await join(probe, `${relay.url}/whep/keyframes`, other));
   }
   const stayed = await join(probe, `${relay.url}/whep/joins`, early, { stays: true });
-  const apart = await lips(probe, stayed.viewer);
+  const apart = (await lips(probe, stayed.viewer)) - (await lips(probe, early));
   const first = late.map((one) => one.first);
   const only = keyframesOnly.map((one) => one.first);
+  // What the relay says of itself must be what was seen: two who were there, each who joined, and the one who stayed.
+  const viewers = first.length + only.length + 3;
+  const counted = await relay.metric('sluice_first_frame_seconds_count');
+  const told = ((await relay.metric('sluice_first_frame_seconds_sum')) / counted) * 1000;
   const worst = (what) => Math.max(...late.map((one) => Math.abs(one[what])));
   return {
-    seen: `joins ${first.map(round).join(', ')} ms; keyframes only ${only.map(round).join(', ')} ms`,
+    seen: `joins ${first.map(round).join(', ')} ms; keyframes only ${only.map(round).join(', ')} ms; by the relay's metric ${round(told)} ms on average`,
     checks: [
       atMost('slowest first picture', Math.max(...first), 300),
       atMost('median first picture', median(first), 150),
       atMost('more than with keyframes only (median)', median(first) - median(only), 50),
       atMost('picture behind live 1 s later', worst('behind'), 300),
       atMost('sound behind live 1 s later', worst('soundBehind'), 300),
-      atMost('sound off the picture', Math.abs(apart), 60),
+      atMost('sound off the picture, against one who was there', Math.abs(apart), 60),
+      atMost('viewers that the metric has not counted', Math.abs(viewers - counted), 0, ''),
+      atMost('first picture sent, by the metric', told, 150),
     ],
   };
 }
@@ -121,10 +131,10 @@ const told = (one) =>
 export async function downstreamLoss({ t, relay, browser, origin }, { loss, gap, seconds, requests, seed = 1 }) {
   const stream = `down-${loss * 100}`;
   publish(t, `${relay.url}/whip/${stream}`);
-  const link = await Link.open(t, relay, { ...ROUND_TRIP, seed });
+  const link = await Link.open(t, relay, { ...ROUND_TRIP, down: { ...ROUND_TRIP.down, loss }, seed });
   const probe = await Probe.open(t, browser, origin);
-  const viewer = await watching(probe, `${link.url}/whep/${stream}`, 60);
-  link.set({ down: { ...ROUND_TRIP.down, loss } });
+  await live(relay, stream);
+  const viewer = await watching(probe, `${link.url}/whep/${stream}`, 1);
   const one = await steady(probe, viewer, seconds);
   return {
     seen: `${told(one)}; link lost ${link.counts.down.lost} of ${link.counts.down.passed}`,
@@ -138,11 +148,11 @@ export async function downstreamLoss({ t, relay, browser, origin }, { loss, gap,
 
 /** A publisher behind a link that loses packets from it; the viewer's own leg is whole. */
 export async function upstreamLoss({ t, relay, browser, origin }, { loss, gap, seconds, seed = 1 }) {
-  const link = await Link.open(t, relay, { ...ROUND_TRIP, seed });
+  const link = await Link.open(t, relay, { ...ROUND_TRIP, up: { ...ROUND_TRIP.up, loss }, seed });
   publish(t, `${link.url}/whip/up`);
   const probe = await Probe.open(t, browser, origin);
-  const viewer = await watching(probe, `${relay.url}/whep/up`, 60);
-  link.set({ up: { ...ROUND_TRIP.up, loss } });
+  await live(relay, 'up');
+  const viewer = await watching(probe, `${relay.url}/whep/up`, 1);
   const one = await steady(probe, viewer, seconds);
   return {
     seen: `${told(one)}; link lost ${link.counts.up.lost} of ${link.counts.up.passed}`,
