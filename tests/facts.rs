@@ -198,6 +198,30 @@ fn a_streams_metrics_move_with_it_and_end_with_it() {
 }
 
 #[test]
+fn a_standby_waits_and_counts_only_once_it_has_taken_over() {
+    let (mut net, mut broadcast, _) = live();
+    let joined = net.try_join(Role::Publisher, "cam", BOTH, GCM, |request| request.standby = true);
+    let standby = joined.unwrap();
+    net.connect();
+    let bytes = |net: &Net| metric(net, "sluice_stream_bytes_total{direction=\"in\",stream=\"cam\"}").unwrap();
+    let before = bytes(&net);
+    let mut second = Broadcast::new(&net, standby);
+    for _ in 0..3000 {
+        second.publish(&mut net);
+        broadcast.run(&mut net, SECOND / 1000);
+    }
+    let both = bytes(&net) - before;
+    assert_eq!(report(&net, standby).stage, Stage::Waiting);
+    assert!(track(&report(&net, standby), "video").rates.packets > 70.0, "it is known all the same");
+    let (session, live) = (net.clients[broadcast.person].session, report(&net, broadcast.person));
+    let rate: f64 = live.tracks.iter().map(|track| track.rates.bits).sum();
+    assert!(both < rate / 8.0 * 3.6, "{both} bytes in three seconds and a bit, of {rate} bits a second");
+    net.handle().end(&session, Reason::Deleted).unwrap();
+    second.run(&mut net, SECOND * 3);
+    assert_eq!(report(&net, standby).stage, Stage::Live);
+}
+
+#[test]
 fn thousands_of_sessions_are_looked_at_each_second_a_few_at_a_time() {
     let mut net = Net::new(1);
     let clients: Vec<_> = (0..150).map(|_| net.join(Role::Viewer, "cam", BOTH, GCM)).collect();

@@ -69,7 +69,7 @@ pub struct Report {
 /// How far a session has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stage {
-    /// For its first packet; or, connected, for a publisher.
+    /// For its first packet; or, connected, for a publisher; a standby for its turn.
     #[default]
     Waiting,
     /// STUN was seen, DTLS has not completed.

@@ -84,12 +84,13 @@ impl Engine {
 
 impl Session {
     fn report(&mut self, door: &DoorFacts, feed: Option<&Feed>, now: Instant) {
-        let (mut obeys, mut round_trip) = (None, door.round_trip);
+        let (mut obeys, mut round_trip, mut stands_by) = (None, door.round_trip, false);
         let (stage, tracks) = match &mut self.state {
             State::Connecting(_) => (Stage::Connecting, Vec::new()),
             State::Publishing(publisher) => {
                 obeys = publisher.obeys();
-                (Stage::Live, publisher.reports(now))
+                stands_by = publisher.publication.is_standby();
+                (if stands_by { Stage::Waiting } else { Stage::Live }, publisher.reports(now))
             }
             State::Watching(viewer) => {
                 round_trip = viewer.round_trip();
@@ -97,7 +98,7 @@ impl Session {
             }
         };
         if let Some(share) = &mut self.share {
-            share.tell(&tracks);
+            share.tell(&tracks, !stands_by);
         }
         let facts = &self.facts;
         self.record.update(|report| {

@@ -25,23 +25,23 @@ impl Share {
         Self { role, metrics, bytes: 0, lost: [0; 2], repaired: [0; 2] }
     }
 
-    /// Adds what has come since the last time.
-    pub(super) fn tell(&mut self, tracks: &[TrackReport]) {
+    /// Adds what has come since the last time; of a standby, which is not what its stream has, nothing.
+    pub(super) fn tell(&mut self, tracks: &[TrackReport], is_live: bool) {
         let direction = if self.role == Role::Publisher { Direction::In } else { Direction::Out };
         let bytes = tracks.iter().map(|track| track.bytes).sum();
-        add(&mut self.bytes, bytes, &self.metrics.bytes[direction]);
+        add(&mut self.bytes, bytes, is_live.then_some(&self.metrics.bytes[direction]));
         if self.role == Role::Viewer {
             return;
         }
         for track in tracks {
             let kind = if track.kind == Medium::Audio.as_str() { Medium::Audio } else { Medium::Video };
             let (lost, repaired) = (&mut self.lost[kind.position()], &mut self.repaired[kind.position()]);
-            add(lost, track.lost_packets, &self.metrics.lost[kind]);
-            add(repaired, track.repaired_packets, &self.metrics.repaired[kind]);
-            if let Some(jitter) = track.jitter {
+            add(lost, track.lost_packets, is_live.then_some(&self.metrics.lost[kind]));
+            add(repaired, track.repaired_packets, is_live.then_some(&self.metrics.repaired[kind]));
+            if let Some(jitter) = track.jitter.filter(|_| is_live) {
                 self.metrics.set_jitter(kind, jitter);
             }
-            if let Some(interval) = track.keyframe_interval {
+            if let Some(interval) = track.keyframe_interval.filter(|_| is_live) {
                 self.metrics.set_keyframe_interval(interval);
             }
         }
@@ -58,7 +58,9 @@ impl Drop for Share {
 }
 
 /// A count that falls, because a packet came that had been given up, adds nothing until it is passed again.
-fn add(told: &mut u64, count: u64, counter: &prometheus::IntCounter) {
-    counter.inc_by(count.saturating_sub(*told));
+fn add(told: &mut u64, count: u64, counter: Option<&prometheus::IntCounter>) {
+    if let Some(counter) = counter {
+        counter.inc_by(count.saturating_sub(*told));
+    }
     *told = count.max(*told);
 }
