@@ -11,6 +11,7 @@ use offline::{Net, Received};
 use sluice::forward::codec::{Codec, Kind};
 use sluice::name::Role;
 use sluice::srtp::Profile;
+use sluice::worker::Create;
 
 const GCM: &[Profile] = &[Profile::Aes128Gcm];
 const STREAM: &str = "cam";
@@ -89,6 +90,53 @@ fn every_codec_reaches_viewers_who_came_before_and_after_the_publisher() {
         assert_eq!(got(&net, before, codec.kind()), numbered(codec, 0..20));
         let accepted = net.clients[after].tracks.iter().find(|track| track.kind == codec.kind());
         assert_eq!(accepted.and_then(|track| track.codec), Some(codec), "the stream's codec stands first");
+    }
+}
+
+/// Lets a publisher send its pictures in another codec than the first of the answer, as Pion does.
+fn prefer(net: &mut Net, publisher: usize, codec: Codec) {
+    let tracks = &mut net.clients[publisher].tracks;
+    let track = tracks.iter_mut().find(|track| track.kind == codec.kind()).expect("it has such a track");
+    let (payload_type, _) = track.accepted.iter().find(|(_, accepted)| *accepted == codec).expect("it was accepted");
+    (track.payload_type, track.codec) = (*payload_type, Some(codec));
+}
+
+/// A publisher whose offer has H.264 behind its own codecs: webrtc-rs offers a track's own codec only.
+fn join_with_h264(net: &mut Net, codecs: &[Codec]) -> usize {
+    let more = |request: &mut Create| {
+        let pictures = request.offer.find("m=video").expect("it has pictures, in its last section");
+        let end = pictures + request.offer[pictures..].find("\r\n").expect("a line ends");
+        request.offer.insert_str(end, " 35");
+        request.offer += "a=rtpmap:35 H264/90000\r\na=fmtp:35 packetization-mode=1;profile-level-id=42e01f\r\n";
+    };
+    let number = net.try_join(Role::Publisher, STREAM, codecs, GCM, more).expect("the offer is answered");
+    net.connect();
+    number
+}
+
+#[test]
+fn a_publishers_first_packet_says_which_of_the_agreed_codecs_it_sends() {
+    for chosen in [Codec::Vp8, Codec::H264] {
+        let mut net = Net::new(2);
+        let before = join(&mut net, Role::Viewer, &Codec::ALL);
+        let narrow_before = join(&mut net, Role::Viewer, &[chosen]);
+        let publisher = join_with_h264(&mut net, &[Codec::Vp8, Codec::Opus]);
+        let between = join(&mut net, Role::Viewer, &[chosen, Codec::Opus]);
+        prefer(&mut net, publisher, chosen);
+        publish(&mut net, publisher, 0..10);
+        let after = join(&mut net, Role::Viewer, &[chosen]);
+        net.run(Duration::from_millis(20));
+        for viewer in [before, narrow_before, between, after] {
+            assert_eq!(got(&net, viewer, Kind::Video), numbered(chosen, 0..10), "{viewer}");
+        }
+        for viewer in [before, between] {
+            assert_eq!(got(&net, viewer, Kind::Audio), numbered(Codec::Opus, 0..10), "{viewer}");
+        }
+        // It stays with what it began with.
+        prefer(&mut net, publisher, if chosen == Codec::Vp8 { Codec::H264 } else { Codec::Vp8 });
+        publish(&mut net, publisher, 10..12);
+        assert_eq!(got(&net, before, Kind::Video), numbered(chosen, 0..10));
+        assert_eq!(got(&net, before, Kind::Audio), numbered(Codec::Opus, 0..12));
     }
 }
 

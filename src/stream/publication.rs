@@ -146,6 +146,16 @@ impl Publication {
         self.epoch == 0
     }
 
+    /// Notes what it sends, where only its packets could tell.
+    pub fn settle(&self, formats: Vec<Format>) {
+        self.registry.change(&self.stream, |stream| {
+            let mut own = stream.live.iter_mut().chain(&mut stream.standby);
+            if let Some(own) = own.find(|own| own.session == self.session) {
+                own.formats = formats;
+            }
+        });
+    }
+
     /// Packets of it arrived until then.
     pub fn beat(&self, received: Instant) {
         self.pulse.beat(received);

@@ -384,8 +384,11 @@ impl Handle {
     }
 }
 
-/// What a publisher will send.
+/// What a publisher will send, where it has no choice.
 fn formats_of(negotiated: &Negotiated) -> Vec<Format> {
-    let first = negotiated.sections.iter().filter_map(|section| section.payloads.first());
-    first.map(|payload| payload.format.clone()).collect()
+    let only = negotiated.sections.iter().filter_map(|section| match section.payloads.as_slice() {
+        [only] => Some(only.format.clone()),
+        _ => None,
+    });
+    only.collect()
 }

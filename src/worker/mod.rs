@@ -33,6 +33,7 @@ mod socket;
 mod standby;
 mod streams;
 mod timers;
+mod track;
 mod turn;
 mod viewer;
 

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::message::{Published, Subscribed, SubscribedTrack};
-use super::meter::Intake;
-use crate::forward::codec::{Descriptor, Format, KeyframeFinder, Kind};
-use crate::forward::{History, HistoryLimits, Holdback, KeyframeGate, LayerId, Packet};
+use super::track::Track;
+use crate::forward::codec::{Descriptor, Kind};
+use crate::forward::{History, HistoryLimits, LayerId, Packet};
 use crate::metrics::DropReason;
 use crate::name::StreamName;
 use crate::peer::feedback::{Reception, SenderClock, keyframe_request};
-use crate::peer::negotiate::{Extension, Negotiated};
+use crate::peer::negotiate::{Extension, Negotiated, Payload};
 use crate::peer::{Channel, Compound};
 use crate::srtp::index::Received;
 use crate::srtp::{Opened, Opener};
@@ -64,37 +64,6 @@ pub(super) struct Verdict {
     pub(super) obeys: bool,
 }
 
-/// One published medium.
-pub(super) struct Track {
-    pub(super) kind: Kind,
-    pub(super) format: Format,
-    payload_type: u8,
-    rtx_payload_type: Option<u8>,
-    accepts_keyframe_requests: bool,
-    /// Where packets come from now: declared in the offer, else learnt from the first packet.
-    pub(super) ssrc: Option<u32>,
-    nack: bool,
-    /// Which indices have arrived, on whatever SSRC, so that a packet and its resend count once.
-    arrived: Option<Received>,
-    keyframes: KeyframeFinder,
-    history: History,
-    pending: Vec<Arc<Packet>>,
-    gate: KeyframeGate,
-    /// Whether keyframe requests are answered; `None` until one has been sent.
-    pub(super) obeys: Option<bool>,
-    pub(super) intake: Intake,
-    holdback: Holdback,
-    /// What the viewers' workers know of it.
-    held_back: Duration,
-}
-
-impl Track {
-    /// Columns and rows of its pictures, once a keyframe has told.
-    pub(super) fn size(&self) -> Option<(u16, u16)> {
-        self.keyframes.size().map(|size| (size.width, size.height))
-    }
-}
-
 impl Publisher {
     /// A publisher whose connection has just been made.
     pub(super) fn new(
@@ -110,27 +79,15 @@ impl Publisher {
         let mut tracks = Vec::new();
         for section in &negotiated.sections {
             let Some(payload) = section.payloads.first() else { continue };
-            tracks.push(Track {
-                kind: section.kind,
-                format: payload.format.clone(),
-                payload_type: payload.payload_type,
-                rtx_payload_type: payload.rtx_payload_type,
-                accepts_keyframe_requests: payload.feedback.pli,
-                ssrc: None,
-                nack: payload.feedback.nack,
-                arrived: None,
-                keyframes: KeyframeFinder::new(payload.format.codec),
-                history: History::new(limits),
-                pending: Vec::new(),
-                gate: KeyframeGate::default(),
-                obeys: (!payload.feedback.pli).then_some(false),
-                intake: Intake::default(),
-                holdback: Holdback::default(),
-                held_back: Duration::ZERO,
-            });
+            let mut track = Track::new(section.kind, payload, limits);
+            if section.payloads.len() > 1 {
+                track.choices.clone_from(&section.payloads);
+            }
+            tracks.push(track);
         }
-        let payload_types = |track: &Track| [Some(track.payload_type), track.rtx_payload_type];
-        let opener = opener.accept_payload_types(tracks.iter().flat_map(payload_types).flatten());
+        let payloads = negotiated.sections.iter().flat_map(|section| &section.payloads);
+        let payload_types = payloads.flat_map(|payload| [Some(payload.payload_type), payload.rtx_payload_type]);
+        let opener = opener.accept_payload_types(payload_types.flatten());
         let reception = Reception::new(sender_ssrc, stream.as_str());
         Self {
             stream,
@@ -205,9 +162,11 @@ impl Publisher {
         received: Instant,
     ) -> Result<Kind, DropReason> {
         let by_type = |track: &Track| {
-            track.payload_type == opened.payload_type || track.rtx_payload_type == Some(opened.payload_type)
+            let own = track.payload_type == opened.payload_type || track.rtx_payload_type == Some(opened.payload_type);
+            own && track.is_settled()
         };
-        let place = self.tracks.iter().position(by_type).ok_or(DropReason::Undeclared)?;
+        let place = self.tracks.iter().position(by_type).or_else(|| self.settle(opened.payload_type));
+        let place = place.ok_or(DropReason::Undeclared)?;
         let transport_sequence = self.transport_sequence(datagram, opened);
         let mut payload = &datagram[opened.payload.clone()];
         let resent = self.tracks[place].payload_type != opened.payload_type;
@@ -262,9 +221,31 @@ impl Publisher {
         Ok(track.kind)
     }
 
-    /// True once after an encoder has started again: the subscribers are to be given a new [`Self::snapshot`].
-    pub(super) fn take_announcement(&mut self) -> bool {
-        std::mem::take(&mut self.announce)
+    /// The first packet of a track says which of the agreed formats it has; from then on it has no other.
+    fn settle(&mut self, payload_type: u8) -> Option<usize> {
+        let chosen = |choice: &Payload| choice.payload_type == payload_type;
+        let place = self.tracks.iter().position(|track| track.choices.iter().any(chosen))?;
+        let track = &mut self.tracks[place];
+        let choices = std::mem::take(&mut track.choices);
+        let payload = choices.iter().find(|choice| chosen(choice))?;
+        *track = Track::new(track.kind, payload, self.limits);
+        self.announce = true;
+        let settled = self.tracks.iter().filter(|track| track.is_settled());
+        self.publication.settle(settled.map(|track| track.format.clone()).collect());
+        Some(place)
+    }
+
+    /// Once after a track's format became known and after an encoder has started again: what the subscribers are to be
+    /// told. What waits for [`Self::take_pending`] is not in it: sound begins behind what it is given.
+    pub(super) fn take_announcement(&mut self, worker: WorkerId) -> Option<Subscribed> {
+        if !std::mem::take(&mut self.announce) {
+            return None;
+        }
+        let mut subscribed = self.snapshot(worker);
+        for (told, track) in subscribed.tracks.iter_mut().zip(self.tracks.iter().filter(|track| track.is_settled())) {
+            told.snapshot.retain(|packet| !track.pending.iter().any(|pending| Arc::ptr_eq(pending, packet)));
+        }
+        Some(subscribed)
     }
 
     /// What has come of keyframe requests since the last call.
@@ -303,7 +284,7 @@ impl Publisher {
             stream: self.stream.clone(),
             epoch: self.epoch(),
             worker,
-            tracks: self.tracks.iter().map(track).collect(),
+            tracks: self.tracks.iter().filter(|track| track.is_settled()).map(track).collect(),
             channels: self.channels.clone(),
             was_standby: false,
         }

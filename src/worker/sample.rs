@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use super::engine::Engine;
 use super::feed::Feed;
 use super::leg::Leg;
-use super::publisher::{Publisher, Track};
+use super::publisher::Publisher;
 use super::record::{Checks, Stage, TrackReport};
 use super::session::{Session, State};
+use super::track::Track;
 use super::viewer::Viewer;
 use crate::door::{Facts as DoorFacts, Key};
 use crate::forward::Leg as Stand;
@@ -149,7 +150,7 @@ impl Publisher {
                 jitter: Some(quality.jitter),
             }
         };
-        self.tracks.iter_mut().map(report).collect()
+        self.tracks.iter_mut().filter(|track| track.is_settled()).map(report).collect()
     }
 }
 

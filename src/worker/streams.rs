@@ -97,7 +97,7 @@ impl Engine {
         for key in std::mem::take(&mut self.unflushed) {
             let Some(session) = self.sessions.get_mut(key) else { continue };
             let State::Publishing(publisher) = &mut session.state else { continue };
-            let announced = publisher.take_announcement().then(|| publisher.snapshot(self.id));
+            let announced = publisher.take_announcement(self.id);
             let batches = publisher.take_pending();
             let verdicts = publisher.take_verdicts();
             let subscribers = publisher.subscribers.clone();

@@ -103,7 +103,7 @@ impl Sources {
 }
 
 impl Offer {
-    /// Answers a publisher: one codec a section, in the order of its preference, all sections received.
+    /// Answers a publisher: one payload type of each codec, in the order of its preference, all sections received.
     ///
     /// # Errors
     ///

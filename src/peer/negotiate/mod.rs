@@ -10,9 +10,10 @@
 //!
 //! # What is promised and why
 //!
-//! * A publisher gets one codec a section, in its own order, and of the header extensions only `mid` (which section an
-//!   undeclared source belongs to) and transport-wide-cc (its send rate). Not video-orientation: a publisher that has it
-//!   stops turning its own picture, and then each viewer that has it not would see it lie on its side.
+//! * A publisher gets one payload type of each codec, in its own order (browsers send the first, Pion what its track has;
+//!   the first packet of a track decides), and of the header extensions only `mid` (which section an undeclared source
+//!   belongs to) and transport-wide-cc (its send rate). Not video-orientation: a publisher that has it stops turning its
+//!   own picture, and then each viewer that has it not would see it lie on its side.
 //! * A viewer of a live stream gets the stream's format first, under its own payload type and format parameters: of
 //!   several profiles the publisher's. Behind it stands one payload type of each other codec, so that a publisher with
 //!   another codec can take over without a new offer. A viewer that waits for a publisher gets one payload type for each

@@ -7,15 +7,33 @@ use crate::forward::codec::{Codec, Format, H264Profile, Profile};
 /// some 15 profiles of all their codecs together.
 const MAX_WAITING: usize = 24;
 
-/// For a publisher: its first codec, since a publisher may send any payload type that the answer names.
+/// For a publisher: one payload type of each codec, in its own order. Browsers send the first; Pion offers all that it
+/// knows, takes from the answer what its track has, and refuses an answer that has it not.
 pub(super) fn for_publisher(offered: &[Payload]) -> Vec<Payload> {
-    let Some(first) = offered.first() else {
-        return Vec::new();
-    };
-    let same_codec = || offered.iter().filter(|payload| payload.format.codec == first.format.codec);
-    // Without fragmentation units a keyframe does not fit its packets.
-    let fragmenting = same_codec().find(|payload| fragments(&payload.format));
-    vec![fragmenting.unwrap_or(first).clone()]
+    let mut kept: Vec<Payload> = Vec::new();
+    for first in offered {
+        let codec = first.format.codec;
+        if kept.iter().any(|kept| kept.format.codec == codec) {
+            continue;
+        }
+        // Without fragmentation units a keyframe does not fit its packets.
+        let mut same_codec = offered.iter().filter(|payload| payload.format.codec == codec);
+        kept.push(without_limits(same_codec.find(|payload| fragments(&payload.format)).unwrap_or(first)));
+    }
+    kept
+}
+
+/// Without what says how large a picture a receiver of VP8 and VP9 takes (RFC 7741 6.1, RFC 9628 6.1): the relay takes
+/// any, and Firefox would shrink its pictures to its own limits, repeated.
+fn without_limits(payload: &Payload) -> Payload {
+    let mut payload = payload.clone();
+    let Format { codec, parameters, .. } = &mut payload.format;
+    if matches!(codec, Codec::Vp8 | Codec::Vp9) {
+        let is_limit = |parameter: &&str| matches!(parameter.split('=').next(), Some("max-fs" | "max-fr"));
+        let kept: Vec<&str> = parameters.split(';').map(str::trim).filter(|parameter| !is_limit(parameter)).collect();
+        *parameters = kept.join(";");
+    }
+    payload
 }
 
 /// For a viewer of a stream whose tracks of this kind are known: the payload type that takes each, then one of each other

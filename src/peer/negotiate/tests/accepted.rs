@@ -3,10 +3,10 @@
 use super::*;
 
 #[test]
-fn a_publisher_gets_its_first_codec_of_each_section_with_its_retransmissions() {
+fn a_publisher_may_send_one_payload_type_of_each_codec_with_its_retransmissions() {
     let negotiated = publish(&offer("sendonly")).unwrap();
     let [audio, video] = negotiated.sections.as_slice() else { panic!("two sections") };
-    assert_eq!((numbers(audio), numbers(video)), (vec![111], vec![96]));
+    assert_eq!((numbers(audio), numbers(video)), (vec![111, 0], vec![96, 99]));
     assert_eq!(video.payloads[0].rtx_payload_type, Some(97));
     assert_eq!(video.extension_id(Extension::TransportWideCc), Some(3));
     assert_eq!((audio.rtx_ssrc, video.rtx_ssrc), (None, None));
@@ -17,9 +17,19 @@ fn a_publisher_gets_its_first_codec_of_each_section_with_its_retransmissions() {
 }
 
 #[test]
+fn a_publishers_own_limits_are_not_given_back_as_the_relays() {
+    let limits = "a=rtpmap:96 VP8/90000\r\na=fmtp:96 max-fs=12288; max-fr=60\r\n";
+    let publisher = offer("sendonly").replace("a=rtpmap:96 VP8/90000\r\n", limits);
+    let answer = publish(&publisher).unwrap().answer;
+    assert!(answer.contains("a=rtpmap:96 VP8/90000\r\n") && !answer.contains("a=fmtp:96"), "{answer}");
+    let answer = publish(&publisher.replace("max-fr=60", "max-fr=60;x=1")).unwrap().answer;
+    assert!(answer.contains("a=fmtp:96 x=1\r\n"), "{answer}");
+}
+
+#[test]
 fn a_publisher_of_h264_is_asked_to_fragment_its_pictures() {
     let h264 = offer("sendonly").replace("SAVPF 96 97 98 99 100", "SAVPF 98 99 100 96 97");
-    assert_eq!(numbers(&publish(&h264).unwrap().sections[1]), [99]);
+    assert_eq!(numbers(&publish(&h264).unwrap().sections[1]), [99, 96]);
 }
 
 #[test]
@@ -96,7 +106,7 @@ fn surround_sound_is_answered_with_its_channels() {
     let offer = offer("sendonly").replace("SAVPF 111 0", "SAVPF 112 111 0");
     let offer = offer.replace("a=rtpmap:111", &format!("a=rtpmap:112 multiopus/48000/6\r\n{surround}a=rtpmap:111"));
     let negotiated = publish(&offer).unwrap();
-    assert_eq!(numbers(&negotiated.sections[0]), [112]);
+    assert_eq!(numbers(&negotiated.sections[0]), [112, 111, 0]);
     assert!(negotiated.answer.contains("a=rtpmap:112 multiopus/48000/6\r\n") && negotiated.answer.contains(surround));
 }
 

@@ -1,0 +1,71 @@
+//! One published medium: what it sends, what has arrived of it and what is asked of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::meter::Intake;
+use crate::forward::codec::{Format, KeyframeFinder, Kind};
+use crate::forward::{History, HistoryLimits, Holdback, KeyframeGate, Packet};
+use crate::peer::negotiate::Payload;
+use crate::srtp::index::Received;
+
+/// One published medium.
+pub(super) struct Track {
+    pub(super) kind: Kind,
+    /// What it may send, until its first packet says which it is.
+    pub(super) choices: Vec<Payload>,
+    pub(super) format: Format,
+    pub(super) payload_type: u8,
+    pub(super) rtx_payload_type: Option<u8>,
+    pub(super) accepts_keyframe_requests: bool,
+    /// Where packets come from now: declared in the offer, else learnt from the first packet.
+    pub(super) ssrc: Option<u32>,
+    pub(super) nack: bool,
+    /// Which indices have arrived, on whatever SSRC, so that a packet and its resend count once.
+    pub(super) arrived: Option<Received>,
+    pub(super) keyframes: KeyframeFinder,
+    pub(super) history: History,
+    pub(super) pending: Vec<Arc<Packet>>,
+    pub(super) gate: KeyframeGate,
+    /// Whether keyframe requests are answered; `None` until one has been sent.
+    pub(super) obeys: Option<bool>,
+    pub(super) intake: Intake,
+    pub(super) holdback: Holdback,
+    /// What the viewers' workers know of it.
+    pub(super) held_back: Duration,
+}
+
+impl Track {
+    /// A track that sends this.
+    pub(super) fn new(kind: Kind, payload: &Payload, limits: HistoryLimits) -> Self {
+        Self {
+            kind,
+            choices: Vec::new(),
+            format: payload.format.clone(),
+            payload_type: payload.payload_type,
+            rtx_payload_type: payload.rtx_payload_type,
+            accepts_keyframe_requests: payload.feedback.pli,
+            ssrc: None,
+            nack: payload.feedback.nack,
+            arrived: None,
+            keyframes: KeyframeFinder::new(payload.format.codec),
+            history: History::new(limits),
+            pending: Vec::new(),
+            gate: KeyframeGate::default(),
+            obeys: (!payload.feedback.pli).then_some(false),
+            intake: Intake::default(),
+            holdback: Holdback::default(),
+            held_back: Duration::ZERO,
+        }
+    }
+
+    /// Columns and rows of its pictures, once a keyframe has told.
+    pub(super) fn size(&self) -> Option<(u16, u16)> {
+        self.keyframes.size().map(|size| (size.width, size.height))
+    }
+
+    /// Whether it is known what it sends.
+    pub(super) fn is_settled(&self) -> bool {
+        self.choices.is_empty()
+    }
+}
