@@ -1,6 +1,6 @@
 // Plays the rounds of the named clients, or all, and prints a row for each client in each; see `run` beside this.
 
-import { clients, core, rounds } from './rounds.js';
+import { clients, rounds } from './rounds.js';
 import { Scene } from './support/scene.js';
 import { until } from '../browser/support/until.js';
 
@@ -32,7 +32,7 @@ class Row {
 
 async function play(round) {
   const { publisher, early = [], viewers = [], takeover } = round;
-  const scene = new Scene(`${round.of.join(' ')} ${rounds.indexOf(round)}`, publisher);
+  const scene = new Scene(`${round.of} ${rounds.indexOf(round)}`, publisher);
   const rows = {
     early: early.map((viewer) => new Row(viewer, 'early')), publisher: new Row(publisher),
     viewers: viewers.map((viewer) => new Row(viewer)), takeover: takeover ? [new Row(takeover, 'again')] : [],
@@ -92,13 +92,14 @@ async function play(round) {
 }
 
 const [option, ...rest] = process.argv.slice(2);
-const names = (option === '--needed' ? rest : process.argv.slice(2)).flatMap((name) => (name === 'core' ? core : [name]));
-const unknown = names.find((name) => !rounds.some((round) => round.of.includes(name)));
+const names = option === '--needed' ? rest : process.argv.slice(2);
+const known = ['core', ...new Set(rounds.map(({ of }) => of))];
+const unknown = names.find((name) => !known.includes(name));
 if (unknown) {
-  console.log(`no client is called ${unknown}: use core ${[...new Set(rounds.flatMap((round) => round.of))].join(' ')}`);
+  console.log(`no client is called ${unknown}: use ${known.join(' ')}`);
   process.exit(64);
 }
-const chosen = rounds.filter((round) => names.length === 0 || round.of.some((name) => names.includes(name)));
+const chosen = rounds.filter(({ of, core }) => names.length === 0 || names.includes(of) || (core && names.includes('core')));
 if (option === '--needed') {
   const everybody = chosen.flatMap(({ publisher, early = [], viewers = [], takeover = [] }) => [publisher, early, viewers, takeover].flat());
   console.log([...new Set(everybody.map(({ client }) => client))].join('\n'));

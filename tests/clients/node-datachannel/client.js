@@ -13,16 +13,13 @@ import { parseArgs } from 'node:util';
 
 import rtc from 'node-datachannel';
 
+import { join, Lines, tell } from '../support/line.js';
+
 const { values: asked, positionals: [role, url] } = parseArgs({
   allowPositionals: true,
   options: { video: { type: 'string' }, audio: { type: 'boolean' }, expect: { type: 'string' } },
 });
 
-const began = performance.now();
-const tell = (fact, more = {}) => console.log(JSON.stringify({ fact, ...more }));
-const fail = (why) => tell('failed', { why });
-
-const ENOUGH = 100; // packets of each kind
 const SOURCES = { audio: 0x0b5a0d10, video: 0x0b5b1de0 };
 const PAYLOAD_TYPES = { audio: 111, video: 96 };
 
@@ -52,55 +49,10 @@ async function feed(track, kind) {
   return socket.address().port;
 }
 
-/** Counts the packets of one kind and holds them against the answer. */
-class Line {
-  constructor(kind, answer) {
-    const section = answer.split(/^m=/m).find((text) => text.startsWith(kind));
-    this.kind = kind;
-    this.source = Number(/^a=ssrc:(\d+)/m.exec(section)[1]);
-    this.codecs = Object.fromEntries([...section.matchAll(/^a=rtpmap:(\d+) ([^/]+)/gm)].map(([, number, name]) => [number, name]));
-    this.extensions = [...section.matchAll(/^a=extmap:(\d+)/gm)].map(([, id]) => Number(id));
-    this.count = 0;
-  }
-
-  take(packet) {
-    const type = packet[1] & 0x7f;
-    if (type >= 64 && type < 96) return undefined; // RTCP
-    const codec = this.codecs[type];
-    const source = packet.readUInt32BE(8);
-    const sequence = packet.readUInt16BE(2);
-    if (codec === 'rtx') return undefined;
-    if (!codec) return fail(`${this.kind} has payload type ${type}, which was not agreed`);
-    if (source !== this.source) return fail(`${this.kind} comes from ${source} instead of ${this.source}`);
-    if (this.next !== undefined && sequence !== this.next) return fail(`${this.kind} jumps from ${this.next} to ${sequence}`);
-    this.next = (sequence + 1) & 0xffff;
-    for (const id of extensionsOf(packet)) if (!this.extensions.includes(id)) fail(`${this.kind} has an extension ${id}, which was not agreed`);
-    this.count += 1;
-    if (this.count === 1) tell('media', { kind: this.kind, codec, after_ms: Math.round(performance.now() - began) });
-    return undefined;
-  }
-}
-
-/** The ids of the one-byte header extensions of a packet (RFC 8285 4.2). */
-function extensionsOf(packet) {
-  if (!(packet[0] & 0x10)) return [];
-  let at = 12 + 4 * (packet[0] & 0x0f);
-  if (packet.readUInt16BE(at) !== 0xbede) return [-1];
-  const end = at + 4 + 4 * packet.readUInt16BE(at + 2);
-  const ids = [];
-  for (at += 4; at < end; at += 1) {
-    if (packet[at] === 0) continue;
-    ids.push(packet[at] >> 4);
-    at += (packet[at] & 0x0f) + 1;
-  }
-  return ids;
-}
-
 const peer = new rtc.PeerConnection('sluice', { iceServers: [] });
 peer.onStateChange((state) => tell(state));
 const kinds = ['audio', 'video'].filter((kind) => asked[kind]);
 const tracks = {};
-let told = 0;
 const queues = {};
 const gathered = new Promise((resolve) => peer.onGatheringStateChange((state) => state === 'complete' && resolve()));
 
@@ -126,25 +78,17 @@ if (role === 'publish') {
 }
 peer.setLocalDescription('offer');
 await gathered;
-const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/sdp' }, body: peer.localDescription().sdp });
-const answer = await response.text();
-if (response.status !== 201) fail(`${response.status} ${answer}`);
+const { answer, leave } = await join(url, peer.localDescription().sdp);
 peer.setRemoteDescription(answer, 'answer');
-const session = new URL(response.headers.get('location'), url);
-
-const expected = role === 'watch' ? asked.expect.split(',') : [];
-const lines = Object.fromEntries(expected.map((kind) => [kind, new Line(kind, answer)]));
-if (role === 'watch') setInterval(() => {
-  for (const line of Object.values(lines)) for (const packet of queues[line.kind].splice(0)) line.take(packet);
-  const all = Object.values(lines);
-  if (told !== Math.min(...all.map(({ count }) => Math.floor(count / ENOUGH)))) {
-    told += 1;
-    tell('proof', { text: `${all.map(({ kind, count }) => `${count} packets of ${kind}`).join(', ')}, none lost` });
-  }
-}, 10);
+if (role === 'watch') {
+  const lines = new Lines(asked.expect.split(','), answer);
+  setInterval(() => {
+    for (const kind of kinds) for (const packet of queues[kind].splice(0)) lines.take(kind, packet);
+  }, 5);
+}
 
 process.on('SIGTERM', async () => {
-  await fetch(session, { method: 'DELETE' });
+  await leave();
   peer.close();
   process.exit(0);
 });
