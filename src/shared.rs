@@ -1,7 +1,7 @@
 //! What state that several threads write is made of.
 //!
 //! In unit tests these types are replaced by ones that behave alike and under which loom goes through every order in
-//! which threads can meet: [`explore`](model::explore). The rule: threads meet in values of these types, in a single
+//! which threads can meet: `model::explore`. The rule: threads meet in values of these types, in a single
 //! lock, or in a counter, and nowhere else.
 
 #[cfg(not(test))]

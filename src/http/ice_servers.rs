@@ -39,7 +39,7 @@ pub enum IceServerError {
 }
 
 impl IceServers {
-    /// Joins servers (each one that [`url`] takes) with their secret.
+    /// Joins servers (each one that `url` takes) with their secret.
     ///
     /// # Errors
     /// [`IceServerError`], if one needs the other.

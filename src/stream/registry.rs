@@ -77,7 +77,7 @@ impl Registry {
         Announcement { registry: self.clone(), stream: stream.clone(), announced }
     }
 
-    /// Whether this client may publish now: see [`eviction`](super::eviction).
+    /// Whether this client may publish now: see the module `eviction`.
     ///
     /// # Errors
     /// [`Refused`] where it has lost its place lately and the publisher that it would replace is heard.
