@@ -50,6 +50,7 @@ impl Descriptor {
     }
 
     /// True where there is no number.
+    #[inline]
     pub fn is_empty(self) -> bool {
         self.picture_at == 0 && self.base_at == 0
     }

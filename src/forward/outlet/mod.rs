@@ -172,11 +172,6 @@ impl Outlet {
         self.begun = position;
     }
 
-    /// How many packets of the history it has not looked at.
-    pub fn behind(&self, history: &History) -> u64 {
-        history.head().saturating_sub(self.cursor)
-    }
-
     /// Writes the next packet that the history has for this viewer into the buffer; `None` when there is none yet, or
     /// when a replay has to wait. A viewer that fell behind the history goes on at its newest keyframe, or for sound at
     /// its head.
@@ -210,6 +205,7 @@ impl Outlet {
 
     /// Writes one packet into the buffer, if it has a place on this viewer's line and was not sent before. Give it only
     /// packets that a [`History`] took: then a number never has two contents.
+    #[inline]
     pub fn forward(&mut self, packet: &Packet, buffer: &mut [u8]) -> Option<Written> {
         let place = match self.leg {
             Leg::Live if self.follows(packet) => match self.place(packet)? {
@@ -291,6 +287,7 @@ impl Outlet {
     }
 
     /// The place of a packet of the line that the leg follows; `None` when it is not to be sent.
+    #[inline]
     fn place(&mut self, packet: &Packet) -> Option<Place> {
         let Some(place) = self.splice.place_of(packet.source(), packet.timestamp) else {
             self.counts.late += 1;
@@ -304,6 +301,7 @@ impl Outlet {
     }
 
     /// Begins a segment at this packet if it is one to begin with.
+    #[cold]
     fn begin(&mut self, packet: &Packet) -> Option<Place> {
         let current = self.splice.line().map(|(epoch, _)| epoch);
         let expected = match self.leg {
@@ -347,6 +345,7 @@ impl Outlet {
 
     /// Sends a packet that arrived before the one at which the segment begins, if its place is close behind that. It
     /// begins nothing itself, so that going back comes to an end.
+    #[cold]
     fn catch_up(&mut self, packet: &Packet, buffer: &mut [u8]) -> Option<Written> {
         if self.leg != Leg::Live || !self.follows(packet) {
             return None;
@@ -360,6 +359,7 @@ impl Outlet {
     }
 
     /// Writes a packet to its place and gives the number away, once.
+    #[inline]
     fn send(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
         let written = self.write(packet, place, buffer)?;
         if !self.sent.mark(place.index) {

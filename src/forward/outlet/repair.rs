@@ -38,6 +38,11 @@ impl Outlet {
         Some(resend)
     }
 
+    /// How many packets of the history it has not looked at.
+    pub fn behind(&self, history: &History) -> u64 {
+        history.head().saturating_sub(self.cursor)
+    }
+
     /// Gives up what the viewer misses: the line goes on, spliced, at the next keyframe, and nothing before is resent.
     pub fn skip(&mut self) {
         self.restart();
@@ -45,6 +50,7 @@ impl Outlet {
     }
 
     /// Writes another copy of what was resent.
+    #[cold]
     pub fn copy(&mut self, resend: &Resend, history: &History, buffer: &mut [u8]) -> Option<Written> {
         let packet = history.find(resend.origin.source)?;
         let place = resend.origin.place(packet.timestamp);

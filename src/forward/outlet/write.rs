@@ -34,6 +34,7 @@ impl Outlet {
     }
 
     /// Writes header and payload as a function of the packet and its place alone.
+    #[inline]
     pub(super) fn write(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
         // A packet without media whose number could not be left out goes as an empty one, so that nobody misses it.
         let payload = if carries_media(packet, place) { &packet.payload[..] } else { &[] };

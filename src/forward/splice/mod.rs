@@ -187,11 +187,17 @@ impl Splice {
     /// Where a packet stands or would stand in the line; late ones find their place in the segment they belong to. `None`
     /// for what has none: another publisher or layer, before a segment's first packet, skipped, or too long ago. The
     /// number is not given away before [`Splice::advance`].
+    #[inline]
     pub fn place_of(&self, source: Source, timestamp: u32) -> Option<Place> {
         let current = self.current.as_ref()?;
-        if let Some(index) = current.index_of(source) {
-            return Some(current.place(index, timestamp));
+        match current.index_of(source) {
+            Some(index) => Some(current.place(index, timestamp)),
+            None => self.past_place_of(current, source, timestamp),
         }
+    }
+
+    #[cold]
+    fn past_place_of(&self, current: &Segment, source: Source, timestamp: u32) -> Option<Place> {
         let mut end = current.first_index;
         for segment in self.past.iter().rev() {
             if let Some(index) = segment.index_of(source) {
@@ -204,6 +210,7 @@ impl Splice {
 
     /// Gives the number of this place away: the packet is about to be sent. True when its timestamp is the newest of the
     /// line.
+    #[inline]
     pub fn advance(&mut self, place: Place) -> bool {
         self.next_index = self.next_index.max(place.index + 1);
         let newest = place.timestamp.wrapping_sub(self.newest_timestamp) as i32 > 0;
