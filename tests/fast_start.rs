@@ -87,6 +87,10 @@ fn nobody_waits_for_those_who_catch_up() {
     let delays = delays(&broadcast, &line(&net.clients[early], Kind::Video));
     assert!(delays.iter().all(|delay| *delay <= MILLISECOND), "{:?}", delays.iter().max());
     assert_eq!(metric(&net, "sluice_replays_total"), 50);
+    // What was replayed counts as no delay of the relay's.
+    let all = metric(&net, "sluice_forward_delay_seconds_count");
+    let quick = metric(&net, "sluice_forward_delay_seconds_bucket{le=\"0.0025\"}");
+    assert!(all > 0 && quick * 100 >= all * 98, "{quick} of {all}");
 }
 
 #[test]

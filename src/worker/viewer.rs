@@ -56,7 +56,7 @@ pub(super) struct Served {
     pub(super) too_old: u64,
     pub(super) codec: u64,
     pub(super) skipped: u64,
-    /// When the newest of what was sent had been received: of audio or video, the earlier.
+    /// When the newest of what was sent live had been received: of audio or video, the earlier.
     pub(super) received: Option<Instant>,
     /// The next report is due at another time than before.
     pub(super) reports: bool,
@@ -222,7 +222,9 @@ impl Viewer {
             served.codec += counts.undecodable - since.undecodable;
             served.skipped += counts.passed_by - since.passed_by;
             let newest = track.history.head().checked_sub(1).map(|position| track.history.get(position));
-            if let (Some(Get::Packet(newest)), true) = (newest, volume.packets > 0) {
+            // What is replayed is old by intent.
+            let live = volume.packets > 0 && !leg.outlet.is_replaying();
+            if let (Some(Get::Packet(newest)), true) = (newest, live) {
                 served.received = Some(served.received.map_or(newest.received, |other| other.min(newest.received)));
             }
             if leg.outlet.wants_keyframe() {
