@@ -88,7 +88,7 @@ impl Engine {
                 let epoch = publisher.epoch();
                 for worker in publisher.subscribers.clone() {
                     let (stream, label, message) = (stream.clone(), label.clone(), message.clone());
-                    self.push(worker, Message::Told { stream, epoch, label, message }, 0);
+                    self.push(worker, Message::Told { stream, epoch, label, message }, 1);
                 }
             }
             State::Watching(_) => {
@@ -96,7 +96,7 @@ impl Engine {
                 let Some(source) = source.filter(|_| self.shared.config.viewer_messages) else {
                     return self.counters.drop(DropReason::ViewerMessage);
                 };
-                self.push(source.worker, Message::Answered { stream, label, message }, 0);
+                self.push(source.worker, Message::Answered { stream, label, message }, 1);
             }
         }
     }

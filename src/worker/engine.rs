@@ -16,6 +16,7 @@ use super::foreign::ForeignPaths;
 use super::handle::Shared;
 use super::lobby::Found;
 use super::message::Message;
+use super::refused::Refused;
 use super::sample::Sampler;
 use super::session::end_waiting;
 use super::sessions::Sessions;
@@ -54,6 +55,7 @@ pub(super) struct Engine {
     pub(super) asking: Vec<Key>,
     pub(super) batch: Batch,
     pub(super) transmits: VecDeque<(Path, Vec<u8>)>,
+    pub(super) refused: Refused,
     pub(super) counters: Counters,
     next_sweep: Option<Instant>,
     pub(super) sampler: Sampler,
@@ -91,6 +93,7 @@ impl Engine {
             asking: Vec::new(),
             batch: Batch::default(),
             transmits: VecDeque::new(),
+            refused: Refused::default(),
             counters,
             next_sweep: None,
             sampler: Sampler::default(),
@@ -203,7 +206,11 @@ impl Engine {
     /// When [`Self::handle_timeout`] has something to do.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let sessions = [self.timers.next(), self.turns.next(), self.door.poll_timeout(), self.sampler.poll_timeout()];
-        sessions.into_iter().chain([self.next_sweep, self.blocked_until, self.feeds.next_abandoned()]).flatten().min()
+        sessions
+            .into_iter()
+            .chain([self.next_sweep, self.blocked_until, self.refused.poll_timeout(), self.feeds.next_abandoned()])
+            .flatten()
+            .min()
     }
 
     /// Everything of a turn but the socket: what publishers sent is pushed and, with what other workers pushed, sealed
@@ -215,7 +222,8 @@ impl Engine {
         budget: Duration,
         mut clock: impl FnMut() -> Instant,
     ) -> Progress {
-        // 1. Push what publishers sent, once to each worker with viewers.
+        // 1. Push what publishers sent, once to each worker with viewers; before it the commands that found no room.
+        self.push_refused();
         self.flush_published();
         // 2. Inbox: media from all workers (this one too) and commands, in the order they came.
         for _ in 0..inbox.len() {
@@ -228,7 +236,9 @@ impl Engine {
             self.handle_timeout(now);
         }
         // 4. Serve viewers, in bounded time.
-        self.serve(outbox, budget, clock)
+        let progress = self.serve(outbox, budget, clock);
+        self.refused.schedule(now);
+        progress
     }
 
     /// Sends what waits: small datagrams first, then answers to NACKs, then media, viewer by viewer, until `budget` is
@@ -298,6 +308,7 @@ impl Engine {
             ("viewers asking", self.asking.len()),
             ("runs refused", usize::from(self.batch.is_blocked())),
             ("datagrams", self.transmits.len()),
+            ("commands refused", self.refused.len()),
         ];
         census.extend(self.door.census());
         census
@@ -320,15 +331,6 @@ impl Engine {
         } else {
             self.counters.drop(DropReason::SocketFull);
         }
-    }
-
-    /// Hands a message to a worker; what a full inbox loses is counted, `media` packets of it.
-    pub(super) fn push(&mut self, worker: WorkerId, message: Message, media: u64) -> bool {
-        let pushed = self.shared.workers[usize::from(worker.0)].push(message).is_ok();
-        if !pushed {
-            self.counters.drops(DropReason::InboxFull, media.max(1));
-        }
-        pushed
     }
 
     /// Does work for one session; if it panics, that session ends and the worker goes on.

@@ -22,6 +22,7 @@ mod meter;
 mod offline;
 mod publisher;
 mod record;
+mod refused;
 mod reports;
 mod sample;
 mod secrets;

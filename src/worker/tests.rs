@@ -85,6 +85,29 @@ fn restarts_that_come_to_nothing_leave_no_names_behind() {
 }
 
 #[test]
+fn a_command_waits_for_room_in_a_full_inbox_and_nothing_overtakes_it() {
+    let mut net = Net::new(2);
+    let viewer = net.join(Role::Viewer, "cam", CODECS, &[Profile::Aes128Gcm]);
+    net.connect();
+    let session = net.clients[viewer].session;
+    let owner = net.relay.workers.iter().position(|(engine, _)| engine.sessions.key(&session).is_some()).unwrap();
+    let to = WorkerId(owner as u16);
+    let engine = &mut net.relay.workers[1 - owner].0;
+    let filler = || Message::Demand { stream: "nobody".parse().unwrap() };
+    while engine.shared.workers[owner].push(filler()).is_ok() {}
+    assert!(engine.push(to, Message::End { session, reason: crate::stream::Reason::Kicked }, 0));
+    // One message has left: what comes later must not take the command's place.
+    assert!(net.relay.workers[owner].1.pop().is_some());
+    let engine = &mut net.relay.workers[1 - owner].0;
+    assert!(!engine.push(to, filler(), 1), "media is lost meanwhile");
+    net.run(Duration::from_millis(10));
+    assert!(net.handle().lookup(&session).is_none());
+    let waiting = net.relay.census().into_iter().find(|(name, count)| name.ends_with("commands refused") && *count > 0);
+    assert_eq!(waiting, None);
+    assert!(net.metrics.render().contains("sluice_drops_total{reason=\"inbox_full\"} 1"));
+}
+
+#[test]
 fn a_datagram_that_reaches_another_worker_is_handed_to_the_owner() {
     let mut net = Net::new(2);
     let publisher = net.join(Role::Publisher, "cam", CODECS, &[Profile::Aes128Gcm]);

@@ -142,9 +142,11 @@ impl Turn {
     fn run(mut self) {
         let mut events = Events::with_capacity(16);
         let mut awake = Instant::now();
+        let mut readable = true;
         while !self.engine.is_stopped() {
-            // 1. Receive: free the kernel's buffer first, for what it drops is lost.
-            let more = self.receive();
+            // 1. Receive: free the kernel's buffer first, for what it drops is lost. A worker that another one woke finds
+            // nothing there.
+            let more = readable && self.receive();
             // 2. Forward: from publishers to inboxes, from the inbox to viewers, in bounded time.
             let progress = self.engine.work(&mut self.inbox, &mut self.socket, TURN_SERVING, Instant::now);
             // 3. What only the socket knows.
@@ -154,7 +156,7 @@ impl Turn {
             // that was just told to stop has nobody left to wake it.
             let goes_on = more || progress == Progress::More || self.engine.is_stopped();
             self.busy.inc_by(awake.elapsed().as_secs_f64());
-            self.sleep(&mut events, goes_on, progress == Progress::Blocked);
+            readable = self.sleep(&mut events, goes_on, progress == Progress::Blocked);
             awake = Instant::now();
         }
     }
@@ -179,9 +181,11 @@ impl Turn {
         true
     }
 
-    fn sleep(&mut self, events: &mut Events, work_waits: bool, is_blocked: bool) {
+    /// Waits for something to do. False when the socket has nothing: it had been emptied before, and the poll tells of each
+    /// datagram since.
+    fn sleep(&mut self, events: &mut Events, work_waits: bool, is_blocked: bool) -> bool {
         if work_waits || !self.inbox.prepare_to_sleep() {
-            return;
+            return true;
         }
         if self.waits_for_room != is_blocked {
             match watch(&self.poll, &mut self.socket, is_blocked) {
@@ -190,12 +194,17 @@ impl Turn {
             }
         }
         let timeout = self.engine.poll_timeout().map(|due| due.saturating_duration_since(Instant::now()));
-        if let Err(error) = self.poll.poll(events, timeout)
-            && error.kind() != io::ErrorKind::Interrupted
-        {
-            tracing::warn!(%error, "poll failed");
-        }
+        let polled = self.poll.poll(events, timeout);
         self.inbox.woke();
+        match polled {
+            Ok(()) => events.iter().any(|event| event.token() == SOCKET),
+            Err(error) => {
+                if error.kind() != io::ErrorKind::Interrupted {
+                    tracing::warn!(%error, "poll failed");
+                }
+                true
+            }
+        }
     }
 }
 
