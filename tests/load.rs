@@ -46,7 +46,10 @@ impl Relay {
     }
 
     fn sessions(&self) -> f64 {
-        let mut answer = ureq::get(format!("{}/metrics", self.http)).call().expect("the relay answers");
+        let mut answer = ureq::get(format!("{}/metrics", self.http))
+            .header("Authorization", "Bearer look")
+            .call()
+            .expect("the relay answers");
         let text = answer.body_mut().read_to_string().expect("metrics are text");
         let samples = text.lines().filter(|line| line.starts_with("sluice_sessions{"));
         samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
@@ -66,7 +69,7 @@ fn text(bytes: Vec<u8>) -> String {
 
 #[test]
 fn viewers_of_two_streams_get_everything_and_every_session_is_ended() {
-    let relay = Relay::start(&["--publish-token", "let-me", "--watch-token", "let-me"]);
+    let relay = Relay::start(&["--publish-token", "let-me", "--watch-token", "let-me", "--admin-token", "look"]);
     let output = relay.load(&["--viewers", "8", "--streams", "2", "--token", "let-me", "--json"]);
     let (said, errors) = (text(output.stdout), text(output.stderr));
     assert!(output.status.success() && said.lines().count() == 1, "{said}{errors}");
@@ -99,7 +102,7 @@ fn the_table_tells_what_the_json_does() {
 
 #[test]
 fn what_cannot_work_is_told_with_what_to_do() {
-    let relay = Relay::start(&["--publish-token", "let-me"]);
+    let relay = Relay::start(&["--publish-token", "let-me", "--admin-token", "look"]);
     for (arguments, part) in [
         (vec!["--viewers", "2"], "--token"),
         (vec!["--pid", "4294967295"], "--pid 4294967295"),
