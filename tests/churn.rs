@@ -22,7 +22,7 @@ use sluice::name::{Role, SessionId};
 use sluice::peer::Credentials;
 use sluice::srtp::Profile;
 use sluice::stream::Reason;
-use sluice::worker::{Create, Restart};
+use sluice::worker::{Config, Create, Restart};
 
 /// Sessions of an ordinary run, for each number of workers.
 const JOINS: usize = 2500;
@@ -84,7 +84,7 @@ struct Churn {
 impl Churn {
     /// A relay with a publisher and viewers that stay.
     fn new(workers: usize, seed: u64) -> Self {
-        let mut net = Net::new(workers);
+        let mut net = Net::placing(workers, Config { small_stream: 3, ..Config::default() });
         let mut join = |role| net.join(role, MAIN, &[Codec::Vp8], &[Profile::Aes128Gcm]);
         let publisher = join(Role::Publisher);
         let viewers: Vec<usize> = (0..4).map(|_| join(Role::Viewer)).collect();

@@ -54,6 +54,33 @@ fn payloads(person: &Person, kind: Kind) -> Vec<u32> {
 }
 
 #[test]
+fn few_viewers_are_served_by_the_worker_of_their_publisher_and_many_by_all() {
+    let mut net = Net::placing(2, Config { small_stream: 4, ..Config::default() });
+    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+    net.connect();
+    let sessions = |net: &Net| {
+        let census = net.relay.census();
+        let of = |worker: &str| census.iter().find(|(name, _)| name == worker).expect("each worker is counted").1;
+        let mut counts = [of("worker 0: sessions"), of("worker 1: sessions")];
+        counts.sort_unstable();
+        counts
+    };
+    let mut viewers = Vec::new();
+    let mut join = |net: &mut Net| {
+        viewers.push(net.join(Role::Viewer, "cam", BOTH, GCM));
+        net.connect();
+    };
+    (0..4).for_each(|_| join(&mut net));
+    assert_eq!(sessions(&net), [0, 5], "all where the publisher is");
+    (0..6).for_each(|_| join(&mut net));
+    assert_eq!(sessions(&net), [3, 8], "a half of the further ones elsewhere");
+    publish(&mut net, publisher, 0..50);
+    for viewer in viewers {
+        assert_eq!(payloads(&net.clients[viewer], Kind::Video), (0..150).collect::<Vec<_>>(), "viewer {viewer}");
+    }
+}
+
+#[test]
 fn a_hundred_viewers_on_two_workers_lose_nothing() {
     for workers in [1, 2] {
         let (mut net, publisher, viewers) = connected(workers, 100, GCM);

@@ -131,6 +131,13 @@ impl Registry {
         self.streams.get(stream)?.live.clone()
     }
 
+    /// The worker of the live publisher, while fewer than `small` viewers are connected.
+    pub fn home(&self, stream: &StreamName, small: usize) -> Option<WorkerId> {
+        let entry = self.streams.get(stream)?;
+        let viewers: usize = entry.viewers.iter().map(|(_, count)| count).sum();
+        entry.live.as_ref().filter(|_| viewers < small).map(|live| live.worker)
+    }
+
     /// Every stream that has a publisher or a viewer, by name.
     pub fn list(&self) -> Vec<StreamInfo> {
         let info = |name: &StreamName, stream: &Stream| StreamInfo {

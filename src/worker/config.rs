@@ -19,6 +19,9 @@ pub struct Config {
     pub advertise: Vec<IpAddr>,
     /// How many threads forward media.
     pub workers: NonZeroUsize,
+    /// So many viewers of a stream are served by the worker of its publisher; further ones by all. 0 spreads every
+    /// stream. With 30 streams of 10 viewers two workers cost half as much again as one where those were spread.
+    pub small_stream: usize,
     /// What viewers say on data channels reaches the publisher.
     pub viewer_messages: bool,
     /// How long viewers wait for a publisher that has gone.
@@ -51,6 +54,7 @@ impl Default for Config {
             media: SocketAddr::from(([0, 0, 0, 0], 8081)),
             advertise: Vec::new(),
             workers: one_for_each_core(),
+            small_stream: 16,
             viewer_messages: false,
             grace: Duration::from_secs(60),
             standby_after: Duration::from_secs(1),

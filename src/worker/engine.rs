@@ -104,8 +104,16 @@ impl Engine {
 
     /// Takes one datagram from the socket; `received` is when the kernel got it.
     pub(super) fn handle_datagram(&mut self, path: Path, datagram: &mut [u8], received: Instant, now: Instant) {
+        self.handle_arrival(path, datagram, received, now, false);
+    }
+
+    /// Takes a datagram; `handed` over by another worker if that found it to be better placed here.
+    fn handle_arrival(&mut self, path: Path, datagram: &mut [u8], received: Instant, now: Instant, handed: bool) {
         let mut arrival = self.door.handle_datagram(path, datagram, now);
         if let Arrival::Knock { ufrag } = &arrival {
+            if let Some(home) = self.home_of(ufrag).filter(|home| *home != self.id && !handed) {
+                return self.hand_over(home, path, datagram, received, now);
+            }
             match self.shared.lobby.take(ufrag, self.id) {
                 Found::Session(waiting) => {
                     self.adopt(*waiting, now);
@@ -162,7 +170,7 @@ impl Engine {
             Message::Unsubscribe { stream, worker } => self.on_unsubscribe(&stream, worker),
             Message::Demand { stream } => self.on_demand(&stream, now),
             Message::Datagram { path, mut datagram, received } => {
-                self.handle_datagram(path, &mut datagram, received, now);
+                self.handle_arrival(path, &mut datagram, received, now, true);
             }
             Message::Restart { session, admission } => {
                 if let Some(key) = self.sessions.key(&session) {

@@ -12,9 +12,16 @@ use crate::door::{Admission, Key, Path, SrtpProfiles};
 use crate::metrics::{DropReason, Phase, SessionState};
 use crate::peer::{Config as PeerConfig, Event, Peer};
 use crate::srtp::{Keys, Opener, Profile, Sealer};
-use crate::stream::{Departure, Reason};
+use crate::stream::{Departure, Reason, WorkerId};
 
 impl Engine {
+    /// The worker where a viewer that waits is served for least. A stream of few viewers costs least where its publisher
+    /// is: every further worker is woken for each of its bursts and keeps a history of its own. Large ones are spread.
+    pub(super) fn home_of(&self, ufrag: &str) -> Option<WorkerId> {
+        let stream = self.shared.lobby.viewer_waiting(ufrag)?;
+        self.shared.registry.home(&stream, self.shared.config.small_stream)
+    }
+
     /// A session's first check arrived here: the session is this worker's from now on.
     pub(super) fn adopt(&mut self, waiting: Waiting, now: Instant) {
         let Waiting { id, role, stream, local, negotiated, announcement, record, .. } = waiting;

@@ -1,7 +1,7 @@
 //! Where sessions wait between the 201 and their first valid STUN check, and where every session is found by name.
 //!
 //! Shared by HTTP and all workers. The worker on whose socket the first valid check arrives takes the session out and
-//! owns it; what reaches another worker later is handed to the owner. HTTP and workers write here on join, restart and
+//! owns it, or hands it to the one where its stream is at home; what reaches another worker later is handed to the owner. HTTP and workers write here on join, restart and
 //! leave only.
 
 use std::net::IpAddr;
@@ -110,6 +110,14 @@ impl Lobby {
                 *place.value_mut() = Place::Owned(owner);
                 Found::Owned(owner)
             }
+        }
+    }
+
+    /// The stream of a viewer that waits under this name.
+    pub(super) fn viewer_waiting(&self, ufrag: &str) -> Option<StreamName> {
+        match self.place_by_ufrag.get(ufrag)?.value() {
+            Place::Waiting(session) if session.role == Role::Viewer => Some(session.stream.clone()),
+            Place::Waiting(_) | Place::Owned(_) => None,
         }
     }
 

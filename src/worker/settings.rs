@@ -60,6 +60,7 @@ impl From<Settings> for Config {
             media: settings.listen,
             advertise: settings.advertise,
             workers: settings.workers.unwrap_or_else(one_for_each_core),
+            small_stream: Self::default().small_stream,
             viewer_messages: settings.viewer_messages,
             grace: Duration::from_secs(settings.grace.into()),
             standby_after: Duration::from_secs(settings.standby_after.get().into()),

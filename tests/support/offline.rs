@@ -129,7 +129,13 @@ impl Net {
         Self::with(workers, Config::default())
     }
 
+    /// Viewers of small streams too are spread over the workers, so that tests have need of few.
     pub(crate) fn with(workers: usize, config: Config) -> Self {
+        Self::placing(workers, Config { small_stream: 0, ..config })
+    }
+
+    /// Places viewers as `config` says.
+    pub(crate) fn placing(workers: usize, config: Config) -> Self {
         let metrics = Arc::new(Metrics::new());
         let workers = NonZeroUsize::new(workers).expect("a relay has workers");
         let config = Config { media: RELAY, workers, ..config };
