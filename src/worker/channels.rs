@@ -58,7 +58,6 @@ impl Engine {
     /// A peer has opened a channel.
     pub(super) fn on_channel(&mut self, key: Key, channel: Channel, now: Instant) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let stream = session.stream.clone();
         match (&mut session.state, &mut session.peer) {
             (State::Publishing(publisher), _) => {
                 let known = publisher.channels.iter().any(|known| known.label == channel.label);
@@ -66,11 +65,10 @@ impl Engine {
                     return;
                 }
                 publisher.channels.push(channel.clone());
-                let epoch = publisher.epoch();
-                for worker in publisher.subscribers.clone() {
+                self.tell_subscribers(key, 0, |stream, epoch| {
                     let channel = channel.clone();
-                    self.push(worker, Message::Channel { stream: stream.clone(), epoch, channel }, 0);
-                }
+                    Message::Channel { stream, epoch, channel }
+                });
             }
             (State::Watching(viewer), Some(peer)) => viewer.channels.send_early(peer, now),
             _ => {}
@@ -81,17 +79,14 @@ impl Engine {
     pub(super) fn on_channel_message(&mut self, key: Key, label: String, message: ChannelMessage) {
         self.counters.channel_messages(Direction::In, 1);
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let stream = session.stream.clone();
-        match &mut session.state {
+        match &session.state {
             State::Connecting(_) => {}
-            State::Publishing(publisher) => {
-                let epoch = publisher.epoch();
-                for worker in publisher.subscribers.clone() {
-                    let (stream, label, message) = (stream.clone(), label.clone(), message.clone());
-                    self.push(worker, Message::Told { stream, epoch, label, message }, 1);
-                }
-            }
+            State::Publishing(_) => self.tell_subscribers(key, 1, |stream, epoch| {
+                let (label, message) = (label.clone(), message.clone());
+                Message::Told { stream, epoch, label, message }
+            }),
             State::Watching(_) => {
+                let stream = session.stream.clone();
                 let source = self.feeds.get(&stream).and_then(|feed| feed.source);
                 let Some(source) = source.filter(|_| self.shared.config.viewer_messages) else {
                     return self.counters.drop(DropReason::ViewerMessage);

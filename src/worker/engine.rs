@@ -16,7 +16,7 @@ use super::foreign::ForeignPaths;
 use super::handle::Shared;
 use super::lobby::Found;
 use super::message::Message;
-use super::refused::Refused;
+use super::post::Waiting;
 use super::sample::Sampler;
 use super::session::end_waiting;
 use super::sessions::Sessions;
@@ -55,7 +55,7 @@ pub(super) struct Engine {
     pub(super) asking: Vec<Key>,
     pub(super) batch: Batch,
     pub(super) transmits: VecDeque<(Path, Vec<u8>)>,
-    pub(super) refused: Refused,
+    pub(super) waiting: Waiting,
     pub(super) counters: Counters,
     next_sweep: Option<Instant>,
     pub(super) sampler: Sampler,
@@ -93,7 +93,7 @@ impl Engine {
             asking: Vec::new(),
             batch: Batch::default(),
             transmits: VecDeque::new(),
-            refused: Refused::default(),
+            waiting: Waiting::default(),
             counters,
             next_sweep: None,
             sampler: Sampler::default(),
@@ -111,7 +111,7 @@ impl Engine {
     fn handle_arrival(&mut self, path: Path, datagram: &mut [u8], received: Instant, now: Instant, handed: bool) {
         let mut arrival = self.door.handle_datagram(path, datagram, now);
         if let Arrival::Knock { ufrag } = &arrival {
-            if let Some(home) = self.home_of(ufrag).filter(|home| *home != self.id && !handed) {
+            if !handed && let Some(home) = self.home_of(ufrag).filter(|home| *home != self.id) {
                 return self.hand_over(home, path, datagram, received, now);
             }
             match self.shared.lobby.take(ufrag, self.id) {
@@ -216,7 +216,7 @@ impl Engine {
         let sessions = [self.timers.next(), self.turns.next(), self.door.poll_timeout(), self.sampler.poll_timeout()];
         sessions
             .into_iter()
-            .chain([self.next_sweep, self.blocked_until, self.refused.poll_timeout(), self.feeds.next_abandoned()])
+            .chain([self.next_sweep, self.blocked_until, self.waiting.poll_timeout(), self.feeds.next_abandoned()])
             .flatten()
             .min()
     }
@@ -231,7 +231,7 @@ impl Engine {
         mut clock: impl FnMut() -> Instant,
     ) -> Progress {
         // 1. Push what publishers sent, once to each worker with viewers; before it the commands that found no room.
-        self.push_refused();
+        self.push_waiting();
         self.flush_published();
         // 2. Inbox: media from all workers (this one too) and commands, in the order they came.
         for _ in 0..inbox.len() {
@@ -245,7 +245,7 @@ impl Engine {
         }
         // 4. Serve viewers, in bounded time.
         let progress = self.serve(outbox, budget, clock);
-        self.refused.schedule(now);
+        self.waiting.schedule(now);
         progress
     }
 
@@ -316,7 +316,7 @@ impl Engine {
             ("viewers asking", self.asking.len()),
             ("runs refused", usize::from(self.batch.is_blocked())),
             ("datagrams", self.transmits.len()),
-            ("commands refused", self.refused.len()),
+            ("commands waiting", self.waiting.len()),
         ];
         census.extend(self.door.census());
         census

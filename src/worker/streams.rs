@@ -121,12 +121,7 @@ impl Engine {
     /// Tells the workers with viewers how long repairs of a publisher's packets take.
     pub(super) fn tell_holdbacks(&mut self, key: Key, holdbacks: Vec<(Kind, Duration)>) {
         for (kind, least) in holdbacks {
-            let Some(session) = self.sessions.get_mut(key) else { return };
-            let State::Publishing(publisher) = &session.state else { return };
-            let (stream, epoch) = (session.stream.clone(), publisher.epoch());
-            for worker in publisher.subscribers.clone() {
-                self.push(worker, Message::HoldBack { stream: stream.clone(), epoch, kind, least }, 0);
-            }
+            self.tell_subscribers(key, 0, |stream, epoch| Message::HoldBack { stream, epoch, kind, least });
         }
     }
 
@@ -135,12 +130,8 @@ impl Engine {
         for Verdict { kind, obeys } in verdicts {
             self.counters.judged(obeys);
             let Some(session) = self.sessions.get_mut(key) else { return };
-            let State::Publishing(publisher) = &session.state else { return };
             session.facts.keyframes_answered += u64::from(obeys);
-            let (stream, epoch) = (session.stream.clone(), publisher.epoch());
-            for worker in publisher.subscribers.clone() {
-                self.push(worker, Message::Obeys { stream: stream.clone(), epoch, kind, obeys }, 0);
-            }
+            self.tell_subscribers(key, 0, |stream, epoch| Message::Obeys { stream, epoch, kind, obeys });
         }
     }
 
@@ -264,12 +255,8 @@ impl Engine {
         match &mut session.state {
             State::Connecting(_) => {}
             State::Publishing(publisher) => {
-                let clocks = publisher.on_reports(packets, now);
-                let (epoch, subscribers) = (publisher.epoch(), publisher.subscribers.clone());
-                for (kind, clock) in clocks {
-                    for worker in &subscribers {
-                        self.push(*worker, Message::Clock { stream: stream.clone(), epoch, kind, clock }, 0);
-                    }
+                for (kind, clock) in publisher.on_reports(packets, now) {
+                    self.tell_subscribers(key, 0, |stream, epoch| Message::Clock { stream, epoch, kind, clock });
                 }
             }
             State::Watching(viewer) => {

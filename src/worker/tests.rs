@@ -102,7 +102,7 @@ fn a_command_waits_for_room_in_a_full_inbox_and_nothing_overtakes_it() {
     assert!(!engine.push(to, filler(), 1), "media is lost meanwhile");
     net.run(Duration::from_millis(10));
     assert!(net.handle().lookup(&session).is_none());
-    let waiting = net.relay.census().into_iter().find(|(name, count)| name.ends_with("commands refused") && *count > 0);
+    let waiting = net.relay.census().into_iter().find(|(name, count)| name.ends_with("commands waiting") && *count > 0);
     assert_eq!(waiting, None);
     assert!(net.metrics.render().contains("sluice_drops_total{reason=\"inbox_full\"} 1"));
 }

@@ -1,4 +1,4 @@
-//! What a worker says to others, and the commands among it that found a full inbox.
+//! What a worker says to others, and the commands among it that wait because an inbox was full.
 //!
 //! The rule: media and people's messages are lost there and counted, for they are worth nothing later; a command, such as
 //! the end of a session, is tried again until there is room, and nothing that was pushed after it overtakes it.
@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 
 use super::engine::Engine;
 use super::message::Message;
+use super::session::State;
+use crate::door::Key;
 use crate::metrics::DropReason;
+use crate::name::StreamName;
 use crate::stream::{Full, WorkerId};
 
 /// Commands that wait for room; beyond that they are lost and counted too.
@@ -17,14 +20,15 @@ const CAPACITY: usize = 64 * 1024;
 /// While commands wait, room is looked for this often.
 const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 
-/// Commands that found an inbox full, oldest first.
+/// Commands that found an inbox full.
 #[derive(Default)]
-pub(super) struct Refused {
+pub(super) struct Waiting {
+    /// Oldest first.
     commands: VecDeque<(WorkerId, Message)>,
     retry_at: Option<Instant>,
 }
 
-impl Refused {
+impl Waiting {
     /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.commands.len()
@@ -44,7 +48,7 @@ impl Refused {
 impl Engine {
     /// Hands a message to a worker: `media` packets or messages of people, or 0 for a command. False when it is lost.
     pub(super) fn push(&mut self, worker: WorkerId, message: Message, media: u64) -> bool {
-        let refused = if self.refused.commands.iter().any(|(to, _)| *to == worker) {
+        let refused = if self.waiting.commands.iter().any(|(to, _)| *to == worker) {
             message
         } else {
             match self.shared.workers[usize::from(worker.0)].push(message) {
@@ -52,17 +56,27 @@ impl Engine {
                 Err(Full(message)) => message,
             }
         };
-        if media == 0 && self.refused.commands.len() < CAPACITY {
-            self.refused.commands.push_back((worker, refused));
+        if media == 0 && self.waiting.commands.len() < CAPACITY {
+            self.waiting.commands.push_back((worker, refused));
             return true;
         }
         self.counters.drops(DropReason::InboxFull, media.max(1));
         false
     }
 
-    /// Tries the refused commands again.
-    pub(super) fn push_refused(&mut self) {
-        for (worker, command) in std::mem::take(&mut self.refused.commands) {
+    /// Hands what a publisher's viewers concerns to each worker that has some, with the stream's name and its epoch.
+    pub(super) fn tell_subscribers(&mut self, key: Key, media: u64, message: impl Fn(StreamName, u32) -> Message) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let State::Publishing(publisher) = &session.state else { return };
+        let (stream, epoch) = (session.stream.clone(), publisher.epoch());
+        for worker in publisher.subscribers.clone() {
+            self.push(worker, message(stream.clone(), epoch), media);
+        }
+    }
+
+    /// Tries again what waits.
+    pub(super) fn push_waiting(&mut self) {
+        for (worker, command) in std::mem::take(&mut self.waiting.commands) {
             self.push(worker, command, 0);
         }
     }
