@@ -7,7 +7,8 @@ mod offline;
 
 use std::time::Duration;
 
-use offline::{Net, Received};
+use offline::Net;
+use offline::person::Received;
 use sluice::forward::codec::{Codec, Kind};
 use sluice::name::Role;
 use sluice::srtp::Profile;

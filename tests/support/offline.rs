@@ -3,24 +3,28 @@
 
 #[path = "lane.rs"]
 pub(crate) mod lane;
+#[path = "person.rs"]
+pub(crate) mod person;
+#[path = "wire.rs"]
+mod wire;
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lane::{Links, Way, is_rtp};
+use lane::{Links, Way};
+pub(crate) use person::Person;
 use sluice::auth::Credential;
-use sluice::door::Path;
 use sluice::forward::codec::Codec;
 use sluice::metrics::Metrics;
-use sluice::name::{Role, SessionId};
-use sluice::peer::client::{Client, Config as ClientConfig, Track};
-use sluice::peer::{Certificate, Channel, ChannelMessage, Compound, Event};
-use sluice::srtp::{Opener, Profile, Sealer};
-use sluice::worker::{Config, Create, CreateError, Handle, Offline, Outbox, Sent};
+use sluice::name::Role;
+use sluice::peer::Certificate;
+use sluice::peer::client::{Client, Config as ClientConfig};
+use sluice::srtp::Profile;
+use sluice::worker::{Config, Create, CreateError, Handle, Offline};
+use wire::Wire;
 
 /// Where the relay believes that it listens.
 pub(crate) const RELAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 8081);
@@ -43,85 +47,6 @@ pub(crate) struct Net {
     next_port: u16,
     workers: usize,
     certificate: Certificate,
-}
-
-/// What the relay sends, until it is delivered.
-#[derive(Default)]
-pub(crate) struct Wire {
-    pub(crate) sent: VecDeque<(SocketAddr, Vec<u8>)>,
-    /// Runs that the relay handed over, one for each system call.
-    pub(crate) runs: usize,
-    /// By address, SSRC and sequence number: a digest of what was sealed under it, and how many were sent before.
-    sealed: HashMap<(SocketAddr, u32, u16), (u64, u64)>,
-    sealed_packets: u64,
-}
-
-impl Wire {
-    /// Fails on a number that is sealed over two contents (SECURITY 21). A repetition after a whole round of numbers is
-    /// another number.
-    fn record(&mut self, to: SocketAddr, datagram: &[u8]) {
-        let mut hasher = DefaultHasher::new();
-        datagram.hash(&mut hasher);
-        let digest = hasher.finish();
-        let ssrc = u32::from_be_bytes(datagram[8..12].try_into().expect("four octets"));
-        let sequence = u16::from_be_bytes(datagram[2..4].try_into().expect("two octets"));
-        self.sealed_packets += 1;
-        let before = self.sealed.insert((to, ssrc, sequence), (digest, self.sealed_packets));
-        let again = before.is_some_and(|(other, at)| other != digest && self.sealed_packets - at < 1 << 15);
-        assert!(!again, "number {sequence} of SSRC {ssrc:x} is sealed over two contents");
-    }
-}
-
-/// One client.
-pub(crate) struct Person {
-    pub(crate) client: Client,
-    pub(crate) session: SessionId,
-    pub(crate) address: SocketAddr,
-    pub(crate) tracks: Vec<Track>,
-    pub(crate) opener: Option<Opener>,
-    pub(crate) sealer: Option<Sealer>,
-    pub(crate) profile: Option<Profile>,
-    pub(crate) received: Vec<Received>,
-    pub(crate) rtcp: Vec<Compound>,
-    pub(crate) channels: Vec<Channel>,
-    pub(crate) messages: Vec<(String, ChannelMessage)>,
-    pub(crate) closed: bool,
-    pub(crate) gone: bool,
-    /// Its process is gone, or its network: nothing of it arrives, and nothing reaches it.
-    pub(crate) away: bool,
-    pub(crate) next_index: HashMap<u32, u64>,
-    /// What it has published, by SSRC and sequence number, if it is to answer NACKs.
-    pub(crate) sent: Option<HashMap<(u32, u16), Vec<u8>>>,
-}
-
-/// One RTP packet as a viewer got it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Received {
-    pub(crate) at: Instant,
-    pub(crate) ssrc: u32,
-    pub(crate) index: u64,
-    pub(crate) payload_type: u8,
-    pub(crate) timestamp: u32,
-    pub(crate) marker: bool,
-    pub(crate) payload: Vec<u8>,
-    pub(crate) sealed: Vec<u8>,
-}
-
-impl Outbox for Wire {
-    fn send(&mut self, path: &Path, contents: &[u8], segment: Option<usize>) -> Sent {
-        self.runs += 1;
-        for datagram in contents.chunks(segment.unwrap_or(contents.len())) {
-            if is_rtp(datagram) {
-                self.record(path.remote, datagram);
-            }
-            self.sent.push_back((path.remote, datagram.to_vec()));
-        }
-        Sent::Done
-    }
-
-    fn max_segments(&self) -> usize {
-        64
-    }
 }
 
 impl Net {
@@ -333,71 +258,6 @@ impl Net {
     /// The worker whose socket a client's datagrams reach.
     fn worker_of(&self, number: usize) -> usize {
         self.worker_by_client.get(&number).copied().unwrap_or(number % self.workers)
-    }
-}
-
-impl Person {
-    /// The next packet of a track, sealed.
-    pub(crate) fn seal(&mut self, track: usize, timestamp: u32, marker: bool, payload: &[u8]) -> Vec<u8> {
-        let Track { payload_type, ssrc, .. } = &self.tracks[track];
-        let ssrc = ssrc.expect("a publisher has an SSRC for each track");
-        let index = self.next_index.entry(ssrc).or_insert(1000);
-        let mut packet = vec![0x80, *payload_type | u8::from(marker) << 7];
-        packet.extend((*index as u16).to_be_bytes());
-        packet.extend(timestamp.to_be_bytes());
-        packet.extend(ssrc.to_be_bytes());
-        packet.extend(payload);
-        let len = packet.len();
-        packet.resize(len + 32, 0);
-        let sealer = self.sealer.as_mut().expect("the publisher is connected");
-        let sealed = sealer.seal(&mut packet, 12, len, *index).expect("there is room for the tag");
-        packet.truncate(sealed);
-        if let Some(sent) = &mut self.sent {
-            sent.insert((ssrc, *index as u16), packet.clone());
-        }
-        *index += 1;
-        packet
-    }
-
-    /// True once DTLS has completed.
-    pub(crate) fn is_connected(&self) -> bool {
-        self.opener.is_some()
-    }
-
-    fn take(&mut self, datagram: &[u8], now: Instant) {
-        let Some(opener) = self.opener.as_mut().filter(|_| is_rtp(datagram)) else {
-            let _ = self.client.handle_datagram(datagram, RELAY, now);
-            return;
-        };
-        let mut opened_in = datagram.to_vec();
-        if let Ok(opened) = opener.open(&mut opened_in) {
-            self.received.push(Received {
-                at: now,
-                ssrc: opened.ssrc,
-                index: opened.index,
-                payload_type: opened.payload_type,
-                timestamp: opened.timestamp,
-                marker: opened.marker,
-                payload: opened_in[opened.payload].to_vec(),
-                sealed: datagram.to_vec(),
-            });
-        }
-    }
-
-    fn take_events(&mut self) {
-        while let Some(event) = self.client.poll_event() {
-            match event {
-                Event::Connected(keys) => {
-                    self.profile = Some(keys.local.profile);
-                    self.opener = Some(Opener::new(&keys.remote));
-                    self.sealer = Some(Sealer::new(&keys.local));
-                }
-                Event::Rtcp(packets) => self.rtcp.push(packets),
-                Event::ChannelOpened(channel) => self.channels.push(channel),
-                Event::ChannelMessage(label, message) => self.messages.push((label, message)),
-                Event::Closed | Event::Failed(_) => self.closed = true,
-            }
-        }
     }
 }
 

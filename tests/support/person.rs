@@ -1,0 +1,115 @@
+//! One client of a relay in virtual time, and what it got.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use sluice::name::SessionId;
+use sluice::peer::client::{Client, Track};
+use sluice::peer::{Channel, ChannelMessage, Compound, Event};
+use sluice::srtp::{Opener, Profile, Sealer};
+
+use super::RELAY;
+use super::lane::is_rtp;
+
+/// One client.
+pub(crate) struct Person {
+    pub(crate) client: Client,
+    pub(crate) session: SessionId,
+    pub(crate) address: SocketAddr,
+    pub(crate) tracks: Vec<Track>,
+    pub(crate) opener: Option<Opener>,
+    pub(crate) sealer: Option<Sealer>,
+    pub(crate) profile: Option<Profile>,
+    pub(crate) received: Vec<Received>,
+    pub(crate) rtcp: Vec<Compound>,
+    pub(crate) channels: Vec<Channel>,
+    pub(crate) messages: Vec<(String, ChannelMessage)>,
+    pub(crate) closed: bool,
+    pub(crate) gone: bool,
+    /// Its process is gone, or its network: nothing of it arrives, and nothing reaches it.
+    pub(crate) away: bool,
+    pub(crate) next_index: HashMap<u32, u64>,
+    /// What it has published, by SSRC and sequence number, if it is to answer NACKs.
+    pub(crate) sent: Option<HashMap<(u32, u16), Vec<u8>>>,
+}
+
+/// One RTP packet as a viewer got it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Received {
+    pub(crate) at: Instant,
+    pub(crate) ssrc: u32,
+    pub(crate) index: u64,
+    pub(crate) payload_type: u8,
+    pub(crate) timestamp: u32,
+    pub(crate) marker: bool,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) sealed: Vec<u8>,
+}
+
+impl Person {
+    /// The next packet of a track, sealed.
+    pub(crate) fn seal(&mut self, track: usize, timestamp: u32, marker: bool, payload: &[u8]) -> Vec<u8> {
+        let Track { payload_type, ssrc, .. } = &self.tracks[track];
+        let ssrc = ssrc.expect("a publisher has an SSRC for each track");
+        let index = self.next_index.entry(ssrc).or_insert(1000);
+        let mut packet = vec![0x80, *payload_type | u8::from(marker) << 7];
+        packet.extend((*index as u16).to_be_bytes());
+        packet.extend(timestamp.to_be_bytes());
+        packet.extend(ssrc.to_be_bytes());
+        packet.extend(payload);
+        let len = packet.len();
+        packet.resize(len + 32, 0);
+        let sealer = self.sealer.as_mut().expect("the publisher is connected");
+        let sealed = sealer.seal(&mut packet, 12, len, *index).expect("there is room for the tag");
+        packet.truncate(sealed);
+        if let Some(sent) = &mut self.sent {
+            sent.insert((ssrc, *index as u16), packet.clone());
+        }
+        *index += 1;
+        packet
+    }
+
+    /// True once DTLS has completed.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.opener.is_some()
+    }
+
+    /// A datagram of the relay reaches it.
+    pub(super) fn take(&mut self, datagram: &[u8], now: Instant) {
+        let Some(opener) = self.opener.as_mut().filter(|_| is_rtp(datagram)) else {
+            let _ = self.client.handle_datagram(datagram, RELAY, now);
+            return;
+        };
+        let mut opened_in = datagram.to_vec();
+        if let Ok(opened) = opener.open(&mut opened_in) {
+            self.received.push(Received {
+                at: now,
+                ssrc: opened.ssrc,
+                index: opened.index,
+                payload_type: opened.payload_type,
+                timestamp: opened.timestamp,
+                marker: opened.marker,
+                payload: opened_in[opened.payload].to_vec(),
+                sealed: datagram.to_vec(),
+            });
+        }
+    }
+
+    /// Keeps what it has come to know.
+    pub(super) fn take_events(&mut self) {
+        while let Some(event) = self.client.poll_event() {
+            match event {
+                Event::Connected(keys) => {
+                    self.profile = Some(keys.local.profile);
+                    self.opener = Some(Opener::new(&keys.remote));
+                    self.sealer = Some(Sealer::new(&keys.local));
+                }
+                Event::Rtcp(packets) => self.rtcp.push(packets),
+                Event::ChannelOpened(channel) => self.channels.push(channel),
+                Event::ChannelMessage(label, message) => self.messages.push((label, message)),
+                Event::Closed | Event::Failed(_) => self.closed = true,
+            }
+        }
+    }
+}
