@@ -205,6 +205,19 @@ fn silence_ends_a_session_after_thirty_seconds_and_no_packet_after_ten() {
 }
 
 #[test]
+fn a_relay_that_nobody_has_reached_yet_gives_up_who_never_comes() {
+    let mut net = Net::new(2);
+    for _ in 0..3 {
+        let client = net.join(Role::Viewer, "cam", BOTH, GCM);
+        net.forget(client);
+    }
+    net.run(Duration::from_secs(9));
+    assert_eq!(net.handle().session_count(), 3);
+    net.run(Duration::from_secs(3));
+    assert_eq!(net.handle().session_count(), 0);
+}
+
+#[test]
 fn a_lost_packet_is_resent_when_the_viewer_asks_and_no_number_has_two_contents() {
     use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
     let (mut net, publisher, viewers) = connected(1, 1, GCM);

@@ -57,7 +57,7 @@ pub(super) struct Engine {
     pub(super) transmits: VecDeque<(Path, Vec<u8>)>,
     pub(super) waiting: Waiting,
     pub(super) counters: Counters,
-    next_sweep: Option<Instant>,
+    next_sweep: Instant,
     pub(super) sampler: Sampler,
     blocked_until: Option<Instant>,
     stopped: bool,
@@ -75,7 +75,7 @@ pub(super) enum Progress {
 }
 
 impl Engine {
-    pub(super) fn new(id: WorkerId, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(id: WorkerId, shared: Arc<Shared>, now: Instant) -> Self {
         let counters = Counters::new(shared.metrics.clone());
         let feeds = Feeds::new(shared.config.history_limits());
         Self {
@@ -95,7 +95,8 @@ impl Engine {
             transmits: VecDeque::new(),
             waiting: Waiting::default(),
             counters,
-            next_sweep: None,
+            // A relay that nobody has reached yet gives up sessions too, so the clock does not wait for a first datagram.
+            next_sweep: now + SWEEP_INTERVAL,
             sampler: Sampler::default(),
             blocked_until: None,
             stopped: false,
@@ -198,8 +199,8 @@ impl Engine {
         self.due.extend(std::iter::from_fn(|| self.turns.pop_due(now)));
         self.sample(now);
         self.end_grace(now);
-        if self.next_sweep.is_none_or(|due| due <= now) {
-            self.next_sweep = Some(now + SWEEP_INTERVAL);
+        if self.next_sweep <= now {
+            self.next_sweep = now + SWEEP_INTERVAL;
             self.foreign_paths.expire(now);
             // One worker looks for all.
             if self.id == WorkerId(0) {
@@ -214,11 +215,9 @@ impl Engine {
     /// When [`Self::handle_timeout`] has something to do.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let sessions = [self.timers.next(), self.turns.next(), self.door.poll_timeout(), self.sampler.poll_timeout()];
-        sessions
-            .into_iter()
-            .chain([self.next_sweep, self.blocked_until, self.waiting.poll_timeout(), self.feeds.next_abandoned()])
-            .flatten()
-            .min()
+        let others =
+            [self.blocked_until, self.waiting.poll_timeout(), self.feeds.next_abandoned(), Some(self.next_sweep)];
+        sessions.into_iter().chain(others).flatten().min()
     }
 
     /// Everything of a turn but the socket: what publishers sent is pushed and, with what other workers pushed, sealed

@@ -32,7 +32,7 @@ impl Offline {
         let queues: Vec<_> = (0..config.workers.get()).map(|_| inbox(INBOX, Waker::noop().clone())).collect();
         let senders = queues.iter().map(|(sender, _)| sender.clone()).collect();
         let shared = Arc::new(Shared::new(config, local.port(), metrics, senders)?);
-        let worker = |(number, (_, inbox))| (Engine::new(WorkerId(number), shared.clone()), inbox);
+        let worker = |(number, (_, inbox))| (Engine::new(WorkerId(number), shared.clone(), Instant::now()), inbox);
         let workers = (0..).zip(queues).map(worker).collect();
         Ok(Self { handle: Handle::new(shared), local, workers })
     }

@@ -80,7 +80,7 @@ pub fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, StartErro
     let shared = Arc::new(shared);
     let mut threads = Vec::new();
     for (number, (socket, (poll, (_, inbox)))) in (0..).zip(sockets.into_iter().zip(polls)) {
-        let engine = Engine::new(WorkerId(number), shared.clone());
+        let engine = Engine::new(WorkerId(number), shared.clone(), Instant::now());
         let busy = shared.metrics.worker_busy(number);
         let turn = Turn { poll, socket, waits_for_room: false, inbox, engine, busy };
         let thread = std::thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK);
