@@ -113,6 +113,9 @@ impl Server {
             media: SocketAddr::new(config.worker.media.ip(), workers.handle().media_port()),
         };
         tell_access(&access);
+        if config.worker.reaches_only_this_machine() {
+            warn!("this machine has no network: nobody else can connect until it has, or --advertise names an address");
+        }
         let node = Arc::new(http::Node::new(&config.http, access, workers.handle(), metrics));
         Ok(Self { workers, node, http, admin, addresses, drain: config.worker.drain })
     }

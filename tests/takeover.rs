@@ -15,7 +15,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use sluice::forward::codec::{Codec, Kind};
 use sluice::name::Role;
-use sluice::stream::COOL_DOWN;
+use sluice::stream::{COOL_DOWN, Reason};
 use sluice::worker::{Config, CreateError};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -329,4 +329,22 @@ fn another_codec_is_gone_over_to_where_the_viewer_takes_it_and_else_its_session_
     let ssrc = person.tracks[broadcast::track(person, Kind::Video)].ssrc;
     let line: Vec<_> = person.received.iter().filter(|packet| Some(packet.ssrc) == ssrc).collect();
     assert!(line.windows(2).all(|pair| pair[1].index == pair[0].index + 1), "one line");
+}
+
+#[test]
+fn early_viewers_wait_unless_the_relay_is_told_to_refuse_them() {
+    let mut net = Net::with(1, Config { refuse_early_viewers: true, ..Config::default() });
+    let watch = |net: &mut Net| net.try_join(Role::Viewer, "cam", BOTH, GCM, |_| {});
+    assert!(matches!(watch(&mut net), Err(CreateError::NotPublished { .. })));
+    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+    assert!(watch(&mut net).is_err(), "a publisher that is not connected publishes nothing");
+    net.connect();
+    let viewer = watch(&mut net).expect("somebody publishes");
+    net.connect();
+    assert!(net.try_join(Role::Viewer, "other", BOTH, GCM, |_| {}).is_err());
+    // Who is there already waits for the next publisher.
+    net.handle().end(&net.clients[publisher].session, Reason::Deleted).expect("it lives");
+    net.run(SECOND);
+    assert!(net.handle().lookup(&net.clients[viewer].session).is_some());
+    assert!(watch(&mut net).is_err());
 }

@@ -102,6 +102,9 @@ impl From<CreateError> for Problem {
             CreateError::Refused(refused) => {
                 Self::Conflict { detail: refused.to_string(), retry_after: refused.retry_after }
             }
+            CreateError::NotPublished { retry_after } => {
+                Self::Conflict { detail: "nobody publishes this stream: try again".to_owned(), retry_after }
+            }
             CreateError::NoAddress => Self::Unavailable {
                 detail: "this relay knows no address that you could reach: its operator must set --advertise",
                 retry_after: NO_ADDRESS_RETRY,

@@ -11,7 +11,7 @@ use super::{Shared, endpoint};
 use crate::auth::Action;
 use crate::name::Role;
 
-/// Starts to watch. Nobody need publish yet: the viewer waits.
+/// Starts to watch. Nobody need publish yet: the viewer waits, unless `--refuse-early-viewers` says otherwise.
 pub(super) async fn post(
     State(shared): State<Shared>,
     Stream(stream): Stream,

@@ -131,6 +131,11 @@ impl Registry {
         self.streams.get(stream)?.live.clone()
     }
 
+    /// Whether somebody publishes a stream, or stands ready to.
+    pub fn is_published(&self, stream: &StreamName) -> bool {
+        self.streams.get(stream).is_some_and(|entry| entry.live.is_some() || entry.standby.is_some())
+    }
+
     /// The worker of the live publisher, while fewer than `small` viewers are connected.
     pub fn home(&self, stream: &StreamName, small: usize) -> Option<WorkerId> {
         let entry = self.streams.get(stream)?;

@@ -24,6 +24,8 @@ pub struct Config {
     pub small_stream: usize,
     /// What viewers say on data channels reaches the publisher.
     pub viewer_messages: bool,
+    /// Viewers of a stream that nobody publishes are refused instead of waiting.
+    pub refuse_early_viewers: bool,
     /// How long viewers wait for a publisher that has gone.
     pub grace: Duration,
     /// After how long a silence of the live publisher its standby takes over.
@@ -56,6 +58,7 @@ impl Default for Config {
             workers: one_for_each_core(),
             small_stream: 16,
             viewer_messages: false,
+            refuse_early_viewers: false,
             grace: Duration::from_secs(60),
             standby_after: Duration::from_secs(1),
             pictures: PictureLimits::default(),
@@ -81,6 +84,16 @@ impl Config {
             Some(address) => Err(ConfigError::Unreachable(*address)),
             None => Ok(()),
         }
+    }
+
+    /// True when no address that an answer could name is known, but this machine's loopback.
+    pub fn reaches_only_this_machine(&self) -> bool {
+        self.has_no_other(&interfaces(false))
+    }
+
+    fn has_no_other(&self, interfaces: &[IpAddr]) -> bool {
+        let usable = |address: &IpAddr| self.media.is_ipv6() || address.is_ipv4();
+        self.media.ip().is_unspecified() && self.advertise.is_empty() && !interfaces.iter().any(usable)
     }
 
     /// How much a history keeps.
@@ -178,6 +191,18 @@ mod tests {
         let config = Config { media: "127.0.0.1:9".parse().unwrap(), ..Config::default() };
         let candidates = config.candidates(9, arrival("10.0.0.5", "10.0.0.9"));
         assert_eq!(candidates, [config.media]);
+    }
+
+    #[test]
+    fn a_machine_without_a_network_is_told_from_a_relay_that_is_bound_or_advertised() {
+        let v6: IpAddr = "2001:db8::1".parse().unwrap();
+        assert!(Config::default().has_no_other(&[]) && Config::default().has_no_other(&[v6]));
+        assert!(!Config::default().has_no_other(&["10.0.0.5".parse().unwrap()]));
+        let dual = Config { media: "[::]:9".parse().unwrap(), ..Config::default() };
+        assert!(dual.has_no_other(&[]) && !dual.has_no_other(&[v6]));
+        let bound = Config { media: "127.0.0.1:9".parse().unwrap(), ..Config::default() };
+        let advertised = Config { advertise: vec![v6], ..Config::default() };
+        assert!(!bound.has_no_other(&[]) && !advertised.has_no_other(&[]));
     }
 
     #[test]

@@ -3,13 +3,13 @@
 //! Negotiation runs on the caller's task, never on a media thread: a join costs a worker nothing until ICE has proven
 //! its path.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Config;
 use super::config::Arrival;
+use super::create::{Create, CreateError, Created};
 use super::departed::Departed;
 use super::drops::SocketDrops;
 use super::lobby::{Found, Listed, Lobby, Waiting};
@@ -22,9 +22,9 @@ use crate::door::Admission;
 use crate::forward::codec::Format;
 use crate::metrics::{Metrics, Phase, SessionState};
 use crate::name::{Role, SessionId, StreamName};
-use crate::peer::negotiate::{Local, Negotiated, Offer, OfferError};
+use crate::peer::negotiate::{Local, Negotiated, Offer};
 use crate::peer::{Certificate, CertificateError, Credentials};
-use crate::stream::{Announced, Full, Identity, Reason, Refused, Registry, Sender, StreamInfo, WorkerId};
+use crate::stream::{Announced, Full, Identity, Reason, Registry, Sender, StreamInfo, WorkerId};
 
 /// How long a client should wait before it asks an overloaded or stopping relay again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -56,64 +56,6 @@ pub(super) struct Shared {
     pub(super) workers: Vec<Sender<Message>>,
     /// Set once, when the relay stops taking sessions.
     pub(super) draining: AtomicBool,
-}
-
-/// A request for a session.
-#[derive(Debug)]
-pub struct Create {
-    /// Publish or watch.
-    pub role: Role,
-    /// The stream.
-    pub stream: StreamName,
-    /// The SDP offer.
-    pub offer: String,
-    /// The relay's address on which the HTTP request arrived, if known.
-    pub http_local: Option<IpAddr>,
-    /// The client's address.
-    pub http_remote: IpAddr,
-    /// The client's name of itself, for the log.
-    pub user_agent: Option<String>,
-    /// Who asks: only the same holder may change or end the session.
-    pub credential: Credential,
-    /// A publisher that is to stand beside the live one and to take over when that falls silent.
-    pub standby: bool,
-}
-
-/// A session that waits for its first packet.
-#[derive(Debug)]
-pub struct Created {
-    /// Its name.
-    pub session: SessionId,
-    /// The SDP answer.
-    pub answer: String,
-    /// Strong entity tag of its ICE session, with quotes.
-    pub etag: String,
-}
-
-/// Why there is no session.
-#[derive(Debug, thiserror::Error)]
-pub enum CreateError {
-    /// The offer's fault.
-    #[error(transparent)]
-    Offer(#[from] OfferError),
-    /// Too many sessions wait for their first packet.
-    #[error("the relay has too many sessions that are not connected yet: try again in {} s", retry_after.as_secs())]
-    Full {
-        /// When to try again.
-        retry_after: Duration,
-    },
-    /// The relay is stopping.
-    #[error("the relay is stopping: try again in {} s", retry_after.as_secs())]
-    Draining {
-        /// When to try again.
-        retry_after: Duration,
-    },
-    /// The stream has a publisher that this client is not to replace now.
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    /// No address of this machine can be told to the client.
-    #[error("the relay knows no address that the client can reach: start it with --advertise IP")]
-    NoAddress,
 }
 
 /// New credentials of a client (RFC 9725 4.3.2).
@@ -222,6 +164,12 @@ impl Handle {
             shared.registry.check_publisher(&request.stream, &identity, request.standby, now)?;
         }
         let offer = Offer::parse(&request.offer, request.role)?;
+        if request.role == Role::Viewer
+            && shared.config.refuse_early_viewers
+            && !shared.registry.is_published(&request.stream)
+        {
+            return Err(CreateError::NotPublished { retry_after: RETRY_AFTER });
+        }
         let local = Local {
             credentials: random_credentials(),
             fingerprint: shared.certificate.fingerprint().to_owned(),
@@ -334,6 +282,11 @@ impl Handle {
     /// How many sessions there are, connected or not.
     pub fn session_count(&self) -> usize {
         self.shared.lobby.len()
+    }
+
+    /// Whether what viewers send on data channels reaches their publisher.
+    pub fn hears_viewers(&self) -> bool {
+        self.shared.config.viewer_messages
     }
 
     /// The UDP port on which media arrives.

@@ -8,6 +8,7 @@ mod batch;
 mod channels;
 mod config;
 mod counters;
+mod create;
 mod departed;
 mod drops;
 mod engine;
@@ -45,7 +46,8 @@ mod tests;
 
 pub use batch::{Batch, MAX_DATAGRAM, Outbox, Sent};
 pub use config::{Config, ConfigError};
-pub use handle::{Create, CreateError, Created, Handle, PatchError, Patched, Restart, SessionInfo};
+pub use create::{Create, CreateError, Created};
+pub use handle::{Handle, PatchError, Patched, Restart, SessionInfo};
 pub use offline::Offline;
 pub use record::{Checks, ENDED, Rates, Record, Report, Stage, TrackReport};
 pub use settings::Settings;

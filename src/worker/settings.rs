@@ -33,6 +33,11 @@ pub struct Settings {
     #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
     viewer_messages: bool,
 
+    /// Who wants to watch a stream that nobody publishes is told to try again (409) instead of waiting for its publisher
+    #[arg(long, env = "SLUICE_REFUSE_EARLY_VIEWERS", value_name = "BOOL", action = clap::ArgAction::Set)]
+    #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
+    refuse_early_viewers: bool,
+
     /// Viewers wait for so long for a publisher that has gone, then their sessions end
     #[arg(long, env = "SLUICE_GRACE", value_name = "SECONDS", default_value = "60")]
     grace: u32,
@@ -62,6 +67,7 @@ impl From<Settings> for Config {
             workers: settings.workers.unwrap_or_else(one_for_each_core),
             small_stream: Self::default().small_stream,
             viewer_messages: settings.viewer_messages,
+            refuse_early_viewers: settings.refuse_early_viewers,
             grace: Duration::from_secs(settings.grace.into()),
             standby_after: Duration::from_secs(settings.standby_after.get().into()),
             pictures: pictures(settings.fast_start, settings.fast_start_size),

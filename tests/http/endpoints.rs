@@ -47,6 +47,16 @@ fn clients_are_told_of_stun_and_turn_servers_with_the_session_and_not_without() 
 }
 
 #[test]
+fn early_viewers_are_told_when_to_try_again_where_they_are_not_to_wait() {
+    let relay = Relay::with(|config| config.worker.refuse_early_viewers = true);
+    let reply = relay.request("POST", "/whep/cam", &[SDP], WHEP_OFFER);
+    assert!(reply.problem(409).contains("nobody publishes"));
+    assert_eq!(reply.header("retry-after"), "2");
+    relay.request("POST", "/whep/cam", &[SDP], "no offer").problem(400);
+    assert_eq!(relay.request("POST", "/whip/cam", &[SDP], WHIP_OFFER).status, 201);
+}
+
+#[test]
 fn the_answer_names_where_media_goes() {
     let relay = Relay::start();
     let candidate = format!(" 127.0.0.1 {} typ host", relay.addresses.media.port());
@@ -111,7 +121,8 @@ fn what_is_no_offer_is_the_clients_fault_and_never_the_relays() {
     let second_video = WHIP_OFFER.replace("m=audio", "m=video");
     for (path, offer) in BOTH {
         relay.request("POST", path, &[SDP], "hello").problem(400);
-        relay.request("POST", path, &[SDP, ("content-length", "0")], "").problem(400);
+        let empty = relay.request("POST", path, &[SDP, ("content-length", "0")], "").problem(400);
+        assert!(empty.contains("send an SDP offer"), "{empty}");
         for cut in (0..offer.len()).step_by(97).filter(|cut| offer.is_char_boundary(*cut)) {
             let reply = relay.request("POST", path, &[SDP], &offer[..cut]);
             assert!((200..500).contains(&reply.status), "cut at {cut}: {reply:?}");

@@ -32,6 +32,9 @@ impl Offer {
     /// [`OfferError::Unsupported`] for an offer without BUNDLE, rtcp-mux, a SHA-256 fingerprint or a codec that is
     /// relayed, with the wrong direction, or with more than one track a kind from a publisher.
     pub fn parse(sdp: &str, role: Role) -> Result<Self, OfferError> {
+        if sdp.trim().is_empty() {
+            return Err(OfferError::malformed("the body is empty: send an SDP offer"));
+        }
         limits::check(sdp)?;
         let description = SessionDescription::unmarshal(&mut Cursor::new(sdp.as_bytes()))
             .map_err(|error| not_sdp(&error.to_string()))?;
