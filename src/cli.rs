@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::config::{Given, variable};
 use crate::load;
@@ -46,12 +46,20 @@ impl Cli {
     /// Reads a command line; the first of `arguments` is the program's name.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Exit> {
         let arguments: Vec<OsString> = arguments.into_iter().collect();
-        let cli = Self::try_parse_from(&arguments).map_err(|error| match error.kind() {
+        let matches = taking_negatives(Self::command()).try_get_matches_from(&arguments);
+        let cli = matches.and_then(|matches| Self::from_arg_matches(&matches)).map_err(|error| match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Shown(error.render().to_string()),
             _ => Exit::Usage(sentence(&error, &arguments)),
         })?;
         Ok(cli.command.unwrap_or(Command::Serve(cli.serve)))
     }
+}
+
+/// A number below zero is a value that is told to be wrong, not the unknown flag `-1`.
+fn taking_negatives(command: clap::Command) -> clap::Command {
+    let has_value = |argument: &clap::Arg| argument.get_action().takes_values() && !argument.is_positional();
+    let command = command.mut_args(|it| if has_value(&it) { it.allow_negative_numbers(true) } else { it });
+    command.mut_subcommands(taking_negatives)
 }
 
 /// Clap explains itself over several lines; here is one, with what to do.
@@ -70,7 +78,7 @@ fn sentence(error: &clap::Error, arguments: &[OsString]) -> String {
             let flag = argument.split(' ').next().unwrap_or_default();
             let value = known(ContextKind::InvalidValue).unwrap_or_default();
             let why = match (error.source(), error.get(ContextKind::ValidValue)) {
-                (Some(source), _) => in_plain_words(&source.to_string()).to_owned(),
+                (Some(source), _) => in_plain_words(&source.to_string()),
                 (None, Some(ContextValue::Strings(valid))) if !valid.is_empty() => {
                     format!("write {}", valid.join(" or "))
                 }
@@ -150,7 +158,11 @@ mod tests {
             ("sluice --workers 0", "--workers"),
             ("sluice --workers many", "--workers \"many\": write a whole number"),
             ("sluice --public-watch=yes", "--public-watch \"yes\": write true or false"),
-            ("sluice --drain 99999999999", "not in 0..=4294967295"),
+            ("sluice --drain 99999999999", "write a number from 0 to 4294967295"),
+            ("sluice --drain -1", "--drain \"-1\": write a number from 0 to 4294967295"),
+            ("sluice --workers -1", "--workers \"-1\": write a whole number, not negative"),
+            ("sluice load --whep http://a/whep/x --viewers -1", "--viewers \"-1\": write a"),
+            ("sluice -1", "'-1'"),
             ("sluice --http 8080", "0.0.0.0:8080"),
             ("sluice --http=", "--http: write an IP address and a port"),
             ("sluice --http 127.0.0.1:1 --http 127.0.0.1:2", "more than once: give it once"),

@@ -50,5 +50,7 @@ pub fn filter(text: &str) -> Result<EnvFilter, FilterError> {
 /// Logs from here on what passes `filter`.
 pub fn start(filter: EnvFilter) {
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+    // Where stderr is closed (its reader has ended) the complaint about a lost line would go there too, and panic.
+    subscriber.log_internal_errors(false).init();
 }

@@ -49,12 +49,14 @@ fn run(given: Given) -> ExitCode {
     };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("http").enable_all().build();
-    let outcome = runtime.context("cannot start a thread").and_then(|runtime| {
-        let outcome = runtime.block_on(serve_until_asked(server));
-        // What did not end by now is not waited for.
-        runtime.shutdown_background();
-        outcome
-    });
+    let outcome = runtime
+        .context("cannot start the threads for HTTP (limits of threads and open files: ulimit -a)")
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(serve_until_asked(server));
+            // What did not end by now is not waited for.
+            runtime.shutdown_background();
+            outcome
+        });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -17,12 +17,17 @@ pub(crate) fn ip(text: &str) -> Result<IpAddr, String> {
 }
 
 /// What the standard library says of a number, for somebody who does not write programs.
-pub(crate) fn in_plain_words(complaint: &str) -> &str {
+pub(crate) fn in_plain_words(complaint: &str) -> String {
     match complaint {
-        "invalid digit found in string" | "cannot parse integer from empty string" => "write a whole number",
-        "number would be zero for non-zero type" => "write a number greater than zero",
-        "number too large to fit in target type" => "that is too much",
-        other => other,
+        "invalid digit found in string" | "cannot parse integer from empty string" => {
+            "write a whole number, not negative".to_owned()
+        }
+        "number would be zero for non-zero type" => "write a number greater than zero".to_owned(),
+        "number too large to fit in target type" => "that is too much".to_owned(),
+        other => match other.split_once(" is not in 0..=") {
+            Some((_, most)) => format!("write a number from 0 to {most}"),
+            None => other.to_owned(),
+        },
     }
 }
 
@@ -53,6 +58,7 @@ mod tests {
             "0".parse::<std::num::NonZeroU32>().unwrap_err().to_string(),
             "99999999999".parse::<u32>().unwrap_err().to_string(),
         ];
-        assert!(complaints.iter().all(|complaint| in_plain_words(complaint) != complaint), "{complaints:?}");
+        assert!(complaints.iter().all(|complaint| in_plain_words(complaint) != *complaint), "{complaints:?}");
+        assert_eq!(in_plain_words("-1 is not in 0..=65535"), "write a number from 0 to 65535");
     }
 }

@@ -229,3 +229,37 @@ fn no_secret_is_logged_however_much_is() {
         assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
     }
 }
+
+/// As under `sluice 2>&1 | head`.
+#[test]
+fn a_relay_whose_log_nobody_reads_any_more_goes_on() {
+    let mut command = sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0", "--log", "trace"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut relay = Running::start_logging(&mut command, writer);
+    drop(command);
+    drop(reader);
+    for _ in 0..3 {
+        let offer = include_str!("golden/ffmpeg-9.0.2-av.offer.sdp");
+        let post = ureq::post(format!("{}/whip/cam", relay.origin)).header("Content-Type", "application/sdp");
+        assert_eq!(post.send(offer).unwrap().status(), 201);
+    }
+    relay.signal("INT");
+    assert_eq!(relay.ended().code(), Some(0));
+}
+
+#[test]
+fn who_runs_out_of_files_is_told_once_and_serves_again_when_there_are_some() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 40; exec \"$0\" --http 127.0.0.1:0 --media 127.0.0.1:0 --workers 1"]);
+    let mut relay = Running::start(command.arg(env!("CARGO_BIN_EXE_sluice")).env_clear());
+    let address = relay.origin.trim_start_matches("http://").to_owned();
+    let connections: Vec<_> = (0..60).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    // Long enough for several tries to accept the next one.
+    std::thread::sleep(Duration::from_secs(1));
+    drop(connections);
+    assert_eq!(ureq::get(format!("{}/healthz", relay.origin)).call().unwrap().status(), 200);
+    relay.signal("TERM");
+    assert_eq!(relay.ended().code(), Some(0));
+    let log = relay.log();
+    assert_eq!(log.matches("LimitNOFILE").count(), 1, "{log}");
+}

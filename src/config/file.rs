@@ -87,7 +87,7 @@ fn check(setting: &Setting, words: &[String]) -> Result<(), String> {
     let flags = words.iter().map(|word| format!("{}={word}", setting.flag()));
     let Err(error) = parser().try_get_matches_from(flags) else { return Ok(()) };
     let why = match error.source() {
-        Some(source) => in_plain_words(&source.to_string()).to_owned(),
+        Some(source) => in_plain_words(&source.to_string()),
         None if words.len() > 1 => "this is one value, not an array".to_owned(),
         None => format!("this is no {}", setting.shape()),
     };

@@ -1,9 +1,10 @@
 //! Accepts connections and serves HTTP/1.1 on them. `axum::serve` has no deadline for a request's headers, and without
 //! one a client that sends a byte a minute holds a connection for ever.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -26,6 +27,10 @@ const CONNECTIONS: usize = 4096;
 const HEADER_BYTES: usize = 32 * 1024;
 /// The pause after a failed accept: out of file descriptors, most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The least time between two complaints about that, which would else come with each try.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+const CANNOT_ACCEPT: &str = "cannot accept connections: if too many files are open, raise their limit (ulimit -n, or \
+                             LimitNOFILE= in the systemd unit)";
 /// How long running requests may take to finish when the relay stops.
 const FINISH: Duration = Duration::from_secs(3);
 
@@ -41,12 +46,23 @@ pub(super) async fn serve(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(header_deadline).max_buf_size(HEADER_BYTES);
     tokio::pin!(stop);
+    let mut told: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &places) => accepted,
             () = &mut stop => break,
         };
-        let Some((stream, connection, place)) = accepted else { continue };
+        let (stream, connection, place) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                if told.is_none_or(|told| told.elapsed() > TELL_AGAIN) {
+                    told = Some(Instant::now());
+                    warn!(%error, "{CANNOT_ACCEPT}");
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
         let router = router.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(connection);
@@ -68,21 +84,14 @@ pub(super) async fn serve(
 
 type Accepted = (TcpStream, Connection, tokio::sync::OwnedSemaphorePermit);
 
-/// The next connection, as soon as there is a place for it; `None` when accepting failed.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<Accepted> {
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
-    let (stream, remote) = match listener.accept().await {
-        Ok(accepted) => accepted,
-        Err(error) => {
-            warn!(%error, "cannot accept a connection");
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            return None;
-        }
-    };
+/// The next connection, as soon as there is a place for it.
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<Accepted> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, remote) = listener.accept().await?;
     // Answers are small and complete; waiting to fill a segment only delays a join.
     let _ = stream.set_nodelay(true);
-    let local = stream.local_addr().ok()?;
-    Some((stream, Connection { local: plain(local), remote: plain(remote) }, place))
+    let local = stream.local_addr()?;
+    Ok((stream, Connection { local: plain(local), remote: plain(remote) }, place))
 }
 
 /// A dual-stack socket shows IPv4 peers as IPv6 addresses.

@@ -28,9 +28,15 @@ pub(crate) struct Running {
 impl Running {
     /// Starts it and waits until it says where it listens.
     pub(crate) fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let mut running = Self { child, origin: String::new(), welcome: String::new(), log: Some(reader(stderr)) };
+        Self::start_logging(command, Stdio::piped())
+    }
+
+    /// The same, with its log elsewhere.
+    #[allow(dead_code, reason = "each test program uses a part of it")]
+    pub(crate) fn start_logging(command: &mut Command, log: impl Into<Stdio>) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let (stdout, log) = (child.stdout.take().unwrap(), child.stderr.take().map(reader));
+        let mut running = Self { child, origin: String::new(), welcome: String::new(), log };
         for line in BufReader::new(stdout).lines().map(Result::unwrap) {
             if let Some(open) = line.trim_start().strip_prefix("Open ") {
                 running.origin = open.trim().trim_end_matches('/').to_owned();
