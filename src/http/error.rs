@@ -75,6 +75,10 @@ pub(super) enum Problem {
     },
 }
 
+/// The detail of a problem, beside its response, for who shows it in another way.
+#[derive(Clone, Debug)]
+pub(super) struct Told(pub(super) String);
+
 impl Problem {
     /// The status of the response; decided here and nowhere else.
     pub(super) fn status(&self) -> StatusCode {
@@ -143,6 +147,7 @@ impl IntoResponse for Problem {
         let kind = (CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         let mut response = (status, [kind], document.to_string()).into_response();
         response.headers_mut().extend(self.header());
+        response.extensions_mut().insert(Told(self.to_string()));
         response
     }
 }

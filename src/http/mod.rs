@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
@@ -170,6 +170,7 @@ fn public_routes(node: Shared) -> Router {
         .merge(admin)
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn(pages::explain))
         .layer(from_fn_with_state(node.clone(), observe))
         // Last, so that it comes first: everything else asks for the client's address.
         .layer(from_fn_with_state(node.clone(), proxy::layer))

@@ -1,14 +1,20 @@
 //! The pages and what they load: plain HTML, CSS and JavaScript modules, compiled into the binary. They read the
 //! stream's name from their own address, so nothing that a client sends is ever written into a page.
 
-use axum::extract::Path;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::error::Problem;
+use super::Shared;
+use super::error::{Problem, Told};
 use super::request::Stream;
 
 /// Scripts, styles and connections of this origin only. Players are embedded elsewhere, so `watch` may be framed;
@@ -22,6 +28,15 @@ struct Asset {
     name: &'static str,
     kind: &'static str,
     text: &'static str,
+}
+
+impl Asset {
+    /// The entity tag of this text: another build may have the same version and another text.
+    fn tag(&self) -> HeaderValue {
+        let mut hasher = DefaultHasher::new();
+        self.text.hash(&mut hasher);
+        HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish())).expect("hexadecimal digits in quotes")
+    }
 }
 
 macro_rules! asset {
@@ -71,26 +86,57 @@ pub(super) async fn publish(_: Stream) -> Response {
     page(include_str!("pages/publish.html"), CLOSED)
 }
 
-/// `/watch/{stream}`: a WHEP player.
-pub(super) async fn watch(_: Stream) -> Response {
-    page(include_str!("pages/watch.html"), FRAMED)
+/// `/watch/{stream}`: a WHEP player. It is told whether the relay passes on what its viewers say.
+pub(super) async fn watch(State(shared): State<Shared>, _: Stream) -> Response {
+    const MUTE: &str = "data-replies=\"no\"";
+    let text = include_str!("pages/watch.html");
+    if shared.media.hears_viewers() {
+        page(text.replace(MUTE, "data-replies=\"yes\""), FRAMED)
+    } else {
+        page(text, FRAMED)
+    }
 }
 
 /// `/assets/{name}`: what the pages load.
 pub(super) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
     let known = ASSETS.iter().find(|asset| asset.name == name);
     let asset = known.ok_or(Problem::NotFound("no such file"))?;
-    // One build has one text per name; browsers ask each time and are told that nothing has changed.
-    let tag = concat!("\"", env!("CARGO_PKG_VERSION"), "\"");
-    let cache = [(CACHE_CONTROL, HeaderValue::from_static("no-cache")), (ETAG, HeaderValue::from_static(tag))];
-    if !cfg!(debug_assertions) && headers.get(IF_NONE_MATCH).is_some_and(|known| known == tag) {
+    // Browsers ask each time, and are told if nothing has changed since the build that they know.
+    let tag = asset.tag();
+    let is_known = headers.get(IF_NONE_MATCH).is_some_and(|known| *known == tag);
+    let cache = [(CACHE_CONTROL, HeaderValue::from_static("no-cache")), (ETAG, tag)];
+    if is_known {
         return Ok((StatusCode::NOT_MODIFIED, cache).into_response());
     }
     let kind = [(CONTENT_TYPE, asset.kind), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
     Ok((cache, kind, asset.text).into_response())
 }
 
-fn page(text: &'static str, policy: &'static str) -> Response {
+/// Shows a problem as a page to who asked for one, such as somebody who typed a stream's name with a space.
+pub(super) async fn explain(request: Request, next: Next) -> Response {
+    let accepted = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+    let wants_page = request.method() == Method::GET && accepted.is_some_and(|types| types.contains("text/html"));
+    let response = next.run(request).await;
+    let Some(Told(detail)) = response.extensions().get().filter(|_| wants_page) else { return response };
+    let title = response.status().canonical_reason().unwrap_or_default();
+    let text = include_str!("pages/problem.html").replace("TITLE", title).replace("DETAIL", &sentence(detail));
+    let mut shown = (response.status(), page(text, CLOSED)).into_response();
+    for (name, value) in response.headers() {
+        if !shown.headers().contains_key(name) && name != CONTENT_LENGTH {
+            shown.headers_mut().append(name, value.clone());
+        }
+    }
+    shown
+}
+
+/// A detail as a sentence of HTML.
+fn sentence(detail: &str) -> String {
+    let escaped = detail.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    let (first, rest) = escaped.split_at_checked(1).unwrap_or_default();
+    format!("{}{rest}.", first.to_ascii_uppercase())
+}
+
+fn page(text: impl Into<Body>, policy: &'static str) -> Response {
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CONTENT_SECURITY_POLICY, policy),
@@ -98,7 +144,7 @@ fn page(text: &'static str, policy: &'static str) -> Response {
         (REFERRER_POLICY, "no-referrer"),
         (CACHE_CONTROL, "no-cache"),
     ];
-    (headers, text).into_response()
+    (headers, text.into()).into_response()
 }
 
 #[cfg(test)]

@@ -54,3 +54,55 @@ fn nothing_of_a_request_is_written_into_a_page() {
         assert!(!reply.body.contains("<script>"));
     }
 }
+
+#[test]
+fn a_person_is_told_of_a_problem_by_a_page_and_a_program_by_a_document() {
+    let relay = Relay::start();
+    let person = [("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")];
+    for (path, status, part) in [
+        ("/watch/a%20b", 400, "A-Z a-z 0-9"),
+        ("/watch/%3Cscript%3E", 400, "A-Z a-z 0-9"),
+        ("/watch/%ff", 400, "`stream`"),
+        ("/nothing", 404, "see / for what is"),
+        ("/session/AAAAAAAAAAAAAAAAAAAAAA", 404, "it has ended, or never was"),
+    ] {
+        let shown = relay.request("GET", path, &person, "");
+        assert_eq!((shown.status, shown.header("content-type")), (status, "text/html; charset=utf-8"), "{path}");
+        assert!(shown.header("content-security-policy").starts_with("default-src 'none'"));
+        assert!(
+            shown.body.contains(part) && shown.body.contains(".</p>") && !shown.body.contains("<script>"),
+            "{}",
+            shown.body
+        );
+        assert!(!shown.body.contains("TITLE") && !shown.body.contains("DETAIL"), "{}", shown.body);
+        for accept in ["*/*", "application/json"] {
+            assert!(relay.request("GET", path, &[("accept", accept)], "").problem(status).contains(part));
+        }
+    }
+    // Only who asks for a page is shown one; the headers that tell programs stay.
+    relay.request("POST", "/whip/a%20b", &person, "").problem(400);
+    let wrong = relay.request("GET", "/session/AAAAAAAAAAAAAAAAAAAAAA", &person, "");
+    assert_eq!(wrong.header("access-control-allow-origin"), "*");
+    assert_eq!(relay.request("GET", "/watch/cam", &person, "").status, 200);
+}
+
+#[test]
+fn the_watch_page_knows_whether_the_relay_hears_viewers() {
+    for (hears, told) in [(false, "data-replies=\"no\""), (true, "data-replies=\"yes\"")] {
+        let relay = Relay::with(|config| config.worker.viewer_messages = hears);
+        assert!(relay.get("/watch/cam").body.contains(told));
+        assert!(!relay.get("/publish/cam").body.contains("data-replies"), "a publisher always writes");
+    }
+}
+
+#[test]
+fn a_browser_asks_again_only_for_what_has_changed_since_it_was_built() {
+    let relay = Relay::start();
+    let tags: Vec<String> =
+        ["watch.js", "style.css"].map(|name| relay.get(&format!("/assets/{name}")).header("etag").to_owned()).into();
+    assert_ne!(tags[0], tags[1], "the tag is of the text, not of the version");
+    let known = relay.request("GET", "/assets/watch.js", &[("if-none-match", &tags[0])], "");
+    assert_eq!((known.status, known.body.as_str(), known.header("etag")), (304, "", tags[0].as_str()));
+    let older = relay.request("GET", "/assets/watch.js", &[("if-none-match", "\"0.1.0\"")], "");
+    assert!(older.status == 200 && !older.body.is_empty());
+}

@@ -5,12 +5,18 @@ import { element } from '/assets/page.js';
 
 const LINES = 50;
 
+const PARTS = `
+  <div id="chat-lines" role="log" aria-label="What was said" tabindex="0"></div>
+  <form class="row" id="chat-form">
+    <input class="grow" id="chat-text" type="text" maxlength="500" autocomplete="off" aria-label="Say something" placeholder="Say something">
+    <button class="small" type="submit">Send</button>
+  </form>
+  <p class="quiet" id="chat-mute">Here only the publisher writes: the relay passes on nothing that viewers say.</p>`;
+
 /** Opens the channel on a peer that has not made its offer yet, and shows what is said on it. */
 export function openChat(peer) {
   const channel = peer.createDataChannel('channel');
-  const form = element('chat-form');
-  const text = element('chat-text');
-  element('chat').hidden = false;
+  const { form, text } = build(element('chat'));
   text.disabled = true;
   channel.addEventListener('open', () => (text.disabled = false));
   channel.addEventListener('close', () => (text.disabled = true));
@@ -25,8 +31,19 @@ export function openChat(peer) {
   };
 }
 
+/** Fills the section; the relay has written into the page whether it hears viewers. */
+function build(section) {
+  if (!section.childElementCount) section.innerHTML = PARTS;
+  section.hidden = false;
+  const isMute = section.dataset.replies === 'no';
+  const form = element('chat-form');
+  form.hidden = isMute;
+  element('chat-mute').hidden = !isMute;
+  return { form, text: element('chat-text') };
+}
+
 function show(said, whose) {
-  const line = document.createElement('li');
+  const line = document.createElement('p');
   line.className = whose;
   line.textContent = said;
   const lines = element('chat-lines');

@@ -27,12 +27,13 @@ test('axe finds nothing on any page, light or dark, while media plays and while 
   const relay = await Relay.start(t);
   const publisher = await Page.open(t, browser, `${relay.url}/publish/seen?source=test&autostart=1&width=320&height=180&rate=5`);
   await publisher.says('live');
-  const places = [['/', 'ready'], ['/watch/seen', 'live'], ['/watch/nobody', 'waiting']];
+  const places = [['/', 'ready'], ['/watch/seen', 'live'], ['/watch/nobody?chat=1', 'waiting'], ['/watch/no%20name', undefined]];
   const pages = [publisher];
   for (const [path, state] of places) {
     const page = await Page.open(t, browser, relay.url + path);
     if (path === '/') await page.shows('#streams', /seen/);
-    else await page.says(state);
+    else if (state) await page.says(state);
+    else await page.shows('main', /A stream name has/);
     pages.push(page);
   }
   for (const page of pages) {

@@ -1,5 +1,6 @@
 // A line of chat over a data channel, on the pages that the relay serves.
 
+import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
 import { launchChromium, Page } from '../support/chromium.js';
@@ -9,7 +10,7 @@ let browser;
 before(async () => (browser = await launchChromium()));
 after(() => browser.close());
 
-const line = (page, text) => page.tab.locator('#chat-lines li.theirs', { hasText: text }).waitFor({ timeout: 30_000 });
+const line = (page, text) => page.tab.locator('#chat-lines .theirs', { hasText: text }).waitFor({ timeout: 30_000 });
 
 async function say(page, text) {
   await page.tab.locator('#chat-text:enabled').fill(text, { timeout: 30_000 });
@@ -28,4 +29,15 @@ test('the publisher chats with viewers, and they answer where the relay allows i
   for (const viewer of viewers) await line(viewer, 'good evening');
   await say(viewers[0], 'hello from the hall');
   await line(publisher, 'hello from the hall');
+});
+
+test('a viewer whose words the relay would drop is told so, and reads the publisher all the same', async (t) => {
+  const relay = await Relay.start(t);
+  const publisher = await Page.open(t, browser, `${relay.url}/publish/talk?source=test&autostart=1&chat=1&width=320&height=180`);
+  const viewer = await Page.open(t, browser, `${relay.url}/watch/talk?chat=1`);
+  await viewer.framesDecoded(5);
+  await viewer.tab.getByText('only the publisher writes').waitFor();
+  assert.equal(await viewer.tab.locator('#chat-form').isVisible(), false);
+  await say(publisher, 'good evening');
+  await line(viewer, 'good evening');
 });
