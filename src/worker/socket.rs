@@ -138,6 +138,11 @@ impl Socket {
         for (meta, buffer) in metas[..received].iter().zip(&mut self.buffers) {
             let at = clock.instant(meta.timestamp);
             let path = path_of(self.local, meta);
+            if meta.len == 0 {
+                // It counts like any other, or a batch of empty ones would look like an empty socket.
+                take(path, &mut [], at);
+                count += 1;
+            }
             for datagram in buffer[..meta.len].chunks_mut(meta.stride.max(1)) {
                 take(path, datagram, at);
                 count += 1;

@@ -222,6 +222,20 @@ mod tests {
     use crate::door::{Path, Protocol};
 
     #[test]
+    fn what_stands_behind_empty_datagrams_is_received_without_another_wake() {
+        let mut socket = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
+        let other = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        other.connect(socket.local()).unwrap();
+        for _ in 0..100 {
+            other.send(b"").unwrap();
+        }
+        other.send(b"media").unwrap();
+        let mut lengths = Vec::new();
+        while socket.receive(|_, datagram, _| lengths.push(datagram.len())).unwrap() > 0 {}
+        assert_eq!((lengths.len(), lengths.last()), (101, Some(&5)));
+    }
+
+    #[test]
     fn a_datagram_that_has_left_wakes_only_who_waits_for_room() {
         let mut socket = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
         let other = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
