@@ -201,18 +201,12 @@ impl Feedback {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::attributes;
     use super::*;
 
     fn section(kind: Kind, formats: &str, lines: &[&str]) -> Result<Payloads, OfferError> {
         let formats: Vec<String> = formats.split(' ').map(str::to_owned).collect();
-        let attributes: Vec<Attribute> = lines
-            .iter()
-            .map(|line| {
-                let (key, value) = line.split_once(':').unwrap();
-                Attribute::new(key.to_owned(), Some(value.to_owned()))
-            })
-            .collect();
-        read(kind, &formats, &attributes)
+        read(kind, &formats, &attributes(lines))
     }
 
     #[test]

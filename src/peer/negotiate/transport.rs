@@ -127,17 +127,11 @@ fn single<'a>(attributes: &'a [Attribute], key: &'a str) -> Result<Option<&'a st
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::attributes;
     use super::*;
 
     fn read(lines: &[&str]) -> Result<TransportLines, OfferError> {
-        let attributes: Vec<Attribute> = lines
-            .iter()
-            .map(|line| {
-                let (key, value) = line.split_once(':').unwrap();
-                Attribute::new(key.to_owned(), Some(value.to_owned()))
-            })
-            .collect();
-        TransportLines::read(&attributes)
+        TransportLines::read(&attributes(lines))
     }
 
     fn fingerprint(algorithm: &str, octet: &str, count: usize) -> String {

@@ -4,6 +4,8 @@ mod accepted;
 mod hostile;
 mod refused;
 
+use rtc::sdp::description::common::Attribute;
+
 use super::*;
 use crate::forward::codec::{Codec, Format, Kind};
 use crate::name::Role;
@@ -21,6 +23,15 @@ const VIDEO: &str = "a=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack\r\na=rtcp-fb:96 
     a=rtpmap:100 H264/90000\r\na=fmtp:100 packetization-mode=1;profile-level-id=42e01f\r\n\
     a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n\
     a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\n";
+
+/// Attributes as lines of `name:value`.
+pub(super) fn attributes(lines: &[&str]) -> Vec<Attribute> {
+    let attribute = |line: &&str| {
+        let (key, value) = line.split_once(':').unwrap();
+        Attribute::new(key.to_owned(), Some(value.to_owned()))
+    };
+    lines.iter().map(attribute).collect()
+}
 
 /// An offer of audio (mid 0) and video (mid 1), each of this direction.
 fn offer(direction: &str) -> String {
