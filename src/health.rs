@@ -18,7 +18,7 @@ pub enum Unhealthy {
         cause: Box<ureq::Error>,
     },
     /// Something answers otherwise.
-    #[error("{url} answers with status {status}: is that a sluice?")]
+    #[error("{url} answers with status {status}: is that a sluice, and is its --admin the same?")]
     Strange {
         /// Where it was asked.
         url: String,

@@ -224,6 +224,7 @@ fn no_secret_is_logged_however_much_is() {
     assert!(relay.ended().success());
     let log = relay.log();
     assert!(log.contains("/whip/cam") || log.contains("Whip"), "the request is logged: {log}");
+    assert!(log.contains("ended before its first packet") && !log.contains("open for UDP"), "it was deleted: {log}");
     let passwords = offer.lines().chain(answer.lines()).filter_map(|line| line.strip_prefix("a=ice-pwd:"));
     for secret in passwords.chain(["hunter2"]) {
         assert!(!log.contains(secret), "{secret} is in the log:\n{log}");

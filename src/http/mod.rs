@@ -132,7 +132,7 @@ impl Node {
     pub async fn serve_admin(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
         let deadline = self.header_deadline;
         let routes = admin_routes(&self)
-            .fallback(not_found)
+            .fallback(not_for_admin)
             .method_not_allowed_fallback(wrong_method)
             .layer(from_fn_with_state(self.clone(), observe))
             .with_state(self);
@@ -192,6 +192,12 @@ fn admin_routes(node: &Shared) -> Router<Shared> {
 
 async fn not_found() -> Problem {
     Problem::NotFound("nothing is here: see / for what is")
+}
+
+async fn not_for_admin() -> Problem {
+    Problem::NotFound(
+        "this is the admin address: it has /api/openapi.json, /api/streams, /metrics, /healthz and /readyz",
+    )
 }
 
 async fn wrong_method() -> Problem {

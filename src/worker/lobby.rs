@@ -1,8 +1,8 @@
 //! Where sessions wait between the 201 and their first valid STUN check, and where every session is found by name.
 //!
 //! Shared by HTTP and all workers. The worker on whose socket the first valid check arrives takes the session out and
-//! owns it, or hands it to the one where its stream is at home; what reaches another worker later is handed to the owner. HTTP and workers write here on join, restart and
-//! leave only.
+//! owns it, or hands it to the one where its stream is at home; what reaches another worker later is handed to the owner.
+//! HTTP and workers write here on join, restart and leave only.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -146,6 +146,13 @@ pub(super) fn end_waiting(waiting: &Waiting, reason: Reason, shared: &Shared) {
     shared.ended.keep(record, reason, Instant::now());
     metrics.sessions[waiting.role][SessionState::Waiting].dec();
     metrics.session_ends[waiting.role][reason].inc();
+    let advice = match reason {
+        Reason::NeverConnected => {
+            ": no valid STUN check reached the media port: is it open for UDP, and --advertise an address that the \
+             client reaches?"
+        }
+        _ => "",
+    };
     tracing::info!(
         session = %waiting.id,
         role = waiting.role.as_str(),
@@ -154,8 +161,7 @@ pub(super) fn end_waiting(waiting: &Waiting, reason: Reason, shared: &Shared) {
         lived_ms = milliseconds(record.created.elapsed()),
         client = %waiting.client,
         user_agent = ?record.user_agent.as_deref().unwrap_or(""),
-        "session ended before its first packet: no valid STUN check reached the media port: is it open for UDP, and \
-         --advertise an address that the client reaches?"
+        "session ended before its first packet{advice}"
     );
 }
 

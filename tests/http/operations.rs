@@ -77,7 +77,7 @@ fn an_admin_address_takes_api_metrics_and_health_off_the_public_one() {
         assert_eq!(request(&format!("http://{admin}{path}"), "GET", &[], "").status, 200);
     }
     for path in ["/", "/whip/cam", "/watch/cam"] {
-        request(&format!("http://{admin}{path}"), "GET", &[], "").problem(404);
+        assert!(request(&format!("http://{admin}{path}"), "GET", &[], "").problem(404).contains("admin address"));
     }
     assert_eq!(relay.get("/").status, 200);
     let (session, _) = relay.publish("cam", &[]);
