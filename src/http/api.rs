@@ -2,6 +2,7 @@
 //! that workers write about once a second, so a request costs no media thread anything. All of it needs the admin grant:
 //! it names every stream, client and address. `openapi.json` describes the whole HTTP interface for programs.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -82,6 +83,14 @@ pub(super) async fn stream(
     records.sort_by_key(|record| (record.role == Role::Viewer, record.created));
     let sessions = records.iter().map(|record| Session::of(record, now)).collect();
     Ok(Json(StreamInFull { stream: Stream::of(info, &shared.media, now), sessions }))
+}
+
+/// All sessions that live or ended lately, the newest first.
+pub(super) async fn sessions(State(shared): State<Shared>, _: Administrator) -> Json<Vec<Session>> {
+    let now = Instant::now();
+    let mut records = shared.media.records();
+    records.sort_by_key(|record| Reverse(record.created));
+    Json(records.iter().map(|record| Session::of(record, now)).collect())
 }
 
 /// One session, living or ended lately.

@@ -183,6 +183,7 @@ fn admin_routes(node: &Shared) -> Router<Shared> {
         .route("/api/openapi.json", get(api::document))
         .route("/api/streams", get(api::streams))
         .route("/api/streams/{stream}", get(api::stream))
+        .route("/api/sessions", get(api::sessions))
         .route("/api/sessions/{id}", get(api::session).delete(api::kick))
         .layer(from_fn_with_state(node.clone(), limit::layer))
         .route("/metrics", get(admin::metrics))
@@ -196,7 +197,7 @@ async fn not_found() -> Problem {
 
 async fn not_for_admin() -> Problem {
     Problem::NotFound(
-        "this is the admin address: it has /api/openapi.json, /api/streams, /metrics, /healthz and /readyz",
+        "this is the admin address: it has /api/openapi.json, /api/streams, /api/sessions, /metrics, /healthz and /readyz",
     )
 }
 

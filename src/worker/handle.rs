@@ -274,6 +274,15 @@ impl Handle {
         living.or_else(|| self.shared.ended.find(session))
     }
 
+    /// The records of all sessions that live, and of those that ended lately.
+    pub fn records(&self) -> Vec<Arc<Record>> {
+        let (mut records, ended) = (self.shared.lobby.records(), self.shared.ended.all());
+        // One that ended between the two looks is among both.
+        records.retain(|living| !ended.iter().any(|record| record.id == living.id));
+        records.extend(ended);
+        records
+    }
+
     /// The records of the living sessions of a stream.
     pub fn records_of(&self, stream: &StreamName) -> Vec<Arc<Record>> {
         self.shared.lobby.records_of(stream)

@@ -212,6 +212,11 @@ impl Lobby {
         self.expire(Instant::now() + PATIENCE)
     }
 
+    /// The records of all sessions.
+    pub(super) fn records(&self) -> Vec<Arc<Record>> {
+        self.session_by_id.iter().map(|listed| Arc::clone(&listed.record)).collect()
+    }
+
     /// The records of the sessions of a stream.
     pub(super) fn records_of(&self, stream: &StreamName) -> Vec<Arc<Record>> {
         let of_stream = self.session_by_id.iter().filter(|listed| listed.stream == *stream);

@@ -192,6 +192,11 @@ impl Ended {
         records.push_back(Arc::clone(record));
     }
 
+    /// All that are kept.
+    pub(super) fn all(&self) -> Vec<Arc<Record>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
     /// The record of a session that ended lately.
     pub(super) fn find(&self, session: &SessionId) -> Option<Arc<Record>> {
         let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -211,6 +216,7 @@ mod tests {
             let who = (Role::Viewer, "cam".parse().unwrap());
             Arc::new(Record::new(SessionId::random(), who, (None, offered.clone()), now))
         };
+        assert_eq!(ENDED, 100, "README and OpenAPI document say so");
         let records: Vec<_> = (0..=ENDED).map(record).collect();
         for record in &records {
             ended.keep(record, Reason::Deleted, now);
@@ -219,5 +225,6 @@ mod tests {
         let kept = ended.find(&records[1].id).unwrap().report();
         assert_eq!((kept.stage, kept.ended), (Stage::Ended, Some((Reason::Deleted, now))));
         assert!(ended.find(&records[ENDED].id).is_some());
+        assert_eq!(ended.all().len(), ENDED);
     }
 }

@@ -33,6 +33,19 @@ fn a_session_is_shown_from_its_offer_to_after_its_end() {
 }
 
 #[test]
+fn all_sessions_are_listed_the_newest_first_and_those_that_ended_with_their_reason() {
+    let relay = Relay::start();
+    assert_eq!(json(&relay.get("/api/sessions")), Value::Array(Vec::new()));
+    let locations = ["one", "two", "three"].map(|stream| relay.publish(stream, &[]).0);
+    assert_eq!(relay.request("DELETE", &locations[1], &[], "").status, 200);
+    let list = json(&relay.get("/api/sessions"));
+    let shown: Vec<_> = list.as_array().unwrap().iter().map(|session| session["id"].as_str().unwrap()).collect();
+    let expected: Vec<_> = locations.iter().rev().map(|location| id_of(location)).collect();
+    assert_eq!(shown, expected);
+    assert_eq!((&list[0]["state"], &list[1]["ended"]["reason"]), (&"waiting".into(), &"deleted".into()));
+}
+
+#[test]
 fn a_stream_is_shown_with_its_sessions_the_publisher_first() {
     let relay = Relay::start();
     assert_eq!(relay.request("POST", "/whep/cam", &[SDP], WHEP_OFFER).status, 201);

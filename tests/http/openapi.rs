@@ -123,6 +123,7 @@ fn everything_that_the_document_promises_happens_as_it_says() {
     open_relay(&mut drive, &open);
     closed_relay(&mut drive);
     impatient_relay(&mut drive);
+    early_viewer(&mut drive);
     strict_relay(&mut drive);
     draining_relay(&mut drive);
     let out_of_reach = OUT_OF_REACH.map(|(method, path, status)| (method.to_owned(), path.to_owned(), status));
@@ -134,7 +135,7 @@ fn everything_that_the_document_promises_happens_as_it_says() {
 
 /// What happens while no token is configured.
 fn open_relay(drive: &mut Drive, relay: &Relay) {
-    for path in ["/api/openapi.json", "/api/streams", "/metrics", "/healthz", "/readyz"] {
+    for path in ["/api/openapi.json", "/api/streams", "/api/sessions", "/metrics", "/healthz", "/readyz"] {
         drive.send(relay, 200, "get", path, &[], "");
     }
     for (endpoint, offer, found) in [("/whip/cam", WHIP_OFFER, 204), ("/whep/cam", WHEP_OFFER, 200)] {
@@ -171,6 +172,7 @@ fn open_relay(drive: &mut Drive, relay: &Relay) {
         let record = again.header("location").replace("/session/", "/api/sessions/");
         drive.send(relay, 204, "delete", &record, &[], "");
     }
+    drive.send(relay, 200, "get", "/api/sessions", &[], "");
     for method in ["get", "patch", "delete"] {
         drive.send(relay, 404, method, NOBODY, &[FRAGMENT, ANY], "");
     }
@@ -188,7 +190,7 @@ fn closed_relay(drive: &mut Drive) {
     });
     let session = relay.publish("cam", &[PUBLISHER]).0;
     let record = session.replace("/session/", "/api/sessions/");
-    let of_admin = ["/api/openapi.json", "/api/streams", "/api/streams/cam", "/metrics", &record];
+    let of_admin = ["/api/openapi.json", "/api/streams", "/api/streams/cam", "/api/sessions", "/metrics", &record];
     for (method, path) in of_admin.map(|path| ("get", path)).into_iter().chain([("delete", record.as_str())]) {
         drive.send(&relay, 401, method, path, &[], "");
         drive.send(&relay, 403, method, path, &[PUBLISHER], "");
@@ -218,6 +220,12 @@ fn impatient_relay(drive: &mut Drive) {
         assert_eq!(reply.status, 408, "{reply:?}");
         drive.hold(method, path, &reply);
     }
+}
+
+/// What happens to who comes before the publisher, where that is not to be.
+fn early_viewer(drive: &mut Drive) {
+    let relay = Relay::with(|config| config.worker.refuse_early_viewers = true);
+    drive.send(&relay, 409, "post", "/whep/cam", &[SDP], WHEP_OFFER);
 }
 
 /// What happens to who asks too often.
