@@ -133,12 +133,64 @@ fn a_publishers_first_packet_says_which_of_the_agreed_codecs_it_sends() {
         for viewer in [before, between] {
             assert_eq!(got(&net, viewer, Kind::Audio), numbered(Codec::Opus, 0..10), "{viewer}");
         }
-        // It stays with what it began with.
-        prefer(&mut net, publisher, if chosen == Codec::Vp8 { Codec::H264 } else { Codec::Vp8 });
-        publish(&mut net, publisher, 10..12);
-        assert_eq!(got(&net, before, Kind::Video), numbered(chosen, 0..10));
-        assert_eq!(got(&net, before, Kind::Audio), numbered(Codec::Opus, 0..12));
     }
+}
+
+#[test]
+fn a_publisher_may_go_on_in_another_codec_and_who_cannot_follow_is_told_so() {
+    for (first, second) in [(Codec::Vp8, Codec::H264), (Codec::H264, Codec::Vp8)] {
+        let mut net = Net::new(2);
+        let publisher = join_with_h264(&mut net, &[Codec::Vp8, Codec::Opus]);
+        prefer(&mut net, publisher, first);
+        let everything = join(&mut net, Role::Viewer, &Codec::ALL);
+        publish(&mut net, publisher, 0..10);
+        let narrow = join(&mut net, Role::Viewer, &[first]);
+        net.run(Duration::from_millis(20));
+        prefer(&mut net, publisher, second);
+        publish(&mut net, publisher, 10..20);
+        let pictures: Vec<_> = [numbered(first, 0..10), numbered(second, 10..20)].concat();
+        assert_eq!(got(&net, everything, Kind::Video), pictures);
+        assert_eq!(got(&net, everything, Kind::Audio), numbered(Codec::Opus, 0..20), "the sound goes on");
+        assert!(net.clients[narrow].closed && !net.clients[everything].closed);
+        assert!(net.metrics.render().contains("sluice_session_ends_total{reason=\"codec_changed\",role=\"viewer\"} 1"));
+        let after = join(&mut net, Role::Viewer, &[second]);
+        net.run(Duration::from_millis(20));
+        assert_eq!(got(&net, after, Kind::Video), numbered(second, 10..20), "the pictures since the change");
+    }
+}
+
+#[test]
+fn another_codec_begins_at_a_keyframe_and_not_twice_in_a_second() {
+    let mut net = Net::new(1);
+    let publisher = join_with_h264(&mut net, &[Codec::Vp8, Codec::Opus]);
+    let viewer = join(&mut net, Role::Viewer, &Codec::ALL);
+    let pictures = net.clients[publisher].tracks.iter().position(|track| track.kind == Kind::Video).unwrap();
+    let send = |net: &mut Net, codec: Codec, keyframe, number| {
+        prefer(net, publisher, codec);
+        net.send(publisher, pictures, number * 1800, true, &payload(codec, keyframe, number));
+        net.run(Duration::from_millis(20));
+    };
+    send(&mut net, Codec::Vp8, true, 0);
+    let late = net.clients[publisher].seal(pictures, 1800, true, &payload(Codec::Vp8, false, 1));
+    send(&mut net, Codec::H264, false, 2);
+    send(&mut net, Codec::H264, true, 3);
+    send(&mut net, Codec::Vp8, true, 4);
+    send(&mut net, Codec::H264, false, 5);
+    net.deliver(publisher, late);
+    net.run(Duration::from_millis(1100));
+    send(&mut net, Codec::Vp8, false, 6);
+    send(&mut net, Codec::Vp8, true, 7);
+    let h264 = |number| (Codec::H264, number);
+    let expected = [(Codec::Vp8, 0), h264(3), h264(5), (Codec::Vp8, 7)];
+    assert_eq!(got(&net, viewer, Kind::Video), expected);
+    let metrics = net.metrics.render();
+    assert!(metrics.contains("sluice_drops_total{reason=\"codec_change\"} 4"), "{metrics}");
+    assert!(
+        net.clients[publisher].rtcp.iter().flatten().any(|packet| {
+            packet.as_any().is::<rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication>()
+        }),
+        "it is asked for the keyframe"
+    );
 }
 
 #[test]

@@ -66,7 +66,12 @@ impl Forward {
     /// A full history, whose newest packets the outlet has sent.
     pub(crate) fn new() -> Self {
         let format = Format { codec: Codec::Vp8, clock_rate: 90_000, channels: 0, parameters: String::new() };
-        let negotiated = Negotiated { payload_type: 100, format: format.clone(), rtx_payload_type: Some(101) };
+        let negotiated = Negotiated {
+            payload_type: 100,
+            format: format.clone(),
+            rtx_payload_type: Some(101),
+            red_payload_type: None,
+        };
         let mut outlet = Outlet::new(OutletConfig {
             kind: Kind::Video,
             ssrc: 1,
@@ -107,6 +112,7 @@ impl Forward {
             descriptor: Default::default(),
             keyframe: self.index == 1,
             payload: self.payload.clone(),
+            redundancy: None,
         })
     }
 

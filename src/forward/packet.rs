@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::codec::Descriptor;
+use super::codec::{Descriptor, Redundancy};
 
 /// The extended sequence number of a publisher's packet (RFC 3550 A.1): rollover count and sequence number in 48 bits.
 pub type SourceIndex = u64;
@@ -50,11 +50,24 @@ pub struct Packet {
     pub keyframe: bool,
     /// The payload without header, extensions and padding; empty for a padding-only packet.
     pub payload: Bytes,
+    /// Where the payload has copies of earlier packets beside its own, what is what. The payload type is then that of
+    /// redundant sound.
+    pub redundancy: Option<Redundancy>,
 }
 
 impl Packet {
     /// Which packet this is: two packets with the same source are one and the same.
     pub fn source(&self) -> Source {
         Source { epoch: self.epoch, layer: self.layer, index: self.index }
+    }
+
+    /// The publisher's payload type of the medium, whether the packet has copies of earlier ones or not.
+    pub fn medium(&self) -> u8 {
+        self.redundancy.map_or(self.payload_type, Redundancy::carries)
+    }
+
+    /// The packet's own payload, without copies of earlier ones.
+    pub fn own_payload(&self) -> &[u8] {
+        self.redundancy.map_or(&self.payload[..], |redundancy| redundancy.own(&self.payload))
     }
 }

@@ -179,6 +179,11 @@ label! {
         Unauthentic = "unauthentic",
         /// RTP of a payload type or SSRC that the answer did not accept.
         Undeclared = "undeclared",
+        /// Of a publisher that goes on in another codec: before that one's first keyframe, too late, or too soon after the
+        /// last such change.
+        CodecChange = "codec_change",
+        /// Redundant sound (RFC 2198) that cannot be read.
+        Redundancy = "redundancy",
         /// A packet in a codec that the viewer did not accept.
         Codec = "codec",
         /// Larger than a viewer's path takes.
@@ -239,7 +244,7 @@ label! {
         Replaced = "replaced",
         /// The publisher was gone for longer than viewers wait.
         PublisherGone = "publisher_gone",
-        /// Another publisher sends a codec that the viewer has no payload type for.
+        /// The publisher, or the one after it, sends a codec that the viewer has no payload type for.
         CodecChanged = "codec_changed",
         /// The relay shut down.
         Shutdown = "shutdown",

@@ -40,7 +40,7 @@ pub struct StreamMetrics {
     pub bytes: Family<Direction, IntCounter>,
     /// Its publisher's packets that did not come.
     pub lost: Family<Medium, IntCounter>,
-    /// Its publisher's packets that came after they had been asked for.
+    /// Its publisher's packets that came after they had been asked for, or as copies in later ones.
     pub repaired: Family<Medium, IntCounter>,
     /// `None` for what the others share: neither jitter nor intervals have a sum.
     own: Option<Own>,
@@ -68,7 +68,7 @@ impl Streams {
             lost: counters("sluice_stream_lost_packets_total", "A publisher's packets that never came.", Medium::NAME),
             repaired: counters(
                 "sluice_stream_repaired_packets_total",
-                "A publisher's packets that came when asked for again.",
+                "A publisher's packets that came when asked for again, or as copies in later ones.",
                 Medium::NAME,
             ),
             jitter: gauges(

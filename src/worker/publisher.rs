@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::message::{Published, Subscribed, SubscribedTrack};
 use super::track::Track;
-use crate::forward::codec::{Descriptor, Kind};
+use crate::forward::codec::{Descriptor, Kind, Redundancy};
 use crate::forward::{History, HistoryLimits, LayerId, Packet};
 use crate::metrics::DropReason;
 use crate::name::StreamName;
@@ -34,10 +34,12 @@ pub(super) struct Publisher {
     pub(super) channels: Vec<Channel>,
     sender_ssrc: u32,
     transport_sequence_id: Option<u8>,
-    /// Times that an encoder started again with another SSRC.
-    restarts: u8,
+    /// Times that an encoder started again, with another SSRC or codec.
+    pub(super) restarts: u8,
+    /// When it changed to another codec.
+    pub(super) changed: Option<Instant>,
     /// The subscribers must be told of a new epoch before its packets.
-    announce: bool,
+    pub(super) announce: bool,
     verdicts: Vec<Verdict>,
     limits: HistoryLimits,
     /// When a standby looks whether it is its turn.
@@ -79,15 +81,11 @@ impl Publisher {
         let mut tracks = Vec::new();
         for section in &negotiated.sections {
             let Some(payload) = section.payloads.first() else { continue };
-            let mut track = Track::new(section.kind, payload, limits);
-            if section.payloads.len() > 1 {
-                track.choices.clone_from(&section.payloads);
-            }
-            tracks.push(track);
+            let choices = section.payloads.clone();
+            tracks.push(Track { is_settled: choices.len() == 1, choices, ..Track::new(section.kind, payload, limits) });
         }
         let payloads = negotiated.sections.iter().flat_map(|section| &section.payloads);
-        let payload_types = payloads.flat_map(|payload| [Some(payload.payload_type), payload.rtx_payload_type]);
-        let opener = opener.accept_payload_types(payload_types.flatten());
+        let opener = opener.accept_payload_types(payloads.flat_map(Payload::numbers));
         let reception = Reception::new(sender_ssrc, stream.as_str());
         Self {
             stream,
@@ -100,6 +98,7 @@ impl Publisher {
             sender_ssrc,
             transport_sequence_id,
             restarts: 0,
+            changed: None,
             announce: false,
             verdicts: Vec::new(),
             limits,
@@ -163,13 +162,15 @@ impl Publisher {
     ) -> Result<Kind, DropReason> {
         let by_type = |track: &Track| {
             let own = track.payload_type == opened.payload_type || track.rtx_payload_type == Some(opened.payload_type);
-            own && track.is_settled()
+            own && track.is_settled
         };
-        let place = self.tracks.iter().position(by_type).or_else(|| self.settle(opened.payload_type));
-        let place = place.ok_or(DropReason::Undeclared)?;
-        let transport_sequence = self.transport_sequence(datagram, opened);
         let mut payload = &datagram[opened.payload.clone()];
-        let resent = self.tracks[place].payload_type != opened.payload_type;
+        let place = match self.tracks.iter().position(by_type) {
+            Some(place) => place,
+            None => self.place_of_other(payload, opened, received)?,
+        };
+        let transport_sequence = self.transport_sequence(datagram, opened);
+        let resent = self.tracks[place].rtx_payload_type == Some(opened.payload_type);
         let index = if resent {
             self.reception.on_packet(opened.ssrc, opened.index, opened.timestamp, transport_sequence, received);
             // RFC 4588 4: the original sequence number stands before the original payload. Without one it is a probe.
@@ -194,7 +195,13 @@ impl Publisher {
             Some(arrived) if arrived.admit(index as u16) == Some(index) => arrived.accept(index),
             Some(_) => return Err(DropReason::Replayed),
         }
-        let keyframe = track.keyframes.is_start(opened.timestamp, payload);
+        let redundancy = if resent || opened.payload_type == track.payload_type {
+            None
+        } else {
+            Some(Redundancy::read(payload, track.payload_type).ok_or(DropReason::Redundancy)?)
+        };
+        let own = redundancy.map_or(payload, |redundancy| redundancy.own(payload));
+        let keyframe = track.keyframes.is_start(opened.timestamp, own);
         track.intake.on_packet(datagram.len(), opened.timestamp);
         if keyframe && track.kind == Kind::Video {
             track.intake.on_keyframe(received);
@@ -210,29 +217,21 @@ impl Publisher {
             index,
             timestamp: opened.timestamp,
             marker: opened.marker,
-            payload_type: track.payload_type,
-            descriptor: Descriptor::of(track.format.codec, payload),
+            payload_type: if redundancy.is_some() { opened.payload_type } else { track.payload_type },
+            descriptor: Descriptor::of(track.format.codec, own),
             keyframe,
             payload: Bytes::copy_from_slice(payload),
+            redundancy,
         });
+        if let Some(redundancy) = redundancy {
+            for index in track.rebuild(&packet, redundancy) {
+                self.reception.restore(opened.ssrc, index);
+            }
+        }
         if track.history.push(packet.clone()).is_some() {
             track.pending.push(packet);
         }
         Ok(track.kind)
-    }
-
-    /// The first packet of a track says which of the agreed formats it has; from then on it has no other.
-    fn settle(&mut self, payload_type: u8) -> Option<usize> {
-        let chosen = |choice: &Payload| choice.payload_type == payload_type;
-        let place = self.tracks.iter().position(|track| track.choices.iter().any(chosen))?;
-        let track = &mut self.tracks[place];
-        let choices = std::mem::take(&mut track.choices);
-        let payload = choices.iter().find(|choice| chosen(choice))?;
-        *track = Track::new(track.kind, payload, self.limits);
-        self.announce = true;
-        let settled = self.tracks.iter().filter(|track| track.is_settled());
-        self.publication.settle(settled.map(|track| track.format.clone()).collect());
-        Some(place)
     }
 
     /// Once after a track's format became known and after an encoder has started again: what the subscribers are to be
@@ -242,7 +241,7 @@ impl Publisher {
             return None;
         }
         let mut subscribed = self.snapshot(worker);
-        for (told, track) in subscribed.tracks.iter_mut().zip(self.tracks.iter().filter(|track| track.is_settled())) {
+        for (told, track) in subscribed.tracks.iter_mut().zip(self.tracks.iter().filter(|track| track.is_settled)) {
             told.snapshot.retain(|packet| !track.pending.iter().any(|pending| Arc::ptr_eq(pending, packet)));
         }
         Some(subscribed)
@@ -284,7 +283,7 @@ impl Publisher {
             stream: self.stream.clone(),
             epoch: self.epoch(),
             worker,
-            tracks: self.tracks.iter().filter(|track| track.is_settled()).map(track).collect(),
+            tracks: self.tracks.iter().filter(|track| track.is_settled).map(track).collect(),
             channels: self.channels.clone(),
             was_standby: false,
         }
@@ -345,19 +344,6 @@ impl Publisher {
             clocks.extend(clock.filter(|clock| clock.received == now).map(|clock| (track.kind, clock)));
         }
         clocks
-    }
-
-    /// The first packet of a track, or of an encoder that started again: its indices are a new line, which viewers
-    /// join at its keyframe like that of a new publisher.
-    fn start_source(&mut self, place: usize, ssrc: u32) {
-        if self.tracks[place].ssrc.replace(ssrc).is_some() {
-            self.restarts = self.restarts.wrapping_add(1);
-            self.announce = true;
-        }
-        let track = &mut self.tracks[place];
-        track.arrived = None;
-        track.intake.restart();
-        self.reception.add_source(ssrc, track.format.clock_rate, track.nack);
     }
 
     fn transport_sequence(&self, datagram: &[u8], opened: &Opened) -> Option<u16> {

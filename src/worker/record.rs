@@ -120,7 +120,7 @@ pub struct TrackReport {
     pub keyframe_interval: Option<Duration>,
     /// Packets that did not arrive: here from a publisher, or by its own words at a viewer.
     pub lost_packets: u64,
-    /// Packets that a resend brought here, or that were sent again to a viewer.
+    /// Packets that a resend, or a copy in a later one, brought here, or that were sent again to a viewer.
     pub repaired_packets: u64,
     /// How unevenly packets arrive (RFC 3550 6.4.1).
     pub jitter: Option<Duration>,

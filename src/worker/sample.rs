@@ -150,7 +150,7 @@ impl Publisher {
                 jitter: Some(quality.jitter),
             }
         };
-        self.tracks.iter_mut().filter(|track| track.is_settled()).map(report).collect()
+        self.tracks.iter_mut().filter(|track| track.is_settled).map(report).collect()
     }
 }
 

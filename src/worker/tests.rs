@@ -146,6 +146,7 @@ fn what_a_replaced_publisher_still_sent_is_dropped_and_counted() {
         descriptor: Default::default(),
         keyframe: true,
         payload: offline::vp8(true, 8).into(),
+        redundancy: None,
     };
     let kind = crate::forward::codec::Kind::Video;
     let late = super::message::Published { stream, epoch: epoch - 1, kind, packets: vec![packet.into()] };

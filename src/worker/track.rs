@@ -12,11 +12,15 @@ use crate::srtp::index::Received;
 /// One published medium.
 pub(super) struct Track {
     pub(super) kind: Kind,
-    /// What it may send, until its first packet says which it is.
+    /// What it may send.
     pub(super) choices: Vec<Payload>,
+    /// Whether it is known which of those it sends: its first packet says so, unless there is only one.
+    pub(super) is_settled: bool,
     pub(super) format: Format,
     pub(super) payload_type: u8,
     pub(super) rtx_payload_type: Option<u8>,
+    /// Of its sound with copies of earlier packets (RFC 2198).
+    pub(super) red_payload_type: Option<u8>,
     pub(super) accepts_keyframe_requests: bool,
     /// Where packets come from now: declared in the offer, else learnt from the first packet.
     pub(super) ssrc: Option<u32>,
@@ -41,9 +45,11 @@ impl Track {
         Self {
             kind,
             choices: Vec::new(),
+            is_settled: true,
             format: payload.format.clone(),
             payload_type: payload.payload_type,
             rtx_payload_type: payload.rtx_payload_type,
+            red_payload_type: payload.red.map(|red| red.payload_type),
             accepts_keyframe_requests: payload.feedback.pli,
             ssrc: None,
             nack: payload.feedback.nack,
@@ -64,8 +70,16 @@ impl Track {
         self.keyframes.size().map(|size| (size.width, size.height))
     }
 
-    /// Whether it is known what it sends.
-    pub(super) fn is_settled(&self) -> bool {
-        self.choices.is_empty()
+    /// It sends this from here on; what it has sent stays.
+    pub(super) fn set_format(&mut self, payload: &Payload) {
+        self.is_settled = true;
+        self.format = payload.format.clone();
+        self.payload_type = payload.payload_type;
+        self.rtx_payload_type = payload.rtx_payload_type;
+        self.red_payload_type = payload.red.map(|red| red.payload_type);
+        self.accepts_keyframe_requests = payload.feedback.pli;
+        self.nack = payload.feedback.nack;
+        self.keyframes = KeyframeFinder::new(payload.format.codec);
+        self.obeys = (!payload.feedback.pli).then_some(false);
     }
 }

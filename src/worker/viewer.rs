@@ -89,6 +89,7 @@ impl Viewer {
             payload_type: payload.payload_type,
             format: payload.format.clone(),
             rtx_payload_type: payload.rtx_payload_type,
+            red_payload_type: payload.red.map(|red| red.payload_type),
         };
         let leg = |section: &Section| {
             let outlet = Outlet::new(OutletConfig {

@@ -10,6 +10,7 @@ mod format;
 mod h264;
 mod h265;
 mod keyframes;
+mod red;
 mod sequence;
 mod size;
 mod vp8;
@@ -22,6 +23,7 @@ pub use format::{Format, Profile};
 pub use h264::Profile as H264Profile;
 pub use h265::Profile as H265Profile;
 pub use keyframes::KeyframeFinder;
+pub use red::Redundancy;
 pub use size::FrameSize;
 
 /// Audio or video.

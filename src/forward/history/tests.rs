@@ -24,6 +24,7 @@ fn packet(epoch: u32, index: u64, received: Instant) -> Arc<Packet> {
         descriptor: Default::default(),
         keyframe: false,
         payload: Bytes::new(),
+        redundancy: None,
     })
 }
 

@@ -30,6 +30,8 @@ pub struct Negotiated {
     pub format: Format,
     /// The payload type of its resends (RFC 4588 8.1).
     pub rtx_payload_type: Option<u8>,
+    /// The payload type under which it takes the sound with copies of earlier packets (RFC 2198).
+    pub red_payload_type: Option<u8>,
 }
 
 /// Where an outlet's lines begin (RFC 3550 5.1: at random).

@@ -320,7 +320,7 @@ impl Outlet {
             self.counts.undecodable += 1;
             return None;
         };
-        if HEADER_LEN + packet.payload.len() > self.max_size {
+        if HEADER_LEN + packet.own_payload().len() > self.max_size {
             self.counts.oversized += 1;
             return None;
         }
@@ -359,7 +359,8 @@ impl Outlet {
     }
 
     /// Writes a packet to its place and gives the number away, once.
-    #[inline]
+    // With the function that it calls it is the usual way of every packet, which is to be one function.
+    #[inline(always)]
     fn send(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
         let written = self.write(packet, place, buffer)?;
         if !self.sent.mark(place.index) {

@@ -64,8 +64,14 @@ impl Routes {
 
     /// The route of a packet.
     pub(super) fn of(&self, packet: &Packet) -> Option<Route> {
-        let same = |route: &&Route| (route.epoch, route.labels.source) == (packet.epoch, packet.payload_type);
+        let same = |route: &&Route| (route.epoch, route.labels.source) == (packet.epoch, packet.medium());
         self.routes.iter().find(same).copied()
+    }
+
+    /// The viewer's payload type for redundant sound whose blocks go out under this one of its payload types. It is the
+    /// same for the outlet's whole life.
+    pub(super) fn redundant(&self, payload_type: u8) -> Option<u8> {
+        self.formats.iter().find(|own| own.payload_type == payload_type)?.red_payload_type
     }
 
     /// The newest epoch of which the viewer can decode something.
@@ -85,12 +91,12 @@ mod tests {
     fn h264(payload_type: u8, profile: &str) -> Negotiated {
         let parameters = format!("packetization-mode=1;profile-level-id={profile}");
         let format = Format { codec: Codec::H264, clock_rate: 90_000, channels: 0, parameters };
-        Negotiated { payload_type, format, rtx_payload_type: None }
+        Negotiated { payload_type, format, rtx_payload_type: None, red_payload_type: None }
     }
 
     fn vp8(payload_type: u8) -> Negotiated {
         let format = Format { codec: Codec::Vp8, clock_rate: 90_000, channels: 0, parameters: String::new() };
-        Negotiated { payload_type, format, rtx_payload_type: None }
+        Negotiated { payload_type, format, rtx_payload_type: None, red_payload_type: None }
     }
 
     #[test]

@@ -34,10 +34,24 @@ impl Outlet {
     }
 
     /// Writes header and payload as a function of the packet and its place alone.
-    #[inline]
+    #[inline(always)]
     pub(super) fn write(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
-        // A packet without media whose number could not be left out goes as an empty one, so that nobody misses it.
-        let payload = if carries_media(packet, place) { &packet.payload[..] } else { &[] };
+        if packet.payload_type != place.labels.source {
+            return self.write_other(packet, place, buffer);
+        }
+        self.write_as(place.labels.payload_type, &packet.payload, packet, place, buffer)
+    }
+
+    /// Writes a packet's payload, or what goes in its place, under this payload type.
+    #[inline(always)]
+    fn write_as(
+        &mut self,
+        payload_type: u8,
+        payload: &[u8],
+        packet: &Packet,
+        place: Place,
+        buffer: &mut [u8],
+    ) -> Option<Written> {
         let delay = self.playout_delay_beside(payload, place);
         let header_len = HEADER_LEN + if delay.is_some() { EXTENSION_LEN } else { 0 };
         let len = header_len + payload.len();
@@ -47,7 +61,7 @@ impl Outlet {
         }
         let header = Header {
             marker: packet.marker,
-            payload_type: place.labels.payload_type,
+            payload_type,
             sequence: place.index as u16,
             timestamp: place.timestamp,
             ssrc: self.ssrc,
@@ -61,18 +75,35 @@ impl Outlet {
         Some(Written { ssrc: self.ssrc, index: place.index, header_len, len })
     }
 
+    /// Writes what is not simply the medium of the segment. Sound with copies of earlier packets goes to a viewer that takes
+    /// those, if it fits, and the sound alone to every other: a function of the packet and its place too, for a viewer's
+    /// payload types stay as they are. A packet without media whose number could not be left out goes as an empty one, so
+    /// that nobody misses it.
+    #[cold]
+    fn write_other(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
+        let own = if carries_media(packet, place) { packet.own_payload() } else { &[] };
+        let viewers = self.routes.redundant(place.labels.payload_type).filter(|_| !own.is_empty());
+        let fits = HEADER_LEN + packet.payload.len() <= self.max_size;
+        let (Some(payload_type), Some(redundancy), true) = (viewers, packet.redundancy, fits) else {
+            return self.write_as(place.labels.payload_type, own, packet, place, buffer);
+        };
+        let written = self.write_as(payload_type, &packet.payload, packet, place, buffer)?;
+        redundancy.relabel(place.labels.payload_type, &mut buffer[written.header_len..written.len]);
+        Some(written)
+    }
+
     /// True when a packet's resend goes by RTX: it is negotiated, and the two octets more fit.
     pub(super) fn resends_by_rtx(&self, packet: &Packet, place: Place) -> bool {
         let negotiated = self.rtx.is_some() && place.labels.rtx_payload_type.is_some();
         // As long as it was sent: one that carries no media went as an empty one.
-        let len = if carries_media(packet, place) { packet.payload.len() } else { 0 };
+        let len = if carries_media(packet, place) { packet.own_payload().len() } else { 0 };
         negotiated && HEADER_LEN + OSN_LEN + len <= self.max_size
     }
 
     /// Writes a packet's resend in the line of the resends, if it goes by RTX.
     pub(super) fn write_rtx(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
         let (rtx, payload_type) = (self.rtx.as_mut()?, place.labels.rtx_payload_type?);
-        let payload = if carries_media(packet, place) { &packet.payload[..] } else { &[] };
+        let payload = if carries_media(packet, place) { packet.own_payload() } else { &[] };
         let delay =
             self.playout_delay.filter(|_| HEADER_LEN + EXTENSION_LEN + OSN_LEN + payload.len() <= self.max_size);
         let header_len = HEADER_LEN + if delay.is_some() { EXTENSION_LEN } else { 0 };
@@ -118,6 +149,15 @@ fn number(packet: &Packet, place: Place, payload: &mut [u8]) {
 }
 
 /// False for padding only, and for a payload type that is not the one the segment carries.
+#[inline]
 pub(super) fn carries_media(packet: &Packet, place: Place) -> bool {
-    !packet.payload.is_empty() && packet.payload_type == place.labels.source
+    if packet.payload_type == place.labels.source {
+        return !packet.payload.is_empty();
+    }
+    carries_redundant_media(packet, place)
+}
+
+#[cold]
+fn carries_redundant_media(packet: &Packet, place: Place) -> bool {
+    packet.redundancy.is_some() && packet.medium() == place.labels.source && !packet.own_payload().is_empty()
 }

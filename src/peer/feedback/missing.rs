@@ -100,6 +100,11 @@ impl Missing {
         true
     }
 
+    /// A packet is not waited for any more.
+    pub(super) fn forget(&mut self, index: u64) {
+        self.packets.retain(|request| request.index != index);
+    }
+
     /// The packets to ask for now, as the entries of one NACK; empty if there are none.
     pub(super) fn poll(&mut self, now: Instant) -> Vec<NackPair> {
         let before = self.packets.len();

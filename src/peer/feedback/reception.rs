@@ -36,8 +36,10 @@ struct Received {
     source: Source,
     /// None where NACK was not negotiated.
     missing: Option<Missing>,
-    /// Packets that retransmissions on another SSRC brought.
+    /// Packets that retransmissions on another SSRC brought, or copies in later packets.
     retransmitted: u64,
+    /// Of those, the copies.
+    restored: u64,
 }
 
 /// Plain counts, for metrics.
@@ -45,7 +47,7 @@ struct Received {
 pub struct Tally {
     /// Packets asked for again, each time that they were.
     pub asked: u64,
-    /// Packets that came late or by retransmission after they had been missing.
+    /// Packets that came late, by retransmission or as a copy after they had been missing.
     pub recovered: u64,
     /// Packets that were missing and were given up.
     pub given_up: u64,
@@ -56,7 +58,7 @@ pub struct Tally {
 pub struct Quality {
     /// Packets that did not come and are not waited for any more.
     pub lost: u64,
-    /// Packets that came after they had been asked for.
+    /// Packets that came after they had been asked for, or as copies in later ones.
     pub repaired: u64,
     /// How unevenly packets arrive (RFC 3550 A.8).
     pub jitter: Duration,
@@ -80,8 +82,12 @@ impl Reception {
     /// second, `nack` whether missing packets are asked for. A known SSRC, or a 32nd, changes nothing.
     pub fn add_source(&mut self, ssrc: u32, clock_rate: u32, nack: bool) {
         if self.position(ssrc).is_none() && self.sources.len() < MAX_SOURCES {
-            let source =
-                Received { source: Source::new(ssrc, clock_rate), missing: nack.then(Missing::new), retransmitted: 0 };
+            let source = Received {
+                source: Source::new(ssrc, clock_rate),
+                missing: nack.then(Missing::new),
+                retransmitted: 0,
+                restored: 0,
+            };
             self.sources.push(source);
         }
     }
@@ -116,12 +122,29 @@ impl Reception {
     /// `None` says that it is here already, or that nobody waits for it.
     pub fn recover(&mut self, ssrc: u32, sequence: u16, received: Instant) -> Option<u64> {
         let position = self.position(ssrc)?;
-        let Received { source, missing, retransmitted } = &mut self.sources[position];
+        let Received { source, missing, retransmitted, .. } = &mut self.sources[position];
         let index = index::estimate(source.highest()?, sequence)?;
         let recovered = missing.as_mut()?.on_late(index, received);
         self.tally.recovered += u64::from(recovered);
         *retransmitted += u64::from(recovered);
         recovered.then_some(index)
+    }
+
+    /// A copy in a later packet (RFC 2198) stands for the packet with this index, which need not be asked for any more.
+    pub fn restore(&mut self, ssrc: u32, index: u64) {
+        let Some(position) = self.position(ssrc) else { return };
+        let Received { missing, retransmitted, restored, .. } = &mut self.sources[position];
+        if let Some(missing) = missing {
+            missing.forget(index);
+        }
+        *retransmitted += 1;
+        *restored += 1;
+        self.tally.recovered += 1;
+    }
+
+    /// Ends the statistics of an SSRC: what comes under it next is something else.
+    pub fn forget_source(&mut self, ssrc: u32) {
+        self.sources.retain(|received| received.source.ssrc != ssrc);
     }
 
     /// Packets of this SSRC that were asked for since the last call, each once however often, and how long an answer takes.
@@ -183,11 +206,11 @@ impl Reception {
     /// How the packets of this SSRC arrive.
     #[must_use]
     pub fn quality(&self, ssrc: u32) -> Option<Quality> {
-        let Received { source, missing, retransmitted } = &self.sources[self.position(ssrc)?];
+        let Received { source, missing, retransmitted, restored } = &self.sources[self.position(ssrc)?];
         let waited_for = missing.as_ref().map_or(0, |missing| missing.len() as u64);
         Some(Quality {
             lost: source.lost().saturating_sub(retransmitted + waited_for),
-            repaired: missing.as_ref().map_or(0, Missing::repaired),
+            repaired: restored + missing.as_ref().map_or(0, Missing::repaired),
             jitter: source.jitter(),
         })
     }

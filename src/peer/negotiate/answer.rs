@@ -242,7 +242,7 @@ fn check_shared_numbers(replies: &[Reply<'_>]) -> Result<(), OfferError> {
             continue;
         };
         for payload in &agreed.payloads {
-            for number in [Some(payload.payload_type), payload.rtx_payload_type].into_iter().flatten() {
+            for number in payload.numbers() {
                 if payload_types.contains(&number) {
                     return Err(OfferError::malformed(format!(
                         "payload type {number} stands for two different things"

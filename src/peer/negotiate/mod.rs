@@ -11,9 +11,11 @@
 //! # What is promised and why
 //!
 //! * A publisher gets one payload type of each codec, in its own order (browsers send the first, Pion what its track has;
-//!   the first packet of a track decides), and of the header extensions only `mid` (which section an undeclared source
+//!   the packets of a track decide), and of the header extensions only `mid` (which section an undeclared source
 //!   belongs to) and transport-wide-cc (its send rate). Not video-orientation: a publisher that has it stops turning its
 //!   own picture, and then each viewer that has it not would see it lie on its side.
+//! * Redundant sound (RFC 2198) is accepted beside the Opus that it carries, from publishers and for viewers, in the
+//!   publisher's order: a browser sends it where it stands first. A viewer gets it of a publisher that sends it.
 //! * A viewer of a live stream gets the stream's format first, under its own payload type and format parameters: of
 //!   several profiles the publisher's. Behind it stands one payload type of each other codec, so that a publisher with
 //!   another codec can take over without a new offer. A viewer that waits for a publisher gets one payload type for each
@@ -50,7 +52,7 @@ pub use candidate::host_candidate;
 pub use credentials::InvalidCredentials;
 pub use extension::Extension;
 pub use offer::Offer;
-pub use payload::{Feedback, Payload};
+pub use payload::{Feedback, Payload, Red};
 
 /// Why an offer gets no answer. Both carry a sentence for the person who looks at the client's log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -9,6 +9,9 @@ use crate::forward::codec::{Codec, Format, Kind};
 /// Channels of surround sound: 7.1 is the largest layout of Opus (RFC 7845 5.1.1.2).
 const MAX_CHANNELS: u8 = 8;
 
+/// Blocks that `a=fmtp` may name for redundant sound; Chromium names two.
+const MAX_BLOCKS: usize = 16;
+
 /// RTCP feedback that the offer has for a payload type and the relay uses (RFC 4585 4.2, RFC 5104 7.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Feedback {
@@ -22,6 +25,17 @@ pub struct Feedback {
     pub transport_cc: bool,
 }
 
+/// The payload type of redundant sound (RFC 2198): Opus with copies of earlier packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Red {
+    /// Its number.
+    pub payload_type: u8,
+    /// Blocks that the offer names for it (`a=fmtp:63 111/111`): the packet's own and copies.
+    pub blocks: u8,
+    /// It stands before the codec itself in the offer: what a publisher would rather send.
+    pub preferred: bool,
+}
+
 /// One payload type with its codec, and its retransmission payload type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
@@ -31,6 +45,8 @@ pub struct Payload {
     pub format: Format,
     /// The payload type of its retransmissions (RFC 4588 8.1), where the offer has one.
     pub rtx_payload_type: Option<u8>,
+    /// The payload type that carries it with copies of earlier packets, where the offer has one.
+    pub red: Option<Red>,
     /// The feedback that was agreed.
     pub feedback: Feedback,
 }
@@ -109,6 +125,7 @@ fn read_line<'a>(lines: &mut [(u8, Lines<'a>)], attribute: &'a Attribute) -> Res
 fn collect(kind: Kind, lines: &[(u8, Lines<'_>)]) -> Result<Payloads, OfferError> {
     let mut payloads = Payloads::default();
     let mut retransmissions: Vec<(u8, u8)> = Vec::new();
+    let mut redundant: Vec<(u8, Red)> = Vec::new();
     for (number, line) in lines {
         let Some(rtpmap) = line.rtpmap.or_else(|| fixed(*number)) else {
             continue;
@@ -128,17 +145,27 @@ fn collect(kind: Kind, lines: &[(u8, Lines<'_>)]) -> Result<Payloads, OfferError
             retransmissions.push((primary, *number));
             continue;
         }
+        if kind == Kind::Audio && encoding.name.eq_ignore_ascii_case("red") {
+            redundant.extend(encoding.red(*number, parameters).filter(|_| !(64..=95).contains(number)));
+            continue;
+        }
         // RFC 5761 4: with rtcp-mux, 64 to 95 read as RTCP packet types.
         let Some(format) = encoding.format(kind, parameters).filter(|_| !(64..=95).contains(number)) else {
             continue;
         };
         let feedback = line.feedback;
-        payloads.known.push(Payload { payload_type: *number, format, rtx_payload_type: None, feedback });
+        payloads.known.push(Payload { payload_type: *number, format, rtx_payload_type: None, red: None, feedback });
     }
     for payload in &mut payloads.known {
         let rtx =
             retransmissions.iter().find(|(primary, rtx)| *primary == payload.payload_type && !(64..=95).contains(rtx));
         payload.rtx_payload_type = rtx.map(|(_, rtx)| *rtx);
+        if payload.format.codec == Codec::Opus {
+            let place = |number| lines.iter().position(|(listed, _)| *listed == number);
+            let red = redundant.iter().find(|(carried, _)| *carried == payload.payload_type).map(|(_, red)| *red);
+            payload.red =
+                red.map(|red| Red { preferred: place(red.payload_type) < place(payload.payload_type), ..red });
+        }
     }
     Ok(payloads)
 }
@@ -159,6 +186,17 @@ impl<'a> Encoding<'a> {
             return Err(OfferError::malformed("an a=rtpmap line must name a codec and its clock rate"));
         };
         Ok(Self { name, clock_rate, channels: parts.next().and_then(|channels| channels.parse().ok()) })
+    }
+
+    /// The payload type that redundant sound of this clock carries, if the parameters name it alone (RFC 2198 5).
+    fn red(&self, payload_type: u8, parameters: &str) -> Option<(u8, Red)> {
+        let mut blocks = parameters.split('/').map(|block| block.trim().parse::<u8>().ok());
+        let carried = blocks.next()??;
+        let rest = blocks.clone().count();
+        let alone = (1..MAX_BLOCKS).contains(&rest) && blocks.all(|block| block == Some(carried));
+        let same_clock = (self.clock_rate, self.channels) == (Codec::Opus.clock_rate(), Some(2));
+        let red = Red { payload_type, blocks: 1 + rest as u8, preferred: false };
+        (alone && same_clock).then_some((carried, red))
     }
 
     /// The codec, if it is one the relay forwards in a section of this kind.
@@ -184,6 +222,14 @@ fn fixed(payload_type: u8) -> Option<&'static str> {
         8 => Some("PCMA/8000"),
         9 => Some("G722/8000"),
         _ => None,
+    }
+}
+
+impl Payload {
+    /// All its numbers, in the order of preference.
+    pub fn numbers(&self) -> impl Iterator<Item = u8> + use<> {
+        let red = |preferred| self.red.filter(|red| red.preferred == preferred).map(|red| red.payload_type);
+        [red(true), Some(self.payload_type), self.rtx_payload_type, red(false)].into_iter().flatten()
     }
 }
 
@@ -227,6 +273,30 @@ mod tests {
         assert_eq!(h264.format.parameters, "packetization-mode=1;profile-level-id=42e01f");
         assert_eq!(h264.feedback, Feedback { nack: true, transport_cc: true, ..Feedback::default() });
         assert_eq!(payloads.names, ["H264", "rtx", "theora"]);
+    }
+
+    #[test]
+    fn redundant_sound_goes_with_the_opus_that_it_names() {
+        let opus = ["rtpmap:111 opus/48000/2", "rtpmap:63 red/48000/2"];
+        let red = |formats: &str, parameters: &str| {
+            let parameters = format!("fmtp:63 {parameters}");
+            let payloads = section(Kind::Audio, formats, &[opus[0], opus[1], &parameters]).unwrap();
+            let [payload] = payloads.known.as_slice() else { panic!("{payloads:?}") };
+            assert_eq!(payloads.names.len(), 2);
+            (payload.red, payload.numbers().collect::<Vec<_>>())
+        };
+        let carried = |blocks, preferred| Some(Red { payload_type: 63, blocks, preferred });
+        assert_eq!(red("111 63", "111/111"), (carried(2, false), vec![111, 63]));
+        assert_eq!(red("63 111", "111/111/111"), (carried(3, true), vec![63, 111]));
+        for bad in ["111", "", "111/13", "13/111", "112/112", "111/", "x/x", &["111"; 17].join("/")] {
+            assert_eq!(red("63 111", bad), (None, vec![111]), "{bad}");
+        }
+        for rtpmap in ["red/8000/2", "red/48000", "red/48000/1"] {
+            let lines = [opus[0], &format!("rtpmap:63 {rtpmap}"), "fmtp:63 111/111"];
+            assert_eq!(section(Kind::Audio, "111 63", &lines).unwrap().known[0].red, None, "{rtpmap}");
+        }
+        let lines = ["rtpmap:0 PCMU/8000", "rtpmap:63 red/48000/2", "fmtp:63 0/0"];
+        assert_eq!(section(Kind::Audio, "63 0", &lines).unwrap().known[0].red, None, "not of another codec");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use super::answer::{Reply, Section};
 use super::extension::Mapping;
-use super::payload::Payload;
+use super::payload::{Payload, Red};
 use super::section::OfferedSection;
 use super::{Local, host_candidate};
 use crate::forward::codec::Format;
@@ -58,7 +58,7 @@ impl<'a> Text<'a> {
             }
             Reply::Media { offered: media_offered, mappings, agreed } => {
                 let numbers: Vec<String> =
-                    agreed.payloads.iter().flat_map(payload_types).map(|n| n.to_string()).collect();
+                    agreed.payloads.iter().flat_map(Payload::numbers).map(|n| n.to_string()).collect();
                 self.line(format!("m={media} 9 {protocol} {}", numbers.join(" ")));
                 self.transport(mid);
                 self.media(agreed, mappings, media_offered.reduced_size);
@@ -139,6 +139,11 @@ impl<'a> Text<'a> {
             self.line(format!("a=rtpmap:{rtx} rtx/{}", format.clock_rate));
             self.line(format!("a=fmtp:{rtx} apt={number}"));
         }
+        if let Some(Red { payload_type: red, blocks, .. }) = payload.red {
+            let blocks = vec![number.to_string(); blocks.into()].join("/");
+            self.line(format!("a=rtpmap:{red} red/{}/{}", format.clock_rate, format.channels));
+            self.line(format!("a=fmtp:{red} {blocks}"));
+        }
     }
 
     /// One MediaStream for all sections, by `a=msid` and, for older clients, by source (RFC 8830, RFC 5576).
@@ -164,10 +169,6 @@ impl<'a> Text<'a> {
     fn line(&mut self, line: impl Into<String>) {
         self.lines.push(line.into());
     }
-}
-
-fn payload_types(payload: &Payload) -> impl Iterator<Item = u8> {
-    [Some(payload.payload_type), payload.rtx_payload_type].into_iter().flatten()
 }
 
 /// The value of `a=rtpmap`; one channel is not written (RFC 8866 6.6).

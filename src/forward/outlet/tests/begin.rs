@@ -66,7 +66,12 @@ fn takes_the_payload_type_that_fits_best() {
         parameters: format!("packetization-mode=1;profile-level-id={level_id}"),
         ..format(Kind::Video)
     };
-    let offered = |payload_type, level_id| Negotiated { payload_type, format: h264(level_id), rtx_payload_type: None };
+    let offered = |payload_type, level_id| Negotiated {
+        payload_type,
+        format: h264(level_id),
+        rtx_payload_type: None,
+        red_payload_type: None,
+    };
     let formats = vec![offered(102, "42e01f"), offered(104, "64001f"), offered(106, "42001f"), offered(108, "42001f")];
     let mut outlet = Outlet::new(OutletConfig { formats, ..config(Kind::Video, false) });
     for (level_id, payload_type) in [("42000a", 106), ("42c01f", 102), ("640c1f", 104), ("f4001f", 102)] {

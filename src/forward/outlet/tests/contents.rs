@@ -38,6 +38,8 @@ struct Arrival {
     payload_type: u8,
     /// Differs where the publisher sends one number with two contents.
     content: u8,
+    /// Octets of a copy of an earlier packet in it, if there is one.
+    copy: Option<usize>,
     len: usize,
 }
 
@@ -45,13 +47,15 @@ fn arrival() -> impl Strategy<Value = Arrival> {
     let distance = prop_oneof![10 => Just(1i64), 4 => -5i64..5, 1 => 1i64..1200, 1 => -1200i64..0];
     let payload_type = prop_oneof![9 => Just(SOURCE), 1 => Just(SOURCE + 1)];
     let len = prop_oneof![5 => 1usize..20, 2 => Just(0), 1 => 1220usize..1240];
-    (1u32..4, distance, prop::bool::weighted(0.2), payload_type, 0u8..3, len).prop_map(
-        |(epoch, distance, keyframe, payload_type, content, len)| Arrival {
+    let copy = prop_oneof![2 => Just(None), 2 => (0usize..20).prop_map(Some), 1 => (1000usize..1023).prop_map(Some)];
+    (1u32..4, distance, prop::bool::weighted(0.2), payload_type, (0u8..3, copy), len).prop_map(
+        |(epoch, distance, keyframe, payload_type, (content, copy), len)| Arrival {
             epoch,
             distance,
             keyframe,
             payload_type,
             content,
+            copy,
             len,
         },
     )
@@ -93,10 +97,14 @@ impl Recorder {
     }
 }
 
-fn no_number_has_two_contents(rtx: bool, first: FirstNumbers, events: &[Event]) -> Result<(), TestCaseError> {
+fn no_number_has_two_contents(
+    (kind, rtx): (Kind, bool),
+    first: FirstNumbers,
+    events: &[Event],
+) -> Result<(), TestCaseError> {
     let start = Instant::now();
-    let mut outlet = Outlet::new(OutletConfig { first, ..config(Kind::Video, rtx) });
-    outlet.select(1, &format(Kind::Video), SOURCE);
+    let mut outlet = Outlet::new(OutletConfig { first, ..config(kind, rtx) });
+    outlet.select(1, &format(kind), SOURCE);
     let mut history = History::new(HistoryLimits { packets: 24, ..HistoryLimits::default() });
     let mut newest_of = [65_500u64; 4];
     let (mut recorder, mut buffer) = (Recorder::default(), [0; 1500]);
@@ -114,13 +122,20 @@ fn no_number_has_two_contents(rtx: bool, first: FirstNumbers, events: &[Event]) 
                     let [high, low] = (index as u16 | 0x8000).to_be_bytes();
                     payload[..6].copy_from_slice(&[0x90, 0xe0, high, low, index as u8, 0x20]);
                 }
+                let redundancy = arrival.copy.map(|copy| {
+                    let [_, a, b, c] = (960 << 10 | copy as u32).to_be_bytes();
+                    let headers = [SOURCE | 0x80, a, b, c, SOURCE];
+                    payload = [&headers, &vec![arrival.content; copy][..], &payload].concat();
+                    Redundancy::read(&payload, SOURCE).expect("its headers are right")
+                });
                 history.push(Arc::new(Packet {
                     received: now,
+                    redundancy,
                     keyframe: arrival.keyframe,
-                    payload_type: arrival.payload_type,
+                    payload_type: if redundancy.is_some() { SOURCE_RED } else { arrival.payload_type },
                     marker: arrival.content == 1,
                     timestamp: publisher.packet(index).timestamp + u32::from(arrival.content),
-                    descriptor: Descriptor::of(Codec::Vp8, &payload),
+                    descriptor: Descriptor::of(if redundancy.is_some() { Codec::Opus } else { Codec::Vp8 }, &payload),
                     payload: payload.into(),
                     ..publisher.packet(index)
                 }));
@@ -157,7 +172,7 @@ fn no_number_has_two_contents(rtx: bool, first: FirstNumbers, events: &[Event]) 
             }
             Event::Select(epoch) => {
                 let source = SOURCE + u8::from(at % 2 == 0);
-                outlet.select(*epoch, &format(Kind::Video), source);
+                outlet.select(*epoch, &format(kind), source);
             }
         }
     }
@@ -169,12 +184,13 @@ proptest! {
 
     #[test]
     fn no_number_ever_has_two_contents(
-        rtx: bool,
+        (sound, rtx) in any::<(bool, bool)>(),
         index in prop_oneof![0u64..10, 0x7ff0u64..0x8000, 0xffe0u64..0x1_0000],
         events in prop::collection::vec(event(), 1..200),
     ) {
         let first = FirstNumbers { index, rtx_index: 0xfff0, timestamp: u32::MAX - 1000 };
-        no_number_has_two_contents(rtx, first, &events)?;
+        let kind = if sound { Kind::Audio } else { Kind::Video };
+        no_number_has_two_contents((kind, rtx), first, &events)?;
     }
 
     /// Reordered within a few packets, a keyframe at the start of each publisher and padding anywhere.

@@ -2,6 +2,7 @@
 
 mod begin;
 mod contents;
+mod redundant;
 mod repair;
 mod replay;
 mod takeover;
@@ -11,16 +12,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::*;
-use crate::forward::codec::Codec;
+use crate::forward::codec::{Codec, Redundancy};
 use crate::forward::{HistoryLimits, PictureLimits};
 
 const SSRC: u32 = 0x1111_1111;
 const RTX_SSRC: u32 = 0x2222_2222;
 /// What the publishers call their medium.
 const SOURCE: u8 = 106;
+/// What they call their sound with copies of earlier packets.
+const SOURCE_RED: u8 = 105;
 /// What the viewer calls it, and its resends.
 const VIEWER: u8 = 102;
 const VIEWER_RTX: u8 = 103;
+const VIEWER_RED: u8 = 63;
 const FIRST: FirstNumbers = FirstNumbers { index: 100, rtx_index: 500, timestamp: 1_000_000 };
 /// Between two packets of a publisher, in time and in both kinds' timestamps.
 const STEP: Duration = Duration::from_millis(10);
@@ -39,7 +43,12 @@ fn config(kind: Kind, rtx: bool) -> OutletConfig {
         ssrc: SSRC,
         rtx_ssrc: rtx.then_some(RTX_SSRC),
         playout_delay_id: Some(5),
-        formats: vec![Negotiated { payload_type: VIEWER, format: format(kind), rtx_payload_type }],
+        formats: vec![Negotiated {
+            payload_type: VIEWER,
+            format: format(kind),
+            rtx_payload_type,
+            red_payload_type: (kind == Kind::Audio).then_some(VIEWER_RED),
+        }],
         max_size: 1240,
         first: FIRST,
     }
@@ -82,6 +91,7 @@ impl Publisher {
             descriptor: Default::default(),
             keyframe: false,
             payload: payload(self.epoch, index),
+            redundancy: None,
         }
     }
 

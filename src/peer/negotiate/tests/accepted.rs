@@ -17,6 +17,28 @@ fn a_publisher_may_send_one_payload_type_of_each_codec_with_its_retransmissions(
 }
 
 #[test]
+fn redundant_sound_is_accepted_where_it_stands_in_the_offer_and_comes_behind_for_viewers() {
+    let red = "a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\na=rtpmap:111 opus/48000/2\r\n";
+    let with = |direction: &str, numbers: &str| {
+        let line = format!("audio 9 UDP/TLS/RTP/SAVPF {numbers}\r\n");
+        let offer = offer(direction).replace("audio 9 UDP/TLS/RTP/SAVPF 111 0\r\n", &line);
+        offer.replace("a=rtpmap:111 opus/48000/2\r\n", red)
+    };
+    for (numbers, preferred) in [("63 111 0", true), ("111 63 0", false), ("111 0 63", false)] {
+        for negotiated in [publish(&with("sendonly", numbers)), watch(&with("recvonly", numbers), &[])] {
+            let Negotiated { answer, sections, .. } = negotiated.unwrap();
+            let order = if preferred { "63 111 0" } else { "111 63 0" };
+            assert!(answer.contains(&format!("m=audio 9 UDP/TLS/RTP/SAVPF {order}\r\n")), "{answer}");
+            assert!(answer.contains("a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n"), "{answer}");
+            let agreed = Red { payload_type: 63, blocks: 2, preferred };
+            assert_eq!(sections[0].payloads[0].red, Some(agreed));
+        }
+    }
+    let pcmu = watch(&with("recvonly", "63 111 0"), &[format(Codec::Pcmu, "")]).unwrap();
+    assert_eq!(numbers(&pcmu.sections[0]), [0, 111], "what the stream has stands first");
+}
+
+#[test]
 fn a_publishers_own_limits_are_not_given_back_as_the_relays() {
     let limits = "a=rtpmap:96 VP8/90000\r\na=fmtp:96 max-fs=12288; max-fr=60\r\n";
     let publisher = offer("sendonly").replace("a=rtpmap:96 VP8/90000\r\n", limits);

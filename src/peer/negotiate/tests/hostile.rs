@@ -102,8 +102,7 @@ fn assert_answers(offer: &str, negotiated: &Negotiated) {
         sources.extend(
             [Some(section.ssrc), section.rtx_ssrc, section.remote_ssrc, section.remote_rtx_ssrc].into_iter().flatten(),
         );
-        payload_types.extend(section.payloads.iter().map(|payload| payload.payload_type));
-        payload_types.extend(section.payloads.iter().filter_map(|payload| payload.rtx_payload_type));
+        payload_types.extend(section.payloads.iter().flat_map(Payload::numbers));
         assert!(section.extensions.iter().all(|(id, _)| (1..=14).contains(id)));
     }
     assert!(payload_types.iter().all(|number| !(64..=95).contains(number) && *number < 128));

@@ -1,0 +1,75 @@
+//! Sound with copies of earlier packets (RFC 2198), to viewers that take it and to those that do not.
+
+use super::*;
+
+/// A publisher's sound with one copy, 960 ticks older.
+fn sound(index: u64, own: &[u8], copy: &[u8]) -> Packet {
+    let [_, a, b, c] = (960u32 << 10 | copy.len() as u32).to_be_bytes();
+    let payload = [&[SOURCE | 0x80, a, b, c, SOURCE], copy, own].concat();
+    let redundancy = Redundancy::read(&payload, SOURCE);
+    assert!(redundancy.is_some());
+    Packet { payload: payload.into(), redundancy, payload_type: SOURCE_RED, ..Publisher::new().keyframe(index) }
+}
+
+fn viewer(red_payload_type: Option<u8>) -> Outlet {
+    let mut config = config(Kind::Audio, false);
+    config.formats[0].red_payload_type = red_payload_type;
+    let mut outlet = Outlet::new(config);
+    assert_eq!(outlet.select(1, &format(Kind::Audio), SOURCE), Some(VIEWER));
+    outlet
+}
+
+/// What a viewer receives of a packet: payload type and payload.
+fn received(outlet: &mut Outlet, packet: &Packet) -> (u8, Vec<u8>) {
+    let mut buffer = [0; 1500];
+    let written = outlet.forward(packet, &mut buffer).unwrap();
+    assert_eq!(written.header_len, HEADER_LEN);
+    (buffer[1], buffer[written.header_len..written.len].to_vec())
+}
+
+#[test]
+fn a_viewer_that_takes_copies_gets_them_under_its_own_payload_types() {
+    let packet = Packet { marker: true, ..sound(1, &[1, 2], &[3]) };
+    let expected = [VIEWER | 0x80, 0x0f, 0x00, 0x01, VIEWER, 3, 1, 2];
+    assert_eq!(received(&mut viewer(Some(VIEWER_RED)), &packet), (VIEWER_RED | 0x80, expected.to_vec()));
+    assert_eq!(received(&mut viewer(None), &packet), (VIEWER | 0x80, vec![1, 2]));
+}
+
+#[test]
+fn a_publisher_may_leave_copies_out_at_any_time() {
+    let mut outlet = viewer(Some(VIEWER_RED));
+    assert_eq!(received(&mut outlet, &sound(1, &[1], &[2])).0, VIEWER_RED);
+    let plain = Publisher::new().keyframe(2);
+    assert_eq!(received(&mut outlet, &plain), (VIEWER, plain.payload.to_vec()));
+    assert_eq!(received(&mut outlet, &sound(3, &[1], &[2])).0, VIEWER_RED);
+    assert_eq!((outlet.counts().segments, outlet.counts().packets), (1, 3));
+}
+
+#[test]
+fn where_copies_do_not_fit_the_sound_goes_alone() {
+    let large = |len| sound(1, &vec![1; len], &[2; 600]);
+    let room = 1240 - HEADER_LEN - 5 - 600;
+    assert_eq!(received(&mut viewer(Some(VIEWER_RED)), &large(room)).1.len(), 1240 - HEADER_LEN);
+    let mut outlet = viewer(Some(VIEWER_RED));
+    assert_eq!(received(&mut outlet, &large(room + 1)), (VIEWER, vec![1; room + 1]));
+    assert_eq!(outlet.counts().oversized, 0);
+    let empty = sound(2, &[], &[2]);
+    assert_eq!(outlet.forward(&empty, &mut [0; 1500]), None, "there is nothing to be heard");
+}
+
+#[test]
+fn a_resend_repeats_the_copies_bit_for_bit() {
+    let packets = [sound(1, &[1], &[2, 3]), Publisher::new().keyframe(2), sound(3, &[4], &[5])];
+    let history = history(packets.clone());
+    let mut outlet = viewer(Some(VIEWER_RED));
+    let mut buffer = [0; 1500];
+    let sent = packets.map(|packet| {
+        let written = outlet.forward(&packet, &mut buffer).unwrap();
+        buffer[..written.len].to_vec()
+    });
+    for (sequence, sent) in (100..).zip(sent) {
+        let now = Instant::now() + STEP;
+        let written = outlet.resend(sequence, &history, now, &mut buffer).unwrap().written;
+        assert_eq!((written.ssrc, &buffer[..written.len]), (SSRC, &sent[..]));
+    }
+}
