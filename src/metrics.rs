@@ -76,6 +76,8 @@ pub struct Metrics {
     pub forward_delay: Histogram,
     /// Times that the kernel refused segmentation offload and a socket went on without it.
     pub gso_fallbacks: IntCounter,
+    /// Datagrams that reached another worker than their session's.
+    pub handed_over: IntCounter,
     /// Turns of all workers' loops.
     pub worker_turns: IntCounter,
     /// Datagrams that the kernel dropped because a media socket's receive buffer was full; only Linux tells.
@@ -128,6 +130,11 @@ impl Metrics {
                     .buckets(FORWARD_SECONDS.to_vec()),
             ),
             gso_fallbacks: counter(into, "sluice_gso_fallbacks_total", "Sockets that went on without GSO."),
+            handed_over: counter(
+                into,
+                "sluice_handed_over_datagrams_total",
+                "Datagrams that reached another worker than their session's.",
+            ),
             worker_turns: counter(into, "sluice_worker_turns_total", "Turns of the workers' loops."),
             socket_drops: cfg!(target_os = "linux").then(|| {
                 counter(into, "sluice_socket_drops_total", "Datagrams that found a media socket's receive buffer full.")

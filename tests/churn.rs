@@ -84,7 +84,10 @@ struct Churn {
 impl Churn {
     /// A relay with a publisher and viewers that stay.
     fn new(workers: usize, seed: u64) -> Self {
-        let mut net = Net::placing(workers, Config { small_stream: 3, ..Config::default() });
+        let mut net = Net::placing(
+            workers,
+            Config { small_stream: 3, gathered_publishers: (seed % 2) as u32, ..Config::default() },
+        );
         let mut join = |role| net.join(role, MAIN, &[Codec::Vp8], &[Profile::Aes128Gcm]);
         let publisher = join(Role::Publisher);
         let viewers: Vec<usize> = (0..4).map(|_| join(Role::Viewer)).collect();

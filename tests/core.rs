@@ -81,6 +81,39 @@ fn few_viewers_are_served_by_the_worker_of_their_publisher_and_many_by_all() {
 }
 
 #[test]
+fn publishers_are_gathered_where_there_is_room_and_come_back_to_where_they_were() {
+    let config = Config { small_stream: 4, gathered_publishers: 3, ..Config::default() };
+    let mut net = Net::placing(3, config);
+    let publishers = |net: &Net| {
+        let census = net.relay.census();
+        let of = |worker| census.iter().find(|(name, _)| *name == format!("worker {worker}: publishers")).unwrap().1;
+        [of(0), of(1), of(2)]
+    };
+    let join = |net: &mut Net, count: usize, name: &str| {
+        let one = |number| {
+            let publisher = net.join(Role::Publisher, &format!("{name}-{number}"), BOTH, GCM);
+            net.connect();
+            publisher
+        };
+        (0..count).map(one).collect::<Vec<_>>()
+    };
+    join(&mut net, 2, "first");
+    assert_eq!(publishers(&net), [2, 0, 0]);
+    join(&mut net, 4, "next");
+    assert_eq!(publishers(&net), [3, 3, 0], "one more fits on the first");
+    join(&mut net, 9, "many");
+    let now = publishers(&net);
+    assert!(now[2] >= 3 && now[0] > 3 && now[1] > 3, "when no worker has room they live where they arrive: {now:?}");
+    let next = join(&mut net, 4, "next");
+    assert_eq!(publishers(&net), now, "who takes a stream over lives where it was published");
+    // They are connected by way of other workers, and nothing is lost or repeated on it.
+    let viewer = net.join(Role::Viewer, "next-3", BOTH, GCM);
+    net.connect();
+    publish(&mut net, next[3], 0..50);
+    assert_eq!(payloads(&net.clients[viewer], Kind::Video), (0..150).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_hundred_viewers_on_two_workers_lose_nothing() {
     for workers in [1, 2] {
         let (mut net, publisher, viewers) = connected(workers, 100, GCM);

@@ -2,13 +2,18 @@
 
 use std::time::Instant;
 
-use super::{Door, Key};
+use super::{Door, Key, Path};
 
 impl Door {
     /// When the session was heard last where its media goes: by a valid check, SRTP or SRTCP. `None` while there is no
     /// such place.
     pub fn heard(&self, key: Key) -> Option<Instant> {
         self.sessions.get(&key)?.heard()
+    }
+
+    /// The session whose proven path this is.
+    pub fn owner(&self, path: &Path) -> Option<Key> {
+        self.claim_by_path.get(path).filter(|claim| claim.proven).map(|claim| claim.key)
     }
 
     /// Lets [`Event::Heard`](super::Event::Heard) tell, once, when the session is heard again there.

@@ -22,6 +22,8 @@ pub struct Config {
     /// So many viewers of a stream are served by the worker of its publisher; further ones by all. 0 spreads every
     /// stream. With 30 streams of 10 viewers two workers cost half as much again as one where those were spread.
     pub small_stream: usize,
+    /// So many publishers are gathered on one worker before the next one gets any; further ones are spread over all.
+    pub gathered_publishers: u32,
     /// What viewers say on data channels reaches the publisher.
     pub viewer_messages: bool,
     /// Viewers of a stream that nobody publishes are refused instead of waiting.
@@ -57,6 +59,7 @@ impl Default for Config {
             advertise: Vec::new(),
             workers: one_for_each_core(),
             small_stream: 16,
+            gathered_publishers: 32,
             viewer_messages: false,
             refuse_early_viewers: false,
             grace: Duration::from_secs(60),

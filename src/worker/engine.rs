@@ -43,7 +43,7 @@ pub(super) struct Engine {
     pub(super) sessions: Sessions,
     pub(super) publisher_by_stream: HashMap<StreamName, Key>,
     pub(super) feeds: Feeds,
-    foreign_paths: ForeignPaths,
+    pub(super) foreign_paths: ForeignPaths,
     pub(super) timers: Timers,
     /// Viewers that are to be served at a time of their own.
     pub(super) turns: Timers,
@@ -60,6 +60,8 @@ pub(super) struct Engine {
     next_sweep: Instant,
     pub(super) sampler: Sampler,
     blocked_until: Option<Instant>,
+    /// When the kernel is to be told whose datagrams come here.
+    pub(super) steers_at: Option<Instant>,
     stopped: bool,
 }
 
@@ -99,6 +101,7 @@ impl Engine {
             next_sweep: now + SWEEP_INTERVAL,
             sampler: Sampler::default(),
             blocked_until: None,
+            steers_at: None,
             stopped: false,
         }
     }
@@ -172,6 +175,7 @@ impl Engine {
             Message::Demand { stream } => self.on_demand(&stream, now),
             Message::Datagram { path, mut datagram, received } => {
                 self.handle_arrival(path, &mut datagram, received, now, true);
+                self.steer(path, now);
             }
             Message::Restart { session, admission } => {
                 if let Some(key) = self.sessions.key(&session) {
@@ -215,9 +219,8 @@ impl Engine {
     /// When [`Self::handle_timeout`] has something to do.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let sessions = [self.timers.next(), self.turns.next(), self.door.poll_timeout(), self.sampler.poll_timeout()];
-        let others =
-            [self.blocked_until, self.waiting.poll_timeout(), self.feeds.next_abandoned(), Some(self.next_sweep)];
-        sessions.into_iter().chain(others).flatten().min()
+        let others = [self.blocked_until, self.steers_at, self.waiting.poll_timeout(), self.feeds.next_abandoned()];
+        sessions.into_iter().chain(others).flatten().chain([self.next_sweep]).min()
     }
 
     /// Everything of a turn but the socket: what publishers sent is pushed and, with what other workers pushed, sealed
@@ -359,6 +362,7 @@ impl Engine {
                     if let Some(session) = self.sessions.get_mut(key) {
                         tracing::debug!(session = %session.id, remote = %path.remote, "path moved");
                         session.path = Some(path);
+                        session.steered = None;
                         // What waited for a path goes out now.
                         let stream = session.stream.clone();
                         self.feeds.mark_ready(&stream);
@@ -376,11 +380,6 @@ impl Engine {
                 DoorEvent::Flooded(key) => self.end(key, Reason::Flooded, now),
             }
         }
-    }
-
-    fn hand_over(&mut self, worker: WorkerId, path: Path, datagram: &[u8], received: Instant, now: Instant) {
-        self.foreign_paths.insert(path, worker, now);
-        self.push(worker, Message::Datagram { path, datagram: datagram.to_vec(), received }, 1);
     }
 
     fn stop(&mut self, now: Instant) {

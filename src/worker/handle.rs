@@ -14,6 +14,7 @@ use super::departed::Departed;
 use super::drops::SocketDrops;
 use super::lobby::{Found, Listed, Lobby, Waiting};
 use super::message::Message;
+use super::placing::Placing;
 use super::record::{Ended, Record};
 use super::secrets::{random_credentials, random_etag};
 use super::session::end_waiting;
@@ -50,6 +51,7 @@ pub(super) struct Shared {
     pub(super) departed: Departed,
     pub(super) ended: Ended,
     pub(super) socket_drops: SocketDrops,
+    pub(super) placing: Placing,
     pub(super) certificate: Certificate,
     pub(super) metrics: Arc<Metrics>,
     /// Inboxes by worker number.
@@ -119,6 +121,7 @@ impl Shared {
             departed: Departed::default(),
             ended: Ended::default(),
             socket_drops: SocketDrops::default(),
+            placing: Placing::new(workers.len()),
             certificate: Certificate::generate()?,
             metrics,
             workers,
@@ -328,6 +331,7 @@ impl Handle {
         let shared = &self.shared;
         let mut census = vec![("registry", shared.registry.len()), ("departed", shared.departed.len())];
         census.extend(shared.lobby.census());
+        census.extend(shared.placing.census());
         census
     }
 

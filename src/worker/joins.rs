@@ -10,18 +10,12 @@ use super::session::{Facts, Session, State};
 use super::share::Share;
 use crate::door::{Admission, Key, Path, SrtpProfiles};
 use crate::metrics::{DropReason, Phase, SessionState};
+use crate::name::Role;
 use crate::peer::{Config as PeerConfig, Event, Peer};
 use crate::srtp::{Keys, Opener, Profile, Sealer};
-use crate::stream::{Departure, Reason, WorkerId};
+use crate::stream::{Departure, Reason};
 
 impl Engine {
-    /// The worker where a viewer that waits is served for least. A stream of few viewers costs least where its publisher
-    /// is: every further worker is woken for each of its bursts and keeps a history of its own. Large ones are spread.
-    pub(super) fn home_of(&self, ufrag: &str) -> Option<WorkerId> {
-        let stream = self.shared.lobby.viewer_waiting(ufrag)?;
-        self.shared.registry.home(&stream, self.shared.config.small_stream)
-    }
-
     /// A session's first check arrived here: the session is this worker's from now on.
     pub(super) fn adopt(&mut self, waiting: Waiting, now: Instant) {
         let Waiting { id, role, stream, local, negotiated, announcement, record, .. } = waiting;
@@ -52,11 +46,15 @@ impl Engine {
             peer: None,
             state,
             path: None,
+            steered: None,
             facts,
             record,
             share: None,
             probed: None,
         };
+        if role == Role::Publisher {
+            self.takes_publisher();
+        }
         let key = self.sessions.insert(session);
         self.door.admit(key, admission, now);
         self.sampler.start(now);
@@ -182,6 +180,9 @@ impl Engine {
             && let Some(listed) = self.shared.lobby.listed(&session.id)
         {
             self.shared.departed.remember(session.id, listed.credential, now);
+        }
+        if session.role == Role::Publisher {
+            self.gives_publisher_up();
         }
         self.shared.lobby.remove(&session.id);
         self.shared.metrics.sessions[session.role][session.state.label()].dec();

@@ -1,8 +1,8 @@
 //! Where sessions wait between the 201 and their first valid STUN check, and where every session is found by name.
 //!
 //! Shared by HTTP and all workers. The worker on whose socket the first valid check arrives takes the session out and
-//! owns it, or hands it to the one where its stream is at home; what reaches another worker later is handed to the owner.
-//! HTTP and workers write here on join, restart and leave only.
+//! owns it, or hands it to the one where it is to live; what reaches another worker later is handed to the owner. HTTP
+//! and workers write here on join, restart and leave only.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -113,11 +113,11 @@ impl Lobby {
         }
     }
 
-    /// The stream of a viewer that waits under this name.
-    pub(super) fn viewer_waiting(&self, ufrag: &str) -> Option<StreamName> {
+    /// The role and the stream of the session that waits under this name.
+    pub(super) fn waiting(&self, ufrag: &str) -> Option<(Role, StreamName)> {
         match self.place_by_ufrag.get(ufrag)?.value() {
-            Place::Waiting(session) if session.role == Role::Viewer => Some(session.stream.clone()),
-            Place::Waiting(_) | Place::Owned(_) => None,
+            Place::Waiting(session) => Some((session.role, session.stream.clone())),
+            Place::Owned(_) => None,
         }
     }
 

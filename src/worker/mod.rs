@@ -22,7 +22,10 @@ mod lobby;
 mod message;
 mod meter;
 mod offline;
+mod placing;
 mod post;
+#[cfg(target_os = "linux")]
+mod program;
 mod publisher;
 mod record;
 mod redundancy;
@@ -35,6 +38,7 @@ mod settings;
 mod share;
 mod socket;
 mod standby;
+mod steering;
 mod streams;
 mod timers;
 mod track;

@@ -8,6 +8,7 @@ use super::lobby::Waiting;
 use super::publisher::Publisher;
 use super::record::Record;
 use super::share::Share;
+use super::steering::Steered;
 use super::viewer::Viewer;
 use crate::door::{Facts as DoorFacts, Path};
 use crate::metrics::{Label as _, Metrics, Phase, SessionState};
@@ -29,6 +30,8 @@ pub(super) struct Session {
     pub(super) state: State,
     /// Where its packets go now.
     pub(super) path: Option<Path>,
+    /// Where the kernel would bring its packets to another worker.
+    pub(super) steered: Option<Steered>,
     pub(super) facts: Facts,
     /// What others may know of it.
     pub(super) record: Arc<Record>,

@@ -66,6 +66,7 @@ impl From<Settings> for Config {
             advertise: settings.advertise,
             workers: settings.workers.unwrap_or_else(one_for_each_core),
             small_stream: Self::default().small_stream,
+            gathered_publishers: Self::default().gathered_publishers,
             viewer_messages: settings.viewer_messages,
             refuse_early_viewers: settings.refuse_early_viewers,
             grace: Duration::from_secs(settings.grace.into()),

@@ -1,7 +1,8 @@
 //! The media socket of one worker: receive batches with GRO, send runs with GSO.
 //!
-//! All workers bind one address with SO_REUSEPORT; the kernel keeps a 4-tuple on one of them. Addresses inside the
-//! relay are always plain: an IPv4 peer of a dual-stack socket is an IPv4 address.
+//! All workers bind one address with SO_REUSEPORT; the kernel keeps a 4-tuple on one of them, by a hash or where it is told
+//! otherwise (see `steering`). Addresses inside the relay are always plain: an IPv4 peer of a dual-stack socket is an IPv4
+//! address.
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -12,7 +13,10 @@ use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol as Ip, Socket as RawSocket, Type};
 
 use super::batch::{Outbox, Sent};
+#[cfg(target_os = "linux")]
+use super::program::{self, Secret};
 use crate::door::{Path, Protocol};
+use crate::stream::WorkerId;
 
 /// What is asked of the kernel for each direction; about half a second of 100 Mbit/s.
 const BUFFER: usize = 8 * 1024 * 1024;
@@ -166,6 +170,21 @@ impl Socket {
         if let Ok(state) = UdpSocketState::new(UdpSockRef::from(&self.socket)) {
             self.state = state;
         }
+    }
+
+    /// Tells the kernel which of the sockets that share this one's port each of these clients reaches.
+    ///
+    /// # Errors
+    /// The kernel's; "out of memory" when it would take fewer.
+    #[cfg(target_os = "linux")]
+    pub(super) fn steer(&self, clients: impl Iterator<Item = (SocketAddr, WorkerId)>) -> io::Result<()> {
+        program::attach(&self.socket, Secret::random(), clients)
+    }
+
+    /// Only Linux takes a program for that.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn steer(&self, _clients: impl Iterator<Item = (SocketAddr, WorkerId)>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// The form of an address that this socket's family takes.

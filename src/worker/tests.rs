@@ -125,6 +125,45 @@ fn a_datagram_that_reaches_another_worker_is_handed_to_the_owner() {
     assert_eq!(net.clients[viewer].received.len(), 1, "{text}");
 }
 
+/// The clients that the kernel is to bring to a worker of theirs, where that has changed.
+fn steered(net: &Net) -> Option<Vec<(std::net::SocketAddr, WorkerId)>> {
+    let told = std::cell::Cell::new(None);
+    let tell = |clients: &mut dyn Iterator<Item = _>| {
+        told.set(Some(clients.collect()));
+        Ok(())
+    };
+    net.handle().shared().placing.steering.apply(tell);
+    told.into_inner()
+}
+
+#[test]
+fn a_client_whose_datagrams_are_handed_over_is_steered_while_it_is_there() {
+    let mut net = Net::new(2);
+    let publisher = net.join(Role::Publisher, "cam", CODECS, &[Profile::Aes128Gcm]);
+    net.connect();
+    assert_eq!(steered(&net), Some(Vec::new()), "it is served where it arrives");
+    let (first, second) = ("10.9.9.9:7000".parse().unwrap(), "10.9.9.9:7001".parse().unwrap());
+    net.move_client(publisher, first, 1);
+    net.run(Duration::from_secs(8));
+    assert_eq!(steered(&net), Some(vec![(first, WorkerId(0))]));
+    assert!((0..50).any(|_| {
+        net.now += Duration::from_millis(1);
+        net.relay.workers[0].0.steers(net.now)
+    }));
+    net.move_client(publisher, second, 1);
+    net.run(Duration::from_secs(8));
+    assert_eq!(steered(&net), Some(vec![(second, WorkerId(0))]), "only where it is now");
+    net.move_client(publisher, first, 0);
+    net.run(Duration::from_secs(8));
+    assert_eq!(steered(&net), Some(Vec::new()), "it reaches its worker by itself");
+    net.move_client(publisher, second, 1);
+    net.run(Duration::from_secs(8));
+    let session = net.clients[publisher].session;
+    net.handle().end(&session, crate::stream::Reason::Deleted).unwrap();
+    net.run(Duration::from_millis(10));
+    assert_eq!(steered(&net), Some(Vec::new()), "it is gone");
+}
+
 #[test]
 fn what_a_replaced_publisher_still_sent_is_dropped_and_counted() {
     let (mut net, publisher, viewers) = net();

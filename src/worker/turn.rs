@@ -13,6 +13,7 @@ use super::drops::SocketDrops;
 use super::engine::{Engine, Progress};
 use super::handle::{Handle, Shared};
 use super::message::Message;
+use super::placing::Awake;
 use super::session::end_waiting;
 use super::socket::{BindError, Socket, bind};
 use super::{Config, ConfigError};
@@ -77,12 +78,16 @@ pub fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, StartErro
     let inboxes: Vec<_> = polls.iter().map(|(_, (sender, _))| sender.clone()).collect();
     let mut shared = Shared::new(config, media_port, metrics, inboxes.clone())?;
     shared.socket_drops = SocketDrops::of(sockets.iter_mut().map(|socket| &*socket.source()));
+    if sockets.len() > 1 {
+        // Whether the kernel can be told is seen before anybody is placed by it.
+        shared.placing.steering.apply(|clients| sockets[0].steer(clients));
+    }
     let shared = Arc::new(shared);
     let mut threads = Vec::new();
     for (number, (socket, (poll, (_, inbox)))) in (0..).zip(sockets.into_iter().zip(polls)) {
         let engine = Engine::new(WorkerId(number), shared.clone(), Instant::now());
         let busy = shared.metrics.worker_busy(number);
-        let turn = Turn { poll, socket, waits_for_room: false, inbox, engine, busy };
+        let turn = Turn { poll, socket, waits_for_room: false, inbox, engine, busy, awake: Awake::new(Instant::now()) };
         let thread = std::thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK);
         threads.push(thread.spawn(move || turn.run())?);
     }
@@ -136,6 +141,8 @@ struct Turn {
     engine: Engine,
     /// Seconds in which it did not sleep.
     busy: Counter,
+    /// The same, for whoever looks for a worker.
+    awake: Awake,
 }
 
 impl Turn {
@@ -151,11 +158,18 @@ impl Turn {
             let progress = self.engine.work(&mut self.inbox, &mut self.socket, TURN_SERVING, Instant::now);
             // 3. What only the socket knows.
             self.engine.add_socket(self.socket.take_gso_fallbacks());
-            self.socket.probe_gso(Instant::now());
+            let now = Instant::now();
+            self.socket.probe_gso(now);
+            if self.engine.steers(now) {
+                self.engine.shared.placing.steering.apply(|listed| self.socket.steer(listed));
+            }
             // 4. Sleep only when nothing waits. A blocked socket is waited for, not asked again and again; a worker
             // that was just told to stop has nobody left to wake it.
             let goes_on = more || progress == Progress::More || self.engine.is_stopped();
-            self.busy.inc_by(awake.elapsed().as_secs_f64());
+            let now = Instant::now();
+            let spent = now.saturating_duration_since(awake);
+            self.busy.inc_by(spent.as_secs_f64());
+            self.awake.add(spent, self.engine.load(), now);
             readable = self.sleep(&mut events, goes_on, progress == Progress::Blocked);
             awake = Instant::now();
         }

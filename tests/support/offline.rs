@@ -54,9 +54,9 @@ impl Net {
         Self::with(workers, Config::default())
     }
 
-    /// Viewers of small streams too are spread over the workers, so that tests have need of few.
+    /// Publishers and the viewers of small streams too are spread over the workers, so that tests have need of few.
     pub(crate) fn with(workers: usize, config: Config) -> Self {
-        Self::placing(workers, Config { small_stream: 0, ..config })
+        Self::placing(workers, Config { small_stream: 0, gathered_publishers: 0, ..config })
     }
 
     /// Places viewers as `config` says.
