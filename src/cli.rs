@@ -162,6 +162,7 @@ mod tests {
             ("sluice --drain -1", "--drain \"-1\": write a number from 0 to 4294967295"),
             ("sluice --workers -1", "--workers \"-1\": write a whole number, not negative"),
             ("sluice load --whep http://a/whep/x --viewers -1", "--viewers \"-1\": write a"),
+            ("sluice load --whep http://a/whep/x --bitrate 0", "--bitrate \"0\": write a number from 1000 to"),
             ("sluice -1", "'-1'"),
             ("sluice --http 8080", "0.0.0.0:8080"),
             ("sluice --http=", "--http: write an IP address and a port"),

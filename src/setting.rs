@@ -24,8 +24,8 @@ pub(crate) fn in_plain_words(complaint: &str) -> String {
         }
         "number would be zero for non-zero type" => "write a number greater than zero".to_owned(),
         "number too large to fit in target type" => "that is too much".to_owned(),
-        other => match other.split_once(" is not in 0..=") {
-            Some((_, most)) => format!("write a number from 0 to {most}"),
+        other => match other.split_once(" is not in ").and_then(|(_, range)| range.split_once("..=")) {
+            Some((least, most)) => format!("write a number from {least} to {most}"),
             None => other.to_owned(),
         },
     }
@@ -59,6 +59,6 @@ mod tests {
             "99999999999".parse::<u32>().unwrap_err().to_string(),
         ];
         assert!(complaints.iter().all(|complaint| in_plain_words(complaint) != *complaint), "{complaints:?}");
-        assert_eq!(in_plain_words("-1 is not in 0..=65535"), "write a number from 0 to 65535");
+        assert_eq!(in_plain_words("0 is not in 1..=65535"), "write a number from 1 to 65535");
     }
 }

@@ -83,6 +83,7 @@ pub struct Config {
 
     /// Bits a second in each stream, instead of packets
     #[arg(long, value_name = "BITS", conflicts_with = "packets_per_second")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1000..=4_000_000_000))]
     pub bitrate: Option<u32>,
 
     /// Packets that leave at once, as the packets of a picture do
@@ -150,7 +151,9 @@ pub fn run(config: &Config) -> Result<Report> {
     if joined < config.viewers {
         let why = field
             .take_failure()
-            .map_or("they did not connect or got no media in time".to_owned(), |error| format!("{error:#}"));
+            .map_or("they did not connect, or nobody publishes there: --whip URL does".to_owned(), |error| {
+                format!("{error:#}")
+            });
         tracing::warn!(joined, asked = config.viewers, "not everybody joined: {why}");
         if joined == 0 && config.viewers > 0 {
             bail!("no viewer joined: {why}");

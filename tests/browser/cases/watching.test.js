@@ -39,6 +39,17 @@ test('the page says each state, and its figures are there and move', async (t) =
   assert.deepEqual(viewer.console, []);
 });
 
+test('who comes too early for a relay that refuses that is told so, and watches when somebody publishes', async (t) => {
+  const relay = await Relay.start(t, { args: ['--refuse-early-viewers'] });
+  const viewer = await watch(t, relay);
+  await message(viewer, 'Waiting for the publisher');
+  await viewer.shows('#detail', 'Nobody publishes "hall" now.');
+  await viewer.shows('#next', /Trying again in \d seconds?\./);
+  assert.equal(await relay.metric('sluice_sessions', { role: 'viewer' }), 0);
+  await publish(t, relay);
+  await message(viewer, 'Playing');
+});
+
 test('a session that the relay ends is replaced by another, which knows the servers of the relay', async (t) => {
   const relay = await Relay.start(t, { args: ['--ice-server', 'turn:127.0.0.1:9', '--turn-secret', 'north'] });
   await publish(t, relay);
