@@ -238,7 +238,10 @@ impl Churn {
                 for _ in 0..3 {
                     let remote = Credentials { ufrag: "newufrag".into(), pwd: "a-new-password-of-the-client".into() };
                     // It may have been replaced by then.
-                    let _ = self.net.handle().restart(&session, Restart { remote });
+                    let _ = self
+                        .net
+                        .handle()
+                        .restart(&session, Restart { remote, http_local: None, http_remote: [127, 0, 0, 1].into() });
                 }
             }
         }

@@ -141,7 +141,9 @@ mod tests {
     fn addresses_of_one_ipv6_network_share_a_bucket() {
         let limiter = limiter(1, false);
         assert!(ask(&limiter, "2001:db8::1".parse().unwrap()).is_ok());
-        assert!(ask(&limiter, "2001:db8::2:1".parse().unwrap()).is_err());
+        for neighbour in ["2001:db8::2", "2001:db8:0:0:ffff:ffff:ffff:ffff"] {
+            assert!(ask(&limiter, neighbour.parse().unwrap()).is_err(), "{neighbour}: a client has a /64");
+        }
         assert!(ask(&limiter, "2001:db8:0:1::1".parse().unwrap()).is_ok());
     }
 

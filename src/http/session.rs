@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use super::Shared;
 use super::endpoint::{FRAGMENT, entity_tag};
 use super::error::Problem;
-use super::request::{NO_SUCH_SESSION, Session, bearer, read_text, require_type};
+use super::request::{Connection, NO_SUCH_SESSION, Session, bearer, read_text, require_type};
 use super::sdp::Fragment;
 use crate::auth::Denied;
 use crate::name::SessionId;
@@ -50,6 +50,7 @@ pub(super) async fn delete(
 pub(super) async fn patch(
     State(shared): State<Shared>,
     Session(id): Session,
+    connection: Connection,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
@@ -70,7 +71,8 @@ pub(super) async fn patch(
     let remote = fragment.credentials.clone().ok_or_else(|| {
         Problem::Malformed("an ICE restart needs the new a=ice-ufrag and a=ice-pwd: send both".to_owned())
     })?;
-    let patched = shared.media.restart(&id, Restart { remote })?;
+    let (http_local, http_remote) = (Some(connection.local.ip()), connection.remote.ip());
+    let patched = shared.media.restart(&id, Restart { remote, http_local, http_remote })?;
     let headers = [(CONTENT_TYPE, HeaderValue::from_static(FRAGMENT)), (ETAG, entity_tag(&patched.etag))];
     Ok((headers, fragment.answer_restart(&patched.local, &patched.candidates)).into_response())
 }

@@ -3,6 +3,7 @@
 //! Negotiation runs on the caller's task, never on a media thread: a join costs a worker nothing until ICE has proven
 //! its path.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -65,6 +66,10 @@ pub(super) struct Shared {
 pub struct Restart {
     /// The client's new ICE credentials.
     pub remote: Credentials,
+    /// The relay's address on which the HTTP request arrived, if known.
+    pub http_local: Option<IpAddr>,
+    /// The client's address.
+    pub http_remote: IpAddr,
 }
 
 /// A session's new ICE credentials on the relay's side.
@@ -227,7 +232,8 @@ impl Handle {
             let message = Message::Restart { session: *session, admission };
             self.tell(worker, message).map_err(|_| PatchError::Busy { retry_after: RETRY_AFTER })?;
         }
-        Ok(Patched { local, candidates: self.shared.config.candidates(self.shared.media_port, None), etag })
+        let arrival = restart.http_local.map(|local| Arrival { local, remote: restart.http_remote });
+        Ok(Patched { local, candidates: self.shared.config.candidates(self.shared.media_port, arrival), etag })
     }
 
     /// Ends a session at once: from here on nobody finds it, and its worker tells the peer.

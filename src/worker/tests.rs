@@ -47,13 +47,17 @@ fn a_panic_in_one_session_ends_that_session_only() {
     assert_eq!(net.clients[viewers[1]].received.len(), 1, "the others lose nothing");
 }
 
+fn asked(remote: Credentials) -> super::Restart {
+    super::Restart { remote, http_local: None, http_remote: [127, 0, 0, 1].into() }
+}
+
 #[test]
 fn a_restart_is_believed_under_both_credentials_until_the_new_path_is_proven() {
     let (mut net, publisher, viewers) = net();
     let session = net.clients[viewers[0]].session;
     let remote = Credentials { ufrag: "newufrag".into(), pwd: "a-new-password-of-the-client".into() };
     let before = net.handle().lookup(&session).unwrap().etag;
-    let patched = net.handle().restart(&session, super::Restart { remote }).unwrap();
+    let patched = net.handle().restart(&session, asked(remote)).unwrap();
     assert_ne!(patched.etag, before);
     assert_eq!(net.handle().lookup(&session).unwrap().etag, patched.etag);
     // The client has not heard of it yet: media and its old checks go on.
@@ -75,7 +79,7 @@ fn restarts_that_come_to_nothing_leave_no_names_behind() {
     let before = names(&net);
     for number in 0..100 {
         let remote = Credentials { ufrag: format!("ufrag{number}"), pwd: "a-new-password-of-the-client".into() };
-        net.handle().restart(&session, super::Restart { remote }).unwrap();
+        net.handle().restart(&session, asked(remote)).unwrap();
         net.run(Duration::from_millis(2));
     }
     assert_eq!(names(&net), before + 2, "the newest, in the lobby and at the door");

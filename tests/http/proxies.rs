@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 
 use sluice::http::Limit;
 
-use crate::relay::{Relay, SDP, WHIP_OFFER};
+use crate::relay::{FRAGMENT, Relay, SDP, WHIP_OFFER};
+
+const CREDENTIALS: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n";
 
 /// One that limits each client to two requests, and believes `trusted`.
 fn behind(trusted: &[&str]) -> Relay {
@@ -37,6 +39,14 @@ fn nobody_is_believed_who_is_not_named() {
     assert!((0..20).all(|_| post(&relay, "203.0.113.7") == 400));
 }
 
+/// The addresses of the candidates in an answer.
+fn addresses(answer: &str) -> Vec<String> {
+    let lines = answer.lines().filter_map(|line| line.strip_prefix("a=candidate:"));
+    let mut addresses: Vec<String> = lines.map(|line| line.split(' ').nth(4).unwrap().to_owned()).collect();
+    addresses.dedup();
+    addresses
+}
+
 #[test]
 fn a_client_behind_a_proxy_on_this_machine_is_not_told_loopback() {
     let relay = Relay::with(|config| {
@@ -47,10 +57,10 @@ fn a_client_behind_a_proxy_on_this_machine_is_not_told_loopback() {
     let candidates = |headers: &[(&str, &str)]| {
         let reply = relay.request("POST", "/whip/cam", &[&[SDP], headers].concat(), WHIP_OFFER);
         assert_eq!(reply.status, 201, "{reply:?}");
-        let lines = reply.body.lines().filter_map(|line| line.strip_prefix("a=candidate:"));
-        let mut addresses: Vec<String> = lines.map(|line| line.split(' ').nth(4).unwrap().to_owned()).collect();
-        addresses.dedup();
-        addresses
+        let asks = [&[FRAGMENT, ("if-match", "*")], headers].concat();
+        let restarted = relay.request("PATCH", reply.header("location"), &asks, CREDENTIALS);
+        assert_eq!(addresses(&restarted.body), addresses(&reply.body), "a restart tells the same");
+        addresses(&reply.body)
     };
     assert_eq!(candidates(&[]), ["203.0.113.9", "127.0.0.1"]);
     assert_eq!(candidates(&[("x-forwarded-for", "198.51.100.1")]), ["203.0.113.9"]);
