@@ -131,9 +131,11 @@ pub(super) async fn explain(request: Request, next: Next) -> Response {
 
 /// A detail as a sentence of HTML.
 fn sentence(detail: &str) -> String {
-    let escaped = detail.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
-    let (first, rest) = escaped.split_at_checked(1).unwrap_or_default();
-    format!("{}{rest}.", first.to_ascii_uppercase())
+    let mut letters = detail.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    let text: String = first.into_iter().chain(letters).collect();
+    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    if escaped.ends_with(['.', '?', '!']) { escaped } else { escaped + "." }
 }
 
 fn page(text: impl Into<Body>, policy: &'static str) -> Response {
@@ -150,6 +152,13 @@ fn page(text: impl Into<Body>, policy: &'static str) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_detail_is_a_sentence_that_no_text_turns_into_markup() {
+        assert_eq!(sentence("no <b> & no \"c\""), "No &lt;b&gt; &amp; no &quot;c&quot;.");
+        assert_eq!(sentence("<script>"), "&lt;script&gt;.");
+        assert_eq!(["é", "is it so?", ""].map(sentence), ["é.", "Is it so?", "."]);
+    }
 
     #[test]
     fn pages_load_only_what_is_compiled_in() {

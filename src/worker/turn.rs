@@ -53,7 +53,10 @@ pub enum StartError {
     #[error(transparent)]
     Bind(#[from] BindError),
     /// The machine has no room for another thread or poll.
-    #[error("cannot start a media thread: {0}")]
+    #[error(
+        "cannot start a media thread: {0}: raise the limits of threads and open files (ulimit -a), or start fewer by \
+         --workers"
+    )]
     Thread(#[from] io::Error),
     /// No certificate could be made.
     #[error("cannot make a DTLS certificate: {0}")]
