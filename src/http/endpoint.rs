@@ -112,3 +112,25 @@ impl From<CreateError> for Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::header::RETRY_AFTER;
+
+    use super::*;
+
+    #[test]
+    fn a_relay_that_cannot_take_one_more_says_when_to_come_back() {
+        let retry_after = Duration::from_secs(2);
+        for (error, status) in [
+            (CreateError::Full { retry_after }, 503),
+            (CreateError::Draining { retry_after }, 503),
+            (CreateError::NotPublished { retry_after }, 409),
+            (CreateError::NoAddress, 503),
+        ] {
+            let response = Problem::from(error).into_response();
+            assert_eq!(response.status(), status);
+            assert!(response.headers()[RETRY_AFTER].to_str().unwrap().parse::<u64>().unwrap() >= 2);
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::lobby::{Found, Lobby, PATIENCE, Waiting};
+use super::lobby::{CAPACITY, Found, Lobby, PATIENCE, Waiting};
 use super::record::Record;
 use crate::auth::Credential;
 use crate::name::{Role, SessionId};
@@ -20,9 +20,9 @@ fn credentials(ufrag: &str) -> Credentials {
     Credentials { ufrag: ufrag.to_owned(), pwd: "a-password-that-is-long".to_owned() }
 }
 
-/// A lobby in which one session has waited since a moment.
-fn lobby() -> (Arc<Lobby>, SessionId, Instant) {
-    let (id, created) = (SessionId::random(), Instant::now());
+/// A session that waits under this name.
+fn waiting(ufrag: &str) -> Waiting {
+    let id = SessionId::random();
     let (role, stream) = (Role::Viewer, "cam".parse().unwrap());
     let negotiated = Negotiated {
         answer: String::new(),
@@ -33,11 +33,18 @@ fn lobby() -> (Arc<Lobby>, SessionId, Instant) {
         sections: Vec::new(),
         offered: Offered::default(),
     };
-    let record = Arc::new(Record::new(id, (role, "cam".parse().unwrap()), (None, Offered::default()), created));
-    let local = credentials(UFRAG);
+    let who = (role, "cam".parse().unwrap());
+    let record = Arc::new(Record::new(id, who, (None, Offered::default()), Instant::now()));
+    let local = credentials(ufrag);
     let credential = Credential::ANONYMOUS;
     let client = [10, 0, 0, 1].into();
-    let waiting = Waiting { id, role, stream, local, negotiated, announcement: None, credential, client, record };
+    Waiting { id, role, stream, local, negotiated, announcement: None, credential, client, record }
+}
+
+/// A lobby in which one session has waited since a moment.
+fn lobby() -> (Arc<Lobby>, SessionId, Instant) {
+    let waiting = waiting(UFRAG);
+    let (id, created) = (waiting.id, waiting.record.created);
     let lobby = Arc::new(Lobby::default());
     assert!(lobby.admit(waiting, "\"1\"".to_owned()).is_ok());
     (lobby, id, created)
@@ -49,6 +56,21 @@ fn assert_empty(lobby: &Lobby) {
 
 fn is_session(found: &Found) -> bool {
     matches!(found, Found::Session(_))
+}
+
+#[test]
+fn a_full_lobby_takes_nobody_until_somebody_has_left_and_keeps_nothing_of_who_it_refuses() {
+    let (lobby, id, _) = lobby();
+    let admit = |ufrag: &str| lobby.admit(waiting(ufrag), "\"1\"".to_owned());
+    assert!((1..CAPACITY).all(|number| admit(&number.to_string()).is_ok()));
+    let full = lobby.census();
+    assert!(admit("refused").is_err() && admit("refused").is_err());
+    assert_eq!(lobby.census(), full);
+    // Who is adopted waits no more, and so does who goes.
+    assert!(is_session(&lobby.take("1", A)) && is_session(&lobby.remove(&id)));
+    assert!(admit("first free").is_ok() && admit("second free").is_ok() && admit("refused").is_err());
+    assert_eq!(lobby.expire(Instant::now() + PATIENCE).len(), CAPACITY);
+    assert!(admit("next").is_ok());
 }
 
 #[test]
