@@ -1,5 +1,7 @@
 // Plays the rounds of the named clients, or all, and prints a row for each client in each; see `run` beside this.
 
+import { setTimeout as delay } from 'node:timers/promises';
+
 import { clients, rounds } from './rounds.js';
 import { Scene } from './support/scene.js';
 import { until } from '../browser/support/until.js';
@@ -31,7 +33,7 @@ class Row {
 }
 
 async function play(round) {
-  const { publisher, early = [], viewers = [], takeover } = round;
+  const { publisher, early = [], viewers = [], takeover, stay } = round;
   const scene = new Scene(`${round.of} ${rounds.indexOf(round)}`, publisher);
   const rows = {
     early: early.map((viewer) => new Row(viewer, 'early')), publisher: new Row(publisher),
@@ -61,6 +63,15 @@ async function play(round) {
     for (const row of rows.viewers) {
       await begin(row);
       await prove(row);
+    }
+    if (stay) {
+      await delay(stay * 1000);
+      for (const viewer of [...rows.early, ...rows.viewers]) {
+        current = viewer;
+        if (scene.wasPaused(viewer.session[0])) throw new Error(`it was paused within ${stay} s although it was there`);
+        await viewer.participant.more();
+        viewer.text += `, and more after ${stay} s`;
+      }
     }
     for (const row of rows.takeover) {
       current = rows.publisher;
@@ -99,7 +110,7 @@ if (unknown) {
   console.log(`no client is called ${unknown}: use ${known.join(' ')}`);
   process.exit(64);
 }
-const chosen = rounds.filter(({ of, core }) => names.length === 0 || names.includes(of) || (core && names.includes('core')));
+const chosen = rounds.filter(({ of, core, rare }) => (names.length === 0 && !rare) || names.includes(of) || (core && names.includes('core')));
 if (option === '--needed') {
   const everybody = chosen.flatMap(({ publisher, early = [], viewers = [], takeover = [] }) => [publisher, early, viewers, takeover].flat());
   console.log([...new Set(everybody.map(({ client }) => client))].join('\n'));

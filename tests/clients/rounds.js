@@ -1,6 +1,7 @@
 // Who publishes to whom. `of` names the client for whose sake a round is played; `early` viewers come before the publisher,
-// `viewers` after it, one after another. With `takeover` the publisher is killed and a second one comes at once. tests/run
-// plays those that are `core`.
+// `viewers` after it, one after another. Those of a round with `stay` watch for so many seconds more: nobody who is there may be
+// taken for gone, however seldom its reports come. With `takeover` the publisher is killed and a second one comes at once.
+// tests/run plays those that are `core`; those that are `rare` are played only for who names their client.
 
 import * as aiortc from './aiortc/index.js';
 import * as chromium from './chromium/index.js';
@@ -10,20 +11,21 @@ import * as gstreamer from './gstreamer/index.js';
 import * as libdatachannel from './node-datachannel/index.js';
 import * as pion from './pion/index.js';
 import * as werift from './werift/index.js';
+import * as whipclientsink from './whipclientsink/index.js';
 
-export const clients = { aiortc, chromium, ffmpeg, firefox, gstreamer, 'node-datachannel': libdatachannel, pion, werift };
+export const clients = { aiortc, chromium, ffmpeg, firefox, gstreamer, 'node-datachannel': libdatachannel, pion, werift, whipclientsink };
 
 export const rounds = [
   { of: 'firefox', core: true, publisher: firefox.publish(), early: [chromium.watch()], viewers: [firefox.watch(), chromium.watch()] },
   { of: 'firefox', core: true, publisher: chromium.publish(), early: [firefox.watch()], viewers: [firefox.watch()] },
   { of: 'firefox', publisher: firefox.publish({ video: 'VP9', audio: false }), viewers: [chromium.watch(), firefox.watch()] },
-  { of: 'firefox', publisher: firefox.publish({ video: null }), early: [firefox.watch()], viewers: [chromium.watch()] },
+  { of: 'firefox', publisher: firefox.publish({ video: null }), early: [firefox.watch()], viewers: [chromium.watch()], stay: 16 },
   { of: 'firefox', publisher: chromium.publish({ video: 'AV1' }), viewers: [firefox.watch({ audio: false }), firefox.watch({ video: null })] },
 
   { of: 'gstreamer', core: true, publisher: gstreamer.publish({ video: 'H264' }), viewers: [chromium.watch()] },
   { of: 'gstreamer', core: true, publisher: gstreamer.publish({ video: 'VP8', audio: false }), viewers: [chromium.watch()] },
-  { of: 'gstreamer', core: true, publisher: gstreamer.publish({ shown: true }), viewers: [chromium.watch()] },
-  { of: 'gstreamer', publisher: gstreamer.publish({ video: 'VP8' }), early: [firefox.watch()], viewers: [aiortc.watch(), pion.watch()] },
+  { of: 'gstreamer', core: true, publisher: gstreamer.publish({ shown: 'gstreamer-client' }), viewers: [chromium.watch()] },
+  { of: 'gstreamer', publisher: gstreamer.publish({ video: 'VP8' }), early: [firefox.watch()], viewers: [aiortc.watch(), pion.watch()], stay: 16 },
   { of: 'gstreamer', publisher: gstreamer.publish({ video: null }), viewers: [firefox.watch()] },
 
   {
@@ -32,10 +34,10 @@ export const rounds = [
   },
   { of: 'node-datachannel', publisher: libdatachannel.publish({ audio: false }), viewers: [aiortc.watch(), pion.watch()] },
   { of: 'node-datachannel', publisher: libdatachannel.publish({ video: null }), viewers: [firefox.watch()] },
-  { of: 'node-datachannel', publisher: chromium.publish({ video: 'H264' }), viewers: [libdatachannel.watch()] },
+  { of: 'node-datachannel', publisher: chromium.publish({ video: 'H264' }), viewers: [libdatachannel.watch()], stay: 16 },
 
   { of: 'aiortc', publisher: aiortc.publish(), early: [aiortc.watch()], viewers: [aiortc.watch(), firefox.watch()] },
-  { of: 'aiortc', publisher: aiortc.publish({ video: 'H264', audio: false }), viewers: [pion.watch(), chromium.watch()] },
+  { of: 'aiortc', publisher: aiortc.publish({ video: 'H264', audio: false }), viewers: [pion.watch(), chromium.watch()], stay: 16 },
   { of: 'aiortc', publisher: aiortc.publish({ video: null }), early: [aiortc.watch()], viewers: [pion.watch(), chromium.watch()] },
   { of: 'aiortc', publisher: ffmpeg.publish(), early: [aiortc.watch()], viewers: [aiortc.watch({ audio: false }), libdatachannel.watch()] },
 
@@ -45,6 +47,8 @@ export const rounds = [
   { of: 'pion', publisher: firefox.publish(), early: [pion.watch()], viewers: [pion.watch()] },
 
   { of: 'werift', publisher: werift.publish(), early: [werift.watch()], viewers: [chromium.watch(), werift.watch()] },
-  { of: 'werift', publisher: firefox.publish({ audio: false }), early: [werift.watch()], viewers: [werift.watch()] },
-  { of: 'werift', publisher: werift.publish({ video: null }), viewers: [aiortc.watch(), werift.watch()] },
+  { of: 'werift', publisher: firefox.publish({ audio: false }), early: [werift.watch()], viewers: [werift.watch()], stay: 16 },
+  { of: 'werift', publisher: werift.publish({ video: null }), viewers: [aiortc.watch(), werift.watch()], stay: 16 },
+
+  { of: 'whipclientsink', rare: true, publisher: whipclientsink.publish(), early: [pion.watch()], viewers: [chromium.watch()] },
 ];

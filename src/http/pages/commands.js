@@ -16,7 +16,7 @@ export function commands(origin, stream, token) {
     'obs-token': token || 'Leave it empty',
     'ffmpeg-test': ffmpeg('-f lavfi -i testsrc2=size=1280x720:rate=30 -f lavfi -i sine=frequency=440'),
     'ffmpeg-file': ffmpeg('-stream_loop -1 -i video.mp4'),
-    'gstreamer-sink': `gst-launch-1.0 whipclientsink name=whip signaller::whip-endpoint=${whip} ${token && `signaller::auth-token=${token} `}`
+    'gstreamer-sink': `gst-launch-1.0 whipclientsink name=whip video-caps=video/x-h264 signaller::whip-endpoint=${whip} ${token && `signaller::auth-token=${token} `}`
       + 'videotestsrc is-live=true pattern=ball ! video/x-raw,width=1280,height=720,framerate=30/1 ! whip. '
       + 'audiotestsrc is-live=true wave=ticks ! whip.',
     'gstreamer-client': `whip-client -u ${whip} ${token && `-t ${token} `}`

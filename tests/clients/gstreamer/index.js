@@ -12,12 +12,14 @@ const VIDEO = {
     + ' ! rtph264pay pt=96 config-interval=-1 aggregate-mode=zero-latency ! application/x-rtp,media=video,encoding-name=H264,payload=96',
 };
 
-class GStreamer {
-  client = 'gstreamer';
+const WHIP_CLIENT = { LD_LIBRARY_PATH: process.env.GSTREAMER_LIBRARIES ?? '' };
+
+export class GStreamer {
   role = 'publisher';
 
-  constructor({ video = 'VP8', audio = true, shown = false }) {
-    Object.assign(this, { video, audio, shown });
+  /** `shown` is the id of the command that the first page shows, if it is to be that. */
+  constructor({ client = 'gstreamer', video = 'VP8', audio = true, shown, env = WHIP_CLIENT }) {
+    Object.assign(this, { client, video, audio, shown, env });
   }
 
   /** The program and its arguments: of our own, or as the first page shows them to who copies the command. */
@@ -25,7 +27,7 @@ class GStreamer {
     if (this.shown) {
       const module = await (await fetch(`${scene.url}/assets/commands.js`)).text();
       const { commands } = await import(`data:text/javascript,${encodeURIComponent(module)}`);
-      return ['sh', '-c', `exec ${commands(scene.url, scene.stream, '')['gstreamer-client']}`];
+      return ['sh', '-c', `exec ${commands(scene.url, scene.stream, '')[this.shown]}`];
     }
     const command = ['whip-client', '--disable-colors', '--url', `${scene.url}/whip/${scene.stream}`];
     if (this.audio) command.push('--audio', AUDIO);
@@ -35,10 +37,10 @@ class GStreamer {
 
   async begin(scene) {
     const [program, ...args] = await this.command(scene);
-    this.child = new Child(program, args, { env: { LD_LIBRARY_PATH: process.env.GSTREAMER_LIBRARIES ?? '' } });
+    this.child = new Child(program, args, { env: this.env });
     scene.after(async () => {
       if (!this.child.hasEnded) await this.child.stop('SIGKILL');
-      if (!scene.passed) scene.diagnostic(`whip-client:\n${this.child.output.slice(-3000)}`);
+      if (!scene.passed) scene.diagnostic(`${program} ${args.join(' ')}:\n${this.child.output.slice(-3000)}`);
     });
   }
 
@@ -46,7 +48,7 @@ class GStreamer {
     return { text: 'media comes in' };
   }
 
-  /** It sends DELETE upon SIGINT. */
+  /** Upon SIGINT it sends DELETE. */
   async end() {
     await this.child.stop('SIGINT', 10_000);
   }

@@ -26,7 +26,7 @@ export class Scene {
 
   /** The media port is open on all addresses, as it is by default: libnice pairs no loopback address with another. */
   async open() {
-    this.relay = await Relay.start(this, { mediaHost: '0.0.0.0', env: { SLUICE_LOG: 'warn,rtc=error,sluice=info' } });
+    this.relay = await Relay.start(this, { mediaHost: '0.0.0.0', env: { SLUICE_LOG: 'warn,rtc=error,sluice=info,sluice::worker::absence=debug' } });
     this.url = process.env.KEEP_OFFERS ? await recordOffers(this, this.relay.url, process.env.KEEP_OFFERS) : this.relay.url;
   }
 
@@ -55,6 +55,11 @@ export class Scene {
   /** The `[session, role, profile]` of each session that has connected, in their order. */
   connected() {
     return [...this.relay.child.output.matchAll(CONNECTED)].map(([, ...facts]) => facts);
+  }
+
+  /** Whether a viewer was taken for gone. */
+  wasPaused(session) {
+    return this.relay.child.output.includes(`viewer paused: it was not heard for 7 s session=${session}`);
   }
 
   /** The `{created, firstMedia}` of a session that has ended: when its POST came and its first packet came or left. */

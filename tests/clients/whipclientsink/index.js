@@ -1,0 +1,8 @@
+// GStreamer's whipclientsink, by the command that the first page shows. Its plugin is built from source, which takes
+// minutes, so its round is played only when it is asked for by name.
+
+import { GStreamer } from '../gstreamer/index.js';
+
+export const publish = () => new GStreamer({
+  client: 'whipclientsink', shown: 'gstreamer-sink', env: { GST_PLUGIN_PATH: process.env.WHIPCLIENTSINK_PLUGIN ?? '' },
+});
