@@ -127,6 +127,9 @@ fn advice(error: &std::io::Error) -> String {
         ErrorKind::NotFound => "there is no file of that name: correct --config or SLUICE_CONFIG".to_owned(),
         ErrorKind::PermissionDenied => "sluice may not read it: let its user read the file".to_owned(),
         ErrorKind::IsADirectory => "that is a directory: name the file in it".to_owned(),
+        ErrorKind::FileTooLarge => {
+            "it is larger than 1 MiB, so it is another: name the one with the settings".to_owned()
+        }
         ErrorKind::InvalidData => "that is no text: write it in UTF-8".to_owned(),
         _ => error.to_string(),
     }

@@ -38,6 +38,8 @@ fn what_cannot_work_is_said_in_one_sentence_with_exit_code_64() {
         (vec!["--http", "127.0.0.1:0", "--media", "192.0.2.1:0"], "--media"),
         (vec!["--http", "192.0.2.1:0"], "--http"),
         (vec!["--config", "/nowhere/sluice.toml"], "/nowhere/sluice.toml"),
+        (vec!["--config", "/"], "name the file in it"),
+        (vec!["--config", "/dev/zero"], "larger than 1 MiB"),
         (vec!["--watch-token", "w"], "publish-token"),
         (vec!["--admin-token", "a"], "publish-token"),
         (vec!["--publish-token", ""], "publish-token"),

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
-use std::fs;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _};
 use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
@@ -15,17 +16,29 @@ use super::setting::{self, Setting};
 use super::show::MASK;
 use crate::setting::in_plain_words;
 
+/// Octets of a file.
+const LARGEST: u64 = 1024 * 1024;
+
 /// What is wrong, and at which byte.
 type Wrong = (usize, String);
 
 /// The values of a file by the id of their setting.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Value>, ConfigError> {
-    let text = fs::read_to_string(path).map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
+    let text = text_of(path).map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
     values(&text).map_err(|(at, complaint)| ConfigError::Invalid {
         path: path.to_owned(),
         line: line_of(&text, at),
         complaint,
     })
+}
+
+/// Reads no more than a file of settings can be: somebody may have named a recording.
+fn text_of(path: &Path) -> io::Result<String> {
+    let mut octets = Vec::new();
+    if File::open(path)?.take(LARGEST + 1).read_to_end(&mut octets)? as u64 > LARGEST {
+        return Err(ErrorKind::FileTooLarge.into());
+    }
+    String::from_utf8(octets).map_err(|_| ErrorKind::InvalidData.into())
 }
 
 fn values(text: &str) -> Result<BTreeMap<String, Value>, Wrong> {
