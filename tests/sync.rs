@@ -162,3 +162,28 @@ fn a_standby_that_takes_over_brings_its_own_clock() {
     assert!(is_live(&net, viewer, &second));
     assert_in_step(&net, viewer, &second, SECOND_CLOCK);
 }
+
+#[test]
+fn a_publisher_that_reports_late_costs_nothing_before_and_is_told_of_at_once() {
+    let mut net = Net::with(1, Config::default());
+    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+    net.connect();
+    let mut broadcast = Broadcast::new(&net, publisher);
+    broadcast.keyframe_every = 250;
+    broadcast.run(&mut net, SECOND / 4);
+    let viewers: Vec<usize> = (0..8).map(|_| watch(&mut net, &mut broadcast)).collect();
+    broadcast.run(&mut net, SECOND * 2);
+    // Without media what is due is the relay's own: looks at its sessions, and what it tells the publisher.
+    let mut due = 0;
+    for _ in 0..4_000 {
+        due += u32::from(net.relay.poll_timeout().is_some_and(|due| due <= net.now));
+        net.run(Duration::from_millis(1));
+    }
+    assert!(due < 60, "{due} times in 4 s");
+    broadcast.run(&mut net, SECOND / 4);
+    broadcast.report(&mut net, FIRST_CLOCK);
+    broadcast.run(&mut net, SECOND / 2);
+    for viewer in viewers {
+        assert_eq!(counted(&net, viewer), [1, 1], "viewer {viewer}");
+    }
+}

@@ -163,7 +163,7 @@ impl Engine {
         match message {
             Message::Media(published) => self.on_media(&published),
             Message::Subscribed(subscribed) => self.on_subscribed(*subscribed, now),
-            Message::Clock { stream, epoch, kind, clock } => self.on_clock(&stream, epoch, kind, clock),
+            Message::Clock { stream, epoch, kind, clock } => self.on_clock(&stream, epoch, kind, clock, now),
             Message::HoldBack { stream, epoch, kind, least } => self.on_hold_back(&stream, epoch, kind, least),
             Message::Obeys { stream, epoch, kind, obeys } => self.on_obeys(&stream, epoch, kind, obeys),
             Message::Channel { stream, epoch, channel } => self.on_published_channel(&stream, epoch, channel, now),

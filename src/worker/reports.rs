@@ -16,8 +16,9 @@ use crate::peer::feedback::{Outgoing, sender_report};
 /// Between two sender reports of an outlet.
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How soon a report is tried again that could not be made.
-const REPORT_RETRY: Duration = Duration::from_millis(200);
+/// How soon a report is tried again that could not be made, and how long reports that had to wait for the publisher's
+/// first one are spread over.
+pub(super) const REPORT_RETRY: Duration = Duration::from_millis(200);
 
 /// How long a report about sound waits for one about pictures, and the other way round.
 const REPORT_PATIENCE: Duration = Duration::from_secs(4);
@@ -34,6 +35,11 @@ impl Viewer {
         }
     }
 
+    /// A clock of the publisher's is known now: the report that may have waited for it is due then.
+    pub(super) fn on_first_clock(&mut self, due: Instant) {
+        self.next_report = self.next_report.map(|before| before.min(due));
+    }
+
     /// Sender reports that are due, on the viewer's own timestamp lines (RFC 3550 6.4.1).
     pub(super) fn poll(&mut self, feed: Option<&Feed>, now: Instant) -> Vec<Compound> {
         if self.next_report.is_none_or(|due| due > now) {
@@ -43,10 +49,15 @@ impl Viewer {
             self.next_report = None;
             return Vec::new();
         }
-        // Until the publisher's first report there is no clock to tell; sound and picture are out of step until then.
         self.next_report = Some(now + REPORT_RETRY);
         let mut packets = Vec::new();
         let Some((feed, epoch)) = feed.and_then(|feed| Some((feed, feed.source?.epoch))) else { return packets };
+        // Until the publisher's first report there is no clock to tell, and [`Viewer::on_first_clock`] says when there is;
+        // sound and picture are out of step until then.
+        if !self.legs.iter().any(|leg| feed.track(leg.kind).is_some_and(|track| track.clock.is_some())) {
+            self.next_report = Some(now + REPORT_INTERVAL);
+            return packets;
+        }
         let told = |leg: &Leg| {
             let track = feed.track(leg.kind).filter(|_| leg.outlet.counts().packets > 0)?;
             let clock = track.clock?;

@@ -9,6 +9,7 @@ use super::feed::Source;
 use super::leg::Begun;
 use super::message::{Message, Published, Subscribed};
 use super::publisher::{Publisher, Verdict};
+use super::reports::REPORT_RETRY;
 use super::session::{Session, State};
 use super::viewer::Viewer;
 use crate::door::{Key, Path};
@@ -202,12 +203,20 @@ impl Engine {
     }
 
     /// A publisher's sender report.
-    pub(super) fn on_clock(&mut self, stream: &StreamName, epoch: u32, kind: Kind, clock: SenderClock) {
+    pub(super) fn on_clock(&mut self, stream: &StreamName, epoch: u32, kind: Kind, clock: SenderClock, now: Instant) {
         let Some(feed) = self.feeds.get_mut(stream) else { return };
-        if feed.source.is_some_and(|source| source.epoch == epoch)
-            && let Some(track) = feed.track_mut(kind)
-        {
-            track.clock = Some(clock);
+        let Some(track) = feed.source.filter(|source| source.epoch == epoch).and_then(|_| feed.track_mut(kind)) else {
+            return;
+        };
+        if track.clock.replace(clock).is_some() {
+            return;
+        }
+        let step = REPORT_RETRY / u32::try_from(feed.viewers.len()).unwrap_or(u32::MAX).max(1);
+        for (place, key) in (0..).zip(&feed.viewers) {
+            let Some(session) = self.sessions.get_mut(*key) else { continue };
+            let State::Watching(viewer) = &mut session.state else { continue };
+            viewer.on_first_clock(now + step * place);
+            self.timers.set(*key, session.poll_timeout());
         }
     }
 
