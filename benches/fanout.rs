@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use relay::{Nowhere, Relay};
+use sluice::peer::client::EXTENSIONS;
 use webrtc_rs::{Interceptors, Senders};
 
 const VIEWERS: [usize; 4] = [1, 10, 100, 1000];
@@ -25,7 +26,7 @@ fn fan_out(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format!("fan-out of {packets}"));
         for viewers in VIEWERS {
             group.throughput(Throughput::Elements((packets * viewers) as u64));
-            let mut relay = Relay::with_viewers(viewers);
+            let mut relay = Relay::with_viewers(viewers, EXTENSIONS);
             group.bench_function(BenchmarkId::new("sluice", viewers), |bencher| {
                 bencher.iter_custom(|iterations| time(&mut relay, packets, iterations));
             });

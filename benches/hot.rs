@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use parts::{Forward, SEALED, commit_run};
 use relay::{Nowhere, Relay};
+use sluice::peer::client::EXTENSIONS;
 use sluice::worker::Batch;
 
 /// Paths that the door tells apart, as many as the goal names.
@@ -42,7 +43,7 @@ fn one_packet(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("one packet");
     group.throughput(Throughput::Elements(1));
 
-    let mut relay = Relay::with_viewers(VIEWERS);
+    let mut relay = Relay::with_viewers(VIEWERS, EXTENSIONS);
     let mut datagram = vec![0x80; SEALED];
     let mut viewer = 0;
     group.bench_function("demux", |bencher| {

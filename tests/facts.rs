@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use broadcast::{BOTH, Broadcast, GCM};
 use offline::Net;
+use rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate;
 use rtcp::receiver_report::ReceiverReport;
 use rtcp::reception_report::ReceptionReport;
 use rtcp::sender_report::SenderReport;
@@ -85,6 +86,20 @@ fn a_session_shows_what_it_gets_and_where() {
     assert!(record.offered.codecs.iter().any(|codec| codec == "VP8"), "{:?}", record.offered);
     let both = net.handle().records_of(&record.stream);
     assert!(both.iter().any(|record| record.id == net.clients[broadcast.person].session) && both.len() == 2);
+}
+
+#[test]
+fn a_viewer_tells_what_its_network_carries_and_nobody_else_does() {
+    let (mut net, mut broadcast, viewer) = live();
+    assert_eq!(report(&net, viewer).estimate, None);
+    let own = net.clients[viewer].tracks[0].ssrc.unwrap();
+    for (bitrate, ssrc) in [(2_000_000.0, own), (1_000.0, own ^ 1)] {
+        let estimate = ReceiverEstimatedMaximumBitrate { sender_ssrc: 1, bitrate, ssrcs: vec![ssrc] };
+        let now = net.now;
+        net.clients[viewer].client.send_rtcp(vec![Box::new(estimate)], now);
+        broadcast.run(&mut net, 2 * SECOND);
+    }
+    assert_eq!(report(&net, viewer).estimate, Some(2_000_000.0));
 }
 
 #[test]

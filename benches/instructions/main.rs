@@ -18,6 +18,7 @@ use std::time::Instant;
 use expectation::Counted;
 use parts::{Forward, SEALED, Srtp, commit_run};
 use relay::{Nowhere, Relay};
+use sluice::peer::negotiate::Extension;
 use sluice::worker::Batch;
 
 /// How often each case does what it counts.
@@ -59,6 +60,7 @@ fn measure() -> Result<Vec<Counted>, String> {
         Counted { name: "open", instructions: open, tolerance: 0.05 },
         Counted { name: "seal", instructions: seal, tolerance: 0.05 },
         Counted { name: "fan-out", instructions: fan_out / forwarded, tolerance: 0.05 },
+        Counted { name: "fan-out-extended", instructions: cost("extended_fan_out")? / forwarded, tolerance: 0.05 },
         Counted {
             name: "fan-out-without-srtp",
             instructions: (fan_out - published * open) / forwarded - seal,
@@ -80,11 +82,15 @@ fn run_cases() {
     case_outlet_forward(&mut forward);
     case_batch(&mut Batch::default());
 
-    let mut relay = Relay::with_viewers(VIEWERS);
+    let mut relay = Relay::with_viewers(VIEWERS, &[]);
     let mut datagram = vec![0x80; SEALED];
     case_demux(&mut relay, &mut datagram);
     let mut bursts: Vec<_> = (0..BURSTS).map(|_| relay.burst(BURST)).collect();
     case_fan_out(&mut relay, &mut bursts);
+
+    let mut relay = Relay::with_viewers(VIEWERS, &[Extension::Mid, Extension::AbsSendTime]);
+    let mut bursts: Vec<_> = (0..BURSTS).map(|_| relay.burst(BURST)).collect();
+    case_extended_fan_out(&mut relay, &mut bursts);
 }
 
 /// Packets from viewers, up to their sessions.
@@ -98,6 +104,16 @@ fn case_demux(relay: &mut Relay, datagram: &mut [u8]) {
 /// Bursts from the publisher's datagrams to the viewers' runs.
 #[inline(never)]
 fn case_fan_out(relay: &mut Relay, bursts: &mut [Vec<Vec<u8>>]) {
+    let mut nowhere = Nowhere::default();
+    for burst in bursts {
+        relay.forward(burst, &mut nowhere);
+    }
+    assert_eq!(nowhere.packets, BURSTS * BURST * VIEWERS);
+}
+
+/// The same to viewers that take what a browser takes of header extensions.
+#[inline(never)]
+fn case_extended_fan_out(relay: &mut Relay, bursts: &mut [Vec<Vec<u8>>]) {
     let mut nowhere = Nowhere::default();
     for burst in bursts {
         relay.forward(burst, &mut nowhere);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use sluice::door::{Path, Protocol};
 use sluice::forward::codec::{Codec, Format, Kind};
 use sluice::forward::{
-    FirstNumbers, History, HistoryLimits, LayerId, Negotiated, Outlet, OutletConfig, Packet, Written,
+    ExtensionIds, FirstNumbers, History, HistoryLimits, LayerId, Negotiated, Outlet, OutletConfig, Packet, Written,
 };
 use sluice::srtp::{MasterKey, Opener, Profile, Sealer};
 use sluice::worker::{Batch, Outbox};
@@ -76,7 +76,7 @@ impl Forward {
             kind: Kind::Video,
             ssrc: 1,
             rtx_ssrc: Some(2),
-            playout_delay_id: Some(5),
+            extensions: ExtensionIds::default(),
             formats: vec![negotiated],
             max_size: 1456,
             first: FirstNumbers { index: 7, rtx_index: 7, timestamp: 7 },
@@ -110,6 +110,7 @@ impl Forward {
             marker: self.index.is_multiple_of(10),
             payload_type: PAYLOAD_TYPE,
             descriptor: Default::default(),
+            elements: Default::default(),
             keyframe: self.index == 1,
             payload: self.payload.clone(),
             redundancy: None,

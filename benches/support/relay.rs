@@ -11,6 +11,7 @@ use offline::{Net, vp8};
 use sluice::door::Path;
 use sluice::forward::codec::Codec;
 use sluice::name::Role;
+use sluice::peer::negotiate::Extension;
 use sluice::srtp::Profile;
 use sluice::worker::{Outbox, Sent};
 
@@ -49,9 +50,10 @@ impl Outbox for Nowhere {
 }
 
 impl Relay {
-    /// A relay with one worker and so many viewers of one stream.
-    pub(crate) fn with_viewers(count: usize) -> Self {
+    /// A relay with one worker and so many viewers of one stream, which take these header extensions.
+    pub(crate) fn with_viewers(count: usize, extensions: &[Extension]) -> Self {
         let mut net = Net::new(1);
+        net.extensions = extensions.to_vec();
         let join = |net: &mut Net, role| net.join(role, "bench", &[Codec::Vp8], &[Profile::Aes128Gcm]);
         let publisher = join(&mut net, Role::Publisher);
         net.connect();

@@ -97,6 +97,7 @@ fn connect(
         role: Role::Viewer,
         codecs: &[Codec::Vp8],
         application: false,
+        extensions: sluice::peer::client::EXTENSIONS,
         profiles: &[Profile::Aes128Gcm],
         local: viewer,
         certificate,

@@ -1,7 +1,4 @@
-//! The RTP header as an outlet writes it (RFC 3550 5.1): twelve octets, no CSRC, no padding; and the one header extension
-//! that it may carry (RFC 8285 4.2).
-
-use std::time::Duration;
+//! The RTP header as an outlet writes it (RFC 3550 5.1): twelve octets, no CSRC, no padding.
 
 /// Octets of the header.
 pub(super) const HEADER_LEN: usize = 12;
@@ -27,43 +24,9 @@ impl Header {
     }
 }
 
-/// Octets of the header extension.
-pub(super) const EXTENSION_LEN: usize = 8;
-
-/// The playout-delay extension: how long a receiver is to hold pictures back at least, and no limit at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PlayoutDelay([u8; EXTENSION_LEN]);
-
-impl PlayoutDelay {
-    /// Under this id (1 to 14).
-    pub(super) fn new(id: u8, least: Duration) -> Self {
-        // Twelve bits each, in 10 ms.
-        let least = least.as_millis().div_ceil(10).min(0xfff) as u16;
-        // The most is never 0: with a least of 0 that asks for pictures as they come, whatever jitter there is.
-        let [high, low] = (least << 4 | 0xf).to_be_bytes();
-        Self([0xbe, 0xde, 0, 1, id << 4 | 2, high, low, 0xff])
-    }
-
-    /// Writes it behind a header and says so there. There must be room.
-    pub(super) fn write(self, buffer: &mut [u8]) {
-        buffer[0] |= 0x10;
-        buffer[HEADER_LEN..HEADER_LEN + EXTENSION_LEN].copy_from_slice(&self.0);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_playout_delay_of_110_ms_is_11_and_no_limit() {
-        let mut packet = [0x80; HEADER_LEN + EXTENSION_LEN];
-        PlayoutDelay::new(5, Duration::from_millis(101)).write(&mut packet);
-        assert_eq!(packet[0], 0x90);
-        assert_eq!(packet[HEADER_LEN..], [0xbe, 0xde, 0, 1, 0x52, 0x00, 0xbf, 0xff]);
-        PlayoutDelay::new(5, Duration::ZERO).write(&mut packet);
-        assert_eq!(packet[17..], [0x00, 0x0f, 0xff]);
-    }
 
     #[test]
     fn writes_the_fields_where_rfc_3550_has_them() {

@@ -5,7 +5,9 @@
 //! the viewer's own continuous line ([`Splice`]). Everything here is told the bytes and the time and answers with values;
 //! nothing here knows a socket or a clock.
 
+mod block;
 pub mod codec;
+mod elements;
 mod header;
 mod history;
 mod holdback;
@@ -16,6 +18,8 @@ mod resend;
 mod sent;
 mod splice;
 
+pub use block::{ExtensionIds, LONGEST_MID};
+pub use elements::{Elements, Steady};
 pub use history::{Get, History, HistoryLimits, PictureLimits, Pictures};
 pub use holdback::Holdback;
 pub use keyframe::{ANSWER_TIME, KeyframeGate, REQUEST_INTERVAL};

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::Elements;
 use super::codec::{Descriptor, Redundancy};
 
 /// The extended sequence number of a publisher's packet (RFC 3550 A.1): rollover count and sequence number in 48 bits.
@@ -46,6 +47,8 @@ pub struct Packet {
     pub payload_type: u8,
     /// Where the payload has the running numbers of its codec.
     pub descriptor: Descriptor,
+    /// What its header extension says that viewers are told.
+    pub elements: Elements,
     /// True for the first packet of a picture that decodes without any earlier one (always true for audio).
     pub keyframe: bool,
     /// The payload without header, extensions and padding; empty for a padding-only packet.

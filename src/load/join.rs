@@ -182,6 +182,7 @@ impl Shared {
             role,
             codecs: &[Codec::Vp8],
             application: false,
+            extensions: crate::peer::client::EXTENSIONS,
             profiles: &[Profile::Aes128Gcm, Profile::Aes128CmSha1_80],
             local: socket.local_addr()?,
             certificate: &self.certificate,

@@ -20,20 +20,40 @@ impl Extension {
     /// The content of the first element with this id; `None` if there is none or the elements make no sense.
     #[must_use]
     pub fn element<'a>(&self, datagram: &'a [u8], id: u8) -> Option<&'a [u8]> {
-        let two_byte = match self.profile {
-            0xBEDE => false,
-            profile if profile & 0xfff0 == 0x1000 => true,
-            _ => return None,
-        };
-        let mut rest = datagram.get(self.range.clone())?;
+        self.elements(datagram).find_map(|(found, content)| (found == id).then_some(content))
+    }
+
+    /// The ids and contents of the elements, in their order, as far as they make sense.
+    #[must_use]
+    #[inline]
+    pub fn elements<'a>(&self, datagram: &'a [u8]) -> Elements<'a> {
+        let two_byte = self.profile & 0xfff0 == 0x1000;
+        let known = two_byte || self.profile == 0xBEDE;
+        let rest = datagram.get(self.range.clone()).filter(|_| known).unwrap_or_default();
+        Elements { two_byte, rest }
+    }
+}
+
+/// The elements of a header extension, one by one.
+#[derive(Clone, Debug)]
+pub struct Elements<'a> {
+    two_byte: bool,
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = (u8, &'a [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let (&first, behind) = rest.split_first()?;
+            let (&first, behind) = self.rest.split_first()?;
             // Zero pads, between elements too.
             if first == 0 {
-                rest = behind;
+                self.rest = behind;
                 continue;
             }
-            let (found, len, content) = if two_byte {
+            let (id, len, content) = if self.two_byte {
                 let (&len, content) = behind.split_first()?;
                 (first, usize::from(len), content)
             } else if first >> 4 == 15 {
@@ -42,10 +62,8 @@ impl Extension {
                 (first >> 4, usize::from(first & 0x0f) + 1, behind)
             };
             let (content, behind) = content.split_at_checked(len)?;
-            if found == id {
-                return Some(content);
-            }
-            rest = behind;
+            self.rest = behind;
+            return Some((id, content));
         }
     }
 }
@@ -160,6 +178,8 @@ mod tests {
         fn hostile_elements_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..80), id in 0u8..20) {
             for profile in [0xBEDE, 0x1000] {
                 let _ = extension(profile, &bytes).element(&bytes, id);
+                let read: usize = extension(profile, &bytes).elements(&bytes).map(|(_, content)| 1 + content.len()).sum();
+                prop_assert!(read <= bytes.len());
             }
         }
     }

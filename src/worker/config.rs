@@ -28,6 +28,8 @@ pub struct Config {
     pub viewer_messages: bool,
     /// Viewers of a stream that nobody publishes are refused instead of waiting.
     pub refuse_early_viewers: bool,
+    /// Publishers may leave it to viewers to turn their pictures.
+    pub video_orientation: bool,
     /// How long viewers wait for a publisher that has gone.
     pub grace: Duration,
     /// After how long a silence of the live publisher its standby takes over.
@@ -62,6 +64,7 @@ impl Default for Config {
             gathered_publishers: 32,
             viewer_messages: false,
             refuse_early_viewers: false,
+            video_orientation: false,
             grace: Duration::from_secs(60),
             standby_after: Duration::from_secs(1),
             pictures: PictureLimits::default(),

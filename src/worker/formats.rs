@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::publisher::Publisher;
 use super::track::Track;
+use crate::forward::Steady;
 use crate::forward::codec::{Kind, is_keyframe_start};
 use crate::metrics::DropReason;
 use crate::peer::negotiate::Payload;
@@ -63,6 +64,7 @@ impl Publisher {
         let track = &mut self.tracks[place];
         track.arrived = None;
         track.intake.restart();
+        track.steady = Steady::new(track.format.clock_rate);
         self.reception.add_source(ssrc, track.format.clock_rate, track.nack);
     }
 

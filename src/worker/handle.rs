@@ -183,6 +183,7 @@ impl Handle {
             fingerprint: shared.certificate.fingerprint().to_owned(),
             candidates,
             stream: request.stream.clone(),
+            video_orientation: self.shared.config.video_orientation,
             seed: rand::random(),
         };
         let mut negotiated = match request.role {

@@ -30,6 +30,7 @@ mod publisher;
 mod record;
 mod redundancy;
 mod reports;
+mod said;
 mod sample;
 mod secrets;
 mod session;

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::message::{Published, Subscribed, SubscribedTrack};
+use super::said::{Ids, Said};
 use super::track::Track;
 use crate::forward::codec::{Descriptor, Kind, Redundancy};
 use crate::forward::{History, HistoryLimits, LayerId, Packet};
 use crate::metrics::DropReason;
 use crate::name::StreamName;
 use crate::peer::feedback::{Reception, SenderClock, keyframe_request};
-use crate::peer::negotiate::{Extension, Negotiated, Payload};
+use crate::peer::negotiate::{Negotiated, Payload};
 use crate::peer::{Channel, Compound};
 use crate::srtp::index::Received;
 use crate::srtp::{Opened, Opener};
@@ -33,7 +34,7 @@ pub(super) struct Publisher {
     /// Data channels that it has opened.
     pub(super) channels: Vec<Channel>,
     sender_ssrc: u32,
-    transport_sequence_id: Option<u8>,
+    extension_ids: Ids,
     /// Times that an encoder started again, with another SSRC or codec.
     pub(super) restarts: u8,
     /// When it changed to another codec.
@@ -76,8 +77,6 @@ impl Publisher {
         sender_ssrc: u32,
         limits: HistoryLimits,
     ) -> Self {
-        let transport_sequence_id =
-            negotiated.sections.iter().find_map(|section| section.extension_id(Extension::TransportWideCc));
         let mut tracks = Vec::new();
         for section in &negotiated.sections {
             let Some(payload) = section.payloads.first() else { continue };
@@ -96,7 +95,7 @@ impl Publisher {
             tracks,
             channels: Vec::new(),
             sender_ssrc,
-            transport_sequence_id,
+            extension_ids: Ids::new(negotiated),
             restarts: 0,
             changed: None,
             announce: false,
@@ -169,7 +168,7 @@ impl Publisher {
             Some(place) => place,
             None => self.place_of_other(payload, opened, received)?,
         };
-        let transport_sequence = self.transport_sequence(datagram, opened);
+        let Said { transport_sequence, elements } = self.extension_ids.read(datagram, opened);
         let resent = self.tracks[place].rtx_payload_type == Some(opened.payload_type);
         let index = if resent {
             self.reception.on_packet(opened.ssrc, opened.index, opened.timestamp, transport_sequence, received);
@@ -219,6 +218,7 @@ impl Publisher {
             marker: opened.marker,
             payload_type: if redundancy.is_some() { opened.payload_type } else { track.payload_type },
             descriptor: Descriptor::of(track.format.codec, own),
+            elements: track.steady.complete(index, opened.timestamp, elements),
             keyframe,
             payload: Bytes::copy_from_slice(payload),
             redundancy,
@@ -344,10 +344,5 @@ impl Publisher {
             clocks.extend(clock.filter(|clock| clock.received == now).map(|clock| (track.kind, clock)));
         }
         clocks
-    }
-
-    fn transport_sequence(&self, datagram: &[u8], opened: &Opened) -> Option<u16> {
-        let value = opened.extension.as_ref()?.element(datagram, self.transport_sequence_id?)?;
-        Some(u16::from_be_bytes(value.first_chunk().copied()?))
     }
 }

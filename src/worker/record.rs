@@ -46,6 +46,8 @@ pub struct Report {
     pub srtp_profile: Option<&'static str>,
     /// To the client and back.
     pub round_trip: Option<Duration>,
+    /// What a viewer's network carries, by its own words: bits a second.
+    pub estimate: Option<f32>,
     /// When the first valid STUN check came.
     pub opened: Option<Instant>,
     /// When DTLS had completed.

@@ -85,7 +85,7 @@ impl Engine {
 
 impl Session {
     fn report(&mut self, door: &DoorFacts, feed: Option<&Feed>, now: Instant) {
-        let (mut obeys, mut round_trip, mut stands_by) = (None, door.round_trip, false);
+        let (mut obeys, mut round_trip, mut stands_by, mut estimate) = (None, door.round_trip, false, None);
         let (stage, tracks) = match &mut self.state {
             State::Connecting(_) => (Stage::Connecting, Vec::new()),
             State::Publishing(publisher) => {
@@ -95,6 +95,7 @@ impl Session {
             }
             State::Watching(viewer) => {
                 round_trip = viewer.round_trip();
+                estimate = viewer.estimate;
                 (viewer.stage(feed), viewer.reports(&self.negotiated, feed, now))
             }
         };
@@ -107,6 +108,7 @@ impl Session {
             report.path = self.path;
             report.srtp_profile = facts.profile.map(|profile| profile.name());
             report.round_trip = round_trip;
+            report.estimate = estimate;
             report.opened = facts.opened;
             report.connected = facts.connected;
             report.first_media = facts.first_media;

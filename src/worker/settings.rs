@@ -38,6 +38,12 @@ pub struct Settings {
     #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
     refuse_early_viewers: bool,
 
+    /// Publishers that cannot turn their pictures leave it to viewers; those that do not know how (Firefox) see them lie
+    /// on their side
+    #[arg(long, env = "SLUICE_VIDEO_ORIENTATION", value_name = "BOOL", action = clap::ArgAction::Set)]
+    #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
+    video_orientation: bool,
+
     /// Viewers wait for so long for a publisher that has gone, then their sessions end
     #[arg(long, env = "SLUICE_GRACE", value_name = "SECONDS", default_value = "60")]
     grace: u32,
@@ -69,6 +75,7 @@ impl From<Settings> for Config {
             gathered_publishers: Self::default().gathered_publishers,
             viewer_messages: settings.viewer_messages,
             refuse_early_viewers: settings.refuse_early_viewers,
+            video_orientation: settings.video_orientation,
             grace: Duration::from_secs(settings.grace.into()),
             standby_after: Duration::from_secs(settings.standby_after.get().into()),
             pictures: pictures(settings.fast_start, settings.fast_start_size),

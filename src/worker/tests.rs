@@ -187,6 +187,7 @@ fn what_a_replaced_publisher_still_sent_is_dropped_and_counted() {
         marker: true,
         payload_type: 96,
         descriptor: Default::default(),
+        elements: Default::default(),
         keyframe: true,
         payload: offline::vp8(true, 8).into(),
         redundancy: None,

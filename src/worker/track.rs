@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::meter::Intake;
 use crate::forward::codec::{Format, KeyframeFinder, Kind};
-use crate::forward::{History, HistoryLimits, Holdback, KeyframeGate, Packet};
+use crate::forward::{History, HistoryLimits, Holdback, KeyframeGate, Packet, Steady};
 use crate::peer::negotiate::Payload;
 use crate::srtp::index::Received;
 
@@ -28,6 +28,8 @@ pub(super) struct Track {
     /// Which indices have arrived, on whatever SSRC, so that a packet and its resend count once.
     pub(super) arrived: Option<Received>,
     pub(super) keyframes: KeyframeFinder,
+    /// What packets say that leave it out.
+    pub(super) steady: Steady,
     pub(super) history: History,
     pub(super) pending: Vec<Arc<Packet>>,
     pub(super) gate: KeyframeGate,
@@ -55,6 +57,7 @@ impl Track {
             nack: payload.feedback.nack,
             arrived: None,
             keyframes: KeyframeFinder::new(payload.format.codec),
+            steady: Steady::new(payload.format.clock_rate),
             history: History::new(limits),
             pending: Vec::new(),
             gate: KeyframeGate::default(),

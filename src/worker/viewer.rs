@@ -9,8 +9,8 @@ use super::counters::Volume;
 use super::feed::Feed;
 use super::leg::{Begun, Leg, Reception};
 use crate::forward::codec::Kind;
+use crate::forward::{ExtensionIds, Outlet, OutletConfig, Written};
 use crate::forward::{FirstNumbers, Get, Leg as Stand, Negotiated as OutletFormat};
-use crate::forward::{Outlet, OutletConfig, Written};
 use crate::peer::Compound;
 use crate::peer::feedback::{ViewerFeedback, read_viewer};
 use crate::peer::negotiate::{Extension, Negotiated, Payload, Section};
@@ -43,7 +43,11 @@ pub(super) struct Viewer {
     pub(super) presence: Presence,
     /// When RTCP of it came last, and when it came after a quiet time.
     heard: Instant,
+    /// When it connected: its packets say how long after that they leave.
+    began: Instant,
     back: Option<Instant>,
+    /// What its network carries, by its own words: bits a second.
+    pub(super) estimate: Option<f32>,
     pub(super) cname: String,
 }
 
@@ -96,7 +100,7 @@ impl Viewer {
                 kind: section.kind,
                 ssrc: section.ssrc,
                 rtx_ssrc: section.rtx_ssrc,
-                playout_delay_id: section.extension_id(Extension::PlayoutDelay).filter(|_| section.kind == Kind::Video),
+                extensions: extension_ids(section),
                 formats: section.payloads.iter().map(format).collect(),
                 max_size,
                 first: FirstNumbers::random(),
@@ -121,7 +125,9 @@ impl Viewer {
             had_publisher: false,
             presence: Presence::new(now),
             heard: now,
+            began: now,
             back: None,
+            estimate: None,
             cname,
         }
     }
@@ -201,6 +207,9 @@ impl Viewer {
             let volume = &mut served.volumes[leg.kind as usize];
             let mut burst = u64::MAX;
             leg.hold_back(track.holdback, now);
+            if leg.outlet.tells_send_time() {
+                leg.outlet.set_send_time(now.saturating_duration_since(self.began));
+            }
             if leg.is_busy() {
                 let ticked;
                 (burst, ticked) = leg.tick(track, now);
@@ -263,6 +272,7 @@ impl Viewer {
                 continue;
             }
             let before = *leg.outlet.counts();
+            leg.outlet.set_send_time(now.saturating_duration_since(self.began));
             let Some(resend) = leg.outlet.resend(sequence, &track.history, now, batch.room()) else {
                 let refused = leg.outlet.counts().refused > before.refused;
                 *(if refused { &mut answered.refused } else { &mut answered.missing }) += 1;
@@ -298,7 +308,8 @@ impl Viewer {
         for feedback in read_viewer(packets, |ssrc| self.legs.iter().any(|leg| leg.outlet.ssrc() == ssrc)) {
             let (ViewerFeedback::Nack { ssrc, .. }
             | ViewerFeedback::KeyframeRequest { ssrc }
-            | ViewerFeedback::Report { ssrc, .. }) = &feedback;
+            | ViewerFeedback::Report { ssrc, .. }
+            | ViewerFeedback::Estimate { ssrc, .. }) = &feedback;
             let Some(place) = self.legs.iter().position(|leg| leg.outlet.ssrc() == *ssrc) else { continue };
             let leg = &mut self.legs[place];
             match feedback {
@@ -309,6 +320,7 @@ impl Viewer {
                     self.asked.extend(sequences.into_iter().take(room).map(|sequence| (place, sequence)));
                 }
                 ViewerFeedback::KeyframeRequest { .. } => heard.keyframe_requests += u64::from(leg.kind == Kind::Video),
+                ViewerFeedback::Estimate { bits, .. } => self.estimate = Some(bits),
                 ViewerFeedback::Report { last_sr, delay, jitter, total_lost, .. } => {
                     leg.heard = Some(Reception { lost: total_lost.into(), jitter });
                     if let Some(trip) = leg.round_trip.measure(last_sr, delay, now) {
@@ -354,6 +366,20 @@ impl Viewer {
     /// True when NACKs wait for an answer.
     pub(super) fn is_asking(&self) -> bool {
         !self.asked.is_empty()
+    }
+}
+
+/// Under which ids a section's packets carry header extensions.
+fn extension_ids(section: &Section) -> ExtensionIds {
+    let id = |extension| section.extension_id(extension);
+    ExtensionIds {
+        mid: id(Extension::Mid).map(|id| (id, section.mid.clone())),
+        capture_time: id(Extension::AbsCaptureTime),
+        audio_level: id(Extension::AudioLevel),
+        orientation: id(Extension::VideoOrientation),
+        playout_delay: id(Extension::PlayoutDelay).filter(|_| section.kind == Kind::Video),
+        send_time: id(Extension::AbsSendTime),
+        transport_number: id(Extension::TransportWideCc),
     }
 }
 

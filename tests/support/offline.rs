@@ -21,7 +21,8 @@ use sluice::forward::codec::Codec;
 use sluice::metrics::Metrics;
 use sluice::name::Role;
 use sluice::peer::Certificate;
-use sluice::peer::client::{Client, Config as ClientConfig};
+use sluice::peer::client::{Client, Config as ClientConfig, EXTENSIONS};
+use sluice::peer::negotiate::Extension;
 use sluice::srtp::Profile;
 use sluice::worker::{Config, Create, CreateError, Handle, Offline};
 use wire::Wire;
@@ -35,6 +36,8 @@ pub(crate) struct Net {
     pub(crate) metrics: Arc<Metrics>,
     /// Whether clients that join from here on offer data channels.
     pub(crate) application: bool,
+    /// The header extensions that they offer.
+    pub(crate) extensions: Vec<Extension>,
     pub(crate) relay: Offline,
     pub(crate) clients: Vec<Person>,
     pub(crate) wire: Wire,
@@ -69,6 +72,7 @@ impl Net {
             relay: Offline::new(config, metrics.clone()).expect("a certificate can be made"),
             metrics,
             application: false,
+            extensions: EXTENSIONS.to_vec(),
             clients: Vec::new(),
             wire: Wire::default(),
             links: Links::default(),
@@ -106,6 +110,7 @@ impl Net {
             role,
             codecs,
             application: self.application,
+            extensions: &self.extensions,
             profiles,
             local: address,
             certificate: &self.certificate,
@@ -141,6 +146,7 @@ impl Net {
             gone: false,
             away: false,
             next_index: HashMap::new(),
+            says: Vec::new(),
             sent: None,
         };
         match self.vacant.pop() {

@@ -30,6 +30,8 @@ pub(crate) struct Person {
     /// Its process is gone, or its network: nothing of it arrives, and nothing reaches it.
     pub(crate) away: bool,
     pub(crate) next_index: HashMap<u32, u64>,
+    /// The header extension of its packets, with the four octets in front; empty for none.
+    pub(crate) says: Vec<u8>,
     /// What it has published, by SSRC and sequence number, if it is to answer NACKs.
     pub(crate) sent: Option<HashMap<(u32, u16), Vec<u8>>>,
 }
@@ -44,6 +46,8 @@ pub(crate) struct Received {
     pub(crate) timestamp: u32,
     pub(crate) marker: bool,
     pub(crate) payload: Vec<u8>,
+    /// What its header extension says: ids and values.
+    pub(crate) elements: Vec<(u8, Vec<u8>)>,
     pub(crate) sealed: Vec<u8>,
 }
 
@@ -53,15 +57,18 @@ impl Person {
         let Track { payload_type, ssrc, .. } = &self.tracks[track];
         let ssrc = ssrc.expect("a publisher has an SSRC for each track");
         let index = self.next_index.entry(ssrc).or_insert(1000);
-        let mut packet = vec![0x80, *payload_type | u8::from(marker) << 7];
+        let extension_bit = if self.says.is_empty() { 0 } else { 0x10 };
+        let mut packet = vec![0x80 | extension_bit, *payload_type | u8::from(marker) << 7];
         packet.extend((*index as u16).to_be_bytes());
         packet.extend(timestamp.to_be_bytes());
         packet.extend(ssrc.to_be_bytes());
+        packet.extend(&self.says);
+        let header_len = packet.len();
         packet.extend(payload);
         let len = packet.len();
         packet.resize(len + 32, 0);
         let sealer = self.sealer.as_mut().expect("the publisher is connected");
-        let sealed = sealer.seal(&mut packet, 12, len, *index).expect("there is room for the tag");
+        let sealed = sealer.seal(&mut packet, header_len, len, *index).expect("there is room for the tag");
         packet.truncate(sealed);
         if let Some(sent) = &mut self.sent {
             sent.insert((ssrc, *index as u16), packet.clone());
@@ -90,6 +97,9 @@ impl Person {
                 payload_type: opened.payload_type,
                 timestamp: opened.timestamp,
                 marker: opened.marker,
+                elements: opened.extension.map_or(Vec::new(), |extension| {
+                    extension.elements(datagram).map(|(id, value)| (id, value.to_vec())).collect()
+                }),
                 payload: opened_in[opened.payload].to_vec(),
                 sealed: datagram.to_vec(),
             });

@@ -22,6 +22,7 @@ fn packet(epoch: u32, index: u64, received: Instant) -> Arc<Packet> {
         marker: false,
         payload_type: 96,
         descriptor: Default::default(),
+        elements: Default::default(),
         keyframe: false,
         payload: Bytes::new(),
         redundancy: None,

@@ -1,5 +1,6 @@
 //! What an outlet is told when it is made.
 
+use crate::forward::ExtensionIds;
 use crate::forward::codec::{Format, Kind};
 
 /// What negotiation settled about one outlet.
@@ -11,8 +12,8 @@ pub struct OutletConfig {
     pub ssrc: u32,
     /// The SSRC of resends, where the viewer negotiated RTX.
     pub rtx_ssrc: Option<u32>,
-    /// The id of the header extension playout-delay, where it was negotiated.
-    pub playout_delay_id: Option<u8>,
+    /// The header extensions that the viewer takes.
+    pub extensions: ExtensionIds,
     /// The viewer's payload types, in its order of preference.
     pub formats: Vec<Negotiated>,
     /// Octets of the largest RTP packet, header included, before it is sealed. Larger ones are dropped.

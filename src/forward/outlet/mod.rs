@@ -16,8 +16,9 @@ mod write;
 
 use std::time::{Duration, Instant};
 
+use super::block::Blocks;
 use super::codec::{Format, Kind, PictureNumbers};
-use super::header::{HEADER_LEN, PlayoutDelay};
+use super::header::HEADER_LEN;
 use super::resend::{Resends, Verdict};
 use super::sent::Sent;
 use super::{Get, History, LayerId, Origin, Packet, Place, Splice, Start};
@@ -110,10 +111,8 @@ pub struct Outlet {
     replay: Option<Box<Replay>>,
     routes: Routes,
     resends: Resends,
-    playout_delay_id: Option<u8>,
-    playout_delay: Option<PlayoutDelay>,
-    /// How long the viewer is told to hold pictures back.
-    held_back: Duration,
+    /// What its packets carry besides. Boxed: some outlets carry nothing.
+    blocks: Option<Box<Blocks>>,
     counts: Counts,
 }
 
@@ -152,9 +151,7 @@ impl Outlet {
             replay: None,
             routes: Routes::new(config.formats),
             resends: Resends::new(),
-            playout_delay_id: config.playout_delay_id,
-            playout_delay: None,
-            held_back: Duration::ZERO,
+            blocks: Blocks::new(config.extensions).map(Box::new),
             counts: Counts::default(),
         }
     }
@@ -366,6 +363,7 @@ impl Outlet {
         if !self.sent.mark(place.index) {
             return None;
         }
+        self.stamp(&written, buffer);
         if self.splice.advance(place) {
             if !packet.descriptor.is_empty() {
                 self.newest_numbers = Some(packet.descriptor.read(&packet.payload, place.shift));

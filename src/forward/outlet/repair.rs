@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::write::OSN_LEN;
 use super::{Outlet, Resend, Verdict, Written};
 use crate::forward::History;
-use crate::forward::header::{EXTENSION_LEN, HEADER_LEN};
+use crate::forward::header::HEADER_LEN;
 
 impl Outlet {
     /// Answers a NACK for one sequence number of the line: writes the packet again, by RTX where that is negotiated, else
@@ -18,7 +18,7 @@ impl Outlet {
             self.counts.lost += u64::from(self.resends.is_waited_for_in_vain(origin.index, now));
             return None;
         };
-        let extension = if self.playout_delay.is_some() { EXTENSION_LEN } else { 0 };
+        let extension = self.blocks.as_ref().map_or(0, |blocks| blocks.len());
         let size = HEADER_LEN + extension + OSN_LEN + packet.payload.len();
         let copies = match self.resends.allow(origin.index, size, self.counts.packets, now) {
             Verdict::Copies(copies) => copies,

@@ -26,6 +26,9 @@ pub(in crate::http) struct Session {
     srtp_profile: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     round_trip_seconds: Option<f64>,
+    /// What a viewer's network carries, as the viewer sees it (REMB).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    estimated_bits_per_second: Option<f32>,
     tracks: Vec<SessionTrack>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<Ended>,
@@ -110,6 +113,7 @@ impl Session {
             }),
             srtp_profile: report.srtp_profile,
             round_trip_seconds: report.round_trip.map(|trip| trip.as_secs_f64()),
+            estimated_bits_per_second: report.estimate,
             tracks: report.tracks.into_iter().map(SessionTrack::from).collect(),
             ended: report
                 .ended

@@ -14,6 +14,7 @@ use rtc::rtp_transceiver::rtp_sender::{
 use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use rtc::shared::error::Error;
 
+use super::super::negotiate::Extension;
 use super::Config;
 use crate::forward::codec::{Codec, Kind};
 use crate::name::Role;
@@ -21,8 +22,8 @@ use crate::name::Role;
 /// Surround sound as Chromium has it; webrtc-rs has no name for it.
 const MIME_TYPE_MULTIOPUS: &str = "audio/multiopus";
 
-const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
-const TRANSPORT_WIDE: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+/// The header extensions that webrtc-rs's own clients offer.
+pub const EXTENSIONS: &[Extension] = &[Extension::Mid, Extension::TransportWideCc];
 
 /// One media section of the answer, from the client's side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,10 +42,12 @@ pub struct Track {
     pub ssrc: Option<u32>,
     /// The SSRC of its retransmissions (RFC 4588), where there is one.
     pub rtx_ssrc: Option<u32>,
+    /// The header extensions that the answer accepts, with their ids.
+    pub extensions: Vec<(u8, Extension)>,
 }
 
 /// The codecs, with retransmission and feedback for video.
-pub(super) fn engine(codecs: &[Codec]) -> Result<MediaEngine, Error> {
+pub(super) fn engine(codecs: &[Codec], extensions: &[Extension]) -> Result<MediaEngine, Error> {
     let mut engine = MediaEngine::default();
     for codec in codecs {
         let parameters = parameters(*codec);
@@ -58,8 +61,9 @@ pub(super) fn engine(codecs: &[Codec]) -> Result<MediaEngine, Error> {
         }
     }
     for kind in [RtpCodecKind::Audio, RtpCodecKind::Video] {
-        for uri in [MID, TRANSPORT_WIDE] {
-            engine.register_header_extension(RTCRtpHeaderExtensionCapability { uri: uri.to_owned() }, kind, None)?;
+        for extension in extensions {
+            let capability = RTCRtpHeaderExtensionCapability { uri: extension.uri().to_owned() };
+            engine.register_header_extension(capability, kind, None)?;
         }
     }
     Ok(engine)
@@ -122,6 +126,7 @@ pub(super) fn tracks(role: Role, offer: &str, answer: &str) -> Vec<Track> {
                 accepted: section.accepted(),
                 ssrc: source.ssrc,
                 rtx_ssrc: source.rtx_ssrc,
+                extensions: section.extensions.clone(),
             })
         })
         .collect()
@@ -139,6 +144,7 @@ struct Section<'a> {
     encodings: Vec<(u8, &'a str)>,
     ssrc: Option<u32>,
     rtx_ssrc: Option<u32>,
+    extensions: Vec<(u8, Extension)>,
 }
 
 impl Section<'_> {
@@ -181,6 +187,8 @@ fn sections(sdp: &str) -> Vec<Section<'_>> {
             attribute.strip_prefix("rtpmap:").and_then(|map| map.split_once(' '))
         {
             section.encodings.extend(payload_type.parse().ok().map(|number| (number, encoding)));
+        } else if let Some((id, uri)) = attribute.strip_prefix("extmap:").and_then(|map| map.split_once(' ')) {
+            section.extensions.extend(id.parse().ok().zip(Extension::named(uri)));
         } else if let Some(group) = attribute.strip_prefix("ssrc-group:FID ") {
             let mut members = group.split(' ').map(|ssrc| ssrc.parse().ok());
             section.ssrc = members.next().flatten();
@@ -221,7 +229,7 @@ fn parameters(codec: Codec) -> RTCRtpCodecParameters {
     };
     let feedback: &[(&str, &str)] = match codec.kind() {
         Kind::Audio => &[("transport-cc", "")],
-        Kind::Video => &[("transport-cc", ""), ("ccm", "fir"), ("nack", ""), ("nack", "pli")],
+        Kind::Video => &[("transport-cc", ""), ("goog-remb", ""), ("ccm", "fir"), ("nack", ""), ("nack", "pli")],
     };
     let rtcp_feedback = feedback
         .iter()

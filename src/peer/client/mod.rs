@@ -21,13 +21,14 @@ use rtc::peer_connection::sdp::RTCSessionDescription;
 use rtc::shared::error::Error;
 use rtc::shared::{TransportContext, TransportProtocol};
 
-pub use media::Track;
+pub use media::{EXTENSIONS, Track};
 
 use super::association::{Association, Event, Refused};
 use super::certificate::Certificate;
 use super::channels::{Channel, ChannelMessage, Unsent};
 use super::connection::protection_profile;
 use super::keys::KeySpy;
+use super::negotiate::Extension;
 use super::rtcp_tap::{Compound, RtcpTap};
 use super::selected_pair;
 use crate::forward::codec::Codec;
@@ -44,6 +45,8 @@ pub struct Config<'a> {
     pub role: Role,
     /// What is offered, one media section a kind. A publisher sends the first codec of each kind.
     pub codecs: &'a [Codec],
+    /// Header extensions that each media section offers.
+    pub extensions: &'a [Extension],
     /// True to offer a data channel section too.
     pub application: bool,
     /// SRTP profiles in order of preference.
@@ -84,7 +87,7 @@ impl Client {
             .with_configuration(
                 RTCConfigurationBuilder::new().with_certificates(vec![config.certificate.certificate()]).build(),
             )
-            .with_media_engine(media::engine(config.codecs)?)
+            .with_media_engine(media::engine(config.codecs, config.extensions)?)
             .with_setting_engine(settings(config.profiles, Arc::clone(&spy)))
             .with_interceptor_registry(Registry::new().with(Slot::ReceiverReport, tap.interceptor()))
             .build(now)?;

@@ -1,7 +1,8 @@
-//! What a viewer says: which packets it misses, that it needs a keyframe, how it receives.
+//! What a viewer says: which packets it misses, that it needs a keyframe, how it receives, what its network carries.
 
 use rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
 use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate;
 use rtcp::receiver_report::ReceiverReport;
 use rtcp::reception_report::ReceptionReport;
 use rtcp::sender_report::SenderReport;
@@ -12,7 +13,7 @@ use rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
 const MAX_ASKED: usize = 512;
 
 /// One thing that a viewer says about an SSRC of its own transport.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ViewerFeedback {
     /// Packets are missing (RFC 4585 6.2.1).
     Nack {
@@ -41,6 +42,13 @@ pub enum ViewerFeedback {
         /// Since then, in 1/65536 s.
         delay: u32,
     },
+    /// How much the viewer's network carries, as it sees it (REMB, draft-alvestrand-rmcat-remb).
+    Estimate {
+        /// The outlet's SSRC.
+        ssrc: u32,
+        /// Bits a second for all that the viewer receives.
+        bits: f32,
+    },
 }
 
 /// What the RTCP of one datagram says about SSRCs that `owns` knows; everything else is left out (SSRCs of others, BYE).
@@ -68,6 +76,10 @@ pub fn read_viewer(packets: &[Box<dyn rtcp::Packet>], owns: impl Fn(u32) -> bool
             said.extend(report.reports.iter().filter(|report| owns(report.ssrc)).map(reception));
         } else if let Some(report) = packet.downcast_ref::<SenderReport>() {
             said.extend(report.reports.iter().filter(|report| owns(report.ssrc)).map(reception));
+        } else if let Some(estimate) = packet.downcast_ref::<ReceiverEstimatedMaximumBitrate>()
+            && let Some(ssrc) = estimate.ssrcs.iter().copied().find(|ssrc| owns(*ssrc))
+        {
+            said.push(ViewerFeedback::Estimate { ssrc, bits: estimate.bitrate });
         }
     }
     said
@@ -115,7 +127,8 @@ mod tests {
         let report =
             |ssrc| ReceptionReport { ssrc, fraction_lost: 3, total_lost: 6, jitter: 4, delay: 5, ..Default::default() };
         let entry = |ssrc| FirEntry { ssrc, sequence_number: 0 };
-        let packets: [Box<dyn rtcp::Packet>; 8] = [
+        let estimate = |ssrcs| ReceiverEstimatedMaximumBitrate { sender_ssrc: 1, bitrate: 2_000_000.0, ssrcs };
+        let packets: [Box<dyn rtcp::Packet>; 10] = [
             Box::new(ReceiverReport { ssrc: 1, reports: vec![report(7), report(8)], ..Default::default() }),
             nack(8, vec![NackPair::new(1)]),
             nack(7, vec![NackPair { packet_id: 65_535, lost_packets: 0b101 }]),
@@ -123,6 +136,8 @@ mod tests {
             Box::new(PictureLossIndication { sender_ssrc: 1, media_ssrc: 7 }),
             Box::new(FullIntraRequest { sender_ssrc: 1, media_ssrc: 7, fir: vec![entry(8)] }),
             Box::new(FullIntraRequest { sender_ssrc: 1, media_ssrc: 0, fir: vec![entry(7), entry(7)] }),
+            Box::new(estimate(vec![8])),
+            Box::new(estimate(vec![8, 7])),
             Box::new(Goodbye { sources: vec![7], ..Default::default() }),
         ];
         let said = read_viewer(&packets, own);
@@ -130,6 +145,7 @@ mod tests {
             ViewerFeedback::Report { ssrc: 7, fraction_lost: 3, total_lost: 6, jitter: 4, last_sr: 0, delay: 5 },
             ViewerFeedback::Nack { ssrc: 7, sequences: vec![65_535, 0, 2] },
             ViewerFeedback::KeyframeRequest { ssrc: 7 },
+            ViewerFeedback::Estimate { ssrc: 7, bits: 2_000_000.0 },
         ];
         assert_eq!(said, expected);
     }

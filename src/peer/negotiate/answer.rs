@@ -9,6 +9,7 @@ use super::section::{Content, OfferedMedia, OfferedSection};
 use super::text::Text;
 use super::transport::Setup;
 use super::{Extension, Local, Offer, OfferError, narrow};
+use crate::forward::LONGEST_MID;
 use crate::forward::codec::{Format, Kind};
 use crate::name::Role;
 use crate::peer::Credentials;
@@ -135,7 +136,7 @@ impl Offer {
         let origin = random.next_u64() >> 1;
         let mut sources = Sources { random, taken: self.declared_sources() };
         let replies: Vec<Reply<'_>> =
-            self.sections.iter().map(|section| self.reply(section, &choose, &mut sources)).collect();
+            self.sections.iter().map(|section| self.reply(section, local, &choose, &mut sources)).collect();
         if !replies.iter().any(|reply| matches!(reply, Reply::Media { .. })) {
             return Err(OfferError::unsupported("the offer has no codec of this stream: offer all that you decode"));
         }
@@ -165,6 +166,7 @@ impl Offer {
     fn reply<'a>(
         &self,
         section: &'a OfferedSection,
+        local: &Local,
         choose: impl Fn(&OfferedMedia) -> Vec<Payload>,
         sources: &mut Sources,
     ) -> Reply<'a> {
@@ -178,16 +180,28 @@ impl Offer {
             return Reply::Rejected;
         }
         let retransmits = payloads.iter().any(|payload| payload.rtx_payload_type.is_some());
-        let reports_arrivals = payloads.iter().any(|payload| payload.feedback.transport_cc);
         let sends = self.role == Role::Viewer;
+        let timed = offered.extensions.iter().any(|mapping| mapping.extension == Extension::AbsSendTime);
+        // A viewer that can tell what its network carries does so once a second, and need not report each arrival.
+        let estimates = sends && retransmits && timed && payloads.iter().any(|payload| payload.feedback.remb);
+        let reports_arrivals = payloads.iter().any(|payload| payload.feedback.transport_cc) && !estimates;
         let mut mappings = offered.extensions.clone();
         mappings.retain(|Mapping { extension, .. }| match extension {
             Extension::TransportWideCc if !reports_arrivals => false,
+            // An outlet counts for itself, and the numbers are one line for the whole transport.
+            Extension::TransportWideCc if sends && offered.kind == Kind::Audio => false,
+            // A publisher keeps turning its own picture, for viewers that would see it lie on its side.
+            Extension::VideoOrientation => sends || local.video_orientation,
+            // An element has no room for a longer one.
+            Extension::Mid if sends && section.mid.len() > LONGEST_MID => false,
             // A resend without RTX repeats the first sending bit for bit.
             _ => !sends || retransmits || !extension.changes_with_each_sending(),
         });
         let numbered = mappings.iter().any(|mapping| mapping.extension == Extension::TransportWideCc);
-        payloads.iter_mut().for_each(|payload| payload.feedback.transport_cc &= numbered);
+        for payload in &mut payloads {
+            payload.feedback.transport_cc &= numbered;
+            payload.feedback.remb &= estimates;
+        }
         let agreed = Section {
             mid: section.mid.clone(),
             kind: offered.kind,

@@ -48,6 +48,11 @@ impl Extension {
         }
     }
 
+    /// The extension with this URI, if the relay knows it.
+    pub fn named(uri: &str) -> Option<Self> {
+        ALL.into_iter().find(|extension| extension.uri() == uri)
+    }
+
     /// True where each sending of a packet carries another value, so that a resend needs RTX.
     pub(super) fn changes_with_each_sending(self) -> bool {
         matches!(self, Self::AbsSendTime | Self::TransportWideCc)
@@ -55,7 +60,7 @@ impl Extension {
 
     fn is_taken_from(self, role: Role) -> bool {
         match role {
-            Role::Publisher => matches!(self, Self::Mid | Self::TransportWideCc),
+            Role::Publisher => !matches!(self, Self::AbsSendTime | Self::PlayoutDelay),
             Role::Viewer => true,
         }
     }
@@ -98,9 +103,7 @@ pub(super) fn read(role: Role, attributes: &[Attribute]) -> Result<Vec<Mapping>,
         if slot.replace(uri).is_some_and(|earlier| earlier != uri) {
             return Err(OfferError::malformed("two a=extmap lines of a section give one id to different extensions"));
         }
-        let Some(extension) = ALL.into_iter().find(|extension| extension.uri() == uri) else {
-            continue;
-        };
+        let Some(extension) = Extension::named(uri) else { continue };
         let known = taken.iter().any(|mapping| mapping.extension == extension);
         if flows && !known && extension.is_taken_from(role) {
             let directional = matches!(direction, Some("sendonly" | "recvonly"));
@@ -120,8 +123,9 @@ mod tests {
     }
 
     #[test]
-    fn a_publisher_keeps_turning_its_own_picture() {
-        let offer = lines(&["4 urn:3gpp:video-orientation", "3 urn:ietf:params:rtp-hdrext:sdes:mid"]);
+    fn what_a_sender_says_of_its_sending_is_not_taken_from_publishers() {
+        let time = "4 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time";
+        let offer = lines(&[time, "3 urn:ietf:params:rtp-hdrext:sdes:mid"]);
         let taken = read(Role::Publisher, &offer).unwrap();
         assert_eq!(taken, [Mapping { id: 3, extension: Extension::Mid, directional: false }]);
         assert_eq!(read(Role::Viewer, &offer).unwrap().len(), 2);

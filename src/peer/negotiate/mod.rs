@@ -11,21 +11,24 @@
 //! # What is promised and why
 //!
 //! * A publisher gets one payload type of each codec, in its own order (browsers send the first, Pion what its track has;
-//!   the packets of a track decide), and of the header extensions only `mid` (which section an undeclared source
-//!   belongs to) and transport-wide-cc (its send rate). Not video-orientation: a publisher that has it stops turning its
-//!   own picture, and then each viewer that has it not would see it lie on its side.
+//!   the packets of a track decide), and of the header extensions `mid` (which section an undeclared source
+//!   belongs to), transport-wide-cc (its send rate), and what viewers are told: audio-level and abs-capture-time.
+//!   Video-orientation only where the operator says so: a publisher that has it stops turning its own picture, which the
+//!   browser of a phone does well, and each viewer that has it not (Firefox) would see it lie on its side. It is for
+//!   publishers that cannot turn a picture, watched by clients that can.
 //! * Redundant sound (RFC 2198) is accepted beside the Opus that it carries, from publishers and for viewers, in the
 //!   publisher's order: a browser sends it where it stands first. A viewer gets it of a publisher that sends it.
 //! * A viewer of a live stream gets the stream's format first, under its own payload type and format parameters: of
 //!   several profiles the publisher's. Behind it stands one payload type of each other codec, so that a publisher with
 //!   another codec can take over without a new offer. A viewer that waits for a publisher gets one payload type for each
 //!   codec and profile.
-//! * A viewer is promised ids for `mid`, abs-capture-time, playout-delay, video-orientation and audio-level although no
-//!   packet carries them yet. That is harmless: an extension is optional in each packet (RFC 8285 4.1), sources are
-//!   found by `a=ssrc`, and the absence of the others means "unknown", "no limit", "upright" and "unknown".
-//!   abs-send-time and transport-wide-cc, which change with each sending, are promised only beside RTX: a resend without
-//!   RTX repeats the first sending bit for bit. Where they are promised and not written a receiver sends no
-//!   transport-wide feedback, and no bandwidth estimate either since `goog-remb` is never accepted.
+//! * A viewer gets each of `mid`, abs-capture-time, playout-delay, video-orientation and audio-level that it offers. The
+//!   first is on every packet; what the publisher says of its packets on all of them as soon as it says it, and its
+//!   absence means "unknown" and "upright"; playout-delay once packets have been lost.
+//! * abs-send-time and transport-wide-cc, which change with each sending, are promised only beside RTX: a resend without
+//!   RTX repeats the first sending bit for bit. A viewer that has both gets abs-send-time with `goog-remb`: it then says
+//!   once a second how much its network carries, where with transport-wide-cc it would report arrivals ten to twenty times
+//!   a second; and a report of 30 arrivals takes the relay as many instructions as forwarding four packets.
 //! * `a=extmap-allow-mixed` is not echoed, and ids above 14 are not taken: all headers here have one-byte elements.
 
 mod answer;
@@ -86,6 +89,8 @@ pub struct Local {
     pub candidates: Vec<SocketAddr>,
     /// The stream that the session publishes or watches; viewers see it as the id of their MediaStream.
     pub stream: StreamName,
+    /// Publishers may leave it to viewers to turn their pictures (video-orientation).
+    pub video_orientation: bool,
     /// Randomness for the answer's origin and the reserved sources: equal seeds give equal answers.
     pub seed: u64,
 }

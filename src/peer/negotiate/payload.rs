@@ -21,6 +21,8 @@ pub struct Feedback {
     pub pli: bool,
     /// `ccm fir`: Full Intra Request asks for a keyframe.
     pub fir: bool,
+    /// `goog-remb`: how much the client's network carries, as it sees it.
+    pub remb: bool,
     /// `transport-cc`: arrival times of all packets of the transport.
     pub transport_cc: bool,
 }
@@ -239,6 +241,7 @@ impl Feedback {
             "nack" => self.nack = true,
             "nack pli" => self.pli = true,
             "ccm fir" => self.fir = true,
+            "goog-remb" => self.remb = true,
             "transport-cc" => self.transport_cc = true,
             _ => {}
         }

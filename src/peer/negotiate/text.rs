@@ -125,6 +125,7 @@ impl<'a> Text<'a> {
             (feedback.nack, "nack"),
             (feedback.pli, "nack pli"),
             (feedback.fir, "ccm fir"),
+            (feedback.remb, "goog-remb"),
             (feedback.transport_cc, "transport-cc"),
         ] {
             if agreed {

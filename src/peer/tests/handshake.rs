@@ -175,6 +175,7 @@ fn a_client_of_webrtc_rs_and_the_relays_own_answer_agree() {
                 fingerprint: fingerprint.to_owned(),
                 candidates: vec![RELAY],
                 stream: "test".parse().unwrap(),
+                video_orientation: false,
                 seed: 1,
             };
             let negotiated = match role {

@@ -126,6 +126,7 @@ impl Session {
             role: case.role,
             codecs: &codecs,
             application: case.application,
+            extensions: super::client::EXTENSIONS,
             profiles: case.supported,
             local: CLIENT,
             certificate: theirs,

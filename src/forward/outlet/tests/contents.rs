@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use proptest::prelude::*;
 
 use super::*;
+use crate::forward::Elements;
 use crate::forward::codec::Descriptor;
 
 /// One event on the way from the publishers to a viewer.
@@ -18,6 +19,8 @@ enum Event {
     /// The viewer asks for a number this far behind its newest.
     Nack(u16),
     HoldBack(u64),
+    /// The publisher says other kinds of things from here on.
+    Say(u8),
     Pause,
     Resume,
     Restart,
@@ -67,6 +70,7 @@ fn event() -> impl Strategy<Value = Event> {
         6 => Just(Event::Pull),
         8 => (0u16..40).prop_map(Event::Nack),
         1 => (0u64..3).prop_map(|tenths| Event::HoldBack(tenths * 100)),
+        1 => (0u8..8).prop_map(Event::Say),
         1 => Just(Event::Pause),
         2 => Just(Event::Resume),
         1 => Just(Event::Restart),
@@ -97,19 +101,49 @@ impl Recorder {
     }
 }
 
+/// All that an outlet can write.
+fn extensions() -> ExtensionIds {
+    ExtensionIds {
+        mid: Some((4, "1".to_owned())),
+        capture_time: Some(8),
+        audio_level: Some(1),
+        orientation: Some(13),
+        playout_delay: Some(5),
+        send_time: Some(2),
+        transport_number: Some(3),
+    }
+}
+
+/// Of three kinds of values, those whose bits are set.
+fn elements(kinds: u8, index: u64) -> Elements {
+    let mut elements = Elements::default();
+    if kinds & 1 != 0 {
+        elements.set_audio_level(&[index as u8]);
+    }
+    if kinds & 2 != 0 {
+        elements.set_orientation(&[index as u8 & 3]);
+    }
+    if kinds & 4 != 0 {
+        elements.set_capture_time(&index.to_be_bytes());
+    }
+    elements
+}
+
 fn no_number_has_two_contents(
     (kind, rtx): (Kind, bool),
     first: FirstNumbers,
     events: &[Event],
 ) -> Result<(), TestCaseError> {
     let start = Instant::now();
-    let mut outlet = Outlet::new(OutletConfig { first, ..config(kind, rtx) });
+    let mut outlet = Outlet::new(OutletConfig { first, extensions: extensions(), ..config(kind, rtx) });
+    let mut says = 0;
     outlet.select(1, &format(kind), SOURCE);
     let mut history = History::new(HistoryLimits { packets: 24, ..HistoryLimits::default() });
     let mut newest_of = [65_500u64; 4];
     let (mut recorder, mut buffer) = (Recorder::default(), [0; 1500]);
     for (at, event) in (0..).zip(events) {
         let now = start + STEP * at;
+        outlet.set_send_time(now - start);
         match event {
             Event::Arrive(arrival) => {
                 let newest = &mut newest_of[arrival.epoch as usize];
@@ -136,6 +170,7 @@ fn no_number_has_two_contents(
                     marker: arrival.content == 1,
                     timestamp: publisher.packet(index).timestamp + u32::from(arrival.content),
                     descriptor: Descriptor::of(if redundancy.is_some() { Codec::Opus } else { Codec::Vp8 }, &payload),
+                    elements: elements(says, index),
                     payload: payload.into(),
                     ..publisher.packet(index)
                 }));
@@ -162,6 +197,7 @@ fn no_number_has_two_contents(
                     recorder.record(written, &buffer)?;
                 }
             }
+            Event::Say(kinds) => says = *kinds,
             Event::HoldBack(least) => outlet.hold_back(Duration::from_millis(*least)),
             Event::Pause => outlet.pause(),
             Event::Resume => outlet.resume(),

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::forward::codec::{Codec, Redundancy};
-use crate::forward::{HistoryLimits, PictureLimits};
+use crate::forward::{ExtensionIds, HistoryLimits, PictureLimits};
 
 const SSRC: u32 = 0x1111_1111;
 const RTX_SSRC: u32 = 0x2222_2222;
@@ -42,7 +42,7 @@ fn config(kind: Kind, rtx: bool) -> OutletConfig {
         kind,
         ssrc: SSRC,
         rtx_ssrc: rtx.then_some(RTX_SSRC),
-        playout_delay_id: Some(5),
+        extensions: ExtensionIds { playout_delay: Some(5), ..Default::default() },
         formats: vec![Negotiated {
             payload_type: VIEWER,
             format: format(kind),
@@ -89,6 +89,7 @@ impl Publisher {
             marker: false,
             payload_type: SOURCE,
             descriptor: Default::default(),
+            elements: Default::default(),
             keyframe: false,
             payload: payload(self.epoch, index),
             redundancy: None,

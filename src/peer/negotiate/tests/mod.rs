@@ -59,6 +59,7 @@ fn local() -> Local {
         fingerprint: ["5A"; 32].join(":"),
         candidates: vec!["203.0.113.7:8081".parse().unwrap()],
         stream: "cam-1".parse().unwrap(),
+        video_orientation: false,
         seed: 7,
     }
 }
