@@ -12,12 +12,12 @@ export function sendableCodecs() {
   return [...new Set(names)].map((name) => [name, codecName(name)]);
 }
 
-/** Puts one codec first; the others stay, so that there is always an answer. */
-export function prefer(transceiver, codec) {
+/** Puts one codec of `audio` or `video` first; the others stay, so that there is always an answer. */
+export function prefer(transceiver, kind, codec) {
   if (!codec || !transceiver.setCodecPreferences) return;
-  const wanted = ({ mimeType }) => mimeType.toLowerCase() === `video/${codec}`;
+  const wanted = ({ mimeType }) => mimeType.toLowerCase() === `${kind}/${codec}`;
   // Browsers want the codecs that they receive here, also of who only sends; newer ones take those that they only send, too.
-  const lists = [RTCRtpReceiver, RTCRtpSender].map((end) => end.getCapabilities('video')?.codecs ?? []);
+  const lists = [RTCRtpReceiver, RTCRtpSender].map((end) => end.getCapabilities(kind)?.codecs ?? []);
   const known = lists.find((list) => list.some(wanted)) ?? [];
   try {
     transceiver.setCodecPreferences([...known.filter(wanted), ...known.filter((candidate) => !wanted(candidate))]);

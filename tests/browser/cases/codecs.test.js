@@ -49,6 +49,31 @@ test('a viewer that came first plays publishers of VP9, AV1, H.264 and VP8 one a
   assert.deepEqual(turns, [1, 1, 1, 1], 'no publisher costs the viewer a connection');
 });
 
+test('a publisher that changes its codec while it publishes keeps its viewers', async (t) => {
+  const relay = await Relay.start(t);
+  const publisher = await publish(t, relay, 'changing', '&codec=vp8');
+  const viewer = await watch(t, relay, 'changing');
+  await viewer.framesDecoded(20);
+  await viewer.hears();
+  for (const codec of ['vp9', 'vp8']) {
+    await publisher.tab.evaluate(async (wanted) => {
+      const sender = window.peerConnections.at(-1).getSenders().find(({ track }) => track?.kind === 'video');
+      const parameters = sender.getParameters();
+      parameters.encodings[0].codec = parameters.codecs.find(({ mimeType }) => mimeType.toLowerCase() === `video/${wanted}`);
+      await sender.setParameters(parameters);
+    }, codec);
+    await viewer.statisticsWhen(`the viewer plays ${codec}`, (now) => plays(now, codec));
+    const { count, inbound } = await viewer.framesDecoded(20);
+    assert.equal(count, 1, 'in the same connection');
+    assert.ok(inbound.audio.packetsLost < 5);
+    assert.equal((await until('the API says so', async () => {
+      const { codecs } = await (await fetch(`${relay.url}/api/streams/changing`)).json();
+      return codecs.some((name) => name.toLowerCase() === codec) && codecs;
+    })).length, 2);
+  }
+  assert.ok(relay.child.output.includes('publisher changed codec'));
+});
+
 for (const [profile, id] of [['main', '4d'], ['high', '64']]) {
   test(`Chromium plays the ${profile} profile of FFmpeg's H.264, whether it came before or after`, async (t) => {
     const relay = await Relay.start(t);
