@@ -11,6 +11,11 @@ use sluice::server::{Addresses, Server};
 use sluice::{health, load, log};
 use tracing::{error, warn};
 
+/// Gives memory back that has become free, so that a flood of sessions does not stay for good: see Cargo.toml.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// The command line or the configuration is wrong (EX_USAGE of sysexits.h).
 const USAGE: u8 = 64;
 

@@ -246,6 +246,14 @@ impl<K: Eq, V> DashMap<K, V> {
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.0.enter().content.capacity()
+    }
+
+    pub(crate) fn shrink_to_fit(&self) {
+        self.0.enter().content.shrink_to_fit();
+    }
 }
 
 impl<K, V> Ref<'_, K, V> {

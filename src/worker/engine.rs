@@ -212,6 +212,7 @@ impl Engine {
                 for waiting in self.shared.lobby.expire(now) {
                     end_waiting(&waiting, Reason::NeverConnected, &self.shared);
                 }
+                self.shared.lobby.shrink();
             }
         }
     }

@@ -23,6 +23,9 @@ pub(super) const CAPACITY: usize = 8192;
 /// How long a session may wait for its first valid check.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Maps with more room than this, most of it empty, are made smaller.
+const ROOM: usize = 1024;
+
 /// The lobby and the list of sessions.
 #[derive(Default)]
 pub(super) struct Lobby {
@@ -207,6 +210,16 @@ impl Lobby {
         ufrags.into_iter().filter_map(remove).collect()
     }
 
+    /// Gives the room back that a flood of sessions took, once they have gone.
+    pub(super) fn shrink(&self) {
+        if is_wide(self.place_by_ufrag.capacity(), self.place_by_ufrag.len()) {
+            self.place_by_ufrag.shrink_to_fit();
+        }
+        if is_wide(self.session_by_id.capacity(), self.session_by_id.len()) {
+            self.session_by_id.shrink_to_fit();
+        }
+    }
+
     /// Takes out every session that waits, for the end of the relay.
     pub(super) fn drain(&self) -> Vec<Waiting> {
         self.expire(Instant::now() + PATIENCE)
@@ -236,4 +249,9 @@ impl Lobby {
     pub(super) fn len(&self) -> usize {
         self.session_by_id.len()
     }
+}
+
+/// Whether less than a quarter of the room is used: what is made smaller then does not grow again at once.
+fn is_wide(capacity: usize, len: usize) -> bool {
+    capacity > ROOM && len < capacity / 4
 }
