@@ -37,6 +37,8 @@ impl Track {
                 index: source.index,
                 timestamp: packet.timestamp.wrapping_sub(age),
                 marker: false,
+                // Its own are lost.
+                elements: Default::default(),
                 payload_type: redundancy.carries(),
                 keyframe: true,
                 payload: packet.payload.slice(copy),
