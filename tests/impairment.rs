@@ -10,6 +10,7 @@ mod offline;
 #[path = "support/receiver.rs"]
 mod receiver;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -135,6 +136,59 @@ fn every_loss_that_repair_can_mend_is_mended() {
         // Their way to the publisher varies by the jitter.
         let too_soon = scene.requests.windows(2).any(|pair| pair[1] - pair[0] < SECOND - 20 * MILLISECOND);
         assert!(!too_soon, "seed {seed}: {:?}", scene.requests);
+    }
+}
+
+#[test]
+fn what_is_lost_on_a_publishers_way_no_viewer_notices() {
+    let (mut tried, mut noticed) = (0, Vec::new());
+    for seed in seeds(20) {
+        let mut random = Random::new(seed ^ 0x5555);
+        let mut scene = Scene::new(1 + seed as usize % 2);
+        scene.run(200 * MILLISECOND);
+        let delay = MILLISECOND * random.between(2.0, 40.0) as u32;
+        let loss = random.between(0.02, 0.06);
+        let way = Impairment { loss, delay, ..Impairment::default() };
+        scene.impair(&mut random, way, |_| Impairment::default());
+        scene.run(6 * SECOND);
+        for viewer in &scene.viewers {
+            // Until a few losses have told how long repairs take, they are noticed.
+            let settled = scene.broadcast.started() + 3 * SECOND;
+            let mut pictures = BTreeMap::new();
+            for (at, number) in viewer.arrived.values() {
+                let complete = pictures.entry(number / PARTS).or_insert(*at);
+                *complete = (*complete).max(*at);
+            }
+            let shown: Vec<Instant> = pictures.into_values().collect();
+            let gaps = shown
+                .windows(2)
+                .filter(|pair| pair[0] > settled)
+                .map(|pair| pair[1].saturating_duration_since(pair[0]));
+            let longest = gaps.max().expect("pictures came");
+            assert!(longest <= 400 * MILLISECOND, "seed {seed}: {longest:?} at {loss} and {delay:?}");
+            let asked = viewer.asked.iter().filter(|at| **at > settled).count();
+            tried += 1;
+            if longest > 150 * MILLISECOND || asked > 0 {
+                noticed.push((seed, longest, asked));
+            }
+        }
+    }
+    // What is lost three times is later than anybody waits.
+    assert!(noticed.len() <= VIEWERS + tried / 20, "{} of {tried}: {noticed:?}", noticed.len());
+}
+
+#[test]
+fn a_line_whose_first_packets_are_lost_is_whole_from_its_beginning() {
+    for seed in seeds(20) {
+        let mut random = Random::new(seed ^ 0x3333);
+        let mut scene = Scene::new(1);
+        let way = Impairment { loss: 0.3, delay: 20 * MILLISECOND, ..Impairment::default() };
+        scene.impair(&mut random, way, |_| Impairment::default());
+        scene.run(SECOND);
+        for viewer in &scene.viewers {
+            let (_, (_, number)) = viewer.arrived.first_key_value().expect("pictures came");
+            assert_eq!(*number, 0, "seed {seed}");
+        }
     }
 }
 

@@ -12,9 +12,8 @@ use std::time::{Duration, Instant};
 const FEW: u64 = 3;
 const WINDOW: Duration = Duration::from_secs(2);
 
-/// From the loss to its notice, at the next picture; and what senders take to answer, FFmpeg up to 20 ms. The rest lets a
-/// second request come not much too late.
-const NOTICE: Duration = Duration::from_millis(80);
+/// From the loss of a picture's last packet to its notice, at the next picture.
+const NOTICE: Duration = Duration::from_millis(40);
 
 /// A viewer rather sees a gap than be later than this.
 const MOST: Duration = Duration::from_millis(400);
@@ -22,33 +21,85 @@ const MOST: Duration = Duration::from_millis(400);
 /// For so long after the last loss: the next ones find the viewer prepared.
 const STAYS: Duration = Duration::from_secs(20);
 
+/// A viewer's delay grows by so much at once, which with a picture's own time is no gap that one sees; then, and when it
+/// shrinks, by so much of the time that passes.
+const STEP: Duration = Duration::from_millis(60);
+const GROWTH: f64 = 0.4;
+const SHRINKAGE: f64 = 0.1;
+
 /// One leg's need, from what is lost on it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Holdback {
     losses: u64,
     since: Option<Instant>,
-    need: Duration,
+    /// The most that was needed in the running time of [`STAYS`], and in the one before: it does not sway with each
+    /// measurement, because a viewer notices when its delay changes.
+    needs: [Duration; 2],
+    began: Option<Instant>,
     until: Option<Instant>,
 }
 
 impl Holdback {
-    /// So many packets were missed, on a leg with this round trip.
-    pub fn on_losses(&mut self, losses: u64, round_trip: Duration, now: Instant) {
-        if self.since.is_none_or(|since| now.saturating_duration_since(since) > WINDOW) {
+    /// So many packets were missed, on a leg where a repair takes so long from the request on.
+    pub fn on_losses(&mut self, losses: u64, repair: Duration, now: Instant) {
+        let passed = |since: Option<Instant>| since.map_or(Duration::MAX, |since| now.saturating_duration_since(since));
+        if passed(self.since) > WINDOW {
             self.since = Some(now);
             self.losses = 0;
         }
         self.losses += losses;
-        if self.losses >= FEW {
-            // It does not sway with each measurement: a viewer notices when its delay changes.
-            self.need = self.need(now).max((round_trip + NOTICE).min(MOST));
-            self.until = Some(now + STAYS);
+        if self.losses < FEW {
+            return;
         }
+        if passed(self.began) >= STAYS {
+            let before = if passed(self.until) < STAYS { self.needs[0] } else { Duration::ZERO };
+            self.needs = [Duration::ZERO, before];
+            self.began = Some(now);
+        }
+        self.needs[0] = self.needs[0].max((repair + NOTICE).min(MOST));
+        self.until = Some(now + STAYS);
     }
 
     /// How long pictures are to be held back now; zero where repairs are not needed.
     pub fn need(&self, now: Instant) -> Duration {
-        if self.until.is_some_and(|until| now < until) { self.need } else { Duration::ZERO }
+        let needed = self.until.is_some_and(|until| now < until);
+        if needed { self.needs[0].max(self.needs[1]) } else { Duration::ZERO }
+    }
+}
+
+/// Leads a viewer to another delay without a gap and without a leap.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Glide {
+    held: Duration,
+    at: Option<Instant>,
+}
+
+impl Glide {
+    /// What a viewer is to hold pictures back by now, who is to hold them back by `least` in the end.
+    pub fn toward(&mut self, least: Duration, now: Instant) -> Duration {
+        let before = self.at.replace(now).filter(|_| !self.held.is_zero());
+        let passed = before.map_or(Duration::ZERO, |before| now.saturating_duration_since(before));
+        let grown = (self.held + passed.mul_f64(GROWTH)).max(STEP);
+        let shrunk = self.held.saturating_sub(passed.mul_f64(SHRINKAGE));
+        self.held = if least > self.held { grown.min(least) } else { shrunk.max(least) };
+        self.held
+    }
+
+    /// The same where nobody has seen a picture yet: there is nothing to leap from.
+    pub fn begin(&mut self, least: Duration, now: Instant) -> Duration {
+        (self.held, self.at) = (least, Some(now));
+        least
+    }
+
+    /// What is held back now.
+    pub fn held(&self) -> Duration {
+        self.held
+    }
+
+    /// True when nothing is held back.
+    #[inline]
+    pub fn is_zero(&self) -> bool {
+        self.held.is_zero()
     }
 }
 
@@ -62,26 +113,50 @@ mod tests {
     fn an_accident_holds_nothing_back_and_losses_do_for_a_while() {
         let start = Instant::now();
         let mut holdback = Holdback::default();
-        holdback.on_losses(2, 40 * MS, start);
-        holdback.on_losses(2, 40 * MS, start + WINDOW + MS);
+        holdback.on_losses(2, 80 * MS, start);
+        holdback.on_losses(2, 80 * MS, start + WINDOW + MS);
         assert_eq!(holdback.need(start + WINDOW + MS), Duration::ZERO);
         let lost = start + WINDOW + 2 * MS;
-        holdback.on_losses(1, 40 * MS, lost);
+        holdback.on_losses(1, 80 * MS, lost);
         assert_eq!(holdback.need(lost), 120 * MS);
         assert_eq!(holdback.need(lost + STAYS - MS), 120 * MS);
         assert_eq!(holdback.need(lost + STAYS), Duration::ZERO);
     }
 
     #[test]
-    fn it_follows_the_longest_round_trip_up_to_a_bound_and_forgets_it() {
+    fn it_follows_the_longest_repair_up_to_a_bound_and_forgets_it_although_losses_go_on() {
         let start = Instant::now();
         let mut holdback = Holdback::default();
-        for (round_trip, need) in [(40, 120), (20, 120), (60, 140), (2000, 400)] {
-            holdback.on_losses(FEW, round_trip * MS, start);
+        for (repair, need) in [(80, 120), (60, 120), (100, 140), (2000, 400)] {
+            holdback.on_losses(FEW, repair * MS, start);
             assert_eq!(holdback.need(start), need * MS);
         }
-        let later = start + STAYS;
+        for second in 1..60 {
+            let now = start + Duration::from_secs(second);
+            holdback.on_losses(FEW, 60 * MS, now);
+            assert_eq!(holdback.need(now), if second < 40 { 400 * MS } else { 100 * MS }, "{second}");
+        }
+        let later = start + Duration::from_secs(120);
         holdback.on_losses(FEW, 20 * MS, later);
-        assert_eq!(holdback.need(later), 100 * MS);
+        assert_eq!(holdback.need(later), 60 * MS);
+    }
+
+    #[test]
+    fn a_viewer_who_watches_is_led_to_another_delay_in_small_steps() {
+        let start = Instant::now();
+        let (mut glide, mut before) = (Glide::default(), Duration::ZERO);
+        for picture in 0..60 {
+            let held = glide.toward(200 * MS, start + 33 * MS * picture);
+            assert!(held >= before && held - before <= STEP, "{before:?} {held:?}");
+            before = held;
+            assert!(picture < 12 || held == 200 * MS, "{picture} {held:?}");
+        }
+        for picture in 60..160 {
+            let held = glide.toward(Duration::ZERO, start + 33 * MS * picture);
+            assert!(held <= before && before - held <= 4 * MS, "{before:?} {held:?}");
+            before = held;
+        }
+        assert_eq!(before, Duration::ZERO);
+        assert_eq!(Glide::default().begin(200 * MS, start), 200 * MS);
     }
 }

@@ -7,6 +7,7 @@
 
 mod block;
 pub mod codec;
+mod delay;
 mod elements;
 mod header;
 mod history;
@@ -19,9 +20,10 @@ mod sent;
 mod splice;
 
 pub use block::{ExtensionIds, LONGEST_MID};
+pub use delay::Delay;
 pub use elements::{Elements, Steady};
 pub use history::{Get, History, HistoryLimits, PictureLimits, Pictures};
-pub use holdback::Holdback;
+pub use holdback::{Glide, Holdback};
 pub use keyframe::{ANSWER_TIME, KeyframeGate, REQUEST_INTERVAL};
 pub use outlet::{Counts, FirstNumbers, Leg, Negotiated, Outlet, OutletConfig, Resend, Written, catch_up_time};
 pub use packet::{LayerId, Packet, Source, SourceIndex};

@@ -164,7 +164,6 @@ impl Engine {
             Message::Media(published) => self.on_media(&published),
             Message::Subscribed(subscribed) => self.on_subscribed(*subscribed, now),
             Message::Clock { stream, epoch, kind, clock } => self.on_clock(&stream, epoch, kind, clock, now),
-            Message::HoldBack { stream, epoch, kind, least } => self.on_hold_back(&stream, epoch, kind, least),
             Message::Obeys { stream, epoch, kind, obeys } => self.on_obeys(&stream, epoch, kind, obeys),
             Message::Channel { stream, epoch, channel } => self.on_published_channel(&stream, epoch, channel, now),
             Message::Told { stream, epoch, label, message } => self.on_told(&stream, epoch, &label, &message, now),
@@ -200,6 +199,8 @@ impl Engine {
         while let Some(key) = self.timers.pop_due(now) {
             self.guard(key, now, |engine| engine.on_session_timeout(key, now));
         }
+        // What publishers sent and had to wait.
+        self.flush_published();
         self.due.extend(std::iter::from_fn(|| self.turns.pop_due(now)));
         self.sample(now);
         self.end_grace(now);

@@ -55,8 +55,6 @@ pub(super) struct FeedTrack {
     pub(super) clock: Option<SenderClock>,
     /// Whether the publisher answers keyframe requests, as far as it is known.
     pub(super) obeys: Option<bool>,
-    /// How long viewers are to hold pictures back, for what is lost on the publisher's way.
-    pub(super) holdback: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,8 +111,8 @@ impl Feed {
             Some(place) => self.tracks.swap_remove(place).history,
             None => History::new(limits),
         };
-        let SubscribedTrack { kind, format, payload_type, snapshot, clock, obeys, holdback } = started;
-        let mut track = FeedTrack { kind, format, payload_type, history, clock, obeys, holdback };
+        let SubscribedTrack { kind, format, payload_type, snapshot, clock, obeys } = started;
+        let mut track = FeedTrack { kind, format, payload_type, history, clock, obeys };
         for packet in snapshot {
             track.history.push(packet);
         }

@@ -63,6 +63,7 @@ impl Publisher {
         }
         let track = &mut self.tracks[place];
         track.arrived = None;
+        track.delay.clear();
         track.intake.restart();
         track.steady = Steady::new(track.format.clock_rate);
         self.reception.add_source(ssrc, track.format.clock_rate, track.nack);

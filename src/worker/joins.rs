@@ -139,7 +139,9 @@ impl Engine {
                     peer.send_rtcp(packets, now);
                 }
                 let verdicts = publisher.take_verdicts();
-                self.tell_holdbacks(key, due.holdbacks);
+                if due.releases && !self.unflushed.contains(&key) {
+                    self.unflushed.push(key);
+                }
                 self.tell_verdicts(key, verdicts);
                 self.look_for_turn(key, now);
             }
@@ -192,7 +194,7 @@ impl Engine {
         let Session { stream, state, peer, .. } = *session;
         match state {
             State::Connecting(_) => {}
-            State::Publishing(publisher) => self.unpublish(key, *publisher),
+            State::Publishing(publisher) => self.unpublish(key, *publisher, now),
             State::Watching(viewer) => {
                 self.feeds.leave(&stream, key);
                 if let Departure::LastOfWorker(Some(live)) = viewer.watch.leave() {

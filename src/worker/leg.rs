@@ -11,7 +11,7 @@ use super::counters::Volume;
 use super::feed::FeedTrack;
 use super::meter::Meter;
 use crate::forward::codec::Kind;
-use crate::forward::{ANSWER_TIME, Counts, Holdback, Leg as Stand, Outlet, Pictures, catch_up_time};
+use crate::forward::{ANSWER_TIME, Counts, Glide, Holdback, Leg as Stand, Outlet, Pictures, catch_up_time};
 use crate::peer::feedback::RoundTrip;
 
 /// A replay that takes longer to come to live than this is worse than a keyframe that is asked for.
@@ -32,6 +32,9 @@ const READY: Duration = Duration::from_millis(10);
 /// The round trip assumed until the viewer's reports give one.
 const UNKNOWN_RTT: Duration = Duration::from_millis(50);
 
+/// What a repair takes beyond the round trip: browsers look for what they miss every 20 ms.
+const REPAIR: Duration = Duration::from_millis(40);
+
 /// A keyframe request that comes so soon after a replay, and a round trip, was sent before the replay was seen.
 const UNSEEN: Duration = Duration::from_millis(100);
 
@@ -50,6 +53,7 @@ pub(super) struct Leg {
     /// The viewer's round-trip time.
     rtt: Option<Duration>,
     holdback: Holdback,
+    glide: Glide,
     /// The viewer holds pictures back, or is to.
     holds_back: bool,
     wish: Option<Wish>,
@@ -113,6 +117,7 @@ impl Leg {
             round_trip: RoundTrip::default(),
             rtt: None,
             holdback: Holdback::default(),
+            glide: Glide::default(),
             holds_back: false,
             wish: None,
             replayed: None,
@@ -156,31 +161,35 @@ impl Leg {
         self.outlet.set_rtt(rtt);
     }
 
-    /// The viewer misses so many packets.
+    /// The viewer misses so many packets. In a replay that says nothing of its way: what came late stands late in it.
     pub(super) fn on_losses(&mut self, packets: u64, now: Instant) {
-        self.holdback.on_losses(packets, self.rtt.unwrap_or(UNKNOWN_RTT), now);
+        if self.is_unseen(now) {
+            return;
+        }
+        self.holdback.on_losses(packets, self.rtt.unwrap_or(UNKNOWN_RTT) + REPAIR, now);
         self.holds_back = true;
     }
 
-    /// Tells the viewer how long repairs take, on its own leg or the publisher's.
+    /// Tells the viewer how long repairs on its way take. The publisher's are over before a packet comes here.
     #[inline]
-    pub(super) fn hold_back(&mut self, publishers: Duration, now: Instant) {
-        if self.holds_back || !publishers.is_zero() {
-            self.set_hold_back(publishers, now);
+    pub(super) fn hold_back(&mut self, now: Instant) {
+        if self.holds_back {
+            self.set_hold_back(now);
         }
     }
 
     #[cold]
-    fn set_hold_back(&mut self, publishers: Duration, now: Instant) {
-        let least = publishers.max(self.holdback.need(now));
-        self.outlet.hold_back(least);
-        self.holds_back = !least.is_zero();
+    fn set_hold_back(&mut self, now: Instant) {
+        let least = self.holdback.need(now);
+        let shown = self.outlet.counts().packets > 0;
+        let held = if shown { self.glide.toward(least, now) } else { self.glide.begin(least, now) };
+        self.outlet.hold_back(held);
+        self.holds_back = !held.is_zero();
     }
 
     /// The viewer says that it cannot decode what it gets.
     pub(super) fn refresh(&mut self, track: &FeedTrack, now: Instant) -> Begun {
-        let unseen = self.replayed.is_some_and(|ended| now < ended + self.rtt.unwrap_or(UNSEEN) + UNSEEN);
-        if self.outlet.is_replaying() || unseen {
+        if self.is_unseen(now) {
             return Begun::default();
         }
         if self.outlet.leg() != Stand::Live || self.wish.is_some() {
@@ -248,6 +257,12 @@ impl Leg {
             return Begun::default();
         }
         self.begin(track, now)
+    }
+
+    /// True while what the viewer says may be older than a replay.
+    fn is_unseen(&self, now: Instant) -> bool {
+        let ended = |ended| now < ended + self.rtt.unwrap_or(UNSEEN) + UNSEEN;
+        self.outlet.is_replaying() || self.replayed.is_some_and(ended)
     }
 
     fn wish(&mut self, track: &FeedTrack, until: Instant) {

@@ -1,7 +1,7 @@
 //! What reaches a worker through its inbox: from other workers, and from the handle that HTTP holds.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::door::{Admission, Path};
 use crate::forward::Packet;
@@ -22,8 +22,6 @@ pub(super) enum Message {
     Clock { stream: StreamName, epoch: u32, kind: Kind, clock: SenderClock },
     /// A publisher has answered a keyframe request, or has not.
     Obeys { stream: StreamName, epoch: u32, kind: Kind, obeys: bool },
-    /// How long viewers are to hold a publisher's pictures back, so that what is lost on its way is there in time.
-    HoldBack { stream: StreamName, epoch: u32, kind: Kind, least: Duration },
     /// A publisher has opened a data channel.
     Channel { stream: StreamName, epoch: u32, channel: Channel },
     /// A publisher has sent a message on a data channel.
@@ -84,6 +82,4 @@ pub(super) struct SubscribedTrack {
     pub(super) clock: Option<SenderClock>,
     /// Whether the publisher answers keyframe requests, as far as it is known.
     pub(super) obeys: Option<bool>,
-    /// How long viewers are to hold pictures back.
-    pub(super) holdback: Duration,
 }

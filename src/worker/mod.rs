@@ -16,6 +16,7 @@ mod feed;
 mod foreign;
 mod formats;
 mod handle;
+mod hold;
 mod joins;
 mod leg;
 mod lobby;

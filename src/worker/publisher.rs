@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::hold::Hold;
 use super::message::{Published, Subscribed, SubscribedTrack};
 use super::said::{Ids, Said};
 use super::track::Track;
@@ -45,6 +46,7 @@ pub(super) struct Publisher {
     limits: HistoryLimits,
     /// When a standby looks whether it is its turn.
     look_at: Option<Instant>,
+    pub(super) hold: Hold,
 }
 
 /// What a publisher is told now.
@@ -56,8 +58,8 @@ pub(super) struct Due {
     pub(super) packets_asked: u64,
     /// Keyframe requests in it.
     pub(super) keyframes_asked: u64,
-    /// How long viewers are to hold pictures back, where that has changed.
-    pub(super) holdbacks: Vec<(Kind, Duration)>,
+    /// Packets have waited long enough and are to be pushed.
+    pub(super) releases: bool,
 }
 
 /// Whether a publisher has answered a keyframe request for a track.
@@ -102,6 +104,7 @@ impl Publisher {
             verdicts: Vec::new(),
             limits,
             look_at: None,
+            hold: Hold::default(),
         }
     }
 
@@ -139,6 +142,7 @@ impl Publisher {
         for track in &mut self.tracks {
             track.history = History::new(self.limits);
             track.pending.clear();
+            track.delay.clear();
         }
         self.look_out(now);
     }
@@ -209,7 +213,7 @@ impl Publisher {
                 self.verdicts.push(Verdict { kind: track.kind, obeys: true });
             }
         }
-        let packet = Arc::new(Packet {
+        let packet = Packet {
             received,
             epoch,
             layer: LayerId::default(),
@@ -222,16 +226,14 @@ impl Publisher {
             keyframe,
             payload: Bytes::copy_from_slice(payload),
             redundancy,
-        });
-        if let Some(redundancy) = redundancy {
-            for index in track.rebuild(&packet, redundancy) {
-                self.reception.restore(opened.ssrc, index);
-            }
+        };
+        let kind = track.kind;
+        if self.hold.is_zero() && track.delay.is_empty() {
+            self.go_on(place, packet);
+        } else {
+            self.wait(place, packet);
         }
-        if track.history.push(packet.clone()).is_some() {
-            track.pending.push(packet);
-        }
-        Ok(track.kind)
+        Ok(kind)
     }
 
     /// Once after a track's format became known and after an encoder has started again: what the subscribers are to be
@@ -277,7 +279,6 @@ impl Publisher {
             snapshot: track.history.snapshot().cloned().collect(),
             clock: track.ssrc.and_then(|ssrc| self.reception.clock(ssrc)),
             obeys: track.obeys,
-            holdback: track.held_back,
         };
         Subscribed {
             stream: self.stream.clone(),
@@ -302,18 +303,8 @@ impl Publisher {
         let asked_before = self.reception.tally().asked;
         due.datagrams.extend(std::iter::from_fn(|| self.reception.poll(now)));
         due.packets_asked = self.reception.tally().asked - asked_before;
-        for track in self.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
-            let Some((losses, round_trip)) = track.ssrc.and_then(|ssrc| self.reception.take_losses(ssrc)) else {
-                continue;
-            };
-            if losses > 0 {
-                track.holdback.on_losses(losses, round_trip, now);
-            }
-            let need = track.holdback.need(now);
-            if std::mem::replace(&mut track.held_back, need) != need {
-                due.holdbacks.push((track.kind, need));
-            }
-        }
+        self.weigh_losses(now);
+        due.releases = self.release(now);
         for track in &mut self.tracks {
             let Some(ssrc) = track.ssrc.filter(|_| track.accepts_keyframe_requests) else { continue };
             if track.gate.poll_ignored(now) {
@@ -332,7 +323,8 @@ impl Publisher {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let asking = |track: &&Track| track.ssrc.is_some() && track.accepts_keyframe_requests;
         let gates = self.tracks.iter().filter(asking).filter_map(|track| track.gate.poll_timeout());
-        gates.chain(self.reception.poll_timeout()).chain(self.look_at).min()
+        let waiting = self.tracks.iter().filter_map(|track| track.delay.poll_timeout());
+        gates.chain(waiting).chain(self.reception.poll_timeout()).chain(self.look_at).min()
     }
 
     /// Takes the publisher's own reports; the clocks of its tracks that are new.

@@ -118,6 +118,8 @@ pub struct TrackReport {
     pub bytes: u64,
     /// In the last second.
     pub rates: Rates,
+    /// How long a publisher's packets wait for those that were lost before them.
+    pub hold: Duration,
     /// Of video from a publisher: from one keyframe to the next.
     pub keyframe_interval: Option<Duration>,
     /// Packets that did not arrive: here from a publisher, or by its own words at a viewer.

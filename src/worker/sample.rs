@@ -134,7 +134,7 @@ impl Publisher {
     }
 
     fn reports(&mut self, now: Instant) -> Vec<TrackReport> {
-        let reception = &self.reception;
+        let (reception, hold) = (&self.reception, self.hold.length());
         let report = |track: &mut Track| {
             let quality = track.ssrc.and_then(|ssrc| reception.quality(ssrc)).unwrap_or_default();
             TrackReport {
@@ -146,6 +146,7 @@ impl Publisher {
                 packets: track.intake.volume.packets,
                 bytes: track.intake.volume.bytes,
                 rates: track.intake.look(now),
+                hold,
                 keyframe_interval: track.intake.keyframe_interval(now),
                 lost_packets: quality.lost,
                 repaired_packets: quality.repaired,
@@ -185,6 +186,7 @@ impl Viewer {
                 packets: leg.sent.packets,
                 bytes: leg.sent.bytes,
                 rates: leg.meter.look(leg.sent, 0, now),
+                hold: Duration::ZERO,
                 keyframe_interval: None,
                 lost_packets: leg.heard.map_or(0, |heard| heard.lost),
                 repaired_packets: counts.resent,

@@ -1,7 +1,8 @@
 //! How media passes: from a publisher's datagram to one push for each worker with viewers, and from the inbox to the
 //! viewers of this worker.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use super::batch::Outbox;
 use super::engine::Engine;
@@ -43,13 +44,15 @@ impl Engine {
         self.timers.set(key, due);
     }
 
-    /// A publisher is gone: the workers with viewers are told.
-    pub(super) fn unpublish(&mut self, key: Key, publisher: Publisher) {
+    /// A publisher is gone: the workers with viewers get what it still sent, and are told.
+    pub(super) fn unpublish(&mut self, key: Key, mut publisher: Publisher, now: Instant) {
         let (stream, epoch) = (publisher.stream.clone(), publisher.epoch());
         if self.publisher_by_stream.get(&stream) == Some(&key) {
             self.publisher_by_stream.remove(&stream);
         }
         let subscribers = publisher.subscribers.clone();
+        publisher.release_all(now);
+        self.push_media(&subscribers, publisher.take_pending());
         drop(publisher);
         for worker in subscribers {
             self.push(worker, Message::Unpublished { stream: stream.clone(), epoch }, 0);
@@ -109,20 +112,17 @@ impl Engine {
                     self.push(*worker, Message::Subscribed(Box::new(subscribed.clone())), 0);
                 }
             }
-            for published in batches {
-                let packets = published.packets.len() as u64;
-                for worker in &subscribers {
-                    self.push(*worker, Message::Media(published.clone()), packets);
-                }
-            }
+            self.push_media(&subscribers, batches);
             self.tell_verdicts(key, verdicts);
         }
     }
 
-    /// Tells the workers with viewers how long repairs of a publisher's packets take.
-    pub(super) fn tell_holdbacks(&mut self, key: Key, holdbacks: Vec<(Kind, Duration)>) {
-        for (kind, least) in holdbacks {
-            self.tell_subscribers(key, 0, |stream, epoch| Message::HoldBack { stream, epoch, kind, least });
+    fn push_media(&mut self, subscribers: &[WorkerId], batches: Vec<Arc<Published>>) {
+        for published in batches {
+            let packets = published.packets.len() as u64;
+            for worker in subscribers {
+                self.push(*worker, Message::Media(published.clone()), packets);
+            }
         }
     }
 
@@ -143,16 +143,6 @@ impl Engine {
             && let Some(track) = feed.track_mut(kind)
         {
             track.obeys = Some(obeys);
-        }
-    }
-
-    /// What is lost on a publisher's way takes another time to repair than it did.
-    pub(super) fn on_hold_back(&mut self, stream: &StreamName, epoch: u32, kind: Kind, least: Duration) {
-        let Some(feed) = self.feeds.get_mut(stream) else { return };
-        if feed.source.is_some_and(|source| source.epoch == epoch)
-            && let Some(track) = feed.track_mut(kind)
-        {
-            track.holdback = least;
         }
     }
 

@@ -1,11 +1,10 @@
 //! One published medium: what it sends, what has arrived of it and what is asked of it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::meter::Intake;
 use crate::forward::codec::{Format, KeyframeFinder, Kind};
-use crate::forward::{History, HistoryLimits, Holdback, KeyframeGate, Packet, Steady};
+use crate::forward::{Delay, History, HistoryLimits, Holdback, KeyframeGate, Packet, Steady};
 use crate::peer::negotiate::Payload;
 use crate::srtp::index::Received;
 
@@ -37,8 +36,7 @@ pub(super) struct Track {
     pub(super) obeys: Option<bool>,
     pub(super) intake: Intake,
     pub(super) holdback: Holdback,
-    /// What the viewers' workers know of it.
-    pub(super) held_back: Duration,
+    pub(super) delay: Delay,
 }
 
 impl Track {
@@ -64,8 +62,20 @@ impl Track {
             obeys: (!payload.feedback.pli).then_some(false),
             intake: Intake::default(),
             holdback: Holdback::default(),
-            held_back: Duration::ZERO,
+            delay: Delay::default(),
         }
+    }
+
+    /// Lets a packet go on to the viewers, and before it what is missing and has a copy in it; the indices of that.
+    #[inline]
+    pub(super) fn release(&mut self, packet: Packet) -> Vec<u64> {
+        self.delay.pass(packet.index);
+        let rebuilt = packet.redundancy.map_or(Vec::new(), |redundancy| self.rebuild(&packet, redundancy));
+        let packet = Arc::new(packet);
+        if self.history.push(packet.clone()).is_some() {
+            self.pending.push(packet);
+        }
+        rebuilt
     }
 
     /// Columns and rows of its pictures, once a keyframe has told.

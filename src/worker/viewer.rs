@@ -206,7 +206,7 @@ impl Viewer {
             let Some(track) = feed.track(leg.kind) else { continue };
             let volume = &mut served.volumes[leg.kind as usize];
             let mut burst = u64::MAX;
-            leg.hold_back(track.holdback, now);
+            leg.hold_back(now);
             if leg.outlet.tells_send_time() {
                 leg.outlet.set_send_time(now.saturating_duration_since(self.began));
             }

@@ -24,11 +24,13 @@ pub(crate) struct Receiver {
     missing: BTreeMap<u64, (Instant, u8)>,
     /// Octets on the lines of the media and of the resends.
     pub(crate) octets: [u64; 2],
+    /// When it asked, for each packet each time.
+    pub(crate) asked: Vec<Instant>,
 }
 
 impl Receiver {
     pub(crate) fn new(person: usize) -> Self {
-        Self { person, seen: 0, arrived: BTreeMap::new(), missing: BTreeMap::new(), octets: [0; 2] }
+        Self { person, seen: 0, arrived: BTreeMap::new(), missing: BTreeMap::new(), octets: [0; 2], asked: Vec::new() }
     }
 
     /// Takes what has come, and asks for what has not.
@@ -68,6 +70,7 @@ impl Receiver {
         for (index, (due, tries)) in self.missing.iter_mut().filter(|(_, (due, tries))| *due <= now && *tries < TRIES) {
             (*due, *tries) = (now + AGAIN, *tries + 1);
             nacks.push(NackPair::new(*index as u16));
+            self.asked.push(now);
         }
         if !nacks.is_empty() {
             let nack = TransportLayerNack { sender_ssrc: 1, media_ssrc, nacks };

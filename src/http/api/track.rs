@@ -25,6 +25,7 @@ pub(super) struct StreamTrack {
     keyframe_interval_seconds: Option<f64>,
     lost_packets: u64,
     repaired_packets: u64,
+    hold_seconds: f64,
     jitter_seconds: f64,
 }
 
@@ -57,6 +58,7 @@ impl From<TrackReport> for StreamTrack {
             keyframe_interval_seconds: track.keyframe_interval.map(|interval| interval.as_secs_f64()),
             lost_packets: track.lost_packets,
             repaired_packets: track.repaired_packets,
+            hold_seconds: track.hold.as_secs_f64(),
             jitter_seconds: track.jitter.unwrap_or_default().as_secs_f64(),
         }
     }

@@ -1,6 +1,9 @@
 //! What is missing from one SSRC's line, and when to ask for it again (RFC 4585 6.2.1).
 //!
-//! The relay owns loss recovery on this leg: a packet that is not repaired here is missing for every viewer.
+//! The relay owns loss recovery on this leg: a packet that is not repaired here is missing for every viewer. What has been
+//! lost twice is asked for twice in one request: of most senders two answers come, and losing those too is rare enough for
+//! a viewer to be told how long a repair takes at most ([`Missing::repair_time`]). Two requests would take longer: FFmpeg
+//! reads one datagram for each picture or sound that it sends.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -15,6 +18,11 @@ const REORDERING: Duration = Duration::from_millis(10);
 /// A packet is asked for so often, for so long; then nobody waits for it any more.
 const MAX_TRIES: u8 = 10;
 const MAX_AGE: Duration = Duration::from_secs(1);
+
+/// Nothing tells of packets that were lost before the first that came, and a line that begins with a keyframe is worth
+/// nothing without its beginning: so many are asked for at a venture, so often. Who has not sent them has no answer.
+const BEFORE_FIRST: u64 = 8;
+const GUESSES: u8 = 3;
 
 /// Packets waited for at once; each fits the one NACK, even if each needs an entry of its own. Beyond that the line is
 /// torn, a new keyframe is due anyway, and the oldest are given up.
@@ -43,6 +51,8 @@ pub(super) struct Missing {
 struct Request {
     index: u64,
     since: Instant,
+    /// Nobody knows whether it was sent.
+    is_guess: bool,
     tries: u8,
     /// When it was asked for last.
     asked: Instant,
@@ -62,6 +72,12 @@ impl Missing {
         }
     }
 
+    /// `index` is the first that arrived.
+    pub(super) fn on_first(&mut self, index: u64, now: Instant) {
+        let guess = |index| Request { index, since: now, is_guess: true, tries: 0, asked: now, due: now };
+        self.packets.extend((index.saturating_sub(BEFORE_FIRST)..index).map(guess));
+    }
+
     /// `index` arrived and is the highest; those after `before` and below it are missing for now.
     pub(super) fn on_highest(&mut self, before: u64, index: u64, now: Instant) {
         // What was in doubt may now be too far behind to be mere reordering.
@@ -79,7 +95,7 @@ impl Missing {
                 self.given_up += 1;
             }
             let due = if missing + REORDERED_BEHIND <= index { now } else { now + REORDERING };
-            self.packets.push_back(Request { index: missing, since: now, tries: 0, asked: now, due });
+            self.packets.push_back(Request { index: missing, since: now, is_guess: false, tries: 0, asked: now, due });
         }
     }
 
@@ -105,23 +121,30 @@ impl Missing {
         self.packets.retain(|request| request.index != index);
     }
 
-    /// The packets to ask for now, as the entries of one NACK; empty if there are none.
+    /// The packets to ask for now, as the entries of one NACK, in which those that were asked for before stand twice, as
+    /// long as there is room; empty if there are none.
     pub(super) fn poll(&mut self, now: Instant) -> Vec<NackPair> {
-        let before = self.packets.len();
         self.packets.retain(|request| {
-            let hopeless = request.due <= now && request.tries == MAX_TRIES;
-            !hopeless && now.saturating_duration_since(request.since) < MAX_AGE
+            let most = if request.is_guess { GUESSES } else { MAX_TRIES };
+            let hopeless = request.due <= now && request.tries == most;
+            let kept = !hopeless && now.saturating_duration_since(request.since) < MAX_AGE;
+            self.given_up += u64::from(!kept && !request.is_guess);
+            kept
         });
-        self.given_up += (before - self.packets.len()) as u64;
-        let mut pairs: Vec<NackPair> = Vec::new();
+        let (mut pairs, mut again): (Vec<NackPair>, Vec<NackPair>) = Default::default();
         let retry = self.retry();
         for request in self.packets.iter_mut().filter(|request| request.due <= now) {
-            self.lost += u64::from(request.tries == 0);
+            self.lost += u64::from(request.tries == 0 && !request.is_guess);
             request.tries += 1;
             request.asked = now;
             request.due = now + retry;
             ask(&mut pairs, request.index as u16);
+            if request.tries > 1 {
+                ask(&mut again, request.index as u16);
+            }
         }
+        again.truncate(MAX_MISSING - pairs.len());
+        pairs.append(&mut again);
         pairs
     }
 
@@ -147,8 +170,12 @@ impl Missing {
         std::mem::take(&mut self.lost)
     }
 
-    /// From the request to the arrival.
-    pub(super) fn round_trip(&self) -> Duration {
+    /// From the first request to the arrival, if it takes a second one.
+    pub(super) fn repair_time(&self) -> Duration {
+        self.retry() + self.round_trip()
+    }
+
+    fn round_trip(&self) -> Duration {
         self.round_trip.unwrap_or(FIRST_ROUND_TRIP)
     }
 
@@ -197,6 +224,22 @@ mod tests {
     }
 
     #[test]
+    fn what_may_have_been_lost_before_the_first_is_asked_for_at_a_venture() {
+        let start = Instant::now();
+        let mut missing = Missing::new();
+        missing.on_first(20, start);
+        assert_eq!(asked(missing.poll(start)), (12..20).collect::<Vec<_>>());
+        assert!(missing.on_late(19, start + 40 * MS));
+        let mut tries = 1;
+        while let Some(due) = missing.poll_timeout() {
+            tries += usize::from(!missing.poll(due).is_empty());
+        }
+        assert_eq!((tries, missing.given_up(), missing.take_lost()), (3, 0, 0), "nothing is known to be lost");
+        missing.on_first(2, start);
+        assert_eq!(asked(missing.poll(start)), [0, 1]);
+    }
+
+    #[test]
     fn what_comes_late_is_not_asked_for() {
         let start = Instant::now();
         let mut missing = Missing::new();
@@ -215,10 +258,34 @@ mod tests {
         let mut tries = 0;
         while let Some(due) = missing.poll_timeout() {
             assert!(due <= start + MAX_AGE);
-            tries += asked(missing.poll(due)).iter().filter(|sequence| **sequence == 11).count();
+            tries += usize::from(asked(missing.poll(due)).contains(&11));
         }
         assert!((8..=10).contains(&tries), "{tries}");
         assert_eq!(missing.given_up(), 4);
+    }
+
+    #[test]
+    fn what_was_asked_for_in_vain_is_asked_for_twice_in_one_request_that_fits_a_datagram() {
+        let start = Instant::now();
+        let mut missing = Missing::new();
+        missing.on_highest(10, 13, start);
+        assert_eq!(asked(missing.poll(start + REORDERING)), [11, 12]);
+        assert!(missing.on_late(12, start + 40 * MS));
+        let again = missing.poll_timeout().unwrap();
+        missing.on_highest(13, 17, again);
+        assert_eq!(asked(missing.poll(again)), [11, 14, 15, 11]);
+
+        // Each needs an entry of its own.
+        let mut missing = Missing::new();
+        for index in 1..=200 {
+            missing.on_highest(20 * index, 20 * (index + 1), start);
+            for there in 1..19 {
+                missing.on_late(20 * index + there, start);
+            }
+        }
+        assert_eq!(missing.poll(start + REORDERING).len(), 200);
+        let again = missing.poll_timeout().unwrap();
+        assert_eq!(missing.poll(again).len(), MAX_MISSING);
     }
 
     #[test]
@@ -237,8 +304,7 @@ mod tests {
                 missing.on_late(late, now + 41 * MS);
             }
         }
-        let retry = missing.retry();
-        assert_eq!(retry, 34 * MS);
+        assert_eq!((missing.retry(), missing.repair_time()), (34 * MS, 64 * MS));
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Reception {
         match (step, highest_before) {
             (Step::Behind, _) => self.tally.recovered += u64::from(missing.on_late(index, received)),
             (Step::Ahead(before), _) | (Step::Next, Some(before)) => missing.on_highest(before, index, received),
-            (Step::Next, None) => {}
+            (Step::Next, None) => missing.on_first(index, received),
         }
     }
 
@@ -147,12 +147,12 @@ impl Reception {
         self.sources.retain(|received| received.source.ssrc != ssrc);
     }
 
-    /// Packets of this SSRC that were asked for since the last call, each once however often, and how long an answer takes.
-    /// `None` for an SSRC that is not known or has no NACK.
+    /// Packets of this SSRC that were asked for since the last call, each once however often, and how long a repair takes
+    /// from the first request on if the second is answered. `None` for an SSRC that is not known or has no NACK.
     pub fn take_losses(&mut self, ssrc: u32) -> Option<(u64, Duration)> {
         let position = self.position(ssrc)?;
         let missing = self.sources[position].missing.as_mut()?;
-        Some((missing.take_lost(), missing.round_trip()))
+        Some((missing.take_lost(), missing.repair_time()))
     }
 
     /// Reads the publisher's RTCP: sender reports of its own, known SSRCs. All else has no effect.

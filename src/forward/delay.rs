@@ -1,0 +1,201 @@
+//! Where a publisher's packets wait while some of them are lost on their way: so long that those which were lost come back
+//! in their places, and viewers get a line as even as the publisher sent it.
+//!
+//! Why not let viewers wait (header extension playout-delay)? Some know no such words; each of them would ask for each loss
+//! of the publisher's; and a receiver decides when a picture is due by a line through all arrivals (libwebrtc), which
+//! leads it astray by up to 300 ms while and after a publisher makes up for a delay, as FFmpeg does that starts late: the
+//! time for repairs is used up, or given back in a leap that is a gap of its own. What waits here is due by its arrival.
+//!
+//! The rule: a packet waits for so long as was said when it arrived, whatever is missing before it, and never less than the
+//! one before it; what is late beyond that passes at once. Where nothing is lost nothing waits.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::{Packet, SourceIndex};
+
+/// Packets that wait at most; beyond that the oldest go on at once.
+const MOST: usize = 4096;
+
+/// What is due within this time goes together: one wake-up for a burst.
+const TOGETHER: Duration = Duration::from_millis(1);
+
+/// The packets of one track that wait.
+#[derive(Debug, Default)]
+pub struct Delay {
+    /// In the order of the publisher's line; each is due no earlier than the one before it.
+    waiting: VecDeque<Waiting>,
+    /// Everything below has passed or is late.
+    passed: SourceIndex,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    due: Instant,
+    packet: Packet,
+}
+
+impl Delay {
+    /// True when nothing waits.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// This packet has not been made to wait.
+    #[inline]
+    pub fn pass(&mut self, index: SourceIndex) {
+        self.passed = self.passed.max(index);
+    }
+
+    /// Makes a packet wait for so long from its arrival. One that was missing comes to its place before the packets that
+    /// wait already; each comes once.
+    pub fn put(&mut self, packet: Packet, hold: Duration) {
+        let place = self.waiting.partition_point(|waiting| waiting.packet.index < packet.index);
+        let due = if packet.index < self.passed {
+            packet.received
+        } else if let Some(follower) = self.waiting.get(place) {
+            follower.due
+        } else {
+            let due = packet.received + hold;
+            self.waiting.back().map_or(due, |before| before.due.max(due))
+        };
+        self.waiting.insert(place, Waiting { due, packet });
+        if self.waiting.len() > MOST
+            && let Some(first) = self.waiting.front_mut()
+        {
+            first.due = first.packet.received;
+        }
+    }
+
+    /// The next packet that goes on now, as if it arrived now.
+    pub fn pop(&mut self, now: Instant) -> Option<Packet> {
+        let is_due = |first: &mut Waiting| first.due <= now + TOGETHER;
+        let Waiting { mut packet, .. } = self.waiting.pop_front_if(is_due)?;
+        self.pass(packet.index);
+        packet.received = now;
+        Some(packet)
+    }
+
+    /// All that waits goes on now: nothing follows.
+    pub fn drain(&mut self, now: Instant) -> impl Iterator<Item = Packet> {
+        self.waiting.drain(..).map(move |Waiting { packet, .. }| Packet { received: now, ..packet })
+    }
+
+    /// When the next packet is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.waiting.front().map(|first| first.due)
+    }
+
+    /// Forgets what waits: another line begins.
+    pub fn clear(&mut self) {
+        self.waiting.clear();
+        self.passed = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::super::codec::Descriptor;
+    use super::super::{Elements, LayerId};
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn packet(index: SourceIndex, received: Instant) -> Packet {
+        Packet {
+            received,
+            epoch: 1,
+            layer: LayerId::default(),
+            index,
+            timestamp: 0,
+            marker: false,
+            payload_type: 96,
+            descriptor: Descriptor::default(),
+            keyframe: false,
+            payload: Bytes::new(),
+            elements: Elements::default(),
+            redundancy: None,
+        }
+    }
+
+    fn popped(delay: &mut Delay, now: Instant) -> Vec<SourceIndex> {
+        std::iter::from_fn(|| delay.pop(now)).map(|packet| packet.index).collect()
+    }
+
+    #[test]
+    fn what_comes_back_in_time_goes_in_its_place_and_what_does_not_goes_when_it_comes() {
+        let start = Instant::now();
+        let mut delay = Delay::default();
+        delay.pass(9);
+        delay.put(packet(10, start), 100 * MS);
+        delay.put(packet(12, start + 30 * MS), 100 * MS);
+        delay.put(packet(14, start + 60 * MS), 100 * MS);
+        delay.put(packet(11, start + 90 * MS), 100 * MS);
+        assert_eq!(delay.poll_timeout(), Some(start + 100 * MS));
+        assert!(popped(&mut delay, start + 98 * MS).is_empty());
+        assert_eq!(popped(&mut delay, start + 100 * MS), [10]);
+        assert_eq!(popped(&mut delay, start + 130 * MS), [11, 12]);
+        assert_eq!(popped(&mut delay, start + 159 * MS), [14], "the hole is given up");
+        delay.put(packet(15, start + 165 * MS), 100 * MS);
+        delay.put(packet(13, start + 170 * MS), 100 * MS);
+        assert_eq!(popped(&mut delay, start + 170 * MS), [13]);
+        assert_eq!(popped(&mut delay, start + 265 * MS), [15]);
+        assert!(delay.is_empty());
+    }
+
+    #[test]
+    fn what_goes_on_arrives_when_it_goes_on() {
+        let start = Instant::now();
+        let mut delay = Delay::default();
+        delay.put(packet(1, start), 50 * MS);
+        assert_eq!(delay.pop(start + 51 * MS).unwrap().received, start + 51 * MS);
+    }
+
+    #[test]
+    fn a_full_delay_lets_the_oldest_go() {
+        let start = Instant::now();
+        let mut delay = Delay::default();
+        for index in 1..=MOST as u64 + 1 {
+            delay.put(packet(index, start), 100 * MS);
+        }
+        assert_eq!(popped(&mut delay, start), [1]);
+    }
+
+    proptest! {
+        /// Whatever is lost and comes back, and however the hold changes: everything passes once, nothing waits longer
+        /// than the longest hold, and what comes within the hold of its follower is in order.
+        #[test]
+        fn everything_passes_once_and_within_its_time(
+            packets in prop::collection::vec((0u64..20, 0u64..200, prop::option::weighted(0.2, 1u64..300)), 1..100)
+        ) {
+            let start = Instant::now();
+            let mut arrivals = Vec::new();
+            let mut at = start;
+            for (index, (spacing, hold, late)) in (1u64..).zip(&packets) {
+                at += MS * *spacing as u32;
+                let late = late.map_or(Duration::ZERO, |late| MS * late as u32);
+                arrivals.push((at + late, index, MS * *hold as u32));
+            }
+            arrivals.sort();
+            let mut delay = Delay::default();
+            let (mut passed, mut arrivals) = (Vec::new(), arrivals.into_iter().peekable());
+            let mut now = start;
+            while arrivals.peek().is_some() || !delay.is_empty() {
+                while let Some((received, index, hold)) = arrivals.next_if(|(received, ..)| *received <= now) {
+                    delay.put(packet(index, received), hold);
+                }
+                while let Some(packet) = delay.pop(now) {
+                    passed.push(packet.index);
+                }
+                prop_assert!(delay.poll_timeout().is_none_or(|due| due <= now + 200 * MS));
+                now += MS;
+            }
+            passed.sort_unstable();
+            prop_assert_eq!(passed, (1..=packets.len() as u64).collect::<Vec<_>>());
+        }
+    }
+}
