@@ -34,7 +34,7 @@ class Row {
 
 async function play(round) {
   const { publisher, early = [], viewers = [], takeover, stay } = round;
-  const scene = new Scene(`${round.of} ${rounds.indexOf(round)}`, publisher);
+  const scene = new Scene(`${round.of} ${rounds.indexOf(round)}`, publisher, round.loss);
   const rows = {
     early: early.map((viewer) => new Row(viewer, 'early')), publisher: new Row(publisher),
     viewers: viewers.map((viewer) => new Row(viewer)), takeover: takeover ? [new Row(takeover, 'again')] : [],

@@ -1,7 +1,8 @@
 // Who publishes to whom. `of` names the client for whose sake a round is played; `early` viewers come before the publisher,
 // `viewers` after it, one after another. Those of a round with `stay` watch for so many seconds more: nobody who is there may be
 // taken for gone, however seldom its reports come. With `takeover` the publisher is killed and a second one comes at once.
-// tests/run plays those that are `core`; those that are `rare` are played only for who names their client.
+// With `loss` that share of packets is lost on each client's way, both ways. tests/run plays those that are `core`; those
+// that are `rare` are played only for who names their client.
 
 import * as aiortc from './aiortc/index.js';
 import * as chromium from './chromium/index.js';
@@ -18,6 +19,7 @@ export const clients = { aiortc, chromium, ffmpeg, firefox, gstreamer, 'node-dat
 export const rounds = [
   { of: 'firefox', core: true, publisher: firefox.publish(), early: [chromium.watch()], viewers: [firefox.watch(), chromium.watch()] },
   { of: 'firefox', core: true, publisher: chromium.publish(), early: [firefox.watch()], viewers: [firefox.watch()] },
+  { of: 'firefox', core: true, loss: 0.05, publisher: chromium.publish(), viewers: [firefox.watch()], takeover: chromium.publish() },
   { of: 'firefox', publisher: firefox.publish({ video: 'VP9', audio: false }), viewers: [chromium.watch(), firefox.watch()] },
   { of: 'firefox', publisher: firefox.publish({ video: null }), early: [firefox.watch()], viewers: [chromium.watch()], stay: 16 },
   { of: 'firefox', publisher: chromium.publish({ video: 'AV1' }), viewers: [firefox.watch({ audio: false }), firefox.watch({ video: null })] },

@@ -1,18 +1,27 @@
-// Runs the rows and prints the table: `tests/quality`, or some rows: `tests/quality joins blackout`.
+// Runs the rows and prints the table: `tests/quality`, or some rows: `tests/quality joins blackout`. QUALITY_SEED loses other
+// packets.
 
 import { launchChromium } from '../support/chromium.js';
 import { servePage } from '../support/http_server.js';
 import { PROBE_PAGE } from '../support/probe.js';
 import { Relay } from '../support/relay.js';
+import { Firefox } from '../../clients/firefox/firefox.js';
 import * as rows from './rows.js';
+
+const seed = Number(process.env.QUALITY_SEED ?? 1);
 
 const TABLE = [
   ['joins', 'POST to the first picture, keyframe every 10 s, four joins', (at) => rows.joins(at)],
-  ['loss-5', '5 % loss towards the viewer, 50 ms round trip', (at) => rows.downstreamLoss(at, { loss: 0.05, gap: 150, seconds: 25, requests: 2 })],
-  ['loss-10', '10 % loss towards the viewer, 50 ms round trip', (at) => rows.downstreamLoss(at, { loss: 0.1, gap: 250, seconds: 25, requests: 2 })],
-  ['upstream', '5 % loss from the publisher, 50 ms round trip', (at) => rows.upstreamLoss(at, { loss: 0.05, gap: 150, seconds: 25 })],
+  ['loss-5', '5 % loss towards the viewer, 50 ms round trip', (at) => rows.downstreamLoss(at, { loss: 0.05, gap: 150, seconds: 25, requests: 2, seed })],
+  ['loss-10', '10 % loss towards the viewer, 50 ms round trip', (at) => rows.downstreamLoss(at, { loss: 0.1, gap: 250, seconds: 25, requests: 2, seed })],
+  ['upstream', '5 % loss from the publisher, 50 ms round trip', (at) => rows.upstreamLoss(at, { loss: 0.05, gap: 150, seconds: 25, seed })],
+  ['early', 'the same, watched while FFmpeg makes up for its late start', (at) => rows.upstreamLoss(at, { loss: 0.05, gap: 200, seconds: 25, seed, after: 2 })],
+  ['begins', '5 % loss from the publisher that begins while one watches', (at) => rows.lossBegins(at, { loss: 0.05, gap: 200, seconds: 15, seed })],
   ['back', 'publisher killed, back after 2 s', (at) => rows.publisherBack(at)],
   ['blackout', "viewer's network gone for 4 s, 6 Mbit/s, keyframe every 10 s", (at) => rows.blackout(at)],
+  ['firefox-loss', 'Firefox: 5 % loss towards it, 50 ms round trip', (at) => rows.firefoxLoss(at, { down: 0.05, gap: 150, seconds: 25, seed })],
+  ['firefox-upstream', 'Firefox: 5 % loss from the publisher', (at) => rows.firefoxLoss(at, { up: 0.05, gap: 150, seconds: 25, seed })],
+  ['firefox-back', 'Firefox: publisher killed, back after 2 s', (at) => rows.firefoxBack(at)],
 ];
 
 /** What `node:test` gives a test, for a row. */
@@ -41,14 +50,17 @@ const wanted = process.argv.slice(2);
 for (const name of wanted) if (!TABLE.some(([row]) => row === name)) throw new Error(`no row is called ${name}: use ${TABLE.map(([row]) => row).join(' ')}`);
 
 const browser = await launchChromium();
+let firefox;
 let failed = 0;
 for (const [name, what, measure] of TABLE.filter(([row]) => wanted.length === 0 || wanted.includes(row))) {
   const t = new Scope(name);
   console.log(`${name}: ${what}`);
   try {
-    const relay = await Relay.start(t);
+    const wantsFirefox = name.startsWith('firefox');
+    const relay = await Relay.start(t, { mediaHost: wantsFirefox ? '0.0.0.0' : '127.0.0.1' });
     const origin = await servePage(t, PROBE_PAGE);
-    const { seen, checks } = await measure({ t, relay, browser, origin });
+    if (wantsFirefox) firefox ??= await Firefox.launch();
+    const { seen, checks } = await measure({ t, relay, browser, firefox, origin });
     console.log(`    ${seen}`);
     for (const { what, figure, limit, unit, passed } of checks) {
       console.log(`    ${passed ? 'pass' : 'FAIL'}  ${what}: ${figure} ${unit} (at most ${limit})`);
@@ -61,6 +73,6 @@ for (const [name, what, measure] of TABLE.filter(([row]) => wanted.length === 0 
   }
   await t.end();
 }
-await browser.close();
+await Promise.all([browser.close(), firefox?.close()]);
 console.log(failed === 0 ? 'every row holds' : `${failed} requirements fail`);
 process.exitCode = failed === 0 ? 0 : 1;

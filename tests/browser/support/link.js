@@ -4,11 +4,20 @@
 import dgram from 'node:dgram';
 import { once } from 'node:events';
 import http from 'node:http';
+import { networkInterfaces } from 'node:os';
 
 import { Lane, kindOf } from './lane.js';
 
 const HOST = '127.0.0.1';
 const BUFFER = 4 << 20;
+
+/** An address of this machine that is no loopback address: Firefox uses no other. */
+export function outerAddress() {
+  const addresses = Object.values(networkInterfaces()).flat();
+  const found = addresses.find(({ family, internal }) => family === 'IPv4' && !internal);
+  if (!found) throw new Error('this machine has no address but loopback, which Firefox does not use');
+  return found.address;
+}
 
 /** One link. `url` stands for the relay's; `up` leads from clients to the relay, `down` back. Each session that is made
  * through it has sockets of its own and shares the lanes' fate, not their order. */
@@ -25,11 +34,12 @@ export class Link {
   #sessions = [];
 
   /** Opens a link to a relay for the test `t`, which closes it at its end. */
-  static async open(t, relay, { up = {}, down = {}, seed = 1 } = {}) {
+  static async open(t, relay, { up = {}, down = {}, seed = 1, host = HOST } = {}) {
     const link = new Link();
+    link.host = host;
     link.#target = new URL(relay.url);
-    const [host, port] = relay.media.split(':');
-    link.#media = { host, port: Number(port) };
+    const [to, port] = relay.media.split(':');
+    link.#media = { host: to === '0.0.0.0' ? host : to, port: Number(port) };
     link.#impairment = { up, down };
     link.#seed = seed;
     link.#server = http.createServer((request, response) => link.#forward(request, response)).listen(0, HOST);
@@ -95,7 +105,7 @@ export class Link {
     if (joins && answer.statusCode === 201) {
       const session = await Session.open(this, this.#media, this.#impairment, this.#seed + this.#sessions.length * 2);
       this.#sessions.push(session);
-      text = Buffer.from(throughPort(text.toString(), session.port));
+      text = Buffer.from(throughPort(text.toString(), this.host, session.port));
     }
     const { 'transfer-encoding': _, ...kept } = answer.headers;
     response.writeHead(answer.statusCode, { ...kept, 'content-length': text.length });
@@ -104,8 +114,8 @@ export class Link {
 }
 
 /** The answer with one candidate in place of each section's, for this port. */
-function throughPort(answer, port) {
-  const candidate = `a=candidate:1 1 udp 2130706431 ${HOST} ${port} typ host\r\n`;
+function throughPort(answer, host, port) {
+  const candidate = `a=candidate:1 1 udp 2130706431 ${host} ${port} typ host\r\n`;
   return answer.replace(/(?:^a=candidate:.*\r?\n)+/gm, candidate);
 }
 
@@ -121,7 +131,7 @@ class Session {
     session.up = new Lane(impairment.up, seed);
     session.down = new Lane(impairment.down, seed + 1);
     session.#client.on('message', (datagram, from) => session.#onClient(datagram, from));
-    session.#client.bind(0, HOST);
+    session.#client.bind(0, link.host);
     await once(session.#client, 'listening');
     session.port = session.#client.address().port;
     session.upQueue = new Queue();

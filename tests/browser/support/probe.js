@@ -81,11 +81,17 @@ export const PROBE_PAGE = `<!doctype html><title>probe</title><body><script>
 
 /** One tab with any number of measuring viewers. */
 export class Probe {
+  /** In Chromium, or in Firefox, whose windows `open(url)` opens. */
   static async open(t, browser, origin) {
     const probe = new Probe();
-    probe.context = await browser.newContext();
-    probe.tab = await probe.context.newPage();
-    t.after(() => probe.context.close());
+    if (browser.open) {
+      probe.tab = await browser.open(origin);
+      t.after(() => probe.tab.close());
+      return probe;
+    }
+    const context = await browser.newContext();
+    probe.tab = await context.newPage();
+    t.after(() => context.close());
     await probe.tab.goto(origin);
     return probe;
   }

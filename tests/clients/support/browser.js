@@ -69,12 +69,12 @@ export class BrowserClient {
     await this.#when('it is connected', ({ state }) => state === 'connected');
   }
 
-  async prove() {
+  async prove(scene) {
     const now = await this.#when(this.role === 'publisher' ? 'it sends' : 'it decodes', (facts) =>
       this.role === 'publisher' ? this.#sends(facts) : this.#plays(facts, {}));
     const media = Object.values(this.role === 'publisher' ? now.outbound : now.inbound);
     const { video, audio } = now.inbound;
-    if (video?.packetsLost > 0 || audio?.packetsLost > 0) throw new Error('packets were lost on loopback');
+    if (!scene.loss && (video?.packetsLost > 0 || audio?.packetsLost > 0)) throw new Error('packets were lost on loopback');
     const text = this.role === 'publisher' ? 'receiver reports arrive'
       : [video && `decoded ${video.framesDecoded} pictures ${now.width}x${now.height}`, audio && `${audio.packetsReceived} packets of sound`]
         .filter(Boolean).join(', ');

@@ -1,5 +1,6 @@
 // One stream with its publisher and its viewers, at a relay of its own: what a round plays on.
 
+import { Link, outerAddress } from '../../browser/support/link.js';
 import { Relay } from '../../browser/support/relay.js';
 import { until } from '../../browser/support/until.js';
 import { recordOffers } from './front.js';
@@ -13,7 +14,8 @@ export class Scene {
   /** What went wrong around it, to be printed. */
   diagnostics = [];
 
-  constructor(name, { video, audio }) {
+  constructor(name, { video, audio }, loss = 0) {
+    this.loss = loss;
     this.name = name;
     this.stream = 'clients';
     this.tracks = { video: Boolean(video), audio: Boolean(audio) };
@@ -28,6 +30,7 @@ export class Scene {
   async open() {
     this.relay = await Relay.start(this, { mediaHost: '0.0.0.0', env: { SLUICE_LOG: 'warn,rtc=error,sluice=info,sluice::worker::absence=debug' } });
     this.url = process.env.KEEP_OFFERS ? await recordOffers(this, this.relay.url, process.env.KEEP_OFFERS) : this.relay.url;
+    if (this.loss > 0) this.url = await this.#lossy();
   }
 
   after(work) {
@@ -46,6 +49,12 @@ export class Scene {
         this.diagnostic(`at the end: ${error.message}`);
       }
     }
+  }
+
+  async #lossy() {
+    const way = { delay: 25, loss: this.loss };
+    const link = await Link.open(this, this.relay, { up: way, down: way, host: outerAddress() });
+    return link.url;
   }
 
   sessions(role, state) {
