@@ -105,7 +105,7 @@ fn a_viewer_tells_what_its_network_carries_and_nobody_else_does() {
 #[test]
 fn a_viewers_report_tells_its_loss_its_jitter_and_the_round_trip() {
     let (mut net, mut broadcast, viewer) = live();
-    // The publisher's clock, without which the relay sends no reports of its own.
+    // The publisher's clock, without which the relay sends no reports of its own; for that of the sound it waits 4 s.
     let ssrc = |net: &Net, client: usize| {
         net.clients[client].tracks.iter().find(|t| t.kind.as_str() == "video").unwrap().ssrc.unwrap()
     };
@@ -113,7 +113,7 @@ fn a_viewers_report_tells_its_loss_its_jitter_and_the_round_trip() {
         SenderReport { ssrc: ssrc(&net, broadcast.person), ntp_time: 7 << 32, rtp_time: 0, ..Default::default() };
     let now = net.now;
     net.clients[broadcast.person].client.send_rtcp(vec![Box::new(clock)], now);
-    broadcast.run(&mut net, SECOND * 3);
+    broadcast.run(&mut net, SECOND * 5);
     let (media_ssrc, named) = net.clients[viewer]
         .rtcp
         .iter()
