@@ -20,7 +20,7 @@ use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNa
 use sluice::forward::codec::Kind;
 use sluice::name::Role;
 use sluice::peer::negotiate::Extension;
-use sluice::worker::Config;
+use sluice::worker::{Config, Create};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -30,17 +30,26 @@ const OF_PACKETS: [Extension; 3] = [Extension::Mid, Extension::AudioLevel, Exten
 /// An NTP time: seconds and their 2^32nd parts.
 const CAPTURED: u64 = 3_900_000_000 << 32;
 
-/// One-byte elements with their preamble.
+/// Elements with their preamble: two-byte ones where one is too long for the others.
 fn block(elements: &[(u8, &[u8])]) -> Vec<u8> {
+    let two_byte = elements.iter().any(|(_, value)| value.len() > 16);
     let mut octets = Vec::new();
     for (id, value) in elements {
-        octets.push(id << 4 | (value.len() as u8 - 1));
+        match two_byte {
+            true => octets.extend([*id, value.len() as u8]),
+            false => octets.push(id << 4 | (value.len() as u8 - 1)),
+        }
         octets.extend(*value);
     }
     octets.resize(octets.len().next_multiple_of(4), 0);
-    let mut block = vec![0xbe, 0xde, 0, (octets.len() / 4) as u8];
+    let [high, low] = profile(two_byte);
+    let mut block = vec![high, low, 0, (octets.len() / 4) as u8];
     block.extend(octets);
     block
+}
+
+fn profile(two_byte: bool) -> [u8; 2] {
+    if two_byte { [0x10, 0x00] } else { [0xbe, 0xde] }
 }
 
 /// The id under which a person negotiated an extension for a track.
@@ -285,6 +294,178 @@ fn otherwise_a_publisher_keeps_turning_its_own_picture() {
     assert!(id(&net, viewer, Kind::Video, Extension::VideoOrientation).is_some());
 }
 
+/// What a publisher says of a frame; with the structure that a key picture brings.
+fn descriptor(frame: u16, key: bool) -> Vec<u8> {
+    let [high, low] = frame.to_be_bytes();
+    let structure: Vec<u8> = (0..if key { 45 } else { 0 }).map(|at| at ^ low).collect();
+    [&[if key { 0x80 } else { 0x41 }, high, low][..], &structure].concat()
+}
+
+/// Publishes for a while: pictures are frames that are counted from `first`.
+fn run_describing(net: &mut Net, broadcast: &mut Broadcast, how_long: Duration, first: u16) {
+    let id = id(net, broadcast.person, Kind::Video, Extension::DependencyDescriptor).expect("it is taken");
+    let until = net.now + how_long;
+    while net.now < until {
+        let (frame, key) = (first.wrapping_add(broadcast.picture as u16), broadcast.is_next_key());
+        net.clients[broadcast.person].says = block(&[(id, &descriptor(frame, key))]);
+        broadcast.run(net, MILLISECOND);
+    }
+}
+
+/// The descriptors that a viewer got, with the numbers that its publisher gave to the packets.
+fn described(net: &Net, viewer: usize) -> Vec<(u32, Option<Vec<u8>>)> {
+    let id = id(net, viewer, Kind::Video, Extension::DependencyDescriptor).expect("it is promised");
+    let packets = received(net, viewer, Kind::Video, false);
+    let shown = line(&net.clients[viewer], Kind::Video);
+    let described = packets.iter().map(|packet| value(packet, Some(id)).map(<[u8]>::to_vec));
+    shown.iter().map(|shown| shown.number).zip(described).collect()
+}
+
+/// A publisher whose packets count from `offset`.
+fn beginning(net: &Net, publisher: usize, offset: u32) -> Broadcast {
+    let mut broadcast = Broadcast::new(net, publisher);
+    broadcast.offset = offset;
+    broadcast
+}
+
+const DESCRIBED: [Extension; 3] = [Extension::Mid, Extension::AbsSendTime, Extension::DependencyDescriptor];
+
+#[test]
+fn what_frames_need_comes_octet_for_octet_and_what_is_long_in_two_byte_elements() {
+    let (mut net, mut broadcast, viewer) = joined(&DESCRIBED);
+    broadcast.keyframe_every = 10;
+    run_describing(&mut net, &mut broadcast, 2 * SECOND, 65_520);
+    assert_continuous(&line(&net.clients[viewer], Kind::Video), 0..broadcast.picture * PARTS);
+    let packets = received(&net, viewer, Kind::Video, false);
+    let (mut long, mut short) = (Vec::new(), Vec::new());
+    for ((number, described), packet) in described(&net, viewer).into_iter().zip(packets) {
+        let (picture, key) = (number / PARTS, (number / PARTS).is_multiple_of(10));
+        assert_eq!(described, Some(descriptor(65_520u16.wrapping_add(picture as u16), key)));
+        assert_eq!(packet.sealed[12..14], profile(key));
+        assert_eq!(packet.elements.len(), 3, "with mid and the time that it leaves");
+        if key { &mut long } else { &mut short }.push(packet);
+    }
+    assert_eq!((header_lengths(&short).len(), long.len()), (1, 5 * PARTS as usize));
+    assert_eq!(header_lengths(&received(&net, viewer, Kind::Audio, false)).len(), 1, "sound has none");
+}
+
+#[test]
+fn frame_numbers_never_step_back_whoever_takes_over_and_whenever_a_viewer_comes() {
+    let (mut net, mut first, viewer) = joined(&DESCRIBED);
+    first.keyframe_every = 20;
+    run_describing(&mut net, &mut first, 2 * SECOND, 65_500);
+    let late = net.join(Role::Viewer, "cam", BOTH, GCM);
+    run_describing(&mut net, &mut first, SECOND, 65_500);
+    // It has no words for its frames.
+    net.extensions = vec![Extension::Mid];
+    let silent = net.join(Role::Publisher, "cam", BOTH, GCM);
+    net.connect();
+    let mut silent = beginning(&net, silent, 100_000);
+    silent.run(&mut net, SECOND);
+    net.extensions = DESCRIBED.to_vec();
+    let last = net.join(Role::Publisher, "cam", BOTH, GCM);
+    net.connect();
+    let mut last = beginning(&net, last, 200_000);
+    run_describing(&mut net, &mut last, SECOND, 7);
+    for viewer in [viewer, late] {
+        let mut frames: Vec<(u32, u16)> = Vec::new();
+        let described = described(&net, viewer);
+        for (number, described) in described {
+            let Some(found) = described else {
+                assert!((100_000..200_000).contains(&number), "{number} comes without");
+                continue;
+            };
+            let picture = number % 100_000 / PARTS;
+            let key = if number < 100_000 { picture.is_multiple_of(20) } else { picture == 0 };
+            let frame = u16::from_be_bytes([found[1], found[2]]);
+            let told = if number < 100_000 { 65_500u16 } else { 7 };
+            let mut expected = descriptor(told.wrapping_add(picture as u16), key);
+            expected[1..3].copy_from_slice(&frame.to_be_bytes());
+            assert_eq!(found, expected, "all else is as it was");
+            // Offsets are no multiples of PARTS.
+            let of_all = number / 100_000 * 100_000 + picture;
+            if frames.last() != Some(&(of_all, frame)) {
+                frames.push((of_all, frame));
+            }
+        }
+        for pair in frames.windows(2) {
+            assert_eq!(pair[1].1, pair[0].1.wrapping_add(1), "{pair:?}");
+        }
+        assert!(frames.len() > 50 && frames.last().unwrap().0 > 200_000);
+    }
+    assert!(self::described(&net, late)[0].0 > 0, "it begins with the keyframe before it came");
+}
+
+#[test]
+fn a_resend_says_of_its_frame_what_was_said() {
+    let (mut net, mut broadcast, viewer) = joined(&DESCRIBED);
+    run_describing(&mut net, &mut broadcast, SECOND, 40);
+    let mut second = DESCRIBED.to_vec();
+    second.rotate_left(1);
+    net.extensions = second;
+    let other = net.join(Role::Publisher, "cam", BOTH, GCM);
+    net.connect();
+    let mut broadcast = beginning(&net, other, 100_000);
+    run_describing(&mut net, &mut broadcast, SECOND / 2, 9000);
+    let told = id(&net, viewer, Kind::Video, Extension::DependencyDescriptor);
+    // The first behind the takeover brings the structure.
+    let of_second = line(&net.clients[viewer], Kind::Video).iter().position(|shown| shown.number == 100_000).unwrap();
+    for at in [of_second, of_second + 6] {
+        let first = received(&net, viewer, Kind::Video, false)[at].clone();
+        let before = received(&net, viewer, Kind::Video, true).len();
+        ask_again(&mut net, viewer, first.index);
+        net.run(50 * MILLISECOND);
+        let resends = received(&net, viewer, Kind::Video, true).split_off(before);
+        assert!(!resends.is_empty());
+        for resend in resends {
+            assert_eq!(resend.payload[2..], first.payload);
+            assert!(value(&first, told).is_some());
+            assert_eq!(value(&resend, told), value(&first, told));
+            assert_eq!(resend.sealed[12..14], first.sealed[12..14]);
+        }
+    }
+}
+
+#[test]
+fn without_rtx_a_packet_with_a_descriptor_is_repeated_bit_for_bit() {
+    let (mut net, mut broadcast, _) = joined(&DESCRIBED);
+    let change = |request: &mut Create| request.offer = request.offer.replace(" rtx/", " other/");
+    let viewer = net.try_join(Role::Viewer, "cam", BOTH, GCM, change).expect("it is answered");
+    net.connect();
+    assert_eq!(net.clients[viewer].tracks[track(&net.clients[viewer], Kind::Video)].rtx_ssrc, None);
+    broadcast = Broadcast::new(&net, broadcast.person);
+    run_describing(&mut net, &mut broadcast, SECOND, 40);
+    for first in [&received(&net, viewer, Kind::Video, false)[0], &received(&net, viewer, Kind::Video, false)[30]] {
+        ask_again(&mut net, viewer, first.index);
+        let mut again = 0;
+        for _ in 0..50 {
+            net.step(|to, datagram| {
+                again += u32::from(to == viewer && datagram == first.sealed);
+                true
+            });
+            net.now += MILLISECOND;
+        }
+        assert!(again > 0);
+        assert_eq!(first.elements.len(), 2, "mid and descriptor");
+    }
+}
+
+/// Without two-byte elements a key picture could not bring its structure.
+#[test]
+fn descriptors_are_not_promised_where_elements_may_not_be_mixed_and_not_beside_sound() {
+    let (mut net, broadcast, viewer) = joined(&DESCRIBED);
+    let of = |net: &Net, person, kind| id(net, person, kind, Extension::DependencyDescriptor);
+    for person in [broadcast.person, viewer] {
+        assert!(of(&net, person, Kind::Video).is_some() && of(&net, person, Kind::Audio).is_none());
+    }
+    for role in [Role::Viewer, Role::Publisher] {
+        let change = |request: &mut Create| request.offer = request.offer.replace("a=extmap-allow-mixed\r\n", "");
+        let person = net.try_join(role, "cam", BOTH, GCM, change).expect("it is answered");
+        assert_eq!(of(&net, person, Kind::Video), None, "{role:?}");
+        assert!(id(&net, person, Kind::Video, Extension::Mid).is_some());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -292,12 +473,14 @@ proptest! {
     fn no_extension_however_broken_loses_a_packet(
         blocks in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u32>(), 0..12)), 8..24)
     ) {
-        let (mut net, mut broadcast, viewer) = joined(&[&OF_PACKETS[..], &[Extension::TransportWideCc]].concat());
+        let more = [Extension::TransportWideCc, Extension::DependencyDescriptor];
+        let (mut net, mut broadcast, viewer) = joined(&[&OF_PACKETS[..], &more].concat());
         for (two_byte, words) in blocks {
-            let mut block = if two_byte { vec![0x10, 0x00] } else { vec![0xbe, 0xde] };
+            let mut block = profile(two_byte).to_vec();
             block.extend((words.len() as u16).to_be_bytes());
             // Ids and lengths that are right now and then.
-            block.extend(words.iter().flat_map(|word| (word & 0x7f3f_7f3f).to_be_bytes()));
+            let mask = if two_byte { 0x073f_073f } else { 0x7f3f_7f3f };
+            block.extend(words.iter().flat_map(|word| (word & mask).to_be_bytes()));
             net.clients[broadcast.person].says = block;
             broadcast.run(&mut net, 20 * MILLISECOND);
         }

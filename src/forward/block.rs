@@ -5,21 +5,35 @@
 //! each time that the packet is written. Those of the sending (playout-delay, absolute-send-time, the transport-wide
 //! number) stand only on packets whose resend goes by RTX, so that nothing is ever repeated in-band with another content.
 //! The rule: as long as a publisher says the same kinds of things, the block has one length.
+//!
+//! Except for dependency descriptors: one has three octets on most packets and dozens on the first of a key picture, which
+//! is therefore longer than the others and ends a run. Where it has more than 16 octets, all elements of that packet are
+//! two-byte ones (RFC 8285 4.3). Its frame number is the line's own ([`Frames`]); all else of it goes through octet for octet.
+//! A packet that has no room for all its elements has the descriptor alone if that fits, for receivers that have begun with
+//! descriptors know no other order of frames. Templates for it are made in the cold path.
 
 use std::time::Duration;
 
 use super::Elements;
+use super::frames::Frames;
 use super::header::HEADER_LEN;
 
-/// More than all elements at once take: 4 in front, mid 17, capture time 17, loudness 2, orientation 2, and of the sending
-/// 4 + 4 + 3. Copied whole, which takes a few instructions where the right number of octets would take a call.
+/// All elements at once take no more, but for the value of a dependency descriptor, the last: 4 in front, mid 18, capture time
+/// 18, loudness 3, orientation 3, of the sending 5 + 5 + 4, and 2 in front of the descriptor. Copied whole, which takes a few
+/// instructions where the right number of octets would take a call.
 const ROOM: usize = 64;
 
 /// The longest mid that a one-byte element holds.
 pub const LONGEST_MID: usize = 16;
 
+/// The longest value of a one-byte element.
+const LONGEST_SHORT: usize = 16;
+
 /// Of [`Blocks::key`]: the resend goes by RTX. The others are those of [`Elements`].
 const BY_RTX: u8 = 1 << 7;
+
+/// Of [`Blocks::key`]: the dependency descriptor alone.
+const LEAST: u8 = 1 << 6;
 
 /// The ids (1 to 14) under which a viewer takes header extensions; `None` for those that it does not.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +46,8 @@ pub struct ExtensionIds {
     pub audio_level: Option<u8>,
     /// How the picture is to be turned (3GPP TS 26.114).
     pub orientation: Option<u8>,
+    /// Which frame a packet is of and which frames that needs. Two-byte elements must be allowed too.
+    pub dependencies: Option<u8>,
     /// How long a receiver is to hold pictures back.
     pub playout_delay: Option<u8>,
     /// When a packet left.
@@ -52,8 +68,11 @@ pub(super) struct Blocks {
     playout_delay: Option<[u8; 3]>,
     send_time: [u8; 3],
     next_number: u16,
-    /// What the template is for; `None` for nothing any more.
+    frames: Frames,
+    /// What the template is for; `None` for nothing any more, and where a packet has a dependency descriptor.
     key: Option<u8>,
+    /// The same, with the octets of the descriptor.
+    made: Option<(u8, usize)>,
     template: Template,
 }
 
@@ -70,6 +89,12 @@ struct Template {
     capture_len: usize,
     send_time: usize,
     number: usize,
+    dependencies: usize,
+    dependencies_len: usize,
+    /// What is added to the frame number.
+    frame_shift: u16,
+    /// More than 16 octets have room in an element.
+    two_byte: bool,
 }
 
 impl Blocks {
@@ -80,6 +105,7 @@ impl Blocks {
             (ids.audio_level, Elements::AUDIO_LEVEL),
             (ids.orientation, Elements::ORIENTATION),
             (ids.capture_time, Elements::CAPTURE_TIME | Elements::CAPTURE_OFFSET),
+            (ids.dependencies, Elements::DEPENDENCIES),
         ] {
             takes |= if id.is_some() { bits } else { 0 };
         }
@@ -92,8 +118,10 @@ impl Blocks {
             playout_delay: None,
             send_time: [0; 3],
             next_number: 0,
+            frames: Frames::default(),
             key: None,
-            template: Template::new(),
+            made: None,
+            template: Template::default(),
         })
     }
 
@@ -114,6 +142,7 @@ impl Blocks {
         // Written from the first need on, then always, so that a burst has packets of one length.
         self.playout_delay = Some([high, low, 0xff]);
         self.key = None;
+        self.made = None;
     }
 
     /// The moment that packets say they are sent at, on a clock that begins anywhere: 6.18 fixed-point seconds.
@@ -134,13 +163,31 @@ impl Blocks {
         self.template.len
     }
 
-    /// Octets of the block of a packet with these values; 0 where there is nothing to say.
+    /// A segment of the line begins at this number, with a packet that has these values.
+    pub(super) fn begin(&mut self, elements: &Elements, index: u64) {
+        if self.ids.dependencies.is_some() {
+            self.frames.begin(index, elements.frame_number());
+        }
+    }
+
+    /// Octets of the block of a packet with these values and this number of the line; 0 where there is nothing to say.
     #[inline]
-    pub(super) fn settle(&mut self, elements: &Elements, by_rtx: bool) -> usize {
+    pub(super) fn settle(&mut self, elements: &Elements, by_rtx: bool, index: u64) -> usize {
         let key = elements.present() & self.takes | if by_rtx { BY_RTX } else { 0 };
         if self.key != Some(key) {
-            self.make(key);
+            self.make(key, elements, index);
         }
+        self.template.len
+    }
+
+    /// The same with the dependency descriptor alone; 0 where there is none.
+    #[cold]
+    pub(super) fn settle_least(&mut self, elements: &Elements, index: u64) -> usize {
+        let key = elements.present() & self.takes & Elements::DEPENDENCIES;
+        if key == 0 {
+            return 0;
+        }
+        self.make(key | LEAST, elements, index);
         self.template.len
     }
 
@@ -152,7 +199,10 @@ impl Blocks {
         match packet.split_first_chunk_mut::<{ HEADER_LEN + ROOM }>() {
             Some((packet, _)) => packet[HEADER_LEN..].copy_from_slice(&template.octets),
             // There is no more room than for the packet.
-            None => packet[HEADER_LEN..HEADER_LEN + template.len].copy_from_slice(&template.octets[..template.len]),
+            None => {
+                let len = template.len.min(ROOM);
+                packet[HEADER_LEN..HEADER_LEN + len].copy_from_slice(&template.octets[..len]);
+            }
         }
         packet[0] |= 0x10;
         if template.has_values {
@@ -177,15 +227,28 @@ impl Blocks {
         }
     }
 
-    /// Makes the template for packets that have these values.
+    /// Makes the template for a packet that has these values, and for others with such ones.
     #[cold]
-    fn make(&mut self, key: u8) {
-        let mut template = Template::new();
+    fn make(&mut self, key: u8, elements: &Elements, index: u64) {
+        let descriptor = (key & Elements::DEPENDENCIES != 0).then(|| elements.frame_number()).flatten();
+        let shift = descriptor.and_then(|number| self.frames.shift(index, number));
+        let len = shift.map_or(0, |_| elements.dependencies().len());
+        if self.made != Some((key, len)) {
+            self.template = self.template(key, len);
+            self.made = Some((key, len));
+        }
+        self.template.frame_shift = shift.unwrap_or_default();
+        self.key = Some(key).filter(|_| descriptor.is_none());
+    }
+
+    /// The template for packets that have these values and a dependency descriptor of so many octets.
+    fn template(&self, key: u8, dependencies: usize) -> Template {
+        let mut template = Template { two_byte: dependencies > LONGEST_SHORT, ..Template::default() };
         let ids = &self.ids;
-        if let Some((id, mid)) = &ids.mid {
+        let has = |bit: u8| key & bit != 0;
+        if let Some((id, mid)) = ids.mid.as_ref().filter(|_| !has(LEAST)) {
             template.add(*id, mid.as_bytes());
         }
-        let has = |bit: u8| key & bit != 0;
         if let Some(id) = ids.audio_level.filter(|_| has(Elements::AUDIO_LEVEL)) {
             template.audio_level = template.add(id, &[0]);
         }
@@ -207,18 +270,20 @@ impl Blocks {
                 template.number = template.add(id, &[0; 2]);
             }
         }
+        if let Some(id) = ids.dependencies.filter(|_| dependencies > 0) {
+            template.dependencies = template.begin(id, dependencies);
+            template.dependencies_len = dependencies;
+        }
         template.has_values = key & !BY_RTX != 0;
         template.finish();
-        self.template = template;
-        self.key = Some(key);
+        template
     }
 }
 
-impl Template {
-    fn new() -> Self {
-        let octets = [0; ROOM];
+impl Default for Template {
+    fn default() -> Self {
         Self {
-            octets,
+            octets: [0; ROOM],
             len: 0,
             has_values: false,
             audio_level: 0,
@@ -227,23 +292,42 @@ impl Template {
             capture_len: 0,
             send_time: 0,
             number: 0,
+            dependencies: 0,
+            dependencies_len: 0,
+            frame_shift: 0,
+            two_byte: false,
         }
     }
+}
 
+impl Template {
     /// Adds an element; where its value stands in the packet.
     fn add(&mut self, id: u8, value: &[u8]) -> usize {
-        let at = self.len.max(4);
-        self.octets[at] = id << 4 | (value.len() as u8 - 1);
-        self.octets[at + 1..at + 1 + value.len()].copy_from_slice(value);
-        self.len = at + 1 + value.len();
-        HEADER_LEN + at + 1
+        let at = self.begin(id, value.len());
+        self.octets[at - HEADER_LEN..self.len].copy_from_slice(value);
+        at
+    }
+
+    /// Adds an element without its value; where that is to stand in the packet.
+    fn begin(&mut self, id: u8, len: usize) -> usize {
+        let mut at = self.len.max(4);
+        if self.two_byte {
+            self.octets[at..at + 2].copy_from_slice(&[id, len as u8]);
+            at += 2;
+        } else {
+            self.octets[at] = id << 4 | (len as u8 - 1);
+            at += 1;
+        }
+        self.len = at + len;
+        HEADER_LEN + at
     }
 
     /// Pads it to whole words, and says in front how many there are.
     fn finish(&mut self) {
         if self.len > 0 {
             self.len = self.len.next_multiple_of(4);
-            self.octets[..4].copy_from_slice(&[0xbe, 0xde, 0, (self.len / 4 - 1) as u8]);
+            let [high, low] = if self.two_byte { [0x10, 0x00] } else { [0xbe, 0xde] };
+            self.octets[..4].copy_from_slice(&[high, low, 0, (self.len / 4 - 1) as u8]);
         }
     }
 
@@ -259,118 +343,21 @@ impl Template {
             let (time, end) = (elements.capture_time(), self.capture_time + self.capture_len);
             packet[self.capture_time..end].copy_from_slice(&time[..self.capture_len]);
         }
+        if self.dependencies > 0 {
+            self.fill_in_dependencies(elements, packet);
+        }
+    }
+
+    #[cold]
+    fn fill_in_dependencies(&self, elements: &Elements, packet: &mut [u8]) {
+        let (at, end) = (self.dependencies, self.dependencies + self.dependencies_len);
+        packet[at..end].copy_from_slice(elements.dependencies());
+        let number = elements.frame_number().unwrap_or_default().wrapping_add(self.frame_shift);
+        packet[at + 1..at + 3].copy_from_slice(&number.to_be_bytes());
+        // The template may end before the value does.
+        packet[end..HEADER_LEN + self.len].fill(0);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HEADER: [u8; HEADER_LEN] = [0x80, 96, 0, 7, 0, 0, 0, 0, 0, 0, 0, 1];
-
-    fn all() -> ExtensionIds {
-        ExtensionIds {
-            mid: Some((4, "0".to_owned())),
-            capture_time: Some(8),
-            audio_level: Some(1),
-            orientation: Some(13),
-            playout_delay: Some(5),
-            send_time: Some(2),
-            transport_number: Some(3),
-        }
-    }
-
-    fn blocks(ids: ExtensionIds) -> Blocks {
-        Blocks::new(ids).expect("it takes some")
-    }
-
-    /// The block of the next packet, and the first octet of its header.
-    fn written(blocks: &mut Blocks, elements: &Elements, by_rtx: bool) -> (u8, Vec<u8>) {
-        let mut packet = [0xee; 200];
-        packet[..HEADER_LEN].copy_from_slice(&HEADER);
-        let len = blocks.settle(elements, by_rtx);
-        if len > 0 {
-            blocks.write(elements, &mut packet);
-        }
-        blocks.stamp(&mut packet);
-        (packet[0], packet[HEADER_LEN..HEADER_LEN + len].to_vec())
-    }
-
-    fn loud(level: u8) -> Elements {
-        let mut elements = Elements::default();
-        elements.set_audio_level(&[level]);
-        elements
-    }
-
-    #[test]
-    fn a_viewer_that_takes_nothing_has_no_block() {
-        assert!(Blocks::new(ExtensionIds::default()).is_none());
-    }
-
-    #[test]
-    fn what_nobody_says_is_not_written() {
-        let mut blocks = blocks(ExtensionIds { audio_level: Some(1), playout_delay: Some(5), ..Default::default() });
-        assert_eq!(written(&mut blocks, &Elements::default(), true), (0x80, vec![]));
-        assert_eq!(written(&mut blocks, &loud(9), true), (0x90, vec![0xbe, 0xde, 0, 1, 0x10, 9, 0, 0]));
-    }
-
-    #[test]
-    fn a_playout_delay_of_110_ms_is_11_and_no_limit_and_stands_only_beside_rtx() {
-        let mut blocks = blocks(ExtensionIds { playout_delay: Some(5), ..Default::default() });
-        blocks.hold_back(Duration::from_millis(101));
-        let block = vec![0xbe, 0xde, 0, 1, 0x52, 0x00, 0xbf, 0xff];
-        assert_eq!(written(&mut blocks, &Elements::default(), true), (0x90, block));
-        blocks.hold_back(Duration::ZERO);
-        assert_eq!(written(&mut blocks, &Elements::default(), true).1[5..], [0x00, 0x0f, 0xff]);
-        assert_eq!(written(&mut blocks, &Elements::default(), false), (0x80, vec![]));
-    }
-
-    #[test]
-    fn what_is_of_the_sending_is_told_anew_each_time_and_the_rest_is_not() {
-        let mut blocks = blocks(all());
-        let without = vec![0xbe, 0xde, 0, 1, 0x40, b'0', 0x10, 7];
-        assert_eq!(written(&mut blocks, &loud(7), false).1, without);
-        let beside = |blocks: &mut Blocks| written(blocks, &loud(7), true).1;
-        assert_eq!(beside(&mut blocks), [0xbe, 0xde, 0, 3, 0x40, b'0', 0x10, 7, 0x22, 0, 0, 0, 0x31, 0, 0, 0]);
-        blocks.set_send_time(Duration::from_millis(64_500));
-        assert_eq!(
-            beside(&mut blocks)[8..],
-            [0x22, 2, 0, 0, 0x31, 0, 1, 0],
-            "half a second after 64, and the next number"
-        );
-        assert_eq!(written(&mut blocks, &loud(7), false).1, without);
-    }
-
-    #[test]
-    fn a_packet_that_carries_no_block_takes_no_number() {
-        let mut blocks = blocks(ExtensionIds { transport_number: Some(3), ..Default::default() });
-        written(&mut blocks, &Elements::default(), true);
-        blocks.stamp(&mut HEADER.clone());
-        written(&mut blocks, &Elements::default(), false);
-        written(&mut blocks, &Elements::default(), true);
-        assert_eq!(written(&mut blocks, &Elements::default(), true).1[4..], [0x31, 0, 2, 0]);
-    }
-
-    #[test]
-    fn all_at_once_fit_and_have_one_length() {
-        let mut elements = loud(7);
-        elements.set_orientation(&[3]);
-        elements.set_capture_time(&[0xcc; 16]);
-        let mut blocks = blocks(ExtensionIds { mid: Some((4, "m".repeat(LONGEST_MID))), ..all() });
-        blocks.hold_back(Duration::from_millis(10));
-        let (_, block) = written(&mut blocks, &elements, true);
-        assert!(block.len() <= ROOM && block.len() == 4 + 4 * usize::from(block[3]));
-        let mut rest = &block[4..];
-        let mut found = Vec::new();
-        while let Some((&first, behind)) = rest.split_first().filter(|(first, _)| **first != 0) {
-            let (value, behind) = behind.split_at(usize::from(first & 0xf) + 1);
-            found.push((first >> 4, value.to_vec()));
-            rest = behind;
-        }
-        let mid = "m".repeat(LONGEST_MID).into_bytes();
-        let expected = [(4, mid), (1, vec![7]), (13, vec![3]), (8, vec![0xcc; 16]), (5, vec![0, 0x1f, 0xff])];
-        assert_eq!(found[..5], expected);
-        assert_eq!(found[5..], [(2, vec![0; 3]), (3, vec![0; 2])]);
-        assert_eq!(written(&mut blocks, &elements, true).1.len(), block.len());
-    }
-}
+mod tests;

@@ -1,25 +1,30 @@
 //! What the header extension of a publisher's packet says and viewers are told (RFC 8285): how loud it is, how the picture
-//! is turned, when it was captured.
+//! is turned, when it was captured, and which pictures it needs (dependency descriptor: AV1 RTP specification, appendix A).
 //!
 //! These are values of the packet, read once when it arrives, so that whoever writes it, and as often as it is written,
 //! writes the same. What a publisher writes on some packets only, all have here ([`Steady`]): packets of one length leave
-//! in one run, and timestamps that a splice squeezes tell a receiver nothing from which it could go on by itself.
+//! in one run, and timestamps that a splice squeezes tell a receiver nothing from which it could go on by itself. A
+//! dependency descriptor is of its packet alone, and no other gets it.
 
 use super::SourceIndex;
 
 /// The longest abs-capture-time: when, and the offset of the clock.
 const LONG_CAPTURE: usize = 16;
 
+/// Octets that each dependency descriptor begins with: start and end of the frame, the template, and the frame's number.
+const MANDATORY: usize = 3;
+
 /// The shorter one has no offset.
 const SHORT_CAPTURE: usize = 8;
 
 /// The values of one packet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Elements {
     present: u8,
     audio_level: u8,
     orientation: u8,
     capture_time: [u8; LONG_CAPTURE],
+    dependencies: Option<Box<[u8]>>,
 }
 
 impl Elements {
@@ -29,6 +34,7 @@ impl Elements {
     pub(super) const CAPTURE_TIME: u8 = 1 << 2;
     /// The capture time has the offset of the clock behind it.
     pub(super) const CAPTURE_OFFSET: u8 = 1 << 3;
+    pub(super) const DEPENDENCIES: u8 = 1 << 4;
 
     /// How loud the packet is (RFC 6464 3). Of another length than one octet it is none.
     pub fn set_audio_level(&mut self, value: &[u8]) {
@@ -57,6 +63,15 @@ impl Elements {
         self.present |= bits;
     }
 
+    /// What the frame is and which frames it needs: a dependency descriptor. Shorter than its mandatory fields, or longer
+    /// than an element can be, it is none.
+    pub fn set_dependencies(&mut self, value: &[u8]) {
+        if (MANDATORY..=usize::from(u8::MAX)).contains(&value.len()) {
+            self.dependencies = Some(value.into());
+            self.present |= Self::DEPENDENCIES;
+        }
+    }
+
     /// Which values there are.
     #[inline]
     pub(super) fn present(&self) -> u8 {
@@ -74,6 +89,16 @@ impl Elements {
     /// With the offset, which is 0 where there is none.
     pub(super) fn capture_time(&self) -> &[u8; LONG_CAPTURE] {
         &self.capture_time
+    }
+
+    /// Nothing where there is none.
+    pub(super) fn dependencies(&self) -> &[u8] {
+        self.dependencies.as_deref().unwrap_or_default()
+    }
+
+    /// The number of the frame that the packet is of, as its publisher counts them, modulo 2^16.
+    pub(super) fn frame_number(&self) -> Option<u16> {
+        self.dependencies().get(1..MANDATORY).map(|number| u16::from_be_bytes([number[0], number[1]]))
     }
 
     fn has(&self, value: u8) -> bool {
@@ -233,6 +258,18 @@ mod tests {
     }
 
     #[test]
+    fn a_dependency_descriptor_is_of_its_packet_alone_and_has_at_least_its_mandatory_fields() {
+        let mut steady = Steady::new(90_000);
+        let described = |value: &[u8]| said(|elements| elements.set_dependencies(value));
+        let first = steady.complete(7, 0, described(&[0xc0, 1, 2, 0x80]));
+        assert_eq!((first.frame_number(), first.dependencies()), (Some(0x0102), &[0xc0, 1, 2, 0x80][..]));
+        assert_eq!(steady.complete(8, 0, Elements::default()), Elements::default());
+        assert_eq!(described(&[0xc0, 1]), Elements::default());
+        assert_eq!(described(&[0; 256]), Elements::default());
+        assert_eq!(described(&[0; 255]).dependencies().len(), 255);
+    }
+
+    #[test]
     fn an_offset_is_kept_where_it_is_left_out_so_that_the_length_stays() {
         let mut steady = Steady::new(90_000);
         let mut long = [0; 16];
@@ -261,9 +298,10 @@ mod tests {
                         _ => elements.set_capture_time(&value),
                     }
                 }
+                let said = elements.present();
                 let complete = steady.complete(index, timestamp, elements);
                 prop_assert_eq!(complete.present() & present, present);
-                prop_assert_eq!(complete.present() & elements.present(), elements.present());
+                prop_assert_eq!(complete.present() & said, said);
                 present = complete.present();
             }
         }

@@ -9,6 +9,7 @@ mod block;
 pub mod codec;
 mod delay;
 mod elements;
+mod frames;
 mod header;
 mod history;
 mod holdback;

@@ -1,4 +1,4 @@
-//! What the header extension of a publisher's packet says (RFC 8285), read once a packet.
+//! What the header extension of a publisher's packet says (RFC 8285), read once a packet, in one-byte or two-byte elements.
 //!
 //! A block that makes no sense says nothing, from where it stops making sense on; the packet is as good as any other.
 
@@ -6,7 +6,7 @@ use crate::forward::Elements;
 use crate::peer::negotiate::{Extension, Negotiated};
 use crate::srtp::Opened;
 
-/// Ids of one-byte elements, and 0.
+/// Ids that one-byte elements can have, and 0.
 const IDS: usize = 15;
 
 /// What a publisher may say, by the ids that its sections agree on.
@@ -14,7 +14,7 @@ const IDS: usize = 15;
 pub(super) struct Ids([Option<Extension>; IDS]);
 
 /// What one packet says.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Said {
     /// The number that counts all packets of the transport.
     pub(super) transport_sequence: Option<u16>,
@@ -47,6 +47,7 @@ impl Ids {
                 Some(Extension::AudioLevel) => said.elements.set_audio_level(value),
                 Some(Extension::VideoOrientation) => said.elements.set_orientation(value),
                 Some(Extension::AbsCaptureTime) => said.elements.set_capture_time(value),
+                Some(Extension::DependencyDescriptor) => said.elements.set_dependencies(value),
                 _ => {}
             }
         }

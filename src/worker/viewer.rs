@@ -377,6 +377,7 @@ fn extension_ids(section: &Section) -> ExtensionIds {
         capture_time: id(Extension::AbsCaptureTime),
         audio_level: id(Extension::AudioLevel),
         orientation: id(Extension::VideoOrientation),
+        dependencies: id(Extension::DependencyDescriptor),
         playout_delay: id(Extension::PlayoutDelay).filter(|_| section.kind == Kind::Video),
         send_time: id(Extension::AbsSendTime),
         transport_number: id(Extension::TransportWideCc),

@@ -73,7 +73,7 @@ impl Broadcast {
         let requests = keyframe_requests(&net.clients[self.person]);
         let asked = self.obeys && requests > self.requests;
         while u64::from(self.picture) * PICTURE <= elapsed {
-            let keyframe = asked || self.picture.is_multiple_of(self.keyframe_every);
+            let keyframe = asked || self.is_next_key();
             self.requests = requests;
             self.send_picture(net, keyframe);
         }
@@ -118,6 +118,11 @@ impl Broadcast {
     /// How many packets of sound it has sent.
     pub(crate) fn sounds(&self) -> u32 {
         self.sound
+    }
+
+    /// The next picture is a keyframe of its own accord.
+    pub(crate) fn is_next_key(&self) -> bool {
+        self.picture.is_multiple_of(self.keyframe_every)
     }
 
     /// When it began.

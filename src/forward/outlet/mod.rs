@@ -334,6 +334,7 @@ impl Outlet {
             shift: self.numbers_up_to(packet),
             speed: self.replay.as_deref().map(Replay::speed),
         });
+        self.begin_frames(packet, place);
         if let Some(replay) = &mut self.replay {
             replay.begin(place.timestamp);
         }

@@ -46,6 +46,13 @@ impl Outlet {
         })
     }
 
+    /// Lets the frame numbers of a segment that begins with this packet follow those that were sent.
+    pub(super) fn begin_frames(&mut self, packet: &Packet, place: Place) {
+        if let Some(blocks) = &mut self.blocks {
+            blocks.begin(&packet.elements, place.index);
+        }
+    }
+
     /// Writes header and payload as a function of the packet and its place alone.
     // As a call it would cost each packet 8 % more instructions.
     #[inline(always)]
@@ -174,13 +181,20 @@ impl Outlet {
         Some(Written { ssrc, index, header_len, len })
     }
 
-    /// Octets of the header extension of a packet and of its resend: none where it does not fit both.
+    /// Octets of the header extension of a packet and of its resend: where it does not fit both, only what a receiver cannot
+    /// do without, or none.
     #[inline]
     fn block_len(&mut self, packet: &Packet, place: Place, payload: usize) -> usize {
         let Some(blocks) = &mut self.blocks else { return 0 };
         let by_rtx = self.rtx.is_some() && place.labels.rtx_payload_type.is_some();
-        let len = blocks.settle(&packet.elements, by_rtx);
+        let len = blocks.settle(&packet.elements, by_rtx, place.index);
         let beside = HEADER_LEN + payload + if by_rtx { OSN_LEN } else { 0 };
+        if len + beside <= self.max_size { len } else { self.least_block_len(packet, place, beside) }
+    }
+
+    #[cold]
+    fn least_block_len(&mut self, packet: &Packet, place: Place, beside: usize) -> usize {
+        let len = self.blocks.as_mut().map_or(0, |blocks| blocks.settle_least(&packet.elements, place.index));
         if len + beside <= self.max_size { len } else { 0 }
     }
 

@@ -16,7 +16,7 @@ use super::{LayerId, Source};
 
 /// Segments remembered behind the current one. When full the oldest is forgotten: packets and NACKs for it, by then
 /// dozens of splices or paddings late, find no place.
-const PAST_SEGMENTS: usize = 64;
+pub(super) const PAST_SEGMENTS: usize = 64;
 
 /// How a segment's packets are labelled: which publisher's payload type it carries, and as what it goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

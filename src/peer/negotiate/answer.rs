@@ -149,6 +149,9 @@ impl Offer {
         let dtls_client = transport.setup == Setup::Passive;
         let mids: Vec<&str> = accepted.iter().map(|index| self.sections[*index].mid.as_str()).collect();
         let mut text = Text::begin(self.role, local, dtls_client, origin, if self.grouped { &mids } else { &[] });
+        if replies.iter().any(has_descriptors) {
+            text.allow_mixed(self.allows_mixed);
+        }
         for (index, (section, reply)) in self.sections.iter().zip(&replies).enumerate() {
             text.section(section, reply, index == tagged);
         }
@@ -192,6 +195,10 @@ impl Offer {
             Extension::TransportWideCc if sends && offered.kind == Kind::Audio => false,
             // A publisher keeps turning its own picture, for viewers that would see it lie on its side.
             Extension::VideoOrientation => sends || local.video_orientation,
+            // With the structure of a key picture it is longer than a one-byte element.
+            Extension::DependencyDescriptor => {
+                offered.kind == Kind::Video && (self.allows_mixed || offered.allows_mixed)
+            }
             // An element has no room for a longer one.
             Extension::Mid if sends && section.mid.len() > LONGEST_MID => false,
             // A resend without RTX repeats the first sending bit for bit.
@@ -236,6 +243,11 @@ fn application(section: &OfferedSection) -> Option<Application> {
         return None;
     };
     Some(Application { mid: section.mid.clone(), max_message_size })
+}
+
+/// True where packets may have elements for which one-byte ones are too short.
+fn has_descriptors(reply: &Reply<'_>) -> bool {
+    matches!(reply, Reply::Media { agreed, .. } if agreed.extension_id(Extension::DependencyDescriptor).is_some())
 }
 
 fn agreed(reply: Reply<'_>) -> Option<Section> {

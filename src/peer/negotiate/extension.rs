@@ -16,6 +16,8 @@ pub enum Extension {
     PlayoutDelay,
     /// How the picture is to be turned (3GPP TS 26.114).
     VideoOrientation,
+    /// Which frame a packet is of and which frames that needs (AV1 RTP specification, appendix A); with any codec.
+    DependencyDescriptor,
     /// How loud an audio packet is (RFC 6464).
     AudioLevel,
     /// When the packet left the sender, in 6.18 fixed-point seconds.
@@ -24,11 +26,12 @@ pub enum Extension {
     TransportWideCc,
 }
 
-const ALL: [Extension; 7] = [
+const ALL: [Extension; 8] = [
     Extension::Mid,
     Extension::AbsCaptureTime,
     Extension::PlayoutDelay,
     Extension::VideoOrientation,
+    Extension::DependencyDescriptor,
     Extension::AudioLevel,
     Extension::AbsSendTime,
     Extension::TransportWideCc,
@@ -42,6 +45,9 @@ impl Extension {
             Self::AbsCaptureTime => "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time",
             Self::PlayoutDelay => "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
             Self::VideoOrientation => "urn:3gpp:video-orientation",
+            Self::DependencyDescriptor => {
+                "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
+            }
             Self::AudioLevel => "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
             Self::AbsSendTime => "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
             Self::TransportWideCc => "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",

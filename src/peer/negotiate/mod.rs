@@ -29,7 +29,9 @@
 //!   RTX repeats the first sending bit for bit. A viewer that has both gets abs-send-time with `goog-remb`: it then says
 //!   once a second how much its network carries, where with transport-wide-cc it would report arrivals ten to twenty times
 //!   a second; and a report of 30 arrivals takes the relay as many instructions as forwarding four packets.
-//! * `a=extmap-allow-mixed` is not echoed, and ids above 14 are not taken: all headers here have one-byte elements.
+//! * The dependency descriptor (AV1 RTP specification, appendix A; with any codec) is promised beside pictures, to
+//!   publishers and to viewers, where the offer has `a=extmap-allow-mixed`: on key pictures it needs a two-byte element.
+//!   Only then is that line answered. Ids above 14 are not taken: all other packets have one-byte elements.
 
 mod answer;
 mod candidate;

@@ -19,6 +19,8 @@ pub struct Offer {
     pub(super) bundle: Vec<usize>,
     /// False where one section stands alone without `a=group:BUNDLE`: the answer has none either (RFC 9143 7.3).
     pub(super) grouped: bool,
+    /// `a=extmap-allow-mixed` at the session level: it holds for all sections (RFC 8285 6).
+    pub(super) allows_mixed: bool,
     /// ICE candidates at the session level; the others are counted in their sections.
     pub(super) candidates: usize,
 }
@@ -58,7 +60,8 @@ impl Offer {
         };
         complete_transports(TransportLines::read(&description.attributes)?, &mut sections, &bundle)?;
         let candidates = description.attributes.iter().filter(|attribute| attribute.is_ice_candidate()).count();
-        Ok(Self { role, sections, bundle, grouped, candidates })
+        let allows_mixed = description.attributes.iter().any(|attribute| attribute.key == "extmap-allow-mixed");
+        Ok(Self { role, sections, bundle, grouped, allows_mixed, candidates })
     }
 }
 

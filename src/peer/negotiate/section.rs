@@ -43,6 +43,8 @@ pub(super) struct OfferedMedia {
     pub(super) kind: Kind,
     pub(super) payloads: Vec<Payload>,
     pub(super) extensions: Vec<Mapping>,
+    /// `a=extmap-allow-mixed` in this section (RFC 8285 6).
+    pub(super) allows_mixed: bool,
     /// `a=rtcp-rsize` (RFC 5506).
     pub(super) reduced_size: bool,
     /// The SSRC that the offer declares for it.
@@ -166,6 +168,7 @@ fn read_content(
         kind,
         payloads: payloads.known,
         extensions: extension::read(role, &section.attributes)?,
+        allows_mixed: section.has_attribute("extmap-allow-mixed"),
         reduced_size: section.has_attribute("rtcp-rsize"),
         ssrc,
         rtx_ssrc,

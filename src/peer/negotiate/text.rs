@@ -5,7 +5,7 @@
 use super::answer::{Reply, Section};
 use super::extension::Mapping;
 use super::payload::{Payload, Red};
-use super::section::OfferedSection;
+use super::section::{OfferedMedia, OfferedSection};
 use super::{Local, host_candidate};
 use crate::forward::codec::Format;
 use crate::name::Role;
@@ -19,6 +19,8 @@ pub(super) struct Text<'a> {
     role: Role,
     local: &'a Local,
     dtls_client: bool,
+    /// Sections that allow one-byte and two-byte elements side by side are to be answered so.
+    mixed: bool,
     lines: Vec<String>,
 }
 
@@ -26,7 +28,7 @@ impl<'a> Text<'a> {
     /// The session level. `bundle` names the accepted sections, the one with the transport first; nobody where the
     /// offer has no group.
     pub(super) fn begin(role: Role, local: &'a Local, dtls_client: bool, origin: u64, bundle: &[&str]) -> Self {
-        let mut text = Self { role, local, dtls_client, lines: Vec::with_capacity(64) };
+        let mut text = Self { role, local, dtls_client, mixed: false, lines: Vec::with_capacity(64) };
         text.line("v=0");
         text.line(format!("o=- {origin} 1 IN IP4 0.0.0.0"));
         text.line("s=-");
@@ -37,6 +39,15 @@ impl<'a> Text<'a> {
         text.line("a=ice-lite");
         text.line("a=ice-options:trickle");
         text
+    }
+
+    /// Packets may have one-byte or two-byte elements (RFC 8285 6). Said where the offer says it: for all sections, else in
+    /// each that has it.
+    pub(super) fn allow_mixed(&mut self, for_all: bool) {
+        match for_all {
+            true => self.line("a=extmap-allow-mixed"),
+            false => self.mixed = true,
+        }
     }
 
     /// One section; the tagged one bears the candidates for all (RFC 9143 7.3.2).
@@ -61,7 +72,7 @@ impl<'a> Text<'a> {
                     agreed.payloads.iter().flat_map(Payload::numbers).map(|n| n.to_string()).collect();
                 self.line(format!("m={media} 9 {protocol} {}", numbers.join(" ")));
                 self.transport(mid);
-                self.media(agreed, mappings, media_offered.reduced_size);
+                self.media(agreed, mappings, media_offered);
             }
         }
         if tagged {
@@ -86,7 +97,7 @@ impl<'a> Text<'a> {
         self.line(format!("a=mid:{mid}"));
     }
 
-    fn media(&mut self, agreed: &Section, mappings: &[Mapping], reduced_size: bool) {
+    fn media(&mut self, agreed: &Section, mappings: &[Mapping], offered: &OfferedMedia) {
         let (stream, track) = (&self.local.stream, agreed.kind.as_str());
         match self.role {
             Role::Publisher => self.line("a=recvonly"),
@@ -99,8 +110,11 @@ impl<'a> Text<'a> {
         self.line("a=rtcp-mux");
         // RFC 9725 4.4.1 wants it in answers too, where RFC 8858 has it in offers only.
         self.line("a=rtcp-mux-only");
-        if reduced_size {
+        if offered.reduced_size {
             self.line("a=rtcp-rsize");
+        }
+        if self.mixed && offered.allows_mixed {
+            self.line("a=extmap-allow-mixed");
         }
         for Mapping { id, extension, directional } in mappings {
             let direction = match (directional, self.role) {

@@ -49,7 +49,7 @@ struct Arrival {
 fn arrival() -> impl Strategy<Value = Arrival> {
     let distance = prop_oneof![10 => Just(1i64), 4 => -5i64..5, 1 => 1i64..1200, 1 => -1200i64..0];
     let payload_type = prop_oneof![9 => Just(SOURCE), 1 => Just(SOURCE + 1)];
-    let len = prop_oneof![5 => 1usize..20, 2 => Just(0), 1 => 1220usize..1240];
+    let len = prop_oneof![5 => 1usize..20, 2 => Just(0), 1 => 1150usize..1240];
     let copy = prop_oneof![2 => Just(None), 2 => (0usize..20).prop_map(Some), 1 => (1000usize..1023).prop_map(Some)];
     (1u32..4, distance, prop::bool::weighted(0.2), payload_type, (0u8..3, copy), len).prop_map(
         |(epoch, distance, keyframe, payload_type, (content, copy), len)| Arrival {
@@ -70,7 +70,7 @@ fn event() -> impl Strategy<Value = Event> {
         6 => Just(Event::Pull),
         8 => (0u16..40).prop_map(Event::Nack),
         1 => (0u64..3).prop_map(|tenths| Event::HoldBack(tenths * 100)),
-        1 => (0u8..8).prop_map(Event::Say),
+        1 => (0u8..32).prop_map(Event::Say),
         1 => Just(Event::Pause),
         2 => Just(Event::Resume),
         1 => Just(Event::Restart),
@@ -108,13 +108,14 @@ fn extensions() -> ExtensionIds {
         capture_time: Some(8),
         audio_level: Some(1),
         orientation: Some(13),
+        dependencies: Some(12),
         playout_delay: Some(5),
         send_time: Some(2),
         transport_number: Some(3),
     }
 }
 
-/// Of three kinds of values, those whose bits are set.
+/// Of four kinds of values, those whose bits are set; a long dependency descriptor is another.
 fn elements(kinds: u8, index: u64) -> Elements {
     let mut elements = Elements::default();
     if kinds & 1 != 0 {
@@ -125,6 +126,11 @@ fn elements(kinds: u8, index: u64) -> Elements {
     }
     if kinds & 4 != 0 {
         elements.set_capture_time(&index.to_be_bytes());
+    }
+    if kinds & 8 != 0 {
+        let [high, low] = (index as u16).to_be_bytes();
+        let len = if kinds & 16 != 0 && index.is_multiple_of(3) { 60 } else { 3 };
+        elements.set_dependencies(&[&[0xc0, high, low], &[index as u8; 57][..]].concat()[..len]);
     }
     elements
 }

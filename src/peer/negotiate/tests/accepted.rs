@@ -304,3 +304,32 @@ fn the_seed_decides_every_random_part() {
     assert_eq!(answer(1), answer(1));
     assert_ne!(answer(1), answer(2));
 }
+
+#[test]
+fn dependency_descriptors_are_taken_beside_video_where_elements_may_be_mixed_and_that_is_answered_where_it_stands() {
+    const MIXED: &str = "a=extmap-allow-mixed\r\n";
+    let descriptor = format!("a=extmap:12 {}\r\n", Extension::DependencyDescriptor.uri());
+    let agree = |offer: &str| {
+        [publish(&offer.replace("recvonly", "sendonly")).unwrap(), watch(offer, &[]).unwrap()].map(|negotiated| {
+            let ids = |section: &Section| section.extension_id(Extension::DependencyDescriptor);
+            (ids(&negotiated.sections[0]), ids(&negotiated.sections[1]), negotiated.answer)
+        })
+    };
+    let line = "a=rtcp-mux\r\n";
+    let offered = offer("recvonly").replace(line, &format!("{line}{descriptor}"));
+    for (audio, video, answer) in agree(&offered) {
+        assert_eq!((audio, video, answer.contains(MIXED)), (None, None, false));
+    }
+    for (audio, video, answer) in agree(&offered.replace("a=group", &format!("{MIXED}a=group"))) {
+        assert_eq!((audio, video), (None, Some(12)));
+        let (session, sections) = answer.split_once("m=").unwrap();
+        assert!(session.contains(MIXED) && !sections.contains(MIXED), "{answer}");
+    }
+    for (audio, video, answer) in agree(&offered.replace(line, &format!("{line}{MIXED}"))) {
+        assert_eq!((audio, video), (None, Some(12)));
+        let (session, sections) = answer.split_once("m=").unwrap();
+        assert!(!session.contains(MIXED) && sections.matches(MIXED).count() == 2, "{answer}");
+    }
+    let (_, _, answer) = &agree(&offer("recvonly").replace("a=group", &format!("{MIXED}a=group")))[0];
+    assert!(!answer.contains(MIXED), "who offers no descriptors has one-byte elements only");
+}
