@@ -1,7 +1,8 @@
 //! The last DTLS flight that a client has not answered, sent again after 150, 300, 600 ms and so on (RFC 6347 4.2.4).
 //!
-//! webrtc-rs waits a second before it repeats a flight, and gives up repeating as soon as any handshake record arrives,
-//! a client's own repetition included. The door repeats the identical datagrams instead, which equals duplication by
+//! webrtc-rs waits a second before it repeats a flight, gives up repeating as soon as any handshake record arrives, a
+//! client's own repetition included, and once connected answers each such repetition, although it may have left before our
+//! last flight arrived: so it does not see any. The door repeats the identical datagrams instead, which equals duplication by
 //! the network: the record sequence numbers are the same, so a client that has them drops them.
 //!
 //! It waits longer where the client took longer to answer the flight before, because of the way or of its processor. For

@@ -116,7 +116,7 @@ impl Handshake {
             return Verdict::Refuse(Drop::DtlsFlood);
         }
         if self.connected {
-            return Verdict::Pass(None);
+            return if survey.is_handshake { Verdict::Hold } else { Verdict::Pass(None) };
         }
         if (self.newest > before || survey.is_ciphered)
             && let Some(flight) = self.flight.take()
@@ -261,6 +261,8 @@ struct Survey {
     records: u32,
     /// Nothing but encrypted records that are not handshake.
     is_data: bool,
+    /// Nothing but records of a handshake, encrypted or not.
+    is_handshake: bool,
     has_hello: bool,
     /// Nothing but one record with one whole ClientHello: needs no rewriting.
     is_plain_hello: bool,
@@ -270,14 +272,21 @@ struct Survey {
 
 impl Survey {
     fn of(datagram: &[u8]) -> Result<Survey, Malformed> {
-        let mut survey =
-            Survey { records: 0, is_data: true, has_hello: false, is_plain_hello: false, is_ciphered: false };
+        let mut survey = Survey {
+            records: 0,
+            is_data: true,
+            is_handshake: true,
+            has_hello: false,
+            is_plain_hello: false,
+            is_ciphered: false,
+        };
         let mut fragments = 0;
         let mut whole = true;
         for record in record::records(datagram) {
             let record = record?;
             survey.is_ciphered |= !record.is_clear() || record.content_type == record::CHANGE_CIPHER_SPEC;
             survey.is_data &= !record.is_clear() && record.content_type != record::HANDSHAKE;
+            survey.is_handshake &= matches!(record.content_type, record::HANDSHAKE | record::CHANGE_CIPHER_SPEC);
             survey.records += 1;
             if record.content_type != record::HANDSHAKE || !record.is_clear() {
                 continue;
