@@ -61,7 +61,7 @@ impl Default for Config {
             advertise: Vec::new(),
             workers: one_for_each_core(),
             small_stream: 16,
-            gathered_publishers: 32,
+            gathered_publishers: 16,
             viewer_messages: false,
             refuse_early_viewers: false,
             video_orientation: false,
