@@ -14,6 +14,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
 use super::Shared;
+use super::base_path::BasePath;
 use super::error::Problem;
 use super::request::{self, Administrator, NO_SUCH_SESSION};
 use crate::name::Role;
@@ -56,8 +57,11 @@ pub(super) struct StreamInFull {
 const NO_SUCH_STREAM: Problem = Problem::NotFound("no such stream: nobody publishes or watches it");
 
 /// The OpenAPI document. It is written by hand; tests/http/openapi.rs holds it to what really happens.
-pub(super) async fn document(_: Administrator) -> Response {
-    ([(CONTENT_TYPE, "application/json")], include_str!("openapi.json")).into_response()
+pub(super) async fn document(_: Administrator, base_path: BasePath) -> Response {
+    const SERVER: &str = "\"servers\": [{\"url\": \"/\"}]";
+    let url = if base_path.as_str().is_empty() { "/" } else { base_path.as_str() };
+    let server = format!("\"servers\": [{{\"url\": \"{url}\"}}]");
+    ([(CONTENT_TYPE, "application/json")], include_str!("openapi.json").replace(SERVER, &server)).into_response()
 }
 
 /// All streams.

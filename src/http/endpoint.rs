@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::Shared;
+use super::base_path::BasePath;
 use super::error::Problem;
 use super::request::{Connection, read_text, require_accepted, require_type, user_agent};
 use crate::auth::Grant;
@@ -50,7 +51,8 @@ pub(super) async fn create(
         credential: grant.credential(),
         standby: role == Role::Publisher && wants_standby(parts.uri.query())?,
     })?;
-    answer(shared, created)
+    let base_path = parts.extensions.get().cloned().unwrap_or_default();
+    answer(shared, &base_path, created)
 }
 
 /// Reads `?standby=1`; other parameters are the client's own.
@@ -66,13 +68,13 @@ fn wants_standby(query: Option<&str>) -> Result<bool, Problem> {
 }
 
 /// The 201. Its Location is an absolute path: OBS joins it to the endpoint's origin as text.
-fn answer(shared: &Shared, created: Created) -> Result<Response, Problem> {
+fn answer(shared: &Shared, base_path: &BasePath, created: Created) -> Result<Response, Problem> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(SDP));
     headers.insert(ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT));
     headers.insert(ETAG, entity_tag(&created.etag));
-    let location = HeaderValue::try_from(format!("/session/{}", created.session));
-    headers.insert(LOCATION, location.expect("a session id is base64url"));
+    let location = HeaderValue::try_from(base_path.join(&format!("/session/{}", created.session)));
+    headers.insert(LOCATION, location.expect("a base path and a session id are visible ASCII"));
     shared.ice_servers.announce(&mut headers, SystemTime::now());
     Ok((StatusCode::CREATED, headers, created.answer).into_response())
 }

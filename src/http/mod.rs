@@ -3,6 +3,7 @@
 
 mod admin;
 mod api;
+mod base_path;
 mod cors;
 mod endpoint;
 mod error;
@@ -31,6 +32,7 @@ use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tracing::debug;
 
+pub use base_path::{BasePath, BasePathError};
 pub use cors::Origins;
 pub use ice_servers::{IceServerError, IceServers};
 pub use limit::Limit;
@@ -61,6 +63,8 @@ pub struct Config {
     pub token_limit: Option<Limit>,
     /// Proxies that say for whom they ask.
     pub trusted_proxies: Vec<Network>,
+    /// The path below which clients find the relay.
+    pub base_path: BasePath,
     /// What clients are told of with the 201.
     pub ice_servers: IceServers,
     /// How long a request's headers may take, and a connection may idle.
@@ -80,6 +84,7 @@ impl Default for Config {
             limit: Some(Limit { per_second: number(20), burst: number(600), loopback: false }),
             token_limit: Some(Limit { per_second: number(200), burst: number(6000), loopback: false }),
             trusted_proxies: Vec::new(),
+            base_path: BasePath::default(),
             ice_servers: IceServers::default(),
             header_deadline: Duration::from_secs(15),
             body_deadline: Duration::from_secs(10),
@@ -96,6 +101,7 @@ pub struct Node {
     limiter: Option<Limiter<IpAddr>>,
     token_limiter: Option<Limiter<Credential>>,
     trusted_proxies: Vec<Network>,
+    base_path: BasePath,
     ice_servers: IceServers,
     header_deadline: Duration,
     body_deadline: Duration,
@@ -115,6 +121,7 @@ impl Node {
             limiter: config.limit.map(Limiter::new),
             token_limiter: config.token_limit.map(Limiter::new),
             trusted_proxies: config.trusted_proxies.clone(),
+            base_path: config.base_path.clone(),
             ice_servers: config.ice_servers.clone(),
             header_deadline: config.header_deadline,
             body_deadline: config.body_deadline,
@@ -125,7 +132,8 @@ impl Node {
     /// Serves everything, or everything but the API, metrics and health, until `stop` completes.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
         let deadline = self.header_deadline;
-        listener::serve(listener, public_routes(self), deadline, stop).await;
+        let routes = self.base_path.beneath(public_routes(Arc::clone(&self)));
+        listener::serve(listener, routes, deadline, stop).await;
     }
 
     /// Serves the API, metrics and health alone, until `stop` completes.
@@ -135,8 +143,9 @@ impl Node {
             .fallback(not_for_admin)
             .method_not_allowed_fallback(wrong_method)
             .layer(from_fn_with_state(self.clone(), observe))
-            .with_state(self);
-        listener::serve(listener, routes, deadline, stop).await;
+            .layer(from_fn_with_state(self.clone(), proxy::layer))
+            .with_state(self.clone());
+        listener::serve(listener, self.base_path.beneath(routes), deadline, stop).await;
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
@@ -14,6 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Shared;
+use super::base_path::BasePath;
 use super::error::{Problem, Told};
 use super::request::Stream;
 
@@ -77,23 +77,23 @@ const ASSETS: [Asset; 28] = [
 ];
 
 /// `/`: what this is, which streams are live, how to publish one.
-pub(super) async fn index() -> Response {
-    page(include_str!("pages/index.html"), CLOSED)
+pub(super) async fn index(base_path: BasePath) -> Response {
+    page(include_str!("pages/index.html"), &base_path, CLOSED)
 }
 
 /// `/publish/{stream}`: camera or test picture to WHIP.
-pub(super) async fn publish(_: Stream) -> Response {
-    page(include_str!("pages/publish.html"), CLOSED)
+pub(super) async fn publish(base_path: BasePath, _: Stream) -> Response {
+    page(include_str!("pages/publish.html"), &base_path, CLOSED)
 }
 
 /// `/watch/{stream}`: a WHEP player. It is told whether the relay passes on what its viewers say.
-pub(super) async fn watch(State(shared): State<Shared>, _: Stream) -> Response {
+pub(super) async fn watch(State(shared): State<Shared>, base_path: BasePath, _: Stream) -> Response {
     const MUTE: &str = "data-replies=\"no\"";
     let text = include_str!("pages/watch.html");
     if shared.media.hears_viewers() {
-        page(text.replace(MUTE, "data-replies=\"yes\""), FRAMED)
+        page(&text.replace(MUTE, "data-replies=\"yes\""), &base_path, FRAMED)
     } else {
-        page(text, FRAMED)
+        page(text, &base_path, FRAMED)
     }
 }
 
@@ -116,11 +116,12 @@ pub(super) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Resul
 pub(super) async fn explain(request: Request, next: Next) -> Response {
     let accepted = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
     let wants_page = request.method() == Method::GET && accepted.is_some_and(|types| types.contains("text/html"));
+    let base_path = request.extensions().get().cloned().unwrap_or_default();
     let response = next.run(request).await;
     let Some(Told(detail)) = response.extensions().get().filter(|_| wants_page) else { return response };
     let title = response.status().canonical_reason().unwrap_or_default();
     let text = include_str!("pages/problem.html").replace("TITLE", title).replace("DETAIL", &sentence(detail));
-    let mut shown = (response.status(), page(text, CLOSED)).into_response();
+    let mut shown = (response.status(), page(&text, &base_path, CLOSED)).into_response();
     for (name, value) in response.headers() {
         if !shown.headers().contains_key(name) && name != CONTENT_LENGTH {
             shown.headers_mut().append(name, value.clone());
@@ -138,7 +139,9 @@ fn sentence(detail: &str) -> String {
     if escaped.ends_with(['.', '?', '!']) { escaped } else { escaped + "." }
 }
 
-fn page(text: impl Into<Body>, policy: &'static str) -> Response {
+/// A page whose links lead below `base_path`; what its scripts load and ask for, they find from their own address.
+fn page(text: &str, base_path: &BasePath, policy: &'static str) -> Response {
+    let text = text.replace("=\"/", &format!("=\"{}", base_path.join("/")));
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CONTENT_SECURITY_POLICY, policy),
@@ -146,7 +149,7 @@ fn page(text: impl Into<Body>, policy: &'static str) -> Response {
         (REFERRER_POLICY, "no-referrer"),
         (CACHE_CONTROL, "no-cache"),
     ];
-    (headers, text.into()).into_response()
+    (headers, text).into_response()
 }
 
 #[cfg(test)]
@@ -165,10 +168,19 @@ mod tests {
         let pages =
             [include_str!("pages/index.html"), include_str!("pages/publish.html"), include_str!("pages/watch.html")];
         for text in pages.iter().copied().chain(ASSETS.iter().map(|asset| asset.text)) {
-            for path in text.split("/assets/").skip(1) {
+            for path in text.split("\"/assets/").skip(1).chain(text.split("'./").skip(1)) {
                 let name: String =
                     path.chars().take_while(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
                 assert!(ASSETS.iter().any(|asset| asset.name == name), "{name} is not compiled in");
+            }
+        }
+    }
+
+    #[test]
+    fn scripts_find_everything_from_their_own_address() {
+        for asset in ASSETS.iter().filter(|asset| asset.name.ends_with(".js")) {
+            for absolute in ["'/assets", "fetch('/", "fetch(`/", "= `/", "location.origin"] {
+                assert!(!asset.text.contains(absolute), "{}: {absolute}", asset.name);
             }
         }
     }
@@ -180,7 +192,7 @@ mod tests {
         for place in 0.. {
             let Some(name) = needed.get(place) else { break };
             let text = ASSETS.iter().find(|asset| asset.name == *name).unwrap().text;
-            for import in text.split("from '/assets/").skip(1) {
+            for import in text.split("from './").skip(1) {
                 let module = import.split('\'').next().unwrap();
                 assert!(page.contains(&format!("\"modulepreload\" href=\"/assets/{module}\"")), "{module}");
                 if !needed.contains(&module) {

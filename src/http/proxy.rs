@@ -11,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::Shared;
+use super::base_path::BasePath;
 use super::request::Connection;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -71,6 +72,9 @@ pub(super) async fn layer(
     mut request: Request,
     next: Next,
 ) -> Response {
+    let is_trusted = shared.trusted_proxies.iter().any(|network| network.contains(connection.remote.ip()));
+    let forwarded = is_trusted.then(|| BasePath::forwarded(request.headers())).flatten();
+    request.extensions_mut().insert(forwarded.unwrap_or_else(|| shared.base_path.clone()));
     let client = client(&shared.trusted_proxies, connection.remote.ip(), request.headers());
     if client != connection.remote.ip() {
         // Its port is not known.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
-use super::{Config, IceServerError, IceServers, Limit, Network, Origins, ice_servers};
+use super::{BasePath, Config, IceServerError, IceServers, Limit, Network, Origins, ice_servers};
 use crate::setting;
 
 /// The section `[http]`. Not `Debug`: it holds a secret.
@@ -43,6 +43,10 @@ pub struct Settings {
     #[arg(long, env = "SLUICE_TRUSTED_PROXY", value_name = "CIDR[,CIDR]", value_delimiter = ',')]
     trusted_proxy: Vec<Network>,
 
+    /// The path below which a proxy serves the relay, such as /relay; requests are served with it and without it
+    #[arg(long, env = "SLUICE_BASE_PATH", value_name = "PATH", value_parser = BasePath::setting)]
+    base_path: Option<BasePath>,
+
     /// STUN and TURN servers that clients are told of, such as stun:stun.example.org or turn:turn.example.org
     #[arg(long, env = "SLUICE_ICE_SERVER", value_name = "URL[,URL]", value_delimiter = ',', value_parser = ice_servers::url)]
     ice_server: Vec<String>,
@@ -65,6 +69,7 @@ impl TryFrom<Settings> for Config {
             limit: limit(settings.rate_limit),
             token_limit: limit(settings.token_rate_limit),
             trusted_proxies: settings.trusted_proxy,
+            base_path: settings.base_path.unwrap_or_default(),
             ice_servers: IceServers::new(settings.ice_server, settings.turn_secret)?,
             ..Self::default()
         })

@@ -5,6 +5,7 @@
 
 mod access;
 mod api;
+mod base_path;
 mod cors;
 mod endpoints;
 mod limits;

@@ -27,7 +27,8 @@ fn all_that_a_page_loads_is_there() {
     while let Some(path) = open.pop() {
         let reply = relay.get(&path);
         assert_eq!(reply.status, 200, "{path}");
-        for name in reply.body.split("/assets/").skip(1) {
+        // Pages name them by their path, scripts from their own address.
+        for name in reply.body.split("/assets/").skip(1).chain(reply.body.split("'./").skip(1)) {
             let end = name.find(|c: char| !c.is_ascii_alphanumeric() && !"._-".contains(c)).unwrap_or(name.len());
             let asset = format!("/assets/{}", &name[..end]);
             if !seen.contains(&asset) {

@@ -1,6 +1,6 @@
 // The relay's list of streams. Where tokens are configured it is for the holder of the admin token.
 
-import { bearer, tokens } from '/assets/page.js';
+import { bearer, relay, tokens } from './page.js';
 
 /**
  * `{streams}`, or `{problem}`: "token" (with `tried` if one was sent, and the relay's `detail`), "admin" (the list is on an
@@ -9,7 +9,7 @@ import { bearer, tokens } from '/assets/page.js';
 export async function fetchStreams() {
   const token = tokens.read('admin');
   try {
-    const response = await fetch('/api/streams', { headers: bearer(token), cache: 'no-store' });
+    const response = await fetch(`${relay}/api/streams`, { headers: bearer(token), cache: 'no-store' });
     if (response.ok) return { streams: await response.json() };
     if (response.status === 404) return { problem: 'admin' };
     if (response.status !== 401 && response.status !== 403) return { problem: 'unreachable' };
@@ -29,7 +29,7 @@ export async function fetchStream(name) {
 /** Why a session has ended, such as "replaced"; nothing where the relay does not tell. */
 export async function fetchEnding(session) {
   try {
-    const response = await fetch(`/api/sessions/${session}`, {
+    const response = await fetch(`${relay}/api/sessions/${session}`, {
       headers: bearer(tokens.read('admin')), cache: 'no-store', signal: AbortSignal.timeout(1000),
     });
     return response.ok ? (await response.json()).ended?.reason : undefined;

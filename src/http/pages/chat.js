@@ -1,7 +1,7 @@
 // A line of chat over the data channel with the label "channel": the publisher's words reach every viewer who asked for
 // the chat; a viewer's reach the publisher where the relay allows it.
 
-import { element } from '/assets/page.js';
+import { element } from './page.js';
 
 const LINES = 50;
 

@@ -1,6 +1,6 @@
 // The codec and the bitrate that the browser sends in.
 
-import { codec as codecName } from '/assets/words.js';
+import { codec as codecName } from './words.js';
 
 const HELPERS = /\/(rtx|red|ulpfec|flexfec-03)$/i;
 const START = 1500; // kbit/s

@@ -1,11 +1,11 @@
 // The first page: the name of a stream, the streams there are, and how other programs take part.
 
-import { fetchStreams } from '/assets/api.js';
-import { commands } from '/assets/commands.js';
-import { addCopyButtons, element, tokens } from '/assets/page.js';
-import { showStreams } from '/assets/streams.js';
-import { makeTabs } from '/assets/tabs.js';
-import { count, sentence } from '/assets/words.js';
+import { fetchStreams } from './api.js';
+import { commands } from './commands.js';
+import { addCopyButtons, element, relay, tokens } from './page.js';
+import { showStreams } from './streams.js';
+import { makeTabs } from './tabs.js';
+import { count, sentence } from './words.js';
 
 const form = element('names');
 const name = element('name');
@@ -13,9 +13,9 @@ const withToken = element('with-token');
 
 function fill() {
   const stream = name.validity.valid ? name.value : 'demo';
-  element('watch').href = `/watch/${stream}`;
+  element('watch').href = `${relay}/watch/${stream}`;
   element('obs-token-field').classList.toggle('blank', !withToken.checked);
-  for (const [id, text] of Object.entries(commands(location.origin, stream, withToken.checked ? 'TOKEN' : ''))) mark(element(id), text);
+  for (const [id, text] of Object.entries(commands(relay, stream, withToken.checked ? 'TOKEN' : ''))) mark(element(id), text);
 }
 
 /** Writes a command, with the token's place shown. */
@@ -69,7 +69,7 @@ function follow() {
 
 form.addEventListener('submit', (event) => {
   event.preventDefault();
-  location.href = `/publish/${name.value}`;
+  location.href = `${relay}/publish/${name.value}`;
 });
 element('watch').addEventListener('click', (event) => form.reportValidity() || event.preventDefault());
 name.addEventListener('input', fill);
@@ -87,4 +87,4 @@ addCopyButtons();
 follow();
 document.addEventListener('visibilitychange', () => document.hidden || list());
 // Metrics may be on an address of their own.
-fetch('/metrics', { method: 'HEAD' }).then((response) => (element('metrics').hidden = !response.ok), () => {});
+fetch(`${relay}/metrics`, { method: 'HEAD' }).then((response) => (element('metrics').hidden = !response.ok), () => {});

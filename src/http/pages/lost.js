@@ -1,6 +1,6 @@
 // Notices that a connection is lost: sooner than the browser says so where there is reason to doubt.
 
-import { onWake } from '/assets/wake.js';
+import { onWake } from './wake.js';
 
 const PATIENCE = 4000; // how long a disconnected one may take to come back by itself
 const CONNECTED = 10_000; // how long it may take to connect: then the relay has given up

@@ -1,6 +1,6 @@
 // Statistics of a connection: the browser counts since the beginning, a person wants to know about now.
 
-import { codec } from '/assets/words.js';
+import { codec } from './words.js';
 
 const WINDOW = 4000; // milliseconds that "now" lasts
 

@@ -3,6 +3,9 @@
 /** The stream that this page is about: the last part of its path. */
 export const stream = decodeURIComponent(location.pathname.split('/').pop());
 
+/** Where the relay is: what its paths begin with, below which it may stand behind a proxy. No slash at the end. */
+export const relay = new URL('..', import.meta.url).href.slice(0, -1);
+
 export const query = new URLSearchParams(location.search);
 
 export const element = (id) => document.getElementById(id);

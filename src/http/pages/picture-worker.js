@@ -1,6 +1,6 @@
 // Makes the frames and the tone of the test picture away from the page, so that they go on when it is in the background.
 
-import { draw } from '/assets/picture.js';
+import { draw } from './picture.js';
 
 const SAMPLES = 480; // 10 ms at 48 kHz
 

@@ -10,7 +10,7 @@ export function testPicture({ width, height, rate, audio, video, name }) {
 }
 
 function fromWorker(options) {
-  const worker = new Worker('/assets/picture-worker.js', { type: 'module' });
+  const worker = new Worker(new URL('./picture-worker.js', import.meta.url), { type: 'module' });
   const tracks = [options.video && 'video', options.audio && 'audio']
     .filter(Boolean).map((kind) => new MediaStreamTrackGenerator({ kind }));
   const sinks = Object.fromEntries(tracks.map((track) => [track.kind, track.writable]));

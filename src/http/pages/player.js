@@ -1,6 +1,6 @@
 // The video element of the watch page and its buttons: sound, full screen, picture in picture; made for phones too.
 
-import { element } from '/assets/page.js';
+import { element } from './page.js';
 
 const player = element('player');
 const video = element('video');

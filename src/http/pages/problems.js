@@ -1,6 +1,6 @@
 // What went wrong, in words that say what to do.
 
-import { count, sentence } from '/assets/words.js';
+import { count, sentence } from './words.js';
 
 /** Why a camera, microphone or screen could not be opened; `what` is "screen", "camera" or "microphone" and so on. */
 export function captureProblem(error, what) {

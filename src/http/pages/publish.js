@@ -1,20 +1,20 @@
 // Publishes what is chosen until it is stopped: opens the source, connects, connects again; changes while it runs.
 
-import { addCopyButtons, element, query, stream, tokens } from '/assets/page.js';
-import { openChat } from '/assets/chat.js';
-import { limitBitrate, prefer, sendableCodecs, startFast } from '/assets/encoder.js';
-import { showFacts } from '/assets/facts.js';
-import { newPeer } from '/assets/ice.js';
-import { lost } from '/assets/lost.js';
-import { Ending, isHopeless, nextTry, refusal, tokenProblem, wantsToken } from '/assets/problems.js';
-import { backoff, waitToRetry } from '/assets/retry.js';
-import { Sent } from '/assets/sent.js';
-import { openSource, prepareSource, showChoices } from '/assets/source.js';
-import { Session } from '/assets/whip.js';
+import { addCopyButtons, element, query, stream, tokens } from './page.js';
+import { openChat } from './chat.js';
+import { limitBitrate, prefer, sendableCodecs, startFast } from './encoder.js';
+import { showFacts } from './facts.js';
+import { newPeer } from './ice.js';
+import { lost } from './lost.js';
+import { Ending, isHopeless, nextTry, refusal, tokenProblem, wantsToken } from './problems.js';
+import { backoff, waitToRetry } from './retry.js';
+import { Sent } from './sent.js';
+import { openSource, prepareSource, showChoices } from './source.js';
+import { Session } from './whip.js';
 
 // For tests and unattended machines: ?source=camera|screen|test, autostart=1, width, height, rate, codec=h264|vp8,
 // bitrate (bits a second), audio=0, video=0.
-const endpoint = `${location.origin}/whip/${stream}`;
+const endpoint = `${relay}/whip/${stream}`;
 const STEADY = 10_000; // a connection that lasted so long starts the waiting times anew
 
 let run; // what is being published: { stopped, media, peer, again }
@@ -181,9 +181,9 @@ for (const [id] of MUTES) {
 
 /** Viewers who are to chat ask for it in their address. */
 function showLink() {
-  const path = `/watch/${stream}${element('with-chat').checked ? '?chat=1' : ''}`;
-  element('watch').href = path;
-  element('link').textContent = location.origin + path;
+  const address = `${relay}/watch/${stream}${element('with-chat').checked ? '?chat=1' : ''}`;
+  element('watch').href = address;
+  element('link').textContent = address;
 }
 
 element('form').addEventListener('submit', (event) => {

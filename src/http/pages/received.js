@@ -1,7 +1,7 @@
 // What the viewer receives: whether media flows, and the figures of it.
 
-import { Meter } from '/assets/meter.js';
-import * as words from '/assets/words.js';
+import { Meter } from './meter.js';
+import * as words from './words.js';
 
 const QUIET = 2500; // milliseconds without a packet or picture until media has stopped
 

@@ -1,7 +1,7 @@
 // When to try again: as the relay says, else later each time, by chance a little earlier or later, so that a thousand
 // viewers of a relay that restarts do not come back in one moment.
 
-import { onWake } from '/assets/wake.js';
+import { onWake } from './wake.js';
 
 const FIRST = 500;
 const LONGEST = 10_000;

@@ -1,9 +1,9 @@
 // What the publisher sends, in figures.
 
-import { fetchStream } from '/assets/api.js';
-import { stream } from '/assets/page.js';
-import { Meter } from '/assets/meter.js';
-import * as words from '/assets/words.js';
+import { fetchStream } from './api.js';
+import { stream } from './page.js';
+import { Meter } from './meter.js';
+import * as words from './words.js';
 
 const LIMITS = { none: 'Nothing', cpu: 'This computer', bandwidth: 'The network', other: 'The browser' };
 

@@ -1,8 +1,8 @@
 // What is published: camera and microphone, a screen, or the test picture; and the choice of devices.
 
-import { element, query, stream } from '/assets/page.js';
-import { testPicture } from '/assets/picture.js';
-import { captureProblem, insecure } from '/assets/problems.js';
+import { element, query, stream } from './page.js';
+import { testPicture } from './picture.js';
+import { captureProblem, insecure } from './problems.js';
 
 const OFF = 'off';
 const LISTS = [['camera', 'videoinput', 'camera'], ['microphone', 'audioinput', 'microphone']];

@@ -1,7 +1,7 @@
 // The list of streams on the first page. A row is changed, not replaced: somebody may be about to click.
 
-import { element } from '/assets/page.js';
-import * as words from '/assets/words.js';
+import { element, relay } from './page.js';
+import * as words from './words.js';
 
 const rows = new Map(); // by the stream's name
 
@@ -26,7 +26,7 @@ function newRow(name) {
   const item = element('stream-row').content.firstElementChild.cloneNode(true);
   const parts = Object.fromEntries([...item.querySelectorAll('[data-part]')].map((part) => [part.dataset.part, part]));
   parts.name.textContent = name;
-  parts.watch.href = `/watch/${name}`;
+  parts.watch.href = `${relay}/watch/${name}`;
   parts.watch.setAttribute('aria-label', `Watch ${name}`);
   return { item, parts };
 }

@@ -1,19 +1,19 @@
 // Watches one stream for as long as the page is open: connects, says how it goes, connects again.
 
-import { element, query, stream, tokens } from '/assets/page.js';
-import { openChat } from '/assets/chat.js';
-import { showFacts } from '/assets/facts.js';
-import { newPeer } from '/assets/ice.js';
-import { lost } from '/assets/lost.js';
-import { play } from '/assets/player.js';
-import { Ending, isHopeless, nextTry, refusal, tokenProblem, wantsToken } from '/assets/problems.js';
-import { Received } from '/assets/received.js';
-import { backoff, waitToRetry } from '/assets/retry.js';
-import { Session } from '/assets/whip.js';
+import { element, query, stream, tokens } from './page.js';
+import { openChat } from './chat.js';
+import { showFacts } from './facts.js';
+import { newPeer } from './ice.js';
+import { lost } from './lost.js';
+import { play } from './player.js';
+import { Ending, isHopeless, nextTry, refusal, tokenProblem, wantsToken } from './problems.js';
+import { Received } from './received.js';
+import { backoff, waitToRetry } from './retry.js';
+import { Session } from './whip.js';
 
 // For tests and unattended machines: ?audio=0, video=0 ask for the other alone.
 const kinds = ['video', 'audio'].filter((kind) => query.get(kind) !== '0');
-const endpoint = `${location.origin}/whep/${stream}`;
+const endpoint = `${relay}/whep/${stream}`;
 const STEADY = 10_000; // a connection that lasted so long starts the waiting times anew
 
 const left = new AbortController();

@@ -1,8 +1,8 @@
 // A session with the relay, the same for WHIP and WHEP: POST an offer, take the answer, DELETE at the end.
 
-import { fetchEnding } from '/assets/api.js';
-import { learnServers } from '/assets/ice.js';
-import { bearer } from '/assets/page.js';
+import { fetchEnding } from './api.js';
+import { learnServers } from './ice.js';
+import { bearer } from './page.js';
 
 /** The relay said no. `status` is 0 when it could not be reached. */
 export class Refused extends Error {
