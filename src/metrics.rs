@@ -17,8 +17,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use prometheus::{Registry, TextEncoder};
 
 pub use label::{
-    Answer, Direction, DropReason, End, Family, Label, Medium, Phase, Resend, Route, SessionState, StatusClass,
-    Takeover,
+    Answer, Direction, DropReason, End, Family, Label, Medium, Phase, Resend, Route, SessionState, Status, Takeover,
 };
 
 pub use streams::{OTHERS, StreamMetrics};
@@ -85,7 +84,7 @@ pub struct Metrics {
     worker_busy: CounterVec,
     by_stream: Arc<Streams>,
     /// HTTP requests that were answered.
-    pub http_requests: Family<Route, Family<StatusClass, IntCounter>>,
+    pub http_requests: Family<Route, Family<Status, IntCounter>>,
 }
 
 impl Metrics {
@@ -282,6 +281,17 @@ mod tests {
             assert_eq!(DropReason::ALL[reason.position()], *reason);
         }
         assert_eq!(DropReason::named("weather"), None);
+    }
+
+    #[test]
+    fn a_refusal_is_counted_by_its_status_and_the_labels_are_few() {
+        for (status, label) in
+            [(201, "2xx"), (304, "3xx"), (401, "401"), (403, "403"), (418, "4xx"), (503, "503"), (505, "5xx")]
+        {
+            assert_eq!(Status::of(status).as_str(), label);
+        }
+        let labels: std::collections::HashSet<_> = (100..=999).map(|status| Status::of(status).as_str()).collect();
+        assert!(labels.len() == Status::ALL.len() && labels.len() < 25, "{labels:?}");
     }
 
     #[test]

@@ -233,6 +233,72 @@ fn no_secret_is_logged_however_much_is() {
     }
 }
 
+#[test]
+fn clients_that_do_not_connect_are_warned_of_once_with_what_to_look_at() {
+    let mut command = sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0", "--advertise", "203.0.113.7"]);
+    let mut relay = Running::start(&mut command);
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    let offer = include_str!("golden/ffmpeg-9.0.2-av.offer.sdp");
+    let post = || {
+        let created = agent.post(format!("{}/whip/cam", relay.origin)).header("Content-Type", "application/sdp");
+        let location = created.send(offer).unwrap().headers()["location"].to_str().unwrap().to_owned();
+        format!("{}{location}", relay.origin)
+    };
+    let (sessions, quick) = ([post(), post()], post());
+    assert_eq!(agent.delete(quick).call().unwrap().status(), 200);
+    std::thread::sleep(Duration::from_secs(3));
+    for session in sessions {
+        assert_eq!(agent.delete(session).call().unwrap().status(), 200);
+    }
+    let metrics = agent.get(format!("{}/metrics", relay.origin)).call().unwrap().body_mut().read_to_string().unwrap();
+    for (reason, count) in [("never_connected", 2), ("abandoned", 1), ("deleted", 0)] {
+        let line = format!("sluice_session_ends_total{{reason=\"{reason}\",role=\"publisher\"}} {count}\n");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+    relay.signal("TERM");
+    assert_eq!(relay.ended().code(), Some(0));
+    let log = relay.log();
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains("did not connect")).collect();
+    let [warning] = warnings[..] else { panic!("one warning: {log}") };
+    let port = relay.welcome.split("/udp").next().unwrap().rsplit(':').next().unwrap();
+    for part in ["WARN", &format!("UDP port {port}"), "--advertise", &format!("203.0.113.7:{port}"), "client=127.0.0.1"]
+    {
+        assert!(warning.contains(part), "{part}: {warning}");
+    }
+}
+
+/// The line that deploy/README.md tells ban tools to look for.
+#[test]
+fn who_is_refused_is_logged_for_ban_tools_and_counted_and_nobody_floods_the_log() {
+    let mut command = sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0"]);
+    command.env("SLUICE_PUBLISH_TOKEN", "good").env("SLUICE_ADMIN_TOKEN", "admin");
+    let mut relay = Running::start(&mut command);
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    let ask = |path: &str, token: &str| {
+        let request = agent.post(format!("{}{path}", relay.origin)).header("Content-Type", "application/sdp");
+        request.header("Authorization", format!("Bearer {token}")).send("v=0").unwrap().status().as_u16()
+    };
+    assert_eq!((ask("/whip/cam", "guess"), ask("/whep/cam", "good")), (401, 403));
+    for _ in 0..40 {
+        assert_eq!(ask("/whip/cam", "guess"), 401);
+    }
+    let metrics = agent.get(format!("{}/metrics", relay.origin)).header("Authorization", "Bearer admin");
+    let metrics = metrics.call().unwrap().body_mut().read_to_string().unwrap();
+    for (route, status, count) in [("whip", 401, 41), ("whep", 403, 1), ("session", 401, 0)] {
+        let line = format!("sluice_http_requests_total{{route=\"{route}\",status=\"{status}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}: {metrics}");
+    }
+    relay.signal("TERM");
+    assert_eq!(relay.ended().code(), Some(0));
+    let log = relay.log();
+    let client = "access refused client=127.0.0.1";
+    assert!(log.contains(&format!("{client} route=whip status=401 why=unknown_token stream=cam")), "{log}");
+    assert!(log.contains(&format!("{client} route=whep status=403 why=other_token stream=cam")), "{log}");
+    let lines = log.matches(client).count();
+    assert!((5..25).contains(&lines), "{lines} lines: enough for a ban, and no more");
+    assert!(!log.contains("guess"), "{log}");
+}
+
 /// As under `sluice 2>&1 | head`.
 #[test]
 fn a_relay_whose_log_nobody_reads_any_more_goes_on() {

@@ -18,6 +18,7 @@ use rtcp::receiver_report::ReceiverReport;
 use rtcp::reception_report::ReceptionReport;
 use rtcp::sender_report::SenderReport;
 use sluice::forward::codec::Kind;
+use sluice::metrics::Label as _;
 use sluice::name::{Role, SessionId};
 use sluice::srtp::Profile;
 use sluice::stream::Reason;
@@ -176,6 +177,60 @@ fn a_session_waits_connects_and_ends_with_a_reason_that_is_kept() {
     let session = net.clients[silent].session;
     net.handle().end(&session, Reason::Deleted).unwrap();
     assert_eq!(net.handle().record(&session).unwrap().report().stage, Stage::Ended);
+}
+
+/// A session of this age; the relay hears its checks or nothing at all, and nothing of the relay reaches it.
+fn unconnected(role: Role, heard: bool, age: Duration) -> (Net, SessionId) {
+    let mut net = Net::new(1);
+    let client = net.join(role, "cam", BOTH, GCM);
+    if !heard {
+        net.clients[client].gone = true;
+    }
+    let until = net.now + age;
+    while net.now < until {
+        net.step(|_, _| false);
+        net.now += Duration::from_millis(1);
+    }
+    let session = net.clients[client].session;
+    (net, session)
+}
+
+#[test]
+fn a_session_that_did_not_connect_tells_how_far_it_came_whoever_ends_it() {
+    let young = Duration::from_millis(2_900);
+    for role in [Role::Publisher, Role::Viewer] {
+        for (heard, age, asked, reason) in [
+            (false, young, Reason::Deleted, Reason::Abandoned),
+            (false, young, Reason::Kicked, Reason::Kicked),
+            (false, SECOND * 3, Reason::Deleted, Reason::NeverConnected),
+            (false, SECOND * 9, Reason::Deleted, Reason::NeverConnected),
+            (false, SECOND * 4, Reason::Kicked, Reason::NeverConnected),
+            (true, young, Reason::Deleted, Reason::Abandoned),
+            (true, SECOND * 3, Reason::Deleted, Reason::HandshakeTimeout),
+            (true, SECOND * 4, Reason::Kicked, Reason::HandshakeTimeout),
+        ] {
+            let (mut net, session) = unconnected(role, heard, age);
+            net.handle().end_at(&session, asked, net.now).unwrap();
+            net.run(Duration::from_millis(20));
+            let record = net.handle().record(&session).unwrap();
+            assert_eq!(
+                record.report().ended.map(|(reason, _)| reason),
+                Some(reason),
+                "{role:?} {heard} {age:?} {asked:?}"
+            );
+            let (reason, role) = (reason.as_str(), role.as_str());
+            let name = format!("sluice_session_ends_total{{reason=\"{reason}\",role=\"{role}\"}}");
+            assert_eq!(metric(&net, &name), Some(1.0));
+        }
+        // Nobody asks.
+        for (heard, reason) in [(false, Reason::NeverConnected), (true, Reason::HandshakeTimeout)] {
+            let (mut net, session) = unconnected(role, heard, SECOND * 9);
+            assert!(net.handle().lookup(&session).is_some());
+            net.run(SECOND * 3);
+            let record = net.handle().record(&session).unwrap();
+            assert_eq!(record.report().ended.map(|(reason, _)| reason), Some(reason));
+        }
+    }
 }
 
 fn metric(net: &Net, name: &str) -> Option<f64> {

@@ -148,6 +148,9 @@ impl IntoResponse for Problem {
         let mut response = (status, [kind], document.to_string()).into_response();
         response.headers_mut().extend(self.header());
         response.extensions_mut().insert(Told(self.to_string()));
+        if let Self::Unauthorized(denied) | Self::Forbidden(denied) = self {
+            response.extensions_mut().insert(denied);
+        }
         response
     }
 }

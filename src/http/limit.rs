@@ -54,7 +54,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
     }
 
     /// Counts one request of `key` from `address`, or says how long it should wait.
-    fn count(&self, key: &K, address: IpAddr) -> Result<(), Duration> {
+    pub(super) fn count(&self, key: &K, address: IpAddr) -> Result<(), Duration> {
         if address.is_loopback() && !self.loopback {
             return Ok(());
         }
@@ -82,7 +82,7 @@ fn count(shared: &Shared, connection: Connection, request: &Request) -> Result<(
 }
 
 /// One IPv6 client has at least a /64 of addresses.
-fn network_of(address: IpAddr) -> IpAddr {
+pub(super) fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),

@@ -12,6 +12,7 @@ mod limit;
 mod listener;
 mod pages;
 mod proxy;
+mod refused;
 mod request;
 pub mod sdp;
 mod session;
@@ -24,6 +25,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::RequestExt as _;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
@@ -40,10 +42,11 @@ pub use proxy::{Network, NetworkError};
 pub use settings::Settings;
 
 use crate::auth::{Access, Credential};
-use crate::metrics::{Metrics, Route, StatusClass};
+use crate::metrics::{Metrics, Route, Status};
 use crate::worker::Handle;
 use error::Problem;
 use limit::Limiter;
+use refused::Refusals;
 use request::Connection;
 
 /// Where HTTP listens and what it puts up with.
@@ -106,6 +109,7 @@ pub struct Node {
     header_deadline: Duration,
     body_deadline: Duration,
     has_admin: bool,
+    refusals: Refusals,
 }
 
 type Shared = Arc<Node>;
@@ -126,6 +130,7 @@ impl Node {
             header_deadline: config.header_deadline,
             body_deadline: config.body_deadline,
             has_admin: config.admin.is_some(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -215,14 +220,18 @@ async fn wrong_method() -> Problem {
 }
 
 /// Counts each request and logs it without its headers, which carry tokens.
-async fn observe(State(node): State<Shared>, connection: Connection, request: Request, next: Next) -> Response {
+async fn observe(State(node): State<Shared>, connection: Connection, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
-    let route = request.extensions().get::<MatchedPath>().map_or(Route::Other, |path| route_of(path.as_str()));
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or(Route::Other, |path| route_of(path.as_str()));
     let method = request.method().clone();
+    let names_stream = matched.is_some_and(|path| path.as_str().ends_with("/{stream}"));
+    let stream = if names_stream { request.extract_parts::<request::Stream>().await.ok() } else { None };
     let response = next.run(request).await;
     let status = response.status();
-    node.metrics.http_requests[route][StatusClass::of(status.as_u16())].inc();
+    node.metrics.http_requests[route][Status::of(status.as_u16())].inc();
     let client = connection.remote.ip();
+    node.refusals.tell(client, route, stream.as_ref().map(|request::Stream(name)| name.as_str()), &response);
     debug!(%client, %method, route = ?route, status = status.as_u16(), took = ?began.elapsed(), "request");
     response
 }

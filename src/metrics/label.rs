@@ -226,15 +226,19 @@ label! {
     End = "reason" {
         /// DELETE on the session.
         Deleted = "deleted",
+        /// DELETE within 3 s, before DTLS had completed: the client changed its mind.
+        Abandoned = "abandoned",
         /// The peer closed DTLS.
         Closed = "closed",
         /// DTLS failed, before or after it connected.
         Failed = "failed",
         /// Nothing valid was heard for 30 s.
         Silent = "silent",
-        /// No valid STUN check came within 10 s of the answer.
+        /// No valid STUN check came, and the session was at least 3 s old when it ended: by DELETE, by an administrator,
+        /// with the relay, or after 10 s.
         NeverConnected = "never_connected",
-        /// A check came, but DTLS did not complete within 10 s of the answer.
+        /// A check came, but DTLS did not complete, and the session was at least 3 s old when it ended: by DELETE, by an
+        /// administrator, with the relay, or after 10 s.
         HandshakeTimeout = "handshake_timeout",
         /// The session sent more than its budget.
         Flooded = "flooded",
@@ -270,27 +274,59 @@ label! {
 }
 
 label! {
-    /// How an HTTP request went.
-    StatusClass = "status" {
+    /// How an HTTP request went: what was done by its class, what was refused by its status code, so that a wrong token
+    /// and a relay that is full are told apart. Codes that are not listed are counted by their class.
+    Status = "status" {
         /// Done.
         Success = "2xx",
         /// Elsewhere, or not modified.
         Redirection = "3xx",
-        /// The client's fault.
+        /// Cannot be understood.
+        BadRequest = "400",
+        /// No token, or an unknown one.
+        Unauthorized = "401",
+        /// A token that is good for something else.
+        Forbidden = "403",
+        /// No such page, endpoint or session.
+        NotFound = "404",
+        /// Not with this method.
+        MethodNotAllowed = "405",
+        /// The client does not take the type of the answer.
+        NotAcceptable = "406",
+        /// The body came too slowly.
+        RequestTimeout = "408",
+        /// Another client has what this one asks for.
+        Conflict = "409",
+        /// An entity tag of an older ICE session.
+        PreconditionFailed = "412",
+        /// The body is too large.
+        PayloadTooLarge = "413",
+        /// A body of another type or coding.
+        UnsupportedMediaType = "415",
+        /// An offer that asks for what the relay does not do.
+        UnprocessableContent = "422",
+        /// Without If-Match.
+        PreconditionRequired = "428",
+        /// Too many requests from one address or with one token.
+        TooManyRequests = "429",
+        /// The client's fault in another way.
         ClientError = "4xx",
-        /// The relay's fault, or too busy.
+        /// The relay cannot take one more, or is about to stop.
+        Unavailable = "503",
+        /// The relay's fault in another way.
         ServerError = "5xx",
     }
 }
 
-impl StatusClass {
-    /// The class of an HTTP status code.
+impl Status {
+    /// The label of an HTTP status code.
     pub fn of(status: u16) -> Self {
-        match status {
+        let exact = Self::ALL.iter().find(|label| label.as_str().parse() == Ok(status));
+        exact.copied().unwrap_or(match status {
             ..300 => Self::Success,
             300..400 => Self::Redirection,
             400..500 => Self::ClientError,
             500.. => Self::ServerError,
-        }
+        })
     }
 }

@@ -211,7 +211,7 @@ impl Engine {
             if self.id == WorkerId(0) {
                 self.shared.departed.expire(now);
                 for waiting in self.shared.lobby.expire(now) {
-                    end_waiting(&waiting, Reason::NeverConnected, &self.shared);
+                    end_waiting(&waiting, Reason::NeverConnected, &self.shared, now);
                 }
                 self.shared.lobby.shrink();
             }

@@ -19,6 +19,7 @@ use super::placing::Placing;
 use super::record::{Ended, Record};
 use super::secrets::{random_credentials, random_etag};
 use super::session::end_waiting;
+use super::unreached::Warning;
 use crate::auth::Credential;
 use crate::door::Admission;
 use crate::forward::codec::Format;
@@ -51,6 +52,7 @@ pub(super) struct Shared {
     pub(super) lobby: Lobby,
     pub(super) departed: Departed,
     pub(super) ended: Ended,
+    pub(super) unreached: Warning,
     pub(super) socket_drops: SocketDrops,
     pub(super) placing: Placing,
     pub(super) certificate: Certificate,
@@ -125,6 +127,7 @@ impl Shared {
             lobby: Lobby::default(),
             departed: Departed::default(),
             ended: Ended::default(),
+            unreached: Warning::default(),
             socket_drops: SocketDrops::default(),
             placing: Placing::new(workers.len()),
             certificate: Certificate::generate()?,
@@ -178,6 +181,7 @@ impl Handle {
         {
             return Err(CreateError::NotPublished { retry_after: RETRY_AFTER });
         }
+        let told = candidates.clone();
         let local = Local {
             credentials: random_credentials(),
             fingerprint: shared.certificate.fingerprint().to_owned(),
@@ -201,7 +205,7 @@ impl Handle {
         let created = Created { session: id, answer, etag: random_etag() };
         let offered = std::mem::take(&mut negotiated.offered);
         let who = (request.role, request.stream.clone());
-        let record = Arc::new(Record::new(id, who, (request.user_agent, offered), now));
+        let record = Arc::new(Record::new(id, who, (request.user_agent, offered), (request.http_remote, told), now));
         let waiting = Waiting {
             id,
             role: request.role,
@@ -210,7 +214,6 @@ impl Handle {
             negotiated,
             announcement,
             credential: request.credential,
-            client: request.http_remote,
             record,
         };
         let full = |_| CreateError::Full { retry_after: RETRY_AFTER };
@@ -237,14 +240,23 @@ impl Handle {
         Ok(Patched { local, candidates: self.shared.config.candidates(self.shared.media_port, arrival), etag })
     }
 
-    /// Ends a session at once: from here on nobody finds it, and its worker tells the peer.
+    /// Ends a session at once: from here on nobody finds it, and its worker tells the peer. One that has not connected
+    /// ends for the reason that says how far it came.
     ///
     /// # Errors
     /// [`PatchError::NoSuchSession`] when it has ended already.
     pub fn end(&self, session: &SessionId, reason: Reason) -> Result<(), PatchError> {
+        self.end_at(session, reason, Instant::now())
+    }
+
+    /// The same, told the time.
+    ///
+    /// # Errors
+    /// [`PatchError::NoSuchSession`] when it has ended already.
+    pub fn end_at(&self, session: &SessionId, reason: Reason, now: Instant) -> Result<(), PatchError> {
         match self.shared.lobby.remove(session) {
             Found::Session(waiting) => {
-                end_waiting(&waiting, reason, &self.shared);
+                end_waiting(&waiting, reason, &self.shared, now);
                 Ok(())
             }
             Found::Owned(worker) => {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::engine::Engine;
 use super::lobby::Waiting;
 use super::message::Message;
-use super::session::{Facts, Session, State};
+use super::session::{Facts, Session, State, warn_of_unreached};
 use super::share::Share;
 use crate::door::{Admission, Key, Path, SrtpProfiles};
 use crate::metrics::{DropReason, Phase, SessionState};
@@ -172,6 +172,7 @@ impl Engine {
             self.report(key, now);
         }
         let Some(session) = self.sessions.remove(key) else { return };
+        let reason = session.reason(reason, now);
         let door = self.door.facts(key).unwrap_or_default();
         self.door.remove(key);
         self.timers.set(key, None);
@@ -191,6 +192,7 @@ impl Engine {
         self.shared.metrics.session_ends[session.role][reason].inc();
         self.shared.ended.keep(&session.record, reason, now);
         session.log_end(reason, &door, now);
+        warn_of_unreached(&session.record, reason, &self.shared, now);
         let Session { stream, state, peer, .. } = *session;
         match state {
             State::Connecting(_) => {}

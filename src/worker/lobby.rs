@@ -4,7 +4,6 @@
 //! owns it, or hands it to the one where it is to live; what reaches another worker later is handed to the owner. HTTP
 //! and workers write here on join, restart and leave only.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -48,8 +47,6 @@ pub(super) struct Waiting {
     pub(super) negotiated: Negotiated,
     pub(super) announcement: Option<Announcement>,
     pub(super) credential: Credential,
-    /// Where its offer came from.
-    pub(super) client: IpAddr,
     pub(super) record: Arc<Record>,
 }
 

@@ -45,6 +45,7 @@ mod streams;
 mod timers;
 mod track;
 mod turn;
+mod unreached;
 mod viewer;
 
 #[cfg(test)]

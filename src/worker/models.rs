@@ -34,11 +34,11 @@ fn waiting(ufrag: &str) -> Waiting {
         offered: Offered::default(),
     };
     let who = (role, "cam".parse().unwrap());
-    let record = Arc::new(Record::new(id, who, (None, Offered::default()), Instant::now()));
+    let client = [10, 0, 0, 1].into();
+    let record = Arc::new(Record::new(id, who, (None, Offered::default()), (client, Vec::new()), Instant::now()));
     let local = credentials(ufrag);
     let credential = Credential::ANONYMOUS;
-    let client = [10, 0, 0, 1].into();
-    Waiting { id, role, stream, local, negotiated, announcement: None, credential, client, record }
+    Waiting { id, role, stream, local, negotiated, announcement: None, credential, record }
 }
 
 /// A lobby in which one session has waited since a moment.

@@ -5,7 +5,7 @@
 //! same session ever meet there. The last [`ENDED`] sessions keep theirs.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,10 @@ pub struct Record {
     pub user_agent: Option<String>,
     /// What it offered.
     pub offered: Offered,
+    /// Where its offer came from.
+    pub client: IpAddr,
+    /// The relay's addresses that its answer named, best first.
+    pub told: Vec<SocketAddr>,
     report: Mutex<Report>,
 }
 
@@ -159,9 +163,10 @@ impl Record {
         id: SessionId,
         (role, stream): (Role, StreamName),
         (user_agent, offered): (Option<String>, Offered),
+        (client, told): (IpAddr, Vec<SocketAddr>),
         created: Instant,
     ) -> Self {
-        Self { id, role, stream, created, user_agent, offered, report: Mutex::default() }
+        Self { id, role, stream, created, user_agent, offered, client, told, report: Mutex::default() }
     }
 
     /// How it goes, as of about a second ago.
@@ -218,7 +223,13 @@ mod tests {
         let offered = Offered { codecs: Vec::new(), candidates: 0 };
         let record = |_| {
             let who = (Role::Viewer, "cam".parse().unwrap());
-            Arc::new(Record::new(SessionId::random(), who, (None, offered.clone()), now))
+            Arc::new(Record::new(
+                SessionId::random(),
+                who,
+                (None, offered.clone()),
+                ([127, 0, 0, 1].into(), Vec::new()),
+                now,
+            ))
         };
         assert_eq!(ENDED, 100, "README and OpenAPI document say so");
         let records: Vec<_> = (0..=ENDED).map(record).collect();

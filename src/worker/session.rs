@@ -9,6 +9,7 @@ use super::publisher::Publisher;
 use super::record::Record;
 use super::share::Share;
 use super::steering::Steered;
+use super::unreached::{Progress, Unreached};
 use super::viewer::Viewer;
 use crate::door::{Facts as DoorFacts, Path};
 use crate::metrics::{Label as _, Metrics, Phase, SessionState};
@@ -90,6 +91,14 @@ impl Session {
         role.into_iter().chain(peer).min()
     }
 
+    /// Why it ends, when it is asked to end for `asked`: before DTLS has completed, how far it came.
+    pub(super) fn reason(&self, asked: Reason, now: Instant) -> Reason {
+        match self.state {
+            State::Connecting(_) => Progress::Checked.reason(asked, now.saturating_duration_since(self.record.created)),
+            State::Publishing(_) | State::Watching(_) => asked,
+        }
+    }
+
     /// Notes the first media packet in or out.
     pub(super) fn note_first_media(&mut self, now: Instant, metrics: &Metrics) {
         if self.facts.first_media.is_none() {
@@ -144,28 +153,31 @@ impl Session {
 }
 
 /// The end of a session that never sent a packet: its record, and its last log line.
-pub(super) fn end_waiting(waiting: &Waiting, reason: Reason, shared: &Shared) {
+pub(super) fn end_waiting(waiting: &Waiting, asked: Reason, shared: &Shared, now: Instant) {
     let (metrics, record) = (&shared.metrics, &waiting.record);
-    shared.ended.keep(record, reason, Instant::now());
+    let age = now.saturating_duration_since(record.created);
+    let reason = Progress::Nothing.reason(asked, age);
+    shared.ended.keep(record, reason, now);
     metrics.sessions[waiting.role][SessionState::Waiting].dec();
     metrics.session_ends[waiting.role][reason].inc();
-    let advice = match reason {
-        Reason::NeverConnected => {
-            ": no valid STUN check reached the media port: is it open for UDP, and --advertise an address that the \
-             client reaches?"
-        }
-        _ => "",
-    };
     tracing::info!(
         session = %waiting.id,
         role = waiting.role.as_str(),
         stream = %waiting.stream,
         reason = reason.as_str(),
-        lived_ms = milliseconds(record.created.elapsed()),
-        client = %waiting.client,
+        lived_ms = milliseconds(age),
+        client = %record.client,
+        told = ?record.told,
         user_agent = ?record.user_agent.as_deref().unwrap_or(""),
-        "session ended before its first packet{advice}"
+        "session ended before its first packet"
     );
+    warn_of_unreached(record, reason, shared, now);
+}
+
+/// Tells the operator, once in a while, that a client did not connect.
+pub(super) fn warn_of_unreached(record: &Record, reason: Reason, shared: &Shared, now: Instant) {
+    let session = Unreached { reason, client: record.client, told: &record.told, media_port: shared.media_port };
+    shared.unreached.note(&session, now);
 }
 
 fn milliseconds(duration: Duration) -> u64 {

@@ -107,7 +107,7 @@ impl Workers {
     pub fn stop(self) {
         self.handle.drain();
         for waiting in self.handle.take_waiting() {
-            end_waiting(&waiting, Reason::Shutdown, self.handle.shared());
+            end_waiting(&waiting, Reason::Shutdown, self.handle.shared(), Instant::now());
         }
         for sender in &self.inboxes {
             while sender.push(Message::Stop).is_err() {

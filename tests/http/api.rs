@@ -26,9 +26,11 @@ fn a_session_is_shown_from_its_offer_to_after_its_end() {
     assert_eq!(session["tracks"], Value::Array(Vec::new()));
     assert!(session["offered"]["codecs"].as_array().unwrap().contains(&"H264".into()), "{session}");
     assert_eq!(session["stun"]["checks"], 0);
+    assert_eq!(session["client_address"], "127.0.0.1");
+    assert_eq!(session["told_addresses"][0], relay.addresses.media.to_string());
     assert_eq!(relay.request("DELETE", &location, &[], "").status, 200);
     let session = json(&relay.get(&path));
-    assert_eq!((&session["state"], &session["ended"]["reason"]), (&"ended".into(), &"deleted".into()));
+    assert_eq!((&session["state"], &session["ended"]["reason"]), (&"ended".into(), &"abandoned".into()));
     assert!(session["ended"]["seconds_ago"].as_f64().is_some_and(|seconds| seconds < 60.0));
 }
 
@@ -42,7 +44,7 @@ fn all_sessions_are_listed_the_newest_first_and_those_that_ended_with_their_reas
     let shown: Vec<_> = list.as_array().unwrap().iter().map(|session| session["id"].as_str().unwrap()).collect();
     let expected: Vec<_> = locations.iter().rev().map(|location| id_of(location)).collect();
     assert_eq!(shown, expected);
-    assert_eq!((&list[0]["state"], &list[1]["ended"]["reason"]), (&"waiting".into(), &"deleted".into()));
+    assert_eq!((&list[0]["state"], &list[1]["ended"]["reason"]), (&"waiting".into(), &"abandoned".into()));
 }
 
 #[test]

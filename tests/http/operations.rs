@@ -28,7 +28,7 @@ fn metrics_move_with_what_happens() {
     assert_eq!(value("sluice_http_requests_total{route=\"whip\",status=\"2xx\"}"), 1.0);
     assert_eq!(relay.request("DELETE", &session, &[], "").status, 200);
     assert_eq!(value("sluice_sessions{role=\"publisher\",state=\"waiting\"}"), 0.0);
-    assert_eq!(value("sluice_session_ends_total{reason=\"deleted\",role=\"publisher\"}"), 1.0);
+    assert_eq!(value("sluice_session_ends_total{reason=\"abandoned\",role=\"publisher\"}"), 1.0);
     assert_eq!(value("sluice_streams "), 0.0);
     assert!(value("process_resident_memory_bytes ") > 0.0);
     assert_eq!(relay.get("/metrics").header("content-type"), "text/plain; version=0.0.4; charset=utf-8");

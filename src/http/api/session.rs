@@ -1,6 +1,6 @@
 //! One session as `/api` shows it: who it is, how it goes, and what an operator asks when it does not.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use serde::Serialize;
@@ -18,6 +18,10 @@ pub(in crate::http) struct Session {
     state: &'static str,
     /// From its offer until now, or until it ended.
     since_seconds: f64,
+    /// Where its offer came from.
+    client_address: IpAddr,
+    /// The relay's addresses that its answer named, best first.
+    told_addresses: Vec<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,6 +109,8 @@ impl Session {
             stream: record.stream.to_string(),
             state: report.stage.as_str(),
             since_seconds: since(record.created, until),
+            client_address: record.client,
+            told_addresses: record.told.clone(),
             user_agent: record.user_agent.clone(),
             path: report.path.map(|path| Path {
                 protocol: path.protocol.as_str(),

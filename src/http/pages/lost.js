@@ -3,7 +3,7 @@
 import { onWake } from './wake.js';
 
 const PATIENCE = 4000; // how long a disconnected one may take to come back by itself
-const CONNECTED = 10_000; // how long it may take to connect: then the relay has given up
+const CONNECTED = 8000; // how long it may take to connect; the relay waits 10 s, so that its own end does not come between
 const DOUBT = 4000; // how long one may be silent after the network or the tab came back: checks come every 2.5 s
 
 /**

@@ -1,0 +1,73 @@
+//! Requests that are refused for their token, as lines that a ban tool reads: from where, for what, and why.
+//!
+//! The format is part of what operators rely on (deploy/README.md):
+//! `access refused client=ADDRESS route=ROUTE status=STATUS why=WHY stream=NAME`. The rule: no more lines than a ban tool
+//! needs. Each client has a few at once and then one a second, all together a hundred a second; what is left out is
+//! counted in the next line, and the metrics count all.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use tracing::info;
+
+use super::limit::{Limit, Limiter, network_of};
+use crate::auth::Denied;
+use crate::metrics::{Label as _, Route};
+
+const LINES_OF_ONE_CLIENT: Limit = limit(1, 10);
+const LINES_OF_ALL: Limit = limit(100, 100);
+
+/// Counts the lines; every HTTP task writes.
+pub(super) struct Refusals {
+    by_client: Limiter<IpAddr>,
+    all: Limiter<()>,
+    untold: AtomicU64,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        let (by_client, all) = (Limiter::new(LINES_OF_ONE_CLIENT), Limiter::new(LINES_OF_ALL));
+        Self { by_client, all, untold: AtomicU64::new(0) }
+    }
+}
+
+impl Refusals {
+    /// Tells of a response if it refuses a client its access.
+    pub(super) fn tell(&self, client: IpAddr, route: Route, stream: Option<&str>, response: &Response) {
+        let status = response.status();
+        if ![StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status) {
+            return;
+        }
+        if self.by_client.count(&network_of(client), client).is_err() || self.all.count(&(), client).is_err() {
+            self.untold.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let (route, status, why) = (route.as_str(), status.as_u16(), why(response));
+        let stream = stream.unwrap_or("-");
+        match self.untold.swap(0, Ordering::Relaxed) {
+            0 => info!(%client, %route, status, %why, %stream, "access refused"),
+            others => info!(%client, %route, status, %why, %stream, others, "access refused"),
+        }
+    }
+}
+
+/// One word for why; a guessed token is `unknown_token`.
+fn why(response: &Response) -> &'static str {
+    match response.extensions().get::<Denied>() {
+        Some(Denied::NoToken) => "no_token",
+        Some(Denied::UnknownToken) => "unknown_token",
+        Some(Denied::NotAllowed) => "other_token",
+        Some(Denied::NoAdmin) => "no_admin",
+        None => "not_allowed",
+    }
+}
+
+const fn limit(per_second: u32, burst: u32) -> Limit {
+    let (Some(per_second), Some(burst)) = (NonZeroU32::new(per_second), NonZeroU32::new(burst)) else {
+        panic!("a limit allows something");
+    };
+    Limit { per_second, burst, loopback: true }
+}
