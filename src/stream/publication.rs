@@ -29,6 +29,8 @@ pub struct Live {
     pub standby: bool,
     /// When it was heard.
     pub pulse: Arc<Pulse>,
+    /// It is connected and has not been heard for a while.
+    pub lost: bool,
     pub(super) identity: Identity,
 }
 
@@ -109,7 +111,7 @@ impl Announcement {
     pub fn publish(self, worker: WorkerId, now: Instant) -> (Publication, Entrance) {
         let pulse = Arc::new(Pulse::new(now));
         let Announced { session, formats, identity, standby } = self.announced.clone();
-        let own = Live { session, worker, epoch: 0, formats, standby, pulse: pulse.clone(), identity };
+        let own = Live { session, worker, epoch: 0, formats, standby, pulse: pulse.clone(), lost: false, identity };
         let entrance = {
             let mut stream = self.registry.streams.entry(self.stream.clone()).or_default();
             if standby && stream.live.is_some() {
@@ -152,6 +154,15 @@ impl Publication {
             let mut own = stream.live.iter_mut().chain(&mut stream.standby);
             if let Some(own) = own.find(|own| own.session == self.session) {
                 own.formats = formats;
+            }
+        });
+    }
+
+    /// Notes that it is not heard any more, or is heard again.
+    pub fn set_lost(&self, lost: bool) {
+        self.registry.change(&self.stream, |stream| {
+            if let Some(own) = stream.live.as_mut().filter(|live| live.session == self.session) {
+                own.lost = lost;
             }
         });
     }
@@ -224,7 +235,7 @@ impl Stream {
     fn make_live(&mut self, own: Live) -> Takeover {
         self.epoch = self.epoch.wrapping_add(1);
         let epoch = self.epoch;
-        let before = self.live.replace(Live { epoch, ..own });
+        let before = self.live.replace(Live { epoch, lost: false, ..own });
         let stood_down = before.map(|before| Live { epoch: 0, ..before });
         let workers = self.viewers.iter().map(|(worker, _)| *worker).collect();
         Takeover { epoch, workers, replaced: None, stood_down }

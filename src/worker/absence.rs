@@ -13,9 +13,9 @@ use crate::door::Key;
 use crate::metrics::DropReason;
 
 /// A viewer is paused that has not been heard for so long. The slowest clients send receiver reports each 6 s.
-const SILENCE: Duration = Duration::from_secs(7);
+pub(super) const SILENCE: Duration = Duration::from_secs(7);
 
-/// Whether a viewer is there.
+/// Whether a client is there.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Presence {
     /// It was heard lately.
@@ -23,17 +23,17 @@ pub(super) enum Presence {
         /// When it may have been silent for too long.
         look_at: Instant,
     },
-    /// It is paused.
+    /// It is not heard.
     Away {
-        /// When it was paused.
+        /// When that was noticed.
         since: Instant,
     },
 }
 
 impl Presence {
-    /// A viewer that was heard now.
-    pub(super) fn new(now: Instant) -> Self {
-        Self::Here { look_at: now + SILENCE }
+    /// A client that was heard at that moment, and may be silent for `silence`.
+    pub(super) fn new(heard: Instant, silence: Duration) -> Self {
+        Self::Here { look_at: heard + silence }
     }
 
     #[inline]
@@ -60,8 +60,8 @@ impl Engine {
         if look_at > now {
             return;
         }
-        if let Some(look_at) = heard.map(|heard| heard + SILENCE).filter(|look_at| *look_at > now) {
-            viewer.presence = Presence::Here { look_at };
+        if let Some(heard) = heard.filter(|heard| *heard + SILENCE > now) {
+            viewer.presence = Presence::new(heard, SILENCE);
             return;
         }
         viewer.pause(now);
@@ -72,10 +72,10 @@ impl Engine {
         self.report(key, now);
     }
 
-    /// A viewer may be heard again: if it was paused, it goes on.
+    /// A client may be heard again: a viewer that was paused goes on, and viewers learn of a publisher.
     pub(super) fn on_return(&mut self, key: Key, now: Instant) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let State::Watching(viewer) = &mut session.state else { return };
+        let State::Watching(viewer) = &mut session.state else { return self.on_publisher_heard(key, now) };
         let Presence::Away { since } = viewer.presence else { return };
         let Some(feed) = self.feeds.get(&session.stream) else { return };
         let (begun, missed) = viewer.resume(feed, now);

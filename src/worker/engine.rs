@@ -169,6 +169,7 @@ impl Engine {
             Message::Told { stream, epoch, label, message } => self.on_told(&stream, epoch, &label, &message, now),
             Message::Answered { stream, label, message } => self.on_answered(&stream, &label, &message, now),
             Message::Unpublished { stream, epoch } => self.on_unpublished(&stream, epoch, now),
+            Message::Lost { stream, epoch, lost } => self.on_lost(&stream, epoch, lost, now),
             Message::Subscribe { stream, worker } => self.on_subscribe(&stream, worker),
             Message::Unsubscribe { stream, worker } => self.on_unsubscribe(&stream, worker),
             Message::Demand { stream } => self.on_demand(&stream, now),

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use super::message::SubscribedTrack;
 use crate::door::Key;
 use crate::forward::codec::{Format, Kind};
-use crate::forward::{History, HistoryLimits, Packet};
+use crate::forward::{Get, History, HistoryLimits, Packet};
 use crate::name::StreamName;
 use crate::peer::Channel;
 use crate::peer::feedback::SenderClock;
-use crate::stream::WorkerId;
+use crate::stream::{SILENT, WorkerId};
 
 /// One stream that has viewers on this worker.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub(super) struct Feed {
 pub(super) struct Source {
     pub(super) worker: WorkerId,
     pub(super) epoch: u32,
+    /// It is connected and has not been heard for a while: see the module `publisher_loss`.
+    pub(super) lost: bool,
 }
 
 /// One track of the present publisher, and what it sent lately.
@@ -55,6 +57,14 @@ pub(super) struct FeedTrack {
     pub(super) clock: Option<SenderClock>,
     /// Whether the publisher answers keyframe requests, as far as it is known.
     pub(super) obeys: Option<bool>,
+}
+
+impl FeedTrack {
+    /// True when nothing has come of it for a second. A viewer that has got everything then misses nothing.
+    pub(super) fn is_still(&self, now: Instant) -> bool {
+        let newest = self.history.head().checked_sub(1).map(|position| self.history.get(position));
+        matches!(newest, Some(Get::Packet(packet)) if now.saturating_duration_since(packet.received) >= SILENT)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +103,11 @@ impl Feed {
             demanded: false,
             abandoned: None,
         }
+    }
+
+    /// The publisher, while it is there and heard: nobody is sent again what was sent before one that is not.
+    pub(super) fn live(&self) -> Option<Source> {
+        self.source.filter(|source| !source.lost)
     }
 
     /// The track of a kind.

@@ -144,6 +144,7 @@ impl Engine {
                 }
                 self.tell_verdicts(key, verdicts);
                 self.look_for_turn(key, now);
+                self.look_for_publisher(key, now);
             }
             State::Watching(viewer) => {
                 let opens_channels = viewer.channels.open_at.is_some_and(|due| due <= now);

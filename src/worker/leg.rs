@@ -2,8 +2,10 @@
 //!
 //! A publisher that answers keyframe requests is asked when the way from its last keyframe to live is long, and is given
 //! half a second. From one that does not, or of which it is not known, the viewer gets the pictures since the last
-//! keyframe. The rule: what is replayed to a viewer that has begun costs no more than what is live, so after a replay the
-//! next one waits for as long as the pictures lasted.
+//! keyframe. The rules: what is replayed to a viewer that has begun costs no more than what is live, so after a replay the
+//! next one waits for as long as the pictures lasted; and a viewer that has got everything is not shown it again because
+//! nothing follows. Browsers ask for a keyframe after 3 s without a frame, which is no sign of loss: the publisher is
+//! asked, if there is one, and nothing is replayed.
 
 use std::time::{Duration, Instant};
 
@@ -144,6 +146,13 @@ impl Leg {
         Begun { demands: self.outlet.wants_keyframe(), replays: false }
     }
 
+    /// Lets an outlet that has not begun wait for what comes next, while nobody is there who sends it.
+    pub(super) fn wait(&mut self, track: &FeedTrack) {
+        if self.outlet.leg() == Stand::Waiting {
+            self.outlet.seek(track.history.head());
+        }
+    }
+
     /// The viewer's round-trip time, as far as it is known.
     pub(super) fn rtt(&self) -> Option<Duration> {
         self.rtt
@@ -153,6 +162,15 @@ impl Leg {
     pub(super) fn forget_replays(&mut self) {
         self.next_replay = None;
         self.wish = None;
+    }
+
+    /// There is no publisher any more that is heard: the viewer is not sent what was sent before.
+    pub(super) fn stop_replay(&mut self, track: &FeedTrack) {
+        self.wish = None;
+        if self.outlet.is_replaying() {
+            self.outlet.restart();
+            self.outlet.seek(track.history.head());
+        }
     }
 
     /// The viewer's round-trip time, measured.
@@ -195,6 +213,9 @@ impl Leg {
         if self.outlet.leg() != Stand::Live || self.wish.is_some() {
             return Begun { demands: true, replays: false };
         }
+        if track.is_still(now) {
+            return Begun { demands: true, replays: false };
+        }
         if track.obeys == Some(true) {
             self.wish(track, now + ANSWER_TIME);
             return Begun { demands: true, replays: false };
@@ -225,7 +246,8 @@ impl Leg {
                 self.wish = None;
             } else if wish.until <= now {
                 self.wish = None;
-                begun.replays = self.replay(track, now);
+                let misses_nothing = self.outlet.leg() == Stand::Live && track.is_still(now);
+                begun.replays = !misses_nothing && self.replay(track, now);
             }
         }
         self.outlet.tick(now);

@@ -30,6 +30,8 @@ pub(super) enum Message {
     Answered { stream: StreamName, label: String, message: ChannelMessage },
     /// The publisher of that epoch is gone.
     Unpublished { stream: StreamName, epoch: u32 },
+    /// The publisher of that epoch is connected and is not heard, or is heard again.
+    Lost { stream: StreamName, epoch: u32, lost: bool },
     /// Another worker has viewers of a stream that is published here.
     Subscribe { stream: StreamName, worker: WorkerId },
     /// Another worker has no viewers of the stream any more.
@@ -69,6 +71,8 @@ pub(super) struct Subscribed {
     pub(super) channels: Vec<Channel>,
     /// It has just taken over as a standby: what it has sent before is not live.
     pub(super) was_standby: bool,
+    /// It has not been heard for a while.
+    pub(super) lost: bool,
 }
 
 /// One track of a subscription: its format, and the packets since its last keyframe with the recent history.

@@ -28,6 +28,7 @@ mod post;
 #[cfg(target_os = "linux")]
 mod program;
 mod publisher;
+mod publisher_loss;
 mod record;
 mod redundancy;
 mod reports;

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::absence::Presence;
 use super::hold::Hold;
 use super::message::{Published, Subscribed, SubscribedTrack};
+use super::publisher_loss::LOST;
 use super::said::{Ids, Said};
 use super::track::Track;
 use crate::forward::codec::{Descriptor, Kind, Redundancy};
@@ -46,6 +48,7 @@ pub(super) struct Publisher {
     limits: HistoryLimits,
     /// When a standby looks whether it is its turn.
     look_at: Option<Instant>,
+    pub(super) presence: Presence,
     pub(super) hold: Hold,
 }
 
@@ -78,6 +81,7 @@ impl Publisher {
         negotiated: &Negotiated,
         sender_ssrc: u32,
         limits: HistoryLimits,
+        now: Instant,
     ) -> Self {
         let mut tracks = Vec::new();
         for section in &negotiated.sections {
@@ -104,6 +108,7 @@ impl Publisher {
             verdicts: Vec::new(),
             limits,
             look_at: None,
+            presence: Presence::new(now, LOST),
             hold: Hold::default(),
         }
     }
@@ -287,6 +292,7 @@ impl Publisher {
             tracks: self.tracks.iter().filter(|track| track.is_settled).map(track).collect(),
             channels: self.channels.clone(),
             was_standby: false,
+            lost: self.presence.is_away(),
         }
     }
 
@@ -324,7 +330,12 @@ impl Publisher {
         let asking = |track: &&Track| track.ssrc.is_some() && track.accepts_keyframe_requests;
         let gates = self.tracks.iter().filter(asking).filter_map(|track| track.gate.poll_timeout());
         let waiting = self.tracks.iter().filter_map(|track| track.delay.poll_timeout());
-        gates.chain(waiting).chain(self.reception.poll_timeout()).chain(self.look_at).min()
+        gates
+            .chain(waiting)
+            .chain(self.reception.poll_timeout())
+            .chain(self.look_at)
+            .chain(self.presence.look_at())
+            .min()
     }
 
     /// Takes the publisher's own reports; the clocks of its tracks that are new.

@@ -34,6 +34,7 @@ impl Engine {
             &session.negotiated,
             rand::random(),
             self.shared.config.history_limits(),
+            now,
         );
         session.state = State::Publishing(Box::new(publisher));
         match entrance {
@@ -166,7 +167,8 @@ impl Engine {
         if feed.source.is_some_and(|source| source.epoch > subscribed.epoch) {
             return;
         }
-        feed.source = Some(Source { worker: subscribed.worker, epoch: subscribed.epoch });
+        let Subscribed { worker, epoch, lost, .. } = subscribed;
+        feed.source = Some(Source { worker, epoch, lost });
         feed.abandoned = None;
         feed.forget_demand();
         feed.channels = subscribed.channels;
@@ -215,6 +217,7 @@ impl Engine {
         let Some(feed) = self.feeds.get_mut(stream) else { return };
         if feed.source.take_if(|source| source.epoch == epoch).is_some() {
             feed.forget_demand();
+            self.leave_viewers_alone(stream);
             self.await_return(stream, now);
         }
     }

@@ -1,8 +1,10 @@
 //! The viewer's side of a session: outlets that read the feed's histories, and the seal.
 
+mod begin;
+
 use std::time::{Duration, Instant};
 
-use super::absence::Presence;
+use super::absence::{Presence, SILENCE};
 use super::batch::{Batch, MAX_DATAGRAM, Outbox};
 use super::channels::Channels;
 use super::counters::Volume;
@@ -10,7 +12,7 @@ use super::feed::Feed;
 use super::leg::{Begun, Leg, Reception};
 use crate::forward::codec::Kind;
 use crate::forward::{ExtensionIds, Outlet, OutletConfig, Written};
-use crate::forward::{FirstNumbers, Get, Leg as Stand, Negotiated as OutletFormat};
+use crate::forward::{FirstNumbers, Get, Negotiated as OutletFormat};
 use crate::peer::Compound;
 use crate::peer::feedback::{ViewerFeedback, read_viewer};
 use crate::peer::negotiate::{Extension, Negotiated, Payload, Section};
@@ -123,76 +125,13 @@ impl Viewer {
             replaying: false,
             turn: None,
             had_publisher: false,
-            presence: Presence::new(now),
+            presence: Presence::new(now, SILENCE),
             heard: now,
             began: now,
             back: None,
             estimate: None,
             cname,
         }
-    }
-
-    /// Tells each outlet what the feed's publisher sends, and lets those that wait begin. Outlets that are live go on to
-    /// a new publisher by themselves, at its keyframe; where that is one that it has sent already, as a standby, they
-    /// begin anew.
-    pub(super) fn attach(&mut self, feed: &Feed, was_standby: bool, now: Instant) -> Begun {
-        let mut all = Begun::default();
-        let Some(source) = feed.source else { return all };
-        self.had_publisher = true;
-        for leg in &mut self.legs {
-            let Some(track) = feed.track(leg.kind) else { continue };
-            if leg.outlet.select(source.epoch, &track.format, track.payload_type).is_none() {
-                tracing::debug!(stream = %feed.stream, codec = ?track.format.codec, "viewer cannot decode the track");
-            }
-            if was_standby {
-                leg.outlet.restart();
-                leg.forget_replays();
-            }
-            if leg.outlet.leg() == Stand::Waiting {
-                all.add(leg.begin(track, now));
-            }
-        }
-        all.demands |= self.legs.iter().any(|leg| leg.outlet.wants_keyframe());
-        all
-    }
-
-    /// False when the publisher sends in another codec what the viewer has had until now, and it has no payload type for
-    /// that codec. It would watch a picture that stands still for ever, so its session is to end: with a new offer it
-    /// gets what is there now.
-    pub(super) fn can_follow(&self, feed: &Feed) -> bool {
-        let Some(source) = feed.source else { return true };
-        self.legs.iter().all(|leg| {
-            let has_begun = leg.outlet.counts().packets > 0;
-            !has_begun || feed.track(leg.kind).is_none_or(|track| leg.outlet.takes(source.epoch, track.payload_type))
-        })
-    }
-
-    /// Does what helps a viewer that cannot decode what it gets. It is to be served now.
-    pub(super) fn refresh(&mut self, feed: &Feed, now: Instant) -> Begun {
-        let mut all = Begun::default();
-        for leg in self.legs.iter_mut().filter(|leg| leg.kind == Kind::Video) {
-            if let Some(track) = feed.track(leg.kind) {
-                all.add(leg.refresh(track, now));
-            }
-        }
-        self.turn = Some(now);
-        all
-    }
-
-    /// Does what helps a viewer that misses more than repair can make good. One that was not heard for a while has had no
-    /// network, and needs a picture; the path of another carries too little, and is given less.
-    pub(super) fn skip(&mut self, feed: &Feed, now: Instant) -> Begun {
-        if self.back.is_some_and(|back| now.saturating_duration_since(back) < QUIET) {
-            return self.refresh(feed, now);
-        }
-        let mut all = Begun::default();
-        for leg in self.legs.iter_mut().filter(|leg| leg.kind == Kind::Video) {
-            if let Some(track) = feed.track(leg.kind) {
-                all.add(leg.skip(track, now));
-            }
-        }
-        self.turn = Some(now);
-        all
     }
 
     /// Seals everything that the viewer has not got yet and sends it as runs.
@@ -237,7 +176,7 @@ impl Viewer {
             if let (Some(Get::Packet(newest)), true) = (newest, live) {
                 served.received = Some(served.received.map_or(newest.received, |other| other.min(newest.received)));
             }
-            if leg.outlet.wants_keyframe() {
+            if leg.outlet.wants_keyframe() && feed.live().is_some() {
                 served.begun.demands = true;
                 served.begun.add(leg.unstick(track, now));
             }
@@ -359,7 +298,7 @@ impl Viewer {
             leg.outlet.resume();
             leg.forget_replays();
         }
-        self.presence = Presence::new(now);
+        self.presence = Presence::new(now, SILENCE);
         (self.attach(feed, false, now), missed)
     }
 
