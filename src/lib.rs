@@ -48,6 +48,7 @@ pub mod load;
 pub mod worker;
 
 pub mod door;
+mod dtls;
 pub mod forward;
 pub mod peer;
 pub mod srtp;

@@ -31,6 +31,8 @@ pub enum Arrival {
         key: Key,
         /// What to give to the peer instead of what arrived: a ClientHello put together.
         datagram: Option<Vec<u8>>,
+        /// Records of it are dropped, as [`Drop::DtlsClear`] would be: count one.
+        clear: bool,
     },
     /// The first ClientHello of this session, whole: decide the SRTP profile, then give `datagram` to the peer.
     ClientHello {
@@ -73,6 +75,11 @@ pub enum Drop {
     Unproven,
     /// DTLS that is not well-formed, or that no client sends.
     DtlsMalformed,
+    /// DTLS of a connected session that is not encrypted data: stale or forged.
+    DtlsClear {
+        /// With a handshake record, encrypted or not.
+        is_handshake: bool,
+    },
     /// DTLS over the budget of the session; the session ends.
     DtlsFlood,
     /// For a session that is over.
@@ -89,6 +96,7 @@ impl Drop {
             Drop::StunUnexpected => "stun_unexpected",
             Drop::Unproven => "unproven",
             Drop::DtlsMalformed => "dtls_malformed",
+            Drop::DtlsClear { .. } => "dtls_clear",
             Drop::DtlsFlood => "dtls_flood",
             Drop::Over => "over",
         }

@@ -7,7 +7,8 @@
 //!
 //! It waits longer where the client took longer to answer the flight before, because of the way or of its processor. For
 //! FFmpeg 9 this is vital: when a repetition of the last flight reaches it that it has already, it reads its socket blocking
-//! from then on, and sends pictures only when the relay happens to send it something.
+//! from then on, and sends pictures only when the relay happens to send it something. So once connected, what a client
+//! repeats is taken for a sign that our last flight was lost only if that had time to arrive and to be answered.
 
 use std::time::{Duration, Instant};
 
@@ -85,9 +86,11 @@ impl Flight {
         Some((self.path, &self.datagrams))
     }
 
-    /// The datagrams to repeat because the client repeated its own flight and so has not got this one.
-    pub(super) fn echo(&mut self, now: Instant) -> Option<(Path, &[Vec<u8>])> {
-        if now.saturating_duration_since(self.sent) < ECHO_INTERVAL {
+    /// The datagrams to repeat because the client repeated its own flight and so has not got this one. `is_last`: it
+    /// ends the handshake.
+    pub(super) fn echo(&mut self, is_last: bool, now: Instant) -> Option<(Path, &[Vec<u8>])> {
+        let interval = if is_last { REPEATS[0] + self.patience } else { ECHO_INTERVAL };
+        if now.saturating_duration_since(self.sent) < interval {
             return None;
         }
         self.sent = now;

@@ -2,15 +2,16 @@
 //!
 //! Why here: the stack behind reassembles recursively, queues without a bound and keeps every fragment that it no longer
 //! needs. The rule it keeps: until a session is connected, no more than 64 KiB and 200 records or fragments pass in each
-//! direction, no message in more than 32 fragments, and a ClientHello only as one record. Once it is connected, only
-//! records that carry data are free; repeated handshake records go on using up what is left.
+//! direction, no message in more than 32 fragments, and a ClientHello only as one record. Alerts in clear, which anybody
+//! can write, are not charged. Once it is connected, nothing is: encrypted data passes, and all else is stale or forged
+//! (RFC 6347 4.1.2.7) and goes no further. Of that, handshake records may say that our last flight was lost.
 
 use std::time::{Duration, Instant};
 
 use super::flight::Flight;
 use super::hello::{Reassembly, SrtpProfiles};
-use super::record::{self, Fragment, Malformed, Record};
 use super::{Drop, Path};
+use crate::dtls::{self, Fragment, Malformed, Record};
 
 /// Of handshake in each direction; a whole handshake takes 3 to 6 KiB. Over it the session ends.
 const MAX_BYTES: usize = 64 * 1_024;
@@ -36,6 +37,8 @@ pub(super) enum Verdict {
     Hello(SrtpProfiles, Vec<u8>),
     /// A piece of a ClientHello that waits for the rest, or a ClientHello that the peer has.
     Hold,
+    /// Encrypted data of a connected session. `beside`: with records that go no further.
+    Data { beside: bool },
     /// Not for the peer.
     Refuse(Drop),
 }
@@ -105,18 +108,19 @@ impl Handshake {
 
     /// Judges a datagram that came on a path of this session.
     pub(super) fn receive(&mut self, path: Path, datagram: &[u8], now: Instant) -> Verdict {
+        if self.connected {
+            return receive_connected(datagram);
+        }
         let before = self.newest;
         let Ok(survey) = Survey::of(datagram) else {
             return Verdict::Refuse(Drop::DtlsMalformed);
         };
-        if self.connected && survey.is_data {
+        // The peer takes note of what they say, and does nothing.
+        if survey.is_alert {
             return Verdict::Pass(None);
         }
         if !self.spend(datagram, &survey) {
             return Verdict::Refuse(Drop::DtlsFlood);
-        }
-        if self.connected {
-            return if survey.is_handshake { Verdict::Hold } else { Verdict::Pass(None) };
         }
         if (self.newest > before || survey.is_ciphered)
             && let Some(flight) = self.flight.take()
@@ -135,17 +139,17 @@ impl Handshake {
     }
 
     /// Counts a datagram that the peer sends to `path`, and remembers it if it belongs to a flight. False: the budget
-    /// is spent, do not send.
+    /// of the handshake is spent, do not send.
     pub(super) fn send(&mut self, path: Path, datagram: &[u8], now: Instant) -> bool {
-        let is_flight = matches!(datagram.first(), Some(&(record::CHANGE_CIPHER_SPEC | record::HANDSHAKE)));
+        let is_flight = matches!(datagram.first(), Some(&(dtls::CHANGE_CIPHER_SPEC | dtls::HANDSHAKE)));
         if !is_flight {
             return true;
         }
         self.bytes_out += datagram.len();
-        if self.bytes_out > MAX_BYTES {
-            return false;
-        }
         if !self.connected {
+            if self.bytes_out > MAX_BYTES {
+                return false;
+            }
             self.follow(path);
         }
         match &mut self.flight {
@@ -155,7 +159,7 @@ impl Handshake {
         true
     }
 
-    /// Something proves that the client has our last flight.
+    /// Something authentic proves that the client has our last flight.
     pub(super) fn settle(&mut self) {
         self.flight = None;
     }
@@ -173,7 +177,8 @@ impl Handshake {
 
     /// Hands out the flight again because the client has repeated its own.
     pub(super) fn echo(&mut self, now: Instant, send: impl FnMut(Path, &[u8])) {
-        let repeat = self.flight.as_mut().and_then(|flight| flight.echo(now));
+        let is_last = self.connected;
+        let repeat = self.flight.as_mut().and_then(|flight| flight.echo(is_last, now));
         repeat_within(&mut self.bytes_out, repeat, send);
     }
 
@@ -208,7 +213,7 @@ impl Handshake {
     fn receive_hello(&mut self, datagram: &[u8], is_plain: bool) -> Verdict {
         let mut whole = None;
         for (record, fragment) in clear_fragments(datagram) {
-            if fragment.message_type != record::CLIENT_HELLO || fragment.length > MAX_HELLO {
+            if fragment.message_type != dtls::CLIENT_HELLO || fragment.length > MAX_HELLO {
                 return Verdict::Refuse(Drop::DtlsMalformed);
             }
             let reassembly = match &mut self.reassembly {
@@ -255,14 +260,30 @@ fn repeat_within(bytes_out: &mut usize, repeat: Option<(Path, &[Vec<u8>])>, mut 
     }
 }
 
-/// What a datagram holds.
+/// Judges a datagram of a session whose handshake is done.
+fn receive_connected(datagram: &[u8]) -> Verdict {
+    let (mut has_data, mut has_handshake, mut has_other, mut is_whole) = (false, false, false, true);
+    for record in dtls::records(datagram) {
+        match record {
+            Ok(record) if record.is_sealed_data() => has_data = true,
+            Ok(record) if record.content_type == dtls::HANDSHAKE => has_handshake = true,
+            Ok(_) => has_other = true,
+            Err(Malformed) => is_whole = false,
+        }
+    }
+    match () {
+        () if has_data => Verdict::Data { beside: has_handshake || has_other || !is_whole },
+        () if !is_whole => Verdict::Refuse(Drop::DtlsMalformed),
+        () => Verdict::Refuse(Drop::DtlsClear { is_handshake: has_handshake }),
+    }
+}
+
+/// What a datagram of a handshake holds.
 struct Survey {
     /// Records and handshake fragments in clear.
     records: u32,
-    /// Nothing but encrypted records that are not handshake.
-    is_data: bool,
-    /// Nothing but records of a handshake, encrypted or not.
-    is_handshake: bool,
+    /// Nothing but alerts in clear.
+    is_alert: bool,
     has_hello: bool,
     /// Nothing but one record with one whole ClientHello: needs no rewriting.
     is_plain_hello: bool,
@@ -272,30 +293,26 @@ struct Survey {
 
 impl Survey {
     fn of(datagram: &[u8]) -> Result<Survey, Malformed> {
-        let mut survey = Survey {
-            records: 0,
-            is_data: true,
-            is_handshake: true,
-            has_hello: false,
-            is_plain_hello: false,
-            is_ciphered: false,
-        };
+        let mut survey =
+            Survey { records: 0, is_alert: true, has_hello: false, is_plain_hello: false, is_ciphered: false };
         let mut fragments = 0;
         let mut whole = true;
-        for record in record::records(datagram) {
+        for record in dtls::records(datagram) {
             let record = record?;
-            survey.is_ciphered |= !record.is_clear() || record.content_type == record::CHANGE_CIPHER_SPEC;
-            survey.is_data &= !record.is_clear() && record.content_type != record::HANDSHAKE;
-            survey.is_handshake &= matches!(record.content_type, record::HANDSHAKE | record::CHANGE_CIPHER_SPEC);
-            survey.records += 1;
-            if record.content_type != record::HANDSHAKE || !record.is_clear() {
+            if record.clear_alert().is_some() {
                 continue;
             }
-            for fragment in record::fragments(record) {
+            survey.is_alert = false;
+            survey.is_ciphered |= !record.is_clear() || record.content_type == dtls::CHANGE_CIPHER_SPEC;
+            survey.records += 1;
+            if record.content_type != dtls::HANDSHAKE || !record.is_clear() {
+                continue;
+            }
+            for fragment in dtls::fragments(record) {
                 let fragment = fragment?;
                 fragments += 1;
                 whole &= fragment.body.len() == fragment.length;
-                survey.has_hello |= fragment.message_type == record::CLIENT_HELLO;
+                survey.has_hello |= fragment.message_type == dtls::CLIENT_HELLO;
             }
         }
         survey.is_plain_hello = survey.has_hello && survey.records == 1 && fragments == 1 && whole;
@@ -306,7 +323,7 @@ impl Survey {
 
 /// The handshake fragments in clear of a datagram that `Survey` found well-formed, each with its record.
 fn clear_fragments(datagram: &[u8]) -> impl Iterator<Item = (Record<'_>, Fragment<'_>)> {
-    let records = record::records(datagram).flatten();
-    let clear = records.filter(|record| record.content_type == record::HANDSHAKE && record.is_clear());
-    clear.flat_map(|record| record::fragments(record).flatten().map(move |fragment| (record, fragment)))
+    let records = dtls::records(datagram).flatten();
+    let clear = records.filter(|record| record.content_type == dtls::HANDSHAKE && record.is_clear());
+    clear.flat_map(|record| dtls::fragments(record).flatten().map(move |fragment| (record, fragment)))
 }

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::record::{self, Fragment, Record};
+use crate::dtls::{self, Fragment, Record};
 
 const USE_SRTP: u16 = 14;
 const AEAD_AES_128_GCM: u16 = 0x0007;
@@ -101,7 +101,7 @@ impl Reassembly {
     /// The whole message in one record, and the message itself, when nothing is missing.
     pub(super) fn finish(&self, last: &Fragment) -> Option<Vec<u8>> {
         let is_whole = self.present.len() == 1 && self.present[0] == (0..self.message.len());
-        is_whole.then(|| record::write_message(self.version, self.sequence, last, &self.message))
+        is_whole.then(|| dtls::write_message(self.version, self.sequence, last, &self.message))
     }
 
     /// The message as far as it is there.

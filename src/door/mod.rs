@@ -18,7 +18,6 @@ mod handshake;
 mod hello;
 mod path;
 mod probe;
-mod record;
 mod session;
 mod silence;
 mod stun;
@@ -202,6 +201,13 @@ impl Door {
         self.arm(key);
     }
 
+    /// DTLS data of a connected session has passed its authentication: the client has our last flight.
+    pub fn decrypted(&mut self, key: Key) {
+        if let Some(session) = self.sessions.get_mut(&key).filter(|session| session.is_connected()) {
+            session.handshake.settle();
+        }
+    }
+
     /// SRTP or SRTCP that came on `path` has passed its authentication: the session is alive there.
     pub fn authenticated(&mut self, key: Key, path: Path, now: Instant) {
         if self.sessions.get_mut(&key).is_some_and(|session| session.authenticated(path, now)) {
@@ -304,12 +310,21 @@ impl Door {
             return refuse(&mut self.sessions, key, Drop::Unproven);
         }
         let verdict = session.handshake.receive(path, datagram, now);
-        if !session.is_connected() {
+        let repeats = match &verdict {
+            // A client that repeats its own last flight, as far as anybody can tell.
+            Verdict::Refuse(Drop::DtlsClear { is_handshake }) => *is_handshake,
+            _ => !session.is_connected(),
+        };
+        if repeats {
             let transmits = &mut self.transmits;
             session.handshake.echo(now, |path, bytes| push(transmits, path, bytes.to_vec()));
         }
         match verdict {
-            Verdict::Pass(datagram) => Arrival::Dtls { key, datagram },
+            Verdict::Pass(datagram) => Arrival::Dtls { key, datagram, clear: false },
+            Verdict::Data { beside } => {
+                session.facts.dropped += u64::from(beside);
+                Arrival::Dtls { key, datagram: None, clear: beside }
+            }
             Verdict::Hello(profiles, datagram) => Arrival::ClientHello { key, profiles, datagram },
             Verdict::Hold => Arrival::Held,
             Verdict::Refuse(drop) => {

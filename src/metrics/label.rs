@@ -161,6 +161,10 @@ label! {
         Flood = "flood",
         /// DTLS that no proven path carried, or a record that the door refuses.
         SpoofedDtls = "spoofed_dtls",
+        /// DTLS that is not encrypted, after the handshake; alerts that are not, before.
+        ClearDtls = "clear_dtls",
+        /// Encrypted DTLS that the keys do not open, or that was seen before.
+        UnauthenticDtls = "unauthentic_dtls",
         /// Neither STUN, DTLS, RTP nor RTCP (RFC 7983).
         Unrecognised = "unrecognised",
         /// RTP before the session had keys.

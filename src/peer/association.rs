@@ -2,8 +2,10 @@
 //!
 //! It turns what webrtc-rs tells in several places (its events, its transport's state, the alerts it writes, the
 //! crypto it calls) into one list of events. [`Peer`](super::Peer) and [`Client`](super::client::Client) are the two ends
-//! built on it. The rule: nothing that arrives is fatal by itself; a session ends only with an alert or a failed
-//! handshake, and after the end nothing goes in.
+//! built on it. The rule: nothing that arrives is fatal by itself; a session ends only with an authentic alert or a
+//! failed handshake, and after the end nothing goes in. Alerts in clear never reach webrtc-rs, for anybody can write
+//! them, and once the handshake is done only encrypted data does (RFC 6347 4.1.2.7), and a few repetitions of the other
+//! side's last flight.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -22,12 +24,17 @@ use rtc::sansio::Protocol;
 use rtc::shared::{TaggedBytesMut, TransportContext};
 use rtc::statistics::StatsSelector;
 
-use super::alert::{Alert, contains_encrypted_alert};
 use super::channels::{self, Channel, ChannelMessage, Channels, Unsent};
 use super::keys::KeySpy;
+use super::refused::Refused;
 use super::rtcp_sources::RtcpSources;
 use super::rtcp_tap::{Compound, RtcpTap};
+use crate::dtls::{Alert, HANDSHAKE, contains_encrypted_alert, contains_handshake, keep_records};
 use crate::srtp::{Keys, Profile};
+
+/// Once connected, datagrams with handshake records that webrtc-rs sees: it answers the other side's last flight with its
+/// own (RFC 6347 4.2.4), 7 times. The relay's peers have none of it, for their demultiplexer repeats flights itself.
+const REPEATED_FLIGHTS: u8 = 8;
 
 /// What a peer has to tell.
 #[derive(Debug)]
@@ -42,37 +49,8 @@ pub enum Event {
     ChannelMessage(String, ChannelMessage),
     /// The other side closed the connection (DTLS `close_notify`). Nothing follows.
     Closed,
-    /// The handshake failed or a fatal alert came; the reason, for a log line. Nothing follows.
+    /// The handshake failed or an authentic fatal alert came; the reason, for a log line. Nothing follows.
     Failed(String),
-}
-
-/// Why a datagram was dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// Neither DTLS nor RTCP, which is all that a peer takes (RFC 7983 7).
-    #[error("the datagram is neither DTLS nor RTCP")]
-    Foreign,
-    /// SRTCP that does not authenticate, was seen before, or came before the keys.
-    #[error("the RTCP packet is not authentic")]
-    Unauthentic,
-    /// A plaintext alert on a connection that encrypts: forged or stale.
-    #[error("the DTLS alert is not authentic")]
-    PlaintextAlert,
-    /// The session has ended.
-    #[error("the session has ended")]
-    Ended,
-}
-
-impl Refused {
-    /// The label value of the metric that counts it.
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::Foreign => "not_dtls_or_rtcp",
-            Self::Unauthentic => "rtcp_unauthentic",
-            Self::PlaintextAlert => "dtls_plaintext_alert",
-            Self::Ended => "session_ended",
-        }
-    }
 }
 
 enum State {
@@ -96,6 +74,10 @@ pub(super) struct Association {
     channels: Channels,
     is_dtls_client: bool,
     state: State,
+    /// The last alert in clear of the handshake. It may be forged, so it ends nothing, but it may be the client's reason.
+    clear_alert: Option<Alert>,
+    /// How many of [`REPEATED_FLIGHTS`] are left; none once authentic data shows that ours has arrived.
+    repeated_flights: u8,
     outputs: VecDeque<(SocketAddr, BytesMut)>,
     events: VecDeque<Event>,
 }
@@ -106,7 +88,18 @@ impl Association {
         let (outputs, events) = (VecDeque::new(), VecDeque::new());
         let connection = Box::new(connection);
         let channels = Channels::default();
-        Self { connection, spy, tap, channels, is_dtls_client, state: State::Handshaking, outputs, events }
+        Self {
+            connection,
+            spy,
+            tap,
+            channels,
+            is_dtls_client,
+            state: State::Handshaking,
+            clear_alert: None,
+            repeated_flights: REPEATED_FLIGHTS,
+            outputs,
+            events,
+        }
     }
 
     pub(super) fn connection(&mut self) -> &mut RTCPeerConnection {
@@ -132,6 +125,7 @@ impl Association {
         transport: TransportContext,
         now: Instant,
     ) -> Result<(), Refused> {
+        self.spy.trials().begin(self.is_connected());
         match datagram {
             _ if self.has_ended() => Err(Refused::Ended),
             [20..=63, ..] => self.handle_dtls(datagram, transport, now),
@@ -161,6 +155,11 @@ impl Association {
             return self.end(Event::Failed(error.to_string()));
         }
         self.advance(now);
+    }
+
+    /// The last alert in clear that came before the handshake was done, in words.
+    pub(super) fn clear_alert(&self) -> Option<Alert> {
+        self.clear_alert
     }
 
     pub(super) fn poll_timeout(&mut self) -> Option<Instant> {
@@ -219,21 +218,43 @@ impl Association {
     }
 
     fn handle_dtls(&mut self, datagram: &[u8], transport: TransportContext, now: Instant) -> Result<(), Refused> {
-        if let Some(alert) = Alert::find_plaintext(datagram) {
-            if self.is_connected() {
-                return Err(Refused::PlaintextAlert);
+        if !self.is_connected() {
+            self.clear_alert = Alert::find_plaintext(datagram).or(self.clear_alert);
+            let kept = keep_records(datagram, |record| record.clear_alert().is_none());
+            let datagram = kept.as_deref().unwrap_or(datagram);
+            if datagram.is_empty() {
+                return Err(Refused::ClearDtls);
             }
-            if alert.description == Alert::CLOSE_NOTIFY {
-                self.end(Event::Closed);
-            } else if alert.fatal {
-                self.end(Event::Failed(format!("the peer ended the DTLS handshake: {alert}")));
-            }
-            return Ok(());
+            self.feed(datagram, transport, now);
+        } else {
+            self.handle_established(datagram, transport, now)?;
         }
-        self.feed(datagram, transport, now);
         self.advance(now);
         // What it says of a datagram that was an error, such as the answer to an alert, it hands out no sooner.
         self.handle_timeout(now);
+        Ok(())
+    }
+
+    /// Takes DTLS once the handshake is done. An error means that nothing has changed.
+    fn handle_established(
+        &mut self,
+        datagram: &[u8],
+        transport: TransportContext,
+        now: Instant,
+    ) -> Result<(), Refused> {
+        let repeats = self.repeated_flights > 0 && contains_handshake(datagram);
+        let kept =
+            keep_records(datagram, |record| record.is_sealed_data() || (repeats && record.content_type == HANDSHAKE));
+        let datagram = kept.as_deref().unwrap_or(datagram);
+        if datagram.is_empty() {
+            return Err(Refused::ClearDtls);
+        }
+        self.feed(datagram, transport, now);
+        match (repeats, self.spy.trials().opened()) {
+            (true, _) => self.repeated_flights -= 1,
+            (false, 0) => return Err(Refused::UnauthenticDtls),
+            (false, _) => self.repeated_flights = 0,
+        }
         Ok(())
     }
 

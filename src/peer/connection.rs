@@ -23,10 +23,11 @@ use rtc::peer_connection::{RTCPeerConnection, RTCPeerConnectionBuilder};
 use rtc::rtp_transceiver::rtp_sender::{RTCRtpCodec, RTCRtpCodecParameters, RtpCodecKind};
 use rtc::shared::error::Error;
 
-use super::association::{Association, Event, Refused};
+use super::association::{Association, Event};
 use super::certificate::Certificate;
 use super::channels::{Channel, ChannelMessage, Unsent};
 use super::keys::KeySpy;
+use super::refused::Refused;
 use super::rtcp_tap::{Compound, RtcpTap};
 use super::{Credentials, selected_pair};
 use crate::srtp::Profile;
@@ -153,6 +154,12 @@ impl Peer {
     /// Ends the session and leaves a `close_notify` to be sent. No event follows.
     pub fn close(&mut self) {
         self.association.close();
+    }
+
+    /// What the last DTLS alert in clear said that came before the handshake was done: perhaps why it never was.
+    /// Anybody who knows the client's address can have written it.
+    pub fn clear_alert(&self) -> Option<String> {
+        self.association.clear_alert().map(|alert| alert.to_string())
     }
 
     /// The SRTP profile: the negotiated one once connected, before that the one that is offered first.

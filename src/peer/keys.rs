@@ -16,6 +16,7 @@ use rtc::crypto::{
 };
 
 use super::openings::Openings;
+use super::trials::Trials;
 use crate::srtp::{Keys, Profile};
 
 /// The label of the exporter whose output keys SRTP (RFC 5764 4.2).
@@ -35,17 +36,23 @@ pub(super) struct KeySpy {
     /// the lock is there because providers must be `Sync`, and it is never contended.
     material: Arc<Mutex<Vec<u8>>>,
     openings: Openings,
+    trials: Trials,
 }
 
 impl KeySpy {
     /// A provider that works like `provider`.
     pub(super) fn new(provider: Arc<dyn RTCCryptoProvider>) -> Arc<Self> {
-        Arc::new(Self { provider, material: Arc::default(), openings: Openings::default() })
+        Arc::new(Self { provider, material: Arc::default(), openings: Openings::default(), trials: Trials::default() })
     }
 
     /// What was heard of data channels that the other side opens.
     pub(super) fn openings(&self) -> &Openings {
         &self.openings
+    }
+
+    /// Which records of the datagram at hand were authentic.
+    pub(super) fn trials(&self) -> &Trials {
+        &self.trials
     }
 
     /// The keys of the finished handshake, once; `None` if the exporter has not run in the way this file knows.
@@ -104,7 +111,7 @@ impl RTCCrypto for KeySpy {
     }
 
     fn new_aead(&self, algorithm: AeadAlgorithm, key: &[u8]) -> Result<Box<dyn AeadCipher>, CryptoError> {
-        Ok(self.openings.listen(self.provider.crypto().new_aead(algorithm, key)?))
+        Ok(self.openings.listen(self.trials.watch(self.provider.crypto().new_aead(algorithm, key)?)))
     }
 
     fn new_cbc(&self, algorithm: CbcAlgorithm, key: &[u8]) -> Result<Box<dyn CbcCipher>, CryptoError> {

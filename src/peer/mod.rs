@@ -1,6 +1,5 @@
 //! One webrtc-rs peer connection and what the relay keeps beside it: negotiation, keys, feedback, channels.
 
-mod alert;
 mod association;
 mod certificate;
 mod channels;
@@ -9,17 +8,20 @@ mod connection;
 mod keys;
 pub mod negotiate;
 mod openings;
+mod refused;
 mod rtcp_sources;
 mod rtcp_tap;
 mod selected_pair;
+mod trials;
 
 #[cfg(test)]
 mod tests;
 
-pub use association::{Event, Refused};
+pub use association::Event;
 pub use certificate::{Certificate, CertificateError};
 pub use channels::{Channel, ChannelMessage, MAX_CHANNELS, Unsent};
 pub use connection::{Config, MAX_MESSAGE_SIZE, OpenError, Peer};
+pub use refused::Refused;
 pub use rtcp_tap::Compound;
 
 pub mod feedback;

@@ -10,6 +10,7 @@ use super::viewer::{Answered, Served};
 use crate::door::Drop;
 use crate::forward::codec::Kind;
 use crate::metrics::{Answer, Direction, DropReason, Label, Medium, Metrics, Resend};
+use crate::peer::Refused;
 use crate::srtp::OpenError;
 
 /// What happened in this turn.
@@ -131,6 +132,17 @@ impl Counters {
         });
     }
 
+    /// Counts a datagram that a peer refused.
+    pub(super) fn drop_at_peer(&mut self, refused: Refused) {
+        self.drop(match refused {
+            Refused::Foreign => DropReason::Unrecognised,
+            Refused::Unauthentic => DropReason::Unauthentic,
+            Refused::ClearDtls => DropReason::ClearDtls,
+            Refused::UnauthenticDtls => DropReason::UnauthenticDtls,
+            Refused::Ended => DropReason::UnknownPath,
+        });
+    }
+
     /// Counts a datagram that the door refused.
     pub(super) fn drop_at_door(&mut self, drop: Drop) {
         self.drop(match drop {
@@ -138,6 +150,7 @@ impl Counters {
             Drop::StunMalformed | Drop::StunForged => DropReason::NotIntegrity,
             Drop::StunUnexpected | Drop::Unproven | Drop::Over => DropReason::UnknownPath,
             Drop::DtlsMalformed => DropReason::SpoofedDtls,
+            Drop::DtlsClear { .. } => DropReason::ClearDtls,
             Drop::DtlsFlood => DropReason::Flood,
         });
     }

@@ -132,15 +132,10 @@ impl Engine {
         match arrival {
             Arrival::Rtp(key) => self.guard(key, now, |engine| engine.on_rtp(key, path, datagram, received, now)),
             Arrival::Rtcp(key) => self.guard(key, now, |engine| engine.on_rtcp(key, path, datagram, now)),
-            Arrival::Dtls { key, datagram: Some(whole) } => {
-                self.guard(key, now, |engine| {
-                    engine.feed_peer(key, &whole, now);
-                });
-            }
-            Arrival::Dtls { key, datagram: None } => {
-                self.guard(key, now, |engine| {
-                    engine.feed_peer(key, datagram, now);
-                });
+            Arrival::Dtls { key, datagram: whole, clear } => {
+                self.counters.drops(DropReason::ClearDtls, u64::from(clear));
+                let datagram = whole.as_deref().unwrap_or(datagram);
+                self.guard(key, now, |engine| engine.on_dtls(key, datagram, now));
             }
             Arrival::ClientHello { key, profiles, datagram } => {
                 self.guard(key, now, |engine| engine.on_client_hello(key, profiles, &datagram, now));
@@ -379,7 +374,7 @@ impl Engine {
                     }
                 }
                 DoorEvent::Silent(key) => self.end(key, Reason::Silent, now),
-                DoorEvent::NeverConnected(key) => self.end(key, Reason::HandshakeTimeout, now),
+                DoorEvent::NeverConnected(key) => self.on_handshake_timeout(key, now),
                 DoorEvent::Flooded(key) => self.end(key, Reason::Flooded, now),
             }
         }

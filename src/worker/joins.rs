@@ -86,6 +86,22 @@ impl Engine {
         }
     }
 
+    /// Takes DTLS.
+    pub(super) fn on_dtls(&mut self, key: Key, datagram: &[u8], now: Instant) {
+        if self.feed_peer(key, datagram, now) {
+            self.door.decrypted(key);
+        }
+    }
+
+    /// A check came, but no handshake was completed in time.
+    pub(super) fn on_handshake_timeout(&mut self, key: Key, now: Instant) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            let alert = session.peer.as_ref().and_then(Peer::clear_alert);
+            session.facts.failure = alert.map(|alert| format!("the client may have ended the DTLS handshake: {alert}"));
+        }
+        self.end(key, Reason::HandshakeTimeout, now);
+    }
+
     /// Gives a datagram to the peer and takes what comes of it; false when the peer refused it.
     pub(super) fn feed_peer(&mut self, key: Key, datagram: &[u8], now: Instant) -> bool {
         let Some(session) = self.sessions.get_mut(key) else { return false };
@@ -93,12 +109,12 @@ impl Engine {
             self.counters.drop(DropReason::NoKeys);
             return false;
         };
-        let taken = peer.handle_datagram(datagram, now);
-        if taken.is_err() {
-            self.counters.drop(DropReason::Unauthentic);
+        if let Err(refused) = peer.handle_datagram(datagram, now) {
+            self.counters.drop_at_peer(refused);
+            return false;
         }
         self.drive(key, now);
-        taken.is_ok()
+        true
     }
 
     /// Takes everything that a session's peer has to send and to tell, and sets its timer.

@@ -121,7 +121,7 @@ fn the_hello_with_the_cookie_is_put_together_too_and_given_on_as_dtls() {
     assert_eq!(bed.door.send_dtls(KEY, &flight(0), bed.now), Some(path(1)));
     let (whole, records) = chromium(1, 2);
     assert_eq!(bed.arrive(1, &records[0]), Arrival::Held);
-    assert_eq!(bed.arrive(1, &records[1]), Arrival::Dtls { key: KEY, datagram: Some(whole) });
+    assert_eq!(bed.arrive(1, &records[1]), Arrival::Dtls { key: KEY, datagram: Some(whole), clear: false });
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_hello_in_one_record_needs_no_rewriting() {
         panic!("not a hello");
     };
     assert_eq!(datagram, hello(0));
-    assert_eq!(bed.arrive(1, &hello(1)), Arrival::Dtls { key: KEY, datagram: None });
+    assert_eq!(bed.arrive(1, &hello(1)), Arrival::Dtls { key: KEY, datagram: None, clear: false });
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The door in virtual time: clients that speak through webrtc-rs's own STUN and DTLS, and attackers that forge.
 
+mod established;
 mod floods;
 mod handshakes;
 mod hellos;
@@ -254,7 +255,7 @@ fn a_live_session_passes_rtp_rtcp_and_dtls_by_their_first_bytes() {
     let mut bed = Bed::connected();
     assert_eq!(bed.arrive(1, RTP), Arrival::Rtp(KEY));
     assert_eq!(bed.arrive(1, RTCP), Arrival::Rtcp(KEY));
-    assert_eq!(bed.arrive(1, DATA), Arrival::Dtls { key: KEY, datagram: None });
+    assert_eq!(bed.arrive(1, DATA), Arrival::Dtls { key: KEY, datagram: None, clear: false });
     assert_eq!(bed.arrive(2, RTP), Arrival::Foreign);
     for unknown in [&[][..], &[0x80], &[64, 0, 0, 0], &[200; 20]] {
         assert_eq!(bed.arrive(1, unknown), Arrival::Dropped(Drop::Unknown));

@@ -23,12 +23,13 @@ use rtc::shared::{TransportContext, TransportProtocol};
 
 pub use media::{EXTENSIONS, Track};
 
-use super::association::{Association, Event, Refused};
+use super::association::{Association, Event};
 use super::certificate::Certificate;
 use super::channels::{Channel, ChannelMessage, Unsent};
 use super::connection::protection_profile;
 use super::keys::KeySpy;
 use super::negotiate::Extension;
+use super::refused::Refused;
 use super::rtcp_tap::{Compound, RtcpTap};
 use super::selected_pair;
 use crate::forward::codec::Codec;

@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{CASE, Case, Session, context, pli, pli_of};
-use crate::peer::{Certificate, Config, Credentials, Event, OpenError, Peer, Refused};
+use crate::peer::{Certificate, Channel, ChannelMessage, Config, Credentials, Event, OpenError, Peer, Refused};
 use crate::srtp::Profile;
 
 const FATAL: u8 = 2;
@@ -45,29 +45,96 @@ fn a_client_with_another_certificate_than_its_offer_promises_is_refused() {
 }
 
 #[test]
-fn a_fatal_alert_ends_the_handshake_with_its_name() {
+fn alerts_in_clear_end_no_handshake_and_the_last_is_remembered() {
     for dtls_client in [false, true] {
-        let mut session = Session::open(Case { dtls_client, ..CASE });
-        session.peer.handle_datagram(&alert(FATAL, HANDSHAKE_FAILURE), session.now).unwrap();
-        session.run(Duration::from_secs(2));
-        let [Event::Failed(reason)] = &session.peer_events[..] else { panic!("{:?}", session.peer_events) };
-        assert_eq!(reason, "the peer ended the DTLS handshake: handshake_failure");
-        assert_eq!(session.peer.poll_timeout(), None);
-        assert_eq!(session.peer.handle_datagram(&record(22, &[0; 40]), session.now), Err(Refused::Ended));
+        for of_handshake in [&[][..], &record(22, &[0xff; 60])] {
+            let mut session = Session::open(Case { dtls_client, ..CASE });
+            assert_eq!(session.peer.clear_alert(), None);
+            // close_notify, and two that are fatal; the last with the epoch that is still to come.
+            let mut early = alert(FATAL, HANDSHAKE_FAILURE);
+            early[4] = 1;
+            session.forged =
+                [alert(1, 0), alert(FATAL, 20), early].map(|alert| [&alert, of_handshake].concat()).to_vec();
+            session.run(Duration::from_secs(4));
+            assert!(matches!(session.peer_events[..], [Event::Connected(_)]), "{:?}", session.peer_events);
+            assert!(matches!(session.client_events[..], [Event::Connected(_)]), "{:?}", session.client_events);
+            assert_eq!(session.peer.clear_alert().as_deref(), Some("handshake_failure"));
+        }
+    }
+}
+
+/// A record as webrtc-rs seals it, but for the tag.
+fn sealed(content_type: u8, epoch: u16, length: usize) -> Vec<u8> {
+    let mut record = record(content_type, &vec![0x5a; length]);
+    record[3..5].copy_from_slice(&epoch.to_be_bytes());
+    record
+}
+
+#[test]
+fn what_a_forger_writes_does_not_touch_a_connected_session() {
+    for (dtls_client, application) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut session = Session::open(Case { dtls_client, application, ..CASE });
+        session.connect();
+        let mut kinds = vec![alert(FATAL, HANDSHAKE_FAILURE), alert(1, 0), alert(FATAL, 0)];
+        let bodies: [&[u8]; 5] = [&[1], &[9], &[1, 0], &[1; 40], &[0; 200]];
+        for content_type in 20..=26 {
+            for epoch in 0..=2 {
+                kinds.extend(bodies.iter().map(|body| {
+                    let mut record = record(content_type, body);
+                    record[3..5].copy_from_slice(&u16::to_be_bytes(epoch));
+                    record
+                }));
+            }
+        }
+        for datagram in &kinds {
+            let taken = session.peer.handle_datagram(datagram, session.now);
+            let is_tried = matches!(datagram[..], [23, _, _, 0, 1, ..])
+                || matches!(datagram[..], [21, _, _, 0, 1, ..] if datagram.len() != 15);
+            let refused = if is_tried { Refused::UnauthenticDtls } else { Refused::ClearDtls };
+            // A few of the handshake may be the other side's last flight.
+            assert!(taken == Err(refused) || (datagram[0] == 22 && taken.is_ok()), "{datagram:?}: {taken:?}");
+        }
+        assert_alive(&mut session);
+        // Closing still works: the epochs are as they were.
+        session.client.close();
+        session.exchange();
+        assert!(matches!(session.peer_events[..], [Event::Closed]), "{:?}", session.peer_events);
     }
 }
 
 #[test]
-fn an_alert_in_plaintext_does_not_touch_a_connected_session() {
-    for dtls_client in [false, true] {
-        let mut session = Session::open(Case { dtls_client, ..CASE });
-        session.connect();
-        for forged in [alert(FATAL, HANDSHAKE_FAILURE), alert(1, 0), alert(FATAL, 0)] {
-            let taken = session.peer.handle_datagram(&forged, session.now);
-            assert_eq!(taken, Err(Refused::PlaintextAlert));
+fn authentic_records_pass_among_twenty_thousand_forged_ones_and_beside_clear_ones() {
+    let mut session = Session::open(Case { application: true, ..CASE });
+    session.connect();
+    let chat = Channel {
+        label: "chat".into(),
+        protocol: String::new(),
+        ordered: true,
+        max_packet_life_time: None,
+        max_retransmits: None,
+    };
+    session.client.open_channel(&chat, session.now);
+    session.run(Duration::from_secs(1));
+    let forged = [sealed(23, 1, 40), sealed(23, 1, 60).repeat(15), sealed(21, 1, 26), sealed(23, 1, 0)];
+    for round in 0..5_000 {
+        for forged in &forged {
+            assert_eq!(session.peer.handle_datagram(forged, session.now), Err(Refused::UnauthenticDtls));
         }
-        assert_alive(&mut session);
+        if round % 500 == 0 {
+            let message = ChannelMessage { is_text: true, data: format!("{round}").into() };
+            session.client.send_message("chat", &message, session.now).unwrap();
+            while let Some((_, genuine)) = session.client.poll_transmit() {
+                if genuine[0] > 3 {
+                    let mixed = [&alert(FATAL, 20)[..], &genuine, &record(22, &[0; 30]), &[20]].concat();
+                    assert_eq!(session.peer.handle_datagram(&mixed, session.now), Ok(()));
+                    assert_eq!(session.peer.handle_datagram(&mixed, session.now), Err(Refused::UnauthenticDtls));
+                }
+            }
+        }
     }
+    let events = std::iter::from_fn(|| session.peer.poll_event());
+    let messages: Vec<_> = events.filter(|event| matches!(event, Event::ChannelMessage(..))).collect();
+    assert_eq!(messages.len(), 10, "{messages:?}");
 }
 
 #[test]
@@ -103,7 +170,7 @@ fn the_handshake_again_does_not_touch_a_connected_session() {
         session.connect();
         for (from_peer, datagram) in std::mem::take(&mut session.seen) {
             if !from_peer {
-                session.peer.handle_datagram(&datagram, session.now).unwrap();
+                let _ = session.peer.handle_datagram(&datagram, session.now);
             }
         }
         session.exchange();

@@ -1,17 +1,18 @@
 //! DTLS 1.2 records and handshake fragments as they appear in clear (RFC 6347 4.1, 4.2.2).
 //!
-//! The rule it keeps: a datagram is walked as a whole before any of it is believed, and whatever the relay's DTLS
-//! stack could be made to trip over (an oversized fragment, an empty one of a message that is not empty, trailing
-//! bytes) makes the whole datagram malformed.
+//! The rule it keeps: a record that the relay's DTLS stack could be made to trip over is malformed, and so is all that
+//! stands behind it in its datagram: an oversized fragment, an empty one of a message that is not empty, a length
+//! beyond the datagram, a ChangeCipherSpec that says of itself that it is encrypted (webrtc-rs believes it without a
+//! look at any tag, and from then on no record of the real client).
 
 /// The content types of DTLS 1.2 (RFC 5246 6.2.1).
-pub(super) const CHANGE_CIPHER_SPEC: u8 = 20;
-pub(super) const ALERT: u8 = 21;
-pub(super) const HANDSHAKE: u8 = 22;
-pub(super) const APPLICATION_DATA: u8 = 23;
+pub(crate) const CHANGE_CIPHER_SPEC: u8 = 20;
+pub(crate) const ALERT: u8 = 21;
+pub(crate) const HANDSHAKE: u8 = 22;
+pub(crate) const APPLICATION_DATA: u8 = 23;
 
 /// The handshake message that opens every connection.
-pub(super) const CLIENT_HELLO: u8 = 1;
+pub(crate) const CLIENT_HELLO: u8 = 1;
 
 const RECORD_HEADER: usize = 13;
 const FRAGMENT_HEADER: usize = 12;
@@ -21,48 +22,63 @@ const MAX_MESSAGE: usize = 16_000;
 
 /// The bytes are not DTLS 1.2, or nothing that the relay gives to a peer.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 /// One record.
 #[derive(Copy, Clone, Debug)]
-pub(super) struct Record<'a> {
-    pub(super) content_type: u8,
-    pub(super) version: [u8; 2],
+pub(crate) struct Record<'a> {
+    pub(crate) content_type: u8,
+    pub(crate) version: [u8; 2],
     /// Epoch and record sequence number as on the wire.
-    pub(super) sequence: [u8; 8],
-    pub(super) body: &'a [u8],
+    pub(crate) sequence: [u8; 8],
+    pub(crate) body: &'a [u8],
 }
 
 impl Record<'_> {
     /// Whether the record is in clear; everything later is encrypted.
-    pub(super) fn is_clear(&self) -> bool {
+    pub(crate) fn is_clear(&self) -> bool {
         self.sequence[..2] == [0, 0]
+    }
+
+    /// The level and the description of an alert that anybody could have written. The length tells, because no cipher
+    /// leaves the two bytes of an alert as they are, while the epoch misleads: webrtc-rs sends alerts in clear of the
+    /// epoch that is about to begin.
+    pub(crate) fn clear_alert(&self) -> Option<[u8; 2]> {
+        let body = self.body.try_into().ok()?;
+        (self.content_type == ALERT).then_some(body)
+    }
+
+    /// Whether an association whose handshake is done may believe it, once its keys have opened it: encrypted data
+    /// and encrypted alerts. Everything else is stale or forged (RFC 6347 4.1.2.7), since nobody renegotiates.
+    pub(crate) fn is_sealed_data(&self) -> bool {
+        let is_data = matches!(self.content_type, APPLICATION_DATA | ALERT);
+        is_data && !self.is_clear() && self.clear_alert().is_none()
     }
 }
 
 /// One handshake message or a piece of it, from a record in clear.
 #[derive(Copy, Clone, Debug)]
-pub(super) struct Fragment<'a> {
-    pub(super) message_type: u8,
+pub(crate) struct Fragment<'a> {
+    pub(crate) message_type: u8,
     /// Of the whole message.
-    pub(super) length: usize,
-    pub(super) message_sequence: u16,
-    pub(super) offset: usize,
-    pub(super) body: &'a [u8],
+    pub(crate) length: usize,
+    pub(crate) message_sequence: u16,
+    pub(crate) offset: usize,
+    pub(crate) body: &'a [u8],
 }
 
 /// The records of a datagram, in order; ends behind the first that is malformed.
-pub(super) fn records(datagram: &[u8]) -> impl Iterator<Item = Result<Record<'_>, Malformed>> {
+pub(crate) fn records(datagram: &[u8]) -> impl Iterator<Item = Result<Record<'_>, Malformed>> {
     split(datagram, next_record)
 }
 
 /// The fragments in the body of a handshake record in clear; ends behind the first that is malformed.
-pub(super) fn fragments<'a>(record: Record<'a>) -> impl Iterator<Item = Result<Fragment<'a>, Malformed>> {
+pub(crate) fn fragments<'a>(record: Record<'a>) -> impl Iterator<Item = Result<Fragment<'a>, Malformed>> {
     split(record.body, next_fragment)
 }
 
 /// One record that holds one whole handshake message in a single fragment.
-pub(super) fn write_message(version: [u8; 2], sequence: [u8; 8], fragment: &Fragment, message: &[u8]) -> Vec<u8> {
+pub(crate) fn write_message(version: [u8; 2], sequence: [u8; 8], fragment: &Fragment, message: &[u8]) -> Vec<u8> {
     let length = (message.len() as u32).to_be_bytes();
     let mut datagram = Vec::with_capacity(RECORD_HEADER + FRAGMENT_HEADER + message.len());
     datagram.push(HANDSHAKE);
@@ -76,6 +92,24 @@ pub(super) fn write_message(version: [u8; 2], sequence: [u8; 8], fragment: &Frag
     datagram.extend_from_slice(&length[1..]);
     datagram.extend_from_slice(message);
     datagram
+}
+
+/// Whether a record of the datagram is of a handshake, in clear or encrypted.
+pub(crate) fn contains_handshake(datagram: &[u8]) -> bool {
+    records(datagram).flatten().any(|record| record.content_type == HANDSHAKE)
+}
+
+/// The well-formed records of a datagram that `is_kept` keeps; `None` if it keeps all of the datagram.
+pub(crate) fn keep_records(datagram: &[u8], is_kept: impl Fn(&Record<'_>) -> bool) -> Option<Vec<u8>> {
+    let mut kept = Vec::new();
+    let mut rest = datagram;
+    while let Some((record, behind)) = next_record(rest) {
+        if is_kept(&record) {
+            kept.extend_from_slice(&rest[..rest.len() - behind.len()]);
+        }
+        rest = behind;
+    }
+    (kept.len() < datagram.len()).then_some(kept)
 }
 
 fn split<'a, T>(
@@ -106,7 +140,7 @@ fn next_record(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
     let is_epoch_known = u16::from_be_bytes([header[3], header[4]]) <= 1;
     // In clear, anything else than these shapes makes the stack behind the door answer with a fatal alert.
     let is_shape_known = match record.content_type {
-        CHANGE_CIPHER_SPEC => !record.is_clear() || body == [1],
+        CHANGE_CIPHER_SPEC => record.is_clear() && body == [1],
         ALERT => !record.is_clear() || body.len() == 2,
         HANDSHAKE => !body.is_empty(),
         APPLICATION_DATA => !record.is_clear(),

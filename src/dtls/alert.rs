@@ -1,25 +1,20 @@
 //! DTLS alerts that are not encrypted (RFC 5246 7.2, RFC 6347 4.1): what ended a handshake, in words.
 //!
 //! webrtc-rs answers each alert with its own echo and raises no event for any, so the datagrams are read here, before
-//! it sees them and after it made them. The length tells what is encrypted: no cipher leaves the two bytes of an alert
-//! as they are, while the epoch misleads, because webrtc-rs sends plaintext alerts of the epoch that is about to begin.
+//! it sees them and after it made them.
 
 use std::fmt;
 
-/// The content type of an alert record.
-const ALERT: u8 = 21;
-/// Type, version, epoch, sequence number, length.
-const RECORD_HEADER: usize = 13;
+use super::record::{ALERT, records};
 
 /// A plaintext alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Alert {
-    pub(super) fatal: bool,
-    pub(super) description: u8,
+pub(crate) struct Alert {
+    pub(crate) fatal: bool,
+    pub(crate) description: u8,
 }
 
 impl Alert {
-    pub(super) const CLOSE_NOTIFY: u8 = 0;
     const UNEXPECTED_MESSAGE: u8 = 10;
     const DECODE_ERROR: u8 = 50;
     const INTERNAL_ERROR: u8 = 80;
@@ -27,32 +22,21 @@ impl Alert {
     /// True for what webrtc-rs says of one datagram that makes no sense, or that overtook another: it goes on waiting
     /// all the same, and RFC 6347 4.1.2.7 discards such a datagram in silence. Were it sent, one forged or reordered
     /// datagram would end a handshake.
-    pub(super) fn is_complaint(self) -> bool {
+    pub(crate) fn is_complaint(self) -> bool {
         matches!(self.description, Self::UNEXPECTED_MESSAGE | Self::DECODE_ERROR | Self::INTERNAL_ERROR)
     }
 
     /// The first plaintext alert among the records of a datagram.
-    pub(super) fn find_plaintext(datagram: &[u8]) -> Option<Self> {
-        records(datagram).find_map(|record| match record {
-            (ALERT, &[level, description]) => Some(Self { fatal: level == 2, description }),
-            _ => None,
-        })
+    pub(crate) fn find_plaintext(datagram: &[u8]) -> Option<Self> {
+        let alert = records(datagram).map_while(Result::ok).find_map(|record| record.clear_alert());
+        alert.map(|[level, description]| Self { fatal: level == 2, description })
     }
 }
 
 /// True if a record of the datagram is an encrypted alert; which one it is, only the keys tell.
-pub(super) fn contains_encrypted_alert(datagram: &[u8]) -> bool {
-    records(datagram).any(|(content_type, body)| content_type == ALERT && body.len() > 2)
-}
-
-/// The records of a datagram as (content type, body), up to the first that does not fit.
-fn records(mut datagram: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
-    std::iter::from_fn(move || {
-        let (header, rest) = datagram.split_at_checked(RECORD_HEADER)?;
-        let (body, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([header[11], header[12]])))?;
-        datagram = rest;
-        Some((header[0], body))
-    })
+pub(crate) fn contains_encrypted_alert(datagram: &[u8]) -> bool {
+    let mut records = records(datagram).map_while(Result::ok);
+    records.any(|record| record.content_type == ALERT && record.clear_alert().is_none())
 }
 
 impl fmt::Display for Alert {

@@ -1,0 +1,174 @@
+//! DTLS of a session whose handshake is done, as a forger on the client's own path can write it: nothing of it is
+//! charged, nothing in clear goes further, and at most it makes the relay repeat a flight that may be lost.
+
+use super::*;
+
+/// A record of any kind, epoch and body.
+fn record(content_type: u8, epoch: u16, body: &[u8]) -> Vec<u8> {
+    let mut bytes = hellos::record(u64::from(epoch) << 48 | 9, body);
+    bytes[0] = content_type;
+    bytes
+}
+
+/// What a client sends last of a handshake: ClientKeyExchange, ChangeCipherSpec, Finished.
+fn last_flight() -> Vec<u8> {
+    [hellos::message(16, 1, &[0; 40]), record(20, 0, &[1]), record(22, 1, &[7; 40])].concat()
+}
+
+/// A connected session whose last flight may be lost, and that flight.
+fn unsettled() -> (Bed, Vec<(Path, Vec<u8>)>) {
+    let mut bed = Bed::connected();
+    assert_eq!(bed.door.send_dtls(KEY, &hellos::flight(2), bed.now), Some(path(1)));
+    (bed, vec![(path(1), hellos::flight(2))])
+}
+
+#[test]
+fn twenty_thousand_records_of_each_kind_that_is_no_encrypted_data_are_refused_and_end_nothing() {
+    let mut longer = record(22, 0, &[1; 40]);
+    longer[12] = 200;
+    let mut other_version = record(22, 0, &[1; 40]);
+    other_version[1..3].copy_from_slice(&[3, 3]);
+    let mut stale = record(23, 0, &[1; 40]);
+    stale[4] = 2;
+    let kinds = [
+        (ALERT.to_vec(), "an alert"),
+        (record(21, 0, &[1, 0]), "close_notify"),
+        (record(21, 1, &[2, 40]), "an alert in clear of the epoch that is encrypted"),
+        (record(20, 0, &[1]), "ChangeCipherSpec"),
+        (record(20, 1, &[1]), "ChangeCipherSpec that claims to be encrypted"),
+        (record(20, 1, &[9; 30]), "the same with more in it"),
+        (hellos::hello(0), "ClientHello"),
+        (hellos::hello(1), "ClientHello with a cookie"),
+        (hellos::fragment(3, 1, 5, 2_000, 100, &[1; 100]), "a piece of a ClientHello"),
+        (hellos::flight(0), "HelloVerifyRequest"),
+        (hellos::message(14, 3, &[]), "ServerHelloDone"),
+        (hellos::message(0, 0, &[]), "HelloRequest"),
+        (last_flight(), "the last flight"),
+        (record(22, 1, &[7; 60]), "an encrypted handshake record"),
+        (record(22, 2, &[7; 60]), "a later epoch"),
+        (record(23, 0, &[7; 60]), "data in clear"),
+        (record(24, 0, &[7; 60]), "a heartbeat in clear"),
+        (record(24, 1, &[7; 60]), "a heartbeat"),
+        (record(25, 1, &[7; 60]), "an ACK or a connection id of DTLS 1.3"),
+        (record(26, 1, &[7; 60]), "no content type"),
+        (longer, "a length that lies"),
+        (other_version, "TLS"),
+        (stale, "data of a later epoch"),
+    ];
+    let mut bed = Bed::connected();
+    bed.door.decrypted(KEY);
+    for (datagram, what) in &kinds {
+        for _ in 0..20_000 {
+            let arrival = bed.arrive(1, datagram);
+            let refused = matches!(arrival, Arrival::Dropped(Drop::DtlsClear { .. } | Drop::DtlsMalformed));
+            assert!(refused, "{what}: {arrival:?}");
+        }
+        assert_eq!((bed.sent(), bed.events()), (vec![], vec![]), "{what}");
+    }
+    assert_eq!(bed.door.facts(KEY).unwrap().dropped, 20_000 * kinds.len() as u64);
+    assert_eq!(bed.arrive(1, DATA), Arrival::Dtls { key: KEY, datagram: None, clear: false });
+    assert_eq!(bed.arrive(1, RTP), Arrival::Rtp(KEY));
+}
+
+#[test]
+fn encrypted_data_is_never_charged_and_passes_beside_what_is_not() {
+    let mut bed = Bed::connected();
+    let sealed_alert = record(21, 1, &[7; 26]);
+    for _ in 0..10_000 {
+        for alone in [DATA, &sealed_alert, &DATA.repeat(3)] {
+            assert_eq!(bed.arrive(1, alone), Arrival::Dtls { key: KEY, datagram: None, clear: false });
+        }
+        for clear in [ALERT.to_vec(), last_flight(), hellos::hello(0), vec![20], record(24, 0, &[1])] {
+            let mixed = [&clear, DATA].concat();
+            let whole = [DATA, &clear].concat();
+            assert_eq!(bed.arrive(1, &whole), Arrival::Dtls { key: KEY, datagram: None, clear: true });
+            // Behind what is malformed, nothing can be told.
+            let is_told = clear.len() > 1 && clear[0] != 24;
+            assert_eq!(matches!(bed.arrive(1, &mixed), Arrival::Dtls { clear: true, .. }), is_told);
+        }
+    }
+    assert_eq!(bed.events(), []);
+}
+
+#[test]
+fn a_repeated_last_flight_of_the_client_brings_ours_again_once_that_had_time_to_be_answered() {
+    for repeated in [last_flight(), record(22, 1, &[7; 40]), hellos::message(16, 1, &[0; 40])] {
+        let (mut bed, flight) = unsettled();
+        // It may have left before our last flight arrived.
+        bed.pass(millis(30));
+        bed.arrive(1, &repeated);
+        assert_eq!(bed.sent(), []);
+        // What the door repeats by itself counts as a sending.
+        bed.pass(millis(120));
+        assert_eq!(bed.sent(), flight);
+        bed.arrive(1, &repeated);
+        assert_eq!(bed.sent(), []);
+        // Behind all of that, the client still misses it.
+        bed.pass(millis(6_000));
+        bed.sent();
+        bed.arrive(1, &repeated);
+        assert_eq!(bed.sent(), flight);
+    }
+}
+
+#[test]
+fn what_is_no_handshake_brings_no_flight() {
+    let (mut bed, _) = unsettled();
+    bed.pass(millis(6_000));
+    bed.sent();
+    for datagram in [ALERT, &record(20, 0, &[1]), &record(23, 0, &[1; 30]), &record(24, 0, &[1; 30]), DATA] {
+        bed.arrive(1, datagram);
+        assert_eq!(bed.sent(), []);
+    }
+}
+
+#[test]
+fn a_flood_of_handshake_brings_a_flight_each_150_ms_and_64_kib_in_all() {
+    let (mut bed, _) = unsettled();
+    for _ in 0..7 {
+        assert_eq!(bed.door.send_dtls(KEY, &[22; 1_200], bed.now), Some(path(1)));
+    }
+    let (mut times, mut bytes) = (Vec::new(), 7 * 1_200);
+    for _ in 0..20_000 {
+        bed.arrive(1, &last_flight());
+        let sent = bed.sent();
+        times.extend((!sent.is_empty()).then_some(bed.now));
+        bytes += sent.iter().map(|(_, datagram)| datagram.len()).sum::<usize>();
+        bed.now += millis(1);
+    }
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= millis(150)), "{times:?}");
+    assert!(times.len() > 3 && bytes <= 64 * 1_024, "{} times, {bytes} bytes", times.len());
+    assert_eq!(bed.events(), []);
+    assert!(bed.door.send_dtls(KEY, &[22; 1_200], bed.now).is_some(), "an exhausted budget ends no live session");
+    assert_eq!(bed.events(), []);
+}
+
+#[test]
+fn data_or_media_that_is_authentic_ends_the_repetitions() {
+    for is_data in [true, false] {
+        let (mut bed, _) = unsettled();
+        match is_data {
+            true => bed.door.decrypted(KEY),
+            false => bed.door.authenticated(KEY, path(1), bed.now),
+        }
+        bed.pass(millis(6_000));
+        bed.arrive(1, &last_flight());
+        assert_eq!(bed.sent(), []);
+    }
+}
+
+#[test]
+fn alerts_in_clear_are_not_charged_to_a_handshake_and_end_none() {
+    let mut bed = Bed::opened();
+    bed.arrive(1, &hellos::hello(0));
+    assert_eq!(bed.door.send_dtls(KEY, &hellos::flight(0), bed.now), Some(path(1)));
+    for alert in [ALERT.to_vec(), record(21, 0, &[1, 0]), record(21, 1, &[2, 80]), ALERT.repeat(50)] {
+        for _ in 0..20_000 {
+            assert_eq!(bed.arrive(1, &alert), Arrival::Dtls { key: KEY, datagram: None, clear: false });
+        }
+    }
+    assert_eq!(bed.events(), []);
+    bed.arrive(1, &hellos::message(16, 1, &[0; 40]));
+    bed.door.connected(KEY, bed.now);
+    assert_eq!(bed.door.path(KEY), Some(path(1)));
+}

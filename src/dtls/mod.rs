@@ -1,0 +1,11 @@
+//! DTLS 1.2 as it appears on the wire: records, handshake fragments, alerts (RFC 6347). The demultiplexer in front of
+//! webrtc-rs and the peer that holds webrtc-rs read the same datagrams by the same rules, which are here.
+
+mod alert;
+mod record;
+
+pub(crate) use alert::{Alert, contains_encrypted_alert};
+pub(crate) use record::{
+    CHANGE_CIPHER_SPEC, CLIENT_HELLO, Fragment, HANDSHAKE, Malformed, Record, contains_handshake, fragments,
+    keep_records, records, write_message,
+};

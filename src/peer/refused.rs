@@ -1,0 +1,34 @@
+//! Why a peer dropped a datagram. None of it ends a session.
+
+/// Why a datagram was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Neither DTLS nor RTCP, which is all that a peer takes (RFC 7983 7).
+    #[error("the datagram is neither DTLS nor RTCP")]
+    Foreign,
+    /// SRTCP that does not authenticate, was seen before, or came before the keys.
+    #[error("the RTCP packet is not authentic")]
+    Unauthentic,
+    /// DTLS that anybody could have written: an alert in clear, or after the handshake anything in clear.
+    #[error("the DTLS datagram holds nothing but records in clear that are not acted on")]
+    ClearDtls,
+    /// After the handshake, encrypted DTLS that the keys do not open or that was seen before.
+    #[error("the DTLS datagram is not authentic")]
+    UnauthenticDtls,
+    /// The session has ended.
+    #[error("the session has ended")]
+    Ended,
+}
+
+impl Refused {
+    /// The label value of the metric that counts it.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Foreign => "not_dtls_or_rtcp",
+            Self::Unauthentic => "rtcp_unauthentic",
+            Self::ClearDtls => "clear_dtls",
+            Self::UnauthenticDtls => "unauthentic_dtls",
+            Self::Ended => "session_ended",
+        }
+    }
+}
