@@ -1,12 +1,27 @@
-//! What is logged, and where: to stderr, because stdout has only what was asked for.
+//! What is logged, where, and how often: to stderr, because stdout has only what was asked for, and the same line not
+//! without end, whoever can provoke it.
 
+mod limits;
+mod repeats;
+
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal as _;
+use std::panic::PanicHookInfo;
+use std::sync::OnceLock;
+use std::time::Instant;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// What is logged unless somebody says otherwise.
-pub const DEFAULT: &str = "warn,rtc=error,sluice=info";
+use repeats::Repeats;
+
+/// What is logged unless somebody says otherwise. Nothing of webrtc-rs: what it says is about bytes that anybody can send.
+pub const DEFAULT: &str = "warn,rtc=off,sluice=info";
+
+/// The limit of this process's log.
+static REPEATS: OnceLock<Repeats> = OnceLock::new();
 
 /// The section `[log]`.
 #[derive(Debug, clap::Args)]
@@ -47,10 +62,40 @@ pub fn filter(text: &str) -> Result<EnvFilter, FilterError> {
     EnvFilter::try_new(text).map_err(|error| FilterError::Syntax { filter: text.to_owned(), error })
 }
 
-/// Logs from here on what passes `filter`.
+/// Logs from here on what passes `filter`, panics too, and repeated lines a few times.
 pub fn start(filter: EnvFilter) {
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     // Where stderr is closed (its reader has ended) the complaint about a lost line would go there too, and panic.
-    subscriber.log_internal_errors(false).init();
+    let format =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours).log_internal_errors(false);
+    let repeats = REPEATS.get_or_init(|| Repeats::new(Instant::now()));
+    tracing_subscriber::registry().with(filter).with(format).with(repeats.clone()).init();
+    std::panic::set_hook(Box::new(tell_panic));
+    // It lives as long as the process. Without it only the end would tell what was suppressed.
+    let teller = std::thread::Builder::new().name("log".to_owned()).spawn(|| {
+        loop {
+            std::thread::sleep(limits::WINDOW);
+            flush();
+        }
+    });
+    if let Err(error) = teller {
+        tracing::warn!(%error, "cannot start the thread that tells how many repeated lines were not logged");
+    }
+}
+
+/// Logs how many repeated lines were not logged since the last time: the last thing before the end.
+pub fn flush() {
+    if let Some(repeats) = REPEATS.get() {
+        repeats.tell();
+    }
+}
+
+/// A panic ends at most the session that it concerns, so it is a line like others, and as often as others.
+fn tell_panic(panic: &PanicHookInfo<'_>) {
+    let message = panic.payload_as_str().unwrap_or("without a message");
+    let location = panic.location().map(ToString::to_string).unwrap_or_default();
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    let thread = std::thread::current().name().unwrap_or_default().to_owned();
+    tracing::error!(location, thread, backtrace, "panic, a fault of the relay: {message:?}");
 }

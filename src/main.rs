@@ -62,6 +62,7 @@ fn run(given: Given) -> ExitCode {
             runtime.shutdown_background();
             outcome
         });
+    log::flush();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
