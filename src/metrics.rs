@@ -17,7 +17,8 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use prometheus::{Registry, TextEncoder};
 
 pub use label::{
-    Answer, Direction, DropReason, End, Family, Label, Medium, Phase, Resend, Route, SessionState, Status, Takeover,
+    Answer, Direction, DropReason, End, Family, Label, LimitName, Medium, Phase, Refusal, Resend, Route, SessionState,
+    Status, Takeover,
 };
 
 pub use streams::{OTHERS, StreamMetrics};
@@ -46,6 +47,10 @@ pub struct Metrics {
     pub setup: Family<Phase, Histogram>,
     /// Sessions that ended.
     pub session_ends: Family<Role, Family<End, IntCounter>>,
+    /// POSTs that got no session, because of a limit or because the relay stops.
+    pub refused_sessions: Family<Refusal, IntCounter>,
+    /// The limits that are set; 0 for none.
+    pub limits: Family<LimitName, IntGauge>,
     /// Streams that came to another publisher while viewers may have watched.
     pub takeovers: Family<Takeover, IntCounter>,
     /// Viewers that were paused because they were not heard.
@@ -104,6 +109,8 @@ impl Metrics {
             sessions: gauges(into, "sluice_sessions", "Sessions that live now."),
             setup: histograms(into, "sluice_session_setup_seconds", "Time of each phase of set-up.", SETUP_SECONDS),
             session_ends: counters_by_two(into, "sluice_session_ends_total", "Sessions that ended."),
+            refused_sessions: counters(into, "sluice_refused_sessions_total", "POSTs refused for lack of room."),
+            limits: gauges_by_one(into, "sluice_limits", "Limits that are set; 0 for none."),
             takeovers: counters(into, "sluice_takeovers_total", "Streams that came to another publisher."),
             pauses: counter(into, "sluice_viewer_pauses_total", "Viewers paused because they were not heard."),
             rtp_packets: counters_by_two(into, "sluice_rtp_packets_total", "RTP packets received and sent."),
@@ -203,6 +210,11 @@ fn histogram(registry: &Registry, opts: HistogramOpts) -> Histogram {
 fn gauges<A: Label, B: Label>(registry: &Registry, name: &str, help: &str) -> Family<A, Family<B, IntGauge>> {
     let family = register(registry, IntGaugeVec::new(Opts::new(name, help), &[A::NAME, B::NAME]).expect(VALID));
     Family::new(|a: A| Family::new(|b: B| family.with_label_values(&[a.as_str(), b.as_str()])))
+}
+
+fn gauges_by_one<L: Label>(registry: &Registry, name: &str, help: &str) -> Family<L, IntGauge> {
+    let family = register(registry, IntGaugeVec::new(Opts::new(name, help), &[L::NAME]).expect(VALID));
+    Family::new(|label: L| family.with_label_values(&[label.as_str()]))
 }
 
 fn counters<L: Label>(registry: &Registry, name: &str, help: &str) -> Family<L, IntCounter> {

@@ -22,7 +22,7 @@ use sluice::name::{Role, SessionId};
 use sluice::peer::Credentials;
 use sluice::srtp::Profile;
 use sluice::stream::Reason;
-use sluice::worker::{Config, Create, Restart};
+use sluice::worker::{Config, Create, CreateError, Quota, Restart};
 
 /// Sessions of an ordinary run, for each number of workers.
 const JOINS: usize = 2500;
@@ -32,6 +32,9 @@ const JOIN_INTERVAL: Duration = Duration::from_millis(8);
 
 /// Between two packets of each publisher.
 const PACKET_INTERVAL: Duration = Duration::from_millis(40);
+
+/// Fewer than come, so that some are refused.
+const QUOTA: Quota = Quota { sessions: 200, viewers: 25, sessions_per_address: 0 };
 
 /// Streams that come and go.
 const STREAMS: u32 = 6;
@@ -75,6 +78,8 @@ struct Churn {
     workers: usize,
     guests: Vec<Guest>,
     created: usize,
+    /// Those for which there was no room.
+    refused: u64,
     addresses: u32,
     publisher: usize,
     viewers: Vec<usize>,
@@ -86,7 +91,7 @@ impl Churn {
     fn new(workers: usize, seed: u64) -> Self {
         let mut net = Net::placing(
             workers,
-            Config { small_stream: 3, gathered_publishers: (seed % 2) as u32, ..Config::default() },
+            Config { quota: QUOTA, small_stream: 3, gathered_publishers: (seed % 2) as u32, ..Config::default() },
         );
         let mut join = |role| net.join(role, MAIN, &[Codec::Vp8], &[Profile::Aes128Gcm]);
         let publisher = join(Role::Publisher);
@@ -94,7 +99,18 @@ impl Churn {
         net.connect();
         let created = viewers.len() + 1;
         let random = StdRng::seed_from_u64(seed);
-        Self { net, random, workers, guests: Vec::new(), created, addresses: 0, publisher, viewers, sent: 0 }
+        Self {
+            net,
+            random,
+            workers,
+            guests: Vec::new(),
+            created,
+            refused: 0,
+            addresses: 0,
+            publisher,
+            viewers,
+            sent: 0,
+        }
     }
 
     fn chance(&mut self, percent: u32) -> bool {
@@ -143,8 +159,17 @@ impl Churn {
         let name = format!("guest {}", self.created);
         let standby = self.chance(20);
         let change = |request: &mut Create| (request.user_agent, request.standby) = (Some(name), standby);
-        let person = self.net.try_join(role, &stream, codecs, &[profile], change).expect("the offer is answered");
+        let person = match self.net.try_join(role, &stream, codecs, &[profile], change) {
+            Ok(person) => person,
+            Err(CreateError::TooManySessions { .. } | CreateError::TooManyViewers { .. }) => {
+                self.refused += 1;
+                return;
+            }
+            Err(error) => panic!("the offer is not answered: {error}"),
+        };
         self.created += 1;
+        // One publisher of each stream may wait to take the place of another.
+        assert!(self.net.handle().session_count() <= QUOTA.sessions + STREAMS as usize);
         // Some are gone during their handshake, which takes some 250 ms, and some before it.
         let lives = [1, 40, 300, 600, 1000, 2000, 3000][self.random.random_range(0..7)];
         let departure = match self.random.random_range(0..20) {
@@ -179,7 +204,9 @@ impl Churn {
             credential: Credential::ANONYMOUS,
             standby: false,
         });
-        assert!(refused.is_err());
+        if matches!(refused.expect_err("it is no offer"), CreateError::TooManySessions { .. }) {
+            self.refused += 1;
+        }
     }
 
     /// Everybody who publishes sends a packet; each tenth begins a keyframe.
@@ -303,6 +330,8 @@ impl Churn {
             metrics.lines().filter(|line| line.starts_with("sluice_sessions{") && !line.ends_with(" 0")).collect();
         assert!(gauges.is_empty(), "{gauges:?}");
         assert_eq!(sum("sluice_streams "), 0.0);
+        assert_eq!(sum("sluice_refused_sessions_total{"), self.refused as f64);
+        assert!(self.refused > 0, "the limits hold nobody back");
         assert_eq!(sum("sluice_session_ends_total{"), self.created as f64, "each session ends once");
         assert_eq!(sum("sluice_session_ends_total{reason=\"panicked\""), 0.0, "{metrics}");
     }

@@ -18,6 +18,7 @@ fn local() -> Local {
         candidates: ["203.0.113.7:8081", "[2001:db8::7]:8081"].map(|text| text.parse().expect("an address")).to_vec(),
         stream: "cam-1".parse().expect("a name"),
         video_orientation: false,
+        max_bitrate: 0,
         seed: 1,
     }
 }

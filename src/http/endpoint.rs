@@ -98,6 +98,16 @@ impl From<CreateError> for Problem {
             CreateError::Full { retry_after } => {
                 Self::Unavailable { detail: "too many sessions wait for their first packet: try again", retry_after }
             }
+            CreateError::TooManySessions { retry_after, .. } => {
+                Self::Unavailable { detail: "this relay is full: try again later", retry_after }
+            }
+            CreateError::TooManyViewers { retry_after, .. } => Self::Unavailable {
+                detail: "this stream has as many viewers as this relay allows: try again later",
+                retry_after,
+            },
+            CreateError::TooManyFromAddress { retry_after, .. } => {
+                Self::TooMany { by: "for sessions from this address, which has as many as it may", retry_after }
+            }
             CreateError::Draining { retry_after } => {
                 Self::Unavailable { detail: "this relay is about to stop: try again", retry_after }
             }
@@ -127,6 +137,9 @@ mod tests {
         for (error, status) in [
             (CreateError::Full { retry_after }, 503),
             (CreateError::Draining { retry_after }, 503),
+            (CreateError::TooManySessions { limit: 1, retry_after }, 503),
+            (CreateError::TooManyViewers { limit: 1, retry_after }, 503),
+            (CreateError::TooManyFromAddress { limit: 1, retry_after }, 429),
             (CreateError::NotPublished { retry_after }, 409),
             (CreateError::NoAddress, 503),
         ] {

@@ -226,6 +226,36 @@ label! {
 }
 
 label! {
+    /// Why a POST got no session although its offer may have been good.
+    Refusal = "reason" {
+        /// The relay has as many sessions as it may.
+        MaxSessions = "max_sessions",
+        /// The stream has as many viewers as it may.
+        MaxViewers = "max_viewers",
+        /// The client's address has as many sessions as it may.
+        MaxSessionsPerAddress = "max_sessions_per_address",
+        /// Too many sessions wait for their first packet.
+        Waiting = "waiting",
+        /// The relay is about to stop.
+        Draining = "draining",
+    }
+}
+
+label! {
+    /// A limit that an operator can set.
+    LimitName = "limit" {
+        /// Sessions of the whole relay.
+        Sessions = "max_sessions",
+        /// Viewers of one stream.
+        Viewers = "max_viewers",
+        /// Sessions of one client address.
+        SessionsPerAddress = "max_sessions_per_address",
+        /// Bits per second of one publisher.
+        PublisherBitrate = "max_publisher_bitrate",
+    }
+}
+
+label! {
     /// Why a session ended.
     End = "reason" {
         /// DELETE on the session.
@@ -254,6 +284,8 @@ label! {
         PublisherGone = "publisher_gone",
         /// The publisher, or the one after it, sends a codec that the viewer has no payload type for.
         CodecChanged = "codec_changed",
+        /// The publisher stayed above the bitrate that it may send.
+        BitrateExceeded = "bitrate_exceeded",
         /// The relay shut down.
         Shutdown = "shutdown",
         /// The relay's own fault: a panic, caught.

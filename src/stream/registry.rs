@@ -4,6 +4,7 @@
 //! same entry of the map. So a viewer's worker either finds the live publisher and asks its worker for a subscription,
 //! or is found by the next publisher, which subscribes it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -94,6 +95,16 @@ impl Registry {
             Some(before) if !before.is_silent(now) => entry.evictions.check(identity, now),
             _ => Ok(()),
         }
+    }
+
+    /// Where the publisher came from that a new one, or a new standby, would take the place of; `None` where it would
+    /// stand beside those that there are.
+    pub fn replaced_by(&self, stream: &StreamName, standby: bool) -> Option<IpAddr> {
+        let entry = self.streams.get(stream)?;
+        let live = entry.live.as_ref()?;
+        // A live one that came as a standby becomes that again.
+        let replaced = if standby || live.standby { entry.standby.as_ref()? } else { live };
+        Some(replaced.identity.address)
     }
 
     /// Counts a viewer on a worker. The publisher is returned when the worker had no viewer of the stream before and

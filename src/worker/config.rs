@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::quota::Quota;
 use super::socket::SPREADS;
 use crate::forward::{HistoryLimits, PictureLimits};
 
@@ -30,6 +31,10 @@ pub struct Config {
     pub refuse_early_viewers: bool,
     /// Publishers may leave it to viewers to turn their pictures.
     pub video_orientation: bool,
+    /// How many sessions there may be.
+    pub quota: Quota,
+    /// Bits per second that one publisher may send; 0 for no limit.
+    pub max_publisher_bitrate: u64,
     /// How long viewers wait for a publisher that has gone.
     pub grace: Duration,
     /// After how long a silence of the live publisher its standby takes over.
@@ -65,6 +70,8 @@ impl Default for Config {
             viewer_messages: false,
             refuse_early_viewers: false,
             video_orientation: false,
+            quota: Quota::default(),
+            max_publisher_bitrate: 0,
             grace: Duration::from_secs(60),
             standby_after: Duration::from_secs(1),
             pictures: PictureLimits::default(),

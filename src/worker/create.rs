@@ -1,9 +1,12 @@
 //! What a client asks for with its POST, and what it gets: a session that waits, or the reason why there is none.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::handle::Handle;
+use super::quota::{Applicant, Slot};
 use crate::auth::Credential;
+use crate::metrics::{Label as _, Refusal};
 use crate::name::{Role, SessionId, StreamName};
 use crate::peer::negotiate::OfferError;
 use crate::stream::Refused;
@@ -52,6 +55,32 @@ pub enum CreateError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The relay has as many sessions as it may.
+    #[error("the relay is full: it has {limit} sessions, as many as --max-sessions allows; try again later")]
+    TooManySessions {
+        /// The limit.
+        limit: usize,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The stream has as many viewers as it may.
+    #[error("the stream is full: it has {limit} viewers, as many as --max-viewers allows; try again later")]
+    TooManyViewers {
+        /// The limit.
+        limit: usize,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The client's address has as many sessions as it may.
+    #[error(
+        "your address has {limit} sessions, as many as --max-sessions-per-address allows: end one, or try again later"
+    )]
+    TooManyFromAddress {
+        /// The limit.
+        limit: usize,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The relay is stopping.
     #[error("the relay is stopping: try again in {} s", retry_after.as_secs())]
     Draining {
@@ -70,4 +99,48 @@ pub enum CreateError {
     /// No address of this machine can be told to the client.
     #[error("the relay knows no address that the client can reach: start it with --advertise IP")]
     NoAddress,
+}
+
+/// How long a client should wait before it asks again whether some session has ended.
+const FULL_RETRY: Duration = Duration::from_secs(10);
+
+impl CreateError {
+    /// What it counts as, where the relay has no room.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::TooManySessions { .. } => Some(Refusal::MaxSessions),
+            Self::TooManyViewers { .. } => Some(Refusal::MaxViewers),
+            Self::TooManyFromAddress { .. } => Some(Refusal::MaxSessionsPerAddress),
+            Self::Full { .. } => Some(Refusal::Waiting),
+            Self::Draining { .. } => Some(Refusal::Draining),
+            Self::Offer(_) | Self::Refused(_) | Self::NotPublished { .. } | Self::NoAddress => None,
+        }
+    }
+}
+
+impl Handle {
+    /// Takes a slot for the session that is asked for.
+    pub(super) fn take_slot(&self, request: &Create, now: Instant) -> Result<Slot, CreateError> {
+        let shared = self.shared();
+        let replaces = match request.role {
+            Role::Publisher => shared.registry.replaced_by(&request.stream, request.standby),
+            Role::Viewer => None,
+        };
+        let (stream, address) = (request.stream.clone(), request.http_remote);
+        let applicant = Applicant { role: request.role, stream, address, replaces };
+        shared.slots.take(applicant, now).map_err(|refused| {
+            let (quota, retry_after) = (&shared.config.quota, FULL_RETRY);
+            if refused.warns {
+                let (stream, client, limit) = (&request.stream, request.http_remote, refused.reason.as_str());
+                tracing::warn!(%stream, %client, limit, "a session was refused: raise the limit or add a relay");
+            }
+            match refused.reason {
+                Refusal::MaxViewers => CreateError::TooManyViewers { limit: quota.viewers, retry_after },
+                Refusal::MaxSessionsPerAddress => {
+                    CreateError::TooManyFromAddress { limit: quota.sessions_per_address, retry_after }
+                }
+                _ => CreateError::TooManySessions { limit: quota.sessions, retry_after },
+            }
+        })
+    }
 }

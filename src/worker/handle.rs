@@ -16,6 +16,7 @@ use super::drops::SocketDrops;
 use super::lobby::{Found, Listed, Lobby, Waiting};
 use super::message::Message;
 use super::placing::Placing;
+use super::quota::Slots;
 use super::record::{Ended, Record};
 use super::secrets::{random_credentials, random_etag};
 use super::session::end_waiting;
@@ -23,7 +24,7 @@ use super::unreached::Warning;
 use crate::auth::Credential;
 use crate::door::Admission;
 use crate::forward::codec::Format;
-use crate::metrics::{Metrics, Phase, SessionState};
+use crate::metrics::{LimitName, Metrics, Phase, SessionState};
 use crate::name::{Role, SessionId, StreamName};
 use crate::peer::negotiate::{Local, Negotiated, Offer};
 use crate::peer::{Certificate, CertificateError, Credentials};
@@ -54,6 +55,7 @@ pub(super) struct Shared {
     pub(super) ended: Ended,
     pub(super) unreached: Warning,
     pub(super) socket_drops: SocketDrops,
+    pub(super) slots: Slots,
     pub(super) placing: Placing,
     pub(super) certificate: Certificate,
     pub(super) metrics: Arc<Metrics>,
@@ -120,7 +122,17 @@ impl Shared {
         metrics: Arc<Metrics>,
         workers: Vec<Sender<Message>>,
     ) -> Result<Self, CertificateError> {
+        let limits = [
+            (LimitName::Sessions, config.quota.sessions),
+            (LimitName::Viewers, config.quota.viewers),
+            (LimitName::SessionsPerAddress, config.quota.sessions_per_address),
+            (LimitName::PublisherBitrate, config.max_publisher_bitrate as usize),
+        ];
+        for (limit, value) in limits {
+            metrics.limits[limit].set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
         Ok(Self {
+            slots: Slots::new(config.quota),
             config,
             media_port,
             registry: Registry::default(),
@@ -156,6 +168,14 @@ impl Handle {
     /// # Errors
     /// [`CreateError`]; nothing is left behind.
     pub fn create_at(&self, request: Create, now: Instant) -> Result<Created, CreateError> {
+        let created = self.try_create(request, now);
+        if let Some(refusal) = created.as_ref().err().and_then(CreateError::refusal) {
+            self.shared.metrics.refused_sessions[refusal].inc();
+        }
+        created
+    }
+
+    fn try_create(&self, request: Create, now: Instant) -> Result<Created, CreateError> {
         let started = Instant::now();
         let shared = &self.shared;
         if shared.draining.load(Ordering::Relaxed) {
@@ -174,6 +194,8 @@ impl Handle {
         if request.role == Role::Publisher {
             shared.registry.check_publisher(&request.stream, &identity, request.standby, now)?;
         }
+        // Before the offer is read: a relay that is full answers cheaply.
+        let slot = self.take_slot(&request, now)?;
         let offer = Offer::parse(&request.offer, request.role)?;
         if request.role == Role::Viewer
             && shared.config.refuse_early_viewers
@@ -187,7 +209,8 @@ impl Handle {
             fingerprint: shared.certificate.fingerprint().to_owned(),
             candidates,
             stream: request.stream.clone(),
-            video_orientation: self.shared.config.video_orientation,
+            video_orientation: shared.config.video_orientation,
+            max_bitrate: shared.config.max_publisher_bitrate,
             seed: rand::random(),
         };
         let mut negotiated = match request.role {
@@ -215,6 +238,7 @@ impl Handle {
             announcement,
             credential: request.credential,
             record,
+            slot,
         };
         let full = |_| CreateError::Full { retry_after: RETRY_AFTER };
         shared.lobby.admit(waiting, created.etag.clone()).map_err(full)?;
@@ -350,6 +374,7 @@ impl Handle {
         let shared = &self.shared;
         let mut census = vec![("registry", shared.registry.len()), ("departed", shared.departed.len())];
         census.extend(shared.lobby.census());
+        census.extend(shared.slots.census());
         census.extend(shared.placing.census());
         census
     }

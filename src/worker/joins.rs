@@ -18,7 +18,7 @@ use crate::stream::{Departure, Reason};
 impl Engine {
     /// A session's first check arrived here: the session is this worker's from now on.
     pub(super) fn adopt(&mut self, waiting: Waiting, now: Instant) {
-        let Waiting { id, role, stream, local, negotiated, announcement, record, .. } = waiting;
+        let Waiting { id, role, stream, local, negotiated, announcement, record, slot, .. } = waiting;
         let admission = Admission { local: local.clone(), remote: negotiated.remote.clone() };
         let facts = Facts {
             created: record.created,
@@ -49,6 +49,7 @@ impl Engine {
             steered: None,
             facts,
             record,
+            slot,
             share: None,
             probed: None,
         };
@@ -148,6 +149,16 @@ impl Engine {
         match &mut session.state {
             State::Connecting(_) => {}
             State::Publishing(publisher) => {
+                let limit = publisher.bitrate_limit.as_mut();
+                if let Some(rate) = limit.and_then(|limit| limit.look(session.facts.bytes, now)) {
+                    session.facts.failure = Some(format!(
+                        "it sent {} kbit/s for more than 5 s, where --max-publisher-bitrate allows {}: lower the \
+                         encoder's bitrate, or raise the limit",
+                        rate / 1000,
+                        self.shared.config.max_publisher_bitrate / 1000
+                    ));
+                    return self.end(key, Reason::BitrateExceeded, now);
+                }
                 let due = publisher.poll(now);
                 self.counters.asked_of_publisher(due.packets_asked, due.keyframes_asked);
                 session.facts.keyframes_asked += due.keyframes_asked;
@@ -253,6 +264,7 @@ impl Engine {
         let path = self.door.path(key);
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.path = path;
+        session.slot.settle();
         session.facts.connected = Some(now);
         session.facts.profile = Some(keys.local.profile);
         let took = now.saturating_duration_since(session.facts.opened.unwrap_or(now));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::quota::Slot;
 use super::record::Record;
 use crate::auth::Credential;
 use crate::name::{Role, SessionId, StreamName};
@@ -48,6 +49,7 @@ pub(super) struct Waiting {
     pub(super) announcement: Option<Announcement>,
     pub(super) credential: Credential,
     pub(super) record: Arc<Record>,
+    pub(super) slot: Slot,
 }
 
 /// What HTTP knows of a session.

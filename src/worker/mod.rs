@@ -5,6 +5,7 @@
 
 mod absence;
 mod batch;
+mod bitrate;
 mod channels;
 mod config;
 mod counters;
@@ -29,6 +30,7 @@ mod post;
 mod program;
 mod publisher;
 mod publisher_loss;
+mod quota;
 mod record;
 mod redundancy;
 mod reports;
@@ -59,6 +61,7 @@ pub use config::{Config, ConfigError};
 pub use create::{Create, CreateError, Created};
 pub use handle::{Handle, PatchError, Patched, Restart, SessionInfo};
 pub use offline::Offline;
+pub use quota::Quota;
 pub use record::{Checks, ENDED, Rates, Record, Report, Stage, TrackReport};
 pub use settings::Settings;
 pub use socket::BindError;

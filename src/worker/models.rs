@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::lobby::{CAPACITY, Found, Lobby, PATIENCE, Waiting};
+use super::quota::{Applicant, Slots};
 use super::record::Record;
 use crate::auth::Credential;
-use crate::name::{Role, SessionId};
+use crate::name::{Role, SessionId, StreamName};
 use crate::peer::Credentials;
 use crate::peer::negotiate::{Negotiated, Offered};
 use crate::shared::model::explore;
@@ -23,7 +24,7 @@ fn credentials(ufrag: &str) -> Credentials {
 /// A session that waits under this name.
 fn waiting(ufrag: &str) -> Waiting {
     let id = SessionId::random();
-    let (role, stream) = (Role::Viewer, "cam".parse().unwrap());
+    let (role, stream): (Role, StreamName) = (Role::Viewer, "cam".parse().unwrap());
     let negotiated = Negotiated {
         answer: String::new(),
         remote: credentials("client"),
@@ -38,7 +39,9 @@ fn waiting(ufrag: &str) -> Waiting {
     let record = Arc::new(Record::new(id, who, (None, Offered::default()), (client, Vec::new()), Instant::now()));
     let local = credentials(ufrag);
     let credential = Credential::ANONYMOUS;
-    Waiting { id, role, stream, local, negotiated, announcement: None, credential, record }
+    let applicant = Applicant { role, stream: stream.clone(), address: client, replaces: None };
+    let slot = Slots::default().take(applicant, Instant::now()).unwrap();
+    Waiting { id, role, stream, local, negotiated, announcement: None, credential, record, slot }
 }
 
 /// A lobby in which one session has waited since a moment.

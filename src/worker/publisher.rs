@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::absence::Presence;
+use super::bitrate::BitrateLimit;
 use super::hold::Hold;
 use super::message::{Published, Subscribed, SubscribedTrack};
 use super::publisher_loss::LOST;
@@ -50,6 +51,8 @@ pub(super) struct Publisher {
     look_at: Option<Instant>,
     pub(super) presence: Presence,
     pub(super) hold: Hold,
+    /// Where there is one.
+    pub(super) bitrate_limit: Option<BitrateLimit>,
 }
 
 /// What a publisher is told now.
@@ -110,6 +113,7 @@ impl Publisher {
             look_at: None,
             presence: Presence::new(now, LOST),
             hold: Hold::default(),
+            bitrate_limit: None,
         }
     }
 
@@ -330,10 +334,12 @@ impl Publisher {
         let asking = |track: &&Track| track.ssrc.is_some() && track.accepts_keyframe_requests;
         let gates = self.tracks.iter().filter(asking).filter_map(|track| track.gate.poll_timeout());
         let waiting = self.tracks.iter().filter_map(|track| track.delay.poll_timeout());
+        let measured = self.bitrate_limit.as_ref().map(BitrateLimit::poll_timeout);
         gates
             .chain(waiting)
             .chain(self.reception.poll_timeout())
             .chain(self.look_at)
+            .chain(measured)
             .chain(self.presence.look_at())
             .min()
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::handle::Shared;
 use super::lobby::Waiting;
 use super::publisher::Publisher;
+use super::quota::Slot;
 use super::record::Record;
 use super::share::Share;
 use super::steering::Steered;
@@ -36,6 +37,8 @@ pub(super) struct Session {
     pub(super) facts: Facts,
     /// What others may know of it.
     pub(super) record: Arc<Record>,
+    /// Its part of what the relay takes.
+    pub(super) slot: Slot,
     /// Once it is connected: its part in what is measured of its stream.
     pub(super) share: Option<Share>,
     /// When it was last asked for its round trip.

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use super::Config;
 use super::config::one_for_each_core;
+use super::{Config, Quota};
 use crate::forward::PictureLimits;
 use crate::setting;
 
@@ -44,6 +44,24 @@ pub struct Settings {
     #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
     video_orientation: bool,
 
+    /// Sessions at once, publishers and viewers, connected or not yet; 0 for no limit. One more is refused (503)
+    #[arg(long, env = "SLUICE_MAX_SESSIONS", value_name = "N", default_value = "0")]
+    max_sessions: usize,
+
+    /// Viewers of one stream at once; 0 for no limit. One more is refused (503)
+    #[arg(long, env = "SLUICE_MAX_VIEWERS", value_name = "N", default_value = "0")]
+    max_viewers: usize,
+
+    /// Sessions of one client address at once (IPv6: of one /64); 0 for no limit; this machine is exempt. One more is
+    /// refused (429)
+    #[arg(long, env = "SLUICE_MAX_SESSIONS_PER_ADDRESS", value_name = "N", default_value = "0")]
+    max_sessions_per_address: usize,
+
+    /// Bits per second that one publisher may send, all tracks and resends together, such as 2500k or 8M; 0 for no limit.
+    /// Publishers are told (b=TIAS); one that stays more than a tenth above for 5 s is ended
+    #[arg(long, env = "SLUICE_MAX_PUBLISHER_BITRATE", value_name = "BITRATE", default_value = "0", value_parser = bitrate)]
+    max_publisher_bitrate: u64,
+
     /// Viewers wait for so long for a publisher that has gone, then their sessions end
     #[arg(long, env = "SLUICE_GRACE", value_name = "SECONDS", default_value = "60")]
     grace: u32,
@@ -76,12 +94,44 @@ impl From<Settings> for Config {
             viewer_messages: settings.viewer_messages,
             refuse_early_viewers: settings.refuse_early_viewers,
             video_orientation: settings.video_orientation,
+            quota: Quota {
+                sessions: settings.max_sessions,
+                viewers: settings.max_viewers,
+                sessions_per_address: settings.max_sessions_per_address,
+            },
+            max_publisher_bitrate: settings.max_publisher_bitrate,
             grace: Duration::from_secs(settings.grace.into()),
             standby_after: Duration::from_secs(settings.standby_after.get().into()),
             pictures: pictures(settings.fast_start, settings.fast_start_size),
             drain: Duration::from_secs(settings.drain.into()),
         }
     }
+}
+
+/// No publisher sends less: who writes a smaller number means thousands of bits.
+const LEAST_BITRATE: u64 = 10_000;
+
+/// More than a publisher can send, and exact as a floating-point number.
+const MOST_BITS: f64 = 1e12;
+
+/// Reads bits per second, with k or M behind for thousands and millions of them.
+fn bitrate(text: &str) -> Result<u64, String> {
+    let wrong = || "write a bitrate like 2500k or 8M (bits per second), or 0 for no limit".to_owned();
+    let (number, unit) = match text.strip_suffix(['k', 'K']) {
+        Some(number) => (number, 1000),
+        None => text.strip_suffix('M').map_or((text, 1), |number| (number, 1_000_000_u32)),
+    };
+    let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let value: f64 = number.parse().ok().filter(|_| is_plain).ok_or_else(wrong)?;
+    let bits = (value * f64::from(unit)).round();
+    if bits > MOST_BITS {
+        return Err(wrong());
+    }
+    let bits = bits as u64;
+    if (1..LEAST_BITRATE).contains(&bits) {
+        return Err(format!("{bits} bits per second carry no media: for thousands of them write {bits}k"));
+    }
+    Ok(bits)
 }
 
 /// The limits of what is kept since a keyframe; 60 pictures a second are plenty.
@@ -99,6 +149,32 @@ fn pictures(seconds: u32, mebibytes: u32) -> PictureLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bitrate_has_its_unit_or_is_bits_per_second() {
+        for (text, bits) in
+            [("0", 0), ("2500k", 2_500_000), ("2500K", 2_500_000), ("1.5M", 1_500_000), ("64000", 64_000)]
+        {
+            assert_eq!(bitrate(text), Ok(bits), "{text}");
+        }
+        for wrong in [
+            "",
+            "k",
+            "-1",
+            "8 M",
+            "8Mbit",
+            "1e9",
+            "inf",
+            ".",
+            "1.2.3M",
+            "2500",
+            "99999999999999999999",
+            "9999999999999999M",
+        ] {
+            assert!(bitrate(wrong).is_err(), "{wrong}");
+        }
+        assert!(bitrate("2500").unwrap_err().contains("2500k"), "kilobits are meant");
+    }
 
     #[test]
     fn no_seconds_of_pictures_are_none() {

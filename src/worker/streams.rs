@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::batch::Outbox;
+use super::bitrate::BitrateLimit;
 use super::engine::Engine;
 use super::feed::Source;
 use super::leg::Begun;
@@ -27,7 +28,7 @@ impl Engine {
     pub(super) fn publish(&mut self, key: Key, announcement: Announcement, opener: Opener, now: Instant) {
         let (publication, entrance) = announcement.publish(self.id, now);
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let publisher = Publisher::new(
+        let mut publisher = Publisher::new(
             session.stream.clone(),
             publication,
             opener,
@@ -36,6 +37,7 @@ impl Engine {
             self.shared.config.history_limits(),
             now,
         );
+        publisher.bitrate_limit = BitrateLimit::new(self.shared.config.max_publisher_bitrate, now);
         session.state = State::Publishing(Box::new(publisher));
         match entrance {
             Entrance::Live(takeover) => self.take_over(key, takeover, false, now),

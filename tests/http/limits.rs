@@ -6,8 +6,9 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use sluice::http::Limit;
+use sluice::worker::Quota;
 
-use crate::relay::{FRAGMENT, Relay, SDP, WHIP_OFFER};
+use crate::relay::{FRAGMENT, Relay, SDP, WHEP_OFFER, WHIP_OFFER};
 
 const SOON: Duration = Duration::from_millis(300);
 
@@ -135,4 +136,38 @@ fn a_token_that_is_used_too_often_is_held_back_from_everywhere_and_no_other_is()
 fn this_machine_may_ask_as_often_as_it_likes() {
     let relay = Relay::start();
     assert!((0..700).all(|_| relay.request("POST", "/whip/cam", &[SDP], "x").status == 400));
+}
+
+#[test]
+fn a_full_relay_and_a_full_stream_say_when_to_come_back() {
+    let full = Quota { sessions: 2, viewers: 1, sessions_per_address: 0 };
+    let relay = Relay::with(|config| config.worker.quota = full);
+    let page = [SDP, ("origin", "https://page.example")];
+    let (session, etag) = relay.publish("cam", &[]);
+    assert_eq!(relay.request("POST", "/whep/cam", &[SDP], WHEP_OFFER).status, 201);
+    for (path, offer, says) in [
+        ("/whep/cam", WHEP_OFFER, "this stream has as many viewers"),
+        ("/whep/dog", WHEP_OFFER, "this relay is full"),
+        ("/whip/dog", WHIP_OFFER, "this relay is full"),
+    ] {
+        let reply = relay.request("POST", path, &page, offer);
+        assert!(reply.problem(503).contains(says), "{path}: {reply:?}");
+        assert_eq!(reply.header("retry-after"), "10");
+        assert_eq!(reply.header("access-control-allow-origin"), "*", "a page can read why");
+    }
+    // What is there goes on, and is found as before.
+    let fragment = "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\n";
+    let restarted = relay.request("PATCH", &session, &[FRAGMENT, ("if-match", "*")], fragment);
+    assert!(restarted.status == 200 && restarted.header("etag") != etag, "{restarted:?}");
+    assert_eq!(relay.request("DELETE", &session, &[], "").status, 200);
+    assert_eq!(relay.request("POST", "/whip/dog", &[SDP], WHIP_OFFER).status, 201);
+    let metrics = relay.get("/metrics").body;
+    for line in [
+        "sluice_refused_sessions_total{reason=\"max_sessions\"} 2",
+        "sluice_refused_sessions_total{reason=\"max_viewers\"} 1",
+        "sluice_limits{limit=\"max_sessions\"} 2",
+        "sluice_limits{limit=\"max_sessions_per_address\"} 0",
+    ] {
+        assert!(metrics.lines().any(|shown| shown == line), "{line}: {metrics}");
+    }
 }

@@ -49,6 +49,7 @@ const ENDINGS = {
   kicked: 'An operator ended this session.',
   replaced: 'Somebody else publishes this stream now.',
   publisher_gone: 'The publisher has been gone for long.',
+  bitrate_exceeded: 'The encoder sent more than this relay allows. Set a lower bitrate.',
   codec_changed: 'The publisher has changed to another codec.',
   shutdown: 'The relay stops or starts anew.',
   silent: 'The relay heard nothing from here for half a minute.',

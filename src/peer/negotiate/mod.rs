@@ -93,6 +93,8 @@ pub struct Local {
     pub stream: StreamName,
     /// Publishers may leave it to viewers to turn their pictures (video-orientation).
     pub video_orientation: bool,
+    /// Bits per second that a publisher may send in all; 0 where nothing limits it.
+    pub max_bitrate: u64,
     /// Randomness for the answer's origin and the reserved sources: equal seeds give equal answers.
     pub seed: u64,
 }

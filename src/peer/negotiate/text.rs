@@ -7,7 +7,7 @@ use super::extension::Mapping;
 use super::payload::{Payload, Red};
 use super::section::{OfferedMedia, OfferedSection};
 use super::{Local, host_candidate};
-use crate::forward::codec::Format;
+use crate::forward::codec::{Format, Kind};
 use crate::name::Role;
 use crate::peer::MAX_MESSAGE_SIZE;
 
@@ -32,6 +32,7 @@ impl<'a> Text<'a> {
         text.line("v=0");
         text.line(format!("o=- {origin} 1 IN IP4 0.0.0.0"));
         text.line("s=-");
+        text.bandwidth();
         text.line("t=0 0");
         if !bundle.is_empty() {
             text.line(format!("a=group:BUNDLE {}", bundle.join(" ")));
@@ -63,6 +64,7 @@ impl<'a> Text<'a> {
             }
             Reply::Application => {
                 self.line(format!("m={media} 9 {protocol} {}", offered.format));
+                self.line("c=IN IP4 0.0.0.0");
                 self.transport(mid);
                 self.line("a=sctp-port:5000");
                 self.line(format!("a=max-message-size:{MAX_MESSAGE_SIZE}"));
@@ -71,6 +73,11 @@ impl<'a> Text<'a> {
                 let numbers: Vec<String> =
                     agreed.payloads.iter().flat_map(Payload::numbers).map(|n| n.to_string()).collect();
                 self.line(format!("m={media} 9 {protocol} {}", numbers.join(" ")));
+                self.line("c=IN IP4 0.0.0.0");
+                // For browsers, which read it here alone. In an audio section they take it for what Opus should use.
+                if agreed.kind == Kind::Video {
+                    self.bandwidth();
+                }
                 self.transport(mid);
                 self.media(agreed, mappings, media_offered);
             }
@@ -87,9 +94,15 @@ impl<'a> Text<'a> {
         answer
     }
 
+    /// What a publisher may send (RFC 3890 6.2), in bits per second.
+    fn bandwidth(&mut self) {
+        if self.role == Role::Publisher && self.local.max_bitrate > 0 {
+            self.line(format!("b=TIAS:{}", self.local.max_bitrate));
+        }
+    }
+
     fn transport(&mut self, mid: &str) {
         let Local { credentials, fingerprint, .. } = self.local;
-        self.line("c=IN IP4 0.0.0.0");
         self.line(format!("a=ice-ufrag:{}", credentials.ufrag));
         self.line(format!("a=ice-pwd:{}", credentials.pwd));
         self.line(format!("a=fingerprint:sha-256 {fingerprint}"));

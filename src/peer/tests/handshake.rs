@@ -176,6 +176,7 @@ fn a_client_of_webrtc_rs_and_the_relays_own_answer_agree() {
                 candidates: vec![RELAY],
                 stream: "test".parse().unwrap(),
                 video_orientation: false,
+                max_bitrate: 0,
                 seed: 1,
             };
             let negotiated = match role {

@@ -60,6 +60,7 @@ fn local() -> Local {
         candidates: vec!["203.0.113.7:8081".parse().unwrap()],
         stream: "cam-1".parse().unwrap(),
         video_orientation: false,
+        max_bitrate: 0,
         seed: 7,
     }
 }
