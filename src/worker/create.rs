@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use super::handle::Handle;
 use super::quota::{Applicant, Slot};
 use crate::auth::Credential;
+use crate::forward::codec::Format;
 use crate::metrics::{Label as _, Refusal};
 use crate::name::{Role, SessionId, StreamName};
-use crate::peer::negotiate::OfferError;
+use crate::peer::negotiate::{Negotiated, OfferError};
 use crate::stream::Refused;
 
 /// A request for a session.
@@ -143,4 +144,13 @@ impl Handle {
             }
         })
     }
+}
+
+/// What a publisher will send, where it has no choice.
+pub(super) fn formats_of(negotiated: &Negotiated) -> Vec<Format> {
+    let only = negotiated.sections.iter().filter_map(|section| match section.payloads.as_slice() {
+        [only] => Some(only.format.clone()),
+        _ => None,
+    });
+    only.collect()
 }

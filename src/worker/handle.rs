@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::Config;
 use super::config::Arrival;
-use super::create::{Create, CreateError, Created};
+use super::create::{Create, CreateError, Created, formats_of};
 use super::departed::Departed;
 use super::drops::SocketDrops;
 use super::lobby::{Found, Listed, Lobby, Waiting};
@@ -23,10 +23,9 @@ use super::session::end_waiting;
 use super::unreached::Warning;
 use crate::auth::Credential;
 use crate::door::Admission;
-use crate::forward::codec::Format;
 use crate::metrics::{LimitName, Metrics, Phase, SessionState};
 use crate::name::{Role, SessionId, StreamName};
-use crate::peer::negotiate::{Local, Negotiated, Offer};
+use crate::peer::negotiate::{Local, Offer};
 use crate::peer::{Certificate, CertificateError, Credentials};
 use crate::stream::{Announced, Full, Identity, Reason, Registry, Sender, StreamInfo, WorkerId};
 
@@ -392,13 +391,4 @@ impl Handle {
     fn tell(&self, worker: WorkerId, message: Message) -> Result<(), Full<Message>> {
         self.shared.workers[usize::from(worker.0)].push(message)
     }
-}
-
-/// What a publisher will send, where it has no choice.
-fn formats_of(negotiated: &Negotiated) -> Vec<Format> {
-    let only = negotiated.sections.iter().filter_map(|section| match section.payloads.as_slice() {
-        [only] => Some(only.format.clone()),
-        _ => None,
-    });
-    only.collect()
 }
