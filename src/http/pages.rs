@@ -5,8 +5,8 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use axum::extract::{Path, Request, State};
 use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
+    IF_NONE_MATCH, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -104,7 +104,10 @@ pub(super) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Resul
     // Browsers ask each time, and are told if nothing has changed since the build that they know.
     let tag = asset.tag();
     let is_known = headers.get(IF_NONE_MATCH).is_some_and(|known| *known == tag);
-    let cache = [(CACHE_CONTROL, HeaderValue::from_static("no-cache")), (ETAG, tag)];
+    // Whoever loads them may read them: a page in a sandbox has no origin, and modules are loaded by the rules of CORS.
+    let anybody = HeaderValue::from_static("*");
+    let no_cache = HeaderValue::from_static("no-cache");
+    let cache = [(CACHE_CONTROL, no_cache), (ETAG, tag), (ACCESS_CONTROL_ALLOW_ORIGIN, anybody)];
     if is_known {
         return Ok((StatusCode::NOT_MODIFIED, cache).into_response());
     }

@@ -1,5 +1,7 @@
 //! Pages: what they may load, and that nothing of a request gets into them.
 
+use sluice::http::Origins;
+
 use crate::relay::Relay;
 
 const PAGES: [&str; 3] = ["/", "/publish/cam", "/watch/cam"];
@@ -43,6 +45,18 @@ fn all_that_a_page_loads_is_there() {
     assert_eq!(kind("/assets/style.css"), "text/css; charset=utf-8");
     relay.get("/assets/nothing.js").problem(404);
     relay.get("/assets/..%2Fmod.rs").problem(404);
+}
+
+#[test]
+fn what_a_page_loads_may_be_read_from_any_origin_also_when_it_is_known_already() {
+    let relay = Relay::with(|config| config.http.origins = Origins::Listed(vec!["https://a.example".to_owned()]));
+    for path in ["/assets/watch.js", "/assets/player.css", "/assets/icon.svg"] {
+        let first = relay.request("GET", path, &[("origin", "null")], "");
+        assert_eq!((first.status, first.header("access-control-allow-origin")), (200, "*"), "{path}");
+        let known = [("origin", "null"), ("if-none-match", first.header("etag"))];
+        let again = relay.request("GET", path, &known, "");
+        assert_eq!((again.status, again.header("access-control-allow-origin")), (304, "*"), "{path}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 // A line of chat over the data channel with the label "channel": the publisher's words reach every viewer who asked for
 // the chat; a viewer's reach the publisher where the relay allows it.
 
-import { element } from './page.js';
+import { element, onSubmit } from './page.js';
 
 const LINES = 50;
 
@@ -21,14 +21,13 @@ export function openChat(peer) {
   channel.addEventListener('open', () => (text.disabled = false));
   channel.addEventListener('close', () => (text.disabled = true));
   channel.addEventListener('message', ({ data }) => typeof data === 'string' && show(data, 'theirs'));
-  form.onsubmit = (event) => {
-    event.preventDefault();
+  onSubmit(form, () => {
     const said = text.value.trim();
     if (!said || channel.readyState !== 'open') return;
     channel.send(said);
     show(said, 'own');
     text.value = '';
-  };
+  });
 }
 
 /** Fills the section; the relay has written into the page whether it hears viewers. */

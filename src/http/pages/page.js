@@ -16,6 +16,8 @@ export const pause = (milliseconds, signal) =>
     signal?.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
   });
 
+const kept = new Map(); // what this page was told, for where the browser stores nothing: site data blocked, or a sandbox
+
 /**
  * The token for `action` ("publish" or "watch"): from `#token=` of the address, which no server sees, or typed in
  * before in this tab.
@@ -23,16 +25,36 @@ export const pause = (milliseconds, signal) =>
 export const tokens = {
   read(action) {
     const fragment = new URLSearchParams(location.hash.slice(1)).get('token');
-    return fragment || sessionStorage.getItem(`sluice-${action}-token`) || '';
+    const name = `sluice-${action}-token`;
+    if (fragment || kept.has(name)) return fragment || kept.get(name);
+    try {
+      return sessionStorage.getItem(name) || '';
+    } catch {
+      return '';
+    }
   },
   keep(action, token) {
-    sessionStorage.setItem(`sluice-${action}-token`, token.trim());
+    const name = `sluice-${action}-token`;
+    kept.set(name, token.trim());
+    try {
+      sessionStorage.setItem(name, token.trim());
+    } catch {
+      // The page itself knows it for as long as it is open.
+    }
     // What was typed wins over what the address had.
     if (location.hash) history.replaceState(null, '', location.pathname + location.search);
   },
 };
 
 export const bearer = (token) => (token ? { Authorization: `Bearer ${token}` } : {});
+
+/** Calls `done` when the form is filled in and sent; a sandbox that allows no forms fires no "submit". */
+export function onSubmit(form, done) {
+  form.querySelector('[type=submit]').onclick = (event) => {
+    event.preventDefault();
+    if (form.reportValidity()) done();
+  };
+}
 
 /** Puts a Copy button into each block of code. */
 export function addCopyButtons() {

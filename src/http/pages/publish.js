@@ -1,6 +1,6 @@
 // Publishes what is chosen until it is stopped: opens the source, connects, connects again; changes while it runs.
 
-import { addCopyButtons, element, query, stream, tokens } from './page.js';
+import { addCopyButtons, element, query, relay, stream, tokens } from './page.js';
 import { openChat } from './chat.js';
 import { limitBitrate, prefer, sendableCodecs, startFast } from './encoder.js';
 import { showFacts } from './facts.js';

@@ -1,6 +1,6 @@
 // Watches one stream for as long as the page is open: connects, says how it goes, connects again.
 
-import { element, query, stream, tokens } from './page.js';
+import { element, onSubmit, query, relay, stream, tokens } from './page.js';
 import { openChat } from './chat.js';
 import { showFacts } from './facts.js';
 import { newPeer } from './ice.js';
@@ -121,13 +121,12 @@ function askForToken(error) {
   form.hidden = false;
   element('token').focus();
   return new Promise((resolve) => {
-    form.addEventListener('submit', (event) => {
-      event.preventDefault();
+    onSubmit(form, () => {
       tokens.keep('watch', element('token').value);
       element('token').value = '';
       form.hidden = true;
       resolve();
-    }, { once: true });
+    });
   });
 }
 
