@@ -13,7 +13,15 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
 
 /// Reads an address without a port, or says how one is written.
 pub(crate) fn ip(text: &str) -> Result<IpAddr, String> {
-    text.parse().map_err(|_| "write an IP address without a port, for example 203.0.113.7".to_owned())
+    text.parse().map_err(|_| {
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if text.bytes().all(is_word) && text.bytes().any(|byte| byte.is_ascii_alphabetic()) {
+            // No name is looked up: an address that changes later would be wrong without anybody noticing.
+            return "names are not looked up: write the IP address that it stands for, for example 203.0.113.7"
+                .to_owned();
+        }
+        "write an IP address without a port, for example 203.0.113.7".to_owned()
+    })
 }
 
 /// What the standard library says of a number, for somebody who does not write programs.
@@ -47,7 +55,16 @@ mod tests {
         ] {
             assert!(address(text).unwrap_err().contains(advice), "{text}");
         }
-        assert!(ip("203.0.113.7:80").unwrap_err().contains("without a port"));
+        for text in ["203.0.113.7:80", "[2001:db8::7]", "203.0.113", "relay.example.org:8081"] {
+            assert!(ip(text).unwrap_err().contains("without a port"), "{text}");
+        }
+        for name in ["relay.example.org", "localhost", "my-relay"] {
+            let advice = ip(name).unwrap_err();
+            assert!(
+                advice.contains("names are not looked up") && advice.contains("for example 203.0.113.7"),
+                "{advice}"
+            );
+        }
     }
 
     #[test]

@@ -1,22 +1,35 @@
 //! Cross-origin rules (Fetch standard): players live on other pages than the relay's. An origin is answered with `*`
 //! or with itself when it is listed, never merely reflected, and never with credentials: tokens travel in a header
 //! that the page sets itself.
+//!
+//! WHIP, WHEP and sessions are for pages of other origins. Of everything else those pages may read what went wrong, a
+//! 404 for a misspelt path for example, and of what is for operators nothing.
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
-use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::Shared;
+use super::error::Told;
+use super::origin;
+use super::{Shared, endpoint};
 
 /// What scripts of other origins may read of a response.
 const EXPOSED: HeaderValue = HeaderValue::from_static("Location, ETag, Link, Accept-Patch, Retry-After");
-const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PATCH, DELETE, OPTIONS");
-const HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Content-Type, If-Match");
+pub(super) const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PATCH, DELETE, OPTIONS");
+/// What pages may send in any case; a preflight may ask for more.
+const HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("authorization"),
+    HeaderName::from_static("content-type"),
+    HeaderName::from_static("if-match"),
+];
+/// Headers that one preflight may ask for; those behind are not allowed.
+const MAX_HEADERS: usize = 64;
 /// How long browsers may remember a preflight: two hours is the most that Chromium does.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 
@@ -26,31 +39,69 @@ pub enum Origins {
     /// Every page.
     #[default]
     Any,
-    /// The pages of these origins, such as `https://example.org`.
+    /// The pages of these origins, such as `https://example.org`, or of all subdomains: `https://*.example.org`.
     Listed(Vec<String>),
 }
 
 impl Origins {
     /// The value of Access-Control-Allow-Origin for a request.
     fn allow(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
-        match self {
-            Self::Any => Some(HeaderValue::from_static("*")),
-            Self::Listed(list) => origin.filter(|origin| list.iter().any(|listed| *origin == listed)).cloned(),
+        let Self::Listed(list) = self else { return Some(HeaderValue::from_static("*")) };
+        let asking = origin?.to_str().ok()?;
+        list.iter().any(|listed| origin::covers(listed, asking)).then(|| origin.cloned())?
+    }
+}
+
+/// What pages of other origins may read at a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Readable {
+    Everything,
+    Problems,
+    Nothing,
+}
+
+impl Readable {
+    fn at(matched: Option<&str>) -> Self {
+        let below = |prefixes: &[&str]| matched.is_some_and(|path| prefixes.iter().any(|it| path.starts_with(it)));
+        if below(&["/whip/", "/whep/", "/session/"]) {
+            Self::Everything
+        } else if below(&["/api/", "/metrics", "/healthz", "/readyz"]) {
+            Self::Nothing
+        } else {
+            Self::Problems
         }
     }
 }
 
-/// Adds the cross-origin headers to every response of WHIP, WHEP and session, errors included.
+/// Adds the cross-origin headers to every response that pages of other origins may read, errors included.
 pub(super) async fn layer(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let readable = Readable::at(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
     let origin = request.headers().get(ORIGIN).cloned();
-    let is_preflight =
-        request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    let is_options = request.method() == Method::OPTIONS;
+    let asked = (is_options && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)).then(|| asked(&request));
     let mut response = next.run(request).await;
-    write(response.headers_mut(), &shared.origins, origin.as_ref(), is_preflight);
+    if readable == Readable::Nothing {
+        return response;
+    }
+    if asked.is_some() && response.status() == StatusCode::NOT_FOUND {
+        // The request itself will be told so, in a sentence that the page can read.
+        response = endpoint::options(METHODS).await;
+    } else if readable == Readable::Problems && asked.is_none() && response.extensions().get::<Told>().is_none() {
+        return response;
+    }
+    write(response.headers_mut(), &shared.origins, origin.as_ref(), asked);
     response
 }
 
-fn write(headers: &mut HeaderMap, origins: &Origins, origin: Option<&HeaderValue>, is_preflight: bool) {
+/// The headers that a preflight asks for, beside those that are always allowed.
+fn asked(request: &Request) -> Vec<HeaderName> {
+    let lines = request.headers().get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter();
+    let names = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+    let names = names.filter_map(|name| HeaderName::try_from(name.trim()).ok());
+    names.filter(|name| !HEADERS.contains(name)).take(MAX_HEADERS).collect()
+}
+
+fn write(headers: &mut HeaderMap, origins: &Origins, origin: Option<&HeaderValue>, asked: Option<Vec<HeaderName>>) {
     if matches!(origins, Origins::Listed(_)) {
         // A cache must not show one origin the answer to another.
         headers.append(VARY, HeaderValue::from_static("Origin"));
@@ -58,9 +109,11 @@ fn write(headers: &mut HeaderMap, origins: &Origins, origin: Option<&HeaderValue
     let Some(allowed) = origins.allow(origin) else { return };
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
-    if is_preflight {
+    if let Some(asked) = asked {
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
+        let mut names = "Authorization, Content-Type, If-Match".to_owned();
+        asked.iter().for_each(|name| names += &format!(", {name}"));
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::try_from(names).expect("names of headers are ASCII"));
         headers.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
     }
 }
@@ -78,5 +131,15 @@ mod tests {
         assert_eq!(listed.allow(Some(&bad)), None);
         assert_eq!(listed.allow(None), None);
         assert_eq!(Origins::Any.allow(Some(&bad)), Some(HeaderValue::from_static("*")));
+    }
+
+    #[test]
+    fn a_preflight_is_allowed_the_headers_that_it_asks_for_and_no_nonsense() {
+        let ask =
+            |line: String| Request::builder().header(ACCESS_CONTROL_REQUEST_HEADERS, line).body(().into()).unwrap();
+        let asked_for = |line: &str| asked(&ask(line.to_owned()));
+        assert_eq!(asked_for("authorization, X-Trace-Id,traceparent ,,"), ["x-trace-id", "traceparent"]);
+        assert_eq!(asked_for("a b, x(y), \u{e9}"), Vec::<HeaderName>::new());
+        assert_eq!(asked(&ask("x-a,".repeat(1000))).len(), MAX_HEADERS);
     }
 }

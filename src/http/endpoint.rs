@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use axum::extract::Request;
-use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
+use axum::http::header::{ALLOW, CONTENT_TYPE, ETAG, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
@@ -22,6 +22,9 @@ pub(super) const SDP: &str = "application/sdp";
 pub(super) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 pub(super) const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 pub(super) const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+
+/// What an endpoint answers to.
+pub(super) const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,POST,OPTIONS");
 
 /// The largest offer; Chromium's is 8 KiB.
 const OFFER_LIMIT: usize = 64 * 1024;
@@ -85,8 +88,12 @@ pub(super) fn entity_tag(tag: &str) -> HeaderValue {
 }
 
 /// The answer to OPTIONS: what the endpoint and its sessions take. Never needs a token (Fetch: a preflight has none).
-pub(super) async fn options() -> Response {
-    let accepts = [(ACCEPT_POST, HeaderValue::from_static(SDP)), (ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT))];
+pub(super) async fn options(methods: HeaderValue) -> Response {
+    let accepts = [
+        (ALLOW, methods),
+        (ACCEPT_POST, HeaderValue::from_static(SDP)),
+        (ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT)),
+    ];
     (StatusCode::NO_CONTENT, accepts).into_response()
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use axum::http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -40,12 +40,29 @@ pub(super) enum Problem {
     /// The body is of another type.
     #[error("the body must be {0}: set Content-Type")]
     WrongType(&'static str),
+    /// The body is of another type, of a kind that clients take for it by mistake.
+    #[error("the body must be {expected}, not {given}: send the text of the SDP alone, with that Content-Type")]
+    NoText {
+        /// The type to use.
+        expected: &'static str,
+        /// What it is.
+        given: &'static str,
+    },
+    /// The body is packed.
+    #[error("the body comes in a Content-Encoding that is not understood: send it as it is, without that header")]
+    WrongCoding,
     /// Understood, and not supported.
     #[error("{0}")]
     Unsupported(String),
     /// The entity tag is of an older ICE session.
     #[error("the session has another entity tag by now: send the newest in If-Match, or \"*\" to restart ICE")]
     Stale,
+    /// A weak entity tag never matches (RFC 9110 13.1.1).
+    #[error(
+        "If-Match has a weak entity tag: send the session's ETag without W/, which a proxy that compresses answers adds, \
+         or \"*\" to restart ICE"
+    )]
+    WeakTag,
     /// A PATCH must say which ICE session it means.
     #[error("If-Match is missing: send the session's ETag, or \"*\" to restart ICE")]
     NoIfMatch,
@@ -91,9 +108,9 @@ impl Problem {
             Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict { .. } => StatusCode::CONFLICT,
-            Self::Stale => StatusCode::PRECONDITION_FAILED,
+            Self::Stale | Self::WeakTag => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::WrongType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::WrongType(_) | Self::NoText { .. } | Self::WrongCoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unsupported(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NoIfMatch => StatusCode::PRECONDITION_REQUIRED,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -114,7 +131,10 @@ impl Problem {
                 Some((WWW_AUTHENTICATE, challenge))
             }
             // RFC 9110 15.5.16: what would have been accepted.
-            Self::WrongType(expected) => Some((ACCEPT, HeaderValue::from_static(expected))),
+            Self::WrongType(expected) | Self::NoText { expected, .. } => {
+                Some((ACCEPT, HeaderValue::from_static(expected)))
+            }
+            Self::WrongCoding => Some((ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
             Self::TooMany { retry_after, .. }
             | Self::Conflict { retry_after, .. }
             | Self::Unavailable { retry_after, .. } => {

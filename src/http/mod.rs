@@ -4,12 +4,15 @@
 mod admin;
 mod api;
 mod base_path;
+mod body;
 mod cors;
 mod endpoint;
 mod error;
 mod ice_servers;
 mod limit;
 mod listener;
+mod methods;
+mod origin;
 mod pages;
 mod proxy;
 mod refused;
@@ -137,7 +140,7 @@ impl Node {
     /// Serves everything, or everything but the API, metrics and health, until `stop` completes.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
         let deadline = self.header_deadline;
-        let routes = self.base_path.beneath(public_routes(Arc::clone(&self)));
+        let routes = self.base_path.beneath(methods::telling(public_routes(Arc::clone(&self))));
         listener::serve(listener, routes, deadline, stop).await;
     }
 
@@ -150,7 +153,7 @@ impl Node {
             .layer(from_fn_with_state(self.clone(), observe))
             .layer(from_fn_with_state(self.clone(), proxy::layer))
             .with_state(self.clone());
-        listener::serve(listener, self.base_path.beneath(routes), deadline, stop).await;
+        listener::serve(listener, self.base_path.beneath(methods::telling(routes)), deadline, stop).await;
     }
 }
 
@@ -163,15 +166,16 @@ impl std::fmt::Debug for Node {
 /// The route table.
 fn public_routes(node: Shared) -> Router {
     let media = Router::new()
-        .route("/whip/{stream}", post(whip::post).get(whip::get).options(endpoint::options))
-        .route("/whep/{stream}", post(whep::post).get(whep::get).options(endpoint::options))
+        .route("/whip/{stream}", post(whip::post).get(whip::get).options(|| endpoint::options(endpoint::METHODS)))
+        .route("/whep/{stream}", post(whep::post).get(whep::get).options(|| endpoint::options(endpoint::METHODS)))
         .route(
             "/session/{id}",
-            get(session::get).patch(session::patch).delete(session::delete).options(endpoint::options),
+            get(session::get)
+                .patch(session::patch)
+                .delete(session::delete)
+                .options(|| endpoint::options(session::METHODS)),
         )
-        .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(node.clone(), limit::layer))
-        .layer(from_fn_with_state(node.clone(), cors::layer));
+        .layer(from_fn_with_state(node.clone(), limit::layer));
     let pages = Router::new()
         .route("/", get(pages::index))
         .route("/publish/{stream}", get(pages::publish))
@@ -184,6 +188,7 @@ fn public_routes(node: Shared) -> Router {
         .merge(admin)
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(node.clone(), cors::layer))
         .layer(from_fn(pages::explain))
         .layer(from_fn_with_state(node.clone(), observe))
         // Last, so that it comes first: everything else asks for the client's address.

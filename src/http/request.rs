@@ -9,8 +9,8 @@ use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, US
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 
-use super::Shared;
 use super::error::Problem;
+use super::{Shared, body};
 use crate::auth::Admin;
 use crate::name::{SessionId, StreamName};
 
@@ -87,7 +87,14 @@ pub(super) fn user_agent(headers: &HeaderMap) -> Option<String> {
 /// Checks the type of the body; parameters such as `charset` do not matter.
 pub(super) fn require_type(headers: &HeaderMap, expected: &'static str) -> Result<(), Problem> {
     let given = text(headers, CONTENT_TYPE).and_then(|value| value.split(';').next()).unwrap_or_default();
-    if given.trim().eq_ignore_ascii_case(expected) { Ok(()) } else { Err(Problem::WrongType(expected)) }
+    match given.trim().to_ascii_lowercase().as_str() {
+        given if given == expected => Ok(()),
+        "application/json" => Err(Problem::NoText { expected, given: "JSON" }),
+        "application/x-www-form-urlencoded" | "multipart/form-data" => {
+            Err(Problem::NoText { expected, given: "an HTML form" })
+        }
+        _ => Err(Problem::WrongType(expected)),
+    }
 }
 
 /// Checks that the client takes the type of the answer (RFC 9110 12.5.1). Without the header it takes anything.
@@ -123,13 +130,14 @@ pub(super) async fn read_text(
     limit: usize,
     deadline: Duration,
 ) -> Result<String, Problem> {
+    body::require_plain(headers)?;
     let announced = text(headers, CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(Problem::TooLarge(limit));
     }
     let read = tokio::time::timeout(deadline, axum::body::to_bytes(body, limit)).await;
     let bytes = read.map_err(|_| Problem::TooSlow(deadline))?.map_err(|error| read_problem(error, limit))?;
-    String::from_utf8(bytes.into()).map_err(|_| Problem::Malformed("the body is not UTF-8".to_owned()))
+    body::read(bytes.into())
 }
 
 fn read_problem(error: axum::Error, limit: usize) -> Problem {
@@ -165,9 +173,13 @@ mod tests {
         for good in ["application/sdp", "Application/SDP", "application/sdp; charset=utf-8"] {
             assert_eq!(require_type(&with(CONTENT_TYPE, good), "application/sdp"), Ok(()), "{good}");
         }
-        for bad in ["application/sdpx", "text/plain", "", "application/json; application/sdp"] {
+        for bad in ["application/sdpx", "text/plain", "", "text/plain; application/sdp"] {
             let refused = Err(Problem::WrongType("application/sdp"));
             assert_eq!(require_type(&with(CONTENT_TYPE, bad), "application/sdp"), refused, "{bad}");
+        }
+        for (given, part) in [("application/json", "JSON"), ("multipart/form-data; boundary=x", "HTML form")] {
+            let refused = require_type(&with(CONTENT_TYPE, given), "application/sdp").unwrap_err();
+            assert!(refused.status() == 415 && refused.to_string().contains(part), "{refused}");
         }
     }
 

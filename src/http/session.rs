@@ -16,6 +16,9 @@ use crate::name::SessionId;
 use crate::stream::Reason;
 use crate::worker::{PatchError, Restart, SessionInfo};
 
+/// What a session answers to.
+pub(super) const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PATCH,DELETE,OPTIONS");
+
 /// The largest list of candidates.
 const FRAGMENT_LIMIT: usize = 8 * 1024;
 
@@ -61,6 +64,7 @@ pub(super) async fn patch(
         IfMatch::Any => true,
         IfMatch::Current => false,
         IfMatch::Stale => return Err(Problem::Stale),
+        IfMatch::Weak => return Err(Problem::WeakTag),
     };
     let text = read_text(&headers, body, FRAGMENT_LIMIT, shared.body_deadline).await?;
     let fragment = Fragment::parse(&text).map_err(|error| Problem::Malformed(error.to_string()))?;
@@ -96,6 +100,8 @@ enum IfMatch {
     Current,
     /// One that it had, or never had.
     Stale,
+    /// None but a weak one.
+    Weak,
 }
 
 /// Reads If-Match. Of a list any match is a match (RFC 9110 13.1.1); a weak tag never matches. `*` is taken with and
@@ -106,8 +112,10 @@ fn if_match(headers: &HeaderMap, current: &str) -> Result<IfMatch, Problem> {
     tags.peek().ok_or(Problem::NoIfMatch)?;
     let bare = current.trim_matches('"');
     Ok(tags.fold(IfMatch::Stale, |found, tag| match found {
-        IfMatch::Stale if tag == "*" || tag == "\"*\"" => IfMatch::Any,
-        IfMatch::Stale if tag == current || tag == bare => IfMatch::Current,
+        IfMatch::Any | IfMatch::Current => found,
+        _ if tag == "*" || tag == "\"*\"" => IfMatch::Any,
+        _ if tag == current || tag == bare => IfMatch::Current,
+        _ if tag.starts_with("W/") || tag.starts_with("w/") => IfMatch::Weak,
         found => found,
     }))
 }
@@ -145,7 +153,11 @@ mod tests {
         for any in ["*", "\"*\""] {
             assert_eq!(read(&[any]), Ok(IfMatch::Any), "{any}");
         }
-        for stale in ["\"old\"", "W/\"now\"", "\"no\", \"w\""] {
+        for weak in ["W/\"now\"", "\"old\", W/\"now\"", "W/\"now\", \"old\""] {
+            assert_eq!(read(&[weak]), Ok(IfMatch::Weak), "{weak}");
+        }
+        assert_eq!(read(&["W/\"old\", \"now\""]), Ok(IfMatch::Current));
+        for stale in ["\"old\"", "\"no\", \"w\""] {
             assert_eq!(read(&[stale]), Ok(IfMatch::Stale), "{stale}");
         }
         assert_eq!(read(&[]), Err(Problem::NoIfMatch));

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
+use super::origin::{self as origins, OriginError};
 use super::{BasePath, Config, IceServerError, IceServers, Limit, Network, Origins, ice_servers};
 use crate::setting;
 
@@ -24,7 +25,8 @@ pub struct Settings {
     #[arg(long, env = "SLUICE_METRICS_STREAMS", value_name = "N", default_value = "100")]
     metrics_streams: usize,
 
-    /// Web pages that may use the relay from a browser; * for all
+    /// Web pages that may use the relay from a browser, such as https://example.org or, for its subdomains,
+    /// https://*.example.org; * for all
     #[arg(long, env = "SLUICE_ALLOW_ORIGIN", value_name = "ORIGIN[,ORIGIN]", value_delimiter = ',')]
     #[arg(value_parser = origin, default_value = "*")]
     allow_origin: Vec<String>,
@@ -76,14 +78,9 @@ impl TryFrom<Settings> for Config {
     }
 }
 
-/// Reads an origin as browsers send it: scheme, host and port, in lower case and with nothing behind.
-fn origin(text: &str) -> Result<String, String> {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let plain = |byte: u8| byte.is_ascii_graphic() && !byte.is_ascii_uppercase() && !b"/*?#@\"".contains(&byte);
-    if text == "*" || host.is_some_and(|host| !host.is_empty() && host.bytes().all(plain)) {
-        return Ok(text.to_owned());
-    }
-    Err("that is no origin: write it like https://example.org, or * for every page".to_owned())
+/// Reads an origin as browsers send it, or everything.
+fn origin(text: &str) -> Result<String, OriginError> {
+    if text == "*" { Ok(text.to_owned()) } else { origins::normal(text) }
 }
 
 fn limit(per_second: u32) -> Option<Limit> {
@@ -101,7 +98,8 @@ mod tests {
         for good in ["*", "https://a.example", "http://localhost:3000"] {
             assert_eq!(origin(good).as_deref(), Ok(good));
         }
-        for wrong in ["a.example", "https://a.example/", "https://", "null", "https://*.example", "https://A.example"] {
+        assert_eq!(origin("https://*.A.example:443").as_deref(), Ok("https://*.a.example"));
+        for wrong in ["a.example", "https://a.example/", "https://", "null", "https://*"] {
             assert!(origin(wrong).is_err(), "{wrong}");
         }
     }

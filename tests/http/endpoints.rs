@@ -186,3 +186,59 @@ fn a_publisher_says_with_one_or_zero_whether_it_stands_by() {
     }
     assert_eq!(relay.request("POST", "/whep/cam?standby=yes", &[SDP], WHEP_OFFER).status, 201, "viewers do not");
 }
+
+#[test]
+fn a_body_that_is_packed_is_refused_with_what_would_be_taken() {
+    let relay = Relay::start();
+    for (path, offer) in BOTH {
+        for coding in ["gzip", "br", "zstd", "identity, gzip"] {
+            let reply = relay.request("POST", path, &[SDP, ("content-encoding", coding)], offer);
+            assert!(reply.problem(415).contains("Content-Encoding"));
+            assert_eq!(reply.header("accept-encoding"), "identity");
+        }
+        assert_eq!(relay.request("POST", path, &[SDP, ("content-encoding", "identity")], offer).status, 201);
+    }
+}
+
+#[test]
+fn what_clients_send_instead_of_sdp_is_named() {
+    let relay = Relay::start();
+    let (session, etag) = relay.publish("other", &[]);
+    for (path, offer) in BOTH {
+        let json = serde_json::json!({ "type": "offer", "sdp": offer }).to_string();
+        for (body, part) in [
+            (format!("\u{feff}{offer}"), "byte order mark"),
+            (format!("{offer}\0"), "NUL byte"),
+            (json.clone(), "JSON"),
+            (serde_json::json!(offer).to_string(), "in quotes"),
+            (offer.replace("\r\n", "\\r\\n"), "real line ends"),
+            ("type=offer&sdp=v%3D0%0D%0Ao%3D-".to_owned(), "HTML form"),
+            (String::new(), "empty"),
+            (" \r\n".to_owned(), "empty"),
+        ] {
+            let headers = [SDP, ("content-length", &body.len().to_string())];
+            let sentence = relay.request("POST", path, &headers, &body).problem(400);
+            assert!(sentence.contains(part) && !sentence.contains('\\'), "{part}: {sentence}");
+        }
+        for (kind, part) in [
+            ("application/json", "JSON"),
+            ("application/x-www-form-urlencoded", "HTML form"),
+            ("multipart/form-data; boundary=x", "HTML form"),
+        ] {
+            let reply = relay.request("POST", path, &[("content-type", kind)], &json);
+            assert!(reply.problem(415).contains(part), "{reply:?}");
+        }
+        // What the parser quotes is quoted once.
+        let sentence = relay.request("POST", path, &[SDP], "v=0\r\no=\"\\\r\n").problem(400);
+        assert!(!sentence.contains("\\\\\\") && sentence.contains("no valid SDP"), "{sentence}");
+    }
+    let patch = |body: &str| {
+        let headers = [("content-type", "application/trickle-ice-sdpfrag"), ("if-match", etag.as_str())];
+        relay.request("PATCH", &session, &headers, body).problem(400)
+    };
+    let candidate = "candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host";
+    let json = serde_json::json!({ "candidate": candidate, "sdpMid": "0" }).to_string();
+    assert!(patch(&json).contains("JSON"));
+    assert!(patch(&format!("a={candidate}\r\n\0")).contains("NUL byte"));
+    assert!(patch(&format!("\u{feff}a={candidate}\r\n")).contains("byte order mark"));
+}

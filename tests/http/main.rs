@@ -8,6 +8,7 @@ mod api;
 mod base_path;
 mod cors;
 mod endpoints;
+mod framing;
 mod limits;
 mod openapi;
 mod operations;

@@ -54,7 +54,8 @@ fn a_patch_must_be_a_fragment_about_the_present_ice_session() {
     relay.request("PATCH", &session, &[FRAGMENT], CANDIDATE).problem(428);
     relay.request("PATCH", &session, &[FRAGMENT, ("if-match", "\"old\"")], CANDIDATE).problem(412);
     let weak = format!("W/{etag}");
-    relay.request("PATCH", &session, &[FRAGMENT, ("if-match", &weak)], CANDIDATE).problem(412);
+    let sentence = relay.request("PATCH", &session, &[FRAGMENT, ("if-match", &weak)], CANDIDATE).problem(412);
+    assert!(sentence.contains("weak entity tag") && sentence.contains("without W/"), "{sentence}");
     for nonsense in ["hello", "", "a=candidate", "\r\n\r\n"] {
         let reply = relay.request("PATCH", &session, &[FRAGMENT, ("if-match", &etag)], nonsense);
         assert!(reply.status == 400 || nonsense == "a=candidate", "{nonsense:?}: {reply:?}");
@@ -103,4 +104,44 @@ fn sessions_take_no_other_method() {
     for allowed in ["PATCH", "DELETE", "GET", "HEAD", "OPTIONS"] {
         assert!(reply.header("allow").contains(allowed), "{reply:?}");
     }
+}
+
+/// As clients send them: browsers, Pion, libdatachannel, GStreamer, OBS, and people by hand.
+#[test]
+fn fragments_of_every_shape_are_taken() {
+    const MEDIA: &str = "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n";
+    const CREDENTIALS: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n";
+    const HOST: &str = "a=candidate:1 1 udp 2130706431 10.0.0.9 5000 typ host\r\n";
+    const END: &str = "a=end-of-candidates\r\n";
+    let relay = Relay::start();
+    let (session, etag) = relay.publish("cam", &[]);
+    let bare = etag.trim_matches('"');
+    for (shape, fragment) in [
+        ("the example of RFC 9725", format!("a=group:BUNDLE 0 1\r\n{MEDIA}{CREDENTIALS}{HOST}{END}")),
+        ("credentials above the section", format!("{CREDENTIALS}{MEDIA}{HOST}")),
+        ("a candidate alone", HOST.to_owned()),
+        ("the end alone", END.to_owned()),
+        ("credentials and nothing new", CREDENTIALS.to_owned()),
+        ("line feeds alone", format!("{CREDENTIALS}{MEDIA}{HOST}{END}").replace("\r\n", "\n")),
+        ("no end of the last line", format!("{MEDIA}{HOST}{END}").trim_end().to_owned()),
+        ("a name for an address", HOST.replace("10.0.0.9", "6c1f0cdd-9f4e-4b9a-a5c7-8d5a2f9f2f1e.local")),
+        ("IPv6", HOST.replace("10.0.0.9", "2001:db8::9")),
+        ("TCP", HOST.replace(" udp ", " tcp ").replace("typ host", "typ host tcptype active")),
+        ("a reflexive one", HOST.replace("typ host", "typ srflx raddr 10.0.0.9 rport 5000")),
+        (
+            "a relayed one with more words",
+            HOST.replace("typ host", "typ relay raddr 0.0.0.0 rport 0 generation 0 ufrag abcd network-cost 999"),
+        ),
+        (
+            "two sections",
+            format!("{MEDIA}{CREDENTIALS}{HOST}m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\n{CREDENTIALS}{HOST}{END}"),
+        ),
+        ("blank lines between", format!("\r\n{MEDIA}\r\n{HOST}\r\n")),
+    ] {
+        for tag in [etag.as_str(), bare] {
+            let reply = relay.request("PATCH", &session, &[FRAGMENT, ("if-match", tag)], &fragment);
+            assert_eq!((reply.status, reply.body.as_str()), (204, ""), "{shape}");
+        }
+    }
+    assert_eq!(relay.get(&session).header("etag"), etag, "none of them restarts ICE");
 }

@@ -67,7 +67,12 @@ impl Offer {
 
 /// The parser quotes what it could not read; a quarter of a line says enough, and nothing of it may colour a terminal.
 fn not_sdp(reason: &str) -> OfferError {
-    let reason: String = reason.escape_debug().take(128).collect();
+    let plain = |letter: char| letter == ' ' || letter.is_ascii_graphic();
+    let shown = reason.chars().map(|letter| match plain(letter) {
+        true => letter.to_string(),
+        false => letter.escape_default().to_string(),
+    });
+    let reason: String = shown.collect::<String>().chars().take(128).collect();
     OfferError::malformed(format!("the offer is no valid SDP ({reason})"))
 }
 
