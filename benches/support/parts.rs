@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use sluice::door::{Path, Protocol};
-use sluice::forward::codec::{Codec, Format, Kind};
+use sluice::forward::codec::{Codec, Format, Kind, Part};
 use sluice::forward::{
     ExtensionIds, FirstNumbers, History, HistoryLimits, LayerId, Negotiated, Outlet, OutletConfig, Packet, Written,
 };
@@ -111,7 +111,9 @@ impl Forward {
             payload_type: PAYLOAD_TYPE,
             descriptor: Default::default(),
             elements: Default::default(),
+            part: Part::default(),
             keyframe: self.index == 1,
+            leads: 0,
             payload: self.payload.clone(),
             redundancy: None,
         })

@@ -99,7 +99,7 @@ mod tests {
     use bytes::Bytes;
     use proptest::prelude::*;
 
-    use super::super::codec::Descriptor;
+    use super::super::codec::{Descriptor, Part};
     use super::super::{Elements, LayerId};
     use super::*;
 
@@ -115,7 +115,9 @@ mod tests {
             marker: false,
             payload_type: 96,
             descriptor: Descriptor::default(),
+            part: Part::default(),
             keyframe: false,
+            leads: 0,
             payload: Bytes::new(),
             elements: Elements::default(),
             redundancy: None,

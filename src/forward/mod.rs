@@ -5,6 +5,7 @@
 //! the viewer's own continuous line ([`Splice`]). Everything here is told the bytes and the time and answers with values;
 //! nothing here knows a socket or a clock.
 
+mod assembler;
 mod block;
 pub mod codec;
 mod delay;
@@ -20,6 +21,7 @@ mod resend;
 mod sent;
 mod splice;
 
+pub use assembler::{KeyframeAssembler, SetsSource};
 pub use block::{ExtensionIds, LONGEST_MID};
 pub use delay::Delay;
 pub use elements::{Elements, Steady};

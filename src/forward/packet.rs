@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::Elements;
-use super::codec::{Descriptor, Redundancy};
+use super::codec::{Descriptor, Part, Redundancy};
 
 /// The extended sequence number of a publisher's packet (RFC 3550 A.1): rollover count and sequence number in 48 bits.
 pub type SourceIndex = u64;
@@ -43,14 +43,19 @@ pub struct Packet {
     pub timestamp: u32,
     /// RTP marker bit.
     pub marker: bool,
-    /// The publisher's payload type: outlets translate it to the viewer's.
+    /// The publisher's payload type: outlets translate it to the viewer's. With [`LEADING`] for leading pictures.
     pub payload_type: u8,
     /// Where the payload has the running numbers of its codec.
     pub descriptor: Descriptor,
     /// What its header extension says that viewers are told.
     pub elements: Elements,
+    /// What of its frame is in it.
+    pub part: Part,
     /// True for the first packet of a picture that decodes without any earlier one (always true for audio).
     pub keyframe: bool,
+    /// Of a leading picture (H.265 RASL): the last 32 bits of the index of the first packet of the keyframe before it. A
+    /// decoder that begins there cannot decode it.
+    pub leads: u32,
     /// The payload without header, extensions and padding; empty for a padding-only packet.
     pub payload: Bytes,
     /// Where the payload has copies of earlier packets beside its own, what is what. The payload type is then that of
@@ -58,7 +63,18 @@ pub struct Packet {
     pub redundancy: Option<Redundancy>,
 }
 
+/// Set in the payload type of packets of leading pictures, so that for no other packet anything has to be looked at: payload
+/// types have seven bits.
+pub(super) const LEADING: u8 = 0x80;
+
 impl Packet {
+    /// It belongs to a leading picture, and this is the first packet of the keyframe before it in decoding order.
+    pub(super) fn leads_from(&mut self, keyframe: Option<SourceIndex>) {
+        // Where nobody can begin at the keyframe, its own index stands for that: nobody can begin there either.
+        self.leads = keyframe.unwrap_or(self.index) as u32;
+        self.payload_type |= LEADING;
+    }
+
     /// Which packet this is: two packets with the same source are one and the same.
     pub fn source(&self) -> Source {
         Source { epoch: self.epoch, layer: self.layer, index: self.index }
@@ -66,7 +82,7 @@ impl Packet {
 
     /// The publisher's payload type of the medium, whether the packet has copies of earlier ones or not.
     pub fn medium(&self) -> u8 {
-        self.redundancy.map_or(self.payload_type, Redundancy::carries)
+        self.redundancy.map_or(self.payload_type & !LEADING, Redundancy::carries)
     }
 
     /// The packet's own payload, without copies of earlier ones.

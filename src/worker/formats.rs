@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::publisher::Publisher;
 use super::track::Track;
 use crate::forward::Steady;
-use crate::forward::codec::{Kind, is_keyframe_start};
+use crate::forward::codec::{Kind, may_begin};
 use crate::metrics::DropReason;
 use crate::peer::negotiate::Payload;
 use crate::srtp::Opened;
@@ -63,7 +63,7 @@ impl Publisher {
         }
         let track = &mut self.tracks[place];
         track.arrived = None;
-        track.delay.clear();
+        track.clear_waiting();
         track.intake.restart();
         track.steady = Steady::new(track.format.clock_rate);
         self.reception.add_source(ssrc, track.format.clock_rate, track.nack);
@@ -86,7 +86,7 @@ impl Publisher {
         if is_late || is_soon || self.restarts >= MAX_RESTARTS {
             return Err(DropReason::CodecChange);
         }
-        if !is_keyframe_start(choice.format.codec, payload) {
+        if !may_begin(choice.format.codec, payload) {
             if track.kind == Kind::Video {
                 track.gate.demand(received);
             }

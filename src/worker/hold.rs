@@ -71,6 +71,7 @@ impl Publisher {
             while let Some(packet) = self.tracks[place].delay.pop(now) {
                 self.go_on(place, Packet { epoch, ..packet });
             }
+            self.tracks[place].release_assembled(now, epoch);
         }
         self.tracks.iter().any(|track| !track.pending.is_empty())
     }
@@ -82,6 +83,7 @@ impl Publisher {
             for packet in self.tracks[place].delay.drain(now).collect::<Vec<_>>() {
                 self.go_on(place, Packet { epoch, ..packet });
             }
+            self.tracks[place].drain_assembled(epoch);
         }
     }
 }

@@ -72,6 +72,11 @@ impl Intake {
         self.keyframe = Some(received);
     }
 
+    /// When the newest keyframe began to arrive.
+    pub(super) fn newest_keyframe(&self) -> Option<Instant> {
+        self.keyframe
+    }
+
     /// The encoder has started again: its timestamps go on anywhere.
     pub(super) fn restart(&mut self) {
         self.newest = None;

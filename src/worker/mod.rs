@@ -20,6 +20,7 @@ mod handle;
 mod hold;
 mod joins;
 mod leg;
+mod lint;
 mod lobby;
 mod message;
 mod meter;

@@ -151,7 +151,7 @@ impl Publisher {
         for track in &mut self.tracks {
             track.history = History::new(self.limits);
             track.pending.clear();
-            track.delay.clear();
+            track.clear_waiting();
         }
         self.look_out(now);
     }
@@ -203,7 +203,10 @@ impl Publisher {
         let epoch = self.epoch();
         let track = &mut self.tracks[place];
         match &mut track.arrived {
-            None => track.arrived = Some(Received::begin(index)),
+            None => {
+                track.arrived = Some(Received::begin(index));
+                track.lint.began.get_or_insert(received);
+            }
             Some(arrived) if arrived.admit(index as u16) == Some(index) => arrived.accept(index),
             Some(_) => return Err(DropReason::Replayed),
         }
@@ -213,7 +216,7 @@ impl Publisher {
             Some(Redundancy::read(payload, track.payload_type).ok_or(DropReason::Redundancy)?)
         };
         let own = redundancy.map_or(payload, |redundancy| redundancy.own(payload));
-        let keyframe = track.keyframes.is_start(opened.timestamp, own);
+        let (part, keyframe) = track.keyframes.read(opened.timestamp, own);
         track.intake.on_packet(datagram.len(), opened.timestamp);
         if keyframe && track.kind == Kind::Video {
             track.intake.on_keyframe(received);
@@ -232,7 +235,9 @@ impl Publisher {
             payload_type: if redundancy.is_some() { opened.payload_type } else { track.payload_type },
             descriptor: Descriptor::of(track.format.codec, own),
             elements: track.steady.complete(index, opened.timestamp, elements),
+            part,
             keyframe,
+            leads: 0,
             payload: Bytes::copy_from_slice(payload),
             redundancy,
         };
@@ -334,9 +339,11 @@ impl Publisher {
         let asking = |track: &&Track| track.ssrc.is_some() && track.accepts_keyframe_requests;
         let gates = self.tracks.iter().filter(asking).filter_map(|track| track.gate.poll_timeout());
         let waiting = self.tracks.iter().filter_map(|track| track.delay.poll_timeout());
+        let assembled = self.tracks.iter().filter_map(|track| track.assembler.as_ref()?.poll_timeout());
         let measured = self.bitrate_limit.as_ref().map(BitrateLimit::poll_timeout);
         gates
             .chain(waiting)
+            .chain(assembled)
             .chain(self.reception.poll_timeout())
             .chain(self.look_at)
             .chain(measured)

@@ -126,6 +126,10 @@ pub struct TrackReport {
     pub hold: Duration,
     /// Of video from a publisher: from one keyframe to the next.
     pub keyframe_interval: Option<Duration>,
+    /// How a publisher's keyframes come by their parameter sets, of codecs that have some, once one has come.
+    pub sets: Option<&'static str>,
+    /// What is wrong with what a publisher sends: sentences.
+    pub lint: Vec<&'static str>,
     /// Packets that did not arrive: here from a publisher, or by its own words at a viewer.
     pub lost_packets: u64,
     /// Packets that a resend, or a copy in a later one, brought here, or that were sent again to a viewer.

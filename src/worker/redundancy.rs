@@ -40,7 +40,9 @@ impl Track {
                 // Its own are lost.
                 elements: Default::default(),
                 payload_type: redundancy.carries(),
+                part: packet.part,
                 keyframe: true,
+                leads: 0,
                 payload: packet.payload.slice(copy),
                 redundancy: None,
                 ..*packet

@@ -12,8 +12,8 @@ use super::session::{Session, State};
 use super::track::Track;
 use super::viewer::Viewer;
 use crate::door::{Facts as DoorFacts, Key};
-use crate::forward::Leg as Stand;
 use crate::forward::codec::Kind;
+use crate::forward::{Leg as Stand, SetsSource};
 use crate::peer::negotiate::{Negotiated, Section};
 
 /// How often a session is looked at.
@@ -134,6 +134,7 @@ impl Publisher {
     }
 
     fn reports(&mut self, now: Instant) -> Vec<TrackReport> {
+        self.examine(now);
         let (reception, hold) = (&self.reception, self.hold.length());
         let report = |track: &mut Track| {
             let quality = track.ssrc.and_then(|ssrc| reception.quality(ssrc)).unwrap_or_default();
@@ -148,6 +149,8 @@ impl Publisher {
                 rates: track.intake.look(now),
                 hold,
                 keyframe_interval: track.intake.keyframe_interval(now),
+                sets: track.sets_source().map(SetsSource::as_str),
+                lint: track.lint.lines().collect(),
                 lost_packets: quality.lost,
                 repaired_packets: quality.repaired,
                 jitter: Some(quality.jitter),
@@ -188,6 +191,8 @@ impl Viewer {
                 rates: leg.meter.look(leg.sent, 0, now),
                 hold: Duration::ZERO,
                 keyframe_interval: None,
+                sets: None,
+                lint: Vec::new(),
                 lost_packets: leg.heard.map_or(0, |heard| heard.lost),
                 repaired_packets: counts.resent,
                 jitter: leg.heard.map(|heard| heard.jitter(format.clock_rate)),

@@ -188,7 +188,9 @@ fn what_a_replaced_publisher_still_sent_is_dropped_and_counted() {
         payload_type: 96,
         descriptor: Default::default(),
         elements: Default::default(),
+        part: crate::forward::codec::Part::default(),
         keyframe: true,
+        leads: 0,
         payload: offline::vp8(true, 8).into(),
         redundancy: None,
     };

@@ -1,10 +1,12 @@
 //! One published medium: what it sends, what has arrived of it and what is asked of it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::lint::Lint;
 use super::meter::Intake;
-use crate::forward::codec::{Format, KeyframeFinder, Kind};
-use crate::forward::{Delay, History, HistoryLimits, Holdback, KeyframeGate, Packet, Steady};
+use crate::forward::codec::{Codec, Format, KeyframeFinder, Kind, ParameterSets};
+use crate::forward::{Delay, History, HistoryLimits, Holdback, KeyframeAssembler, KeyframeGate, Packet, Steady};
 use crate::peer::negotiate::Payload;
 use crate::srtp::index::Received;
 
@@ -37,6 +39,9 @@ pub(super) struct Track {
     pub(super) intake: Intake,
     pub(super) holdback: Holdback,
     pub(super) delay: Delay,
+    /// Of codecs whose keyframes begin with parameter sets.
+    pub(super) assembler: Option<Box<KeyframeAssembler>>,
+    pub(super) lint: Lint,
 }
 
 impl Track {
@@ -63,6 +68,8 @@ impl Track {
             intake: Intake::default(),
             holdback: Holdback::default(),
             delay: Delay::default(),
+            assembler: assembler(&payload.format),
+            lint: Lint::default(),
         }
     }
 
@@ -70,6 +77,10 @@ impl Track {
     #[inline]
     pub(super) fn release(&mut self, packet: Packet) -> Vec<u64> {
         self.delay.pass(packet.index);
+        if self.assembler.is_some() {
+            self.assemble(packet);
+            return Vec::new();
+        }
         let rebuilt = packet.redundancy.map_or(Vec::new(), |redundancy| self.rebuild(&packet, redundancy));
         let packet = Arc::new(packet);
         if self.history.push(packet.clone()).is_some() {
@@ -78,9 +89,58 @@ impl Track {
         rebuilt
     }
 
-    /// Columns and rows of its pictures, once a keyframe has told.
+    /// Lets a packet go on whose codec has parameter sets: alone, with others, or later.
+    #[inline(never)]
+    fn assemble(&mut self, mut packet: Packet) {
+        let Some(assembler) = &mut self.assembler else { return };
+        let epoch = packet.epoch;
+        if assembler.pass(&mut packet) {
+            return self.keep([packet], epoch);
+        }
+        let mut ready = Vec::new();
+        assembler.push(packet, &mut ready);
+        self.keep(ready, epoch);
+    }
+
+    /// Lets go on what has waited long enough for what is missing before it. Its publisher has this epoch now.
+    pub(super) fn release_assembled(&mut self, now: Instant, epoch: u32) {
+        let mut ready = Vec::new();
+        if let Some(assembler) = &mut self.assembler {
+            assembler.poll(now, &mut ready);
+        }
+        self.keep(ready, epoch);
+    }
+
+    /// Lets go on all that waits to be assembled.
+    pub(super) fn drain_assembled(&mut self, epoch: u32) {
+        let mut ready = Vec::new();
+        if let Some(assembler) = &mut self.assembler {
+            assembler.drain(&mut ready);
+        }
+        self.keep(ready, epoch);
+    }
+
+    /// Another line of packets begins: what waits is forgotten.
+    pub(super) fn clear_waiting(&mut self) {
+        self.delay.clear();
+        if let Some(assembler) = &mut self.assembler {
+            assembler.begin_again();
+        }
+    }
+
+    fn keep(&mut self, packets: impl IntoIterator<Item = Packet>, epoch: u32) {
+        for packet in packets {
+            let packet = Arc::new(Packet { epoch, ..packet });
+            if self.history.push(packet.clone()).is_some() {
+                self.pending.push(packet);
+            }
+        }
+    }
+
+    /// Columns and rows of its pictures, once a keyframe or the offer has told.
     pub(super) fn size(&self) -> Option<(u16, u16)> {
-        self.keyframes.size().map(|size| (size.width, size.height))
+        let offered = || self.assembler.as_ref()?.size();
+        self.keyframes.size().or_else(offered).map(|size| (size.width, size.height))
     }
 
     /// It sends this from here on; what it has sent stays.
@@ -93,6 +153,16 @@ impl Track {
         self.accepts_keyframe_requests = payload.feedback.pli;
         self.nack = payload.feedback.nack;
         self.keyframes = KeyframeFinder::new(payload.format.codec);
+        self.assembler = assembler(&payload.format);
+        self.lint = Lint::default();
         self.obeys = (!payload.feedback.pli).then_some(false);
     }
+}
+
+/// What assembles the keyframes of a format that has parameter sets.
+fn assembler(format: &Format) -> Option<Box<KeyframeAssembler>> {
+    // In the interleaved mode of H.264 no unit stands alone in a packet (RFC 6184 6.4).
+    let adds = format.codec != Codec::H264 || format.packetization_mode() < 2;
+    let assembler = || Box::new(KeyframeAssembler::new(ParameterSets::of(format), adds));
+    matches!(format.codec, Codec::H264 | Codec::H265).then(assembler)
 }

@@ -3,10 +3,15 @@
 //! All three packetisation modes are read: single NAL units, STAP-A and FU-A, and what only the interleaved mode has. A
 //! length that points past the payload ends the reading; what was read until there counts.
 
-use super::Start;
+use super::bits::Bits;
+use super::part::{Part, Unit, each_of};
+use super::sets::{Reference, SetId, SetKind};
 
+const NAL_SLICES: std::ops::RangeInclusive<u8> = 1..=4;
 const NAL_IDR: u8 = 5;
+const NAL_SEI: u8 = 6;
 const NAL_SPS: u8 = 7;
+const NAL_PPS: u8 = 8;
 const STAP_A: u8 = 24;
 const STAP_B: u8 = 25;
 const MTAP16: u8 = 26;
@@ -20,70 +25,99 @@ const FU_START: u8 = 0x80;
 /// Octets of a decoding order number, which interleaved packets begin with (RFC 6184 5.5).
 const DON_LEN: usize = 2;
 
-/// What of a keyframe's beginning a payload holds.
-pub(super) fn start(payload: &[u8]) -> Start {
-    let Some((&indicator, rest)) = payload.split_first() else { return Start::None };
-    match indicator & 0x1f {
-        STAP_A => of_units(rest, 0),
-        STAP_B => rest.get(DON_LEN..).map_or(Start::None, |units| of_units(units, 0)),
-        // Each unit of a MTAP has its own difference of decoding order and of time (RFC 6184 5.7.2).
-        MTAP16 => rest.get(DON_LEN..).map_or(Start::None, |units| of_units(units, 3)),
-        MTAP24 => rest.get(DON_LEN..).map_or(Start::None, |units| of_units(units, 4)),
-        FU_A => of_fragment(rest, 0),
-        FU_B => of_fragment(rest, DON_LEN),
-        _ => of_unit(payload),
-    }
+/// The payload type of a recovery point in supplemental information (ITU-T H.264 D.1).
+const RECOVERY_POINT: u8 = 6;
+
+/// Ids that parameter sets may have (ITU-T H.264 7.4.2.1.1, 7.4.2.2).
+const SPS_IDS: u32 = 32;
+const PPS_IDS: u32 = 256;
+
+/// What of its frame a payload holds.
+pub(super) fn part(payload: &[u8]) -> Part {
+    let mut part = Part::default();
+    each_unit(payload, &mut |unit| part = part.and(of_unit(&unit)));
+    part
 }
 
-/// The sequence parameter set in a payload, without its NAL header; none that is in fragments or interleaved.
-pub(super) fn sequence(payload: &[u8]) -> Option<&[u8]> {
-    let (&header, mut rest) = payload.split_first()?;
-    match header & 0x1f {
-        NAL_SPS => return Some(rest),
-        STAP_A => {}
-        _ => return None,
-    }
-    while let Some((size, behind)) = rest.split_first_chunk::<2>() {
-        let (unit, behind) = behind.split_at_checked(u16::from_be_bytes(*size).into())?;
-        match unit.split_first() {
-            Some((&header, set)) if header & 0x1f == NAL_SPS => return Some(set),
-            _ => rest = behind,
+/// Visits the NAL units in a payload.
+pub(super) fn each_unit<'a>(payload: &'a [u8], visit: &mut impl FnMut(Unit<'a>)) {
+    let Some((&indicator, rest)) = payload.split_first() else { return };
+    let mut whole = |unit: &'a [u8]| {
+        if let Some((&header, body)) = unit.split_first() {
+            visit(Unit { nal_type: header & 0x1f, body, whole: Some(unit), begins: true });
         }
+    };
+    match indicator & 0x1f {
+        STAP_A => each_of(rest, 0, &mut whole),
+        STAP_B => each_of(rest.get(DON_LEN..).unwrap_or_default(), 0, &mut whole),
+        // Each unit of a MTAP has its own difference of decoding order and of time (RFC 6184 5.7.2).
+        MTAP16 => each_of(rest.get(DON_LEN..).unwrap_or_default(), 3, &mut whole),
+        MTAP24 => each_of(rest.get(DON_LEN..).unwrap_or_default(), 4, &mut whole),
+        FU_A => visit_fragment(rest, 0, visit),
+        FU_B => visit_fragment(rest, DON_LEN, visit),
+        _ => whole(payload),
     }
-    None
-}
-
-/// The best of the units of an aggregation packet, of which each has `between` octets behind its size.
-fn of_units(mut rest: &[u8], between: usize) -> Start {
-    let mut best = Start::None;
-    while let Some((size, behind)) = rest.split_first_chunk::<2>() {
-        let unit = behind.get(between..).and_then(|unit| unit.split_at_checked(u16::from_be_bytes(*size).into()));
-        let Some((unit, behind)) = unit else { break };
-        best = best.max(of_unit(unit));
-        rest = behind;
-    }
-    best
 }
 
 /// A fragment with its FU header, behind which are `between` octets.
-fn of_fragment(rest: &[u8], between: usize) -> Start {
-    match rest.split_first() {
-        Some((&header, rest)) if header & FU_START != 0 => of_parts(header & 0x1f, rest.get(between..).unwrap_or(&[])),
-        _ => Start::None,
+fn visit_fragment<'a>(rest: &'a [u8], between: usize, visit: &mut impl FnMut(Unit<'a>)) {
+    let Some((&header, rest)) = rest.split_first() else { return };
+    let begins = header & FU_START != 0;
+    visit(Unit { nal_type: header & 0x1f, body: rest.get(between..).unwrap_or_default(), whole: None, begins });
+}
+
+fn of_unit(unit: &Unit<'_>) -> Part {
+    match unit.nal_type {
+        nal_type if is_set(nal_type) => Part::SETS,
+        NAL_SEI if unit.begins && unit.body.first() == Some(&RECOVERY_POINT) => Part::RECOVERY_POINT,
+        // first_mb_in_slice is the first field of a slice, and 0 is the single bit 1 in Exp-Golomb (ITU-T H.264
+        // 7.3.3, 9.1): later slices of the picture begin with a 0 bit.
+        NAL_IDR if unit.begins && unit.body.first().is_some_and(|byte| byte & 0x80 != 0) => {
+            Part::SLICE.and(Part::RANDOM_ACCESS).and(Part::KEYFRAME)
+        }
+        NAL_IDR => Part::SLICE.and(Part::RANDOM_ACCESS),
+        nal_type if NAL_SLICES.contains(&nal_type) => Part::SLICE,
+        _ => Part::default(),
     }
 }
 
-fn of_unit(unit: &[u8]) -> Start {
-    unit.split_first().map_or(Start::None, |(&header, body)| of_parts(header & 0x1f, body))
+/// Whether units of this type are parameter sets.
+pub(super) fn is_set(nal_type: u8) -> bool {
+    matches!(nal_type, NAL_SPS | NAL_PPS)
 }
 
-fn of_parts(nal_type: u8, body: &[u8]) -> Start {
-    match nal_type {
-        NAL_SPS => Start::Sequence,
-        // first_mb_in_slice is the first field of a slice, and 0 is the single bit 1 in Exp-Golomb (ITU-T H.264
-        // 7.3.3, 9.1): later slices of the picture begin with a 0 bit.
-        NAL_IDR if body.first().is_some_and(|byte| byte & 0x80 != 0) => Start::Picture,
-        _ => Start::None,
+/// The sequence parameter set in a payload, without its NAL header; none that is in fragments.
+pub(super) fn sequence(payload: &[u8]) -> Option<&[u8]> {
+    let mut found = None;
+    each_unit(payload, &mut |unit| {
+        if unit.nal_type == NAL_SPS && unit.whole.is_some() {
+            found = found.or(Some(unit.body));
+        }
+    });
+    found
+}
+
+/// Which parameter set a unit is, or to which one a slice refers (ITU-T H.264 7.3.2.1.1, 7.3.2.2, 7.3.3).
+pub(super) fn reference(unit: &Unit<'_>) -> Option<Reference> {
+    let bits = &mut Bits::of_unit(unit.body);
+    let sequence = |id| Some(SetId { kind: SetKind::Sequence, id }).filter(|_| id < SPS_IDS);
+    let picture = |id| Some(SetId { kind: SetKind::Picture, id }).filter(|_| id < PPS_IDS);
+    match unit.nal_type {
+        NAL_SPS => {
+            bits.skip(24)?;
+            Some(Reference::Set { own: sequence(bits.golomb()?)?, parent: None })
+        }
+        NAL_PPS => {
+            let own = picture(bits.golomb()?)?;
+            Some(Reference::Set { own, parent: Some(sequence(bits.golomb()?)?) })
+        }
+        NAL_IDR if unit.begins => {
+            // first_mb_in_slice, slice_type.
+            bits.golomb()?;
+            bits.golomb()?;
+            Some(Reference::Slice(picture(bits.golomb()?)?))
+        }
+        _ => None,
     }
 }
 
@@ -179,12 +213,38 @@ mod tests {
         [0x78].into_iter().chain(sized).collect()
     }
 
+    const KEYFRAME: Part = Part::SLICE.and(Part::RANDOM_ACCESS).and(Part::KEYFRAME);
+
     #[test]
-    fn a_sequence_parameter_set_begins_a_keyframe_alone_or_aggregated() {
-        assert_eq!(start(&SPS), Start::Sequence);
-        assert_eq!(start(&stap_a(&[&SPS, &PPS])), Start::Sequence);
-        assert_eq!(start(&stap_a(&[&[0x09, 0x10], &SEI, &SPS, &PPS, &IDR])), Start::Sequence);
-        assert_eq!(start(&[0x7c, 0x87, 0x42]), Start::Sequence);
+    fn parameter_sets_alone_begin_no_keyframe() {
+        for payload in [&SPS[..], &PPS, &stap_a(&[&SPS, &PPS]), &[0x7c, 0x87, 0x42]] {
+            assert_eq!(part(payload), Part::SETS, "{payload:02x?}");
+        }
+        assert_eq!(part(&stap_a(&[&SPS, &PPS, &SLICE])), Part::SETS.and(Part::SLICE));
+        assert_eq!(part(&stap_a(&[&[0x09, 0x10], &SEI, &SPS, &PPS, &IDR])), Part::SETS.and(KEYFRAME));
+    }
+
+    #[test]
+    fn units_tell_their_ids_and_what_they_need() {
+        let set = |kind, id| SetId { kind, id };
+        let of = |unit: &[u8]| {
+            let mut found = None;
+            each_unit(unit, &mut |unit| found = reference(&unit));
+            found
+        };
+        let sequence = set(SetKind::Sequence, 0);
+        assert_eq!(of(&[0x67, 0x42, 0xe0, 0x1f, 0xda]), Some(Reference::Set { own: sequence, parent: None }));
+        let picture = set(SetKind::Picture, 1);
+        // 010 1 ...: picture set 1 of sequence set 0.
+        assert_eq!(of(&[0x68, 0b0101_0000]), Some(Reference::Set { own: picture, parent: Some(sequence) }));
+        // 1 00111 010: first macroblock 0, slice type 6, picture set 1 (in two bytes).
+        assert_eq!(of(&[0x65, 0b1001_1101, 0b0000_0000]), Some(Reference::Slice(picture)));
+        assert_eq!(of(&[0x7c, 0x85, 0b1001_1101, 0]), Some(Reference::Slice(picture)));
+        for cut in [&[0x67, 0x42, 0xe0][..], &[0x68], &[0x65], &[0x7c, 0x05, 0x9d, 0], &[0x41, 0x9d, 0]] {
+            assert_eq!(of(cut), None, "{cut:02x?}");
+        }
+        // Picture set 256.
+        assert_eq!(of(&[0x68, 0x00, 0x80, 0x80, 0x80]), None, "there are 256");
     }
 
     #[test]
@@ -198,46 +258,48 @@ mod tests {
 
     #[test]
     fn the_first_slice_of_an_idr_begins_a_keyframe_and_later_slices_do_not() {
-        assert_eq!(start(&IDR), Start::Picture);
-        assert_eq!(start(&stap_a(&[&SEI, &IDR])), Start::Picture);
-        assert_eq!(start(&IDR_LATER_SLICE), Start::None);
-        assert_eq!(start(&[0x7c, 0x85, 0x88]), Start::Picture);
-        assert_eq!(start(&[0x7c, 0x85, 0x42]), Start::None);
+        let later = Part::SLICE.and(Part::RANDOM_ACCESS);
+        assert_eq!(part(&IDR), KEYFRAME);
+        assert_eq!(part(&stap_a(&[&SEI, &IDR])), KEYFRAME);
+        assert_eq!(part(&IDR_LATER_SLICE), later);
+        assert_eq!(part(&[0x7c, 0x85, 0x88]), KEYFRAME);
+        for payload in [&[0x7c, 0x85, 0x42][..], &[0x7c, 0x05, 0x88], &[0x7c, 0x45, 0x88]] {
+            assert_eq!(part(payload), later, "{payload:02x?}");
+        }
     }
 
     #[test]
     fn the_interleaved_mode_is_read_as_the_others_are() {
         let sized = |unit: &[u8]| [&(unit.len() as u16).to_be_bytes()[..], unit].concat();
         let timed = |unit: &[u8], between: &[u8]| [&(unit.len() as u16).to_be_bytes()[..], between, unit].concat();
-        assert_eq!(start(&[&[0x79, 0, 1][..], &sized(&SEI), &sized(&SPS)].concat()), Start::Sequence);
-        assert_eq!(start(&[&[0x7a, 0, 1][..], &timed(&SPS, &[0; 3]), &timed(&IDR, &[0; 3])].concat()), Start::Sequence);
-        assert_eq!(start(&[&[0x7a, 0, 1][..], &timed(&SEI, &[0; 3]), &timed(&IDR, &[0; 3])].concat()), Start::Picture);
-        assert_eq!(
-            start(&[&[0x7b, 0, 1][..], &timed(&SLICE, &[0; 4]), &timed(&IDR, &[0; 4])].concat()),
-            Start::Picture
-        );
-        assert_eq!(start(&[0x7d, 0x85, 0, 1, 0x88]), Start::Picture);
-        assert_eq!(start(&[0x7d, 0x85, 0x88, 0x88, 0x42]), Start::None);
+        assert_eq!(part(&[&[0x79, 0, 1][..], &sized(&SEI), &sized(&SPS)].concat()), Part::SETS);
+        let both = [&[0x7a, 0, 1][..], &timed(&SPS, &[0; 3]), &timed(&IDR, &[0; 3])].concat();
+        assert_eq!(part(&both), Part::SETS.and(KEYFRAME));
+        assert_eq!(part(&[&[0x7a, 0, 1][..], &timed(&SEI, &[0; 3]), &timed(&IDR, &[0; 3])].concat()), KEYFRAME);
+        assert_eq!(part(&[&[0x7b, 0, 1][..], &timed(&SLICE, &[0; 4]), &timed(&IDR, &[0; 4])].concat()), KEYFRAME);
+        assert_eq!(part(&[0x7d, 0x85, 0, 1, 0x88]), KEYFRAME);
+        assert_eq!(part(&[0x7d, 0x85, 0x88, 0x88, 0x42]), Part::SLICE.and(Part::RANDOM_ACCESS));
     }
 
     #[test]
-    fn middles_ends_and_other_pictures_begin_nothing() {
-        for payload in [&SLICE[..], &PPS, &SEI, &[0x7c, 0x05, 0x88], &[0x7c, 0x45, 0x88], &[0x7c, 0x81, 0x9a]] {
-            assert_eq!(start(payload), Start::None, "{payload:02x?}");
-        }
-        assert_eq!(start(&stap_a(&[&SEI, &SLICE])), Start::None);
+    fn other_pictures_and_what_is_said_of_them_begin_nothing() {
+        assert_eq!([&SLICE[..], &[0x7c, 0x81, 0x9a]].map(part), [Part::SLICE; 2]);
+        assert_eq!([&SEI[..], &[0x09, 0x10]].map(part), [Part::default(); 2]);
+        assert_eq!(part(&stap_a(&[&SEI, &SLICE])), Part::SLICE);
+        assert_eq!(part(&[0x06, 0x06, 0x01, 0xc4]), Part::RECOVERY_POINT);
     }
 
     #[test]
     fn cut_payloads_are_read_until_the_cut() {
-        for payload in
-            [&[][..], &[0x78], &[0x78, 0], &[0x78, 0, 9, 0x67], &[0x7c], &[0x7c, 0x85], &[0x7d, 0x85, 0], &[0x65]]
-        {
-            assert_eq!(start(payload), Start::None, "{payload:02x?}");
+        for payload in [&[][..], &[0x78], &[0x78, 0], &[0x78, 0, 9, 0x67], &[0x7c]] {
+            assert_eq!(part(payload), Part::default(), "{payload:02x?}");
         }
-        let mut cut = stap_a(&[&SPS, &PPS]);
+        for payload in [&[0x7c, 0x85][..], &[0x7d, 0x85, 0], &[0x65]] {
+            assert!(!part(payload).is_keyframe(), "{payload:02x?}");
+        }
+        let mut cut = stap_a(&[&SPS, &PPS, &IDR]);
         cut.truncate(cut.len() - 1);
-        assert_eq!(start(&cut), Start::Sequence);
+        assert_eq!(part(&cut), Part::SETS);
     }
 
     #[test]
@@ -277,7 +339,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_without_panic(payload in prop::collection::vec(any::<u8>(), 0..64)) {
-            let _ = start(&payload);
+            let _ = part(&payload);
         }
 
         #[test]
@@ -286,7 +348,7 @@ mod tests {
             rest in prop::collection::vec(prop_oneof![Just(0u8), 1u8..9, any::<u8>()], 0..64),
         ) {
             let payload: Vec<u8> = std::iter::once(indicator).chain(rest).collect();
-            let _ = (start(&payload), sequence(&payload));
+            let _ = (part(&payload), sequence(&payload));
         }
 
         #[test]

@@ -3,12 +3,21 @@
 //! Streams with decoding order numbers in their packets (`sprop-max-don-diff` above 0) are not read; no WebRTC client
 //! sends them. A length that points past the payload ends the reading; what was read until there counts.
 
-use super::{Format, Start};
+use super::Format;
+use super::bits::Bits;
+use super::part::{Part, Unit, each_of};
+use super::sequence;
+use super::sets::{Reference, SetId, SetKind};
 
+/// Leading pictures that may refer to what stands before their random access picture (ITU-T H.265 table 7-1).
+const NAL_RASL: std::ops::RangeInclusive<u8> = 8..=9;
 /// Pictures that need no earlier one: BLA, IDR and CRA (ITU-T H.265 table 7-1).
 const NAL_IRAP: std::ops::RangeInclusive<u8> = 16..=21;
+const NAL_SLICES: std::ops::RangeInclusive<u8> = 0..=31;
 const NAL_VPS: u8 = 32;
 const NAL_SPS: u8 = 33;
+const NAL_PPS: u8 = 34;
+const NAL_SEI: u8 = 39;
 const AP: u8 = 48;
 const FU: u8 = 49;
 const PACI: u8 = 50;
@@ -16,12 +25,30 @@ const PACI: u8 = 50;
 /// The bit of a FU header that says "first fragment" (RFC 7798 4.4.3).
 const FU_START: u8 = 0x80;
 
-/// What of a keyframe's beginning a payload holds.
-pub(super) fn start(payload: &[u8]) -> Start {
-    let Some((nal_type, rest)) = split_header(payload) else { return Start::None };
+/// The payload type of a recovery point in supplemental information (ITU-T H.265 D.2.1).
+const RECOVERY_POINT: u8 = 6;
+
+/// Ids that parameter sets may have (ITU-T H.265 7.4.3.2.1, 7.4.3.3.1); a video parameter set's has four bits.
+const SPS_IDS: u32 = 16;
+const PPS_IDS: u32 = 64;
+
+/// What of its frame a payload holds.
+pub(super) fn part(payload: &[u8]) -> Part {
+    let mut part = Part::default();
+    each_unit(payload, &mut |unit| part = part.and(of_unit(&unit)));
+    part
+}
+
+/// Visits the NAL units in a payload.
+pub(super) fn each_unit<'a>(payload: &'a [u8], visit: &mut impl FnMut(Unit<'a>)) {
+    let Some((nal_type, rest)) = split_header(payload) else { return };
     match nal_type {
-        PACI => unwrapped(rest).map_or(Start::None, |(nal_type, rest)| of_packet(nal_type, rest)),
-        _ => of_packet(nal_type, rest),
+        PACI => {
+            if let Some((nal_type, rest)) = unwrapped(rest) {
+                visit_packet(nal_type, rest, None, visit);
+            }
+        }
+        _ => visit_packet(nal_type, rest, Some(payload), visit),
     }
 }
 
@@ -39,53 +66,78 @@ fn unwrapped(rest: &[u8]) -> Option<(u8, &[u8])> {
     Some(((fields >> 9 & 0x3f) as u8, behind.get(extension..)?))
 }
 
-fn of_packet(nal_type: u8, rest: &[u8]) -> Start {
+fn visit_packet<'a>(nal_type: u8, rest: &'a [u8], whole: Option<&'a [u8]>, visit: &mut impl FnMut(Unit<'a>)) {
     match nal_type {
-        AP => of_units(rest),
-        FU => match rest.split_first() {
-            Some((&header, fragment)) if header & FU_START != 0 => of_unit(header & 0x3f, fragment),
-            _ => Start::None,
-        },
-        _ => of_unit(nal_type, rest),
+        AP => each_of(rest, 0, &mut |unit| {
+            if let Some((nal_type, body)) = split_header(unit) {
+                visit(Unit { nal_type, body, whole: Some(unit), begins: true });
+            }
+        }),
+        FU => {
+            let Some((&header, body)) = rest.split_first() else { return };
+            visit(Unit { nal_type: header & 0x3f, body, whole: None, begins: header & FU_START != 0 });
+        }
+        _ => visit(Unit { nal_type, body: rest, whole, begins: true }),
     }
+}
+
+fn of_unit(unit: &Unit<'_>) -> Part {
+    match unit.nal_type {
+        nal_type if is_set(nal_type) => Part::SETS,
+        NAL_SEI if unit.begins && unit.body.first() == Some(&RECOVERY_POINT) => Part::RECOVERY_POINT,
+        // first_slice_segment_in_pic_flag is the first bit of a slice (ITU-T H.265 7.3.6.1).
+        nal_type if NAL_IRAP.contains(&nal_type) => {
+            let is_first = unit.begins && unit.body.first().is_some_and(|byte| byte & 0x80 != 0);
+            let part = Part::SLICE.and(Part::RANDOM_ACCESS);
+            if is_first { part.and(Part::KEYFRAME) } else { part }
+        }
+        nal_type if NAL_RASL.contains(&nal_type) => Part::SLICE.and(Part::SKIPPED_LEADING),
+        nal_type if NAL_SLICES.contains(&nal_type) => Part::SLICE,
+        _ => Part::default(),
+    }
+}
+
+/// Whether units of this type are parameter sets.
+pub(super) fn is_set(nal_type: u8) -> bool {
+    matches!(nal_type, NAL_VPS | NAL_SPS | NAL_PPS)
 }
 
 /// The sequence parameter set in a payload, without its NAL header; none that is in fragments.
-pub(super) fn sequence(payload: &[u8]) -> Option<&[u8]> {
-    let (nal_type, mut rest) = split_header(payload)?;
-    match nal_type {
-        NAL_SPS => return Some(rest),
-        AP => {}
-        _ => return None,
-    }
-    while let Some((size, behind)) = rest.split_first_chunk::<2>() {
-        let (unit, behind) = behind.split_at_checked(u16::from_be_bytes(*size).into())?;
-        match split_header(unit) {
-            Some((NAL_SPS, set)) => return Some(set),
-            _ => rest = behind,
+pub(super) fn sequence_set(payload: &[u8]) -> Option<&[u8]> {
+    let mut found = None;
+    each_unit(payload, &mut |unit| {
+        if unit.nal_type == NAL_SPS && unit.whole.is_some() {
+            found = found.or(Some(unit.body));
         }
-    }
-    None
+    });
+    found
 }
 
-/// The best of the units of an aggregation packet (RFC 7798 4.4.2).
-fn of_units(mut rest: &[u8]) -> Start {
-    let mut best = Start::None;
-    while let Some((size, behind)) = rest.split_first_chunk::<2>() {
-        let Some((unit, behind)) = behind.split_at_checked(u16::from_be_bytes(*size).into()) else { break };
-        best = best.max(split_header(unit).map_or(Start::None, |(nal_type, body)| of_unit(nal_type, body)));
-        rest = behind;
-    }
-    best
-}
-
-fn of_unit(nal_type: u8, body: &[u8]) -> Start {
-    match nal_type {
-        NAL_VPS => Start::Video,
-        NAL_SPS => Start::Sequence,
-        // first_slice_segment_in_pic_flag is the first bit of a slice (ITU-T H.265 7.3.6.1).
-        nal_type if NAL_IRAP.contains(&nal_type) && body.first().is_some_and(|byte| byte & 0x80 != 0) => Start::Picture,
-        _ => Start::None,
+/// Which parameter set a unit is, or to which one a slice refers (ITU-T H.265 7.3.2.1, 7.3.2.2, 7.3.2.3, 7.3.6.1).
+pub(super) fn reference(unit: &Unit<'_>) -> Option<Reference> {
+    let bits = &mut Bits::of_unit(unit.body);
+    let video = |id| SetId { kind: SetKind::Video, id };
+    let sequence = |id| Some(SetId { kind: SetKind::Sequence, id }).filter(|_| id < SPS_IDS);
+    let picture = |id| Some(SetId { kind: SetKind::Picture, id }).filter(|_| id < PPS_IDS);
+    match unit.nal_type {
+        NAL_VPS => Some(Reference::Set { own: video(bits.number(4)?), parent: None }),
+        NAL_SPS => {
+            let parent = video(bits.clone().number(4)?);
+            sequence::h265_until_id(bits)?;
+            Some(Reference::Set { own: sequence(bits.golomb()?)?, parent: Some(parent) })
+        }
+        NAL_PPS => {
+            let own = picture(bits.golomb()?)?;
+            Some(Reference::Set { own, parent: Some(sequence(bits.golomb()?)?) })
+        }
+        nal_type if NAL_IRAP.contains(&nal_type) && unit.begins => {
+            let is_first = bits.flag()?;
+            // no_output_of_prior_pics_flag.
+            bits.skip(1)?;
+            is_first.then_some(())?;
+            Some(Reference::Slice(picture(bits.golomb()?)?))
+        }
+        _ => None,
     }
 }
 
@@ -168,56 +220,68 @@ mod tests {
         [&[0x64, 0x01][..], &fields.to_be_bytes(), &[7; 3], &packet[2..]].concat()
     }
 
+    const KEYFRAME: Part = Part::SLICE.and(Part::RANDOM_ACCESS).and(Part::KEYFRAME);
+
     #[test]
-    fn parameter_sets_begin_a_keyframe_alone_or_aggregated() {
-        assert_eq!(start(&VPS), Start::Video);
-        assert_eq!(start(&SPS), Start::Sequence);
-        assert_eq!(start(&aggregate(&[&VPS, &SPS, &PPS])), Start::Video);
-        assert_eq!(start(&aggregate(&[&SEI, &SPS, &PPS, &IDR])), Start::Sequence);
-        assert_eq!(start(&[0x62, 0x01, 0xa0, 0x0c]), Start::Video);
+    fn parameter_sets_alone_begin_no_keyframe() {
+        for payload in [&VPS[..], &SPS, &PPS, &aggregate(&[&VPS, &SPS, &PPS]), &[0x62, 0x01, 0xa0, 0x0c]] {
+            assert_eq!(part(payload), Part::SETS, "{payload:02x?}");
+        }
+        assert_eq!(part(&aggregate(&[&SEI, &SPS, &PPS, &SLICE])), Part::SETS.and(Part::SLICE));
+        assert_eq!(part(&aggregate(&[&SEI, &SPS, &PPS, &IDR])), Part::SETS.and(KEYFRAME));
     }
 
     #[test]
     fn the_first_slice_of_an_intra_random_access_picture_begins_a_keyframe() {
         for unit in [&IDR[..], &CRA, &aggregate(&[&SEI, &IDR]), &[0x62, 0x01, 0x94, 0xac], &[0x62, 0x01, 0x93, 0xac]] {
-            assert_eq!(start(unit), Start::Picture, "{unit:02x?}");
+            assert_eq!(part(unit), KEYFRAME, "{unit:02x?}");
         }
-        for unit in [&IDR_LATER_SLICE[..], &SLICE, &PPS, &SEI, &[0x62, 0x01, 0x14, 0xac], &[0x62, 0x01, 0x54, 0xac]] {
-            assert_eq!(start(unit), Start::None, "{unit:02x?}");
+        let later = Part::SLICE.and(Part::RANDOM_ACCESS);
+        for unit in
+            [&IDR_LATER_SLICE[..], &[0x62, 0x01, 0x14, 0xac], &[0x62, 0x01, 0x54, 0xac], &[0x62, 0x01, 0x94, 0x2c]]
+        {
+            assert_eq!(part(unit), later, "{unit:02x?}");
         }
-        assert_eq!(start(&[0x62, 0x01, 0x94, 0x2c]), Start::None, "a later slice's first fragment");
-        assert_eq!(start(&[0x62, 0x01, 0x81, 0xd0]), Start::None, "another picture's first fragment");
+        assert_eq!([&SLICE[..], &[0x62, 0x01, 0x81, 0xd0]].map(part), [Part::SLICE; 2]);
+        assert_eq!(part(&SEI), Part::default());
+        assert_eq!(part(&[0x4e, 0x01, 0x06, 0x01]), Part::RECOVERY_POINT);
+    }
+
+    #[test]
+    fn pictures_that_a_start_at_their_keyframe_skips_are_told_from_those_it_decodes() {
+        let skipped = Part::SLICE.and(Part::SKIPPED_LEADING);
+        assert_eq!([&[0x10, 0x01, 0xd0][..], &[0x12, 0x01, 0xd0], &[0x62, 0x01, 0x88, 0xd0]].map(part), [skipped; 3]);
+        assert_eq!([&[0x0c, 0x01, 0xd0][..], &[0x0e, 0x01, 0xd0]].map(part), [Part::SLICE; 2], "RADL");
     }
 
     #[test]
     fn the_sequence_parameter_set_is_found_alone_or_aggregated() {
-        assert_eq!(sequence(&SPS), Some(&SPS[2..]));
-        assert_eq!(sequence(&aggregate(&[&VPS, &SPS, &PPS])), Some(&SPS[2..]));
+        assert_eq!(sequence_set(&SPS), Some(&SPS[2..]));
+        assert_eq!(sequence_set(&aggregate(&[&VPS, &SPS, &PPS])), Some(&SPS[2..]));
         for payload in [&VPS[..], &aggregate(&[&VPS, &PPS]), &[0x60, 1, 0, 9, 0x42], &[], &[0x42]] {
-            assert_eq!(sequence(payload), None, "{payload:02x?}");
+            assert_eq!(sequence_set(payload), None, "{payload:02x?}");
         }
     }
 
     #[test]
     fn a_paci_packet_is_what_it_wraps() {
-        assert_eq!(start(&wrap(&VPS)), Start::Video);
-        assert_eq!(start(&wrap(&aggregate(&[&SPS, &PPS]))), Start::Sequence);
-        assert_eq!(start(&wrap(&[0x62, 0x01, 0x94, 0xac])), Start::Picture);
-        assert_eq!(start(&wrap(&SLICE)), Start::None);
-        assert_eq!(start(&wrap(&wrap(&VPS))), Start::None, "RFC 7798 4.4.4: never one in another");
+        assert_eq!(part(&wrap(&VPS)), Part::SETS);
+        assert_eq!(part(&wrap(&aggregate(&[&SPS, &PPS]))), Part::SETS);
+        assert_eq!(part(&wrap(&[0x62, 0x01, 0x94, 0xac])), KEYFRAME);
+        assert_eq!(part(&wrap(&SLICE)), Part::SLICE);
+        assert_eq!(part(&wrap(&wrap(&VPS))), Part::default(), "RFC 7798 4.4.4: never one in another");
     }
 
     #[test]
     fn cut_payloads_are_read_until_the_cut() {
-        for payload in
-            [&[][..], &[0x28], &[0x28, 1], &[0x60, 1, 0], &[0x60, 1, 0, 9, 0x40], &[0x62, 1], &[0x62, 1, 0x94]]
-        {
-            assert_eq!(start(payload), Start::None, "{payload:02x?}");
+        for payload in [&[][..], &[0x28], &[0x60, 1, 0], &[0x60, 1, 0, 9, 0x40], &[0x62, 1]] {
+            assert_eq!(part(payload), Part::default(), "{payload:02x?}");
         }
-        assert_eq!(start(&[0x64, 1, 0x40, 0x30, 7, 7]), Start::None);
-        let mut cut = aggregate(&[&VPS, &SPS]);
+        assert!(!part(&[0x28, 1]).is_keyframe() && !part(&[0x62, 1, 0x94]).is_keyframe());
+        assert_eq!(part(&[0x64, 1, 0x40, 0x30, 7, 7]), Part::default());
+        let mut cut = aggregate(&[&VPS, &IDR]);
         cut.truncate(cut.len() - 1);
-        assert_eq!(start(&cut), Start::Video);
+        assert_eq!(part(&cut), Part::SETS);
     }
 
     #[test]
@@ -241,7 +305,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_without_panic(payload in prop::collection::vec(any::<u8>(), 0..64)) {
-            let _ = start(&payload);
+            let _ = part(&payload);
         }
 
         #[test]
@@ -250,7 +314,7 @@ mod tests {
             rest in prop::collection::vec(prop_oneof![Just(0u8), 1u8..9, any::<u8>()], 0..64),
         ) {
             let payload: Vec<u8> = [header, 1].into_iter().chain(rest).collect();
-            let _ = (start(&payload), sequence(&payload));
+            let _ = (part(&payload), sequence_set(&payload));
         }
     }
 }

@@ -1,35 +1,22 @@
-//! Marks the one packet of a published line with which each keyframe begins.
-//!
-//! Encoders of H.264 and H.265 begin a keyframe with parameter sets in packets of their own (OBS), in one packet (FFmpeg,
-//! Chromium) or not at all. A viewer that begins at the bare picture while its parameter sets are late would stay black
-//! until the next keyframe, which may be 10 s away. So the rule: a keyframe starts with nothing less than the keyframe
-//! before it had; what is missing is on its way, and is the start.
+//! Notices the keyframes of a published line, packet by packet as they arrive, and how large its pictures are.
 
-use super::{Codec, FrameSize, Kind, Start};
+use super::{Codec, FrameSize, Kind, Part};
 
-/// Finds keyframes in one layer of one publisher, packet by packet in the order of arrival.
+/// Notices keyframes in one layer of one publisher, packet by packet in the order of arrival.
 #[derive(Clone, Debug)]
 pub struct KeyframeFinder {
     codec: Codec,
-    /// RTP timestamp of the newest picture whose start was marked.
-    marked: Option<u32>,
-    newest: Option<Picture>,
-    /// The best start of the keyframe before the newest.
-    expected: Start,
+    /// RTP timestamp of the newest keyframe.
+    newest: Option<u32>,
     size: Option<FrameSize>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Picture {
-    timestamp: u32,
-    /// The best of its starts that have come.
-    start: Start,
+    /// A recovery point has come since the newest keyframe.
+    refreshes: bool,
 }
 
 impl KeyframeFinder {
     /// A finder for a line of this codec.
     pub fn new(codec: Codec) -> Self {
-        Self { codec, marked: None, newest: None, expected: Start::None, size: None }
+        Self { codec, newest: None, size: None, refreshes: false }
     }
 
     /// How large the pictures are, once a keyframe has told.
@@ -37,26 +24,35 @@ impl KeyframeFinder {
         self.size
     }
 
-    /// True when this packet is the first of a picture that decodes without any earlier one: what goes into
-    /// [`Packet::keyframe`](crate::forward::Packet::keyframe). Always true for audio with a payload.
+    /// True while the encoder says where decoders may begin (intra refresh) instead of sending keyframes.
+    pub fn refreshes(&self) -> bool {
+        self.refreshes
+    }
+
+    /// True when a picture that decodes without any earlier one begins with this payload: see [`Self::read`].
     pub fn is_start(&mut self, timestamp: u32, payload: &[u8]) -> bool {
-        let start = Start::of(self.codec, payload);
-        if start == Start::None || self.codec.kind() == Kind::Audio {
-            return start != Start::None;
+        self.read(timestamp, payload).1
+    }
+
+    /// What a payload holds of its frame, and whether a picture that decodes without any earlier one begins with it: once
+    /// for each, with its first slice; always true for audio with a payload.
+    #[inline]
+    pub fn read(&mut self, timestamp: u32, payload: &[u8]) -> (Part, bool) {
+        let part = Part::of(self.codec, payload);
+        (part, !part.is_plain() && self.notice(part, timestamp, payload))
+    }
+
+    fn notice(&mut self, part: Part, timestamp: u32, payload: &[u8]) -> bool {
+        if self.codec.kind() == Kind::Audio {
+            return true;
         }
         self.size = FrameSize::of(self.codec, payload).or(self.size);
-        match &mut self.newest {
-            Some(newest) if newest.timestamp == timestamp => newest.start = newest.start.max(start),
-            newest => {
-                self.expected = newest.map_or(Start::None, |before| before.start);
-                *newest = Some(Picture { timestamp, start });
-            }
+        let begins = part.is_keyframe() && self.newest != Some(timestamp);
+        if begins {
+            self.newest = Some(timestamp);
         }
-        let first = start >= self.expected && self.marked != Some(timestamp);
-        if first {
-            self.marked = Some(timestamp);
-        }
-        first
+        self.refreshes = part.is_recovery_point() || self.refreshes && !part.is_keyframe();
+        begins
     }
 }
 
@@ -85,40 +81,21 @@ mod tests {
     }
 
     #[test]
-    fn one_start_a_picture_as_ffmpeg_obs_and_chromium_send_it() {
+    fn a_keyframe_begins_once_with_its_first_slice() {
         let ffmpeg = [(1, SEI), (1, SPS), (1, PPS), (1, IDR), (2, SLICE), (9, SPS), (9, PPS), (9, SEI), (9, IDR_START)];
-        assert_eq!(starts(&ffmpeg), [1, 5]);
+        assert_eq!(starts(&ffmpeg), [3, 8]);
         let chromium =
             [(1, SPS_AND_PPS), (1, IDR_START), (1, IDR_MIDDLE), (2, SLICE), (9, SPS_AND_PPS), (9, IDR_START)];
-        assert_eq!(starts(&chromium), [0, 4]);
-    }
-
-    #[test]
-    fn a_line_without_parameter_sets_starts_at_its_pictures() {
+        assert_eq!(starts(&chromium), [1, 5]);
         assert_eq!(starts(&[(1, IDR_START), (1, IDR_MIDDLE), (2, SLICE), (3, IDR), (3, IDR)]), [0, 3]);
     }
 
     #[test]
-    fn a_picture_that_overtook_its_parameter_sets_waits_for_them() {
-        let late = [(1, SPS), (1, PPS), (1, IDR), (9, IDR_START), (9, IDR_MIDDLE), (9, SPS), (9, PPS)];
-        assert_eq!(starts(&late), [0, 5]);
-    }
-
-    #[test]
-    fn parameter_sets_sent_only_once_cost_one_keyframe() {
-        assert_eq!(starts(&[(1, SPS), (1, IDR), (2, IDR), (3, IDR), (4, IDR)]), [0, 3, 4]);
-    }
-
-    #[test]
-    fn h265_waits_for_the_video_parameter_set_where_there_is_one() {
+    fn parameter_sets_before_another_picture_begin_nothing() {
+        assert_eq!(starts(&[(1, SPS), (1, PPS), (1, SLICE), (2, SPS_AND_PPS), (2, SLICE)]), [0; 0]);
         let (vps, sps): (&[u8], &[u8]) = (&[0x40, 0x01, 0x0c], &[0x42, 0x01, 0x01]);
-        let (pps, idr): (&[u8], &[u8]) = (&[0x44, 0x01], &[0x28, 0x01, 0xac]);
-        let x265 = [(1, vps), (1, sps), (1, pps), (1, idr), (9, vps), (9, sps), (9, pps), (9, idr)];
-        assert_eq!(starts_of(Codec::H265, &x265), [0, 4]);
-        let late = [(1, vps), (1, sps), (1, idr), (9, sps), (9, idr), (9, vps)];
-        assert_eq!(starts_of(Codec::H265, &late), [0, 5]);
-        let sps_only = [(1, sps), (1, idr), (9, sps), (9, idr)];
-        assert_eq!(starts_of(Codec::H265, &sps_only), [0, 2]);
+        let (slice, idr): (&[u8], &[u8]) = (&[0x02, 0x01, 0xd0], &[0x28, 0x01, 0xac]);
+        assert_eq!(starts_of(Codec::H265, &[(1, vps), (1, sps), (1, slice), (2, vps), (2, idr)]), [4]);
     }
 
     #[test]

@@ -10,8 +10,10 @@ mod format;
 mod h264;
 mod h265;
 mod keyframes;
+mod part;
 mod red;
 mod sequence;
+mod sets;
 mod size;
 mod vp8;
 mod vp9;
@@ -23,7 +25,9 @@ pub use format::{Format, Profile};
 pub use h264::Profile as H264Profile;
 pub use h265::Profile as H265Profile;
 pub use keyframes::KeyframeFinder;
+pub use part::Part;
 pub use red::Redundancy;
+pub use sets::{Lacking, ParameterSets};
 pub use size::FrameSize;
 
 /// Audio or video.
@@ -124,37 +128,21 @@ impl Codec {
     }
 }
 
-/// True when this payload, by itself, begins a picture that decodes without any earlier one; always true for audio
-/// that has a payload. A picture of H.264 or H.265 may begin in several packets (parameter sets, then slices):
-/// [`KeyframeFinder`] marks only the first of them, this function each.
-pub fn is_keyframe_start(codec: Codec, payload: &[u8]) -> bool {
-    Start::of(codec, payload) != Start::None
+/// True when a picture that decodes without any earlier one may begin with this payload: its first slice is here, or
+/// parameter sets are; always true for audio that has a payload.
+pub fn may_begin(codec: Codec, payload: &[u8]) -> bool {
+    let part = Part::of(codec, payload);
+    part.is_keyframe() || part.has_sets()
 }
 
-/// What of a keyframe's beginning a payload holds, the least first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Start {
-    /// Nothing that a decoder could begin with.
-    None,
-    /// The first slice of a picture that needs no other, and no parameter set before it.
-    Picture,
-    /// A sequence parameter set, or all that the codec has of its kind.
-    Sequence,
-    /// A video parameter set, which in H.265 comes before the sequence's.
-    Video,
-}
-
-impl Start {
-    fn of(codec: Codec, payload: &[u8]) -> Self {
-        let begins = match codec {
-            Codec::H264 => return h264::start(payload),
-            Codec::H265 => return h265::start(payload),
-            Codec::Vp8 => vp8::is_keyframe_start(payload),
-            Codec::Vp9 => vp9::is_keyframe_start(payload),
-            Codec::Av1 => av1::is_keyframe_start(payload),
-            Codec::Opus | Codec::Multiopus | Codec::Pcmu | Codec::Pcma | Codec::G722 => !payload.is_empty(),
-        };
-        if begins { Self::Picture } else { Self::None }
+/// The rule of codecs that have no parameter sets in packets of their own.
+fn is_other_keyframe_start(codec: Codec, payload: &[u8]) -> bool {
+    match codec {
+        Codec::H264 | Codec::H265 => false,
+        Codec::Vp8 => vp8::is_keyframe_start(payload),
+        Codec::Vp9 => vp9::is_keyframe_start(payload),
+        Codec::Av1 => av1::is_keyframe_start(payload),
+        Codec::Opus | Codec::Multiopus | Codec::Pcmu | Codec::Pcma | Codec::G722 => !payload.is_empty(),
     }
 }
 
@@ -175,7 +163,7 @@ mod tests {
     #[test]
     fn every_sound_that_has_a_payload_begins_by_itself() {
         for codec in Codec::ALL.into_iter().filter(|codec| codec.kind() == Kind::Audio) {
-            assert!(is_keyframe_start(codec, &[0]) && !is_keyframe_start(codec, &[]));
+            assert!(may_begin(codec, &[0]) && !may_begin(codec, &[]));
         }
     }
 }

@@ -117,10 +117,19 @@ fn skip_picture_order(bits: &mut Bits<'_>) -> Option<()> {
 
 /// The size in a sequence parameter set of H.265, without its NAL header (ITU-T H.265 7.3.2.2).
 pub(super) fn h265(set: &[u8]) -> Option<FrameSize> {
+    let bits = &mut Bits::of_unit(set);
+    h265_until_id(bits)?;
+    bits.golomb()?;
+    let (across, down) = chroma_sample(chroma_format(bits)?);
+    let (width, height) = (bits.golomb()?, bits.golomb()?);
+    Cut::read(bits)?.apply(width, height, across, down)
+}
+
+/// Passes over what stands before the set's own id in a sequence parameter set of H.265.
+pub(super) fn h265_until_id(bits: &mut Bits<'_>) -> Option<()> {
     /// Profile, tier and constraints of a layer; its level (ITU-T H.265 7.3.3).
     const PROFILE: u32 = 88;
     const LEVEL: u32 = 8;
-    let bits = &mut Bits::of_unit(set);
     bits.skip(4)?;
     let sub_layers = bits.number(3)?;
     bits.skip(1 + PROFILE + LEVEL)?;
@@ -132,11 +141,7 @@ pub(super) fn h265(set: &[u8]) -> Option<FrameSize> {
     if sub_layers > 0 {
         bits.skip(2 * (8 - sub_layers))?;
     }
-    bits.skip(behind)?;
-    bits.golomb()?;
-    let (across, down) = chroma_sample(chroma_format(bits)?);
-    let (width, height) = (bits.golomb()?, bits.golomb()?);
-    Cut::read(bits)?.apply(width, height, across, down)
+    bits.skip(behind)
 }
 
 /// The largest size in a sequence header of AV1, without its OBU header (AV1 bitstream specification 5.5.1).

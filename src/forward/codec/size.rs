@@ -22,7 +22,7 @@ impl FrameSize {
     pub fn of(codec: Codec, payload: &[u8]) -> Option<Self> {
         match codec {
             Codec::H264 => sequence::h264(h264::sequence(payload)?),
-            Codec::H265 => sequence::h265(h265::sequence(payload)?),
+            Codec::H265 => sequence::h265(h265::sequence_set(payload)?),
             Codec::Vp8 => vp8::size(payload),
             Codec::Vp9 => vp9::size(payload),
             Codec::Av1 => sequence::av1(av1::sequence(payload)?),

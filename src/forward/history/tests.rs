@@ -7,6 +7,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::forward::codec::Part;
 
 fn history(packets: usize) -> History {
     History::new(HistoryLimits { packets, pictures: PictureLimits::NONE, ..HistoryLimits::default() })
@@ -23,7 +24,9 @@ fn packet(epoch: u32, index: u64, received: Instant) -> Arc<Packet> {
         payload_type: 96,
         descriptor: Default::default(),
         elements: Default::default(),
+        part: Part::default(),
         keyframe: false,
+        leads: 0,
         payload: Bytes::new(),
         redundancy: None,
     })

@@ -21,7 +21,7 @@ use super::codec::{Format, Kind, PictureNumbers};
 use super::header::HEADER_LEN;
 use super::resend::{Resends, Verdict};
 use super::sent::Sent;
-use super::{Get, History, LayerId, Origin, Packet, Place, Splice, Start};
+use super::{Get, History, Labels, LayerId, Origin, Packet, Place, Splice, Start};
 pub use config::{FirstNumbers, Negotiated, OutletConfig};
 use replay::Replay;
 pub use replay::catch_up_time;
@@ -330,7 +330,7 @@ impl Outlet {
             source: packet.source(),
             timestamp: packet.timestamp,
             gap,
-            labels: route.labels,
+            labels: Labels { begun: packet.index as u32, ..route.labels },
             shift: self.numbers_up_to(packet),
             speed: self.replay.as_deref().map(Replay::speed),
         });

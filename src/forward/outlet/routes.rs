@@ -48,7 +48,8 @@ impl Routes {
         let used = used.map(|route| route.labels.payload_type);
         let fits = self.formats.iter().filter_map(|own| Some((own.format.fit(format)?, own)));
         let (_, best) = fits.min_by_key(|&(fit, own)| (used != Some(own.payload_type), fit))?;
-        let labels = Labels { source, payload_type: best.payload_type, rtx_payload_type: best.rtx_payload_type };
+        let labels =
+            Labels { source, payload_type: best.payload_type, rtx_payload_type: best.rtx_payload_type, begun: 0 };
         if self.routes.len() == ROUTES {
             self.routes.remove(0);
         }

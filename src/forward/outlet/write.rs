@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::{Outlet, Written};
 use crate::forward::codec::PictureNumbers;
 use crate::forward::header::{HEADER_LEN, Header};
+use crate::forward::packet::LEADING;
 use crate::forward::{Packet, Place};
 
 /// Octets of the original sequence number that begin a resend's payload (RFC 4588 4).
@@ -236,10 +237,17 @@ pub(super) fn carries_media(packet: &Packet, place: Place) -> bool {
     if packet.payload_type == place.labels.source {
         return !packet.payload.is_empty();
     }
-    carries_redundant_media(packet, place)
+    carries_other_media(packet, place)
 }
 
+/// Redundant sound, and leading pictures: all of these but those of the keyframe with which the viewer began, which it
+/// cannot decode.
 #[cold]
-fn carries_redundant_media(packet: &Packet, place: Place) -> bool {
+fn carries_other_media(packet: &Packet, place: Place) -> bool {
+    if packet.payload_type & LEADING != 0 {
+        return packet.leads != place.labels.begun
+            && packet.medium() == place.labels.source
+            && !packet.payload.is_empty();
+    }
     packet.redundancy.is_some() && packet.medium() == place.labels.source && !packet.own_payload().is_empty()
 }

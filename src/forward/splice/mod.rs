@@ -27,6 +27,8 @@ pub struct Labels {
     pub payload_type: u8,
     /// The viewer's payload type for resends (RFC 4588 8.1).
     pub rtx_payload_type: Option<u8>,
+    /// The last 32 bits of the index of the source packet with which the viewer began, through all numbers left out since.
+    pub begun: u32,
 }
 
 /// Where a new segment begins.

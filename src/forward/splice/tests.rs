@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LABELS: Labels = Labels { source: 96, payload_type: 100, rtx_payload_type: None };
+const LABELS: Labels = Labels { source: 96, payload_type: 100, rtx_payload_type: None, begun: 0 };
 
 fn source(epoch: u32, index: u64) -> Source {
     Source { epoch, layer: LayerId(0), index }

@@ -23,6 +23,10 @@ pub(super) struct StreamTrack {
     frames_per_second: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     keyframe_interval_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter_sets: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lint: Vec<&'static str>,
     lost_packets: u64,
     repaired_packets: u64,
     hold_seconds: f64,
@@ -56,6 +60,8 @@ impl From<TrackReport> for StreamTrack {
             packets_per_second: track.rates.packets,
             frames_per_second: (track.kind == "video").then_some(track.rates.frames),
             keyframe_interval_seconds: track.keyframe_interval.map(|interval| interval.as_secs_f64()),
+            parameter_sets: track.sets,
+            lint: track.lint,
             lost_packets: track.lost_packets,
             repaired_packets: track.repaired_packets,
             hold_seconds: track.hold.as_secs_f64(),

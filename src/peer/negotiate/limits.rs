@@ -3,11 +3,15 @@
 //! The rule: whatever follows may be linear in the offer and quadratic in what these constants bound, nothing more.
 
 use super::OfferError;
+use super::text::own_parameters;
 
 /// Bytes of a whole offer. Chromium's largest is 8 KiB with candidates.
 const MAX_OFFER: usize = 64 * 1024;
 /// Bytes of one line without its end.
 const MAX_LINE: usize = 512;
+/// Bytes of a line with format parameters: those of a publisher may hold its parameter sets (`sprop-parameter-sets`).
+/// Without them it is no longer than others, because the answer repeats it.
+const MAX_FORMAT_LINE: usize = 2048;
 /// Sections: one audio, one video, one for data channels.
 const MAX_SECTIONS: usize = 3;
 /// Payload types in one section.
@@ -23,8 +27,15 @@ pub(super) fn check(offer: &str) -> Result<(), OfferError> {
     let mut sections = 0;
     for (number, line) in (1..).zip(offer.split('\n')) {
         let line = line.strip_suffix('\r').unwrap_or(line);
-        if line.len() > MAX_LINE {
-            return Err(OfferError::malformed(format!("line {number} of the offer is longer than 512 bytes")));
+        let is_format = line.starts_with("a=fmtp:");
+        let limit = if is_format { MAX_FORMAT_LINE } else { MAX_LINE };
+        if line.len() > limit {
+            return Err(OfferError::malformed(format!("line {number} of the offer is longer than {limit} bytes")));
+        }
+        if is_format && own_parameters(line).len() > MAX_LINE {
+            return Err(OfferError::malformed(format!(
+                "line {number} of the offer has more than {MAX_LINE} bytes of format parameters besides sprop-"
+            )));
         }
         if line.contains(char::is_control) {
             return Err(OfferError::malformed(format!("line {number} of the offer has a control character")));
@@ -54,6 +65,10 @@ mod tests {
         assert_eq!(check("v=0\r\nm=a\r\nm=b\nm=c\n"), Ok(()));
         assert_eq!(check(&format!("a={}\r\n", "x".repeat(510))), Ok(()));
         assert!(matches!(check(&format!("a={}\r\n", "x".repeat(511))), Err(OfferError::Malformed(_))));
+        let sets = |octets: usize| format!("a=fmtp:96 a=1;sprop-parameter-sets={};b=2\r\n", "A".repeat(octets));
+        assert_eq!(check(&sets(2048 - 40)), Ok(()));
+        assert!(matches!(check(&sets(2049 - 40)), Err(OfferError::Malformed(_))));
+        assert!(matches!(check(&format!("a=fmtp:96 {}\r\n", "x".repeat(510))), Err(OfferError::Malformed(_))));
         assert!(matches!(check(&"a=x\n".repeat(17_000)), Err(OfferError::Malformed(_))));
         assert!(matches!(check(&"m=audio\n".repeat(4)), Err(OfferError::Unsupported(_))));
     }

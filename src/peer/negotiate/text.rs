@@ -210,7 +210,7 @@ fn encoding(format: &Format) -> String {
 
 /// The offer's parameters without those that describe what the offerer itself sends (`sprop-parameter-sets` and its
 /// like, RFC 6184 8.1): in an answer they would describe what the relay sends.
-fn own_parameters(parameters: &str) -> String {
+pub(super) fn own_parameters(parameters: &str) -> String {
     let own =
         |parameter: &&str| !parameter.trim_start().get(..6).is_some_and(|name| name.eq_ignore_ascii_case("sprop-"));
     if parameters.split(';').all(|parameter| own(&parameter)) {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::forward::Elements;
-use crate::forward::codec::Descriptor;
+use crate::forward::codec::{Descriptor, Part};
 
 /// One event on the way from the publishers to a viewer.
 #[derive(Clone, Debug)]
@@ -171,7 +171,9 @@ fn no_number_has_two_contents(
                 history.push(Arc::new(Packet {
                     received: now,
                     redundancy,
+                    part: Part::default(),
                     keyframe: arrival.keyframe,
+                    leads: 0,
                     payload_type: if redundancy.is_some() { SOURCE_RED } else { arrival.payload_type },
                     marker: arrival.content == 1,
                     timestamp: publisher.packet(index).timestamp + u32::from(arrival.content),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::*;
-use crate::forward::codec::{Codec, Redundancy};
+use crate::forward::codec::{Codec, Part, Redundancy};
 use crate::forward::{ExtensionIds, HistoryLimits, PictureLimits};
 
 const SSRC: u32 = 0x1111_1111;
@@ -90,7 +90,9 @@ impl Publisher {
             payload_type: SOURCE,
             descriptor: Default::default(),
             elements: Default::default(),
+            part: Part::default(),
             keyframe: false,
+            leads: 0,
             payload: payload(self.epoch, index),
             redundancy: None,
         }

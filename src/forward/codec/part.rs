@@ -1,0 +1,105 @@
+//! What a payload holds of its frame, as far as it decides where a viewer can begin.
+
+use super::{Codec, h264, h265, is_other_keyframe_start};
+
+/// What a payload holds, all of it together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Part(u8);
+
+impl Part {
+    /// Some parameter set, or a fragment of one.
+    pub(super) const SETS: Self = Self(1);
+    /// Some slice, or a fragment of one.
+    pub(super) const SLICE: Self = Self(1 << 1);
+    /// A slice of a picture that refers to no other (IDR, IRAP), or a fragment of one.
+    pub(super) const RANDOM_ACCESS: Self = Self(1 << 2);
+    /// The beginning of such a picture's first slice; of other codecs that of a key frame.
+    pub(super) const KEYFRAME: Self = Self(1 << 3);
+    /// Supplemental information that says where a decoder may begin without such a picture (intra refresh).
+    pub(super) const RECOVERY_POINT: Self = Self(1 << 4);
+    /// A slice of a leading picture that may refer to what stands before its random access picture (H.265 RASL).
+    pub(super) const SKIPPED_LEADING: Self = Self(1 << 5);
+
+    /// What this payload of a codec holds.
+    #[inline]
+    pub fn of(codec: Codec, payload: &[u8]) -> Self {
+        match codec {
+            Codec::H264 => h264::part(payload),
+            Codec::H265 => h265::part(payload),
+            _ if is_other_keyframe_start(codec, payload) => Self::KEYFRAME,
+            _ => Self::default(),
+        }
+    }
+
+    /// True for what nothing has to be looked at for: it neither belongs to a keyframe nor leads it, and tells nothing of one.
+    #[inline]
+    pub fn is_plain(self) -> bool {
+        !self.has(Self(
+            Self::SETS.0 | Self::RANDOM_ACCESS.0 | Self::KEYFRAME.0 | Self::RECOVERY_POINT.0 | Self::SKIPPED_LEADING.0,
+        ))
+    }
+
+    /// True when a frame that needs no other begins here: with its first slice, whatever stands before that.
+    #[inline]
+    pub fn is_keyframe(self) -> bool {
+        self.has(Self::KEYFRAME)
+    }
+
+    /// True for a part of a picture that refers to no other.
+    pub fn is_random_access(self) -> bool {
+        self.has(Self(Self::RANDOM_ACCESS.0 | Self::KEYFRAME.0))
+    }
+
+    /// True when some parameter set is here.
+    pub fn has_sets(self) -> bool {
+        self.has(Self::SETS)
+    }
+
+    /// True when some slice is here.
+    pub fn has_slice(self) -> bool {
+        self.has(Self::SLICE)
+    }
+
+    /// True when supplemental information says that a decoder may begin here without a keyframe.
+    pub fn is_recovery_point(self) -> bool {
+        self.has(Self::RECOVERY_POINT)
+    }
+
+    /// True for a leading picture that a decoder which begins at its random access picture cannot decode (H.265 RASL).
+    pub fn is_skipped_leading(self) -> bool {
+        self.has(Self::SKIPPED_LEADING)
+    }
+
+    /// Both together.
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    #[inline]
+    fn has(self, any: Self) -> bool {
+        self.0 & any.0 != 0
+    }
+}
+
+/// One NAL unit in a payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unit<'a> {
+    pub(super) nal_type: u8,
+    /// Behind the NAL header; of a fragment what is here of it.
+    pub(super) body: &'a [u8],
+    /// With its NAL header; `None` for a fragment.
+    pub(super) whole: Option<&'a [u8]>,
+    /// False for a fragment that is not the first.
+    pub(super) begins: bool,
+}
+
+/// Visits the units of an aggregation packet, of which each has `between` octets behind its size. A size that points past
+/// the end ends the reading.
+pub(super) fn each_of<'a>(mut rest: &'a [u8], between: usize, visit: &mut impl FnMut(&'a [u8])) {
+    while let Some((size, behind)) = rest.split_first_chunk::<2>() {
+        let unit = behind.get(between..).and_then(|unit| unit.split_at_checked(u16::from_be_bytes(*size).into()));
+        let Some((unit, behind)) = unit else { break };
+        visit(unit);
+        rest = behind;
+    }
+}

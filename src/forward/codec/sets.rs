@@ -1,0 +1,231 @@
+//! The parameter sets of one published video (H.264, H.265): the newest of each id, from its packets or from its offer, and
+//! which of them a keyframe lacks.
+//!
+//! A decoder can begin at a keyframe only with the sets that its slices refer to. Some encoders repeat them before each
+//! keyframe, some send them once, and some only write them into the offer (`sprop-parameter-sets`, RFC 6184 8.1;
+//! `sprop-vps`, `sprop-sps` and `sprop-pps`, RFC 7798 7.1). They come from strangers: number and size are bounded.
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use bytes::Bytes;
+
+use super::part::Unit;
+use super::{Codec, Format, FrameSize, h264, h265};
+
+/// Some senders leave the padding out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Sets kept of one video. When full, the one that came first makes room.
+const MOST: usize = 32;
+
+/// Octets of the largest set that is kept: it leaves in one packet of its own.
+const LARGEST: usize = 1024;
+
+/// Sets that are put before one keyframe at most, and their octets.
+const MOST_ADDED: usize = 16;
+const MOST_OCTETS: usize = 4096;
+
+/// What a set describes. In the order in which a decoder needs them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum SetKind {
+    /// The video (H.265 only).
+    Video,
+    /// A coded sequence.
+    Sequence,
+    /// Pictures.
+    Picture,
+}
+
+/// Which set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SetId {
+    pub(super) kind: SetKind,
+    pub(super) id: u32,
+}
+
+/// What a unit says of sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reference {
+    /// It is one, and needs another.
+    Set { own: SetId, parent: Option<SetId> },
+    /// It is a slice that needs this one.
+    Slice(SetId),
+}
+
+/// The newest parameter sets of one video.
+#[derive(Clone, Debug)]
+pub struct ParameterSets {
+    codec: Codec,
+    /// The one that came first stands first.
+    sets: Vec<Set>,
+}
+
+#[derive(Clone, Debug)]
+struct Set {
+    own: SetId,
+    parent: Option<SetId>,
+    /// With its NAL header.
+    unit: Bytes,
+    /// The packet that brought it; `None` for one of the offer.
+    index: Option<u64>,
+}
+
+impl ParameterSets {
+    /// Those that the offer names.
+    pub fn of(format: &Format) -> Self {
+        let mut sets = Self { codec: format.codec, sets: Vec::new() };
+        let parameters: &[&str] = match format.codec {
+            Codec::H264 => &["sprop-parameter-sets"],
+            Codec::H265 => &["sprop-vps", "sprop-sps", "sprop-pps"],
+            _ => &[],
+        };
+        for text in parameters.iter().filter_map(|name| format.parameter(name)) {
+            for unit in text.split(',').filter_map(|unit| BASE64.decode(unit.trim()).ok()) {
+                sets.note(None, &unit);
+            }
+        }
+        sets
+    }
+
+    /// Takes the sets out of a payload, which came with this number. Of two with one id that with the higher number stays.
+    pub fn note(&mut self, index: Option<u64>, payload: &[u8]) {
+        let codec = self.codec;
+        each_unit(codec, payload, &mut |unit| {
+            let Some(whole) = unit.whole.filter(|whole| whole.len() <= LARGEST) else { return };
+            let Some(Reference::Set { own, parent }) = reference(codec, &unit) else { return };
+            let known = self.sets.iter().position(|set| set.own == own);
+            match known {
+                Some(at) if self.sets[at].index > index => return,
+                // The usual case: it says what it said before, and keeps its memory.
+                Some(at) if self.sets[at].unit == whole => return self.sets[at].index = index,
+                Some(at) => drop(self.sets.remove(at)),
+                None if self.sets.len() == MOST => drop(self.sets.remove(0)),
+                None => {}
+            }
+            self.sets.push(Set { own, parent, unit: Bytes::copy_from_slice(whole), index });
+        });
+    }
+
+    /// The codec of the video.
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// How large the pictures are, by the sequence's set that came last.
+    pub fn size(&self) -> Option<FrameSize> {
+        let sequences = self.sets.iter().rev().filter(|set| set.own.kind == SetKind::Sequence);
+        sequences.map(|set| FrameSize::of(self.codec, &set.unit)).next().flatten()
+    }
+
+    /// True when no set is known.
+    pub fn is_empty(&self) -> bool {
+        self.sets.is_empty()
+    }
+
+    /// The publisher's packets have begun another numbering: what is known stays until something newer comes.
+    pub fn begin_again(&mut self) {
+        for set in &mut self.sets {
+            set.index = None;
+        }
+    }
+
+    /// What a frame lacks that begins with these payloads, of which the last holds its first slice.
+    pub fn lacking(&self, payloads: &[&[u8]]) -> Lacking {
+        let mut own: Vec<(SetId, Option<SetId>)> = Vec::new();
+        let (mut needed, mut in_fragments) = (None, false);
+        for payload in payloads {
+            each_unit(self.codec, payload, &mut |unit| match reference(self.codec, &unit) {
+                // Of one in fragments only the first tells its id, and that is enough.
+                Some(Reference::Set { own: set, parent }) if unit.begins => own.push((set, parent)),
+                Some(Reference::Slice(set)) => needed = needed.or(Some(set)),
+                _ => in_fragments |= is_set(self.codec, &unit),
+            });
+        }
+        let known = |id: SetId| self.sets.iter().find(|set| set.own == id);
+        let is_own = |id: SetId| own.iter().any(|(set, _)| *set == id);
+        let parent = |id: SetId| {
+            let own = own.iter().find(|(set, _)| *set == id).map(|(_, parent)| *parent);
+            own.unwrap_or_else(|| known(id).and_then(|set| set.parent))
+        };
+        let picture = needed;
+        let sequence = picture.and_then(parent);
+        let video = sequence.and_then(parent);
+        let chain = [video, sequence, picture];
+        let is_complete = match picture {
+            Some(picture) => is_own(picture) && sequence.is_some_and(is_own),
+            None => own.iter().any(|(set, _)| set.kind == SetKind::Sequence),
+        };
+        let is_needed = |set: &&Set| {
+            if is_own(set.own) {
+                return false;
+            }
+            match sequence {
+                // Pictures of the same sequence that follow may need others of its picture sets.
+                Some(_) => chain.contains(&Some(set.own)) || set.parent == sequence && set.own.kind == SetKind::Picture,
+                None => true,
+            }
+        };
+        let mut added: Vec<&Set> = self.sets.iter().filter(is_needed).collect();
+        // Those that the first slice needs come before others of their kind, so that they are there where not all fit.
+        added.sort_by_key(|set| (!chain.contains(&Some(set.own)), set.own));
+        let mut octets = 0;
+        added.retain(|set| {
+            octets += set.unit.len();
+            octets <= MOST_OCTETS
+        });
+        added.truncate(MOST_ADDED);
+        added.sort_by_key(|set| set.own);
+        let is_known = |id: SetId| is_own(id) || added.iter().any(|set| set.own == id);
+        let decodes = match (picture, sequence) {
+            (Some(picture), Some(sequence)) => is_known(picture) && is_known(sequence),
+            _ => !added.is_empty() || is_complete,
+        };
+        Lacking {
+            units: added.iter().map(|set| set.unit.clone()).collect(),
+            has_own: !own.is_empty() || in_fragments,
+            is_complete,
+            decodes: decodes || in_fragments,
+        }
+    }
+}
+
+/// What a keyframe lacks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lacking {
+    /// NAL units to be put before it.
+    pub units: Vec<Bytes>,
+    /// Some sets came with it.
+    pub has_own: bool,
+    /// All that its first slice needs came with it.
+    pub is_complete: bool,
+    /// With those units a decoder can begin at it.
+    pub decodes: bool,
+}
+
+fn each_unit<'a>(codec: Codec, payload: &'a [u8], visit: &mut impl FnMut(Unit<'a>)) {
+    match codec {
+        Codec::H264 => h264::each_unit(payload, visit),
+        Codec::H265 => h265::each_unit(payload, visit),
+        _ => {}
+    }
+}
+
+fn reference(codec: Codec, unit: &Unit<'_>) -> Option<Reference> {
+    match codec {
+        Codec::H264 => h264::reference(unit),
+        Codec::H265 => h265::reference(unit),
+        _ => None,
+    }
+}
+
+fn is_set(codec: Codec, unit: &Unit<'_>) -> bool {
+    match codec {
+        Codec::H264 => h264::is_set(unit.nal_type),
+        Codec::H265 => h265::is_set(unit.nal_type),
+        _ => false,
+    }
+}
