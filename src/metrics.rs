@@ -17,8 +17,8 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use prometheus::{Registry, TextEncoder};
 
 pub use label::{
-    Answer, Direction, DropReason, End, Family, Label, LimitName, Medium, Phase, Refusal, Resend, Route, SessionState,
-    Status, Takeover,
+    Answer, Closing, ConnectionKind, Direction, DropReason, End, Family, Label, LimitName, Medium, NoPlace, Phase,
+    Refusal, Resend, Route, SessionState, Status, Takeover,
 };
 
 pub use streams::{OTHERS, StreamMetrics};
@@ -88,6 +88,12 @@ pub struct Metrics {
     pub socket_drops: Option<IntCounter>,
     worker_busy: CounterVec,
     by_stream: Arc<Streams>,
+    /// HTTP connections that are open now.
+    pub http_connections: Family<ConnectionKind, IntGauge>,
+    /// HTTP connections and requests that found no place.
+    pub http_refused: Family<NoPlace, IntCounter>,
+    /// HTTP connections that the relay closed.
+    pub http_closed: Family<Closing, IntCounter>,
     /// HTTP requests that were answered.
     pub http_requests: Family<Route, Family<Status, IntCounter>>,
 }
@@ -154,6 +160,9 @@ impl Metrics {
                 .expect(VALID),
             ),
             by_stream: Streams::new(into, streams),
+            http_connections: gauges_by_one(into, "sluice_http_connections", "HTTP connections open now."),
+            http_refused: counters(into, "sluice_http_refused_total", "HTTP connections that found no place."),
+            http_closed: counters(into, "sluice_http_closed_total", "HTTP connections that the relay closed."),
             http_requests: counters_by_two(into, "sluice_http_requests_total", "HTTP requests answered."),
             registry,
         }

@@ -25,7 +25,7 @@ const STOP_DEADLINE: Duration = Duration::from_secs(5);
 const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Connections that the kernel keeps until they are accepted.
-const BACKLOG: i32 = 1024;
+const BACKLOG: i32 = 4096;
 
 /// A relay whose addresses are bound and whose workers run.
 pub struct Server {

@@ -4,7 +4,6 @@
 //! again; only the relay's own tokens have one.
 
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -18,10 +17,14 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::Shared;
 use super::error::Problem;
+use super::proxy::Client;
 use super::request::{Connection, bearer};
 
 /// Full buckets are forgotten each time that many requests have been counted.
 const FORGET_EVERY: u32 = 4096;
+
+/// How much more a site of IPv6 networks may ask for than one of them.
+const SITE: NonZeroU32 = NonZeroU32::new(16).expect("16 is more than none");
 
 /// How many requests one address may send, or the holders of one token together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,11 +56,13 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         }
     }
 
-    /// Counts one request of `key` from `address`, or says how long it should wait.
-    pub(super) fn count(&self, key: &K, address: IpAddr) -> Result<(), Duration> {
-        if address.is_loopback() && !self.loopback {
-            return Ok(());
-        }
+    /// Whether a connection's requests are counted.
+    fn concerns(&self, connection: &Connection) -> bool {
+        self.loopback || !connection.is_from_this_machine()
+    }
+
+    /// Counts one request of `key`, or says how long it should wait.
+    pub(super) fn count(&self, key: &K) -> Result<(), Duration> {
         if self.counted.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             self.buckets.retain_recent();
             self.buckets.shrink_to_fit();
@@ -66,27 +71,38 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
     }
 }
 
-/// Counts a request by its address, then by its token if that is one of ours.
+/// The buckets of all clients; above those of IPv6 networks stand larger ones of their sites, for who has a site has 65,536
+/// networks to ask from.
+pub(super) struct ClientLimiter {
+    clients: Limiter<Client>,
+    sites: Limiter<Client>,
+}
+
+impl ClientLimiter {
+    pub(super) fn new(limit: Limit) -> Self {
+        let [per_second, burst] = [limit.per_second, limit.burst].map(|number| number.saturating_mul(SITE));
+        Self { clients: Limiter::new(limit), sites: Limiter::new(Limit { per_second, burst, ..limit }) }
+    }
+
+    fn count(&self, client: Client) -> Result<(), Duration> {
+        self.clients.count(&client)?;
+        client.site().map_or(Ok(()), |site| self.sites.count(&site))
+    }
+}
+
+/// Counts a request by its client, then by its token if that is one of ours.
 fn count(shared: &Shared, connection: Connection, request: &Request) -> Result<(), Problem> {
-    let address = connection.remote.ip();
-    if let Some(limiter) = &shared.limiter {
-        let counted = limiter.count(&network_of(address), address);
+    if let Some(limiter) = shared.limiter.as_ref().filter(|limiter| limiter.clients.concerns(&connection)) {
+        let counted = limiter.count(connection.client());
         counted.map_err(|retry_after| Problem::TooMany { by: "from this address", retry_after })?;
     }
     let credential = shared.access.identify(bearer(request.headers())).ok();
-    if let (Some(limiter), Some(credential)) = (&shared.token_limiter, credential.filter(|it| !it.is_anonymous())) {
-        let counted = limiter.count(&credential, address);
+    let token_limiter = shared.token_limiter.as_ref().filter(|limiter| limiter.concerns(&connection));
+    if let (Some(limiter), Some(credential)) = (token_limiter, credential.filter(|it| !it.is_anonymous())) {
+        let counted = limiter.count(&credential);
         counted.map_err(|retry_after| Problem::TooMany { by: "with this token", retry_after })?;
     }
     Ok(())
-}
-
-/// One IPv6 client has at least a /64 of addresses.
-pub(super) fn network_of(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-    }
 }
 
 /// Refuses a request that changes something when there were too many before it.
@@ -106,45 +122,57 @@ pub(super) async fn layer(
 
 #[cfg(test)]
 mod tests {
+    use super::super::proxy::Source;
     use super::*;
+    use std::net::IpAddr;
 
-    fn limiter(burst: u32, loopback: bool) -> Limiter<IpAddr> {
+    fn limit(burst: u32) -> Limit {
         let number = |value| NonZeroU32::new(value).unwrap();
-        Limiter::new(Limit { per_second: number(1), burst: number(burst), loopback })
+        Limit { per_second: number(1), burst: number(burst), loopback: false }
     }
 
-    fn ask(limiter: &Limiter<IpAddr>, address: IpAddr) -> Result<(), Duration> {
-        limiter.count(&network_of(address), address)
+    fn client(address: &str) -> Client {
+        Client::of(address.parse().unwrap())
     }
 
     #[test]
     fn a_burst_passes_and_the_next_request_is_told_to_wait() {
-        let limiter = limiter(3, false);
-        let client = IpAddr::from([192, 0, 2, 1]);
+        let limiter = ClientLimiter::new(limit(3));
         for _ in 0..3 {
-            assert_eq!(ask(&limiter, client), Ok(()));
+            assert_eq!(limiter.count(client("192.0.2.1")), Ok(()));
         }
-        assert!(matches!(ask(&limiter, client), Err(retry_after) if !retry_after.is_zero()));
-        assert_eq!(ask(&limiter, IpAddr::from([192, 0, 2, 2])), Ok(()), "another address is not held back");
+        assert!(matches!(limiter.count(client("192.0.2.1")), Err(retry_after) if !retry_after.is_zero()));
+        assert!(limiter.count(client("::ffff:192.0.2.1")).is_err(), "that is the same address");
+        assert_eq!(limiter.count(client("192.0.2.2")), Ok(()), "another address is not held back");
     }
 
     #[test]
-    fn this_machine_is_exempt_unless_told_otherwise() {
-        let home = IpAddr::from([127, 0, 0, 1]);
-        let exempt = limiter(1, false);
-        assert!((0..100).all(|_| ask(&exempt, home).is_ok()));
-        let counted = limiter(1, true);
-        assert!(ask(&counted, home).is_ok() && ask(&counted, home).is_err());
+    fn this_machine_is_exempt_unless_told_otherwise_or_a_proxy_asks() {
+        let direct = Connection::direct(([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into());
+        let through_proxy = Connection { source: Source::Proxied, ..direct };
+        let exempt: Limiter<Client> = Limiter::new(limit(1));
+        assert!(!exempt.concerns(&direct) && exempt.concerns(&through_proxy));
+        let strict: Limiter<Client> = Limiter::new(Limit { loopback: true, ..limit(1) });
+        assert!(strict.concerns(&direct));
     }
 
     #[test]
     fn addresses_of_one_ipv6_network_share_a_bucket() {
-        let limiter = limiter(1, false);
-        assert!(ask(&limiter, "2001:db8::1".parse().unwrap()).is_ok());
+        let limiter = ClientLimiter::new(limit(1));
+        assert!(limiter.count(client("2001:db8::1")).is_ok());
         for neighbour in ["2001:db8::2", "2001:db8:0:0:ffff:ffff:ffff:ffff"] {
-            assert!(ask(&limiter, neighbour.parse().unwrap()).is_err(), "{neighbour}: a client has a /64");
+            assert!(limiter.count(client(neighbour)).is_err(), "{neighbour}: a client has a /64");
         }
-        assert!(ask(&limiter, "2001:db8:0:1::1".parse().unwrap()).is_ok());
+        assert!(limiter.count(client("2001:db8:0:1::1")).is_ok());
+    }
+
+    #[test]
+    fn the_networks_of_one_ipv6_site_share_a_larger_bucket() {
+        let limiter = ClientLimiter::new(limit(2));
+        let passed = (0..1000).filter(|network| limiter.count(client(&format!("2001:db8:0:{network:x}::1"))).is_ok());
+        assert_eq!(passed.count(), 2 * SITE.get() as usize);
+        assert!(limiter.count(client("2001:db8:1::1")).is_ok(), "another site is not held back");
+        assert!((0..200).all(|host| limiter.count(client(&format!("192.0.2.{host}"))).is_ok()), "IPv4 has no sites");
     }
 
     #[test]
@@ -152,7 +180,7 @@ mod tests {
         let number = |value| NonZeroU32::new(value).unwrap();
         let limiter = Limiter::new(Limit { per_second: number(1_000_000), burst: number(10), loopback: false });
         for client in 0..3 * FORGET_EVERY {
-            assert_eq!(ask(&limiter, IpAddr::from(client.to_be_bytes().map(|byte| byte | 1))), Ok(()));
+            assert_eq!(limiter.count(&Client::of(IpAddr::from(client.to_be_bytes()))), Ok(()));
         }
         assert!(limiter.buckets.len() <= FORGET_EVERY as usize + 1, "{}", limiter.buckets.len());
     }

@@ -1,100 +1,268 @@
-//! Accepts connections and serves HTTP/1.1 on them. `axum::serve` has no deadline for a request's headers, and without
-//! one a client that sends a byte a minute holds a connection for ever.
+//! Accepts connections and serves HTTP/1.1 on them, so that no client keeps others out: `axum::serve` has no deadlines,
+//! and without them one that sends a byte a minute, or never reads, holds a connection for ever.
+//!
+//! A connection has a place from when it is accepted ([`places`]). When there is none, one that does nothing makes way;
+//! where all are busy, the newcomer is served health or metrics on one of a few reserved places, or told to come again. So
+//! whatever others do, `/healthz` answers. Each client has a share: an address, or the /64 network of an IPv6 address;
+//! behind a trusted proxy the client that the proxy names, while the proxy's own connections are not counted.
+//!
+//! What bounds a connection: a deadline for a request's headers ([`Timing::headers`], which bounds idling too), for its
+//! body (where it is read), and for a client that takes nothing of its answer ([`Timing::unread`]); the number of requests
+//! that it may send without waiting for answers; and its age. A response that goes on for as long as its client likes, such
+//! as server-sent events, calls [`Place::hold_open`] before it begins: its connection has no age then, counts as an event
+//! stream and not as a request, and ends with the response or when the relay stops.
+//!
+//! hyper has the deadline for headers and the orderly end; tower's layers see requests only, so what is about connections
+//! is here.
+
+mod body;
+mod place;
+mod places;
+mod socket;
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Method, Request};
+use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{mpsc, watch};
 use tower::Service as _;
 use tracing::{debug, warn};
 
-use super::request::Connection;
+pub(super) use place::Place;
+pub use places::Limits;
 
-/// Connections at a time; further ones wait in the kernel until one ends, which the deadlines see to.
-const CONNECTIONS: usize = 4096;
+use super::base_path::BasePath;
+use super::proxy::{self, Network};
+use super::request::Connection;
+use crate::metrics::{Closing, Metrics};
+use body::{Answer, Upload};
+use place::{Entrance, refusal};
+use places::Kind;
+use socket::Socket;
+
 /// Request line and headers together.
 const HEADER_BYTES: usize = 32 * 1024;
+/// Requests that a client may send without waiting for answers; the connection closes after so many.
+const PIPELINED: u32 = 64;
+/// How long a reserved place serves one connection.
+const RESERVED: Duration = Duration::from_secs(2);
 /// The pause after a failed accept: out of file descriptors, most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The least time between two complaints about that, which would else come with each try.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
+const FEW_FILES: &str = "this process may open few files, so there is room for few connections: raise their limit (ulimit -n, \
+                         or LimitNOFILE= in the systemd unit)";
 const CANNOT_ACCEPT: &str = "cannot accept connections: if too many files are open, raise their limit (ulimit -n, or \
                              LimitNOFILE= in the systemd unit)";
 /// How long running requests may take to finish when the relay stops.
 const FINISH: Duration = Duration::from_secs(3);
 
-/// Serves `router` on `listener` until `stop` completes, then lets running requests finish.
-pub(super) async fn serve(
-    listener: TcpListener,
+/// What connections have time for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// For a request's headers to come, and to idle before them.
+    pub headers: Duration,
+    /// For a client to take something of its answer; a slow one that takes a little each time goes on.
+    pub unread: Duration,
+    /// Until no further request is served on it. A running answer may go on for as long again.
+    pub age: Duration,
+}
+
+/// How a listener treats connections.
+pub(super) struct Entry {
+    pub(super) limits: Limits,
+    pub(super) timing: Timing,
+    pub(super) trusted_proxies: Vec<Network>,
+    pub(super) base_path: BasePath,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+/// What the tasks of all connections share.
+struct Shared {
+    entry: Entry,
+    http: http1::Builder,
     router: Router,
-    header_deadline: Duration,
-    stop: impl Future<Output = ()>,
-) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let running = GracefulShutdown::new();
+}
+
+/// Serves `router` on `listener` until `stop` completes, then lets running requests finish.
+pub(super) async fn serve(listener: TcpListener, router: Router, entry: Entry, stop: impl Future<Output = ()>) {
+    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(u64::MAX);
+    let limits = entry.limits.within(files);
+    let mut told = (limits.requests < entry.limits.requests).then(Instant::now);
+    if told.is_some() {
+        warn!(files, connections = limits.requests, "{FEW_FILES}");
+    }
+    let entrance = Entrance::new(limits, Arc::clone(&entry.metrics));
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(header_deadline).max_buf_size(HEADER_BYTES);
-    tokio::pin!(stop);
-    let mut told: Option<Instant> = None;
+    http.timer(TokioTimer::new()).header_read_timeout(entry.timing.headers).max_buf_size(HEADER_BYTES);
+    let shared = Arc::new(Shared { entry, http, router });
+    let (stopping, stopped) = watch::channel(());
+    // Nothing is ever sent: it ends when the last task has dropped its half.
+    let (running, mut all_done) = mpsc::channel::<()>(1);
+    let mut stop = pin!(stop);
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener) => accepted,
             () = &mut stop => break,
         };
-        let (stream, connection, place) = match accepted {
+        let (stream, connection) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 if told.is_none_or(|told| told.elapsed() > TELL_AGAIN) {
                     told = Some(Instant::now());
                     warn!(%error, "{CANNOT_ACCEPT}");
                 }
+                entrance.make_way();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let router = router.clone();
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(connection);
-            router.clone().call(request.map(Body::new))
-        });
-        let served = running.watch(http.serve_connection(TokioIo::new(stream), service));
+        let is_proxy = proxy::is_trusted(&shared.entry.trusted_proxies, connection.remote.ip());
+        let place = entrance.enter((!is_proxy).then(|| connection.client()));
+        let (shared, stopped, running) = (Arc::clone(&shared), stopped.clone(), running.clone());
         tokio::spawn(async move {
-            if let Err(error) = served.await {
-                debug!(remote = %connection.remote, %error, "connection broke off");
-            }
-            drop(place);
+            let socket = Socket::new(stream, place.clone(), is_proxy, shared.entry.timing.unread);
+            serve_connection(&shared, socket, connection, place, stopped).await;
+            drop(running);
         });
     }
-    drop(listener);
-    if tokio::time::timeout(FINISH, running.shutdown()).await.is_err() {
+    drop((listener, stopping, running));
+    if tokio::time::timeout(FINISH, all_done.recv()).await.is_err() {
         warn!("some requests did not finish in time");
     }
 }
 
-type Accepted = (TcpStream, Connection, tokio::sync::OwnedSemaphorePermit);
-
-/// The next connection, as soon as there is a place for it.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<Accepted> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+/// The next connection.
+async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, Connection)> {
     let (stream, remote) = listener.accept().await?;
-    // Answers are small and complete; waiting to fill a segment only delays a join.
-    let _ = stream.set_nodelay(true);
     let local = stream.local_addr()?;
-    Ok((stream, Connection { local: plain(local), remote: plain(remote) }, place))
+    Ok((stream, Connection::direct(plain(local), plain(remote))))
 }
 
 /// A dual-stack socket shows IPv4 peers as IPv6 addresses.
 fn plain(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Serves one connection until it ends, must make way, or is too old.
+async fn serve_connection(
+    shared: &Arc<Shared>,
+    socket: Socket,
+    connection: Connection,
+    place: Place,
+    mut stopped: watch::Receiver<()>,
+) {
+    let service = service_fn(|request: Request<Incoming>| {
+        let (shared, place) = (Arc::clone(shared), place.clone());
+        async move { Ok::<_, std::convert::Infallible>(answer(&shared, connection, &place, request).await) }
+    });
+    let mut served = pin!(shared.http.serve_connection(TokioIo::new(socket), service));
+    let is_reserved = matches!(place.kind(), Kind::Reserved(_));
+    let age = if is_reserved { RESERVED } else { shared.entry.timing.age };
+    let mut too_old = pin!(tokio::time::sleep(age));
+    let mut is_ending = is_reserved;
+    let mut is_stopping = false;
+    loop {
+        tokio::select! {
+            outcome = served.as_mut() => {
+                let Err(error) = outcome else { return };
+                match why_broken(&error) {
+                    Some(why) => place.closes(why),
+                    None => debug!(remote = %connection.remote, %error, "connection broke off"),
+                }
+                return;
+            }
+            () = place.cut() => return,
+            // What is held open would never finish.
+            _ = stopped.changed(), if !is_stopping => {
+                if place.kind() == Kind::EventStream {
+                    return;
+                }
+                is_stopping = true;
+                served.as_mut().graceful_shutdown();
+            }
+            () = too_old.as_mut(), if place.kind() != Kind::EventStream => {
+                if place.kind() == Kind::EventStream {
+                    continue; // since a moment ago
+                }
+                if !is_reserved {
+                    place.closes(Closing::Old);
+                }
+                if is_ending {
+                    return;
+                }
+                is_ending = true;
+                served.as_mut().graceful_shutdown();
+                too_old.as_mut().reset(tokio::time::Instant::now() + age);
+            }
+        }
+    }
+}
+
+/// Which deadline ended a connection, if one did.
+fn why_broken(error: &hyper::Error) -> Option<Closing> {
+    let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    match cause {
+        Some(cause) if cause.kind() == io::ErrorKind::TimedOut => Some(Closing::Unread),
+        _ => error.is_timeout().then_some(Closing::Silent),
+    }
+}
+
+/// Answers one request as its connection's place allows.
+async fn answer(
+    shared: &Shared,
+    connection: Connection,
+    place: &Place,
+    request: Request<Incoming>,
+) -> Response<Answer> {
+    let pipelined = place.begin();
+    if pipelined > 1 {
+        // Each connection one request in its turn.
+        tokio::task::yield_now().await;
+    }
+    let mut closes = pipelined >= PIPELINED;
+    if closes {
+        place.closes(Closing::Pipelined);
+    }
+    let response = match place.kind() {
+        Kind::Reserved(full) if !is_for_operators(&request, &shared.entry.base_path) => {
+            closes = true;
+            refusal(full).into_response()
+        }
+        kind => {
+            if kind != Kind::Request {
+                closes = true;
+                place.serve_reserved();
+            }
+            let mut request = request.map(|body| Body::new(Upload::new(body, place.clone())));
+            request.extensions_mut().insert(connection);
+            request.extensions_mut().insert(place.clone());
+            let Ok(response) = shared.router.clone().call(request).await;
+            response
+        }
+    };
+    let mut response = response.map(|body| Answer::new(body, place.clone()));
+    if closes || place.kind() == Kind::EventStream {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Whether a request asks how the relay is: what reserved places serve.
+fn is_for_operators<B>(request: &Request<B>, base_path: &BasePath) -> bool {
+    let path = request.uri().path();
+    let path = path.strip_prefix(base_path.as_str()).unwrap_or(path);
+    matches!(*request.method(), Method::GET | Method::HEAD) && ["/healthz", "/readyz", "/metrics"].contains(&path)
 }

@@ -23,9 +23,10 @@ mod settings;
 mod whep;
 mod whip;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use axum::RequestExt as _;
@@ -41,14 +42,16 @@ pub use base_path::{BasePath, BasePathError};
 pub use cors::Origins;
 pub use ice_servers::{IceServerError, IceServers};
 pub use limit::Limit;
-pub use proxy::{Network, NetworkError};
+pub use listener::{Limits, Timing};
+pub use proxy::{ClientHeader, Network, NetworkError};
 pub use settings::Settings;
 
 use crate::auth::{Access, Credential};
 use crate::metrics::{Metrics, Route, Status};
 use crate::worker::Handle;
 use error::Problem;
-use limit::Limiter;
+use limit::{ClientLimiter, Limiter};
+use listener::Entry;
 use refused::Refusals;
 use request::Connection;
 
@@ -69,12 +72,20 @@ pub struct Config {
     pub token_limit: Option<Limit>,
     /// Proxies that say for whom they ask.
     pub trusted_proxies: Vec<Network>,
+    /// Headers in which those name their clients.
+    pub client_headers: Vec<ClientHeader>,
     /// The path below which clients find the relay.
     pub base_path: BasePath,
     /// What clients are told of with the 201.
     pub ice_servers: IceServers,
+    /// How many connections there may be.
+    pub connections: Limits,
     /// How long a request's headers may take, and a connection may idle.
     pub header_deadline: Duration,
+    /// How long a client may take nothing of its answer.
+    pub unread_deadline: Duration,
+    /// How old a connection may get that serves one request after the other.
+    pub connection_age: Duration,
     /// How long a request's body may take.
     pub body_deadline: Duration,
 }
@@ -90,9 +101,13 @@ impl Default for Config {
             limit: Some(Limit { per_second: number(20), burst: number(600), loopback: false }),
             token_limit: Some(Limit { per_second: number(200), burst: number(6000), loopback: false }),
             trusted_proxies: Vec::new(),
+            client_headers: ClientHeader::ALL.to_vec(),
             base_path: BasePath::default(),
             ice_servers: IceServers::default(),
+            connections: Limits::default(),
             header_deadline: Duration::from_secs(15),
+            unread_deadline: Duration::from_secs(20),
+            connection_age: Duration::from_secs(300),
             body_deadline: Duration::from_secs(10),
         }
     }
@@ -104,12 +119,15 @@ pub struct Node {
     media: Handle,
     metrics: Arc<Metrics>,
     origins: Origins,
-    limiter: Option<Limiter<IpAddr>>,
+    limiter: Option<ClientLimiter>,
     token_limiter: Option<Limiter<Credential>>,
     trusted_proxies: Vec<Network>,
+    client_headers: Vec<ClientHeader>,
+    has_told_of_proxy: AtomicBool,
     base_path: BasePath,
     ice_servers: IceServers,
-    header_deadline: Duration,
+    connections: Limits,
+    timing: Timing,
     body_deadline: Duration,
     has_admin: bool,
     refusals: Refusals,
@@ -125,12 +143,19 @@ impl Node {
             media,
             metrics,
             origins: config.origins.clone(),
-            limiter: config.limit.map(Limiter::new),
+            limiter: config.limit.map(ClientLimiter::new),
             token_limiter: config.token_limit.map(Limiter::new),
             trusted_proxies: config.trusted_proxies.clone(),
+            client_headers: config.client_headers.clone(),
+            has_told_of_proxy: AtomicBool::new(false),
             base_path: config.base_path.clone(),
             ice_servers: config.ice_servers.clone(),
-            header_deadline: config.header_deadline,
+            connections: config.connections,
+            timing: Timing {
+                headers: config.header_deadline,
+                unread: config.unread_deadline,
+                age: config.connection_age,
+            },
             body_deadline: config.body_deadline,
             has_admin: config.admin.is_some(),
             refusals: Refusals::default(),
@@ -139,21 +164,30 @@ impl Node {
 
     /// Serves everything, or everything but the API, metrics and health, until `stop` completes.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
-        let deadline = self.header_deadline;
         let routes = self.base_path.beneath(methods::telling(public_routes(Arc::clone(&self))));
-        listener::serve(listener, routes, deadline, stop).await;
+        listener::serve(listener, routes, self.entry(), stop).await;
     }
 
     /// Serves the API, metrics and health alone, until `stop` completes.
     pub async fn serve_admin(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
-        let deadline = self.header_deadline;
         let routes = admin_routes(&self)
             .fallback(not_for_admin)
             .method_not_allowed_fallback(wrong_method)
             .layer(from_fn_with_state(self.clone(), observe))
             .layer(from_fn_with_state(self.clone(), proxy::layer))
             .with_state(self.clone());
-        listener::serve(listener, self.base_path.beneath(methods::telling(routes)), deadline, stop).await;
+        listener::serve(listener, self.base_path.beneath(methods::telling(routes)), self.entry(), stop).await;
+    }
+
+    /// How its listeners treat connections.
+    fn entry(&self) -> Entry {
+        Entry {
+            limits: self.connections,
+            timing: self.timing,
+            trusted_proxies: self.trusted_proxies.clone(),
+            base_path: self.base_path.clone(),
+            metrics: Arc::clone(&self.metrics),
+        }
     }
 }
 

@@ -1,23 +1,71 @@
 //! Who a request comes from when a proxy stands in front. A proxy appends the address that it sees to
-//! `X-Forwarded-For`; whatever stands left of what trusted proxies wrote may be the client's own invention. So the list
-//! is read from its right end, and the first address that is no trusted proxy's is the client's.
+//! `X-Forwarded-For` or `Forwarded`; whatever stands left of what trusted proxies wrote may be the client's own invention.
+//! So a list is read from its right end, and the first address that is no trusted proxy's is the client's. Clients whose
+//! address a trusted proxy does not tell readably count as one, and none of them as this machine.
 
-use std::net::IpAddr;
+mod claim;
+
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
+use std::sync::atomic::Ordering;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
+use tracing::warn;
 
 use super::Shared;
 use super::base_path::BasePath;
+use super::listener::Place;
 use super::request::Connection;
+pub use claim::ClientHeader;
+use claim::{Claim, claim, is_forwarded};
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const UNTRUSTED: &str = "a proxy on this machine names its clients and is not trusted, so all of them share one limit: \
+                         trust it with --trusted-proxy 127.0.0.1,::1";
 
-/// Proxies that one request may pass; whoever claims more is not read further.
-const MAX_HOPS: usize = 16;
+/// How much is known of a request's client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// It is the one that connected.
+    Direct,
+    /// A proxy stands between, and this is the nearest address that can be believed.
+    Proxied,
+    /// A trusted proxy stands between and does not say readably for whom it asks.
+    Unreadable,
+}
+
+/// Whose requests and connections count together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Client {
+    /// An IPv4 address, or an IPv6 network.
+    Network(IpAddr),
+    /// All whose address a trusted proxy does not tell.
+    Unreadable,
+}
+
+impl Client {
+    /// One IPv6 client has at least a /64 of addresses.
+    pub(super) fn of(address: IpAddr) -> Self {
+        Self::Network(network(address, 64))
+    }
+
+    /// The IPv6 network of a site, which may have 65,536 of those; `None` for all others.
+    pub(super) fn site(self) -> Option<Self> {
+        match self {
+            Self::Network(address @ IpAddr::V6(_)) => Some(Self::Network(network(address, 48))),
+            _ => None,
+        }
+    }
+}
+
+/// The first `prefix` bits of an IPv6 address; IPv4 addresses, mapped into IPv6 or not, as they are.
+fn network(address: IpAddr, prefix: u32) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << (128 - prefix))).into(),
+        v4 => v4,
+    }
+}
 
 /// A network of proxies that are believed, such as `10.0.0.0/8` or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +86,16 @@ impl FromStr for Network {
         let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
         let address: IpAddr = address.parse().map_err(|_| NetworkError)?;
         let most = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Ok(most), str::parse).map_err(|_| NetworkError)?;
-        let network = Self { address, prefix };
+        let prefix: u32 = prefix.map_or(Ok(most), str::parse).map_err(|_| NetworkError)?;
+        // IPv4 written as IPv6 is IPv4: that is how all addresses are compared.
+        let network = match address.to_canonical() {
+            plain @ IpAddr::V4(_) if address.is_ipv6() && (96..=128).contains(&prefix) => {
+                Self { address: plain, prefix: prefix - 96 }
+            }
+            _ => Self { address, prefix },
+        };
         // Bits behind the prefix are a typing mistake, and the wrong network would be believed.
-        if prefix > most || bits(address) & !network.mask() != 0 { Err(NetworkError) } else { Ok(network) }
+        if prefix > most || bits(network.address) & !network.mask() != 0 { Err(NetworkError) } else { Ok(network) }
     }
 }
 
@@ -65,6 +119,11 @@ fn bits(address: IpAddr) -> u128 {
     }
 }
 
+/// Whether an address is a trusted proxy's.
+pub(super) fn is_trusted(trusted: &[Network], address: IpAddr) -> bool {
+    trusted.iter().any(|network| network.contains(address))
+}
+
 /// Replaces the address of a trusted proxy by that of its client, for everything that comes after.
 pub(super) async fn layer(
     State(shared): State<Shared>,
@@ -72,62 +131,57 @@ pub(super) async fn layer(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let is_trusted = shared.trusted_proxies.iter().any(|network| network.contains(connection.remote.ip()));
-    let forwarded = is_trusted.then(|| BasePath::forwarded(request.headers())).flatten();
-    request.extensions_mut().insert(forwarded.unwrap_or_else(|| shared.base_path.clone()));
-    let client = client(&shared.trusted_proxies, connection.remote.ip(), request.headers());
-    if client != connection.remote.ip() {
+    let peer = connection.remote.ip();
+    let is_trusted = |address| is_trusted(&shared.trusted_proxies, address);
+    let base_path = if is_trusted(peer) { BasePath::forwarded(request.headers()) } else { None };
+    request.extensions_mut().insert(base_path.unwrap_or_else(|| shared.base_path.clone()));
+    if !is_trusted(peer) {
+        if is_forwarded(request.headers()) {
+            if peer.is_loopback() && !shared.has_told_of_proxy.swap(true, Ordering::Relaxed) {
+                warn!("{UNTRUSTED}");
+            }
+            request.extensions_mut().insert(Connection { source: Source::Proxied, ..connection });
+        }
+        return next.run(request).await;
+    }
+    let connection = match claim(request.headers(), &shared.client_headers, peer, is_trusted) {
+        Claim::Absent => return next.run(request).await,
         // Its port is not known.
-        request.extensions_mut().insert(Connection { remote: (client, 0).into(), ..connection });
+        Claim::Address(client) => Connection { remote: (client, 0).into(), source: Source::Proxied, ..connection },
+        Claim::Unreadable => Connection { source: Source::Unreadable, ..connection },
+    };
+    if let Some(Err(problem)) = request.extensions().get::<Place>().map(|place| place.ask_for(connection.client())) {
+        return problem.into_response();
     }
+    request.extensions_mut().insert(connection);
     next.run(request).await
-}
-
-/// The client's address, as far as it is known from somebody who is believed.
-fn client(trusted: &[Network], peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
-    let mut known = peer;
-    let lines = headers.get_all(FORWARDED_FOR).iter().rev();
-    let entries = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
-    for entry in entries.take(MAX_HOPS) {
-        if !is_trusted(known) {
-            break;
-        }
-        let Some(address) = address(entry) else { break };
-        // Loopback is exempt from limits; what another machine calls loopback is not this one.
-        if address.is_loopback() && !peer.is_loopback() {
-            break;
-        }
-        known = address;
-    }
-    known
-}
-
-/// One entry: an address, alone or with a port, IPv6 in brackets or not.
-fn address(entry: &[u8]) -> Option<IpAddr> {
-    let text = str::from_utf8(entry).ok()?.trim();
-    let bracketed = || text.strip_prefix('[')?.split_once(']')?.0.parse().ok();
-    let with_port = || text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip());
-    let address: IpAddr = text.parse().ok().or_else(with_port).or_else(bracketed)?;
-    Some(address.to_canonical())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
+    use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
     fn networks(list: &str) -> Vec<Network> {
         list.split_whitespace().map(|text| text.parse().unwrap()).collect()
     }
 
-    fn client_of(trusted: &str, peer: &str, lines: &[&[u8]]) -> String {
-        let lines = lines.iter().map(|line| (FORWARDED_FOR, HeaderValue::from_bytes(line).unwrap()));
+    /// The client that `peer` names in lines of `header`, or "unreadable" or "absent".
+    fn named(trusted: &str, peer: &str, header: &'static str, lines: &[&[u8]]) -> String {
+        let trusted = networks(trusted);
         let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(name, value);
+        for line in lines {
+            headers.append(header, HeaderValue::from_bytes(line).unwrap());
         }
-        client(&networks(trusted), peer.parse().unwrap(), &headers).to_string()
+        told(claim(&headers, &ClientHeader::ALL, peer.parse().unwrap(), |address| is_trusted(&trusted, address)))
+    }
+
+    fn told(claim: Claim) -> String {
+        match claim {
+            Claim::Absent => "absent".to_owned(),
+            Claim::Unreadable => "unreadable".to_owned(),
+            Claim::Address(address) => address.to_string(),
+        }
     }
 
     #[test]
@@ -140,6 +194,7 @@ mod tests {
             ("::/0", "2001:db8::1", "10.0.0.1"),
             ("::1", "::1", "::2"),
             ("10.1.2.0/23", "10.1.3.255", "10.1.4.0"),
+            ("::ffff:10.0.0.0/104", "10.9.9.9", "11.0.0.0"),
         ] {
             let network: Network = network.parse().unwrap();
             assert!(network.contains(inside.parse().unwrap()), "{inside}");
@@ -161,48 +216,131 @@ mod tests {
             ("10.0.0.1", vec![b"[2001:db8:9::1]"], "2001:db8:9::1"),
             ("10.0.0.1", vec![b"::ffff:203.0.113.7"], "203.0.113.7"),
             ("127.0.0.1", vec![b"203.0.113.7"], "203.0.113.7"),
-            ("127.0.0.1", vec![b"127.0.0.1"], "127.0.0.1"),
+            ("127.0.0.1", vec![b"203.0.113.7, 127.0.0.1"], "203.0.113.7"),
             ("2001:db8::1", vec![b"198.51.100.1 "], "198.51.100.1"),
-            // Without a header, and from within, it is the proxy itself.
-            ("10.0.0.1", vec![], "10.0.0.1"),
+            // From within, it is the proxy itself.
             ("10.0.0.1", vec![b"10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+            ("10.0.0.1", vec![], "absent"),
             // Several lines are one list.
             ("10.0.0.1", vec![b"198.51.100.9", b"203.0.113.7, 10.0.0.2"], "203.0.113.7"),
-        ] {
-            assert_eq!(client_of(trusted, peer, &lines), client, "{peer} {lines:?}");
-        }
-    }
-
-    #[test]
-    fn what_a_client_invents_is_not_believed() {
-        let trusted = "10.0.0.0/8";
-        for (peer, lines, client) in [
-            // Nobody trusted wrote it.
-            ("203.0.113.7", vec![&b"192.0.2.1"[..]], "203.0.113.7"),
-            ("203.0.113.7", vec![b"127.0.0.1"], "203.0.113.7"),
             // Left of what the proxy wrote.
             ("10.0.0.1", vec![b"192.0.2.1, 203.0.113.7"], "203.0.113.7"),
             ("10.0.0.1", vec![b"192.0.2.1", b"203.0.113.7"], "203.0.113.7"),
             ("10.0.0.1", vec![b"10.0.0.9, 203.0.113.7"], "203.0.113.7"),
             ("10.0.0.1", vec![b"\xff\xfe, 203.0.113.7"], "203.0.113.7"),
-            // This machine is exempt from limits: nobody becomes it from outside.
-            ("10.0.0.1", vec![b"127.0.0.1"], "10.0.0.1"),
-            ("10.0.0.1", vec![b"::1"], "10.0.0.1"),
-            ("10.0.0.1", vec![b"::ffff:127.0.0.1"], "10.0.0.1"),
-            // Nonsense ends the reading at the last that made sense.
-            ("10.0.0.1", vec![b"203.0.113.7, unknown"], "10.0.0.1"),
-            ("10.0.0.1", vec![b"203.0.113.7, nonsense, 10.0.0.2"], "10.0.0.2"),
-            ("10.0.0.1", vec![b""], "10.0.0.1"),
-            ("10.0.0.1", vec![b",,,,"], "10.0.0.1"),
-            ("10.0.0.1", vec![b"203.0.113.7,"], "10.0.0.1"),
-            ("10.0.0.1", vec![b"[203.0.113.7"], "10.0.0.1"),
-            ("10.0.0.1", vec![b"\xf0\x9f\x92\xa9"], "10.0.0.1"),
-            ("10.0.0.1", vec![b"999.1.1.1"], "10.0.0.1"),
+            ("10.0.0.1", vec![b",,unknown,203.0.113.7"], "203.0.113.7"),
         ] {
-            assert_eq!(client_of(trusted, peer, &lines), client, "{peer} {lines:?}");
+            assert_eq!(named(trusted, peer, "x-forwarded-for", &lines), client, "{peer} {lines:?}");
         }
-        let many = "10.0.0.2,".repeat(3000) + "10.0.0.2";
-        assert_eq!(client_of(trusted, "10.0.0.1", &[many.as_bytes()]), "10.0.0.2");
-        assert_eq!(client_of("", "10.0.0.1", &[b"203.0.113.7"]), "10.0.0.1", "nobody is trusted unless named");
+    }
+
+    #[test]
+    fn what_a_proxy_cannot_have_meant_is_unreadable() {
+        let trusted = "10.0.0.0/8 127.0.0.1";
+        for (peer, line) in [
+            ("10.0.0.1", &b"127.0.0.1"[..]),
+            ("10.0.0.1", b"203.0.113.7, 127.0.0.1"),
+            ("10.0.0.1", b"::1"),
+            ("10.0.0.1", b"[::1]:80"),
+            ("10.0.0.1", b"::ffff:127.0.0.1"),
+            ("10.0.0.1", b"0.0.0.0"),
+            ("10.0.0.1", b"::"),
+            ("10.0.0.1", b"ff02::1"),
+            ("127.0.0.1", b"127.0.0.1"),
+            ("127.0.0.1", b"127.8.8.8"),
+            ("10.0.0.1", b"203.0.113.7, unknown"),
+            ("10.0.0.1", b"203.0.113.7, nonsense, 10.0.0.2"),
+            ("10.0.0.1", b""),
+            ("10.0.0.1", b" "),
+            ("10.0.0.1", b",,,,"),
+            ("10.0.0.1", b"203.0.113.7,"),
+            ("10.0.0.1", b"[203.0.113.7"),
+            ("10.0.0.1", b"[2001:db8::1]x"),
+            ("10.0.0.1", b"[2001:db8::1]:"),
+            ("10.0.0.1", b"203.0.113.7:99999"),
+            ("10.0.0.1", b"203.0.113.7:"),
+            ("10.0.0.1", b"203.0.113.7:+80"),
+            ("10.0.0.1", b"_hidden"),
+            ("10.0.0.1", b"\"203.0.113.7\""),
+            ("10.0.0.1", b"\xf0\x9f\x92\xa9"),
+            ("10.0.0.1", b"999.1.1.1"),
+        ] {
+            assert_eq!(named(trusted, peer, "x-forwarded-for", &[line]), "unreadable", "{line:?}");
+        }
+        let many = "10.0.0.2,".repeat(1000) + "10.0.0.2";
+        assert_eq!(named(trusted, "10.0.0.1", "x-forwarded-for", &[many.as_bytes()]), "unreadable");
+        let many = "unknown,".repeat(1000) + "203.0.113.7";
+        assert_eq!(named(trusted, "10.0.0.1", "x-forwarded-for", &[many.as_bytes()]), "203.0.113.7");
+    }
+
+    #[test]
+    fn the_standard_header_is_read_by_its_names() {
+        for (line, client) in [
+            ("for=203.0.113.7", "203.0.113.7"),
+            ("For=203.0.113.7;proto=https;by=10.0.0.1", "203.0.113.7"),
+            ("proto=https; FOR=\"203.0.113.7:4711\"", "203.0.113.7"),
+            ("for=\"[2001:db8::1]:4711\"", "2001:db8::1"),
+            ("for=\"[2001:db8::1]\"", "2001:db8::1"),
+            ("for=\"203.0.113.7:_port\"", "203.0.113.7"),
+            ("for=192.0.2.1, for=203.0.113.7, for=10.0.0.2", "203.0.113.7"),
+            ("for=\"evil, for=203.0.113.7", "203.0.113.7"),
+            ("for=unknown", "unreadable"),
+            ("for=_hidden", "unreadable"),
+            ("for=\"_gazonk\"", "unreadable"),
+            ("for=127.0.0.1", "unreadable"),
+            ("proto=https", "unreadable"),
+            ("for=203.0.113.7;for=192.0.2.1", "unreadable"),
+            ("for=\"203.0.113.7", "unreadable"),
+            ("203.0.113.7", "unreadable"),
+            ("", "unreadable"),
+            ("for=", "unreadable"),
+        ] {
+            assert_eq!(named("10.0.0.0/8", "10.0.0.1", "forwarded", &[line.as_bytes()]), client, "{line}");
+        }
+    }
+
+    #[test]
+    fn one_address_alone_is_read_once() {
+        for (lines, client) in [
+            (vec![&b"203.0.113.7"[..]], "203.0.113.7"),
+            (vec![b" 2001:db8::1 "], "2001:db8::1"),
+            (vec![b"203.0.113.7", b"203.0.113.7"], "unreadable"),
+            (vec![b"203.0.113.7, 203.0.113.8"], "unreadable"),
+            (vec![b"127.0.0.1"], "unreadable"),
+            (vec![b"unknown"], "unreadable"),
+        ] {
+            assert_eq!(named("10.0.0.0/8", "10.0.0.1", "x-real-ip", &lines), client, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn headers_that_disagree_are_unreadable_unless_one_of_them_is_not_read() {
+        let trusted = networks("10.0.0.0/8");
+        let ask = |pairs: &[(&'static str, &'static str)], read: &[ClientHeader]| {
+            let headers =
+                pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+            let peer = IpAddr::from([10, 0, 0, 1]);
+            told(claim(&headers.collect(), read, peer, |address| is_trusted(&trusted, address)))
+        };
+        let all = &ClientHeader::ALL;
+        assert_eq!(ask(&[("x-forwarded-for", "192.0.2.1"), ("x-real-ip", "192.0.2.1")], all), "192.0.2.1");
+        assert_eq!(ask(&[("x-forwarded-for", "192.0.2.1"), ("x-real-ip", "10.0.0.2")], all), "192.0.2.1");
+        let differ = [("x-forwarded-for", "192.0.2.1"), ("forwarded", "for=192.0.2.9")];
+        assert_eq!(ask(&differ, all), "unreadable");
+        assert_eq!(ask(&differ, &[ClientHeader::Forwarded]), "192.0.2.9");
+        assert_eq!(ask(&differ, &[ClientHeader::ForwardedFor]), "192.0.2.1");
+        assert_eq!(ask(&[("x-forwarded-for", "192.0.2.1"), ("forwarded", "for=unknown")], all), "unreadable");
+    }
+
+    #[test]
+    fn a_client_is_an_ipv4_address_or_an_ipv6_network_within_its_site() {
+        let of = |text: &str| Client::of(text.parse().unwrap());
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:0:0:1"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("2001:db8::1").site(), of("2001:db8:0:ffff::1").site());
+        assert_ne!(of("2001:db8::1").site(), of("2001:db8:1::1").site());
+        assert_eq!((of("192.0.2.1").site(), Client::Unreadable.site()), (None, None));
     }
 }

@@ -13,7 +13,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use tracing::info;
 
-use super::limit::{Limit, Limiter, network_of};
+use super::limit::{Limit, Limiter};
+use super::proxy::Client;
 use crate::auth::Denied;
 use crate::metrics::{Label as _, Route};
 
@@ -22,7 +23,7 @@ const LINES_OF_ALL: Limit = limit(100, 100);
 
 /// Counts the lines; every HTTP task writes.
 pub(super) struct Refusals {
-    by_client: Limiter<IpAddr>,
+    by_client: Limiter<Client>,
     all: Limiter<()>,
     untold: AtomicU64,
 }
@@ -41,7 +42,7 @@ impl Refusals {
         if ![StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status) {
             return;
         }
-        if self.by_client.count(&network_of(client), client).is_err() || self.all.count(&(), client).is_err() {
+        if self.by_client.count(&Client::of(client)).is_err() || self.all.count(&()).is_err() {
             self.untold.fetch_add(1, Ordering::Relaxed);
             return;
         }

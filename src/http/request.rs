@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 
 use super::error::Problem;
+use super::proxy::{Client, Source};
 use super::{Shared, body};
 use crate::auth::Admin;
 use crate::name::{SessionId, StreamName};
@@ -18,7 +19,28 @@ use crate::name::{SessionId, StreamName};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Connection {
     pub(super) local: SocketAddr,
+    /// The client, as far as it is known.
     pub(super) remote: SocketAddr,
+    pub(super) source: Source,
+}
+
+impl Connection {
+    pub(super) fn direct(local: SocketAddr, remote: SocketAddr) -> Self {
+        Self { local, remote, source: Source::Direct }
+    }
+
+    /// Whom the request counts for.
+    pub(super) fn client(&self) -> Client {
+        match self.source {
+            Source::Direct | Source::Proxied => Client::of(self.remote.ip()),
+            Source::Unreadable => Client::Unreadable,
+        }
+    }
+
+    /// Whether it comes from this machine itself, and not through a proxy here.
+    pub(super) fn is_from_this_machine(&self) -> bool {
+        self.source == Source::Direct && self.remote.ip().is_loopback()
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Connection {
@@ -26,7 +48,7 @@ impl<S: Sync> FromRequestParts<S> for Connection {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
         // A request that no listener accepted is one of a test.
-        let nowhere = Self { local: ([127, 0, 0, 1], 0).into(), remote: ([127, 0, 0, 1], 0).into() };
+        let nowhere = Self::direct(([127, 0, 0, 1], 0).into(), ([127, 0, 0, 1], 0).into());
         Ok(parts.extensions.get().copied().unwrap_or(nowhere))
     }
 }

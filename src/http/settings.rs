@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
 use super::origin::{self as origins, OriginError};
-use super::{BasePath, Config, IceServerError, IceServers, Limit, Network, Origins, ice_servers};
+use super::{BasePath, ClientHeader, Config, IceServerError, IceServers, Limit, Limits, Network, Origins, ice_servers};
 use crate::setting;
 
 /// The section `[http]`. Not `Debug`: it holds a secret.
@@ -41,9 +41,21 @@ pub struct Settings {
     #[arg(long, env = "SLUICE_TOKEN_RATE_LIMIT", value_name = "N", default_value = "200")]
     token_rate_limit: u32,
 
-    /// Proxies whose X-Forwarded-For is believed: the right-most address there that is none of them is the client's
+    /// HTTP connections at a time from one address, or from one /64 network of IPv6; behind a trusted proxy, of one of its
+    /// clients; 0 for no limit
+    #[arg(long, env = "SLUICE_CONNECTIONS_PER_CLIENT", value_name = "N", default_value = "256")]
+    connections_per_client: usize,
+
+    /// Proxies that are believed when they name their client: the right-most address in X-Forwarded-For or Forwarded that is
+    /// none of them, or the one in X-Real-IP
     #[arg(long, env = "SLUICE_TRUSTED_PROXY", value_name = "CIDR[,CIDR]", value_delimiter = ',')]
     trusted_proxy: Vec<Network>,
+
+    /// Headers in which a trusted proxy names its client; those it sends must agree, so name the one that it sets if it passes on
+    /// others from outside
+    #[arg(long, env = "SLUICE_CLIENT_HEADER", value_name = "HEADER[,HEADER]", value_delimiter = ',')]
+    #[arg(default_value = "x-forwarded-for,forwarded,x-real-ip")]
+    client_header: Vec<ClientHeader>,
 
     /// The path below which a proxy serves the relay, such as /relay; requests are served with it and without it
     #[arg(long, env = "SLUICE_BASE_PATH", value_name = "PATH", value_parser = BasePath::setting)]
@@ -71,6 +83,11 @@ impl TryFrom<Settings> for Config {
             limit: limit(settings.rate_limit),
             token_limit: limit(settings.token_rate_limit),
             trusted_proxies: settings.trusted_proxy,
+            client_headers: settings.client_header,
+            connections: Limits {
+                requests_per_client: Some(settings.connections_per_client).filter(|limit| *limit > 0),
+                ..Limits::default()
+            },
             base_path: settings.base_path.unwrap_or_default(),
             ice_servers: IceServers::new(settings.ice_server, settings.turn_secret)?,
             ..Self::default()

@@ -69,6 +69,10 @@ macro_rules! label {
     };
 }
 
+mod http;
+
+pub use http::{Closing, ConnectionKind, NoPlace};
+
 impl Label for Role {
     const NAME: &'static str = "role";
     const ALL: &'static [Self] = &[Self::Publisher, Self::Viewer];

@@ -6,6 +6,7 @@
 mod access;
 mod api;
 mod base_path;
+mod connections;
 mod cors;
 mod endpoints;
 mod framing;

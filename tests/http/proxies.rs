@@ -35,8 +35,36 @@ fn each_client_of_a_trusted_proxy_has_a_limit_of_its_own() {
 #[test]
 fn nobody_is_believed_who_is_not_named() {
     let relay = behind(&["198.51.100.0/24"]);
-    // All of these are this machine, which has no limit.
-    assert!((0..20).all(|_| post(&relay, "203.0.113.7") == 400));
+    // All of these are one client: a proxy on this machine, which is not exempt as this machine itself is.
+    assert_eq!(["203.0.113.7", "203.0.113.8", "unknown"].map(|client| post(&relay, client)), [400, 400, 429]);
+    assert!((0..20).all(|_| relay.request("POST", "/whip/cam", &[SDP], "no offer").status == 400));
+}
+
+#[test]
+fn clients_that_a_trusted_proxy_does_not_name_readably_have_one_limit_together() {
+    let shapes =
+        ["unknown", "", ",", "203.0.113.7,", "127.0.0.1", "::1", "_hidden", "[203.0.113.7", "203.0.113.7:x", "0.0.0.0"];
+    let relay = behind(&["127.0.0.0/8"]);
+    let statuses: Vec<u16> = shapes.iter().map(|shape| post(&relay, shape)).collect();
+    assert_eq!(statuses, [[400; 2].as_slice(), &[429; 8]].concat());
+    assert_eq!(post(&relay, "203.0.113.7"), 400, "who is named has a limit of its own");
+    assert_eq!(post(&relay, &"10.0.0.1,".repeat(1000)), 429);
+    assert!((0..20).all(|_| relay.request("POST", "/whip/cam", &[SDP], "no offer").status == 400), "the proxy itself");
+}
+
+#[test]
+fn a_trusted_proxy_names_its_client_in_the_header_that_it_sets() {
+    for (header, one, same, other) in [
+        ("forwarded", "for=203.0.113.7;proto=https", "For=\"203.0.113.7:99\"", "for=203.0.113.8"),
+        ("forwarded", "for=\"[2001:db8::1]\"", "for=\"[2001:db8::2]:99\"", "for=\"[2001:db8:0:1::1]\""),
+        ("x-real-ip", "203.0.113.7", "::ffff:203.0.113.7", "203.0.113.8"),
+        ("x-forwarded-for", "203.0.113.7", "203.0.113.7:99", "203.0.113.8"),
+    ] {
+        let relay = behind(&["127.0.0.0/8"]);
+        let post = |value: &str| relay.request("POST", "/whip/cam", &[SDP, (header, value)], "no offer").status;
+        assert_eq!([one, same, one].map(post), [400, 400, 429], "{header}");
+        assert_eq!(post(other), 400, "{header}: {other}");
+    }
 }
 
 /// The addresses of the candidates in an answer.

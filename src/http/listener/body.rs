@@ -1,0 +1,99 @@
+//! Bodies that tell their connection's place how they go.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes};
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+
+use super::place::Place;
+use super::places::Idle;
+
+/// What a client sends: the place may be needed by another while nothing comes.
+pub(super) struct Upload {
+    body: Incoming,
+    place: Place,
+    waits: bool,
+}
+
+/// What a client is sent: when it is gone, the request is done.
+pub(super) struct Answer {
+    body: Body,
+    place: Place,
+}
+
+impl Upload {
+    pub(super) fn new(body: Incoming, place: Place) -> Self {
+        Self { body, place, waits: false }
+    }
+}
+
+impl Answer {
+    pub(super) fn new(body: Body, place: Place) -> Self {
+        Self { body, place }
+    }
+}
+
+impl HttpBody for Upload {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        let is_over = matches!(&frame, Poll::Ready(None | Some(Err(_)))) || self.body.is_end_stream();
+        // It counts from when the body was first waited for: who sends a byte at a time is as slow.
+        if frame.is_pending() && !self.waits {
+            self.waits = true;
+            self.place.idle(Idle::Unsent);
+        } else if is_over && self.waits {
+            self.waits = false;
+            self.place.busy();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if self.waits {
+            self.place.busy();
+        }
+    }
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.place.finish();
+    }
+}

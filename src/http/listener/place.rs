@@ -1,0 +1,236 @@
+//! One connection's hold on its place: what its task, its socket and the requests on it tell [`Places`], and what comes
+//! back.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use tokio::sync::Notify;
+
+use super::super::error::Problem;
+use super::super::proxy::Client;
+use super::places::{Full, Id, Idle, Kind, Limits, Places};
+use crate::metrics::{Closing, ConnectionKind, Metrics, NoPlace};
+
+/// When to try again after there was no place.
+const NO_PLACE_RETRY: Duration = Duration::from_secs(2);
+const NOT_LISTENED: Problem = Problem::Unavailable {
+    detail: "this request came by no listener, so nothing can be held open: connect to the relay",
+    retry_after: NO_PLACE_RETRY,
+};
+
+/// The way into one listener: its places, and how each connection in them is told to close.
+#[derive(Debug)]
+pub(super) struct Entrance {
+    taken: Mutex<Taken>,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+struct Taken {
+    places: Places,
+    cuts: HashMap<Id, Arc<Notify>>,
+}
+
+impl Entrance {
+    pub(super) fn new(limits: Limits, metrics: Arc<Metrics>) -> Arc<Self> {
+        let taken = Mutex::new(Taken { places: Places::new(limits), cuts: HashMap::new() });
+        Arc::new(Self { taken, metrics })
+    }
+
+    /// Gives a connection that was just accepted a place; `client` is `None` for a trusted proxy.
+    pub(super) fn enter(self: &Arc<Self>, client: Option<Client>) -> Place {
+        let mut taken = self.taken();
+        let entered = taken.places.enter(client, Instant::now());
+        self.cut(&mut taken, entered.ousted);
+        let cut = Arc::new(Notify::new());
+        taken.cuts.insert(entered.id, Arc::clone(&cut));
+        self.metrics.http_connections[shown(entered.kind)].inc();
+        Place(Arc::new(Held {
+            entrance: Arc::clone(self),
+            id: entered.id,
+            kind: Mutex::new(entered.kind),
+            cut,
+            has_answered: AtomicBool::new(false),
+            was_served: AtomicBool::new(false),
+            pipelined: AtomicU32::new(0),
+        }))
+    }
+
+    /// Closes the oldest idle connection, because the process may not open another file.
+    pub(super) fn make_way(&self) {
+        let mut taken = self.taken();
+        let ousted = taken.places.make_way(Instant::now());
+        self.cut(&mut taken, ousted);
+    }
+
+    fn cut(&self, taken: &mut Taken, ousted: Option<Id>) {
+        if let Some(cut) = ousted.and_then(|id| taken.cuts.remove(&id)) {
+            self.metrics.http_closed[Closing::MadeWay].inc();
+            cut.notify_one();
+        }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's place; given back when the last clone is gone. A request finds the one that it came by in its
+/// extensions.
+#[derive(Clone, Debug)]
+pub(in crate::http) struct Place(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    entrance: Arc<Entrance>,
+    id: Id,
+    kind: Mutex<Kind>,
+    cut: Arc<Notify>,
+    /// The answer is complete, but may not have been written yet.
+    has_answered: AtomicBool,
+    was_served: AtomicBool,
+    /// Requests that came without a pause between them.
+    pipelined: AtomicU32,
+}
+
+impl Place {
+    /// Takes the connection out of those for requests, because its answer goes on for as long as its client likes. It has
+    /// no age limit then and closes with the answer; the deadline for a client that does not read stays.
+    ///
+    /// # Errors
+    /// A 503 if there are too many such connections, in all or of this client.
+    #[expect(dead_code, reason = "for responses that are held open, of which there is none yet")]
+    pub(in crate::http) fn hold_open(&self) -> Result<(), Problem> {
+        if !self.taken().places.hold_open(self.0.id) {
+            self.0.entrance.metrics.http_refused[NoPlace::EventStreams].inc();
+            let detail = "too many event streams are open: close some, or do without";
+            return Err(Problem::Unavailable { detail, retry_after: NO_PLACE_RETRY });
+        }
+        let former = std::mem::replace(&mut *self.kind_mut(), Kind::EventStream);
+        self.0.entrance.metrics.http_connections[shown(former)].dec();
+        self.0.entrance.metrics.http_connections[ConnectionKind::EventStream].inc();
+        Ok(())
+    }
+
+    /// A trusted proxy asks for this client.
+    ///
+    /// # Errors
+    /// A 429 if that client has all the connections that one may have.
+    pub(in crate::http) fn ask_for(&self, client: Client) -> Result<(), Problem> {
+        if self.taken().places.ask_for(self.0.id, Some(client)) {
+            return Ok(());
+        }
+        self.0.entrance.metrics.http_refused[NoPlace::Client].inc();
+        Err(refusal(Full::Client))
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        *self.kind_mut()
+    }
+
+    /// Completes when the connection is to close at once.
+    pub(super) async fn cut(&self) {
+        self.0.cut.notified().await;
+    }
+
+    /// A request has come; the number of those that came since the last pause, with this one.
+    pub(super) fn begin(&self) -> u32 {
+        self.taken().places.busy(self.0.id);
+        self.0.has_answered.store(false, Ordering::Relaxed);
+        self.0.pipelined.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// What stands in a reserved place asked for what is served there.
+    pub(super) fn serve_reserved(&self) {
+        self.0.was_served.store(true, Ordering::Relaxed);
+    }
+
+    /// Nothing more is to be read for now.
+    pub(super) fn pause(&self) {
+        self.0.pipelined.store(0, Ordering::Relaxed);
+    }
+
+    /// The answer is complete.
+    pub(super) fn finish(&self) {
+        self.0.has_answered.store(true, Ordering::Relaxed);
+    }
+
+    /// All that was to be written is written.
+    pub(super) fn flushed(&self, is_proxy: bool) {
+        if self.0.has_answered.swap(false, Ordering::Relaxed) {
+            let mut taken = self.taken();
+            if is_proxy {
+                taken.places.ask_for(self.0.id, None);
+            }
+            taken.places.idle(self.0.id, Idle::Waiting, Instant::now());
+        }
+    }
+
+    /// The client lets the relay wait.
+    pub(super) fn idle(&self, why: Idle) {
+        self.taken().places.idle(self.0.id, why, Instant::now());
+    }
+
+    /// It does not any more.
+    pub(super) fn busy(&self) {
+        self.taken().places.busy(self.0.id);
+    }
+
+    pub(super) fn closes(&self, why: Closing) {
+        self.0.entrance.metrics.http_closed[why].inc();
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.0.entrance.taken()
+    }
+
+    fn kind_mut(&self) -> MutexGuard<'_, Kind> {
+        self.0.kind.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Place {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        parts.extensions.get().cloned().ok_or(NOT_LISTENED)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut taken = self.entrance.taken();
+        taken.places.leave(self.id);
+        taken.cuts.remove(&self.id);
+        drop(taken);
+        let kind = *self.kind.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.entrance.metrics.http_connections[shown(kind)].dec();
+        if let Kind::Reserved(full) = kind
+            && !*self.was_served.get_mut()
+        {
+            let refusal = if full == Full::Relay { NoPlace::Relay } else { NoPlace::Client };
+            self.entrance.metrics.http_refused[refusal].inc();
+        }
+    }
+}
+
+/// What a client is told for whom there is no place.
+pub(super) fn refusal(full: Full) -> Problem {
+    let retry_after = NO_PLACE_RETRY;
+    match full {
+        Full::Relay => Problem::Unavailable { detail: "too many connections to this relay: try again", retry_after },
+        Full::Client => Problem::TooMany { by: "at a time from this address: close some connections", retry_after },
+    }
+}
+
+fn shown(kind: Kind) -> ConnectionKind {
+    match kind {
+        Kind::Request => ConnectionKind::Request,
+        Kind::Reserved(_) => ConnectionKind::Reserved,
+        Kind::EventStream => ConnectionKind::EventStream,
+    }
+}

@@ -1,0 +1,441 @@
+//! Who has which of the listener's places. Pure: told the time, asked who makes way.
+//!
+//! Requests have a bounded number of places, and each client a share of them. When all are taken, or a client's share is,
+//! a connection that does nothing makes way for the newcomer: one that waits for a request, else one whose client does not
+//! read its answer, else one whose client does not send its body; the oldest first. If there is none, the newcomer gets one
+//! of a few reserved places, where only health and metrics are served, and not for long. Connections that are held open for
+//! an event stream count elsewhere from the moment that this is known.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use super::super::proxy::Client;
+
+/// How many connections there may be at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For requests.
+    pub requests: usize,
+    /// Of those, for one client; `None` for as many as there are.
+    pub requests_per_client: Option<usize>,
+    /// Further ones that serve only health and metrics; one client gets a quarter of them.
+    pub reserved: usize,
+    /// Event streams.
+    pub event_streams: usize,
+    /// Of those, for one client.
+    pub event_streams_per_client: usize,
+    /// How long a client may let the relay wait before its connection makes way for others.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            requests: 4096,
+            requests_per_client: Some(256),
+            reserved: 256,
+            event_streams: 16_384,
+            event_streams_per_client: 4096,
+            grace: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Limits {
+    /// As many as a process has files for that may open `files`, leaving half of them for other things.
+    pub(super) fn within(self, files: u64) -> Self {
+        let part = |wanted: usize, of: u64| wanted.min(usize::try_from(files / of).unwrap_or(usize::MAX)).max(1);
+        Self {
+            requests: part(self.requests, 4),
+            reserved: part(self.reserved, 16),
+            event_streams: part(self.event_streams, 4),
+            ..self
+        }
+    }
+}
+
+/// What a connection counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It serves one request after the other.
+    Request,
+    /// It may ask for health or metrics, once, because of what stands in it.
+    Reserved(Full),
+    /// It is held open for events.
+    EventStream,
+}
+
+/// What there is no place for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// All places are taken.
+    Relay,
+    /// The client's share is.
+    Client,
+}
+
+/// Why a connection may make way; those named first make way first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Idle {
+    /// No whole request has come.
+    Waiting,
+    /// The client does not read its answer.
+    Unread,
+    /// The client does not send its request's body.
+    Unsent,
+}
+
+pub(super) type Id = u64;
+
+/// A newcomer's place.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Entered {
+    pub(super) id: Id,
+    pub(super) kind: Kind,
+    /// The connection that makes way for it and is to be closed.
+    pub(super) ousted: Option<Id>,
+}
+
+/// The places of one listener. Behind a mutex: every connection's task writes, for moments.
+#[derive(Debug)]
+pub(super) struct Places {
+    limits: Limits,
+    next: Id,
+    entries: HashMap<Id, Entry>,
+    all: Tally,
+    by_client: HashMap<Client, Tally>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    kind: Kind,
+    /// Whom it counts for; nobody while a trusted proxy does not say for whom it asks.
+    client: Option<Client>,
+    idle: Option<(Idle, Instant)>,
+}
+
+/// The places of one client, or of all.
+#[derive(Debug, Default)]
+struct Tally {
+    requests: usize,
+    event_streams: usize,
+    reserved: BTreeSet<Id>,
+    /// Those that may make way, by the reasons in their order; in each the oldest first.
+    idle: [BTreeSet<(Instant, Id)>; 3],
+}
+
+impl Places {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, next: 0, entries: HashMap::new(), all: Tally::default(), by_client: HashMap::new() }
+    }
+
+    /// Gives a connection that was just accepted a place; `client` is `None` for a trusted proxy.
+    pub(super) fn enter(&mut self, client: Option<Client>, now: Instant) -> Entered {
+        let (kind, ousted) = match self.full(client) {
+            None => (Kind::Request, None),
+            Some(full) => {
+                let crowd = client.filter(|_| full == Full::Client).and_then(|client| self.by_client.get(&client));
+                match crowd.unwrap_or(&self.all).oldest_idle(now, self.limits.grace) {
+                    Some(oldest) => (Kind::Request, Some(oldest)),
+                    None => (Kind::Reserved(full), self.crowded_out(client)),
+                }
+            }
+        };
+        if let Some(ousted) = ousted {
+            self.leave(ousted);
+        }
+        let id = self.next;
+        self.next += 1;
+        self.entries.insert(id, Entry { kind, client, idle: None });
+        self.each_tally(client, |tally| tally.add(id, kind));
+        self.idle(id, Idle::Waiting, now);
+        Entered { id, kind, ousted }
+    }
+
+    /// Takes the place of the oldest idle connection, which is to be closed.
+    pub(super) fn make_way(&mut self, now: Instant) -> Option<Id> {
+        let oldest = self.all.oldest_idle(now, self.limits.grace)?;
+        self.leave(oldest);
+        Some(oldest)
+    }
+
+    /// A connection is gone.
+    pub(super) fn leave(&mut self, id: Id) {
+        self.busy(id);
+        if let Some(Entry { kind, client, .. }) = self.entries.remove(&id) {
+            self.each_tally(client, |tally| tally.remove(id, kind));
+        }
+    }
+
+    /// From now on a connection may make way.
+    pub(super) fn idle(&mut self, id: Id, why: Idle, now: Instant) {
+        self.busy(id);
+        let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.kind == Kind::Request) else { return };
+        entry.idle = Some((why, now));
+        let client = entry.client;
+        self.each_tally(client, |tally| {
+            tally.idle[why as usize].insert((now, id));
+        });
+    }
+
+    /// From now on a connection is left alone.
+    pub(super) fn busy(&mut self, id: Id) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let Some((why, since)) = entry.idle.take() else { return };
+        let client = entry.client;
+        self.each_tally(client, |tally| {
+            tally.idle[why as usize].remove(&(since, id));
+        });
+    }
+
+    /// A trusted proxy asks on a connection for `client`, or for nobody any more. False if that client has its share.
+    pub(super) fn ask_for(&mut self, id: Id, client: Option<Client>) -> bool {
+        let Some(&Entry { kind, client: former, .. }) = self.entries.get(&id) else { return false };
+        if former == client {
+            return true;
+        }
+        if kind == Kind::Request && client.is_some_and(|client| self.has_its_share(client)) {
+            return false;
+        }
+        self.change(id, kind, client);
+        true
+    }
+
+    /// Counts a connection as an event stream; false if there is no place for one more.
+    pub(super) fn hold_open(&mut self, id: Id) -> bool {
+        let Some(&Entry { kind, client, .. }) = self.entries.get(&id) else { return false };
+        let of_client = client.and_then(|client| self.by_client.get(&client)).map_or(0, |tally| tally.event_streams);
+        let is_full =
+            self.all.event_streams >= self.limits.event_streams || of_client >= self.limits.event_streams_per_client;
+        if kind == Kind::Request && !is_full {
+            self.change(id, Kind::EventStream, client);
+            return true;
+        }
+        kind == Kind::EventStream
+    }
+
+    /// Counts a connection as something else, or for somebody else.
+    fn change(&mut self, id: Id, kind: Kind, client: Option<Client>) {
+        self.leave(id);
+        self.entries.insert(id, Entry { kind, client, idle: None });
+        self.each_tally(client, |tally| tally.add(id, kind));
+    }
+
+    /// What there is no place for.
+    fn full(&self, client: Option<Client>) -> Option<Full> {
+        if client.is_some_and(|client| self.has_its_share(client)) {
+            return Some(Full::Client);
+        }
+        (self.all.requests >= self.limits.requests).then_some(Full::Relay)
+    }
+
+    fn has_its_share(&self, client: Client) -> bool {
+        let has = self.by_client.get(&client).map_or(0, |tally| tally.requests);
+        self.limits.requests_per_client.is_some_and(|limit| has >= limit)
+    }
+
+    /// Which connection loses its reserved place to another one of `client`, if one must.
+    fn crowded_out(&self, client: Option<Client>) -> Option<Id> {
+        let own = client.and_then(|client| self.by_client.get(&client)).map(|tally| &tally.reserved);
+        match own {
+            Some(own) if own.len() >= (self.limits.reserved / 4).max(1) => own.first().copied(),
+            _ if self.all.reserved.len() >= self.limits.reserved => self.all.reserved.first().copied(),
+            _ => None,
+        }
+    }
+
+    /// Changes the tally of all, and that of a client, which exists as long as it has something in it.
+    fn each_tally(&mut self, client: Option<Client>, change: impl Fn(&mut Tally)) {
+        change(&mut self.all);
+        let Some(client) = client else { return };
+        let tally = self.by_client.entry(client).or_default();
+        change(tally);
+        if tally.is_empty() {
+            self.by_client.remove(&client);
+        }
+    }
+}
+
+impl Tally {
+    fn add(&mut self, id: Id, kind: Kind) {
+        match kind {
+            Kind::Request => self.requests += 1,
+            Kind::EventStream => self.event_streams += 1,
+            Kind::Reserved(_) => {
+                self.reserved.insert(id);
+            }
+        }
+    }
+
+    fn remove(&mut self, id: Id, kind: Kind) {
+        match kind {
+            Kind::Request => self.requests -= 1,
+            Kind::EventStream => self.event_streams -= 1,
+            Kind::Reserved(_) => {
+                self.reserved.remove(&id);
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.requests == 0 && self.event_streams == 0 && self.reserved.is_empty()
+    }
+
+    /// Who makes way next.
+    fn oldest_idle(&self, now: Instant, grace: Duration) -> Option<Id> {
+        let [waiting, unread, unsent] = self.idle.each_ref().map(BTreeSet::first);
+        let slow = [unread, unsent].into_iter().flatten();
+        let given_up = slow.filter(|(since, _)| now.saturating_duration_since(*since) >= grace);
+        waiting.into_iter().chain(given_up).next().map(|(_, id)| *id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        requests: 6,
+        requests_per_client: Some(3),
+        reserved: 8,
+        event_streams: 3,
+        event_streams_per_client: 2,
+        grace: Duration::from_secs(1),
+    };
+
+    fn client(number: u8) -> Option<Client> {
+        Some(Client::of([192, 0, 2, number].into()))
+    }
+
+    /// Places with `busy` connections of each of these clients.
+    fn taken(by: &[(u8, usize)], now: Instant) -> Places {
+        let mut places = Places::new(LIMITS);
+        for (number, busy) in by {
+            for _ in 0..*busy {
+                let entered = places.enter(client(*number), now);
+                assert_eq!(entered.kind, Kind::Request);
+                places.busy(entered.id);
+            }
+        }
+        places
+    }
+
+    #[test]
+    fn the_oldest_that_waits_makes_way_when_all_places_are_taken() {
+        let now = Instant::now();
+        let mut places = taken(&[(1, 3)], now);
+        let later = |seconds| now + Duration::from_secs(seconds);
+        let ids = [9, 5, 7].map(|at| places.enter(client(2), later(at)).id);
+        let entered = places.enter(client(3), later(10));
+        assert_eq!((entered.kind, entered.ousted), (Kind::Request, Some(ids[1])));
+        places.busy(ids[2]);
+        assert_eq!(places.enter(client(3), later(11)).ousted, Some(ids[0]));
+    }
+
+    #[test]
+    fn a_client_with_its_share_loses_connections_of_its_own_and_no_others() {
+        let now = Instant::now();
+        let mut places = Places::new(LIMITS);
+        let other = places.enter(client(1), now).id;
+        let first = places.enter(client(2), now).id;
+        places.enter(client(2), now);
+        places.enter(client(2), now);
+        let entered = places.enter(client(2), now);
+        assert_eq!((entered.kind, entered.ousted), (Kind::Request, Some(first)));
+        assert!(places.entries.contains_key(&other));
+    }
+
+    #[test]
+    fn who_does_not_read_or_send_makes_way_after_a_second_and_after_those_that_wait() {
+        let now = Instant::now();
+        let mut places = taken(&[(1, 3), (2, 3)], now);
+        places.idle(4, Idle::Unsent, now);
+        places.idle(3, Idle::Unread, now + Duration::from_millis(10));
+        let early = places.enter(client(3), now + Duration::from_millis(500));
+        assert_eq!((early.kind, early.ousted), (Kind::Reserved(Full::Relay), None));
+        places.idle(5, Idle::Waiting, now + Duration::from_secs(3));
+        let after = now + Duration::from_secs(4);
+        let ousted: Vec<Option<Id>> = (3..7).map(|number| places.enter(client(number), after).ousted).collect();
+        assert_eq!(ousted[0], Some(5));
+        // The newcomers wait themselves by now.
+        assert!(ousted[1..].iter().all(|ousted| ousted.is_some_and(|id| id > 5)));
+        let newest = places.next;
+        (7..newest).for_each(|id| places.busy(id));
+        assert_eq!(
+            [8, 9, 10].map(|number| {
+                let entered = places.enter(client(number), after);
+                places.busy(entered.id);
+                entered.ousted
+            }),
+            [Some(3), Some(4), None]
+        );
+    }
+
+    #[test]
+    fn nobody_takes_all_reserved_places() {
+        let now = Instant::now();
+        let mut places = taken(&[(1, 3), (2, 3)], now);
+        let reserve = |places: &mut Places, number| {
+            let entered = places.enter(client(number), now);
+            assert!(matches!(entered.kind, Kind::Reserved(_)));
+            (entered.id, entered.ousted)
+        };
+        let (health, _) = reserve(&mut places, 9);
+        let (first, _) = reserve(&mut places, 1);
+        reserve(&mut places, 1);
+        assert_eq!(reserve(&mut places, 1).1, Some(first), "a quarter is for one client");
+        for number in 20..25 {
+            assert_eq!(reserve(&mut places, number).1, None);
+        }
+        assert_eq!(reserve(&mut places, 30).1, Some(health), "then the oldest makes way");
+    }
+
+    #[test]
+    fn a_proxy_has_no_share_and_each_of_its_clients_has_one() {
+        let now = Instant::now();
+        let mut places = Places::new(LIMITS);
+        let ids: Vec<Id> = (0..5).map(|_| places.enter(None, now).id).collect();
+        assert!(ids[..3].iter().all(|id| places.ask_for(*id, client(1))));
+        assert!(!places.ask_for(ids[3], client(1)), "one client behind it has its share");
+        assert!(places.ask_for(ids[3], client(2)), "another has not");
+        assert!(
+            places.ask_for(ids[0], None) && places.ask_for(ids[4], client(1)),
+            "an answered request counts no more"
+        );
+        assert_eq!(
+            places.enter(client(1), now).kind,
+            Kind::Reserved(Full::Client),
+            "what it asks itself counts with that"
+        );
+    }
+
+    #[test]
+    fn an_event_stream_counts_elsewhere() {
+        let now = Instant::now();
+        let mut places = taken(&[(1, 3)], now);
+        assert!(places.hold_open(0) && places.hold_open(1) && places.hold_open(1));
+        assert!(!places.hold_open(2), "one client has two");
+        assert_eq!(places.all.requests, 1);
+        assert_eq!(places.enter(client(1), now).kind, Kind::Request);
+        places.leave(0);
+        assert!(places.hold_open(2));
+    }
+
+    #[test]
+    fn nothing_stays_of_connections_that_are_gone() {
+        let now = Instant::now();
+        let mut places = Places::new(LIMITS);
+        for number in 0..200 {
+            let entered = places.enter(client(number % 5).filter(|_| number % 7 != 0), now);
+            match number % 4 {
+                0 => places.busy(entered.id),
+                1 => places.idle(entered.id, Idle::Unread, now),
+                2 => assert!(places.hold_open(entered.id) || places.all.event_streams > 0),
+                _ => assert!(places.ask_for(entered.id, client(200)) || places.by_client.len() > 1),
+            }
+        }
+        (0..200).for_each(|id| places.leave(id));
+        assert!(places.entries.is_empty() && places.by_client.is_empty() && places.all.is_empty());
+        assert!(places.all.idle.iter().all(BTreeSet::is_empty));
+    }
+}

@@ -1,0 +1,110 @@
+//! A connection's socket, which sees whether its client reads. Progress counts, not time: a slow reader goes on, one that
+//! takes nothing for the whole deadline is cut off.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+use super::place::Place;
+use super::places::Idle;
+
+/// What the kernel keeps of answers that are not read yet. Small, so that a slow reader's progress is seen early and many
+/// that do not read cost little; large enough for pages at once.
+const SEND_BUFFER: usize = 64 * 1024;
+
+pub(super) struct Socket {
+    stream: TcpStream,
+    place: Place,
+    is_proxy: bool,
+    deadline: Duration,
+    /// Runs while the client does not read.
+    unread: Option<Pin<Box<Sleep>>>,
+}
+
+impl Socket {
+    pub(super) fn new(stream: TcpStream, place: Place, is_proxy: bool, deadline: Duration) -> Self {
+        // Answers are small and complete; waiting to fill a segment only delays a join. Neither option is needed.
+        let _ = stream.set_nodelay(true);
+        let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
+        Self { stream, place, is_proxy, deadline, unread: None }
+    }
+
+    fn written(&mut self, written: Poll<io::Result<usize>>, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = written {
+            if self.unread.take().is_some() {
+                self.place.busy();
+            }
+            return Poll::Ready(written);
+        }
+        let timer = match &mut self.unread {
+            Some(timer) => timer,
+            none => {
+                self.place.idle(Idle::Unread);
+                none.insert(Box::pin(tokio::time::sleep_until(Instant::now() + self.deadline)))
+            }
+        };
+        ready!(timer.as_mut().poll(context));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer")))
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if read.is_pending() {
+            self.place.pause();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.written(written, context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.written(written, context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        if flushed.is_ready() {
+            self.place.flushed(self.is_proxy);
+        }
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.unread.is_some() {
+            // The kernel would keep what nobody reads, and go on offering it.
+            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
