@@ -16,6 +16,7 @@
 //! is here.
 
 mod body;
+mod limits;
 mod place;
 mod places;
 mod socket;
@@ -40,8 +41,8 @@ use tokio::sync::{mpsc, watch};
 use tower::Service as _;
 use tracing::{debug, warn};
 
+pub use limits::Limits;
 pub(super) use place::Place;
-pub use places::Limits;
 
 use super::base_path::BasePath;
 use super::proxy::{self, Network};

@@ -12,7 +12,8 @@ use tokio::sync::Notify;
 
 use super::super::error::Problem;
 use super::super::proxy::Client;
-use super::places::{Full, Id, Idle, Kind, Limits, Places};
+use super::limits::Limits;
+use super::places::{Full, Id, Idle, Kind, Places};
 use crate::metrics::{Closing, ConnectionKind, Metrics, NoPlace};
 
 /// When to try again after there was no place.
