@@ -6,6 +6,9 @@ use std::time::Duration;
 /// A relay that needs longer for its health is not well.
 const DEADLINE: Duration = Duration::from_secs(2);
 
+/// Bytes of what a relay says of its health.
+const REASON: u64 = 1_024;
+
 /// Why it is not well.
 #[derive(Debug, thiserror::Error)]
 pub enum Unhealthy {
@@ -16,6 +19,14 @@ pub enum Unhealthy {
         url: String,
         /// What the network says.
         cause: Box<ureq::Error>,
+    },
+    /// It says that it is not well, and why.
+    #[error("the relay at {url} is not well: {reason}")]
+    Unwell {
+        /// Where it was asked.
+        url: String,
+        /// Its own words.
+        reason: String,
     },
     /// Something answers otherwise.
     #[error("{url} answers with status {status}: is that a sluice, and is its --admin the same?")]
@@ -48,6 +59,10 @@ pub fn check(address: SocketAddr) -> Result<(), Unhealthy> {
     let agent = ureq::Agent::config_builder().timeout_global(Some(DEADLINE)).http_status_as_error(false);
     match agent.proxy(None).build().new_agent().get(&url).call() {
         Ok(answer) if answer.status() == 200 => Ok(()),
+        Ok(mut answer) if answer.status() == 503 => {
+            let reason = answer.body_mut().with_config().limit(REASON).read_to_string().unwrap_or_default();
+            Err(Unhealthy::Unwell { url, reason: reason.trim_end().to_owned() })
+        }
         Ok(answer) => Err(Unhealthy::Strange { url, status: answer.status().as_u16() }),
         Err(cause) => Err(Unhealthy::Silent { url, cause: Box::new(cause) }),
     }

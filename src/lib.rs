@@ -41,6 +41,7 @@ extern crate self as sluice;
 pub mod cli;
 pub mod config;
 pub mod server;
+pub mod stop;
 
 pub mod http;
 pub mod load;

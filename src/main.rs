@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use sluice::cli::{Cli, Command, Exit};
 use sluice::config::{Config, ConfigError, Effective, Given, unknown_variables};
 use sluice::server::{Addresses, Server};
-use sluice::{health, load, log};
+use sluice::{health, load, log, stop};
 use tracing::{error, warn};
 
 /// Gives memory back that has become free, so that a flood of sessions does not stay for good: see Cargo.toml.
@@ -62,14 +62,7 @@ fn run(given: Given) -> ExitCode {
             runtime.shutdown_background();
             outcome
         });
-    log::flush();
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    ExitCode::from(stop::exit_code(&outcome))
 }
 
 fn check(given: Given) -> ExitCode {
@@ -127,45 +120,9 @@ fn measure(config: &load::Config) -> ExitCode {
 
 async fn serve_until_asked(server: Server) -> anyhow::Result<()> {
     // Whoever reads that the relay listens may ask it to stop at once, so the signals come first.
-    let Signals { drain, at_once } = signals().context("cannot wait for signals")?;
+    let (drain, at_once) = stop::signals(server.drain()).context("cannot wait for signals")?;
     say(&welcome(server.addresses()));
     server.run_and_drain(drain, at_once).await
-}
-
-/// How a relay is asked to stop; from the time that they exist no signal kills the process.
-struct Signals<D, A> {
-    /// SIGTERM.
-    drain: D,
-    /// SIGINT, which is Ctrl+C, or SIGTERM once more.
-    at_once: A,
-}
-
-#[cfg(unix)]
-fn signals() -> std::io::Result<Signals<impl Future<Output = ()>, impl Future<Output = ()>>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut first = signal(SignalKind::terminate())?;
-    let (mut second, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(Signals {
-        drain: async move {
-            first.recv().await;
-        },
-        at_once: async move {
-            let twice = async {
-                second.recv().await;
-                second.recv().await
-            };
-            tokio::select! {
-                _ = twice => {}
-                _ = interrupt.recv() => {}
-            }
-        },
-    })
-}
-
-/// Windows asks a program without a window to stop by closing its console.
-#[cfg(not(unix))]
-fn signals() -> std::io::Result<Signals<impl Future<Output = ()>, impl Future<Output = ()>>> {
-    Ok(Signals { drain: std::future::pending(), at_once: async { drop(tokio::signal::ctrl_c().await) } })
 }
 
 /// What to open and where to publish; localhost first, because browsers give cameras only to secure contexts.

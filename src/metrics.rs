@@ -86,6 +86,10 @@ pub struct Metrics {
     pub worker_turns: IntCounter,
     /// Datagrams that the kernel dropped because a media socket's receive buffer was full; only Linux tells.
     pub socket_drops: Option<IntCounter>,
+    /// Turns that took so long that the worker counts as stalled.
+    pub worker_stalls: IntCounter,
+    /// Workers that are stalled now.
+    pub workers_stalled: IntGauge,
     worker_busy: CounterVec,
     by_stream: Arc<Streams>,
     /// HTTP connections that are open now.
@@ -151,6 +155,8 @@ impl Metrics {
             socket_drops: cfg!(target_os = "linux").then(|| {
                 counter(into, "sluice_socket_drops_total", "Datagrams that found a media socket's receive buffer full.")
             }),
+            worker_stalls: counter(into, "sluice_worker_stalls_total", "Times that a worker did not turn for 2 s."),
+            workers_stalled: gauge(into, "sluice_workers_stalled", "Workers that have not turned for 2 s."),
             worker_busy: register(
                 into,
                 CounterVec::new(

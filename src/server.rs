@@ -19,7 +19,7 @@ use crate::metrics::Metrics;
 use crate::{http, worker};
 
 /// How long workers may take to end their sessions. They need milliseconds; a stuck one must not keep the process.
-const STOP_DEADLINE: Duration = Duration::from_secs(5);
+pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How often a draining relay looks whether somebody is left.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
@@ -96,6 +96,15 @@ pub enum StartError {
     },
 }
 
+/// The relay has stopped but for a media thread that does not end.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "a media thread did not stop within {} s and was left behind: a fault of the relay; its log names the session that \
+     it is stuck in",
+    STOP_DEADLINE.as_secs()
+)]
+pub struct StuckWorker;
+
 impl Server {
     /// Binds every address and starts the workers.
     ///
@@ -125,6 +134,17 @@ impl Server {
         self.addresses
     }
 
+    /// For how long it drains at most.
+    pub fn drain(&self) -> Duration {
+        self.drain
+    }
+
+    /// The media side, for tests.
+    #[doc(hidden)]
+    pub fn media(&self) -> worker::Handle {
+        self.workers.handle()
+    }
+
     /// Serves until `stop` completes, then ends every session and returns.
     ///
     /// # Errors
@@ -137,7 +157,7 @@ impl Server {
     /// has ended or [`worker::Config::drain`] is over.
     ///
     /// # Errors
-    /// When the runtime cannot take the listeners.
+    /// When the runtime cannot take the listeners, or [`StuckWorker`] when all but a worker has ended.
     pub async fn run_and_drain(
         self,
         drain: impl Future<Output = ()>,
@@ -173,17 +193,19 @@ impl Server {
         // 2. Every session ends and its peer is told. Joining threads blocks, so not on the runtime.
         let workers = self.workers;
         let stopping = tokio::task::spawn_blocking(move || workers.stop());
-        match tokio::time::timeout(STOP_DEADLINE, stopping).await {
-            Ok(ended) => ended.context("a worker did not stop")?,
-            Err(_) => warn!("a worker did not stop in time: it is left behind"),
-        }
+        let outcome = match tokio::time::timeout(STOP_DEADLINE, stopping).await {
+            Ok(ended) => ended.context("a worker did not stop"),
+            Err(_) => Err(StuckWorker.into()),
+        };
         // 3. HTTP last: a DELETE that arrived meanwhile is still answered.
         let _ = stop.send(true);
         for task in tasks {
             task.await.context("HTTP did not stop")?;
         }
-        info!("stopped");
-        Ok(())
+        if outcome.is_ok() {
+            info!("stopped");
+        }
+        outcome
     }
 }
 

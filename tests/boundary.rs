@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// A module uses only modules of a lower row; modules of one row may use each other, but not in a circle.
 const ROWS: [&[&str]; 13] = [
     &["main", "lib"],
-    &["cli", "config", "server"],
+    &["cli", "config", "server", "stop"],
     &["http"],
     &["cluster"],
     &["load"],

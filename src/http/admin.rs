@@ -15,9 +15,14 @@ pub(super) async fn metrics(State(shared): State<Shared>, _: Administrator) -> R
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], shared.metrics.render()).into_response()
 }
 
-/// The process answers.
-pub(super) async fn healthz() -> &'static str {
-    "ok\n"
+/// The process answers and its media threads turn; else 503 with what is wrong.
+pub(super) async fn healthz(State(shared): State<Shared>) -> Response {
+    let Some(stuck) = shared.media.stuck() else { return "ok\n".into_response() };
+    let sentence = format!(
+        "a media thread is stuck for {} s and its sessions stand still: restart the relay; its log names the session\n",
+        stuck.as_secs()
+    );
+    (StatusCode::SERVICE_UNAVAILABLE, sentence).into_response()
 }
 
 /// New sessions are welcome; 503 while the relay drains.

@@ -14,6 +14,7 @@ use super::counters::Counters;
 use super::feed::Feeds;
 use super::foreign::ForeignPaths;
 use super::handle::Shared;
+use super::heartbeat::Heartbeat;
 use super::lobby::Found;
 use super::message::Message;
 use super::post::Waiting;
@@ -39,6 +40,7 @@ const MAX_TRANSMITS: usize = 16 * 1024;
 pub(super) struct Engine {
     pub(super) id: WorkerId,
     pub(super) shared: Arc<Shared>,
+    pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) door: Door,
     pub(super) sessions: Sessions,
     pub(super) publisher_by_stream: HashMap<StreamName, Key>,
@@ -82,6 +84,7 @@ impl Engine {
         let feeds = Feeds::new(shared.config.history_limits());
         Self {
             id,
+            heartbeat: Arc::clone(&shared.heartbeats[usize::from(id.0)]),
             shared,
             door: Door::new(rand::random()),
             sessions: Sessions::default(),
@@ -184,6 +187,7 @@ impl Engine {
                     self.end(key, reason, now);
                 }
             }
+            Message::Hold { session, hold } => self.hold(session, &hold, now),
             Message::Stop => self.stop(now),
         }
     }
@@ -317,6 +321,7 @@ impl Engine {
             ("runs refused", usize::from(self.batch.is_blocked())),
             ("datagrams", self.transmits.len()),
             ("commands waiting", self.waiting.len()),
+            ("names", self.heartbeat.len()),
         ];
         census.extend(self.door.census());
         census
@@ -343,11 +348,13 @@ impl Engine {
 
     /// Does work for one session; if it panics, that session ends and the worker goes on.
     pub(super) fn guard(&mut self, key: Key, now: Instant, work: impl FnOnce(&mut Self)) {
+        self.heartbeat.enter(key);
         // The session is dropped whole, and no other session's state is half changed when one's work stops.
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
             self.batch.abandon();
             self.end(key, Reason::Panicked, now);
         }
+        self.heartbeat.leave();
     }
 
     pub(super) fn take_door_output(&mut self, now: Instant) {

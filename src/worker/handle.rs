@@ -13,6 +13,7 @@ use super::config::Arrival;
 use super::create::{Create, CreateError, Created, formats_of};
 use super::departed::Departed;
 use super::drops::SocketDrops;
+use super::heartbeat::Heartbeat;
 use super::lobby::{Found, Listed, Lobby, Waiting};
 use super::message::Message;
 use super::placing::Placing;
@@ -21,6 +22,7 @@ use super::record::{Ended, Record};
 use super::secrets::{random_credentials, random_etag};
 use super::session::end_waiting;
 use super::unreached::Warning;
+use super::watchdog::Health;
 use crate::auth::Credential;
 use crate::door::Admission;
 use crate::metrics::{LimitName, Metrics, Phase, SessionState};
@@ -56,6 +58,9 @@ pub(super) struct Shared {
     pub(super) socket_drops: SocketDrops,
     pub(super) slots: Slots,
     pub(super) placing: Placing,
+    /// Of the workers by their number.
+    pub(super) heartbeats: Vec<Arc<Heartbeat>>,
+    pub(super) health: Health,
     pub(super) certificate: Certificate,
     pub(super) metrics: Arc<Metrics>,
     /// Inboxes by worker number.
@@ -141,6 +146,8 @@ impl Shared {
             unreached: Warning::default(),
             socket_drops: SocketDrops::default(),
             placing: Placing::new(workers.len()),
+            heartbeats: workers.iter().map(|_| Arc::default()).collect(),
+            health: Health::default(),
             certificate: Certificate::generate()?,
             metrics,
             workers,
@@ -351,6 +358,11 @@ impl Handle {
     /// True while new sessions are taken.
     pub fn is_ready(&self) -> bool {
         !self.shared.draining.load(Ordering::Relaxed)
+    }
+
+    /// For how long a worker has been stuck, once that is so long that the relay is not well.
+    pub fn stuck(&self) -> Option<Duration> {
+        self.shared.health.stuck()
     }
 
     /// Takes no new session from here on.

@@ -1,6 +1,7 @@
 //! How sessions come and go: adoption from the lobby, the peer's opening, DTLS, and the one way out.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::engine::Engine;
@@ -56,7 +57,9 @@ impl Engine {
         if role == Role::Publisher {
             self.takes_publisher();
         }
+        let record = Arc::clone(&session.record);
         let key = self.sessions.insert(session);
+        self.heartbeat.name(key, Some(record));
         self.door.admit(key, admission, now);
         self.sampler.start(now);
         self.report(key, now);
@@ -203,6 +206,7 @@ impl Engine {
         let reason = session.reason(reason, now);
         let door = self.door.facts(key).unwrap_or_default();
         self.door.remove(key);
+        self.heartbeat.name(key, None);
         self.timers.set(key, None);
         self.turns.set(key, None);
         self.unflushed.retain(|other| *other != key);

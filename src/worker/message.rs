@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::stuck::Hold;
 use crate::door::{Admission, Path};
 use crate::forward::Packet;
 use crate::forward::codec::{Format, Kind};
@@ -46,6 +47,8 @@ pub(super) enum Message {
     Restart { session: SessionId, admission: Box<Admission> },
     /// A session is to end.
     End { session: SessionId, reason: Reason },
+    /// Stay where it is, in the work for this session, until it is let go: for tests.
+    Hold { session: Option<SessionId>, hold: Arc<Hold> },
     /// End every session and stop.
     Stop,
 }

@@ -17,6 +17,7 @@ mod feed;
 mod foreign;
 mod formats;
 mod handle;
+mod heartbeat;
 mod hold;
 mod joins;
 mod leg;
@@ -46,11 +47,13 @@ mod socket;
 mod standby;
 mod steering;
 mod streams;
+mod stuck;
 mod timers;
 mod track;
 mod turn;
 mod unreached;
 mod viewer;
+mod watchdog;
 
 #[cfg(test)]
 mod models;
@@ -66,4 +69,5 @@ pub use quota::Quota;
 pub use record::{Checks, ENDED, Rates, Record, Report, Stage, TrackReport};
 pub use settings::Settings;
 pub use socket::BindError;
+pub use stuck::Held;
 pub use turn::{StartError, Workers, start};

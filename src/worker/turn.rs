@@ -16,6 +16,7 @@ use super::message::Message;
 use super::placing::Awake;
 use super::session::end_waiting;
 use super::socket::{BindError, Socket, bind};
+use super::watchdog::Watchdog;
 use super::{Config, ConfigError};
 use crate::metrics::Metrics;
 use crate::peer::CertificateError;
@@ -41,6 +42,7 @@ pub struct Workers {
     handle: Handle,
     inboxes: Vec<Sender<Message>>,
     threads: Vec<JoinHandle<()>>,
+    watchdog: Watchdog,
 }
 
 /// Why the workers did not start.
@@ -86,6 +88,7 @@ pub fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, StartErro
         shared.placing.steering.apply(|clients| sockets[0].steer(clients));
     }
     let shared = Arc::new(shared);
+    let watchdog = Watchdog::start(Arc::clone(&shared))?;
     let mut threads = Vec::new();
     for (number, (socket, (poll, (_, inbox)))) in (0..).zip(sockets.into_iter().zip(polls)) {
         let engine = Engine::new(WorkerId(number), shared.clone(), Instant::now());
@@ -94,7 +97,7 @@ pub fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, StartErro
         let thread = std::thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK);
         threads.push(thread.spawn(move || turn.run())?);
     }
-    Ok(Workers { handle: Handle::new(shared), inboxes, threads })
+    Ok(Workers { handle: Handle::new(shared), inboxes, threads, watchdog })
 }
 
 impl Workers {
@@ -109,16 +112,18 @@ impl Workers {
         for waiting in self.handle.take_waiting() {
             end_waiting(&waiting, Reason::Shutdown, self.handle.shared(), Instant::now());
         }
-        for sender in &self.inboxes {
-            while sender.push(Message::Stop).is_err() {
-                std::thread::sleep(Duration::from_millis(1));
-            }
+        // One whose inbox is full may be stuck: the others are told before it.
+        let mut untold: Vec<_> = self.inboxes.iter().collect();
+        while !untold.is_empty() {
+            untold.retain(|sender| sender.push(Message::Stop).is_err());
+            std::thread::sleep(Duration::from_millis(1));
         }
         for thread in self.threads {
             if thread.join().is_err() {
                 tracing::warn!("a media thread had panicked");
             }
         }
+        self.watchdog.stop();
     }
 }
 
@@ -154,6 +159,7 @@ impl Turn {
         let mut awake = Instant::now();
         let mut readable = true;
         while !self.engine.is_stopped() {
+            self.engine.heartbeat.turn();
             // 1. Receive: free the kernel's buffer first, for what it drops is lost. A worker that another one woke finds
             // nothing there.
             let more = readable && self.receive();
@@ -176,6 +182,7 @@ impl Turn {
             readable = self.sleep(&mut events, goes_on, progress == Progress::Blocked);
             awake = Instant::now();
         }
+        self.engine.heartbeat.sleep();
     }
 
     /// Receives at most a turn's datagrams; true when more may wait.
@@ -211,7 +218,9 @@ impl Turn {
             }
         }
         let timeout = self.engine.poll_timeout().map(|due| due.saturating_duration_since(Instant::now()));
+        self.engine.heartbeat.sleep();
         let polled = self.poll.poll(events, timeout);
+        self.engine.heartbeat.turn();
         self.inbox.woke();
         match polled {
             Ok(()) => events.iter().any(|event| event.token() == SOCKET),

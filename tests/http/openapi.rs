@@ -126,6 +126,7 @@ fn everything_that_the_document_promises_happens_as_it_says() {
     early_viewer(&mut drive);
     strict_relay(&mut drive);
     draining_relay(&mut drive);
+    stuck_relay(&mut drive);
     let out_of_reach = OUT_OF_REACH.map(|(method, path, status)| (method.to_owned(), path.to_owned(), status));
     let promised = promised(&drive.document);
     assert!(out_of_reach.iter().all(|one| promised.contains(one)), "the exceptions are promised at all");
@@ -257,6 +258,18 @@ fn draining_relay(drive: &mut Drive) {
     drive.send(&relay, 503, "get", "/readyz", &[], "");
     drive.send(&relay, 503, "post", "/whip/cam", &[SDP], WHIP_OFFER);
     drive.send(&relay, 503, "post", "/whep/cam", &[SDP], WHEP_OFFER);
+}
+
+/// What happens while a media thread is stuck.
+fn stuck_relay(drive: &mut Drive) {
+    let relay = Relay::start();
+    let held = relay.media.hold_worker(0, None);
+    let began = Instant::now();
+    while relay.get("/healthz").status != 503 {
+        assert!(began.elapsed() < Duration::from_secs(20), "it takes 5 s");
+    }
+    drive.send(&relay, 503, "get", "/healthz", &[], "");
+    drop(held);
 }
 
 /// Sends the beginning of a body and reads what the relay says to that.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sluice::config::Config;
 use sluice::server::{Addresses, Server};
+use sluice::worker::Handle;
 use tokio::sync::oneshot;
 use ureq::http::{HeaderMap, Request};
 
@@ -18,6 +19,7 @@ pub(crate) const FRAGMENT: (&str, &str) = ("content-type", "application/trickle-
 /// Dropping it stops the relay, which must not take longer than a moment.
 pub(crate) struct Relay {
     pub(crate) addresses: Addresses,
+    pub(crate) media: Handle,
     stop: Option<oneshot::Sender<()>>,
     drain: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -45,7 +47,7 @@ impl Relay {
         (config.http.listen, config.worker.media) = (free, free);
         change(&mut config);
         let server = Server::load(&config).unwrap();
-        let addresses = server.addresses();
+        let (addresses, media) = (server.addresses(), server.media());
         let (stop, stopped) = oneshot::channel::<()>();
         let (drain, drained) = oneshot::channel::<()>();
         let (end, ended) = mpsc::channel();
@@ -55,7 +57,7 @@ impl Relay {
             runtime.block_on(server.run_and_drain(drained, stopped)).unwrap();
             let _ = end.send(());
         });
-        Self { addresses, stop: Some(stop), drain: Some(drain), thread: Some(thread), ended }
+        Self { addresses, media, stop: Some(stop), drain: Some(drain), thread: Some(thread), ended }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -1,0 +1,129 @@
+//! How a relay is asked to stop, and the end that comes in any case.
+//!
+//! Signals have a thread of their own, because whatever keeps the relay from ending keeps it perhaps from hearing that it
+//! is asked to. The rule: from the first signal on the process ends within a known time, whatever its threads do.
+
+use std::future::Future;
+use std::io;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::{log, server};
+
+/// The exit code of a process that did not end in the way it should, because a thread of it was stuck (EX_SOFTWARE of
+/// sysexits.h).
+pub const STUCK: u8 = 70;
+
+/// The exit code of a relay that ended like this, after the last lines of its log.
+pub fn exit_code(outcome: &anyhow::Result<()>) -> u8 {
+    log::flush();
+    let Err(error) = outcome else { return 0 };
+    tracing::error!("{error:#}");
+    if error.is::<server::StuckWorker>() { STUCK } else { 1 }
+}
+
+/// Sessions are ended, the last answers given.
+const GRACE: Duration = server::STOP_DEADLINE.saturating_add(Duration::from_secs(4));
+
+/// How long the last line of the log may take: whoever reads it may have stopped reading.
+const LAST_LINE: Duration = Duration::from_millis(500);
+
+/// Hears the signals by which a relay is asked to stop; from now on none kills the process. The first future completes
+/// with SIGTERM: no new sessions, and an end after `drain` at the latest. The second with SIGINT, which is Ctrl+C, or
+/// SIGTERM once more: an end at once. 9 s after that end is due the process exits with [`STUCK`] if it still runs.
+///
+/// # Errors
+/// When the system has no room for a thread or does not tell of signals.
+pub fn signals(drain: Duration) -> io::Result<(impl Future<Output = ()>, impl Future<Output = ()>)> {
+    let (to_drain, drains) = oneshot::channel();
+    let (to_stop, stops) = oneshot::channel();
+    let (ready, begun) = channel();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listen = move || {
+        let heard = runtime.block_on(listen(drain, &ready, to_drain, to_stop));
+        if heard.is_ok() {
+            exit();
+        }
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(listen)?;
+    begun_or_failed(&begun)?;
+    Ok((told(drains), told(stops)))
+}
+
+/// Completes with a message. A sender that is gone has nothing more to say.
+async fn told(receiver: oneshot::Receiver<()>) {
+    if receiver.await.is_err() {
+        std::future::pending().await
+    }
+}
+
+fn begun_or_failed(begun: &Receiver<io::Result<()>>) -> io::Result<()> {
+    begun.recv().unwrap_or_else(|_| Err(io::Error::other("the thread for signals ended")))
+}
+
+/// Returns when the process should have ended.
+#[cfg(unix)]
+async fn listen(
+    drain: Duration,
+    ready: &Sender<io::Result<()>>,
+    to_drain: oneshot::Sender<()>,
+    to_stop: oneshot::Sender<()>,
+) -> Result<(), ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let registered = signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+    let (mut terminate, mut interrupt) = match registered {
+        Ok(signals) => signals,
+        Err(error) => {
+            let _ = ready.send(Err(error));
+            return Err(());
+        }
+    };
+    let _ = ready.send(Ok(()));
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {
+            let _ = to_drain.send(());
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                () = tokio::time::sleep(drain) => {}
+            }
+        }
+    }
+    // When the time to drain is over the relay stops by itself, and this changes nothing.
+    let _ = to_stop.send(());
+    tokio::time::sleep(GRACE).await;
+    Ok(())
+}
+
+/// Windows asks a program without a window to stop by closing its console.
+#[cfg(not(unix))]
+async fn listen(
+    _drain: Duration,
+    ready: &Sender<io::Result<()>>,
+    to_drain: oneshot::Sender<()>,
+    to_stop: oneshot::Sender<()>,
+) -> Result<(), ()> {
+    let _ = ready.send(Ok(()));
+    tokio::signal::ctrl_c().await.map_err(drop)?;
+    let _ = to_stop.send(());
+    drop(to_drain);
+    tokio::time::sleep(GRACE).await;
+    Ok(())
+}
+
+fn exit() -> ! {
+    let (done, told) = channel();
+    // On a thread of its own: a stuck thread may hold what the log needs.
+    let last_line = move || {
+        tracing::error!(code = STUCK, "the relay did not stop in time: the process ends without it");
+        log::flush();
+        let _ = done.send(());
+    };
+    if std::thread::Builder::new().spawn(last_line).is_ok() {
+        let _ = told.recv_timeout(LAST_LINE);
+    }
+    std::process::exit(STUCK.into())
+}

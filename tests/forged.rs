@@ -1,0 +1,538 @@
+//! Datagrams that a stranger without keys forges with a client's own address and port, in each phase of a session: seeded,
+//! in virtual time, 20,000 of each kind against the real core. A live session does not notice, one that is not yet
+//! connected fails at most itself, and with a reason; nobody else loses a packet; all of it is counted, and nothing stays.
+
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "support/offline.rs"]
+mod offline;
+
+use std::alloc::System;
+use std::time::Duration;
+
+use offline::{NUMBER, Net, vp8};
+use rand::rngs::StdRng;
+use rand::{Rng as _, RngExt as _, SeedableRng as _};
+use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use sluice::forward::codec::{Codec, Kind};
+use sluice::name::Role;
+use sluice::srtp::Profile;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const COUNT: u64 = 20_000;
+
+/// Between two turns of the relay.
+const AT_ONCE: u64 = 200;
+
+/// All that a flood may leave behind; one that was kept would be some hundred bytes for each datagram.
+const KEPT: isize = 256 * 1_024;
+
+const BOTH: &[Codec] = &[Codec::Vp8, Codec::Opus];
+const PROFILES: [Profile; 2] = [Profile::Aes128Gcm, Profile::Aes128CmSha1_80];
+
+/// What the forger has seen of the client; nothing is there before the client has sent it.
+#[derive(Default)]
+struct Seen {
+    check: Vec<u8>,
+    rtp: Vec<u8>,
+    rtcp: Vec<u8>,
+    /// SSRC and payload type of what it publishes.
+    ssrc: u32,
+    payload_type: u8,
+}
+
+/// How to forge one kind.
+type Forge = fn(&mut StdRng, &Seen) -> Vec<u8>;
+
+/// A kind by its name. `harms`: may make a session fail that is not connected yet.
+struct Forgery {
+    name: &'static str,
+    harms: bool,
+    forge: Forge,
+}
+
+const FORGERIES: [Forgery; 35] = [
+    Forgery {
+        name: "STUN: a check with another password",
+        harms: false,
+        forge: |random, seen| {
+            // FINGERPRINT is the last 8 bytes, MESSAGE-INTEGRITY the 24 before.
+            changed(random, &seen.check, |length| length.saturating_sub(28)..length.saturating_sub(8))
+        },
+    },
+    Forgery {
+        name: "STUN: a check without integrity",
+        harms: false,
+        forge: |random, seen| {
+            let end = seen.check.len().saturating_sub(32);
+            let mut check = seen.check[..end].to_vec();
+            if end >= 20 {
+                check[2..4].copy_from_slice(&((end - 20) as u16).to_be_bytes());
+                random.fill_bytes(&mut check[8..20]);
+            }
+            check
+        },
+    },
+    Forgery {
+        name: "STUN: a check with a user name of nobody",
+        harms: false,
+        forge: |random, _| {
+            stun(random, 0x0001, &[0, 6, 0, 9, b'a', b'b', b'c', b'd', b':', b'e', b'f', b'g', b'h', 0, 0, 0])
+        },
+    },
+    Forgery { name: "STUN: answers to nothing", harms: false, forge: |random, _| stun(random, 0x0101, &[]) },
+    Forgery {
+        name: "STUN: refusals",
+        harms: false,
+        forge: |random, _| stun(random, 0x0111, &[0, 9, 0, 4, 0, 0, 4, 1]),
+    },
+    Forgery {
+        name: "STUN: role conflicts",
+        harms: false,
+        forge: |random, _| stun(random, 0x0111, &[0, 9, 0, 4, 0, 0, 4, 87]),
+    },
+    Forgery { name: "STUN: indications", harms: false, forge: |random, _| stun(random, 0x0011, &[]) },
+    Forgery { name: "STUN: other methods", harms: false, forge: |random, _| stun(random, 0x0003, &[]) },
+    Forgery {
+        name: "STUN: lengths that lie",
+        harms: false,
+        forge: |random, _| {
+            let mut lie = stun(random, 0x0001, &[0, 6, 0xff, 0xff, 1, 2, 3, 4]);
+            lie[3] = random.random();
+            lie
+        },
+    },
+    Forgery { name: "DTLS: fatal alerts", harms: false, forge: |random, _| record(random, 21, 0, &[2, 40]) },
+    Forgery { name: "DTLS: close_notify", harms: false, forge: |random, _| record(random, 21, 0, &[1, 0]) },
+    Forgery {
+        name: "DTLS: clear alerts of the next epoch",
+        harms: false,
+        forge: |random, _| record(random, 21, 1, &[2, 80]),
+    },
+    Forgery {
+        name: "DTLS: any alert",
+        harms: false,
+        forge: |random, _| {
+            let body = [random.random(), random.random()];
+            record(random, 21, 0, &body)
+        },
+    },
+    Forgery { name: "DTLS: encrypted alerts", harms: true, forge: |random, _| random_record(random, 21, 1) },
+    Forgery { name: "DTLS: ChangeCipherSpec", harms: true, forge: |random, _| record(random, 20, 0, &[1]) },
+    Forgery {
+        name: "DTLS: ChangeCipherSpec of the next epoch",
+        harms: false,
+        forge: |random, _| record(random, 20, 1, &[1]),
+    },
+    Forgery {
+        name: "DTLS: ChangeCipherSpec of any content",
+        harms: false,
+        forge: |random, _| random_record(random, 20, 1),
+    },
+    Forgery { name: "DTLS: ClientHello fragments", harms: true, forge: |random, _| handshake(random, 1, 1_500) },
+    Forgery {
+        name: "DTLS: HelloVerifyRequests",
+        harms: true,
+        forge: |random, _| {
+            let body = [3, 0, 0, 23, 0, 0, 0, 0, 0, 0, 0, 23, 0xfe, 0xfd, 20];
+            let cookie: [u8; 20] = random.random();
+            record(random, 22, 0, &[&body[..], &cookie].concat())
+        },
+    },
+    Forgery {
+        name: "DTLS: other handshake messages",
+        harms: true,
+        forge: |random, _| {
+            let kind = random.random();
+            handshake(random, kind, 40)
+        },
+    },
+    Forgery { name: "DTLS: encrypted handshake", harms: true, forge: |random, _| random_record(random, 22, 1) },
+    Forgery { name: "DTLS: data", harms: true, forge: |random, _| random_record(random, 23, 1) },
+    Forgery {
+        name: "DTLS: much data in a datagram",
+        harms: true,
+        forge: |random, _| (0..15).flat_map(|_| random_record(random, 23, 1)).collect(),
+    },
+    Forgery { name: "DTLS: data in clear", harms: false, forge: |random, _| random_record(random, 23, 0) },
+    Forgery { name: "DTLS: data of a later epoch", harms: false, forge: |random, _| random_record(random, 23, 2) },
+    Forgery {
+        name: "DTLS: other content",
+        harms: false,
+        forge: |random, _| {
+            let (kind, epoch) = (random.random_range(24..64), random.random_range(0..3));
+            random_record(random, kind, epoch)
+        },
+    },
+    Forgery {
+        name: "DTLS: lengths that lie",
+        harms: false,
+        forge: |random, _| {
+            let mut lie = random_record(random, 22, 0);
+            lie[11] = 0xff;
+            lie
+        },
+    },
+    Forgery {
+        name: "DTLS: clear beside encrypted",
+        harms: true,
+        forge: |random, _| {
+            [record(random, 21, 0, &[2, 0]), random_record(random, 23, 1), random_record(random, 22, 0)].concat()
+        },
+    },
+    Forgery {
+        name: "SRTP: any payload",
+        harms: false,
+        forge: |random, seen| {
+            let mut packet = rtp(random, seen.payload_type, seen.ssrc);
+            random.fill_bytes(&mut packet[12..]);
+            packet
+        },
+    },
+    Forgery {
+        name: "SRTP: any SSRC",
+        harms: false,
+        forge: |random, seen| {
+            let ssrc = random.random();
+            rtp(random, seen.payload_type, ssrc)
+        },
+    },
+    Forgery {
+        name: "SRTP: what was sent, changed",
+        harms: false,
+        forge: |random, seen| {
+            if seen.rtp.is_empty() { rtp(random, 96, 1) } else { changed(random, &seen.rtp, |length| 2..length) }
+        },
+    },
+    Forgery {
+        name: "SRTP: headers that lie",
+        harms: false,
+        forge: |random, seen| {
+            let mut packet = rtp(random, seen.payload_type, seen.ssrc);
+            packet[0] = 0x80 | random.random_range(1..64);
+            packet.truncate(random.random_range(12..60));
+            packet
+        },
+    },
+    Forgery {
+        name: "SRTCP: any payload",
+        harms: false,
+        forge: |random, seen| {
+            let mut packet = [&[0x81, random.random_range(192..224), 0, 6], &seen.ssrc.to_be_bytes()[..]].concat();
+            packet.extend(random.random::<[u8; 32]>());
+            packet
+        },
+    },
+    Forgery {
+        name: "SRTCP: what was sent, changed",
+        harms: false,
+        forge: |random, seen| {
+            if seen.rtcp.is_empty() { rtp(random, 72, 1) } else { changed(random, &seen.rtcp, |length| 8..length) }
+        },
+    },
+    Forgery {
+        name: "SRTCP: BYE that claims not to be encrypted",
+        harms: false,
+        forge: |_, seen| [&[0x81, 203, 0, 1], &seen.ssrc.to_be_bytes()[..], &[0; 20]].concat(),
+    },
+];
+
+/// A STUN message of this type (RFC 8489 5).
+fn stun(random: &mut StdRng, kind: u16, attributes: &[u8]) -> Vec<u8> {
+    let mut message = kind.to_be_bytes().to_vec();
+    message.extend((attributes.len() as u16).to_be_bytes());
+    message.extend([0x21, 0x12, 0xa4, 0x42]);
+    message.extend(random.random::<[u8; 12]>());
+    message.extend(attributes);
+    message
+}
+
+/// A DTLS record; its number is one that the client may use next.
+fn record(random: &mut StdRng, content_type: u8, epoch: u16, body: &[u8]) -> Vec<u8> {
+    let mut record = vec![content_type, 0xfe, 0xfd];
+    record.extend(epoch.to_be_bytes());
+    record.extend([0, 0, 0, 0, 0, random.random_range(0..60)]);
+    record.extend((body.len() as u16).to_be_bytes());
+    record.extend(body);
+    record
+}
+
+fn random_record(random: &mut StdRng, content_type: u8, epoch: u16) -> Vec<u8> {
+    let mut body = vec![0; random.random_range(3..60)];
+    random.fill_bytes(&mut body);
+    record(random, content_type, epoch, &body)
+}
+
+/// A fragment of a handshake message.
+fn handshake(random: &mut StdRng, kind: u8, length: usize) -> Vec<u8> {
+    let (offset, part) = (random.random_range(0..length / 2), random.random_range(1..length / 2));
+    let number = |number: usize| (number as u32).to_be_bytes();
+    let mut body = vec![kind];
+    body.extend(&number(length)[1..]);
+    body.extend([0, random.random_range(0..8)]);
+    body.extend(&number(offset)[1..]);
+    body.extend(&number(part)[1..]);
+    body.resize(body.len() + part, random.random());
+    record(random, 22, 0, &body)
+}
+
+fn rtp(random: &mut StdRng, payload_type: u8, ssrc: u32) -> Vec<u8> {
+    let mut packet = vec![0x80, payload_type];
+    packet.extend(random.random::<[u8; 6]>());
+    packet.extend(ssrc.to_be_bytes());
+    packet.extend([0x5a; 60]);
+    packet
+}
+
+/// The same with one bit changed within a range.
+fn changed(random: &mut StdRng, genuine: &[u8], range: impl FnOnce(usize) -> std::ops::Range<usize>) -> Vec<u8> {
+    let mut bytes = genuine.to_vec();
+    let at = random.random_range(range(bytes.len()));
+    bytes[at] ^= 1 << random.random_range(0..8);
+    bytes
+}
+
+/// A relay with a live publisher and viewer, who are not attacked, and the one who is.
+struct Scene {
+    net: Net,
+    publisher: usize,
+    viewer: usize,
+    victim: usize,
+    seen: Seen,
+    picture: u32,
+}
+
+impl Scene {
+    /// `role` and `profile` are the victim's, who has only offered. A publisher has a stream of its own.
+    fn offered(role: Role, profile: Profile) -> Self {
+        let mut net = Net::new(2);
+        net.application = true;
+        let publisher = net.join(Role::Publisher, "cam", BOTH, &PROFILES);
+        let viewer = net.join(Role::Viewer, "cam", BOTH, &PROFILES);
+        net.connect();
+        let stream = if role == Role::Publisher { "other" } else { "cam" };
+        let victim = net.join(role, stream, BOTH, &[profile]);
+        let track = &net.clients[victim].tracks[0];
+        let seen = Seen {
+            ssrc: track.ssrc.unwrap_or(1),
+            payload_type: track.payload_type,
+            check: stun_like(),
+            ..Seen::default()
+        };
+        Self { net, publisher, viewer, victim, seen, picture: 0 }
+    }
+
+    /// A millisecond in which the publisher sends a picture; `passes` decides what reaches the victim.
+    fn step(&mut self, mut passes: impl FnMut(&[u8]) -> bool) {
+        let person = &self.net.clients[self.publisher];
+        let video = person.tracks.iter().position(|track| track.kind == Kind::Video).unwrap();
+        let payload = vp8(self.picture % 100 == 0, self.picture);
+        self.net.send(self.publisher, video, self.picture * 90, true, &payload);
+        self.picture += 1;
+        let victim = self.victim;
+        self.net.step(|number, datagram| number != victim || passes(datagram));
+        self.net.now += Duration::from_millis(1);
+    }
+
+    /// Lets the victim connect, if it can.
+    fn connects(&mut self) -> bool {
+        for _ in 0..12_000 {
+            self.step(|_| true);
+            let person = &self.net.clients[self.victim];
+            if person.is_connected() {
+                (0..100).for_each(|_| self.step(|_| true));
+                return self.is_there();
+            }
+            if !self.is_there() {
+                return false;
+            }
+        }
+        false
+    }
+
+    fn is_there(&self) -> bool {
+        self.net.handle().lookup(&self.net.clients[self.victim].session).is_some()
+    }
+
+    /// What the client sends next of its own, not yet delivered.
+    fn genuine(&mut self) -> Option<Vec<u8>> {
+        Some(self.net.clients[self.victim].client.poll_transmit()?.1.to_vec())
+    }
+
+    /// The victim says something in RTCP, and a publisher in RTP, and the forger sees it.
+    fn listen(&mut self) {
+        let now = self.net.now;
+        let pli = || Box::new(PictureLossIndication { sender_ssrc: 1, media_ssrc: 2 });
+        self.net.clients[self.victim].client.send_rtcp(vec![pli()], now);
+        while let Some(datagram) = self.genuine() {
+            if datagram[0] >= 128 {
+                self.seen.rtcp.clone_from(&datagram);
+            }
+            self.net.deliver(self.victim, datagram);
+        }
+        if self.seen.ssrc != 1 && self.net.clients[self.victim].sealer.is_some() {
+            let datagram = self.net.clients[self.victim].seal(0, 0, false, &[1; 100]);
+            self.seen.rtp.clone_from(&datagram);
+            self.net.deliver(self.victim, datagram);
+        }
+        self.step(|_| true);
+    }
+
+    /// 20,000 of a kind, from the victim's own address.
+    fn flood(&mut self, forgery: &Forgery, mut passes: impl FnMut(&[u8]) -> bool) {
+        let mut random = StdRng::seed_from_u64(forgery.name.len() as u64 * 31 + u64::from(forgery.name.as_bytes()[6]));
+        for number in 1..=COUNT {
+            let datagram = (forgery.forge)(&mut random, &self.seen);
+            self.net.deliver(self.victim, datagram);
+            if number % AT_ONCE == 0 {
+                self.step(&mut passes);
+            }
+        }
+    }
+
+    fn drops(&self) -> u64 {
+        self.metric("sluice_drops_total")
+    }
+
+    fn metric(&self, name: &str) -> u64 {
+        let text = self.net.metrics.render();
+        let samples = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit_once(' '));
+        samples.map(|(_, value)| value.parse::<u64>().unwrap()).sum()
+    }
+
+    /// Fails unless the viewer who is not attacked has every picture, and forgets them.
+    fn assert_others_have_all(&mut self, from: u32, what: &str) {
+        let person = &mut self.net.clients[self.viewer];
+        let ssrc = person.tracks.iter().find(|track| track.kind == Kind::Video).unwrap().ssrc;
+        let pictures = person.received.drain(..).filter(|packet| Some(packet.ssrc) == ssrc);
+        let number = |payload: Vec<u8>| u32::from_be_bytes(payload[NUMBER..NUMBER + 4].try_into().unwrap());
+        let pictures: Vec<u32> = pictures.map(|packet| number(packet.payload)).collect();
+        assert_eq!(pictures, (from..self.picture).collect::<Vec<_>>(), "{what}");
+    }
+
+    fn forget(&mut self) {
+        for person in &mut self.net.clients {
+            person.received = Vec::new();
+            person.rtcp = Vec::new();
+        }
+    }
+
+    /// Fails unless the victim is as alive as ever: what it sends is taken, and what it is sent arrives.
+    fn assert_unmoved(&mut self, what: &str) {
+        assert!(self.is_there() && !self.net.clients[self.victim].closed, "{what}");
+        let packets = self.metric("sluice_rtp_packets_total{direction=\"in\"");
+        self.net.clients[self.victim].received.clear();
+        self.listen();
+        let heard = self.metric("sluice_rtp_packets_total{direction=\"in\"") - packets;
+        match self.seen.rtp.is_empty() {
+            true => assert!(!self.net.clients[self.victim].received.is_empty(), "{what}: nothing is sent to it"),
+            false => assert_eq!(heard, 2, "{what}: a picture of the other, a packet of its own"),
+        }
+    }
+}
+
+/// A check as a client writes it, for who has seen none yet: USERNAME, MESSAGE-INTEGRITY, FINGERPRINT.
+fn stun_like() -> Vec<u8> {
+    let mut attributes = vec![0, 6, 0, 9, b'a', b'b', b'c', b'd', b':', b'e', b'f', b'g', b'h', 0, 0, 0, 0, 8, 0, 20];
+    attributes.extend([7; 20]);
+    attributes.extend([0x80, 0x28, 0, 4, 1, 2, 3, 4]);
+    stun(&mut StdRng::seed_from_u64(1), 1, &attributes)
+}
+
+/// Everything, with the memory that is in use before and after each kind.
+fn attack(scene: &mut Scene, forgery: &Forgery, passes: impl FnMut(&[u8]) -> bool) {
+    let what = forgery.name;
+    scene.forget();
+    let (drops, from) = (scene.drops(), scene.picture);
+    let region = Region::new(ALLOCATOR);
+    scene.flood(forgery, passes);
+    // What is only refused once a budget is spent passes before: at most 200 records of a handshake.
+    let counted = scene.drops() - drops;
+    assert!(counted + 200 >= COUNT, "{what}: {counted} counted");
+    scene.assert_others_have_all(from, what);
+    scene.forget();
+    let change = region.change();
+    let kept = change.bytes_allocated as isize - change.bytes_deallocated as isize + change.bytes_reallocated;
+    assert!(kept < KEPT, "{what}: {kept} bytes are kept");
+}
+
+/// A session that is not connected yet: whatever the forger did, it connects, or it fails for a reason and alone.
+fn assert_connects_or_fails_alone(scene: &mut Scene, forgery: &Forgery) {
+    let (what, from) = (forgery.name, scene.picture);
+    let ends = scene.metric("sluice_session_ends_total");
+    let connects = scene.connects();
+    assert!(connects || forgery.harms, "{what}: the session fails");
+    if !connects {
+        assert!(!scene.is_there() && scene.metric("sluice_session_ends_total") <= ends + 1, "{what}");
+        let failed: u64 = ["flooded", "failed", "handshake_timeout"]
+            .map(|reason| scene.metric(&format!("sluice_session_ends_total{{reason=\"{reason}\"")))
+            .iter()
+            .sum();
+        assert_eq!((failed, scene.metric("sluice_session_ends_total")), (1, 1), "{what}");
+    }
+    scene.assert_others_have_all(from, what);
+}
+
+fn before_ice(role: Role) {
+    for forgery in &FORGERIES {
+        let mut scene = Scene::offered(role, Profile::Aes128Gcm);
+        attack(&mut scene, forgery, |_| false);
+        assert!(scene.connects(), "{}: nothing was anybody's", forgery.name);
+    }
+}
+
+fn between_ice_and_dtls(role: Role) {
+    for forgery in &FORGERIES {
+        let mut scene = Scene::offered(role, Profile::Aes128Gcm);
+        // Its check arrives; what the relay answers does not.
+        scene.seen.check = scene.genuine().expect("a check");
+        let check = scene.seen.check.clone();
+        scene.net.deliver(scene.victim, check);
+        scene.step(|_| false);
+        attack(&mut scene, forgery, |_| false);
+        assert_connects_or_fails_alone(&mut scene, forgery);
+    }
+}
+
+fn during_the_handshake(role: Role) {
+    for forgery in &FORGERIES {
+        let mut scene = Scene::offered(role, Profile::Aes128Gcm);
+        scene.seen.check = scene.genuine().expect("a check");
+        let check = scene.seen.check.clone();
+        scene.net.deliver(scene.victim, check);
+        // The relay has its ClientHello, twice; of its own flights it gets only what is shorter than a certificate.
+        let is_short = |datagram: &[u8]| datagram[0] < 20 || datagram.len() < 200;
+        (0..60).for_each(|_| scene.step(is_short));
+        attack(&mut scene, forgery, is_short);
+        assert_connects_or_fails_alone(&mut scene, forgery);
+    }
+}
+
+fn live(role: Role, profile: Profile) {
+    let mut scene = Scene::offered(role, profile);
+    scene.seen.check = scene.genuine().expect("a check");
+    let check = scene.seen.check.clone();
+    scene.net.deliver(scene.victim, check);
+    assert!(scene.connects());
+    scene.listen();
+    for forgery in &FORGERIES {
+        attack(&mut scene, forgery, |_| true);
+        scene.assert_unmoved(forgery.name);
+    }
+    assert_eq!(scene.metric("sluice_session_ends_total"), 0);
+}
+
+/// One test, for the memory that is measured is the process's.
+#[test]
+fn forged_datagrams_of_every_kind_in_every_phase() {
+    for role in [Role::Viewer, Role::Publisher] {
+        before_ice(role);
+        between_ice_and_dtls(role);
+        during_the_handshake(role);
+        for profile in PROFILES {
+            live(role, profile);
+        }
+    }
+}
