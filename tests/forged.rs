@@ -2,6 +2,8 @@
 //! in virtual time, 20,000 of each kind against the real core. A live session does not notice, one that is not yet
 //! connected fails at most itself, and with a reason; nobody else loses a packet; all of it is counted, and nothing stays.
 
+#![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
+
 #[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "support/offline.rs"]
 mod offline;
