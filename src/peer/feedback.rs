@@ -7,6 +7,7 @@
 
 mod arrivals;
 mod missing;
+mod reader;
 mod reception;
 mod sender;
 mod source;

@@ -144,7 +144,8 @@ impl Engine {
                 self.guard(key, now, |engine| engine.on_client_hello(key, profiles, &datagram, now));
             }
             Arrival::Opened(key) => self.guard(key, now, |engine| engine.on_opened(key, now)),
-            Arrival::Answered | Arrival::Held => {}
+            Arrival::Answered => self.on_check(path, now),
+            Arrival::Held => {}
             Arrival::Knock { .. } => self.counters.drop(DropReason::UnknownUfrag),
             // An answer to a check names nobody, so it is known by its path like DTLS and media.
             Arrival::Foreign | Arrival::Dropped(Drop::StunUnexpected) => match self.foreign_paths.owner(&path) {

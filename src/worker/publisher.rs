@@ -16,7 +16,7 @@ use crate::forward::codec::{Descriptor, Kind, Redundancy};
 use crate::forward::{History, HistoryLimits, LayerId, Packet};
 use crate::metrics::DropReason;
 use crate::name::StreamName;
-use crate::peer::feedback::{Reception, SenderClock, keyframe_request};
+use crate::peer::feedback::{Reception, SenderClock};
 use crate::peer::negotiate::{Negotiated, Payload};
 use crate::peer::{Channel, Compound};
 use crate::srtp::index::Received;
@@ -37,7 +37,6 @@ pub(super) struct Publisher {
     pub(super) tracks: Vec<Track>,
     /// Data channels that it has opened.
     pub(super) channels: Vec<Channel>,
-    sender_ssrc: u32,
     extension_ids: Ids,
     /// Times that an encoder started again, with another SSRC or codec.
     pub(super) restarts: u8,
@@ -103,7 +102,6 @@ impl Publisher {
             subscribers: Vec::new(),
             tracks,
             channels: Vec::new(),
-            sender_ssrc,
             extension_ids: Ids::new(negotiated),
             restarts: 0,
             changed: None,
@@ -316,10 +314,6 @@ impl Publisher {
     pub(super) fn poll(&mut self, now: Instant) -> Due {
         let mut due = Due::default();
         let asked_before = self.reception.tally().asked;
-        due.datagrams.extend(std::iter::from_fn(|| self.reception.poll(now)));
-        due.packets_asked = self.reception.tally().asked - asked_before;
-        self.weigh_losses(now);
-        due.releases = self.release(now);
         for track in &mut self.tracks {
             let Some(ssrc) = track.ssrc.filter(|_| track.accepts_keyframe_requests) else { continue };
             if track.gate.poll_ignored(now) {
@@ -327,10 +321,14 @@ impl Publisher {
                 self.verdicts.push(Verdict { kind: track.kind, obeys: false });
             }
             if track.gate.poll(now) {
-                due.datagrams.push(keyframe_request(self.sender_ssrc, ssrc));
+                self.reception.request_keyframe(ssrc, now);
                 due.keyframes_asked += 1;
             }
         }
+        due.datagrams.extend(std::iter::from_fn(|| self.reception.poll(now)));
+        due.packets_asked = self.reception.tally().asked - asked_before;
+        self.weigh_losses(now);
+        due.releases = self.release(now);
         due
     }
 

@@ -11,7 +11,7 @@ use super::record::{Checks, Stage, TrackReport};
 use super::session::{Session, State};
 use super::track::Track;
 use super::viewer::Viewer;
-use crate::door::{Facts as DoorFacts, Key};
+use crate::door::{Facts as DoorFacts, Key, Path};
 use crate::forward::codec::Kind;
 use crate::forward::{Leg as Stand, SetsSource};
 use crate::peer::negotiate::{Negotiated, Section};
@@ -68,9 +68,18 @@ impl Engine {
     fn probe(&mut self, key: Key, now: Instant) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let is_due = session.probed.is_none_or(|before| now >= before + PROBE_INTERVAL);
-        if is_due && matches!(session.state, State::Publishing(_)) {
+        if let (true, State::Publishing(publisher)) = (is_due, &mut session.state) {
             session.probed = Some(now);
+            publisher.reception.on_sent(now);
             self.door.probe(key, now);
+        }
+    }
+
+    /// A check was answered: a publisher that reads little has that to read, too.
+    pub(super) fn on_check(&mut self, path: Path, now: Instant) {
+        let Some(session) = self.door.owner(&path).and_then(|key| self.sessions.get_mut(key)) else { return };
+        if let State::Publishing(publisher) = &mut session.state {
+            publisher.reception.on_sent(now);
         }
     }
 

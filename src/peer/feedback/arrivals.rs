@@ -84,6 +84,11 @@ impl Arrivals {
         }
     }
 
+    /// Whether packets carry the number that it takes.
+    pub(super) fn are_told(&self) -> bool {
+        self.start.is_some()
+    }
+
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.due
     }
@@ -91,6 +96,12 @@ impl Arrivals {
     /// One feedback packet; call again until there is none.
     pub(super) fn poll(&mut self, sender_ssrc: u32, now: Instant) -> Option<TransportLayerCc> {
         self.due.filter(|due| *due <= now)?;
+        self.poll_early(sender_ssrc, now)
+    }
+
+    /// The same before it is due: something else leaves anyway.
+    pub(super) fn poll_early(&mut self, sender_ssrc: u32, now: Instant) -> Option<TransportLayerCc> {
+        self.due?;
         let feedback = self.feedback(sender_ssrc);
         if self.next == self.first + self.times.len() as u64 {
             self.due = None;

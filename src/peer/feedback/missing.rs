@@ -54,8 +54,9 @@ struct Request {
     /// Nobody knows whether it was sent.
     is_guess: bool,
     tries: u8,
-    /// When it was asked for last.
+    /// When it was asked for last, and the time before that.
     asked: Instant,
+    before: Instant,
     /// When to ask next.
     due: Instant,
 }
@@ -74,7 +75,7 @@ impl Missing {
 
     /// `index` is the first that arrived.
     pub(super) fn on_first(&mut self, index: u64, now: Instant) {
-        let guess = |index| Request { index, since: now, is_guess: true, tries: 0, asked: now, due: now };
+        let guess = |index| Request { index, since: now, is_guess: true, tries: 0, asked: now, before: now, due: now };
         self.packets.extend((index.saturating_sub(BEFORE_FIRST)..index).map(guess));
     }
 
@@ -95,7 +96,15 @@ impl Missing {
                 self.given_up += 1;
             }
             let due = if missing + REORDERED_BEHIND <= index { now } else { now + REORDERING };
-            self.packets.push_back(Request { index: missing, since: now, is_guess: false, tries: 0, asked: now, due });
+            self.packets.push_back(Request {
+                index: missing,
+                since: now,
+                is_guess: false,
+                tries: 0,
+                asked: now,
+                before: now,
+                due,
+            });
         }
     }
 
@@ -106,9 +115,16 @@ impl Missing {
         };
         let request = self.packets.remove(position).expect("the search found it there");
         self.repaired += u64::from(request.tries > 0);
-        // After several requests nobody can tell which one it answers.
-        if request.tries == 1 {
-            let sample = now.saturating_duration_since(request.asked);
+        let since = now.saturating_duration_since(request.asked);
+        let sample = match request.tries {
+            0 => None,
+            1 => Some(since),
+            // Sooner than answers come: it is one to the request before, and those come later than was thought.
+            _ if since < self.round_trip() / 2 => Some(now.saturating_duration_since(request.before)),
+            // After several requests nobody can tell which one it answers.
+            _ => None,
+        };
+        if let Some(sample) = sample {
             let round_trip = self.round_trip.unwrap_or(sample);
             self.variation = ((self.variation * 3 + round_trip.abs_diff(sample)) / 4).max(LEAST_VARIATION);
             self.round_trip = Some((round_trip * 7 + sample) / 8);
@@ -136,7 +152,7 @@ impl Missing {
         for request in self.packets.iter_mut().filter(|request| request.due <= now) {
             self.lost += u64::from(request.tries == 0 && !request.is_guess);
             request.tries += 1;
-            request.asked = now;
+            request.before = std::mem::replace(&mut request.asked, now);
             request.due = now + retry;
             ask(&mut pairs, request.index as u16);
             if request.tries > 1 {

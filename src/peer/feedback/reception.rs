@@ -8,6 +8,8 @@ use rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
 
 use super::arrivals::Arrivals;
 use super::missing::Missing;
+use super::reader::Reader;
+use super::sender::keyframe_request;
 use super::source::{SenderClock, Source, Step};
 use super::{Compound, description};
 use crate::srtp::index;
@@ -15,18 +17,30 @@ use crate::srtp::index;
 /// From one receiver report to the next.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The same to a publisher that hardly takes requests (RFC 3550 6.2: 5 s at most by default).
+const SELDOM: Duration = Duration::from_secs(5);
+
+/// Octets of packets that are joined in one datagram: what DTLS and SRTCP add fits a path's 1,200.
+const MAX_JOINED: usize = 1100;
+
 /// Report blocks that fit one receiver report (RFC 3550 6.4.2); the opener lets through fewer SSRCs.
 const MAX_SOURCES: usize = 31;
 
 /// What a publisher is told about its SSRCs and its transport: receiver reports each second (RFC 3550 6.4.2), NACKs after
 /// a short allowance for reordering (RFC 4585 6.2.1), transport-wide arrival times each 50 ms while packets carry the
-/// number for it. Pure; nothing grows with what a publisher sends.
+/// number for it. A publisher whose packets do gets all of that in one datagram; one whose packets do not, one packet in
+/// each, because FFmpeg understands a NACK only where it is alone. Pure; nothing grows with what a publisher sends.
 pub struct Reception {
     sender_ssrc: u32,
     cname: String,
     /// At most [`MAX_SOURCES`].
     sources: Vec<Received>,
     arrivals: Arrivals,
+    reader: Reader,
+    /// Sources of which a keyframe is to be asked for.
+    wanted: Vec<(u32, Instant)>,
+    /// What did not fit the datagram before, and when that left.
+    waiting: Option<(Compound, Instant)>,
     /// None until something arrives.
     report_due: Option<Instant>,
     tally: Tally,
@@ -73,6 +87,9 @@ impl Reception {
             cname: cname.to_owned(),
             sources: Vec::new(),
             arrivals: Arrivals::new(),
+            reader: Reader::new(),
+            wanted: Vec::new(),
+            waiting: None,
             report_due: None,
             tally: Tally::default(),
         }
@@ -103,16 +120,26 @@ impl Reception {
         received: Instant,
     ) {
         if let Some(sequence) = transport_sequence {
+            self.reader.on_transport_sequence();
             self.arrivals.on_packet(ssrc, sequence, received);
         }
         let Some(position) = self.position(ssrc) else { return };
         let Received { source, missing, .. } = &mut self.sources[position];
         self.report_due.get_or_insert(received + REPORT_INTERVAL);
-        let highest_before = source.highest();
+        let (highest_before, timestamp_before) = (source.highest(), source.timestamp());
         let step = source.on_packet(index, timestamp, received);
+        if timestamp_before != Some(timestamp) && !matches!(step, Step::Behind) {
+            self.reader.on_frame(received);
+        }
         let Some(missing) = missing else { return };
         match (step, highest_before) {
-            (Step::Behind, _) => self.tally.recovered += u64::from(missing.on_late(index, received)),
+            (Step::Behind, _) => {
+                let repaired = missing.repaired();
+                self.tally.recovered += u64::from(missing.on_late(index, received));
+                if missing.repaired() > repaired {
+                    self.reader.on_answer(received);
+                }
+            }
             (Step::Ahead(before), _) | (Step::Next, Some(before)) => missing.on_highest(before, index, received),
             (Step::Next, None) => missing.on_first(index, received),
         }
@@ -125,6 +152,9 @@ impl Reception {
         let Received { source, missing, retransmitted, .. } = &mut self.sources[position];
         let index = index::estimate(source.highest()?, sequence)?;
         let recovered = missing.as_mut()?.on_late(index, received);
+        if recovered {
+            self.reader.on_answer(received);
+        }
         self.tally.recovered += u64::from(recovered);
         *retransmitted += u64::from(recovered);
         recovered.then_some(index)
@@ -171,15 +201,56 @@ impl Reception {
         self.sources[self.position(ssrc)?].source.clock
     }
 
+    /// The publisher was sent a datagram that did not come from [`Self::poll`], such as the answer to its STUN check.
+    pub fn on_sent(&mut self, now: Instant) {
+        self.reader.on_sent(now);
+    }
+
+    /// Lets [`Self::poll`] ask for a keyframe of this SSRC.
+    pub fn request_keyframe(&mut self, ssrc: u32, now: Instant) {
+        if self.wanted.len() < MAX_SOURCES && self.wanted.iter().all(|(wanted, _)| *wanted != ssrc) {
+            self.wanted.push((ssrc, now));
+        }
+    }
+
     /// When [`Self::poll`] will have something; `None` while nothing is pending.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let nacks = self.sources.iter().filter_map(|source| source.missing.as_ref()?.poll_timeout());
-        nacks.chain(self.arrivals.poll_timeout()).chain(self.report_due).min()
+        let left = self.wanted.iter().map(|(_, since)| *since).chain(self.waiting.as_ref().map(|(_, since)| *since));
+        let requests = nacks.chain(self.arrivals.poll_timeout()).chain(left);
+        let requests = requests.min().map(|due| self.reader.ready(due));
+        let report = self.report_due.map(|due| self.reader.ready_for_report(due));
+        requests.into_iter().chain(report).min()
     }
 
-    /// What is due, one datagram at a time: call again until there is none.
+    /// What is due, one datagram at a time: call again until there is none. A publisher that is told arrival times is told
+    /// all in one datagram, as long as it fits.
     pub fn poll(&mut self, now: Instant) -> Option<Compound> {
+        if self.reader.ready(now) > now {
+            return None;
+        }
+        let mut compound = self.waiting.take().map(|(compound, _)| compound).or_else(|| self.poll_one(now))?;
+        while self.arrivals.are_told() {
+            let Some(mut next) = self.poll_one(now).or_else(|| self.poll_arrivals_early(now)) else { break };
+            if size(&compound) + size(&next) > MAX_JOINED {
+                self.waiting = Some((next, now));
+                break;
+            }
+            // Reports stand in front (RFC 3550 6.1), and come last.
+            next.append(&mut compound);
+            compound = next;
+        }
+        self.reader.on_sent(now);
+        Some(compound)
+    }
+
+    fn poll_arrivals_early(&mut self, now: Instant) -> Option<Compound> {
+        let feedback = self.arrivals.poll_early(self.sender_ssrc, now)?;
+        Some(vec![Box::new(feedback)])
+    }
+
+    fn poll_one(&mut self, now: Instant) -> Option<Compound> {
         // 1. NACKs: each millisecond of theirs is a millisecond of every viewer's.
         for Received { source, missing, .. } in &mut self.sources {
             let nacks = missing.as_mut().map(|missing| missing.poll(now)).unwrap_or_default();
@@ -189,15 +260,20 @@ impl Reception {
                 return Some(vec![Box::new(nack)]);
             }
         }
-        // 2. Arrival times: the publisher's bandwidth estimator waits for them.
+        // 2. Keyframe requests.
+        if let Some((ssrc, _)) = self.wanted.pop() {
+            return Some(keyframe_request(self.sender_ssrc, ssrc));
+        }
+        // 3. Arrival times: the publisher's bandwidth estimator waits for them.
         if let Some(feedback) = self.arrivals.poll(self.sender_ssrc, now) {
             return Some(vec![Box::new(feedback)]);
         }
-        // 3. Statistics.
-        self.report_due.filter(|due| *due <= now)?;
+        // 4. Statistics.
+        self.report_due.filter(|due| self.reader.ready_for_report(*due) <= now)?;
         let reports: Vec<_> = self.sources.iter_mut().filter_map(|received| received.source.report(now)).collect();
+        let interval = if self.reader.is_slow() { SELDOM } else { REPORT_INTERVAL };
         // In silence there is nothing to report until the next packet.
-        self.report_due = (!reports.is_empty()).then_some(now + REPORT_INTERVAL);
+        self.report_due = (!reports.is_empty()).then_some(now + interval);
         self.report_due?;
         let report = ReceiverReport { ssrc: self.sender_ssrc, reports, ..ReceiverReport::default() };
         Some(vec![Box::new(report), description(self.sender_ssrc, &self.cname)])
@@ -225,6 +301,10 @@ impl Reception {
     fn position(&self, ssrc: u32) -> Option<usize> {
         self.sources.iter().position(|received| received.source.ssrc == ssrc)
     }
+}
+
+fn size(compound: &Compound) -> usize {
+    compound.iter().map(|packet| packet.marshal_size()).sum()
 }
 
 #[cfg(test)]

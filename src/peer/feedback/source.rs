@@ -89,6 +89,11 @@ impl Source {
         Duration::from_nanos(ticks.saturating_mul(1_000_000_000) / u64::from(self.clock_rate.max(1)))
     }
 
+    /// The RTP timestamp of the packet with the highest index.
+    pub(super) fn timestamp(&self) -> Option<u32> {
+        self.line.as_ref().map(|line| line.latest.0)
+    }
+
     pub(super) fn highest(&self) -> Option<u64> {
         self.line.as_ref().map(|line| line.highest)
     }

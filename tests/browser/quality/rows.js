@@ -145,7 +145,7 @@ async function steady(probe, viewer, seconds, events = async () => {}) {
   };
 }
 
-const told = (one) =>
+const summary = (one) =>
   `${one.freezes} freezes, ${round(one.frozen)} ms frozen, longest gap ${round(one.gap)} ms, ${one.requests} keyframe requests, ${one.pictures} pictures, ${one.resent} resent, round trip ${round(one.roundTrip)} ms`;
 
 /** A viewer behind a link that loses packets towards it. */
@@ -158,7 +158,7 @@ export async function downstreamLoss({ t, relay, browser, origin }, { loss, gap,
   const viewer = await watching(probe, `${link.url}/whep/${stream}`, 1);
   const one = await steady(probe, viewer, seconds);
   return {
-    seen: `${told(one)}; link lost ${link.counts.down.lost} of ${link.counts.down.passed}`,
+    seen: `${summary(one)}; link lost ${link.counts.down.lost} of ${link.counts.down.passed}`,
     checks: [
       atMost('freezes', one.freezes, 0, ''),
       atMost('longest gap', one.gap, gap),
@@ -176,9 +176,30 @@ export async function upstreamLoss({ t, relay, browser, origin }, { loss, gap, s
   const viewer = await watching(probe, `${relay.url}/whep/up`, 1);
   const one = await steady(probe, viewer, seconds);
   return {
-    seen: `${told(one)}; link lost ${link.counts.up.lost} of ${link.counts.up.passed}`,
+    seen: `${summary(one)}; link lost ${link.counts.up.lost} of ${link.counts.up.passed}`,
     checks: [atMost('freezes', one.freezes, 0, ''), atMost('longest gap', one.gap, gap)],
   };
+}
+
+/**
+ * FFmpeg with video alone behind a link that loses packets from it: it reads one datagram of the relay for each frame that
+ * it sends, so whatever it is told takes the place of a request.
+ */
+export async function videoAlone({ t, relay, browser, origin }, { loss, rate, frozen, seconds, seed = 1 }) {
+  const link = await Link.open(t, relay, { ...ROUND_TRIP, up: { ...ROUND_TRIP.up, loss }, seed });
+  let told = 0;
+  link.watch = ({ way, kind }) => (told += Number(way === 'down' && kind !== 'rtp'));
+  publish(t, `${link.url}/whip/alone`, { audio: false, rate, keyframes: rate * 10 });
+  const probe = await Probe.open(t, browser, origin);
+  await live(relay, 'alone', OWN_PACE);
+  const viewer = await watching(probe, `${relay.url}/whep/alone`, 1);
+  const before = told;
+  const one = await steady(probe, viewer, seconds);
+  const checks = [
+    frozen === 0 ? atMost('freezes', one.freezes, 0, '') : atMost('frozen', one.frozen, frozen),
+    atMost('datagrams to the publisher for each frame', (told - before) / (rate * seconds), 1, ''),
+  ];
+  return { seen: `${summary(one)}; link lost ${link.counts.up.lost} of ${link.counts.up.passed}, ${told - before} datagrams to the publisher`, checks };
 }
 
 /** Losses on either way, a publisher's or a viewer's, begin while a viewer watches. */
@@ -190,7 +211,7 @@ export async function lossBegins({ t, relay, browser, origin }, { loss, gap, sec
   const viewer = await watching(probe, `${relay.url}/whep/begins`, 60);
   const one = await steady(probe, viewer, seconds, () => link.set({ up: { ...ROUND_TRIP.up, loss } }));
   return {
-    seen: `${told(one)}; link lost ${link.counts.up.lost} of ${link.counts.up.passed}`,
+    seen: `${summary(one)}; link lost ${link.counts.up.lost} of ${link.counts.up.passed}`,
     checks: [atMost('freezes', one.freezes, 0, ''), atMost('longest gap', one.gap, gap)],
   };
 }
@@ -206,7 +227,7 @@ export async function firefoxLoss({ t, relay, browser, firefox, origin }, { up =
   const one = await steady(probe, viewer, seconds);
   const lost = publishers.counts.up.lost + viewers.counts.down.lost;
   return {
-    seen: `${told(one)}; links lost ${lost} of ${publishers.counts.up.passed} and ${viewers.counts.down.passed}`,
+    seen: `${summary(one)}; links lost ${lost} of ${publishers.counts.up.passed} and ${viewers.counts.down.passed}`,
     checks: [atMost('freezes', one.freezes, 0, ''), atMost('longest gap', one.gap, gap), atMost('keyframe requests', one.requests, 2, '')],
   };
 }

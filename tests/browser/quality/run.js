@@ -15,6 +15,11 @@ const TABLE = [
   ['loss-5', '5 % loss towards the viewer, 50 ms round trip', (at) => rows.downstreamLoss(at, { loss: 0.05, gap: 150, seconds: 25, requests: 2, seed })],
   ['loss-10', '10 % loss towards the viewer, 50 ms round trip', (at) => rows.downstreamLoss(at, { loss: 0.1, gap: 250, seconds: 25, requests: 2, seed })],
   ['upstream', '5 % loss from the publisher, 50 ms round trip', (at) => rows.upstreamLoss(at, { loss: 0.05, gap: 150, seconds: 25, seed })],
+  ...[[30, 0.02, 0], [15, 0.02, 0], [30, 0.05, 1000], [15, 0.05, 1000]].map(([rate, loss, frozen]) => [
+    `video-${rate}-${loss * 100}`,
+    `FFmpeg with ${rate} frames a second and no audio, ${loss * 100} % loss from it`,
+    (at) => rows.videoAlone(at, { rate, loss, frozen, seconds: 25, seed }),
+  ]),
   ['early', 'the same, watched while FFmpeg makes up for its late start', (at) => rows.upstreamLoss(at, { loss: 0.05, gap: 200, seconds: 25, seed, after: 2 })],
   ['begins', '5 % loss from the publisher that begins while one watches', (at) => rows.lossBegins(at, { loss: 0.05, gap: 200, seconds: 15, seed })],
   ['back', 'publisher killed, back after 2 s', (at) => rows.publisherBack(at)],

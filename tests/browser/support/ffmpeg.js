@@ -7,21 +7,21 @@ const EXECUTABLE = process.env.FFMPEG ?? new URL('../../.tools/ffmpeg', import.m
 export const WIDTH = 640;
 export const HEIGHT = 360;
 
-const VIDEO_SOURCE = ['-re', '-f', 'lavfi', '-i', `testsrc2=size=${WIDTH}x${HEIGHT}:rate=30`];
+const videoSource = (rate) => ['-re', '-f', 'lavfi', '-i', `testsrc2=size=${WIDTH}x${HEIGHT}:rate=${rate}`];
 const AUDIO_SOURCE = ['-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000'];
 const VIDEO_CODEC = ['-c:v', 'libx264', '-tune', 'zerolatency', '-bf', '0', '-pix_fmt', 'yuv420p'];
 const AUDIO_CODEC = ['-c:a', 'libopus', '-ar', '48000', '-ac', '2'];
 
 /**
  * Publishes to `url` until the test `t` ends or `stop()` is called. `keyframes` is the distance between two of them in
- * frames, `profile` the H.264 profile; the fastest preset uses nothing that any but the baseline has. `filter` is put
+ * frames, `rate` their number a second, `profile` the H.264 profile; the fastest preset uses nothing that any but the baseline has. `filter` is put
  * behind the test picture, `bitrate` is in bits a second.
  */
 export function publishWithFfmpeg(t, url, options = {}) {
-  const { video = true, audio = true, keyframes = 60, profile = 'baseline', filter, bitrate } = options;
+  const { video = true, audio = true, keyframes = 60, profile = 'baseline', filter, bitrate, rate = 30 } = options;
   const preset = profile === 'baseline' ? 'ultrafast' : 'superfast';
   const args = ['-hide_banner', '-nostdin', '-loglevel', 'verbose', '-nostats'];
-  if (video) args.push(...VIDEO_SOURCE);
+  if (video) args.push(...videoSource(rate));
   if (audio) args.push(...AUDIO_SOURCE);
   if (video) args.push(...VIDEO_CODEC, '-preset', preset, '-profile:v', profile, '-g', String(keyframes));
   if (video && filter) args.push('-vf', filter);
