@@ -52,6 +52,7 @@ pub mod door;
 mod dtls;
 pub mod forward;
 pub mod peer;
+pub mod sctp;
 pub mod srtp;
 pub mod stream;
 

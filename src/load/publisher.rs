@@ -110,6 +110,7 @@ impl Publisher {
                 Event::Rtcp(packets) => self.keyframe_wanted |= asks_for_keyframe(&packets),
                 Event::Closed => self.ended = Some("the relay ended the session".to_owned()),
                 Event::Failed(reason) => self.ended = Some(reason),
+                Event::Misused(violation) => self.ended = Some(violation.to_string()),
                 Event::ChannelOpened(_) | Event::ChannelMessage(..) => {}
             }
         }

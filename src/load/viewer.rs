@@ -76,6 +76,7 @@ impl Viewer {
                 }
                 Event::Closed => self.ended = Some("the relay ended the session".to_owned()),
                 Event::Failed(reason) => self.ended = Some(reason),
+                Event::Misused(violation) => self.ended = Some(violation.to_string()),
                 Event::ChannelOpened(_) | Event::ChannelMessage(..) => {}
             }
         }

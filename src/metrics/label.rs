@@ -210,6 +210,14 @@ label! {
         InboxFull = "inbox_full",
         /// A data channel message whose receiver does not keep up or has no such channel.
         ChannelFull = "channel_full",
+        /// SCTP of a data channel whose checksum, verification tag or length does not hold.
+        SctpMalformed = "sctp_malformed",
+        /// SCTP that may not come at this point, such as another INIT.
+        SctpUnexpected = "sctp_unexpected",
+        /// SCTP outside of the window: a TSN too far ahead, too many gaps, or an acknowledgement of what was never sent.
+        SctpWindow = "sctp_window",
+        /// SCTP beyond what a session may send in a second.
+        SctpRate = "sctp_rate",
         /// A viewer's data channel message, where those are not allowed or nobody publishes.
         ViewerMessage = "viewer_message",
     }
@@ -280,6 +288,8 @@ label! {
         HandshakeTimeout = "handshake_timeout",
         /// The session sent more than its budget.
         Flooded = "flooded",
+        /// The client broke a rule of data channels, such as their number.
+        Misused = "data_channel_misuse",
         /// An administrator ended it.
         Kicked = "kicked",
         /// Another publisher took the stream over.

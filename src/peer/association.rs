@@ -30,6 +30,7 @@ use super::refused::Refused;
 use super::rtcp_sources::RtcpSources;
 use super::rtcp_tap::{Compound, RtcpTap};
 use crate::dtls::{Alert, HANDSHAKE, contains_encrypted_alert, contains_handshake, keep_records};
+use crate::sctp::Violation;
 use crate::srtp::{Keys, Profile};
 
 /// Once connected, datagrams with handshake records that webrtc-rs sees: it answers the other side's last flight with its
@@ -49,6 +50,8 @@ pub enum Event {
     ChannelMessage(String, ChannelMessage),
     /// The other side closed the connection (DTLS `close_notify`). Nothing follows.
     Closed,
+    /// The other side broke a rule of SCTP or of data channels, so that the session must end. Nothing follows.
+    Misused(Violation),
     /// The handshake failed or an authentic fatal alert came; the reason, for a log line. Nothing follows.
     Failed(String),
 }
@@ -232,7 +235,10 @@ impl Association {
         self.advance(now);
         // What it says of a datagram that was an error, such as the answer to an alert, it hands out no sooner.
         self.handle_timeout(now);
-        Ok(())
+        if let Some(violation) = self.spy.sctp().take_violation() {
+            self.end(Event::Misused(violation));
+        }
+        self.spy.sctp().take_loss().map_or(Ok(()), |loss| Err(Refused::Sctp(loss)))
     }
 
     /// Takes DTLS once the handshake is done. An error means that nothing has changed.
@@ -271,6 +277,7 @@ impl Association {
     }
 
     fn feed(&mut self, datagram: &[u8], transport: TransportContext, now: Instant) {
+        self.spy.sctp().set_now(now);
         // Its result says nothing about the datagram: each layer logs its error and goes on.
         let _ = self.connection.handle_read(TaggedBytesMut { now, transport, message: BytesMut::from(datagram) });
     }
@@ -286,7 +293,7 @@ impl Association {
                     self.end(Event::Failed("the path to the other side was lost".to_owned()));
                 }
                 RTCPeerConnectionEvent::OnDataChannel(event) => {
-                    let opened = self.channels.on_event(&event, &mut self.connection, self.spy.openings());
+                    let opened = self.channels.on_event(&event, &mut self.connection, self.spy.sctp());
                     self.events.extend(opened.map(Event::ChannelOpened));
                 }
                 _ => {}

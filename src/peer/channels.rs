@@ -4,8 +4,8 @@
 //! The rule: nothing here queues without a bound. A channel whose reader does not keep up loses messages, and is told
 //! so by the caller's counter.
 //!
-//! A channel is passed on as its opener declared it: label, protocol, ordering, and the reliability that
-//! [`super::openings`] has heard.
+//! A channel is passed on as its opener declared it: label, protocol, ordering, and the reliability that the filter of
+//! [`crate::sctp`] has read; webrtc-rs 0.21.1 reads it too and does not tell.
 
 use std::time::Instant;
 
@@ -14,10 +14,8 @@ use rtc::data_channel::{RTCDataChannelId, RTCDataChannelInit, RTCDataChannelMess
 use rtc::peer_connection::RTCPeerConnection;
 use rtc::peer_connection::event::RTCDataChannelEvent;
 
-use super::openings::{Openings, Reliability};
-
-/// Channels that one peer may have; a further one is ignored.
-pub const MAX_CHANNELS: usize = 16;
+use super::sctp_filter::SctpFilter;
+use crate::sctp::{MAX_CHANNELS, Reliability};
 
 /// Bytes that may wait in one channel for the other side to take them; a message beyond that is lost.
 const MAX_WAITING: usize = 256 * 1024;
@@ -77,12 +75,12 @@ impl Channels {
         &mut self,
         event: &RTCDataChannelEvent,
         connection: &mut RTCPeerConnection,
-        openings: &Openings,
+        sctp: &SctpFilter,
     ) -> Option<Channel> {
         match *event {
             RTCDataChannelEvent::OnOpen(id) => {
                 let channel = connection.data_channel(id)?;
-                let heard = channel.stream_id().map_or(Reliability::Full, |stream| openings.take(stream));
+                let heard = channel.stream_id().map_or(Reliability::Full, |stream| sctp.take_reliability(stream));
                 let (max_packet_life_time, max_retransmits) = match heard {
                     Reliability::LifeTime(milliseconds) => (Some(milliseconds), None),
                     Reliability::Retransmits(times) => (None, Some(times)),

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use interceptor::{Registry, Slot};
 use rtc::crypto::RTCCryptoProvider;
+use rtc::dtls::cipher_suite::CipherSuiteId;
 use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc::ice::mdns::MulticastDnsMode;
 use rtc::peer_connection::configuration::RTCConfigurationBuilder;
@@ -30,10 +31,13 @@ use super::keys::KeySpy;
 use super::refused::Refused;
 use super::rtcp_tap::{Compound, RtcpTap};
 use super::{Credentials, selected_pair};
+use crate::name::Role;
+use crate::sctp::Limits;
 use crate::srtp::Profile;
 
 /// The longest data channel message that a peer takes, in bytes: what an answer says in `a=max-message-size`.
-/// webrtc-rs keeps a buffer of this size for each peer that has data channels.
+/// webrtc-rs keeps a buffer of this size for each peer that has data channels. A client that sends a longer one breaks
+/// what it was told, and its session ends.
 pub const MAX_MESSAGE_SIZE: u32 = 16_384;
 
 /// Room for the retransmissions of about two seconds of video.
@@ -52,6 +56,8 @@ pub struct Config<'a> {
     pub dtls_client: bool,
     /// True if our answer accepts `m=application`.
     pub application: bool,
+    /// Whose session it is; a publisher may send more on data channels than a viewer.
+    pub role: Role,
     /// The certificate whose fingerprint is in our answer.
     pub certificate: &'a Certificate,
 }
@@ -85,7 +91,8 @@ impl Peer {
     /// opened with GCM also offers SHA1_80 behind it, because there is no ClientHello to learn from.
     pub fn open(config: &Config<'_>, profile: Profile, now: Instant) -> Result<Self, OpenError> {
         let provider = config.certificate.provider();
-        let spy = KeySpy::new(Arc::clone(&provider));
+        let channels = config.application.then(|| Limits::of(config.role, MAX_MESSAGE_SIZE as usize));
+        let spy = KeySpy::new(Arc::clone(&provider), channels);
         let tap = RtcpTap::default();
         let mut connection = build(config, profile, Arc::clone(&spy), &tap, now)?;
         negotiate(&mut connection, config, now)?;
@@ -232,8 +239,19 @@ fn settings(config: &Config<'_>, profile: Profile, spy: Arc<KeySpy>) -> SettingE
         .with_srtp_replay_protection_window(SRTP_REPLAY_WINDOW)
         .with_srtcp_replay_protection_window(SRTCP_REPLAY_WINDOW)
         .with_answering_dtls_role(role)
+        .with_dtls_cipher_suites(cipher_suites(config.dtls_client))
         .with_sctp_max_message_size(SctpMaxMessageSize::Bounded(MAX_MESSAGE_SIZE))
         .build()
+}
+
+/// The DTLS cipher suites: AEAD ones alone, for [`super::sctp_filter`] hangs on those. webrtc-rs by itself would also offer
+/// AES-256-CBC. Our certificate is ECDSA, and as the client we meet RSA ones too.
+pub(super) fn cipher_suites(dtls_client: bool) -> Vec<CipherSuiteId> {
+    let ecdsa =
+        [CipherSuiteId::Tls_Ecdhe_Ecdsa_With_Aes_128_Gcm_Sha256, CipherSuiteId::Tls_Ecdhe_Ecdsa_With_ChaCha20_Poly1305_Sha256];
+    let rsa =
+        [CipherSuiteId::Tls_Ecdhe_Rsa_With_Aes_128_Gcm_Sha256, CipherSuiteId::Tls_Ecdhe_Rsa_With_ChaCha20_Poly1305_Sha256];
+    ecdsa.into_iter().chain(rsa.into_iter().filter(|_| dtls_client)).collect()
 }
 
 pub(super) fn protection_profile(profile: Profile) -> SrtpProtectionProfile {

@@ -15,8 +15,9 @@ use rtc::crypto::{
     RTCRandom, SignatureScheme, SigningKey, StreamCipher, StreamCipherAlgorithm,
 };
 
-use super::openings::Openings;
+use super::sctp_filter::SctpFilter;
 use super::trials::Trials;
+use crate::sctp::Limits;
 use crate::srtp::{Keys, Profile};
 
 /// The label of the exporter whose output keys SRTP (RFC 5764 4.2).
@@ -28,26 +29,27 @@ const MASTER_SECRET_LENGTH: usize = 48;
 /// More exporter output than any profile needs; beyond it nothing is remembered.
 const MATERIAL_LIMIT: usize = 128;
 
-/// A crypto provider for exactly one peer connection, which keeps what its DTLS-SRTP exporter yields, and lets
-/// [`Openings`] hear what it decrypts.
+/// A crypto provider for exactly one peer connection, which keeps what its DTLS-SRTP exporter yields, and lets what it
+/// decrypts through the [`SctpFilter`].
 pub(super) struct KeySpy {
     provider: Arc<dyn RTCCryptoProvider>,
     /// The connection writes it while it handles a datagram, its `Association` takes it right after, on one thread;
     /// the lock is there because providers must be `Sync`, and it is never contended.
     material: Arc<Mutex<Vec<u8>>>,
-    openings: Openings,
+    sctp: SctpFilter,
     trials: Trials,
 }
 
 impl KeySpy {
-    /// A provider that works like `provider`.
-    pub(super) fn new(provider: Arc<dyn RTCCryptoProvider>) -> Arc<Self> {
-        Arc::new(Self { provider, material: Arc::default(), openings: Openings::default(), trials: Trials::default() })
+    /// A provider that works like `provider`, for a connection with these data channels, or with none.
+    pub(super) fn new(provider: Arc<dyn RTCCryptoProvider>, channels: Option<Limits>) -> Arc<Self> {
+        let (sctp, trials) = (SctpFilter::new(channels), Trials::default());
+        Arc::new(Self { provider, material: Arc::default(), sctp, trials })
     }
 
-    /// What was heard of data channels that the other side opens.
-    pub(super) fn openings(&self) -> &Openings {
-        &self.openings
+    /// What decrypted SCTP goes through.
+    pub(super) fn sctp(&self) -> &SctpFilter {
+        &self.sctp
     }
 
     /// Which records of the datagram at hand were authentic.
@@ -111,7 +113,7 @@ impl RTCCrypto for KeySpy {
     }
 
     fn new_aead(&self, algorithm: AeadAlgorithm, key: &[u8]) -> Result<Box<dyn AeadCipher>, CryptoError> {
-        Ok(self.openings.listen(self.trials.watch(self.provider.crypto().new_aead(algorithm, key)?)))
+        Ok(self.sctp.wrap(self.trials.watch(self.provider.crypto().new_aead(algorithm, key)?)))
     }
 
     fn new_cbc(&self, algorithm: CbcAlgorithm, key: &[u8]) -> Result<Box<dyn CbcCipher>, CryptoError> {

@@ -7,10 +7,10 @@ pub mod client;
 mod connection;
 mod keys;
 pub mod negotiate;
-mod openings;
 mod refused;
 mod rtcp_sources;
 mod rtcp_tap;
+mod sctp_filter;
 mod selected_pair;
 mod trials;
 
@@ -19,7 +19,7 @@ mod tests;
 
 pub use association::Event;
 pub use certificate::{Certificate, CertificateError};
-pub use channels::{Channel, ChannelMessage, MAX_CHANNELS, Unsent};
+pub use channels::{Channel, ChannelMessage, Unsent};
 pub use connection::{Config, MAX_MESSAGE_SIZE, OpenError, Peer};
 pub use refused::Refused;
 pub use rtcp_tap::Compound;

@@ -1,5 +1,7 @@
 //! Why a peer dropped a datagram. None of it ends a session.
 
+use crate::sctp::Loss;
+
 /// Why a datagram was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -15,6 +17,9 @@ pub enum Refused {
     /// After the handshake, encrypted DTLS that the keys do not open or that was seen before.
     #[error("the DTLS datagram is not authentic")]
     UnauthenticDtls,
+    /// Authentic SCTP of which the filter let not all through; the rest was taken.
+    #[error("the SCTP packet does not pass whole: {0:?}")]
+    Sctp(Loss),
     /// The session has ended.
     #[error("the session has ended")]
     Ended,
@@ -28,6 +33,7 @@ impl Refused {
             Self::Unauthentic => "rtcp_unauthentic",
             Self::ClearDtls => "clear_dtls",
             Self::UnauthenticDtls => "unauthentic_dtls",
+            Self::Sctp(_) => "sctp",
             Self::Ended => "session_ended",
         }
     }

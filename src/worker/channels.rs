@@ -9,7 +9,8 @@ use super::session::State;
 use crate::door::Key;
 use crate::metrics::{Direction, DropReason};
 use crate::name::StreamName;
-use crate::peer::{Channel, ChannelMessage, MAX_CHANNELS, Peer, Unsent};
+use crate::peer::{Channel, ChannelMessage, Peer, Unsent};
+use crate::sctp::MAX_CHANNELS;
 
 /// How long a viewer has to open its own channels before the relay opens the missing ones. Both would work, but then a
 /// page would see the same label twice.

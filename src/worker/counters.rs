@@ -11,6 +11,7 @@ use crate::door::Drop;
 use crate::forward::codec::Kind;
 use crate::metrics::{Answer, Direction, DropReason, Label, Medium, Metrics, Resend};
 use crate::peer::Refused;
+use crate::sctp::Loss;
 use crate::srtp::OpenError;
 
 /// What happened in this turn.
@@ -139,6 +140,10 @@ impl Counters {
             Refused::Unauthentic => DropReason::Unauthentic,
             Refused::ClearDtls => DropReason::ClearDtls,
             Refused::UnauthenticDtls => DropReason::UnauthenticDtls,
+            Refused::Sctp(Loss::Malformed) => DropReason::SctpMalformed,
+            Refused::Sctp(Loss::Unexpected) => DropReason::SctpUnexpected,
+            Refused::Sctp(Loss::Window) => DropReason::SctpWindow,
+            Refused::Sctp(Loss::Rate) => DropReason::SctpRate,
             Refused::Ended => DropReason::UnknownPath,
         });
     }

@@ -12,7 +12,7 @@ use super::share::Share;
 use crate::door::{Admission, Key, Path, SrtpProfiles};
 use crate::metrics::{DropReason, Phase, SessionState};
 use crate::name::Role;
-use crate::peer::{Config as PeerConfig, Event, Peer};
+use crate::peer::{Config as PeerConfig, Event, Peer, Refused};
 use crate::srtp::{Keys, Opener, Profile, Sealer};
 use crate::stream::{Departure, Reason};
 
@@ -115,7 +115,10 @@ impl Engine {
         };
         if let Err(refused) = peer.handle_datagram(datagram, now) {
             self.counters.drop_at_peer(refused);
-            return false;
+            // Only a part of an SCTP packet may have been lost.
+            if !matches!(refused, Refused::Sctp(_)) {
+                return false;
+            }
         }
         self.drive(key, now);
         true
@@ -131,6 +134,12 @@ impl Engine {
                 Event::ChannelOpened(channel) => self.on_channel(key, channel, now),
                 Event::ChannelMessage(label, message) => self.on_channel_message(key, label, message),
                 Event::Closed => return self.end(key, Reason::Closed, now),
+                Event::Misused(violation) => {
+                    if let Some(session) = self.sessions.get_mut(key) {
+                        session.facts.failure = Some(violation.to_string());
+                    }
+                    return self.end(key, Reason::Misused, now);
+                }
                 Event::Failed(why) => {
                     if let Some(session) = self.sessions.get_mut(key) {
                         session.facts.failure = Some(why);
@@ -249,6 +258,7 @@ impl Engine {
             remote_fingerprint: &session.negotiated.remote_fingerprint,
             dtls_client: session.negotiated.dtls_client,
             application: session.negotiated.application.is_some(),
+            role: session.role,
             certificate: &certificate,
         };
         match Peer::open(&config, profile, now) {

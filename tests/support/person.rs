@@ -118,7 +118,7 @@ impl Person {
                 Event::Rtcp(packets) => self.rtcp.push(packets),
                 Event::ChannelOpened(channel) => self.channels.push(channel),
                 Event::ChannelMessage(label, message) => self.messages.push((label, message)),
-                Event::Closed | Event::Failed(_) => self.closed = true,
+                Event::Closed | Event::Failed(_) | Event::Misused(_) => self.closed = true,
             }
         }
     }

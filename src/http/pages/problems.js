@@ -54,6 +54,7 @@ const ENDINGS = {
   shutdown: 'The relay stops or starts anew.',
   silent: 'The relay heard nothing from here for half a minute.',
   flooded: 'The relay ended the session because it sent too much.',
+  data_channel_misuse: 'The relay ended the session because it used data channels in a way that the relay does not allow.',
   panicked: 'The relay made a mistake and ended the session.',
 };
 

@@ -16,7 +16,7 @@ use interceptor::{Registry, Slot};
 use rtc::ice::mdns::MulticastDnsMode;
 use rtc::peer_connection::RTCPeerConnectionBuilder;
 use rtc::peer_connection::configuration::RTCConfigurationBuilder;
-use rtc::peer_connection::configuration::setting_engine::{SettingEngine, SettingEngineBuilder};
+use rtc::peer_connection::configuration::setting_engine::{SctpMaxMessageSize, SettingEngine, SettingEngineBuilder};
 use rtc::peer_connection::sdp::RTCSessionDescription;
 use rtc::shared::error::Error;
 use rtc::shared::{TransportContext, TransportProtocol};
@@ -26,7 +26,7 @@ pub use media::{EXTENSIONS, Track};
 use super::association::{Association, Event};
 use super::certificate::Certificate;
 use super::channels::{Channel, ChannelMessage, Unsent};
-use super::connection::protection_profile;
+use super::connection::{cipher_suites, protection_profile};
 use super::keys::KeySpy;
 use super::negotiate::Extension;
 use super::refused::Refused;
@@ -34,6 +34,7 @@ use super::rtcp_tap::{Compound, RtcpTap};
 use super::selected_pair;
 use crate::forward::codec::Codec;
 use crate::name::Role;
+use crate::sctp::Limits;
 use crate::srtp::Profile;
 
 /// How often a connected client looks at its timers: its keepalives are due each 2 s, and webrtc-rs alone would wake
@@ -82,7 +83,10 @@ pub struct Client {
 impl Client {
     /// Makes the client and its offer.
     pub fn new(config: &Config<'_>, now: Instant) -> Result<Self, ClientError> {
-        let spy = KeySpy::new(config.certificate.provider());
+        // What `rtc` offers as its `a=max-message-size`. The other side is a relay that the caller has chosen.
+        let message = SctpMaxMessageSize::DEFAULT_MESSAGE_SIZE as usize;
+        let channels = config.application.then_some(Limits { message, rates: None });
+        let spy = KeySpy::new(config.certificate.provider(), channels);
         let tap = RtcpTap::default();
         let mut connection = RTCPeerConnectionBuilder::new()
             .with_configuration(
@@ -189,6 +193,7 @@ fn settings(profiles: &[Profile], spy: Arc<KeySpy>) -> SettingEngine {
         .with_crypto_provider(spy)
         .with_multicast_dns_mode(MulticastDnsMode::Disabled)
         .with_ice_timeouts(never, never, Some(Duration::from_secs(2)))
+        .with_dtls_cipher_suites(cipher_suites(true))
         .with_srtp_protection_profiles(profiles.iter().copied().map(protection_profile).collect())
         .build()
 }

@@ -6,6 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{CASE, Case, Session, context, pli, pli_of};
+use crate::name::Role;
 use crate::peer::{Certificate, Channel, ChannelMessage, Config, Credentials, Event, OpenError, Peer, Refused};
 use crate::srtp::Profile;
 
@@ -269,6 +270,7 @@ fn credentials_that_would_break_the_stub_offer_are_refused() {
             remote_fingerprint: certificate.fingerprint(),
             dtls_client: false,
             application: false,
+            role: Role::Viewer,
             certificate: &certificate,
         };
         let opened = Peer::open(&config, Profile::Aes128Gcm, Instant::now());

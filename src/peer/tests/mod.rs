@@ -140,6 +140,7 @@ impl Session {
             remote_fingerprint: fingerprint,
             dtls_client: case.dtls_client,
             application: case.application,
+            role: case.role,
             certificate: ours,
         };
         let start = Instant::now();

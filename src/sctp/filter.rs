@@ -1,0 +1,220 @@
+//! One session's filter: told every decrypted packet of the client, and every packet that webrtc-rs sends.
+
+use std::time::Instant;
+
+use super::Violation;
+use super::association::{Association, Fate};
+use super::dcep::Reliability;
+use super::handshake::{Admission, Handshake};
+use super::packet::{self, Chunk, Packet};
+use super::rate::{Allowance, Limits};
+
+/// Why a packet, or a chunk of one, went no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Its checksum, verification tag or a length does not hold.
+    Malformed,
+    /// Not what may come at this point: another INIT, a reset out of turn, anything without an association.
+    Unexpected,
+    /// Outside of the window: a TSN too far ahead, too many gaps, an acknowledgement of what was never sent.
+    Window,
+    /// More than the session may send.
+    Rate,
+}
+
+/// What to do with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may go on, perhaps changed; some of it may have been lost.
+    Pass(Option<Loss>),
+    /// Nothing of it goes on; without a reason it is of no use and does no harm.
+    Drop(Option<Loss>),
+    /// The session must end.
+    End(Violation),
+}
+
+/// The filter of one session.
+#[derive(Debug)]
+pub struct Filter {
+    longest: usize,
+    allowance: Option<Allowance>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// No association yet.
+    Opening(Handshake),
+    Open(Box<Association>),
+    /// No association any more, or never one.
+    Closed,
+}
+
+impl Filter {
+    /// A filter for a session that has data channels, or for one that has none and to whom no packet passes.
+    pub fn new(limits: Option<Limits>) -> Self {
+        let state = limits.map_or(State::Closed, |_| State::Opening(Handshake::default()));
+        let allowance = limits.and_then(|limits| limits.rates).map(Allowance::new);
+        Self { longest: limits.map_or(0, |limits| limits.message), allowance, state }
+    }
+
+    /// Takes a decrypted packet of the client, and changes it where a part of it must not pass.
+    pub fn handle_inbound(&mut self, bytes: &mut [u8], now: Instant) -> Verdict {
+        let (verdict, edits) = self.judge(bytes, now);
+        if !matches!(verdict, Verdict::Pass(_)) || edits.is_empty() {
+            return verdict;
+        }
+        for edit in edits {
+            match edit {
+                Edit::Blank(chunk) => packet::blank(bytes, chunk),
+                Edit::Abort(chunk) => packet::simplify_abort(bytes, chunk),
+                Edit::Padding(padding) => bytes[padding].fill(0),
+            }
+        }
+        packet::seal(bytes);
+        verdict
+    }
+
+    /// Takes a packet that webrtc-rs is about to send.
+    pub fn handle_outbound(&mut self, bytes: &[u8]) {
+        let Some(packet) = Packet::read_own(bytes) else { return };
+        for (_, chunk) in &packet.chunks {
+            match (&mut self.state, chunk) {
+                (State::Opening(handshake), Chunk::Init(init)) => handshake.sent_init(init),
+                (State::Opening(handshake), Chunk::InitAck(init)) => handshake.sent_init_ack(packet.tag, init),
+                (State::Open(association), chunk) => association.sends(chunk),
+                _ => {}
+            }
+        }
+    }
+
+    /// How reliable the client made the channel of a stream that it opened.
+    pub fn take_reliability(&mut self, stream: u16) -> Reliability {
+        let State::Open(association) = &mut self.state else { return Reliability::Full };
+        association.streams.take_reliability(stream).unwrap_or(Reliability::Full)
+    }
+
+    fn judge(&mut self, bytes: &[u8], now: Instant) -> (Verdict, Vec<Edit>) {
+        match self.try_judge(bytes, now) {
+            Ok((verdict, edits)) => (verdict, edits),
+            Err(Refusal::Loss(loss)) => (Verdict::Drop(loss), Vec::new()),
+            Err(Refusal::Violation(violation)) => {
+                self.state = State::Closed;
+                (Verdict::End(violation), Vec::new())
+            }
+        }
+    }
+
+    fn try_judge(&mut self, bytes: &[u8], now: Instant) -> Result<(Verdict, Vec<Edit>), Refusal> {
+        if matches!(self.state, State::Closed) {
+            return Err(Refusal::Loss(Some(Loss::Unexpected)));
+        }
+        let packet = Packet::read(bytes)?;
+        self.open(&packet)?;
+        let fragments = packet.chunks.iter().filter_map(|(_, chunk)| match chunk {
+            Chunk::Data(data) => Some(data),
+            _ => None,
+        });
+        let messages = fragments.clone().filter(|data| data.begins).count();
+        let lengths = fragments.map(|data| data.payload.len());
+        if self.allowance.as_mut().is_some_and(|allowance| !allowance.take(messages, lengths, now)) {
+            return Err(Loss::Rate.into());
+        }
+        self.pass(&packet, bytes.len())
+    }
+
+    /// Holds that the packet belongs to the association, or begins it.
+    fn open(&mut self, packet: &Packet<'_>) -> Result<(), Refusal> {
+        let first = packet.chunks.first().map(|(_, chunk)| chunk);
+        let established = match (&mut self.state, first) {
+            (State::Opening(handshake), Some(Chunk::Init(init))) => {
+                return match handshake.handle_init(init) {
+                    Admission::Pass => Ok(()),
+                    Admission::Refuse => Err(Loss::Unexpected.into()),
+                    Admission::Ignore => Err(Refusal::Loss(None)),
+                };
+            }
+            (State::Opening(handshake), Some(Chunk::InitAck(init))) => handshake.handle_init_ack(packet.tag, init),
+            (State::Opening(handshake), Some(Chunk::CookieEcho(cookie))) => {
+                handshake.handle_cookie_echo(packet.tag, cookie)
+            }
+            (State::Opening(handshake), Some(Chunk::Abort)) if handshake.knows(packet.tag) => return Ok(()),
+            (State::Opening(_) | State::Closed, _) => None,
+            (State::Open(_), Some(Chunk::Init(_))) => return Err(Loss::Unexpected.into()),
+            (State::Open(association), _) if association.tag() == packet.tag => return Ok(()),
+            (State::Open(_), _) => return Err(Loss::Malformed.into()),
+        };
+        let association = Association::new(established.ok_or(Loss::Unexpected)?, self.longest);
+        self.state = State::Open(Box::new(association));
+        Ok(())
+    }
+
+    /// Takes the chunks of a packet one after the other.
+    fn pass(&mut self, packet: &Packet<'_>, length: usize) -> Result<(Verdict, Vec<Edit>), Refusal> {
+        let State::Open(association) = &mut self.state else {
+            // An INIT, or the end of what has not begun.
+            return match packet.chunks.first() {
+                Some((chunk, Chunk::Abort)) => {
+                    let edits = vec![Edit::Abort(chunk.clone())];
+                    self.state = State::Closed;
+                    Ok((Verdict::Pass(None), edits))
+                }
+                _ => Ok((Verdict::Pass(None), Vec::new())),
+            };
+        };
+        let (mut edits, mut blanked, mut lost) = (Vec::new(), 0, None);
+        edits.extend(packet.padding.clone().map(Edit::Padding));
+        let mut uncounted = length;
+        let mut chunks = packet.chunks.iter();
+        while let Some((place, chunk)) = chunks.next() {
+            match association.handle(chunk, &mut uncounted)? {
+                Fate::Pass => {}
+                Fate::Blank(loss) => {
+                    lost = lost.or(loss);
+                    blanked += 1;
+                    edits.push(Edit::Blank(place.clone()));
+                }
+                Fate::Abort => {
+                    edits.push(Edit::Abort(place.clone()));
+                    edits.extend(chunks.map(|(place, _)| Edit::Blank(place.clone())));
+                    self.state = State::Closed;
+                    return Ok((Verdict::Pass(lost), edits));
+                }
+                Fate::Stop => {
+                    blanked += 1 + chunks.len();
+                    edits.push(Edit::Blank(place.clone()));
+                    edits.extend(chunks.map(|(place, _)| Edit::Blank(place.clone())));
+                    break;
+                }
+            }
+        }
+        let verdict = if blanked == packet.chunks.len() { Verdict::Drop(lost) } else { Verdict::Pass(lost) };
+        Ok((verdict, edits))
+    }
+}
+
+/// A chunk that changes.
+#[derive(Debug)]
+enum Edit {
+    Blank(std::ops::Range<usize>),
+    Abort(std::ops::Range<usize>),
+    Padding(std::ops::Range<usize>),
+}
+
+/// Nothing of a packet passes.
+enum Refusal {
+    Loss(Option<Loss>),
+    Violation(Violation),
+}
+
+impl From<Loss> for Refusal {
+    fn from(loss: Loss) -> Self {
+        Self::Loss(Some(loss))
+    }
+}
+
+impl From<Violation> for Refusal {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
+}

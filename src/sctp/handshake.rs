@@ -1,0 +1,107 @@
+//! The beginning of an association: INIT, INIT ACK, COOKIE ECHO (RFC 9260 5.1), from either side.
+//!
+//! webrtc-rs makes a new association of each INIT that it sees as the DTLS server, and keeps it. So an INIT may come again
+//! as a client repeats it, but not without end, and nothing else of an association passes before its cookie came back.
+
+use super::parameters::Init;
+
+/// How often an INIT passes again, whatever it says.
+const MAX_REPEATED: usize = 8;
+
+/// One side's name for the association and where its TSNs begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Side {
+    pub(super) tag: u32,
+    pub(super) tsn: u32,
+}
+
+impl From<&Init<'_>> for Side {
+    fn from(init: &Init<'_>) -> Self {
+        Self { tag: init.tag, tsn: init.tsn }
+    }
+}
+
+/// An INIT ACK of ours.
+#[derive(Debug)]
+struct Answer {
+    ours: Side,
+    theirs: Side,
+    cookie: Box<[u8]>,
+}
+
+/// An association that does not exist yet.
+#[derive(Debug, Default)]
+pub(super) struct Handshake {
+    /// The INIT that webrtc-rs sent as the DTLS client.
+    sent: Option<Side>,
+    /// The INITs that passed, each once. One tag stands for one TSN: an INIT ACK names the tag alone.
+    received: Vec<Side>,
+    passed: usize,
+    /// What webrtc-rs answered to them.
+    answers: Vec<Answer>,
+}
+
+/// An association that exists.
+#[derive(Clone, Debug)]
+pub(super) struct Established {
+    pub(super) ours: Side,
+    pub(super) theirs: Side,
+    /// The cookie that the client echoes; empty where it gave one itself.
+    pub(super) cookie: Box<[u8]>,
+}
+
+/// What to do with an INIT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    Pass,
+    /// Too many.
+    Refuse,
+    /// Both sides begin; webrtc-rs goes on with its own, and has no use for the client's.
+    Ignore,
+}
+
+impl Handshake {
+    pub(super) fn handle_init(&mut self, init: &Init<'_>) -> Admission {
+        if self.sent.is_some() {
+            return Admission::Ignore;
+        }
+        let theirs = Side::from(init);
+        let known = self.received.iter().find(|known| known.tag == theirs.tag);
+        if self.passed > MAX_REPEATED || known.is_some_and(|known| *known != theirs) {
+            return Admission::Refuse;
+        }
+        if known.is_none() {
+            self.received.push(theirs);
+        }
+        self.passed += 1;
+        Admission::Pass
+    }
+
+    pub(super) fn handle_init_ack(&self, tag: u32, init: &Init<'_>) -> Option<Established> {
+        let ours = self.sent.filter(|sent| sent.tag == tag)?;
+        Some(Established { ours, theirs: init.into(), cookie: Box::default() })
+    }
+
+    pub(super) fn handle_cookie_echo(&self, tag: u32, cookie: &[u8]) -> Option<Established> {
+        let answer = self.answers.iter().find(|answer| answer.ours.tag == tag && *answer.cookie == *cookie)?;
+        Some(Established { ours: answer.ours, theirs: answer.theirs, cookie: answer.cookie.clone() })
+    }
+
+    /// Whether a packet of this tag may end what has not begun.
+    pub(super) fn knows(&self, tag: u32) -> bool {
+        self.sent.is_some_and(|sent| sent.tag == tag) || self.answers.iter().any(|answer| answer.ours.tag == tag)
+    }
+
+    /// webrtc-rs sends an INIT.
+    pub(super) fn sent_init(&mut self, init: &Init<'_>) {
+        self.sent = Some(init.into());
+    }
+
+    /// webrtc-rs answers an INIT of the client whose tag is `tag`.
+    pub(super) fn sent_init_ack(&mut self, tag: u32, init: &Init<'_>) {
+        let Some(theirs) = self.received.iter().find(|known| known.tag == tag).copied() else { return };
+        if let Some(cookie) = init.cookie.filter(|_| self.answers.len() <= MAX_REPEATED) {
+            self.answers.push(Answer { ours: init.into(), theirs, cookie: cookie.into() });
+        }
+    }
+}

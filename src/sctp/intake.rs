@@ -1,0 +1,227 @@
+//! What arrives of the other side's data, in the order of its TSNs (RFC 9260 6.2, 6.9).
+//!
+//! webrtc-rs keeps a chunk until the TSNs before it are there, its message is whole and the message's turn has come. This
+//! follows it chunk by chunk, so that what it keeps is bounded: the chunks ahead of a gap, the one message of which
+//! fragments are arriving, and what can never be delivered.
+
+use std::collections::BTreeMap;
+
+use super::packet::Data;
+use super::streams::Streams;
+use super::{Loss, Violation};
+
+/// TSNs that may be ahead of the last one without a gap. webrtc-rs offers a receive window of 1 MiB, which holds 900 chunks
+/// of full size.
+pub(super) const WINDOW: i32 = 4096;
+
+/// Gaps between what arrived. Each takes four octets in every SACK, and 256 fit one packet.
+const MAX_GAPS: usize = 256;
+
+/// What the chunks ahead of a gap may cost. Together with the other bounds it is less than webrtc-rs's receive window, so
+/// that webrtc-rs itself refuses nothing.
+const MAX_AHEAD: usize = 384 * 1024;
+
+/// What the fragments of one message may cost; a message of 16 KiB in 500-octet fragments costs 33 KiB.
+const MAX_UNFINISHED: usize = 128 * 1024;
+
+/// What webrtc-rs keeps with a chunk beside its packet: two copies of its description, and their places.
+const OVERHEAD: usize = 512;
+
+/// What the filter keeps of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) stream: u16,
+    pub(super) sequence: u16,
+    pub(super) unordered: bool,
+    begins: bool,
+    ends: bool,
+    octets: usize,
+    /// What keeping it costs.
+    pub(super) cost: usize,
+}
+
+impl Piece {
+    /// `packet` is the length of the packet, if no chunk of it has been counted with that yet.
+    pub(super) fn new(data: &Data<'_>, packet: usize) -> Self {
+        let Data { stream, sequence, unordered, begins, ends, payload, .. } = *data;
+        Self { stream, sequence, unordered, begins, ends, octets: payload.len(), cost: packet + OVERHEAD }
+    }
+
+    fn continues(&self, first: &Self) -> bool {
+        let same_message = self.unordered || self.sequence == first.sequence;
+        !self.begins && self.stream == first.stream && self.unordered == first.unordered && same_message
+    }
+}
+
+/// Where the TSNs without a gap have come to.
+#[derive(Debug)]
+enum Assembly {
+    /// At the end of a message.
+    Between,
+    /// Within a message, whose fragments so far are summed up here.
+    Within(Piece),
+    /// Behind a skip: fragments of a message whose beginning was skipped may follow.
+    Skipped,
+}
+
+/// The other side's data.
+#[derive(Debug)]
+pub(super) struct Intake {
+    /// The last TSN without a gap, extended so that it does not wrap.
+    cumulative: u64,
+    ahead: BTreeMap<u64, Piece>,
+    /// Runs of successive TSNs in `ahead`.
+    runs: usize,
+    ahead_cost: usize,
+    assembly: Assembly,
+    longest: usize,
+}
+
+/// Whether a chunk says something new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    New(u64),
+    /// It arrived before; webrtc-rs acknowledges it again.
+    Repeated,
+}
+
+impl Intake {
+    /// `initial` is the first TSN; messages have at most `longest` octets.
+    pub(super) fn new(initial: u32, longest: usize) -> Self {
+        let cumulative = (1 << 32) + u64::from(initial) - 1;
+        let (ahead, runs, ahead_cost) = (BTreeMap::new(), 0, 0);
+        Self { cumulative, ahead, runs, ahead_cost, assembly: Assembly::Between, longest }
+    }
+
+    /// How far a TSN is ahead of the last one without a gap.
+    pub(super) fn distance(&self, tsn: u32) -> i32 {
+        tsn.wrapping_sub(self.cumulative as u32).cast_signed()
+    }
+
+    /// Whether a chunk of this TSN may be taken.
+    ///
+    /// # Errors
+    /// [`Loss::Window`] when it is too far ahead or too much is kept already.
+    pub(super) fn admits(&self, tsn: u32, piece: &Piece) -> Result<Arrival, Loss> {
+        let distance = self.distance(tsn);
+        if distance <= 0 {
+            return Ok(Arrival::Repeated);
+        }
+        let tsn = self.cumulative + u64::from(distance.cast_unsigned());
+        if self.ahead.contains_key(&tsn) {
+            return Ok(Arrival::Repeated);
+        }
+        let new_gap = self.runs >= MAX_GAPS && !self.ahead.contains_key(&(tsn - 1));
+        let fits = distance <= WINDOW && !new_gap && self.ahead_cost + piece.cost <= MAX_AHEAD;
+        if distance == 1 || fits { Ok(Arrival::New(tsn)) } else { Err(Loss::Window) }
+    }
+
+    /// Takes a chunk that was admitted.
+    ///
+    /// # Errors
+    /// [`Violation`] when what is complete with it breaks a rule.
+    pub(super) fn take(&mut self, tsn: u64, piece: Piece, streams: &mut Streams) -> Result<(), Violation> {
+        if tsn != self.cumulative + 1 {
+            let neighbours = [tsn - 1, tsn + 1].into_iter().filter(|tsn| self.ahead.contains_key(tsn)).count();
+            self.runs = (self.runs + 1).saturating_sub(neighbours);
+            self.ahead_cost += piece.cost;
+            self.ahead.insert(tsn, piece);
+            return Ok(());
+        }
+        self.cumulative = tsn;
+        self.step(piece, streams)?;
+        self.follow(streams)
+    }
+
+    /// Skips what the other side has given up (RFC 3758 3.6): to a TSN that is ahead by at most [`WINDOW`], and the
+    /// highest sequence number of each ordered stream.
+    ///
+    /// # Errors
+    /// [`Violation`] when what is complete with it breaks a rule.
+    pub(super) fn skip(
+        &mut self,
+        to: u32,
+        sequences: impl Iterator<Item = (u16, u16)>,
+        streams: &mut Streams,
+    ) -> Result<(), Violation> {
+        let Ok(distance) = u64::try_from(self.distance(to)) else { return Ok(()) };
+        for (stream, sequence) in sequences {
+            streams.skip(stream, sequence);
+        }
+        if let Assembly::Within(unfinished) = std::mem::replace(&mut self.assembly, Assembly::Skipped) {
+            streams.strand(&unfinished)?;
+        }
+        self.cumulative += distance;
+        let ahead = self.ahead.split_off(&(self.cumulative + 1));
+        let skipped = std::mem::replace(&mut self.ahead, ahead);
+        for piece in skipped.into_values() {
+            self.ahead_cost -= piece.cost;
+            if piece.begins && piece.ends { streams.complete(&piece)? } else { streams.strand(&piece)? }
+        }
+        self.runs = count_runs(&self.ahead);
+        self.follow(streams)
+    }
+
+    /// What webrtc-rs acknowledges. It is what this knows, unless webrtc-rs refused a packet after all; then this begins
+    /// again from there.
+    pub(super) fn acknowledged(&mut self, tsn: u32) {
+        let distance = i64::from(self.distance(tsn));
+        if distance != 0 {
+            self.cumulative = self.cumulative.saturating_add_signed(distance);
+            self.ahead.clear();
+            (self.runs, self.ahead_cost) = (0, 0);
+            self.assembly = Assembly::Skipped;
+        }
+    }
+
+    /// The other side has ended this stream, in which a message may be unfinished.
+    pub(super) fn end_stream(&mut self, stream: u16) {
+        if matches!(&self.assembly, Assembly::Within(unfinished) if unfinished.stream == stream) {
+            self.assembly = Assembly::Skipped;
+        }
+    }
+
+    /// Goes on over what is there already.
+    fn follow(&mut self, streams: &mut Streams) -> Result<(), Violation> {
+        while let Some(piece) = self.ahead.remove(&(self.cumulative + 1)) {
+            self.cumulative += 1;
+            self.ahead_cost -= piece.cost;
+            if !self.ahead.contains_key(&(self.cumulative + 1)) {
+                self.runs -= 1;
+            }
+            self.step(piece, streams)?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, piece: Piece, streams: &mut Streams) -> Result<(), Violation> {
+        let message = match std::mem::replace(&mut self.assembly, Assembly::Between) {
+            Assembly::Within(first) if piece.continues(&first) => {
+                Piece { octets: first.octets + piece.octets, cost: first.cost + piece.cost, ..piece }
+            }
+            Assembly::Between | Assembly::Skipped if piece.begins => piece,
+            Assembly::Skipped => {
+                if !piece.ends {
+                    self.assembly = Assembly::Skipped;
+                }
+                return streams.strand(&piece);
+            }
+            Assembly::Between | Assembly::Within(_) => return Err(Violation::Fragments),
+        };
+        if message.octets > self.longest {
+            return Err(Violation::MessageTooLong);
+        }
+        if message.cost > MAX_UNFINISHED {
+            return Err(Violation::Fragments);
+        }
+        if message.ends {
+            return streams.complete(&message);
+        }
+        self.assembly = Assembly::Within(message);
+        Ok(())
+    }
+}
+
+fn count_runs(ahead: &BTreeMap<u64, Piece>) -> usize {
+    ahead.keys().filter(|tsn| !ahead.contains_key(&(**tsn - 1))).count()
+}
