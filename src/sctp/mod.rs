@@ -23,6 +23,8 @@ mod parameters;
 mod rate;
 mod streams;
 
+#[cfg(test)]
+mod tests;
 
 pub use dcep::Reliability;
 pub use filter::{Filter, Loss, Verdict};
