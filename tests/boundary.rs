@@ -54,7 +54,7 @@ const FORBIDDEN_IN_CORE: [&str; 18] = [
 /// Exceptions to `FORBIDDEN_IN_CORE`: the file, the name, and why it does no harm there.
 const EXCEPTIONS: [(&str, &str, &str); 3] = [
     ("peer/keys.rs", "Mutex", "crypto providers must be Sync; one thread uses it, once in a handshake"),
-    ("peer/openings.rs", "Mutex", "crypto providers must be Sync; one thread uses it, for data channels only"),
+    ("peer/sctp_filter.rs", "Mutex", "crypto providers must be Sync; one thread uses it, for data channels only"),
     ("peer/rtcp_tap.rs", "Mutex", "interceptors must be Sync; one thread uses it, for RTCP only"),
 ];
 

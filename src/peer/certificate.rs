@@ -32,7 +32,14 @@ pub enum CertificateError {
 impl Certificate {
     /// Makes a new key pair and certificate; takes about 100 µs.
     pub fn generate() -> Result<Self, CertificateError> {
-        let provider = default_provider()?;
+        Self::generate_with(default_provider()?)
+    }
+
+    /// The same by other cryptography, which the peers of the certificate then use too.
+    ///
+    /// # Errors
+    /// [`CertificateError`], when it does not work.
+    pub fn generate_with(provider: Arc<dyn RTCCryptoProvider>) -> Result<Self, CertificateError> {
         let failed = |error: String| CertificateError::Generation(error);
         let parameters =
             CertificateParams::new(vec!["sluice".to_owned()]).map_err(|error| failed(error.to_string()))?;

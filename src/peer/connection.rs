@@ -247,10 +247,14 @@ fn settings(config: &Config<'_>, profile: Profile, spy: Arc<KeySpy>) -> SettingE
 /// The DTLS cipher suites: AEAD ones alone, for [`super::sctp_filter`] hangs on those. webrtc-rs by itself would also offer
 /// AES-256-CBC. Our certificate is ECDSA, and as the client we meet RSA ones too.
 pub(super) fn cipher_suites(dtls_client: bool) -> Vec<CipherSuiteId> {
-    let ecdsa =
-        [CipherSuiteId::Tls_Ecdhe_Ecdsa_With_Aes_128_Gcm_Sha256, CipherSuiteId::Tls_Ecdhe_Ecdsa_With_ChaCha20_Poly1305_Sha256];
-    let rsa =
-        [CipherSuiteId::Tls_Ecdhe_Rsa_With_Aes_128_Gcm_Sha256, CipherSuiteId::Tls_Ecdhe_Rsa_With_ChaCha20_Poly1305_Sha256];
+    let ecdsa = [
+        CipherSuiteId::Tls_Ecdhe_Ecdsa_With_Aes_128_Gcm_Sha256,
+        CipherSuiteId::Tls_Ecdhe_Ecdsa_With_ChaCha20_Poly1305_Sha256,
+    ];
+    let rsa = [
+        CipherSuiteId::Tls_Ecdhe_Rsa_With_Aes_128_Gcm_Sha256,
+        CipherSuiteId::Tls_Ecdhe_Rsa_With_ChaCha20_Poly1305_Sha256,
+    ];
     ecdsa.into_iter().chain(rsa.into_iter().filter(|_| dtls_client)).collect()
 }
 

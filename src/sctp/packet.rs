@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::Loss;
+use super::Violation;
 use super::dcep::{self, Dcep};
 use super::parameters::{self, Init, Reconfiguration};
-use super::Violation;
 
 /// The port of both sides in every offer and answer of ours, twice: how a packet begins.
 const PORTS: [u8; 4] = [0x13, 0x88, 0x13, 0x88];
@@ -73,7 +73,9 @@ pub(super) enum Chunk<'a> {
     /// A RE-CONFIG that asks for more than the end of streams; webrtc-rs drops the whole packet for it.
     Unsupported,
     /// A type that webrtc-rs does not know; the highest bit says whether what follows is to be read (RFC 9260 3.2).
-    Unknown { stops: bool },
+    Unknown {
+        stops: bool,
+    },
 }
 
 /// A DATA chunk (RFC 9260 3.3.1).

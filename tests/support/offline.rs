@@ -49,7 +49,8 @@ pub(crate) struct Net {
     vacant: Vec<usize>,
     next_port: u16,
     workers: usize,
-    certificate: Certificate,
+    /// Of the clients that join from here on.
+    pub(crate) certificate: Certificate,
 }
 
 impl Net {

@@ -86,7 +86,8 @@ pub(crate) fn sack(cumulative: u32, gaps: &[(u16, u16)]) -> Vec<u8> {
 }
 
 pub(crate) fn forward_tsn(cumulative: u32, streams: &[(u16, u16)]) -> Vec<u8> {
-    let streams: Vec<u8> = streams.iter().flat_map(|(id, number)| [id.to_be_bytes(), number.to_be_bytes()].concat()).collect();
+    let streams: Vec<u8> =
+        streams.iter().flat_map(|(id, number)| [id.to_be_bytes(), number.to_be_bytes()].concat()).collect();
     chunk(FORWARD_TSN, 0, &[&cumulative.to_be_bytes()[..], &streams].concat())
 }
 

@@ -272,10 +272,13 @@ fn a_message_longer_than_allowed_ends_the_session() {
 #[test]
 fn fragments_that_make_no_message_end_the_session() {
     let mut bed = Bed::open();
-    let verdicts: Vec<_> = (0..300).map(|number| bed.data(if number == 0 { BEGINS } else { 0 }, 1, 0, TEXT, b"x")).collect();
+    let verdicts: Vec<_> =
+        (0..300).map(|number| bed.data(if number == 0 { BEGINS } else { 0 }, 1, 0, TEXT, b"x")).collect();
     let end = verdicts.iter().position(|verdict| *verdict != PASSED).expect("it ends");
     assert_eq!(verdicts[end], Verdict::End(Violation::Fragments), "after {end} fragments of one octet");
-    for (flags, stream, sequence) in [(BEGINS, 1, 0), (ENDS, 2, 0), (ENDS, 1, 1), (ENDS | UNORDERED, 1, 0), (WHOLE, 1, 1)] {
+    for (flags, stream, sequence) in
+        [(BEGINS, 1, 0), (ENDS, 2, 0), (ENDS, 1, 1), (ENDS | UNORDERED, 1, 0), (WHOLE, 1, 1)]
+    {
         let mut bed = Bed::open();
         assert_eq!(bed.data(BEGINS, 1, 0, TEXT, b"x"), PASSED);
         assert_eq!(bed.data(flags, stream, sequence, TEXT, b"x"), Verdict::End(Violation::Fragments));

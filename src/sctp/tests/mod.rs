@@ -2,10 +2,10 @@
 //! behind it.
 
 mod attacks;
-mod ordinary;
 #[allow(dead_code, reason = "the attack tests need more of it")]
 #[path = "../../../tests/support/sctp_packet.rs"]
 mod made;
+mod ordinary;
 
 use std::time::{Duration, Instant};
 

@@ -31,7 +31,10 @@ fn an_init_may_be_lost_and_so_may_its_answer() {
         assert_eq!(bed.put(&their_init()), PASSED);
         bed.filter.handle_outbound(&our_init_ack());
     }
-    assert_unchanged(&mut bed, &[chunk(COOKIE_ECHO, 0, &COOKIE), data(WHOLE, THEIR_TSN, 1, 0, DCEP, &open(0, b"chat"))]);
+    assert_unchanged(
+        &mut bed,
+        &[chunk(COOKIE_ECHO, 0, &COOKIE), data(WHOLE, THEIR_TSN, 1, 0, DCEP, &open(0, b"chat"))],
+    );
     assert_unchanged(&mut bed, &[chunk(COOKIE_ECHO, 0, &COOKIE)]);
 }
 
@@ -45,7 +48,8 @@ fn channels_messages_and_what_keeps_them_going_pass_unchanged() {
     // Many messages in one packet, of all kinds, ordered and not.
     let many: Vec<_> = (0..40u16)
         .map(|number| {
-            let (flags, ppid) = (WHOLE | [0, UNORDERED][usize::from(number % 2)], [51, 53, 56, 57][usize::from(number % 4)]);
+            let (flags, ppid) =
+                (WHOLE | [0, UNORDERED][usize::from(number % 2)], [51, 53, 56, 57][usize::from(number % 4)]);
             data(flags, bed.tsn + u32::from(number), 1, 1 + number / 2, ppid, b"x")
         })
         .collect();
@@ -65,7 +69,8 @@ fn loss_and_repetition_are_no_offence() {
     let mut bed = Bed::open();
     assert_eq!(bed.open_channel(1), PASSED);
     let first = bed.tsn;
-    let chunks: Vec<_> = (0..200u16).map(|number| data(WHOLE, first + u32::from(number), 1, 1 + number, TEXT, b"hello")).collect();
+    let chunks: Vec<_> =
+        (0..200u16).map(|number| data(WHOLE, first + u32::from(number), 1, 1 + number, TEXT, b"hello")).collect();
     for (number, chunk) in chunks.iter().enumerate().filter(|(number, _)| number % 3 != 0) {
         assert_eq!(bed.take(&[chunk.clone()]), PASSED, "{number}");
     }
@@ -129,7 +134,13 @@ fn what_webrtc_rs_cannot_read_is_taken_out_and_the_rest_passes() {
     let mut bed = Bed::open();
     let open = data(WHOLE, bed.tsn, 1, 0, DCEP, &open(0, b"chat"));
     // ERROR, HEARTBEAT ACK, PAD (RFC 4820), an unknown chunk to be skipped, and one to be reported and skipped.
-    let others = [chunk(ERROR, 0, &[0, 6, 0, 4]), chunk(5, 0, &[1; 8]), chunk(0x84, 0, &[0; 40]), chunk(0xbf, 0, &[1]), chunk(0xff, 0, &[])];
+    let others = [
+        chunk(ERROR, 0, &[0, 6, 0, 4]),
+        chunk(5, 0, &[1; 8]),
+        chunk(0x84, 0, &[0; 40]),
+        chunk(0xbf, 0, &[1]),
+        chunk(0xff, 0, &[]),
+    ];
     for other in others {
         let sent = packet(OUR_TAG, &[other.clone(), open.clone()]);
         let (verdict, changed) = bed.change(&sent);
