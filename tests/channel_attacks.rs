@@ -74,12 +74,12 @@ impl Attack {
         let sent = self.tap.sent();
         let last = sent.last().expect("the association was made");
         self.tag = word(last, 4);
-        let tsns = sent.iter().flat_map(|packet| chunks(packet)).filter_map(|(kind, value)| match kind {
+        let mut tsns = sent.iter().flat_map(|packet| chunks(packet)).filter_map(|(kind, value)| match kind {
             DATA => Some(word(&value, 0).wrapping_add(1)),
             INIT => Some(word(&value, 12)),
             _ => None,
         });
-        self.tsn = tsns.last().expect("an INIT was sent");
+        self.tsn = tsns.next_back().expect("an INIT was sent");
         self.tap.take_received();
         self.net.clients[self.attacker].gone = true;
     }

@@ -66,7 +66,7 @@ fn chunks_pass_only_with_lengths_that_hold() {
     ];
     for wrong in wrong {
         let mut bed = Bed::open();
-        assert_eq!(bed.take(&[wrong.clone()]), dropped(Loss::Malformed), "{wrong:?}");
+        assert_eq!(bed.take(std::slice::from_ref(&wrong)), dropped(Loss::Malformed), "{wrong:?}");
         assert_eq!(bed.take(&[data.clone(), wrong.clone()]), dropped(Loss::Malformed), "{wrong:?}");
         assert_eq!(bed.data(WHOLE, 1, 0, TEXT, b"first"), PASSED, "it changed nothing");
     }
@@ -127,7 +127,7 @@ fn an_init_of_another_shape_or_in_company_is_none() {
     for wrong in [
         packet(0, &[good.clone(), good.clone()]),
         packet(0, &[good.clone(), data(WHOLE, 1, 1, 0, TEXT, b"x")]),
-        packet(OUR_TAG, &[good.clone()]),
+        packet(OUR_TAG, &[good]),
         packet(0, &[init(INIT, 0, THEIR_TSN, &[])]),
         packet(0, &[narrow]),
         packet(0, &[no_streams]),
@@ -152,7 +152,7 @@ fn nothing_but_the_cookie_begins_an_association() {
         chunk(SHUTDOWN, 0, &[0; 4]),
     ] {
         let mut bed = Bed::new();
-        assert_eq!(bed.take(&[first.clone()]), dropped(Loss::Unexpected));
+        assert_eq!(bed.take(std::slice::from_ref(&first)), dropped(Loss::Unexpected));
         assert_eq!(bed.put(&their_init()), PASSED);
         bed.filter.handle_outbound(&our_init_ack());
         assert_eq!(bed.take(&[first]), dropped(Loss::Unexpected));

@@ -17,7 +17,7 @@ fn the_relay_may_begin_the_association_too() {
     // Chromium begins by itself whoever is the DTLS client; webrtc-rs has no use for that.
     assert_eq!(bed.put(&their_init()), Verdict::Drop(None));
     let answer = init(INIT_ACK, THEIR_TAG, THEIR_TSN, &[parameter(7, b"theirs"), supports_forward_tsn()]);
-    assert_unchanged(&mut bed, &[answer.clone()]);
+    assert_unchanged(&mut bed, std::slice::from_ref(&answer));
     assert_unchanged(&mut bed, &[answer]);
     let other = init(INIT_ACK, THEIR_TAG, THEIR_TSN + 1, &[parameter(7, b"theirs")]);
     assert_eq!(bed.take(&[other]), dropped(Loss::Unexpected));
@@ -72,10 +72,10 @@ fn loss_and_repetition_are_no_offence() {
     let chunks: Vec<_> =
         (0..200u16).map(|number| data(WHOLE, first + u32::from(number), 1, 1 + number, TEXT, b"hello")).collect();
     for (number, chunk) in chunks.iter().enumerate().filter(|(number, _)| number % 3 != 0) {
-        assert_eq!(bed.take(&[chunk.clone()]), PASSED, "{number}");
+        assert_eq!(bed.take(std::slice::from_ref(chunk)), PASSED, "{number}");
     }
     for chunk in chunks.iter().step_by(3).chain(&chunks) {
-        assert_eq!(bed.take(&[chunk.clone()]), PASSED);
+        assert_eq!(bed.take(std::slice::from_ref(chunk)), PASSED);
     }
     bed.send(&[sack(first + 199, &[])]);
     bed.tsn += 200;
