@@ -187,3 +187,110 @@ fn a_publisher_that_reports_late_costs_nothing_before_and_is_told_of_at_once() {
         assert_eq!(counted(&net, viewer), [1, 1], "viewer {viewer}");
     }
 }
+
+/// How a publisher's clock is, by track: what its reports say after so many seconds, in 1/2^32 s; `None` for no report.
+type Clock = fn(Kind, f64) -> Option<u64>;
+
+/// Publishes for a while, with reports of audio and of video in turn, each every two seconds.
+fn run_by(net: &mut Net, broadcast: &mut Broadcast, clock: Clock, how_long: Duration) {
+    let until = net.now + how_long;
+    while net.now < until {
+        for kind in [Kind::Video, Kind::Audio] {
+            let elapsed = net.now.saturating_duration_since(broadcast.started()).as_secs_f64();
+            if let Some(ntp_time) = clock(kind, elapsed) {
+                let rate = if kind == Kind::Video { 90_000.0 } else { 48_000.0 };
+                let person = &mut net.clients[broadcast.person];
+                let ssrc = person.tracks[track(person, kind)].ssrc.expect("a publisher has SSRCs");
+                let rtp_time = (elapsed * rate) as u32;
+                let report = SenderReport { ssrc, ntp_time, rtp_time, ..SenderReport::default() };
+                person.client.send_rtcp(vec![Box::new(report)], net.now);
+            }
+            broadcast.run(net, SECOND);
+        }
+    }
+}
+
+/// By how many seconds the newest reports put audio behind video.
+fn parted(net: &Net, viewer: usize, broadcast: &Broadcast) -> f64 {
+    let person = &net.clients[viewer];
+    let [video, audio] = [Kind::Video, Kind::Audio].map(|kind| {
+        let ssrc = person.tracks[track(person, kind)].ssrc;
+        let report = reports(net, viewer).into_iter().rfind(|report| Some(report.ssrc) == ssrc);
+        let report = report.unwrap_or_else(|| panic!("nothing is told of {kind:?}"));
+        let rate = if kind == Kind::Video { 90_000.0 } else { 48_000.0 };
+        let shown = *line(person, kind).last().expect("it plays");
+        let ahead = f64::from(shown.timestamp.wrapping_sub(report.rtp_time) as i32) / rate;
+        let sent = if kind == Kind::Video { broadcast.published(shown.number) } else { broadcast.said(shown.number) };
+        // In whole seconds and parts of one: 64 bits of NTP are more than a float holds.
+        let ntp = (report.ntp_time >> 32, (report.ntp_time & 0xffff_ffff) as f64 / f64::powi(2.0, 32));
+        (ntp.0 as f64, ntp.1 + ahead - (sent - broadcast.started()).as_secs_f64())
+    });
+    (audio.0 - video.0) + (audio.1 - video.1)
+}
+
+/// Fails unless a viewer's reports hold audio and video together at all times, under a clock like this.
+fn assert_together(clock: Clock) {
+    let mut net = Net::with(1, Config::default());
+    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+    net.connect();
+    let mut broadcast = Broadcast::new(&net, publisher);
+    broadcast.keyframe_every = 25;
+    broadcast.run(&mut net, SECOND / 4);
+    let viewer = watch(&mut net, &mut broadcast);
+    // What is told of one track alone says nothing of the other, and a publisher that reports nothing has half a minute.
+    let reports = [Kind::Video, Kind::Audio].iter().any(|kind| clock(*kind, 0.0).is_some());
+    run_by(&mut net, &mut broadcast, clock, if reports { 16 * SECOND } else { 36 * SECOND });
+    for _ in 0..10 {
+        run_by(&mut net, &mut broadcast, clock, 2 * SECOND);
+        let parted = parted(&net, viewer, &broadcast);
+        assert!(parted.abs() < 0.02, "{parted} s");
+    }
+    let late = watch(&mut net, &mut broadcast);
+    run_by(&mut net, &mut broadcast, clock, 4 * SECOND);
+    let parted = self::parted(&net, late, &broadcast);
+    assert!(parted.abs() < 0.02, "a late viewer: {parted} s");
+}
+
+/// The NTP timestamp of a clock that began right.
+fn ntp(elapsed: f64) -> u64 {
+    (FIRST_CLOCK << 32) + (elapsed * f64::powi(2.0, 32)) as u64
+}
+
+const HOUR: u64 = 3_600 << 32;
+
+#[test]
+fn a_publisher_without_a_wall_clock_is_told_by_arrival() {
+    assert_together(|_, _| Some(0));
+}
+
+#[test]
+fn one_track_without_a_wall_clock_puts_both_on_arrival() {
+    assert_together(|kind, elapsed| Some(if kind == Kind::Video { ntp(elapsed) } else { 0 }));
+    assert_together(|kind, elapsed| Some(if kind == Kind::Audio { ntp(elapsed) } else { 0 }));
+}
+
+#[test]
+fn a_track_that_is_never_reported_puts_both_on_arrival() {
+    assert_together(|kind, elapsed| (kind == Kind::Video).then(|| ntp(elapsed)));
+    assert_together(|kind, elapsed| (kind == Kind::Audio).then(|| ntp(elapsed)));
+    assert_together(|_, _| None);
+}
+
+#[test]
+fn a_clock_that_steps_between_two_reports_parts_nothing() {
+    let steps: [Clock; 4] = [
+        |_, elapsed| Some(if elapsed > 20.0 { ntp(elapsed) + HOUR } else { ntp(elapsed) }),
+        |_, elapsed| Some(if elapsed > 21.0 { ntp(elapsed) + HOUR } else { ntp(elapsed) }),
+        |_, elapsed| Some(if elapsed > 20.0 { ntp(elapsed) - HOUR } else { ntp(elapsed) }),
+        |_, elapsed| Some(if elapsed as u32 % 6 < 3 { ntp(elapsed) + HOUR } else { ntp(elapsed) }),
+    ];
+    for clock in steps {
+        assert_together(clock);
+    }
+}
+
+#[test]
+fn a_wall_clock_that_comes_and_goes_parts_nothing() {
+    assert_together(|_, elapsed| Some(if elapsed > 21.0 { ntp(elapsed) } else { 0 }));
+    assert_together(|_, elapsed| Some(if elapsed < 21.0 { ntp(elapsed) } else { 0 }));
+}

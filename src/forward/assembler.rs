@@ -106,6 +106,11 @@ impl KeyframeAssembler {
         self.sets.size()
     }
 
+    /// True when packets were put into the line that the assembler has now, so that it is numbered on.
+    pub fn has_added(&self) -> bool {
+        !self.shifts.is_empty()
+    }
+
     /// Numbers a packet that goes on at once: the usual case. False for one that [`Self::push`] is to take.
     #[inline]
     pub fn pass(&mut self, packet: &mut Packet) -> bool {

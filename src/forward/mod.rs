@@ -29,6 +29,6 @@ pub use history::{Get, History, HistoryLimits, PictureLimits, Pictures};
 pub use holdback::{Glide, Holdback};
 pub use keyframe::{ANSWER_TIME, KeyframeGate, REQUEST_INTERVAL};
 pub use outlet::{Counts, FirstNumbers, Leg, Negotiated, Outlet, OutletConfig, Resend, Written, catch_up_time};
-pub use packet::{LayerId, Packet, Source, SourceIndex};
+pub use packet::{Epoch, LayerId, Packet, Source, SourceIndex, epoch};
 pub use resend::{BURST_OCTETS, RESENDS_PER_PACKET};
 pub use splice::{Labels, Origin, Place, Splice, Start};

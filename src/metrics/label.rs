@@ -179,7 +179,7 @@ label! {
         TooLong = "too_long",
         /// No valid RTP header.
         NotRtp = "not_rtp",
-        /// One more SSRC than a session may send.
+        /// One more live SSRC than a session may send, or one more new one than it may begin within a second.
         TooManySsrcs = "too_many_ssrcs",
         /// An SRTP index that was already opened, or that is too old to tell.
         Replayed = "replayed",
@@ -190,6 +190,9 @@ label! {
         /// Of a publisher that goes on in another codec: before that one's first keyframe, too late, or too soon after the
         /// last such change.
         CodecChange = "codec_change",
+        /// Of a source (SSRC) that does not play: before its keyframe while another one plays, too late, or of the eleventh
+        /// change within a second.
+        OtherSource = "other_source",
         /// Redundant sound (RFC 2198) that cannot be read.
         Redundancy = "redundancy",
         /// A packet in a codec that the viewer did not accept.

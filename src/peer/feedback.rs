@@ -6,6 +6,7 @@
 //! by DELETE, by DTLS or by silence.
 
 mod arrivals;
+mod clocks;
 mod missing;
 mod reader;
 mod reception;

@@ -46,6 +46,12 @@ impl Received {
         received
     }
 
+    /// Goes on behind an index of which is known that nothing up to it is to be accepted any more.
+    #[must_use]
+    pub fn after(highest: u64) -> Self {
+        Self { highest, seen: Box::new([u64::MAX; WORDS]) }
+    }
+
     /// The highest index received.
     #[must_use]
     pub fn highest(&self) -> u64 {
@@ -123,6 +129,15 @@ mod tests {
         received.accept(10 + WINDOW);
         assert_eq!(received.admit(10), None, "ten is one too old");
         assert_eq!(received.admit(11), Some(11));
+    }
+
+    #[test]
+    fn what_goes_on_behind_an_index_accepts_nothing_up_to_it() {
+        let mut received = Received::after(0x1_0010);
+        assert_eq!((received.admit(0x10), received.admit(0xf), received.admit(0xfff0)), (None, None, None));
+        assert_eq!(received.admit(0x12), Some(0x1_0012));
+        received.accept(0x1_0012);
+        assert_eq!((received.admit(0x11), received.admit(0x12), received.admit(0x10)), (Some(0x1_0011), None, None));
     }
 
     proptest! {

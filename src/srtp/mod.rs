@@ -14,6 +14,7 @@ mod header;
 pub mod index;
 mod keys;
 mod open;
+mod retired;
 mod seal;
 mod transform;
 #[cfg(debug_assertions)]

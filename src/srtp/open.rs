@@ -4,18 +4,28 @@
 //! packet makes or moves state.
 
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use super::header::{Clear, Extension, Malformed};
 use super::index::Received;
 use super::keys::MasterKey;
+use super::retired::Retired;
 use super::transform::Transform;
 
 /// The longest datagram that is looked at: nothing longer crosses the Internet in one piece.
 const MAX_LEN: usize = 1500;
 
-/// SSRCs of one publisher: audio, four layers, their retransmissions, and room for an encoder that restarts. One more
-/// is refused.
+/// Live SSRCs of one publisher: audio, four layers, their retransmissions, and room for an encoder that restarts. For one
+/// more the SSRC makes room that has been silent longest; where none is silent the new one is refused.
 const MAX_SSRCS: usize = 16;
+
+/// Without a packet for this long an SSRC is silent.
+const SILENT: Duration = Duration::from_millis(500);
+
+/// New SSRCs within [`NEW_WINDOW`]; the packets of one more are refused until the window is over. Ten changes a second of
+/// audio and of video, with retransmissions, are fewer.
+const MAX_NEW: u32 = 64;
+const NEW_WINDOW: Duration = Duration::from_secs(1);
 
 /// A first packet with a sequence number below this may be one that has wrapped already: its sender may have begun at
 /// any number, and the packets before it may be lost.
@@ -25,9 +35,20 @@ const MAYBE_WRAPPED: u16 = 1024;
 pub struct Opener {
     transform: Transform,
     /// At most [`MAX_SSRCS`]: a scan of these beats a hash.
-    sources: Vec<(u32, Received)>,
+    sources: Vec<Source>,
+    /// The SSRCs that made room.
+    retired: Retired,
+    /// When the window of [`MAX_NEW`] began, and the new SSRCs in it.
+    new: (Option<Instant>, u32),
     /// One bit a payload type that was negotiated.
     payload_types: u128,
+}
+
+struct Source {
+    ssrc: u32,
+    received: Received,
+    /// When its last packet came; `None` for a receiver that keeps no time.
+    heard: Option<Instant>,
 }
 
 /// An opened packet; the ranges point into the datagram that was handed in.
@@ -66,8 +87,8 @@ pub enum OpenError {
     /// A payload type that was not negotiated.
     #[error("the payload type was not negotiated")]
     UnknownPayloadType,
-    /// A seventeenth SSRC.
-    #[error("the publisher uses more than 16 SSRCs")]
+    /// A seventeenth SSRC at a time, or one more new one within a second than are taken.
+    #[error("the publisher uses more than 16 SSRCs at a time, or more than 64 new ones within a second")]
     TooManySsrcs,
     /// Received before, or too old to tell.
     #[error("the packet was received before or is too old to tell")]
@@ -102,7 +123,13 @@ impl Opener {
     /// [`Self::accept_payload_types`] says otherwise.
     #[must_use]
     pub fn new(master: &MasterKey) -> Self {
-        Self { transform: Transform::new(master), sources: Vec::new(), payload_types: u128::MAX }
+        Self {
+            transform: Transform::new(master),
+            sources: Vec::new(),
+            retired: Retired::default(),
+            new: (None, 0),
+            payload_types: u128::MAX,
+        }
     }
 
     /// Lets only these payload types through; others are refused by their clear header, which costs nothing.
@@ -112,13 +139,29 @@ impl Opener {
         self
     }
 
-    /// Authenticates and decrypts an SRTP packet in place (RFC 3711 3.3, RFC 7714 8).
+    /// Authenticates and decrypts an SRTP packet in place (RFC 3711 3.3, RFC 7714 8). For a receiver that keeps no time: to
+    /// it no SSRC falls silent, so a seventeenth is refused.
     ///
     /// # Errors
     ///
     /// See [`OpenError`]. After one, the datagram's bytes are of no use.
     #[inline]
     pub fn open(&mut self, datagram: &mut [u8]) -> Result<Opened, OpenError> {
+        self.open_when(datagram, None)
+    }
+
+    /// The same of a packet that came at this time: SSRCs that have fallen silent make room for new ones.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]. After one, the datagram's bytes are of no use.
+    #[inline]
+    pub fn open_at(&mut self, datagram: &mut [u8], now: Instant) -> Result<Opened, OpenError> {
+        self.open_when(datagram, Some(now))
+    }
+
+    #[inline]
+    fn open_when(&mut self, datagram: &mut [u8], now: Option<Instant>) -> Result<Opened, OpenError> {
         if datagram.len() > MAX_LEN {
             return Err(OpenError::TooLong);
         }
@@ -133,9 +176,9 @@ impl Opener {
         if self.payload_types & 1 << clear.payload_type == 0 {
             return Err(OpenError::UnknownPayloadType);
         }
-        let index = match self.sources.iter().position(|(ssrc, _)| *ssrc == clear.ssrc) {
-            Some(position) => self.open_next(position, &clear, datagram)?,
-            None => self.open_first(&clear, datagram)?,
+        let index = match self.sources.iter().position(|source| source.ssrc == clear.ssrc) {
+            Some(position) => self.open_next(position, &clear, datagram, now)?,
+            None => self.open_other(&clear, datagram, now)?,
         };
         let padding = if clear.padding { padding(&datagram[clear.header_len..end])? } else { 0 };
         Ok(Opened {
@@ -150,41 +193,100 @@ impl Opener {
         })
     }
 
-    fn open_next(&mut self, position: usize, clear: &Clear, datagram: &mut [u8]) -> Result<u64, OpenError> {
-        let (ssrc, received) = &mut self.sources[position];
+    fn open_next(
+        &mut self,
+        position: usize,
+        clear: &Clear,
+        datagram: &mut [u8],
+        now: Option<Instant>,
+    ) -> Result<u64, OpenError> {
+        let Source { ssrc, received, heard } = &mut self.sources[position];
         let index = received.admit(clear.sequence).ok_or(OpenError::Replayed)?;
         if !self.transform.open(*ssrc, index, clear.header_len, datagram) {
             return Err(OpenError::Unauthentic);
         }
         received.accept(index);
+        *heard = now;
         Ok(index)
     }
 
-    /// A source begins with rollover count 0, or 1 if it wrapped before anything of it arrived.
+    /// A packet of an SSRC that is not live: a new one, or one that was retired.
     #[cold]
-    fn open_first(&mut self, clear: &Clear, datagram: &mut [u8]) -> Result<u64, OpenError> {
-        if self.sources.len() == MAX_SSRCS {
-            return Err(OpenError::TooManySsrcs);
+    fn open_other(&mut self, clear: &Clear, datagram: &mut [u8], now: Option<Instant>) -> Result<u64, OpenError> {
+        let place = self.place_for_one_more(now)?;
+        let (index, received) = match self.retired.highest(clear.ssrc) {
+            Some(highest) => {
+                let mut received = Received::after(highest);
+                let index = received.admit(clear.sequence).ok_or(OpenError::Replayed)?;
+                if !self.transform.open(clear.ssrc, index, clear.header_len, datagram) {
+                    return Err(OpenError::Unauthentic);
+                }
+                received.accept(index);
+                self.retired.remove(clear.ssrc);
+                (index, received)
+            }
+            None if self.retired.is_spent(clear.ssrc) => return Err(OpenError::Replayed),
+            None => {
+                let index = self.open_first(clear, datagram)?;
+                (index, Received::begin(index))
+            }
+        };
+        self.new.1 += 1;
+        let source = Source { ssrc: clear.ssrc, received, heard: now };
+        match place {
+            None => self.sources.push(source),
+            Some(place) => {
+                let before = std::mem::replace(&mut self.sources[place], source);
+                self.retired.add(before.ssrc, before.received.highest());
+            }
         }
+        Ok(index)
+    }
+
+    /// The place of the SSRC that makes room for one more, `None` while there is room.
+    fn place_for_one_more(&mut self, now: Option<Instant>) -> Result<Option<usize>, OpenError> {
+        if let Some(now) = now {
+            let (began, new) = &mut self.new;
+            if now.saturating_duration_since(*began.get_or_insert(now)) >= NEW_WINDOW {
+                (*began, *new) = (Some(now), 0);
+            }
+            if *new >= MAX_NEW {
+                return Err(OpenError::TooManySsrcs);
+            }
+        }
+        if self.sources.len() < MAX_SSRCS {
+            return Ok(None);
+        }
+        let oldest = self.sources.iter().enumerate().min_by_key(|(_, source)| source.heard);
+        let is_silent = |heard: Option<Instant>| {
+            heard.zip(now).is_some_and(|(heard, now)| now.saturating_duration_since(heard) >= SILENT)
+        };
+        oldest
+            .filter(|(_, source)| is_silent(source.heard))
+            .map(|(place, _)| Some(place))
+            .ok_or(OpenError::TooManySsrcs)
+    }
+
+    /// A source begins with rollover count 0, or 1 if it wrapped before anything of it arrived.
+    fn open_first(&self, clear: &Clear, datagram: &mut [u8]) -> Result<u64, OpenError> {
         let index = u64::from(clear.sequence);
         // A failed try spoils the datagram.
         let mut untouched = [0; MAX_LEN];
-        let untouched = &mut untouched[..datagram.len()];
-        untouched.copy_from_slice(datagram);
-        let index = if self.transform.open(clear.ssrc, index, clear.header_len, datagram) {
-            index
-        } else if clear.sequence < MAYBE_WRAPPED {
-            datagram.copy_from_slice(untouched);
-            let wrapped = index | 1 << 16;
-            if !self.transform.open(clear.ssrc, wrapped, clear.header_len, datagram) {
-                return Err(OpenError::Unauthentic);
+        let may_have_wrapped = clear.sequence < MAYBE_WRAPPED;
+        if may_have_wrapped {
+            untouched[..datagram.len()].copy_from_slice(datagram);
+        }
+        if self.transform.open(clear.ssrc, index, clear.header_len, datagram) {
+            return Ok(index);
+        }
+        let wrapped = index | 1 << 16;
+        if may_have_wrapped {
+            datagram.copy_from_slice(&untouched[..datagram.len()]);
+            if self.transform.open(clear.ssrc, wrapped, clear.header_len, datagram) {
+                return Ok(wrapped);
             }
-            wrapped
-        } else {
-            return Err(OpenError::Unauthentic);
-        };
-        self.sources.push((clear.ssrc, Received::begin(index)));
-        Ok(index)
+        }
+        Err(OpenError::Unauthentic)
     }
 }
 

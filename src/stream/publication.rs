@@ -143,6 +143,11 @@ impl Publication {
         self.epoch
     }
 
+    /// Its session.
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
     /// True while it stands beside the live publisher.
     pub fn is_standby(&self) -> bool {
         self.epoch == 0

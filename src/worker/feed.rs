@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::message::SubscribedTrack;
 use crate::door::Key;
 use crate::forward::codec::{Format, Kind};
-use crate::forward::{Get, History, HistoryLimits, Packet};
+use crate::forward::{Epoch, Get, History, HistoryLimits, Packet};
 use crate::name::StreamName;
 use crate::peer::Channel;
 use crate::peer::feedback::SenderClock;
@@ -49,6 +49,8 @@ pub(super) struct Source {
 #[derive(Debug)]
 pub(super) struct FeedTrack {
     pub(super) kind: Kind,
+    /// Of the packets that are live.
+    pub(super) epoch: Epoch,
     pub(super) format: Format,
     /// The publisher's payload type for it.
     pub(super) payload_type: u8,
@@ -126,8 +128,8 @@ impl Feed {
             Some(place) => self.tracks.swap_remove(place).history,
             None => History::new(limits),
         };
-        let SubscribedTrack { kind, format, payload_type, snapshot, clock, obeys } = started;
-        let mut track = FeedTrack { kind, format, payload_type, history, clock, obeys };
+        let SubscribedTrack { kind, epoch, format, payload_type, snapshot, clock, obeys } = started;
+        let mut track = FeedTrack { kind, epoch, format, payload_type, history, clock, obeys };
         for packet in snapshot {
             track.history.push(packet);
         }

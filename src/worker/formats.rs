@@ -4,13 +4,12 @@
 //! The first packet of a track decides. A publisher may go on in another codec that the answer accepts: browsers do so by
 //! `setParameters`, without a new offer. Its viewers follow as they follow another publisher, at the new codec's first
 //! keyframe; who has no payload type for it is told so by the end of its session. The rule: each such step is a new epoch
-//! of the stream, so steps are counted and come at most once a second, and what comes sooner is dropped.
+//! of the track, so steps come at most once a second, and what comes sooner is dropped.
 
 use std::time::{Duration, Instant};
 
 use super::publisher::Publisher;
 use super::track::Track;
-use crate::forward::Steady;
 use crate::forward::codec::{Kind, may_begin};
 use crate::metrics::DropReason;
 use crate::peer::negotiate::Payload;
@@ -18,9 +17,6 @@ use crate::srtp::Opened;
 
 /// From one change of codec to the next.
 const CHANGE_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Beginnings of a publisher's that have numbers of their own: an epoch has eight bits for them.
-const MAX_RESTARTS: u8 = 250;
 
 impl Publisher {
     /// The track of a packet whose payload type none has now: sound with copies of earlier packets, a track's first packet,
@@ -43,47 +39,35 @@ impl Publisher {
             let red = choice.red.map(|red| red.payload_type);
             choice.payload_type == opened.payload_type || red == Some(opened.payload_type)
         };
-        let found = |track: &Track| track.choices.iter().find(chosen).cloned();
+        let found = |track: &Track| track.choices.iter().position(|choice| chosen(&choice));
         let mut tracks = self.tracks.iter().enumerate();
         let (place, choice) =
             tracks.find_map(|(place, track)| Some((place, found(track)?))).ok_or(DropReason::Undeclared)?;
         if self.tracks[place].is_settled {
-            self.check_change(place, &choice, payload, opened, received)?;
+            self.check_change(place, choice, payload, opened, received)?;
         }
-        self.choose(place, &choice);
+        let choice = self.tracks[place].choices[choice].clone();
+        self.choose(place, &choice, opened.ssrc, received);
         Ok(place)
-    }
-
-    /// The first packet of a track, or of an encoder that started again: its indices are a new line, which viewers
-    /// join at its keyframe like that of a new publisher.
-    pub(super) fn start_source(&mut self, place: usize, ssrc: u32) {
-        if self.tracks[place].ssrc.replace(ssrc).is_some() {
-            self.restarts = self.restarts.wrapping_add(1);
-            self.announce = true;
-        }
-        let track = &mut self.tracks[place];
-        track.arrived = None;
-        track.clear_waiting();
-        track.intake.restart();
-        track.steady = Steady::new(track.format.clock_rate);
-        self.reception.add_source(ssrc, track.format.clock_rate, track.nack);
     }
 
     /// Whether a track can go on in another codec with this packet.
     fn check_change(
         &mut self,
         place: usize,
-        choice: &Payload,
+        choice: usize,
         payload: &[u8],
         opened: &Opened,
         received: Instant,
     ) -> Result<(), DropReason> {
+        let is_retired = self.is_retired(place, opened.ssrc, received);
         let track = &mut self.tracks[place];
+        let choice = &track.choices[choice];
         let highest = track.arrived.as_ref().map(|arrived| arrived.highest());
         // What it sent before its last change may come late.
         let is_late = track.ssrc == Some(opened.ssrc) && Some(opened.index) <= highest;
         let is_soon = self.changed.is_some_and(|changed| received.saturating_duration_since(changed) < CHANGE_INTERVAL);
-        if is_late || is_soon || self.restarts >= MAX_RESTARTS {
+        if is_late || is_soon || is_retired {
             return Err(DropReason::CodecChange);
         }
         if !may_begin(choice.format.codec, payload) {
@@ -99,16 +83,15 @@ impl Publisher {
     }
 
     /// From here on a track has this one of the agreed formats.
-    fn choose(&mut self, place: usize, choice: &Payload) {
+    fn choose(&mut self, place: usize, choice: &Payload, ssrc: u32, received: Instant) {
         let was_settled = self.tracks[place].is_settled;
         let track = &mut self.tracks[place];
         track.set_format(choice);
-        if let Some(ssrc) = track.ssrc.filter(|_| was_settled) {
-            // Its clock and its losses are those of the codec before.
-            self.reception.forget_source(ssrc);
-            self.start_source(place, ssrc);
+        track.announce = true;
+        if was_settled {
+            // Clock and losses are those of the codec before, also where the SSRC stays.
+            self.start_source(place, ssrc, received);
         }
-        self.announce = true;
         let settled = self.tracks.iter().filter(|track| track.is_settled);
         self.publication.settle(settled.map(|track| track.format.clone()).collect());
     }

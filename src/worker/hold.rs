@@ -65,12 +65,11 @@ impl Publisher {
 
     /// Lets go on what has waited long enough; true if there is something to be pushed.
     pub(super) fn release(&mut self, now: Instant) -> bool {
-        // It may have taken the stream over meanwhile.
-        let epoch = self.epoch();
         for place in 0..self.tracks.len() {
             while let Some(packet) = self.tracks[place].delay.pop(now) {
-                self.go_on(place, Packet { epoch, ..packet });
+                self.go_on_waiting(place, packet);
             }
+            let epoch = self.track_epoch(place);
             self.tracks[place].release_assembled(now, epoch);
         }
         self.tracks.iter().any(|track| !track.pending.is_empty())
@@ -78,12 +77,23 @@ impl Publisher {
 
     /// Lets go on all that waits: this publisher sends no more.
     pub(super) fn release_all(&mut self, now: Instant) {
-        let epoch = self.epoch();
         for place in 0..self.tracks.len() {
-            for packet in self.tracks[place].delay.drain(now).collect::<Vec<_>>() {
-                self.go_on(place, Packet { epoch, ..packet });
-            }
-            self.tracks[place].drain_assembled(epoch);
+            self.release_track(place, now);
         }
+    }
+
+    /// Lets go on all that waits of one track.
+    pub(super) fn release_track(&mut self, place: usize, now: Instant) {
+        for packet in self.tracks[place].delay.drain(now).collect::<Vec<_>>() {
+            self.go_on_waiting(place, packet);
+        }
+        let epoch = self.track_epoch(place);
+        self.tracks[place].drain_assembled(epoch);
+    }
+
+    /// Lets a packet go on that has waited: its publisher may have taken the stream over meanwhile.
+    fn go_on_waiting(&mut self, place: usize, packet: Packet) {
+        let epoch = self.track_epoch(place);
+        self.go_on(place, Packet { epoch, ..packet });
     }
 }

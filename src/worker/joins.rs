@@ -181,7 +181,9 @@ impl Engine {
                 if due.releases && !self.unflushed.contains(&key) {
                     self.unflushed.push(key);
                 }
+                let clocks = publisher.take_clocks();
                 self.tell_verdicts(key, verdicts);
+                self.tell_clocks(key, clocks);
                 self.look_for_turn(key, now);
                 self.look_for_publisher(key, now);
             }

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use super::stuck::Hold;
 use crate::door::{Admission, Path};
-use crate::forward::Packet;
 use crate::forward::codec::{Format, Kind};
+use crate::forward::{Epoch, Packet};
 use crate::name::{SessionId, StreamName};
 use crate::peer::feedback::SenderClock;
 use crate::peer::{Channel, ChannelMessage};
@@ -82,6 +82,8 @@ pub(super) struct Subscribed {
 #[derive(Clone, Debug)]
 pub(super) struct SubscribedTrack {
     pub(super) kind: Kind,
+    /// Of the packets that are live.
+    pub(super) epoch: Epoch,
     pub(super) format: Format,
     /// The publisher's payload type for it.
     pub(super) payload_type: u8,

@@ -44,6 +44,7 @@ mod sessions;
 mod settings;
 mod share;
 mod socket;
+mod sources;
 mod standby;
 mod steering;
 mod streams;

@@ -11,9 +11,10 @@ use super::hold::Hold;
 use super::message::{Published, Subscribed, SubscribedTrack};
 use super::publisher_loss::LOST;
 use super::said::{Ids, Said};
+use super::sources::{Admitted, Rarely};
 use super::track::Track;
 use crate::forward::codec::{Descriptor, Kind, Redundancy};
-use crate::forward::{History, HistoryLimits, LayerId, Packet};
+use crate::forward::{Epoch, History, HistoryLimits, LayerId, Packet, epoch};
 use crate::metrics::DropReason;
 use crate::name::StreamName;
 use crate::peer::feedback::{Reception, SenderClock};
@@ -38,12 +39,9 @@ pub(super) struct Publisher {
     /// Data channels that it has opened.
     pub(super) channels: Vec<Channel>,
     extension_ids: Ids,
-    /// Times that an encoder started again, with another SSRC or codec.
-    pub(super) restarts: u8,
     /// When it changed to another codec.
     pub(super) changed: Option<Instant>,
-    /// The subscribers must be told of a new epoch before its packets.
-    pub(super) announce: bool,
+    pub(super) refusals_logged: Rarely,
     verdicts: Vec<Verdict>,
     limits: HistoryLimits,
     /// When a standby looks whether it is its turn.
@@ -103,9 +101,8 @@ impl Publisher {
             tracks,
             channels: Vec::new(),
             extension_ids: Ids::new(negotiated),
-            restarts: 0,
             changed: None,
-            announce: false,
+            refusals_logged: Rarely::default(),
             verdicts: Vec::new(),
             limits,
             look_at: None,
@@ -129,16 +126,17 @@ impl Publisher {
         let takeover = self.publication.take_over(after, now)?;
         self.look_at = None;
         self.subscribers.clone_from(&takeover.workers);
-        let epoch = self.epoch();
+        let after = self.epoch();
         for track in &mut self.tracks {
             // A packet says which publisher sent it, so those of the standby are told apart from here on.
+            let [before, epoch] = [before, after].map(|publisher| epoch(publisher, track.number));
             let old = std::mem::replace(&mut track.history, History::new(self.limits));
             for packet in old.snapshot().filter(|packet| packet.epoch == before) {
                 track.history.push(Arc::new(Packet { epoch, ..Packet::clone(packet) }));
             }
             track.pending.clear();
+            track.announce = false;
         }
-        self.announce = false;
         Some(takeover)
     }
 
@@ -154,10 +152,14 @@ impl Publisher {
         self.look_out(now);
     }
 
-    /// The number that tells this publisher's packets from others': its takeover count, and how often its encoder
-    /// started again.
+    /// The number that tells this publisher from others: its takeover count.
     pub(super) fn epoch(&self) -> u32 {
-        (self.publication.epoch() << 8) | u32::from(self.restarts)
+        self.publication.epoch()
+    }
+
+    /// The epoch of what a track's source sends.
+    pub(super) fn track_epoch(&self, place: usize) -> Epoch {
+        epoch(self.epoch(), self.tracks[place].number)
     }
 
     /// Takes a packet that has been opened in place, to be pushed by [`Self::take_pending`].
@@ -186,19 +188,26 @@ impl Publisher {
             // RFC 4588 4: the original sequence number stands before the original payload. Without one it is a probe.
             let Some((original, rest)) = payload.split_first_chunk::<2>() else { return Ok(self.tracks[place].kind) };
             payload = rest;
+            let original = u16::from_be_bytes(*original);
+            if self.tracks[place].rtx_ssrc != Some(opened.ssrc)
+                && self.admit_retransmission(place, opened, original, payload, received)? == Admitted::Placed
+            {
+                return Ok(self.tracks[place].kind);
+            }
             let track = &self.tracks[place];
             let (Some(arrived), Some(ssrc)) = (&track.arrived, track.ssrc) else { return Err(DropReason::Undeclared) };
-            let original = u16::from_be_bytes(*original);
             self.reception.recover(ssrc, original, received);
             arrived.admit(original).ok_or(DropReason::Replayed)?
         } else {
-            if self.tracks[place].ssrc != Some(opened.ssrc) {
-                self.start_source(place, opened.ssrc);
+            if self.tracks[place].ssrc != Some(opened.ssrc)
+                && self.admit_source(place, datagram, opened, received)? == Admitted::Placed
+            {
+                return Ok(self.tracks[place].kind);
             }
             self.reception.on_packet(opened.ssrc, opened.index, opened.timestamp, transport_sequence, received);
             opened.index
         };
-        let epoch = self.epoch();
+        let publisher = self.epoch();
         let track = &mut self.tracks[place];
         match &mut track.arrived {
             None => {
@@ -225,7 +234,7 @@ impl Publisher {
         }
         let packet = Packet {
             received,
-            epoch,
+            epoch: epoch(publisher, track.number),
             layer: LayerId::default(),
             index,
             timestamp: opened.timestamp,
@@ -248,17 +257,17 @@ impl Publisher {
         Ok(kind)
     }
 
-    /// Once after a track's format became known and after an encoder has started again: what the subscribers are to be
-    /// told. What waits for [`Self::take_pending`] is not in it: sound begins behind what it is given.
+    /// Once after a track's format became known, and after another source has begun to play: what the subscribers are to
+    /// be told before its packets. What they have already is not in it.
     pub(super) fn take_announcement(&mut self, worker: WorkerId) -> Option<Subscribed> {
-        if !std::mem::take(&mut self.announce) {
+        if !self.tracks.iter().any(|track| track.announce) {
             return None;
         }
-        let mut subscribed = self.snapshot(worker);
-        for (told, track) in subscribed.tracks.iter_mut().zip(self.tracks.iter().filter(|track| track.is_settled)) {
-            told.snapshot.retain(|packet| !track.pending.iter().any(|pending| Arc::ptr_eq(pending, packet)));
-        }
-        Some(subscribed)
+        let new = |track: &mut Track| std::mem::take(&mut track.announce) && track.is_settled;
+        let places = self.tracks.iter_mut().map(new).collect::<Vec<_>>();
+        let tracks = self.tracks.iter().zip(places).filter(|(_, is_new)| *is_new);
+        let tracks = tracks.map(|(track, _)| self.subscribed_track(track, Vec::new())).collect();
+        Some(self.subscribed(worker, tracks))
     }
 
     /// What has come of keyframe requests since the last call.
@@ -284,22 +293,32 @@ impl Publisher {
     /// The stream's state, from which a worker's viewers go on without a gap: what it has of the packets that still
     /// wait for [`Self::take_pending`], the worker gets twice and keeps once.
     pub(super) fn snapshot(&self, worker: WorkerId) -> Subscribed {
-        let track = |track: &Track| SubscribedTrack {
-            kind: track.kind,
-            format: track.format.clone(),
-            payload_type: track.payload_type,
-            snapshot: track.history.snapshot().cloned().collect(),
-            clock: track.ssrc.and_then(|ssrc| self.reception.clock(ssrc)),
-            obeys: track.obeys,
-        };
+        let settled = self.tracks.iter().filter(|track| track.is_settled);
+        let tracks = settled.map(|track| self.subscribed_track(track, track.history.snapshot().cloned().collect()));
+        self.subscribed(worker, tracks.collect())
+    }
+
+    fn subscribed(&self, worker: WorkerId, tracks: Vec<SubscribedTrack>) -> Subscribed {
         Subscribed {
             stream: self.stream.clone(),
             epoch: self.epoch(),
             worker,
-            tracks: self.tracks.iter().filter(|track| track.is_settled).map(track).collect(),
+            tracks,
             channels: self.channels.clone(),
             was_standby: false,
             lost: self.presence.is_away(),
+        }
+    }
+
+    fn subscribed_track(&self, track: &Track, snapshot: Vec<Arc<Packet>>) -> SubscribedTrack {
+        SubscribedTrack {
+            kind: track.kind,
+            epoch: epoch(self.epoch(), track.number),
+            format: track.format.clone(),
+            payload_type: track.payload_type,
+            snapshot,
+            clock: track.ssrc.and_then(|ssrc| self.reception.clock(ssrc)),
+            obeys: track.obeys,
         }
     }
 
@@ -349,14 +368,15 @@ impl Publisher {
             .min()
     }
 
-    /// Takes the publisher's own reports; the clocks of its tracks that are new.
-    pub(super) fn on_reports(&mut self, packets: &Compound, now: Instant) -> Vec<(Kind, SenderClock)> {
-        let mut clocks = Vec::new();
+    /// Takes the publisher's own reports.
+    pub(super) fn on_reports(&mut self, packets: &Compound, now: Instant) {
         self.reception.on_rtcp(packets, now);
-        for track in &self.tracks {
-            let clock = track.ssrc.and_then(|ssrc| self.reception.clock(ssrc));
-            clocks.extend(clock.filter(|clock| clock.received == now).map(|clock| (track.kind, clock)));
-        }
-        clocks
+    }
+
+    /// The clocks of its tracks that are new since the last call.
+    pub(super) fn take_clocks(&mut self) -> Vec<(Kind, SenderClock)> {
+        let reception = &mut self.reception;
+        let clock = |track: &Track| Some((track.kind, reception.take_clock(track.ssrc?)?));
+        self.tracks.iter().filter_map(clock).collect()
     }
 }

@@ -51,7 +51,7 @@ impl Viewer {
         }
         self.next_report = Some(now + REPORT_RETRY);
         let mut packets = Vec::new();
-        let Some((feed, epoch)) = feed.and_then(|feed| Some((feed, feed.source?.epoch))) else { return packets };
+        let Some(feed) = feed.filter(|feed| feed.source.is_some()) else { return packets };
         // Until the publisher's first report there is no clock to tell, and [`Viewer::on_first_clock`] says when there is;
         // sound and picture are out of step until then.
         if !self.legs.iter().any(|leg| feed.track(leg.kind).is_some_and(|track| track.clock.is_some())) {
@@ -61,7 +61,7 @@ impl Viewer {
         let told = |leg: &Leg| {
             let track = feed.track(leg.kind).filter(|_| leg.outlet.counts().packets > 0)?;
             let clock = track.clock?;
-            Some((track, clock, leg.outlet.map_timestamp(epoch, LayerId::default(), clock.rtp)?))
+            Some((track, clock, leg.outlet.map_timestamp(track.epoch, LayerId::default(), clock.rtp)?))
         };
         // Another publisher has another clock: until both sound and pictures are its own, neither is told of it.
         let is_awaited = |leg: &Leg| feed.track(leg.kind).is_some() && leg.outlet.counts().packets > 0;

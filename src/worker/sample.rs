@@ -160,8 +160,8 @@ impl Publisher {
                 keyframe_interval: track.intake.keyframe_interval(now),
                 sets: track.sets_source().map(SetsSource::as_str),
                 lint: track.lint.lines().collect(),
-                lost_packets: quality.lost,
-                repaired_packets: quality.repaired,
+                lost_packets: track.lost_before + quality.lost,
+                repaired_packets: track.repaired_before + quality.repaired,
                 jitter: Some(quality.jitter),
             }
         };

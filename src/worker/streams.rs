@@ -20,7 +20,7 @@ use crate::metrics::DropReason;
 use crate::name::StreamName;
 use crate::peer::Compound;
 use crate::peer::feedback::SenderClock;
-use crate::srtp::{Opener, Sealer};
+use crate::srtp::{OpenError, Opener, Sealer};
 use crate::stream::{Announcement, Entrance, Reason, WorkerId};
 
 impl Engine {
@@ -82,9 +82,14 @@ impl Engine {
     pub(super) fn on_rtp(&mut self, key: Key, path: Path, datagram: &mut [u8], received: Instant, now: Instant) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let State::Publishing(publisher) = &mut session.state else { return self.counters.drop(DropReason::NoKeys) };
-        let opened = match publisher.opener.open(datagram) {
+        let opened = match publisher.opener.open_at(datagram, now) {
             Ok(opened) => opened,
-            Err(error) => return self.counters.drop_unopened(error),
+            Err(error) => {
+                if error == OpenError::TooManySsrcs {
+                    publisher.warn_of_ssrcs(now);
+                }
+                return self.counters.drop_unopened(error);
+            }
         };
         session.facts.packets += 1;
         session.facts.bytes += datagram.len() as u64;
@@ -136,6 +141,13 @@ impl Engine {
             let Some(session) = self.sessions.get_mut(key) else { return };
             session.facts.keyframes_answered += u64::from(obeys);
             self.tell_subscribers(key, 0, |stream, epoch| Message::Obeys { stream, epoch, kind, obeys });
+        }
+    }
+
+    /// Tells the workers with viewers what a publisher's clocks show.
+    pub(super) fn tell_clocks(&mut self, key: Key, clocks: Vec<(Kind, SenderClock)>) {
+        for (kind, clock) in clocks {
+            self.tell_subscribers(key, 0, |stream, epoch| Message::Clock { stream, epoch, kind, clock });
         }
     }
 
@@ -259,9 +271,9 @@ impl Engine {
         match &mut session.state {
             State::Connecting(_) => {}
             State::Publishing(publisher) => {
-                for (kind, clock) in publisher.on_reports(packets, now) {
-                    self.tell_subscribers(key, 0, |stream, epoch| Message::Clock { stream, epoch, kind, clock });
-                }
+                publisher.on_reports(packets, now);
+                let clocks = publisher.take_clocks();
+                self.tell_clocks(key, clocks);
             }
             State::Watching(viewer) => {
                 let heard = viewer.on_feedback(packets, now);

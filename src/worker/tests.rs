@@ -180,7 +180,7 @@ fn what_a_replaced_publisher_still_sent_is_dropped_and_counted() {
     let epoch = engine.feeds.get(&stream).unwrap().source.unwrap().epoch;
     let packet = crate::forward::Packet {
         received: now,
-        epoch: epoch - 1,
+        epoch: crate::forward::epoch(epoch - 1, 0),
         layer: crate::forward::LayerId::default(),
         index: 1,
         timestamp: 1,

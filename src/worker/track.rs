@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use super::lint::Lint;
 use super::meter::Intake;
+use super::sources::Sources;
 use crate::forward::codec::{Codec, Format, KeyframeFinder, Kind, ParameterSets};
-use crate::forward::{Delay, History, HistoryLimits, Holdback, KeyframeAssembler, KeyframeGate, Packet, Steady};
+use crate::forward::{Delay, Epoch, History, HistoryLimits, Holdback, KeyframeAssembler, KeyframeGate, Packet, Steady};
 use crate::peer::negotiate::Payload;
 use crate::srtp::index::Received;
 
@@ -25,6 +26,16 @@ pub(super) struct Track {
     pub(super) accepts_keyframe_requests: bool,
     /// Where packets come from now: declared in the offer, else learnt from the first packet.
     pub(super) ssrc: Option<u32>,
+    /// Where its retransmissions come from; learnt from the first.
+    pub(super) rtx_ssrc: Option<u32>,
+    /// How many sources it has had before.
+    pub(super) number: u32,
+    pub(super) sources: Sources,
+    /// Packets of those that did not come, or came as repairs.
+    pub(super) lost_before: u64,
+    pub(super) repaired_before: u64,
+    /// The subscribers must be told of its source before the next packet.
+    pub(super) announce: bool,
     pub(super) nack: bool,
     /// Which indices have arrived, on whatever SSRC, so that a packet and its resend count once.
     pub(super) arrived: Option<Received>,
@@ -57,6 +68,12 @@ impl Track {
             red_payload_type: payload.red.map(|red| red.payload_type),
             accepts_keyframe_requests: payload.feedback.pli,
             ssrc: None,
+            rtx_ssrc: None,
+            number: 0,
+            sources: Sources::default(),
+            lost_before: 0,
+            repaired_before: 0,
+            announce: false,
             nack: payload.feedback.nack,
             arrived: None,
             keyframes: KeyframeFinder::new(payload.format.codec),
@@ -103,7 +120,7 @@ impl Track {
     }
 
     /// Lets go on what has waited long enough for what is missing before it. Its publisher has this epoch now.
-    pub(super) fn release_assembled(&mut self, now: Instant, epoch: u32) {
+    pub(super) fn release_assembled(&mut self, now: Instant, epoch: Epoch) {
         let mut ready = Vec::new();
         if let Some(assembler) = &mut self.assembler {
             assembler.poll(now, &mut ready);
@@ -112,7 +129,7 @@ impl Track {
     }
 
     /// Lets go on all that waits to be assembled.
-    pub(super) fn drain_assembled(&mut self, epoch: u32) {
+    pub(super) fn drain_assembled(&mut self, epoch: Epoch) {
         let mut ready = Vec::new();
         if let Some(assembler) = &mut self.assembler {
             assembler.drain(&mut ready);
@@ -128,7 +145,7 @@ impl Track {
         }
     }
 
-    fn keep(&mut self, packets: impl IntoIterator<Item = Packet>, epoch: u32) {
+    fn keep(&mut self, packets: impl IntoIterator<Item = Packet>, epoch: Epoch) {
         for packet in packets {
             let packet = Arc::new(Packet { epoch, ..packet });
             if self.history.push(packet.clone()).is_some() {

@@ -12,7 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{LayerId, Packet, Source, SourceIndex};
+use super::{Epoch, LayerId, Packet, Source, SourceIndex};
 use pictures::Since;
 pub use pictures::{PictureLimits, Pictures};
 
@@ -57,14 +57,14 @@ pub struct History {
     position_by_source: HashMap<Source, u64, foldhash::fast::RandomState>,
     lines: Vec<Line>,
     /// Publishers up to this epoch are over.
-    forgotten: Option<u32>,
+    forgotten: Option<Epoch>,
     since_keyframe: Option<Since>,
 }
 
 /// One publisher's line. Of each the history knows below which index everything is over.
 #[derive(Clone, Copy, Debug)]
 struct Line {
-    epoch: u32,
+    epoch: Epoch,
     layer: LayerId,
     /// Packets below it are refused: they came and went, or come too late for anybody.
     floor: SourceIndex,

@@ -13,7 +13,7 @@ fn history(packets: usize) -> History {
     History::new(HistoryLimits { packets, pictures: PictureLimits::NONE, ..HistoryLimits::default() })
 }
 
-fn packet(epoch: u32, index: u64, received: Instant) -> Arc<Packet> {
+fn packet(epoch: Epoch, index: u64, received: Instant) -> Arc<Packet> {
     Arc::new(Packet {
         received,
         epoch,
@@ -32,11 +32,11 @@ fn packet(epoch: u32, index: u64, received: Instant) -> Arc<Packet> {
     })
 }
 
-fn keyframe(epoch: u32, index: u64, received: Instant) -> Arc<Packet> {
+fn keyframe(epoch: Epoch, index: u64, received: Instant) -> Arc<Packet> {
     Arc::new(Packet { keyframe: true, ..(*packet(epoch, index, received)).clone() })
 }
 
-fn source(epoch: u32, index: u64) -> Source {
+fn source(epoch: Epoch, index: u64) -> Source {
     Source { epoch, layer: LayerId(0), index }
 }
 
@@ -82,11 +82,11 @@ fn a_second_packet_of_the_same_source_is_refused_even_when_the_first_is_gone() {
 #[test]
 fn a_publisher_several_takeovers_ago_is_refused() {
     let (mut history, now) = (history(100), Instant::now());
-    for epoch in 0..=LINES as u32 {
+    for epoch in 0..=LINES as u64 {
         assert!(history.push(packet(epoch, 5, now)).is_some());
     }
     assert_eq!(history.push(packet(0, 6, now)), None);
-    assert!(history.push(packet(1, 6, now)).is_some() && history.push(packet(LINES as u32, 6, now)).is_some());
+    assert!(history.push(packet(1, 6, now)).is_some() && history.push(packet(LINES as u64, 6, now)).is_some());
 }
 
 #[test]
@@ -130,7 +130,7 @@ proptest! {
     #[test]
     fn a_source_is_taken_once_and_found_while_it_is_kept(
         limit in 1usize..20,
-        arrivals in prop::collection::vec((0u32..3, 0u64..60), 1..300),
+        arrivals in prop::collection::vec((0u64..3, 0u64..60), 1..300),
     ) {
         let (mut history, now) = (history(limit), Instant::now());
         let mut taken = HashSet::new();

@@ -21,7 +21,7 @@ use super::codec::{Format, Kind, PictureNumbers};
 use super::header::HEADER_LEN;
 use super::resend::{Resends, Verdict};
 use super::sent::Sent;
-use super::{Get, History, Labels, LayerId, Origin, Packet, Place, Splice, Start};
+use super::{Epoch, Get, History, Labels, LayerId, Origin, Packet, Place, Splice, Start};
 pub use config::{FirstNumbers, Negotiated, OutletConfig};
 use replay::Replay;
 pub use replay::catch_up_time;
@@ -158,7 +158,7 @@ impl Outlet {
 
     /// Tells which format the publisher of this epoch sends under one of its payload types. Returns the viewer's payload
     /// type for it, or `None` when the viewer cannot decode it.
-    pub fn select(&mut self, epoch: u32, format: &Format, publisher_payload_type: u8) -> Option<u8> {
+    pub fn select(&mut self, epoch: Epoch, format: &Format, publisher_payload_type: u8) -> Option<u8> {
         self.routes.select(epoch, format, publisher_payload_type)
     }
 
@@ -274,7 +274,7 @@ impl Outlet {
 
     /// A publisher's RTP timestamp on this viewer's line, for sender reports; `None` unless the leg is live on that
     /// publisher and layer.
-    pub fn map_timestamp(&self, epoch: u32, layer: LayerId, timestamp: u32) -> Option<u32> {
+    pub fn map_timestamp(&self, epoch: Epoch, layer: LayerId, timestamp: u32) -> Option<u32> {
         let live = self.leg == Leg::Live && self.splice.line() == Some((epoch, layer));
         live.then(|| self.splice.map_timestamp(timestamp)).flatten()
     }
@@ -306,8 +306,8 @@ impl Outlet {
             Leg::Waiting | Leg::Paused => Some(packet.epoch) >= current,
         };
         if !expected {
-            self.counts.late += 1;
-            return None;
+            // It may fill a hole in a segment before.
+            return self.place(packet);
         }
         if !packet.keyframe || packet.payload.is_empty() {
             self.counts.passed_by += u64::from(current.is_some() && self.leg == Leg::Waiting);

@@ -2,7 +2,7 @@
 
 use super::{Negotiated, Outlet};
 use crate::forward::codec::{Codec, Format};
-use crate::forward::{Labels, Packet};
+use crate::forward::{Epoch, Labels, Packet};
 
 /// Routes remembered: payload types of the publisher and of its successor. When full the oldest is forgotten.
 const ROUTES: usize = 16;
@@ -13,13 +13,13 @@ pub(super) struct Routes {
     formats: Vec<Negotiated>,
     routes: Vec<Route>,
     /// Of the routes, the newest epoch: asked for with every serving.
-    newest: Option<u32>,
+    newest: Option<Epoch>,
 }
 
 /// One publisher's payload type on its way to the viewer's.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Route {
-    epoch: u32,
+    epoch: Epoch,
     pub(super) labels: Labels,
     codec: Codec,
     /// RTP clock in hertz.
@@ -28,7 +28,7 @@ pub(super) struct Route {
 
 impl Outlet {
     /// Whether what the publisher of this epoch sends under one of its payload types has been routed to the viewer.
-    pub fn takes(&self, epoch: u32, publisher_payload_type: u8) -> bool {
+    pub fn takes(&self, epoch: Epoch, publisher_payload_type: u8) -> bool {
         self.routes.has(epoch, publisher_payload_type)
     }
 }
@@ -41,7 +41,7 @@ impl Routes {
     /// Routes a publisher's payload type to the viewer's format that fits best, the first of several; returns the
     /// viewer's payload type. A codec keeps the payload type that it had under the publisher before, also where the
     /// profile is another: some receivers (Firefox) show nothing behind a change.
-    pub(super) fn select(&mut self, epoch: u32, format: &Format, source: u8) -> Option<u8> {
+    pub(super) fn select(&mut self, epoch: Epoch, format: &Format, source: u8) -> Option<u8> {
         self.routes.retain(|route| (route.epoch, route.labels.source) != (epoch, source));
         self.newest = self.newest_route();
         let used = self.routes.iter().rev().find(|route| route.codec == format.codec);
@@ -59,7 +59,7 @@ impl Routes {
     }
 
     /// Whether there is a route for a payload type of this publisher.
-    pub(super) fn has(&self, epoch: u32, source: u8) -> bool {
+    pub(super) fn has(&self, epoch: Epoch, source: u8) -> bool {
         self.routes.iter().any(|route| (route.epoch, route.labels.source) == (epoch, source))
     }
 
@@ -76,11 +76,11 @@ impl Routes {
     }
 
     /// The newest epoch of which the viewer can decode something.
-    pub(super) fn newest(&self) -> Option<u32> {
+    pub(super) fn newest(&self) -> Option<Epoch> {
         self.newest
     }
 
-    fn newest_route(&self) -> Option<u32> {
+    fn newest_route(&self) -> Option<Epoch> {
         self.routes.iter().map(|route| route.epoch).max()
     }
 }

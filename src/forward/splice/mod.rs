@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::num::NonZeroU32;
 
 use super::codec::PictureNumbers;
-use super::{LayerId, Source};
+use super::{Epoch, LayerId, Source};
 
 /// Segments remembered behind the current one. When full the oldest is forgotten: packets and NACKs for it, by then
 /// dozens of splices or paddings late, find no place.
@@ -272,7 +272,7 @@ impl Splice {
     }
 
     /// The epoch and layer that the current segment follows.
-    pub fn line(&self) -> Option<(u32, LayerId)> {
+    pub fn line(&self) -> Option<(Epoch, LayerId)> {
         self.current.map(|segment| (segment.first.epoch, segment.first.layer))
     }
 

@@ -8,15 +8,15 @@ use super::*;
 
 const LABELS: Labels = Labels { source: 96, payload_type: 100, rtx_payload_type: None, begun: 0 };
 
-fn source(epoch: u32, index: u64) -> Source {
+fn source(epoch: Epoch, index: u64) -> Source {
     Source { epoch, layer: LayerId(0), index }
 }
 
-fn start(epoch: u32, index: u64, timestamp: u32, gap: u32) -> Start {
+fn start(epoch: Epoch, index: u64, timestamp: u32, gap: u32) -> Start {
     Start { source: source(epoch, index), timestamp, gap, labels: LABELS, shift: Default::default(), speed: None }
 }
 
-fn send(splice: &mut Splice, epoch: u32, index: u64) -> Option<u64> {
+fn send(splice: &mut Splice, epoch: Epoch, index: u64) -> Option<u64> {
     let place = splice.place_of(source(epoch, index), 0)?;
     splice.advance(place);
     Some(place.index)
@@ -117,7 +117,7 @@ fn a_sequence_number_leads_back_over_the_wrap_and_no_further_than_half_the_circl
 #[test]
 fn a_forgotten_segment_has_no_place_and_no_way_back() {
     let mut splice = Splice::new(0, 0);
-    for epoch in 0..=PAST_SEGMENTS as u32 + 1 {
+    for epoch in 0..=PAST_SEGMENTS as u64 + 1 {
         splice.splice(start(epoch, 5, 0, 0));
         assert!(send(&mut splice, epoch, 7).is_some());
     }
@@ -133,7 +133,7 @@ enum Event {
     /// The same with padding only.
     Padding(i64),
     /// Another publisher or layer, or the same one resumed, begins with an index this far from its newest.
-    Splice { epoch: u32, layer: u8, distance: i64, gap: u32, speed: Option<NonZeroU32> },
+    Splice { epoch: Epoch, layer: u8, distance: i64, gap: u32, speed: Option<NonZeroU32> },
     /// The next packet's timestamp is live again.
     Unsqueeze(u32),
 }
@@ -141,7 +141,7 @@ enum Event {
 fn event() -> impl Strategy<Value = Event> {
     let distance = || prop_oneof![6 => Just(1i64), 2 => -6i64..6, 1 => 1i64..900];
     let speed = (0u32..20).prop_map(NonZeroU32::new);
-    let splice = (0u32..3, 0u8..2, distance(), 0u32..100_000, speed);
+    let splice = (0u64..3, 0u8..2, distance(), 0u32..100_000, speed);
     prop_oneof![
         8 => distance().prop_map(Event::Media),
         3 => distance().prop_map(Event::Padding),
@@ -157,7 +157,7 @@ struct Model {
     splice: Splice,
     source_by_index: BTreeMap<u64, Source>,
     timestamp_by_index: BTreeMap<u64, u32>,
-    newest: BTreeMap<(u32, LayerId), u64>,
+    newest: BTreeMap<(Epoch, LayerId), u64>,
 }
 
 impl Model {
@@ -171,8 +171,8 @@ impl Model {
         }
     }
 
-    fn next_of(&mut self, epoch: u32, layer: LayerId, distance: i64) -> Source {
-        let newest = self.newest.entry((epoch, layer)).or_insert(65_530 + 65_536 * u64::from(epoch));
+    fn next_of(&mut self, epoch: Epoch, layer: LayerId, distance: i64) -> Source {
+        let newest = self.newest.entry((epoch, layer)).or_insert(65_530 + 65_536 * epoch);
         let index = newest.saturating_add_signed(distance);
         *newest = index.max(*newest);
         Source { epoch, layer, index }
@@ -180,7 +180,7 @@ impl Model {
 
     /// Three ticks a packet, and a wrap not far from the start.
     fn timestamp(source: Source) -> u32 {
-        (source.index as u32).wrapping_mul(3).wrapping_sub(200_000).wrapping_add(source.epoch << 30)
+        (source.index as u32).wrapping_mul(3).wrapping_sub(200_000).wrapping_add((source.epoch as u32) << 30)
     }
 
     fn give(&mut self, place: Place, source: Source) -> Result<(), TestCaseError> {

@@ -7,6 +7,7 @@ use rtcp::sender_report::SenderReport;
 use rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
 
 use super::arrivals::Arrivals;
+use super::clocks::{PATIENCE, PATIENCE_WITHOUT_REPORTS, WallClock};
 use super::missing::Missing;
 use super::reader::Reader;
 use super::sender::keyframe_request;
@@ -43,6 +44,11 @@ pub struct Reception {
     waiting: Option<(Compound, Instant)>,
     /// None until something arrives.
     report_due: Option<Instant>,
+    wall: WallClock,
+    /// Since when a source has no clock; `None` while each has one.
+    clockless: Option<Instant>,
+    /// Viewers are told the clocks by the arrival of packets.
+    by_arrival: bool,
     tally: Tally,
 }
 
@@ -91,6 +97,9 @@ impl Reception {
             wanted: Vec::new(),
             waiting: None,
             report_due: None,
+            wall: WallClock::default(),
+            clockless: None,
+            by_arrival: false,
             tally: Tally::default(),
         }
     }
@@ -172,9 +181,19 @@ impl Reception {
         self.tally.recovered += 1;
     }
 
-    /// Ends the statistics of an SSRC: what comes under it next is something else.
-    pub fn forget_source(&mut self, ssrc: u32) {
-        self.sources.retain(|received| received.source.ssrc != ssrc);
+    /// Ends the statistics of an SSRC, and returns them: what comes under it next is something else.
+    pub fn forget_source(&mut self, ssrc: u32) -> Option<Quality> {
+        let quality = self.quality(ssrc)?;
+        let received = self.sources.swap_remove(self.position(ssrc)?);
+        self.wanted.retain(|(wanted, _)| *wanted != ssrc);
+        self.tally.given_up += received.missing.map_or(0, |missing| missing.given_up());
+        Some(quality)
+    }
+
+    /// When the packet with the highest index of this SSRC came.
+    #[must_use]
+    pub fn heard(&self, ssrc: u32) -> Option<Instant> {
+        self.sources[self.position(ssrc)?].source.heard()
     }
 
     /// Packets of this SSRC that were asked for since the last call, each once however often, and how long a repair takes
@@ -188,17 +207,59 @@ impl Reception {
     /// Reads the publisher's RTCP: sender reports of its own, known SSRCs. All else has no effect.
     pub fn on_rtcp(&mut self, packets: &[Box<dyn rtcp::Packet>], received: Instant) {
         for report in packets.iter().filter_map(|packet| packet.as_any().downcast_ref::<SenderReport>()) {
-            if let Some(position) = self.position(report.ssrc) {
-                let clock = SenderClock { ntp: report.ntp_time, rtp: report.rtp_time, received };
-                self.sources[position].source.clock = Some(clock);
+            let clock = SenderClock { ntp: report.ntp_time, rtp: report.rtp_time, received };
+            self.on_sender_report(report.ssrc, clock);
+        }
+    }
+
+    fn on_sender_report(&mut self, ssrc: u32, clock: SenderClock) {
+        let Some(position) = self.position(ssrc) else { return };
+        let source = &mut self.sources[position].source;
+        // RFC 3550 6.4.1: who has no wall clock says 0.
+        source.has_no_clock = clock.ntp == 0;
+        source.clock = (!source.has_no_clock).then_some(clock);
+        source.told = source.clock.map(|clock| self.wall.read(clock));
+        source.is_news = source.told.is_some();
+        self.settle_clocks(clock.received);
+    }
+
+    /// Decides by which clock viewers are told of all sources.
+    fn settle_clocks(&mut self, now: Instant) {
+        let mut sources =
+            self.sources.iter().map(|received| &received.source).filter(|source| source.heard().is_some());
+        if sources.clone().all(|source| source.clock.is_some()) {
+            if std::mem::take(&mut self.by_arrival) {
+                for Received { source, .. } in &mut self.sources {
+                    source.told = source.clock.map(|clock| self.wall.read(clock));
+                    source.is_news = true;
+                }
+            }
+            self.clockless = None;
+            return;
+        }
+        let since = *self.clockless.get_or_insert(now);
+        let patience = if self.wall.is_known() { PATIENCE } else { PATIENCE_WITHOUT_REPORTS };
+        self.by_arrival |=
+            sources.any(|source| source.has_no_clock) || now.saturating_duration_since(since) >= patience;
+        if self.by_arrival {
+            for Received { source, .. } in &mut self.sources {
+                source.told = source.soonest().map(|packet| self.wall.by_arrival(packet));
+                source.is_news = true;
             }
         }
     }
 
-    /// The clock of the latest sender report of this SSRC.
+    /// The clock of this SSRC, as viewers are told it.
     #[must_use]
     pub fn clock(&self, ssrc: u32) -> Option<SenderClock> {
-        self.sources[self.position(ssrc)?].source.clock
+        self.sources[self.position(ssrc)?].source.told
+    }
+
+    /// The same, if it has changed since the last call.
+    pub fn take_clock(&mut self, ssrc: u32) -> Option<SenderClock> {
+        let position = self.position(ssrc)?;
+        let source = &mut self.sources[position].source;
+        if std::mem::take(&mut source.is_news) { source.told } else { None }
     }
 
     /// The publisher was sent a datagram that did not come from [`Self::poll`], such as the answer to its STUN check.
@@ -270,6 +331,7 @@ impl Reception {
         }
         // 4. Statistics.
         self.report_due.filter(|due| self.reader.ready_for_report(*due) <= now)?;
+        self.settle_clocks(now);
         let reports: Vec<_> = self.sources.iter_mut().filter_map(|received| received.source.report(now)).collect();
         let interval = if self.reader.is_slow() { SELDOM } else { REPORT_INTERVAL };
         // In silence there is nothing to report until the next packet.
@@ -294,8 +356,8 @@ impl Reception {
     /// Counts since the session began.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        let given_up = self.sources.iter().filter_map(|source| Some(source.missing.as_ref()?.given_up())).sum();
-        Tally { given_up, ..self.tally }
+        let given_up: u64 = self.sources.iter().filter_map(|source| Some(source.missing.as_ref()?.given_up())).sum();
+        Tally { given_up: self.tally.given_up + given_up, ..self.tally }
     }
 
     fn position(&self, ssrc: u32) -> Option<usize> {

@@ -51,7 +51,7 @@ pub fn keyframe_request(sender_ssrc: u32, media_ssrc: u32) -> Compound {
 }
 
 /// A duration in 1/2^32 s.
-fn fixed_point(duration: Duration) -> u64 {
+pub(super) fn fixed_point(duration: Duration) -> u64 {
     (duration.as_secs() << 32) + (u64::from(duration.subsec_nanos()) << 32) / 1_000_000_000
 }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rtcp::reception_report::ReceptionReport;
 
+use super::clocks::{Soonest, later};
 use super::middle;
 
 /// A sender's wall clock and media clock at one instant, from its latest sender report (RFC 3550 6.4.1).
@@ -23,7 +24,14 @@ pub(super) struct Source {
     clock_rate: u32,
     /// None until the first packet.
     line: Option<Line>,
+    /// As its sender says it.
     pub(super) clock: Option<SenderClock>,
+    /// As viewers are told it.
+    pub(super) told: Option<SenderClock>,
+    /// Its sender has said that it has no wall clock.
+    pub(super) has_no_clock: bool,
+    /// What viewers are told has changed.
+    pub(super) is_news: bool,
 }
 
 struct Line {
@@ -34,6 +42,7 @@ struct Line {
     reported: (u64, u64),
     /// The packet with the highest index: what it says, and when it came.
     latest: (u32, Instant),
+    soonest: Soonest,
     /// In 1/16 of a tick (RFC 3550 A.8).
     jitter: u64,
 }
@@ -50,7 +59,7 @@ pub(super) enum Step {
 
 impl Source {
     pub(super) fn new(ssrc: u32, clock_rate: u32) -> Self {
-        Self { ssrc, clock_rate, line: None, clock: None }
+        Self { ssrc, clock_rate, line: None, clock: None, told: None, has_no_clock: false, is_news: false }
     }
 
     pub(super) fn on_packet(&mut self, index: u64, timestamp: u32, received: Instant) -> Step {
@@ -61,6 +70,7 @@ impl Source {
                 received: 1,
                 reported: (0, 0),
                 latest: (timestamp, received),
+                soonest: Soonest::new(timestamp, received),
                 jitter: 0,
             });
             return Step::Next;
@@ -72,10 +82,23 @@ impl Source {
         }
         // A packet that comes late, perhaps by retransmission, says nothing about jitter.
         let variation = variation(self.clock_rate, line.latest, (timestamp, received));
+        if timestamp != line.latest.0 {
+            line.soonest.on_frame(timestamp, received, self.clock_rate);
+        }
         line.jitter = line.jitter + variation - ((line.jitter + 8) >> 4);
         line.latest = (timestamp, received);
         let before = std::mem::replace(&mut line.highest, index);
         if before + 1 == index { Step::Next } else { Step::Ahead(before) }
+    }
+
+    /// The packet by whose arrival its clock is known best.
+    pub(super) fn soonest(&self) -> Option<(u32, Instant)> {
+        self.line.as_ref().map(|line| line.soonest.get())
+    }
+
+    /// When the packet with the highest index came.
+    pub(super) fn heard(&self) -> Option<Instant> {
+        self.line.as_ref().map(|line| line.latest.1)
     }
 
     /// Packets of the line that are not here.
@@ -127,12 +150,9 @@ impl Source {
 }
 
 /// By how much the spacing of two packets differs at the receiver from what their timestamps say, in ticks.
-fn variation(clock_rate: u32, (before, came_before): (u32, Instant), (timestamp, came): (u32, Instant)) -> u64 {
-    let elapsed = came.saturating_duration_since(came_before).as_nanos() * u128::from(clock_rate) / 1_000_000_000;
-    let sent = timestamp.wrapping_sub(before) as i32;
-    let variation = i64::try_from(elapsed).unwrap_or(i64::MAX).saturating_sub(i64::from(sent));
+fn variation(clock_rate: u32, before: (u32, Instant), this: (u32, Instant)) -> u64 {
     // An encoder that restarts jumps anywhere; that is no jitter, and ten seconds are more than any.
-    let variation = variation.unsigned_abs();
+    let variation = later(before, this, clock_rate).unsigned_abs();
     if variation > 10 * u64::from(clock_rate) { 0 } else { variation }
 }
 

@@ -130,6 +130,65 @@ fn a_million_ssrcs_of_a_stranger_leave_no_state() {
     assert_eq!(opener.sources.capacity(), 0);
 }
 
+/// A publisher that uses a new SSRC for each packet.
+fn one_packet(sealer: &mut Sealer, ssrc: u32) -> Vec<u8> {
+    sealed(sealer, 50_000, ssrc, b"x")
+}
+
+#[test]
+fn a_silent_ssrc_makes_room_and_goes_on_where_it_was() {
+    let (mut sealer, mut opener) = (Sealer::new(&master(PROFILES[0])), Opener::new(&master(PROFILES[0])));
+    let (start, ms) = (Instant::now(), Duration::from_millis(1));
+    let first = sealed(&mut sealer, 0x1_0005, 0, b"x");
+    assert!(opener.open_at(&mut first.clone(), start).is_ok());
+    for ssrc in 1..16 {
+        assert!(opener.open_at(&mut one_packet(&mut sealer, ssrc), start + 100 * ms).is_ok());
+    }
+    let one_more = one_packet(&mut sealer, 16);
+    assert_eq!(opener.open_at(&mut one_more.clone(), start + 499 * ms), Err(OpenError::TooManySsrcs));
+    assert!(opener.open_at(&mut { one_more }, start + 500 * ms).is_ok(), "the first one has been silent longest");
+    assert_eq!(opener.open_at(&mut one_packet(&mut sealer, 17), start + 500 * ms), Err(OpenError::TooManySsrcs));
+    let later = start + 700 * ms;
+    assert_eq!(opener.open_at(&mut first.clone(), later), Err(OpenError::Replayed));
+    assert_eq!(opener.open_at(&mut sealed(&mut sealer, 0x1_0004, 0, b"x"), later), Err(OpenError::Replayed));
+    let next = sealed(&mut sealer, 0x1_0009, 0, b"x");
+    assert_eq!(opener.open_at(&mut next.clone(), later).unwrap().index, 0x1_0009);
+    assert_eq!(opener.open_at(&mut sealed(&mut sealer, 0x1_0007, 0, b"x"), later).unwrap().index, 0x1_0007);
+    assert_eq!(opener.open_at(&mut { first }, later), Err(OpenError::Replayed));
+    assert_eq!(opener.open_at(&mut { next }, later), Err(OpenError::Replayed));
+}
+
+#[test]
+fn new_ssrcs_without_end_are_taken_at_a_bounded_rate_in_flat_memory_and_never_twice() {
+    let (mut sealer, mut opener) = (Sealer::new(&master(PROFILES[0])), Opener::new(&master(PROFILES[0])));
+    let start = Instant::now();
+    let at = |number: u32| start + Duration::from_millis(40) * number;
+    for ssrc in 0..20_000 {
+        assert!(opener.open_at(&mut one_packet(&mut sealer, ssrc), at(ssrc)).is_ok(), "there is no end: {ssrc}");
+    }
+    for ssrc in (0..20_000).step_by(7) {
+        let replayed = opener.open_at(&mut one_packet(&mut sealer, ssrc), at(20_000 + ssrc));
+        assert_eq!(replayed, Err(OpenError::Replayed), "{ssrc}");
+    }
+    assert_eq!((opener.sources.len(), opener.sources.capacity()), (MAX_SSRCS, MAX_SSRCS));
+    // A flood is refused before any of it is authenticated.
+    let now = at(60_000);
+    let taken = (100_000..300_000).filter(|ssrc| opener.open_at(&mut one_packet(&mut sealer, *ssrc), now).is_ok());
+    assert!(taken.count() <= MAX_SSRCS);
+    assert!(opener.retired.size() < 2 << 20);
+}
+
+#[test]
+fn strangers_use_up_nothing_of_what_new_ssrcs_are_allowed() {
+    let (mut sealer, mut opener) = (Sealer::new(&master(PROFILES[0])), Opener::new(&master(PROFILES[0])));
+    let now = Instant::now();
+    for ssrc in 0..1_000 {
+        let mut forged = packet(ssrc, 40_000, &[0; 20]);
+        assert_eq!(opener.open_at(&mut forged, now), Err(OpenError::Unauthentic));
+    }
+    assert!(opener.open_at(&mut one_packet(&mut sealer, 7), now).is_ok());
+}
+
 #[test]
 fn the_seventeenth_ssrc_is_refused_and_the_others_go_on() {
     let (mut sealer, mut opener) = (Sealer::new(&master(PROFILES[0])), Opener::new(&master(PROFILES[0])));

@@ -24,7 +24,7 @@ impl Viewer {
                 leg.wait(track);
                 continue;
             };
-            if leg.outlet.select(source.epoch, &track.format, track.payload_type).is_none() {
+            if leg.outlet.select(track.epoch, &track.format, track.payload_type).is_none() {
                 tracing::debug!(stream = %feed.stream, codec = ?track.format.codec, "viewer cannot decode the track");
             }
             if was_standby {
@@ -45,10 +45,12 @@ impl Viewer {
     /// that codec. It would watch a picture that stands still for ever, so its session is to end: with a new offer it
     /// gets what is there now.
     pub(in crate::worker) fn can_follow(&self, feed: &Feed) -> bool {
-        let Some(source) = feed.source else { return true };
+        if feed.source.is_none() {
+            return true;
+        }
         self.legs.iter().all(|leg| {
             let has_begun = leg.outlet.counts().packets > 0;
-            !has_begun || feed.track(leg.kind).is_none_or(|track| leg.outlet.takes(source.epoch, track.payload_type))
+            !has_begun || feed.track(leg.kind).is_none_or(|track| leg.outlet.takes(track.epoch, track.payload_type))
         })
     }
 

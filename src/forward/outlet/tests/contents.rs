@@ -29,13 +29,13 @@ enum Event {
     /// The viewer is sent the pictures since the last keyframe.
     Replay,
     /// The publisher of an epoch is negotiated anew, with another payload type.
-    Select(u32),
+    Select(Epoch),
 }
 
 /// A packet, this far from the newest of its publisher.
 #[derive(Clone, Debug)]
 struct Arrival {
-    epoch: u32,
+    epoch: Epoch,
     distance: i64,
     keyframe: bool,
     payload_type: u8,
@@ -51,7 +51,7 @@ fn arrival() -> impl Strategy<Value = Arrival> {
     let payload_type = prop_oneof![9 => Just(SOURCE), 1 => Just(SOURCE + 1)];
     let len = prop_oneof![5 => 1usize..20, 2 => Just(0), 1 => 1150usize..1240];
     let copy = prop_oneof![2 => Just(None), 2 => (0usize..20).prop_map(Some), 1 => (1000usize..1023).prop_map(Some)];
-    (1u32..4, distance, prop::bool::weighted(0.2), payload_type, (0u8..3, copy), len).prop_map(
+    (1u64..4, distance, prop::bool::weighted(0.2), payload_type, (0u8..3, copy), len).prop_map(
         |(epoch, distance, keyframe, payload_type, (content, copy), len)| Arrival {
             epoch,
             distance,
@@ -76,7 +76,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Restart),
         1 => (0u64..30).prop_map(Event::Seek),
         2 => Just(Event::Replay),
-        1 => (1u32..4).prop_map(Event::Select),
+        1 => (1u64..4).prop_map(Event::Select),
     ]
 }
 

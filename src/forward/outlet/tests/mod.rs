@@ -64,7 +64,7 @@ fn outlet(kind: Kind, rtx: bool) -> Outlet {
 /// Packets of publishers that all began at one instant and send one packet a step.
 #[derive(Clone, Copy)]
 struct Publisher {
-    epoch: u32,
+    epoch: Epoch,
     start: Instant,
 }
 
@@ -85,7 +85,7 @@ impl Publisher {
             epoch: self.epoch,
             layer: LayerId(0),
             index,
-            timestamp: (self.epoch * 1_000_000_000).wrapping_add(900 * index as u32),
+            timestamp: (self.epoch as u32 * 1_000_000_000).wrapping_add(900 * index as u32),
             marker: false,
             payload_type: SOURCE,
             descriptor: Default::default(),
@@ -107,7 +107,7 @@ impl Publisher {
     }
 }
 
-fn payload(epoch: u32, index: u64) -> Bytes {
+fn payload(epoch: Epoch, index: u64) -> Bytes {
     format!("{epoch}/{index}").into_bytes().into()
 }
 

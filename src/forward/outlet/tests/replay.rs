@@ -23,7 +23,7 @@ struct Got {
 fn arrivals(publisher: Publisher, pictures: std::ops::Range<u32>, is_keyframe: fn(u32) -> bool) -> Vec<Packet> {
     let packet = |picture: u32, part: u32| Packet {
         received: publisher.start + FRAME * picture,
-        timestamp: (publisher.epoch * 1_000_000_000).wrapping_add(3000 * picture),
+        timestamp: (publisher.epoch as u32 * 1_000_000_000).wrapping_add(3000 * picture),
         keyframe: part == 0 && is_keyframe(picture),
         marker: part == 2,
         payload: format!("{picture}").into_bytes().into(),
