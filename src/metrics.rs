@@ -71,6 +71,10 @@ pub struct Metrics {
     pub first_frame: Histogram,
     /// Viewers that were sent the pictures since the last keyframe.
     pub replays: IntCounter,
+    /// Octets kept of the pictures since the last keyframes.
+    pub fast_start_bytes: IntGauge,
+    /// Times that those of a publisher made room for others.
+    pub fast_start_evictions: IntCounter,
     /// What became of the packets that viewers asked for again.
     pub resends: Family<Resend, IntCounter>,
     /// Messages on data channels, one for each receiver.
@@ -138,6 +142,16 @@ impl Metrics {
                 .buckets(SETUP_SECONDS.to_vec()),
             ),
             replays: counter(into, "sluice_replays_total", "Viewers sent the pictures since the last keyframe."),
+            fast_start_bytes: gauge(
+                into,
+                "sluice_fast_start_bytes",
+                "Memory for the pictures since the last keyframes of all publishers.",
+            ),
+            fast_start_evictions: counter(
+                into,
+                "sluice_fast_start_evictions_total",
+                "Times that a publisher's pictures made room for others (--fast-start-total).",
+            ),
             resends: counters(into, "sluice_resends_total", "What became of packets that viewers asked for again."),
             channel_messages: counters(into, "sluice_channel_messages_total", "Messages on data channels."),
             forward_delay: histogram(

@@ -189,3 +189,63 @@ fn too_much_since_the_keyframe_is_not_kept_and_a_keyframe_is_asked_for() {
     let video = line(&net.clients[late], Kind::Video);
     assert_continuous(&video, video[0].number..broadcast.picture * PARTS);
 }
+
+/// A keyframe and five frames, 25 s of nothing, one more frame.
+#[test]
+fn a_screen_that_stands_still_is_seen_at_once_however_long_it_has() {
+    for workers in [1, 2] {
+        let (mut net, mut broadcast, _) = begun(Config::default(), workers, false, 0);
+        broadcast.run(&mut net, Duration::from_millis(200));
+        net.run(25 * SECOND);
+        broadcast.picture += 25 * 25;
+        broadcast.publish(&mut net);
+        net.run(2 * SECOND);
+        let connected = net.now;
+        let late = net.join(Role::Viewer, "cam", BOTH, GCM);
+        net.connect();
+        net.run(SECOND);
+        let video = line(&net.clients[late], Kind::Video);
+        let shown = video.last().expect("there is a picture");
+        assert_eq!(video[0].number, 0, "{workers}");
+        assert!(shown.number >= 25 * 25 * PARTS && shown.at < connected + SECOND / 2, "{workers}: {shown:?}");
+    }
+}
+
+#[test]
+fn what_is_kept_for_late_viewers_leaves_in_time_although_its_publisher_is_silent() {
+    let (mut net, mut broadcast, _) = begun(Config::default(), 2, false, 10);
+    broadcast.run(&mut net, 2 * SECOND);
+    let kept = metric(&net, "sluice_fast_start_bytes");
+    assert!(kept > 12 * 25 * u64::from(PARTS) * 600, "{kept}");
+    // 20 s after its keyframe, and when nobody can be on the way from there any more.
+    net.run(17 * SECOND);
+    assert_eq!(metric(&net, "sluice_fast_start_bytes"), 0);
+    let late = net.join(Role::Viewer, "cam", BOTH, GCM);
+    net.connect();
+    net.run(SECOND);
+    assert_eq!(line(&net.clients[late], Kind::Video), []);
+}
+
+#[test]
+fn of_all_that_is_kept_the_largest_makes_room_and_only_that() {
+    let config = Config { pictures_total: 600 << 10, ..Config::default() };
+    let (mut net, mut large, _) = begun(config, 2, false, 8);
+    let publisher = net.join(Role::Publisher, "small", BOTH, GCM);
+    net.connect();
+    let mut small = Broadcast::new(&net, publisher);
+    for _ in 0..4000 {
+        small.publish(&mut net);
+        large.run(&mut net, MILLISECOND);
+    }
+    assert_eq!(metric(&net, "sluice_fast_start_evictions_total"), 1);
+    let kept = metric(&net, "sluice_fast_start_bytes");
+    assert!(kept > 0 && kept <= 600 << 10, "{kept}");
+    let watch = |net: &mut Net, stream| {
+        let late = net.join(Role::Viewer, stream, BOTH, GCM);
+        net.connect();
+        net.run(SECOND / 2);
+        line(&net.clients[late], Kind::Video).len()
+    };
+    assert!(watch(&mut net, "small") > 0);
+    assert_eq!(watch(&mut net, "cam"), 0);
+}

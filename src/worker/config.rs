@@ -41,6 +41,8 @@ pub struct Config {
     pub standby_after: Duration,
     /// How much is kept of each video track since its last keyframe, for viewers that join between two.
     pub pictures: PictureLimits,
+    /// Octets of that for all video tracks together.
+    pub pictures_total: usize,
     /// How long sessions go on when the relay is asked to stop.
     pub drain: Duration,
 }
@@ -75,6 +77,7 @@ impl Default for Config {
             grace: Duration::from_secs(60),
             standby_after: Duration::from_secs(1),
             pictures: PictureLimits::default(),
+            pictures_total: 256 << 20,
             drain: Duration::from_secs(10),
         }
     }

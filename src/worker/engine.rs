@@ -164,6 +164,7 @@ impl Engine {
             Message::Subscribed(subscribed) => self.on_subscribed(*subscribed, now),
             Message::Clock { stream, epoch, kind, clock } => self.on_clock(&stream, epoch, kind, clock, now),
             Message::Obeys { stream, epoch, kind, obeys } => self.on_obeys(&stream, epoch, kind, obeys),
+            Message::GiveUpPictures { stream, epoch } => self.on_give_up_pictures(&stream, epoch, now),
             Message::Channel { stream, epoch, channel } => self.on_published_channel(&stream, epoch, channel, now),
             Message::Told { stream, epoch, label, message } => self.on_told(&stream, epoch, &label, &message, now),
             Message::Answered { stream, label, message } => self.on_answered(&stream, &label, &message, now),
@@ -208,6 +209,7 @@ impl Engine {
         if self.next_sweep <= now {
             self.next_sweep = now + SWEEP_INTERVAL;
             self.foreign_paths.expire(now);
+            self.feeds.expire(now);
             // One worker looks for all.
             if self.id == WorkerId(0) {
                 self.shared.departed.expire(now);

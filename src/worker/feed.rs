@@ -250,6 +250,13 @@ impl Feeds {
         }
     }
 
+    /// Lets go what is too old for viewers, although nothing comes that would replace it.
+    pub(super) fn expire(&mut self, now: Instant) {
+        for track in self.feed_by_stream.values_mut().flat_map(|feed| &mut feed.tracks) {
+            track.history.expire(now);
+        }
+    }
+
     /// The publisher of a stream has gone; its viewers wait for `grace`.
     pub(super) fn abandon(&mut self, stream: &StreamName, now: Instant, grace: Duration) {
         let Some(feed) = self.feed_by_stream.get_mut(stream) else { return };

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Config;
+use super::cache_budget::CacheBudget;
 use super::config::Arrival;
 use super::create::{Create, CreateError, Created, formats_of};
 use super::departed::Departed;
@@ -55,6 +56,7 @@ pub(super) struct Shared {
     pub(super) departed: Departed,
     pub(super) ended: Ended,
     pub(super) unreached: Warning,
+    pub(super) cache_budget: CacheBudget,
     pub(super) socket_drops: SocketDrops,
     pub(super) slots: Slots,
     pub(super) placing: Placing,
@@ -137,6 +139,7 @@ impl Shared {
         }
         Ok(Self {
             slots: Slots::new(config.quota),
+            cache_budget: CacheBudget::new(config.pictures_total),
             config,
             media_port,
             registry: Registry::default(),

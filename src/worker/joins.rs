@@ -229,6 +229,8 @@ impl Engine {
         }
         if session.role == Role::Publisher {
             self.gives_publisher_up();
+            self.shared.cache_budget.forget(&session.id);
+            self.shared.metrics.fast_start_bytes.set(self.shared.cache_budget.total() as i64);
         }
         self.shared.lobby.remove(&session.id);
         self.shared.metrics.sessions[session.role][session.state.label()].dec();

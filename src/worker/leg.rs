@@ -22,6 +22,9 @@ const LONG_REPLAY: Duration = Duration::from_millis(150);
 /// Between two replays at least, however little they contain.
 const REPLAY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The same where pictures are few, however long they stood.
+const FEW_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Packets of a replay that one serving sends: other viewers come between.
 const REPLAY_BURST: u64 = 64;
 
@@ -292,7 +295,8 @@ impl Leg {
     }
 
     fn replay(&mut self, track: &FeedTrack, now: Instant) -> bool {
-        let Some(Pictures { span, .. }) = track.history.pictures() else { return false };
+        let Some(Pictures { span, few, .. }) = track.history.pictures() else { return false };
+        let span = if few.is_some() { span.min(FEW_INTERVAL) } else { span };
         let is_first = self.outlet.counts().packets == 0;
         let from = if is_first { now + READY } else { now };
         if self.next_replay.is_some_and(|next| now < next) || !self.outlet.replay(&track.history, from) {

@@ -23,6 +23,8 @@ pub(super) enum Message {
     Clock { stream: StreamName, epoch: u32, kind: Kind, clock: SenderClock },
     /// A publisher has answered a keyframe request, or has not.
     Obeys { stream: StreamName, epoch: u32, kind: Kind, obeys: bool },
+    /// The pictures since a publisher's last keyframe made room for others.
+    GiveUpPictures { stream: StreamName, epoch: u32 },
     /// A publisher has opened a data channel.
     Channel { stream: StreamName, epoch: u32, channel: Channel },
     /// A publisher has sent a message on a data channel.

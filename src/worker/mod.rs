@@ -6,6 +6,7 @@
 mod absence;
 mod batch;
 mod bitrate;
+mod cache_budget;
 mod channels;
 mod config;
 mod counters;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::engine::Engine;
 use super::feed::Feed;
 use super::leg::Leg;
+use super::message::Message;
 use super::publisher::Publisher;
 use super::record::{Checks, Stage, TrackReport};
 use super::session::{Session, State};
@@ -14,6 +15,7 @@ use super::viewer::Viewer;
 use crate::door::{Facts as DoorFacts, Key, Path};
 use crate::forward::codec::Kind;
 use crate::forward::{Leg as Stand, SetsSource};
+use crate::name::StreamName;
 use crate::peer::negotiate::{Negotiated, Section};
 
 /// How often a session is looked at.
@@ -89,6 +91,41 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let feed = self.feeds.get(&session.stream);
         session.report(&door, feed, now);
+        self.expire_pictures(key, now);
+    }
+
+    /// Lets go what a publisher's tracks keep for too long, or for more memory than there is for all.
+    fn expire_pictures(&mut self, key: Key, now: Instant) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let State::Publishing(publisher) = &mut session.state else { return };
+        let (mut octets, mut since) = (0, now);
+        for track in &mut publisher.tracks {
+            track.history.expire(now);
+            let Some((cost, received)) = track.history.cost_of_pictures().filter(|_| track.kind == Kind::Video) else {
+                continue;
+            };
+            octets += cost;
+            since = since.min(received);
+        }
+        let makes_room = self.shared.cache_budget.report(session.id, octets, since);
+        if makes_room {
+            for track in publisher.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
+                track.history.give_up_pictures(now);
+            }
+            self.shared.metrics.fast_start_evictions.inc();
+            self.tell_subscribers(key, 0, |stream, epoch| Message::GiveUpPictures { stream, epoch });
+        }
+        self.shared.metrics.fast_start_bytes.set(self.shared.cache_budget.total() as i64);
+    }
+
+    /// The pictures since a publisher's last keyframe make room for others.
+    pub(super) fn on_give_up_pictures(&mut self, stream: &StreamName, epoch: u32, now: Instant) {
+        let Some(feed) = self.feeds.get_mut(stream) else { return };
+        if feed.source.is_some_and(|source| source.epoch == epoch)
+            && let Some(track) = feed.track_mut(Kind::Video)
+        {
+            track.history.give_up_pictures(now);
+        }
     }
 }
 

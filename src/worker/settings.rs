@@ -78,6 +78,11 @@ pub struct Settings {
     #[arg(long, env = "SLUICE_FAST_START_SIZE", value_name = "MIB", default_value = "16")]
     fast_start_size: u32,
 
+    /// Memory for the cached frames of all streams together; when it is used up, the largest caches are dropped. Up to 100
+    /// frames and 1 MiB of a stream are kept until its next keyframe, whatever --fast-start says (still screens)
+    #[arg(long, env = "SLUICE_FAST_START_TOTAL", value_name = "MIB", default_value = "256")]
+    fast_start_total: NonZeroU32,
+
     /// Sessions go on for so long when the relay is asked to stop (SIGTERM); it takes no new ones meanwhile
     #[arg(long, env = "SLUICE_DRAIN", value_name = "SECONDS", default_value = "10")]
     drain: u32,
@@ -103,6 +108,7 @@ impl From<Settings> for Config {
             grace: Duration::from_secs(settings.grace.into()),
             standby_after: Duration::from_secs(settings.standby_after.get().into()),
             pictures: pictures(settings.fast_start, settings.fast_start_size),
+            pictures_total: (settings.fast_start_total.get() as usize).saturating_mul(1 << 20),
             drain: Duration::from_secs(settings.drain.into()),
         }
     }

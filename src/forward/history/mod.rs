@@ -10,7 +10,7 @@ mod pictures;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Epoch, LayerId, Packet, Source, SourceIndex};
 use pictures::Since;
@@ -76,6 +76,9 @@ const LINES: usize = 8;
 
 /// How far behind a keyframe's start a reader looks for packets that overtook it.
 const REORDERED: u64 = 64;
+
+/// Somebody may be on the way from the keyframe to live for so long: what is too old to begin with is still needed.
+const LONGEST_REPLAY: Duration = Duration::from_secs(8);
 
 /// Packets dropped at most for one that arrives. A keyframe makes thousands superfluous at once; they leave bit by bit.
 const DROPS: usize = 4;
@@ -161,6 +164,47 @@ impl History {
         within.then(|| since.pictures())
     }
 
+    /// Drops what is too old by now, although nothing comes that would make it leave. What live viewers get has its age,
+    /// and so have the pictures since the newest keyframe where they are not few.
+    pub fn expire(&mut self, now: Instant) {
+        while let Get::Packet(packet) = self.kept(self.recent) {
+            if now.saturating_duration_since(packet.received) <= self.limits.age {
+                break;
+            }
+            self.recent += 1;
+        }
+        let pictures = self.limits.pictures;
+        let earlier = now.checked_sub(LONGEST_REPLAY).unwrap_or(now);
+        if let Some(since) = self.since_keyframe.as_mut().filter(|since| !since.is_within_at(earlier, &pictures)) {
+            since.give_up();
+        }
+        let longest = pictures.age + LONGEST_REPLAY;
+        while let Get::Packet(oldest) = self.kept(self.tail) {
+            if self.tail >= self.first_needed() || now.saturating_duration_since(oldest.received) <= longest {
+                break;
+            }
+            self.drop_oldest();
+        }
+    }
+
+    /// Octets that it takes to keep the pictures since the newest keyframe, and when that came; `None` where they are not
+    /// kept.
+    pub fn cost_of_pictures(&self) -> Option<(usize, Instant)> {
+        let since = self.since_keyframe.filter(|since| since.is_within(&self.limits.pictures))?;
+        Some((since.cost(), since.received()))
+    }
+
+    /// Gives up the pictures since the newest keyframe: they make room for others.
+    pub fn give_up_pictures(&mut self, now: Instant) {
+        if let Some(since) = &mut self.since_keyframe {
+            since.give_up();
+        }
+        self.expire(now);
+        while self.tail < self.first_needed() {
+            self.drop_oldest();
+        }
+    }
+
     /// All packets kept, oldest first: what another worker's history begins with, so that nothing is missing between
     /// it and the live packets that follow (those that are in both are refused there).
     pub fn snapshot(&self) -> impl Iterator<Item = &Arc<Packet>> {
@@ -206,11 +250,15 @@ impl History {
         while self.head() > self.recent && self.is_over(self.recent, newest) {
             self.recent += 1;
         }
-        let kept = self.since_keyframe.filter(|since| since.is_within(&self.limits.pictures));
-        let from = kept.map_or(self.recent, |since| since.position.saturating_sub(REORDERED).min(self.recent));
-        for _ in 0..DROPS.min(from.saturating_sub(self.tail) as usize) {
+        for _ in 0..DROPS.min(self.first_needed().saturating_sub(self.tail) as usize) {
             self.drop_oldest();
         }
+    }
+
+    /// Position of the oldest packet that somebody needs.
+    fn first_needed(&self) -> u64 {
+        let kept = self.since_keyframe.filter(|since| since.is_within(&self.limits.pictures));
+        kept.map_or(self.recent, |since| since.position.saturating_sub(REORDERED).min(self.recent))
     }
 
     /// True when the packet at a position is too old for live viewers once `newest` is here.

@@ -10,11 +10,18 @@ use crate::forward::{Packet, Source};
 pub struct PictureLimits {
     /// Octets, with what it costs to keep them; 0 keeps nothing.
     pub octets: usize,
-    /// Pictures.
+    /// Pictures, of more than [`FEW_FRAMES`].
     pub frames: u32,
-    /// Age of the keyframe.
+    /// Age of the keyframe, where there is more than [`FEW_OCTETS`] and [`FEW_FRAMES`].
     pub age: Duration,
 }
+
+/// What costs so little is kept until a newer keyframe comes: of a screen that stands still there is nothing else to see.
+const FEW_OCTETS: usize = 1 << 20;
+const FEW_FRAMES: u32 = 100;
+
+/// Further apart, RTP timestamps do not tell which came first.
+const LONGEST: Duration = Duration::from_secs(6 * 3600);
 
 /// What a packet costs beside its payload: itself, its place in the ring and in the index.
 const PACKET_OCTETS: usize = 192;
@@ -40,6 +47,8 @@ pub struct Pictures {
     pub octets: usize,
     /// Between the reception of the keyframe's first packet and that of the newest packet.
     pub span: Duration,
+    /// How many there are, if they are few: each is shown for a moment then, however long it stood.
+    pub few: Option<u32>,
 }
 
 /// The running count.
@@ -53,6 +62,8 @@ pub(super) struct Since {
     packets: usize,
     frames: u32,
     timestamp: u32,
+    /// It made room for others.
+    given_up: bool,
 }
 
 impl Since {
@@ -67,6 +78,7 @@ impl Since {
             packets: 1,
             frames: 1,
             timestamp: packet.timestamp,
+            given_up: false,
         }
     }
 
@@ -89,13 +101,38 @@ impl Since {
     }
 
     pub(super) fn is_within(&self, limits: &PictureLimits) -> bool {
-        self.octets + self.packets * PACKET_OCTETS <= limits.octets
-            && self.frames <= limits.frames
-            && self.newest.saturating_duration_since(self.received) <= limits.age
+        self.is_within_at(self.newest, limits)
+    }
+
+    /// The same when nothing came since the newest packet.
+    pub(super) fn is_within_at(&self, now: Instant, limits: &PictureLimits) -> bool {
+        let age = now.saturating_duration_since(self.received);
+        let lives = if self.are_few() { age <= LONGEST } else { self.frames <= limits.frames && age <= limits.age };
+        lives && self.cost() <= limits.octets && !self.given_up
+    }
+
+    /// Octets that it takes.
+    pub(super) fn cost(&self) -> usize {
+        self.octets + self.packets * PACKET_OCTETS
+    }
+
+    /// Lets it make room for others, until the next keyframe.
+    pub(super) fn give_up(&mut self) {
+        self.given_up = true;
+    }
+
+    /// When the keyframe came.
+    pub(super) fn received(&self) -> Instant {
+        self.received
+    }
+
+    fn are_few(&self) -> bool {
+        self.cost() <= FEW_OCTETS && self.frames <= FEW_FRAMES
     }
 
     pub(super) fn pictures(&self) -> Pictures {
         let span = self.newest.saturating_duration_since(self.received);
-        Pictures { position: self.position, octets: self.octets, span }
+        let few = self.are_few().then_some(self.frames);
+        Pictures { position: self.position, octets: self.octets, span, few }
     }
 }

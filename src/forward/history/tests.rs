@@ -165,7 +165,7 @@ fn pictures(limits: PictureLimits, packets: u32) -> History {
 fn keeps_what_came_since_the_keyframe_for_those_who_join_and_a_second_for_those_who_are_live() {
     let history = pictures(PictureLimits::default(), 100);
     let span = Duration::from_millis(9_900);
-    assert_eq!(history.pictures(), Some(Pictures { position: 0, octets: 0, span }));
+    assert_eq!(history.pictures(), Some(Pictures { position: 0, octets: 0, span, few: Some(100) }));
     assert!((0..100).all(|position| matches!(history.kept(position), Get::Packet(_))));
     assert!(matches!(history.get(88), Get::TooOld) && matches!(history.get(89), Get::Packet(_)));
     assert_eq!((history.keyframe(), history.snapshot().count()), (Some(0), 100));
@@ -175,15 +175,66 @@ fn keeps_what_came_since_the_keyframe_for_those_who_join_and_a_second_for_those_
 #[test]
 fn too_much_since_the_keyframe_is_given_up_bit_by_bit() {
     for limits in [
-        PictureLimits { age: Duration::from_millis(4_900), ..PictureLimits::default() },
-        PictureLimits { frames: 50, ..PictureLimits::default() },
-        PictureLimits { octets: 50 * 192, ..PictureLimits::default() },
+        PictureLimits { age: Duration::from_millis(14_900), ..PictureLimits::default() },
+        PictureLimits { frames: 150, ..PictureLimits::default() },
+        PictureLimits { octets: 150 * 192, ..PictureLimits::default() },
     ] {
-        assert!(pictures(limits, 50).pictures().is_some());
-        let history = pictures(limits, 52);
+        assert!(pictures(limits, 150).pictures().is_some());
+        let history = pictures(limits, 152);
         assert_eq!((history.pictures(), history.tail()), (None, DROPS as u64), "{limits:?}");
-        assert_eq!(pictures(limits, 90).tail(), 79);
+        assert_eq!(pictures(limits, 250).tail(), 239);
     }
+}
+
+#[test]
+fn few_pictures_are_kept_until_a_newer_keyframe_comes_however_old_they_are() {
+    let mut history = pictures(PictureLimits::default(), 6);
+    let start = Instant::now();
+    for hour in 1..5 {
+        history.expire(start + Duration::from_secs(3600 * hour));
+        assert_eq!(history.pictures().map(|pictures| (pictures.position, pictures.few)), Some((0, Some(6))), "{hour}");
+    }
+    let later = start + Duration::from_secs(4 * 3600);
+    history.push(packet(1, 6, later));
+    assert_eq!(history.pictures().map(|pictures| pictures.span.as_secs()), Some(4 * 3600));
+    history.push(keyframe(1, 7, later));
+    assert_eq!(history.pictures().map(|pictures| pictures.position), Some(7));
+    // Beyond what timestamps can tell apart they are given up.
+    history.expire(later + Duration::from_secs(7 * 3600));
+    assert_eq!((history.pictures(), history.snapshot().count()), (None, 0));
+}
+
+#[test]
+fn what_costs_something_leaves_when_its_time_comes_although_nothing_arrives() {
+    for (octets, frames) in [(0, 101), (20_000, 60)] {
+        let (mut history, start) = (History::new(HistoryLimits::default()), Instant::now());
+        for number in 0..frames {
+            let packet = (*packet(1, number.into(), start)).clone();
+            let payload = Bytes::from(vec![0; octets]);
+            history.push(Arc::new(Packet { keyframe: number == 0, timestamp: number, payload, ..packet }));
+        }
+        let kept = PictureLimits::default().age;
+        history.expire(start + kept);
+        assert!(history.pictures().is_some_and(|pictures| pictures.few.is_none()), "{octets}");
+        history.expire(start + kept + LONGEST_REPLAY + Duration::from_millis(1));
+        assert_eq!((history.pictures(), history.snapshot().count()), (None, 0), "{octets}");
+        assert_eq!(history.cost_of_pictures(), None);
+        // What follows begins at the next keyframe.
+        history.push(packet(1, 200, start + kept * 2));
+        assert_eq!(history.pictures(), None);
+        history.push(keyframe(1, 201, start + kept * 2));
+        assert!(history.pictures().is_some());
+    }
+}
+
+#[test]
+fn pictures_that_make_room_are_gone_and_live_viewers_keep_their_second() {
+    let mut history = pictures(PictureLimits::default(), 60);
+    let (cost, since) = history.cost_of_pictures().unwrap();
+    assert_eq!(cost, 60 * 192);
+    history.give_up_pictures(since + Duration::from_millis(5_900));
+    assert_eq!((history.pictures(), history.tail()), (None, 49));
+    assert!(matches!(history.get(59), Get::Packet(_)) && history.cost_of_pictures().is_none());
 }
 
 #[test]

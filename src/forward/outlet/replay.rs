@@ -25,6 +25,10 @@ const MAX_RATE: u64 = 10_000_000;
 /// A packet that would have to wait for longer than this has a timestamp that tells no time: the replay is given up.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
+/// Where pictures are few, none is shown for longer than this before the next one follows: a screen that stood still for
+/// minutes is seen as it is now.
+const LONGEST_STILL: Duration = Duration::from_millis(40);
+
 /// How long a replay that has come to live waits for a picture with nothing missing before it.
 const PATIENCE: Duration = Duration::from_millis(200);
 
@@ -33,6 +37,8 @@ const PATIENCE: Duration = Duration::from_millis(200);
 pub(super) struct Replay {
     speed: NonZeroU32,
     clock_rate: u32,
+    /// No picture is waited for longer than [`LONGEST_STILL`].
+    hurries: bool,
     /// Position of the keyframe that it began with.
     keyframe: u64,
     /// Nothing is due before.
@@ -79,7 +85,8 @@ impl Replay {
 
 /// How long a viewer that begins with these pictures takes to come to live.
 pub fn catch_up_time(pictures: &Pictures) -> Duration {
-    pictures.span / (speed_of(pictures).get() - 1)
+    let squeezed = pictures.span / (speed_of(pictures).get() - 1);
+    pictures.few.map_or(squeezed, |few| squeezed.min(LONGEST_STILL * few))
 }
 
 /// As fast as the rate allows.
@@ -105,6 +112,7 @@ impl Outlet {
         self.replay = Some(Box::new(Replay {
             speed: speed_of(&pictures),
             clock_rate: route.clock_rate,
+            hurries: pictures.few.is_some(),
             keyframe: pictures.position,
             from,
             now: from,
@@ -156,6 +164,8 @@ impl Outlet {
         let due = replay.moment_of(place.timestamp);
         if due <= packet.received {
             self.go_live(packet, place, &replay);
+        } else if replay.hurries && due > replay.now + LONGEST_STILL && self.hurry(packet, place, &replay) {
+            return self.next_of_replay(history);
         } else if due > replay.now + LONGEST_WAIT {
             self.restart();
             self.seek(history.head());
@@ -167,18 +177,38 @@ impl Outlet {
         Some(got)
     }
 
-    /// Ends the replay with this packet, if a picture begins with it and nothing before it is missing: two timestamps in
-    /// one picture would be two pictures to the receiver. After [`PATIENCE`] with holes, at any picture.
+    /// Ends the replay with this packet, if a picture begins with it and nothing before it is missing. After [`PATIENCE`] with
+    /// holes, at any picture.
     fn go_live(&mut self, packet: &Packet, place: Place, replay: &Replay) {
-        let newest = self.splice.newest_timestamp();
-        let is_new = place.timestamp.wrapping_sub(newest) as i32 > 0 && self.splice.is_ahead(place);
-        let is_whole =
-            self.splice.hole_before(place) == 0 || packet.received > replay.moment_of(place.timestamp) + PATIENCE;
-        if !is_new || !is_whole || !carries_media(packet, place) {
+        let late = packet.received > replay.moment_of(place.timestamp) + PATIENCE;
+        if !self.begins_picture(packet, place, late) {
             return;
         }
+        let newest = self.splice.newest_timestamp();
         let gap = replay.timestamp_at(packet.received).wrapping_sub(newest) as i32;
-        self.splice.unsqueeze(packet.source(), place, packet.timestamp, gap.max(1) as u32);
+        self.splice.resqueeze(packet.source(), place, packet.timestamp, gap.max(1) as u32, None);
         self.replay = None;
+    }
+
+    /// Lets a picture follow soon that would have to wait for long. False where it cannot.
+    fn hurry(&mut self, packet: &Packet, place: Place, replay: &Replay) -> bool {
+        if !self.begins_picture(packet, place, replay.now > packet.received + PATIENCE) {
+            return false;
+        }
+        let (newest, soon) = (self.splice.newest_timestamp(), replay.now + LONGEST_STILL);
+        let gap = (replay.timestamp_at(soon).wrapping_sub(newest) as i32).max(1) as u32;
+        let timestamp = self.splice.resqueeze(packet.source(), place, packet.timestamp, gap, Some(replay.speed));
+        if let Some(replay) = &mut self.replay {
+            replay.began = Some((soon, timestamp));
+        }
+        true
+    }
+
+    /// Whether a picture begins with this packet that nothing before keeps from having another clock: two timestamps in one
+    /// picture would be two pictures to the receiver. When it is late, holes before it are not waited for.
+    fn begins_picture(&self, packet: &Packet, place: Place, late: bool) -> bool {
+        let is_new =
+            place.timestamp.wrapping_sub(self.splice.newest_timestamp()) as i32 > 0 && self.splice.is_ahead(place);
+        is_new && (late || self.splice.hole_before(place) == 0) && carries_media(packet, place)
     }
 }

@@ -169,9 +169,16 @@ impl Splice {
         Place { index: self.next_index - 1, timestamp, labels: start.labels, shift: start.shift }
     }
 
-    /// Ends the squeezing of timestamps with this source packet, whose place is ahead: numbers go on as they are, and its
-    /// timestamp is this far behind the newest.
-    pub fn unsqueeze(&mut self, source: Source, place: Place, timestamp: u32, gap: u32) {
+    /// Squeezes timestamps in another way from this source packet on, whose place is ahead, or no more: numbers go on as they
+    /// are, and its timestamp is this far behind the newest.
+    pub fn resqueeze(
+        &mut self,
+        source: Source,
+        place: Place,
+        timestamp: u32,
+        gap: u32,
+        speed: Option<NonZeroU32>,
+    ) -> u32 {
         while self.current.is_some_and(|segment| segment.first_index > place.index) {
             self.current = self.past.pop_back();
         }
@@ -180,10 +187,11 @@ impl Splice {
             first: source,
             first_index: place.index,
             timestamp_offset: moved.wrapping_sub(timestamp),
-            squeeze: None,
+            squeeze: speed.map(|speed| Squeeze { from: timestamp, speed }),
             labels: place.labels,
             shift: place.shift,
         });
+        moved
     }
 
     /// Where a packet stands or would stand in the line; late ones find their place in the segment they belong to. `None`

@@ -44,7 +44,7 @@ fn squeezed_timestamps_stay_in_order_and_lead_back_and_live_goes_on_with_the_nex
     assert!(places.into_iter().all(|place| splice.is_ahead(place) && splice.advance(place)));
     assert_eq!(splice.map_timestamp(3_000), None);
     let place = splice.place_of(source(1, 14), 9_000).unwrap();
-    splice.unsqueeze(source(1, 14), place, 9_000, 100);
+    splice.resqueeze(source(1, 14), place, 9_000, 100, None);
     let [late, live] = [(13, 6_000), (14, 9_000)].map(|(index, at)| splice.place_of(source(1, index), at).unwrap());
     assert_eq!([late, live].map(|place| (place.index, place.timestamp)), [(3, 950), (4, 750)]);
     assert_eq!(splice.map_timestamp(12_000), Some(3_750));
@@ -223,7 +223,7 @@ impl Model {
                 if !self.splice.is_ahead(place) {
                     return Ok(());
                 }
-                self.splice.unsqueeze(source, place, timestamp, gap);
+                self.splice.resqueeze(source, place, timestamp, gap, None);
                 let place = self.splice.place_of(source, timestamp).expect("it begins the segment");
                 prop_assert_eq!(self.splice.map_timestamp(timestamp), Some(place.timestamp));
                 self.splice.advance(place);

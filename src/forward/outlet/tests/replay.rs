@@ -91,6 +91,45 @@ fn a_viewer_ten_seconds_after_the_keyframe_has_it_at_once_and_is_live_within_a_s
 }
 
 #[test]
+fn a_screen_that_stood_still_is_seen_at_once_as_it_is_now_and_then_live() {
+    for still in [25, 3 * 3600] {
+        let publisher = Publisher::new();
+        let still = Duration::from_secs(still);
+        let ticks = (still.as_millis() * 90) as u32;
+        let mut all = arrivals(publisher, 0..10, |picture| picture == 0);
+        for packet in all.iter_mut().filter(|packet| packet.index >= 15) {
+            packet.received += still;
+            packet.timestamp = packet.timestamp.wrapping_add(ticks);
+        }
+        // Pictures 0 to 4, the silence, pictures 5 to 7; 8 and 9 are to come, 30 s apart.
+        for (number, wait) in [(8, 30), (9, 60)] {
+            for packet in &mut all[number * 3..number * 3 + 3] {
+                packet.received += Duration::from_secs(wait);
+                packet.timestamp = packet.timestamp.wrapping_add(90_000 * wait as u32);
+            }
+        }
+        let joins = publisher.start + still + Duration::from_secs(1);
+        let mut outlet = outlet(Kind::Video, false);
+        let got = watch(&mut outlet, &mut gop_history(), &all, joins, joins + Duration::from_secs(61));
+        assert_eq!((got[0].at, got[0].text.as_str(), got[0].timestamp), (joins, "0", FIRST.timestamp + 1));
+        let current = got.iter().find(|got| got.text == "7").expect("the screen as it is");
+        assert!(current.at <= joins + 100 * MILLISECOND, "{:?}", current.at - joins);
+        let timestamps: Vec<u32> = got.iter().step_by(3).map(|got| got.timestamp).collect();
+        assert_eq!(timestamps.len(), 10);
+        assert!(timestamps.windows(2).all(|pair| (1..90_000 * 31).contains(&pair[1].wrapping_sub(pair[0]))));
+        assert!(timestamps[7].wrapping_sub(timestamps[0]) < 9_000, "no receiver waits for what was 25 s");
+        // Live: the viewer's clock shows what has passed.
+        let live: Vec<&Got> = got.iter().filter(|got| ["8", "9"].contains(&got.text.as_str())).step_by(3).collect();
+        for got in live {
+            let clock = super::ticks(got.at, joins, 90_000);
+            let late = clock.wrapping_sub(got.timestamp.wrapping_sub(FIRST.timestamp + 1)) as i32;
+            assert!((-90..=360).contains(&late), "{late} ticks late at {}", got.text);
+        }
+        assert!(!outlet.is_replaying());
+    }
+}
+
+#[test]
 fn nothing_tells_the_time_while_timestamps_are_squeezed() {
     let publisher = Publisher::new();
     let arrivals = arrivals(publisher, 0..100, |picture| picture == 0);
@@ -186,7 +225,7 @@ fn a_replayed_packet_is_resent_bit_for_bit() {
 
 #[test]
 fn a_stream_of_many_megabits_is_caught_up_with_more_slowly() {
-    let pictures = |octets, seconds| Pictures { position: 0, octets, span: Duration::from_secs(seconds) };
+    let pictures = |octets, seconds| Pictures { position: 0, octets, span: Duration::from_secs(seconds), few: None };
     assert_eq!(catch_up_time(&pictures(1_000_000, 15)), Duration::from_secs(1));
     assert_eq!(catch_up_time(&pictures(7_500_000, 10)), Duration::from_secs(10) / 12);
     assert_eq!(catch_up_time(&pictures(50_000_000, 3)), Duration::from_secs(1));
