@@ -238,6 +238,29 @@ fn silence_ends_a_session_after_thirty_seconds_and_no_packet_after_ten() {
 }
 
 #[test]
+fn a_client_that_gives_its_handshake_up_in_clear_times_out_and_its_alert_is_told() {
+    let (mut net, publisher, _) = connected(1, 1, GCM);
+    let viewer = net.join(Role::Viewer, "cam", BOTH, GCM);
+    let session = net.clients[viewer].session;
+    // Its check arrives, then what it says of a certificate that it does not like, and close_notify; then nothing.
+    let check = net.clients[viewer].client.poll_transmit().expect("a check").1.to_vec();
+    net.deliver(viewer, check);
+    for (level, description) in [(2, 42), (1, 0)] {
+        let alert = [&[21, 0xfe, 0xfd][..], &[0; 8], &[0, 2, level, description]].concat();
+        net.deliver(viewer, alert);
+    }
+    net.clients[viewer].away = true;
+    net.run(Duration::from_secs(9));
+    assert!(net.handle().lookup(&session).is_some(), "anybody could have written that");
+    net.run(Duration::from_secs(2));
+    assert!(net.handle().lookup(&session).is_none());
+    let report = net.handle().record(&session).expect("it has just ended").report();
+    assert!(report.failure.as_deref().is_some_and(|why| why.ends_with("close_notify")), "{:?}", report.failure);
+    publish(&mut net, publisher, 0..1);
+    assert!(net.metrics.render().contains("sluice_drops_total{reason=\"clear_dtls\"} 2"));
+}
+
+#[test]
 fn a_relay_that_nobody_has_reached_yet_gives_up_who_never_comes() {
     let mut net = Net::new(2);
     for _ in 0..3 {

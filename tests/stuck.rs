@@ -164,6 +164,12 @@ fn a_stuck_worker_is_told_with_its_session_and_the_relay_is_unwell_until_it_turn
     let (said, took) = relay.healthy(503);
     assert!(said.contains("restart"), "{said}");
     assert!(took >= Duration::from_millis(4_900), "after {took:?}");
+    let address = relay.origin.trim_start_matches("http://").to_owned();
+    let asked =
+        Command::new(env!("CARGO_BIN_EXE_sluice")).args(["healthcheck", "--http", &address]).env_clear().output();
+    let asked = asked.unwrap();
+    let answer = String::from_utf8_lossy(&asked.stderr).into_owned();
+    assert!(!asked.status.success() && answer.contains("is not well: a media thread is stuck"), "{answer}");
     let stalled: u32 = relay.metric("sluice_workers_stalled").parse().unwrap();
     assert!(stalled >= 1);
     relay.tell("release");

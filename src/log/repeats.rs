@@ -3,7 +3,7 @@
 //!
 //! A line is about the session or client that one of its fields names. Lines of other crates name nobody, so each of
 //! their callsites counts as one; lines of the relay about itself have only the limit of their callsite. `trace` is not
-//! limited: it is for each packet, and nobody gets it who did not ask.
+//! limited: it is for each packet, and nobody gets it who did not ask. Nor are lines that have a limit of their own.
 
 use std::fmt::{self, Debug, Write as _};
 use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
@@ -19,6 +19,9 @@ use super::limits::{Limits, Line};
 
 /// Fields that say whom a line is about.
 const ABOUT: [&str; 4] = ["session", "client", "remote", "location"];
+
+/// The module whose lines ban tools read: it limits them itself, by what those need.
+const LIMITED_ITSELF: &str = "sluice::http::refused";
 
 /// Fields that say where a line of the `log` crate comes from: `tracing` sees all of them at one callsite.
 const PLACE: [&str; 2] = ["log.target", "log.line"];
@@ -51,7 +54,7 @@ impl Repeats {
 impl<S: Subscriber> Layer<S> for Repeats {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        if *metadata.level() == Level::TRACE {
+        if *metadata.level() == Level::TRACE || metadata.target() == LIMITED_ITSELF {
             return true;
         }
         let mut callsite = self.random.build_hasher();
@@ -174,6 +177,16 @@ mod tests {
         assert_eq!(lines.len(), 5 + 1 + 1, "{lines:?}");
         assert!(lines[6].contains("repeated lines were not logged lines=19995"), "{lines:?}");
         assert!(lines[6].contains("session ended"), "{lines:?}");
+    }
+
+    #[test]
+    fn lines_for_ban_tools_have_a_limit_of_their_own() {
+        let lines = logged(|_| {
+            for _ in 0..20 {
+                tracing::info!(target: "sluice::http::refused", client = "192.0.2.1", "access refused");
+            }
+        });
+        assert_eq!(lines.len(), 20);
     }
 
     #[test]
