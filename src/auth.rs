@@ -8,9 +8,11 @@
 mod settings;
 
 use std::fmt;
+use std::sync::{PoisonError, RwLock};
 
 use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq as _;
+use tracing::{info, warn};
 
 pub use settings::Settings;
 
@@ -137,6 +139,9 @@ pub enum ConfigError {
     /// HTTP clients cannot send such a token.
     #[error("{0} may contain visible ASCII characters only, no spaces: choose another token")]
     UnsendableToken(&'static str),
+    /// The token would protect nothing.
+    #[error("public-watch lets everybody watch, so watch-token would protect nothing: leave one of the two out")]
+    PublicWatchToken,
     /// Nobody could publish.
     #[error("{0} alone lets nobody publish: set publish-token too")]
     NobodyPublishes(&'static str),
@@ -159,18 +164,32 @@ pub enum Denied {
     NoAdmin,
 }
 
-/// Decides what a request may do, from the credentials of the configuration. Immutable and shared by all requests.
+/// Why other credentials are not taken up.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ReplaceError {
+    /// They make no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A file that is read while it is written must not open the relay.
+    #[error("no token is configured any more, which would open the relay to everybody: restart it if that is meant")]
+    WouldOpen,
+}
+
+/// Decides what a request may do, from the credentials of the configuration. All requests read it; it is written only
+/// when the configuration is read again.
 #[derive(Debug)]
-pub struct Access {
+pub struct Access(RwLock<Rules>);
+
+#[derive(Clone, Copy, Debug)]
+struct Rules {
     publish: Option<Credential>,
     watch: Option<Credential>,
     admin: Option<Credential>,
     public_watch: bool,
 }
 
-impl Access {
-    /// Checks the configuration. No credential at all is a valid one: open.
-    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+impl Rules {
+    fn new(config: &Config) -> Result<Self, ConfigError> {
         let credential = |name, token: &Option<String>| match token.as_deref() {
             None => Ok(None),
             Some("") => Err(ConfigError::EmptyToken(name)),
@@ -185,28 +204,76 @@ impl Access {
         match (publish, watch, admin) {
             (None, Some(_), _) => Err(ConfigError::NobodyPublishes("watch-token")),
             (None, None, Some(_)) => Err(ConfigError::NobodyPublishes("admin-token")),
+            (_, Some(_), _) if config.public_watch => Err(ConfigError::PublicWatchToken),
             _ => Ok(Self { publish, watch, admin, public_watch: config.public_watch }),
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.publish.is_none() && self.watch.is_none() && self.admin.is_none()
+    }
+}
+
+impl Access {
+    /// Checks the configuration. No credential at all is a valid one: open.
+    ///
+    /// # Errors
+    /// [`ConfigError`], when the credentials make no sense.
+    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        Rules::new(config).map(RwLock::new).map(Self)
+    }
+
+    /// From here on these credentials count. What was granted before stays granted.
+    ///
+    /// # Errors
+    /// [`ReplaceError`]; the old ones go on counting.
+    pub fn replace(&self, config: &Config) -> Result<(), ReplaceError> {
+        let rules = Rules::new(config)?;
+        if rules.is_open() && !self.is_open() {
+            return Err(ReplaceError::WouldOpen);
+        }
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        Ok(())
+    }
+
+    fn rules(&self) -> Rules {
+        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Logs what an operator should know of who may do what.
+    pub fn tell(&self) {
+        if self.is_open() {
+            info!("no token is configured: everybody may publish and watch");
+        } else if !self.lets_watch() {
+            warn!("nobody may watch: set watch-token, or public-watch to let everybody");
+        } else if self.allows_anybody(Action::Watch) {
+            info!("publishing needs the token, watching needs none");
+        } else {
+            info!("publishing and watching need their tokens");
+        }
+        if !self.lets_administer() {
+            warn!("nobody may read /metrics or use /api: set admin-token");
         }
     }
 
     /// True when no credential is configured: everything is allowed to everybody.
     pub fn is_open(&self) -> bool {
-        self.publish.is_none() && self.watch.is_none() && self.admin.is_none()
+        self.rules().is_open()
     }
 
     /// Whether somebody without a token may do `action`.
     pub fn allows_anybody(&self, action: Action) -> bool {
-        self.is_open() || (action == Action::Watch && self.public_watch)
+        self.is_open() || (action == Action::Watch && self.rules().public_watch)
     }
 
     /// Whether anybody at all may watch, with or without a token.
     pub fn lets_watch(&self) -> bool {
-        self.allows_anybody(Action::Watch) || self.watch.is_some()
+        self.allows_anybody(Action::Watch) || self.rules().watch.is_some()
     }
 
     /// Whether anybody at all may see and end sessions, with or without a token.
     pub fn lets_administer(&self) -> bool {
-        self.is_open() || self.admin.is_some()
+        self.is_open() || self.rules().admin.is_some()
     }
 
     /// Names the holder of `token`. An error where a token is needed and missing, or where it is none of ours. While
@@ -216,11 +283,12 @@ impl Access {
             return Ok(Credential::ANONYMOUS);
         }
         let Some(token) = token else {
-            return if self.public_watch { Ok(Credential::ANONYMOUS) } else { Err(Denied::NoToken) };
+            return if self.rules().public_watch { Ok(Credential::ANONYMOUS) } else { Err(Denied::NoToken) };
         };
         let credential = Credential::of_token(token);
         // All are always compared, so that time does not tell which one a guess is close to.
-        let known = [self.publish, self.watch, self.admin].map(|configured| configured == Some(credential));
+        let known = [self.rules().publish, self.rules().watch, self.rules().admin]
+            .map(|configured| configured == Some(credential));
         if known.contains(&true) { Ok(credential) } else { Err(Denied::UnknownToken) }
     }
 
@@ -228,8 +296,8 @@ impl Access {
     pub fn grant(&self, token: Option<&str>, action: Action, stream: &StreamName) -> Result<Grant, Denied> {
         let credential = self.identify(token)?;
         let configured = match action {
-            Action::Publish => self.publish,
-            Action::Watch => self.watch,
+            Action::Publish => self.rules().publish,
+            Action::Watch => self.rules().watch,
         };
         if self.allows_anybody(action) || configured == Some(credential) {
             return Ok(Grant { action, stream: stream.clone(), credential });
@@ -242,7 +310,7 @@ impl Access {
         if self.is_open() {
             return Ok(Admin(()));
         }
-        let admin = self.admin.ok_or(Denied::NoAdmin)?;
+        let admin = self.rules().admin.ok_or(Denied::NoAdmin)?;
         // Watching may be public; this is not.
         let token = token.ok_or(Denied::NoToken)?;
         if self.identify(Some(token))? == admin { Ok(Admin(())) } else { Err(Denied::NotAllowed) }

@@ -5,6 +5,7 @@
 //! and its words for `--help`, `check-config` and the README. All of them are read by the same parser, so that the
 //! three ways cannot differ.
 
+mod contradictions;
 mod file;
 mod given;
 mod nearest;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
 
-pub use given::{Effective, Given};
+pub use given::{Changed, Effective, Given};
 pub use nearest::unknown_variables;
 pub use setting::variable;
 pub use show::table;
@@ -108,6 +109,9 @@ pub enum ConfigError {
     /// One address cannot be listened on twice.
     #[error("--http and --admin are the same address: leave --admin out to serve both there, or give it another port")]
     SameAddress,
+    /// One setting would silently beat another.
+    #[error("{0}")]
+    Contradiction(String),
     /// The credentials make no sense.
     #[error(transparent)]
     Auth(#[from] auth::ConfigError),

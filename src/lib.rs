@@ -40,6 +40,7 @@ extern crate self as sluice;
 
 pub mod cli;
 pub mod config;
+pub mod reload;
 pub mod server;
 pub mod stop;
 
@@ -64,3 +65,4 @@ pub mod metrics;
 pub mod name;
 mod setting;
 mod shared;
+pub mod systemd;

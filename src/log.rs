@@ -10,10 +10,10 @@ use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use repeats::Repeats;
 
@@ -63,7 +63,8 @@ pub fn filter(text: &str) -> Result<EnvFilter, FilterError> {
 }
 
 /// Logs from here on what passes `filter`, panics too, and repeated lines a few times.
-pub fn start(filter: EnvFilter) {
+pub fn start(filter: EnvFilter) -> Control {
+    let (filter, handle) = reload::Layer::new(filter);
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     // Where stderr is closed (its reader has ended) the complaint about a lost line would go there too, and panic.
     let format =
@@ -80,6 +81,20 @@ pub fn start(filter: EnvFilter) {
     });
     if let Err(error) = teller {
         tracing::warn!(%error, "cannot start the thread that tells how many repeated lines were not logged");
+    }
+    Control(handle)
+}
+
+/// Changes what is logged while the process runs.
+pub struct Control(reload::Handle<EnvFilter, Registry>);
+
+impl Control {
+    /// Logs from here on what passes `filter`.
+    ///
+    /// # Errors
+    /// When nothing is logged any more.
+    pub fn set(&self, filter: EnvFilter) -> Result<(), reload::Error> {
+        self.0.reload(filter)
     }
 }
 

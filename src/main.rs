@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use sluice::cli::{Cli, Command, Exit};
 use sluice::config::{Config, ConfigError, Effective, Given, unknown_variables};
+use sluice::reload::{HangUps, Reload};
 use sluice::server::{Addresses, Server};
-use sluice::{health, load, log, stop};
+use sluice::{health, load, log, stop, systemd};
 use tracing::{error, warn};
 
 /// Gives memory back that has become free, so that a flood of sessions does not stay for good: see Cargo.toml.
@@ -40,11 +41,11 @@ fn main() -> ExitCode {
 }
 
 fn run(given: Given) -> ExitCode {
-    let (warnings, config) = match configuration(given) {
-        Ok((warnings, _, config)) => (warnings, config),
+    let (warnings, effective, config) = match configuration(&given) {
+        Ok(configuration) => configuration,
         Err(error) => return usage(&error.to_string()),
     };
-    log::start(config.log.clone());
+    let log = log::start(config.log.clone());
     for warning in warnings {
         warn!("{warning}");
     }
@@ -52,12 +53,13 @@ fn run(given: Given) -> ExitCode {
         Ok(server) => server,
         Err(error) => return usage(&error.to_string()),
     };
+    let reload = Reload::new(given, effective, server.node(), log);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("http").enable_all().build();
     let outcome = runtime
         .context("cannot start the threads for HTTP (limits of threads and open files: ulimit -a)")
         .and_then(|runtime| {
-            let outcome = runtime.block_on(serve_until_asked(server));
+            let outcome = runtime.block_on(serve_until_asked(server, reload));
             // What did not end by now is not waited for.
             runtime.shutdown_background();
             outcome
@@ -66,7 +68,7 @@ fn run(given: Given) -> ExitCode {
 }
 
 fn check(given: Given) -> ExitCode {
-    match configuration(given) {
+    match configuration(&given) {
         Ok((warnings, effective, _)) => {
             for warning in warnings {
                 let _ = writeln!(std::io::stderr(), "sluice: {warning}");
@@ -79,7 +81,7 @@ fn check(given: Given) -> ExitCode {
 }
 
 fn ask_health(given: Given) -> ExitCode {
-    let config = match configuration(given) {
+    let config = match configuration(&given) {
         Ok((_, _, config)) => config,
         Err(error) => return usage(&error.to_string()),
     };
@@ -93,7 +95,7 @@ fn ask_health(given: Given) -> ExitCode {
 }
 
 /// The settings, what to warn of, and what they mean.
-fn configuration(given: Given) -> Result<(Vec<String>, Effective, Config), ConfigError> {
+fn configuration(given: &Given) -> Result<(Vec<String>, Effective, Config), ConfigError> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let warnings = unknown_variables(names)?;
     let effective = given.effective()?;
@@ -103,7 +105,7 @@ fn configuration(given: Given) -> Result<(Vec<String>, Effective, Config), Confi
 
 fn measure(config: &load::Config) -> ExitCode {
     match log::filter(LOAD_LOG) {
-        Ok(filter) => log::start(filter),
+        Ok(filter) => drop(log::start(filter)),
         Err(error) => return usage(&error.to_string()),
     }
     match load::run(config) {
@@ -118,11 +120,34 @@ fn measure(config: &load::Config) -> ExitCode {
     }
 }
 
-async fn serve_until_asked(server: Server) -> anyhow::Result<()> {
+async fn serve_until_asked(server: Server, mut reload: Reload) -> anyhow::Result<()> {
     // Whoever reads that the relay listens may ask it to stop at once, so the signals come first.
     let (drain, at_once) = stop::signals(server.drain()).context("cannot wait for signals")?;
+    let mut hang_ups = HangUps::listen().context("cannot wait for signals")?;
+    let Addresses { http, media, .. } = server.addresses();
+    let status = format!("serving on {http} and, for media, on {media}/udp");
     say(&welcome(server.addresses()));
-    server.run_and_drain(drain, at_once).await
+    systemd::ready(&status);
+    let drain = async {
+        drain.await;
+        systemd::stopping("draining: no new session is taken");
+    };
+    let at_once = async {
+        at_once.await;
+        systemd::stopping("stopping");
+    };
+    let reloads = async {
+        loop {
+            hang_ups.next().await;
+            systemd::reloading();
+            reload.run();
+            systemd::ready(&status);
+        }
+    };
+    tokio::select! {
+        outcome = server.run_and_drain(drain, at_once) => outcome,
+        () = reloads => Ok(()),
+    }
 }
 
 /// What to open and where to publish; localhost first, because browsers give cameras only to secure contexts.

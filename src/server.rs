@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::auth::{self, Access, Action};
+use crate::auth::{self, Access};
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::{http, worker};
@@ -121,7 +121,7 @@ impl Server {
             admin: admin.as_ref().zip(config.http.admin).map(|(listener, asked)| bound(listener, asked)),
             media: SocketAddr::new(config.worker.media.ip(), workers.handle().media_port()),
         };
-        tell_access(&access);
+        access.tell();
         if config.worker.reaches_only_this_machine() {
             warn!("this machine has no network: nobody else can connect until it has, or --advertise names an address");
         }
@@ -143,6 +143,11 @@ impl Server {
     #[doc(hidden)]
     pub fn media(&self) -> worker::Handle {
         self.workers.handle()
+    }
+
+    /// What answers HTTP, to change its access while it serves.
+    pub fn node(&self) -> Arc<http::Node> {
+        Arc::clone(&self.node)
     }
 
     /// Serves until `stop` completes, then ends every session and returns.
@@ -248,22 +253,6 @@ fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 fn bound(listener: &std::net::TcpListener, asked: SocketAddr) -> SocketAddr {
     listener.local_addr().unwrap_or(asked)
-}
-
-/// What an operator should know of who may do what.
-fn tell_access(access: &Access) {
-    if access.is_open() {
-        info!("no token is configured: everybody may publish and watch");
-    } else if !access.lets_watch() {
-        warn!("nobody may watch: set watch-token, or public-watch to let everybody");
-    } else if access.allows_anybody(Action::Watch) {
-        info!("publishing needs the token, watching needs none");
-    } else {
-        info!("publishing and watching need their tokens");
-    }
-    if !access.lets_administer() {
-        warn!("nobody may read /metrics or use /api: set admin-token");
-    }
 }
 
 #[cfg(test)]

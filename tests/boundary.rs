@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// A module uses only modules of a lower row; modules of one row may use each other, but not in a circle.
 const ROWS: [&[&str]; 14] = [
     &["main", "lib"],
-    &["cli", "config", "server", "stop"],
+    &["cli", "config", "reload", "server", "stop"],
     &["http"],
     &["cluster"],
     &["load"],
@@ -23,7 +23,7 @@ const ROWS: [&[&str]; 14] = [
     &["srtp"],
     &["stream"],
     &["forward"],
-    &["auth", "metrics", "client", "health", "log", "name", "setting", "shared"],
+    &["auth", "metrics", "client", "health", "log", "name", "setting", "shared", "systemd"],
 ];
 
 /// Told the time and the bytes, answering with values.

@@ -43,6 +43,9 @@ fn what_cannot_work_is_said_in_one_sentence_with_exit_code_64() {
         (vec!["--watch-token", "w"], "publish-token"),
         (vec!["--admin-token", "a"], "publish-token"),
         (vec!["--publish-token", ""], "publish-token"),
+        (vec!["--public-watch", "--watch-token", "w", "--publish-token", "p"], "leave one of the two out"),
+        (vec!["--allow-origin", "*,https://example.org"], "leave * out"),
+        (vec!["--fast-start", "0", "--fast-start-size", "8"], "--fast-start-size"),
         (vec!["--log", "a=b=c=["], "log filter"),
         (vec!["--allow-origin", "example.org"], "https://example.org"),
         (vec!["--advertise", "0.0.0.0", "--http", "127.0.0.1:0", "--media", "127.0.0.1:0"], "--advertise"),
@@ -168,7 +171,11 @@ fn check_config_prints_the_settings_in_force_or_says_what_is_wrong() {
     let said = refusal(sluice(&["check-config"]).env("SLUICE_CONFIG", &path));
     assert!(said.contains("line 2") && said.contains("http.listen"), "{said}");
     std::fs::remove_file(&path).unwrap();
-    for flags in [["check-config", "--log", "a=b=c=["], ["check-config", "--watch-token", "w"]] {
+    for flags in [
+        ["check-config", "--log", "a=b=c=["],
+        ["check-config", "--watch-token", "w"],
+        ["check-config", "--allow-origin", "*,http://a"],
+    ] {
         refusal(&mut sluice(&flags));
     }
 }
@@ -297,6 +304,106 @@ fn who_is_refused_is_logged_for_ban_tools_and_counted_and_nobody_floods_the_log(
     let lines = log.matches(client).count();
     assert!((5..25).contains(&lines), "{lines} lines: enough for a ban, and no more");
     assert!(!log.contains("guess"), "{log}");
+}
+
+/// What came to the socket of a service manager until now.
+#[cfg(target_os = "linux")]
+fn told(socket: &std::os::unix::net::UnixDatagram) -> String {
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut datagram = [0; 4096];
+    let length = loop {
+        match socket.recv(&mut datagram) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            received => break received.unwrap(),
+        }
+    };
+    String::from_utf8(datagram[..length].to_vec()).unwrap()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_hang_up_reloads_tokens_and_log_names_what_needs_a_restart_and_ends_no_session() {
+    let directory = std::env::temp_dir().join(format!("sluice-reload-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let (file, socket) = (directory.join("sluice.toml"), directory.join("notify"));
+    let write = |token: &str, filter: &str, workers: u8| {
+        let text = format!(
+            "[http]\nlisten = '127.0.0.1:0'\n[media]\nlisten = '127.0.0.1:0'\nworkers = {workers}\n\
+             [auth]\npublish-token = '{token}'\n[log]\nfilter = '{filter}'\n"
+        );
+        std::fs::write(&file, text).unwrap();
+    };
+    write("old", "info", 1);
+    let manager = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    let mut command = sluice(&["--config", file.to_str().unwrap()]);
+    let mut relay = Running::start(command.env("NOTIFY_SOCKET", &socket));
+    let ready = told(&manager);
+    assert!(ready.starts_with("READY=1\nSTATUS=serving on 127.0.0.1:"), "{ready}");
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    let offer = include_str!("golden/ffmpeg-9.0.2-av.offer.sdp");
+    let post = |token: &str| {
+        let request = agent.post(format!("{}/whip/cam", relay.origin)).header("Content-Type", "application/sdp");
+        request.header("Authorization", format!("Bearer {token}")).send(offer).unwrap()
+    };
+    let status = |token: &str| post(token).status().as_u16();
+    let reload = || {
+        relay.signal("HUP");
+        let (reloading, ready) = (told(&manager), told(&manager));
+        assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+        assert!(ready.starts_with("READY=1\n"), "{ready}");
+    };
+    let created = post("old");
+    let session = format!("{}{}", relay.origin, created.headers()["location"].to_str().unwrap());
+    assert_eq!((created.status().as_u16(), status("new")), (201, 401));
+
+    // 1. Taken up: the token and the log. Named: the workers.
+    write("new", "debug", 2);
+    reload();
+    assert_eq!((status("old"), status("new")), (401, 201));
+    // 2. The session that the old token made is still its maker's.
+    let get = agent.get(&session).header("Authorization", "Bearer old").call().unwrap();
+    assert_eq!(get.status(), 204);
+    // 3. What makes no sense, cannot be read or would open the relay leaves everything as it was.
+    for text in [Some("[auth]\npublish-token = ''\n"), Some("nonsense"), Some("[http]\n"), None] {
+        match text {
+            Some(text) => std::fs::write(&file, text).unwrap(),
+            None => std::fs::remove_file(&file).unwrap(),
+        }
+        reload();
+        assert_eq!((status("old"), status("new")), (401, 201));
+    }
+    // 4. Nothing has changed but what needs a restart.
+    write("new", "debug", 2);
+    reload();
+    let deleted = agent.delete(&session).header("Authorization", "Bearer old").call().unwrap();
+    assert_eq!(deleted.status(), 200);
+    relay.signal("INT");
+    let stopping = told(&manager);
+    assert!(stopping.starts_with("STOPPING=1\nSTATUS="), "{stopping}");
+    assert_eq!(relay.ended().code(), Some(0));
+    std::fs::remove_dir_all(&directory).unwrap();
+    let log = relay.log();
+    assert!(log.contains("settings reloaded: auth.publish-token, log.filter; sessions go on"), "{log}");
+    assert_eq!(log.matches("until the relay is restarted: media.workers").count(), 2, "{log}");
+    assert!(log.matches("settings not reloaded, all stay as they were").count() >= 3, "{log}");
+    for part in ["publish-token is empty", "would open the relay", "there is no file of that name"] {
+        assert!(log.contains(part), "{part}: {log}");
+    }
+    assert!(log.contains("DEBUG") && !log.contains("\"old\"") && !log.contains("\"new\""), "{log}");
+}
+
+#[test]
+fn a_hang_up_without_a_file_says_that_nothing_is_reloaded_and_ends_nothing() {
+    let mut relay = Running::start(&mut sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0"]));
+    for _ in 0..3 {
+        relay.signal("HUP");
+    }
+    assert_eq!(ureq::get(format!("{}/healthz", relay.origin)).call().unwrap().status(), 200);
+    relay.signal("HUP");
+    relay.signal("TERM");
+    assert_eq!(relay.ended().code(), Some(0));
+    let log = relay.log();
+    assert!(log.contains("nothing to reload: no configuration file is named (--config)"), "{log}");
 }
 
 /// As under `sluice 2>&1 | head`.

@@ -47,15 +47,20 @@ impl Given {
     ///
     /// # Errors
     /// [`ConfigError`] about the file.
-    pub fn effective(mut self) -> Result<Effective, ConfigError> {
+    pub fn effective(&self) -> Result<Effective, ConfigError> {
         let mut in_file = self.file.as_deref().map_or(Ok(BTreeMap::new()), file::read)?;
         let settings = setting::all().into_iter().map(|setting| {
-            let values = [self.values.remove(setting.id()), in_file.remove(setting.id())];
+            let values = [self.values.get(setting.id()).cloned(), in_file.remove(setting.id())];
             let default = Value { words: setting.default_words(), origin: Origin::Default };
             let value = values.into_iter().flatten().fold(default, |a, b| if b.origin > a.origin { b } else { a });
             (setting, value)
         });
-        Ok(Effective { settings: settings.collect(), file: self.file })
+        Ok(Effective { settings: settings.collect(), file: self.file.clone() })
+    }
+
+    /// Whether a file is named.
+    pub fn has_file(&self) -> bool {
+        self.file.is_some()
     }
 }
 
@@ -65,12 +70,51 @@ impl Effective {
     /// # Errors
     /// [`ConfigError`] for settings that make no sense together.
     pub fn config(&self) -> Result<Config, ConfigError> {
+        self.check_pairs()?;
         let flags = self
             .settings
             .iter()
             .flat_map(|(setting, value)| value.words.iter().map(|word| format!("{}={word}", setting.flag())));
         let matches = parser().try_get_matches_from(flags).and_then(|matches| Settings::from_arg_matches(&matches));
         matches.expect("each value was read before, by itself").try_into()
+    }
+}
+
+/// A setting whose value differs from that in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Its section of the file.
+    pub section: String,
+    /// Section and key.
+    pub path: String,
+}
+
+impl Changed {
+    /// Whether a running relay takes it up.
+    pub fn is_live(&self) -> bool {
+        is_live(&self.section)
+    }
+}
+
+fn is_live(section: &str) -> bool {
+    ["auth", "log"].contains(&section)
+}
+
+impl Effective {
+    /// The settings that have another value in `newer`.
+    pub fn changes(&self, newer: &Self) -> Vec<Changed> {
+        let pairs = self.settings.iter().zip(&newer.settings);
+        let changed = pairs.filter(|((_, old), (_, new))| old.words != new.words);
+        changed.map(|((it, _), _)| Changed { section: it.section().to_owned(), path: it.path() }).collect()
+    }
+
+    /// Takes the values of `newer` that a running relay takes up.
+    pub fn take_up(&mut self, newer: &Self) {
+        for ((setting, old), (_, new)) in self.settings.iter_mut().zip(&newer.settings) {
+            if is_live(setting.section()) {
+                *old = new.clone();
+            }
+        }
     }
 }
 

@@ -43,7 +43,7 @@ const FILE: &str = "
     publish-token = 'p'
     watch-token = 'w'
     admin-token = 'a'
-    public-watch = true
+    public-watch = false
     [log]
     filter = 'debug'
 ";
@@ -60,7 +60,7 @@ fn the_file_has_a_section_for_each_module() {
     assert_eq!(config.worker.advertise, ["203.0.113.7".parse::<IpAddr>().unwrap()]);
     assert_eq!((config.auth.publish_token.as_deref(), config.auth.watch_token.as_deref()), (Some("p"), Some("w")));
     assert_eq!(config.auth.admin_token.as_deref(), Some("a"));
-    assert!(config.auth.public_watch);
+    assert!(!config.auth.public_watch);
     assert_eq!(config.log.to_string(), "debug");
 }
 
@@ -134,10 +134,47 @@ fn what_makes_no_sense_together_is_an_error_before_anything_starts() {
         (vec!["--admin", "127.0.0.1:8080", "--http", "127.0.0.1:8080"], "leave --admin out"),
         (vec!["--ice-server", "turn:a.example"], "--turn-secret"),
         (vec!["--turn-secret", "s"], "--ice-server"),
+        (vec!["--public-watch", "--publish-token", "p", "--watch-token", "w"], "leave one of the two out"),
+        (vec!["--allow-origin", "*,https://a.example"], "leave * out"),
+        (vec!["--allow-origin", "https://a.example,*"], "leave * out"),
+        (vec!["--fast-start", "0", "--fast-start-size", "16"], "--fast-start-size"),
+        (vec!["--fast-start", "20", "--fast-start-size", "0"], "--fast-start-size"),
     ] {
         let error = given(&flags).effective().unwrap().config().unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     }
+}
+
+#[test]
+fn what_only_looks_like_a_contradiction_is_taken() {
+    for flags in [
+        vec!["--fast-start", "0"],
+        vec!["--fast-start-size", "0"],
+        vec!["--fast-start", "0", "--fast-start-size", "0"],
+        vec!["--fast-start", "5", "--fast-start-size", "1"],
+        vec!["--public-watch"],
+        vec!["--public-watch=false", "--publish-token", "p", "--watch-token", "w"],
+        vec!["--public-watch", "--publish-token", "p", "--admin-token", "a"],
+        vec!["--allow-origin", "*"],
+    ] {
+        assert!(given(&flags).effective().unwrap().config().is_ok(), "{flags:?}");
+    }
+}
+
+#[test]
+fn what_a_running_relay_takes_up_is_told_from_what_needs_a_restart() {
+    let mut old = with_file(FILE, &[]).unwrap();
+    let text = FILE.replace("'p'", "'q'").replace("'debug'", "'info'").replace("workers = 2", "workers = 3");
+    let new = with_file(&text, &[]).unwrap();
+    let changes: Vec<_> = old.changes(&new).into_iter().map(|it| (it.is_live(), it.path)).collect();
+    let expected = [(false, "media.workers"), (true, "auth.publish-token"), (true, "log.filter")];
+    assert_eq!(changes, expected.map(|(live, path)| (live, path.to_owned())));
+    old.take_up(&new);
+    let left: Vec<_> = old.changes(&new).into_iter().map(|it| it.path).collect();
+    assert_eq!(left, ["media.workers"], "it is named until the relay is restarted");
+    // A flag that wins over the file hides the change.
+    let flagged = |text: &str| with_file(text, &["--publish-token", "f"]).unwrap();
+    assert!(flagged(FILE).changes(&flagged(&FILE.replace("'p'", "'q'"))).is_empty());
 }
 
 #[test]

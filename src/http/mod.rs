@@ -113,7 +113,8 @@ impl Default for Config {
     }
 }
 
-/// What all requests share. Nothing in it changes but counters, rate limits, and what is behind the media handle.
+/// What all requests share. Nothing in it changes but counters, rate limits, who may do what when the configuration is
+/// read again, and what is behind the media handle.
 pub struct Node {
     access: Access,
     media: Handle,
@@ -160,6 +161,11 @@ impl Node {
             has_admin: config.admin.is_some(),
             refusals: Refusals::default(),
         }
+    }
+
+    /// Who may do what.
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// Serves everything, or everything but the API, metrics and health, until `stop` completes.

@@ -11,7 +11,7 @@ use super::endpoint::{FRAGMENT, entity_tag};
 use super::error::Problem;
 use super::request::{Connection, NO_SUCH_SESSION, Session, bearer, read_text, require_type};
 use super::sdp::Fragment;
-use crate::auth::Denied;
+use crate::auth::{Credential, Denied};
 use crate::name::SessionId;
 use crate::stream::Reason;
 use crate::worker::{PatchError, Restart, SessionInfo};
@@ -38,7 +38,8 @@ pub(super) async fn delete(
     Session(id): Session,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    if shared.media.has_departed(&id, &shared.access.identify(bearer(&headers))?) {
+    let holders = [Some(shown(&headers)), shared.access.identify(bearer(&headers)).ok()];
+    if holders.iter().flatten().any(|holder| shared.media.has_departed(&id, holder)) {
         return Ok(StatusCode::OK);
     }
     own_session(&shared, &id, &headers)?;
@@ -83,12 +84,23 @@ pub(super) async fn patch(
 
 /// Finds a session that the holder of the request's token made.
 fn own_session(shared: &Shared, id: &SessionId, headers: &HeaderMap) -> Result<SessionInfo, Problem> {
+    let info = shared.media.lookup(id);
+    // A session stays with who made it when its token does not count any more.
+    let shown = shown(headers);
+    if let Some(info) = info.as_ref().filter(|info| info.credential == shown) {
+        return Ok(info.clone());
+    }
     let credential = shared.access.identify(bearer(headers))?;
-    let info = shared.media.lookup(id).ok_or(NO_SUCH_SESSION)?;
+    let info = info.ok_or(NO_SUCH_SESSION)?;
     if info.credential == credential {
         return Ok(info);
     }
     Err(if credential.is_anonymous() { Denied::NoToken.into() } else { NO_SUCH_SESSION })
+}
+
+/// The holder of the request's token, whether or not that counts now.
+fn shown(headers: &HeaderMap) -> Credential {
+    bearer(headers).map_or(Credential::ANONYMOUS, Credential::of_token)
 }
 
 /// Which ICE session a PATCH means.

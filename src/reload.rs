@@ -1,0 +1,116 @@
+//! Takes up a changed configuration while the relay runs (SIGHUP): what is logged, and the tokens.
+//!
+//! The rule: no session notices, and the relay never ends for it. A file that cannot be read or makes no sense leaves
+//! everything as it was; what is changed and cannot be taken up is named until the relay is started again.
+
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use crate::config::{Changed, ConfigError, Effective, Given};
+use crate::{auth, http, log};
+
+/// What a running relay is set to, and how to change that.
+pub struct Reload {
+    given: Given,
+    in_force: Effective,
+    node: Arc<http::Node>,
+    log: log::Control,
+}
+
+/// Why everything stays as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The settings cannot be read, or make no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The tokens cannot be taken up.
+    #[error(transparent)]
+    Auth(#[from] auth::ReplaceError),
+    /// The log is gone.
+    #[error("the log filter cannot be changed: restart the relay")]
+    Log,
+}
+
+impl Reload {
+    /// For a relay that runs with the settings `in_force`, of what was `given` and the file that this names.
+    pub fn new(given: Given, in_force: Effective, node: Arc<http::Node>, log: log::Control) -> Self {
+        Self { given, in_force, node, log }
+    }
+
+    /// Reads the file again, takes up what can be, and logs what came of it.
+    pub fn run(&mut self) {
+        match self.take_up() {
+            Ok(changes) => tell(&changes, self.given.has_file()),
+            Err(error) => warn!("settings not reloaded, all stay as they were: {error}"),
+        }
+    }
+
+    /// # Errors
+    /// [`ReloadError`]; nothing has changed then.
+    fn take_up(&mut self) -> Result<Vec<Changed>, ReloadError> {
+        let newer = self.given.effective()?;
+        let config = newer.config()?;
+        let changes = self.in_force.changes(&newer);
+        if changes.iter().any(|changed| changed.section == "auth") {
+            self.node.access().replace(&config.auth)?;
+            self.node.access().tell();
+        }
+        if changes.iter().any(|changed| changed.section == "log") {
+            self.log.set(config.log).map_err(|_| ReloadError::Log)?;
+        }
+        self.in_force.take_up(&newer);
+        Ok(changes)
+    }
+}
+
+/// The signals that ask for it (SIGHUP).
+pub struct HangUps(#[cfg(unix)] tokio::signal::unix::Signal);
+
+impl HangUps {
+    /// From now on the signal does not kill the process.
+    ///
+    /// # Errors
+    /// When the system does not tell of signals.
+    #[cfg(unix)]
+    pub fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Windows has no such signal.
+    #[cfg(not(unix))]
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self())
+    }
+
+    /// Completes with the next one.
+    pub async fn next(&mut self) {
+        #[cfg(unix)]
+        if self.0.recv().await.is_some() {
+            return;
+        }
+        std::future::pending().await
+    }
+}
+
+fn tell(changes: &[Changed], has_file: bool) {
+    let names = |live: bool| -> String {
+        let names = changes.iter().filter(|changed| changed.is_live() == live).map(|changed| changed.path.as_str());
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let (taken_up, left) = (names(true), names(false));
+    if !taken_up.is_empty() {
+        info!("settings reloaded: {taken_up}; sessions go on");
+    }
+    if !left.is_empty() {
+        warn!("these settings have changed and stay as they were until the relay is restarted: {left}");
+    }
+    if changes.is_empty() && has_file {
+        info!("nothing to reload: no setting of the configuration file has changed");
+    } else if changes.is_empty() {
+        info!(
+            "nothing to reload: no configuration file is named (--config), and flags and the environment stay as they are"
+        );
+    }
+}

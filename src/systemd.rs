@@ -1,0 +1,44 @@
+//! Tells the service manager how the relay is (sd_notify): ready, reloading, stopping. Without one that asked for it
+//! (`NOTIFY_SOCKET`) nothing is told.
+
+/// The relay serves.
+pub fn ready(status: &str) {
+    notify(State::Ready, status);
+}
+
+/// The configuration is being read again; `ready` follows.
+pub fn reloading() {
+    notify(State::Reloading, "reading the configuration again");
+}
+
+/// No new session is taken, and the end follows.
+pub fn stopping(status: &str) {
+    notify(State::Stopping, status);
+}
+
+enum State {
+    Ready,
+    Reloading,
+    Stopping,
+}
+
+#[cfg(target_os = "linux")]
+fn notify(state: State, status: &str) {
+    use sd_notify::NotifyState;
+    let mut states = match state {
+        State::Ready => vec![NotifyState::Ready],
+        // The manager tells by the time which of several reloads is over.
+        State::Reloading => {
+            [NotifyState::Reloading].into_iter().chain(NotifyState::monotonic_usec_now().ok()).collect()
+        }
+        State::Stopping => vec![NotifyState::Stopping],
+    };
+    states.push(NotifyState::Status(status));
+    if let Err(error) = sd_notify::notify(&states) {
+        tracing::warn!(%error, "cannot tell the service manager how the relay is: the unit needs AF_UNIX in RestrictAddressFamilies=");
+    }
+}
+
+/// Only Linux has systemd.
+#[cfg(not(target_os = "linux"))]
+fn notify(_state: State, _status: &str) {}
