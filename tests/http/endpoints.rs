@@ -187,6 +187,32 @@ fn a_publisher_says_with_one_or_zero_whether_it_stands_by() {
     assert_eq!(relay.request("POST", "/whep/cam?standby=yes", &[SDP], WHEP_OFFER).status, 201, "viewers do not");
 }
 
+/// A page that would receive several, an SFU's client for example.
+#[test]
+fn a_viewer_may_offer_more_sections_than_a_stream_has() {
+    let relay = Relay::start();
+    let (head, sections) = WHEP_OFFER.split_once("\r\nm=").unwrap();
+    let sections: Vec<&str> = sections.split("\r\nm=").collect();
+    let all: Vec<&str> = sections.iter().cycle().take(8).copied().collect();
+    let named = all.iter().enumerate().map(|(mid, section)| {
+        let lines = section
+            .lines()
+            .map(|line| if line.starts_with("a=mid:") { format!("a=mid:{mid}") } else { line.to_owned() });
+        lines.collect::<Vec<_>>().join("\r\n")
+    });
+    let head: Vec<&str> = head.lines().filter(|line| !line.starts_with("a=group:")).collect();
+    let offer = format!(
+        "{}\r\na=group:BUNDLE 0 1 2 3 4 5 6 7\r\nm={}\r\n",
+        head.join("\r\n"),
+        named.collect::<Vec<_>>().join("\r\nm=")
+    );
+    let answer = relay.request("POST", "/whep/cam", &[SDP], &offer);
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let lines: Vec<&str> = answer.body.lines().filter(|line| line.starts_with("m=")).collect();
+    assert_eq!((lines.len(), lines.iter().filter(|line| line.contains(" 0 UDP/")).count()), (8, 8 - sections.len()));
+    relay.request("POST", "/whep/cam", &[SDP], &(offer + "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n")).problem(422);
+}
+
 #[test]
 fn a_body_that_is_packed_is_refused_with_what_would_be_taken() {
     let relay = Relay::start();

@@ -44,7 +44,7 @@ pub struct Application {
 /// One agreed audio or video section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
-    /// `a=mid` of the section.
+    /// `a=mid` of the section; a name of the relay's own where the offer has none.
     pub mid: String,
     /// Audio or video.
     pub kind: Kind,
@@ -199,6 +199,8 @@ impl Offer {
             Extension::DependencyDescriptor => {
                 offered.kind == Kind::Video && (self.allows_mixed || offered.allows_mixed)
             }
+            // The client does not know the name, so it could tell nothing by it.
+            Extension::Mid if !section.is_named => false,
             // An element has no room for a longer one.
             Extension::Mid if sends && section.mid.len() > LONGEST_MID => false,
             // A resend without RTX repeats the first sending bit for bit.

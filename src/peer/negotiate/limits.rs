@@ -4,6 +4,7 @@
 
 use super::OfferError;
 use super::text::own_parameters;
+use crate::name::Role;
 
 /// Bytes of a whole offer. Chromium's largest is 8 KiB with candidates.
 const MAX_OFFER: usize = 64 * 1024;
@@ -12,15 +13,17 @@ const MAX_LINE: usize = 512;
 /// Bytes of a line with format parameters: those of a publisher may hold its parameter sets (`sprop-parameter-sets`).
 /// Without them it is no longer than others, because the answer repeats it.
 const MAX_FORMAT_LINE: usize = 2048;
-/// Sections: one audio, one video, one for data channels.
+/// Sections of a publisher: one audio, one video, one for data channels.
 const MAX_SECTIONS: usize = 3;
+/// Sections of a viewer: those that are too many of a kind are declined, so that a page may offer to receive several.
+const MAX_SECTIONS_OF_VIEWER: usize = 8;
 /// Payload types in one section.
 pub(super) const MAX_PAYLOAD_TYPES: usize = 64;
 /// Simulcast encodings in one section.
 pub(super) const MAX_RIDS: usize = 4;
 
 /// Refuses text that is too large or holds what no line of SDP holds.
-pub(super) fn check(offer: &str) -> Result<(), OfferError> {
+pub(super) fn check(offer: &str, role: Role) -> Result<(), OfferError> {
     if offer.len() > MAX_OFFER {
         return Err(OfferError::malformed("the offer is longer than 64 KiB: send fewer candidates and codecs"));
     }
@@ -42,12 +45,17 @@ pub(super) fn check(offer: &str) -> Result<(), OfferError> {
         }
         sections += usize::from(line.starts_with("m="));
     }
-    if sections > MAX_SECTIONS {
-        return Err(OfferError::unsupported(
+    let (most, sentence) = match role {
+        Role::Publisher => (
+            MAX_SECTIONS,
             "the offer has more than 3 sections: offer one audio, one video and one data section at most",
-        ));
-    }
-    Ok(())
+        ),
+        Role::Viewer => (
+            MAX_SECTIONS_OF_VIEWER,
+            "the offer has more than 8 sections: one audio, one video and one data section can be answered, so offer those",
+        ),
+    };
+    if sections > most { Err(OfferError::unsupported(sentence)) } else { Ok(()) }
 }
 
 /// True for a token of RFC 8866 9 that is short enough to be written into an answer.
@@ -60,23 +68,30 @@ pub(super) fn is_token(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn check_any(offer: &str) -> Result<(), OfferError> {
+        check(offer, Role::Publisher)
+    }
+
     #[test]
     fn bounds_the_size_the_lines_and_the_sections() {
-        assert_eq!(check("v=0\r\nm=a\r\nm=b\nm=c\n"), Ok(()));
-        assert_eq!(check(&format!("a={}\r\n", "x".repeat(510))), Ok(()));
-        assert!(matches!(check(&format!("a={}\r\n", "x".repeat(511))), Err(OfferError::Malformed(_))));
+        assert_eq!(check_any("v=0\r\nm=a\r\nm=b\nm=c\n"), Ok(()));
+        assert_eq!(check_any(&format!("a={}\r\n", "x".repeat(510))), Ok(()));
+        assert!(matches!(check_any(&format!("a={}\r\n", "x".repeat(511))), Err(OfferError::Malformed(_))));
         let sets = |octets: usize| format!("a=fmtp:96 a=1;sprop-parameter-sets={};b=2\r\n", "A".repeat(octets));
-        assert_eq!(check(&sets(2048 - 39)), Ok(()));
-        assert!(matches!(check(&sets(2049 - 39)), Err(OfferError::Malformed(_))));
-        assert!(matches!(check(&format!("a=fmtp:96 {}\r\n", "x".repeat(510))), Err(OfferError::Malformed(_))));
-        assert!(matches!(check(&"a=x\n".repeat(17_000)), Err(OfferError::Malformed(_))));
-        assert!(matches!(check(&"m=audio\n".repeat(4)), Err(OfferError::Unsupported(_))));
+        assert_eq!(check_any(&sets(2048 - 39)), Ok(()));
+        assert!(matches!(check_any(&sets(2049 - 39)), Err(OfferError::Malformed(_))));
+        assert!(matches!(check_any(&format!("a=fmtp:96 {}\r\n", "x".repeat(510))), Err(OfferError::Malformed(_))));
+        assert!(matches!(check_any(&"a=x\n".repeat(17_000)), Err(OfferError::Malformed(_))));
+        for (role, most) in [(Role::Publisher, 3), (Role::Viewer, 8)] {
+            assert_eq!(check(&"m=audio\n".repeat(most), role), Ok(()));
+            assert!(matches!(check(&"m=audio\n".repeat(most + 1), role), Err(OfferError::Unsupported(_))));
+        }
     }
 
     #[test]
     fn refuses_control_characters_and_carriage_returns_inside_a_line() {
         for hostile in ["a=x\0", "a=x\ra=y", "a=\u{1b}[31m", "a=\u{85}", "a=x\t"] {
-            assert!(matches!(check(hostile), Err(OfferError::Malformed(_))), "{hostile:?}");
+            assert!(matches!(check_any(hostile), Err(OfferError::Malformed(_))), "{hostile:?}");
         }
     }
 

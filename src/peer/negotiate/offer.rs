@@ -37,7 +37,7 @@ impl Offer {
         if sdp.trim().is_empty() {
             return Err(OfferError::malformed("the body is empty: send an SDP offer"));
         }
-        limits::check(sdp)?;
+        limits::check(sdp, role)?;
         let description = SessionDescription::unmarshal(&mut Cursor::new(sdp.as_bytes()))
             .map_err(|error| not_sdp(&error.to_string()))?;
         let direction = Direction::read(&description.attributes)?.unwrap_or(Direction::SendRecv);
@@ -52,8 +52,13 @@ impl Offer {
         {
             return Err(OfferError::unsupported(sentence));
         }
-        keep_one_of_a_kind(role, &mut sections)?;
-        let bundle = read_bundle(&description, &sections)?;
+        if !sections.iter().any(|section| matches!(section.content, Content::Media(_))) {
+            return Err(OfferError::unsupported("the offer has no audio and no video: offer at least one of them"));
+        }
+        name_all(&mut sections);
+        let group = read_group(&description, &sections)?;
+        keep_one_of_a_kind(role, &mut sections, group.as_deref())?;
+        let bundle = group.map(|group| bundle_of(group, &sections)).transpose()?;
         let (grouped, bundle) = match bundle {
             Some(bundle) => (true, bundle),
             None => (false, read_single(&sections)?),
@@ -76,12 +81,27 @@ fn not_sdp(reason: &str) -> OfferError {
     OfferError::malformed(format!("the offer is no valid SDP ({reason})"))
 }
 
-/// A stream has one audio and one video track. A viewer's second section of a kind is declined; a publisher's whole
-/// offer is refused (RFC 9725 4.4.2).
-fn keep_one_of_a_kind(role: Role, sections: &mut [OfferedSection]) -> Result<(), OfferError> {
+/// Gives the sections without `a=mid` a name that no other has.
+fn name_all(sections: &mut [OfferedSection]) {
+    for index in 0..sections.len() {
+        if sections[index].is_named {
+            continue;
+        }
+        let taken = |name: &str| sections.iter().any(|section| section.mid == name);
+        let name = (index..).map(|number| format!("unnamed-{number}")).find(|name| !taken(name));
+        sections[index].mid = name.unwrap_or_default();
+    }
+}
+
+/// A stream has one audio and one video track. A viewer's further sections of a kind are declined, those outside of the
+/// bundle first; a publisher's whole offer is refused (RFC 9725 4.4.2).
+fn keep_one_of_a_kind(role: Role, sections: &mut [OfferedSection], group: Option<&[usize]>) -> Result<(), OfferError> {
     const SENTENCE: &str = "a stream has one audio and one video track: offer one section of each";
     let mut seen: Vec<Option<Kind>> = Vec::new();
-    for section in sections {
+    let mut order: Vec<usize> = (0..sections.len()).collect();
+    order.sort_by_key(|index| group.is_some_and(|group| !group.contains(index)));
+    for index in order {
+        let section = &mut sections[index];
         let kind = match &section.content {
             Content::Declined(_) => continue,
             Content::Media(media) => Some(media.kind),
@@ -93,9 +113,6 @@ fn keep_one_of_a_kind(role: Role, sections: &mut [OfferedSection]) -> Result<(),
             (true, Role::Publisher) => return Err(OfferError::unsupported(SENTENCE)),
         }
     }
-    if seen.iter().all(Option::is_none) {
-        return Err(OfferError::unsupported("the offer has no audio and no video: offer at least one of them"));
-    }
     Ok(())
 }
 
@@ -103,17 +120,15 @@ const ONE_BUNDLE: &str = "all media shares one transport: offer one a=group:BUND
 
 /// What has no group shares its transport only if it is alone: so GStreamer offers a single track.
 fn read_single(sections: &[OfferedSection]) -> Result<Vec<usize>, OfferError> {
-    match sections {
-        [_] => Ok(vec![0]),
+    let mut wanted = (0..).zip(sections).filter(|(_, section)| !section.is_declined()).map(|(index, _)| index);
+    match (wanted.next(), wanted.next()) {
+        (Some(only), None) => Ok(vec![only]),
         _ => Err(OfferError::unsupported(ONE_BUNDLE)),
     }
 }
 
-/// RFC 9143 7.2: one group, whose first section's transport carries all; `None` without a group.
-fn read_bundle(
-    description: &SessionDescription,
-    sections: &[OfferedSection],
-) -> Result<Option<Vec<usize>>, OfferError> {
+/// RFC 9143 7.2: the sections that the one group names, in its order; `None` without a group.
+fn read_group(description: &SessionDescription, sections: &[OfferedSection]) -> Result<Option<Vec<usize>>, OfferError> {
     let groups = description.attributes.iter().filter(|attribute| attribute.key == "group");
     let mut bundles = groups.filter_map(|group| group.value.as_deref()?.strip_prefix("BUNDLE "));
     let Some(mids) = bundles.next() else {
@@ -129,19 +144,25 @@ fn read_bundle(
     }
     let mut bundle = Vec::new();
     for mid in mids.split_ascii_whitespace() {
-        let Some(index) = sections.iter().position(|section| section.mid == mid) else {
-            return Err(OfferError::malformed("a=group:BUNDLE names a section that the offer does not have"));
+        let named = |section: &OfferedSection| section.is_named && section.mid == mid;
+        let Some(index) = sections.iter().position(named) else {
+            return Err(OfferError::malformed("a=group:BUNDLE names an a=mid that the offer does not have"));
         };
         if bundle.contains(&index) {
             return Err(OfferError::malformed("a=group:BUNDLE names a section twice"));
         }
         bundle.push(index);
     }
+    Ok(Some(bundle))
+}
+
+/// The sections that share a transport: all that are not declined, for no other transport is answered.
+fn bundle_of(mut bundle: Vec<usize>, sections: &[OfferedSection]) -> Result<Vec<usize>, OfferError> {
     bundle.retain(|index| !sections[*index].is_declined());
     if bundle.len() < sections.iter().filter(|section| !section.is_declined()).count() {
         return Err(OfferError::unsupported("all media shares one transport: name each a=mid in a=group:BUNDLE"));
     }
-    Ok(Some(bundle))
+    Ok(bundle)
 }
 
 /// A section without transport lines has those of the session level, else those of the first bundled section.

@@ -13,7 +13,9 @@ use crate::name::Role;
 
 /// A section as offered.
 pub(super) struct OfferedSection {
+    /// Its `a=mid`; where it has none, a name for the relay alone, which the answer does not repeat.
     pub(super) mid: String,
+    pub(super) is_named: bool,
     /// The first word of the `m=` line.
     pub(super) media: String,
     /// The transport protocol of the `m=` line, echoed in the answer.
@@ -82,12 +84,14 @@ impl Direction {
 }
 
 impl OfferedSection {
-    /// Reads a section; `direction` is that of the session level.
+    /// Reads a section; `direction` is that of the session level. One without `a=mid` is named by whoever knows the others
+    /// (RFC 9429 5.10).
     pub(super) fn read(role: Role, section: &MediaDescription, direction: Direction) -> Result<Self, OfferError> {
         let name = &section.media_name;
-        let mid = section.attribute("mid").flatten().filter(|mid| limits::is_token(mid)).map(str::to_owned);
-        let mid =
-            mid.ok_or_else(|| OfferError::malformed("each section of the offer needs an a=mid of 1 to 64 characters"))?;
+        let mid = section.attribute("mid").map(Option::unwrap_or_default);
+        if mid.is_some_and(|mid| !limits::is_token(mid)) {
+            return Err(OfferError::malformed("an a=mid of the offer must be one word of 1 to 64 characters"));
+        }
         let format = name.formats.first().filter(|format| limits::is_token(format)).cloned();
         let format = format.ok_or_else(|| OfferError::malformed("an m= line must name its formats"))?;
         let protocol = name.protos.join("/");
@@ -97,7 +101,8 @@ impl OfferedSection {
         let mut codecs = Vec::new();
         let content = read_content(role, section, direction, &protocol, &mut codecs)?;
         Ok(Self {
-            mid,
+            mid: mid.unwrap_or_default().to_owned(),
+            is_named: mid.is_some(),
             media: name.media.clone(),
             protocol,
             format,

@@ -53,19 +53,19 @@ impl<'a> Text<'a> {
 
     /// One section; the tagged one bears the candidates for all (RFC 9143 7.3.2).
     pub(super) fn section(&mut self, offered: &OfferedSection, reply: &Reply<'_>, tagged: bool) {
-        let OfferedSection { media, protocol, mid, .. } = offered;
+        let OfferedSection { media, protocol, .. } = offered;
         match reply {
             Reply::Rejected => {
                 self.line(format!("m={media} 0 {protocol} {}", offered.format));
                 self.line("c=IN IP4 0.0.0.0");
-                self.line(format!("a=mid:{mid}"));
+                self.mid(offered);
                 self.line("a=inactive");
                 return;
             }
             Reply::Application => {
                 self.line(format!("m={media} 9 {protocol} {}", offered.format));
                 self.line("c=IN IP4 0.0.0.0");
-                self.transport(mid);
+                self.transport(offered);
                 self.line("a=sctp-port:5000");
                 self.line(format!("a=max-message-size:{MAX_MESSAGE_SIZE}"));
             }
@@ -78,7 +78,7 @@ impl<'a> Text<'a> {
                 if agreed.kind == Kind::Video {
                     self.bandwidth();
                 }
-                self.transport(mid);
+                self.transport(offered);
                 self.media(agreed, mappings, media_offered);
             }
         }
@@ -101,13 +101,20 @@ impl<'a> Text<'a> {
         }
     }
 
-    fn transport(&mut self, mid: &str) {
+    fn transport(&mut self, offered: &OfferedSection) {
         let Local { credentials, fingerprint, .. } = self.local;
         self.line(format!("a=ice-ufrag:{}", credentials.ufrag));
         self.line(format!("a=ice-pwd:{}", credentials.pwd));
         self.line(format!("a=fingerprint:sha-256 {fingerprint}"));
         self.line(if self.dtls_client { "a=setup:active" } else { "a=setup:passive" });
-        self.line(format!("a=mid:{mid}"));
+        self.mid(offered);
+    }
+
+    /// RFC 9429 5.3.1: said where the offer says it.
+    fn mid(&mut self, offered: &OfferedSection) {
+        if offered.is_named {
+            self.line(format!("a=mid:{}", offered.mid));
+        }
     }
 
     fn media(&mut self, agreed: &Section, mappings: &[Mapping], offered: &OfferedMedia) {

@@ -180,6 +180,91 @@ fn a_second_section_of_a_kind_is_declined_for_a_viewer() {
     assert_eq!((negotiated.sections.len(), negotiated.answer.matches("m=audio 0 ").count()), (1, 1));
 }
 
+/// The offer of a page that would receive several of each: these lines twice, three times, four times.
+fn with_sections(audio: usize, video: usize, bundled: impl Fn(usize) -> bool) -> String {
+    let both = offer("recvonly");
+    let (head, sections) = both.split_once("m=audio").unwrap();
+    let (one_audio, one_video) = sections.split_once("m=video").unwrap();
+    let audios = std::iter::repeat_n(format!("m=audio{one_audio}"), audio);
+    let videos = std::iter::repeat_n(format!("m=video{one_video}"), video);
+    let name = |(mid, text): (usize, String)| {
+        text.replace("a=mid:0", &format!("a=mid:{mid}")).replace("a=mid:1\r", &format!("a=mid:{mid}\r"))
+    };
+    let sections: String = audios.chain(videos).enumerate().map(name).collect();
+    let group: String = (0..audio + video).filter(|mid| bundled(*mid)).map(|mid| format!(" {mid}")).collect();
+    head.replace(" 0 1", &group) + &sections
+}
+
+#[test]
+fn a_viewer_may_offer_eight_sections_and_gets_the_first_of_each_kind() {
+    for (audio, video) in [(4, 4), (1, 7), (7, 1), (2, 1), (1, 2), (0, 8), (3, 0)] {
+        let negotiated = watch(&with_sections(audio, video, |_| true), &[]).unwrap();
+        let lines: Vec<&str> = negotiated.answer.lines().filter(|line| line.starts_with("m=")).collect();
+        assert_eq!(lines.len(), audio + video, "the answer mirrors the offer");
+        let taken: Vec<usize> = (0..lines.len()).filter(|index| !lines[*index].contains(" 0 UDP")).collect();
+        let first = [(audio > 0).then_some(0), (video > 0).then_some(audio)];
+        let first: Vec<usize> = first.into_iter().flatten().collect();
+        assert_eq!(taken, first);
+        let group: String = first.iter().map(|mid| format!(" {mid}")).collect();
+        assert!(negotiated.answer.contains(&format!("a=group:BUNDLE{group}\r\n")), "{}", negotiated.answer);
+        assert_eq!(negotiated.answer.matches("a=inactive\r\n").count(), audio + video - first.len());
+        assert_eq!(negotiated.answer.matches("a=end-of-candidates").count(), 1);
+        assert_eq!(negotiated.sections.len(), first.len());
+    }
+    assert!(matches!(watch(&with_sections(5, 4, |_| true), &[]).err(), Some(OfferError::Unsupported(_))));
+    assert!(publish(&with_sections(2, 1, |_| true).replace("recvonly", "sendonly")).is_err());
+}
+
+#[test]
+fn of_several_sections_a_viewer_gets_one_that_is_in_the_bundle() {
+    let negotiated = watch(&with_sections(2, 2, |mid| mid == 1 || mid == 3), &[]).unwrap();
+    assert!(negotiated.answer.contains("a=group:BUNDLE 1 3\r\n"), "{}", negotiated.answer);
+    let mids: Vec<&str> = negotiated.sections.iter().map(|section| section.mid.as_str()).collect();
+    assert_eq!(mids, ["1", "3"]);
+    assert!(watch(&with_sections(1, 1, |mid| mid == 0), &[]).is_err(), "it would miss the video");
+}
+
+#[test]
+fn a_section_without_a_mid_is_taken_and_answered_without_one() {
+    for (role, direction) in [(Role::Publisher, "sendonly"), (Role::Viewer, "recvonly")] {
+        let both = offer(direction).replace("a=group:BUNDLE 0 1\r\n", "");
+        let (head, sections) = both.split_once("m=audio").unwrap();
+        let (audio, video) = sections.split_once("m=video").unwrap();
+        for section in [format!("m=audio{audio}"), format!("m=video{video}")] {
+            let section = section.replace("a=mid:0\r\n", "").replace("a=mid:1\r\n", "");
+            let offer = format!("{head}{section}");
+            let negotiated = match role {
+                Role::Publisher => publish(&offer).unwrap(),
+                Role::Viewer => watch(&offer, &[]).unwrap(),
+            };
+            assert_eq!(negotiated.sections.len(), 1);
+            assert!(
+                !negotiated.answer.contains("a=mid") && !negotiated.answer.contains("a=group"),
+                "{}",
+                negotiated.answer
+            );
+            assert!(!negotiated.answer.contains("sdes:mid"), "nothing could be told by it");
+            assert!(negotiated.answer.contains("a=candidate:1 1 udp "));
+        }
+        // Several sections without names cannot share a transport.
+        let unnamed = both.replace("a=mid:0\r\n", "").replace("a=mid:1\r\n", "");
+        let refused = if role == Role::Publisher { publish(&unnamed) } else { watch(&unnamed, &[]) };
+        assert!(refused.err().unwrap().to_string().contains("BUNDLE"));
+    }
+    // A viewer's further section is declined, named or not, and the answer stays in the offer's order.
+    let surplus = with_sections(2, 1, |mid| mid != 1).replace("a=mid:1\r\n", "");
+    let negotiated = watch(&surplus, &[]).unwrap();
+    assert!(negotiated.answer.contains("a=group:BUNDLE 0 2\r\n"));
+    assert!(negotiated.answer.contains("m=audio 0 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=inactive\r\n"));
+    // Nobody takes the relay's own name for a section.
+    let taken = with_sections(2, 1, |_| true)
+        .replace("a=mid:1\r\n", "")
+        .replace("a=mid:2\r", "a=mid:unnamed-1\r")
+        .replace(" 0 1 2", " 0 unnamed-1");
+    let mids: Vec<_> = watch(&taken, &[]).unwrap().sections.into_iter().map(|section| section.mid).collect();
+    assert_eq!(mids, ["0", "unnamed-1"]);
+}
+
 #[test]
 fn both_directions_are_narrowed_to_the_one_of_the_role() {
     for direction in ["sendrecv", "x-unknown"] {
