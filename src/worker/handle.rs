@@ -3,7 +3,6 @@
 //! Negotiation runs on the caller's task, never on a media thread: a join costs a worker nothing until ICE has proven
 //! its path.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -20,6 +19,7 @@ use super::message::Message;
 use super::placing::Placing;
 use super::quota::Slots;
 use super::record::{Ended, Record};
+use super::restart::{Patched, Restart};
 use super::secrets::{random_credentials, random_etag};
 use super::session::end_waiting;
 use super::unreached::Warning;
@@ -29,7 +29,7 @@ use crate::door::Admission;
 use crate::metrics::{LimitName, Metrics, Phase, SessionState};
 use crate::name::{Role, SessionId, StreamName};
 use crate::peer::negotiate::{Local, Offer};
-use crate::peer::{Certificate, CertificateError, Credentials};
+use crate::peer::{Certificate, CertificateError};
 use crate::stream::{Announced, Full, Identity, Reason, Registry, Sender, StreamInfo, WorkerId};
 
 /// How long a client should wait before it asks an overloaded or stopping relay again.
@@ -69,28 +69,6 @@ pub(super) struct Shared {
     pub(super) workers: Vec<Sender<Message>>,
     /// Set once, when the relay stops taking sessions.
     pub(super) draining: AtomicBool,
-}
-
-/// New credentials of a client (RFC 9725 4.3.2).
-#[derive(Debug)]
-pub struct Restart {
-    /// The client's new ICE credentials.
-    pub remote: Credentials,
-    /// The relay's address on which the HTTP request arrived, if known.
-    pub http_local: Option<IpAddr>,
-    /// The client's address.
-    pub http_remote: IpAddr,
-}
-
-/// A session's new ICE credentials on the relay's side.
-#[derive(Debug)]
-pub struct Patched {
-    /// What the fragment tells the client.
-    pub local: Credentials,
-    /// The relay's candidates.
-    pub candidates: Vec<std::net::SocketAddr>,
-    /// Entity tag of the new ICE session, with quotes.
-    pub etag: String,
 }
 
 /// Why a session was not changed.
