@@ -7,13 +7,16 @@ mod offline;
 #[allow(dead_code, reason = "the filter's own tests use the rest")]
 #[path = "support/sctp.rs"]
 mod sctp;
+#[allow(dead_code, reason = "the filter's own tests use the rest")]
+#[path = "support/sctp_packet.rs"]
+mod sctp_packet;
 
 use std::alloc::System;
 use std::time::Duration;
 
 use offline::{NUMBER, Net, vp8};
 use sctp::Tap;
-use sctp::packet::*;
+use sctp_packet::*;
 use sluice::forward::codec::Codec;
 use sluice::name::Role;
 use sluice::peer::Certificate;

@@ -101,7 +101,7 @@ impl Association {
             return Ok(Fate::Blank(Some(Loss::Unexpected)));
         }
         let is_fragment = !(data.begins && data.ends);
-        if data.unordered && is_fragment && !self.streams.takes_fragments() {
+        if data.unordered && is_fragment && !self.streams.takes_fragments(data.stream) {
             return Ok(Fate::Blank(Some(Loss::Window)));
         }
         let dcep = data.dcep()?;

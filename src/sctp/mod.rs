@@ -24,7 +24,7 @@ mod rate;
 mod streams;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use dcep::Reliability;
 pub use filter::{Filter, Loss, Verdict};

@@ -20,10 +20,13 @@ pub const MAX_STREAM: u16 = 1024;
 pub(super) const MAX_OPENED: usize = 1024 * 1024;
 const OPENED_OVERHEAD: usize = 512;
 
-/// What the chunks that can never be delivered may cost. Of ordered messages no client leaves such chunks: beyond this the
-/// session ends. Of unordered messages in fragments they stay where the client gave a message up; beyond this only whole
-/// messages pass, so that a channel of partial reliability goes on.
+/// What the chunks of ordered messages that can never be delivered may cost. No client leaves any: beyond this the session
+/// ends.
 const MAX_STRANDED: usize = 128 * 1024;
+
+/// The same of unordered messages in fragments, which stay where the client gave a message up. Beyond this, channels that
+/// have left some lose fragments, and only their whole messages pass.
+const MAX_STRANDED_UNORDERED: usize = 256 * 1024;
 
 #[derive(Debug)]
 struct Stream {
@@ -153,9 +156,10 @@ impl Streams {
         if self.stranded(false) > MAX_STRANDED { Err(Violation::Undeliverable) } else { Ok(()) }
     }
 
-    /// Whether fragments of unordered messages may arrive.
-    pub(super) fn takes_fragments(&self) -> bool {
-        self.stranded(true) <= MAX_STRANDED
+    /// Whether fragments of unordered messages may arrive on a stream.
+    pub(super) fn takes_fragments(&self, id: u16) -> bool {
+        let has_left_some = self.known.iter().any(|stream| stream.id == id && stream.stranded[1] > 0);
+        !has_left_some || self.stranded(true) <= MAX_STRANDED_UNORDERED
     }
 
     fn stranded(&self, unordered: bool) -> usize {

@@ -1,8 +1,5 @@
 //! A client that holds its keys: it says by hand what it likes inside its DTLS, in place of webrtc-rs.
 
-#[path = "sctp_packet.rs"]
-pub(crate) mod packet;
-
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rtc::crypto::{

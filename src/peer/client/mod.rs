@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use interceptor::{Registry, Slot};
+use rtc::dtls::cipher_suite::CipherSuiteId;
 use rtc::ice::mdns::MulticastDnsMode;
 use rtc::peer_connection::RTCPeerConnectionBuilder;
 use rtc::peer_connection::configuration::RTCConfigurationBuilder;
@@ -83,6 +84,15 @@ pub struct Client {
 impl Client {
     /// Makes the client and its offer.
     pub fn new(config: &Config<'_>, now: Instant) -> Result<Self, ClientError> {
+        Self::with_cipher_suites(config, cipher_suites(true), now)
+    }
+
+    /// The same with these DTLS cipher suites, for a client that is not as ours are.
+    pub(super) fn with_cipher_suites(
+        config: &Config<'_>,
+        cipher_suites: Vec<CipherSuiteId>,
+        now: Instant,
+    ) -> Result<Self, ClientError> {
         // What `rtc` offers as its `a=max-message-size`. The other side is a relay that the caller has chosen.
         let message = SctpMaxMessageSize::DEFAULT_MESSAGE_SIZE as usize;
         let channels = config.application.then_some(Limits { message, rates: None });
@@ -93,7 +103,7 @@ impl Client {
                 RTCConfigurationBuilder::new().with_certificates(vec![config.certificate.certificate()]).build(),
             )
             .with_media_engine(media::engine(config.codecs, config.extensions)?)
-            .with_setting_engine(settings(config.profiles, Arc::clone(&spy)))
+            .with_setting_engine(settings(config.profiles, cipher_suites, Arc::clone(&spy)))
             .with_interceptor_registry(Registry::new().with(Slot::ReceiverReport, tap.interceptor()))
             .build(now)?;
         media::add_sections(&mut connection, config)?;
@@ -186,14 +196,14 @@ impl Client {
     }
 }
 
-fn settings(profiles: &[Profile], spy: Arc<KeySpy>) -> SettingEngine {
+fn settings(profiles: &[Profile], cipher_suites: Vec<CipherSuiteId>, spy: Arc<KeySpy>) -> SettingEngine {
     // The relay's silence is for the caller to judge; an idle client must not lose its path by itself.
     let never = Some(Duration::ZERO);
     SettingEngineBuilder::new()
         .with_crypto_provider(spy)
         .with_multicast_dns_mode(MulticastDnsMode::Disabled)
         .with_ice_timeouts(never, never, Some(Duration::from_secs(2)))
-        .with_dtls_cipher_suites(cipher_suites(true))
+        .with_dtls_cipher_suites(cipher_suites)
         .with_srtp_protection_profiles(profiles.iter().copied().map(protection_profile).collect())
         .build()
 }

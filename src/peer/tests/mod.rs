@@ -6,12 +6,14 @@
 mod cost;
 mod handshake;
 mod hostile;
+mod sctp;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use rtc::crypto::default_provider;
+use rtc::dtls::cipher_suite::CipherSuiteId;
 use rtc::srtp::context::Context;
 use rtc::srtp::protection_profile::ProtectionProfile;
 use rtc::stun::fingerprint::FINGERPRINT;
@@ -41,6 +43,8 @@ struct Case {
     profile: Profile,
     /// What the client supports, in its order.
     supported: &'static [Profile],
+    /// The DTLS cipher suites that it supports.
+    suites: &'static [CipherSuiteId],
 }
 
 const CASE: Case = Case {
@@ -49,6 +53,7 @@ const CASE: Case = Case {
     application: false,
     profile: Profile::Aes128Gcm,
     supported: &[Profile::Aes128CmSha1_80, Profile::Aes128Gcm],
+    suites: &[CipherSuiteId::Tls_Ecdhe_Ecdsa_With_Aes_128_Gcm_Sha256],
 };
 
 fn pli(media_ssrc: u32) -> Compound {
@@ -131,7 +136,7 @@ impl Session {
             local: CLIENT,
             certificate: theirs,
         };
-        let mut client = Client::new(&config, now).unwrap();
+        let mut client = Client::with_cipher_suites(&config, case.suites.to_vec(), now).unwrap();
         let remote = credentials(client.offer());
         let local = Credentials { ufrag: "relay".to_owned(), pwd: "0123456789abcdefghijklmn".to_owned() };
         let config = Config {

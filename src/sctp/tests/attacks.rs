@@ -306,6 +306,7 @@ fn fragments_that_their_sender_gave_up_are_bounded_and_whole_messages_go_on() {
         assert_eq!(bed.data(WHOLE | UNORDERED, 1, 0, TEXT, b"whole"), PASSED);
     }
     assert!((800..950).contains(&lost), "{lost}");
+    assert_eq!(bed.data(BEGINS | UNORDERED, 2, 0, TEXT, b"x"), PASSED, "another channel has left nothing");
 }
 
 #[test]

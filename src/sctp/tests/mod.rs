@@ -4,7 +4,7 @@
 mod attacks;
 #[allow(dead_code, reason = "the attack tests need more of it")]
 #[path = "../../../tests/support/sctp_packet.rs"]
-mod made;
+pub(crate) mod made;
 mod ordinary;
 
 use std::time::{Duration, Instant};
