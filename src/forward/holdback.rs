@@ -12,6 +12,11 @@ use std::time::{Duration, Instant};
 const FEW: u64 = 3;
 const WINDOW: Duration = Duration::from_secs(2);
 
+/// The same where a repair takes so long that each loss is seen.
+const SLOW: Duration = Duration::from_millis(150);
+const FEW_SLOW: u64 = 2;
+const WINDOW_SLOW: Duration = Duration::from_secs(10);
+
 /// From the loss of a picture's last packet to its notice, at the next picture.
 const NOTICE: Duration = Duration::from_millis(40);
 
@@ -43,12 +48,13 @@ impl Holdback {
     /// So many packets were missed, on a leg where a repair takes so long from the request on.
     pub fn on_losses(&mut self, losses: u64, repair: Duration, now: Instant) {
         let passed = |since: Option<Instant>| since.map_or(Duration::MAX, |since| now.saturating_duration_since(since));
-        if passed(self.since) > WINDOW {
+        let (few, window) = if repair >= SLOW { (FEW_SLOW, WINDOW_SLOW) } else { (FEW, WINDOW) };
+        if passed(self.since) > window {
             self.since = Some(now);
             self.losses = 0;
         }
         self.losses += losses;
-        if self.losses < FEW {
+        if self.losses < few {
             return;
         }
         if passed(self.began) >= STAYS {
@@ -121,6 +127,17 @@ mod tests {
         assert_eq!(holdback.need(lost), 120 * MS);
         assert_eq!(holdback.need(lost + STAYS - MS), 120 * MS);
         assert_eq!(holdback.need(lost + STAYS), Duration::ZERO);
+    }
+
+    #[test]
+    fn where_a_repair_takes_long_two_losses_in_ten_seconds_are_no_accident() {
+        let start = Instant::now();
+        let mut holdback = Holdback::default();
+        holdback.on_losses(1, 200 * MS, start);
+        assert_eq!(holdback.need(start), Duration::ZERO);
+        let second = start + Duration::from_secs(9);
+        holdback.on_losses(1, 200 * MS, second);
+        assert_eq!(holdback.need(second), 240 * MS);
     }
 
     #[test]

@@ -105,6 +105,11 @@ impl Reader {
         !self.reads_at_once && self.interval.is_some_and(|interval| interval > CLOSE_FRAMES)
     }
 
+    /// From one frame to the next, on average.
+    pub(super) fn interval(&self) -> Option<Duration> {
+        self.interval
+    }
+
     fn after(&self, due: Instant, credit: i32) -> Instant {
         match self.sent {
             Some(sent) if !self.reads_at_once && self.credit < credit => due.max(sent + PATIENCE),

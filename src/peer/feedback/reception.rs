@@ -24,6 +24,9 @@ const SELDOM: Duration = Duration::from_secs(5);
 /// Octets of packets that are joined in one datagram: what DTLS and SRTCP add fits a path's 1,200.
 const MAX_JOINED: usize = 1100;
 
+/// Frames that come more seldom delay the notice of a loss, which only the next one shows.
+const USUAL_FRAME: Duration = Duration::from_millis(33);
+
 /// Report blocks that fit one receiver report (RFC 3550 6.4.2); the opener lets through fewer SSRCs.
 const MAX_SOURCES: usize = 31;
 
@@ -201,7 +204,8 @@ impl Reception {
     pub fn take_losses(&mut self, ssrc: u32) -> Option<(u64, Duration)> {
         let position = self.position(ssrc)?;
         let missing = self.sources[position].missing.as_mut()?;
-        Some((missing.take_lost(), missing.repair_time()))
+        let notice = self.reader.interval().unwrap_or_default().saturating_sub(USUAL_FRAME);
+        Some((missing.take_lost(), missing.repair_time() + notice))
     }
 
     /// Reads the publisher's RTCP: sender reports of its own, known SSRCs. All else has no effect.
@@ -298,9 +302,12 @@ impl Reception {
                 self.waiting = Some((next, now));
                 break;
             }
-            // Reports stand in front (RFC 3550 6.1), and come last.
-            next.append(&mut compound);
-            compound = next;
+            // Reports stand in front (RFC 3550 6.1).
+            let in_front = next.iter().any(|packet| packet.as_any().is::<ReceiverReport>());
+            if in_front {
+                std::mem::swap(&mut next, &mut compound);
+            }
+            compound.append(&mut next);
         }
         self.reader.on_sent(now);
         Some(compound)

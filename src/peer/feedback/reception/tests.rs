@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use rtcp::goodbye::Goodbye;
+use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtcp::transport_feedbacks::transport_layer_cc::TransportLayerCc;
 
 use super::*;
@@ -102,6 +103,90 @@ fn tells_arrival_times_of_all_sources_together() {
     reception.on_packet(0xcccc, 1, 0, Some(3), start);
     let feedback: Vec<TransportLayerCc> = find(&poll(&mut reception, start + 50 * MS));
     assert_eq!((feedback[0].base_sequence_number, feedback[0].packet_status_count), (1, 3));
+}
+
+/// What each packet of a datagram is.
+fn kinds(compound: &Compound) -> Vec<&'static str> {
+    let kind = |packet: &Box<dyn rtcp::Packet>| match packet.as_any() {
+        any if any.is::<ReceiverReport>() => "report",
+        any if any.is::<TransportLayerNack>() => "nack",
+        any if any.is::<TransportLayerCc>() => "times",
+        any if any.is::<PictureLossIndication>() => "keyframe",
+        _ => "description",
+    };
+    compound.iter().map(kind).collect()
+}
+
+/// Frames of one packet each 33 ms from the first second on, of which number 40 is lost; `numbered` for the transport.
+fn frames(reception: &mut Reception, start: Instant, numbered: bool) -> Instant {
+    for number in (0..43u32).filter(|number| *number != 40) {
+        let now = start + 33 * MS * number;
+        let transport = numbered.then_some(number as u16);
+        reception.on_packet(VIDEO, number.into(), number * 3000, transport, now);
+        if number < 42 {
+            poll(reception, now);
+        }
+    }
+    start + 33 * MS * 42
+}
+
+#[test]
+fn who_numbers_packets_for_the_transport_is_told_all_in_one_datagram() {
+    let start = Instant::now();
+    let mut reception = reception();
+    let now = frames(&mut reception, start, true);
+    reception.report_due = Some(now);
+    reception.request_keyframe(VIDEO, now);
+    reception.sources[0].missing.as_mut().unwrap().on_highest(42, 50, now);
+    let told = poll(&mut reception, now + 10 * MS);
+    assert_eq!(told.len(), 1);
+    assert_eq!(kinds(&told[0]), ["report", "description", "nack", "keyframe", "times"]);
+    assert!(rtcp::packet::marshal(&told[0]).is_ok());
+}
+
+#[test]
+fn who_does_not_is_told_one_thing_in_each_datagram_and_a_nack_is_the_first() {
+    let start = Instant::now();
+    let mut reception = reception();
+    let now = frames(&mut reception, start, false);
+    reception.report_due = Some(now);
+    reception.request_keyframe(VIDEO, now);
+    reception.sources[0].missing.as_mut().unwrap().on_highest(42, 50, now);
+    let told = poll(&mut reception, now + 10 * MS);
+    let told: Vec<_> = told.iter().map(kinds).collect();
+    assert_eq!(told, [["nack"], ["keyframe"]], "the report waits");
+    assert_eq!(reception.poll_timeout(), Some(now + 260 * MS));
+}
+
+#[test]
+fn reports_come_seldom_where_frames_do() {
+    let start = Instant::now();
+    for (frame, reports) in [(20u32, 9), (66, 2)] {
+        let (mut reception, mut told) = (reception(), 0);
+        for number in 0..10_000 / frame {
+            let now = start + MS * frame * number;
+            reception.on_packet(AUDIO, number.into(), number * 960, None, now);
+            told += find::<ReceiverReport>(&poll(&mut reception, now)).len();
+        }
+        assert_eq!(told, reports, "a frame each {frame} ms");
+    }
+}
+
+#[test]
+fn what_else_a_publisher_is_sent_takes_the_place_of_requests() {
+    let start = Instant::now();
+    let mut reception = reception();
+    let now = frames(&mut reception, start, false);
+    poll(&mut reception, now);
+    // Checks that were answered.
+    reception.on_sent(now);
+    reception.on_sent(now);
+    reception.sources[0].missing.as_mut().unwrap().on_highest(42, 50, now);
+    assert!(poll(&mut reception, now + 10 * MS).is_empty());
+    for number in [51, 52] {
+        reception.on_packet(VIDEO, number, number as u32 * 3000, None, now + 33 * MS);
+    }
+    assert_eq!(kinds(&poll(&mut reception, now + 33 * MS)[0]), ["nack"]);
 }
 
 proptest! {
