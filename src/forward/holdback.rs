@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 const FEW: u64 = 3;
 const WINDOW: Duration = Duration::from_secs(2);
 
-/// The same where a repair takes so long that each loss is seen.
-const SLOW: Duration = Duration::from_millis(150);
+/// The same where a repair takes so long that each loss is seen; longer than is thought before one was measured.
+const SLOW: Duration = Duration::from_millis(210);
 const FEW_SLOW: u64 = 2;
 const WINDOW_SLOW: Duration = Duration::from_secs(10);
 
@@ -133,11 +133,11 @@ mod tests {
     fn where_a_repair_takes_long_two_losses_in_ten_seconds_are_no_accident() {
         let start = Instant::now();
         let mut holdback = Holdback::default();
-        holdback.on_losses(1, 200 * MS, start);
+        holdback.on_losses(1, 220 * MS, start);
         assert_eq!(holdback.need(start), Duration::ZERO);
         let second = start + Duration::from_secs(9);
-        holdback.on_losses(1, 200 * MS, second);
-        assert_eq!(holdback.need(second), 240 * MS);
+        holdback.on_losses(1, 220 * MS, second);
+        assert_eq!(holdback.need(second), 260 * MS);
     }
 
     #[test]

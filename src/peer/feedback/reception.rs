@@ -24,8 +24,10 @@ const SELDOM: Duration = Duration::from_secs(5);
 /// Octets of packets that are joined in one datagram: what DTLS and SRTCP add fits a path's 1,200.
 const MAX_JOINED: usize = 1100;
 
-/// Frames that come more seldom delay the notice of a loss, which only the next one shows.
+/// Frames that come more seldom delay the notice of a loss, which only the next one shows; but where they come more seldom
+/// still, nobody sees that one is late.
 const USUAL_FRAME: Duration = Duration::from_millis(33);
+const MOST_NOTICE: Duration = Duration::from_millis(50);
 
 /// Report blocks that fit one receiver report (RFC 3550 6.4.2); the opener lets through fewer SSRCs.
 const MAX_SOURCES: usize = 31;
@@ -204,7 +206,7 @@ impl Reception {
     pub fn take_losses(&mut self, ssrc: u32) -> Option<(u64, Duration)> {
         let position = self.position(ssrc)?;
         let missing = self.sources[position].missing.as_mut()?;
-        let notice = self.reader.interval().unwrap_or_default().saturating_sub(USUAL_FRAME);
+        let notice = self.reader.interval().unwrap_or_default().saturating_sub(USUAL_FRAME).min(MOST_NOTICE);
         Some((missing.take_lost(), missing.repair_time() + notice))
     }
 
