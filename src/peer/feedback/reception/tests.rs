@@ -107,14 +107,14 @@ fn tells_arrival_times_of_all_sources_together() {
 
 /// What each packet of a datagram is.
 fn kinds(compound: &Compound) -> Vec<&'static str> {
-    let kind = |packet: &Box<dyn rtcp::Packet>| match packet.as_any() {
+    let kind = |packet: &dyn rtcp::Packet| match packet.as_any() {
         any if any.is::<ReceiverReport>() => "report",
         any if any.is::<TransportLayerNack>() => "nack",
         any if any.is::<TransportLayerCc>() => "times",
         any if any.is::<PictureLossIndication>() => "keyframe",
         _ => "description",
     };
-    compound.iter().map(kind).collect()
+    compound.iter().map(|packet| kind(&**packet)).collect()
 }
 
 /// Frames of one packet each 33 ms from the first second on, of which number 40 is lost; `numbered` for the transport.
