@@ -44,6 +44,11 @@ pub enum Origins {
 }
 
 impl Origins {
+    /// Whether pages of this origin may use the relay.
+    pub(super) fn lists(&self, origin: &HeaderValue) -> bool {
+        self.allow(Some(origin)).is_some()
+    }
+
     /// The value of Access-Control-Allow-Origin for a request.
     fn allow(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
         let Self::Listed(list) = self else { return Some(HeaderValue::from_static("*")) };
@@ -89,6 +94,24 @@ pub(super) async fn layer(State(shared): State<Shared>, request: Request, next: 
     } else if readable == Readable::Problems && asked.is_none() && response.extensions().get::<Told>().is_none() {
         return response;
     }
+    write(response.headers_mut(), &shared.origins, origin.as_ref(), asked);
+    response
+}
+
+/// The same for `/api`: only with an admin token, which the page must have, and only for listed origins.
+pub(super) async fn for_operators(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let origin = request.headers().get(ORIGIN).cloned();
+    let is_api = request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str().starts_with("/api/"));
+    let is_guarded = shared.access.administer(None).is_err();
+    if !is_api || !is_guarded || shared.origins == Origins::Any {
+        return next.run(request).await;
+    }
+    let is_preflight =
+        request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    let asked = is_preflight.then(|| asked(&request));
+    let is_listed = origin.as_ref().is_some_and(|origin| shared.origins.lists(origin));
+    let mut response =
+        if is_preflight && is_listed { endpoint::options(METHODS).await } else { next.run(request).await };
     write(response.headers_mut(), &shared.origins, origin.as_ref(), asked);
     response
 }

@@ -22,6 +22,15 @@ pub(super) enum Problem {
     /// The token is good for something else.
     #[error("{0}")]
     Forbidden(Denied),
+    /// A name that a stranger may have let point here.
+    #[error(
+        "no admin token is set, so this is served only under an IP address, localhost, a name without dots or one below \
+         .local: ask under one of these, name the host with --allow-host, or set --admin-token"
+    )]
+    ForeignHost,
+    /// A web page that is not the relay's own.
+    #[error("{0}")]
+    ForeignOrigin(&'static str),
     /// No such page, endpoint or session; also the session of somebody else.
     #[error("{0}")]
     NotFound(&'static str),
@@ -102,7 +111,7 @@ impl Problem {
         match self {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::ForeignHost | Self::ForeignOrigin(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,

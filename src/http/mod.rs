@@ -8,6 +8,7 @@ mod body;
 mod cors;
 mod endpoint;
 mod error;
+mod host;
 mod ice_servers;
 mod limit;
 mod listener;
@@ -40,6 +41,7 @@ use tracing::debug;
 
 pub use base_path::{BasePath, BasePathError};
 pub use cors::Origins;
+pub use host::Host;
 pub use ice_servers::{IceServerError, IceServers};
 pub use limit::Limit;
 pub use listener::{Limits, Timing};
@@ -66,6 +68,8 @@ pub struct Config {
     pub metrics_streams: usize,
     /// Which pages may use the relay from a browser.
     pub origins: Origins,
+    /// Names under which what is for operators is served while no admin token is set, besides local ones.
+    pub allowed_hosts: Vec<Host>,
     /// How much one address may ask for; `None` for no limit.
     pub limit: Option<Limit>,
     /// How much the holders of one token may ask for together; `None` for no limit.
@@ -98,6 +102,7 @@ impl Default for Config {
             admin: None,
             metrics_streams: crate::metrics::STREAMS,
             origins: Origins::Any,
+            allowed_hosts: Vec::new(),
             limit: Some(Limit { per_second: number(20), burst: number(600), loopback: false }),
             token_limit: Some(Limit { per_second: number(200), burst: number(6000), loopback: false }),
             trusted_proxies: Vec::new(),
@@ -120,6 +125,7 @@ pub struct Node {
     media: Handle,
     metrics: Arc<Metrics>,
     origins: Origins,
+    allowed_hosts: Vec<Host>,
     limiter: Option<ClientLimiter>,
     token_limiter: Option<Limiter<Credential>>,
     trusted_proxies: Vec<Network>,
@@ -144,6 +150,7 @@ impl Node {
             media,
             metrics,
             origins: config.origins.clone(),
+            allowed_hosts: config.allowed_hosts.clone(),
             limiter: config.limit.map(ClientLimiter::new),
             token_limiter: config.token_limit.map(Limiter::new),
             trusted_proxies: config.trusted_proxies.clone(),
@@ -179,6 +186,9 @@ impl Node {
         let routes = admin_routes(&self)
             .fallback(not_for_admin)
             .method_not_allowed_fallback(wrong_method)
+            .layer(from_fn_with_state(self.clone(), cors::for_operators))
+            .layer(from_fn_with_state(self.clone(), host::guard))
+            .layer(from_fn(host::layer))
             .layer(from_fn_with_state(self.clone(), observe))
             .layer(from_fn_with_state(self.clone(), proxy::layer))
             .with_state(self.clone());
@@ -228,6 +238,9 @@ fn public_routes(node: Shared) -> Router {
         .merge(admin)
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(node.clone(), cors::for_operators))
+        .layer(from_fn_with_state(node.clone(), host::guard))
+        .layer(from_fn(host::layer))
         .layer(from_fn_with_state(node.clone(), cors::layer))
         .layer(from_fn(pages::explain))
         .layer(from_fn_with_state(node.clone(), observe))

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
 use super::origin::{self as origins, OriginError};
-use super::{BasePath, ClientHeader, Config, IceServerError, IceServers, Limit, Limits, Network, Origins, ice_servers};
+use super::{
+    BasePath, ClientHeader, Config, Host, IceServerError, IceServers, Limit, Limits, Network, Origins, ice_servers,
+};
 use crate::setting;
 
 /// The section `[http]`. Not `Debug`: it holds a secret.
@@ -30,6 +32,11 @@ pub struct Settings {
     #[arg(long, env = "SLUICE_ALLOW_ORIGIN", value_name = "ORIGIN[,ORIGIN]", value_delimiter = ',')]
     #[arg(value_parser = origin, default_value = "*")]
     allow_origin: Vec<String>,
+
+    /// Names under which /api and /metrics are served while no admin token is set, besides IP addresses, localhost, names
+    /// without dots and those below .local
+    #[arg(long, env = "SLUICE_ALLOW_HOST", value_name = "HOST[,HOST]", value_delimiter = ',')]
+    allow_host: Vec<Host>,
 
     /// Sessions that one address may start, change and end a second, with 30 times that at once; 0 for no limit; this
     /// machine is exempt
@@ -80,6 +87,7 @@ impl TryFrom<Settings> for Config {
             admin: settings.admin,
             metrics_streams: settings.metrics_streams,
             origins: if everybody { Origins::Any } else { Origins::Listed(settings.allow_origin) },
+            allowed_hosts: settings.allow_host,
             limit: limit(settings.rate_limit),
             token_limit: limit(settings.token_rate_limit),
             trusted_proxies: settings.trusted_proxy,

@@ -10,6 +10,7 @@ mod connections;
 mod cors;
 mod endpoints;
 mod framing;
+mod hosts;
 mod limits;
 mod openapi;
 mod operations;
