@@ -59,3 +59,18 @@ test('FFmpeg that ends tells the relay, and the next one is seen by the same vie
   publishWithFfmpeg(t, `${relay.url}/whip/next`);
   await viewer.framesDecoded(30);
 });
+
+test('a late viewer of frames that all have parameter sets begins at the last keyframe at once', async (t) => {
+  const relay = await Relay.start(t);
+  const output = ['-bsf:v', 'dump_extra=freq=all', '-flags', '+global_header'];
+  publishWithFfmpeg(t, `${relay.url}/whip/sets`, { keyframes: 300, audio: false, output });
+  await until('frames come in for two seconds', async () => (await media(relay, 'video')) > 60);
+  const viewer = await watch(t, relay, 'sets');
+  const { inbound } = await viewer.framesDecoded(60);
+  assert.equal(inbound.video.codec, 'video/H264');
+  // From a keyframe that is seconds old, not from one that was asked for: FFmpeg sends none before 10 s have passed.
+  assert.equal(await relay.metric('sluice_replays_total'), 1);
+  const streams = await (await fetch(`${relay.url}/api/streams`)).json();
+  const video = JSON.stringify(streams);
+  assert.ok(!video.includes('keyframe_interval_seconds') && video.includes('"parameter_sets":"in-band"'), video);
+});

@@ -15,15 +15,16 @@ const AUDIO_CODEC = ['-c:a', 'libopus', '-ar', '48000', '-ac', '2'];
 /**
  * Publishes to `url` until the test `t` ends or `stop()` is called. `keyframes` is the distance between two of them in
  * frames, `rate` their number a second, `profile` the H.264 profile; the fastest preset uses nothing that any but the baseline has. `filter` is put
- * behind the test picture, `bitrate` is in bits a second.
+ * behind the test picture, `bitrate` is in bits a second, `output` are further options of the video.
  */
 export function publishWithFfmpeg(t, url, options = {}) {
-  const { video = true, audio = true, keyframes = 60, profile = 'baseline', filter, bitrate, rate = 30 } = options;
+  const { video = true, audio = true, keyframes = 60, profile = 'baseline', filter, bitrate, rate = 30, output = [] } = options;
   const preset = profile === 'baseline' ? 'ultrafast' : 'superfast';
   const args = ['-hide_banner', '-nostdin', '-loglevel', 'verbose', '-nostats'];
   if (video) args.push(...videoSource(rate));
   if (audio) args.push(...AUDIO_SOURCE);
   if (video) args.push(...VIDEO_CODEC, '-preset', preset, '-profile:v', profile, '-g', String(keyframes));
+  if (video) args.push(...output);
   if (video && filter) args.push('-vf', filter);
   if (video && bitrate) args.push('-b:v', bitrate, '-minrate', bitrate, '-maxrate', bitrate, '-bufsize', bitrate / 5);
   if (audio) args.push(...AUDIO_CODEC);
