@@ -13,6 +13,9 @@ use broadcast::{BOTH, Broadcast, GCM, PARTS, assert_continuous, keyframe_request
 use offline::Net;
 use rtcp::goodbye::Goodbye;
 use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtcp::transport_feedbacks::transport_layer_cc::{
+    PacketStatusChunk, RunLengthChunk, StatusChunkTypeTcc, SymbolTypeTcc, TransportLayerCc,
+};
 use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
 use sluice::forward::codec::Kind;
 use sluice::forward::{BURST_OCTETS, PictureLimits};
@@ -92,6 +95,54 @@ fn a_thousand_viewers_that_come_within_a_second_cause_two_keyframe_requests_at_m
         assert!(seconds < 5, "everybody connects");
     }
     assert!(keyframe_requests(&net.clients[publisher]) > before);
+}
+
+/// 40 octets that say of 65,535 packets that they were received.
+fn worst_transport_feedback() -> Box<dyn rtcp::Packet> {
+    let run = PacketStatusChunk::RunLengthChunk(RunLengthChunk {
+        type_tcc: StatusChunkTypeTcc::RunLengthChunk,
+        packet_status_symbol: SymbolTypeTcc::PacketReceivedWithoutDelta,
+        run_length: 8_191,
+    });
+    Box::new(TransportLayerCc {
+        sender_ssrc: 1,
+        media_ssrc: 1,
+        base_sequence_number: 0,
+        packet_status_count: 65_535,
+        reference_time: 0,
+        fb_pkt_count: 0,
+        packet_chunks: vec![run; 9],
+        recv_deltas: Vec::new(),
+    })
+}
+
+#[test]
+fn a_flood_of_the_worst_feedback_is_counted_and_costs_others_nothing() {
+    let (mut net, mut broadcast, viewers) = begun(2);
+    let [hostile, other] = viewers[..] else { panic!("two viewers") };
+    for _ in 0..1_000 {
+        for person in [hostile, broadcast.person] {
+            for _ in 0..10 {
+                net.clients[person].client.send_rtcp(vec![worst_transport_feedback()], net.now);
+            }
+        }
+        broadcast.run(&mut net, MILLISECOND);
+    }
+    broadcast.run(&mut net, SECOND);
+    let metrics = net.metrics.render();
+    let refused = metrics.lines().find_map(|line| line.strip_prefix("sluice_drops_total{reason=\"rtcp_flood\"} "));
+    let refused: u32 = refused.expect("it is there").parse().expect("a number");
+    // A second has room for 256 of each, and there is a bit more than one.
+    assert!((18_900..=19_500).contains(&refused), "{refused}");
+    assert!(net.clients.iter().all(|person| !person.closed));
+    for viewer in [hostile, other] {
+        assert_continuous(&line(&net.clients[viewer], Kind::Video), 0..broadcast.picture * PARTS);
+    }
+    // What is within the room is heard again.
+    let before = keyframe_requests(&net.clients[broadcast.person]);
+    broadcast::request_keyframe(&mut net, hostile);
+    broadcast.run(&mut net, SECOND);
+    assert_eq!(keyframe_requests(&net.clients[broadcast.person]), before + 1);
 }
 
 #[test]

@@ -185,6 +185,8 @@ label! {
         Replayed = "replayed",
         /// SRTP that the keys do not open.
         Unauthentic = "unauthentic",
+        /// RTCP of a client that sends more than 256 datagrams a second.
+        RtcpFlood = "rtcp_flood",
         /// RTP of a payload type or SSRC that the answer did not accept.
         Undeclared = "undeclared",
         /// Of a publisher that goes on in another codec: before that one's first keyframe, too late, or too soon after the

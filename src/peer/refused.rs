@@ -11,6 +11,9 @@ pub enum Refused {
     /// SRTCP that does not authenticate, was seen before, or came before the keys.
     #[error("the RTCP packet is not authentic")]
     Unauthentic,
+    /// Authentic SRTCP beyond what is read of one client within a second.
+    #[error("the client sends more RTCP than is read")]
+    RtcpFlood,
     /// DTLS that anybody could have written: an alert in clear, or after the handshake anything in clear.
     #[error("the DTLS datagram holds nothing but records in clear that are not acted on")]
     ClearDtls,
@@ -31,6 +34,7 @@ impl Refused {
         match self {
             Self::Foreign => "not_dtls_or_rtcp",
             Self::Unauthentic => "rtcp_unauthentic",
+            Self::RtcpFlood => "rtcp_flood",
             Self::ClearDtls => "clear_dtls",
             Self::UnauthenticDtls => "unauthentic_dtls",
             Self::Sctp(_) => "sctp",

@@ -1,51 +1,80 @@
-//! Which senders' RTCP reaches a peer connection.
+//! A client's SRTCP, opened beside the peer connection: which of it is authentic, and how much of that is read.
 //!
-//! webrtc-rs keeps a replay window for each SSRC that an SRTCP packet names before it has authenticated the packet, so
-//! forged packets would grow a session without end; and with SHA1_80 it believes a packet that says of itself that it
-//! is not encrypted (the E flag, RFC 3711 3.4) without a look at its tag. The rule: only encrypted packets, as WebRTC
-//! sends no other; an SSRC that is new is tried on a context that is thrown away, and only one whose packet was
-//! authentic is let through from then on.
+//! The SRTP context of webrtc-rs keeps a replay window for each SSRC that an SRTCP packet names before it has
+//! authenticated the packet, so forged packets would grow a session without end; and with SHA1_80 it believes a packet
+//! that says of itself that it is not encrypted (the E flag, RFC 3711 3.4) without a look at its tag. The rule: only
+//! encrypted packets, as WebRTC sends no other; an SSRC that is new is tried on a context that is thrown away, and only
+//! one whose packet was authentic is let through from then on.
 
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
 use rtc::crypto::RTCCrypto;
 use rtc::srtp::context::Context;
+use rtc::srtp::option::srtcp_replay_protection;
 use rtc::srtp::protection_profile::ProtectionProfile;
 
+use super::refused::Refused;
 use crate::srtp::{MasterKey, Profile};
 
 /// A client sends RTCP from one SSRC for each of its media sources, or from one for all that it receives. More than
 /// this many are refused.
 const SOURCES_LIMIT: usize = 16;
 
+/// How far behind the highest index a packet may come (RFC 3711 3.3.2).
+const REPLAY_WINDOW: usize = 64;
+
+/// Authentic datagrams that are read of one client within [`WINDOW`]: several times what a browser sends that loses much.
+/// What is beyond is dropped and counted.
+const MAX_DATAGRAMS: u32 = 256;
+const WINDOW: Duration = Duration::from_secs(1);
+
 /// The SSRCs that one client's authentic RTCP has come from.
 pub(super) struct RtcpSources {
     remote: MasterKey,
     known: Vec<u32>,
+    /// Made for the first packet; it knows no other SSRCs than these.
+    context: Option<Box<Context>>,
+    /// When the window began, and the datagrams in it.
+    window: Option<(Instant, u32)>,
 }
 
 impl RtcpSources {
     /// For a client that seals with `remote`.
     pub(super) fn new(remote: MasterKey) -> Self {
-        Self { remote, known: Vec::new() }
+        Self { remote, known: Vec::new(), context: None, window: None }
     }
 
-    /// True if the datagram is encrypted and its SSRC is known or proves itself now. Where the SSRC is known it says
-    /// nothing of the datagram's authenticity: that is webrtc-rs's to check.
-    pub(super) fn admits(&mut self, datagram: &[u8], crypto: &dyn RTCCrypto) -> bool {
+    /// The compound in a datagram (RFC 3550 6.1).
+    pub(super) fn open(&mut self, datagram: &[u8], crypto: &dyn RTCCrypto, now: Instant) -> Result<BytesMut, Refused> {
         if !self.is_encrypted(datagram) {
-            return false;
+            return Err(Refused::Unauthentic);
         }
         // RFC 3550 6.4.1: the sender's SSRC is in clear text behind the first header.
-        let Some(ssrc) = datagram.get(4..8).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes) else {
-            return false;
-        };
-        if self.known.contains(&ssrc) {
-            return true;
-        }
-        let proven = self.known.len() < SOURCES_LIMIT && self.is_authentic(datagram, crypto);
-        if proven {
+        let ssrc = datagram.get(4..8).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
+        let ssrc = ssrc.ok_or(Refused::Unauthentic)?;
+        if !self.known.contains(&ssrc) {
+            if self.known.len() >= SOURCES_LIMIT || self.decrypt(datagram, crypto).is_none() {
+                return Err(Refused::Unauthentic);
+            }
             self.known.push(ssrc);
         }
-        proven
+        if self.context.is_none() {
+            self.context = self.new_context(crypto).map(Box::new);
+        }
+        let opened = self.context.as_mut().and_then(|context| context.decrypt_rtcp(datagram).ok());
+        let compound = opened.ok_or(Refused::Unauthentic)?;
+        // Only what is authentic counts, else a forger would use up what its victim may send.
+        if self.may_read(now) { Ok(compound) } else { Err(Refused::RtcpFlood) }
+    }
+
+    fn may_read(&mut self, now: Instant) -> bool {
+        let (began, datagrams) = self.window.get_or_insert((now, 0));
+        if now.saturating_duration_since(*began) >= WINDOW {
+            (*began, *datagrams) = (now, 0);
+        }
+        *datagrams += 1;
+        *datagrams <= MAX_DATAGRAMS
     }
 
     /// The E flag is the first bit of the index word, which is the last of the packet but for the SHA1_80 tag
@@ -59,13 +88,16 @@ impl RtcpSources {
         flag.is_some_and(|byte| byte & 0x80 != 0)
     }
 
-    fn is_authentic(&self, datagram: &[u8], crypto: &dyn RTCCrypto) -> bool {
+    fn decrypt(&self, datagram: &[u8], crypto: &dyn RTCCrypto) -> Option<BytesMut> {
+        self.new_context(crypto)?.decrypt_rtcp(datagram).ok()
+    }
+
+    fn new_context(&self, crypto: &dyn RTCCrypto) -> Option<Context> {
         let profile = match self.remote.profile {
             Profile::Aes128Gcm => ProtectionProfile::AeadAes128Gcm,
             Profile::Aes128CmSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
         };
         let salt = &self.remote.salt[..self.remote.profile.salt_len()];
-        Context::new(&self.remote.key, salt, profile, None, None, crypto)
-            .is_ok_and(|mut context| context.decrypt_rtcp(datagram).is_ok())
+        Context::new(&self.remote.key, salt, profile, None, Some(srtcp_replay_protection(REPLAY_WINDOW)), crypto).ok()
     }
 }

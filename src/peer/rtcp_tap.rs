@@ -1,9 +1,8 @@
-//! Where RTCP enters and leaves a peer connection.
+//! Where RTCP leaves a peer connection.
 //!
-//! webrtc-rs keeps arriving RTCP from the application unless an interceptor wants it, and writes none by itself without
-//! its own interceptors. So this is the one interceptor of every peer: it hands out all RTCP that was authenticated and
-//! sends what it is given. The rule: no RTP passes it in either direction. Media is sealed and opened outside, and a
-//! packet sealed here as well would use a nonce twice.
+//! webrtc-rs writes no RTCP by itself without its own interceptors, and arriving RTCP is opened outside. So this is the one
+//! interceptor of every peer: it sends what it is given. The rule: no RTP passes it in either direction. Media is sealed
+//! and opened outside, and a packet sealed here as well would use a nonce twice.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,13 +16,12 @@ use rtc::shared::error::Error;
 /// The packets of one compound RTCP datagram (RFC 3550 6.1).
 pub type Compound = Vec<Box<dyn rtcp::packet::Packet>>;
 
-/// Compounds that wait in one direction. One datagram yields at most one and is drained at once, so that only a
-/// caller that sends many before it polls reaches this; the newest is dropped then, as a lossy network would.
+/// Compounds that wait. Only a caller that sends many before it polls reaches this; the newest is dropped then, as a lossy
+/// network would.
 const QUEUE_LIMIT: usize = 64;
 
 #[derive(Default)]
 struct Queues {
-    inbound: VecDeque<Compound>,
     outbound: VecDeque<(Instant, Compound)>,
 }
 
@@ -35,14 +33,9 @@ struct Queues {
 pub(super) struct RtcpTap(Arc<Mutex<Queues>>);
 
 impl RtcpTap {
-    /// The interceptor to register; its packets appear here.
+    /// The interceptor to register.
     pub(super) fn interceptor(&self) -> impl Interceptor + use<> {
         TapInterceptor { tap: self.clone() }
-    }
-
-    /// The next compound that arrived and was authentic.
-    pub(super) fn receive(&self) -> Option<Compound> {
-        self.lock().inbound.pop_front()
     }
 
     /// Sends a compound with the connection's next output.
@@ -70,13 +63,7 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for TapInterceptor {
     type Error = Error;
     type Time = Instant;
 
-    fn handle_read(&mut self, packet: TaggedPacket) -> Result<(), Error> {
-        if let Packet::Rtcp(packets) = packet.message.packet {
-            let mut queues = self.tap.lock();
-            if queues.inbound.len() < QUEUE_LIMIT {
-                queues.inbound.push_back(packets);
-            }
-        }
+    fn handle_read(&mut self, _packet: TaggedPacket) -> Result<(), Error> {
         Ok(())
     }
 

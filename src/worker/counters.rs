@@ -138,6 +138,7 @@ impl Counters {
         self.drop(match refused {
             Refused::Foreign => DropReason::Unrecognised,
             Refused::Unauthentic => DropReason::Unauthentic,
+            Refused::RtcpFlood => DropReason::RtcpFlood,
             Refused::ClearDtls => DropReason::ClearDtls,
             Refused::UnauthenticDtls => DropReason::UnauthenticDtls,
             Refused::Sctp(Loss::Malformed) => DropReason::SctpMalformed,
