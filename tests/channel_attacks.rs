@@ -315,9 +315,10 @@ fn dcep_of_odd_shapes() {
     for length in 0..6 {
         for first in [0, 1, 2, 3] {
             attack(|attack| {
-                let chunk = data(WHOLE, attack.tsn, 1, 1, DCEP, &vec![first; length]);
+                let chunk = data(WHOLE, attack.tsn, 1, 0, DCEP, &vec![first; length]);
                 attack.send(&[chunk]);
                 attack.send_video();
+                assert_eq!(attack.misuses(), u64::from(length > 0), "{first} {length}");
             });
         }
     }
