@@ -1,7 +1,7 @@
 //! Under which names the relay answers. While no admin token is set, whoever reaches it sees and ends sessions; a web page
 //! must not do so by letting its own name point to the relay's address (DNS rebinding), for browsers then take relay and
-//! page for one origin. So what is for operators is served only under names that no stranger can have: an IP address,
-//! localhost, a name without dots, one below `.local`, or one of `--allow-host`; and not to pages of another origin. WHIP,
+//! page for one origin. So `/api` is served only under names that no stranger can have: an IP address, localhost,
+//! a name without dots, one below `.local`, or one of `--allow-host`; and not to pages of another origin. WHIP,
 //! WHEP and sessions keep to `--allow-origin` where that lists origins.
 
 use std::net::{IpAddr, Ipv6Addr};
@@ -80,7 +80,8 @@ pub(super) async fn guard(State(shared): State<Shared>, request: Request, next: 
 
 fn check(shared: &Shared, request: &Request) -> Result<(), Problem> {
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    let is_for_operators = path.starts_with("/api/") || path == "/metrics";
+    // Not the metrics: Prometheus asks under whatever name it was given, and they end nothing.
+    let is_for_operators = path.starts_with("/api/");
     let is_media = ["/whip/", "/whep/", "/session/"].iter().any(|prefix| path.starts_with(prefix));
     // What is no host has been refused before.
     let Some((host, port)) = asked_host(request.uri(), request.headers()) else { return Ok(()) };

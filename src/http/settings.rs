@@ -33,7 +33,7 @@ pub struct Settings {
     #[arg(value_parser = origin, default_value = "*")]
     allow_origin: Vec<String>,
 
-    /// Names under which /api and /metrics are served while no admin token is set, besides IP addresses, localhost, names
+    /// Names under which /api is served while no admin token is set, besides IP addresses, localhost, names
     /// without dots and those below .local
     #[arg(long, env = "SLUICE_ALLOW_HOST", value_name = "HOST[,HOST]", value_delimiter = ',')]
     allow_host: Vec<Host>,
