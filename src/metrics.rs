@@ -17,8 +17,8 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use prometheus::{Registry, TextEncoder};
 
 pub use label::{
-    Answer, Closing, ConnectionKind, Direction, DropReason, End, Family, Label, LimitName, Medium, NoPlace, Phase,
-    Refusal, Resend, Route, SessionState, Status, Takeover,
+    Answer, Closing, ConnectionKind, Direction, DropReason, End, EventName, Family, Label, LimitName, Medium, NoPlace,
+    Phase, Refusal, Resend, Route, SessionState, Status, Takeover,
 };
 
 pub use streams::{OTHERS, StreamMetrics};
@@ -102,6 +102,10 @@ pub struct Metrics {
     pub http_refused: Family<NoPlace, IntCounter>,
     /// HTTP connections that the relay closed.
     pub http_closed: Family<Closing, IntCounter>,
+    /// Event streams that viewers have opened and not closed.
+    pub event_streams: IntGauge,
+    /// Events written to them.
+    pub events: Family<EventName, IntCounter>,
     /// HTTP requests that were answered.
     pub http_requests: Family<Route, Family<Status, IntCounter>>,
 }
@@ -183,6 +187,8 @@ impl Metrics {
             http_connections: gauges_by_one(into, "sluice_http_connections", "HTTP connections open now."),
             http_refused: counters(into, "sluice_http_refused_total", "HTTP connections that found no place."),
             http_closed: counters(into, "sluice_http_closed_total", "HTTP connections that the relay closed."),
+            event_streams: gauge(into, "sluice_event_streams", "Event streams that viewers have opened (WHEP)."),
+            events: counters(into, "sluice_events_total", "Events written to viewers' event streams (WHEP)."),
             http_requests: counters_by_two(into, "sluice_http_requests_total", "HTTP requests answered."),
             registry,
         }

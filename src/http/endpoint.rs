@@ -3,13 +3,14 @@
 use std::time::{Duration, SystemTime};
 
 use axum::extract::Request;
-use axum::http::header::{ALLOW, CONTENT_TYPE, ETAG, LOCATION};
+use axum::http::header::{ALLOW, CONTENT_TYPE, ETAG, LINK, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::Shared;
 use super::base_path::BasePath;
 use super::error::Problem;
+use super::events;
 use super::request::{Connection, read_text, require_accepted, require_type, user_agent};
 use crate::auth::Grant;
 use crate::name::Role;
@@ -55,7 +56,7 @@ pub(super) async fn create(
         standby: role == Role::Publisher && wants_standby(parts.uri.query())?,
     })?;
     let base_path = parts.extensions.get().cloned().unwrap_or_default();
-    answer(shared, &base_path, created)
+    answer(shared, &base_path, role, created)
 }
 
 /// Reads `?standby=1`; other parameters are the client's own.
@@ -71,7 +72,7 @@ fn wants_standby(query: Option<&str>) -> Result<bool, Problem> {
 }
 
 /// The 201. Its Location is an absolute path: OBS joins it to the endpoint's origin as text.
-fn answer(shared: &Shared, base_path: &BasePath, created: Created) -> Result<Response, Problem> {
+fn answer(shared: &Shared, base_path: &BasePath, role: Role, created: Created) -> Result<Response, Problem> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(SDP));
     headers.insert(ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT));
@@ -79,6 +80,9 @@ fn answer(shared: &Shared, base_path: &BasePath, created: Created) -> Result<Res
     let location = HeaderValue::try_from(base_path.join(&format!("/session/{}", created.session)));
     headers.insert(LOCATION, location.expect("a base path and a session id are visible ASCII"));
     shared.ice_servers.announce(&mut headers, SystemTime::now());
+    if role == Role::Viewer {
+        headers.append(LINK, events::link(base_path, &created.session));
+    }
     Ok((StatusCode::CREATED, headers, created.answer).into_response())
 }
 

@@ -83,6 +83,9 @@ pub(super) enum Problem {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The client has as many of something as it may have.
+    #[error("{0}")]
+    Enough(String),
     /// Too many requests from one address.
     #[error("too many requests {by}: wait")]
     TooMany {
@@ -116,7 +119,7 @@ impl Problem {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::Conflict { .. } => StatusCode::CONFLICT,
+            Self::Conflict { .. } | Self::Enough(_) => StatusCode::CONFLICT,
             Self::Stale | Self::WeakTag => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::WrongType(_) | Self::NoText { .. } | Self::WrongCoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,

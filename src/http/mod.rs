@@ -8,6 +8,7 @@ mod body;
 mod cors;
 mod endpoint;
 mod error;
+mod events;
 mod host;
 mod ice_servers;
 mod limit;
@@ -52,6 +53,7 @@ use crate::auth::{Access, Credential};
 use crate::metrics::{Metrics, Route, Status};
 use crate::worker::Handle;
 use error::Problem;
+use events::EventStreams;
 use limit::{ClientLimiter, Limiter};
 use listener::Entry;
 use refused::Refusals;
@@ -138,6 +140,7 @@ pub struct Node {
     body_deadline: Duration,
     has_admin: bool,
     refusals: Refusals,
+    event_streams: EventStreams,
 }
 
 type Shared = Arc<Node>;
@@ -148,7 +151,7 @@ impl Node {
         Self {
             access,
             media,
-            metrics,
+            metrics: Arc::clone(&metrics),
             origins: config.origins.clone(),
             allowed_hosts: config.allowed_hosts.clone(),
             limiter: config.limit.map(ClientLimiter::new),
@@ -167,6 +170,7 @@ impl Node {
             body_deadline: config.body_deadline,
             has_admin: config.admin.is_some(),
             refusals: Refusals::default(),
+            event_streams: EventStreams::new(metrics),
         }
     }
 
@@ -178,7 +182,11 @@ impl Node {
     /// Serves everything, or everything but the API, metrics and health, until `stop` completes.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
         let routes = self.base_path.beneath(methods::telling(public_routes(Arc::clone(&self))));
-        listener::serve(listener, routes, self.entry(), stop).await;
+        let events = self.media.events();
+        tokio::select! {
+            () = listener::serve(listener, routes, self.entry(), stop) => {}
+            () = self.event_streams.follow(&self.media, events) => {}
+        }
     }
 
     /// Serves the API, metrics and health alone, until `stop` completes.
@@ -225,6 +233,9 @@ fn public_routes(node: Shared) -> Router {
                 .delete(session::delete)
                 .options(|| endpoint::options(session::METHODS)),
         )
+        .route("/session/{id}/stream", get(session::stream).options(session::stream_options))
+        .route("/session/{id}/events", post(events::post).options(events::options))
+        .route("/session/{id}/events/{events}", get(events::get).delete(events::delete).options(events::stream_options))
         .layer(from_fn_with_state(node.clone(), limit::layer));
     let pages = Router::new()
         .route("/", get(pages::index))
@@ -298,7 +309,7 @@ fn route_of(matched: &str) -> Route {
     match matched {
         "/whip/{stream}" => Route::Whip,
         "/whep/{stream}" => Route::Whep,
-        "/session/{id}" => Route::Session,
+        path if path.starts_with("/session/{id}") => Route::Session,
         path if path.starts_with("/api/") => Route::Api,
         _ => Route::Other,
     }

@@ -45,7 +45,7 @@ macro_rules! asset {
     };
 }
 
-const ASSETS: [Asset; 28] = [
+const ASSETS: [Asset; 29] = [
     asset!("player.css", "text/css; charset=utf-8"),
     asset!("style.css", "text/css; charset=utf-8"),
     asset!("icon.svg", "image/svg+xml"),
@@ -53,6 +53,7 @@ const ASSETS: [Asset; 28] = [
     asset!("chat.js", "text/javascript; charset=utf-8"),
     asset!("commands.js", "text/javascript; charset=utf-8"),
     asset!("encoder.js", "text/javascript; charset=utf-8"),
+    asset!("events.js", "text/javascript; charset=utf-8"),
     asset!("facts.js", "text/javascript; charset=utf-8"),
     asset!("ice.js", "text/javascript; charset=utf-8"),
     asset!("index.js", "text/javascript; charset=utf-8"),

@@ -145,13 +145,23 @@ pub(super) fn require_accepted(headers: &HeaderMap, offered: &'static str) -> Re
     }
 }
 
-/// Reads a text of at most `limit` bytes within `deadline`.
+/// Reads SDP of at most `limit` bytes within `deadline`.
 pub(super) async fn read_text(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
     deadline: Duration,
 ) -> Result<String, Problem> {
+    body::read(read_bytes(headers, body, limit, deadline).await?)
+}
+
+/// Reads a body of at most `limit` bytes within `deadline`.
+pub(super) async fn read_bytes(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    deadline: Duration,
+) -> Result<Vec<u8>, Problem> {
     body::require_plain(headers)?;
     let announced = text(headers, CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit as u64) {
@@ -159,7 +169,7 @@ pub(super) async fn read_text(
     }
     let read = tokio::time::timeout(deadline, axum::body::to_bytes(body, limit)).await;
     let bytes = read.map_err(|_| Problem::TooSlow(deadline))?.map_err(|error| read_problem(error, limit))?;
-    body::read(bytes.into())
+    Ok(bytes.into())
 }
 
 fn read_problem(error: axum::Error, limit: usize) -> Problem {

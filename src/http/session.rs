@@ -1,10 +1,13 @@
 //! `/session/{id}`: trickle, restart and end one session (RFC 9725 4.2, 4.3; the same for WHEP). Only who made a
 //! session may touch it; to everybody else it does not exist.
 
+use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, ETAG, IF_MATCH};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+
+use serde::Serialize;
 
 use super::Shared;
 use super::endpoint::{FRAGMENT, entity_tag};
@@ -12,7 +15,7 @@ use super::error::Problem;
 use super::request::{Connection, NO_SUCH_SESSION, Session, bearer, read_text, require_type};
 use super::sdp::Fragment;
 use crate::auth::{Credential, Denied};
-use crate::name::SessionId;
+use crate::name::{Role, SessionId};
 use crate::stream::Reason;
 use crate::worker::{PatchError, Restart, SessionInfo};
 
@@ -82,8 +85,38 @@ pub(super) async fn patch(
     Ok((headers, fragment.answer_restart(&patched.local, &patched.candidates)).into_response())
 }
 
+/// What a publisher may know of its stream without being an operator.
+#[derive(Debug, Serialize)]
+pub(super) struct OwnStream {
+    name: String,
+    /// Whether somebody publishes it now.
+    live: bool,
+    viewers: usize,
+}
+
+/// `/session/{id}/stream`: how many watch what this publisher sends. Of other streams, and of who watches, it says nothing.
+pub(super) async fn stream(
+    State(shared): State<Shared>,
+    Session(id): Session,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let info = own_session(&shared, &id, &headers)?;
+    if info.role != Role::Publisher {
+        return Err(Problem::NotFound("a viewer has no stream of its own: only publishers have"));
+    }
+    let found = shared.media.stream(&info.stream);
+    let (live, viewers) = found.map_or((false, 0), |stream| (stream.publisher.is_some(), stream.viewers));
+    let own = OwnStream { name: info.stream.to_string(), live, viewers };
+    Ok(([(CACHE_CONTROL, "no-store")], Json(own)).into_response())
+}
+
+/// The answer to OPTIONS there.
+pub(super) async fn stream_options() -> Response {
+    (StatusCode::NO_CONTENT, [(ALLOW, "GET,HEAD,OPTIONS")]).into_response()
+}
+
 /// Finds a session that the holder of the request's token made.
-fn own_session(shared: &Shared, id: &SessionId, headers: &HeaderMap) -> Result<SessionInfo, Problem> {
+pub(super) fn own_session(shared: &Shared, id: &SessionId, headers: &HeaderMap) -> Result<SessionInfo, Problem> {
     let info = shared.media.lookup(id);
     // A session stays with who made it when its token does not count any more.
     let shown = shown(headers);

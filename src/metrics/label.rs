@@ -143,6 +143,16 @@ label! {
 }
 
 label! {
+    /// What a viewer's event stream tells, by its name in WHEP.
+    EventName = "event" {
+        /// The stream has a publisher.
+        Active = "active",
+        /// It has none, or one that is not heard.
+        Inactive = "inactive",
+    }
+}
+
+label! {
     /// How a stream came to another publisher.
     Takeover = "by" {
         /// A newer publisher.

@@ -29,9 +29,18 @@ pub struct Live {
     pub standby: bool,
     /// When it was heard.
     pub pulse: Arc<Pulse>,
-    /// It is connected and has not been heard for a while.
-    pub lost: bool,
+    /// Since when it has not been heard, if it is not: see [`Publication::set_lost`].
+    pub lost: Option<Instant>,
     pub(super) identity: Identity,
+}
+
+/// How a publisher has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// Somebody wanted it to end: the publisher itself, or an operator.
+    Ended,
+    /// It was lost, and may come back: a crash, a dead network.
+    Lost,
 }
 
 /// What a client says of itself when it is about to publish.
@@ -111,7 +120,7 @@ impl Announcement {
     pub fn publish(self, worker: WorkerId, now: Instant) -> (Publication, Entrance) {
         let pulse = Arc::new(Pulse::new(now));
         let Announced { session, formats, identity, standby } = self.announced.clone();
-        let own = Live { session, worker, epoch: 0, formats, standby, pulse: pulse.clone(), lost: false, identity };
+        let own = Live { session, worker, epoch: 0, formats, standby, pulse: pulse.clone(), lost: None, identity };
         let entrance = {
             let mut stream = self.registry.streams.entry(self.stream.clone()).or_default();
             if standby && stream.live.is_some() {
@@ -164,10 +173,19 @@ impl Publication {
     }
 
     /// Notes that it is not heard any more, or is heard again.
-    pub fn set_lost(&self, lost: bool) {
+    pub fn set_lost(&self, lost: Option<Instant>) {
         self.registry.change(&self.stream, |stream| {
             if let Some(own) = stream.live.as_mut().filter(|live| live.session == self.session) {
                 own.lost = lost;
+            }
+        });
+    }
+
+    /// Gives the place up and says how, for those who ask later why nobody publishes.
+    pub fn leave(self, absence: Absence, now: Instant) {
+        self.registry.change(&self.stream, |stream| {
+            if stream.live.as_ref().is_some_and(|live| live.session == self.session) {
+                stream.left = Some((absence, now));
             }
         });
     }
@@ -240,7 +258,7 @@ impl Stream {
     fn make_live(&mut self, own: Live) -> Takeover {
         self.epoch = self.epoch.wrapping_add(1);
         let epoch = self.epoch;
-        let before = self.live.replace(Live { epoch, lost: false, ..own });
+        let before = self.live.replace(Live { epoch, lost: None, ..own });
         let stood_down = before.map(|before| Live { epoch: 0, ..before });
         let workers = self.viewers.iter().map(|(worker, _)| *worker).collect();
         Takeover { epoch, workers, replaced: None, stood_down }

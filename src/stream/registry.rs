@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::eviction::{Evictions, Identity, Refused};
-use super::publication::{Announced, Announcement, Live};
+use super::publication::{Absence, Announced, Announcement, Live};
 use crate::forward::codec::Format;
 use crate::name::{SessionId, StreamName};
 use crate::shared::{DashMap, Entry as Slot};
@@ -29,6 +29,8 @@ pub(super) struct Stream {
     /// The number of the newest publisher.
     pub(super) epoch: u32,
     pub(super) live: Option<Live>,
+    /// How the last live publisher left, and when.
+    pub(super) left: Option<(Absence, Instant)>,
     /// It stands beside the live one, ready to take over.
     pub(super) standby: Option<Live>,
     /// Publishers that have an answer but no connection yet, oldest first.
@@ -142,6 +144,11 @@ impl Registry {
         self.streams.get(stream)?.live.clone()
     }
 
+    /// How the last live publisher of a stream left, while somebody watches it.
+    pub fn left(&self, stream: &StreamName) -> Option<(Absence, Instant)> {
+        self.streams.get(stream)?.left
+    }
+
     /// Whether somebody publishes a stream, or stands ready to.
     pub fn is_published(&self, stream: &StreamName) -> bool {
         self.streams.get(stream).is_some_and(|entry| entry.live.is_some() || entry.standby.is_some())
@@ -156,15 +163,14 @@ impl Registry {
 
     /// Every stream that has a publisher or a viewer, by name.
     pub fn list(&self) -> Vec<StreamInfo> {
-        let info = |name: &StreamName, stream: &Stream| StreamInfo {
-            name: name.clone(),
-            publisher: stream.live.as_ref().map(|live| live.session),
-            viewers: stream.viewers.iter().map(|(_, count)| count).sum(),
-            formats: stream.live.as_ref().map(|live| live.formats.clone()).unwrap_or_default(),
-        };
-        let mut list: Vec<_> = self.streams.iter().map(|entry| info(entry.key(), entry.value())).collect();
+        let mut list: Vec<_> = self.streams.iter().map(|entry| entry.value().info(entry.key())).collect();
         list.sort_by(|left, right| left.name.cmp(&right.name));
         list
+    }
+
+    /// One stream, if it has a publisher or a viewer.
+    pub fn info(&self, stream: &StreamName) -> Option<StreamInfo> {
+        self.streams.get(stream).map(|entry| entry.value().info(stream))
     }
 
     /// How many streams have a live publisher.
@@ -192,6 +198,17 @@ impl Registry {
             entry.remove();
         }
         Some(result)
+    }
+}
+
+impl Stream {
+    fn info(&self, name: &StreamName) -> StreamInfo {
+        StreamInfo {
+            name: name.clone(),
+            publisher: self.live.as_ref().map(|live| live.session),
+            viewers: self.viewers.iter().map(|(_, count)| count).sum(),
+            formats: self.live.as_ref().map(|live| live.formats.clone()).unwrap_or_default(),
+        }
     }
 }
 

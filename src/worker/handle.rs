@@ -13,6 +13,7 @@ use super::config::Arrival;
 use super::create::{Create, CreateError, Created, formats_of};
 use super::departed::Departed;
 use super::drops::SocketDrops;
+use super::events::Events;
 use super::heartbeat::Heartbeat;
 use super::lobby::{Found, Listed, Lobby, Waiting};
 use super::message::Message;
@@ -54,6 +55,7 @@ pub(super) struct Shared {
     pub(super) registry: Registry,
     pub(super) lobby: Lobby,
     pub(super) departed: Departed,
+    pub(super) events: Events,
     pub(super) ended: Ended,
     pub(super) unreached: Warning,
     pub(super) cache_budget: CacheBudget,
@@ -123,6 +125,7 @@ impl Shared {
             registry: Registry::default(),
             lobby: Lobby::default(),
             departed: Departed::default(),
+            events: Events::default(),
             ended: Ended::default(),
             unreached: Warning::default(),
             socket_drops: SocketDrops::default(),
@@ -299,26 +302,6 @@ impl Handle {
     /// Every stream that has a publisher or a viewer, by name.
     pub fn streams(&self) -> Vec<StreamInfo> {
         self.shared.registry.list()
-    }
-
-    /// The record of a session that lives, or that ended lately.
-    pub fn record(&self, session: &SessionId) -> Option<Arc<Record>> {
-        let living = self.shared.lobby.listed(session).map(|listed| listed.record);
-        living.or_else(|| self.shared.ended.find(session))
-    }
-
-    /// The records of all sessions that live, and of those that ended lately.
-    pub fn records(&self) -> Vec<Arc<Record>> {
-        let (mut records, ended) = (self.shared.lobby.records(), self.shared.ended.all());
-        // One that ended between the two looks is among both.
-        records.retain(|living| !ended.iter().any(|record| record.id == living.id));
-        records.extend(ended);
-        records
-    }
-
-    /// The records of the living sessions of a stream.
-    pub fn records_of(&self, stream: &StreamName) -> Vec<Arc<Record>> {
-        self.shared.lobby.records_of(stream)
     }
 
     /// How many sessions there are, connected or not.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::engine::Engine;
+use super::events::Event as NodeEvent;
 use super::lobby::Waiting;
 use super::message::Message;
 use super::session::{Facts, Session, State, warn_of_unreached};
@@ -233,6 +234,7 @@ impl Engine {
             self.shared.metrics.fast_start_bytes.set(self.shared.cache_budget.total() as i64);
         }
         self.shared.lobby.remove(&session.id);
+        self.shared.events.send(NodeEvent::SessionEnded { session: session.id });
         self.shared.metrics.sessions[session.role][session.state.label()].dec();
         self.shared.metrics.session_ends[session.role][reason].inc();
         self.shared.ended.keep(&session.record, reason, now);
@@ -241,7 +243,7 @@ impl Engine {
         let Session { stream, state, peer, .. } = *session;
         match state {
             State::Connecting(_) => {}
-            State::Publishing(publisher) => self.unpublish(key, *publisher, now),
+            State::Publishing(publisher) => self.unpublish(key, *publisher, reason, now),
             State::Watching(viewer) => {
                 self.feeds.leave(&stream, key);
                 if let Departure::LastOfWorker(Some(live)) = viewer.watch.leave() {

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 
 use super::absence::Presence;
 use super::engine::Engine;
+use super::events::Event;
 use super::leg::Begun;
 use super::message::Message;
 use super::session::State;
 use crate::door::Key;
 use crate::name::StreamName;
+use crate::stream::Absence;
 
 /// A publisher is lost that has not been heard for this long. Browsers send a check each 2.5 s and a report each second,
 /// other clients media all the time.
@@ -34,9 +36,10 @@ impl Engine {
             return;
         }
         publisher.presence = Presence::Away { since: now };
-        publisher.publication.set_lost(true);
+        publisher.publication.set_lost(Some(now));
         tracing::info!(session = %session.id, stream = %session.stream, "publisher lost: it was not heard for 4 s");
         self.door.await_sign(key);
+        self.shared.events.send(Event::Unpublished { stream: session.stream.clone(), absence: Absence::Lost });
         self.tell_lost(key, true);
     }
 
@@ -46,9 +49,10 @@ impl Engine {
         let State::Publishing(publisher) = &mut session.state else { return };
         let Presence::Away { since } = publisher.presence else { return };
         publisher.presence = Presence::new(now, LOST);
-        publisher.publication.set_lost(false);
+        publisher.publication.set_lost(None);
         let lost_ms = now.saturating_duration_since(since).as_millis() as u64;
         tracing::info!(session = %session.id, stream = %session.stream, lost_ms, "publisher heard again");
+        self.shared.events.send(Event::Published { stream: session.stream.clone() });
         let due = session.poll_timeout();
         self.timers.set(key, due);
         self.tell_lost(key, false);

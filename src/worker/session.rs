@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::events::Event;
 use super::handle::Shared;
 use super::lobby::Waiting;
 use super::publisher::Publisher;
@@ -161,6 +162,7 @@ pub(super) fn end_waiting(waiting: &Waiting, asked: Reason, shared: &Shared, now
     let age = now.saturating_duration_since(record.created);
     let reason = Progress::Nothing.reason(asked, age);
     shared.ended.keep(record, reason, now);
+    shared.events.send(Event::SessionEnded { session: waiting.id });
     metrics.sessions[waiting.role][SessionState::Waiting].dec();
     metrics.session_ends[waiting.role][reason].inc();
     tracing::info!(

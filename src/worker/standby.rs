@@ -8,6 +8,7 @@
 use std::time::Instant;
 
 use super::engine::Engine;
+use super::events::Event;
 use super::message::{Message, Subscribed};
 use super::session::State;
 use crate::door::Key;
@@ -25,6 +26,7 @@ impl Engine {
         publisher.subscribers.clone_from(&workers);
         let subscribed = Subscribed { was_standby, ..publisher.snapshot(self.id) };
         self.publisher_by_stream.insert(stream.clone(), key);
+        self.shared.events.send(Event::Published { stream: stream.clone() });
         for worker in workers {
             self.push(worker, Message::Subscribed(Box::new(subscribed.clone())), 0);
         }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::batch::Outbox;
 use super::bitrate::BitrateLimit;
 use super::engine::Engine;
+use super::events::Event;
 use super::feed::Source;
 use super::leg::Begun;
 use super::message::{Message, Published, Subscribed};
@@ -21,7 +22,7 @@ use crate::name::StreamName;
 use crate::peer::Compound;
 use crate::peer::feedback::SenderClock;
 use crate::srtp::{OpenError, Opener, Sealer};
-use crate::stream::{Announcement, Entrance, Reason, WorkerId};
+use crate::stream::{Absence, Announcement, Entrance, Reason, WorkerId};
 
 impl Engine {
     /// A publisher is connected: it takes the stream over, or stands by.
@@ -48,7 +49,7 @@ impl Engine {
     }
 
     /// A publisher is gone: the workers with viewers get what it still sent, and are told.
-    pub(super) fn unpublish(&mut self, key: Key, mut publisher: Publisher, now: Instant) {
+    pub(super) fn unpublish(&mut self, key: Key, mut publisher: Publisher, reason: Reason, now: Instant) {
         let (stream, epoch) = (publisher.stream.clone(), publisher.epoch());
         if self.publisher_by_stream.get(&stream) == Some(&key) {
             self.publisher_by_stream.remove(&stream);
@@ -56,7 +57,9 @@ impl Engine {
         let subscribers = publisher.subscribers.clone();
         publisher.release_all(now);
         self.push_media(&subscribers, publisher.take_pending());
-        drop(publisher);
+        let absence = Absence::from(reason);
+        publisher.publication.leave(absence, now);
+        self.shared.events.send(Event::Unpublished { stream: stream.clone(), absence });
         for worker in subscribers {
             self.push(worker, Message::Unpublished { stream: stream.clone(), epoch }, 0);
         }

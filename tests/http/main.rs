@@ -9,6 +9,7 @@ mod base_path;
 mod connections;
 mod cors;
 mod endpoints;
+mod events;
 mod framing;
 mod hosts;
 mod limits;

@@ -22,9 +22,14 @@ const ANY: (&str, &str) = ("if-match", "*");
 const NOBODY: &str = "/session/AAAAAAAAAAAAAAAAAAAAAA";
 const CREDENTIALS: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n";
 
-/// What HTTP alone cannot bring about: two encoders that take a stream over from each other, and a worker that is
-/// thousands of messages behind. Their documents are made by the same function as all others.
-const OUT_OF_REACH: [(&str, &str, u16); 2] = [("post", "/whip/{stream}", 409), ("patch", "/session/{id}", 503)];
+/// What HTTP alone cannot bring about: two encoders that take a stream over from each other, a worker that is thousands
+/// of messages behind, and tens of thousands of event streams. Their documents are made by the same function as all others.
+const OUT_OF_REACH: [(&str, &str, u16); 4] = [
+    ("post", "/whip/{stream}", 409),
+    ("patch", "/session/{id}", 503),
+    ("post", "/session/{id}/events", 503),
+    ("get", "/session/{id}/events/{events}", 503),
+];
 
 /// Pages are for people.
 const PAGES: [&str; 4] = ["/", "/publish/{stream}", "/watch/{stream}", "/assets/{name}"];
@@ -88,6 +93,19 @@ impl Drive {
         self.driven.insert((method.to_owned(), template, reply.status));
     }
 
+    /// Reads an event stream until it is closed, which it is while it is read.
+    fn read_to_its_end(&mut self, relay: &Relay, place: &str) {
+        let mut stream = TcpStream::connect(relay.addresses.http).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(format!("GET {place} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+        let mut answer = vec![0; 2048];
+        let begun = stream.read(&mut answer).unwrap();
+        answer.truncate(begun);
+        self.send(relay, 200, "delete", place, &[], "");
+        stream.read_to_end(&mut answer).unwrap();
+        self.hold("get", place, &parsed(answer));
+    }
+
     /// The path of the document that a path of a request is.
     fn template(&self, path: &str) -> String {
         let path = path.split('?').next().unwrap();
@@ -121,6 +139,7 @@ fn everything_that_the_document_promises_happens_as_it_says() {
     let mut drive = Drive::new(&open);
     assert_eq!(drive.document["info"]["version"], env!("CARGO_PKG_VERSION"));
     open_relay(&mut drive, &open);
+    event_streams(&mut drive, &open);
     closed_relay(&mut drive);
     impatient_relay(&mut drive);
     early_viewer(&mut drive);
@@ -182,6 +201,32 @@ fn open_relay(drive: &mut Drive, relay: &Relay) {
     drive.send(relay, 400, "get", "/api/streams/a%20b", &[], "");
 }
 
+/// What happens around the event streams of a viewer, and the stream of a publisher.
+fn event_streams(drive: &mut Drive, relay: &Relay) {
+    let json = ("content-type", "application/json");
+    let session = drive.send(relay, 201, "post", "/whep/cam", &[SDP], WHEP_OFFER).header("location").to_owned();
+    let events = format!("{session}/events");
+    let list = "[\"active\"]";
+    drive.send(relay, 204, "options", &events, &[], "");
+    drive.send(relay, 400, "post", &events, &[json], "[\"x\"]");
+    drive.send(relay, 413, "post", &events, &[json], &" ".repeat(5000));
+    drive.send(relay, 415, "post", &events, &[SDP], list);
+    let made = (0..4).map(|_| drive.send(relay, 201, "post", &events, &[json], list).header("location").to_owned());
+    let place = made.last().unwrap();
+    drive.send(relay, 409, "post", &events, &[json], list);
+    drive.send(relay, 204, "options", &place, &[], "");
+    drive.send(relay, 406, "get", &place, &[("accept", "application/json")], "");
+    drive.read_to_its_end(relay, &place);
+    for method in ["get", "delete"] {
+        drive.send(relay, 404, method, &place, &[], "");
+    }
+    drive.send(relay, 404, "post", &format!("{NOBODY}/events"), &[json], list);
+    let own = format!("{}/stream", relay.publish("own", &[]).0);
+    drive.send(relay, 200, "get", &own, &[], "");
+    drive.send(relay, 204, "options", &own, &[], "");
+    drive.send(relay, 404, "get", &format!("{session}/stream"), &[], "");
+}
+
 /// What happens once tokens are.
 fn closed_relay(drive: &mut Drive) {
     let relay = Relay::with(|config| {
@@ -205,17 +250,28 @@ fn closed_relay(drive: &mut Drive) {
     for method in ["get", "patch", "delete"] {
         drive.send(&relay, 401, method, &session, &[FRAGMENT, ANY], "");
     }
+    drive.send(&relay, 401, "get", &format!("{session}/stream"), &[], "");
+    let viewer = ("authorization", "Bearer w");
+    let watched = drive.send(&relay, 201, "post", "/whep/cam", &[SDP, viewer], WHEP_OFFER);
+    let events = format!("{}/events", watched.header("location"));
+    drive.send(&relay, 401, "post", &events, &[], "");
+    let place = drive.send(&relay, 201, "post", &events, &[viewer], "").header("location").to_owned();
+    drive.send(&relay, 401, "get", &place, &[("authorization", "Bearer x")], "");
+    drive.send(&relay, 401, "delete", &place, &[], "");
 }
 
 /// What happens to a body that does not come.
 fn impatient_relay(drive: &mut Drive) {
     let relay = Relay::with(|config| config.http.body_deadline = Duration::from_millis(200));
     let session = relay.publish("cam", &[]).0;
+    let watched = relay.request("POST", "/whep/cam", &[SDP], WHEP_OFFER);
+    let events = format!("{}/events", watched.header("location"));
     let fragment = "application/trickle-ice-sdpfrag\r\nIf-Match: *";
     for (method, path, kind) in [
         ("post", "/whip/cam", "application/sdp"),
         ("post", "/whep/cam", "application/sdp"),
         ("patch", session.as_str(), fragment),
+        ("post", events.as_str(), "application/json"),
     ] {
         let reply = half_a_request(&relay, method, path, kind);
         assert_eq!(reply.status, 408, "{reply:?}");
@@ -236,9 +292,16 @@ fn strict_relay(drive: &mut Drive) {
         config.http.limit = Some(Limit { per_second: one, burst: one, loopback: true });
     });
     let record = NOBODY.replace("/session/", "/api/sessions/");
-    for (method, path) in
-        [("post", "/whip/cam"), ("post", "/whep/cam"), ("patch", NOBODY), ("delete", NOBODY), ("delete", &record)]
-    {
+    let (events, place) = (format!("{NOBODY}/events"), format!("{NOBODY}/events/AAAAAAAAAAAAAAAAAAAAAA"));
+    for (method, path) in [
+        ("post", "/whip/cam"),
+        ("post", "/whep/cam"),
+        ("patch", NOBODY),
+        ("delete", NOBODY),
+        ("delete", &record),
+        ("post", &events),
+        ("delete", &place),
+    ] {
         // On a slow machine a second may pass between two requests; never between all of them.
         let asked = (0..100).map(|_| relay.request(&method.to_uppercase(), path, &[SDP], ""));
         let refused = asked.into_iter().find(|reply| reply.status == 429).expect("a hundred are too many");
@@ -281,6 +344,11 @@ fn half_a_request(relay: &Relay, method: &str, path: &str, kind: &str) -> Reply 
     let mut answer = Vec::new();
     // A reset after the answer is as good as a close.
     let _ = stream.read_to_end(&mut answer);
+    parsed(answer)
+}
+
+/// A response as it came.
+fn parsed(answer: Vec<u8>) -> Reply {
     let answer = String::from_utf8(answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let mut lines = head.lines();

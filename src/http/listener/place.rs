@@ -104,7 +104,6 @@ impl Place {
     ///
     /// # Errors
     /// A 503 if there are too many such connections, in all or of this client.
-    #[expect(dead_code, reason = "for responses that are held open, of which there is none yet")]
     pub(in crate::http) fn hold_open(&self) -> Result<(), Problem> {
         if !self.taken().places.hold_open(self.0.id) {
             self.0.entrance.metrics.http_refused[NoPlace::EventStreams].inc();

@@ -20,12 +20,6 @@ export async function fetchStreams() {
   }
 }
 
-/** One stream as `{found}`, or `{refused}` where asking again makes no sense. */
-export async function fetchStream(name) {
-  const { streams, problem } = await fetchStreams();
-  return { found: streams?.find((stream) => stream.name === name), refused: problem === 'token' || problem === 'admin' };
-}
-
 /** Why a session has ended, such as "replaced"; nothing where the relay does not tell. */
 export async function fetchEnding(session) {
   try {

@@ -53,7 +53,10 @@ async function list() {
   say(element('count'), live ? `${count(live, 'stream')} live` : '');
   say(element('none'), problem ? explain(answer) : streams.length ? '' : NOBODY);
   const needsToken = problem === 'token';
-  element('token-form').hidden = !needsToken;
+  // A visitor is shown no form that is not for visitors.
+  const isAsked = location.hash === '#administrator' || answer.tried;
+  element('administrator').hidden = !needsToken || isAsked;
+  element('token-form').hidden = !needsToken || !isAsked;
   if (!needsToken && problem !== 'admin') return;
   clearInterval(refreshed);
   // Where the list needs a token, publishing does too.
@@ -79,6 +82,11 @@ element('token-form').addEventListener('submit', (event) => {
   tokens.keep('admin', element('token').value);
   element('token').value = '';
   follow();
+});
+
+addEventListener('hashchange', async () => {
+  await list();
+  if (!element('token-form').hidden) element('token').focus();
 });
 
 fill();

@@ -111,7 +111,7 @@ async function connect(own) {
   };
   peer.addEventListener('connectionstatechange', connection);
   signal.addEventListener('abort', finish);
-  const sent = new Sent(peer);
+  const sent = new Sent(peer, () => session?.viewers());
   const figures = setInterval(async () => showFacts(element('facts'), await sent.figures()), 1000);
   const lasted = () => (began ? performance.now() - began : 0);
   try {

@@ -5,7 +5,7 @@ import * as words from './words.js';
 
 const QUIET = 2500; // milliseconds without a packet or picture until media has stopped
 
-/** Follows one connection. `read()` is called twice a second. */
+/** Follows one connection. `read()` is called four times a second. */
 export class Received {
   #peer;
   #meter;
@@ -24,7 +24,10 @@ export class Received {
     this.#awaitPicture();
   }
 
-  /** `{flows, pictures, begun, figures}`, or nothing while there is no connection. */
+  /**
+   * `{flows, pictures, begun, quiet, packets, figures}`, or nothing while there is no connection. `quiet` is since when
+   * nothing has come, in milliseconds.
+   */
   async read() {
     if (this.#peer.connectionState === 'new' || this.#peer.connectionState === 'connecting') return undefined;
     const now = await this.#meter.read();
@@ -38,7 +41,8 @@ export class Received {
     const flows = now.at - this.#moved < QUIET;
     const begun = Number.isFinite(this.#moved);
     if (!flows && !begun) this.#waited = true;
-    return { flows, begun, pictures: now.at - this.#seen < QUIET, figures: this.#figures(now, flows) };
+    const quiet = now.at - this.#moved;
+    return { flows, begun, quiet, packets, pictures: now.at - this.#seen < QUIET, figures: this.#figures(now, flows) };
   }
 
   #waited = false;

@@ -1,7 +1,5 @@
 // What the publisher sends, in figures.
 
-import { fetchStream } from './api.js';
-import { stream } from './page.js';
 import { Meter } from './meter.js';
 import * as words from './words.js';
 
@@ -12,9 +10,12 @@ export class Sent {
   #began = performance.now();
   #asked = 0;
   #viewers;
+  #askViewers;
 
-  constructor(peer) {
+  /** `viewers` asks how many there are. */
+  constructor(peer, viewers) {
     this.#meter = new Meter(peer, 'outbound');
+    this.#askViewers = viewers;
   }
 
   async figures() {
@@ -34,13 +35,11 @@ export class Sent {
     };
   }
 
-  /** Every other second, for as long as the relay tells. */
+  /** Every other second. */
   async #countViewers() {
     const now = performance.now();
     if (now - this.#asked < 2000) return;
     this.#asked = now;
-    const { found, refused } = await fetchStream(stream);
-    this.#viewers = found?.viewers;
-    if (refused) this.#asked = Infinity;
+    this.#viewers = await this.#askViewers();
   }
 }

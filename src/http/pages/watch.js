@@ -2,6 +2,7 @@
 
 import { element, onSubmit, query, relay, stream, tokens } from './page.js';
 import { openChat } from './chat.js';
+import { PublisherEvents } from './events.js';
 import { showFacts } from './facts.js';
 import { newPeer } from './ice.js';
 import { lost } from './lost.js';
@@ -16,8 +17,13 @@ const kinds = ['video', 'audio'].filter((kind) => query.get(kind) !== '0');
 const endpoint = `${relay}/whep/${stream}`;
 const STEADY = 10_000; // a connection that lasted so long starts the waiting times anew
 
+const QUIET = 300; // milliseconds without a packet until the relay is asked why
+const STEADY_FLOW = 5000; // milliseconds of media until there is no reason to listen any more
+const STRAY = 500; // so long packets may still come of a publisher that has left
+
 const left = new AbortController();
-let current; // { peer, session }
+let current; // { peer, session, events }
+let absence; // how the publisher has left: { why: "ended" or "lost", peer, at, packets }; nothing while it sends
 
 /** `state` is for style and tests, `message` for everybody, `detail` for who looks at the missing picture. */
 function show(state, message, detail = '') {
@@ -26,6 +32,26 @@ function show(state, message, detail = '') {
   if (element('detail').textContent !== detail) element('detail').textContent = detail;
   if (state !== 'retrying') element('next').textContent = '';
   element('again').hidden = state !== 'retrying' && state !== 'ended';
+}
+
+const ABSENT = {
+  ended: ['waiting', 'Ended', `The publisher has ended "${stream}". It starts here again when somebody publishes.`],
+  lost: ['waiting', 'Publisher lost, waiting', `The publisher of "${stream}" is not heard any more. It goes on here by itself.`],
+};
+
+/** The relay tells of the publisher: only media says that it is back. */
+function onPublisher(own, why) {
+  if (own !== current || why === 'active') return;
+  absence = { why, peer: own.peer, at: performance.now(), packets: own.packets };
+  show(...ABSENT[why]);
+  own.events.rest();
+}
+
+/** Whether media has come since the publisher left; what was under way then does not count. */
+function isBack(peer, packets) {
+  if (absence.peer !== peer) return packets > 0;
+  if (performance.now() - absence.at < STRAY) absence.packets = packets;
+  return packets > absence.packets;
 }
 
 /** There is one connection at a time: each try ends before the next begins. */
@@ -44,7 +70,7 @@ async function watch() {
     } else {
       const pause = backoff(tries, error);
       if (error?.status === 409) show('retrying', 'Waiting for the publisher', `Nobody publishes "${stream}" now.`);
-      else show('retrying', 'Reconnecting', refusal(error));
+      else if (!absence || !(error instanceof Ending)) show('retrying', 'Reconnecting', refusal(error));
       const tick = (seconds) => (element('next').textContent = nextTry(seconds));
       await waitToRetry(pause, { signal: left.signal, now: element('again'), tick });
     }
@@ -53,21 +79,22 @@ async function watch() {
 
 /** Watches until the connection is lost; says why, and for how many milliseconds there was one. */
 async function connect() {
-  show('connecting', 'Connecting', `Connecting to "${stream}".`);
+  if (!absence) show('connecting', 'Connecting', `Connecting to "${stream}".`);
   const peer = newPeer();
-  current = { peer, session: undefined };
+  const own = current = { peer, session: undefined, events: undefined, packets: 0, stalled: 0 };
   globalThis.sluice = { peer };
   for (const kind of kinds) peer.addTransceiver(kind, { direction: 'recvonly' });
   // A data channel costs the relay more than twice the memory of a viewer, so it is asked for.
   if (query.get('chat') === '1') openChat(peer);
   gather(peer);
   const received = new Received(peer, element('video'));
-  const follow = setInterval(() => showProgress(peer, received), 500);
+  const follow = setInterval(() => showProgress(own, received), 250);
   let began;
   peer.addEventListener('connectionstatechange', () => peer.connectionState === 'connected' && (began ??= performance.now()));
   const lasted = () => (began ? performance.now() - began : 0);
   try {
-    current.session = await Session.open(peer, endpoint, tokens.read('watch'), { shapeOffer: inStereo });
+    own.session = await Session.open(peer, endpoint, tokens.read('watch'), { shapeOffer: inStereo });
+    own.events = new PublisherEvents(own.session.events, tokens.read('watch'), (why) => onPublisher(own, why));
     const how = await lost(peer, left.signal);
     const reason = how === 'ended' ? await current?.session.ended() : undefined;
     return { error: new Ending(how, reason), lasted: lasted() };
@@ -103,11 +130,21 @@ function inStereo(sdp) {
 }
 
 /** Says whether media flows: a connection alone shows nothing while nobody publishes. */
-async function showProgress(peer, received) {
+async function showProgress(own, received) {
+  const { peer, events } = own;
   const progress = await received.read();
-  if (peer !== current?.peer || !progress || peer.connectionState === 'closed') return;
-  const { flows, pictures, begun, figures } = progress;
+  if (own !== current || !progress || peer.connectionState === 'closed') return;
+  const { flows, pictures, begun, quiet, packets, figures } = progress;
+  own.packets = packets;
   showFacts(element('facts'), figures);
+  if (absence && isBack(peer, packets)) absence = undefined;
+  if (absence) return show(...ABSENT[absence.why]);
+  if (begun && quiet > QUIET) {
+    own.stalled = performance.now();
+    events?.listen();
+  } else if (performance.now() - own.stalled > STEADY_FLOW) {
+    events?.rest();
+  }
   element('player').classList.toggle('silent-picture', flows && !pictures);
   if (flows) show('live', 'Playing', pictures ? '' : 'Sound only.');
   else if (peer.connectionState === 'disconnected') show('connecting', 'Interrupted', 'The connection is interrupted.');
@@ -131,8 +168,9 @@ function askForToken(error) {
 }
 
 async function leave() {
-  const { peer, session } = current ?? {};
+  const { peer, session, events } = current ?? {};
   current = undefined;
+  events?.rest();
   // DELETE first: closing the peer tells the relay too, and the session would be gone when DELETE arrives.
   await session?.close();
   peer?.close();

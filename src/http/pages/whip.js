@@ -1,6 +1,7 @@
 // A session with the relay, the same for WHIP and WHEP: POST an offer, take the answer, DELETE at the end.
 
 import { fetchEnding } from './api.js';
+import { eventsIn } from './events.js';
 import { learnServers } from './ice.js';
 import { bearer } from './page.js';
 
@@ -19,6 +20,8 @@ const same = (sdp) => sdp;
 export class Session {
   #location;
   #token;
+  /** Where its events are to be had, if the relay has any. */
+  events;
 
   /** Connects `peer`, whose transceivers are set up, through `endpoint`. Throws Refused. */
   static async open(peer, endpoint, token, { shapeOffer = same, shapeAnswer = same } = {}) {
@@ -34,6 +37,8 @@ export class Session {
     const session = new Session();
     session.#location = new URL(response.headers.get('Location'), endpoint).href;
     session.#token = token;
+    const events = eventsIn(response.headers.get('Link'));
+    session.events = events && new URL(events, endpoint).href;
     if (peer.signalingState === 'closed') {
       session.close();
       throw new DOMException('stopped meanwhile', 'AbortError');
@@ -54,6 +59,17 @@ export class Session {
     this.#location = undefined;
     const deleted = fetch(location, { method: 'DELETE', keepalive: true, headers: bearer(this.#token) });
     await Promise.race([deleted.catch(() => {}), new Promise((resolve) => setTimeout(resolve, 1000))]);
+  }
+
+  /** How many watch what this session publishes; nothing where the relay does not tell. */
+  async viewers() {
+    if (!this.#location) return undefined;
+    try {
+      const response = await fetch(`${this.#location}/stream`, { headers: bearer(this.#token), cache: 'no-store' });
+      return response.ok ? (await response.json()).viewers : undefined;
+    } catch {
+      return undefined;
+    }
   }
 
   /** The relay has ended the session, so there is nothing to delete. Resolves to the reason, where the relay tells it. */

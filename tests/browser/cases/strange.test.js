@@ -39,6 +39,16 @@ test('all pages work where site data is blocked, tokens that are typed in too', 
   for (const page of [publisher, viewer]) assert.deepEqual(page.console.filter((line) => line.startsWith('uncaught')), []);
 });
 
+test('a publisher sees how many watch, by its own token', async (t) => {
+  const relay = await Relay.start(t, { args: TOKENS });
+  const publisher = await publish(t, relay);
+  await publisher.tab.fill('#token', 'p');
+  await publisher.tab.click('#toggle');
+  await publisher.shows('[data-fact=viewers]', '0');
+  await Page.open(t, browser, `${relay.url}/watch/hall#token=w`);
+  await publisher.shows('[data-fact=viewers]', '1');
+});
+
 const FRAME = (url, sandbox) => `<!doctype html><title>Elsewhere</title><iframe sandbox="${sandbox}" width="640" height="360" src="${url}"></iframe>`;
 
 test('the watch page plays in a sandbox that allows scripts alone, and takes a token there', async (t) => {

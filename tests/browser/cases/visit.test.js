@@ -95,6 +95,8 @@ test('the list says which token it needs, and takes it', async (t) => {
   const relay = await Relay.start(t, { args: ['--publish-token', 'p', '--admin-token', 'a', '--public-watch'] });
   const page = await Page.open(t, browser, `${relay.url}/`);
   await page.shows('#none', /needs the admin token/);
+  assert.equal(await page.tab.isVisible('#token'), false, 'visitors are shown no form of the administrator');
+  await page.tab.click('text=Administrator');
   assert.match(await page.tab.textContent('#ffmpeg-test'), / -authorization TOKEN -f whip /, 'commands have the place of a token');
   for (const [token, words] of [['x', /does not know this token/], ['p', /does not allow that/], ['a', /^Nobody publishes now/]]) {
     await page.tab.fill('#token', token);

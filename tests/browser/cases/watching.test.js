@@ -33,8 +33,8 @@ test('the page says each state, and its figures are there and move', async (t) =
   assert.match(rate, /[1-9].*bit\/s/);
   await until('the bitrate moves', async () => (await viewer.text('[data-fact=bitrate]')) !== rate);
   await publisher.tab.click('#toggle');
-  await message(viewer, 'Waiting for the publisher');
-  await viewer.shows('#detail', '"hall" has paused. It goes on here by itself.');
+  await message(viewer, 'Ended');
+  await viewer.shows('#detail', 'The publisher has ended "hall". It starts here again when somebody publishes.');
   await viewer.shows('[data-fact=bitrate]', '–');
   assert.deepEqual(viewer.console, []);
 });

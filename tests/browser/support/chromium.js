@@ -62,7 +62,8 @@ export class Page {
     page.console = [];
     page.sessions = [];
     page.tab.on('response', (response) => {
-      const location = response.status() === 201 && response.headers().location;
+      const isSession = response.status() === 201 && /\/wh[ie]p\//.test(response.url());
+      const location = isSession && response.headers().location;
       if (location) page.sessions.push(new URL(location, response.url()).href);
     });
     page.tab.on('console', (message) => page.console.push(message.text()));

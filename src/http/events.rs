@@ -1,0 +1,213 @@
+//! `/session/{id}/events`: a viewer learns whether its stream has a publisher (WHEP core extensions, server-sent events).
+//!
+//! A POST makes an event stream, with the events that the viewer wants, and a GET on its Location reads it. What happens
+//! meanwhile waits in a bounded queue, so a viewer may read only when it has a reason to: browsers open six connections
+//! to a host and no more. Layers, viewer count and reconnect will be further names in [`EventName`].
+//!
+//! POST and DELETE need the credential of the session, as everything else of a session does. For GET its Location is
+//! enough: `EventSource` cannot send a header, and the Location holds 128 random bits that only the holder of the
+//! credential was told. A credential that is sent all the same must be the session's.
+
+mod streams;
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::sse::{Event as Line, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+
+pub(super) use streams::EventStreams;
+use streams::{Closed, Full, Reader, Told};
+
+use super::Shared;
+use super::base_path::BasePath;
+use super::endpoint::ACCEPT_POST;
+use super::error::Problem;
+use super::listener;
+use super::request::{NO_SUCH_SESSION, Session, read_bytes, require_accepted, require_type};
+use super::session::own_session;
+use crate::metrics::{EventName, Label as _};
+use crate::name::{Role, SessionId};
+use crate::stream::Absence;
+
+const RELATION: &str = "urn:ietf:params:whep:ext:core:server-sent-events";
+const JSON: &str = "application/json";
+const EVENT_STREAM: &str = "text/event-stream";
+/// nginx keeps a response back until it is complete or large, unless it is told not to.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// The largest list of events.
+const LIST_LIMIT: usize = 4 * 1024;
+
+/// How often a comment shows proxies that the connection is in use.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// When to ask a relay again that has too many event streams.
+const FULL_RETRY: Duration = Duration::from_secs(10);
+
+const NO_SUCH_STREAM: Problem = Problem::NotFound("no such event stream: it was closed, or its session has ended");
+
+/// The path of one event stream; what is no id and no key is no event stream either.
+#[derive(Debug)]
+pub(super) struct Place {
+    session: SessionId,
+    key: String,
+}
+
+impl<S: Sync> FromRequestParts<S> for Place {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let found = Path::<(String, String)>::from_request_parts(parts, &state).await;
+        let Path((session, key)) = found.map_err(|_| NO_SUCH_STREAM)?;
+        Ok(Self { session: session.parse().map_err(|_| NO_SUCH_STREAM)?, key })
+    }
+}
+
+/// The Link header of the 201: where event streams are made, and of what.
+pub(super) fn link(base_path: &BasePath, session: &SessionId) -> HeaderValue {
+    let path = base_path.join(&format!("/session/{session}/events"));
+    let link = format!("<{path}>; rel=\"{RELATION}\"; events=\"{}\"", names().join(","));
+    HeaderValue::try_from(link).expect("a base path, a session id and names of events are visible ASCII")
+}
+
+/// Makes an event stream.
+pub(super) async fn post(
+    State(shared): State<Shared>,
+    Session(id): Session,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let info = own_session(&shared, &id, &parts.headers)?;
+    if info.role != Role::Viewer {
+        return Err(Problem::NotFound("a publisher has no event streams: its viewers have"));
+    }
+    let list = read_bytes(&parts.headers, body, LIST_LIMIT, shared.body_deadline).await?;
+    let wanted = if list.is_empty() && !parts.headers.contains_key(CONTENT_TYPE) {
+        EventName::ALL.to_vec()
+    } else {
+        require_type(&parts.headers, JSON)?;
+        read_list(&list)?
+    };
+    let key = shared.event_streams.open(&shared.media, id, &info.stream, wanted).map_err(|full| match full {
+        Full::OfSession(limit) => {
+            Problem::Enough(format!("this session has {limit} event streams already: close one of them with DELETE"))
+        }
+        Full::OfRelay => Problem::Unavailable {
+            detail: "this relay has too many event streams: try again, the session plays without one",
+            retry_after: FULL_RETRY,
+        },
+    })?;
+    if shared.media.lookup(&id).is_none() {
+        // It ended in this moment, perhaps before there was anything to close.
+        shared.event_streams.end_session(&id);
+        return Err(NO_SUCH_SESSION);
+    }
+    let base_path: BasePath = parts.extensions.get().cloned().unwrap_or_default();
+    let location = HeaderValue::try_from(base_path.join(&format!("/session/{id}/events/{key}")));
+    let location = location.expect("a base path, a session id and a key are visible ASCII");
+    Ok((StatusCode::CREATED, [(LOCATION, location)]).into_response())
+}
+
+/// Reads an event stream for as long as it is open; of two readers the newer one gets it.
+pub(super) async fn get(
+    State(shared): State<Shared>,
+    Place { session, key }: Place,
+    connection: listener::Place,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    if headers.contains_key(AUTHORIZATION) {
+        own_session(&shared, &session, &headers)?;
+    }
+    let found = shared.event_streams.find(&session, &key).ok_or(NO_SUCH_STREAM)?;
+    require_accepted(&headers, EVENT_STREAM)?;
+    if method == Method::HEAD {
+        let head = [(CONTENT_TYPE, EVENT_STREAM), (CACHE_CONTROL, "no-cache"), (ACCEL_BUFFERING, "no")];
+        return Ok(head.into_response());
+    }
+    connection.hold_open()?;
+    let lines = stream::unfold(Reader::new(found), async |mut reader| match reader.next().await {
+        Ok(told) => Some((Ok::<_, Infallible>(line(told)), reader)),
+        Err(Closed) => None,
+    });
+    let alive = KeepAlive::new().interval(KEEP_ALIVE);
+    Ok(([(ACCEL_BUFFERING, "no")], Sse::new(lines).keep_alive(alive)).into_response())
+}
+
+/// Closes an event stream; the session goes on.
+pub(super) async fn delete(
+    State(shared): State<Shared>,
+    Place { session, key }: Place,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    own_session(&shared, &session, &headers)?;
+    if shared.event_streams.close(&session, &key) { Ok(StatusCode::OK) } else { Err(NO_SUCH_STREAM) }
+}
+
+/// The answer to OPTIONS where event streams are made.
+pub(super) async fn options() -> Response {
+    let takes = [(ALLOW, HeaderValue::from_static("POST,OPTIONS")), (ACCEPT_POST, HeaderValue::from_static(JSON))];
+    (StatusCode::NO_CONTENT, takes).into_response()
+}
+
+/// The answer to OPTIONS on an event stream.
+pub(super) async fn stream_options() -> Response {
+    (StatusCode::NO_CONTENT, [(ALLOW, "GET,HEAD,DELETE,OPTIONS")]).into_response()
+}
+
+/// Reads which events a viewer wants: a JSON array of their names.
+fn read_list(text: &[u8]) -> Result<Vec<EventName>, Problem> {
+    let malformed = || {
+        let example = serde_json::json!(names());
+        Problem::Malformed(format!("the body is no list of events: send a JSON array of names, such as {example}"))
+    };
+    let list: Vec<String> = serde_json::from_slice(text).map_err(|_| malformed())?;
+    if list.is_empty() {
+        return Err(malformed());
+    }
+    let known = |name: &String| {
+        let short: String = name.chars().take(64).collect();
+        let unknown = || format!("no event is called {short:?} here: there are {}", names().join(" and "));
+        EventName::named(name).ok_or_else(|| Problem::Malformed(unknown()))
+    };
+    list.iter().map(known).collect()
+}
+
+fn names() -> Vec<&'static str> {
+    EventName::ALL.iter().map(|name| name.as_str()).collect()
+}
+
+/// An event in one data line. The draft leaves the data of `inactive` open: the reason tells a page what to say.
+fn line(told: Told) -> Line {
+    let data = match told {
+        Told::Active => "{}",
+        Told::Inactive(Absence::Ended) => "{\"reason\":\"ended\"}",
+        Told::Inactive(Absence::Lost) => "{\"reason\":\"lost\"}",
+    };
+    Line::default().event(told.name().as_str()).data(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_events_is_read_strictly_and_what_is_unknown_is_told_with_what_is_known() {
+        assert_eq!(read_list(b"[\"inactive\", \"active\"]"), Ok(vec![EventName::Inactive, EventName::Active]));
+        for text in ["", "[]", "{}", "[1]", "\"active\"", "[\"active\"", "active", "[\"active\"] x", "null"] {
+            assert!(matches!(read_list(text.as_bytes()), Err(Problem::Malformed(_))), "{text}");
+        }
+        for name in ["layers", "Active", "active ", "\\u0000", &"x".repeat(500)] {
+            let problem = read_list(format!("[\"active\", \"{name}\"]").as_bytes()).unwrap_err();
+            assert_eq!(problem.status(), 400);
+            let sentence = problem.to_string();
+            assert!(sentence.ends_with("there are active and inactive") && sentence.len() < 200, "{sentence}");
+        }
+    }
+}

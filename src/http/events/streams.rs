@@ -1,0 +1,331 @@
+//! The event streams that are open, and the one task that spreads news to them.
+//!
+//! Each stream with listeners has one bounded channel, in which the slowest reader loses the oldest events: the newest
+//! tells what is true. All that a media thread does is to wake the task. The rules: a session is told "inactive" only if
+//! there was a publisher while it lived, and an event stream ends with its session.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, broadcast, watch};
+use tracing::debug;
+
+use crate::metrics::{EventName, Metrics};
+use crate::name::{SessionId, StreamName};
+use crate::stream::Absence;
+use crate::worker::{Event, Handle, PublisherState};
+
+/// Event streams of one session; one more is refused.
+const OF_SESSION: usize = 4;
+
+/// Event streams of all sessions; one more is refused.
+const OF_RELAY: usize = 32 * 1024;
+
+/// Events that wait for a reader; beyond that the oldest is lost.
+const QUEUE: usize = 16;
+
+/// The turn of an event stream that is closed.
+const CLOSED: u64 = u64::MAX;
+
+/// What a viewer is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Its stream has a publisher.
+    Active,
+    /// It has none any more.
+    Inactive(Absence),
+}
+
+/// Why there is no event stream more.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// The session has that many.
+    OfSession(usize),
+    /// The relay has too many.
+    OfRelay,
+}
+
+/// The event stream is closed, its session has ended, or somebody else reads it.
+#[derive(Debug)]
+pub(super) struct Closed;
+
+/// All event streams. HTTP tasks write, and the task that follows the node's events.
+pub(in crate::http) struct EventStreams {
+    table: Mutex<Table>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Default)]
+struct Table {
+    by_session: HashMap<SessionId, Vec<Arc<EventStream>>>,
+    channel_by_stream: HashMap<StreamName, Channel>,
+    open: usize,
+}
+
+/// Where all event streams of one stream hear what is new.
+struct Channel {
+    state: Option<Told>,
+    since: Instant,
+    sender: broadcast::Sender<Told>,
+    listeners: usize,
+}
+
+/// One event stream.
+pub(super) struct EventStream {
+    key: String,
+    stream: StreamName,
+    wanted: Vec<EventName>,
+    /// Whose turn it is to read: the newest reader's.
+    turn: watch::Sender<u64>,
+    queue: Arc<AsyncMutex<Queue>>,
+    metrics: Arc<Metrics>,
+}
+
+/// What an event stream has still to tell.
+struct Queue {
+    receiver: broadcast::Receiver<Told>,
+    /// What was true when it was made, if that is to be told.
+    first: Option<Told>,
+    /// What was told last: told again to the next reader, for nobody knows whether it has arrived.
+    last: Option<Told>,
+    has_been_active: bool,
+}
+
+/// Reads one event stream.
+pub(super) struct Reader {
+    stream: Arc<EventStream>,
+    turns: watch::Receiver<u64>,
+    turn: u64,
+    queue: Option<OwnedMutexGuard<Queue>>,
+}
+
+impl Told {
+    pub(super) fn name(self) -> EventName {
+        match self {
+            Self::Active => EventName::Active,
+            Self::Inactive(_) => EventName::Inactive,
+        }
+    }
+
+    /// What is true of a stream, for a session that was made at that moment: of what was before, it is told nothing.
+    fn of(state: PublisherState, created: Option<Instant>) -> Option<Self> {
+        match state {
+            PublisherState::Never => None,
+            PublisherState::Live => Some(Self::Active),
+            PublisherState::Absent(absence, since) => {
+                created.is_none_or(|created| created < since).then_some(Self::Inactive(absence))
+            }
+        }
+    }
+}
+
+impl EventStreams {
+    pub(in crate::http) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { table: Mutex::default(), metrics }
+    }
+
+    /// Opens an event stream for a session and returns its key.
+    pub(super) fn open(
+        &self,
+        media: &Handle,
+        session: SessionId,
+        stream: &StreamName,
+        wanted: Vec<EventName>,
+    ) -> Result<String, Full> {
+        let mut table = self.table();
+        if table.open >= OF_RELAY {
+            return Err(Full::OfRelay);
+        }
+        if table.by_session.get(&session).is_some_and(|streams| streams.len() >= OF_SESSION) {
+            return Err(Full::OfSession(OF_SESSION));
+        }
+        let state = media.publisher(stream);
+        let channel = table.channel_by_stream.entry(stream.clone()).or_insert_with(|| Channel {
+            state: Told::of(state, None),
+            since: Instant::now(),
+            sender: broadcast::Sender::new(QUEUE),
+            listeners: 0,
+        });
+        channel.listeners += 1;
+        let created = media.record(&session).map(|record| record.created);
+        let known = channel.state.filter(|_| created.is_some_and(|created| created < channel.since));
+        let first = Told::of(state, created).or(known.filter(|told| *told != Told::Active));
+        let receiver = channel.sender.subscribe();
+        let queue = Queue { receiver, first, last: None, has_been_active: first.is_some() };
+        let key = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
+        let opened = EventStream {
+            key: key.clone(),
+            stream: stream.clone(),
+            wanted,
+            turn: watch::Sender::new(0),
+            queue: Arc::new(AsyncMutex::new(queue)),
+            metrics: Arc::clone(&self.metrics),
+        };
+        table.by_session.entry(session).or_default().push(Arc::new(opened));
+        table.open += 1;
+        self.metrics.event_streams.inc();
+        debug!(%session, %stream, "event stream opened");
+        Ok(key)
+    }
+
+    /// The event stream of a session with this key.
+    pub(super) fn find(&self, session: &SessionId, key: &str) -> Option<Arc<EventStream>> {
+        self.table().by_session.get(session)?.iter().find(|stream| stream.key == key).cloned()
+    }
+
+    /// Closes one; false when there is none.
+    pub(super) fn close(&self, session: &SessionId, key: &str) -> bool {
+        let mut table = self.table();
+        let Some(streams) = table.by_session.get_mut(session) else { return false };
+        let Some(place) = streams.iter().position(|stream| stream.key == key) else { return false };
+        let closed = streams.swap_remove(place);
+        if streams.is_empty() {
+            table.by_session.remove(session);
+        }
+        self.forget(&mut table, session, &closed);
+        true
+    }
+
+    /// Closes all of a session that has ended.
+    pub(super) fn end_session(&self, session: &SessionId) {
+        let mut table = self.table();
+        for closed in table.by_session.remove(session).unwrap_or_default() {
+            self.forget(&mut table, session, &closed);
+        }
+    }
+
+    /// Tells listeners what happens, for ever.
+    pub(in crate::http) async fn follow(&self, media: &Handle, mut events: broadcast::Receiver<Event>) {
+        loop {
+            match events.recv().await {
+                Ok(Event::SessionEnded { session }) => self.end_session(&session),
+                Ok(Event::Published { stream }) => self.look_at(media, &stream, Absence::Lost),
+                Ok(Event::Unpublished { stream, absence }) => self.look_at(media, &stream, absence),
+                Err(RecvError::Lagged(_)) => self.look_at_everything(media),
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Tells a stream's listeners what is true now, if that is news.
+    fn look_at(&self, media: &Handle, stream: &StreamName, absence: Absence) {
+        let mut table = self.table();
+        let Some(channel) = table.channel_by_stream.get_mut(stream) else { return };
+        channel.tell(media.publisher(stream), absence);
+    }
+
+    /// Some events were missed.
+    fn look_at_everything(&self, media: &Handle) {
+        let mut table = self.table();
+        for (stream, channel) in &mut table.channel_by_stream {
+            channel.tell(media.publisher(stream), Absence::Lost);
+        }
+        let ended: Vec<_> = table.by_session.keys().filter(|id| media.lookup(id).is_none()).copied().collect();
+        drop(table);
+        ended.iter().for_each(|session| self.end_session(session));
+    }
+
+    fn forget(&self, table: &mut Table, session: &SessionId, closed: &EventStream) {
+        closed.turn.send_replace(CLOSED);
+        table.open -= 1;
+        self.metrics.event_streams.dec();
+        debug!(%session, stream = %closed.stream, "event stream closed");
+        let Some(channel) = table.channel_by_stream.get_mut(&closed.stream) else { return };
+        channel.listeners -= 1;
+        if channel.listeners == 0 {
+            table.channel_by_stream.remove(&closed.stream);
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Channel {
+    /// Tells what is true now, if that is news; `absence` is how the publisher left if nobody else knows any more.
+    fn tell(&mut self, state: PublisherState, absence: Absence) {
+        let left = self.state.filter(|before| *before == Told::Active).map(|_| Told::Inactive(absence));
+        let Some(told) = Told::of(state, None).or(left).filter(|told| Some(*told) != self.state) else { return };
+        (self.state, self.since) = (Some(told), Instant::now());
+        // An error says that nobody listens.
+        let _ = self.sender.send(told);
+    }
+}
+
+impl Queue {
+    /// What is to be told next; waits for it.
+    async fn next(&mut self) -> Result<Told, Closed> {
+        loop {
+            let told = match self.first.take() {
+                Some(told) => told,
+                None => match self.receiver.recv().await {
+                    Ok(told) => told,
+                    Err(RecvError::Lagged(_)) => continue,
+                    Err(RecvError::Closed) => return Err(Closed),
+                },
+            };
+            self.has_been_active |= told == Told::Active;
+            if self.has_been_active && self.last != Some(told) {
+                self.last = Some(told);
+                return Ok(told);
+            }
+        }
+    }
+}
+
+impl Reader {
+    /// Takes the turn from whoever reads now.
+    pub(super) fn new(stream: Arc<EventStream>) -> Self {
+        let mut turn = CLOSED;
+        stream.turn.send_if_modified(|now| {
+            let is_open = *now != CLOSED;
+            *now += u64::from(is_open);
+            turn = *now;
+            is_open
+        });
+        Self { turns: stream.turn.subscribe(), stream, turn, queue: None }
+    }
+
+    /// The next event; waits for it.
+    ///
+    /// # Errors
+    /// [`Closed`] when there will be no other.
+    pub(super) async fn next(&mut self) -> Result<Told, Closed> {
+        if self.turn == CLOSED {
+            return Err(Closed);
+        }
+        let Self { stream, turns, turn, queue } = self;
+        tokio::select! {
+            biased;
+            _ = turns.wait_for(|now| now != turn) => Err(Closed),
+            told = read(stream, queue) => told,
+        }
+    }
+}
+
+/// The next event that a viewer wants.
+async fn read(stream: &EventStream, held: &mut Option<OwnedMutexGuard<Queue>>) -> Result<Told, Closed> {
+    let queue = match held {
+        Some(queue) => queue,
+        None => {
+            let mut queue = Arc::clone(&stream.queue).lock_owned().await;
+            // The reader before may have lost it on the way.
+            if queue.first.is_none() {
+                queue.first = queue.last.take();
+            }
+            held.insert(queue)
+        }
+    };
+    loop {
+        let told = queue.next().await?;
+        if stream.wanted.contains(&told.name()) {
+            stream.metrics.events[told.name()].inc();
+            return Ok(told);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+// The watch page when its publisher leaves: it says how, the last picture is dimmed, and it plays when there is another.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import { launchChromium, Page } from '../support/chromium.js';
+import { publishWithFfmpeg } from '../support/ffmpeg.js';
+import { Relay } from '../support/relay.js';
+import { until } from '../support/until.js';
+
+let browser;
+before(async () => (browser = await launchChromium()));
+after(() => browser.close());
+
+/** Runs in the page: notes each message and when it was shown. */
+function noteMessages() {
+  const message = document.querySelector('#message');
+  window.notes = [{ at: Date.now(), text: message.textContent }];
+  new MutationObserver(() => window.notes.push({ at: Date.now(), text: message.textContent }))
+    .observe(message, { childList: true, characterData: true, subtree: true });
+}
+
+const notes = (page) => page.tab.evaluate(() => window.notes);
+const words = async (page) => (await notes(page)).map(({ text }) => text);
+const opacity = (page) => page.tab.evaluate(() => Number(getComputedStyle(document.querySelector('video')).opacity));
+
+test('a stream that its publisher ends is shown as ended within a second, and plays when it is published again', async (t) => {
+  const relay = await Relay.start(t);
+  const publisher = await Page.open(t, browser, `${relay.url}/publish/hall?source=test&autostart=1&width=320&height=180&rate=15`);
+  const viewer = await Page.open(t, browser, `${relay.url}/watch/hall`);
+  await viewer.framesDecoded(15);
+  await viewer.shows('#message', 'Playing');
+  await viewer.tab.evaluate(noteMessages);
+  for (let round = 1; round <= 2; round += 1) {
+    let deleted;
+    publisher.tab.on('request', (request) => request.method() === 'DELETE' && (deleted ??= Date.now()));
+    await publisher.tab.click('#toggle');
+    await viewer.shows('#message', 'Ended', { every: 20 });
+    const shown = (await notes(viewer)).at(-1).at;
+    assert.ok(shown - deleted < 1000, `${shown - deleted} ms`);
+    await until('the picture is dimmed', async () => (await opacity(viewer)) < 0.5);
+    // The browser asks for a keyframe after three seconds without one; nothing is shown again.
+    const { inbound } = await viewer.statistics();
+    const { inbound: later } = await viewer.statisticsWhen('the browser asks for a keyframe',
+      (now) => now.inbound.video.pliCount > inbound.video.pliCount);
+    assert.equal(later.video.packetsReceived, inbound.video.packetsReceived);
+    await publisher.tab.click('#toggle');
+    await viewer.shows('#message', 'Playing');
+    await viewer.framesDecoded(5);
+    assert.equal(await opacity(viewer), 1);
+    assert.deepEqual((await words(viewer)).slice(-2), ['Ended', 'Playing']);
+  }
+  assert.deepEqual(await words(viewer), ['Playing', 'Ended', 'Playing', 'Ended', 'Playing'], 'and nothing else between');
+});
+
+test('a publisher that is killed is shown as lost, and the stream goes on with the next', async (t) => {
+  const relay = await Relay.start(t);
+  const child = publishWithFfmpeg(t, `${relay.url}/whip/hall`);
+  const viewer = await Page.open(t, browser, `${relay.url}/watch/hall`);
+  await viewer.framesDecoded(15);
+  await viewer.shows('#message', 'Playing');
+  await viewer.tab.evaluate(noteMessages);
+  await child.stop('SIGKILL');
+  await viewer.shows('#message', 'Publisher lost, waiting', { timeout: 10_000 });
+  assert.ok((await opacity(viewer)) < 0.5);
+  publishWithFfmpeg(t, `${relay.url}/whip/hall`);
+  await viewer.shows('#message', 'Playing');
+  await viewer.framesDecoded(5);
+  const all = await words(viewer);
+  assert.deepEqual(all.filter((text) => text !== 'Waiting for the publisher'), ['Playing', 'Publisher lost, waiting', 'Playing'], all.join());
+});
