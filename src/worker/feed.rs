@@ -64,8 +64,13 @@ pub(super) struct FeedTrack {
 impl FeedTrack {
     /// True when nothing has come of it for a second. A viewer that has got everything then misses nothing.
     pub(super) fn is_still(&self, now: Instant) -> bool {
-        let newest = self.history.head().checked_sub(1).map(|position| self.history.get(position));
-        matches!(newest, Some(Get::Packet(packet)) if now.saturating_duration_since(packet.received) >= SILENT)
+        let Some(newest) = self.history.head().checked_sub(1) else { return false };
+        match self.history.get(newest) {
+            Get::Packet(packet) => now.saturating_duration_since(packet.received) >= SILENT,
+            // It has been there, and is kept for those who come at most.
+            Get::TooOld => true,
+            Get::NotYet => false,
+        }
     }
 }
 
