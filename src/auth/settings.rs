@@ -7,20 +7,20 @@ use super::Config;
 #[group(skip)]
 #[command(next_help_heading = "auth")]
 pub struct Settings {
-    /// Only who sends this token may publish; without one, everybody may
+    /// Token required to publish; if unset, anyone may publish
     #[arg(long, env = "SLUICE_PUBLISH_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     publish_token: Option<String>,
 
-    /// Only who sends this token may watch; without one everybody may, or nobody once publishing has a token
+    /// Token required to watch; if unset, anyone may watch, or nobody once publishing has a token
     #[arg(long, env = "SLUICE_WATCH_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     watch_token: Option<String>,
 
-    /// Only who sends this token may see and end sessions (/api) and read /metrics; without one everybody may, or nobody
-    /// once another token is set
+    /// Token required to see and end sessions (/api) and to read /metrics; if unset, anyone may, or nobody once another
+    /// token is set
     #[arg(long, env = "SLUICE_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
 
-    /// Everybody may watch, although publishing has a token
+    /// Let anyone watch although publishing has a token
     #[arg(long, env = "SLUICE_PUBLIC_WATCH", value_name = "BOOL", action = clap::ArgAction::Set)]
     #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
     public_watch: bool,

@@ -14,7 +14,7 @@ use crate::setting;
 #[group(skip)]
 #[command(next_help_heading = "http")]
 pub struct Settings {
-    /// Where pages, WHIP and WHEP are served
+    /// Address and port of pages, WHIP and WHEP
     #[arg(id = "http.listen", long = "http", env = "SLUICE_HTTP", value_name = "ADDR:PORT")]
     #[arg(value_parser = setting::address, default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
@@ -38,13 +38,13 @@ pub struct Settings {
     #[arg(long, env = "SLUICE_ALLOW_HOST", value_name = "HOST[,HOST]", value_delimiter = ',')]
     allow_host: Vec<Host>,
 
-    /// Sessions that one address may start, change and end a second, with 30 times that at once; 0 for no limit; this
-    /// machine is exempt
+    /// Session requests per second allowed from one address (burst: 30 times as many); 0 for no limit; this machine is
+    /// exempt
     #[arg(long, env = "SLUICE_RATE_LIMIT", value_name = "N", default_value = "20")]
     rate_limit: u32,
 
-    /// Sessions that all who send one token may start, change and end a second together, with 30 times that at once; 0 for
-    /// no limit; this machine is exempt
+    /// Session requests per second allowed with one token, from all addresses together (burst: 30 times as many); 0 for no
+    /// limit; this machine is exempt
     #[arg(long, env = "SLUICE_TOKEN_RATE_LIMIT", value_name = "N", default_value = "200")]
     token_rate_limit: u32,
 
@@ -64,15 +64,15 @@ pub struct Settings {
     #[arg(default_value = "x-forwarded-for,forwarded,x-real-ip")]
     client_header: Vec<ClientHeader>,
 
-    /// The path below which a proxy serves the relay, such as /relay; requests are served with it and without it
+    /// Path below which a proxy serves the relay, such as /relay; requests are served with it and without it
     #[arg(long, env = "SLUICE_BASE_PATH", value_name = "PATH", value_parser = BasePath::setting)]
     base_path: Option<BasePath>,
 
-    /// STUN and TURN servers that clients are told of, such as stun:stun.example.org or turn:turn.example.org
+    /// STUN and TURN servers to announce to clients, such as stun:stun.example.org or turn:turn.example.org
     #[arg(long, env = "SLUICE_ICE_SERVER", value_name = "URL[,URL]", value_delimiter = ',', value_parser = ice_servers::url)]
     ice_server: Vec<String>,
 
-    /// Shared with the TURN servers, to make credentials that are good for a day (static-auth-secret of coturn)
+    /// Secret shared with the TURN servers, from which credentials valid for a day are made (static-auth-secret of coturn)
     #[arg(long, env = "SLUICE_TURN_SECRET", value_name = "SECRET", hide_env_values = true)]
     turn_secret: Option<String>,
 }

@@ -14,32 +14,32 @@ use crate::setting;
 #[group(skip)]
 #[command(next_help_heading = "media")]
 pub struct Settings {
-    /// Where media is received and sent: one UDP port for everything
+    /// Address and UDP port for the media of all sessions
     #[arg(id = "media.listen", long = "media", env = "SLUICE_MEDIA", value_name = "ADDR:PORT")]
     #[arg(value_parser = setting::address, default_value = "0.0.0.0:8081")]
     listen: SocketAddr,
 
-    /// Addresses that clients are told to send media to, when this machine's own are not the ones they reach (NAT)
+    /// Addresses to which clients send media, where they differ from this machine's own (NAT, containers)
     #[arg(long, env = "SLUICE_ADVERTISE", value_name = "IP[,IP]", value_delimiter = ',')]
     #[arg(value_parser = setting::ip)]
     advertise: Vec<IpAddr>,
 
-    /// Threads that forward media; without it one for each core
+    /// Threads that forward media; if unset, one for each core
     #[arg(long, env = "SLUICE_WORKERS", value_name = "N")]
     workers: Option<NonZeroUsize>,
 
-    /// What viewers send on data channels reaches the publisher
+    /// Pass what viewers send on data channels to the publisher
     #[arg(long, env = "SLUICE_VIEWER_MESSAGES", value_name = "BOOL", action = clap::ArgAction::Set)]
     #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
     viewer_messages: bool,
 
-    /// Who wants to watch a stream that nobody publishes is told to try again (409) instead of waiting for its publisher
+    /// Reject viewers of a stream that has no publisher (409) instead of letting them wait
     #[arg(long, env = "SLUICE_REFUSE_EARLY_VIEWERS", value_name = "BOOL", action = clap::ArgAction::Set)]
     #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
     refuse_early_viewers: bool,
 
-    /// Publishers that cannot turn their pictures leave it to viewers; those that do not know how (Firefox) see them lie
-    /// on their side
+    /// Let publishers signal the video orientation instead of rotating the video; viewers without the extension (Firefox)
+    /// show it rotated
     #[arg(long, env = "SLUICE_VIDEO_ORIENTATION", value_name = "BOOL", action = clap::ArgAction::Set)]
     #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
     video_orientation: bool,
@@ -62,19 +62,19 @@ pub struct Settings {
     #[arg(long, env = "SLUICE_MAX_PUBLISHER_BITRATE", value_name = "BITRATE", default_value = "0", value_parser = bitrate)]
     max_publisher_bitrate: u64,
 
-    /// Viewers wait for so long for a publisher that has gone, then their sessions end
+    /// How long viewers wait for a publisher to return before their sessions end
     #[arg(long, env = "SLUICE_GRACE", value_name = "SECONDS", default_value = "60")]
     grace: u32,
 
-    /// A standby (?standby=1) takes over once the live publisher has been silent for so long
+    /// How long the live publisher must be silent before a standby (?standby=1) takes over
     #[arg(long, env = "SLUICE_STANDBY_AFTER", value_name = "SECONDS", default_value = "1")]
     standby_after: NonZeroU32,
 
-    /// Pictures are kept since the last keyframe for so long, so that late viewers have one at once; 0 for none
+    /// How long frames since the last keyframe are kept, so that late viewers get a frame at once; 0 for none
     #[arg(long, env = "SLUICE_FAST_START", value_name = "SECONDS", default_value = "20")]
     fast_start: u32,
 
-    /// Memory for them at most, for each published video
+    /// Memory for the cached frames of one published video, at most
     #[arg(long, env = "SLUICE_FAST_START_SIZE", value_name = "MIB", default_value = "16")]
     fast_start_size: u32,
 
@@ -83,7 +83,7 @@ pub struct Settings {
     #[arg(long, env = "SLUICE_FAST_START_TOTAL", value_name = "MIB", default_value = "256")]
     fast_start_total: NonZeroU32,
 
-    /// Sessions go on for so long when the relay is asked to stop (SIGTERM); it takes no new ones meanwhile
+    /// How long sessions go on after SIGTERM; the relay takes no new ones meanwhile
     #[arg(long, env = "SLUICE_DRAIN", value_name = "SECONDS", default_value = "10")]
     drain: u32,
 }
