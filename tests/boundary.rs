@@ -253,3 +253,25 @@ fn each_module_says_what_it_is() {
     let silent = sources().into_iter().filter(|file| !file.text.starts_with("//!"));
     assert_none(silent.map(|file| format!("src/{} does not start with its documentation", file.name)).collect());
 }
+
+#[test]
+fn every_test_that_the_security_page_names_exists() {
+    let page = fs::read_to_string(root().join("SECURITY.md")).expect("the page is there");
+    let mut files = rust_files_under(&root().join("src"));
+    files.extend(rust_files_under(&root().join("tests")));
+    let code: String = files.iter().map(|file| fs::read_to_string(file).expect("source is UTF-8")).collect();
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| **"));
+    let cells = rows.skip(2).filter_map(|row| Some((row, row.trim_end_matches(" |").rsplit_once(" | ")?.1)));
+    let missing = cells.flat_map(|(row, cell)| {
+        let names: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
+        let unknown = names.iter().filter(|name| {
+            let is_command = root().join(name).is_file();
+            !is_command && !code.contains(&format!("fn {name}("))
+        });
+        let mut broken: Vec<String> =
+            unknown.map(|name| format!("SECURITY.md names {name}, which is no test")).collect();
+        broken.extend(names.is_empty().then(|| format!("no test: {row}")));
+        broken
+    });
+    assert_none(missing.collect());
+}
