@@ -219,12 +219,23 @@ fn resolve(base: &Uri, location: &str) -> Option<Uri> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::io::{Read, Write};
-    use std::net::TcpListener;
+    use std::net::{SocketAddr, TcpListener};
     use std::thread::JoinHandle;
 
+    use socket2::{Domain, Socket, Type};
+
     use super::*;
+
+    /// An address that is taken while the socket lives and on which nothing listens.
+    pub(crate) fn closed_port(any: &str) -> (Socket, SocketAddr) {
+        let any: SocketAddr = any.parse().unwrap();
+        let socket = Socket::new(Domain::for_address(any), Type::STREAM, None).unwrap();
+        socket.bind(&any.into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        (socket, address)
+    }
 
     /// A server that answers one request after the other with these texts, and returns the requests.
     fn serve(answers: Vec<String>) -> (String, JoinHandle<Vec<String>>) {
@@ -313,7 +324,8 @@ mod tests {
         let (origin, _) = serve(vec![response("201 Created", "content-type: application/sdp\r\n", "v=0")]);
         let error = Client::new(None).post(&origin, "offer").unwrap_err();
         assert!(matches!(error, ClientError::Incomplete { .. }), "{error}");
-        let error = Client::new(None).post("http://127.0.0.1:1/whip/cam", "").unwrap_err();
+        let (_held, address) = closed_port("127.0.0.1:0");
+        let error = Client::new(None).post(&format!("http://{address}/whip/cam"), "").unwrap_err();
         assert!(error.to_string().contains("is the relay running"), "{error}");
     }
 

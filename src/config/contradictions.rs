@@ -4,6 +4,13 @@
 use super::ConfigError;
 use super::given::{Effective, Origin};
 
+/// What limits the frames that are kept for late viewers; 0 in one of them keeps none.
+const CACHE: [(&str, &str); 3] = [
+    ("fast_start", "--fast-start"),
+    ("fast_start_size", "--fast-start-size"),
+    ("fast_start_total", "--fast-start-total"),
+];
+
 impl Effective {
     /// Refuses settings that contradict each other.
     pub(super) fn check_pairs(&self) -> Result<(), ConfigError> {
@@ -19,12 +26,13 @@ impl Effective {
                 "--public-watch lets everybody watch, so --watch-token would protect nothing: leave one of the two out",
             );
         }
-        let (age, size) = ("fast_start", "fast_start_size");
-        if self.is_written(age) && self.is_written(size) && is(age, "0") != is(size, "0") {
-            return refuse(
-                "one of --fast-start and --fast-start-size is 0, which keeps nothing, and the other is not: leave one of \
-                 the two out, or set both to 0",
-            );
+        let written: Vec<_> = CACHE.into_iter().filter(|(id, _)| self.is_written(id)).collect();
+        let keeps_nothing = written.iter().find(|(id, _)| is(id, "0"));
+        let keeps_some = written.iter().find(|(id, _)| !is(id, "0"));
+        if let (Some((_, nothing)), Some((_, some))) = (keeps_nothing, keeps_some) {
+            return refuse(&format!(
+                "{nothing} is 0, which keeps nothing, so {some} would have no effect: leave one of the two out"
+            ));
         }
         Ok(())
     }
@@ -43,10 +51,11 @@ impl Effective {
 #[cfg(test)]
 mod tests {
     use super::super::setting;
+    use super::CACHE;
 
     #[test]
     fn the_settings_that_are_looked_at_exist() {
-        for id in ["allow_origin", "public_watch", "watch_token", "fast_start", "fast_start_size"] {
+        for id in ["allow_origin", "public_watch", "watch_token"].into_iter().chain(CACHE.map(|(id, _)| id)) {
             assert!(setting::all().iter().any(|setting| setting.id() == id), "{id}");
         }
     }

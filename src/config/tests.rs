@@ -139,6 +139,8 @@ fn what_makes_no_sense_together_is_an_error_before_anything_starts() {
         (vec!["--allow-origin", "https://a.example,*"], "leave * out"),
         (vec!["--fast-start", "0", "--fast-start-size", "16"], "--fast-start-size"),
         (vec!["--fast-start", "20", "--fast-start-size", "0"], "--fast-start-size"),
+        (vec!["--fast-start", "0", "--fast-start-total", "64"], "--fast-start-total would have no effect"),
+        (vec!["--fast-start-size", "0", "--fast-start-total", "64"], "--fast-start-total would have no effect"),
     ] {
         let error = given(&flags).effective().unwrap().config().unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
@@ -151,7 +153,7 @@ fn what_only_looks_like_a_contradiction_is_taken() {
         vec!["--fast-start", "0"],
         vec!["--fast-start-size", "0"],
         vec!["--fast-start", "0", "--fast-start-size", "0"],
-        vec!["--fast-start", "5", "--fast-start-size", "1"],
+        vec!["--fast-start", "5", "--fast-start-size", "1", "--fast-start-total", "1"],
         vec!["--public-watch"],
         vec!["--public-watch=false", "--publish-token", "p", "--watch-token", "w"],
         vec!["--public-watch", "--publish-token", "p", "--admin-token", "a"],

@@ -264,8 +264,9 @@ mod tests {
 
     #[test]
     fn where_nothing_listens_is_told_in_a_sentence() {
-        for endpoint in ["http://127.0.0.1:1/whep/x", "http://[::1]:1/whep/x"] {
-            let error = local_address(endpoint).unwrap_err();
+        for any in ["127.0.0.1:0", "[::1]:0"] {
+            let (_held, address) = crate::client::tests::closed_port(any);
+            let error = local_address(&format!("http://{address}/whep/x")).unwrap_err();
             assert!(error.to_string().contains("is it running there?"), "{error}");
         }
         for endpoint in ["whep", "127.0.0.1/whep/x", "localhost:8080", "", "/whep/x"] {

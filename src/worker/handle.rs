@@ -251,7 +251,11 @@ impl Handle {
             self.tell(worker, message).map_err(|_| PatchError::Busy { retry_after: RETRY_AFTER })?;
         }
         let arrival = restart.http_local.map(|local| Arrival { local, remote: restart.http_remote });
-        Ok(Patched { local, candidates: self.shared.config.candidates(self.shared.media_port, arrival), etag })
+        let candidates = self.shared.config.candidates(self.shared.media_port, arrival);
+        if let Some(record) = self.record(session) {
+            record.set_told(candidates.clone());
+        }
+        Ok(Patched { local, candidates, etag })
     }
 
     /// Ends a session at once: from here on nobody finds it, and its worker tells the peer. One that has not connected

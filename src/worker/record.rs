@@ -35,8 +35,8 @@ pub struct Record {
     pub offered: Offered,
     /// Where its offer came from.
     pub client: IpAddr,
-    /// The relay's addresses that its answer named, best first.
-    pub told: Vec<SocketAddr>,
+    /// The relay's addresses that it was told last, best first.
+    told: Mutex<Vec<SocketAddr>>,
     report: Mutex<Report>,
 }
 
@@ -171,7 +171,27 @@ impl Record {
         (client, told): (IpAddr, Vec<SocketAddr>),
         created: Instant,
     ) -> Self {
-        Self { id, role, stream, created, user_agent, offered, client, told, report: Mutex::default() }
+        Self {
+            id,
+            role,
+            stream,
+            created,
+            user_agent,
+            offered,
+            client,
+            told: Mutex::new(told),
+            report: Mutex::default(),
+        }
+    }
+
+    /// The relay's addresses that the client was told last, best first: by the answer, or when it restarted ICE.
+    pub fn told(&self) -> Vec<SocketAddr> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The client is told these addresses of the relay from here on.
+    pub(super) fn set_told(&self, told: Vec<SocketAddr>) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
     }
 
     /// How it goes, as of about a second ago.

@@ -172,7 +172,7 @@ pub(super) fn end_waiting(waiting: &Waiting, asked: Reason, shared: &Shared, now
         reason = reason.as_str(),
         lived_ms = milliseconds(age),
         client = %record.client,
-        told = ?record.told,
+        told = ?record.told(),
         user_agent = ?record.user_agent.as_deref().unwrap_or(""),
         "session ended before its first packet"
     );
@@ -181,7 +181,7 @@ pub(super) fn end_waiting(waiting: &Waiting, asked: Reason, shared: &Shared, now
 
 /// Tells the operator, once in a while, that a client did not connect.
 pub(super) fn warn_of_unreached(record: &Record, reason: Reason, shared: &Shared, now: Instant) {
-    let session = Unreached { reason, client: record.client, told: &record.told, media_port: shared.media_port };
+    let session = Unreached { reason, client: record.client, told: &record.told(), media_port: shared.media_port };
     shared.unreached.note(&session, now);
 }
 

@@ -85,6 +85,16 @@ pub(super) enum Reply<'a> {
     Application,
 }
 
+impl Reply<'_> {
+    /// Audio or video, where the section is accepted.
+    fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Media { agreed, .. } => Some(agreed.kind),
+            Self::Rejected | Self::Application => None,
+        }
+    }
+}
+
 /// Sources that no one else in the session has.
 struct Sources {
     random: StdRng,
@@ -135,8 +145,14 @@ impl Offer {
         let mut random = StdRng::seed_from_u64(local.seed);
         let origin = random.next_u64() >> 1;
         let mut sources = Sources { random, taken: self.declared_sources() };
-        let replies: Vec<Reply<'_>> =
-            self.sections.iter().map(|section| self.reply(section, local, &choose, &mut sources)).collect();
+        let mut replies: Vec<Reply<'_>> = Vec::with_capacity(self.sections.len());
+        for section in &self.sections {
+            let reply = self.reply(section, local, &choose, &mut sources);
+            // Of several sections of a kind the first that fits is answered.
+            let is_surplus = |kind| replies.iter().any(|earlier| earlier.kind() == Some(kind));
+            let is_surplus = reply.kind().is_some_and(is_surplus);
+            replies.push(if is_surplus { Reply::Rejected } else { reply });
+        }
         if !replies.iter().any(|reply| matches!(reply, Reply::Media { .. })) {
             return Err(OfferError::unsupported("the offer has no codec of this stream: offer all that you decode"));
         }

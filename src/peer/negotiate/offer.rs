@@ -93,13 +93,15 @@ fn name_all(sections: &mut [OfferedSection]) {
     }
 }
 
-/// A stream has one audio and one video track. A viewer's further sections of a kind are declined, those outside of the
-/// bundle first; a publisher's whole offer is refused (RFC 9725 4.4.2).
+/// A stream has one audio and one video track, so a publisher's offer of more is refused (RFC 9725 4.4.2). Of a viewer's
+/// sections of a kind, those in the bundle are left to the answer, which takes the first that fits the stream; without one
+/// in the bundle the first stands.
 fn keep_one_of_a_kind(role: Role, sections: &mut [OfferedSection], group: Option<&[usize]>) -> Result<(), OfferError> {
     const SENTENCE: &str = "a stream has one audio and one video track: offer one section of each";
     let mut seen: Vec<Option<Kind>> = Vec::new();
+    let is_bundled = |index: &usize| group.is_some_and(|group| group.contains(index));
     let mut order: Vec<usize> = (0..sections.len()).collect();
-    order.sort_by_key(|index| group.is_some_and(|group| !group.contains(index)));
+    order.sort_by_key(|index| !is_bundled(index));
     for index in order {
         let section = &mut sections[index];
         let kind = match &section.content {
@@ -109,6 +111,7 @@ fn keep_one_of_a_kind(role: Role, sections: &mut [OfferedSection], group: Option
         };
         match (seen.contains(&kind), role) {
             (false, _) => seen.push(kind),
+            (true, Role::Viewer) if kind.is_some() && is_bundled(&index) => {}
             (true, Role::Viewer) => section.content = Content::Declined(SENTENCE),
             (true, Role::Publisher) => return Err(OfferError::unsupported(SENTENCE)),
         }

@@ -266,6 +266,27 @@ fn a_section_without_a_mid_is_taken_and_answered_without_one() {
 }
 
 #[test]
+fn of_a_viewers_sections_of_a_kind_the_first_that_fits_the_stream_is_answered() {
+    // Audio 0; video 1 and 2, of which the first has H.264 alone.
+    let offer = with_sections(1, 2, |_| true).replacen("SAVPF 96 97 98 99 100", "SAVPF 99", 1);
+    for (track, answered) in [
+        (format(Codec::H264, "packetization-mode=1;profile-level-id=64001f"), ["0", "1"]),
+        (format(Codec::Vp8, ""), ["0", "2"]),
+    ] {
+        let negotiated = watch(&offer, std::slice::from_ref(&track)).unwrap();
+        let mids: Vec<_> = negotiated.sections.iter().map(|section| section.mid.as_str()).collect();
+        assert_eq!(mids, answered, "{track:?}");
+        assert_eq!(negotiated.sections[1].payloads[0].format.codec, track.codec);
+        assert!(negotiated.answer.contains(&format!("a=group:BUNDLE {}\r\n", answered.join(" "))));
+        assert_eq!(negotiated.answer.matches("m=video 0 ").count(), 1);
+    }
+    let waiting = watch(&offer, &[]).unwrap();
+    assert_eq!(waiting.sections[1].mid, "1", "of a stream that nobody publishes yet the first");
+    let outside = watch(&offer.replace("BUNDLE 0 1 2", "BUNDLE 0 1"), &[format(Codec::Vp8, "")]).unwrap();
+    assert_eq!(outside.sections.len(), 1, "what is outside of the bundle is not answered");
+}
+
+#[test]
 fn both_directions_are_narrowed_to_the_one_of_the_role() {
     for direction in ["sendrecv", "x-unknown"] {
         assert!(publish(&offer(direction)).unwrap().answer.contains("a=recvonly"));
