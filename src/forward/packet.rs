@@ -52,7 +52,7 @@ pub struct Packet {
     pub timestamp: u32,
     /// RTP marker bit.
     pub marker: bool,
-    /// The publisher's payload type: outlets translate it to the viewer's. With [`LEADING`] for leading pictures.
+    /// The publisher's payload type: outlets translate it to the viewer's. With `LEADING` for leading pictures.
     pub payload_type: u8,
     /// Where the payload has the running numbers of its codec.
     pub descriptor: Descriptor,

@@ -27,8 +27,8 @@ pub struct Settings {
     #[arg(long, env = "SLUICE_METRICS_STREAMS", value_name = "N", default_value = "100")]
     metrics_streams: usize,
 
-    /// Web pages that may use the relay from a browser, such as https://example.org or, for its subdomains,
-    /// https://*.example.org; * for all
+    /// Origins of web pages that may use the relay from a browser: scheme, host and port, with "*." in front of the host for
+    /// all subdomains; * for all
     #[arg(long, env = "SLUICE_ALLOW_ORIGIN", value_name = "ORIGIN[,ORIGIN]", value_delimiter = ',')]
     #[arg(value_parser = origin, default_value = "*")]
     allow_origin: Vec<String>,

@@ -40,7 +40,7 @@ pub enum Violation {
     /// A stream identifier of [`MAX_STREAM`] or more.
     #[error("the client used a data channel with an id of {MAX_STREAM} or more: use lower ids")]
     StreamTooHigh,
-    /// Labels and protocols of all channels that were ever opened are longer than [`streams::MAX_OPENED`].
+    /// Labels and protocols of all channels that were ever opened are longer than 1 MiB.
     #[error("the client opened and closed too many data channels in one session: keep them open")]
     TooManyOpened,
     /// Not a message of the Data Channel Establishment Protocol (RFC 8832 5), or not where it may be.

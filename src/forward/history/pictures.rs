@@ -10,9 +10,9 @@ use crate::forward::{Packet, Source};
 pub struct PictureLimits {
     /// Octets, with what it costs to keep them; 0 keeps nothing.
     pub octets: usize,
-    /// Pictures, of more than [`FEW_FRAMES`].
+    /// Pictures, if there are more than `FEW_FRAMES`.
     pub frames: u32,
-    /// Age of the keyframe, where there is more than [`FEW_OCTETS`] and [`FEW_FRAMES`].
+    /// Age of the keyframe, where there is more than `FEW_OCTETS` and `FEW_FRAMES`.
     pub age: Duration,
 }
 
