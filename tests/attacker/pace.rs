@@ -1,0 +1,40 @@
+//! How often an attack acts, so that it does not take the relay's CPU by its own work.
+
+use std::time::{Duration, Instant};
+
+/// So often it acts without looking at the clock, at most.
+const STEP: Duration = Duration::from_millis(1);
+
+/// A rate and an end.
+pub(crate) struct Pace {
+    began: Instant,
+    duration: Duration,
+    rate: f64,
+    done: u64,
+}
+
+impl Pace {
+    /// So many a second, for so long.
+    pub(crate) fn new(rate: u32, duration: Duration) -> Self {
+        Self { began: Instant::now(), duration, rate: f64::from(rate), done: 0 }
+    }
+
+    /// Waits until the next ones are due; how many, or `None` at the end. What was missed is not made up for beyond a
+    /// tenth of a second.
+    pub(crate) fn due(&mut self) -> Option<u64> {
+        loop {
+            let elapsed = self.began.elapsed();
+            if elapsed >= self.duration {
+                return None;
+            }
+            let due = (elapsed.as_secs_f64() * self.rate) as u64;
+            let most = (self.rate / 10.0).ceil() as u64;
+            if due > self.done {
+                let now = (due - self.done).min(most);
+                self.done = due;
+                return Some(now);
+            }
+            std::thread::sleep(STEP);
+        }
+    }
+}
