@@ -2,13 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
-use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
-
 use super::link::Link;
 use super::payload::{self, Part, wall_clock};
+use crate::peer::Event;
 use crate::peer::client::Track;
-use crate::peer::{Compound, Event};
+use crate::peer::feedback::{self, Packet};
 use crate::srtp::Sealer;
 
 /// VP8's RTP clock (RFC 7741 4.1).
@@ -107,7 +105,7 @@ impl Publisher {
         while let Some(event) = self.link.poll_event() {
             match event {
                 Event::Connected(keys) => self.sealer = Some(Sealer::new(&keys.local)),
-                Event::Rtcp(packets) => self.keyframe_wanted |= asks_for_keyframe(&packets),
+                Event::Rtcp(compound) => self.keyframe_wanted |= asks_for_keyframe(&compound),
                 Event::Closed => self.ended = Some("the relay ended the session".to_owned()),
                 Event::Failed(reason) => self.ended = Some(reason),
                 Event::Misused(violation) => self.ended = Some(violation.to_string()),
@@ -146,8 +144,6 @@ impl Publisher {
     }
 }
 
-fn asks_for_keyframe(packets: &Compound) -> bool {
-    packets.iter().map(|packet| packet.as_any()).any(|packet| {
-        packet.downcast_ref::<PictureLossIndication>().is_some() || packet.downcast_ref::<FullIntraRequest>().is_some()
-    })
+fn asks_for_keyframe(compound: &[u8]) -> bool {
+    feedback::packets(compound).any(|packet| matches!(packet, Packet::KeyframeRequest { .. }))
 }

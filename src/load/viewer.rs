@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use rtcp::receiver_report::ReceiverReport;
 use rtcp::reception_report::ReceptionReport;
-use rtcp::sender_report::SenderReport;
 
 use super::line::Line;
 use super::link::{Buffers, Link};
 use crate::peer::client::Track;
+use crate::peer::feedback::{self, Packet};
 use crate::peer::{Compound, Event};
 use crate::srtp::Opener;
 
@@ -68,10 +68,13 @@ impl Viewer {
                     self.connected_after = Some(now.saturating_duration_since(self.asked));
                     self.line.open_with(|| Opener::new(&keys.remote));
                 }
-                Event::Rtcp(packets) => {
-                    let report = packets.iter().find_map(|packet| packet.as_any().downcast_ref::<SenderReport>());
-                    if let Some(report) = report.filter(|report| self.line.ssrc() == Some(report.ssrc)) {
-                        self.sender_report = Some(((report.ntp_time >> 16) as u32, now));
+                Event::Rtcp(compound) => {
+                    for packet in feedback::packets(&compound) {
+                        if let Packet::SenderReport { ssrc, ntp, .. } = packet
+                            && self.line.ssrc() == Some(ssrc)
+                        {
+                            self.sender_report = Some(((ntp >> 16) as u32, now));
+                        }
                     }
                 }
                 Event::Closed => self.ended = Some("the relay ended the session".to_owned()),

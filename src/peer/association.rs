@@ -27,7 +27,6 @@ use rtc::statistics::StatsSelector;
 use super::channels::{self, Channel, ChannelMessage, Channels, Unsent};
 use super::keys::KeySpy;
 use super::refused::Refused;
-use super::rtcp_filter::retain_read;
 use super::rtcp_sources::RtcpSources;
 use super::rtcp_tap::{Compound, RtcpTap};
 use crate::dtls::{Alert, HANDSHAKE, contains_encrypted_alert, contains_handshake, keep_records};
@@ -43,8 +42,8 @@ const REPEATED_FLIGHTS: u8 = 8;
 pub enum Event {
     /// DTLS has completed: the fingerprint was right, and these are the keys of the session's SRTP (RFC 5764 4.2).
     Connected(Keys),
-    /// A compound RTCP packet arrived and was authentic.
-    Rtcp(Compound),
+    /// RTCP arrived and was authentic: the decrypted compound (RFC 3550 6.1), for [`feedback::packets`](super::feedback).
+    Rtcp(BytesMut),
     /// A data channel is open, whoever opened it.
     ChannelOpened(Channel),
     /// A message came on the data channel of this label.
@@ -77,7 +76,6 @@ pub(super) struct Association {
     tap: RtcpTap,
     channels: Channels,
     is_dtls_client: bool,
-    only_reads_feedback: bool,
     state: State,
     /// The last alert in clear of the handshake. It may be forged, so it ends nothing, but it may be the client's reason.
     clear_alert: Option<Alert>,
@@ -99,7 +97,6 @@ impl Association {
             tap,
             channels,
             is_dtls_client,
-            only_reads_feedback: false,
             state: State::Handshaking,
             clear_alert: None,
             repeated_flights: REPEATED_FLIGHTS,
@@ -110,12 +107,6 @@ impl Association {
 
     pub(super) fn connection(&mut self) -> &mut RTCPeerConnection {
         &mut self.connection
-    }
-
-    /// Hands out no RTCP but what the relay reads of its clients.
-    pub(super) fn only_read_feedback(mut self) -> Self {
-        self.only_reads_feedback = true;
-        self
     }
 
     pub(super) fn set_dtls_client(&mut self, is_dtls_client: bool) {
@@ -275,14 +266,9 @@ impl Association {
 
     fn handle_rtcp(&mut self, datagram: &[u8], now: Instant) -> Result<(), Refused> {
         let State::Connected(sources) = &mut self.state else { return Err(Refused::Unauthentic) };
-        let mut compound = sources.open(datagram, self.spy.crypto(), now)?;
-        if self.only_reads_feedback {
-            let len = retain_read(&mut compound);
-            compound.truncate(len);
-        }
         // What is authentic is a sign of life, also where nothing of it is read.
-        let packets = rtcp::packet::unmarshal(&mut compound).unwrap_or_default();
-        self.events.push_back(Event::Rtcp(packets));
+        let compound = sources.open(datagram, self.spy.crypto(), now)?;
+        self.events.push_back(Event::Rtcp(compound));
         Ok(())
     }
 

@@ -96,7 +96,7 @@ impl Peer {
         let tap = RtcpTap::default();
         let mut connection = build(config, profile, Arc::clone(&spy), &tap, now)?;
         negotiate(&mut connection, config, now)?;
-        let association = Association::new(connection, spy, tap, config.dtls_client).only_read_feedback();
+        let association = Association::new(connection, spy, tap, config.dtls_client);
         let mut peer = Self { association, application: config.application, profile };
         peer.select_pair(config, provider.as_ref(), now)?;
         Ok(peer)

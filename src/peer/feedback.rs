@@ -8,16 +8,16 @@
 mod arrivals;
 mod clocks;
 mod missing;
+mod packets;
 mod reader;
 mod reception;
 mod sender;
 mod source;
-mod viewer;
 
+pub use packets::{Block, Blocks, Packet, Sequences, Sources, packets};
 pub use reception::{Quality, Reception, Tally};
 pub use sender::{Outgoing, RoundTrip, keyframe_request, sender_report};
 pub use source::SenderClock;
-pub use viewer::{ViewerFeedback, read_viewer};
 
 use super::Compound;
 

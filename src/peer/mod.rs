@@ -8,7 +8,6 @@ mod connection;
 mod keys;
 pub mod negotiate;
 mod refused;
-mod rtcp_filter;
 mod rtcp_sources;
 mod rtcp_tap;
 mod sctp_filter;

@@ -131,7 +131,7 @@ impl Engine {
         while let Some(event) = self.sessions.get_mut(key).and_then(|session| session.peer.as_mut()?.poll_event()) {
             match event {
                 Event::Connected(keys) => self.on_connected(key, &keys, now),
-                Event::Rtcp(packets) => self.on_feedback(key, &packets, now),
+                Event::Rtcp(compound) => self.on_feedback(key, &compound, now),
                 Event::ChannelOpened(channel) => self.on_channel(key, channel, now),
                 Event::ChannelMessage(label, message) => self.on_channel_message(key, label, message),
                 Event::Closed => return self.end(key, Reason::Closed, now),

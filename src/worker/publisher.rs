@@ -369,8 +369,8 @@ impl Publisher {
     }
 
     /// Takes the publisher's own reports.
-    pub(super) fn on_reports(&mut self, packets: &Compound, now: Instant) {
-        self.reception.on_rtcp(packets, now);
+    pub(super) fn on_reports(&mut self, compound: &[u8], now: Instant) {
+        self.reception.on_rtcp(compound, now);
     }
 
     /// The clocks of its tracks that are new since the last call.

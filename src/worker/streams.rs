@@ -19,7 +19,6 @@ use crate::door::{Key, Path};
 use crate::forward::codec::Kind;
 use crate::metrics::DropReason;
 use crate::name::StreamName;
-use crate::peer::Compound;
 use crate::peer::feedback::SenderClock;
 use crate::srtp::{OpenError, Opener, Sealer};
 use crate::stream::{Absence, Announcement, Entrance, Reason, WorkerId};
@@ -268,24 +267,24 @@ impl Engine {
     }
 
     /// What a peer reports by RTCP.
-    pub(super) fn on_feedback(&mut self, key: Key, packets: &Compound, now: Instant) {
+    pub(super) fn on_feedback(&mut self, key: Key, compound: &[u8], now: Instant) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let stream = session.stream.clone();
         match &mut session.state {
             State::Connecting(_) => {}
             State::Publishing(publisher) => {
-                publisher.on_reports(packets, now);
+                publisher.on_reports(compound, now);
                 let clocks = publisher.take_clocks();
                 self.tell_clocks(key, clocks);
             }
             State::Watching(viewer) => {
-                let heard = viewer.on_feedback(packets, now);
-                session.facts.asked_again += heard.asked;
-                self.counters.heard(heard.asked, heard.keyframe_requests);
+                let heard = viewer.on_feedback(compound, now);
+                session.facts.asked_again += heard.asked as u64;
+                self.counters.heard(heard.asked as u64, heard.keyframe.into());
                 if viewer.is_asking() && !self.asking.contains(&key) {
                     self.asking.push(key);
                 }
-                if heard.keyframe_requests > 0
+                if heard.keyframe
                     && let Some(feed) = self.feeds.get(&stream)
                 {
                     let begun = viewer.refresh(feed, now);

@@ -13,8 +13,7 @@ use super::leg::{Begun, Leg, Reception};
 use crate::forward::codec::Kind;
 use crate::forward::{ExtensionIds, Outlet, OutletConfig, Written};
 use crate::forward::{FirstNumbers, Get, Negotiated as OutletFormat};
-use crate::peer::Compound;
-use crate::peer::feedback::{ViewerFeedback, read_viewer};
+use crate::peer::feedback::{self, Blocks, Packet, Sequences, Sources};
 use crate::peer::negotiate::{Extension, Negotiated, Payload, Section};
 use crate::srtp::Sealer;
 use crate::stream::Watch;
@@ -22,7 +21,8 @@ use crate::stream::Watch;
 /// Without RTCP for so long, a viewer that asks for packets then had no network meanwhile.
 const QUIET: Duration = Duration::from_millis(1500);
 
-/// Packets that a viewer may have asked for and not got yet; more than one NACK names at most.
+/// Packets that a viewer may have asked for and not got yet, and that are read of one datagram. A NACK can name some 6,000;
+/// nobody who receives anything misses more than these, and the rest of a longer list is ignored.
 const MAX_ASKED: usize = 512;
 
 /// A connected viewer.
@@ -237,38 +237,59 @@ impl Viewer {
         answered
     }
 
-    /// Takes what the viewer reports. Words about SSRCs that are not its own have no effect.
-    pub(super) fn on_feedback(&mut self, packets: &Compound, now: Instant) -> Heard {
+    /// Takes a compound of what the viewer reports. Words about SSRCs that are not its own have no effect.
+    pub(super) fn on_feedback(&mut self, compound: &[u8], now: Instant) -> Heard {
         let mut heard = Heard::default();
         if now.saturating_duration_since(self.heard) >= QUIET {
             self.back = Some(now);
         }
         self.heard = now;
-        for feedback in read_viewer(packets, |ssrc| self.legs.iter().any(|leg| leg.outlet.ssrc() == ssrc)) {
-            let (ViewerFeedback::Nack { ssrc, .. }
-            | ViewerFeedback::KeyframeRequest { ssrc }
-            | ViewerFeedback::Report { ssrc, .. }
-            | ViewerFeedback::Estimate { ssrc, .. }) = &feedback;
-            let Some(place) = self.legs.iter().position(|leg| leg.outlet.ssrc() == *ssrc) else { continue };
-            let leg = &mut self.legs[place];
-            match feedback {
-                ViewerFeedback::Nack { sequences, .. } => {
-                    leg.on_losses(sequences.len() as u64, now);
-                    let room = MAX_ASKED.saturating_sub(self.asked.len());
-                    heard.asked += sequences.len() as u64;
-                    self.asked.extend(sequences.into_iter().take(room).map(|sequence| (place, sequence)));
-                }
-                ViewerFeedback::KeyframeRequest { .. } => heard.keyframe_requests += u64::from(leg.kind == Kind::Video),
-                ViewerFeedback::Estimate { bits, .. } => self.estimate = Some(bits),
-                ViewerFeedback::Report { last_sr, delay, jitter, total_lost, .. } => {
-                    leg.heard = Some(Reception { lost: total_lost.into(), jitter });
-                    if let Some(trip) = leg.round_trip.measure(last_sr, delay, now) {
-                        leg.set_rtt(trip);
+        for packet in feedback::packets(compound) {
+            match packet {
+                Packet::Nack { ssrc, sequences } => self.on_nack(ssrc, sequences, &mut heard, now),
+                Packet::KeyframeRequest { sources } => heard.keyframe |= self.owns_video(sources),
+                Packet::Estimate { bits, sources } => {
+                    if sources.iter().any(|ssrc| self.place(ssrc).is_some()) {
+                        self.estimate = Some(bits);
                     }
                 }
+                Packet::ReceiverReport { blocks } | Packet::SenderReport { blocks, .. } => self.on_report(blocks, now),
             }
         }
         heard
+    }
+
+    fn on_nack(&mut self, ssrc: u32, sequences: Sequences<'_>, heard: &mut Heard, now: Instant) {
+        let Some(place) = self.place(ssrc) else { return };
+        let named = sequences.count().min(MAX_ASKED.saturating_sub(heard.asked));
+        if named == 0 {
+            return;
+        }
+        heard.asked += named;
+        self.legs[place].on_losses(named as u64, now);
+        let room = MAX_ASKED.saturating_sub(self.asked.len()).min(named);
+        self.asked.extend(sequences.iter().take(room).map(|sequence| (place, sequence)));
+    }
+
+    fn on_report(&mut self, blocks: Blocks<'_>, now: Instant) {
+        for block in blocks.iter() {
+            let Some(place) = self.place(block.ssrc) else { continue };
+            let leg = &mut self.legs[place];
+            leg.heard = Some(Reception { lost: block.total_lost.into(), jitter: block.jitter });
+            if let Some(trip) = leg.round_trip.measure(block.last_sr, block.delay, now) {
+                leg.set_rtt(trip);
+            }
+        }
+    }
+
+    fn owns_video(&self, sources: Sources<'_>) -> bool {
+        let is_video = |ssrc| self.place(ssrc).is_some_and(|place| self.legs[place].kind == Kind::Video);
+        sources.iter().any(is_video)
+    }
+
+    /// Of the leg with this SSRC.
+    fn place(&self, ssrc: u32) -> Option<usize> {
+        self.legs.iter().position(|leg| leg.outlet.ssrc() == ssrc)
     }
 
     /// When [`Self::poll`] has something.
@@ -326,10 +347,10 @@ fn extension_ids(section: &Section) -> ExtensionIds {
 /// What a viewer's feedback asks of the worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Heard {
-    /// So many packets again.
-    pub(super) asked: u64,
-    /// So often a keyframe.
-    pub(super) keyframe_requests: u64,
+    /// Packets to send again, at most [`MAX_ASKED`].
+    pub(super) asked: usize,
+    /// A keyframe.
+    pub(super) keyframe: bool,
 }
 
 /// Seals what an outlet wrote; `None` when it is too long to leave.

@@ -115,7 +115,7 @@ impl Person {
                     self.opener = Some(Opener::new(&keys.remote));
                     self.sealer = Some(Sealer::new(&keys.local));
                 }
-                Event::Rtcp(packets) => self.rtcp.push(packets),
+                Event::Rtcp(mut compound) => self.rtcp.push(rtcp::packet::unmarshal(&mut compound).unwrap_or_default()),
                 Event::ChannelOpened(channel) => self.channels.push(channel),
                 Event::ChannelMessage(label, message) => self.messages.push((label, message)),
                 Event::Closed | Event::Failed(_) | Event::Misused(_) => self.closed = true,

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use rtcp::receiver_report::ReceiverReport;
-use rtcp::sender_report::SenderReport;
 use rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
 
 use super::arrivals::Arrivals;
 use super::clocks::{PATIENCE, PATIENCE_WITHOUT_REPORTS, WallClock};
 use super::missing::Missing;
+use super::packets::{Packet, packets};
 use super::reader::Reader;
 use super::sender::keyframe_request;
 use super::source::{SenderClock, Source, Step};
@@ -210,11 +210,12 @@ impl Reception {
         Some((missing.take_lost(), missing.repair_time() + notice))
     }
 
-    /// Reads the publisher's RTCP: sender reports of its own, known SSRCs. All else has no effect.
-    pub fn on_rtcp(&mut self, packets: &[Box<dyn rtcp::Packet>], received: Instant) {
-        for report in packets.iter().filter_map(|packet| packet.as_any().downcast_ref::<SenderReport>()) {
-            let clock = SenderClock { ntp: report.ntp_time, rtp: report.rtp_time, received };
-            self.on_sender_report(report.ssrc, clock);
+    /// Reads a compound of the publisher's RTCP: sender reports of its own, known SSRCs. All else has no effect.
+    pub fn on_rtcp(&mut self, compound: &[u8], received: Instant) {
+        for packet in packets(compound) {
+            if let Packet::SenderReport { ssrc, ntp, rtp, .. } = packet {
+                self.on_sender_report(ssrc, SenderClock { ntp, rtp, received });
+            }
         }
     }
 

@@ -61,7 +61,8 @@ fn pli(media_ssrc: u32) -> Compound {
 }
 
 fn pli_of(event: &Event) -> Option<u32> {
-    let Event::Rtcp(packets) = event else { return None };
+    let Event::Rtcp(compound) = event else { return None };
+    let packets = rtcp::packet::unmarshal(&mut compound.clone()).ok()?;
     Some(packets.first()?.as_any().downcast_ref::<PictureLossIndication>()?.media_ssrc)
 }
 

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use rtcp::goodbye::Goodbye;
 use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtcp::sender_report::SenderReport;
 use rtcp::transport_feedbacks::transport_layer_cc::TransportLayerCc;
 
 use super::*;
@@ -86,7 +87,8 @@ fn rtcp_about_foreign_ssrcs_and_goodbyes_change_nothing() {
     let mut reception = reception();
     let report = |ssrc| SenderReport { ssrc, ntp_time: 5, rtp_time: 6, ..SenderReport::default() };
     let goodbye = Goodbye { sources: vec![VIDEO, AUDIO], ..Goodbye::default() };
-    reception.on_rtcp(&[Box::new(report(VIDEO)), Box::new(goodbye), Box::new(report(0xcccc))], start);
+    let said: [Box<dyn rtcp::Packet>; 3] = [Box::new(report(VIDEO)), Box::new(goodbye), Box::new(report(0xcccc))];
+    reception.on_rtcp(&rtcp::packet::marshal(&said).unwrap(), start);
     assert_eq!(reception.clock(VIDEO), Some(SenderClock { ntp: 5, rtp: 6, received: start }));
     assert_eq!(reception.clock(AUDIO), None);
     assert_eq!(reception.clock(0xcccc), None);

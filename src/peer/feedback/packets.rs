@@ -1,0 +1,195 @@
+//! Arriving RTCP, read where it lies: the packets of a decrypted compound that the relay acts on.
+//!
+//! The rule: reading allocates nothing, and a packet costs no more than its octets, whatever they are. So transport-wide
+//! feedback, source descriptions, BYE, APP and XR are stepped over by their length alone. A packet whose content does not
+//! hold is left out; a header that does not hold ends the compound.
+
+/// Packets of one compound, read or not; what is behind them is not looked at. Clients put a report, a description and one
+/// or two requests for each of their tracks into one.
+const MAX_PACKETS: usize = 32;
+
+/// All of RTCP is made of these (RFC 3550 6.4.1), in network order.
+type Word = [u8; 4];
+
+/// One packet of a compound.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Packet<'a> {
+    /// What its sender has sent until now, and how it receives (RFC 3550 6.4.1).
+    SenderReport {
+        /// The sender's.
+        ssrc: u32,
+        /// Its wall clock, as an NTP timestamp; 0 if it has none.
+        ntp: u64,
+        /// The same instant in ticks of the codec.
+        rtp: u32,
+        /// One for each source that it receives.
+        blocks: Blocks<'a>,
+    },
+    /// How its sender receives (RFC 3550 6.4.2).
+    ReceiverReport {
+        /// One for each source that it receives.
+        blocks: Blocks<'a>,
+    },
+    /// Packets are missing (RFC 4585 6.2.1).
+    Nack {
+        /// Of this source.
+        ssrc: u32,
+        /// Which ones.
+        sequences: Sequences<'a>,
+    },
+    /// A decoder needs a keyframe: PLI (RFC 4585 6.3.1) or FIR (RFC 5104 4.3.1).
+    KeyframeRequest {
+        /// Of these sources.
+        sources: Sources<'a>,
+    },
+    /// How much a network carries, as its receiver sees it (REMB, draft-alvestrand-rmcat-remb).
+    Estimate {
+        /// Bits a second for all that it receives.
+        bits: f32,
+        /// The sources that it receives.
+        sources: Sources<'a>,
+    },
+}
+
+/// Report blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocks<'a>(&'a [[Word; 6]]);
+
+/// How the packets of one source arrive (RFC 3550 6.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// The source.
+    pub ssrc: u32,
+    /// Packets lost since the first; 0 if duplicates outnumber them.
+    pub total_lost: u32,
+    /// In ticks of the codec.
+    pub jitter: u32,
+    /// The middle of the NTP timestamp of the sender report that arrived last; 0 for none.
+    pub last_sr: u32,
+    /// Since then, in 1/65536 s.
+    pub delay: u32,
+}
+
+/// Sequence numbers of a NACK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sequences<'a>(&'a [Word]);
+
+/// SSRCs of a request or an estimate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sources<'a> {
+    words: &'a [Word],
+    /// Words from one to the next.
+    step: usize,
+}
+
+/// The packets of a decrypted compound that are read, in their order.
+pub fn packets(compound: &[u8]) -> impl Iterator<Item = Packet<'_>> {
+    let mut rest = compound;
+    let next = move || {
+        let ([first, kind, length @ ..], behind) = rest.split_first_chunk::<4>()?;
+        let (body, behind) = behind.split_at_checked(4 * usize::from(u16::from_be_bytes(*length)))?;
+        rest = behind;
+        (first >> 6 == 2).then_some((*first, *kind, body))
+    };
+    std::iter::from_fn(next).take(MAX_PACKETS).filter_map(|(first, kind, body)| read(first, kind, body))
+}
+
+/// The first octet of a packet's header and its type, and what is behind the header.
+fn read(first: u8, kind: u8, body: &[u8]) -> Option<Packet<'_>> {
+    let (words, _) = without_padding(first, body)?.as_chunks::<4>();
+    let count = first & 0x1f;
+    Some(match (kind, count, words) {
+        (200, _, [ssrc, high, low, rtp, _, _, rest @ ..]) => Packet::SenderReport {
+            ssrc: number(*ssrc),
+            ntp: u64::from(number(*high)) << 32 | u64::from(number(*low)),
+            rtp: number(*rtp),
+            blocks: blocks(rest, count)?,
+        },
+        (201, _, [_, rest @ ..]) => Packet::ReceiverReport { blocks: blocks(rest, count)? },
+        (205, 1, [_, ssrc, pairs @ ..]) => Packet::Nack { ssrc: number(*ssrc), sequences: Sequences(pairs) },
+        (206, 1, [_, ssrc, ..]) => {
+            Packet::KeyframeRequest { sources: Sources { words: std::slice::from_ref(ssrc), step: 1 } }
+        }
+        // The media SSRC of a FIR is unused; its entries of two words name the sources.
+        (206, 4, [_, _, words @ ..]) if words.len().is_multiple_of(2) => {
+            Packet::KeyframeRequest { sources: Sources { words, step: 2 } }
+        }
+        (206, 15, [_, _, [b'R', b'E', b'M', b'B'], [sources, exponent, mantissa @ ..], words @ ..]) => {
+            let mantissa = u32::from_be_bytes([0, exponent & 3, mantissa[0], mantissa[1]]);
+            Packet::Estimate {
+                bits: mantissa as f32 * 2f32.powi(i32::from(exponent >> 2)),
+                sources: Sources { words: words.get(..usize::from(*sources))?, step: 1 },
+            }
+        }
+        _ => return None,
+    })
+}
+
+fn blocks(words: &[Word], count: u8) -> Option<Blocks<'_>> {
+    words.as_chunks().0.get(..usize::from(count)).map(Blocks)
+}
+
+/// The last octet of padding says how much there is (RFC 3550 6.4.1).
+fn without_padding(first: u8, body: &[u8]) -> Option<&[u8]> {
+    if first & 0x20 == 0 {
+        return Some(body);
+    }
+    let padding = usize::from(*body.last()?);
+    if padding == 0 || !padding.is_multiple_of(4) {
+        return None;
+    }
+    body.get(..body.len().checked_sub(padding)?)
+}
+
+const fn number(word: Word) -> u32 {
+    u32::from_be_bytes(word)
+}
+
+impl<'a> Blocks<'a> {
+    /// Each block, in the order of the report.
+    pub fn iter(self) -> impl Iterator<Item = Block> + use<'a> {
+        self.0.iter().map(|[ssrc, [_, lost @ ..], _, jitter, last_sr, delay]| {
+            // 24 bits with a sign.
+            let lost = u32::from_be_bytes([0, lost[0], lost[1], lost[2]]);
+            Block {
+                ssrc: number(*ssrc),
+                total_lost: if lost < 0x80_0000 { lost } else { 0 },
+                jitter: number(*jitter),
+                last_sr: number(*last_sr),
+                delay: number(*delay),
+            }
+        })
+    }
+}
+
+impl<'a> Sequences<'a> {
+    /// How many there are; the same one more than once if it is named so.
+    #[must_use]
+    pub fn count(self) -> usize {
+        self.0.iter().map(|[_, _, mask @ ..]| 1 + u16::from_be_bytes(*mask).count_ones() as usize).sum()
+    }
+
+    /// Each of them, in the order of the request.
+    pub fn iter(self) -> impl Iterator<Item = u16> + use<'a> {
+        self.0.iter().flat_map(|[high, low, mask @ ..]| {
+            let (first, mask) = (u16::from_be_bytes([*high, *low]), u16::from_be_bytes(*mask));
+            // The first bit of 17 is the packet that the pair names itself.
+            let mut left = u32::from(mask) << 1 | 1;
+            std::iter::from_fn(move || {
+                let next = left.trailing_zeros() as u16;
+                left &= left.checked_sub(1)?;
+                Some(first.wrapping_add(next))
+            })
+        })
+    }
+}
+
+impl<'a> Sources<'a> {
+    /// Each SSRC, as often as it is named.
+    pub fn iter(self) -> impl Iterator<Item = u32> + use<'a> {
+        self.words.iter().step_by(self.step).map(|word| number(*word))
+    }
+}
+
+#[cfg(test)]
+mod tests;
