@@ -54,6 +54,8 @@ pub struct History {
     tail: u64,
     /// Position of the oldest packet for viewers that are live.
     recent: u64,
+    /// Until when that one is recent, if it has been asked: what comes later makes it leave.
+    recent_until: Option<Instant>,
     position_by_source: HashMap<Source, u64, foldhash::fast::RandomState>,
     lines: Vec<Line>,
     /// Publishers up to this epoch are over.
@@ -91,6 +93,7 @@ impl History {
             packets: VecDeque::new(),
             tail: 0,
             recent: 0,
+            recent_until: None,
             position_by_source: HashMap::default(),
             lines: Vec::with_capacity(LINES),
             forgotten: None,
@@ -109,7 +112,7 @@ impl History {
         let position = self.head();
         match &mut self.since_keyframe {
             Some(since) if !(packet.keyframe && since.is_before(&packet)) => since.add(&packet),
-            since if packet.keyframe => *since = Some(Since::keyframe(position, &packet)),
+            since if packet.keyframe => *since = Some(Since::keyframe(position, &packet, &self.limits.pictures)),
             _ => {}
         }
         self.position_by_source.insert(source, position);
@@ -171,7 +174,7 @@ impl History {
             if now.saturating_duration_since(packet.received) <= self.limits.age {
                 break;
             }
-            self.recent += 1;
+            self.pass_recent();
         }
         let pictures = self.limits.pictures;
         let earlier = now.checked_sub(LONGEST_REPLAY).unwrap_or(now);
@@ -247,8 +250,8 @@ impl History {
 
     /// Drops what nobody needs once this packet is here.
     fn make_room(&mut self, newest: &Packet) {
-        while self.head() > self.recent && self.is_over(self.recent, newest) {
-            self.recent += 1;
+        while self.head() > self.recent && self.is_recent_over(newest) {
+            self.pass_recent();
         }
         for _ in 0..DROPS.min(self.first_needed().saturating_sub(self.tail) as usize) {
             self.drop_oldest();
@@ -261,11 +264,23 @@ impl History {
         kept.map_or(self.recent, |since| since.position.saturating_sub(REORDERED).min(self.recent))
     }
 
-    /// True when the packet at a position is too old for live viewers once `newest` is here.
-    fn is_over(&self, position: u64, newest: &Packet) -> bool {
-        let Get::Packet(packet) = self.kept(position) else { return true };
-        let age = newest.received.saturating_duration_since(packet.received);
-        self.head() - position >= self.limits.packets as u64 || age > self.limits.age
+    /// True when the oldest packet for live viewers is too old for them once `newest` is here.
+    #[inline]
+    fn is_recent_over(&mut self, newest: &Packet) -> bool {
+        if self.head() - self.recent >= self.limits.packets as u64 {
+            return true;
+        }
+        let until = self.recent_until.or_else(|| match self.kept(self.recent) {
+            Get::Packet(packet) => packet.received.checked_add(self.limits.age),
+            Get::TooOld | Get::NotYet => None,
+        });
+        self.recent_until = until;
+        until.is_some_and(|until| newest.received > until)
+    }
+
+    fn pass_recent(&mut self) {
+        self.recent += 1;
+        self.recent_until = None;
     }
 
     fn drop_oldest(&mut self) {

@@ -57,6 +57,7 @@ pub(super) struct Since {
     pub(super) position: u64,
     source: Source,
     received: Instant,
+    ends: Ends,
     newest: Instant,
     octets: usize,
     packets: usize,
@@ -66,13 +67,22 @@ pub(super) struct Since {
     given_up: bool,
 }
 
+/// Until when the pictures live. Kept, because each packet is compared with it, which costs less than an age.
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    /// Where they are few.
+    few: Instant,
+    many: Instant,
+}
+
 impl Since {
     /// The count that begins with a keyframe's first packet.
-    pub(super) fn keyframe(position: u64, packet: &Packet) -> Self {
+    pub(super) fn keyframe(position: u64, packet: &Packet, limits: &PictureLimits) -> Self {
         Self {
             position,
             source: packet.source(),
             received: packet.received,
+            ends: Ends { few: packet.received + LONGEST, many: packet.received + limits.age },
             newest: packet.received,
             octets: packet.payload.len(),
             packets: 1,
@@ -106,8 +116,8 @@ impl Since {
 
     /// The same when nothing came since the newest packet.
     pub(super) fn is_within_at(&self, now: Instant, limits: &PictureLimits) -> bool {
-        let age = now.saturating_duration_since(self.received);
-        let lives = if self.are_few() { age <= LONGEST } else { self.frames <= limits.frames && age <= limits.age };
+        let lives =
+            if self.are_few() { now <= self.ends.few } else { self.frames <= limits.frames && now <= self.ends.many };
         lives && self.cost() <= limits.octets && !self.given_up
     }
 

@@ -284,7 +284,8 @@ impl Outlet {
     }
 
     /// The place of a packet of the line that the leg follows; `None` when it is not to be sent.
-    #[inline]
+    // See `send`.
+    #[inline(always)]
     fn place(&mut self, packet: &Packet) -> Option<Place> {
         let Some(place) = self.splice.place_of(packet.source(), packet.timestamp) else {
             self.counts.late += 1;
