@@ -193,15 +193,23 @@ type Clock = fn(Kind, f64) -> Option<u64>;
 
 /// Publishes for a while, with reports of audio and of video in turn, each every two seconds.
 fn run_by(net: &mut Net, broadcast: &mut Broadcast, clock: Clock, how_long: Duration) {
+    run_lagging(net, broadcast, (clock, |_| 0.0), how_long);
+}
+
+/// By how many seconds what a track's reports say lies in the past.
+type Lag = fn(Kind) -> f64;
+
+/// The same with reports that lag.
+fn run_lagging(net: &mut Net, broadcast: &mut Broadcast, (clock, lag): (Clock, Lag), how_long: Duration) {
     let until = net.now + how_long;
     while net.now < until {
         for kind in [Kind::Video, Kind::Audio] {
-            let elapsed = net.now.saturating_duration_since(broadcast.started()).as_secs_f64();
+            let elapsed = net.now.saturating_duration_since(broadcast.started()).as_secs_f64() - lag(kind);
             if let Some(ntp_time) = clock(kind, elapsed) {
                 let rate = if kind == Kind::Video { 90_000.0 } else { 48_000.0 };
                 let person = &mut net.clients[broadcast.person];
                 let ssrc = person.tracks[track(person, kind)].ssrc.expect("a publisher has SSRCs");
-                let rtp_time = (elapsed * rate) as u32;
+                let rtp_time = ((elapsed * rate) as i64 as u32).wrapping_add(broadcast.stamp);
                 let report = SenderReport { ssrc, ntp_time, rtp_time, ..SenderReport::default() };
                 person.client.send_rtcp(vec![Box::new(report)], net.now);
             }
@@ -286,6 +294,41 @@ fn a_clock_that_steps_between_two_reports_parts_nothing() {
     ];
     for clock in steps {
         assert_together(clock);
+    }
+}
+
+#[test]
+fn reports_that_lag_by_seconds_and_by_different_ones_part_nothing() {
+    let lags: [Lag; 3] = [
+        |_| 3.0,
+        |kind| if kind == Kind::Video { 4.0 } else { 0.1 },
+        |kind| {
+            if kind == Kind::Audio { 4.0 } else { 0.1 }
+        },
+    ];
+    for lag in lags {
+        let (mut net, mut broadcast) = published(1);
+        let viewer = watch(&mut net, &mut broadcast);
+        for _ in 0..10 {
+            run_lagging(&mut net, &mut broadcast, (|_, elapsed| Some(ntp(elapsed)), lag), 4 * SECOND);
+            let parted = parted(&net, viewer, &broadcast);
+            assert!(parted.abs() < 0.02, "{parted} s");
+        }
+    }
+}
+
+#[test]
+fn rtp_timestamps_that_jump_and_wrap_part_nothing_once_they_are_reported() {
+    let clocks: [Clock; 2] = [|_, elapsed| Some(ntp(elapsed)), |_, _| Some(0)];
+    for clock in clocks {
+        let (mut net, mut broadcast) = published(1);
+        let viewer = watch(&mut net, &mut broadcast);
+        for stamp in [u32::MAX - 4 * 90_000, 1 << 31, 123_456_789, 0] {
+            broadcast.stamp = stamp;
+            run_by(&mut net, &mut broadcast, clock, 12 * SECOND);
+            let parted = parted(&net, viewer, &broadcast);
+            assert!(parted.abs() < 0.02, "{stamp}: {parted} s");
+        }
     }
 }
 

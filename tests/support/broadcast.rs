@@ -37,6 +37,10 @@ pub(crate) struct Broadcast {
     pub(crate) picture: u32,
     /// Added to what packets say of themselves, so that two publishers can be told apart.
     pub(crate) offset: u32,
+    /// Added to the RTP timestamps of both kinds.
+    pub(crate) stamp: u32,
+    /// Its audio is silent and sends nothing (DTX), though its time goes on.
+    pub(crate) mute: bool,
     sound: u32,
     started: Instant,
     requests: usize,
@@ -52,6 +56,8 @@ impl Broadcast {
             obeys: false,
             picture: 0,
             offset: 0,
+            stamp: 0,
+            mute: false,
             sound: 0,
             started: net.now,
             requests: 0,
@@ -78,14 +84,11 @@ impl Broadcast {
             self.send_picture(net, keyframe);
         }
         while u64::from(self.sound) * SOUND <= elapsed {
-            let track = track(&net.clients[self.person], Kind::Audio);
-            net.send(
-                self.person,
-                track,
-                self.sound.wrapping_mul(SOUND_TICKS),
-                false,
-                &(self.offset + self.sound).to_be_bytes(),
-            );
+            if !self.mute {
+                let track = track(&net.clients[self.person], Kind::Audio);
+                let timestamp = self.sound.wrapping_mul(SOUND_TICKS).wrapping_add(self.stamp);
+                net.send(self.person, track, timestamp, false, &(self.offset + self.sound).to_be_bytes());
+            }
             self.sound += 1;
         }
     }
@@ -103,7 +106,7 @@ impl Broadcast {
             let report = SenderReport {
                 ssrc: ssrc.expect("a publisher has SSRCs"),
                 ntp_time: (epoch << 32) + (elapsed.as_millis() as u64 * (1 << 32)) / 1000,
-                rtp_time: (elapsed.as_millis() as u32).wrapping_mul(ticks),
+                rtp_time: (elapsed.as_millis() as u32).wrapping_mul(ticks).wrapping_add(self.stamp),
                 ..SenderReport::default()
             };
             net.clients[self.person].client.send_rtcp(vec![Box::new(report)], net.now);
@@ -132,9 +135,10 @@ impl Broadcast {
 
     fn send_picture(&mut self, net: &mut Net, keyframe: bool) {
         let track = track(&net.clients[self.person], Kind::Video);
+        let timestamp = self.picture.wrapping_mul(PICTURE_TICKS).wrapping_add(self.stamp);
         for part in 0..self.parts {
             let payload = vp8(keyframe && part == 0, self.offset + self.picture * self.parts + part);
-            net.send(self.person, track, self.picture.wrapping_mul(PICTURE_TICKS), part == self.parts - 1, &payload);
+            net.send(self.person, track, timestamp, part == self.parts - 1, &payload);
         }
         self.picture += 1;
     }

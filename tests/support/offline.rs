@@ -148,6 +148,8 @@ impl Net {
             away: false,
             next_index: HashMap::new(),
             says: Vec::new(),
+            csrcs: Vec::new(),
+            padding: 0,
             sent: None,
         };
         match self.vacant.pop() {
@@ -260,6 +262,12 @@ impl Net {
         self.clients[number].address = address;
         self.client_by_address.insert(address, number);
         self.worker_by_client.insert(number, worker);
+    }
+
+    /// The same where nothing reaches the address of before any more, as a NAT does that has forgotten it.
+    pub(crate) fn rebind_client(&mut self, number: usize, address: SocketAddr, worker: usize) {
+        self.client_by_address.remove(&self.clients[number].address);
+        self.move_client(number, address, worker);
     }
 
     /// The worker whose socket a client's datagrams reach.

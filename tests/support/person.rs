@@ -32,6 +32,10 @@ pub(crate) struct Person {
     pub(crate) next_index: HashMap<u32, u64>,
     /// The header extension of its packets, with the four octets in front; empty for none.
     pub(crate) says: Vec<u8>,
+    /// The contributing sources that its packets name.
+    pub(crate) csrcs: Vec<u32>,
+    /// Octets of padding behind each payload (RFC 3550 5.1); 0 for none.
+    pub(crate) padding: u8,
     /// What it has published, by SSRC and sequence number, if it is to answer NACKs.
     pub(crate) sent: Option<HashMap<(u32, u16), Vec<u8>>>,
 }
@@ -58,13 +62,17 @@ impl Person {
         let ssrc = ssrc.expect("a publisher has an SSRC for each track");
         let index = self.next_index.entry(ssrc).or_insert(1000);
         let extension_bit = if self.says.is_empty() { 0 } else { 0x10 };
-        let mut packet = vec![0x80 | extension_bit, *payload_type | u8::from(marker) << 7];
+        let padding_bit = if self.padding == 0 { 0 } else { 0x20 };
+        let flags = 0x80 | padding_bit | extension_bit | self.csrcs.len() as u8;
+        let mut packet = vec![flags, *payload_type | u8::from(marker) << 7];
         packet.extend((*index as u16).to_be_bytes());
         packet.extend(timestamp.to_be_bytes());
         packet.extend(ssrc.to_be_bytes());
+        packet.extend(self.csrcs.iter().flat_map(|csrc| csrc.to_be_bytes()));
         packet.extend(&self.says);
         let header_len = packet.len();
         packet.extend(payload);
+        packet.resize(packet.len() + usize::from(self.padding), self.padding);
         let len = packet.len();
         packet.resize(len + 32, 0);
         let sealer = self.sealer.as_mut().expect("the publisher is connected");

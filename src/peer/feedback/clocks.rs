@@ -33,9 +33,10 @@ pub(super) struct WallClock {
 }
 
 impl WallClock {
-    /// The publisher's clock as viewers are told it. Its reading moves the clock on.
-    pub(super) fn read(&mut self, clock: SenderClock) -> SenderClock {
-        let shown = clock.ntp.wrapping_sub(self.elapsed(clock.received)).wrapping_add(self.correction);
+    /// The publisher's clock as viewers are told it. Its reading moves the clock on. `said` is when the report would
+    /// have come without delay on its way: a report that lags is no step of the clock.
+    pub(super) fn read(&mut self, clock: SenderClock, said: Instant) -> SenderClock {
+        let shown = clock.ntp.wrapping_sub(self.elapsed(said)).wrapping_add(self.correction);
         let expected = *self.at_origin.get_or_insert(shown);
         let off = shown.wrapping_sub(expected);
         if off.min(off.wrapping_neg()) <= STEP {
@@ -58,8 +59,13 @@ impl WallClock {
         self.at_origin.is_some()
     }
 
+    /// Since the origin, modulo 2^64: what is before it counts too.
     fn elapsed(&mut self, now: Instant) -> u64 {
-        fixed_point(now.saturating_duration_since(*self.origin.get_or_insert(now)))
+        let origin = *self.origin.get_or_insert(now);
+        match now.checked_duration_since(origin) {
+            Some(elapsed) => fixed_point(elapsed),
+            None => fixed_point(origin - now).wrapping_neg(),
+        }
     }
 }
 
@@ -128,7 +134,7 @@ mod tests {
     const NTP: u64 = 3_900_000_000 << 32;
 
     fn told(wall: &mut WallClock, ntp: u64, received: Instant) -> u64 {
-        wall.read(SenderClock { ntp, rtp: 0, received }).ntp
+        wall.read(SenderClock { ntp, rtp: 0, received }, received).ntp
     }
 
     #[test]

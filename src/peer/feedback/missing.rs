@@ -33,6 +33,9 @@ const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
 const LEAST_VARIATION: Duration = Duration::from_millis(2);
 const ROUND_TRIPS: Range<Duration> = Duration::from_millis(20)..Duration::from_millis(250);
 
+/// A longer hole is a jump of the sender's numbers, or an outage that no repair mends: nothing of it is asked for.
+const LONGEST_HOLE: u64 = 1024;
+
 /// The missing packets of one SSRC, by index.
 pub(super) struct Missing {
     packets: VecDeque<Request>,
@@ -87,6 +90,10 @@ impl Missing {
             if request.tries == 0 && request.index + REORDERED_BEHIND <= index {
                 request.due = request.due.min(now);
             }
+        }
+        if index - before > LONGEST_HOLE {
+            self.given_up += index - before - 1;
+            return;
         }
         let first = (before + 1).max(index.saturating_sub(MAX_MISSING as u64));
         self.given_up += first - (before + 1);
@@ -327,11 +334,20 @@ mod tests {
     fn a_torn_line_is_not_asked_for_without_end() {
         let start = Instant::now();
         let mut missing = Missing::new();
-        missing.on_highest(10, 1_000_000, start);
+        missing.on_highest(10, 1_000, start);
         assert_eq!(asked(missing.poll(start + 10 * MS)).len(), MAX_MISSING);
-        missing.on_highest(1_000_000, 1_000_201, start);
+        missing.on_highest(1_000, 1_201, start);
         assert_eq!(missing.packets.len(), MAX_MISSING);
-        assert_eq!(missing.given_up(), 1_000_000 - 11 - 250 + 200);
+        assert_eq!(missing.given_up(), 1_000 - 11 - 250 + 200);
+    }
+
+    #[test]
+    fn a_jump_of_the_numbers_is_no_loss() {
+        let start = Instant::now();
+        let mut missing = Missing::new();
+        missing.on_highest(10, 5_010, start);
+        assert!(missing.poll(start + 10 * MS).is_empty());
+        assert_eq!((missing.take_lost(), missing.given_up()), (0, 4_999));
     }
 
     proptest! {

@@ -225,7 +225,7 @@ impl Reception {
         // RFC 3550 6.4.1: who has no wall clock says 0.
         source.has_no_clock = clock.ntp == 0;
         source.clock = (!source.has_no_clock).then_some(clock);
-        source.told = source.clock.map(|clock| self.wall.read(clock));
+        source.told = source.clock.map(|clock| self.wall.read(clock, source.moment(clock)));
         source.is_news = source.told.is_some();
         self.settle_clocks(clock.received);
     }
@@ -237,7 +237,7 @@ impl Reception {
         if sources.clone().all(|source| source.clock.is_some()) {
             if std::mem::take(&mut self.by_arrival) {
                 for Received { source, .. } in &mut self.sources {
-                    source.told = source.clock.map(|clock| self.wall.read(clock));
+                    source.told = source.clock.map(|clock| self.wall.read(clock, source.moment(clock)));
                     source.is_news = true;
                 }
             }

@@ -7,6 +7,9 @@ use rtcp::reception_report::ReceptionReport;
 use super::clocks::{Soonest, later};
 use super::middle;
 
+/// A report that seems to lag more has a timestamp of another line.
+const MOST_LAG: Duration = Duration::from_secs(30);
+
 /// A sender's wall clock and media clock at one instant, from its latest sender report (RFC 3550 6.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SenderClock {
@@ -94,6 +97,17 @@ impl Source {
     /// The packet by whose arrival its clock is known best.
     pub(super) fn soonest(&self) -> Option<(u32, Instant)> {
         self.line.as_ref().map(|line| line.soonest.get())
+    }
+
+    /// The moment of which a report speaks: when a packet with its RTP timestamp came, or would have come. That is when
+    /// the report came, where its timestamp is none of this line's.
+    pub(super) fn moment(&self, clock: SenderClock) -> Instant {
+        let Some((timestamp, came)) = self.soonest() else { return clock.received };
+        let ticks = clock.rtp.wrapping_sub(timestamp) as i32;
+        let distance = Duration::from_secs_f64(f64::from(ticks.unsigned_abs()) / f64::from(self.clock_rate.max(1)));
+        let said = if ticks < 0 { came.checked_sub(distance) } else { came.checked_add(distance) };
+        said.filter(|said| clock.received.checked_duration_since(*said).is_some_and(|lag| lag <= MOST_LAG))
+            .unwrap_or(clock.received)
     }
 
     /// When the packet with the highest index came.

@@ -85,7 +85,7 @@ impl Publisher {
             epoch: self.epoch,
             layer: LayerId(0),
             index,
-            timestamp: (self.epoch as u32 * 1_000_000_000).wrapping_add(900 * index as u32),
+            timestamp: (self.epoch as u32).wrapping_mul(1_000_000_000).wrapping_add(900 * index as u32),
             marker: false,
             payload_type: SOURCE,
             descriptor: Default::default(),
