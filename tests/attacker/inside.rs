@@ -12,7 +12,7 @@ use sluice::name::Role;
 use crate::Attack;
 use crate::hostile::{self, RTCP_KINDS};
 use crate::pace::Pace;
-use crate::sctp::packet::*;
+use crate::sctp_packet::*;
 use crate::session::Session;
 
 /// Packets a second of each attack.
@@ -59,8 +59,8 @@ const SCTP: [Make; 12] = [
     },
 ];
 
-/// Packets of one kind in a row.
-const IN_A_ROW: u32 = 50;
+/// Packets of one kind in a row, in a session of their own: many kinds end it.
+const IN_A_ROW: u32 = 400;
 
 fn next(tsn: &mut u32) -> u32 {
     let this = *tsn;
@@ -97,7 +97,7 @@ impl Again {
             self.joined = Instant::now();
             // It may be refused for a moment.
             if let Ok(session) = Session::join(attack.relay, self.role, self.stream, self.codecs) {
-                self.session = session;
+                std::mem::replace(&mut self.session, session).leave();
                 self.joins += 1;
             }
         }
@@ -107,12 +107,15 @@ impl Again {
 
 pub(crate) fn sctp(attack: &mut Attack) -> Result<String> {
     let mut again = Again::new(attack, Role::Viewer, "victim", &[Codec::Vp8])?;
-    let mut number = attack.random.random_range(0..1_000u32);
-    let mut sent = 0;
+    let mut number = attack.random.random_range(0..SCTP.len() as u32) * IN_A_ROW;
+    let mut sent = 0u32;
     let mut pace = Pace::new(SCTP_RATE, attack.duration);
     while let Some(due) = pace.due() {
         let session = again.session(attack);
         for _ in 0..due {
+            if sent % IN_A_ROW == IN_A_ROW - 1 {
+                session.ended = true;
+            }
             let make = SCTP[(number / IN_A_ROW) as usize % SCTP.len()];
             let chunks = make(&mut attack.random, &mut session.tsn, number);
             session.send_sctp(&chunks);

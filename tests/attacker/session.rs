@@ -16,7 +16,7 @@ use sluice::srtp::{Profile, Sealer};
 
 use crate::hostile::Rtp;
 use crate::sctp::Tap;
-use crate::sctp::packet::{DATA, INIT, chunks, packet};
+use crate::sctp_packet::{DATA, INIT, chunks, packet};
 
 /// Attackers have an address of their own, so that limits for each address are theirs.
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);

@@ -131,11 +131,8 @@ pub(crate) fn rtcp(random: &mut StdRng, kind: usize, sources: &[u32]) -> Vec<u8>
             packet(1, 205, &[about, all.collect()].concat())
         }
         // Transport-wide feedback: 40 octets that say of 65,535 packets that they came; and without sense.
-        8 => {
-            let head = [&about[..], &[0, 0, 0xff, 0xff, 0, 0, 0, 0], &[0x3f, 0xff].repeat(8)[..]].concat();
-            packet(15, 205, &head)
-        }
-        9 => packet(15, 205, &[&about[..], &[0, 0, 0xff, 0xff, 0, 0, 0, 0], &[0x7f, 0xff].repeat(8)[..]].concat()),
+        8 => packet(15, 205, &[&about[..], &[0, 0, 0xff, 0xff, 0, 0, 0, 0], &[0x7f, 0xff].repeat(9)[..]].concat()),
+        9 => packet(15, 205, &[&about[..], &[0, 0, 0xff, 0xff, 0, 0, 0, 0], &[0x3f, 0xff].repeat(9)[..]].concat()),
         10 => packet(15, 205, &[about, noise(random, 600)].concat()),
         11 => packet(random.random_range(0..32), 205, &[about, noise(random, 60)].concat()),
         // Picture loss, full intra requests (RFC 5104 4.3.1) of every sequence number, REMB of bits that lie.

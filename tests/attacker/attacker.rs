@@ -15,6 +15,9 @@ mod pace;
 #[allow(dead_code, reason = "the filter's own tests use the rest")]
 #[path = "../support/sctp.rs"]
 mod sctp;
+#[allow(dead_code, reason = "the filter's own tests use the rest")]
+#[path = "../support/sctp_packet.rs"]
+mod sctp_packet;
 mod session;
 mod strangers;
 
