@@ -288,3 +288,42 @@ fn a_viewer_who_cannot_decode_a_publisher_stays_for_the_next() {
     assert_eq!(got(&net, viewer, Kind::Video), numbered(Codec::Vp8, 100..110));
     assert_eq!(net.clients[viewer].tracks.len(), 2);
 }
+
+#[test]
+fn a_publisher_that_declares_no_source_is_heard_with_video_alone_audio_alone_and_both() {
+    for codecs in [&[Codec::Vp8][..], &[Codec::H264], &[Codec::Opus], &[Codec::Vp8, Codec::Opus]] {
+        let mut net = Net::new(1);
+        let viewer = join(&mut net, Role::Viewer, &Codec::ALL);
+        let undeclared = |request: &mut Create| {
+            assert!(request.offer.contains("\r\na=ssrc"), "there is something to leave out");
+            let kept = request.offer.lines().filter(|line| !line.starts_with("a=ssrc"));
+            request.offer = kept.map(|line| format!("{line}\r\n")).collect();
+        };
+        let joined = net.try_join(Role::Publisher, STREAM, codecs, GCM, undeclared);
+        let publisher = joined.expect("the offer is answered");
+        net.connect();
+        publish(&mut net, publisher, 0..10);
+        for codec in codecs {
+            assert_eq!(got(&net, viewer, codec.kind()), numbered(*codec, 0..10), "{codecs:?}");
+        }
+    }
+}
+
+#[test]
+fn a_late_viewer_of_av1_begins_at_the_key_frame_that_has_a_sequence_header_and_the_operator_is_told() {
+    let mut net = Net::new(1);
+    let publisher = join(&mut net, Role::Publisher, &[Codec::Av1]);
+    publish(&mut net, publisher, 0..5);
+    for number in 5..10_u32 {
+        // The first begins a new coded video sequence, by bit N and its type, and has no header.
+        let head: &[u8] = if number == 5 { &[0x18, 0x30, 0x10] } else { &[0x10, 0x30, 0x30] };
+        net.send(publisher, 0, number * 1800, true, &[head, &number.to_be_bytes()].concat());
+        net.run(Duration::from_millis(20));
+    }
+    let late = join(&mut net, Role::Viewer, &[Codec::Av1]);
+    net.run(Duration::from_secs(2));
+    assert_eq!(got(&net, late, Kind::Video), numbered(Codec::Av1, 0..10));
+    let record = net.handle().record(&net.clients[publisher].session).expect("it lives");
+    let lint: Vec<_> = record.report().tracks.into_iter().flat_map(|track| track.lint).collect();
+    assert!(lint.len() == 1 && lint[0].contains("sequence header"), "{lint:?}");
+}

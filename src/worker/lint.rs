@@ -17,6 +17,7 @@ const WITHOUT_KEYFRAME: Duration = Duration::from_secs(10);
 pub(super) enum Problem {
     SetsAdded,
     SetsMissing,
+    HeaderMissing,
     IntraRefresh,
     NoKeyframe,
 }
@@ -43,6 +44,10 @@ impl Problem {
                 "the publisher sends keyframes without parameter sets, and its offer has none (sprop-parameter-sets): \
                  viewers cannot decode the video; let the encoder repeat them before each keyframe (x264: \
                  repeat-headers=1; FFmpeg: -bsf:v dump_extra)"
+            }
+            Self::HeaderMissing => {
+                "the publisher sends key frames without a sequence header: viewers that join begin only at one with it; let \
+                 the encoder repeat the sequence header with each key frame"
             }
             Self::IntraRefresh => {
                 "the publisher sends recovery points instead of keyframes (intra refresh): viewers that join see nothing; \
@@ -73,14 +78,14 @@ impl Track {
         let sets = match self.sets_source() {
             Some(SetsSource::Added) => Some(Problem::SetsAdded),
             Some(SetsSource::Missing) => Some(Problem::SetsMissing),
-            Some(SetsSource::InBand) | None => None,
+            Some(SetsSource::InBand) | None => self.keyframes.lacks_header().then_some(Problem::HeaderMissing),
         };
         let is_long = |since: Instant| now.saturating_duration_since(since) >= WITHOUT_KEYFRAME;
         let keyframe = self.intake.newest_keyframe();
         let since = keyframe.or(self.lint.began).filter(|since| is_long(*since));
         let keyframes = match since {
             Some(_) if self.keyframes.refreshes() => Some(Problem::IntraRefresh),
-            Some(_) if keyframe.is_none() => Some(Problem::NoKeyframe),
+            Some(_) if keyframe.is_none() && sets.is_none() => Some(Problem::NoKeyframe),
             _ => None,
         };
         sets.into_iter().chain(keyframes).collect()

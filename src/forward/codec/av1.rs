@@ -1,9 +1,10 @@
 //! AV1 as the Alliance for Open Media packetises it: which profile a format names and which payload begins a keyframe.
 //!
-//! A keyframe is where a coded video sequence begins: bit N of the aggregation header says so, and where a sender leaves
-//! it clear, a sequence header without another picture behind it does. No dependency descriptor is needed.
+//! A keyframe is where a coded video sequence begins: with a sequence header, behind which bit N of the aggregation header
+//! or the frame itself says so. No decoder begins without that header, so neither does a viewer. No dependency descriptor
+//! is needed.
 
-use super::Format;
+use super::{Format, Part};
 
 const OBU_SEQUENCE_HEADER: u8 = 1;
 const OBU_FRAME_HEADER: u8 = 3;
@@ -13,27 +14,36 @@ const OBU_FRAME: u8 = 6;
 const CONTINUES: u8 = 0x80;
 const NEW_SEQUENCE: u8 = 0x08;
 
-/// True for the packet with which a new coded video sequence begins (AV1 RTP 4.4).
-pub(super) fn is_keyframe_start(payload: &[u8]) -> bool {
-    let Some((&aggregation, rest)) = payload.split_first() else { return false };
+/// What a payload holds of a keyframe: its beginning, with a sequence header or without (AV1 RTP 4.4). An encoder may
+/// repeat the header before any other frame.
+pub(super) fn part(payload: &[u8]) -> Part {
+    let Some((&aggregation, rest)) = payload.split_first() else { return Part::default() };
     if aggregation & CONTINUES != 0 || rest.is_empty() {
-        return false;
+        return Part::default();
     }
-    aggregation & NEW_SEQUENCE != 0 || holds_sequence(aggregation, rest)
-}
-
-/// True when a sequence header comes before the first frame, and that frame, if it is here, is a key frame. An encoder
-/// may repeat the header before any other frame.
-fn holds_sequence(aggregation: u8, rest: &[u8]) -> bool {
-    let mut found = false;
+    let begins = aggregation & NEW_SEQUENCE != 0;
+    let mut has_header = false;
     for unit in Units::new(aggregation, rest).filter_map(Unit::read) {
         match unit.obu_type {
-            OBU_SEQUENCE_HEADER => found = true,
-            OBU_FRAME | OBU_FRAME_HEADER => return found && is_key_frame(unit.body),
+            OBU_SEQUENCE_HEADER => has_header = true,
+            OBU_FRAME | OBU_FRAME_HEADER if begins => break,
+            OBU_FRAME | OBU_FRAME_HEADER => {
+                return match is_key_frame(unit.body) {
+                    Some(false) => Part::default(),
+                    // A cut frame behind a header is one of a key frame for all that is known.
+                    _ if has_header => Part::KEYFRAME,
+                    Some(true) => Part::BARE_KEYFRAME,
+                    None => Part::default(),
+                };
+            }
             _ => {}
         }
     }
-    found
+    match (has_header, begins) {
+        (true, _) => Part::KEYFRAME,
+        (false, true) => Part::BARE_KEYFRAME,
+        (false, false) => Part::default(),
+    }
 }
 
 /// The sequence header in a payload, without its OBU header.
@@ -44,9 +54,9 @@ pub(super) fn sequence(payload: &[u8]) -> Option<&[u8]> {
 }
 
 /// Reads the beginning of the frame header (AV1 bitstream specification 5.9.2): whether an earlier frame is shown again,
-/// and the type, where 0 is a key frame. A fragment without a body is one of a key frame for all that is known.
-fn is_key_frame(body: &[u8]) -> bool {
-    body.first().is_none_or(|bits| bits & 0b1110_0000 == 0)
+/// and the type, where 0 is a key frame. `None` for a fragment without a body.
+fn is_key_frame(body: &[u8]) -> Option<bool> {
+    body.first().map(|bits| bits & 0b1110_0000 == 0)
 }
 
 /// The OBU elements of a payload; the last may be cut.
@@ -141,6 +151,10 @@ mod tests {
 
     use super::*;
 
+    fn is_keyframe_start(payload: &[u8]) -> bool {
+        part(payload).is_keyframe()
+    }
+
     /// OBUs without a size: a sequence header, a key frame, another frame, an earlier frame shown again.
     const SEQUENCE: [u8; 4] = [0x08, 0x00, 0x00, 0x00];
     const KEY: [u8; 3] = [0x30, 0x10, 0x00];
@@ -181,6 +195,19 @@ mod tests {
         }
         let with_sizes = counted(0x00, &[&[0x0a, 3, 0, 0, 0], &[0x36, 0x00, 2, 0x10, 0x00]]);
         assert!(is_keyframe_start(&with_sizes), "sizes and extensions are passed over");
+    }
+
+    #[test]
+    fn no_keyframe_begins_without_a_sequence_header_and_that_one_lacks_is_known() {
+        let is_bare = |payload: &[u8]| part(payload).is_bare_keyframe() && !part(payload).is_keyframe();
+        for packet in [sized, counted] {
+            assert!(is_bare(&packet(0x08, &[&KEY])) && is_bare(&packet(0x48, &[&METADATA, &KEY[..1]])));
+            assert!(is_bare(&packet(0x00, &[&KEY])));
+            for other in [&[&SEQUENCE[..], &KEY][..], &[&INTER], &[&SHOWN_AGAIN], &[&KEY[..1]], &[&METADATA]] {
+                assert!(!is_bare(&packet(0x00, other)), "{other:02x?}");
+            }
+            assert!(!is_bare(&packet(0x80, &[&KEY])), "a continuation");
+        }
     }
 
     #[test]

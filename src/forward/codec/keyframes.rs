@@ -11,12 +11,14 @@ pub struct KeyframeFinder {
     size: Option<FrameSize>,
     /// A recovery point has come since the newest keyframe.
     refreshes: bool,
+    /// The newest key frame had no sequence header.
+    lacks_header: bool,
 }
 
 impl KeyframeFinder {
     /// A finder for a line of this codec.
     pub fn new(codec: Codec) -> Self {
-        Self { codec, newest: None, size: None, refreshes: false }
+        Self { codec, newest: None, size: None, refreshes: false, lacks_header: false }
     }
 
     /// How large the pictures are, once a keyframe has told.
@@ -27,6 +29,11 @@ impl KeyframeFinder {
     /// True while the encoder says where decoders may begin (intra refresh) instead of sending keyframes.
     pub fn refreshes(&self) -> bool {
         self.refreshes
+    }
+
+    /// True when the newest key frame had no sequence header, so that no decoder begins with it.
+    pub fn lacks_header(&self) -> bool {
+        self.lacks_header
     }
 
     /// True when a picture that decodes without any earlier one begins with this payload: see [`Self::read`].
@@ -50,7 +57,10 @@ impl KeyframeFinder {
         let begins = part.is_keyframe() && self.newest != Some(timestamp);
         if begins {
             self.newest = Some(timestamp);
+            self.lacks_header = false;
         }
+        // The header may have come in a packet of its own.
+        self.lacks_header |= part.is_bare_keyframe() && self.newest != Some(timestamp);
         self.refreshes = part.is_recovery_point() || self.refreshes && !part.is_keyframe();
         begins
     }
@@ -96,6 +106,23 @@ mod tests {
         let (vps, sps): (&[u8], &[u8]) = (&[0x40, 0x01, 0x0c], &[0x42, 0x01, 0x01]);
         let (slice, idr): (&[u8], &[u8]) = (&[0x02, 0x01, 0xd0], &[0x28, 0x01, 0xac]);
         assert_eq!(starts_of(Codec::H265, &[(1, vps), (1, sps), (1, slice), (2, vps), (2, idr)]), [4]);
+    }
+
+    #[test]
+    fn a_key_frame_of_av1_begins_with_its_sequence_header_and_one_without_is_known() {
+        let (header, both): (&[u8], &[u8]) = (&[0x18, 0x08, 0], &[0x28, 4, 0x08, 0, 0, 0, 0x30, 0x10]);
+        let (key, inter): (&[u8], &[u8]) = (&[0x10, 0x30, 0x10], &[0x10, 0x30, 0x30]);
+        assert_eq!(
+            starts_of(Codec::Av1, &[(1, both), (2, inter), (3, header), (3, key), (4, key), (5, both)]),
+            [0, 2, 5]
+        );
+        let mut finder = KeyframeFinder::new(Codec::Av1);
+        let mut lacks = |timestamp, payload| {
+            finder.is_start(timestamp, payload);
+            finder.lacks_header()
+        };
+        let marks = [(1, both), (3, header), (3, key), (4, key), (5, inter), (6, both)].map(|(at, it)| lacks(at, it));
+        assert_eq!(marks, [false, false, false, true, true, false]);
     }
 
     #[test]

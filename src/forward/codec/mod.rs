@@ -135,13 +135,12 @@ pub fn may_begin(codec: Codec, payload: &[u8]) -> bool {
     part.is_keyframe() || part.has_sets()
 }
 
-/// The rule of codecs that have no parameter sets in packets of their own.
+/// The rule of codecs whose keyframes need nothing before them.
 fn is_other_keyframe_start(codec: Codec, payload: &[u8]) -> bool {
     match codec {
-        Codec::H264 | Codec::H265 => false,
+        Codec::H264 | Codec::H265 | Codec::Av1 => false,
         Codec::Vp8 => vp8::is_keyframe_start(payload),
         Codec::Vp9 => vp9::is_keyframe_start(payload),
-        Codec::Av1 => av1::is_keyframe_start(payload),
         Codec::Opus | Codec::Multiopus | Codec::Pcmu | Codec::Pcma | Codec::G722 => !payload.is_empty(),
     }
 }

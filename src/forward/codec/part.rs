@@ -1,6 +1,6 @@
 //! What a payload holds of its frame, as far as it decides where a viewer can begin.
 
-use super::{Codec, h264, h265, is_other_keyframe_start};
+use super::{Codec, av1, h264, h265, is_other_keyframe_start};
 
 /// What a payload holds, all of it together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,12 +20,16 @@ impl Part {
     /// A slice of a leading picture that may refer to what stands before its random access picture (H.265 RASL).
     pub(super) const SKIPPED_LEADING: Self = Self(1 << 5);
 
+    /// The beginning of a key frame without the sequence header that decoders need before it (AV1).
+    pub(super) const BARE_KEYFRAME: Self = Self(1 << 6);
+
     /// What this payload of a codec holds.
     #[inline]
     pub fn of(codec: Codec, payload: &[u8]) -> Self {
         match codec {
             Codec::H264 => h264::part(payload),
             Codec::H265 => h265::part(payload),
+            Codec::Av1 => av1::part(payload),
             _ if is_other_keyframe_start(codec, payload) => Self::KEYFRAME,
             _ => Self::default(),
         }
@@ -35,7 +39,12 @@ impl Part {
     #[inline]
     pub fn is_plain(self) -> bool {
         !self.has(Self(
-            Self::SETS.0 | Self::RANDOM_ACCESS.0 | Self::KEYFRAME.0 | Self::RECOVERY_POINT.0 | Self::SKIPPED_LEADING.0,
+            Self::SETS.0
+                | Self::RANDOM_ACCESS.0
+                | Self::KEYFRAME.0
+                | Self::RECOVERY_POINT.0
+                | Self::SKIPPED_LEADING.0
+                | Self::BARE_KEYFRAME.0,
         ))
     }
 
@@ -68,6 +77,11 @@ impl Part {
     /// True for a leading picture that a decoder which begins at its random access picture cannot decode (H.265 RASL).
     pub fn is_skipped_leading(self) -> bool {
         self.has(Self::SKIPPED_LEADING)
+    }
+
+    /// True when a key frame begins here that only decoders can decode which have its sequence header from before.
+    pub fn is_bare_keyframe(self) -> bool {
+        self.has(Self::BARE_KEYFRAME)
     }
 
     /// Both together.
