@@ -200,6 +200,7 @@ impl Churn {
             offer: offer.to_owned(),
             http_local: Some(RELAY.ip()),
             http_remote: RELAY.ip(),
+            source: sluice::worker::Source::Direct,
             user_agent: None,
             credential: Credential::ANONYMOUS,
             standby: false,
@@ -265,10 +266,15 @@ impl Churn {
                 for _ in 0..3 {
                     let remote = Credentials { ufrag: "newufrag".into(), pwd: "a-new-password-of-the-client".into() };
                     // It may have been replaced by then.
-                    let _ = self
-                        .net
-                        .handle()
-                        .restart(&session, Restart { remote, http_local: None, http_remote: [127, 0, 0, 1].into() });
+                    let _ = self.net.handle().restart(
+                        &session,
+                        Restart {
+                            remote,
+                            http_local: None,
+                            http_remote: [127, 0, 0, 1].into(),
+                            source: sluice::worker::Source::Direct,
+                        },
+                    );
                 }
             }
         }

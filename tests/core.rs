@@ -319,6 +319,7 @@ fn remote_candidates_are_never_dialled() {
         offer: offer + &candidates,
         http_local: None,
         http_remote: offline::RELAY.ip(),
+        source: sluice::worker::Source::Direct,
         user_agent: None,
         credential: sluice::auth::Credential::ANONYMOUS,
         standby: false,

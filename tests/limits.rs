@@ -133,7 +133,7 @@ fn an_ice_restart_is_never_refused() {
     let session = net.clients[viewer].session;
     let restart = || {
         let remote = Credentials { ufrag: "newufrag".into(), pwd: "a-new-password-of-the-client".into() };
-        Restart { remote, http_local: None, http_remote: [10, 9, 9, 9].into() }
+        Restart { remote, http_local: None, http_remote: [10, 9, 9, 9].into(), source: sluice::worker::Source::Direct }
     };
     net.handle().restart(&session, restart()).expect("one that waits");
     let mut net = with(Quota { sessions: 1, viewers: 1, sessions_per_address: 1 });
@@ -279,6 +279,7 @@ fn a_publisher_is_told_its_bitrate_and_a_viewer_nothing() {
             offer,
             http_local: Some(offline::RELAY.ip()),
             http_remote: offline::RELAY.ip(),
+            source: sluice::worker::Source::Direct,
             user_agent: None,
             credential: sluice::auth::Credential::ANONYMOUS,
             standby: false,

@@ -51,6 +51,7 @@ pub(super) async fn create(
         offer,
         http_local: Some(connection.local.ip()),
         http_remote: connection.remote.ip(),
+        source: connection.source,
         user_agent: user_agent(&parts.headers),
         credential: grant.credential(),
         standby: role == Role::Publisher && wants_standby(parts.uri.query())?,

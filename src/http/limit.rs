@@ -17,8 +17,8 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::Shared;
 use super::error::Problem;
-use super::proxy::Client;
 use super::request::{Connection, bearer};
+use crate::worker::Client;
 
 /// Full buckets are forgotten each time that many requests have been counted.
 const FORGET_EVERY: u32 = 4096;
@@ -122,8 +122,8 @@ pub(super) async fn layer(
 
 #[cfg(test)]
 mod tests {
-    use super::super::proxy::Source;
     use super::*;
+    use crate::worker::Source;
     use std::net::IpAddr;
 
     fn limit(burst: u32) -> Limit {

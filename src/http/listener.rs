@@ -255,14 +255,14 @@ async fn answer(
         }
     };
     let mut response = response.map(|body| Answer::new(body, place.clone()));
-    if closes || place.kind() == Kind::EventStream {
+    if closes || place.left_body() || place.kind() == Kind::EventStream {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
 /// Whether a request asks how the relay is: what reserved places serve.
-fn is_for_operators<B>(request: &Request<B>, base_path: &BasePath) -> bool {
+pub(super) fn is_for_operators<B>(request: &Request<B>, base_path: &BasePath) -> bool {
     let path = request.uri().path();
     let path = path.strip_prefix(base_path.as_str()).unwrap_or(path);
     matches!(*request.method(), Method::GET | Method::HEAD) && ["/healthz", "/readyz", "/metrics"].contains(&path)

@@ -5,7 +5,7 @@
 
 mod claim;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::atomic::Ordering;
 
@@ -16,56 +16,16 @@ use tracing::warn;
 
 use super::Shared;
 use super::base_path::BasePath;
-use super::listener::Place;
+use super::listener::{Place, is_for_operators};
 use super::request::Connection;
+use crate::worker::Source;
 pub use claim::ClientHeader;
-use claim::{Claim, claim, is_forwarded};
+use claim::{Claim, claim, is_forwarded, is_unread};
 
 const UNTRUSTED: &str = "a proxy on this machine names its clients and is not trusted, so all of them share one limit: \
                          trust it with --trusted-proxy 127.0.0.1,::1";
-
-/// How much is known of a request's client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
-    /// It is the one that connected.
-    Direct,
-    /// A proxy stands between, and this is the nearest address that can be believed.
-    Proxied,
-    /// A trusted proxy stands between and does not say readably for whom it asks.
-    Unreadable,
-}
-
-/// Whose requests and connections count together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Client {
-    /// An IPv4 address, or an IPv6 network.
-    Network(IpAddr),
-    /// All whose address a trusted proxy does not tell.
-    Unreadable,
-}
-
-impl Client {
-    /// One IPv6 client has at least a /64 of addresses.
-    pub(super) fn of(address: IpAddr) -> Self {
-        Self::Network(network(address, 64))
-    }
-
-    /// The IPv6 network of a site, which may have 65,536 of those; `None` for all others.
-    pub(super) fn site(self) -> Option<Self> {
-        match self {
-            Self::Network(address @ IpAddr::V6(_)) => Some(Self::Network(network(address, 48))),
-            _ => None,
-        }
-    }
-}
-
-/// The first `prefix` bits of an IPv6 address; IPv4 addresses, mapped into IPv6 or not, as they are.
-fn network(address: IpAddr, prefix: u32) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << (128 - prefix))).into(),
-        v4 => v4,
-    }
-}
+const UNREAD: &str = "a trusted proxy names its clients in a header that is not read, so all of them share one limit: name \
+                      that header with --client-header";
 
 /// A network of proxies that are believed, such as `10.0.0.0/8` or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,9 +108,19 @@ pub(super) async fn layer(
         Claim::Absent => return next.run(request).await,
         // Its port is not known.
         Claim::Address(client) => Connection { remote: (client, 0).into(), source: Source::Proxied, ..connection },
-        Claim::Unreadable => Connection { source: Source::Unreadable, ..connection },
+        Claim::Unreadable => {
+            if is_unread(request.headers(), &shared.client_headers)
+                && !shared.has_told_of_unread.swap(true, Ordering::Relaxed)
+            {
+                warn!(proxy = %peer, "{UNREAD}");
+            }
+            Connection { source: Source::Unreadable, ..connection }
+        }
     };
-    if let Some(Err(problem)) = request.extensions().get::<Place>().map(|place| place.ask_for(connection.client())) {
+    // Whatever else a client has open, it may ask how the relay is.
+    if !is_for_operators(&request, &shared.base_path)
+        && let Some(Err(problem)) = request.extensions().get::<Place>().map(|place| place.ask_for(connection.client()))
+    {
         return problem.into_response();
     }
     request.extensions_mut().insert(connection);
@@ -330,17 +300,5 @@ mod tests {
         assert_eq!(ask(&differ, &[ClientHeader::Forwarded]), "192.0.2.9");
         assert_eq!(ask(&differ, &[ClientHeader::ForwardedFor]), "192.0.2.1");
         assert_eq!(ask(&[("x-forwarded-for", "192.0.2.1"), ("forwarded", "for=unknown")], all), "unreadable");
-    }
-
-    #[test]
-    fn a_client_is_an_ipv4_address_or_an_ipv6_network_within_its_site() {
-        let of = |text: &str| Client::of(text.parse().unwrap());
-        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
-        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
-        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:0:0:1"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
-        assert_eq!(of("2001:db8::1").site(), of("2001:db8:0:ffff::1").site());
-        assert_ne!(of("2001:db8::1").site(), of("2001:db8:1::1").site());
-        assert_eq!((of("192.0.2.1").site(), Client::Unreadable.site()), (None, None));
     }
 }

@@ -14,9 +14,9 @@ use axum::response::Response;
 use tracing::info;
 
 use super::limit::{Limit, Limiter};
-use super::proxy::Client;
 use crate::auth::Denied;
 use crate::metrics::{Label as _, Route};
+use crate::worker::Client;
 
 const LINES_OF_ONE_CLIENT: Limit = limit(1, 10);
 const LINES_OF_ALL: Limit = limit(100, 100);

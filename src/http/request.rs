@@ -10,10 +10,10 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 
 use super::error::Problem;
-use super::proxy::{Client, Source};
 use super::{Shared, body};
 use crate::auth::Admin;
 use crate::name::{SessionId, StreamName};
+use crate::worker::{Client, Source};
 
 /// Between which addresses a request came; IPv4 is always plain IPv4, also on a dual-stack socket.
 #[derive(Clone, Copy, Debug)]
@@ -31,15 +31,12 @@ impl Connection {
 
     /// Whom the request counts for.
     pub(super) fn client(&self) -> Client {
-        match self.source {
-            Source::Direct | Source::Proxied => Client::of(self.remote.ip()),
-            Source::Unreadable => Client::Unreadable,
-        }
+        self.source.client(self.remote.ip())
     }
 
     /// Whether it comes from this machine itself, and not through a proxy here.
     pub(super) fn is_from_this_machine(&self) -> bool {
-        self.source == Source::Direct && self.remote.ip().is_loopback()
+        self.source.is_this_machine(self.remote.ip())
     }
 }
 

@@ -80,7 +80,7 @@ pub(super) async fn patch(
         Problem::Malformed("an ICE restart needs the new a=ice-ufrag and a=ice-pwd: send both".to_owned())
     })?;
     let (http_local, http_remote) = (Some(connection.local.ip()), connection.remote.ip());
-    let patched = shared.media.restart(&id, Restart { remote, http_local, http_remote })?;
+    let patched = shared.media.restart(&id, Restart { remote, http_local, http_remote, source: connection.source })?;
     let headers = [(CONTENT_TYPE, HeaderValue::from_static(FRAGMENT)), (ETAG, entity_tag(&patched.etag))];
     Ok((headers, fragment.answer_restart(&patched.local, &patched.candidates)).into_response())
 }

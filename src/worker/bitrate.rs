@@ -2,7 +2,8 @@
 //!
 //! Four times a second what has arrived is compared with what was allowed since the last look. The excess is a debt that
 //! is paid off while less arrives, so a keyframe's burst is forgiven as soon as the mean is below the limit again. The
-//! rule: a publisher is ended that has been in debt for 5 s without a pause and is above the limit still.
+//! rule: a publisher is ended that has been in debt for 5 s without a pause and is above the limit still. Since a pause
+//! forgives what a burst owes, one is ended too whose mean over a whole minute is above.
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,9 @@ const LOOKS: u32 = 22;
 
 /// Debts are forgotten above this: what was sent in a burst is paid off soon after it.
 const MOST_DEBT: Duration = Duration::from_secs(2);
+
+/// How long a mean is looked at, whatever pauses are in it.
+const LONG: Duration = Duration::from_secs(60);
 
 /// What is allowed above the limit, in percent: a browser keeps its video to it and sends audio and headers besides.
 const TOLERANCE: u64 = 10;
@@ -31,13 +35,16 @@ pub(super) struct BitrateLimit {
     looks: u32,
     /// When the debt began, and the octets by then.
     since: (Instant, u64),
+    /// When the last long time began, and the octets by then.
+    long: (Instant, u64),
 }
 
 impl BitrateLimit {
     /// From now on; `limit` is bits per second, and 0 is no limit.
     pub(super) fn new(limit: u64, now: Instant) -> Option<Self> {
-        let begun = Self { limit, due: now + INTERVAL, looked: now, octets: 0, debt: 0.0, looks: 0, since: (now, 0) };
-        (limit > 0).then_some(begun)
+        let (due, begun) = (now + INTERVAL, (now, 0));
+        let new = Self { limit, due, looked: now, octets: 0, debt: 0.0, looks: 0, since: begun, long: begun };
+        (limit > 0).then_some(new)
     }
 
     /// When [`Self::look`] has something to do.
@@ -60,12 +67,20 @@ impl BitrateLimit {
         self.debt = (self.debt + excess).clamp(0.0, allowed(MOST_DEBT));
         self.looks = if self.debt > 0.0 { self.looks + 1 } else { 0 };
         (self.due, self.looked, self.octets) = (now + INTERVAL, now, octets);
-        if self.looks < LOOKS || excess <= 0.0 {
+        let mean = |(since, before): (Instant, u64)| {
+            let time = now.saturating_duration_since(since);
+            (octets.saturating_sub(before) as f64 * 8.0, time)
+        };
+        let rate = |(bits, time): (f64, Duration)| (bits / time.as_secs_f64()) as u64;
+        if self.looks >= LOOKS && excess > 0.0 {
+            return Some(rate(mean(self.since)));
+        }
+        let (bits, time) = mean(self.long);
+        if time < LONG {
             return None;
         }
-        let (since, before) = self.since;
-        let seconds = now.saturating_duration_since(since).as_secs_f64();
-        Some(((octets - before) as f64 * 8.0 / seconds) as u64)
+        self.long = (now, octets);
+        (bits > allowed(time)).then(|| rate((bits, time)))
     }
 }
 
@@ -119,9 +134,30 @@ mod tests {
         for factor in [2, 10, 100] {
             let sent = |number: u64| if number < above { OCTETS * factor } else { OCTETS / 2 };
             assert_eq!(run(1000, sent), None, "{factor} times");
-            let again = |number: u64| if number % 500 < above { OCTETS * factor } else { OCTETS / 2 };
-            assert_eq!(run(5000, again), None, "{factor} times, and again");
         }
+        let again = |number: u64| if number % 500 < above { OCTETS * 2 } else { OCTETS / 2 };
+        assert_eq!(run(5000, again), None, "again and again, within the mean");
+    }
+
+    #[test]
+    fn who_pauses_between_bursts_is_ended_by_the_mean_of_a_minute() {
+        // Frames of a burst and of the pause after it, the burst's factor, and the mean of it all in percent.
+        for (burst, pause, factor, mean) in
+            [(100, 57, 8, 509), (122, 378, 10, 244), (122, 1378, 100, 813), (25, 75, 5, 125)]
+        {
+            let sent = |number: u64| if number % (burst + pause) < burst { OCTETS * factor } else { 0 };
+            let (after, rate) = run(5000, sent).expect("its mean is above");
+            assert!((59..62).contains(&after.as_secs()), "{factor} times: {after:?}");
+            let expected = LIMIT * mean / 100;
+            assert!(rate.abs_diff(expected) < expected / 5, "{factor} times: {rate}");
+        }
+    }
+
+    #[test]
+    fn who_begins_to_burst_late_is_ended_within_two_minutes() {
+        let sent = |number: u64| if number > 10_000 && number % 157 < 100 { OCTETS * 8 } else { OCTETS / 2 };
+        let (after, _) = run(20_000, sent).expect("its mean is above");
+        assert!((400..521).contains(&after.as_secs()), "{after:?}");
     }
 
     #[test]

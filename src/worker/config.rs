@@ -118,11 +118,11 @@ impl Config {
     }
 
     /// The candidates of an answer, best first: advertised addresses, then the address on which the HTTP request
-    /// arrived unless it is loopback and the client is not, then this machine's others. FFmpeg reads only the first.
+    /// arrived unless it is loopback and the client is not on this machine itself, then this machine's others. FFmpeg reads only the first.
     pub(super) fn candidates(&self, port: u16, arrival: Option<Arrival>) -> Vec<SocketAddr> {
         let mut addresses: Vec<IpAddr> = self.advertise.clone();
         if let Some(arrival) = arrival
-            && (!arrival.local.is_loopback() || arrival.remote.is_loopback())
+            && (!arrival.local.is_loopback() || arrival.is_this_machine)
         {
             addresses.push(arrival.local);
         }
@@ -131,7 +131,7 @@ impl Config {
             addresses.retain(|address| self.advertise.contains(address) || *address == self.media.ip());
             addresses.push(self.media.ip());
         } else if self.advertise.is_empty() {
-            let local = arrival.is_none_or(|arrival| arrival.remote.is_loopback());
+            let local = arrival.is_none_or(|arrival| arrival.is_this_machine);
             addresses.extend(interfaces(local));
         }
         let reachable =
@@ -156,11 +156,11 @@ pub(super) fn one_for_each_core() -> NonZeroUsize {
 /// An answer must stay small: FFmpeg reads 8 KiB.
 const MAX_CANDIDATES: usize = 8;
 
-/// Between which addresses a client's HTTP request came.
+/// Where a client's HTTP request arrived, and whether it comes from this machine itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Arrival {
     pub(super) local: IpAddr,
-    pub(super) remote: IpAddr,
+    pub(super) is_this_machine: bool,
 }
 
 /// This machine's addresses; loopback only for a client on this machine. Link-local ones need a scope, which a
@@ -180,10 +180,12 @@ fn interfaces(with_loopback: bool) -> Vec<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::client::Source;
     use super::*;
 
     fn arrival(local: &str, remote: &str) -> Option<Arrival> {
-        Some(Arrival { local: local.parse().unwrap(), remote: remote.parse().unwrap() })
+        let is_this_machine = Source::Direct.is_this_machine(remote.parse().unwrap());
+        Some(Arrival { local: local.parse().unwrap(), is_this_machine })
     }
 
     #[test]

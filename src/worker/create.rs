@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use super::client::Source;
 use super::handle::Handle;
 use super::quota::{Applicant, Slot};
 use crate::auth::Credential;
@@ -25,6 +26,8 @@ pub struct Create {
     pub http_local: Option<IpAddr>,
     /// The client's address.
     pub http_remote: IpAddr,
+    /// How that address is known.
+    pub source: Source,
     /// The client's name of itself, for the log.
     pub user_agent: Option<String>,
     /// Who asks: only the same holder may change or end the session.
@@ -128,7 +131,7 @@ impl Handle {
             Role::Viewer => None,
         };
         let (stream, address) = (request.stream.clone(), request.http_remote);
-        let applicant = Applicant { role: request.role, stream, address, replaces };
+        let applicant = Applicant { role: request.role, stream, address, source: request.source, replaces };
         shared.slots.take(applicant, now).map_err(|refused| {
             let (quota, retry_after) = (&shared.config.quota, FULL_RETRY);
             if refused.warns {

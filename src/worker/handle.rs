@@ -171,7 +171,9 @@ impl Handle {
         if shared.draining.load(Ordering::Relaxed) {
             return Err(CreateError::Draining { retry_after: RETRY_AFTER });
         }
-        let arrival = request.http_local.map(|local| Arrival { local, remote: request.http_remote });
+        let arrival = request
+            .http_local
+            .map(|local| Arrival { local, is_this_machine: request.source.is_this_machine(request.http_remote) });
         let candidates = shared.config.candidates(shared.media_port, arrival);
         if candidates.is_empty() {
             return Err(CreateError::NoAddress);
@@ -250,7 +252,9 @@ impl Handle {
             let message = Message::Restart { session: *session, admission };
             self.tell(worker, message).map_err(|_| PatchError::Busy { retry_after: RETRY_AFTER })?;
         }
-        let arrival = restart.http_local.map(|local| Arrival { local, remote: restart.http_remote });
+        let arrival = restart
+            .http_local
+            .map(|local| Arrival { local, is_this_machine: restart.source.is_this_machine(restart.http_remote) });
         let candidates = self.shared.config.candidates(self.shared.media_port, arrival);
         if let Some(record) = self.record(session) {
             record.set_told(candidates.clone());

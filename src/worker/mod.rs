@@ -8,6 +8,7 @@ mod batch;
 mod bitrate;
 mod cache_budget;
 mod channels;
+mod client;
 mod config;
 mod counters;
 mod create;
@@ -65,6 +66,8 @@ mod models;
 mod tests;
 
 pub use batch::{Batch, MAX_DATAGRAM, Outbox, Sent};
+pub(crate) use client::Client;
+pub use client::Source;
 pub use config::{Config, ConfigError};
 pub use create::{Create, CreateError, Created};
 pub use events::{Event, PublisherState};

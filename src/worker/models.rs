@@ -39,7 +39,8 @@ fn waiting(ufrag: &str) -> Waiting {
     let record = Arc::new(Record::new(id, who, (None, Offered::default()), (client, Vec::new()), Instant::now()));
     let local = credentials(ufrag);
     let credential = Credential::ANONYMOUS;
-    let applicant = Applicant { role, stream: stream.clone(), address: client, replaces: None };
+    let applicant =
+        Applicant { role, stream: stream.clone(), address: client, source: super::Source::Direct, replaces: None };
     let slot = Slots::default().take(applicant, Instant::now()).unwrap();
     Waiting { id, role, stream, local, negotiated, announcement: None, credential, record, slot }
 }

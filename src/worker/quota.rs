@@ -7,10 +7,11 @@
 //! replaces. It is lent a slot until it is connected, one for each stream at a time.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::client::{Client, Source};
 use crate::metrics::Refusal;
 use crate::name::{Role, StreamName};
 
@@ -24,8 +25,8 @@ pub struct Quota {
     pub sessions: usize,
     /// Viewers of one stream.
     pub viewers: usize,
-    /// Sessions of one client address; an IPv6 client is its /64. This machine is exempt: a proxy here would make all
-    /// clients one address.
+    /// Sessions of one client address; an IPv6 client is its /64, and those that a trusted proxy does not name readably
+    /// are one. This machine itself is exempt, a proxy here is not.
     pub sessions_per_address: usize,
 }
 
@@ -36,6 +37,7 @@ pub(super) struct Applicant {
     pub(super) stream: StreamName,
     /// Where the POST came from.
     pub(super) address: IpAddr,
+    pub(super) source: Source,
     /// Where the publisher came from that ends when this one is connected.
     pub(super) replaces: Option<IpAddr>,
 }
@@ -61,7 +63,8 @@ pub(super) struct Slot {
     slots: Slots,
     role: Role,
     stream: StreamName,
-    network: IpAddr,
+    /// Nobody for this machine itself.
+    client: Option<Client>,
     lent: bool,
 }
 
@@ -69,7 +72,7 @@ pub(super) struct Slot {
 struct Taken {
     sessions: usize,
     viewers: HashMap<StreamName, usize>,
-    networks: HashMap<IpAddr, usize>,
+    clients: HashMap<Client, usize>,
     /// Streams whose next publisher has a slot that was lent to it.
     lent: HashSet<StreamName>,
     warned: HashMap<Refusal, Instant>,
@@ -82,18 +85,19 @@ impl Slots {
 
     /// Takes a slot, if there is one.
     pub(super) fn take(&self, applicant: Applicant, now: Instant) -> Result<Slot, Refused> {
-        let Applicant { role, stream, address, replaces } = applicant;
-        let (network, quota) = (network_of(address), self.quota);
-        let replaces = replaces.map(network_of);
+        let Applicant { role, stream, address, source, replaces } = applicant;
+        let client = (!source.is_this_machine(address)).then(|| source.client(address));
+        let quota = self.quota;
+        let replaces_own = replaces.is_some_and(|replaced| Client::of(replaced) == Client::of(address));
         let mut taken = self.lock();
         let is_full = |limit: usize, count: usize| limit > 0 && count >= limit;
-        let crowded = !address.is_loopback() && is_full(quota.sessions_per_address, count(&taken.networks, &network));
+        let crowded = client.is_some_and(|client| is_full(quota.sessions_per_address, count(&taken.clients, &client)));
         let full = is_full(quota.sessions, taken.sessions);
         let may_borrow = replaces.is_some() && !taken.lent.contains(&stream);
         let watched = role == Role::Viewer && is_full(quota.viewers, count(&taken.viewers, &stream));
         let refused = if watched {
             Some(Refusal::MaxViewers)
-        } else if crowded && !(may_borrow && replaces == Some(network)) {
+        } else if crowded && !(may_borrow && replaces_own) {
             Some(Refusal::MaxSessionsPerAddress)
         } else if full && !may_borrow {
             Some(Refusal::MaxSessions)
@@ -113,11 +117,13 @@ impl Slots {
             taken.lent.insert(stream.clone());
         }
         taken.sessions += 1;
-        *taken.networks.entry(network).or_default() += 1;
+        if let Some(client) = client {
+            *taken.clients.entry(client).or_default() += 1;
+        }
         if role == Role::Viewer {
             *taken.viewers.entry(stream.clone()).or_default() += 1;
         }
-        Ok(Slot { slots: self.clone(), role, stream, network, lent })
+        Ok(Slot { slots: self.clone(), role, stream, client, lent })
     }
 
     /// How much is taken, by name: all of it is 0 once every session has gone.
@@ -126,7 +132,7 @@ impl Slots {
         [
             ("slots: sessions", taken.sessions),
             ("slots: viewers", taken.viewers.len()),
-            ("slots: networks", taken.networks.len()),
+            ("slots: clients", taken.clients.len()),
             ("slots: lent", taken.lent.len()),
         ]
     }
@@ -150,7 +156,9 @@ impl Drop for Slot {
         self.settle();
         let mut taken = self.slots.lock();
         taken.sessions -= 1;
-        give_back(&mut taken.networks, &self.network);
+        if let Some(client) = self.client {
+            give_back(&mut taken.clients, &client);
+        }
         if self.role == Role::Viewer {
             give_back(&mut taken.viewers, &self.stream);
         }
@@ -169,14 +177,6 @@ fn give_back<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
     }
 }
 
-/// What counts as one client: an IPv6 client has at least a /64 of addresses.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        v4 => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -185,7 +185,7 @@ mod tests {
 
     fn applicant(role: Role, stream: &str, address: &str) -> Applicant {
         let (stream, address) = (stream.parse().unwrap(), address.parse().unwrap());
-        Applicant { role, stream, address, replaces: None }
+        Applicant { role, stream, address, source: Source::Direct, replaces: None }
     }
 
     fn take(slots: &Slots, role: Role, stream: &str, address: &str) -> Result<Slot, Refusal> {
@@ -230,6 +230,22 @@ mod tests {
         }
         assert!(take(&slots, Role::Viewer, "a", "2001:db8:0:1::1").is_ok());
         let _home: Vec<Slot> = (0..9).map(|_| take(&slots, Role::Viewer, "a", "127.0.0.1").unwrap()).collect();
+    }
+
+    #[test]
+    fn who_asks_through_a_proxy_on_this_machine_is_not_this_machine() {
+        let slots = Slots::new(Quota { sessions_per_address: 1, ..Quota::default() });
+        let ask = |source, address| {
+            let applicant = Applicant { source, ..applicant(Role::Viewer, "a", address) };
+            slots.take(applicant, Instant::now()).map_err(|refused| refused.reason)
+        };
+        let _itself: Vec<Slot> = (0..9).map(|_| ask(Source::Direct, "127.0.0.1").unwrap()).collect();
+        for (source, other) in [(Source::Proxied, "127.0.0.1"), (Source::Unreadable, "127.0.0.2")] {
+            let _first = ask(source, "127.0.0.1").unwrap();
+            assert_eq!(ask(source, other).unwrap_err(), Refusal::MaxSessionsPerAddress, "{source:?}");
+            assert!(ask(Source::Direct, "127.0.0.1").is_ok());
+            assert!(ask(Source::Proxied, "192.0.2.1").is_ok(), "who is named has a limit of its own");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::client::Source;
 use crate::peer::Credentials;
 
 /// New credentials of a client (RFC 9725 4.3.2).
@@ -13,6 +14,8 @@ pub struct Restart {
     pub http_local: Option<IpAddr>,
     /// The client's address.
     pub http_remote: IpAddr,
+    /// How that address is known.
+    pub source: Source,
 }
 
 /// A session's new ICE credentials on the relay's side.

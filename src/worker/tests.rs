@@ -48,7 +48,7 @@ fn a_panic_in_one_session_ends_that_session_only() {
 }
 
 fn asked(remote: Credentials) -> super::Restart {
-    super::Restart { remote, http_local: None, http_remote: [127, 0, 0, 1].into() }
+    super::Restart { remote, http_local: None, http_remote: [127, 0, 0, 1].into(), source: super::Source::Direct }
 }
 
 #[test]

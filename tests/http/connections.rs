@@ -179,6 +179,11 @@ fn behind_a_trusted_proxy_each_client_has_a_share_and_the_proxy_none() {
     assert!(get("127.0.0.1").starts_with("HTTP/1.1 429 "));
     assert!(get("203.0.113.3").starts_with("HTTP/1.1 200 "));
     assert!(get("2001:db8::1").starts_with("HTTP/1.1 200 "));
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let head =
+            format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-For: 203.0.113.1\r\n\r\n");
+        assert!(rest(connect(&relay, [127, 0, 0, 1], &head)).starts_with("HTTP/1.1 200 "), "{path}");
+    }
     drop(busy);
 }
 

@@ -59,6 +59,28 @@ fn a_body_that_does_not_come_is_given_up() {
 }
 
 #[test]
+fn an_answer_before_the_body_was_read_says_that_the_connection_closes() {
+    let relay = Relay::start();
+    let sdp = "application/sdp";
+    for (path, kind, length, status) in [
+        ("/whip/x", sdp, 150_000, 413),
+        ("/whip/x", sdp, 70_000, 413),
+        ("/whip/x", "text/x", 150_000, 415),
+        ("/nix", sdp, 150_000, 404),
+    ] {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\n");
+        let answer = raw(&relay, &format!("{head}Content-Length: {length}\r\n\r\nv=0"));
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.to_ascii_lowercase().contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+    // What was read leaves the connection open for the next request.
+    let bad = "POST /whip/x HTTP/1.1\r\nHost: x\r\nContent-Type: application/sdp\r\nContent-Length: 3\r\n\r\nv=0";
+    let next = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let answers = raw(&relay, &format!("{bad}{next}"));
+    assert!(answers.starts_with("HTTP/1.1 400 ") && answers.contains("HTTP/1.1 200 "), "{answers}");
+}
+
+#[test]
 fn headers_that_do_not_come_end_the_connection_and_others_are_served_meanwhile() {
     let relay = Relay::with(|config| config.http.header_deadline = SOON);
     let slow: Vec<TcpStream> = (0..50)

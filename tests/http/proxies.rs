@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use sluice::http::Limit;
 
-use crate::relay::{FRAGMENT, Relay, SDP, WHIP_OFFER};
+use crate::relay::{FRAGMENT, Relay, SDP, WHEP_OFFER, WHIP_OFFER};
 
 const CREDENTIALS: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n";
 
@@ -92,4 +92,51 @@ fn a_client_behind_a_proxy_on_this_machine_is_not_told_loopback() {
     };
     assert_eq!(candidates(&[]), ["203.0.113.9", "127.0.0.1"]);
     assert_eq!(candidates(&[("x-forwarded-for", "198.51.100.1")]), ["203.0.113.9"]);
+}
+
+#[test]
+fn a_client_that_is_not_named_readably_has_a_limit_of_sessions_and_is_not_told_loopback() {
+    let relay = Relay::with(|config| {
+        config.http.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+        config.worker.media = "0.0.0.0:0".parse().unwrap();
+        config.worker.advertise = vec!["203.0.113.9".parse().unwrap()];
+        config.worker.quota.sessions_per_address = 2;
+    });
+    let ask = |headers: &[(&str, &str)]| relay.request("POST", "/whep/cam", &[&[SDP], headers].concat(), WHEP_OFFER);
+    let shapes = [
+        [("x-forwarded-for", "9.9.9.9"), ("x-real-ip", "8.8.8.8")].as_slice(),
+        &[("x-forwarded-for", "9.9.9.9"), ("forwarded", "for=_x")],
+        &[("x-forwarded-for", "127.0.0.1")],
+        &[("x-forwarded-for", "")],
+    ];
+    let replies = shapes.map(ask);
+    assert_eq!(replies.each_ref().map(|reply| reply.status), [201, 201, 429, 429]);
+    assert_eq!(addresses(&replies[0].body), ["203.0.113.9"]);
+    assert_eq!([(); 3].map(|()| ask(&[("x-forwarded-for", "9.9.9.9")]).status), [201, 201, 429], "who is named");
+    assert!((0..5).all(|_| ask(&[]).status == 201), "the proxy itself");
+}
+
+#[test]
+fn a_proxy_that_is_not_trusted_does_not_make_its_clients_this_machine() {
+    let relay = Relay::with(|config| config.worker.quota.sessions_per_address = 1);
+    let ask =
+        |headers: &[(&str, &str)]| relay.request("POST", "/whep/cam", &[&[SDP], headers].concat(), WHEP_OFFER).status;
+    let named = ["9.9.9.9", "9.9.9.8"].map(|client| ask(&[("x-forwarded-for", client)]));
+    assert_eq!((named, ask(&[])), ([201, 429], 201));
+}
+
+#[test]
+fn clients_that_are_named_only_in_headers_that_are_not_read_have_one_limit_together() {
+    let relay = Relay::with(|config| {
+        config.http.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+        config.http.client_headers = vec!["x-real-ip".parse().unwrap()];
+        let [per_second, burst] = [1, 2].map(|number| NonZeroU32::new(number).unwrap());
+        config.http.limit = Some(Limit { per_second, burst, loopback: false });
+        config.worker.quota.sessions_per_address = 1;
+    });
+    let post = |header, client| relay.request("POST", "/whip/cam", &[SDP, (header, client)], "no offer").status;
+    let unread = [("x-forwarded-for", "9.9.9.9"), ("forwarded", "for=9.9.9.8"), ("x-forwarded-for", "9.9.9.7")];
+    assert_eq!(unread.map(|(header, client)| post(header, client)), [400, 400, 429]);
+    assert_eq!(post("x-real-ip", "9.9.9.9"), 400, "who is named has a limit of its own");
+    assert!((0..20).all(|_| relay.request("POST", "/whip/cam", &[SDP], "no offer").status == 400), "the proxy itself");
 }

@@ -123,6 +123,7 @@ impl Net {
             offer: client.offer().to_owned(),
             http_local: Some(RELAY.ip()),
             http_remote: address.ip(),
+            source: sluice::worker::Source::Direct,
             user_agent: None,
             credential: Credential::ANONYMOUS,
             standby: false,

@@ -14,6 +14,7 @@ pub(super) struct Upload {
     body: Incoming,
     place: Place,
     waits: bool,
+    is_over: bool,
 }
 
 /// What a client is sent: when it is gone, the request is done.
@@ -24,7 +25,7 @@ pub(super) struct Answer {
 
 impl Upload {
     pub(super) fn new(body: Incoming, place: Place) -> Self {
-        Self { body, place, waits: false }
+        Self { body, place, waits: false, is_over: false }
     }
 }
 
@@ -43,12 +44,12 @@ impl HttpBody for Upload {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(context);
-        let is_over = matches!(&frame, Poll::Ready(None | Some(Err(_)))) || self.body.is_end_stream();
+        self.is_over = matches!(&frame, Poll::Ready(None | Some(Err(_)))) || self.body.is_end_stream();
         // It counts from when the body was first waited for: who sends a byte at a time is as slow.
         if frame.is_pending() && !self.waits {
             self.waits = true;
             self.place.idle(Idle::Unsent);
-        } else if is_over && self.waits {
+        } else if self.is_over && self.waits {
             self.waits = false;
             self.place.busy();
         }
@@ -68,6 +69,9 @@ impl Drop for Upload {
     fn drop(&mut self) {
         if self.waits {
             self.place.busy();
+        }
+        if !self.is_over && !self.body.is_end_stream() {
+            self.place.leave_body();
         }
     }
 }

@@ -11,10 +11,10 @@ use axum::http::request::Parts;
 use tokio::sync::Notify;
 
 use super::super::error::Problem;
-use super::super::proxy::Client;
 use super::limits::Limits;
 use super::places::{Full, Id, Idle, Kind, Places};
 use crate::metrics::{Closing, ConnectionKind, Metrics, NoPlace};
+use crate::worker::Client;
 
 /// When to try again after there was no place.
 const NO_PLACE_RETRY: Duration = Duration::from_secs(2);
@@ -57,6 +57,7 @@ impl Entrance {
             cut,
             has_answered: AtomicBool::new(false),
             was_served: AtomicBool::new(false),
+            has_left_body: AtomicBool::new(false),
             pipelined: AtomicU32::new(0),
         }))
     }
@@ -94,6 +95,8 @@ struct Held {
     /// The answer is complete, but may not have been written yet.
     has_answered: AtomicBool,
     was_served: AtomicBool,
+    /// A request was answered although its body had not come to its end.
+    has_left_body: AtomicBool,
     /// Requests that came without a pause between them.
     pipelined: AtomicU32,
 }
@@ -147,6 +150,15 @@ impl Place {
     /// What stands in a reserved place asked for what is served there.
     pub(super) fn serve_reserved(&self) {
         self.0.was_served.store(true, Ordering::Relaxed);
+    }
+
+    /// The rest of a request's body is left unread: where it ends is not known, so no other request can follow it.
+    pub(super) fn leave_body(&self) {
+        self.0.has_left_body.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn left_body(&self) -> bool {
+        self.0.has_left_body.load(Ordering::Relaxed)
     }
 
     /// Nothing more is to be read for now.

@@ -64,6 +64,11 @@ pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
     ClientHeader::ALL.iter().any(|header| headers.contains_key(header.name()))
 }
 
+/// Whether the only headers that name a client are ones that are not `read`.
+pub(super) fn is_unread(headers: &HeaderMap, read: &[ClientHeader]) -> bool {
+    is_forwarded(headers) && !read.iter().any(|header| headers.contains_key(header.name()))
+}
+
 /// What `peer`, which is trusted, says in those of `read` that it sends; they must agree, since a proxy passes on what it
 /// does not set, and that may be the client's own invention.
 pub(super) fn claim(
@@ -93,6 +98,8 @@ pub(super) fn claim(
         Claim::Address(address) if address.is_loopback() || address.is_unspecified() || address.is_multicast() => {
             Claim::Unreadable
         }
+        // It asks for another, whoever that is.
+        Claim::Absent if is_unread(headers, read) => Claim::Unreadable,
         claim => claim,
     }
 }

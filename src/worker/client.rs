@@ -1,0 +1,85 @@
+//! Whose requests, connections and sessions count together, and who is on this machine.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+/// How much is known of a request's client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// It is the one that connected.
+    Direct,
+    /// A proxy stands between, and this is the nearest address that can be believed.
+    Proxied,
+    /// A trusted proxy stands between and does not say readably for whom it asks.
+    Unreadable,
+}
+
+impl Source {
+    /// Whom a request from `address` counts for.
+    pub(crate) fn client(self, address: IpAddr) -> Client {
+        match self {
+            Self::Direct | Self::Proxied => Client::of(address),
+            Self::Unreadable => Client::Unreadable,
+        }
+    }
+
+    /// Whether a request from `address` comes from this machine itself, and not through a proxy here.
+    pub(crate) fn is_this_machine(self, address: IpAddr) -> bool {
+        self == Self::Direct && address.to_canonical().is_loopback()
+    }
+}
+
+/// Whose requests, connections and sessions count together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Client {
+    /// An IPv4 address, or an IPv6 network.
+    Network(IpAddr),
+    /// All whose address a trusted proxy does not tell.
+    Unreadable,
+}
+
+impl Client {
+    /// One IPv6 client has at least a /64 of addresses.
+    pub(crate) fn of(address: IpAddr) -> Self {
+        Self::Network(network(address, 64))
+    }
+
+    /// The IPv6 network of a site, which may have 65,536 of those; `None` for all others.
+    pub(crate) fn site(self) -> Option<Self> {
+        match self {
+            Self::Network(address @ IpAddr::V6(_)) => Some(Self::Network(network(address, 48))),
+            _ => None,
+        }
+    }
+}
+
+/// The first `prefix` bits of an IPv6 address; IPv4 addresses, mapped into IPv6 or not, as they are.
+fn network(address: IpAddr, prefix: u32) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << (128 - prefix))).into(),
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_an_ipv4_address_or_an_ipv6_network_within_its_site() {
+        let of = |text: &str| Client::of(text.parse().unwrap());
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:0:0:1"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("2001:db8::1").site(), of("2001:db8:0:ffff::1").site());
+        assert_ne!(of("2001:db8::1").site(), of("2001:db8:1::1").site());
+        assert_eq!((of("192.0.2.1").site(), Client::Unreadable.site()), (None, None));
+    }
+
+    #[test]
+    fn only_who_connects_from_loopback_itself_is_this_machine() {
+        let [here, there] = ["127.0.0.1", "192.0.2.1"].map(|text| text.parse::<IpAddr>().unwrap());
+        assert!(Source::Direct.is_this_machine(here) && !Source::Direct.is_this_machine(there));
+        assert!([Source::Proxied, Source::Unreadable].iter().all(|source| !source.is_this_machine(here)));
+    }
+}
