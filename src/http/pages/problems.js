@@ -64,6 +64,8 @@ export class Ending extends Error {
     super(ENDINGS[reason] ?? ENDINGS[how]);
     /** Somebody wants it to be over: coming back by itself would be a fight. */
     this.isFinal = reason === 'kicked' || reason === 'replaced';
+    /** Nobody publishes: a page that is left open need not hurry back. */
+    this.isAbsence = reason === 'publisher_gone';
   }
 }
 

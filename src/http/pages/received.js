@@ -3,16 +3,18 @@
 import { Meter } from './meter.js';
 import * as words from './words.js';
 
-const QUIET = 2500; // milliseconds without a packet or picture until media has stopped
+const SILENT = 1500; // milliseconds without a packet until media has stopped
+const STILL = 2500; // milliseconds without a picture until there is none: a screen may change rarely
 
 /** Follows one connection. `read()` is called four times a second. */
 export class Received {
   #peer;
   #meter;
   #video;
-  #last = { frames: 0, packets: 0 };
+  #last = { frames: 0, packets: 0, video: 0 };
   #moved = -Infinity;
   #seen = -Infinity;
+  #videoMoved = -Infinity;
   #asked; // when the picture was asked for, or when the publisher came for whom it waited
   #firstPicture;
 
@@ -25,24 +27,29 @@ export class Received {
   }
 
   /**
-   * `{flows, pictures, begun, quiet, packets, figures}`, or nothing while there is no connection. `quiet` is since when
-   * nothing has come, in milliseconds.
+   * `{flows, pictures, begun, quiet, packets, frames, video, figures}`, or nothing while there is no connection. `quiet` is
+   * since when nothing has come, in milliseconds; `frames` is how many pictures there were on this connection, and
+   * `video` whether packets of video come.
    */
   async read() {
     if (this.#peer.connectionState === 'new' || this.#peer.connectionState === 'connecting') return undefined;
     const now = await this.#meter.read();
-    const packets = now.packets;
-    if (now.frames > this.#last.frames) this.#seen = now.at;
+    const { packets, frames } = now;
+    if (frames > this.#last.frames) this.#seen = now.at;
     if (packets > this.#last.packets) {
       if (!Number.isFinite(this.#moved) && this.#waited) this.#asked = now.at;
       this.#moved = now.at;
     }
-    this.#last = { frames: now.frames, packets };
-    const flows = now.at - this.#moved < QUIET;
+    const video = now.video?.packetsReceived ?? 0;
+    if (video > this.#last.video) this.#videoMoved = now.at;
+    this.#last = { frames, packets, video };
+    const flows = now.at - this.#moved < SILENT;
     const begun = Number.isFinite(this.#moved);
     if (!flows && !begun) this.#waited = true;
     const quiet = now.at - this.#moved;
-    return { flows, begun, quiet, packets, pictures: now.at - this.#seen < QUIET, figures: this.#figures(now, flows) };
+    const pictures = now.at - this.#seen < STILL;
+    const figures = this.#figures(now, flows);
+    return { flows, begun, quiet, packets, frames, pictures, video: now.at - this.#videoMoved < STILL, figures };
   }
 
   #waited = false;

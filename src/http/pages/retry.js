@@ -5,11 +5,13 @@ import { onWake } from './wake.js';
 
 const FIRST = 500;
 const LONGEST = 10_000;
+const RARELY = 30_000; // where nobody publishes, until a viewer takes its place again
 const HOPELESS = 15_000; // what is wrong with a request stays wrong for a while
 
 /** How long to wait before the next try, in milliseconds; `told` when it is the relay that wants it. */
 export function backoff(tries, error) {
   if (error?.retryAfter) return { wait: error.retryAfter * 1000 * (1 + Math.random() / 10), told: true };
+  if (error?.isAbsence) return { wait: RARELY * (1 + Math.random() / 3), told: false };
   if (error?.status >= 400 && error.status < 500 && error.status !== 408) return { wait: HOPELESS, told: false };
   return { wait: Math.min(FIRST * 2 ** tries, LONGEST) * (0.75 + Math.random() / 2), told: false };
 }

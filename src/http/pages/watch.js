@@ -19,10 +19,13 @@ const STEADY = 10_000; // a connection that lasted so long starts the waiting ti
 
 const QUIET = 300; // milliseconds without a packet until the relay is asked why
 const STEADY_FLOW = 5000; // milliseconds of media until there is no reason to listen any more
+const PAUSED = 6000; // milliseconds without a packet until it is a pause: by then the relay has told of a publisher that it lost
+const PICTURE = 2000; // milliseconds that sound waits for the first picture
 const STRAY = 500; // so long packets may still come of a publisher that has left
 
 const left = new AbortController();
 let current; // { peer, session, events }
+let hadVideo = false; // whether this page has shown a picture
 let absence; // how the publisher has left: { why: "ended" or "lost", peer, at, packets }; nothing while it sends
 
 /** `state` is for style and tests, `message` for everybody, `detail` for who looks at the missing picture. */
@@ -34,6 +37,7 @@ function show(state, message, detail = '') {
   element('again').hidden = state !== 'retrying' && state !== 'ended';
 }
 
+const NOBODY = ['waiting', 'Waiting for the publisher', `Nobody publishes "${stream}" now. It starts here by itself.`];
 const ABSENT = {
   ended: ['waiting', 'Ended', `The publisher has ended "${stream}". It starts here again when somebody publishes.`],
   lost: ['waiting', 'Publisher lost, waiting', `The publisher of "${stream}" is not heard any more. It goes on here by itself.`],
@@ -70,6 +74,7 @@ async function watch() {
     } else {
       const pause = backoff(tries, error);
       if (error?.status === 409) show('retrying', 'Waiting for the publisher', `Nobody publishes "${stream}" now.`);
+      else if (error.isAbsence) show('retrying', ...(absence ? ABSENT[absence.why].slice(1) : NOBODY.slice(1)));
       else if (!absence || !(error instanceof Ending)) show('retrying', 'Reconnecting', refusal(error));
       const tick = (seconds) => (element('next').textContent = nextTry(seconds));
       await waitToRetry(pause, { signal: left.signal, now: element('again'), tick });
@@ -81,7 +86,7 @@ async function watch() {
 async function connect() {
   if (!absence) show('connecting', 'Connecting', `Connecting to "${stream}".`);
   const peer = newPeer();
-  const own = current = { peer, session: undefined, events: undefined, packets: 0, stalled: 0 };
+  const own = current = { peer, session: undefined, events: undefined, packets: 0, stalled: 0, shown: 0, resumed: undefined };
   globalThis.sluice = { peer };
   for (const kind of kinds) peer.addTransceiver(kind, { direction: 'recvonly' });
   // A data channel costs the relay more than twice the memory of a viewer, so it is asked for.
@@ -134,22 +139,38 @@ async function showProgress(own, received) {
   const { peer, events } = own;
   const progress = await received.read();
   if (own !== current || !progress || peer.connectionState === 'closed') return;
-  const { flows, pictures, begun, quiet, packets, figures } = progress;
+  const { flows, pictures, begun, quiet, packets, frames, video, figures } = progress;
   own.packets = packets;
   showFacts(element('facts'), figures);
-  if (absence && isBack(peer, packets)) absence = undefined;
-  if (absence) return show(...ABSENT[absence.why]);
+  hadVideo ||= frames > 0;
+  if (!flows || (absence && !isBack(peer, packets))) Object.assign(own, { shown: frames, resumed: undefined });
+  else own.resumed ??= performance.now();
+  const soundAlone = own.resumed !== undefined && frames === own.shown;
+  const early = soundAlone && performance.now() - own.resumed < PICTURE;
+  // Sound comes first: what is said before stands until there is a picture.
+  const held = own.resumed === undefined || (early && hadVideo);
+  if (absence && held) return show(...ABSENT[absence.why]);
+  absence = undefined;
   if (begun && quiet > QUIET) {
     own.stalled = performance.now();
     events?.listen();
   } else if (performance.now() - own.stalled > STEADY_FLOW) {
     events?.rest();
   }
+  if (flows && held) return;
   element('player').classList.toggle('silent-picture', flows && !pictures);
-  if (flows) show('live', 'Playing', pictures ? '' : 'Sound only.');
+  if (flows) show('live', 'Playing', pictures || early ? '' : withoutPicture(video, soundAlone));
   else if (peer.connectionState === 'disconnected') show('connecting', 'Interrupted', 'The connection is interrupted.');
-  else if (begun) show('waiting', 'Waiting for the publisher', `"${stream}" has paused. It goes on here by itself.`);
-  else show('waiting', 'Waiting for the publisher', `Nobody publishes "${stream}" now. It starts here by itself.`);
+  else if (quiet > PAUSED && begun) show('waiting', 'Waiting for the publisher', `"${stream}" has paused. It goes on here by itself.`);
+  else if (begun) show('waiting', 'Waiting for the publisher', `Nothing of "${stream}" has come for a moment.`);
+  else show(...NOBODY);
+}
+
+/** The relay sends video from a keyframe on: until then a viewer cannot tell a stream that has none. */
+function withoutPicture(video, soundAlone) {
+  if (video) return 'Waiting for the next keyframe of the video.';
+  if (!soundAlone || !kinds.includes('video')) return 'Sound only.';
+  return 'Sound only: this stream has no video, or its next keyframe is still to come.';
 }
 
 function askForToken(error) {

@@ -15,9 +15,16 @@ after(() => browser.close());
 /** Runs in the page: notes each message and when it was shown. */
 function noteMessages() {
   const message = document.querySelector('#message');
-  window.notes = [{ at: Date.now(), text: message.textContent }];
-  new MutationObserver(() => window.notes.push({ at: Date.now(), text: message.textContent }))
-    .observe(message, { childList: true, characterData: true, subtree: true });
+  const detail = document.querySelector('#detail');
+  const note = () => {
+    const last = window.notes.at(-1);
+    const now = { at: Date.now(), text: message.textContent, detail: detail.textContent };
+    if (last?.text !== now.text || last.detail !== now.detail) window.notes.push(now);
+  };
+  window.notes = [];
+  note();
+  const observer = new MutationObserver(note);
+  for (const element of [message, detail]) observer.observe(element, { childList: true, characterData: true, subtree: true });
 }
 
 const notes = (page) => page.tab.evaluate(() => window.notes);
@@ -53,6 +60,24 @@ test('a stream that its publisher ends is shown as ended within a second, and pl
   assert.deepEqual(await words(viewer), ['Playing', 'Ended', 'Playing', 'Ended', 'Playing'], 'and nothing else between');
 });
 
+test('a page that is left open on an ended stream takes its place again rarely, and at once when asked', async (t) => {
+  const relay = await Relay.start(t, { args: ['--grace', '2'] });
+  const open = () => Page.open(t, browser, `${relay.url}/publish/hall?source=test&autostart=1&width=320&height=180&rate=15`);
+  const publisher = await open();
+  const viewer = await Page.open(t, browser, `${relay.url}/watch/hall`);
+  await viewer.framesDecoded(15);
+  await publisher.tab.click('#toggle');
+  await viewer.shows('#message', 'Ended');
+  await viewer.shows('#next', /^Trying again in [2-4]\d seconds\.$/);
+  assert.equal(await viewer.text('#message'), 'Ended');
+  assert.equal(viewer.sessions.length, 1);
+  await publisher.tab.click('#toggle');
+  await until('it is published again', () => publisher.sessions.length > 1);
+  await viewer.tab.click('#again');
+  await viewer.shows('#message', 'Playing');
+  assert.equal(viewer.sessions.length, 2);
+});
+
 test('a publisher that is killed is shown as lost, and the stream goes on with the next', async (t) => {
   const relay = await Relay.start(t);
   const child = publishWithFfmpeg(t, `${relay.url}/whip/hall`);
@@ -61,11 +86,28 @@ test('a publisher that is killed is shown as lost, and the stream goes on with t
   await viewer.shows('#message', 'Playing');
   await viewer.tab.evaluate(noteMessages);
   await child.stop('SIGKILL');
+  await viewer.shows('#message', 'Waiting for the publisher', { every: 20 });
+  assert.ok((await opacity(viewer)) < 0.5);
   await viewer.shows('#message', 'Publisher lost, waiting', { timeout: 10_000 });
   assert.ok((await opacity(viewer)) < 0.5);
   publishWithFfmpeg(t, `${relay.url}/whip/hall`);
   await viewer.shows('#message', 'Playing');
   await viewer.framesDecoded(5);
-  const all = await words(viewer);
-  assert.deepEqual(all.filter((text) => text !== 'Waiting for the publisher'), ['Playing', 'Publisher lost, waiting', 'Playing'], all.join());
+  const all = await notes(viewer);
+  assert.deepEqual(all.map(({ text, detail }) => [text, detail]), [
+    ['Playing', ''],
+    ['Waiting for the publisher', 'Nothing of "hall" has come for a moment.'],
+    ['Publisher lost, waiting', 'The publisher of "hall" is not heard any more. It goes on here by itself.'],
+    ['Playing', ''],
+  ]);
+});
+
+test('who comes between two keyframes that are far apart is told that a keyframe may be missing, not that there is no video', async (t) => {
+  const relay = await Relay.start(t, { args: ['--fast-start', '0'] });
+  publishWithFfmpeg(t, `${relay.url}/whip/hall`, { keyframes: 100_000 });
+  const first = await Page.open(t, browser, `${relay.url}/watch/hall`);
+  await first.framesDecoded(150, { timeout: 30_000 }); // more than the relay keeps of a stream in any case
+  const late = await Page.open(t, browser, `${relay.url}/watch/hall`);
+  await late.shows('#detail', 'Sound only: this stream has no video, or its next keyframe is still to come.');
+  await late.shows('#message', 'Playing');
 });
