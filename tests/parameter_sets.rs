@@ -300,6 +300,26 @@ fn sets_before_every_frame_keep_nobody_from_the_last_keyframe() {
 }
 
 #[test]
+fn a_publisher_whose_keyframes_are_further_apart_than_frames_are_kept_is_told_of() {
+    let mut net = Net::new(1);
+    let publisher = publisher(&mut net, Codec::H264, "x=1");
+    let mut packets = vec![
+        Packet { timestamp: 0, marker: false, payload: vec![0x67, 0x42, 0xc0, 0x1f, 0xda] },
+        Packet { timestamp: 0, marker: false, payload: vec![0x68, 0xce, 0x3c, 0x80] },
+        Packet { timestamp: 0, marker: true, payload: vec![0x65, 0x88, 0x84] },
+    ];
+    for number in 1..260 {
+        let payload = vec![0x41, 0x9a, number as u8];
+        packets.push(Packet { timestamp: number * PICTURE_TICKS, marker: true, payload });
+    }
+    play(&mut net, publisher, &packets[..150], |_| true);
+    assert_eq!(report(&mut net, publisher).lint, Vec::<String>::new(), "15 s are kept");
+    play(&mut net, publisher, &packets[150..], |_| true);
+    let lint = report(&mut net, publisher).lint;
+    assert!(lint.len() == 1 && lint[0].contains("--fast-start"), "{lint:?}");
+}
+
+#[test]
 fn a_publisher_without_keyframes_is_told_of() {
     let codec = Codec::H264;
     for (refreshes, word) in [(true, "intra refresh"), (false, "no keyframe")] {

@@ -20,6 +20,7 @@ pub(super) enum Problem {
     HeaderMissing,
     IntraRefresh,
     NoKeyframe,
+    KeyframesFarApart,
 }
 
 /// What is known of one track's problems.
@@ -57,6 +58,10 @@ impl Problem {
                 "the publisher has sent no keyframe for 10 s: viewers see nothing until one comes; set a shorter keyframe \
                  interval"
             }
+            Self::KeyframesFarApart => {
+                "the publisher's last keyframe is older than what is kept for late viewers (--fast-start): viewers that join \
+                 see nothing until the next one; set a shorter keyframe interval (FFmpeg: -g), or a longer --fast-start"
+            }
         }
     }
 }
@@ -86,6 +91,10 @@ impl Track {
         let keyframes = match since {
             Some(_) if self.keyframes.refreshes() => Some(Problem::IntraRefresh),
             Some(_) if keyframe.is_none() && sets.is_none() => Some(Problem::NoKeyframe),
+            // One that answers keyframe requests sends one to whoever joins.
+            Some(_) if self.obeys != Some(true) && self.history.pictures().is_none() => {
+                Some(Problem::KeyframesFarApart)
+            }
             _ => None,
         };
         sets.into_iter().chain(keyframes).collect()
