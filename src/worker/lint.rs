@@ -92,7 +92,7 @@ impl Track {
             Some(_) if self.keyframes.refreshes() => Some(Problem::IntraRefresh),
             Some(_) if keyframe.is_none() && sets.is_none() => Some(Problem::NoKeyframe),
             // One that answers keyframe requests sends one to whoever joins.
-            Some(_) if self.obeys != Some(true) && self.history.pictures().is_none() => {
+            Some(_) if keyframe.is_some() && self.obeys != Some(true) && self.history.pictures().is_none() => {
                 Some(Problem::KeyframesFarApart)
             }
             _ => None,
