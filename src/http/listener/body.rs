@@ -17,6 +17,9 @@ pub(super) struct Upload {
     is_over: bool,
 }
 
+/// Octets of a body that come with the headers: hyper reads them away where nobody wants them, and the connection goes on.
+const SMALL: u64 = 8 * 1024;
+
 /// What a client is sent: when it is gone, the request is done.
 pub(super) struct Answer {
     body: Body,
@@ -70,7 +73,8 @@ impl Drop for Upload {
         if self.waits {
             self.place.busy();
         }
-        if !self.is_over && !self.body.is_end_stream() {
+        let is_small = self.body.size_hint().exact().is_some_and(|octets| octets <= SMALL);
+        if !self.is_over && !self.body.is_end_stream() && !is_small {
             self.place.leave_body();
         }
     }
