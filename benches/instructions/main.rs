@@ -7,6 +7,7 @@
 
 mod callgrind;
 mod expectation;
+mod hostile;
 #[path = "../support/parts.rs"]
 mod parts;
 #[path = "../support/relay.rs"]
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("cases") => {
             run_cases();
+            hostile::run_cases();
             ExitCode::SUCCESS
         }
         argument => match measure().and_then(|counted| expectation::hold(&counted, argument == Some("bless"))) {
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
 
 fn measure() -> Result<Vec<Counted>, String> {
     let costs = callgrind::run("cases")?;
+    hostile::hold(&costs)?;
     let cost = |case: &str| costs.of(&format!("instructions::case_{case}"));
     let (times, forwarded) = (TIMES as f64, (BURSTS * BURST * VIEWERS) as f64);
     let (open, seal) = (cost("open")? / times, cost("seal")? / times);

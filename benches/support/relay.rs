@@ -2,7 +2,7 @@
 
 #[expect(dead_code, reason = "a bench needs less than the tests")]
 #[path = "../../tests/support/offline.rs"]
-mod offline;
+pub(crate) mod offline;
 
 use std::hint::black_box;
 use std::time::Duration;
