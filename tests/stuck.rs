@@ -20,10 +20,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 const OFFER: &str = include_str!("golden/ffmpeg-9.0.2-av.offer.sdp");
 
+/// In a process of its own it is the relay of all these tests.
 #[test]
-#[ignore = "the relay of the other tests, which run it in a process of its own"]
-fn relay_process() {
-    let seconds = std::env::var(DRAIN).unwrap().parse().unwrap();
+fn a_relay_without_a_stuck_worker_ends_when_it_is_asked_to() {
+    if let Ok(seconds) = std::env::var(DRAIN) {
+        relay_process(seconds.parse().unwrap());
+    }
+    let mut relay = Relay::start(0);
+    relay.signal("TERM");
+    let (code, log, _) = relay.ended();
+    assert_eq!(code, Some(0), "{log}");
+}
+
+fn relay_process(seconds: u64) -> ! {
     let mut config = Config::default();
     let anywhere = "127.0.0.1:0".parse().unwrap();
     (config.http.listen, config.worker.media) = (anywhere, anywhere);
@@ -70,7 +79,8 @@ struct Relay {
 impl Relay {
     fn start(drain: u64) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "relay_process", "--ignored", "--nocapture"]).env(DRAIN, drain.to_string());
+        let relay = "a_relay_without_a_stuck_worker_ends_when_it_is_asked_to";
+        command.args(["--exact", relay, "--nocapture"]).env(DRAIN, drain.to_string());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
