@@ -314,7 +314,10 @@ fn a_publisher_whose_keyframes_are_further_apart_than_frames_are_kept_is_told_of
     }
     play(&mut net, publisher, &packets[..150], |_| true);
     assert_eq!(report(&mut net, publisher).lint, Vec::<String>::new(), "15 s are kept");
-    play(&mut net, publisher, &packets[150..], |_| true);
+    play(&mut net, publisher, &packets[150..230], |_| true);
+    assert_eq!(report(&mut net, publisher).lint, Vec::<String>::new(), "nobody has asked for a keyframe");
+    watch(&mut net, Codec::H264);
+    play(&mut net, publisher, &packets[230..], |_| true);
     let lint = report(&mut net, publisher).lint;
     assert!(lint.len() == 1 && lint[0].contains("--fast-start"), "{lint:?}");
 }

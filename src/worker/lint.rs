@@ -91,8 +91,8 @@ impl Track {
         let keyframes = match since {
             Some(_) if self.keyframes.refreshes() => Some(Problem::IntraRefresh),
             Some(_) if keyframe.is_none() && sets.is_none() => Some(Problem::NoKeyframe),
-            // One that answers keyframe requests sends one to whoever joins.
-            Some(_) if keyframe.is_some() && self.obeys != Some(true) && self.history.pictures().is_none() => {
+            // One that answers keyframe requests, or may, sends one to whoever joins.
+            Some(_) if keyframe.is_some() && self.obeys == Some(false) && self.history.pictures().is_none() => {
                 Some(Problem::KeyframesFarApart)
             }
             _ => None,
