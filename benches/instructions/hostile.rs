@@ -26,13 +26,16 @@ const PACKETS: u32 = 10;
 const FOREIGN: u32 = 5;
 
 /// Cases that are held against each other: the worst, the usual, and how many times as much the worst may take.
-const PAIRS: [(&str, &str, f64); 6] = [
+const PAIRS: [(&str, &str, f64); 9] = [
     ("nack_worst", "nack", 2.0),
     ("report_worst", "report", 2.0),
     ("request_worst", "request", 2.0),
     ("estimate_worst", "estimate", 2.0),
     ("arrivals_worst", "arrivals", 2.0),
     ("two_sources", "one_source", 3.0),
+    ("forged_record", "report", 2.0),
+    ("forged_data", "report", 2.0),
+    ("forged_media", "report", 2.0),
 ];
 
 /// Prints the pairs. An error names those that are off.
@@ -66,7 +69,8 @@ macro_rules! cases {
 
 cases! {
     case_nack case_nack_worst case_report case_report_worst case_request case_request_worst case_estimate
-    case_estimate_worst case_arrivals case_arrivals_worst case_one_source case_two_sources
+    case_estimate_worst case_arrivals case_arrivals_worst case_one_source case_two_sources case_forged_record
+    case_forged_data case_forged_media
 }
 
 type Case = fn(&mut Stage, usize, &mut [Vec<u8>]);
@@ -145,6 +149,19 @@ pub(crate) fn run_cases() {
         (case_arrivals, arrivals(SymbolTypeTcc::PacketReceivedSmallDelta, 14, 1)),
         (case_arrivals_worst, arrivals(SymbolTypeTcc::PacketReceivedWithoutDelta, 8_191, 9)),
     ];
+    let forged: [(Case, &[u8]); 3] = [
+        // An alert in clear, encrypted data and SRTP, of which nothing is authentic.
+        (case_forged_record, &[21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, 40]),
+        (case_forged_data, &[&[23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9, 1, 0][..], &[7; 256]].concat()),
+        (case_forged_media, &[&[0x80, 96, 0, 1, 0, 0, 0, 1, 0, 0, 0, 5][..], &[7; 256]].concat()),
+    ];
+    for (case, datagram) in forged {
+        for _ in 0..TIMES {
+            let viewer = stage.viewer;
+            case(&mut stage, viewer, &mut [datagram.to_vec()]);
+            stage.net.run(Duration::from_millis(10));
+        }
+    }
     for (case, compound) in feedback {
         for _ in 0..TIMES {
             let datagram = stage.feedback(copy(&compound));
