@@ -108,7 +108,7 @@ impl Stage {
         client.poll_transmit().expect("a connected client seals RTCP").1.to_vec()
     }
 
-    /// The publisher's next picture in [`PACKETS`] packets, by turns from so many SSRCs.
+    /// The publisher's next frame in [`PACKETS`] packets, sent from this number of SSRCs in turn.
     fn picture(&mut self, sources: u32) -> Vec<Vec<u8>> {
         self.picture += 1;
         let person = &mut self.net.clients[self.publisher];
