@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sluice::door::{Path, Protocol};
 use sluice::forward::codec::{Codec, Format, Kind, Part};
 use sluice::forward::{
-    ExtensionIds, FirstNumbers, History, HistoryLimits, LayerId, Negotiated, Outlet, OutletConfig, Packet, Written,
+    ExtensionIds, FirstNumbers, History, HistoryLimits, LayerId, Negotiated, Outlet, OutletConfig, Packet,
+    PictureLimits, Written,
 };
 use sluice::srtp::{MasterKey, Opener, Profile, Sealer};
 use sluice::worker::{Batch, Outbox};
@@ -19,6 +20,10 @@ pub(crate) const PAYLOAD: usize = 1160;
 pub(crate) const SEALED: usize = HEADER_LEN + PAYLOAD + 16;
 
 const PAYLOAD_TYPE: u8 = 96;
+
+/// Full, such a history drops one packet for each that comes.
+const LIMITS: HistoryLimits =
+    HistoryLimits { packets: 2048, age: Duration::from_secs(1), pictures: PictureLimits::NONE };
 
 /// A publisher's end and the relay's end of one SRTP line.
 pub(crate) struct Srtp {
@@ -83,14 +88,14 @@ impl Forward {
         });
         outlet.select(1, &format, PAYLOAD_TYPE);
         let mut forward = Self {
-            history: History::new(HistoryLimits::default()),
+            history: History::new(LIMITS),
             outlet,
             index: 0,
             payload: Bytes::from(vec![7; PAYLOAD]),
             received: Instant::now(),
             buffer: vec![0; SEALED],
         };
-        for _ in 0..HistoryLimits::default().packets {
+        for _ in 0..LIMITS.packets {
             let packet = forward.packet();
             forward.push(packet);
         }
