@@ -1,22 +1,12 @@
-//! The words between the door and its worker: who is let in, what a datagram was, what happened.
+//! The words between the door and its worker: what a datagram was, and what happened.
 
 use std::time::Duration;
 
-use super::{Path, SrtpProfiles};
-use crate::peer::Credentials;
+use super::{Drop, Path, SrtpProfiles};
 
 /// The number a worker gives to a session at its door.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Key(pub u32);
-
-/// What lets a client in: the credentials of both sides, from the answer and the offer.
-#[derive(Clone)]
-pub struct Admission {
-    /// The relay's own.
-    pub local: Credentials,
-    /// The client's.
-    pub remote: Credentials,
-}
 
 /// What a datagram was, and what to do with it.
 #[derive(PartialEq, Eq, Debug)]
@@ -58,49 +48,6 @@ pub enum Arrival {
     Foreign,
     /// Nobody's, or refused.
     Dropped(Drop),
-}
-
-/// Why a datagram was refused.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub enum Drop {
-    /// Neither STUN, DTLS nor RTP (RFC 7983).
-    Unknown,
-    /// STUN that is not well-formed.
-    StunMalformed,
-    /// A check without the integrity of the session that it names.
-    StunForged,
-    /// STUN that nobody asked for: an answer to nothing, an indication, another method.
-    StunUnexpected,
-    /// From an address that sent a check, but has not proven to receive.
-    Unproven,
-    /// DTLS that is not well-formed, or that no client sends.
-    DtlsMalformed,
-    /// DTLS of a connected session that is not encrypted data: stale or forged.
-    DtlsClear {
-        /// With a handshake record, encrypted or not.
-        is_handshake: bool,
-    },
-    /// DTLS over the budget of the session; the session ends.
-    DtlsFlood,
-    /// For a session that is over.
-    Over,
-}
-
-impl Drop {
-    /// The label of the metric.
-    pub fn reason(self) -> &'static str {
-        match self {
-            Drop::Unknown => "unknown",
-            Drop::StunMalformed => "stun_malformed",
-            Drop::StunForged => "stun_forged",
-            Drop::StunUnexpected => "stun_unexpected",
-            Drop::Unproven => "unproven",
-            Drop::DtlsMalformed => "dtls_malformed",
-            Drop::DtlsClear { .. } => "dtls_clear",
-            Drop::DtlsFlood => "dtls_flood",
-            Drop::Over => "over",
-        }
-    }
 }
 
 /// What happened to a session. After any of the last three the session is over: remove it.

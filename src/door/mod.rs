@@ -9,6 +9,7 @@
 //!
 //! Told the time and the bytes, it answers with values: no socket, no clock.
 
+mod admission;
 mod arrival;
 mod census;
 mod check;
@@ -19,6 +20,7 @@ mod handshake;
 mod hello;
 mod path;
 mod probe;
+mod reason;
 mod session;
 mod silence;
 mod stun;
@@ -29,9 +31,11 @@ use std::time::Instant;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-pub use arrival::{Admission, Arrival, Drop, Event, Facts, Key};
+pub use admission::Admission;
+pub use arrival::{Arrival, Event, Facts, Key};
 pub use hello::SrtpProfiles;
 pub use path::{Path, Protocol};
+pub use reason::Drop;
 
 use session::{Overdue, Session};
 use stun::{Class, Message};

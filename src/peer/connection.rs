@@ -27,18 +27,14 @@ use rtc::shared::error::Error;
 use super::association::{Association, Event};
 use super::certificate::Certificate;
 use super::channels::{Channel, ChannelMessage, Unsent};
+use super::feedback::Compound;
 use super::keys::KeySpy;
 use super::refused::Refused;
-use super::rtcp_tap::{Compound, RtcpTap};
+use super::rtcp_tap::RtcpTap;
 use super::{Credentials, selected_pair};
 use crate::name::Role;
-use crate::sctp::Limits;
+use crate::sctp::{Limits, MAX_MESSAGE_SIZE};
 use crate::srtp::Profile;
-
-/// The longest data channel message that a peer takes, in bytes: what an answer says in `a=max-message-size`.
-/// webrtc-rs keeps a buffer of this size for each peer that has data channels. A client that sends a longer one breaks
-/// what it was told, and its session ends.
-pub const MAX_MESSAGE_SIZE: u32 = 16_384;
 
 /// Room for the retransmissions of about two seconds of video.
 const SRTP_REPLAY_WINDOW: usize = 4096;

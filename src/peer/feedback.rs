@@ -7,6 +7,7 @@
 
 mod arrivals;
 mod clocks;
+mod compound;
 mod missing;
 mod packets;
 mod reader;
@@ -14,12 +15,11 @@ mod reception;
 mod sender;
 mod source;
 
+pub use compound::Compound;
 pub use packets::{Block, Blocks, Packet, Sequences, Sources, packets};
 pub use reception::{Quality, Reception, Tally};
 pub use sender::{Outgoing, RoundTrip, keyframe_request, sender_report};
 pub use source::SenderClock;
-
-use super::Compound;
 
 /// The middle 32 bits of an NTP timestamp: units of 1/65536 s (RFC 3550 4).
 const fn middle(ntp: u64) -> u32 {

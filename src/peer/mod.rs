@@ -20,23 +20,9 @@ mod tests;
 pub use association::Event;
 pub use certificate::{Certificate, CertificateError};
 pub use channels::{Channel, ChannelMessage, Unsent};
-pub use connection::{Config, MAX_MESSAGE_SIZE, OpenError, Peer};
+pub use connection::{Config, OpenError, Peer};
+pub use feedback::Compound;
+pub use negotiate::Credentials;
 pub use refused::Refused;
-pub use rtcp_tap::Compound;
 
 pub mod feedback;
-
-/// One side's ICE credentials (RFC 8445 5.3).
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// `a=ice-ufrag`
-    pub ufrag: String,
-    /// `a=ice-pwd`; never logged.
-    pub pwd: String,
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Credentials").field("ufrag", &self.ufrag).finish_non_exhaustive()
-    }
-}

@@ -13,8 +13,7 @@ use rtc::sansio::Protocol;
 use rtc::shared::TransportContext;
 use rtc::shared::error::Error;
 
-/// The packets of one compound RTCP datagram (RFC 3550 6.1).
-pub type Compound = Vec<Box<dyn rtcp::packet::Packet>>;
+use super::feedback::Compound;
 
 /// Compounds that wait. Only a caller that sends many before it polls reaches this; the newest is dropped then, as a lossy
 /// network would.

@@ -9,6 +9,11 @@ use super::dcep::Reliability;
 use super::intake::{Intake, Piece};
 use super::parameters::{ResetRequest, ResetResponse};
 
+/// The longest data channel message that a peer takes, in bytes: what an answer says in `a=max-message-size`.
+/// webrtc-rs keeps a buffer of this size for each peer that has data channels. A client that sends a longer one breaks
+/// what it was told, and its session ends.
+pub const MAX_MESSAGE_SIZE: u32 = 16_384;
+
 /// Channels that one side may have open. One more ends the session.
 pub const MAX_CHANNELS: usize = 16;
 

@@ -1,6 +1,19 @@
-//! ICE credentials that a client writes, checked.
+//! ICE credentials, and the check of those that a client writes.
 
-use crate::peer::Credentials;
+/// One side's ICE credentials (RFC 8445 5.3).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// `a=ice-ufrag`
+    pub ufrag: String,
+    /// `a=ice-pwd`; never logged.
+    pub pwd: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Credentials").field("ufrag", &self.ufrag).finish_non_exhaustive()
+    }
+}
 
 /// Why a text is no ICE credential (RFC 8839 5.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -49,12 +49,11 @@ mod transport;
 
 use std::net::SocketAddr;
 
-use super::Credentials;
 use crate::name::StreamName;
 
 pub use answer::{Application, Negotiated, Offered, Section};
 pub use candidate::host_candidate;
-pub use credentials::InvalidCredentials;
+pub use credentials::{Credentials, InvalidCredentials};
 pub use extension::Extension;
 pub use offer::Offer;
 pub use payload::{Feedback, Payload, Red};

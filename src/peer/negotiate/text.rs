@@ -9,7 +9,7 @@ use super::section::{OfferedMedia, OfferedSection};
 use super::{Local, host_candidate};
 use crate::forward::codec::{Format, Kind};
 use crate::name::Role;
-use crate::peer::MAX_MESSAGE_SIZE;
+use crate::sctp::MAX_MESSAGE_SIZE;
 
 /// Own addresses in an answer: FFmpeg takes no answer above 8 KiB. Those behind the first 32 are left out.
 const MAX_CANDIDATES: u16 = 32;
