@@ -49,20 +49,25 @@ pub mod load;
 
 pub mod worker;
 
-pub mod door;
-mod dtls;
+pub mod demux;
+pub mod dtls;
 pub mod forward;
+pub mod ice;
 pub mod peer;
+pub mod rtcp;
 pub mod sctp;
+pub mod sdp;
 pub mod srtp;
 pub mod stream;
 
 pub mod auth;
 pub mod client;
+pub mod five_tuple;
 pub mod health;
 pub mod log;
 pub mod metrics;
 pub mod name;
+pub mod reason;
 mod setting;
 mod shared;
 pub mod systemd;

@@ -12,7 +12,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use offline::{Net, vp8};
-use sluice::door::Path;
+use sluice::five_tuple::Path;
 use sluice::forward::codec::Codec;
 use sluice::name::Role;
 use sluice::srtp::Profile;

@@ -18,10 +18,10 @@ use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
 use sluice::auth::Credential;
 use sluice::forward::codec::Codec;
+use sluice::ice::Credentials;
+use sluice::metrics::End as Reason;
 use sluice::name::{Role, SessionId};
-use sluice::peer::Credentials;
 use sluice::srtp::Profile;
-use sluice::stream::Reason;
 use sluice::worker::{Config, Create, CreateError, Quota, Restart};
 
 /// Sessions of an ordinary run, for each number of workers.

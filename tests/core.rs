@@ -9,9 +9,9 @@ use std::time::Duration;
 use offline::{NUMBER, Net, Person, vp8};
 use sluice::forward::PictureLimits;
 use sluice::forward::codec::{Codec, Kind};
+use sluice::metrics::End as Reason;
 use sluice::name::Role;
 use sluice::srtp::Profile;
-use sluice::stream::Reason;
 use sluice::worker::Config;
 
 const GCM: &[Profile] = &[Profile::Aes128Gcm];

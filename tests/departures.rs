@@ -15,8 +15,8 @@ use offline::Net;
 use rtcp::payload_feedbacks::full_intra_request::{FirEntry, FullIntraRequest};
 use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
 use sluice::forward::codec::Kind;
+use sluice::metrics::End as Reason;
 use sluice::name::Role;
-use sluice::stream::Reason;
 use sluice::worker::Config;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -19,7 +19,7 @@ use proptest::prelude::*;
 use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
 use sluice::forward::codec::Kind;
 use sluice::name::Role;
-use sluice::peer::negotiate::Extension;
+use sluice::sdp::Extension;
 use sluice::worker::{Config, Create};
 
 const MILLISECOND: Duration = Duration::from_millis(1);

@@ -18,10 +18,9 @@ use rtcp::receiver_report::ReceiverReport;
 use rtcp::reception_report::ReceptionReport;
 use rtcp::sender_report::SenderReport;
 use sluice::forward::codec::Kind;
-use sluice::metrics::Label as _;
+use sluice::metrics::{End as Reason, Label as _};
 use sluice::name::{Role, SessionId};
 use sluice::srtp::Profile;
-use sluice::stream::Reason;
 use sluice::worker::{Report, Stage, TrackReport};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::{env, fs};
 
 use sluice::forward::codec::{Codec, Format};
+use sluice::ice::Credentials;
 use sluice::name::Role;
-use sluice::peer::Credentials;
-use sluice::peer::negotiate::{Local, Negotiated, Offer};
+use sluice::sdp::{Local, Negotiated, Offer};
 
 fn local() -> Local {
     Local {

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use offline::{Net, vp8};
 use sluice::forward::codec::Codec;
+use sluice::ice::Credentials;
+use sluice::metrics::End as Reason;
 use sluice::name::Role;
-use sluice::peer::Credentials;
 use sluice::srtp::Profile;
-use sluice::stream::Reason;
 use sluice::worker::{Config, CreateError, Quota, Restart};
 
 const CODECS: &[Codec] = &[Codec::Vp8];

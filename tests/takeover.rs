@@ -14,8 +14,9 @@ use offline::Net;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use sluice::forward::codec::{Codec, Kind};
+use sluice::metrics::End as Reason;
 use sluice::name::Role;
-use sluice::stream::{COOL_DOWN, Reason};
+use sluice::stream::COOL_DOWN;
 use sluice::worker::{Config, CreateError};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -172,7 +173,7 @@ fn viewers_wait_for_the_grace_period_and_who_never_had_a_publisher_waits_on() {
     let (mut net, mut broadcast, viewers) = watched(Config { grace: 5 * SECOND, ..Config::default() }, 2);
     broadcast.run(&mut net, SECOND);
     let session = net.clients[broadcast.person].session;
-    net.handle().end(&session, sluice::stream::Reason::Deleted).expect("it lives");
+    net.handle().end(&session, sluice::metrics::End::Deleted).expect("it lives");
     let gone = net.now;
     let late = net.join(Role::Viewer, "cam", BOTH, GCM);
     net.connect();
@@ -196,7 +197,7 @@ fn a_publisher_that_returns_within_the_grace_period_finds_its_viewers() {
     for round in 1..=3 {
         broadcast.run(&mut net, SECOND);
         let session = net.clients[broadcast.person].session;
-        net.handle().end(&session, sluice::stream::Reason::Deleted).expect("it lives");
+        net.handle().end(&session, sluice::metrics::End::Deleted).expect("it lives");
         net.run(4 * SECOND);
         let publisher = again(&mut net, broadcast.person).expect("nobody is there");
         net.connect();
@@ -282,7 +283,7 @@ fn at_next_keyframe(broadcast: &Broadcast, after: Instant) -> Instant {
 fn a_standby_takes_over_at_once_from_who_leaves_and_steps_back_for_who_comes() {
     let (mut net, first, mut second, viewers) = with_standby(2);
     let session = net.clients[first.person].session;
-    net.handle().end(&session, sluice::stream::Reason::Deleted).expect("it lives");
+    net.handle().end(&session, sluice::metrics::End::Deleted).expect("it lives");
     let left = net.now;
     run(&mut net, &mut [&mut second], SECOND);
     let video = line(&net.clients[viewers[1]], Kind::Video);

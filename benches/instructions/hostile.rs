@@ -12,7 +12,7 @@ use rtcp::transport_feedbacks::transport_layer_cc::{
 use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
 use sluice::forward::codec::Codec;
 use sluice::name::Role;
-use sluice::peer::Compound;
+use sluice::rtcp::Compound;
 use sluice::srtp::Profile;
 
 use crate::callgrind::Costs;

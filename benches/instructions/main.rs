@@ -19,7 +19,7 @@ use std::time::Instant;
 use expectation::Counted;
 use parts::{Forward, SEALED, Srtp, commit_run};
 use relay::{Nowhere, Relay};
-use sluice::peer::negotiate::Extension;
+use sluice::sdp::Extension;
 use sluice::worker::Batch;
 
 /// How often each case does what it counts.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use sluice::door::{Path, Protocol};
+use sluice::five_tuple::{Path, Protocol};
 use sluice::forward::codec::{Codec, Format, Kind, Part};
 use sluice::forward::{
     ExtensionIds, FirstNumbers, History, HistoryLimits, LayerId, Negotiated, Outlet, OutletConfig, Packet,

@@ -8,10 +8,10 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use offline::{Net, vp8};
-use sluice::door::Path;
+use sluice::five_tuple::Path;
 use sluice::forward::codec::Codec;
 use sluice::name::Role;
-use sluice::peer::negotiate::Extension;
+use sluice::sdp::Extension;
 use sluice::srtp::Profile;
 use sluice::worker::{Outbox, Sent};
 

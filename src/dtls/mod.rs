@@ -2,10 +2,14 @@
 //! webrtc-rs and the peer that holds webrtc-rs read the same datagrams by the same rules, which are here.
 
 mod alert;
+mod client_hello;
+mod flight;
+pub(crate) mod handshake;
 mod record;
 
 pub(crate) use alert::{Alert, contains_encrypted_alert};
 pub(crate) use record::{
-    CHANGE_CIPHER_SPEC, CLIENT_HELLO, Fragment, HANDSHAKE, Malformed, Record, contains_handshake, fragments,
-    keep_records, records, write_message,
+    CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, contains_handshake, fragments, keep_records, records, write_message,
 };
+
+pub use client_hello::SrtpProfiles;

@@ -13,12 +13,13 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
-use super::Shared;
 use super::base_path::BasePath;
 use super::error::Problem;
-use super::request::{self, Administrator, NO_SUCH_SESSION};
+use super::request::{Administrator, NO_SUCH_SESSION};
+use super::{Shared, request};
+use crate::metrics::End as Reason;
 use crate::name::Role;
-use crate::stream::{Reason, StreamInfo};
+use crate::stream::StreamInfo;
 use crate::worker::{Handle, PatchError, Record, Report};
 
 mod session;

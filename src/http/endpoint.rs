@@ -7,14 +7,13 @@ use axum::http::header::{ALLOW, CONTENT_TYPE, ETAG, LINK, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::Shared;
 use super::base_path::BasePath;
 use super::error::Problem;
-use super::events;
 use super::request::{Connection, read_text, require_accepted, require_type, user_agent};
+use super::{Shared, events};
 use crate::auth::Grant;
 use crate::name::Role;
-use crate::peer::negotiate::OfferError;
+use crate::sdp::OfferError;
 use crate::worker::{Create, CreateError, Created};
 
 /// The type of offers and answers.

@@ -15,8 +15,8 @@ use super::error::Problem;
 use super::request::{Connection, NO_SUCH_SESSION, Session, bearer, read_text, require_type};
 use super::sdp::Fragment;
 use crate::auth::{Credential, Denied};
+use crate::metrics::End as Reason;
 use crate::name::{Role, SessionId};
-use crate::stream::Reason;
 use crate::worker::{PatchError, Restart, SessionInfo};
 
 /// What a session answers to.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rtcp::reception_report::ReceptionReport;
+use ::rtcp::reception_report::ReceptionReport;
 
 use super::payload;
 use crate::srtp::Opener;

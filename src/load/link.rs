@@ -9,8 +9,9 @@ use mio::net::UdpSocket;
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
 
 use super::payload::wall_clock;
+use crate::peer::Event;
 use crate::peer::client::Client;
-use crate::peer::{Compound, Event};
+use crate::rtcp::Compound;
 
 /// Bytes that wait in a viewer's socket while the load is busy with others.
 const BUFFER: usize = 1024 * 1024;

@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::link::Link;
-use super::payload::{self, Part, wall_clock};
+use super::payload;
+use super::payload::{Part, wall_clock};
 use crate::peer::Event;
 use crate::peer::client::Track;
-use crate::peer::feedback::{self, Packet};
+use crate::rtcp;
+use crate::rtcp::Packet;
 use crate::srtp::Sealer;
 
 /// VP8's RTP clock (RFC 7741 4.1).
@@ -145,5 +147,5 @@ impl Publisher {
 }
 
 fn asks_for_keyframe(compound: &[u8]) -> bool {
-    feedback::packets(compound).any(|packet| matches!(packet, Packet::KeyframeRequest { .. }))
+    rtcp::packets(compound).any(|packet| matches!(packet, Packet::KeyframeRequest { .. }))
 }

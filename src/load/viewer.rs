@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use rtcp::receiver_report::ReceiverReport;
-use rtcp::reception_report::ReceptionReport;
+use ::rtcp::receiver_report::ReceiverReport;
+use ::rtcp::reception_report::ReceptionReport;
 
 use super::line::Line;
 use super::link::{Buffers, Link};
+use crate::peer::Event;
 use crate::peer::client::Track;
-use crate::peer::feedback::{self, Packet};
-use crate::peer::{Compound, Event};
+use crate::rtcp;
+use crate::rtcp::{Compound, Packet};
 use crate::srtp::Opener;
 
 /// Between two receiver reports.
@@ -69,7 +70,7 @@ impl Viewer {
                     self.line.open_with(|| Opener::new(&keys.remote));
                 }
                 Event::Rtcp(compound) => {
-                    for packet in feedback::packets(&compound) {
+                    for packet in rtcp::packets(&compound) {
                         if let Packet::SenderReport { ssrc, ntp, .. } = packet
                             && self.line.ssrc() == Some(ssrc)
                         {

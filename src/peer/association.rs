@@ -24,13 +24,14 @@ use rtc::sansio::Protocol;
 use rtc::shared::{TaggedBytesMut, TransportContext};
 use rtc::statistics::StatsSelector;
 
-use super::channels::{self, Channel, ChannelMessage, Channels, Unsent};
-use super::feedback::Compound;
+use super::channels;
+use super::channels::{Channel, ChannelMessage, Channels, Unsent};
 use super::keys::KeySpy;
 use super::refused::Refused;
 use super::rtcp_sources::RtcpSources;
 use super::rtcp_tap::RtcpTap;
 use crate::dtls::{Alert, HANDSHAKE, contains_encrypted_alert, contains_handshake, keep_records};
+use crate::rtcp::Compound;
 use crate::sctp::Violation;
 use crate::srtp::{Keys, Profile};
 

@@ -27,12 +27,13 @@ use rtc::shared::error::Error;
 use super::association::{Association, Event};
 use super::certificate::Certificate;
 use super::channels::{Channel, ChannelMessage, Unsent};
-use super::feedback::Compound;
 use super::keys::KeySpy;
 use super::refused::Refused;
 use super::rtcp_tap::RtcpTap;
-use super::{Credentials, selected_pair};
+use super::selected_pair;
+use crate::ice::Credentials;
 use crate::name::Role;
+use crate::rtcp::Compound;
 use crate::sctp::{Limits, MAX_MESSAGE_SIZE};
 use crate::srtp::Profile;
 

@@ -6,7 +6,6 @@ mod channels;
 pub mod client;
 mod connection;
 mod keys;
-pub mod negotiate;
 mod refused;
 mod rtcp_sources;
 mod rtcp_tap;
@@ -21,8 +20,4 @@ pub use association::Event;
 pub use certificate::{Certificate, CertificateError};
 pub use channels::{Channel, ChannelMessage, Unsent};
 pub use connection::{Config, OpenError, Peer};
-pub use feedback::Compound;
-pub use negotiate::Credentials;
 pub use refused::Refused;
-
-pub mod feedback;

@@ -13,7 +13,7 @@ use rtc::sansio::Protocol;
 use rtc::shared::TransportContext;
 use rtc::shared::error::Error;
 
-use super::feedback::Compound;
+use crate::rtcp::Compound;
 
 /// Compounds that wait. Only a caller that sends many before it polls reaches this; the newest is dropped then, as a lossy
 /// network would.

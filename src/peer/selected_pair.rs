@@ -18,7 +18,7 @@ use rtc::stun::integrity::MessageIntegrity;
 use rtc::stun::message::{BINDING_REQUEST, BINDING_SUCCESS, Message, Setter, TransactionId};
 use rtc::stun::textattrs::TextAttribute;
 
-use super::Credentials;
+use crate::ice::Credentials;
 
 /// What the peer connection takes for its own address and for the other side's (RFC 5737 3).
 const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), 9);

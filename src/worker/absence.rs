@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::engine::Engine;
 use super::session::{Session, State};
-use crate::door::Key;
+use crate::demux::Key;
 use crate::metrics::DropReason;
 
 /// A viewer is paused that has not been heard for so long. The slowest clients send receiver reports each 6 s.

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::door::Path;
+use crate::five_tuple::Path;
 
 /// Where runs go: the socket, or a test.
 pub trait Outbox {
@@ -205,7 +205,7 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::door::Protocol;
+    use crate::five_tuple::Protocol;
 
     #[derive(Default)]
     struct Recorder {

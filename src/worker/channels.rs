@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::engine::Engine;
 use super::message::Message;
 use super::session::State;
-use crate::door::Key;
+use crate::demux::Key;
 use crate::metrics::{Direction, DropReason};
 use crate::name::StreamName;
 use crate::peer::{Channel, ChannelMessage, Peer, Unsent};

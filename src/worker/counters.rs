@@ -7,10 +7,10 @@ use prometheus::local::LocalHistogram;
 
 use super::batch::Tally;
 use super::viewer::{Answered, Served};
-use crate::door::Drop;
 use crate::forward::codec::Kind;
 use crate::metrics::{Answer, Direction, DropReason, Label, Medium, Metrics, Resend};
 use crate::peer::Refused;
+use crate::reason::Drop;
 use crate::sctp::Loss;
 use crate::srtp::OpenError;
 

@@ -10,7 +10,7 @@ use crate::auth::Credential;
 use crate::forward::codec::Format;
 use crate::metrics::{Label as _, Refusal};
 use crate::name::{Role, SessionId, StreamName};
-use crate::peer::negotiate::{Negotiated, OfferError};
+use crate::sdp::{Negotiated, OfferError};
 use crate::stream::Refused;
 
 /// A request for a session.

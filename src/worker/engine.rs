@@ -22,10 +22,12 @@ use super::sample::Sampler;
 use super::session::end_waiting;
 use super::sessions::Sessions;
 use super::timers::Timers;
-use crate::door::{Arrival, Door, Drop, Event as DoorEvent, Key, Path};
-use crate::metrics::DropReason;
+use crate::demux::{Arrival, Door, Event as DoorEvent, Key};
+use crate::five_tuple::Path;
+use crate::metrics::{DropReason, End as Reason};
 use crate::name::StreamName;
-use crate::stream::{Inbox, Reason, WorkerId};
+use crate::reason::Drop;
+use crate::stream::{Inbox, WorkerId};
 
 /// How often the lobby is looked through for sessions that never came.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);

@@ -10,8 +10,9 @@ use std::time::Instant;
 use tokio::sync::broadcast;
 
 use super::handle::Handle;
+use crate::metrics::End as Reason;
 use crate::name::{SessionId, StreamName};
-use crate::stream::{Absence, Reason, StreamInfo};
+use crate::stream::{Absence, StreamInfo};
 
 /// Events that a follower may be behind; beyond that it loses the oldest, is told so, and has to look at everything.
 const CAPACITY: usize = 1024;

@@ -7,12 +7,12 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::message::SubscribedTrack;
-use crate::door::Key;
+use crate::demux::Key;
 use crate::forward::codec::{Format, Kind};
 use crate::forward::{Epoch, Get, History, HistoryLimits, Packet};
 use crate::name::StreamName;
 use crate::peer::Channel;
-use crate::peer::feedback::SenderClock;
+use crate::rtcp::SenderClock;
 use crate::stream::{SILENT, WorkerId};
 
 /// One stream that has viewers on this worker.

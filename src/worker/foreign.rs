@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::engine::Engine;
 use super::message::Message;
-use crate::door::Path;
+use crate::five_tuple::Path;
 use crate::stream::WorkerId;
 
 /// Paths remembered; when there are more all are forgotten, and each is known again at its client's next check.
@@ -67,7 +67,7 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::door::Protocol;
+    use crate::five_tuple::Protocol;
 
     fn path(number: u16) -> Path {
         let local = "192.0.2.1:8081".parse().unwrap();

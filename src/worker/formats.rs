@@ -12,7 +12,7 @@ use super::publisher::Publisher;
 use super::track::Track;
 use crate::forward::codec::{Kind, may_begin};
 use crate::metrics::DropReason;
-use crate::peer::negotiate::Payload;
+use crate::sdp::Payload;
 use crate::srtp::Opened;
 
 /// From one change of codec to the next.

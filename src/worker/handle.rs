@@ -26,12 +26,12 @@ use super::session::end_waiting;
 use super::unreached::Warning;
 use super::watchdog::Health;
 use crate::auth::Credential;
-use crate::door::Admission;
-use crate::metrics::{LimitName, Metrics, Phase, SessionState};
+use crate::ice::Admission;
+use crate::metrics::{End as Reason, LimitName, Metrics, Phase, SessionState};
 use crate::name::{Role, SessionId, StreamName};
-use crate::peer::negotiate::{Local, Offer};
 use crate::peer::{Certificate, CertificateError};
-use crate::stream::{Announced, Full, Identity, Reason, Registry, Sender, StreamInfo, WorkerId};
+use crate::sdp::{Local, Offer};
+use crate::stream::{Announced, Full, Identity, Registry, Sender, StreamInfo, WorkerId};
 
 /// How long a client should wait before it asks an overloaded or stopping relay again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);

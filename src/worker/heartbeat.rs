@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::record::Record;
-use crate::door::Key;
+use crate::demux::Key;
 
 /// One worker's sign of life. The worker writes, the watchdog reads.
 #[derive(Debug, Default)]

@@ -10,12 +10,15 @@ use super::lobby::Waiting;
 use super::message::Message;
 use super::session::{Facts, Session, State, warn_of_unreached};
 use super::share::Share;
-use crate::door::{Admission, Key, Path, SrtpProfiles};
-use crate::metrics::{DropReason, Phase, SessionState};
+use crate::demux::Key;
+use crate::dtls::SrtpProfiles;
+use crate::five_tuple::Path;
+use crate::ice::Admission;
+use crate::metrics::{DropReason, End as Reason, Phase, SessionState};
 use crate::name::Role;
 use crate::peer::{Config as PeerConfig, Event, Peer, Refused};
 use crate::srtp::{Keys, Opener, Profile, Sealer};
-use crate::stream::{Departure, Reason};
+use crate::stream::Departure;
 
 impl Engine {
     /// A session's first check arrived here: the session is this worker's from now on.

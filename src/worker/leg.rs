@@ -14,7 +14,7 @@ use super::feed::FeedTrack;
 use super::meter::Meter;
 use crate::forward::codec::Kind;
 use crate::forward::{ANSWER_TIME, Counts, Glide, Holdback, Leg as Stand, Outlet, Pictures, catch_up_time};
-use crate::peer::feedback::RoundTrip;
+use crate::rtcp::RoundTrip;
 
 /// A replay that takes longer to come to live than this is worse than a keyframe that is asked for.
 const LONG_REPLAY: Duration = Duration::from_millis(150);

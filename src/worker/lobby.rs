@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use super::quota::Slot;
 use super::record::Record;
 use crate::auth::Credential;
+use crate::ice::Credentials;
 use crate::name::{Role, SessionId, StreamName};
-use crate::peer::Credentials;
-use crate::peer::negotiate::Negotiated;
+use crate::sdp::Negotiated;
 use crate::shared::{AtomicUsize, DashMap};
 use crate::stream::{Announcement, WorkerId};
 

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::stuck::Hold;
-use crate::door::{Admission, Path};
+use crate::five_tuple::Path;
 use crate::forward::codec::{Format, Kind};
 use crate::forward::{Epoch, Packet};
+use crate::ice::Admission;
+use crate::metrics::End as Reason;
 use crate::name::{SessionId, StreamName};
-use crate::peer::feedback::SenderClock;
 use crate::peer::{Channel, ChannelMessage};
-use crate::stream::{Reason, WorkerId};
+use crate::rtcp::SenderClock;
+use crate::stream::WorkerId;
 
 /// One message.
 pub(super) enum Message {

@@ -7,9 +7,9 @@ use super::lobby::{CAPACITY, Found, Lobby, PATIENCE, Waiting};
 use super::quota::{Applicant, Slots};
 use super::record::Record;
 use crate::auth::Credential;
+use crate::ice::Credentials;
 use crate::name::{Role, SessionId, StreamName};
-use crate::peer::Credentials;
-use crate::peer::negotiate::{Negotiated, Offered};
+use crate::sdp::{Negotiated, Offered};
 use crate::shared::model::explore;
 use crate::stream::WorkerId;
 

@@ -10,7 +10,7 @@ use super::handle::Shared;
 use super::message::Message;
 use super::turn::INBOX;
 use super::{Config, Handle, Outbox};
-use crate::door::{Path, Protocol};
+use crate::five_tuple::{Path, Protocol};
 use crate::metrics::Metrics;
 use crate::peer::CertificateError;
 use crate::stream::{Inbox, WorkerId, inbox};

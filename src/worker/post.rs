@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::engine::Engine;
 use super::message::Message;
 use super::session::State;
-use crate::door::Key;
+use crate::demux::Key;
 use crate::metrics::DropReason;
 use crate::name::StreamName;
 use crate::stream::{Full, WorkerId};

@@ -13,7 +13,7 @@ use super::events::Event;
 use super::leg::Begun;
 use super::message::Message;
 use super::session::State;
-use crate::door::Key;
+use crate::demux::Key;
 use crate::name::StreamName;
 use crate::stream::Absence;
 

@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::handle::Handle;
-use crate::door::Path;
+use crate::five_tuple::Path;
+use crate::metrics::End as Reason;
 use crate::name::{Role, SessionId, StreamName};
-use crate::peer::negotiate::Offered;
-use crate::stream::Reason;
+use crate::sdp::Offered;
 
 /// Records of ended sessions that are kept; when full the oldest makes room.
 pub const ENDED: usize = 100;

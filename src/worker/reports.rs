@@ -10,8 +10,7 @@ use super::feed::Feed;
 use super::leg::Leg;
 use super::viewer::{Served, Viewer};
 use crate::forward::LayerId;
-use crate::peer::Compound;
-use crate::peer::feedback::{Outgoing, sender_report};
+use crate::rtcp::{Compound, Outgoing, sender_report};
 
 /// Between two sender reports of an outlet.
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);

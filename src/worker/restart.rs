@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::client::Source;
-use crate::peer::Credentials;
+use crate::ice::Credentials;
 
 /// New credentials of a client (RFC 9725 4.3.2).
 #[derive(Debug)]

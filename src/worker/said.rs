@@ -3,7 +3,7 @@
 //! A block that makes no sense says nothing, from where it stops making sense on; the packet is as good as any other.
 
 use crate::forward::Elements;
-use crate::peer::negotiate::{Extension, Negotiated};
+use crate::sdp::{Extension, Negotiated};
 use crate::srtp::Opened;
 
 /// Ids that one-byte elements can have, and 0.

@@ -12,11 +12,12 @@ use super::record::{Checks, Stage, TrackReport};
 use super::session::{Session, State};
 use super::track::Track;
 use super::viewer::Viewer;
-use crate::door::{Facts as DoorFacts, Key, Path};
+use crate::demux::{Facts as DoorFacts, Key};
+use crate::five_tuple::Path;
 use crate::forward::codec::Kind;
 use crate::forward::{Leg as Stand, SetsSource};
 use crate::name::StreamName;
-use crate::peer::negotiate::{Negotiated, Section};
+use crate::sdp::{Negotiated, Section};
 
 /// How often a session is looked at.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::peer::Credentials;
+use crate::ice::Credentials;
 
 /// ICE credentials with 48 and 144 random bits (RFC 8445 5.3 asks for 24 and 128).
 pub(super) fn random_credentials() -> Credentials {

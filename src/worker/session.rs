@@ -13,13 +13,15 @@ use super::share::Share;
 use super::steering::Steered;
 use super::unreached::{Progress, Unreached};
 use super::viewer::Viewer;
-use crate::door::{Facts as DoorFacts, Path};
-use crate::metrics::{Label as _, Metrics, Phase, SessionState};
+use crate::demux::Facts as DoorFacts;
+use crate::five_tuple::Path;
+use crate::ice::Credentials;
+use crate::metrics::{End as Reason, Label as _, Metrics, Phase, SessionState};
 use crate::name::{Role, SessionId, StreamName};
-use crate::peer::negotiate::Negotiated;
-use crate::peer::{Credentials, Peer};
+use crate::peer::Peer;
+use crate::sdp::Negotiated;
 use crate::srtp::Profile;
-use crate::stream::{Announcement, Reason};
+use crate::stream::Announcement;
 
 /// A session that a worker owns.
 pub(super) struct Session {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::session::Session;
-use crate::door::Key;
+use crate::demux::Key;
 use crate::name::SessionId;
 
 /// A table of sessions; keys are used again.

@@ -14,8 +14,9 @@ use socket2::{Domain, Protocol as Ip, Socket as RawSocket, Type};
 
 use super::batch::{Outbox, Sent};
 #[cfg(target_os = "linux")]
-use super::program::{self, Secret};
-use crate::door::{Path, Protocol};
+use super::program;
+use super::program::Secret;
+use crate::five_tuple::{Path, Protocol};
 use crate::stream::WorkerId;
 
 /// What is asked of the kernel for each direction; about half a second of 100 Mbit/s.

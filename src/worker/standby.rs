@@ -11,10 +11,10 @@ use super::engine::Engine;
 use super::events::Event;
 use super::message::{Message, Subscribed};
 use super::session::State;
-use crate::door::Key;
-use crate::metrics::{Label as _, Takeover as By};
+use crate::demux::Key;
+use crate::metrics::{End as Reason, Label as _, Takeover as By};
 use crate::name::{SessionId, StreamName};
-use crate::stream::{Live, Reason, Takeover};
+use crate::stream::{Live, Takeover};
 
 impl Engine {
     /// A publisher is the live one from now on: the workers with viewers are subscribed at once.

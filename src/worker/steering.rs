@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::engine::Engine;
-use crate::door::Path;
+use crate::five_tuple::Path;
 use crate::stream::WorkerId;
 
 /// Addresses that the kernel's limit on programs (4,096 instructions) has room for; the datagrams of further ones are

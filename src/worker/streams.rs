@@ -15,13 +15,14 @@ use super::publisher::{Publisher, Verdict};
 use super::reports::REPORT_RETRY;
 use super::session::{Session, State};
 use super::viewer::Viewer;
-use crate::door::{Key, Path};
+use crate::demux::Key;
+use crate::five_tuple::Path;
 use crate::forward::codec::Kind;
-use crate::metrics::DropReason;
+use crate::metrics::{DropReason, End as Reason};
 use crate::name::StreamName;
-use crate::peer::feedback::SenderClock;
+use crate::rtcp::SenderClock;
 use crate::srtp::{OpenError, Opener, Sealer};
-use crate::stream::{Absence, Announcement, Entrance, Reason, WorkerId};
+use crate::stream::{Absence, Announcement, Entrance, WorkerId};
 
 impl Engine {
     /// A publisher is connected: it takes the stream over, or stands by.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
-use crate::door::Key;
+use crate::demux::Key;
 
 /// A table of at most one deadline a session.
 #[derive(Debug, Default)]

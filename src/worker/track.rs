@@ -8,7 +8,7 @@ use super::meter::Intake;
 use super::sources::Sources;
 use crate::forward::codec::{Codec, Format, KeyframeFinder, Kind, ParameterSets};
 use crate::forward::{Delay, Epoch, History, HistoryLimits, Holdback, KeyframeAssembler, KeyframeGate, Packet, Steady};
-use crate::peer::negotiate::Payload;
+use crate::sdp::Payload;
 use crate::srtp::index::Received;
 
 /// One published medium.

@@ -18,9 +18,9 @@ use super::session::end_waiting;
 use super::socket::{BindError, Socket, bind};
 use super::watchdog::Watchdog;
 use super::{Config, ConfigError};
-use crate::metrics::Metrics;
+use crate::metrics::{End as Reason, Metrics};
 use crate::peer::CertificateError;
-use crate::stream::{Inbox, Reason, Sender, WorkerId, inbox};
+use crate::stream::{Inbox, Sender, WorkerId, inbox};
 
 /// Datagrams that one turn takes from the socket before viewers are served.
 const TURN_DATAGRAMS: usize = 256;
@@ -245,7 +245,7 @@ fn watch(poll: &Poll, socket: &mut Socket, room: bool) -> io::Result<()> {
 mod tests {
     use super::super::{Outbox as _, Sent};
     use super::*;
-    use crate::door::{Path, Protocol};
+    use crate::five_tuple::{Path, Protocol};
 
     #[test]
     fn what_stands_behind_empty_datagrams_is_received_without_another_wake() {

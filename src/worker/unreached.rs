@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::stream::Reason;
+use crate::metrics::End as Reason;
 
 /// From this age on a session that has not connected counts as a failure.
 pub(super) const SETTLED: Duration = Duration::from_secs(3);

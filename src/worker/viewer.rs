@@ -11,10 +11,10 @@ use super::counters::Volume;
 use super::feed::Feed;
 use super::leg::{Begun, Leg, Reception};
 use crate::forward::codec::Kind;
-use crate::forward::{ExtensionIds, Outlet, OutletConfig, Written};
-use crate::forward::{FirstNumbers, Get, Negotiated as OutletFormat};
-use crate::peer::feedback::{self, Blocks, Packet, Sequences, Sources};
-use crate::peer::negotiate::{Extension, Negotiated, Payload, Section};
+use crate::forward::{ExtensionIds, FirstNumbers, Get, Negotiated as OutletFormat, Outlet, OutletConfig, Written};
+use crate::rtcp;
+use crate::rtcp::{Blocks, Packet, Sequences, Sources};
+use crate::sdp::{Extension, Negotiated, Payload, Section};
 use crate::srtp::Sealer;
 use crate::stream::Watch;
 
@@ -244,7 +244,7 @@ impl Viewer {
             self.back = Some(now);
         }
         self.heard = now;
-        for packet in feedback::packets(compound) {
+        for packet in rtcp::packets(compound) {
             match packet {
                 Packet::Nack { ssrc, sequences } => self.on_nack(ssrc, sequences, &mut heard, now),
                 Packet::KeyframeRequest { sources } => heard.keyframe |= self.owns_video(sources),

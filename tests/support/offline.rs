@@ -22,7 +22,7 @@ use sluice::metrics::Metrics;
 use sluice::name::Role;
 use sluice::peer::Certificate;
 use sluice::peer::client::{Client, Config as ClientConfig, EXTENSIONS};
-use sluice::peer::negotiate::Extension;
+use sluice::sdp::Extension;
 use sluice::srtp::Profile;
 use sluice::worker::{Config, Create, CreateError, Handle, Offline};
 use wire::Wire;

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use sluice::name::SessionId;
 use sluice::peer::client::{Client, Track};
-use sluice::peer::{Channel, ChannelMessage, Compound, Event};
+use sluice::peer::{Channel, ChannelMessage, Event};
+use sluice::rtcp::Compound;
 use sluice::srtp::{Opener, Profile, Sealer};
 
 use super::RELAY;

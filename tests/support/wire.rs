@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 
-use sluice::door::Path;
+use sluice::five_tuple::Path;
 use sluice::worker::{Outbox, Sent};
 
 use super::lane::is_rtp;

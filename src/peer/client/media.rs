@@ -14,10 +14,10 @@ use rtc::rtp_transceiver::rtp_sender::{
 use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use rtc::shared::error::Error;
 
-use super::super::negotiate::Extension;
 use super::Config;
 use crate::forward::codec::{Codec, Kind};
 use crate::name::Role;
+use crate::sdp::Extension;
 
 /// Surround sound as Chromium has it; webrtc-rs has no name for it.
 const MIME_TYPE_MULTIOPUS: &str = "audio/multiopus";

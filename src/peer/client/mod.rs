@@ -28,15 +28,15 @@ use super::association::{Association, Event};
 use super::certificate::Certificate;
 use super::channels::{Channel, ChannelMessage, Unsent};
 use super::connection::{cipher_suites, protection_profile};
-use super::feedback::Compound;
 use super::keys::KeySpy;
-use super::negotiate::Extension;
 use super::refused::Refused;
 use super::rtcp_tap::RtcpTap;
 use super::selected_pair;
 use crate::forward::codec::Codec;
 use crate::name::Role;
+use crate::rtcp::Compound;
 use crate::sctp::Limits;
+use crate::sdp::Extension;
 use crate::srtp::Profile;
 
 /// How often a connected client looks at its timers: its keepalives are due each 2 s, and webrtc-rs alone would wake

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{CASE, Case, RELAY, Session, context, pli, pli_of};
 use crate::name::Role;
 use crate::peer::client::Client;
-use crate::peer::negotiate::{Local, Offer};
 use crate::peer::{Event, Peer};
+use crate::sdp::{Local, Offer};
 use crate::srtp::{MasterKey, Profile};
 
 const BOTH: &[Profile] = &[Profile::Aes128CmSha1_80, Profile::Aes128Gcm];

@@ -6,8 +6,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{CASE, Case, Session, context, pli, pli_of};
+use crate::ice::Credentials;
 use crate::name::Role;
-use crate::peer::{Certificate, Channel, ChannelMessage, Config, Credentials, Event, OpenError, Peer, Refused};
+use crate::peer::{Certificate, Channel, ChannelMessage, Config, Event, OpenError, Peer, Refused};
 use crate::srtp::Profile;
 
 const FATAL: u8 = 2;

@@ -21,12 +21,14 @@ use rtc::stun::integrity::MessageIntegrity;
 use rtc::stun::message::{BINDING_SUCCESS, Message};
 use rtc::stun::xoraddr::XorMappedAddress;
 
-use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use ::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 
-use super::client::{self, Client, Track};
-use super::{Certificate, Compound, Config, Credentials, Event, Peer, Refused};
+use super::client::{Client, Track};
+use super::{Certificate, Config, Event, Peer, Refused, client};
 use crate::forward::codec::Codec;
+use crate::ice::Credentials;
 use crate::name::Role;
+use crate::rtcp::Compound;
 use crate::srtp::{Keys, MasterKey, Profile};
 
 const RELAY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 8081);
@@ -62,7 +64,7 @@ fn pli(media_ssrc: u32) -> Compound {
 
 fn pli_of(event: &Event) -> Option<u32> {
     let Event::Rtcp(compound) = event else { return None };
-    let packets = rtcp::packet::unmarshal(&mut compound.clone()).ok()?;
+    let packets = ::rtcp::packet::unmarshal(&mut compound.clone()).ok()?;
     Some(packets.first()?.as_any().downcast_ref::<PictureLossIndication>()?.media_ssrc)
 }
 

@@ -157,7 +157,7 @@ fn lossy_networks_lose_nothing_of_reliable_channels_and_nothing_is_refused() {
 fn by_hand() -> (Session, Tap, u32, u32) {
     let tap = Tap::default();
     let (ours, theirs) = (Certificate::generate().unwrap(), Certificate::generate_with(tap.provider()).unwrap());
-    let answer = |offer: &str, local: &super::Credentials, ours: &str| answer(offer, local, ours, false);
+    let answer = |offer: &str, local: &crate::ice::Credentials, ours: &str| answer(offer, local, ours, false);
     let mut session = Session::open_with(CHANNELS, &ours, &theirs, theirs.fingerprint(), answer);
     session.connect();
     session.run(Duration::from_secs(1));

@@ -1,0 +1,331 @@
+//! A session's DTLS as the door sees it: what may reach the peer, within which budget, in which shape.
+//!
+//! Why here: the stack behind reassembles recursively, queues without a bound and keeps every fragment that it no longer
+//! needs. The rule it keeps: until a session is connected, no more than 64 KiB and 200 records or fragments pass in each
+//! direction, no message in more than 32 fragments, and a ClientHello only as one record. Alerts in clear, which anybody
+//! can write, are not charged. Once it is connected, nothing is: encrypted data passes, and all else is stale or forged
+//! (RFC 6347 4.1.2.7) and goes no further. Of that, handshake records may say that our last flight was lost.
+
+use std::time::{Duration, Instant};
+
+use super::client_hello::{Reassembly, SrtpProfiles};
+use super::flight::Flight;
+use super::record::{Fragment, Malformed, Record};
+use crate::dtls;
+use crate::five_tuple::Path;
+use crate::reason::Drop;
+
+/// Of handshake in each direction; a whole handshake takes 3 to 6 KiB. Over it the session ends.
+const MAX_BYTES: usize = 64 * 1_024;
+
+/// Records and handshake fragments together. Over it the session ends.
+const MAX_RECORDS: u32 = 200;
+
+/// Of one message, repetitions included: Chromium repeats a ClientHello of two fragments 8 times in 10 s.
+const MAX_FRAGMENTS: u8 = 32;
+
+/// Numbered from 0; a client's side of a handshake ends below 8.
+const MAX_MESSAGES: usize = 32;
+
+/// Bytes of a ClientHello; a post-quantum one takes 1,500.
+const MAX_HELLO: usize = 8 * 1_024;
+
+/// What becomes of a datagram.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    /// Give it to the peer; `Some` is what to give instead.
+    Pass(Option<Vec<u8>>),
+    /// The first ClientHello, whole.
+    Hello(SrtpProfiles, Vec<u8>),
+    /// A piece of a ClientHello that waits for the rest, or a ClientHello that the peer has.
+    Hold,
+    /// Encrypted data of a connected session. `beside`: with records that go no further.
+    Data { beside: bool },
+    /// Not for the peer.
+    Refuse(Drop),
+}
+
+/// Over which addresses a handshake went. A client that answers from an address to which all of the handshake was
+/// sent has received there; one that mixes addresses may have forged one of them.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(crate) enum Ways {
+    None,
+    One(Path),
+    Several { latest: Path },
+}
+
+/// The state of one session's handshake.
+pub(crate) struct Handshake {
+    bytes_in: usize,
+    bytes_out: usize,
+    records: u32,
+    fragments: [u8; MAX_MESSAGES],
+    /// The highest message number that came in; a higher one answers our flight.
+    newest: Option<u16>,
+    reassembly: Option<Reassembly>,
+    /// The number of the ClientHello that the peer has.
+    delivered: Option<u16>,
+    profiles: Option<SrtpProfiles>,
+    flight: Option<Flight>,
+    /// How long the client took to answer our flight before; the network's round trip and its own work.
+    answer_time: Duration,
+    ways: Ways,
+    connected: bool,
+}
+
+impl Handshake {
+    /// Nothing received, nothing sent.
+    pub(crate) fn new() -> Handshake {
+        Handshake {
+            bytes_in: 0,
+            bytes_out: 0,
+            records: 0,
+            fragments: [0; MAX_MESSAGES],
+            newest: None,
+            reassembly: None,
+            delivered: None,
+            profiles: None,
+            flight: None,
+            answer_time: Duration::ZERO,
+            ways: Ways::None,
+            connected: false,
+        }
+    }
+
+    /// What the first ClientHello offered.
+    pub(crate) fn profiles(&self) -> Option<SrtpProfiles> {
+        self.profiles
+    }
+
+    /// The addresses it went over so far.
+    pub(crate) fn ways(&self) -> Ways {
+        self.ways
+    }
+
+    /// DTLS has completed: what was put together for it is freed.
+    pub(crate) fn connect(&mut self) {
+        self.connected = true;
+        self.reassembly = None;
+    }
+
+    /// Judges a datagram that came on a path of this session.
+    pub(crate) fn receive(&mut self, path: Path, datagram: &[u8], now: Instant) -> Verdict {
+        if self.connected {
+            return receive_connected(datagram);
+        }
+        let before = self.newest;
+        let Ok(survey) = Survey::of(datagram) else {
+            return Verdict::Refuse(Drop::DtlsMalformed);
+        };
+        // The peer takes note of what they say, and does nothing.
+        if survey.is_alert {
+            return Verdict::Pass(None);
+        }
+        if !self.spend(datagram, &survey) {
+            return Verdict::Refuse(Drop::DtlsFlood);
+        }
+        if (self.newest > before || survey.is_ciphered)
+            && let Some(flight) = self.flight.take()
+        {
+            self.answer_time = flight.age(now);
+        }
+        let verdict = match survey.has_hello {
+            true => self.receive_hello(datagram, survey.is_plain_hello),
+            false => Verdict::Pass(None),
+        };
+        // What the peer never sees proves nothing of the path that it came by.
+        if !matches!(verdict, Verdict::Refuse(_)) {
+            self.follow(path);
+        }
+        verdict
+    }
+
+    /// Counts a datagram that the peer sends to `path`, and remembers it if it belongs to a flight. False: the budget
+    /// of the handshake is spent, do not send.
+    pub(crate) fn send(&mut self, path: Path, datagram: &[u8], now: Instant) -> bool {
+        let is_flight = matches!(datagram.first(), Some(&(dtls::CHANGE_CIPHER_SPEC | dtls::HANDSHAKE)));
+        if !is_flight {
+            return true;
+        }
+        self.bytes_out += datagram.len();
+        if !self.connected {
+            if self.bytes_out > MAX_BYTES {
+                return false;
+            }
+            self.follow(path);
+        }
+        match &mut self.flight {
+            Some(flight) => flight.push(path, datagram, now),
+            None => self.flight = Some(Flight::new(path, datagram, self.answer_time, now)),
+        }
+        true
+    }
+
+    /// Something authentic proves that the client has our last flight.
+    pub(crate) fn settle(&mut self) {
+        self.flight = None;
+    }
+
+    /// When a flight is to be repeated.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.flight.as_ref().and_then(Flight::poll_timeout)
+    }
+
+    /// Hands out the flight again when its time has come, as long as the budget lasts.
+    pub(crate) fn poll_repeat(&mut self, now: Instant, send: impl FnMut(Path, &[u8])) {
+        let repeat = self.flight.as_mut().and_then(|flight| flight.poll(now));
+        repeat_within(&mut self.bytes_out, repeat, send);
+    }
+
+    /// Hands out the flight again because the client has repeated its own.
+    pub(crate) fn echo(&mut self, now: Instant, send: impl FnMut(Path, &[u8])) {
+        let is_last = self.connected;
+        let repeat = self.flight.as_mut().and_then(|flight| flight.echo(is_last, now));
+        repeat_within(&mut self.bytes_out, repeat, send);
+    }
+
+    fn follow(&mut self, path: Path) {
+        self.ways = match self.ways {
+            Ways::None => Ways::One(path),
+            Ways::One(known) if known == path => self.ways,
+            Ways::One(_) | Ways::Several { .. } => Ways::Several { latest: path },
+        };
+    }
+
+    /// Charges the datagram to the budget; false when that is exceeded.
+    fn spend(&mut self, datagram: &[u8], survey: &Survey) -> bool {
+        self.bytes_in += datagram.len();
+        self.records += survey.records;
+        if self.bytes_in > MAX_BYTES || self.records > MAX_RECORDS {
+            return false;
+        }
+        for (_, fragment) in clear_fragments(datagram) {
+            let Some(count) = self.fragments.get_mut(usize::from(fragment.message_sequence)) else {
+                return false;
+            };
+            *count += 1;
+            if *count > MAX_FRAGMENTS {
+                return false;
+            }
+            self.newest = self.newest.max(Some(fragment.message_sequence));
+        }
+        true
+    }
+
+    fn receive_hello(&mut self, datagram: &[u8], is_plain: bool) -> Verdict {
+        let mut whole = None;
+        for (record, fragment) in clear_fragments(datagram) {
+            if fragment.message_type != dtls::CLIENT_HELLO || fragment.length > MAX_HELLO {
+                return Verdict::Refuse(Drop::DtlsMalformed);
+            }
+            let reassembly = match &mut self.reassembly {
+                Some(reassembly) if reassembly.fits(&fragment) => reassembly,
+                other => other.insert(Reassembly::new(&record, &fragment)),
+            };
+            reassembly.push(&fragment);
+            let Some(message) = reassembly.finish(&fragment) else {
+                continue;
+            };
+            let profiles = SrtpProfiles::of(reassembly.message());
+            self.reassembly = None;
+            let Some(profiles) = profiles else {
+                return Verdict::Refuse(Drop::DtlsMalformed);
+            };
+            whole = Some((fragment.message_sequence, profiles, message));
+        }
+        let Some((number, profiles, message)) = whole else {
+            return Verdict::Hold;
+        };
+        // The peer would answer a ClientHello that it has by giving up its own repetitions, so it never sees one twice.
+        if self.delivered == Some(number) && self.flight.is_some() {
+            return Verdict::Hold;
+        }
+        self.delivered = Some(number);
+        if self.profiles.is_some() {
+            return Verdict::Pass((!is_plain).then_some(message));
+        }
+        self.profiles = Some(profiles);
+        Verdict::Hello(profiles, message)
+    }
+}
+
+fn repeat_within(bytes_out: &mut usize, repeat: Option<(Path, &[Vec<u8>])>, mut send: impl FnMut(Path, &[u8])) {
+    let Some((path, datagrams)) = repeat else {
+        return;
+    };
+    for datagram in datagrams {
+        *bytes_out += datagram.len();
+        if *bytes_out > MAX_BYTES {
+            return;
+        }
+        send(path, datagram);
+    }
+}
+
+/// Judges a datagram of a session whose handshake is done.
+fn receive_connected(datagram: &[u8]) -> Verdict {
+    let (mut has_data, mut has_handshake, mut has_other, mut is_whole) = (false, false, false, true);
+    for record in dtls::records(datagram) {
+        match record {
+            Ok(record) if record.is_sealed_data() => has_data = true,
+            Ok(record) if record.content_type == dtls::HANDSHAKE => has_handshake = true,
+            Ok(_) => has_other = true,
+            Err(Malformed) => is_whole = false,
+        }
+    }
+    match () {
+        () if has_data => Verdict::Data { beside: has_handshake || has_other || !is_whole },
+        () if !is_whole => Verdict::Refuse(Drop::DtlsMalformed),
+        () => Verdict::Refuse(Drop::DtlsClear { is_handshake: has_handshake }),
+    }
+}
+
+/// What a datagram of a handshake holds.
+struct Survey {
+    /// Records and handshake fragments in clear.
+    records: u32,
+    /// Nothing but alerts in clear.
+    is_alert: bool,
+    has_hello: bool,
+    /// Nothing but one record with one whole ClientHello: needs no rewriting.
+    is_plain_hello: bool,
+    /// A record that only a client with keys, or about to have them, sends.
+    is_ciphered: bool,
+}
+
+impl Survey {
+    fn of(datagram: &[u8]) -> Result<Survey, Malformed> {
+        let mut survey =
+            Survey { records: 0, is_alert: true, has_hello: false, is_plain_hello: false, is_ciphered: false };
+        let mut fragments = 0;
+        let mut whole = true;
+        for record in dtls::records(datagram) {
+            let record = record?;
+            if record.clear_alert().is_some() {
+                continue;
+            }
+            survey.is_alert = false;
+            survey.is_ciphered |= !record.is_clear() || record.content_type == dtls::CHANGE_CIPHER_SPEC;
+            survey.records += 1;
+            if record.content_type != dtls::HANDSHAKE || !record.is_clear() {
+                continue;
+            }
+            for fragment in dtls::fragments(record) {
+                let fragment = fragment?;
+                fragments += 1;
+                whole &= fragment.body.len() == fragment.length;
+                survey.has_hello |= fragment.message_type == dtls::CLIENT_HELLO;
+            }
+        }
+        survey.is_plain_hello = survey.has_hello && survey.records == 1 && fragments == 1 && whole;
+        survey.records += fragments;
+        Ok(survey)
+    }
+}
+
+/// The handshake fragments in clear of a datagram that `Survey` found well-formed, each with its record.
+fn clear_fragments(datagram: &[u8]) -> impl Iterator<Item = (Record<'_>, Fragment<'_>)> {
+    let records = dtls::records(datagram).flatten();
+    let clear = records.filter(|record| record.content_type == dtls::HANDSHAKE && record.is_clear());
+    clear.flat_map(|record| dtls::fragments(record).flatten().map(move |fragment| (record, fragment)))
+}

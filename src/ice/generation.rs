@@ -1,0 +1,58 @@
+//! One ICE generation of a session: both sides' credentials with their HMAC keys set up. An ICE restart adds a
+//! generation; the previous one stays valid until a path has been proven under the new one (RFC 8445 9).
+
+use ring::hmac;
+
+use super::admission::Admission;
+use super::stun;
+use super::stun::{Message, Transaction};
+
+/// Counts the ICE restarts of a session.
+pub(crate) type Number = u32;
+
+/// The credentials of one generation.
+pub(crate) struct Generation {
+    pub(crate) number: Number,
+    pub(crate) local_ufrag: String,
+    /// The USERNAME that a client's request must carry: `local:remote`.
+    incoming_username: String,
+    /// The USERNAME of a check of ours: `remote:local`.
+    outgoing_username: String,
+    local_key: hmac::Key,
+    remote_key: hmac::Key,
+}
+
+impl Generation {
+    /// Sets up the keys.
+    pub(crate) fn new(number: Number, admission: Admission) -> Generation {
+        let Admission { local, remote } = admission;
+        Generation {
+            number,
+            incoming_username: format!("{}:{}", local.ufrag, remote.ufrag),
+            outgoing_username: format!("{}:{}", remote.ufrag, local.ufrag),
+            local_ufrag: local.ufrag,
+            local_key: stun::key(&local.pwd),
+            remote_key: stun::key(&remote.pwd),
+        }
+    }
+
+    /// Whether a request is for this generation and signed with the password that only this client was given.
+    pub(crate) fn accepts(&self, request: &Message) -> bool {
+        request.username == Some(self.incoming_username.as_bytes()) && request.is_authentic(&self.local_key)
+    }
+
+    /// Whether an answer was signed with the client's own password.
+    pub(crate) fn signed(&self, answer: &Message) -> bool {
+        answer.is_authentic(&self.remote_key)
+    }
+
+    /// The answer to a request that was accepted.
+    pub(crate) fn answer(&self, transaction: &Transaction, remote: std::net::SocketAddr) -> Vec<u8> {
+        stun::answer(transaction, remote, &self.local_key)
+    }
+
+    /// A check of ours.
+    pub(crate) fn request(&self, transaction: &Transaction, tie_breaker: u64) -> Vec<u8> {
+        stun::request(transaction, &self.outgoing_username, tie_breaker, &self.remote_key)
+    }
+}

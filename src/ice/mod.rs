@@ -1,0 +1,11 @@
+//! What ICE needs (RFC 8445, RFC 8489): the STUN codec, credentials, and the state of checks.
+
+mod admission;
+pub(crate) mod check;
+mod credentials;
+pub(crate) mod generation;
+pub(crate) mod stun;
+
+pub use admission::Admission;
+pub use credentials::Credentials;
+pub use credentials::InvalidCredentials;

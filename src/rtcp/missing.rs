@@ -1,0 +1,374 @@
+//! What is missing from one SSRC's line, and when to ask for it again (RFC 4585 6.2.1).
+//!
+//! The relay owns loss recovery on this leg: a packet that is not repaired here is missing for every viewer. What has been
+//! lost twice is asked for twice in one request: of most senders two answers come, and losing those too is rare enough for
+//! a viewer to be told how long a repair takes at most ([`Missing::repair_time`]). Two requests would take longer: FFmpeg
+//! reads one datagram for each picture or sound that it sends.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use ::rtcp::transport_feedbacks::transport_layer_nack::NackPair;
+
+/// The network may reorder by so many packets, or by [`REORDERING`], before one counts as missing.
+const REORDERED_BEHIND: u64 = 2;
+const REORDERING: Duration = Duration::from_millis(10);
+
+/// A packet is asked for so often, for so long; then nobody waits for it any more.
+const MAX_TRIES: u8 = 10;
+const MAX_AGE: Duration = Duration::from_secs(1);
+
+/// Nothing tells of packets that were lost before the first that came, and a line that begins with a keyframe is worth
+/// nothing without its beginning: so many are asked for at a venture, so often. Who has not sent them has no answer.
+const BEFORE_FIRST: u64 = 8;
+const GUESSES: u8 = 3;
+
+/// Packets waited for at once; each fits the one NACK, even if each needs an entry of its own. Beyond that the line is
+/// torn, a new keyframe is due anyway, and the oldest are given up.
+const MAX_MISSING: usize = 250;
+
+/// Between two requests for one packet: what was measured and how much it varies, within these bounds.
+const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
+const LEAST_VARIATION: Duration = Duration::from_millis(2);
+const ROUND_TRIPS: Range<Duration> = Duration::from_millis(20)..Duration::from_millis(250);
+
+/// A longer hole is a jump of the sender's numbers, or an outage that no repair mends: nothing of it is asked for.
+const LONGEST_HOLE: u64 = 1024;
+
+/// The missing packets of one SSRC, by index.
+pub(crate) struct Missing {
+    packets: VecDeque<Request>,
+    /// From the request to the arrival, smoothed; `None` until one has arrived.
+    round_trip: Option<Duration>,
+    /// How much that varies, smoothed.
+    variation: Duration,
+    /// Packets asked for the first time, until they are taken.
+    lost: u64,
+    /// Packets that never came.
+    given_up: u64,
+    /// Packets that came after they had been asked for.
+    repaired: u64,
+}
+
+struct Request {
+    index: u64,
+    since: Instant,
+    /// Nobody knows whether it was sent.
+    is_guess: bool,
+    tries: u8,
+    /// When it was asked for last, and the time before that.
+    asked: Instant,
+    before: Instant,
+    /// When to ask next.
+    due: Instant,
+}
+
+impl Missing {
+    pub(crate) fn new() -> Self {
+        Self {
+            packets: VecDeque::new(),
+            round_trip: None,
+            variation: LEAST_VARIATION,
+            lost: 0,
+            given_up: 0,
+            repaired: 0,
+        }
+    }
+
+    /// `index` is the first that arrived.
+    pub(crate) fn on_first(&mut self, index: u64, now: Instant) {
+        let guess = |index| Request { index, since: now, is_guess: true, tries: 0, asked: now, before: now, due: now };
+        self.packets.extend((index.saturating_sub(BEFORE_FIRST)..index).map(guess));
+    }
+
+    /// `index` arrived and is the highest; those after `before` and below it are missing for now.
+    pub(crate) fn on_highest(&mut self, before: u64, index: u64, now: Instant) {
+        // What was in doubt may now be too far behind to be mere reordering.
+        let doubtful = |request: &&mut Request| request.index + REORDERED_BEHIND > before;
+        for request in self.packets.iter_mut().rev().take_while(doubtful) {
+            if request.tries == 0 && request.index + REORDERED_BEHIND <= index {
+                request.due = request.due.min(now);
+            }
+        }
+        if index - before > LONGEST_HOLE {
+            self.given_up += index - before - 1;
+            return;
+        }
+        let first = (before + 1).max(index.saturating_sub(MAX_MISSING as u64));
+        self.given_up += first - (before + 1);
+        for missing in first..index {
+            if self.packets.len() == MAX_MISSING {
+                self.packets.pop_front();
+                self.given_up += 1;
+            }
+            let due = if missing + REORDERED_BEHIND <= index { now } else { now + REORDERING };
+            self.packets.push_back(Request {
+                index: missing,
+                since: now,
+                is_guess: false,
+                tries: 0,
+                asked: now,
+                before: now,
+                due,
+            });
+        }
+    }
+
+    /// A packet below the highest came after all; true if it was missing.
+    pub(crate) fn on_late(&mut self, index: u64, now: Instant) -> bool {
+        let Ok(position) = self.packets.binary_search_by_key(&index, |request| request.index) else {
+            return false;
+        };
+        let request = self.packets.remove(position).expect("the search found it there");
+        self.repaired += u64::from(request.tries > 0);
+        let since = now.saturating_duration_since(request.asked);
+        let sample = match request.tries {
+            0 => None,
+            1 => Some(since),
+            // Sooner than answers come: it is one to the request before, and those come later than was thought.
+            _ if since < self.round_trip() / 2 => Some(now.saturating_duration_since(request.before)),
+            // After several requests nobody can tell which one it answers.
+            _ => None,
+        };
+        if let Some(sample) = sample {
+            let round_trip = self.round_trip.unwrap_or(sample);
+            self.variation = ((self.variation * 3 + round_trip.abs_diff(sample)) / 4).max(LEAST_VARIATION);
+            self.round_trip = Some((round_trip * 7 + sample) / 8);
+        }
+        true
+    }
+
+    /// A packet is not waited for any more.
+    pub(crate) fn forget(&mut self, index: u64) {
+        self.packets.retain(|request| request.index != index);
+    }
+
+    /// The packets to ask for now, as the entries of one NACK, in which those that were asked for before stand twice, as
+    /// long as there is room; empty if there are none.
+    pub(crate) fn poll(&mut self, now: Instant) -> Vec<NackPair> {
+        self.packets.retain(|request| {
+            let most = if request.is_guess { GUESSES } else { MAX_TRIES };
+            let hopeless = request.due <= now && request.tries == most;
+            let kept = !hopeless && now.saturating_duration_since(request.since) < MAX_AGE;
+            self.given_up += u64::from(!kept && !request.is_guess);
+            kept
+        });
+        let (mut pairs, mut again): (Vec<NackPair>, Vec<NackPair>) = Default::default();
+        let retry = self.retry();
+        for request in self.packets.iter_mut().filter(|request| request.due <= now) {
+            self.lost += u64::from(request.tries == 0 && !request.is_guess);
+            request.tries += 1;
+            request.before = std::mem::replace(&mut request.asked, now);
+            request.due = now + retry;
+            ask(&mut pairs, request.index as u16);
+            if request.tries > 1 {
+                ask(&mut again, request.index as u16);
+            }
+        }
+        again.truncate(MAX_MISSING - pairs.len());
+        pairs.append(&mut again);
+        pairs
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.packets.iter().map(|request| request.due.min(request.since + MAX_AGE)).min()
+    }
+
+    pub(crate) fn repaired(&self) -> u64 {
+        self.repaired
+    }
+
+    /// How many packets are waited for.
+    pub(crate) fn len(&self) -> usize {
+        self.packets.len()
+    }
+
+    pub(crate) fn given_up(&self) -> u64 {
+        self.given_up
+    }
+
+    /// Packets asked for the first time since the last call.
+    pub(crate) fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// From the first request to the arrival, if it takes a second one.
+    pub(crate) fn repair_time(&self) -> Duration {
+        self.retry() + self.round_trip()
+    }
+
+    fn round_trip(&self) -> Duration {
+        self.round_trip.unwrap_or(FIRST_ROUND_TRIP)
+    }
+
+    fn retry(&self) -> Duration {
+        // An answer on its way is not asked for again.
+        (self.round_trip() + 2 * self.variation).clamp(ROUND_TRIPS.start, ROUND_TRIPS.end)
+    }
+}
+
+/// Adds a sequence number that is higher than those before it, with wrap-around.
+fn ask(pairs: &mut Vec<NackPair>, sequence: u16) {
+    if let Some(pair) = pairs.last_mut() {
+        let behind = sequence.wrapping_sub(pair.packet_id);
+        if (1..=16).contains(&behind) {
+            pair.lost_packets |= 1 << (behind - 1);
+            return;
+        }
+    }
+    pairs.push(NackPair::new(sequence));
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn asked(pairs: Vec<NackPair>) -> Vec<u16> {
+        pairs.iter().flat_map(NackPair::packet_list).collect()
+    }
+
+    #[test]
+    fn two_later_packets_or_ten_milliseconds_make_a_gap_a_loss() {
+        let start = Instant::now();
+        let mut missing = Missing::new();
+        missing.on_highest(10, 12, start);
+        assert_eq!(missing.poll_timeout(), Some(start + 10 * MS));
+        assert!(missing.poll(start).is_empty());
+        missing.on_highest(12, 13, start + MS);
+        assert_eq!(asked(missing.poll(start + MS)), [11]);
+        missing.on_highest(13, 15, start + 2 * MS);
+        assert!(missing.poll(start + 11 * MS).is_empty());
+        assert_eq!(asked(missing.poll(start + 12 * MS)), [14]);
+    }
+
+    #[test]
+    fn what_may_have_been_lost_before_the_first_is_asked_for_at_a_venture() {
+        let start = Instant::now();
+        let mut missing = Missing::new();
+        missing.on_first(20, start);
+        assert_eq!(asked(missing.poll(start)), (12..20).collect::<Vec<_>>());
+        assert!(missing.on_late(19, start + 40 * MS));
+        let mut tries = 1;
+        while let Some(due) = missing.poll_timeout() {
+            tries += usize::from(!missing.poll(due).is_empty());
+        }
+        assert_eq!((tries, missing.given_up(), missing.take_lost()), (3, 0, 0), "nothing is known to be lost");
+        missing.on_first(2, start);
+        assert_eq!(asked(missing.poll(start)), [0, 1]);
+    }
+
+    #[test]
+    fn what_comes_late_is_not_asked_for() {
+        let start = Instant::now();
+        let mut missing = Missing::new();
+        missing.on_highest(10, 12, start);
+        assert!(missing.on_late(11, start + MS));
+        assert!(!missing.on_late(11, start + MS), "once");
+        assert_eq!((missing.repaired(), missing.len()), (0, 0));
+        assert_eq!(missing.poll_timeout(), None);
+    }
+
+    #[test]
+    fn asks_ten_times_within_a_second_and_gives_up() {
+        let start = Instant::now();
+        let mut missing = Missing::new();
+        missing.on_highest(10, 15, start);
+        let mut tries = 0;
+        while let Some(due) = missing.poll_timeout() {
+            assert!(due <= start + MAX_AGE);
+            tries += usize::from(asked(missing.poll(due)).contains(&11));
+        }
+        assert!((8..=10).contains(&tries), "{tries}");
+        assert_eq!(missing.given_up(), 4);
+    }
+
+    #[test]
+    fn what_was_asked_for_in_vain_is_asked_for_twice_in_one_request_that_fits_a_datagram() {
+        let start = Instant::now();
+        let mut missing = Missing::new();
+        missing.on_highest(10, 13, start);
+        assert_eq!(asked(missing.poll(start + REORDERING)), [11, 12]);
+        assert!(missing.on_late(12, start + 40 * MS));
+        let again = missing.poll_timeout().unwrap();
+        missing.on_highest(13, 17, again);
+        assert_eq!(asked(missing.poll(again)), [11, 14, 15, 11]);
+
+        // Each needs an entry of its own.
+        let mut missing = Missing::new();
+        for index in 1..=200 {
+            missing.on_highest(20 * index, 20 * (index + 1), start);
+            for there in 1..19 {
+                missing.on_late(20 * index + there, start);
+            }
+        }
+        assert_eq!(missing.poll(start + REORDERING).len(), 200);
+        let again = missing.poll_timeout().unwrap();
+        assert_eq!(missing.poll(again).len(), MAX_MISSING);
+    }
+
+    #[test]
+    fn the_pace_follows_the_round_trip() {
+        let start = Instant::now();
+        let mut missing = Missing::new();
+        for round in 0..60u32 {
+            let (now, index) = (start + round * 100 * MS, 10 + u64::from(round) * 10);
+            missing.on_highest(index, index + 4, now);
+            missing.poll(now);
+            for late in index + 1..index + 4 {
+                missing.on_late(late, now + 30 * MS);
+            }
+            missing.on_highest(index + 4, index + 10, now + 40 * MS);
+            for late in index + 5..index + 10 {
+                missing.on_late(late, now + 41 * MS);
+            }
+        }
+        assert_eq!((missing.retry(), missing.repair_time()), (34 * MS, 64 * MS));
+    }
+
+    #[test]
+    fn a_torn_line_is_not_asked_for_without_end() {
+        let start = Instant::now();
+        let mut missing = Missing::new();
+        missing.on_highest(10, 1_000, start);
+        assert_eq!(asked(missing.poll(start + 10 * MS)).len(), MAX_MISSING);
+        missing.on_highest(1_000, 1_201, start);
+        assert_eq!(missing.packets.len(), MAX_MISSING);
+        assert_eq!(missing.given_up(), 1_000 - 11 - 250 + 200);
+    }
+
+    #[test]
+    fn a_jump_of_the_numbers_is_no_loss() {
+        let start = Instant::now();
+        let mut missing = Missing::new();
+        missing.on_highest(10, 5_010, start);
+        assert!(missing.poll(start + 10 * MS).is_empty());
+        assert_eq!((missing.take_lost(), missing.given_up()), (0, 4_999));
+    }
+
+    proptest! {
+        #[test]
+        fn a_nack_names_exactly_what_is_missing(
+            start in prop_oneof![Just(65_500u64), 0..1u64 << 40], arrived in prop::collection::vec(any::<bool>(), 1..200)
+        ) {
+            let now = Instant::now();
+            let mut missing = Missing::new();
+            let (mut highest, mut expected) = (start, Vec::new());
+            for (index, arrived) in (start + 1..).zip(arrived.into_iter().chain([true])) {
+                if arrived {
+                    missing.on_highest(highest, index, now);
+                    highest = index;
+                } else {
+                    expected.push(index as u16);
+                }
+            }
+            let pairs = missing.poll(now + REORDERING);
+            prop_assert!(pairs.len() <= expected.len());
+            prop_assert_eq!(asked(pairs), expected);
+        }
+    }
+}

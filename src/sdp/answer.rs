@@ -1,0 +1,313 @@
+//! The answer: what was agreed, as values for the session and as text for the client.
+
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+
+use super::extension::{Extension, Mapping};
+use super::offer::Offer;
+use super::payload::Payload;
+use super::section::{Content, OfferedMedia, OfferedSection};
+use super::text::Text;
+use super::transport::Setup;
+use super::{Local, OfferError, narrow};
+use crate::forward::LONGEST_MID;
+use crate::forward::codec::{Format, Kind};
+use crate::ice::Credentials;
+use crate::name::Role;
+
+/// What both sides have agreed on. Holds ICE passwords, the answer's text too: not to be logged.
+pub struct Negotiated {
+    /// The SDP for the client.
+    pub answer: String,
+    /// The client's ICE credentials.
+    pub remote: Credentials,
+    /// SHA-256 of the client's certificate: upper-case hexadecimal octets with colons.
+    pub remote_fingerprint: String,
+    /// True where the relay sends the ClientHello, because the client waits for one (`a=setup:passive`).
+    pub dtls_client: bool,
+    /// Data channels, where they were offered.
+    pub application: Option<Application>,
+    /// The accepted audio and video sections, in the offer's order.
+    pub sections: Vec<Section>,
+    /// What the client offered, for the session's facts.
+    pub offered: Offered,
+}
+
+/// The agreed section for data channels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Application {
+    /// `a=mid` of the section.
+    pub mid: String,
+    /// The largest message that the client takes, in bytes; 0 for any size (RFC 8841 6.1).
+    pub max_message_size: u64,
+}
+
+/// One agreed audio or video section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// `a=mid` of the section; a name of the relay's own where the offer has none.
+    pub mid: String,
+    /// Audio or video.
+    pub kind: Kind,
+    /// A publisher may send, a viewer can be sent each of these; never empty.
+    pub payloads: Vec<Payload>,
+    /// The relay's source: of the media for a viewer, of RTCP for a publisher. No other section or session has it.
+    pub ssrc: u32,
+    /// For a viewer with a retransmission payload type: the source of retransmissions.
+    pub rtx_ssrc: Option<u32>,
+    /// The source that a publisher declares; learnt from `mid` or payload type where it declares none.
+    pub remote_ssrc: Option<u32>,
+    /// The source of retransmissions that a publisher declares.
+    pub remote_rtx_ssrc: Option<u32>,
+    /// Header extensions with their ids (1 to 14), the same in all sections.
+    pub extensions: Vec<(u8, Extension)>,
+}
+
+impl Section {
+    /// The id of a header extension, if it was agreed.
+    pub fn extension_id(&self, extension: Extension) -> Option<u8> {
+        self.extensions.iter().find(|(_, agreed)| *agreed == extension).map(|(id, _)| *id)
+    }
+}
+
+/// What the client offered, for one line in the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offered {
+    /// The names of the codecs of audio and video in the offer's order, each at most once a section; tokens of ASCII.
+    pub codecs: Vec<String>,
+    /// How many ICE candidates it named. None is ever dialled.
+    pub candidates: usize,
+}
+
+/// A section of the answer before it is text.
+pub(crate) enum Reply<'a> {
+    Rejected,
+    Media { offered: &'a OfferedMedia, mappings: Vec<Mapping>, agreed: Section },
+    Application,
+}
+
+impl Reply<'_> {
+    /// Audio or video, where the section is accepted.
+    fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Media { agreed, .. } => Some(agreed.kind),
+            Self::Rejected | Self::Application => None,
+        }
+    }
+}
+
+/// Sources that no one else in the session has.
+struct Sources {
+    random: StdRng,
+    taken: Vec<u32>,
+}
+
+impl Sources {
+    fn reserve(&mut self) -> u32 {
+        loop {
+            let ssrc = self.random.next_u32();
+            if ssrc != 0 && !self.taken.contains(&ssrc) {
+                self.taken.push(ssrc);
+                return ssrc;
+            }
+        }
+    }
+}
+
+impl Offer {
+    /// Answers a publisher: one payload type of each codec, in the order of its preference, all sections received.
+    ///
+    /// # Errors
+    ///
+    /// [`OfferError::Malformed`] where sections that share a transport contradict each other.
+    pub fn answer_publisher(&self, local: &Local) -> Result<Negotiated, OfferError> {
+        self.answer(local, |media| narrow::for_publisher(&media.payloads))
+    }
+
+    /// Answers a viewer of a stream with these tracks; without any, of a stream that nobody publishes yet. Every
+    /// accepted section is sent from a reserved source, also where the stream has no such track yet.
+    ///
+    /// # Errors
+    ///
+    /// [`OfferError::Unsupported`] when the viewer offers no format of the stream at all, and
+    /// [`OfferError::Malformed`] where sections that share a transport contradict each other.
+    pub fn answer_viewer(&self, local: &Local, tracks: &[Format]) -> Result<Negotiated, OfferError> {
+        self.answer(local, |media| {
+            let mut of_kind = tracks.iter().filter(|track| track.codec.kind() == media.kind).peekable();
+            if of_kind.peek().is_some() {
+                narrow::for_tracks(&media.payloads, of_kind)
+            } else {
+                narrow::for_any_track(&media.payloads)
+            }
+        })
+    }
+
+    fn answer(&self, local: &Local, choose: impl Fn(&OfferedMedia) -> Vec<Payload>) -> Result<Negotiated, OfferError> {
+        let mut random = StdRng::seed_from_u64(local.seed);
+        let origin = random.next_u64() >> 1;
+        let mut sources = Sources { random, taken: self.declared_sources() };
+        let mut replies: Vec<Reply<'_>> = Vec::with_capacity(self.sections.len());
+        for section in &self.sections {
+            let reply = self.reply(section, local, &choose, &mut sources);
+            // Of several sections of a kind the first that fits is answered.
+            let is_surplus = |kind| replies.iter().any(|earlier| earlier.kind() == Some(kind));
+            let is_surplus = reply.kind().is_some_and(is_surplus);
+            replies.push(if is_surplus { Reply::Rejected } else { reply });
+        }
+        if !replies.iter().any(|reply| matches!(reply, Reply::Media { .. })) {
+            return Err(OfferError::unsupported("the offer has no codec of this stream: offer all that you decode"));
+        }
+        check_shared_numbers(&replies)?;
+        let mut accepted = self.bundle.clone();
+        accepted.retain(|index| !matches!(replies[*index], Reply::Rejected));
+        // RFC 9143 7.3.2: the first bundled section that is accepted speaks for all. There is one: see above.
+        let tagged = accepted.first().copied().unwrap_or_default();
+        let transport = self.sections[tagged].transport.clone().complete()?;
+        let dtls_client = transport.setup == Setup::Passive;
+        let mids: Vec<&str> = accepted.iter().map(|index| self.sections[*index].mid.as_str()).collect();
+        let mut text = Text::begin(self.role, local, dtls_client, origin, if self.grouped { &mids } else { &[] });
+        if replies.iter().any(has_descriptors) {
+            text.allow_mixed(self.allows_mixed);
+        }
+        for (index, (section, reply)) in self.sections.iter().zip(&replies).enumerate() {
+            text.section(section, reply, index == tagged);
+        }
+        Ok(Negotiated {
+            answer: text.finish(),
+            remote: transport.credentials,
+            remote_fingerprint: transport.fingerprint,
+            dtls_client,
+            application: self.sections.iter().find_map(application),
+            sections: replies.into_iter().filter_map(agreed).collect(),
+            offered: self.offered(),
+        })
+    }
+
+    fn reply<'a>(
+        &self,
+        section: &'a OfferedSection,
+        local: &Local,
+        choose: impl Fn(&OfferedMedia) -> Vec<Payload>,
+        sources: &mut Sources,
+    ) -> Reply<'a> {
+        let offered = match &section.content {
+            Content::Declined(_) => return Reply::Rejected,
+            Content::Application { .. } => return Reply::Application,
+            Content::Media(offered) => offered,
+        };
+        let mut payloads = choose(offered);
+        if payloads.is_empty() {
+            return Reply::Rejected;
+        }
+        let retransmits = payloads.iter().any(|payload| payload.rtx_payload_type.is_some());
+        let sends = self.role == Role::Viewer;
+        let timed = offered.extensions.iter().any(|mapping| mapping.extension == Extension::AbsSendTime);
+        // A viewer that can tell what its network carries does so once a second, and need not report each arrival.
+        let estimates = sends && retransmits && timed && payloads.iter().any(|payload| payload.feedback.remb);
+        let reports_arrivals = payloads.iter().any(|payload| payload.feedback.transport_cc) && !estimates;
+        let mut mappings = offered.extensions.clone();
+        mappings.retain(|Mapping { extension, .. }| match extension {
+            Extension::TransportWideCc if !reports_arrivals => false,
+            // An outlet counts for itself, and the numbers are one line for the whole transport.
+            Extension::TransportWideCc if sends && offered.kind == Kind::Audio => false,
+            // A publisher keeps turning its own picture, for viewers that would see it lie on its side.
+            Extension::VideoOrientation => sends || local.video_orientation,
+            // With the structure of a key picture it is longer than a one-byte element.
+            Extension::DependencyDescriptor => {
+                offered.kind == Kind::Video && (self.allows_mixed || offered.allows_mixed)
+            }
+            // The client does not know the name, so it could tell nothing by it.
+            Extension::Mid if !section.is_named => false,
+            // An element has no room for a longer one.
+            Extension::Mid if sends && section.mid.len() > LONGEST_MID => false,
+            // A resend without RTX repeats the first sending bit for bit.
+            _ => !sends || retransmits || !extension.changes_with_each_sending(),
+        });
+        let numbered = mappings.iter().any(|mapping| mapping.extension == Extension::TransportWideCc);
+        for payload in &mut payloads {
+            payload.feedback.transport_cc &= numbered;
+            payload.feedback.remb &= estimates;
+        }
+        let agreed = Section {
+            mid: section.mid.clone(),
+            kind: offered.kind,
+            payloads,
+            ssrc: sources.reserve(),
+            rtx_ssrc: (sends && retransmits).then(|| sources.reserve()),
+            remote_ssrc: offered.ssrc.filter(|_| !sends),
+            remote_rtx_ssrc: offered.rtx_ssrc.filter(|_| !sends),
+            extensions: mappings.iter().map(|mapping| (mapping.id, mapping.extension)).collect(),
+        };
+        Reply::Media { offered, mappings, agreed }
+    }
+
+    fn declared_sources(&self) -> Vec<u32> {
+        let declared = |section: &OfferedSection| match &section.content {
+            Content::Media(media) => [media.ssrc, media.rtx_ssrc],
+            _ => [None, None],
+        };
+        self.sections.iter().flat_map(declared).flatten().collect()
+    }
+
+    fn offered(&self) -> Offered {
+        Offered {
+            codecs: self.sections.iter().flat_map(|section| section.codecs.iter().cloned()).collect(),
+            candidates: self.candidates + self.sections.iter().map(|section| section.candidates).sum::<usize>(),
+        }
+    }
+}
+
+fn application(section: &OfferedSection) -> Option<Application> {
+    let Content::Application { max_message_size } = section.content else {
+        return None;
+    };
+    Some(Application { mid: section.mid.clone(), max_message_size })
+}
+
+/// True where packets may have elements for which one-byte ones are too short.
+fn has_descriptors(reply: &Reply<'_>) -> bool {
+    matches!(reply, Reply::Media { agreed, .. } if agreed.extension_id(Extension::DependencyDescriptor).is_some())
+}
+
+fn agreed(reply: Reply<'_>) -> Option<Section> {
+    match reply {
+        Reply::Media { agreed, .. } => Some(agreed),
+        Reply::Rejected | Reply::Application => None,
+    }
+}
+
+/// Sections of one transport share the numbers in RTP headers: a payload type belongs to one section and an extension
+/// id to one extension (RFC 9143 9.1, 9.4), or a packet could not be told apart.
+fn check_shared_numbers(replies: &[Reply<'_>]) -> Result<(), OfferError> {
+    let mut payload_types = Vec::new();
+    let mut extensions: Vec<(u8, Extension)> = Vec::new();
+    let mut sources = Vec::new();
+    for reply in replies {
+        let Reply::Media { agreed, .. } = reply else {
+            continue;
+        };
+        for payload in &agreed.payloads {
+            for number in payload.numbers() {
+                if payload_types.contains(&number) {
+                    return Err(OfferError::malformed(format!(
+                        "payload type {number} stands for two different things"
+                    )));
+                }
+                payload_types.push(number);
+            }
+        }
+        for (id, extension) in &agreed.extensions {
+            if extensions.iter().any(|(other_id, other)| (other_id == id) != (other == extension)) {
+                return Err(OfferError::malformed(format!("bundled sections disagree about the a=extmap id {id}")));
+            }
+            extensions.push((*id, *extension));
+        }
+        for ssrc in [agreed.remote_ssrc, agreed.remote_rtx_ssrc].into_iter().flatten() {
+            if sources.contains(&ssrc) {
+                return Err(OfferError::malformed(format!("a=ssrc {ssrc} stands for two different things")));
+            }
+            sources.push(ssrc);
+        }
+    }
+    Ok(())
+}

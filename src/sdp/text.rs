@@ -1,0 +1,228 @@
+//! An answer as SDP (RFC 8866, RFC 8829 5.3).
+//!
+//! The rule: of what a client wrote, only checked tokens and the format parameters of an accepted codec are repeated.
+
+use super::Local;
+use super::answer::{Reply, Section};
+use super::candidate::host_candidate;
+use super::extension::Mapping;
+use super::payload::{Payload, Red};
+use super::section::{OfferedMedia, OfferedSection};
+use crate::forward::codec::{Format, Kind};
+use crate::name::Role;
+use crate::sctp::MAX_MESSAGE_SIZE;
+
+/// Own addresses in an answer: FFmpeg takes no answer above 8 KiB. Those behind the first 32 are left out.
+const MAX_CANDIDATES: u16 = 32;
+
+/// An answer that is being written, line by line.
+pub(crate) struct Text<'a> {
+    role: Role,
+    local: &'a Local,
+    dtls_client: bool,
+    /// Sections that allow one-byte and two-byte elements side by side are to be answered so.
+    mixed: bool,
+    lines: Vec<String>,
+}
+
+impl<'a> Text<'a> {
+    /// The session level. `bundle` names the accepted sections, the one with the transport first; nobody where the
+    /// offer has no group.
+    pub(crate) fn begin(role: Role, local: &'a Local, dtls_client: bool, origin: u64, bundle: &[&str]) -> Self {
+        let mut text = Self { role, local, dtls_client, mixed: false, lines: Vec::with_capacity(64) };
+        text.line("v=0");
+        text.line(format!("o=- {origin} 1 IN IP4 0.0.0.0"));
+        text.line("s=-");
+        text.bandwidth();
+        text.line("t=0 0");
+        if !bundle.is_empty() {
+            text.line(format!("a=group:BUNDLE {}", bundle.join(" ")));
+        }
+        text.line("a=ice-lite");
+        text.line("a=ice-options:trickle");
+        text
+    }
+
+    /// Packets may have one-byte or two-byte elements (RFC 8285 6). Said where the offer says it: for all sections, else in
+    /// each that has it.
+    pub(crate) fn allow_mixed(&mut self, for_all: bool) {
+        match for_all {
+            true => self.line("a=extmap-allow-mixed"),
+            false => self.mixed = true,
+        }
+    }
+
+    /// One section; the tagged one bears the candidates for all (RFC 9143 7.3.2).
+    pub(crate) fn section(&mut self, offered: &OfferedSection, reply: &Reply<'_>, tagged: bool) {
+        let OfferedSection { media, protocol, .. } = offered;
+        match reply {
+            Reply::Rejected => {
+                self.line(format!("m={media} 0 {protocol} {}", offered.format));
+                self.line("c=IN IP4 0.0.0.0");
+                self.mid(offered);
+                self.line("a=inactive");
+                return;
+            }
+            Reply::Application => {
+                self.line(format!("m={media} 9 {protocol} {}", offered.format));
+                self.line("c=IN IP4 0.0.0.0");
+                self.transport(offered);
+                self.line("a=sctp-port:5000");
+                self.line(format!("a=max-message-size:{MAX_MESSAGE_SIZE}"));
+            }
+            Reply::Media { offered: media_offered, mappings, agreed } => {
+                let numbers: Vec<String> =
+                    agreed.payloads.iter().flat_map(Payload::numbers).map(|n| n.to_string()).collect();
+                self.line(format!("m={media} 9 {protocol} {}", numbers.join(" ")));
+                self.line("c=IN IP4 0.0.0.0");
+                // For browsers, which read it here alone. In an audio section they take it for what Opus should use.
+                if agreed.kind == Kind::Video {
+                    self.bandwidth();
+                }
+                self.transport(offered);
+                self.media(agreed, mappings, media_offered);
+            }
+        }
+        if tagged {
+            self.candidates();
+        }
+    }
+
+    /// The whole answer, each line ended by CR LF.
+    pub(crate) fn finish(self) -> String {
+        let mut answer = self.lines.join("\r\n");
+        answer.push_str("\r\n");
+        answer
+    }
+
+    /// What a publisher may send (RFC 3890 6.2), in bits per second.
+    fn bandwidth(&mut self) {
+        if self.role == Role::Publisher && self.local.max_bitrate > 0 {
+            self.line(format!("b=TIAS:{}", self.local.max_bitrate));
+        }
+    }
+
+    fn transport(&mut self, offered: &OfferedSection) {
+        let Local { credentials, fingerprint, .. } = self.local;
+        self.line(format!("a=ice-ufrag:{}", credentials.ufrag));
+        self.line(format!("a=ice-pwd:{}", credentials.pwd));
+        self.line(format!("a=fingerprint:sha-256 {fingerprint}"));
+        self.line(if self.dtls_client { "a=setup:active" } else { "a=setup:passive" });
+        self.mid(offered);
+    }
+
+    /// RFC 9429 5.3.1: said where the offer says it.
+    fn mid(&mut self, offered: &OfferedSection) {
+        if offered.is_named {
+            self.line(format!("a=mid:{}", offered.mid));
+        }
+    }
+
+    fn media(&mut self, agreed: &Section, mappings: &[Mapping], offered: &OfferedMedia) {
+        let (stream, track) = (&self.local.stream, agreed.kind.as_str());
+        match self.role {
+            Role::Publisher => self.line("a=recvonly"),
+            Role::Viewer => {
+                let msid = format!("a=msid:{stream} {track}");
+                self.line("a=sendonly");
+                self.line(msid);
+            }
+        }
+        self.line("a=rtcp-mux");
+        // RFC 9725 4.4.1 wants it in answers too, where RFC 8858 has it in offers only.
+        self.line("a=rtcp-mux-only");
+        if offered.reduced_size {
+            self.line("a=rtcp-rsize");
+        }
+        if self.mixed && offered.allows_mixed {
+            self.line("a=extmap-allow-mixed");
+        }
+        for Mapping { id, extension, directional } in mappings {
+            let direction = match (directional, self.role) {
+                (false, _) => "",
+                (true, Role::Publisher) => "/recvonly",
+                (true, Role::Viewer) => "/sendonly",
+            };
+            self.line(format!("a=extmap:{id}{direction} {}", extension.uri()));
+        }
+        for payload in &agreed.payloads {
+            self.payload(payload);
+        }
+        if self.role == Role::Viewer {
+            self.sources(agreed);
+        }
+    }
+
+    fn payload(&mut self, payload: &Payload) {
+        let Payload { payload_type: number, format, feedback, .. } = payload;
+        self.line(format!("a=rtpmap:{number} {}", encoding(format)));
+        for (agreed, value) in [
+            (feedback.nack, "nack"),
+            (feedback.pli, "nack pli"),
+            (feedback.fir, "ccm fir"),
+            (feedback.remb, "goog-remb"),
+            (feedback.transport_cc, "transport-cc"),
+        ] {
+            if agreed {
+                self.line(format!("a=rtcp-fb:{number} {value}"));
+            }
+        }
+        let parameters = own_parameters(&format.parameters);
+        if !parameters.is_empty() {
+            self.line(format!("a=fmtp:{number} {parameters}"));
+        }
+        if let Some(rtx) = payload.rtx_payload_type {
+            self.line(format!("a=rtpmap:{rtx} rtx/{}", format.clock_rate));
+            self.line(format!("a=fmtp:{rtx} apt={number}"));
+        }
+        if let Some(Red { payload_type: red, blocks, .. }) = payload.red {
+            let blocks = vec![number.to_string(); blocks.into()].join("/");
+            self.line(format!("a=rtpmap:{red} red/{}/{}", format.clock_rate, format.channels));
+            self.line(format!("a=fmtp:{red} {blocks}"));
+        }
+    }
+
+    /// One MediaStream for all sections, by `a=msid` and, for older clients, by source (RFC 8830, RFC 5576).
+    fn sources(&mut self, agreed: &Section) {
+        let (stream, track) = (self.local.stream.clone(), agreed.kind.as_str());
+        if let Some(rtx) = agreed.rtx_ssrc {
+            self.line(format!("a=ssrc-group:FID {} {rtx}", agreed.ssrc));
+        }
+        for ssrc in [Some(agreed.ssrc), agreed.rtx_ssrc].into_iter().flatten() {
+            self.line(format!("a=ssrc:{ssrc} cname:{stream}"));
+            self.line(format!("a=ssrc:{ssrc} msid:{stream} {track}"));
+        }
+    }
+
+    fn candidates(&mut self) {
+        let local = self.local;
+        for (index, address) in (0..MAX_CANDIDATES).zip(&local.candidates) {
+            self.line(format!("a=candidate:{}", host_candidate(index, *address)));
+        }
+        self.line("a=end-of-candidates");
+    }
+
+    fn line(&mut self, line: impl Into<String>) {
+        self.lines.push(line.into());
+    }
+}
+
+/// The value of `a=rtpmap`; one channel is not written (RFC 8866 6.6).
+fn encoding(format: &Format) -> String {
+    let Format { codec, clock_rate, channels, .. } = format;
+    match channels {
+        0 | 1 => format!("{}/{clock_rate}", codec.name()),
+        _ => format!("{}/{clock_rate}/{channels}", codec.name()),
+    }
+}
+
+/// The offer's parameters without those that describe what the offerer itself sends (`sprop-parameter-sets` and its
+/// like, RFC 6184 8.1): in an answer they would describe what the relay sends.
+pub(crate) fn own_parameters(parameters: &str) -> String {
+    let own =
+        |parameter: &&str| !parameter.trim_start().get(..6).is_some_and(|name| name.eq_ignore_ascii_case("sprop-"));
+    if parameters.split(';').all(|parameter| own(&parameter)) {
+        return parameters.to_owned();
+    }
+    parameters.split(';').filter(own).map(str::trim).collect::<Vec<_>>().join(";")
+}
