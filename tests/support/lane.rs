@@ -1,7 +1,7 @@
 //! Impaired links in virtual time: which datagrams arrive, and when. Pure and seeded. `tests/browser/support/lane.js` has
 //! the same model for real clients.
 //!
-//! Only media is lost, doubled or overtaken; STUN, DTLS and RTCP are delayed with it and lost in a blackout only.
+//! Only media is lost, doubled or overtaken; STUN, DTLS and RTCP are delayed with it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -53,19 +53,13 @@ pub(crate) struct Lane {
     pub(crate) impairment: Impairment,
     random: Random,
     in_burst: bool,
-    dark_until: Option<Instant>,
     latest: Option<Instant>,
     pub(crate) lost: usize,
 }
 
 impl Lane {
     pub(crate) fn new(impairment: Impairment, seed: u32) -> Self {
-        Self { impairment, random: Random::new(seed), in_burst: false, dark_until: None, latest: None, lost: 0 }
-    }
-
-    /// Nothing at all passes until then.
-    pub(crate) fn blackout(&mut self, until: Instant) {
-        self.dark_until = Some(until);
+        Self { impairment, random: Random::new(seed), in_burst: false, latest: None, lost: 0 }
     }
 
     /// When the copies of this datagram arrive.
@@ -74,9 +68,8 @@ impl Lane {
         let media = is_rtp(datagram);
         // The same draws for each packet, whatever becomes of it.
         let [loss_draw, jitter_draw, reorder_draw, duplicate_draw] = std::array::from_fn(|_| self.random.draw());
-        let dark = self.dark_until.is_some_and(|until| now < until);
-        if dark || media && self.loses(loss_draw) {
-            self.lost += usize::from(media);
+        if media && self.loses(loss_draw) {
+            self.lost += 1;
             return Vec::new();
         }
         let arrival = now + delay + jitter.mul_f64(jitter_draw);
