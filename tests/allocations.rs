@@ -4,14 +4,14 @@
 //! track is one message. However many viewers there are, nothing is added to that.
 
 #[expect(dead_code, reason = "this test needs less than the others")]
-#[path = "support/offline.rs"]
-mod offline;
+#[path = "sim/net/mod.rs"]
+mod net;
 
 use std::alloc::System;
 use std::hint::black_box;
 use std::time::Duration;
 
-use offline::{Net, vp8};
+use net::{Net, vp8};
 use sluice::five_tuple::Path;
 use sluice::forward::codec::Codec;
 use sluice::name::Role;

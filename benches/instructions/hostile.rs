@@ -16,7 +16,7 @@ use sluice::rtcp::Compound;
 use sluice::srtp::Profile;
 
 use crate::callgrind::Costs;
-use crate::relay::offline::{Net, vp8};
+use crate::relay::net::{Net, vp8};
 
 const TIMES: usize = 20;
 /// Of each case of media.

@@ -1,13 +1,13 @@
 //! The real core with one publisher and many viewers, connected once in memory and in virtual time.
 
 #[expect(dead_code, reason = "a bench needs less than the tests")]
-#[path = "../../tests/support/offline.rs"]
-pub(crate) mod offline;
+#[path = "../../tests/sim/net/mod.rs"]
+pub(crate) mod net;
 
 use std::hint::black_box;
 use std::time::Duration;
 
-use offline::{Net, vp8};
+use net::{Net, vp8};
 use sluice::five_tuple::Path;
 use sluice::forward::codec::Codec;
 use sluice::name::Role;

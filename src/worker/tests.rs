@@ -9,10 +9,10 @@ use crate::srtp::Profile;
 use crate::stream::WorkerId;
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
-#[path = "../../tests/support/offline.rs"]
-mod offline;
+#[path = "../../tests/sim/net/mod.rs"]
+mod net;
 
-use offline::Net;
+use net::Net;
 
 const CODECS: &[crate::forward::codec::Codec] =
     &[crate::forward::codec::Codec::Vp8, crate::forward::codec::Codec::Opus];
@@ -40,7 +40,7 @@ fn a_panic_in_one_session_ends_that_session_only() {
     assert!(net.metrics.render().contains("sluice_session_ends_total{reason=\"panicked\",role=\"viewer\"} 1"));
 
     let video = net.clients[publisher].tracks.iter().position(|track| track.kind.as_str() == "video").unwrap();
-    net.send(publisher, video, 0, true, &offline::vp8(true, 7));
+    net.send(publisher, video, 0, true, &net::vp8(true, 7));
     net.run(Duration::from_millis(20));
     assert!(net.clients[viewers[0]].received.is_empty());
     assert_eq!(net.clients[viewers[1]].received.len(), 1, "the others lose nothing");
@@ -62,7 +62,7 @@ fn a_restart_is_believed_under_both_credentials_until_the_new_path_is_proven() {
     // The client has not heard of it yet: media and its old checks go on.
     net.run(Duration::from_secs(3));
     let video = net.clients[publisher].tracks.iter().position(|track| track.kind.as_str() == "video").unwrap();
-    net.send(publisher, video, 0, true, &offline::vp8(true, 7));
+    net.send(publisher, video, 0, true, &net::vp8(true, 7));
     net.run(Duration::from_millis(20));
     assert_eq!(net.clients[viewers[0]].received.len(), 1);
 }
@@ -134,7 +134,7 @@ fn a_datagram_that_reaches_another_worker_is_handed_to_the_owner() {
     net.move_client(publisher, moved, 1);
     net.run(Duration::from_secs(8));
     let video = net.clients[publisher].tracks.iter().position(|track| track.kind.as_str() == "video").unwrap();
-    net.send(publisher, video, 0, true, &offline::vp8(true, 7));
+    net.send(publisher, video, 0, true, &net::vp8(true, 7));
     net.run(Duration::from_millis(50));
     let text = net.metrics.render();
     assert_eq!(net.clients[viewer].received.len(), 1, "{text}");
@@ -183,7 +183,7 @@ fn a_client_whose_datagrams_are_handed_over_is_steered_while_it_is_there() {
 fn what_a_replaced_publisher_still_sent_is_dropped_and_counted() {
     let (mut net, publisher, viewers) = net();
     let video = net.clients[publisher].tracks.iter().position(|track| track.kind.as_str() == "video").unwrap();
-    net.send(publisher, video, 0, true, &offline::vp8(true, 7));
+    net.send(publisher, video, 0, true, &net::vp8(true, 7));
     net.run(Duration::from_millis(20));
     let now = net.now;
     let engine = &mut net.relay.workers[0].0;
@@ -202,7 +202,7 @@ fn what_a_replaced_publisher_still_sent_is_dropped_and_counted() {
         part: crate::forward::codec::Part::default(),
         keyframe: true,
         leads: 0,
-        payload: offline::vp8(true, 8).into(),
+        payload: net::vp8(true, 8).into(),
         redundancy: None,
     };
     let kind = crate::forward::codec::Kind::Video;

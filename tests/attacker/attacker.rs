@@ -4,7 +4,7 @@
 
 #![expect(clippy::print_stdout, reason = "what it prints is read by tests/attack")]
 
-#[allow(dead_code, reason = "tests/forged.rs uses the rest")]
+#[allow(dead_code, reason = "tests/hostile/forged.rs uses the rest")]
 #[path = "../support/forgeries.rs"]
 mod forgeries;
 #[path = "../support/hostile.rs"]

@@ -3,7 +3,7 @@
 // packet behind its length in two octets (RFC 4571), timestamps counted from the first. `FFMPEG=ffmpeg tests/media/record.mjs [NAME...]`
 //
 // Every fourth picture is a keyframe: 0, 4 and 8. Packets are small, so that keyframes take several. Encoders are free to
-// change from version to version, so the places of the keyframes in tests/keyframes.rs belong to these very files.
+// change from version to version, so the places of the keyframes in tests/recorded/keyframes.rs belong to these very files.
 
 import dgram from 'node:dgram';
 import { once } from 'node:events';

@@ -189,7 +189,7 @@ impl Session {
             for datagram in answered {
                 self.deliver_to_client(&datagram);
             }
-            // The client's data channel opens some time after the handshake; tests/channels.rs looks at that.
+            // The client's data channel opens some time after the handshake; tests/sim/channels.rs looks at that.
             let opened = |event: &Event| matches!(event, Event::ChannelOpened(_));
             self.peer_events.extend(std::iter::from_fn(|| self.peer.poll_event()).filter(|event| !opened(event)));
             self.client_events.extend(std::iter::from_fn(|| self.client.poll_event()).filter(|event| !opened(event)));

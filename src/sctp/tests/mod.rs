@@ -1,4 +1,4 @@
-//! The filter against one packet after the other; `src/peer/tests/sctp.rs` and `tests/channel_attacks.rs` have webrtc-rs
+//! The filter against one packet after the other; `src/peer/tests/sctp.rs` and `tests/hostile/channels.rs` have webrtc-rs
 //! behind it.
 
 mod attacks;

@@ -1,5 +1,5 @@
 // One direction of an impaired link: which datagrams arrive, and when. Pure and seeded: the same seed loses the same
-// packets. tests/support/lane.rs has the same model for the core in virtual time.
+// packets. tests/sim/net/lane.rs has the same model for the core in virtual time.
 //
 // Only media is lost, doubled or overtaken (RTP, and RTCP if asked for); STUN and DTLS are delayed with it and lost in a
 // blackout only, so that no lost handshake counts as a bad picture.

@@ -1,0 +1,91 @@
+//! The binary itself as a process of the test.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long something may take that takes a moment.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// With these arguments and no environment.
+pub(crate) fn sluice(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
+    command.args(arguments).env_clear().stdin(Stdio::null());
+    command
+}
+
+/// A relay that listens, and is killed when a test fails.
+pub(crate) struct Running {
+    child: Child,
+    /// Where its pages are, such as `http://127.0.0.1:4711`.
+    pub(crate) origin: String,
+    /// All it printed at its start.
+    pub(crate) welcome: String,
+    log: Option<JoinHandle<String>>,
+}
+
+impl Running {
+    /// Starts it and waits until it says where it listens.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self::start_logging(command, Stdio::piped())
+    }
+
+    /// The same, with its log elsewhere.
+    pub(crate) fn start_logging(command: &mut Command, log: impl Into<Stdio>) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let (stdout, log) = (child.stdout.take().unwrap(), child.stderr.take().map(reader));
+        let mut running = Self { child, origin: String::new(), welcome: String::new(), log };
+        for line in BufReader::new(stdout).lines().map(Result::unwrap) {
+            if let Some(open) = line.trim_start().strip_prefix("Open ") {
+                running.origin = open.trim().trim_end_matches('/').to_owned();
+            }
+            running.welcome += &(line + "\n");
+            if running.welcome.contains("Metrics ") {
+                return running;
+            }
+        }
+        panic!("it ends: {}", running.log())
+    }
+
+    /// Sends a signal, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let began = Instant::now();
+        while !self.has_ended() {
+            assert!(began.elapsed() < PATIENCE, "it does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.child.wait().unwrap()
+    }
+
+    /// What it logged until its end.
+    pub(crate) fn log(&mut self) -> String {
+        self.log.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads beside the test, so that a full pipe does not stop the relay.
+fn reader(mut stderr: ChildStderr) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut log = String::new();
+        stderr.read_to_string(&mut log).unwrap();
+        log
+    })
+}

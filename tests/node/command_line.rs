@@ -1,0 +1,435 @@
+//! The binary itself: what it says, when it listens, how it ends.
+
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use crate::binary::{Running, sluice};
+
+fn run(arguments: &[&str]) -> Output {
+    sluice(arguments).output().unwrap()
+}
+
+/// One line on stderr, and exit code 64.
+fn refusal(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(64), "{said}");
+    assert_eq!(said.lines().count(), 1, "one sentence: {said}");
+    assert!(output.stdout.is_empty());
+    said
+}
+
+#[test]
+fn what_cannot_work_is_said_in_one_sentence_with_exit_code_64() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    for (arguments, part) in [
+        (vec!["--htpp", "127.0.0.1:0"], "--htpp"),
+        (vec!["serve", "--http", "nowhere"], "0.0.0.0:8080"),
+        (vec!["--http", &taken, "--media", "127.0.0.1:0"], "--http"),
+        (vec!["--http", "127.0.0.1:0", "--media", "192.0.2.1:0"], "--media"),
+        (vec!["--http", "192.0.2.1:0"], "--http"),
+        (vec!["--config", "/nowhere/sluice.toml"], "/nowhere/sluice.toml"),
+        (vec!["--config", "/"], "name the file in it"),
+        (vec!["--config", "/dev/zero"], "larger than 1 MiB"),
+        (vec!["--watch-token", "w"], "publish-token"),
+        (vec!["--admin-token", "a"], "publish-token"),
+        (vec!["--publish-token", ""], "publish-token"),
+        (vec!["--public-watch", "--watch-token", "w", "--publish-token", "p"], "leave one of the two out"),
+        (vec!["--allow-origin", "*,https://example.org"], "leave * out"),
+        (vec!["--fast-start", "0", "--fast-start-size", "8"], "--fast-start-size"),
+        (vec!["--log", "a=b=c=["], "log filter"),
+        (vec!["--allow-origin", "example.org"], "https://example.org"),
+        (vec!["--advertise", "0.0.0.0", "--http", "127.0.0.1:0", "--media", "127.0.0.1:0"], "--advertise"),
+    ] {
+        let said = refusal(&mut sluice(&arguments));
+        assert!(said.contains(part), "{arguments:?}: {said}");
+    }
+    for value in ["nowhere", ""] {
+        let said = refusal(sluice(&[]).env("SLUICE_HTTP", value));
+        assert!(said.contains("SLUICE_HTTP") && said.contains("0.0.0.0:8080"), "{said}");
+    }
+    let said = refusal(sluice(&[]).env("SLUICE_PUBLISH_TOKENS", "hunter2"));
+    assert!(said.contains("SLUICE_PUBLISH_TOKENS") && !said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn an_unknown_key_in_the_file_is_said_with_its_line() {
+    let path = std::env::temp_dir().join(format!("sluice-key-{}.toml", std::process::id()));
+    std::fs::write(&path, "[auth]\npublish-token = 'hunter2'\n[http]\nlistn = '127.0.0.1:0'\n").unwrap();
+    let said = refusal(&mut sluice(&["--config", path.to_str().unwrap()]));
+    std::fs::remove_file(&path).unwrap();
+    assert!(
+        said.contains("line 4") && said.contains("did you mean http.listen?") && !said.contains("hunter2"),
+        "{said}"
+    );
+}
+
+/// Ports below 1024 are this user's too where tests run as root, so the binary is started as somebody else there.
+#[test]
+fn a_privileged_port_is_said_with_the_permission_that_it_needs() {
+    let lowest = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    if lowest.is_ok_and(|lowest| lowest.trim() == "0") {
+        return;
+    }
+    for (http, media) in [("127.0.0.1:80", "127.0.0.1:0"), ("127.0.0.1:0", "127.0.0.1:80")] {
+        let mut command = sluice(&["--http", http, "--media", media]);
+        as_nobody(&mut command);
+        let said = refusal(&mut command);
+        if command.get_program() != env!("CARGO_BIN_EXE_sluice") {
+            std::fs::remove_file(command.get_program()).unwrap();
+        }
+        assert!(said.contains("127.0.0.1:80") && said.contains("CAP_NET_BIND_SERVICE"), "{said}");
+    }
+}
+
+/// The binary is copied to where everybody may run it.
+fn as_nobody(command: &mut Command) {
+    const NOBODY: u32 = 65534;
+    if std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
+        let copy = std::env::temp_dir().join(format!("sluice-nobody-{}", std::process::id()));
+        // By another process: a file that this one writes may be open in a child of another thread when it is to be run.
+        assert!(Command::new("cp").arg(command.get_program()).arg(&copy).status().unwrap().success());
+        let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+        *command = Command::new(copy);
+        command.args(arguments).env_clear().uid(NOBODY).gid(NOBODY);
+    }
+}
+
+#[test]
+fn a_relay_is_asked_for_its_health_where_its_settings_say() {
+    let relay = Running::start(&mut sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0"]));
+    let address = relay.origin.trim_start_matches("http://").to_owned();
+    assert_eq!(sluice(&["healthcheck"]).env("SLUICE_HTTP", &address).output().unwrap().status.code(), Some(0));
+    let everywhere = address.replace("127.0.0.1", "0.0.0.0");
+    assert_eq!(run(&["healthcheck", "--http", &everywhere]).status.code(), Some(0));
+    assert_eq!(run(&["healthcheck", "--admin", &address]).status.code(), Some(0));
+    drop(relay);
+    let output = run(&["healthcheck", "--http", &address]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("does not answer") && said.lines().count() == 1, "{said}");
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    for (argument, part) in [("--help", "--publish-token"), ("--version", env!("CARGO_PKG_VERSION"))] {
+        let output = run(&[argument]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(String::from_utf8(output.stdout).unwrap().contains(part));
+    }
+}
+
+/// SLUICE_BLESS=1 writes the table into the README instead.
+#[test]
+fn the_readme_has_the_table_of_settings() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = std::fs::read_to_string(path).unwrap();
+    let (begin, end) = ("<!-- settings: written by SLUICE_BLESS=1 cargo test --test node readme -->\n", "<!-- end -->");
+    let (before, rest) = readme.split_once(begin).unwrap();
+    let (there, after) = rest.split_once(end).unwrap();
+    let table = sluice::config::table();
+    if std::env::var_os("SLUICE_BLESS").is_some() {
+        std::fs::write(path, format!("{before}{begin}{table}{end}{after}")).unwrap();
+    } else {
+        assert_eq!(there, table, "SLUICE_BLESS=1 cargo test --test node readme");
+    }
+}
+
+#[test]
+fn check_config_prints_the_settings_in_force_or_says_what_is_wrong() {
+    let path = std::env::temp_dir().join(format!("sluice-check-{}.toml", std::process::id()));
+    std::fs::write(&path, "[http]\nlisten = '127.0.0.1:1'\nrate-limit = 5\n[media]\nworkers = 7\n").unwrap();
+    let mut command = sluice(&["check-config", "--rate-limit", "9"]);
+    command.env("SLUICE_CONFIG", &path).env("SLUICE_HTTP", "127.0.0.1:2").env("SLUICE_PUBLISH_TOKEN", "hunter2");
+    let output = command.env("SLUICE_HTPP", "x").output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let (said, warned) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let line = |key: &str| said.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
+    for (key, value, origin) in [
+        ("listen", "\"127.0.0.1:2\"", "# SLUICE_HTTP"),
+        ("rate-limit", "9", "# --rate-limit"),
+        ("workers", "7", ".toml, line 5"),
+        ("publish-token", "\"(secret)\"", "# SLUICE_PUBLISH_TOKEN"),
+        ("fast-start ", "20", "# default"),
+    ] {
+        assert!(line(key).contains(value) && line(key).contains(origin), "{}", line(key));
+    }
+    assert!(!said.contains("hunter2"), "{said}");
+    assert!(warned.contains("SLUICE_HTPP is no setting: did you mean SLUICE_HTTP?"), "{warned}");
+
+    std::fs::write(&path, "[http]\nlisten = 'nowhere'\n").unwrap();
+    let said = refusal(sluice(&["check-config"]).env("SLUICE_CONFIG", &path));
+    assert!(said.contains("line 2") && said.contains("http.listen"), "{said}");
+    std::fs::remove_file(&path).unwrap();
+    for flags in [
+        ["check-config", "--log", "a=b=c=["],
+        ["check-config", "--watch-token", "w"],
+        ["check-config", "--allow-origin", "*,http://a"],
+    ] {
+        refusal(&mut sluice(&flags));
+    }
+}
+
+#[test]
+fn it_listens_at_once_prints_where_and_ends_when_asked() {
+    let began = Instant::now();
+    let mut command = sluice(&["--media", "127.0.0.1:0", "--publish-token", "hunter2"]);
+    // A flag wins over the environment, the environment over the file.
+    let path = std::env::temp_dir().join(format!("sluice-start-{}.toml", std::process::id()));
+    let file = "[http]\nlisten = '192.0.2.1:1'\n[media]\nlisten = '192.0.2.1:1'\n[log]\nfilter = 'trace'\n";
+    std::fs::write(&path, file).unwrap();
+    command.env("SLUICE_HTTP", "127.0.0.1:0").env("SLUICE_MEDIA", "192.0.2.1:2").env("SLUICE_CONFIG", &path);
+    let mut relay = Running::start(&mut command);
+    let took = began.elapsed();
+    let address = relay.origin.rsplit('/').next().unwrap();
+    TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+    // 50 ms is the goal on a quiet machine; tests share theirs with a compiler.
+    assert!(took < Duration::from_millis(1000), "listening after {took:?}");
+    assert!(relay.welcome.contains("/whip/"), "{}", relay.welcome);
+    std::fs::remove_file(&path).unwrap();
+
+    let asked = Instant::now();
+    relay.signal("TERM");
+    assert_eq!(relay.ended().code(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(5), "a relay without sessions ends at once");
+    let log = relay.log();
+    assert!(log.contains("stopped") && !log.contains("hunter2"), "{log}");
+}
+
+#[test]
+fn no_secret_is_logged_however_much_is() {
+    let mut command = sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0", "--log", "trace"]);
+    command.env("SLUICE_PUBLISH_TOKEN", "hunter2-publish").env("SLUICE_WATCH_TOKEN", "hunter2-watch");
+    command.env("SLUICE_ICE_SERVER", "turn:a.example").env("SLUICE_TURN_SECRET", "hunter2-turn");
+    command.env("SLUICE_ADMIN_TOKEN", "hunter2-admin");
+    let mut relay = Running::start(&mut command);
+    let origin = relay.origin.clone();
+
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    let offer = include_str!("../golden/ffmpeg-9.0.2-av.offer.sdp");
+    let post = |token: &str| {
+        let request = agent.post(format!("{origin}/whip/cam")).header("Content-Type", "application/sdp");
+        request.header("Authorization", format!("Bearer {token}")).send(offer).unwrap()
+    };
+    assert_eq!(post("hunter2-guess").status(), 401);
+    let mut created = post("hunter2-publish");
+    assert_eq!(created.status(), 201);
+    let answer = created.body_mut().read_to_string().unwrap();
+    let session = format!("{origin}{}", created.headers()["location"].to_str().unwrap());
+    let deleted = agent.delete(session).header("Authorization", "Bearer hunter2-publish").call().unwrap();
+    assert_eq!(deleted.status(), 200);
+
+    relay.signal("TERM");
+    assert!(relay.ended().success());
+    let log = relay.log();
+    assert!(log.contains("/whip/cam") || log.contains("Whip"), "the request is logged: {log}");
+    assert!(log.contains("ended before its first packet") && !log.contains("open for UDP"), "it was deleted: {log}");
+    let passwords = offer.lines().chain(answer.lines()).filter_map(|line| line.strip_prefix("a=ice-pwd:"));
+    for secret in passwords.chain(["hunter2"]) {
+        assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
+    }
+}
+
+#[test]
+fn clients_that_do_not_connect_are_warned_of_once_with_what_to_look_at() {
+    let mut command = sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0", "--advertise", "203.0.113.7"]);
+    let mut relay = Running::start(&mut command);
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    let offer = include_str!("../golden/ffmpeg-9.0.2-av.offer.sdp");
+    let post = || {
+        let created = agent.post(format!("{}/whip/cam", relay.origin)).header("Content-Type", "application/sdp");
+        let location = created.send(offer).unwrap().headers()["location"].to_str().unwrap().to_owned();
+        format!("{}{location}", relay.origin)
+    };
+    let (sessions, quick) = ([post(), post()], post());
+    assert_eq!(agent.delete(quick).call().unwrap().status(), 200);
+    std::thread::sleep(Duration::from_secs(3));
+    for session in sessions {
+        assert_eq!(agent.delete(session).call().unwrap().status(), 200);
+    }
+    let metrics = agent.get(format!("{}/metrics", relay.origin)).call().unwrap().body_mut().read_to_string().unwrap();
+    for (reason, count) in [("never_connected", 2), ("abandoned", 1), ("deleted", 0)] {
+        let line = format!("sluice_session_ends_total{{reason=\"{reason}\",role=\"publisher\"}} {count}\n");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+    relay.signal("TERM");
+    assert_eq!(relay.ended().code(), Some(0));
+    let log = relay.log();
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains("did not connect")).collect();
+    let [warning] = warnings[..] else { panic!("one warning: {log}") };
+    let port = relay.welcome.split("/udp").next().unwrap().rsplit(':').next().unwrap();
+    for part in ["WARN", &format!("UDP port {port}"), "--advertise", &format!("203.0.113.7:{port}"), "client=127.0.0.1"]
+    {
+        assert!(warning.contains(part), "{part}: {warning}");
+    }
+}
+
+/// The line that deploy/README.md tells ban tools to look for.
+#[test]
+fn who_is_refused_is_logged_for_ban_tools_and_counted_and_nobody_floods_the_log() {
+    let mut command = sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0"]);
+    command.env("SLUICE_PUBLISH_TOKEN", "good").env("SLUICE_ADMIN_TOKEN", "admin");
+    let mut relay = Running::start(&mut command);
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    let ask = |path: &str, token: &str| {
+        let request = agent.post(format!("{}{path}", relay.origin)).header("Content-Type", "application/sdp");
+        request.header("Authorization", format!("Bearer {token}")).send("v=0").unwrap().status().as_u16()
+    };
+    assert_eq!((ask("/whip/cam", "guess"), ask("/whep/cam", "good")), (401, 403));
+    for _ in 0..40 {
+        assert_eq!(ask("/whip/cam", "guess"), 401);
+    }
+    let metrics = agent.get(format!("{}/metrics", relay.origin)).header("Authorization", "Bearer admin");
+    let metrics = metrics.call().unwrap().body_mut().read_to_string().unwrap();
+    for (route, status, count) in [("whip", 401, 41), ("whep", 403, 1), ("session", 401, 0)] {
+        let line = format!("sluice_http_requests_total{{route=\"{route}\",status=\"{status}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}: {metrics}");
+    }
+    relay.signal("TERM");
+    assert_eq!(relay.ended().code(), Some(0));
+    let log = relay.log();
+    let client = "access refused client=127.0.0.1";
+    assert!(log.contains(&format!("{client} route=whip status=401 why=unknown_token stream=cam")), "{log}");
+    assert!(log.contains(&format!("{client} route=whep status=403 why=other_token stream=cam")), "{log}");
+    let lines = log.matches(client).count();
+    assert!((5..25).contains(&lines), "{lines} lines: enough for a ban, and no more");
+    assert!(!log.contains("guess"), "{log}");
+}
+
+/// What came to the socket of a service manager until now.
+#[cfg(target_os = "linux")]
+fn told(socket: &std::os::unix::net::UnixDatagram) -> String {
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut datagram = [0; 4096];
+    let length = loop {
+        match socket.recv(&mut datagram) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            received => break received.unwrap(),
+        }
+    };
+    String::from_utf8(datagram[..length].to_vec()).unwrap()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_hang_up_reloads_tokens_and_log_names_what_needs_a_restart_and_ends_no_session() {
+    let directory = std::env::temp_dir().join(format!("sluice-reload-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let (file, socket) = (directory.join("sluice.toml"), directory.join("notify"));
+    let write = |token: &str, filter: &str, workers: u8| {
+        let text = format!(
+            "[http]\nlisten = '127.0.0.1:0'\n[media]\nlisten = '127.0.0.1:0'\nworkers = {workers}\n\
+             [auth]\npublish-token = '{token}'\n[log]\nfilter = '{filter}'\n"
+        );
+        std::fs::write(&file, text).unwrap();
+    };
+    write("old", "info", 1);
+    let manager = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    let mut command = sluice(&["--config", file.to_str().unwrap()]);
+    let mut relay = Running::start(command.env("NOTIFY_SOCKET", &socket));
+    let ready = told(&manager);
+    assert!(ready.starts_with("READY=1\nSTATUS=serving on 127.0.0.1:"), "{ready}");
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    let offer = include_str!("../golden/ffmpeg-9.0.2-av.offer.sdp");
+    let post = |token: &str| {
+        let request = agent.post(format!("{}/whip/cam", relay.origin)).header("Content-Type", "application/sdp");
+        request.header("Authorization", format!("Bearer {token}")).send(offer).unwrap()
+    };
+    let status = |token: &str| post(token).status().as_u16();
+    let reload = || {
+        relay.signal("HUP");
+        let (reloading, ready) = (told(&manager), told(&manager));
+        assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+        assert!(ready.starts_with("READY=1\n"), "{ready}");
+    };
+    let created = post("old");
+    let session = format!("{}{}", relay.origin, created.headers()["location"].to_str().unwrap());
+    assert_eq!((created.status().as_u16(), status("new")), (201, 401));
+
+    // 1. Taken up: the token and the log. Named: the workers.
+    write("new", "debug", 2);
+    reload();
+    assert_eq!((status("old"), status("new")), (401, 201));
+    // 2. The session that the old token made is still its maker's.
+    let get = agent.get(&session).header("Authorization", "Bearer old").call().unwrap();
+    assert_eq!(get.status(), 204);
+    // 3. What makes no sense, cannot be read or would open the relay leaves everything as it was.
+    for text in [Some("[auth]\npublish-token = ''\n"), Some("nonsense"), Some("[http]\n"), None] {
+        match text {
+            Some(text) => std::fs::write(&file, text).unwrap(),
+            None => std::fs::remove_file(&file).unwrap(),
+        }
+        reload();
+        assert_eq!((status("old"), status("new")), (401, 201));
+    }
+    // 4. Nothing has changed but what needs a restart.
+    write("new", "debug", 2);
+    reload();
+    let deleted = agent.delete(&session).header("Authorization", "Bearer old").call().unwrap();
+    assert_eq!(deleted.status(), 200);
+    relay.signal("INT");
+    let stopping = told(&manager);
+    assert!(stopping.starts_with("STOPPING=1\nSTATUS="), "{stopping}");
+    assert_eq!(relay.ended().code(), Some(0));
+    std::fs::remove_dir_all(&directory).unwrap();
+    let log = relay.log();
+    assert!(log.contains("settings reloaded: auth.publish-token, log.filter; sessions go on"), "{log}");
+    assert_eq!(log.matches("until the relay is restarted: media.workers").count(), 2, "{log}");
+    assert!(log.matches("settings not reloaded, all stay as they were").count() >= 3, "{log}");
+    for part in ["publish-token is empty", "would open the relay", "there is no file of that name"] {
+        assert!(log.contains(part), "{part}: {log}");
+    }
+    assert!(log.contains("DEBUG") && !log.contains("\"old\"") && !log.contains("\"new\""), "{log}");
+}
+
+#[test]
+fn a_hang_up_without_a_file_says_that_nothing_is_reloaded_and_ends_nothing() {
+    let mut relay = Running::start(&mut sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0"]));
+    for _ in 0..3 {
+        relay.signal("HUP");
+    }
+    assert_eq!(ureq::get(format!("{}/healthz", relay.origin)).call().unwrap().status(), 200);
+    relay.signal("HUP");
+    relay.signal("TERM");
+    assert_eq!(relay.ended().code(), Some(0));
+    let log = relay.log();
+    assert!(log.contains("nothing to reload: no configuration file is named (--config)"), "{log}");
+}
+
+/// As under `sluice 2>&1 | head`.
+#[test]
+fn a_relay_whose_log_nobody_reads_any_more_goes_on() {
+    let mut command = sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0", "--log", "trace"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut relay = Running::start_logging(&mut command, writer);
+    drop(command);
+    drop(reader);
+    for _ in 0..3 {
+        let offer = include_str!("../golden/ffmpeg-9.0.2-av.offer.sdp");
+        let post = ureq::post(format!("{}/whip/cam", relay.origin)).header("Content-Type", "application/sdp");
+        assert_eq!(post.send(offer).unwrap().status(), 201);
+    }
+    relay.signal("INT");
+    assert_eq!(relay.ended().code(), Some(0));
+}
+
+#[test]
+fn who_runs_out_of_files_is_told_once_and_serves_again_when_there_are_some() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 40; exec \"$0\" --http 127.0.0.1:0 --media 127.0.0.1:0 --workers 1"]);
+    let mut relay = Running::start(command.arg(env!("CARGO_BIN_EXE_sluice")).env_clear());
+    let address = relay.origin.trim_start_matches("http://").to_owned();
+    let connections: Vec<_> = (0..60).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    // Long enough for several tries to accept the next one.
+    std::thread::sleep(Duration::from_secs(1));
+    drop(connections);
+    assert_eq!(ureq::get(format!("{}/healthz", relay.origin)).call().unwrap().status(), 200);
+    relay.signal("TERM");
+    assert_eq!(relay.ended().code(), Some(0));
+    let log = relay.log();
+    assert_eq!(log.matches("LimitNOFILE").count(), 1, "{log}");
+}

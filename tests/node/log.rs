@@ -1,0 +1,44 @@
+//! What strangers can write into the log of the binary, and how much of it.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use crate::binary::{Running, sluice};
+
+/// Sends the same request again and again on one connection; returns when all are answered.
+fn ask(origin: &str, request: &str, times: usize) {
+    let mut stream = TcpStream::connect(origin.trim_start_matches("http://")).unwrap();
+    for _ in 0..times {
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        while !answer.windows(4).any(|end| end == b"\r\n\r\n") {
+            let mut bytes = [0; 4_096];
+            let length = stream.read(&mut bytes).unwrap();
+            assert!(length > 0, "the relay hangs up");
+            answer.extend_from_slice(&bytes[..length]);
+        }
+    }
+}
+
+#[test]
+fn requests_of_one_client_write_a_few_lines_even_of_a_log_that_tells_of_each() {
+    for arguments in [&["--log", "debug"][..], &[]] {
+        let options = ["--http", "127.0.0.1:0", "--media", "127.0.0.1:0", "--drain", "0", "--publish-token", "secret"];
+        let mut relay = Running::start(&mut sluice(&[&options, arguments].concat()));
+        let begun = "POST /whip/cam HTTP/1.1\r\nHost: relay\r\nContent-Type: application/sdp\r\nContent-Length: 3\r\n";
+        // Without a token, with a wrong one, with an offer that is none, and of something else altogether.
+        ask(&relay.origin, &format!("{begun}\r\nv=0"), 300);
+        ask(&relay.origin, &format!("{begun}Authorization: Bearer wrong\r\n\r\nv=0"), 300);
+        ask(&relay.origin, &format!("{begun}Authorization: Bearer secret\r\n\r\nv=0"), 300);
+        ask(&relay.origin, "HEAD /nothing HTTP/1.1\r\nHost: relay\r\n\r\n", 300);
+        relay.signal("TERM");
+        assert!(relay.ended().success());
+        let log = relay.log();
+        let lines = log.lines().count();
+        assert!(lines < 80, "{lines} lines of 1,200 requests:\n{log}");
+        assert!(log.contains("stopped"), "{log}");
+        if !arguments.is_empty() {
+            assert!(log.contains("repeated lines were not logged"), "{log}");
+        }
+    }
+}

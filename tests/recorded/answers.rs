@@ -1,0 +1,106 @@
+//! Golden answers: for each real client's offer in `tests/golden/`, the answer that the relay gives, byte for byte.
+//!
+//! A difference is either a mistake or a decision. For a decision, `SLUICE_BLESS=1 cargo test --test recorded answers::` writes the
+//! answers anew, and the diff says what every client will see.
+
+use std::path::Path;
+use std::{env, fs};
+
+use sluice::forward::codec::{Codec, Format};
+use sluice::ice::Credentials;
+use sluice::name::Role;
+use sluice::sdp::{Local, Negotiated, Offer};
+
+fn local() -> Local {
+    Local {
+        credentials: Credentials { ufrag: "relay123".to_owned(), pwd: "relaypasswordrelaypassword".to_owned() },
+        fingerprint: ["5A"; 32].join(":"),
+        candidates: ["203.0.113.7:8081", "[2001:db8::7]:8081"].map(|text| text.parse().expect("an address")).to_vec(),
+        stream: "cam-1".parse().expect("a name"),
+        video_orientation: false,
+        max_bitrate: 0,
+        seed: 1,
+    }
+}
+
+fn format(codec: Codec, parameters: &str) -> Format {
+    let channels = if codec == Codec::Opus { 2 } else { 0 };
+    Format { codec, clock_rate: codec.clock_rate(), channels, parameters: parameters.to_owned() }
+}
+
+fn answer(offer: &str, role: Role, tracks: &[Format]) -> Negotiated {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{offer}.offer.sdp"));
+    let offer = fs::read_to_string(path).expect("a readable offer");
+    let offer = Offer::parse(&offer, role).unwrap_or_else(|error| panic!("{error}"));
+    let answer = match role {
+        Role::Publisher => offer.answer_publisher(&local()),
+        Role::Viewer => offer.answer_viewer(&local(), tracks),
+    };
+    answer.unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn assert_golden(name: &str, negotiated: &Negotiated) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.answer.sdp"));
+    if env::var_os("SLUICE_BLESS").is_some() {
+        fs::write(&path, &negotiated.answer).expect("a writable directory");
+    }
+    let golden = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(
+        negotiated.answer, golden,
+        "the answer for {name} has changed: see the head of tests/recorded/answers.rs"
+    );
+}
+
+#[test]
+fn every_publishers_offer_has_its_answer() {
+    for name in [
+        "ffmpeg-9.0.2-av",
+        "ffmpeg-9.0.2-audio-only",
+        "ffmpeg-9.0.2-video-only-dtls_active",
+        "chromium-156-whip",
+        "chromium-156-whip-simulcast",
+        "libdatachannel-whip",
+        "firefox-153-whip",
+        "gstreamer-1.22-whip",
+        "gstreamer-1.22-video-only-whip",
+        "aiortc-1.16-whip",
+        "pion-4.2-whip",
+    ] {
+        let negotiated = answer(name, Role::Publisher, &[]);
+        assert_golden(name, &negotiated);
+        // FFmpeg takes no longer answer.
+        assert!(negotiated.answer.len() <= 8192);
+    }
+}
+
+#[test]
+fn every_viewers_offer_has_its_answer_before_anyone_publishes() {
+    for name in [
+        "chromium-156-whep",
+        "chromium-156-whep-data",
+        "libdatachannel-whep",
+        "firefox-153-whep",
+        "aiortc-1.16-whep",
+        "pion-4.2-whep",
+    ] {
+        assert_golden(name, &answer(name, Role::Viewer, &[]));
+    }
+}
+
+#[test]
+fn a_viewer_of_a_live_stream_is_answered_with_its_formats() {
+    let opus = format(Codec::Opus, "");
+    let baseline = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42000a";
+    let live = [
+        ("vp8", vec![opus.clone(), format(Codec::Vp8, "")]),
+        ("h264-baseline", vec![opus.clone(), format(Codec::H264, baseline)]),
+        ("h264-high", vec![format(Codec::H264, "packetization-mode=1;profile-level-id=64001f")]),
+        ("vp9", vec![opus.clone(), format(Codec::Vp9, "profile-id=0")]),
+        ("av1", vec![opus.clone(), format(Codec::Av1, "level-idx=8;profile=0;tier=0")]),
+        ("audio-only", vec![opus]),
+    ];
+    for (stream, tracks) in live {
+        let name = "chromium-156-whep";
+        assert_golden(&format!("{name}.{stream}"), &answer(name, Role::Viewer, &tracks));
+    }
+}

@@ -1,0 +1,231 @@
+//! Viewers that go away and come back, and those that are there meanwhile: in virtual time, with real peers.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use rtcp::sender_report::SenderReport;
+use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
+use sluice::forward::codec::Kind;
+use sluice::name::Role;
+use sluice::worker::Config;
+
+use crate::broadcast::{BOTH, Broadcast, GCM, Shown, line, request_keyframe};
+use crate::net::Net;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+fn metric(net: &Net, name: &str) -> u64 {
+    let text = net.metrics.render();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("the metric is there");
+    line.trim().parse().expect("it is a number")
+}
+
+/// A publisher with a keyframe each ten seconds that answers no requests, as OBS does, and two viewers on each worker.
+fn watched(workers: usize, parts: u32, seconds: u32) -> (Net, Broadcast, Vec<usize>) {
+    let mut net = Net::with(workers, Config::default());
+    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+    let viewers = (0..2 * workers).map(|_| net.join(Role::Viewer, "cam", BOTH, GCM)).collect();
+    net.connect();
+    let mut broadcast = Broadcast::new(&net, publisher);
+    (broadcast.keyframe_every, broadcast.parts) = (250, parts);
+    broadcast.run(&mut net, SECOND * seconds);
+    (net, broadcast, viewers)
+}
+
+fn assert_spliced(line: &[Shown]) {
+    for pair in line.windows(2) {
+        assert_eq!(pair[1].index, pair[0].index + 1, "{pair:?}");
+        assert!((pair[1].timestamp.wrapping_sub(pair[0].timestamp) as i32) >= 0, "{pair:?}");
+    }
+}
+
+/// What came from a moment on.
+fn since(line: &[Shown], moment: Instant) -> &[Shown] {
+    &line[line.iter().take_while(|shown| shown.at < moment).count()..]
+}
+
+fn is_keyframe(broadcast: &Broadcast, shown: &Shown) -> bool {
+    shown.number.is_multiple_of(broadcast.parts * broadcast.keyframe_every)
+}
+
+#[test]
+fn a_viewer_that_is_not_heard_is_paused_and_has_a_picture_as_soon_as_it_is_back() {
+    for workers in [1, 2] {
+        let (mut net, mut broadcast, viewers) = watched(workers, 3, 3);
+        let away = viewers[0];
+        net.clients[away].away = true;
+        broadcast.run(&mut net, 10 * SECOND);
+        assert_eq!(metric(&net, "sluice_viewer_pauses_total"), 1, "and nobody else");
+        let sent = metric(&net, "sluice_rtp_packets_total{direction=\"out\",kind=\"video\"}");
+        broadcast.run(&mut net, 4 * SECOND);
+        let of_others = (viewers.len() as u64 - 1) * 4 * 25 * 3;
+        let sent = metric(&net, "sluice_rtp_packets_total{direction=\"out\",kind=\"video\"}") - sent;
+        assert!((of_others..of_others + 20).contains(&sent), "nothing is sent to who is paused: {sent}");
+
+        net.clients[away].away = false;
+        let reports = net.clients[away].rtcp.len();
+        broadcast.run(&mut net, 3 * SECOND);
+        let video = line(&net.clients[away], Kind::Video);
+        let back = video.windows(2).position(|pair| pair[1].at - pair[0].at > 5 * SECOND).expect("it was away") + 1;
+        assert!(is_keyframe(&broadcast, &video[back]), "{:?}", video[back]);
+        // What is sent to a viewer during its first seven seconds of silence is lost, and no more.
+        let lost = video[back].index - video[back - 1].index - 1;
+        assert!((6 * 75..=7 * 75 + 3).contains(&lost), "it was heard within the second before: {lost}");
+        assert_spliced(&video[back..]);
+        assert_eq!(video.last().map(|shown| shown.number + 1), Some(broadcast.picture * 3), "and it is live");
+        let audio = line(&net.clients[away], Kind::Audio);
+        let back_audio = since(&audio, video[back].at);
+        assert!(back_audio[0].number > 16 * 50, "sound is live at once");
+        assert_spliced(back_audio);
+        let before_live = net.clients[away].rtcp[reports..].iter().flatten();
+        assert_eq!(before_live.filter(|packet| packet.as_any().is::<SenderReport>()).count(), 0, "no clock is known");
+        assert!(metric(&net, "sluice_drops_total{reason=\"paused\"}") > 6 * 75);
+
+        for viewer in &viewers[1..] {
+            let video = line(&net.clients[*viewer], Kind::Video);
+            assert_spliced(&video);
+            assert_eq!(video.len() as u32, broadcast.picture * 3, "nobody else loses anything");
+            assert!(video.iter().all(|shown| shown.at - broadcast.published(shown.number) <= MILLISECOND));
+        }
+    }
+}
+
+#[test]
+fn a_viewer_is_heard_by_its_checks_alone() {
+    let (mut net, mut broadcast, viewers) = watched(1, 3, 40);
+    assert_eq!(metric(&net, "sluice_viewer_pauses_total"), 0);
+    broadcast.run(&mut net, SECOND);
+    assert!(
+        viewers.iter().all(|viewer| line(&net.clients[*viewer], Kind::Video).len() as u32 == broadcast.picture * 3)
+    );
+}
+
+#[test]
+fn a_viewer_that_comes_back_after_a_takeover_sees_the_new_publisher() {
+    let (mut net, mut broadcast, viewers) = watched(1, 3, 3);
+    net.clients[viewers[0]].away = true;
+    broadcast.run(&mut net, 9 * SECOND);
+    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+    net.connect();
+    let mut second = Broadcast::new(&net, publisher);
+    second.offset = 1_000_000;
+    second.run(&mut net, 4 * SECOND);
+    net.clients[viewers[0]].away = false;
+    second.run(&mut net, 3 * SECOND);
+    let video = line(&net.clients[viewers[0]], Kind::Video);
+    let back = video.iter().position(|shown| shown.number >= 1_000_000).expect("it is back");
+    assert_eq!(video[back].number, 1_000_000, "from its keyframe on");
+    assert_spliced(&video[back..]);
+    assert_eq!(video.last().map(|shown| shown.number), Some(1_000_000 + second.picture * 3 - 1));
+}
+
+#[test]
+fn a_blackout_of_four_seconds_at_six_megabits_ends_with_a_picture_at_once() {
+    // 25 pictures a second of 50 packets of 600 bytes.
+    for begins in [1, 5, 8] {
+        let (mut net, mut broadcast, viewers) = watched(1, 50, 10 + begins);
+        let away = viewers[0];
+        net.clients[away].away = true;
+        broadcast.run(&mut net, 4 * SECOND);
+        net.clients[away].away = false;
+        let back = net.now;
+        // The first packet shows a hole that is too long to ask for: a browser asks for a keyframe.
+        while line(&net.clients[away], Kind::Video).last().is_none_or(|shown| shown.at < back) {
+            broadcast.run(&mut net, MILLISECOND);
+        }
+        request_keyframe(&mut net, away);
+        broadcast.run(&mut net, 2 * SECOND);
+        let video = line(&net.clients[away], Kind::Video);
+        let after = since(&video, back);
+        let picture = after.iter().find(|shown| is_keyframe(&broadcast, shown)).expect("it has a picture");
+        assert!(picture.at <= back + SECOND / 2, "{:?}", picture.at - back);
+        assert_eq!(after.last().map(|shown| shown.number + 1), Some(broadcast.picture * 50), "and is live");
+        let audio = line(&net.clients[away], Kind::Audio);
+        assert_spliced(since(&audio, back));
+        let other = line(&net.clients[viewers[1]], Kind::Video);
+        assert_spliced(&other);
+        assert!(other.iter().all(|shown| shown.at - broadcast.published(shown.number) <= MILLISECOND));
+        assert_eq!(other.len() as u32, broadcast.picture * 50, "the other viewer notices nothing");
+    }
+}
+
+/// Pairs that fit one datagram of a client.
+const MOST_ASKED: usize = 200;
+
+/// What a browser would ask for again: the numbers of pictures that have come neither first nor as a resend.
+fn missing(net: &Net, viewer: usize) -> (u32, Vec<u16>) {
+    let person = &net.clients[viewer];
+    let of = &person.tracks[crate::broadcast::track(person, Kind::Video)];
+    let (ssrc, rtx) = (of.ssrc.expect("it is answered"), of.rtx_ssrc.expect("RTX is agreed on"));
+    let resent = person.received.iter().filter(|packet| packet.ssrc == rtx);
+    let mut have: HashSet<u16> =
+        resent.map(|packet| u16::from_be_bytes([packet.payload[0], packet.payload[1]])).collect();
+    let first = person.received.iter().filter(|packet| packet.ssrc == ssrc);
+    have.extend(first.clone().map(|packet| packet.index as u16));
+    let highest = first.map(|packet| packet.index).max().unwrap_or(0);
+    let lately = highest.saturating_sub(400)..highest;
+    (ssrc, lately.map(|index| index as u16).filter(|number| !have.contains(number)).collect())
+}
+
+/// Runs with a loss of pictures towards one viewer, which asks for what it misses each 50 ms.
+fn lose(net: &mut Net, broadcast: &mut Broadcast, viewer: usize, share: f64, how_long: Duration) {
+    let mut random = StdRng::seed_from_u64(7);
+    let until = net.now + how_long;
+    let mut next = net.now;
+    while net.now < until {
+        broadcast.publish(net);
+        if net.now >= next {
+            next = net.now + Duration::from_millis(50);
+            let (ssrc, numbers) = missing(net, viewer);
+            let pairs = numbers.into_iter().take(MOST_ASKED);
+            let nacks: Vec<_> = pairs.map(|packet_id| NackPair { packet_id, lost_packets: 0 }).collect();
+            if !nacks.is_empty() {
+                let (nack, now) = (TransportLayerNack { sender_ssrc: 1, media_ssrc: ssrc, nacks }, net.now);
+                net.clients[viewer].client.send_rtcp(vec![Box::new(nack)], now);
+            }
+        }
+        let pictures = |datagram: &[u8]| datagram.len() > 300;
+        net.step(|to, datagram| to != viewer || !pictures(datagram) || !random.random_bool(share));
+        net.now += MILLISECOND;
+    }
+}
+
+#[test]
+fn loss_that_repair_cannot_keep_up_with_skips_to_a_keyframe_and_sound_goes_on() {
+    let (mut net, mut broadcast, viewers) = watched(1, 50, 3);
+    let viewer = viewers[0];
+    lose(&mut net, &mut broadcast, viewer, 0.7, 4 * SECOND);
+    let skipped = metric(&net, "sluice_drops_total{reason=\"skipped\"}");
+    assert!(skipped > 0, "pictures are left out");
+    // The next keyframe comes three seconds later.
+    lose(&mut net, &mut broadcast, viewer, 0.0, 4 * SECOND);
+    let video = line(&net.clients[viewer], Kind::Video);
+    assert_eq!(video.last().map(|shown| shown.number + 1), Some(broadcast.picture * 50), "it is live");
+    assert!(missing(&net, viewer).1.is_empty(), "and whole");
+    let audio = line(&net.clients[viewer], Kind::Audio);
+    assert_spliced(&audio);
+    assert_eq!(audio.len() as u32, broadcast.sounds(), "all of the sound");
+    let other = line(&net.clients[viewers[1]], Kind::Video);
+    assert_spliced(&other);
+    assert!(other.iter().all(|shown| shown.at - broadcast.published(shown.number) <= MILLISECOND), "nobody is delayed");
+}
+
+#[test]
+fn a_short_blackout_is_repaired_or_ends_with_a_picture_at_once_without_a_keyframe_request() {
+    // So few packets that a browser asks for all of them.
+    let (mut net, mut broadcast, viewers) = watched(1, 8, 8);
+    let away = viewers[0];
+    net.clients[away].away = true;
+    broadcast.run(&mut net, 2 * SECOND);
+    net.clients[away].away = false;
+    let back = net.now;
+    lose(&mut net, &mut broadcast, away, 0.0, 2 * SECOND);
+    let video = line(&net.clients[away], Kind::Video);
+    let (_, still_missing) = missing(&net, away);
+    let picture = since(&video, back).iter().find(|shown| is_keyframe(&broadcast, shown));
+    let is_shown = picture.is_some_and(|shown| shown.at <= back + SECOND / 2);
+    assert!(is_shown || still_missing.is_empty(), "{picture:?}, {} missing", still_missing.len());
+}

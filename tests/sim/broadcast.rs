@@ -1,0 +1,216 @@
+//! A publisher in virtual time with pictures and sound of its own rhythm, and what a viewer makes of them.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtcp::sender_report::SenderReport;
+use sluice::forward::codec::{Codec, Kind};
+use sluice::name::Role;
+use sluice::peer::client::Track;
+use sluice::srtp::Profile;
+
+use crate::net::{NUMBER, Net, Person, vp8};
+
+pub(crate) const GCM: &[Profile] = &[Profile::Aes128Gcm];
+pub(crate) const BOTH: &[Codec] = &[Codec::Vp8, Codec::Opus];
+
+/// Packets of one picture.
+pub(crate) const PARTS: u32 = 3;
+/// From one picture to the next, in milliseconds, and in ticks of 90 kHz.
+pub(crate) const PICTURE: u64 = 40;
+const PICTURE_TICKS: u32 = 3_600;
+/// The same of sound, 48 kHz.
+const SOUND: u64 = 20;
+const SOUND_TICKS: u32 = 960;
+
+/// One publisher: a picture each 40 ms, sound each 20 ms.
+pub(crate) struct Broadcast {
+    pub(crate) person: usize,
+    /// Packets of a picture.
+    pub(crate) parts: u32,
+    /// Pictures between two keyframes of its own accord.
+    pub(crate) keyframe_every: u32,
+    /// Sends a keyframe for each request.
+    pub(crate) obeys: bool,
+    /// The number of the next picture.
+    pub(crate) picture: u32,
+    /// Added to what packets say of themselves, so that two publishers can be told apart.
+    pub(crate) offset: u32,
+    /// Added to the RTP timestamps of both kinds.
+    pub(crate) stamp: u32,
+    /// Its audio is silent and sends nothing (DTX), though its time goes on.
+    pub(crate) mute: bool,
+    sound: u32,
+    started: Instant,
+    requests: usize,
+}
+
+impl Broadcast {
+    /// A publisher that begins now.
+    pub(crate) fn new(net: &Net, person: usize) -> Self {
+        Self {
+            person,
+            parts: PARTS,
+            keyframe_every: 1_000_000,
+            obeys: false,
+            picture: 0,
+            offset: 0,
+            stamp: 0,
+            mute: false,
+            sound: 0,
+            started: net.now,
+            requests: 0,
+        }
+    }
+
+    /// Lets it publish for a while.
+    pub(crate) fn run(&mut self, net: &mut Net, how_long: Duration) {
+        let until = net.now + how_long;
+        while net.now < until {
+            self.publish(net);
+            net.run(Duration::from_millis(1));
+        }
+    }
+
+    /// Sends what is due now.
+    pub(crate) fn publish(&mut self, net: &mut Net) {
+        let elapsed = net.now.saturating_duration_since(self.started).as_millis() as u64;
+        let requests = keyframe_requests(&net.clients[self.person]);
+        let asked = self.obeys && requests > self.requests;
+        while u64::from(self.picture) * PICTURE <= elapsed {
+            let keyframe = asked || self.is_next_key();
+            self.requests = requests;
+            self.send_picture(net, keyframe);
+        }
+        while u64::from(self.sound) * SOUND <= elapsed {
+            if !self.mute {
+                let track = track(&net.clients[self.person], Kind::Audio);
+                let timestamp = self.sound.wrapping_mul(SOUND_TICKS).wrapping_add(self.stamp);
+                net.send(self.person, track, timestamp, false, &(self.offset + self.sound).to_be_bytes());
+            }
+            self.sound += 1;
+        }
+    }
+
+    /// When a packet of pictures was sent.
+    pub(crate) fn published(&self, number: u32) -> Instant {
+        self.started + Duration::from_millis(u64::from((number - self.offset) / self.parts) * PICTURE)
+    }
+
+    /// Tells the relay what this publisher's clock shows: `epoch` seconds at its beginning (RFC 3550 6.4.1).
+    pub(crate) fn report(&self, net: &mut Net, epoch: u64) {
+        let elapsed = net.now.saturating_duration_since(self.started);
+        for Track { kind, ssrc, .. } in net.clients[self.person].tracks.clone() {
+            let ticks = if kind == Kind::Video { PICTURE_TICKS / PICTURE as u32 } else { SOUND_TICKS / SOUND as u32 };
+            let report = SenderReport {
+                ssrc: ssrc.expect("a publisher has SSRCs"),
+                ntp_time: (epoch << 32) + (elapsed.as_millis() as u64 * (1 << 32)) / 1000,
+                rtp_time: (elapsed.as_millis() as u32).wrapping_mul(ticks).wrapping_add(self.stamp),
+                ..SenderReport::default()
+            };
+            net.clients[self.person].client.send_rtcp(vec![Box::new(report)], net.now);
+        }
+    }
+
+    /// When sound was sent.
+    pub(crate) fn said(&self, number: u32) -> Instant {
+        self.started + Duration::from_millis(u64::from(number - self.offset) * SOUND)
+    }
+
+    /// How many packets of sound it has sent.
+    pub(crate) fn sounds(&self) -> u32 {
+        self.sound
+    }
+
+    /// The next picture is a keyframe of its own accord.
+    pub(crate) fn is_next_key(&self) -> bool {
+        self.picture.is_multiple_of(self.keyframe_every)
+    }
+
+    /// When it began.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    fn send_picture(&mut self, net: &mut Net, keyframe: bool) {
+        let track = track(&net.clients[self.person], Kind::Video);
+        let timestamp = self.picture.wrapping_mul(PICTURE_TICKS).wrapping_add(self.stamp);
+        for part in 0..self.parts {
+            let payload = vp8(keyframe && part == 0, self.offset + self.picture * self.parts + part);
+            net.send(self.person, track, timestamp, part == self.parts - 1, &payload);
+        }
+        self.picture += 1;
+    }
+}
+
+/// A packet of a track as a viewer got it first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) at: Instant,
+    pub(crate) index: u64,
+    pub(crate) timestamp: u32,
+    /// What the publisher counts: packets of pictures, or sounds.
+    pub(crate) number: u32,
+}
+
+/// The place of a track among a person's.
+pub(crate) fn track(person: &Person, kind: Kind) -> usize {
+    person.tracks.iter().position(|track| track.kind == kind).expect("the track was negotiated")
+}
+
+/// A viewer joins and is connected.
+pub(crate) fn watch(net: &mut Net, broadcast: &mut Broadcast) -> usize {
+    let viewer = net.join(Role::Viewer, "cam", BOTH, GCM);
+    for _ in 0..3000 {
+        if net.clients[viewer].is_connected() {
+            return viewer;
+        }
+        broadcast.run(net, Duration::from_millis(1));
+    }
+    panic!("the viewer does not connect within 3 s");
+}
+
+/// What a viewer got on the line of a track, in the order of arrival.
+pub(crate) fn line(person: &Person, kind: Kind) -> Vec<Shown> {
+    let ssrc = person.tracks[track(person, kind)].ssrc;
+    let at = if kind == Kind::Video { NUMBER } else { 0 };
+    let of_track = person.received.iter().filter(|packet| Some(packet.ssrc) == ssrc);
+    let number = |payload: &[u8]| u32::from_be_bytes(payload[at..at + 4].try_into().expect("four bytes"));
+    of_track
+        .map(|packet| Shown {
+            at: packet.at,
+            index: packet.index,
+            timestamp: packet.timestamp,
+            number: number(&packet.payload),
+        })
+        .collect()
+}
+
+/// The numbers of a line.
+pub(crate) fn numbers(line: &[Shown]) -> Vec<u32> {
+    line.iter().map(|shown| shown.number).collect()
+}
+
+/// Fails unless a line is whole: each number once and in order, timestamps never back.
+pub(crate) fn assert_continuous(line: &[Shown], numbers: Range<u32>) {
+    let shown: Vec<u32> = line.iter().map(|shown| shown.number).collect();
+    assert_eq!(shown, numbers.collect::<Vec<_>>());
+    for pair in line.windows(2) {
+        assert_eq!(pair[1].index, pair[0].index + 1, "{pair:?}");
+        assert!(pair[1].timestamp.wrapping_sub(pair[0].timestamp) < 90_000, "{pair:?}");
+    }
+}
+
+/// Keyframe requests that a publisher has heard.
+pub(crate) fn keyframe_requests(person: &Person) -> usize {
+    let packets = person.rtcp.iter().flatten();
+    packets.filter(|packet| packet.as_any().downcast_ref::<PictureLossIndication>().is_some()).count()
+}
+
+/// A viewer says that it cannot decode.
+pub(crate) fn request_keyframe(net: &mut Net, viewer: usize) {
+    let person = &mut net.clients[viewer];
+    let media_ssrc = person.tracks[track(person, Kind::Video)].ssrc.expect("the answer names it");
+    person.client.send_rtcp(vec![Box::new(PictureLossIndication { sender_ssrc: 1, media_ssrc })], net.now);
+}

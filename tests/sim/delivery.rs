@@ -1,0 +1,330 @@
+//! The core in virtual time: real peers and real SRTP, no sockets.
+
+use std::time::Duration;
+
+use sluice::forward::PictureLimits;
+use sluice::forward::codec::{Codec, Kind};
+use sluice::metrics::End as Reason;
+use sluice::name::Role;
+use sluice::srtp::Profile;
+use sluice::worker::Config;
+
+use crate::net::{NUMBER, Net, Person, vp8};
+
+const GCM: &[Profile] = &[Profile::Aes128Gcm];
+const BOTH: &[Codec] = &[Codec::Vp8, Codec::Opus];
+
+fn track(person: &Person, kind: Kind) -> usize {
+    person.tracks.iter().position(|track| track.kind == kind).expect("the track was negotiated")
+}
+
+/// A publisher and viewers of one stream, connected.
+fn connected(workers: usize, viewers: usize, profiles: &[Profile]) -> (Net, usize, Vec<usize>) {
+    let mut net = Net::new(workers);
+    let publisher = net.join(Role::Publisher, "cam", BOTH, profiles);
+    let viewers: Vec<usize> = (0..viewers).map(|_| net.join(Role::Viewer, "cam", BOTH, profiles)).collect();
+    net.connect();
+    (net, publisher, viewers)
+}
+
+/// Publishes pictures of three packets and a sound packet each 20 ms, with a keyframe first.
+fn publish(net: &mut Net, publisher: usize, pictures: std::ops::Range<u32>) {
+    let (video, audio) = {
+        let person = &net.clients[publisher];
+        (track(person, Kind::Video), track(person, Kind::Audio))
+    };
+    for picture in pictures {
+        for part in 0..3 {
+            let payload = vp8(picture == 0 && part == 0, picture * 3 + part);
+            net.send(publisher, video, picture * 1800, part == 2, &payload);
+        }
+        net.send(publisher, audio, picture * 960, false, &picture.to_be_bytes());
+        net.run(Duration::from_millis(20));
+    }
+}
+
+fn payloads(person: &Person, kind: Kind) -> Vec<u32> {
+    let ssrc = person.tracks[track(person, kind)].ssrc;
+    let at = if kind == Kind::Video { NUMBER } else { 0 };
+    let of_track = person.received.iter().filter(|packet| Some(packet.ssrc) == ssrc);
+    of_track.map(|packet| u32::from_be_bytes(packet.payload[at..at + 4].try_into().expect("four bytes"))).collect()
+}
+
+#[test]
+fn few_viewers_are_served_by_the_worker_of_their_publisher_and_many_by_all() {
+    let mut net = Net::placing(2, Config { small_stream: 4, ..Config::default() });
+    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+    net.connect();
+    let sessions = |net: &Net| {
+        let census = net.relay.census();
+        let of = |worker: &str| census.iter().find(|(name, _)| name == worker).expect("each worker is counted").1;
+        let mut counts = [of("worker 0: sessions"), of("worker 1: sessions")];
+        counts.sort_unstable();
+        counts
+    };
+    let mut viewers = Vec::new();
+    let mut join = |net: &mut Net| {
+        viewers.push(net.join(Role::Viewer, "cam", BOTH, GCM));
+        net.connect();
+    };
+    (0..4).for_each(|_| join(&mut net));
+    assert_eq!(sessions(&net), [0, 5], "all where the publisher is");
+    (0..6).for_each(|_| join(&mut net));
+    assert_eq!(sessions(&net), [3, 8], "a half of the further ones elsewhere");
+    publish(&mut net, publisher, 0..50);
+    for viewer in viewers {
+        assert_eq!(payloads(&net.clients[viewer], Kind::Video), (0..150).collect::<Vec<_>>(), "viewer {viewer}");
+    }
+}
+
+#[test]
+fn publishers_are_gathered_where_there_is_room_and_come_back_to_where_they_were() {
+    let config = Config { small_stream: 4, gathered_publishers: 3, ..Config::default() };
+    let mut net = Net::placing(3, config);
+    let publishers = |net: &Net| {
+        let census = net.relay.census();
+        let of = |worker| census.iter().find(|(name, _)| *name == format!("worker {worker}: publishers")).unwrap().1;
+        [of(0), of(1), of(2)]
+    };
+    let join = |net: &mut Net, count: usize, name: &str| {
+        let one = |number| {
+            let publisher = net.join(Role::Publisher, &format!("{name}-{number}"), BOTH, GCM);
+            net.connect();
+            publisher
+        };
+        (0..count).map(one).collect::<Vec<_>>()
+    };
+    join(&mut net, 2, "first");
+    assert_eq!(publishers(&net), [2, 0, 0]);
+    join(&mut net, 4, "next");
+    assert_eq!(publishers(&net), [3, 3, 0], "one more fits on the first");
+    join(&mut net, 9, "many");
+    let now = publishers(&net);
+    assert!(now[2] >= 3 && now[0] > 3 && now[1] > 3, "when no worker has room they live where they arrive: {now:?}");
+    let next = join(&mut net, 4, "next");
+    assert_eq!(publishers(&net), now, "who takes a stream over lives where it was published");
+    // They are connected by way of other workers, and nothing is lost or repeated on it.
+    let viewer = net.join(Role::Viewer, "next-3", BOTH, GCM);
+    net.connect();
+    publish(&mut net, next[3], 0..50);
+    assert_eq!(payloads(&net.clients[viewer], Kind::Video), (0..150).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_hundred_viewers_on_two_workers_lose_nothing() {
+    for workers in [1, 2] {
+        let (mut net, publisher, viewers) = connected(workers, 100, GCM);
+        publish(&mut net, publisher, 0..50);
+        for viewer in viewers {
+            let person = &net.clients[viewer];
+            assert_eq!(payloads(person, Kind::Video), (0..150).collect::<Vec<_>>(), "viewer {viewer}");
+            assert_eq!(payloads(person, Kind::Audio), (0..50).collect::<Vec<_>>(), "viewer {viewer}");
+            for ssrc in person.tracks.iter().map(|track| track.ssrc) {
+                let indices: Vec<u64> = person
+                    .received
+                    .iter()
+                    .filter(|packet| Some(packet.ssrc) == ssrc)
+                    .map(|packet| packet.index)
+                    .collect();
+                assert!(indices.windows(2).all(|pair| pair[1] == pair[0] + 1), "numbers are continuous");
+                assert!(indices[0] < 1 << 15);
+            }
+        }
+    }
+}
+
+#[test]
+fn viewers_without_gcm_are_served_with_sha1_80() {
+    let (mut net, publisher, viewers) = connected(1, 1, &[Profile::Aes128CmSha1_80]);
+    assert_eq!(net.clients[viewers[0]].profile, Some(Profile::Aes128CmSha1_80));
+    publish(&mut net, publisher, 0..5);
+    assert_eq!(payloads(&net.clients[viewers[0]], Kind::Video), (0..15).collect::<Vec<_>>());
+}
+
+#[test]
+fn gcm_is_taken_although_the_client_prefers_sha1_80() {
+    let (net, _, viewers) = connected(1, 1, &[Profile::Aes128CmSha1_80, Profile::Aes128Gcm]);
+    assert_eq!(net.clients[viewers[0]].profile, Some(Profile::Aes128Gcm));
+}
+
+#[test]
+fn a_viewer_who_comes_first_waits_and_a_late_one_starts_at_a_keyframe_that_is_asked_for() {
+    let mut net = Net::with(1, Config { pictures: PictureLimits::NONE, ..Config::default() });
+    let early = net.join(Role::Viewer, "cam", BOTH, GCM);
+    net.connect();
+    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+    net.connect();
+    publish(&mut net, publisher, 0..100);
+    assert_eq!(payloads(&net.clients[early], Kind::Video), (0..300).collect::<Vec<_>>());
+
+    let requests = |net: &Net| keyframe_requests(&net.clients[publisher]);
+    let before = requests(&net);
+    let late = net.join(Role::Viewer, "cam", BOTH, GCM);
+    net.connect();
+    assert_eq!(requests(&net), before + 1, "asked for at once, and once");
+    publish(&mut net, publisher, 100..105);
+    assert_eq!(payloads(&net.clients[late], Kind::Video), [] as [u32; 0], "no picture decodes without a keyframe");
+    assert!(!payloads(&net.clients[late], Kind::Audio).is_empty(), "sound needs none");
+    publish(&mut net, publisher, 105..160);
+    assert_eq!(requests(&net), before + 2, "asked for again each second until it comes");
+    let video = track(&net.clients[publisher], Kind::Video);
+    net.send(publisher, video, 160 * 1800, true, &vp8(true, 1000));
+    net.run(Duration::from_millis(20));
+    assert_eq!(payloads(&net.clients[late], Kind::Video), [1000]);
+    net.run(Duration::from_secs(3));
+    assert_eq!(requests(&net), before + 2, "nobody waits any more");
+}
+
+fn keyframe_requests(person: &Person) -> usize {
+    use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+    let packets = person.rtcp.iter().flatten();
+    packets.filter(|packet| packet.as_any().downcast_ref::<PictureLossIndication>().is_some()).count()
+}
+
+#[test]
+fn a_new_publisher_takes_over_and_the_viewers_line_goes_on() {
+    let (mut net, first, viewers) = connected(2, 2, GCM);
+    publish(&mut net, first, 0..10);
+    let second = net.join(Role::Publisher, "cam", BOTH, GCM);
+    net.connect();
+    assert!(net.clients[first].closed, "the replaced publisher is told");
+    publish(&mut net, second, 0..10);
+    for viewer in viewers {
+        let person = &net.clients[viewer];
+        let twice: Vec<u32> = (0..30).chain(0..30).collect();
+        assert_eq!(payloads(person, Kind::Video), twice);
+        let ssrc = person.tracks[track(person, Kind::Video)].ssrc;
+        let line: Vec<_> = person.received.iter().filter(|packet| Some(packet.ssrc) == ssrc).collect();
+        assert!(line.windows(2).all(|pair| pair[1].index == pair[0].index + 1));
+        assert!(line.windows(2).all(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp) < 90_000));
+    }
+    let metrics = net.metrics.render();
+    assert!(metrics.contains("sluice_session_ends_total{reason=\"replaced\",role=\"publisher\"} 1"), "{metrics}");
+}
+
+#[test]
+fn an_ended_session_is_told_and_leaves_nothing_behind() {
+    let (mut net, publisher, viewers) = connected(2, 3, GCM);
+    publish(&mut net, publisher, 0..3);
+    for number in viewers.iter().chain([&publisher]) {
+        let session = net.clients[*number].session;
+        net.handle().end(&session, Reason::Deleted).unwrap();
+        assert!(net.handle().lookup(&session).is_none(), "nobody finds it from here on");
+        assert!(net.handle().end(&session, Reason::Deleted).is_err());
+    }
+    net.run(Duration::from_millis(50));
+    assert!(net.clients.iter().all(|person| person.closed), "every peer is told");
+    assert_eq!((net.handle().session_count(), net.handle().streams().len()), (0, 0));
+}
+
+#[test]
+fn silence_ends_a_session_after_thirty_seconds_and_no_packet_after_ten() {
+    let (mut net, _, viewers) = connected(1, 1, GCM);
+    net.join(Role::Viewer, "cam", BOTH, GCM);
+    let never = net.clients.pop().expect("it has just joined").session;
+    let silent = net.clients[viewers[0]].session;
+    net.clients.clear();
+    for (seconds, waits, stays) in [(9, true, true), (3, false, true), (15, false, true), (5, false, false)] {
+        for _ in 0..seconds * 10 {
+            net.now += Duration::from_millis(100);
+            net.relay.turn(&mut net.wire, net.now);
+        }
+        assert_eq!(net.handle().lookup(&never).is_some(), waits);
+        assert_eq!(net.handle().lookup(&silent).is_some(), stays);
+    }
+}
+
+#[test]
+fn a_client_that_gives_its_handshake_up_in_clear_times_out_and_its_alert_is_told() {
+    let (mut net, publisher, _) = connected(1, 1, GCM);
+    let viewer = net.join(Role::Viewer, "cam", BOTH, GCM);
+    let session = net.clients[viewer].session;
+    // Its check arrives, then what it says of a certificate that it does not like, and close_notify; then nothing.
+    let check = net.clients[viewer].client.poll_transmit().expect("a check").1.to_vec();
+    net.deliver(viewer, check);
+    for (level, description) in [(2, 42), (1, 0)] {
+        let alert = [&[21, 0xfe, 0xfd][..], &[0; 8], &[0, 2, level, description]].concat();
+        net.deliver(viewer, alert);
+    }
+    net.clients[viewer].away = true;
+    net.run(Duration::from_secs(9));
+    assert!(net.handle().lookup(&session).is_some(), "anybody could have written that");
+    net.run(Duration::from_secs(2));
+    assert!(net.handle().lookup(&session).is_none());
+    let report = net.handle().record(&session).expect("it has just ended").report();
+    assert!(report.failure.as_deref().is_some_and(|why| why.ends_with("close_notify")), "{:?}", report.failure);
+    publish(&mut net, publisher, 0..1);
+    assert!(net.metrics.render().contains("sluice_drops_total{reason=\"clear_dtls\"} 2"));
+}
+
+#[test]
+fn a_relay_that_nobody_has_reached_yet_gives_up_who_never_comes() {
+    let mut net = Net::new(2);
+    for _ in 0..3 {
+        let client = net.join(Role::Viewer, "cam", BOTH, GCM);
+        net.forget(client);
+    }
+    net.run(Duration::from_secs(9));
+    assert_eq!(net.handle().session_count(), 3);
+    net.run(Duration::from_secs(3));
+    assert_eq!(net.handle().session_count(), 0);
+}
+
+#[test]
+fn a_lost_packet_is_resent_when_the_viewer_asks_and_no_number_has_two_contents() {
+    use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
+    let (mut net, publisher, viewers) = connected(1, 1, GCM);
+    let viewer = viewers[0];
+    publish(&mut net, publisher, 0..10);
+    let ssrc = net.clients[viewer].tracks[track(&net.clients[viewer], Kind::Video)].ssrc.unwrap();
+    let rtx = net.clients[viewer].tracks[track(&net.clients[viewer], Kind::Video)].rtx_ssrc;
+    let sent = net.clients[viewer].received.iter().filter(|packet| packet.ssrc == ssrc);
+    let lost = sent.clone().nth(20).expect("thirty were sent").clone();
+    let nack = TransportLayerNack {
+        sender_ssrc: 1,
+        media_ssrc: ssrc,
+        nacks: vec![NackPair { packet_id: lost.index as u16, lost_packets: 0 }],
+    };
+    let now = net.now;
+    net.clients[viewer].client.send_rtcp(vec![Box::new(nack)], now);
+    net.run(Duration::from_millis(20));
+    let answer = net.clients[viewer].received.last().expect("something came").clone();
+    assert_eq!(Some(answer.ssrc), rtx, "RFC 4588: on the SSRC of resends");
+    assert_eq!(answer.payload[..2], (lost.index as u16).to_be_bytes());
+    assert_eq!(answer.payload[2..], lost.payload);
+    let mut seen = std::collections::HashMap::new();
+    for packet in &net.clients[viewer].received {
+        let before = seen.insert((packet.ssrc, packet.index), packet.sealed.clone());
+        assert!(before.is_none_or(|before| before == packet.sealed));
+    }
+}
+
+#[test]
+fn remote_candidates_are_never_dialled() {
+    let mut net = Net::new(1);
+    let viewer = net.join(Role::Viewer, "cam", BOTH, GCM);
+    let offer = net.clients[viewer].client.offer().to_owned();
+    net.clients.clear();
+    let mut candidates = String::new();
+    for number in 0..500 {
+        let address = if number % 2 == 0 { "169.254.169.254".to_owned() } else { format!("10.0.0.{}", number % 250) };
+        candidates += &format!("a=candidate:{number} 1 udp 2130706431 {address} {} typ host\r\n", 1000 + number);
+    }
+    let created = net.handle().create(sluice::worker::Create {
+        role: Role::Viewer,
+        stream: "cam".parse().expect("a valid name"),
+        offer: offer + &candidates,
+        http_local: None,
+        http_remote: crate::net::RELAY.ip(),
+        source: sluice::worker::Source::Direct,
+        user_agent: None,
+        credential: sluice::auth::Credential::ANONYMOUS,
+        standby: false,
+    });
+    assert!(created.is_ok(), "{created:?}");
+    for _ in 0..20_000 {
+        net.now += Duration::from_millis(1);
+        net.relay.turn(&mut net.wire, net.now);
+    }
+    assert_eq!(net.wire.sent.len(), 0, "nothing leaves before a valid check arrives");
+}

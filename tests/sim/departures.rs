@@ -1,0 +1,271 @@
+//! Viewers whose publisher has left, deliberately or without a word: they are not shown the last seconds again, whatever
+//! they ask for. In virtual time, with real peers.
+
+use std::time::Duration;
+
+use rtcp::payload_feedbacks::full_intra_request::{FirEntry, FullIntraRequest};
+use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
+use sluice::forward::codec::Kind;
+use sluice::metrics::End as Reason;
+use sluice::name::Role;
+use sluice::worker::Config;
+
+use crate::broadcast::{BOTH, Broadcast, GCM, keyframe_requests, line, request_keyframe, track};
+use crate::net::Net;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// Tells the second publisher's packets from the first's.
+const SECOND_BEGINS: u32 = 1_000_000;
+
+fn metric(net: &Net, name: &str) -> u64 {
+    let text = net.metrics.render();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("the metric is there");
+    line.trim().parse().expect("it is a number")
+}
+
+/// A publisher with one keyframe, three seconds ago, and two viewers on each worker.
+fn watched(workers: usize, obeys: bool) -> (Net, Broadcast, Vec<usize>) {
+    let mut net = Net::with(workers, Config::default());
+    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+    let viewers = (0..2 * workers).map(|_| net.join(Role::Viewer, "cam", BOTH, GCM)).collect();
+    net.connect();
+    let mut broadcast = Broadcast::new(&net, publisher);
+    broadcast.obeys = obeys;
+    broadcast.run(&mut net, 3 * SECOND);
+    (net, broadcast, viewers)
+}
+
+/// How a publisher leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaves {
+    /// It sends its DELETE.
+    Deleted,
+    /// It closes DTLS.
+    Closed,
+    /// Its process is killed, or its network is.
+    Crashed,
+}
+
+const ALL: [Leaves; 3] = [Leaves::Deleted, Leaves::Closed, Leaves::Crashed];
+
+impl Leaves {
+    fn leave(self, net: &mut Net, publisher: usize) {
+        match self {
+            Self::Deleted => net.handle().end(&net.clients[publisher].session, Reason::Deleted).expect("it lives"),
+            Self::Closed => net.clients[publisher].client.close(),
+            Self::Crashed => net.clients[publisher].away = true,
+        }
+    }
+}
+
+/// What a viewer may ask for that the relay could answer with what it has sent before.
+#[derive(Clone, Copy, Debug)]
+enum Asks {
+    Pli,
+    Fir,
+    Nack,
+}
+
+impl Asks {
+    fn ask(self, net: &mut Net, viewer: usize, time: u8) {
+        let person = &mut net.clients[viewer];
+        let media_ssrc = person.tracks[track(person, Kind::Video)].ssrc.expect("the answer names it");
+        let request: Box<dyn rtcp::Packet> = match self {
+            Self::Pli => return request_keyframe(net, viewer),
+            Self::Fir => Box::new(FullIntraRequest {
+                sender_ssrc: 1,
+                media_ssrc,
+                fir: vec![FirEntry { ssrc: media_ssrc, sequence_number: time }],
+            }),
+            // Of what is long gone and never came: the viewer misses more than repair can bring.
+            Self::Nack => {
+                let newest = person.received.iter().rfind(|packet| packet.ssrc == media_ssrc).expect("it watched");
+                let missing = (newest.index as u16).wrapping_add(3);
+                let nacks = (0..20).map(|step| NackPair::new(missing.wrapping_sub(step * 40))).collect();
+                Box::new(TransportLayerNack { sender_ssrc: 1, media_ssrc, nacks })
+            }
+        };
+        person.client.send_rtcp(vec![request], net.now);
+    }
+}
+
+/// The number of each packet of video that a viewer was sent anew: resends repeat the index of the first sending.
+fn shown(net: &Net, viewer: usize) -> Vec<u32> {
+    let mut video = line(&net.clients[viewer], Kind::Video);
+    video.sort_by_key(|shown| shown.index);
+    video.dedup_by_key(|shown| shown.index);
+    video.iter().map(|shown| shown.number).collect()
+}
+
+#[test]
+fn nothing_is_sent_again_once_the_publisher_has_left_whatever_a_viewer_asks_for() {
+    for (leaves, asks, obeys) in ALL.into_iter().flat_map(|leaves| {
+        [Asks::Pli, Asks::Fir, Asks::Nack]
+            .into_iter()
+            .flat_map(move |asks| [true, false].map(|obeys| (leaves, asks, obeys)))
+    }) {
+        let (mut net, broadcast, viewers) = watched(2, obeys);
+        let all: Vec<u32> = (0..broadcast.picture * 3).collect();
+        leaves.leave(&mut net, broadcast.person);
+        // A browser asks after 3 s without a frame; others sooner, and for longer.
+        net.run(SECOND + 200 * MILLISECOND);
+        for time in 0..40 {
+            for viewer in &viewers {
+                asks.ask(&mut net, *viewer, time);
+            }
+            net.run(SECOND / 2);
+        }
+        for viewer in &viewers {
+            assert!(!net.clients[*viewer].closed);
+            assert_eq!(shown(&net, *viewer), all, "{leaves:?}, {asks:?}, obeys: {obeys}");
+        }
+        assert_eq!(metric(&net, "sluice_replays_total"), 0, "{leaves:?}, {asks:?}, obeys: {obeys}");
+    }
+}
+
+#[test]
+fn what_a_viewer_has_asked_for_just_before_is_not_sent_once_the_publisher_has_left() {
+    for leaves in [Leaves::Deleted, Leaves::Closed] {
+        for asks in [Asks::Pli, Asks::Nack] {
+            let (mut net, mut broadcast, viewers) = watched(1, true);
+            // It obeys once, so that the relay waits for its next answer, which does not come.
+            request_keyframe(&mut net, viewers[0]);
+            broadcast.run(&mut net, 3 * SECOND);
+            broadcast.obeys = false;
+            let replays = metric(&net, "sluice_replays_total");
+            asks.ask(&mut net, viewers[0], 0);
+            broadcast.run(&mut net, 100 * MILLISECOND);
+            leaves.leave(&mut net, broadcast.person);
+            net.run(20 * MILLISECOND);
+            let sent = shown(&net, viewers[0]).len();
+            net.run(5 * SECOND);
+            assert_eq!(shown(&net, viewers[0]).len(), sent, "{leaves:?}, {asks:?}");
+            assert_eq!(metric(&net, "sluice_replays_total"), replays, "{leaves:?}, {asks:?}");
+        }
+    }
+}
+
+#[test]
+fn a_replay_that_is_under_way_ends_with_its_publisher() {
+    let (mut net, mut broadcast, _) = watched(1, false);
+    broadcast.run(&mut net, 7 * SECOND);
+    let late = crate::broadcast::watch(&mut net, &mut broadcast);
+    broadcast.run(&mut net, 200 * MILLISECOND);
+    Leaves::Deleted.leave(&mut net, broadcast.person);
+    net.run(20 * MILLISECOND);
+    let sent = shown(&net, late).len();
+    assert!(sent > 0 && sent < 10 * 75, "it is on its way: {sent}");
+    net.run(5 * SECOND);
+    assert_eq!(shown(&net, late).len(), sent);
+}
+
+#[test]
+fn who_returns_from_a_pause_or_comes_anew_while_nobody_publishes_gets_nothing_until_somebody_does() {
+    for leaves in ALL {
+        let (mut net, broadcast, viewers) = watched(2, false);
+        let paused = viewers[0];
+        net.clients[paused].away = true;
+        leaves.leave(&mut net, broadcast.person);
+        net.run(12 * SECOND);
+        let late = [net.join(Role::Viewer, "cam", BOTH, GCM), net.join(Role::Viewer, "cam", BOTH, GCM)];
+        net.clients[paused].away = false;
+        net.run(5 * SECOND);
+        assert_eq!(metric(&net, "sluice_viewer_pauses_total"), 1, "{leaves:?}");
+        for viewer in late {
+            assert!(net.clients[viewer].is_connected());
+            request_keyframe(&mut net, viewer);
+        }
+        net.run(3 * SECOND);
+        for viewer in late {
+            assert_eq!(net.clients[viewer].received, [], "{leaves:?}");
+        }
+        assert_eq!(shown(&net, paused).len() as u32, broadcast.picture * 3, "{leaves:?}");
+        assert_eq!(metric(&net, "sluice_replays_total"), 0, "{leaves:?}");
+        assert_eq!(metric(&net, "sluice_drops_total{reason=\"codec\"}"), 0, "{leaves:?}");
+
+        let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+        net.connect();
+        let mut second = Broadcast::new(&net, publisher);
+        second.offset = SECOND_BEGINS;
+        second.run(&mut net, SECOND);
+        for viewer in viewers.iter().chain(&late) {
+            let new: Vec<u32> = shown(&net, *viewer).into_iter().filter(|number| *number >= SECOND_BEGINS).collect();
+            let all: Vec<u32> = (SECOND_BEGINS..SECOND_BEGINS + second.picture * 3).collect();
+            assert_eq!(new, all, "{leaves:?}");
+        }
+    }
+}
+
+#[test]
+fn a_publisher_that_is_heard_again_finds_its_viewers_and_those_that_came_meanwhile() {
+    for workers in [1, 2] {
+        let (mut net, mut broadcast, viewers) = watched(workers, true);
+        net.clients[broadcast.person].away = true;
+        broadcast.run(&mut net, 10 * SECOND);
+        let late = crate::broadcast::watch(&mut net, &mut broadcast);
+        broadcast.run(&mut net, SECOND);
+        assert_eq!(net.clients[late].received, []);
+        net.clients[broadcast.person].away = false;
+        broadcast.run(&mut net, 3 * SECOND);
+        for viewer in viewers.iter().chain([&late]) {
+            assert!(!net.clients[*viewer].closed);
+            // What was lost meanwhile is asked for, and packets wait for it a little.
+            let behind = broadcast.picture * 3 - 1 - shown(&net, *viewer).last().expect("it watches");
+            assert!(behind <= 30, "it is live, but for {behind} packets");
+            assert!(shown(&net, *viewer).is_sorted());
+        }
+    }
+}
+
+#[test]
+fn a_screen_that_stands_still_is_not_shown_again_to_who_has_it_and_is_shown_to_who_comes() {
+    let (mut net, broadcast, viewers) = watched(2, false);
+    for time in 0..20 {
+        net.run(SECOND / 2);
+        if time % 6 == 5 {
+            viewers.iter().for_each(|viewer| request_keyframe(&mut net, *viewer));
+        }
+    }
+    let asked = keyframe_requests(&net.clients[broadcast.person]);
+    assert!(asked >= 3, "its publisher is asked instead: {asked}");
+    let all: Vec<u32> = (0..broadcast.picture * 3).collect();
+    assert!(viewers.iter().all(|viewer| shown(&net, *viewer) == all));
+    let late = net.join(Role::Viewer, "cam", BOTH, GCM);
+    net.connect();
+    net.run(3 * SECOND);
+    assert_eq!(shown(&net, late), all);
+}
+
+#[test]
+fn beside_a_standby_nobody_sees_the_last_seconds_of_who_left_again() {
+    for leaves in ALL {
+        let (mut net, mut first, viewers) = watched(2, false);
+        let joined = net.try_join(Role::Publisher, "cam", BOTH, GCM, |request| request.standby = true);
+        let standby = joined.expect("a standby is taken beside the live publisher");
+        while !net.clients[standby].is_connected() {
+            first.run(&mut net, MILLISECOND);
+        }
+        let mut second = Broadcast::new(&net, standby);
+        second.offset = SECOND_BEGINS;
+        for _ in 0..2_000 {
+            first.publish(&mut net);
+            second.run(&mut net, MILLISECOND);
+        }
+        leaves.leave(&mut net, first.person);
+        // A silence is none before it has lasted for a second, which is when the standby takes over.
+        second.run(&mut net, if leaves == Leaves::Crashed { SECOND } else { 2 * MILLISECOND });
+        for _ in 0..3_000 {
+            viewers.iter().for_each(|viewer| request_keyframe(&mut net, *viewer));
+            second.run(&mut net, MILLISECOND);
+        }
+        for viewer in &viewers {
+            let old: Vec<u32> = shown(&net, *viewer).into_iter().filter(|number| *number < SECOND_BEGINS).collect();
+            // A picture may be on its way in the moment of the crash.
+            assert!(old.len() as u32 >= first.picture * 3 - 3, "{leaves:?}");
+            assert!(old.is_sorted_by(|one, next| one < next), "{leaves:?}");
+            assert!(shown(&net, *viewer).contains(&SECOND_BEGINS), "{leaves:?}");
+        }
+    }
+}

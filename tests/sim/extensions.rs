@@ -1,0 +1,485 @@
+//! Header extensions (RFC 8285): what a publisher says of its packets and what the relay says of its own, as viewers get
+//! it, in virtual time with real peers. Every packet that is sealed passes a recorder that fails on a number with two
+//! contents.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
+use sluice::forward::codec::Kind;
+use sluice::name::Role;
+use sluice::sdp::Extension;
+use sluice::worker::{Config, Create};
+
+use crate::broadcast::{BOTH, Broadcast, GCM, PARTS, assert_continuous, line, track, watch};
+use crate::net::Net;
+use crate::net::person::Received;
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+const OF_PACKETS: [Extension; 3] = [Extension::Mid, Extension::AudioLevel, Extension::AbsCaptureTime];
+
+/// An NTP time: seconds and their 2^32nd parts.
+const CAPTURED: u64 = 3_900_000_000 << 32;
+
+/// Elements with their preamble: two-byte ones where one is too long for the others.
+fn block(elements: &[(u8, &[u8])]) -> Vec<u8> {
+    let two_byte = elements.iter().any(|(_, value)| value.len() > 16);
+    let mut octets = Vec::new();
+    for (id, value) in elements {
+        match two_byte {
+            true => octets.extend([*id, value.len() as u8]),
+            false => octets.push(id << 4 | (value.len() as u8 - 1)),
+        }
+        octets.extend(*value);
+    }
+    octets.resize(octets.len().next_multiple_of(4), 0);
+    let [high, low] = profile(two_byte);
+    let mut block = vec![high, low, 0, (octets.len() / 4) as u8];
+    block.extend(octets);
+    block
+}
+
+fn profile(two_byte: bool) -> [u8; 2] {
+    if two_byte { [0x10, 0x00] } else { [0xbe, 0xde] }
+}
+
+/// The id under which a person negotiated an extension for a track.
+fn id(net: &Net, person: usize, kind: Kind, extension: Extension) -> Option<u8> {
+    let track = &net.clients[person].tracks[track(&net.clients[person], kind)];
+    track.extensions.iter().find(|(_, agreed)| *agreed == extension).map(|(id, _)| *id)
+}
+
+/// A publisher and a viewer that offer these extensions.
+fn joined(extensions: &[Extension]) -> (Net, Broadcast, usize) {
+    let mut net = Net::new(1);
+    net.extensions = extensions.to_vec();
+    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+    let viewer = net.join(Role::Viewer, "cam", BOTH, GCM);
+    net.connect();
+    let broadcast = Broadcast::new(&net, publisher);
+    (net, broadcast, viewer)
+}
+
+/// What a viewer got of a track, on its line or that of its resends.
+fn received(net: &Net, viewer: usize, kind: Kind, resends: bool) -> Vec<Received> {
+    let person = &net.clients[viewer];
+    let track = &person.tracks[track(person, kind)];
+    let ssrc = if resends { track.rtx_ssrc } else { track.ssrc };
+    person.received.iter().filter(|packet| Some(packet.ssrc) == ssrc).cloned().collect()
+}
+
+fn value(packet: &Received, id: Option<u8>) -> Option<&[u8]> {
+    packet.elements.iter().find(|(found, _)| Some(*found) == id).map(|(_, value)| &value[..])
+}
+
+/// The lengths of the headers of packets: what a seal of 16 octets and the payload leave.
+fn header_lengths(packets: &[Received]) -> BTreeSet<usize> {
+    packets.iter().map(|packet| packet.sealed.len() - 16 - packet.payload.len()).collect()
+}
+
+fn ask_again(net: &mut Net, viewer: usize, index: u64) {
+    let media_ssrc = net.clients[viewer].tracks[track(&net.clients[viewer], Kind::Video)].ssrc.expect("it is named");
+    let nacks = vec![NackPair { packet_id: index as u16, lost_packets: 0 }];
+    let nack = TransportLayerNack { sender_ssrc: 1, media_ssrc, nacks };
+    let now = net.now;
+    net.clients[viewer].client.send_rtcp(vec![Box::new(nack)], now);
+}
+
+/// Publishes for a while; every other millisecond's packets say something.
+fn run_saying(net: &mut Net, broadcast: &mut Broadcast, how_long: Duration, says: impl Fn(u64) -> Vec<u8>) {
+    let until = net.now + how_long;
+    while net.now < until {
+        let elapsed = net.now.saturating_duration_since(broadcast.started()).as_millis() as u64;
+        net.clients[broadcast.person].says = if elapsed.is_multiple_of(80) { says(elapsed) } else { Vec::new() };
+        broadcast.run(net, MILLISECOND);
+    }
+}
+
+/// Capture time and loudness, under the ids of a publisher.
+fn captured_at(net: &Net, publisher: usize) -> impl Fn(u64) -> Vec<u8> + use<> {
+    let ids =
+        [Extension::AudioLevel, Extension::AbsCaptureTime].map(|extension| id(net, publisher, Kind::Audio, extension));
+    let [level, capture] = ids.map(|id| id.expect("it is taken from publishers"));
+    move |elapsed| {
+        let time = CAPTURED + (elapsed << 32) / 1000;
+        let long = [time.to_be_bytes(), 5i64.to_be_bytes()].concat();
+        block(&[(level, &[0x80 | 30]), (capture, &long)])
+    }
+}
+
+#[test]
+fn loudness_and_capture_time_come_with_every_packet_also_where_the_publisher_leaves_them_out() {
+    let (mut net, mut broadcast, viewer) = joined(&OF_PACKETS);
+    let says = captured_at(&net, broadcast.person);
+    run_saying(&mut net, &mut broadcast, SECOND, says);
+    for kind in [Kind::Audio, Kind::Video] {
+        let packets = received(&net, viewer, kind, false);
+        assert!(packets.len() >= 50);
+        let of = |extension| id(&net, viewer, kind, extension);
+        let (began, rate) = (packets[0].timestamp, if kind == Kind::Video { 90_000 } else { 48_000 });
+        let mid = &net.clients[viewer].tracks[track(&net.clients[viewer], kind)].mid;
+        for packet in &packets {
+            assert_eq!(value(packet, of(Extension::Mid)), Some(mid.as_bytes()));
+            assert_eq!(value(packet, of(Extension::AudioLevel)), Some(&[0x80 | 30][..]), "{kind:?}");
+            let capture = value(packet, of(Extension::AbsCaptureTime)).expect("every packet has one");
+            let (time, offset) = capture.split_at(8);
+            let time = u64::from_be_bytes(time.try_into().unwrap());
+            let since = u64::from(packet.timestamp.wrapping_sub(began));
+            assert!(time.abs_diff(CAPTURED + (since << 32) / rate) < 1 << 12, "{kind:?}: {time} after {since} ticks");
+            assert_eq!(offset, 5i64.to_be_bytes());
+        }
+        assert_eq!(header_lengths(&packets).len(), 1);
+    }
+    assert_continuous(&line(&net.clients[viewer], Kind::Video), 0..broadcast.picture * PARTS);
+}
+
+#[test]
+fn a_viewer_that_takes_no_extension_gets_none() {
+    let (mut net, mut broadcast, asking) = joined(&OF_PACKETS);
+    net.extensions.clear();
+    let plain = net.join(Role::Viewer, "cam", BOTH, GCM);
+    net.connect();
+    let says = captured_at(&net, broadcast.person);
+    run_saying(&mut net, &mut broadcast, SECOND / 2, says);
+    for kind in [Kind::Audio, Kind::Video] {
+        assert_eq!(header_lengths(&received(&net, plain, kind, false)), BTreeSet::from([12]));
+        assert!(header_lengths(&received(&net, asking, kind, false)) > BTreeSet::from([12]));
+    }
+}
+
+#[test]
+fn a_late_viewer_is_told_when_the_pictures_were_captured_that_are_sent_to_it_faster() {
+    let (mut net, mut broadcast, _) = joined(&OF_PACKETS);
+    let says = captured_at(&net, broadcast.person);
+    run_saying(&mut net, &mut broadcast, 3 * SECOND, says);
+    let late = watch(&mut net, &mut broadcast);
+    broadcast.run(&mut net, SECOND);
+    let packets = received(&net, late, Kind::Video, false);
+    let shown = line(&net.clients[late], Kind::Video);
+    for (packet, shown) in packets.iter().zip(&shown) {
+        let capture = value(packet, id(&net, late, Kind::Video, Extension::AbsCaptureTime)).expect("each has one");
+        let time = u64::from_be_bytes(capture[..8].try_into().unwrap());
+        let truth = (broadcast.published(shown.number) - broadcast.started()).as_millis() as u64;
+        assert!(time.abs_diff(CAPTURED + (truth << 32) / 1000) < 1 << 22, "picture of {truth} ms");
+    }
+    assert_eq!(shown[0].number, 0, "it begins with pictures from before it came");
+}
+
+#[test]
+fn a_resend_carries_what_the_packet_says_and_tells_its_own_time() {
+    let extensions = [&OF_PACKETS[..], &[Extension::AbsSendTime]].concat();
+    let (mut net, mut broadcast, viewer) = joined(&extensions);
+    let says = captured_at(&net, broadcast.person);
+    run_saying(&mut net, &mut broadcast, SECOND, says);
+    let first = received(&net, viewer, Kind::Video, false).pop().expect("pictures come");
+    broadcast.run(&mut net, 100 * MILLISECOND);
+    ask_again(&mut net, viewer, first.index);
+    net.run(50 * MILLISECOND);
+    let resends = received(&net, viewer, Kind::Video, true);
+    assert_eq!(resends.len(), 2, "two copies, both within the replay window");
+    let time = id(&net, viewer, Kind::Video, Extension::AbsSendTime);
+    for resend in &resends {
+        assert_eq!(resend.payload[..2], (first.index as u16).to_be_bytes());
+        assert_eq!(resend.payload[2..], first.payload);
+        for (id, said) in first.elements.iter().filter(|(id, _)| Some(*id) != time) {
+            assert_eq!(value(resend, Some(*id)), Some(&said[..]));
+        }
+        assert!(ticks(resend, time) - ticks(&first, time) >= (1 << 18) / 10, "it left 0.1 s later");
+    }
+    assert_eq!(resends[0].elements.len(), 4);
+}
+
+fn ticks(packet: &Received, id: Option<u8>) -> u32 {
+    let value = value(packet, id).expect("every packet says when it leaves");
+    u32::from_be_bytes([0, value[0], value[1], value[2]])
+}
+
+#[test]
+fn pictures_say_when_they_leave_and_sound_whose_resends_are_repetitions_does_not() {
+    let (mut net, mut broadcast, viewer) = joined(&[Extension::AbsSendTime, Extension::TransportWideCc]);
+    broadcast.run(&mut net, SECOND);
+    let packets = received(&net, viewer, Kind::Video, false);
+    let time = id(&net, viewer, Kind::Video, Extension::AbsSendTime);
+    for packet in &packets {
+        let told = f64::from(ticks(packet, time) - ticks(&packets[0], time)) / f64::from(1 << 18);
+        assert!((told - (packet.at - packets[0].at).as_secs_f64()).abs() < 0.001);
+    }
+    assert_eq!(header_lengths(&packets).len(), 1);
+    assert_eq!(header_lengths(&received(&net, viewer, Kind::Audio, false)), BTreeSet::from([12]));
+    assert_eq!(id(&net, viewer, Kind::Video, Extension::TransportWideCc), None, "one way to see the network is enough");
+}
+
+#[test]
+fn who_knows_only_transport_wide_numbers_gets_each_once_resends_too() {
+    let (mut net, mut broadcast, viewer) = joined(&[Extension::Mid, Extension::TransportWideCc]);
+    for _ in 0..20 {
+        broadcast.run(&mut net, 50 * MILLISECOND);
+        let newest = received(&net, viewer, Kind::Video, false).pop().expect("pictures come");
+        ask_again(&mut net, viewer, newest.index);
+    }
+    net.run(50 * MILLISECOND);
+    let number = id(&net, viewer, Kind::Video, Extension::TransportWideCc);
+    let numbers: Vec<u16> = net.clients[viewer]
+        .received
+        .iter()
+        .filter_map(|packet| value(packet, number))
+        .map(|value| u16::from_be_bytes([value[0], value[1]]))
+        .collect();
+    let resends = received(&net, viewer, Kind::Video, true).len();
+    assert!(resends >= 20);
+    assert_eq!(numbers, (0..(received(&net, viewer, Kind::Video, false).len() + resends) as u16).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_new_publisher_that_says_less_takes_over_and_the_viewer_is_told_less() {
+    let (mut net, mut first, viewer) = joined(&OF_PACKETS);
+    let says = captured_at(&net, first.person);
+    run_saying(&mut net, &mut first, SECOND, says);
+    net.extensions = vec![Extension::Mid];
+    let second = net.join(Role::Publisher, "cam", BOTH, GCM);
+    net.connect();
+    let mut second = Broadcast::new(&net, second);
+    second.offset = 1_000_000;
+    second.run(&mut net, SECOND);
+    for kind in [Kind::Audio, Kind::Video] {
+        let packets = received(&net, viewer, kind, false);
+        let shown = line(&net.clients[viewer], kind);
+        let capture = id(&net, viewer, kind, Extension::AbsCaptureTime);
+        let mid = id(&net, viewer, kind, Extension::Mid);
+        let (old, new) =
+            packets.split_at(shown.iter().position(|shown| shown.number >= 1_000_000).expect("it is seen"));
+        assert!(old.iter().all(|packet| value(packet, capture).is_some()));
+        assert!(new.len() > 40 && new.iter().all(|packet| value(packet, capture).is_none()));
+        assert!(packets.iter().all(|packet| value(packet, mid).is_some()));
+        assert_eq!((header_lengths(old).len(), header_lengths(new).len()), (1, 1));
+    }
+}
+
+/// The sender of a phone that lies on its side says so with its first packet only.
+#[test]
+fn viewers_turn_the_picture_of_a_publisher_that_cannot_where_the_operator_lets_them() {
+    let mut net = Net::with(1, Config { video_orientation: true, ..Config::default() });
+    net.extensions = vec![Extension::VideoOrientation];
+    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+    let viewer = net.join(Role::Viewer, "cam", BOTH, GCM);
+    net.extensions.clear();
+    let other = net.join(Role::Viewer, "cam", BOTH, GCM);
+    net.connect();
+    let mut broadcast = Broadcast::new(&net, publisher);
+    let orientation = id(&net, publisher, Kind::Video, Extension::VideoOrientation).expect("it is taken");
+    net.clients[publisher].says = block(&[(orientation, &[3])]);
+    broadcast.run(&mut net, MILLISECOND);
+    net.clients[publisher].says.clear();
+    broadcast.run(&mut net, SECOND);
+    let told = id(&net, viewer, Kind::Video, Extension::VideoOrientation);
+    let packets = received(&net, viewer, Kind::Video, false);
+    assert!(packets.len() > 60 && packets.iter().all(|packet| value(packet, told) == Some(&[3][..])));
+    assert_eq!(header_lengths(&packets), BTreeSet::from([20]));
+    assert_eq!(header_lengths(&received(&net, other, Kind::Video, false)), BTreeSet::from([12]));
+}
+
+#[test]
+fn otherwise_a_publisher_keeps_turning_its_own_picture() {
+    let (net, broadcast, viewer) = joined(&[Extension::VideoOrientation]);
+    assert_eq!(id(&net, broadcast.person, Kind::Video, Extension::VideoOrientation), None);
+    assert!(id(&net, viewer, Kind::Video, Extension::VideoOrientation).is_some());
+}
+
+/// What a publisher says of a frame; with the structure that a key picture brings.
+fn descriptor(frame: u16, key: bool) -> Vec<u8> {
+    let [high, low] = frame.to_be_bytes();
+    let structure: Vec<u8> = (0..if key { 45 } else { 0 }).map(|at| at ^ low).collect();
+    [&[if key { 0x80 } else { 0x41 }, high, low][..], &structure].concat()
+}
+
+/// Publishes for a while: pictures are frames that are counted from `first`.
+fn run_describing(net: &mut Net, broadcast: &mut Broadcast, how_long: Duration, first: u16) {
+    let id = id(net, broadcast.person, Kind::Video, Extension::DependencyDescriptor).expect("it is taken");
+    let until = net.now + how_long;
+    while net.now < until {
+        let (frame, key) = (first.wrapping_add(broadcast.picture as u16), broadcast.is_next_key());
+        net.clients[broadcast.person].says = block(&[(id, &descriptor(frame, key))]);
+        broadcast.run(net, MILLISECOND);
+    }
+}
+
+/// The descriptors that a viewer got, with the numbers that its publisher gave to the packets.
+fn described(net: &Net, viewer: usize) -> Vec<(u32, Option<Vec<u8>>)> {
+    let id = id(net, viewer, Kind::Video, Extension::DependencyDescriptor).expect("it is promised");
+    let packets = received(net, viewer, Kind::Video, false);
+    let shown = line(&net.clients[viewer], Kind::Video);
+    let described = packets.iter().map(|packet| value(packet, Some(id)).map(<[u8]>::to_vec));
+    shown.iter().map(|shown| shown.number).zip(described).collect()
+}
+
+/// A publisher whose packets count from `offset`.
+fn beginning(net: &Net, publisher: usize, offset: u32) -> Broadcast {
+    let mut broadcast = Broadcast::new(net, publisher);
+    broadcast.offset = offset;
+    broadcast
+}
+
+const DESCRIBED: [Extension; 3] = [Extension::Mid, Extension::AbsSendTime, Extension::DependencyDescriptor];
+
+#[test]
+fn what_frames_need_comes_octet_for_octet_and_what_is_long_in_two_byte_elements() {
+    let (mut net, mut broadcast, viewer) = joined(&DESCRIBED);
+    broadcast.keyframe_every = 10;
+    run_describing(&mut net, &mut broadcast, 2 * SECOND, 65_520);
+    assert_continuous(&line(&net.clients[viewer], Kind::Video), 0..broadcast.picture * PARTS);
+    let packets = received(&net, viewer, Kind::Video, false);
+    let (mut long, mut short) = (Vec::new(), Vec::new());
+    for ((number, described), packet) in described(&net, viewer).into_iter().zip(packets) {
+        let (picture, key) = (number / PARTS, (number / PARTS).is_multiple_of(10));
+        assert_eq!(described, Some(descriptor(65_520u16.wrapping_add(picture as u16), key)));
+        assert_eq!(packet.sealed[12..14], profile(key));
+        assert_eq!(packet.elements.len(), 3, "with mid and the time that it leaves");
+        if key { &mut long } else { &mut short }.push(packet);
+    }
+    assert_eq!((header_lengths(&short).len(), long.len()), (1, 5 * PARTS as usize));
+    assert_eq!(header_lengths(&received(&net, viewer, Kind::Audio, false)).len(), 1, "sound has none");
+}
+
+#[test]
+fn frame_numbers_never_step_back_whoever_takes_over_and_whenever_a_viewer_comes() {
+    let (mut net, mut first, viewer) = joined(&DESCRIBED);
+    first.keyframe_every = 20;
+    run_describing(&mut net, &mut first, 2 * SECOND, 65_500);
+    let late = net.join(Role::Viewer, "cam", BOTH, GCM);
+    run_describing(&mut net, &mut first, SECOND, 65_500);
+    // It has no words for its frames.
+    net.extensions = vec![Extension::Mid];
+    let silent = net.join(Role::Publisher, "cam", BOTH, GCM);
+    net.connect();
+    let mut silent = beginning(&net, silent, 100_000);
+    silent.run(&mut net, SECOND);
+    net.extensions = DESCRIBED.to_vec();
+    let last = net.join(Role::Publisher, "cam", BOTH, GCM);
+    net.connect();
+    let mut last = beginning(&net, last, 200_000);
+    run_describing(&mut net, &mut last, SECOND, 7);
+    for viewer in [viewer, late] {
+        let mut frames: Vec<(u32, u16)> = Vec::new();
+        let described = described(&net, viewer);
+        for (number, described) in described {
+            let Some(found) = described else {
+                assert!((100_000..200_000).contains(&number), "{number} comes without");
+                continue;
+            };
+            let picture = number % 100_000 / PARTS;
+            let key = if number < 100_000 { picture.is_multiple_of(20) } else { picture == 0 };
+            let frame = u16::from_be_bytes([found[1], found[2]]);
+            let told = if number < 100_000 { 65_500u16 } else { 7 };
+            let mut expected = descriptor(told.wrapping_add(picture as u16), key);
+            expected[1..3].copy_from_slice(&frame.to_be_bytes());
+            assert_eq!(found, expected, "all else is as it was");
+            // Offsets are no multiples of PARTS.
+            let of_all = number / 100_000 * 100_000 + picture;
+            if frames.last() != Some(&(of_all, frame)) {
+                frames.push((of_all, frame));
+            }
+        }
+        for pair in frames.windows(2) {
+            assert_eq!(pair[1].1, pair[0].1.wrapping_add(1), "{pair:?}");
+        }
+        assert!(frames.len() > 50 && frames.last().unwrap().0 > 200_000);
+    }
+    assert!(self::described(&net, late)[0].0 > 0, "it begins with the keyframe before it came");
+}
+
+#[test]
+fn a_resend_says_of_its_frame_what_was_said() {
+    let (mut net, mut broadcast, viewer) = joined(&DESCRIBED);
+    run_describing(&mut net, &mut broadcast, SECOND, 40);
+    let mut second = DESCRIBED.to_vec();
+    second.rotate_left(1);
+    net.extensions = second;
+    let other = net.join(Role::Publisher, "cam", BOTH, GCM);
+    net.connect();
+    let mut broadcast = beginning(&net, other, 100_000);
+    run_describing(&mut net, &mut broadcast, SECOND / 2, 9000);
+    let told = id(&net, viewer, Kind::Video, Extension::DependencyDescriptor);
+    // The first behind the takeover brings the structure.
+    let of_second = line(&net.clients[viewer], Kind::Video).iter().position(|shown| shown.number == 100_000).unwrap();
+    for at in [of_second, of_second + 6] {
+        let first = received(&net, viewer, Kind::Video, false)[at].clone();
+        let before = received(&net, viewer, Kind::Video, true).len();
+        ask_again(&mut net, viewer, first.index);
+        net.run(50 * MILLISECOND);
+        let resends = received(&net, viewer, Kind::Video, true).split_off(before);
+        assert!(!resends.is_empty());
+        for resend in resends {
+            assert_eq!(resend.payload[2..], first.payload);
+            assert!(value(&first, told).is_some());
+            assert_eq!(value(&resend, told), value(&first, told));
+            assert_eq!(resend.sealed[12..14], first.sealed[12..14]);
+        }
+    }
+}
+
+#[test]
+fn without_rtx_a_packet_with_a_descriptor_is_repeated_bit_for_bit() {
+    let (mut net, mut broadcast, _) = joined(&DESCRIBED);
+    let change = |request: &mut Create| request.offer = request.offer.replace(" rtx/", " other/");
+    let viewer = net.try_join(Role::Viewer, "cam", BOTH, GCM, change).expect("it is answered");
+    net.connect();
+    assert_eq!(net.clients[viewer].tracks[track(&net.clients[viewer], Kind::Video)].rtx_ssrc, None);
+    broadcast = Broadcast::new(&net, broadcast.person);
+    run_describing(&mut net, &mut broadcast, SECOND, 40);
+    for first in [&received(&net, viewer, Kind::Video, false)[0], &received(&net, viewer, Kind::Video, false)[30]] {
+        ask_again(&mut net, viewer, first.index);
+        let mut again = 0;
+        for _ in 0..50 {
+            net.step(|to, datagram| {
+                again += u32::from(to == viewer && datagram == first.sealed);
+                true
+            });
+            net.now += MILLISECOND;
+        }
+        assert!(again > 0);
+        assert_eq!(first.elements.len(), 2, "mid and descriptor");
+    }
+}
+
+/// Without two-byte elements a key picture could not bring its structure.
+#[test]
+fn descriptors_are_not_promised_where_elements_may_not_be_mixed_and_not_beside_sound() {
+    let (mut net, broadcast, viewer) = joined(&DESCRIBED);
+    let of = |net: &Net, person, kind| id(net, person, kind, Extension::DependencyDescriptor);
+    for person in [broadcast.person, viewer] {
+        assert!(of(&net, person, Kind::Video).is_some() && of(&net, person, Kind::Audio).is_none());
+    }
+    for role in [Role::Viewer, Role::Publisher] {
+        let change = |request: &mut Create| request.offer = request.offer.replace("a=extmap-allow-mixed\r\n", "");
+        let person = net.try_join(role, "cam", BOTH, GCM, change).expect("it is answered");
+        assert_eq!(of(&net, person, Kind::Video), None, "{role:?}");
+        assert!(id(&net, person, Kind::Video, Extension::Mid).is_some());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn no_extension_however_broken_loses_a_packet(
+        blocks in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u32>(), 0..12)), 8..24)
+    ) {
+        let more = [Extension::TransportWideCc, Extension::DependencyDescriptor];
+        let (mut net, mut broadcast, viewer) = joined(&[&OF_PACKETS[..], &more].concat());
+        for (two_byte, words) in blocks {
+            let mut block = profile(two_byte).to_vec();
+            block.extend((words.len() as u16).to_be_bytes());
+            // Ids and lengths that are right now and then.
+            let mask = if two_byte { 0x073f_073f } else { 0x7f3f_7f3f };
+            block.extend(words.iter().flat_map(|word| (word & mask).to_be_bytes()));
+            net.clients[broadcast.person].says = block;
+            broadcast.run(&mut net, 20 * MILLISECOND);
+        }
+        net.run(10 * MILLISECOND);
+        assert_continuous(&line(&net.clients[viewer], Kind::Video), 0..broadcast.picture * PARTS);
+        prop_assert_eq!(received(&net, viewer, Kind::Audio, false).len(), broadcast.sounds() as usize);
+    }
+}

@@ -1,0 +1,332 @@
+//! Publishers as they are: what real encoders, gateways and networks do to packets, and viewers see nothing of it. In
+//! virtual time, with real peers.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use sluice::forward::codec::Kind;
+use sluice::name::Role;
+use sluice::worker::Config;
+
+use crate::broadcast::{BOTH, Broadcast, GCM, PARTS, Shown, assert_continuous, line, numbers, track};
+use crate::net::lane::Impairment;
+use crate::net::{Net, Person};
+use crate::receiver::{Answers, Receiver};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+/// Clients send a check each two seconds (RFC 7675), and one without nomination moves media when the old path has been
+/// silent for one second. Then there is one round trip and the next frame.
+const MOVED: Duration = Duration::from_millis(3_200);
+/// Tells a standby's packets from the first publisher's.
+const SECOND_BEGINS: u32 = 1_000_000;
+
+/// A publisher and a viewer that is there from the beginning.
+fn watched(workers: usize) -> (Net, Broadcast, usize) {
+    let mut net = Net::with(workers, Config::default());
+    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+    let viewer = net.join(Role::Viewer, "cam", BOTH, GCM);
+    net.connect();
+    let broadcast = begin(&net, publisher);
+    (net, broadcast, viewer)
+}
+
+/// A publisher that begins now, with a keyframe each two seconds.
+fn begin(net: &Net, publisher: usize) -> Broadcast {
+    let mut broadcast = Broadcast::new(net, publisher);
+    broadcast.keyframe_every = 50;
+    broadcast
+}
+
+/// Fails unless a viewer has every packet of both kinds once, in order and under consecutive numbers, and audio and
+/// video keep the distance at which they were published.
+fn assert_whole(net: &Net, viewer: usize, broadcast: &Broadcast) {
+    let person = &net.clients[viewer];
+    assert_continuous(&line(person, Kind::Video), 0..broadcast.picture * broadcast.parts);
+    assert_continuous(&line(person, Kind::Audio), 0..broadcast.sounds());
+    assert_paced(person, broadcast);
+}
+
+/// Fails unless timestamps go on in step with the publisher's time, in audio and in video.
+fn assert_paced(person: &Person, broadcast: &Broadcast) {
+    for (kind, ticks) in [(Kind::Video, 90), (Kind::Audio, 48)] {
+        let sent = |shown: &Shown| match kind {
+            Kind::Video => broadcast.published(shown.number),
+            Kind::Audio => broadcast.said(shown.number),
+        };
+        let line = line(person, kind);
+        for shown in &line {
+            let elapsed = (sent(shown) - sent(&line[0])).as_millis() as u32;
+            assert_eq!(shown.timestamp.wrapping_sub(line[0].timestamp), elapsed * ticks, "{kind:?} {shown:?}");
+        }
+    }
+}
+
+/// Moves the publisher's sequence numbers of a kind forward.
+fn leap(net: &mut Net, publisher: usize, kind: Kind, by: u64) {
+    let person = &mut net.clients[publisher];
+    let ssrc = person.tracks[track(person, kind)].ssrc.expect("a publisher has SSRCs");
+    *person.next_index.entry(ssrc).or_insert(1000) += by;
+}
+
+#[test]
+fn sequence_numbers_that_wrap_are_followed() {
+    let (mut net, mut broadcast, viewer) = watched(1);
+    for kind in [Kind::Video, Kind::Audio] {
+        leap(&mut net, broadcast.person, kind, 65_530 - 1_000);
+    }
+    broadcast.run(&mut net, 2 * SECOND);
+    assert_whole(&net, viewer, &broadcast);
+}
+
+#[test]
+fn timestamps_that_wrap_are_followed() {
+    let (mut net, mut broadcast, viewer) = watched(1);
+    // Video wraps after one second, audio after nearly two.
+    broadcast.stamp = u32::MAX - 90_000;
+    broadcast.run(&mut net, 4 * SECOND);
+    assert_whole(&net, viewer, &broadcast);
+}
+
+/// Fails unless a viewer has all of both kinds again by now, at once.
+fn assert_live(net: &Net, viewer: usize, broadcast: &Broadcast) {
+    let person = &net.clients[viewer];
+    let (pictures, sounds) = (broadcast.picture * PARTS, broadcast.sounds());
+    for (kind, next) in [(Kind::Video, pictures), (Kind::Audio, sounds)] {
+        let line = line(person, kind);
+        assert!(line.windows(2).all(|pair| pair[1].index == pair[0].index + 1), "{kind:?}");
+        let second = line.iter().rev().take_while(|shown| net.now - shown.at < SECOND).copied().collect::<Vec<_>>();
+        assert!(numbers(&second).into_iter().rev().eq(next - second.len() as u32..next), "{kind:?}: {second:?}");
+        assert!(second.len() >= 49);
+    }
+}
+
+#[test]
+fn a_jump_of_sequence_numbers_is_no_loss_and_ends_with_a_keyframe_at_once() {
+    // Under 2^15 the rollover count can be told (RFC 3711 3.3.1).
+    for by in [5_000, 30_000] {
+        let (mut net, mut broadcast, viewer) = watched(1);
+        broadcast.obeys = true;
+        for _ in 0..4 {
+            broadcast.run(&mut net, 3 * SECOND);
+            assert_live(&net, viewer, &broadcast);
+            for kind in [Kind::Video, Kind::Audio] {
+                leap(&mut net, broadcast.person, kind, by);
+            }
+        }
+        broadcast.run(&mut net, 3 * SECOND);
+        assert_live(&net, viewer, &broadcast);
+        let audio = line(&net.clients[viewer], Kind::Audio);
+        assert_continuous(&audio, 0..broadcast.sounds());
+        assert!(
+            audio.iter().all(|shown| shown.at - broadcast.said(shown.number) < 5 * MILLISECOND),
+            "nothing is held back"
+        );
+    }
+}
+
+#[test]
+fn contributing_sources_and_padding_are_left_behind() {
+    let (mut net, mut broadcast, viewer) = watched(1);
+    for (csrcs, padding) in [(0, 0), (1, 0), (15, 0), (0, 1), (0, 255), (15, 200), (2, 4), (0, 0)] {
+        let person = &mut net.clients[broadcast.person];
+        (person.csrcs, person.padding) = ((1..=csrcs).collect(), padding);
+        broadcast.run(&mut net, SECOND / 2);
+    }
+    assert_whole(&net, viewer, &broadcast);
+    for packet in &net.clients[viewer].received {
+        assert_eq!(packet.sealed[0] & 0x2f, 0, "neither padding nor contributing sources");
+        assert!([4, 600].contains(&packet.payload.len()), "{}", packet.payload.len());
+    }
+}
+
+#[test]
+fn packets_of_padding_alone_leave_no_hole() {
+    let (mut net, mut broadcast, viewer) = watched(1);
+    for round in 0..100 {
+        broadcast.run(&mut net, 40 * MILLISECOND);
+        let publisher = broadcast.person;
+        net.clients[publisher].padding = [1, 100, 255][round % 3];
+        for _ in 0..round % 7 {
+            for kind in [Kind::Video, Kind::Audio] {
+                let place = track(&net.clients[publisher], kind);
+                // What probes for bandwidth repeats the timestamp of the frame before it.
+                let timestamp = match kind {
+                    Kind::Video => (broadcast.picture - 1) * 3_600,
+                    Kind::Audio => (broadcast.sounds() - 1) * 960,
+                };
+                net.send(publisher, place, timestamp, false, &[]);
+            }
+        }
+        net.clients[publisher].padding = 0;
+    }
+    net.run(20 * MILLISECOND);
+    assert!(net.clients[viewer].received.iter().all(|packet| !packet.payload.is_empty()), "nothing empty is sent");
+    assert_whole(&net, viewer, &broadcast);
+}
+
+#[test]
+fn extensions_that_nobody_negotiated_and_two_byte_ones_lose_nothing() {
+    let (mut net, mut broadcast, viewer) = watched(1);
+    let blocks: [&[u8]; 8] = [
+        // One-byte elements: an id that was not negotiated, 15 that ends all, padding alone, no element.
+        &[0xbe, 0xde, 0, 1, 0xe0, 1, 0, 0],
+        &[0xbe, 0xde, 0, 1, 0xf0, 1, 2, 3],
+        &[0xbe, 0xde, 0, 1, 0, 0, 0, 0],
+        &[0xbe, 0xde, 0, 0],
+        // Two-byte elements: unknown, empty, longer than the block.
+        &[0x10, 0x00, 0, 1, 200, 2, 1, 2],
+        &[0x10, 0x0f, 0, 1, 200, 0, 201, 0],
+        &[0x10, 0x00, 0, 1, 200, 250, 1, 2],
+        // Neither: RFC 3550 lets a profile put here what it likes.
+        &[0x12, 0x34, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8],
+    ];
+    for block in blocks {
+        net.clients[broadcast.person].says = block.to_vec();
+        broadcast.run(&mut net, SECOND / 2);
+    }
+    assert_whole(&net, viewer, &broadcast);
+}
+
+#[test]
+fn audio_that_is_silent_for_seconds_hands_nothing_to_a_standby_and_goes_on_in_step() {
+    for workers in [1, 2] {
+        let (mut net, mut broadcast, viewer) = watched(workers);
+        let standby = net.try_join(Role::Publisher, "cam", BOTH, GCM, |request| request.standby = true);
+        let standby = standby.expect("a standby is taken beside the live publisher");
+        net.connect();
+        let mut second = begin(&net, standby);
+        second.offset = SECOND_BEGINS;
+        broadcast = begin(&net, broadcast.person);
+        let mut spoken = 0..0;
+        let mut expected = Vec::new();
+        for (mute, seconds) in [(false, 1), (true, 8), (false, 1), (true, 15), (false, 2)] {
+            broadcast.mute = mute;
+            spoken.start = broadcast.sounds();
+            let until = net.now + seconds * SECOND;
+            while net.now < until {
+                broadcast.publish(&mut net);
+                second.publish(&mut net);
+                net.run(MILLISECOND);
+            }
+            spoken.end = broadcast.sounds();
+            if !mute {
+                expected.extend(spoken.clone());
+            }
+        }
+        let person = &net.clients[viewer];
+        assert_continuous(&line(person, Kind::Video), 0..broadcast.picture * PARTS);
+        let audio = line(person, Kind::Audio);
+        assert_eq!(numbers(&audio), expected);
+        assert!(audio.windows(2).all(|pair| pair[1].index == pair[0].index + 1));
+        assert_paced(person, &broadcast);
+        let takeovers = net.metrics.render();
+        assert!(takeovers.contains("sluice_takeovers_total{by=\"standby\"} 0"));
+        assert!(!net.clients[broadcast.person].closed && !net.clients[standby].closed);
+    }
+}
+
+/// A publisher and a viewer over links that lose two percent, with repairs on both.
+struct Lossy {
+    net: Net,
+    broadcast: Broadcast,
+    answers: Answers,
+    receiver: Receiver,
+}
+
+impl Lossy {
+    fn new(workers: usize) -> Self {
+        let (mut net, mut broadcast, viewer) = watched(workers);
+        broadcast.obeys = true;
+        let lossy = Impairment { loss: 0.02, delay: 10 * MILLISECOND, ..Impairment::default() };
+        net.links.impair(broadcast.person, lossy, lossy, 7);
+        net.links.impair(viewer, lossy, lossy, 8);
+        let answers = Answers::new(&mut net, broadcast.person);
+        Self { net, broadcast, answers, receiver: Receiver::new(viewer) }
+    }
+
+    fn run(&mut self, how_long: Duration) {
+        let until = self.net.now + how_long;
+        while self.net.now < until {
+            self.broadcast.publish(&mut self.net);
+            self.net.run(MILLISECOND);
+            self.answers.poll(&mut self.net);
+            self.receiver.poll(&mut self.net);
+        }
+    }
+
+    /// A client's packets come from another port, and through another worker's socket where there is one; six seconds
+    /// pass. For how long nothing new came to the viewer.
+    fn rebind(&mut self, person: usize, worker: usize) -> Duration {
+        let before = self.net.clients[person].address;
+        let moved = self.net.now;
+        self.net.rebind_client(person, SocketAddr::new(before.ip(), before.port() + 1_000), worker);
+        self.run(6 * SECOND);
+        let mut arrivals: Vec<Instant> = self.receiver.arrived.values().map(|(at, _)| *at).collect();
+        arrivals.sort_unstable();
+        let gaps = arrivals.windows(2).filter(|pair| pair[1] > moved).map(|pair| pair[1] - pair[0]);
+        gaps.max().expect("it is back")
+    }
+
+    /// The numbers of the publisher's packets that the viewer has, and how many of the line's are missing.
+    fn shown(&self) -> (BTreeSet<u32>, u64) {
+        let arrived = &self.receiver.arrived;
+        let (first, last) = (arrived.first_key_value().expect("it plays"), arrived.last_key_value().expect("it plays"));
+        let missing = last.0 - first.0 + 1 - arrived.len() as u64;
+        (arrived.values().map(|(_, number)| *number).collect(), missing)
+    }
+}
+
+#[test]
+fn a_publisher_whose_source_port_changes_is_back_with_its_next_check() {
+    for workers in [1, 2] {
+        let mut lossy = Lossy::new(workers);
+        lossy.run(3 * SECOND);
+        for change in 1..=3 {
+            let outage = lossy.rebind(lossy.broadcast.person, change % workers);
+            assert!(outage < MOVED, "{outage:?}");
+        }
+        lossy.run(SECOND);
+        let (shown, missing) = lossy.shown();
+        // What is lost on the way is repaired, and frames are held back for that, by 400 ms at most.
+        assert_eq!(missing, 0);
+        assert!(shown.last().is_some_and(|newest| newest + 12 * PARTS >= lossy.broadcast.picture * PARTS));
+        assert!(!lossy.net.clients[lossy.broadcast.person].closed);
+    }
+}
+
+#[test]
+fn a_viewer_whose_source_port_changes_is_back_with_its_next_check() {
+    for workers in [1, 2] {
+        let mut lossy = Lossy::new(workers);
+        lossy.run(3 * SECOND);
+        for change in 1..=3 {
+            let outage = lossy.rebind(lossy.receiver.person, change % workers);
+            assert!(outage < MOVED, "{outage:?}");
+        }
+        lossy.run(SECOND);
+        let (shown, missing) = lossy.shown();
+        assert_eq!(missing, 0);
+        assert!(shown.last().is_some_and(|newest| newest + 12 * PARTS >= lossy.broadcast.picture * PARTS));
+        assert!(!lossy.net.clients[lossy.receiver.person].closed);
+    }
+}
+
+#[test]
+fn clients_that_vanish_disturb_nobody_and_leave_nothing_behind() {
+    let (mut net, mut broadcast, viewer) = watched(2);
+    let others: Vec<usize> = (0..6).map(|_| net.join(Role::Viewer, "cam", BOTH, GCM)).collect();
+    let elsewhere = net.join(Role::Publisher, "other", BOTH, GCM);
+    net.connect();
+    broadcast = begin(&net, broadcast.person);
+    broadcast.run(&mut net, SECOND);
+    for gone in others.into_iter().chain([elsewhere]) {
+        net.clients[gone].away = true;
+    }
+    broadcast.run(&mut net, 35 * SECOND);
+    assert_whole(&net, viewer, &broadcast);
+    assert_eq!(net.handle().session_count(), 2);
+    assert_eq!(net.handle().streams().len(), 1);
+    assert!(!net.clients[viewer].closed && !net.clients[broadcast.person].closed);
+}
