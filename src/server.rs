@@ -119,13 +119,13 @@ impl Server {
         let addresses = Addresses {
             http: bound(&http, config.http.listen),
             admin: admin.as_ref().zip(config.http.admin).map(|(listener, asked)| bound(listener, asked)),
-            media: SocketAddr::new(config.worker.media.ip(), workers.handle().media_port()),
+            media: SocketAddr::new(config.worker.media.ip(), worker::Handle::of(&workers).media_port()),
         };
         access.tell();
         if config.worker.reaches_only_this_machine() {
             warn!("this machine has no network: nobody else can connect until it has, or --advertise names an address");
         }
-        let node = Arc::new(http::Node::new(&config.http, access, workers.handle(), metrics));
+        let node = Arc::new(http::Node::new(&config.http, access, worker::Handle::of(&workers), metrics));
         Ok(Self { workers, node, http, admin, addresses, drain: config.worker.drain })
     }
 
@@ -142,7 +142,7 @@ impl Server {
     /// The media side, for tests.
     #[doc(hidden)]
     pub fn media(&self) -> worker::Handle {
-        self.workers.handle()
+        worker::Handle::of(&self.workers)
     }
 
     /// What answers HTTP, to change its access while it serves.
@@ -180,7 +180,7 @@ impl Server {
             let admin = TcpListener::from_std(admin).context("the runtime refuses the admin socket")?;
             tasks.push(tokio::spawn(Arc::clone(&self.node).serve_admin(admin, until_stopped())));
         }
-        let media = self.workers.handle();
+        let media = worker::Handle::of(&self.workers);
         // 1. No new session, and /readyz says so. Those that are there go on.
         let drained = async {
             drain.await;

@@ -1,14 +1,12 @@
 //! What a client asks for with its POST, and what it gets: a session that waits, or the reason why there is none.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::client::Source;
-use super::handle::Handle;
-use super::quota::{Applicant, Slot};
 use crate::auth::Credential;
 use crate::forward::codec::Format;
-use crate::metrics::{Label as _, Refusal};
+use crate::metrics::Refusal;
 use crate::name::{Role, SessionId, StreamName};
 use crate::sdp::{Negotiated, OfferError};
 use crate::stream::Refused;
@@ -106,7 +104,7 @@ pub enum CreateError {
 }
 
 /// How long a client should wait before it asks again whether some session has ended.
-const FULL_RETRY: Duration = Duration::from_secs(10);
+pub(super) const FULL_RETRY: Duration = Duration::from_secs(10);
 
 impl CreateError {
     /// What it counts as, where the relay has no room.
@@ -119,33 +117,6 @@ impl CreateError {
             Self::Draining { .. } => Some(Refusal::Draining),
             Self::Offer(_) | Self::Refused(_) | Self::NotPublished { .. } | Self::NoAddress => None,
         }
-    }
-}
-
-impl Handle {
-    /// Takes a slot for the session that is asked for.
-    pub(super) fn take_slot(&self, request: &Create, now: Instant) -> Result<Slot, CreateError> {
-        let shared = self.shared();
-        let replaces = match request.role {
-            Role::Publisher => shared.registry.replaced_by(&request.stream, request.standby),
-            Role::Viewer => None,
-        };
-        let (stream, address) = (request.stream.clone(), request.http_remote);
-        let applicant = Applicant { role: request.role, stream, address, source: request.source, replaces };
-        shared.slots.take(applicant, now).map_err(|refused| {
-            let (quota, retry_after) = (&shared.config.quota, FULL_RETRY);
-            if refused.warns {
-                let (stream, client, limit) = (&request.stream, request.http_remote, refused.reason.as_str());
-                tracing::warn!(%stream, %client, limit, "a session was refused: raise the limit or add a relay");
-            }
-            match refused.reason {
-                Refusal::MaxViewers => CreateError::TooManyViewers { limit: quota.viewers, retry_after },
-                Refusal::MaxSessionsPerAddress => {
-                    CreateError::TooManyFromAddress { limit: quota.sessions_per_address, retry_after }
-                }
-                _ => CreateError::TooManySessions { limit: quota.sessions, retry_after },
-            }
-        })
     }
 }
 

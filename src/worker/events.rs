@@ -9,10 +9,9 @@ use std::time::Instant;
 
 use tokio::sync::broadcast;
 
-use super::handle::Handle;
 use crate::metrics::End as Reason;
 use crate::name::{SessionId, StreamName};
-use crate::stream::{Absence, StreamInfo};
+use crate::stream::Absence;
 
 /// Events that a follower may be behind; beyond that it loses the oldest, is told so, and has to look at everything.
 const CAPACITY: usize = 1024;
@@ -70,31 +69,6 @@ impl Events {
     /// Everything from now on.
     pub(super) fn follow(&self) -> broadcast::Receiver<Event> {
         self.0.subscribe()
-    }
-}
-
-impl Handle {
-    /// What happens to streams and sessions from now on.
-    pub fn events(&self) -> broadcast::Receiver<Event> {
-        self.shared().events.follow()
-    }
-
-    /// A stream, if it has a publisher or a viewer.
-    pub fn stream(&self, stream: &StreamName) -> Option<StreamInfo> {
-        self.shared().registry.info(stream)
-    }
-
-    /// Whether somebody publishes a stream.
-    pub fn publisher(&self, stream: &StreamName) -> PublisherState {
-        let registry = &self.shared().registry;
-        match registry.live(stream).map(|live| live.lost) {
-            Some(None) => PublisherState::Live,
-            Some(Some(since)) => PublisherState::Absent(Absence::Lost, since),
-            None => match registry.left(stream) {
-                Some((absence, since)) => PublisherState::Absent(absence, since),
-                None => PublisherState::Never,
-            },
-        }
     }
 }
 

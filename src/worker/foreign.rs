@@ -7,8 +7,6 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::engine::Engine;
-use super::message::Message;
 use crate::five_tuple::Path;
 use crate::stream::WorkerId;
 
@@ -52,15 +50,6 @@ impl ForeignPaths {
     /// How many are remembered.
     pub(super) fn len(&self) -> usize {
         self.owner_by_path.len()
-    }
-}
-
-impl Engine {
-    /// Hands a datagram to the worker whose session it belongs to; what comes by the same path follows it.
-    pub(super) fn hand_over(&mut self, worker: WorkerId, path: Path, datagram: &[u8], received: Instant, now: Instant) {
-        self.foreign_paths.insert(path, worker, now);
-        self.shared.metrics.handed_over.inc();
-        self.push(worker, Message::Datagram { path, datagram: datagram.to_vec(), received }, 1);
     }
 }
 

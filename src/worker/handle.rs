@@ -4,34 +4,25 @@
 //! its path.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::Config;
-use super::cache_budget::CacheBudget;
 use super::config::Arrival;
 use super::create::{Create, CreateError, Created, formats_of};
-use super::departed::Departed;
-use super::drops::SocketDrops;
-use super::events::Events;
-use super::heartbeat::Heartbeat;
-use super::lobby::{Found, Listed, Lobby, Waiting};
+use super::lobby::{Found, Listed, Waiting};
 use super::message::Message;
-use super::placing::Placing;
-use super::quota::Slots;
-use super::record::{Ended, Record};
+use super::record::Record;
 use super::restart::{Patched, Restart};
 use super::secrets::{random_credentials, random_etag};
 use super::session::end_waiting;
-use super::unreached::Warning;
-use super::watchdog::Health;
+use super::shared::Shared;
+use super::turn::Workers;
 use crate::auth::Credential;
 use crate::ice::Admission;
-use crate::metrics::{End as Reason, LimitName, Metrics, Phase, SessionState};
+use crate::metrics::{End as Reason, Phase, SessionState};
 use crate::name::{Role, SessionId, StreamName};
-use crate::peer::{Certificate, CertificateError};
 use crate::sdp::{Local, Offer};
-use crate::stream::{Announced, Full, Identity, Registry, Sender, StreamInfo, WorkerId};
+use crate::stream::{Announced, Full, Identity, StreamInfo, WorkerId};
 
 /// How long a client should wait before it asks an overloaded or stopping relay again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -46,31 +37,6 @@ impl std::fmt::Debug for Handle {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Handle").finish_non_exhaustive()
     }
-}
-
-/// What the handle and all workers share. Written on join and leave only.
-pub(super) struct Shared {
-    pub(super) config: Config,
-    pub(super) media_port: u16,
-    pub(super) registry: Registry,
-    pub(super) lobby: Lobby,
-    pub(super) departed: Departed,
-    pub(super) events: Events,
-    pub(super) ended: Ended,
-    pub(super) unreached: Warning,
-    pub(super) cache_budget: CacheBudget,
-    pub(super) socket_drops: SocketDrops,
-    pub(super) slots: Slots,
-    pub(super) placing: Placing,
-    /// Of the workers by their number.
-    pub(super) heartbeats: Vec<Arc<Heartbeat>>,
-    pub(super) health: Health,
-    pub(super) certificate: Certificate,
-    pub(super) metrics: Arc<Metrics>,
-    /// Inboxes by worker number.
-    pub(super) workers: Vec<Sender<Message>>,
-    /// Set once, when the relay stops taking sessions.
-    pub(super) draining: AtomicBool,
 }
 
 /// Why a session was not changed.
@@ -100,49 +66,14 @@ pub struct SessionInfo {
     pub credential: Credential,
 }
 
-impl Shared {
-    /// What the workers with these inboxes share; makes the node's certificate.
-    pub(super) fn new(
-        config: Config,
-        media_port: u16,
-        metrics: Arc<Metrics>,
-        workers: Vec<Sender<Message>>,
-    ) -> Result<Self, CertificateError> {
-        let limits = [
-            (LimitName::Sessions, config.quota.sessions),
-            (LimitName::Viewers, config.quota.viewers),
-            (LimitName::SessionsPerAddress, config.quota.sessions_per_address),
-            (LimitName::PublisherBitrate, config.max_publisher_bitrate as usize),
-        ];
-        for (limit, value) in limits {
-            metrics.limits[limit].set(i64::try_from(value).unwrap_or(i64::MAX));
-        }
-        Ok(Self {
-            slots: Slots::new(config.quota),
-            cache_budget: CacheBudget::new(config.pictures_total),
-            config,
-            media_port,
-            registry: Registry::default(),
-            lobby: Lobby::default(),
-            departed: Departed::default(),
-            events: Events::default(),
-            ended: Ended::default(),
-            unreached: Warning::default(),
-            socket_drops: SocketDrops::default(),
-            placing: Placing::new(workers.len()),
-            heartbeats: workers.iter().map(|_| Arc::default()).collect(),
-            health: Health::default(),
-            certificate: Certificate::generate()?,
-            metrics,
-            workers,
-            draining: AtomicBool::new(false),
-        })
-    }
-}
-
 impl Handle {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    /// The way to these workers.
+    pub fn of(workers: &Workers) -> Self {
+        Self::new(workers.shared())
     }
 
     /// Answers an offer and lets the session wait for its first packet.
@@ -360,11 +291,6 @@ impl Handle {
         census.extend(shared.slots.census());
         census.extend(shared.placing.census());
         census
-    }
-
-    /// Takes out every session that waits for its first packet.
-    pub(super) fn take_waiting(&self) -> Vec<Waiting> {
-        self.shared.lobby.drain()
     }
 
     /// What the workers share.

@@ -6,8 +6,8 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::engine::{Engine, Progress};
-use super::handle::Shared;
 use super::message::Message;
+use super::shared::Shared;
 use super::turn::INBOX;
 use super::{Config, Handle, Outbox};
 use crate::five_tuple::{Path, Protocol};

@@ -16,9 +16,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use super::engine::Engine;
 use super::steering::Steering;
-use crate::name::Role;
 use crate::stream::WorkerId;
 
 /// A worker that was awake for a larger share of the last second has no room for another publisher.
@@ -32,13 +30,13 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Placing {
     pub(super) steering: Steering,
     /// By worker number.
-    loads: Vec<Load>,
+    pub(crate) loads: Vec<Load>,
 }
 
 /// What a worker has to do. It writes, all read.
 #[derive(Debug, Default)]
 pub(super) struct Load {
-    publishers: AtomicU32,
+    pub(crate) publishers: AtomicU32,
     /// The share of its time in which it was awake, in thousandths.
     awake: AtomicU32,
 }
@@ -56,7 +54,7 @@ impl Placing {
     }
 
     /// The first worker that has room for another publisher, where so many are gathered.
-    fn with_room(&self, publishers: u32) -> Option<WorkerId> {
+    pub(crate) fn with_room(&self, publishers: u32) -> Option<WorkerId> {
         let first = self.loads.iter().position(|load| load.has_room(publishers))?;
         u16::try_from(first).ok().map(WorkerId)
     }
@@ -89,38 +87,6 @@ impl Awake {
             load.awake.store((share * 1000.0) as u32, Ordering::Relaxed);
             *self = Self::new(now);
         }
-    }
-}
-
-impl Engine {
-    /// The worker where the session that waits under this name is to live; `None` is the one where it has arrived.
-    pub(super) fn home_of(&self, ufrag: &str) -> Option<WorkerId> {
-        let shared = &self.shared;
-        let (role, stream) = shared.lobby.waiting(ufrag)?;
-        let gathered = shared.config.gathered_publishers;
-        match role {
-            Role::Viewer => shared.registry.home(&stream, shared.config.small_stream),
-            // All that a publisher sends would be handed over.
-            Role::Publisher if gathered == 0 || !shared.placing.steering.has_room() => None,
-            Role::Publisher => {
-                shared.registry.live(&stream).map(|live| live.worker).or_else(|| shared.placing.with_room(gathered))
-            }
-        }
-    }
-
-    /// A publisher lives here from now on.
-    pub(super) fn takes_publisher(&self) {
-        self.load().publishers.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// A publisher does so no more.
-    pub(super) fn gives_publisher_up(&self) {
-        self.load().publishers.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// What this worker has to do.
-    pub(super) fn load(&self) -> &Load {
-        &self.shared.placing.loads[usize::from(self.id.0)]
     }
 }
 

@@ -6,16 +6,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::engine::Engine;
 use super::message::Message;
-use super::session::State;
-use crate::demux::Key;
-use crate::metrics::DropReason;
-use crate::name::StreamName;
-use crate::stream::{Full, WorkerId};
+use crate::stream::WorkerId;
 
 /// Commands that wait for room; beyond that they are lost and counted too.
-const CAPACITY: usize = 64 * 1024;
+pub(super) const CAPACITY: usize = 64 * 1024;
 
 /// While commands wait, room is looked for this often.
 const RETRY_INTERVAL: Duration = Duration::from_millis(2);
@@ -24,7 +19,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 #[derive(Default)]
 pub(super) struct Waiting {
     /// Oldest first.
-    commands: VecDeque<(WorkerId, Message)>,
+    pub(super) commands: VecDeque<(WorkerId, Message)>,
     retry_at: Option<Instant>,
 }
 
@@ -42,42 +37,5 @@ impl Waiting {
     /// When they are to be tried again.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.retry_at
-    }
-}
-
-impl Engine {
-    /// Hands a message to a worker: `media` packets or messages of people, or 0 for a command. False when it is lost.
-    pub(super) fn push(&mut self, worker: WorkerId, message: Message, media: u64) -> bool {
-        let refused = if self.waiting.commands.iter().any(|(to, _)| *to == worker) {
-            message
-        } else {
-            match self.shared.workers[usize::from(worker.0)].push(message) {
-                Ok(()) => return true,
-                Err(Full(message)) => message,
-            }
-        };
-        if media == 0 && self.waiting.commands.len() < CAPACITY {
-            self.waiting.commands.push_back((worker, refused));
-            return true;
-        }
-        self.counters.drops(DropReason::InboxFull, media.max(1));
-        false
-    }
-
-    /// Hands what a publisher's viewers concerns to each worker that has some, with the stream's name and its epoch.
-    pub(super) fn tell_subscribers(&mut self, key: Key, media: u64, message: impl Fn(StreamName, u32) -> Message) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let State::Publishing(publisher) = &session.state else { return };
-        let (stream, epoch) = (session.stream.clone(), publisher.epoch());
-        for worker in publisher.subscribers.clone() {
-            self.push(worker, message(stream.clone(), epoch), media);
-        }
-    }
-
-    /// Tries again what waits.
-    pub(super) fn push_waiting(&mut self) {
-        for (worker, command) in std::mem::take(&mut self.waiting.commands) {
-            self.push(worker, command, 0);
-        }
     }
 }

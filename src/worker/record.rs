@@ -9,7 +9,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::handle::Handle;
 use crate::five_tuple::Path;
 use crate::metrics::End as Reason;
 use crate::name::{Role, SessionId, StreamName};
@@ -235,28 +234,6 @@ impl Ended {
     pub(super) fn find(&self, session: &SessionId) -> Option<Arc<Record>> {
         let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         records.iter().find(|record| record.id == *session).cloned()
-    }
-}
-
-impl Handle {
-    /// The record of a session that lives, or that ended lately.
-    pub fn record(&self, session: &SessionId) -> Option<Arc<Record>> {
-        let living = self.shared().lobby.listed(session).map(|listed| listed.record);
-        living.or_else(|| self.shared().ended.find(session))
-    }
-
-    /// The records of all sessions that live, and of those that ended lately.
-    pub fn records(&self) -> Vec<Arc<Record>> {
-        let (mut records, ended) = (self.shared().lobby.records(), self.shared().ended.all());
-        // One that ended between the two looks is among both.
-        records.retain(|living| !ended.iter().any(|record| record.id == living.id));
-        records.extend(ended);
-        records
-    }
-
-    /// The records of the living sessions of a stream.
-    pub fn records_of(&self, stream: &StreamName) -> Vec<Arc<Record>> {
-        self.shared().lobby.records_of(stream)
     }
 }
 

@@ -3,36 +3,32 @@
 
 use std::time::{Duration, Instant};
 
-use super::engine::Engine;
 use super::feed::Feed;
 use super::leg::Leg;
-use super::message::Message;
 use super::publisher::Publisher;
 use super::record::{Checks, Stage, TrackReport};
 use super::session::{Session, State};
 use super::track::Track;
 use super::viewer::Viewer;
-use crate::demux::{Facts as DoorFacts, Key};
-use crate::five_tuple::Path;
+use crate::demux::Facts as DoorFacts;
 use crate::forward::codec::Kind;
 use crate::forward::{Leg as Stand, SetsSource};
-use crate::name::StreamName;
 use crate::sdp::{Negotiated, Section};
 
 /// How often a session is looked at.
-const INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often a publisher is asked for its round trip.
-const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Sessions that one look takes; more take more looks, spread over the interval.
-const SLICE: usize = 64;
+pub(super) const SLICE: usize = 64;
 
 /// Which sessions are looked at next, and when.
 #[derive(Debug, Default)]
 pub(super) struct Sampler {
-    next: usize,
-    due: Option<Instant>,
+    pub(crate) next: usize,
+    pub(crate) due: Option<Instant>,
 }
 
 impl Sampler {
@@ -47,91 +43,8 @@ impl Sampler {
     }
 }
 
-impl Engine {
-    /// Looks at the sessions whose turn it is.
-    pub(super) fn sample(&mut self, now: Instant) {
-        if self.sampler.due.is_none_or(|due| due > now) {
-            return;
-        }
-        let places = self.sessions.places();
-        let from = if self.sampler.next >= places { 0 } else { self.sampler.next };
-        self.sampler.next = from + SLICE;
-        for key in self.sessions.keys_at(from..from + SLICE) {
-            self.guard(key, now, |engine| {
-                engine.report(key, now);
-                engine.probe(key, now);
-            });
-        }
-        self.take_door_output(now);
-        let looks = places.div_ceil(SLICE).max(1) as u32;
-        self.sampler.due = (!self.sessions.is_empty()).then(|| now + INTERVAL / looks);
-    }
-
-    /// Asks a publisher how far away it is, if it is time. Viewers tell by themselves.
-    fn probe(&mut self, key: Key, now: Instant) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let is_due = session.probed.is_none_or(|before| now >= before + PROBE_INTERVAL);
-        if let (true, State::Publishing(publisher)) = (is_due, &mut session.state) {
-            session.probed = Some(now);
-            publisher.reception.on_sent(now);
-            self.door.probe(key, now);
-        }
-    }
-
-    /// A check was answered: a publisher that reads little has that to read, too.
-    pub(super) fn on_check(&mut self, path: Path, now: Instant) {
-        let Some(session) = self.door.owner(&path).and_then(|key| self.sessions.get_mut(key)) else { return };
-        if let State::Publishing(publisher) = &mut session.state {
-            publisher.reception.on_sent(now);
-        }
-    }
-
-    /// Brings the record of one session up to date.
-    pub(super) fn report(&mut self, key: Key, now: Instant) {
-        let door = self.door.facts(key).unwrap_or_default();
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let feed = self.feeds.get(&session.stream);
-        session.report(&door, feed, now);
-        self.expire_pictures(key, now);
-    }
-
-    /// Lets go what a publisher's tracks keep for too long, or for more memory than there is for all.
-    fn expire_pictures(&mut self, key: Key, now: Instant) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let State::Publishing(publisher) = &mut session.state else { return };
-        let (mut octets, mut since) = (0, now);
-        for track in &mut publisher.tracks {
-            track.history.expire(now);
-            let Some((cost, received)) = track.history.cost_of_pictures().filter(|_| track.kind == Kind::Video) else {
-                continue;
-            };
-            octets += cost;
-            since = since.min(received);
-        }
-        let makes_room = self.shared.cache_budget.report(session.id, octets, since);
-        if makes_room {
-            for track in publisher.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
-                track.history.give_up_pictures(now);
-            }
-            self.shared.metrics.fast_start_evictions.inc();
-            self.tell_subscribers(key, 0, |stream, epoch| Message::GiveUpPictures { stream, epoch });
-        }
-        self.shared.metrics.fast_start_bytes.set(self.shared.cache_budget.total() as i64);
-    }
-
-    /// The pictures since a publisher's last keyframe make room for others.
-    pub(super) fn on_give_up_pictures(&mut self, stream: &StreamName, epoch: u32, now: Instant) {
-        let Some(feed) = self.feeds.get_mut(stream) else { return };
-        if feed.source.is_some_and(|source| source.epoch == epoch)
-            && let Some(track) = feed.track_mut(Kind::Video)
-        {
-            track.history.give_up_pictures(now);
-        }
-    }
-}
-
 impl Session {
-    fn report(&mut self, door: &DoorFacts, feed: Option<&Feed>, now: Instant) {
+    pub(crate) fn report(&mut self, door: &DoorFacts, feed: Option<&Feed>, now: Instant) {
         let (mut obeys, mut round_trip, mut stands_by, mut estimate) = (None, door.round_trip, false, None);
         let (stage, tracks) = match &mut self.state {
             State::Connecting(_) => (Stage::Connecting, Vec::new()),

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::events::Event;
-use super::handle::Shared;
 use super::lobby::Waiting;
 use super::publisher::Publisher;
 use super::quota::Slot;
 use super::record::Record;
 use super::share::Share;
+use super::shared::Shared;
 use super::steering::Steered;
 use super::unreached::{Progress, Unreached};
 use super::viewer::Viewer;

@@ -11,10 +11,8 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::engine::Engine;
-use crate::five_tuple::Path;
 use crate::stream::WorkerId;
 
 /// Addresses that the kernel's limit on programs (4,096 instructions) has room for; the datagrams of further ones are
@@ -22,7 +20,7 @@ use crate::stream::WorkerId;
 pub(super) const CAPACITY: usize = 800;
 
 /// So long a change waits for others: a program is made for all of them together.
-const DELAY: Duration = Duration::from_millis(50);
+pub(super) const DELAY: Duration = Duration::from_millis(50);
 
 /// What all workers know of it. They list and strike out under the lock, and whoever is first after [`DELAY`] tells the
 /// kernel.
@@ -109,28 +107,6 @@ impl Drop for Steered {
             table.worker_by_remote.remove(&self.remote);
             table.changed = true;
         }
-    }
-}
-
-impl Engine {
-    /// A datagram of one of this worker's sessions has been handed over to it: the next ones are to come by themselves.
-    pub(super) fn steer(&mut self, path: Path, now: Instant) {
-        let Some(key) = self.door.owner(&path) else { return };
-        let Some(session) = self.sessions.get_mut(key).filter(|session| session.path == Some(path)) else { return };
-        if session.steered.as_ref().is_some_and(|steered| steered.is_for(path.remote)) {
-            return;
-        }
-        // Struck out first, for the place may be the last.
-        session.steered = None;
-        session.steered = self.shared.placing.steering.list(path.remote, self.id);
-        if session.steered.is_some() {
-            self.steers_at.get_or_insert(now + DELAY);
-        }
-    }
-
-    /// True, once, when the kernel is to be told of what has changed.
-    pub(super) fn steers(&mut self, now: Instant) -> bool {
-        self.steers_at.take_if(|due| *due <= now).is_some()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Wake, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -11,10 +12,10 @@ use prometheus::Counter;
 
 use super::drops::SocketDrops;
 use super::engine::{Engine, Progress};
-use super::handle::{Handle, Shared};
 use super::message::Message;
 use super::placing::Awake;
 use super::session::end_waiting;
+use super::shared::Shared;
 use super::socket::{BindError, Socket, bind};
 use super::watchdog::Watchdog;
 use super::{Config, ConfigError};
@@ -39,7 +40,7 @@ const WAKER: Token = Token(1);
 
 /// The running workers.
 pub struct Workers {
-    handle: Handle,
+    shared: Arc<Shared>,
     inboxes: Vec<Sender<Message>>,
     threads: Vec<JoinHandle<()>>,
     watchdog: Watchdog,
@@ -97,20 +98,20 @@ pub fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, StartErro
         let thread = std::thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK);
         threads.push(thread.spawn(move || turn.run())?);
     }
-    Ok(Workers { handle: Handle::new(shared), inboxes, threads, watchdog })
+    Ok(Workers { shared, inboxes, threads, watchdog })
 }
 
 impl Workers {
-    /// The way to them.
-    pub fn handle(&self) -> Handle {
-        self.handle.clone()
+    /// What they share with whoever talks to them.
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
     }
 
     /// Ends every session, tells every peer, and waits for the threads.
     pub fn stop(self) {
-        self.handle.drain();
-        for waiting in self.handle.take_waiting() {
-            end_waiting(&waiting, Reason::Shutdown, self.handle.shared(), Instant::now());
+        self.shared.draining.store(true, Ordering::Relaxed);
+        for waiting in self.shared.lobby.drain() {
+            end_waiting(&waiting, Reason::Shutdown, &self.shared, Instant::now());
         }
         // One whose inbox is full may be stuck: the others are told before it.
         let mut untold: Vec<_> = self.inboxes.iter().collect();

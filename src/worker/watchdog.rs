@@ -12,8 +12,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::handle::Shared;
 use super::heartbeat::Heartbeat;
+use super::shared::Shared;
 use crate::metrics::Metrics;
 
 /// A turn of this length is a stall. Turns take some milliseconds.

@@ -5,8 +5,6 @@
 //! has gone: who has had one waits for the grace period, as has been configured, and then its session ends; who came
 //! while nobody published waits for as long as it likes to.
 
-use std::time::Instant;
-
 use super::engine::Engine;
 use super::events::Event;
 use super::message::{Message, Subscribed};
@@ -15,6 +13,7 @@ use crate::demux::Key;
 use crate::metrics::{End as Reason, Label as _, Takeover as By};
 use crate::name::{SessionId, StreamName};
 use crate::stream::{Live, Takeover};
+use std::time::Instant;
 
 impl Engine {
     /// A publisher is the live one from now on: the workers with viewers are subscribed at once.
