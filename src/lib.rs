@@ -47,6 +47,8 @@ pub mod stop;
 pub mod http;
 pub mod load;
 
+pub mod node;
+pub mod session;
 pub mod worker;
 
 pub mod demux;

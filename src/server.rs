@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use crate::auth::{self, Access};
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::{http, worker};
+use crate::{http, node, worker};
 
 /// How long workers may take to end their sessions. They need milliseconds; a stuck one must not keep the process.
 pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(5);
@@ -119,13 +119,13 @@ impl Server {
         let addresses = Addresses {
             http: bound(&http, config.http.listen),
             admin: admin.as_ref().zip(config.http.admin).map(|(listener, asked)| bound(listener, asked)),
-            media: SocketAddr::new(config.worker.media.ip(), worker::Handle::of(&workers).media_port()),
+            media: SocketAddr::new(config.worker.media.ip(), node::Handle::of(&workers).media_port()),
         };
         access.tell();
         if config.worker.reaches_only_this_machine() {
             warn!("this machine has no network: nobody else can connect until it has, or --advertise names an address");
         }
-        let node = Arc::new(http::Node::new(&config.http, access, worker::Handle::of(&workers), metrics));
+        let node = Arc::new(http::Node::new(&config.http, access, node::Handle::of(&workers), metrics));
         Ok(Self { workers, node, http, admin, addresses, drain: config.worker.drain })
     }
 
@@ -141,8 +141,8 @@ impl Server {
 
     /// The media side, for tests.
     #[doc(hidden)]
-    pub fn media(&self) -> worker::Handle {
-        worker::Handle::of(&self.workers)
+    pub fn media(&self) -> node::Handle {
+        node::Handle::of(&self.workers)
     }
 
     /// What answers HTTP, to change its access while it serves.
@@ -180,7 +180,7 @@ impl Server {
             let admin = TcpListener::from_std(admin).context("the runtime refuses the admin socket")?;
             tasks.push(tokio::spawn(Arc::clone(&self.node).serve_admin(admin, until_stopped())));
         }
-        let media = worker::Handle::of(&self.workers);
+        let media = node::Handle::of(&self.workers);
         // 1. No new session, and /readyz says so. Those that are there go on.
         let drained = async {
             drain.await;
@@ -221,7 +221,7 @@ impl std::fmt::Debug for Server {
 }
 
 /// Completes when no session is left.
-async fn everybody_left(media: &worker::Handle) {
+pub(crate) async fn everybody_left(media: &node::Handle) {
     while media.session_count() > 0 {
         tokio::time::sleep(DRAIN_INTERVAL).await;
     }

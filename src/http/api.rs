@@ -19,8 +19,9 @@ use super::request::{Administrator, NO_SUCH_SESSION};
 use super::{Shared, request};
 use crate::metrics::End as Reason;
 use crate::name::Role;
+use crate::node::{Handle, PatchError};
+use crate::session::{Record, Report};
 use crate::stream::StreamInfo;
-use crate::worker::{Handle, PatchError, Record, Report};
 
 mod session;
 mod track;

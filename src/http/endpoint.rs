@@ -13,8 +13,8 @@ use super::request::{Connection, read_text, require_accepted, require_type, user
 use super::{Shared, events};
 use crate::auth::Grant;
 use crate::name::Role;
+use crate::node::{Create, CreateError, Created};
 use crate::sdp::OfferError;
-use crate::worker::{Create, CreateError, Created};
 
 /// The type of offers and answers.
 pub(super) const SDP: &str = "application/sdp";

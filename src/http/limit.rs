@@ -18,7 +18,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use super::Shared;
 use super::error::Problem;
 use super::request::{Connection, bearer};
-use crate::worker::Client;
+use crate::session::Client;
 
 /// Full buckets are forgotten each time that many requests have been counted.
 const FORGET_EVERY: u32 = 4096;
@@ -123,7 +123,7 @@ pub(super) async fn layer(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::worker::Source;
+    use crate::session::Source;
     use std::net::IpAddr;
 
     fn limit(burst: u32) -> Limit {

@@ -51,7 +51,7 @@ pub use settings::Settings;
 
 use crate::auth::{Access, Credential};
 use crate::metrics::{Metrics, Route, Status};
-use crate::worker::Handle;
+use crate::node::Handle;
 use error::Problem;
 use events::EventStreams;
 use limit::{ClientLimiter, Limiter};

@@ -18,7 +18,7 @@ use super::Shared;
 use super::base_path::BasePath;
 use super::listener::{Place, is_for_operators};
 use super::request::Connection;
-use crate::worker::Source;
+use crate::session::Source;
 pub use claim::ClientHeader;
 use claim::{Claim, claim, is_forwarded, is_unread};
 

@@ -16,7 +16,7 @@ use tracing::info;
 use super::limit::{Limit, Limiter};
 use crate::auth::Denied;
 use crate::metrics::{Label as _, Route};
-use crate::worker::Client;
+use crate::session::Client;
 
 const LINES_OF_ONE_CLIENT: Limit = limit(1, 10);
 const LINES_OF_ALL: Limit = limit(100, 100);

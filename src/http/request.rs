@@ -13,7 +13,7 @@ use super::error::Problem;
 use super::{Shared, body};
 use crate::auth::Admin;
 use crate::name::{SessionId, StreamName};
-use crate::worker::{Client, Source};
+use crate::session::{Client, Source};
 
 /// Between which addresses a request came; IPv4 is always plain IPv4, also on a dual-stack socket.
 #[derive(Clone, Copy, Debug)]

@@ -17,7 +17,7 @@ use super::sdp::Fragment;
 use crate::auth::{Credential, Denied};
 use crate::metrics::End as Reason;
 use crate::name::{Role, SessionId};
-use crate::worker::{PatchError, Restart, SessionInfo};
+use crate::node::{PatchError, Restart, SessionInfo};
 
 /// What a session answers to.
 pub(super) const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PATCH,DELETE,OPTIONS");

@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::quota::Quota;
-use super::socket::SPREADS;
 use crate::forward::{HistoryLimits, PictureLimits};
+use crate::session::Quota;
+use crate::worker::net::socket::SPREADS;
 
 /// More cores than any machine has that this is for; each worker takes a thread, a socket and their buffers.
 const MAX_WORKERS: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not 0");
@@ -113,13 +113,13 @@ impl Config {
     }
 
     /// How much a history keeps.
-    pub(super) fn history_limits(&self) -> HistoryLimits {
+    pub(crate) fn history_limits(&self) -> HistoryLimits {
         HistoryLimits { pictures: self.pictures, ..HistoryLimits::default() }
     }
 
     /// The candidates of an answer, best first: advertised addresses, then the address on which the HTTP request
     /// arrived unless it is loopback and the client is not on this machine itself, then this machine's others. FFmpeg reads only the first.
-    pub(super) fn candidates(&self, port: u16, arrival: Option<Arrival>) -> Vec<SocketAddr> {
+    pub(crate) fn candidates(&self, port: u16, arrival: Option<Arrival>) -> Vec<SocketAddr> {
         let mut addresses: Vec<IpAddr> = self.advertise.clone();
         if let Some(arrival) = arrival
             && (!arrival.local.is_loopback() || arrival.is_this_machine)
@@ -148,7 +148,7 @@ impl Config {
 }
 
 /// One worker for each core that this process may use, where the kernel spreads clients over the sockets of one port.
-pub(super) fn one_for_each_core() -> NonZeroUsize {
+pub(crate) fn one_for_each_core() -> NonZeroUsize {
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     if SPREADS { cores.min(MAX_WORKERS) } else { NonZeroUsize::MIN }
 }
@@ -158,9 +158,9 @@ const MAX_CANDIDATES: usize = 8;
 
 /// Where a client's HTTP request arrived, and whether it comes from this machine itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Arrival {
-    pub(super) local: IpAddr,
-    pub(super) is_this_machine: bool,
+pub(crate) struct Arrival {
+    pub(crate) local: IpAddr,
+    pub(crate) is_this_machine: bool,
 }
 
 /// This machine's addresses; loopback only for a client on this machine. Link-local ones need a scope, which a
@@ -180,8 +180,8 @@ fn interfaces(with_loopback: bool) -> Vec<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::client::Source;
     use super::*;
+    use crate::session::Source;
 
     fn arrival(local: &str, remote: &str) -> Option<Arrival> {
         let is_this_machine = Source::Direct.is_this_machine(remote.parse().unwrap());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::stuck::Hold;
+use super::held::Hold;
 use crate::five_tuple::Path;
 use crate::forward::codec::{Format, Kind};
 use crate::forward::{Epoch, Packet};
@@ -15,7 +15,7 @@ use crate::rtcp::SenderClock;
 use crate::stream::WorkerId;
 
 /// One message.
-pub(super) enum Message {
+pub(crate) enum Message {
     /// Packets of one track, in order of arrival. One push serves every viewer of the stream on this worker.
     Media(Arc<Published>),
     /// The publisher that this worker's viewers of a stream now have, and what they may start from. Comes before
@@ -59,40 +59,40 @@ pub(super) enum Message {
 
 /// A batch of packets of one track.
 #[derive(Debug)]
-pub(super) struct Published {
-    pub(super) stream: StreamName,
-    pub(super) epoch: u32,
-    pub(super) kind: Kind,
-    pub(super) packets: Vec<Arc<Packet>>,
+pub(crate) struct Published {
+    pub(crate) stream: StreamName,
+    pub(crate) epoch: u32,
+    pub(crate) kind: Kind,
+    pub(crate) packets: Vec<Arc<Packet>>,
 }
 
 /// The state of a stream at the moment of a subscription.
 #[derive(Clone, Debug)]
-pub(super) struct Subscribed {
-    pub(super) stream: StreamName,
-    pub(super) epoch: u32,
+pub(crate) struct Subscribed {
+    pub(crate) stream: StreamName,
+    pub(crate) epoch: u32,
     /// Where the publisher lives: keyframe demand goes there.
-    pub(super) worker: WorkerId,
-    pub(super) tracks: Vec<SubscribedTrack>,
+    pub(crate) worker: WorkerId,
+    pub(crate) tracks: Vec<SubscribedTrack>,
     /// The data channels that the publisher has opened.
-    pub(super) channels: Vec<Channel>,
+    pub(crate) channels: Vec<Channel>,
     /// It has just taken over as a standby: what it has sent before is not live.
-    pub(super) was_standby: bool,
+    pub(crate) was_standby: bool,
     /// It has not been heard for a while.
-    pub(super) lost: bool,
+    pub(crate) lost: bool,
 }
 
 /// One track of a subscription: its format, and the packets since its last keyframe with the recent history.
 #[derive(Clone, Debug)]
-pub(super) struct SubscribedTrack {
-    pub(super) kind: Kind,
+pub(crate) struct SubscribedTrack {
+    pub(crate) kind: Kind,
     /// Of the packets that are live.
-    pub(super) epoch: Epoch,
-    pub(super) format: Format,
+    pub(crate) epoch: Epoch,
+    pub(crate) format: Format,
     /// The publisher's payload type for it.
-    pub(super) payload_type: u8,
-    pub(super) snapshot: Vec<Arc<Packet>>,
-    pub(super) clock: Option<SenderClock>,
+    pub(crate) payload_type: u8,
+    pub(crate) snapshot: Vec<Arc<Packet>>,
+    pub(crate) clock: Option<SenderClock>,
     /// Whether the publisher answers keyframe requests, as far as it is known.
-    pub(super) obeys: Option<bool>,
+    pub(crate) obeys: Option<bool>,
 }

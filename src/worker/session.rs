@@ -3,16 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::events::Event;
-use super::lobby::Waiting;
-use super::publisher::Publisher;
-use super::quota::Slot;
-use super::record::Record;
-use super::share::Share;
 use super::shared::Shared;
-use super::steering::Steered;
-use super::unreached::{Progress, Unreached};
-use super::viewer::Viewer;
 use crate::demux::Facts as DoorFacts;
 use crate::five_tuple::Path;
 use crate::ice::Credentials;
@@ -20,36 +11,44 @@ use crate::metrics::{End as Reason, Label as _, Metrics, Phase, SessionState};
 use crate::name::{Role, SessionId, StreamName};
 use crate::peer::Peer;
 use crate::sdp::Negotiated;
+use crate::session::pending_sessions::Waiting;
+use crate::session::quota::Slot;
+use crate::session::steering::Steered;
+use crate::session::unreached::{Progress, Unreached};
+use crate::session::{Event, Record};
 use crate::srtp::Profile;
 use crate::stream::Announcement;
+use crate::worker::publishing::publisher::Publisher;
+use crate::worker::stats::stream_share::Share;
+use crate::worker::viewing::viewer::Viewer;
 
 /// A session that a worker owns.
-pub(super) struct Session {
-    pub(super) id: SessionId,
-    pub(super) role: Role,
-    pub(super) stream: StreamName,
-    pub(super) local: Credentials,
-    pub(super) negotiated: Negotiated,
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    pub(crate) role: Role,
+    pub(crate) stream: StreamName,
+    pub(crate) local: Credentials,
+    pub(crate) negotiated: Negotiated,
     /// Built when the first valid check arrives.
-    pub(super) peer: Option<Peer>,
-    pub(super) state: State,
+    pub(crate) peer: Option<Peer>,
+    pub(crate) state: State,
     /// Where its packets go now.
-    pub(super) path: Option<Path>,
+    pub(crate) path: Option<Path>,
     /// Where the kernel would bring its packets to another worker.
-    pub(super) steered: Option<Steered>,
-    pub(super) facts: Facts,
+    pub(crate) steered: Option<Steered>,
+    pub(crate) facts: Facts,
     /// What others may know of it.
-    pub(super) record: Arc<Record>,
+    pub(crate) record: Arc<Record>,
     /// Its part of what the relay takes.
-    pub(super) slot: Slot,
+    pub(crate) slot: Slot,
     /// Once it is connected: its part in what is measured of its stream.
-    pub(super) share: Option<Share>,
+    pub(crate) share: Option<Share>,
     /// When it was last asked for its round trip.
-    pub(super) probed: Option<Instant>,
+    pub(crate) probed: Option<Instant>,
 }
 
 /// How far a session has come.
-pub(super) enum State {
+pub(crate) enum State {
     /// DTLS has not completed; a publisher is announced, a viewer counts nowhere yet.
     Connecting(Option<Announcement>),
     /// Its packets are opened and forwarded.
@@ -60,24 +59,24 @@ pub(super) enum State {
 
 /// What happened to a session, for its last log line.
 #[derive(Debug)]
-pub(super) struct Facts {
-    pub(super) created: Instant,
-    pub(super) opened: Option<Instant>,
-    pub(super) connected: Option<Instant>,
-    pub(super) first_media: Option<Instant>,
-    pub(super) first_picture: Option<Instant>,
-    pub(super) profile: Option<Profile>,
-    pub(super) packets: u64,
-    pub(super) bytes: u64,
-    pub(super) asked_again: u64,
-    pub(super) keyframes_asked: u64,
-    pub(super) keyframes_answered: u64,
-    pub(super) failure: Option<String>,
+pub(crate) struct Facts {
+    pub(crate) created: Instant,
+    pub(crate) opened: Option<Instant>,
+    pub(crate) connected: Option<Instant>,
+    pub(crate) first_media: Option<Instant>,
+    pub(crate) first_picture: Option<Instant>,
+    pub(crate) profile: Option<Profile>,
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+    pub(crate) asked_again: u64,
+    pub(crate) keyframes_asked: u64,
+    pub(crate) keyframes_answered: u64,
+    pub(crate) failure: Option<String>,
 }
 
 impl State {
     /// The label of the sessions gauge.
-    pub(super) fn label(&self) -> SessionState {
+    pub(crate) fn label(&self) -> SessionState {
         match self {
             Self::Connecting(_) => SessionState::Connecting,
             Self::Publishing(_) | Self::Watching(_) => SessionState::Connected,
@@ -87,7 +86,7 @@ impl State {
 
 impl Session {
     /// The earliest moment at which it needs the worker.
-    pub(super) fn poll_timeout(&mut self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&mut self) -> Option<Instant> {
         let peer = self.peer.as_mut().and_then(Peer::poll_timeout);
         let role = match &self.state {
             State::Connecting(_) => None,
@@ -98,7 +97,7 @@ impl Session {
     }
 
     /// Why it ends, when it is asked to end for `asked`: before DTLS has completed, how far it came.
-    pub(super) fn reason(&self, asked: Reason, now: Instant) -> Reason {
+    pub(crate) fn reason(&self, asked: Reason, now: Instant) -> Reason {
         match self.state {
             State::Connecting(_) => Progress::Checked.reason(asked, now.saturating_duration_since(self.record.created)),
             State::Publishing(_) | State::Watching(_) => asked,
@@ -106,7 +105,7 @@ impl Session {
     }
 
     /// Notes the first media packet in or out.
-    pub(super) fn note_first_media(&mut self, now: Instant, metrics: &Metrics) {
+    pub(crate) fn note_first_media(&mut self, now: Instant, metrics: &Metrics) {
         if self.facts.first_media.is_none() {
             self.facts.first_media = Some(now);
             let since = self.facts.connected.unwrap_or(self.facts.created);
@@ -115,7 +114,7 @@ impl Session {
     }
 
     /// Notes what left to a viewer, of which the first packet and the first picture are facts.
-    pub(super) fn note_sent(&mut self, has_picture: bool, now: Instant, metrics: &Metrics) {
+    pub(crate) fn note_sent(&mut self, has_picture: bool, now: Instant, metrics: &Metrics) {
         self.note_first_media(now, metrics);
         if has_picture && self.facts.first_picture.is_none() {
             self.facts.first_picture = Some(now);
@@ -124,7 +123,7 @@ impl Session {
     }
 
     /// The last log line: what it was, how long it lived, why it ended.
-    pub(super) fn log_end(&self, reason: Reason, door: &DoorFacts, now: Instant) {
+    pub(crate) fn log_end(&self, reason: Reason, door: &DoorFacts, now: Instant) {
         let facts = &self.facts;
         let after =
             |moment: Option<Instant>| moment.map(|at| milliseconds(at.saturating_duration_since(facts.created)));
@@ -159,7 +158,7 @@ impl Session {
 }
 
 /// The end of a session that never sent a packet: its record, and its last log line.
-pub(super) fn end_waiting(waiting: &Waiting, asked: Reason, shared: &Shared, now: Instant) {
+pub(crate) fn end_waiting(waiting: &Waiting, asked: Reason, shared: &Shared, now: Instant) {
     let (metrics, record) = (&shared.metrics, &waiting.record);
     let age = now.saturating_duration_since(record.created);
     let reason = Progress::Nothing.reason(asked, age);
@@ -182,7 +181,7 @@ pub(super) fn end_waiting(waiting: &Waiting, asked: Reason, shared: &Shared, now
 }
 
 /// Tells the operator, once in a while, that a client did not connect.
-pub(super) fn warn_of_unreached(record: &Record, reason: Reason, shared: &Shared, now: Instant) {
+pub(crate) fn warn_of_unreached(record: &Record, reason: Reason, shared: &Shared, now: Instant) {
     let session = Unreached { reason, client: record.client, told: &record.told(), media_port: shared.media_port };
     shared.unreached.note(&session, now);
 }

@@ -9,7 +9,7 @@ use crate::name::SessionId;
 
 /// A table of sessions; keys are used again.
 #[derive(Default)]
-pub(super) struct Sessions {
+pub(crate) struct Sessions {
     slots: Vec<Option<Box<Session>>>,
     vacant: Vec<Key>,
     key_by_id: HashMap<SessionId, Key>,
@@ -17,7 +17,7 @@ pub(super) struct Sessions {
 
 impl Sessions {
     /// Adds a session.
-    pub(super) fn insert(&mut self, session: Session) -> Key {
+    pub(crate) fn insert(&mut self, session: Session) -> Key {
         let key = self.vacant.pop().unwrap_or_else(|| {
             self.slots.push(None);
             Key(self.slots.len() as u32 - 1)
@@ -28,12 +28,12 @@ impl Sessions {
     }
 
     /// The session of a key.
-    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Session> {
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Session> {
         self.slots.get_mut(key.0 as usize)?.as_deref_mut()
     }
 
     /// Takes a session out.
-    pub(super) fn remove(&mut self, key: Key) -> Option<Box<Session>> {
+    pub(crate) fn remove(&mut self, key: Key) -> Option<Box<Session>> {
         let session = self.slots.get_mut(key.0 as usize)?.take()?;
         self.key_by_id.remove(&session.id);
         self.vacant.push(key);
@@ -41,29 +41,29 @@ impl Sessions {
     }
 
     /// The key of a session.
-    pub(super) fn key(&self, id: &SessionId) -> Option<Key> {
+    pub(crate) fn key(&self, id: &SessionId) -> Option<Key> {
         self.key_by_id.get(id).copied()
     }
 
     /// Places for sessions, taken or not.
-    pub(super) fn places(&self) -> usize {
+    pub(crate) fn places(&self) -> usize {
         self.slots.len()
     }
 
     /// True when there is none.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.key_by_id.is_empty()
     }
 
     /// The keys of those of these places that are taken.
-    pub(super) fn keys_at(&self, places: Range<usize>) -> Vec<Key> {
+    pub(crate) fn keys_at(&self, places: Range<usize>) -> Vec<Key> {
         let end = places.end.min(self.slots.len());
         let taken = |place: &usize| self.slots[*place].is_some();
         (places.start..end).filter(taken).map(|place| Key(place as u32)).collect()
     }
 
     /// The keys of all sessions.
-    pub(super) fn keys(&self) -> Vec<Key> {
+    pub(crate) fn keys(&self) -> Vec<Key> {
         self.key_by_id.values().copied().collect()
     }
 }

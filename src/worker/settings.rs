@@ -4,9 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
+use super::Config;
 use super::config::one_for_each_core;
-use super::{Config, Quota};
 use crate::forward::PictureLimits;
+use crate::session::Quota;
 use crate::setting;
 
 /// The section `[media]`.

@@ -1,52 +1,52 @@
 //! What the workers and the node share.
 
 use super::Config;
-use super::cache_budget::CacheBudget;
-use super::departed::Departed;
-use super::drops::SocketDrops;
-use super::events::Events;
-use super::heartbeat::Heartbeat;
-use super::lobby::Lobby;
+use super::liveness::Heartbeat;
 use super::message::Message;
-use super::placing::Placing;
-use super::quota::Slots;
-use super::record::Ended;
-use super::unreached::Warning;
-use super::watchdog::Health;
 use crate::metrics::{LimitName, Metrics};
 use crate::peer::{Certificate, CertificateError};
+use crate::session::assignment::Placing;
+use crate::session::cache_budget::CacheBudget;
+use crate::session::client_closed::Departed;
+use crate::session::events::Events;
+use crate::session::pending_sessions::Lobby;
+use crate::session::quota::Slots;
+use crate::session::session_record::Ended;
+use crate::session::unreached::Warning;
 use crate::stream::{Registry, Sender};
+use crate::worker::event_loop::watchdog::Health;
+use crate::worker::net::kernel_drops::SocketDrops;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// What the handle and all workers share. Written on join and leave only.
 pub(crate) struct Shared {
-    pub(super) config: Config,
-    pub(super) media_port: u16,
-    pub(super) registry: Registry,
-    pub(super) lobby: Lobby,
-    pub(super) departed: Departed,
-    pub(super) events: Events,
-    pub(super) ended: Ended,
-    pub(super) unreached: Warning,
-    pub(super) cache_budget: CacheBudget,
-    pub(super) socket_drops: SocketDrops,
-    pub(super) slots: Slots,
-    pub(super) placing: Placing,
+    pub(crate) config: Config,
+    pub(crate) media_port: u16,
+    pub(crate) registry: Registry,
+    pub(crate) lobby: Lobby,
+    pub(crate) departed: Departed,
+    pub(crate) events: Events,
+    pub(crate) ended: Ended,
+    pub(crate) unreached: Warning,
+    pub(crate) cache_budget: CacheBudget,
+    pub(crate) socket_drops: SocketDrops,
+    pub(crate) slots: Slots,
+    pub(crate) placing: Placing,
     /// Of the workers by their number.
-    pub(super) heartbeats: Vec<Arc<Heartbeat>>,
-    pub(super) health: Health,
-    pub(super) certificate: Certificate,
-    pub(super) metrics: Arc<Metrics>,
+    pub(crate) heartbeats: Vec<Arc<Heartbeat>>,
+    pub(crate) health: Health,
+    pub(crate) certificate: Certificate,
+    pub(crate) metrics: Arc<Metrics>,
     /// Inboxes by worker number.
-    pub(super) workers: Vec<Sender<Message>>,
+    pub(crate) workers: Vec<Sender<Message>>,
     /// Set once, when the relay stops taking sessions.
-    pub(super) draining: AtomicBool,
+    pub(crate) draining: AtomicBool,
 }
 
 impl Shared {
     /// What the workers with these inboxes share; makes the node's certificate.
-    pub(super) fn new(
+    pub(crate) fn new(
         config: Config,
         media_port: u16,
         metrics: Arc<Metrics>,

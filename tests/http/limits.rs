@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use sluice::http::Limit;
-use sluice::worker::Quota;
+use sluice::session::Quota;
 
 use crate::relay::{FRAGMENT, Relay, SDP, WHEP_OFFER, WHIP_OFFER};
 

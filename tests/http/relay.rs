@@ -6,8 +6,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sluice::config::Config;
+use sluice::node::Handle;
 use sluice::server::{Addresses, Server};
-use sluice::worker::Handle;
 use tokio::sync::oneshot;
 use ureq::http::{HeaderMap, Request};
 

@@ -16,8 +16,10 @@ use sluice::forward::codec::Codec;
 use sluice::ice::Credentials;
 use sluice::metrics::End as Reason;
 use sluice::name::{Role, SessionId};
+use sluice::node::{Create, CreateError, Restart};
+use sluice::session::Quota;
 use sluice::srtp::Profile;
-use sluice::worker::{Config, Create, CreateError, Quota, Restart};
+use sluice::worker::Config;
 
 use crate::net::{NUMBER, Net, RELAY, vp8};
 
@@ -197,7 +199,7 @@ impl Churn {
             offer: offer.to_owned(),
             http_local: Some(RELAY.ip()),
             http_remote: RELAY.ip(),
-            source: sluice::worker::Source::Direct,
+            source: sluice::session::Source::Direct,
             user_agent: None,
             credential: Credential::ANONYMOUS,
             standby: false,
@@ -269,7 +271,7 @@ impl Churn {
                             remote,
                             http_local: None,
                             http_remote: [127, 0, 0, 1].into(),
-                            source: sluice::worker::Source::Direct,
+                            source: sluice::session::Source::Direct,
                         },
                     );
                 }

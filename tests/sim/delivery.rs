@@ -310,13 +310,13 @@ fn remote_candidates_are_never_dialled() {
         let address = if number % 2 == 0 { "169.254.169.254".to_owned() } else { format!("10.0.0.{}", number % 250) };
         candidates += &format!("a=candidate:{number} 1 udp 2130706431 {address} {} typ host\r\n", 1000 + number);
     }
-    let created = net.handle().create(sluice::worker::Create {
+    let created = net.handle().create(sluice::node::Create {
         role: Role::Viewer,
         stream: "cam".parse().expect("a valid name"),
         offer: offer + &candidates,
         http_local: None,
         http_remote: crate::net::RELAY.ip(),
-        source: sluice::worker::Source::Direct,
+        source: sluice::session::Source::Direct,
         user_agent: None,
         credential: sluice::auth::Credential::ANONYMOUS,
         standby: false,

@@ -9,8 +9,9 @@ use proptest::prelude::*;
 use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
 use sluice::forward::codec::Kind;
 use sluice::name::Role;
+use sluice::node::Create;
 use sluice::sdp::Extension;
-use sluice::worker::{Config, Create};
+use sluice::worker::Config;
 
 use crate::broadcast::{BOTH, Broadcast, GCM, PARTS, assert_continuous, line, track, watch};
 use crate::net::Net;

@@ -11,8 +11,8 @@ use rtcp::sender_report::SenderReport;
 use sluice::forward::codec::Kind;
 use sluice::metrics::{End as Reason, Label as _};
 use sluice::name::{Role, SessionId};
+use sluice::session::{Report, Stage, TrackReport};
 use sluice::srtp::Profile;
-use sluice::worker::{Report, Stage, TrackReport};
 
 use crate::broadcast::{BOTH, Broadcast, GCM};
 use crate::net::Net;

@@ -6,8 +6,10 @@ use sluice::forward::codec::Codec;
 use sluice::ice::Credentials;
 use sluice::metrics::End as Reason;
 use sluice::name::Role;
+use sluice::node::{CreateError, Restart};
+use sluice::session::Quota;
 use sluice::srtp::Profile;
-use sluice::worker::{Config, CreateError, Quota, Restart};
+use sluice::worker::Config;
 
 use crate::net::{Net, vp8};
 
@@ -130,7 +132,7 @@ fn an_ice_restart_is_never_refused() {
     let session = net.clients[viewer].session;
     let restart = || {
         let remote = Credentials { ufrag: "newufrag".into(), pwd: "a-new-password-of-the-client".into() };
-        Restart { remote, http_local: None, http_remote: [10, 9, 9, 9].into(), source: sluice::worker::Source::Direct }
+        Restart { remote, http_local: None, http_remote: [10, 9, 9, 9].into(), source: sluice::session::Source::Direct }
     };
     net.handle().restart(&session, restart()).expect("one that waits");
     let mut net = with(Quota { sessions: 1, viewers: 1, sessions_per_address: 1 });
@@ -270,13 +272,13 @@ fn a_publisher_is_told_its_bitrate_and_a_viewer_nothing() {
         let mut offer = String::new();
         let codecs = &[Codec::Vp8, Codec::Opus];
         net.try_join(role, "cam", codecs, GCM, |request| offer.clone_from(&request.offer)).unwrap();
-        let request = sluice::worker::Create {
+        let request = sluice::node::Create {
             role,
             stream: "dog".parse().unwrap(),
             offer,
             http_local: Some(crate::net::RELAY.ip()),
             http_remote: crate::net::RELAY.ip(),
-            source: sluice::worker::Source::Direct,
+            source: sluice::session::Source::Direct,
             user_agent: None,
             credential: sluice::auth::Credential::ANONYMOUS,
             standby: false,

@@ -10,8 +10,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
 use sluice::forward::codec::{Codec, Kind};
 use sluice::name::Role;
+use sluice::session::TrackReport;
 use sluice::srtp::Profile;
-use sluice::worker::{Config, TrackReport};
+use sluice::worker::Config;
 
 use crate::net::Net;
 use crate::net::person::Received;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use sluice::forward::codec::Codec;
 use sluice::name::Role;
+use sluice::node::Create;
 use sluice::srtp::Profile;
-use sluice::worker::Create;
 
 use crate::net::Net;
 

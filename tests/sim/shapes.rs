@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use sluice::forward::codec::{Codec, Kind};
 use sluice::name::Role;
+use sluice::node::Create;
 use sluice::srtp::Profile;
-use sluice::worker::Create;
 
 use crate::net::Net;
 use crate::net::person::Received;

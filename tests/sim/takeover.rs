@@ -7,8 +7,9 @@ use rand::{RngExt as _, SeedableRng as _};
 use sluice::forward::codec::{Codec, Kind};
 use sluice::metrics::End as Reason;
 use sluice::name::Role;
+use sluice::node::CreateError;
 use sluice::stream::COOL_DOWN;
-use sluice::worker::{Config, CreateError};
+use sluice::worker::Config;
 
 use crate::broadcast::{BOTH, Broadcast, GCM, Shown, line};
 use crate::net::Net;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::track::SessionTrack;
 use crate::metrics::Label as _;
-use crate::worker::{Record, Report};
+use crate::session::{Record, Report};
 
 /// One session, living or ended.
 #[derive(Debug, Serialize)]

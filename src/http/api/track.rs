@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::worker::TrackReport;
+use crate::session::TrackReport;
 
 /// What a publisher sends.
 #[derive(Debug, Serialize)]

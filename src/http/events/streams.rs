@@ -16,8 +16,9 @@ use tracing::debug;
 
 use crate::metrics::{EventName, Metrics};
 use crate::name::{SessionId, StreamName};
+use crate::node::Handle;
+use crate::session::{Event, PublisherState};
 use crate::stream::Absence;
-use crate::worker::{Event, Handle, PublisherState};
 
 /// Event streams of one session; one more is refused.
 const OF_SESSION: usize = 4;

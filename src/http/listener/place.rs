@@ -14,7 +14,7 @@ use super::super::error::Problem;
 use super::limits::Limits;
 use super::places::{Full, Id, Idle, Kind, Places};
 use crate::metrics::{Closing, ConnectionKind, Metrics, NoPlace};
-use crate::worker::Client;
+use crate::session::Client;
 
 /// When to try again after there was no place.
 const NO_PLACE_RETRY: Duration = Duration::from_secs(2);

@@ -17,11 +17,12 @@ use sluice::auth::Credential;
 use sluice::forward::codec::Codec;
 use sluice::metrics::Metrics;
 use sluice::name::Role;
+use sluice::node::{Create, CreateError, Handle, Offline};
 use sluice::peer::Certificate;
 use sluice::peer::client::{Client, Config as ClientConfig, EXTENSIONS};
 use sluice::sdp::Extension;
 use sluice::srtp::Profile;
-use sluice::worker::{Config, Create, CreateError, Handle, Offline};
+use sluice::worker::Config;
 use wire::Wire;
 
 /// Where the relay believes that it listens.
@@ -120,7 +121,7 @@ impl Net {
             offer: client.offer().to_owned(),
             http_local: Some(RELAY.ip()),
             http_remote: address.ip(),
-            source: sluice::worker::Source::Direct,
+            source: sluice::session::Source::Direct,
             user_agent: None,
             credential: Credential::ANONYMOUS,
             standby: false,

@@ -1,0 +1,32 @@
+//! What happens to streams and sessions, for whoever asks.
+
+use super::handle::Handle;
+use crate::name::StreamName;
+use crate::session::{Event, PublisherState};
+use crate::stream::{Absence, StreamInfo};
+use tokio::sync::broadcast;
+
+impl Handle {
+    /// What happens to streams and sessions from now on.
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.shared().events.follow()
+    }
+
+    /// A stream, if it has a publisher or a viewer.
+    pub fn stream(&self, stream: &StreamName) -> Option<StreamInfo> {
+        self.shared().registry.info(stream)
+    }
+
+    /// Whether somebody publishes a stream.
+    pub fn publisher(&self, stream: &StreamName) -> PublisherState {
+        let registry = &self.shared().registry;
+        match registry.live(stream).map(|live| live.lost) {
+            Some(None) => PublisherState::Live,
+            Some(Some(since)) => PublisherState::Absent(Absence::Lost, since),
+            None => match registry.left(stream) {
+                Some((absence, since)) => PublisherState::Absent(absence, since),
+                None => PublisherState::Never,
+            },
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The node as HTTP, clusters and the load command see it: sessions are created, restarted, ended and listed here.
+//!
+//! Everything here runs on the caller's thread; workers are reached by their mailboxes alone.
+
+mod create;
+mod events;
+mod handle;
+mod held;
+mod ice_restart;
+mod offline;
+mod records;
+mod slots;
+
+#[cfg(test)]
+mod tests;
+
+pub use create::{Create, CreateError, Created};
+pub use handle::{Handle, PatchError, SessionInfo};
+pub use ice_restart::{Patched, Restart};
+pub use offline::Offline;

@@ -1,0 +1,85 @@
+//! A node without threads, sockets and clock: tests and benches drive its workers in virtual time.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use super::handle::Handle;
+use crate::five_tuple::{Path, Protocol};
+use crate::metrics::Metrics;
+use crate::peer::CertificateError;
+use crate::stream::{Inbox, WorkerId, inbox};
+use crate::worker::engine::state::{Engine, Progress};
+use crate::worker::event_loop::turn::INBOX;
+use crate::worker::message::Message;
+use crate::worker::shared::Shared;
+use crate::worker::{Config, Outbox};
+
+/// The workers of one node, to be driven by hand.
+pub struct Offline {
+    handle: Handle,
+    local: SocketAddr,
+    pub(crate) workers: Vec<(Engine, Inbox<Message>)>,
+}
+
+impl Offline {
+    /// Workers as `config` asks for, which believe that they receive on its media address.
+    ///
+    /// # Errors
+    /// When no certificate can be made.
+    pub fn new(config: Config, metrics: Arc<Metrics>) -> Result<Self, CertificateError> {
+        let local = config.media;
+        let queues: Vec<_> = (0..config.workers.get()).map(|_| inbox(INBOX, Waker::noop().clone())).collect();
+        let senders = queues.iter().map(|(sender, _)| sender.clone()).collect();
+        let shared = Arc::new(Shared::new(config, local.port(), metrics, senders)?);
+        let worker = |(number, (_, inbox))| (Engine::new(WorkerId(number), shared.clone(), Instant::now()), inbox);
+        let workers = (0..).zip(queues).map(worker).collect();
+        Ok(Self { handle: Handle::new(shared), local, workers })
+    }
+
+    /// What HTTP would hold.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// A datagram arrives at one worker's socket.
+    pub fn receive(&mut self, worker: usize, remote: SocketAddr, datagram: &mut [u8], now: Instant) {
+        let path = Path { protocol: Protocol::Udp, local: self.local, remote };
+        self.workers[worker].0.handle_datagram(path, datagram, now, now);
+    }
+
+    /// One turn of every worker, until nobody has work left; true when a worker's socket took everything.
+    pub fn turn(&mut self, outbox: &mut impl Outbox, now: Instant) -> bool {
+        let mut blocked = false;
+        loop {
+            let mut waits = false;
+            for (engine, inbox) in &mut self.workers {
+                let progress = engine.work(inbox, outbox, Duration::MAX / 4, || now);
+                blocked |= progress == Progress::Blocked;
+            }
+            for (_, inbox) in &self.workers {
+                waits |= !inbox.is_empty();
+            }
+            if !waits {
+                return !blocked;
+            }
+        }
+    }
+
+    /// How much the node keeps of sessions and streams, by name: all of it is 0 once every session has gone, what was
+    /// said because of that has been said, and half a minute is over.
+    pub fn census(&self) -> Vec<(String, usize)> {
+        let shared = self.handle.census().into_iter().map(|(name, count)| (name.to_owned(), count));
+        let of_worker = |(number, (engine, inbox)): (usize, &(Engine, Inbox<Message>))| {
+            let counts = engine.census().into_iter().chain([("inbox", inbox.len())]);
+            counts.map(move |(name, count)| (format!("worker {number}: {name}"), count)).collect::<Vec<_>>()
+        };
+        shared.chain(self.workers.iter().enumerate().flat_map(of_worker)).collect()
+    }
+
+    /// When some worker has something to do.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.workers.iter().filter_map(|(engine, _)| engine.poll_timeout()).min()
+    }
+}

@@ -1,0 +1,28 @@
+//! What is known of sessions, for whoever asks.
+
+use super::handle::Handle;
+use crate::name::{SessionId, StreamName};
+use crate::session::Record;
+use std::sync::Arc;
+
+impl Handle {
+    /// The record of a session that lives, or that ended lately.
+    pub fn record(&self, session: &SessionId) -> Option<Arc<Record>> {
+        let living = self.shared().lobby.listed(session).map(|listed| listed.record);
+        living.or_else(|| self.shared().ended.find(session))
+    }
+
+    /// The records of all sessions that live, and of those that ended lately.
+    pub fn records(&self) -> Vec<Arc<Record>> {
+        let (mut records, ended) = (self.shared().lobby.records(), self.shared().ended.all());
+        // One that ended between the two looks is among both.
+        records.retain(|living| !ended.iter().any(|record| record.id == living.id));
+        records.extend(ended);
+        records
+    }
+
+    /// The records of the living sessions of a stream.
+    pub fn records_of(&self, stream: &StreamName) -> Vec<Arc<Record>> {
+        self.shared().lobby.records_of(stream)
+    }
+}

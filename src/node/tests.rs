@@ -1,0 +1,234 @@
+//! What only a look inside a worker can show.
+
+use std::time::Duration;
+
+use crate::ice::{Admission, Credentials};
+use crate::name::Role;
+use crate::srtp::Profile;
+use crate::stream::WorkerId;
+use crate::worker::message::Message;
+
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "../../tests/sim/net/mod.rs"]
+mod net;
+
+use net::Net;
+
+const CODECS: &[crate::forward::codec::Codec] =
+    &[crate::forward::codec::Codec::Vp8, crate::forward::codec::Codec::Opus];
+
+fn net() -> (Net, usize, Vec<usize>) {
+    let mut net = Net::new(1);
+    let publisher = net.join(Role::Publisher, "cam", CODECS, &[Profile::Aes128Gcm]);
+    let viewers = (0..2).map(|_| net.join(Role::Viewer, "cam", CODECS, &[Profile::Aes128Gcm])).collect();
+    net.connect();
+    (net, publisher, viewers)
+}
+
+#[test]
+fn a_panic_in_one_session_ends_that_session_only() {
+    let (mut net, publisher, viewers) = net();
+    let victim = net.clients[viewers[0]].session;
+    let now = net.now;
+    let engine = &mut net.relay.workers[0].0;
+    let key = engine.sessions.key(&victim).unwrap();
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    engine.guard(key, now, |_| panic!("a fault in the work for one session"));
+    std::panic::set_hook(hook);
+    assert!(net.handle().lookup(&victim).is_none());
+    assert!(net.metrics.render().contains("sluice_session_ends_total{reason=\"panicked\",role=\"viewer\"} 1"));
+
+    let video = net.clients[publisher].tracks.iter().position(|track| track.kind.as_str() == "video").unwrap();
+    net.send(publisher, video, 0, true, &net::vp8(true, 7));
+    net.run(Duration::from_millis(20));
+    assert!(net.clients[viewers[0]].received.is_empty());
+    assert_eq!(net.clients[viewers[1]].received.len(), 1, "the others lose nothing");
+}
+
+fn asked(remote: Credentials) -> super::ice_restart::Restart {
+    super::ice_restart::Restart {
+        remote,
+        http_local: None,
+        http_remote: [127, 0, 0, 1].into(),
+        source: crate::session::Source::Direct,
+    }
+}
+
+#[test]
+fn a_restart_is_believed_under_both_credentials_until_the_new_path_is_proven() {
+    let (mut net, publisher, viewers) = net();
+    let session = net.clients[viewers[0]].session;
+    let remote = Credentials { ufrag: "newufrag".into(), pwd: "a-new-password-of-the-client".into() };
+    let before = net.handle().lookup(&session).unwrap().etag;
+    let patched = net.handle().restart(&session, asked(remote)).unwrap();
+    assert_ne!(patched.etag, before);
+    assert_eq!(net.handle().lookup(&session).unwrap().etag, patched.etag);
+    // The client has not heard of it yet: media and its old checks go on.
+    net.run(Duration::from_secs(3));
+    let video = net.clients[publisher].tracks.iter().position(|track| track.kind.as_str() == "video").unwrap();
+    net.send(publisher, video, 0, true, &net::vp8(true, 7));
+    net.run(Duration::from_millis(20));
+    assert_eq!(net.clients[viewers[0]].received.len(), 1);
+}
+
+#[test]
+fn the_record_has_the_addresses_that_a_restart_told() {
+    let (net, _, viewers) = net();
+    let session = net.clients[viewers[0]].session;
+    let record = net.handle().record(&session).unwrap();
+    record.set_told(vec!["192.0.2.7:8081".parse().unwrap()]);
+    let remote = Credentials { ufrag: "newufrag".into(), pwd: "a-new-password-of-the-client".into() };
+    let patched = net.handle().restart(&session, asked(remote)).unwrap();
+    assert!(!patched.candidates.is_empty());
+    assert_eq!(record.told(), patched.candidates);
+}
+
+#[test]
+fn restarts_that_come_to_nothing_leave_no_names_behind() {
+    let (mut net, _, viewers) = net();
+    let session = net.clients[viewers[0]].session;
+    let names = |net: &Net| {
+        let census = net.relay.census();
+        census.iter().filter(|(name, _)| name.ends_with("ufrags")).map(|(_, count)| *count).sum::<usize>()
+    };
+    let before = names(&net);
+    for number in 0..100 {
+        let remote = Credentials { ufrag: format!("ufrag{number}"), pwd: "a-new-password-of-the-client".into() };
+        net.handle().restart(&session, asked(remote)).unwrap();
+        net.run(Duration::from_millis(2));
+    }
+    assert_eq!(names(&net), before + 2, "the newest, in the lobby and at the door");
+    net.handle().end(&session, crate::metrics::End::Deleted).unwrap();
+    net.run(Duration::from_millis(5));
+    assert_eq!(names(&net), before - 2);
+}
+
+#[test]
+fn a_command_waits_for_room_in_a_full_inbox_and_nothing_overtakes_it() {
+    let mut net = Net::new(2);
+    let viewer = net.join(Role::Viewer, "cam", CODECS, &[Profile::Aes128Gcm]);
+    net.connect();
+    let session = net.clients[viewer].session;
+    let owner = net.relay.workers.iter().position(|(engine, _)| engine.sessions.key(&session).is_some()).unwrap();
+    let to = WorkerId(owner as u16);
+    let engine = &mut net.relay.workers[1 - owner].0;
+    let filler = || Message::Demand { stream: "nobody".parse().unwrap() };
+    while engine.shared.workers[owner].push(filler()).is_ok() {}
+    assert!(engine.push(to, Message::End { session, reason: crate::metrics::End::Kicked }, 0));
+    // One message has left: what comes later must not take the command's place.
+    assert!(net.relay.workers[owner].1.pop().is_some());
+    let engine = &mut net.relay.workers[1 - owner].0;
+    assert!(!engine.push(to, filler(), 1), "media is lost meanwhile");
+    net.run(Duration::from_millis(10));
+    assert!(net.handle().lookup(&session).is_none());
+    let waiting = net.relay.census().into_iter().find(|(name, count)| name.ends_with("commands waiting") && *count > 0);
+    assert_eq!(waiting, None);
+    assert!(net.metrics.render().contains("sluice_drops_total{reason=\"inbox_full\"} 1"));
+}
+
+#[test]
+fn a_datagram_that_reaches_another_worker_is_handed_to_the_owner() {
+    let mut net = Net::new(2);
+    let publisher = net.join(Role::Publisher, "cam", CODECS, &[Profile::Aes128Gcm]);
+    let viewer = net.join(Role::Viewer, "cam", CODECS, &[Profile::Aes128Gcm]);
+    net.connect();
+    // From here on the kernel would give the publisher's datagrams to the other worker: it keeps to the 4-tuple, so
+    // that is what a client does that moves to another address. Its checks and then its media come from there.
+    let moved = "10.9.9.9:7000".parse().unwrap();
+    net.move_client(publisher, moved, 1);
+    net.run(Duration::from_secs(8));
+    let video = net.clients[publisher].tracks.iter().position(|track| track.kind.as_str() == "video").unwrap();
+    net.send(publisher, video, 0, true, &net::vp8(true, 7));
+    net.run(Duration::from_millis(50));
+    let text = net.metrics.render();
+    assert_eq!(net.clients[viewer].received.len(), 1, "{text}");
+}
+
+/// The clients that the kernel is to bring to a worker of theirs, where that has changed.
+fn steered(net: &Net) -> Option<Vec<(std::net::SocketAddr, WorkerId)>> {
+    let told = std::cell::Cell::new(None);
+    let tell = |clients: &mut dyn Iterator<Item = _>| {
+        told.set(Some(clients.collect()));
+        Ok(())
+    };
+    net.handle().shared().placing.steering.apply(tell);
+    told.into_inner()
+}
+
+#[test]
+fn a_client_whose_datagrams_are_handed_over_is_steered_while_it_is_there() {
+    let mut net = Net::new(2);
+    let publisher = net.join(Role::Publisher, "cam", CODECS, &[Profile::Aes128Gcm]);
+    net.connect();
+    assert_eq!(steered(&net), Some(Vec::new()), "it is served where it arrives");
+    let (first, second) = ("10.9.9.9:7000".parse().unwrap(), "10.9.9.9:7001".parse().unwrap());
+    net.move_client(publisher, first, 1);
+    net.run(Duration::from_secs(8));
+    assert_eq!(steered(&net), Some(vec![(first, WorkerId(0))]));
+    assert!((0..50).any(|_| {
+        net.now += Duration::from_millis(1);
+        net.relay.workers[0].0.steers(net.now)
+    }));
+    net.move_client(publisher, second, 1);
+    net.run(Duration::from_secs(8));
+    assert_eq!(steered(&net), Some(vec![(second, WorkerId(0))]), "only where it is now");
+    net.move_client(publisher, first, 0);
+    net.run(Duration::from_secs(8));
+    assert_eq!(steered(&net), Some(Vec::new()), "it reaches its worker by itself");
+    net.move_client(publisher, second, 1);
+    net.run(Duration::from_secs(8));
+    let session = net.clients[publisher].session;
+    net.handle().end(&session, crate::metrics::End::Deleted).unwrap();
+    net.run(Duration::from_millis(10));
+    assert_eq!(steered(&net), Some(Vec::new()), "it is gone");
+}
+
+#[test]
+fn what_a_replaced_publisher_still_sent_is_dropped_and_counted() {
+    let (mut net, publisher, viewers) = net();
+    let video = net.clients[publisher].tracks.iter().position(|track| track.kind.as_str() == "video").unwrap();
+    net.send(publisher, video, 0, true, &net::vp8(true, 7));
+    net.run(Duration::from_millis(20));
+    let now = net.now;
+    let engine = &mut net.relay.workers[0].0;
+    let stream: crate::name::StreamName = "cam".parse().unwrap();
+    let epoch = engine.feeds.get(&stream).unwrap().source.unwrap().epoch;
+    let packet = crate::forward::Packet {
+        received: now,
+        epoch: crate::forward::epoch(epoch - 1, 0),
+        layer: crate::forward::LayerId::default(),
+        index: 1,
+        timestamp: 1,
+        marker: true,
+        payload_type: 96,
+        descriptor: Default::default(),
+        elements: Default::default(),
+        part: crate::forward::codec::Part::default(),
+        keyframe: true,
+        leads: 0,
+        payload: net::vp8(true, 8).into(),
+        redundancy: None,
+    };
+    let kind = crate::forward::codec::Kind::Video;
+    let late = crate::worker::message::Published { stream, epoch: epoch - 1, kind, packets: vec![packet.into()] };
+    engine.handle_message(Message::Media(late.into()), now);
+    net.run(Duration::from_millis(20));
+    assert_eq!(net.clients[viewers[0]].received.len(), 1);
+    assert!(net.metrics.render().contains("sluice_drops_total{reason=\"replaced\"} 1"));
+}
+
+#[test]
+fn an_unknown_session_is_nobodys() {
+    let (mut net, ..) = net();
+    let now = net.now;
+    let engine = &mut net.relay.workers[0].0;
+    let credentials = Credentials { ufrag: "aaaa".into(), pwd: "b".repeat(24) };
+    let admission = Box::new(Admission { local: credentials.clone(), remote: credentials });
+    let session = crate::name::SessionId::random();
+    engine.handle_message(Message::Restart { session, admission }, now);
+    engine.handle_message(Message::Demand { stream: "other".parse().unwrap() }, now);
+    engine.handle_message(Message::Subscribe { stream: "other".parse().unwrap(), worker: WorkerId(0) }, now);
+    engine.handle_message(Message::End { session, reason: crate::metrics::End::Deleted }, now);
+    assert_eq!(net.handle().session_count(), 3);
+}

@@ -1,0 +1,101 @@
+//! What happens to streams and sessions, for those who want to know it outside of the media threads: HTTP today.
+//!
+//! Media threads send into one bounded channel as sessions join and leave, which wakes one task for each follower and
+//! costs nothing while packets pass; whoever has many listeners spreads the news on a thread of its own. The rule: an
+//! event says that something has changed, and is sent after the change. Workers may send in another order than that of
+//! the changes, so a follower asks [`Handle::publisher`] what is true now.
+
+use std::time::Instant;
+
+use tokio::sync::broadcast;
+
+use crate::metrics::End as Reason;
+use crate::name::{SessionId, StreamName};
+use crate::stream::Absence;
+
+/// Events that a follower may be behind; beyond that it loses the oldest, is told so, and has to look at everything.
+const CAPACITY: usize = 1024;
+
+/// Something has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A stream has another publisher, or its publisher is heard again.
+    Published {
+        /// The stream.
+        stream: StreamName,
+    },
+    /// A stream's publisher has left, or is not heard any more.
+    Unpublished {
+        /// The stream.
+        stream: StreamName,
+        /// How.
+        absence: Absence,
+    },
+    /// A session has ended.
+    SessionEnded {
+        /// The session.
+        session: SessionId,
+    },
+}
+
+/// The publisher of a stream as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublisherState {
+    /// Nobody has published while somebody watched.
+    Never,
+    /// Somebody publishes.
+    Live,
+    /// Somebody did, and has left or is not heard any more.
+    Absent(Absence, Instant),
+}
+
+/// Where events are sent, by every thread.
+#[derive(Debug)]
+pub(crate) struct Events(broadcast::Sender<Event>);
+
+impl Default for Events {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(CAPACITY))
+    }
+}
+
+impl Events {
+    /// Tells all followers, if there are any.
+    pub(crate) fn send(&self, event: Event) {
+        // An error says that nobody follows.
+        let _ = self.0.send(event);
+    }
+
+    /// Everything from now on.
+    pub(crate) fn follow(&self) -> broadcast::Receiver<Event> {
+        self.0.subscribe()
+    }
+}
+
+impl From<Reason> for Absence {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Deleted | Reason::Closed | Reason::Kicked | Reason::Replaced | Reason::Shutdown => Self::Ended,
+            _ => Self::Lost,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_publisher_that_wants_to_end_is_not_lost() {
+        for (reason, absence) in [
+            (Reason::Deleted, Absence::Ended),
+            (Reason::Closed, Absence::Ended),
+            (Reason::Kicked, Absence::Ended),
+            (Reason::Silent, Absence::Lost),
+            (Reason::Failed, Absence::Lost),
+            (Reason::Flooded, Absence::Lost),
+        ] {
+            assert_eq!(Absence::from(reason), absence, "{reason:?}");
+        }
+    }
+}

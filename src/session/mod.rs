@@ -1,0 +1,23 @@
+//! What threads share of sessions: those that wait for their first packet, what is known of each, the limits on how many there
+//! are, and the worker that each is assigned to. HTTP writes here through `node`, workers read and take.
+
+pub(crate) mod assignment;
+pub(crate) mod cache_budget;
+mod client;
+pub(crate) mod client_closed;
+pub(crate) mod events;
+pub(crate) mod pending_sessions;
+pub(crate) mod quota;
+pub(crate) mod random_ids;
+pub(crate) mod session_record;
+pub(crate) mod steering;
+pub(crate) mod unreached;
+
+#[cfg(test)]
+mod models;
+
+pub(crate) use client::Client;
+pub use client::Source;
+pub use events::{Event, PublisherState};
+pub use quota::Quota;
+pub use session_record::{Checks, ENDED, Rates, Record, Report, Stage, TrackReport};

@@ -1,0 +1,269 @@
+//! What is known of a session outside its worker: who it is, how it goes and why it ended.
+//!
+//! Its worker writes the report about once a second and at each change of state, never for a packet; HTTP reads it
+//! without the worker noticing. Each record has a lock of its own, so that only one session's worker and a reader of that
+//! same session ever meet there. The last [`ENDED`] sessions keep theirs.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::five_tuple::Path;
+use crate::metrics::End as Reason;
+use crate::name::{Role, SessionId, StreamName};
+use crate::sdp::Offered;
+
+/// Records of ended sessions that are kept; when full the oldest makes room.
+pub const ENDED: usize = 100;
+
+/// One session, for whoever asks about it.
+#[derive(Debug)]
+pub struct Record {
+    /// Its name.
+    pub id: SessionId,
+    /// Publisher or viewer.
+    pub role: Role,
+    /// Its stream.
+    pub stream: StreamName,
+    /// When its offer came.
+    pub created: Instant,
+    /// The client's name of itself.
+    pub user_agent: Option<String>,
+    /// What it offered.
+    pub offered: Offered,
+    /// Where its offer came from.
+    pub client: IpAddr,
+    /// The relay's addresses that it was told last, best first.
+    told: Mutex<Vec<SocketAddr>>,
+    report: Mutex<Report>,
+}
+
+/// How a session goes.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// How far it has come.
+    pub stage: Stage,
+    /// Where its packets go.
+    pub path: Option<Path>,
+    /// The SRTP protection profile by its registered name.
+    pub srtp_profile: Option<&'static str>,
+    /// To the client and back.
+    pub round_trip: Option<Duration>,
+    /// What a viewer's network carries, by its own words: bits a second.
+    pub estimate: Option<f32>,
+    /// When the first valid STUN check came.
+    pub opened: Option<Instant>,
+    /// When DTLS had completed.
+    pub connected: Option<Instant>,
+    /// When the first media packet came or left.
+    pub first_media: Option<Instant>,
+    /// When the first picture left.
+    pub first_picture: Option<Instant>,
+    /// What it sends or gets.
+    pub tracks: Vec<TrackReport>,
+    /// Whether a publisher answers keyframe requests, once that is known.
+    pub obeys: Option<bool>,
+    /// What arrived by STUN and what was refused.
+    pub checks: Checks,
+    /// What went wrong: the DTLS alert, for example.
+    pub failure: Option<String>,
+    /// Why it ended, and when.
+    pub ended: Option<(Reason, Instant)>,
+}
+
+/// How far a session has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// For its first packet; or, connected, for a publisher; a standby for its turn.
+    #[default]
+    Waiting,
+    /// STUN was seen, DTLS has not completed.
+    Connecting,
+    /// Media passes.
+    Live,
+    /// Nothing is sent to it until it is heard of again.
+    Paused,
+    /// It is over.
+    Ended,
+}
+
+/// What the door saw of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checks {
+    /// Authentic STUN checks.
+    pub authentic: u64,
+    /// Where the first one came from.
+    pub first: Option<SocketAddr>,
+    /// Addresses that sent some.
+    pub addresses: u32,
+    /// Times that media moved to another address.
+    pub moves: u32,
+    /// Datagrams that were refused.
+    pub refused: u64,
+}
+
+/// One track of a session.
+#[derive(Clone, Debug)]
+pub struct TrackReport {
+    /// `audio` or `video`.
+    pub kind: &'static str,
+    /// The codec's name in SDP.
+    pub codec: &'static str,
+    /// The codec's profile, where the offer names one.
+    pub profile: Option<String>,
+    /// Columns and rows of a publisher's pictures, once a keyframe has told.
+    pub size: Option<(u16, u16)>,
+    /// The publisher's source, once it is known, or the relay's to the viewer.
+    pub ssrc: Option<u32>,
+    /// RTP packets since the track began, resends included.
+    pub packets: u64,
+    /// Their bytes, RTP header to SRTP tag.
+    pub bytes: u64,
+    /// In the last second.
+    pub rates: Rates,
+    /// How long a publisher's packets wait for those that were lost before them.
+    pub hold: Duration,
+    /// Of video from a publisher: from one keyframe to the next.
+    pub keyframe_interval: Option<Duration>,
+    /// How a publisher's keyframes come by their parameter sets, of codecs that have some, once one has come.
+    pub sets: Option<&'static str>,
+    /// What is wrong with what a publisher sends: sentences.
+    pub lint: Vec<&'static str>,
+    /// Packets that did not arrive: here from a publisher, or by its own words at a viewer.
+    pub lost_packets: u64,
+    /// Packets that a resend, or a copy in a later one, brought here, or that were sent again to a viewer.
+    pub repaired_packets: u64,
+    /// How unevenly packets arrive (RFC 3550 6.4.1).
+    pub jitter: Option<Duration>,
+}
+
+/// What passes in a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rates {
+    /// Bits, RTP header to SRTP tag.
+    pub bits: f64,
+    /// RTP packets.
+    pub packets: f64,
+    /// Pictures of a publisher's video; 0 for all else.
+    pub frames: f64,
+}
+
+impl Stage {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Connecting => "connecting",
+            Self::Live => "live",
+            Self::Paused => "paused",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+impl Record {
+    pub(crate) fn new(
+        id: SessionId,
+        (role, stream): (Role, StreamName),
+        (user_agent, offered): (Option<String>, Offered),
+        (client, told): (IpAddr, Vec<SocketAddr>),
+        created: Instant,
+    ) -> Self {
+        Self {
+            id,
+            role,
+            stream,
+            created,
+            user_agent,
+            offered,
+            client,
+            told: Mutex::new(told),
+            report: Mutex::default(),
+        }
+    }
+
+    /// The relay's addresses that the client was told last, best first: by the answer, or when it restarted ICE.
+    pub fn told(&self) -> Vec<SocketAddr> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The client is told these addresses of the relay from here on.
+    pub(crate) fn set_told(&self, told: Vec<SocketAddr>) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
+    }
+
+    /// How it goes, as of about a second ago.
+    pub fn report(&self) -> Report {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the report.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Report)) {
+        change(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// The sessions that ended last. Workers and HTTP write, once a session; HTTP reads.
+#[derive(Debug, Default)]
+pub(crate) struct Ended(Mutex<VecDeque<Arc<Record>>>);
+
+impl Ended {
+    /// Keeps the record of a session that ends now, for this reason.
+    pub(crate) fn keep(&self, record: &Arc<Record>, reason: Reason, now: Instant) {
+        record.update(|report| {
+            report.stage = Stage::Ended;
+            report.ended = Some((reason, now));
+            for track in &mut report.tracks {
+                track.rates = Rates::default();
+            }
+        });
+        let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if records.len() >= ENDED {
+            records.pop_front();
+        }
+        records.push_back(Arc::clone(record));
+    }
+
+    /// All that are kept.
+    pub(crate) fn all(&self) -> Vec<Arc<Record>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// The record of a session that ended lately.
+    pub(crate) fn find(&self, session: &SessionId) -> Option<Arc<Record>> {
+        let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        records.iter().find(|record| record.id == *session).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_hundred_ended_sessions_are_kept_with_their_reason() {
+        let (ended, now) = (Ended::default(), Instant::now());
+        let offered = Offered { codecs: Vec::new(), candidates: 0 };
+        let record = |_| {
+            let who = (Role::Viewer, "cam".parse().unwrap());
+            Arc::new(Record::new(
+                SessionId::random(),
+                who,
+                (None, offered.clone()),
+                ([127, 0, 0, 1].into(), Vec::new()),
+                now,
+            ))
+        };
+        assert_eq!(ENDED, 100, "README and OpenAPI document say so");
+        let records: Vec<_> = (0..=ENDED).map(record).collect();
+        for record in &records {
+            ended.keep(record, Reason::Deleted, now);
+        }
+        assert!(ended.find(&records[0].id).is_none(), "the oldest made room");
+        let kept = ended.find(&records[1].id).unwrap().report();
+        assert_eq!((kept.stage, kept.ended), (Stage::Ended, Some((Reason::Deleted, now))));
+        assert!(ended.find(&records[ENDED].id).is_some());
+        assert_eq!(ended.all().len(), ENDED);
+    }
+}

@@ -1,0 +1,194 @@
+//! Whose datagrams the kernel is told to bring to another socket than the one it would choose.
+//!
+//! The sockets of all workers share one port, and the kernel chooses one by a hash of both addresses. A session that lives
+//! elsewhere, because its stream is at home there or because its client has moved, would have each of its datagrams
+//! handed over: a copy and a wake-up more. So its worker lists the client's address here, and the kernel gets a program
+//! (see `program`) that knows the addresses listed and leaves all others to the hash. The rules: only a path that has
+//! proven to be its session's is listed; what is not, or not yet, is handed over, so nothing depends on the program; and
+//! the table is looked at only when sessions come, move and go.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::stream::WorkerId;
+
+/// Addresses that the kernel's limit on programs (4,096 instructions) has room for; the datagrams of further ones are
+/// handed over.
+pub(crate) const CAPACITY: usize = 800;
+
+/// So long a change waits for others: a program is made for all of them together.
+pub(crate) const DELAY: Duration = Duration::from_millis(50);
+
+/// What all workers know of it. They list and strike out under the lock, and whoever is first after [`DELAY`] tells the
+/// kernel.
+#[derive(Debug)]
+pub(crate) struct Steering {
+    table: Arc<Mutex<Table>>,
+}
+
+#[derive(Debug)]
+struct Table {
+    worker_by_remote: HashMap<SocketAddr, WorkerId>,
+    changed: bool,
+    /// What the kernel has room for; 0 when it takes no programs.
+    capacity: usize,
+}
+
+/// A client's place in the table; dropping it strikes the client out.
+#[derive(Debug)]
+pub(crate) struct Steered {
+    table: Arc<Mutex<Table>>,
+    remote: SocketAddr,
+    worker: WorkerId,
+}
+
+impl Default for Steering {
+    fn default() -> Self {
+        let table = Table { worker_by_remote: HashMap::new(), changed: true, capacity: CAPACITY };
+        Self { table: Arc::new(Mutex::new(table)) }
+    }
+}
+
+impl Steering {
+    /// Lists a client; `None` when there is no room or no use.
+    pub(crate) fn list(&self, remote: SocketAddr, worker: WorkerId) -> Option<Steered> {
+        let mut table = lock(&self.table);
+        if table.worker_by_remote.len() >= table.capacity && !table.worker_by_remote.contains_key(&remote) {
+            return None;
+        }
+        table.changed |= table.worker_by_remote.insert(remote, worker) != Some(worker);
+        Some(Steered { table: Arc::clone(&self.table), remote, worker })
+    }
+
+    /// Lets `attach` give the kernel the table, if it has changed: as much of it as the kernel has room for.
+    pub(crate) fn apply(&self, attach: impl Fn(&mut dyn Iterator<Item = (SocketAddr, WorkerId)>) -> io::Result<()>) {
+        // The kernel is told under the lock, or an older table could come after a newer one.
+        let mut table = lock(&self.table);
+        if !std::mem::take(&mut table.changed) {
+            return;
+        }
+        while table.capacity > 0 {
+            let listed = table.worker_by_remote.iter().map(|(remote, worker)| (*remote, *worker));
+            let Err(error) = attach(&mut listed.take(table.capacity)) else { return };
+            // Kernels before 6.8 have room for a half, where nobody has raised net.core.optmem_max.
+            table.capacity = if error.kind() == io::ErrorKind::OutOfMemory { table.capacity / 2 } else { 0 };
+            tracing::debug!(%error, clients = table.capacity, "the kernel takes a shorter program for the media port");
+        }
+        tracing::info!("the kernel takes no program for the media port: datagrams are handed over between workers");
+    }
+
+    /// True while another client can be listed.
+    pub(crate) fn has_room(&self) -> bool {
+        let table = lock(&self.table);
+        table.worker_by_remote.len() < table.capacity
+    }
+
+    /// How many clients are listed.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.table).worker_by_remote.len()
+    }
+}
+
+impl Steered {
+    /// True for the address that it lists.
+    pub(crate) fn is_for(&self, remote: SocketAddr) -> bool {
+        self.remote == remote
+    }
+}
+
+impl Drop for Steered {
+    fn drop(&mut self) {
+        let mut table = lock(&self.table);
+        // The next client behind this address may have been listed for another worker meanwhile.
+        if table.worker_by_remote.get(&self.remote) == Some(&self.worker) {
+            table.worker_by_remote.remove(&self.remote);
+            table.changed = true;
+        }
+    }
+}
+
+fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remote(number: usize) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, (number >> 8) as u8], number as u16))
+    }
+
+    /// What the kernel would be told, in order; `None` when it would be told nothing.
+    fn told(steering: &Steering) -> Option<Vec<(SocketAddr, WorkerId)>> {
+        let told = std::cell::Cell::new(None);
+        let tell = |listed: &mut dyn Iterator<Item = _>| {
+            let mut listed: Vec<_> = listed.collect();
+            listed.sort();
+            told.set(Some(listed));
+            Ok(())
+        };
+        steering.apply(tell);
+        told.into_inner()
+    }
+
+    #[test]
+    fn the_kernel_is_told_what_is_listed_when_that_changes() {
+        let steering = Steering::default();
+        assert_eq!(told(&steering), Some(Vec::new()), "whether the kernel takes programs at all is seen at once");
+        assert_eq!(told(&steering), None, "nothing has changed");
+        let first = steering.list(remote(1), WorkerId(1)).unwrap();
+        let second = steering.list(remote(2), WorkerId(0)).unwrap();
+        assert_eq!(told(&steering), Some(vec![(remote(1), WorkerId(1)), (remote(2), WorkerId(0))]));
+        assert_eq!(told(&steering), None);
+        drop(first);
+        assert_eq!(told(&steering), Some(vec![(remote(2), WorkerId(0))]));
+        drop(second);
+        assert_eq!((told(&steering), steering.len()), (Some(Vec::new()), 0));
+    }
+
+    #[test]
+    fn who_leaves_does_not_strike_out_the_next_behind_its_address() {
+        let steering = Steering::default();
+        let old = steering.list(remote(1), WorkerId(0)).unwrap();
+        let new = steering.list(remote(1), WorkerId(1)).unwrap();
+        drop(old);
+        assert_eq!(told(&steering), Some(vec![(remote(1), WorkerId(1))]));
+        drop(new);
+        assert_eq!(steering.len(), 0);
+    }
+
+    #[test]
+    fn a_full_table_takes_nobody_until_somebody_leaves() {
+        let steering = Steering::default();
+        let mut listed: Vec<_> =
+            (0..CAPACITY).map(|number| steering.list(remote(number), WorkerId(0)).unwrap()).collect();
+        assert!(steering.list(remote(CAPACITY), WorkerId(0)).is_none());
+        listed.pop();
+        assert!(steering.list(remote(CAPACITY), WorkerId(0)).is_some());
+    }
+
+    #[test]
+    fn a_kernel_with_less_room_is_told_less_and_one_without_nothing() {
+        let steering = Steering::default();
+        let list =
+            |count| (0..count).filter_map(|number| steering.list(remote(number), WorkerId(0))).collect::<Vec<_>>();
+        let room = CAPACITY / 3;
+        let listed = list(CAPACITY);
+        let told = std::cell::Cell::new(0);
+        steering.apply(|listed| {
+            told.set(listed.count());
+            if told.get() > room { Err(io::ErrorKind::OutOfMemory.into()) } else { Ok(()) }
+        });
+        assert_eq!(told.get(), CAPACITY / 4);
+        drop(listed);
+        let listed = list(CAPACITY);
+        assert_eq!(listed.len(), CAPACITY / 4, "no more are listed than it takes");
+        steering.apply(|_| Err(io::ErrorKind::Unsupported.into()));
+        drop(listed);
+        assert_eq!(list(1).len(), 0);
+    }
+}

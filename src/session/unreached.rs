@@ -1,0 +1,142 @@
+//! Sessions that end before DTLS has completed: which reason they end for, and the warning for the operator.
+//!
+//! A client that cannot reach the media port gives up in many ways: its page sends DELETE, an administrator ends the
+//! session, the relay's own time is over. The rule: once such a session is [`SETTLED`] old, its reason tells how far it
+//! came, whoever ends it; before that, a client that leaves has only changed its mind.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::metrics::End as Reason;
+
+/// From this age on a session that has not connected counts as a failure.
+pub(crate) const SETTLED: Duration = Duration::from_secs(3);
+
+/// The least time between two warnings; sessions that fail meanwhile are counted in the next.
+const WARN_AGAIN: Duration = Duration::from_secs(60);
+
+/// How far a session came that has not completed DTLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// No valid STUN check arrived.
+    Nothing,
+    /// A valid check arrived.
+    Checked,
+}
+
+impl Progress {
+    /// The reason of a session of this age that was asked to end for `asked`.
+    pub(crate) fn reason(self, asked: Reason, age: Duration) -> Reason {
+        match (asked, self) {
+            (Reason::Deleted, _) if age < SETTLED => Reason::Abandoned,
+            (Reason::Kicked | Reason::Shutdown, _) if age < SETTLED => asked,
+            (Reason::Deleted | Reason::Kicked | Reason::Shutdown, Self::Nothing) => Reason::NeverConnected,
+            (Reason::Deleted | Reason::Kicked | Reason::Shutdown, Self::Checked) => Reason::HandshakeTimeout,
+            _ => asked,
+        }
+    }
+}
+
+/// One such session, as the warning tells of it.
+pub(crate) struct Unreached<'a> {
+    pub(crate) reason: Reason,
+    /// Where its offer came from.
+    pub(crate) client: IpAddr,
+    /// The addresses that its answer named.
+    pub(crate) told: &'a [SocketAddr],
+    /// The relay's UDP port.
+    pub(crate) media_port: u16,
+}
+
+/// Warns of clients that do not connect, at most once in [`WARN_AGAIN`]. Workers and HTTP write, once a session.
+#[derive(Debug, Default)]
+pub(crate) struct Warning(Mutex<Told>);
+
+#[derive(Debug, Default)]
+struct Told {
+    at: Option<Instant>,
+    /// Since then.
+    untold: u64,
+}
+
+impl Warning {
+    /// Notes a session that ends, and warns unless that was done a moment ago.
+    pub(crate) fn note(&self, session: &Unreached<'_>, now: Instant) {
+        let advice = match session.reason {
+            Reason::NeverConnected => "no UDP packet of this client arrived",
+            Reason::HandshakeTimeout => {
+                "UDP packets of this client arrived, but it did not complete DTLS, as if the relay's packets did not \
+                 reach it"
+            }
+            _ => return,
+        };
+        let Some(others) = self.due(now) else { return };
+        let told: Vec<String> = session.told.iter().map(ToString::to_string).collect();
+        tracing::warn!(
+            client = %session.client,
+            told = %told.join(" "),
+            udp_port = session.media_port,
+            others,
+            "a client did not connect: {advice}; open UDP port {port} in firewalls in both directions, and name with \
+             --advertise the address that clients reach if it is none of those that it was told",
+            port = session.media_port,
+        );
+    }
+
+    /// How many sessions went untold before this one, if it is time to tell.
+    fn due(&self, now: Instant) -> Option<u64> {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.at.is_some_and(|at| now.saturating_duration_since(at) < WARN_AGAIN) {
+            told.untold += 1;
+            return None;
+        }
+        told.at = Some(now);
+        Some(std::mem::take(&mut told.untold))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const YOUNG: Duration = Duration::from_millis(2_999);
+
+    #[test]
+    fn a_session_that_saw_no_packet_has_not_connected_whoever_ends_it() {
+        for asked in [Reason::Deleted, Reason::Kicked, Reason::Shutdown, Reason::NeverConnected] {
+            assert_eq!(Progress::Nothing.reason(asked, SETTLED), Reason::NeverConnected, "{asked:?}");
+        }
+        for asked in [Reason::Deleted, Reason::Kicked, Reason::Shutdown, Reason::HandshakeTimeout] {
+            assert_eq!(Progress::Checked.reason(asked, SETTLED), Reason::HandshakeTimeout, "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn a_quick_reload_is_no_failure() {
+        for progress in [Progress::Nothing, Progress::Checked] {
+            assert_eq!(progress.reason(Reason::Deleted, YOUNG), Reason::Abandoned);
+            for asked in [Reason::Kicked, Reason::Shutdown] {
+                assert_eq!(progress.reason(asked, YOUNG), asked);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_known_better_stays() {
+        for asked in [Reason::Failed, Reason::Closed, Reason::Flooded, Reason::Panicked, Reason::Replaced] {
+            assert_eq!(Progress::Checked.reason(asked, Duration::from_secs(9)), asked);
+        }
+    }
+
+    #[test]
+    fn a_warning_comes_once_a_minute_and_counts_the_others() {
+        let (warning, begin) = (Warning::default(), Instant::now());
+        assert_eq!(warning.due(begin), Some(0));
+        for _ in 0..7 {
+            assert_eq!(warning.due(begin + Duration::from_secs(59)), None);
+        }
+        assert_eq!(warning.due(begin + WARN_AGAIN), Some(7));
+        assert_eq!(warning.due(begin + WARN_AGAIN * 2), Some(0));
+    }
+}

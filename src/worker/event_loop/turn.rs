@@ -1,0 +1,285 @@
+//! The event loop of a worker, and the start and stop of all of them.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Wake, Waker};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Token};
+use prometheus::Counter;
+
+use super::watchdog::Watchdog;
+use crate::metrics::{End as Reason, Metrics};
+use crate::peer::CertificateError;
+use crate::session::assignment::Awake;
+use crate::stream::{Inbox, Sender, WorkerId, inbox};
+use crate::worker::config::{Config, ConfigError};
+use crate::worker::engine::state::{Engine, Progress};
+use crate::worker::message::Message;
+use crate::worker::net::kernel_drops::SocketDrops;
+use crate::worker::net::socket::{BindError, Socket, bind};
+use crate::worker::session::end_waiting;
+use crate::worker::shared::Shared;
+
+/// Datagrams that one turn takes from the socket before viewers are served.
+const TURN_DATAGRAMS: usize = 256;
+
+/// How long one turn serves viewers before it looks at socket, inbox and timers again.
+const TURN_SERVING: Duration = Duration::from_millis(1);
+
+/// Messages that wait for a worker; beyond that media is dropped and counted, commands are tried again.
+pub(crate) const INBOX: usize = 8192;
+
+/// A peer's handshake recurses over fragments (SECURITY 4), so workers have more stack than a thread gets.
+const STACK: usize = 8 * 1024 * 1024;
+
+const SOCKET: Token = Token(0);
+const WAKER: Token = Token(1);
+
+/// The running workers.
+pub struct Workers {
+    shared: Arc<Shared>,
+    inboxes: Vec<Sender<Message>>,
+    threads: Vec<JoinHandle<()>>,
+    watchdog: Watchdog,
+}
+
+/// Why the workers did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration makes no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The media address cannot be used.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The machine has no room for another thread or poll.
+    #[error(
+        "cannot start a media thread: {0}: raise the limits of threads and open files (ulimit -a), or start fewer by \
+         --workers"
+    )]
+    Thread(#[from] io::Error),
+    /// No certificate could be made.
+    #[error("cannot make a DTLS certificate: {0}")]
+    Certificate(#[from] CertificateError),
+}
+
+/// Binds the media port and starts the workers.
+///
+/// # Errors
+/// [`StartError`] with a sentence that says what to do; nothing is left running.
+pub fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, StartError> {
+    config.check()?;
+    let mut sockets = bind(config.media, config.workers.get())?;
+    let media_port = sockets[0].local().port();
+    let mut polls = Vec::new();
+    for socket in &mut sockets {
+        let poll = Poll::new()?;
+        poll.registry().register(socket.source(), SOCKET, Interest::READABLE)?;
+        let waker = Waker::from(Arc::new(PollWaker(mio::Waker::new(poll.registry(), WAKER)?)));
+        polls.push((poll, inbox(INBOX, waker)));
+    }
+    let inboxes: Vec<_> = polls.iter().map(|(_, (sender, _))| sender.clone()).collect();
+    let mut shared = Shared::new(config, media_port, metrics, inboxes.clone())?;
+    shared.socket_drops = SocketDrops::of(sockets.iter_mut().map(|socket| &*socket.source()));
+    if sockets.len() > 1 {
+        // Whether the kernel can be told is seen before anybody is placed by it.
+        shared.placing.steering.apply(|clients| sockets[0].steer(clients));
+    }
+    let shared = Arc::new(shared);
+    let watchdog = Watchdog::start(Arc::clone(&shared))?;
+    let mut threads = Vec::new();
+    for (number, (socket, (poll, (_, inbox)))) in (0..).zip(sockets.into_iter().zip(polls)) {
+        let engine = Engine::new(WorkerId(number), shared.clone(), Instant::now());
+        let busy = shared.metrics.worker_busy(number);
+        let turn = Turn { poll, socket, waits_for_room: false, inbox, engine, busy, awake: Awake::new(Instant::now()) };
+        let thread = std::thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK);
+        threads.push(thread.spawn(move || turn.run())?);
+    }
+    Ok(Workers { shared, inboxes, threads, watchdog })
+}
+
+impl Workers {
+    /// What they share with whoever talks to them.
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    /// Ends every session, tells every peer, and waits for the threads.
+    pub fn stop(self) {
+        self.shared.draining.store(true, Ordering::Relaxed);
+        for waiting in self.shared.lobby.drain() {
+            end_waiting(&waiting, Reason::Shutdown, &self.shared, Instant::now());
+        }
+        // One whose inbox is full may be stuck: the others are told before it.
+        let mut untold: Vec<_> = self.inboxes.iter().collect();
+        while !untold.is_empty() {
+            untold.retain(|sender| sender.push(Message::Stop).is_err());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::warn!("a media thread had panicked");
+            }
+        }
+        self.watchdog.stop();
+    }
+}
+
+struct PollWaker(mio::Waker);
+
+impl Wake for PollWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // It can fail only when the poll is gone, and then nobody sleeps on it.
+        let _ = self.0.wake();
+    }
+}
+
+struct Turn {
+    poll: Poll,
+    socket: Socket,
+    /// The socket's poll tells when it takes datagrams again.
+    waits_for_room: bool,
+    inbox: Inbox<Message>,
+    engine: Engine,
+    /// Seconds in which it did not sleep.
+    busy: Counter,
+    /// The same, for whoever looks for a worker.
+    awake: Awake,
+}
+
+impl Turn {
+    fn run(mut self) {
+        let mut events = Events::with_capacity(16);
+        let mut awake = Instant::now();
+        let mut readable = true;
+        while !self.engine.is_stopped() {
+            self.engine.heartbeat.turn();
+            // 1. Receive: free the kernel's buffer first, for what it drops is lost. A worker that another one woke finds
+            // nothing there.
+            let more = readable && self.receive();
+            // 2. Forward: from publishers to inboxes, from the inbox to viewers, in bounded time.
+            let progress = self.engine.work(&mut self.inbox, &mut self.socket, TURN_SERVING, Instant::now);
+            // 3. What only the socket knows.
+            self.engine.add_socket(self.socket.take_gso_fallbacks());
+            let now = Instant::now();
+            self.socket.probe_gso(now);
+            if self.engine.steers(now) {
+                self.engine.shared.placing.steering.apply(|listed| self.socket.steer(listed));
+            }
+            // 4. Sleep only when nothing waits. A blocked socket is waited for, not asked again and again; a worker
+            // that was just told to stop has nobody left to wake it.
+            let goes_on = more || progress == Progress::More || self.engine.is_stopped();
+            let now = Instant::now();
+            let spent = now.saturating_duration_since(awake);
+            self.busy.inc_by(spent.as_secs_f64());
+            self.awake.add(spent, self.engine.load(), now);
+            readable = self.sleep(&mut events, goes_on, progress == Progress::Blocked);
+            awake = Instant::now();
+        }
+        self.engine.heartbeat.sleep();
+    }
+
+    /// Receives at most a turn's datagrams; true when more may wait.
+    fn receive(&mut self) -> bool {
+        let mut count = 0;
+        while count < TURN_DATAGRAMS {
+            let engine = &mut self.engine;
+            let now = Instant::now();
+            match self.socket.receive(|path, datagram, received| engine.handle_datagram(path, datagram, received, now))
+            {
+                Ok(0) => return false,
+                Ok(received) => count += received,
+                Err(error) => {
+                    // ICMP errors of clients that are gone come back here; nothing is lost by going on.
+                    tracing::trace!(%error, "receive");
+                    return true;
+                }
+            }
+        }
+        true
+    }
+
+    /// Waits for something to do. False when the socket has nothing: it had been emptied before, and the poll tells of each
+    /// datagram since.
+    fn sleep(&mut self, events: &mut Events, work_waits: bool, is_blocked: bool) -> bool {
+        if work_waits || !self.inbox.prepare_to_sleep() {
+            return true;
+        }
+        if self.waits_for_room != is_blocked {
+            match watch(&self.poll, &mut self.socket, is_blocked) {
+                Ok(()) => self.waits_for_room = is_blocked,
+                Err(error) => tracing::warn!(%error, "cannot wait for the socket"),
+            }
+        }
+        let timeout = self.engine.poll_timeout().map(|due| due.saturating_duration_since(Instant::now()));
+        self.engine.heartbeat.sleep();
+        let polled = self.poll.poll(events, timeout);
+        self.engine.heartbeat.turn();
+        self.inbox.woke();
+        match polled {
+            Ok(()) => events.iter().any(|event| event.token() == SOCKET),
+            Err(error) => {
+                if error.kind() != io::ErrorKind::Interrupted {
+                    tracing::warn!(%error, "poll failed");
+                }
+                true
+            }
+        }
+    }
+}
+
+/// Lets the poll tell of datagrams, and of room for more only to a worker that was refused: each datagram that leaves the
+/// send buffer makes room, and would wake the worker for nothing.
+fn watch(poll: &Poll, socket: &mut Socket, room: bool) -> io::Result<()> {
+    let interest = if room { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+    poll.registry().reregister(socket.source(), SOCKET, interest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::five_tuple::{Path, Protocol};
+    use crate::worker::net::batch::{Outbox as _, Sent};
+
+    #[test]
+    fn what_stands_behind_empty_datagrams_is_received_without_another_wake() {
+        let mut socket = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
+        let other = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        other.connect(socket.local()).unwrap();
+        for _ in 0..100 {
+            other.send(b"").unwrap();
+        }
+        other.send(b"media").unwrap();
+        let mut lengths = Vec::new();
+        while socket.receive(|_, datagram, _| lengths.push(datagram.len())).unwrap() > 0 {}
+        assert_eq!((lengths.len(), lengths.last()), (101, Some(&5)));
+    }
+
+    #[test]
+    fn a_datagram_that_has_left_wakes_only_who_waits_for_room() {
+        let mut socket = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
+        let other = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let path = Path { protocol: Protocol::Udp, local: socket.local(), remote: other.local_addr().unwrap() };
+        let mut poll = Poll::new().unwrap();
+        poll.registry().register(socket.source(), SOCKET, Interest::READABLE).unwrap();
+        let mut events = Events::with_capacity(4);
+        let mut wakes = |poll: &mut Poll, socket: &mut Socket, patience| {
+            assert_eq!(socket.send(&path, b"gone", None), Sent::Done);
+            other.recv(&mut [0; 8]).unwrap();
+            poll.poll(&mut events, Some(patience)).unwrap();
+            !events.is_empty()
+        };
+        assert!(!wakes(&mut poll, &mut socket, Duration::from_millis(50)));
+        watch(&poll, &mut socket, true).unwrap();
+        assert!(wakes(&mut poll, &mut socket, Duration::from_secs(10)));
+        watch(&poll, &mut socket, false).unwrap();
+        assert!(!wakes(&mut poll, &mut socket, Duration::from_millis(50)));
+    }
+}

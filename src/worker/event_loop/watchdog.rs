@@ -1,0 +1,200 @@
+//! Sees workers that are stuck: a fault of a library that goes round without end stops everything on its worker, and
+//! nothing on that worker can tell.
+//!
+//! A worker that sleeps has nothing to do and is fine; one whose turn takes [`STALLED`] is told in the log and in the
+//! metrics, with the session that it is in, and after [`UNHEALTHY`] the relay says of itself that it is not well. Only
+//! time in which the watchdog itself was awake counts, so a machine that was suspended, or a process that was stopped, is
+//! no fault.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::metrics::Metrics;
+use crate::worker::liveness::Heartbeat;
+use crate::worker::shared::Shared;
+
+/// A turn of this length is a stall. Turns take some milliseconds.
+const STALLED: Duration = Duration::from_secs(2);
+
+/// A turn of this length makes the relay unhealthy.
+const UNHEALTHY: Duration = Duration::from_secs(5);
+
+/// From one look at the workers to the next. What the watchdog slept longer does not count.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// The longest turn that is under way, in milliseconds. The watchdog writes, `/healthz` reads.
+#[derive(Debug, Default)]
+pub(crate) struct Health(AtomicU64);
+
+impl Health {
+    /// For how long a worker has been stuck, if that makes the relay unhealthy.
+    pub(crate) fn stuck(&self) -> Option<Duration> {
+        Some(Duration::from_millis(self.0.load(Ordering::Relaxed))).filter(|stuck| *stuck >= UNHEALTHY)
+    }
+
+    fn set(&self, longest: Duration) {
+        self.0.store(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+/// The watchdog's thread; it ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Watchdog {
+    _alive: Sender<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watchdog {
+    /// Watches all workers.
+    ///
+    /// # Errors
+    /// When there is no room for another thread.
+    pub(crate) fn start(shared: Arc<Shared>) -> std::io::Result<Self> {
+        let (alive, ended) = channel();
+        let thread = std::thread::Builder::new().name("watchdog".to_owned());
+        let thread = thread.spawn(move || watch(&shared, &ended))?;
+        Ok(Self { _alive: alive, thread: Some(thread) })
+    }
+
+    /// Ends the thread and waits for it.
+    pub(crate) fn stop(mut self) {
+        let thread = self.thread.take();
+        drop(self);
+        if let Some(thread) = thread {
+            // It cannot have panicked in a way that matters now.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn watch(shared: &Shared, ended: &Receiver<()>) {
+    let mut turns = vec![Turn::default(); shared.heartbeats.len()];
+    let mut looked = Instant::now();
+    while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+        let slept = looked.elapsed();
+        looked = Instant::now();
+        look(&mut turns, &shared.heartbeats, slept, &shared.metrics);
+        shared.health.set(turns.iter().map(|turn| turn.took).max().unwrap_or_default());
+    }
+}
+
+/// Looks at each worker once, and tells of those whose state has changed.
+fn look(turns: &mut [Turn], heartbeats: &[Arc<Heartbeat>], slept: Duration, metrics: &Metrics) {
+    for (worker, (turn, heartbeat)) in turns.iter_mut().zip(heartbeats).enumerate() {
+        match turn.follow(heartbeat.turning(), slept) {
+            Some(Change::Stalled) => {
+                metrics.worker_stalls.inc();
+                let record = heartbeat.session();
+                tracing::warn!(
+                    worker,
+                    session = record.as_ref().map(|record| tracing::field::display(record.id)),
+                    role = record.as_ref().map(|record| record.role.as_str()),
+                    stream = record.as_ref().map(|record| tracing::field::display(&record.stream)),
+                    user_agent =
+                        record.as_ref().and_then(|record| record.user_agent.as_ref()).map(tracing::field::debug),
+                    "worker stalled: it has not turned for {} s, and all sessions on it stand still; restart the relay \
+                     if it does not recover",
+                    STALLED.as_secs()
+                );
+            }
+            Some(Change::Recovered(took)) => {
+                tracing::warn!(worker, took_ms = took.as_millis() as u64, "worker turns again");
+            }
+            None => {}
+        }
+    }
+    metrics.workers_stalled.set(turns.iter().filter(|turn| turn.is_stalled()).count() as i64);
+}
+
+/// What the watchdog knows of one worker.
+#[derive(Clone, Debug, Default)]
+struct Turn {
+    /// The turn that was under way at the last look.
+    number: Option<u64>,
+    /// For how long it is known to be.
+    took: Duration,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Change {
+    Stalled,
+    /// After so long.
+    Recovered(Duration),
+}
+
+impl Turn {
+    /// Another look, after so long a sleep.
+    fn follow(&mut self, number: Option<u64>, slept: Duration) -> Option<Change> {
+        let was_stalled = self.is_stalled();
+        if number.is_some() && number == self.number {
+            self.took += slept.min(INTERVAL);
+            return (self.is_stalled() && !was_stalled).then_some(Change::Stalled);
+        }
+        self.number = number;
+        let took = std::mem::take(&mut self.took);
+        was_stalled.then_some(Change::Recovered(took))
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.took >= STALLED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Looks for some time at a worker in that turn; what it is told.
+    fn looks(turn: &mut Turn, number: Option<u64>, time: Duration) -> Vec<Change> {
+        let count = time.as_millis() / INTERVAL.as_millis();
+        (0..count).filter_map(|_| turn.follow(number, INTERVAL)).collect()
+    }
+
+    #[test]
+    fn a_turn_of_two_seconds_is_told_once_and_so_is_its_end() {
+        let mut turn = Turn::default();
+        assert_eq!(looks(&mut turn, Some(1), Duration::from_millis(2_000)), []);
+        assert_eq!(looks(&mut turn, Some(1), Duration::from_secs(60)), [Change::Stalled]);
+        assert!(turn.took >= UNHEALTHY);
+        let recovered = Change::Recovered(Duration::from_millis(61_750));
+        assert_eq!(looks(&mut turn, Some(3), Duration::from_millis(1_900)), [recovered]);
+        assert_eq!(looks(&mut turn, Some(3), Duration::from_millis(500)), [Change::Stalled], "another turn");
+    }
+
+    #[test]
+    fn a_worker_that_sleeps_or_turns_is_fine() {
+        let mut turn = Turn::default();
+        assert_eq!(looks(&mut turn, None, Duration::from_secs(3_600)), []);
+        for number in 0..1_000 {
+            assert_eq!(looks(&mut turn, Some(2 * number + 1), Duration::from_millis(1_750)), []);
+        }
+    }
+
+    #[test]
+    fn a_machine_that_was_suspended_is_no_fault() {
+        let mut turn = Turn::default();
+        for _ in 0..4 {
+            assert_eq!(turn.follow(Some(1), Duration::from_secs(3_600)), None);
+        }
+        assert_eq!(looks(&mut turn, Some(1), Duration::from_millis(1_000)), []);
+        assert_eq!(looks(&mut turn, Some(1), Duration::from_millis(250)), [Change::Stalled]);
+    }
+
+    #[test]
+    fn a_heartbeat_tells_turns_from_sleep_and_the_session_from_none() {
+        let heartbeat = Heartbeat::default();
+        assert_eq!((heartbeat.turning(), heartbeat.session().is_none()), (None, true));
+        heartbeat.turn();
+        let first = heartbeat.turning();
+        heartbeat.turn();
+        let second = heartbeat.turning();
+        assert!(first.is_some() && second.is_some() && first != second);
+        heartbeat.sleep();
+        assert_eq!(heartbeat.turning(), None);
+        heartbeat.turn();
+        assert!(heartbeat.turning().is_some() && heartbeat.turning() != second);
+    }
+}

@@ -1,0 +1,68 @@
+//! What a worker says of itself to the watchdog: that it turns, and which session it is in.
+//!
+//! The worker writes with plain stores, at each turn and around each session's work, so it costs the packet path a few
+//! instructions and never waits. Names of sessions are written on join and leave only.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::demux::Key;
+use crate::session::Record;
+
+/// One worker's sign of life. The worker writes, the watchdog reads.
+#[derive(Debug, Default)]
+pub(crate) struct Heartbeat {
+    /// Moves with each turn: odd while the worker turns, even while it sleeps.
+    beat: AtomicU64,
+    /// The key of the session that it works for, and 1; 0 for none.
+    session: AtomicU32,
+    record_by_key: Mutex<HashMap<Key, Arc<Record>>>,
+}
+
+impl Heartbeat {
+    /// A turn begins.
+    pub(crate) fn turn(&self) {
+        self.beat.store((self.beat.load(Ordering::Relaxed) | 1) + 2, Ordering::Relaxed);
+    }
+
+    /// The turn is over, and the worker sleeps until there is something to do.
+    pub(crate) fn sleep(&self) {
+        self.beat.store((self.beat.load(Ordering::Relaxed) | 1) + 1, Ordering::Relaxed);
+    }
+
+    /// The number of the turn; `None` while the worker sleeps.
+    pub(crate) fn turning(&self) -> Option<u64> {
+        Some(self.beat.load(Ordering::Relaxed)).filter(|beat| beat % 2 == 1)
+    }
+
+    /// Work for this session begins.
+    pub(crate) fn enter(&self, key: Key) {
+        self.session.store(key.0.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// Work for no session in particular follows.
+    pub(crate) fn leave(&self) {
+        self.session.store(0, Ordering::Relaxed);
+    }
+
+    /// The session that the worker is in.
+    pub(crate) fn session(&self) -> Option<Arc<Record>> {
+        let key = Key(self.session.load(Ordering::Relaxed).checked_sub(1)?);
+        self.record_by_key.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+    }
+
+    /// A session has this key from now on, or nobody has.
+    pub(crate) fn name(&self, key: Key, record: Option<Arc<Record>>) {
+        let mut records = self.record_by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        match record {
+            Some(record) => _ = records.insert(key, record),
+            None => _ = records.remove(&key),
+        }
+    }
+
+    /// How many sessions have names: 0 once all have gone.
+    pub(crate) fn len(&self) -> usize {
+        self.record_by_key.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}

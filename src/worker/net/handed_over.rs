@@ -1,0 +1,86 @@
+//! Paths on which datagrams of other workers' sessions arrive: a client that has moved to another address may reach
+//! another socket than before.
+//!
+//! What names its session, a check, is handed to the owner by that name, and from then on everything else from there
+//! follows it. The rule: what nothing came from for as long as silence ends a session is forgotten.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::five_tuple::Path;
+use crate::stream::WorkerId;
+
+/// Paths remembered; when there are more all are forgotten, and each is known again at its client's next check.
+const CAPACITY: usize = 4096;
+
+/// How long a path is remembered after the last datagram.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Whose the datagrams are that reach this worker and belong to another.
+#[derive(Debug, Default)]
+pub(crate) struct ForeignPaths {
+    owner_by_path: HashMap<Path, Owner, foldhash::fast::RandomState>,
+}
+
+#[derive(Debug)]
+struct Owner {
+    worker: WorkerId,
+    heard: Instant,
+}
+
+impl ForeignPaths {
+    /// A datagram for a session of that worker has come by this path.
+    pub(crate) fn insert(&mut self, path: Path, worker: WorkerId, now: Instant) {
+        if self.owner_by_path.len() >= CAPACITY && !self.owner_by_path.contains_key(&path) {
+            self.owner_by_path.clear();
+        }
+        self.owner_by_path.insert(path, Owner { worker, heard: now });
+    }
+
+    /// The worker that owns the session whose datagrams come by this path.
+    pub(crate) fn owner(&self, path: &Path) -> Option<WorkerId> {
+        self.owner_by_path.get(path).map(|owner| owner.worker)
+    }
+
+    /// Forgets what has been silent.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        self.owner_by_path.retain(|_, owner| now.saturating_duration_since(owner.heard) < PATIENCE);
+    }
+
+    /// How many are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.owner_by_path.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::five_tuple::Protocol;
+
+    fn path(number: u16) -> Path {
+        let local = "192.0.2.1:8081".parse().unwrap();
+        Path { protocol: Protocol::Udp, local, remote: std::net::SocketAddr::from(([192, 0, 2, 2], number)) }
+    }
+
+    #[test]
+    fn a_path_is_remembered_while_datagrams_come_and_forgotten_after() {
+        let (mut paths, start) = (ForeignPaths::default(), Instant::now());
+        paths.insert(path(1), WorkerId(1), start);
+        paths.insert(path(2), WorkerId(2), start);
+        paths.insert(path(1), WorkerId(1), start + PATIENCE / 2);
+        paths.expire(start + PATIENCE);
+        assert_eq!((paths.owner(&path(1)), paths.owner(&path(2))), (Some(WorkerId(1)), None));
+        paths.expire(start + PATIENCE * 2);
+        assert_eq!(paths.len(), 0);
+    }
+
+    #[test]
+    fn there_are_never_more_than_the_capacity() {
+        let (mut paths, now) = (ForeignPaths::default(), Instant::now());
+        for number in 0..=CAPACITY as u16 {
+            paths.insert(path(number), WorkerId(1), now);
+            assert!(paths.len() <= CAPACITY && paths.owner(&path(number)).is_some());
+        }
+    }
+}

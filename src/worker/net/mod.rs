@@ -1,0 +1,8 @@
+//! The media socket of a worker: batches in, runs out, and which socket the kernel chooses. The event loop and the engine call it.
+
+pub(crate) mod batch;
+pub(crate) mod handed_over;
+pub(crate) mod kernel_drops;
+#[cfg(target_os = "linux")]
+mod reuseport_bpf;
+pub(crate) mod socket;

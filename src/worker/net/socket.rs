@@ -1,0 +1,276 @@
+//! The media socket of one worker: receive batches with GRO, send runs with GSO.
+//!
+//! All workers bind one address with SO_REUSEPORT; the kernel keeps a 4-tuple on one of them, by a hash or where it is told
+//! otherwise (see `steering`). Addresses inside the relay are always plain: an IPv4 peer of a dual-stack socket is an IPv4
+//! address.
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mio::net::UdpSocket;
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use socket2::{Domain, Protocol as Ip, Socket as RawSocket, Type};
+
+use super::batch::{Outbox, Sent};
+#[cfg(target_os = "linux")]
+use super::reuseport_bpf;
+use super::reuseport_bpf::Secret;
+use crate::five_tuple::{Path, Protocol};
+use crate::stream::WorkerId;
+
+/// What is asked of the kernel for each direction; about half a second of 100 Mbit/s.
+const BUFFER: usize = 8 * 1024 * 1024;
+/// Sockets that share a port by SO_REUSEPORT each get their share of the clients. Elsewhere (macOS, Windows) one of them
+/// gets everything, or there is no such option.
+pub(crate) const SPREADS: bool = cfg!(any(target_os = "linux", target_os = "android"));
+/// One receive buffer holds the largest GRO aggregate.
+const RECEIVE: usize = 64 * 1024;
+/// After an error that GSO may have caused, it is tried again.
+const PROBE_GSO_AFTER: Duration = Duration::from_secs(30);
+
+/// One worker's socket.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    local: SocketAddr,
+    buffers: Vec<Vec<u8>>,
+    gso_off_since: Option<Instant>,
+    gso_fallbacks: u64,
+}
+
+/// Why the media address cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody has the port.
+    #[error("media port {0} is in use: stop the other program or choose another with --media ADDR:PORT")]
+    InUse(SocketAddr),
+    /// Ports below 1024 are for whoever may have them.
+    #[error(
+        "media port {0} needs a permission that sluice has not: choose one above 1023 with --media ADDR:PORT, or grant \
+         CAP_NET_BIND_SERVICE (AmbientCapabilities= in the systemd unit)"
+    )]
+    Forbidden(SocketAddr),
+    /// The address is not one of this machine's.
+    #[error("cannot use media address {0} ({1}): choose one of this machine's with --media ADDR:PORT")]
+    Unusable(SocketAddr, io::Error),
+}
+
+/// Binds one socket a worker to `address`; port 0 chooses a free port, the same for all.
+///
+/// # Errors
+/// [`BindError`] with a sentence that says what to do.
+pub(crate) fn bind(address: SocketAddr, workers: usize) -> Result<Vec<Socket>, BindError> {
+    let error = |error: io::Error| match error.kind() {
+        io::ErrorKind::AddrInUse => BindError::InUse(address),
+        io::ErrorKind::PermissionDenied => BindError::Forbidden(address),
+        _ => BindError::Unusable(address, error),
+    };
+    // SO_REUSEPORT would join a port that another relay has, so the port is first taken without it.
+    let probe = open(address, false).map_err(error)?;
+    if workers == 1 {
+        return Ok(vec![Socket::new(probe).map_err(error)?]);
+    }
+    let address = probe.local_addr().ok().and_then(|bound| bound.as_socket()).unwrap_or(address);
+    drop(probe);
+    (0..workers).map(|_| open(address, true).and_then(Socket::new).map_err(error)).collect()
+}
+
+fn open(address: SocketAddr, share: bool) -> io::Result<RawSocket> {
+    let socket = RawSocket::new(Domain::for_address(address), Type::DGRAM, Some(Ip::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    #[cfg(unix)]
+    socket.set_reuse_port(share)?;
+    #[cfg(not(unix))]
+    let _ = share;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+impl Socket {
+    fn new(raw: RawSocket) -> io::Result<Self> {
+        let state = UdpSocketState::new(UdpSockRef::from(&raw))?;
+        let (receive, send) = ask_for_buffers(&state, &raw);
+        if receive < BUFFER || send < BUFFER {
+            tracing::warn!(
+                receive_bytes = receive,
+                send_bytes = send,
+                wanted_bytes = BUFFER,
+                "small socket buffers lose packets in bursts: run sysctl -w net.core.rmem_max={BUFFER} net.core.wmem_max={BUFFER}"
+            );
+        }
+        let socket = UdpSocket::from_std(raw.into());
+        let local = socket.local_addr()?;
+        let buffers = (0..BATCH_SIZE).map(|_| vec![0; RECEIVE]).collect();
+        Ok(Self { socket, state, local, buffers, gso_off_since: None, gso_fallbacks: 0 })
+    }
+
+    /// The bound address.
+    pub(crate) fn local(&self) -> SocketAddr {
+        SocketAddr::new(self.local.ip().to_canonical(), self.local.port())
+    }
+
+    /// What a poll registers.
+    pub(crate) fn source(&mut self) -> &mut UdpSocket {
+        &mut self.socket
+    }
+
+    /// Receives one batch and hands each datagram over with its path and the time the kernel got it. Returns the
+    /// number of datagrams; 0 when none waits.
+    ///
+    /// # Errors
+    /// Errors of the socket other than "nothing there".
+    pub(crate) fn receive(&mut self, mut take: impl FnMut(Path, &mut [u8], Instant)) -> io::Result<usize> {
+        let mut metas = [RecvMeta::default(); BATCH_SIZE];
+        let received = {
+            let mut slices = self.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer));
+            let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
+                std::array::from_fn(|_| slices.next().expect("there are BATCH_SIZE buffers"));
+            let receive = || self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut metas);
+            // Through mio, which on Windows tells of the next datagram only if it saw that none was left.
+            match self.socket.try_io(receive) {
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                Err(error) => return Err(error),
+            }
+        };
+        let clock = Clock::read();
+        let mut count = 0;
+        for (meta, buffer) in metas[..received].iter().zip(&mut self.buffers) {
+            let at = clock.instant(meta.timestamp);
+            let path = path_of(self.local, meta);
+            if meta.len == 0 {
+                // It counts like any other, or a batch of empty ones would look like an empty socket.
+                take(path, &mut [], at);
+                count += 1;
+            }
+            for datagram in buffer[..meta.len].chunks_mut(meta.stride.max(1)) {
+                take(path, datagram, at);
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Times that GSO was turned off after an error, since the last call.
+    pub(crate) fn take_gso_fallbacks(&mut self) -> u64 {
+        std::mem::take(&mut self.gso_fallbacks)
+    }
+
+    /// Turns GSO on again some time after an error has turned it off.
+    pub(crate) fn probe_gso(&mut self, now: Instant) {
+        let due = self.gso_off_since.is_some_and(|since| now.saturating_duration_since(since) >= PROBE_GSO_AFTER);
+        if !due {
+            return;
+        }
+        self.gso_off_since = None;
+        if let Ok(state) = UdpSocketState::new(UdpSockRef::from(&self.socket)) {
+            self.state = state;
+        }
+    }
+
+    /// Tells the kernel which of the sockets that share this one's port each of these clients reaches.
+    ///
+    /// # Errors
+    /// The kernel's; "out of memory" when it would take fewer.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn steer(&self, clients: impl Iterator<Item = (SocketAddr, WorkerId)>) -> io::Result<()> {
+        reuseport_bpf::attach(&self.socket, Secret::random(), clients)
+    }
+
+    /// Only Linux takes a program for that.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn steer(&self, _clients: impl Iterator<Item = (SocketAddr, WorkerId)>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// The form of an address that this socket's family takes.
+    fn outward(&self, address: IpAddr) -> IpAddr {
+        match address {
+            IpAddr::V4(v4) if self.local.is_ipv6() => IpAddr::V6(v4.to_ipv6_mapped()),
+            other => other,
+        }
+    }
+}
+
+impl Outbox for Socket {
+    fn send(&mut self, path: &Path, contents: &[u8], segment: Option<usize>) -> Sent {
+        let source = path.local.ip();
+        let known = source != IpAddr::V6(Ipv6Addr::UNSPECIFIED) && !source.is_unspecified();
+        let transmit = Transmit {
+            destination: SocketAddr::new(self.outward(path.remote.ip()), path.remote.port()),
+            ecn: None,
+            contents,
+            segment_size: segment,
+            src_ip: known.then(|| self.outward(source)),
+        };
+        let error = match self.socket.try_io(|| self.state.try_send(UdpSockRef::from(&self.socket), &transmit)) {
+            Ok(()) => return Sent::Done,
+            Err(error) => error,
+        };
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return Sent::Blocked;
+        }
+        if let Some(segment) = segment {
+            // An error of a run may be GSO's fault: the packets go out one by one.
+            self.gso_fallbacks += 1;
+            self.gso_off_since.get_or_insert_with(Instant::now);
+            let mut worst = Sent::Done;
+            for packet in contents.chunks(segment) {
+                match self.send(path, packet, None) {
+                    Sent::Done => {}
+                    failed => worst = failed,
+                }
+            }
+            // A run cannot be taken back in half: what the kernel refused is lost like a packet on the network.
+            return if worst == Sent::Blocked { Sent::Failed } else { worst };
+        }
+        if quinn_udp::is_msg_size_err(&error) { Sent::TooLong } else { Sent::Failed }
+    }
+
+    fn max_segments(&self) -> usize {
+        self.state.max_gso_segments()
+    }
+}
+
+/// The path that a datagram to the socket bound to `local` came by.
+fn path_of(local: SocketAddr, meta: &RecvMeta) -> Path {
+    let address = meta.dst_ip.unwrap_or(local.ip()).to_canonical();
+    Path {
+        protocol: Protocol::Udp,
+        local: SocketAddr::new(address, local.port()),
+        remote: SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port()),
+    }
+}
+
+/// Asks for large buffers, halving the wish until the kernel grants it, and returns what it granted.
+fn ask_for_buffers(state: &UdpSocketState, raw: &RawSocket) -> (usize, usize) {
+    let reference = || UdpSockRef::from(raw);
+    // The kernel caps silently, so errors tell nothing that the check behind does not.
+    let _ = state.set_recv_buffer_size(reference(), BUFFER);
+    let _ = state.set_send_buffer_size(reference(), BUFFER);
+    (state.recv_buffer_size(reference()).unwrap_or(0), state.send_buffer_size(reference()).unwrap_or(0))
+}
+
+/// One reading of both clocks, to place the kernel's wall-clock time stamps on the monotonic line.
+struct Clock {
+    instant: Instant,
+    since_epoch: Duration,
+}
+
+impl Clock {
+    fn read() -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { instant: Instant::now(), since_epoch }
+    }
+
+    /// A step of the wall clock must not make a packet old: what looks older than a second counts as new.
+    fn instant(&self, timestamp: Option<Duration>) -> Instant {
+        let age = timestamp.and_then(|timestamp| self.since_epoch.checked_sub(timestamp)).unwrap_or_default();
+        if age > Duration::from_secs(1) { self.instant } else { self.instant.checked_sub(age).unwrap_or(self.instant) }
+    }
+}

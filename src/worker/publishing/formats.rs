@@ -1,0 +1,98 @@
+//! Which of the agreed formats a publisher's packets have, and from which source: both are learnt from the packets, and may
+//! change.
+//!
+//! The first packet of a track decides. A publisher may go on in another codec that the answer accepts: browsers do so by
+//! `setParameters`, without a new offer. Its viewers follow as they follow another publisher, at the new codec's first
+//! keyframe; who has no payload type for it is told so by the end of its session. The rule: each such step is a new epoch
+//! of the track, so steps come at most once a second, and what comes sooner is dropped.
+
+use std::time::{Duration, Instant};
+
+use super::publisher::Publisher;
+use super::track::Track;
+use crate::forward::codec::{Kind, may_begin};
+use crate::metrics::DropReason;
+use crate::sdp::Payload;
+use crate::srtp::Opened;
+
+/// From one change of codec to the next.
+const CHANGE_INTERVAL: Duration = Duration::from_secs(1);
+
+impl Publisher {
+    /// The track of a packet whose payload type none has now: sound with copies of earlier packets, a track's first packet,
+    /// or the first in another codec.
+    ///
+    /// # Errors
+    /// Why the packet goes no further.
+    #[cold]
+    pub(crate) fn place_of_other(
+        &mut self,
+        payload: &[u8],
+        opened: &Opened,
+        received: Instant,
+    ) -> Result<usize, DropReason> {
+        let is_redundant = |track: &Track| track.red_payload_type == Some(opened.payload_type) && track.is_settled;
+        if let Some(place) = self.tracks.iter().position(is_redundant) {
+            return Ok(place);
+        }
+        let chosen = |choice: &&Payload| {
+            let red = choice.red.map(|red| red.payload_type);
+            choice.payload_type == opened.payload_type || red == Some(opened.payload_type)
+        };
+        let found = |track: &Track| track.choices.iter().position(|choice| chosen(&choice));
+        let mut tracks = self.tracks.iter().enumerate();
+        let (place, choice) =
+            tracks.find_map(|(place, track)| Some((place, found(track)?))).ok_or(DropReason::Undeclared)?;
+        if self.tracks[place].is_settled {
+            self.check_change(place, choice, payload, opened, received)?;
+        }
+        let choice = self.tracks[place].choices[choice].clone();
+        self.choose(place, &choice, opened.ssrc, received);
+        Ok(place)
+    }
+
+    /// Whether a track can go on in another codec with this packet.
+    fn check_change(
+        &mut self,
+        place: usize,
+        choice: usize,
+        payload: &[u8],
+        opened: &Opened,
+        received: Instant,
+    ) -> Result<(), DropReason> {
+        let is_retired = self.is_retired(place, opened.ssrc, received);
+        let track = &mut self.tracks[place];
+        let choice = &track.choices[choice];
+        let highest = track.arrived.as_ref().map(|arrived| arrived.highest());
+        // What it sent before its last change may come late.
+        let is_late = track.ssrc == Some(opened.ssrc) && Some(opened.index) <= highest;
+        let is_soon = self.changed.is_some_and(|changed| received.saturating_duration_since(changed) < CHANGE_INTERVAL);
+        if is_late || is_soon || is_retired {
+            return Err(DropReason::CodecChange);
+        }
+        if !may_begin(choice.format.codec, payload) {
+            if track.kind == Kind::Video {
+                track.gate.demand(received);
+            }
+            return Err(DropReason::CodecChange);
+        }
+        self.changed = Some(received);
+        let (from, to) = (track.format.codec.name(), choice.format.codec.name());
+        tracing::info!(stream = %self.stream, from, to, "publisher changed codec");
+        Ok(())
+    }
+
+    /// From here on a track has this one of the agreed formats.
+    fn choose(&mut self, place: usize, choice: &Payload, ssrc: u32, received: Instant) {
+        let was_settled = self.tracks[place].is_settled;
+        let track = &mut self.tracks[place];
+        track.set_format(choice);
+        track.announce = true;
+        if was_settled {
+            // Clock and losses are those of the codec before, also where the SSRC stays.
+            self.start_source(place, ssrc, received);
+        }
+        let settled = self.tracks.iter().filter(|track| track.is_settled);
+        self.publication.settle(settled.map(|track| track.format.clone()).collect());
+    }
+}

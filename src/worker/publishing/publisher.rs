@@ -1,0 +1,382 @@
+//! The publisher's side of a session: opened packets become shared ones and leave once for each worker with viewers.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::bitrate::BitrateLimit;
+use super::header_extensions::{Ids, Said};
+use super::publisher_loss::LOST;
+use super::repair_delay::Hold;
+use super::sources::{Admitted, Rarely};
+use super::track::Track;
+use crate::forward::codec::{Descriptor, Kind, Redundancy};
+use crate::forward::{Epoch, History, HistoryLimits, LayerId, Packet, epoch};
+use crate::metrics::DropReason;
+use crate::name::StreamName;
+use crate::peer::Channel;
+use crate::rtcp::{Compound, Reception, SenderClock};
+use crate::sdp::{Negotiated, Payload};
+use crate::srtp::index::Received;
+use crate::srtp::{Opened, Opener};
+use crate::stream::{Publication, Takeover, WorkerId};
+use crate::worker::message::{Published, Subscribed, SubscribedTrack};
+use crate::worker::presence::Presence;
+
+/// How often a standby looks whether the live publisher is still heard.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// A connected publisher: the live one of its stream, or its standby.
+pub(crate) struct Publisher {
+    pub(crate) stream: StreamName,
+    pub(crate) publication: Publication,
+    pub(crate) opener: Opener,
+    pub(crate) reception: Reception,
+    /// Workers that have viewers of the stream.
+    pub(crate) subscribers: Vec<WorkerId>,
+    pub(crate) tracks: Vec<Track>,
+    /// Data channels that it has opened.
+    pub(crate) channels: Vec<Channel>,
+    extension_ids: Ids,
+    /// When it changed to another codec.
+    pub(crate) changed: Option<Instant>,
+    pub(crate) refusals_logged: Rarely,
+    verdicts: Vec<Verdict>,
+    limits: HistoryLimits,
+    /// When a standby looks whether it is its turn.
+    look_at: Option<Instant>,
+    pub(crate) presence: Presence,
+    pub(crate) hold: Hold,
+    /// Where there is one.
+    pub(crate) bitrate_limit: Option<BitrateLimit>,
+}
+
+/// What a publisher is told now.
+#[derive(Default)]
+pub(crate) struct Due {
+    /// Compound packets, each a datagram.
+    pub(crate) datagrams: Vec<Compound>,
+    /// RTP packets that they ask for again.
+    pub(crate) packets_asked: u64,
+    /// Keyframe requests in it.
+    pub(crate) keyframes_asked: u64,
+    /// Packets have waited long enough and are to be pushed.
+    pub(crate) releases: bool,
+}
+
+/// Whether a publisher has answered a keyframe request for a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) kind: Kind,
+    pub(crate) obeys: bool,
+}
+
+impl Publisher {
+    /// A publisher whose connection has just been made.
+    pub(crate) fn new(
+        stream: StreamName,
+        publication: Publication,
+        opener: Opener,
+        negotiated: &Negotiated,
+        sender_ssrc: u32,
+        limits: HistoryLimits,
+        now: Instant,
+    ) -> Self {
+        let mut tracks = Vec::new();
+        for section in &negotiated.sections {
+            let Some(payload) = section.payloads.first() else { continue };
+            let choices = section.payloads.clone();
+            tracks.push(Track { is_settled: choices.len() == 1, choices, ..Track::new(section.kind, payload, limits) });
+        }
+        let payloads = negotiated.sections.iter().flat_map(|section| &section.payloads);
+        let opener = opener.accept_payload_types(payloads.flat_map(Payload::numbers));
+        let reception = Reception::new(sender_ssrc, stream.as_str());
+        Self {
+            stream,
+            publication,
+            opener,
+            reception,
+            subscribers: Vec::new(),
+            tracks,
+            channels: Vec::new(),
+            extension_ids: Ids::new(negotiated),
+            changed: None,
+            refusals_logged: Rarely::default(),
+            verdicts: Vec::new(),
+            limits,
+            look_at: None,
+            presence: Presence::new(now, LOST),
+            hold: Hold::default(),
+            bitrate_limit: None,
+        }
+    }
+
+    /// Lets a standby look, from now on, whether it is its turn.
+    pub(crate) fn look_out(&mut self, now: Instant) {
+        self.look_at = Some(now + LOOK_INTERVAL);
+    }
+
+    /// Makes a standby the live publisher when the one before it has gone or fallen silent: what it has sent since its
+    /// last keyframe is there for the viewers.
+    pub(crate) fn take_over(&mut self, after: Duration, now: Instant) -> Option<Takeover> {
+        self.look_at.take_if(|due| *due <= now)?;
+        self.look_out(now);
+        let before = self.epoch();
+        let takeover = self.publication.take_over(after, now)?;
+        self.look_at = None;
+        self.subscribers.clone_from(&takeover.workers);
+        let after = self.epoch();
+        for track in &mut self.tracks {
+            // A packet says which publisher sent it, so those of the standby are told apart from here on.
+            let [before, epoch] = [before, after].map(|publisher| epoch(publisher, track.number));
+            let old = std::mem::replace(&mut track.history, History::new(self.limits));
+            for packet in old.snapshot().filter(|packet| packet.epoch == before) {
+                track.history.push(Arc::new(Packet { epoch, ..Packet::clone(packet) }));
+            }
+            track.pending.clear();
+            track.announce = false;
+        }
+        Some(takeover)
+    }
+
+    /// Makes the live publisher the standby of the one that has taken over.
+    pub(crate) fn stand_down(&mut self, now: Instant) {
+        self.publication.stand_down();
+        self.subscribers.clear();
+        for track in &mut self.tracks {
+            track.history = History::new(self.limits);
+            track.pending.clear();
+            track.clear_waiting();
+        }
+        self.look_out(now);
+    }
+
+    /// The number that tells this publisher from others: its takeover count.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.publication.epoch()
+    }
+
+    /// The epoch of what a track's source sends.
+    pub(crate) fn track_epoch(&self, place: usize) -> Epoch {
+        epoch(self.epoch(), self.tracks[place].number)
+    }
+
+    /// Takes a packet that has been opened in place, to be pushed by [`Self::take_pending`].
+    ///
+    /// # Errors
+    /// Why it goes no further.
+    pub(crate) fn on_packet(
+        &mut self,
+        datagram: &[u8],
+        opened: &Opened,
+        received: Instant,
+    ) -> Result<Kind, DropReason> {
+        let by_type = |track: &Track| {
+            let own = track.payload_type == opened.payload_type || track.rtx_payload_type == Some(opened.payload_type);
+            own && track.is_settled
+        };
+        let mut payload = &datagram[opened.payload.clone()];
+        let place = match self.tracks.iter().position(by_type) {
+            Some(place) => place,
+            None => self.place_of_other(payload, opened, received)?,
+        };
+        let Said { transport_sequence, elements } = self.extension_ids.read(datagram, opened);
+        let resent = self.tracks[place].rtx_payload_type == Some(opened.payload_type);
+        let index = if resent {
+            self.reception.on_packet(opened.ssrc, opened.index, opened.timestamp, transport_sequence, received);
+            // RFC 4588 4: the original sequence number stands before the original payload. Without one it is a probe.
+            let Some((original, rest)) = payload.split_first_chunk::<2>() else { return Ok(self.tracks[place].kind) };
+            payload = rest;
+            let original = u16::from_be_bytes(*original);
+            if self.tracks[place].rtx_ssrc != Some(opened.ssrc)
+                && self.admit_retransmission(place, opened, original, payload, received)? == Admitted::Placed
+            {
+                return Ok(self.tracks[place].kind);
+            }
+            let track = &self.tracks[place];
+            let (Some(arrived), Some(ssrc)) = (&track.arrived, track.ssrc) else { return Err(DropReason::Undeclared) };
+            self.reception.recover(ssrc, original, received);
+            arrived.admit(original).ok_or(DropReason::Replayed)?
+        } else {
+            if self.tracks[place].ssrc != Some(opened.ssrc)
+                && self.admit_source(place, datagram, opened, received)? == Admitted::Placed
+            {
+                return Ok(self.tracks[place].kind);
+            }
+            self.reception.on_packet(opened.ssrc, opened.index, opened.timestamp, transport_sequence, received);
+            opened.index
+        };
+        let publisher = self.epoch();
+        let track = &mut self.tracks[place];
+        match &mut track.arrived {
+            None => {
+                track.arrived = Some(Received::begin(index));
+                track.lint.began.get_or_insert(received);
+            }
+            Some(arrived) if arrived.admit(index as u16) == Some(index) => arrived.accept(index),
+            Some(_) => return Err(DropReason::Replayed),
+        }
+        let redundancy = if resent || opened.payload_type == track.payload_type {
+            None
+        } else {
+            Some(Redundancy::read(payload, track.payload_type).ok_or(DropReason::Redundancy)?)
+        };
+        let own = redundancy.map_or(payload, |redundancy| redundancy.own(payload));
+        let (part, keyframe) = track.keyframes.read(opened.timestamp, own);
+        track.intake.on_packet(datagram.len(), opened.timestamp);
+        if keyframe && track.kind == Kind::Video {
+            track.intake.on_keyframe(received);
+            if track.gate.satisfied(received) {
+                track.obeys = Some(true);
+                self.verdicts.push(Verdict { kind: track.kind, obeys: true });
+            }
+        }
+        let packet = Packet {
+            received,
+            epoch: epoch(publisher, track.number),
+            layer: LayerId::default(),
+            index,
+            timestamp: opened.timestamp,
+            marker: opened.marker,
+            payload_type: if redundancy.is_some() { opened.payload_type } else { track.payload_type },
+            descriptor: Descriptor::of(track.format.codec, own),
+            elements: track.steady.complete(index, opened.timestamp, elements),
+            part,
+            keyframe,
+            leads: 0,
+            payload: Bytes::copy_from_slice(payload),
+            redundancy,
+        };
+        let kind = track.kind;
+        if self.hold.is_zero() && track.delay.is_empty() {
+            self.go_on(place, packet);
+        } else {
+            self.wait(place, packet);
+        }
+        Ok(kind)
+    }
+
+    /// Once after a track's format became known, and after another source has begun to play: what the subscribers are to
+    /// be told before its packets. What they have already is not in it.
+    pub(crate) fn take_announcement(&mut self, worker: WorkerId) -> Option<Subscribed> {
+        if !self.tracks.iter().any(|track| track.announce) {
+            return None;
+        }
+        let new = |track: &mut Track| std::mem::take(&mut track.announce) && track.is_settled;
+        let places = self.tracks.iter_mut().map(new).collect::<Vec<_>>();
+        let tracks = self.tracks.iter().zip(places).filter(|(_, is_new)| *is_new);
+        let tracks = tracks.map(|(track, _)| self.subscribed_track(track, Vec::new())).collect();
+        Some(self.subscribed(worker, tracks))
+    }
+
+    /// What has come of keyframe requests since the last call.
+    pub(crate) fn take_verdicts(&mut self) -> Vec<Verdict> {
+        std::mem::take(&mut self.verdicts)
+    }
+
+    /// What has arrived since the last call, a batch a track, to be pushed once to each subscriber.
+    pub(crate) fn take_pending(&mut self) -> Vec<Arc<Published>> {
+        let epoch = self.epoch();
+        let newest = self.tracks.iter().filter_map(|track| Some(track.pending.last()?.received)).max();
+        if let Some(received) = newest {
+            self.publication.beat(received);
+        }
+        let filled = self.tracks.iter_mut().filter(|track| !track.pending.is_empty());
+        let batch = |track: &mut Track| {
+            let packets = std::mem::take(&mut track.pending);
+            Arc::new(Published { stream: self.stream.clone(), epoch, kind: track.kind, packets })
+        };
+        filled.map(batch).collect()
+    }
+
+    /// The stream's state, from which a worker's viewers go on without a gap: what it has of the packets that still
+    /// wait for [`Self::take_pending`], the worker gets twice and keeps once.
+    pub(crate) fn snapshot(&self, worker: WorkerId) -> Subscribed {
+        let settled = self.tracks.iter().filter(|track| track.is_settled);
+        let tracks = settled.map(|track| self.subscribed_track(track, track.history.snapshot().cloned().collect()));
+        self.subscribed(worker, tracks.collect())
+    }
+
+    fn subscribed(&self, worker: WorkerId, tracks: Vec<SubscribedTrack>) -> Subscribed {
+        Subscribed {
+            stream: self.stream.clone(),
+            epoch: self.epoch(),
+            worker,
+            tracks,
+            channels: self.channels.clone(),
+            was_standby: false,
+            lost: self.presence.is_away(),
+        }
+    }
+
+    fn subscribed_track(&self, track: &Track, snapshot: Vec<Arc<Packet>>) -> SubscribedTrack {
+        SubscribedTrack {
+            kind: track.kind,
+            epoch: epoch(self.epoch(), track.number),
+            format: track.format.clone(),
+            payload_type: track.payload_type,
+            snapshot,
+            clock: track.ssrc.and_then(|ssrc| self.reception.clock(ssrc)),
+            obeys: track.obeys,
+        }
+    }
+
+    /// A viewer waits for a keyframe.
+    pub(crate) fn demand_keyframe(&mut self, now: Instant) {
+        for track in self.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
+            track.gate.demand(now);
+        }
+    }
+
+    /// Reports, requests and feedback that are due.
+    pub(crate) fn poll(&mut self, now: Instant) -> Due {
+        let mut due = Due::default();
+        let asked_before = self.reception.tally().asked;
+        for track in &mut self.tracks {
+            let Some(ssrc) = track.ssrc.filter(|_| track.accepts_keyframe_requests) else { continue };
+            if track.gate.poll_ignored(now) {
+                track.obeys = Some(false);
+                self.verdicts.push(Verdict { kind: track.kind, obeys: false });
+            }
+            if track.gate.poll(now) {
+                self.reception.request_keyframe(ssrc, now);
+                due.keyframes_asked += 1;
+            }
+        }
+        due.datagrams.extend(std::iter::from_fn(|| self.reception.poll(now)));
+        due.packets_asked = self.reception.tally().asked - asked_before;
+        self.weigh_losses(now);
+        due.releases = self.release(now);
+        due
+    }
+
+    /// When [`Self::poll`] has something.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let asking = |track: &&Track| track.ssrc.is_some() && track.accepts_keyframe_requests;
+        let gates = self.tracks.iter().filter(asking).filter_map(|track| track.gate.poll_timeout());
+        let waiting = self.tracks.iter().filter_map(|track| track.delay.poll_timeout());
+        let assembled = self.tracks.iter().filter_map(|track| track.assembler.as_ref()?.poll_timeout());
+        let measured = self.bitrate_limit.as_ref().map(BitrateLimit::poll_timeout);
+        gates
+            .chain(waiting)
+            .chain(assembled)
+            .chain(self.reception.poll_timeout())
+            .chain(self.look_at)
+            .chain(measured)
+            .chain(self.presence.look_at())
+            .min()
+    }
+
+    /// Takes the publisher's own reports.
+    pub(crate) fn on_reports(&mut self, compound: &[u8], now: Instant) {
+        self.reception.on_rtcp(compound, now);
+    }
+
+    /// The clocks of its tracks that are new since the last call.
+    pub(crate) fn take_clocks(&mut self) -> Vec<(Kind, SenderClock)> {
+        let reception = &mut self.reception;
+        let clock = |track: &Track| Some((track.kind, reception.take_clock(track.ssrc?)?));
+        self.tracks.iter().filter_map(clock).collect()
+    }
+}

@@ -1,0 +1,163 @@
+//! Once a second each session's record is brought up to date, a few sessions at a time, so that thousands of them do not
+//! hold a packet up.
+
+use std::time::{Duration, Instant};
+
+use super::session::{Session, State};
+use crate::demux::Facts as DoorFacts;
+use crate::forward::codec::Kind;
+use crate::forward::{Leg as Stand, SetsSource};
+use crate::sdp::{Negotiated, Section};
+use crate::session::{Checks, Stage, TrackReport};
+use crate::worker::publishing::publisher::Publisher;
+use crate::worker::publishing::track::Track;
+use crate::worker::viewing::stream_feed::Feed;
+use crate::worker::viewing::viewer::Viewer;
+use crate::worker::viewing::viewer_track::Leg;
+
+/// How often a session is looked at.
+pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often a publisher is asked for its round trip.
+pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Sessions that one look takes; more take more looks, spread over the interval.
+pub(crate) const SLICE: usize = 64;
+
+/// Which sessions are looked at next, and when.
+#[derive(Debug, Default)]
+pub(crate) struct Sampler {
+    pub(crate) next: usize,
+    pub(crate) due: Option<Instant>,
+}
+
+impl Sampler {
+    /// When [`Engine::sample`] has something to do.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// There is a session: looks begin if they had stopped.
+    pub(crate) fn start(&mut self, now: Instant) {
+        self.due.get_or_insert(now + INTERVAL);
+    }
+}
+
+impl Session {
+    pub(crate) fn report(&mut self, door: &DoorFacts, feed: Option<&Feed>, now: Instant) {
+        let (mut obeys, mut round_trip, mut stands_by, mut estimate) = (None, door.round_trip, false, None);
+        let (stage, tracks) = match &mut self.state {
+            State::Connecting(_) => (Stage::Connecting, Vec::new()),
+            State::Publishing(publisher) => {
+                obeys = publisher.obeys();
+                stands_by = publisher.publication.is_standby();
+                (if stands_by { Stage::Waiting } else { Stage::Live }, publisher.reports(now))
+            }
+            State::Watching(viewer) => {
+                round_trip = viewer.round_trip();
+                estimate = viewer.estimate;
+                (viewer.stage(feed), viewer.reports(&self.negotiated, feed, now))
+            }
+        };
+        if let Some(share) = &mut self.share {
+            share.tell(&tracks, !stands_by);
+        }
+        let facts = &self.facts;
+        self.record.update(|report| {
+            report.stage = stage;
+            report.path = self.path;
+            report.srtp_profile = facts.profile.map(|profile| profile.name());
+            report.round_trip = round_trip;
+            report.estimate = estimate;
+            report.opened = facts.opened;
+            report.connected = facts.connected;
+            report.first_media = facts.first_media;
+            report.first_picture = facts.first_picture;
+            report.tracks = tracks;
+            report.obeys = obeys;
+            report.checks = Checks {
+                authentic: door.checks,
+                first: door.first.map(|path| path.remote),
+                addresses: door.paths,
+                moves: door.moves,
+                refused: door.dropped + door.forged,
+            };
+            report.failure.clone_from(&facts.failure);
+        });
+    }
+}
+
+impl Publisher {
+    /// Whether it answers keyframe requests, as far as it is known.
+    fn obeys(&self) -> Option<bool> {
+        self.tracks.iter().find_map(|track| track.obeys.filter(|_| track.kind == Kind::Video))
+    }
+
+    fn reports(&mut self, now: Instant) -> Vec<TrackReport> {
+        self.examine(now);
+        let (reception, hold) = (&self.reception, self.hold.length());
+        let report = |track: &mut Track| {
+            let quality = track.ssrc.and_then(|ssrc| reception.quality(ssrc)).unwrap_or_default();
+            TrackReport {
+                kind: track.kind.as_str(),
+                codec: track.format.codec.name(),
+                profile: track.format.profile().name(),
+                size: track.size(),
+                ssrc: track.ssrc,
+                packets: track.intake.volume.packets,
+                bytes: track.intake.volume.bytes,
+                rates: track.intake.look(now),
+                hold,
+                keyframe_interval: track.intake.keyframe_interval(now),
+                sets: track.sets_source().map(SetsSource::as_str),
+                lint: track.lint.lines().collect(),
+                lost_packets: track.lost_before + quality.lost,
+                repaired_packets: track.repaired_before + quality.repaired,
+                jitter: Some(quality.jitter),
+            }
+        };
+        self.tracks.iter_mut().filter(|track| track.is_settled).map(report).collect()
+    }
+}
+
+impl Viewer {
+    /// The smallest round trip of its tracks: what the network takes, without what the client does.
+    fn round_trip(&self) -> Option<Duration> {
+        self.legs.iter().filter_map(|leg| leg.rtt()).min()
+    }
+
+    fn stage(&self, feed: Option<&Feed>) -> Stage {
+        if self.legs.iter().all(|leg| leg.outlet.leg() == Stand::Paused) {
+            return Stage::Paused;
+        }
+        if feed.is_some_and(|feed| feed.source.is_some()) { Stage::Live } else { Stage::Waiting }
+    }
+
+    fn reports(&mut self, negotiated: &Negotiated, feed: Option<&Feed>, now: Instant) -> Vec<TrackReport> {
+        let report = |leg: &mut Leg| {
+            let is_own = |section: &&Section| section.ssrc == leg.outlet.ssrc();
+            let agreed = negotiated.sections.iter().find(is_own).and_then(|section| section.payloads.first());
+            let format = feed.and_then(|feed| feed.track(leg.kind)).map(|track| &track.format);
+            let format = format.or(agreed.map(|payload| &payload.format))?;
+            let counts = *leg.outlet.counts();
+            Some(TrackReport {
+                kind: leg.kind.as_str(),
+                codec: format.codec.name(),
+                profile: format.profile().name(),
+                size: None,
+                ssrc: Some(leg.outlet.ssrc()),
+                packets: leg.sent.packets,
+                bytes: leg.sent.bytes,
+                rates: leg.meter.look(leg.sent, 0, now),
+                hold: Duration::ZERO,
+                keyframe_interval: None,
+                sets: None,
+                lint: Vec::new(),
+                lost_packets: leg.heard.map_or(0, |heard| heard.lost),
+                repaired_packets: counts.resent,
+                jitter: leg.heard.map(|heard| heard.jitter(format.clock_rate)),
+            })
+        };
+        self.legs.iter_mut().filter_map(report).collect()
+    }
+}

@@ -1,0 +1,218 @@
+//! Plain integers of one worker, added to the instruments once a turn.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prometheus::local::LocalHistogram;
+
+use crate::forward::codec::Kind;
+use crate::metrics::{Answer, Direction, DropReason, Label, Medium, Metrics, Resend};
+use crate::peer::Refused;
+use crate::reason::Drop;
+use crate::sctp::Loss;
+use crate::srtp::OpenError;
+use crate::worker::net::batch::Tally;
+use crate::worker::viewing::viewer::{Answered, Served};
+
+/// What happened in this turn.
+pub(crate) struct Counters {
+    metrics: Arc<Metrics>,
+    drops: [u64; DropReason::ALL.len()],
+    received: [Volume; 2],
+    sent: [Volume; 2],
+    answered: Answered,
+    asked: u64,
+    keyframes_asked: u64,
+    replays: u64,
+    forward_delay: LocalHistogram,
+}
+
+/// Packets and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Volume {
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+}
+
+const MEDIA: [Medium; 2] = [Medium::Audio, Medium::Video];
+
+impl Counters {
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        let forward_delay = metrics.forward_delay.local();
+        Self {
+            metrics,
+            drops: [0; DropReason::ALL.len()],
+            received: Default::default(),
+            sent: Default::default(),
+            answered: Answered::default(),
+            asked: 0,
+            keyframes_asked: 0,
+            replays: 0,
+            forward_delay,
+        }
+    }
+
+    /// Counts a datagram that went no further.
+    pub(crate) fn drop(&mut self, reason: DropReason) {
+        self.drops(reason, 1);
+    }
+
+    /// Counts several.
+    pub(crate) fn drops(&mut self, reason: DropReason, count: u64) {
+        self.drops[reason.position()] += count;
+    }
+
+    /// Counts a packet of a publisher.
+    pub(crate) fn received(&mut self, kind: Kind, bytes: usize) {
+        let volume = &mut self.received[kind as usize];
+        volume.packets += 1;
+        volume.bytes += bytes as u64;
+    }
+
+    /// Counts what one viewer was served.
+    pub(crate) fn served(&mut self, served: &Served, now: Instant) {
+        for (sent, volume) in self.sent.iter_mut().zip(&served.volumes) {
+            sent.packets += volume.packets;
+            sent.bytes += volume.bytes;
+        }
+        self.drops(DropReason::Oversized, served.oversized);
+        self.drops(DropReason::TooOld, served.too_old);
+        self.drops(DropReason::Codec, served.codec);
+        self.drops(DropReason::Skipped, served.skipped);
+        self.replays += u64::from(served.begun.replays);
+        if let Some(received) = served.received {
+            self.forward_delay.observe(now.saturating_duration_since(received).as_secs_f64());
+        }
+    }
+
+    /// Counts what became of a viewer's NACKs.
+    pub(crate) fn answered(&mut self, answered: Answered) {
+        self.answered.rtx += answered.rtx;
+        self.answered.in_band += answered.in_band;
+        self.answered.refused += answered.refused;
+        self.answered.missing += answered.missing;
+    }
+
+    /// Counts viewers that are sent the pictures since the last keyframe.
+    pub(crate) fn add_replays(&mut self, replays: u64) {
+        self.replays += replays;
+    }
+
+    /// Counts what came of a keyframe request to a publisher.
+    pub(crate) fn judged(&self, obeys: bool) {
+        self.metrics.keyframe_answers[if obeys { Answer::Obeyed } else { Answer::Ignored }].inc();
+    }
+
+    /// Counts packets that viewers ask for again, and keyframes.
+    pub(crate) fn heard(&mut self, packets: u64, keyframes: u64) {
+        self.asked += packets;
+        self.keyframes_asked += keyframes;
+    }
+
+    /// Counts messages on data channels.
+    pub(crate) fn channel_messages(&mut self, direction: Direction, count: u64) {
+        self.metrics.channel_messages[direction].inc_by(count);
+    }
+
+    /// Counts what the relay asks of publishers, as it leaves.
+    pub(crate) fn asked_of_publisher(&mut self, packets: u64, keyframes: u64) {
+        self.metrics.nacks[Direction::Out].inc_by(packets);
+        self.metrics.keyframe_requests[Direction::Out].inc_by(keyframes);
+    }
+
+    /// Counts an SRTP packet of a publisher that did not open.
+    pub(crate) fn drop_unopened(&mut self, error: OpenError) {
+        self.drop(match error {
+            OpenError::TooShort => DropReason::TooShort,
+            OpenError::TooLong => DropReason::TooLong,
+            OpenError::NotRtp | OpenError::BadPadding => DropReason::NotRtp,
+            OpenError::UnknownPayloadType => DropReason::Undeclared,
+            OpenError::TooManySsrcs => DropReason::TooManySsrcs,
+            OpenError::Replayed => DropReason::Replayed,
+            OpenError::Unauthentic => DropReason::Unauthentic,
+        });
+    }
+
+    /// Counts a datagram that a peer refused.
+    pub(crate) fn drop_at_peer(&mut self, refused: Refused) {
+        self.drop(match refused {
+            Refused::Foreign => DropReason::Unrecognised,
+            Refused::Unauthentic => DropReason::Unauthentic,
+            Refused::RtcpFlood => DropReason::RtcpFlood,
+            Refused::ClearDtls => DropReason::ClearDtls,
+            Refused::UnauthenticDtls => DropReason::UnauthenticDtls,
+            Refused::Sctp(Loss::Malformed) => DropReason::SctpMalformed,
+            Refused::Sctp(Loss::Unexpected) => DropReason::SctpUnexpected,
+            Refused::Sctp(Loss::Window) => DropReason::SctpWindow,
+            Refused::Sctp(Loss::Rate) => DropReason::SctpRate,
+            Refused::Ended => DropReason::UnknownPath,
+        });
+    }
+
+    /// Counts a datagram that the door refused.
+    pub(crate) fn drop_at_door(&mut self, drop: Drop) {
+        self.drop(match drop {
+            Drop::Unknown => DropReason::Unrecognised,
+            Drop::StunMalformed | Drop::StunForged => DropReason::NotIntegrity,
+            Drop::StunUnexpected | Drop::Unproven | Drop::Over => DropReason::UnknownPath,
+            Drop::DtlsMalformed => DropReason::SpoofedDtls,
+            Drop::DtlsClear { .. } => DropReason::ClearDtls,
+            Drop::DtlsFlood => DropReason::Flood,
+        });
+    }
+
+    /// Counts what the kernel did with runs.
+    pub(crate) fn add_batch(&mut self, tally: Tally) {
+        self.drops(DropReason::SocketFull, tally.too_old + tally.failed);
+        self.drops(DropReason::Oversized, tally.too_long);
+    }
+
+    /// Counts sockets that went on without GSO.
+    pub(crate) fn add_gso_fallbacks(&mut self, fallbacks: u64) {
+        if fallbacks > 0 {
+            self.metrics.gso_fallbacks.inc_by(fallbacks);
+        }
+    }
+
+    /// Observes how long a phase of a session's set-up took.
+    pub(crate) fn observe_setup(&self, phase: crate::metrics::Phase, took: Duration) {
+        self.metrics.setup[phase].observe(took.as_secs_f64());
+    }
+
+    /// Adds everything to the instruments.
+    pub(crate) fn flush(&mut self) {
+        let metrics = &self.metrics;
+        metrics.worker_turns.inc();
+        for (count, reason) in self.drops.iter_mut().zip(DropReason::ALL) {
+            add(std::mem::take(count), &metrics.drops[*reason]);
+        }
+        for (direction, volumes) in [(Direction::In, &mut self.received), (Direction::Out, &mut self.sent)] {
+            for (medium, volume) in MEDIA.into_iter().zip(volumes) {
+                add(std::mem::take(&mut volume.packets), &metrics.rtp_packets[direction][medium]);
+                add(std::mem::take(&mut volume.bytes), &metrics.rtp_bytes[direction][medium]);
+            }
+        }
+        let answered = std::mem::take(&mut self.answered);
+        add(answered.rtx, &metrics.resends[Resend::Rtx]);
+        add(answered.in_band, &metrics.resends[Resend::InBand]);
+        add(answered.refused, &metrics.resends[Resend::Refused]);
+        add(answered.missing, &metrics.resends[Resend::Missing]);
+        add(std::mem::take(&mut self.replays), &metrics.replays);
+        add(std::mem::take(&mut self.asked), &metrics.nacks[Direction::In]);
+        add(std::mem::take(&mut self.keyframes_asked), &metrics.keyframe_requests[Direction::In]);
+        self.forward_delay.flush();
+    }
+}
+
+impl std::fmt::Debug for Counters {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Counters").finish_non_exhaustive()
+    }
+}
+
+/// An atomic addition only where there is something to add: most turns move few of the instruments.
+fn add(count: u64, counter: &prometheus::IntCounter) {
+    if count > 0 {
+        counter.inc_by(count);
+    }
+}

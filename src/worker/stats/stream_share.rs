@@ -1,0 +1,66 @@
+//! One session's part in the instruments of its stream, added when its record is brought up to date, never for a packet.
+
+use std::sync::Arc;
+
+use crate::metrics::{Direction, Label as _, Medium, StreamMetrics};
+use crate::name::Role;
+use crate::session::TrackReport;
+
+/// What a connected session adds; dropping it takes it out of the gauges.
+pub(crate) struct Share {
+    role: Role,
+    metrics: Arc<StreamMetrics>,
+    bytes: u64,
+    /// By kind.
+    lost: [u64; 2],
+    repaired: [u64; 2],
+}
+
+impl Share {
+    /// A session that has just connected.
+    pub(crate) fn new(role: Role, metrics: Arc<StreamMetrics>) -> Self {
+        if role == Role::Viewer {
+            metrics.viewers.inc();
+        }
+        Self { role, metrics, bytes: 0, lost: [0; 2], repaired: [0; 2] }
+    }
+
+    /// Adds what has come since the last time; of a standby, which is not what its stream has, nothing.
+    pub(crate) fn tell(&mut self, tracks: &[TrackReport], is_live: bool) {
+        let direction = if self.role == Role::Publisher { Direction::In } else { Direction::Out };
+        let bytes = tracks.iter().map(|track| track.bytes).sum();
+        add(&mut self.bytes, bytes, is_live.then_some(&self.metrics.bytes[direction]));
+        if self.role == Role::Viewer {
+            return;
+        }
+        for track in tracks {
+            let kind = if track.kind == Medium::Audio.as_str() { Medium::Audio } else { Medium::Video };
+            let (lost, repaired) = (&mut self.lost[kind.position()], &mut self.repaired[kind.position()]);
+            add(lost, track.lost_packets, is_live.then_some(&self.metrics.lost[kind]));
+            add(repaired, track.repaired_packets, is_live.then_some(&self.metrics.repaired[kind]));
+            if let Some(jitter) = track.jitter.filter(|_| is_live) {
+                self.metrics.set_jitter(kind, jitter);
+            }
+            if let Some(interval) = track.keyframe_interval.filter(|_| is_live) {
+                self.metrics.set_keyframe_interval(interval);
+            }
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        match self.role {
+            Role::Viewer => self.metrics.viewers.dec(),
+            Role::Publisher => self.metrics.end_publisher(),
+        }
+    }
+}
+
+/// A count that falls, because a packet came that had been given up, adds nothing until it is passed again.
+fn add(told: &mut u64, count: u64, counter: Option<&prometheus::IntCounter>) {
+    if let Some(counter) = counter {
+        counter.inc_by(count.saturating_sub(*told));
+    }
+    *told = count.max(*told);
+}

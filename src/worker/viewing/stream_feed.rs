@@ -1,0 +1,340 @@
+//! The viewers' side of a stream on one worker: what arrived for it, and whose turn it is.
+//!
+//! All viewers read one history through cursors of their own, so a packet is kept once, however many watch. The viewer
+//! that is served first changes with every pass.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::demux::Key;
+use crate::forward::codec::{Format, Kind};
+use crate::forward::{Epoch, Get, History, HistoryLimits, Packet};
+use crate::name::StreamName;
+use crate::peer::Channel;
+use crate::rtcp::SenderClock;
+use crate::stream::{SILENT, WorkerId};
+use crate::worker::message::SubscribedTrack;
+
+/// One stream that has viewers on this worker.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    pub(crate) stream: StreamName,
+    /// The publisher whose packets arrive now.
+    pub(crate) source: Option<Source>,
+    pub(crate) tracks: Vec<FeedTrack>,
+    /// Data channels that the publisher has opened.
+    pub(crate) channels: Vec<Channel>,
+    pub(crate) viewers: Vec<Key>,
+    /// The viewer that the present pass began with.
+    first: usize,
+    /// How many the present pass has served.
+    served: usize,
+    pass: Pass,
+    /// A keyframe has been asked for and has not come yet.
+    demanded: bool,
+    /// Until when viewers wait for a publisher that has gone; `None` while there is one, or where there has been none.
+    pub(crate) abandoned: Option<Instant>,
+}
+
+/// Where packets come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) worker: WorkerId,
+    pub(crate) epoch: u32,
+    /// It is connected and has not been heard for a while: see the module `publisher_loss`.
+    pub(crate) lost: bool,
+}
+
+/// One track of the present publisher, and what it sent lately.
+#[derive(Debug)]
+pub(crate) struct FeedTrack {
+    pub(crate) kind: Kind,
+    /// Of the packets that are live.
+    pub(crate) epoch: Epoch,
+    pub(crate) format: Format,
+    /// The publisher's payload type for it.
+    pub(crate) payload_type: u8,
+    /// Goes on from publisher to publisher, so that viewers keep their places in it.
+    pub(crate) history: History,
+    pub(crate) clock: Option<SenderClock>,
+    /// Whether the publisher answers keyframe requests, as far as it is known.
+    pub(crate) obeys: Option<bool>,
+}
+
+impl FeedTrack {
+    /// True when nothing has come of it for a second. A viewer that has got everything then misses nothing.
+    pub(crate) fn is_still(&self, now: Instant) -> bool {
+        let Some(newest) = self.history.head().checked_sub(1) else { return false };
+        match self.history.get(newest) {
+            Get::Packet(packet) => now.saturating_duration_since(packet.received) >= SILENT,
+            // It has been there, and is kept for those who come at most.
+            Get::TooOld => true,
+            Get::NotYet => false,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pass {
+    /// Every viewer has what arrived.
+    Done,
+    /// Viewers are being served.
+    Running,
+    /// More arrived since the pass began: another one follows.
+    RunningAndMore,
+}
+
+/// All feeds of a worker.
+#[derive(Debug)]
+pub(crate) struct Feeds {
+    limits: HistoryLimits,
+    feed_by_stream: HashMap<StreamName, Feed, foldhash::fast::RandomState>,
+    /// Streams whose viewers have something to get, in the order in which it arrived.
+    ready: VecDeque<StreamName>,
+    /// Streams whose publishers have gone, and until when their viewers wait; in the order of time, for all wait equally
+    /// long. One that got a publisher again stays until its time comes.
+    abandoned: VecDeque<(Instant, StreamName)>,
+}
+
+impl Feed {
+    fn new(stream: StreamName) -> Self {
+        Self {
+            stream,
+            source: None,
+            tracks: Vec::new(),
+            channels: Vec::new(),
+            viewers: Vec::new(),
+            first: 0,
+            served: 0,
+            pass: Pass::Done,
+            demanded: false,
+            abandoned: None,
+        }
+    }
+
+    /// The publisher, while it is there and heard: nobody is sent again what was sent before one that is not.
+    pub(crate) fn live(&self) -> Option<Source> {
+        self.source.filter(|source| !source.lost)
+    }
+
+    /// The track of a kind.
+    pub(crate) fn track(&self, kind: Kind) -> Option<&FeedTrack> {
+        self.tracks.iter().find(|track| track.kind == kind)
+    }
+
+    /// The track of a kind.
+    pub(crate) fn track_mut(&mut self, kind: Kind) -> Option<&mut FeedTrack> {
+        self.tracks.iter_mut().find(|track| track.kind == kind)
+    }
+
+    /// A publisher's track begins: its history goes on from that of the publisher before it.
+    pub(crate) fn start_track(&mut self, started: SubscribedTrack, limits: HistoryLimits) {
+        let history = match self.tracks.iter().position(|track| track.kind == started.kind) {
+            Some(place) => self.tracks.swap_remove(place).history,
+            None => History::new(limits),
+        };
+        let SubscribedTrack { kind, epoch, format, payload_type, snapshot, clock, obeys } = started;
+        let mut track = FeedTrack { kind, epoch, format, payload_type, history, clock, obeys };
+        for packet in snapshot {
+            track.history.push(packet);
+        }
+        self.tracks.push(track);
+    }
+
+    /// The viewer whose turn it is in this pass; `None` ends the pass.
+    fn next_viewer(&mut self) -> Option<Key> {
+        if self.served >= self.viewers.len() {
+            return None;
+        }
+        let key = self.viewers[(self.first + self.served) % self.viewers.len()];
+        self.served += 1;
+        Some(key)
+    }
+
+    /// True once for everything that waits, until a keyframe has come: whoever asks first asks for all.
+    pub(crate) fn demand(&mut self) -> Option<WorkerId> {
+        let source = self.source.filter(|_| !self.demanded)?;
+        self.demanded = true;
+        Some(source.worker)
+    }
+
+    /// Forgets a demand that could not be delivered or that a new publisher has not heard of.
+    pub(crate) fn forget_demand(&mut self) {
+        self.demanded = false;
+    }
+
+    /// Keeps a packet for the viewers.
+    pub(crate) fn push(&mut self, kind: Kind, packet: &std::sync::Arc<Packet>) {
+        if kind == Kind::Video && packet.keyframe {
+            self.demanded = false;
+        }
+        if let Some(track) = self.track_mut(kind) {
+            track.history.push(packet.clone());
+        }
+    }
+}
+
+impl Feeds {
+    /// No feeds; each will keep this much of each track.
+    pub(crate) fn new(limits: HistoryLimits) -> Self {
+        Self { limits, feed_by_stream: HashMap::default(), ready: VecDeque::new(), abandoned: VecDeque::new() }
+    }
+
+    /// How much each feed keeps of each track.
+    pub(crate) fn limits(&self) -> HistoryLimits {
+        self.limits
+    }
+
+    /// The feed of a stream.
+    pub(crate) fn get(&self, stream: &StreamName) -> Option<&Feed> {
+        self.feed_by_stream.get(stream)
+    }
+
+    /// The feed of a stream.
+    pub(crate) fn get_mut(&mut self, stream: &StreamName) -> Option<&mut Feed> {
+        self.feed_by_stream.get_mut(stream)
+    }
+
+    /// How many streams have viewers here, or are to be served.
+    pub(crate) fn len(&self) -> usize {
+        self.feed_by_stream.len().max(self.ready.len())
+    }
+
+    /// Adds a viewer, and the feed if it is the first.
+    pub(crate) fn join(&mut self, stream: &StreamName, viewer: Key) -> &mut Feed {
+        let feed = self.feed_by_stream.entry(stream.clone()).or_insert_with(|| Feed::new(stream.clone()));
+        feed.viewers.push(viewer);
+        feed
+    }
+
+    /// Removes a viewer, and the feed with its last one.
+    pub(crate) fn leave(&mut self, stream: &StreamName, viewer: Key) {
+        let Some(feed) = self.feed_by_stream.get_mut(stream) else { return };
+        feed.viewers.retain(|key| *key != viewer);
+        if feed.viewers.is_empty() {
+            self.feed_by_stream.remove(stream);
+            self.ready.retain(|ready| ready != stream);
+        } else if feed.pass != Pass::Done {
+            // Places have moved, so a viewer may have been passed over.
+            feed.pass = Pass::RunningAndMore;
+        }
+    }
+
+    /// Notes that a stream's viewers have something to get.
+    pub(crate) fn mark_ready(&mut self, stream: &StreamName) {
+        let Some(feed) = self.feed_by_stream.get_mut(stream) else { return };
+        match feed.pass {
+            Pass::Done => {
+                feed.pass = Pass::Running;
+                self.ready.push_back(feed.stream.clone());
+            }
+            Pass::Running => feed.pass = Pass::RunningAndMore,
+            Pass::RunningAndMore => {}
+        }
+    }
+
+    /// The next viewer to serve; `None` when everybody has everything.
+    pub(crate) fn next_viewer(&mut self) -> Option<Key> {
+        loop {
+            let Some(feed) = self.feed_by_stream.get_mut(self.ready.front()?) else {
+                self.ready.pop_front();
+                continue;
+            };
+            if let Some(key) = feed.next_viewer() {
+                return Some(key);
+            }
+            feed.first = feed.first.wrapping_add(1) % feed.viewers.len().max(1);
+            feed.served = 0;
+            let more = feed.pass == Pass::RunningAndMore;
+            feed.pass = if more { Pass::Running } else { Pass::Done };
+            if more {
+                self.ready.rotate_left(1);
+            } else {
+                self.ready.pop_front();
+            }
+        }
+    }
+
+    /// Lets go what is too old for viewers, although nothing comes that would replace it.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        for track in self.feed_by_stream.values_mut().flat_map(|feed| &mut feed.tracks) {
+            track.history.expire(now);
+        }
+    }
+
+    /// The publisher of a stream has gone; its viewers wait for `grace`.
+    pub(crate) fn abandon(&mut self, stream: &StreamName, now: Instant, grace: Duration) {
+        let Some(feed) = self.feed_by_stream.get_mut(stream) else { return };
+        let until = now + grace;
+        feed.abandoned = Some(until);
+        self.abandoned.push_back((until, feed.stream.clone()));
+    }
+
+    /// When [`Self::pop_abandoned`] has something to look at.
+    pub(crate) fn next_abandoned(&self) -> Option<Instant> {
+        self.abandoned.front().map(|(until, _)| *until)
+    }
+
+    /// The viewers of a stream that have waited long enough for its publisher.
+    pub(crate) fn pop_abandoned(&mut self, now: Instant) -> Option<Vec<Key>> {
+        while self.next_abandoned().is_some_and(|until| until <= now) {
+            let (until, stream) = self.abandoned.pop_front()?;
+            let feed = self.feed_by_stream.get_mut(&stream);
+            // The publisher may have come back, and gone again.
+            if let Some(feed) = feed.filter(|feed| feed.abandoned == Some(until)) {
+                feed.abandoned = None;
+                return Some(feed.viewers.clone());
+            }
+        }
+        None
+    }
+
+    /// True when some viewer waits for its turn.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pass(feeds: &mut Feeds) -> Vec<u32> {
+        std::iter::from_fn(|| feeds.next_viewer().map(|key| key.0)).collect()
+    }
+
+    #[test]
+    fn every_viewer_is_served_once_a_pass_and_none_is_always_last() {
+        let mut feeds = Feeds::new(HistoryLimits::default());
+        let stream: StreamName = "cam".parse().unwrap();
+        for key in 0..3 {
+            feeds.join(&stream, Key(key));
+        }
+        feeds.mark_ready(&stream);
+        assert_eq!(pass(&mut feeds), [0, 1, 2]);
+        assert!(!feeds.is_ready());
+        feeds.mark_ready(&stream);
+        assert_eq!(pass(&mut feeds), [1, 2, 0]);
+    }
+
+    #[test]
+    fn what_arrives_during_a_pass_and_a_leaving_viewer_start_another_pass() {
+        let mut feeds = Feeds::new(HistoryLimits::default());
+        let stream: StreamName = "cam".parse().unwrap();
+        for key in 0..3 {
+            feeds.join(&stream, Key(key));
+        }
+        feeds.mark_ready(&stream);
+        assert_eq!(feeds.next_viewer(), Some(Key(0)));
+        feeds.mark_ready(&stream);
+        assert_eq!(pass(&mut feeds), [1, 2, 1, 2, 0]);
+        feeds.mark_ready(&stream);
+        feeds.next_viewer();
+        feeds.leave(&stream, Key(0));
+        let rest = pass(&mut feeds);
+        assert!(rest.contains(&1) && rest.contains(&2), "{rest:?}");
+        feeds.leave(&stream, Key(1));
+        feeds.leave(&stream, Key(2));
+        assert!(feeds.get(&stream).is_none());
+    }
+}

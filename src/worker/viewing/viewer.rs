@@ -1,0 +1,359 @@
+//! The viewer's side of a session: outlets that read the feed's histories, and the seal.
+
+mod begin;
+
+use std::time::{Duration, Instant};
+
+use super::channels::Channels;
+use super::stream_feed::Feed;
+use super::viewer_track::{Begun, Leg, Reception};
+use crate::forward::codec::Kind;
+use crate::forward::{ExtensionIds, FirstNumbers, Get, Negotiated as OutletFormat, Outlet, OutletConfig, Written};
+use crate::rtcp;
+use crate::rtcp::{Blocks, Packet, Sequences, Sources};
+use crate::sdp::{Extension, Negotiated, Payload, Section};
+use crate::srtp::Sealer;
+use crate::stream::Watch;
+use crate::worker::net::batch::{Batch, MAX_DATAGRAM, Outbox};
+use crate::worker::presence::{Presence, SILENCE};
+use crate::worker::stats::counters::Volume;
+
+/// Without RTCP for so long, a viewer that asks for packets then had no network meanwhile.
+const QUIET: Duration = Duration::from_millis(1500);
+
+/// Packets that a viewer may have asked for and not got yet, and that are read of one datagram. A NACK can name some 6,000;
+/// nobody who receives anything misses more than these, and the rest of a longer list is ignored.
+const MAX_ASKED: usize = 512;
+
+/// A connected viewer.
+pub(crate) struct Viewer {
+    pub(crate) watch: Watch,
+    sealer: Sealer,
+    pub(crate) legs: Vec<Leg>,
+    pub(crate) channels: Channels,
+    /// What the viewer has asked for again: outlet and sequence number.
+    asked: Vec<(usize, u16)>,
+    pub(crate) next_report: Option<Instant>,
+    /// Since when a report waits for sound and pictures to have one clock.
+    pub(crate) reports_wait: Option<Instant>,
+    /// Some outlet is on its way to live: what a report says about it would be wrong when it gets there.
+    pub(crate) replaying: bool,
+    /// When it is to be served although nothing arrives.
+    pub(crate) turn: Option<Instant>,
+    /// A publisher was there while it watched.
+    pub(crate) had_publisher: bool,
+    pub(crate) presence: Presence,
+    /// When RTCP of it came last, and when it came after a quiet time.
+    heard: Instant,
+    /// When it connected: its packets say how long after that they leave.
+    began: Instant,
+    back: Option<Instant>,
+    /// What its network carries, by its own words: bits a second.
+    pub(crate) estimate: Option<f32>,
+    pub(crate) cname: String,
+}
+
+/// What one serving sent, by kind, and what it could not.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Served {
+    /// By kind.
+    pub(crate) volumes: [Volume; 2],
+    pub(crate) oversized: u64,
+    pub(crate) too_old: u64,
+    pub(crate) codec: u64,
+    pub(crate) skipped: u64,
+    /// When the newest of what was sent live had been received: of audio or video, the earlier.
+    pub(crate) received: Option<Instant>,
+    /// The next report is due at another time than before.
+    pub(crate) reports: bool,
+    /// When the viewer is to be served although nothing arrives has changed: see [`Viewer::turn`].
+    pub(crate) turns: bool,
+    /// What the legs ask for.
+    pub(crate) begun: Begun,
+}
+
+/// What an answered NACK came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Answered {
+    pub(crate) rtx: u64,
+    pub(crate) in_band: u64,
+    pub(crate) refused: u64,
+    pub(crate) missing: u64,
+    /// Something that the viewer misses will not come any more.
+    pub(crate) lost: bool,
+    /// It misses more pictures than repair can make good.
+    pub(crate) overrun: bool,
+}
+
+impl Viewer {
+    /// A viewer whose connection has just been made; it stands at the live end of the feed.
+    pub(crate) fn new(watch: Watch, sealer: Sealer, negotiated: &Negotiated, cname: String, now: Instant) -> Self {
+        let channels = Channels::new(negotiated.application.is_some(), now);
+        let max_size = MAX_DATAGRAM - sealer.overhead();
+        let sections = negotiated.sections.iter().filter(|section| !section.payloads.is_empty());
+        let format = |payload: &Payload| OutletFormat {
+            payload_type: payload.payload_type,
+            format: payload.format.clone(),
+            rtx_payload_type: payload.rtx_payload_type,
+            red_payload_type: payload.red.map(|red| red.payload_type),
+        };
+        let leg = |section: &Section| {
+            let outlet = Outlet::new(OutletConfig {
+                kind: section.kind,
+                ssrc: section.ssrc,
+                rtx_ssrc: section.rtx_ssrc,
+                extensions: extension_ids(section),
+                formats: section.payloads.iter().map(format).collect(),
+                max_size,
+                first: FirstNumbers::random(),
+            });
+            Leg::new(section.kind, outlet)
+        };
+        let mut legs: Vec<Leg> = sections.map(leg).collect();
+        // An iterator that filters tells no length, so there is room for four.
+        legs.shrink_to_fit();
+        // Audio first: a late sound is heard before a late picture is seen.
+        legs.sort_by_key(|leg| leg.kind == Kind::Video);
+        Self {
+            watch,
+            sealer,
+            legs,
+            channels,
+            asked: Vec::new(),
+            next_report: None,
+            reports_wait: None,
+            replaying: false,
+            turn: None,
+            had_publisher: false,
+            presence: Presence::new(now, SILENCE),
+            heard: now,
+            began: now,
+            back: None,
+            estimate: None,
+            cname,
+        }
+    }
+
+    /// Seals everything that the viewer has not got yet and sends it as runs.
+    pub(crate) fn serve(&mut self, feed: &Feed, batch: &mut Batch, outbox: &mut impl Outbox, now: Instant) -> Served {
+        let mut served = Served::default();
+        if self.presence.is_away() {
+            return served;
+        }
+        let (mut turn, mut replaying) = (None, false);
+        for leg in &mut self.legs {
+            let Some(track) = feed.track(leg.kind) else { continue };
+            let volume = &mut served.volumes[leg.kind as usize];
+            let mut burst = u64::MAX;
+            leg.hold_back(now);
+            if leg.outlet.tells_send_time() {
+                leg.outlet.set_send_time(now.saturating_duration_since(self.began));
+            }
+            if leg.is_busy() {
+                let ticked;
+                (burst, ticked) = leg.tick(track, now);
+                served.begun.add(ticked);
+            }
+            while !batch.is_blocked() && volume.packets < burst {
+                let room = batch.room();
+                let Some(written) = leg.outlet.pull(&track.history, room) else { break };
+                let Some(len) = seal(&mut self.sealer, room, &written) else { continue };
+                volume.packets += 1;
+                volume.bytes += len as u64;
+                batch.commit(len, outbox, now);
+            }
+            leg.sent.packets += volume.packets;
+            leg.sent.bytes += volume.bytes;
+            let counts = *leg.outlet.counts();
+            let since = std::mem::replace(&mut leg.counted, counts);
+            served.oversized += counts.oversized - since.oversized;
+            served.too_old += counts.late - since.late + counts.fell_behind - since.fell_behind;
+            served.codec += counts.undecodable - since.undecodable;
+            served.skipped += counts.passed_by - since.passed_by;
+            let newest = track.history.head().checked_sub(1).map(|position| track.history.get(position));
+            // What is replayed is old by intent.
+            let live = volume.packets > 0 && !leg.outlet.is_replaying();
+            if let (Some(Get::Packet(newest)), true) = (newest, live) {
+                served.received = Some(served.received.map_or(newest.received, |other| other.min(newest.received)));
+            }
+            if leg.outlet.wants_keyframe() && feed.live().is_some() {
+                served.begun.demands = true;
+                served.begun.add(leg.unstick(track, now));
+            }
+            if leg.is_busy() {
+                turn = leg.next_turn(volume.packets, now).into_iter().chain(turn).min();
+                replaying |= leg.outlet.is_replaying();
+            }
+        }
+        batch.flush(outbox, now);
+        self.time_reports(&mut served, replaying, now);
+        if turn != self.turn || turn.is_some_and(|due| due <= now) {
+            self.turn = turn;
+            served.turns = true;
+        }
+        served
+    }
+
+    /// Answers what the viewer has asked for again.
+    pub(crate) fn answer(
+        &mut self,
+        feed: &Feed,
+        batch: &mut Batch,
+        outbox: &mut impl Outbox,
+        now: Instant,
+    ) -> Answered {
+        let mut answered = Answered::default();
+        for (place, sequence) in self.asked.drain(..) {
+            let leg = &mut self.legs[place];
+            let Some(track) = feed.track(leg.kind) else { continue };
+            if batch.is_blocked() {
+                answered.refused += 1;
+                continue;
+            }
+            let before = *leg.outlet.counts();
+            leg.outlet.set_send_time(now.saturating_duration_since(self.began));
+            let Some(resend) = leg.outlet.resend(sequence, &track.history, now, batch.room()) else {
+                let refused = leg.outlet.counts().refused > before.refused;
+                *(if refused { &mut answered.refused } else { &mut answered.missing }) += 1;
+                answered.lost |= leg.kind == Kind::Video && leg.outlet.counts().lost > before.lost;
+                answered.overrun |= leg.kind == Kind::Video && leg.outlet.counts().over_budget > before.over_budget;
+                continue;
+            };
+            let mut written = Some(resend.written);
+            for copy in 0..=resend.copies {
+                if copy > 0 {
+                    written = leg.outlet.copy(&resend, &track.history, batch.room());
+                }
+                let Some(written) = written.filter(|_| !batch.is_blocked()) else { break };
+                let Some(len) = seal(&mut self.sealer, batch.room(), &written) else { break };
+                let in_band = written.ssrc == leg.outlet.ssrc();
+                *(if in_band { &mut answered.in_band } else { &mut answered.rtx }) += 1;
+                leg.sent.packets += 1;
+                leg.sent.bytes += len as u64;
+                batch.commit(len, outbox, now);
+            }
+        }
+        batch.flush(outbox, now);
+        answered
+    }
+
+    /// Takes a compound of what the viewer reports. Words about SSRCs that are not its own have no effect.
+    pub(crate) fn on_feedback(&mut self, compound: &[u8], now: Instant) -> Heard {
+        let mut heard = Heard::default();
+        if now.saturating_duration_since(self.heard) >= QUIET {
+            self.back = Some(now);
+        }
+        self.heard = now;
+        for packet in rtcp::packets(compound) {
+            match packet {
+                Packet::Nack { ssrc, sequences } => self.on_nack(ssrc, sequences, &mut heard, now),
+                Packet::KeyframeRequest { sources } => heard.keyframe |= self.owns_video(sources),
+                Packet::Estimate { bits, sources } => {
+                    if sources.iter().any(|ssrc| self.place(ssrc).is_some()) {
+                        self.estimate = Some(bits);
+                    }
+                }
+                Packet::ReceiverReport { blocks } | Packet::SenderReport { blocks, .. } => self.on_report(blocks, now),
+            }
+        }
+        heard
+    }
+
+    fn on_nack(&mut self, ssrc: u32, sequences: Sequences<'_>, heard: &mut Heard, now: Instant) {
+        let Some(place) = self.place(ssrc) else { return };
+        let named = sequences.count().min(MAX_ASKED.saturating_sub(heard.asked));
+        if named == 0 {
+            return;
+        }
+        heard.asked += named;
+        self.legs[place].on_losses(named as u64, now);
+        let room = MAX_ASKED.saturating_sub(self.asked.len()).min(named);
+        self.asked.extend(sequences.iter().take(room).map(|sequence| (place, sequence)));
+    }
+
+    fn on_report(&mut self, blocks: Blocks<'_>, now: Instant) {
+        for block in blocks.iter() {
+            let Some(place) = self.place(block.ssrc) else { continue };
+            let leg = &mut self.legs[place];
+            leg.heard = Some(Reception { lost: block.total_lost.into(), jitter: block.jitter });
+            if let Some(trip) = leg.round_trip.measure(block.last_sr, block.delay, now) {
+                leg.set_rtt(trip);
+            }
+        }
+    }
+
+    fn owns_video(&self, sources: Sources<'_>) -> bool {
+        let is_video = |ssrc| self.place(ssrc).is_some_and(|place| self.legs[place].kind == Kind::Video);
+        sources.iter().any(is_video)
+    }
+
+    /// Of the leg with this SSRC.
+    fn place(&self, ssrc: u32) -> Option<usize> {
+        self.legs.iter().position(|leg| leg.outlet.ssrc() == ssrc)
+    }
+
+    /// When [`Self::poll`] has something.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.next_report.into_iter().chain(self.channels.open_at).chain(self.presence.look_at()).min()
+    }
+
+    /// Sends nothing more and gives no number away, until [`Self::resume`].
+    pub(crate) fn pause(&mut self, now: Instant) {
+        for leg in &mut self.legs {
+            leg.outlet.pause();
+        }
+        self.asked.clear();
+        (self.next_report, self.replaying, self.turn) = (None, false, None);
+        self.presence = Presence::Away { since: now };
+    }
+
+    /// Goes on after a pause: sound at what is live, pictures at what can be seen at once. Also how many packets it was
+    /// not sent meanwhile.
+    pub(crate) fn resume(&mut self, feed: &Feed, now: Instant) -> (Begun, u64) {
+        let mut missed = 0;
+        for leg in &mut self.legs {
+            if let Some(track) = feed.track(leg.kind) {
+                missed += leg.outlet.behind(&track.history);
+                leg.outlet.seek(track.history.head());
+            }
+            leg.outlet.resume();
+            leg.forget_replays();
+        }
+        self.presence = Presence::new(now, SILENCE);
+        (self.attach(feed, false, now), missed)
+    }
+
+    /// True when NACKs wait for an answer.
+    pub(crate) fn is_asking(&self) -> bool {
+        !self.asked.is_empty()
+    }
+}
+
+/// Under which ids a section's packets carry header extensions.
+fn extension_ids(section: &Section) -> ExtensionIds {
+    let id = |extension| section.extension_id(extension);
+    ExtensionIds {
+        mid: id(Extension::Mid).map(|id| (id, section.mid.clone())),
+        capture_time: id(Extension::AbsCaptureTime),
+        audio_level: id(Extension::AudioLevel),
+        orientation: id(Extension::VideoOrientation),
+        dependencies: id(Extension::DependencyDescriptor),
+        playout_delay: id(Extension::PlayoutDelay).filter(|_| section.kind == Kind::Video),
+        send_time: id(Extension::AbsSendTime),
+        transport_number: id(Extension::TransportWideCc),
+    }
+}
+
+/// What a viewer's feedback asks of the worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// Packets to send again, at most [`MAX_ASKED`].
+    pub(crate) asked: usize,
+    /// A keyframe.
+    pub(crate) keyframe: bool,
+}
+
+/// Seals what an outlet wrote; `None` when it is too long to leave.
+fn seal(sealer: &mut Sealer, room: &mut [u8], written: &Written) -> Option<usize> {
+    sealer.seal(room, written.header_len, written.len, written.index).ok()
+}
