@@ -6,8 +6,8 @@
 //! three ways cannot differ.
 
 mod contradictions;
+mod effective;
 mod file;
-mod given;
 mod nearest;
 mod setting;
 mod show;
@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
 
-pub use given::{Changed, Effective, Given};
+pub use effective::{Changed, Effective, Given};
 pub use nearest::unknown_variables;
 pub use setting::variable;
 pub use show::table;

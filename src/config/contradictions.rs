@@ -2,7 +2,7 @@
 //! both.
 
 use super::ConfigError;
-use super::given::{Effective, Origin};
+use super::effective::{Effective, Origin};
 
 /// What limits the frames that are kept for late viewers; 0 in one of them keeps none.
 const CACHE: [(&str, &str); 3] = [

@@ -9,11 +9,11 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::ConfigError;
-use super::given::{Origin, Value, parser};
+use super::effective::{Origin, Value, parser};
 use super::nearest::nearest;
-use super::setting::{self, Setting};
+use super::setting::Setting;
 use super::show::MASK;
+use super::{ConfigError, setting};
 use crate::setting::in_plain_words;
 
 /// Octets of a file.

@@ -1,7 +1,8 @@
 //! The settings as text: those in force as a TOML file, and all of them as the table of the README.
 
-use super::given::{Effective, Origin, Value};
-use super::setting::{self, Setting};
+use super::effective::{Effective, Origin, Value};
+use super::setting;
+use super::setting::Setting;
 
 /// Stands for a secret. A file that still has it is refused, so that nobody starts a relay with this for a token.
 pub(super) const MASK: &str = "(secret)";

@@ -6,29 +6,30 @@
 //! nothing here knows a socket or a clock.
 
 mod assembler;
-mod block;
 pub mod codec;
-mod delay;
-mod elements;
 mod frames;
 mod header;
+pub(crate) mod header_extensions;
 mod history;
-mod holdback;
 mod keyframe;
-mod outlet;
+mod outbound_track;
 mod packet;
+mod playout_delay;
+mod repair_delay;
 mod resend;
 mod sent;
 mod splice;
 
+pub use crate::forward::header_extensions::read::{Elements, Steady};
+pub use crate::forward::header_extensions::write::{ExtensionIds, LONGEST_MID};
+pub use crate::forward::history::{PictureLimits, Pictures};
+pub use crate::forward::outbound_track::{FirstNumbers, Negotiated, OutletConfig, catch_up_time};
 pub use assembler::{KeyframeAssembler, SetsSource};
-pub use block::{ExtensionIds, LONGEST_MID};
-pub use delay::Delay;
-pub use elements::{Elements, Steady};
-pub use history::{Get, History, HistoryLimits, PictureLimits, Pictures};
-pub use holdback::{Glide, Holdback};
+pub use history::{Get, History, HistoryLimits};
 pub use keyframe::{ANSWER_TIME, KeyframeGate, REQUEST_INTERVAL};
-pub use outlet::{Counts, FirstNumbers, Leg, Negotiated, Outlet, OutletConfig, Resend, Written, catch_up_time};
+pub use outbound_track::{Counts, Leg, Outlet, Resend, Written};
 pub use packet::{Epoch, LayerId, Packet, Source, SourceIndex, epoch};
+pub use playout_delay::{Glide, Holdback};
+pub use repair_delay::Delay;
 pub use resend::{BURST_OCTETS, RESENDS_PER_PACKET};
 pub use splice::{Labels, Origin, Place, Splice, Start};

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::Elements;
 use super::codec::{Descriptor, Part, Redundancy};
+use crate::forward::header_extensions::read::Elements;
 
 /// The extended sequence number of a publisher's packet (RFC 3550 A.1): rollover count and sequence number in 48 bits.
 pub type SourceIndex = u64;

@@ -11,9 +11,9 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::Config;
 use super::join::{Arrival, Joined};
-use super::line::Opened;
 use super::link::{Buffers, Link};
 use super::publisher::{Pace, Publisher};
+use super::rtp_stream::Opened;
 use super::viewer::Viewer;
 use crate::name::Role;
 

@@ -7,12 +7,12 @@
 
 mod field;
 mod join;
-mod line;
 mod link;
 mod payload;
 mod process;
 mod publisher;
 mod report;
+mod rtp_stream;
 mod viewer;
 
 use std::time::{Duration, Instant};

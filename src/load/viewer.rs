@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use ::rtcp::receiver_report::ReceiverReport;
 use ::rtcp::reception_report::ReceptionReport;
 
-use super::line::Line;
 use super::link::{Buffers, Link};
+use super::rtp_stream::Line;
 use crate::peer::Event;
 use crate::peer::client::Track;
 use crate::rtcp;

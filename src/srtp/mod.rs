@@ -13,12 +13,12 @@ mod gcm;
 mod header;
 pub mod index;
 mod keys;
+#[cfg(debug_assertions)]
+mod nonce_guard;
 mod open;
 mod retired;
 mod seal;
 mod transform;
-#[cfg(debug_assertions)]
-mod witness;
 
 pub use header::Extension;
 pub use keys::{KeyError, Keys, MasterKey, Profile};

@@ -11,7 +11,7 @@ use super::transform::Transform;
 pub struct Sealer {
     transform: Transform,
     #[cfg(debug_assertions)]
-    witness: super::witness::Witness,
+    witness: super::nonce_guard::Witness,
 }
 
 /// Why a packet was not sealed. Each is a defect of the caller, not of the network.
@@ -38,7 +38,7 @@ impl Sealer {
         Self {
             transform: Transform::new(master),
             #[cfg(debug_assertions)]
-            witness: super::witness::Witness::default(),
+            witness: super::nonce_guard::Witness::default(),
         }
     }
 

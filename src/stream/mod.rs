@@ -5,16 +5,16 @@
 
 mod eviction;
 mod inbox;
+mod liveness;
 #[cfg(test)]
 mod models;
 mod publication;
-mod pulse;
 mod registry;
 
 /// Why a session ended: the word that its log line, its metric and its operator see.
 pub use crate::metrics::End as Reason;
 pub use eviction::{COOL_DOWN, Identity, Refused, SILENT};
 pub use inbox::{Full, Inbox, Sender, inbox};
+pub use liveness::Pulse;
 pub use publication::{Absence, Announced, Announcement, Entrance, Live, Publication, Takeover};
-pub use pulse::Pulse;
 pub use registry::{Departure, Registry, StreamInfo, Watch, WorkerId};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::eviction::{Identity, SILENT};
-use super::pulse::Pulse;
+use super::liveness::Pulse;
 use super::registry::{Registry, Stream, WorkerId};
 use crate::forward::codec::Format;
 use crate::name::{SessionId, StreamName};

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::forward::LayerId;
 use crate::forward::codec::{Codec, Descriptor, Format};
-use crate::forward::{Elements, LayerId};
+use crate::forward::header_extensions::read::Elements;
 
 const MS: Duration = Duration::from_millis(1);
 

@@ -4,8 +4,8 @@
 
 mod av1;
 mod bits;
+mod codec_match;
 mod descriptor;
-mod fit;
 mod format;
 mod h264;
 mod h265;
@@ -19,8 +19,8 @@ mod vp8;
 mod vp9;
 
 pub use av1::Profile as Av1Profile;
+pub use codec_match::Fit;
 pub use descriptor::{Descriptor, PictureNumbers};
-pub use fit::Fit;
 pub use format::{Format, Profile};
 pub use h264::Profile as H264Profile;
 pub use h265::Profile as H265Profile;

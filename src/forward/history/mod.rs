@@ -6,15 +6,15 @@
 //! viewer that joins late has a picture at once ([`Pictures`]). The rule: one source packet (epoch, layer, index) is here at most once ever. A second one, whatever it
 //! contains, is refused; resends repeat what was sent because of that.
 
-mod pictures;
+mod frames;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Epoch, LayerId, Packet, Source, SourceIndex};
-use pictures::Since;
-pub use pictures::{PictureLimits, Pictures};
+use frames::Since;
+pub use frames::{PictureLimits, Pictures};
 
 /// How much a history keeps; the older packets make room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,7 +28,7 @@ export class Scene {
 
   /** The media port is open on all addresses, as it is by default: libnice pairs no loopback address with another. */
   async open() {
-    this.relay = await Relay.start(this, { mediaHost: '0.0.0.0', env: { SLUICE_LOG: 'warn,rtc=error,sluice=info,sluice::worker::absence=debug' } });
+    this.relay = await Relay.start(this, { mediaHost: '0.0.0.0', env: { SLUICE_LOG: 'warn,rtc=error,sluice=info,sluice::worker::engine::viewer_pause=debug' } });
     this.url = process.env.KEEP_OFFERS ? await recordOffers(this, this.relay.url, process.env.KEEP_OFFERS) : this.relay.url;
     if (this.loss > 0) this.url = await this.#lossy();
   }

@@ -1,7 +1,7 @@
 //! What an outlet is told when it is made.
 
-use crate::forward::ExtensionIds;
 use crate::forward::codec::{Format, Kind};
+use crate::forward::header_extensions::write::ExtensionIds;
 
 /// What negotiation settled about one outlet.
 #[derive(Clone, Debug)]

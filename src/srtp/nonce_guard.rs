@@ -16,7 +16,7 @@ struct Sealed {
     content: u64,
 }
 
-pub(super) struct Witness {
+pub(crate) struct Witness {
     slots: Box<[Sealed]>,
 }
 
@@ -30,7 +30,7 @@ impl Witness {
     /// # Panics
     ///
     /// If this index of this SSRC was sealed over other bytes.
-    pub(super) fn testify(&mut self, ssrc: u32, index: u64, packet: &[u8]) {
+    pub(crate) fn testify(&mut self, ssrc: u32, index: u64, packet: &[u8]) {
         let mut hasher = DefaultHasher::new();
         packet.hash(&mut hasher);
         let sealed = Sealed { ssrc, index: index + 1, content: hasher.finish() };

@@ -15,7 +15,7 @@ const FILE: &str = "config";
 
 /// Where a value comes from; a later one wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     Default,
     /// The line, from 1.
     File(usize),
@@ -25,9 +25,9 @@ pub(super) enum Origin {
 
 /// The values of one setting, in words; none if it is not set.
 #[derive(Clone)]
-pub(super) struct Value {
-    pub(super) words: Vec<String>,
-    pub(super) origin: Origin,
+pub(crate) struct Value {
+    pub(crate) words: Vec<String>,
+    pub(crate) origin: Origin,
 }
 
 /// What the command line and the environment say. Not `Debug`: it holds secrets.
@@ -38,7 +38,7 @@ pub struct Given {
 
 /// All settings as they are in force. Not `Debug`: it holds secrets.
 pub struct Effective {
-    pub(super) file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
     pub(super) settings: Vec<(Setting, Value)>,
 }
 
@@ -119,7 +119,7 @@ impl Effective {
 }
 
 /// Reads flags of settings, and nothing else: no environment, no help.
-pub(super) fn parser() -> Command {
+pub(crate) fn parser() -> Command {
     Settings::augment_args(Command::new("settings").no_binary_name(true).disable_help_flag(true))
         .mut_args(|argument| argument.env(None::<&'static str>))
 }

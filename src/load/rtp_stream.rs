@@ -13,13 +13,13 @@ const MAX_DELAYS: usize = 4_000_000;
 
 /// One RTP line as it arrives.
 #[derive(Default)]
-pub(super) struct Line {
+pub(crate) struct Line {
     ssrc: Option<u32>,
     received: Option<Received>,
     /// When the first packet arrived.
-    pub(super) began: Option<Instant>,
+    pub(crate) began: Option<Instant>,
     /// What arrived since the counting began.
-    pub(super) counted: Counted,
+    pub(crate) counted: Counted,
     /// The first number of what is counted.
     counted_from: u64,
     reported: Reported,
@@ -28,13 +28,13 @@ pub(super) struct Line {
 
 /// Numbers of packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counted {
+pub(crate) struct Counted {
     /// Different packets of the media's SSRC.
-    pub(super) packets: u64,
+    pub(crate) packets: u64,
     /// Packets that had arrived before, or are too old to tell.
-    pub(super) repeated: u64,
+    pub(crate) repeated: u64,
     /// Packets of other SSRCs.
-    pub(super) stray: u64,
+    pub(crate) stray: u64,
 }
 
 /// A viewer that opens its packets.
@@ -46,11 +46,11 @@ struct Sample {
 
 /// What the sample saw since the counting began.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Opened {
+pub(crate) struct Opened {
     /// Packets that did not open or were not what the publisher sent.
-    pub(super) damaged: u64,
+    pub(crate) damaged: u64,
     /// From the publisher's sending to the kernel's receiving, in microseconds.
-    pub(super) delays: Vec<u32>,
+    pub(crate) delays: Vec<u32>,
 }
 
 /// What receiver reports were about so far.
@@ -64,24 +64,24 @@ struct Reported {
 
 impl Line {
     /// A line of this SSRC, or of whichever comes if the answer named none.
-    pub(super) fn new(ssrc: Option<u32>, is_sample: bool) -> Self {
+    pub(crate) fn new(ssrc: Option<u32>, is_sample: bool) -> Self {
         Self { ssrc, sample: is_sample.then(Sample::default), ..Self::default() }
     }
 
     /// The SSRC that is counted.
-    pub(super) fn ssrc(&self) -> Option<u32> {
+    pub(crate) fn ssrc(&self) -> Option<u32> {
         self.ssrc
     }
 
     /// Lets a viewer of the sample open what comes.
-    pub(super) fn open_with(&mut self, opener: impl FnOnce() -> Opener) {
+    pub(crate) fn open_with(&mut self, opener: impl FnOnce() -> Opener) {
         if let Some(sample) = &mut self.sample {
             sample.opener = Some(opener());
         }
     }
 
     /// Forgets what was counted.
-    pub(super) fn begin_counting(&mut self) {
+    pub(crate) fn begin_counting(&mut self) {
         self.counted = Counted::default();
         self.counted_from = self.behind();
         if let Some(sample) = &mut self.sample {
@@ -91,17 +91,17 @@ impl Line {
 
     /// How many packets the line had since the counting began, by its numbers: all that can be known of somebody
     /// else's stream.
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.behind() - self.counted_from
     }
 
     /// What it saw if it is of the sample.
-    pub(super) fn opened(&self) -> Option<&Opened> {
+    pub(crate) fn opened(&self) -> Option<&Opened> {
         self.sample.as_ref().map(|sample| &sample.opened)
     }
 
     /// Takes an SRTP packet that the kernel got `at` this time since the Unix epoch.
-    pub(super) fn take(&mut self, datagram: &mut [u8], at: Duration, now: Instant) {
+    pub(crate) fn take(&mut self, datagram: &mut [u8], at: Duration, now: Instant) {
         let &mut [_, _, high, low, _, _, _, _, s0, s1, s2, s3, ..] = datagram else { return };
         let ssrc = u32::from_be_bytes([s0, s1, s2, s3]);
         if *self.ssrc.get_or_insert(ssrc) != ssrc {
@@ -125,7 +125,7 @@ impl Line {
     }
 
     /// Reception since the report before (RFC 3550 6.4.2, A.3), without what the relay's own reports add to it.
-    pub(super) fn report(&mut self) -> Option<ReceptionReport> {
+    pub(crate) fn report(&mut self) -> Option<ReceptionReport> {
         let highest = self.received.as_ref()?.highest();
         let reported = &mut self.reported;
         let expected = (highest + 1).saturating_sub(reported.first_index);
@@ -173,8 +173,8 @@ impl Sample {
 
 #[cfg(test)]
 mod tests {
-    use super::payload::Part;
     use super::*;
+    use crate::load::payload::Part;
     use crate::srtp::{MasterKey, Profile, Sealer};
 
     fn packet(ssrc: u32, sequence: u16) -> Vec<u8> {

@@ -1,15 +1,17 @@
 //! Which of the viewer's payload types carries what a publisher sends.
 
-use super::{Negotiated, Outlet};
+use super::Outlet;
+use super::config::Negotiated;
 use crate::forward::codec::{Codec, Format};
-use crate::forward::{Epoch, Labels, Packet};
+use crate::forward::packet::{Epoch, Packet};
+use crate::forward::splice::Labels;
 
 /// Routes remembered: payload types of the publisher and of its successor. When full the oldest is forgotten.
 const ROUTES: usize = 16;
 
 /// The viewer's formats and the routes of the publishers' payload types to them.
 #[derive(Clone, Debug)]
-pub(super) struct Routes {
+pub(crate) struct Routes {
     formats: Vec<Negotiated>,
     routes: Vec<Route>,
     /// Of the routes, the newest epoch: asked for with every serving.
@@ -18,12 +20,12 @@ pub(super) struct Routes {
 
 /// One publisher's payload type on its way to the viewer's.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Route {
+pub(crate) struct Route {
     epoch: Epoch,
-    pub(super) labels: Labels,
+    pub(crate) labels: Labels,
     codec: Codec,
     /// RTP clock in hertz.
-    pub(super) clock_rate: u32,
+    pub(crate) clock_rate: u32,
 }
 
 impl Outlet {
@@ -34,14 +36,14 @@ impl Outlet {
 }
 
 impl Routes {
-    pub(super) fn new(formats: Vec<Negotiated>) -> Self {
+    pub(crate) fn new(formats: Vec<Negotiated>) -> Self {
         Self { formats, routes: Vec::new(), newest: None }
     }
 
     /// Routes a publisher's payload type to the viewer's format that fits best, the first of several; returns the
     /// viewer's payload type. A codec keeps the payload type that it had under the publisher before, also where the
     /// profile is another: some receivers (Firefox) show nothing behind a change.
-    pub(super) fn select(&mut self, epoch: Epoch, format: &Format, source: u8) -> Option<u8> {
+    pub(crate) fn select(&mut self, epoch: Epoch, format: &Format, source: u8) -> Option<u8> {
         self.routes.retain(|route| (route.epoch, route.labels.source) != (epoch, source));
         self.newest = self.newest_route();
         let used = self.routes.iter().rev().find(|route| route.codec == format.codec);
@@ -59,24 +61,24 @@ impl Routes {
     }
 
     /// Whether there is a route for a payload type of this publisher.
-    pub(super) fn has(&self, epoch: Epoch, source: u8) -> bool {
+    pub(crate) fn has(&self, epoch: Epoch, source: u8) -> bool {
         self.routes.iter().any(|route| (route.epoch, route.labels.source) == (epoch, source))
     }
 
     /// The route of a packet.
-    pub(super) fn of(&self, packet: &Packet) -> Option<Route> {
+    pub(crate) fn of(&self, packet: &Packet) -> Option<Route> {
         let same = |route: &&Route| (route.epoch, route.labels.source) == (packet.epoch, packet.medium());
         self.routes.iter().find(same).copied()
     }
 
     /// The viewer's payload type for redundant sound whose blocks go out under this one of its payload types. It is the
     /// same for the outlet's whole life.
-    pub(super) fn redundant(&self, payload_type: u8) -> Option<u8> {
+    pub(crate) fn redundant(&self, payload_type: u8) -> Option<u8> {
         self.formats.iter().find(|own| own.payload_type == payload_type)?.red_payload_type
     }
 
     /// The newest epoch of which the viewer can decode something.
-    pub(super) fn newest(&self) -> Option<Epoch> {
+    pub(crate) fn newest(&self) -> Option<Epoch> {
         self.newest
     }
 

@@ -16,12 +16,15 @@ mod write;
 
 use std::time::{Duration, Instant};
 
-use super::block::Blocks;
-use super::codec::{Format, Kind, PictureNumbers};
+use super::codec::Kind;
 use super::header::HEADER_LEN;
-use super::resend::{Resends, Verdict};
+use super::history::{Get, History};
+use super::packet::{Epoch, LayerId, Packet};
+use super::resend::{Resends, };
 use super::sent::Sent;
-use super::{Epoch, Get, History, Labels, LayerId, Origin, Packet, Place, Splice, Start};
+use super::splice::{Labels, Origin, Place, Splice, Start};
+use crate::forward::codec::{Format, PictureNumbers};
+use crate::forward::header_extensions::write::Blocks;
 pub use config::{FirstNumbers, Negotiated, OutletConfig};
 use replay::Replay;
 pub use replay::catch_up_time;

@@ -10,8 +10,11 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use super::write::carries_media;
-use super::{HEADER_LEN, Leg, Outlet};
-use crate::forward::{Get, History, Packet, Pictures, Place};
+use super::{Leg, Outlet};
+use crate::forward::header::HEADER_LEN;
+use crate::forward::history::{Get, History, Pictures};
+use crate::forward::packet::Packet;
+use crate::forward::splice::Place;
 
 /// How many times as fast as they were made pictures are sent at most: 10 s are caught up with in two thirds of a second.
 const MAX_SPEED: u32 = 16;
@@ -34,7 +37,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 
 /// A replay under way.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Replay {
+pub(crate) struct Replay {
     speed: NonZeroU32,
     clock_rate: u32,
     /// No picture is waited for longer than [`LONGEST_STILL`].
@@ -52,23 +55,23 @@ pub(super) struct Replay {
 
 impl Replay {
     /// The time as it was last told.
-    pub(super) fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         self.now
     }
 
     /// How many times as fast as they were made pictures are sent.
-    pub(super) fn speed(&self) -> NonZeroU32 {
+    pub(crate) fn speed(&self) -> NonZeroU32 {
         self.speed
     }
 
     /// The keyframe is written with this timestamp.
-    pub(super) fn begin(&mut self, timestamp: u32) {
+    pub(crate) fn begin(&mut self, timestamp: u32) {
         self.began = Some((self.now, timestamp));
     }
 
     /// When the viewer's clock shows a timestamp.
     #[cold]
-    pub(super) fn moment_of(&self, timestamp: u32) -> Instant {
+    pub(crate) fn moment_of(&self, timestamp: u32) -> Instant {
         let Some((began, start)) = self.began else { return self.now };
         let ticks = timestamp.wrapping_sub(start) as i32;
         let distance =
@@ -142,7 +145,7 @@ impl Outlet {
 
     /// What stands at the cursor of a replay; `None` while it is not due.
     #[cold]
-    pub(super) fn next_of_replay<'a>(&mut self, history: &'a History) -> Option<Get<'a>> {
+    pub(crate) fn next_of_replay<'a>(&mut self, history: &'a History) -> Option<Get<'a>> {
         let under_way = self.replay.as_mut()?;
         under_way.due = None;
         let replay = **under_way;

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::forward::{Packet, Source};
+use crate::forward::packet::{Packet, Source};
 
 /// How much is kept since the newest keyframe. Beyond any of the limits it is given up until the next keyframe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +53,8 @@ pub struct Pictures {
 
 /// The running count.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Since {
-    pub(super) position: u64,
+pub(crate) struct Since {
+    pub(crate) position: u64,
     source: Source,
     received: Instant,
     ends: Ends,
@@ -77,7 +77,7 @@ struct Ends {
 
 impl Since {
     /// The count that begins with a keyframe's first packet.
-    pub(super) fn keyframe(position: u64, packet: &Packet, limits: &PictureLimits) -> Self {
+    pub(crate) fn keyframe(position: u64, packet: &Packet, limits: &PictureLimits) -> Self {
         Self {
             position,
             source: packet.source(),
@@ -93,7 +93,7 @@ impl Since {
     }
 
     /// One more packet.
-    pub(super) fn add(&mut self, packet: &Packet) {
+    pub(crate) fn add(&mut self, packet: &Packet) {
         self.newest = self.newest.max(packet.received);
         self.octets += packet.payload.len();
         self.packets += 1;
@@ -104,35 +104,35 @@ impl Since {
     }
 
     /// True unless the packet is an older publisher's, or stands before this keyframe in the line: one that comes late.
-    pub(super) fn is_before(&self, packet: &Packet) -> bool {
+    pub(crate) fn is_before(&self, packet: &Packet) -> bool {
         let Source { epoch, layer, index } = packet.source();
         epoch > self.source.epoch
             || epoch == self.source.epoch && (layer != self.source.layer || index > self.source.index)
     }
 
-    pub(super) fn is_within(&self, limits: &PictureLimits) -> bool {
+    pub(crate) fn is_within(&self, limits: &PictureLimits) -> bool {
         self.is_within_at(self.newest, limits)
     }
 
     /// The same when nothing came since the newest packet.
-    pub(super) fn is_within_at(&self, now: Instant, limits: &PictureLimits) -> bool {
+    pub(crate) fn is_within_at(&self, now: Instant, limits: &PictureLimits) -> bool {
         let lives =
             if self.are_few() { now <= self.ends.few } else { self.frames <= limits.frames && now <= self.ends.many };
         lives && self.cost() <= limits.octets && !self.given_up
     }
 
     /// Octets that it takes.
-    pub(super) fn cost(&self) -> usize {
+    pub(crate) fn cost(&self) -> usize {
         self.octets + self.packets * PACKET_OCTETS
     }
 
     /// Lets it make room for others, until the next keyframe.
-    pub(super) fn give_up(&mut self) {
+    pub(crate) fn give_up(&mut self) {
         self.given_up = true;
     }
 
     /// When the keyframe came.
-    pub(super) fn received(&self) -> Instant {
+    pub(crate) fn received(&self) -> Instant {
         self.received
     }
 
@@ -140,7 +140,7 @@ impl Since {
         self.cost() <= FEW_OCTETS && self.frames <= FEW_FRAMES
     }
 
-    pub(super) fn pictures(&self) -> Pictures {
+    pub(crate) fn pictures(&self) -> Pictures {
         let span = self.newest.saturating_duration_since(self.received);
         let few = self.are_few().then_some(self.frames);
         Pictures { position: self.position, octets: self.octets, span, few }

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use super::write::OSN_LEN;
-use super::{Outlet, Resend, Verdict, Written};
-use crate::forward::History;
+use super::{Outlet, Resend, Written};
 use crate::forward::header::HEADER_LEN;
+use crate::forward::history::History;
+use crate::forward::resend::Verdict;
 
 impl Outlet {
     /// Answers a NACK for one sequence number of the line: writes the packet again, by RTX where that is negotiated, else

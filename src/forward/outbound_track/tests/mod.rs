@@ -13,7 +13,8 @@ use bytes::Bytes;
 
 use super::*;
 use crate::forward::codec::{Codec, Part, Redundancy};
-use crate::forward::{ExtensionIds, HistoryLimits, PictureLimits};
+use crate::forward::header_extensions::write::ExtensionIds;
+use crate::forward::history::{HistoryLimits, PictureLimits};
 
 const SSRC: u32 = 0x1111_1111;
 const RTX_SSRC: u32 = 0x2222_2222;

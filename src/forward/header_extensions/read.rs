@@ -6,7 +6,7 @@
 //! in one run, and timestamps that a splice squeezes tell a receiver nothing from which it could go on by itself. A
 //! dependency descriptor is of its packet alone, and no other gets it.
 
-use super::SourceIndex;
+use crate::forward::packet::SourceIndex;
 
 /// The longest abs-capture-time: when, and the offset of the clock.
 const LONG_CAPTURE: usize = 16;
@@ -29,12 +29,12 @@ pub struct Elements {
 
 impl Elements {
     /// Bits of [`Self::present`].
-    pub(super) const AUDIO_LEVEL: u8 = 1;
-    pub(super) const ORIENTATION: u8 = 1 << 1;
-    pub(super) const CAPTURE_TIME: u8 = 1 << 2;
+    pub(crate) const AUDIO_LEVEL: u8 = 1;
+    pub(crate) const ORIENTATION: u8 = 1 << 1;
+    pub(crate) const CAPTURE_TIME: u8 = 1 << 2;
     /// The capture time has the offset of the clock behind it.
-    pub(super) const CAPTURE_OFFSET: u8 = 1 << 3;
-    pub(super) const DEPENDENCIES: u8 = 1 << 4;
+    pub(crate) const CAPTURE_OFFSET: u8 = 1 << 3;
+    pub(crate) const DEPENDENCIES: u8 = 1 << 4;
 
     /// How loud the packet is (RFC 6464 3). Of another length than one octet it is none.
     pub fn set_audio_level(&mut self, value: &[u8]) {
@@ -74,30 +74,30 @@ impl Elements {
 
     /// Which values there are.
     #[inline]
-    pub(super) fn present(&self) -> u8 {
+    pub(crate) fn present(&self) -> u8 {
         self.present
     }
 
-    pub(super) fn audio_level(&self) -> u8 {
+    pub(crate) fn audio_level(&self) -> u8 {
         self.audio_level
     }
 
-    pub(super) fn orientation(&self) -> u8 {
+    pub(crate) fn orientation(&self) -> u8 {
         self.orientation
     }
 
     /// With the offset, which is 0 where there is none.
-    pub(super) fn capture_time(&self) -> &[u8; LONG_CAPTURE] {
+    pub(crate) fn capture_time(&self) -> &[u8; LONG_CAPTURE] {
         &self.capture_time
     }
 
     /// Nothing where there is none.
-    pub(super) fn dependencies(&self) -> &[u8] {
+    pub(crate) fn dependencies(&self) -> &[u8] {
         self.dependencies.as_deref().unwrap_or_default()
     }
 
     /// The number of the frame that the packet is of, as its publisher counts them, modulo 2^16.
-    pub(super) fn frame_number(&self) -> Option<u16> {
+    pub(crate) fn frame_number(&self) -> Option<u16> {
         self.dependencies().get(1..MANDATORY).map(|number| u16::from_be_bytes([number[0], number[1]]))
     }
 

@@ -12,7 +12,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::{Packet, SourceIndex};
+use super::packet::{Packet, SourceIndex};
 
 /// Packets that wait at most; beyond that the oldest go on at once.
 const MOST: usize = 4096;
@@ -99,9 +99,10 @@ mod tests {
     use bytes::Bytes;
     use proptest::prelude::*;
 
-    use super::super::codec::{Descriptor, Part};
-    use super::super::{Elements, LayerId};
     use super::*;
+    use crate::forward::codec::{Descriptor, Part};
+    use crate::forward::header_extensions::read::Elements;
+    use crate::forward::packet::LayerId;
 
     const MS: Duration = Duration::from_millis(1);
 

@@ -6,8 +6,8 @@ use std::collections::{BTreeSet, HashMap};
 use proptest::prelude::*;
 
 use super::*;
-use crate::forward::Elements;
 use crate::forward::codec::{Descriptor, Part};
+use crate::forward::header_extensions::read::Elements;
 
 /// One event on the way from the publishers to a viewer.
 #[derive(Clone, Debug)]

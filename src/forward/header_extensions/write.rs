@@ -14,9 +14,9 @@
 
 use std::time::Duration;
 
-use super::Elements;
-use super::frames::Frames;
-use super::header::HEADER_LEN;
+use super::read::Elements;
+use crate::forward::frames::Frames;
+use crate::forward::header::HEADER_LEN;
 
 /// All elements at once take no more, but for the value of a dependency descriptor, the last: 4 in front, mid 18, capture time
 /// 18, loudness 3, orientation 3, of the sending 5 + 5 + 4, and 2 in front of the descriptor. Copied whole, which takes a few
@@ -58,7 +58,7 @@ pub struct ExtensionIds {
 
 /// An outlet's header extension.
 #[derive(Clone, Debug)]
-pub(super) struct Blocks {
+pub(crate) struct Blocks {
     ids: ExtensionIds,
     /// Of [`Elements`], what the viewer takes.
     takes: u8,
@@ -99,7 +99,7 @@ struct Template {
 
 impl Blocks {
     /// `None` where a viewer takes none of the extensions.
-    pub(super) fn new(ids: ExtensionIds) -> Option<Self> {
+    pub(crate) fn new(ids: ExtensionIds) -> Option<Self> {
         let mut takes = 0;
         for (id, bits) in [
             (ids.audio_level, Elements::AUDIO_LEVEL),
@@ -127,7 +127,7 @@ impl Blocks {
 
     /// Lets packets say from now on how long pictures are to be held back at least. With no limit at most.
     #[inline]
-    pub(super) fn hold_back(&mut self, least: Duration) {
+    pub(crate) fn hold_back(&mut self, least: Duration) {
         if std::mem::replace(&mut self.held_back, least) != least {
             self.set_playout_delay(least);
         }
@@ -147,24 +147,24 @@ impl Blocks {
 
     /// The moment that packets say they are sent at, on a clock that begins anywhere: 6.18 fixed-point seconds.
     #[inline]
-    pub(super) fn set_send_time(&mut self, since: Duration) {
+    pub(crate) fn set_send_time(&mut self, since: Duration) {
         let ticks = (since.as_micros() as u64).wrapping_mul(1 << 18) / 1_000_000;
         let [.., high, middle, low] = ticks.to_be_bytes();
         self.send_time = [high, middle, low];
     }
 
     /// True where packets say when they are sent.
-    pub(super) fn tells_send_time(&self) -> bool {
+    pub(crate) fn tells_send_time(&self) -> bool {
         self.ids.send_time.is_some()
     }
 
     /// Octets of a block as it was written last.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.template.len
     }
 
     /// A segment of the line begins at this number, with a packet that has these values.
-    pub(super) fn begin(&mut self, elements: &Elements, index: u64) {
+    pub(crate) fn begin(&mut self, elements: &Elements, index: u64) {
         if self.ids.dependencies.is_some() {
             self.frames.begin(index, elements.frame_number());
         }
@@ -172,7 +172,7 @@ impl Blocks {
 
     /// Octets of the block of a packet with these values and this number of the line; 0 where there is nothing to say.
     #[inline]
-    pub(super) fn settle(&mut self, elements: &Elements, by_rtx: bool, index: u64) -> usize {
+    pub(crate) fn settle(&mut self, elements: &Elements, by_rtx: bool, index: u64) -> usize {
         let key = elements.present() & self.takes | if by_rtx { BY_RTX } else { 0 };
         if self.key != Some(key) {
             self.make(key, elements, index);
@@ -182,7 +182,7 @@ impl Blocks {
 
     /// The same with the dependency descriptor alone; 0 where there is none.
     #[cold]
-    pub(super) fn settle_least(&mut self, elements: &Elements, index: u64) -> usize {
+    pub(crate) fn settle_least(&mut self, elements: &Elements, index: u64) -> usize {
         let key = elements.present() & self.takes & Elements::DEPENDENCIES;
         if key == 0 {
             return 0;
@@ -194,7 +194,7 @@ impl Blocks {
     /// Writes the block that was settled last behind the header, and says so there. Behind it octets are overwritten, up to
     /// [`ROOM`].
     #[inline]
-    pub(super) fn write(&self, elements: &Elements, packet: &mut [u8]) {
+    pub(crate) fn write(&self, elements: &Elements, packet: &mut [u8]) {
         let template = &self.template;
         match packet.split_first_chunk_mut::<{ HEADER_LEN + ROOM }>() {
             Some((packet, _)) => packet[HEADER_LEN..].copy_from_slice(&template.octets),
@@ -213,7 +213,7 @@ impl Blocks {
     /// Writes what is of the sending into a packet that [`Self::write`] has written a block into or not. Once for each
     /// packet that is sent.
     #[inline]
-    pub(super) fn stamp(&mut self, packet: &mut [u8]) {
+    pub(crate) fn stamp(&mut self, packet: &mut [u8]) {
         let (send_time, number) = (self.template.send_time, self.template.number);
         if send_time | number == 0 || packet[0] & 0x10 == 0 {
             return;

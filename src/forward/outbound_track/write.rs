@@ -9,11 +9,11 @@ use std::time::Duration;
 use super::{Outlet, Written};
 use crate::forward::codec::PictureNumbers;
 use crate::forward::header::{HEADER_LEN, Header};
-use crate::forward::packet::LEADING;
-use crate::forward::{Packet, Place};
+use crate::forward::packet::{LEADING, Packet};
+use crate::forward::splice::Place;
 
 /// Octets of the original sequence number that begin a resend's payload (RFC 4588 4).
-pub(super) const OSN_LEN: usize = 2;
+pub(crate) const OSN_LEN: usize = 2;
 
 impl Outlet {
     /// Tells the viewer how long to hold pictures back, where it takes such words: header extension playout-delay.
@@ -40,7 +40,7 @@ impl Outlet {
     }
 
     /// What lets the running numbers of a segment that begins with this packet follow those that were sent.
-    pub(super) fn numbers_up_to(&self, packet: &Packet) -> PictureNumbers {
+    pub(crate) fn numbers_up_to(&self, packet: &Packet) -> PictureNumbers {
         let newest = self.newest_numbers.filter(|_| !packet.descriptor.is_empty());
         newest.map_or(PictureNumbers::default(), |newest| {
             newest.up_to(packet.descriptor.read(&packet.payload, PictureNumbers::default()))
@@ -48,7 +48,7 @@ impl Outlet {
     }
 
     /// Lets the frame numbers of a segment that begins with this packet follow those that were sent.
-    pub(super) fn begin_frames(&mut self, packet: &Packet, place: Place) {
+    pub(crate) fn begin_frames(&mut self, packet: &Packet, place: Place) {
         if let Some(blocks) = &mut self.blocks {
             blocks.begin(&packet.elements, place.index);
         }
@@ -57,7 +57,7 @@ impl Outlet {
     /// Writes header and payload as a function of the packet and its place alone.
     // As a call it would cost each packet 8 % more instructions.
     #[inline(always)]
-    pub(super) fn write(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
+    pub(crate) fn write(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
         if packet.payload_type != place.labels.source {
             return self.write_other(packet, place, buffer);
         }
@@ -144,7 +144,7 @@ impl Outlet {
     }
 
     /// True when a packet's resend goes by RTX: it is negotiated, and the two octets more fit.
-    pub(super) fn resends_by_rtx(&self, packet: &Packet, place: Place) -> bool {
+    pub(crate) fn resends_by_rtx(&self, packet: &Packet, place: Place) -> bool {
         let negotiated = self.rtx.is_some() && place.labels.rtx_payload_type.is_some();
         // As long as it was sent: one that carries no media went as an empty one.
         let len = if carries_media(packet, place) { packet.own_payload().len() } else { 0 };
@@ -152,7 +152,7 @@ impl Outlet {
     }
 
     /// Writes a packet's resend in the line of the resends, if it goes by RTX.
-    pub(super) fn write_rtx(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
+    pub(crate) fn write_rtx(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
         let payload = if carries_media(packet, place) { packet.own_payload() } else { &[] };
         let header_len = HEADER_LEN + self.block_len(packet, place, payload.len());
         let (rtx, payload_type) = (self.rtx.as_mut()?, place.labels.rtx_payload_type?);
@@ -209,7 +209,7 @@ impl Outlet {
 
     /// Lets a packet say when it leaves, as far as its header extension has a place for that. Once for each that leaves.
     #[inline]
-    pub(super) fn stamp(&mut self, written: &Written, buffer: &mut [u8]) {
+    pub(crate) fn stamp(&mut self, written: &Written, buffer: &mut [u8]) {
         if written.header_len > HEADER_LEN {
             self.stamp_block(buffer);
         }
@@ -233,7 +233,7 @@ fn number(packet: &Packet, place: Place, payload: &mut [u8]) {
 
 /// False for padding only, and for a payload type that is not the one the segment carries.
 #[inline]
-pub(super) fn carries_media(packet: &Packet, place: Place) -> bool {
+pub(crate) fn carries_media(packet: &Packet, place: Place) -> bool {
     if packet.payload_type == place.labels.source {
         return !packet.payload.is_empty();
     }
