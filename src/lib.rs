@@ -32,7 +32,43 @@
 //!
 //! # Modules
 //!
-//! A module uses only modules below it in this list; `tests/boundary.rs` holds that rule.
+//! A module uses only modules below it in this list; those of the first row of `tests/boundary.rs` with several modules
+//! (how a relay starts and stops) and of the last (what all others need) may use each other, but never in a circle.
+//! That test holds the rule, the order of this list, and that no files use each other in a circle.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | `cli` | the command line: subcommands, flags and their environment variables |
+//! | `config` | gathers the settings of each module: defaults, file, environment, flags |
+//! | `reload` | reads the configuration again while the relay runs |
+//! | `server` | starts all parts in order and stops them in the reverse order |
+//! | `stop` | how a relay is asked to stop |
+//! | `http` | WHIP, WHEP, session resources, API, pages and metrics over HTTP |
+//! | `load` | synthetic publishers and viewers and their report (`sluice load`) |
+//! | `node` | what HTTP talks to: sessions begin, restart and end by its handle |
+//! | `worker` | the media threads: one thread, one UDP socket and its peers each |
+//! | `session` | what workers share: pending sessions, records, quotas, assignment to workers |
+//! | `demux` | which session a datagram belongs to, and which part of it (RFC 7983) |
+//! | `peer` | one webrtc-rs peer connection: handshake, keys, RTCP, data channels |
+//! | `sdp` | reads offers and trickle fragments, writes answers |
+//! | `sctp` | the filter for decrypted SCTP, data channel messages |
+//! | `ice` | the STUN codec, credentials and connectivity checks |
+//! | `dtls` | DTLS records, ClientHello, the budget of handshakes, alerts |
+//! | `rtcp` | reception state of publishers: reports, NACK, transport-cc, keyframe requests |
+//! | `srtp` | opens the packets of publishers, seals those of viewers |
+//! | `stream` | the registry of streams, publications, and inboxes between workers |
+//! | `forward` | packets, codecs, histories and the outbound tracks of viewers |
+//! | `auth` | who may publish, watch and administer |
+//! | `metrics` | the instruments of `/metrics` |
+//! | `client` | a small WHIP and WHEP client |
+//! | `five_tuple` | the addresses between which datagrams go |
+//! | `health` | asks a relay whether it is healthy (`sluice healthcheck`) |
+//! | `log` | what is logged, and how often |
+//! | `name` | names of streams and sessions |
+//! | `reason` | why packets are dropped |
+//! | `setting` | how values of settings are written |
+//! | `shared` | the types that threads share, which loom checks |
+//! | `systemd` | tells the service manager the state of the relay |
 
 /// Test support is written for integration tests and used by unit tests too.
 #[cfg(test)]

@@ -1,260 +1,469 @@
-//! Reads Rust source well enough to say which modules and names it uses: comments, literals and test-only items are
-//! taken out, what is left is a list of words and signs. A lexer rather than a search, so that neither a doc comment
-//! nor a string is taken for a use, and no spelling of a path (nested group, `super::super::`) hides one.
+//! Reads the modules of a crate with `syn`: the names that each module defines, imports and re-exports, and every path
+//! that its code names. What is compiled for tests alone is left out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 
-/// The words and signs of a source text without comments and without the contents of literals.
-pub(crate) fn tokens(text: &str) -> Vec<String> {
-    let chars: Vec<char> = text.chars().collect();
-    let at = |i: usize| chars.get(i).copied().unwrap_or('\0');
-    let mut tokens = Vec::new();
-    let mut i = 0;
-    while i < chars.len() {
-        let c = chars[i];
-        if c == '/' && at(i + 1) == '/' {
-            i = end_of_line(&chars, i);
-        } else if c == '/' && at(i + 1) == '*' {
-            i = end_of_block_comment(&chars, i);
-        } else if let Some(end) = end_of_string(&chars, i) {
-            tokens.push("\"\"".into());
-            i = end;
-        } else if c == '\'' {
-            // A lifetime is a quote and a word that no quote follows; all else is a character literal.
-            let is_lifetime = (at(i + 1).is_alphabetic() || at(i + 1) == '_') && at(i + 2) != '\'';
-            if is_lifetime {
-                i = end_of_word(&chars, i + 1);
-            } else {
-                i += if at(i + 1) == '\\' { 3 } else { 2 };
-                while i < chars.len() && chars[i] != '\'' {
-                    i += 1;
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use syn::visit::{self, Visit};
+
+/// A path of modules or names, e.g. `["forward", "packet"]`.
+pub(crate) type Path = Vec<String>;
+
+/// What a name stands for in a module.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Name {
+    /// A type, function, constant, trait or macro that the module defines.
+    Item,
+    Module,
+    Import(Written),
+}
+
+/// A path as the code writes it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Written {
+    pub(crate) path: Path,
+    /// Starts with `::`, so that its first name is a crate.
+    pub(crate) is_absolute: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum How {
+    /// A private `use` or a path in the code.
+    Named,
+    /// A private `use ...::*`.
+    Glob,
+    /// A `use` that others can see.
+    Reexport,
+}
+
+/// One place where a module names something.
+pub(crate) struct Use {
+    pub(crate) module: Path,
+    pub(crate) written: Written,
+    pub(crate) how: How,
+}
+
+#[derive(Default)]
+pub(crate) struct Module {
+    /// Relative to `src/`, e.g. `forward/packet.rs`.
+    pub(crate) file: String,
+    pub(crate) names: BTreeMap<String, Vec<Name>>,
+    pub(crate) globs: Vec<Written>,
+}
+
+/// All modules that are compiled outside of tests.
+#[derive(Default)]
+pub(crate) struct Tree {
+    pub(crate) modules: BTreeMap<Path, Module>,
+    pub(crate) uses: Vec<Use>,
+    /// Modules of the files, by file.
+    pub(crate) files: BTreeMap<String, Path>,
+    /// Modules that are compiled for tests alone and have files of their own.
+    pub(crate) tests: BTreeSet<Path>,
+    /// Files called `mod.rs` that hold more than documentation, `mod` and re-exports, with the item that is too much.
+    pub(crate) crowded: BTreeMap<String, String>,
+}
+
+/// The binary is a crate of its own beside the library, whose modules have paths from its root.
+pub(crate) const BINARY: &str = "main";
+
+impl Tree {
+    /// Reads `lib.rs`, `main.rs` where there is one, and the files that they lead to.
+    pub(crate) fn read(files: &BTreeMap<String, String>) -> Self {
+        let mut tree = Self::default();
+        tree.read_file(files, "lib.rs", Vec::new());
+        if files.contains_key("main.rs") {
+            tree.read_file(files, "main.rs", vec![BINARY.to_string()]);
+        }
+        tree
+    }
+
+    fn read_file(&mut self, files: &BTreeMap<String, String>, name: &str, module: Path) {
+        let text = files.get(name).unwrap_or_else(|| panic!("src/{name} is missing"));
+        let syntax = syn::parse_file(text).unwrap_or_else(|error| panic!("src/{name}: {error}"));
+        self.files.insert(name.to_string(), module.clone());
+        if name.ends_with("mod.rs") {
+            let code = syntax.items.iter().find(|item| !is_for_tests(attributes(item)) && !belongs_in_mod_rs(item));
+            self.crowded.extend(code.map(|item| (name.to_string(), kind(item).to_string())));
+        }
+        let mut reader = Reader { tree: self, file: name.to_string(), module, children: Vec::new() };
+        reader.read_items(&syntax.items);
+        for attribute in &syntax.attrs {
+            reader.visit_attribute(attribute);
+        }
+        for child in mem::take(&mut reader.children) {
+            let directory = directory_of_children(name, &child);
+            let own = format!("{directory}.rs");
+            let file = if files.contains_key(&own) { own } else { format!("{directory}/mod.rs") };
+            self.read_file(files, &file, child);
+        }
+    }
+}
+
+/// Where the files of the module `child` stand, which the file `parent` declares.
+fn directory_of_children(parent: &str, child: &[String]) -> String {
+    match parent {
+        "main.rs" => child[1..].join("/"),
+        _ => child.join("/"),
+    }
+}
+
+fn belongs_in_mod_rs(item: &syn::Item) -> bool {
+    match item {
+        syn::Item::Mod(module) => module.content.is_none(),
+        syn::Item::Use(item) => !matches!(item.vis, syn::Visibility::Inherited),
+        _ => false,
+    }
+}
+
+fn kind(item: &syn::Item) -> &'static str {
+    match item {
+        syn::Item::Mod(_) => "a module with a body",
+        syn::Item::Use(_) => "a private import",
+        syn::Item::Fn(_) => "a function",
+        syn::Item::Impl(_) => "an impl",
+        syn::Item::Const(_) | syn::Item::Static(_) => "a constant",
+        syn::Item::Macro(_) => "a macro",
+        _ => "a type",
+    }
+}
+
+/// Collects what one file defines and names.
+struct Reader<'a> {
+    tree: &'a mut Tree,
+    file: String,
+    module: Path,
+    /// Modules with files of their own, read after this one.
+    children: Vec<Path>,
+}
+
+impl Reader<'_> {
+    fn read_items(&mut self, items: &[syn::Item]) {
+        let module = self.tree.modules.entry(self.module.clone()).or_default();
+        module.file = self.file.clone();
+        for item in items.iter().filter(|item| !is_for_tests(attributes(item))) {
+            if let Some(name) = defined_name(item) {
+                self.define(name, Name::Item);
+            }
+        }
+        for item in items {
+            self.visit_item(item);
+        }
+    }
+
+    fn define(&mut self, name: String, what: Name) {
+        let module = self.tree.modules.entry(self.module.clone()).or_default();
+        let known = module.names.entry(name).or_default();
+        if !known.contains(&what) {
+            known.push(what);
+        }
+    }
+
+    fn name(&mut self, path: Path, is_absolute: bool, how: How) {
+        let written = Written { path, is_absolute };
+        self.tree.uses.push(Use { module: self.module.clone(), written, how });
+    }
+
+    fn import(&mut self, tree: &syn::UseTree, before: Path, is_absolute: bool, how: How) {
+        let with = |last: &syn::Ident| [before.as_slice(), &[plain(last)]].concat();
+        match tree {
+            syn::UseTree::Path(path) => self.import(&path.tree, with(&path.ident), is_absolute, how),
+            syn::UseTree::Group(group) => {
+                for item in &group.items {
+                    self.import(item, before.clone(), is_absolute, how);
                 }
-                i += 1;
             }
-        } else if c.is_alphanumeric() || c == '_' {
-            let end = end_of_word(&chars, i);
-            tokens.push(chars[i..end].iter().collect());
-            i = end;
-        } else if c == ':' && at(i + 1) == ':' {
-            tokens.push("::".into());
-            i += 2;
-        } else {
-            if !c.is_whitespace() {
-                tokens.push(c.to_string());
+            syn::UseTree::Glob(_) => {
+                let glob = Written { path: before.clone(), is_absolute };
+                self.tree.modules.entry(self.module.clone()).or_default().globs.push(glob);
+                self.name(before, is_absolute, if how == How::Named { How::Glob } else { how });
             }
-            i += 1;
+            syn::UseTree::Name(name) if name.ident == "self" => {
+                self.import_as(before.last().cloned(), before, is_absolute, how);
+            }
+            syn::UseTree::Rename(name) if name.ident == "self" => {
+                self.import_as(Some(plain(&name.rename)), before, is_absolute, how);
+            }
+            syn::UseTree::Name(name) => {
+                self.import_as(Some(plain(&name.ident)), with(&name.ident), is_absolute, how);
+            }
+            syn::UseTree::Rename(name) => {
+                self.import_as(Some(plain(&name.rename)), with(&name.ident), is_absolute, how);
+            }
         }
     }
-    tokens
-}
 
-fn end_of_line(chars: &[char], mut i: usize) -> usize {
-    while i < chars.len() && chars[i] != '\n' {
-        i += 1;
-    }
-    i
-}
-
-fn end_of_word(chars: &[char], mut i: usize) -> usize {
-    while i < chars.len() && (chars[i].is_alphanumeric() || chars[i] == '_') {
-        i += 1;
-    }
-    i
-}
-
-fn end_of_block_comment(chars: &[char], mut i: usize) -> usize {
-    let mut depth = 0;
-    while i < chars.len() {
-        match (chars[i], chars.get(i + 1)) {
-            ('/', Some('*')) => (depth, i) = (depth + 1, i + 1),
-            ('*', Some('/')) => (depth, i) = (depth - 1, i + 1),
-            _ => {}
+    fn import_as(&mut self, name: Option<String>, path: Path, is_absolute: bool, how: How) {
+        if let Some(name) = name {
+            self.define(name, Name::Import(Written { path: path.clone(), is_absolute }));
         }
-        i += 1;
-        if depth == 0 {
-            break;
-        }
+        self.name(path, is_absolute, how);
     }
-    i
-}
 
-/// The end of the string literal that starts at `start`, with its prefix and its number signs; None if none starts there.
-fn end_of_string(chars: &[char], start: usize) -> Option<usize> {
-    let mut i = start;
-    while i < start + 2 && matches!(chars.get(i), Some('b' | 'c' | 'r')) {
-        i += 1;
-    }
-    let raw = i > start && chars[i - 1] == 'r';
-    let mut signs = 0;
-    while raw && chars.get(i) == Some(&'#') {
-        (signs, i) = (signs + 1, i + 1);
-    }
-    if chars.get(i) != Some(&'"') {
-        return None;
-    }
-    i += 1;
-    while i < chars.len() {
-        if chars[i] == '\\' && !raw {
-            i += 1;
-        } else if chars[i] == '"' && chars[i + 1..].iter().take(signs).filter(|&&c| c == '#').count() == signs {
-            return Some(i + 1 + signs);
+    /// The paths in what a macro or an attribute is given, whose grammar is its own: words that `::` joins, with groups
+    /// (`a::{b, c}`). A literal counts where it holds such a path (`#[serde(with = "crate::setting")]`).
+    fn name_in_tokens(&mut self, tokens: TokenStream, literals: bool) {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        let mut at = 0;
+        while at < tokens.len() {
+            match &tokens[at] {
+                TokenTree::Ident(_) => {
+                    let is_absolute = ends_with_colons(&tokens[..at]);
+                    at = self.name_path_in_tokens(&tokens, at, Vec::new(), is_absolute);
+                    continue;
+                }
+                TokenTree::Group(group) => self.name_in_tokens(group.stream(), literals),
+                TokenTree::Literal(literal) if literals => {
+                    let text = syn::parse_str::<syn::LitStr>(&literal.to_string());
+                    let path = text.ok().and_then(|text| text.parse::<syn::Path>().ok());
+                    if let Some(path) = path.filter(|path| path.segments.len() > 1) {
+                        self.visit_path(&path);
+                    }
+                }
+                _ => {}
+            }
+            at += 1;
         }
-        i += 1;
     }
-    Some(i)
-}
 
-/// Takes out what `#[cfg(test)]` stands before. Also answers with the names of the test-only modules that have a file
-/// of their own (`#[cfg(test)] mod tests;`).
-pub(crate) fn without_tests(tokens: &[String]) -> (Vec<String>, Vec<String>) {
-    let marker: Vec<&str> = vec!["#", "[", "cfg", "(", "test", ")", "]"];
-    let mut kept = Vec::new();
-    let mut test_files = Vec::new();
-    let mut i = 0;
-    while i < tokens.len() {
-        if !tokens[i..].iter().map(String::as_str).take(marker.len()).eq(marker.iter().copied()) {
-            kept.push(tokens[i].clone());
-            i += 1;
-            continue;
+    /// Names the path that begins with the word at `at`, and answers with what follows it.
+    fn name_path_in_tokens(&mut self, tokens: &[TokenTree], mut at: usize, mut path: Path, is_absolute: bool) -> usize {
+        while let Some(TokenTree::Ident(word)) = tokens.get(at) {
+            path.push(plain(word));
+            at += 1;
+            if !starts_with_colons(&tokens[at..]) {
+                break;
+            }
+            at += 2;
         }
-        i += marker.len();
-        let start = i;
-        i = end_of_item(tokens, start);
-        if let [.., module, name, end] = &tokens[start..i]
-            && module == "mod"
-            && end == ";"
+        if let Some(TokenTree::Group(group)) = tokens.get(at)
+            && group.delimiter() == Delimiter::Brace
+            && ends_with_colons(&tokens[..at])
         {
-            test_files.push(name.clone());
-        }
-    }
-    (kept, test_files)
-}
-
-/// An item ends with its block or its semicolon, a field or an expression with its comma.
-fn end_of_item(tokens: &[String], start: usize) -> usize {
-    const ITEMS: [&str; 11] =
-        ["fn", "impl", "mod", "use", "struct", "enum", "const", "static", "trait", "type", "macro_rules"];
-    let mut is_item = false;
-    let mut depth = 0;
-    let mut i = start;
-    while i < tokens.len() {
-        let word = tokens[i].as_str();
-        i += 1;
-        match word {
-            "{" | "(" | "[" => depth += 1,
-            "}" | ")" | "]" => depth -= 1,
-            _ => is_item |= depth == 0 && ITEMS.contains(&word),
-        }
-        if depth == 0 && (matches!(word, "}" | ";") || (word == "," && !is_item)) {
-            break;
-        }
-    }
-    i
-}
-
-/// The top-level modules of the crate that code in `module` (its path, e.g. `["door", "stun"]`) names through
-/// `crate::`, `sluice::` or `super::`.
-pub(crate) fn used_modules(tokens: &[String], module: &[String]) -> BTreeSet<String> {
-    let word = |i: usize| tokens.get(i).map_or("", String::as_str);
-    let mut used = BTreeSet::new();
-    for i in 0..tokens.len() {
-        let mut behind = i + 2;
-        let from_root = match word(i) {
-            "crate" | "sluice" => word(i + 1) == "::" && (i == 0 || word(i - 1) != "::"),
-            "super" if i == 0 || word(i - 1) != "::" => {
-                let mut ups = 1;
-                while word(behind) == "super" {
-                    (ups, behind) = (ups + 1, behind + 2);
-                }
-                word(i + 1) == "::" && ups >= module.len() && !module.is_empty()
+            let inner: Vec<TokenTree> = group.stream().into_iter().collect();
+            for item in inner.split(|token| matches!(token, TokenTree::Punct(sign) if sign.as_char() == ',')) {
+                self.name_path_in_tokens(item, 0, path.clone(), is_absolute);
             }
-            _ => false,
+            return at + 1;
+        }
+        self.name(path, is_absolute, How::Named);
+        at
+    }
+}
+
+fn is_colon(token: Option<&TokenTree>) -> bool {
+    matches!(token, Some(TokenTree::Punct(sign)) if sign.as_char() == ':')
+}
+
+fn starts_with_colons(tokens: &[TokenTree]) -> bool {
+    is_colon(tokens.first()) && is_colon(tokens.get(1))
+}
+
+fn ends_with_colons(tokens: &[TokenTree]) -> bool {
+    tokens.len() >= 2 && starts_with_colons(&tokens[tokens.len() - 2..])
+}
+
+/// An identifier without the `r#` of a raw one.
+fn plain(word: &syn::Ident) -> String {
+    word.to_string().trim_start_matches("r#").to_string()
+}
+
+impl<'ast> Visit<'ast> for Reader<'_> {
+    fn visit_item(&mut self, item: &'ast syn::Item) {
+        if !is_for_tests(attributes(item)) {
+            visit::visit_item(self, item);
+        } else if let syn::Item::Mod(module) = item
+            && module.content.is_none()
+        {
+            self.tree.tests.insert([self.module.as_slice(), &[plain(&module.ident)]].concat());
+        }
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        let name = plain(&item.ident);
+        let path = [self.module.as_slice(), std::slice::from_ref(&name)].concat();
+        self.define(name, Name::Module);
+        for attribute in &item.attrs {
+            assert!(!attribute.path().is_ident("path"), "src/{}: a module's file bears its name", self.file);
+            self.visit_attribute(attribute);
+        }
+        match &item.content {
+            Some((_, items)) => {
+                let outer = mem::replace(&mut self.module, path);
+                self.read_items(items);
+                self.module = outer;
+            }
+            None => self.children.push(path),
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        let is_private = matches!(item.vis, syn::Visibility::Inherited);
+        let how = if is_private { How::Named } else { How::Reexport };
+        self.import(&item.tree, Vec::new(), item.leading_colon.is_some(), how);
+    }
+
+    fn visit_item_extern_crate(&mut self, item: &'ast syn::ItemExternCrate) {
+        self.name(vec![plain(&item.ident)], true, How::Named);
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let words = path.segments.iter().map(|segment| plain(&segment.ident)).collect();
+        self.name(words, path.leading_colon.is_some(), How::Named);
+        visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        self.visit_path(&call.path);
+        self.name_in_tokens(call.tokens.clone(), false);
+    }
+
+    fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
+        match &attribute.meta {
+            meta if meta.path().is_ident("doc") => {}
+            syn::Meta::List(list) => {
+                self.visit_path(&list.path);
+                self.name_in_tokens(list.tokens.clone(), true);
+            }
+            other => visit::visit_meta(self, other),
+        }
+    }
+
+    fn visit_signature(&mut self, signature: &'ast syn::Signature) {
+        if signature.asyncness.is_some() {
+            self.name(vec!["async".into()], false, How::Named);
+        }
+        visit::visit_signature(self, signature);
+    }
+
+    fn visit_expr(&mut self, expression: &'ast syn::Expr) {
+        let keyword = match expression {
+            syn::Expr::Async(_) => Some("async"),
+            syn::Expr::Closure(closure) if closure.asyncness.is_some() => Some("async"),
+            syn::Expr::Await(_) => Some("await"),
+            _ => None,
         };
-        if from_root {
-            used.extend(first_segments(tokens, behind));
+        if let Some(keyword) = keyword {
+            self.name(vec![keyword.into()], false, How::Named);
+        }
+        visit::visit_expr(self, expression);
+    }
+
+    fn visit_impl_item(&mut self, item: &'ast syn::ImplItem) {
+        let attributes: &[syn::Attribute] = match item {
+            syn::ImplItem::Const(item) => &item.attrs,
+            syn::ImplItem::Fn(item) => &item.attrs,
+            syn::ImplItem::Type(item) => &item.attrs,
+            syn::ImplItem::Macro(item) => &item.attrs,
+            _ => &[],
+        };
+        if !is_for_tests(attributes) {
+            visit::visit_impl_item(self, item);
         }
     }
-    used
-}
 
-/// The word at `i`, or the first word of each path of the group that opens there.
-fn first_segments(tokens: &[String], mut i: usize) -> Vec<String> {
-    if tokens.get(i).map(String::as_str) != Some("{") {
-        return tokens.get(i).cloned().into_iter().collect();
-    }
-    let mut segments = Vec::new();
-    let mut depth = 0;
-    while i < tokens.len() {
-        match tokens[i].as_str() {
-            "{" => depth += 1,
-            "}" => depth -= 1,
-            word if depth == 1 && matches!(tokens[i - 1].as_str(), "{" | ",") => segments.push(word.to_string()),
-            _ => {}
-        }
-        i += 1;
-        if depth == 0 {
-            break;
+    fn visit_trait_item(&mut self, item: &'ast syn::TraitItem) {
+        let attributes: &[syn::Attribute] = match item {
+            syn::TraitItem::Const(item) => &item.attrs,
+            syn::TraitItem::Fn(item) => &item.attrs,
+            syn::TraitItem::Type(item) => &item.attrs,
+            syn::TraitItem::Macro(item) => &item.attrs,
+            _ => &[],
+        };
+        if !is_for_tests(attributes) {
+            visit::visit_trait_item(self, item);
         }
     }
-    segments
+
+    fn visit_field(&mut self, field: &'ast syn::Field) {
+        if !is_for_tests(&field.attrs) {
+            visit::visit_field(self, field);
+        }
+    }
+
+    fn visit_field_value(&mut self, field: &'ast syn::FieldValue) {
+        if !is_for_tests(&field.attrs) {
+            visit::visit_field_value(self, field);
+        }
+    }
+
+    fn visit_variant(&mut self, variant: &'ast syn::Variant) {
+        if !is_for_tests(&variant.attrs) {
+            visit::visit_variant(self, variant);
+        }
+    }
+
+    fn visit_arm(&mut self, arm: &'ast syn::Arm) {
+        if !is_for_tests(&arm.attrs) {
+            visit::visit_arm(self, arm);
+        }
+    }
+
+    fn visit_local(&mut self, local: &'ast syn::Local) {
+        if !is_for_tests(&local.attrs) {
+            visit::visit_local(self, local);
+        }
+    }
+
+    fn visit_stmt_macro(&mut self, call: &'ast syn::StmtMacro) {
+        if !is_for_tests(&call.attrs) {
+            visit::visit_stmt_macro(self, call);
+        }
+    }
 }
 
-/// Whether the words and signs of `path` (e.g. `Instant::now`) stand in a row, and not as the tail of a longer path
-/// when it is one word followed by `::` (so that `webrtc::rtc::` is not `rtc::`).
-pub(crate) fn names(tokens: &[String], path: &[String]) -> bool {
-    let root = path.len() == 2 && path[1] == "::";
-    tokens
-        .windows(path.len())
-        .enumerate()
-        .any(|(i, window)| window == path && !(root && i > 0 && tokens[i - 1] == "::"))
+fn attributes(item: &syn::Item) -> &[syn::Attribute] {
+    match item {
+        syn::Item::Const(item) => &item.attrs,
+        syn::Item::Enum(item) => &item.attrs,
+        syn::Item::ExternCrate(item) => &item.attrs,
+        syn::Item::Fn(item) => &item.attrs,
+        syn::Item::ForeignMod(item) => &item.attrs,
+        syn::Item::Impl(item) => &item.attrs,
+        syn::Item::Macro(item) => &item.attrs,
+        syn::Item::Mod(item) => &item.attrs,
+        syn::Item::Static(item) => &item.attrs,
+        syn::Item::Struct(item) => &item.attrs,
+        syn::Item::Trait(item) => &item.attrs,
+        syn::Item::Type(item) => &item.attrs,
+        syn::Item::Union(item) => &item.attrs,
+        syn::Item::Use(item) => &item.attrs,
+        _ => &[],
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn defined_name(item: &syn::Item) -> Option<String> {
+    let name = match item {
+        syn::Item::Const(item) => &item.ident,
+        syn::Item::Enum(item) => &item.ident,
+        syn::Item::Fn(item) => &item.sig.ident,
+        syn::Item::Macro(item) => item.ident.as_ref()?,
+        syn::Item::Static(item) => &item.ident,
+        syn::Item::Struct(item) => &item.ident,
+        syn::Item::Trait(item) => &item.ident,
+        syn::Item::Type(item) => &item.ident,
+        syn::Item::Union(item) => &item.ident,
+        _ => return None,
+    };
+    Some(plain(name))
+}
 
-    fn used(text: &str, module: &[&str]) -> Vec<String> {
-        let module: Vec<String> = module.iter().map(|part| part.to_string()).collect();
-        used_modules(&without_tests(&tokens(text)).0, &module).into_iter().collect()
-    }
+/// One of the attributes is a `cfg` that only tests satisfy.
+fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
+    let mut conditions = attributes.iter().filter(|attribute| attribute.path().is_ident("cfg"));
+    conditions.any(|attribute| attribute.parse_args().is_ok_and(|condition| needs_test(&condition)))
+}
 
-    #[test]
-    fn finds_modules_in_plain_nested_and_inline_paths() {
-        let text = "use crate::{name::{StreamName, Role}, forward::{codec::Format, Packet}, srtp};\n\
-                    pub use crate::auth;\nfn f() -> crate::stream::Inbox { super::super::worker::x() }";
-        assert_eq!(used(text, &["door", "stun"]), ["auth", "forward", "name", "srtp", "stream", "worker"]);
-    }
-
-    #[test]
-    fn a_super_that_stays_inside_the_module_is_not_a_use_of_another() {
-        assert!(used("use super::path::Path;", &["door", "stun"]).is_empty());
-        assert_eq!(used("use super::path::Path;", &["door"]), ["path"]);
-    }
-
-    #[test]
-    fn comments_literals_and_tests_are_not_uses() {
-        let text = r##"//! crate::a
-            /* crate::b /* nested */ crate::c */ const S: &str = "crate::d \" crate::e"; const R: &str = r#"crate::f "#;
-            const Q: char = '"'; fn lifetime<'a>(x: &'a str) {} /// crate::g
-            #[cfg(test)] mod tests { use crate::h; fn nested() { } }
-            #[cfg(test)] use crate::i;
-            #[cfg(test)] impl<A, B> T for crate::j { fn k() -> crate::k {} }
-            struct Fields { #[cfg(test)] one: crate::l, two: u8 }
-            use crate::real;"##;
-        assert_eq!(used(text, &["x"]), ["real"]);
-    }
-
-    #[test]
-    fn test_only_files_are_told_apart() {
-        assert_eq!(without_tests(&tokens("mod a; #[cfg(test)] mod tests; mod b;")).1, ["tests"]);
-    }
-
-    #[test]
-    fn a_crate_is_named_only_at_the_start_of_a_path() {
-        let rtc = tokens("rtc::");
-        assert!(names(&tokens("use rtc::peer;"), &rtc));
-        assert!(names(&tokens("fn f(x: ::rtc::X)"), &tokens("::rtc")));
-        assert!(!names(&tokens("use webrtc::rtc::peer; use webrtc::x;"), &rtc));
-        assert!(names(&tokens("let t = std::time::Instant::now();"), &tokens("Instant::now")));
+fn needs_test(condition: &syn::Meta) -> bool {
+    let parts = || -> Vec<syn::Meta> {
+        let syn::Meta::List(list) = condition else { return Vec::new() };
+        let parser = syn::punctuated::Punctuated::<syn::Meta, syn::Token![,]>::parse_terminated;
+        list.parse_args_with(parser).map(|parts| parts.into_iter().collect()).unwrap_or_default()
+    };
+    match condition.path() {
+        path if path.is_ident("all") => parts().iter().any(needs_test),
+        path if path.is_ident("any") => !parts().is_empty() && parts().iter().all(needs_test),
+        path => path.is_ident("test"),
     }
 }

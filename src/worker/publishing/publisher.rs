@@ -18,7 +18,6 @@ use crate::name::StreamName;
 use crate::peer::Channel;
 use crate::rtcp::{Compound, Reception, SenderClock};
 use crate::sdp::{Negotiated, Payload};
-use crate::srtp::index::Received;
 use crate::srtp::{Opened, Opener};
 use crate::stream::{Publication, Takeover, WorkerId};
 use crate::worker::message::{Published, Subscribed, SubscribedTrack};
@@ -209,14 +208,7 @@ impl Publisher {
         };
         let publisher = self.epoch();
         let track = &mut self.tracks[place];
-        match &mut track.arrived {
-            None => {
-                track.arrived = Some(Received::begin(index));
-                track.lint.began.get_or_insert(received);
-            }
-            Some(arrived) if arrived.admit(index as u16) == Some(index) => arrived.accept(index),
-            Some(_) => return Err(DropReason::Replayed),
-        }
+        track.accept(index, received)?;
         let redundancy = if resent || opened.payload_type == track.payload_type {
             None
         } else {

@@ -7,6 +7,7 @@ use super::lint::Lint;
 use super::sources::Sources;
 use crate::forward::codec::{Codec, Format, KeyframeFinder, Kind, ParameterSets};
 use crate::forward::{Delay, Epoch, History, HistoryLimits, Holdback, KeyframeAssembler, KeyframeGate, Packet, Steady};
+use crate::metrics::DropReason;
 use crate::sdp::Payload;
 use crate::srtp::index::Received;
 use crate::worker::stats::meter::Intake;
@@ -88,6 +89,22 @@ impl Track {
             assembler: assembler(&payload.format),
             lint: Lint::default(),
         }
+    }
+
+    /// Notes a packet as arrived, the first of its source too.
+    ///
+    /// # Errors
+    /// It has arrived before, or is too old to tell.
+    pub(super) fn accept(&mut self, index: u64, received: Instant) -> Result<(), DropReason> {
+        match &mut self.arrived {
+            None => {
+                self.arrived = Some(Received::begin(index));
+                self.lint.began.get_or_insert(received);
+            }
+            Some(arrived) if arrived.admit(index as u16) == Some(index) => arrived.accept(index),
+            Some(_) => return Err(DropReason::Replayed),
+        }
+        Ok(())
     }
 
     /// Lets a packet go on to the viewers, and before it what is missing and has a copy in it; the indices of that.
