@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
+use super::Door;
 use super::demultiplexed::{Arrival, Event, Key};
-use super::{Claim, Door, push, refuse};
+use super::demultiplexer::{Claim, push, refuse};
 use crate::dtls::handshake::Verdict;
 use crate::five_tuple::Path;
 use crate::reason::Drop;

@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use rand::Rng as _;
 
+use super::Door;
 use super::demultiplexed::Key;
+use super::demultiplexer::push;
 use super::session::Session;
-use super::{Door, push};
 use crate::five_tuple::Path;
 use crate::ice::stun::{Message, Transaction};
 

@@ -23,10 +23,14 @@ use rtc::stun::message::{
 };
 use rtc::stun::xoraddr::XorMappedAddress;
 
-use super::*;
+use super::demultiplexer::*;
+use crate::demux::{Arrival, Event, Key};
 use crate::dtls::SrtpProfiles;
+use crate::five_tuple::Path;
 use crate::five_tuple::Protocol;
+use crate::ice::Admission;
 use crate::ice::Credentials;
+use crate::reason::Drop;
 
 const KEY: Key = Key(7);
 

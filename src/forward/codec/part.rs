@@ -1,6 +1,7 @@
 //! What a payload holds of its frame, as far as it decides where a viewer can begin.
 
-use super::{Codec, av1, h264, h265, is_other_keyframe_start};
+use super::kind::is_other_keyframe_start;
+use super::{Codec, av1, h264, h265};
 
 /// What a payload holds, all of it together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -82,7 +82,7 @@ impl Replay {
     /// What the viewer's clock shows at a moment.
     fn timestamp_at(&self, moment: Instant) -> u32 {
         let Some((began, start)) = self.began else { return 0 };
-        start.wrapping_add(super::ticks(moment, began, self.clock_rate))
+        start.wrapping_add(super::track::ticks(moment, began, self.clock_rate))
     }
 }
 

@@ -6,8 +6,10 @@ mod refused;
 
 use rtc::sdp::description::common::Attribute;
 
+use super::local::*;
 use super::*;
 use crate::forward::codec::{Codec, Format, Kind};
+use crate::ice::Credentials;
 use crate::name::Role;
 
 const TRANSPORT: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=fingerprint:sha-256 \

@@ -11,10 +11,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::track::*;
 use super::*;
+use crate::forward::codec::Format;
+use crate::forward::codec::Kind;
 use crate::forward::codec::{Codec, Part, Redundancy};
+use crate::forward::header::HEADER_LEN;
 use crate::forward::header_extensions::write::ExtensionIds;
+use crate::forward::history::History;
 use crate::forward::history::{HistoryLimits, PictureLimits};
+use crate::forward::outbound_track::OutletConfig;
+use crate::forward::packet::{Epoch, LayerId, Packet};
+use std::time::{Duration, Instant};
 
 const SSRC: u32 = 0x1111_1111;
 const RTX_SSRC: u32 = 0x2222_2222;

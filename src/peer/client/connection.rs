@@ -1,0 +1,202 @@
+//! The peer connection of a client: it offers, checks the path and completes DTLS.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use interceptor::{Registry, Slot};
+use rtc::dtls::cipher_suite::CipherSuiteId;
+use rtc::ice::mdns::MulticastDnsMode;
+use rtc::peer_connection::RTCPeerConnectionBuilder;
+use rtc::peer_connection::configuration::RTCConfigurationBuilder;
+use rtc::peer_connection::configuration::setting_engine::{SctpMaxMessageSize, SettingEngine, SettingEngineBuilder};
+use rtc::peer_connection::sdp::RTCSessionDescription;
+use rtc::shared::error::Error;
+use rtc::shared::{TransportContext, TransportProtocol};
+
+use super::{Track, media};
+use crate::forward::codec::Codec;
+use crate::name::Role;
+use crate::peer::association::{Association, Event};
+use crate::peer::certificate::Certificate;
+use crate::peer::channels::{Channel, ChannelMessage, Unsent};
+use crate::peer::connection::{cipher_suites, protection_profile};
+use crate::peer::keys::KeySpy;
+use crate::peer::refused::Refused;
+use crate::peer::rtcp_tap::RtcpTap;
+use crate::peer::selected_pair;
+use crate::rtcp::Compound;
+use crate::sctp::Limits;
+use crate::sdp::Extension;
+use crate::srtp::Profile;
+
+/// How often a connected client looks at its timers: its keepalives are due each 2 s, and webrtc-rs alone would wake
+/// up each 200 ms.
+pub(super) const CONNECTED_TICK: Duration = Duration::from_secs(1);
+
+/// What a client is made with.
+pub struct Config<'a> {
+    /// A publisher offers to send, a viewer to receive.
+    pub role: Role,
+    /// What is offered, one media section a kind. A publisher sends the first codec of each kind.
+    pub codecs: &'a [Codec],
+    /// Header extensions that each media section offers.
+    pub extensions: &'a [Extension],
+    /// True to offer a data channel section too.
+    pub application: bool,
+    /// SRTP profiles in order of preference.
+    pub profiles: &'a [Profile],
+    /// The address that its datagrams leave from; its one candidate.
+    pub local: SocketAddr,
+    /// The certificate; may be shared by all clients of a process.
+    pub certificate: &'a Certificate,
+}
+
+/// Why there is no client or no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// webrtc-rs could not make the offer or did not accept the answer.
+    #[error("webrtc-rs refused: {0}")]
+    Negotiation(#[from] Error),
+    /// The answer does not say which side begins the DTLS handshake.
+    #[error("the answer has no a=setup:active or a=setup:passive")]
+    NoSetup,
+}
+
+/// A publisher or viewer. Told datagrams and the time; answers with datagrams and [`Event`]s.
+pub struct Client {
+    pub(super) association: Association,
+    pub(super) local: SocketAddr,
+    pub(super) role: Role,
+    pub(super) offer: String,
+    /// Not before this does a connected client look at its timers again.
+    pub(super) next_tick: Instant,
+}
+
+impl Client {
+    /// Makes the client and its offer.
+    pub fn new(config: &Config<'_>, now: Instant) -> Result<Self, ClientError> {
+        Self::with_cipher_suites(config, cipher_suites(true), now)
+    }
+
+    /// The same with these DTLS cipher suites, for a client that is not as ours are.
+    pub(crate) fn with_cipher_suites(
+        config: &Config<'_>,
+        cipher_suites: Vec<CipherSuiteId>,
+        now: Instant,
+    ) -> Result<Self, ClientError> {
+        // What `rtc` offers as its `a=max-message-size`. The other side is a relay that the caller has chosen.
+        let message = SctpMaxMessageSize::DEFAULT_MESSAGE_SIZE as usize;
+        let channels = config.application.then_some(Limits { message, rates: None });
+        let spy = KeySpy::new(config.certificate.provider(), channels);
+        let tap = RtcpTap::default();
+        let mut connection = RTCPeerConnectionBuilder::new()
+            .with_configuration(
+                RTCConfigurationBuilder::new().with_certificates(vec![config.certificate.certificate()]).build(),
+            )
+            .with_media_engine(media::engine(config.codecs, config.extensions)?)
+            .with_setting_engine(settings(config.profiles, cipher_suites, Arc::clone(&spy)))
+            .with_interceptor_registry(Registry::new().with(Slot::ReceiverReport, tap.interceptor()))
+            .build(now)?;
+        media::add_sections(&mut connection, config)?;
+        let offer = connection.create_offer(None)?;
+        connection.set_local_description(now, offer)?;
+        connection.add_local_candidate(selected_pair::host_candidate(config.local)?)?;
+        let offer = connection.local_description().map(|offer| offer.sdp).unwrap_or_default();
+        let association = Association::new(connection, spy, tap, false);
+        Ok(Self { association, local: config.local, role: config.role, offer, next_tick: now })
+    }
+
+    /// The offer to POST (RFC 9725 4.2), with its one candidate.
+    pub fn offer(&self) -> &str {
+        &self.offer
+    }
+
+    /// Takes the answer and begins to connect. Says what will be sent or received, section by section.
+    pub fn accept(&mut self, answer: &str, now: Instant) -> Result<Vec<Track>, ClientError> {
+        let setup = answer.lines().find_map(|line| line.trim_end().strip_prefix("a=setup:"));
+        let is_dtls_client = match setup {
+            Some("passive") => true,
+            Some("active") => false,
+            _ => return Err(ClientError::NoSetup),
+        };
+        self.association.set_dtls_client(is_dtls_client);
+        let description = RTCSessionDescription::answer(answer.to_owned())?;
+        self.association.connection().set_remote_description(now, description)?;
+        self.association.handle_timeout(now);
+        Ok(media::tracks(self.role, &self.offer, answer))
+    }
+
+    /// Takes a datagram that is no RTP; RTP is refused as foreign. An error is for a counter and ends nothing.
+    pub fn handle_datagram(&mut self, datagram: &[u8], from: SocketAddr, now: Instant) -> Result<(), Refused> {
+        let transport = TransportContext {
+            local_addr: self.local,
+            peer_addr: from,
+            transport_protocol: TransportProtocol::UDP,
+            ecn: None,
+        };
+        if datagram.first().is_some_and(|first| *first < 4) {
+            self.association.handle_stun(datagram, transport, now);
+            return Ok(());
+        }
+        self.association.handle_datagram(datagram, transport, now)
+    }
+
+    /// To be called once `now` has reached [`poll_timeout`](Self::poll_timeout).
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.association.handle_timeout(now);
+        self.next_tick = now + CONNECTED_TICK;
+    }
+
+    /// When the client has something to repeat or to keep alive.
+    pub fn poll_timeout(&mut self) -> Option<Instant> {
+        let due = self.association.poll_timeout()?;
+        Some(if self.association.is_connected() { due.max(self.next_tick) } else { due })
+    }
+
+    /// The next datagram and where it goes.
+    pub fn poll_transmit(&mut self) -> Option<(SocketAddr, BytesMut)> {
+        self.association.poll_transmit()
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.association.poll_event()
+    }
+
+    /// Sends a compound RTCP packet with the next output; nothing before the keys are there.
+    pub fn send_rtcp(&mut self, packets: Compound, now: Instant) {
+        self.association.send_rtcp(packets, now);
+    }
+
+    /// Opens a data channel, unless the other side has opened one of this label; nothing before the keys are there.
+    pub fn open_channel(&mut self, channel: &Channel, now: Instant) {
+        self.association.open_channel(channel, now);
+    }
+
+    /// Sends a message on the data channel of this label: on the other side's own if it opened one.
+    ///
+    /// # Errors
+    /// [`Unsent`]; the message is lost.
+    pub fn send_message(&mut self, label: &str, message: &ChannelMessage, now: Instant) -> Result<(), Unsent> {
+        self.association.send_message(label, message, now)
+    }
+
+    /// Ends the session and leaves a `close_notify` to be sent. No event follows.
+    pub fn close(&mut self) {
+        self.association.close();
+    }
+}
+
+pub(super) fn settings(profiles: &[Profile], cipher_suites: Vec<CipherSuiteId>, spy: Arc<KeySpy>) -> SettingEngine {
+    // The relay's silence is for the caller to judge; an idle client must not lose its path by itself.
+    let never = Some(Duration::ZERO);
+    SettingEngineBuilder::new()
+        .with_crypto_provider(spy)
+        .with_multicast_dns_mode(MulticastDnsMode::Disabled)
+        .with_ice_timeouts(never, never, Some(Duration::from_secs(2)))
+        .with_dtls_cipher_suites(cipher_suites)
+        .with_srtp_protection_profiles(profiles.iter().copied().map(protection_profile).collect())
+        .build()
+}
