@@ -14,7 +14,7 @@ use relay::{Nowhere, Relay};
 use sluice::peer::client::EXTENSIONS;
 use sluice::worker::Batch;
 
-/// Paths that the door tells apart, as many as the goal names.
+/// Paths that the demultiplexer tells apart, as many as the goal names.
 const VIEWERS: usize = 300;
 
 /// Packets that are prepared before they are timed together; all of them fit into a history.

@@ -19,7 +19,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use quinn_udp::{Transmit, UdpSocketState};
 use rtc::srtp::context::Context;
 use rtc::srtp::protection_profile::ProtectionProfile;
-use sluice::srtp::{MasterKey, Opener, Profile, Sealer};
+use sluice::srtp::{MasterKey, Opener, Sealer, SrtpProfile};
 use thread_time::ThreadTime;
 
 const HEADER: usize = 12;
@@ -30,16 +30,16 @@ const SSRC: [u8; 4] = [1, 2, 3, 4];
 /// As many viewers as the reference measurement has, so that their keys do not all lie in the first cache.
 const VIEWERS: usize = 300;
 
-const PROFILES: [(Profile, ProtectionProfile, &str); 2] = [
-    (Profile::Aes128Gcm, ProtectionProfile::AeadAes128Gcm, "gcm"),
-    (Profile::Aes128CmSha1_80, ProtectionProfile::Aes128CmHmacSha1_80, "sha1_80"),
+const PROFILES: [(SrtpProfile, ProtectionProfile, &str); 2] = [
+    (SrtpProfile::Aes128Gcm, ProtectionProfile::AeadAes128Gcm, "gcm"),
+    (SrtpProfile::Aes128CmSha1_80, ProtectionProfile::Aes128CmHmacSha1_80, "sha1_80"),
 ];
 
-fn master(profile: Profile, viewer: usize) -> MasterKey {
+fn master(profile: SrtpProfile, viewer: usize) -> MasterKey {
     MasterKey { profile, key: (viewer as u128).to_be_bytes(), salt: [7; 14] }
 }
 
-fn context(profile: Profile, theirs: ProtectionProfile) -> Context {
+fn context(profile: SrtpProfile, theirs: ProtectionProfile) -> Context {
     let master = master(profile, 0);
     let provider = rtc::crypto::default_provider().expect("rtc is built with a provider");
     let salt = &master.salt[..profile.salt_len()];
@@ -82,7 +82,7 @@ fn seal(criterion: &mut Criterion<ThreadTime>) {
 }
 
 /// Measures `open` on datagrams that are sealed, some at a time, outside of the measured time: none is opened twice.
-fn open_each(iterations: u64, profile: Profile, mut open: impl FnMut(&mut [u8])) -> Duration {
+fn open_each(iterations: u64, profile: SrtpProfile, mut open: impl FnMut(&mut [u8])) -> Duration {
     const AT_ONCE: usize = 32;
     let mut sealer = Sealer::new(&master(profile, 0));
     let sealed_len = LEN + sealer.overhead();
@@ -163,7 +163,7 @@ impl Floor {
             // Asks for GRO, among others; the option stays with the socket.
             state(&sink);
         }
-        let viewer = |viewer| Viewer { sealer: Sealer::new(&master(Profile::Aes128Gcm, viewer)), index: 1 };
+        let viewer = |viewer| Viewer { sealer: Sealer::new(&master(SrtpProfile::Aes128Gcm, viewer)), index: 1 };
         Self {
             state: state(&socket),
             socket,

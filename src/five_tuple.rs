@@ -22,7 +22,7 @@ impl Protocol {
 
 /// A 5-tuple: the protocol, the address that received and the address that sent.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
-pub struct Path {
+pub struct FiveTuple {
     /// The transport protocol.
     pub protocol: Protocol,
     /// The relay's own address, on which the datagram arrived and from which answers leave.
@@ -31,7 +31,7 @@ pub struct Path {
     pub remote: SocketAddr,
 }
 
-impl Hash for Path {
+impl Hash for FiveTuple {
     /// One write for IPv4, two for IPv6: this runs once for each datagram. The local address hardly varies, so only
     /// its port takes part; equality still compares everything.
     fn hash<H: Hasher>(&self, state: &mut H) {

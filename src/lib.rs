@@ -22,10 +22,10 @@
 //!      v                                                                         |
 //!  receive a batch (recvmmsg, GRO)                  GSO runs, one per viewer burst
 //!      v                                                                         |
-//!  door: a proven path, or STUN with integrity      seal: header rewrite, AES-GCM
+//!  demultiplexer: a proven path, or STUN with integrity      seal: header rewrite, AES-GCM
 //!      |  DTLS, RTCP, SCTP --> peer (webrtc-rs)     straight into the send arena
 //!      v  RTP                                                                    ^
-//!  open in place (SRTP), index and replay checked   outlets, viewer by viewer    |
+//!  open in place (SRTP), index and replay checked   outbound tracks, viewer by viewer    |
 //!      v                                                                         |
 //!  packet: parsed once --> inbox of B, one push per worker ----------------------+
 //! ```

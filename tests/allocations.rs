@@ -13,10 +13,10 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use net::{Net, vp8};
-use sluice::five_tuple::Path;
+use sluice::five_tuple::FiveTuple;
 use sluice::forward::codec::Codec;
 use sluice::name::Role;
-use sluice::srtp::Profile;
+use sluice::srtp::SrtpProfile;
 use sluice::worker::{Outbox, Sent};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -43,7 +43,7 @@ struct Nowhere {
 }
 
 impl Outbox for Nowhere {
-    fn send(&mut self, path: &Path, contents: &[u8], segment: Option<usize>) -> Sent {
+    fn send(&mut self, path: &FiveTuple, contents: &[u8], segment: Option<usize>) -> Sent {
         self.packets += segment.map_or(1, |segment| contents.len().div_ceil(segment));
         black_box((path, contents));
         Sent::Done
@@ -57,7 +57,7 @@ impl Outbox for Nowhere {
 /// A relay whose viewers all have a picture, with a full history.
 fn relay(viewers: usize) -> (Net, usize) {
     let mut net = Net::new(1);
-    let join = |net: &mut Net, role| net.join(role, "cam", &[Codec::Vp8], &[Profile::Aes128Gcm]);
+    let join = |net: &mut Net, role| net.join(role, "cam", &[Codec::Vp8], &[SrtpProfile::Aes128Gcm]);
     let publisher = join(&mut net, Role::Publisher);
     net.connect();
     for _ in 0..viewers {

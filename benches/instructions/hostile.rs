@@ -13,7 +13,7 @@ use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNa
 use sluice::forward::codec::Codec;
 use sluice::name::Role;
 use sluice::rtcp::Compound;
-use sluice::srtp::Profile;
+use sluice::srtp::SrtpProfile;
 
 use crate::callgrind::Costs;
 use crate::relay::net::{Net, vp8};
@@ -86,7 +86,7 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let mut net = Net::new(1);
-        let join = |net: &mut Net, role| net.join(role, "bench", &[Codec::Vp8, Codec::Vp9], &[Profile::Aes128Gcm]);
+        let join = |net: &mut Net, role| net.join(role, "bench", &[Codec::Vp8, Codec::Vp9], &[SrtpProfile::Aes128Gcm]);
         let publisher = join(&mut net, Role::Publisher);
         let viewer = join(&mut net, Role::Viewer);
         net.connect();

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use sluice::five_tuple::{Path, Protocol};
+use sluice::five_tuple::{FiveTuple, Protocol};
 use sluice::forward::codec::{Codec, Format, Kind, Part};
 use sluice::forward::{
-    ExtensionIds, FirstNumbers, History, HistoryLimits, LayerId, Negotiated, Outlet, OutletConfig, Packet,
-    PictureLimits, Written,
+    ExtensionIds, FirstNumbers, History, HistoryLimits, LayerId, Negotiated, OutboundTrack, OutboundTrackConfig,
+    Packet, PictureLimits, Written,
 };
-use sluice::srtp::{MasterKey, Opener, Profile, Sealer};
+use sluice::srtp::{MasterKey, Opener, Sealer, SrtpProfile};
 use sluice::worker::{Batch, Outbox};
 
 pub(crate) const HEADER_LEN: usize = 12;
@@ -35,7 +35,7 @@ pub(crate) struct Srtp {
 
 impl Srtp {
     pub(crate) fn new() -> Self {
-        let key = MasterKey { profile: Profile::Aes128Gcm, key: [1; 16], salt: [2; 14] };
+        let key = MasterKey { profile: SrtpProfile::Aes128Gcm, key: [1; 16], salt: [2; 14] };
         let mut datagram = vec![7; SEALED];
         datagram[..HEADER_LEN].copy_from_slice(&[0x80, PAYLOAD_TYPE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
         Self { sealer: Sealer::new(&key), opener: Opener::new(&key), index: 1000, datagram }
@@ -57,10 +57,10 @@ impl Srtp {
     }
 }
 
-/// A history and an outlet that reads it.
+/// A history and an outbound track that reads it.
 pub(crate) struct Forward {
     history: History,
-    outlet: Outlet,
+    outbound_track: OutboundTrack,
     index: u64,
     payload: Bytes,
     received: Instant,
@@ -68,7 +68,7 @@ pub(crate) struct Forward {
 }
 
 impl Forward {
-    /// A full history, whose newest packets the outlet has sent.
+    /// A full history, whose newest packets the outbound track has sent.
     pub(crate) fn new() -> Self {
         let format = Format { codec: Codec::Vp8, clock_rate: 90_000, channels: 0, parameters: String::new() };
         let negotiated = Negotiated {
@@ -77,7 +77,7 @@ impl Forward {
             rtx_payload_type: Some(101),
             red_payload_type: None,
         };
-        let mut outlet = Outlet::new(OutletConfig {
+        let mut outbound_track = OutboundTrack::new(OutboundTrackConfig {
             kind: Kind::Video,
             ssrc: 1,
             rtx_ssrc: Some(2),
@@ -86,10 +86,10 @@ impl Forward {
             max_size: 1456,
             first: FirstNumbers { index: 7, rtx_index: 7, timestamp: 7 },
         });
-        outlet.select(1, &format, PAYLOAD_TYPE);
+        outbound_track.select(1, &format, PAYLOAD_TYPE);
         let mut forward = Self {
             history: History::new(LIMITS),
-            outlet,
+            outbound_track,
             index: 0,
             payload: Bytes::from(vec![7; PAYLOAD]),
             received: Instant::now(),
@@ -130,14 +130,14 @@ impl Forward {
 
     /// Writes the next packet for the viewer: splice, header and copy.
     pub(crate) fn pull(&mut self) -> Option<Written> {
-        self.outlet.pull(&self.history, &mut self.buffer)
+        self.outbound_track.pull(&self.history, &mut self.buffer)
     }
 }
 
 /// Commits a run of packets of one viewer, and sends it.
 pub(crate) fn commit_run(batch: &mut Batch, packets: usize, outbox: &mut impl Outbox, now: Instant) {
     let address = SocketAddr::from(([127, 0, 0, 1], 9));
-    batch.begin(Path { protocol: Protocol::Udp, local: address, remote: address });
+    batch.begin(FiveTuple { protocol: Protocol::Udp, local: address, remote: address });
     for _ in 0..packets {
         std::hint::black_box(batch.room());
         batch.commit(SEALED, outbox, now);

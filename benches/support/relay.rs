@@ -8,11 +8,11 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use net::{Net, vp8};
-use sluice::five_tuple::Path;
+use sluice::five_tuple::FiveTuple;
 use sluice::forward::codec::Codec;
 use sluice::name::Role;
 use sluice::sdp::Extension;
-use sluice::srtp::Profile;
+use sluice::srtp::SrtpProfile;
 use sluice::worker::{Outbox, Sent};
 
 /// Bytes of payload, as in `sluice load`.
@@ -38,7 +38,7 @@ pub(crate) struct Nowhere {
 }
 
 impl Outbox for Nowhere {
-    fn send(&mut self, path: &Path, contents: &[u8], segment: Option<usize>) -> Sent {
+    fn send(&mut self, path: &FiveTuple, contents: &[u8], segment: Option<usize>) -> Sent {
         self.packets += segment.map_or(1, |segment| contents.len().div_ceil(segment));
         black_box((path, contents));
         Sent::Done
@@ -54,7 +54,7 @@ impl Relay {
     pub(crate) fn with_viewers(count: usize, extensions: &[Extension]) -> Self {
         let mut net = Net::new(1);
         net.extensions = extensions.to_vec();
-        let join = |net: &mut Net, role| net.join(role, "bench", &[Codec::Vp8], &[Profile::Aes128Gcm]);
+        let join = |net: &mut Net, role| net.join(role, "bench", &[Codec::Vp8], &[SrtpProfile::Aes128Gcm]);
         let publisher = join(&mut net, Role::Publisher);
         net.connect();
         let viewers: Vec<usize> = (0..count).map(|_| join(&mut net, Role::Viewer)).collect();
@@ -81,7 +81,7 @@ impl Relay {
         (0..packets).map(seal).collect()
     }
 
-    /// What the worker does with datagrams of the publisher: everything from the door to the outbox. Time stands still,
+    /// What the worker does with datagrams of the publisher: everything from the demultiplexer to the outbox. Time stands still,
     /// so that nothing else is due.
     pub(crate) fn forward(&mut self, datagrams: &mut [Vec<u8>], outbox: &mut impl Outbox) {
         let address = self.net.clients[self.publisher].address;

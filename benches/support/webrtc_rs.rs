@@ -26,7 +26,7 @@ use sluice::forward::codec::Codec;
 use sluice::name::Role;
 use sluice::peer::Certificate;
 use sluice::peer::client::{Client, Config};
-use sluice::srtp::Profile;
+use sluice::srtp::SrtpProfile;
 
 const PAYLOAD_TYPE: u8 = 96;
 const SSRC: u32 = 0x5eed_0001;
@@ -98,7 +98,7 @@ fn connect(
         codecs: &[Codec::Vp8],
         application: false,
         extensions: sluice::peer::client::EXTENSIONS,
-        profiles: &[Profile::Aes128Gcm],
+        profiles: &[SrtpProfile::Aes128Gcm],
         local: viewer,
         certificate,
     };

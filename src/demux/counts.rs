@@ -1,10 +1,10 @@
-//! How much a door keeps, for the test that nothing is left once every session has gone.
+//! How much a demultiplexer keeps, for the test that nothing is left once every session has gone.
 
-use super::Door;
+use super::Demux;
 
-impl Door {
+impl Demux {
     /// What it keeps, by name: all of it is 0 once every session has been removed and the worker has taken the output.
-    pub fn census(&self) -> [(&'static str, usize); 6] {
+    pub fn counts(&self) -> [(&'static str, usize); 6] {
         [
             ("door: sessions", self.sessions.len()),
             ("door: paths", self.claim_by_path.len()),

@@ -1,18 +1,18 @@
-//! The words between the door and its worker: what a datagram was, and what happened.
+//! The words between the demultiplexer and its worker: what a datagram was, and what happened.
 
 use std::time::Duration;
 
 use crate::dtls::SrtpProfiles;
-use crate::five_tuple::Path;
+use crate::five_tuple::FiveTuple;
 use crate::reason::Drop;
 
-/// The number a worker gives to a session at its door.
+/// The number a worker gives to a session at its demultiplexer.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Key(pub u32);
 
 /// What a datagram was, and what to do with it.
 #[derive(PartialEq, Eq, Debug)]
-pub enum Arrival {
+pub enum Demultiplexed {
     /// SRTP on a path of this session: open it.
     Rtp(Key),
     /// SRTCP on a path of this session: give it to the peer.
@@ -41,8 +41,8 @@ pub enum Arrival {
     Answered,
     /// DTLS that waits for its rest or that the peer has already; nothing to do.
     Held,
-    /// A check for a session that is not at this door: ask the lobby, admit it, hand the datagram in again.
-    Knock {
+    /// A check for a session that is not at this demultiplexer: ask the pending sessions, admit it, hand the datagram in again.
+    UnknownUfrag {
         /// The relay's ufrag in the USERNAME; ICE characters only.
         ufrag: String,
     },
@@ -60,7 +60,7 @@ pub enum Event {
         /// Whose.
         key: Key,
         /// The path, proven.
-        path: Path,
+        path: FiveTuple,
     },
     /// Requests under this ufrag of ours are not believed any more: an ICE restart has replaced it.
     Retired {
@@ -79,7 +79,7 @@ pub enum Event {
     Flooded(Key),
 }
 
-/// What a session's log line tells about the door.
+/// What a session's log line tells about the demultiplexer.
 #[derive(Copy, Clone, Default, Debug)]
 pub struct Facts {
     /// Authentic checks.
@@ -87,7 +87,7 @@ pub struct Facts {
     /// Checks that named this session without its integrity.
     pub forged: u64,
     /// Where the first authentic check came from.
-    pub first: Option<Path>,
+    pub first: Option<FiveTuple>,
     /// Addresses that sent authentic checks.
     pub paths: u32,
     /// Moves of media to another path.

@@ -6,15 +6,15 @@ use std::time::Instant;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::{Arrival, Event, Facts, Key};
-use crate::five_tuple::Path;
+use super::{Demultiplexed, Event, Facts, Key};
+use crate::five_tuple::FiveTuple;
 use crate::ice::Admission;
 use crate::reason::Drop;
 
 use super::session::{Overdue, Session};
 use crate::ice::stun::{Class, Message};
 
-/// Datagrams of the door's own that wait to be sent; the worker takes them each turn, which brings at most 256
+/// Datagrams of the demultiplexer's own that wait to be sent; the worker takes them each turn, which brings at most 256
 /// datagrams in. When full, further ones are lost as the network would lose them.
 pub(super) const MAX_TRANSMITS: usize = 2_048;
 
@@ -29,13 +29,13 @@ pub(super) struct Claim {
 }
 
 /// All sessions of one worker, as the network sees them.
-pub struct Door {
+pub struct Demux {
     pub(super) sessions: HashMap<Key, Session, foldhash::fast::RandomState>,
-    pub(super) claim_by_path: HashMap<Path, Claim, foldhash::fast::RandomState>,
+    pub(super) claim_by_path: HashMap<FiveTuple, Claim, foldhash::fast::RandomState>,
     pub(super) key_by_ufrag: HashMap<String, Key, foldhash::fast::RandomState>,
     /// One entry a session: the earliest time at which it may have something due.
     pub(super) timers: BTreeSet<(Instant, Key)>,
-    pub(super) transmits: VecDeque<(Path, Vec<u8>)>,
+    pub(super) transmits: VecDeque<(FiveTuple, Vec<u8>)>,
     pub(super) events: VecDeque<Event>,
     pub(super) random: StdRng,
     pub(super) tie_breaker: u64,
@@ -43,11 +43,11 @@ pub struct Door {
     pub(super) mask: u32,
 }
 
-impl Door {
-    /// An empty door. `seed` must be random and secret: the transaction ids of our checks come from it.
-    pub fn new(seed: [u8; 32]) -> Door {
+impl Demux {
+    /// An empty demultiplexer. `seed` must be random and secret: the transaction ids of our checks come from it.
+    pub fn new(seed: [u8; 32]) -> Demux {
         let mut random = StdRng::from_seed(seed);
-        Door {
+        Demux {
             sessions: HashMap::default(),
             claim_by_path: HashMap::default(),
             key_by_ufrag: HashMap::default(),
@@ -98,17 +98,17 @@ impl Door {
 
     /// Says what a datagram is and whose (RFC 7983, RFC 5761 4). Nothing it holds can do more than its sender has
     /// proven to be entitled to.
-    pub fn handle_datagram(&mut self, path: Path, datagram: &[u8], now: Instant) -> Arrival {
+    pub fn handle_datagram(&mut self, path: FiveTuple, datagram: &[u8], now: Instant) -> Demultiplexed {
         match datagram {
             [128..=191, second, ..] => self.handle_media(path, matches!(second, 192..=223)),
             [0..=3, ..] => self.handle_stun(path, datagram, now),
             [20..=63, ..] => self.handle_dtls(path, datagram, now),
-            _ => Arrival::Dropped(Drop::Unknown),
+            _ => Demultiplexed::Dropped(Drop::Unknown),
         }
     }
 
     /// STUN answers, checks and repeated flights to send.
-    pub fn poll_transmit(&mut self) -> Option<(Path, Vec<u8>)> {
+    pub fn poll_transmit(&mut self) -> Option<(FiveTuple, Vec<u8>)> {
         self.transmits.pop_front()
     }
 
@@ -146,7 +146,7 @@ impl Door {
     }
 
     /// SRTP or SRTCP that came on `path` has passed its authentication: the session is alive there.
-    pub fn authenticated(&mut self, key: Key, path: Path, now: Instant) {
+    pub fn authenticated(&mut self, key: Key, path: FiveTuple, now: Instant) {
         if self.sessions.get_mut(&key).is_some_and(|session| session.authenticated(path, now)) {
             self.events.push_back(Event::Heard(key));
         }
@@ -154,49 +154,49 @@ impl Door {
 
     /// Where to send to this session now: media goes nowhere else. `None` until a path is proven; while DTLS is under
     /// way, the path it goes over.
-    pub fn path(&self, key: Key) -> Option<Path> {
+    pub fn path(&self, key: Key) -> Option<FiveTuple> {
         self.sessions.get(&key)?.path()
     }
 
-    /// What the door knows about a session.
+    /// What the demultiplexer knows about a session.
     pub fn facts(&self, key: Key) -> Option<Facts> {
         let session = self.sessions.get(&key)?;
         Some(Facts { profiles: session.handshake.profiles(), ..session.facts })
     }
 
-    pub(super) fn handle_media(&mut self, path: Path, is_rtcp: bool) -> Arrival {
+    pub(super) fn handle_media(&mut self, path: FiveTuple, is_rtcp: bool) -> Demultiplexed {
         match self.claim_by_path.get(&path) {
-            Some(Claim { key, proven: true }) if is_rtcp => Arrival::Rtcp(*key),
-            Some(Claim { key, proven: true }) => Arrival::Rtp(*key),
+            Some(Claim { key, proven: true }) if is_rtcp => Demultiplexed::Rtcp(*key),
+            Some(Claim { key, proven: true }) => Demultiplexed::Rtp(*key),
             Some(Claim { key, .. }) => refuse(&mut self.sessions, *key, Drop::Unproven),
-            None => Arrival::Foreign,
+            None => Demultiplexed::Foreign,
         }
     }
 
-    pub(super) fn handle_stun(&mut self, path: Path, datagram: &[u8], now: Instant) -> Arrival {
+    pub(super) fn handle_stun(&mut self, path: FiveTuple, datagram: &[u8], now: Instant) -> Demultiplexed {
         let Some(message) = Message::parse(datagram) else {
-            return Arrival::Dropped(Drop::StunMalformed);
+            return Demultiplexed::Dropped(Drop::StunMalformed);
         };
         match message.class {
             Class::Request => self.handle_request(path, &message, now),
             Class::Success => self.handle_answer(path, &message, now),
-            Class::Other => Arrival::Dropped(Drop::StunUnexpected),
+            Class::Other => Demultiplexed::Dropped(Drop::StunUnexpected),
         }
     }
 
-    pub(super) fn handle_request(&mut self, path: Path, request: &Message, now: Instant) -> Arrival {
+    pub(super) fn handle_request(&mut self, path: FiveTuple, request: &Message, now: Instant) -> Demultiplexed {
         let Some(ufrag) = local_ufrag(request) else {
-            return Arrival::Dropped(Drop::StunForged);
+            return Demultiplexed::Dropped(Drop::StunForged);
         };
         let Some(&key) = self.key_by_ufrag.get(ufrag) else {
-            return Arrival::Knock { ufrag: ufrag.to_owned() };
+            return Demultiplexed::UnknownUfrag { ufrag: ufrag.to_owned() };
         };
         let Some(session) = self.sessions.get_mut(&key).filter(|session| !session.is_over()) else {
-            return Arrival::Dropped(Drop::Over);
+            return Demultiplexed::Dropped(Drop::Over);
         };
         let Some(generation) = session.authenticate(request) else {
             session.facts.forged += 1;
-            return Arrival::Dropped(Drop::StunForged);
+            return Demultiplexed::Dropped(Drop::StunForged);
         };
         push(&mut self.transmits, path, generation.answer(&request.transaction, path.remote));
         let number = generation.number;
@@ -215,14 +215,14 @@ impl Door {
         self.retire(key, heard.retired);
         self.check(key, path, now);
         self.arm(key);
-        if is_first { Arrival::Opened(key) } else { Arrival::Answered }
+        if is_first { Demultiplexed::Opened(key) } else { Demultiplexed::Answered }
     }
 
-    pub(super) fn handle_answer(&mut self, path: Path, answer: &Message, now: Instant) -> Arrival {
+    pub(super) fn handle_answer(&mut self, path: FiveTuple, answer: &Message, now: Instant) -> Demultiplexed {
         let key = self.asker(&answer.transaction);
         let session = self.sessions.get_mut(&key).filter(|session| !session.is_over());
         let Some(proof) = session.and_then(|session| session.prove(path, answer, now)) else {
-            return Arrival::Dropped(Drop::StunUnexpected);
+            return Demultiplexed::Dropped(Drop::StunUnexpected);
         };
         let loser = self.claim_by_path.insert(path, Claim { key, proven: true }).map(|claim| claim.key);
         if let Some(session) = loser.filter(|loser| *loser != key).and_then(|loser| self.sessions.get_mut(&loser)) {
@@ -233,7 +233,7 @@ impl Door {
             self.events.push_back(Event::Moved { key, path });
         }
         self.arm(key);
-        Arrival::Answered
+        Demultiplexed::Answered
     }
 
     pub(super) fn retire(&mut self, key: Key, retired: Option<String>) {
@@ -244,7 +244,7 @@ impl Door {
     }
 
     /// Begins a check of `path` if the session needs one, and sends what is due.
-    pub(super) fn check(&mut self, key: Key, path: Path, now: Instant) {
+    pub(super) fn check(&mut self, key: Key, path: FiveTuple, now: Instant) {
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
@@ -290,13 +290,17 @@ pub(super) fn local_ufrag<'a>(request: &Message<'a>) -> Option<&'a str> {
     (UFRAG_LENGTH.contains(&local.len()) && local.bytes().all(is_ice)).then_some(local)
 }
 
-pub(super) fn push(transmits: &mut VecDeque<(Path, Vec<u8>)>, path: Path, datagram: Vec<u8>) {
+pub(super) fn push(transmits: &mut VecDeque<(FiveTuple, Vec<u8>)>, path: FiveTuple, datagram: Vec<u8>) {
     if transmits.len() < MAX_TRANSMITS {
         transmits.push_back((path, datagram));
     }
 }
 
-pub(super) fn release(claim_by_path: &mut HashMap<Path, Claim, foldhash::fast::RandomState>, path: Path, key: Key) {
+pub(super) fn release(
+    claim_by_path: &mut HashMap<FiveTuple, Claim, foldhash::fast::RandomState>,
+    path: FiveTuple,
+    key: Key,
+) {
     if claim_by_path.get(&path).is_some_and(|claim| claim.key == key) {
         claim_by_path.remove(&path);
     }
@@ -306,9 +310,9 @@ pub(super) fn refuse(
     sessions: &mut HashMap<Key, Session, foldhash::fast::RandomState>,
     key: Key,
     drop: Drop,
-) -> Arrival {
+) -> Demultiplexed {
     if let Some(session) = sessions.get_mut(&key) {
         session.facts.dropped += 1;
     }
-    Arrival::Dropped(drop)
+    Demultiplexed::Dropped(drop)
 }

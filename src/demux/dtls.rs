@@ -1,19 +1,19 @@
-//! DTLS at the door, both ways: whose a datagram is, what its session may do with it, and what the relay repeats.
+//! DTLS at the demultiplexer, both ways: whose a datagram is, what its session may do with it, and what the relay repeats.
 
 use std::time::Instant;
 
-use super::Door;
-use super::demultiplexed::{Arrival, Event, Key};
+use super::Demux;
+use super::demultiplexed::{Demultiplexed, Event, Key};
 use super::demultiplexer::{Claim, push, refuse};
-use crate::dtls::handshake::Verdict;
-use crate::five_tuple::Path;
+use crate::dtls::handshake::HandshakeVerdict;
+use crate::five_tuple::FiveTuple;
 use crate::reason::Drop;
 
-impl Door {
+impl Demux {
     /// A DTLS datagram of the peer is about to be sent: returns where to, remembers it, and repeats it until the client
     /// has answered. `None`: nowhere, do not send.
     #[must_use = "the datagram goes to this path and to no other"]
-    pub fn send_dtls(&mut self, key: Key, datagram: &[u8], now: Instant) -> Option<Path> {
+    pub fn send_dtls(&mut self, key: Key, datagram: &[u8], now: Instant) -> Option<FiveTuple> {
         let session = self.sessions.get_mut(&key).filter(|session| !session.is_over())?;
         let path = session.handshake_path()?;
         if !session.handshake.send(path, datagram, now) {
@@ -51,12 +51,12 @@ impl Door {
         }
     }
 
-    pub(crate) fn handle_dtls(&mut self, path: Path, datagram: &[u8], now: Instant) -> Arrival {
+    pub(crate) fn handle_dtls(&mut self, path: FiveTuple, datagram: &[u8], now: Instant) -> Demultiplexed {
         let Some(&Claim { key, proven }) = self.claim_by_path.get(&path) else {
-            return Arrival::Foreign;
+            return Demultiplexed::Foreign;
         };
         let Some(session) = self.sessions.get_mut(&key).filter(|session| !session.is_over()) else {
-            return Arrival::Dropped(Drop::Over);
+            return Demultiplexed::Dropped(Drop::Over);
         };
         if session.is_connected() && !proven {
             return refuse(&mut self.sessions, key, Drop::Unproven);
@@ -64,7 +64,7 @@ impl Door {
         let verdict = session.handshake.receive(path, datagram, now);
         let repeats = match &verdict {
             // A client that repeats its own last flight, as far as anybody can tell.
-            Verdict::Refuse(Drop::DtlsClear { is_handshake }) => *is_handshake,
+            HandshakeVerdict::Refuse(Drop::DtlsClear { is_handshake }) => *is_handshake,
             _ => !session.is_connected(),
         };
         if repeats {
@@ -72,14 +72,14 @@ impl Door {
             session.handshake.echo(now, |path, bytes| push(transmits, path, bytes.to_vec()));
         }
         match verdict {
-            Verdict::Pass(datagram) => Arrival::Dtls { key, datagram, clear: false },
-            Verdict::Data { beside } => {
+            HandshakeVerdict::Pass(datagram) => Demultiplexed::Dtls { key, datagram, clear: false },
+            HandshakeVerdict::Data { beside } => {
                 session.facts.dropped += u64::from(beside);
-                Arrival::Dtls { key, datagram: None, clear: beside }
+                Demultiplexed::Dtls { key, datagram: None, clear: beside }
             }
-            Verdict::Hello(profiles, datagram) => Arrival::ClientHello { key, profiles, datagram },
-            Verdict::Hold => Arrival::Held,
-            Verdict::Refuse(drop) => {
+            HandshakeVerdict::Hello(profiles, datagram) => Demultiplexed::ClientHello { key, profiles, datagram },
+            HandshakeVerdict::Hold => Demultiplexed::Held,
+            HandshakeVerdict::Refuse(drop) => {
                 if drop == Drop::DtlsFlood {
                     session.end();
                     self.events.push_back(Event::Flooded(key));

@@ -1,6 +1,6 @@
-//! The door: what reaches a peer, from where, and where its datagrams go (DESIGN: the relay does ICE itself, ICE-lite).
+//! The demultiplexer: what reaches a peer, from where, and where its datagrams go (DESIGN: the relay does ICE itself, ICE-lite).
 //!
-//! One port serves every session, so each datagram first has to say whose it is. The rules the door keeps:
+//! One port serves every session, so each datagram first has to say whose it is. The rules the demultiplexer keeps:
 //!
 //! - STUN is matched by USERNAME and believed, and answered, only with a valid MESSAGE-INTEGRITY (RFC 8445 7.3).
 //! - Anything else passes only on a path that sent such a check, and once DTLS has completed only on a proven path.
@@ -20,5 +20,5 @@ mod silence;
 #[cfg(test)]
 mod tests;
 
-pub use demultiplexed::{Arrival, Event, Facts, Key};
-pub use demultiplexer::Door;
+pub use demultiplexed::{Demultiplexed, Event, Facts, Key};
+pub use demultiplexer::Demux;

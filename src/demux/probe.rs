@@ -5,17 +5,17 @@ use std::time::Instant;
 
 use rand::Rng as _;
 
-use super::Door;
+use super::Demux;
 use super::demultiplexed::Key;
 use super::demultiplexer::push;
 use super::session::Session;
-use crate::five_tuple::Path;
+use crate::five_tuple::FiveTuple;
 use crate::ice::stun::{Message, Transaction};
 
 /// The request that measures the round trip, until it is answered.
 pub(crate) type Probe = Option<(Transaction, Instant)>;
 
-impl Door {
+impl Demux {
     /// Asks a connected client once; its answer becomes [`Facts::round_trip`](super::Facts::round_trip). A client that
     /// does not answer loses nothing by it.
     pub fn probe(&mut self, key: Key, now: Instant) {
@@ -32,7 +32,7 @@ impl Door {
 
 impl Session {
     /// Takes the answer to a probe; false when it is none.
-    pub(crate) fn measure(&mut self, path: Path, answer: &Message, now: Instant) -> bool {
+    pub(crate) fn measure(&mut self, path: FiveTuple, answer: &Message, now: Instant) -> bool {
         let Some((_, asked)) = self.probe.filter(|(transaction, _)| *transaction == answer.transaction) else {
             return false;
         };

@@ -1,4 +1,4 @@
-//! One session at the door: its credentials, the paths it was heard on, which of them is proven, and its limits in time.
+//! One session at the demultiplexer: its credentials, the paths it was heard on, which of them is proven, and its limits in time.
 //!
 //! The rule it keeps: a valid MESSAGE-INTEGRITY proves who sent a check, not that the sender owns the address it came
 //! from. Media goes only to an address that has proven to receive: the first by the DTLS handshake, all of which went
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::demultiplexed::Facts;
 use super::probe::Probe;
 use crate::dtls::handshake::{Handshake, Ways};
-use crate::five_tuple::Path;
+use crate::five_tuple::FiveTuple;
 use crate::ice::Admission;
 use crate::ice::check::{Allowance, Check};
 use crate::ice::generation::{Generation, Number};
@@ -35,13 +35,13 @@ pub(crate) enum Overdue {
     Silent,
 }
 
-/// What an authentic request asks the door to do.
+/// What an authentic request asks the demultiplexer to do.
 #[derive(Default)]
 pub(crate) struct Heard {
     /// This path may now carry the session's DTLS.
     pub(crate) claimed: bool,
     /// This path was forgotten in favour of the new one.
-    pub(crate) forgotten: Option<Path>,
+    pub(crate) forgotten: Option<FiveTuple>,
     /// Credentials that are no longer valid.
     pub(crate) retired: Option<String>,
     /// Somebody waits to be told that it was heard.
@@ -65,7 +65,7 @@ enum Phase {
 /// Where media goes.
 #[derive(Copy, Clone)]
 struct Live {
-    path: Path,
+    path: FiveTuple,
     heard: Instant,
     /// The nomination it was chosen by; an answer to an earlier one moves nothing.
     nomination: u64,
@@ -73,7 +73,7 @@ struct Live {
 
 /// An address that sent an authentic request.
 struct Known {
-    path: Path,
+    path: FiveTuple,
     heard: Instant,
     generation: Number,
     nomination: u64,
@@ -99,7 +99,7 @@ pub(crate) struct Session {
     pub(crate) facts: Facts,
     /// Somebody waits to be told that it was heard where media goes.
     pub(crate) awaited: bool,
-    /// When the door's timer looks at this session next.
+    /// When the demultiplexer's timer looks at this session next.
     pub(crate) armed: Option<Instant>,
 }
 
@@ -142,7 +142,7 @@ impl Session {
     }
 
     /// All addresses heard of, for cleaning up.
-    pub(crate) fn paths(&self) -> impl Iterator<Item = Path> {
+    pub(crate) fn paths(&self) -> impl Iterator<Item = FiveTuple> {
         self.known.iter().map(|known| known.path)
     }
 
@@ -168,7 +168,7 @@ impl Session {
     }
 
     /// Where media goes; before DTLS has completed, where the handshake goes.
-    pub(crate) fn path(&self) -> Option<Path> {
+    pub(crate) fn path(&self) -> Option<FiveTuple> {
         match self.phase {
             Phase::Handshaking { .. } => self.handshake_path(),
             Phase::Connected => self.live.map(|live| live.path),
@@ -177,7 +177,7 @@ impl Session {
     }
 
     /// Where DTLS goes: to the proven path, else where it last came from, else to the first valid one.
-    pub(crate) fn handshake_path(&self) -> Option<Path> {
+    pub(crate) fn handshake_path(&self) -> Option<FiveTuple> {
         let last = match self.handshake.ways() {
             Ways::None => None,
             Ways::One(path) | Ways::Several { latest: path } => Some(path),
@@ -189,7 +189,7 @@ impl Session {
     /// Takes note of an authentic request from `path`. `contested`: another session holds that address.
     pub(crate) fn hear(
         &mut self,
-        path: Path,
+        path: FiveTuple,
         generation: Number,
         use_candidate: bool,
         contested: bool,
@@ -224,7 +224,7 @@ impl Session {
 
     /// Begins a check if the address has to prove itself before anything else follows. The transaction is fresh and
     /// random, so that nobody who does not receive there can answer.
-    pub(crate) fn begin_check(&mut self, path: Path, transaction: Transaction, now: Instant) {
+    pub(crate) fn begin_check(&mut self, path: FiveTuple, transaction: Transaction, now: Instant) {
         let is_live = self.live.is_some_and(|live| live.path == path);
         let newest = self.live.map_or(0, |live| live.nomination);
         let is_connected = self.is_connected();
@@ -241,7 +241,7 @@ impl Session {
     }
 
     /// Hands out the copies of checks that are due.
-    pub(crate) fn poll_checks(&mut self, tie_breaker: u64, now: Instant, mut send: impl FnMut(Path, Vec<u8>)) {
+    pub(crate) fn poll_checks(&mut self, tie_breaker: u64, now: Instant, mut send: impl FnMut(FiveTuple, Vec<u8>)) {
         for known in &mut self.known {
             let Some(check) = &mut known.check else {
                 continue;
@@ -260,14 +260,14 @@ impl Session {
     }
 
     /// Where media goes, and the credentials under which that path was last heard.
-    pub(crate) fn live_generation(&self) -> Option<(Path, &Generation)> {
+    pub(crate) fn live_generation(&self) -> Option<(FiveTuple, &Generation)> {
         let path = self.live.filter(|_| self.is_connected())?.path;
         let number = self.known.iter().find(|known| known.path == path)?.generation;
         Some((path, self.generations().find(|generation| generation.number == number)?))
     }
 
     /// Takes an answer that came from `path`; `None` when it proves nothing.
-    pub(crate) fn prove(&mut self, path: Path, answer: &Message, now: Instant) -> Option<Proof> {
+    pub(crate) fn prove(&mut self, path: FiveTuple, answer: &Message, now: Instant) -> Option<Proof> {
         if self.measure(path, answer, now) {
             self.heard = now;
             return Some(Proof { moved: false, retired: None });
@@ -298,7 +298,7 @@ impl Session {
 
     /// DTLS has completed. Returns the path that it proved, or `None` with the address that has to be checked first,
     /// because the handshake went over several.
-    pub(crate) fn connect(&mut self, now: Instant) -> Result<Path, Option<Path>> {
+    pub(crate) fn connect(&mut self, now: Instant) -> Result<FiveTuple, Option<FiveTuple>> {
         self.phase = Phase::Connected;
         self.heard = now;
         self.handshake.connect();
@@ -313,7 +313,7 @@ impl Session {
     }
 
     /// An address whose check has to begin at once, although no request has just come from there.
-    pub(crate) fn nominate(&mut self, path: Path) {
+    pub(crate) fn nominate(&mut self, path: FiveTuple) {
         self.nominations += 1;
         if let Some(known) = self.known.iter_mut().find(|known| known.path == path) {
             known.nomination = self.nominations;
@@ -321,7 +321,7 @@ impl Session {
     }
 
     /// SRTP or SRTCP from `path` has passed its authentication. True when somebody waits to be told.
-    pub(crate) fn authenticated(&mut self, path: Path, now: Instant) -> bool {
+    pub(crate) fn authenticated(&mut self, path: FiveTuple, now: Instant) -> bool {
         self.heard = now;
         self.handshake.settle();
         let Some(live) = self.live.as_mut().filter(|live| live.path == path) else { return false };
@@ -335,7 +335,7 @@ impl Session {
     }
 
     /// Another session has proven that the address is its own.
-    pub(crate) fn lose(&mut self, path: Path) {
+    pub(crate) fn lose(&mut self, path: FiveTuple) {
         self.known.retain(|known| known.path != path);
         self.live = self.live.filter(|live| live.path != path);
     }
@@ -364,7 +364,7 @@ impl Session {
         std::iter::once(&self.current).chain(&self.previous)
     }
 
-    fn holds(&self, path: Path) -> bool {
+    fn holds(&self, path: FiveTuple) -> bool {
         self.known.iter().any(|known| known.path == path && known.held)
     }
 
@@ -376,7 +376,7 @@ impl Session {
         self.previous.take().map(|previous| previous.local_ufrag)
     }
 
-    fn remember(&mut self, path: Path, generation: Number, now: Instant, heard: &mut Heard) -> usize {
+    fn remember(&mut self, path: FiveTuple, generation: Number, now: Instant, heard: &mut Heard) -> usize {
         if let Some(index) = self.known.iter().position(|known| known.path == path) {
             self.known[index].heard = now;
             self.known[index].generation = generation;

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use super::Door;
+use super::Demux;
 use super::demultiplexed::Key;
-use crate::five_tuple::Path;
+use crate::five_tuple::FiveTuple;
 
-impl Door {
+impl Demux {
     /// When the session was heard last where its media goes: by a valid check, SRTP or SRTCP. `None` while there is no
     /// such place.
     pub fn heard(&self, key: Key) -> Option<Instant> {
@@ -14,7 +14,7 @@ impl Door {
     }
 
     /// The session whose proven path this is.
-    pub fn owner(&self, path: &Path) -> Option<Key> {
+    pub fn owner(&self, path: &FiveTuple) -> Option<Key> {
         self.claim_by_path.get(path).filter(|claim| claim.proven).map(|claim| claim.key)
     }
 

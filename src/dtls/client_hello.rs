@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::record::{Fragment, Record};
+use super::record::{DtlsRecord, Fragment};
 use crate::dtls;
 
 const USE_SRTP: u16 = 14;
@@ -65,7 +65,7 @@ pub(crate) struct Reassembly {
 
 impl Reassembly {
     /// Begins with whichever fragment came first: its record sequence number is used up by no other record.
-    pub(crate) fn new(record: &Record, fragment: &Fragment) -> Reassembly {
+    pub(crate) fn new(record: &DtlsRecord, fragment: &Fragment) -> Reassembly {
         Reassembly {
             version: record.version,
             sequence: record.sequence,

@@ -2,7 +2,7 @@
 //!
 //! webrtc-rs waits a second before it repeats a flight, gives up repeating as soon as any handshake record arrives, a
 //! client's own repetition included, and once connected answers each such repetition, although it may have left before our
-//! last flight arrived: so it does not see any. The door repeats the identical datagrams instead, which equals duplication by
+//! last flight arrived: so it does not see any. The demultiplexer repeats the identical datagrams instead, which equals duplication by
 //! the network: the record sequence numbers are the same, so a client that has them drops them.
 //!
 //! It waits longer where the client took longer to answer the flight before, because of the way or of its processor. For
@@ -12,7 +12,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::five_tuple::Path;
+use crate::five_tuple::FiveTuple;
 
 /// When a flight is repeated, counted from its first sending.
 const REPEATS: [Duration; 6] = [
@@ -38,7 +38,7 @@ const MAX_DATAGRAMS: usize = 8;
 
 /// The flight.
 pub(crate) struct Flight {
-    path: Path,
+    path: FiveTuple,
     datagrams: Vec<Vec<u8>>,
     began: Instant,
     /// Added to the schedule.
@@ -49,7 +49,7 @@ pub(crate) struct Flight {
 
 impl Flight {
     /// A flight that begins with this datagram, to a client that took this long to answer the one before.
-    pub(crate) fn new(path: Path, datagram: &[u8], answer_time: Duration, now: Instant) -> Flight {
+    pub(crate) fn new(path: FiveTuple, datagram: &[u8], answer_time: Duration, now: Instant) -> Flight {
         let patience = (answer_time * 3 / 2).min(MOST_PATIENCE).saturating_sub(REPEATS[0]);
         Flight { path, datagrams: vec![datagram.to_vec()], began: now, patience, sent: now, repeats: 0 }
     }
@@ -60,7 +60,7 @@ impl Flight {
     }
 
     /// Takes the next datagram, or the first of a repetition by the peer itself, which keeps the schedule.
-    pub(crate) fn push(&mut self, path: Path, datagram: &[u8], now: Instant) {
+    pub(crate) fn push(&mut self, path: FiveTuple, datagram: &[u8], now: Instant) {
         if now.saturating_duration_since(self.sent) > SENDING {
             self.datagrams.clear();
             self.path = path;
@@ -77,7 +77,7 @@ impl Flight {
     }
 
     /// The datagrams to repeat now, if the time has come.
-    pub(crate) fn poll(&mut self, now: Instant) -> Option<(Path, &[Vec<u8>])> {
+    pub(crate) fn poll(&mut self, now: Instant) -> Option<(FiveTuple, &[Vec<u8>])> {
         if self.poll_timeout().is_none_or(|due| now < due) {
             return None;
         }
@@ -88,7 +88,7 @@ impl Flight {
 
     /// The datagrams to repeat because the client repeated its own flight and so has not got this one. `is_last`: it
     /// ends the handshake.
-    pub(crate) fn echo(&mut self, is_last: bool, now: Instant) -> Option<(Path, &[Vec<u8>])> {
+    pub(crate) fn echo(&mut self, is_last: bool, now: Instant) -> Option<(FiveTuple, &[Vec<u8>])> {
         let interval = if is_last { REPEATS[0] + self.patience } else { ECHO_INTERVAL };
         if now.saturating_duration_since(self.sent) < interval {
             return None;

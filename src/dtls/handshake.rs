@@ -1,4 +1,4 @@
-//! A session's DTLS as the door sees it: what may reach the peer, within which budget, in which shape.
+//! A session's DTLS as the demultiplexer sees it: what may reach the peer, within which budget, in which shape.
 //!
 //! Why here: the stack behind reassembles recursively, queues without a bound and keeps every fragment that it no longer
 //! needs. The rule it keeps: until a session is connected, no more than 64 KiB and 200 records or fragments pass in each
@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use super::client_hello::{Reassembly, SrtpProfiles};
 use super::flight::Flight;
-use super::record::{Fragment, Malformed, Record};
+use super::record::{DtlsRecord, Fragment, Malformed};
 use crate::dtls;
-use crate::five_tuple::Path;
+use crate::five_tuple::FiveTuple;
 use crate::reason::Drop;
 
 /// Of handshake in each direction; a whole handshake takes 3 to 6 KiB. Over it the session ends.
@@ -32,7 +32,7 @@ const MAX_HELLO: usize = 8 * 1_024;
 
 /// What becomes of a datagram.
 #[derive(PartialEq, Eq, Debug)]
-pub(crate) enum Verdict {
+pub(crate) enum HandshakeVerdict {
     /// Give it to the peer; `Some` is what to give instead.
     Pass(Option<Vec<u8>>),
     /// The first ClientHello, whole.
@@ -50,8 +50,8 @@ pub(crate) enum Verdict {
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(crate) enum Ways {
     None,
-    One(Path),
-    Several { latest: Path },
+    One(FiveTuple),
+    Several { latest: FiveTuple },
 }
 
 /// The state of one session's handshake.
@@ -109,20 +109,20 @@ impl Handshake {
     }
 
     /// Judges a datagram that came on a path of this session.
-    pub(crate) fn receive(&mut self, path: Path, datagram: &[u8], now: Instant) -> Verdict {
+    pub(crate) fn receive(&mut self, path: FiveTuple, datagram: &[u8], now: Instant) -> HandshakeVerdict {
         if self.connected {
             return receive_connected(datagram);
         }
         let before = self.newest;
         let Ok(survey) = Survey::of(datagram) else {
-            return Verdict::Refuse(Drop::DtlsMalformed);
+            return HandshakeVerdict::Refuse(Drop::DtlsMalformed);
         };
         // The peer takes note of what they say, and does nothing.
         if survey.is_alert {
-            return Verdict::Pass(None);
+            return HandshakeVerdict::Pass(None);
         }
         if !self.spend(datagram, &survey) {
-            return Verdict::Refuse(Drop::DtlsFlood);
+            return HandshakeVerdict::Refuse(Drop::DtlsFlood);
         }
         if (self.newest > before || survey.is_ciphered)
             && let Some(flight) = self.flight.take()
@@ -131,10 +131,10 @@ impl Handshake {
         }
         let verdict = match survey.has_hello {
             true => self.receive_hello(datagram, survey.is_plain_hello),
-            false => Verdict::Pass(None),
+            false => HandshakeVerdict::Pass(None),
         };
         // What the peer never sees proves nothing of the path that it came by.
-        if !matches!(verdict, Verdict::Refuse(_)) {
+        if !matches!(verdict, HandshakeVerdict::Refuse(_)) {
             self.follow(path);
         }
         verdict
@@ -142,7 +142,7 @@ impl Handshake {
 
     /// Counts a datagram that the peer sends to `path`, and remembers it if it belongs to a flight. False: the budget
     /// of the handshake is spent, do not send.
-    pub(crate) fn send(&mut self, path: Path, datagram: &[u8], now: Instant) -> bool {
+    pub(crate) fn send(&mut self, path: FiveTuple, datagram: &[u8], now: Instant) -> bool {
         let is_flight = matches!(datagram.first(), Some(&(dtls::CHANGE_CIPHER_SPEC | dtls::HANDSHAKE)));
         if !is_flight {
             return true;
@@ -172,19 +172,19 @@ impl Handshake {
     }
 
     /// Hands out the flight again when its time has come, as long as the budget lasts.
-    pub(crate) fn poll_repeat(&mut self, now: Instant, send: impl FnMut(Path, &[u8])) {
+    pub(crate) fn poll_repeat(&mut self, now: Instant, send: impl FnMut(FiveTuple, &[u8])) {
         let repeat = self.flight.as_mut().and_then(|flight| flight.poll(now));
         repeat_within(&mut self.bytes_out, repeat, send);
     }
 
     /// Hands out the flight again because the client has repeated its own.
-    pub(crate) fn echo(&mut self, now: Instant, send: impl FnMut(Path, &[u8])) {
+    pub(crate) fn echo(&mut self, now: Instant, send: impl FnMut(FiveTuple, &[u8])) {
         let is_last = self.connected;
         let repeat = self.flight.as_mut().and_then(|flight| flight.echo(is_last, now));
         repeat_within(&mut self.bytes_out, repeat, send);
     }
 
-    fn follow(&mut self, path: Path) {
+    fn follow(&mut self, path: FiveTuple) {
         self.ways = match self.ways {
             Ways::None => Ways::One(path),
             Ways::One(known) if known == path => self.ways,
@@ -212,11 +212,11 @@ impl Handshake {
         true
     }
 
-    fn receive_hello(&mut self, datagram: &[u8], is_plain: bool) -> Verdict {
+    fn receive_hello(&mut self, datagram: &[u8], is_plain: bool) -> HandshakeVerdict {
         let mut whole = None;
         for (record, fragment) in clear_fragments(datagram) {
             if fragment.message_type != dtls::CLIENT_HELLO || fragment.length > MAX_HELLO {
-                return Verdict::Refuse(Drop::DtlsMalformed);
+                return HandshakeVerdict::Refuse(Drop::DtlsMalformed);
             }
             let reassembly = match &mut self.reassembly {
                 Some(reassembly) if reassembly.fits(&fragment) => reassembly,
@@ -229,27 +229,31 @@ impl Handshake {
             let profiles = SrtpProfiles::of(reassembly.message());
             self.reassembly = None;
             let Some(profiles) = profiles else {
-                return Verdict::Refuse(Drop::DtlsMalformed);
+                return HandshakeVerdict::Refuse(Drop::DtlsMalformed);
             };
             whole = Some((fragment.message_sequence, profiles, message));
         }
         let Some((number, profiles, message)) = whole else {
-            return Verdict::Hold;
+            return HandshakeVerdict::Hold;
         };
         // The peer would answer a ClientHello that it has by giving up its own repetitions, so it never sees one twice.
         if self.delivered == Some(number) && self.flight.is_some() {
-            return Verdict::Hold;
+            return HandshakeVerdict::Hold;
         }
         self.delivered = Some(number);
         if self.profiles.is_some() {
-            return Verdict::Pass((!is_plain).then_some(message));
+            return HandshakeVerdict::Pass((!is_plain).then_some(message));
         }
         self.profiles = Some(profiles);
-        Verdict::Hello(profiles, message)
+        HandshakeVerdict::Hello(profiles, message)
     }
 }
 
-fn repeat_within(bytes_out: &mut usize, repeat: Option<(Path, &[Vec<u8>])>, mut send: impl FnMut(Path, &[u8])) {
+fn repeat_within(
+    bytes_out: &mut usize,
+    repeat: Option<(FiveTuple, &[Vec<u8>])>,
+    mut send: impl FnMut(FiveTuple, &[u8]),
+) {
     let Some((path, datagrams)) = repeat else {
         return;
     };
@@ -263,7 +267,7 @@ fn repeat_within(bytes_out: &mut usize, repeat: Option<(Path, &[Vec<u8>])>, mut 
 }
 
 /// Judges a datagram of a session whose handshake is done.
-fn receive_connected(datagram: &[u8]) -> Verdict {
+fn receive_connected(datagram: &[u8]) -> HandshakeVerdict {
     let (mut has_data, mut has_handshake, mut has_other, mut is_whole) = (false, false, false, true);
     for record in dtls::records(datagram) {
         match record {
@@ -274,9 +278,9 @@ fn receive_connected(datagram: &[u8]) -> Verdict {
         }
     }
     match () {
-        () if has_data => Verdict::Data { beside: has_handshake || has_other || !is_whole },
-        () if !is_whole => Verdict::Refuse(Drop::DtlsMalformed),
-        () => Verdict::Refuse(Drop::DtlsClear { is_handshake: has_handshake }),
+        () if has_data => HandshakeVerdict::Data { beside: has_handshake || has_other || !is_whole },
+        () if !is_whole => HandshakeVerdict::Refuse(Drop::DtlsMalformed),
+        () => HandshakeVerdict::Refuse(Drop::DtlsClear { is_handshake: has_handshake }),
     }
 }
 
@@ -324,7 +328,7 @@ impl Survey {
 }
 
 /// The handshake fragments in clear of a datagram that `Survey` found well-formed, each with its record.
-fn clear_fragments(datagram: &[u8]) -> impl Iterator<Item = (Record<'_>, Fragment<'_>)> {
+fn clear_fragments(datagram: &[u8]) -> impl Iterator<Item = (DtlsRecord<'_>, Fragment<'_>)> {
     let records = dtls::records(datagram).flatten();
     let clear = records.filter(|record| record.content_type == dtls::HANDSHAKE && record.is_clear());
     clear.flat_map(|record| dtls::fragments(record).flatten().map(move |fragment| (record, fragment)))

@@ -26,7 +26,7 @@ pub(crate) struct Malformed;
 
 /// One record.
 #[derive(Copy, Clone, Debug)]
-pub(crate) struct Record<'a> {
+pub(crate) struct DtlsRecord<'a> {
     pub(crate) content_type: u8,
     pub(crate) version: [u8; 2],
     /// Epoch and record sequence number as on the wire.
@@ -34,7 +34,7 @@ pub(crate) struct Record<'a> {
     pub(crate) body: &'a [u8],
 }
 
-impl Record<'_> {
+impl DtlsRecord<'_> {
     /// Whether the record is in clear; everything later is encrypted.
     pub(crate) fn is_clear(&self) -> bool {
         self.sequence[..2] == [0, 0]
@@ -68,12 +68,12 @@ pub(crate) struct Fragment<'a> {
 }
 
 /// The records of a datagram, in order; ends behind the first that is malformed.
-pub(crate) fn records(datagram: &[u8]) -> impl Iterator<Item = Result<Record<'_>, Malformed>> {
+pub(crate) fn records(datagram: &[u8]) -> impl Iterator<Item = Result<DtlsRecord<'_>, Malformed>> {
     split(datagram, next_record)
 }
 
 /// The fragments in the body of a handshake record in clear; ends behind the first that is malformed.
-pub(crate) fn fragments<'a>(record: Record<'a>) -> impl Iterator<Item = Result<Fragment<'a>, Malformed>> {
+pub(crate) fn fragments<'a>(record: DtlsRecord<'a>) -> impl Iterator<Item = Result<Fragment<'a>, Malformed>> {
     split(record.body, next_fragment)
 }
 
@@ -100,7 +100,7 @@ pub(crate) fn contains_handshake(datagram: &[u8]) -> bool {
 }
 
 /// The well-formed records of a datagram that `is_kept` keeps; `None` if it keeps all of the datagram.
-pub(crate) fn keep_records(datagram: &[u8], is_kept: impl Fn(&Record<'_>) -> bool) -> Option<Vec<u8>> {
+pub(crate) fn keep_records(datagram: &[u8], is_kept: impl Fn(&DtlsRecord<'_>) -> bool) -> Option<Vec<u8>> {
     let mut kept = Vec::new();
     let mut rest = datagram;
     while let Some((record, behind)) = next_record(rest) {
@@ -129,16 +129,16 @@ fn split<'a, T>(
     })
 }
 
-fn next_record(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
+fn next_record(bytes: &[u8]) -> Option<(DtlsRecord<'_>, &[u8])> {
     let (header, rest) = bytes.split_first_chunk::<RECORD_HEADER>()?;
     let (body, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([header[11], header[12]])))?;
     let mut sequence = [0; 8];
     sequence.copy_from_slice(&header[3..11]);
-    let record = Record { content_type: header[0], version: [header[1], header[2]], sequence, body };
+    let record = DtlsRecord { content_type: header[0], version: [header[1], header[2]], sequence, body };
     let is_version_known = matches!(record.version, [0xfe, 0xff | 0xfd]);
     // Without renegotiation there are two epochs; what claims a later one would only be queued for ever.
     let is_epoch_known = u16::from_be_bytes([header[3], header[4]]) <= 1;
-    // In clear, anything else than these shapes makes the stack behind the door answer with a fatal alert.
+    // In clear, anything else than these shapes makes the stack behind the demultiplexer answer with a fatal alert.
     let is_shape_known = match record.content_type {
         CHANGE_CIPHER_SPEC => record.is_clear() && body == [1],
         ALERT => !record.is_clear() || body.len() == 2,

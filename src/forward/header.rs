@@ -1,4 +1,4 @@
-//! The RTP header as an outlet writes it (RFC 3550 5.1): twelve octets, no CSRC, no padding.
+//! The RTP header as an outbound track writes it (RFC 3550 5.1): twelve octets, no CSRC, no padding.
 
 /// Octets of the header.
 pub(super) const HEADER_LEN: usize = 12;

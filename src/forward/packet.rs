@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::codec::{Descriptor, Part, Redundancy};
-use crate::forward::header_extensions::read::Elements;
+use crate::forward::header_extensions::read::HeaderExtensions;
 
 /// The extended sequence number of a publisher's packet (RFC 3550 A.1): rollover count and sequence number in 48 bits.
 pub type SourceIndex = u64;
@@ -36,7 +36,7 @@ pub struct Source {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LayerId(pub u8);
 
-/// A packet on its way from a publisher to the outlets. Always behind an `Arc`: the publisher's worker writes it once,
+/// A packet on its way from a publisher to the outbound tracks. Always behind an `Arc`: the publisher's worker writes it once,
 /// every worker with viewers reads it.
 #[derive(Clone, Debug)]
 pub struct Packet {
@@ -52,12 +52,12 @@ pub struct Packet {
     pub timestamp: u32,
     /// RTP marker bit.
     pub marker: bool,
-    /// The publisher's payload type: outlets translate it to the viewer's. With `LEADING` for leading pictures.
+    /// The publisher's payload type: outbound tracks translate it to the viewer's. With `LEADING` for leading pictures.
     pub payload_type: u8,
     /// Where the payload has the running numbers of its codec.
     pub descriptor: Descriptor,
     /// What its header extension says that viewers are told.
-    pub elements: Elements,
+    pub elements: HeaderExtensions,
     /// What of its frame is in it.
     pub part: Part,
     /// True for the first packet of a picture that decodes without any earlier one (always true for audio).

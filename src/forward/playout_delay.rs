@@ -34,7 +34,7 @@ const SHRINKAGE: f64 = 0.1;
 
 /// One leg's need, from what is lost on it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Holdback {
+pub struct PlayoutDelay {
     losses: u64,
     since: Option<Instant>,
     /// The most that was needed in the running time of [`STAYS`], and in the one before: it does not sway with each
@@ -44,7 +44,7 @@ pub struct Holdback {
     until: Option<Instant>,
 }
 
-impl Holdback {
+impl PlayoutDelay {
     /// So many packets were missed, on a leg where a repair takes so long from the request on.
     pub fn on_losses(&mut self, losses: u64, repair: Duration, now: Instant) {
         let passed = |since: Option<Instant>| since.map_or(Duration::MAX, |since| now.saturating_duration_since(since));
@@ -118,44 +118,44 @@ mod tests {
     #[test]
     fn an_accident_holds_nothing_back_and_losses_do_for_a_while() {
         let start = Instant::now();
-        let mut holdback = Holdback::default();
-        holdback.on_losses(2, 80 * MS, start);
-        holdback.on_losses(2, 80 * MS, start + WINDOW + MS);
-        assert_eq!(holdback.need(start + WINDOW + MS), Duration::ZERO);
+        let mut playout_delay = PlayoutDelay::default();
+        playout_delay.on_losses(2, 80 * MS, start);
+        playout_delay.on_losses(2, 80 * MS, start + WINDOW + MS);
+        assert_eq!(playout_delay.need(start + WINDOW + MS), Duration::ZERO);
         let lost = start + WINDOW + 2 * MS;
-        holdback.on_losses(1, 80 * MS, lost);
-        assert_eq!(holdback.need(lost), 120 * MS);
-        assert_eq!(holdback.need(lost + STAYS - MS), 120 * MS);
-        assert_eq!(holdback.need(lost + STAYS), Duration::ZERO);
+        playout_delay.on_losses(1, 80 * MS, lost);
+        assert_eq!(playout_delay.need(lost), 120 * MS);
+        assert_eq!(playout_delay.need(lost + STAYS - MS), 120 * MS);
+        assert_eq!(playout_delay.need(lost + STAYS), Duration::ZERO);
     }
 
     #[test]
     fn where_a_repair_takes_long_two_losses_in_ten_seconds_are_no_accident() {
         let start = Instant::now();
-        let mut holdback = Holdback::default();
-        holdback.on_losses(1, 220 * MS, start);
-        assert_eq!(holdback.need(start), Duration::ZERO);
+        let mut playout_delay = PlayoutDelay::default();
+        playout_delay.on_losses(1, 220 * MS, start);
+        assert_eq!(playout_delay.need(start), Duration::ZERO);
         let second = start + Duration::from_secs(9);
-        holdback.on_losses(1, 220 * MS, second);
-        assert_eq!(holdback.need(second), 260 * MS);
+        playout_delay.on_losses(1, 220 * MS, second);
+        assert_eq!(playout_delay.need(second), 260 * MS);
     }
 
     #[test]
     fn it_follows_the_longest_repair_up_to_a_bound_and_forgets_it_although_losses_go_on() {
         let start = Instant::now();
-        let mut holdback = Holdback::default();
+        let mut playout_delay = PlayoutDelay::default();
         for (repair, need) in [(80, 120), (60, 120), (100, 140), (2000, 400)] {
-            holdback.on_losses(FEW, repair * MS, start);
-            assert_eq!(holdback.need(start), need * MS);
+            playout_delay.on_losses(FEW, repair * MS, start);
+            assert_eq!(playout_delay.need(start), need * MS);
         }
         for second in 1..60 {
             let now = start + Duration::from_secs(second);
-            holdback.on_losses(FEW, 60 * MS, now);
-            assert_eq!(holdback.need(now), if second < 40 { 400 * MS } else { 100 * MS }, "{second}");
+            playout_delay.on_losses(FEW, 60 * MS, now);
+            assert_eq!(playout_delay.need(now), if second < 40 { 400 * MS } else { 100 * MS }, "{second}");
         }
         let later = start + Duration::from_secs(120);
-        holdback.on_losses(FEW, 20 * MS, later);
-        assert_eq!(holdback.need(later), 60 * MS);
+        playout_delay.on_losses(FEW, 20 * MS, later);
+        assert_eq!(playout_delay.need(later), 60 * MS);
     }
 
     #[test]

@@ -22,20 +22,20 @@ const TOGETHER: Duration = Duration::from_millis(1);
 
 /// The packets of one track that wait.
 #[derive(Debug, Default)]
-pub struct Delay {
+pub struct RepairBuffer {
     /// In the order of the publisher's line; each is due no earlier than the one before it.
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<Held>,
     /// Everything below has passed or is late.
     passed: SourceIndex,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Held {
     due: Instant,
     packet: Packet,
 }
 
-impl Delay {
+impl RepairBuffer {
     /// True when nothing waits.
     #[inline]
     pub fn is_empty(&self) -> bool {
@@ -60,7 +60,7 @@ impl Delay {
             let due = packet.received + hold;
             self.waiting.back().map_or(due, |before| before.due.max(due))
         };
-        self.waiting.insert(place, Waiting { due, packet });
+        self.waiting.insert(place, Held { due, packet });
         if self.waiting.len() > MOST
             && let Some(first) = self.waiting.front_mut()
         {
@@ -70,8 +70,8 @@ impl Delay {
 
     /// The next packet that goes on now, as if it arrived now.
     pub fn pop(&mut self, now: Instant) -> Option<Packet> {
-        let is_due = |first: &mut Waiting| first.due <= now + TOGETHER;
-        let Waiting { mut packet, .. } = self.waiting.pop_front_if(is_due)?;
+        let is_due = |first: &mut Held| first.due <= now + TOGETHER;
+        let Held { mut packet, .. } = self.waiting.pop_front_if(is_due)?;
         self.pass(packet.index);
         packet.received = now;
         Some(packet)
@@ -79,7 +79,7 @@ impl Delay {
 
     /// All that waits goes on now: nothing follows.
     pub fn drain(&mut self, now: Instant) -> impl Iterator<Item = Packet> {
-        self.waiting.drain(..).map(move |Waiting { packet, .. }| Packet { received: now, ..packet })
+        self.waiting.drain(..).map(move |Held { packet, .. }| Packet { received: now, ..packet })
     }
 
     /// When the next packet is due.
@@ -101,7 +101,7 @@ mod tests {
 
     use super::*;
     use crate::forward::codec::{Descriptor, Part};
-    use crate::forward::header_extensions::read::Elements;
+    use crate::forward::header_extensions::read::HeaderExtensions;
     use crate::forward::packet::LayerId;
 
     const MS: Duration = Duration::from_millis(1);
@@ -120,19 +120,19 @@ mod tests {
             keyframe: false,
             leads: 0,
             payload: Bytes::new(),
-            elements: Elements::default(),
+            elements: HeaderExtensions::default(),
             redundancy: None,
         }
     }
 
-    fn popped(delay: &mut Delay, now: Instant) -> Vec<SourceIndex> {
+    fn popped(delay: &mut RepairBuffer, now: Instant) -> Vec<SourceIndex> {
         std::iter::from_fn(|| delay.pop(now)).map(|packet| packet.index).collect()
     }
 
     #[test]
     fn what_comes_back_in_time_goes_in_its_place_and_what_does_not_goes_when_it_comes() {
         let start = Instant::now();
-        let mut delay = Delay::default();
+        let mut delay = RepairBuffer::default();
         delay.pass(9);
         delay.put(packet(10, start), 100 * MS);
         delay.put(packet(12, start + 30 * MS), 100 * MS);
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn what_goes_on_arrives_when_it_goes_on() {
         let start = Instant::now();
-        let mut delay = Delay::default();
+        let mut delay = RepairBuffer::default();
         delay.put(packet(1, start), 50 * MS);
         assert_eq!(delay.pop(start + 51 * MS).unwrap().received, start + 51 * MS);
     }
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_full_delay_lets_the_oldest_go() {
         let start = Instant::now();
-        let mut delay = Delay::default();
+        let mut delay = RepairBuffer::default();
         for index in 1..=MOST as u64 + 1 {
             delay.put(packet(index, start), 100 * MS);
         }
@@ -184,7 +184,7 @@ mod tests {
                 arrivals.push((at + late, index, MS * *hold as u32));
             }
             arrivals.sort();
-            let mut delay = Delay::default();
+            let mut delay = RepairBuffer::default();
             let (mut passed, mut arrivals) = (Vec::new(), arrivals.into_iter().peekable());
             let mut now = start;
             while arrivals.peek().is_some() || !delay.is_empty() {

@@ -54,7 +54,7 @@ pub(super) struct Resends {
 
 /// What a viewer gets that asks for a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ResendVerdict {
     /// So many copies.
     Copies(u8),
     /// Nothing now: too soon, or given up.
@@ -89,15 +89,15 @@ impl Resends {
 
     /// What is to be sent now to a viewer that asks for the packet with this number, as many octets long, when so many have
     /// been forwarded; it then counts as resent.
-    pub(super) fn allow(&mut self, index: u64, octets: usize, forwarded: u64, now: Instant) -> Verdict {
+    pub(super) fn allow(&mut self, index: u64, octets: usize, forwarded: u64, now: Instant) -> ResendVerdict {
         let octets = octets as u64;
         let arrived = forwarded - std::mem::replace(&mut self.forwarded, forwarded);
         self.overload = self.overload.saturating_sub(arrived);
         if index < self.floor {
-            return Verdict::Refused;
+            return ResendVerdict::Refused;
         }
         if self.budget < octets {
-            return Verdict::OverBudget;
+            return ResendVerdict::OverBudget;
         }
         let first_time = match self.resent.binary_search_by_key(&index, |resent| resent.index) {
             Ok(at) => {
@@ -105,8 +105,8 @@ impl Resends {
                 let waited = now.saturating_duration_since(resent.last);
                 match resent.times {
                     0 => {}
-                    _ if waited < self.rtt => return Verdict::Refused,
-                    RESENDS_PER_PACKET.. => return Verdict::Spent,
+                    _ if waited < self.rtt => return ResendVerdict::Refused,
+                    RESENDS_PER_PACKET.. => return ResendVerdict::Spent,
                     _ => {}
                 }
                 let first_time = resent.times == 0;
@@ -123,9 +123,9 @@ impl Resends {
         }
         self.budget -= octets;
         let is_full = self.overload > FULL;
-        let Some(rest) = self.budget.checked_sub(octets).filter(|_| !is_full) else { return Verdict::Copies(1) };
+        let Some(rest) = self.budget.checked_sub(octets).filter(|_| !is_full) else { return ResendVerdict::Copies(1) };
         self.budget = rest;
-        Verdict::Copies(2)
+        ResendVerdict::Copies(2)
     }
 
     /// Nothing below this number is resent any more.
@@ -172,13 +172,13 @@ mod tests {
     #[test]
     fn a_packet_is_resent_three_times_and_not_within_a_round_trip() {
         let (mut resends, start) = (resends(), Instant::now());
-        assert_eq!(resends.allow(7, 1200, 0, start), Verdict::Copies(2));
-        assert_eq!(resends.allow(7, 1200, 0, start + RTT - Duration::from_millis(1)), Verdict::Refused);
-        assert_eq!(resends.allow(7, 1200, 0, start + RTT), Verdict::Copies(2));
-        assert_eq!(resends.allow(7, 1200, 0, start + 2 * RTT), Verdict::Copies(2));
-        assert_eq!(resends.allow(7, 1200, 0, start + 3 * RTT - Duration::from_millis(1)), Verdict::Refused);
-        assert_eq!(resends.allow(7, 1200, 0, start + 20 * RTT), Verdict::Spent);
-        assert_eq!(resends.allow(8, 1200, 0, start), Verdict::Copies(2));
+        assert_eq!(resends.allow(7, 1200, 0, start), ResendVerdict::Copies(2));
+        assert_eq!(resends.allow(7, 1200, 0, start + RTT - Duration::from_millis(1)), ResendVerdict::Refused);
+        assert_eq!(resends.allow(7, 1200, 0, start + RTT), ResendVerdict::Copies(2));
+        assert_eq!(resends.allow(7, 1200, 0, start + 2 * RTT), ResendVerdict::Copies(2));
+        assert_eq!(resends.allow(7, 1200, 0, start + 3 * RTT - Duration::from_millis(1)), ResendVerdict::Refused);
+        assert_eq!(resends.allow(7, 1200, 0, start + 20 * RTT), ResendVerdict::Spent);
+        assert_eq!(resends.allow(8, 1200, 0, start), ResendVerdict::Copies(2));
     }
 
     #[test]
@@ -193,32 +193,33 @@ mod tests {
             });
             verdicts.last()
         };
-        assert_eq!(one_in(7, 300), Some(Verdict::Copies(2)), "random loss of a bad network");
-        assert_eq!(one_in(3, 300), Some(Verdict::Copies(1)));
-        assert_eq!(one_in(7, 600), Some(Verdict::Copies(2)));
+        assert_eq!(one_in(7, 300), Some(ResendVerdict::Copies(2)), "random loss of a bad network");
+        assert_eq!(one_in(3, 300), Some(ResendVerdict::Copies(1)));
+        assert_eq!(one_in(7, 600), Some(ResendVerdict::Copies(2)));
     }
 
     #[test]
     fn the_budget_is_a_burst_and_half_of_what_is_forwarded_copies_too() {
         let (mut resends, now) = (resends(), Instant::now());
-        let verdicts =
-            (0..).map(|index| resends.allow(index, 1024, 0, now)).take_while(|verdict| *verdict != Verdict::OverBudget);
-        let copies = verdicts.map(|verdict| if verdict == Verdict::Copies(2) { 2 } else { 1 });
+        let verdicts = (0..)
+            .map(|index| resends.allow(index, 1024, 0, now))
+            .take_while(|verdict| *verdict != ResendVerdict::OverBudget);
+        let copies = verdicts.map(|verdict| if verdict == ResendVerdict::Copies(2) { 2 } else { 1 });
         assert_eq!(copies.sum::<u32>(), 256);
         resends.earn(1024);
-        assert_eq!(resends.allow(10_000, 1024, 0, now), Verdict::OverBudget);
+        assert_eq!(resends.allow(10_000, 1024, 0, now), ResendVerdict::OverBudget);
         resends.earn(1024);
-        assert_eq!(resends.allow(10_000, 1024, 0, now), Verdict::Copies(1));
-        assert_eq!(resends.allow(10_001, 1024, 0, now), Verdict::OverBudget);
+        assert_eq!(resends.allow(10_000, 1024, 0, now), ResendVerdict::Copies(1));
+        assert_eq!(resends.allow(10_001, 1024, 0, now), ResendVerdict::OverBudget);
     }
 
     #[test]
     fn forgetting_never_loosens_a_cap() {
         let (mut resends, start) = (resends(), Instant::now());
-        assert!((0..600).all(|index| resends.allow(index, 100, 0, start) != Verdict::Refused));
+        assert!((0..600).all(|index| resends.allow(index, 100, 0, start) != ResendVerdict::Refused));
         let later = start + Duration::from_secs(1);
-        assert_eq!([0, 87].map(|index| resends.allow(index, 100, 0, later)), [Verdict::Refused; 2]);
-        assert!(matches!(resends.allow(88, 100, 0, later), Verdict::Copies(_)));
+        assert_eq!([0, 87].map(|index| resends.allow(index, 100, 0, later)), [ResendVerdict::Refused; 2]);
+        assert!(matches!(resends.allow(88, 100, 0, later), ResendVerdict::Copies(_)));
         assert_eq!(resends.resent.len(), REMEMBERED);
     }
 
@@ -229,8 +230,8 @@ mod tests {
         assert!(!resends.is_waited_for_in_vain(7, start + LONGEST_WAIT - Duration::from_millis(1)));
         assert!(resends.is_waited_for_in_vain(7, start + LONGEST_WAIT));
         assert!(!resends.is_waited_for_in_vain(8, start));
-        assert_eq!(resends.allow(8, 1200, 0, start), Verdict::Copies(2), "it has come, and is asked for again");
-        assert_eq!(resends.allow(8, 1200, 0, start), Verdict::Refused);
+        assert_eq!(resends.allow(8, 1200, 0, start), ResendVerdict::Copies(2), "it has come, and is asked for again");
+        assert_eq!(resends.allow(8, 1200, 0, start), ResendVerdict::Refused);
     }
 
     #[test]
@@ -245,7 +246,7 @@ mod tests {
             }
             let highest = tick * 3 + 3;
             for index in highest.saturating_sub(300)..highest {
-                if let Verdict::Copies(copies) = resends.allow(index, 1200, 0, now) {
+                if let ResendVerdict::Copies(copies) = resends.allow(index, 1200, 0, now) {
                     resent += u64::from(copies) * 1200;
                 }
             }

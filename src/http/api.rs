@@ -20,7 +20,7 @@ use super::{Shared, request};
 use crate::metrics::End as Reason;
 use crate::name::Role;
 use crate::node::{Handle, PatchError};
-use crate::session::{Record, Report};
+use crate::session::{Report, SessionRecord};
 use crate::stream::StreamInfo;
 
 mod session;
@@ -124,9 +124,9 @@ pub(super) async fn kick(
 
 impl Stream {
     fn of(info: StreamInfo, media: &Handle, now: Instant) -> Self {
-        let publisher: Option<Arc<Record>> = info.publisher.and_then(|session| media.record(&session));
+        let publisher: Option<Arc<SessionRecord>> = info.publisher.and_then(|session| media.record(&session));
         let report = publisher.map(|record| record.report()).unwrap_or_default();
-        let Report { connected, tracks, obeys, .. } = report;
+        let Report { connected, tracks, keyframe_responsive, .. } = report;
         Self {
             name: info.name.to_string(),
             live: info.publisher.is_some(),
@@ -134,7 +134,8 @@ impl Stream {
             codecs: info.formats.iter().map(|format| format.codec.name()).collect(),
             seconds: connected.map_or(0.0, |since| now.saturating_duration_since(since).as_secs_f64()),
             tracks: tracks.into_iter().map(StreamTrack::from).collect(),
-            keyframe_requests: obeys.map(|obeys| if obeys { "obeyed" } else { "ignored" }),
+            keyframe_requests: keyframe_responsive
+                .map(|keyframe_responsive| if keyframe_responsive { "obeyed" } else { "ignored" }),
         }
     }
 }

@@ -58,7 +58,7 @@ pub(super) enum Problem {
         given: &'static str,
     },
     /// The body is packed.
-    #[error("the body comes in a Content-Encoding that is not understood: send it as it is, without that header")]
+    #[error("the body comes in a Content-Encoding that is not understood: send it is, without that header")]
     WrongCoding,
     /// Understood, and not supported.
     #[error("{0}")]

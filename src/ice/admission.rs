@@ -1,4 +1,4 @@
-//! Who is let in at the door.
+//! Who is let in at the demultiplexer.
 
 use super::credentials::Credentials;
 

@@ -18,7 +18,7 @@ use crate::forward::codec::Codec;
 use crate::name::Role;
 use crate::peer::Certificate;
 use crate::peer::client::{Client, Config as ClientConfig, Track};
-use crate::srtp::Profile;
+use crate::srtp::SrtpProfile;
 
 /// Requests under way at once.
 const THREADS: usize = 4;
@@ -183,7 +183,7 @@ impl Shared {
             codecs: &[Codec::Vp8],
             application: false,
             extensions: crate::peer::client::EXTENSIONS,
-            profiles: &[Profile::Aes128Gcm, Profile::Aes128CmSha1_80],
+            profiles: &[SrtpProfile::Aes128Gcm, SrtpProfile::Aes128CmSha1_80],
             local: socket.local_addr()?,
             certificate: &self.certificate,
         };

@@ -175,7 +175,7 @@ impl Sample {
 mod tests {
     use super::*;
     use crate::load::payload::Part;
-    use crate::srtp::{MasterKey, Profile, Sealer};
+    use crate::srtp::{MasterKey, Sealer, SrtpProfile};
 
     fn packet(ssrc: u32, sequence: u16) -> Vec<u8> {
         let mut packet = vec![0x80, 96];
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn the_sample_knows_when_a_packet_was_sent_and_whether_it_is_whole() {
-        let key = MasterKey { profile: Profile::Aes128Gcm, key: [1; 16], salt: [2; 14] };
+        let key = MasterKey { profile: SrtpProfile::Aes128Gcm, key: [1; 16], salt: [2; 14] };
         let mut sealer = Sealer::new(&key);
         let mut line = Line::new(Some(7), true);
         line.open_with(|| Opener::new(&key));

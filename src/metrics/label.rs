@@ -173,7 +173,7 @@ label! {
         NotIntegrity = "not_integrity",
         /// More than a session's budget before it connected.
         Flood = "flood",
-        /// DTLS that no proven path carried, or a record that the door refuses.
+        /// DTLS that no proven path carried, or a record that the demultiplexer refuses.
         SpoofedDtls = "spoofed_dtls",
         /// DTLS that is not encrypted, after the handshake; alerts that are not, before.
         ClearDtls = "clear_dtls",

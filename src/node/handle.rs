@@ -14,12 +14,12 @@ use crate::ice::Admission;
 use crate::metrics::{End as Reason, Phase, SessionState};
 use crate::name::{Role, SessionId, StreamName};
 use crate::sdp::{Local, Offer};
-use crate::session::Record;
-use crate::session::pending_sessions::{Found, Listed, Waiting};
+use crate::session::SessionRecord;
+use crate::session::pending_sessions::{Found, Listed, PendingSession};
 use crate::session::random_ids::{random_credentials, random_etag};
 use crate::stream::{Announced, Full, Identity, StreamInfo, WorkerId};
 use crate::worker::Workers;
-use crate::worker::config::Arrival;
+use crate::worker::config::HttpArrival;
 use crate::worker::message::Message;
 use crate::worker::session::end_waiting;
 use crate::worker::shared::Shared;
@@ -104,7 +104,7 @@ impl Handle {
         }
         let arrival = request
             .http_local
-            .map(|local| Arrival { local, is_this_machine: request.source.is_this_machine(request.http_remote) });
+            .map(|local| HttpArrival { local, is_this_machine: request.source.is_this_machine(request.http_remote) });
         let candidates = shared.config.candidates(shared.media_port, arrival);
         if candidates.is_empty() {
             return Err(CreateError::NoAddress);
@@ -151,8 +151,9 @@ impl Handle {
         let created = Created { session: id, answer, etag: random_etag() };
         let offered = std::mem::take(&mut negotiated.offered);
         let who = (request.role, request.stream.clone());
-        let record = Arc::new(Record::new(id, who, (request.user_agent, offered), (request.http_remote, told), now));
-        let waiting = Waiting {
+        let record =
+            Arc::new(SessionRecord::new(id, who, (request.user_agent, offered), (request.http_remote, told), now));
+        let waiting = PendingSession {
             id,
             role: request.role,
             stream: request.stream,
@@ -164,7 +165,7 @@ impl Handle {
             slot,
         };
         let full = |_| CreateError::Full { retry_after: RETRY_AFTER };
-        shared.lobby.admit(waiting, created.etag.clone()).map_err(full)?;
+        shared.pending_sessions.admit(waiting, created.etag.clone()).map_err(full)?;
         shared.metrics.sessions[request.role][SessionState::Waiting].inc();
         shared.metrics.setup[Phase::Answer].observe(started.elapsed().as_secs_f64());
         Ok(created)
@@ -177,7 +178,7 @@ impl Handle {
     pub fn restart(&self, session: &SessionId, restart: Restart) -> Result<Patched, PatchError> {
         let local = random_credentials();
         let etag = random_etag();
-        let owner = self.shared.lobby.restart(session, &local, &restart.remote, etag.clone());
+        let owner = self.shared.pending_sessions.restart(session, &local, &restart.remote, etag.clone());
         if let Some(worker) = owner.ok_or(PatchError::NoSuchSession)? {
             let admission = Box::new(Admission { local: local.clone(), remote: restart.remote });
             let message = Message::Restart { session: *session, admission };
@@ -185,7 +186,7 @@ impl Handle {
         }
         let arrival = restart
             .http_local
-            .map(|local| Arrival { local, is_this_machine: restart.source.is_this_machine(restart.http_remote) });
+            .map(|local| HttpArrival { local, is_this_machine: restart.source.is_this_machine(restart.http_remote) });
         let candidates = self.shared.config.candidates(self.shared.media_port, arrival);
         if let Some(record) = self.record(session) {
             record.set_told(candidates.clone());
@@ -207,7 +208,7 @@ impl Handle {
     /// # Errors
     /// [`PatchError::NoSuchSession`] when it has ended already.
     pub fn end_at(&self, session: &SessionId, reason: Reason, now: Instant) -> Result<(), PatchError> {
-        match self.shared.lobby.remove(session) {
+        match self.shared.pending_sessions.remove(session) {
             Found::Session(waiting) => {
                 end_waiting(&waiting, reason, &self.shared, now);
                 Ok(())
@@ -229,12 +230,12 @@ impl Handle {
     /// True, once, when the client that made the session with this credential has closed the connection itself a
     /// moment ago: its DELETE comes late, but in good faith.
     pub fn has_departed(&self, session: &SessionId, credential: &Credential) -> bool {
-        self.shared.departed.take(session, credential, Instant::now())
+        self.shared.client_closed.take(session, credential, Instant::now())
     }
 
     /// What is known of a session.
     pub fn lookup(&self, session: &SessionId) -> Option<SessionInfo> {
-        let Listed { role, stream, etag, credential, .. } = self.shared.lobby.listed(session)?;
+        let Listed { role, stream, etag, credential, .. } = self.shared.pending_sessions.listed(session)?;
         Some(SessionInfo { role, stream, etag, credential })
     }
 
@@ -245,7 +246,7 @@ impl Handle {
 
     /// How many sessions there are, connected or not.
     pub fn session_count(&self) -> usize {
-        self.shared.lobby.len()
+        self.shared.pending_sessions.len()
     }
 
     /// Whether what viewers send on data channels reaches their publisher.
@@ -284,13 +285,13 @@ impl Handle {
     }
 
     /// How much is shared about sessions, by name: all of it is 0 once every session has gone.
-    pub(crate) fn census(&self) -> Vec<(&'static str, usize)> {
+    pub(crate) fn counts(&self) -> Vec<(&'static str, usize)> {
         let shared = &self.shared;
-        let mut census = vec![("registry", shared.registry.len()), ("departed", shared.departed.len())];
-        census.extend(shared.lobby.census());
-        census.extend(shared.slots.census());
-        census.extend(shared.placing.census());
-        census
+        let mut counts = vec![("registry", shared.registry.len()), ("departed", shared.client_closed.len())];
+        counts.extend(shared.pending_sessions.counts());
+        counts.extend(shared.slots.counts());
+        counts.extend(shared.assignment.counts());
+        counts
     }
 
     /// What the workers share.

@@ -6,7 +6,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::handle::Handle;
-use crate::five_tuple::{Path, Protocol};
+use crate::five_tuple::{FiveTuple, Protocol};
 use crate::metrics::Metrics;
 use crate::peer::CertificateError;
 use crate::stream::{Inbox, WorkerId, inbox};
@@ -45,7 +45,7 @@ impl Offline {
 
     /// A datagram arrives at one worker's socket.
     pub fn receive(&mut self, worker: usize, remote: SocketAddr, datagram: &mut [u8], now: Instant) {
-        let path = Path { protocol: Protocol::Udp, local: self.local, remote };
+        let path = FiveTuple { protocol: Protocol::Udp, local: self.local, remote };
         self.workers[worker].0.handle_datagram(path, datagram, now, now);
     }
 
@@ -69,10 +69,10 @@ impl Offline {
 
     /// How much the node keeps of sessions and streams, by name: all of it is 0 once every session has gone, what was
     /// said because of that has been said, and half a minute is over.
-    pub fn census(&self) -> Vec<(String, usize)> {
-        let shared = self.handle.census().into_iter().map(|(name, count)| (name.to_owned(), count));
+    pub fn counts(&self) -> Vec<(String, usize)> {
+        let shared = self.handle.counts().into_iter().map(|(name, count)| (name.to_owned(), count));
         let of_worker = |(number, (engine, inbox)): (usize, &(Engine, Inbox<Message>))| {
-            let counts = engine.census().into_iter().chain([("inbox", inbox.len())]);
+            let counts = engine.counts().into_iter().chain([("inbox", inbox.len())]);
             counts.map(move |(name, count)| (format!("worker {number}: {name}"), count)).collect::<Vec<_>>()
         };
         shared.chain(self.workers.iter().enumerate().flat_map(of_worker)).collect()

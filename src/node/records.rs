@@ -2,19 +2,19 @@
 
 use super::handle::Handle;
 use crate::name::{SessionId, StreamName};
-use crate::session::Record;
+use crate::session::SessionRecord;
 use std::sync::Arc;
 
 impl Handle {
     /// The record of a session that lives, or that ended lately.
-    pub fn record(&self, session: &SessionId) -> Option<Arc<Record>> {
-        let living = self.shared().lobby.listed(session).map(|listed| listed.record);
+    pub fn record(&self, session: &SessionId) -> Option<Arc<SessionRecord>> {
+        let living = self.shared().pending_sessions.listed(session).map(|listed| listed.record);
         living.or_else(|| self.shared().ended.find(session))
     }
 
     /// The records of all sessions that live, and of those that ended lately.
-    pub fn records(&self) -> Vec<Arc<Record>> {
-        let (mut records, ended) = (self.shared().lobby.records(), self.shared().ended.all());
+    pub fn records(&self) -> Vec<Arc<SessionRecord>> {
+        let (mut records, ended) = (self.shared().pending_sessions.records(), self.shared().ended.all());
         // One that ended between the two looks is among both.
         records.retain(|living| !ended.iter().any(|record| record.id == living.id));
         records.extend(ended);
@@ -22,7 +22,7 @@ impl Handle {
     }
 
     /// The records of the living sessions of a stream.
-    pub fn records_of(&self, stream: &StreamName) -> Vec<Arc<Record>> {
-        self.shared().lobby.records_of(stream)
+    pub fn records_of(&self, stream: &StreamName) -> Vec<Arc<SessionRecord>> {
+        self.shared().pending_sessions.records_of(stream)
     }
 }

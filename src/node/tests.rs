@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::ice::{Admission, Credentials};
 use crate::name::Role;
-use crate::srtp::Profile;
+use crate::srtp::SrtpProfile;
 use crate::stream::WorkerId;
 use crate::worker::message::Message;
 
@@ -19,8 +19,8 @@ const CODECS: &[crate::forward::codec::Codec] =
 
 fn net() -> (Net, usize, Vec<usize>) {
     let mut net = Net::new(1);
-    let publisher = net.join(Role::Publisher, "cam", CODECS, &[Profile::Aes128Gcm]);
-    let viewers = (0..2).map(|_| net.join(Role::Viewer, "cam", CODECS, &[Profile::Aes128Gcm])).collect();
+    let publisher = net.join(Role::Publisher, "cam", CODECS, &[SrtpProfile::Aes128Gcm]);
+    let viewers = (0..2).map(|_| net.join(Role::Viewer, "cam", CODECS, &[SrtpProfile::Aes128Gcm])).collect();
     net.connect();
     (net, publisher, viewers)
 }
@@ -89,8 +89,8 @@ fn restarts_that_come_to_nothing_leave_no_names_behind() {
     let (mut net, _, viewers) = net();
     let session = net.clients[viewers[0]].session;
     let names = |net: &Net| {
-        let census = net.relay.census();
-        census.iter().filter(|(name, _)| name.ends_with("ufrags")).map(|(_, count)| *count).sum::<usize>()
+        let counts = net.relay.counts();
+        counts.iter().filter(|(name, _)| name.ends_with("ufrags")).map(|(_, count)| *count).sum::<usize>()
     };
     let before = names(&net);
     for number in 0..100 {
@@ -107,7 +107,7 @@ fn restarts_that_come_to_nothing_leave_no_names_behind() {
 #[test]
 fn a_command_waits_for_room_in_a_full_inbox_and_nothing_overtakes_it() {
     let mut net = Net::new(2);
-    let viewer = net.join(Role::Viewer, "cam", CODECS, &[Profile::Aes128Gcm]);
+    let viewer = net.join(Role::Viewer, "cam", CODECS, &[SrtpProfile::Aes128Gcm]);
     net.connect();
     let session = net.clients[viewer].session;
     let owner = net.relay.workers.iter().position(|(engine, _)| engine.sessions.key(&session).is_some()).unwrap();
@@ -122,7 +122,7 @@ fn a_command_waits_for_room_in_a_full_inbox_and_nothing_overtakes_it() {
     assert!(!engine.push(to, filler(), 1), "media is lost meanwhile");
     net.run(Duration::from_millis(10));
     assert!(net.handle().lookup(&session).is_none());
-    let waiting = net.relay.census().into_iter().find(|(name, count)| name.ends_with("commands waiting") && *count > 0);
+    let waiting = net.relay.counts().into_iter().find(|(name, count)| name.ends_with("commands waiting") && *count > 0);
     assert_eq!(waiting, None);
     assert!(net.metrics.render().contains("sluice_drops_total{reason=\"inbox_full\"} 1"));
 }
@@ -130,8 +130,8 @@ fn a_command_waits_for_room_in_a_full_inbox_and_nothing_overtakes_it() {
 #[test]
 fn a_datagram_that_reaches_another_worker_is_handed_to_the_owner() {
     let mut net = Net::new(2);
-    let publisher = net.join(Role::Publisher, "cam", CODECS, &[Profile::Aes128Gcm]);
-    let viewer = net.join(Role::Viewer, "cam", CODECS, &[Profile::Aes128Gcm]);
+    let publisher = net.join(Role::Publisher, "cam", CODECS, &[SrtpProfile::Aes128Gcm]);
+    let viewer = net.join(Role::Viewer, "cam", CODECS, &[SrtpProfile::Aes128Gcm]);
     net.connect();
     // From here on the kernel would give the publisher's datagrams to the other worker: it keeps to the 4-tuple, so
     // that is what a client does that moves to another address. Its checks and then its media come from there.
@@ -152,14 +152,14 @@ fn steered(net: &Net) -> Option<Vec<(std::net::SocketAddr, WorkerId)>> {
         told.set(Some(clients.collect()));
         Ok(())
     };
-    net.handle().shared().placing.steering.apply(tell);
+    net.handle().shared().assignment.steering.apply(tell);
     told.into_inner()
 }
 
 #[test]
 fn a_client_whose_datagrams_are_handed_over_is_steered_while_it_is_there() {
     let mut net = Net::new(2);
-    let publisher = net.join(Role::Publisher, "cam", CODECS, &[Profile::Aes128Gcm]);
+    let publisher = net.join(Role::Publisher, "cam", CODECS, &[SrtpProfile::Aes128Gcm]);
     net.connect();
     assert_eq!(steered(&net), Some(Vec::new()), "it is served where it arrives");
     let (first, second) = ("10.9.9.9:7000".parse().unwrap(), "10.9.9.9:7001".parse().unwrap());

@@ -33,7 +33,7 @@ use super::rtcp_tap::RtcpTap;
 use crate::dtls::{Alert, HANDSHAKE, contains_encrypted_alert, contains_handshake, keep_records};
 use crate::rtcp::Compound;
 use crate::sctp::Violation;
-use crate::srtp::{Keys, Profile};
+use crate::srtp::{Keys, SrtpProfile};
 
 /// Once connected, datagrams with handshake records that webrtc-rs sees: it answers the other side's last flight with its
 /// own (RFC 6347 4.2.4), 7 times. The relay's peers have none of it, for their demultiplexer repeats flights itself.
@@ -322,11 +322,11 @@ impl Association {
         }
     }
 
-    fn negotiated_profile(&mut self, now: Instant) -> Option<Profile> {
+    fn negotiated_profile(&mut self, now: Instant) -> Option<SrtpProfile> {
         let report = self.connection.get_stats(now, StatsSelector::None);
         match report.transport()?.srtp_cipher.as_str() {
-            "SRTP_AEAD_AES_128_GCM" => Some(Profile::Aes128Gcm),
-            "SRTP_AES128_CM_HMAC_SHA1_80" => Some(Profile::Aes128CmSha1_80),
+            "SRTP_AEAD_AES_128_GCM" => Some(SrtpProfile::Aes128Gcm),
+            "SRTP_AES128_CM_HMAC_SHA1_80" => Some(SrtpProfile::Aes128CmSha1_80),
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-//! The relay's end of one session's DTLS: opened behind the door by the first valid STUN, silent once it is connected.
+//! The relay's end of one session's DTLS: opened behind the demultiplexer by the first valid STUN, silent once it is connected.
 //!
 //! Negotiation with webrtc-rs is a stub. Our answer is written beside it, and RTP passes the connection
 //! by, so all that the connection must know is how to reach DTLS: it gets a constant offer of one audio section with
@@ -35,7 +35,7 @@ use crate::ice::Credentials;
 use crate::name::Role;
 use crate::rtcp::Compound;
 use crate::sctp::{Limits, MAX_MESSAGE_SIZE};
-use crate::srtp::Profile;
+use crate::srtp::SrtpProfile;
 
 /// Room for the retransmissions of about two seconds of video.
 const SRTP_REPLAY_WINDOW: usize = 4096;
@@ -77,7 +77,7 @@ pub enum OpenError {
 pub struct Peer {
     association: Association,
     application: bool,
-    profile: Profile,
+    profile: SrtpProfile,
 }
 
 impl Peer {
@@ -86,7 +86,7 @@ impl Peer {
     ///
     /// `profile` is the one SRTP profile that is offered to a DTLS client. As the DTLS client itself, a peer that is
     /// opened with GCM also offers SHA1_80 behind it, because there is no ClientHello to learn from.
-    pub fn open(config: &Config<'_>, profile: Profile, now: Instant) -> Result<Self, OpenError> {
+    pub fn open(config: &Config<'_>, profile: SrtpProfile, now: Instant) -> Result<Self, OpenError> {
         let provider = config.certificate.provider();
         let channels = config.application.then(|| Limits::of(config.role, MAX_MESSAGE_SIZE as usize));
         let spy = KeySpy::new(Arc::clone(&provider), channels);
@@ -99,7 +99,7 @@ impl Peer {
         Ok(peer)
     }
 
-    /// Takes a DTLS or SRTCP datagram that the door let through. An error means that it was dropped and is for a
+    /// Takes a DTLS or SRTCP datagram that the demultiplexer let through. An error means that it was dropped and is for a
     /// counter; it never ends the session.
     pub fn handle_datagram(&mut self, datagram: &[u8], now: Instant) -> Result<(), Refused> {
         self.association.handle_datagram(datagram, selected_pair::TRANSPORT, now)
@@ -167,7 +167,7 @@ impl Peer {
     }
 
     /// The SRTP profile: the negotiated one once connected, before that the one that is offered first.
-    pub fn profile(&self) -> Profile {
+    pub fn profile(&self) -> SrtpProfile {
         self.profile
     }
 
@@ -196,7 +196,7 @@ impl Peer {
 
 fn build(
     config: &Config<'_>,
-    profile: Profile,
+    profile: SrtpProfile,
     spy: Arc<KeySpy>,
     tap: &RtcpTap,
     now: Instant,
@@ -219,10 +219,10 @@ fn build(
         .build(now)
 }
 
-fn settings(config: &Config<'_>, profile: Profile, spy: Arc<KeySpy>) -> SettingEngine {
+fn settings(config: &Config<'_>, profile: SrtpProfile, spy: Arc<KeySpy>) -> SettingEngine {
     let role = if config.dtls_client { RTCDtlsRole::Client } else { RTCDtlsRole::Server };
     let profiles = match profile {
-        Profile::Aes128Gcm if config.dtls_client => vec![Profile::Aes128Gcm, Profile::Aes128CmSha1_80],
+        SrtpProfile::Aes128Gcm if config.dtls_client => vec![SrtpProfile::Aes128Gcm, SrtpProfile::Aes128CmSha1_80],
         only => vec![only],
     };
     let never = Some(Duration::ZERO);
@@ -255,10 +255,10 @@ pub(super) fn cipher_suites(dtls_client: bool) -> Vec<CipherSuiteId> {
     ecdsa.into_iter().chain(rsa.into_iter().filter(|_| dtls_client)).collect()
 }
 
-pub(super) fn protection_profile(profile: Profile) -> SrtpProtectionProfile {
+pub(super) fn protection_profile(profile: SrtpProfile) -> SrtpProtectionProfile {
     match profile {
-        Profile::Aes128Gcm => SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
-        Profile::Aes128CmSha1_80 => SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
+        SrtpProfile::Aes128Gcm => SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
+        SrtpProfile::Aes128CmSha1_80 => SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
     }
 }
 

@@ -18,7 +18,7 @@ use rtc::crypto::{
 use super::sctp_filter::SctpFilter;
 use super::trials::Trials;
 use crate::sctp::Limits;
-use crate::srtp::{Keys, Profile};
+use crate::srtp::{Keys, SrtpProfile};
 
 /// The label of the exporter whose output keys SRTP (RFC 5764 4.2).
 const EXPORTER_LABEL: &[u8] = b"EXTRACTOR-dtls_srtp";
@@ -58,7 +58,7 @@ impl KeySpy {
     }
 
     /// The keys of the finished handshake, once; `None` if the exporter has not run in the way this file knows.
-    pub(super) fn take(&self, profile: Profile, is_dtls_client: bool) -> Option<Keys> {
+    pub(super) fn take(&self, profile: SrtpProfile, is_dtls_client: bool) -> Option<Keys> {
         let material = std::mem::take(&mut *self.material.lock().unwrap_or_else(PoisonError::into_inner));
         let wanted = profile.keying_material_len();
         // P_hash yields whole 32-byte blocks, of which the exporter cuts off the last.

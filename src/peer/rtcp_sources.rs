@@ -15,7 +15,7 @@ use rtc::srtp::option::srtcp_replay_protection;
 use rtc::srtp::protection_profile::ProtectionProfile;
 
 use super::refused::Refused;
-use crate::srtp::{MasterKey, Profile};
+use crate::srtp::{MasterKey, SrtpProfile};
 
 /// A client sends RTCP from one SSRC for each of its media sources, or from one for all that it receives. More than
 /// this many are refused.
@@ -81,8 +81,8 @@ impl RtcpSources {
     /// (RFC 3711 3.4, RFC 7714 9.2).
     fn is_encrypted(&self, datagram: &[u8]) -> bool {
         let behind = match self.remote.profile {
-            Profile::Aes128Gcm => 0,
-            Profile::Aes128CmSha1_80 => 10,
+            SrtpProfile::Aes128Gcm => 0,
+            SrtpProfile::Aes128CmSha1_80 => 10,
         };
         let flag = datagram.len().checked_sub(behind + 4).and_then(|at| datagram.get(at));
         flag.is_some_and(|byte| byte & 0x80 != 0)
@@ -94,8 +94,8 @@ impl RtcpSources {
 
     fn new_context(&self, crypto: &dyn RTCCrypto) -> Option<Context> {
         let profile = match self.remote.profile {
-            Profile::Aes128Gcm => ProtectionProfile::AeadAes128Gcm,
-            Profile::Aes128CmSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
+            SrtpProfile::Aes128Gcm => ProtectionProfile::AeadAes128Gcm,
+            SrtpProfile::Aes128CmSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
         };
         let salt = &self.remote.salt[..self.remote.profile.salt_len()];
         Context::new(&self.remote.key, salt, profile, None, Some(srtcp_replay_protection(REPLAY_WINDOW)), crypto).ok()

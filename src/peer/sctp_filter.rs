@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use rtc::crypto::{AeadCipher, CryptoError};
 
-use crate::sctp::{Filter, Limits, Loss, Reliability, Verdict, Violation};
+use crate::sctp::{Filter, Filtered, Limits, Loss, Reliability, Violation};
 
 /// The length of DTLS's additional data (RFC 6347 4.1.2.1); no SRTP or SRTCP header is as long.
 const ADDITIONAL_DATA: usize = 13;
@@ -74,14 +74,14 @@ impl SctpFilter {
         let state = &mut *self.state();
         let Some(now) = state.now else { return packet.fill(0) };
         let verdict = state.filter.handle_inbound(packet, now);
-        let (Verdict::Pass(lost) | Verdict::Drop(lost)) = verdict else {
-            if let Verdict::End(violation) = verdict {
+        let (Filtered::Pass(lost) | Filtered::Drop(lost)) = verdict else {
+            if let Filtered::End(violation) = verdict {
                 state.violation = Some(violation);
             }
             return packet.fill(0);
         };
         state.lost = state.lost.or(lost);
-        if let Verdict::Drop(_) = verdict {
+        if let Filtered::Drop(_) = verdict {
             // A packet of zeros has no valid checksum. An error instead would look like a record that is not authentic.
             packet.fill(0);
         }

@@ -1,6 +1,6 @@
-//! How a peer connection behind the door comes by its one, stable, already selected candidate pair.
+//! How a peer connection behind the demultiplexer comes by its one, stable, already selected candidate pair.
 //!
-//! The relay does ICE itself: the door proves paths, and the peer connection never learns an address. But it passes
+//! The relay does ICE itself: the demultiplexer proves paths, and the peer connection never learns an address. But it passes
 //! nothing on before it has a selected pair of its own. So three messages that never saw a network are exchanged with
 //! it, from a constant address of a documentation network, and from then on everything goes in from that address.
 

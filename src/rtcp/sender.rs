@@ -10,10 +10,10 @@ use super::compound::Compound;
 use super::source::SenderClock;
 use super::{description, middle};
 
-/// One outlet as its sender report describes it.
+/// One outbound track as its sender report describes it.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing {
-    /// The outlet's SSRC.
+    /// The outbound track's SSRC.
     pub ssrc: u32,
     /// The publisher's clock; tracks of one publisher share its wall clock, which is what keeps them together.
     pub clock: SenderClock,

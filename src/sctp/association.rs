@@ -2,7 +2,7 @@
 
 use super::dcep::Dcep;
 use super::handshake::{Established, Side};
-use super::intake::{Arrival, Intake, Piece, WINDOW};
+use super::intake::{Intake, Piece, TsnArrival, WINDOW};
 use super::packet::{Chunk, Data, ForwardTsn, Sack};
 use super::parameters::Reconfiguration;
 use super::streams::Streams;
@@ -93,8 +93,8 @@ impl Association {
     fn handle_data(&mut self, data: &Data<'_>, packet: &mut usize) -> Result<Fate, Violation> {
         let piece = Piece::new(data, *packet);
         let tsn = match self.intake.admits(data.tsn, &piece) {
-            Ok(Arrival::New(tsn)) => tsn,
-            Ok(Arrival::Repeated) => return Ok(Fate::Pass),
+            Ok(TsnArrival::New(tsn)) => tsn,
+            Ok(TsnArrival::Repeated) => return Ok(Fate::Pass),
             Err(loss) => return Ok(Fate::Blank(Some(loss))),
         };
         if !self.streams.accepts(data.stream) {

@@ -24,7 +24,7 @@ pub enum Loss {
 
 /// What to do with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Filtered {
     /// It may go on, perhaps changed; some of it may have been lost.
     Pass(Option<Loss>),
     /// Nothing of it goes on; without a reason it is of no use and does no harm.
@@ -59,9 +59,9 @@ impl Filter {
     }
 
     /// Takes a decrypted packet of the client, and changes it where a part of it must not pass.
-    pub fn handle_inbound(&mut self, bytes: &mut [u8], now: Instant) -> Verdict {
+    pub fn handle_inbound(&mut self, bytes: &mut [u8], now: Instant) -> Filtered {
         let (verdict, edits) = self.judge(bytes, now);
-        if !matches!(verdict, Verdict::Pass(_)) || edits.is_empty() {
+        if !matches!(verdict, Filtered::Pass(_)) || edits.is_empty() {
             return verdict;
         }
         for edit in edits {
@@ -94,18 +94,18 @@ impl Filter {
         association.streams.take_reliability(stream).unwrap_or(Reliability::Full)
     }
 
-    fn judge(&mut self, bytes: &[u8], now: Instant) -> (Verdict, Vec<Edit>) {
+    fn judge(&mut self, bytes: &[u8], now: Instant) -> (Filtered, Vec<Edit>) {
         match self.try_judge(bytes, now) {
             Ok((verdict, edits)) => (verdict, edits),
-            Err(Refusal::Loss(loss)) => (Verdict::Drop(loss), Vec::new()),
+            Err(Refusal::Loss(loss)) => (Filtered::Drop(loss), Vec::new()),
             Err(Refusal::Violation(violation)) => {
                 self.state = State::Closed;
-                (Verdict::End(violation), Vec::new())
+                (Filtered::End(violation), Vec::new())
             }
         }
     }
 
-    fn try_judge(&mut self, bytes: &[u8], now: Instant) -> Result<(Verdict, Vec<Edit>), Refusal> {
+    fn try_judge(&mut self, bytes: &[u8], now: Instant) -> Result<(Filtered, Vec<Edit>), Refusal> {
         if matches!(self.state, State::Closed) {
             return Err(Refusal::Loss(Some(Loss::Unexpected)));
         }
@@ -150,16 +150,16 @@ impl Filter {
     }
 
     /// Takes the chunks of a packet one after the other.
-    fn pass(&mut self, packet: &Packet<'_>, length: usize) -> Result<(Verdict, Vec<Edit>), Refusal> {
+    fn pass(&mut self, packet: &Packet<'_>, length: usize) -> Result<(Filtered, Vec<Edit>), Refusal> {
         let State::Open(association) = &mut self.state else {
             // An INIT, or the end of what has not begun.
             return match packet.chunks.first() {
                 Some((chunk, Chunk::Abort)) => {
                     let edits = vec![Edit::Abort(chunk.clone())];
                     self.state = State::Closed;
-                    Ok((Verdict::Pass(None), edits))
+                    Ok((Filtered::Pass(None), edits))
                 }
-                _ => Ok((Verdict::Pass(None), Vec::new())),
+                _ => Ok((Filtered::Pass(None), Vec::new())),
             };
         };
         let (mut edits, mut blanked, mut lost) = (Vec::new(), 0, None);
@@ -178,7 +178,7 @@ impl Filter {
                     edits.push(Edit::Abort(place.clone()));
                     edits.extend(chunks.map(|(place, _)| Edit::Blank(place.clone())));
                     self.state = State::Closed;
-                    return Ok((Verdict::Pass(lost), edits));
+                    return Ok((Filtered::Pass(lost), edits));
                 }
                 Fate::Stop => {
                     blanked += 1 + chunks.len();
@@ -188,7 +188,7 @@ impl Filter {
                 }
             }
         }
-        let verdict = if blanked == packet.chunks.len() { Verdict::Drop(lost) } else { Verdict::Pass(lost) };
+        let verdict = if blanked == packet.chunks.len() { Filtered::Drop(lost) } else { Filtered::Pass(lost) };
         Ok((verdict, edits))
     }
 }

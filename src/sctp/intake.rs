@@ -79,7 +79,7 @@ pub(super) struct Intake {
 
 /// Whether a chunk says something new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Arrival {
+pub(super) enum TsnArrival {
     New(u64),
     /// It arrived before; webrtc-rs acknowledges it again.
     Repeated,
@@ -102,18 +102,18 @@ impl Intake {
     ///
     /// # Errors
     /// [`Loss::Window`] when it is too far ahead or too much is kept already.
-    pub(super) fn admits(&self, tsn: u32, piece: &Piece) -> Result<Arrival, Loss> {
+    pub(super) fn admits(&self, tsn: u32, piece: &Piece) -> Result<TsnArrival, Loss> {
         let distance = self.distance(tsn);
         if distance <= 0 {
-            return Ok(Arrival::Repeated);
+            return Ok(TsnArrival::Repeated);
         }
         let tsn = self.cumulative + u64::from(distance.cast_unsigned());
         if self.ahead.contains_key(&tsn) {
-            return Ok(Arrival::Repeated);
+            return Ok(TsnArrival::Repeated);
         }
         let new_gap = self.runs >= MAX_GAPS && !self.ahead.contains_key(&(tsn - 1));
         let fits = distance <= WINDOW && !new_gap && self.ahead_cost + piece.cost <= MAX_AHEAD;
-        if distance == 1 || fits { Ok(Arrival::New(tsn)) } else { Err(Loss::Window) }
+        if distance == 1 || fits { Ok(TsnArrival::New(tsn)) } else { Err(Loss::Window) }
     }
 
     /// Takes a chunk that was admitted.

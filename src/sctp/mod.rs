@@ -28,7 +28,7 @@ mod violation;
 pub(crate) mod tests;
 
 pub use dcep::Reliability;
-pub use filter::{Filter, Loss, Verdict};
+pub use filter::{Filter, Filtered, Loss};
 pub use rate::Limits;
 pub use streams::{MAX_CHANNELS, MAX_MESSAGE_SIZE, MAX_STREAM};
 pub use violation::Violation;

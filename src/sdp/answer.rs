@@ -208,7 +208,7 @@ impl Offer {
         let mut mappings = offered.extensions.clone();
         mappings.retain(|Mapping { extension, .. }| match extension {
             Extension::TransportWideCc if !reports_arrivals => false,
-            // An outlet counts for itself, and the numbers are one line for the whole transport.
+            // An outbound track counts for itself, and the numbers are one line for the whole transport.
             Extension::TransportWideCc if sends && offered.kind == Kind::Audio => false,
             // A publisher keeps turning its own picture, for viewers that would see it lie on its side.
             Extension::VideoOrientation => sends || local.video_orientation,

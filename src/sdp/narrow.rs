@@ -1,7 +1,7 @@
 //! Which of a section's payload types the answer keeps.
 
 use super::payload::Payload;
-use crate::forward::codec::{Codec, Format, H264Profile, Profile};
+use crate::forward::codec::{Codec, CodecProfile, Format, H264Profile};
 
 /// Payload types of one section that a waiting viewer is answered with, which bounds the answer. Chromium and Safari offer
 /// some 15 profiles of all their codecs together.
@@ -65,7 +65,7 @@ pub(crate) fn for_any_track(offered: &[Payload]) -> Vec<Payload> {
     let codec_rank = |codec| offered.iter().position(|payload| payload.format.codec == codec);
     ranked.sort_by_key(|payload| {
         let format = &payload.format;
-        let constrained_baseline = format.profile() == Profile::H264(H264Profile::ConstrainedBaseline);
+        let constrained_baseline = format.profile() == CodecProfile::H264(H264Profile::ConstrainedBaseline);
         (codec_rank(format.codec), !fragments(format), !constrained_baseline)
     });
     let mut kept: Vec<Payload> = Vec::new();
@@ -84,6 +84,6 @@ fn fragments(format: &Format) -> bool {
 }
 
 /// Which decoder a format asks for.
-fn decoder(format: &Format) -> (Codec, u8, Profile) {
+fn decoder(format: &Format) -> (Codec, u8, CodecProfile) {
     (format.codec, format.channels, format.profile())
 }

@@ -27,7 +27,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// What all workers know of where sessions live.
 #[derive(Debug)]
-pub(crate) struct Placing {
+pub(crate) struct Assignment {
     pub(crate) steering: Steering,
     /// By worker number.
     pub(crate) loads: Vec<Load>,
@@ -48,7 +48,7 @@ pub(crate) struct Awake {
     spent: Duration,
 }
 
-impl Placing {
+impl Assignment {
     pub(crate) fn new(workers: usize) -> Self {
         Self { steering: Steering::default(), loads: (0..workers).map(|_| Load::default()).collect() }
     }
@@ -60,7 +60,7 @@ impl Placing {
     }
 
     /// How much it keeps, by name: all of it is 0 once every session has gone.
-    pub(crate) fn census(&self) -> [(&'static str, usize); 2] {
+    pub(crate) fn counts(&self) -> [(&'static str, usize); 2] {
         let publishers: u32 = self.loads.iter().map(|load| load.publishers.load(Ordering::Relaxed)).sum();
         [("steered", self.steering.len()), ("publishers placed", publishers as usize)]
     }

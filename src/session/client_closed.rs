@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Workers write, HTTP takes out; both once a session.
 #[derive(Default)]
-pub(crate) struct Departed(Mutex<VecDeque<Entry>>);
+pub(crate) struct ClientClosed(Mutex<VecDeque<Entry>>);
 
 struct Entry {
     session: SessionId,
@@ -26,7 +26,7 @@ struct Entry {
     since: Instant,
 }
 
-impl Departed {
+impl ClientClosed {
     /// The client has closed this session, which was made with this credential.
     pub(crate) fn remember(&self, session: SessionId, credential: Credential, now: Instant) {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -62,29 +62,29 @@ mod tests {
 
     #[test]
     fn a_departed_session_is_taken_once_and_only_by_who_made_it() {
-        let departed = Departed::default();
+        let client_closed = ClientClosed::default();
         let now = Instant::now();
         let (session, other) = (SessionId::random(), SessionId::random());
         let [own, foreign] = ["own", "foreign"].map(Credential::of_token);
-        departed.remember(session, own, now);
-        assert!(!departed.take(&other, &own, now));
-        assert!(!departed.take(&session, &foreign, now));
-        assert!(departed.take(&session, &own, now));
-        assert!(!departed.take(&session, &own, now));
+        client_closed.remember(session, own, now);
+        assert!(!client_closed.take(&other, &own, now));
+        assert!(!client_closed.take(&session, &foreign, now));
+        assert!(client_closed.take(&session, &own, now));
+        assert!(!client_closed.take(&session, &own, now));
     }
 
     #[test]
     fn what_is_remembered_is_bounded_in_time_and_number() {
-        let departed = Departed::default();
+        let client_closed = ClientClosed::default();
         let now = Instant::now();
         let own = Credential::of_token("own");
         let sessions: Vec<_> = (0..=CAPACITY).map(|_| SessionId::random()).collect();
         for session in &sessions {
-            departed.remember(*session, own, now);
+            client_closed.remember(*session, own, now);
         }
-        assert!(!departed.take(&sessions[0], &own, now));
-        assert!(departed.take(&sessions[1], &own, now));
-        assert!(!departed.take(&sessions[2], &own, now + PATIENCE));
-        assert_eq!(departed.len(), 0, "those that nobody asks for are forgotten too");
+        assert!(!client_closed.take(&sessions[0], &own, now));
+        assert!(client_closed.take(&sessions[1], &own, now));
+        assert!(!client_closed.take(&sessions[2], &own, now + PATIENCE));
+        assert_eq!(client_closed.len(), 0, "those that nobody asks for are forgotten too");
     }
 }

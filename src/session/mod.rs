@@ -20,4 +20,4 @@ pub(crate) use client::Client;
 pub use client::Source;
 pub use events::{Event, PublisherState};
 pub use quota::Quota;
-pub use session_record::{Checks, ENDED, Rates, Record, Report, Stage, TrackReport};
+pub use session_record::{Checks, ENDED, Rates, Report, SessionRecord, Stage, TrackReport};

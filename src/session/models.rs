@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::pending_sessions::{CAPACITY, Found, Lobby, PATIENCE, Waiting};
+use super::pending_sessions::{CAPACITY, Found, PATIENCE, PendingSession, PendingSessions};
 use super::quota::{Applicant, Slots};
-use super::session_record::Record;
+use super::session_record::SessionRecord;
 use crate::auth::Credential;
 use crate::ice::Credentials;
 use crate::name::{Role, SessionId, StreamName};
@@ -22,7 +22,7 @@ fn credentials(ufrag: &str) -> Credentials {
 }
 
 /// A session that waits under this name.
-fn waiting(ufrag: &str) -> Waiting {
+fn waiting(ufrag: &str) -> PendingSession {
     let id = SessionId::random();
     let (role, stream): (Role, StreamName) = (Role::Viewer, "cam".parse().unwrap());
     let negotiated = Negotiated {
@@ -36,7 +36,8 @@ fn waiting(ufrag: &str) -> Waiting {
     };
     let who = (role, "cam".parse().unwrap());
     let client = [10, 0, 0, 1].into();
-    let record = Arc::new(Record::new(id, who, (None, Offered::default()), (client, Vec::new()), Instant::now()));
+    let record =
+        Arc::new(SessionRecord::new(id, who, (None, Offered::default()), (client, Vec::new()), Instant::now()));
     let local = credentials(ufrag);
     let credential = Credential::ANONYMOUS;
     let applicant = Applicant {
@@ -47,20 +48,20 @@ fn waiting(ufrag: &str) -> Waiting {
         replaces: None,
     };
     let slot = Slots::default().take(applicant, Instant::now()).unwrap();
-    Waiting { id, role, stream, local, negotiated, announcement: None, credential, record, slot }
+    PendingSession { id, role, stream, local, negotiated, announcement: None, credential, record, slot }
 }
 
-/// A lobby in which one session has waited since a moment.
-fn lobby() -> (Arc<Lobby>, SessionId, Instant) {
+/// A pending sessions in which one session has waited since a moment.
+fn pending_sessions() -> (Arc<PendingSessions>, SessionId, Instant) {
     let waiting = waiting(UFRAG);
     let (id, created) = (waiting.id, waiting.record.created);
-    let lobby = Arc::new(Lobby::default());
-    assert!(lobby.admit(waiting, "\"1\"".to_owned()).is_ok());
-    (lobby, id, created)
+    let pending_sessions = Arc::new(PendingSessions::default());
+    assert!(pending_sessions.admit(waiting, "\"1\"".to_owned()).is_ok());
+    (pending_sessions, id, created)
 }
 
-fn assert_empty(lobby: &Lobby) {
-    assert!(lobby.census().iter().all(|(_, count)| *count == 0), "{:?}", lobby.census());
+fn assert_empty(pending_sessions: &PendingSessions) {
+    assert!(pending_sessions.counts().iter().all(|(_, count)| *count == 0), "{:?}", pending_sessions.counts());
 }
 
 fn is_session(found: &Found) -> bool {
@@ -69,78 +70,82 @@ fn is_session(found: &Found) -> bool {
 
 #[test]
 fn a_full_lobby_takes_nobody_until_somebody_has_left_and_keeps_nothing_of_who_it_refuses() {
-    let (lobby, id, _) = lobby();
-    let admit = |ufrag: &str| lobby.admit(waiting(ufrag), "\"1\"".to_owned());
+    let (pending_sessions, id, _) = pending_sessions();
+    let admit = |ufrag: &str| pending_sessions.admit(waiting(ufrag), "\"1\"".to_owned());
     assert!((1..CAPACITY).all(|number| admit(&number.to_string()).is_ok()));
-    let full = lobby.census();
+    let full = pending_sessions.counts();
     assert!(admit("refused").is_err() && admit("refused").is_err());
-    assert_eq!(lobby.census(), full);
+    assert_eq!(pending_sessions.counts(), full);
     // Who is adopted waits no more, and so does who goes.
-    assert!(is_session(&lobby.take("1", A)) && is_session(&lobby.remove(&id)));
+    assert!(is_session(&pending_sessions.take("1", A)) && is_session(&pending_sessions.remove(&id)));
     assert!(admit("first free").is_ok() && admit("second free").is_ok() && admit("refused").is_err());
-    assert_eq!(lobby.expire(Instant::now() + PATIENCE).len(), CAPACITY);
+    assert_eq!(pending_sessions.expire(Instant::now() + PATIENCE).len(), CAPACITY);
     assert!(admit("next").is_ok());
 }
 
 #[test]
 fn of_two_workers_that_hear_a_session_at_once_one_gets_it_and_the_other_knows_whose_it_is() {
     explore(|| {
-        let (lobby, id, _) = lobby();
-        let other = Arc::clone(&lobby);
+        let (pending_sessions, id, _) = pending_sessions();
+        let other = Arc::clone(&pending_sessions);
         let at_b = loom::thread::spawn(move || other.take(UFRAG, B));
-        let at_a = lobby.take(UFRAG, A);
+        let at_a = pending_sessions.take(UFRAG, A);
         let at_b = at_b.join().unwrap();
         match (&at_a, &at_b) {
             (Found::Session(_), Found::Owned(A)) | (Found::Owned(B), Found::Session(_)) => {}
             _ => panic!("both have it, or nobody"),
         }
-        lobby.remove(&id);
-        assert_empty(&lobby);
+        pending_sessions.remove(&id);
+        assert_empty(&pending_sessions);
     });
 }
 
 #[test]
 fn a_session_that_is_deleted_as_it_is_heard_first_is_ended_by_exactly_one() {
     explore(|| {
-        let (lobby, id, _) = lobby();
-        let other = Arc::clone(&lobby);
+        let (pending_sessions, id, _) = pending_sessions();
+        let other = Arc::clone(&pending_sessions);
         let taken = loom::thread::spawn(move || other.take(UFRAG, A));
-        let removed = lobby.remove(&id);
+        let removed = pending_sessions.remove(&id);
         let taken = taken.join().unwrap();
         // Else nobody would end what the worker has adopted.
         assert!(is_session(&removed) != (is_session(&taken) && matches!(removed, Found::Owned(A))));
-        assert_empty(&lobby);
+        assert_empty(&pending_sessions);
     });
 }
 
 #[test]
 fn a_session_whose_time_is_over_as_it_is_heard_first_is_either_given_up_or_adopted() {
     explore(|| {
-        let (lobby, id, created) = lobby();
-        let other = Arc::clone(&lobby);
+        let (pending_sessions, id, created) = pending_sessions();
+        let other = Arc::clone(&pending_sessions);
         let taken = loom::thread::spawn(move || other.take(UFRAG, A));
-        let expired = lobby.expire(created + PATIENCE);
+        let expired = pending_sessions.expire(created + PATIENCE);
         let taken = taken.join().unwrap();
         assert!(is_session(&taken) != (expired.len() == 1));
-        assert_eq!(is_session(&taken), lobby.listed(&id).is_some());
-        assert_eq!(is_session(&taken), matches!(lobby.take(UFRAG, B), Found::Owned(A)), "its owner is known");
-        lobby.remove(&id);
-        assert_empty(&lobby);
+        assert_eq!(is_session(&taken), pending_sessions.listed(&id).is_some());
+        assert_eq!(
+            is_session(&taken),
+            matches!(pending_sessions.take(UFRAG, B), Found::Owned(A)),
+            "its owner is known"
+        );
+        pending_sessions.remove(&id);
+        assert_empty(&pending_sessions);
     });
 }
 
 #[test]
 fn a_restart_loses_no_session_that_is_heard_or_deleted_at_the_same_time() {
     explore(|| {
-        let (lobby, id, _) = lobby();
-        let [restarting, hearing] = [(); 2].map(|()| Arc::clone(&lobby));
+        let (pending_sessions, id, _) = pending_sessions();
+        let [restarting, hearing] = [(); 2].map(|()| Arc::clone(&pending_sessions));
         let restart = loom::thread::spawn(move || {
             restarting.restart(&id, &credentials("second"), &credentials("client"), "\"2\"".to_owned())
         });
         let hear = loom::thread::spawn(move || [UFRAG, "second"].map(|ufrag| is_session(&hearing.take(ufrag, A))));
-        let removed = is_session(&lobby.remove(&id));
+        let removed = is_session(&pending_sessions.remove(&id));
         let (_, heard) = (restart.join().unwrap(), hear.join().unwrap());
         assert_eq!(usize::from(removed) + heard.into_iter().filter(|heard| *heard).count(), 1, "one of them has it");
-        assert_empty(&lobby);
+        assert_empty(&pending_sessions);
     });
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::quota::Slot;
-use super::session_record::Record;
+use super::session_record::SessionRecord;
 use crate::auth::Credential;
 use crate::ice::Credentials;
 use crate::name::{Role, SessionId, StreamName};
@@ -26,21 +26,21 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// Maps with more room than this, most of it empty, are made smaller.
 const ROOM: usize = 1024;
 
-/// The lobby and the list of sessions.
+/// The pending sessions and the list of sessions.
 #[derive(Default)]
-pub(crate) struct Lobby {
+pub(crate) struct PendingSessions {
     place_by_ufrag: DashMap<String, Place>,
     session_by_id: DashMap<SessionId, Listed>,
     waiting: AtomicUsize,
 }
 
 enum Place {
-    Waiting(Box<Waiting>),
+    Waiting(Box<PendingSession>),
     Owned(WorkerId),
 }
 
 /// A session that has its answer and waits for its first check.
-pub(crate) struct Waiting {
+pub(crate) struct PendingSession {
     pub(crate) id: SessionId,
     pub(crate) role: Role,
     pub(crate) stream: StreamName,
@@ -48,7 +48,7 @@ pub(crate) struct Waiting {
     pub(crate) negotiated: Negotiated,
     pub(crate) announcement: Option<Announcement>,
     pub(crate) credential: Credential,
-    pub(crate) record: Arc<Record>,
+    pub(crate) record: Arc<SessionRecord>,
     pub(crate) slot: Slot,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Listed {
     /// Strong entity tag of the current ICE session, with its quotes.
     pub(crate) etag: String,
     pub(crate) credential: Credential,
-    pub(crate) record: Arc<Record>,
+    pub(crate) record: Arc<SessionRecord>,
     /// The user name fragments that lead to it, the newest last.
     ufrags: Vec<String>,
 }
@@ -68,20 +68,20 @@ pub(crate) struct Listed {
 /// What is behind a user name fragment.
 pub(crate) enum Found {
     /// The session waited here; it is the caller's now.
-    Session(Box<Waiting>),
+    Session(Box<PendingSession>),
     /// Another worker has it.
     Owned(WorkerId),
     /// Nobody has it.
     Unknown,
 }
 
-/// The lobby is full.
+/// The pending sessions is full.
 #[derive(Debug)]
 pub(crate) struct Full;
 
-impl Lobby {
+impl PendingSessions {
     /// Lets a session wait, known by `etag` to HTTP.
-    pub(crate) fn admit(&self, session: Waiting, etag: String) -> Result<(), Full> {
+    pub(crate) fn admit(&self, session: PendingSession, etag: String) -> Result<(), Full> {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= CAPACITY {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             return Err(Full);
@@ -190,7 +190,7 @@ impl Lobby {
     }
 
     /// Takes out the sessions that have waited too long.
-    pub(crate) fn expire(&self, now: Instant) -> Vec<Waiting> {
+    pub(crate) fn expire(&self, now: Instant) -> Vec<PendingSession> {
         let late = |place: &Place| match place {
             Place::Waiting(session) => now.saturating_duration_since(session.record.created) >= PATIENCE,
             Place::Owned(_) => false,
@@ -220,23 +220,23 @@ impl Lobby {
     }
 
     /// Takes out every session that waits, for the end of the relay.
-    pub(crate) fn drain(&self) -> Vec<Waiting> {
+    pub(crate) fn drain(&self) -> Vec<PendingSession> {
         self.expire(Instant::now() + PATIENCE)
     }
 
     /// The records of all sessions.
-    pub(crate) fn records(&self) -> Vec<Arc<Record>> {
+    pub(crate) fn records(&self) -> Vec<Arc<SessionRecord>> {
         self.session_by_id.iter().map(|listed| Arc::clone(&listed.record)).collect()
     }
 
     /// The records of the sessions of a stream.
-    pub(crate) fn records_of(&self, stream: &StreamName) -> Vec<Arc<Record>> {
+    pub(crate) fn records_of(&self, stream: &StreamName) -> Vec<Arc<SessionRecord>> {
         let of_stream = self.session_by_id.iter().filter(|listed| listed.stream == *stream);
         of_stream.map(|listed| Arc::clone(&listed.record)).collect()
     }
 
     /// How much it keeps, by name: all of it is 0 once every session has gone.
-    pub(crate) fn census(&self) -> [(&'static str, usize); 3] {
+    pub(crate) fn counts(&self) -> [(&'static str, usize); 3] {
         [
             ("lobby: sessions", self.session_by_id.len()),
             ("lobby: ufrags", self.place_by_ufrag.len()),

@@ -127,7 +127,7 @@ impl Slots {
     }
 
     /// How much is taken, by name: all of it is 0 once every session has gone.
-    pub(crate) fn census(&self) -> [(&'static str, usize); 4] {
+    pub(crate) fn counts(&self) -> [(&'static str, usize); 4] {
         let taken = self.lock();
         [
             ("slots: sessions", taken.sessions),
@@ -313,7 +313,7 @@ mod tests {
                 prop_assert!(taken.viewers.values().all(|count| *count <= quota.viewers));
             }
             drop(held);
-            prop_assert!(slots.census().iter().all(|(_, count)| *count == 0));
+            prop_assert!(slots.counts().iter().all(|(_, count)| *count == 0));
         }
     }
 }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::five_tuple::Path;
+use crate::five_tuple::FiveTuple;
 use crate::metrics::End as Reason;
 use crate::name::{Role, SessionId, StreamName};
 use crate::sdp::Offered;
@@ -19,7 +19,7 @@ pub const ENDED: usize = 100;
 
 /// One session, for whoever asks about it.
 #[derive(Debug)]
-pub struct Record {
+pub struct SessionRecord {
     /// Its name.
     pub id: SessionId,
     /// Publisher or viewer.
@@ -45,7 +45,7 @@ pub struct Report {
     /// How far it has come.
     pub stage: Stage,
     /// Where its packets go.
-    pub path: Option<Path>,
+    pub path: Option<FiveTuple>,
     /// The SRTP protection profile by its registered name.
     pub srtp_profile: Option<&'static str>,
     /// To the client and back.
@@ -63,7 +63,7 @@ pub struct Report {
     /// What it sends or gets.
     pub tracks: Vec<TrackReport>,
     /// Whether a publisher answers keyframe requests, once that is known.
-    pub obeys: Option<bool>,
+    pub keyframe_responsive: Option<bool>,
     /// What arrived by STUN and what was refused.
     pub checks: Checks,
     /// What went wrong: the DTLS alert, for example.
@@ -88,7 +88,7 @@ pub enum Stage {
     Ended,
 }
 
-/// What the door saw of a session.
+/// What the demultiplexer saw of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Checks {
     /// Authentic STUN checks.
@@ -162,7 +162,7 @@ impl Stage {
     }
 }
 
-impl Record {
+impl SessionRecord {
     pub(crate) fn new(
         id: SessionId,
         (role, stream): (Role, StreamName),
@@ -206,11 +206,11 @@ impl Record {
 
 /// The sessions that ended last. Workers and HTTP write, once a session; HTTP reads.
 #[derive(Debug, Default)]
-pub(crate) struct Ended(Mutex<VecDeque<Arc<Record>>>);
+pub(crate) struct Ended(Mutex<VecDeque<Arc<SessionRecord>>>);
 
 impl Ended {
     /// Keeps the record of a session that ends now, for this reason.
-    pub(crate) fn keep(&self, record: &Arc<Record>, reason: Reason, now: Instant) {
+    pub(crate) fn keep(&self, record: &Arc<SessionRecord>, reason: Reason, now: Instant) {
         record.update(|report| {
             report.stage = Stage::Ended;
             report.ended = Some((reason, now));
@@ -226,12 +226,12 @@ impl Ended {
     }
 
     /// All that are kept.
-    pub(crate) fn all(&self) -> Vec<Arc<Record>> {
+    pub(crate) fn all(&self) -> Vec<Arc<SessionRecord>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// The record of a session that ended lately.
-    pub(crate) fn find(&self, session: &SessionId) -> Option<Arc<Record>> {
+    pub(crate) fn find(&self, session: &SessionId) -> Option<Arc<SessionRecord>> {
         let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         records.iter().find(|record| record.id == *session).cloned()
     }
@@ -247,7 +247,7 @@ mod tests {
         let offered = Offered { codecs: Vec::new(), candidates: 0 };
         let record = |_| {
             let who = (Role::Viewer, "cam".parse().unwrap());
-            Arc::new(Record::new(
+            Arc::new(SessionRecord::new(
                 SessionId::random(),
                 who,
                 (None, offered.clone()),

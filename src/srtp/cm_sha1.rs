@@ -71,13 +71,13 @@ impl CmSha1 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::keys::Profile;
+    use super::super::keys::SrtpProfile;
     use super::*;
 
     #[test]
     fn seals_the_packet_that_libsrtp_checks_itself_with() {
         let sealer = CmSha1::new(&MasterKey {
-            profile: Profile::Aes128CmSha1_80,
+            profile: SrtpProfile::Aes128CmSha1_80,
             key: 0xE1F9_7A0D_3E01_8BE0_D64F_A32C_06DE_4139_u128.to_be_bytes(),
             salt: [0x0E, 0xC6, 0x75, 0xAD, 0x49, 0x8A, 0xFE, 0xEB, 0xB6, 0x96, 0x0B, 0x3A, 0xAB, 0xE6],
         });

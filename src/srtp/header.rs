@@ -26,22 +26,22 @@ impl Extension {
     /// The ids and contents of the elements, in their order, as far as they make sense.
     #[must_use]
     #[inline]
-    pub fn elements<'a>(&self, datagram: &'a [u8]) -> Elements<'a> {
+    pub fn elements<'a>(&self, datagram: &'a [u8]) -> ExtensionElements<'a> {
         let two_byte = self.profile & 0xfff0 == 0x1000;
         let known = two_byte || self.profile == 0xBEDE;
         let rest = datagram.get(self.range.clone()).filter(|_| known).unwrap_or_default();
-        Elements { two_byte, rest }
+        ExtensionElements { two_byte, rest }
     }
 }
 
 /// The elements of a header extension, one by one.
 #[derive(Clone, Debug)]
-pub struct Elements<'a> {
+pub struct ExtensionElements<'a> {
     two_byte: bool,
     rest: &'a [u8],
 }
 
-impl<'a> Iterator for Elements<'a> {
+impl<'a> Iterator for ExtensionElements<'a> {
     type Item = (u8, &'a [u8]);
 
     #[inline]

@@ -10,14 +10,14 @@ use aes::cipher::{BlockEncrypt, KeyInit};
 
 /// A DTLS-SRTP protection profile (RFC 5764 4.1.2, RFC 7714 14.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Profile {
+pub enum SrtpProfile {
     /// `SRTP_AEAD_AES_128_GCM` (0x0007): 16-byte key, 12-byte salt, 16-byte tag.
     Aes128Gcm,
     /// `SRTP_AES128_CM_HMAC_SHA1_80` (0x0001): 16-byte key, 14-byte salt, 10-byte tag.
     Aes128CmSha1_80,
 }
 
-impl Profile {
+impl SrtpProfile {
     /// The profile's number in the `use_srtp` extension.
     #[must_use]
     pub const fn id(self) -> u16 {
@@ -71,7 +71,7 @@ impl Profile {
 #[derive(Clone)]
 pub struct MasterKey {
     /// Which transform it is for.
-    pub profile: Profile,
+    pub profile: SrtpProfile,
     /// The 128-bit master key.
     pub key: [u8; 16],
     /// The master salt; GCM uses the first 12 bytes.
@@ -93,7 +93,7 @@ pub enum KeyError {
     /// The export has another length than the profile asks for.
     #[error("export {expected} bytes of keying material for this SRTP profile, not {actual}")]
     Length {
-        /// [`Profile::keying_material_len`].
+        /// [`SrtpProfile::keying_material_len`].
         expected: usize,
         /// What was handed in.
         actual: usize,
@@ -106,9 +106,9 @@ impl Keys {
     ///
     /// # Errors
     ///
-    /// `material` must have exactly [`Profile::keying_material_len`] bytes.
+    /// `material` must have exactly [`SrtpProfile::keying_material_len`] bytes.
     pub fn from_keying_material(
-        profile: Profile,
+        profile: SrtpProfile,
         material: &[u8],
         relay_is_dtls_client: bool,
     ) -> Result<Self, KeyError> {
@@ -130,7 +130,7 @@ impl Keys {
 }
 
 impl MasterKey {
-    fn new(profile: Profile, key: &[u8], salt: &[u8]) -> Self {
+    fn new(profile: SrtpProfile, key: &[u8], salt: &[u8]) -> Self {
         let mut master = Self { profile, key: [0; 16], salt: [0; 14] };
         master.key.copy_from_slice(key);
         master.salt[..salt.len()].copy_from_slice(salt);
@@ -178,7 +178,7 @@ impl fmt::Debug for Keys {
 mod tests {
     use super::*;
 
-    const CM: Profile = Profile::Aes128CmSha1_80;
+    const CM: SrtpProfile = SrtpProfile::Aes128CmSha1_80;
 
     #[test]
     fn session_keys_are_those_of_rfc_3711_appendix_b3() {
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn keying_material_is_split_by_dtls_role() {
-        for (profile, len) in [(Profile::Aes128Gcm, 56), (CM, 60)] {
+        for (profile, len) in [(SrtpProfile::Aes128Gcm, 56), (CM, 60)] {
             assert_eq!(profile.keying_material_len(), len);
             let material: Vec<u8> = (0..).take(len).collect();
             let server = Keys::from_keying_material(profile, &material, false).unwrap();

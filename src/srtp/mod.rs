@@ -21,6 +21,6 @@ mod seal;
 mod transform;
 
 pub use header::Extension;
-pub use keys::{KeyError, Keys, MasterKey, Profile};
+pub use keys::{KeyError, Keys, MasterKey, SrtpProfile};
 pub use open::{OpenError, Opened, Opener};
 pub use seal::{SealError, Sealer};

@@ -16,17 +16,17 @@ struct Sealed {
     content: u64,
 }
 
-pub(crate) struct Witness {
+pub(crate) struct NonceGuard {
     slots: Box<[Sealed]>,
 }
 
-impl Default for Witness {
+impl Default for NonceGuard {
     fn default() -> Self {
         Self { slots: vec![Sealed::default(); SLOTS as usize].into_boxed_slice() }
     }
 }
 
-impl Witness {
+impl NonceGuard {
     /// # Panics
     ///
     /// If this index of this SSRC was sealed over other bytes.

@@ -5,13 +5,13 @@ use super::index;
 use super::keys::MasterKey;
 use super::transform::Transform;
 
-/// One viewer's sealing context, for all its SSRCs. It keeps no index: each outlet owns that of its SSRC, starts it
+/// One viewer's sealing context, for all its SSRCs. It keeps no index: each outbound track owns that of its SSRC, starts it
 /// below 2^15, only moves it forward, and repeats one only with the same bytes (a repeated AES-GCM nonce gives the
 /// authentication key away). Builds with debug assertions watch that rule and panic where it is broken.
 pub struct Sealer {
     transform: Transform,
     #[cfg(debug_assertions)]
-    witness: super::nonce_guard::Witness,
+    nonce_guard: super::nonce_guard::NonceGuard,
 }
 
 /// Why a packet was not sealed. Each is a defect of the caller, not of the network.
@@ -38,7 +38,7 @@ impl Sealer {
         Self {
             transform: Transform::new(master),
             #[cfg(debug_assertions)]
-            witness: super::nonce_guard::Witness::default(),
+            nonce_guard: super::nonce_guard::NonceGuard::default(),
         }
     }
 
@@ -70,7 +70,7 @@ impl Sealer {
         }
         let ssrc = u32::from_be_bytes([packet[8], packet[9], packet[10], packet[11]]);
         #[cfg(debug_assertions)]
-        self.witness.testify(ssrc, index, packet);
+        self.nonce_guard.testify(ssrc, index, packet);
         if !self.transform.seal(ssrc, index, header_len, packet, tag) {
             return Err(SealError::NotRtp);
         }
@@ -80,11 +80,11 @@ impl Sealer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::keys::Profile;
+    use super::super::keys::SrtpProfile;
     use super::*;
 
     fn sealer() -> Sealer {
-        Sealer::new(&MasterKey { profile: Profile::Aes128Gcm, key: [1; 16], salt: [2; 14] })
+        Sealer::new(&MasterKey { profile: SrtpProfile::Aes128Gcm, key: [1; 16], salt: [2; 14] })
     }
 
     fn packet() -> [u8; 60] {

@@ -2,7 +2,7 @@
 
 use super::cm_sha1::CmSha1;
 use super::gcm::Gcm;
-use super::keys::{MasterKey, Profile};
+use super::keys::{MasterKey, SrtpProfile};
 
 /// Session keys ready for use.
 #[expect(
@@ -17,8 +17,8 @@ pub(super) enum Transform {
 impl Transform {
     pub(super) fn new(master: &MasterKey) -> Self {
         match master.profile {
-            Profile::Aes128Gcm => Self::Gcm(Gcm::new(master)),
-            Profile::Aes128CmSha1_80 => Self::CmSha1(Box::new(CmSha1::new(master))),
+            SrtpProfile::Aes128Gcm => Self::Gcm(Gcm::new(master)),
+            SrtpProfile::Aes128CmSha1_80 => Self::CmSha1(Box::new(CmSha1::new(master))),
         }
     }
 

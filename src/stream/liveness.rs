@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 /// The publisher's worker writes it once for each batch of packets; a standby's worker and HTTP read it.
 #[derive(Debug)]
-pub struct Pulse {
+pub struct Liveness {
     began: Instant,
     /// Microseconds since `began`.
     last: AtomicU64,
 }
 
-impl Pulse {
+impl Liveness {
     /// A publisher that is heard for the first time.
     pub fn new(now: Instant) -> Self {
         Self { began: now, last: AtomicU64::new(0) }
@@ -38,10 +38,10 @@ mod tests {
     fn silence_is_counted_from_the_last_beat_and_before_it_from_the_beginning() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let pulse = Pulse::new(start);
-        assert_eq!(pulse.silence(at(300)), Duration::from_millis(300));
-        pulse.beat(at(200));
-        assert_eq!(pulse.silence(at(300)), Duration::from_millis(100));
-        assert_eq!(pulse.silence(at(100)), Duration::ZERO);
+        let liveness = Liveness::new(start);
+        assert_eq!(liveness.silence(at(300)), Duration::from_millis(300));
+        liveness.beat(at(200));
+        assert_eq!(liveness.silence(at(300)), Duration::from_millis(100));
+        assert_eq!(liveness.silence(at(100)), Duration::ZERO);
     }
 }

@@ -15,6 +15,6 @@ mod registry;
 pub use crate::metrics::End as Reason;
 pub use eviction::{COOL_DOWN, Identity, Refused, SILENT};
 pub use inbox::{Full, Inbox, Sender, inbox};
-pub use liveness::Pulse;
+pub use liveness::Liveness;
 pub use publication::{Absence, Announced, Announcement, Entrance, Live, Publication, Takeover};
 pub use registry::{Departure, Registry, StreamInfo, Watch, WorkerId};

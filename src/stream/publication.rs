@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::eviction::{Identity, SILENT};
-use super::liveness::Pulse;
+use super::liveness::Liveness;
 use super::registry::{Registry, Stream, WorkerId};
 use crate::forward::codec::Format;
 use crate::name::{SessionId, StreamName};
@@ -28,7 +28,7 @@ pub struct Live {
     /// It came as a standby.
     pub standby: bool,
     /// When it was heard.
-    pub pulse: Arc<Pulse>,
+    pub liveness: Arc<Liveness>,
     /// Since when it has not been heard, if it is not: see [`Publication::set_lost`].
     pub lost: Option<Instant>,
     pub(super) identity: Identity,
@@ -70,7 +70,7 @@ pub struct Publication {
     registry: Registry,
     stream: StreamName,
     session: SessionId,
-    pulse: Arc<Pulse>,
+    liveness: Arc<Liveness>,
     /// 0 while it is a standby.
     epoch: u32,
 }
@@ -111,16 +111,17 @@ impl Eq for Live {}
 impl Live {
     /// Whether it has not been heard lately.
     pub(super) fn is_silent(&self, now: Instant) -> bool {
-        self.pulse.silence(now) >= SILENT
+        self.liveness.silence(now) >= SILENT
     }
 }
 
 impl Announcement {
     /// The publisher is connected: it becomes the stream's live one and replaces an older one, or its standby.
     pub fn publish(self, worker: WorkerId, now: Instant) -> (Publication, Entrance) {
-        let pulse = Arc::new(Pulse::new(now));
+        let liveness = Arc::new(Liveness::new(now));
         let Announced { session, formats, identity, standby } = self.announced.clone();
-        let own = Live { session, worker, epoch: 0, formats, standby, pulse: pulse.clone(), lost: None, identity };
+        let own =
+            Live { session, worker, epoch: 0, formats, standby, liveness: liveness.clone(), lost: None, identity };
         let entrance = {
             let mut stream = self.registry.streams.entry(self.stream.clone()).or_default();
             if standby && stream.live.is_some() {
@@ -134,7 +135,7 @@ impl Announcement {
             Entrance::Standby { .. } => 0,
         };
         let publication =
-            Publication { registry: self.registry.clone(), stream: self.stream.clone(), session, pulse, epoch };
+            Publication { registry: self.registry.clone(), stream: self.stream.clone(), session, liveness, epoch };
         (publication, entrance)
     }
 }
@@ -192,14 +193,14 @@ impl Publication {
 
     /// Packets of it arrived until then.
     pub fn beat(&self, received: Instant) {
-        self.pulse.beat(received);
+        self.liveness.beat(received);
     }
 
     /// Makes a standby the live publisher if that has gone, or has been silent for `after` while the standby was not.
     pub fn take_over(&mut self, after: Duration, now: Instant) -> Option<Takeover> {
         let session = self.session;
         let takeover = self.registry.change(&self.stream, |stream| {
-            let is_silent = |live: &Live| live.pulse.silence(now) >= after;
+            let is_silent = |live: &Live| live.liveness.silence(now) >= after;
             let is_due = stream.live.as_ref().is_none_or(is_silent);
             let own = stream.standby.take_if(|own| own.session == session && is_due && !is_silent(own))?;
             Some(stream.promote(own, now))

@@ -119,7 +119,7 @@ impl Config {
 
     /// The candidates of an answer, best first: advertised addresses, then the address on which the HTTP request
     /// arrived unless it is loopback and the client is not on this machine itself, then this machine's others. FFmpeg reads only the first.
-    pub(crate) fn candidates(&self, port: u16, arrival: Option<Arrival>) -> Vec<SocketAddr> {
+    pub(crate) fn candidates(&self, port: u16, arrival: Option<HttpArrival>) -> Vec<SocketAddr> {
         let mut addresses: Vec<IpAddr> = self.advertise.clone();
         if let Some(arrival) = arrival
             && (!arrival.local.is_loopback() || arrival.is_this_machine)
@@ -158,7 +158,7 @@ const MAX_CANDIDATES: usize = 8;
 
 /// Where a client's HTTP request arrived, and whether it comes from this machine itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Arrival {
+pub(crate) struct HttpArrival {
     pub(crate) local: IpAddr,
     pub(crate) is_this_machine: bool,
 }
@@ -183,9 +183,9 @@ mod tests {
     use super::*;
     use crate::session::Source;
 
-    fn arrival(local: &str, remote: &str) -> Option<Arrival> {
+    fn arrival(local: &str, remote: &str) -> Option<HttpArrival> {
         let is_this_machine = Source::Direct.is_this_machine(remote.parse().unwrap());
-        Some(Arrival { local: local.parse().unwrap(), is_this_machine })
+        Some(HttpArrival { local: local.parse().unwrap(), is_this_machine })
     }
 
     #[test]

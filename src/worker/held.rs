@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where a worker stays.
 #[derive(Debug, Default)]
-pub(crate) struct Hold(pub(crate) AtomicBool);
+pub(crate) struct WorkerHold(pub(crate) AtomicBool);
 
 /// Lets the worker go when it is dropped.
 #[derive(Debug)]
-pub struct Held(pub(crate) Arc<Hold>);
+pub struct Held(pub(crate) Arc<WorkerHold>);
 
 impl Drop for Held {
     fn drop(&mut self) {

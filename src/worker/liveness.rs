@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::demux::Key;
-use crate::session::Record;
+use crate::session::SessionRecord;
 
 /// One worker's sign of life. The worker writes, the watchdog reads.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub(crate) struct Heartbeat {
     beat: AtomicU64,
     /// The key of the session that it works for, and 1; 0 for none.
     session: AtomicU32,
-    record_by_key: Mutex<HashMap<Key, Arc<Record>>>,
+    record_by_key: Mutex<HashMap<Key, Arc<SessionRecord>>>,
 }
 
 impl Heartbeat {
@@ -47,13 +47,13 @@ impl Heartbeat {
     }
 
     /// The session that the worker is in.
-    pub(crate) fn session(&self) -> Option<Arc<Record>> {
+    pub(crate) fn session(&self) -> Option<Arc<SessionRecord>> {
         let key = Key(self.session.load(Ordering::Relaxed).checked_sub(1)?);
         self.record_by_key.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
     }
 
     /// A session has this key from now on, or nobody has.
-    pub(crate) fn name(&self, key: Key, record: Option<Arc<Record>>) {
+    pub(crate) fn name(&self, key: Key, record: Option<Arc<SessionRecord>>) {
         let mut records = self.record_by_key.lock().unwrap_or_else(PoisonError::into_inner);
         match record {
             Some(record) => _ = records.insert(key, record),

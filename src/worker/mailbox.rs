@@ -17,13 +17,13 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Commands that found an inbox full.
 #[derive(Default)]
-pub(crate) struct Waiting {
+pub(crate) struct UnsentCommands {
     /// Oldest first.
     pub(crate) commands: VecDeque<(WorkerId, Message)>,
     retry_at: Option<Instant>,
 }
 
-impl Waiting {
+impl UnsentCommands {
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
         self.commands.len()

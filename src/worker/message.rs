@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::held::Hold;
-use crate::five_tuple::Path;
+use super::held::WorkerHold;
+use crate::five_tuple::FiveTuple;
 use crate::forward::codec::{Format, Kind};
 use crate::forward::{Epoch, Packet};
 use crate::ice::Admission;
@@ -24,15 +24,15 @@ pub(crate) enum Message {
     /// A publisher's latest sender report for one track.
     Clock { stream: StreamName, epoch: u32, kind: Kind, clock: SenderClock },
     /// A publisher has answered a keyframe request, or has not.
-    Obeys { stream: StreamName, epoch: u32, kind: Kind, obeys: bool },
+    KeyframeResponsive { stream: StreamName, epoch: u32, kind: Kind, keyframe_responsive: bool },
     /// The pictures since a publisher's last keyframe made room for others.
     GiveUpPictures { stream: StreamName, epoch: u32 },
     /// A publisher has opened a data channel.
     Channel { stream: StreamName, epoch: u32, channel: Channel },
     /// A publisher has sent a message on a data channel.
-    Told { stream: StreamName, epoch: u32, label: String, message: ChannelMessage },
+    DataFromPublisher { stream: StreamName, epoch: u32, label: String, message: ChannelMessage },
     /// A viewer has sent a message to the publisher.
-    Answered { stream: StreamName, label: String, message: ChannelMessage },
+    DataFromViewer { stream: StreamName, label: String, message: ChannelMessage },
     /// The publisher of that epoch is gone.
     Unpublished { stream: StreamName, epoch: u32 },
     /// The publisher of that epoch is connected and is not heard, or is heard again.
@@ -46,13 +46,13 @@ pub(crate) enum Message {
     /// Its standby has taken over from this publisher, or another publisher from this standby: it stands by now.
     StandDown { session: SessionId },
     /// A datagram that reached another worker's socket but belongs to a session of this one.
-    Datagram { path: Path, datagram: Vec<u8>, received: Instant },
+    Datagram { path: FiveTuple, datagram: Vec<u8>, received: Instant },
     /// New ICE credentials for a session (ICE restart, RFC 9725 4.3.2).
     Restart { session: SessionId, admission: Box<Admission> },
     /// A session is to end.
     End { session: SessionId, reason: Reason },
     /// Stay where it is, in the work for this session, until it is let go: for tests.
-    Hold { session: Option<SessionId>, hold: Arc<Hold> },
+    Hold { session: Option<SessionId>, hold: Arc<WorkerHold> },
     /// End every session and stop.
     Stop,
 }
@@ -94,5 +94,5 @@ pub(crate) struct SubscribedTrack {
     pub(crate) snapshot: Vec<Arc<Packet>>,
     pub(crate) clock: Option<SenderClock>,
     /// Whether the publisher answers keyframe requests, as far as it is known.
-    pub(crate) obeys: Option<bool>,
+    pub(crate) keyframe_responsive: Option<bool>,
 }

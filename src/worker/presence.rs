@@ -3,7 +3,7 @@
 //! A UDP socket never tells that nobody is there, so a viewer that has not been heard for [`SILENCE`], by STUN or RTCP, is
 //! paused: it gets nothing, and its lines stand still, no number given away. As soon as it is heard again where its media
 //! goes, its lines go on by a splice, with sound at what is live and with a picture at once. A silence of 30 s ends the
-//! session, which is the door's to say.
+//! session, which is the demultiplexer's to say.
 
 use std::time::{Duration, Instant};
 

@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::shared::Shared;
-use crate::demux::Facts as DoorFacts;
-use crate::five_tuple::Path;
+use crate::demux::Facts as DemuxFacts;
+use crate::five_tuple::FiveTuple;
 use crate::ice::Credentials;
 use crate::metrics::{End as Reason, Label as _, Metrics, Phase, SessionState};
 use crate::name::{Role, SessionId, StreamName};
 use crate::peer::Peer;
 use crate::sdp::Negotiated;
-use crate::session::pending_sessions::Waiting;
+use crate::session::pending_sessions::PendingSession;
 use crate::session::quota::Slot;
 use crate::session::steering::Steered;
 use crate::session::unreached::{Progress, Unreached};
-use crate::session::{Event, Record};
-use crate::srtp::Profile;
+use crate::session::{Event, SessionRecord};
+use crate::srtp::SrtpProfile;
 use crate::stream::Announcement;
 use crate::worker::publishing::publisher::Publisher;
 use crate::worker::stats::stream_share::Share;
@@ -33,12 +33,12 @@ pub(crate) struct Session {
     pub(crate) peer: Option<Peer>,
     pub(crate) state: State,
     /// Where its packets go now.
-    pub(crate) path: Option<Path>,
+    pub(crate) path: Option<FiveTuple>,
     /// Where the kernel would bring its packets to another worker.
     pub(crate) steered: Option<Steered>,
     pub(crate) facts: Facts,
     /// What others may know of it.
-    pub(crate) record: Arc<Record>,
+    pub(crate) record: Arc<SessionRecord>,
     /// Its part of what the relay takes.
     pub(crate) slot: Slot,
     /// Once it is connected: its part in what is measured of its stream.
@@ -65,7 +65,7 @@ pub(crate) struct Facts {
     pub(crate) connected: Option<Instant>,
     pub(crate) first_media: Option<Instant>,
     pub(crate) first_picture: Option<Instant>,
-    pub(crate) profile: Option<Profile>,
+    pub(crate) profile: Option<SrtpProfile>,
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
     pub(crate) asked_again: u64,
@@ -123,7 +123,7 @@ impl Session {
     }
 
     /// The last log line: what it was, how long it lived, why it ended.
-    pub(crate) fn log_end(&self, reason: Reason, door: &DoorFacts, now: Instant) {
+    pub(crate) fn log_end(&self, reason: Reason, demux: &DemuxFacts, now: Instant) {
         let facts = &self.facts;
         let after =
             |moment: Option<Instant>| moment.map(|at| milliseconds(at.saturating_duration_since(facts.created)));
@@ -144,10 +144,10 @@ impl Session {
             asked_again = facts.asked_again,
             keyframes_asked = facts.keyframes_asked,
             keyframes_answered = facts.keyframes_answered,
-            checks = door.checks,
-            checks_from = door.first.map(|path| path.remote.to_string()),
-            moves = door.moves,
-            refused = door.dropped + door.forged,
+            checks = demux.checks,
+            checks_from = demux.first.map(|path| path.remote.to_string()),
+            moves = demux.moves,
+            refused = demux.dropped + demux.forged,
             failure = facts.failure.as_deref(),
             offered_codecs = ?self.record.offered.codecs,
             offered_candidates = self.record.offered.candidates,
@@ -158,7 +158,7 @@ impl Session {
 }
 
 /// The end of a session that never sent a packet: its record, and its last log line.
-pub(crate) fn end_waiting(waiting: &Waiting, asked: Reason, shared: &Shared, now: Instant) {
+pub(crate) fn end_waiting(waiting: &PendingSession, asked: Reason, shared: &Shared, now: Instant) {
     let (metrics, record) = (&shared.metrics, &waiting.record);
     let age = now.saturating_duration_since(record.created);
     let reason = Progress::Nothing.reason(asked, age);
@@ -181,7 +181,7 @@ pub(crate) fn end_waiting(waiting: &Waiting, asked: Reason, shared: &Shared, now
 }
 
 /// Tells the operator, once in a while, that a client did not connect.
-pub(crate) fn warn_of_unreached(record: &Record, reason: Reason, shared: &Shared, now: Instant) {
+pub(crate) fn warn_of_unreached(record: &SessionRecord, reason: Reason, shared: &Shared, now: Instant) {
     let session = Unreached { reason, client: record.client, told: &record.told(), media_port: shared.media_port };
     shared.unreached.note(&session, now);
 }

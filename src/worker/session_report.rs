@@ -4,16 +4,16 @@
 use std::time::{Duration, Instant};
 
 use super::session::{Session, State};
-use crate::demux::Facts as DoorFacts;
+use crate::demux::Facts as DemuxFacts;
 use crate::forward::codec::Kind;
-use crate::forward::{Leg as Stand, SetsSource};
+use crate::forward::{SetsSource, TrackState};
 use crate::sdp::{Negotiated, Section};
 use crate::session::{Checks, Stage, TrackReport};
 use crate::worker::publishing::publisher::Publisher;
 use crate::worker::publishing::track::Track;
-use crate::worker::viewing::stream_feed::Feed;
+use crate::worker::viewing::stream_feed::StreamFeed;
 use crate::worker::viewing::viewer::Viewer;
-use crate::worker::viewing::viewer_track::Leg;
+use crate::worker::viewing::viewer_track::ViewerTrack;
 
 /// How often a session is looked at.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
@@ -44,12 +44,13 @@ impl Sampler {
 }
 
 impl Session {
-    pub(crate) fn report(&mut self, door: &DoorFacts, feed: Option<&Feed>, now: Instant) {
-        let (mut obeys, mut round_trip, mut stands_by, mut estimate) = (None, door.round_trip, false, None);
+    pub(crate) fn report(&mut self, demux: &DemuxFacts, feed: Option<&StreamFeed>, now: Instant) {
+        let (mut keyframe_responsive, mut round_trip, mut stands_by, mut estimate) =
+            (None, demux.round_trip, false, None);
         let (stage, tracks) = match &mut self.state {
             State::Connecting(_) => (Stage::Connecting, Vec::new()),
             State::Publishing(publisher) => {
-                obeys = publisher.obeys();
+                keyframe_responsive = publisher.keyframe_responsive();
                 stands_by = publisher.publication.is_standby();
                 (if stands_by { Stage::Waiting } else { Stage::Live }, publisher.reports(now))
             }
@@ -74,13 +75,13 @@ impl Session {
             report.first_media = facts.first_media;
             report.first_picture = facts.first_picture;
             report.tracks = tracks;
-            report.obeys = obeys;
+            report.keyframe_responsive = keyframe_responsive;
             report.checks = Checks {
-                authentic: door.checks,
-                first: door.first.map(|path| path.remote),
-                addresses: door.paths,
-                moves: door.moves,
-                refused: door.dropped + door.forged,
+                authentic: demux.checks,
+                first: demux.first.map(|path| path.remote),
+                addresses: demux.paths,
+                moves: demux.moves,
+                refused: demux.dropped + demux.forged,
             };
             report.failure.clone_from(&facts.failure);
         });
@@ -89,8 +90,8 @@ impl Session {
 
 impl Publisher {
     /// Whether it answers keyframe requests, as far as it is known.
-    fn obeys(&self) -> Option<bool> {
-        self.tracks.iter().find_map(|track| track.obeys.filter(|_| track.kind == Kind::Video))
+    fn keyframe_responsive(&self) -> Option<bool> {
+        self.tracks.iter().find_map(|track| track.keyframe_responsive.filter(|_| track.kind == Kind::Video))
     }
 
     fn reports(&mut self, now: Instant) -> Vec<TrackReport> {
@@ -126,26 +127,26 @@ impl Viewer {
         self.legs.iter().filter_map(|leg| leg.rtt()).min()
     }
 
-    fn stage(&self, feed: Option<&Feed>) -> Stage {
-        if self.legs.iter().all(|leg| leg.outlet.leg() == Stand::Paused) {
+    fn stage(&self, feed: Option<&StreamFeed>) -> Stage {
+        if self.legs.iter().all(|leg| leg.outbound_track.leg() == TrackState::Paused) {
             return Stage::Paused;
         }
         if feed.is_some_and(|feed| feed.source.is_some()) { Stage::Live } else { Stage::Waiting }
     }
 
-    fn reports(&mut self, negotiated: &Negotiated, feed: Option<&Feed>, now: Instant) -> Vec<TrackReport> {
-        let report = |leg: &mut Leg| {
-            let is_own = |section: &&Section| section.ssrc == leg.outlet.ssrc();
+    fn reports(&mut self, negotiated: &Negotiated, feed: Option<&StreamFeed>, now: Instant) -> Vec<TrackReport> {
+        let report = |leg: &mut ViewerTrack| {
+            let is_own = |section: &&Section| section.ssrc == leg.outbound_track.ssrc();
             let agreed = negotiated.sections.iter().find(is_own).and_then(|section| section.payloads.first());
             let format = feed.and_then(|feed| feed.track(leg.kind)).map(|track| &track.format);
             let format = format.or(agreed.map(|payload| &payload.format))?;
-            let counts = *leg.outlet.counts();
+            let counts = *leg.outbound_track.counts();
             Some(TrackReport {
                 kind: leg.kind.as_str(),
                 codec: format.codec.name(),
                 profile: format.profile().name(),
                 size: None,
-                ssrc: Some(leg.outlet.ssrc()),
+                ssrc: Some(leg.outbound_track.ssrc()),
                 packets: leg.sent.packets,
                 bytes: leg.sent.bytes,
                 rates: leg.meter.look(leg.sent, 0, now),

@@ -5,11 +5,11 @@ use super::liveness::Heartbeat;
 use super::message::Message;
 use crate::metrics::{LimitName, Metrics};
 use crate::peer::{Certificate, CertificateError};
-use crate::session::assignment::Placing;
+use crate::session::assignment::Assignment;
 use crate::session::cache_budget::CacheBudget;
-use crate::session::client_closed::Departed;
+use crate::session::client_closed::ClientClosed;
 use crate::session::events::Events;
-use crate::session::pending_sessions::Lobby;
+use crate::session::pending_sessions::PendingSessions;
 use crate::session::quota::Slots;
 use crate::session::session_record::Ended;
 use crate::session::unreached::Warning;
@@ -24,15 +24,15 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) media_port: u16,
     pub(crate) registry: Registry,
-    pub(crate) lobby: Lobby,
-    pub(crate) departed: Departed,
+    pub(crate) pending_sessions: PendingSessions,
+    pub(crate) client_closed: ClientClosed,
     pub(crate) events: Events,
     pub(crate) ended: Ended,
     pub(crate) unreached: Warning,
     pub(crate) cache_budget: CacheBudget,
     pub(crate) socket_drops: SocketDrops,
     pub(crate) slots: Slots,
-    pub(crate) placing: Placing,
+    pub(crate) assignment: Assignment,
     /// Of the workers by their number.
     pub(crate) heartbeats: Vec<Arc<Heartbeat>>,
     pub(crate) health: Health,
@@ -67,13 +67,13 @@ impl Shared {
             config,
             media_port,
             registry: Registry::default(),
-            lobby: Lobby::default(),
-            departed: Departed::default(),
+            pending_sessions: PendingSessions::default(),
+            client_closed: ClientClosed::default(),
             events: Events::default(),
             ended: Ended::default(),
             unreached: Warning::default(),
             socket_drops: SocketDrops::default(),
-            placing: Placing::new(workers.len()),
+            assignment: Assignment::new(workers.len()),
             heartbeats: workers.iter().map(|_| Arc::default()).collect(),
             health: Health::default(),
             certificate: Certificate::generate()?,

@@ -12,7 +12,7 @@ use sluice::forward::codec::Codec;
 use sluice::name::Role;
 use sluice::peer::client::{Client, Config, EXTENSIONS, Track};
 use sluice::peer::{Certificate, Event};
-use sluice::srtp::{Profile, Sealer};
+use sluice::srtp::{Sealer, SrtpProfile};
 
 use crate::hostile::Rtp;
 use crate::sctp::Tap;
@@ -60,7 +60,7 @@ impl Session {
             codecs,
             extensions: EXTENSIONS,
             application: true,
-            profiles: &[Profile::Aes128Gcm],
+            profiles: &[SrtpProfile::Aes128Gcm],
             local: socket.local_addr()?,
             certificate: &certificate,
         };

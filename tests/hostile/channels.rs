@@ -6,7 +6,7 @@ use std::time::Duration;
 use sluice::forward::codec::Codec;
 use sluice::name::Role;
 use sluice::peer::Certificate;
-use sluice::srtp::Profile;
+use sluice::srtp::SrtpProfile;
 use stats_alloc::Region;
 
 use crate::net::{NUMBER, Net, vp8};
@@ -15,7 +15,7 @@ use crate::sctp_packet::*;
 use crate::{ALLOCATOR, alone};
 
 const CODECS: &[Codec] = &[Codec::Vp8];
-const GCM: &[Profile] = &[Profile::Aes128Gcm];
+const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
 const MANY: u32 = 20_000;
 /// Packets of an attack between two of the victim's.
 const BURST: u32 = 250;

@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use sluice::forward::codec::{Codec, Kind};
 use sluice::name::Role;
-use sluice::srtp::Profile;
+use sluice::srtp::SrtpProfile;
 use stats_alloc::Region;
 
 use crate::forgeries::{FORGERIES, Forgery, Seen, stun_like};
@@ -28,7 +28,7 @@ const AT_ONCE: u64 = 200;
 const KEPT: isize = 512 * 1_024;
 
 const BOTH: &[Codec] = &[Codec::Vp8, Codec::Opus];
-const PROFILES: [Profile; 2] = [Profile::Aes128Gcm, Profile::Aes128CmSha1_80];
+const PROFILES: [SrtpProfile; 2] = [SrtpProfile::Aes128Gcm, SrtpProfile::Aes128CmSha1_80];
 
 /// A relay with a live publisher and viewer, who are not attacked, and the one who is.
 struct Scene {
@@ -45,7 +45,7 @@ struct Scene {
 
 impl Scene {
     /// `role` and `profile` are the victim's, who has only offered. A publisher has a stream of its own.
-    fn offered(role: Role, profile: Profile) -> Self {
+    fn offered(role: Role, profile: SrtpProfile) -> Self {
         let mut net = Net::new(2);
         net.application = true;
         let publisher = net.join(Role::Publisher, "cam", BOTH, &PROFILES);
@@ -211,7 +211,7 @@ fn assert_connects_or_fails_alone(scene: &mut Scene, forgery: &Forgery) {
 
 fn before_ice(role: Role) {
     for forgery in &FORGERIES {
-        let mut scene = Scene::offered(role, Profile::Aes128Gcm);
+        let mut scene = Scene::offered(role, SrtpProfile::Aes128Gcm);
         scene.silent = true;
         attack(&mut scene, forgery, |_| false);
         scene.silent = false;
@@ -221,7 +221,7 @@ fn before_ice(role: Role) {
 
 fn between_ice_and_dtls(role: Role) {
     for forgery in &FORGERIES {
-        let mut scene = Scene::offered(role, Profile::Aes128Gcm);
+        let mut scene = Scene::offered(role, SrtpProfile::Aes128Gcm);
         // Its check arrives; what the relay answers does not.
         scene.seen.check = scene.genuine().expect("a check");
         let check = scene.seen.check.clone();
@@ -234,7 +234,7 @@ fn between_ice_and_dtls(role: Role) {
 
 fn during_the_handshake(role: Role) {
     for forgery in &FORGERIES {
-        let mut scene = Scene::offered(role, Profile::Aes128Gcm);
+        let mut scene = Scene::offered(role, SrtpProfile::Aes128Gcm);
         scene.seen.check = scene.genuine().expect("a check");
         let check = scene.seen.check.clone();
         scene.net.deliver(scene.victim, check);
@@ -246,7 +246,7 @@ fn during_the_handshake(role: Role) {
     }
 }
 
-fn live(role: Role, profile: Profile) {
+fn live(role: Role, profile: SrtpProfile) {
     let mut scene = Scene::offered(role, profile);
     scene.seen.check = scene.genuine().expect("a check");
     let check = scene.seen.check.clone();

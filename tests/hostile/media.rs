@@ -13,13 +13,13 @@ use rtcp::raw_packet::RawPacket;
 use sluice::forward::codec::{Codec, Kind};
 use sluice::name::Role;
 use sluice::peer::client::Track;
-use sluice::srtp::Profile;
+use sluice::srtp::SrtpProfile;
 use stats_alloc::Region;
 
 use crate::net::{NUMBER, Net, vp8};
 use crate::{ALLOCATOR, alone, hostile};
 
-const GCM: &[Profile] = &[Profile::Aes128Gcm];
+const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
 const ALL: &[Codec] = &[
     Codec::Vp8,
     Codec::Vp9,
@@ -165,9 +165,9 @@ impl Scene {
             self.net.now += Duration::from_millis(100);
             self.net.relay.turn(&mut self.net.wire, self.net.now);
         }
-        let census = self.net.relay.census();
-        let left: Vec<_> = census.iter().filter(|(_, count)| *count > 0).collect();
-        assert!(census.len() > 5 && left.is_empty(), "{what}: {left:?}");
+        let counts = self.net.relay.counts();
+        let left: Vec<_> = counts.iter().filter(|(_, count)| *count > 0).collect();
+        assert!(counts.len() > 5 && left.is_empty(), "{what}: {left:?}");
         let all: Vec<_> = (0..self.net.clients.len()).collect();
         self.forget_received(&all);
         assert!(self.kept() < LEFT, "{what}: {} octets are left", self.kept());

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use sluice::forward::codec::{Codec, Descriptor, Format, KeyframeFinder, Kind, ParameterSets};
-use sluice::forward::{Elements, KeyframeAssembler, LayerId, Packet};
+use sluice::forward::{HeaderExtensions, KeyframeAssembler, LayerId, Packet};
 
 /// A recording, its codec, how many packets it has, and at which of them the keyframes begin.
 const PICTURES: [(&str, Codec, usize, [usize; 3]); 12] = [
@@ -64,7 +64,7 @@ fn assembled(codec: Codec, packets: &[(u32, Vec<u8>)], arrivals: &[usize]) -> Ve
             marker: false,
             payload_type: 96,
             descriptor: Descriptor::default(),
-            elements: Elements::default(),
+            elements: HeaderExtensions::default(),
             part,
             keyframe,
             leads: 0,

@@ -8,11 +8,11 @@ use rtcp::sender_report::SenderReport;
 use sluice::forward::codec::{Codec, Kind};
 use sluice::name::Role;
 use sluice::peer::client::Track;
-use sluice::srtp::Profile;
+use sluice::srtp::SrtpProfile;
 
 use crate::net::{NUMBER, Net, Person, vp8};
 
-pub(crate) const GCM: &[Profile] = &[Profile::Aes128Gcm];
+pub(crate) const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
 pub(crate) const BOTH: &[Codec] = &[Codec::Vp8, Codec::Opus];
 
 /// Packets of one picture.
@@ -32,7 +32,7 @@ pub(crate) struct Broadcast {
     /// Pictures between two keyframes of its own accord.
     pub(crate) keyframe_every: u32,
     /// Sends a keyframe for each request.
-    pub(crate) obeys: bool,
+    pub(crate) keyframe_responsive: bool,
     /// The number of the next picture.
     pub(crate) picture: u32,
     /// Added to what packets say of themselves, so that two publishers can be told apart.
@@ -53,7 +53,7 @@ impl Broadcast {
             person,
             parts: PARTS,
             keyframe_every: 1_000_000,
-            obeys: false,
+            keyframe_responsive: false,
             picture: 0,
             offset: 0,
             stamp: 0,
@@ -77,7 +77,7 @@ impl Broadcast {
     pub(crate) fn publish(&mut self, net: &mut Net) {
         let elapsed = net.now.saturating_duration_since(self.started).as_millis() as u64;
         let requests = keyframe_requests(&net.clients[self.person]);
-        let asked = self.obeys && requests > self.requests;
+        let asked = self.keyframe_responsive && requests > self.requests;
         while u64::from(self.picture) * PICTURE <= elapsed {
             let keyframe = asked || self.is_next_key();
             self.requests = requests;

@@ -5,13 +5,13 @@ use std::time::Duration;
 use sluice::forward::codec::Codec;
 use sluice::name::Role;
 use sluice::peer::{Channel, ChannelMessage};
-use sluice::srtp::Profile;
+use sluice::srtp::SrtpProfile;
 use sluice::worker::Config;
 
 use crate::net::Net;
 
 const CODECS: &[Codec] = &[Codec::Vp8, Codec::Opus];
-const GCM: &[Profile] = &[Profile::Aes128Gcm];
+const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
 const SECOND: Duration = Duration::from_secs(1);
 
 fn chat() -> Channel {

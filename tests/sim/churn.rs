@@ -18,7 +18,7 @@ use sluice::metrics::End as Reason;
 use sluice::name::{Role, SessionId};
 use sluice::node::{Create, CreateError, Restart};
 use sluice::session::Quota;
-use sluice::srtp::Profile;
+use sluice::srtp::SrtpProfile;
 use sluice::worker::Config;
 
 use crate::net::{NUMBER, Net, RELAY, vp8};
@@ -88,11 +88,11 @@ struct Churn {
 impl Churn {
     /// A relay with a publisher and viewers that stay.
     fn new(workers: usize, seed: u64) -> Self {
-        let mut net = Net::placing(
+        let mut net = Net::assignment(
             workers,
             Config { quota: QUOTA, small_stream: 3, gathered_publishers: (seed % 2) as u32, ..Config::default() },
         );
-        let mut join = |role| net.join(role, MAIN, &[Codec::Vp8], &[Profile::Aes128Gcm]);
+        let mut join = |role| net.join(role, MAIN, &[Codec::Vp8], &[SrtpProfile::Aes128Gcm]);
         let publisher = join(Role::Publisher);
         let viewers: Vec<usize> = (0..4).map(|_| join(Role::Viewer)).collect();
         net.connect();
@@ -151,7 +151,7 @@ impl Churn {
             0 if role == Role::Viewer => MAIN.to_owned(),
             number => format!("come-and-go-{number}"),
         };
-        let profile = if self.chance(10) { Profile::Aes128CmSha1_80 } else { Profile::Aes128Gcm };
+        let profile = if self.chance(10) { SrtpProfile::Aes128CmSha1_80 } else { SrtpProfile::Aes128Gcm };
         self.net.application = self.chance(8);
         let codecs: &[Codec] = if self.chance(30) { &[Codec::Vp8, Codec::Opus] } else { &[Codec::Vp8] };
         // Addresses are used again, so it is the name that tells one encoder from another.
@@ -322,9 +322,9 @@ impl Churn {
             self.net.now += Duration::from_millis(100);
             self.net.relay.turn(&mut self.net.wire, self.net.now);
         }
-        let census = self.net.relay.census();
-        let left: Vec<_> = census.iter().filter(|(_, count)| *count > 0).collect();
-        assert!(census.len() > 5 && left.is_empty(), "{left:?} are left of {} sessions", self.created);
+        let counts = self.net.relay.counts();
+        let left: Vec<_> = counts.iter().filter(|(_, count)| *count > 0).collect();
+        assert!(counts.len() > 5 && left.is_empty(), "{left:?} are left of {} sessions", self.created);
         self.net.handle().update_gauges();
         let metrics = self.net.metrics.render();
         let sum = |name: &str| -> f64 {

@@ -6,12 +6,12 @@ use sluice::forward::PictureLimits;
 use sluice::forward::codec::{Codec, Kind};
 use sluice::metrics::End as Reason;
 use sluice::name::Role;
-use sluice::srtp::Profile;
+use sluice::srtp::SrtpProfile;
 use sluice::worker::Config;
 
 use crate::net::{NUMBER, Net, Person, vp8};
 
-const GCM: &[Profile] = &[Profile::Aes128Gcm];
+const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
 const BOTH: &[Codec] = &[Codec::Vp8, Codec::Opus];
 
 fn track(person: &Person, kind: Kind) -> usize {
@@ -19,7 +19,7 @@ fn track(person: &Person, kind: Kind) -> usize {
 }
 
 /// A publisher and viewers of one stream, connected.
-fn connected(workers: usize, viewers: usize, profiles: &[Profile]) -> (Net, usize, Vec<usize>) {
+fn connected(workers: usize, viewers: usize, profiles: &[SrtpProfile]) -> (Net, usize, Vec<usize>) {
     let mut net = Net::new(workers);
     let publisher = net.join(Role::Publisher, "cam", BOTH, profiles);
     let viewers: Vec<usize> = (0..viewers).map(|_| net.join(Role::Viewer, "cam", BOTH, profiles)).collect();
@@ -52,12 +52,12 @@ fn payloads(person: &Person, kind: Kind) -> Vec<u32> {
 
 #[test]
 fn few_viewers_are_served_by_the_worker_of_their_publisher_and_many_by_all() {
-    let mut net = Net::placing(2, Config { small_stream: 4, ..Config::default() });
+    let mut net = Net::assignment(2, Config { small_stream: 4, ..Config::default() });
     let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
     net.connect();
     let sessions = |net: &Net| {
-        let census = net.relay.census();
-        let of = |worker: &str| census.iter().find(|(name, _)| name == worker).expect("each worker is counted").1;
+        let counts = net.relay.counts();
+        let of = |worker: &str| counts.iter().find(|(name, _)| name == worker).expect("each worker is counted").1;
         let mut counts = [of("worker 0: sessions"), of("worker 1: sessions")];
         counts.sort_unstable();
         counts
@@ -80,10 +80,10 @@ fn few_viewers_are_served_by_the_worker_of_their_publisher_and_many_by_all() {
 #[test]
 fn publishers_are_gathered_where_there_is_room_and_come_back_to_where_they_were() {
     let config = Config { small_stream: 4, gathered_publishers: 3, ..Config::default() };
-    let mut net = Net::placing(3, config);
+    let mut net = Net::assignment(3, config);
     let publishers = |net: &Net| {
-        let census = net.relay.census();
-        let of = |worker| census.iter().find(|(name, _)| *name == format!("worker {worker}: publishers")).unwrap().1;
+        let counts = net.relay.counts();
+        let of = |worker| counts.iter().find(|(name, _)| *name == format!("worker {worker}: publishers")).unwrap().1;
         [of(0), of(1), of(2)]
     };
     let join = |net: &mut Net, count: usize, name: &str| {
@@ -135,16 +135,16 @@ fn a_hundred_viewers_on_two_workers_lose_nothing() {
 
 #[test]
 fn viewers_without_gcm_are_served_with_sha1_80() {
-    let (mut net, publisher, viewers) = connected(1, 1, &[Profile::Aes128CmSha1_80]);
-    assert_eq!(net.clients[viewers[0]].profile, Some(Profile::Aes128CmSha1_80));
+    let (mut net, publisher, viewers) = connected(1, 1, &[SrtpProfile::Aes128CmSha1_80]);
+    assert_eq!(net.clients[viewers[0]].profile, Some(SrtpProfile::Aes128CmSha1_80));
     publish(&mut net, publisher, 0..5);
     assert_eq!(payloads(&net.clients[viewers[0]], Kind::Video), (0..15).collect::<Vec<_>>());
 }
 
 #[test]
 fn gcm_is_taken_although_the_client_prefers_sha1_80() {
-    let (net, _, viewers) = connected(1, 1, &[Profile::Aes128CmSha1_80, Profile::Aes128Gcm]);
-    assert_eq!(net.clients[viewers[0]].profile, Some(Profile::Aes128Gcm));
+    let (net, _, viewers) = connected(1, 1, &[SrtpProfile::Aes128CmSha1_80, SrtpProfile::Aes128Gcm]);
+    assert_eq!(net.clients[viewers[0]].profile, Some(SrtpProfile::Aes128Gcm));
 }
 
 #[test]

@@ -26,13 +26,13 @@ fn metric(net: &Net, name: &str) -> u64 {
 }
 
 /// A publisher with one keyframe, three seconds ago, and two viewers on each worker.
-fn watched(workers: usize, obeys: bool) -> (Net, Broadcast, Vec<usize>) {
+fn watched(workers: usize, keyframe_responsive: bool) -> (Net, Broadcast, Vec<usize>) {
     let mut net = Net::with(workers, Config::default());
     let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
     let viewers = (0..2 * workers).map(|_| net.join(Role::Viewer, "cam", BOTH, GCM)).collect();
     net.connect();
     let mut broadcast = Broadcast::new(&net, publisher);
-    broadcast.obeys = obeys;
+    broadcast.keyframe_responsive = keyframe_responsive;
     broadcast.run(&mut net, 3 * SECOND);
     (net, broadcast, viewers)
 }
@@ -101,12 +101,12 @@ fn shown(net: &Net, viewer: usize) -> Vec<u32> {
 
 #[test]
 fn nothing_is_sent_again_once_the_publisher_has_left_whatever_a_viewer_asks_for() {
-    for (leaves, asks, obeys) in ALL.into_iter().flat_map(|leaves| {
+    for (leaves, asks, keyframe_responsive) in ALL.into_iter().flat_map(|leaves| {
         [Asks::Pli, Asks::Fir, Asks::Nack]
             .into_iter()
-            .flat_map(move |asks| [true, false].map(|obeys| (leaves, asks, obeys)))
+            .flat_map(move |asks| [true, false].map(|keyframe_responsive| (leaves, asks, keyframe_responsive)))
     }) {
-        let (mut net, broadcast, viewers) = watched(2, obeys);
+        let (mut net, broadcast, viewers) = watched(2, keyframe_responsive);
         let all: Vec<u32> = (0..broadcast.picture * 3).collect();
         leaves.leave(&mut net, broadcast.person);
         // A browser asks after 3 s without a frame; others sooner, and for longer.
@@ -119,9 +119,13 @@ fn nothing_is_sent_again_once_the_publisher_has_left_whatever_a_viewer_asks_for(
         }
         for viewer in &viewers {
             assert!(!net.clients[*viewer].closed);
-            assert_eq!(shown(&net, *viewer), all, "{leaves:?}, {asks:?}, obeys: {obeys}");
+            assert_eq!(shown(&net, *viewer), all, "{leaves:?}, {asks:?}, keyframe responsive: {keyframe_responsive}");
         }
-        assert_eq!(metric(&net, "sluice_replays_total"), 0, "{leaves:?}, {asks:?}, obeys: {obeys}");
+        assert_eq!(
+            metric(&net, "sluice_replays_total"),
+            0,
+            "{leaves:?}, {asks:?}, keyframe responsive: {keyframe_responsive}"
+        );
     }
 }
 
@@ -133,7 +137,7 @@ fn what_a_viewer_has_asked_for_just_before_is_not_sent_once_the_publisher_has_le
             // It obeys once, so that the relay waits for its next answer, which does not come.
             request_keyframe(&mut net, viewers[0]);
             broadcast.run(&mut net, 3 * SECOND);
-            broadcast.obeys = false;
+            broadcast.keyframe_responsive = false;
             let replays = metric(&net, "sluice_replays_total");
             asks.ask(&mut net, viewers[0], 0);
             broadcast.run(&mut net, 100 * MILLISECOND);

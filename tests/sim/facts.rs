@@ -12,7 +12,7 @@ use sluice::forward::codec::Kind;
 use sluice::metrics::{End as Reason, Label as _};
 use sluice::name::{Role, SessionId};
 use sluice::session::{Report, Stage, TrackReport};
-use sluice::srtp::Profile;
+use sluice::srtp::SrtpProfile;
 
 use crate::broadcast::{BOTH, Broadcast, GCM};
 use crate::net::Net;
@@ -31,7 +31,7 @@ fn track<'a>(report: &'a Report, kind: &str) -> &'a TrackReport {
 fn live() -> (Net, Broadcast, usize) {
     let mut net = Net::new(2);
     let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
-    let viewer = net.join(Role::Viewer, "cam", BOTH, &[Profile::Aes128CmSha1_80]);
+    let viewer = net.join(Role::Viewer, "cam", BOTH, &[SrtpProfile::Aes128CmSha1_80]);
     net.connect();
     let mut broadcast = Broadcast::new(&net, publisher);
     broadcast.keyframe_every = 25;

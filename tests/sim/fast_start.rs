@@ -18,13 +18,13 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 const AT_ONCE: Duration = Duration::from_millis(12);
 
 /// A publisher that began `seconds` ago with its only keyframe, and a viewer who saw it all.
-fn begun(config: Config, workers: usize, obeys: bool, seconds: u32) -> (Net, Broadcast, usize) {
+fn begun(config: Config, workers: usize, keyframe_responsive: bool, seconds: u32) -> (Net, Broadcast, usize) {
     let mut net = Net::with(workers, config);
     let early = net.join(Role::Viewer, "cam", BOTH, GCM);
     let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
     net.connect();
     let mut broadcast = Broadcast::new(&net, publisher);
-    broadcast.obeys = obeys;
+    broadcast.keyframe_responsive = keyframe_responsive;
     broadcast.run(&mut net, SECOND * seconds);
     (net, broadcast, early)
 }
@@ -137,7 +137,7 @@ fn an_answer_that_does_not_come_is_waited_for_half_a_second() {
     let (mut net, mut broadcast, _) = begun(Config::default(), 1, true, 10);
     watch(&mut net, &mut broadcast);
     broadcast.run(&mut net, 5 * SECOND);
-    broadcast.obeys = false;
+    broadcast.keyframe_responsive = false;
     let late = watch(&mut net, &mut broadcast);
     let connected = net.now;
     broadcast.run(&mut net, 2 * SECOND);
@@ -178,7 +178,7 @@ fn too_much_since_the_keyframe_is_not_kept_and_a_keyframe_is_asked_for() {
     broadcast.run(&mut net, SECOND * 3 / 2);
     assert_eq!(line(&net.clients[late], Kind::Video), []);
     assert_eq!(keyframe_requests(&net.clients[broadcast.person]), 2);
-    broadcast.obeys = true;
+    broadcast.keyframe_responsive = true;
     broadcast.run(&mut net, 2 * SECOND);
     let video = line(&net.clients[late], Kind::Video);
     assert_continuous(&video, video[0].number..broadcast.picture * PARTS);

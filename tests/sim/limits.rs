@@ -8,13 +8,13 @@ use sluice::metrics::End as Reason;
 use sluice::name::Role;
 use sluice::node::{CreateError, Restart};
 use sluice::session::Quota;
-use sluice::srtp::Profile;
+use sluice::srtp::SrtpProfile;
 use sluice::worker::Config;
 
 use crate::net::{Net, vp8};
 
 const CODECS: &[Codec] = &[Codec::Vp8];
-const GCM: &[Profile] = &[Profile::Aes128Gcm];
+const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
 const SECOND: Duration = Duration::from_secs(1);
 
 fn with(quota: Quota) -> Net {
@@ -45,8 +45,8 @@ fn wait(net: &mut Net, how_long: Duration) {
 }
 
 fn slots(net: &Net) -> usize {
-    let census = net.relay.census();
-    census.iter().filter(|(name, _)| name.starts_with("slots")).map(|(_, count)| count).sum()
+    let counts = net.relay.counts();
+    counts.iter().filter(|(name, _)| name.starts_with("slots")).map(|(_, count)| count).sum()
 }
 
 #[test]

@@ -11,13 +11,13 @@ use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNa
 use sluice::forward::codec::{Codec, Kind};
 use sluice::name::Role;
 use sluice::session::TrackReport;
-use sluice::srtp::Profile;
+use sluice::srtp::SrtpProfile;
 use sluice::worker::Config;
 
 use crate::net::Net;
 use crate::net::person::Received;
 
-const GCM: &[Profile] = &[Profile::Aes128Gcm];
+const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
 const MILLISECOND: Duration = Duration::from_millis(1);
 /// From one picture of the recordings to the next.
 const PICTURE: Duration = Duration::from_millis(100);

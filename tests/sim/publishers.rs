@@ -107,7 +107,7 @@ fn a_jump_of_sequence_numbers_is_no_loss_and_ends_with_a_keyframe_at_once() {
     // Under 2^15 the rollover count can be told (RFC 3711 3.3.1).
     for by in [5_000, 30_000] {
         let (mut net, mut broadcast, viewer) = watched(1);
-        broadcast.obeys = true;
+        broadcast.keyframe_responsive = true;
         for _ in 0..4 {
             broadcast.run(&mut net, 3 * SECOND);
             assert_live(&net, viewer, &broadcast);
@@ -238,7 +238,7 @@ struct Lossy {
 impl Lossy {
     fn new(workers: usize) -> Self {
         let (mut net, mut broadcast, viewer) = watched(workers);
-        broadcast.obeys = true;
+        broadcast.keyframe_responsive = true;
         let lossy = Impairment { loss: 0.02, delay: 10 * MILLISECOND, ..Impairment::default() };
         net.links.impair(broadcast.person, lossy, lossy, 7);
         net.links.impair(viewer, lossy, lossy, 8);

@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use sluice::forward::codec::Codec;
 use sluice::name::Role;
 use sluice::node::Create;
-use sluice::srtp::Profile;
+use sluice::srtp::SrtpProfile;
 
 use crate::net::Net;
 
-const GCM: &[Profile] = &[Profile::Aes128Gcm];
+const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
 const CODECS: &[Codec] = &[Codec::Opus, Codec::Vp8];
 /// Payload types of Opus with copies, as the publisher and the viewer have them; the publisher's of Opus.
 const PUBLISHERS: u8 = 63;

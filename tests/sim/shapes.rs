@@ -6,12 +6,12 @@ use std::time::Duration;
 use sluice::forward::codec::{Codec, Kind};
 use sluice::name::Role;
 use sluice::node::Create;
-use sluice::srtp::Profile;
+use sluice::srtp::SrtpProfile;
 
 use crate::net::Net;
 use crate::net::person::Received;
 
-const GCM: &[Profile] = &[Profile::Aes128Gcm];
+const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
 const STREAM: &str = "cam";
 
 /// A payload that ends with its number, in the codec's packetisation: a keyframe's first packet, or another picture.

@@ -16,9 +16,9 @@ fn last_flight() -> Vec<u8> {
 }
 
 /// A connected session whose last flight may be lost, and that flight.
-fn unsettled() -> (Bed, Vec<(Path, Vec<u8>)>) {
+fn unsettled() -> (Bed, Vec<(FiveTuple, Vec<u8>)>) {
     let mut bed = Bed::connected();
-    assert_eq!(bed.door.send_dtls(KEY, &hellos::flight(2), bed.now), Some(path(1)));
+    assert_eq!(bed.demux.send_dtls(KEY, &hellos::flight(2), bed.now), Some(path(1)));
     (bed, vec![(path(1), hellos::flight(2))])
 }
 
@@ -56,18 +56,18 @@ fn twenty_thousand_records_of_each_kind_that_is_no_encrypted_data_are_refused_an
         (stale, "data of a later epoch"),
     ];
     let mut bed = Bed::connected();
-    bed.door.decrypted(KEY);
+    bed.demux.decrypted(KEY);
     for (datagram, what) in &kinds {
         for _ in 0..20_000 {
             let arrival = bed.arrive(1, datagram);
-            let refused = matches!(arrival, Arrival::Dropped(Drop::DtlsClear { .. } | Drop::DtlsMalformed));
+            let refused = matches!(arrival, Demultiplexed::Dropped(Drop::DtlsClear { .. } | Drop::DtlsMalformed));
             assert!(refused, "{what}: {arrival:?}");
         }
         assert_eq!((bed.sent(), bed.events()), (vec![], vec![]), "{what}");
     }
-    assert_eq!(bed.door.facts(KEY).unwrap().dropped, 20_000 * kinds.len() as u64);
-    assert_eq!(bed.arrive(1, DATA), Arrival::Dtls { key: KEY, datagram: None, clear: false });
-    assert_eq!(bed.arrive(1, RTP), Arrival::Rtp(KEY));
+    assert_eq!(bed.demux.facts(KEY).unwrap().dropped, 20_000 * kinds.len() as u64);
+    assert_eq!(bed.arrive(1, DATA), Demultiplexed::Dtls { key: KEY, datagram: None, clear: false });
+    assert_eq!(bed.arrive(1, RTP), Demultiplexed::Rtp(KEY));
 }
 
 #[test]
@@ -76,15 +76,15 @@ fn encrypted_data_is_never_charged_and_passes_beside_what_is_not() {
     let sealed_alert = record(21, 1, &[7; 26]);
     for _ in 0..10_000 {
         for alone in [DATA, &sealed_alert, &DATA.repeat(3)] {
-            assert_eq!(bed.arrive(1, alone), Arrival::Dtls { key: KEY, datagram: None, clear: false });
+            assert_eq!(bed.arrive(1, alone), Demultiplexed::Dtls { key: KEY, datagram: None, clear: false });
         }
         for clear in [ALERT.to_vec(), last_flight(), hellos::hello(0), vec![20], record(24, 0, &[1])] {
             let mixed = [&clear, DATA].concat();
             let whole = [DATA, &clear].concat();
-            assert_eq!(bed.arrive(1, &whole), Arrival::Dtls { key: KEY, datagram: None, clear: true });
+            assert_eq!(bed.arrive(1, &whole), Demultiplexed::Dtls { key: KEY, datagram: None, clear: true });
             // Behind what is malformed, nothing can be told.
             let is_told = clear.len() > 1 && clear[0] != 24;
-            assert_eq!(matches!(bed.arrive(1, &mixed), Arrival::Dtls { clear: true, .. }), is_told);
+            assert_eq!(matches!(bed.arrive(1, &mixed), Demultiplexed::Dtls { clear: true, .. }), is_told);
         }
     }
     assert_eq!(bed.events(), []);
@@ -98,7 +98,7 @@ fn a_repeated_last_flight_of_the_client_brings_ours_again_once_that_had_time_to_
         bed.pass(millis(30));
         bed.arrive(1, &repeated);
         assert_eq!(bed.sent(), []);
-        // What the door repeats by itself counts as a sending.
+        // What the demultiplexer repeats by itself counts as a sending.
         bed.pass(millis(120));
         assert_eq!(bed.sent(), flight);
         bed.arrive(1, &repeated);
@@ -126,7 +126,7 @@ fn what_is_no_handshake_brings_no_flight() {
 fn a_flood_of_handshake_brings_a_flight_each_150_ms_and_64_kib_in_all() {
     let (mut bed, _) = unsettled();
     for _ in 0..7 {
-        assert_eq!(bed.door.send_dtls(KEY, &[22; 1_200], bed.now), Some(path(1)));
+        assert_eq!(bed.demux.send_dtls(KEY, &[22; 1_200], bed.now), Some(path(1)));
     }
     let (mut times, mut bytes) = (Vec::new(), 7 * 1_200);
     for _ in 0..20_000 {
@@ -139,7 +139,7 @@ fn a_flood_of_handshake_brings_a_flight_each_150_ms_and_64_kib_in_all() {
     assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= millis(150)), "{times:?}");
     assert!(times.len() > 3 && bytes <= 64 * 1_024, "{} times, {bytes} bytes", times.len());
     assert_eq!(bed.events(), []);
-    assert!(bed.door.send_dtls(KEY, &[22; 1_200], bed.now).is_some(), "an exhausted budget ends no live session");
+    assert!(bed.demux.send_dtls(KEY, &[22; 1_200], bed.now).is_some(), "an exhausted budget ends no live session");
     assert_eq!(bed.events(), []);
 }
 
@@ -148,8 +148,8 @@ fn data_or_media_that_is_authentic_ends_the_repetitions() {
     for is_data in [true, false] {
         let (mut bed, _) = unsettled();
         match is_data {
-            true => bed.door.decrypted(KEY),
-            false => bed.door.authenticated(KEY, path(1), bed.now),
+            true => bed.demux.decrypted(KEY),
+            false => bed.demux.authenticated(KEY, path(1), bed.now),
         }
         bed.pass(millis(6_000));
         bed.arrive(1, &last_flight());
@@ -161,14 +161,14 @@ fn data_or_media_that_is_authentic_ends_the_repetitions() {
 fn alerts_in_clear_are_not_charged_to_a_handshake_and_end_none() {
     let mut bed = Bed::opened();
     bed.arrive(1, &hellos::hello(0));
-    assert_eq!(bed.door.send_dtls(KEY, &hellos::flight(0), bed.now), Some(path(1)));
+    assert_eq!(bed.demux.send_dtls(KEY, &hellos::flight(0), bed.now), Some(path(1)));
     for alert in [ALERT.to_vec(), record(21, 0, &[1, 0]), record(21, 1, &[2, 80]), ALERT.repeat(50)] {
         for _ in 0..20_000 {
-            assert_eq!(bed.arrive(1, &alert), Arrival::Dtls { key: KEY, datagram: None, clear: false });
+            assert_eq!(bed.arrive(1, &alert), Demultiplexed::Dtls { key: KEY, datagram: None, clear: false });
         }
     }
     assert_eq!(bed.events(), []);
     bed.arrive(1, &hellos::message(16, 1, &[0; 40]));
-    bed.door.connected(KEY, bed.now);
-    assert_eq!(bed.door.path(KEY), Some(path(1)));
+    bed.demux.connected(KEY, bed.now);
+    assert_eq!(bed.demux.path(KEY), Some(path(1)));
 }

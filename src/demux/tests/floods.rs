@@ -1,4 +1,4 @@
-//! SECURITY 4: the floods that fill or overflow the stack behind the door end their session and no other.
+//! SECURITY 4: the floods that fill or overflow the stack behind the demultiplexer end their session and no other.
 
 use super::*;
 
@@ -12,12 +12,12 @@ fn feed(bed: &mut Bed, datagrams: impl Iterator<Item = Vec<u8>>) -> (usize, usiz
     let (mut count, mut bytes) = (0, 0);
     for datagram in datagrams {
         match bed.arrive(1, &datagram) {
-            Arrival::Dtls { datagram: None, .. } => {
+            Demultiplexed::Dtls { datagram: None, .. } => {
                 count += 1;
                 bytes += datagram.len();
             }
-            Arrival::Held => {}
-            Arrival::Dropped(Drop::DtlsFlood) => break,
+            Demultiplexed::Held => {}
+            Demultiplexed::Dropped(Drop::DtlsFlood) => break,
             other => panic!("unexpected {other:?}"),
         }
     }
@@ -27,12 +27,12 @@ fn feed(bed: &mut Bed, datagrams: impl Iterator<Item = Vec<u8>>) -> (usize, usiz
 /// The session is over, and the process and its neighbour are not.
 fn assert_flooded(bed: &mut Bed) {
     let neighbour = Client::new("neighbour");
-    bed.door.admit(Key(8), neighbour.admission(), bed.now);
-    assert_eq!(bed.arrive(2, &neighbour.check(true)), Arrival::Opened(Key(8)));
+    bed.demux.admit(Key(8), neighbour.admission(), bed.now);
+    assert_eq!(bed.arrive(2, &neighbour.check(true)), Demultiplexed::Opened(Key(8)));
     assert_eq!(bed.events(), [Event::Flooded(KEY)]);
-    assert_eq!(bed.arrive(1, &hellos::hello(0)), Arrival::Dropped(Drop::Over));
-    assert_eq!(bed.check(1, true), Arrival::Dropped(Drop::Over));
-    assert!(matches!(bed.arrive(2, &hellos::hello(0)), Arrival::ClientHello { key: Key(8), .. }));
+    assert_eq!(bed.arrive(1, &hellos::hello(0)), Demultiplexed::Dropped(Drop::Over));
+    assert_eq!(bed.check(1, true), Demultiplexed::Dropped(Drop::Over));
+    assert!(matches!(bed.arrive(2, &hellos::hello(0)), Demultiplexed::ClientHello { key: Key(8), .. }));
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn free_fragments_and_broken_ones_pass_never_and_cost_nothing() {
     ];
     for _ in 0..1_000 {
         for datagram in &broken {
-            assert_eq!(bed.arrive(1, datagram), Arrival::Dropped(Drop::DtlsMalformed), "{datagram:02x?}");
+            assert_eq!(bed.arrive(1, datagram), Demultiplexed::Dropped(Drop::DtlsMalformed), "{datagram:02x?}");
         }
     }
     assert_eq!(bed.events(), []);
@@ -112,7 +112,7 @@ fn free_fragments_and_broken_ones_pass_never_and_cost_nothing() {
 fn a_hello_that_never_ends_or_is_too_long_is_not_kept() {
     let mut bed = Bed::opened();
     let long = hellos::fragment(0, 1, 0, 9_000, 0, &[1; 1_000]);
-    assert_eq!(bed.arrive(1, &long), Arrival::Dropped(Drop::DtlsMalformed));
+    assert_eq!(bed.arrive(1, &long), Demultiplexed::Dropped(Drop::DtlsMalformed));
     let datagrams = (0..).map(|index| hellos::fragment(index, 1, 0, 8_000, 0, &[1; 100]));
     feed(&mut bed, datagrams);
     assert_flooded(&mut bed);
@@ -124,13 +124,13 @@ fn a_client_that_makes_the_relay_repeat_itself_gets_64_kib_at_most() {
     let mut bytes = 0;
     bed.arrive(1, &hellos::hello(0));
     'flood: for _ in 0..150 {
-        if bed.door.send_dtls(KEY, &[22; 1_200], bed.now).is_none() {
+        if bed.demux.send_dtls(KEY, &[22; 1_200], bed.now).is_none() {
             break;
         }
         bytes += 1_200;
         for _ in 0..2 {
             bed.pass(millis(30));
-            if bed.arrive(1, &hellos::hello(0)) == Arrival::Dropped(Drop::DtlsFlood) {
+            if bed.arrive(1, &hellos::hello(0)) == Demultiplexed::Dropped(Drop::DtlsFlood) {
                 break 'flood;
             }
             bytes += bed.sent().iter().map(|(_, datagram)| datagram.len()).sum::<usize>();

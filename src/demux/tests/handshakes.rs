@@ -1,4 +1,4 @@
-//! Real DTLS handshakes of webrtc-rs through the door, in virtual time, over a link that loses datagrams.
+//! Real DTLS handshakes of webrtc-rs through the demultiplexer, in virtual time, over a link that loses datagrams.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ fn a_client_hello_that_is_refused_proves_no_path() {
     let mut hello = hellos::hello(0);
     // The session id is said to have one octet more than there is.
     hello[13 + 12 + 2 + 32] = 1;
-    assert_eq!(bed.arrive(4, &hello), Arrival::Dropped(Drop::DtlsMalformed));
+    assert_eq!(bed.arrive(4, &hello), Demultiplexed::Dropped(Drop::DtlsMalformed));
     let now = bed.now;
-    bed.door.connected(KEY, now);
-    assert_eq!(bed.door.path(KEY), None);
+    bed.demux.connected(KEY, now);
+    assert_eq!(bed.demux.path(KEY), None);
 }
 
 /// One way.
@@ -59,13 +59,13 @@ fn rtc_server(interval: Duration) -> Endpoint {
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum To {
     Client,
-    Door,
+    Demux,
 }
 
-/// Two ends, the door before one of them, and what is under way between them.
+/// Two ends, the demultiplexer before one of them, and what is under way between them.
 struct Line {
     bed: Bed,
-    /// Behind the door.
+    /// Behind the demultiplexer.
     relay: Endpoint,
     client: Endpoint,
     under_way: BTreeMap<(Instant, usize), (To, Vec<u8>)>,
@@ -89,14 +89,14 @@ impl Line {
             self.flush();
             let timers = [self.relay.poll_timeout(&path(1).remote), self.client.poll_timeout(&path(1).local)];
             let arrival = self.under_way.keys().next().map(|(due, _)| *due);
-            let due = timers.into_iter().flatten().chain(arrival).chain(self.bed.door.poll_timeout()).min()?;
+            let due = timers.into_iter().flatten().chain(arrival).chain(self.bed.demux.poll_timeout()).min()?;
             self.bed.now = self.bed.now.max(due);
             let now = self.bed.now;
             while let Some(entry) = self.under_way.first_entry().filter(|entry| entry.key().0 <= now) {
                 let (to, datagram) = entry.remove();
                 self.deliver(to, &datagram);
             }
-            self.bed.door.handle_timeout(now);
+            self.bed.demux.handle_timeout(now);
             self.relay.handle_timeout(path(1).remote, now).ok();
             self.client.handle_timeout(path(1).local, now).ok();
             if !self.bed.events().is_empty() {
@@ -115,16 +115,18 @@ impl Line {
             return;
         }
         let given = match self.bed.arrive(1, datagram) {
-            Arrival::Dtls { datagram: None, .. } => datagram.to_vec(),
-            Arrival::Dtls { datagram: Some(given), .. } | Arrival::ClientHello { datagram: given, .. } => given,
+            Demultiplexed::Dtls { datagram: None, .. } => datagram.to_vec(),
+            Demultiplexed::Dtls { datagram: Some(given), .. } | Demultiplexed::ClientHello { datagram: given, .. } => {
+                given
+            }
             // What the client repeated before our last flight arrived.
-            Arrival::Held | Arrival::Dropped(Drop::DtlsClear { is_handshake: true }) => return,
+            Demultiplexed::Held | Demultiplexed::Dropped(Drop::DtlsClear { is_handshake: true }) => return,
             other => panic!("unexpected {other:?}"),
         };
         let events = self.relay.read(now, path(1).remote, None, BytesMut::from(given.as_slice())).unwrap_or_default();
         self.flush();
         if events.iter().any(|event| matches!(event, EndpointEvent::HandshakeComplete)) {
-            self.bed.door.connected(KEY, now);
+            self.bed.demux.connected(KEY, now);
             self.relay_done = true;
         }
     }
@@ -132,16 +134,16 @@ impl Line {
     fn flush(&mut self) {
         let now = self.bed.now;
         while let Some(transmit) = self.relay.poll_transmit() {
-            let to = self.bed.door.send_dtls(KEY, &transmit.message, now);
+            let to = self.bed.demux.send_dtls(KEY, &transmit.message, now);
             assert_eq!(to, Some(path(1)));
             self.post(To::Client, transmit.message.to_vec());
         }
-        while let Some((to, datagram)) = self.bed.door.poll_transmit() {
+        while let Some((to, datagram)) = self.bed.demux.poll_transmit() {
             assert_eq!(to, path(1));
             self.post(To::Client, datagram);
         }
         while let Some(transmit) = self.client.poll_transmit() {
-            self.post(To::Door, transmit.message.to_vec());
+            self.post(To::Demux, transmit.message.to_vec());
         }
     }
 
@@ -174,11 +176,11 @@ fn a_handshake_completes_and_proves_its_path() {
     for mtu in [1_200, 100] {
         let (took, line) = as_server(mtu, millis(1_000), &[]).unwrap();
         assert_eq!(took, DELAY * 6, "two round trips for the hellos, one for the rest");
-        assert_eq!(line.bed.door.path(KEY), Some(path(1)));
+        assert_eq!(line.bed.demux.path(KEY), Some(path(1)));
     }
     let (took, line) = as_client(&[]).unwrap();
     assert!(took <= DELAY * 6);
-    assert_eq!(line.bed.door.path(KEY), Some(path(1)));
+    assert_eq!(line.bed.demux.path(KEY), Some(path(1)));
 }
 
 #[test]
@@ -193,7 +195,7 @@ fn any_lost_datagram_is_made_up_for_long_before_the_second_that_webrtc_rs_waits(
 
 #[test]
 fn the_relays_own_flights_are_repeated_when_it_is_the_client() {
-    // Only the relay's: a webrtc-rs server without a door never repeats its flight once its client has repeated one.
+    // Only the relay's: a webrtc-rs server without a demultiplexer never repeats its flight once its client has repeated one.
     for lost in [1, 3, 5] {
         let (took, _) = as_client(&[lost]).unwrap();
         assert!(took <= millis(150) + DELAY * 6, "{took:?} without datagram {lost}");
@@ -205,7 +207,7 @@ fn a_flight_that_nobody_answers_is_repeated_on_a_doubling_schedule_and_then_left
     let mut bed = Bed::opened();
     bed.arrive(1, &hellos::hello(0));
     let began = bed.now;
-    assert_eq!(bed.door.send_dtls(KEY, &hellos::flight(0), began), Some(path(1)));
+    assert_eq!(bed.demux.send_dtls(KEY, &hellos::flight(0), began), Some(path(1)));
     for after in [150, 300, 600, 1_200, 2_400, 4_800] {
         bed.pass((began + millis(after)) - bed.now - millis(1));
         assert_eq!(bed.sent(), [], "early for {after}");
@@ -220,7 +222,7 @@ fn a_flight_that_nobody_answers_is_repeated_on_a_doubling_schedule_and_then_left
 fn an_answered_flight_is_not_repeated() {
     let mut bed = Bed::opened();
     bed.arrive(1, &hellos::hello(0));
-    assert_eq!(bed.door.send_dtls(KEY, &hellos::flight(0), bed.now), Some(path(1)));
+    assert_eq!(bed.demux.send_dtls(KEY, &hellos::flight(0), bed.now), Some(path(1)));
     bed.pass(millis(100));
     bed.arrive(1, &hellos::hello(1));
     bed.pass(millis(5_000));
@@ -231,12 +233,12 @@ fn an_answered_flight_is_not_repeated() {
 fn a_client_that_took_longer_to_answer_is_given_longer() {
     let mut bed = Bed::opened();
     bed.arrive(1, &hellos::hello(0));
-    assert_eq!(bed.door.send_dtls(KEY, &hellos::flight(0), bed.now), Some(path(1)));
+    assert_eq!(bed.demux.send_dtls(KEY, &hellos::flight(0), bed.now), Some(path(1)));
     bed.pass(millis(300));
     bed.sent();
     bed.arrive(1, &hellos::hello(1));
     let began = bed.now;
-    assert_eq!(bed.door.send_dtls(KEY, &hellos::flight(1), began), Some(path(1)));
+    assert_eq!(bed.demux.send_dtls(KEY, &hellos::flight(1), began), Some(path(1)));
     for after in [450, 600, 900] {
         bed.pass((began + millis(after)) - bed.now - millis(1));
         assert_eq!(bed.sent(), [], "early for {after}");
@@ -248,10 +250,10 @@ fn a_client_that_took_longer_to_answer_is_given_longer() {
 #[test]
 fn the_last_flight_is_repeated_until_media_shows_that_it_arrived() {
     let mut bed = Bed::connected();
-    assert_eq!(bed.door.send_dtls(KEY, &hellos::flight(2), bed.now), Some(path(1)));
+    assert_eq!(bed.demux.send_dtls(KEY, &hellos::flight(2), bed.now), Some(path(1)));
     bed.pass(millis(150));
     assert_eq!(bed.sent(), [(path(1), hellos::flight(2))]);
-    bed.door.authenticated(KEY, path(1), bed.now);
+    bed.demux.authenticated(KEY, path(1), bed.now);
     bed.pass(millis(5_000));
     assert_eq!(bed.sent(), []);
 }

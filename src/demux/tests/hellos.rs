@@ -39,7 +39,7 @@ pub(crate) fn hello(number: u16) -> Vec<u8> {
     message(1, number, &hello_body(number, &[SHA1_80, GCM], 0))
 }
 
-/// A server's flight as far as the door reads it: a HelloVerifyRequest.
+/// A server's flight as far as the demultiplexer reads it: a HelloVerifyRequest.
 pub(crate) fn flight(number: u16) -> Vec<u8> {
     message(3, number, &[0xfe, 0xfd, 2, 9, 9])
 }
@@ -82,8 +82,8 @@ fn two_records_in_one_datagram_reach_the_peer_as_one() {
     let mut bed = Bed::opened();
     let (whole, records) = chromium(0, 0);
     let profiles = SrtpProfiles { gcm: true, sha1_80: true };
-    assert_eq!(bed.arrive(1, &records.concat()), Arrival::ClientHello { key: KEY, profiles, datagram: whole });
-    assert_eq!(bed.door.facts(KEY).unwrap().profiles, Some(profiles));
+    assert_eq!(bed.arrive(1, &records.concat()), Demultiplexed::ClientHello { key: KEY, profiles, datagram: whole });
+    assert_eq!(bed.demux.facts(KEY).unwrap().profiles, Some(profiles));
 }
 
 #[test]
@@ -91,8 +91,8 @@ fn two_datagrams_in_any_order_reach_the_peer_as_one() {
     for order in [[0, 1], [1, 0]] {
         let mut bed = Bed::opened();
         let (whole, records) = chromium(0, 0);
-        assert_eq!(bed.arrive(1, &records[order[0]]), Arrival::Held);
-        let Arrival::ClientHello { datagram, .. } = bed.arrive(1, &records[order[1]]) else {
+        assert_eq!(bed.arrive(1, &records[order[0]]), Demultiplexed::Held);
+        let Demultiplexed::ClientHello { datagram, .. } = bed.arrive(1, &records[order[1]]) else {
             panic!("not whole");
         };
         assert_eq!(datagram[13..], whole[13..]);
@@ -105,9 +105,9 @@ fn a_lost_half_is_taken_from_the_repetition() {
     let mut bed = Bed::opened();
     let (whole, first) = chromium(0, 0);
     let (_, second) = chromium(0, 2);
-    assert_eq!(bed.arrive(1, &first[0]), Arrival::Held);
-    assert_eq!(bed.arrive(1, &second[0]), Arrival::Held);
-    let Arrival::ClientHello { datagram, .. } = bed.arrive(1, &second[1]) else {
+    assert_eq!(bed.arrive(1, &first[0]), Demultiplexed::Held);
+    assert_eq!(bed.arrive(1, &second[0]), Demultiplexed::Held);
+    let Demultiplexed::ClientHello { datagram, .. } = bed.arrive(1, &second[1]) else {
         panic!("not whole");
     };
     assert_eq!(datagram, whole);
@@ -117,30 +117,30 @@ fn a_lost_half_is_taken_from_the_repetition() {
 fn the_hello_with_the_cookie_is_put_together_too_and_given_on_as_dtls() {
     let mut bed = Bed::opened();
     let (_, records) = chromium(0, 0);
-    assert!(matches!(bed.arrive(1, &records.concat()), Arrival::ClientHello { .. }));
-    assert_eq!(bed.door.send_dtls(KEY, &flight(0), bed.now), Some(path(1)));
+    assert!(matches!(bed.arrive(1, &records.concat()), Demultiplexed::ClientHello { .. }));
+    assert_eq!(bed.demux.send_dtls(KEY, &flight(0), bed.now), Some(path(1)));
     let (whole, records) = chromium(1, 2);
-    assert_eq!(bed.arrive(1, &records[0]), Arrival::Held);
-    assert_eq!(bed.arrive(1, &records[1]), Arrival::Dtls { key: KEY, datagram: Some(whole), clear: false });
+    assert_eq!(bed.arrive(1, &records[0]), Demultiplexed::Held);
+    assert_eq!(bed.arrive(1, &records[1]), Demultiplexed::Dtls { key: KEY, datagram: Some(whole), clear: false });
 }
 
 #[test]
 fn a_hello_in_one_record_needs_no_rewriting() {
     let mut bed = Bed::opened();
-    let Arrival::ClientHello { datagram, .. } = bed.arrive(1, &hello(0)) else {
+    let Demultiplexed::ClientHello { datagram, .. } = bed.arrive(1, &hello(0)) else {
         panic!("not a hello");
     };
     assert_eq!(datagram, hello(0));
-    assert_eq!(bed.arrive(1, &hello(1)), Arrival::Dtls { key: KEY, datagram: None, clear: false });
+    assert_eq!(bed.arrive(1, &hello(1)), Demultiplexed::Dtls { key: KEY, datagram: None, clear: false });
 }
 
 #[test]
 fn a_repeated_hello_draws_the_flight_again_and_does_not_reach_the_peer() {
     let mut bed = Bed::opened();
     bed.arrive(1, &hello(0));
-    assert_eq!(bed.door.send_dtls(KEY, &flight(0), bed.now), Some(path(1)));
+    assert_eq!(bed.demux.send_dtls(KEY, &flight(0), bed.now), Some(path(1)));
     bed.pass(millis(50));
-    assert_eq!(bed.arrive(1, &hello(0)), Arrival::Held);
+    assert_eq!(bed.arrive(1, &hello(0)), Demultiplexed::Held);
     assert_eq!(bed.sent(), [(path(1), flight(0))]);
 }
 
@@ -154,8 +154,8 @@ fn a_real_hello_of_webrtc_rs_is_read_whole_or_in_its_own_fragments() {
             arrivals.push(bed.arrive(1, &transmit.message));
         }
         let last = arrivals.pop();
-        assert!(arrivals.iter().all(|arrival| *arrival == Arrival::Held));
-        let Some(Arrival::ClientHello { profiles, datagram, .. }) = last else {
+        assert!(arrivals.iter().all(|arrival| *arrival == Demultiplexed::Held));
+        let Some(Demultiplexed::ClientHello { profiles, datagram, .. }) = last else {
             panic!("not a hello: {last:?}");
         };
         assert_eq!(profiles, SrtpProfiles { gcm: true, sha1_80: true });
@@ -199,10 +199,10 @@ proptest! {
         let mut whole = None;
         for index in order {
             match bed.arrive(1, &pieces[index % pieces.len()]) {
-                Arrival::Held => {}
-                Arrival::ClientHello { datagram, .. } if whole.is_none() => whole = Some(datagram),
-                Arrival::Dtls { datagram: None, .. } if pieces[index % pieces.len()].len() == 25 + body.len() => {}
-                Arrival::Dtls { datagram: Some(again), .. } => prop_assert_eq!(&again[13..], &whole.as_ref().unwrap()[13..]),
+                Demultiplexed::Held => {}
+                Demultiplexed::ClientHello { datagram, .. } if whole.is_none() => whole = Some(datagram),
+                Demultiplexed::Dtls { datagram: None, .. } if pieces[index % pieces.len()].len() == 25 + body.len() => {}
+                Demultiplexed::Dtls { datagram: Some(again), .. } => prop_assert_eq!(&again[13..], &whole.as_ref().unwrap()[13..]),
                 other => prop_assert!(false, "{:?}", other),
             }
         }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What may happen at the door; addresses are 1 to 4, and only 1 and 2 are the client's own.
+/// What may happen at the demultiplexer; addresses are 1 to 4, and only 1 and 2 are the client's own.
 #[derive(Clone, Debug)]
 enum Step {
     Check { from: u8, use_candidate: bool },
@@ -64,15 +64,15 @@ fn hostile() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// A door, the client that may move between its own addresses, and what has been proven so far.
+/// A demultiplexer, the client that may move between its own addresses, and what has been proven so far.
 struct Model {
     bed: Bed,
     /// Our checks, by where they went.
-    asked: HashMap<Path, Vec<Vec<u8>>>,
+    asked: HashMap<FiveTuple, Vec<Vec<u8>>>,
     /// Addresses that all DTLS went over, or that answered a check.
-    proven: Vec<Path>,
+    proven: Vec<FiveTuple>,
     /// Over which DTLS went, both ways.
-    ways: Vec<Path>,
+    ways: Vec<FiveTuple>,
     connected: bool,
 }
 
@@ -89,10 +89,10 @@ impl Model {
             Step::Handshake { from, message } => self.dtls(from, &hellos::message(16, message, &[0; 30])),
             Step::Media { from } => {
                 let arrival = self.bed.arrive(from, RTP);
-                assert!(arrival != Arrival::Rtp(KEY) || self.proven.contains(&path(from)));
+                assert!(arrival != Demultiplexed::Rtp(KEY) || self.proven.contains(&path(from)));
             }
             Step::Send => {
-                let to = self.bed.door.send_dtls(KEY, &hellos::flight(0), self.bed.now);
+                let to = self.bed.demux.send_dtls(KEY, &hellos::flight(0), self.bed.now);
                 self.ways.extend(to.filter(|_| !self.connected));
             }
             Step::Connected => {
@@ -100,10 +100,10 @@ impl Model {
                 let way = self.ways.first().copied().filter(|way| self.ways.iter().all(|other| other == way));
                 self.proven.extend(way.filter(|_| is_first));
                 if is_first {
-                    self.bed.door.connected(KEY, self.bed.now);
+                    self.bed.demux.connected(KEY, self.bed.now);
                 }
             }
-            Step::Restart => self.bed.door.restart(KEY, Client::new("next").admission()),
+            Step::Restart => self.bed.demux.restart(KEY, Client::new("next").admission()),
             Step::Pass { millis: count } => self.bed.pass(millis(count)),
             Step::Bytes { from, bytes } => self.dtls(from, &bytes),
         }
@@ -114,7 +114,8 @@ impl Model {
 
     fn dtls(&mut self, from: u8, datagram: &[u8]) {
         let arrival = self.bed.arrive(from, datagram);
-        let is_taken = matches!(arrival, Arrival::Dtls { .. } | Arrival::ClientHello { .. } | Arrival::Held);
+        let is_taken =
+            matches!(arrival, Demultiplexed::Dtls { .. } | Demultiplexed::ClientHello { .. } | Demultiplexed::Held);
         if is_taken && !self.connected {
             self.ways.push(path(from));
         }
@@ -131,7 +132,7 @@ impl Model {
         let answer = self.bed.client.answer_signed(&request.transaction_id, &self.bed.client.own.pwd);
         let is_there = self.asked.get(&path(from)).is_some_and(|checks| checks.contains(check));
         let arrival = self.bed.arrive(from, &answer);
-        if arrival == Arrival::Answered {
+        if arrival == Demultiplexed::Answered {
             assert!(is_there, "an answer from where we did not ask");
             self.proven.push(path(from));
         }
@@ -144,7 +145,7 @@ proptest! {
         let mut model = Model::new();
         for step in steps {
             model.take(step);
-            let to = model.bed.door.path(KEY);
+            let to = model.bed.demux.path(KEY);
             if model.connected {
                 prop_assert!(to.is_none_or(|to| model.proven.contains(&to)), "{:?} of {:?}", to, model.proven);
             }
@@ -166,7 +167,7 @@ proptest! {
             // Our own real check is among the hostile ones; a replay may be answered, but moves nothing.
             bed.arrive(from, &bytes);
             bed.pass(millis(pause));
-            let to = bed.door.path(KEY);
+            let to = bed.demux.path(KEY);
             prop_assert!(to == Some(path(1)) || bed.events().contains(&Event::Flooded(KEY)));
             if to.is_none() {
                 break;
@@ -183,7 +184,7 @@ proptest! {
         let at = Some(at.index(end)).filter(|at| !(end - 8..end - 6).contains(at)).unwrap_or(0);
         check[at] ^= change;
         let arrival = bed.arrive(1, &check);
-        prop_assert!(!matches!(arrival, Arrival::Opened(_) | Arrival::Answered), "{:?} at {}", arrival, at);
+        prop_assert!(!matches!(arrival, Demultiplexed::Opened(_) | Demultiplexed::Answered), "{:?} at {}", arrival, at);
         prop_assert_eq!(bed.sent(), vec![]);
     }
 }

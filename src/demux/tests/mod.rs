@@ -1,4 +1,4 @@
-//! The door in virtual time: clients that speak through webrtc-rs's own STUN and DTLS, and attackers that forge.
+//! The demultiplexer in virtual time: clients that speak through webrtc-rs's own STUN and DTLS, and attackers that forge.
 
 mod established;
 mod floods;
@@ -24,9 +24,9 @@ use rtc::stun::message::{
 use rtc::stun::xoraddr::XorMappedAddress;
 
 use super::demultiplexer::*;
-use crate::demux::{Arrival, Event, Key};
+use crate::demux::{Demultiplexed, Event, Key};
 use crate::dtls::SrtpProfiles;
-use crate::five_tuple::Path;
+use crate::five_tuple::FiveTuple;
 use crate::five_tuple::Protocol;
 use crate::ice::Admission;
 use crate::ice::Credentials;
@@ -51,8 +51,8 @@ fn millis(count: u64) -> Duration {
 }
 
 /// The path from the `number`th address.
-fn path(number: u8) -> Path {
-    Path {
+fn path(number: u8) -> FiveTuple {
+    FiveTuple {
         protocol: Protocol::Udp,
         local: SocketAddr::from(([198, 51, 100, 1], 8081)),
         remote: SocketAddr::from(([192, 0, 2, number], 5_000)),
@@ -148,9 +148,9 @@ impl Setter for Raw {
     }
 }
 
-/// A door with the time of day.
+/// A demultiplexer with the time of day.
 struct Bed {
-    door: Door,
+    demux: Demux,
     client: Client,
     now: Instant,
 }
@@ -158,15 +158,15 @@ struct Bed {
 impl Bed {
     /// One session, admitted.
     fn admitted() -> Bed {
-        let mut bed = Bed { door: Door::new([1; 32]), client: Client::new(""), now: Instant::now() };
-        bed.door.admit(KEY, bed.client.admission(), bed.now);
+        let mut bed = Bed { demux: Demux::new([1; 32]), client: Client::new(""), now: Instant::now() };
+        bed.demux.admit(KEY, bed.client.admission(), bed.now);
         bed
     }
 
     /// One session whose client has checked path 1.
     fn opened() -> Bed {
         let mut bed = Bed::admitted();
-        assert_eq!(bed.check(1, false), Arrival::Opened(KEY));
+        assert_eq!(bed.check(1, false), Demultiplexed::Opened(KEY));
         assert_eq!(bed.sent().len(), 1);
         bed
     }
@@ -175,52 +175,52 @@ impl Bed {
     fn connected() -> Bed {
         let mut bed = Bed::opened();
         bed.complete_on(1);
-        assert_eq!(bed.door.path(KEY), Some(path(1)));
+        assert_eq!(bed.demux.path(KEY), Some(path(1)));
         bed
     }
 
-    /// A handshake from one address, as far as the door can see it.
+    /// A handshake from one address, as far as the demultiplexer can see it.
     fn complete_on(&mut self, from: u8) {
-        let Arrival::ClientHello { .. } = self.arrive(from, &hellos::hello(0)) else {
+        let Demultiplexed::ClientHello { .. } = self.arrive(from, &hellos::hello(0)) else {
             panic!("not a ClientHello");
         };
-        assert_eq!(self.door.send_dtls(KEY, &hellos::flight(0), self.now), Some(path(from)));
-        let Arrival::Dtls { .. } = self.arrive(from, &hellos::message(16, 1, &[0; 40])) else {
+        assert_eq!(self.demux.send_dtls(KEY, &hellos::flight(0), self.now), Some(path(from)));
+        let Demultiplexed::Dtls { .. } = self.arrive(from, &hellos::message(16, 1, &[0; 40])) else {
             panic!("not DTLS");
         };
-        self.door.connected(KEY, self.now);
+        self.demux.connected(KEY, self.now);
     }
 
-    fn arrive(&mut self, from: u8, datagram: &[u8]) -> Arrival {
-        self.door.handle_datagram(path(from), datagram, self.now)
+    fn arrive(&mut self, from: u8, datagram: &[u8]) -> Demultiplexed {
+        self.demux.handle_datagram(path(from), datagram, self.now)
     }
 
     /// A real check of the client.
-    fn check(&mut self, from: u8, use_candidate: bool) -> Arrival {
+    fn check(&mut self, from: u8, use_candidate: bool) -> Demultiplexed {
         let check = self.client.check(use_candidate);
         self.arrive(from, &check)
     }
 
-    /// What the door sends.
-    fn sent(&mut self) -> Vec<(Path, Vec<u8>)> {
-        std::iter::from_fn(|| self.door.poll_transmit()).collect()
+    /// What the demultiplexer sends.
+    fn sent(&mut self) -> Vec<(FiveTuple, Vec<u8>)> {
+        std::iter::from_fn(|| self.demux.poll_transmit()).collect()
     }
 
-    /// The checks of ours among what the door sends.
-    fn our_checks(&mut self) -> Vec<(Path, Vec<u8>)> {
+    /// The checks of ours among what the demultiplexer sends.
+    fn our_checks(&mut self) -> Vec<(FiveTuple, Vec<u8>)> {
         self.sent().into_iter().filter(|(_, datagram)| datagram.starts_with(&[0, 1])).collect()
     }
 
     fn events(&mut self) -> Vec<Event> {
-        std::iter::from_fn(|| self.door.poll_event()).collect()
+        std::iter::from_fn(|| self.demux.poll_event()).collect()
     }
 
     /// Lets time pass, timer by timer.
     fn pass(&mut self, time: Duration) {
         let end = self.now + time;
-        while let Some(due) = self.door.poll_timeout().filter(|due| *due <= end) {
+        while let Some(due) = self.demux.poll_timeout().filter(|due| *due <= end) {
             self.now = self.now.max(due);
-            self.door.handle_timeout(self.now);
+            self.demux.handle_timeout(self.now);
         }
         self.now = end;
     }
@@ -229,7 +229,7 @@ impl Bed {
 #[test]
 fn answers_an_authentic_check_with_the_address_that_it_came_from() {
     let mut bed = Bed::admitted();
-    assert_eq!(bed.check(9, false), Arrival::Opened(KEY));
+    assert_eq!(bed.check(9, false), Demultiplexed::Opened(KEY));
     let sent = bed.sent();
     let [(to, answer)] = sent.as_slice() else {
         panic!("not one answer: {sent:?}");
@@ -242,7 +242,7 @@ fn answers_an_authentic_check_with_the_address_that_it_came_from() {
     let mut address = XorMappedAddress::default();
     address.get_from(&message).unwrap();
     assert_eq!((address.ip, address.port), (path(9).remote.ip(), path(9).remote.port()));
-    assert_eq!(bed.check(9, true), Arrival::Answered);
+    assert_eq!(bed.check(9, true), Demultiplexed::Answered);
 }
 
 #[test]
@@ -250,32 +250,32 @@ fn knocks_for_a_session_that_is_not_here_and_lets_it_in_by_the_same_datagram() {
     let mut bed = Bed::admitted();
     let late = Client::new("late");
     let check = late.check(true);
-    assert_eq!(bed.arrive(3, &check), Arrival::Knock { ufrag: late.relay.ufrag.clone() });
+    assert_eq!(bed.arrive(3, &check), Demultiplexed::UnknownUfrag { ufrag: late.relay.ufrag.clone() });
     assert_eq!(bed.sent(), []);
-    bed.door.admit(Key(8), late.admission(), bed.now);
-    assert_eq!(bed.arrive(3, &check), Arrival::Opened(Key(8)));
+    bed.demux.admit(Key(8), late.admission(), bed.now);
+    assert_eq!(bed.arrive(3, &check), Demultiplexed::Opened(Key(8)));
 }
 
 #[test]
 fn a_live_session_passes_rtp_rtcp_and_dtls_by_their_first_bytes() {
     let mut bed = Bed::connected();
-    assert_eq!(bed.arrive(1, RTP), Arrival::Rtp(KEY));
-    assert_eq!(bed.arrive(1, RTCP), Arrival::Rtcp(KEY));
-    assert_eq!(bed.arrive(1, DATA), Arrival::Dtls { key: KEY, datagram: None, clear: false });
-    assert_eq!(bed.arrive(2, RTP), Arrival::Foreign);
+    assert_eq!(bed.arrive(1, RTP), Demultiplexed::Rtp(KEY));
+    assert_eq!(bed.arrive(1, RTCP), Demultiplexed::Rtcp(KEY));
+    assert_eq!(bed.arrive(1, DATA), Demultiplexed::Dtls { key: KEY, datagram: None, clear: false });
+    assert_eq!(bed.arrive(2, RTP), Demultiplexed::Foreign);
     for unknown in [&[][..], &[0x80], &[64, 0, 0, 0], &[200; 20]] {
-        assert_eq!(bed.arrive(1, unknown), Arrival::Dropped(Drop::Unknown));
+        assert_eq!(bed.arrive(1, unknown), Demultiplexed::Dropped(Drop::Unknown));
     }
 }
 
 #[test]
 fn a_removed_session_leaves_nothing_behind() {
     let mut bed = Bed::connected();
-    bed.door.restart(KEY, Client::new("again").admission());
+    bed.demux.restart(KEY, Client::new("again").admission());
     bed.check(2, true);
-    bed.door.remove(KEY);
-    assert!(bed.door.sessions.is_empty() && bed.door.claim_by_path.is_empty());
-    assert!(bed.door.key_by_ufrag.is_empty() && bed.door.timers.is_empty());
-    assert_eq!(bed.arrive(1, RTP), Arrival::Foreign);
-    assert_eq!(bed.door.path(KEY), None);
+    bed.demux.remove(KEY);
+    assert!(bed.demux.sessions.is_empty() && bed.demux.claim_by_path.is_empty());
+    assert!(bed.demux.key_by_ufrag.is_empty() && bed.demux.timers.is_empty());
+    assert_eq!(bed.arrive(1, RTP), Demultiplexed::Foreign);
+    assert_eq!(bed.demux.path(KEY), None);
 }

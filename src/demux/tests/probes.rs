@@ -7,18 +7,18 @@ fn the_answer_to_a_probe_tells_the_round_trip_and_moves_nothing() {
     let mut bed = Bed::connected();
     bed.sent();
     let now = bed.now;
-    bed.door.probe(KEY, now);
+    bed.demux.probe(KEY, now);
     let probes = bed.our_checks();
     let [(to, probe)] = probes.as_slice() else { panic!("not one probe: {probes:?}") };
     assert_eq!(*to, path(1));
     let answer = bed.client.answer(probe);
     bed.pass(millis(40));
-    assert_eq!(bed.arrive(2, &answer), Arrival::Dropped(Drop::StunUnexpected), "from elsewhere");
-    assert_eq!(bed.door.facts(KEY).unwrap().round_trip, None);
-    assert_eq!(bed.arrive(1, &answer), Arrival::Answered);
-    assert_eq!(bed.door.facts(KEY).unwrap().round_trip, Some(millis(40)));
-    assert_eq!(bed.arrive(1, &answer), Arrival::Dropped(Drop::StunUnexpected), "once");
-    assert_eq!((bed.door.path(KEY), bed.events()), (Some(path(1)), vec![]));
+    assert_eq!(bed.arrive(2, &answer), Demultiplexed::Dropped(Drop::StunUnexpected), "from elsewhere");
+    assert_eq!(bed.demux.facts(KEY).unwrap().round_trip, None);
+    assert_eq!(bed.arrive(1, &answer), Demultiplexed::Answered);
+    assert_eq!(bed.demux.facts(KEY).unwrap().round_trip, Some(millis(40)));
+    assert_eq!(bed.arrive(1, &answer), Demultiplexed::Dropped(Drop::StunUnexpected), "once");
+    assert_eq!((bed.demux.path(KEY), bed.events()), (Some(path(1)), vec![]));
 }
 
 #[test]
@@ -26,15 +26,15 @@ fn a_probe_is_not_repeated_and_an_answer_must_be_the_clients() {
     let mut bed = Bed::connected();
     bed.sent();
     let now = bed.now;
-    bed.door.probe(KEY, now);
+    bed.demux.probe(KEY, now);
     let (_, probe) = bed.our_checks().remove(0);
     let mut request = Message::new();
     request.unmarshal_binary(&probe).unwrap();
     let forged = bed.client.answer_signed(&request.transaction_id, "another password of 22");
-    assert_eq!(bed.arrive(1, &forged), Arrival::Dropped(Drop::StunUnexpected));
+    assert_eq!(bed.arrive(1, &forged), Demultiplexed::Dropped(Drop::StunUnexpected));
     bed.pass(millis(3_000));
     assert!(bed.our_checks().is_empty());
-    assert_eq!(bed.door.facts(KEY).unwrap().round_trip, None);
+    assert_eq!(bed.demux.facts(KEY).unwrap().round_trip, None);
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn who_is_not_connected_is_not_asked() {
     bed.check(1, true);
     bed.sent();
     let now = bed.now;
-    bed.door.probe(KEY, now);
-    bed.door.probe(Key(99), now);
+    bed.demux.probe(KEY, now);
+    bed.demux.probe(Key(99), now);
     assert!(bed.our_checks().is_empty());
 }

@@ -11,31 +11,31 @@ fn spoofed() -> Vec<Vec<u8>> {
 fn before_ice_nothing_but_stun_is_anybodys() {
     let mut bed = Bed::admitted();
     for datagram in spoofed() {
-        assert_eq!(bed.arrive(2, &datagram), Arrival::Foreign);
+        assert_eq!(bed.arrive(2, &datagram), Demultiplexed::Foreign);
     }
-    assert_eq!((bed.sent(), bed.door.path(KEY)), (vec![], None));
+    assert_eq!((bed.sent(), bed.demux.path(KEY)), (vec![], None));
 }
 
 #[test]
 fn between_ice_and_dtls_a_second_address_is_foreign_and_the_first_may_only_speak_dtls() {
     let mut bed = Bed::opened();
     for datagram in spoofed() {
-        assert_eq!(bed.arrive(2, &datagram), Arrival::Foreign);
+        assert_eq!(bed.arrive(2, &datagram), Demultiplexed::Foreign);
     }
-    assert_eq!((bed.sent(), bed.door.path(KEY)), (vec![], Some(path(1))));
-    assert_eq!(bed.arrive(1, RTP), Arrival::Dropped(Drop::Unproven));
-    assert_eq!(bed.door.facts(KEY).unwrap().dropped, 1);
+    assert_eq!((bed.sent(), bed.demux.path(KEY)), (vec![], Some(path(1))));
+    assert_eq!(bed.arrive(1, RTP), Demultiplexed::Dropped(Drop::Unproven));
+    assert_eq!(bed.demux.facts(KEY).unwrap().dropped, 1);
     bed.complete_on(1);
-    assert_eq!(bed.door.path(KEY), Some(path(1)));
+    assert_eq!(bed.demux.path(KEY), Some(path(1)));
 }
 
 #[test]
 fn live_a_second_address_is_foreign() {
     let mut bed = Bed::connected();
     for datagram in spoofed() {
-        assert_eq!(bed.arrive(2, &datagram), Arrival::Foreign);
+        assert_eq!(bed.arrive(2, &datagram), Demultiplexed::Foreign);
     }
-    assert_eq!((bed.sent(), bed.events(), bed.door.path(KEY)), (vec![], vec![], Some(path(1))));
+    assert_eq!((bed.sent(), bed.events(), bed.demux.path(KEY)), (vec![], vec![], Some(path(1))));
 }
 
 #[test]
@@ -43,10 +43,10 @@ fn live_an_address_that_only_sent_checks_reaches_no_peer() {
     let mut bed = Bed::connected();
     bed.check(2, true);
     for datagram in spoofed() {
-        assert_eq!(bed.arrive(2, &datagram), Arrival::Dropped(Drop::Unproven));
+        assert_eq!(bed.arrive(2, &datagram), Demultiplexed::Dropped(Drop::Unproven));
     }
-    assert_eq!(bed.door.facts(KEY).unwrap().dropped, spoofed().len() as u64);
-    assert_eq!((bed.events(), bed.door.path(KEY)), (vec![], Some(path(1))));
+    assert_eq!(bed.demux.facts(KEY).unwrap().dropped, spoofed().len() as u64);
+    assert_eq!((bed.events(), bed.demux.path(KEY)), (vec![], Some(path(1))));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_check_without_the_sessions_integrity_gets_no_answer_and_changes_nothing() {
         message.raw
     };
     for mut bed in [Bed::admitted(), Bed::opened(), Bed::connected()] {
-        let before = bed.door.path(KEY);
+        let before = bed.demux.path(KEY);
         let mut stranger = bed.client.clone();
         stranger.own.ufrag = "somebodyelse".to_owned();
         let forgeries = [
@@ -78,12 +78,12 @@ fn a_check_without_the_sessions_integrity_gets_no_answer_and_changes_nothing() {
         ];
         for forgery in forgeries {
             for from in [1, 2] {
-                assert_eq!(bed.arrive(from, &forgery), Arrival::Dropped(Drop::StunForged));
+                assert_eq!(bed.arrive(from, &forgery), Demultiplexed::Dropped(Drop::StunForged));
             }
         }
-        assert_eq!((bed.sent(), bed.events(), bed.door.path(KEY)), (vec![], vec![], before));
-        assert!(bed.door.facts(KEY).unwrap().forged >= 6);
-        assert_eq!(bed.arrive(2, RTP), Arrival::Foreign);
+        assert_eq!((bed.sent(), bed.events(), bed.demux.path(KEY)), (vec![], vec![], before));
+        assert!(bed.demux.facts(KEY).unwrap().forged >= 6);
+        assert_eq!(bed.arrive(2, RTP), Demultiplexed::Foreign);
     }
 }
 
@@ -91,13 +91,13 @@ fn a_check_without_the_sessions_integrity_gets_no_answer_and_changes_nothing() {
 fn another_session_cannot_take_the_address_of_a_client_that_does_not_answer_for_it() {
     let mut bed = Bed::connected();
     let thief = Client::new("thief");
-    bed.door.admit(Key(8), thief.admission(), bed.now);
+    bed.demux.admit(Key(8), thief.admission(), bed.now);
     for _ in 0..20 {
         bed.arrive(1, &thief.check(true));
         bed.pass(millis(400));
-        assert_eq!(bed.arrive(1, RTP), Arrival::Rtp(KEY));
-        assert_eq!(bed.door.path(KEY), Some(path(1)));
-        assert_eq!(bed.door.path(Key(8)), None);
+        assert_eq!(bed.arrive(1, RTP), Demultiplexed::Rtp(KEY));
+        assert_eq!(bed.demux.path(KEY), Some(path(1)));
+        assert_eq!(bed.demux.path(Key(8)), None);
     }
 }
 
@@ -105,12 +105,12 @@ fn another_session_cannot_take_the_address_of_a_client_that_does_not_answer_for_
 fn a_client_that_comes_back_from_the_same_address_takes_it_by_answering() {
     let mut bed = Bed::connected();
     let reborn = Client::new("reborn");
-    bed.door.admit(Key(8), reborn.admission(), bed.now);
-    assert_eq!(bed.arrive(1, &reborn.check(true)), Arrival::Opened(Key(8)));
+    bed.demux.admit(Key(8), reborn.admission(), bed.now);
+    assert_eq!(bed.arrive(1, &reborn.check(true)), Demultiplexed::Opened(Key(8)));
     let checks = bed.our_checks();
-    assert_eq!(bed.arrive(1, &reborn.answer(&checks[0].1)), Arrival::Answered);
-    assert_eq!((bed.door.path(KEY), bed.door.path(Key(8))), (None, Some(path(1))));
-    let Arrival::ClientHello { key: Key(8), .. } = bed.arrive(1, &hellos::hello(0)) else {
+    assert_eq!(bed.arrive(1, &reborn.answer(&checks[0].1)), Demultiplexed::Answered);
+    assert_eq!((bed.demux.path(KEY), bed.demux.path(Key(8))), (None, Some(path(1))));
+    let Demultiplexed::ClientHello { key: Key(8), .. } = bed.arrive(1, &hellos::hello(0)) else {
         panic!("the hello went astray");
     };
 }

@@ -10,9 +10,9 @@ fn a_session_that_does_not_complete_dtls_in_10_seconds_is_over() {
     bed.check(1, true);
     bed.pass(millis(1));
     assert_eq!(bed.events(), [Event::NeverConnected(KEY)]);
-    assert_eq!(bed.check(1, true), Arrival::Dropped(Drop::Over));
-    assert_eq!(bed.arrive(1, &hellos::hello(0)), Arrival::Dropped(Drop::Over));
-    assert_eq!((bed.door.path(KEY), bed.door.poll_timeout()), (None, None));
+    assert_eq!(bed.check(1, true), Demultiplexed::Dropped(Drop::Over));
+    assert_eq!(bed.arrive(1, &hellos::hello(0)), Demultiplexed::Dropped(Drop::Over));
+    assert_eq!((bed.demux.path(KEY), bed.demux.poll_timeout()), (None, None));
 }
 
 #[test]
@@ -21,7 +21,7 @@ fn thirty_seconds_without_checks_or_media_end_a_session() {
     bed.pass(millis(29_000));
     bed.check(1, false);
     bed.pass(millis(29_000));
-    bed.door.authenticated(KEY, path(1), bed.now);
+    bed.demux.authenticated(KEY, path(1), bed.now);
     bed.pass(millis(29_999));
     // Nothing that proves nothing keeps it alive.
     bed.arrive(1, RTP);
@@ -35,15 +35,15 @@ fn thirty_seconds_without_checks_or_media_end_a_session() {
 #[test]
 fn a_live_session_wakes_its_worker_at_most_once_in_the_time_that_it_may_be_silent() {
     let mut bed = Bed::connected();
-    bed.door.authenticated(KEY, path(1), bed.now);
+    bed.demux.authenticated(KEY, path(1), bed.now);
     let mut wakes = 0;
     let end = bed.now + millis(300_000);
     while bed.now < end {
-        if bed.door.poll_timeout().is_some_and(|due| due <= bed.now) {
-            bed.door.handle_timeout(bed.now);
+        if bed.demux.poll_timeout().is_some_and(|due| due <= bed.now) {
+            bed.demux.handle_timeout(bed.now);
             wakes += 1;
         }
-        bed.door.authenticated(KEY, path(1), bed.now);
+        bed.demux.authenticated(KEY, path(1), bed.now);
         bed.now += millis(20);
     }
     assert!(wakes <= 13, "{wakes} wakes in 300 s");

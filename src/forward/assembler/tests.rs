@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::forward::LayerId;
 use crate::forward::codec::{Codec, Descriptor, Format};
-use crate::forward::header_extensions::read::Elements;
+use crate::forward::header_extensions::read::HeaderExtensions;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -50,7 +50,7 @@ fn packet(index: SourceIndex, timestamp: u32, payload: &[u8], received: Instant)
         keyframe: part.is_keyframe(),
         leads: 0,
         payload: Bytes::copy_from_slice(payload),
-        elements: Elements::default(),
+        elements: HeaderExtensions::default(),
         redundancy: None,
     }
 }

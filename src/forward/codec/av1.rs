@@ -120,9 +120,9 @@ fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
 
 /// An AV1 profile: 0 is Main, 1 High, 2 Professional (AV1 RTP 7.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Profile(u8);
+pub struct Av1Profile(u8);
 
-impl Profile {
+impl Av1Profile {
     /// The profile that a format's parameters name; Main where there is none.
     pub(super) fn of(format: &Format) -> Self {
         Self(format.parameter("profile").and_then(|profile| profile.parse().ok()).unwrap_or(0))
@@ -229,9 +229,11 @@ mod tests {
 
     #[test]
     fn a_larger_profile_takes_a_smaller_one() {
-        assert!(Profile(1).contains(Profile(0)) && Profile(2).contains(Profile(1)));
+        assert!(Av1Profile(1).contains(Av1Profile(0)) && Av1Profile(2).contains(Av1Profile(1)));
         assert!(
-            !Profile(0).contains(Profile(1)) && !Profile(3).contains(Profile(0)) && Profile(3).contains(Profile(3))
+            !Av1Profile(0).contains(Av1Profile(1))
+                && !Av1Profile(3).contains(Av1Profile(0))
+                && Av1Profile(3).contains(Av1Profile(3))
         );
     }
 

@@ -17,7 +17,7 @@ pub struct Format {
 
 /// Which decoder a format asks for, among those of its codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Profile {
+pub enum CodecProfile {
     /// The only one.
     Only,
     /// Of H.264.
@@ -40,13 +40,13 @@ impl Format {
     }
 
     /// The profile that the parameters name, else the one that the codec's payload format has without.
-    pub fn profile(&self) -> Profile {
+    pub fn profile(&self) -> CodecProfile {
         match self.codec {
-            Codec::H264 => Profile::H264(self.h264_profile()),
-            Codec::H265 => Profile::H265(H265Profile::of(self)),
-            Codec::Vp9 => Profile::Vp9(self.parameter("profile-id").and_then(|id| id.parse().ok()).unwrap_or(0)),
-            Codec::Av1 => Profile::Av1(Av1Profile::of(self)),
-            Codec::Vp8 | Codec::Opus | Codec::Multiopus | Codec::Pcmu | Codec::Pcma | Codec::G722 => Profile::Only,
+            Codec::H264 => CodecProfile::H264(self.h264_profile()),
+            Codec::H265 => CodecProfile::H265(H265Profile::of(self)),
+            Codec::Vp9 => CodecProfile::Vp9(self.parameter("profile-id").and_then(|id| id.parse().ok()).unwrap_or(0)),
+            Codec::Av1 => CodecProfile::Av1(Av1Profile::of(self)),
+            Codec::Vp8 | Codec::Opus | Codec::Multiopus | Codec::Pcmu | Codec::Pcma | Codec::G722 => CodecProfile::Only,
         }
     }
 
@@ -70,7 +70,7 @@ impl Format {
     }
 }
 
-impl Profile {
+impl CodecProfile {
     /// Its name for people; `None` where the codec has only one.
     pub fn name(self) -> Option<String> {
         Some(match self {
@@ -107,18 +107,18 @@ mod tests {
         let safari = format(Codec::H264, safari);
         assert_eq!(safari.parameter("profile-level-id"), Some("640C1F"));
         assert_eq!(safari.packetization_mode(), 1);
-        assert_eq!(safari.profile(), Profile::H264(H264Profile::ConstrainedHigh));
+        assert_eq!(safari.profile(), CodecProfile::H264(H264Profile::ConstrainedHigh));
         assert_eq!(safari.parameter("sprop-parameter-sets"), None);
         assert_eq!(format(Codec::Opus, "useinbandfec").parameter("useinbandfec"), None);
     }
 
     #[test]
     fn without_parameters_each_codec_has_the_profile_of_its_payload_format() {
-        assert_eq!(format(Codec::H264, "").profile(), Profile::H264(H264Profile::Baseline));
-        assert_eq!(format(Codec::H265, "").profile(), Profile::H265(H265Profile::MAIN));
+        assert_eq!(format(Codec::H264, "").profile(), CodecProfile::H264(H264Profile::Baseline));
+        assert_eq!(format(Codec::H265, "").profile(), CodecProfile::H265(H265Profile::MAIN));
         assert_eq!(format(Codec::Vp9, "").profile(), format(Codec::Vp9, "profile-id=0").profile());
         assert_eq!(format(Codec::Av1, "").profile(), format(Codec::Av1, "level-idx=5;profile=0;tier=0").profile());
-        assert_eq!(format(Codec::Vp8, "").profile(), Profile::Only);
+        assert_eq!(format(Codec::Vp8, "").profile(), CodecProfile::Only);
     }
 
     #[test]

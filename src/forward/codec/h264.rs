@@ -123,7 +123,7 @@ pub(super) fn reference(unit: &Unit<'_>) -> Option<Reference> {
 
 /// An H.264 profile as far as formats of WebRTC clients differ (RFC 6184 table 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Profile {
+pub enum H264Profile {
     /// Baseline without flexible order and redundancy: what browsers encode.
     ConstrainedBaseline,
     /// Baseline.
@@ -138,7 +138,7 @@ pub enum Profile {
     Other(u8, u8),
 }
 
-impl Profile {
+impl H264Profile {
     /// The profile in a `profile-level-id` of six hexadecimal digits; Baseline when the text is no such id, as if
     /// there were none.
     pub fn of_level_id(text: &str) -> Self {
@@ -172,7 +172,7 @@ impl Profile {
 
     /// True when a decoder for this profile decodes that one (ITU-T H.264 annex A.2).
     pub fn contains(self, smaller: Self) -> bool {
-        use Profile::{Baseline, ConstrainedBaseline, ConstrainedHigh, Main};
+        use H264Profile::{Baseline, ConstrainedBaseline, ConstrainedHigh, Main};
         self == smaller
             || match (self.high_rank(), smaller) {
                 (Some(_), ConstrainedBaseline | Main | ConstrainedHigh) => true,
@@ -305,35 +305,41 @@ mod tests {
     #[test]
     fn names_profiles_by_table_5() {
         let cases = [
-            ("42e01f", Profile::ConstrainedBaseline),
-            ("42c02a", Profile::ConstrainedBaseline),
-            ("4d801f", Profile::ConstrainedBaseline),
-            ("58c01f", Profile::ConstrainedBaseline),
-            ("42000a", Profile::Baseline),
-            ("42801f", Profile::Baseline),
-            ("588014", Profile::Baseline),
-            ("4d001f", Profile::Main),
-            ("4D401F", Profile::Main),
-            ("640c1f", Profile::ConstrainedHigh),
-            ("64001f", Profile::High),
-            ("f4001f", Profile::Other(0xf4, 0)),
-            ("+2e01f", Profile::Baseline),
-            ("nonsense", Profile::Baseline),
+            ("42e01f", H264Profile::ConstrainedBaseline),
+            ("42c02a", H264Profile::ConstrainedBaseline),
+            ("4d801f", H264Profile::ConstrainedBaseline),
+            ("58c01f", H264Profile::ConstrainedBaseline),
+            ("42000a", H264Profile::Baseline),
+            ("42801f", H264Profile::Baseline),
+            ("588014", H264Profile::Baseline),
+            ("4d001f", H264Profile::Main),
+            ("4D401F", H264Profile::Main),
+            ("640c1f", H264Profile::ConstrainedHigh),
+            ("64001f", H264Profile::High),
+            ("f4001f", H264Profile::Other(0xf4, 0)),
+            ("+2e01f", H264Profile::Baseline),
+            ("nonsense", H264Profile::Baseline),
         ];
         for (text, profile) in cases {
-            assert_eq!(Profile::of_level_id(text), profile, "{text}");
+            assert_eq!(H264Profile::of_level_id(text), profile, "{text}");
         }
     }
 
     #[test]
     fn each_high_profile_contains_the_ones_below_it() {
-        let line = ["42e01f", "4d001f", "640c1f", "64001f", "6e001f", "7a001f", "f4001f"].map(Profile::of_level_id);
+        let line = ["42e01f", "4d001f", "640c1f", "64001f", "6e001f", "7a001f", "f4001f"].map(H264Profile::of_level_id);
         for (place, own) in line.into_iter().enumerate().skip(3) {
             assert!(line[..=place].iter().all(|smaller| own.contains(*smaller)), "{own:?}");
             assert!(line[place + 1..].iter().all(|larger| !own.contains(*larger)), "{own:?}");
         }
-        assert!(!Profile::High.contains(Profile::Baseline) && !Profile::Main.contains(Profile::ConstrainedHigh));
-        assert!(Profile::Main.contains(Profile::ConstrainedBaseline) && !Profile::Main.contains(Profile::High));
+        assert!(
+            !H264Profile::High.contains(H264Profile::Baseline)
+                && !H264Profile::Main.contains(H264Profile::ConstrainedHigh)
+        );
+        assert!(
+            H264Profile::Main.contains(H264Profile::ConstrainedBaseline)
+                && !H264Profile::Main.contains(H264Profile::High)
+        );
     }
 
     proptest! {
@@ -353,7 +359,7 @@ mod tests {
 
         #[test]
         fn any_text_names_a_profile(text in ".{0,8}") {
-            let _ = Profile::of_level_id(&text);
+            let _ = H264Profile::of_level_id(&text);
         }
     }
 }

@@ -143,14 +143,14 @@ pub(super) fn reference(unit: &Unit<'_>) -> Option<Reference> {
 
 /// An H.265 profile and tier (RFC 7798 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Profile {
+pub struct H265Profile {
     space: u8,
     id: u8,
     /// 0 for the Main tier, 1 for the High tier.
     tier: u8,
 }
 
-impl Profile {
+impl H265Profile {
     /// The Main profile in the Main tier: what a format without parameters has.
     pub const MAIN: Self = Self { space: 0, id: 1, tier: 0 };
 
@@ -287,18 +287,22 @@ mod tests {
     #[test]
     fn a_larger_profile_or_tier_takes_a_smaller_one() {
         let profile = |parameters: &str| {
-            Profile::of(&Format {
+            H265Profile::of(&Format {
                 codec: super::super::Codec::H265,
                 clock_rate: 90_000,
                 channels: 0,
                 parameters: parameters.to_owned(),
             })
         };
-        assert_eq!(profile(""), Profile::MAIN);
+        assert_eq!(profile(""), H265Profile::MAIN);
         assert_eq!(profile("level-id=93;tx-mode=SRST"), profile("profile-id=1;tier-flag=0;level-id=180"));
-        assert!(profile("profile-id=2").contains(Profile::MAIN) && !Profile::MAIN.contains(profile("profile-id=2")));
-        assert!(profile("tier-flag=1").contains(Profile::MAIN) && !Profile::MAIN.contains(profile("tier-flag=1")));
-        assert!(!profile("profile-space=1").contains(Profile::MAIN));
+        assert!(
+            profile("profile-id=2").contains(H265Profile::MAIN) && !H265Profile::MAIN.contains(profile("profile-id=2"))
+        );
+        assert!(
+            profile("tier-flag=1").contains(H265Profile::MAIN) && !H265Profile::MAIN.contains(profile("tier-flag=1"))
+        );
+        assert!(!profile("profile-space=1").contains(H265Profile::MAIN));
         assert!(profile("profile-id=9").contains(profile("profile-id=9")));
     }
 

@@ -19,12 +19,12 @@ mod size;
 mod vp8;
 mod vp9;
 
-pub use av1::Profile as Av1Profile;
+pub use av1::Av1Profile;
 pub use codec_match::Fit;
 pub use descriptor::{Descriptor, PictureNumbers};
-pub use format::{Format, Profile};
-pub use h264::Profile as H264Profile;
-pub use h265::Profile as H265Profile;
+pub use format::{CodecProfile, Format};
+pub use h264::H264Profile;
+pub use h265::H265Profile;
 pub use keyframes::KeyframeFinder;
 pub use kind::{Codec, Kind, may_begin};
 pub use part::Part;

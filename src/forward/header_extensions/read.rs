@@ -19,7 +19,7 @@ const SHORT_CAPTURE: usize = 8;
 
 /// The values of one packet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Elements {
+pub struct HeaderExtensions {
     present: u8,
     audio_level: u8,
     orientation: u8,
@@ -27,7 +27,7 @@ pub struct Elements {
     dependencies: Option<Box<[u8]>>,
 }
 
-impl Elements {
+impl HeaderExtensions {
     /// Bits of [`Self::present`].
     pub(crate) const AUDIO_LEVEL: u8 = 1;
     pub(crate) const ORIENTATION: u8 = 1 << 1;
@@ -143,18 +143,18 @@ impl Steady {
 
     /// What a packet says, and what it leaves out because another has said it.
     #[inline]
-    pub fn complete(&mut self, index: SourceIndex, timestamp: u32, elements: Elements) -> Elements {
+    pub fn complete(&mut self, index: SourceIndex, timestamp: u32, elements: HeaderExtensions) -> HeaderExtensions {
         let silent = self.audio_level.is_none() && self.orientation.is_none() && self.capture_time.is_none();
         if silent && elements.present == 0 { elements } else { self.fill_in(index, timestamp, elements) }
     }
 
-    fn fill_in(&mut self, index: SourceIndex, timestamp: u32, mut elements: Elements) -> Elements {
-        if elements.has(Elements::AUDIO_LEVEL) {
+    fn fill_in(&mut self, index: SourceIndex, timestamp: u32, mut elements: HeaderExtensions) -> HeaderExtensions {
+        if elements.has(HeaderExtensions::AUDIO_LEVEL) {
             tell(&mut self.audio_level, index, elements.audio_level);
         } else if let Some(told) = self.audio_level {
             elements.set_audio_level(&[told.value]);
         }
-        if elements.has(Elements::ORIENTATION) {
+        if elements.has(HeaderExtensions::ORIENTATION) {
             tell(&mut self.orientation, index, elements.orientation);
         } else if let Some(told) = self.orientation {
             elements.set_orientation(&[told.value]);
@@ -163,12 +163,12 @@ impl Steady {
         elements
     }
 
-    fn fill_in_capture_time(&mut self, index: SourceIndex, timestamp: u32, elements: &mut Elements) {
+    fn fill_in_capture_time(&mut self, index: SourceIndex, timestamp: u32, elements: &mut HeaderExtensions) {
         let before = self.capture_time.map(|told| told.value);
         let mut offset = before.and_then(|capture| capture.offset);
-        let time = if elements.has(Elements::CAPTURE_TIME) {
+        let time = if elements.has(HeaderExtensions::CAPTURE_TIME) {
             let (time, own_offset) = halves(&elements.capture_time);
-            if elements.has(Elements::CAPTURE_OFFSET) {
+            if elements.has(HeaderExtensions::CAPTURE_OFFSET) {
                 offset = Some(own_offset);
             }
             let capture = Capture { timestamp, time: u64::from_be_bytes(time), offset };
@@ -216,20 +216,20 @@ mod tests {
 
     use super::*;
 
-    fn said(set: impl FnOnce(&mut Elements)) -> Elements {
-        let mut elements = Elements::default();
+    fn said(set: impl FnOnce(&mut HeaderExtensions)) -> HeaderExtensions {
+        let mut elements = HeaderExtensions::default();
         set(&mut elements);
         elements
     }
 
-    fn seconds(elements: &Elements) -> f64 {
+    fn seconds(elements: &HeaderExtensions) -> f64 {
         u64::from_be_bytes(halves(elements.capture_time()).0) as f64 / f64::powi(2.0, 32)
     }
 
     #[test]
     fn a_publisher_that_says_nothing_is_not_made_to() {
         let mut steady = Steady::new(90_000);
-        assert_eq!(steady.complete(7, 0, Elements::default()), Elements::default());
+        assert_eq!(steady.complete(7, 0, HeaderExtensions::default()), HeaderExtensions::default());
     }
 
     #[test]
@@ -237,13 +237,13 @@ mod tests {
         let mut steady = Steady::new(48_000);
         let loud = |level| said(|elements| elements.set_audio_level(&[level]));
         assert_eq!(steady.complete(7, 0, loud(0x85)), loud(0x85));
-        assert_eq!(steady.complete(8, 0, Elements::default()), loud(0x85));
+        assert_eq!(steady.complete(8, 0, HeaderExtensions::default()), loud(0x85));
         assert_eq!(steady.complete(6, 0, loud(0x11)), loud(0x11), "its own");
-        assert_eq!(steady.complete(9, 0, Elements::default()), loud(0x85));
+        assert_eq!(steady.complete(9, 0, HeaderExtensions::default()), loud(0x85));
         let turned = said(|elements| elements.set_orientation(&[3]));
         let both = steady.complete(10, 0, turned);
         assert_eq!((both.orientation(), both.audio_level()), (3, 0x85));
-        assert_eq!(steady.complete(11, 0, Elements::default()), both);
+        assert_eq!(steady.complete(11, 0, HeaderExtensions::default()), both);
     }
 
     #[test]
@@ -251,10 +251,10 @@ mod tests {
         let mut steady = Steady::new(90_000);
         let captured = said(|elements| elements.set_capture_time(&(100u64 << 32).to_be_bytes()));
         steady.complete(7, u32::MAX - 44_999, captured);
-        assert_eq!(seconds(&steady.complete(8, u32::MAX - 44_999, Elements::default())), 100.0);
-        assert_eq!(seconds(&steady.complete(9, 45_000, Elements::default())), 101.0);
-        assert_eq!(seconds(&steady.complete(5, u32::MAX - 89_999, Elements::default())), 99.5, "before it");
-        assert!(!steady.complete(9, 45_000, Elements::default()).has(Elements::CAPTURE_OFFSET));
+        assert_eq!(seconds(&steady.complete(8, u32::MAX - 44_999, HeaderExtensions::default())), 100.0);
+        assert_eq!(seconds(&steady.complete(9, 45_000, HeaderExtensions::default())), 101.0);
+        assert_eq!(seconds(&steady.complete(5, u32::MAX - 89_999, HeaderExtensions::default())), 99.5, "before it");
+        assert!(!steady.complete(9, 45_000, HeaderExtensions::default()).has(HeaderExtensions::CAPTURE_OFFSET));
     }
 
     #[test]
@@ -263,9 +263,9 @@ mod tests {
         let described = |value: &[u8]| said(|elements| elements.set_dependencies(value));
         let first = steady.complete(7, 0, described(&[0xc0, 1, 2, 0x80]));
         assert_eq!((first.frame_number(), first.dependencies()), (Some(0x0102), &[0xc0, 1, 2, 0x80][..]));
-        assert_eq!(steady.complete(8, 0, Elements::default()), Elements::default());
-        assert_eq!(described(&[0xc0, 1]), Elements::default());
-        assert_eq!(described(&[0; 256]), Elements::default());
+        assert_eq!(steady.complete(8, 0, HeaderExtensions::default()), HeaderExtensions::default());
+        assert_eq!(described(&[0xc0, 1]), HeaderExtensions::default());
+        assert_eq!(described(&[0; 256]), HeaderExtensions::default());
         assert_eq!(described(&[0; 255]).dependencies().len(), 255);
     }
 
@@ -276,7 +276,10 @@ mod tests {
         long[15] = 9;
         steady.complete(7, 0, said(|elements| elements.set_capture_time(&long)));
         let next = steady.complete(8, 0, said(|elements| elements.set_capture_time(&[1; 8])));
-        assert_eq!((next.present(), next.capture_time()[15]), (Elements::CAPTURE_TIME | Elements::CAPTURE_OFFSET, 9));
+        assert_eq!(
+            (next.present(), next.capture_time()[15]),
+            (HeaderExtensions::CAPTURE_TIME | HeaderExtensions::CAPTURE_OFFSET, 9)
+        );
         assert_eq!(next.capture_time()[..8], [1; 8]);
     }
 
@@ -290,7 +293,7 @@ mod tests {
             let mut steady = Steady::new(clock_rate);
             let mut present = 0;
             for (index, timestamp, values) in packets {
-                let mut elements = Elements::default();
+                let mut elements = HeaderExtensions::default();
                 for (kind, value) in values {
                     match kind {
                         0 => elements.set_audio_level(&value),

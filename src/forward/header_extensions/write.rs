@@ -1,7 +1,7 @@
-//! The header extension of an outlet's packets (RFC 8285 4.2): which elements it has and where they stand, settled once and
+//! The header extension of an outbound track's packets (RFC 8285 4.2): which elements it has and where they stand, settled once and
 //! then copied.
 //!
-//! Two kinds of elements. Those of the packet and of the outlet (mid, loudness, orientation, capture time) are the same
+//! Two kinds of elements. Those of the packet and of the outbound track (mid, loudness, orientation, capture time) are the same
 //! each time that the packet is written. Those of the sending (playout-delay, absolute-send-time, the transport-wide
 //! number) stand only on packets whose resend goes by RTX, so that nothing is ever repeated in-band with another content.
 //! The rule: as long as a publisher says the same kinds of things, the block has one length.
@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use super::read::Elements;
+use super::read::HeaderExtensions;
 use crate::forward::frames::Frames;
 use crate::forward::header::HEADER_LEN;
 
@@ -29,10 +29,10 @@ pub const LONGEST_MID: usize = 16;
 /// The longest value of a one-byte element.
 const LONGEST_SHORT: usize = 16;
 
-/// Of [`Blocks::key`]: the resend goes by RTX. The others are those of [`Elements`].
+/// Of [`ExtensionBlocks::key`]: the resend goes by RTX. The others are those of [`HeaderExtensions`].
 const BY_RTX: u8 = 1 << 7;
 
-/// Of [`Blocks::key`]: the dependency descriptor alone.
+/// Of [`ExtensionBlocks::key`]: the dependency descriptor alone.
 const LEAST: u8 = 1 << 6;
 
 /// The ids (1 to 14) under which a viewer takes header extensions; `None` for those that it does not.
@@ -56,11 +56,11 @@ pub struct ExtensionIds {
     pub transport_number: Option<u8>,
 }
 
-/// An outlet's header extension.
+/// An outbound track's header extension.
 #[derive(Clone, Debug)]
-pub(crate) struct Blocks {
+pub(crate) struct ExtensionBlocks {
     ids: ExtensionIds,
-    /// Of [`Elements`], what the viewer takes.
+    /// Of [`HeaderExtensions`], what the viewer takes.
     takes: u8,
     /// How long pictures are to be held back.
     held_back: Duration,
@@ -97,15 +97,15 @@ struct Template {
     two_byte: bool,
 }
 
-impl Blocks {
+impl ExtensionBlocks {
     /// `None` where a viewer takes none of the extensions.
     pub(crate) fn new(ids: ExtensionIds) -> Option<Self> {
         let mut takes = 0;
         for (id, bits) in [
-            (ids.audio_level, Elements::AUDIO_LEVEL),
-            (ids.orientation, Elements::ORIENTATION),
-            (ids.capture_time, Elements::CAPTURE_TIME | Elements::CAPTURE_OFFSET),
-            (ids.dependencies, Elements::DEPENDENCIES),
+            (ids.audio_level, HeaderExtensions::AUDIO_LEVEL),
+            (ids.orientation, HeaderExtensions::ORIENTATION),
+            (ids.capture_time, HeaderExtensions::CAPTURE_TIME | HeaderExtensions::CAPTURE_OFFSET),
+            (ids.dependencies, HeaderExtensions::DEPENDENCIES),
         ] {
             takes |= if id.is_some() { bits } else { 0 };
         }
@@ -164,7 +164,7 @@ impl Blocks {
     }
 
     /// A segment of the line begins at this number, with a packet that has these values.
-    pub(crate) fn begin(&mut self, elements: &Elements, index: u64) {
+    pub(crate) fn begin(&mut self, elements: &HeaderExtensions, index: u64) {
         if self.ids.dependencies.is_some() {
             self.frames.begin(index, elements.frame_number());
         }
@@ -172,7 +172,7 @@ impl Blocks {
 
     /// Octets of the block of a packet with these values and this number of the line; 0 where there is nothing to say.
     #[inline]
-    pub(crate) fn settle(&mut self, elements: &Elements, by_rtx: bool, index: u64) -> usize {
+    pub(crate) fn settle(&mut self, elements: &HeaderExtensions, by_rtx: bool, index: u64) -> usize {
         let key = elements.present() & self.takes | if by_rtx { BY_RTX } else { 0 };
         if self.key != Some(key) {
             self.make(key, elements, index);
@@ -182,8 +182,8 @@ impl Blocks {
 
     /// The same with the dependency descriptor alone; 0 where there is none.
     #[cold]
-    pub(crate) fn settle_least(&mut self, elements: &Elements, index: u64) -> usize {
-        let key = elements.present() & self.takes & Elements::DEPENDENCIES;
+    pub(crate) fn settle_least(&mut self, elements: &HeaderExtensions, index: u64) -> usize {
+        let key = elements.present() & self.takes & HeaderExtensions::DEPENDENCIES;
         if key == 0 {
             return 0;
         }
@@ -194,7 +194,7 @@ impl Blocks {
     /// Writes the block that was settled last behind the header, and says so there. Behind it octets are overwritten, up to
     /// [`ROOM`].
     #[inline]
-    pub(crate) fn write(&self, elements: &Elements, packet: &mut [u8]) {
+    pub(crate) fn write(&self, elements: &HeaderExtensions, packet: &mut [u8]) {
         let template = &self.template;
         match packet.split_first_chunk_mut::<{ HEADER_LEN + ROOM }>() {
             Some((packet, _)) => packet[HEADER_LEN..].copy_from_slice(&template.octets),
@@ -229,8 +229,8 @@ impl Blocks {
 
     /// Makes the template for a packet that has these values, and for others with such ones.
     #[cold]
-    fn make(&mut self, key: u8, elements: &Elements, index: u64) {
-        let descriptor = (key & Elements::DEPENDENCIES != 0).then(|| elements.frame_number()).flatten();
+    fn make(&mut self, key: u8, elements: &HeaderExtensions, index: u64) {
+        let descriptor = (key & HeaderExtensions::DEPENDENCIES != 0).then(|| elements.frame_number()).flatten();
         let shift = descriptor.and_then(|number| self.frames.shift(index, number));
         let len = shift.map_or(0, |_| elements.dependencies().len());
         if self.made != Some((key, len)) {
@@ -249,14 +249,14 @@ impl Blocks {
         if let Some((id, mid)) = ids.mid.as_ref().filter(|_| !has(LEAST)) {
             template.add(*id, mid.as_bytes());
         }
-        if let Some(id) = ids.audio_level.filter(|_| has(Elements::AUDIO_LEVEL)) {
+        if let Some(id) = ids.audio_level.filter(|_| has(HeaderExtensions::AUDIO_LEVEL)) {
             template.audio_level = template.add(id, &[0]);
         }
-        if let Some(id) = ids.orientation.filter(|_| has(Elements::ORIENTATION)) {
+        if let Some(id) = ids.orientation.filter(|_| has(HeaderExtensions::ORIENTATION)) {
             template.orientation = template.add(id, &[0]);
         }
-        if let Some(id) = ids.capture_time.filter(|_| has(Elements::CAPTURE_TIME)) {
-            template.capture_len = if has(Elements::CAPTURE_OFFSET) { 16 } else { 8 };
+        if let Some(id) = ids.capture_time.filter(|_| has(HeaderExtensions::CAPTURE_TIME)) {
+            template.capture_len = if has(HeaderExtensions::CAPTURE_OFFSET) { 16 } else { 8 };
             template.capture_time = template.add(id, &[0; 16][..template.capture_len]);
         }
         if has(BY_RTX) {
@@ -332,7 +332,7 @@ impl Template {
     }
 
     #[inline]
-    fn fill_in(&self, elements: &Elements, packet: &mut [u8]) {
+    fn fill_in(&self, elements: &HeaderExtensions, packet: &mut [u8]) {
         if self.audio_level > 0 {
             packet[self.audio_level] = elements.audio_level();
         }
@@ -349,7 +349,7 @@ impl Template {
     }
 
     #[cold]
-    fn fill_in_dependencies(&self, elements: &Elements, packet: &mut [u8]) {
+    fn fill_in_dependencies(&self, elements: &HeaderExtensions, packet: &mut [u8]) {
         let (at, end) = (self.dependencies, self.dependencies + self.dependencies_len);
         packet[at..end].copy_from_slice(elements.dependencies());
         let number = elements.frame_number().unwrap_or_default().wrapping_add(self.frame_shift);

@@ -1,11 +1,11 @@
-//! What an outlet is told when it is made.
+//! What an outbound track is told when it is made.
 
 use crate::forward::codec::{Format, Kind};
 use crate::forward::header_extensions::write::ExtensionIds;
 
-/// What negotiation settled about one outlet.
+/// What negotiation settled about one outbound track.
 #[derive(Clone, Debug)]
-pub struct OutletConfig {
+pub struct OutboundTrackConfig {
     /// Sound or pictures.
     pub kind: Kind,
     /// The SSRC of the line.
@@ -35,7 +35,7 @@ pub struct Negotiated {
     pub red_payload_type: Option<u8>,
 }
 
-/// Where an outlet's lines begin (RFC 3550 5.1: at random).
+/// Where an outbound track's lines begin (RFC 3550 5.1: at random).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FirstNumbers {
     /// The first number of the line; below 2^15, so that losing the first packets cannot cost the receiver its rollover

@@ -16,6 +16,6 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use config::{FirstNumbers, Negotiated, OutletConfig};
+pub use config::{FirstNumbers, Negotiated, OutboundTrackConfig};
 pub use replay::catch_up_time;
-pub use track::{Counts, Leg, Outlet, Resend, Written};
+pub use track::{Counts, OutboundTrack, Resend, TrackState, Written};

@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use super::write::OSN_LEN;
-use super::{Outlet, Resend, Written};
+use super::{OutboundTrack, Resend, Written};
 use crate::forward::header::HEADER_LEN;
 use crate::forward::history::History;
-use crate::forward::resend::Verdict;
+use crate::forward::resend::ResendVerdict;
 
-impl Outlet {
+impl OutboundTrack {
     /// Answers a NACK for one sequence number of the line: writes the packet again, by RTX where that is negotiated, else
     /// bit for bit as it was sent. `None` when it is not known any more or the viewer asked too often: the counts tell.
     /// One that has not come from the publisher yet is sent when it does, like any other.
@@ -22,13 +22,13 @@ impl Outlet {
         let extension = self.blocks.as_ref().map_or(0, |blocks| blocks.len());
         let size = HEADER_LEN + extension + OSN_LEN + packet.payload.len();
         let copies = match self.resends.allow(origin.index, size, self.counts.packets, now) {
-            Verdict::Copies(copies) => copies,
-            verdict @ (Verdict::Refused | Verdict::OverBudget) => {
+            ResendVerdict::Copies(copies) => copies,
+            verdict @ (ResendVerdict::Refused | ResendVerdict::OverBudget) => {
                 self.counts.refused += 1;
-                self.counts.over_budget += u64::from(verdict == Verdict::OverBudget);
+                self.counts.over_budget += u64::from(verdict == ResendVerdict::OverBudget);
                 return None;
             }
-            Verdict::Spent => {
+            ResendVerdict::Spent => {
                 self.counts.refused += 1;
                 self.counts.lost += 1;
                 return None;

@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use super::write::carries_media;
-use super::{Leg, Outlet};
+use super::{OutboundTrack, TrackState};
 use crate::forward::header::HEADER_LEN;
 use crate::forward::history::{Get, History, Pictures};
 use crate::forward::packet::Packet;
@@ -100,17 +100,17 @@ fn speed_of(pictures: &Pictures) -> NonZeroU32 {
     NonZeroU32::new(speed).unwrap_or(NonZeroU32::MIN)
 }
 
-impl Outlet {
+impl OutboundTrack {
     /// Begins again at the newest keyframe, which has been, and catches up with live from there; not before the moment
-    /// `from`. False, with nothing changed, when the history has no keyframe that this viewer can decode, or the outlet is
+    /// `from`. False, with nothing changed, when the history has no keyframe that this viewer can decode, or the outbound track is
     /// paused.
     pub fn replay(&mut self, history: &History, from: Instant) -> bool {
-        let Some(pictures) = history.pictures().filter(|_| self.leg != Leg::Paused) else { return false };
+        let Some(pictures) = history.pictures().filter(|_| self.leg != TrackState::Paused) else { return false };
         let Get::Packet(packet) = history.kept(pictures.position) else { return false };
         let fits = HEADER_LEN + packet.payload.len() <= self.max_size && !packet.payload.is_empty();
         let newest = self.splice.line().is_none_or(|(epoch, _)| packet.epoch >= epoch);
         let Some(route) = self.routes.of(packet).filter(|_| fits && newest) else { return false };
-        self.leg = Leg::Waiting;
+        self.leg = TrackState::Waiting;
         self.seek(pictures.position);
         self.replay = Some(Box::new(Replay {
             speed: speed_of(&pictures),

@@ -1,6 +1,6 @@
 //! Which of the viewer's payload types carries what a publisher sends.
 
-use super::Outlet;
+use super::OutboundTrack;
 use super::config::Negotiated;
 use crate::forward::codec::{Codec, Format};
 use crate::forward::packet::{Epoch, Packet};
@@ -28,7 +28,7 @@ pub(crate) struct Route {
     pub(crate) clock_rate: u32,
 }
 
-impl Outlet {
+impl OutboundTrack {
     /// Whether what the publisher of this epoch sends under one of its payload types has been routed to the viewer.
     pub fn takes(&self, epoch: Epoch, publisher_payload_type: u8) -> bool {
         self.routes.has(epoch, publisher_payload_type)
@@ -72,7 +72,7 @@ impl Routes {
     }
 
     /// The viewer's payload type for redundant sound whose blocks go out under this one of its payload types. It is the
-    /// same for the outlet's whole life.
+    /// same for the outbound track's whole life.
     pub(crate) fn redundant(&self, payload_type: u8) -> Option<u8> {
         self.formats.iter().find(|own| own.payload_type == payload_type)?.red_payload_type
     }

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::OutletConfig;
+use super::OutboundTrackConfig;
 use super::replay::Replay;
 use super::routes::Routes;
 use super::write::carries_media;
 use crate::forward::codec::{Format, Kind, PictureNumbers};
 use crate::forward::header::HEADER_LEN;
-use crate::forward::header_extensions::write::Blocks;
+use crate::forward::header_extensions::write::ExtensionBlocks;
 use crate::forward::history::{Get, History};
 use crate::forward::packet::{Epoch, LayerId, Packet};
 use crate::forward::resend::Resends;
@@ -32,7 +32,7 @@ pub struct Written {
     pub len: usize,
 }
 
-/// What an outlet has done so far.
+/// What an outbound track has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Packets written on the line's SSRC: the sender's packet count of its reports (RFC 3550 6.4.1).
@@ -67,7 +67,7 @@ pub struct Counts {
 
 /// Where a viewer's leg stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leg {
+pub enum TrackState {
     /// For the packet at which it can begin: pictures for a keyframe, sound for any.
     Waiting,
     /// On the publisher's line that the current segment follows.
@@ -78,12 +78,12 @@ pub enum Leg {
 
 /// One viewer's leg of one track.
 #[derive(Clone, Debug)]
-pub struct Outlet {
+pub struct OutboundTrack {
     pub(super) kind: Kind,
     pub(super) ssrc: u32,
     pub(super) rtx: Option<Rtx>,
     pub(super) max_size: usize,
-    pub(super) leg: Leg,
+    pub(super) leg: TrackState,
     pub(super) splice: Splice,
     pub(super) sent: Sent,
     /// When the newest timestamp of the line was received, for the gap at the next splice.
@@ -98,17 +98,17 @@ pub struct Outlet {
     pub(super) replay: Option<Box<Replay>>,
     pub(super) routes: Routes,
     pub(super) resends: Resends,
-    /// What its packets carry besides. Boxed: some outlets carry nothing.
-    pub(super) blocks: Option<Box<Blocks>>,
+    /// What its packets carry besides. Boxed: some outbound tracks carry nothing.
+    pub(super) blocks: Option<Box<ExtensionBlocks>>,
     pub(super) counts: Counts,
 }
 
-/// What [`Outlet::resend`] wrote.
+/// What [`OutboundTrack::resend`] wrote.
 #[derive(Clone, Copy, Debug)]
 pub struct Resend {
     /// The packet in the buffer.
     pub written: Written,
-    /// Copies to be written besides by [`Outlet::copy`].
+    /// Copies to be written besides by [`OutboundTrack::copy`].
     pub copies: u8,
     pub(super) origin: Origin,
 }
@@ -120,15 +120,15 @@ pub(super) struct Rtx {
     pub(super) next_index: u64,
 }
 
-impl Outlet {
-    /// An outlet that waits for its track.
-    pub fn new(config: OutletConfig) -> Self {
+impl OutboundTrack {
+    /// An outbound track that waits for its track.
+    pub fn new(config: OutboundTrackConfig) -> Self {
         Self {
             kind: config.kind,
             ssrc: config.ssrc,
             rtx: config.rtx_ssrc.map(|ssrc| Rtx { ssrc, next_index: config.first.rtx_index }),
             max_size: config.max_size,
-            leg: Leg::Waiting,
+            leg: TrackState::Waiting,
             splice: Splice::new(config.first.index, config.first.timestamp),
             sent: Sent::new(),
             newest_received: None,
@@ -138,7 +138,7 @@ impl Outlet {
             replay: None,
             routes: Routes::new(config.formats),
             resends: Resends::new(),
-            blocks: Blocks::new(config.extensions).map(Box::new),
+            blocks: ExtensionBlocks::new(config.extensions).map(Box::new),
             counts: Counts::default(),
         }
     }
@@ -192,36 +192,36 @@ impl Outlet {
     #[inline]
     pub fn forward(&mut self, packet: &Packet, buffer: &mut [u8]) -> Option<Written> {
         let place = match self.leg {
-            Leg::Live if self.follows(packet) => match self.place(packet)? {
+            TrackState::Live if self.follows(packet) => match self.place(packet)? {
                 place if self.splice.hole_before(place) <= LONGEST_HOLE => place,
                 _ => {
                     self.restart();
                     self.begin(packet)?
                 }
             },
-            Leg::Live | Leg::Waiting => self.begin(packet)?,
-            Leg::Paused => return None,
+            TrackState::Live | TrackState::Waiting => self.begin(packet)?,
+            TrackState::Paused => return None,
         };
         self.send(packet, place, buffer)
     }
 
-    /// Stops sending without giving numbers away, until [`Outlet::resume`].
+    /// Stops sending without giving numbers away, until [`OutboundTrack::resume`].
     pub fn pause(&mut self) {
-        self.leg = Leg::Paused;
+        self.leg = TrackState::Paused;
         self.replay = None;
     }
 
     /// Goes on after a pause, at the next packet with which it can begin.
     pub fn resume(&mut self) {
-        if self.leg == Leg::Paused {
-            self.leg = Leg::Waiting;
+        if self.leg == TrackState::Paused {
+            self.leg = TrackState::Waiting;
         }
     }
 
     /// Leaves the line and begins again, spliced, at the next packet with which it can: pictures at a keyframe.
     pub fn restart(&mut self) {
-        if self.leg == Leg::Live {
-            self.leg = Leg::Waiting;
+        if self.leg == TrackState::Live {
+            self.leg = TrackState::Waiting;
             self.replay = None;
         }
     }
@@ -238,14 +238,14 @@ impl Outlet {
         }
         let current = self.splice.line().map(|(epoch, _)| epoch);
         match self.leg {
-            Leg::Waiting => self.routes.newest() >= current && self.routes.newest().is_some(),
-            Leg::Live => self.routes.newest() > current,
-            Leg::Paused => false,
+            TrackState::Waiting => self.routes.newest() >= current && self.routes.newest().is_some(),
+            TrackState::Live => self.routes.newest() > current,
+            TrackState::Paused => false,
         }
     }
 
     /// Where the leg stands.
-    pub fn leg(&self) -> Leg {
+    pub fn leg(&self) -> TrackState {
         self.leg
     }
 
@@ -262,7 +262,7 @@ impl Outlet {
     /// A publisher's RTP timestamp on this viewer's line, for sender reports; `None` unless the leg is live on that
     /// publisher and layer.
     pub fn map_timestamp(&self, epoch: Epoch, layer: LayerId, timestamp: u32) -> Option<u32> {
-        let live = self.leg == Leg::Live && self.splice.line() == Some((epoch, layer));
+        let live = self.leg == TrackState::Live && self.splice.line() == Some((epoch, layer));
         live.then(|| self.splice.map_timestamp(timestamp)).flatten()
     }
 
@@ -290,15 +290,15 @@ impl Outlet {
     pub(super) fn begin(&mut self, packet: &Packet) -> Option<Place> {
         let current = self.splice.line().map(|(epoch, _)| epoch);
         let expected = match self.leg {
-            Leg::Live => Some(packet.epoch) > current,
-            Leg::Waiting | Leg::Paused => Some(packet.epoch) >= current,
+            TrackState::Live => Some(packet.epoch) > current,
+            TrackState::Waiting | TrackState::Paused => Some(packet.epoch) >= current,
         };
         if !expected {
             // It may fill a hole in a segment before.
             return self.place(packet);
         }
         if !packet.keyframe || packet.payload.is_empty() {
-            self.counts.passed_by += u64::from(current.is_some() && self.leg == Leg::Waiting);
+            self.counts.passed_by += u64::from(current.is_some() && self.leg == TrackState::Waiting);
             return None;
         }
         let Some(route) = self.routes.of(packet) else {
@@ -312,7 +312,7 @@ impl Outlet {
         let moment = self.replay.as_deref().map_or(packet.received, Replay::now);
         let gap = self.newest_received.map_or(0, |before| ticks(moment, before, route.clock_rate));
         self.newest_received = Some(moment);
-        self.leg = Leg::Live;
+        self.leg = TrackState::Live;
         self.counts.segments += 1;
         let place = self.splice.splice(Start {
             source: packet.source(),
@@ -333,7 +333,7 @@ impl Outlet {
     /// begins nothing itself, so that going back comes to an end.
     #[cold]
     pub(super) fn catch_up(&mut self, packet: &Packet, buffer: &mut [u8]) -> Option<Written> {
-        if self.leg != Leg::Live || !self.follows(packet) {
+        if self.leg != TrackState::Live || !self.follows(packet) {
             return None;
         }
         let place = self.splice.place_of(packet.source(), packet.timestamp)?;

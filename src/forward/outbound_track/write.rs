@@ -1,4 +1,4 @@
-//! What an outlet writes: a packet as a function of itself and its place alone, or its resend in the line of the resends
+//! What an outbound track writes: a packet as a function of itself and its place alone, or its resend in the line of the resends
 //! (RFC 4588 4).
 //!
 //! What changes with time are the elements of the header extension that are of the sending. They stand only on packets
@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Outlet, Written};
+use super::{OutboundTrack, Written};
 use crate::forward::codec::PictureNumbers;
 use crate::forward::header::{HEADER_LEN, Header};
 use crate::forward::packet::{LEADING, Packet};
@@ -15,7 +15,7 @@ use crate::forward::splice::Place;
 /// Octets of the original sequence number that begin a resend's payload (RFC 4588 4).
 pub(crate) const OSN_LEN: usize = 2;
 
-impl Outlet {
+impl OutboundTrack {
     /// Tells the viewer how long to hold pictures back, where it takes such words: header extension playout-delay.
     #[inline]
     pub fn hold_back(&mut self, least: Duration) {
@@ -31,7 +31,7 @@ impl Outlet {
     }
 
     /// What packets that are written from now on say of when they leave: how long that is after some moment, which is the
-    /// same for all outlets of a viewer.
+    /// same for all outbound tracks of a viewer.
     #[inline]
     pub fn set_send_time(&mut self, since: Duration) {
         if let Some(blocks) = &mut self.blocks {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::track::SessionTrack;
 use crate::metrics::Label as _;
-use crate::session::{Record, Report};
+use crate::session::{Report, SessionRecord};
 
 /// One session, living or ended.
 #[derive(Debug, Serialize)]
@@ -98,7 +98,7 @@ struct Setup {
 
 impl Session {
     /// What a record tells now.
-    pub(super) fn of(record: &Record, now: Instant) -> Self {
+    pub(super) fn of(record: &SessionRecord, now: Instant) -> Self {
         let report: Report = record.report();
         let since = |from: Instant, to: Instant| to.saturating_duration_since(from).as_secs_f64();
         let step = |moment: Option<Instant>| moment.map(|moment| since(record.created, moment));
@@ -138,7 +138,9 @@ impl Session {
                 first_packet_seconds: step(report.first_media),
                 first_picture_seconds: step(report.first_picture),
             },
-            keyframe_requests: report.obeys.map(|obeys| if obeys { "obeyed" } else { "ignored" }),
+            keyframe_requests: report
+                .keyframe_responsive
+                .map(|keyframe_responsive| if keyframe_responsive { "obeyed" } else { "ignored" }),
             failure: report.failure,
         }
     }

@@ -29,7 +29,7 @@ use crate::peer::selected_pair;
 use crate::rtcp::Compound;
 use crate::sctp::Limits;
 use crate::sdp::Extension;
-use crate::srtp::Profile;
+use crate::srtp::SrtpProfile;
 
 /// How often a connected client looks at its timers: its keepalives are due each 2 s, and webrtc-rs alone would wake
 /// up each 200 ms.
@@ -46,7 +46,7 @@ pub struct Config<'a> {
     /// True to offer a data channel section too.
     pub application: bool,
     /// SRTP profiles in order of preference.
-    pub profiles: &'a [Profile],
+    pub profiles: &'a [SrtpProfile],
     /// The address that its datagrams leave from; its one candidate.
     pub local: SocketAddr,
     /// The certificate; may be shared by all clients of a process.
@@ -189,7 +189,7 @@ impl Client {
     }
 }
 
-pub(super) fn settings(profiles: &[Profile], cipher_suites: Vec<CipherSuiteId>, spy: Arc<KeySpy>) -> SettingEngine {
+pub(super) fn settings(profiles: &[SrtpProfile], cipher_suites: Vec<CipherSuiteId>, spy: Arc<KeySpy>) -> SettingEngine {
     // The relay's silence is for the caller to judge; an idle client must not lose its path by itself.
     let never = Some(Duration::ZERO);
     SettingEngineBuilder::new()

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{CASE, Case, Session};
 use crate::peer::{Certificate, Event, Peer};
-use crate::srtp::Profile;
+use crate::srtp::SrtpProfile;
 
 /// Resident memory of this process in bytes.
 fn resident() -> usize {
@@ -39,7 +39,7 @@ fn memory_of_a_gcm_peer() {
 
 #[test]
 fn memory_of_a_sha1_80_peer() {
-    print_memory("sha1_80", Case { profile: Profile::Aes128CmSha1_80, ..CASE });
+    print_memory("sha1_80", Case { profile: SrtpProfile::Aes128CmSha1_80, ..CASE });
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn time_of_a_join() {
     let (ours, theirs) = (Certificate::generate().unwrap(), Certificate::generate().unwrap());
     for (name, case) in [
         ("gcm", CASE),
-        ("sha1_80", Case { profile: Profile::Aes128CmSha1_80, ..CASE }),
+        ("sha1_80", Case { profile: SrtpProfile::Aes128CmSha1_80, ..CASE }),
         ("gcm, dtls client", Case { dtls_client: true, ..CASE }),
         ("gcm, data channel", Case { application: true, ..CASE }),
     ] {

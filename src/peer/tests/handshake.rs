@@ -7,19 +7,19 @@ use crate::name::Role;
 use crate::peer::client::Client;
 use crate::peer::{Event, Peer};
 use crate::sdp::{Local, Offer};
-use crate::srtp::{MasterKey, Profile};
+use crate::srtp::{MasterKey, SrtpProfile};
 
-const BOTH: &[Profile] = &[Profile::Aes128CmSha1_80, Profile::Aes128Gcm];
-const SHA1_ONLY: &[Profile] = &[Profile::Aes128CmSha1_80];
+const BOTH: &[SrtpProfile] = &[SrtpProfile::Aes128CmSha1_80, SrtpProfile::Aes128Gcm];
+const SHA1_ONLY: &[SrtpProfile] = &[SrtpProfile::Aes128CmSha1_80];
 
-fn every_case() -> impl Iterator<Item = (Case, Profile)> {
+fn every_case() -> impl Iterator<Item = (Case, SrtpProfile)> {
     let roles = [Role::Viewer, Role::Publisher].into_iter();
     roles.flat_map(|role| [false, true].map(|dtls_client| (role, dtls_client))).flat_map(|(role, dtls_client)| {
         [false, true].into_iter().flat_map(move |application| {
             let case = Case { role, dtls_client, application, ..CASE };
-            let gcm = Case { profile: Profile::Aes128Gcm, supported: BOTH, ..case };
-            let sha1 = Case { profile: Profile::Aes128CmSha1_80, supported: BOTH, ..case };
-            [(gcm, Profile::Aes128Gcm), (sha1, Profile::Aes128CmSha1_80)]
+            let gcm = Case { profile: SrtpProfile::Aes128Gcm, supported: BOTH, ..case };
+            let sha1 = Case { profile: SrtpProfile::Aes128CmSha1_80, supported: BOTH, ..case };
+            [(gcm, SrtpProfile::Aes128Gcm), (sha1, SrtpProfile::Aes128CmSha1_80)]
         })
     })
 }
@@ -119,9 +119,9 @@ fn closing_tells_the_client() {
 #[test]
 fn a_client_without_gcm_connects_once_the_peer_is_opened_again() {
     let case = Case { supported: SHA1_ONLY, ..CASE };
-    let mut session = Session::open(Case { profile: Profile::Aes128CmSha1_80, ..case });
+    let mut session = Session::open(Case { profile: SrtpProfile::Aes128CmSha1_80, ..case });
     let (keys, _) = session.connect();
-    assert_eq!(keys.local.profile, Profile::Aes128CmSha1_80);
+    assert_eq!(keys.local.profile, SrtpProfile::Aes128CmSha1_80);
 
     let mut session = Session::open(case);
     session.run(Duration::from_secs(2));
@@ -131,7 +131,7 @@ fn a_client_without_gcm_connects_once_the_peer_is_opened_again() {
 
 #[test]
 fn as_the_dtls_client_the_relay_takes_gcm_where_the_server_has_it_and_sha1_elsewhere() {
-    for (supported, expected) in [(BOTH, Profile::Aes128Gcm), (SHA1_ONLY, Profile::Aes128CmSha1_80)] {
+    for (supported, expected) in [(BOTH, SrtpProfile::Aes128Gcm), (SHA1_ONLY, SrtpProfile::Aes128CmSha1_80)] {
         let mut session = Session::open(Case { dtls_client: true, supported, ..CASE });
         let (keys, _) = session.connect();
         assert_eq!(keys.local.profile, expected);

@@ -9,7 +9,7 @@ use super::{CASE, Case, Session, context, pli, pli_of};
 use crate::ice::Credentials;
 use crate::name::Role;
 use crate::peer::{Certificate, Channel, ChannelMessage, Config, Event, OpenError, Peer, Refused};
-use crate::srtp::Profile;
+use crate::srtp::SrtpProfile;
 
 const FATAL: u8 = 2;
 const HANDSHAKE_FAILURE: u8 = 40;
@@ -195,7 +195,7 @@ fn media_and_stun_are_not_for_a_peer() {
 
 #[test]
 fn forged_changed_and_repeated_rtcp_is_refused() {
-    for profile in [Profile::Aes128Gcm, Profile::Aes128CmSha1_80] {
+    for profile in [SrtpProfile::Aes128Gcm, SrtpProfile::Aes128CmSha1_80] {
         let mut session = Session::open(Case { profile, ..CASE });
         let early = [&[0x80, 201, 0, 1, 0, 0, 0, 1][..], &[0; 30]].concat();
         assert_eq!(session.peer.handle_datagram(&early, session.now), Err(Refused::Unauthentic));
@@ -221,7 +221,7 @@ fn forged_changed_and_repeated_rtcp_is_refused() {
 
 #[test]
 fn rtcp_that_claims_to_be_unencrypted_is_refused() {
-    for (profile, trailer) in [(Profile::Aes128Gcm, 20), (Profile::Aes128CmSha1_80, 14)] {
+    for (profile, trailer) in [(SrtpProfile::Aes128Gcm, 20), (SrtpProfile::Aes128CmSha1_80, 14)] {
         let mut session = Session::open(Case { profile, ..CASE });
         session.connect();
         session.client.send_rtcp(pli(1), session.now);
@@ -238,7 +238,7 @@ fn rtcp_that_claims_to_be_unencrypted_is_refused() {
 
 #[test]
 fn rtcp_from_new_ssrcs_costs_nothing_unless_it_is_authentic() {
-    for profile in [Profile::Aes128Gcm, Profile::Aes128CmSha1_80] {
+    for profile in [SrtpProfile::Aes128Gcm, SrtpProfile::Aes128CmSha1_80] {
         let mut session = Session::open(Case { profile, ..CASE });
         let (keys, _) = session.connect();
         let mut client = context(&keys.remote);
@@ -274,7 +274,7 @@ fn credentials_that_would_break_the_stub_offer_are_refused() {
             role: Role::Viewer,
             certificate: &certificate,
         };
-        let opened = Peer::open(&config, Profile::Aes128Gcm, Instant::now());
+        let opened = Peer::open(&config, SrtpProfile::Aes128Gcm, Instant::now());
         assert!(matches!(opened, Err(OpenError::Unwritable)), "{hostile:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! A [`Peer`] and a [`Client`] that hand each other bytes in virtual time: no socket, no clock that runs.
 //!
-//! The client does real ICE, which the door answers in the relay; here its checks are answered by a few lines.
+//! The client does real ICE, which the demultiplexer answers in the relay; here its checks are answered by a few lines.
 
 #[cfg(feature = "measure")]
 mod cost;
@@ -29,7 +29,7 @@ use crate::forward::codec::Codec;
 use crate::ice::Credentials;
 use crate::name::Role;
 use crate::rtcp::Compound;
-use crate::srtp::{Keys, MasterKey, Profile};
+use crate::srtp::{Keys, MasterKey, SrtpProfile};
 
 const RELAY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 8081);
 const CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)), 5000);
@@ -42,9 +42,9 @@ struct Case {
     dtls_client: bool,
     application: bool,
     /// What the relay is opened with.
-    profile: Profile,
+    profile: SrtpProfile,
     /// What the client supports, in its order.
-    supported: &'static [Profile],
+    supported: &'static [SrtpProfile],
     /// The DTLS cipher suites that it supports.
     suites: &'static [CipherSuiteId],
 }
@@ -53,8 +53,8 @@ const CASE: Case = Case {
     role: Role::Viewer,
     dtls_client: false,
     application: false,
-    profile: Profile::Aes128Gcm,
-    supported: &[Profile::Aes128CmSha1_80, Profile::Aes128Gcm],
+    profile: SrtpProfile::Aes128Gcm,
+    supported: &[SrtpProfile::Aes128CmSha1_80, SrtpProfile::Aes128Gcm],
     suites: &[CipherSuiteId::Tls_Ecdhe_Ecdsa_With_Aes_128_Gcm_Sha256],
 };
 
@@ -71,8 +71,8 @@ fn pli_of(event: &Event) -> Option<u32> {
 /// webrtc-rs's own SRTCP context over a master key.
 fn context(master: &MasterKey) -> Context {
     let (profile, salt) = match master.profile {
-        Profile::Aes128Gcm => (ProtectionProfile::AeadAes128Gcm, &master.salt[..12]),
-        Profile::Aes128CmSha1_80 => (ProtectionProfile::Aes128CmHmacSha1_80, &master.salt[..]),
+        SrtpProfile::Aes128Gcm => (ProtectionProfile::AeadAes128Gcm, &master.salt[..12]),
+        SrtpProfile::Aes128CmSha1_80 => (ProtectionProfile::Aes128CmHmacSha1_80, &master.salt[..]),
     };
     Context::new(&master.key, salt, profile, None, None, default_provider().unwrap().crypto()).unwrap()
 }
@@ -252,7 +252,7 @@ impl Session {
         (keys(&mut self.peer_events), keys(&mut self.client_events))
     }
 
-    /// What the door does with a Binding request.
+    /// What the demultiplexer does with a Binding request.
     fn answer_check(&mut self, request: &[u8]) {
         let mut check = Message { raw: request.to_vec(), ..Message::default() };
         check.decode().unwrap();

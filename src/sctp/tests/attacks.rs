@@ -207,7 +207,7 @@ fn a_seventeenth_channel_ends_the_session() {
     for stream in 0..16 {
         assert_eq!(bed.open_channel(stream), PASSED);
     }
-    assert_eq!(bed.open_channel(16), Verdict::End(Violation::TooManyChannels));
+    assert_eq!(bed.open_channel(16), Filtered::End(Violation::TooManyChannels));
     assert_eq!(bed.open_channel(1), dropped(Loss::Unexpected), "nothing passes any more");
 }
 
@@ -219,15 +219,15 @@ fn first_fragments_take_places_too() {
         assert_eq!(bed.data(BEGINS, stream, 0, TEXT, b"x"), PASSED);
     }
     bed.tsn += 1;
-    assert_eq!(bed.data(BEGINS, 16, 0, TEXT, b"x"), Verdict::End(Violation::TooManyChannels));
+    assert_eq!(bed.data(BEGINS, 16, 0, TEXT, b"x"), Filtered::End(Violation::TooManyChannels));
 }
 
 #[test]
 fn a_channel_with_an_id_of_1024_ends_the_session() {
     let mut bed = Bed::open();
     assert_eq!(bed.open_channel(1023), PASSED);
-    assert_eq!(bed.open_channel(1024), Verdict::End(Violation::StreamTooHigh));
-    assert_eq!(Bed::open().open_channel(u16::MAX), Verdict::End(Violation::StreamTooHigh));
+    assert_eq!(bed.open_channel(1024), Filtered::End(Violation::StreamTooHigh));
+    assert_eq!(Bed::open().open_channel(u16::MAX), Filtered::End(Violation::StreamTooHigh));
 }
 
 #[test]
@@ -237,16 +237,16 @@ fn dcep_has_its_exact_shape_or_ends_the_session() {
     let wrong = [0, 1, 2, 3, 4, 255].into_iter().flat_map(|first| (1..=5).map(move |length| vec![first; length]));
     let wrong = wrong.chain([whole[..15].to_vec(), [&whole[..], b"x"].concat(), long]);
     for message in wrong {
-        let expected = Verdict::End(Violation::Dcep);
+        let expected = Filtered::End(Violation::Dcep);
         assert_eq!(Bed::open().data(WHOLE, 1, 0, DCEP, &message), expected, "{message:?}");
     }
     for flags in [BEGINS, ENDS, 0, WHOLE | UNORDERED] {
-        assert_eq!(Bed::open().data(flags, 1, 0, DCEP, &whole), Verdict::End(Violation::Dcep), "{flags:b}");
+        assert_eq!(Bed::open().data(flags, 1, 0, DCEP, &whole), Filtered::End(Violation::Dcep), "{flags:b}");
     }
     let mut bed = Bed::open();
     assert_eq!(bed.open_channel(1), PASSED);
-    assert_eq!(bed.data(WHOLE, 1, 1, DCEP, &whole), Verdict::End(Violation::Dcep), "opened twice");
-    assert_eq!(Bed::open().data(WHOLE, 1, 0, DCEP, &[2]), Verdict::End(Violation::Dcep), "nothing was opened");
+    assert_eq!(bed.data(WHOLE, 1, 1, DCEP, &whole), Filtered::End(Violation::Dcep), "opened twice");
+    assert_eq!(Bed::open().data(WHOLE, 1, 0, DCEP, &[2]), Filtered::End(Violation::Dcep), "nothing was opened");
     let mut bed = Bed::open();
     bed.send(&[data(WHOLE, OUR_TSN, 4, 0, DCEP, &whole)]);
     assert_eq!(bed.data(WHOLE, 4, 0, DCEP, &[2]), PASSED);
@@ -255,7 +255,7 @@ fn dcep_has_its_exact_shape_or_ends_the_session() {
 #[test]
 fn payloads_of_other_kinds_end_the_session() {
     for ppid in [0, 49, 52, 54, 55, 58, u32::MAX] {
-        assert_eq!(Bed::open().data(WHOLE, 1, 0, ppid, b"x"), Verdict::End(Violation::UnknownPayload), "{ppid}");
+        assert_eq!(Bed::open().data(WHOLE, 1, 0, ppid, b"x"), Filtered::End(Violation::UnknownPayload), "{ppid}");
     }
 }
 
@@ -266,7 +266,7 @@ fn a_message_longer_than_allowed_ends_the_session() {
         let flags = if bed.tsn == THEIR_TSN { BEGINS } else { 0 };
         assert_eq!(bed.data(flags, 1, 0, TEXT, &[b'x'; 1024]), PASSED);
     }
-    assert_eq!(bed.data(ENDS, 1, 0, TEXT, b"x"), Verdict::End(Violation::MessageTooLong));
+    assert_eq!(bed.data(ENDS, 1, 0, TEXT, b"x"), Filtered::End(Violation::MessageTooLong));
 }
 
 #[test]
@@ -275,15 +275,15 @@ fn fragments_that_make_no_message_end_the_session() {
     let verdicts: Vec<_> =
         (0..300).map(|number| bed.data(if number == 0 { BEGINS } else { 0 }, 1, 0, TEXT, b"x")).collect();
     let end = verdicts.iter().position(|verdict| *verdict != PASSED).expect("it ends");
-    assert_eq!(verdicts[end], Verdict::End(Violation::Fragments), "after {end} fragments of one octet");
+    assert_eq!(verdicts[end], Filtered::End(Violation::Fragments), "after {end} fragments of one octet");
     for (flags, stream, sequence) in
         [(BEGINS, 1, 0), (ENDS, 2, 0), (ENDS, 1, 1), (ENDS | UNORDERED, 1, 0), (WHOLE, 1, 1)]
     {
         let mut bed = Bed::open();
         assert_eq!(bed.data(BEGINS, 1, 0, TEXT, b"x"), PASSED);
-        assert_eq!(bed.data(flags, stream, sequence, TEXT, b"x"), Verdict::End(Violation::Fragments));
+        assert_eq!(bed.data(flags, stream, sequence, TEXT, b"x"), Filtered::End(Violation::Fragments));
     }
-    assert_eq!(Bed::open().data(0, 1, 0, TEXT, b"x"), Verdict::End(Violation::Fragments));
+    assert_eq!(Bed::open().data(0, 1, 0, TEXT, b"x"), Filtered::End(Violation::Fragments));
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn ordered_messages_that_can_never_be_delivered_end_the_session() {
     let verdicts: Vec<_> = (1..1000).map(|sequence| bed.data(WHOLE, 1, sequence, TEXT, b"x")).collect();
     let end = verdicts.iter().position(|verdict| *verdict != PASSED).expect("it ends");
     assert!((100..300).contains(&end), "{end}");
-    assert_eq!(verdicts[end], Verdict::End(Violation::Undeliverable));
+    assert_eq!(verdicts[end], Filtered::End(Violation::Undeliverable));
 }
 
 #[test]
@@ -359,7 +359,7 @@ fn a_channel_that_is_half_closed_keeps_its_place() {
     bed.tsn = before;
     assert_eq!(bed.take(&[reset_done(103)]), PASSED);
     assert_eq!(bed.open_channel(3), PASSED);
-    assert_eq!(bed.open_channel(16), Verdict::End(Violation::TooManyChannels));
+    assert_eq!(bed.open_channel(16), Filtered::End(Violation::TooManyChannels));
 }
 
 #[test]
@@ -369,7 +369,7 @@ fn channels_are_not_opened_and_closed_for_ever() {
         match bed.data(WHOLE, 1, 0, DCEP, &open(0, &[b'x'; 1000])) {
             PASSED => bed.close_channel(number, 1),
             verdict => {
-                assert_eq!(verdict, Verdict::End(Violation::TooManyOpened));
+                assert_eq!(verdict, Filtered::End(Violation::TooManyOpened));
                 assert!((600..1000).contains(&number), "{number}");
                 return;
             }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use made::*;
 
-use super::{Filter, Limits, Loss, Verdict, Violation};
+use super::{Filter, Filtered, Limits, Loss, Violation};
 use crate::name::Role;
 
 const THEIR_TAG: u32 = 0x1111_1111;
@@ -21,10 +21,10 @@ const OUR_TSN: u32 = 5000;
 const COOKIE: [u8; 32] = [7; 32];
 const LONGEST: usize = 16_384;
 
-const PASSED: Verdict = Verdict::Pass(None);
+const PASSED: Filtered = Filtered::Pass(None);
 
-fn dropped(loss: Loss) -> Verdict {
-    Verdict::Drop(Some(loss))
+fn dropped(loss: Loss) -> Filtered {
+    Filtered::Drop(Some(loss))
 }
 
 /// A filter and the time.
@@ -59,12 +59,12 @@ impl Bed {
         self
     }
 
-    fn put(&mut self, packet: &[u8]) -> Verdict {
+    fn put(&mut self, packet: &[u8]) -> Filtered {
         self.change(packet).0
     }
 
     /// The packet as it goes on.
-    fn change(&mut self, packet: &[u8]) -> (Verdict, Vec<u8>) {
+    fn change(&mut self, packet: &[u8]) -> (Filtered, Vec<u8>) {
         let mut changed = packet.to_vec();
         let verdict = self.filter.handle_inbound(&mut changed, self.now);
         if verdict == PASSED && changed == packet {
@@ -74,7 +74,7 @@ impl Bed {
     }
 
     /// Chunks of the client arrive in one packet.
-    fn take(&mut self, chunks: &[Vec<u8>]) -> Verdict {
+    fn take(&mut self, chunks: &[Vec<u8>]) -> Filtered {
         self.put(&packet(OUR_TAG, chunks))
     }
 
@@ -84,12 +84,12 @@ impl Bed {
     }
 
     /// The next DATA chunk of the client.
-    fn data(&mut self, flags: u8, stream: u16, sequence: u16, ppid: u32, payload: &[u8]) -> Verdict {
+    fn data(&mut self, flags: u8, stream: u16, sequence: u16, ppid: u32, payload: &[u8]) -> Filtered {
         self.tsn = self.tsn.wrapping_add(1);
         self.take(&[data(flags, self.tsn.wrapping_sub(1), stream, sequence, ppid, payload)])
     }
 
-    fn open_channel(&mut self, stream: u16) -> Verdict {
+    fn open_channel(&mut self, stream: u16) -> Filtered {
         self.data(WHOLE, stream, 0, DCEP, &open(0, b"chat"))
     }
 

@@ -15,7 +15,7 @@ fn the_relay_may_begin_the_association_too() {
     let mut bed = Bed::new();
     bed.filter.handle_outbound(&packet(0, &[init(INIT, OUR_TAG, OUR_TSN, &[supports_forward_tsn()])]));
     // Chromium begins by itself whoever is the DTLS client; webrtc-rs has no use for that.
-    assert_eq!(bed.put(&their_init()), Verdict::Drop(None));
+    assert_eq!(bed.put(&their_init()), Filtered::Drop(None));
     let answer = init(INIT_ACK, THEIR_TAG, THEIR_TSN, &[parameter(7, b"theirs"), supports_forward_tsn()]);
     assert_unchanged(&mut bed, std::slice::from_ref(&answer));
     assert_unchanged(&mut bed, &[answer]);
@@ -148,7 +148,7 @@ fn what_webrtc_rs_cannot_read_is_taken_out_and_the_rest_passes() {
         assert_eq!(seal(changed.clone()), changed, "its checksum is right");
         let kinds: Vec<_> = chunks(&changed).iter().map(|(kind, _)| *kind).collect();
         assert_eq!(kinds, [COOKIE_ECHO, DATA]);
-        assert_eq!(bed.take(&[other]), Verdict::Drop(None), "nothing else is in it");
+        assert_eq!(bed.take(&[other]), Filtered::Drop(None), "nothing else is in it");
     }
 }
 

@@ -4,22 +4,22 @@ use proptest::prelude::*;
 use rtc::srtp::context::Context;
 use rtc::srtp::protection_profile::ProtectionProfile;
 
-use super::super::{MasterKey, Profile, Sealer};
+use super::super::{MasterKey, Sealer, SrtpProfile};
 use super::*;
 
-const PROFILES: [Profile; 2] = [Profile::Aes128Gcm, Profile::Aes128CmSha1_80];
+const PROFILES: [SrtpProfile; 2] = [SrtpProfile::Aes128Gcm, SrtpProfile::Aes128CmSha1_80];
 
-fn master(profile: Profile) -> MasterKey {
+fn master(profile: SrtpProfile) -> MasterKey {
     let mut salt = [0x5a; 14];
     salt[0] = 3;
     MasterKey { profile, key: *b"sixteen  byte ke", salt }
 }
 
-fn webrtc_context(profile: Profile) -> Context {
+fn webrtc_context(profile: SrtpProfile) -> Context {
     let master = master(profile);
     let theirs = match profile {
-        Profile::Aes128Gcm => ProtectionProfile::AeadAes128Gcm,
-        Profile::Aes128CmSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
+        SrtpProfile::Aes128Gcm => ProtectionProfile::AeadAes128Gcm,
+        SrtpProfile::Aes128CmSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
     };
     let provider = rtc::crypto::default_provider().unwrap();
     let salt = &master.salt[..profile.salt_len()];

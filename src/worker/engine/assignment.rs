@@ -10,14 +10,14 @@ impl Engine {
     /// The worker where the session that waits under this name is to live; `None` is the one where it has arrived.
     pub(crate) fn home_of(&self, ufrag: &str) -> Option<WorkerId> {
         let shared = &self.shared;
-        let (role, stream) = shared.lobby.waiting(ufrag)?;
+        let (role, stream) = shared.pending_sessions.waiting(ufrag)?;
         let gathered = shared.config.gathered_publishers;
         match role {
             Role::Viewer => shared.registry.home(&stream, shared.config.small_stream),
             // All that a publisher sends would be handed over.
-            Role::Publisher if gathered == 0 || !shared.placing.steering.has_room() => None,
+            Role::Publisher if gathered == 0 || !shared.assignment.steering.has_room() => None,
             Role::Publisher => {
-                shared.registry.live(&stream).map(|live| live.worker).or_else(|| shared.placing.with_room(gathered))
+                shared.registry.live(&stream).map(|live| live.worker).or_else(|| shared.assignment.with_room(gathered))
             }
         }
     }
@@ -34,6 +34,6 @@ impl Engine {
 
     /// What this worker has to do.
     pub(crate) fn load(&self) -> &Load {
-        &self.shared.placing.loads[usize::from(self.id.0)]
+        &self.shared.assignment.loads[usize::from(self.id.0)]
     }
 }

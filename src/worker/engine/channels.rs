@@ -40,7 +40,7 @@ impl Engine {
             State::Connecting(_) => {}
             State::Publishing(_) => self.tell_subscribers(key, 1, |stream, epoch| {
                 let (label, message) = (label.clone(), message.clone());
-                Message::Told { stream, epoch, label, message }
+                Message::DataFromPublisher { stream, epoch, label, message }
             }),
             State::Watching(_) => {
                 let stream = session.stream.clone();
@@ -48,7 +48,7 @@ impl Engine {
                 let Some(source) = source.filter(|_| self.shared.config.viewer_messages) else {
                     return self.counters.drop(DropReason::ViewerMessage);
                 };
-                self.push(source.worker, Message::Answered { stream, label, message }, 1);
+                self.push(source.worker, Message::DataFromViewer { stream, label, message }, 1);
             }
         }
     }
@@ -66,7 +66,7 @@ impl Engine {
     }
 
     /// The publisher of a stream that is watched here has sent a message.
-    pub(crate) fn on_told(
+    pub(crate) fn on_data_from_publisher(
         &mut self,
         stream: &StreamName,
         epoch: u32,
@@ -84,7 +84,13 @@ impl Engine {
     }
 
     /// A viewer has sent a message to the publisher that lives here.
-    pub(crate) fn on_answered(&mut self, stream: &StreamName, label: &str, message: &ChannelMessage, now: Instant) {
+    pub(crate) fn on_data_from_viewer(
+        &mut self,
+        stream: &StreamName,
+        label: &str,
+        message: &ChannelMessage,
+        now: Instant,
+    ) {
         let Some(key) = self.publisher_by_stream.get(stream).copied() else { return };
         self.guard(key, now, |engine| {
             let Some(peer) = engine.sessions.get_mut(key).and_then(|session| session.peer.as_mut()) else { return };

@@ -2,13 +2,13 @@
 
 use super::state::Engine;
 use crate::name::SessionId;
-use crate::worker::held::Hold;
+use crate::worker::held::WorkerHold;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 impl Engine {
     /// Goes round until it is let go.
-    pub(crate) fn hold(&mut self, session: Option<SessionId>, hold: &Hold, now: Instant) {
+    pub(crate) fn hold(&mut self, session: Option<SessionId>, hold: &WorkerHold, now: Instant) {
         let spin = |_: &mut Self| {
             while !hold.0.load(Ordering::Relaxed) {
                 std::thread::yield_now();

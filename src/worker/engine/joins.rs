@@ -1,4 +1,4 @@
-//! How sessions come and go: adoption from the lobby, the peer's opening, DTLS, and the one way out.
+//! How sessions come and go: adoption from the pending sessions, the peer's opening, DTLS, and the one way out.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use std::time::Instant;
 use super::state::Engine;
 use crate::demux::Key;
 use crate::dtls::SrtpProfiles;
-use crate::five_tuple::Path;
+use crate::five_tuple::FiveTuple;
 use crate::ice::Admission;
 use crate::metrics::{DropReason, End as Reason, Phase, SessionState};
 use crate::name::Role;
 use crate::peer::{Config as PeerConfig, Event, Peer, Refused};
 use crate::session::Event as NodeEvent;
-use crate::session::pending_sessions::Waiting;
-use crate::srtp::{Keys, Opener, Profile, Sealer};
+use crate::session::pending_sessions::PendingSession;
+use crate::srtp::{Keys, Opener, Sealer, SrtpProfile};
 use crate::stream::Departure;
 use crate::worker::message::Message;
 use crate::worker::session::{Facts, Session, State, warn_of_unreached};
@@ -22,8 +22,8 @@ use crate::worker::stats::stream_share::Share;
 
 impl Engine {
     /// A session's first check arrived here: the session is this worker's from now on.
-    pub(crate) fn adopt(&mut self, waiting: Waiting, now: Instant) {
-        let Waiting { id, role, stream, local, negotiated, announcement, record, slot, .. } = waiting;
+    pub(crate) fn adopt(&mut self, waiting: PendingSession, now: Instant) {
+        let PendingSession { id, role, stream, local, negotiated, announcement, record, slot, .. } = waiting;
         let admission = Admission { local: local.clone(), remote: negotiated.remote.clone() };
         let facts = Facts {
             created: record.created,
@@ -64,7 +64,7 @@ impl Engine {
         let record = Arc::clone(&session.record);
         let key = self.sessions.insert(session);
         self.heartbeat.name(key, Some(record));
-        self.door.admit(key, admission, now);
+        self.demux.admit(key, admission, now);
         self.sampler.start(now);
         self.report(key, now);
     }
@@ -76,28 +76,28 @@ impl Engine {
         session.facts.opened = Some(now);
         let took = now.saturating_duration_since(session.facts.created);
         self.counters.observe_setup(Phase::Ice, took);
-        self.open_peer(key, Profile::Aes128Gcm, now);
+        self.open_peer(key, SrtpProfile::Aes128Gcm, now);
     }
 
     /// The client shows what it supports: a peer that was opened with GCM stays if the client has it.
     pub(crate) fn on_client_hello(&mut self, key: Key, profiles: SrtpProfiles, datagram: &[u8], now: Instant) {
         if !profiles.gcm {
-            self.open_peer(key, Profile::Aes128CmSha1_80, now);
+            self.open_peer(key, SrtpProfile::Aes128CmSha1_80, now);
         }
         self.feed_peer(key, datagram, now);
     }
 
     /// Takes SRTCP.
-    pub(crate) fn on_rtcp(&mut self, key: Key, path: Path, datagram: &[u8], now: Instant) {
+    pub(crate) fn on_rtcp(&mut self, key: Key, path: FiveTuple, datagram: &[u8], now: Instant) {
         if self.feed_peer(key, datagram, now) {
-            self.door.authenticated(key, path, now);
+            self.demux.authenticated(key, path, now);
         }
     }
 
     /// Takes DTLS.
     pub(crate) fn on_dtls(&mut self, key: Key, datagram: &[u8], now: Instant) {
         if self.feed_peer(key, datagram, now) {
-            self.door.decrypted(key);
+            self.demux.decrypted(key);
         }
     }
 
@@ -219,29 +219,29 @@ impl Engine {
         }
         let Some(session) = self.sessions.remove(key) else { return };
         let reason = session.reason(reason, now);
-        let door = self.door.facts(key).unwrap_or_default();
-        self.door.remove(key);
+        let demux = self.demux.facts(key).unwrap_or_default();
+        self.demux.remove(key);
         self.heartbeat.name(key, None);
         self.timers.set(key, None);
         self.turns.set(key, None);
         self.unflushed.retain(|other| *other != key);
-        self.asking.retain(|other| *other != key);
+        self.pending_nacks.retain(|other| *other != key);
         if reason == Reason::Closed
-            && let Some(listed) = self.shared.lobby.listed(&session.id)
+            && let Some(listed) = self.shared.pending_sessions.listed(&session.id)
         {
-            self.shared.departed.remember(session.id, listed.credential, now);
+            self.shared.client_closed.remember(session.id, listed.credential, now);
         }
         if session.role == Role::Publisher {
             self.gives_publisher_up();
             self.shared.cache_budget.forget(&session.id);
             self.shared.metrics.fast_start_bytes.set(self.shared.cache_budget.total() as i64);
         }
-        self.shared.lobby.remove(&session.id);
+        self.shared.pending_sessions.remove(&session.id);
         self.shared.events.send(NodeEvent::SessionEnded { session: session.id });
         self.shared.metrics.sessions[session.role][session.state.label()].dec();
         self.shared.metrics.session_ends[session.role][reason].inc();
         self.shared.ended.keep(&session.record, reason, now);
-        session.log_end(reason, &door, now);
+        session.log_end(reason, &demux, now);
         warn_of_unreached(&session.record, reason, &self.shared, now);
         let Session { stream, state, peer, .. } = *session;
         match state {
@@ -258,7 +258,7 @@ impl Engine {
         let _ = catch_unwind(AssertUnwindSafe(|| drop(peer)));
     }
 
-    fn open_peer(&mut self, key: Key, profile: Profile, now: Instant) {
+    fn open_peer(&mut self, key: Key, profile: SrtpProfile, now: Instant) {
         let certificate = self.shared.certificate.clone();
         let Some(session) = self.sessions.get_mut(key) else { return };
         let config = PeerConfig {
@@ -283,8 +283,8 @@ impl Engine {
     }
 
     fn on_connected(&mut self, key: Key, keys: &Keys, now: Instant) {
-        self.door.connected(key, now);
-        let path = self.door.path(key);
+        self.demux.connected(key, now);
+        let path = self.demux.path(key);
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.path = path;
         session.slot.settle();
@@ -315,13 +315,13 @@ impl Engine {
         sessions[SessionState::Connected].inc();
     }
 
-    /// Moves a peer's output to the socket's queue, by the door, which knows where to and repeats lost flights.
+    /// Moves a peer's output to the socket's queue, by the demultiplexer, which knows where to and repeats lost flights.
     fn take_transmits(&mut self, key: Key, now: Instant) {
         loop {
             let Some(session) = self.sessions.get_mut(key) else { return };
             let Some(datagram) = session.peer.as_mut().and_then(Peer::poll_transmit) else { return };
             let is_dtls = datagram.first().is_some_and(|first| (20..=63).contains(first));
-            let path = if is_dtls { self.door.send_dtls(key, &datagram, now) } else { self.door.path(key) };
+            let path = if is_dtls { self.demux.send_dtls(key, &datagram, now) } else { self.demux.path(key) };
             if let Some(path) = path {
                 self.transmit(path, datagram.into());
             }

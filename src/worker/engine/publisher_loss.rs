@@ -20,7 +20,7 @@ use std::time::Instant;
 impl Engine {
     /// Notices that a publisher has been silent for too long.
     pub(crate) fn look_for_publisher(&mut self, key: Key, now: Instant) {
-        let heard = self.door.heard(key);
+        let heard = self.demux.heard(key);
         let Some(session) = self.sessions.get_mut(key) else { return };
         let State::Publishing(publisher) = &mut session.state else { return };
         let Presence::Here { look_at } = publisher.presence else { return };
@@ -34,7 +34,7 @@ impl Engine {
         publisher.presence = Presence::Away { since: now };
         publisher.publication.set_lost(Some(now));
         tracing::info!(session = %session.id, stream = %session.stream, "publisher lost: it was not heard for 4 s");
-        self.door.await_sign(key);
+        self.demux.await_sign(key);
         self.shared.events.send(Event::Unpublished { stream: session.stream.clone(), absence: Absence::Lost });
         self.tell_lost(key, true);
     }

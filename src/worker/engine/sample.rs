@@ -3,7 +3,7 @@
 
 use super::state::Engine;
 use crate::demux::Key;
-use crate::five_tuple::Path;
+use crate::five_tuple::FiveTuple;
 use crate::forward::codec::Kind;
 use crate::name::StreamName;
 use crate::worker::message::Message;
@@ -38,13 +38,13 @@ impl Engine {
         if let (true, State::Publishing(publisher)) = (is_due, &mut session.state) {
             session.probed = Some(now);
             publisher.reception.on_sent(now);
-            self.door.probe(key, now);
+            self.demux.probe(key, now);
         }
     }
 
     /// A check was answered: a publisher that reads little has that to read, too.
-    pub(crate) fn on_check(&mut self, path: Path, now: Instant) {
-        let Some(session) = self.door.owner(&path).and_then(|key| self.sessions.get_mut(key)) else { return };
+    pub(crate) fn on_check(&mut self, path: FiveTuple, now: Instant) {
+        let Some(session) = self.demux.owner(&path).and_then(|key| self.sessions.get_mut(key)) else { return };
         if let State::Publishing(publisher) = &mut session.state {
             publisher.reception.on_sent(now);
         }
@@ -52,10 +52,10 @@ impl Engine {
 
     /// Brings the record of one session up to date.
     pub(crate) fn report(&mut self, key: Key, now: Instant) {
-        let door = self.door.facts(key).unwrap_or_default();
+        let demux = self.demux.facts(key).unwrap_or_default();
         let Some(session) = self.sessions.get_mut(key) else { return };
         let feed = self.feeds.get(&session.stream);
-        session.report(&door, feed, now);
+        session.report(&demux, feed, now);
         self.expire_pictures(key, now);
     }
 

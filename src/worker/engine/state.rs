@@ -10,26 +10,26 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::timers::Timers;
-use crate::demux::{Arrival, Door, Event as DoorEvent, Key};
-use crate::five_tuple::Path;
+use crate::demux::{Demultiplexed, Demux, Event as DemuxEvent, Key};
+use crate::five_tuple::FiveTuple;
 use crate::metrics::{DropReason, End as Reason};
 use crate::name::StreamName;
 use crate::reason::Drop;
 use crate::session::pending_sessions::Found;
 use crate::stream::{Inbox, WorkerId};
 use crate::worker::liveness::Heartbeat;
-use crate::worker::mailbox::Waiting;
+use crate::worker::mailbox::UnsentCommands;
 use crate::worker::message::Message;
 use crate::worker::net::batch::{Batch, Outbox, Sent};
-use crate::worker::net::handed_over::ForeignPaths;
+use crate::worker::net::handed_over::HandedOverPaths;
 use crate::worker::session::end_waiting;
 use crate::worker::session_report::Sampler;
 use crate::worker::sessions::Sessions;
 use crate::worker::shared::Shared;
 use crate::worker::stats::counters::Counters;
-use crate::worker::viewing::stream_feed::Feeds;
+use crate::worker::viewing::stream_feed::StreamFeeds;
 
-/// How often the lobby is looked through for sessions that never came.
+/// How often the pending sessions is looked through for sessions that never came.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// While the socket is blocked, refused runs are looked at this often, for their age.
@@ -43,11 +43,11 @@ pub(crate) struct Engine {
     pub(crate) id: WorkerId,
     pub(crate) shared: Arc<Shared>,
     pub(crate) heartbeat: Arc<Heartbeat>,
-    pub(crate) door: Door,
+    pub(crate) demux: Demux,
     pub(crate) sessions: Sessions,
     pub(crate) publisher_by_stream: HashMap<StreamName, Key>,
-    pub(crate) feeds: Feeds,
-    pub(crate) foreign_paths: ForeignPaths,
+    pub(crate) feeds: StreamFeeds,
+    pub(crate) handed_over_paths: HandedOverPaths,
     pub(crate) timers: Timers,
     /// Viewers that are to be served at a time of their own.
     pub(crate) turns: Timers,
@@ -56,10 +56,10 @@ pub(crate) struct Engine {
     /// Publishers with packets that have not been pushed yet.
     pub(crate) unflushed: Vec<Key>,
     /// Viewers whose NACKs wait for an answer.
-    pub(crate) asking: Vec<Key>,
+    pub(crate) pending_nacks: Vec<Key>,
     pub(crate) batch: Batch,
-    pub(crate) transmits: VecDeque<(Path, Vec<u8>)>,
-    pub(crate) waiting: Waiting,
+    pub(crate) transmits: VecDeque<(FiveTuple, Vec<u8>)>,
+    pub(crate) waiting: UnsentCommands,
     pub(crate) counters: Counters,
     next_sweep: Instant,
     pub(crate) sampler: Sampler,
@@ -83,24 +83,24 @@ pub(crate) enum Progress {
 impl Engine {
     pub(crate) fn new(id: WorkerId, shared: Arc<Shared>, now: Instant) -> Self {
         let counters = Counters::new(shared.metrics.clone());
-        let feeds = Feeds::new(shared.config.history_limits());
+        let feeds = StreamFeeds::new(shared.config.history_limits());
         Self {
             id,
             heartbeat: Arc::clone(&shared.heartbeats[usize::from(id.0)]),
             shared,
-            door: Door::new(rand::random()),
+            demux: Demux::new(rand::random()),
             sessions: Sessions::default(),
             publisher_by_stream: HashMap::new(),
             feeds,
-            foreign_paths: ForeignPaths::default(),
+            handed_over_paths: HandedOverPaths::default(),
             timers: Timers::default(),
             turns: Timers::default(),
             due: Vec::new(),
             unflushed: Vec::new(),
-            asking: Vec::new(),
+            pending_nacks: Vec::new(),
             batch: Batch::default(),
             transmits: VecDeque::new(),
-            waiting: Waiting::default(),
+            waiting: UnsentCommands::default(),
             counters,
             // A relay that nobody has reached yet gives up sessions too, so the clock does not wait for a first datagram.
             next_sweep: now + SWEEP_INTERVAL,
@@ -112,21 +112,21 @@ impl Engine {
     }
 
     /// Takes one datagram from the socket; `received` is when the kernel got it.
-    pub(crate) fn handle_datagram(&mut self, path: Path, datagram: &mut [u8], received: Instant, now: Instant) {
+    pub(crate) fn handle_datagram(&mut self, path: FiveTuple, datagram: &mut [u8], received: Instant, now: Instant) {
         self.handle_arrival(path, datagram, received, now, false);
     }
 
     /// Takes a datagram; `handed` over by another worker if that found it to be better placed here.
-    fn handle_arrival(&mut self, path: Path, datagram: &mut [u8], received: Instant, now: Instant, handed: bool) {
-        let mut arrival = self.door.handle_datagram(path, datagram, now);
-        if let Arrival::Knock { ufrag } = &arrival {
+    fn handle_arrival(&mut self, path: FiveTuple, datagram: &mut [u8], received: Instant, now: Instant, handed: bool) {
+        let mut arrival = self.demux.handle_datagram(path, datagram, now);
+        if let Demultiplexed::UnknownUfrag { ufrag } = &arrival {
             if !handed && let Some(home) = self.home_of(ufrag).filter(|home| *home != self.id) {
                 return self.hand_over(home, path, datagram, received, now);
             }
-            match self.shared.lobby.take(ufrag, self.id) {
+            match self.shared.pending_sessions.take(ufrag, self.id) {
                 Found::Session(waiting) => {
                     self.adopt(*waiting, now);
-                    arrival = self.door.handle_datagram(path, datagram, now);
+                    arrival = self.demux.handle_datagram(path, datagram, now);
                 }
                 Found::Owned(worker) if worker != self.id => {
                     return self.hand_over(worker, path, datagram, received, now);
@@ -135,26 +135,28 @@ impl Engine {
             }
         }
         match arrival {
-            Arrival::Rtp(key) => self.guard(key, now, |engine| engine.on_rtp(key, path, datagram, received, now)),
-            Arrival::Rtcp(key) => self.guard(key, now, |engine| engine.on_rtcp(key, path, datagram, now)),
-            Arrival::Dtls { key, datagram: whole, clear } => {
+            Demultiplexed::Rtp(key) => self.guard(key, now, |engine| engine.on_rtp(key, path, datagram, received, now)),
+            Demultiplexed::Rtcp(key) => self.guard(key, now, |engine| engine.on_rtcp(key, path, datagram, now)),
+            Demultiplexed::Dtls { key, datagram: whole, clear } => {
                 self.counters.drops(DropReason::ClearDtls, u64::from(clear));
                 let datagram = whole.as_deref().unwrap_or(datagram);
                 self.guard(key, now, |engine| engine.on_dtls(key, datagram, now));
             }
-            Arrival::ClientHello { key, profiles, datagram } => {
+            Demultiplexed::ClientHello { key, profiles, datagram } => {
                 self.guard(key, now, |engine| engine.on_client_hello(key, profiles, &datagram, now));
             }
-            Arrival::Opened(key) => self.guard(key, now, |engine| engine.on_opened(key, now)),
-            Arrival::Answered => self.on_check(path, now),
-            Arrival::Held => {}
-            Arrival::Knock { .. } => self.counters.drop(DropReason::UnknownUfrag),
+            Demultiplexed::Opened(key) => self.guard(key, now, |engine| engine.on_opened(key, now)),
+            Demultiplexed::Answered => self.on_check(path, now),
+            Demultiplexed::Held => {}
+            Demultiplexed::UnknownUfrag { .. } => self.counters.drop(DropReason::UnknownUfrag),
             // An answer to a check names nobody, so it is known by its path like DTLS and media.
-            Arrival::Foreign | Arrival::Dropped(Drop::StunUnexpected) => match self.foreign_paths.owner(&path) {
-                Some(worker) => self.hand_over(worker, path, datagram, received, now),
-                None => self.counters.drop(DropReason::UnknownPath),
-            },
-            Arrival::Dropped(drop) => self.counters.drop_at_door(drop),
+            Demultiplexed::Foreign | Demultiplexed::Dropped(Drop::StunUnexpected) => {
+                match self.handed_over_paths.owner(&path) {
+                    Some(worker) => self.hand_over(worker, path, datagram, received, now),
+                    None => self.counters.drop(DropReason::UnknownPath),
+                }
+            }
+            Demultiplexed::Dropped(drop) => self.counters.drop_at_door(drop),
         }
         self.take_door_output(now);
     }
@@ -165,11 +167,17 @@ impl Engine {
             Message::Media(published) => self.on_media(&published),
             Message::Subscribed(subscribed) => self.on_subscribed(*subscribed, now),
             Message::Clock { stream, epoch, kind, clock } => self.on_clock(&stream, epoch, kind, clock, now),
-            Message::Obeys { stream, epoch, kind, obeys } => self.on_obeys(&stream, epoch, kind, obeys),
+            Message::KeyframeResponsive { stream, epoch, kind, keyframe_responsive } => {
+                self.on_obeys(&stream, epoch, kind, keyframe_responsive)
+            }
             Message::GiveUpPictures { stream, epoch } => self.on_give_up_pictures(&stream, epoch, now),
             Message::Channel { stream, epoch, channel } => self.on_published_channel(&stream, epoch, channel, now),
-            Message::Told { stream, epoch, label, message } => self.on_told(&stream, epoch, &label, &message, now),
-            Message::Answered { stream, label, message } => self.on_answered(&stream, &label, &message, now),
+            Message::DataFromPublisher { stream, epoch, label, message } => {
+                self.on_data_from_publisher(&stream, epoch, &label, &message, now)
+            }
+            Message::DataFromViewer { stream, label, message } => {
+                self.on_data_from_viewer(&stream, &label, &message, now)
+            }
             Message::Unpublished { stream, epoch } => self.on_unpublished(&stream, epoch, now),
             Message::Lost { stream, epoch, lost } => self.on_lost(&stream, epoch, lost, now),
             Message::Subscribe { stream, worker } => self.on_subscribe(&stream, worker),
@@ -181,7 +189,7 @@ impl Engine {
             }
             Message::Restart { session, admission } => {
                 if let Some(key) = self.sessions.key(&session) {
-                    self.door.restart(key, *admission);
+                    self.demux.restart(key, *admission);
                     self.take_door_output(now);
                 }
             }
@@ -198,7 +206,7 @@ impl Engine {
 
     /// Does what is due.
     fn handle_timeout(&mut self, now: Instant) {
-        self.door.handle_timeout(now);
+        self.demux.handle_timeout(now);
         self.take_door_output(now);
         while let Some(key) = self.timers.pop_due(now) {
             self.guard(key, now, |engine| engine.on_session_timeout(key, now));
@@ -210,22 +218,22 @@ impl Engine {
         self.end_grace(now);
         if self.next_sweep <= now {
             self.next_sweep = now + SWEEP_INTERVAL;
-            self.foreign_paths.expire(now);
+            self.handed_over_paths.expire(now);
             self.feeds.expire(now);
             // One worker looks for all.
             if self.id == WorkerId(0) {
-                self.shared.departed.expire(now);
-                for waiting in self.shared.lobby.expire(now) {
+                self.shared.client_closed.expire(now);
+                for waiting in self.shared.pending_sessions.expire(now) {
                     end_waiting(&waiting, Reason::NeverConnected, &self.shared, now);
                 }
-                self.shared.lobby.shrink();
+                self.shared.pending_sessions.shrink();
             }
         }
     }
 
     /// When [`Self::handle_timeout`] has something to do.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let sessions = [self.timers.next(), self.turns.next(), self.door.poll_timeout(), self.sampler.poll_timeout()];
+        let sessions = [self.timers.next(), self.turns.next(), self.demux.poll_timeout(), self.sampler.poll_timeout()];
         let others = [self.blocked_until, self.steers_at, self.waiting.poll_timeout(), self.feeds.next_abandoned()];
         sessions.into_iter().chain(others).flatten().chain([self.next_sweep]).min()
     }
@@ -285,7 +293,7 @@ impl Engine {
             }
             self.transmits.pop_front();
         }
-        for key in std::mem::take(&mut self.asking) {
+        for key in std::mem::take(&mut self.pending_nacks) {
             self.guard(key, now, |engine| engine.answer_viewer(key, outbox, now));
         }
         while let Some(key) = self.feeds.next_viewer() {
@@ -313,23 +321,23 @@ impl Engine {
     }
 
     /// How much it keeps, by name: all of it is 0 once every session has gone and what came of that is done.
-    pub(crate) fn census(&self) -> Vec<(&'static str, usize)> {
-        let mut census = vec![
+    pub(crate) fn counts(&self) -> Vec<(&'static str, usize)> {
+        let mut counts = vec![
             ("sessions", self.sessions.keys().len()),
             ("publishers", self.publisher_by_stream.len()),
             ("feeds", self.feeds.len()),
-            ("foreign paths", self.foreign_paths.len()),
+            ("foreign paths", self.handed_over_paths.len()),
             ("timers", self.timers.len() + self.turns.len()),
             ("viewers due", self.due.len()),
             ("publishers unflushed", self.unflushed.len()),
-            ("viewers asking", self.asking.len()),
+            ("viewers asking", self.pending_nacks.len()),
             ("runs refused", usize::from(self.batch.is_blocked())),
             ("datagrams", self.transmits.len()),
             ("commands waiting", self.waiting.len()),
             ("names", self.heartbeat.len()),
         ];
-        census.extend(self.door.census());
-        census
+        counts.extend(self.demux.counts());
+        counts
     }
 
     /// True once every session has been ended for the relay's stop.
@@ -343,7 +351,7 @@ impl Engine {
     }
 
     /// Queues a small datagram.
-    pub(crate) fn transmit(&mut self, path: Path, datagram: Vec<u8>) {
+    pub(crate) fn transmit(&mut self, path: FiveTuple, datagram: Vec<u8>) {
         if self.transmits.len() < MAX_TRANSMITS {
             self.transmits.push_back((path, datagram));
         } else {
@@ -363,12 +371,12 @@ impl Engine {
     }
 
     pub(crate) fn take_door_output(&mut self, now: Instant) {
-        while let Some((path, datagram)) = self.door.poll_transmit() {
+        while let Some((path, datagram)) = self.demux.poll_transmit() {
             self.transmit(path, datagram);
         }
-        while let Some(event) = self.door.poll_event() {
+        while let Some(event) = self.demux.poll_event() {
             match event {
-                DoorEvent::Moved { key, path } => {
+                DemuxEvent::Moved { key, path } => {
                     if let Some(session) = self.sessions.get_mut(key) {
                         tracing::debug!(session = %session.id, remote = %path.remote, "path moved");
                         session.path = Some(path);
@@ -379,15 +387,15 @@ impl Engine {
                     }
                     self.on_return(key, now);
                 }
-                DoorEvent::Heard(key) => self.on_return(key, now),
-                DoorEvent::Retired { key, ufrag } => {
+                DemuxEvent::Heard(key) => self.on_return(key, now),
+                DemuxEvent::Retired { key, ufrag } => {
                     if let Some(session) = self.sessions.get_mut(key) {
-                        self.shared.lobby.retire(&session.id, &ufrag);
+                        self.shared.pending_sessions.retire(&session.id, &ufrag);
                     }
                 }
-                DoorEvent::Silent(key) => self.end(key, Reason::Silent, now),
-                DoorEvent::NeverConnected(key) => self.on_handshake_timeout(key, now),
-                DoorEvent::Flooded(key) => self.end(key, Reason::Flooded, now),
+                DemuxEvent::Silent(key) => self.end(key, Reason::Silent, now),
+                DemuxEvent::NeverConnected(key) => self.on_handshake_timeout(key, now),
+                DemuxEvent::Flooded(key) => self.end(key, Reason::Flooded, now),
             }
         }
     }

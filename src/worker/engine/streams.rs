@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::state::Engine;
 use crate::demux::Key;
-use crate::five_tuple::Path;
+use crate::five_tuple::FiveTuple;
 use crate::forward::codec::Kind;
 use crate::metrics::{DropReason, End as Reason};
 use crate::name::StreamName;
@@ -17,7 +17,7 @@ use crate::stream::{Absence, Announcement, Entrance, WorkerId};
 use crate::worker::message::{Message, Published, Subscribed};
 use crate::worker::net::batch::Outbox;
 use crate::worker::publishing::bitrate::BitrateLimit;
-use crate::worker::publishing::publisher::{Publisher, Verdict};
+use crate::worker::publishing::publisher::{KeyframeResponsive, Publisher};
 use crate::worker::session::{Session, State};
 use crate::worker::viewing::sender_reports::REPORT_RETRY;
 use crate::worker::viewing::stream_feed::Source;
@@ -82,7 +82,7 @@ impl Engine {
     }
 
     /// Opens a publisher's packet in place and keeps it for the next push.
-    pub(crate) fn on_rtp(&mut self, key: Key, path: Path, datagram: &mut [u8], received: Instant, now: Instant) {
+    pub(crate) fn on_rtp(&mut self, key: Key, path: FiveTuple, datagram: &mut [u8], received: Instant, now: Instant) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let State::Publishing(publisher) = &mut session.state else { return self.counters.drop(DropReason::NoKeys) };
         let opened = match publisher.opener.open_at(datagram, now) {
@@ -96,7 +96,7 @@ impl Engine {
         };
         session.facts.packets += 1;
         session.facts.bytes += datagram.len() as u64;
-        self.door.authenticated(key, path, now);
+        self.demux.authenticated(key, path, now);
         match publisher.on_packet(datagram, &opened, received) {
             Ok(kind) => self.counters.received(kind, datagram.len()),
             Err(reason) => self.counters.drop(reason),
@@ -138,12 +138,17 @@ impl Engine {
     }
 
     /// Tells the workers with viewers whether a publisher answers keyframe requests.
-    pub(crate) fn tell_verdicts(&mut self, key: Key, verdicts: Vec<Verdict>) {
-        for Verdict { kind, obeys } in verdicts {
-            self.counters.judged(obeys);
+    pub(crate) fn tell_verdicts(&mut self, key: Key, verdicts: Vec<KeyframeResponsive>) {
+        for KeyframeResponsive { kind, keyframe_responsive } in verdicts {
+            self.counters.judged(keyframe_responsive);
             let Some(session) = self.sessions.get_mut(key) else { return };
-            session.facts.keyframes_answered += u64::from(obeys);
-            self.tell_subscribers(key, 0, |stream, epoch| Message::Obeys { stream, epoch, kind, obeys });
+            session.facts.keyframes_answered += u64::from(keyframe_responsive);
+            self.tell_subscribers(key, 0, |stream, epoch| Message::KeyframeResponsive {
+                stream,
+                epoch,
+                kind,
+                keyframe_responsive,
+            });
         }
     }
 
@@ -155,12 +160,12 @@ impl Engine {
     }
 
     /// A publisher has answered a keyframe request, or has not.
-    pub(crate) fn on_obeys(&mut self, stream: &StreamName, epoch: u32, kind: Kind, obeys: bool) {
+    pub(crate) fn on_obeys(&mut self, stream: &StreamName, epoch: u32, kind: Kind, keyframe_responsive: bool) {
         let Some(feed) = self.feeds.get_mut(stream) else { return };
         if feed.source.is_some_and(|source| source.epoch == epoch)
             && let Some(track) = feed.track_mut(kind)
         {
-            track.obeys = Some(obeys);
+            track.keyframe_responsive = Some(keyframe_responsive);
         }
     }
 
@@ -282,8 +287,8 @@ impl Engine {
                 let heard = viewer.on_feedback(compound, now);
                 session.facts.asked_again += heard.asked as u64;
                 self.counters.heard(heard.asked as u64, heard.keyframe.into());
-                if viewer.is_asking() && !self.asking.contains(&key) {
-                    self.asking.push(key);
+                if viewer.has_pending_nacks() && !self.pending_nacks.contains(&key) {
+                    self.pending_nacks.push(key);
                 }
                 if heard.keyframe
                     && let Some(feed) = self.feeds.get(&stream)

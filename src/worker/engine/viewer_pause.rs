@@ -10,7 +10,7 @@ use std::time::Instant;
 impl Engine {
     /// Pauses a viewer that has been silent for too long.
     pub(crate) fn look_after(&mut self, key: Key, now: Instant) {
-        let heard = self.door.heard(key);
+        let heard = self.demux.heard(key);
         let Some(session) = self.sessions.get_mut(key) else { return };
         let State::Watching(viewer) = &mut session.state else { return };
         let Presence::Here { look_at } = viewer.presence else { return };
@@ -24,7 +24,7 @@ impl Engine {
         viewer.pause(now);
         tracing::debug!(session = %session.id, "viewer paused: it was not heard for 7 s");
         self.turns.set(key, None);
-        self.door.await_sign(key);
+        self.demux.await_sign(key);
         self.shared.metrics.pauses.inc();
         self.report(key, now);
     }

@@ -86,7 +86,7 @@ pub fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, StartErro
     shared.socket_drops = SocketDrops::of(sockets.iter_mut().map(|socket| &*socket.source()));
     if sockets.len() > 1 {
         // Whether the kernel can be told is seen before anybody is placed by it.
-        shared.placing.steering.apply(|clients| sockets[0].steer(clients));
+        shared.assignment.steering.apply(|clients| sockets[0].steer(clients));
     }
     let shared = Arc::new(shared);
     let watchdog = Watchdog::start(Arc::clone(&shared))?;
@@ -94,7 +94,8 @@ pub fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, StartErro
     for (number, (socket, (poll, (_, inbox)))) in (0..).zip(sockets.into_iter().zip(polls)) {
         let engine = Engine::new(WorkerId(number), shared.clone(), Instant::now());
         let busy = shared.metrics.worker_busy(number);
-        let turn = Turn { poll, socket, waits_for_room: false, inbox, engine, busy, awake: Awake::new(Instant::now()) };
+        let turn =
+            EventLoop { poll, socket, waits_for_room: false, inbox, engine, busy, awake: Awake::new(Instant::now()) };
         let thread = std::thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK);
         threads.push(thread.spawn(move || turn.run())?);
     }
@@ -110,7 +111,7 @@ impl Workers {
     /// Ends every session, tells every peer, and waits for the threads.
     pub fn stop(self) {
         self.shared.draining.store(true, Ordering::Relaxed);
-        for waiting in self.shared.lobby.drain() {
+        for waiting in self.shared.pending_sessions.drain() {
             end_waiting(&waiting, Reason::Shutdown, &self.shared, Instant::now());
         }
         // One whose inbox is full may be stuck: the others are told before it.
@@ -141,7 +142,7 @@ impl Wake for PollWaker {
     }
 }
 
-struct Turn {
+struct EventLoop {
     poll: Poll,
     socket: Socket,
     /// The socket's poll tells when it takes datagrams again.
@@ -154,7 +155,7 @@ struct Turn {
     awake: Awake,
 }
 
-impl Turn {
+impl EventLoop {
     fn run(mut self) {
         let mut events = Events::with_capacity(16);
         let mut awake = Instant::now();
@@ -171,7 +172,7 @@ impl Turn {
             let now = Instant::now();
             self.socket.probe_gso(now);
             if self.engine.steers(now) {
-                self.engine.shared.placing.steering.apply(|listed| self.socket.steer(listed));
+                self.engine.shared.assignment.steering.apply(|listed| self.socket.steer(listed));
             }
             // 4. Sleep only when nothing waits. A blocked socket is waited for, not asked again and again; a worker
             // that was just told to stop has nobody left to wake it.
@@ -245,7 +246,7 @@ fn watch(poll: &Poll, socket: &mut Socket, room: bool) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::five_tuple::{Path, Protocol};
+    use crate::five_tuple::{FiveTuple, Protocol};
     use crate::worker::net::batch::{Outbox as _, Sent};
 
     #[test]
@@ -266,7 +267,7 @@ mod tests {
     fn a_datagram_that_has_left_wakes_only_who_waits_for_room() {
         let mut socket = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
         let other = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let path = Path { protocol: Protocol::Udp, local: socket.local(), remote: other.local_addr().unwrap() };
+        let path = FiveTuple { protocol: Protocol::Udp, local: socket.local(), remote: other.local_addr().unwrap() };
         let mut poll = Poll::new().unwrap();
         poll.registry().register(socket.source(), SOCKET, Interest::READABLE).unwrap();
         let mut events = Events::with_capacity(4);

@@ -6,12 +6,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::five_tuple::Path;
+use crate::five_tuple::FiveTuple;
 
 /// Where runs go: the socket, or a test.
 pub trait Outbox {
     /// Hands `contents` to the kernel, cut into datagrams of `segment` bytes where that is given.
-    fn send(&mut self, path: &Path, contents: &[u8], segment: Option<usize>) -> Sent;
+    fn send(&mut self, path: &FiveTuple, contents: &[u8], segment: Option<usize>) -> Sent;
     /// How many segments one run may have; 1 where there is no GSO.
     fn max_segments(&self) -> usize;
 }
@@ -48,7 +48,7 @@ const REFUSED_AGE: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Batch {
     arena: Vec<u8>,
-    path: Option<Path>,
+    path: Option<FiveTuple>,
     start: usize,
     end: usize,
     /// Length of the run's first packet; 0 when the run is empty.
@@ -60,7 +60,7 @@ pub struct Batch {
 
 #[derive(Debug)]
 struct Refused {
-    path: Path,
+    path: FiveTuple,
     contents: Vec<u8>,
     segment: Option<usize>,
     since: Instant,
@@ -100,7 +100,7 @@ impl Default for Batch {
 
 impl Batch {
     /// Starts a viewer: what is committed from here on goes to `path`.
-    pub fn begin(&mut self, path: Path) {
+    pub fn begin(&mut self, path: FiveTuple) {
         debug_assert_eq!(self.packets, 0, "the viewer before was flushed");
         self.path = Some(path);
         (self.start, self.end) = (0, 0);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     impl Outbox for Recorder {
-        fn send(&mut self, _path: &Path, contents: &[u8], segment: Option<usize>) -> Sent {
+        fn send(&mut self, _path: &FiveTuple, contents: &[u8], segment: Option<usize>) -> Sent {
             if self.blocked {
                 return Sent::Blocked;
             }
@@ -227,9 +227,9 @@ mod tests {
         }
     }
 
-    fn path() -> Path {
+    fn path() -> FiveTuple {
         let address = "127.0.0.1:1".parse().unwrap();
-        Path { protocol: Protocol::Udp, local: address, remote: address }
+        FiveTuple { protocol: Protocol::Udp, local: address, remote: address }
     }
 
     fn write(batch: &mut Batch, outbox: &mut Recorder, byte: u8, len: usize, now: Instant) {

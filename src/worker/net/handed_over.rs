@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::five_tuple::Path;
+use crate::five_tuple::FiveTuple;
 use crate::stream::WorkerId;
 
 /// Paths remembered; when there are more all are forgotten, and each is known again at its client's next check.
@@ -18,8 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Whose the datagrams are that reach this worker and belong to another.
 #[derive(Debug, Default)]
-pub(crate) struct ForeignPaths {
-    owner_by_path: HashMap<Path, Owner, foldhash::fast::RandomState>,
+pub(crate) struct HandedOverPaths {
+    owner_by_path: HashMap<FiveTuple, Owner, foldhash::fast::RandomState>,
 }
 
 #[derive(Debug)]
@@ -28,9 +28,9 @@ struct Owner {
     heard: Instant,
 }
 
-impl ForeignPaths {
+impl HandedOverPaths {
     /// A datagram for a session of that worker has come by this path.
-    pub(crate) fn insert(&mut self, path: Path, worker: WorkerId, now: Instant) {
+    pub(crate) fn insert(&mut self, path: FiveTuple, worker: WorkerId, now: Instant) {
         if self.owner_by_path.len() >= CAPACITY && !self.owner_by_path.contains_key(&path) {
             self.owner_by_path.clear();
         }
@@ -38,7 +38,7 @@ impl ForeignPaths {
     }
 
     /// The worker that owns the session whose datagrams come by this path.
-    pub(crate) fn owner(&self, path: &Path) -> Option<WorkerId> {
+    pub(crate) fn owner(&self, path: &FiveTuple) -> Option<WorkerId> {
         self.owner_by_path.get(path).map(|owner| owner.worker)
     }
 
@@ -58,14 +58,14 @@ mod tests {
     use super::*;
     use crate::five_tuple::Protocol;
 
-    fn path(number: u16) -> Path {
+    fn path(number: u16) -> FiveTuple {
         let local = "192.0.2.1:8081".parse().unwrap();
-        Path { protocol: Protocol::Udp, local, remote: std::net::SocketAddr::from(([192, 0, 2, 2], number)) }
+        FiveTuple { protocol: Protocol::Udp, local, remote: std::net::SocketAddr::from(([192, 0, 2, 2], number)) }
     }
 
     #[test]
     fn a_path_is_remembered_while_datagrams_come_and_forgotten_after() {
-        let (mut paths, start) = (ForeignPaths::default(), Instant::now());
+        let (mut paths, start) = (HandedOverPaths::default(), Instant::now());
         paths.insert(path(1), WorkerId(1), start);
         paths.insert(path(2), WorkerId(2), start);
         paths.insert(path(1), WorkerId(1), start + PATIENCE / 2);
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn there_are_never_more_than_the_capacity() {
-        let (mut paths, now) = (ForeignPaths::default(), Instant::now());
+        let (mut paths, now) = (HandedOverPaths::default(), Instant::now());
         for number in 0..=CAPACITY as u16 {
             paths.insert(path(number), WorkerId(1), now);
             assert!(paths.len() <= CAPACITY && paths.owner(&path(number)).is_some());

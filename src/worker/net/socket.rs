@@ -16,7 +16,7 @@ use super::batch::{Outbox, Sent};
 #[cfg(target_os = "linux")]
 use super::reuseport_bpf;
 use super::reuseport_bpf::Secret;
-use crate::five_tuple::{Path, Protocol};
+use crate::five_tuple::{FiveTuple, Protocol};
 use crate::stream::WorkerId;
 
 /// What is asked of the kernel for each direction; about half a second of 100 Mbit/s.
@@ -124,7 +124,7 @@ impl Socket {
     ///
     /// # Errors
     /// Errors of the socket other than "nothing there".
-    pub(crate) fn receive(&mut self, mut take: impl FnMut(Path, &mut [u8], Instant)) -> io::Result<usize> {
+    pub(crate) fn receive(&mut self, mut take: impl FnMut(FiveTuple, &mut [u8], Instant)) -> io::Result<usize> {
         let mut metas = [RecvMeta::default(); BATCH_SIZE];
         let received = {
             let mut slices = self.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer));
@@ -198,7 +198,7 @@ impl Socket {
 }
 
 impl Outbox for Socket {
-    fn send(&mut self, path: &Path, contents: &[u8], segment: Option<usize>) -> Sent {
+    fn send(&mut self, path: &FiveTuple, contents: &[u8], segment: Option<usize>) -> Sent {
         let source = path.local.ip();
         let known = source != IpAddr::V6(Ipv6Addr::UNSPECIFIED) && !source.is_unspecified();
         let transmit = Transmit {
@@ -238,9 +238,9 @@ impl Outbox for Socket {
 }
 
 /// The path that a datagram to the socket bound to `local` came by.
-fn path_of(local: SocketAddr, meta: &RecvMeta) -> Path {
+fn path_of(local: SocketAddr, meta: &RecvMeta) -> FiveTuple {
     let address = meta.dst_ip.unwrap_or(local.ip()).to_canonical();
-    Path {
+    FiveTuple {
         protocol: Protocol::Udp,
         local: SocketAddr::new(address, local.port()),
         remote: SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port()),

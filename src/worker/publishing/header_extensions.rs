@@ -2,7 +2,7 @@
 //!
 //! A block that makes no sense says nothing, from where it stops making sense on; the packet is as good as any other.
 
-use crate::forward::Elements;
+use crate::forward::HeaderExtensions;
 use crate::sdp::{Extension, Negotiated};
 use crate::srtp::Opened;
 
@@ -15,11 +15,11 @@ pub(crate) struct Ids([Option<Extension>; IDS]);
 
 /// What one packet says.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Said {
+pub(crate) struct ExtensionValues {
     /// The number that counts all packets of the transport.
     pub(crate) transport_sequence: Option<u16>,
     /// What viewers are told.
-    pub(crate) elements: Elements,
+    pub(crate) elements: HeaderExtensions,
 }
 
 impl Ids {
@@ -36,8 +36,8 @@ impl Ids {
 
     /// Reads what a packet says.
     #[inline]
-    pub(crate) fn read(&self, datagram: &[u8], opened: &Opened) -> Said {
-        let mut said = Said::default();
+    pub(crate) fn read(&self, datagram: &[u8], opened: &Opened) -> ExtensionValues {
+        let mut said = ExtensionValues::default();
         let Some(extension) = &opened.extension else { return said };
         for (id, value) in extension.elements(datagram) {
             match self.0.get(usize::from(id)).copied().flatten() {

@@ -92,7 +92,11 @@ impl Track {
             Some(_) if self.keyframes.refreshes() => Some(Problem::IntraRefresh),
             Some(_) if keyframe.is_none() && sets.is_none() => Some(Problem::NoKeyframe),
             // One that answers keyframe requests, or may, sends one to whoever joins.
-            Some(_) if keyframe.is_some() && self.obeys == Some(false) && self.history.pictures().is_none() => {
+            Some(_)
+                if keyframe.is_some()
+                    && self.keyframe_responsive == Some(false)
+                    && self.history.pictures().is_none() =>
+            {
                 Some(Problem::KeyframesFarApart)
             }
             _ => None,

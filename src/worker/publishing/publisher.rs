@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::bitrate::BitrateLimit;
-use super::header_extensions::{Ids, Said};
+use super::header_extensions::{ExtensionValues, Ids};
 use super::publisher_loss::LOST;
-use super::repair_delay::Hold;
+use super::repair_delay::RepairDelay;
 use super::sources::{Admitted, Rarely};
 use super::track::Track;
 use crate::forward::codec::{Descriptor, Kind, Redundancy};
@@ -41,12 +41,12 @@ pub(crate) struct Publisher {
     /// When it changed to another codec.
     pub(crate) changed: Option<Instant>,
     pub(crate) refusals_logged: Rarely,
-    verdicts: Vec<Verdict>,
+    verdicts: Vec<KeyframeResponsive>,
     limits: HistoryLimits,
     /// When a standby looks whether it is its turn.
     look_at: Option<Instant>,
     pub(crate) presence: Presence,
-    pub(crate) hold: Hold,
+    pub(crate) hold: RepairDelay,
     /// Where there is one.
     pub(crate) bitrate_limit: Option<BitrateLimit>,
 }
@@ -66,9 +66,9 @@ pub(crate) struct Due {
 
 /// Whether a publisher has answered a keyframe request for a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub(crate) struct KeyframeResponsive {
     pub(crate) kind: Kind,
-    pub(crate) obeys: bool,
+    pub(crate) keyframe_responsive: bool,
 }
 
 impl Publisher {
@@ -106,7 +106,7 @@ impl Publisher {
             limits,
             look_at: None,
             presence: Presence::new(now, LOST),
-            hold: Hold::default(),
+            hold: RepairDelay::default(),
             bitrate_limit: None,
         }
     }
@@ -180,7 +180,7 @@ impl Publisher {
             Some(place) => place,
             None => self.place_of_other(payload, opened, received)?,
         };
-        let Said { transport_sequence, elements } = self.extension_ids.read(datagram, opened);
+        let ExtensionValues { transport_sequence, elements } = self.extension_ids.read(datagram, opened);
         let resent = self.tracks[place].rtx_payload_type == Some(opened.payload_type);
         let index = if resent {
             self.reception.on_packet(opened.ssrc, opened.index, opened.timestamp, transport_sequence, received);
@@ -220,8 +220,8 @@ impl Publisher {
         if keyframe && track.kind == Kind::Video {
             track.intake.on_keyframe(received);
             if track.gate.satisfied(received) {
-                track.obeys = Some(true);
-                self.verdicts.push(Verdict { kind: track.kind, obeys: true });
+                track.keyframe_responsive = Some(true);
+                self.verdicts.push(KeyframeResponsive { kind: track.kind, keyframe_responsive: true });
             }
         }
         let packet = Packet {
@@ -263,7 +263,7 @@ impl Publisher {
     }
 
     /// What has come of keyframe requests since the last call.
-    pub(crate) fn take_verdicts(&mut self) -> Vec<Verdict> {
+    pub(crate) fn take_verdicts(&mut self) -> Vec<KeyframeResponsive> {
         std::mem::take(&mut self.verdicts)
     }
 
@@ -310,7 +310,7 @@ impl Publisher {
             payload_type: track.payload_type,
             snapshot,
             clock: track.ssrc.and_then(|ssrc| self.reception.clock(ssrc)),
-            obeys: track.obeys,
+            keyframe_responsive: track.keyframe_responsive,
         }
     }
 
@@ -328,8 +328,8 @@ impl Publisher {
         for track in &mut self.tracks {
             let Some(ssrc) = track.ssrc.filter(|_| track.accepts_keyframe_requests) else { continue };
             if track.gate.poll_ignored(now) {
-                track.obeys = Some(false);
-                self.verdicts.push(Verdict { kind: track.kind, obeys: false });
+                track.keyframe_responsive = Some(false);
+                self.verdicts.push(KeyframeResponsive { kind: track.kind, keyframe_responsive: false });
             }
             if track.gate.poll(now) {
                 self.reception.request_keyframe(ssrc, now);

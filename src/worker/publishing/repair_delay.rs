@@ -9,12 +9,12 @@ use crate::forward::{Glide, Packet};
 
 /// What is held now, and what it comes to.
 #[derive(Debug, Default)]
-pub(crate) struct Hold {
+pub(crate) struct RepairDelay {
     need: Duration,
     glide: Glide,
 }
 
-impl Hold {
+impl RepairDelay {
     /// True while nothing is lost, and for long enough that nothing waits any more.
     #[inline]
     pub(crate) fn is_zero(&self) -> bool {
@@ -43,7 +43,7 @@ impl Publisher {
     /// Makes a packet wait. Where nobody watches, nobody sees that packets begin to wait longer.
     #[cold]
     pub(crate) fn wait(&mut self, place: usize, packet: Packet) {
-        let Hold { need, glide } = &mut self.hold;
+        let RepairDelay { need, glide } = &mut self.hold;
         let now = packet.received;
         let hold = if self.subscribers.is_empty() { glide.begin(*need, now) } else { glide.toward(*need, now) };
         self.tracks[place].delay.put(packet, hold);
@@ -57,9 +57,9 @@ impl Publisher {
                 continue;
             };
             if losses > 0 {
-                track.holdback.on_losses(losses, repair, now);
+                track.playout_delay.on_losses(losses, repair, now);
             }
-            self.hold.need = self.hold.need.max(track.holdback.need(now));
+            self.hold.need = self.hold.need.max(track.playout_delay.need(now));
         }
     }
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::publisher::Publisher;
 use crate::forward::codec::{Descriptor, Part};
-use crate::forward::{Elements, LayerId, Packet, Steady, epoch};
+use crate::forward::{HeaderExtensions, LayerId, Packet, Steady, epoch};
 use crate::metrics::DropReason;
 use crate::srtp::Opened;
 use crate::srtp::index::Received;
@@ -268,7 +268,7 @@ impl Publisher {
             marker: opened.marker,
             payload_type: retired.payload_type,
             descriptor: Descriptor::of(track.format.codec, payload),
-            elements: Elements::default(),
+            elements: HeaderExtensions::default(),
             // Nobody begins with it.
             part: Part::default(),
             keyframe: false,

@@ -6,7 +6,9 @@ use std::time::Instant;
 use super::lint::Lint;
 use super::sources::Sources;
 use crate::forward::codec::{Codec, Format, KeyframeFinder, Kind, ParameterSets};
-use crate::forward::{Delay, Epoch, History, HistoryLimits, Holdback, KeyframeAssembler, KeyframeGate, Packet, Steady};
+use crate::forward::{
+    Epoch, History, HistoryLimits, KeyframeAssembler, KeyframeGate, Packet, PlayoutDelay, RepairBuffer, Steady,
+};
 use crate::metrics::DropReason;
 use crate::sdp::Payload;
 use crate::srtp::index::Received;
@@ -47,10 +49,10 @@ pub(crate) struct Track {
     pub(crate) pending: Vec<Arc<Packet>>,
     pub(crate) gate: KeyframeGate,
     /// Whether keyframe requests are answered; `None` until one has been sent.
-    pub(crate) obeys: Option<bool>,
+    pub(crate) keyframe_responsive: Option<bool>,
     pub(crate) intake: Intake,
-    pub(crate) holdback: Holdback,
-    pub(crate) delay: Delay,
+    pub(crate) playout_delay: PlayoutDelay,
+    pub(crate) delay: RepairBuffer,
     /// Of codecs whose keyframes begin with parameter sets.
     pub(crate) assembler: Option<Box<KeyframeAssembler>>,
     pub(crate) lint: Lint,
@@ -82,10 +84,10 @@ impl Track {
             history: History::new(limits),
             pending: Vec::new(),
             gate: KeyframeGate::default(),
-            obeys: (!payload.feedback.pli).then_some(false),
+            keyframe_responsive: (!payload.feedback.pli).then_some(false),
             intake: Intake::default(),
-            holdback: Holdback::default(),
-            delay: Delay::default(),
+            playout_delay: PlayoutDelay::default(),
+            delay: RepairBuffer::default(),
             assembler: assembler(&payload.format),
             lint: Lint::default(),
         }
@@ -189,7 +191,7 @@ impl Track {
         self.keyframes = KeyframeFinder::new(payload.format.codec);
         self.assembler = assembler(&payload.format);
         self.lint = Lint::default();
-        self.obeys = (!payload.feedback.pli).then_some(false);
+        self.keyframe_responsive = (!payload.feedback.pli).then_some(false);
     }
 }
 

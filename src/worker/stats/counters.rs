@@ -99,8 +99,8 @@ impl Counters {
     }
 
     /// Counts what came of a keyframe request to a publisher.
-    pub(crate) fn judged(&self, obeys: bool) {
-        self.metrics.keyframe_answers[if obeys { Answer::Obeyed } else { Answer::Ignored }].inc();
+    pub(crate) fn judged(&self, keyframe_responsive: bool) {
+        self.metrics.keyframe_answers[if keyframe_responsive { Answer::Obeyed } else { Answer::Ignored }].inc();
     }
 
     /// Counts packets that viewers ask for again, and keyframes.
@@ -149,7 +149,7 @@ impl Counters {
         });
     }
 
-    /// Counts a datagram that the door refused.
+    /// Counts a datagram that the demultiplexer refused.
     pub(crate) fn drop_at_door(&mut self, drop: Drop) {
         self.drop(match drop {
             Drop::Unknown => DropReason::Unrecognised,

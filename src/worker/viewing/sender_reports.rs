@@ -6,13 +6,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::stream_feed::Feed;
+use super::stream_feed::StreamFeed;
 use super::viewer::{Served, Viewer};
-use super::viewer_track::Leg;
+use super::viewer_track::ViewerTrack;
 use crate::forward::LayerId;
 use crate::rtcp::{Compound, Outgoing, sender_report};
 
-/// Between two sender reports of an outlet.
+/// Between two sender reports of an outbound track.
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How soon a report is tried again that could not be made, and how long reports that had to wait for the publisher's
@@ -40,7 +40,7 @@ impl Viewer {
     }
 
     /// Sender reports that are due, on the viewer's own timestamp lines (RFC 3550 6.4.1).
-    pub(crate) fn poll(&mut self, feed: Option<&Feed>, now: Instant) -> Vec<Compound> {
+    pub(crate) fn poll(&mut self, feed: Option<&StreamFeed>, now: Instant) -> Vec<Compound> {
         if self.next_report.is_none_or(|due| due > now) {
             return Vec::new();
         }
@@ -57,13 +57,13 @@ impl Viewer {
             self.next_report = Some(now + REPORT_INTERVAL);
             return packets;
         }
-        let told = |leg: &Leg| {
-            let track = feed.track(leg.kind).filter(|_| leg.outlet.counts().packets > 0)?;
+        let told = |leg: &ViewerTrack| {
+            let track = feed.track(leg.kind).filter(|_| leg.outbound_track.counts().packets > 0)?;
             let clock = track.clock?;
-            Some((track, clock, leg.outlet.map_timestamp(track.epoch, LayerId::default(), clock.rtp)?))
+            Some((track, clock, leg.outbound_track.map_timestamp(track.epoch, LayerId::default(), clock.rtp)?))
         };
         // Another publisher has another clock: until both sound and pictures are its own, neither is told of it.
-        let is_awaited = |leg: &Leg| feed.track(leg.kind).is_some() && leg.outlet.counts().packets > 0;
+        let is_awaited = |leg: &ViewerTrack| feed.track(leg.kind).is_some() && leg.outbound_track.counts().packets > 0;
         if self.legs.iter().any(|leg| is_awaited(leg) && told(leg).is_none())
             && now < *self.reports_wait.get_or_insert(now) + REPORT_PATIENCE
         {
@@ -72,9 +72,9 @@ impl Viewer {
         self.reports_wait = None;
         for leg in &mut self.legs {
             let Some((track, clock, rtp)) = told(leg) else { continue };
-            let counts = leg.outlet.counts();
+            let counts = leg.outbound_track.counts();
             let outgoing = Outgoing {
-                ssrc: leg.outlet.ssrc(),
+                ssrc: leg.outbound_track.ssrc(),
                 clock,
                 rtp,
                 clock_rate: track.format.clock_rate,

@@ -17,7 +17,7 @@ use crate::worker::message::SubscribedTrack;
 
 /// One stream that has viewers on this worker.
 #[derive(Debug)]
-pub(crate) struct Feed {
+pub(crate) struct StreamFeed {
     pub(crate) stream: StreamName,
     /// The publisher whose packets arrive now.
     pub(crate) source: Option<Source>,
@@ -58,7 +58,7 @@ pub(crate) struct FeedTrack {
     pub(crate) history: History,
     pub(crate) clock: Option<SenderClock>,
     /// Whether the publisher answers keyframe requests, as far as it is known.
-    pub(crate) obeys: Option<bool>,
+    pub(crate) keyframe_responsive: Option<bool>,
 }
 
 impl FeedTrack {
@@ -86,9 +86,9 @@ enum Pass {
 
 /// All feeds of a worker.
 #[derive(Debug)]
-pub(crate) struct Feeds {
+pub(crate) struct StreamFeeds {
     limits: HistoryLimits,
-    feed_by_stream: HashMap<StreamName, Feed, foldhash::fast::RandomState>,
+    feed_by_stream: HashMap<StreamName, StreamFeed, foldhash::fast::RandomState>,
     /// Streams whose viewers have something to get, in the order in which it arrived.
     ready: VecDeque<StreamName>,
     /// Streams whose publishers have gone, and until when their viewers wait; in the order of time, for all wait equally
@@ -96,7 +96,7 @@ pub(crate) struct Feeds {
     abandoned: VecDeque<(Instant, StreamName)>,
 }
 
-impl Feed {
+impl StreamFeed {
     fn new(stream: StreamName) -> Self {
         Self {
             stream,
@@ -133,8 +133,8 @@ impl Feed {
             Some(place) => self.tracks.swap_remove(place).history,
             None => History::new(limits),
         };
-        let SubscribedTrack { kind, epoch, format, payload_type, snapshot, clock, obeys } = started;
-        let mut track = FeedTrack { kind, epoch, format, payload_type, history, clock, obeys };
+        let SubscribedTrack { kind, epoch, format, payload_type, snapshot, clock, keyframe_responsive } = started;
+        let mut track = FeedTrack { kind, epoch, format, payload_type, history, clock, keyframe_responsive };
         for packet in snapshot {
             track.history.push(packet);
         }
@@ -174,7 +174,7 @@ impl Feed {
     }
 }
 
-impl Feeds {
+impl StreamFeeds {
     /// No feeds; each will keep this much of each track.
     pub(crate) fn new(limits: HistoryLimits) -> Self {
         Self { limits, feed_by_stream: HashMap::default(), ready: VecDeque::new(), abandoned: VecDeque::new() }
@@ -186,12 +186,12 @@ impl Feeds {
     }
 
     /// The feed of a stream.
-    pub(crate) fn get(&self, stream: &StreamName) -> Option<&Feed> {
+    pub(crate) fn get(&self, stream: &StreamName) -> Option<&StreamFeed> {
         self.feed_by_stream.get(stream)
     }
 
     /// The feed of a stream.
-    pub(crate) fn get_mut(&mut self, stream: &StreamName) -> Option<&mut Feed> {
+    pub(crate) fn get_mut(&mut self, stream: &StreamName) -> Option<&mut StreamFeed> {
         self.feed_by_stream.get_mut(stream)
     }
 
@@ -201,8 +201,8 @@ impl Feeds {
     }
 
     /// Adds a viewer, and the feed if it is the first.
-    pub(crate) fn join(&mut self, stream: &StreamName, viewer: Key) -> &mut Feed {
-        let feed = self.feed_by_stream.entry(stream.clone()).or_insert_with(|| Feed::new(stream.clone()));
+    pub(crate) fn join(&mut self, stream: &StreamName, viewer: Key) -> &mut StreamFeed {
+        let feed = self.feed_by_stream.entry(stream.clone()).or_insert_with(|| StreamFeed::new(stream.clone()));
         feed.viewers.push(viewer);
         feed
     }
@@ -299,13 +299,13 @@ impl Feeds {
 mod tests {
     use super::*;
 
-    fn pass(feeds: &mut Feeds) -> Vec<u32> {
+    fn pass(feeds: &mut StreamFeeds) -> Vec<u32> {
         std::iter::from_fn(|| feeds.next_viewer().map(|key| key.0)).collect()
     }
 
     #[test]
     fn every_viewer_is_served_once_a_pass_and_none_is_always_last() {
-        let mut feeds = Feeds::new(HistoryLimits::default());
+        let mut feeds = StreamFeeds::new(HistoryLimits::default());
         let stream: StreamName = "cam".parse().unwrap();
         for key in 0..3 {
             feeds.join(&stream, Key(key));
@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn what_arrives_during_a_pass_and_a_leaving_viewer_start_another_pass() {
-        let mut feeds = Feeds::new(HistoryLimits::default());
+        let mut feeds = StreamFeeds::new(HistoryLimits::default());
         let stream: StreamName = "cam".parse().unwrap();
         for key in 0..3 {
             feeds.join(&stream, Key(key));

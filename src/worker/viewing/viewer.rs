@@ -1,14 +1,16 @@
-//! The viewer's side of a session: outlets that read the feed's histories, and the seal.
+//! The viewer's side of a session: outbound tracks that read the feed's histories, and the seal.
 
 mod begin;
 
 use std::time::{Duration, Instant};
 
 use super::channels::Channels;
-use super::stream_feed::Feed;
-use super::viewer_track::{Begun, Leg, Reception};
+use super::stream_feed::StreamFeed;
+use super::viewer_track::{Begun, Reception, ViewerTrack};
 use crate::forward::codec::Kind;
-use crate::forward::{ExtensionIds, FirstNumbers, Get, Negotiated as OutletFormat, Outlet, OutletConfig, Written};
+use crate::forward::{
+    ExtensionIds, FirstNumbers, Get, Negotiated as OutletFormat, OutboundTrack, OutboundTrackConfig, Written,
+};
 use crate::rtcp;
 use crate::rtcp::{Blocks, Packet, Sequences, Sources};
 use crate::sdp::{Extension, Negotiated, Payload, Section};
@@ -29,14 +31,14 @@ const MAX_ASKED: usize = 512;
 pub(crate) struct Viewer {
     pub(crate) watch: Watch,
     sealer: Sealer,
-    pub(crate) legs: Vec<Leg>,
+    pub(crate) legs: Vec<ViewerTrack>,
     pub(crate) channels: Channels,
-    /// What the viewer has asked for again: outlet and sequence number.
+    /// What the viewer has asked for again: outbound track and sequence number.
     asked: Vec<(usize, u16)>,
     pub(crate) next_report: Option<Instant>,
     /// Since when a report waits for sound and pictures to have one clock.
     pub(crate) reports_wait: Option<Instant>,
-    /// Some outlet is on its way to live: what a report says about it would be wrong when it gets there.
+    /// Some outbound track is on its way to live: what a report says about it would be wrong when it gets there.
     pub(crate) replaying: bool,
     /// When it is to be served although nothing arrives.
     pub(crate) turn: Option<Instant>,
@@ -98,7 +100,7 @@ impl Viewer {
             red_payload_type: payload.red.map(|red| red.payload_type),
         };
         let leg = |section: &Section| {
-            let outlet = Outlet::new(OutletConfig {
+            let outbound_track = OutboundTrack::new(OutboundTrackConfig {
                 kind: section.kind,
                 ssrc: section.ssrc,
                 rtx_ssrc: section.rtx_ssrc,
@@ -107,9 +109,9 @@ impl Viewer {
                 max_size,
                 first: FirstNumbers::random(),
             });
-            Leg::new(section.kind, outlet)
+            ViewerTrack::new(section.kind, outbound_track)
         };
-        let mut legs: Vec<Leg> = sections.map(leg).collect();
+        let mut legs: Vec<ViewerTrack> = sections.map(leg).collect();
         // An iterator that filters tells no length, so there is room for four.
         legs.shrink_to_fit();
         // Audio first: a late sound is heard before a late picture is seen.
@@ -135,7 +137,13 @@ impl Viewer {
     }
 
     /// Seals everything that the viewer has not got yet and sends it as runs.
-    pub(crate) fn serve(&mut self, feed: &Feed, batch: &mut Batch, outbox: &mut impl Outbox, now: Instant) -> Served {
+    pub(crate) fn serve(
+        &mut self,
+        feed: &StreamFeed,
+        batch: &mut Batch,
+        outbox: &mut impl Outbox,
+        now: Instant,
+    ) -> Served {
         let mut served = Served::default();
         if self.presence.is_away() {
             return served;
@@ -146,8 +154,8 @@ impl Viewer {
             let volume = &mut served.volumes[leg.kind as usize];
             let mut burst = u64::MAX;
             leg.hold_back(now);
-            if leg.outlet.tells_send_time() {
-                leg.outlet.set_send_time(now.saturating_duration_since(self.began));
+            if leg.outbound_track.tells_send_time() {
+                leg.outbound_track.set_send_time(now.saturating_duration_since(self.began));
             }
             if leg.is_busy() {
                 let ticked;
@@ -156,7 +164,7 @@ impl Viewer {
             }
             while !batch.is_blocked() && volume.packets < burst {
                 let room = batch.room();
-                let Some(written) = leg.outlet.pull(&track.history, room) else { break };
+                let Some(written) = leg.outbound_track.pull(&track.history, room) else { break };
                 let Some(len) = seal(&mut self.sealer, room, &written) else { continue };
                 volume.packets += 1;
                 volume.bytes += len as u64;
@@ -164,7 +172,7 @@ impl Viewer {
             }
             leg.sent.packets += volume.packets;
             leg.sent.bytes += volume.bytes;
-            let counts = *leg.outlet.counts();
+            let counts = *leg.outbound_track.counts();
             let since = std::mem::replace(&mut leg.counted, counts);
             served.oversized += counts.oversized - since.oversized;
             served.too_old += counts.late - since.late + counts.fell_behind - since.fell_behind;
@@ -172,17 +180,17 @@ impl Viewer {
             served.skipped += counts.passed_by - since.passed_by;
             let newest = track.history.head().checked_sub(1).map(|position| track.history.get(position));
             // What is replayed is old by intent.
-            let live = volume.packets > 0 && !leg.outlet.is_replaying();
+            let live = volume.packets > 0 && !leg.outbound_track.is_replaying();
             if let (Some(Get::Packet(newest)), true) = (newest, live) {
                 served.received = Some(served.received.map_or(newest.received, |other| other.min(newest.received)));
             }
-            if leg.outlet.wants_keyframe() && feed.live().is_some() {
+            if leg.outbound_track.wants_keyframe() && feed.live().is_some() {
                 served.begun.demands = true;
                 served.begun.add(leg.unstick(track, now));
             }
             if leg.is_busy() {
                 turn = leg.next_turn(volume.packets, now).into_iter().chain(turn).min();
-                replaying |= leg.outlet.is_replaying();
+                replaying |= leg.outbound_track.is_replaying();
             }
         }
         batch.flush(outbox, now);
@@ -197,7 +205,7 @@ impl Viewer {
     /// Answers what the viewer has asked for again.
     pub(crate) fn answer(
         &mut self,
-        feed: &Feed,
+        feed: &StreamFeed,
         batch: &mut Batch,
         outbox: &mut impl Outbox,
         now: Instant,
@@ -210,23 +218,24 @@ impl Viewer {
                 answered.refused += 1;
                 continue;
             }
-            let before = *leg.outlet.counts();
-            leg.outlet.set_send_time(now.saturating_duration_since(self.began));
-            let Some(resend) = leg.outlet.resend(sequence, &track.history, now, batch.room()) else {
-                let refused = leg.outlet.counts().refused > before.refused;
+            let before = *leg.outbound_track.counts();
+            leg.outbound_track.set_send_time(now.saturating_duration_since(self.began));
+            let Some(resend) = leg.outbound_track.resend(sequence, &track.history, now, batch.room()) else {
+                let refused = leg.outbound_track.counts().refused > before.refused;
                 *(if refused { &mut answered.refused } else { &mut answered.missing }) += 1;
-                answered.lost |= leg.kind == Kind::Video && leg.outlet.counts().lost > before.lost;
-                answered.overrun |= leg.kind == Kind::Video && leg.outlet.counts().over_budget > before.over_budget;
+                answered.lost |= leg.kind == Kind::Video && leg.outbound_track.counts().lost > before.lost;
+                answered.overrun |=
+                    leg.kind == Kind::Video && leg.outbound_track.counts().over_budget > before.over_budget;
                 continue;
             };
             let mut written = Some(resend.written);
             for copy in 0..=resend.copies {
                 if copy > 0 {
-                    written = leg.outlet.copy(&resend, &track.history, batch.room());
+                    written = leg.outbound_track.copy(&resend, &track.history, batch.room());
                 }
                 let Some(written) = written.filter(|_| !batch.is_blocked()) else { break };
                 let Some(len) = seal(&mut self.sealer, batch.room(), &written) else { break };
-                let in_band = written.ssrc == leg.outlet.ssrc();
+                let in_band = written.ssrc == leg.outbound_track.ssrc();
                 *(if in_band { &mut answered.in_band } else { &mut answered.rtx }) += 1;
                 leg.sent.packets += 1;
                 leg.sent.bytes += len as u64;
@@ -289,7 +298,7 @@ impl Viewer {
 
     /// Of the leg with this SSRC.
     fn place(&self, ssrc: u32) -> Option<usize> {
-        self.legs.iter().position(|leg| leg.outlet.ssrc() == ssrc)
+        self.legs.iter().position(|leg| leg.outbound_track.ssrc() == ssrc)
     }
 
     /// When [`Self::poll`] has something.
@@ -300,7 +309,7 @@ impl Viewer {
     /// Sends nothing more and gives no number away, until [`Self::resume`].
     pub(crate) fn pause(&mut self, now: Instant) {
         for leg in &mut self.legs {
-            leg.outlet.pause();
+            leg.outbound_track.pause();
         }
         self.asked.clear();
         (self.next_report, self.replaying, self.turn) = (None, false, None);
@@ -309,14 +318,14 @@ impl Viewer {
 
     /// Goes on after a pause: sound at what is live, pictures at what can be seen at once. Also how many packets it was
     /// not sent meanwhile.
-    pub(crate) fn resume(&mut self, feed: &Feed, now: Instant) -> (Begun, u64) {
+    pub(crate) fn resume(&mut self, feed: &StreamFeed, now: Instant) -> (Begun, u64) {
         let mut missed = 0;
         for leg in &mut self.legs {
             if let Some(track) = feed.track(leg.kind) {
-                missed += leg.outlet.behind(&track.history);
-                leg.outlet.seek(track.history.head());
+                missed += leg.outbound_track.behind(&track.history);
+                leg.outbound_track.seek(track.history.head());
             }
-            leg.outlet.resume();
+            leg.outbound_track.resume();
             leg.forget_replays();
         }
         self.presence = Presence::new(now, SILENCE);
@@ -324,7 +333,7 @@ impl Viewer {
     }
 
     /// True when NACKs wait for an answer.
-    pub(crate) fn is_asking(&self) -> bool {
+    pub(crate) fn has_pending_nacks(&self) -> bool {
         !self.asked.is_empty()
     }
 }
@@ -353,7 +362,7 @@ pub(crate) struct Heard {
     pub(crate) keyframe: bool,
 }
 
-/// Seals what an outlet wrote; `None` when it is too long to leave.
+/// Seals what an outbound track wrote; `None` when it is too long to leave.
 fn seal(sealer: &mut Sealer, room: &mut [u8], written: &Written) -> Option<usize> {
     sealer.seal(room, written.header_len, written.len, written.index).ok()
 }

@@ -1,4 +1,4 @@
-//! One outlet of a viewer, and how its pictures begin: at the cached ones, or at a keyframe that is asked for.
+//! One outbound track of a viewer, and how its pictures begin: at the cached ones, or at a keyframe that is asked for.
 //!
 //! A publisher that answers keyframe requests is asked when the way from its last keyframe to live is long, and is given
 //! half a second. From one that does not, or of which it is not known, the viewer gets the pictures since the last
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::stream_feed::FeedTrack;
 use crate::forward::codec::Kind;
-use crate::forward::{ANSWER_TIME, Counts, Glide, Holdback, Leg as Stand, Outlet, Pictures, catch_up_time};
+use crate::forward::{ANSWER_TIME, Counts, Glide, OutboundTrack, Pictures, PlayoutDelay, TrackState, catch_up_time};
 use crate::rtcp::RoundTrip;
 use crate::worker::stats::counters::Volume;
 use crate::worker::stats::meter::Meter;
@@ -43,11 +43,11 @@ const REPAIR: Duration = Duration::from_millis(40);
 /// A keyframe request that comes so soon after a replay, and a round trip, was sent before the replay was seen.
 const UNSEEN: Duration = Duration::from_millis(100);
 
-/// One outlet and its place in the history that it reads.
-pub(crate) struct Leg {
+/// One outbound track and its place in the history that it reads.
+pub(crate) struct ViewerTrack {
     pub(crate) kind: Kind,
-    pub(crate) outlet: Outlet,
-    /// The outlet's counts that the worker has taken over.
+    pub(crate) outbound_track: OutboundTrack,
+    /// The outbound track's counts that the worker has taken over.
     pub(crate) counted: Counts,
     /// What has been sent, resends included.
     pub(crate) sent: Volume,
@@ -57,11 +57,11 @@ pub(crate) struct Leg {
     pub(crate) round_trip: RoundTrip,
     /// The viewer's round-trip time.
     rtt: Option<Duration>,
-    holdback: Holdback,
+    playout_delay: PlayoutDelay,
     glide: Glide,
     /// The viewer holds pictures back, or is to.
     holds_back: bool,
-    wish: Option<Wish>,
+    keyframe_wanted: Option<KeyframeWanted>,
     /// When the last replay ended, as far as it has come.
     replayed: Option<Instant>,
     next_replay: Option<Instant>,
@@ -85,7 +85,7 @@ impl Reception {
 
 /// A keyframe is waited for.
 #[derive(Clone, Copy, Debug)]
-struct Wish {
+struct KeyframeWanted {
     /// What comes from this position on fulfils it.
     since: u64,
     /// When it is given up for a replay.
@@ -109,50 +109,50 @@ impl Begun {
     }
 }
 
-impl Leg {
+impl ViewerTrack {
     /// A leg that has sent nothing yet.
-    pub(crate) fn new(kind: Kind, outlet: Outlet) -> Self {
+    pub(crate) fn new(kind: Kind, outbound_track: OutboundTrack) -> Self {
         Self {
             kind,
-            outlet,
+            outbound_track,
             counted: Counts::default(),
             sent: Volume::default(),
             meter: Meter::default(),
             heard: None,
             round_trip: RoundTrip::default(),
             rtt: None,
-            holdback: Holdback::default(),
+            playout_delay: PlayoutDelay::default(),
             glide: Glide::default(),
             holds_back: false,
-            wish: None,
+            keyframe_wanted: None,
             replayed: None,
             next_replay: None,
         }
     }
 
-    /// Lets an outlet that waits begin: sound at the live end, pictures at what serves the viewer best.
+    /// Lets an outbound track that waits begin: sound at the live end, pictures at what serves the viewer best.
     pub(crate) fn begin(&mut self, track: &FeedTrack, now: Instant) -> Begun {
         if self.kind == Kind::Audio {
-            self.outlet.seek(track.history.head());
+            self.outbound_track.seek(track.history.head());
             return Begun::default();
         }
         let pictures = track.history.pictures();
         let is_long = pictures.is_some_and(|pictures| catch_up_time(&pictures) > LONG_REPLAY);
-        let asks = is_long && track.obeys == Some(true);
+        let asks = is_long && track.keyframe_responsive == Some(true);
         if !asks && self.replay(track, now) {
-            return Begun { demands: is_long && track.obeys.is_none(), replays: true };
+            return Begun { demands: is_long && track.keyframe_responsive.is_none(), replays: true };
         }
-        self.outlet.seek(track.history.head());
+        self.outbound_track.seek(track.history.head());
         if pictures.is_some() {
-            self.wish(track, self.next_replay.filter(|_| !asks).unwrap_or(now).max(now + ANSWER_TIME));
+            self.keyframe_wanted(track, self.next_replay.filter(|_| !asks).unwrap_or(now).max(now + ANSWER_TIME));
         }
-        Begun { demands: self.outlet.wants_keyframe(), replays: false }
+        Begun { demands: self.outbound_track.wants_keyframe(), replays: false }
     }
 
-    /// Lets an outlet that has not begun wait for what comes next, while nobody is there who sends it.
+    /// Lets an outbound track that has not begun wait for what comes next, while nobody is there who sends it.
     pub(crate) fn wait(&mut self, track: &FeedTrack) {
-        if self.outlet.leg() == Stand::Waiting {
-            self.outlet.seek(track.history.head());
+        if self.outbound_track.leg() == TrackState::Waiting {
+            self.outbound_track.seek(track.history.head());
         }
     }
 
@@ -164,22 +164,22 @@ impl Leg {
     /// The next replay waits for none before it: another publisher's, or one before a long pause.
     pub(crate) fn forget_replays(&mut self) {
         self.next_replay = None;
-        self.wish = None;
+        self.keyframe_wanted = None;
     }
 
     /// There is no publisher any more that is heard: the viewer is not sent what was sent before.
     pub(crate) fn stop_replay(&mut self, track: &FeedTrack) {
-        self.wish = None;
-        if self.outlet.is_replaying() {
-            self.outlet.restart();
-            self.outlet.seek(track.history.head());
+        self.keyframe_wanted = None;
+        if self.outbound_track.is_replaying() {
+            self.outbound_track.restart();
+            self.outbound_track.seek(track.history.head());
         }
     }
 
     /// The viewer's round-trip time, measured.
     pub(crate) fn set_rtt(&mut self, rtt: Duration) {
         self.rtt = Some(rtt);
-        self.outlet.set_rtt(rtt);
+        self.outbound_track.set_rtt(rtt);
     }
 
     /// The viewer misses so many packets. In a replay that says nothing of its way: what came late stands late in it.
@@ -187,7 +187,7 @@ impl Leg {
         if self.is_unseen(now) {
             return;
         }
-        self.holdback.on_losses(packets, self.rtt.unwrap_or(UNKNOWN_RTT) + REPAIR, now);
+        self.playout_delay.on_losses(packets, self.rtt.unwrap_or(UNKNOWN_RTT) + REPAIR, now);
         self.holds_back = true;
     }
 
@@ -201,10 +201,10 @@ impl Leg {
 
     #[cold]
     fn set_hold_back(&mut self, now: Instant) {
-        let least = self.holdback.need(now);
-        let shown = self.outlet.counts().packets > 0;
+        let least = self.playout_delay.need(now);
+        let shown = self.outbound_track.counts().packets > 0;
         let held = if shown { self.glide.toward(least, now) } else { self.glide.begin(least, now) };
-        self.outlet.hold_back(held);
+        self.outbound_track.hold_back(held);
         self.holds_back = !held.is_zero();
     }
 
@@ -213,48 +213,48 @@ impl Leg {
         if self.is_unseen(now) {
             return Begun::default();
         }
-        if self.outlet.leg() != Stand::Live || self.wish.is_some() {
+        if self.outbound_track.leg() != TrackState::Live || self.keyframe_wanted.is_some() {
             return Begun { demands: true, replays: false };
         }
         if track.is_still(now) {
             return Begun { demands: true, replays: false };
         }
-        if track.obeys == Some(true) {
-            self.wish(track, now + ANSWER_TIME);
+        if track.keyframe_responsive == Some(true) {
+            self.keyframe_wanted(track, now + ANSWER_TIME);
             return Begun { demands: true, replays: false };
         }
         if self.replay(track, now) {
-            return Begun { demands: track.obeys.is_none(), replays: true };
+            return Begun { demands: track.keyframe_responsive.is_none(), replays: true };
         }
-        self.wish(track, self.next_replay.unwrap_or(now).max(now + ANSWER_TIME));
+        self.keyframe_wanted(track, self.next_replay.unwrap_or(now).max(now + ANSWER_TIME));
         Begun { demands: true, replays: false }
     }
 
     /// Repair cannot keep up with what the viewer loses: pictures are left out until the next keyframe, for which it waits
     /// longer than for an answer, because a replay would load its path even more.
     pub(crate) fn skip(&mut self, track: &FeedTrack, now: Instant) -> Begun {
-        if self.outlet.is_replaying() || self.outlet.leg() != Stand::Live {
+        if self.outbound_track.is_replaying() || self.outbound_track.leg() != TrackState::Live {
             return Begun::default();
         }
-        self.outlet.skip();
-        self.wish(track, self.next_replay.unwrap_or(now).max(now + SKIP_TIME));
+        self.outbound_track.skip();
+        self.keyframe_wanted(track, self.next_replay.unwrap_or(now).max(now + SKIP_TIME));
         Begun { demands: true, replays: false }
     }
 
     /// Does what is due before the viewer is served; how many packets it may be sent now.
     pub(crate) fn tick(&mut self, track: &FeedTrack, now: Instant) -> (u64, Begun) {
         let mut begun = Begun::default();
-        if let Some(wish) = self.wish {
-            if track.history.keyframe() >= Some(wish.since) {
-                self.wish = None;
-            } else if wish.until <= now {
-                self.wish = None;
-                let misses_nothing = self.outlet.leg() == Stand::Live && track.is_still(now);
+        if let Some(keyframe_wanted) = self.keyframe_wanted {
+            if track.history.keyframe() >= Some(keyframe_wanted.since) {
+                self.keyframe_wanted = None;
+            } else if keyframe_wanted.until <= now {
+                self.keyframe_wanted = None;
+                let misses_nothing = self.outbound_track.leg() == TrackState::Live && track.is_still(now);
                 begun.replays = !misses_nothing && self.replay(track, now);
             }
         }
-        self.outlet.tick(now);
-        if self.outlet.is_replaying() {
+        self.outbound_track.tick(now);
+        if self.outbound_track.is_replaying() {
             self.replayed = Some(now);
             return (REPLAY_BURST, begun);
         }
@@ -264,21 +264,21 @@ impl Leg {
     /// When this leg has something to do although nothing arrives; `sent` packets were sent of those that [`Self::tick`]
     /// allowed.
     pub(crate) fn next_turn(&self, sent: u64, now: Instant) -> Option<Instant> {
-        let burst = (self.outlet.is_replaying() && sent >= REPLAY_BURST).then_some(now);
-        let wish = self.wish.map(|wish| wish.until);
-        burst.or(self.outlet.replay_due()).into_iter().chain(wish).min()
+        let burst = (self.outbound_track.is_replaying() && sent >= REPLAY_BURST).then_some(now);
+        let keyframe_wanted = self.keyframe_wanted.map(|keyframe_wanted| keyframe_wanted.until);
+        burst.or(self.outbound_track.replay_due()).into_iter().chain(keyframe_wanted).min()
     }
 
     /// True when it has something to do at a time of its own: [`Self::tick`] and [`Self::next_turn`].
     #[inline]
     pub(crate) fn is_busy(&self) -> bool {
-        self.wish.is_some() || self.outlet.is_replaying()
+        self.keyframe_wanted.is_some() || self.outbound_track.is_replaying()
     }
 
-    /// Lets an outlet begin again that stands without a picture, because it fell behind, and for which nothing has been
+    /// Lets an outbound track begin again that stands without a picture, because it fell behind, and for which nothing has been
     /// done.
     pub(crate) fn unstick(&mut self, track: &FeedTrack, now: Instant) -> Begun {
-        if self.wish.is_some() || self.outlet.leg() != Stand::Waiting {
+        if self.keyframe_wanted.is_some() || self.outbound_track.leg() != TrackState::Waiting {
             return Begun::default();
         }
         self.begin(track, now)
@@ -287,22 +287,22 @@ impl Leg {
     /// True while what the viewer says may be older than a replay.
     fn is_unseen(&self, now: Instant) -> bool {
         let ended = |ended| now < ended + self.rtt.unwrap_or(UNSEEN) + UNSEEN;
-        self.outlet.is_replaying() || self.replayed.is_some_and(ended)
+        self.outbound_track.is_replaying() || self.replayed.is_some_and(ended)
     }
 
-    fn wish(&mut self, track: &FeedTrack, until: Instant) {
-        self.wish = Some(Wish { since: track.history.head(), until });
+    fn keyframe_wanted(&mut self, track: &FeedTrack, until: Instant) {
+        self.keyframe_wanted = Some(KeyframeWanted { since: track.history.head(), until });
     }
 
     fn replay(&mut self, track: &FeedTrack, now: Instant) -> bool {
         let Some(Pictures { span, few, .. }) = track.history.pictures() else { return false };
         let span = if few.is_some() { span.min(FEW_INTERVAL) } else { span };
-        let is_first = self.outlet.counts().packets == 0;
+        let is_first = self.outbound_track.counts().packets == 0;
         let from = if is_first { now + READY } else { now };
-        if self.next_replay.is_some_and(|next| now < next) || !self.outlet.replay(&track.history, from) {
+        if self.next_replay.is_some_and(|next| now < next) || !self.outbound_track.replay(&track.history, from) {
             return false;
         }
-        self.wish = None;
+        self.keyframe_wanted = None;
         // The first one is not counted: some viewers lose its beginning and ask for it again.
         self.next_replay = Some(now + if is_first { REPLAY_INTERVAL } else { span.max(REPLAY_INTERVAL) });
         true

@@ -21,7 +21,7 @@ use sluice::node::{Create, CreateError, Handle, Offline};
 use sluice::peer::Certificate;
 use sluice::peer::client::{Client, Config as ClientConfig, EXTENSIONS};
 use sluice::sdp::Extension;
-use sluice::srtp::Profile;
+use sluice::srtp::SrtpProfile;
 use sluice::worker::Config;
 use wire::Wire;
 
@@ -58,11 +58,11 @@ impl Net {
 
     /// Publishers and the viewers of small streams too are spread over the workers, so that tests have need of few.
     pub(crate) fn with(workers: usize, config: Config) -> Self {
-        Self::placing(workers, Config { small_stream: 0, gathered_publishers: 0, ..config })
+        Self::assignment(workers, Config { small_stream: 0, gathered_publishers: 0, ..config })
     }
 
     /// Places viewers as `config` says.
-    pub(crate) fn placing(workers: usize, config: Config) -> Self {
+    pub(crate) fn assignment(workers: usize, config: Config) -> Self {
         let metrics = Arc::new(Metrics::new());
         let workers = NonZeroUsize::new(workers).expect("a relay has workers");
         let config = Config { media: RELAY, workers, ..config };
@@ -89,7 +89,7 @@ impl Net {
     }
 
     /// A client offers and gets its answer; nothing has been sent yet.
-    pub(crate) fn join(&mut self, role: Role, stream: &str, codecs: &[Codec], profiles: &[Profile]) -> usize {
+    pub(crate) fn join(&mut self, role: Role, stream: &str, codecs: &[Codec], profiles: &[SrtpProfile]) -> usize {
         self.try_join(role, stream, codecs, profiles, |_| {}).expect("the offer is answered")
     }
 
@@ -99,7 +99,7 @@ impl Net {
         role: Role,
         stream: &str,
         codecs: &[Codec],
-        profiles: &[Profile],
+        profiles: &[SrtpProfile],
         change: impl FnOnce(&mut Create),
     ) -> Result<usize, CreateError> {
         let number = self.vacant.last().copied().unwrap_or(self.clients.len());

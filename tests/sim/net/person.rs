@@ -8,7 +8,7 @@ use sluice::name::SessionId;
 use sluice::peer::client::{Client, Track};
 use sluice::peer::{Channel, ChannelMessage, Event};
 use sluice::rtcp::Compound;
-use sluice::srtp::{Opener, Profile, Sealer};
+use sluice::srtp::{Opener, Sealer, SrtpProfile};
 
 use super::RELAY;
 use super::lane::is_rtp;
@@ -21,7 +21,7 @@ pub(crate) struct Person {
     pub(crate) tracks: Vec<Track>,
     pub(crate) opener: Option<Opener>,
     pub(crate) sealer: Option<Sealer>,
-    pub(crate) profile: Option<Profile>,
+    pub(crate) profile: Option<SrtpProfile>,
     pub(crate) received: Vec<Received>,
     pub(crate) rtcp: Vec<Compound>,
     pub(crate) channels: Vec<Channel>,

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 
-use sluice::five_tuple::Path;
+use sluice::five_tuple::FiveTuple;
 use sluice::worker::{Outbox, Sent};
 
 use super::lane::is_rtp;
@@ -37,7 +37,7 @@ impl Wire {
 }
 
 impl Outbox for Wire {
-    fn send(&mut self, path: &Path, contents: &[u8], segment: Option<usize>) -> Sent {
+    fn send(&mut self, path: &FiveTuple, contents: &[u8], segment: Option<usize>) -> Sent {
         self.runs += 1;
         for datagram in contents.chunks(segment.unwrap_or(contents.len())) {
             if is_rtp(datagram) {

@@ -17,12 +17,12 @@ fn all() -> ExtensionIds {
     }
 }
 
-fn blocks(ids: ExtensionIds) -> Blocks {
-    Blocks::new(ids).expect("it takes some")
+fn blocks(ids: ExtensionIds) -> ExtensionBlocks {
+    ExtensionBlocks::new(ids).expect("it takes some")
 }
 
 /// The block of the next packet, and the first octet of its header.
-fn written(blocks: &mut Blocks, elements: &Elements, by_rtx: bool) -> (u8, Vec<u8>) {
+fn written(blocks: &mut ExtensionBlocks, elements: &HeaderExtensions, by_rtx: bool) -> (u8, Vec<u8>) {
     let mut packet = [0xee; 400];
     packet[..HEADER_LEN].copy_from_slice(&HEADER);
     let len = blocks.settle(elements, by_rtx, 100);
@@ -33,21 +33,21 @@ fn written(blocks: &mut Blocks, elements: &Elements, by_rtx: bool) -> (u8, Vec<u
     (packet[0], packet[HEADER_LEN..HEADER_LEN + len].to_vec())
 }
 
-fn loud(level: u8) -> Elements {
-    let mut elements = Elements::default();
+fn loud(level: u8) -> HeaderExtensions {
+    let mut elements = HeaderExtensions::default();
     elements.set_audio_level(&[level]);
     elements
 }
 
 #[test]
 fn a_viewer_that_takes_nothing_has_no_block() {
-    assert!(Blocks::new(ExtensionIds::default()).is_none());
+    assert!(ExtensionBlocks::new(ExtensionIds::default()).is_none());
 }
 
 #[test]
 fn what_nobody_says_is_not_written() {
     let mut blocks = blocks(ExtensionIds { audio_level: Some(1), playout_delay: Some(5), ..Default::default() });
-    assert_eq!(written(&mut blocks, &Elements::default(), true), (0x80, vec![]));
+    assert_eq!(written(&mut blocks, &HeaderExtensions::default(), true), (0x80, vec![]));
     assert_eq!(written(&mut blocks, &loud(9), true), (0x90, vec![0xbe, 0xde, 0, 1, 0x10, 9, 0, 0]));
 }
 
@@ -56,10 +56,10 @@ fn a_playout_delay_of_110_ms_is_11_and_no_limit_and_stands_only_beside_rtx() {
     let mut blocks = blocks(ExtensionIds { playout_delay: Some(5), ..Default::default() });
     blocks.hold_back(Duration::from_millis(101));
     let block = vec![0xbe, 0xde, 0, 1, 0x52, 0x00, 0xbf, 0xff];
-    assert_eq!(written(&mut blocks, &Elements::default(), true), (0x90, block));
+    assert_eq!(written(&mut blocks, &HeaderExtensions::default(), true), (0x90, block));
     blocks.hold_back(Duration::ZERO);
-    assert_eq!(written(&mut blocks, &Elements::default(), true).1[5..], [0x00, 0x0f, 0xff]);
-    assert_eq!(written(&mut blocks, &Elements::default(), false), (0x80, vec![]));
+    assert_eq!(written(&mut blocks, &HeaderExtensions::default(), true).1[5..], [0x00, 0x0f, 0xff]);
+    assert_eq!(written(&mut blocks, &HeaderExtensions::default(), false), (0x80, vec![]));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn what_is_of_the_sending_is_told_anew_each_time_and_the_rest_is_not() {
     let mut blocks = blocks(all());
     let without = vec![0xbe, 0xde, 0, 1, 0x40, b'0', 0x10, 7];
     assert_eq!(written(&mut blocks, &loud(7), false).1, without);
-    let beside = |blocks: &mut Blocks| written(blocks, &loud(7), true).1;
+    let beside = |blocks: &mut ExtensionBlocks| written(blocks, &loud(7), true).1;
     assert_eq!(beside(&mut blocks), [0xbe, 0xde, 0, 3, 0x40, b'0', 0x10, 7, 0x22, 0, 0, 0, 0x31, 0, 0, 0]);
     blocks.set_send_time(Duration::from_millis(64_500));
     assert_eq!(beside(&mut blocks)[8..], [0x22, 2, 0, 0, 0x31, 0, 1, 0], "half a second after 64, and the next number");
@@ -77,11 +77,11 @@ fn what_is_of_the_sending_is_told_anew_each_time_and_the_rest_is_not() {
 #[test]
 fn a_packet_that_carries_no_block_takes_no_number() {
     let mut blocks = blocks(ExtensionIds { transport_number: Some(3), ..Default::default() });
-    written(&mut blocks, &Elements::default(), true);
+    written(&mut blocks, &HeaderExtensions::default(), true);
     blocks.stamp(&mut HEADER.clone());
-    written(&mut blocks, &Elements::default(), false);
-    written(&mut blocks, &Elements::default(), true);
-    assert_eq!(written(&mut blocks, &Elements::default(), true).1[4..], [0x31, 0, 2, 0]);
+    written(&mut blocks, &HeaderExtensions::default(), false);
+    written(&mut blocks, &HeaderExtensions::default(), true);
+    assert_eq!(written(&mut blocks, &HeaderExtensions::default(), true).1[4..], [0x31, 0, 2, 0]);
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn all_at_once_fit_and_have_one_length() {
     assert_eq!(written(&mut blocks, &elements, true).1.len(), block.len());
 }
 
-fn described(mut elements: Elements, value: &[u8]) -> Elements {
+fn described(mut elements: HeaderExtensions, value: &[u8]) -> HeaderExtensions {
     elements.set_dependencies(value);
     elements
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::forward::codec::{Descriptor, Part};
-use crate::forward::header_extensions::read::Elements;
+use crate::forward::header_extensions::read::HeaderExtensions;
 
 /// One event on the way from the publishers to a viewer.
 #[derive(Clone, Debug)]
@@ -101,7 +101,7 @@ impl Recorder {
     }
 }
 
-/// All that an outlet can write.
+/// All that an outbound track can write.
 fn extensions() -> ExtensionIds {
     ExtensionIds {
         mid: Some((4, "1".to_owned())),
@@ -116,8 +116,8 @@ fn extensions() -> ExtensionIds {
 }
 
 /// Of four kinds of values, those whose bits are set; a long dependency descriptor is another.
-fn elements(kinds: u8, index: u64) -> Elements {
-    let mut elements = Elements::default();
+fn elements(kinds: u8, index: u64) -> HeaderExtensions {
+    let mut elements = HeaderExtensions::default();
     if kinds & 1 != 0 {
         elements.set_audio_level(&[index as u8]);
     }
@@ -142,15 +142,16 @@ fn no_number_has_two_contents(
     events: &[Event],
 ) -> Result<usize, TestCaseError> {
     let start = Instant::now();
-    let mut outlet = Outlet::new(OutletConfig { first, extensions: extensions(), ..config(kind, rtx) });
+    let config = OutboundTrackConfig { first, extensions: extensions(), ..config(kind, rtx) };
+    let mut outbound_track = OutboundTrack::new(config);
     let mut says = 0;
-    outlet.select(1, &format(kind), SOURCE);
+    outbound_track.select(1, &format(kind), SOURCE);
     let mut history = History::new(HistoryLimits { packets: 24, ..HistoryLimits::default() });
     let mut newest_of = [65_500u64; 4];
     let (mut recorder, mut buffer) = (Recorder::default(), [0; 1500]);
     for (at, event) in (0..).zip(events) {
         let now = start + STEP * at;
-        outlet.set_send_time(now - start);
+        outbound_track.set_send_time(now - start);
         match event {
             Event::Arrive(arrival) => {
                 let newest = &mut newest_of[arrival.epoch as usize % 4];
@@ -185,9 +186,9 @@ fn no_number_has_two_contents(
                 }));
             }
             Event::Pull => {
-                outlet.tick(now);
+                outbound_track.tick(now);
                 let mut drawn = 0;
-                while let Some(written) = outlet.pull(&history, &mut buffer) {
+                while let Some(written) = outbound_track.pull(&history, &mut buffer) {
                     recorder.record(written, &buffer)?;
                     drawn += 1;
                     prop_assert!(drawn < 300, "drawing comes to no end");
@@ -195,11 +196,11 @@ fn no_number_has_two_contents(
             }
             Event::Nack(age) => {
                 let sequence = recorder.newest.wrapping_sub(*age);
-                let Some(resend) = outlet.resend(sequence, &history, now, &mut buffer) else { continue };
+                let Some(resend) = outbound_track.resend(sequence, &history, now, &mut buffer) else { continue };
                 for copy in 0..=resend.copies {
                     let written = match copy {
                         0 => resend.written,
-                        _ => outlet.copy(&resend, &history, &mut buffer).expect("it was just resent"),
+                        _ => outbound_track.copy(&resend, &history, &mut buffer).expect("it was just resent"),
                     };
                     let again = recorder.contents.contains_key(&(written.ssrc, written.index));
                     prop_assert!(!again || written.ssrc != RTX_SSRC);
@@ -207,17 +208,15 @@ fn no_number_has_two_contents(
                 }
             }
             Event::Say(kinds) => says = *kinds,
-            Event::HoldBack(least) => outlet.hold_back(Duration::from_millis(*least)),
-            Event::Pause => outlet.pause(),
-            Event::Resume => outlet.resume(),
-            Event::Restart => outlet.restart(),
-            Event::Seek(back) => outlet.seek(history.head().saturating_sub(*back)),
-            Event::Replay => {
-                outlet.replay(&history, now);
-            }
+            Event::HoldBack(least) => outbound_track.hold_back(Duration::from_millis(*least)),
+            Event::Pause => outbound_track.pause(),
+            Event::Resume => outbound_track.resume(),
+            Event::Restart => outbound_track.restart(),
+            Event::Seek(back) => outbound_track.seek(history.head().saturating_sub(*back)),
+            Event::Replay => _ = outbound_track.replay(&history, now),
             Event::Select(epoch) => {
                 let source = SOURCE + u8::from(at % 2 == 0);
-                outlet.select(*epoch, &format(kind), source);
+                outbound_track.select(*epoch, &format(kind), source);
             }
         }
     }
@@ -287,12 +286,12 @@ proptest! {
         pulls in prop::collection::vec(any::<bool>(), 200),
     ) {
         let start = Instant::now();
-        let mut outlet = Outlet::new(OutletConfig { first: FIRST, ..config(Kind::Video, false) });
+        let mut outbound_track = OutboundTrack::new(OutboundTrackConfig { first: FIRST, ..config(Kind::Video, false) });
         let mut history = history([]);
         let mut received = BTreeSet::new();
         let mut pulls = pulls.into_iter().chain([true].into_iter().cycle());
         for (epoch, packets) in (1..).zip(&publishers) {
-            outlet.select(epoch, &format(Kind::Video), SOURCE);
+            outbound_track.select(epoch, &format(Kind::Video), SOURCE);
             let publisher = Publisher { epoch, start };
             let mut arrivals: Vec<(u64, u64)> =
                 (1..).zip(packets).map(|(index, &(_, delay))| (index + delay, index)).collect();
@@ -303,10 +302,10 @@ proptest! {
                 let packet = if padding { publisher.padding(index) } else { publisher.packet(index) };
                 history.push(Arc::new(packet));
                 if pulls.next() == Some(true) {
-                    received.extend(pull(&mut outlet, &history));
+                    received.extend(pull(&mut outbound_track, &history));
                 }
             }
-            received.extend(pull(&mut outlet, &history));
+            received.extend(pull(&mut outbound_track, &history));
         }
         let numbers: Vec<u64> = received.iter().map(|&(index, _)| index).collect();
         prop_assert_eq!(&numbers, &(100..100 + received.len() as u64).collect::<Vec<_>>());

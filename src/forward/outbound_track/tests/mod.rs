@@ -20,7 +20,7 @@ use crate::forward::header::HEADER_LEN;
 use crate::forward::header_extensions::write::ExtensionIds;
 use crate::forward::history::History;
 use crate::forward::history::{HistoryLimits, PictureLimits};
-use crate::forward::outbound_track::OutletConfig;
+use crate::forward::outbound_track::OutboundTrackConfig;
 use crate::forward::packet::{Epoch, LayerId, Packet};
 use std::time::{Duration, Instant};
 
@@ -45,9 +45,9 @@ fn format(kind: Kind) -> Format {
     }
 }
 
-fn config(kind: Kind, rtx: bool) -> OutletConfig {
+fn config(kind: Kind, rtx: bool) -> OutboundTrackConfig {
     let rtx_payload_type = rtx.then_some(VIEWER_RTX);
-    OutletConfig {
+    OutboundTrackConfig {
         kind,
         ssrc: SSRC,
         rtx_ssrc: rtx.then_some(RTX_SSRC),
@@ -63,11 +63,11 @@ fn config(kind: Kind, rtx: bool) -> OutletConfig {
     }
 }
 
-/// An outlet that knows the first publisher.
-fn outlet(kind: Kind, rtx: bool) -> Outlet {
-    let mut outlet = Outlet::new(config(kind, rtx));
-    assert_eq!(outlet.select(1, &format(kind), SOURCE), Some(VIEWER));
-    outlet
+/// An outbound track that knows the first publisher.
+fn outbound_track(kind: Kind, rtx: bool) -> OutboundTrack {
+    let mut outbound_track = OutboundTrack::new(config(kind, rtx));
+    assert_eq!(outbound_track.select(1, &format(kind), SOURCE), Some(VIEWER));
+    outbound_track
 }
 
 /// Packets of publishers that all began at one instant and send one packet a step.
@@ -121,20 +121,20 @@ fn payload(epoch: Epoch, index: u64) -> Bytes {
 }
 
 /// Forwards packets one by one; what the viewer receives: number and payload.
-fn forward(outlet: &mut Outlet, packets: &[Packet]) -> Vec<(u64, String)> {
+fn forward(outbound_track: &mut OutboundTrack, packets: &[Packet]) -> Vec<(u64, String)> {
     let mut buffer = [0; 1500];
     let written = packets.iter().filter_map(|packet| {
-        let written = outlet.forward(packet, &mut buffer)?;
+        let written = outbound_track.forward(packet, &mut buffer)?;
         Some((written.index, text(written, &buffer)))
     });
     written.collect()
 }
 
 /// Draws all that the history has; what the viewer receives.
-fn pull(outlet: &mut Outlet, history: &History) -> Vec<(u64, String)> {
+fn pull(outbound_track: &mut OutboundTrack, history: &History) -> Vec<(u64, String)> {
     let mut buffer = [0; 1500];
     std::iter::from_fn(|| {
-        let written = outlet.pull(history, &mut buffer)?;
+        let written = outbound_track.pull(history, &mut buffer)?;
         Some((written.index, text(written, &buffer)))
     })
     .collect()

@@ -11,18 +11,18 @@ fn sound(index: u64, own: &[u8], copy: &[u8]) -> Packet {
     Packet { payload: payload.into(), redundancy, payload_type: SOURCE_RED, ..Publisher::new().keyframe(index) }
 }
 
-fn viewer(red_payload_type: Option<u8>) -> Outlet {
+fn viewer(red_payload_type: Option<u8>) -> OutboundTrack {
     let mut config = config(Kind::Audio, false);
     config.formats[0].red_payload_type = red_payload_type;
-    let mut outlet = Outlet::new(config);
-    assert_eq!(outlet.select(1, &format(Kind::Audio), SOURCE), Some(VIEWER));
-    outlet
+    let mut outbound_track = OutboundTrack::new(config);
+    assert_eq!(outbound_track.select(1, &format(Kind::Audio), SOURCE), Some(VIEWER));
+    outbound_track
 }
 
 /// What a viewer receives of a packet: payload type and payload.
-fn received(outlet: &mut Outlet, packet: &Packet) -> (u8, Vec<u8>) {
+fn received(outbound_track: &mut OutboundTrack, packet: &Packet) -> (u8, Vec<u8>) {
     let mut buffer = [0; 1500];
-    let written = outlet.forward(packet, &mut buffer).unwrap();
+    let written = outbound_track.forward(packet, &mut buffer).unwrap();
     assert_eq!(written.header_len, HEADER_LEN);
     (buffer[1], buffer[written.header_len..written.len].to_vec())
 }
@@ -37,12 +37,12 @@ fn a_viewer_that_takes_copies_gets_them_under_its_own_payload_types() {
 
 #[test]
 fn a_publisher_may_leave_copies_out_at_any_time() {
-    let mut outlet = viewer(Some(VIEWER_RED));
-    assert_eq!(received(&mut outlet, &sound(1, &[1], &[2])).0, VIEWER_RED);
+    let mut outbound_track = viewer(Some(VIEWER_RED));
+    assert_eq!(received(&mut outbound_track, &sound(1, &[1], &[2])).0, VIEWER_RED);
     let plain = Publisher::new().keyframe(2);
-    assert_eq!(received(&mut outlet, &plain), (VIEWER, plain.payload.to_vec()));
-    assert_eq!(received(&mut outlet, &sound(3, &[1], &[2])).0, VIEWER_RED);
-    assert_eq!((outlet.counts().segments, outlet.counts().packets), (1, 3));
+    assert_eq!(received(&mut outbound_track, &plain), (VIEWER, plain.payload.to_vec()));
+    assert_eq!(received(&mut outbound_track, &sound(3, &[1], &[2])).0, VIEWER_RED);
+    assert_eq!((outbound_track.counts().segments, outbound_track.counts().packets), (1, 3));
 }
 
 #[test]
@@ -50,26 +50,26 @@ fn where_copies_do_not_fit_the_sound_goes_alone() {
     let large = |len| sound(1, &vec![1; len], &[2; 600]);
     let room = 1240 - HEADER_LEN - 5 - 600;
     assert_eq!(received(&mut viewer(Some(VIEWER_RED)), &large(room)).1.len(), 1240 - HEADER_LEN);
-    let mut outlet = viewer(Some(VIEWER_RED));
-    assert_eq!(received(&mut outlet, &large(room + 1)), (VIEWER, vec![1; room + 1]));
-    assert_eq!(outlet.counts().oversized, 0);
+    let mut outbound_track = viewer(Some(VIEWER_RED));
+    assert_eq!(received(&mut outbound_track, &large(room + 1)), (VIEWER, vec![1; room + 1]));
+    assert_eq!(outbound_track.counts().oversized, 0);
     let empty = sound(2, &[], &[2]);
-    assert_eq!(outlet.forward(&empty, &mut [0; 1500]), None, "there is nothing to be heard");
+    assert_eq!(outbound_track.forward(&empty, &mut [0; 1500]), None, "there is nothing to be heard");
 }
 
 #[test]
 fn a_resend_repeats_the_copies_bit_for_bit() {
     let packets = [sound(1, &[1], &[2, 3]), Publisher::new().keyframe(2), sound(3, &[4], &[5])];
     let history = history(packets.clone());
-    let mut outlet = viewer(Some(VIEWER_RED));
+    let mut outbound_track = viewer(Some(VIEWER_RED));
     let mut buffer = [0; 1500];
     let sent = packets.map(|packet| {
-        let written = outlet.forward(&packet, &mut buffer).unwrap();
+        let written = outbound_track.forward(&packet, &mut buffer).unwrap();
         buffer[..written.len].to_vec()
     });
     for (sequence, sent) in (100..).zip(sent) {
         let now = Instant::now() + STEP;
-        let written = outlet.resend(sequence, &history, now, &mut buffer).unwrap().written;
+        let written = outbound_track.resend(sequence, &history, now, &mut buffer).unwrap().written;
         assert_eq!((written.ssrc, &buffer[..written.len]), (SSRC, &sent[..]));
     }
 }

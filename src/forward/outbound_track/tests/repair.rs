@@ -5,25 +5,25 @@ use super::*;
 const RTT: Duration = Duration::from_millis(40);
 
 struct Viewer {
-    outlet: Outlet,
+    outbound_track: OutboundTrack,
     buffer: [u8; 1500],
 }
 
 impl Viewer {
     fn new(rtx: bool) -> Self {
-        let mut outlet = outlet(Kind::Video, rtx);
-        outlet.set_rtt(RTT);
-        assert_eq!(outlet.select(2, &format(Kind::Video), SOURCE), Some(VIEWER));
-        Self { outlet, buffer: [0; 1500] }
+        let mut outbound_track = outbound_track(Kind::Video, rtx);
+        outbound_track.set_rtt(RTT);
+        assert_eq!(outbound_track.select(2, &format(Kind::Video), SOURCE), Some(VIEWER));
+        Self { outbound_track, buffer: [0; 1500] }
     }
 
     fn forward(&mut self, packet: &Packet) -> Vec<u8> {
-        let written = self.outlet.forward(packet, &mut self.buffer).unwrap();
+        let written = self.outbound_track.forward(packet, &mut self.buffer).unwrap();
         self.buffer[..written.len].to_vec()
     }
 
     fn resend(&mut self, sequence: u16, history: &History, now: Instant) -> Option<(Written, Vec<u8>)> {
-        let written = self.outlet.resend(sequence, history, now, &mut self.buffer)?.written;
+        let written = self.outbound_track.resend(sequence, history, now, &mut self.buffer)?.written;
         Some((written, self.buffer[..written.len].to_vec()))
     }
 }
@@ -41,7 +41,7 @@ fn without_rtx_a_resend_repeats_the_first_sending_bit_for_bit_also_across_a_take
         let (written, resent) = viewer.resend(sequence, &history, old.start).unwrap();
         assert_eq!((written.ssrc, written.index, resent), (SSRC, u64::from(sequence), sent));
     }
-    assert_eq!((viewer.outlet.counts().resent, viewer.outlet.counts().packets), (4, 8));
+    assert_eq!((viewer.outbound_track.counts().resent, viewer.outbound_track.counts().packets), (4, 8));
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn a_packet_sent_with_two_numbers_is_resent_with_the_one_that_was_asked_for() {
     let history = history([publisher.keyframe(1)]);
     let mut viewer = Viewer::new(false);
     let first = viewer.forward(&publisher.keyframe(1));
-    viewer.outlet.restart();
+    viewer.outbound_track.restart();
     let again = viewer.forward(&publisher.keyframe(1));
     assert_ne!(first, again);
     assert_eq!(viewer.resend(100, &history, publisher.start).unwrap().1, first);
@@ -86,7 +86,7 @@ fn rtx_has_numbers_of_its_own_and_names_the_original() {
         assert_eq!(resent[12..14], [0, 101]);
         assert_eq!(resent[14..], sent[12..]);
     }
-    assert_eq!((viewer.outlet.counts().resent, viewer.outlet.counts().packets), (2, 2));
+    assert_eq!((viewer.outbound_track.counts().resent, viewer.outbound_track.counts().packets), (2, 2));
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_packet_is_resent_three_times_and_not_twice_in_a_round_trip() {
     viewer.forward(&publisher.keyframe(1));
     let mut resends = |at: u32| viewer.resend(100, &history, publisher.start + RTT * at / 2).is_some();
     assert_eq!([0, 1, 2, 3, 4, 9].map(&mut resends), [true, false, true, false, true, false]);
-    assert_eq!(viewer.outlet.counts().refused, 3);
+    assert_eq!(viewer.outbound_track.counts().refused, 3);
 }
 
 #[test]
@@ -117,11 +117,11 @@ fn a_resend_is_two_copies_with_numbers_of_their_own() {
     let history = history([publisher.keyframe(1)]);
     let mut viewer = Viewer::new(true);
     viewer.forward(&publisher.keyframe(1));
-    let resend = viewer.outlet.resend(100, &history, publisher.start, &mut viewer.buffer).unwrap();
+    let resend = viewer.outbound_track.resend(100, &history, publisher.start, &mut viewer.buffer).unwrap();
     assert_eq!((resend.copies, resend.written.index), (1, 500));
-    let copy = viewer.outlet.copy(&resend, &history, &mut viewer.buffer).unwrap();
+    let copy = viewer.outbound_track.copy(&resend, &history, &mut viewer.buffer).unwrap();
     assert_eq!(copy, Written { index: 501, ..resend.written });
-    assert_eq!(viewer.outlet.counts().resent, 2);
+    assert_eq!(viewer.outbound_track.counts().resent, 2);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_packet_that_no_resend_will_bring_is_told_as_lost() {
     viewer.forward(&publisher.packet(3));
     let mut lost = |sequence, at: u32| {
         viewer.resend(sequence, &history, publisher.start + RTT * at);
-        viewer.outlet.counts().lost
+        viewer.outbound_track.counts().lost
     };
     assert_eq!([0, 1, 2].map(|at| lost(100, at)), [0; 3]);
     assert_eq!(lost(100, 3), 1, "resent three times");
@@ -149,7 +149,7 @@ fn pictures_are_held_back_by_an_extension_of_one_length_on_packets_and_their_res
     let history = history(packets.clone());
     let mut viewer = Viewer::new(true);
     assert_eq!(viewer.forward(&packets[0])[0], 0x80, "nothing is said while there is no need");
-    viewer.outlet.hold_back(Duration::from_millis(90));
+    viewer.outbound_track.hold_back(Duration::from_millis(90));
     let extension = |bytes: &[u8]| (bytes[0] == 0x90).then(|| bytes[12..20].to_vec());
     let held_back = Some(vec![0xbe, 0xde, 0, 1, 0x52, 0, 0x9f, 0xff]);
     let sent = viewer.forward(&packets[1]);
@@ -158,11 +158,11 @@ fn pictures_are_held_back_by_an_extension_of_one_length_on_packets_and_their_res
     let (written, resent) = viewer.resend(101, &history, publisher.start).unwrap();
     assert_eq!((written.header_len, extension(&resent)), (20, held_back));
     assert_eq!((&resent[20..22], &resent[22..]), (&[0, 101][..], &packets[1].payload[..]));
-    viewer.outlet.hold_back(Duration::ZERO);
+    viewer.outbound_track.hold_back(Duration::ZERO);
     assert_eq!(extension(&viewer.forward(&packets[3])), Some(vec![0xbe, 0xde, 0, 1, 0x52, 0, 0x0f, 0xff]));
 
     let mut without = Viewer::new(false);
-    without.outlet.hold_back(Duration::from_millis(90));
+    without.outbound_track.hold_back(Duration::from_millis(90));
     assert_eq!(without.forward(&packets[0])[0], 0x80, "its resends repeat what was sent");
 }
 
@@ -177,16 +177,16 @@ fn what_was_never_sent_is_not_resent() {
     for sequence in [99, 101, 103, 108] {
         assert!(viewer.resend(sequence, &history, publisher.start).is_none(), "{sequence}");
     }
-    assert_eq!(viewer.outlet.counts().not_found, 1);
+    assert_eq!(viewer.outbound_track.counts().not_found, 1);
 }
 
 #[test]
 fn a_number_over_the_wrap_is_found() {
     let publisher = Publisher::new();
     let first = FirstNumbers { index: 0x7fff, ..FIRST };
-    let mut outlet = Outlet::new(OutletConfig { first, ..config(Kind::Video, false) });
-    outlet.select(1, &format(Kind::Video), SOURCE);
-    let mut viewer = Viewer { outlet, buffer: [0; 1500] };
+    let mut outbound_track = OutboundTrack::new(OutboundTrackConfig { first, ..config(Kind::Video, false) });
+    outbound_track.select(1, &format(Kind::Video), SOURCE);
+    let mut viewer = Viewer { outbound_track, buffer: [0; 1500] };
     viewer.forward(&publisher.keyframe(0));
     for index in (500..0x8001).step_by(500).chain([0x8000, 0x8001, 0x8002]) {
         viewer.forward(&publisher.packet(index));

@@ -38,24 +38,30 @@ fn gop_history() -> History {
 }
 
 /// Lets a viewer watch from `joins` until `ends` while packets arrive, a millisecond at a time.
-fn watch(outlet: &mut Outlet, history: &mut History, arrivals: &[Packet], joins: Instant, ends: Instant) -> Vec<Got> {
+fn watch(
+    outbound_track: &mut OutboundTrack,
+    history: &mut History,
+    arrivals: &[Packet],
+    joins: Instant,
+    ends: Instant,
+) -> Vec<Got> {
     let mut arrivals = arrivals.iter().peekable();
     let mut now = joins;
     while let Some(packet) = arrivals.next_if(|packet| packet.received <= now) {
         history.push(Arc::new(packet.clone()));
     }
-    assert!(outlet.replay(history, now));
+    assert!(outbound_track.replay(history, now));
     let (mut got, mut buffer) = (Vec::new(), [0; 1500]);
     while now < ends {
         while let Some(packet) = arrivals.next_if(|packet| packet.received <= now) {
             history.push(Arc::new(packet.clone()));
         }
-        outlet.tick(now);
-        while let Some(written) = outlet.pull(history, &mut buffer) {
+        outbound_track.tick(now);
+        while let Some(written) = outbound_track.pull(history, &mut buffer) {
             let timestamp = timestamp(&buffer);
             got.push(Got { at: now, number: written.index, timestamp, text: text(written, &buffer) });
         }
-        assert!(!outlet.is_replaying() || outlet.replay_due().is_none_or(|due| due > now));
+        assert!(!outbound_track.is_replaying() || outbound_track.replay_due().is_none_or(|due| due > now));
         now += MILLISECOND;
     }
     got
@@ -66,8 +72,8 @@ fn a_viewer_ten_seconds_after_the_keyframe_has_it_at_once_and_is_live_within_a_s
     let publisher = Publisher::new();
     let arrivals = arrivals(publisher, 0..400, |picture| picture == 0);
     let joins = publisher.start + Duration::from_secs(10);
-    let (mut outlet, mut history) = (outlet(Kind::Video, false), gop_history());
-    let got = watch(&mut outlet, &mut history, &arrivals, joins, joins + Duration::from_secs(3));
+    let (mut outbound_track, mut history) = (outbound_track(Kind::Video, false), gop_history());
+    let got = watch(&mut outbound_track, &mut history, &arrivals, joins, joins + Duration::from_secs(3));
 
     assert_eq!((got[0].at, got[0].text.as_str(), got[0].timestamp), (joins, "0", FIRST.timestamp + 1));
     assert!(got.windows(2).all(|pair| pair[1].number == pair[0].number + 1), "no number is missing");
@@ -87,8 +93,8 @@ fn a_viewer_ten_seconds_after_the_keyframe_has_it_at_once_and_is_live_within_a_s
             .take(100)
             .all(|got| publisher.start + FRAME * got.text.parse().unwrap() + 2 * MILLISECOND > got.at)
     );
-    assert!(outlet.map_timestamp(1, LayerId(0), arrivals[0].timestamp).is_some(), "live tells the time again");
-    assert_eq!(outlet.counts().segments, 1);
+    assert!(outbound_track.map_timestamp(1, LayerId(0), arrivals[0].timestamp).is_some(), "live tells the time again");
+    assert_eq!(outbound_track.counts().segments, 1);
 }
 
 #[test]
@@ -110,8 +116,8 @@ fn a_screen_that_stood_still_is_seen_at_once_as_it_is_now_and_then_live() {
             }
         }
         let joins = publisher.start + still + Duration::from_secs(1);
-        let mut outlet = outlet(Kind::Video, false);
-        let got = watch(&mut outlet, &mut gop_history(), &all, joins, joins + Duration::from_secs(61));
+        let mut outbound_track = outbound_track(Kind::Video, false);
+        let got = watch(&mut outbound_track, &mut gop_history(), &all, joins, joins + Duration::from_secs(61));
         assert_eq!((got[0].at, got[0].text.as_str(), got[0].timestamp), (joins, "0", FIRST.timestamp + 1));
         let current = got.iter().find(|got| got.text == "7").expect("the screen as it is");
         assert!(current.at <= joins + 100 * MILLISECOND, "{:?}", current.at - joins);
@@ -126,7 +132,7 @@ fn a_screen_that_stood_still_is_seen_at_once_as_it_is_now_and_then_live() {
             let late = clock.wrapping_sub(got.timestamp.wrapping_sub(FIRST.timestamp + 1)) as i32;
             assert!((-90..=360).contains(&late), "{late} ticks late at {}", got.text);
         }
-        assert!(!outlet.is_replaying());
+        assert!(!outbound_track.is_replaying());
     }
 }
 
@@ -135,10 +141,10 @@ fn nothing_tells_the_time_while_timestamps_are_squeezed() {
     let publisher = Publisher::new();
     let arrivals = arrivals(publisher, 0..100, |picture| picture == 0);
     let joins = publisher.start + Duration::from_secs(2);
-    let mut outlet = outlet(Kind::Video, false);
-    watch(&mut outlet, &mut gop_history(), &arrivals, joins, joins + 20 * MILLISECOND);
-    assert!(outlet.is_replaying() && !outlet.wants_keyframe());
-    assert_eq!(outlet.map_timestamp(1, LayerId(0), arrivals[0].timestamp), None);
+    let mut outbound_track = outbound_track(Kind::Video, false);
+    watch(&mut outbound_track, &mut gop_history(), &arrivals, joins, joins + 20 * MILLISECOND);
+    assert!(outbound_track.is_replaying() && !outbound_track.wants_keyframe());
+    assert_eq!(outbound_track.map_timestamp(1, LayerId(0), arrivals[0].timestamp), None);
 }
 
 #[test]
@@ -146,8 +152,13 @@ fn a_keyframe_that_comes_meanwhile_ends_what_lies_before_it() {
     let publisher = Publisher::new();
     let arrivals = arrivals(publisher, 0..400, |picture| picture == 0 || picture == 305);
     let joins = publisher.start + Duration::from_secs(10);
-    let got =
-        watch(&mut outlet(Kind::Video, false), &mut gop_history(), &arrivals, joins, joins + Duration::from_secs(2));
+    let got = watch(
+        &mut outbound_track(Kind::Video, false),
+        &mut gop_history(),
+        &arrivals,
+        joins,
+        joins + Duration::from_secs(2),
+    );
     let keyframe = got.iter().position(|got| got.text == "305").unwrap();
     assert!(got[keyframe - 1].text.parse::<u32>().unwrap() < 200, "{:?}", got[keyframe - 1]);
     assert!(got[keyframe].at <= publisher.start + FRAME * 305 + MILLISECOND);
@@ -161,15 +172,15 @@ fn a_new_publisher_takes_over_in_the_middle_of_a_replay() {
     second.start = first.start + Duration::from_millis(10_100);
     let mut all = arrivals(first, 0..301, |picture| picture == 0);
     all.extend(arrivals(second, 0..60, |picture| picture == 0));
-    let mut outlet = outlet(Kind::Video, false);
-    outlet.select(2, &format(Kind::Video), SOURCE);
+    let mut outbound_track = outbound_track(Kind::Video, false);
+    outbound_track.select(2, &format(Kind::Video), SOURCE);
     let joins = first.start + Duration::from_secs(10);
-    let got = watch(&mut outlet, &mut gop_history(), &all, joins, joins + Duration::from_secs(2));
+    let got = watch(&mut outbound_track, &mut gop_history(), &all, joins, joins + Duration::from_secs(2));
     let places: Vec<_> = got.iter().filter(|got| got.text == "0").collect();
     assert_eq!(places.len(), 6, "two keyframes of three packets");
     assert!(places[3].at <= second.start + MILLISECOND);
     assert!(got.windows(2).all(|pair| pair[1].number == pair[0].number + 1));
-    assert!(!outlet.is_replaying() && got.last().unwrap().text == "56");
+    assert!(!outbound_track.is_replaying() && got.last().unwrap().text == "56");
 }
 
 #[test]
@@ -180,9 +191,9 @@ fn a_publisher_that_falls_silent_leaves_the_viewer_live() {
     let later = Publisher { start: publisher.start + silence, ..publisher };
     all.extend(arrivals(later, 301..310, |_| false));
     let joins = publisher.start + Duration::from_secs(10);
-    let mut outlet = outlet(Kind::Video, false);
-    let got = watch(&mut outlet, &mut gop_history(), &all, joins, joins + Duration::from_secs(7));
-    assert!(!outlet.is_replaying());
+    let mut outbound_track = outbound_track(Kind::Video, false);
+    let got = watch(&mut outbound_track, &mut gop_history(), &all, joins, joins + Duration::from_secs(7));
+    assert!(!outbound_track.is_replaying());
     let again = got.iter().position(|got| got.text == "301").unwrap();
     assert_eq!(got[again].timestamp.wrapping_sub(got[0].timestamp) / 90, 5_033, "the viewer's clock went on");
 }
@@ -191,10 +202,10 @@ fn a_publisher_that_falls_silent_leaves_the_viewer_live() {
 fn what_no_keyframe_precedes_or_nobody_decodes_is_not_replayed() {
     let publisher = Publisher::new();
     let now = publisher.start + Duration::from_secs(1);
-    let mut video = outlet(Kind::Video, false);
+    let mut video = outbound_track(Kind::Video, false);
     assert!(!video.replay(&history(arrivals(publisher, 0..9, |_| false)), now));
     let history = history(arrivals(publisher, 0..9, |picture| picture == 0));
-    let mut foreign = Outlet::new(config(Kind::Video, false));
+    let mut foreign = OutboundTrack::new(config(Kind::Video, false));
     assert!(!foreign.replay(&history, now) && foreign.wants_keyframe() == video.is_replaying());
     video.pause();
     assert!(!video.replay(&history, now));
@@ -208,18 +219,18 @@ fn a_replayed_packet_is_resent_bit_for_bit() {
     let arrivals = arrivals(publisher, 0..31, |picture| picture == 0);
     let now = publisher.start + Duration::from_secs(1);
     let history = history(arrivals);
-    let (mut outlet, mut sent) = (outlet(Kind::Video, false), BTreeMap::new());
+    let (mut outbound_track, mut sent) = (outbound_track(Kind::Video, false), BTreeMap::new());
     let (mut buffer, mut again) = ([0; 1500], [0; 1500]);
-    assert!(outlet.replay(&history, now));
+    assert!(outbound_track.replay(&history, now));
     for now in [now, now + Duration::from_millis(30)] {
-        outlet.tick(now);
-        while let Some(written) = outlet.pull(&history, &mut buffer) {
+        outbound_track.tick(now);
+        while let Some(written) = outbound_track.pull(&history, &mut buffer) {
             sent.insert(written.index, (written, buffer));
         }
     }
     assert!(sent.len() > 30);
     for (index, (written, buffer)) in sent {
-        let resent = outlet.resend(index as u16, &history, now, &mut again).unwrap().written;
+        let resent = outbound_track.resend(index as u16, &history, now, &mut again).unwrap().written;
         assert_eq!((resent, &again[..written.len]), (written, &buffer[..written.len]));
     }
 }
@@ -248,8 +259,8 @@ proptest! {
         }).collect();
         all.sort_by_key(|packet| packet.received);
         let joins = publisher.start + Duration::from_millis(since_keyframe);
-        let mut outlet = outlet(Kind::Video, false);
-        let got = watch(&mut outlet, &mut gop_history(), &all, joins, joins + Duration::from_secs(2));
+        let mut outbound_track = outbound_track(Kind::Video, false);
+        let got = watch(&mut outbound_track, &mut gop_history(), &all, joins, joins + Duration::from_secs(2));
         let mut timestamp_by_picture = BTreeMap::new();
         let mut numbers = std::collections::BTreeSet::new();
         for got in got {

@@ -5,17 +5,17 @@
 use std::time::Instant;
 
 use super::{QUIET, Viewer};
-use crate::forward::Leg as Stand;
+use crate::forward::TrackState;
 use crate::forward::codec::Kind;
-use crate::worker::viewing::stream_feed::Feed;
+use crate::worker::viewing::stream_feed::StreamFeed;
 use crate::worker::viewing::viewer_track::Begun;
 
 impl Viewer {
-    /// Tells each outlet what the feed's publisher sends, and lets those that wait begin. Outlets that are live go on to
+    /// Tells each outbound track what the feed's publisher sends, and lets those that wait begin. Outbound tracks that are live go on to
     /// a new publisher by themselves, at its keyframe; where that is one that it has sent already, as a standby, they
     /// begin anew. Without a publisher that is heard nothing begins: who comes then gets what the next one sends, not the
     /// last seconds of the one before.
-    pub(crate) fn attach(&mut self, feed: &Feed, was_standby: bool, now: Instant) -> Begun {
+    pub(crate) fn attach(&mut self, feed: &StreamFeed, was_standby: bool, now: Instant) -> Begun {
         let mut all = Begun::default();
         self.had_publisher |= feed.source.is_some();
         for leg in &mut self.legs {
@@ -24,38 +24,39 @@ impl Viewer {
                 leg.wait(track);
                 continue;
             };
-            if leg.outlet.select(track.epoch, &track.format, track.payload_type).is_none() {
+            if leg.outbound_track.select(track.epoch, &track.format, track.payload_type).is_none() {
                 tracing::debug!(stream = %feed.stream, codec = ?track.format.codec, "viewer cannot decode the track");
             }
             if was_standby {
-                leg.outlet.restart();
+                leg.outbound_track.restart();
                 leg.forget_replays();
             }
             if source.lost {
                 leg.wait(track);
-            } else if leg.outlet.leg() == Stand::Waiting {
+            } else if leg.outbound_track.leg() == TrackState::Waiting {
                 all.add(leg.begin(track, now));
             }
         }
-        all.demands |= self.legs.iter().any(|leg| leg.outlet.wants_keyframe());
+        all.demands |= self.legs.iter().any(|leg| leg.outbound_track.wants_keyframe());
         all
     }
 
     /// False when the publisher sends in another codec what the viewer has had until now, and it has no payload type for
     /// that codec. It would watch a picture that stands still for ever, so its session is to end: with a new offer it
     /// gets what is there now.
-    pub(crate) fn can_follow(&self, feed: &Feed) -> bool {
+    pub(crate) fn can_follow(&self, feed: &StreamFeed) -> bool {
         if feed.source.is_none() {
             return true;
         }
         self.legs.iter().all(|leg| {
-            let has_begun = leg.outlet.counts().packets > 0;
-            !has_begun || feed.track(leg.kind).is_none_or(|track| leg.outlet.takes(track.epoch, track.payload_type))
+            let has_begun = leg.outbound_track.counts().packets > 0;
+            !has_begun
+                || feed.track(leg.kind).is_none_or(|track| leg.outbound_track.takes(track.epoch, track.payload_type))
         })
     }
 
     /// There is no publisher any more that is heard: what has arrived is still sent, and nothing a second time.
-    pub(crate) fn lose_publisher(&mut self, feed: &Feed) {
+    pub(crate) fn lose_publisher(&mut self, feed: &StreamFeed) {
         for leg in &mut self.legs {
             if let Some(track) = feed.track(leg.kind) {
                 leg.stop_replay(track);
@@ -64,7 +65,7 @@ impl Viewer {
     }
 
     /// Does what helps a viewer that cannot decode what it gets. It is to be served now.
-    pub(crate) fn refresh(&mut self, feed: &Feed, now: Instant) -> Begun {
+    pub(crate) fn refresh(&mut self, feed: &StreamFeed, now: Instant) -> Begun {
         let mut all = Begun::default();
         if feed.live().is_none() {
             return all;
@@ -80,7 +81,7 @@ impl Viewer {
 
     /// Does what helps a viewer that misses more than repair can make good. One that was not heard for a while has had no
     /// network, and needs a picture; the path of another carries too little, and is given less.
-    pub(crate) fn skip(&mut self, feed: &Feed, now: Instant) -> Begun {
+    pub(crate) fn skip(&mut self, feed: &StreamFeed, now: Instant) -> Begun {
         if self.back.is_some_and(|back| now.saturating_duration_since(back) < QUIET) {
             return self.refresh(feed, now);
         }
