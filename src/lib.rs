@@ -1,34 +1,79 @@
-//! Sluice: a headless SFU media relay. One publisher sends a stream by WHIP (RFC 9725), any number of viewers
-//! watch it by WHEP (draft-ietf-wish-whep).
+//! Sluice: a headless SFU media relay. One publisher sends a stream by WHIP (RFC 9725), any number of viewers watch it by
+//! WHEP (draft-ietf-wish-whep).
 //!
 //! # Words
 //!
+//! The words of RFC 3550, 8445, 8825 and 9725 and of webrtc-stats are used as they are. These are the relay's own:
+//!
 //! | word | meaning |
 //! | --- | --- |
-//! | Stream | a named broadcast: at most one live publisher, any number of viewers |
+//! | Stream | a named broadcast: at most one live publisher and its standbys, any number of viewers |
 //! | Publisher, Viewer | the two roles of a session |
 //! | Session | the HTTP resource of one publisher or viewer (the `Location` of the 201) |
 //! | Peer | one webrtc-rs peer connection and what the relay keeps beside it |
 //! | Track, Layer | one published medium; one simulcast encoding of it |
-//! | Outlet | one viewer's leg of one track |
+//! | Outbound track | what one viewer is sent of one track: an RTP stream of the relay's own |
+//! | Splice | where an outbound track goes on from other packets, with numbers that show no seam |
+//! | Repair delay, playout delay | how long a publisher's packets wait here for lost ones; how long a viewer is asked to wait before it plays |
 //! | Worker | one thread, one UDP socket, the peers that live on it |
 //! | Node | one sluice process |
 //!
-//! # The way of a packet
+//! # One picture
 //!
 //! ```text
-//!  publisher                                                                  viewers
-//!      | UDP      worker A (thread, socket)         worker B (thread, socket)    ^ UDP
-//!      v                                                                         |
-//!  receive a batch (recvmmsg, GRO)                  GSO runs, one per viewer burst
-//!      v                                                                         |
-//!  demultiplexer: a proven path, or STUN with integrity      seal: header rewrite, AES-GCM
-//!      |  DTLS, RTCP, SCTP --> peer (webrtc-rs)     straight into the send arena
-//!      v  RTP                                                                    ^
-//!  open in place (SRTP), index and replay checked   outbound tracks, viewer by viewer    |
-//!      v                                                                         |
-//!  packet: parsed once --> inbox of B, one push per worker ----------------------+
+//!  publisher                                                                    viewers
+//!      | UDP      worker A (thread, socket)           worker B (thread, socket)    ^ UDP
+//!      v                                                                           |
+//!  1 receive a batch (recvmmsg, GRO)                  8 send runs (GSO), one per viewer and burst
+//!      v                                                                           ^
+//!  2 demux: whose datagram is it (RFC 7983)           7 seal (AES-GCM) in the send arena
+//!      |  STUN --> ice    DTLS, SCTP, RTCP --> peer                                ^
+//!      v  RTP                                         6 outbound tracks, viewer by viewer
+//!  3 open in place (SRTP), index and replay checked                                ^
+//!      v                                              5 history of each track on this worker
+//!  4 packet: parsed once, one push per worker with viewers --> mailbox of B -------+
 //! ```
+//!
+//! # The way of a packet
+//!
+//! 1. [`worker::event_loop`] receives a batch from the socket in [`worker::net`] and hands each datagram to
+//!    [`worker::engine`], which decides the order of all that follows.
+//! 2. [`demux`] says which session the datagram belongs to and what it is. STUN is answered by [`ice`], DTLS is checked
+//!    by [`dtls`] before the session's [`peer`] gets it. From an address that has not proven to receive, RTP is dropped.
+//! 3. [`srtp`] opens RTP in place with the keys of the publisher's peer.
+//! 4. [`worker::publishing`] parses the packet once into a [`forward::Packet`]: header extensions, codec, keyframe. It
+//!    tells [`rtcp`] that the packet arrived, which asks for the missing ones, and holds the packet back while those may
+//!    still come (repair delay). What is ready goes out as one message for each worker that has viewers of the stream.
+//! 5. The viewers' worker adds the packets to its [`forward::History`] of the track and marks the viewers as ready.
+//! 6. [`worker::viewing`] serves one viewer after the other, in bounded time: each [`forward::OutboundTrack`] draws from
+//!    the history what its viewer lacks and writes header and payload into the send arena.
+//! 7. [`srtp`] seals the packet where it was written.
+//! 8. [`worker::net`] sends the viewer's packets as one run.
+//!
+//! # The way of an offer
+//!
+//! 1. [`http`] checks host, origin, client limits and token ([`auth`]), reads the body, and calls [`node`].
+//! 2. [`node`] takes a place in the quota, asks [`stream`] whether a publisher may publish now, and parses the offer.
+//! 3. [`sdp`] narrows the offer to what will be used and writes the answer, with the ICE credentials of a session that
+//!    does not exist yet.
+//! 4. [`session`] keeps it as a pending session and gives its record to whoever asks. HTTP answers 201 with `Location`.
+//! 5. The first valid STUN check for its user name fragment reaches a worker: [`worker::engine`] takes the session out
+//!    of the pending ones (or hands the datagram to the worker that the stream is assigned to), and [`ice`] answers.
+//! 6. [`peer`] opens a webrtc-rs peer connection for it, which completes DTLS; the ClientHello decides the SRTP profile.
+//! 7. Connected, a publisher is entered into [`stream`] and media passes; a viewer subscribes to the publisher's worker.
+//! 8. DELETE, DTLS close, silence, drain or kick: [`worker::engine`] has one way out, which leaves a record and a log line.
+//!
+//! # Where is ...
+//!
+//! | question | answer |
+//! | --- | --- |
+//! | a publisher's lost packet asked for again | [`rtcp`] (`missing`), driven by [`worker::publishing`] |
+//! | a viewer's lost packet sent again | [`forward::OutboundTrack`] (`repair`), asked by the viewer's NACK in [`worker::viewing`] |
+//! | a client whose address changes | [`ice`]: the new five-tuple is proven before media moves; another worker's datagrams: [`worker::net`] (`handed_over`) |
+//! | a keyframe requested | [`forward`] (`keyframe`): at most one a second for each publisher |
+//! | a publisher replaced by another | [`stream`] decides, [`forward::OutboundTrack`] splices |
+//! | a codec added | [`forward::codec`] says which functions a codec has; [`sdp`] offers it |
+//! | a limit, a setting, an error text | the module that it is about; [`config`] gathers the settings, `http::error` the statuses |
 //!
 //! # Modules
 //!
