@@ -26,7 +26,7 @@ pub struct SrtpProfiles {
 impl SrtpProfiles {
     /// Reads the body of a ClientHello (RFC 6347 4.2.1); `None` when it is malformed. A client without `use_srtp` has
     /// no profile.
-    pub(crate) fn of(hello: &[u8]) -> Option<SrtpProfiles> {
+    pub fn of(hello: &[u8]) -> Option<SrtpProfiles> {
         let rest = hello.get(2 + 32..)?;
         let (_session_id, rest) = short_vector(rest)?;
         let (_cookie, rest) = short_vector(rest)?;
@@ -54,7 +54,7 @@ impl SrtpProfiles {
 }
 
 /// A ClientHello of which pieces are missing.
-pub(crate) struct Reassembly {
+pub struct Reassembly {
     version: [u8; 2],
     sequence: [u8; 8],
     message_sequence: u16,
@@ -65,7 +65,7 @@ pub(crate) struct Reassembly {
 
 impl Reassembly {
     /// Begins with whichever fragment came first: its record sequence number is used up by no other record.
-    pub(crate) fn new(record: &DtlsRecord, fragment: &Fragment) -> Reassembly {
+    pub fn new(record: &DtlsRecord, fragment: &Fragment) -> Reassembly {
         Reassembly {
             version: record.version,
             sequence: record.sequence,
@@ -76,12 +76,12 @@ impl Reassembly {
     }
 
     /// Whether the fragment is of the same message.
-    pub(crate) fn fits(&self, fragment: &Fragment) -> bool {
+    pub fn fits(&self, fragment: &Fragment) -> bool {
         self.message_sequence == fragment.message_sequence && self.message.len() == fragment.length
     }
 
     /// Adds a fragment that fits. What was there stays: the first copy of a byte wins.
-    pub(crate) fn push(&mut self, fragment: &Fragment) {
+    pub fn push(&mut self, fragment: &Fragment) {
         let range = fragment.offset..fragment.offset + fragment.body.len();
         let mut next = range.start;
         for known in self.present.iter().chain([&(range.end..range.end)]) {
@@ -100,13 +100,13 @@ impl Reassembly {
     }
 
     /// The whole message in one record, and the message itself, when nothing is missing.
-    pub(crate) fn finish(&self, last: &Fragment) -> Option<Vec<u8>> {
+    pub fn finish(&self, last: &Fragment) -> Option<Vec<u8>> {
         let is_whole = self.present.len() == 1 && self.present[0] == (0..self.message.len());
         is_whole.then(|| dtls::write_message(self.version, self.sequence, last, &self.message))
     }
 
     /// The message as far as it is there.
-    pub(crate) fn message(&self) -> &[u8] {
+    pub fn message(&self) -> &[u8] {
         &self.message
     }
 }

@@ -8,8 +8,7 @@ pub(crate) mod handshake;
 mod record;
 
 pub(crate) use alert::{Alert, contains_encrypted_alert};
-pub(crate) use record::{
-    CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, contains_handshake, fragments, keep_records, records, write_message,
-};
+pub(crate) use record::{CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, contains_handshake, keep_records};
+pub use record::{DtlsRecord, Fragment, Malformed, fragments, records, write_message};
 
-pub use client_hello::SrtpProfiles;
+pub use client_hello::{Reassembly, SrtpProfiles};

@@ -22,16 +22,19 @@ const MAX_MESSAGE: usize = 16_000;
 
 /// The bytes are not DTLS 1.2, or nothing that the relay gives to a peer.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Malformed;
+pub struct Malformed;
 
 /// One record.
 #[derive(Copy, Clone, Debug)]
-pub(crate) struct DtlsRecord<'a> {
-    pub(crate) content_type: u8,
-    pub(crate) version: [u8; 2],
+pub struct DtlsRecord<'a> {
+    /// The content type (RFC 5246 6.2.1).
+    pub content_type: u8,
+    /// As on the wire: 0xFEFD is DTLS 1.2.
+    pub version: [u8; 2],
     /// Epoch and record sequence number as on the wire.
-    pub(crate) sequence: [u8; 8],
-    pub(crate) body: &'a [u8],
+    pub sequence: [u8; 8],
+    /// What follows the header.
+    pub body: &'a [u8],
 }
 
 impl DtlsRecord<'_> {
@@ -58,27 +61,31 @@ impl DtlsRecord<'_> {
 
 /// One handshake message or a piece of it, from a record in clear.
 #[derive(Copy, Clone, Debug)]
-pub(crate) struct Fragment<'a> {
-    pub(crate) message_type: u8,
-    /// Of the whole message.
-    pub(crate) length: usize,
-    pub(crate) message_sequence: u16,
-    pub(crate) offset: usize,
-    pub(crate) body: &'a [u8],
+pub struct Fragment<'a> {
+    /// The type of the handshake message (RFC 6347 4.2.2).
+    pub message_type: u8,
+    /// Octets of the whole message.
+    pub length: usize,
+    /// The number of the message in its handshake.
+    pub message_sequence: u16,
+    /// Octets of the message before this piece.
+    pub offset: usize,
+    /// The piece.
+    pub body: &'a [u8],
 }
 
 /// The records of a datagram, in order; ends behind the first that is malformed.
-pub(crate) fn records(datagram: &[u8]) -> impl Iterator<Item = Result<DtlsRecord<'_>, Malformed>> {
+pub fn records(datagram: &[u8]) -> impl Iterator<Item = Result<DtlsRecord<'_>, Malformed>> {
     split(datagram, next_record)
 }
 
 /// The fragments in the body of a handshake record in clear; ends behind the first that is malformed.
-pub(crate) fn fragments<'a>(record: DtlsRecord<'a>) -> impl Iterator<Item = Result<Fragment<'a>, Malformed>> {
+pub fn fragments<'a>(record: DtlsRecord<'a>) -> impl Iterator<Item = Result<Fragment<'a>, Malformed>> {
     split(record.body, next_fragment)
 }
 
 /// One record that holds one whole handshake message in a single fragment.
-pub(crate) fn write_message(version: [u8; 2], sequence: [u8; 8], fragment: &Fragment, message: &[u8]) -> Vec<u8> {
+pub fn write_message(version: [u8; 2], sequence: [u8; 8], fragment: &Fragment, message: &[u8]) -> Vec<u8> {
     let length = (message.len() as u32).to_be_bytes();
     let mut datagram = Vec::with_capacity(RECORD_HEADER + FRAGMENT_HEADER + message.len());
     datagram.push(HANDSHAKE);

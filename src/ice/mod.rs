@@ -4,7 +4,7 @@ mod admission;
 pub(crate) mod check;
 mod credentials;
 pub(crate) mod generation;
-pub(crate) mod stun;
+pub mod stun;
 
 pub use admission::Admission;
 pub use credentials::Credentials;

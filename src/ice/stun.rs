@@ -26,11 +26,11 @@ const FINGERPRINT_MASK: u32 = 0x5354_554e;
 const MAX_LENGTH: usize = 1_500;
 
 /// The 96 bits that pair an answer with its request.
-pub(crate) type Transaction = [u8; 12];
+pub type Transaction = [u8; 12];
 
 /// What a message is, as far as the relay acts on it.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Class {
+pub enum Class {
     /// A Binding request: a client checks a path.
     Request,
     /// A Binding success answer to a request of ours.
@@ -41,19 +41,23 @@ pub(crate) enum Class {
 
 /// A well-formed message, borrowed from the datagram. Nothing in it may be believed before `is_authentic`.
 #[derive(Debug)]
-pub(crate) struct Message<'a> {
+pub struct Message<'a> {
     datagram: &'a [u8],
-    pub(crate) class: Class,
-    pub(crate) transaction: Transaction,
-    pub(crate) username: Option<&'a [u8]>,
-    pub(crate) use_candidate: bool,
+    /// What it is.
+    pub class: Class,
+    /// Pairs an answer with its request.
+    pub transaction: Transaction,
+    /// USERNAME: `remote:local`, as the sender knows them.
+    pub username: Option<&'a [u8]>,
+    /// USE-CANDIDATE: the controlling side takes this path.
+    pub use_candidate: bool,
     integrity: Option<usize>,
 }
 
 impl<'a> Message<'a> {
     /// Reads a message; `None` when it is malformed or its FINGERPRINT is wrong. What follows MESSAGE-INTEGRITY is
     /// not covered by it and therefore not read (RFC 8489 14.5).
-    pub(crate) fn parse(datagram: &'a [u8]) -> Option<Message<'a>> {
+    pub fn parse(datagram: &'a [u8]) -> Option<Message<'a>> {
         let header = datagram.first_chunk::<HEADER>()?;
         let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
         if header[0] > 3 || header[4..8] != MAGIC_COOKIE || datagram.len() > MAX_LENGTH {
@@ -103,13 +107,13 @@ impl<'a> Message<'a> {
     }
 
     /// Whether the message carries a MESSAGE-INTEGRITY at all.
-    pub(crate) fn is_signed(&self) -> bool {
+    pub fn is_signed(&self) -> bool {
         self.integrity.is_some()
     }
 
     /// Whether MESSAGE-INTEGRITY holds under `key` (RFC 8489 14.5): the sender knows the password. That proves who
     /// sent the message, not that the sender owns the address it came from.
-    pub(crate) fn is_authentic(&self, key: &hmac::Key) -> bool {
+    pub fn is_authentic(&self, key: &hmac::Key) -> bool {
         let Some(position) = self.integrity else {
             return false;
         };
@@ -123,12 +127,12 @@ impl<'a> Message<'a> {
 }
 
 /// A password as the key that both directions of its MESSAGE-INTEGRITY use; set up once for each session.
-pub(crate) fn key(password: &str) -> hmac::Key {
+pub fn key(password: &str) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes())
 }
 
 /// The success answer to an authentic request: the sender's address as the relay sees it (RFC 8445 7.3.1).
-pub(crate) fn answer(transaction: &Transaction, remote: SocketAddr, key: &hmac::Key) -> Vec<u8> {
+pub fn answer(transaction: &Transaction, remote: SocketAddr, key: &hmac::Key) -> Vec<u8> {
     let mut message = begin(BINDING_SUCCESS, transaction);
     let port = remote.port() ^ 0x2112;
     // A dual-stack socket shows IPv4 clients as mapped IPv6 addresses; the client must see what it knows.
@@ -156,7 +160,7 @@ pub(crate) fn answer(transaction: &Transaction, remote: SocketAddr, key: &hmac::
 }
 
 /// A check of ours: a Binding request from the controlled side (RFC 8445 7.2.2). `username` is `remote:local`.
-pub(crate) fn request(transaction: &Transaction, username: &str, tie_breaker: u64, key: &hmac::Key) -> Vec<u8> {
+pub fn request(transaction: &Transaction, username: &str, tie_breaker: u64, key: &hmac::Key) -> Vec<u8> {
     // A peer-reflexive candidate of component 1 (RFC 8445 5.1.2): the type preference 110 and the rest at their most.
     const PEER_REFLEXIVE_PRIORITY: u32 = 110 << 24 | 0xffff << 8 | 0xff;
     let mut message = begin(BINDING_REQUEST, transaction);

@@ -69,20 +69,28 @@ impl<'a> Iterator for ExtensionElements<'a> {
 }
 
 /// What the clear header says; nothing of it is authenticated yet.
-pub(super) struct Clear {
-    pub(super) padding: bool,
-    pub(super) marker: bool,
-    pub(super) payload_type: u8,
-    pub(super) sequence: u16,
-    pub(super) timestamp: u32,
-    pub(super) ssrc: u32,
-    /// Fixed header, CSRCs and extension.
-    pub(super) header_len: usize,
-    pub(super) extension: Option<Extension>,
+pub struct Clear {
+    /// The payload ends with padding.
+    pub padding: bool,
+    /// The marker bit.
+    pub marker: bool,
+    /// The payload type.
+    pub payload_type: u8,
+    /// The sequence number.
+    pub sequence: u16,
+    /// In ticks of the codec.
+    pub timestamp: u32,
+    /// The source.
+    pub ssrc: u32,
+    /// Octets of the fixed header, CSRCs and extension.
+    pub header_len: usize,
+    /// The header extension, if there is one.
+    pub extension: Option<Extension>,
 }
 
 /// Why bytes are no RTP packet.
-pub(super) enum Malformed {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
     /// It ends before its header does.
     TooShort,
     /// Another version than 2.
@@ -90,8 +98,12 @@ pub(super) enum Malformed {
 }
 
 impl Clear {
+    /// Reads the header of a packet.
+    ///
+    /// # Errors
+    /// The bytes are no RTP packet.
     #[inline]
-    pub(super) fn read(datagram: &[u8]) -> Result<Self, Malformed> {
+    pub fn read(datagram: &[u8]) -> Result<Self, Malformed> {
         let fixed = datagram.first_chunk::<FIXED_LEN>().ok_or(Malformed::TooShort)?;
         if fixed[0] >> 6 != 2 {
             return Err(Malformed::NotRtp);
