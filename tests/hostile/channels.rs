@@ -109,29 +109,17 @@ impl Attack {
             self.net.clients[self.viewer].received.iter().map(|packet| word(&packet.payload, NUMBER)).collect();
         let expected: Vec<u32> = (0..self.sent).collect();
         assert_eq!(numbers, expected, "the victim misses packets");
-        let shown = self.net.metrics.render();
-        assert!(shown.contains("sluice_session_ends_total{reason=\"panicked\",role=\"viewer\"} 0"));
-        assert!(shown.contains("sluice_session_ends_total{reason=\"panicked\",role=\"publisher\"} 0"));
-    }
-
-    fn counts(&mut self, line: &str) -> u64 {
-        self.net.run(Duration::from_millis(2));
-        let shown = self.net.metrics.render();
-        let found = shown.lines().find_map(|shown| shown.strip_prefix(line)).unwrap_or_else(|| panic!("no {line}"));
-        found.trim().parse().expect("a count")
+        assert_eq!(self.net.metric_sum("sluice_session_ends_total{reason=\"panicked\""), 0);
     }
 
     fn drops(&mut self, reason: &str) -> u64 {
-        self.counts(&format!("sluice_drops_total{{reason=\"{reason}\"}}"))
+        self.net.run(Duration::from_millis(2));
+        self.net.drops(reason)
     }
 
     fn misuses(&mut self) -> u64 {
-        ["viewer", "publisher"]
-            .map(|role| {
-                self.counts(&format!("sluice_session_ends_total{{reason=\"data_channel_misuse\",role=\"{role}\"}}"))
-            })
-            .iter()
-            .sum()
+        self.net.run(Duration::from_millis(2));
+        self.net.metric_sum("sluice_session_ends_total{reason=\"data_channel_misuse\"")
     }
 }
 

@@ -135,13 +135,7 @@ impl Scene {
     }
 
     fn drops(&self) -> u64 {
-        self.metric("sluice_drops_total")
-    }
-
-    fn metric(&self, name: &str) -> u64 {
-        let text = self.net.metrics.render();
-        let samples = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit_once(' '));
-        samples.map(|(_, value)| value.parse::<u64>().unwrap()).sum()
+        self.net.metric_sum("sluice_drops_total")
     }
 
     /// Fails unless the viewer who is not attacked has every picture, and forgets them.
@@ -164,10 +158,10 @@ impl Scene {
     /// Fails unless the victim is as alive as ever: what it sends is taken, and what it is sent arrives.
     fn assert_unmoved(&mut self, what: &str) {
         assert!(self.is_there() && !self.net.clients[self.victim].closed, "{what}");
-        let packets = self.metric("sluice_rtp_packets_total{direction=\"in\"");
+        let packets = self.net.metric_sum("sluice_rtp_packets_total{direction=\"in\"");
         self.net.clients[self.victim].received.clear();
         self.listen();
-        let heard = self.metric("sluice_rtp_packets_total{direction=\"in\"") - packets;
+        let heard = self.net.metric_sum("sluice_rtp_packets_total{direction=\"in\"") - packets;
         match self.publishes {
             true => assert_eq!(heard, 2, "{what}: a picture of the other, a packet of its own"),
             false => assert!(!self.net.clients[self.victim].received.is_empty(), "{what}: nothing is sent to it"),
@@ -195,16 +189,16 @@ fn attack(scene: &mut Scene, forgery: &Forgery, passes: impl FnMut(&[u8]) -> boo
 /// A session that is not connected yet: whatever the forger did, it connects, or it fails for a reason and alone.
 fn assert_connects_or_fails_alone(scene: &mut Scene, forgery: &Forgery) {
     let (what, from) = (forgery.name, scene.picture);
-    let ends = scene.metric("sluice_session_ends_total");
+    let ends = scene.net.metric_sum("sluice_session_ends_total");
     let connects = scene.connects();
     assert!(connects || forgery.harms, "{what}: the session fails");
     if !connects {
-        assert!(!scene.is_there() && scene.metric("sluice_session_ends_total") <= ends + 1, "{what}");
+        assert!(!scene.is_there() && scene.net.metric_sum("sluice_session_ends_total") <= ends + 1, "{what}");
         let failed: u64 = ["flooded", "failed", "handshake_timeout"]
-            .map(|reason| scene.metric(&format!("sluice_session_ends_total{{reason=\"{reason}\"")))
+            .map(|reason| scene.net.metric_sum(&format!("sluice_session_ends_total{{reason=\"{reason}\"")))
             .iter()
             .sum();
-        assert_eq!((failed, scene.metric("sluice_session_ends_total")), (1, 1), "{what}");
+        assert_eq!((failed, scene.net.metric_sum("sluice_session_ends_total")), (1, 1), "{what}");
     }
     scene.assert_others_have_all(from, what);
 }
@@ -259,7 +253,7 @@ fn live(role: Role, profile: SrtpProfile) {
         attack(&mut scene, forgery, |_| true);
         scene.assert_unmoved(forgery.name);
     }
-    assert_eq!(scene.metric("sluice_session_ends_total"), 0);
+    assert_eq!(scene.net.metric_sum("sluice_session_ends_total"), 0);
 }
 
 /// One test, for the memory that is measured is the process's.

@@ -137,8 +137,7 @@ impl Scene {
         let sources: Vec<u32> =
             tracks.into_iter().flatten().flat_map(|track| [track.ssrc, track.rtx_ssrc]).flatten().collect();
         let packet = hostile::rtcp(&mut self.random, kind, &sources);
-        let now = self.net.now;
-        self.net.clients[number].client.send_rtcp(vec![Box::new(RawPacket(Bytes::from(packet)))], now);
+        self.net.send_rtcp(number, RawPacket(Bytes::from(packet)));
     }
 
     /// The viewer of the other stream has every packet, and no session has panicked.
@@ -150,7 +149,7 @@ impl Scene {
         let received = &self.net.clients[self.viewer].received;
         let numbers: Vec<u32> = received.iter().flat_map(|packet| number(&packet.payload)).collect();
         assert_eq!(numbers, (0..self.sent).collect::<Vec<_>>(), "{what}");
-        let panics = self.metric("sluice_session_ends_total{reason=\"panicked\"");
+        let panics = self.net.metric_sum("sluice_session_ends_total{reason=\"panicked\"");
         assert_eq!(panics, 0, "{what}");
     }
 
@@ -160,11 +159,7 @@ impl Scene {
             person.client.close();
         }
         self.net.run(Duration::from_millis(50));
-        let until = self.net.now + FORGETTING;
-        while self.net.now < until {
-            self.net.now += Duration::from_millis(100);
-            self.net.relay.turn(&mut self.net.wire, self.net.now);
-        }
+        self.net.wait(FORGETTING);
         let counts = self.net.relay.counts();
         let left: Vec<_> = counts.iter().filter(|(_, count)| *count > 0).collect();
         assert!(counts.len() > 5 && left.is_empty(), "{what}: {left:?}");
@@ -176,12 +171,6 @@ impl Scene {
     fn kept(&self) -> i64 {
         let change = self.region.change();
         change.bytes_allocated as i64 - change.bytes_deallocated as i64
-    }
-
-    fn metric(&self, name: &str) -> u64 {
-        let text = self.net.metrics.render();
-        let samples = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit_once(' '));
-        samples.map(|(_, value)| value.parse::<u64>().expect("a count")).sum()
     }
 
     /// Why packets were dropped, for who reads of a failure.
@@ -230,7 +219,7 @@ fn attack_by_rtp(seed: u32, codecs: &[Codec], others: u32, least: u64) {
     let mut scene = Scene::new(seed);
     let mut hostile = scene.join(Role::Publisher, "other", codecs);
     let watching = scene.join(Role::Viewer, "other", codecs);
-    let before = scene.metric("sluice_rtp_packets_total{direction=\"in\"");
+    let before = scene.net.metric_sum("sluice_rtp_packets_total{direction=\"in\"");
     for packet in 0..PACKETS {
         hostile = scene.alive(hostile, Role::Publisher, "other", codecs);
         scene.send_rtp(hostile, others);
@@ -241,7 +230,7 @@ fn attack_by_rtp(seed: u32, codecs: &[Codec], others: u32, least: u64) {
     }
     scene.assert_unharmed(&what);
     assert!(scene.kept() < KEPT, "{what}: {} octets are kept", scene.kept());
-    let taken = scene.metric("sluice_rtp_packets_total{direction=\"in\"") - before;
+    let taken = scene.net.metric_sum("sluice_rtp_packets_total{direction=\"in\"") - before;
     assert!(taken - u64::from(PACKETS / BURST) > least, "{what}: {taken} packets were taken: {}", scene.drops());
     scene.assert_nothing_is_left(&what);
 }

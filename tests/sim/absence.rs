@@ -8,38 +8,17 @@ use rand::{RngExt as _, SeedableRng as _};
 use rtcp::sender_report::SenderReport;
 use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
 use sluice::forward::codec::Kind;
-use sluice::name::Role;
 use sluice::worker::Config;
 
-use crate::broadcast::{BOTH, Broadcast, GCM, Shown, line, request_keyframe};
+use crate::broadcast::{Broadcast, MILLISECOND, SECOND, Shown, assert_spliced, broadcast_to};
 use crate::net::Net;
-
-const SECOND: Duration = Duration::from_secs(1);
-const MILLISECOND: Duration = Duration::from_millis(1);
-
-fn metric(net: &Net, name: &str) -> u64 {
-    let text = net.metrics.render();
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("the metric is there");
-    line.trim().parse().expect("it is a number")
-}
 
 /// A publisher with a keyframe each ten seconds that answers no requests, as OBS does, and two viewers on each worker.
 fn watched(workers: usize, parts: u32, seconds: u32) -> (Net, Broadcast, Vec<usize>) {
-    let mut net = Net::with(workers, Config::default());
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
-    let viewers = (0..2 * workers).map(|_| net.join(Role::Viewer, "cam", BOTH, GCM)).collect();
-    net.connect();
-    let mut broadcast = Broadcast::new(&net, publisher);
+    let (mut net, mut broadcast, viewers) = broadcast_to(2 * workers, workers, Config::default());
     (broadcast.keyframe_every, broadcast.parts) = (250, parts);
     broadcast.run(&mut net, SECOND * seconds);
     (net, broadcast, viewers)
-}
-
-fn assert_spliced(line: &[Shown]) {
-    for pair in line.windows(2) {
-        assert_eq!(pair[1].index, pair[0].index + 1, "{pair:?}");
-        assert!((pair[1].timestamp.wrapping_sub(pair[0].timestamp) as i32) >= 0, "{pair:?}");
-    }
 }
 
 /// What came from a moment on.
@@ -58,17 +37,17 @@ fn a_viewer_that_is_not_heard_is_paused_and_has_a_picture_as_soon_as_it_is_back(
         let away = viewers[0];
         net.clients[away].away = true;
         broadcast.run(&mut net, 10 * SECOND);
-        assert_eq!(metric(&net, "sluice_viewer_pauses_total"), 1, "and nobody else");
-        let sent = metric(&net, "sluice_rtp_packets_total{direction=\"out\",kind=\"video\"}");
+        assert_eq!(net.metric("sluice_viewer_pauses_total"), 1, "and nobody else");
+        let sent = net.metric("sluice_rtp_packets_total{direction=\"out\",kind=\"video\"}");
         broadcast.run(&mut net, 4 * SECOND);
         let of_others = (viewers.len() as u64 - 1) * 4 * 25 * 3;
-        let sent = metric(&net, "sluice_rtp_packets_total{direction=\"out\",kind=\"video\"}") - sent;
+        let sent = net.metric("sluice_rtp_packets_total{direction=\"out\",kind=\"video\"}") - sent;
         assert!((of_others..of_others + 20).contains(&sent), "nothing is sent to who is paused: {sent}");
 
         net.clients[away].away = false;
         let reports = net.clients[away].rtcp.len();
         broadcast.run(&mut net, 3 * SECOND);
-        let video = line(&net.clients[away], Kind::Video);
+        let video = net.video(away);
         let back = video.windows(2).position(|pair| pair[1].at - pair[0].at > 5 * SECOND).expect("it was away") + 1;
         assert!(is_keyframe(&broadcast, &video[back]), "{:?}", video[back]);
         // What is sent to a viewer during its first seven seconds of silence is lost, and no more.
@@ -76,16 +55,16 @@ fn a_viewer_that_is_not_heard_is_paused_and_has_a_picture_as_soon_as_it_is_back(
         assert!((6 * 75..=7 * 75 + 3).contains(&lost), "it was heard within the second before: {lost}");
         assert_spliced(&video[back..]);
         assert_eq!(video.last().map(|shown| shown.number + 1), Some(broadcast.picture * 3), "and it is live");
-        let audio = line(&net.clients[away], Kind::Audio);
+        let audio = net.audio(away);
         let back_audio = since(&audio, video[back].at);
         assert!(back_audio[0].number > 16 * 50, "sound is live at once");
         assert_spliced(back_audio);
         let before_live = net.clients[away].rtcp[reports..].iter().flatten();
         assert_eq!(before_live.filter(|packet| packet.as_any().is::<SenderReport>()).count(), 0, "no clock is known");
-        assert!(metric(&net, "sluice_drops_total{reason=\"paused\"}") > 6 * 75);
+        assert!(net.metric("sluice_drops_total{reason=\"paused\"}") > 6 * 75);
 
         for viewer in &viewers[1..] {
-            let video = line(&net.clients[*viewer], Kind::Video);
+            let video = net.video(*viewer);
             assert_spliced(&video);
             assert_eq!(video.len() as u32, broadcast.picture * 3, "nobody else loses anything");
             assert!(video.iter().all(|shown| shown.at - broadcast.published(shown.number) <= MILLISECOND));
@@ -96,11 +75,9 @@ fn a_viewer_that_is_not_heard_is_paused_and_has_a_picture_as_soon_as_it_is_back(
 #[test]
 fn a_viewer_is_heard_by_its_checks_alone() {
     let (mut net, mut broadcast, viewers) = watched(1, 3, 40);
-    assert_eq!(metric(&net, "sluice_viewer_pauses_total"), 0);
+    assert_eq!(net.metric("sluice_viewer_pauses_total"), 0);
     broadcast.run(&mut net, SECOND);
-    assert!(
-        viewers.iter().all(|viewer| line(&net.clients[*viewer], Kind::Video).len() as u32 == broadcast.picture * 3)
-    );
+    assert!(viewers.iter().all(|viewer| net.video(*viewer).len() as u32 == broadcast.picture * 3));
 }
 
 #[test]
@@ -108,14 +85,11 @@ fn a_viewer_that_comes_back_after_a_takeover_sees_the_new_publisher() {
     let (mut net, mut broadcast, viewers) = watched(1, 3, 3);
     net.clients[viewers[0]].away = true;
     broadcast.run(&mut net, 9 * SECOND);
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
-    net.connect();
-    let mut second = Broadcast::new(&net, publisher);
-    second.offset = 1_000_000;
+    let mut second = Broadcast::join(&mut net, 1_000_000);
     second.run(&mut net, 4 * SECOND);
     net.clients[viewers[0]].away = false;
     second.run(&mut net, 3 * SECOND);
-    let video = line(&net.clients[viewers[0]], Kind::Video);
+    let video = net.video(viewers[0]);
     let back = video.iter().position(|shown| shown.number >= 1_000_000).expect("it is back");
     assert_eq!(video[back].number, 1_000_000, "from its keyframe on");
     assert_spliced(&video[back..]);
@@ -133,19 +107,19 @@ fn a_blackout_of_four_seconds_at_six_megabits_ends_with_a_picture_at_once() {
         net.clients[away].away = false;
         let back = net.now;
         // The first packet shows a hole that is too long to ask for: a browser asks for a keyframe.
-        while line(&net.clients[away], Kind::Video).last().is_none_or(|shown| shown.at < back) {
+        while net.video(away).last().is_none_or(|shown| shown.at < back) {
             broadcast.run(&mut net, MILLISECOND);
         }
-        request_keyframe(&mut net, away);
+        net.request_keyframe(away);
         broadcast.run(&mut net, 2 * SECOND);
-        let video = line(&net.clients[away], Kind::Video);
+        let video = net.video(away);
         let after = since(&video, back);
         let picture = after.iter().find(|shown| is_keyframe(&broadcast, shown)).expect("it has a picture");
         assert!(picture.at <= back + SECOND / 2, "{:?}", picture.at - back);
         assert_eq!(after.last().map(|shown| shown.number + 1), Some(broadcast.picture * 50), "and is live");
-        let audio = line(&net.clients[away], Kind::Audio);
+        let audio = net.audio(away);
         assert_spliced(since(&audio, back));
-        let other = line(&net.clients[viewers[1]], Kind::Video);
+        let other = net.video(viewers[1]);
         assert_spliced(&other);
         assert!(other.iter().all(|shown| shown.at - broadcast.published(shown.number) <= MILLISECOND));
         assert_eq!(other.len() as u32, broadcast.picture * 50, "the other viewer notices nothing");
@@ -198,17 +172,17 @@ fn loss_that_repair_cannot_keep_up_with_skips_to_a_keyframe_and_sound_goes_on() 
     let (mut net, mut broadcast, viewers) = watched(1, 50, 3);
     let viewer = viewers[0];
     lose(&mut net, &mut broadcast, viewer, 0.7, 4 * SECOND);
-    let skipped = metric(&net, "sluice_drops_total{reason=\"skipped\"}");
+    let skipped = net.metric("sluice_drops_total{reason=\"skipped\"}");
     assert!(skipped > 0, "pictures are left out");
     // The next keyframe comes three seconds later.
     lose(&mut net, &mut broadcast, viewer, 0.0, 4 * SECOND);
-    let video = line(&net.clients[viewer], Kind::Video);
+    let video = net.video(viewer);
     assert_eq!(video.last().map(|shown| shown.number + 1), Some(broadcast.picture * 50), "it is live");
     assert!(missing(&net, viewer).1.is_empty(), "and whole");
-    let audio = line(&net.clients[viewer], Kind::Audio);
+    let audio = net.audio(viewer);
     assert_spliced(&audio);
     assert_eq!(audio.len() as u32, broadcast.sounds(), "all of the sound");
-    let other = line(&net.clients[viewers[1]], Kind::Video);
+    let other = net.video(viewers[1]);
     assert_spliced(&other);
     assert!(other.iter().all(|shown| shown.at - broadcast.published(shown.number) <= MILLISECOND), "nobody is delayed");
 }
@@ -223,7 +197,7 @@ fn a_short_blackout_is_repaired_or_ends_with_a_picture_at_once_without_a_keyfram
     net.clients[away].away = false;
     let back = net.now;
     lose(&mut net, &mut broadcast, away, 0.0, 2 * SECOND);
-    let video = line(&net.clients[away], Kind::Video);
+    let video = net.video(away);
     let (_, still_missing) = missing(&net, away);
     let picture = since(&video, back).iter().find(|shown| is_keyframe(&broadcast, shown));
     let is_shown = picture.is_some_and(|shown| shown.at <= back + SECOND / 2);

@@ -5,12 +5,17 @@ use std::time::{Duration, Instant};
 
 use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtcp::sender_report::SenderReport;
+use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
 use sluice::forward::codec::{Codec, Kind};
 use sluice::name::Role;
 use sluice::peer::client::Track;
 use sluice::srtp::SrtpProfile;
+use sluice::worker::Config;
 
 use crate::net::{NUMBER, Net, Person, vp8};
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MILLISECOND: Duration = Duration::from_millis(1);
 
 pub(crate) const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
 pub(crate) const BOTH: &[Codec] = &[Codec::Vp8, Codec::Opus];
@@ -47,6 +52,13 @@ pub(crate) struct Broadcast {
 }
 
 impl Broadcast {
+    /// Another publisher joins the stream, and begins once it is connected: its packets count from `offset`.
+    pub(crate) fn join(net: &mut Net, offset: u32) -> Self {
+        let publisher = net.publish("cam");
+        net.connect();
+        Self { offset, ..Self::new(net, publisher) }
+    }
+
     /// A publisher that begins now.
     pub(crate) fn new(net: &Net, person: usize) -> Self {
         Self {
@@ -64,19 +76,26 @@ impl Broadcast {
         }
     }
 
+    /// A viewer joins the stream, and is connected while this publishes.
+    pub(crate) fn add_viewer(&mut self, net: &mut Net) -> usize {
+        let viewer = net.watch("cam");
+        connect_beside(net, viewer, &mut [self]);
+        viewer
+    }
+
     /// Lets it publish for a while.
     pub(crate) fn run(&mut self, net: &mut Net, how_long: Duration) {
         let until = net.now + how_long;
         while net.now < until {
             self.publish(net);
-            net.run(Duration::from_millis(1));
+            net.run(MILLISECOND);
         }
     }
 
     /// Sends what is due now.
     pub(crate) fn publish(&mut self, net: &mut Net) {
         let elapsed = net.now.saturating_duration_since(self.started).as_millis() as u64;
-        let requests = keyframe_requests(&net.clients[self.person]);
+        let requests = net.keyframe_requests(self.person);
         let asked = self.keyframe_responsive && requests > self.requests;
         while u64::from(self.picture) * PICTURE <= elapsed {
             let keyframe = asked || self.is_next_key();
@@ -118,6 +137,14 @@ impl Broadcast {
         self.started + Duration::from_millis(u64::from(number - self.offset) * SOUND)
     }
 
+    /// When the audio or video packet of this number was sent.
+    pub(crate) fn sent_at(&self, kind: Kind, number: u32) -> Instant {
+        match kind {
+            Kind::Video => self.published(number),
+            Kind::Audio => self.said(number),
+        }
+    }
+
     /// How many packets of sound it has sent.
     pub(crate) fn sounds(&self) -> u32 {
         self.sound
@@ -154,37 +181,117 @@ pub(crate) struct Shown {
     pub(crate) number: u32,
 }
 
+/// What tests ask of clients that publish and watch one stream each, with audio and video.
+impl Net {
+    /// A publisher joins a stream.
+    pub(crate) fn publish(&mut self, stream: &str) -> usize {
+        self.join(Role::Publisher, stream, BOTH, GCM)
+    }
+
+    /// A publisher joins a stream to stand by.
+    pub(crate) fn stand_by(&mut self, stream: &str) -> usize {
+        let joined = self.try_join(Role::Publisher, stream, BOTH, GCM, |request| request.standby = true);
+        joined.expect("a standby is taken beside the live publisher")
+    }
+
+    /// A viewer joins a stream.
+    pub(crate) fn watch(&mut self, stream: &str) -> usize {
+        self.join(Role::Viewer, stream, BOTH, GCM)
+    }
+
+    /// The video packets that a viewer got, in the order of arrival, without resends.
+    pub(crate) fn video(&self, viewer: usize) -> Vec<Shown> {
+        self.packets(viewer, Kind::Video)
+    }
+
+    /// The audio packets that a viewer got, in the order of arrival, without resends.
+    pub(crate) fn audio(&self, viewer: usize) -> Vec<Shown> {
+        self.packets(viewer, Kind::Audio)
+    }
+
+    /// The packets of a kind that a viewer got, in the order of arrival, without resends.
+    pub(crate) fn packets(&self, viewer: usize, kind: Kind) -> Vec<Shown> {
+        let ssrc = self.ssrc(viewer, kind);
+        let at = if kind == Kind::Video { NUMBER } else { 0 };
+        let number = |payload: &[u8]| u32::from_be_bytes(payload[at..at + 4].try_into().expect("four octets"));
+        let of_track = self.clients[viewer].received.iter().filter(|packet| packet.ssrc == ssrc);
+        of_track
+            .map(|packet| Shown {
+                at: packet.at,
+                index: packet.index,
+                timestamp: packet.timestamp,
+                number: number(&packet.payload),
+            })
+            .collect()
+    }
+
+    /// The SSRC that a client was told of, or has told.
+    pub(crate) fn ssrc(&self, client: usize, kind: Kind) -> u32 {
+        let person = &self.clients[client];
+        person.tracks[track(person, kind)].ssrc.expect("offer or answer name it")
+    }
+
+    /// A viewer asks for video packets again, by their indices.
+    pub(crate) fn nack(&mut self, viewer: usize, indices: impl IntoIterator<Item = u64>) {
+        let media_ssrc = self.ssrc(viewer, Kind::Video);
+        let nacks = indices.into_iter().map(|index| NackPair::new(index as u16)).collect();
+        self.send_rtcp(viewer, TransportLayerNack { sender_ssrc: 1, media_ssrc, nacks });
+    }
+
+    /// A viewer asks for a keyframe (PLI).
+    pub(crate) fn request_keyframe(&mut self, viewer: usize) {
+        let media_ssrc = self.ssrc(viewer, Kind::Video);
+        self.send_rtcp(viewer, PictureLossIndication { sender_ssrc: 1, media_ssrc });
+    }
+
+    /// How many keyframe requests have reached a publisher.
+    pub(crate) fn keyframe_requests(&self, publisher: usize) -> usize {
+        let packets = self.clients[publisher].rtcp.iter().flatten();
+        packets.filter(|packet| packet.as_any().is::<PictureLossIndication>()).count()
+    }
+}
+
+/// A stream with a publisher that begins now, and viewers; all are connected.
+pub(crate) fn broadcast_to(viewers: usize, workers: usize, config: Config) -> (Net, Broadcast, Vec<usize>) {
+    let mut net = Net::with(workers, config);
+    let publisher = net.publish("cam");
+    let viewers = (0..viewers).map(|_| net.watch("cam")).collect();
+    net.connect();
+    let broadcast = Broadcast::new(&net, publisher);
+    (net, broadcast, viewers)
+}
+
+/// Lets several publish for a while.
+pub(crate) fn run_all(net: &mut Net, broadcasts: &mut [&mut Broadcast], how_long: Duration) {
+    let until = net.now + how_long;
+    while net.now < until {
+        broadcasts.iter_mut().for_each(|broadcast| broadcast.publish(net));
+        net.run(MILLISECOND);
+    }
+}
+
+/// Waits until a client is connected, while others publish.
+pub(crate) fn connect_beside(net: &mut Net, client: usize, broadcasts: &mut [&mut Broadcast]) {
+    for _ in 0..3_000 {
+        if net.clients[client].is_connected() {
+            return;
+        }
+        run_all(net, broadcasts, MILLISECOND);
+    }
+    panic!("the client does not connect within 3 s");
+}
+
+/// Fails unless a viewer's packets have consecutive indices, and timestamps that never go back.
+pub(crate) fn assert_spliced(line: &[Shown]) {
+    for pair in line.windows(2) {
+        assert_eq!(pair[1].index, pair[0].index + 1, "{pair:?}");
+        assert!((pair[1].timestamp.wrapping_sub(pair[0].timestamp) as i32) >= 0, "{pair:?}");
+    }
+}
+
 /// The place of a track among a person's.
 pub(crate) fn track(person: &Person, kind: Kind) -> usize {
     person.tracks.iter().position(|track| track.kind == kind).expect("the track was negotiated")
-}
-
-/// A viewer joins and is connected.
-pub(crate) fn watch(net: &mut Net, broadcast: &mut Broadcast) -> usize {
-    let viewer = net.join(Role::Viewer, "cam", BOTH, GCM);
-    for _ in 0..3000 {
-        if net.clients[viewer].is_connected() {
-            return viewer;
-        }
-        broadcast.run(net, Duration::from_millis(1));
-    }
-    panic!("the viewer does not connect within 3 s");
-}
-
-/// What a viewer got on the line of a track, in the order of arrival.
-pub(crate) fn line(person: &Person, kind: Kind) -> Vec<Shown> {
-    let ssrc = person.tracks[track(person, kind)].ssrc;
-    let at = if kind == Kind::Video { NUMBER } else { 0 };
-    let of_track = person.received.iter().filter(|packet| Some(packet.ssrc) == ssrc);
-    let number = |payload: &[u8]| u32::from_be_bytes(payload[at..at + 4].try_into().expect("four bytes"));
-    of_track
-        .map(|packet| Shown {
-            at: packet.at,
-            index: packet.index,
-            timestamp: packet.timestamp,
-            number: number(&packet.payload),
-        })
-        .collect()
 }
 
 /// The numbers of a line.
@@ -200,17 +307,4 @@ pub(crate) fn assert_continuous(line: &[Shown], numbers: Range<u32>) {
         assert_eq!(pair[1].index, pair[0].index + 1, "{pair:?}");
         assert!(pair[1].timestamp.wrapping_sub(pair[0].timestamp) < 90_000, "{pair:?}");
     }
-}
-
-/// Keyframe requests that a publisher has heard.
-pub(crate) fn keyframe_requests(person: &Person) -> usize {
-    let packets = person.rtcp.iter().flatten();
-    packets.filter(|packet| packet.as_any().downcast_ref::<PictureLossIndication>().is_some()).count()
-}
-
-/// A viewer says that it cannot decode.
-pub(crate) fn request_keyframe(net: &mut Net, viewer: usize) {
-    let person = &mut net.clients[viewer];
-    let media_ssrc = person.tracks[track(person, Kind::Video)].ssrc.expect("the answer names it");
-    person.client.send_rtcp(vec![Box::new(PictureLossIndication { sender_ssrc: 1, media_ssrc })], net.now);
 }

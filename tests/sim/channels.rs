@@ -1,18 +1,16 @@
 //! Data channels through the relay, in virtual time: real SCTP at every end.
 
-use std::time::Duration;
-
 use sluice::forward::codec::Codec;
 use sluice::name::Role;
 use sluice::peer::{Channel, ChannelMessage};
 use sluice::srtp::SrtpProfile;
 use sluice::worker::Config;
 
+use crate::broadcast::SECOND;
 use crate::net::Net;
 
 const CODECS: &[Codec] = &[Codec::Vp8, Codec::Opus];
 const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
-const SECOND: Duration = Duration::from_secs(1);
 
 fn chat() -> Channel {
     Channel {

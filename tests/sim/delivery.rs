@@ -3,20 +3,14 @@
 use std::time::Duration;
 
 use sluice::forward::PictureLimits;
-use sluice::forward::codec::{Codec, Kind};
+use sluice::forward::codec::Kind;
 use sluice::metrics::End as Reason;
 use sluice::name::Role;
 use sluice::srtp::SrtpProfile;
 use sluice::worker::Config;
 
-use crate::net::{NUMBER, Net, Person, vp8};
-
-const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
-const BOTH: &[Codec] = &[Codec::Vp8, Codec::Opus];
-
-fn track(person: &Person, kind: Kind) -> usize {
-    person.tracks.iter().position(|track| track.kind == kind).expect("the track was negotiated")
-}
+use crate::broadcast::{BOTH, GCM, SECOND, assert_continuous, assert_spliced, numbers, track};
+use crate::net::{Net, vp8};
 
 /// A publisher and viewers of one stream, connected.
 fn connected(workers: usize, viewers: usize, profiles: &[SrtpProfile]) -> (Net, usize, Vec<usize>) {
@@ -43,17 +37,10 @@ fn publish(net: &mut Net, publisher: usize, pictures: std::ops::Range<u32>) {
     }
 }
 
-fn payloads(person: &Person, kind: Kind) -> Vec<u32> {
-    let ssrc = person.tracks[track(person, kind)].ssrc;
-    let at = if kind == Kind::Video { NUMBER } else { 0 };
-    let of_track = person.received.iter().filter(|packet| Some(packet.ssrc) == ssrc);
-    of_track.map(|packet| u32::from_be_bytes(packet.payload[at..at + 4].try_into().expect("four bytes"))).collect()
-}
-
 #[test]
 fn few_viewers_are_served_by_the_worker_of_their_publisher_and_many_by_all() {
     let mut net = Net::assignment(2, Config { small_stream: 4, ..Config::default() });
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+    let publisher = net.publish("cam");
     net.connect();
     let sessions = |net: &Net| {
         let counts = net.relay.counts();
@@ -64,7 +51,7 @@ fn few_viewers_are_served_by_the_worker_of_their_publisher_and_many_by_all() {
     };
     let mut viewers = Vec::new();
     let mut join = |net: &mut Net| {
-        viewers.push(net.join(Role::Viewer, "cam", BOTH, GCM));
+        viewers.push(net.watch("cam"));
         net.connect();
     };
     (0..4).for_each(|_| join(&mut net));
@@ -73,7 +60,7 @@ fn few_viewers_are_served_by_the_worker_of_their_publisher_and_many_by_all() {
     assert_eq!(sessions(&net), [3, 8], "a half of the further ones elsewhere");
     publish(&mut net, publisher, 0..50);
     for viewer in viewers {
-        assert_eq!(payloads(&net.clients[viewer], Kind::Video), (0..150).collect::<Vec<_>>(), "viewer {viewer}");
+        assert_eq!(numbers(&net.video(viewer)), (0..150).collect::<Vec<_>>(), "viewer {viewer}");
     }
 }
 
@@ -104,10 +91,10 @@ fn publishers_are_gathered_where_there_is_room_and_come_back_to_where_they_were(
     let next = join(&mut net, 4, "next");
     assert_eq!(publishers(&net), now, "who takes a stream over lives where it was published");
     // They are connected by way of other workers, and nothing is lost or repeated on it.
-    let viewer = net.join(Role::Viewer, "next-3", BOTH, GCM);
+    let viewer = net.watch("next-3");
     net.connect();
     publish(&mut net, next[3], 0..50);
-    assert_eq!(payloads(&net.clients[viewer], Kind::Video), (0..150).collect::<Vec<_>>());
+    assert_eq!(numbers(&net.video(viewer)), (0..150).collect::<Vec<_>>());
 }
 
 #[test]
@@ -116,19 +103,9 @@ fn a_hundred_viewers_on_two_workers_lose_nothing() {
         let (mut net, publisher, viewers) = connected(workers, 100, GCM);
         publish(&mut net, publisher, 0..50);
         for viewer in viewers {
-            let person = &net.clients[viewer];
-            assert_eq!(payloads(person, Kind::Video), (0..150).collect::<Vec<_>>(), "viewer {viewer}");
-            assert_eq!(payloads(person, Kind::Audio), (0..50).collect::<Vec<_>>(), "viewer {viewer}");
-            for ssrc in person.tracks.iter().map(|track| track.ssrc) {
-                let indices: Vec<u64> = person
-                    .received
-                    .iter()
-                    .filter(|packet| Some(packet.ssrc) == ssrc)
-                    .map(|packet| packet.index)
-                    .collect();
-                assert!(indices.windows(2).all(|pair| pair[1] == pair[0] + 1), "numbers are continuous");
-                assert!(indices[0] < 1 << 15);
-            }
+            assert_continuous(&net.video(viewer), 0..150);
+            assert_continuous(&net.audio(viewer), 0..50);
+            assert!([net.video(viewer), net.audio(viewer)].iter().all(|packets| packets[0].index < 1 << 15));
         }
     }
 }
@@ -138,7 +115,7 @@ fn viewers_without_gcm_are_served_with_sha1_80() {
     let (mut net, publisher, viewers) = connected(1, 1, &[SrtpProfile::Aes128CmSha1_80]);
     assert_eq!(net.clients[viewers[0]].profile, Some(SrtpProfile::Aes128CmSha1_80));
     publish(&mut net, publisher, 0..5);
-    assert_eq!(payloads(&net.clients[viewers[0]], Kind::Video), (0..15).collect::<Vec<_>>());
+    assert_eq!(numbers(&net.video(viewers[0])), (0..15).collect::<Vec<_>>());
 }
 
 #[test]
@@ -150,53 +127,43 @@ fn gcm_is_taken_although_the_client_prefers_sha1_80() {
 #[test]
 fn a_viewer_who_comes_first_waits_and_a_late_one_starts_at_a_keyframe_that_is_asked_for() {
     let mut net = Net::with(1, Config { pictures: PictureLimits::NONE, ..Config::default() });
-    let early = net.join(Role::Viewer, "cam", BOTH, GCM);
+    let early = net.watch("cam");
     net.connect();
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+    let publisher = net.publish("cam");
     net.connect();
     publish(&mut net, publisher, 0..100);
-    assert_eq!(payloads(&net.clients[early], Kind::Video), (0..300).collect::<Vec<_>>());
+    assert_eq!(numbers(&net.video(early)), (0..300).collect::<Vec<_>>());
 
-    let requests = |net: &Net| keyframe_requests(&net.clients[publisher]);
+    let requests = |net: &Net| net.keyframe_requests(publisher);
     let before = requests(&net);
-    let late = net.join(Role::Viewer, "cam", BOTH, GCM);
+    let late = net.watch("cam");
     net.connect();
     assert_eq!(requests(&net), before + 1, "asked for at once, and once");
     publish(&mut net, publisher, 100..105);
-    assert_eq!(payloads(&net.clients[late], Kind::Video), [] as [u32; 0], "no picture decodes without a keyframe");
-    assert!(!payloads(&net.clients[late], Kind::Audio).is_empty(), "sound needs none");
+    assert_eq!(numbers(&net.video(late)), [] as [u32; 0], "no picture decodes without a keyframe");
+    assert!(!numbers(&net.audio(late)).is_empty(), "sound needs none");
     publish(&mut net, publisher, 105..160);
     assert_eq!(requests(&net), before + 2, "asked for again each second until it comes");
     let video = track(&net.clients[publisher], Kind::Video);
     net.send(publisher, video, 160 * 1800, true, &vp8(true, 1000));
     net.run(Duration::from_millis(20));
-    assert_eq!(payloads(&net.clients[late], Kind::Video), [1000]);
+    assert_eq!(numbers(&net.video(late)), [1000]);
     net.run(Duration::from_secs(3));
     assert_eq!(requests(&net), before + 2, "nobody waits any more");
-}
-
-fn keyframe_requests(person: &Person) -> usize {
-    use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
-    let packets = person.rtcp.iter().flatten();
-    packets.filter(|packet| packet.as_any().downcast_ref::<PictureLossIndication>().is_some()).count()
 }
 
 #[test]
 fn a_new_publisher_takes_over_and_the_viewers_line_goes_on() {
     let (mut net, first, viewers) = connected(2, 2, GCM);
     publish(&mut net, first, 0..10);
-    let second = net.join(Role::Publisher, "cam", BOTH, GCM);
+    let second = net.publish("cam");
     net.connect();
     assert!(net.clients[first].closed, "the replaced publisher is told");
     publish(&mut net, second, 0..10);
     for viewer in viewers {
-        let person = &net.clients[viewer];
-        let twice: Vec<u32> = (0..30).chain(0..30).collect();
-        assert_eq!(payloads(person, Kind::Video), twice);
-        let ssrc = person.tracks[track(person, Kind::Video)].ssrc;
-        let line: Vec<_> = person.received.iter().filter(|packet| Some(packet.ssrc) == ssrc).collect();
-        assert!(line.windows(2).all(|pair| pair[1].index == pair[0].index + 1));
-        assert!(line.windows(2).all(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp) < 90_000));
+        let video = net.video(viewer);
+        assert_eq!(numbers(&video), (0..30).chain(0..30).collect::<Vec<_>>());
+        assert_spliced(&video);
     }
     let metrics = net.metrics.render();
     assert!(metrics.contains("sluice_session_ends_total{reason=\"replaced\",role=\"publisher\"} 1"), "{metrics}");
@@ -208,7 +175,7 @@ fn an_ended_session_is_told_and_leaves_nothing_behind() {
     publish(&mut net, publisher, 0..3);
     for number in viewers.iter().chain([&publisher]) {
         let session = net.clients[*number].session;
-        net.handle().end(&session, Reason::Deleted).unwrap();
+        net.delete(*number);
         assert!(net.handle().lookup(&session).is_none(), "nobody finds it from here on");
         assert!(net.handle().end(&session, Reason::Deleted).is_err());
     }
@@ -220,15 +187,12 @@ fn an_ended_session_is_told_and_leaves_nothing_behind() {
 #[test]
 fn silence_ends_a_session_after_thirty_seconds_and_no_packet_after_ten() {
     let (mut net, _, viewers) = connected(1, 1, GCM);
-    net.join(Role::Viewer, "cam", BOTH, GCM);
+    net.watch("cam");
     let never = net.clients.pop().expect("it has just joined").session;
     let silent = net.clients[viewers[0]].session;
     net.clients.clear();
     for (seconds, waits, stays) in [(9, true, true), (3, false, true), (15, false, true), (5, false, false)] {
-        for _ in 0..seconds * 10 {
-            net.now += Duration::from_millis(100);
-            net.relay.turn(&mut net.wire, net.now);
-        }
+        net.wait(seconds * SECOND);
         assert_eq!(net.handle().lookup(&never).is_some(), waits);
         assert_eq!(net.handle().lookup(&silent).is_some(), stays);
     }
@@ -237,7 +201,7 @@ fn silence_ends_a_session_after_thirty_seconds_and_no_packet_after_ten() {
 #[test]
 fn a_client_that_gives_its_handshake_up_in_clear_times_out_and_its_alert_is_told() {
     let (mut net, publisher, _) = connected(1, 1, GCM);
-    let viewer = net.join(Role::Viewer, "cam", BOTH, GCM);
+    let viewer = net.watch("cam");
     let session = net.clients[viewer].session;
     // Its check arrives, then what it says of a certificate that it does not like, and close_notify; then nothing.
     let check = net.clients[viewer].client.poll_transmit().expect("a check").1.to_vec();
@@ -261,7 +225,7 @@ fn a_client_that_gives_its_handshake_up_in_clear_times_out_and_its_alert_is_told
 fn a_relay_that_nobody_has_reached_yet_gives_up_who_never_comes() {
     let mut net = Net::new(2);
     for _ in 0..3 {
-        let client = net.join(Role::Viewer, "cam", BOTH, GCM);
+        let client = net.watch("cam");
         net.forget(client);
     }
     net.run(Duration::from_secs(9));
@@ -285,8 +249,7 @@ fn a_lost_packet_is_resent_when_the_viewer_asks_and_no_number_has_two_contents()
         media_ssrc: ssrc,
         nacks: vec![NackPair { packet_id: lost.index as u16, lost_packets: 0 }],
     };
-    let now = net.now;
-    net.clients[viewer].client.send_rtcp(vec![Box::new(nack)], now);
+    net.send_rtcp(viewer, nack);
     net.run(Duration::from_millis(20));
     let answer = net.clients[viewer].received.last().expect("something came").clone();
     assert_eq!(Some(answer.ssrc), rtx, "RFC 4588: on the SSRC of resends");
@@ -302,7 +265,7 @@ fn a_lost_packet_is_resent_when_the_viewer_asks_and_no_number_has_two_contents()
 #[test]
 fn remote_candidates_are_never_dialled() {
     let mut net = Net::new(1);
-    let viewer = net.join(Role::Viewer, "cam", BOTH, GCM);
+    let viewer = net.watch("cam");
     let offer = net.clients[viewer].client.offer().to_owned();
     net.clients.clear();
     let mut candidates = String::new();

@@ -1,37 +1,20 @@
 //! Viewers whose publisher has left, deliberately or without a word: they are not shown the last seconds again, whatever
 //! they ask for. In virtual time, with real peers.
 
-use std::time::Duration;
-
 use rtcp::payload_feedbacks::full_intra_request::{FirEntry, FullIntraRequest};
 use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
 use sluice::forward::codec::Kind;
-use sluice::metrics::End as Reason;
-use sluice::name::Role;
 use sluice::worker::Config;
 
-use crate::broadcast::{BOTH, Broadcast, GCM, keyframe_requests, line, request_keyframe, track};
+use crate::broadcast::{Broadcast, MILLISECOND, SECOND, broadcast_to, connect_beside, run_all, track};
 use crate::net::Net;
-
-const SECOND: Duration = Duration::from_secs(1);
-const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// Tells the second publisher's packets from the first's.
 const SECOND_BEGINS: u32 = 1_000_000;
 
-fn metric(net: &Net, name: &str) -> u64 {
-    let text = net.metrics.render();
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("the metric is there");
-    line.trim().parse().expect("it is a number")
-}
-
 /// A publisher with one keyframe, three seconds ago, and two viewers on each worker.
 fn watched(workers: usize, keyframe_responsive: bool) -> (Net, Broadcast, Vec<usize>) {
-    let mut net = Net::with(workers, Config::default());
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
-    let viewers = (0..2 * workers).map(|_| net.join(Role::Viewer, "cam", BOTH, GCM)).collect();
-    net.connect();
-    let mut broadcast = Broadcast::new(&net, publisher);
+    let (mut net, mut broadcast, viewers) = broadcast_to(2 * workers, workers, Config::default());
     broadcast.keyframe_responsive = keyframe_responsive;
     broadcast.run(&mut net, 3 * SECOND);
     (net, broadcast, viewers)
@@ -53,7 +36,7 @@ const ALL: [Leaves; 3] = [Leaves::Deleted, Leaves::Closed, Leaves::Crashed];
 impl Leaves {
     fn leave(self, net: &mut Net, publisher: usize) {
         match self {
-            Self::Deleted => net.handle().end(&net.clients[publisher].session, Reason::Deleted).expect("it lives"),
+            Self::Deleted => net.delete(publisher),
             Self::Closed => net.clients[publisher].client.close(),
             Self::Crashed => net.clients[publisher].away = true,
         }
@@ -73,7 +56,7 @@ impl Asks {
         let person = &mut net.clients[viewer];
         let media_ssrc = person.tracks[track(person, Kind::Video)].ssrc.expect("the answer names it");
         let request: Box<dyn rtcp::Packet> = match self {
-            Self::Pli => return request_keyframe(net, viewer),
+            Self::Pli => return net.request_keyframe(viewer),
             Self::Fir => Box::new(FullIntraRequest {
                 sender_ssrc: 1,
                 media_ssrc,
@@ -93,7 +76,7 @@ impl Asks {
 
 /// The number of each packet of video that a viewer was sent anew: resends repeat the index of the first sending.
 fn shown(net: &Net, viewer: usize) -> Vec<u32> {
-    let mut video = line(&net.clients[viewer], Kind::Video);
+    let mut video = net.video(viewer);
     video.sort_by_key(|shown| shown.index);
     video.dedup_by_key(|shown| shown.index);
     video.iter().map(|shown| shown.number).collect()
@@ -122,7 +105,7 @@ fn nothing_is_sent_again_once_the_publisher_has_left_whatever_a_viewer_asks_for(
             assert_eq!(shown(&net, *viewer), all, "{leaves:?}, {asks:?}, keyframe responsive: {keyframe_responsive}");
         }
         assert_eq!(
-            metric(&net, "sluice_replays_total"),
+            net.metric("sluice_replays_total"),
             0,
             "{leaves:?}, {asks:?}, keyframe responsive: {keyframe_responsive}"
         );
@@ -134,11 +117,11 @@ fn what_a_viewer_has_asked_for_just_before_is_not_sent_once_the_publisher_has_le
     for leaves in [Leaves::Deleted, Leaves::Closed] {
         for asks in [Asks::Pli, Asks::Nack] {
             let (mut net, mut broadcast, viewers) = watched(1, true);
-            // It obeys once, so that the relay waits for its next answer, which does not come.
-            request_keyframe(&mut net, viewers[0]);
+            // It keyframe_responsive once, so that the relay waits for its next answer, which does not come.
+            net.request_keyframe(viewers[0]);
             broadcast.run(&mut net, 3 * SECOND);
             broadcast.keyframe_responsive = false;
-            let replays = metric(&net, "sluice_replays_total");
+            let replays = net.metric("sluice_replays_total");
             asks.ask(&mut net, viewers[0], 0);
             broadcast.run(&mut net, 100 * MILLISECOND);
             leaves.leave(&mut net, broadcast.person);
@@ -146,7 +129,7 @@ fn what_a_viewer_has_asked_for_just_before_is_not_sent_once_the_publisher_has_le
             let sent = shown(&net, viewers[0]).len();
             net.run(5 * SECOND);
             assert_eq!(shown(&net, viewers[0]).len(), sent, "{leaves:?}, {asks:?}");
-            assert_eq!(metric(&net, "sluice_replays_total"), replays, "{leaves:?}, {asks:?}");
+            assert_eq!(net.metric("sluice_replays_total"), replays, "{leaves:?}, {asks:?}");
         }
     }
 }
@@ -155,7 +138,7 @@ fn what_a_viewer_has_asked_for_just_before_is_not_sent_once_the_publisher_has_le
 fn a_replay_that_is_under_way_ends_with_its_publisher() {
     let (mut net, mut broadcast, _) = watched(1, false);
     broadcast.run(&mut net, 7 * SECOND);
-    let late = crate::broadcast::watch(&mut net, &mut broadcast);
+    let late = broadcast.add_viewer(&mut net);
     broadcast.run(&mut net, 200 * MILLISECOND);
     Leaves::Deleted.leave(&mut net, broadcast.person);
     net.run(20 * MILLISECOND);
@@ -173,26 +156,23 @@ fn who_returns_from_a_pause_or_comes_anew_while_nobody_publishes_gets_nothing_un
         net.clients[paused].away = true;
         leaves.leave(&mut net, broadcast.person);
         net.run(12 * SECOND);
-        let late = [net.join(Role::Viewer, "cam", BOTH, GCM), net.join(Role::Viewer, "cam", BOTH, GCM)];
+        let late = [net.watch("cam"), net.watch("cam")];
         net.clients[paused].away = false;
         net.run(5 * SECOND);
-        assert_eq!(metric(&net, "sluice_viewer_pauses_total"), 1, "{leaves:?}");
+        assert_eq!(net.metric("sluice_viewer_pauses_total"), 1, "{leaves:?}");
         for viewer in late {
             assert!(net.clients[viewer].is_connected());
-            request_keyframe(&mut net, viewer);
+            net.request_keyframe(viewer);
         }
         net.run(3 * SECOND);
         for viewer in late {
             assert_eq!(net.clients[viewer].received, [], "{leaves:?}");
         }
         assert_eq!(shown(&net, paused).len() as u32, broadcast.picture * 3, "{leaves:?}");
-        assert_eq!(metric(&net, "sluice_replays_total"), 0, "{leaves:?}");
-        assert_eq!(metric(&net, "sluice_drops_total{reason=\"codec\"}"), 0, "{leaves:?}");
+        assert_eq!(net.metric("sluice_replays_total"), 0, "{leaves:?}");
+        assert_eq!(net.metric("sluice_drops_total{reason=\"codec\"}"), 0, "{leaves:?}");
 
-        let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
-        net.connect();
-        let mut second = Broadcast::new(&net, publisher);
-        second.offset = SECOND_BEGINS;
+        let mut second = Broadcast::join(&mut net, SECOND_BEGINS);
         second.run(&mut net, SECOND);
         for viewer in viewers.iter().chain(&late) {
             let new: Vec<u32> = shown(&net, *viewer).into_iter().filter(|number| *number >= SECOND_BEGINS).collect();
@@ -208,7 +188,7 @@ fn a_publisher_that_is_heard_again_finds_its_viewers_and_those_that_came_meanwhi
         let (mut net, mut broadcast, viewers) = watched(workers, true);
         net.clients[broadcast.person].away = true;
         broadcast.run(&mut net, 10 * SECOND);
-        let late = crate::broadcast::watch(&mut net, &mut broadcast);
+        let late = broadcast.add_viewer(&mut net);
         broadcast.run(&mut net, SECOND);
         assert_eq!(net.clients[late].received, []);
         net.clients[broadcast.person].away = false;
@@ -229,14 +209,14 @@ fn a_screen_that_stands_still_is_not_shown_again_to_who_has_it_and_is_shown_to_w
     for time in 0..20 {
         net.run(SECOND / 2);
         if time % 6 == 5 {
-            viewers.iter().for_each(|viewer| request_keyframe(&mut net, *viewer));
+            viewers.iter().for_each(|viewer| net.request_keyframe(*viewer));
         }
     }
-    let asked = keyframe_requests(&net.clients[broadcast.person]);
+    let asked = net.keyframe_requests(broadcast.person);
     assert!(asked >= 3, "its publisher is asked instead: {asked}");
     let all: Vec<u32> = (0..broadcast.picture * 3).collect();
     assert!(viewers.iter().all(|viewer| shown(&net, *viewer) == all));
-    let late = net.join(Role::Viewer, "cam", BOTH, GCM);
+    let late = net.watch("cam");
     net.connect();
     net.run(3 * SECOND);
     assert_eq!(shown(&net, late), all);
@@ -246,22 +226,16 @@ fn a_screen_that_stands_still_is_not_shown_again_to_who_has_it_and_is_shown_to_w
 fn beside_a_standby_nobody_sees_the_last_seconds_of_who_left_again() {
     for leaves in ALL {
         let (mut net, mut first, viewers) = watched(2, false);
-        let joined = net.try_join(Role::Publisher, "cam", BOTH, GCM, |request| request.standby = true);
-        let standby = joined.expect("a standby is taken beside the live publisher");
-        while !net.clients[standby].is_connected() {
-            first.run(&mut net, MILLISECOND);
-        }
+        let standby = net.stand_by("cam");
+        connect_beside(&mut net, standby, &mut [&mut first]);
         let mut second = Broadcast::new(&net, standby);
         second.offset = SECOND_BEGINS;
-        for _ in 0..2_000 {
-            first.publish(&mut net);
-            second.run(&mut net, MILLISECOND);
-        }
+        run_all(&mut net, &mut [&mut first, &mut second], 2 * SECOND);
         leaves.leave(&mut net, first.person);
         // A silence is none before it has lasted for a second, which is when the standby takes over.
         second.run(&mut net, if leaves == Leaves::Crashed { SECOND } else { 2 * MILLISECOND });
         for _ in 0..3_000 {
-            viewers.iter().for_each(|viewer| request_keyframe(&mut net, *viewer));
+            viewers.iter().for_each(|viewer| net.request_keyframe(*viewer));
             second.run(&mut net, MILLISECOND);
         }
         for viewer in &viewers {

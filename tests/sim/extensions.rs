@@ -6,26 +6,22 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
 use sluice::forward::codec::Kind;
 use sluice::name::Role;
 use sluice::node::Create;
 use sluice::sdp::Extension;
 use sluice::worker::Config;
 
-use crate::broadcast::{BOTH, Broadcast, GCM, PARTS, assert_continuous, line, track, watch};
+use crate::broadcast::{BOTH, Broadcast, GCM, MILLISECOND, PARTS, SECOND, assert_continuous, track};
 use crate::net::Net;
 use crate::net::person::Received;
-
-const MILLISECOND: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
 
 const OF_PACKETS: [Extension; 3] = [Extension::Mid, Extension::AudioLevel, Extension::AbsCaptureTime];
 
 /// An NTP time: seconds and their 2^32nd parts.
 const CAPTURED: u64 = 3_900_000_000 << 32;
 
-/// Elements with their preamble: two-byte ones where one is too long for the others.
+/// HeaderExtensions with their preamble: two-byte ones where one is too long for the others.
 fn block(elements: &[(u8, &[u8])]) -> Vec<u8> {
     let two_byte = elements.iter().any(|(_, value)| value.len() > 16);
     let mut octets = Vec::new();
@@ -57,8 +53,8 @@ fn id(net: &Net, person: usize, kind: Kind, extension: Extension) -> Option<u8> 
 fn joined(extensions: &[Extension]) -> (Net, Broadcast, usize) {
     let mut net = Net::new(1);
     net.extensions = extensions.to_vec();
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
-    let viewer = net.join(Role::Viewer, "cam", BOTH, GCM);
+    let publisher = net.publish("cam");
+    let viewer = net.watch("cam");
     net.connect();
     let broadcast = Broadcast::new(&net, publisher);
     (net, broadcast, viewer)
@@ -79,14 +75,6 @@ fn value(packet: &Received, id: Option<u8>) -> Option<&[u8]> {
 /// The lengths of the headers of packets: what a seal of 16 octets and the payload leave.
 fn header_lengths(packets: &[Received]) -> BTreeSet<usize> {
     packets.iter().map(|packet| packet.sealed.len() - 16 - packet.payload.len()).collect()
-}
-
-fn ask_again(net: &mut Net, viewer: usize, index: u64) {
-    let media_ssrc = net.clients[viewer].tracks[track(&net.clients[viewer], Kind::Video)].ssrc.expect("it is named");
-    let nacks = vec![NackPair { packet_id: index as u16, lost_packets: 0 }];
-    let nack = TransportLayerNack { sender_ssrc: 1, media_ssrc, nacks };
-    let now = net.now;
-    net.clients[viewer].client.send_rtcp(vec![Box::new(nack)], now);
 }
 
 /// Publishes for a while; every other millisecond's packets say something.
@@ -134,14 +122,14 @@ fn loudness_and_capture_time_come_with_every_packet_also_where_the_publisher_lea
         }
         assert_eq!(header_lengths(&packets).len(), 1);
     }
-    assert_continuous(&line(&net.clients[viewer], Kind::Video), 0..broadcast.picture * PARTS);
+    assert_continuous(&net.video(viewer), 0..broadcast.picture * PARTS);
 }
 
 #[test]
 fn a_viewer_that_takes_no_extension_gets_none() {
     let (mut net, mut broadcast, asking) = joined(&OF_PACKETS);
     net.extensions.clear();
-    let plain = net.join(Role::Viewer, "cam", BOTH, GCM);
+    let plain = net.watch("cam");
     net.connect();
     let says = captured_at(&net, broadcast.person);
     run_saying(&mut net, &mut broadcast, SECOND / 2, says);
@@ -156,10 +144,10 @@ fn a_late_viewer_is_told_when_the_pictures_were_captured_that_are_sent_to_it_fas
     let (mut net, mut broadcast, _) = joined(&OF_PACKETS);
     let says = captured_at(&net, broadcast.person);
     run_saying(&mut net, &mut broadcast, 3 * SECOND, says);
-    let late = watch(&mut net, &mut broadcast);
+    let late = broadcast.add_viewer(&mut net);
     broadcast.run(&mut net, SECOND);
     let packets = received(&net, late, Kind::Video, false);
-    let shown = line(&net.clients[late], Kind::Video);
+    let shown = net.video(late);
     for (packet, shown) in packets.iter().zip(&shown) {
         let capture = value(packet, id(&net, late, Kind::Video, Extension::AbsCaptureTime)).expect("each has one");
         let time = u64::from_be_bytes(capture[..8].try_into().unwrap());
@@ -177,7 +165,7 @@ fn a_resend_carries_what_the_packet_says_and_tells_its_own_time() {
     run_saying(&mut net, &mut broadcast, SECOND, says);
     let first = received(&net, viewer, Kind::Video, false).pop().expect("pictures come");
     broadcast.run(&mut net, 100 * MILLISECOND);
-    ask_again(&mut net, viewer, first.index);
+    net.nack(viewer, [first.index]);
     net.run(50 * MILLISECOND);
     let resends = received(&net, viewer, Kind::Video, true);
     assert_eq!(resends.len(), 2, "two copies, both within the replay window");
@@ -219,7 +207,7 @@ fn who_knows_only_transport_wide_numbers_gets_each_once_resends_too() {
     for _ in 0..20 {
         broadcast.run(&mut net, 50 * MILLISECOND);
         let newest = received(&net, viewer, Kind::Video, false).pop().expect("pictures come");
-        ask_again(&mut net, viewer, newest.index);
+        net.nack(viewer, [newest.index]);
     }
     net.run(50 * MILLISECOND);
     let number = id(&net, viewer, Kind::Video, Extension::TransportWideCc);
@@ -240,14 +228,11 @@ fn a_new_publisher_that_says_less_takes_over_and_the_viewer_is_told_less() {
     let says = captured_at(&net, first.person);
     run_saying(&mut net, &mut first, SECOND, says);
     net.extensions = vec![Extension::Mid];
-    let second = net.join(Role::Publisher, "cam", BOTH, GCM);
-    net.connect();
-    let mut second = Broadcast::new(&net, second);
-    second.offset = 1_000_000;
+    let mut second = Broadcast::join(&mut net, 1_000_000);
     second.run(&mut net, SECOND);
     for kind in [Kind::Audio, Kind::Video] {
         let packets = received(&net, viewer, kind, false);
-        let shown = line(&net.clients[viewer], kind);
+        let shown = net.packets(viewer, kind);
         let capture = id(&net, viewer, kind, Extension::AbsCaptureTime);
         let mid = id(&net, viewer, kind, Extension::Mid);
         let (old, new) =
@@ -264,10 +249,10 @@ fn a_new_publisher_that_says_less_takes_over_and_the_viewer_is_told_less() {
 fn viewers_turn_the_picture_of_a_publisher_that_cannot_where_the_operator_lets_them() {
     let mut net = Net::with(1, Config { video_orientation: true, ..Config::default() });
     net.extensions = vec![Extension::VideoOrientation];
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
-    let viewer = net.join(Role::Viewer, "cam", BOTH, GCM);
+    let publisher = net.publish("cam");
+    let viewer = net.watch("cam");
     net.extensions.clear();
-    let other = net.join(Role::Viewer, "cam", BOTH, GCM);
+    let other = net.watch("cam");
     net.connect();
     let mut broadcast = Broadcast::new(&net, publisher);
     let orientation = id(&net, publisher, Kind::Video, Extension::VideoOrientation).expect("it is taken");
@@ -311,16 +296,9 @@ fn run_describing(net: &mut Net, broadcast: &mut Broadcast, how_long: Duration, 
 fn described(net: &Net, viewer: usize) -> Vec<(u32, Option<Vec<u8>>)> {
     let id = id(net, viewer, Kind::Video, Extension::DependencyDescriptor).expect("it is promised");
     let packets = received(net, viewer, Kind::Video, false);
-    let shown = line(&net.clients[viewer], Kind::Video);
+    let shown = net.video(viewer);
     let described = packets.iter().map(|packet| value(packet, Some(id)).map(<[u8]>::to_vec));
     shown.iter().map(|shown| shown.number).zip(described).collect()
-}
-
-/// A publisher whose packets count from `offset`.
-fn beginning(net: &Net, publisher: usize, offset: u32) -> Broadcast {
-    let mut broadcast = Broadcast::new(net, publisher);
-    broadcast.offset = offset;
-    broadcast
 }
 
 const DESCRIBED: [Extension; 3] = [Extension::Mid, Extension::AbsSendTime, Extension::DependencyDescriptor];
@@ -330,7 +308,7 @@ fn what_frames_need_comes_octet_for_octet_and_what_is_long_in_two_byte_elements(
     let (mut net, mut broadcast, viewer) = joined(&DESCRIBED);
     broadcast.keyframe_every = 10;
     run_describing(&mut net, &mut broadcast, 2 * SECOND, 65_520);
-    assert_continuous(&line(&net.clients[viewer], Kind::Video), 0..broadcast.picture * PARTS);
+    assert_continuous(&net.video(viewer), 0..broadcast.picture * PARTS);
     let packets = received(&net, viewer, Kind::Video, false);
     let (mut long, mut short) = (Vec::new(), Vec::new());
     for ((number, described), packet) in described(&net, viewer).into_iter().zip(packets) {
@@ -349,18 +327,14 @@ fn frame_numbers_never_step_back_whoever_takes_over_and_whenever_a_viewer_comes(
     let (mut net, mut first, viewer) = joined(&DESCRIBED);
     first.keyframe_every = 20;
     run_describing(&mut net, &mut first, 2 * SECOND, 65_500);
-    let late = net.join(Role::Viewer, "cam", BOTH, GCM);
+    let late = net.watch("cam");
     run_describing(&mut net, &mut first, SECOND, 65_500);
     // It has no words for its frames.
     net.extensions = vec![Extension::Mid];
-    let silent = net.join(Role::Publisher, "cam", BOTH, GCM);
-    net.connect();
-    let mut silent = beginning(&net, silent, 100_000);
+    let mut silent = Broadcast::join(&mut net, 100_000);
     silent.run(&mut net, SECOND);
     net.extensions = DESCRIBED.to_vec();
-    let last = net.join(Role::Publisher, "cam", BOTH, GCM);
-    net.connect();
-    let mut last = beginning(&net, last, 200_000);
+    let mut last = Broadcast::join(&mut net, 200_000);
     run_describing(&mut net, &mut last, SECOND, 7);
     for viewer in [viewer, late] {
         let mut frames: Vec<(u32, u16)> = Vec::new();
@@ -398,17 +372,15 @@ fn a_resend_says_of_its_frame_what_was_said() {
     let mut second = DESCRIBED.to_vec();
     second.rotate_left(1);
     net.extensions = second;
-    let other = net.join(Role::Publisher, "cam", BOTH, GCM);
-    net.connect();
-    let mut broadcast = beginning(&net, other, 100_000);
+    let mut broadcast = Broadcast::join(&mut net, 100_000);
     run_describing(&mut net, &mut broadcast, SECOND / 2, 9000);
     let told = id(&net, viewer, Kind::Video, Extension::DependencyDescriptor);
     // The first behind the takeover brings the structure.
-    let of_second = line(&net.clients[viewer], Kind::Video).iter().position(|shown| shown.number == 100_000).unwrap();
+    let of_second = net.video(viewer).iter().position(|shown| shown.number == 100_000).unwrap();
     for at in [of_second, of_second + 6] {
         let first = received(&net, viewer, Kind::Video, false)[at].clone();
         let before = received(&net, viewer, Kind::Video, true).len();
-        ask_again(&mut net, viewer, first.index);
+        net.nack(viewer, [first.index]);
         net.run(50 * MILLISECOND);
         let resends = received(&net, viewer, Kind::Video, true).split_off(before);
         assert!(!resends.is_empty());
@@ -431,7 +403,7 @@ fn without_rtx_a_packet_with_a_descriptor_is_repeated_bit_for_bit() {
     broadcast = Broadcast::new(&net, broadcast.person);
     run_describing(&mut net, &mut broadcast, SECOND, 40);
     for first in [&received(&net, viewer, Kind::Video, false)[0], &received(&net, viewer, Kind::Video, false)[30]] {
-        ask_again(&mut net, viewer, first.index);
+        net.nack(viewer, [first.index]);
         let mut again = 0;
         for _ in 0..50 {
             net.step(|to, datagram| {
@@ -480,7 +452,7 @@ proptest! {
             broadcast.run(&mut net, 20 * MILLISECOND);
         }
         net.run(10 * MILLISECOND);
-        assert_continuous(&line(&net.clients[viewer], Kind::Video), 0..broadcast.picture * PARTS);
+        assert_continuous(&net.video(viewer), 0..broadcast.picture * PARTS);
         prop_assert_eq!(received(&net, viewer, Kind::Audio, false).len(), broadcast.sounds() as usize);
     }
 }

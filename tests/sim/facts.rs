@@ -14,10 +14,8 @@ use sluice::name::{Role, SessionId};
 use sluice::session::{Report, Stage, TrackReport};
 use sluice::srtp::SrtpProfile;
 
-use crate::broadcast::{BOTH, Broadcast, GCM};
+use crate::broadcast::{BOTH, Broadcast, GCM, SECOND, run_all};
 use crate::net::Net;
-
-const SECOND: Duration = Duration::from_secs(1);
 
 fn report(net: &Net, client: usize) -> Report {
     net.handle().record(&net.clients[client].session).unwrap().report()
@@ -30,7 +28,7 @@ fn track<'a>(report: &'a Report, kind: &str) -> &'a TrackReport {
 /// A publisher and a viewer, and two seconds of media.
 fn live() -> (Net, Broadcast, usize) {
     let mut net = Net::new(2);
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+    let publisher = net.publish("cam");
     let viewer = net.join(Role::Viewer, "cam", BOTH, &[SrtpProfile::Aes128CmSha1_80]);
     net.connect();
     let mut broadcast = Broadcast::new(&net, publisher);
@@ -89,8 +87,7 @@ fn a_viewer_tells_what_its_network_carries_and_nobody_else_does() {
     let own = net.clients[viewer].tracks[0].ssrc.unwrap();
     for (bitrate, ssrc) in [(2_000_000.0, own), (1_000.0, own ^ 1)] {
         let estimate = ReceiverEstimatedMaximumBitrate { sender_ssrc: 1, bitrate, ssrcs: vec![ssrc] };
-        let now = net.now;
-        net.clients[viewer].client.send_rtcp(vec![Box::new(estimate)], now);
+        net.send_rtcp(viewer, estimate);
         broadcast.run(&mut net, 2 * SECOND);
     }
     assert_eq!(report(&net, viewer).estimate, Some(2_000_000.0));
@@ -105,8 +102,7 @@ fn a_viewers_report_tells_its_loss_its_jitter_and_the_round_trip() {
     };
     let clock =
         SenderReport { ssrc: ssrc(&net, broadcast.person), ntp_time: 7 << 32, rtp_time: 0, ..Default::default() };
-    let now = net.now;
-    net.clients[broadcast.person].client.send_rtcp(vec![Box::new(clock)], now);
+    net.send_rtcp(broadcast.person, clock);
     broadcast.run(&mut net, SECOND * 5);
     let (media_ssrc, named) = net.clients[viewer]
         .rtcp
@@ -125,10 +121,7 @@ fn a_viewers_report_tells_its_loss_its_jitter_and_the_round_trip() {
         delay: 0,
         ..Default::default()
     };
-    let now = net.now;
-    net.clients[viewer]
-        .client
-        .send_rtcp(vec![Box::new(ReceiverReport { ssrc: 1, reports: vec![block], ..Default::default() })], now);
+    net.send_rtcp(viewer, ReceiverReport { ssrc: 1, reports: vec![block], ..Default::default() });
     broadcast.run(&mut net, SECOND * 2);
     let report = report(&net, viewer);
     let told = report.tracks.iter().find(|track| track.ssrc == Some(media_ssrc)).unwrap();
@@ -141,12 +134,12 @@ fn a_viewers_report_tells_its_loss_its_jitter_and_the_round_trip() {
 #[test]
 fn a_session_waits_connects_and_ends_with_a_reason_that_is_kept() {
     let mut net = Net::new(1);
-    let viewer = net.join(Role::Viewer, "cam", BOTH, GCM);
+    let viewer = net.watch("cam");
     assert_eq!(report(&net, viewer).stage, Stage::Waiting);
     assert!(net.handle().streams().is_empty(), "nothing has arrived from it yet");
     net.connect();
     assert_eq!(report(&net, viewer).stage, Stage::Waiting, "for a publisher");
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+    let publisher = net.publish("cam");
     net.connect();
     net.run(SECOND * 2);
     assert_eq!(report(&net, viewer).stage, Stage::Live);
@@ -166,9 +159,8 @@ fn a_session_waits_connects_and_ends_with_a_reason_that_is_kept() {
     assert_eq!(report(&net, publisher).ended.map(|(reason, _)| reason), Some(Reason::Kicked));
 
     // One whose first packet never came.
-    let silent = net.join(Role::Viewer, "cam", BOTH, GCM);
-    let session = net.clients[silent].session;
-    net.handle().end(&session, Reason::Deleted).unwrap();
+    let silent = net.watch("cam");
+    net.delete(silent);
     assert_eq!(net.handle().record(&session).unwrap().report().stage, Stage::Ended);
 }
 
@@ -263,16 +255,12 @@ fn a_streams_metrics_move_with_it_and_end_with_it() {
 #[test]
 fn a_standby_waits_and_counts_only_once_it_has_taken_over() {
     let (mut net, mut broadcast, _) = live();
-    let joined = net.try_join(Role::Publisher, "cam", BOTH, GCM, |request| request.standby = true);
-    let standby = joined.unwrap();
+    let standby = net.stand_by("cam");
     net.connect();
     let bytes = |net: &Net| metric(net, "sluice_stream_bytes_total{direction=\"in\",stream=\"cam\"}").unwrap();
     let before = bytes(&net);
     let mut second = Broadcast::new(&net, standby);
-    for _ in 0..3000 {
-        second.publish(&mut net);
-        broadcast.run(&mut net, SECOND / 1000);
-    }
+    run_all(&mut net, &mut [&mut second, &mut broadcast], 3 * SECOND);
     let both = bytes(&net) - before;
     assert_eq!(report(&net, standby).stage, Stage::Waiting);
     assert!(track(&report(&net, standby), "video").rates.packets > 70.0, "it is known all the same");
@@ -287,9 +275,9 @@ fn a_standby_waits_and_counts_only_once_it_has_taken_over() {
 #[test]
 fn thousands_of_sessions_are_looked_at_each_second_a_few_at_a_time() {
     let mut net = Net::new(1);
-    let clients: Vec<_> = (0..150).map(|_| net.join(Role::Viewer, "cam", BOTH, GCM)).collect();
+    let clients: Vec<_> = (0..150).map(|_| net.watch("cam")).collect();
     net.connect();
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+    let publisher = net.publish("cam");
     net.connect();
     let mut broadcast = Broadcast::new(&net, publisher);
     broadcast.run(&mut net, SECOND * 3);

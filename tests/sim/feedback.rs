@@ -1,7 +1,5 @@
 //! What viewers say must not hurt others: floods of NACKs and of keyframe requests, and words about what is not theirs.
 
-use std::time::Duration;
-
 use rtcp::goodbye::Goodbye;
 use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtcp::transport_feedbacks::transport_layer_cc::{
@@ -10,24 +8,17 @@ use rtcp::transport_feedbacks::transport_layer_cc::{
 use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
 use sluice::forward::codec::Kind;
 use sluice::forward::{BURST_OCTETS, PictureLimits};
-use sluice::name::Role;
 use sluice::worker::Config;
 
-use crate::broadcast::{BOTH, Broadcast, GCM, PARTS, assert_continuous, keyframe_requests, line, track, watch};
+use crate::broadcast::{Broadcast, MILLISECOND, PARTS, SECOND, assert_continuous, broadcast_to};
 use crate::net::Net;
 
-const MILLISECOND: Duration = Duration::from_millis(1);
 /// AES-128-GCM's.
 const TAG: u64 = 16;
-const SECOND: Duration = Duration::from_secs(1);
 
 /// A publisher and viewers that have seen its first second.
 fn begun(viewers: usize) -> (Net, Broadcast, Vec<usize>) {
-    let mut net = Net::new(1);
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
-    let viewers = (0..viewers).map(|_| net.join(Role::Viewer, "cam", BOTH, GCM)).collect();
-    net.connect();
-    let mut broadcast = Broadcast::new(&net, publisher);
+    let (mut net, mut broadcast, viewers) = broadcast_to(viewers, 1, Config::default());
     broadcast.run(&mut net, SECOND);
     (net, broadcast, viewers)
 }
@@ -47,35 +38,33 @@ fn octets(net: &Net, viewer: usize) -> (u64, u64) {
 fn the_worst_nack_a_hundred_times_a_second_draws_no_more_than_its_budget_and_others_lose_nothing() {
     let (mut net, mut broadcast, viewers) = begun(2);
     let [greedy, other] = viewers[..] else { panic!("two viewers") };
-    let media_ssrc = net.clients[greedy].tracks[track(&net.clients[greedy], Kind::Video)].ssrc.expect("it is named");
+    let media_ssrc = net.ssrc(greedy, Kind::Video);
     let (media_before, all_before) = octets(&net, greedy);
     for _ in 0..300 {
-        let newest = line(&net.clients[greedy], Kind::Video).last().expect("pictures come").index as u16;
+        let newest = net.video(greedy).last().expect("pictures come").index as u16;
         let all = |back: u16| NackPair { packet_id: newest.wrapping_sub(17 * back), lost_packets: 0xffff };
         let nacks: Vec<NackPair> = (1..250).map(all).collect();
         let nack = TransportLayerNack { sender_ssrc: 1, media_ssrc, nacks };
-        let now = net.now;
-        net.clients[greedy].client.send_rtcp(vec![Box::new(nack)], now);
+        net.send_rtcp(greedy, nack);
         broadcast.run(&mut net, 10 * MILLISECOND);
     }
     let (media, all) = octets(&net, greedy);
     let (media, resends) = (media - media_before, all - all_before - (media - media_before));
     assert!(resends > 0, "it is answered within its budget");
     assert!(resends <= BURST_OCTETS + media / 2, "{resends} beside {media}");
-    assert_continuous(&line(&net.clients[other], Kind::Video), 0..broadcast.picture * PARTS);
+    assert_continuous(&net.video(other), 0..broadcast.picture * PARTS);
 }
 
 #[test]
 fn a_thousand_viewers_that_come_within_a_second_cause_two_keyframe_requests_at_most() {
-    let mut net = Net::with(1, Config { pictures: PictureLimits::NONE, ..Config::default() });
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
-    net.connect();
-    let mut broadcast = Broadcast::new(&net, publisher);
+    let config = Config { pictures: PictureLimits::NONE, ..Config::default() };
+    let (mut net, mut broadcast, _) = broadcast_to(0, 1, config);
+    let publisher = broadcast.person;
     broadcast.run(&mut net, 2 * SECOND);
-    let before = keyframe_requests(&net.clients[publisher]);
+    let before = net.keyframe_requests(publisher);
     let began = net.now;
     for viewer in 0..1000 {
-        net.join(Role::Viewer, "cam", BOTH, GCM);
+        net.watch("cam");
         if viewer % 10 == 9 {
             broadcast.run(&mut net, 10 * MILLISECOND);
         }
@@ -83,12 +72,12 @@ fn a_thousand_viewers_that_come_within_a_second_cause_two_keyframe_requests_at_m
     let within = began + SECOND;
     while net.now < within || net.clients.iter().any(|person| !person.is_connected()) {
         broadcast.run(&mut net, MILLISECOND);
-        let requests = keyframe_requests(&net.clients[publisher]) - before;
+        let requests = net.keyframe_requests(publisher) - before;
         let seconds = net.now.saturating_duration_since(began).as_secs() as usize;
         assert!(requests <= 2 + seconds, "{requests} requests");
         assert!(seconds < 5, "everybody connects");
     }
-    assert!(keyframe_requests(&net.clients[publisher]) > before);
+    assert!(net.keyframe_requests(publisher) > before);
 }
 
 /// 40 octets that say of 65,535 packets that they were received.
@@ -123,20 +112,18 @@ fn a_flood_of_the_worst_feedback_is_counted_and_costs_others_nothing() {
         broadcast.run(&mut net, MILLISECOND);
     }
     broadcast.run(&mut net, SECOND);
-    let metrics = net.metrics.render();
-    let refused = metrics.lines().find_map(|line| line.strip_prefix("sluice_drops_total{reason=\"rtcp_flood\"} "));
-    let refused: u32 = refused.expect("it is there").parse().expect("a number");
+    let refused = net.drops("rtcp_flood");
     // A second has room for 256 of each, and there is a bit more than one.
     assert!((18_900..=19_500).contains(&refused), "{refused}");
     assert!(net.clients.iter().all(|person| !person.closed));
     for viewer in [hostile, other] {
-        assert_continuous(&line(&net.clients[viewer], Kind::Video), 0..broadcast.picture * PARTS);
+        assert_continuous(&net.video(viewer), 0..broadcast.picture * PARTS);
     }
     // What is within the room is heard again.
-    let before = keyframe_requests(&net.clients[broadcast.person]);
-    crate::broadcast::request_keyframe(&mut net, hostile);
+    let before = net.keyframe_requests(broadcast.person);
+    net.request_keyframe(hostile);
     broadcast.run(&mut net, SECOND);
-    assert_eq!(keyframe_requests(&net.clients[broadcast.person]), before + 1);
+    assert_eq!(net.keyframe_requests(broadcast.person), before + 1);
 }
 
 #[test]
@@ -144,7 +131,7 @@ fn words_about_the_sources_of_others_have_no_effect() {
     let (mut net, mut broadcast, viewers) = begun(2);
     let [hostile, other] = viewers[..] else { panic!("two viewers") };
     let publisher = broadcast.person;
-    let requests = keyframe_requests(&net.clients[publisher]);
+    let requests = net.keyframe_requests(publisher);
     let sources: Vec<u32> = [other, publisher]
         .into_iter()
         .flat_map(|person| net.clients[person].tracks.iter().flat_map(|track| [track.ssrc, track.rtx_ssrc]))
@@ -167,12 +154,12 @@ fn words_about_the_sources_of_others_have_no_effect() {
         broadcast.run(&mut net, 20 * MILLISECOND);
     }
     broadcast.run(&mut net, SECOND);
-    assert_eq!(keyframe_requests(&net.clients[publisher]), requests);
+    assert_eq!(net.keyframe_requests(publisher), requests);
     assert_eq!([octets(&net, hostile), octets(&net, other)].map(|(media, all)| all - media), before);
-    let late = watch(&mut net, &mut broadcast);
+    let late = broadcast.add_viewer(&mut net);
     broadcast.run(&mut net, SECOND);
     assert!(net.clients.iter().all(|person| !person.closed));
     for viewer in [hostile, other, late] {
-        assert_continuous(&line(&net.clients[viewer], Kind::Video), 0..broadcast.picture * PARTS);
+        assert_continuous(&net.video(viewer), 0..broadcast.picture * PARTS);
     }
 }

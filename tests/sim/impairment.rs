@@ -6,15 +6,13 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use sluice::forward::BURST_OCTETS;
-use sluice::name::Role;
+use sluice::worker::Config;
 
-use crate::broadcast::{BOTH, Broadcast, GCM, PARTS, keyframe_requests};
+use crate::broadcast::{Broadcast, MILLISECOND, PARTS, SECOND, broadcast_to};
 use crate::net::Net;
 use crate::net::lane::{Impairment, Random, Way};
 use crate::receiver::{Answers, Receiver};
 
-const MILLISECOND: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
 /// Viewers of one publisher, each behind a link of its own: one handshake of the publisher serves them all.
 const VIEWERS: usize = 8;
 
@@ -38,12 +36,9 @@ struct Scene {
 
 impl Scene {
     fn new(workers: usize) -> Self {
-        let mut net = Net::new(workers);
-        let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
-        let viewers: Vec<Receiver> =
-            (0..VIEWERS).map(|_| Receiver::new(net.join(Role::Viewer, "cam", BOTH, GCM))).collect();
-        net.connect();
-        let (broadcast, answers) = (Broadcast::new(&net, publisher), Answers::new(&mut net, publisher));
+        let (mut net, broadcast, viewers) = broadcast_to(VIEWERS, workers, Config::default());
+        let answers = Answers::new(&mut net, broadcast.person);
+        let viewers = viewers.into_iter().map(Receiver::new).collect();
         Self { net, broadcast, answers, viewers, requests: Vec::new() }
     }
 
@@ -54,7 +49,7 @@ impl Scene {
             self.net.run(MILLISECOND);
             self.answers.poll(&mut self.net);
             self.viewers.iter_mut().for_each(|viewer| viewer.poll(&mut self.net));
-            let heard = keyframe_requests(&self.net.clients[self.broadcast.person]);
+            let heard = self.net.keyframe_requests(self.broadcast.person);
             self.requests.resize(heard, self.net.now);
         }
     }
@@ -68,12 +63,6 @@ impl Scene {
             let down = viewer(random);
             self.net.links.impair(receiver.person, whole(down), down, seed(random));
         }
-    }
-
-    fn metric(&self, name: &str) -> u64 {
-        let text = self.net.metrics.render();
-        let values = text.lines().filter_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
-        values.sum()
     }
 }
 
@@ -107,7 +96,7 @@ fn every_loss_that_repair_can_mend_is_mended() {
         scene.net.links.lane(person, Way::Up).impairment.burst = None;
         scene.run(SECOND);
 
-        let refused = scene.metric("sluice_resends_total{outcome=\"refused\"}");
+        let refused = scene.net.metric("sluice_resends_total{outcome=\"refused\"}");
         for viewer in &scene.viewers {
             let (first, (_, number)) = viewer.arrived.first_key_value().expect("pictures came");
             assert_eq!(*number, 0, "seed {seed}");
@@ -218,6 +207,6 @@ fn what_is_only_late_doubled_or_out_of_order_arrives_once_and_nobody_asks_for_a_
             assert_eq!(numbers[..published as usize], (0..published).collect::<Vec<_>>(), "seed {seed}");
         }
         assert_eq!(scene.requests.len(), before, "seed {seed}");
-        assert_eq!(scene.metric("sluice_drops_total{reason=\"too_old\"}"), 0, "seed {seed}");
+        assert_eq!(scene.net.drops("too_old"), 0, "seed {seed}");
     }
 }

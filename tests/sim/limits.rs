@@ -11,20 +11,14 @@ use sluice::session::Quota;
 use sluice::srtp::SrtpProfile;
 use sluice::worker::Config;
 
+use crate::broadcast::SECOND;
 use crate::net::{Net, vp8};
 
 const CODECS: &[Codec] = &[Codec::Vp8];
 const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
-const SECOND: Duration = Duration::from_secs(1);
 
 fn with(quota: Quota) -> Net {
     Net::with(1, Config { quota, ..Config::default() })
-}
-
-fn metric(net: &Net, name: &str) -> u64 {
-    let text = net.metrics.render();
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("the metric is there");
-    line.trim().parse().expect("it is a number")
 }
 
 fn publish(net: &mut Net, stream: &str, standby: bool) -> Result<usize, CreateError> {
@@ -33,15 +27,6 @@ fn publish(net: &mut Net, stream: &str, standby: bool) -> Result<usize, CreateEr
 
 fn watch(net: &mut Net, stream: &str) -> Result<usize, CreateError> {
     net.try_join(Role::Viewer, stream, CODECS, GCM, |_| {})
-}
-
-/// Lets time pass in large steps, with nobody sending.
-fn wait(net: &mut Net, how_long: Duration) {
-    let until = net.now + how_long;
-    while net.now < until {
-        net.now += Duration::from_millis(100);
-        net.relay.turn(&mut net.wire, net.now);
-    }
 }
 
 fn slots(net: &Net) -> usize {
@@ -55,11 +40,11 @@ fn sessions_that_wait_count_so_a_burst_of_posts_gets_no_further_than_the_limit()
     let taken = (0..20).filter(|number| watch(&mut net, &format!("s{number}")).is_ok()).count();
     assert_eq!(taken, 3);
     assert!(matches!(publish(&mut net, "cam", false), Err(CreateError::TooManySessions { limit: 3, .. })));
-    assert_eq!(metric(&net, "sluice_refused_sessions_total{reason=\"max_sessions\"}"), 18);
-    assert_eq!(metric(&net, "sluice_limits{limit=\"max_sessions\"}"), 3);
+    assert_eq!(net.metric("sluice_refused_sessions_total{reason=\"max_sessions\"}"), 18);
+    assert_eq!(net.metric("sluice_limits{limit=\"max_sessions\"}"), 3);
     // Nobody of them ever sends a packet.
-    wait(&mut net, 12 * SECOND);
-    assert_eq!(metric(&net, "sluice_session_ends_total{reason=\"never_connected\",role=\"viewer\"}"), 3);
+    net.wait(12 * SECOND);
+    assert_eq!(net.metric("sluice_session_ends_total{reason=\"never_connected\",role=\"viewer\"}"), 3);
     assert_eq!(slots(&net), 0);
     assert!(watch(&mut net, "cam").is_ok());
 }
@@ -71,12 +56,10 @@ type End = fn(&mut Net, usize);
 fn a_slot_is_free_again_however_a_session_ends() {
     let mut net = with(Quota { sessions: 2, viewers: 1, sessions_per_address: 1 });
     let endings: [(&str, End); 5] = [
-        ("deleted while it waits", |net, person| {
-            net.handle().end(&net.clients[person].session, Reason::Deleted).unwrap()
-        }),
+        ("deleted while it waits", |net, person| net.delete(person)),
         ("deleted once it is connected", |net, person| {
             net.connect();
-            net.handle().end(&net.clients[person].session, Reason::Deleted).unwrap();
+            net.delete(person);
             net.run(Duration::from_millis(5));
         }),
         ("closed by its client", |net, person| {
@@ -87,12 +70,12 @@ fn a_slot_is_free_again_however_a_session_ends() {
         ("gone during its handshake", |net, person| {
             net.run(Duration::from_millis(2));
             net.clients[person].away = true;
-            wait(net, 12 * SECOND);
+            net.wait(12 * SECOND);
         }),
         ("gone without a word", |net, person| {
             net.connect();
             net.clients[person].away = true;
-            wait(net, 35 * SECOND);
+            net.wait(35 * SECOND);
         }),
     ];
     for role in [Role::Viewer, Role::Publisher] {
@@ -117,7 +100,7 @@ fn a_stream_has_as_many_viewers_as_it_may_and_others_are_not_held_back() {
     watch(&mut net, "cam").unwrap();
     net.connect();
     assert!(matches!(watch(&mut net, "cam"), Err(CreateError::TooManyViewers { limit: 2, .. })));
-    assert_eq!(metric(&net, "sluice_refused_sessions_total{reason=\"max_viewers\"}"), 1);
+    assert_eq!(net.metric("sluice_refused_sessions_total{reason=\"max_viewers\"}"), 1);
     watch(&mut net, "other").unwrap();
     publish(&mut net, "cam", false).unwrap();
     net.clients[first].client.close();
@@ -196,7 +179,7 @@ fn one_address_has_as_many_sessions_as_it_may() {
     from(&mut net, 1).unwrap();
     assert!(matches!(from(&mut net, 1), Err(CreateError::TooManyFromAddress { limit: 2, .. })));
     from(&mut net, 2).unwrap();
-    assert_eq!(metric(&net, "sluice_refused_sessions_total{reason=\"max_sessions_per_address\"}"), 1);
+    assert_eq!(net.metric("sluice_refused_sessions_total{reason=\"max_sessions_per_address\"}"), 1);
 }
 
 /// Publishes 25 frames a second at `kbit` a second, all told, for a while or until the session ends.
@@ -232,8 +215,8 @@ fn a_publisher_that_stays_above_its_bitrate_is_ended_and_told_why() {
     send(&mut net, publisher, 1000, 20 * SECOND);
     let took = net.now - began;
     assert!(net.clients[publisher].closed && took >= 5 * SECOND && took <= 6 * SECOND, "{took:?}");
-    assert_eq!(metric(&net, "sluice_session_ends_total{reason=\"bitrate_exceeded\",role=\"publisher\"}"), 1);
-    assert_eq!(metric(&net, "sluice_limits{limit=\"max_publisher_bitrate\"}"), 500_000);
+    assert_eq!(net.metric("sluice_session_ends_total{reason=\"bitrate_exceeded\",role=\"publisher\"}"), 1);
+    assert_eq!(net.metric("sluice_limits{limit=\"max_publisher_bitrate\"}"), 500_000);
     let report = net.handle().record(&net.clients[publisher].session).unwrap().report();
     assert_eq!(report.ended.map(|(reason, _)| reason), Some(Reason::BitrateExceeded));
     let failure = report.failure.unwrap();

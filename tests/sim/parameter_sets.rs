@@ -14,11 +14,11 @@ use sluice::session::TrackReport;
 use sluice::srtp::SrtpProfile;
 use sluice::worker::Config;
 
+use crate::broadcast::MILLISECOND;
 use crate::net::Net;
 use crate::net::person::Received;
 
 const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
-const MILLISECOND: Duration = Duration::from_millis(1);
 /// From one picture of the recordings to the next.
 const PICTURE: Duration = Duration::from_millis(100);
 const PICTURE_TICKS: u32 = 9_000;
@@ -191,8 +191,7 @@ fn a_set_that_a_viewer_asks_for_again_is_the_same() {
     for packet in &asked {
         let nacks = vec![NackPair { packet_id: packet.index as u16, lost_packets: 0 }];
         let nack = TransportLayerNack { sender_ssrc: 1, media_ssrc, nacks };
-        let now = net.now;
-        net.clients[viewer].client.send_rtcp(vec![Box::new(nack)], now);
+        net.send_rtcp(viewer, nack);
         net.run(20 * MILLISECOND);
     }
     // Each comes again as a resend on its own SSRC, with the number that it had (RFC 4588 4).

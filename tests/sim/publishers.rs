@@ -9,13 +9,13 @@ use sluice::forward::codec::Kind;
 use sluice::name::Role;
 use sluice::worker::Config;
 
-use crate::broadcast::{BOTH, Broadcast, GCM, PARTS, Shown, assert_continuous, line, numbers, track};
+use crate::broadcast::{
+    BOTH, Broadcast, GCM, MILLISECOND, PARTS, SECOND, assert_continuous, broadcast_to, numbers, run_all, track,
+};
+use crate::net::Net;
 use crate::net::lane::Impairment;
-use crate::net::{Net, Person};
 use crate::receiver::{Answers, Receiver};
 
-const SECOND: Duration = Duration::from_secs(1);
-const MILLISECOND: Duration = Duration::from_millis(1);
 /// Clients send a check each two seconds (RFC 7675), and one without nomination moves media when the old path has been
 /// silent for one second. Then there is one round trip and the next frame.
 const MOVED: Duration = Duration::from_millis(3_200);
@@ -24,12 +24,9 @@ const SECOND_BEGINS: u32 = 1_000_000;
 
 /// A publisher and a viewer that is there from the beginning.
 fn watched(workers: usize) -> (Net, Broadcast, usize) {
-    let mut net = Net::with(workers, Config::default());
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
-    let viewer = net.join(Role::Viewer, "cam", BOTH, GCM);
-    net.connect();
-    let broadcast = begin(&net, publisher);
-    (net, broadcast, viewer)
+    let (net, mut broadcast, viewers) = broadcast_to(1, workers, Config::default());
+    broadcast.keyframe_every = 50;
+    (net, broadcast, viewers[0])
 }
 
 /// A publisher that begins now, with a keyframe each two seconds.
@@ -42,22 +39,18 @@ fn begin(net: &Net, publisher: usize) -> Broadcast {
 /// Fails unless a viewer has every packet of both kinds once, in order and under consecutive numbers, and audio and
 /// video keep the distance at which they were published.
 fn assert_whole(net: &Net, viewer: usize, broadcast: &Broadcast) {
-    let person = &net.clients[viewer];
-    assert_continuous(&line(person, Kind::Video), 0..broadcast.picture * broadcast.parts);
-    assert_continuous(&line(person, Kind::Audio), 0..broadcast.sounds());
-    assert_paced(person, broadcast);
+    assert_continuous(&net.video(viewer), 0..broadcast.picture * broadcast.parts);
+    assert_continuous(&net.audio(viewer), 0..broadcast.sounds());
+    assert_paced(net, viewer, broadcast);
 }
 
 /// Fails unless timestamps go on in step with the publisher's time, in audio and in video.
-fn assert_paced(person: &Person, broadcast: &Broadcast) {
+fn assert_paced(net: &Net, viewer: usize, broadcast: &Broadcast) {
     for (kind, ticks) in [(Kind::Video, 90), (Kind::Audio, 48)] {
-        let sent = |shown: &Shown| match kind {
-            Kind::Video => broadcast.published(shown.number),
-            Kind::Audio => broadcast.said(shown.number),
-        };
-        let line = line(person, kind);
+        let line = net.packets(viewer, kind);
         for shown in &line {
-            let elapsed = (sent(shown) - sent(&line[0])).as_millis() as u32;
+            let sent = [shown, &line[0]].map(|shown| broadcast.sent_at(kind, shown.number));
+            let elapsed = (sent[0] - sent[1]).as_millis() as u32;
             assert_eq!(shown.timestamp.wrapping_sub(line[0].timestamp), elapsed * ticks, "{kind:?} {shown:?}");
         }
     }
@@ -65,9 +58,8 @@ fn assert_paced(person: &Person, broadcast: &Broadcast) {
 
 /// Moves the publisher's sequence numbers of a kind forward.
 fn leap(net: &mut Net, publisher: usize, kind: Kind, by: u64) {
-    let person = &mut net.clients[publisher];
-    let ssrc = person.tracks[track(person, kind)].ssrc.expect("a publisher has SSRCs");
-    *person.next_index.entry(ssrc).or_insert(1000) += by;
+    let ssrc = net.ssrc(publisher, kind);
+    *net.clients[publisher].next_index.entry(ssrc).or_insert(1000) += by;
 }
 
 #[test]
@@ -91,10 +83,9 @@ fn timestamps_that_wrap_are_followed() {
 
 /// Fails unless a viewer has all of both kinds again by now, at once.
 fn assert_live(net: &Net, viewer: usize, broadcast: &Broadcast) {
-    let person = &net.clients[viewer];
     let (pictures, sounds) = (broadcast.picture * PARTS, broadcast.sounds());
     for (kind, next) in [(Kind::Video, pictures), (Kind::Audio, sounds)] {
-        let line = line(person, kind);
+        let line = net.packets(viewer, kind);
         assert!(line.windows(2).all(|pair| pair[1].index == pair[0].index + 1), "{kind:?}");
         let second = line.iter().rev().take_while(|shown| net.now - shown.at < SECOND).copied().collect::<Vec<_>>();
         assert!(numbers(&second).into_iter().rev().eq(next - second.len() as u32..next), "{kind:?}: {second:?}");
@@ -117,7 +108,7 @@ fn a_jump_of_sequence_numbers_is_no_loss_and_ends_with_a_keyframe_at_once() {
         }
         broadcast.run(&mut net, 3 * SECOND);
         assert_live(&net, viewer, &broadcast);
-        let audio = line(&net.clients[viewer], Kind::Audio);
+        let audio = net.audio(viewer);
         assert_continuous(&audio, 0..broadcast.sounds());
         assert!(
             audio.iter().all(|shown| shown.at - broadcast.said(shown.number) < 5 * MILLISECOND),
@@ -204,25 +195,18 @@ fn audio_that_is_silent_for_seconds_hands_nothing_to_a_standby_and_goes_on_in_st
         for (mute, seconds) in [(false, 1), (true, 8), (false, 1), (true, 15), (false, 2)] {
             broadcast.mute = mute;
             spoken.start = broadcast.sounds();
-            let until = net.now + seconds * SECOND;
-            while net.now < until {
-                broadcast.publish(&mut net);
-                second.publish(&mut net);
-                net.run(MILLISECOND);
-            }
+            run_all(&mut net, &mut [&mut broadcast, &mut second], seconds * SECOND);
             spoken.end = broadcast.sounds();
             if !mute {
                 expected.extend(spoken.clone());
             }
         }
-        let person = &net.clients[viewer];
-        assert_continuous(&line(person, Kind::Video), 0..broadcast.picture * PARTS);
-        let audio = line(person, Kind::Audio);
+        assert_continuous(&net.video(viewer), 0..broadcast.picture * PARTS);
+        let audio = net.audio(viewer);
         assert_eq!(numbers(&audio), expected);
         assert!(audio.windows(2).all(|pair| pair[1].index == pair[0].index + 1));
-        assert_paced(person, &broadcast);
-        let takeovers = net.metrics.render();
-        assert!(takeovers.contains("sluice_takeovers_total{by=\"standby\"} 0"));
+        assert_paced(&net, viewer, &broadcast);
+        assert_eq!(net.metric("sluice_takeovers_total{by=\"standby\"}"), 0);
         assert!(!net.clients[broadcast.person].closed && !net.clients[standby].closed);
     }
 }
@@ -316,8 +300,8 @@ fn a_viewer_whose_source_port_changes_is_back_with_its_next_check() {
 #[test]
 fn clients_that_vanish_disturb_nobody_and_leave_nothing_behind() {
     let (mut net, mut broadcast, viewer) = watched(2);
-    let others: Vec<usize> = (0..6).map(|_| net.join(Role::Viewer, "cam", BOTH, GCM)).collect();
-    let elsewhere = net.join(Role::Publisher, "other", BOTH, GCM);
+    let others: Vec<usize> = (0..6).map(|_| net.watch("cam")).collect();
+    let elsewhere = net.publish("other");
     net.connect();
     broadcast = begin(&net, broadcast.person);
     broadcast.run(&mut net, SECOND);

@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 use sluice::forward::codec::Codec;
 use sluice::name::Role;
 
-use crate::broadcast::GCM;
+use crate::broadcast::{GCM, MILLISECOND};
 use crate::net::lane::Impairment;
 use crate::net::{NUMBER, Net, RELAY, vp8};
 use crate::receiver::Answers;
 
-const MILLISECOND: Duration = Duration::from_millis(1);
 /// One way.
 const DELAY: Duration = Duration::from_millis(25);
 /// Packets of a frame.

@@ -7,11 +7,10 @@ use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use sluice::forward::codec::Kind;
 use sluice::name::Role;
 
-use crate::broadcast::{BOTH, GCM, Shown, line, track};
+use crate::broadcast::{GCM, SECOND, Shown, track};
 use crate::net::{Net, vp8};
 
 const FRAME: Duration = Duration::from_millis(40);
-const SECOND: Duration = Duration::from_secs(1);
 /// The SSRCs of a test: none is a client's own.
 const A: u32 = 0xa000_0000;
 const B: u32 = 0xb000_0000;
@@ -28,8 +27,8 @@ struct Show {
 impl Show {
     fn new() -> Self {
         let mut net = Net::new(1);
-        let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
-        let viewers = [(); 2].map(|()| net.join(Role::Viewer, "cam", BOTH, GCM));
+        let publisher = net.publish("cam");
+        let viewers = [(); 2].map(|()| net.watch("cam"));
         net.connect();
         Self { net, publisher, viewers, number: 0 }
     }
@@ -63,22 +62,20 @@ impl Show {
     }
 
     fn shown(&self, kind: Kind) -> Vec<u32> {
-        let [one, other] = self.viewers.map(|viewer| line(&self.net.clients[viewer], kind));
+        let [one, other] = self.viewers.map(|viewer| self.net.packets(viewer, kind));
         let numbers = |line: &[Shown]| line.iter().map(|shown| shown.number).collect::<Vec<_>>();
         assert_eq!(numbers(&one), numbers(&other));
         numbers(&one)
     }
 
     fn line(&self) -> Vec<Shown> {
-        line(&self.net.clients[self.viewers[0]], Kind::Video)
+        self.net.video(self.viewers[0])
     }
 
     fn dropped(&mut self, reason: &str) -> u64 {
         // Counts are added up once a turn.
         self.net.run(Duration::from_millis(2));
-        let name = format!("sluice_drops_total{{reason=\"{reason}\"}} ");
-        let text = self.net.metrics.render();
-        text.lines().find_map(|line| line.strip_prefix(&name)).expect("it is there").parse().expect("a number")
+        self.net.drops(reason)
     }
 
     /// Of which SSRCs keyframes were asked for.
@@ -119,7 +116,7 @@ fn sound_goes_on_untouched_while_pictures_change_their_source() {
         }
     }
     assert_eq!(show.shown(Kind::Audio), sounds);
-    for pair in line(&show.net.clients[show.viewers[0]], Kind::Audio).windows(2) {
+    for pair in show.net.audio(show.viewers[0]).windows(2) {
         assert_eq!(pair[1].timestamp.wrapping_sub(pair[0].timestamp), 2 * 40 * 48, "as its publisher says");
     }
 }

@@ -4,13 +4,11 @@ use std::time::{Duration, Instant};
 
 use rtcp::sender_report::SenderReport;
 use sluice::forward::codec::Kind;
-use sluice::name::Role;
 use sluice::worker::Config;
 
-use crate::broadcast::{BOTH, Broadcast, GCM, line, track, watch};
+use crate::broadcast::{Broadcast, SECOND, broadcast_to, connect_beside, track};
 use crate::net::Net;
 
-const SECOND: Duration = Duration::from_secs(1);
 /// Of the publishers' wall clocks when they begin, in seconds: they know nothing of each other.
 const FIRST_CLOCK: u64 = 3_900_000_000;
 const SECOND_CLOCK: u64 = 1_000;
@@ -27,10 +25,7 @@ fn run(net: &mut Net, broadcast: &mut Broadcast, clock: u64, how_long: Duration)
 }
 
 fn published(seconds: u32) -> (Net, Broadcast) {
-    let mut net = Net::with(1, Config::default());
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
-    net.connect();
-    let mut broadcast = Broadcast::new(&net, publisher);
+    let (mut net, mut broadcast, _) = broadcast_to(0, 1, Config::default());
     broadcast.keyframe_every = 250;
     broadcast.run(&mut net, SECOND / 4);
     broadcast.report(&mut net, FIRST_CLOCK);
@@ -38,26 +33,24 @@ fn published(seconds: u32) -> (Net, Broadcast) {
     (net, broadcast)
 }
 
-fn reports(net: &Net, viewer: usize) -> Vec<SenderReport> {
+/// The reports that a viewer got about its audio or its video.
+fn reports(net: &Net, viewer: usize, kind: Kind) -> Vec<SenderReport> {
     let packets = net.clients[viewer].rtcp.iter().flatten();
-    packets.filter_map(|packet| packet.as_any().downcast_ref::<SenderReport>().cloned()).collect()
+    let reports = packets.filter_map(|packet| packet.as_any().downcast_ref::<SenderReport>().cloned());
+    reports.filter(|report| report.ssrc == net.ssrc(viewer, kind)).collect()
 }
 
 /// Fails unless the newest report about each track gives the newest packets the moment at which they were published, by
 /// the publisher's clock, within a millisecond.
 fn assert_in_step(net: &Net, viewer: usize, broadcast: &Broadcast, clock: u64) {
     for kind in [Kind::Video, Kind::Audio] {
-        let person = &net.clients[viewer];
-        let ssrc = person.tracks[track(person, kind)].ssrc;
-        let report = reports(net, viewer).into_iter().rfind(|report| Some(report.ssrc) == ssrc).expect("it is told");
+        let report = reports(net, viewer, kind).pop().expect("it is told");
         let rate = if kind == Kind::Video { 90_000.0 } else { 48_000.0 };
-        let line = line(person, kind);
+        let line = net.packets(viewer, kind);
         for shown in &line[line.len() - 20..] {
             let ahead = f64::from(shown.timestamp.wrapping_sub(report.rtp_time) as i32) / rate;
             let told = (report.ntp_time.wrapping_sub(clock << 32)) as f64 / f64::powi(2.0, 32) + ahead;
-            let sent =
-                if kind == Kind::Video { broadcast.published(shown.number) } else { broadcast.said(shown.number) };
-            let truth = (sent - broadcast.started()).as_secs_f64();
+            let truth = (broadcast.sent_at(kind, shown.number) - broadcast.started()).as_secs_f64();
             assert!((told - truth).abs() < 0.001, "{kind:?}: told {told}, was {truth}");
         }
     }
@@ -65,23 +58,18 @@ fn assert_in_step(net: &Net, viewer: usize, broadcast: &Broadcast, clock: u64) {
 
 /// How many reports came about each kind.
 fn counted(net: &Net, viewer: usize) -> [usize; 2] {
-    let reports = reports(net, viewer);
-    [Kind::Audio, Kind::Video].map(|kind| {
-        let person = &net.clients[viewer];
-        let ssrc = person.tracks[track(person, kind)].ssrc;
-        reports.iter().filter(|report| Some(report.ssrc) == ssrc).count()
-    })
+    [Kind::Audio, Kind::Video].map(|kind| reports(net, viewer, kind).len())
 }
 
 fn is_live(net: &Net, viewer: usize, broadcast: &Broadcast) -> bool {
     let newest = broadcast.offset + broadcast.picture * broadcast.parts - 1;
-    line(&net.clients[viewer], Kind::Video).last().is_some_and(|shown| shown.number == newest)
+    net.video(viewer).last().is_some_and(|shown| shown.number == newest)
 }
 
 #[test]
 fn a_viewer_that_was_replayed_to_is_told_the_clock_when_it_is_live_and_not_before() {
     let (mut net, mut broadcast) = published(7);
-    let viewer = watch(&mut net, &mut broadcast);
+    let viewer = broadcast.add_viewer(&mut net);
     let mut live: Option<Instant> = None;
     for _ in 0..2_000 {
         run(&mut net, &mut broadcast, FIRST_CLOCK, Duration::from_millis(1));
@@ -99,7 +87,7 @@ fn a_viewer_that_was_replayed_to_is_told_the_clock_when_it_is_live_and_not_befor
 #[test]
 fn a_viewer_that_was_away_is_in_step_again() {
     let (mut net, mut broadcast) = published(1);
-    let viewer = watch(&mut net, &mut broadcast);
+    let viewer = broadcast.add_viewer(&mut net);
     run(&mut net, &mut broadcast, FIRST_CLOCK, 3 * SECOND);
     net.clients[viewer].away = true;
     run(&mut net, &mut broadcast, FIRST_CLOCK, 9 * SECOND);
@@ -114,16 +102,11 @@ fn a_viewer_that_was_away_is_in_step_again() {
 #[test]
 fn after_a_takeover_the_new_clock_is_told_of_sound_and_pictures_together() {
     let (mut net, mut broadcast) = published(1);
-    let viewer = watch(&mut net, &mut broadcast);
+    let viewer = broadcast.add_viewer(&mut net);
     run(&mut net, &mut broadcast, FIRST_CLOCK, 3 * SECOND);
     assert_in_step(&net, viewer, &broadcast, FIRST_CLOCK);
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
-    for _ in 0..3_000 {
-        broadcast.run(&mut net, Duration::from_millis(1));
-        if net.clients[publisher].is_connected() {
-            break;
-        }
-    }
+    let publisher = net.publish("cam");
+    connect_beside(&mut net, publisher, &mut [&mut broadcast]);
     // Its keyframe comes a second and a half after its sound.
     let before = counted(&net, viewer);
     let mut second = Broadcast::new(&net, publisher);
@@ -142,9 +125,8 @@ fn after_a_takeover_the_new_clock_is_told_of_sound_and_pictures_together() {
 #[test]
 fn a_standby_that_takes_over_brings_its_own_clock() {
     let (mut net, mut broadcast) = published(1);
-    let viewer = watch(&mut net, &mut broadcast);
-    let joined = net.try_join(Role::Publisher, "cam", BOTH, GCM, |request| request.standby = true);
-    let standby = joined.expect("a standby is taken");
+    let viewer = broadcast.add_viewer(&mut net);
+    let standby = net.stand_by("cam");
     net.connect();
     let mut second = Broadcast::new(&net, standby);
     (second.offset, second.keyframe_every) = (SECOND_BEGINS, 250);
@@ -159,13 +141,10 @@ fn a_standby_that_takes_over_brings_its_own_clock() {
 
 #[test]
 fn a_publisher_that_reports_late_costs_nothing_before_and_is_told_of_at_once() {
-    let mut net = Net::with(1, Config::default());
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
-    net.connect();
-    let mut broadcast = Broadcast::new(&net, publisher);
+    let (mut net, mut broadcast, _) = broadcast_to(0, 1, Config::default());
     broadcast.keyframe_every = 250;
     broadcast.run(&mut net, SECOND / 4);
-    let viewers: Vec<usize> = (0..8).map(|_| watch(&mut net, &mut broadcast)).collect();
+    let viewers: Vec<usize> = (0..8).map(|_| broadcast.add_viewer(&mut net)).collect();
     broadcast.run(&mut net, SECOND * 2);
     // Without media what is due is the relay's own: looks at its sessions, and what it tells the publisher.
     let mut due = 0;
@@ -214,15 +193,12 @@ fn run_lagging(net: &mut Net, broadcast: &mut Broadcast, (clock, lag): (Clock, L
 
 /// By how many seconds the newest reports put audio behind video.
 fn parted(net: &Net, viewer: usize, broadcast: &Broadcast) -> f64 {
-    let person = &net.clients[viewer];
     let [video, audio] = [Kind::Video, Kind::Audio].map(|kind| {
-        let ssrc = person.tracks[track(person, kind)].ssrc;
-        let report = reports(net, viewer).into_iter().rfind(|report| Some(report.ssrc) == ssrc);
-        let report = report.unwrap_or_else(|| panic!("nothing is told of {kind:?}"));
+        let report = reports(net, viewer, kind).pop().unwrap_or_else(|| panic!("nothing is told of {kind:?}"));
         let rate = if kind == Kind::Video { 90_000.0 } else { 48_000.0 };
-        let shown = *line(person, kind).last().expect("it plays");
+        let shown = *net.packets(viewer, kind).last().expect("it plays");
         let ahead = f64::from(shown.timestamp.wrapping_sub(report.rtp_time) as i32) / rate;
-        let sent = if kind == Kind::Video { broadcast.published(shown.number) } else { broadcast.said(shown.number) };
+        let sent = broadcast.sent_at(kind, shown.number);
         // In whole seconds and parts of one: 64 bits of NTP are more than a float holds.
         let ntp = (report.ntp_time >> 32, (report.ntp_time & 0xffff_ffff) as f64 / f64::powi(2.0, 32));
         (ntp.0 as f64, ntp.1 + ahead - (sent - broadcast.started()).as_secs_f64())
@@ -232,13 +208,10 @@ fn parted(net: &Net, viewer: usize, broadcast: &Broadcast) -> f64 {
 
 /// Fails unless a viewer's reports hold audio and video together at all times, under a clock like this.
 fn assert_together(clock: Clock) {
-    let mut net = Net::with(1, Config::default());
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
-    net.connect();
-    let mut broadcast = Broadcast::new(&net, publisher);
+    let (mut net, mut broadcast, _) = broadcast_to(0, 1, Config::default());
     broadcast.keyframe_every = 25;
     broadcast.run(&mut net, SECOND / 4);
-    let viewer = watch(&mut net, &mut broadcast);
+    let viewer = broadcast.add_viewer(&mut net);
     // What is told of one track alone says nothing of the other, and a publisher that reports nothing has half a minute.
     let reports = [Kind::Video, Kind::Audio].iter().any(|kind| clock(*kind, 0.0).is_some());
     run_by(&mut net, &mut broadcast, clock, if reports { 16 * SECOND } else { 36 * SECOND });
@@ -247,7 +220,7 @@ fn assert_together(clock: Clock) {
         let parted = parted(&net, viewer, &broadcast);
         assert!(parted.abs() < 0.02, "{parted} s");
     }
-    let late = watch(&mut net, &mut broadcast);
+    let late = broadcast.add_viewer(&mut net);
     run_by(&mut net, &mut broadcast, clock, 4 * SECOND);
     let parted = self::parted(&net, late, &broadcast);
     assert!(parted.abs() < 0.02, "a late viewer: {parted} s");
@@ -302,7 +275,7 @@ fn reports_that_lag_by_seconds_and_by_different_ones_part_nothing() {
     ];
     for lag in lags {
         let (mut net, mut broadcast) = published(1);
-        let viewer = watch(&mut net, &mut broadcast);
+        let viewer = broadcast.add_viewer(&mut net);
         for _ in 0..10 {
             run_lagging(&mut net, &mut broadcast, (|_, elapsed| Some(ntp(elapsed)), lag), 4 * SECOND);
             let parted = parted(&net, viewer, &broadcast);
@@ -316,7 +289,7 @@ fn rtp_timestamps_that_jump_and_wrap_part_nothing_once_they_are_reported() {
     let clocks: [Clock; 2] = [|_, elapsed| Some(ntp(elapsed)), |_, _| Some(0)];
     for clock in clocks {
         let (mut net, mut broadcast) = published(1);
-        let viewer = watch(&mut net, &mut broadcast);
+        let viewer = broadcast.add_viewer(&mut net);
         for stamp in [u32::MAX - 4 * 90_000, 1 << 31, 123_456_789, 0] {
             broadcast.stamp = stamp;
             run_by(&mut net, &mut broadcast, clock, 12 * SECOND);

@@ -5,35 +5,23 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use sluice::forward::codec::{Codec, Kind};
-use sluice::metrics::End as Reason;
 use sluice::name::Role;
 use sluice::node::CreateError;
 use sluice::stream::COOL_DOWN;
 use sluice::worker::Config;
 
-use crate::broadcast::{BOTH, Broadcast, GCM, Shown, line};
+use crate::broadcast::{
+    BOTH, Broadcast, GCM, MILLISECOND, SECOND, Shown, assert_spliced, broadcast_to, connect_beside, run_all,
+};
 use crate::net::Net;
-
-const SECOND: Duration = Duration::from_secs(1);
-const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// Tells the second publisher's packets from the first's.
 const SECOND_BEGINS: u32 = 1_000_000;
 
-fn metric(net: &Net, name: &str) -> u64 {
-    let text = net.metrics.render();
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("the metric is there");
-    line.trim().parse().expect("it is a number")
-}
-
 /// A publisher with a keyframe each ten seconds that answers no requests, as OBS does, and viewers on all workers.
 fn watched(config: Config, workers: usize) -> (Net, Broadcast, Vec<usize>) {
-    let mut net = Net::with(workers, config);
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
-    let viewers = (0..2 * workers).map(|_| net.join(Role::Viewer, "cam", BOTH, GCM)).collect();
-    net.connect();
-    let broadcast = gop(Broadcast::new(&net, publisher), 0);
-    (net, broadcast, viewers)
+    let (net, broadcast, viewers) = broadcast_to(2 * workers, workers, config);
+    (net, gop(broadcast, 0), viewers)
 }
 
 fn gop(mut broadcast: Broadcast, offset: u32) -> Broadcast {
@@ -45,31 +33,6 @@ fn gop(mut broadcast: Broadcast, offset: u32) -> Broadcast {
 fn again(net: &mut Net, person: usize) -> Result<usize, CreateError> {
     let address = net.clients[person].address.ip();
     net.try_join(Role::Publisher, "cam", BOTH, GCM, |request| request.http_remote = address)
-}
-
-fn join_standby(net: &mut Net) -> usize {
-    let joined = net.try_join(Role::Publisher, "cam", BOTH, GCM, |request| request.standby = true);
-    joined.expect("a standby is taken beside the live publisher")
-}
-
-/// Lets several publish for a while.
-fn run(net: &mut Net, broadcasts: &mut [&mut Broadcast], how_long: Duration) {
-    let until = net.now + how_long;
-    while net.now < until {
-        for broadcast in &mut *broadcasts {
-            broadcast.publish(net);
-        }
-        net.run(MILLISECOND);
-    }
-}
-
-/// Fails unless numbers are without a hole and time goes on as it passes: what arrives between `from` and now in order.
-fn assert_spliced(line: &[Shown]) {
-    for pair in line.windows(2) {
-        assert_eq!(pair[1].index, pair[0].index + 1, "{pair:?}");
-        assert!((pair[1].timestamp.wrapping_sub(pair[0].timestamp) as i32) >= 0, "{pair:?}");
-    }
-    assert!(line[0].index < 1 << 15);
 }
 
 fn first_of_second(line: &[Shown]) -> Option<&Shown> {
@@ -101,10 +64,10 @@ fn a_publisher_that_was_killed_is_back_after_two_seconds_and_seen_at_once() {
         net.run(Duration::from_millis(10));
         let began = net.now;
         let mut second = gop(Broadcast::new(&net, publisher), SECOND_BEGINS);
-        run(&mut net, &mut [&mut second], SECOND);
+        second.run(&mut net, SECOND);
         for viewer in viewers {
             assert!(!net.clients[viewer].closed, "viewers stay");
-            let video = line(&net.clients[viewer], Kind::Video);
+            let video = net.video(viewer);
             assert_spliced(&video);
             let shown = first_of_second(&video).expect("the new publisher is seen");
             assert!(shown.at <= began + Duration::from_millis(2), "seed {seed}: {:?}", shown.at - began);
@@ -114,12 +77,12 @@ fn a_publisher_that_was_killed_is_back_after_two_seconds_and_seen_at_once() {
             let moved = i64::from(after.timestamp.wrapping_sub(before.timestamp));
             assert!((passed - moved).abs() <= 90, "the line's clock goes on: {moved} of {passed} ticks");
             assert_eq!(video.len() - place, second.picture as usize * 3, "everything of the new publisher");
-            let audio = line(&net.clients[viewer], Kind::Audio);
+            let audio = net.audio(viewer);
             assert_spliced(&audio);
             assert!(first_of_second(&audio).is_some());
             assert_eq!(payload_types(&net, viewer), 2, "one for sound and one for pictures");
         }
-        assert_eq!(metric(&net, "sluice_takeovers_total{by=\"publisher\"}"), 1);
+        assert_eq!(net.metric("sluice_takeovers_total{by=\"publisher\"}"), 1);
     }
 }
 
@@ -127,22 +90,17 @@ fn a_publisher_that_was_killed_is_back_after_two_seconds_and_seen_at_once() {
 fn two_encoders_with_one_key_come_to_rest() {
     let (mut net, mut first, viewers) = watched(Config::default(), 2);
     first.run(&mut net, SECOND);
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
-    for _ in 0..3_000 {
-        run(&mut net, &mut [&mut first], MILLISECOND);
-        if net.clients[publisher].is_connected() {
-            break;
-        }
-    }
+    let publisher = net.publish("cam");
+    connect_beside(&mut net, publisher, &mut [&mut first]);
     let mut second = gop(Broadcast::new(&net, publisher), SECOND_BEGINS);
-    run(&mut net, &mut [&mut second], SECOND);
+    second.run(&mut net, SECOND);
     assert!(net.clients[first.person].closed, "it is told that another has the stream");
     let refused = again(&mut net, first.person).expect_err("it had its turn");
     let CreateError::Refused(refused) = refused else { panic!("{refused}") };
     assert!(refused.retry_after <= COOL_DOWN - SECOND && refused.retry_after > COOL_DOWN - 2 * SECOND, "{refused:?}");
-    run(&mut net, &mut [&mut second], 4 * SECOND);
+    second.run(&mut net, 4 * SECOND);
     assert!(again(&mut net, first.person).is_err() && !net.clients[publisher].closed);
-    let video = line(&net.clients[viewers[0]], Kind::Video);
+    let video = net.video(viewers[0]);
     assert_spliced(&video);
     assert_eq!(video.iter().filter(|shown| shown.number >= SECOND_BEGINS).count() as u32, second.picture * 3);
 
@@ -155,11 +113,9 @@ fn two_encoders_with_one_key_come_to_rest() {
 fn who_has_been_replaced_may_come_back_after_the_cool_down() {
     let (mut net, mut first, _) = watched(Config::default(), 1);
     first.run(&mut net, SECOND);
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
-    net.connect();
-    let mut second = Broadcast::new(&net, publisher);
+    let mut second = Broadcast::join(&mut net, 0);
     assert!(again(&mut net, first.person).is_err());
-    run(&mut net, &mut [&mut second], COOL_DOWN);
+    second.run(&mut net, COOL_DOWN);
     again(&mut net, first.person).expect("ten seconds have passed");
 }
 
@@ -167,23 +123,20 @@ fn who_has_been_replaced_may_come_back_after_the_cool_down() {
 fn viewers_wait_for_the_grace_period_and_who_never_had_a_publisher_waits_on() {
     let (mut net, mut broadcast, viewers) = watched(Config { grace: 5 * SECOND, ..Config::default() }, 2);
     broadcast.run(&mut net, SECOND);
-    let session = net.clients[broadcast.person].session;
-    net.handle().end(&session, sluice::metrics::End::Deleted).expect("it lives");
+    net.delete(broadcast.person);
     let gone = net.now;
-    let late = net.join(Role::Viewer, "cam", BOTH, GCM);
+    let late = net.watch("cam");
     net.connect();
     net.run(gone + 5 * SECOND - Duration::from_millis(20) - net.now);
     assert!(viewers.iter().all(|viewer| !net.clients[*viewer].closed), "they wait");
     net.run(Duration::from_millis(60));
     assert!(viewers.iter().all(|viewer| net.clients[*viewer].closed), "they have waited long enough");
-    assert_eq!(metric(&net, "sluice_session_ends_total{reason=\"publisher_gone\",role=\"viewer\"}"), 4);
+    assert_eq!(net.metric("sluice_session_ends_total{reason=\"publisher_gone\",role=\"viewer\"}"), 4);
     net.run(10 * SECOND);
     assert!(!net.clients[late].closed);
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
-    net.connect();
-    let mut broadcast = Broadcast::new(&net, publisher);
+    let mut broadcast = Broadcast::join(&mut net, 0);
     broadcast.run(&mut net, SECOND);
-    assert!(!line(&net.clients[late], Kind::Video).is_empty());
+    assert!(!net.video(late).is_empty());
 }
 
 #[test]
@@ -191,8 +144,7 @@ fn a_publisher_that_returns_within_the_grace_period_finds_its_viewers() {
     let (mut net, mut broadcast, viewers) = watched(Config { grace: 5 * SECOND, ..Config::default() }, 2);
     for round in 1..=3 {
         broadcast.run(&mut net, SECOND);
-        let session = net.clients[broadcast.person].session;
-        net.handle().end(&session, sluice::metrics::End::Deleted).expect("it lives");
+        net.delete(broadcast.person);
         net.run(4 * SECOND);
         let publisher = again(&mut net, broadcast.person).expect("nobody is there");
         net.connect();
@@ -201,7 +153,7 @@ fn a_publisher_that_returns_within_the_grace_period_finds_its_viewers() {
     broadcast.run(&mut net, 3 * SECOND);
     for viewer in viewers {
         assert!(!net.clients[viewer].closed);
-        let video = line(&net.clients[viewer], Kind::Video);
+        let video = net.video(viewer);
         assert_spliced(&video);
         assert_eq!(video.last().map(|shown| shown.number / SECOND_BEGINS), Some(3));
     }
@@ -211,15 +163,10 @@ fn a_publisher_that_returns_within_the_grace_period_finds_its_viewers() {
 fn with_standby(workers: usize) -> (Net, Broadcast, Broadcast, Vec<usize>) {
     let (mut net, mut first, viewers) = watched(Config::default(), workers);
     first.run(&mut net, SECOND);
-    let standby = join_standby(&mut net);
-    for _ in 0..3_000 {
-        run(&mut net, &mut [&mut first], MILLISECOND);
-        if net.clients[standby].is_connected() {
-            break;
-        }
-    }
+    let standby = net.stand_by("cam");
+    connect_beside(&mut net, standby, &mut [&mut first]);
     let mut second = gop(Broadcast::new(&net, standby), SECOND_BEGINS);
-    run(&mut net, &mut [&mut first, &mut second], 5 * SECOND);
+    run_all(&mut net, &mut [&mut first, &mut second], 5 * SECOND);
     assert!(!net.clients[first.person].closed && !net.clients[standby].closed);
     (net, first, second, viewers)
 }
@@ -229,41 +176,41 @@ fn a_standby_takes_over_within_a_second_of_silence_with_its_cached_pictures() {
     for workers in [1, 2] {
         let (mut net, mut first, mut second, viewers) = with_standby(workers);
         for viewer in &viewers {
-            assert!(first_of_second(&line(&net.clients[*viewer], Kind::Video)).is_none(), "nobody sees a standby");
+            assert!(first_of_second(&net.video(*viewer)).is_none(), "nobody sees a standby");
         }
         let last = net.now;
         net.clients[first.person].away = true;
-        run(&mut net, &mut [&mut first, &mut second], 3 * SECOND);
+        run_all(&mut net, &mut [&mut first, &mut second], 3 * SECOND);
         for viewer in &viewers {
-            let video = line(&net.clients[*viewer], Kind::Video);
+            let video = net.video(*viewer);
             assert_spliced(&video);
             let shown = first_of_second(&video).expect("the standby is seen");
             assert_eq!(shown.number, SECOND_BEGINS, "from its last keyframe on");
             assert!(shown.at <= last + SECOND + Duration::from_millis(100), "{:?}", shown.at - last);
             let newest = SECOND_BEGINS + second.picture * 3 - 1;
             assert_eq!(video.last().map(|shown| shown.number), Some(newest), "and live by now");
-            let audio = line(&net.clients[*viewer], Kind::Audio);
+            let audio = net.audio(*viewer);
             assert_spliced(&audio);
             assert!(first_of_second(&audio).expect("it is heard").number > SECOND_BEGINS + 200, "sound is live");
         }
-        assert_eq!(metric(&net, "sluice_takeovers_total{by=\"standby\"}"), 1);
+        assert_eq!(net.metric("sluice_takeovers_total{by=\"standby\"}"), 1);
         assert!(matches!(again(&mut net, first.person), Err(CreateError::Refused(_))), "it has lost its place");
 
         // Its network is back: it stands by, and takes over when the other one falls silent.
         net.clients[first.person].away = false;
-        run(&mut net, &mut [&mut first, &mut second], 3 * SECOND);
-        let video = line(&net.clients[viewers[0]], Kind::Video);
+        run_all(&mut net, &mut [&mut first, &mut second], 3 * SECOND);
+        let video = net.video(viewers[0]);
         assert!(video.last().is_some_and(|shown| shown.number >= SECOND_BEGINS), "no second change");
         net.clients[second.person].away = true;
         let last = net.now;
-        run(&mut net, &mut [&mut first, &mut second], 12 * SECOND);
+        run_all(&mut net, &mut [&mut first, &mut second], 12 * SECOND);
         for viewer in &viewers {
-            let video = line(&net.clients[*viewer], Kind::Video);
+            let video = net.video(*viewer);
             assert_spliced(&video);
             let back = video.iter().find(|shown| shown.at > last && shown.number < SECOND_BEGINS);
             assert!(back.is_some_and(|shown| shown.at <= at_next_keyframe(&first, last)), "{back:?}");
         }
-        assert_eq!(metric(&net, "sluice_takeovers_total{by=\"standby\"}"), 2);
+        assert_eq!(net.metric("sluice_takeovers_total{by=\"standby\"}"), 2);
     }
 }
 
@@ -277,24 +224,18 @@ fn at_next_keyframe(broadcast: &Broadcast, after: Instant) -> Instant {
 #[test]
 fn a_standby_takes_over_at_once_from_who_leaves_and_steps_back_for_who_comes() {
     let (mut net, first, mut second, viewers) = with_standby(2);
-    let session = net.clients[first.person].session;
-    net.handle().end(&session, sluice::metrics::End::Deleted).expect("it lives");
+    net.delete(first.person);
     let left = net.now;
-    run(&mut net, &mut [&mut second], SECOND);
-    let video = line(&net.clients[viewers[1]], Kind::Video);
+    second.run(&mut net, SECOND);
+    let video = net.video(viewers[1]);
     assert!(first_of_second(&video).is_some_and(|shown| shown.at <= left + Duration::from_millis(60)));
 
     let publisher = again(&mut net, first.person).expect("it went by itself");
-    for _ in 0..3_000 {
-        run(&mut net, &mut [&mut second], MILLISECOND);
-        if net.clients[publisher].is_connected() {
-            break;
-        }
-    }
+    connect_beside(&mut net, publisher, &mut [&mut second]);
     let mut third = gop(Broadcast::new(&net, publisher), 2 * SECOND_BEGINS);
-    run(&mut net, &mut [&mut second, &mut third], 2 * SECOND);
+    run_all(&mut net, &mut [&mut second, &mut third], 2 * SECOND);
     assert!(!net.clients[second.person].closed, "it stands by again");
-    let video = line(&net.clients[viewers[1]], Kind::Video);
+    let video = net.video(viewers[1]);
     assert_spliced(&video);
     assert!(video.last().is_some_and(|shown| shown.number >= 2 * SECOND_BEGINS));
 }
@@ -302,9 +243,9 @@ fn a_standby_takes_over_at_once_from_who_leaves_and_steps_back_for_who_comes() {
 #[test]
 fn another_codec_is_gone_over_to_where_the_viewer_takes_it_and_else_its_session_ends() {
     let mut net = Net::new(2);
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+    let publisher = net.publish("cam");
     net.connect();
-    let narrow = net.join(Role::Viewer, "cam", BOTH, GCM);
+    let narrow = net.watch("cam");
     let wide = net.join(Role::Viewer, "cam", &[Codec::Vp8, Codec::H264, Codec::Opus], GCM);
     let waiting = net.join(Role::Viewer, "cam", &[Codec::Opus], GCM);
     net.connect();
@@ -318,7 +259,7 @@ fn another_codec_is_gone_over_to_where_the_viewer_takes_it_and_else_its_session_
         net.run(Duration::from_millis(40));
     }
     assert!(net.clients[narrow].closed && !net.clients[wide].closed && !net.clients[waiting].closed);
-    assert_eq!(metric(&net, "sluice_session_ends_total{reason=\"codec_changed\",role=\"viewer\"}"), 1);
+    assert_eq!(net.metric("sluice_session_ends_total{reason=\"codec_changed\",role=\"viewer\"}"), 1);
     let person = &net.clients[wide];
     let video = person.received.iter().filter(|packet| packet.payload.first() == Some(&0x65));
     assert_eq!(video.count(), 10);
@@ -332,14 +273,14 @@ fn early_viewers_wait_unless_the_relay_is_told_to_refuse_them() {
     let mut net = Net::with(1, Config { refuse_early_viewers: true, ..Config::default() });
     let watch = |net: &mut Net| net.try_join(Role::Viewer, "cam", BOTH, GCM, |_| {});
     assert!(matches!(watch(&mut net), Err(CreateError::NotPublished { .. })));
-    let publisher = net.join(Role::Publisher, "cam", BOTH, GCM);
+    let publisher = net.publish("cam");
     assert!(watch(&mut net).is_err(), "a publisher that is not connected publishes nothing");
     net.connect();
     let viewer = watch(&mut net).expect("somebody publishes");
     net.connect();
     assert!(net.try_join(Role::Viewer, "other", BOTH, GCM, |_| {}).is_err());
     // Who is there already waits for the next publisher.
-    net.handle().end(&net.clients[publisher].session, Reason::Deleted).expect("it lives");
+    net.delete(publisher);
     net.run(SECOND);
     assert!(net.handle().lookup(&net.clients[viewer].session).is_some());
     assert!(watch(&mut net).is_err());

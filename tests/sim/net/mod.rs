@@ -15,7 +15,7 @@ use lane::{Links, Way};
 pub(crate) use person::Person;
 use sluice::auth::Credential;
 use sluice::forward::codec::Codec;
-use sluice::metrics::Metrics;
+use sluice::metrics::{End, Metrics};
 use sluice::name::Role;
 use sluice::node::{Create, CreateError, Handle, Offline};
 use sluice::peer::Certificate;
@@ -254,6 +254,45 @@ impl Net {
         let Some(mut datagram) = self.links.send(number, Way::Up, datagram, self.now) else { return };
         let (worker, address) = (self.worker_of(number), self.clients[number].address);
         self.relay.receive(worker, address, &mut datagram, self.now);
+    }
+
+    /// A client sends an RTCP packet.
+    pub(crate) fn send_rtcp(&mut self, number: usize, packet: impl rtcp::Packet + 'static) {
+        self.clients[number].client.send_rtcp(vec![Box::new(packet)], self.now);
+    }
+
+    /// The session of a client is deleted, as by its DELETE.
+    pub(crate) fn delete(&mut self, number: usize) {
+        self.handle().end(&self.clients[number].session, End::Deleted).expect("the session lives");
+    }
+
+    /// A number on the metrics page, by its name and labels as the page writes them.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let page = self.metrics.render();
+        let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no {name} in {page}")).parse().expect("it counts")
+    }
+
+    /// The sum of all numbers on the metrics page whose names and labels begin like this; there is at least one.
+    pub(crate) fn metric_sum(&self, prefix: &str) -> u64 {
+        let page = self.metrics.render();
+        let samples = page.lines().filter(|line| line.starts_with(prefix)).filter_map(|line| line.rsplit_once(' '));
+        let sum = samples.map(|(_, value)| value.parse::<u64>().expect("it counts")).reduce(|sum, value| sum + value);
+        sum.unwrap_or_else(|| panic!("no {prefix} in {page}"))
+    }
+
+    /// How many packets were dropped for this reason.
+    pub(crate) fn drops(&self, reason: &str) -> u64 {
+        self.metric(&format!("sluice_drops_total{{reason=\"{reason}\"}}"))
+    }
+
+    /// Lets time pass in steps of 100 ms, with nothing from any client.
+    pub(crate) fn wait(&mut self, how_long: Duration) {
+        let until = self.now + how_long;
+        while self.now < until {
+            self.now += Duration::from_millis(100);
+            self.relay.turn(&mut self.wire, self.now);
+        }
     }
 
     /// A client's datagrams come from another address from here on, and reach another worker.
