@@ -211,7 +211,7 @@ fn channels_of_every_id() {
 }
 
 #[test]
-fn channels_that_are_opened_and_closed_for_ever() {
+fn channels_that_are_opened_and_closed_again_and_again() {
     attack(|attack| {
         let first = attack.tsn;
         attack.flood(|attack, number| {
@@ -273,7 +273,7 @@ fn a_message_without_end() {
 }
 
 #[test]
-fn messages_whose_turn_never_comes() {
+fn messages_that_stay_out_of_order() {
     attack(|attack| {
         attack.flood(|attack, number| {
             let chunk = data(WHOLE, attack.tsn, 101, 2 + number as u16, TEXT, &[b'x'; 1000]);

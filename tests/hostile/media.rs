@@ -236,7 +236,7 @@ fn attack_by_rtp(seed: u32, codecs: &[Codec], others: u32, least: u64) {
 }
 
 #[test]
-fn bad_rtp_of_each_codec_harms_nobody_else_and_leaves_nothing() {
+fn bad_rtp_of_each_codec_harms_no_other_session_and_leaves_nothing() {
     for_each_seed(|seed| {
         for codec in ALL {
             attack_by_rtp(seed, &[*codec], u32::MAX, u64::from(PACKETS / 2));
@@ -245,17 +245,17 @@ fn bad_rtp_of_each_codec_harms_nobody_else_and_leaves_nothing() {
 }
 
 #[test]
-fn bad_rtp_of_codecs_that_change_harms_nobody_else_and_leaves_nothing() {
+fn bad_rtp_of_changing_codecs_harms_no_other_session_and_leaves_nothing() {
     for_each_seed(|seed| attack_by_rtp(seed, ALL, u32::MAX, u64::from(PACKETS / 4)));
 }
 
 #[test]
-fn bad_rtp_of_sources_that_change_harms_nobody_else_and_leaves_nothing() {
+fn bad_rtp_of_changing_ssrcs_harms_no_other_session_and_leaves_nothing() {
     for_each_seed(|seed| attack_by_rtp(seed, ALL, 10, 20));
 }
 
 #[test]
-fn bad_rtcp_of_every_type_harms_nobody_else_and_leaves_nothing() {
+fn bad_rtcp_of_every_type_harms_no_other_session_and_leaves_nothing() {
     for_each_seed(|seed| {
         let what = format!("SLUICE_SEED={seed}");
         let mut scene = Scene::new(seed);

@@ -23,7 +23,7 @@ fn refusal(command: &mut Command) -> String {
 }
 
 #[test]
-fn what_cannot_work_is_said_in_one_sentence_with_exit_code_64() {
+fn a_wrong_setting_is_refused_in_one_sentence_with_exit_code_64() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     for (arguments, part) in [
@@ -57,7 +57,7 @@ fn what_cannot_work_is_said_in_one_sentence_with_exit_code_64() {
 }
 
 #[test]
-fn an_unknown_key_in_the_file_is_said_with_its_line() {
+fn an_unknown_key_in_the_file_is_refused_with_its_line() {
     let path = std::env::temp_dir().join(format!("sluice-key-{}.toml", std::process::id()));
     std::fs::write(&path, "[auth]\npublish-token = 'hunter2'\n[http]\nlistn = '127.0.0.1:0'\n").unwrap();
     let said = refusal(&mut sluice(&["--config", path.to_str().unwrap()]));
@@ -70,7 +70,7 @@ fn an_unknown_key_in_the_file_is_said_with_its_line() {
 
 /// Ports below 1024 are this user's too where tests run as root, so the binary is started as somebody else there.
 #[test]
-fn a_privileged_port_is_said_with_the_permission_that_it_needs() {
+fn a_refused_privileged_port_names_the_permission_that_it_needs() {
     let lowest = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
     if lowest.is_ok_and(|lowest| lowest.trim() == "0") {
         return;
@@ -100,7 +100,7 @@ fn as_nobody(command: &mut Command) {
 }
 
 #[test]
-fn a_relay_is_asked_for_its_health_where_its_settings_say() {
+fn the_health_check_asks_the_relay_where_its_settings_say() {
     let relay = Running::start(&mut sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0"]));
     let address = relay.origin.trim_start_matches("http://").to_owned();
     assert_eq!(sluice(&["healthcheck"]).env("SLUICE_HTTP", &address).output().unwrap().status.code(), Some(0));
@@ -115,7 +115,7 @@ fn a_relay_is_asked_for_its_health_where_its_settings_say() {
 }
 
 #[test]
-fn help_and_version_are_no_errors() {
+fn help_and_version_exit_with_0() {
     for (argument, part) in [("--help", "--publish-token"), ("--version", env!("CARGO_PKG_VERSION"))] {
         let output = run(&[argument]);
         assert_eq!(output.status.code(), Some(0));
@@ -201,7 +201,7 @@ fn it_listens_at_once_prints_where_and_ends_when_asked() {
 }
 
 #[test]
-fn no_secret_is_logged_however_much_is() {
+fn no_secret_is_logged_at_any_level() {
     let mut command = sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0", "--log", "trace"]);
     command.env("SLUICE_PUBLISH_TOKEN", "hunter2-publish").env("SLUICE_WATCH_TOKEN", "hunter2-watch");
     command.env("SLUICE_ICE_SERVER", "turn:a.example").env("SLUICE_TURN_SECRET", "hunter2-turn");
@@ -235,7 +235,7 @@ fn no_secret_is_logged_however_much_is() {
 }
 
 #[test]
-fn clients_that_do_not_connect_are_warned_of_once_with_what_to_look_at() {
+fn clients_that_do_not_connect_cause_one_warning_that_says_what_to_check() {
     let mut command = sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0", "--advertise", "203.0.113.7"]);
     let mut relay = Running::start(&mut command);
     let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
@@ -270,7 +270,7 @@ fn clients_that_do_not_connect_are_warned_of_once_with_what_to_look_at() {
 
 /// The line that deploy/README.md tells ban tools to look for.
 #[test]
-fn who_is_refused_is_logged_for_ban_tools_and_counted_and_nobody_floods_the_log() {
+fn refused_clients_are_logged_for_ban_tools_and_counted_without_flooding_the_log() {
     let mut command = sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0"]);
     command.env("SLUICE_PUBLISH_TOKEN", "good").env("SLUICE_ADMIN_TOKEN", "admin");
     let mut relay = Running::start(&mut command);
@@ -387,7 +387,7 @@ fn a_hang_up_reloads_tokens_and_log_names_what_needs_a_restart_and_ends_no_sessi
 }
 
 #[test]
-fn a_hang_up_without_a_file_says_that_nothing_is_reloaded_and_ends_nothing() {
+fn sighup_without_a_file_says_that_nothing_is_reloaded_and_ends_nothing() {
     let mut relay = Running::start(&mut sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0"]));
     for _ in 0..3 {
         relay.signal("HUP");
@@ -402,7 +402,7 @@ fn a_hang_up_without_a_file_says_that_nothing_is_reloaded_and_ends_nothing() {
 
 /// As under `sluice 2>&1 | head`.
 #[test]
-fn a_relay_whose_log_nobody_reads_any_more_goes_on() {
+fn a_relay_whose_log_is_no_longer_read_continues() {
     let mut command = sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0", "--log", "trace"]);
     let (reader, writer) = std::io::pipe().unwrap();
     let mut relay = Running::start_logging(&mut command, writer);
@@ -418,7 +418,7 @@ fn a_relay_whose_log_nobody_reads_any_more_goes_on() {
 }
 
 #[test]
-fn who_runs_out_of_files_is_told_once_and_serves_again_when_there_are_some() {
+fn running_out_of_file_descriptors_is_logged_once_and_service_resumes() {
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -n 40; exec \"$0\" --http 127.0.0.1:0 --media 127.0.0.1:0 --workers 1"]);
     let mut relay = Running::start(command.arg(env!("CARGO_BIN_EXE_sluice")).env_clear());

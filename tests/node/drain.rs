@@ -60,7 +60,7 @@ fn a_draining_relay_keeps_its_sessions_takes_no_new_ones_and_ends_when_the_last_
 }
 
 #[test]
-fn sessions_that_stay_are_ended_after_the_time_of_drain() {
+fn sessions_that_remain_are_ended_after_the_drain_time() {
     let mut relay = relay("1");
     publish(&relay);
     let asked = Instant::now();

@@ -86,7 +86,7 @@ fn viewers_of_two_streams_get_everything_and_every_session_is_ended() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn clients_reach_their_worker_by_themselves_wherever_they_arrived_first() {
+fn clients_are_steered_to_their_worker_wherever_they_arrived_first() {
     let relay = Relay::start(&["--workers", "4"]);
     let output = relay.load(&["--viewers", "36", "--streams", "6", "--json"]);
     let said = text(output.stdout);
@@ -100,7 +100,7 @@ fn clients_reach_their_worker_by_themselves_wherever_they_arrived_first() {
 }
 
 #[test]
-fn the_table_tells_what_the_json_does() {
+fn the_table_shows_what_the_json_does() {
     let relay = Relay::start(&[]);
     let output = relay.load(&["--viewers", "1", "--bitrate", "1000000", "--burst", "5"]);
     let said = text(output.stdout);
@@ -116,7 +116,7 @@ fn the_table_tells_what_the_json_does() {
 }
 
 #[test]
-fn what_cannot_work_is_told_with_what_to_do() {
+fn errors_say_what_to_do() {
     let relay = Relay::start(&["--publish-token", "let-me", "--admin-token", "look"]);
     for (arguments, part) in [
         (vec!["--viewers", "2"], "--token"),

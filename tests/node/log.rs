@@ -21,7 +21,7 @@ fn ask(origin: &str, request: &str, times: usize) {
 }
 
 #[test]
-fn requests_of_one_client_write_a_few_lines_even_of_a_log_that_tells_of_each() {
+fn many_requests_of_one_client_write_few_log_lines_at_any_level() {
     for arguments in [&["--log", "debug"][..], &[]] {
         let options = ["--http", "127.0.0.1:0", "--media", "127.0.0.1:0", "--drain", "0", "--publish-token", "secret"];
         let mut relay = Running::start(&mut sluice(&[&options, arguments].concat()));

@@ -20,7 +20,7 @@ const OFFER: &str = include_str!("../golden/ffmpeg-9.0.2-av.offer.sdp");
 
 /// In a process of its own it is the relay of all these tests.
 #[test]
-fn a_relay_without_a_stuck_worker_ends_when_it_is_asked_to() {
+fn a_relay_without_a_stuck_worker_ends_on_sigterm() {
     if let Ok(seconds) = std::env::var(DRAIN) {
         relay_process(seconds.parse().unwrap());
     }
@@ -77,7 +77,7 @@ struct Relay {
 impl Relay {
     fn start(drain: u64) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        let relay = "stuck::a_relay_without_a_stuck_worker_ends_when_it_is_asked_to";
+        let relay = "stuck::a_relay_without_a_stuck_worker_ends_on_sigterm";
         command.args(["--exact", relay, "--nocapture"]).env(DRAIN, drain.to_string());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -150,7 +150,7 @@ impl Drop for Relay {
 const STUCK: Option<i32> = Some(stop::STUCK as i32);
 
 #[test]
-fn a_stuck_worker_is_told_with_its_session_and_the_relay_is_unwell_until_it_turns() {
+fn a_stuck_worker_is_logged_with_its_session_and_the_relay_is_unhealthy_until_it_continues() {
     let mut relay = Relay::start(1);
     let (whip, whep) = (format!("{}/whip/cam", relay.origin), format!("{}/whep/cam", relay.origin));
     let arguments = ["load", "--whip", &whip, "--whep", &whep, "--viewers", "1", "--seconds", "20"];
@@ -225,7 +225,7 @@ fn a_second_sigterm_and_ctrl_c_end_the_drain_of_a_stuck_relay() {
 }
 
 #[test]
-fn a_process_whose_http_is_stuck_too_ends_all_the_same() {
+fn a_process_whose_http_runtime_is_stuck_too_still_ends() {
     let mut relay = Relay::start(1);
     relay.tell("hold");
     relay.tell("block");

@@ -88,7 +88,7 @@ fn marked(codec: Codec, packets: &[(u32, Vec<u8>)], arrivals: &[usize]) -> Vec<u
 }
 
 #[test]
-fn the_size_of_the_pictures_is_found_wherever_the_line_tells_it() {
+fn the_frame_size_is_found_wherever_the_stream_contains_it() {
     for (name, codec, ..) in PICTURES {
         let mut finder = KeyframeFinder::new(codec);
         for (timestamp, payload) in recording(name) {
@@ -114,7 +114,7 @@ fn exactly_the_first_packet_of_each_keyframe_is_marked() {
 }
 
 #[test]
-fn a_keyframe_whose_first_packet_is_lost_is_none_unless_that_only_held_what_is_known() {
+fn a_keyframe_without_its_first_packet_is_none_unless_that_held_known_parameter_sets() {
     for (name, codec, count, [first, lost, third]) in PICTURES {
         let (packets, rest) = (recording(name), (0..count).filter(|number| *number != lost).collect::<Vec<_>>());
         let marked = marked(codec, &packets, &rest);
@@ -168,7 +168,7 @@ fn parameter_sets_before_every_frame_make_none_of_them_a_keyframe() {
 
 /// With the parameter sets of an offer, or with those of the first keyframe alone, each keyframe begins with them.
 #[test]
-fn every_keyframe_gets_the_sets_that_it_lacks() {
+fn every_keyframe_gets_the_parameter_sets_that_it_lacks() {
     for (with, without, codec) in [
         ("h264-baseline", "h264-without-parameter-sets", Codec::H264),
         ("h265", "h265-without-parameter-sets", Codec::H265),
@@ -205,7 +205,7 @@ fn units(codec: Codec, aggregate: &[u8]) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn every_packet_of_sound_is_marked() {
+fn every_audio_packet_is_marked() {
     for (name, codec, count) in SOUNDS {
         assert_eq!(codec.kind(), Kind::Audio);
         let all: Vec<usize> = (0..count).collect();

@@ -31,7 +31,7 @@ fn is_keyframe(broadcast: &Broadcast, shown: &Shown) -> bool {
 }
 
 #[test]
-fn a_viewer_that_is_not_heard_is_paused_and_has_a_picture_as_soon_as_it_is_back() {
+fn a_silent_viewer_is_paused_and_gets_a_keyframe_as_soon_as_it_returns() {
     for workers in [1, 2] {
         let (mut net, mut broadcast, viewers) = watched(workers, 3, 3);
         let away = viewers[0];
@@ -73,7 +73,7 @@ fn a_viewer_that_is_not_heard_is_paused_and_has_a_picture_as_soon_as_it_is_back(
 }
 
 #[test]
-fn a_viewer_is_heard_by_its_checks_alone() {
+fn consent_checks_alone_keep_a_viewer_from_being_paused() {
     let (mut net, mut broadcast, viewers) = watched(1, 3, 40);
     assert_eq!(net.metric("sluice_viewer_pauses_total"), 0);
     broadcast.run(&mut net, SECOND);
@@ -81,7 +81,7 @@ fn a_viewer_is_heard_by_its_checks_alone() {
 }
 
 #[test]
-fn a_viewer_that_comes_back_after_a_takeover_sees_the_new_publisher() {
+fn a_viewer_that_returns_after_a_takeover_sees_the_new_publisher() {
     let (mut net, mut broadcast, viewers) = watched(1, 3, 3);
     net.clients[viewers[0]].away = true;
     broadcast.run(&mut net, 9 * SECOND);
@@ -97,7 +97,7 @@ fn a_viewer_that_comes_back_after_a_takeover_sees_the_new_publisher() {
 }
 
 #[test]
-fn a_blackout_of_four_seconds_at_six_megabits_ends_with_a_picture_at_once() {
+fn video_resumes_at_once_after_a_blackout_of_four_seconds_at_six_megabits() {
     // 25 pictures a second of 50 packets of 600 bytes.
     for begins in [1, 5, 8] {
         let (mut net, mut broadcast, viewers) = watched(1, 50, 10 + begins);
@@ -168,7 +168,7 @@ fn lose(net: &mut Net, broadcast: &mut Broadcast, viewer: usize, share: f64, how
 }
 
 #[test]
-fn loss_that_repair_cannot_keep_up_with_skips_to_a_keyframe_and_sound_goes_on() {
+fn loss_beyond_repair_skips_to_a_keyframe_and_audio_continues() {
     let (mut net, mut broadcast, viewers) = watched(1, 50, 3);
     let viewer = viewers[0];
     lose(&mut net, &mut broadcast, viewer, 0.7, 4 * SECOND);
@@ -188,7 +188,7 @@ fn loss_that_repair_cannot_keep_up_with_skips_to_a_keyframe_and_sound_goes_on() 
 }
 
 #[test]
-fn a_short_blackout_is_repaired_or_ends_with_a_picture_at_once_without_a_keyframe_request() {
+fn a_short_blackout_is_repaired_or_ends_with_a_keyframe_without_a_request() {
     // So few packets that a browser asks for all of them.
     let (mut net, mut broadcast, viewers) = watched(1, 8, 8);
     let away = viewers[0];

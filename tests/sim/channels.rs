@@ -66,7 +66,7 @@ fn say(net: &mut Net, client: usize, label: &str, message: &ChannelMessage) {
 }
 
 #[test]
-fn a_viewer_gets_the_publishers_channels_and_messages_whenever_it_comes() {
+fn a_viewer_gets_the_publishers_channels_and_messages_whenever_it_joins() {
     let (mut net, publisher) = published(Config::default());
     let viewer = net.join(Role::Viewer, "cam", CODECS, GCM);
     net.connect();
@@ -90,7 +90,7 @@ fn a_channel_is_as_reliable_for_viewers_as_its_opener_made_it() {
 }
 
 #[test]
-fn a_viewers_own_channel_of_that_label_is_used() {
+fn a_channel_that_the_viewer_opened_itself_is_used() {
     let (mut net, publisher) = published(Config::default());
     let viewer = net.join(Role::Viewer, "cam", CODECS, GCM);
     net.connect();
@@ -103,7 +103,7 @@ fn a_viewers_own_channel_of_that_label_is_used() {
 }
 
 #[test]
-fn what_is_said_before_a_viewers_channels_are_open_is_not_lost() {
+fn messages_sent_before_a_viewers_channels_open_are_not_lost() {
     let (mut net, publisher) = published(Config::default());
     let viewer = net.join(Role::Viewer, "cam", CODECS, GCM);
     net.connect();

@@ -351,11 +351,11 @@ fn churn(workers: usize) {
 }
 
 #[test]
-fn what_comes_and_goes_on_one_worker_leaves_nothing_behind() {
+fn sessions_that_come_and_go_on_one_worker_leave_nothing_behind() {
     churn(1);
 }
 
 #[test]
-fn what_comes_and_goes_on_three_workers_leaves_nothing_behind() {
+fn sessions_that_come_and_go_on_three_workers_leave_nothing_behind() {
     churn(3);
 }

@@ -38,7 +38,7 @@ fn publish(net: &mut Net, publisher: usize, pictures: std::ops::Range<u32>) {
 }
 
 #[test]
-fn few_viewers_are_served_by_the_worker_of_their_publisher_and_many_by_all() {
+fn few_viewers_live_on_their_publishers_worker_and_many_on_all_workers() {
     let mut net = Net::assignment(2, Config { small_stream: 4, ..Config::default() });
     let publisher = net.publish("cam");
     net.connect();
@@ -65,7 +65,7 @@ fn few_viewers_are_served_by_the_worker_of_their_publisher_and_many_by_all() {
 }
 
 #[test]
-fn publishers_are_gathered_where_there_is_room_and_come_back_to_where_they_were() {
+fn publishers_are_gathered_on_workers_with_room_and_return_to_their_streams_worker() {
     let config = Config { small_stream: 4, gathered_publishers: 3, ..Config::default() };
     let mut net = Net::assignment(3, config);
     let publishers = |net: &Net| {
@@ -119,13 +119,13 @@ fn viewers_without_gcm_are_served_with_sha1_80() {
 }
 
 #[test]
-fn gcm_is_taken_although_the_client_prefers_sha1_80() {
+fn gcm_is_chosen_even_if_the_client_prefers_sha1_80() {
     let (net, _, viewers) = connected(1, 1, &[SrtpProfile::Aes128CmSha1_80, SrtpProfile::Aes128Gcm]);
     assert_eq!(net.clients[viewers[0]].profile, Some(SrtpProfile::Aes128Gcm));
 }
 
 #[test]
-fn a_viewer_who_comes_first_waits_and_a_late_one_starts_at_a_keyframe_that_is_asked_for() {
+fn an_early_viewer_waits_and_a_late_one_starts_at_a_requested_keyframe() {
     let mut net = Net::with(1, Config { pictures: PictureLimits::NONE, ..Config::default() });
     let early = net.watch("cam");
     net.connect();
@@ -153,7 +153,7 @@ fn a_viewer_who_comes_first_waits_and_a_late_one_starts_at_a_keyframe_that_is_as
 }
 
 #[test]
-fn a_new_publisher_takes_over_and_the_viewers_line_goes_on() {
+fn a_new_publisher_takes_over_and_the_viewers_rtp_streams_continue() {
     let (mut net, first, viewers) = connected(2, 2, GCM);
     publish(&mut net, first, 0..10);
     let second = net.publish("cam");
@@ -170,7 +170,7 @@ fn a_new_publisher_takes_over_and_the_viewers_line_goes_on() {
 }
 
 #[test]
-fn an_ended_session_is_told_and_leaves_nothing_behind() {
+fn the_client_of_an_ended_session_is_told_and_nothing_is_left_behind() {
     let (mut net, publisher, viewers) = connected(2, 3, GCM);
     publish(&mut net, publisher, 0..3);
     for number in viewers.iter().chain([&publisher]) {
@@ -185,7 +185,7 @@ fn an_ended_session_is_told_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn silence_ends_a_session_after_thirty_seconds_and_no_packet_after_ten() {
+fn a_session_ends_after_30_s_of_silence_or_10_s_without_a_first_packet() {
     let (mut net, _, viewers) = connected(1, 1, GCM);
     net.watch("cam");
     let never = net.clients.pop().expect("it has just joined").session;
@@ -199,7 +199,7 @@ fn silence_ends_a_session_after_thirty_seconds_and_no_packet_after_ten() {
 }
 
 #[test]
-fn a_client_that_gives_its_handshake_up_in_clear_times_out_and_its_alert_is_told() {
+fn a_handshake_that_fails_with_a_clear_alert_times_out_and_the_alert_is_reported() {
     let (mut net, publisher, _) = connected(1, 1, GCM);
     let viewer = net.watch("cam");
     let session = net.clients[viewer].session;
@@ -222,7 +222,7 @@ fn a_client_that_gives_its_handshake_up_in_clear_times_out_and_its_alert_is_told
 }
 
 #[test]
-fn a_relay_that_nobody_has_reached_yet_gives_up_who_never_comes() {
+fn pending_sessions_time_out_on_a_relay_that_receives_nothing() {
     let mut net = Net::new(2);
     for _ in 0..3 {
         let client = net.watch("cam");
@@ -235,7 +235,7 @@ fn a_relay_that_nobody_has_reached_yet_gives_up_who_never_comes() {
 }
 
 #[test]
-fn a_lost_packet_is_resent_when_the_viewer_asks_and_no_number_has_two_contents() {
+fn a_lost_packet_is_resent_on_request_and_no_sequence_number_has_two_contents() {
     use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
     let (mut net, publisher, viewers) = connected(1, 1, GCM);
     let viewer = viewers[0];

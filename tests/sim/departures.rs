@@ -83,7 +83,7 @@ fn shown(net: &Net, viewer: usize) -> Vec<u32> {
 }
 
 #[test]
-fn nothing_is_sent_again_once_the_publisher_has_left_whatever_a_viewer_asks_for() {
+fn nothing_is_sent_again_after_the_publisher_left_whatever_a_viewer_requests() {
     for (leaves, asks, keyframe_responsive) in ALL.into_iter().flat_map(|leaves| {
         [Asks::Pli, Asks::Fir, Asks::Nack]
             .into_iter()
@@ -113,7 +113,7 @@ fn nothing_is_sent_again_once_the_publisher_has_left_whatever_a_viewer_asks_for(
 }
 
 #[test]
-fn what_a_viewer_has_asked_for_just_before_is_not_sent_once_the_publisher_has_left() {
+fn a_request_made_just_before_the_publisher_leaves_is_not_answered() {
     for leaves in [Leaves::Deleted, Leaves::Closed] {
         for asks in [Asks::Pli, Asks::Nack] {
             let (mut net, mut broadcast, viewers) = watched(1, true);
@@ -135,7 +135,7 @@ fn what_a_viewer_has_asked_for_just_before_is_not_sent_once_the_publisher_has_le
 }
 
 #[test]
-fn a_replay_that_is_under_way_ends_with_its_publisher() {
+fn a_replay_stops_when_its_publisher_leaves() {
     let (mut net, mut broadcast, _) = watched(1, false);
     broadcast.run(&mut net, 7 * SECOND);
     let late = broadcast.add_viewer(&mut net);
@@ -149,7 +149,7 @@ fn a_replay_that_is_under_way_ends_with_its_publisher() {
 }
 
 #[test]
-fn who_returns_from_a_pause_or_comes_anew_while_nobody_publishes_gets_nothing_until_somebody_does() {
+fn viewers_that_return_or_join_without_a_publisher_get_nothing_until_there_is_one() {
     for leaves in ALL {
         let (mut net, broadcast, viewers) = watched(2, false);
         let paused = viewers[0];
@@ -183,7 +183,7 @@ fn who_returns_from_a_pause_or_comes_anew_while_nobody_publishes_gets_nothing_un
 }
 
 #[test]
-fn a_publisher_that_is_heard_again_finds_its_viewers_and_those_that_came_meanwhile() {
+fn a_publisher_that_returns_finds_its_viewers_and_those_that_joined_meanwhile() {
     for workers in [1, 2] {
         let (mut net, mut broadcast, viewers) = watched(workers, true);
         net.clients[broadcast.person].away = true;
@@ -204,7 +204,7 @@ fn a_publisher_that_is_heard_again_finds_its_viewers_and_those_that_came_meanwhi
 }
 
 #[test]
-fn a_screen_that_stands_still_is_not_shown_again_to_who_has_it_and_is_shown_to_who_comes() {
+fn a_still_screen_is_replayed_to_new_viewers_only() {
     let (mut net, broadcast, viewers) = watched(2, false);
     for time in 0..20 {
         net.run(SECOND / 2);
@@ -223,7 +223,7 @@ fn a_screen_that_stands_still_is_not_shown_again_to_who_has_it_and_is_shown_to_w
 }
 
 #[test]
-fn beside_a_standby_nobody_sees_the_last_seconds_of_who_left_again() {
+fn with_a_standby_viewers_do_not_see_the_last_seconds_of_the_first_publisher_again() {
     for leaves in ALL {
         let (mut net, mut first, viewers) = watched(2, false);
         let standby = net.stand_by("cam");

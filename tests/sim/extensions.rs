@@ -100,7 +100,7 @@ fn captured_at(net: &Net, publisher: usize) -> impl Fn(u64) -> Vec<u8> + use<> {
 }
 
 #[test]
-fn loudness_and_capture_time_come_with_every_packet_also_where_the_publisher_leaves_them_out() {
+fn every_packet_has_audio_level_and_capture_time_even_if_the_publisher_omits_them() {
     let (mut net, mut broadcast, viewer) = joined(&OF_PACKETS);
     let says = captured_at(&net, broadcast.person);
     run_saying(&mut net, &mut broadcast, SECOND, says);
@@ -126,7 +126,7 @@ fn loudness_and_capture_time_come_with_every_packet_also_where_the_publisher_lea
 }
 
 #[test]
-fn a_viewer_that_takes_no_extension_gets_none() {
+fn a_viewer_that_negotiated_no_extension_gets_none() {
     let (mut net, mut broadcast, asking) = joined(&OF_PACKETS);
     net.extensions.clear();
     let plain = net.watch("cam");
@@ -140,7 +140,7 @@ fn a_viewer_that_takes_no_extension_gets_none() {
 }
 
 #[test]
-fn a_late_viewer_is_told_when_the_pictures_were_captured_that_are_sent_to_it_faster() {
+fn replayed_frames_carry_the_time_of_their_capture() {
     let (mut net, mut broadcast, _) = joined(&OF_PACKETS);
     let says = captured_at(&net, broadcast.person);
     run_saying(&mut net, &mut broadcast, 3 * SECOND, says);
@@ -158,7 +158,7 @@ fn a_late_viewer_is_told_when_the_pictures_were_captured_that_are_sent_to_it_fas
 }
 
 #[test]
-fn a_resend_carries_what_the_packet_says_and_tells_its_own_time() {
+fn a_resend_repeats_the_extensions_of_the_packet_with_its_own_send_time() {
     let extensions = [&OF_PACKETS[..], &[Extension::AbsSendTime]].concat();
     let (mut net, mut broadcast, viewer) = joined(&extensions);
     let says = captured_at(&net, broadcast.person);
@@ -187,7 +187,7 @@ fn ticks(packet: &Received, id: Option<u8>) -> u32 {
 }
 
 #[test]
-fn pictures_say_when_they_leave_and_sound_whose_resends_are_repetitions_does_not() {
+fn video_carries_its_send_time_and_audio_whose_resends_are_repetitions_does_not() {
     let (mut net, mut broadcast, viewer) = joined(&[Extension::AbsSendTime, Extension::TransportWideCc]);
     broadcast.run(&mut net, SECOND);
     let packets = received(&net, viewer, Kind::Video, false);
@@ -202,7 +202,7 @@ fn pictures_say_when_they_leave_and_sound_whose_resends_are_repetitions_does_not
 }
 
 #[test]
-fn who_knows_only_transport_wide_numbers_gets_each_once_resends_too() {
+fn transport_wide_sequence_numbers_are_used_once_each_for_resends_too() {
     let (mut net, mut broadcast, viewer) = joined(&[Extension::Mid, Extension::TransportWideCc]);
     for _ in 0..20 {
         broadcast.run(&mut net, 50 * MILLISECOND);
@@ -223,7 +223,7 @@ fn who_knows_only_transport_wide_numbers_gets_each_once_resends_too() {
 }
 
 #[test]
-fn a_new_publisher_that_says_less_takes_over_and_the_viewer_is_told_less() {
+fn extensions_that_a_new_publisher_lacks_end_with_the_takeover() {
     let (mut net, mut first, viewer) = joined(&OF_PACKETS);
     let says = captured_at(&net, first.person);
     run_saying(&mut net, &mut first, SECOND, says);
@@ -246,7 +246,7 @@ fn a_new_publisher_that_says_less_takes_over_and_the_viewer_is_told_less() {
 
 /// The sender of a phone that lies on its side says so with its first packet only.
 #[test]
-fn viewers_turn_the_picture_of_a_publisher_that_cannot_where_the_operator_lets_them() {
+fn viewers_get_the_video_orientation_if_the_operator_allows_it() {
     let mut net = Net::with(1, Config { video_orientation: true, ..Config::default() });
     net.extensions = vec![Extension::VideoOrientation];
     let publisher = net.publish("cam");
@@ -268,7 +268,7 @@ fn viewers_turn_the_picture_of_a_publisher_that_cannot_where_the_operator_lets_t
 }
 
 #[test]
-fn otherwise_a_publisher_keeps_turning_its_own_picture() {
+fn video_orientation_is_not_negotiated_with_publishers_by_default() {
     let (net, broadcast, viewer) = joined(&[Extension::VideoOrientation]);
     assert_eq!(id(&net, broadcast.person, Kind::Video, Extension::VideoOrientation), None);
     assert!(id(&net, viewer, Kind::Video, Extension::VideoOrientation).is_some());
@@ -304,7 +304,7 @@ fn described(net: &Net, viewer: usize) -> Vec<(u32, Option<Vec<u8>>)> {
 const DESCRIBED: [Extension; 3] = [Extension::Mid, Extension::AbsSendTime, Extension::DependencyDescriptor];
 
 #[test]
-fn what_frames_need_comes_octet_for_octet_and_what_is_long_in_two_byte_elements() {
+fn dependency_descriptors_arrive_unchanged_and_long_ones_in_two_byte_elements() {
     let (mut net, mut broadcast, viewer) = joined(&DESCRIBED);
     broadcast.keyframe_every = 10;
     run_describing(&mut net, &mut broadcast, 2 * SECOND, 65_520);
@@ -323,7 +323,7 @@ fn what_frames_need_comes_octet_for_octet_and_what_is_long_in_two_byte_elements(
 }
 
 #[test]
-fn frame_numbers_never_step_back_whoever_takes_over_and_whenever_a_viewer_comes() {
+fn frame_numbers_never_step_back_over_takeovers_and_for_late_viewers() {
     let (mut net, mut first, viewer) = joined(&DESCRIBED);
     first.keyframe_every = 20;
     run_describing(&mut net, &mut first, 2 * SECOND, 65_500);
@@ -366,7 +366,7 @@ fn frame_numbers_never_step_back_whoever_takes_over_and_whenever_a_viewer_comes(
 }
 
 #[test]
-fn a_resend_says_of_its_frame_what_was_said() {
+fn a_resend_repeats_the_dependency_descriptor() {
     let (mut net, mut broadcast, viewer) = joined(&DESCRIBED);
     run_describing(&mut net, &mut broadcast, SECOND, 40);
     let mut second = DESCRIBED.to_vec();
@@ -419,7 +419,7 @@ fn without_rtx_a_packet_with_a_descriptor_is_repeated_bit_for_bit() {
 
 /// Without two-byte elements a key picture could not bring its structure.
 #[test]
-fn descriptors_are_not_promised_where_elements_may_not_be_mixed_and_not_beside_sound() {
+fn descriptors_are_not_negotiated_without_mixed_elements_nor_for_audio() {
     let (mut net, broadcast, viewer) = joined(&DESCRIBED);
     let of = |net: &Net, person, kind| id(net, person, kind, Extension::DependencyDescriptor);
     for person in [broadcast.person, viewer] {
@@ -437,7 +437,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn no_extension_however_broken_loses_a_packet(
+    fn a_broken_extension_loses_no_packet(
         blocks in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u32>(), 0..12)), 8..24)
     ) {
         let more = [Extension::TransportWideCc, Extension::DependencyDescriptor];

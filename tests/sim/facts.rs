@@ -38,7 +38,7 @@ fn live() -> (Net, Broadcast, usize) {
 }
 
 #[test]
-fn a_stream_shows_what_its_publisher_sends() {
+fn the_report_of_a_publisher_shows_what_it_sends() {
     let (net, broadcast, _) = live();
     let report = report(&net, broadcast.person);
     assert_eq!(report.stage, Stage::Live);
@@ -64,7 +64,7 @@ fn a_stream_shows_what_its_publisher_sends() {
 }
 
 #[test]
-fn a_session_shows_what_it_gets_and_where() {
+fn the_report_of_a_viewer_shows_what_it_gets_and_where() {
     let (net, broadcast, viewer) = live();
     let report = report(&net, viewer);
     assert_eq!(report.stage, Stage::Live);
@@ -81,7 +81,7 @@ fn a_session_shows_what_it_gets_and_where() {
 }
 
 #[test]
-fn a_viewer_tells_what_its_network_carries_and_nobody_else_does() {
+fn only_the_viewers_own_bandwidth_estimate_is_reported() {
     let (mut net, mut broadcast, viewer) = live();
     assert_eq!(report(&net, viewer).estimate, None);
     let own = net.clients[viewer].tracks[0].ssrc.unwrap();
@@ -94,7 +94,7 @@ fn a_viewer_tells_what_its_network_carries_and_nobody_else_does() {
 }
 
 #[test]
-fn a_viewers_report_tells_its_loss_its_jitter_and_the_round_trip() {
+fn the_report_of_a_viewer_shows_loss_jitter_and_round_trip_time() {
     let (mut net, mut broadcast, viewer) = live();
     // The publisher's clock, without which the relay sends no reports of its own; for that of the sound it waits 4 s.
     let ssrc = |net: &Net, client: usize| {
@@ -181,7 +181,7 @@ fn unconnected(role: Role, heard: bool, age: Duration) -> (Net, SessionId) {
 }
 
 #[test]
-fn a_session_that_did_not_connect_tells_how_far_it_came_whoever_ends_it() {
+fn the_end_reason_of_an_unconnected_session_says_how_far_it_came() {
     let young = Duration::from_millis(2_900);
     for role in [Role::Publisher, Role::Viewer] {
         for (heard, age, asked, reason) in [
@@ -273,7 +273,7 @@ fn a_standby_waits_and_counts_only_once_it_has_taken_over() {
 }
 
 #[test]
-fn thousands_of_sessions_are_looked_at_each_second_a_few_at_a_time() {
+fn every_session_is_sampled_each_second_a_few_at_a_time() {
     let mut net = Net::new(1);
     let clients: Vec<_> = (0..150).map(|_| net.watch("cam")).collect();
     net.connect();

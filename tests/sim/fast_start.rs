@@ -35,7 +35,7 @@ fn sender_reports(net: &Net, person: usize) -> Vec<u32> {
 }
 
 #[test]
-fn ten_seconds_after_the_keyframe_a_viewer_has_a_picture_at_once_and_is_live_within_a_second() {
+fn a_viewer_ten_seconds_after_the_keyframe_has_video_at_once_and_is_live_within_a_second() {
     for workers in [1, 2] {
         let (mut net, mut broadcast, early) = begun(Config::default(), workers, false, 10);
         // The second late viewer is the first one on its worker.
@@ -61,7 +61,7 @@ fn ten_seconds_after_the_keyframe_a_viewer_has_a_picture_at_once_and_is_live_wit
 }
 
 #[test]
-fn nobody_waits_for_those_who_catch_up() {
+fn viewers_that_catch_up_do_not_delay_others() {
     let (mut net, mut broadcast, early) = begun(Config::default(), 1, false, 10);
     for _ in 0..50 {
         net.watch("cam");
@@ -77,7 +77,7 @@ fn nobody_waits_for_those_who_catch_up() {
 }
 
 #[test]
-fn no_report_comes_before_the_pictures_are_live_and_one_comes_then() {
+fn sender_reports_begin_when_the_video_is_live() {
     let (mut net, mut broadcast, _) = begun(Config::default(), 1, false, 10);
     let report = SenderReport { ssrc: 0, ntp_time: 1 << 40, rtp_time: 5, ..Default::default() };
     let tracks = net.clients[broadcast.person].tracks.clone();
@@ -96,7 +96,7 @@ fn no_report_comes_before_the_pictures_are_live_and_one_comes_then() {
 }
 
 #[test]
-fn a_publisher_that_answers_is_asked_instead_and_one_that_is_not_known_yet_is_asked_too() {
+fn a_publisher_known_to_answer_is_asked_for_a_keyframe_instead_of_a_replay() {
     let (mut net, mut broadcast, _) = begun(Config::default(), 1, true, 10);
     let first = broadcast.add_viewer(&mut net);
     broadcast.run(&mut net, SECOND);
@@ -121,7 +121,7 @@ fn a_publisher_that_answers_is_asked_instead_and_one_that_is_not_known_yet_is_as
 }
 
 #[test]
-fn an_answer_that_does_not_come_is_waited_for_half_a_second() {
+fn a_replay_starts_half_a_second_after_an_unanswered_keyframe_request() {
     let (mut net, mut broadcast, _) = begun(Config::default(), 1, true, 10);
     broadcast.add_viewer(&mut net);
     broadcast.run(&mut net, 5 * SECOND);
@@ -139,7 +139,7 @@ fn an_answer_that_does_not_come_is_waited_for_half_a_second() {
 }
 
 #[test]
-fn a_viewer_that_cannot_decode_is_replayed_to_once_in_the_time_that_the_pictures_lasted() {
+fn a_viewer_that_keeps_requesting_keyframes_gets_one_replay_per_length_of_the_cache() {
     let (mut net, mut broadcast, early) = begun(Config::default(), 1, false, 10);
     let asked = net.keyframe_requests(broadcast.person);
     for _ in 0..80 {
@@ -159,7 +159,7 @@ fn a_viewer_that_cannot_decode_is_replayed_to_once_in_the_time_that_the_pictures
 }
 
 #[test]
-fn too_much_since_the_keyframe_is_not_kept_and_a_keyframe_is_asked_for() {
+fn beyond_the_limits_nothing_is_cached_and_a_keyframe_is_requested() {
     let pictures = PictureLimits { age: 5 * SECOND, ..PictureLimits::default() };
     let (mut net, mut broadcast, _) = begun(Config { pictures, ..Config::default() }, 1, false, 6);
     let late = broadcast.add_viewer(&mut net);
@@ -174,7 +174,7 @@ fn too_much_since_the_keyframe_is_not_kept_and_a_keyframe_is_asked_for() {
 
 /// A keyframe and five frames, 25 s of nothing, one more frame.
 #[test]
-fn a_screen_that_stands_still_is_seen_at_once_however_long_it_has() {
+fn a_still_screen_is_shown_at_once_however_long_it_has_been_still() {
     for workers in [1, 2] {
         let (mut net, mut broadcast, _) = begun(Config::default(), workers, false, 0);
         broadcast.run(&mut net, Duration::from_millis(200));
@@ -194,7 +194,7 @@ fn a_screen_that_stands_still_is_seen_at_once_however_long_it_has() {
 }
 
 #[test]
-fn what_is_kept_for_late_viewers_leaves_in_time_although_its_publisher_is_silent() {
+fn the_cache_expires_even_if_its_publisher_is_silent() {
     let (mut net, mut broadcast, _) = begun(Config::default(), 2, false, 10);
     broadcast.run(&mut net, 2 * SECOND);
     let kept = net.metric("sluice_fast_start_bytes");
@@ -209,7 +209,7 @@ fn what_is_kept_for_late_viewers_leaves_in_time_although_its_publisher_is_silent
 }
 
 #[test]
-fn of_all_that_is_kept_the_largest_makes_room_and_only_that() {
+fn over_the_total_limit_only_the_largest_cache_is_evicted() {
     let config = Config { pictures_total: 600 << 10, ..Config::default() };
     let (mut net, mut large, _) = begun(config, 2, false, 8);
     let publisher = net.publish("small");

@@ -35,7 +35,7 @@ fn octets(net: &Net, viewer: usize) -> (u64, u64) {
 }
 
 #[test]
-fn the_worst_nack_a_hundred_times_a_second_draws_no_more_than_its_budget_and_others_lose_nothing() {
+fn the_largest_nacks_draw_no_more_resends_than_their_budget_and_others_lose_nothing() {
     let (mut net, mut broadcast, viewers) = begun(2);
     let [greedy, other] = viewers[..] else { panic!("two viewers") };
     let media_ssrc = net.ssrc(greedy, Kind::Video);
@@ -56,7 +56,7 @@ fn the_worst_nack_a_hundred_times_a_second_draws_no_more_than_its_budget_and_oth
 }
 
 #[test]
-fn a_thousand_viewers_that_come_within_a_second_cause_two_keyframe_requests_at_most() {
+fn a_thousand_viewers_that_join_within_a_second_cause_at_most_two_keyframe_requests() {
     let config = Config { pictures: PictureLimits::NONE, ..Config::default() };
     let (mut net, mut broadcast, _) = broadcast_to(0, 1, config);
     let publisher = broadcast.person;
@@ -127,7 +127,7 @@ fn a_flood_of_the_worst_feedback_is_counted_and_costs_others_nothing() {
 }
 
 #[test]
-fn words_about_the_sources_of_others_have_no_effect() {
+fn rtcp_about_the_ssrcs_of_others_has_no_effect() {
     let (mut net, mut broadcast, viewers) = begun(2);
     let [hostile, other] = viewers[..] else { panic!("two viewers") };
     let publisher = broadcast.person;

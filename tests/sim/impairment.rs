@@ -81,7 +81,7 @@ fn bad(random: &mut Random) -> Impairment {
 }
 
 #[test]
-fn every_loss_that_repair_can_mend_is_mended() {
+fn every_loss_that_can_be_repaired_is_repaired() {
     for seed in seeds(30) {
         let mut random = Random::new(seed);
         let mut scene = Scene::new(1 + seed as usize % 2);
@@ -125,7 +125,7 @@ fn every_loss_that_repair_can_mend_is_mended() {
 }
 
 #[test]
-fn what_is_lost_on_a_publishers_way_no_viewer_notices() {
+fn viewers_do_not_notice_loss_between_publisher_and_relay() {
     let (mut tried, mut noticed) = (0, Vec::new());
     for seed in seeds(20) {
         let mut random = Random::new(seed ^ 0x5555);
@@ -163,7 +163,7 @@ fn what_is_lost_on_a_publishers_way_no_viewer_notices() {
 }
 
 #[test]
-fn a_line_whose_first_packets_are_lost_is_whole_from_its_beginning() {
+fn a_stream_whose_first_packets_are_lost_is_complete_from_its_beginning() {
     let (mut lines, mut without) = (0, 0);
     for seed in seeds(20) {
         let mut random = Random::new(seed ^ 0x3333);
@@ -184,7 +184,7 @@ fn a_line_whose_first_packets_are_lost_is_whole_from_its_beginning() {
 }
 
 #[test]
-fn what_is_only_late_doubled_or_out_of_order_arrives_once_and_nobody_asks_for_a_keyframe() {
+fn late_duplicate_and_reordered_packets_arrive_once_without_a_keyframe_request() {
     for seed in seeds(15) {
         let mut random = Random::new(seed ^ 0xaaaa);
         let mut scene = Scene::new(1);

@@ -35,7 +35,7 @@ fn slots(net: &Net) -> usize {
 }
 
 #[test]
-fn sessions_that_wait_count_so_a_burst_of_posts_gets_no_further_than_the_limit() {
+fn pending_sessions_count_so_a_burst_of_posts_stops_at_the_limit() {
     let mut net = with(Quota { sessions: 3, ..Quota::default() });
     let taken = (0..20).filter(|number| watch(&mut net, &format!("s{number}")).is_ok()).count();
     assert_eq!(taken, 3);
@@ -93,7 +93,7 @@ fn a_slot_is_free_again_however_a_session_ends() {
 }
 
 #[test]
-fn a_stream_has_as_many_viewers_as_it_may_and_others_are_not_held_back() {
+fn the_viewers_of_one_stream_are_limited_without_limiting_other_streams() {
     let mut net = with(Quota { viewers: 2, ..Quota::default() });
     publish(&mut net, "cam", false).unwrap();
     let first = watch(&mut net, "cam").unwrap();
@@ -126,7 +126,7 @@ fn an_ice_restart_is_never_refused() {
 }
 
 #[test]
-fn a_publisher_takes_over_on_a_full_relay_and_a_viewer_finds_no_gap_in_the_limit() {
+fn a_publisher_takes_over_on_a_full_relay_without_opening_a_slot() {
     let mut net = with(Quota { sessions: 2, ..Quota::default() });
     let mut live = publish(&mut net, "cam", false).unwrap();
     watch(&mut net, "cam").unwrap();
@@ -170,7 +170,7 @@ fn a_standby_needs_a_slot_of_its_own_and_replaces_only_a_standby() {
 }
 
 #[test]
-fn one_address_has_as_many_sessions_as_it_may() {
+fn the_sessions_of_one_address_are_limited() {
     let mut net = with(Quota { sessions_per_address: 2, ..Quota::default() });
     let from = |net: &mut Net, host: u8| {
         net.try_join(Role::Viewer, "cam", CODECS, GCM, |request| request.http_remote = [192, 0, 2, host].into())
@@ -209,7 +209,7 @@ fn limited() -> (Net, usize) {
 }
 
 #[test]
-fn a_publisher_that_stays_above_its_bitrate_is_ended_and_told_why() {
+fn a_publisher_that_stays_above_the_bitrate_limit_is_ended_and_its_record_says_why() {
     let (mut net, publisher) = limited();
     let began = net.now;
     send(&mut net, publisher, 1000, 20 * SECOND);
@@ -224,7 +224,7 @@ fn a_publisher_that_stays_above_its_bitrate_is_ended_and_told_why() {
 }
 
 #[test]
-fn a_publisher_that_is_above_for_less_than_five_seconds_or_below_goes_on() {
+fn a_publisher_above_the_bitrate_limit_for_less_than_five_seconds_continues() {
     let (mut net, publisher) = limited();
     for _ in 0..3 {
         send(&mut net, publisher, 2000, Duration::from_millis(4900));
@@ -235,7 +235,7 @@ fn a_publisher_that_is_above_for_less_than_five_seconds_or_below_goes_on() {
 }
 
 #[test]
-fn a_publisher_that_takes_over_is_measured_afresh_and_a_standby_is_too() {
+fn the_bitrate_of_each_new_publisher_and_standby_is_measured_separately() {
     let (mut net, first) = limited();
     send(&mut net, first, 2000, 4 * SECOND);
     let second = publish(&mut net, "cam", false).unwrap();
@@ -249,7 +249,7 @@ fn a_publisher_that_takes_over_is_measured_afresh_and_a_standby_is_too() {
 }
 
 #[test]
-fn a_publisher_is_told_its_bitrate_and_a_viewer_nothing() {
+fn the_answer_names_the_bitrate_limit_to_publishers_only() {
     let answer = |config: Config, role: Role| {
         let mut net = Net::with(1, config);
         let mut offer = String::new();

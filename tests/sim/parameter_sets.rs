@@ -137,7 +137,7 @@ fn without(codec: Codec) -> Vec<Packet> {
 }
 
 #[test]
-fn sets_that_stand_only_in_the_offer_come_before_each_keyframe_live_and_in_a_replay() {
+fn parameter_sets_of_the_offer_precede_each_keyframe_live_and_in_a_replay() {
     for (codec, workers) in [(Codec::H264, 1), (Codec::H265, 2), (Codec::H264, 2)] {
         let mut net = Net::with(workers, Config::default());
         let sets = sets(codec);
@@ -177,7 +177,7 @@ fn sets_that_stand_only_in_the_offer_come_before_each_keyframe_live_and_in_a_rep
 }
 
 #[test]
-fn a_set_that_a_viewer_asks_for_again_is_the_same() {
+fn a_resent_parameter_set_is_the_same() {
     let codec = Codec::H264;
     let mut net = Net::new(1);
     let sets = sets(codec);
@@ -206,7 +206,7 @@ fn a_set_that_a_viewer_asks_for_again_is_the_same() {
 }
 
 #[test]
-fn a_keyframe_that_loses_its_first_packet_gets_its_sets_when_that_comes_again() {
+fn a_keyframe_gets_its_parameter_sets_when_its_lost_first_packet_arrives_again() {
     let codec = Codec::H264;
     let mut net = Net::new(1);
     let sets = sets(codec);
@@ -238,7 +238,7 @@ fn a_keyframe_that_loses_its_first_packet_gets_its_sets_when_that_comes_again() 
 }
 
 #[test]
-fn another_publisher_brings_its_own_sets() {
+fn a_new_publisher_brings_its_own_parameter_sets() {
     let codec = Codec::H264;
     let mut net = Net::new(1);
     let sets = sets(codec);
@@ -266,7 +266,7 @@ fn another_publisher_brings_its_own_sets() {
 
 /// `ffmpeg ... -g 300 -bsf:v dump_extra=freq=all`: the late viewer begins at the keyframe, not at the sets that came last.
 #[test]
-fn sets_before_every_frame_keep_nobody_from_the_last_keyframe() {
+fn parameter_sets_before_every_frame_do_not_hide_the_last_keyframe() {
     let codec = Codec::H264;
     let mut net = Net::new(1);
     let publisher = publisher(&mut net, codec, "x=1");
@@ -297,7 +297,7 @@ fn sets_before_every_frame_keep_nobody_from_the_last_keyframe() {
 }
 
 #[test]
-fn a_publisher_whose_keyframes_are_further_apart_than_frames_are_kept_is_told_of() {
+fn keyframes_further_apart_than_the_cache_is_long_are_reported() {
     let mut net = Net::new(1);
     let publisher = publisher(&mut net, Codec::H264, "x=1");
     let mut packets = vec![
@@ -320,7 +320,7 @@ fn a_publisher_whose_keyframes_are_further_apart_than_frames_are_kept_is_told_of
 }
 
 #[test]
-fn a_publisher_without_keyframes_is_told_of() {
+fn a_publisher_without_keyframes_is_reported() {
     let codec = Codec::H264;
     for (refreshes, word) in [(true, "intra refresh"), (false, "no keyframe")] {
         let mut net = Net::new(1);

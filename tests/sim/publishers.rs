@@ -118,7 +118,7 @@ fn a_jump_of_sequence_numbers_is_no_loss_and_ends_with_a_keyframe_at_once() {
 }
 
 #[test]
-fn contributing_sources_and_padding_are_left_behind() {
+fn contributing_sources_and_padding_are_removed() {
     let (mut net, mut broadcast, viewer) = watched(1);
     for (csrcs, padding) in [(0, 0), (1, 0), (15, 0), (0, 1), (0, 255), (15, 200), (2, 4), (0, 0)] {
         let person = &mut net.clients[broadcast.person];
@@ -133,7 +133,7 @@ fn contributing_sources_and_padding_are_left_behind() {
 }
 
 #[test]
-fn packets_of_padding_alone_leave_no_hole() {
+fn padding_only_packets_leave_no_gap() {
     let (mut net, mut broadcast, viewer) = watched(1);
     for round in 0..100 {
         broadcast.run(&mut net, 40 * MILLISECOND);
@@ -158,7 +158,7 @@ fn packets_of_padding_alone_leave_no_hole() {
 }
 
 #[test]
-fn extensions_that_nobody_negotiated_and_two_byte_ones_lose_nothing() {
+fn unnegotiated_and_two_byte_extensions_lose_no_packet() {
     let (mut net, mut broadcast, viewer) = watched(1);
     let blocks: [&[u8]; 8] = [
         // One-byte elements: an id that was not negotiated, 15 that ends all, padding alone, no element.
@@ -181,7 +181,7 @@ fn extensions_that_nobody_negotiated_and_two_byte_ones_lose_nothing() {
 }
 
 #[test]
-fn audio_that_is_silent_for_seconds_hands_nothing_to_a_standby_and_goes_on_in_step() {
+fn audio_that_pauses_for_seconds_causes_no_takeover_and_stays_in_step() {
     for workers in [1, 2] {
         let (mut net, mut broadcast, viewer) = watched(workers);
         let standby = net.try_join(Role::Publisher, "cam", BOTH, GCM, |request| request.standby = true);

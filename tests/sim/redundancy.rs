@@ -120,7 +120,7 @@ fn whole(number: u32, since: u32) -> (u8, u64, u32, Vec<u8>) {
 }
 
 #[test]
-fn copies_reach_who_takes_them_and_the_sound_alone_everybody_else() {
+fn viewers_that_negotiated_red_get_copies_and_others_plain_audio() {
     let mut stage = Stage::new();
     stage.send(PUBLISHERS, 10..30, 1, |_| true);
     assert_eq!(stage.got(0), (10..30).map(|number| whole(number, 10)).collect::<Vec<_>>());
@@ -128,7 +128,7 @@ fn copies_reach_who_takes_them_and_the_sound_alone_everybody_else() {
 }
 
 #[test]
-fn what_the_publisher_lost_is_rebuilt_from_the_next_packet_for_everybody() {
+fn a_lost_packet_is_rebuilt_from_the_next_one_for_all_viewers() {
     let mut stage = Stage::new();
     stage.send(PUBLISHERS, 10..30, 1, |number| number != 15 && number != 22);
     assert_eq!(stage.got(1), (10..30).map(|number| plain(number, 10)).collect::<Vec<_>>());
@@ -142,7 +142,7 @@ fn what_the_publisher_lost_is_rebuilt_from_the_next_packet_for_everybody() {
 }
 
 #[test]
-fn of_a_gap_what_has_a_copy_is_rebuilt_and_the_rest_keeps_its_number() {
+fn in_a_gap_packets_with_a_copy_are_rebuilt_and_others_keep_their_numbers() {
     let mut stage = Stage::new();
     stage.send(PUBLISHERS, 10..20, 2, |number| !(13..16).contains(&number));
     let expected = (10..20).filter(|number| *number != 13).map(|number| plain(number, 10));
@@ -150,7 +150,7 @@ fn of_a_gap_what_has_a_copy_is_rebuilt_and_the_rest_keeps_its_number() {
 }
 
 #[test]
-fn nothing_is_rebuilt_where_time_does_not_tell_which_packet_a_copy_stands_for() {
+fn nothing_is_rebuilt_if_timestamps_do_not_identify_the_packet() {
     let mut stage = Stage::new();
     stage.send(PUBLISHERS, 10..12, 1, |_| true);
     // Number 12 is lost, and silence lies behind it: the copy may be of any number.
@@ -162,7 +162,7 @@ fn nothing_is_rebuilt_where_time_does_not_tell_which_packet_a_copy_stands_for() 
 }
 
 #[test]
-fn what_comes_after_it_was_rebuilt_changes_nothing() {
+fn a_packet_that_arrives_after_it_was_rebuilt_changes_nothing() {
     let mut stage = Stage::new();
     stage.send(PUBLISHERS, 10..12, 1, |_| true);
     let late = stage.net.clients[stage.publisher].seal(0, 12 * STEP, true, &redundant(OPUS, 1, 12));
@@ -174,7 +174,7 @@ fn what_comes_after_it_was_rebuilt_changes_nothing() {
 }
 
 #[test]
-fn a_publisher_goes_from_copies_to_none_and_back_on_one_line() {
+fn a_publisher_may_stop_and_resume_copies_in_one_rtp_stream() {
     let mut stage = Stage::new();
     stage.send(PUBLISHERS, 10..15, 1, |_| true);
     stage.send(OPUS, 15..20, 0, |_| true);
@@ -185,7 +185,7 @@ fn a_publisher_goes_from_copies_to_none_and_back_on_one_line() {
 }
 
 #[test]
-fn a_publisher_without_copies_takes_over_from_one_with_them_and_the_other_way() {
+fn publishers_with_and_without_copies_take_over_from_each_other() {
     let mut stage = Stage::new();
     stage.send(PUBLISHERS, 0..10, 1, |_| true);
     stage.publisher = stage.net.join(Role::Publisher, "cam", CODECS, GCM);
@@ -206,7 +206,7 @@ fn a_publisher_without_copies_takes_over_from_one_with_them_and_the_other_way() 
 }
 
 #[test]
-fn what_cannot_be_read_is_dropped_and_counted() {
+fn unreadable_red_is_dropped_and_counted() {
     let mut stage = Stage::new();
     stage.send(PUBLISHERS, 10..12, 1, |_| true);
     let cut_off = redundant(OPUS, 1, 12)[..9].to_vec();
@@ -225,7 +225,7 @@ proptest! {
     /// Whatever is lost: each viewer gets each packet at most once, as it was, and with one copy in each all that was lost
     /// alone.
     #[test]
-    fn what_was_lost_alone_reaches_everybody(lost in prop::collection::vec(prop::bool::weighted(0.2), 60)) {
+    fn single_losses_are_rebuilt_for_all_viewers(lost in prop::collection::vec(prop::bool::weighted(0.2), 60)) {
         let mut stage = Stage::new();
         let arrives = |number: u32| number < 2 || !lost[number as usize];
         stage.send(PUBLISHERS, 0..60, 1, arrives);

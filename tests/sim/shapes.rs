@@ -69,7 +69,7 @@ fn join(net: &mut Net, role: Role, codecs: &[Codec]) -> usize {
 }
 
 #[test]
-fn every_codec_reaches_viewers_who_came_before_and_after_the_publisher() {
+fn every_codec_reaches_viewers_that_joined_before_and_after_the_publisher() {
     for codec in Codec::ALL {
         let mut net = Net::new(1);
         let before = join(&mut net, Role::Viewer, &Codec::ALL);
@@ -113,7 +113,7 @@ fn join_with_h264(net: &mut Net, codecs: &[Codec]) -> usize {
 }
 
 #[test]
-fn a_publishers_first_packet_says_which_of_the_agreed_codecs_it_sends() {
+fn the_first_packet_decides_which_negotiated_codec_is_used() {
     for chosen in [Codec::Vp8, Codec::H264] {
         let mut net = Net::new(2);
         let before = join(&mut net, Role::Viewer, &Codec::ALL);
@@ -134,7 +134,7 @@ fn a_publishers_first_packet_says_which_of_the_agreed_codecs_it_sends() {
 }
 
 #[test]
-fn a_publisher_may_go_on_in_another_codec_and_who_cannot_follow_is_told_so() {
+fn a_publisher_may_change_its_codec_and_viewers_without_it_are_ended() {
     for (first, second) in [(Codec::Vp8, Codec::H264), (Codec::H264, Codec::Vp8)] {
         let mut net = Net::new(2);
         let publisher = join_with_h264(&mut net, &[Codec::Vp8, Codec::Opus]);
@@ -157,7 +157,7 @@ fn a_publisher_may_go_on_in_another_codec_and_who_cannot_follow_is_told_so() {
 }
 
 #[test]
-fn another_codec_begins_at_a_keyframe_and_not_twice_in_a_second() {
+fn a_codec_change_begins_at_a_keyframe_and_at_most_once_a_second() {
     let mut net = Net::new(1);
     let publisher = join_with_h264(&mut net, &[Codec::Vp8, Codec::Opus]);
     let viewer = join(&mut net, Role::Viewer, &Codec::ALL);
@@ -191,7 +191,7 @@ fn another_codec_begins_at_a_keyframe_and_not_twice_in_a_second() {
 }
 
 #[test]
-fn timestamps_go_on_in_the_clock_of_each_codec() {
+fn timestamps_advance_in_the_clock_of_each_codec() {
     for codec in Codec::ALL {
         let mut net = Net::new(1);
         let viewer = join(&mut net, Role::Viewer, &Codec::ALL);
@@ -205,7 +205,7 @@ fn timestamps_go_on_in_the_clock_of_each_codec() {
 }
 
 #[test]
-fn a_stream_of_sound_alone_plays_and_may_have_pictures_later() {
+fn an_audio_only_stream_plays_and_may_get_video_later() {
     let mut net = Net::new(2);
     let radio = join(&mut net, Role::Publisher, &[Codec::Opus]);
     let both = join(&mut net, Role::Viewer, &[Codec::Vp8, Codec::Opus]);
@@ -228,7 +228,7 @@ fn a_stream_of_sound_alone_plays_and_may_have_pictures_later() {
 }
 
 #[test]
-fn a_stream_of_pictures_alone_plays_and_may_have_sound_later() {
+fn a_video_only_stream_plays_and_may_get_audio_later() {
     let mut net = Net::new(2);
     let silent = join(&mut net, Role::Publisher, &[Codec::H264]);
     let both = join(&mut net, Role::Viewer, &[Codec::H264, Codec::Opus]);
@@ -273,7 +273,7 @@ fn a_viewer_follows_publishers_from_codec_to_codec() {
 }
 
 #[test]
-fn a_viewer_who_cannot_decode_a_publisher_stays_for_the_next() {
+fn a_viewer_that_cannot_decode_a_publisher_stays_for_the_next() {
     let mut net = Net::new(1);
     let viewer = join(&mut net, Role::Viewer, &[Codec::Vp8, Codec::Opus]);
     let first = join(&mut net, Role::Publisher, &[Codec::Av1, Codec::Opus]);
@@ -287,7 +287,7 @@ fn a_viewer_who_cannot_decode_a_publisher_stays_for_the_next() {
 }
 
 #[test]
-fn a_publisher_that_declares_no_source_is_heard_with_video_alone_audio_alone_and_both() {
+fn a_publisher_that_declares_no_ssrc_is_received_with_video_audio_and_both() {
     for codecs in [&[Codec::Vp8][..], &[Codec::H264], &[Codec::Opus], &[Codec::Vp8, Codec::Opus]] {
         let mut net = Net::new(1);
         let viewer = join(&mut net, Role::Viewer, &Codec::ALL);
@@ -307,7 +307,7 @@ fn a_publisher_that_declares_no_source_is_heard_with_video_alone_audio_alone_and
 }
 
 #[test]
-fn a_late_viewer_of_av1_begins_at_the_key_frame_that_has_a_sequence_header_and_the_operator_is_told() {
+fn a_late_av1_viewer_begins_at_a_keyframe_with_a_sequence_header_and_its_absence_is_reported() {
     let mut net = Net::new(1);
     let publisher = join(&mut net, Role::Publisher, &[Codec::Av1]);
     publish(&mut net, publisher, 0..5);

@@ -111,7 +111,7 @@ impl Scene {
 }
 
 #[test]
-fn who_reads_one_datagram_for_each_frame_is_told_no_more_and_repairs_all_it_loses() {
+fn a_publisher_that_reads_one_datagram_per_frame_is_sent_no_more_and_loses_nothing() {
     for frames in [30, 15] {
         for seed in 0..4 {
             let mut scene = Scene::new(Duration::from_secs(1) / frames, 0.05, false, seed);
@@ -129,7 +129,7 @@ fn who_reads_one_datagram_for_each_frame_is_told_no_more_and_repairs_all_it_lose
 }
 
 #[test]
-fn five_frames_a_second_are_repaired_too() {
+fn a_publisher_of_five_frames_a_second_loses_nothing() {
     let mut scene = Scene::new(Duration::from_millis(200), 0.05, false, 1);
     scene.run(Duration::from_secs(40));
     assert_eq!(scene.outcome().0, 0, "{:?}, {} waited", scene.outcome(), scene.most);
@@ -137,7 +137,7 @@ fn five_frames_a_second_are_repaired_too() {
 }
 
 #[test]
-fn who_reads_at_once_is_repaired_within_a_round_trip_or_two_however_few_its_frames() {
+fn a_publisher_that_reads_at_once_is_repaired_within_two_round_trips_at_any_frame_rate() {
     for frame in [33, 200] {
         let mut scene = Scene::new(Duration::from_millis(frame), 0.05, true, 1);
         scene.run(Duration::from_secs(10));

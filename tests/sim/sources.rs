@@ -87,7 +87,7 @@ impl Show {
 }
 
 #[test]
-fn a_camera_with_a_new_ssrc_for_each_ten_pictures_plays_without_end() {
+fn a_publisher_with_a_new_ssrc_every_ten_frames_plays_continuously() {
     let mut show = Show::new();
     for group in 0..200 {
         for picture in 0..10 {
@@ -104,7 +104,7 @@ fn a_camera_with_a_new_ssrc_for_each_ten_pictures_plays_without_end() {
 }
 
 #[test]
-fn sound_goes_on_untouched_while_pictures_change_their_source() {
+fn audio_continues_while_the_video_ssrc_changes() {
     let mut show = Show::new();
     let mut sounds = Vec::new();
     for group in 0..30 {
@@ -122,7 +122,7 @@ fn sound_goes_on_untouched_while_pictures_change_their_source() {
 }
 
 #[test]
-fn a_late_packet_of_the_source_before_restarts_nothing() {
+fn a_late_packet_of_the_previous_ssrc_restarts_nothing() {
     let mut show = Show::new();
     show.show(A, true);
     for _ in 0..20 {
@@ -143,7 +143,7 @@ fn a_late_packet_of_the_source_before_restarts_nothing() {
 }
 
 #[test]
-fn a_packet_that_was_overtaken_by_the_next_source_fills_its_place() {
+fn a_packet_overtaken_by_the_next_ssrc_keeps_its_place() {
     let mut show = Show::new();
     show.show(A, true);
     show.show(A, false);
@@ -161,7 +161,7 @@ fn a_packet_that_was_overtaken_by_the_next_source_fills_its_place() {
 }
 
 #[test]
-fn another_source_waits_for_its_keyframe_while_one_plays_and_takes_over_from_a_silent_one() {
+fn a_second_ssrc_waits_for_its_keyframe_and_takes_over_from_a_silent_one() {
     let mut show = Show::new();
     let mut expected = vec![show.show(A, true)];
     for _ in 0..25 {
@@ -182,7 +182,7 @@ fn another_source_waits_for_its_keyframe_while_one_plays_and_takes_over_from_a_s
 }
 
 #[test]
-fn a_retired_source_returns_after_a_second_with_a_keyframe() {
+fn a_retired_ssrc_returns_after_a_second_with_a_keyframe() {
     let mut show = Show::new();
     let mut expected = vec![show.show(A, true), show.show(B, true)];
     for _ in 0..24 {
@@ -198,7 +198,7 @@ fn a_retired_source_returns_after_a_second_with_a_keyframe() {
 }
 
 #[test]
-fn sound_changes_its_source_at_any_packet_but_not_back_within_a_second() {
+fn audio_changes_its_ssrc_at_any_packet_but_not_back_within_a_second() {
     let mut show = Show::new();
     let mut expected = Vec::new();
     for round in 0..60 {
@@ -217,7 +217,7 @@ fn sound_changes_its_source_at_any_packet_but_not_back_within_a_second() {
 }
 
 #[test]
-fn more_than_ten_changes_a_second_are_dropped_and_counted() {
+fn more_than_ten_ssrc_changes_a_second_are_dropped_and_counted() {
     let mut show = Show::new();
     for second in 0..5 {
         let before = show.shown(Kind::Video).len();
@@ -242,7 +242,7 @@ fn more_than_ten_changes_a_second_are_dropped_and_counted() {
 }
 
 #[test]
-fn parameter_sets_in_packets_of_their_own_come_over_with_the_picture() {
+fn parameter_sets_in_separate_packets_arrive_with_their_frame() {
     use sluice::forward::codec::Codec;
     let mut net = Net::new(1);
     let publisher = net.join(Role::Publisher, "cam", &[Codec::H264], GCM);

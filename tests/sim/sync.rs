@@ -67,7 +67,7 @@ fn is_live(net: &Net, viewer: usize, broadcast: &Broadcast) -> bool {
 }
 
 #[test]
-fn a_viewer_that_was_replayed_to_is_told_the_clock_when_it_is_live_and_not_before() {
+fn a_replayed_viewer_gets_reports_when_it_is_live_and_not_before() {
     let (mut net, mut broadcast) = published(7);
     let viewer = broadcast.add_viewer(&mut net);
     let mut live: Option<Instant> = None;
@@ -85,7 +85,7 @@ fn a_viewer_that_was_replayed_to_is_told_the_clock_when_it_is_live_and_not_befor
 }
 
 #[test]
-fn a_viewer_that_was_away_is_in_step_again() {
+fn a_viewer_that_returns_is_in_step_again() {
     let (mut net, mut broadcast) = published(1);
     let viewer = broadcast.add_viewer(&mut net);
     run(&mut net, &mut broadcast, FIRST_CLOCK, 3 * SECOND);
@@ -100,7 +100,7 @@ fn a_viewer_that_was_away_is_in_step_again() {
 }
 
 #[test]
-fn after_a_takeover_the_new_clock_is_told_of_sound_and_pictures_together() {
+fn after_a_takeover_audio_and_video_change_to_the_new_clock_together() {
     let (mut net, mut broadcast) = published(1);
     let viewer = broadcast.add_viewer(&mut net);
     run(&mut net, &mut broadcast, FIRST_CLOCK, 3 * SECOND);
@@ -140,7 +140,7 @@ fn a_standby_that_takes_over_brings_its_own_clock() {
 }
 
 #[test]
-fn a_publisher_that_reports_late_costs_nothing_before_and_is_told_of_at_once() {
+fn the_first_report_of_a_publisher_is_passed_on_at_once_and_waiting_for_it_is_free() {
     let (mut net, mut broadcast, _) = broadcast_to(0, 1, Config::default());
     broadcast.keyframe_every = 250;
     broadcast.run(&mut net, SECOND / 4);
@@ -234,25 +234,25 @@ fn ntp(elapsed: f64) -> u64 {
 const HOUR: u64 = 3_600 << 32;
 
 #[test]
-fn a_publisher_without_a_wall_clock_is_told_by_arrival() {
+fn a_publisher_without_a_wall_clock_is_timed_by_arrival() {
     assert_together(|_, _| Some(0));
 }
 
 #[test]
-fn one_track_without_a_wall_clock_puts_both_on_arrival() {
+fn one_track_without_a_wall_clock_times_both_by_arrival() {
     assert_together(|kind, elapsed| Some(if kind == Kind::Video { ntp(elapsed) } else { 0 }));
     assert_together(|kind, elapsed| Some(if kind == Kind::Audio { ntp(elapsed) } else { 0 }));
 }
 
 #[test]
-fn a_track_that_is_never_reported_puts_both_on_arrival() {
+fn a_track_without_reports_times_both_by_arrival() {
     assert_together(|kind, elapsed| (kind == Kind::Video).then(|| ntp(elapsed)));
     assert_together(|kind, elapsed| (kind == Kind::Audio).then(|| ntp(elapsed)));
     assert_together(|_, _| None);
 }
 
 #[test]
-fn a_clock_that_steps_between_two_reports_parts_nothing() {
+fn a_clock_step_between_two_reports_keeps_audio_and_video_together() {
     let steps: [Clock; 4] = [
         |_, elapsed| Some(if elapsed > 20.0 { ntp(elapsed) + HOUR } else { ntp(elapsed) }),
         |_, elapsed| Some(if elapsed > 21.0 { ntp(elapsed) + HOUR } else { ntp(elapsed) }),
@@ -265,7 +265,7 @@ fn a_clock_that_steps_between_two_reports_parts_nothing() {
 }
 
 #[test]
-fn reports_that_lag_by_seconds_and_by_different_ones_part_nothing() {
+fn delayed_reports_keep_audio_and_video_together() {
     let lags: [Lag; 3] = [
         |_| 3.0,
         |kind| if kind == Kind::Video { 4.0 } else { 0.1 },
@@ -285,7 +285,7 @@ fn reports_that_lag_by_seconds_and_by_different_ones_part_nothing() {
 }
 
 #[test]
-fn rtp_timestamps_that_jump_and_wrap_part_nothing_once_they_are_reported() {
+fn rtp_timestamps_that_jump_and_wrap_keep_audio_and_video_together() {
     let clocks: [Clock; 2] = [|_, elapsed| Some(ntp(elapsed)), |_, _| Some(0)];
     for clock in clocks {
         let (mut net, mut broadcast) = published(1);
@@ -300,7 +300,7 @@ fn rtp_timestamps_that_jump_and_wrap_part_nothing_once_they_are_reported() {
 }
 
 #[test]
-fn a_wall_clock_that_comes_and_goes_parts_nothing() {
+fn a_wall_clock_that_comes_and_goes_keeps_audio_and_video_together() {
     assert_together(|_, elapsed| Some(if elapsed > 21.0 { ntp(elapsed) } else { 0 }));
     assert_together(|_, elapsed| Some(if elapsed < 21.0 { ntp(elapsed) } else { 0 }));
 }

@@ -45,7 +45,7 @@ fn payload_types(net: &Net, viewer: usize) -> usize {
 }
 
 #[test]
-fn a_publisher_that_was_killed_is_back_after_two_seconds_and_seen_at_once() {
+fn a_killed_publisher_that_returns_after_two_seconds_is_seen_at_once() {
     for seed in 0..16 {
         let mut random = StdRng::seed_from_u64(seed);
         let (mut net, mut broadcast, viewers) = watched(Config::default(), 1 + seed as usize % 2);
@@ -87,7 +87,7 @@ fn a_publisher_that_was_killed_is_back_after_two_seconds_and_seen_at_once() {
 }
 
 #[test]
-fn two_encoders_with_one_key_come_to_rest() {
+fn two_encoders_with_one_key_settle_on_the_newer_one() {
     let (mut net, mut first, viewers) = watched(Config::default(), 2);
     first.run(&mut net, SECOND);
     let publisher = net.publish("cam");
@@ -110,7 +110,7 @@ fn two_encoders_with_one_key_come_to_rest() {
 }
 
 #[test]
-fn who_has_been_replaced_may_come_back_after_the_cool_down() {
+fn a_replaced_publisher_may_return_after_the_cool_down() {
     let (mut net, mut first, _) = watched(Config::default(), 1);
     first.run(&mut net, SECOND);
     let mut second = Broadcast::join(&mut net, 0);
@@ -120,7 +120,7 @@ fn who_has_been_replaced_may_come_back_after_the_cool_down() {
 }
 
 #[test]
-fn viewers_wait_for_the_grace_period_and_who_never_had_a_publisher_waits_on() {
+fn viewers_end_after_the_grace_period_and_those_that_never_had_a_publisher_wait_on() {
     let (mut net, mut broadcast, viewers) = watched(Config { grace: 5 * SECOND, ..Config::default() }, 2);
     broadcast.run(&mut net, SECOND);
     net.delete(broadcast.person);
@@ -172,7 +172,7 @@ fn with_standby(workers: usize) -> (Net, Broadcast, Broadcast, Vec<usize>) {
 }
 
 #[test]
-fn a_standby_takes_over_within_a_second_of_silence_with_its_cached_pictures() {
+fn a_standby_takes_over_within_a_second_of_silence_with_its_cached_frames() {
     for workers in [1, 2] {
         let (mut net, mut first, mut second, viewers) = with_standby(workers);
         for viewer in &viewers {
@@ -222,7 +222,7 @@ fn at_next_keyframe(broadcast: &Broadcast, after: Instant) -> Instant {
 }
 
 #[test]
-fn a_standby_takes_over_at_once_from_who_leaves_and_steps_back_for_who_comes() {
+fn a_standby_takes_over_at_once_when_the_publisher_leaves_and_steps_back_when_one_joins() {
     let (mut net, first, mut second, viewers) = with_standby(2);
     net.delete(first.person);
     let left = net.now;
@@ -241,7 +241,7 @@ fn a_standby_takes_over_at_once_from_who_leaves_and_steps_back_for_who_comes() {
 }
 
 #[test]
-fn another_codec_is_gone_over_to_where_the_viewer_takes_it_and_else_its_session_ends() {
+fn a_takeover_with_another_codec_ends_only_viewers_without_it() {
     let mut net = Net::new(2);
     let publisher = net.publish("cam");
     net.connect();
