@@ -40,7 +40,7 @@ struct Scene {
     /// The victim sends nothing yet.
     silent: bool,
     seen: Seen,
-    picture: u32,
+    frame: u32,
 }
 
 impl Scene {
@@ -60,17 +60,17 @@ impl Scene {
             check: stun_like(),
             ..Seen::default()
         };
-        Self { net, publisher, viewer, victim, publishes: role == Role::Publisher, silent: false, seen, picture: 0 }
+        Self { net, publisher, viewer, victim, publishes: role == Role::Publisher, silent: false, seen, frame: 0 }
     }
 
-    /// A millisecond in which the publisher sends a picture; `passes` decides what reaches the victim.
+    /// A millisecond in which the publisher sends a frame; `passes` decides what reaches the victim.
     fn step(&mut self, mut passes: impl FnMut(&[u8]) -> bool) {
         let person = &self.net.clients[self.publisher];
         let video = person.tracks.iter().position(|track| track.kind == Kind::Video).unwrap();
         // Small, for the relay keeps some.
-        let payload = &vp8(self.picture.is_multiple_of(100), self.picture)[..32];
-        self.net.send(self.publisher, video, self.picture * 90, true, payload);
-        self.picture += 1;
+        let payload = &vp8(self.frame.is_multiple_of(100), self.frame)[..32];
+        self.net.send(self.publisher, video, self.frame * 90, true, payload);
+        self.frame += 1;
         let victim = self.victim;
         self.net.clients[victim].away = self.silent;
         self.net.step(|number, datagram| number != victim || passes(datagram));
@@ -138,14 +138,14 @@ impl Scene {
         self.net.metric_sum("sluice_drops_total")
     }
 
-    /// Fails unless the viewer who is not attacked has every picture, and forgets them.
+    /// Fails unless the viewer who is not attacked has every frame, and forgets them.
     fn assert_others_have_all(&mut self, from: u32, what: &str) {
         let person = &mut self.net.clients[self.viewer];
         let ssrc = person.tracks.iter().find(|track| track.kind == Kind::Video).unwrap().ssrc;
-        let pictures = person.received.drain(..).filter(|packet| Some(packet.ssrc) == ssrc);
+        let frames = person.received.drain(..).filter(|packet| Some(packet.ssrc) == ssrc);
         let number = |payload: Vec<u8>| u32::from_be_bytes(payload[NUMBER..NUMBER + 4].try_into().unwrap());
-        let pictures: Vec<u32> = pictures.map(|packet| number(packet.payload)).collect();
-        assert_eq!(pictures, (from..self.picture).collect::<Vec<_>>(), "{what}");
+        let frames: Vec<u32> = frames.map(|packet| number(packet.payload)).collect();
+        assert_eq!(frames, (from..self.frame).collect::<Vec<_>>(), "{what}");
     }
 
     fn forget(&mut self) {
@@ -163,7 +163,7 @@ impl Scene {
         self.listen();
         let heard = self.net.metric_sum("sluice_rtp_packets_total{direction=\"in\"") - packets;
         match self.publishes {
-            true => assert_eq!(heard, 2, "{what}: a picture of the other, a packet of its own"),
+            true => assert_eq!(heard, 2, "{what}: a frame of the other, a packet of its own"),
             false => assert!(!self.net.clients[self.victim].received.is_empty(), "{what}: nothing is sent to it"),
         }
     }
@@ -173,7 +173,7 @@ impl Scene {
 fn attack(scene: &mut Scene, forgery: &Forgery, passes: impl FnMut(&[u8]) -> bool) {
     let what = forgery.name;
     scene.forget();
-    let (drops, from) = (scene.drops(), scene.picture);
+    let (drops, from) = (scene.drops(), scene.frame);
     let region = Region::new(ALLOCATOR);
     scene.flood(forgery, passes);
     // What is only refused once a budget is spent passes before: at most 200 records of a handshake.
@@ -188,7 +188,7 @@ fn attack(scene: &mut Scene, forgery: &Forgery, passes: impl FnMut(&[u8]) -> boo
 
 /// A session that is not connected yet: whatever the forger did, it connects, or it fails for a reason and alone.
 fn assert_connects_or_fails_alone(scene: &mut Scene, forgery: &Forgery) {
-    let (what, from) = (forgery.name, scene.picture);
+    let (what, from) = (forgery.name, scene.frame);
     let ends = scene.net.metric_sum("sluice_session_ends_total");
     let connects = scene.connects();
     assert!(connects || forgery.harms, "{what}: the session fails");

@@ -54,10 +54,10 @@ fn a_silent_viewer_is_paused_and_gets_a_keyframe_as_soon_as_it_returns() {
         let lost = video[back].index - video[back - 1].index - 1;
         assert!((6 * 75..=7 * 75 + 3).contains(&lost), "it was heard within the second before: {lost}");
         assert_spliced(&video[back..]);
-        assert_eq!(video.last().map(|shown| shown.number + 1), Some(broadcast.picture * 3), "and it is live");
+        assert_eq!(video.last().map(|shown| shown.number + 1), Some(broadcast.frame * 3), "and it is live");
         let audio = net.audio(away);
         let back_audio = since(&audio, video[back].at);
-        assert!(back_audio[0].number > 16 * 50, "sound is live at once");
+        assert!(back_audio[0].number > 16 * 50, "audio is live at once");
         assert_spliced(back_audio);
         let before_live = net.clients[away].rtcp[reports..].iter().flatten();
         assert_eq!(before_live.filter(|packet| packet.as_any().is::<SenderReport>()).count(), 0, "no clock is known");
@@ -66,8 +66,8 @@ fn a_silent_viewer_is_paused_and_gets_a_keyframe_as_soon_as_it_returns() {
         for viewer in &viewers[1..] {
             let video = net.video(*viewer);
             assert_spliced(&video);
-            assert_eq!(video.len() as u32, broadcast.picture * 3, "nobody else loses anything");
-            assert!(video.iter().all(|shown| shown.at - broadcast.published(shown.number) <= MILLISECOND));
+            assert_eq!(video.len() as u32, broadcast.frame * 3, "nobody else loses anything");
+            assert!(video.iter().all(|shown| shown.at - broadcast.video_sent_at(shown.number) <= MILLISECOND));
         }
     }
 }
@@ -77,7 +77,7 @@ fn consent_checks_alone_keep_a_viewer_from_being_paused() {
     let (mut net, mut broadcast, viewers) = watched(1, 3, 40);
     assert_eq!(net.metric("sluice_viewer_pauses_total"), 0);
     broadcast.run(&mut net, SECOND);
-    assert!(viewers.iter().all(|viewer| net.video(*viewer).len() as u32 == broadcast.picture * 3));
+    assert!(viewers.iter().all(|viewer| net.video(*viewer).len() as u32 == broadcast.frame * 3));
 }
 
 #[test]
@@ -93,12 +93,12 @@ fn a_viewer_that_returns_after_a_takeover_sees_the_new_publisher() {
     let back = video.iter().position(|shown| shown.number >= 1_000_000).expect("it is back");
     assert_eq!(video[back].number, 1_000_000, "from its keyframe on");
     assert_spliced(&video[back..]);
-    assert_eq!(video.last().map(|shown| shown.number), Some(1_000_000 + second.picture * 3 - 1));
+    assert_eq!(video.last().map(|shown| shown.number), Some(1_000_000 + second.frame * 3 - 1));
 }
 
 #[test]
 fn video_resumes_at_once_after_a_blackout_of_four_seconds_at_six_megabits() {
-    // 25 pictures a second of 50 packets of 600 bytes.
+    // 25 frames a second of 50 packets of 600 bytes.
     for begins in [1, 5, 8] {
         let (mut net, mut broadcast, viewers) = watched(1, 50, 10 + begins);
         let away = viewers[0];
@@ -114,22 +114,22 @@ fn video_resumes_at_once_after_a_blackout_of_four_seconds_at_six_megabits() {
         broadcast.run(&mut net, 2 * SECOND);
         let video = net.video(away);
         let after = since(&video, back);
-        let picture = after.iter().find(|shown| is_keyframe(&broadcast, shown)).expect("it has a picture");
-        assert!(picture.at <= back + SECOND / 2, "{:?}", picture.at - back);
-        assert_eq!(after.last().map(|shown| shown.number + 1), Some(broadcast.picture * 50), "and is live");
+        let frame = after.iter().find(|shown| is_keyframe(&broadcast, shown)).expect("it has a frame");
+        assert!(frame.at <= back + SECOND / 2, "{:?}", frame.at - back);
+        assert_eq!(after.last().map(|shown| shown.number + 1), Some(broadcast.frame * 50), "and is live");
         let audio = net.audio(away);
         assert_spliced(since(&audio, back));
         let other = net.video(viewers[1]);
         assert_spliced(&other);
-        assert!(other.iter().all(|shown| shown.at - broadcast.published(shown.number) <= MILLISECOND));
-        assert_eq!(other.len() as u32, broadcast.picture * 50, "the other viewer notices nothing");
+        assert!(other.iter().all(|shown| shown.at - broadcast.video_sent_at(shown.number) <= MILLISECOND));
+        assert_eq!(other.len() as u32, broadcast.frame * 50, "the other viewer notices nothing");
     }
 }
 
 /// Pairs that fit one datagram of a client.
 const MOST_ASKED: usize = 200;
 
-/// What a browser would ask for again: the numbers of pictures that have come neither first nor as a resend.
+/// What a browser would ask for again: the numbers of frames that have come neither first nor as a resend.
 fn missing(net: &Net, viewer: usize) -> (u32, Vec<u16>) {
     let person = &net.clients[viewer];
     let of = &person.tracks[crate::broadcast::track(person, Kind::Video)];
@@ -144,7 +144,7 @@ fn missing(net: &Net, viewer: usize) -> (u32, Vec<u16>) {
     (ssrc, lately.map(|index| index as u16).filter(|number| !have.contains(number)).collect())
 }
 
-/// Runs with a loss of pictures towards one viewer, which asks for what it misses each 50 ms.
+/// Runs with a loss of video towards one viewer, which asks for what it misses each 50 ms.
 fn lose(net: &mut Net, broadcast: &mut Broadcast, viewer: usize, share: f64, how_long: Duration) {
     let mut random = StdRng::seed_from_u64(7);
     let until = net.now + how_long;
@@ -161,8 +161,8 @@ fn lose(net: &mut Net, broadcast: &mut Broadcast, viewer: usize, share: f64, how
                 net.clients[viewer].client.send_rtcp(vec![Box::new(nack)], now);
             }
         }
-        let pictures = |datagram: &[u8]| datagram.len() > 300;
-        net.step(|to, datagram| to != viewer || !pictures(datagram) || !random.random_bool(share));
+        let is_video = |datagram: &[u8]| datagram.len() > 300;
+        net.step(|to, datagram| to != viewer || !is_video(datagram) || !random.random_bool(share));
         net.now += MILLISECOND;
     }
 }
@@ -173,18 +173,21 @@ fn loss_beyond_repair_skips_to_a_keyframe_and_audio_continues() {
     let viewer = viewers[0];
     lose(&mut net, &mut broadcast, viewer, 0.7, 4 * SECOND);
     let skipped = net.metric("sluice_drops_total{reason=\"skipped\"}");
-    assert!(skipped > 0, "pictures are left out");
+    assert!(skipped > 0, "frames are left out");
     // The next keyframe comes three seconds later.
     lose(&mut net, &mut broadcast, viewer, 0.0, 4 * SECOND);
     let video = net.video(viewer);
-    assert_eq!(video.last().map(|shown| shown.number + 1), Some(broadcast.picture * 50), "it is live");
+    assert_eq!(video.last().map(|shown| shown.number + 1), Some(broadcast.frame * 50), "it is live");
     assert!(missing(&net, viewer).1.is_empty(), "and whole");
     let audio = net.audio(viewer);
     assert_spliced(&audio);
-    assert_eq!(audio.len() as u32, broadcast.sounds(), "all of the sound");
+    assert_eq!(audio.len() as u32, broadcast.audio_packets(), "all of the audio");
     let other = net.video(viewers[1]);
     assert_spliced(&other);
-    assert!(other.iter().all(|shown| shown.at - broadcast.published(shown.number) <= MILLISECOND), "nobody is delayed");
+    assert!(
+        other.iter().all(|shown| shown.at - broadcast.video_sent_at(shown.number) <= MILLISECOND),
+        "nobody is delayed"
+    );
 }
 
 #[test]
@@ -199,7 +202,7 @@ fn a_short_blackout_is_repaired_or_ends_with_a_keyframe_without_a_request() {
     lose(&mut net, &mut broadcast, away, 0.0, 2 * SECOND);
     let video = net.video(away);
     let (_, still_missing) = missing(&net, away);
-    let picture = since(&video, back).iter().find(|shown| is_keyframe(&broadcast, shown));
-    let is_shown = picture.is_some_and(|shown| shown.at <= back + SECOND / 2);
-    assert!(is_shown || still_missing.is_empty(), "{picture:?}, {} missing", still_missing.len());
+    let frame = since(&video, back).iter().find(|shown| is_keyframe(&broadcast, shown));
+    let is_shown = frame.is_some_and(|shown| shown.at <= back + SECOND / 2);
+    assert!(is_shown || still_missing.is_empty(), "{frame:?}, {} missing", still_missing.len());
 }

@@ -1,4 +1,4 @@
-//! A publisher in virtual time with pictures and sound of its own rhythm, and what a viewer makes of them.
+//! A publisher in virtual time that sends video and audio at a steady rate, and what its viewers receive.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use sluice::peer::client::Track;
 use sluice::srtp::SrtpProfile;
 use sluice::worker::Config;
 
-use crate::net::{NUMBER, Net, Person, vp8};
+use crate::net::{NUMBER, Net, NetClient, vp8};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MILLISECOND: Duration = Duration::from_millis(1);
@@ -20,33 +20,33 @@ pub(crate) const MILLISECOND: Duration = Duration::from_millis(1);
 pub(crate) const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
 pub(crate) const BOTH: &[Codec] = &[Codec::Vp8, Codec::Opus];
 
-/// Packets of one picture.
+/// Packets of one frame.
 pub(crate) const PARTS: u32 = 3;
-/// From one picture to the next, in milliseconds, and in ticks of 90 kHz.
-pub(crate) const PICTURE: u64 = 40;
-const PICTURE_TICKS: u32 = 3_600;
-/// The same of sound, 48 kHz.
-const SOUND: u64 = 20;
-const SOUND_TICKS: u32 = 960;
+/// From one frame to the next, in milliseconds, and in ticks of 90 kHz.
+pub(crate) const FRAME: u64 = 40;
+const FRAME_TICKS: u32 = 3_600;
+/// From one audio packet to the next, in milliseconds, and in ticks of 48 kHz.
+const AUDIO: u64 = 20;
+const AUDIO_TICKS: u32 = 960;
 
-/// One publisher: a picture each 40 ms, sound each 20 ms.
+/// One publisher: a frame every 40 ms, an audio packet every 20 ms.
 pub(crate) struct Broadcast {
-    pub(crate) person: usize,
-    /// Packets of a picture.
+    pub(crate) publisher: usize,
+    /// Packets of a frame.
     pub(crate) parts: u32,
-    /// Pictures between two keyframes of its own accord.
+    /// Frames from one keyframe to the next, without requests.
     pub(crate) keyframe_every: u32,
     /// Sends a keyframe for each request.
     pub(crate) keyframe_responsive: bool,
-    /// The number of the next picture.
-    pub(crate) picture: u32,
+    /// The number of the next frame.
+    pub(crate) frame: u32,
     /// Added to what packets say of themselves, so that two publishers can be told apart.
     pub(crate) offset: u32,
     /// Added to the RTP timestamps of both kinds.
-    pub(crate) stamp: u32,
+    pub(crate) timestamp_offset: u32,
     /// Its audio is silent and sends nothing (DTX), though its time goes on.
     pub(crate) mute: bool,
-    sound: u32,
+    audio: u32,
     started: Instant,
     requests: usize,
 }
@@ -60,17 +60,17 @@ impl Broadcast {
     }
 
     /// A publisher that begins now.
-    pub(crate) fn new(net: &Net, person: usize) -> Self {
+    pub(crate) fn new(net: &Net, publisher: usize) -> Self {
         Self {
-            person,
+            publisher,
             parts: PARTS,
             keyframe_every: 1_000_000,
             keyframe_responsive: false,
-            picture: 0,
+            frame: 0,
             offset: 0,
-            stamp: 0,
+            timestamp_offset: 0,
             mute: false,
-            sound: 0,
+            audio: 0,
             started: net.now,
             requests: 0,
         }
@@ -95,64 +95,64 @@ impl Broadcast {
     /// Sends what is due now.
     pub(crate) fn publish(&mut self, net: &mut Net) {
         let elapsed = net.now.saturating_duration_since(self.started).as_millis() as u64;
-        let requests = net.keyframe_requests(self.person);
+        let requests = net.keyframe_requests(self.publisher);
         let asked = self.keyframe_responsive && requests > self.requests;
-        while u64::from(self.picture) * PICTURE <= elapsed {
+        while u64::from(self.frame) * FRAME <= elapsed {
             let keyframe = asked || self.is_next_key();
             self.requests = requests;
-            self.send_picture(net, keyframe);
+            self.send_frame(net, keyframe);
         }
-        while u64::from(self.sound) * SOUND <= elapsed {
+        while u64::from(self.audio) * AUDIO <= elapsed {
             if !self.mute {
-                let track = track(&net.clients[self.person], Kind::Audio);
-                let timestamp = self.sound.wrapping_mul(SOUND_TICKS).wrapping_add(self.stamp);
-                net.send(self.person, track, timestamp, false, &(self.offset + self.sound).to_be_bytes());
+                let track = track(&net.clients[self.publisher], Kind::Audio);
+                let timestamp = self.audio.wrapping_mul(AUDIO_TICKS).wrapping_add(self.timestamp_offset);
+                net.send(self.publisher, track, timestamp, false, &(self.offset + self.audio).to_be_bytes());
             }
-            self.sound += 1;
+            self.audio += 1;
         }
     }
 
-    /// When a packet of pictures was sent.
-    pub(crate) fn published(&self, number: u32) -> Instant {
-        self.started + Duration::from_millis(u64::from((number - self.offset) / self.parts) * PICTURE)
+    /// When the video packet of this number was sent.
+    pub(crate) fn video_sent_at(&self, number: u32) -> Instant {
+        self.started + Duration::from_millis(u64::from((number - self.offset) / self.parts) * FRAME)
     }
 
     /// Tells the relay what this publisher's clock shows: `epoch` seconds at its beginning (RFC 3550 6.4.1).
     pub(crate) fn report(&self, net: &mut Net, epoch: u64) {
         let elapsed = net.now.saturating_duration_since(self.started);
-        for Track { kind, ssrc, .. } in net.clients[self.person].tracks.clone() {
-            let ticks = if kind == Kind::Video { PICTURE_TICKS / PICTURE as u32 } else { SOUND_TICKS / SOUND as u32 };
+        for Track { kind, ssrc, .. } in net.clients[self.publisher].tracks.clone() {
+            let ticks = if kind == Kind::Video { FRAME_TICKS / FRAME as u32 } else { AUDIO_TICKS / AUDIO as u32 };
             let report = SenderReport {
                 ssrc: ssrc.expect("a publisher has SSRCs"),
                 ntp_time: (epoch << 32) + (elapsed.as_millis() as u64 * (1 << 32)) / 1000,
-                rtp_time: (elapsed.as_millis() as u32).wrapping_mul(ticks).wrapping_add(self.stamp),
+                rtp_time: (elapsed.as_millis() as u32).wrapping_mul(ticks).wrapping_add(self.timestamp_offset),
                 ..SenderReport::default()
             };
-            net.clients[self.person].client.send_rtcp(vec![Box::new(report)], net.now);
+            net.clients[self.publisher].client.send_rtcp(vec![Box::new(report)], net.now);
         }
     }
 
-    /// When sound was sent.
-    pub(crate) fn said(&self, number: u32) -> Instant {
-        self.started + Duration::from_millis(u64::from(number - self.offset) * SOUND)
+    /// When the audio packet of this number was sent.
+    pub(crate) fn audio_sent_at(&self, number: u32) -> Instant {
+        self.started + Duration::from_millis(u64::from(number - self.offset) * AUDIO)
     }
 
     /// When the audio or video packet of this number was sent.
     pub(crate) fn sent_at(&self, kind: Kind, number: u32) -> Instant {
         match kind {
-            Kind::Video => self.published(number),
-            Kind::Audio => self.said(number),
+            Kind::Video => self.video_sent_at(number),
+            Kind::Audio => self.audio_sent_at(number),
         }
     }
 
-    /// How many packets of sound it has sent.
-    pub(crate) fn sounds(&self) -> u32 {
-        self.sound
+    /// How many audio packets it has sent.
+    pub(crate) fn audio_packets(&self) -> u32 {
+        self.audio
     }
 
-    /// The next picture is a keyframe of its own accord.
+    /// True if the next frame is a keyframe without any request.
     pub(crate) fn is_next_key(&self) -> bool {
-        self.picture.is_multiple_of(self.keyframe_every)
+        self.frame.is_multiple_of(self.keyframe_every)
     }
 
     /// When it began.
@@ -160,14 +160,14 @@ impl Broadcast {
         self.started
     }
 
-    fn send_picture(&mut self, net: &mut Net, keyframe: bool) {
-        let track = track(&net.clients[self.person], Kind::Video);
-        let timestamp = self.picture.wrapping_mul(PICTURE_TICKS).wrapping_add(self.stamp);
+    fn send_frame(&mut self, net: &mut Net, keyframe: bool) {
+        let track = track(&net.clients[self.publisher], Kind::Video);
+        let timestamp = self.frame.wrapping_mul(FRAME_TICKS).wrapping_add(self.timestamp_offset);
         for part in 0..self.parts {
-            let payload = vp8(keyframe && part == 0, self.offset + self.picture * self.parts + part);
-            net.send(self.person, track, timestamp, part == self.parts - 1, &payload);
+            let payload = vp8(keyframe && part == 0, self.offset + self.frame * self.parts + part);
+            net.send(self.publisher, track, timestamp, part == self.parts - 1, &payload);
         }
-        self.picture += 1;
+        self.frame += 1;
     }
 }
 
@@ -177,7 +177,7 @@ pub(crate) struct Shown {
     pub(crate) at: Instant,
     pub(crate) index: u64,
     pub(crate) timestamp: u32,
-    /// What the publisher counts: packets of pictures, or sounds.
+    /// The publisher's count of video packets or of audio packets.
     pub(crate) number: u32,
 }
 
@@ -290,7 +290,7 @@ pub(crate) fn assert_spliced(line: &[Shown]) {
 }
 
 /// The place of a track among a person's.
-pub(crate) fn track(person: &Person, kind: Kind) -> usize {
+pub(crate) fn track(person: &NetClient, kind: Kind) -> usize {
     person.tracks.iter().position(|track| track.kind == kind).expect("the track was negotiated")
 }
 

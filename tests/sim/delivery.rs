@@ -21,18 +21,18 @@ fn connected(workers: usize, viewers: usize, profiles: &[SrtpProfile]) -> (Net, 
     (net, publisher, viewers)
 }
 
-/// Publishes pictures of three packets and a sound packet each 20 ms, with a keyframe first.
-fn publish(net: &mut Net, publisher: usize, pictures: std::ops::Range<u32>) {
+/// Publishes a frame of three packets and an audio packet every 20 ms, with a keyframe first.
+fn publish(net: &mut Net, publisher: usize, frames: std::ops::Range<u32>) {
     let (video, audio) = {
         let person = &net.clients[publisher];
         (track(person, Kind::Video), track(person, Kind::Audio))
     };
-    for picture in pictures {
+    for frame in frames {
         for part in 0..3 {
-            let payload = vp8(picture == 0 && part == 0, picture * 3 + part);
-            net.send(publisher, video, picture * 1800, part == 2, &payload);
+            let payload = vp8(frame == 0 && part == 0, frame * 3 + part);
+            net.send(publisher, video, frame * 1800, part == 2, &payload);
         }
-        net.send(publisher, audio, picture * 960, false, &picture.to_be_bytes());
+        net.send(publisher, audio, frame * 960, false, &frame.to_be_bytes());
         net.run(Duration::from_millis(20));
     }
 }
@@ -140,8 +140,8 @@ fn an_early_viewer_waits_and_a_late_one_starts_at_a_requested_keyframe() {
     net.connect();
     assert_eq!(requests(&net), before + 1, "asked for at once, and once");
     publish(&mut net, publisher, 100..105);
-    assert_eq!(numbers(&net.video(late)), [] as [u32; 0], "no picture decodes without a keyframe");
-    assert!(!numbers(&net.audio(late)).is_empty(), "sound needs none");
+    assert_eq!(numbers(&net.video(late)), [] as [u32; 0], "no frame decodes without a keyframe");
+    assert!(!numbers(&net.audio(late)).is_empty(), "audio needs none");
     publish(&mut net, publisher, 105..160);
     assert_eq!(requests(&net), before + 2, "asked for again each second until it comes");
     let video = track(&net.clients[publisher], Kind::Video);

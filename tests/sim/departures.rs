@@ -90,8 +90,8 @@ fn nothing_is_sent_again_after_the_publisher_left_whatever_a_viewer_requests() {
             .flat_map(move |asks| [true, false].map(|keyframe_responsive| (leaves, asks, keyframe_responsive)))
     }) {
         let (mut net, broadcast, viewers) = watched(2, keyframe_responsive);
-        let all: Vec<u32> = (0..broadcast.picture * 3).collect();
-        leaves.leave(&mut net, broadcast.person);
+        let all: Vec<u32> = (0..broadcast.frame * 3).collect();
+        leaves.leave(&mut net, broadcast.publisher);
         // A browser asks after 3 s without a frame; others sooner, and for longer.
         net.run(SECOND + 200 * MILLISECOND);
         for time in 0..40 {
@@ -117,14 +117,14 @@ fn a_request_made_just_before_the_publisher_leaves_is_not_answered() {
     for leaves in [Leaves::Deleted, Leaves::Closed] {
         for asks in [Asks::Pli, Asks::Nack] {
             let (mut net, mut broadcast, viewers) = watched(1, true);
-            // It keyframe_responsive once, so that the relay waits for its next answer, which does not come.
+            // It answers a request once, so that the relay waits for its next answer, which does not come.
             net.request_keyframe(viewers[0]);
             broadcast.run(&mut net, 3 * SECOND);
             broadcast.keyframe_responsive = false;
             let replays = net.metric("sluice_replays_total");
             asks.ask(&mut net, viewers[0], 0);
             broadcast.run(&mut net, 100 * MILLISECOND);
-            leaves.leave(&mut net, broadcast.person);
+            leaves.leave(&mut net, broadcast.publisher);
             net.run(20 * MILLISECOND);
             let sent = shown(&net, viewers[0]).len();
             net.run(5 * SECOND);
@@ -140,7 +140,7 @@ fn a_replay_stops_when_its_publisher_leaves() {
     broadcast.run(&mut net, 7 * SECOND);
     let late = broadcast.add_viewer(&mut net);
     broadcast.run(&mut net, 200 * MILLISECOND);
-    Leaves::Deleted.leave(&mut net, broadcast.person);
+    Leaves::Deleted.leave(&mut net, broadcast.publisher);
     net.run(20 * MILLISECOND);
     let sent = shown(&net, late).len();
     assert!(sent > 0 && sent < 10 * 75, "it is on its way: {sent}");
@@ -154,7 +154,7 @@ fn viewers_that_return_or_join_without_a_publisher_get_nothing_until_there_is_on
         let (mut net, broadcast, viewers) = watched(2, false);
         let paused = viewers[0];
         net.clients[paused].away = true;
-        leaves.leave(&mut net, broadcast.person);
+        leaves.leave(&mut net, broadcast.publisher);
         net.run(12 * SECOND);
         let late = [net.watch("cam"), net.watch("cam")];
         net.clients[paused].away = false;
@@ -168,7 +168,7 @@ fn viewers_that_return_or_join_without_a_publisher_get_nothing_until_there_is_on
         for viewer in late {
             assert_eq!(net.clients[viewer].received, [], "{leaves:?}");
         }
-        assert_eq!(shown(&net, paused).len() as u32, broadcast.picture * 3, "{leaves:?}");
+        assert_eq!(shown(&net, paused).len() as u32, broadcast.frame * 3, "{leaves:?}");
         assert_eq!(net.metric("sluice_replays_total"), 0, "{leaves:?}");
         assert_eq!(net.metric("sluice_drops_total{reason=\"codec\"}"), 0, "{leaves:?}");
 
@@ -176,7 +176,7 @@ fn viewers_that_return_or_join_without_a_publisher_get_nothing_until_there_is_on
         second.run(&mut net, SECOND);
         for viewer in viewers.iter().chain(&late) {
             let new: Vec<u32> = shown(&net, *viewer).into_iter().filter(|number| *number >= SECOND_BEGINS).collect();
-            let all: Vec<u32> = (SECOND_BEGINS..SECOND_BEGINS + second.picture * 3).collect();
+            let all: Vec<u32> = (SECOND_BEGINS..SECOND_BEGINS + second.frame * 3).collect();
             assert_eq!(new, all, "{leaves:?}");
         }
     }
@@ -186,17 +186,17 @@ fn viewers_that_return_or_join_without_a_publisher_get_nothing_until_there_is_on
 fn a_publisher_that_returns_finds_its_viewers_and_those_that_joined_meanwhile() {
     for workers in [1, 2] {
         let (mut net, mut broadcast, viewers) = watched(workers, true);
-        net.clients[broadcast.person].away = true;
+        net.clients[broadcast.publisher].away = true;
         broadcast.run(&mut net, 10 * SECOND);
         let late = broadcast.add_viewer(&mut net);
         broadcast.run(&mut net, SECOND);
         assert_eq!(net.clients[late].received, []);
-        net.clients[broadcast.person].away = false;
+        net.clients[broadcast.publisher].away = false;
         broadcast.run(&mut net, 3 * SECOND);
         for viewer in viewers.iter().chain([&late]) {
             assert!(!net.clients[*viewer].closed);
             // What was lost meanwhile is asked for, and packets wait for it a little.
-            let behind = broadcast.picture * 3 - 1 - shown(&net, *viewer).last().expect("it watches");
+            let behind = broadcast.frame * 3 - 1 - shown(&net, *viewer).last().expect("it watches");
             assert!(behind <= 30, "it is live, but for {behind} packets");
             assert!(shown(&net, *viewer).is_sorted());
         }
@@ -212,9 +212,9 @@ fn a_still_screen_is_replayed_to_new_viewers_only() {
             viewers.iter().for_each(|viewer| net.request_keyframe(*viewer));
         }
     }
-    let asked = net.keyframe_requests(broadcast.person);
+    let asked = net.keyframe_requests(broadcast.publisher);
     assert!(asked >= 3, "its publisher is asked instead: {asked}");
-    let all: Vec<u32> = (0..broadcast.picture * 3).collect();
+    let all: Vec<u32> = (0..broadcast.frame * 3).collect();
     assert!(viewers.iter().all(|viewer| shown(&net, *viewer) == all));
     let late = net.watch("cam");
     net.connect();
@@ -231,7 +231,7 @@ fn with_a_standby_viewers_do_not_see_the_last_seconds_of_the_first_publisher_aga
         let mut second = Broadcast::new(&net, standby);
         second.offset = SECOND_BEGINS;
         run_all(&mut net, &mut [&mut first, &mut second], 2 * SECOND);
-        leaves.leave(&mut net, first.person);
+        leaves.leave(&mut net, first.publisher);
         // A silence is none before it has lasted for a second, which is when the standby takes over.
         second.run(&mut net, if leaves == Leaves::Crashed { SECOND } else { 2 * MILLISECOND });
         for _ in 0..3_000 {
@@ -240,8 +240,8 @@ fn with_a_standby_viewers_do_not_see_the_last_seconds_of_the_first_publisher_aga
         }
         for viewer in &viewers {
             let old: Vec<u32> = shown(&net, *viewer).into_iter().filter(|number| *number < SECOND_BEGINS).collect();
-            // A picture may be on its way in the moment of the crash.
-            assert!(old.len() as u32 >= first.picture * 3 - 3, "{leaves:?}");
+            // A frame may be on its way in the moment of the crash.
+            assert!(old.len() as u32 >= first.frame * 3 - 3, "{leaves:?}");
             assert!(old.is_sorted_by(|one, next| one < next), "{leaves:?}");
             assert!(shown(&net, *viewer).contains(&SECOND_BEGINS), "{leaves:?}");
         }

@@ -14,7 +14,7 @@ use sluice::worker::Config;
 
 use crate::broadcast::{BOTH, Broadcast, GCM, MILLISECOND, PARTS, SECOND, assert_continuous, track};
 use crate::net::Net;
-use crate::net::person::Received;
+use crate::net::client::Received;
 
 const OF_PACKETS: [Extension; 3] = [Extension::Mid, Extension::AudioLevel, Extension::AbsCaptureTime];
 
@@ -82,7 +82,7 @@ fn run_saying(net: &mut Net, broadcast: &mut Broadcast, how_long: Duration, says
     let until = net.now + how_long;
     while net.now < until {
         let elapsed = net.now.saturating_duration_since(broadcast.started()).as_millis() as u64;
-        net.clients[broadcast.person].says = if elapsed.is_multiple_of(80) { says(elapsed) } else { Vec::new() };
+        net.clients[broadcast.publisher].says = if elapsed.is_multiple_of(80) { says(elapsed) } else { Vec::new() };
         broadcast.run(net, MILLISECOND);
     }
 }
@@ -102,7 +102,7 @@ fn captured_at(net: &Net, publisher: usize) -> impl Fn(u64) -> Vec<u8> + use<> {
 #[test]
 fn every_packet_has_audio_level_and_capture_time_even_if_the_publisher_omits_them() {
     let (mut net, mut broadcast, viewer) = joined(&OF_PACKETS);
-    let says = captured_at(&net, broadcast.person);
+    let says = captured_at(&net, broadcast.publisher);
     run_saying(&mut net, &mut broadcast, SECOND, says);
     for kind in [Kind::Audio, Kind::Video] {
         let packets = received(&net, viewer, kind, false);
@@ -122,7 +122,7 @@ fn every_packet_has_audio_level_and_capture_time_even_if_the_publisher_omits_the
         }
         assert_eq!(header_lengths(&packets).len(), 1);
     }
-    assert_continuous(&net.video(viewer), 0..broadcast.picture * PARTS);
+    assert_continuous(&net.video(viewer), 0..broadcast.frame * PARTS);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_viewer_that_negotiated_no_extension_gets_none() {
     net.extensions.clear();
     let plain = net.watch("cam");
     net.connect();
-    let says = captured_at(&net, broadcast.person);
+    let says = captured_at(&net, broadcast.publisher);
     run_saying(&mut net, &mut broadcast, SECOND / 2, says);
     for kind in [Kind::Audio, Kind::Video] {
         assert_eq!(header_lengths(&received(&net, plain, kind, false)), BTreeSet::from([12]));
@@ -142,7 +142,7 @@ fn a_viewer_that_negotiated_no_extension_gets_none() {
 #[test]
 fn replayed_frames_carry_the_time_of_their_capture() {
     let (mut net, mut broadcast, _) = joined(&OF_PACKETS);
-    let says = captured_at(&net, broadcast.person);
+    let says = captured_at(&net, broadcast.publisher);
     run_saying(&mut net, &mut broadcast, 3 * SECOND, says);
     let late = broadcast.add_viewer(&mut net);
     broadcast.run(&mut net, SECOND);
@@ -151,19 +151,19 @@ fn replayed_frames_carry_the_time_of_their_capture() {
     for (packet, shown) in packets.iter().zip(&shown) {
         let capture = value(packet, id(&net, late, Kind::Video, Extension::AbsCaptureTime)).expect("each has one");
         let time = u64::from_be_bytes(capture[..8].try_into().unwrap());
-        let truth = (broadcast.published(shown.number) - broadcast.started()).as_millis() as u64;
-        assert!(time.abs_diff(CAPTURED + (truth << 32) / 1000) < 1 << 22, "picture of {truth} ms");
+        let truth = (broadcast.video_sent_at(shown.number) - broadcast.started()).as_millis() as u64;
+        assert!(time.abs_diff(CAPTURED + (truth << 32) / 1000) < 1 << 22, "frame of {truth} ms");
     }
-    assert_eq!(shown[0].number, 0, "it begins with pictures from before it came");
+    assert_eq!(shown[0].number, 0, "it begins with frames from before it joined");
 }
 
 #[test]
 fn a_resend_repeats_the_extensions_of_the_packet_with_its_own_send_time() {
     let extensions = [&OF_PACKETS[..], &[Extension::AbsSendTime]].concat();
     let (mut net, mut broadcast, viewer) = joined(&extensions);
-    let says = captured_at(&net, broadcast.person);
+    let says = captured_at(&net, broadcast.publisher);
     run_saying(&mut net, &mut broadcast, SECOND, says);
-    let first = received(&net, viewer, Kind::Video, false).pop().expect("pictures come");
+    let first = received(&net, viewer, Kind::Video, false).pop().expect("frames come");
     broadcast.run(&mut net, 100 * MILLISECOND);
     net.nack(viewer, [first.index]);
     net.run(50 * MILLISECOND);
@@ -206,7 +206,7 @@ fn transport_wide_sequence_numbers_are_used_once_each_for_resends_too() {
     let (mut net, mut broadcast, viewer) = joined(&[Extension::Mid, Extension::TransportWideCc]);
     for _ in 0..20 {
         broadcast.run(&mut net, 50 * MILLISECOND);
-        let newest = received(&net, viewer, Kind::Video, false).pop().expect("pictures come");
+        let newest = received(&net, viewer, Kind::Video, false).pop().expect("frames come");
         net.nack(viewer, [newest.index]);
     }
     net.run(50 * MILLISECOND);
@@ -225,7 +225,7 @@ fn transport_wide_sequence_numbers_are_used_once_each_for_resends_too() {
 #[test]
 fn extensions_that_a_new_publisher_lacks_end_with_the_takeover() {
     let (mut net, mut first, viewer) = joined(&OF_PACKETS);
-    let says = captured_at(&net, first.person);
+    let says = captured_at(&net, first.publisher);
     run_saying(&mut net, &mut first, SECOND, says);
     net.extensions = vec![Extension::Mid];
     let mut second = Broadcast::join(&mut net, 1_000_000);
@@ -270,24 +270,24 @@ fn viewers_get_the_video_orientation_if_the_operator_allows_it() {
 #[test]
 fn video_orientation_is_not_negotiated_with_publishers_by_default() {
     let (net, broadcast, viewer) = joined(&[Extension::VideoOrientation]);
-    assert_eq!(id(&net, broadcast.person, Kind::Video, Extension::VideoOrientation), None);
+    assert_eq!(id(&net, broadcast.publisher, Kind::Video, Extension::VideoOrientation), None);
     assert!(id(&net, viewer, Kind::Video, Extension::VideoOrientation).is_some());
 }
 
-/// What a publisher says of a frame; with the structure that a key picture brings.
+/// What a publisher says of a frame; with the structure that a keyframe brings.
 fn descriptor(frame: u16, key: bool) -> Vec<u8> {
     let [high, low] = frame.to_be_bytes();
     let structure: Vec<u8> = (0..if key { 45 } else { 0 }).map(|at| at ^ low).collect();
     [&[if key { 0x80 } else { 0x41 }, high, low][..], &structure].concat()
 }
 
-/// Publishes for a while: pictures are frames that are counted from `first`.
+/// Publishes for a while, with frame numbers that count from `first`.
 fn run_describing(net: &mut Net, broadcast: &mut Broadcast, how_long: Duration, first: u16) {
-    let id = id(net, broadcast.person, Kind::Video, Extension::DependencyDescriptor).expect("it is taken");
+    let id = id(net, broadcast.publisher, Kind::Video, Extension::DependencyDescriptor).expect("it is taken");
     let until = net.now + how_long;
     while net.now < until {
-        let (frame, key) = (first.wrapping_add(broadcast.picture as u16), broadcast.is_next_key());
-        net.clients[broadcast.person].says = block(&[(id, &descriptor(frame, key))]);
+        let (frame, key) = (first.wrapping_add(broadcast.frame as u16), broadcast.is_next_key());
+        net.clients[broadcast.publisher].says = block(&[(id, &descriptor(frame, key))]);
         broadcast.run(net, MILLISECOND);
     }
 }
@@ -308,18 +308,18 @@ fn dependency_descriptors_arrive_unchanged_and_long_ones_in_two_byte_elements() 
     let (mut net, mut broadcast, viewer) = joined(&DESCRIBED);
     broadcast.keyframe_every = 10;
     run_describing(&mut net, &mut broadcast, 2 * SECOND, 65_520);
-    assert_continuous(&net.video(viewer), 0..broadcast.picture * PARTS);
+    assert_continuous(&net.video(viewer), 0..broadcast.frame * PARTS);
     let packets = received(&net, viewer, Kind::Video, false);
     let (mut long, mut short) = (Vec::new(), Vec::new());
     for ((number, described), packet) in described(&net, viewer).into_iter().zip(packets) {
-        let (picture, key) = (number / PARTS, (number / PARTS).is_multiple_of(10));
-        assert_eq!(described, Some(descriptor(65_520u16.wrapping_add(picture as u16), key)));
+        let (frame, key) = (number / PARTS, (number / PARTS).is_multiple_of(10));
+        assert_eq!(described, Some(descriptor(65_520u16.wrapping_add(frame as u16), key)));
         assert_eq!(packet.sealed[12..14], profile(key));
         assert_eq!(packet.elements.len(), 3, "with mid and the time that it leaves");
         if key { &mut long } else { &mut short }.push(packet);
     }
     assert_eq!((header_lengths(&short).len(), long.len()), (1, 5 * PARTS as usize));
-    assert_eq!(header_lengths(&received(&net, viewer, Kind::Audio, false)).len(), 1, "sound has none");
+    assert_eq!(header_lengths(&received(&net, viewer, Kind::Audio, false)).len(), 1, "audio has none");
 }
 
 #[test]
@@ -329,7 +329,7 @@ fn frame_numbers_never_step_back_over_takeovers_and_for_late_viewers() {
     run_describing(&mut net, &mut first, 2 * SECOND, 65_500);
     let late = net.watch("cam");
     run_describing(&mut net, &mut first, SECOND, 65_500);
-    // It has no words for its frames.
+    // This publisher does not describe its frames.
     net.extensions = vec![Extension::Mid];
     let mut silent = Broadcast::join(&mut net, 100_000);
     silent.run(&mut net, SECOND);
@@ -344,15 +344,15 @@ fn frame_numbers_never_step_back_over_takeovers_and_for_late_viewers() {
                 assert!((100_000..200_000).contains(&number), "{number} comes without");
                 continue;
             };
-            let picture = number % 100_000 / PARTS;
-            let key = if number < 100_000 { picture.is_multiple_of(20) } else { picture == 0 };
+            let published = number % 100_000 / PARTS;
+            let key = if number < 100_000 { published.is_multiple_of(20) } else { published == 0 };
             let frame = u16::from_be_bytes([found[1], found[2]]);
             let told = if number < 100_000 { 65_500u16 } else { 7 };
-            let mut expected = descriptor(told.wrapping_add(picture as u16), key);
+            let mut expected = descriptor(told.wrapping_add(published as u16), key);
             expected[1..3].copy_from_slice(&frame.to_be_bytes());
             assert_eq!(found, expected, "all else is as it was");
             // Offsets are no multiples of PARTS.
-            let of_all = number / 100_000 * 100_000 + picture;
+            let of_all = number / 100_000 * 100_000 + published;
             if frames.last() != Some(&(of_all, frame)) {
                 frames.push((of_all, frame));
             }
@@ -400,7 +400,7 @@ fn without_rtx_a_packet_with_a_descriptor_is_repeated_bit_for_bit() {
     let viewer = net.try_join(Role::Viewer, "cam", BOTH, GCM, change).expect("it is answered");
     net.connect();
     assert_eq!(net.clients[viewer].tracks[track(&net.clients[viewer], Kind::Video)].rtx_ssrc, None);
-    broadcast = Broadcast::new(&net, broadcast.person);
+    broadcast = Broadcast::new(&net, broadcast.publisher);
     run_describing(&mut net, &mut broadcast, SECOND, 40);
     for first in [&received(&net, viewer, Kind::Video, false)[0], &received(&net, viewer, Kind::Video, false)[30]] {
         net.nack(viewer, [first.index]);
@@ -417,12 +417,12 @@ fn without_rtx_a_packet_with_a_descriptor_is_repeated_bit_for_bit() {
     }
 }
 
-/// Without two-byte elements a key picture could not bring its structure.
+/// Without two-byte elements a keyframe could not bring its structure.
 #[test]
 fn descriptors_are_not_negotiated_without_mixed_elements_nor_for_audio() {
     let (mut net, broadcast, viewer) = joined(&DESCRIBED);
     let of = |net: &Net, person, kind| id(net, person, kind, Extension::DependencyDescriptor);
-    for person in [broadcast.person, viewer] {
+    for person in [broadcast.publisher, viewer] {
         assert!(of(&net, person, Kind::Video).is_some() && of(&net, person, Kind::Audio).is_none());
     }
     for role in [Role::Viewer, Role::Publisher] {
@@ -448,11 +448,11 @@ proptest! {
             // Ids and lengths that are right now and then.
             let mask = if two_byte { 0x073f_073f } else { 0x7f3f_7f3f };
             block.extend(words.iter().flat_map(|word| (word & mask).to_be_bytes()));
-            net.clients[broadcast.person].says = block;
+            net.clients[broadcast.publisher].says = block;
             broadcast.run(&mut net, 20 * MILLISECOND);
         }
         net.run(10 * MILLISECOND);
-        assert_continuous(&net.video(viewer), 0..broadcast.picture * PARTS);
-        prop_assert_eq!(received(&net, viewer, Kind::Audio, false).len(), broadcast.sounds() as usize);
+        assert_continuous(&net.video(viewer), 0..broadcast.frame * PARTS);
+        prop_assert_eq!(received(&net, viewer, Kind::Audio, false).len(), broadcast.audio_packets() as usize);
     }
 }

@@ -40,12 +40,12 @@ fn live() -> (Net, Broadcast, usize) {
 #[test]
 fn the_report_of_a_publisher_shows_what_it_sends() {
     let (net, broadcast, _) = live();
-    let report = report(&net, broadcast.person);
+    let report = report(&net, broadcast.publisher);
     assert_eq!(report.stage, Stage::Live);
     assert_eq!(report.srtp_profile, Some("SRTP_AEAD_AES_128_GCM"));
     let (video, audio) = (track(&report, "video"), track(&report, "audio"));
     assert_eq!((video.codec, audio.codec), ("VP8", "opus"));
-    // A picture each 40 ms in three packets of 600 bytes with header and tag, sound each 20 ms.
+    // A frame each 40 ms in three packets of 600 bytes with header and tag, audio each 20 ms.
     assert!((24.0..=26.0).contains(&video.rates.frames), "{video:?}");
     assert!((72.0..=78.0).contains(&video.rates.packets), "{video:?}");
     assert!((video.rates.bits / video.rates.packets - 628.0 * 8.0).abs() < 1.0, "{video:?}");
@@ -55,12 +55,12 @@ fn the_report_of_a_publisher_shows_what_it_sends() {
     assert_eq!((video.lost_packets, video.repaired_packets), (0, 0));
     assert_eq!(
         video.ssrc,
-        net.clients[broadcast.person].tracks.iter().find(|t| t.kind.as_str() == "video").unwrap().ssrc
+        net.clients[broadcast.publisher].tracks.iter().find(|t| t.kind.as_str() == "video").unwrap().ssrc
     );
     assert!(report.first_media.is_some() && report.opened < report.connected);
     assert!(report.round_trip.is_some_and(|trip| trip <= SECOND / 100), "{:?}", report.round_trip);
     let info = &net.handle().streams()[0];
-    assert_eq!((info.publisher, info.viewers), (Some(net.clients[broadcast.person].session), 1));
+    assert_eq!((info.publisher, info.viewers), (Some(net.clients[broadcast.publisher].session), 1));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn the_report_of_a_viewer_shows_what_it_gets_and_where() {
     let record = net.handle().record(&net.clients[viewer].session).unwrap();
     assert!(record.offered.codecs.iter().any(|codec| codec == "VP8"), "{:?}", record.offered);
     let both = net.handle().records_of(&record.stream);
-    assert!(both.iter().any(|record| record.id == net.clients[broadcast.person].session) && both.len() == 2);
+    assert!(both.iter().any(|record| record.id == net.clients[broadcast.publisher].session) && both.len() == 2);
 }
 
 #[test]
@@ -96,13 +96,13 @@ fn only_the_viewers_own_bandwidth_estimate_is_reported() {
 #[test]
 fn the_report_of_a_viewer_shows_loss_jitter_and_round_trip_time() {
     let (mut net, mut broadcast, viewer) = live();
-    // The publisher's clock, without which the relay sends no reports of its own; for that of the sound it waits 4 s.
+    // The publisher's clock, without which the relay sends no reports of its own; for that of the audio it waits 4 s.
     let ssrc = |net: &Net, client: usize| {
         net.clients[client].tracks.iter().find(|t| t.kind.as_str() == "video").unwrap().ssrc.unwrap()
     };
     let clock =
-        SenderReport { ssrc: ssrc(&net, broadcast.person), ntp_time: 7 << 32, rtp_time: 0, ..Default::default() };
-    net.send_rtcp(broadcast.person, clock);
+        SenderReport { ssrc: ssrc(&net, broadcast.publisher), ntp_time: 7 << 32, rtp_time: 0, ..Default::default() };
+    net.send_rtcp(broadcast.publisher, clock);
     broadcast.run(&mut net, SECOND * 5);
     let (media_ssrc, named) = net.clients[viewer]
         .rtcp
@@ -226,7 +226,7 @@ fn metric(net: &Net, name: &str) -> Option<f64> {
 #[test]
 fn a_streams_metrics_move_with_it_and_end_with_it() {
     let (mut net, mut broadcast, viewer) = live();
-    let person = broadcast.person;
+    let person = broadcast.publisher;
     // Sealed and never sent: the next packet shows the hole.
     let audio = net.clients[person].tracks.iter().position(|track| track.kind == Kind::Audio).unwrap();
     for _ in 0..7 {
@@ -264,7 +264,7 @@ fn a_standby_waits_and_counts_only_once_it_has_taken_over() {
     let both = bytes(&net) - before;
     assert_eq!(report(&net, standby).stage, Stage::Waiting);
     assert!(track(&report(&net, standby), "video").rates.packets > 70.0, "it is known all the same");
-    let (session, live) = (net.clients[broadcast.person].session, report(&net, broadcast.person));
+    let (session, live) = (net.clients[broadcast.publisher].session, report(&net, broadcast.publisher));
     let rate: f64 = live.tracks.iter().map(|track| track.rates.bits).sum();
     assert!(both < rate / 8.0 * 3.6, "{both} bytes in three seconds and a bit, of {rate} bits a second");
     net.handle().end(&session, Reason::Deleted).unwrap();

@@ -1,4 +1,4 @@
-//! A viewer that comes between two keyframes has a picture at once, and is live soon: in virtual time, with real peers.
+//! Fast start: a viewer that joins between two keyframes has video at once and is live soon.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn begun(config: Config, workers: usize, keyframe_responsive: bool, seconds: u32
 
 /// How long after their publication the packets of a line arrived.
 fn delays(broadcast: &Broadcast, line: &[Shown]) -> Vec<Duration> {
-    line.iter().map(|shown| shown.at.saturating_duration_since(broadcast.published(shown.number))).collect()
+    line.iter().map(|shown| shown.at.saturating_duration_since(broadcast.video_sent_at(shown.number))).collect()
 }
 
 fn sender_reports(net: &Net, person: usize) -> Vec<u32> {
@@ -46,12 +46,12 @@ fn a_viewer_ten_seconds_after_the_keyframe_has_video_at_once_and_is_live_within_
         broadcast.run(&mut net, SECOND);
         for viewer in late {
             let video = net.video(viewer);
-            assert!(video[0].at <= connected + AT_ONCE, "a picture at once");
-            assert_continuous(&video, 0..broadcast.picture * PARTS);
+            assert!(video[0].at <= connected + AT_ONCE, "a frame at once");
+            assert_continuous(&video, 0..broadcast.frame * PARTS);
             let shown = video.iter().rfind(|shown| shown.at <= live.last().unwrap().at);
             assert_eq!(shown.unwrap().number, live.last().unwrap().number, "live after a second");
             let audio = net.audio(viewer);
-            assert!(audio[0].number > 490 && audio[0].at <= connected + Duration::from_millis(21), "sound at once");
+            assert!(audio[0].number > 490 && audio[0].at <= connected + Duration::from_millis(21), "audio at once");
             let first = numbers(&audio)[0];
             assert_continuous(&audio, first..first + audio.len() as u32);
         }
@@ -80,10 +80,10 @@ fn viewers_that_catch_up_do_not_delay_others() {
 fn sender_reports_begin_when_the_video_is_live() {
     let (mut net, mut broadcast, _) = begun(Config::default(), 1, false, 10);
     let report = SenderReport { ssrc: 0, ntp_time: 1 << 40, rtp_time: 5, ..Default::default() };
-    let tracks = net.clients[broadcast.person].tracks.clone();
+    let tracks = net.clients[broadcast.publisher].tracks.clone();
     for track in &tracks {
         let ssrc = track.ssrc.expect("a publisher has SSRCs");
-        net.send_rtcp(broadcast.person, SenderReport { ssrc, ..report.clone() });
+        net.send_rtcp(broadcast.publisher, SenderReport { ssrc, ..report.clone() });
     }
     broadcast.run(&mut net, Duration::from_millis(20));
     let late = broadcast.add_viewer(&mut net);
@@ -91,7 +91,7 @@ fn sender_reports_begin_when_the_video_is_live() {
     assert!(sender_reports(&net, late).is_empty());
     broadcast.run(&mut net, Duration::from_millis(200));
     let reports = sender_reports(&net, late);
-    assert_eq!(reports.len(), 2, "sound and pictures together");
+    assert_eq!(reports.len(), 2, "audio and video together");
     assert!(net.clients[late].tracks.iter().all(|track| reports.contains(&track.ssrc.expect("it is answered"))));
 }
 
@@ -100,7 +100,7 @@ fn a_publisher_known_to_answer_is_asked_for_a_keyframe_instead_of_a_replay() {
     let (mut net, mut broadcast, _) = begun(Config::default(), 1, true, 10);
     let first = broadcast.add_viewer(&mut net);
     broadcast.run(&mut net, SECOND);
-    let publisher = broadcast.person;
+    let publisher = broadcast.publisher;
     assert_eq!((net.keyframe_requests(publisher), net.metric("sluice_replays_total")), (1, 1));
     assert_eq!(net.metric("sluice_keyframe_answers_total{answer=\"obeyed\"}"), 1);
     assert_eq!(net.video(first)[0].number, 0, "something to see meanwhile");
@@ -111,13 +111,13 @@ fn a_publisher_known_to_answer_is_asked_for_a_keyframe_instead_of_a_replay() {
     assert_eq!((net.keyframe_requests(publisher), net.metric("sluice_replays_total")), (2, 1));
     let video = net.video(second);
     assert!(video[0].number > 15 * 25 * PARTS);
-    assert_continuous(&video, video[0].number..broadcast.picture * PARTS);
+    assert_continuous(&video, video[0].number..broadcast.frame * PARTS);
 
     let third = broadcast.add_viewer(&mut net);
     broadcast.run(&mut net, SECOND);
     assert_eq!(net.keyframe_requests(publisher), 2, "the last keyframe is near");
     let video = net.video(third);
-    assert_continuous(&video, net.video(second)[0].number..broadcast.picture * PARTS);
+    assert_continuous(&video, net.video(second)[0].number..broadcast.frame * PARTS);
 }
 
 #[test]
@@ -141,13 +141,13 @@ fn a_replay_starts_half_a_second_after_an_unanswered_keyframe_request() {
 #[test]
 fn a_viewer_that_keeps_requesting_keyframes_gets_one_replay_per_length_of_the_cache() {
     let (mut net, mut broadcast, early) = begun(Config::default(), 1, false, 10);
-    let asked = net.keyframe_requests(broadcast.person);
+    let asked = net.keyframe_requests(broadcast.publisher);
     for _ in 0..80 {
         net.request_keyframe(early);
         broadcast.run(&mut net, Duration::from_millis(100));
     }
     assert_eq!(net.metric("sluice_replays_total"), 1);
-    let repeats = net.keyframe_requests(broadcast.person) - asked;
+    let repeats = net.keyframe_requests(broadcast.publisher) - asked;
     assert!((7..=9).contains(&repeats), "asked once a second, {repeats} times in 8 s");
     broadcast.run(&mut net, 5 * SECOND);
     assert_eq!(net.metric("sluice_replays_total"), 2, "the request was not forgotten");
@@ -165,11 +165,11 @@ fn beyond_the_limits_nothing_is_cached_and_a_keyframe_is_requested() {
     let late = broadcast.add_viewer(&mut net);
     broadcast.run(&mut net, SECOND * 3 / 2);
     assert_eq!(net.video(late), []);
-    assert_eq!(net.keyframe_requests(broadcast.person), 2);
+    assert_eq!(net.keyframe_requests(broadcast.publisher), 2);
     broadcast.keyframe_responsive = true;
     broadcast.run(&mut net, 2 * SECOND);
     let video = net.video(late);
-    assert_continuous(&video, video[0].number..broadcast.picture * PARTS);
+    assert_continuous(&video, video[0].number..broadcast.frame * PARTS);
 }
 
 /// A keyframe and five frames, 25 s of nothing, one more frame.
@@ -179,7 +179,7 @@ fn a_still_screen_is_shown_at_once_however_long_it_has_been_still() {
         let (mut net, mut broadcast, _) = begun(Config::default(), workers, false, 0);
         broadcast.run(&mut net, Duration::from_millis(200));
         net.run(25 * SECOND);
-        broadcast.picture += 25 * 25;
+        broadcast.frame += 25 * 25;
         broadcast.publish(&mut net);
         net.run(2 * SECOND);
         let connected = net.now;
@@ -187,7 +187,7 @@ fn a_still_screen_is_shown_at_once_however_long_it_has_been_still() {
         net.connect();
         net.run(SECOND);
         let video = net.video(late);
-        let shown = video.last().expect("there is a picture");
+        let shown = video.last().expect("there is a frame");
         assert_eq!(video[0].number, 0, "{workers}");
         assert!(shown.number >= 25 * 25 * PARTS && shown.at < connected + SECOND / 2, "{workers}: {shown:?}");
     }

@@ -41,7 +41,7 @@ fn the_largest_nacks_draw_no_more_resends_than_their_budget_and_others_lose_noth
     let media_ssrc = net.ssrc(greedy, Kind::Video);
     let (media_before, all_before) = octets(&net, greedy);
     for _ in 0..300 {
-        let newest = net.video(greedy).last().expect("pictures come").index as u16;
+        let newest = net.video(greedy).last().expect("frames come").index as u16;
         let all = |back: u16| NackPair { packet_id: newest.wrapping_sub(17 * back), lost_packets: 0xffff };
         let nacks: Vec<NackPair> = (1..250).map(all).collect();
         let nack = TransportLayerNack { sender_ssrc: 1, media_ssrc, nacks };
@@ -52,14 +52,14 @@ fn the_largest_nacks_draw_no_more_resends_than_their_budget_and_others_lose_noth
     let (media, resends) = (media - media_before, all - all_before - (media - media_before));
     assert!(resends > 0, "it is answered within its budget");
     assert!(resends <= BURST_OCTETS + media / 2, "{resends} beside {media}");
-    assert_continuous(&net.video(other), 0..broadcast.picture * PARTS);
+    assert_continuous(&net.video(other), 0..broadcast.frame * PARTS);
 }
 
 #[test]
 fn a_thousand_viewers_that_join_within_a_second_cause_at_most_two_keyframe_requests() {
     let config = Config { pictures: PictureLimits::NONE, ..Config::default() };
     let (mut net, mut broadcast, _) = broadcast_to(0, 1, config);
-    let publisher = broadcast.person;
+    let publisher = broadcast.publisher;
     broadcast.run(&mut net, 2 * SECOND);
     let before = net.keyframe_requests(publisher);
     let began = net.now;
@@ -104,7 +104,7 @@ fn a_flood_of_the_worst_feedback_is_counted_and_costs_others_nothing() {
     let (mut net, mut broadcast, viewers) = begun(2);
     let [hostile, other] = viewers[..] else { panic!("two viewers") };
     for _ in 0..1_000 {
-        for person in [hostile, broadcast.person] {
+        for person in [hostile, broadcast.publisher] {
             for _ in 0..10 {
                 net.clients[person].client.send_rtcp(vec![worst_transport_feedback()], net.now);
             }
@@ -117,20 +117,20 @@ fn a_flood_of_the_worst_feedback_is_counted_and_costs_others_nothing() {
     assert!((18_900..=19_500).contains(&refused), "{refused}");
     assert!(net.clients.iter().all(|person| !person.closed));
     for viewer in [hostile, other] {
-        assert_continuous(&net.video(viewer), 0..broadcast.picture * PARTS);
+        assert_continuous(&net.video(viewer), 0..broadcast.frame * PARTS);
     }
     // What is within the room is heard again.
-    let before = net.keyframe_requests(broadcast.person);
+    let before = net.keyframe_requests(broadcast.publisher);
     net.request_keyframe(hostile);
     broadcast.run(&mut net, SECOND);
-    assert_eq!(net.keyframe_requests(broadcast.person), before + 1);
+    assert_eq!(net.keyframe_requests(broadcast.publisher), before + 1);
 }
 
 #[test]
 fn rtcp_about_the_ssrcs_of_others_has_no_effect() {
     let (mut net, mut broadcast, viewers) = begun(2);
     let [hostile, other] = viewers[..] else { panic!("two viewers") };
-    let publisher = broadcast.person;
+    let publisher = broadcast.publisher;
     let requests = net.keyframe_requests(publisher);
     let sources: Vec<u32> = [other, publisher]
         .into_iter()
@@ -160,6 +160,6 @@ fn rtcp_about_the_ssrcs_of_others_has_no_effect() {
     broadcast.run(&mut net, SECOND);
     assert!(net.clients.iter().all(|person| !person.closed));
     for viewer in [hostile, other, late] {
-        assert_continuous(&net.video(viewer), 0..broadcast.picture * PARTS);
+        assert_continuous(&net.video(viewer), 0..broadcast.frame * PARTS);
     }
 }

@@ -37,7 +37,7 @@ struct Scene {
 impl Scene {
     fn new(workers: usize) -> Self {
         let (mut net, broadcast, viewers) = broadcast_to(VIEWERS, workers, Config::default());
-        let answers = Answers::new(&mut net, broadcast.person);
+        let answers = Answers::new(&mut net, broadcast.publisher);
         let viewers = viewers.into_iter().map(Receiver::new).collect();
         Self { net, broadcast, answers, viewers, requests: Vec::new() }
     }
@@ -49,7 +49,7 @@ impl Scene {
             self.net.run(MILLISECOND);
             self.answers.poll(&mut self.net);
             self.viewers.iter_mut().for_each(|viewer| viewer.poll(&mut self.net));
-            let heard = self.net.keyframe_requests(self.broadcast.person);
+            let heard = self.net.keyframe_requests(self.broadcast.publisher);
             self.requests.resize(heard, self.net.now);
         }
     }
@@ -58,7 +58,7 @@ impl Scene {
     fn impair(&mut self, random: &mut Random, publisher: Impairment, viewer: impl Fn(&mut Random) -> Impairment) {
         let whole = |impairment: Impairment| Impairment { delay: impairment.delay, ..Impairment::default() };
         let seed = |random: &mut Random| random.between(0.0, 4e9) as u32;
-        self.net.links.impair(self.broadcast.person, publisher, whole(publisher), seed(random));
+        self.net.links.impair(self.broadcast.publisher, publisher, whole(publisher), seed(random));
         for receiver in &self.viewers {
             let down = viewer(random);
             self.net.links.impair(receiver.person, whole(down), down, seed(random));
@@ -89,16 +89,16 @@ fn every_loss_that_can_be_repaired_is_repaired() {
         let publisher = bad(&mut random);
         scene.impair(&mut random, publisher, bad);
         scene.run(2 * SECOND);
-        let published = scene.broadcast.picture * PARTS;
-        // What was lost last is missed when the next picture comes.
-        let person = scene.broadcast.person;
+        let published = scene.broadcast.frame * PARTS;
+        // What was lost last is missed when the next frame comes.
+        let person = scene.broadcast.publisher;
         scene.net.links.lane(person, Way::Up).impairment.loss = 0.0;
         scene.net.links.lane(person, Way::Up).impairment.burst = None;
         scene.run(SECOND);
 
         let refused = scene.net.metric("sluice_resends_total{outcome=\"refused\"}");
         for viewer in &scene.viewers {
-            let (first, (_, number)) = viewer.arrived.first_key_value().expect("pictures came");
+            let (first, (_, number)) = viewer.arrived.first_key_value().expect("frames came");
             assert_eq!(*number, 0, "seed {seed}");
             for expected in 0..published {
                 let got = viewer.arrived.get(&(first + u64::from(expected)));
@@ -108,11 +108,11 @@ fn every_loss_that_can_be_repaired_is_repaired() {
                     continue;
                 };
                 if *number == 0 && expected > 0 && refused > 0 {
-                    // Nor did anything help but the cached pictures, from their keyframe on.
+                    // Nor did anything help but the cached frames, from their keyframe on.
                     break;
                 }
                 assert_eq!(*number, expected, "seed {seed}: viewer {}", viewer.person);
-                let late = at.saturating_duration_since(scene.broadcast.published(*number));
+                let late = at.saturating_duration_since(scene.broadcast.video_sent_at(*number));
                 assert!(late < 1200 * MILLISECOND, "seed {seed}: {expected} came after {late:?}");
             }
             let [media, resends] = viewer.octets;
@@ -139,17 +139,17 @@ fn viewers_do_not_notice_loss_between_publisher_and_relay() {
         for viewer in &scene.viewers {
             // Until a few losses have told how long repairs take, they are noticed.
             let settled = scene.broadcast.started() + 3 * SECOND;
-            let mut pictures = BTreeMap::new();
+            let mut frames = BTreeMap::new();
             for (at, number) in viewer.arrived.values() {
-                let complete = pictures.entry(number / PARTS).or_insert(*at);
+                let complete = frames.entry(number / PARTS).or_insert(*at);
                 *complete = (*complete).max(*at);
             }
-            let shown: Vec<Instant> = pictures.into_values().collect();
+            let shown: Vec<Instant> = frames.into_values().collect();
             let gaps = shown
                 .windows(2)
                 .filter(|pair| pair[0] > settled)
                 .map(|pair| pair[1].saturating_duration_since(pair[0]));
-            let longest = gaps.max().expect("pictures came");
+            let longest = gaps.max().expect("frames came");
             assert!(longest <= 400 * MILLISECOND, "seed {seed}: {longest:?} at {loss} and {delay:?}");
             let asked = viewer.asked.iter().filter(|at| **at > settled).count();
             tried += 1;
@@ -180,7 +180,7 @@ fn a_stream_whose_first_packets_are_lost_is_complete_from_its_beginning() {
         }
     }
     // What is asked for at a venture is asked for three times, and all the answers may be lost.
-    assert!(without * 50 <= lines, "{without} of {lines} have no picture after a second");
+    assert!(without * 50 <= lines, "{without} of {lines} have no frame after a second");
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn late_duplicate_and_reordered_packets_arrive_once_without_a_keyframe_request()
         let publisher = mixed(&mut random);
         scene.impair(&mut random, publisher, mixed);
         scene.run(2 * SECOND);
-        let published = scene.broadcast.picture * PARTS;
+        let published = scene.broadcast.frame * PARTS;
         scene.run(300 * MILLISECOND);
         for viewer in &scene.viewers {
             let numbers: Vec<u32> = viewer.arrived.values().map(|(_, number)| *number).collect();

@@ -16,12 +16,12 @@ use sluice::worker::Config;
 
 use crate::broadcast::MILLISECOND;
 use crate::net::Net;
-use crate::net::person::Received;
+use crate::net::client::Received;
 
 const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
-/// From one picture of the recordings to the next.
-const PICTURE: Duration = Duration::from_millis(100);
-const PICTURE_TICKS: u32 = 9_000;
+/// From one frame of the recordings to the next.
+const FRAME: Duration = Duration::from_millis(100);
+const FRAME_TICKS: u32 = 9_000;
 
 /// One packet of a recording.
 #[derive(Clone)]
@@ -91,14 +91,14 @@ fn play(net: &mut Net, publisher: usize, packets: &[Packet], arrives: impl Fn(us
     let mut before = None;
     for (number, packet) in packets.iter().enumerate() {
         if before.replace(packet.timestamp).is_some_and(|before| before != packet.timestamp) {
-            net.run(PICTURE);
+            net.run(FRAME);
         }
         let sealed = net.clients[publisher].seal(0, packet.timestamp, packet.marker, &packet.payload);
         if arrives(number) {
             net.deliver(publisher, sealed);
         }
     }
-    net.run(PICTURE);
+    net.run(FRAME);
 }
 
 fn watch(net: &mut Net, codec: Codec) -> usize {
@@ -146,7 +146,7 @@ fn parameter_sets_of_the_offer_precede_each_keyframe_live_and_in_a_replay() {
         let packets = without(codec);
         play(&mut net, publisher, &packets, |_| true);
         let late = watch(&mut net, codec);
-        net.run(PICTURE);
+        net.run(FRAME);
 
         let live = line(&net, early);
         let places = places_of(&live, &sets);
@@ -164,7 +164,7 @@ fn parameter_sets_of_the_offer_precede_each_keyframe_live_and_in_a_replay() {
         }
         let replayed = line(&net, late);
         assert_eq!(places_of(&replayed, &sets), [0], "{codec:?}");
-        let last = packets.iter().rposition(|packet| packet.timestamp == 8 * PICTURE_TICKS).unwrap();
+        let last = packets.iter().rposition(|packet| packet.timestamp == 8 * FRAME_TICKS).unwrap();
         assert_eq!(replayed.last().unwrap().payload, packets[last].payload);
 
         let report = report(&mut net, publisher);
@@ -172,7 +172,7 @@ fn parameter_sets_of_the_offer_precede_each_keyframe_live_and_in_a_replay() {
         assert!(report.lint.iter().any(|line| line.contains("without parameter sets")), "{:?}", report.lint);
         assert_eq!(report.size, Some((64, 64)));
         let interval = report.keyframe_interval.expect("there were three keyframes");
-        assert!(interval >= 4 * PICTURE && interval <= 10 * PICTURE, "{interval:?}");
+        assert!(interval >= 4 * FRAME && interval <= 10 * FRAME, "{interval:?}");
     }
 }
 
@@ -215,7 +215,7 @@ fn a_keyframe_gets_its_parameter_sets_when_its_lost_first_packet_arrives_again()
     net.clients[publisher].sent = Some(Default::default());
     let packets = without(codec);
     // The first packet of the second keyframe's slice; the relay asks for it again at the next one.
-    let lost = packets.iter().position(|packet| packet.timestamp == 4 * PICTURE_TICKS).unwrap();
+    let lost = packets.iter().position(|packet| packet.timestamp == 4 * FRAME_TICKS).unwrap();
     play(&mut net, publisher, &packets[..=lost], |number| number != lost);
     let sealed: Vec<Vec<u8>> = net.clients[publisher].sent.take().unwrap().into_values().collect();
     let rest: Vec<Vec<u8>> = packets[lost + 1..]
@@ -233,7 +233,7 @@ fn a_keyframe_gets_its_parameter_sets_when_its_lost_first_packet_arrives_again()
     for sealed in sealed.into_iter().chain(rest) {
         net.deliver(publisher, sealed);
     }
-    net.run(PICTURE);
+    net.run(FRAME);
     assert_eq!(places_of(&line(&net, viewer), &sets).len(), 3);
 }
 
@@ -273,13 +273,10 @@ fn parameter_sets_before_every_frame_do_not_hide_the_last_keyframe() {
     let recorded = recording("h264-baseline");
     let sets = recorded[0].clone();
     let mut packets: Vec<Packet> = recorded.iter().filter(|packet| packet.timestamp == 0).cloned().collect();
-    let one = |number: u32| Packet {
-        timestamp: number * PICTURE_TICKS,
-        marker: true,
-        payload: vec![0x41, 0x9a, number as u8],
-    };
+    let one =
+        |number: u32| Packet { timestamp: number * FRAME_TICKS, marker: true, payload: vec![0x41, 0x9a, number as u8] };
     for number in 1..120 {
-        packets.push(Packet { timestamp: number * PICTURE_TICKS, ..sets.clone() });
+        packets.push(Packet { timestamp: number * FRAME_TICKS, ..sets.clone() });
         packets.push(one(number));
     }
     play(&mut net, publisher, &packets, |_| true);
@@ -307,7 +304,7 @@ fn keyframes_further_apart_than_the_cache_is_long_are_reported() {
     ];
     for number in 1..260 {
         let payload = vec![0x41, 0x9a, number as u8];
-        packets.push(Packet { timestamp: number * PICTURE_TICKS, marker: true, payload });
+        packets.push(Packet { timestamp: number * FRAME_TICKS, marker: true, payload });
     }
     play(&mut net, publisher, &packets[..150], |_| true);
     assert_eq!(report(&mut net, publisher).lint, Vec::<String>::new(), "15 s are kept");
@@ -327,7 +324,7 @@ fn a_publisher_without_keyframes_is_reported() {
         let publisher = publisher(&mut net, codec, "x=1");
         let mut packets = Vec::new();
         for number in 0..120 {
-            let timestamp = number * PICTURE_TICKS;
+            let timestamp = number * FRAME_TICKS;
             if refreshes && number % 30 == 0 {
                 packets.push(Packet { timestamp, marker: false, payload: vec![0x06, 0x06, 0x01, 0xc4, 0x80] });
             }

@@ -39,8 +39,8 @@ fn begin(net: &Net, publisher: usize) -> Broadcast {
 /// Fails unless a viewer has every packet of both kinds once, in order and under consecutive numbers, and audio and
 /// video keep the distance at which they were published.
 fn assert_whole(net: &Net, viewer: usize, broadcast: &Broadcast) {
-    assert_continuous(&net.video(viewer), 0..broadcast.picture * broadcast.parts);
-    assert_continuous(&net.audio(viewer), 0..broadcast.sounds());
+    assert_continuous(&net.video(viewer), 0..broadcast.frame * broadcast.parts);
+    assert_continuous(&net.audio(viewer), 0..broadcast.audio_packets());
     assert_paced(net, viewer, broadcast);
 }
 
@@ -66,7 +66,7 @@ fn leap(net: &mut Net, publisher: usize, kind: Kind, by: u64) {
 fn sequence_numbers_that_wrap_are_followed() {
     let (mut net, mut broadcast, viewer) = watched(1);
     for kind in [Kind::Video, Kind::Audio] {
-        leap(&mut net, broadcast.person, kind, 65_530 - 1_000);
+        leap(&mut net, broadcast.publisher, kind, 65_530 - 1_000);
     }
     broadcast.run(&mut net, 2 * SECOND);
     assert_whole(&net, viewer, &broadcast);
@@ -76,15 +76,15 @@ fn sequence_numbers_that_wrap_are_followed() {
 fn timestamps_that_wrap_are_followed() {
     let (mut net, mut broadcast, viewer) = watched(1);
     // Video wraps after one second, audio after nearly two.
-    broadcast.stamp = u32::MAX - 90_000;
+    broadcast.timestamp_offset = u32::MAX - 90_000;
     broadcast.run(&mut net, 4 * SECOND);
     assert_whole(&net, viewer, &broadcast);
 }
 
 /// Fails unless a viewer has all of both kinds again by now, at once.
 fn assert_live(net: &Net, viewer: usize, broadcast: &Broadcast) {
-    let (pictures, sounds) = (broadcast.picture * PARTS, broadcast.sounds());
-    for (kind, next) in [(Kind::Video, pictures), (Kind::Audio, sounds)] {
+    let (frames, audio) = (broadcast.frame * PARTS, broadcast.audio_packets());
+    for (kind, next) in [(Kind::Video, frames), (Kind::Audio, audio)] {
         let line = net.packets(viewer, kind);
         assert!(line.windows(2).all(|pair| pair[1].index == pair[0].index + 1), "{kind:?}");
         let second = line.iter().rev().take_while(|shown| net.now - shown.at < SECOND).copied().collect::<Vec<_>>();
@@ -103,15 +103,15 @@ fn a_jump_of_sequence_numbers_is_no_loss_and_ends_with_a_keyframe_at_once() {
             broadcast.run(&mut net, 3 * SECOND);
             assert_live(&net, viewer, &broadcast);
             for kind in [Kind::Video, Kind::Audio] {
-                leap(&mut net, broadcast.person, kind, by);
+                leap(&mut net, broadcast.publisher, kind, by);
             }
         }
         broadcast.run(&mut net, 3 * SECOND);
         assert_live(&net, viewer, &broadcast);
         let audio = net.audio(viewer);
-        assert_continuous(&audio, 0..broadcast.sounds());
+        assert_continuous(&audio, 0..broadcast.audio_packets());
         assert!(
-            audio.iter().all(|shown| shown.at - broadcast.said(shown.number) < 5 * MILLISECOND),
+            audio.iter().all(|shown| shown.at - broadcast.audio_sent_at(shown.number) < 5 * MILLISECOND),
             "nothing is held back"
         );
     }
@@ -121,7 +121,7 @@ fn a_jump_of_sequence_numbers_is_no_loss_and_ends_with_a_keyframe_at_once() {
 fn contributing_sources_and_padding_are_removed() {
     let (mut net, mut broadcast, viewer) = watched(1);
     for (csrcs, padding) in [(0, 0), (1, 0), (15, 0), (0, 1), (0, 255), (15, 200), (2, 4), (0, 0)] {
-        let person = &mut net.clients[broadcast.person];
+        let person = &mut net.clients[broadcast.publisher];
         (person.csrcs, person.padding) = ((1..=csrcs).collect(), padding);
         broadcast.run(&mut net, SECOND / 2);
     }
@@ -137,15 +137,15 @@ fn padding_only_packets_leave_no_gap() {
     let (mut net, mut broadcast, viewer) = watched(1);
     for round in 0..100 {
         broadcast.run(&mut net, 40 * MILLISECOND);
-        let publisher = broadcast.person;
+        let publisher = broadcast.publisher;
         net.clients[publisher].padding = [1, 100, 255][round % 3];
         for _ in 0..round % 7 {
             for kind in [Kind::Video, Kind::Audio] {
                 let place = track(&net.clients[publisher], kind);
                 // What probes for bandwidth repeats the timestamp of the frame before it.
                 let timestamp = match kind {
-                    Kind::Video => (broadcast.picture - 1) * 3_600,
-                    Kind::Audio => (broadcast.sounds() - 1) * 960,
+                    Kind::Video => (broadcast.frame - 1) * 3_600,
+                    Kind::Audio => (broadcast.audio_packets() - 1) * 960,
                 };
                 net.send(publisher, place, timestamp, false, &[]);
             }
@@ -174,7 +174,7 @@ fn unnegotiated_and_two_byte_extensions_lose_no_packet() {
         &[0x12, 0x34, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8],
     ];
     for block in blocks {
-        net.clients[broadcast.person].says = block.to_vec();
+        net.clients[broadcast.publisher].says = block.to_vec();
         broadcast.run(&mut net, SECOND / 2);
     }
     assert_whole(&net, viewer, &broadcast);
@@ -189,25 +189,25 @@ fn audio_that_pauses_for_seconds_causes_no_takeover_and_stays_in_step() {
         net.connect();
         let mut second = begin(&net, standby);
         second.offset = SECOND_BEGINS;
-        broadcast = begin(&net, broadcast.person);
+        broadcast = begin(&net, broadcast.publisher);
         let mut spoken = 0..0;
         let mut expected = Vec::new();
         for (mute, seconds) in [(false, 1), (true, 8), (false, 1), (true, 15), (false, 2)] {
             broadcast.mute = mute;
-            spoken.start = broadcast.sounds();
+            spoken.start = broadcast.audio_packets();
             run_all(&mut net, &mut [&mut broadcast, &mut second], seconds * SECOND);
-            spoken.end = broadcast.sounds();
+            spoken.end = broadcast.audio_packets();
             if !mute {
                 expected.extend(spoken.clone());
             }
         }
-        assert_continuous(&net.video(viewer), 0..broadcast.picture * PARTS);
+        assert_continuous(&net.video(viewer), 0..broadcast.frame * PARTS);
         let audio = net.audio(viewer);
         assert_eq!(numbers(&audio), expected);
         assert!(audio.windows(2).all(|pair| pair[1].index == pair[0].index + 1));
         assert_paced(&net, viewer, &broadcast);
         assert_eq!(net.metric("sluice_takeovers_total{by=\"standby\"}"), 0);
-        assert!(!net.clients[broadcast.person].closed && !net.clients[standby].closed);
+        assert!(!net.clients[broadcast.publisher].closed && !net.clients[standby].closed);
     }
 }
 
@@ -224,9 +224,9 @@ impl Lossy {
         let (mut net, mut broadcast, viewer) = watched(workers);
         broadcast.keyframe_responsive = true;
         let lossy = Impairment { loss: 0.02, delay: 10 * MILLISECOND, ..Impairment::default() };
-        net.links.impair(broadcast.person, lossy, lossy, 7);
+        net.links.impair(broadcast.publisher, lossy, lossy, 7);
         net.links.impair(viewer, lossy, lossy, 8);
-        let answers = Answers::new(&mut net, broadcast.person);
+        let answers = Answers::new(&mut net, broadcast.publisher);
         Self { net, broadcast, answers, receiver: Receiver::new(viewer) }
     }
 
@@ -268,15 +268,15 @@ fn a_publisher_whose_source_port_changes_is_back_with_its_next_check() {
         let mut lossy = Lossy::new(workers);
         lossy.run(3 * SECOND);
         for change in 1..=3 {
-            let outage = lossy.rebind(lossy.broadcast.person, change % workers);
+            let outage = lossy.rebind(lossy.broadcast.publisher, change % workers);
             assert!(outage < MOVED, "{outage:?}");
         }
         lossy.run(SECOND);
         let (shown, missing) = lossy.shown();
         // What is lost on the way is repaired, and frames are held back for that, by 400 ms at most.
         assert_eq!(missing, 0);
-        assert!(shown.last().is_some_and(|newest| newest + 12 * PARTS >= lossy.broadcast.picture * PARTS));
-        assert!(!lossy.net.clients[lossy.broadcast.person].closed);
+        assert!(shown.last().is_some_and(|newest| newest + 12 * PARTS >= lossy.broadcast.frame * PARTS));
+        assert!(!lossy.net.clients[lossy.broadcast.publisher].closed);
     }
 }
 
@@ -292,7 +292,7 @@ fn a_viewer_whose_source_port_changes_is_back_with_its_next_check() {
         lossy.run(SECOND);
         let (shown, missing) = lossy.shown();
         assert_eq!(missing, 0);
-        assert!(shown.last().is_some_and(|newest| newest + 12 * PARTS >= lossy.broadcast.picture * PARTS));
+        assert!(shown.last().is_some_and(|newest| newest + 12 * PARTS >= lossy.broadcast.frame * PARTS));
         assert!(!lossy.net.clients[lossy.receiver.person].closed);
     }
 }
@@ -303,7 +303,7 @@ fn clients_that_vanish_disturb_nobody_and_leave_nothing_behind() {
     let others: Vec<usize> = (0..6).map(|_| net.watch("cam")).collect();
     let elsewhere = net.publish("other");
     net.connect();
-    broadcast = begin(&net, broadcast.person);
+    broadcast = begin(&net, broadcast.publisher);
     broadcast.run(&mut net, SECOND);
     for gone in others.into_iter().chain([elsewhere]) {
         net.clients[gone].away = true;
@@ -312,5 +312,5 @@ fn clients_that_vanish_disturb_nobody_and_leave_nothing_behind() {
     assert_whole(&net, viewer, &broadcast);
     assert_eq!(net.handle().session_count(), 2);
     assert_eq!(net.handle().streams().len(), 1);
-    assert!(!net.clients[viewer].closed && !net.clients[broadcast.person].closed);
+    assert!(!net.clients[viewer].closed && !net.clients[broadcast.publisher].closed);
 }

@@ -1,4 +1,4 @@
-//! A viewer of pictures that asks for what it misses, as Chromium does that only receives: at once, and again every
+//! A viewer of video that asks for what it misses, as Chromium does that only receives: at once, and again every
 //! 100 ms, ten times. And a publisher that answers such words of the relay.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use crate::net::{NUMBER, Net};
 const AGAIN: Duration = Duration::from_millis(100);
 const TRIES: u8 = 10;
 
-/// One viewer's reception of pictures.
+/// One viewer's reception of video.
 pub(crate) struct Receiver {
     pub(crate) person: usize,
     /// How many of the person's packets have been looked at.
@@ -37,8 +37,8 @@ impl Receiver {
     pub(crate) fn poll(&mut self, net: &mut Net) {
         let now = net.now;
         let person = &net.clients[self.person];
-        let of_pictures = &person.tracks[track(person, Kind::Video)];
-        let (ssrc, rtx_ssrc) = (of_pictures.ssrc.expect("the answer names it"), of_pictures.rtx_ssrc);
+        let video = &person.tracks[track(person, Kind::Video)];
+        let (ssrc, rtx_ssrc) = (video.ssrc.expect("the answer names it"), video.rtx_ssrc);
         for packet in &person.received[self.seen..] {
             let (index, payload) = if packet.ssrc == ssrc {
                 self.octets[0] += packet.sealed.len() as u64;

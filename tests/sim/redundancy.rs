@@ -1,4 +1,4 @@
-//! Redundant sound (RFC 2198) in virtual time: from publishers that send Opus with copies of earlier packets to viewers that
+//! Redundant audio (RFC 2198) in virtual time: from publishers that send Opus with copies of earlier packets to viewers that
 //! take those and to viewers that do not, with packets lost on the publisher's way.
 
 use std::time::Duration;
@@ -20,12 +20,12 @@ const OPUS: u8 = 111;
 /// Ticks of 20 ms.
 const STEP: u32 = 960;
 
-/// Offers redundant sound under this number before or behind Opus.
+/// Offers redundant audio under this number before or behind Opus.
 fn with_red(number: u8, first: bool) -> impl FnOnce(&mut Create) {
     move |request| {
         let order = if first { format!("{number} {OPUS}") } else { format!("{OPUS} {number}") };
         let mut lines: Vec<String> = request.offer.lines().map(str::to_owned).collect();
-        let media = lines.iter_mut().find(|line| line.starts_with("m=audio ")).expect("the offer has sound");
+        let media = lines.iter_mut().find(|line| line.starts_with("m=audio ")).expect("the offer has audio");
         *media = media.replace(&OPUS.to_string(), &order);
         let map = lines.iter().position(|line| line.starts_with("a=rtpmap:111 ")).expect("the offer has Opus");
         lines.insert(map, format!("a=fmtp:{number} {OPUS}/{OPUS}"));
@@ -34,14 +34,14 @@ fn with_red(number: u8, first: bool) -> impl FnOnce(&mut Create) {
     }
 }
 
-/// The sound of a number: the numbers have different lengths.
+/// The audio of a number: the numbers have different lengths.
 fn opus(number: u32) -> Vec<u8> {
     let mut payload = vec![0x78; 5 + number as usize % 7];
     payload.extend(number.to_be_bytes());
     payload
 }
 
-/// That sound with copies of the ones before it, the oldest first.
+/// That audio with copies of the ones before it, the oldest first.
 fn redundant(payload_type: u8, copies: u32, number: u32) -> Vec<u8> {
     let earlier = || (1..=copies.min(number)).rev();
     let header = |age: u32| {
@@ -72,7 +72,7 @@ impl Stage {
         Self { net, publisher, viewers: [takes, takes_not] }
     }
 
-    /// The publisher sends the sound of these numbers under a payload type; `arrives` says which come.
+    /// The publisher sends the audio of these numbers under a payload type; `arrives` says which come.
     fn send(&mut self, payload_type: u8, numbers: std::ops::Range<u32>, copies: u32, arrives: impl Fn(u32) -> bool) {
         for number in numbers {
             let payload = if payload_type == OPUS { opus(number) } else { redundant(OPUS, copies, number) };
@@ -96,7 +96,7 @@ impl Stage {
         let mut got = received.clone();
         got.sort_by_key(|packet| packet.index);
         let Some(first) = got.first().cloned() else { return Vec::new() };
-        let since = |packet: crate::net::person::Received| {
+        let since = |packet: crate::net::client::Received| {
             let ticks = packet.timestamp.wrapping_sub(first.timestamp);
             (packet.payload_type, packet.index - first.index, ticks, packet.payload)
         };

@@ -1,4 +1,4 @@
-//! Every codec and every shape of stream in virtual time: sound alone, pictures alone, viewers who came before the
+//! Every codec and every combination of tracks in virtual time: audio alone, video alone, viewers that joined before the
 //! publisher, and publishers that follow one another with different codecs.
 
 use std::time::Duration;
@@ -9,12 +9,12 @@ use sluice::node::Create;
 use sluice::srtp::SrtpProfile;
 
 use crate::net::Net;
-use crate::net::person::Received;
+use crate::net::client::Received;
 
 const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
 const STREAM: &str = "cam";
 
-/// A payload that ends with its number, in the codec's packetisation: a keyframe's first packet, or another picture.
+/// A payload that ends with its number, in the codec's packetisation: a keyframe's first packet, or another frame.
 fn payload(codec: Codec, keyframe: bool, number: u32) -> Vec<u8> {
     let head: &[u8] = match (codec, keyframe) {
         (Codec::H264, true) => &[0x65, 0x88],
@@ -80,18 +80,14 @@ fn every_codec_reaches_viewers_that_joined_before_and_after_the_publisher() {
         net.run(Duration::from_millis(20));
         publish(&mut net, publisher, 10..20);
         let first = if codec.kind() == Kind::Video { 0 } else { 10 };
-        assert_eq!(
-            got(&net, after, codec.kind()),
-            numbered(codec, first..20),
-            "pictures since the keyframe, live sound"
-        );
+        assert_eq!(got(&net, after, codec.kind()), numbered(codec, first..20), "video since the keyframe, live audio");
         assert_eq!(got(&net, before, codec.kind()), numbered(codec, 0..20));
         let accepted = net.clients[after].tracks.iter().find(|track| track.kind == codec.kind());
         assert_eq!(accepted.and_then(|track| track.codec), Some(codec), "the stream's codec stands first");
     }
 }
 
-/// Lets a publisher send its pictures in another codec than the first of the answer, as Pion does.
+/// Lets a publisher send its video in another codec than the first of the answer, as Pion does.
 fn prefer(net: &mut Net, publisher: usize, codec: Codec) {
     let tracks = &mut net.clients[publisher].tracks;
     let track = tracks.iter_mut().find(|track| track.kind == codec.kind()).expect("it has such a track");
@@ -102,8 +98,8 @@ fn prefer(net: &mut Net, publisher: usize, codec: Codec) {
 /// A publisher whose offer has H.264 behind its own codecs: webrtc-rs offers a track's own codec only.
 fn join_with_h264(net: &mut Net, codecs: &[Codec]) -> usize {
     let more = |request: &mut Create| {
-        let pictures = request.offer.find("m=video").expect("it has pictures, in its last section");
-        let end = pictures + request.offer[pictures..].find("\r\n").expect("a line ends");
+        let video = request.offer.find("m=video").expect("it has video, in its last section");
+        let end = video + request.offer[video..].find("\r\n").expect("a line ends");
         request.offer.insert_str(end, " 35");
         request.offer += "a=rtpmap:35 H264/90000\r\na=fmtp:35 packetization-mode=1;profile-level-id=42e01f\r\n";
     };
@@ -145,14 +141,14 @@ fn a_publisher_may_change_its_codec_and_viewers_without_it_are_ended() {
         net.run(Duration::from_millis(20));
         prefer(&mut net, publisher, second);
         publish(&mut net, publisher, 10..20);
-        let pictures: Vec<_> = [numbered(first, 0..10), numbered(second, 10..20)].concat();
-        assert_eq!(got(&net, everything, Kind::Video), pictures);
-        assert_eq!(got(&net, everything, Kind::Audio), numbered(Codec::Opus, 0..20), "the sound goes on");
+        let video: Vec<_> = [numbered(first, 0..10), numbered(second, 10..20)].concat();
+        assert_eq!(got(&net, everything, Kind::Video), video);
+        assert_eq!(got(&net, everything, Kind::Audio), numbered(Codec::Opus, 0..20), "the audio goes on");
         assert!(net.clients[narrow].closed && !net.clients[everything].closed);
         assert!(net.metrics.render().contains("sluice_session_ends_total{reason=\"codec_changed\",role=\"viewer\"} 1"));
         let after = join(&mut net, Role::Viewer, &[second]);
         net.run(Duration::from_millis(20));
-        assert_eq!(got(&net, after, Kind::Video), numbered(second, 10..20), "the pictures since the change");
+        assert_eq!(got(&net, after, Kind::Video), numbered(second, 10..20), "the video since the change");
     }
 }
 
@@ -161,14 +157,14 @@ fn a_codec_change_begins_at_a_keyframe_and_at_most_once_a_second() {
     let mut net = Net::new(1);
     let publisher = join_with_h264(&mut net, &[Codec::Vp8, Codec::Opus]);
     let viewer = join(&mut net, Role::Viewer, &Codec::ALL);
-    let pictures = net.clients[publisher].tracks.iter().position(|track| track.kind == Kind::Video).unwrap();
+    let video = net.clients[publisher].tracks.iter().position(|track| track.kind == Kind::Video).unwrap();
     let send = |net: &mut Net, codec: Codec, keyframe, number| {
         prefer(net, publisher, codec);
-        net.send(publisher, pictures, number * 1800, true, &payload(codec, keyframe, number));
+        net.send(publisher, video, number * 1800, true, &payload(codec, keyframe, number));
         net.run(Duration::from_millis(20));
     };
     send(&mut net, Codec::Vp8, true, 0);
-    let late = net.clients[publisher].seal(pictures, 1800, true, &payload(Codec::Vp8, false, 1));
+    let late = net.clients[publisher].seal(video, 1800, true, &payload(Codec::Vp8, false, 1));
     send(&mut net, Codec::H264, false, 2);
     send(&mut net, Codec::H264, true, 3);
     send(&mut net, Codec::Vp8, true, 4);
@@ -254,18 +250,18 @@ fn a_viewer_follows_publishers_from_codec_to_codec() {
     let mut expected = Vec::new();
     let takeovers =
         [(Codec::Vp8, Codec::Opus), (Codec::Av1, Codec::Pcmu), (Codec::H264, Codec::Opus), (Codec::Vp9, Codec::G722)];
-    for (begin, (picture, sound)) in (0..).step_by(100).zip(takeovers) {
-        let publisher = join(&mut net, Role::Publisher, &[picture, sound]);
+    for (begin, (video, audio)) in (0..).step_by(100).zip(takeovers) {
+        let publisher = join(&mut net, Role::Publisher, &[video, audio]);
         // This one's answer was written for the first publisher.
         late.get_or_insert_with(|| join(&mut net, Role::Viewer, &Codec::ALL));
         publish(&mut net, publisher, begin..begin + 10);
-        expected.extend((begin..begin + 10).map(|number| (picture, sound, number)));
+        expected.extend((begin..begin + 10).map(|number| (video, audio, number)));
     }
     for viewer in [Some(early), late].into_iter().flatten() {
-        let pictures: Vec<_> = expected.iter().map(|(picture, _, number)| (*picture, *number)).collect();
-        let sounds: Vec<_> = expected.iter().map(|(_, sound, number)| (*sound, *number)).collect();
-        assert_eq!(got(&net, viewer, Kind::Video), pictures);
-        assert_eq!(got(&net, viewer, Kind::Audio), sounds);
+        let video: Vec<_> = expected.iter().map(|(video, _, number)| (*video, *number)).collect();
+        let audio: Vec<_> = expected.iter().map(|(_, audio, number)| (*audio, *number)).collect();
+        assert_eq!(got(&net, viewer, Kind::Video), video);
+        assert_eq!(got(&net, viewer, Kind::Audio), audio);
         let indices = net.clients[viewer].received.iter().map(|packet| (packet.ssrc, packet.index));
         let distinct: std::collections::HashSet<_> = indices.clone().collect();
         assert_eq!(distinct.len(), indices.count(), "no number is sealed twice");

@@ -120,7 +120,7 @@ fn a_publisher_that_reads_one_datagram_per_frame_is_sent_no_more_and_loses_nothi
             let shown =
                 format!("{frames} frames a second, seed {seed}: {lost} lost, {late:?} late, {} waited", scene.most);
             assert_eq!(lost, 0, "{shown}");
-            // A viewer's pictures are held back by 400 ms at most, and a frame is on its way for 25 ms.
+            // A viewer's frames are held back by 400 ms at most, and a frame is on its way for 25 ms.
             assert!(late < Duration::from_millis(if frames == 30 { 350 } else { 500 }), "{shown}");
             assert!(scene.most <= 4, "{shown}");
             assert!(scene.told <= 25 * frames as usize, "{} datagrams: {shown}", scene.told);

@@ -20,7 +20,7 @@ struct Show {
     net: Net,
     publisher: usize,
     viewers: [usize; 2],
-    /// Of the next picture, whatever its source.
+    /// Of the next frame, whatever its source.
     number: u32,
 }
 
@@ -33,8 +33,8 @@ impl Show {
         Self { net, publisher, viewers, number: 0 }
     }
 
-    /// Seals a picture of one packet; it has not been sent yet. Its number.
-    fn picture(&mut self, kind: Kind, ssrc: u32, keyframe: bool) -> (u32, Vec<u8>) {
+    /// Seals a frame of one packet; it has not been sent yet. Its number.
+    fn frame(&mut self, kind: Kind, ssrc: u32, keyframe: bool) -> (u32, Vec<u8>) {
         let number = self.number;
         self.number += 1;
         let person = &mut self.net.clients[self.publisher];
@@ -49,12 +49,12 @@ impl Show {
     }
 
     fn send(&mut self, ssrc: u32, keyframe: bool) -> u32 {
-        let (number, datagram) = self.picture(Kind::Video, ssrc, keyframe);
+        let (number, datagram) = self.frame(Kind::Video, ssrc, keyframe);
         self.net.deliver(self.publisher, datagram);
         number
     }
 
-    /// A picture, and the time until the next one.
+    /// A frame, and the time until the next one.
     fn show(&mut self, ssrc: u32, keyframe: bool) -> u32 {
         let number = self.send(ssrc, keyframe);
         self.net.run(FRAME);
@@ -90,8 +90,8 @@ impl Show {
 fn a_publisher_with_a_new_ssrc_every_ten_frames_plays_continuously() {
     let mut show = Show::new();
     for group in 0..200 {
-        for picture in 0..10 {
-            show.show(A + group, picture == 0);
+        for frame in 0..10 {
+            show.show(A + group, frame == 0);
         }
     }
     assert_eq!(show.shown(Kind::Video), (0..2_000).collect::<Vec<_>>());
@@ -106,16 +106,16 @@ fn a_publisher_with_a_new_ssrc_every_ten_frames_plays_continuously() {
 #[test]
 fn audio_continues_while_the_video_ssrc_changes() {
     let mut show = Show::new();
-    let mut sounds = Vec::new();
+    let mut audio = Vec::new();
     for group in 0..30 {
-        for picture in 0..10 {
-            let (number, datagram) = show.picture(Kind::Audio, 7, true);
+        for frame in 0..10 {
+            let (number, datagram) = show.frame(Kind::Audio, 7, true);
             show.net.deliver(show.publisher, datagram);
-            sounds.push(number);
-            show.show(A + group, picture == 0);
+            audio.push(number);
+            show.show(A + group, frame == 0);
         }
     }
-    assert_eq!(show.shown(Kind::Audio), sounds);
+    assert_eq!(show.shown(Kind::Audio), audio);
     for pair in show.net.audio(show.viewers[0]).windows(2) {
         assert_eq!(pair[1].timestamp.wrapping_sub(pair[0].timestamp), 2 * 40 * 48, "as its publisher says");
     }
@@ -128,7 +128,7 @@ fn a_late_packet_of_the_previous_ssrc_restarts_nothing() {
     for _ in 0..20 {
         show.show(A, false);
     }
-    let (late, datagram) = show.picture(Kind::Video, A, false);
+    let (late, datagram) = show.frame(Kind::Video, A, false);
     let first = show.show(B, true);
     show.show(B, false);
     show.show(B, false);
@@ -147,7 +147,7 @@ fn a_packet_overtaken_by_the_next_ssrc_keeps_its_place() {
     let mut show = Show::new();
     show.show(A, true);
     show.show(A, false);
-    let (late, datagram) = show.picture(Kind::Video, A, false);
+    let (late, datagram) = show.frame(Kind::Video, A, false);
     show.show(A, false);
     show.send(B, true);
     show.net.run(Duration::from_millis(3));
@@ -168,7 +168,7 @@ fn a_second_ssrc_waits_for_its_keyframe_and_takes_over_from_a_silent_one() {
         expected.push(show.show(A, false));
         show.send(B, false);
     }
-    assert_eq!(show.shown(Kind::Video), expected, "pictures without a beginning");
+    assert_eq!(show.shown(Kind::Video), expected, "frames without a beginning");
     assert_eq!(show.dropped("other_source"), 25);
     let before = show.asked().iter().filter(|ssrc| **ssrc == B).count();
     for _ in 0..14 {
@@ -203,7 +203,7 @@ fn audio_changes_its_ssrc_at_any_packet_but_not_back_within_a_second() {
     let mut expected = Vec::new();
     for round in 0..60 {
         for ssrc in [A, B] {
-            let (number, datagram) = show.picture(Kind::Audio, ssrc, true);
+            let (number, datagram) = show.frame(Kind::Audio, ssrc, true);
             show.net.deliver(show.publisher, datagram);
             expected.push((round, ssrc, number));
         }
@@ -235,8 +235,8 @@ fn more_than_ten_ssrc_changes_a_second_are_dropped_and_counted() {
     );
     show.net.run(SECOND);
     let before = show.shown(Kind::Video).len();
-    for picture in 0..10 {
-        show.show(B, picture == 0);
+    for frame in 0..10 {
+        show.show(B, frame == 0);
     }
     assert_eq!(show.shown(Kind::Video).len() - before, 10, "and it goes on");
 }

@@ -1,4 +1,4 @@
-//! Sound and pictures in step: what the relay tells a viewer of the publisher's clock, in virtual time with real peers.
+//! Audio and video in step: what the relay tells a viewer of the publisher's clock, in virtual time with real peers.
 
 use std::time::{Duration, Instant};
 
@@ -62,7 +62,7 @@ fn counted(net: &Net, viewer: usize) -> [usize; 2] {
 }
 
 fn is_live(net: &Net, viewer: usize, broadcast: &Broadcast) -> bool {
-    let newest = broadcast.offset + broadcast.picture * broadcast.parts - 1;
+    let newest = broadcast.offset + broadcast.frame * broadcast.parts - 1;
     net.video(viewer).last().is_some_and(|shown| shown.number == newest)
 }
 
@@ -107,14 +107,14 @@ fn after_a_takeover_audio_and_video_change_to_the_new_clock_together() {
     assert_in_step(&net, viewer, &broadcast, FIRST_CLOCK);
     let publisher = net.publish("cam");
     connect_beside(&mut net, publisher, &mut [&mut broadcast]);
-    // Its keyframe comes a second and a half after its sound.
+    // Its keyframe comes a second and a half after its audio.
     let before = counted(&net, viewer);
     let mut second = Broadcast::new(&net, publisher);
-    (second.offset, second.keyframe_every, second.picture) = (SECOND_BEGINS, 38, 1);
+    (second.offset, second.keyframe_every, second.frame) = (SECOND_BEGINS, 38, 1);
     for _ in 0..6 {
         run(&mut net, &mut second, SECOND_CLOCK, SECOND / 4);
         let now = counted(&net, viewer);
-        assert_eq!(now[0] - before[0], now[1] - before[1], "sound and pictures have one clock");
+        assert_eq!(now[0] - before[0], now[1] - before[1], "audio and video have one clock");
     }
     run(&mut net, &mut second, SECOND_CLOCK, 5 * SECOND);
     let now = counted(&net, viewer);
@@ -180,9 +180,9 @@ fn run_lagging(net: &mut Net, broadcast: &mut Broadcast, (clock, lag): (Clock, L
             let elapsed = net.now.saturating_duration_since(broadcast.started()).as_secs_f64() - lag(kind);
             if let Some(ntp_time) = clock(kind, elapsed) {
                 let rate = if kind == Kind::Video { 90_000.0 } else { 48_000.0 };
-                let person = &mut net.clients[broadcast.person];
+                let person = &mut net.clients[broadcast.publisher];
                 let ssrc = person.tracks[track(person, kind)].ssrc.expect("a publisher has SSRCs");
-                let rtp_time = ((elapsed * rate) as i64 as u32).wrapping_add(broadcast.stamp);
+                let rtp_time = ((elapsed * rate) as i64 as u32).wrapping_add(broadcast.timestamp_offset);
                 let report = SenderReport { ssrc, ntp_time, rtp_time, ..SenderReport::default() };
                 person.client.send_rtcp(vec![Box::new(report)], net.now);
             }
@@ -291,7 +291,7 @@ fn rtp_timestamps_that_jump_and_wrap_keep_audio_and_video_together() {
         let (mut net, mut broadcast) = published(1);
         let viewer = broadcast.add_viewer(&mut net);
         for stamp in [u32::MAX - 4 * 90_000, 1 << 31, 123_456_789, 0] {
-            broadcast.stamp = stamp;
+            broadcast.timestamp_offset = stamp;
             run_by(&mut net, &mut broadcast, clock, 12 * SECOND);
             let parted = parted(&net, viewer, &broadcast);
             assert!(parted.abs() < 0.02, "{stamp}: {parted} s");

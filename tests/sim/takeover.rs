@@ -50,9 +50,9 @@ fn a_killed_publisher_that_returns_after_two_seconds_is_seen_at_once() {
         let mut random = StdRng::seed_from_u64(seed);
         let (mut net, mut broadcast, viewers) = watched(Config::default(), 1 + seed as usize % 2);
         broadcast.run(&mut net, Duration::from_millis(random.random_range(500..4_000)));
-        net.clients[broadcast.person].away = true;
+        net.clients[broadcast.publisher].away = true;
         net.run(2 * SECOND);
-        let publisher = again(&mut net, broadcast.person).expect("who was killed is never refused");
+        let publisher = again(&mut net, broadcast.publisher).expect("who was killed is never refused");
         // Some of the handshake and of what follows is lost on the way to everybody.
         for _ in 0..8_000 {
             net.step(|_, _| !random.random_bool(0.02));
@@ -76,11 +76,11 @@ fn a_killed_publisher_that_returns_after_two_seconds_is_seen_at_once() {
             let passed = (after.at - before.at).as_millis() as i64 * 90;
             let moved = i64::from(after.timestamp.wrapping_sub(before.timestamp));
             assert!((passed - moved).abs() <= 90, "the line's clock goes on: {moved} of {passed} ticks");
-            assert_eq!(video.len() - place, second.picture as usize * 3, "everything of the new publisher");
+            assert_eq!(video.len() - place, second.frame as usize * 3, "everything of the new publisher");
             let audio = net.audio(viewer);
             assert_spliced(&audio);
             assert!(first_of_second(&audio).is_some());
-            assert_eq!(payload_types(&net, viewer), 2, "one for sound and one for pictures");
+            assert_eq!(payload_types(&net, viewer), 2, "one for audio and one for video");
         }
         assert_eq!(net.metric("sluice_takeovers_total{by=\"publisher\"}"), 1);
     }
@@ -94,19 +94,19 @@ fn two_encoders_with_one_key_settle_on_the_newer_one() {
     connect_beside(&mut net, publisher, &mut [&mut first]);
     let mut second = gop(Broadcast::new(&net, publisher), SECOND_BEGINS);
     second.run(&mut net, SECOND);
-    assert!(net.clients[first.person].closed, "it is told that another has the stream");
-    let refused = again(&mut net, first.person).expect_err("it had its turn");
+    assert!(net.clients[first.publisher].closed, "it is told that another has the stream");
+    let refused = again(&mut net, first.publisher).expect_err("it had its turn");
     let CreateError::Refused(refused) = refused else { panic!("{refused}") };
     assert!(refused.retry_after <= COOL_DOWN - SECOND && refused.retry_after > COOL_DOWN - 2 * SECOND, "{refused:?}");
     second.run(&mut net, 4 * SECOND);
-    assert!(again(&mut net, first.person).is_err() && !net.clients[publisher].closed);
+    assert!(again(&mut net, first.publisher).is_err() && !net.clients[publisher].closed);
     let video = net.video(viewers[0]);
     assert_spliced(&video);
-    assert_eq!(video.iter().filter(|shown| shown.number >= SECOND_BEGINS).count() as u32, second.picture * 3);
+    assert_eq!(video.iter().filter(|shown| shown.number >= SECOND_BEGINS).count() as u32, second.frame * 3);
 
     net.clients[publisher].away = true;
     net.run(SECOND * 11 / 10);
-    again(&mut net, first.person).expect("the present publisher is silent");
+    again(&mut net, first.publisher).expect("the present publisher is silent");
 }
 
 #[test]
@@ -114,16 +114,16 @@ fn a_replaced_publisher_may_return_after_the_cool_down() {
     let (mut net, mut first, _) = watched(Config::default(), 1);
     first.run(&mut net, SECOND);
     let mut second = Broadcast::join(&mut net, 0);
-    assert!(again(&mut net, first.person).is_err());
+    assert!(again(&mut net, first.publisher).is_err());
     second.run(&mut net, COOL_DOWN);
-    again(&mut net, first.person).expect("ten seconds have passed");
+    again(&mut net, first.publisher).expect("ten seconds have passed");
 }
 
 #[test]
 fn viewers_end_after_the_grace_period_and_those_that_never_had_a_publisher_wait_on() {
     let (mut net, mut broadcast, viewers) = watched(Config { grace: 5 * SECOND, ..Config::default() }, 2);
     broadcast.run(&mut net, SECOND);
-    net.delete(broadcast.person);
+    net.delete(broadcast.publisher);
     let gone = net.now;
     let late = net.watch("cam");
     net.connect();
@@ -144,9 +144,9 @@ fn a_publisher_that_returns_within_the_grace_period_finds_its_viewers() {
     let (mut net, mut broadcast, viewers) = watched(Config { grace: 5 * SECOND, ..Config::default() }, 2);
     for round in 1..=3 {
         broadcast.run(&mut net, SECOND);
-        net.delete(broadcast.person);
+        net.delete(broadcast.publisher);
         net.run(4 * SECOND);
-        let publisher = again(&mut net, broadcast.person).expect("nobody is there");
+        let publisher = again(&mut net, broadcast.publisher).expect("nobody is there");
         net.connect();
         broadcast = gop(Broadcast::new(&net, publisher), SECOND_BEGINS * round);
     }
@@ -167,7 +167,7 @@ fn with_standby(workers: usize) -> (Net, Broadcast, Broadcast, Vec<usize>) {
     connect_beside(&mut net, standby, &mut [&mut first]);
     let mut second = gop(Broadcast::new(&net, standby), SECOND_BEGINS);
     run_all(&mut net, &mut [&mut first, &mut second], 5 * SECOND);
-    assert!(!net.clients[first.person].closed && !net.clients[standby].closed);
+    assert!(!net.clients[first.publisher].closed && !net.clients[standby].closed);
     (net, first, second, viewers)
 }
 
@@ -179,7 +179,7 @@ fn a_standby_takes_over_within_a_second_of_silence_with_its_cached_frames() {
             assert!(first_of_second(&net.video(*viewer)).is_none(), "nobody sees a standby");
         }
         let last = net.now;
-        net.clients[first.person].away = true;
+        net.clients[first.publisher].away = true;
         run_all(&mut net, &mut [&mut first, &mut second], 3 * SECOND);
         for viewer in &viewers {
             let video = net.video(*viewer);
@@ -187,21 +187,21 @@ fn a_standby_takes_over_within_a_second_of_silence_with_its_cached_frames() {
             let shown = first_of_second(&video).expect("the standby is seen");
             assert_eq!(shown.number, SECOND_BEGINS, "from its last keyframe on");
             assert!(shown.at <= last + SECOND + Duration::from_millis(100), "{:?}", shown.at - last);
-            let newest = SECOND_BEGINS + second.picture * 3 - 1;
+            let newest = SECOND_BEGINS + second.frame * 3 - 1;
             assert_eq!(video.last().map(|shown| shown.number), Some(newest), "and live by now");
             let audio = net.audio(*viewer);
             assert_spliced(&audio);
-            assert!(first_of_second(&audio).expect("it is heard").number > SECOND_BEGINS + 200, "sound is live");
+            assert!(first_of_second(&audio).expect("it is heard").number > SECOND_BEGINS + 200, "audio is live");
         }
         assert_eq!(net.metric("sluice_takeovers_total{by=\"standby\"}"), 1);
-        assert!(matches!(again(&mut net, first.person), Err(CreateError::Refused(_))), "it has lost its place");
+        assert!(matches!(again(&mut net, first.publisher), Err(CreateError::Refused(_))), "it has lost its place");
 
         // Its network is back: it stands by, and takes over when the other one falls silent.
-        net.clients[first.person].away = false;
+        net.clients[first.publisher].away = false;
         run_all(&mut net, &mut [&mut first, &mut second], 3 * SECOND);
         let video = net.video(viewers[0]);
         assert!(video.last().is_some_and(|shown| shown.number >= SECOND_BEGINS), "no second change");
-        net.clients[second.person].away = true;
+        net.clients[second.publisher].away = true;
         let last = net.now;
         run_all(&mut net, &mut [&mut first, &mut second], 12 * SECOND);
         for viewer in &viewers {
@@ -214,9 +214,9 @@ fn a_standby_takes_over_within_a_second_of_silence_with_its_cached_frames() {
     }
 }
 
-/// Its keyframe of before the blackout was dropped with its place, so it has a picture at its next one.
+/// Its keyframe of before the blackout was dropped with its place, so it has a frame at its next one.
 fn at_next_keyframe(broadcast: &Broadcast, after: Instant) -> Instant {
-    let keyframes = (0..).map(|number| broadcast.published(number * broadcast.keyframe_every * 3));
+    let keyframes = (0..).map(|number| broadcast.video_sent_at(number * broadcast.keyframe_every * 3));
     let next = keyframes.into_iter().find(|at| *at > after).expect("there is always another");
     next.max(after + SECOND) + Duration::from_millis(100)
 }
@@ -224,17 +224,17 @@ fn at_next_keyframe(broadcast: &Broadcast, after: Instant) -> Instant {
 #[test]
 fn a_standby_takes_over_at_once_when_the_publisher_leaves_and_steps_back_when_one_joins() {
     let (mut net, first, mut second, viewers) = with_standby(2);
-    net.delete(first.person);
+    net.delete(first.publisher);
     let left = net.now;
     second.run(&mut net, SECOND);
     let video = net.video(viewers[1]);
     assert!(first_of_second(&video).is_some_and(|shown| shown.at <= left + Duration::from_millis(60)));
 
-    let publisher = again(&mut net, first.person).expect("it went by itself");
+    let publisher = again(&mut net, first.publisher).expect("it went by itself");
     connect_beside(&mut net, publisher, &mut [&mut second]);
     let mut third = gop(Broadcast::new(&net, publisher), 2 * SECOND_BEGINS);
     run_all(&mut net, &mut [&mut second, &mut third], 2 * SECOND);
-    assert!(!net.clients[second.person].closed, "it stands by again");
+    assert!(!net.clients[second.publisher].closed, "it stands by again");
     let video = net.video(viewers[1]);
     assert_spliced(&video);
     assert!(video.last().is_some_and(|shown| shown.number >= 2 * SECOND_BEGINS));
@@ -254,8 +254,8 @@ fn a_takeover_with_another_codec_ends_only_viewers_without_it() {
     let other = net.join(Role::Publisher, "cam", &[Codec::H264, Codec::Opus], GCM);
     net.connect();
     let track = crate::broadcast::track(&net.clients[other], Kind::Video);
-    for picture in 0..10 {
-        net.send(other, track, picture * 3_600, true, &[0x65, 0x88, picture as u8, 1]);
+    for frame in 0..10 {
+        net.send(other, track, frame * 3_600, true, &[0x65, 0x88, frame as u8, 1]);
         net.run(Duration::from_millis(40));
     }
     assert!(net.clients[narrow].closed && !net.clients[wide].closed && !net.clients[waiting].closed);

@@ -1,8 +1,8 @@
 //! A relay and its clients in virtual time: no socket, no thread, no clock but this one. Datagrams are handed over by
 //! hand, so that a test decides which are lost.
 
+pub(crate) mod client;
 pub(crate) mod lane;
-pub(crate) mod person;
 mod wire;
 
 use std::collections::HashMap;
@@ -11,8 +11,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub(crate) use client::NetClient;
 use lane::{Links, Way};
-pub(crate) use person::Person;
 use sluice::auth::Credential;
 use sluice::forward::codec::Codec;
 use sluice::metrics::{End, Metrics};
@@ -28,7 +28,7 @@ use wire::Wire;
 /// Where the relay believes that it listens.
 pub(crate) const RELAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 8081);
 
-/// The relay and everybody who talks to it.
+/// The relay and its clients.
 pub(crate) struct Net {
     pub(crate) now: Instant,
     pub(crate) metrics: Arc<Metrics>,
@@ -37,7 +37,7 @@ pub(crate) struct Net {
     /// The header extensions that they offer.
     pub(crate) extensions: Vec<Extension>,
     pub(crate) relay: Offline,
-    pub(crate) clients: Vec<Person>,
+    pub(crate) clients: Vec<NetClient>,
     pub(crate) wire: Wire,
     /// What stands between clients and the relay.
     pub(crate) links: Links,
@@ -130,7 +130,7 @@ impl Net {
         let created = self.handle().create_at(request, self.now)?;
         let tracks = client.accept(&created.answer, self.now).expect("the answer is accepted");
         self.client_by_address.insert(address, number);
-        let person = Person {
+        let person = NetClient {
             client,
             session: created.session,
             address,
@@ -317,7 +317,7 @@ impl Net {
 /// Where [`vp8`] writes its number.
 pub(crate) const NUMBER: usize = 11;
 
-/// A VP8 payload (RFC 7741): a keyframe's first packet or a packet of another picture, told apart by `number`.
+/// A VP8 payload (RFC 7741): a keyframe's first packet or a packet of another frame, told apart by `number`.
 pub(crate) fn vp8(keyframe: bool, number: u32) -> Vec<u8> {
     // Payload descriptor, frame tag, start code and size of 640 x 360 (RFC 6386 9.1).
     let mut payload = vec![0x10, u8::from(!keyframe), 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01];

@@ -14,7 +14,7 @@ use super::RELAY;
 use super::lane::is_rtp;
 
 /// One client.
-pub(crate) struct Person {
+pub(crate) struct NetClient {
     pub(crate) client: Client,
     pub(crate) session: SessionId,
     pub(crate) address: SocketAddr,
@@ -56,7 +56,7 @@ pub(crate) struct Received {
     pub(crate) sealed: Vec<u8>,
 }
 
-impl Person {
+impl NetClient {
     /// The next packet of a track, sealed.
     pub(crate) fn seal(&mut self, track: usize, timestamp: u32, marker: bool, payload: &[u8]) -> Vec<u8> {
         let Track { payload_type, ssrc, .. } = &self.tracks[track];
