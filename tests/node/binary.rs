@@ -5,8 +5,36 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use ureq::http::Response;
+use ureq::{Agent, Body};
+
 /// How long something may take that takes a moment.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An offer to publish, of FFmpeg.
+pub(crate) const OFFER: &str = include_str!("../golden/ffmpeg-9.0.2-av.offer.sdp");
+
+/// An HTTP client for which no status is an error.
+pub(crate) fn agent() -> Agent {
+    Agent::config_builder().http_status_as_error(false).build().new_agent()
+}
+
+/// The status and the text that a URL answers.
+pub(crate) fn get(url: &str) -> (u16, String) {
+    let mut answer = agent().get(url).call().unwrap();
+    (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+}
+
+/// Sends a signal, such as `TERM`.
+pub(crate) fn signal(process: &Child, name: &str) {
+    let sent = Command::new("kill").args(["-s", name, &process.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+}
+
+/// The binary with free ports of loopback, these arguments and no environment.
+pub(crate) fn relay(arguments: &[&str]) -> Command {
+    sluice(&[&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0"], arguments].concat())
+}
 
 /// With these arguments and no environment.
 pub(crate) fn sluice(arguments: &[&str]) -> Command {
@@ -50,8 +78,32 @@ impl Running {
 
     /// Sends a signal, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
-        assert!(sent.unwrap().success());
+        signal(&self.child, name);
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The status and the text that a path answers.
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        get(&format!("{}{path}", self.origin))
+    }
+
+    /// Posts [`OFFER`] to publish `cam`, with a token or without one.
+    pub(crate) fn post(&self, token: Option<&str>) -> Response<Body> {
+        let mut request = agent().post(format!("{}/whip/cam", self.origin)).header("Content-Type", "application/sdp");
+        if let Some(token) = token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        request.send(OFFER).unwrap()
+    }
+
+    /// The URL of the session that was created.
+    pub(crate) fn session(&self, created: &Response<Body>) -> String {
+        assert_eq!(created.status(), 201);
+        format!("{}{}", self.origin, created.headers()["location"].to_str().unwrap())
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use crate::binary::{Running, sluice};
+use crate::binary::{OFFER, Running, agent, relay, sluice};
 
 fn run(arguments: &[&str]) -> Output {
     sluice(arguments).output().unwrap()
@@ -101,7 +101,7 @@ fn as_nobody(command: &mut Command) {
 
 #[test]
 fn the_health_check_asks_the_relay_where_its_settings_say() {
-    let relay = Running::start(&mut sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0"]));
+    let relay = Running::start(&mut relay(&[]));
     let address = relay.origin.trim_start_matches("http://").to_owned();
     assert_eq!(sluice(&["healthcheck"]).env("SLUICE_HTTP", &address).output().unwrap().status.code(), Some(0));
     let everywhere = address.replace("127.0.0.1", "0.0.0.0");
@@ -202,25 +202,16 @@ fn it_listens_at_once_prints_where_and_ends_when_asked() {
 
 #[test]
 fn no_secret_is_logged_at_any_level() {
-    let mut command = sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0", "--log", "trace"]);
+    let mut command = relay(&["--log", "trace"]);
     command.env("SLUICE_PUBLISH_TOKEN", "hunter2-publish").env("SLUICE_WATCH_TOKEN", "hunter2-watch");
     command.env("SLUICE_ICE_SERVER", "turn:a.example").env("SLUICE_TURN_SECRET", "hunter2-turn");
     command.env("SLUICE_ADMIN_TOKEN", "hunter2-admin");
     let mut relay = Running::start(&mut command);
-    let origin = relay.origin.clone();
-
-    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-    let offer = include_str!("../golden/ffmpeg-9.0.2-av.offer.sdp");
-    let post = |token: &str| {
-        let request = agent.post(format!("{origin}/whip/cam")).header("Content-Type", "application/sdp");
-        request.header("Authorization", format!("Bearer {token}")).send(offer).unwrap()
-    };
-    assert_eq!(post("hunter2-guess").status(), 401);
-    let mut created = post("hunter2-publish");
-    assert_eq!(created.status(), 201);
+    assert_eq!(relay.post(Some("hunter2-guess")).status(), 401);
+    let mut created = relay.post(Some("hunter2-publish"));
+    let session = relay.session(&created);
     let answer = created.body_mut().read_to_string().unwrap();
-    let session = format!("{origin}{}", created.headers()["location"].to_str().unwrap());
-    let deleted = agent.delete(session).header("Authorization", "Bearer hunter2-publish").call().unwrap();
+    let deleted = agent().delete(session).header("Authorization", "Bearer hunter2-publish").call().unwrap();
     assert_eq!(deleted.status(), 200);
 
     relay.signal("TERM");
@@ -228,7 +219,7 @@ fn no_secret_is_logged_at_any_level() {
     let log = relay.log();
     assert!(log.contains("/whip/cam") || log.contains("Whip"), "the request is logged: {log}");
     assert!(log.contains("ended before its first packet") && !log.contains("open for UDP"), "it was deleted: {log}");
-    let passwords = offer.lines().chain(answer.lines()).filter_map(|line| line.strip_prefix("a=ice-pwd:"));
+    let passwords = OFFER.lines().chain(answer.lines()).filter_map(|line| line.strip_prefix("a=ice-pwd:"));
     for secret in passwords.chain(["hunter2"]) {
         assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
     }
@@ -236,22 +227,16 @@ fn no_secret_is_logged_at_any_level() {
 
 #[test]
 fn clients_that_do_not_connect_cause_one_warning_that_says_what_to_check() {
-    let mut command = sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0", "--advertise", "203.0.113.7"]);
+    let mut command = relay(&["--advertise", "203.0.113.7"]);
     let mut relay = Running::start(&mut command);
-    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-    let offer = include_str!("../golden/ffmpeg-9.0.2-av.offer.sdp");
-    let post = || {
-        let created = agent.post(format!("{}/whip/cam", relay.origin)).header("Content-Type", "application/sdp");
-        let location = created.send(offer).unwrap().headers()["location"].to_str().unwrap().to_owned();
-        format!("{}{location}", relay.origin)
-    };
+    let post = || relay.session(&relay.post(None));
     let (sessions, quick) = ([post(), post()], post());
-    assert_eq!(agent.delete(quick).call().unwrap().status(), 200);
+    assert_eq!(agent().delete(quick).call().unwrap().status(), 200);
     std::thread::sleep(Duration::from_secs(3));
     for session in sessions {
-        assert_eq!(agent.delete(session).call().unwrap().status(), 200);
+        assert_eq!(agent().delete(session).call().unwrap().status(), 200);
     }
-    let metrics = agent.get(format!("{}/metrics", relay.origin)).call().unwrap().body_mut().read_to_string().unwrap();
+    let (_, metrics) = relay.get("/metrics");
     for (reason, count) in [("never_connected", 2), ("abandoned", 1), ("deleted", 0)] {
         let line = format!("sluice_session_ends_total{{reason=\"{reason}\",role=\"publisher\"}} {count}\n");
         assert!(metrics.contains(&line), "{metrics}");
@@ -271,10 +256,10 @@ fn clients_that_do_not_connect_cause_one_warning_that_says_what_to_check() {
 /// The line that deploy/README.md tells ban tools to look for.
 #[test]
 fn refused_clients_are_logged_for_ban_tools_and_counted_without_flooding_the_log() {
-    let mut command = sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0"]);
+    let mut command = relay(&[]);
     command.env("SLUICE_PUBLISH_TOKEN", "good").env("SLUICE_ADMIN_TOKEN", "admin");
     let mut relay = Running::start(&mut command);
-    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    let agent = agent();
     let ask = |path: &str, token: &str| {
         let request = agent.post(format!("{}{path}", relay.origin)).header("Content-Type", "application/sdp");
         request.header("Authorization", format!("Bearer {token}")).send("v=0").unwrap().status().as_u16()
@@ -333,29 +318,22 @@ fn a_hang_up_reloads_tokens_and_log_names_what_needs_a_restart_and_ends_no_sessi
     let mut relay = Running::start(command.env("NOTIFY_SOCKET", &socket));
     let ready = told(&manager);
     assert!(ready.starts_with("READY=1\nSTATUS=serving on 127.0.0.1:"), "{ready}");
-    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-    let offer = include_str!("../golden/ffmpeg-9.0.2-av.offer.sdp");
-    let post = |token: &str| {
-        let request = agent.post(format!("{}/whip/cam", relay.origin)).header("Content-Type", "application/sdp");
-        request.header("Authorization", format!("Bearer {token}")).send(offer).unwrap()
-    };
-    let status = |token: &str| post(token).status().as_u16();
+    let status = |token: &str| relay.post(Some(token)).status().as_u16();
     let reload = || {
         relay.signal("HUP");
         let (reloading, ready) = (told(&manager), told(&manager));
         assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
         assert!(ready.starts_with("READY=1\n"), "{ready}");
     };
-    let created = post("old");
-    let session = format!("{}{}", relay.origin, created.headers()["location"].to_str().unwrap());
-    assert_eq!((created.status().as_u16(), status("new")), (201, 401));
+    let session = relay.session(&relay.post(Some("old")));
+    assert_eq!(status("new"), 401);
 
     // 1. Taken up: the token and the log. Named: the workers.
     write("new", "debug", 2);
     reload();
     assert_eq!((status("old"), status("new")), (401, 201));
     // 2. The session that the old token made is still its maker's.
-    let get = agent.get(&session).header("Authorization", "Bearer old").call().unwrap();
+    let get = agent().get(&session).header("Authorization", "Bearer old").call().unwrap();
     assert_eq!(get.status(), 204);
     // 3. What makes no sense, cannot be read or would open the relay leaves everything as it was.
     for text in [Some("[auth]\npublish-token = ''\n"), Some("nonsense"), Some("[http]\n"), None] {
@@ -369,7 +347,7 @@ fn a_hang_up_reloads_tokens_and_log_names_what_needs_a_restart_and_ends_no_sessi
     // 4. Nothing has changed but what needs a restart.
     write("new", "debug", 2);
     reload();
-    let deleted = agent.delete(&session).header("Authorization", "Bearer old").call().unwrap();
+    let deleted = agent().delete(&session).header("Authorization", "Bearer old").call().unwrap();
     assert_eq!(deleted.status(), 200);
     relay.signal("INT");
     let stopping = told(&manager);
@@ -388,11 +366,11 @@ fn a_hang_up_reloads_tokens_and_log_names_what_needs_a_restart_and_ends_no_sessi
 
 #[test]
 fn sighup_without_a_file_says_that_nothing_is_reloaded_and_ends_nothing() {
-    let mut relay = Running::start(&mut sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0"]));
+    let mut relay = Running::start(&mut relay(&[]));
     for _ in 0..3 {
         relay.signal("HUP");
     }
-    assert_eq!(ureq::get(format!("{}/healthz", relay.origin)).call().unwrap().status(), 200);
+    assert_eq!(relay.get("/healthz").0, 200);
     relay.signal("HUP");
     relay.signal("TERM");
     assert_eq!(relay.ended().code(), Some(0));
@@ -403,15 +381,13 @@ fn sighup_without_a_file_says_that_nothing_is_reloaded_and_ends_nothing() {
 /// As under `sluice 2>&1 | head`.
 #[test]
 fn a_relay_whose_log_is_no_longer_read_continues() {
-    let mut command = sluice(&["--http", "127.0.0.1:0", "--media", "127.0.0.1:0", "--log", "trace"]);
+    let mut command = relay(&["--log", "trace"]);
     let (reader, writer) = std::io::pipe().unwrap();
     let mut relay = Running::start_logging(&mut command, writer);
     drop(command);
     drop(reader);
     for _ in 0..3 {
-        let offer = include_str!("../golden/ffmpeg-9.0.2-av.offer.sdp");
-        let post = ureq::post(format!("{}/whip/cam", relay.origin)).header("Content-Type", "application/sdp");
-        assert_eq!(post.send(offer).unwrap().status(), 201);
+        assert_eq!(relay.post(None).status(), 201);
     }
     relay.signal("INT");
     assert_eq!(relay.ended().code(), Some(0));
@@ -427,7 +403,7 @@ fn running_out_of_file_descriptors_is_logged_once_and_service_resumes() {
     // Long enough for several tries to accept the next one.
     std::thread::sleep(Duration::from_secs(1));
     drop(connections);
-    assert_eq!(ureq::get(format!("{}/healthz", relay.origin)).call().unwrap().status(), 200);
+    assert_eq!(relay.get("/healthz").0, 200);
     relay.signal("TERM");
     assert_eq!(relay.ended().code(), Some(0));
     let log = relay.log();

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use crate::binary::{Running, sluice};
+use crate::binary::{Running, relay};
 
 /// Sends the same request again and again on one connection; returns when all are answered.
 fn ask(origin: &str, request: &str, times: usize) {
@@ -23,8 +23,8 @@ fn ask(origin: &str, request: &str, times: usize) {
 #[test]
 fn many_requests_of_one_client_write_few_log_lines_at_any_level() {
     for arguments in [&["--log", "debug"][..], &[]] {
-        let options = ["--http", "127.0.0.1:0", "--media", "127.0.0.1:0", "--drain", "0", "--publish-token", "secret"];
-        let mut relay = Running::start(&mut sluice(&[&options, arguments].concat()));
+        let options = ["--drain", "0", "--publish-token", "secret"];
+        let mut relay = Running::start(&mut relay(&[&options, arguments].concat()));
         let begun = "POST /whip/cam HTTP/1.1\r\nHost: relay\r\nContent-Type: application/sdp\r\nContent-Length: 3\r\n";
         // Without a token, with a wrong one, with an offer that is none, and of something else altogether.
         ask(&relay.origin, &format!("{begun}\r\nv=0"), 300);

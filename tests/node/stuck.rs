@@ -10,13 +10,13 @@ use sluice::config::Config;
 use sluice::server::Server;
 use sluice::{log, stop};
 
+use crate::binary::{self, OFFER, sluice};
+
 /// The variable that tells the relay how long to drain, in seconds.
 const DRAIN: &str = "SLUICE_TEST_DRAIN";
 
 /// How long something may take that takes some seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-const OFFER: &str = include_str!("../golden/ffmpeg-9.0.2-av.offer.sdp");
 
 /// In a process of its own it is the relay of all these tests.
 #[test]
@@ -97,15 +97,12 @@ impl Relay {
     }
 
     fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
-        assert!(sent.unwrap().success());
+        binary::signal(&self.child, name);
     }
 
     /// The status of a path, and what it says.
     fn get(&self, path: &str) -> (u16, String) {
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-        let mut answer = agent.get(format!("{}{path}", self.origin)).call().unwrap();
-        (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+        binary::get(&format!("{}{path}", self.origin))
     }
 
     /// Waits until `/healthz` has this status; what it says then, and how long it took.
@@ -154,8 +151,7 @@ fn a_stuck_worker_is_logged_with_its_session_and_the_relay_is_unhealthy_until_it
     let mut relay = Relay::start(1);
     let (whip, whep) = (format!("{}/whip/cam", relay.origin), format!("{}/whep/cam", relay.origin));
     let arguments = ["load", "--whip", &whip, "--whep", &whep, "--viewers", "1", "--seconds", "20"];
-    let mut load = Command::new(env!("CARGO_BIN_EXE_sluice"));
-    let load = load.args(arguments).env_clear().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let load = sluice(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let _ended_with_the_test = Killed(load);
     let began = Instant::now();
     let session = loop {
@@ -173,9 +169,7 @@ fn a_stuck_worker_is_logged_with_its_session_and_the_relay_is_unhealthy_until_it
     assert!(said.contains("restart"), "{said}");
     assert!(took >= Duration::from_millis(4_900), "after {took:?}");
     let address = relay.origin.trim_start_matches("http://").to_owned();
-    let asked =
-        Command::new(env!("CARGO_BIN_EXE_sluice")).args(["healthcheck", "--http", &address]).env_clear().output();
-    let asked = asked.unwrap();
+    let asked = sluice(&["healthcheck", "--http", &address]).output().unwrap();
     let answer = String::from_utf8_lossy(&asked.stderr).into_owned();
     assert!(!asked.status.success() && answer.contains("is not well: a media thread is stuck"), "{answer}");
     let stalled: u32 = relay.metric("sluice_workers_stalled").parse().unwrap();
