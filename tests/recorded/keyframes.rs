@@ -1,8 +1,6 @@
-//! Keyframes are found in what a real FFmpeg sends: the recordings of `tests/media/`, in which pictures 0, 4 and 8 are
+//! Keyframes are found in what a real FFmpeg sends: the recordings of `tests/media/`, in which frames 0, 4 and 8 are
 //! keyframes. The packets with which they begin were read off by hand.
 
-use std::fs;
-use std::path::Path;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -10,7 +8,7 @@ use sluice::forward::codec::{Codec, Descriptor, Format, KeyframeFinder, Kind, Pa
 use sluice::forward::{HeaderExtensions, KeyframeAssembler, LayerId, Packet};
 
 /// A recording, its codec, how many packets it has, and at which of them the keyframes begin.
-const PICTURES: [(&str, Codec, usize, [usize; 3]); 12] = [
+const VIDEO: [(&str, Codec, usize, [usize; 3]); 12] = [
     ("h264-baseline", Codec::H264, 46, [0, 19, 35]),
     ("h264-mode0", Codec::H264, 58, [0, 24, 46]),
     ("h264-high-delimiters", Codec::H264, 23, [0, 12, 19]),
@@ -26,22 +24,12 @@ const PICTURES: [(&str, Codec, usize, [usize; 3]); 12] = [
     ("av1-svt", Codec::Av1, 20, [0, 8, 16]),
 ];
 
-const SOUNDS: [(&str, Codec, usize); 4] =
+const AUDIO: [(&str, Codec, usize); 4] =
     [("opus", Codec::Opus, 6), ("pcmu", Codec::Pcmu, 8), ("pcma", Codec::Pcma, 8), ("g722", Codec::G722, 9)];
 
-/// Timestamp and payload of each packet of a recording (RFC 4571 framing; FFmpeg writes headers of twelve octets).
+/// Timestamp and payload of each packet of a recording.
 fn recording(name: &str) -> Vec<(u32, Vec<u8>)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/media").join(format!("{name}.rtp"));
-    let bytes = fs::read(path).expect("a readable recording");
-    let mut rest = &bytes[..];
-    let mut packets = Vec::new();
-    while let Some((length, behind)) = rest.split_first_chunk::<2>() {
-        let (packet, behind) = behind.split_at(u16::from_be_bytes(*length).into());
-        let timestamp = u32::from_be_bytes(packet[4..8].try_into().expect("four octets"));
-        packets.push((timestamp, packet[12..].to_vec()));
-        rest = behind;
-    }
-    packets
+    crate::recording::recording(name).into_iter().map(|packet| (packet.timestamp, packet.payload)).collect()
 }
 
 /// What goes on to viewers of the packets that arrive.
@@ -89,7 +77,7 @@ fn marked(codec: Codec, packets: &[(u32, Vec<u8>)], arrivals: &[usize]) -> Vec<u
 
 #[test]
 fn the_frame_size_is_found_wherever_the_stream_contains_it() {
-    for (name, codec, ..) in PICTURES {
+    for (name, codec, ..) in VIDEO {
         let mut finder = KeyframeFinder::new(codec);
         for (timestamp, payload) in recording(name) {
             finder.is_start(timestamp, &payload);
@@ -101,7 +89,7 @@ fn the_frame_size_is_found_wherever_the_stream_contains_it() {
 
 #[test]
 fn exactly_the_first_packet_of_each_keyframe_is_marked() {
-    for (name, codec, count, starts) in PICTURES {
+    for (name, codec, count, starts) in VIDEO {
         let packets = recording(name);
         assert_eq!(packets.len(), count, "{name}");
         let all: Vec<usize> = (0..count).collect();
@@ -115,7 +103,7 @@ fn exactly_the_first_packet_of_each_keyframe_is_marked() {
 
 #[test]
 fn a_keyframe_without_its_first_packet_is_none_unless_that_held_known_parameter_sets() {
-    for (name, codec, count, [first, lost, third]) in PICTURES {
+    for (name, codec, count, [first, lost, third]) in VIDEO {
         let (packets, rest) = (recording(name), (0..count).filter(|number| *number != lost).collect::<Vec<_>>());
         let marked = marked(codec, &packets, &rest);
         let has_sets = matches!(codec, Codec::H264 | Codec::H265) && !name.ends_with("without-parameter-sets");
@@ -130,7 +118,7 @@ fn a_keyframe_without_its_first_packet_is_none_unless_that_held_known_parameter_
 
 #[test]
 fn a_first_packet_that_comes_late_is_marked_in_its_place() {
-    for (name, codec, count, starts) in PICTURES {
+    for (name, codec, count, starts) in VIDEO {
         let mut arrivals: Vec<usize> = (0..count).collect();
         arrivals.swap(starts[1], starts[1] + 1);
         assert_eq!(marked(codec, &recording(name), &arrivals), starts.map(|start| start as u64), "{name}");
@@ -206,7 +194,7 @@ fn units(codec: Codec, aggregate: &[u8]) -> Vec<Vec<u8>> {
 
 #[test]
 fn every_audio_packet_is_marked() {
-    for (name, codec, count) in SOUNDS {
+    for (name, codec, count) in AUDIO {
         assert_eq!(codec.kind(), Kind::Audio);
         let all: Vec<usize> = (0..count).collect();
         assert_eq!(marked(codec, &recording(name), &all), (0..count as u64).collect::<Vec<_>>(), "{name}");

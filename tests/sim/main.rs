@@ -5,6 +5,8 @@
 mod broadcast;
 mod net;
 mod receiver;
+#[path = "../media/recording.rs"]
+mod recording;
 
 mod absence;
 mod channels;

@@ -1,8 +1,6 @@
 //! Publishers whose keyframes come without parameter sets: viewers get those of the offer or of earlier keyframes before each
 //! of them, in virtual time, with the recordings of real encoders in `tests/media/`.
 
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -17,33 +15,12 @@ use sluice::worker::Config;
 use crate::broadcast::MILLISECOND;
 use crate::net::Net;
 use crate::net::client::Received;
+use crate::recording::{Recorded, recording};
 
 const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
 /// From one frame of the recordings to the next.
 const FRAME: Duration = Duration::from_millis(100);
 const FRAME_TICKS: u32 = 9_000;
-
-/// One packet of a recording.
-#[derive(Clone)]
-struct Packet {
-    timestamp: u32,
-    marker: bool,
-    payload: Vec<u8>,
-}
-
-/// The packets of a recording (RFC 4571 framing; FFmpeg writes headers of twelve octets).
-fn recording(name: &str) -> Vec<Packet> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/media").join(format!("{name}.rtp"));
-    let bytes = fs::read(path).expect("a readable recording");
-    let (mut rest, mut packets) = (&bytes[..], Vec::new());
-    while let Some((length, behind)) = rest.split_first_chunk::<2>() {
-        let (packet, behind) = behind.split_at(u16::from_be_bytes(*length).into());
-        let timestamp = u32::from_be_bytes(packet[4..8].try_into().expect("four octets"));
-        packets.push(Packet { timestamp, marker: packet[1] & 0x80 != 0, payload: packet[12..].to_vec() });
-        rest = behind;
-    }
-    packets
-}
 
 /// The parameter sets that begin a recording of the same encoder with the same settings.
 fn sets(codec: Codec) -> Vec<Vec<u8>> {
@@ -87,7 +64,7 @@ fn publisher(net: &mut Net, codec: Codec, parameters: &str) -> usize {
 }
 
 /// Publishes one frame of a recording after the other, of each what arrives.
-fn play(net: &mut Net, publisher: usize, packets: &[Packet], arrives: impl Fn(usize) -> bool) {
+fn play(net: &mut Net, publisher: usize, packets: &[Recorded], arrives: impl Fn(usize) -> bool) {
     let mut before = None;
     for (number, packet) in packets.iter().enumerate() {
         if before.replace(packet.timestamp).is_some_and(|before| before != packet.timestamp) {
@@ -132,7 +109,7 @@ fn report(net: &mut Net, publisher: usize) -> TrackReport {
     record.report().tracks.into_iter().find(|track| track.kind == "video").expect("it has video")
 }
 
-fn without(codec: Codec) -> Vec<Packet> {
+fn without(codec: Codec) -> Vec<Recorded> {
     recording(if codec == Codec::H265 { "h265-without-parameter-sets" } else { "h264-without-parameter-sets" })
 }
 
@@ -272,11 +249,14 @@ fn parameter_sets_before_every_frame_do_not_hide_the_last_keyframe() {
     let publisher = publisher(&mut net, codec, "x=1");
     let recorded = recording("h264-baseline");
     let sets = recorded[0].clone();
-    let mut packets: Vec<Packet> = recorded.iter().filter(|packet| packet.timestamp == 0).cloned().collect();
-    let one =
-        |number: u32| Packet { timestamp: number * FRAME_TICKS, marker: true, payload: vec![0x41, 0x9a, number as u8] };
+    let mut packets: Vec<Recorded> = recorded.iter().filter(|packet| packet.timestamp == 0).cloned().collect();
+    let one = |number: u32| Recorded {
+        timestamp: number * FRAME_TICKS,
+        marker: true,
+        payload: vec![0x41, 0x9a, number as u8],
+    };
     for number in 1..120 {
-        packets.push(Packet { timestamp: number * FRAME_TICKS, ..sets.clone() });
+        packets.push(Recorded { timestamp: number * FRAME_TICKS, ..sets.clone() });
         packets.push(one(number));
     }
     play(&mut net, publisher, &packets, |_| true);
@@ -298,13 +278,13 @@ fn keyframes_further_apart_than_the_cache_is_long_are_reported() {
     let mut net = Net::new(1);
     let publisher = publisher(&mut net, Codec::H264, "x=1");
     let mut packets = vec![
-        Packet { timestamp: 0, marker: false, payload: vec![0x67, 0x42, 0xc0, 0x1f, 0xda] },
-        Packet { timestamp: 0, marker: false, payload: vec![0x68, 0xce, 0x3c, 0x80] },
-        Packet { timestamp: 0, marker: true, payload: vec![0x65, 0x88, 0x84] },
+        Recorded { timestamp: 0, marker: false, payload: vec![0x67, 0x42, 0xc0, 0x1f, 0xda] },
+        Recorded { timestamp: 0, marker: false, payload: vec![0x68, 0xce, 0x3c, 0x80] },
+        Recorded { timestamp: 0, marker: true, payload: vec![0x65, 0x88, 0x84] },
     ];
     for number in 1..260 {
         let payload = vec![0x41, 0x9a, number as u8];
-        packets.push(Packet { timestamp: number * FRAME_TICKS, marker: true, payload });
+        packets.push(Recorded { timestamp: number * FRAME_TICKS, marker: true, payload });
     }
     play(&mut net, publisher, &packets[..150], |_| true);
     assert_eq!(report(&mut net, publisher).lint, Vec::<String>::new(), "15 s are kept");
@@ -326,9 +306,9 @@ fn a_publisher_without_keyframes_is_reported() {
         for number in 0..120 {
             let timestamp = number * FRAME_TICKS;
             if refreshes && number % 30 == 0 {
-                packets.push(Packet { timestamp, marker: false, payload: vec![0x06, 0x06, 0x01, 0xc4, 0x80] });
+                packets.push(Recorded { timestamp, marker: false, payload: vec![0x06, 0x06, 0x01, 0xc4, 0x80] });
             }
-            packets.push(Packet { timestamp, marker: true, payload: vec![0x41, 0x9a, number as u8] });
+            packets.push(Recorded { timestamp, marker: true, payload: vec![0x41, 0x9a, number as u8] });
         }
         play(&mut net, publisher, &packets[..60], |_| true);
         assert!(report(&mut net, publisher).lint.is_empty(), "not yet");
