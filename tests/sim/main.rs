@@ -8,22 +8,22 @@ mod receiver;
 #[path = "../media/recording.rs"]
 mod recording;
 
-mod absence;
+mod audio_video_sync;
 mod channels;
 mod churn;
+mod codecs;
 mod delivery;
-mod departures;
 mod extensions;
-mod facts;
 mod fast_start;
 mod feedback;
 mod impairment;
 mod limits;
 mod parameter_sets;
+mod publisher_leaves;
 mod publishers;
 mod redundancy;
-mod shapes;
+mod session_reports;
 mod slow_publishers;
-mod sources;
-mod sync;
+mod ssrc_changes;
 mod takeover;
+mod viewer_pause;
