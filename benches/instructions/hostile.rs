@@ -103,7 +103,7 @@ impl Stage {
 
     /// The viewer's datagram with this compound.
     fn feedback(&mut self, compound: Compound) -> Vec<u8> {
-        let client = &mut self.net.clients[self.viewer].client;
+        let client = &mut self.net.clients[self.viewer].peer;
         client.send_rtcp(compound, self.net.now);
         client.poll_transmit().expect("a connected client seals RTCP").1.to_vec()
     }

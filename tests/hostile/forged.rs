@@ -65,8 +65,8 @@ impl Scene {
 
     /// A millisecond in which the publisher sends a frame; `passes` decides what reaches the victim.
     fn step(&mut self, mut passes: impl FnMut(&[u8]) -> bool) {
-        let person = &self.net.clients[self.publisher];
-        let video = person.tracks.iter().position(|track| track.kind == Kind::Video).unwrap();
+        let client = &self.net.clients[self.publisher];
+        let video = client.tracks.iter().position(|track| track.kind == Kind::Video).unwrap();
         // Small, for the relay keeps some.
         let payload = &vp8(self.frame.is_multiple_of(100), self.frame)[..32];
         self.net.send(self.publisher, video, self.frame * 90, true, payload);
@@ -82,8 +82,8 @@ impl Scene {
     fn connects(&mut self) -> bool {
         for _ in 0..12_000 {
             self.step(|_| true);
-            let person = &self.net.clients[self.victim];
-            if person.is_connected() {
+            let client = &self.net.clients[self.victim];
+            if client.is_connected() {
                 (0..100).for_each(|_| self.step(|_| true));
                 return self.is_there();
             }
@@ -100,14 +100,14 @@ impl Scene {
 
     /// What the client sends next of its own, not yet delivered.
     fn genuine(&mut self) -> Option<Vec<u8>> {
-        Some(self.net.clients[self.victim].client.poll_transmit()?.1.to_vec())
+        Some(self.net.clients[self.victim].peer.poll_transmit()?.1.to_vec())
     }
 
     /// The victim says something in RTCP, and a publisher in RTP, and the forger sees it.
     fn listen(&mut self) {
         let now = self.net.now;
         let pli = || Box::new(PictureLossIndication { sender_ssrc: 1, media_ssrc: 2 });
-        self.net.clients[self.victim].client.send_rtcp(vec![pli()], now);
+        self.net.clients[self.victim].peer.send_rtcp(vec![pli()], now);
         while let Some(datagram) = self.genuine() {
             if datagram[0] >= 128 {
                 self.seen.rtcp.clone_from(&datagram);
@@ -140,18 +140,18 @@ impl Scene {
 
     /// Fails unless the viewer who is not attacked has every frame, and forgets them.
     fn assert_others_have_all(&mut self, from: u32, what: &str) {
-        let person = &mut self.net.clients[self.viewer];
-        let ssrc = person.tracks.iter().find(|track| track.kind == Kind::Video).unwrap().ssrc;
-        let frames = person.received.drain(..).filter(|packet| Some(packet.ssrc) == ssrc);
+        let client = &mut self.net.clients[self.viewer];
+        let ssrc = client.tracks.iter().find(|track| track.kind == Kind::Video).unwrap().ssrc;
+        let frames = client.received.drain(..).filter(|packet| Some(packet.ssrc) == ssrc);
         let number = |payload: Vec<u8>| u32::from_be_bytes(payload[NUMBER..NUMBER + 4].try_into().unwrap());
         let frames: Vec<u32> = frames.map(|packet| number(packet.payload)).collect();
         assert_eq!(frames, (from..self.frame).collect::<Vec<_>>(), "{what}");
     }
 
     fn forget(&mut self) {
-        for person in &mut self.net.clients {
-            person.received = Vec::new();
-            person.rtcp = Vec::new();
+        for client in &mut self.net.clients {
+            client.received = Vec::new();
+            client.rtcp = Vec::new();
         }
     }
 

@@ -133,7 +133,7 @@ impl Scene {
 
     /// One bad RTCP packet of this kind.
     fn send_rtcp(&mut self, number: usize, kind: usize) {
-        let tracks = [number, self.publisher, self.viewer].map(|person| &self.net.clients[person].tracks);
+        let tracks = [number, self.publisher, self.viewer].map(|client| &self.net.clients[client].tracks);
         let sources: Vec<u32> =
             tracks.into_iter().flatten().flat_map(|track| [track.ssrc, track.rtx_ssrc]).flatten().collect();
         let packet = hostile::rtcp(&mut self.random, kind, &sources);
@@ -155,8 +155,8 @@ impl Scene {
 
     /// All leave, and half a minute later nothing is known of anybody.
     fn assert_nothing_is_left(mut self, what: &str) {
-        for person in &mut self.net.clients {
-            person.client.close();
+        for client in &mut self.net.clients {
+            client.peer.close();
         }
         self.net.run(Duration::from_millis(50));
         self.net.wait(FORGETTING);
@@ -183,8 +183,8 @@ impl Scene {
     /// What the test itself keeps is not the relay's.
     fn forget_received(&mut self, numbers: &[usize]) {
         for number in numbers {
-            let person = &mut self.net.clients[*number];
-            (person.received, person.rtcp) = (Vec::new(), Vec::new());
+            let client = &mut self.net.clients[*number];
+            (client.received, client.rtcp) = (Vec::new(), Vec::new());
         }
     }
 }

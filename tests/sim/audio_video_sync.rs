@@ -180,11 +180,11 @@ fn run_lagging(net: &mut Net, broadcast: &mut Broadcast, (clock, lag): (Clock, L
             let elapsed = net.now.saturating_duration_since(broadcast.started()).as_secs_f64() - lag(kind);
             if let Some(ntp_time) = clock(kind, elapsed) {
                 let rate = if kind == Kind::Video { 90_000.0 } else { 48_000.0 };
-                let person = &mut net.clients[broadcast.publisher];
-                let ssrc = person.tracks[track(person, kind)].ssrc.expect("a publisher has SSRCs");
+                let client = &mut net.clients[broadcast.publisher];
+                let ssrc = client.tracks[track(client, kind)].ssrc.expect("a publisher has SSRCs");
                 let rtp_time = ((elapsed * rate) as i64 as u32).wrapping_add(broadcast.timestamp_offset);
                 let report = SenderReport { ssrc, ntp_time, rtp_time, ..SenderReport::default() };
-                person.client.send_rtcp(vec![Box::new(report)], net.now);
+                client.peer.send_rtcp(vec![Box::new(report)], net.now);
             }
             broadcast.run(net, SECOND);
         }

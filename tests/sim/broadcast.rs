@@ -128,7 +128,7 @@ impl Broadcast {
                 rtp_time: (elapsed.as_millis() as u32).wrapping_mul(ticks).wrapping_add(self.timestamp_offset),
                 ..SenderReport::default()
             };
-            net.clients[self.publisher].client.send_rtcp(vec![Box::new(report)], net.now);
+            net.clients[self.publisher].peer.send_rtcp(vec![Box::new(report)], net.now);
         }
     }
 
@@ -227,8 +227,8 @@ impl Net {
 
     /// The SSRC that a client was told of, or has told.
     pub(crate) fn ssrc(&self, client: usize, kind: Kind) -> u32 {
-        let person = &self.clients[client];
-        person.tracks[track(person, kind)].ssrc.expect("offer or answer name it")
+        let client = &self.clients[client];
+        client.tracks[track(client, kind)].ssrc.expect("offer or answer name it")
     }
 
     /// A viewer asks for video packets again, by their indices.
@@ -289,9 +289,9 @@ pub(crate) fn assert_spliced(line: &[Shown]) {
     }
 }
 
-/// The place of a track among a person's.
-pub(crate) fn track(person: &NetClient, kind: Kind) -> usize {
-    person.tracks.iter().position(|track| track.kind == kind).expect("the track was negotiated")
+/// The place of a track among a client's.
+pub(crate) fn track(client: &NetClient, kind: Kind) -> usize {
+    client.tracks.iter().position(|track| track.kind == kind).expect("the track was negotiated")
 }
 
 /// The numbers of a line.

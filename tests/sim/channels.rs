@@ -57,12 +57,12 @@ fn opened(net: &Net, client: usize) -> Vec<Channel> {
 
 fn open(net: &mut Net, client: usize, channel: &Channel) {
     let now = net.now;
-    net.clients[client].client.open_channel(channel, now);
+    net.clients[client].peer.open_channel(channel, now);
 }
 
 fn say(net: &mut Net, client: usize, label: &str, message: &ChannelMessage) {
     let now = net.now;
-    net.clients[client].client.send_message(label, message, now).expect("the channel is open");
+    net.clients[client].peer.send_message(label, message, now).expect("the channel is open");
 }
 
 #[test]

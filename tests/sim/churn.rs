@@ -46,7 +46,7 @@ const MAIN: &str = "main";
 
 /// One that comes and goes.
 struct Guest {
-    person: usize,
+    client: usize,
     session: SessionId,
     role: Role,
     leaves: Instant,
@@ -158,8 +158,8 @@ impl Churn {
         let name = format!("guest {}", self.created);
         let standby = self.chance(20);
         let change = |request: &mut Create| (request.user_agent, request.standby) = (Some(name), standby);
-        let person = match self.net.try_join(role, &stream, codecs, &[profile], change) {
-            Ok(person) => person,
+        let client = match self.net.try_join(role, &stream, codecs, &[profile], change) {
+            Ok(client) => client,
             Err(CreateError::TooManySessions { .. } | CreateError::TooManyViewers { .. }) => {
                 self.refused += 1;
                 return;
@@ -178,8 +178,8 @@ impl Churn {
             _ => Departure::ClosedAndDeleted,
         };
         let guest = Guest {
-            person,
-            session: self.net.clients[person].session,
+            client,
+            session: self.net.clients[client].session,
             role,
             leaves: self.moment(lives),
             departure,
@@ -214,14 +214,14 @@ impl Churn {
         self.net.send(self.publisher, 0, self.sent * 3600, true, &vp8(self.sent.is_multiple_of(10), self.sent));
         self.sent += 1;
         for guest in self.guests.iter_mut().filter(|guest| guest.role == Role::Publisher) {
-            let person = &self.net.clients[guest.person];
-            if !person.is_connected() || person.closed {
+            let client = &self.net.clients[guest.client];
+            if !client.is_connected() || client.closed {
                 continue;
             }
-            let tracks = person.tracks.len();
+            let tracks = client.tracks.len();
             for track in 0..tracks {
                 let payload = vp8(guest.sent.is_multiple_of(10), guest.sent);
-                self.net.send(guest.person, track, guest.sent * 3600, true, &payload);
+                self.net.send(guest.client, track, guest.sent * 3600, true, &payload);
             }
             guest.sent += 1;
         }
@@ -230,19 +230,19 @@ impl Churn {
     /// Some viewers ask for packets again, and for keyframes.
     fn complain(&mut self) {
         for guest in self.guests.iter().filter(|guest| guest.role == Role::Viewer) {
-            let person = &mut self.net.clients[guest.person];
-            let Some(last) = person.received.last().filter(|_| !person.closed) else { continue };
+            let client = &mut self.net.clients[guest.client];
+            let Some(last) = client.received.last().filter(|_| !client.closed) else { continue };
             let (media_ssrc, packet_id) = (last.ssrc, last.index as u16);
-            person.received.clear();
+            client.received.clear();
             match self.random.random_range(0..10) {
                 0 => {
                     let nacks = vec![NackPair { packet_id, lost_packets: 5 }];
                     let nack = TransportLayerNack { sender_ssrc: 1, media_ssrc, nacks };
-                    person.client.send_rtcp(vec![Box::new(nack)], self.net.now);
+                    client.peer.send_rtcp(vec![Box::new(nack)], self.net.now);
                 }
                 1 => {
                     let request = PictureLossIndication { sender_ssrc: 1, media_ssrc };
-                    person.client.send_rtcp(vec![Box::new(request)], self.net.now);
+                    client.peer.send_rtcp(vec![Box::new(request)], self.net.now);
                 }
                 _ => {}
             }
@@ -258,7 +258,7 @@ impl Churn {
                 self.addresses += 1;
                 let host = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 2, 0, 0)) + self.addresses);
                 let worker = self.random.random_range(0..self.workers);
-                self.net.move_client(guest.person, SocketAddr::new(IpAddr::V4(host), 6000), worker);
+                self.net.move_client(guest.client, SocketAddr::new(IpAddr::V4(host), 6000), worker);
             }
             let session = guest.session;
             if guest.restarts.take_if(|at| *at <= now).is_some() {
@@ -287,8 +287,8 @@ impl Churn {
 
     fn leave(&mut self, guest: &Guest) {
         let closes = matches!(guest.departure, Departure::Closes | Departure::ClosedAndDeleted);
-        if closes && self.net.clients[guest.person].is_connected() {
-            self.net.clients[guest.person].client.close();
+        if closes && self.net.clients[guest.client].is_connected() {
+            self.net.clients[guest.client].peer.close();
             self.net.step(|_, _| true);
         }
         if matches!(guest.departure, Departure::Deleted | Departure::ClosedAndDeleted) {
@@ -298,7 +298,7 @@ impl Churn {
         if matches!(guest.departure, Departure::ClosedAndDeleted) {
             let _ = self.net.handle().has_departed(&guest.session, &Credential::ANONYMOUS);
         }
-        self.net.forget(guest.person);
+        self.net.forget(guest.client);
     }
 
     /// Those that stayed got everything, in order and once.
@@ -313,8 +313,8 @@ impl Churn {
 
     /// The last ones go too, and half a minute later nobody is known.
     fn assert_that_nothing_is_left(&mut self) {
-        for person in self.viewers.iter().chain([&self.publisher]) {
-            self.net.clients[*person].client.close();
+        for client in self.viewers.iter().chain([&self.publisher]) {
+            self.net.clients[*client].peer.close();
         }
         self.net.run(Duration::from_millis(50));
         self.net.wait(FORGETTING);

@@ -47,14 +47,14 @@ fn publish(net: &mut Net, publisher: usize, numbers: std::ops::Range<u32>) {
 
 /// What a viewer got on its section of a kind: codec by the payload type that its answer has, and number.
 fn got(net: &Net, viewer: usize, kind: Kind) -> Vec<(Codec, u32)> {
-    let person = &net.clients[viewer];
-    let Some(track) = person.tracks.iter().find(|track| track.kind == kind) else { return Vec::new() };
+    let client = &net.clients[viewer];
+    let Some(track) = client.tracks.iter().find(|track| track.kind == kind) else { return Vec::new() };
     let codec_of = |packet: &Received| {
         let accepted = track.accepted.iter().find(|(number, _)| *number == packet.payload_type);
         accepted.expect("only payload types of the answer arrive").1
     };
     let number_of = |payload: &[u8]| u32::from_be_bytes(*payload.last_chunk().expect("each payload has a number"));
-    let of_track = person.received.iter().filter(|packet| Some(packet.ssrc) == track.ssrc);
+    let of_track = client.received.iter().filter(|packet| Some(packet.ssrc) == track.ssrc);
     of_track.map(|packet| (codec_of(packet), number_of(&packet.payload))).collect()
 }
 

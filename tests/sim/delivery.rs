@@ -24,8 +24,8 @@ fn connected(workers: usize, viewers: usize, profiles: &[SrtpProfile]) -> (Net, 
 /// Publishes a frame of three packets and an audio packet every 20 ms, with a keyframe first.
 fn publish(net: &mut Net, publisher: usize, frames: std::ops::Range<u32>) {
     let (video, audio) = {
-        let person = &net.clients[publisher];
-        (track(person, Kind::Video), track(person, Kind::Audio))
+        let client = &net.clients[publisher];
+        (track(client, Kind::Video), track(client, Kind::Audio))
     };
     for frame in frames {
         for part in 0..3 {
@@ -180,7 +180,7 @@ fn the_client_of_an_ended_session_is_told_and_nothing_is_left_behind() {
         assert!(net.handle().end(&session, Reason::Deleted).is_err());
     }
     net.run(Duration::from_millis(50));
-    assert!(net.clients.iter().all(|person| person.closed), "every peer is told");
+    assert!(net.clients.iter().all(|client| client.closed), "every peer is told");
     assert_eq!((net.handle().session_count(), net.handle().streams().len()), (0, 0));
 }
 
@@ -204,7 +204,7 @@ fn a_handshake_that_fails_with_a_clear_alert_times_out_and_the_alert_is_reported
     let viewer = net.watch("cam");
     let session = net.clients[viewer].session;
     // Its check arrives, then what it says of a certificate that it does not like, and close_notify; then nothing.
-    let check = net.clients[viewer].client.poll_transmit().expect("a check").1.to_vec();
+    let check = net.clients[viewer].peer.poll_transmit().expect("a check").1.to_vec();
     net.deliver(viewer, check);
     for (level, description) in [(2, 42), (1, 0)] {
         let alert = [&[21, 0xfe, 0xfd][..], &[0; 8], &[0, 2, level, description]].concat();
@@ -266,7 +266,7 @@ fn a_lost_packet_is_resent_on_request_and_no_sequence_number_has_two_contents() 
 fn remote_candidates_are_never_dialled() {
     let mut net = Net::new(1);
     let viewer = net.watch("cam");
-    let offer = net.clients[viewer].client.offer().to_owned();
+    let offer = net.clients[viewer].peer.offer().to_owned();
     net.clients.clear();
     let mut candidates = String::new();
     for number in 0..500 {

@@ -43,9 +43,9 @@ fn profile(two_byte: bool) -> [u8; 2] {
     if two_byte { [0x10, 0x00] } else { [0xbe, 0xde] }
 }
 
-/// The id under which a person negotiated an extension for a track.
-fn id(net: &Net, person: usize, kind: Kind, extension: Extension) -> Option<u8> {
-    let track = &net.clients[person].tracks[track(&net.clients[person], kind)];
+/// The id under which a client negotiated an extension for a track.
+fn id(net: &Net, client: usize, kind: Kind, extension: Extension) -> Option<u8> {
+    let track = &net.clients[client].tracks[track(&net.clients[client], kind)];
     track.extensions.iter().find(|(_, agreed)| *agreed == extension).map(|(id, _)| *id)
 }
 
@@ -62,10 +62,10 @@ fn joined(extensions: &[Extension]) -> (Net, Broadcast, usize) {
 
 /// What a viewer got of a track, on its line or that of its resends.
 fn received(net: &Net, viewer: usize, kind: Kind, resends: bool) -> Vec<Received> {
-    let person = &net.clients[viewer];
-    let track = &person.tracks[track(person, kind)];
+    let client = &net.clients[viewer];
+    let track = &client.tracks[track(client, kind)];
     let ssrc = if resends { track.rtx_ssrc } else { track.ssrc };
-    person.received.iter().filter(|packet| Some(packet.ssrc) == ssrc).cloned().collect()
+    client.received.iter().filter(|packet| Some(packet.ssrc) == ssrc).cloned().collect()
 }
 
 fn value(packet: &Received, id: Option<u8>) -> Option<&[u8]> {
@@ -421,15 +421,15 @@ fn without_rtx_a_packet_with_a_descriptor_is_repeated_bit_for_bit() {
 #[test]
 fn descriptors_are_not_negotiated_without_mixed_elements_nor_for_audio() {
     let (mut net, broadcast, viewer) = joined(&DESCRIBED);
-    let of = |net: &Net, person, kind| id(net, person, kind, Extension::DependencyDescriptor);
-    for person in [broadcast.publisher, viewer] {
-        assert!(of(&net, person, Kind::Video).is_some() && of(&net, person, Kind::Audio).is_none());
+    let of = |net: &Net, client, kind| id(net, client, kind, Extension::DependencyDescriptor);
+    for client in [broadcast.publisher, viewer] {
+        assert!(of(&net, client, Kind::Video).is_some() && of(&net, client, Kind::Audio).is_none());
     }
     for role in [Role::Viewer, Role::Publisher] {
         let change = |request: &mut Create| request.offer = request.offer.replace("a=extmap-allow-mixed\r\n", "");
-        let person = net.try_join(role, "cam", BOTH, GCM, change).expect("it is answered");
-        assert_eq!(of(&net, person, Kind::Video), None, "{role:?}");
-        assert!(id(&net, person, Kind::Video, Extension::Mid).is_some());
+        let client = net.try_join(role, "cam", BOTH, GCM, change).expect("it is answered");
+        assert_eq!(of(&net, client, Kind::Video), None, "{role:?}");
+        assert!(id(&net, client, Kind::Video, Extension::Mid).is_some());
     }
 }
 

@@ -29,8 +29,8 @@ fn delays(broadcast: &Broadcast, line: &[Shown]) -> Vec<Duration> {
     line.iter().map(|shown| shown.at.saturating_duration_since(broadcast.video_sent_at(shown.number))).collect()
 }
 
-fn sender_reports(net: &Net, person: usize) -> Vec<u32> {
-    let packets = net.clients[person].rtcp.iter().flatten();
+fn sender_reports(net: &Net, client: usize) -> Vec<u32> {
+    let packets = net.clients[client].rtcp.iter().flatten();
     packets.filter_map(|packet| Some(packet.as_any().downcast_ref::<SenderReport>()?.ssrc)).collect()
 }
 

@@ -25,10 +25,10 @@ fn begun(viewers: usize) -> (Net, Broadcast, Vec<usize>) {
 
 /// Octets of media and of everything that a client was sent, without what the seal adds.
 fn octets(net: &Net, viewer: usize) -> (u64, u64) {
-    let person = &net.clients[viewer];
-    let is_media = |ssrc| person.tracks.iter().any(|track| track.ssrc == Some(ssrc));
+    let client = &net.clients[viewer];
+    let is_media = |ssrc| client.tracks.iter().any(|track| track.ssrc == Some(ssrc));
     let sum = |media: bool| {
-        let packets = person.received.iter().filter(|packet| is_media(packet.ssrc) || !media);
+        let packets = client.received.iter().filter(|packet| is_media(packet.ssrc) || !media);
         packets.map(|packet| packet.sealed.len() as u64 - TAG).sum()
     };
     (sum(true), sum(false))
@@ -70,7 +70,7 @@ fn a_thousand_viewers_that_join_within_a_second_cause_at_most_two_keyframe_reque
         }
     }
     let within = began + SECOND;
-    while net.now < within || net.clients.iter().any(|person| !person.is_connected()) {
+    while net.now < within || net.clients.iter().any(|client| !client.is_connected()) {
         broadcast.run(&mut net, MILLISECOND);
         let requests = net.keyframe_requests(publisher) - before;
         let seconds = net.now.saturating_duration_since(began).as_secs() as usize;
@@ -104,9 +104,9 @@ fn a_flood_of_the_worst_feedback_is_counted_and_costs_others_nothing() {
     let (mut net, mut broadcast, viewers) = begun(2);
     let [hostile, other] = viewers[..] else { panic!("two viewers") };
     for _ in 0..1_000 {
-        for person in [hostile, broadcast.publisher] {
+        for client in [hostile, broadcast.publisher] {
             for _ in 0..10 {
-                net.clients[person].client.send_rtcp(vec![worst_transport_feedback()], net.now);
+                net.clients[client].peer.send_rtcp(vec![worst_transport_feedback()], net.now);
             }
         }
         broadcast.run(&mut net, MILLISECOND);
@@ -115,7 +115,7 @@ fn a_flood_of_the_worst_feedback_is_counted_and_costs_others_nothing() {
     let refused = net.drops("rtcp_flood");
     // A second has room for 256 of each, and there is a bit more than one.
     assert!((18_900..=19_500).contains(&refused), "{refused}");
-    assert!(net.clients.iter().all(|person| !person.closed));
+    assert!(net.clients.iter().all(|client| !client.closed));
     for viewer in [hostile, other] {
         assert_continuous(&net.video(viewer), 0..broadcast.frame * PARTS);
     }
@@ -134,15 +134,15 @@ fn rtcp_about_the_ssrcs_of_others_has_no_effect() {
     let requests = net.keyframe_requests(publisher);
     let sources: Vec<u32> = [other, publisher]
         .into_iter()
-        .flat_map(|person| net.clients[person].tracks.iter().flat_map(|track| [track.ssrc, track.rtx_ssrc]))
+        .flat_map(|client| net.clients[client].tracks.iter().flat_map(|track| [track.ssrc, track.rtx_ssrc]))
         .flatten()
         .collect();
     let before = [octets(&net, hostile), octets(&net, other)].map(|(media, all)| all - media);
     for ssrc in sources {
         let nacks = vec![NackPair { packet_id: 1000, lost_packets: 0xffff }];
         let now = net.now;
-        for person in [hostile, publisher] {
-            net.clients[person].client.send_rtcp(
+        for client in [hostile, publisher] {
+            net.clients[client].peer.send_rtcp(
                 vec![
                     Box::new(PictureLossIndication { sender_ssrc: 1, media_ssrc: ssrc }),
                     Box::new(TransportLayerNack { sender_ssrc: 1, media_ssrc: ssrc, nacks: nacks.clone() }),
@@ -158,7 +158,7 @@ fn rtcp_about_the_ssrcs_of_others_has_no_effect() {
     assert_eq!([octets(&net, hostile), octets(&net, other)].map(|(media, all)| all - media), before);
     let late = broadcast.add_viewer(&mut net);
     broadcast.run(&mut net, SECOND);
-    assert!(net.clients.iter().all(|person| !person.closed));
+    assert!(net.clients.iter().all(|client| !client.closed));
     for viewer in [hostile, other, late] {
         assert_continuous(&net.video(viewer), 0..broadcast.frame * PARTS);
     }

@@ -61,7 +61,7 @@ impl Scene {
         self.net.links.impair(self.broadcast.publisher, publisher, whole(publisher), seed(random));
         for receiver in &self.viewers {
             let down = viewer(random);
-            self.net.links.impair(receiver.person, whole(down), down, seed(random));
+            self.net.links.impair(receiver.client, whole(down), down, seed(random));
         }
     }
 }
@@ -91,9 +91,9 @@ fn every_loss_that_can_be_repaired_is_repaired() {
         scene.run(2 * SECOND);
         let published = scene.broadcast.frame * PARTS;
         // What was lost last is missed when the next frame comes.
-        let person = scene.broadcast.publisher;
-        scene.net.links.lane(person, Way::Up).impairment.loss = 0.0;
-        scene.net.links.lane(person, Way::Up).impairment.burst = None;
+        let client = scene.broadcast.publisher;
+        scene.net.links.lane(client, Way::Up).impairment.loss = 0.0;
+        scene.net.links.lane(client, Way::Up).impairment.burst = None;
         scene.run(SECOND);
 
         let refused = scene.net.metric("sluice_resends_total{outcome=\"refused\"}");
@@ -104,14 +104,14 @@ fn every_loss_that_can_be_repaired_is_repaired() {
                 let got = viewer.arrived.get(&(first + u64::from(expected)));
                 let Some((at, number)) = got else {
                     // Three answers were lost too.
-                    assert!(refused > 0, "seed {seed}: viewer {} misses {expected}", viewer.person);
+                    assert!(refused > 0, "seed {seed}: viewer {} misses {expected}", viewer.client);
                     continue;
                 };
                 if *number == 0 && expected > 0 && refused > 0 {
                     // Nor did anything help but the cached frames, from their keyframe on.
                     break;
                 }
-                assert_eq!(*number, expected, "seed {seed}: viewer {}", viewer.person);
+                assert_eq!(*number, expected, "seed {seed}: viewer {}", viewer.client);
                 let late = at.saturating_duration_since(scene.broadcast.video_sent_at(*number));
                 assert!(late < 1200 * MILLISECOND, "seed {seed}: {expected} came after {late:?}");
             }

@@ -49,42 +49,42 @@ fn pending_sessions_count_so_a_burst_of_posts_stops_at_the_limit() {
     assert!(watch(&mut net, "cam").is_ok());
 }
 
-/// Lets the session of a person end.
+/// Lets the session of a client end.
 type End = fn(&mut Net, usize);
 
 #[test]
 fn a_slot_is_free_again_however_a_session_ends() {
     let mut net = with(Quota { sessions: 2, viewers: 1, sessions_per_address: 1 });
     let endings: [(&str, End); 5] = [
-        ("deleted while it waits", |net, person| net.delete(person)),
-        ("deleted once it is connected", |net, person| {
+        ("deleted while it waits", |net, client| net.delete(client)),
+        ("deleted once it is connected", |net, client| {
             net.connect();
-            net.delete(person);
+            net.delete(client);
             net.run(Duration::from_millis(5));
         }),
-        ("closed by its client", |net, person| {
+        ("closed by its client", |net, client| {
             net.connect();
-            net.clients[person].client.close();
+            net.clients[client].peer.close();
             net.run(Duration::from_millis(50));
         }),
-        ("gone during its handshake", |net, person| {
+        ("gone during its handshake", |net, client| {
             net.run(Duration::from_millis(2));
-            net.clients[person].away = true;
+            net.clients[client].away = true;
             net.wait(12 * SECOND);
         }),
-        ("gone without a word", |net, person| {
+        ("gone without a word", |net, client| {
             net.connect();
-            net.clients[person].away = true;
+            net.clients[client].away = true;
             net.wait(35 * SECOND);
         }),
     ];
     for role in [Role::Viewer, Role::Publisher] {
         for (how, end) in endings {
-            let person = net.try_join(role, "cam", CODECS, GCM, |_| {}).unwrap();
+            let client = net.try_join(role, "cam", CODECS, GCM, |_| {}).unwrap();
             assert!(slots(&net) > 0);
-            end(&mut net, person);
+            end(&mut net, client);
             assert_eq!(slots(&net), 0, "{role:?} {how}");
-            net.forget(person);
+            net.forget(client);
         }
         // An offer that is refused takes none.
         let refused = net.try_join(role, "cam", CODECS, GCM, |request| request.offer = "no offer".to_owned());
@@ -103,7 +103,7 @@ fn the_viewers_of_one_stream_are_limited_without_limiting_other_streams() {
     assert_eq!(net.metric("sluice_refused_sessions_total{reason=\"max_viewers\"}"), 1);
     watch(&mut net, "other").unwrap();
     publish(&mut net, "cam", false).unwrap();
-    net.clients[first].client.close();
+    net.clients[first].peer.close();
     net.connect();
     assert!(watch(&mut net, "cam").is_ok());
 }

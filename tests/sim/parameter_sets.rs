@@ -86,9 +86,9 @@ fn watch(net: &mut Net, codec: Codec) -> usize {
 
 /// The viewer's line of video, in the order of its numbers, which has no hole.
 fn line(net: &Net, viewer: usize) -> Vec<Received> {
-    let person = &net.clients[viewer];
-    let ssrc = person.tracks.iter().find(|track| track.kind == Kind::Video).and_then(|track| track.ssrc);
-    let mut line: Vec<Received> = person.received.iter().filter(|packet| Some(packet.ssrc) == ssrc).cloned().collect();
+    let client = &net.clients[viewer];
+    let ssrc = client.tracks.iter().find(|track| track.kind == Kind::Video).and_then(|track| track.ssrc);
+    let mut line: Vec<Received> = client.received.iter().filter(|packet| Some(packet.ssrc) == ssrc).cloned().collect();
     line.sort_by_key(|packet| packet.index);
     assert!(line.windows(2).all(|pair| pair[1].index == pair[0].index + 1), "no hole, no number twice");
     line

@@ -37,7 +37,7 @@ impl Leaves {
     fn leave(self, net: &mut Net, publisher: usize) {
         match self {
             Self::Deleted => net.delete(publisher),
-            Self::Closed => net.clients[publisher].client.close(),
+            Self::Closed => net.clients[publisher].peer.close(),
             Self::Crashed => net.clients[publisher].away = true,
         }
     }
@@ -53,8 +53,8 @@ enum Asks {
 
 impl Asks {
     fn ask(self, net: &mut Net, viewer: usize, time: u8) {
-        let person = &mut net.clients[viewer];
-        let media_ssrc = person.tracks[track(person, Kind::Video)].ssrc.expect("the answer names it");
+        let client = &mut net.clients[viewer];
+        let media_ssrc = client.tracks[track(client, Kind::Video)].ssrc.expect("the answer names it");
         let request: Box<dyn rtcp::Packet> = match self {
             Self::Pli => return net.request_keyframe(viewer),
             Self::Fir => Box::new(FullIntraRequest {
@@ -64,13 +64,13 @@ impl Asks {
             }),
             // Of what is long gone and never came: the viewer misses more than repair can bring.
             Self::Nack => {
-                let newest = person.received.iter().rfind(|packet| packet.ssrc == media_ssrc).expect("it watched");
+                let newest = client.received.iter().rfind(|packet| packet.ssrc == media_ssrc).expect("it watched");
                 let missing = (newest.index as u16).wrapping_add(3);
                 let nacks = (0..20).map(|step| NackPair::new(missing.wrapping_sub(step * 40))).collect();
                 Box::new(TransportLayerNack { sender_ssrc: 1, media_ssrc, nacks })
             }
         };
-        person.client.send_rtcp(vec![request], net.now);
+        client.peer.send_rtcp(vec![request], net.now);
     }
 }
 

@@ -121,8 +121,8 @@ fn a_jump_of_sequence_numbers_is_no_loss_and_ends_with_a_keyframe_at_once() {
 fn contributing_sources_and_padding_are_removed() {
     let (mut net, mut broadcast, viewer) = watched(1);
     for (csrcs, padding) in [(0, 0), (1, 0), (15, 0), (0, 1), (0, 255), (15, 200), (2, 4), (0, 0)] {
-        let person = &mut net.clients[broadcast.publisher];
-        (person.csrcs, person.padding) = ((1..=csrcs).collect(), padding);
+        let client = &mut net.clients[broadcast.publisher];
+        (client.csrcs, client.padding) = ((1..=csrcs).collect(), padding);
         broadcast.run(&mut net, SECOND / 2);
     }
     assert_whole(&net, viewer, &broadcast);
@@ -242,10 +242,10 @@ impl Lossy {
 
     /// A client's packets come from another port, and through another worker's socket where there is one; six seconds
     /// pass. For how long nothing new came to the viewer.
-    fn rebind(&mut self, person: usize, worker: usize) -> Duration {
-        let before = self.net.clients[person].address;
+    fn rebind(&mut self, client: usize, worker: usize) -> Duration {
+        let before = self.net.clients[client].address;
         let moved = self.net.now;
-        self.net.rebind_client(person, SocketAddr::new(before.ip(), before.port() + 1_000), worker);
+        self.net.rebind_client(client, SocketAddr::new(before.ip(), before.port() + 1_000), worker);
         self.run(6 * SECOND);
         let mut arrivals: Vec<Instant> = self.receiver.arrived.values().map(|(at, _)| *at).collect();
         arrivals.sort_unstable();
@@ -286,14 +286,14 @@ fn a_viewer_whose_source_port_changes_is_back_with_its_next_check() {
         let mut lossy = Lossy::new(workers);
         lossy.run(3 * SECOND);
         for change in 1..=3 {
-            let outage = lossy.rebind(lossy.receiver.person, change % workers);
+            let outage = lossy.rebind(lossy.receiver.client, change % workers);
             assert!(outage < MOVED, "{outage:?}");
         }
         lossy.run(SECOND);
         let (shown, missing) = lossy.shown();
         assert_eq!(missing, 0);
         assert!(shown.last().is_some_and(|newest| newest + 12 * PARTS >= lossy.broadcast.frame * PARTS));
-        assert!(!lossy.net.clients[lossy.receiver.person].closed);
+        assert!(!lossy.net.clients[lossy.receiver.client].closed);
     }
 }
 

@@ -15,8 +15,8 @@ const TRIES: u8 = 10;
 
 /// One viewer's reception of video.
 pub(crate) struct Receiver {
-    pub(crate) person: usize,
-    /// How many of the person's packets have been looked at.
+    pub(crate) client: usize,
+    /// How many of the client's packets have been looked at.
     seen: usize,
     /// By number of the line: when it came first, and the publisher's number in it.
     pub(crate) arrived: BTreeMap<u64, (Instant, u32)>,
@@ -29,17 +29,17 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    pub(crate) fn new(person: usize) -> Self {
-        Self { person, seen: 0, arrived: BTreeMap::new(), missing: BTreeMap::new(), octets: [0; 2], asked: Vec::new() }
+    pub(crate) fn new(client: usize) -> Self {
+        Self { client, seen: 0, arrived: BTreeMap::new(), missing: BTreeMap::new(), octets: [0; 2], asked: Vec::new() }
     }
 
     /// Takes what has come, and asks for what has not.
     pub(crate) fn poll(&mut self, net: &mut Net) {
         let now = net.now;
-        let person = &net.clients[self.person];
-        let video = &person.tracks[track(person, Kind::Video)];
+        let client = &net.clients[self.client];
+        let video = &client.tracks[track(client, Kind::Video)];
         let (ssrc, rtx_ssrc) = (video.ssrc.expect("the answer names it"), video.rtx_ssrc);
-        for packet in &person.received[self.seen..] {
+        for packet in &client.received[self.seen..] {
             let (index, payload) = if packet.ssrc == ssrc {
                 self.octets[0] += packet.sealed.len() as u64;
                 (packet.index, &packet.payload[..])
@@ -60,7 +60,7 @@ impl Receiver {
             let before = self.arrived.entry(index).or_insert((packet.at, number));
             assert_eq!(before.1, number, "a resend of {index} has what was sent with it");
         }
-        self.seen = person.received.len();
+        self.seen = client.received.len();
         self.ask(net, ssrc);
     }
 
@@ -74,37 +74,37 @@ impl Receiver {
         }
         if !nacks.is_empty() {
             let nack = TransportLayerNack { sender_ssrc: 1, media_ssrc, nacks };
-            net.clients[self.person].client.send_rtcp(vec![Box::new(nack)], now);
+            net.clients[self.client].peer.send_rtcp(vec![Box::new(nack)], now);
         }
     }
 }
 
 /// Sends again what the relay asks a publisher for, in-band.
 pub(crate) struct Answers {
-    person: usize,
+    client: usize,
     seen: usize,
 }
 
 impl Answers {
     /// From now on.
-    pub(crate) fn new(net: &mut Net, person: usize) -> Self {
-        net.clients[person].sent.get_or_insert_default();
-        Self { person, seen: net.clients[person].rtcp.len() }
+    pub(crate) fn new(net: &mut Net, client: usize) -> Self {
+        net.clients[client].sent.get_or_insert_default();
+        Self { client, seen: net.clients[client].rtcp.len() }
     }
 
     pub(crate) fn poll(&mut self, net: &mut Net) {
-        let person = &net.clients[self.person];
-        let nacks: Vec<_> = person.rtcp[self.seen..]
+        let client = &net.clients[self.client];
+        let nacks: Vec<_> = client.rtcp[self.seen..]
             .iter()
             .flatten()
             .filter_map(|packet| packet.as_any().downcast_ref::<TransportLayerNack>())
             .flat_map(|nack| nack.nacks.iter().flat_map(|pair| *pair).map(|sequence| (nack.media_ssrc, sequence)))
             .collect();
-        self.seen = person.rtcp.len();
+        self.seen = client.rtcp.len();
         for asked in nacks {
-            let again = net.clients[self.person].sent.as_ref().and_then(|sent| sent.get(&asked)).cloned();
+            let again = net.clients[self.client].sent.as_ref().and_then(|sent| sent.get(&asked)).cloned();
             if let Some(datagram) = again {
-                net.deliver(self.person, datagram);
+                net.deliver(self.client, datagram);
             }
         }
     }

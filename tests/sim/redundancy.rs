@@ -81,9 +81,9 @@ impl Stage {
     }
 
     fn send_payload(&mut self, payload_type: u8, timestamp: u32, payload: &[u8], arrives: bool) {
-        let person = &mut self.net.clients[self.publisher];
-        person.tracks[0].payload_type = payload_type;
-        let datagram = person.seal(0, timestamp, false, payload);
+        let client = &mut self.net.clients[self.publisher];
+        client.tracks[0].payload_type = payload_type;
+        let datagram = client.seal(0, timestamp, false, payload);
         if arrives {
             self.net.deliver(self.publisher, datagram);
         }

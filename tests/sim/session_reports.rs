@@ -226,11 +226,11 @@ fn metric(net: &Net, name: &str) -> Option<f64> {
 #[test]
 fn a_streams_metrics_move_with_it_and_end_with_it() {
     let (mut net, mut broadcast, viewer) = live();
-    let person = broadcast.publisher;
+    let client = broadcast.publisher;
     // Sealed and never sent: the next packet shows the hole.
-    let audio = net.clients[person].tracks.iter().position(|track| track.kind == Kind::Audio).unwrap();
+    let audio = net.clients[client].tracks.iter().position(|track| track.kind == Kind::Audio).unwrap();
     for _ in 0..7 {
-        net.clients[person].seal(audio, 0, false, &[0; 100]);
+        net.clients[client].seal(audio, 0, false, &[0; 100]);
     }
     broadcast.run(&mut net, SECOND * 2);
     assert_eq!(metric(&net, "sluice_stream_viewers{stream=\"cam\"}"), Some(1.0));
@@ -244,7 +244,7 @@ fn a_streams_metrics_move_with_it_and_end_with_it() {
     assert_eq!(lost(&net, "video"), Some(0.0));
     assert_eq!(lost(&net, "audio"), Some(7.0));
 
-    for session in [net.clients[person].session, net.clients[viewer].session] {
+    for session in [net.clients[client].session, net.clients[viewer].session] {
         net.handle().end(&session, Reason::Deleted).unwrap();
         net.run(SECOND);
         assert_eq!(metric(&net, "sluice_stream_keyframe_interval_seconds{stream=\"cam\"}"), None);

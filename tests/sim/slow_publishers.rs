@@ -58,7 +58,7 @@ impl Scene {
             let reads = if self.at_once { waits } else { waits.min(usize::from(writes)) };
             for (_, datagram) in self.socket.drain(..reads).collect::<Vec<_>>() {
                 let now = self.net.now;
-                let _ = self.net.clients[self.publisher].client.handle_datagram(&datagram, RELAY, now);
+                let _ = self.net.clients[self.publisher].peer.handle_datagram(&datagram, RELAY, now);
             }
             self.step();
             self.answers.poll(&mut self.net);

@@ -37,15 +37,15 @@ impl Show {
     fn frame(&mut self, kind: Kind, ssrc: u32, keyframe: bool) -> (u32, Vec<u8>) {
         let number = self.number;
         self.number += 1;
-        let person = &mut self.net.clients[self.publisher];
-        let place = track(person, kind);
-        person.tracks[place].ssrc = Some(ssrc);
+        let client = &mut self.net.clients[self.publisher];
+        let place = track(client, kind);
+        client.tracks[place].ssrc = Some(ssrc);
         let (rate, payload) = match kind {
             Kind::Video => (90, vp8(keyframe, number)),
             Kind::Audio => (48, number.to_be_bytes().to_vec()),
         };
         let timestamp = number.wrapping_mul(40 * rate);
-        (number, person.seal(place, timestamp, true, &payload))
+        (number, client.seal(place, timestamp, true, &payload))
     }
 
     fn send(&mut self, ssrc: u32, keyframe: bool) -> u32 {

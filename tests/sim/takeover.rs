@@ -29,9 +29,9 @@ fn gop(mut broadcast: Broadcast, offset: u32) -> Broadcast {
     broadcast
 }
 
-/// The client of `person`, started again: the same machine, the same program, another session.
-fn again(net: &mut Net, person: usize) -> Result<usize, CreateError> {
-    let address = net.clients[person].address.ip();
+/// A publishing client starts again: the same machine, the same program, another session.
+fn again(net: &mut Net, client: usize) -> Result<usize, CreateError> {
+    let address = net.clients[client].address.ip();
     net.try_join(Role::Publisher, "cam", BOTH, GCM, |request| request.http_remote = address)
 }
 
@@ -260,11 +260,11 @@ fn a_takeover_with_another_codec_ends_only_viewers_without_it() {
     }
     assert!(net.clients[narrow].closed && !net.clients[wide].closed && !net.clients[waiting].closed);
     assert_eq!(net.metric("sluice_session_ends_total{reason=\"codec_changed\",role=\"viewer\"}"), 1);
-    let person = &net.clients[wide];
-    let video = person.received.iter().filter(|packet| packet.payload.first() == Some(&0x65));
+    let client = &net.clients[wide];
+    let video = client.received.iter().filter(|packet| packet.payload.first() == Some(&0x65));
     assert_eq!(video.count(), 10);
-    let ssrc = person.tracks[crate::broadcast::track(person, Kind::Video)].ssrc;
-    let line: Vec<_> = person.received.iter().filter(|packet| Some(packet.ssrc) == ssrc).collect();
+    let ssrc = client.tracks[crate::broadcast::track(client, Kind::Video)].ssrc;
+    let line: Vec<_> = client.received.iter().filter(|packet| Some(packet.ssrc) == ssrc).collect();
     assert!(line.windows(2).all(|pair| pair[1].index == pair[0].index + 1), "one line");
 }
 

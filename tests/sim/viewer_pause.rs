@@ -131,13 +131,13 @@ const MOST_ASKED: usize = 200;
 
 /// What a browser would ask for again: the numbers of frames that have come neither first nor as a resend.
 fn missing(net: &Net, viewer: usize) -> (u32, Vec<u16>) {
-    let person = &net.clients[viewer];
-    let of = &person.tracks[crate::broadcast::track(person, Kind::Video)];
+    let client = &net.clients[viewer];
+    let of = &client.tracks[crate::broadcast::track(client, Kind::Video)];
     let (ssrc, rtx) = (of.ssrc.expect("it is answered"), of.rtx_ssrc.expect("RTX is agreed on"));
-    let resent = person.received.iter().filter(|packet| packet.ssrc == rtx);
+    let resent = client.received.iter().filter(|packet| packet.ssrc == rtx);
     let mut have: HashSet<u16> =
         resent.map(|packet| u16::from_be_bytes([packet.payload[0], packet.payload[1]])).collect();
-    let first = person.received.iter().filter(|packet| packet.ssrc == ssrc);
+    let first = client.received.iter().filter(|packet| packet.ssrc == ssrc);
     have.extend(first.clone().map(|packet| packet.index as u16));
     let highest = first.map(|packet| packet.index).max().unwrap_or(0);
     let lately = highest.saturating_sub(400)..highest;
@@ -158,7 +158,7 @@ fn lose(net: &mut Net, broadcast: &mut Broadcast, viewer: usize, share: f64, how
             let nacks: Vec<_> = pairs.map(|packet_id| NackPair { packet_id, lost_packets: 0 }).collect();
             if !nacks.is_empty() {
                 let (nack, now) = (TransportLayerNack { sender_ssrc: 1, media_ssrc: ssrc, nacks }, net.now);
-                net.clients[viewer].client.send_rtcp(vec![Box::new(nack)], now);
+                net.clients[viewer].peer.send_rtcp(vec![Box::new(nack)], now);
             }
         }
         let is_video = |datagram: &[u8]| datagram.len() > 300;

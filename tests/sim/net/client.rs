@@ -15,7 +15,7 @@ use super::lane::is_rtp;
 
 /// One client.
 pub(crate) struct NetClient {
-    pub(crate) client: Client,
+    pub(crate) peer: Client,
     pub(crate) session: SessionId,
     pub(crate) address: SocketAddr,
     pub(crate) tracks: Vec<Track>,
@@ -94,7 +94,7 @@ impl NetClient {
     /// A datagram of the relay reaches it.
     pub(super) fn take(&mut self, datagram: &[u8], now: Instant) {
         let Some(opener) = self.opener.as_mut().filter(|_| is_rtp(datagram)) else {
-            let _ = self.client.handle_datagram(datagram, RELAY, now);
+            let _ = self.peer.handle_datagram(datagram, RELAY, now);
             return;
         };
         let mut opened_in = datagram.to_vec();
@@ -117,7 +117,7 @@ impl NetClient {
 
     /// Keeps what it has come to know.
     pub(super) fn take_events(&mut self) {
-        while let Some(event) = self.client.poll_event() {
+        while let Some(event) = self.peer.poll_event() {
             match event {
                 Event::Connected(keys) => {
                     self.profile = Some(keys.local.profile);

@@ -114,11 +114,11 @@ impl Net {
             local: address,
             certificate: &self.certificate,
         };
-        let mut client = Client::new(&config, self.now).expect("the client makes an offer");
+        let mut peer = Client::new(&config, self.now).expect("the client makes an offer");
         let mut request = Create {
             role,
             stream: stream.parse().expect("the test names a valid stream"),
-            offer: client.offer().to_owned(),
+            offer: peer.offer().to_owned(),
             http_local: Some(RELAY.ip()),
             http_remote: address.ip(),
             source: sluice::session::Source::Direct,
@@ -128,10 +128,10 @@ impl Net {
         };
         change(&mut request);
         let created = self.handle().create_at(request, self.now)?;
-        let tracks = client.accept(&created.answer, self.now).expect("the answer is accepted");
+        let tracks = peer.accept(&created.answer, self.now).expect("the answer is accepted");
         self.client_by_address.insert(address, number);
-        let person = NetClient {
-            client,
+        let client = NetClient {
+            peer,
             session: created.session,
             address,
             tracks,
@@ -152,8 +152,8 @@ impl Net {
             sent: None,
         };
         match self.vacant.pop() {
-            Some(place) => self.clients[place] = person,
-            None => self.clients.push(person),
+            Some(place) => self.clients[place] = client,
+            None => self.clients.push(client),
         }
         Ok(number)
     }
@@ -181,7 +181,7 @@ impl Net {
     pub(crate) fn connect(&mut self) {
         for _ in 0..3000 {
             self.run(Duration::from_millis(1));
-            if self.clients.iter().all(|person| person.is_connected() || person.closed || person.away) {
+            if self.clients.iter().all(|client| client.is_connected() || client.closed || client.away) {
                 return self.run(Duration::from_millis(20));
             }
         }
@@ -195,17 +195,17 @@ impl Net {
             if self.clients[number].gone {
                 continue;
             }
-            let client = &mut self.clients[number].client;
-            if client.poll_timeout().is_some_and(|due| due <= now) {
-                client.handle_timeout(now);
+            let peer = &mut self.clients[number].peer;
+            if peer.poll_timeout().is_some_and(|due| due <= now) {
+                peer.handle_timeout(now);
             }
             self.pump(number);
         }
         while let Some((number, way, mut datagram)) = self.links.arrived(now) {
-            let (worker, person) = (self.worker_of(number), &mut self.clients[number]);
+            let (worker, client) = (self.worker_of(number), &mut self.clients[number]);
             match way {
-                Way::Up => self.relay.receive(worker, person.address, &mut datagram, now),
-                Way::Down => person.take(&datagram, now),
+                Way::Up => self.relay.receive(worker, client.address, &mut datagram, now),
+                Way::Down => client.take(&datagram, now),
             }
             self.pump(number);
         }
@@ -228,16 +228,16 @@ impl Net {
     /// Hands a client's datagrams to the relay, always to the same worker, as SO_REUSEPORT does.
     fn pump(&mut self, number: usize) {
         let worker = self.worker_of(number);
-        let person = &mut self.clients[number];
-        while let Some((_, datagram)) = person.client.poll_transmit() {
-            if person.away {
+        let client = &mut self.clients[number];
+        while let Some((_, datagram)) = client.peer.poll_transmit() {
+            if client.away {
                 continue;
             }
             if let Some(mut datagram) = self.links.send(number, Way::Up, datagram.to_vec(), self.now) {
-                self.relay.receive(worker, person.address, &mut datagram, self.now);
+                self.relay.receive(worker, client.address, &mut datagram, self.now);
             }
         }
-        person.take_events();
+        client.take_events();
     }
 
     /// A publisher sends one packet.
@@ -258,7 +258,7 @@ impl Net {
 
     /// A client sends an RTCP packet.
     pub(crate) fn send_rtcp(&mut self, number: usize, packet: impl rtcp::Packet + 'static) {
-        self.clients[number].client.send_rtcp(vec![Box::new(packet)], self.now);
+        self.clients[number].peer.send_rtcp(vec![Box::new(packet)], self.now);
     }
 
     /// The session of a client is deleted, as by its DELETE.
