@@ -90,7 +90,7 @@ impl Attack {
         self.net.run(Duration::from_millis(2));
     }
 
-    /// So many packets, with the other stream going on between them.
+    /// Sends [`MANY`] packets, with packets of the other stream between them.
     fn flood(&mut self, mut packet: impl FnMut(&mut Self, u32)) {
         for number in 0..MANY {
             packet(self, number);
@@ -127,7 +127,7 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four octets"))
 }
 
-/// Runs an attack against both roles, and holds what it leaves behind.
+/// Runs an attack against both roles, and limits the memory that it leaves behind.
 fn attack(mut run: impl FnMut(&mut Attack)) {
     let _alone = alone();
     for role in [Role::Viewer, Role::Publisher] {

@@ -1,6 +1,6 @@
 //! Datagrams that a stranger without keys forges with a client's own address and port, in each phase of a session: seeded,
 //! in virtual time, 20,000 of each kind against the real core. A live session does not notice, one that is not yet
-//! connected fails at most itself, and with a reason; nobody else loses a packet; all of it is counted, and nothing stays.
+//! connected may fail, with a reason; no other session loses a packet; every datagram is counted, and no memory is kept.
 
 #![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
 
@@ -23,14 +23,14 @@ const COUNT: u64 = 20_000;
 /// Between two turns of the relay.
 const AT_ONCE: u64 = 200;
 
-/// All that a flood may leave behind: a flood that was kept would be a megabyte and more, and the test's own record of
-/// what was sent to whom grows meanwhile.
+/// The memory that a flood may leave behind: a flood that was kept would take more than a megabyte, and the test's own
+/// record of sent packets grows meanwhile.
 const KEPT: isize = 512 * 1_024;
 
 const BOTH: &[Codec] = &[Codec::Vp8, Codec::Opus];
 const PROFILES: [SrtpProfile; 2] = [SrtpProfile::Aes128Gcm, SrtpProfile::Aes128CmSha1_80];
 
-/// A relay with a live publisher and viewer, who are not attacked, and the one who is.
+/// A relay with a live publisher and viewer that are not attacked, and the victim.
 struct Scene {
     net: Net,
     publisher: usize,
@@ -44,7 +44,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// `role` and `profile` are the victim's, who has only offered. A publisher has a stream of its own.
+    /// `role` and `profile` are the victim's, which has only sent its offer. A publisher has its own stream.
     fn offered(role: Role, profile: SrtpProfile) -> Self {
         let mut net = Net::new(2);
         net.application = true;
@@ -103,7 +103,7 @@ impl Scene {
         Some(self.net.clients[self.victim].peer.poll_transmit()?.1.to_vec())
     }
 
-    /// The victim says something in RTCP, and a publisher in RTP, and the forger sees it.
+    /// The victim sends RTCP, and RTP if it is a publisher, and the forger sees it.
     fn listen(&mut self) {
         let now = self.net.now;
         let pli = || Box::new(PictureLossIndication { sender_ssrc: 1, media_ssrc: 2 });
@@ -138,7 +138,7 @@ impl Scene {
         self.net.metric_sum("sluice_drops_total")
     }
 
-    /// Fails unless the viewer who is not attacked has every frame, and forgets them.
+    /// Fails unless the viewer that is not attacked has every frame, and forgets them.
     fn assert_others_have_all(&mut self, from: u32, what: &str) {
         let client = &mut self.net.clients[self.viewer];
         let ssrc = client.tracks.iter().find(|track| track.kind == Kind::Video).unwrap().ssrc;
@@ -155,7 +155,7 @@ impl Scene {
         }
     }
 
-    /// Fails unless the victim is as alive as ever: what it sends is taken, and what it is sent arrives.
+    /// Fails unless the victim is live: the relay takes its packets, and it gets those of the relay.
     fn assert_unmoved(&mut self, what: &str) {
         assert!(self.is_there() && !self.net.clients[self.victim].closed, "{what}");
         let packets = self.net.metric_sum("sluice_rtp_packets_total{direction=\"in\"");
@@ -176,7 +176,7 @@ fn attack(scene: &mut Scene, forgery: &Forgery, passes: impl FnMut(&[u8]) -> boo
     let (drops, from) = (scene.drops(), scene.frame);
     let region = Region::new(ALLOCATOR);
     scene.flood(forgery, passes);
-    // What is only refused once a budget is spent passes before: at most 200 records of a handshake.
+    // Datagrams that only a spent budget refuses pass before: at most 200 records of a handshake.
     let counted = scene.drops() - drops;
     assert!(counted + 200 >= COUNT, "{what}: {counted} counted");
     scene.assert_others_have_all(from, what);

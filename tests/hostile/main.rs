@@ -1,5 +1,5 @@
 //! Hostile clients and strangers, thousands of packets of each kind, in virtual time against the real core: nothing panics,
-//! nobody else loses a packet, and the memory comes back. A program of its own, because its allocator counts the memory of
+//! no other session loses a packet, and the memory is freed. A program of its own, because its allocator counts the memory of
 //! the whole process, so that one attack runs at a time.
 
 #[path = "../support/forgeries.rs"]

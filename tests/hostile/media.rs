@@ -43,10 +43,10 @@ const BURST: u32 = 20;
 const KEPT: i64 = 24 << 20;
 /// What may be left when they are gone: mostly what the test's own clients keep.
 const LEFT: i64 = 4 << 20;
-/// What is said of sessions that are gone is forgotten by then.
+/// The relay has forgotten ended sessions by then.
 const FORGETTING: Duration = Duration::from_secs(40);
 
-/// A relay with a stream and its viewer, and people who attack it.
+/// A relay with a stream and its viewer, and attackers.
 struct Scene {
     net: Net,
     random: StdRng,
@@ -173,7 +173,7 @@ impl Scene {
         change.bytes_allocated as i64 - change.bytes_deallocated as i64
     }
 
-    /// Why packets were dropped, for who reads of a failure.
+    /// Why packets were dropped, for the message of a failure.
     fn drops(&self) -> String {
         let text = self.net.metrics.render();
         let drops = text.lines().filter_map(|line| line.strip_prefix("sluice_drops_total{reason="));
@@ -212,7 +212,7 @@ fn for_each_seed(run: impl Fn(u32)) {
     }
 }
 
-/// A publisher of these codecs, whom somebody watches, sends bad RTP, one packet of `others` under another SSRC than its
+/// A publisher of these codecs, with a viewer, sends bad RTP, one packet of `others` under another SSRC than its
 /// own. At least `least` of its packets are to be taken as media.
 fn attack_by_rtp(seed: u32, codecs: &[Codec], others: u32, least: u64) {
     let what = format!("SLUICE_SEED={seed}, {codecs:?}");

@@ -96,7 +96,7 @@ fn exactly_the_first_packet_of_each_keyframe_is_marked() {
         assert_eq!(marked(codec, &packets, &all), starts.map(|start| start as u64), "{name}");
         // Nothing is added where nothing is missing.
         assert_eq!(assembled(codec, &packets, &all).len(), count, "{name}");
-        // Ten pictures a second, and every fourth is a keyframe.
+        // Ten frames a second, and every fourth is a keyframe.
         assert_eq!(starts.map(|start| packets[start].0), [0, 4 * 9_000, 8 * 9_000], "{name}");
     }
 }

@@ -1,4 +1,4 @@
-//! Audio and video in step: what the relay tells a viewer of the publisher's clock, in virtual time with real peers.
+//! Audio and video in step: the sender reports that the relay gives viewers, in virtual time with real peers.
 
 use std::time::{Duration, Instant};
 
@@ -146,7 +146,7 @@ fn the_first_report_of_a_publisher_is_passed_on_at_once_and_waiting_for_it_is_fr
     broadcast.run(&mut net, SECOND / 4);
     let viewers: Vec<usize> = (0..8).map(|_| broadcast.add_viewer(&mut net)).collect();
     broadcast.run(&mut net, SECOND * 2);
-    // Without media what is due is the relay's own: looks at its sessions, and what it tells the publisher.
+    // Without media the timers are the relay's own: sampling its sessions, and feedback to the publisher.
     let mut due = 0;
     for _ in 0..4_000 {
         due += u32::from(net.relay.poll_timeout().is_some_and(|due| due <= net.now));
@@ -161,7 +161,7 @@ fn the_first_report_of_a_publisher_is_passed_on_at_once_and_waiting_for_it_is_fr
     }
 }
 
-/// How a publisher's clock is, by track: what its reports say after so many seconds, in 1/2^32 s; `None` for no report.
+/// How a publisher's clock is, by track: the NTP time that its reports give after a number of seconds, in 1/2^32 s; `None` for no report.
 type Clock = fn(Kind, f64) -> Option<u64>;
 
 /// Publishes for a while, with reports of audio and of video in turn, each every two seconds.
@@ -212,7 +212,7 @@ fn assert_together(clock: Clock) {
     broadcast.keyframe_every = 25;
     broadcast.run(&mut net, SECOND / 4);
     let viewer = broadcast.add_viewer(&mut net);
-    // What is told of one track alone says nothing of the other, and a publisher that reports nothing has half a minute.
+    // Reports about one track do not help the other, and the relay waits half a minute for a publisher that sends none.
     let reports = [Kind::Video, Kind::Audio].iter().any(|kind| clock(*kind, 0.0).is_some());
     run_by(&mut net, &mut broadcast, clock, if reports { 16 * SECOND } else { 36 * SECOND });
     for _ in 0..10 {

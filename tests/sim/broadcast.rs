@@ -40,7 +40,7 @@ pub(crate) struct Broadcast {
     pub(crate) keyframe_responsive: bool,
     /// The number of the next frame.
     pub(crate) frame: u32,
-    /// Added to what packets say of themselves, so that two publishers can be told apart.
+    /// Added to the numbers in payloads, to tell two publishers apart.
     pub(crate) offset: u32,
     /// Added to the RTP timestamps of both kinds.
     pub(crate) timestamp_offset: u32,
@@ -117,7 +117,7 @@ impl Broadcast {
         self.started + Duration::from_millis(u64::from((number - self.offset) / self.parts) * FRAME)
     }
 
-    /// Tells the relay what this publisher's clock shows: `epoch` seconds at its beginning (RFC 3550 6.4.1).
+    /// Sends sender reports (RFC 3550 6.4.1) of a clock that showed `epoch` seconds when the broadcast began.
     pub(crate) fn report(&self, net: &mut Net, epoch: u64) {
         let elapsed = net.now.saturating_duration_since(self.started);
         for Track { kind, ssrc, .. } in net.clients[self.publisher].tracks.clone() {
@@ -225,7 +225,7 @@ impl Net {
             .collect()
     }
 
-    /// The SSRC that a client was told of, or has told.
+    /// The SSRC of a client's track, by its offer or its answer.
     pub(crate) fn ssrc(&self, client: usize, kind: Kind) -> u32 {
         let client = &self.clients[client];
         client.tracks[track(client, kind)].ssrc.expect("offer or answer name it")

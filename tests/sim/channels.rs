@@ -1,4 +1,4 @@
-//! Data channels through the relay, in virtual time: real SCTP at every end.
+//! Data channels through the relay, with real SCTP at both ends.
 
 use sluice::forward::codec::Codec;
 use sluice::name::Role;
@@ -38,7 +38,7 @@ fn binary(bytes: &[u8]) -> ChannelMessage {
     ChannelMessage { is_text: false, data: bytes.to_vec().into() }
 }
 
-/// A publisher that has opened both channels, and nobody else.
+/// A stream with a publisher that has opened both channels, and no viewer.
 fn published(config: Config) -> (Net, usize) {
     let mut net = Net::with(2, config);
     net.application = true;

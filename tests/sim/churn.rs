@@ -1,8 +1,6 @@
-//! Sessions of every kind come and go at random, in every way and at every stage, while media flows: of those that
-//! went nothing is left behind, and those that stay lose nothing.
-//!
-//! In virtual time, with real peers. `SLUICE_CHURN=50000 cargo test --test sim churn::` takes more of them than the ordinary run
-//! does; `SLUICE_SEED=N` repeats a run that failed.
+//! Sessions of every kind come and go at random, in every way and at every stage, while media flows: the ended ones
+//! leave nothing behind, and the others lose nothing. `SLUICE_CHURN=50000 cargo test --test sim churn::` takes more
+//! sessions than the ordinary run, `SLUICE_SEED=N` repeats a run that failed.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -26,7 +24,7 @@ use crate::net::{NUMBER, Net, RELAY, vp8};
 /// Sessions of an ordinary run, for each number of workers.
 const JOINS: usize = 2500;
 
-/// Between two of those who come.
+/// From one joining session to the next.
 const JOIN_INTERVAL: Duration = Duration::from_millis(8);
 
 /// Between two packets of each publisher.
@@ -44,7 +42,7 @@ const FORGETTING: Duration = Duration::from_secs(70);
 /// The stream that stays.
 const MAIN: &str = "main";
 
-/// One that comes and goes.
+/// A session that comes and goes.
 struct Guest {
     client: usize,
     session: SessionId,
@@ -58,10 +56,10 @@ struct Guest {
     sent: u32,
 }
 
-/// How one goes.
+/// How a session ends.
 #[derive(Clone, Copy, Debug)]
 enum Departure {
-    /// Without a word.
+    /// Its client stops sending.
     Vanishes,
     /// With a close_notify.
     Closes,
@@ -120,7 +118,7 @@ impl Churn {
         self.net.now + Duration::from_millis(self.random.random_range(0..within))
     }
 
-    /// Lets so many come; all of them go.
+    /// Lets this number of sessions join and end.
     fn run(&mut self, joins: usize) {
         let (mut next_join, mut next_packet) = (self.net.now, self.net.now);
         let mut left = joins;
@@ -169,7 +167,7 @@ impl Churn {
         self.created += 1;
         // One publisher of each stream may wait to take the place of another.
         assert!(self.net.handle().session_count() <= QUOTA.sessions + STREAMS as usize);
-        // Some are gone during their handshake, which takes some 250 ms, and some before it.
+        // Some end during their handshake, which takes about 250 ms, and some before it.
         let lives = [1, 40, 300, 600, 1000, 2000, 3000][self.random.random_range(0..7)];
         let departure = match self.random.random_range(0..20) {
             0 => Departure::Vanishes,
@@ -209,7 +207,7 @@ impl Churn {
         }
     }
 
-    /// Everybody who publishes sends a packet; each tenth begins a keyframe.
+    /// Each publisher sends a packet; each tenth begins a keyframe.
     fn publish(&mut self) {
         self.net.send(self.publisher, 0, self.sent * 3600, true, &vp8(self.sent.is_multiple_of(10), self.sent));
         self.sent += 1;
@@ -249,7 +247,7 @@ impl Churn {
         }
     }
 
-    /// Who moves moves, who restarts asks, who goes is gone.
+    /// Lets clients move, restart ICE and leave when their time has come.
     fn change(&mut self) {
         let now = self.net.now;
         for place in 0..self.guests.len() {
@@ -311,7 +309,7 @@ impl Churn {
         }
     }
 
-    /// The last ones go too, and half a minute later nobody is known.
+    /// The remaining sessions end too, and after [`FORGETTING`] the relay knows nothing of any session.
     fn assert_that_nothing_is_left(&mut self) {
         for client in self.viewers.iter().chain([&self.publisher]) {
             self.net.clients[*client].peer.close();

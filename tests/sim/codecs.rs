@@ -1,5 +1,5 @@
-//! Every codec and every combination of tracks in virtual time: audio alone, video alone, viewers that joined before the
-//! publisher, and publishers that follow one another with different codecs.
+//! Every codec and every combination of tracks: audio alone, video alone, viewers that joined before the publisher, and
+//! publishers that follow each other with different codecs.
 
 use std::time::Duration;
 

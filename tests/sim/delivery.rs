@@ -1,4 +1,4 @@
-//! The core in virtual time: real peers and real SRTP, no sockets.
+//! Media from publisher to viewers, where sessions live, and how they end.
 
 use std::time::Duration;
 
@@ -203,7 +203,7 @@ fn a_handshake_that_fails_with_a_clear_alert_times_out_and_the_alert_is_reported
     let (mut net, publisher, _) = connected(1, 1, GCM);
     let viewer = net.watch("cam");
     let session = net.clients[viewer].session;
-    // Its check arrives, then what it says of a certificate that it does not like, and close_notify; then nothing.
+    // Its check arrives, then an alert about a bad certificate and close_notify; then nothing.
     let check = net.clients[viewer].peer.poll_transmit().expect("a check").1.to_vec();
     net.deliver(viewer, check);
     for (level, description) in [(2, 42), (1, 0)] {

@@ -1,6 +1,5 @@
-//! Header extensions (RFC 8285): what a publisher says of its packets and what the relay says of its own, as viewers get
-//! it, in virtual time with real peers. Every packet that is sealed passes a recorder that fails on a number with two
-//! contents.
+//! Header extensions (RFC 8285): viewers get those of the publisher and those of the relay itself. Every sealed packet
+//! passes a recorder that fails if one sequence number has two contents.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -244,7 +243,7 @@ fn extensions_that_a_new_publisher_lacks_end_with_the_takeover() {
     }
 }
 
-/// The sender of a phone that lies on its side says so with its first packet only.
+/// A phone in landscape sends its orientation with its first packet only.
 #[test]
 fn viewers_get_the_video_orientation_if_the_operator_allows_it() {
     let mut net = Net::with(1, Config { video_orientation: true, ..Config::default() });
@@ -274,7 +273,7 @@ fn video_orientation_is_not_negotiated_with_publishers_by_default() {
     assert!(id(&net, viewer, Kind::Video, Extension::VideoOrientation).is_some());
 }
 
-/// What a publisher says of a frame; with the structure that a keyframe brings.
+/// A dependency descriptor of a frame, with the structure if it is of a keyframe.
 fn descriptor(frame: u16, key: bool) -> Vec<u8> {
     let [high, low] = frame.to_be_bytes();
     let structure: Vec<u8> = (0..if key { 45 } else { 0 }).map(|at| at ^ low).collect();

@@ -9,10 +9,10 @@ use sluice::worker::Config;
 use crate::broadcast::{Broadcast, MILLISECOND, PARTS, SECOND, Shown, assert_continuous, numbers, run_all};
 use crate::net::Net;
 
-/// A viewer that has just connected may need so long before it takes what comes.
+/// How long a viewer that has just connected may take until it accepts media.
 const AT_ONCE: Duration = Duration::from_millis(12);
 
-/// A publisher that began `seconds` ago with its only keyframe, and a viewer who saw it all.
+/// A publisher that began `seconds` ago with its only keyframe, and a viewer that saw all of it.
 fn begun(config: Config, workers: usize, keyframe_responsive: bool, seconds: u32) -> (Net, Broadcast, usize) {
     let mut net = Net::with(workers, config);
     let early = net.watch("cam");
@@ -70,7 +70,7 @@ fn viewers_that_catch_up_do_not_delay_others() {
     let delays = delays(&broadcast, &net.video(early));
     assert!(delays.iter().all(|delay| *delay <= MILLISECOND), "{:?}", delays.iter().max());
     assert_eq!(net.metric("sluice_replays_total"), 50);
-    // What was replayed counts as no delay of the relay's.
+    // Replayed packets do not count as delayed by the relay.
     let all = net.metric("sluice_forward_delay_seconds_count");
     let quick = net.metric("sluice_forward_delay_seconds_bucket{le=\"0.0025\"}");
     assert!(all > 0 && quick * 100 >= all * 98, "{quick} of {all}");
@@ -199,7 +199,7 @@ fn the_cache_expires_even_if_its_publisher_is_silent() {
     broadcast.run(&mut net, 2 * SECOND);
     let kept = net.metric("sluice_fast_start_bytes");
     assert!(kept > 12 * 25 * u64::from(PARTS) * 600, "{kept}");
-    // 20 s after its keyframe, and when nobody can be on the way from there any more.
+    // 20 s after its keyframe, when no viewer can be in its replay any more.
     net.run(17 * SECOND);
     assert_eq!(net.metric("sluice_fast_start_bytes"), 0);
     let late = net.watch("cam");

@@ -1,4 +1,5 @@
-//! What viewers say must not hurt others: floods of NACKs and of keyframe requests, and words about what is not theirs.
+//! Feedback of viewers does not harm others: floods of NACKs and of keyframe requests, and RTCP about SSRCs that belong
+//! to others.
 
 use rtcp::goodbye::Goodbye;
 use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
@@ -119,7 +120,7 @@ fn a_flood_of_the_worst_feedback_is_counted_and_costs_others_nothing() {
     for viewer in [hostile, other] {
         assert_continuous(&net.video(viewer), 0..broadcast.frame * PARTS);
     }
-    // What is within the room is heard again.
+    // RTCP within the limit is read again.
     let before = net.keyframe_requests(broadcast.publisher);
     net.request_keyframe(hostile);
     broadcast.run(&mut net, SECOND);

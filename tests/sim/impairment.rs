@@ -1,5 +1,5 @@
-//! The core behind impaired links in virtual time: every loss that repair can mend is mended, and what only comes late,
-//! twice or out of order does no harm. `SLUICE_SEEDS=10000` tries more links than a quick run; `SLUICE_SEED=77` one.
+//! The core behind impaired links: every loss that can be repaired is repaired, and late, duplicate and reordered
+//! packets do no harm. `SLUICE_SEEDS=10000` tries more links than the ordinary run, `SLUICE_SEED=77` one.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,7 +13,7 @@ use crate::net::Net;
 use crate::net::lane::{Impairment, Random, Way};
 use crate::receiver::{Answers, Receiver};
 
-/// Viewers of one publisher, each behind a link of its own: one handshake of the publisher serves them all.
+/// Viewers of one publisher, each behind its own link: so one handshake of a publisher serves many links.
 const VIEWERS: usize = 8;
 
 fn seeds(quick: u32) -> Range<u32> {
@@ -90,7 +90,7 @@ fn every_loss_that_can_be_repaired_is_repaired() {
         scene.impair(&mut random, publisher, bad);
         scene.run(2 * SECOND);
         let published = scene.broadcast.frame * PARTS;
-        // What was lost last is missed when the next frame comes.
+        // The loss of the last packets shows when the next frame arrives.
         let client = scene.broadcast.publisher;
         scene.net.links.lane(client, Way::Up).impairment.loss = 0.0;
         scene.net.links.lane(client, Way::Up).impairment.burst = None;
@@ -137,7 +137,7 @@ fn viewers_do_not_notice_loss_between_publisher_and_relay() {
         scene.impair(&mut random, way, |_| Impairment::default());
         scene.run(6 * SECOND);
         for viewer in &scene.viewers {
-            // Until a few losses have told how long repairs take, they are noticed.
+            // Viewers notice the first losses: the relay learns from them how long repairs take.
             let settled = scene.broadcast.started() + 3 * SECOND;
             let mut frames = BTreeMap::new();
             for (at, number) in viewer.arrived.values() {
@@ -158,7 +158,7 @@ fn viewers_do_not_notice_loss_between_publisher_and_relay() {
             }
         }
     }
-    // What is lost three times is later than anybody waits.
+    // A packet that is lost three times arrives later than viewers wait.
     assert!(noticed.len() <= VIEWERS + tried / 20, "{} of {tried}: {noticed:?}", noticed.len());
 }
 
@@ -179,7 +179,7 @@ fn a_stream_whose_first_packets_are_lost_is_complete_from_its_beginning() {
             }
         }
     }
-    // What is asked for at a venture is asked for three times, and all the answers may be lost.
+    // Speculative NACKs are sent three times, and all the answers may be lost.
     assert!(without * 50 <= lines, "{without} of {lines} have no frame after a second");
 }
 

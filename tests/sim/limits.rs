@@ -1,4 +1,4 @@
-//! How many sessions there may be and how much a publisher may send: in virtual time, with real peers.
+//! The limits of sessions and of a publisher's bitrate.
 
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ fn pending_sessions_count_so_a_burst_of_posts_stops_at_the_limit() {
     assert!(matches!(publish(&mut net, "cam", false), Err(CreateError::TooManySessions { limit: 3, .. })));
     assert_eq!(net.metric("sluice_refused_sessions_total{reason=\"max_sessions\"}"), 18);
     assert_eq!(net.metric("sluice_limits{limit=\"max_sessions\"}"), 3);
-    // Nobody of them ever sends a packet.
+    // None of them ever sends a packet.
     net.wait(12 * SECOND);
     assert_eq!(net.metric("sluice_session_ends_total{reason=\"never_connected\",role=\"viewer\"}"), 3);
     assert_eq!(slots(&net), 0);
@@ -133,7 +133,7 @@ fn a_publisher_takes_over_on_a_full_relay_without_opening_a_slot() {
     net.connect();
     for round in 0..3 {
         let next = publish(&mut net, "cam", false).expect("it replaces the one that is there");
-        // Only one such publisher waits at a time, and nobody else gets in meanwhile.
+        // Only one such publisher waits at a time, and no other session is taken meanwhile.
         assert!(matches!(publish(&mut net, "cam", false), Err(CreateError::TooManySessions { .. })), "{round}");
         assert!(matches!(publish(&mut net, "other", false), Err(CreateError::TooManySessions { .. })), "{round}");
         assert!(matches!(watch(&mut net, "cam"), Err(CreateError::TooManySessions { .. })), "{round}");
@@ -142,7 +142,7 @@ fn a_publisher_takes_over_on_a_full_relay_without_opening_a_slot() {
         assert_eq!(net.handle().session_count(), 2);
         live = next;
     }
-    // One that never comes gives the slot back that was lent to it.
+    // A publisher that never connects gives its slot back.
     let never = publish(&mut net, "cam", false).unwrap();
     net.clients[never].away = true;
     net.connect();
@@ -182,7 +182,7 @@ fn the_sessions_of_one_address_are_limited() {
     assert_eq!(net.metric("sluice_refused_sessions_total{reason=\"max_sessions_per_address\"}"), 1);
 }
 
-/// Publishes 25 frames a second at `kbit` a second, all told, for a while or until the session ends.
+/// Publishes 25 frames a second at `kbit` a second in total, for a while or until the session ends.
 fn send(net: &mut Net, publisher: usize, kbit: usize, how_long: Duration) {
     let start: Instant = net.now;
     let (frame, packets) = (Duration::from_millis(40), kbit.div_ceil(250).max(1));
@@ -271,7 +271,7 @@ fn the_answer_names_the_bitrate_limit_to_publishers_only() {
     let limited = Config { max_publisher_bitrate: 2_500_000, ..Config::default() };
     let told = answer(limited.clone(), Role::Publisher);
     let sections: Vec<&str> = told.split("m=").collect();
-    // Audio is not told: browsers would take it for what Opus should use.
+    // The audio section has no limit: browsers would use it as the bitrate of Opus.
     for section in sections {
         let tells = section.contains("b=TIAS:2500000\r\n");
         assert_eq!(tells, !section.starts_with("audio"), "{section}");

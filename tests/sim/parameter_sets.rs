@@ -1,5 +1,5 @@
-//! Publishers whose keyframes come without parameter sets: viewers get those of the offer or of earlier keyframes before each
-//! of them, in virtual time, with the recordings of real encoders in `tests/media/`.
+//! Publishers whose keyframes come without parameter sets: viewers get those of the offer or of earlier keyframes
+//! before each keyframe. The streams are the recordings of real encoders in `tests/media/`.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ fn sprop(codec: Codec, sets: &[Vec<u8>]) -> String {
     }
 }
 
-/// A publisher whose offer says this of its video.
+/// A publisher whose offer has these parameters for its video.
 fn publisher(net: &mut Net, codec: Codec, parameters: &str) -> usize {
     let joined = net.try_join(Role::Publisher, "cam", &[codec], GCM, |request| {
         let number = |line: &str| line.split_once(' ').map(|(number, _)| number["a=rtpmap:".len()..].to_owned());
@@ -94,7 +94,7 @@ fn line(net: &Net, viewer: usize) -> Vec<Received> {
     line
 }
 
-/// The places in a line at which all these sets stand in a row, each in a packet of its own without a marker.
+/// The positions in a stream at which all these sets follow each other, each in its own packet without a marker.
 fn places_of(line: &[Received], sets: &[Vec<u8>]) -> Vec<usize> {
     let is_here = |window: &[Received]| {
         window.iter().zip(sets).all(|(packet, set)| packet.payload == *set && !packet.marker)

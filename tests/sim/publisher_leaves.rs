@@ -1,5 +1,5 @@
-//! Viewers whose publisher has left, deliberately or without a word: they are not shown the last seconds again, whatever
-//! they ask for. In virtual time, with real peers.
+//! Viewers whose publisher has left, by its own decision or by a failure: whatever they request, they are not shown the
+//! last seconds again.
 
 use rtcp::payload_feedbacks::full_intra_request::{FirEntry, FullIntraRequest};
 use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
@@ -9,7 +9,7 @@ use sluice::worker::Config;
 use crate::broadcast::{Broadcast, MILLISECOND, SECOND, broadcast_to, connect_beside, run_all, track};
 use crate::net::Net;
 
-/// Tells the second publisher's packets from the first's.
+/// The number of the second publisher's first packet.
 const SECOND_BEGINS: u32 = 1_000_000;
 
 /// A publisher with one keyframe, three seconds ago, and two viewers on each worker.
@@ -43,7 +43,7 @@ impl Leaves {
     }
 }
 
-/// What a viewer may ask for that the relay could answer with what it has sent before.
+/// Requests that the relay could answer with packets that it has sent before.
 #[derive(Clone, Copy, Debug)]
 enum Asks {
     Pli,
@@ -62,7 +62,7 @@ impl Asks {
                 media_ssrc,
                 fir: vec![FirEntry { ssrc: media_ssrc, sequence_number: time }],
             }),
-            // Of what is long gone and never came: the viewer misses more than repair can bring.
+            // Of old packets and of packets that never came: more than repair can bring.
             Self::Nack => {
                 let newest = client.received.iter().rfind(|packet| packet.ssrc == media_ssrc).expect("it watched");
                 let missing = (newest.index as u16).wrapping_add(3);
@@ -74,7 +74,7 @@ impl Asks {
     }
 }
 
-/// The number of each packet of video that a viewer was sent anew: resends repeat the index of the first sending.
+/// The number of each video packet that a viewer got, without resends, which repeat the index of the first sending.
 fn shown(net: &Net, viewer: usize) -> Vec<u32> {
     let mut video = net.video(viewer);
     video.sort_by_key(|shown| shown.index);
@@ -195,7 +195,7 @@ fn a_publisher_that_returns_finds_its_viewers_and_those_that_joined_meanwhile() 
         broadcast.run(&mut net, 3 * SECOND);
         for viewer in viewers.iter().chain([&late]) {
             assert!(!net.clients[*viewer].closed);
-            // What was lost meanwhile is asked for, and packets wait for it a little.
+            // The relay sends NACKs for the lost packets, and holds later ones back a little.
             let behind = broadcast.frame * 3 - 1 - shown(&net, *viewer).last().expect("it watches");
             assert!(behind <= 30, "it is live, but for {behind} packets");
             assert!(shown(&net, *viewer).is_sorted());

@@ -1,5 +1,4 @@
-//! Publishers as they are: what real encoders, gateways and networks do to packets, and viewers see nothing of it. In
-//! virtual time, with real peers.
+//! Publishers as they are: viewers notice nothing of what real encoders, gateways and networks do to packets.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -19,7 +18,7 @@ use crate::receiver::{Answers, Receiver};
 /// Clients send a check each two seconds (RFC 7675), and one without nomination moves media when the old path has been
 /// silent for one second. Then there is one round trip and the next frame.
 const MOVED: Duration = Duration::from_millis(3_200);
-/// Tells a standby's packets from the first publisher's.
+/// The number of the standby's first packet.
 const SECOND_BEGINS: u32 = 1_000_000;
 
 /// A publisher and a viewer that is there from the beginning.
@@ -95,7 +94,7 @@ fn assert_live(net: &Net, viewer: usize, broadcast: &Broadcast) {
 
 #[test]
 fn a_jump_of_sequence_numbers_is_no_loss_and_ends_with_a_keyframe_at_once() {
-    // Under 2^15 the rollover count can be told (RFC 3711 3.3.1).
+    // Below 2^15 the rollover counter can be derived (RFC 3711 3.3.1).
     for by in [5_000, 30_000] {
         let (mut net, mut broadcast, viewer) = watched(1);
         broadcast.keyframe_responsive = true;
@@ -170,7 +169,7 @@ fn unnegotiated_and_two_byte_extensions_lose_no_packet() {
         &[0x10, 0x00, 0, 1, 200, 2, 1, 2],
         &[0x10, 0x0f, 0, 1, 200, 0, 201, 0],
         &[0x10, 0x00, 0, 1, 200, 250, 1, 2],
-        // Neither: RFC 3550 lets a profile put here what it likes.
+        // Neither: in RFC 3550 the meaning depends on the profile.
         &[0x12, 0x34, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8],
     ];
     for block in blocks {
@@ -273,7 +272,7 @@ fn a_publisher_whose_source_port_changes_is_back_with_its_next_check() {
         }
         lossy.run(SECOND);
         let (shown, missing) = lossy.shown();
-        // What is lost on the way is repaired, and frames are held back for that, by 400 ms at most.
+        // Lost packets are repaired, and frames are held back for that by at most 400 ms.
         assert_eq!(missing, 0);
         assert!(shown.last().is_some_and(|newest| newest + 12 * PARTS >= lossy.broadcast.frame * PARTS));
         assert!(!lossy.net.clients[lossy.broadcast.publisher].closed);

@@ -1,5 +1,5 @@
-//! A viewer of video that asks for what it misses, as Chromium does that only receives: at once, and again every
-//! 100 ms, ten times. And a publisher that answers such words of the relay.
+//! A viewer of video that sends NACKs as a receive-only Chromium does (at once, then every 100 ms, ten times), and a
+//! publisher that answers the NACKs of the relay.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ pub(crate) struct Receiver {
     seen: usize,
     /// By number of the line: when it came first, and the publisher's number in it.
     pub(crate) arrived: BTreeMap<u64, (Instant, u32)>,
-    /// What is missing, when to ask for it next, and how often it was.
+    /// The missing packets: when to send the next NACK, and how many were sent.
     missing: BTreeMap<u64, (Instant, u8)>,
     /// Octets on the lines of the media and of the resends.
     pub(crate) octets: [u64; 2],
@@ -33,7 +33,7 @@ impl Receiver {
         Self { client, seen: 0, arrived: BTreeMap::new(), missing: BTreeMap::new(), octets: [0; 2], asked: Vec::new() }
     }
 
-    /// Takes what has come, and asks for what has not.
+    /// Reads what has arrived, and sends NACKs for what is missing.
     pub(crate) fn poll(&mut self, net: &mut Net) {
         let now = net.now;
         let client = &net.clients[self.client];

@@ -1,5 +1,5 @@
-//! Redundant audio (RFC 2198) in virtual time: from publishers that send Opus with copies of earlier packets to viewers that
-//! take those and to viewers that do not, with packets lost on the publisher's way.
+//! Redundant audio (RFC 2198): publishers send Opus with copies of earlier packets, to viewers that negotiated RED and
+//! to others, with packets lost between publisher and relay.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the relay knows of each session and stream while it lives and after it has ended, in virtual time.
+//! What the relay knows of each session and stream while it lives and after its end.
 
 #![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
 
@@ -96,7 +96,7 @@ fn only_the_viewers_own_bandwidth_estimate_is_reported() {
 #[test]
 fn the_report_of_a_viewer_shows_loss_jitter_and_round_trip_time() {
     let (mut net, mut broadcast, viewer) = live();
-    // The publisher's clock, without which the relay sends no reports of its own; for that of the audio it waits 4 s.
+    // The relay sends no reports of its own without the publisher's clock; it waits 4 s for that of the audio.
     let ssrc = |net: &Net, client: usize| {
         net.clients[client].tracks.iter().find(|t| t.kind.as_str() == "video").unwrap().ssrc.unwrap()
     };
@@ -207,7 +207,7 @@ fn the_end_reason_of_an_unconnected_session_says_how_far_it_came() {
             let name = format!("sluice_session_ends_total{{reason=\"{reason}\",role=\"{role}\"}}");
             assert_eq!(metric(&net, &name), Some(1.0));
         }
-        // Nobody asks.
+        // No client or operator ends it.
         for (heard, reason) in [(false, Reason::NeverConnected), (true, Reason::HandshakeTimeout)] {
             let (mut net, session) = unconnected(role, heard, SECOND * 9);
             assert!(net.handle().lookup(&session).is_some());

@@ -1,5 +1,4 @@
-//! Publishers that read little of what they are told: one datagram for each frame that they write, as FFmpeg does. In
-//! virtual time, with real peers and seeded losses.
+//! Publishers that read little: one datagram for each frame that they write, as FFmpeg does. Losses are seeded.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -47,7 +46,7 @@ impl Scene {
         Self { net, publisher, viewer, answers, socket, most: 0, told: 0, at_once, frame, published }
     }
 
-    /// Publishes for a while, then lets what is missing come.
+    /// Publishes for a while, then waits for repairs.
     fn run(&mut self, how_long: Duration) {
         let start = self.net.now;
         let mut due = start;
@@ -151,7 +150,7 @@ fn a_publisher_that_reads_at_once_is_repaired_within_two_round_trips_at_any_fram
         });
         let latest = late.max().expect("packets arrived");
         assert_eq!(scene.outcome().0, 0);
-        // Its loss shows at the next frame; then come two requests.
+        // The loss shows at the next frame; then two NACKs follow.
         let bound = Duration::from_millis(frame + 2 * 50 + 2 * 60);
         assert!(latest <= bound, "{frame} ms a frame: {latest:?} late after {before}");
     }

@@ -1,4 +1,4 @@
-//! A publisher that goes on under other SSRCs: one plays at a time, and viewers see each without end.
+//! A publisher that changes its SSRC: one SSRC plays at a time, and viewers see one continuous stream.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl Show {
         Self { net, publisher, viewers, number: 0 }
     }
 
-    /// Seals a frame of one packet; it has not been sent yet. Its number.
+    /// Seals a frame of one packet without sending it, and returns its number too.
     fn frame(&mut self, kind: Kind, ssrc: u32, keyframe: bool) -> (u32, Vec<u8>) {
         let number = self.number;
         self.number += 1;

@@ -1,4 +1,4 @@
-//! Publishers that come back, come instead of another, or stand by: in virtual time, with real peers.
+//! Publishers that return, replace another one, or stand by.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::broadcast::{
 };
 use crate::net::Net;
 
-/// Tells the second publisher's packets from the first's.
+/// The number of the second publisher's first packet.
 const SECOND_BEGINS: u32 = 1_000_000;
 
 /// A publisher with a keyframe each ten seconds that answers no requests, as OBS does, and viewers on all workers.
@@ -53,7 +53,7 @@ fn a_killed_publisher_that_returns_after_two_seconds_is_seen_at_once() {
         net.clients[broadcast.publisher].away = true;
         net.run(2 * SECOND);
         let publisher = again(&mut net, broadcast.publisher).expect("who was killed is never refused");
-        // Some of the handshake and of what follows is lost on the way to everybody.
+        // Some datagrams of the handshake and of what follows are lost on the way to the clients.
         for _ in 0..8_000 {
             net.step(|_, _| !random.random_bool(0.02));
             net.now += MILLISECOND;
@@ -279,7 +279,7 @@ fn early_viewers_wait_unless_the_relay_is_told_to_refuse_them() {
     let viewer = watch(&mut net).expect("somebody publishes");
     net.connect();
     assert!(net.try_join(Role::Viewer, "other", BOTH, GCM, |_| {}).is_err());
-    // Who is there already waits for the next publisher.
+    // Viewers that have joined wait for the next publisher.
     net.delete(publisher);
     net.run(SECOND);
     assert!(net.handle().lookup(&net.clients[viewer].session).is_some());

@@ -1,4 +1,4 @@
-//! Viewers that go away and come back, and those that are there meanwhile: in virtual time, with real peers.
+//! Viewers that stop receiving and return, and viewers beside them.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ fn a_silent_viewer_is_paused_and_gets_a_keyframe_as_soon_as_it_returns() {
         let video = net.video(away);
         let back = video.windows(2).position(|pair| pair[1].at - pair[0].at > 5 * SECOND).expect("it was away") + 1;
         assert!(is_keyframe(&broadcast, &video[back]), "{:?}", video[back]);
-        // What is sent to a viewer during its first seven seconds of silence is lost, and no more.
+        // Only the packets of the first seven seconds of silence are lost.
         let lost = video[back].index - video[back - 1].index - 1;
         assert!((6 * 75..=7 * 75 + 3).contains(&lost), "it was heard within the second before: {lost}");
         assert_spliced(&video[back..]);
@@ -129,7 +129,7 @@ fn video_resumes_at_once_after_a_blackout_of_four_seconds_at_six_megabits() {
 /// Pairs that fit one datagram of a client.
 const MOST_ASKED: usize = 200;
 
-/// What a browser would ask for again: the numbers of frames that have come neither first nor as a resend.
+/// What a browser would send NACKs for: video packets that arrived neither first nor as a resend.
 fn missing(net: &Net, viewer: usize) -> (u32, Vec<u16>) {
     let client = &net.clients[viewer];
     let of = &client.tracks[crate::broadcast::track(client, Kind::Video)];
@@ -144,7 +144,7 @@ fn missing(net: &Net, viewer: usize) -> (u32, Vec<u16>) {
     (ssrc, lately.map(|index| index as u16).filter(|number| !have.contains(number)).collect())
 }
 
-/// Runs with a loss of video towards one viewer, which asks for what it misses each 50 ms.
+/// Runs with a loss of video towards one viewer, which sends NACKs every 50 ms.
 fn lose(net: &mut Net, broadcast: &mut Broadcast, viewer: usize, share: f64, how_long: Duration) {
     let mut random = StdRng::seed_from_u64(7);
     let until = net.now + how_long;

@@ -1,4 +1,4 @@
-//! One client of a relay in virtual time, and what it got.
+//! One client of a relay in virtual time, and what it received.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ pub(crate) struct NetClient {
     pub(crate) messages: Vec<(String, ChannelMessage)>,
     pub(crate) closed: bool,
     pub(crate) gone: bool,
-    /// Its process is gone, or its network: nothing of it arrives, and nothing reaches it.
+    /// Its process or network is down: nothing arrives from it or reaches it.
     pub(crate) away: bool,
     pub(crate) next_index: HashMap<u32, u64>,
     /// The header extension of its packets, with the four octets in front; empty for none.
@@ -51,7 +51,7 @@ pub(crate) struct Received {
     pub(crate) timestamp: u32,
     pub(crate) marker: bool,
     pub(crate) payload: Vec<u8>,
-    /// What its header extension says: ids and values.
+    /// The elements of its header extension: ids and values.
     pub(crate) elements: Vec<(u8, Vec<u8>)>,
     pub(crate) sealed: Vec<u8>,
 }
@@ -115,7 +115,7 @@ impl NetClient {
         }
     }
 
-    /// Keeps what it has come to know.
+    /// Keeps the events of its peer.
     pub(super) fn take_events(&mut self) {
         while let Some(event) = self.peer.poll_event() {
             match event {

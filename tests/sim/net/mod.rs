@@ -158,7 +158,7 @@ impl Net {
         Ok(number)
     }
 
-    /// A client is gone without a word: nothing reaches it, and nothing comes from it. Its number is given to the next one
+    /// A client stops without leaving: nothing reaches it, and nothing comes from it. Its number is given to the next one
     /// that joins, under another port.
     pub(crate) fn forget(&mut self, number: usize) {
         self.client_by_address.retain(|_, client| *client != number);
@@ -168,7 +168,7 @@ impl Net {
         self.next_port = self.next_port.checked_add(1).unwrap_or(5000);
     }
 
-    /// Hands over everything that waits, both ways, and lets what is due happen, for a while.
+    /// Lets time pass: delivers datagrams in both directions and runs timers.
     pub(crate) fn run(&mut self, how_long: Duration) {
         let until = self.now + how_long;
         while self.now < until {
@@ -177,7 +177,7 @@ impl Net {
         }
     }
 
-    /// Runs until everybody who has not left is connected.
+    /// Runs until all clients that have not left are connected.
     pub(crate) fn connect(&mut self) {
         for _ in 0..3000 {
             self.run(Duration::from_millis(1));
@@ -185,7 +185,7 @@ impl Net {
                 return self.run(Duration::from_millis(20));
             }
         }
-        panic!("not everybody connects within 3 s");
+        panic!("not all clients connect within 3 s");
     }
 
     /// One millisecond; `passes` decides which of the relay's datagrams arrive.
