@@ -1,16 +1,10 @@
 //! Data channels through the relay, with real SCTP at both ends.
 
-use sluice::forward::codec::Codec;
-use sluice::name::Role;
 use sluice::peer::{Channel, ChannelMessage};
-use sluice::srtp::SrtpProfile;
 use sluice::worker::Config;
 
 use crate::broadcast::SECOND;
 use crate::net::Net;
-
-const CODECS: &[Codec] = &[Codec::Vp8, Codec::Opus];
-const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
 
 fn chat() -> Channel {
     Channel {
@@ -42,7 +36,7 @@ fn binary(bytes: &[u8]) -> ChannelMessage {
 fn published(config: Config) -> (Net, usize) {
     let mut net = Net::with(2, config);
     net.application = true;
-    let publisher = net.join(Role::Publisher, "cam", CODECS, GCM);
+    let publisher = net.publish("cam");
     net.connect();
     open(&mut net, publisher, &chat());
     open(&mut net, publisher, &unordered());
@@ -68,7 +62,7 @@ fn say(net: &mut Net, client: usize, label: &str, message: &ChannelMessage) {
 #[test]
 fn a_viewer_gets_the_publishers_channels_and_messages_whenever_it_joins() {
     let (mut net, publisher) = published(Config::default());
-    let viewer = net.join(Role::Viewer, "cam", CODECS, GCM);
+    let viewer = net.watch("cam");
     net.connect();
     net.run(SECOND);
     assert_eq!(opened(&net, viewer), [chat(), unordered()], "label, protocol, ordering and reliability");
@@ -83,7 +77,7 @@ fn a_viewer_gets_the_publishers_channels_and_messages_whenever_it_joins() {
 fn a_channel_is_as_reliable_for_viewers_as_its_opener_made_it() {
     let (mut net, publisher) = published(Config::default());
     open(&mut net, publisher, &short_lived());
-    let viewer = net.join(Role::Viewer, "cam", CODECS, GCM);
+    let viewer = net.watch("cam");
     net.connect();
     net.run(SECOND);
     assert_eq!(opened(&net, viewer), [chat(), unordered(), short_lived()]);
@@ -92,7 +86,7 @@ fn a_channel_is_as_reliable_for_viewers_as_its_opener_made_it() {
 #[test]
 fn a_channel_that_the_viewer_opened_itself_is_used() {
     let (mut net, publisher) = published(Config::default());
-    let viewer = net.join(Role::Viewer, "cam", CODECS, GCM);
+    let viewer = net.watch("cam");
     net.connect();
     open(&mut net, viewer, &chat());
     net.run(SECOND);
@@ -105,7 +99,7 @@ fn a_channel_that_the_viewer_opened_itself_is_used() {
 #[test]
 fn messages_sent_before_a_viewers_channels_open_are_not_lost() {
     let (mut net, publisher) = published(Config::default());
-    let viewer = net.join(Role::Viewer, "cam", CODECS, GCM);
+    let viewer = net.watch("cam");
     net.connect();
     for number in 0..5 {
         say(&mut net, publisher, "channel", &text(&number.to_string()));
@@ -119,14 +113,14 @@ fn messages_sent_before_a_viewers_channels_open_are_not_lost() {
 fn viewers_reach_the_publisher_only_where_that_is_allowed() {
     for viewer_messages in [false, true] {
         let (mut net, publisher) = published(Config { viewer_messages, ..Config::default() });
-        let viewer = net.join(Role::Viewer, "cam", CODECS, GCM);
+        let viewer = net.watch("cam");
         net.connect();
         net.run(SECOND);
         say(&mut net, viewer, "channel", &text("a question"));
         net.run(SECOND);
         let expected = [("channel".to_owned(), text("a question"))];
         assert_eq!(net.clients[publisher].messages, expected[..usize::from(viewer_messages)]);
-        let dropped = net.metrics.render().contains("sluice_drops_total{reason=\"viewer_message\"} 1");
+        let dropped = net.drops("viewer_message") == 1;
         assert_eq!(dropped, !viewer_messages);
     }
 }
@@ -135,10 +129,10 @@ fn viewers_reach_the_publisher_only_where_that_is_allowed() {
 fn a_viewer_without_data_channels_is_left_alone() {
     let (mut net, publisher) = published(Config::default());
     net.application = false;
-    let viewer = net.join(Role::Viewer, "cam", CODECS, GCM);
+    let viewer = net.watch("cam");
     net.connect();
     say(&mut net, publisher, "channel", &text("hello"));
     net.run(SECOND);
     assert!(opened(&net, viewer).is_empty() && net.clients[viewer].messages.is_empty());
-    assert!(net.metrics.render().contains("sluice_drops_total{reason=\"channel_full\"} 0"));
+    assert_eq!(net.drops("channel_full"), 0);
 }

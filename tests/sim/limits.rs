@@ -8,14 +8,12 @@ use sluice::metrics::End as Reason;
 use sluice::name::Role;
 use sluice::node::{CreateError, Restart};
 use sluice::session::Quota;
-use sluice::srtp::SrtpProfile;
 use sluice::worker::Config;
 
-use crate::broadcast::SECOND;
+use crate::broadcast::{GCM, SECOND};
 use crate::net::{Net, vp8};
 
 const CODECS: &[Codec] = &[Codec::Vp8];
-const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
 
 fn with(quota: Quota) -> Net {
     Net::with(1, Config { quota, ..Config::default() })

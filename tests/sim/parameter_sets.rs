@@ -9,15 +9,13 @@ use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNa
 use sluice::forward::codec::{Codec, Kind};
 use sluice::name::Role;
 use sluice::session::TrackReport;
-use sluice::srtp::SrtpProfile;
 use sluice::worker::Config;
 
-use crate::broadcast::MILLISECOND;
+use crate::broadcast::{GCM, MILLISECOND};
 use crate::net::Net;
 use crate::net::client::Received;
 use crate::recording::{Recorded, recording};
 
-const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
 /// From one frame of the recordings to the next.
 const FRAME: Duration = Duration::from_millis(100);
 const FRAME_TICKS: u32 = 9_000;

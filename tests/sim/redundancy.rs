@@ -7,11 +7,10 @@ use proptest::prelude::*;
 use sluice::forward::codec::Codec;
 use sluice::name::Role;
 use sluice::node::Create;
-use sluice::srtp::SrtpProfile;
 
+use crate::broadcast::GCM;
 use crate::net::Net;
 
-const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
 const CODECS: &[Codec] = &[Codec::Opus, Codec::Vp8];
 /// Payload types of Opus with copies, as the publisher and the viewer have them; the publisher's of Opus.
 const PUBLISHERS: u8 = 63;
@@ -136,9 +135,8 @@ fn a_lost_packet_is_rebuilt_from_the_next_one_for_all_viewers() {
         (10..30).map(|number| if number == 15 || number == 22 { plain(number, 10) } else { whole(number, 10) });
     assert_eq!(stage.got(0), expected.collect::<Vec<_>>());
     stage.net.run(Duration::from_secs(1));
-    let metrics = stage.net.metrics.render();
-    assert!(metrics.contains("sluice_stream_repaired_packets_total{kind=\"audio\",stream=\"cam\"} 2"), "{metrics}");
-    assert!(metrics.contains("sluice_stream_lost_packets_total{kind=\"audio\",stream=\"cam\"} 0"), "{metrics}");
+    assert_eq!(stage.net.metric("sluice_stream_repaired_packets_total{kind=\"audio\",stream=\"cam\"}"), 2);
+    assert_eq!(stage.net.metric("sluice_stream_lost_packets_total{kind=\"audio\",stream=\"cam\"}"), 0);
 }
 
 #[test]
@@ -215,8 +213,7 @@ fn unreadable_red_is_dropped_and_counted() {
     }
     stage.send(OPUS, 16..18, 0, |_| true);
     assert_eq!(stage.got(1).iter().map(|packet| packet.1).collect::<Vec<_>>(), [0, 1, 6, 7]);
-    let metrics = stage.net.metrics.render();
-    assert!(metrics.contains("sluice_drops_total{reason=\"redundancy\"} 4"), "{metrics}");
+    assert_eq!(stage.net.drops("redundancy"), 4);
 }
 
 proptest! {
