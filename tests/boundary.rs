@@ -71,13 +71,8 @@ const NOT_YET: &[(Rule, &str)] = &[
     (Rule::FileCircle, "sctp/filter.rs"),
     (Rule::FileCircle, "sdp/answer.rs"),
     (Rule::FileCircle, "stream/registry.rs"),
-    (Rule::FileCircle, "worker/viewing/viewer.rs"),
-    (Rule::FileCircle, "worker/publishing/publisher.rs"),
-    (Rule::FileCircle, "worker/event_loop/watchdog.rs"),
     (Rule::RoomCircle, "http/events"),
     (Rule::RoomCircle, "http/proxy"),
-    (Rule::RoomCircle, "worker/event_loop"),
-    (Rule::RoomCircle, "worker/viewing"),
     (Rule::RoomCircle, "forward/packet"),
     (Rule::ModRs, "http/mod.rs"),
 ];

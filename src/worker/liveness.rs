@@ -6,9 +6,13 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::demux::Key;
 use crate::session::SessionRecord;
+
+/// A turn of this length makes the relay unhealthy.
+pub(crate) const UNHEALTHY: Duration = Duration::from_secs(5);
 
 /// One worker's sign of life. The worker writes, the watchdog reads.
 #[derive(Debug, Default)]
@@ -64,5 +68,21 @@ impl Heartbeat {
     /// How many sessions have names: 0 once all have gone.
     pub(crate) fn len(&self) -> usize {
         self.record_by_key.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+/// The longest turn that is under way, in milliseconds. The watchdog writes, `/healthz` reads.
+#[derive(Debug, Default)]
+pub(crate) struct Health(AtomicU64);
+
+impl Health {
+    /// For how long a worker has been stuck, if that makes the relay unhealthy.
+    pub(crate) fn stuck(&self) -> Option<Duration> {
+        Some(Duration::from_millis(self.0.load(Ordering::Relaxed))).filter(|stuck| *stuck >= UNHEALTHY)
+    }
+
+    /// The watchdog has looked at the workers.
+    pub(crate) fn set(&self, longest: Duration) {
+        self.0.store(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }

@@ -96,7 +96,7 @@ impl Publisher {
 
     fn reports(&mut self, now: Instant) -> Vec<TrackReport> {
         self.examine(now);
-        let (reception, hold) = (&self.reception, self.hold.length());
+        let (reception, hold) = (&self.reception, self.repair_delay.length());
         let report = |track: &mut Track| {
             let quality = track.ssrc.and_then(|ssrc| reception.quality(ssrc)).unwrap_or_default();
             TrackReport {

@@ -1,7 +1,7 @@
 //! What the workers and the node share.
 
 use super::Config;
-use super::liveness::Heartbeat;
+use super::liveness::{Health, Heartbeat};
 use super::message::Message;
 use crate::metrics::{LimitName, Metrics};
 use crate::peer::{Certificate, CertificateError};
@@ -14,7 +14,6 @@ use crate::session::quota::Slots;
 use crate::session::session_record::Ended;
 use crate::session::unreached::Warning;
 use crate::stream::{Registry, Sender};
-use crate::worker::event_loop::watchdog::Health;
 use crate::worker::net::kernel_drops::SocketDrops;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -315,26 +315,27 @@ impl Engine {
         let (State::Watching(viewer), Some(path)) = (&mut session.state, session.path) else { return };
         let Some(feed) = self.feeds.get(&session.stream) else { return };
         self.batch.begin(path);
-        let served = viewer.serve(feed, &mut self.batch, outbox, now);
+        let serving = viewer.serve(feed, &mut self.batch, outbox, now);
+        let served = &serving.sent;
         for volume in &served.volumes {
             session.facts.packets += volume.packets;
             session.facts.bytes += volume.bytes;
         }
-        self.counters.served(&served, now);
-        if served.turns {
-            self.turns.set(key, viewer.turn);
+        self.counters.served(served, now);
+        if serving.reschedules_serving {
+            self.turns.set(key, viewer.serve_at);
         }
         if session.facts.first_picture.is_none() && served.received.is_some() {
             let has_picture = served.volumes[Kind::Video as usize].packets > 0;
             session.note_sent(has_picture, now, &self.shared.metrics);
         }
-        if served.reports {
+        if serving.reschedules_reports {
             let due = session.poll_timeout();
             self.timers.set(key, due);
         }
-        if served.begun.demands {
+        if serving.begun != Begun::default() {
             let stream = feed.stream.clone();
-            self.demand(&stream);
+            self.help(&stream, serving.begun);
         }
     }
 

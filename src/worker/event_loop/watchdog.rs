@@ -2,12 +2,11 @@
 //! nothing on that worker can tell.
 //!
 //! A worker that sleeps has nothing to do and is fine; one whose turn takes [`STALLED`] is told in the log and in the
-//! metrics, with the session that it is in, and after [`UNHEALTHY`] the relay says of itself that it is not well. Only
+//! metrics, with the session that it is in, and after [`UNHEALTHY`](crate::worker::liveness::UNHEALTHY) the relay says of itself that it is not well. Only
 //! time in which the watchdog itself was awake counts, so a machine that was suspended, or a process that was stopped, is
 //! no fault.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -19,26 +18,8 @@ use crate::worker::shared::Shared;
 /// A turn of this length is a stall. Turns take some milliseconds.
 const STALLED: Duration = Duration::from_secs(2);
 
-/// A turn of this length makes the relay unhealthy.
-const UNHEALTHY: Duration = Duration::from_secs(5);
-
 /// From one look at the workers to the next. What the watchdog slept longer does not count.
 const INTERVAL: Duration = Duration::from_millis(250);
-
-/// The longest turn that is under way, in milliseconds. The watchdog writes, `/healthz` reads.
-#[derive(Debug, Default)]
-pub(crate) struct Health(AtomicU64);
-
-impl Health {
-    /// For how long a worker has been stuck, if that makes the relay unhealthy.
-    pub(crate) fn stuck(&self) -> Option<Duration> {
-        Some(Duration::from_millis(self.0.load(Ordering::Relaxed))).filter(|stuck| *stuck >= UNHEALTHY)
-    }
-
-    fn set(&self, longest: Duration) {
-        self.0.store(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-}
 
 /// The watchdog's thread; it ends when this is dropped.
 #[derive(Debug)]
@@ -146,6 +127,7 @@ impl Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::worker::liveness::UNHEALTHY;
 
     /// Looks for some time at a worker in that turn; what it is told.
     fn looks(turn: &mut Turn, number: Option<u64>, time: Duration) -> Vec<Change> {

@@ -1,16 +1,6 @@
-//! What is wrong with what a publisher sends, so that viewers have less of it than they could: said once in the log, and in
-//! `/api` for as long as it is so.
+//! The problems of a published track that cost its viewers something: their texts, and which of them a track has.
 
-use std::time::{Duration, Instant};
-
-use super::publisher::Publisher;
-use super::track::Track;
-use crate::forward::SetsSource;
-use crate::forward::codec::Kind;
-
-/// A video without a keyframe for so long since it began, or since its last one where it has other ways to begin, is worth
-/// a word.
-const WITHOUT_KEYFRAME: Duration = Duration::from_secs(10);
+use std::time::Instant;
 
 /// What is wrong with one track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,15 +16,15 @@ pub(crate) enum Problem {
 /// What is known of one track's problems.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lint {
-    found: Vec<Problem>,
+    pub(super) found: Vec<Problem>,
     /// Those that have been said.
-    said: Vec<Problem>,
+    pub(super) said: Vec<Problem>,
     /// When its first video packet came.
     pub(crate) began: Option<Instant>,
 }
 
 impl Problem {
-    fn line(self) -> &'static str {
+    pub(super) fn line(self) -> &'static str {
         match self {
             Self::SetsAdded => {
                 "the publisher sends keyframes without parameter sets: the relay adds those of the offer or of earlier \
@@ -70,52 +60,5 @@ impl Lint {
     /// What is wrong now.
     pub(crate) fn lines(&self) -> impl Iterator<Item = &'static str> {
         self.found.iter().map(|problem| problem.line())
-    }
-}
-
-impl Track {
-    /// How its newest keyframe came by its parameter sets.
-    pub(crate) fn sets_source(&self) -> Option<SetsSource> {
-        self.assembler.as_ref()?.sets_source()
-    }
-
-    fn problems(&self, now: Instant) -> Vec<Problem> {
-        let sets = match self.sets_source() {
-            Some(SetsSource::Added) => Some(Problem::SetsAdded),
-            Some(SetsSource::Missing) => Some(Problem::SetsMissing),
-            Some(SetsSource::InBand) | None => self.keyframes.lacks_header().then_some(Problem::HeaderMissing),
-        };
-        let is_long = |since: Instant| now.saturating_duration_since(since) >= WITHOUT_KEYFRAME;
-        let keyframe = self.intake.newest_keyframe();
-        let since = keyframe.or(self.lint.began).filter(|since| is_long(*since));
-        let keyframes = match since {
-            Some(_) if self.keyframes.refreshes() => Some(Problem::IntraRefresh),
-            Some(_) if keyframe.is_none() && sets.is_none() => Some(Problem::NoKeyframe),
-            // One that answers keyframe requests, or may, sends one to whoever joins.
-            Some(_)
-                if keyframe.is_some()
-                    && self.keyframe_responsive == Some(false)
-                    && self.history.pictures().is_none() =>
-            {
-                Some(Problem::KeyframesFarApart)
-            }
-            _ => None,
-        };
-        sets.into_iter().chain(keyframes).collect()
-    }
-}
-
-impl Publisher {
-    /// Looks for what is wrong with the tracks, and says what is new.
-    pub(crate) fn examine(&mut self, now: Instant) {
-        for track in self.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
-            track.lint.found = track.problems(now);
-            for problem in &track.lint.found {
-                if !track.lint.said.contains(problem) {
-                    track.lint.said.push(*problem);
-                    tracing::warn!(stream = %self.stream, codec = track.format.codec.name(), "{}", problem.line());
-                }
-            }
-        }
     }
 }

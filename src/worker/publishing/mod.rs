@@ -1,12 +1,15 @@
 //! A publisher's side of a session: from an opened packet to one push for each worker with viewers. The engine calls it.
 
 pub(crate) mod bitrate;
+mod examine;
 mod formats;
 mod header_extensions;
 mod lint;
 pub(crate) mod publisher;
 pub(crate) mod publisher_loss;
 mod redundancy;
+mod release;
 mod repair_delay;
+mod source_change;
 mod sources;
 pub(crate) mod track;

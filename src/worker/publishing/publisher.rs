@@ -46,7 +46,7 @@ pub(crate) struct Publisher {
     /// When a standby looks whether it is its turn.
     look_at: Option<Instant>,
     pub(crate) presence: Presence,
-    pub(crate) hold: RepairDelay,
+    pub(crate) repair_delay: RepairDelay,
     /// Where there is one.
     pub(crate) bitrate_limit: Option<BitrateLimit>,
 }
@@ -106,7 +106,7 @@ impl Publisher {
             limits,
             look_at: None,
             presence: Presence::new(now, LOST),
-            hold: RepairDelay::default(),
+            repair_delay: RepairDelay::default(),
             bitrate_limit: None,
         }
     }
@@ -241,8 +241,8 @@ impl Publisher {
             redundancy,
         };
         let kind = track.kind;
-        if self.hold.is_zero() && track.delay.is_empty() {
-            self.go_on(place, packet);
+        if self.repair_delay.is_zero() && track.delay.is_empty() {
+            self.pass_on(place, packet);
         } else {
             self.wait(place, packet);
         }

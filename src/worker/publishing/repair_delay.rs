@@ -1,13 +1,11 @@
-//! How long a publisher's packets wait here, so that those which were lost before them come back in time: as long as a
-//! repair takes, while there are losses. Sound waits with the pictures, so that they stay together.
+//! How long a publisher's packets wait at the relay, so that retransmissions of lost packets arrive in time: as long as a
+//! repair takes, while there are losses. Audio waits as long as video, so that both stay in step.
 
 use std::time::{Duration, Instant};
 
-use super::publisher::Publisher;
-use crate::forward::codec::Kind;
-use crate::forward::{Glide, Packet};
+use crate::forward::Glide;
 
-/// What is held now, and what it comes to.
+/// The delay, and what it moves to.
 #[derive(Debug, Default)]
 pub(crate) struct RepairDelay {
     need: Duration,
@@ -15,85 +13,24 @@ pub(crate) struct RepairDelay {
 }
 
 impl RepairDelay {
-    /// True while nothing is lost, and for long enough that nothing waits any more.
+    /// True if no packet waits: nothing has been lost for some time.
     #[inline]
     pub(crate) fn is_zero(&self) -> bool {
         self.need.is_zero() && self.glide.is_zero()
     }
 
-    /// How long a packet waits that arrives now.
+    /// The longest repair that the tracks need now.
+    pub(crate) fn set_need(&mut self, need: Duration) {
+        self.need = need;
+    }
+
+    /// How long a packet that arrives now waits. The delay grows slowly, unless the stream has no viewers that would see it.
+    pub(crate) fn of_packet(&mut self, has_viewers: bool, now: Instant) -> Duration {
+        if has_viewers { self.glide.toward(self.need, now) } else { self.glide.begin(self.need, now) }
+    }
+
+    /// How long the newest packet waits.
     pub(crate) fn length(&self) -> Duration {
         self.glide.held()
-    }
-}
-
-impl Publisher {
-    /// Lets a packet go on to the viewers.
-    #[inline]
-    pub(crate) fn go_on(&mut self, place: usize, packet: Packet) {
-        let track = &mut self.tracks[place];
-        let rebuilt = track.release(packet);
-        if let Some(ssrc) = track.ssrc {
-            for index in rebuilt {
-                self.reception.restore(ssrc, index);
-            }
-        }
-    }
-
-    /// Makes a packet wait. Where nobody watches, nobody sees that packets begin to wait longer.
-    #[cold]
-    pub(crate) fn wait(&mut self, place: usize, packet: Packet) {
-        let RepairDelay { need, glide } = &mut self.hold;
-        let now = packet.received;
-        let hold = if self.subscribers.is_empty() { glide.begin(*need, now) } else { glide.toward(*need, now) };
-        self.tracks[place].delay.put(packet, hold);
-    }
-
-    /// Looks at what was lost since the last call.
-    pub(crate) fn weigh_losses(&mut self, now: Instant) {
-        self.hold.need = Duration::ZERO;
-        for track in self.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
-            let Some((losses, repair)) = track.ssrc.and_then(|ssrc| self.reception.take_losses(ssrc)) else {
-                continue;
-            };
-            if losses > 0 {
-                track.playout_delay.on_losses(losses, repair, now);
-            }
-            self.hold.need = self.hold.need.max(track.playout_delay.need(now));
-        }
-    }
-
-    /// Lets go on what has waited long enough; true if there is something to be pushed.
-    pub(crate) fn release(&mut self, now: Instant) -> bool {
-        for place in 0..self.tracks.len() {
-            while let Some(packet) = self.tracks[place].delay.pop(now) {
-                self.go_on_waiting(place, packet);
-            }
-            let epoch = self.track_epoch(place);
-            self.tracks[place].release_assembled(now, epoch);
-        }
-        self.tracks.iter().any(|track| !track.pending.is_empty())
-    }
-
-    /// Lets go on all that waits: this publisher sends no more.
-    pub(crate) fn release_all(&mut self, now: Instant) {
-        for place in 0..self.tracks.len() {
-            self.release_track(place, now);
-        }
-    }
-
-    /// Lets go on all that waits of one track.
-    pub(crate) fn release_track(&mut self, place: usize, now: Instant) {
-        for packet in self.tracks[place].delay.drain(now).collect::<Vec<_>>() {
-            self.go_on_waiting(place, packet);
-        }
-        let epoch = self.track_epoch(place);
-        self.tracks[place].drain_assembled(epoch);
-    }
-
-    /// Lets a packet go on that has waited: its publisher may have taken the stream over meanwhile.
-    fn go_on_waiting(&mut self, place: usize, packet: Packet) {
-        let epoch = self.track_epoch(place);
-        self.go_on(place, Packet { epoch, ..packet });
     }
 }

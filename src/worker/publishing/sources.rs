@@ -1,28 +1,13 @@
-//! Which of a publisher's sources plays on a track. A source is an SSRC; one plays at a time, and its publisher may go on
-//! under another as often as it likes.
+//! The sources of a published track: the one that plays, those that played lately, and those that may play next. A source is
+//! an SSRC. `source_change` decides which one plays.
 //!
-//! Another source takes over with the first packet of its keyframe (audio: any packet), or once the one that plays has been
-//! silent for 500 ms. Then the one before is retired: for a second what comes late of it goes to its old place, and after
-//! that it may return as any other. Each change is an [`Epoch`](crate::forward::Epoch) of the track, which viewers join at
-//! its keyframe. The rule: at most ten changes a second; what would be one more is dropped and counted.
+//! The rule: what is kept of sources that do not play is bounded, and so are their changes.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
-use super::publisher::Publisher;
-use crate::forward::codec::{Descriptor, Part};
-use crate::forward::{HeaderExtensions, LayerId, Packet, Steady, epoch};
-use crate::metrics::DropReason;
 use crate::srtp::Opened;
 use crate::srtp::index::Received;
-
-/// Without a packet for this long, the source that plays gives way to any other.
-const SILENT: Duration = Duration::from_millis(500);
-
-/// How long a retired source stays away, and what comes late of it has a place.
-const RETIREMENT: Duration = Duration::from_secs(1);
 
 /// Changes of a track's source within [`CHANGES_WITHIN`].
 const MAX_CHANGES: usize = 10;
@@ -63,48 +48,48 @@ impl Rarely {
 #[derive(Default)]
 pub(crate) struct Sources {
     /// Those of the last second, the oldest first; no more than there are changes in a second.
-    retired: VecDeque<Retired>,
-    lead: Lead,
+    pub(super) retired: VecDeque<Retired>,
+    pub(super) lead: Lead,
     /// Changes of the last second.
-    changes: VecDeque<Instant>,
+    pub(super) changes: VecDeque<Instant>,
 }
 
 /// A source that played until lately.
-struct Retired {
-    ssrc: u32,
-    rtx_ssrc: Option<u32>,
+pub(super) struct Retired {
+    pub(super) ssrc: u32,
+    pub(super) rtx_ssrc: Option<u32>,
     /// Its number among the track's sources.
-    number: u32,
-    payload_type: u8,
+    pub(super) number: u32,
+    pub(super) payload_type: u8,
     /// What comes late of it can be put where it was missing.
-    has_places: bool,
-    arrived: Received,
-    until: Instant,
+    pub(super) has_places: bool,
+    pub(super) arrived: Received,
+    pub(super) until: Instant,
 }
 
 /// The packets of one picture of a source that may take over.
 #[derive(Default)]
-struct Lead {
+pub(super) struct Lead {
     /// SSRC and timestamp.
-    of: (u32, u32),
-    packets: VecDeque<(Vec<u8>, Opened, Instant)>,
+    pub(super) of: (u32, u32),
+    pub(super) packets: VecDeque<(Vec<u8>, Opened, Instant)>,
 }
 
 impl Sources {
     /// True if there is room for one more change.
-    fn may_change(&mut self, now: Instant) -> bool {
+    pub(super) fn may_change(&mut self, now: Instant) -> bool {
         let is_over = |changed: &mut Instant| now.saturating_duration_since(*changed) >= CHANGES_WITHIN;
         while self.changes.pop_front_if(is_over).is_some() {}
         self.changes.len() < MAX_CHANGES
     }
 
     /// The source that was retired within the last second, by what it was heard under.
-    fn retired(&mut self, is_it: impl Fn(&Retired) -> bool, now: Instant) -> Option<&mut Retired> {
+    pub(super) fn retired(&mut self, is_it: impl Fn(&Retired) -> bool, now: Instant) -> Option<&mut Retired> {
         while self.retired.pop_front_if(|retired| retired.until <= now).is_some() {}
         self.retired.iter_mut().find(|retired| is_it(retired))
     }
 
-    fn keep(&mut self, datagram: &[u8], opened: &Opened, received: Instant) {
+    pub(super) fn keep(&mut self, datagram: &[u8], opened: &Opened, received: Instant) {
         let of = (opened.ssrc, opened.timestamp);
         if self.lead.of != of {
             self.lead = Lead { of, packets: VecDeque::new() };
@@ -113,202 +98,5 @@ impl Sources {
             self.lead.packets.pop_front();
         }
         self.lead.packets.push_back((datagram.to_vec(), opened.clone(), received));
-    }
-}
-
-impl Publisher {
-    /// A packet of another source than the one that plays.
-    ///
-    /// # Errors
-    /// Why the packet goes no further.
-    #[cold]
-    pub(crate) fn admit_source(
-        &mut self,
-        place: usize,
-        datagram: &[u8],
-        opened: &Opened,
-        received: Instant,
-    ) -> Result<Admitted, DropReason> {
-        let Opened { ssrc, index, .. } = *opened;
-        let track = &mut self.tracks[place];
-        let Some(playing) = track.ssrc else {
-            self.start_source(place, ssrc, received);
-            return Ok(Admitted::Plays);
-        };
-        let payload = &datagram[opened.payload.clone()];
-        if track.sources.retired(|retired| retired.ssrc == ssrc, received).is_some() {
-            return self.place_late(place, (ssrc, index), opened, payload, received);
-        }
-        let is_start = Part::of(track.format.codec, payload).is_keyframe();
-        let heard = self.reception.heard(playing);
-        let is_silent = heard.is_none_or(|heard| received.saturating_duration_since(heard) >= SILENT);
-        if !is_start && !is_silent {
-            track.sources.keep(datagram, opened, received);
-            return Err(DropReason::OtherSource);
-        }
-        if !track.sources.may_change(received) || track.number == u32::MAX {
-            self.warn_of_changes(received);
-            return Err(DropReason::OtherSource);
-        }
-        if !is_start {
-            track.gate.demand(received);
-        }
-        let lead = std::mem::take(&mut track.sources.lead);
-        self.start_source(place, ssrc, received);
-        if lead.of == (ssrc, opened.timestamp) {
-            for (datagram, opened, received) in lead.packets {
-                // What comes before the start of the keyframe is worth less than it: its faults are no matter here.
-                let _ = self.on_packet(&datagram, &opened, received);
-            }
-        }
-        Ok(Admitted::Plays)
-    }
-
-    /// A retransmission on another SSRC than those before: the first of the source that plays, or one of a source that
-    /// does not any more.
-    ///
-    /// # Errors
-    /// Why it goes no further.
-    #[cold]
-    pub(crate) fn admit_retransmission(
-        &mut self,
-        place: usize,
-        opened: &Opened,
-        original: u16,
-        payload: &[u8],
-        received: Instant,
-    ) -> Result<Admitted, DropReason> {
-        let track = &mut self.tracks[place];
-        if let Some(retired) = track.sources.retired(|retired| retired.rtx_ssrc == Some(opened.ssrc), received) {
-            let index = retired.arrived.admit(original).ok_or(DropReason::Replayed)?;
-            let ssrc = retired.ssrc;
-            return self.place_late(place, (ssrc, index), opened, payload, received);
-        }
-        // Nothing says whose it is; while it may be of the source before, it must be one that is waited for.
-        let is_doubtful = !track.sources.retired.is_empty();
-        let playing = track.ssrc.ok_or(DropReason::Undeclared)?;
-        if is_doubtful && self.reception.recover(playing, original, received).is_none() {
-            return Err(DropReason::OtherSource);
-        }
-        self.tracks[place].rtx_ssrc = Some(opened.ssrc);
-        Ok(Admitted::Plays)
-    }
-
-    /// The first packet of a track, of a new source, or of another codec: its indices are a new line, which viewers join at
-    /// its keyframe like that of a new publisher. What waits of the source before goes on
-    /// first.
-    pub(crate) fn start_source(&mut self, place: usize, ssrc: u32, received: Instant) {
-        self.release_track(place, received);
-        let before = self.tracks[place].ssrc.replace(ssrc);
-        let arrived = self.tracks[place].arrived.take();
-        if let Some(before) = before {
-            let quality = self.reception.forget_source(before).unwrap_or_default();
-            let track = &mut self.tracks[place];
-            track.lost_before += quality.lost;
-            track.repaired_before += quality.repaired;
-            track.sources.changes.push_back(received);
-            track.sources.retired.retain(|retired| retired.ssrc != ssrc);
-            // Packets that were put into its line have moved the numbers of the others.
-            let is_numbered_on = track.assembler.as_ref().is_some_and(|assembler| assembler.has_added());
-            if let Some(arrived) = arrived.filter(|_| before != ssrc) {
-                track.sources.retired.push_back(Retired {
-                    ssrc: before,
-                    rtx_ssrc: track.rtx_ssrc,
-                    number: track.number,
-                    payload_type: track.payload_type,
-                    has_places: !is_numbered_on,
-                    arrived,
-                    until: received + RETIREMENT,
-                });
-            }
-            track.number += 1;
-            track.announce = true;
-            self.log_change(place, before);
-        }
-        let track = &mut self.tracks[place];
-        track.rtx_ssrc = None;
-        track.clear_waiting();
-        track.intake.restart();
-        track.steady = Steady::new(track.format.clock_rate);
-        self.reception.add_source(ssrc, track.format.clock_rate, track.nack);
-    }
-
-    /// True for a source that was retired within the last second.
-    pub(crate) fn is_retired(&mut self, place: usize, ssrc: u32, now: Instant) -> bool {
-        self.tracks[place].sources.retired(|retired| retired.ssrc == ssrc, now).is_some()
-    }
-
-    /// A packet of a retired source fills a hole in its line, if it has one: only what is before its last packet has a
-    /// place, because viewers' numbers go on behind that.
-    fn place_late(
-        &mut self,
-        place: usize,
-        (ssrc, index): (u32, u64),
-        opened: &Opened,
-        payload: &[u8],
-        received: Instant,
-    ) -> Result<Admitted, DropReason> {
-        let publisher = self.publication.epoch();
-        let track = &mut self.tracks[place];
-        let retired = track.sources.retired(|retired| retired.ssrc == ssrc, received);
-        let Some(retired) = retired.filter(|retired| retired.has_places && index < retired.arrived.highest()) else {
-            return Err(DropReason::OtherSource);
-        };
-        let is_whole = opened.payload_type == retired.payload_type || opened.ssrc != ssrc;
-        if !is_whole || retired.arrived.admit(index as u16) != Some(index) {
-            return Err(DropReason::OtherSource);
-        }
-        retired.arrived.accept(index);
-        let packet = std::sync::Arc::new(Packet {
-            received,
-            epoch: epoch(publisher, retired.number),
-            layer: LayerId::default(),
-            index,
-            timestamp: opened.timestamp,
-            marker: opened.marker,
-            payload_type: retired.payload_type,
-            descriptor: Descriptor::of(track.format.codec, payload),
-            elements: HeaderExtensions::default(),
-            // Nobody begins with it.
-            part: Part::default(),
-            keyframe: false,
-            leads: 0,
-            payload: Bytes::copy_from_slice(payload),
-            redundancy: None,
-        });
-        if track.history.push(packet.clone()).is_some() {
-            track.pending.push(packet);
-        }
-        Ok(Admitted::Placed)
-    }
-
-    fn log_change(&self, place: usize, before: u32) {
-        let (track, session) = (&self.tracks[place], self.publication.session());
-        let (kind, ssrc, changes) = (track.kind.as_str(), track.ssrc, track.number);
-        tracing::info!(%session, stream = %self.stream, kind, before, ssrc, changes, "publisher's source changed");
-    }
-
-    fn warn_of_changes(&mut self, now: Instant) {
-        if self.refusals_logged.may(now) {
-            tracing::warn!(
-                session = %self.publication.session(),
-                stream = %self.stream,
-                "publisher changes its SSRC more than ten times a second: packets of further ones are dropped; let its \
-                 encoder keep one SSRC for each track"
-            );
-        }
-    }
-
-    /// Packets of an SSRC have been refused, because too many are in use.
-    #[cold]
-    pub(crate) fn warn_of_ssrcs(&mut self, now: Instant) {
-        if self.refusals_logged.may(now) {
-            tracing::warn!(
-                session = %self.publication.session(),
-                stream = %self.stream,
-                "publisher uses more than 16 SSRCs at a time, or more than 64 new ones within a second: packets of further \
-                 ones are dropped; let its encoder keep one SSRC for each track"
-            );
-        }
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use prometheus::local::LocalHistogram;
 
+use super::sent::{NacksAnswered, Served, Volume};
 use crate::forward::codec::Kind;
 use crate::metrics::{Answer, Direction, DropReason, Label, Medium, Metrics, Resend};
 use crate::peer::Refused;
@@ -12,7 +13,6 @@ use crate::reason::Drop;
 use crate::sctp::Loss;
 use crate::srtp::OpenError;
 use crate::worker::net::batch::Tally;
-use crate::worker::viewing::viewer::{Answered, Served};
 
 /// What happened in this turn.
 pub(crate) struct Counters {
@@ -20,18 +20,11 @@ pub(crate) struct Counters {
     drops: [u64; DropReason::ALL.len()],
     received: [Volume; 2],
     sent: [Volume; 2],
-    answered: Answered,
+    answered: NacksAnswered,
     asked: u64,
     keyframes_asked: u64,
     replays: u64,
     forward_delay: LocalHistogram,
-}
-
-/// Packets and their bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Volume {
-    pub(crate) packets: u64,
-    pub(crate) bytes: u64,
 }
 
 const MEDIA: [Medium; 2] = [Medium::Audio, Medium::Video];
@@ -44,7 +37,7 @@ impl Counters {
             drops: [0; DropReason::ALL.len()],
             received: Default::default(),
             sent: Default::default(),
-            answered: Answered::default(),
+            answered: NacksAnswered::default(),
             asked: 0,
             keyframes_asked: 0,
             replays: 0,
@@ -79,14 +72,13 @@ impl Counters {
         self.drops(DropReason::TooOld, served.too_old);
         self.drops(DropReason::Codec, served.codec);
         self.drops(DropReason::Skipped, served.skipped);
-        self.replays += u64::from(served.begun.replays);
         if let Some(received) = served.received {
             self.forward_delay.observe(now.saturating_duration_since(received).as_secs_f64());
         }
     }
 
     /// Counts what became of a viewer's NACKs.
-    pub(crate) fn answered(&mut self, answered: Answered) {
+    pub(crate) fn answered(&mut self, answered: NacksAnswered) {
         self.answered.rtx += answered.rtx;
         self.answered.in_band += answered.in_band;
         self.answered.refused += answered.refused;

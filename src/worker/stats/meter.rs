@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::counters::Volume;
+use super::sent::Volume;
 use crate::session::Rates;
 
 /// Looked at more often than this, a meter shows what it showed before.

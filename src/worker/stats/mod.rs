@@ -2,4 +2,5 @@
 
 pub(crate) mod counters;
 pub(crate) mod meter;
+pub(crate) mod sent;
 pub(crate) mod stream_share;

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::stream_feed::StreamFeed;
-use super::viewer::{Served, Viewer};
+use super::viewer::{Serving, Viewer};
 use super::viewer_track::ViewerTrack;
 use crate::forward::LayerId;
 use crate::rtcp::{Compound, Outgoing, sender_report};
@@ -25,12 +25,12 @@ const REPORT_PATIENCE: Duration = Duration::from_secs(4);
 impl Viewer {
     /// The first report goes with the first packets, so that sound and picture are in step from the start; but not before
     /// the pictures are live, and at once when they are.
-    pub(crate) fn time_reports(&mut self, served: &mut Served, replaying: bool, now: Instant) {
+    pub(crate) fn time_reports(&mut self, serving: &mut Serving, replaying: bool, now: Instant) {
         let became_live = std::mem::replace(&mut self.replaying, replaying) && !replaying;
-        let is_first = self.next_report.is_none() && served.received.is_some() && !replaying;
+        let is_first = self.next_report.is_none() && serving.sent.received.is_some() && !replaying;
         if became_live || is_first {
             self.next_report = Some(now);
-            served.reports = true;
+            serving.reschedules_reports = true;
         }
     }
 

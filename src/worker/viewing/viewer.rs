@@ -18,7 +18,7 @@ use crate::srtp::Sealer;
 use crate::stream::Watch;
 use crate::worker::net::batch::{Batch, MAX_DATAGRAM, Outbox};
 use crate::worker::presence::{Presence, SILENCE};
-use crate::worker::stats::counters::Volume;
+use crate::worker::stats::sent::{NacksAnswered, Served};
 
 /// Without RTCP for so long, a viewer that asks for packets then had no network meanwhile.
 const QUIET: Duration = Duration::from_millis(1500);
@@ -41,7 +41,7 @@ pub(crate) struct Viewer {
     /// Some outbound track is on its way to live: what a report says about it would be wrong when it gets there.
     pub(crate) replaying: bool,
     /// When it is to be served although nothing arrives.
-    pub(crate) turn: Option<Instant>,
+    pub(crate) serve_at: Option<Instant>,
     /// A publisher was there while it watched.
     pub(crate) had_publisher: bool,
     pub(crate) presence: Presence,
@@ -55,36 +55,16 @@ pub(crate) struct Viewer {
     pub(crate) cname: String,
 }
 
-/// What one serving sent, by kind, and what it could not.
+/// What one serving came to.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Served {
-    /// By kind.
-    pub(crate) volumes: [Volume; 2],
-    pub(crate) oversized: u64,
-    pub(crate) too_old: u64,
-    pub(crate) codec: u64,
-    pub(crate) skipped: u64,
-    /// When the newest of what was sent live had been received: of audio or video, the earlier.
-    pub(crate) received: Option<Instant>,
-    /// The next report is due at another time than before.
-    pub(crate) reports: bool,
-    /// When the viewer is to be served although nothing arrives has changed: see [`Viewer::turn`].
-    pub(crate) turns: bool,
-    /// What the legs ask for.
+pub(crate) struct Serving {
+    pub(crate) sent: Served,
+    /// The time of the next report has changed.
+    pub(crate) reschedules_reports: bool,
+    /// [`Viewer::serve_at`] has changed.
+    pub(crate) reschedules_serving: bool,
+    /// What the tracks ask for.
     pub(crate) begun: Begun,
-}
-
-/// What an answered NACK came to.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Answered {
-    pub(crate) rtx: u64,
-    pub(crate) in_band: u64,
-    pub(crate) refused: u64,
-    pub(crate) missing: u64,
-    /// Something that the viewer misses will not come any more.
-    pub(crate) lost: bool,
-    /// It misses more pictures than repair can make good.
-    pub(crate) overrun: bool,
 }
 
 impl Viewer {
@@ -125,7 +105,7 @@ impl Viewer {
             next_report: None,
             reports_wait: None,
             replaying: false,
-            turn: None,
+            serve_at: None,
             had_publisher: false,
             presence: Presence::new(now, SILENCE),
             heard: now,
@@ -143,14 +123,15 @@ impl Viewer {
         batch: &mut Batch,
         outbox: &mut impl Outbox,
         now: Instant,
-    ) -> Served {
-        let mut served = Served::default();
+    ) -> Serving {
+        let mut serving = Serving::default();
         if self.presence.is_away() {
-            return served;
+            return serving;
         }
-        let (mut turn, mut replaying) = (None, false);
+        let (mut serve_at, mut replaying) = (None, false);
         for leg in &mut self.legs {
             let Some(track) = feed.track(leg.kind) else { continue };
+            let served = &mut serving.sent;
             let volume = &mut served.volumes[leg.kind as usize];
             let mut burst = u64::MAX;
             leg.hold_back(now);
@@ -160,7 +141,7 @@ impl Viewer {
             if leg.is_busy() {
                 let ticked;
                 (burst, ticked) = leg.tick(track, now);
-                served.begun.add(ticked);
+                serving.begun.add(ticked);
             }
             while !batch.is_blocked() && volume.packets < burst {
                 let room = batch.room();
@@ -185,21 +166,21 @@ impl Viewer {
                 served.received = Some(served.received.map_or(newest.received, |other| other.min(newest.received)));
             }
             if leg.outbound_track.wants_keyframe() && feed.live().is_some() {
-                served.begun.demands = true;
-                served.begun.add(leg.unstick(track, now));
+                serving.begun.demands = true;
+                serving.begun.add(leg.unstick(track, now));
             }
             if leg.is_busy() {
-                turn = leg.next_turn(volume.packets, now).into_iter().chain(turn).min();
+                serve_at = leg.next_serving(volume.packets, now).into_iter().chain(serve_at).min();
                 replaying |= leg.outbound_track.is_replaying();
             }
         }
         batch.flush(outbox, now);
-        self.time_reports(&mut served, replaying, now);
-        if turn != self.turn || turn.is_some_and(|due| due <= now) {
-            self.turn = turn;
-            served.turns = true;
+        self.time_reports(&mut serving, replaying, now);
+        if serve_at != self.serve_at || serve_at.is_some_and(|due| due <= now) {
+            self.serve_at = serve_at;
+            serving.reschedules_serving = true;
         }
-        served
+        serving
     }
 
     /// Answers what the viewer has asked for again.
@@ -209,8 +190,8 @@ impl Viewer {
         batch: &mut Batch,
         outbox: &mut impl Outbox,
         now: Instant,
-    ) -> Answered {
-        let mut answered = Answered::default();
+    ) -> NacksAnswered {
+        let mut answered = NacksAnswered::default();
         for (place, sequence) in self.asked.drain(..) {
             let leg = &mut self.legs[place];
             let Some(track) = feed.track(leg.kind) else { continue };
@@ -312,7 +293,7 @@ impl Viewer {
             leg.outbound_track.pause();
         }
         self.asked.clear();
-        (self.next_report, self.replaying, self.turn) = (None, false, None);
+        (self.next_report, self.replaying, self.serve_at) = (None, false, None);
         self.presence = Presence::Away { since: now };
     }
 

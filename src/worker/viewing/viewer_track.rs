@@ -13,8 +13,8 @@ use super::stream_feed::FeedTrack;
 use crate::forward::codec::Kind;
 use crate::forward::{ANSWER_TIME, Counts, Glide, OutboundTrack, Pictures, PlayoutDelay, TrackState, catch_up_time};
 use crate::rtcp::RoundTrip;
-use crate::worker::stats::counters::Volume;
 use crate::worker::stats::meter::Meter;
+use crate::worker::stats::sent::Volume;
 
 /// A replay that takes longer to come to live than this is worse than a keyframe that is asked for.
 const LONG_REPLAY: Duration = Duration::from_millis(150);
@@ -263,13 +263,13 @@ impl ViewerTrack {
 
     /// When this leg has something to do although nothing arrives; `sent` packets were sent of those that [`Self::tick`]
     /// allowed.
-    pub(crate) fn next_turn(&self, sent: u64, now: Instant) -> Option<Instant> {
+    pub(crate) fn next_serving(&self, sent: u64, now: Instant) -> Option<Instant> {
         let burst = (self.outbound_track.is_replaying() && sent >= REPLAY_BURST).then_some(now);
         let keyframe_wanted = self.keyframe_wanted.map(|keyframe_wanted| keyframe_wanted.until);
         burst.or(self.outbound_track.replay_due()).into_iter().chain(keyframe_wanted).min()
     }
 
-    /// True when it has something to do at a time of its own: [`Self::tick`] and [`Self::next_turn`].
+    /// True when it has something to do at a time of its own: [`Self::tick`] and [`Self::next_serving`].
     #[inline]
     pub(crate) fn is_busy(&self) -> bool {
         self.keyframe_wanted.is_some() || self.outbound_track.is_replaying()

@@ -75,7 +75,7 @@ impl Viewer {
                 all.add(leg.refresh(track, now));
             }
         }
-        self.turn = Some(now);
+        self.serve_at = Some(now);
         all
     }
 
@@ -94,7 +94,7 @@ impl Viewer {
                 all.add(leg.skip(track, now));
             }
         }
-        self.turn = Some(now);
+        self.serve_at = Some(now);
         all
     }
 }

@@ -1,0 +1,60 @@
+//! Looks for problems in what a publisher sends. Each problem is logged once, and `/api` lists it while it lasts.
+
+use std::time::{Duration, Instant};
+
+use super::lint::Problem;
+use super::publisher::Publisher;
+use super::track::Track;
+use crate::forward::SetsSource;
+use crate::forward::codec::Kind;
+
+/// A video without a keyframe for so long since it began, or since its last one where it has other ways to begin, is worth
+/// a word.
+const WITHOUT_KEYFRAME: Duration = Duration::from_secs(10);
+
+impl Track {
+    /// How its newest keyframe came by its parameter sets.
+    pub(crate) fn sets_source(&self) -> Option<SetsSource> {
+        self.assembler.as_ref()?.sets_source()
+    }
+
+    fn problems(&self, now: Instant) -> Vec<Problem> {
+        let sets = match self.sets_source() {
+            Some(SetsSource::Added) => Some(Problem::SetsAdded),
+            Some(SetsSource::Missing) => Some(Problem::SetsMissing),
+            Some(SetsSource::InBand) | None => self.keyframes.lacks_header().then_some(Problem::HeaderMissing),
+        };
+        let is_long = |since: Instant| now.saturating_duration_since(since) >= WITHOUT_KEYFRAME;
+        let keyframe = self.intake.newest_keyframe();
+        let since = keyframe.or(self.lint.began).filter(|since| is_long(*since));
+        let keyframes = match since {
+            Some(_) if self.keyframes.refreshes() => Some(Problem::IntraRefresh),
+            Some(_) if keyframe.is_none() && sets.is_none() => Some(Problem::NoKeyframe),
+            // One that answers keyframe requests, or may, sends one to whoever joins.
+            Some(_)
+                if keyframe.is_some()
+                    && self.keyframe_responsive == Some(false)
+                    && self.history.pictures().is_none() =>
+            {
+                Some(Problem::KeyframesFarApart)
+            }
+            _ => None,
+        };
+        sets.into_iter().chain(keyframes).collect()
+    }
+}
+
+impl Publisher {
+    /// Looks for what is wrong with the tracks, and says what is new.
+    pub(crate) fn examine(&mut self, now: Instant) {
+        for track in self.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
+            track.lint.found = track.problems(now);
+            for problem in &track.lint.found {
+                if !track.lint.said.contains(problem) {
+                    track.lint.said.push(*problem);
+                    tracing::warn!(stream = %self.stream, codec = track.format.codec.name(), "{}", problem.line());
+                }
+            }
+        }
+    }
+}
