@@ -7,8 +7,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::sender::fixed_point;
-use super::source::SenderClock;
+use super::ntp::fixed_point;
+use super::sender_clock::SenderClock;
 
 /// How long a track may be without a clock before all are told by arrival: two intervals of reports (RFC 3550 6.2), and of
 /// a publisher that has not reported at all yet, six.

@@ -7,13 +7,13 @@ use ::rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
 
 use super::arrivals::Arrivals;
 use super::clocks::{PATIENCE, PATIENCE_WITHOUT_REPORTS, WallClock};
-use super::compound::Compound;
-use super::description;
+use super::compound::{Compound, description};
 use super::missing::Missing;
 use super::packets::{Packet, packets};
 use super::reader::Reader;
 use super::sender::keyframe_request;
-use super::source::{SenderClock, Source, Step};
+use super::sender_clock::SenderClock;
+use super::source::{Source, Step};
 use crate::srtp::index;
 
 /// From one receiver report to the next.

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use ::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use ::rtcp::sender_report::SenderReport;
 
-use super::compound::Compound;
-use super::source::SenderClock;
-use super::{description, middle};
+use super::compound::{Compound, description};
+use super::ntp::{fixed_point, middle};
+use super::sender_clock::SenderClock;
 
 /// One outbound track as its sender report describes it.
 #[derive(Clone, Copy, Debug)]
@@ -49,11 +49,6 @@ pub fn sender_report(outgoing: &Outgoing, cname: &str, now: Instant) -> (Compoun
 #[must_use]
 pub fn keyframe_request(sender_ssrc: u32, media_ssrc: u32) -> Compound {
     vec![Box::new(PictureLossIndication { sender_ssrc, media_ssrc })]
-}
-
-/// A duration in 1/2^32 s.
-pub(crate) fn fixed_point(duration: Duration) -> u64 {
-    (duration.as_secs() << 32) + (u64::from(duration.subsec_nanos()) << 32) / 1_000_000_000
 }
 
 /// How long a viewer is away. It remembers when recent reports left, so that it depends on no clock but ours: the

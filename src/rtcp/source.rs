@@ -5,21 +5,11 @@ use std::time::{Duration, Instant};
 use ::rtcp::reception_report::ReceptionReport;
 
 use super::clocks::{Soonest, later};
-use super::middle;
+use super::ntp::{compact, middle};
+use super::sender_clock::SenderClock;
 
 /// A report that seems to lag more has a timestamp of another line.
 const MOST_LAG: Duration = Duration::from_secs(30);
-
-/// A sender's wall clock and media clock at one instant, from its latest sender report (RFC 3550 6.4.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SenderClock {
-    /// NTP timestamp, 32.32 fixed point seconds.
-    pub ntp: u64,
-    /// RTP timestamp of the same instant, in ticks of the codec.
-    pub rtp: u32,
-    /// When the report arrived.
-    pub received: Instant,
-}
 
 /// Statistics of one SSRC that is received.
 pub(crate) struct Source {
@@ -168,11 +158,6 @@ fn variation(clock_rate: u32, before: (u32, Instant), this: (u32, Instant)) -> u
     // An encoder that restarts jumps anywhere; that is no jitter, and ten seconds are more than any.
     let variation = later(before, this, clock_rate).unsigned_abs();
     if variation > 10 * u64::from(clock_rate) { 0 } else { variation }
-}
-
-/// A duration in units of 1/65536 s, the form of DLSR.
-fn compact(duration: Duration) -> u32 {
-    u32::try_from((duration.as_micros() << 16) / 1_000_000).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

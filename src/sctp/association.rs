@@ -2,11 +2,13 @@
 
 use super::dcep::Dcep;
 use super::handshake::{Established, Side};
-use super::intake::{Intake, Piece, TsnArrival, WINDOW};
+use super::intake::{Intake, TsnArrival, WINDOW};
+use super::loss::Loss;
 use super::packet::{Chunk, Data, ForwardTsn, Sack};
 use super::parameters::Reconfiguration;
+use super::piece::Piece;
 use super::streams::Streams;
-use super::{Loss, Violation};
+use super::violation::Violation;
 
 /// What becomes of one chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +85,9 @@ impl Association {
                     self.streams.request_own(request);
                 }
                 if let Some(response) = response {
-                    self.streams.answer_request(*response, &mut self.intake);
+                    for stream in self.streams.answer_request(*response) {
+                        self.intake.end_stream(stream);
+                    }
                 }
             }
             _ => {}

@@ -2,25 +2,13 @@
 
 use std::time::Instant;
 
-use super::Violation;
 use super::association::{Association, Fate};
 use super::dcep::Reliability;
 use super::handshake::{Admission, Handshake};
+use super::loss::Loss;
 use super::packet::{self, Chunk, Packet};
 use super::rate::{Allowance, Limits};
-
-/// Why a packet, or a chunk of one, went no further.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
-    /// Its checksum, verification tag or a length does not hold.
-    Malformed,
-    /// Not what may come at this point: another INIT, a reset out of turn, anything without an association.
-    Unexpected,
-    /// Outside of the window: a TSN too far ahead, too many gaps, an acknowledgement of what was never sent.
-    Window,
-    /// More than the session may send.
-    Rate,
-}
+use super::violation::Violation;
 
 /// What to do with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

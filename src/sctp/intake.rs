@@ -6,9 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use super::packet::Data;
+use super::loss::Loss;
+use super::piece::Piece;
 use super::streams::Streams;
-use super::{Loss, Violation};
+use super::violation::Violation;
 
 /// TSNs that may be ahead of the last one without a gap. webrtc-rs offers a receive window of 1 MiB, which holds 900 chunks
 /// of full size.
@@ -23,35 +24,6 @@ const MAX_AHEAD: usize = 384 * 1024;
 
 /// What the fragments of one message may cost; a message of 16 KiB in 500-octet fragments costs 33 KiB.
 const MAX_UNFINISHED: usize = 128 * 1024;
-
-/// What webrtc-rs keeps with a chunk beside its packet: two copies of its description, and their places.
-const OVERHEAD: usize = 512;
-
-/// What the filter keeps of a chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Piece {
-    pub(super) stream: u16,
-    pub(super) sequence: u16,
-    pub(super) unordered: bool,
-    begins: bool,
-    ends: bool,
-    octets: usize,
-    /// What keeping it costs.
-    pub(super) cost: usize,
-}
-
-impl Piece {
-    /// `packet` is the length of the packet, if no chunk of it has been counted with that yet.
-    pub(super) fn new(data: &Data<'_>, packet: usize) -> Self {
-        let Data { stream, sequence, unordered, begins, ends, payload, .. } = *data;
-        Self { stream, sequence, unordered, begins, ends, octets: payload.len(), cost: packet + OVERHEAD }
-    }
-
-    fn continues(&self, first: &Self) -> bool {
-        let same_message = self.unordered || self.sequence == first.sequence;
-        !self.begins && self.stream == first.stream && self.unordered == first.unordered && same_message
-    }
-}
 
 /// Where the TSNs without a gap have come to.
 #[derive(Debug)]

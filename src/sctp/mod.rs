@@ -14,12 +14,16 @@
 //! - What a session makes webrtc-rs keep is bounded: associations, streams, chunks out of order, unfinished messages.
 
 mod association;
+mod bounds;
+mod bytes;
 mod dcep;
 mod filter;
 mod handshake;
 mod intake;
+mod loss;
 mod packet;
 mod parameters;
+mod piece;
 mod rate;
 mod streams;
 mod violation;
@@ -27,8 +31,9 @@ mod violation;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use bounds::{MAX_CHANNELS, MAX_MESSAGE_SIZE, MAX_STREAM};
 pub use dcep::Reliability;
-pub use filter::{Filter, Filtered, Loss};
+pub use filter::{Filter, Filtered};
+pub use loss::Loss;
 pub use rate::Limits;
-pub use streams::{MAX_CHANNELS, MAX_MESSAGE_SIZE, MAX_STREAM};
 pub use violation::Violation;

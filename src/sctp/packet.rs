@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use super::Loss;
-use super::Violation;
+use super::bytes::{half, word};
 use super::dcep::{self, Dcep};
+use super::loss::Loss;
 use super::parameters::{self, Init, Reconfiguration};
+use super::violation::Violation;
 
 /// The port of both sides in every offer and answer of ours, twice: how a packet begins.
 const PORTS: [u8; 4] = [0x13, 0x88, 0x13, 0x88];
@@ -276,12 +277,4 @@ fn has_checksum(packet: &[u8]) -> bool {
 fn checksum(packet: &[u8]) -> u32 {
     let head = crc32c::crc32c_append(crc32c::crc32c(&packet[..8]), &[0; 4]);
     crc32c::crc32c_append(head, &packet[COMMON_HEADER..])
-}
-
-pub(super) fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
-}
-
-pub(super) fn half(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..)?.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
 }

@@ -3,7 +3,7 @@
 //! Everything is read as webrtc-rs reads it: it steps on by the length of what it understood, so a parameter that says
 //! more than it understands would let it read the rest as another parameter or chunk.
 
-use super::packet::{half, word};
+use super::bytes::{half, word};
 
 const HEADER: usize = 4;
 

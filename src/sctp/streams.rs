@@ -4,21 +4,11 @@
 //! repeats its own reset until that is answered, so a place is free only then: who closes channels without answering
 //! cannot make it repeat more resets than it has places.
 
-use super::Violation;
+use super::bounds::{MAX_CHANNELS, MAX_STREAM};
 use super::dcep::Reliability;
-use super::intake::{Intake, Piece};
 use super::parameters::{ResetRequest, ResetResponse};
-
-/// The longest data channel message that a peer takes, in bytes: what an answer says in `a=max-message-size`.
-/// webrtc-rs keeps a buffer of this size for each peer that has data channels. A client that sends a longer one breaks
-/// what it was told, and its session ends.
-pub const MAX_MESSAGE_SIZE: u32 = 16_384;
-
-/// Channels that one side may have open. One more ends the session.
-pub const MAX_CHANNELS: usize = 16;
-
-/// Stream identifiers are below this; RFC 8831 8.2.1 lets a browser begin with as many. One above ends the session.
-pub const MAX_STREAM: u16 = 1024;
+use super::piece::Piece;
+use super::violation::Violation;
 
 /// Octets of labels and protocols that one session may open channels with over its life, with [`OPENED_OVERHEAD`] for
 /// each: webrtc-rs keeps statistics of closed channels. Beyond that the session ends.
@@ -192,17 +182,19 @@ impl Streams {
         true
     }
 
-    /// webrtc-rs has answered the client's request.
-    pub(super) fn answer_request(&mut self, response: ResetResponse, intake: &mut Intake) {
-        if !response.is_success() {
-            return;
-        }
-        let Some(done) = self.pending.take_if(|pending| pending.number == response.number) else { return };
+    /// webrtc-rs has answered the client's request: returns the streams whose inbound direction has ended by it.
+    pub(super) fn answer_request(&mut self, response: ResetResponse) -> Vec<u16> {
+        let Some(done) = self.pending.take_if(|pending| response.is_success() && pending.number == response.number)
+        else {
+            return Vec::new();
+        };
+        let mut ended = Vec::new();
         for stream in self.known.iter_mut().filter(|stream| done.streams.contains(&stream.id)) {
             stream.ended = true;
-            intake.end_stream(stream.id);
+            ended.push(stream.id);
         }
         self.free();
+        ended
     }
 
     /// webrtc-rs resets its own direction of some streams.

@@ -1,6 +1,6 @@
 //! What no client does: a session that does it ends.
 
-use super::{MAX_CHANNELS, MAX_STREAM};
+use super::bounds::{MAX_CHANNELS, MAX_STREAM};
 
 /// Why a session ends: SCTP would repeat what was refused for ever, and all its other channels would wait for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -4,97 +4,17 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::extension::{Extension, Mapping};
+use super::negotiated::{Application, Negotiated, Offered, Section};
 use super::offer::Offer;
 use super::payload::Payload;
+use super::reply::Reply;
 use super::section::{Content, OfferedMedia, OfferedSection};
 use super::text::Text;
 use super::transport::Setup;
 use super::{Local, OfferError, narrow};
 use crate::forward::LONGEST_MID;
 use crate::forward::codec::{Format, Kind};
-use crate::ice::Credentials;
 use crate::name::Role;
-
-/// What both sides have agreed on. Holds ICE passwords, the answer's text too: not to be logged.
-pub struct Negotiated {
-    /// The SDP for the client.
-    pub answer: String,
-    /// The client's ICE credentials.
-    pub remote: Credentials,
-    /// SHA-256 of the client's certificate: upper-case hexadecimal octets with colons.
-    pub remote_fingerprint: String,
-    /// True where the relay sends the ClientHello, because the client waits for one (`a=setup:passive`).
-    pub dtls_client: bool,
-    /// Data channels, where they were offered.
-    pub application: Option<Application>,
-    /// The accepted audio and video sections, in the offer's order.
-    pub sections: Vec<Section>,
-    /// What the client offered, for the session's facts.
-    pub offered: Offered,
-}
-
-/// The agreed section for data channels.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Application {
-    /// `a=mid` of the section.
-    pub mid: String,
-    /// The largest message that the client takes, in bytes; 0 for any size (RFC 8841 6.1).
-    pub max_message_size: u64,
-}
-
-/// One agreed audio or video section.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Section {
-    /// `a=mid` of the section; a name of the relay's own where the offer has none.
-    pub mid: String,
-    /// Audio or video.
-    pub kind: Kind,
-    /// A publisher may send, a viewer can be sent each of these; never empty.
-    pub payloads: Vec<Payload>,
-    /// The relay's source: of the media for a viewer, of RTCP for a publisher. No other section or session has it.
-    pub ssrc: u32,
-    /// For a viewer with a retransmission payload type: the source of retransmissions.
-    pub rtx_ssrc: Option<u32>,
-    /// The source that a publisher declares; learnt from `mid` or payload type where it declares none.
-    pub remote_ssrc: Option<u32>,
-    /// The source of retransmissions that a publisher declares.
-    pub remote_rtx_ssrc: Option<u32>,
-    /// Header extensions with their ids (1 to 14), the same in all sections.
-    pub extensions: Vec<(u8, Extension)>,
-}
-
-impl Section {
-    /// The id of a header extension, if it was agreed.
-    pub fn extension_id(&self, extension: Extension) -> Option<u8> {
-        self.extensions.iter().find(|(_, agreed)| *agreed == extension).map(|(id, _)| *id)
-    }
-}
-
-/// What the client offered, for one line in the log.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Offered {
-    /// The names of the codecs of audio and video in the offer's order, each at most once a section; tokens of ASCII.
-    pub codecs: Vec<String>,
-    /// How many ICE candidates it named. None is ever dialled.
-    pub candidates: usize,
-}
-
-/// A section of the answer before it is text.
-pub(crate) enum Reply<'a> {
-    Rejected,
-    Media { offered: &'a OfferedMedia, mappings: Vec<Mapping>, agreed: Section },
-    Application,
-}
-
-impl Reply<'_> {
-    /// Audio or video, where the section is accepted.
-    fn kind(&self) -> Option<Kind> {
-        match self {
-            Self::Media { agreed, .. } => Some(agreed.kind),
-            Self::Rejected | Self::Application => None,
-        }
-    }
-}
 
 /// Sources that no one else in the session has.
 struct Sources {

@@ -3,7 +3,7 @@
 //! The rule: whatever follows may be linear in the offer and quadratic in what these constants bound, nothing more.
 
 use super::OfferError;
-use super::text::own_parameters;
+use super::format_parameters::own_parameters;
 use crate::name::Role;
 
 /// Bytes of a whole offer. Chromium's largest is 8 KiB with candidates.

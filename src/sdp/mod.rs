@@ -36,11 +36,14 @@
 mod answer;
 mod candidate;
 mod extension;
+mod format_parameters;
 mod limits;
 mod local;
 mod narrow;
+mod negotiated;
 mod offer;
 mod payload;
+mod reply;
 mod section;
 mod text;
 mod transport;
@@ -48,9 +51,9 @@ mod transport;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Application, Negotiated, Offered, Section};
 pub use candidate::host_candidate;
 pub use extension::Extension;
 pub use local::{Local, OfferError};
+pub use negotiated::{Application, Negotiated, Offered, Section};
 pub use offer::Offer;
 pub use payload::{Feedback, Payload, Red};

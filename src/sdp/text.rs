@@ -3,10 +3,12 @@
 //! The rule: of what a client wrote, only checked tokens and the format parameters of an accepted codec are repeated.
 
 use super::Local;
-use super::answer::{Reply, Section};
 use super::candidate::host_candidate;
 use super::extension::Mapping;
+use super::format_parameters::own_parameters;
+use super::negotiated::Section;
 use super::payload::{Payload, Red};
+use super::reply::Reply;
 use super::section::{OfferedMedia, OfferedSection};
 use crate::forward::codec::{Format, Kind};
 use crate::name::Role;
@@ -214,15 +216,4 @@ fn encoding(format: &Format) -> String {
         0 | 1 => format!("{}/{clock_rate}", codec.name()),
         _ => format!("{}/{clock_rate}/{channels}", codec.name()),
     }
-}
-
-/// The offer's parameters without those that describe what the offerer itself sends (`sprop-parameter-sets` and its
-/// like, RFC 6184 8.1): in an answer they would describe what the relay sends.
-pub(crate) fn own_parameters(parameters: &str) -> String {
-    let own =
-        |parameter: &&str| !parameter.trim_start().get(..6).is_some_and(|name| name.eq_ignore_ascii_case("sprop-"));
-    if parameters.split(';').all(|parameter| own(&parameter)) {
-        return parameters.to_owned();
-    }
-    parameters.split(';').filter(own).map(str::trim).collect::<Vec<_>>().join(";")
 }

@@ -15,11 +15,10 @@ use rtc::peer_connection::sdp::RTCSessionDescription;
 use rtc::shared::error::Error;
 use rtc::shared::{TransportContext, TransportProtocol};
 
-use super::{Track, media};
-use crate::forward::codec::Codec;
+use super::config::Config;
+use super::media::{self, Track};
 use crate::name::Role;
 use crate::peer::association::{Association, Event};
-use crate::peer::certificate::Certificate;
 use crate::peer::channels::{Channel, ChannelMessage, Unsent};
 use crate::peer::connection::{cipher_suites, protection_profile};
 use crate::peer::keys::KeySpy;
@@ -28,30 +27,11 @@ use crate::peer::rtcp_tap::RtcpTap;
 use crate::peer::selected_pair;
 use crate::rtcp::Compound;
 use crate::sctp::Limits;
-use crate::sdp::Extension;
 use crate::srtp::SrtpProfile;
 
 /// How often a connected client looks at its timers: its keepalives are due each 2 s, and webrtc-rs alone would wake
 /// up each 200 ms.
 pub(super) const CONNECTED_TICK: Duration = Duration::from_secs(1);
-
-/// What a client is made with.
-pub struct Config<'a> {
-    /// A publisher offers to send, a viewer to receive.
-    pub role: Role,
-    /// What is offered, one media section a kind. A publisher sends the first codec of each kind.
-    pub codecs: &'a [Codec],
-    /// Header extensions that each media section offers.
-    pub extensions: &'a [Extension],
-    /// True to offer a data channel section too.
-    pub application: bool,
-    /// SRTP profiles in order of preference.
-    pub profiles: &'a [SrtpProfile],
-    /// The address that its datagrams leave from; its one candidate.
-    pub local: SocketAddr,
-    /// The certificate; may be shared by all clients of a process.
-    pub certificate: &'a Certificate,
-}
 
 /// Why there is no client or no connection.
 #[derive(Debug, thiserror::Error)]

@@ -14,7 +14,7 @@ use rtc::rtp_transceiver::rtp_sender::{
 use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use rtc::shared::error::Error;
 
-use super::Config;
+use super::config::Config;
 use crate::forward::codec::{Codec, Kind};
 use crate::name::Role;
 use crate::sdp::Extension;

@@ -5,8 +5,10 @@
 //! it, so that hundreds of clients fit into one process. The rule: it takes nothing from the relay's own negotiation,
 //! else a mistake on both ends would cancel out.
 
+mod config;
 mod connection;
 mod media;
 
-pub use connection::{Client, ClientError, Config};
+pub use config::Config;
+pub use connection::{Client, ClientError};
 pub use media::{EXTENSIONS, Track};

@@ -9,26 +9,16 @@ mod arrivals;
 mod clocks;
 mod compound;
 mod missing;
+mod ntp;
 mod packets;
 mod reader;
 mod reception;
 mod sender;
+mod sender_clock;
 mod source;
 
 pub use compound::Compound;
 pub use packets::{Block, Blocks, Packet, Sequences, Sources, packets};
 pub use reception::{Quality, Reception, Tally};
 pub use sender::{Outgoing, RoundTrip, keyframe_request, sender_report};
-pub use source::SenderClock;
-
-/// The middle 32 bits of an NTP timestamp: units of 1/65536 s (RFC 3550 4).
-const fn middle(ntp: u64) -> u32 {
-    (ntp >> 16) as u32
-}
-
-/// The source description that a compound packet must carry (RFC 3550 6.1).
-fn description(ssrc: u32, cname: &str) -> Box<dyn ::rtcp::Packet> {
-    use ::rtcp::source_description::{SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem};
-    let cname = SourceDescriptionItem { sdes_type: SdesType::SdesCname, text: cname.to_owned().into() };
-    Box::new(SourceDescription { chunks: vec![SourceDescriptionChunk { source: ssrc, items: vec![cname] }] })
-}
+pub use sender_clock::SenderClock;

@@ -1,0 +1,14 @@
+//! What a sender report says about time.
+
+use std::time::Instant;
+
+/// A sender's wall clock and media clock at one instant, from its latest sender report (RFC 3550 6.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SenderClock {
+    /// NTP timestamp, 32.32 fixed point seconds.
+    pub ntp: u64,
+    /// RTP timestamp of the same instant, in ticks of the codec.
+    pub rtp: u32,
+    /// When the report arrived.
+    pub received: Instant,
+}
