@@ -28,7 +28,7 @@ static REPEATS: OnceLock<Repeats> = OnceLock::new();
 #[group(skip)]
 #[command(next_help_heading = "log")]
 pub struct Settings {
-    /// What is logged, such as debug or info,sluice::demultiplexer=trace
+    /// What is logged, such as debug or info,sluice::demux=trace
     #[arg(id = "log.filter", long = "log", env = "SLUICE_LOG", value_name = "FILTER", default_value = DEFAULT)]
     pub filter: String,
 }
