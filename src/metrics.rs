@@ -6,15 +6,13 @@
 //! never move is not registered.
 
 mod label;
+mod register;
 mod streams;
 
 use std::fmt;
-
 use std::sync::Arc;
 
-use prometheus::{Counter, CounterVec, Histogram, HistogramOpts, HistogramVec};
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
-use prometheus::{Registry, TextEncoder};
+use prometheus::{Counter, CounterVec, Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry, TextEncoder};
 
 pub use label::{
     Answer, Closing, ConnectionKind, Direction, DropReason, End, EventName, Family, Label, LimitName, Medium, NoPlace,
@@ -24,6 +22,9 @@ pub use label::{
 pub use streams::{OTHERS, StreamMetrics};
 
 use crate::name::{Role, StreamName};
+use register::{
+    VALID, counter, counters, counters_by_two, gauge, gauges, gauges_by_one, histogram, histograms, register,
+};
 use streams::Streams;
 
 /// Streams that have instruments of their own, where nothing else is said.
@@ -221,55 +222,6 @@ impl fmt::Debug for Metrics {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Metrics").finish_non_exhaustive()
     }
-}
-
-const VALID: &str = "names and labels are literals of this file, each registered once";
-
-fn register<C: prometheus::core::Collector + Clone + 'static>(registry: &Registry, collector: C) -> C {
-    registry.register(Box::new(collector.clone())).expect(VALID);
-    collector
-}
-
-fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
-    register(registry, IntGauge::new(name, help).expect(VALID))
-}
-
-fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
-    register(registry, IntCounter::new(name, help).expect(VALID))
-}
-
-fn histogram(registry: &Registry, opts: HistogramOpts) -> Histogram {
-    register(registry, Histogram::with_opts(opts).expect(VALID))
-}
-
-fn gauges<A: Label, B: Label>(registry: &Registry, name: &str, help: &str) -> Family<A, Family<B, IntGauge>> {
-    let family = register(registry, IntGaugeVec::new(Opts::new(name, help), &[A::NAME, B::NAME]).expect(VALID));
-    Family::new(|a: A| Family::new(|b: B| family.with_label_values(&[a.as_str(), b.as_str()])))
-}
-
-fn gauges_by_one<L: Label>(registry: &Registry, name: &str, help: &str) -> Family<L, IntGauge> {
-    let family = register(registry, IntGaugeVec::new(Opts::new(name, help), &[L::NAME]).expect(VALID));
-    Family::new(|label: L| family.with_label_values(&[label.as_str()]))
-}
-
-fn counters<L: Label>(registry: &Registry, name: &str, help: &str) -> Family<L, IntCounter> {
-    let family = register(registry, IntCounterVec::new(Opts::new(name, help), &[L::NAME]).expect(VALID));
-    Family::new(|label: L| family.with_label_values(&[label.as_str()]))
-}
-
-fn counters_by_two<A: Label, B: Label>(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-) -> Family<A, Family<B, IntCounter>> {
-    let family = register(registry, IntCounterVec::new(Opts::new(name, help), &[A::NAME, B::NAME]).expect(VALID));
-    Family::new(|a: A| Family::new(|b: B| family.with_label_values(&[a.as_str(), b.as_str()])))
-}
-
-fn histograms<L: Label>(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Family<L, Histogram> {
-    let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-    let family = register(registry, HistogramVec::new(opts, &[L::NAME]).expect(VALID));
-    Family::new(|label: L| family.with_label_values(&[label.as_str()]))
 }
 
 fn register_build_info(registry: &Registry) {

@@ -2,7 +2,8 @@
 //! both.
 
 use super::ConfigError;
-use super::effective::{Effective, Origin};
+use super::effective::Effective;
+use super::setting::Origin;
 
 /// What limits the frames that are kept for late viewers; 0 in one of them keeps none.
 const CACHE: [(&str, &str); 3] = [

@@ -7,28 +7,11 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
-use super::setting::{self, Setting};
+use super::setting::{self, Origin, Setting, Value, parser};
 use super::{Config, ConfigError, Settings, file};
 
 /// The flag that names the file.
 const FILE: &str = "config";
-
-/// Where a value comes from; a later one wins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Origin {
-    Default,
-    /// The line, from 1.
-    File(usize),
-    Environment,
-    Flag,
-}
-
-/// The values of one setting, in words; none if it is not set.
-#[derive(Clone)]
-pub(crate) struct Value {
-    pub(crate) words: Vec<String>,
-    pub(crate) origin: Origin,
-}
 
 /// What the command line and the environment say. Not `Debug`: it holds secrets.
 pub struct Given {
@@ -116,12 +99,6 @@ impl Effective {
             }
         }
     }
-}
-
-/// Reads flags of settings, and nothing else: no environment, no help.
-pub(crate) fn parser() -> Command {
-    Settings::augment_args(Command::new("settings").no_binary_name(true).disable_help_flag(true))
-        .mut_args(|argument| argument.env(None::<&'static str>))
 }
 
 impl Args for Given {

@@ -9,11 +9,9 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::effective::{Origin, Value, parser};
+use super::ConfigError;
 use super::nearest::nearest;
-use super::setting::Setting;
-use super::show::MASK;
-use super::{ConfigError, setting};
+use super::setting::{self, MASK, Origin, Setting, Value, parser};
 use crate::setting::in_plain_words;
 
 /// Octets of a file.

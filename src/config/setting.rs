@@ -1,4 +1,5 @@
-//! One setting, as the command line declares it: the file, the environment and the README are derived from that.
+//! One setting, as the command line declares it, and a value of it: the file, the environment and the README are derived
+//! from that.
 
 use clap::{Arg, ArgAction, Args as _, Command};
 
@@ -8,9 +9,35 @@ use super::Settings;
 #[derive(Clone)]
 pub(super) struct Setting(Arg);
 
+/// Stands for a secret. A file that still has it is refused, so that nobody starts a relay with this for a token.
+pub(super) const MASK: &str = "(secret)";
+
+/// Where a value comes from; a later one wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Origin {
+    Default,
+    /// The line, from 1.
+    File(usize),
+    Environment,
+    Flag,
+}
+
+/// The values of one setting, in words; none if it is not set.
+#[derive(Clone)]
+pub(super) struct Value {
+    pub(super) words: Vec<String>,
+    pub(super) origin: Origin,
+}
+
 /// Every setting, section by section.
 pub(super) fn all() -> Vec<Setting> {
     Settings::augment_args(Command::new("settings")).get_arguments().cloned().map(Setting).collect()
+}
+
+/// Reads flags of settings, and nothing else: no environment, no help.
+pub(super) fn parser() -> Command {
+    Settings::augment_args(Command::new("settings").no_binary_name(true).disable_help_flag(true))
+        .mut_args(|argument| argument.env(None::<&'static str>))
 }
 
 /// The variable of a flag that has its dashes.

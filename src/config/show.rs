@@ -1,11 +1,7 @@
 //! The settings as text: those in force as a TOML file, and all of them as the table of the README.
 
-use super::effective::{Effective, Origin, Value};
-use super::setting;
-use super::setting::Setting;
-
-/// Stands for a secret. A file that still has it is refused, so that nobody starts a relay with this for a token.
-pub(super) const MASK: &str = "(secret)";
+use super::effective::Effective;
+use super::setting::{self, MASK, Origin, Setting, Value};
 
 impl Effective {
     /// A file with all settings as they are in force, and where each comes from. What is not set is a comment, and

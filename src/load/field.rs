@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use super::Config;
-use super::join::{Arrival, Joined};
+use super::config::Config;
 use super::link::{Buffers, Link};
 use super::publisher::{Pace, Publisher};
 use super::rtp_stream::Opened;
 use super::viewer::Viewer;
 use crate::name::Role;
+use crate::peer::client::{Client, Track};
 
 /// Viewers that open what they get.
 const SAMPLE: usize = 3;
@@ -24,6 +24,19 @@ const SAMPLE: usize = 3;
 const LONGEST_SLEEP: Duration = Duration::from_millis(20);
 
 const WAKER: Token = Token(0);
+
+/// A client with an answer, or why there is none.
+pub(super) type Arrival = Result<Joined>;
+
+/// A client that has its answer and is about to connect.
+pub(super) struct Joined {
+    pub(super) role: Role,
+    pub(super) client: Client,
+    pub(super) socket: std::net::UdpSocket,
+    pub(super) tracks: Vec<Track>,
+    /// When it asked for its session.
+    pub(super) asked: Instant,
+}
 
 /// The clients, and what they came to.
 pub(super) struct Field {

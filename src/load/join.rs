@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow};
 use mio::Waker;
 
-use super::field::Field;
-use super::{Config, link};
+use super::config::Config;
+use super::field::{Arrival, Field, Joined};
+use super::link;
 use crate::client::{Client as HttpClient, ClientError, Created};
 use crate::forward::codec::Codec;
 use crate::name::Role;
 use crate::peer::Certificate;
-use crate::peer::client::{Client, Config as ClientConfig, Track};
+use crate::peer::client::{Client, Config as ClientConfig};
 use crate::srtp::SrtpProfile;
 
 /// Requests under way at once.
@@ -29,19 +30,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a relay may take to accept a TCP connection.
 const CONNECT: Duration = Duration::from_secs(5);
-
-/// A client with an answer, or why there is none.
-pub(super) type Arrival = Result<Joined>;
-
-/// A client that has its answer and is about to connect.
-pub(super) struct Joined {
-    pub(super) role: Role,
-    pub(super) client: Client,
-    pub(super) socket: std::net::UdpSocket,
-    pub(super) tracks: Vec<Track>,
-    /// When it asked for its session.
-    pub(super) asked: Instant,
-}
 
 /// The sessions that a run has made. What is left of them is ended when it is dropped.
 pub(super) struct Sessions {

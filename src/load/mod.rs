@@ -6,6 +6,7 @@
 //! the bottleneck, so it tells its own share of a CPU; it stops by itself; and it ends the sessions it made.
 
 mod command;
+mod config;
 mod field;
 mod join;
 mod link;
@@ -16,5 +17,6 @@ mod report;
 mod rtp_stream;
 mod viewer;
 
-pub use command::{Config, run};
+pub use command::run;
+pub use config::Config;
 pub use report::Report;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Config;
+use super::config::Config;
 use super::field::Field;
 use super::process::Spent;
 

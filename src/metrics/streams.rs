@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-use super::{Direction, Family, Label as _, Medium, VALID, register};
+use super::label::{Direction, Family, Label as _, Medium};
+use super::register::{VALID, register};
 use crate::name::StreamName;
 
 /// Stands for all streams that are not shown by name; no stream's name has parentheses.

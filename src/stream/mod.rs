@@ -9,6 +9,7 @@ mod liveness;
 #[cfg(test)]
 mod models;
 mod publication;
+mod publisher;
 mod registry;
 
 /// Why a session ended: the word that its log line, its metric and its operator see.
@@ -16,5 +17,6 @@ pub use crate::metrics::End as Reason;
 pub use eviction::{COOL_DOWN, Identity, Refused, SILENT};
 pub use inbox::{Full, Inbox, Sender, inbox};
 pub use liveness::Liveness;
-pub use publication::{Absence, Announced, Announcement, Entrance, Live, Publication, Takeover};
-pub use registry::{Departure, Registry, StreamInfo, Watch, WorkerId};
+pub use publication::{Announced, Announcement, Entrance, Publication, Takeover};
+pub use publisher::{Absence, Live, WorkerId};
+pub use registry::{Departure, Registry, StreamInfo, Watch};

@@ -8,40 +8,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::eviction::{Identity, SILENT};
+use super::eviction::Identity;
 use super::liveness::Liveness;
-use super::registry::{Registry, Stream, WorkerId};
+use super::publisher::{Absence, Live, WorkerId};
+use super::registry::{Registry, Stream};
 use crate::forward::codec::Format;
 use crate::name::{SessionId, StreamName};
-
-/// A connected publisher: the one that a stream has now, or its standby.
-#[derive(Clone, Debug)]
-pub struct Live {
-    /// Its session.
-    pub session: SessionId,
-    /// Where it lives.
-    pub worker: WorkerId,
-    /// Its number among the publishers that the stream has had; of a standby 0.
-    pub epoch: u32,
-    /// What it sends.
-    pub formats: Vec<Format>,
-    /// It came as a standby.
-    pub standby: bool,
-    /// When it was heard.
-    pub liveness: Arc<Liveness>,
-    /// Since when it has not been heard, if it is not: see [`Publication::set_lost`].
-    pub lost: Option<Instant>,
-    pub(super) identity: Identity,
-}
-
-/// How a publisher has left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Absence {
-    /// Somebody wanted it to end: the publisher itself, or an operator.
-    Ended,
-    /// It was lost, and may come back: a crash, a dead network.
-    Lost,
-}
 
 /// What a client says of itself when it is about to publish.
 #[derive(Clone, Debug)]
@@ -59,9 +31,9 @@ pub struct Announced {
 /// A publisher that has an answer but is not connected yet. Dropping it withdraws it.
 #[derive(Debug)]
 pub struct Announcement {
-    pub(super) registry: Registry,
-    pub(super) stream: StreamName,
-    pub(super) announced: Announced,
+    registry: Registry,
+    stream: StreamName,
+    announced: Announced,
 }
 
 /// A connected publisher's place in the registry. Dropping it gives the place up.
@@ -100,18 +72,13 @@ pub enum Entrance {
     },
 }
 
-impl PartialEq for Live {
-    fn eq(&self, other: &Self) -> bool {
-        (self.session, self.epoch) == (other.session, other.epoch)
-    }
-}
-
-impl Eq for Live {}
-
-impl Live {
-    /// Whether it has not been heard lately.
-    pub(super) fn is_silent(&self, now: Instant) -> bool {
-        self.liveness.silence(now) >= SILENT
+impl Registry {
+    /// Notes that a publisher was given an answer, so that viewers who come before its first packet negotiate what it
+    /// will send.
+    pub fn announce(&self, stream: &StreamName, announced: Announced) -> Announcement {
+        let formats = (announced.session, announced.formats.clone());
+        self.streams.entry(stream.clone()).or_default().announced.push(formats);
+        Announcement { registry: self.clone(), stream: stream.clone(), announced }
     }
 }
 

@@ -9,14 +9,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::eviction::{Evictions, Identity, Refused};
-use super::publication::{Absence, Announced, Announcement, Live};
+use super::publisher::{Absence, Live, WorkerId};
 use crate::forward::codec::Format;
 use crate::name::{SessionId, StreamName};
 use crate::shared::{DashMap, Entry as Slot};
-
-/// A worker's number, from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct WorkerId(pub u16);
 
 /// All streams of the node. Cheap to clone; clones share one map.
 #[derive(Clone, Debug, Default)]
@@ -72,14 +68,6 @@ pub struct StreamInfo {
 }
 
 impl Registry {
-    /// Notes that a publisher was given an answer, so that viewers who come before its first packet negotiate what it
-    /// will send.
-    pub fn announce(&self, stream: &StreamName, announced: Announced) -> Announcement {
-        let formats = (announced.session, announced.formats.clone());
-        self.streams.entry(stream.clone()).or_default().announced.push(formats);
-        Announcement { registry: self.clone(), stream: stream.clone(), announced }
-    }
-
     /// Whether this client may publish now: see the module `eviction`.
     ///
     /// # Errors

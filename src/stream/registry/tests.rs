@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::auth::Credential;
 use crate::forward::codec::Codec;
-use crate::stream::{COOL_DOWN, Entrance, Publication, SILENT, Takeover};
+use crate::stream::{Announced, COOL_DOWN, Entrance, Publication, SILENT, Takeover};
 
 const A: WorkerId = WorkerId(0);
 const B: WorkerId = WorkerId(1);
