@@ -1,29 +1,15 @@
 //! WHIP, WHEP, the session resource, pages and metrics over HTTP (axum). Media is reached only through the worker
 //! handle; every route that concerns a stream asks [`Access`] first.
 
-mod admin;
 mod api;
 mod base_path;
-mod body;
-mod cors;
-mod endpoint;
+mod endpoints;
 mod error;
-mod events;
-mod host;
-mod ice_servers;
-mod limit;
+mod guard;
 mod listener;
-mod methods;
-mod origin;
 mod pages;
-mod proxy;
-mod refused;
 mod request;
-pub mod sdp;
-mod session;
 mod settings;
-mod whep;
-mod whip;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -41,22 +27,27 @@ use tokio::net::TcpListener;
 use tracing::debug;
 
 pub use base_path::{BasePath, BasePathError};
-pub use cors::Origins;
-pub use host::Host;
-pub use ice_servers::{IceServerError, IceServers};
-pub use limit::Limit;
+pub use endpoints::ice_servers::{IceServerError, IceServers};
+pub use guard::client_header::ClientHeader;
+pub use guard::cors::Origins;
+pub use guard::host::Host;
+pub use guard::limit::Limit;
+pub use guard::proxy::{Network, NetworkError};
 pub use listener::{Limits, Timing};
-pub use proxy::{ClientHeader, Network, NetworkError};
 pub use settings::Settings;
 
 use crate::auth::{Access, Credential};
 use crate::metrics::{Metrics, Route, Status};
 use crate::node::Handle;
+use api::{operations as admin, streams as api_routes};
+use endpoints::event_streams::EventStreams;
+use endpoints::ice_servers::url as ice_server_url;
+use endpoints::{events, offer as endpoint, session, whep, whip};
 use error::Problem;
-use events::EventStreams;
-use limit::{ClientLimiter, Limiter};
+use guard::limit::{ClientLimiter, Limiter};
+use guard::refused::Refusals;
+use guard::{allow as methods, cors, host, limit, proxy};
 use listener::Entry;
-use refused::Refusals;
 use request::Connection;
 
 /// Where HTTP listens and what it puts up with.
@@ -267,11 +258,11 @@ fn public_routes(node: Shared) -> Router {
 /// What is for operators, on the public address or on one of its own.
 fn admin_routes(node: &Shared) -> Router<Shared> {
     Router::new()
-        .route("/api/openapi.json", get(api::document))
-        .route("/api/streams", get(api::streams))
-        .route("/api/streams/{stream}", get(api::stream))
-        .route("/api/sessions", get(api::sessions))
-        .route("/api/sessions/{id}", get(api::session).delete(api::kick))
+        .route("/api/openapi.json", get(api_routes::document))
+        .route("/api/streams", get(api_routes::streams))
+        .route("/api/streams/{stream}", get(api_routes::stream))
+        .route("/api/sessions", get(api_routes::sessions))
+        .route("/api/sessions/{id}", get(api_routes::session).delete(api_routes::kick))
         .layer(from_fn_with_state(node.clone(), limit::layer))
         .route("/metrics", get(admin::metrics))
         .route("/healthz", get(admin::healthz))

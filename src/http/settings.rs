@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
-use super::origin::{self as origins, OriginError};
+use super::guard::origin::{self as origins, OriginError};
 use super::{
-    BasePath, ClientHeader, Config, Host, IceServerError, IceServers, Limit, Limits, Network, Origins, ice_servers,
+    BasePath, ClientHeader, Config, Host, IceServerError, IceServers, Limit, Limits, Network, Origins, ice_server_url,
 };
 use crate::setting;
 
@@ -69,7 +69,7 @@ pub struct Settings {
     base_path: Option<BasePath>,
 
     /// STUN and TURN servers to announce to clients, such as stun:stun.example.org or turn:turn.example.org
-    #[arg(long, env = "SLUICE_ICE_SERVER", value_name = "URL[,URL]", value_delimiter = ',', value_parser = ice_servers::url)]
+    #[arg(long, env = "SLUICE_ICE_SERVER", value_name = "URL[,URL]", value_delimiter = ',', value_parser = ice_server_url)]
     ice_server: Vec<String>,
 
     /// Secret shared with the TURN servers, from which credentials valid for a day are made (static-auth-secret of coturn)

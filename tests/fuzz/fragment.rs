@@ -1,8 +1,8 @@
 //! Trickled fragments: counts are those of the text, and an answer to a restart reads back.
 
 use proptest::prelude::*;
-use sluice::http::sdp::Fragment;
 use sluice::ice::Credentials;
+use sluice::sdp::Fragment;
 
 use crate::cases;
 use crate::change::changed_lines;

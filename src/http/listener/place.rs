@@ -10,9 +10,9 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use tokio::sync::Notify;
 
-use super::super::error::Problem;
 use super::limits::Limits;
 use super::places::{Full, Id, Idle, Kind, Places};
+use crate::http::error::Problem;
 use crate::metrics::{Closing, ConnectionKind, Metrics, NoPlace};
 use crate::session::Client;
 

@@ -13,8 +13,8 @@ use axum::http::{HeaderMap, HeaderValue, Uri, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::Shared;
-use super::error::Problem;
+use crate::http::Shared;
+use crate::http::error::Problem;
 
 const OTHER_PAGE: &str = "no admin token is set, so this is for the relay's own pages only: open those, name their host with \
                           --allow-host, or set --admin-token";
@@ -55,7 +55,7 @@ impl Host {
 }
 
 /// Refuses requests that do not say readably which host they are for (RFC 9112 3.2).
-pub(super) async fn layer(request: Request, next: Next) -> Response {
+pub(in crate::http) async fn layer(request: Request, next: Next) -> Response {
     let lines = request.headers().get_all(HOST).iter().count();
     let is_missing = lines == 0 && request.version() == Version::HTTP_11 && request.uri().authority().is_none();
     let problem = if is_missing {
@@ -71,7 +71,7 @@ pub(super) async fn layer(request: Request, next: Next) -> Response {
 }
 
 /// Refuses what strange web pages ask for while everybody may have it.
-pub(super) async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+pub(in crate::http) async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     match check(&shared, &request) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),

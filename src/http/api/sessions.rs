@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::track::SessionTrack;
+use super::tracks::SessionTrack;
 use crate::metrics::Label as _;
 use crate::session::{Report, SessionRecord};
 

@@ -9,33 +9,34 @@ use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, US
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 
-use super::error::Problem;
-use super::{Shared, body};
+use super::mistakes as body;
 use crate::auth::Admin;
+use crate::http::Shared;
+use crate::http::error::Problem;
 use crate::name::{SessionId, StreamName};
 use crate::session::{Client, Source};
 
 /// Between which addresses a request came; IPv4 is always plain IPv4, also on a dual-stack socket.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Connection {
-    pub(super) local: SocketAddr,
+pub(in crate::http) struct Connection {
+    pub(in crate::http) local: SocketAddr,
     /// The client, as far as it is known.
-    pub(super) remote: SocketAddr,
-    pub(super) source: Source,
+    pub(in crate::http) remote: SocketAddr,
+    pub(in crate::http) source: Source,
 }
 
 impl Connection {
-    pub(super) fn direct(local: SocketAddr, remote: SocketAddr) -> Self {
+    pub(in crate::http) fn direct(local: SocketAddr, remote: SocketAddr) -> Self {
         Self { local, remote, source: Source::Direct }
     }
 
     /// Whom the request counts for.
-    pub(super) fn client(&self) -> Client {
+    pub(in crate::http) fn client(&self) -> Client {
         self.source.client(self.remote.ip())
     }
 
     /// Whether it comes from this machine itself, and not through a proxy here.
-    pub(super) fn is_from_this_machine(&self) -> bool {
+    pub(in crate::http) fn is_from_this_machine(&self) -> bool {
         self.source.is_this_machine(self.remote.ip())
     }
 }
@@ -52,7 +53,7 @@ impl<S: Sync> FromRequestParts<S> for Connection {
 
 /// The `{stream}` of the path.
 #[derive(Debug)]
-pub(super) struct Stream(pub(super) StreamName);
+pub(in crate::http) struct Stream(pub(in crate::http) StreamName);
 
 impl<S: Sync> FromRequestParts<S> for Stream {
     type Rejection = Problem;
@@ -66,11 +67,11 @@ impl<S: Sync> FromRequestParts<S> for Stream {
 
 /// The `{id}` of the path; what is no id is no session either.
 #[derive(Debug)]
-pub(super) struct Session(pub(super) SessionId);
+pub(in crate::http) struct Session(pub(in crate::http) SessionId);
 
 /// Proof that the request may see and end every session.
 #[derive(Debug)]
-pub(super) struct Administrator(Admin);
+pub(in crate::http) struct Administrator(Admin);
 
 impl FromRequestParts<Shared> for Administrator {
     type Rejection = Problem;
@@ -81,7 +82,7 @@ impl FromRequestParts<Shared> for Administrator {
 }
 
 /// The one text for every session that is not the client's, so that it learns nothing about others.
-pub(super) const NO_SUCH_SESSION: Problem = Problem::NotFound("no such session: it has ended, or never was");
+pub(in crate::http) const NO_SUCH_SESSION: Problem = Problem::NotFound("no such session: it has ended, or never was");
 
 impl<S: Sync> FromRequestParts<S> for Session {
     type Rejection = Problem;
@@ -93,18 +94,18 @@ impl<S: Sync> FromRequestParts<S> for Session {
 }
 
 /// The token of `Authorization: Bearer TOKEN` (RFC 6750 2.1); never taken from a query, which ends up in logs.
-pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(in crate::http) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = text(headers, AUTHORIZATION)?.trim().split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// The client's own name of itself, for the log.
-pub(super) fn user_agent(headers: &HeaderMap) -> Option<String> {
+pub(in crate::http) fn user_agent(headers: &HeaderMap) -> Option<String> {
     Some(text(headers, USER_AGENT)?.chars().take(256).collect())
 }
 
 /// Checks the type of the body; parameters such as `charset` do not matter.
-pub(super) fn require_type(headers: &HeaderMap, expected: &'static str) -> Result<(), Problem> {
+pub(in crate::http) fn require_type(headers: &HeaderMap, expected: &'static str) -> Result<(), Problem> {
     let given = text(headers, CONTENT_TYPE).and_then(|value| value.split(';').next()).unwrap_or_default();
     match given.trim().to_ascii_lowercase().as_str() {
         given if given == expected => Ok(()),
@@ -117,7 +118,7 @@ pub(super) fn require_type(headers: &HeaderMap, expected: &'static str) -> Resul
 }
 
 /// Checks that the client takes the type of the answer (RFC 9110 12.5.1). Without the header it takes anything.
-pub(super) fn require_accepted(headers: &HeaderMap, offered: &'static str) -> Result<(), Problem> {
+pub(in crate::http) fn require_accepted(headers: &HeaderMap, offered: &'static str) -> Result<(), Problem> {
     let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let ranges: Vec<&str> =
         values.flat_map(|value| value.split(',')).filter(|range| !range.trim().is_empty()).collect();
@@ -143,7 +144,7 @@ pub(super) fn require_accepted(headers: &HeaderMap, offered: &'static str) -> Re
 }
 
 /// Reads SDP of at most `limit` bytes within `deadline`.
-pub(super) async fn read_text(
+pub(in crate::http) async fn read_text(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
@@ -153,7 +154,7 @@ pub(super) async fn read_text(
 }
 
 /// Reads a body of at most `limit` bytes within `deadline`.
-pub(super) async fn read_bytes(
+pub(in crate::http) async fn read_bytes(
     headers: &HeaderMap,
     body: Body,
     limit: usize,

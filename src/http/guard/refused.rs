@@ -18,11 +18,13 @@ use crate::auth::Denied;
 use crate::metrics::{Label as _, Route};
 use crate::session::Client;
 
+/// Part of each line that deploy/README.md describes, whatever module writes it.
+const TARGET: &str = "sluice::http::refused";
 const LINES_OF_ONE_CLIENT: Limit = limit(1, 10);
 const LINES_OF_ALL: Limit = limit(100, 100);
 
 /// Counts the lines; every HTTP task writes.
-pub(super) struct Refusals {
+pub(in crate::http) struct Refusals {
     by_client: Limiter<Client>,
     all: Limiter<()>,
     untold: AtomicU64,
@@ -37,7 +39,7 @@ impl Default for Refusals {
 
 impl Refusals {
     /// Tells of a response if it refuses a client its access.
-    pub(super) fn tell(&self, client: IpAddr, route: Route, stream: Option<&str>, response: &Response) {
+    pub(in crate::http) fn tell(&self, client: IpAddr, route: Route, stream: Option<&str>, response: &Response) {
         let status = response.status();
         if ![StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status) {
             return;
@@ -49,8 +51,8 @@ impl Refusals {
         let (route, status, why) = (route.as_str(), status.as_u16(), why(response));
         let stream = stream.unwrap_or("-");
         match self.untold.swap(0, Ordering::Relaxed) {
-            0 => info!(%client, %route, status, %why, %stream, "access refused"),
-            others => info!(%client, %route, status, %why, %stream, others, "access refused"),
+            0 => info!(target: TARGET, %client, %route, status, %why, %stream, "access refused"),
+            others => info!(target: TARGET, %client, %route, status, %why, %stream, others, "access refused"),
         }
     }
 }

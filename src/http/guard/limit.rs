@@ -15,9 +15,9 @@ use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-use super::Shared;
-use super::error::Problem;
-use super::request::{Connection, bearer};
+use crate::http::Shared;
+use crate::http::error::Problem;
+use crate::http::request::{Connection, bearer};
 use crate::session::Client;
 
 /// Full buckets are forgotten each time that many requests have been counted.
@@ -38,7 +38,7 @@ pub struct Limit {
 }
 
 /// The buckets of all addresses, or of all tokens. Every HTTP task writes.
-pub(super) struct Limiter<K: Hash + Eq + Clone> {
+pub(in crate::http) struct Limiter<K: Hash + Eq + Clone> {
     buckets: DefaultKeyedRateLimiter<K>,
     clock: DefaultClock,
     counted: AtomicU32,
@@ -46,7 +46,7 @@ pub(super) struct Limiter<K: Hash + Eq + Clone> {
 }
 
 impl<K: Hash + Eq + Clone> Limiter<K> {
-    pub(super) fn new(limit: Limit) -> Self {
+    pub(in crate::http) fn new(limit: Limit) -> Self {
         let quota = Quota::per_second(limit.per_second).allow_burst(limit.burst);
         Self {
             buckets: RateLimiter::dashmap(quota),
@@ -62,7 +62,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
     }
 
     /// Counts one request of `key`, or says how long it should wait.
-    pub(super) fn count(&self, key: &K) -> Result<(), Duration> {
+    pub(in crate::http) fn count(&self, key: &K) -> Result<(), Duration> {
         if self.counted.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             self.buckets.retain_recent();
             self.buckets.shrink_to_fit();
@@ -73,13 +73,13 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
 
 /// The buckets of all clients; above those of IPv6 networks stand larger ones of their sites, for who has a site has 65,536
 /// networks to ask from.
-pub(super) struct ClientLimiter {
+pub(in crate::http) struct ClientLimiter {
     clients: Limiter<Client>,
     sites: Limiter<Client>,
 }
 
 impl ClientLimiter {
-    pub(super) fn new(limit: Limit) -> Self {
+    pub(in crate::http) fn new(limit: Limit) -> Self {
         let [per_second, burst] = [limit.per_second, limit.burst].map(|number| number.saturating_mul(SITE));
         Self { clients: Limiter::new(limit), sites: Limiter::new(Limit { per_second, burst, ..limit }) }
     }
@@ -106,7 +106,7 @@ fn count(shared: &Shared, connection: Connection, request: &Request) -> Result<(
 }
 
 /// Refuses a request that changes something when there were too many before it.
-pub(super) async fn layer(
+pub(in crate::http) async fn layer(
     State(shared): State<Shared>,
     connection: Connection,
     request: Request,

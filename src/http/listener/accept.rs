@@ -15,12 +15,6 @@
 //! hyper has the deadline for headers and the orderly end; tower's layers see requests only, so what is about connections
 //! is here.
 
-mod body;
-mod limits;
-mod place;
-mod places;
-mod socket;
-
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -41,17 +35,15 @@ use tokio::sync::{mpsc, watch};
 use tower::Service as _;
 use tracing::{debug, warn};
 
-pub use limits::Limits;
-pub(super) use place::Place;
-
-use super::base_path::BasePath;
-use super::proxy::{self, Network};
-use super::request::Connection;
+use super::body::{Answer, Upload};
+use super::limits::Limits;
+use super::place::{Entrance, Place, refusal};
+use super::places::Kind;
+use super::socket::Socket;
+use crate::http::base_path::BasePath;
+use crate::http::guard::proxy::{self, Network};
+use crate::http::request::Connection;
 use crate::metrics::{Closing, Metrics};
-use body::{Answer, Upload};
-use place::{Entrance, refusal};
-use places::Kind;
-use socket::Socket;
 
 /// Request line and headers together.
 const HEADER_BYTES: usize = 32 * 1024;
@@ -82,12 +74,12 @@ pub struct Timing {
 }
 
 /// How a listener treats connections.
-pub(super) struct Entry {
-    pub(super) limits: Limits,
-    pub(super) timing: Timing,
-    pub(super) trusted_proxies: Vec<Network>,
-    pub(super) base_path: BasePath,
-    pub(super) metrics: Arc<Metrics>,
+pub(in crate::http) struct Entry {
+    pub(in crate::http) limits: Limits,
+    pub(in crate::http) timing: Timing,
+    pub(in crate::http) trusted_proxies: Vec<Network>,
+    pub(in crate::http) base_path: BasePath,
+    pub(in crate::http) metrics: Arc<Metrics>,
 }
 
 /// What the tasks of all connections share.
@@ -98,7 +90,12 @@ struct Shared {
 }
 
 /// Serves `router` on `listener` until `stop` completes, then lets running requests finish.
-pub(super) async fn serve(listener: TcpListener, router: Router, entry: Entry, stop: impl Future<Output = ()>) {
+pub(in crate::http) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    entry: Entry,
+    stop: impl Future<Output = ()>,
+) {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(u64::MAX);
     let limits = entry.limits.within(files);
     let mut told = (limits.requests < entry.limits.requests).then(Instant::now);
@@ -262,7 +259,7 @@ async fn answer(
 }
 
 /// Whether a request asks how the relay is: what reserved places serve.
-pub(super) fn is_for_operators<B>(request: &Request<B>, base_path: &BasePath) -> bool {
+pub(in crate::http) fn is_for_operators<B>(request: &Request<B>, base_path: &BasePath) -> bool {
     let path = request.uri().path();
     let path = path.strip_prefix(base_path.as_str()).unwrap_or(path);
     matches!(*request.method(), Method::GET | Method::HEAD) && ["/healthz", "/readyz", "/metrics"].contains(&path)

@@ -5,14 +5,15 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 
-use super::error::Problem;
-use super::request::{Connection, Stream, bearer};
-use super::{Shared, endpoint};
 use crate::auth::Action;
+use crate::http::Shared;
+use crate::http::endpoints::offer as endpoint;
+use crate::http::error::Problem;
+use crate::http::request::{Connection, Stream, bearer};
 use crate::name::Role;
 
 /// Starts to watch. Nobody need publish yet: the viewer waits, unless `--refuse-early-viewers` says otherwise.
-pub(super) async fn post(
+pub(in crate::http) async fn post(
     State(shared): State<Shared>,
     Stream(stream): Stream,
     connection: Connection,
@@ -23,7 +24,7 @@ pub(super) async fn post(
 }
 
 /// GET and HEAD: the endpoint is there, and speaks SDP (WHEP 4.2).
-pub(super) async fn get(
+pub(in crate::http) async fn get(
     State(shared): State<Shared>,
     Stream(stream): Stream,
     headers: HeaderMap,

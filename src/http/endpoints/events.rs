@@ -8,8 +8,6 @@
 //! enough: `EventSource` cannot send a header, and the Location holds 128 random bits that only the holder of the
 //! credential was told. A credential that is sent all the same must be the session's.
 
-mod streams;
-
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -21,16 +19,15 @@ use axum::response::sse::{Event as Line, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 
-pub(super) use streams::EventStreams;
-use streams::{Closed, Full, Reader, Told};
+use super::event_streams::{Closed, Full, Reader, Told};
 
-use super::Shared;
-use super::base_path::BasePath;
-use super::endpoint::ACCEPT_POST;
-use super::error::Problem;
-use super::listener;
-use super::request::{NO_SUCH_SESSION, Session, read_bytes, require_accepted, require_type};
-use super::session::own_session;
+use crate::http::Shared;
+use crate::http::base_path::BasePath;
+use crate::http::endpoints::offer::ACCEPT_POST;
+use crate::http::endpoints::session::own_session;
+use crate::http::error::Problem;
+use crate::http::listener;
+use crate::http::request::{NO_SUCH_SESSION, Session, read_bytes, require_accepted, require_type};
 use crate::metrics::{EventName, Label as _};
 use crate::name::{Role, SessionId};
 use crate::stream::Absence;
@@ -54,7 +51,7 @@ const NO_SUCH_STREAM: Problem = Problem::NotFound("no such event stream: it was 
 
 /// The path of one event stream; what is no id and no key is no event stream either.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(in crate::http) struct Place {
     session: SessionId,
     key: String,
 }
@@ -70,14 +67,14 @@ impl<S: Sync> FromRequestParts<S> for Place {
 }
 
 /// The Link header of the 201: where event streams are made, and of what.
-pub(super) fn link(base_path: &BasePath, session: &SessionId) -> HeaderValue {
+pub(in crate::http) fn link(base_path: &BasePath, session: &SessionId) -> HeaderValue {
     let path = base_path.join(&format!("/session/{session}/events"));
     let link = format!("<{path}>; rel=\"{RELATION}\"; events=\"{}\"", names().join(","));
     HeaderValue::try_from(link).expect("a base path, a session id and names of events are visible ASCII")
 }
 
 /// Makes an event stream.
-pub(super) async fn post(
+pub(in crate::http) async fn post(
     State(shared): State<Shared>,
     Session(id): Session,
     request: Request,
@@ -115,7 +112,7 @@ pub(super) async fn post(
 }
 
 /// Reads an event stream for as long as it is open; of two readers the newer one gets it.
-pub(super) async fn get(
+pub(in crate::http) async fn get(
     State(shared): State<Shared>,
     Place { session, key }: Place,
     connection: listener::Place,
@@ -141,7 +138,7 @@ pub(super) async fn get(
 }
 
 /// Closes an event stream; the session goes on.
-pub(super) async fn delete(
+pub(in crate::http) async fn delete(
     State(shared): State<Shared>,
     Place { session, key }: Place,
     headers: HeaderMap,
@@ -151,13 +148,13 @@ pub(super) async fn delete(
 }
 
 /// The answer to OPTIONS where event streams are made.
-pub(super) async fn options() -> Response {
+pub(in crate::http) async fn options() -> Response {
     let takes = [(ALLOW, HeaderValue::from_static("POST,OPTIONS")), (ACCEPT_POST, HeaderValue::from_static(JSON))];
     (StatusCode::NO_CONTENT, takes).into_response()
 }
 
 /// The answer to OPTIONS on an event stream.
-pub(super) async fn stream_options() -> Response {
+pub(in crate::http) async fn stream_options() -> Response {
     (StatusCode::NO_CONTENT, [(ALLOW, "GET,HEAD,DELETE,OPTIONS")]).into_response()
 }
 

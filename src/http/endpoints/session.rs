@@ -9,24 +9,24 @@ use axum::response::{IntoResponse, Response};
 
 use serde::Serialize;
 
-use super::Shared;
-use super::endpoint::{FRAGMENT, entity_tag};
-use super::error::Problem;
-use super::request::{Connection, NO_SUCH_SESSION, Session, bearer, read_text, require_type};
-use super::sdp::Fragment;
 use crate::auth::{Credential, Denied};
+use crate::http::Shared;
+use crate::http::endpoints::offer::{FRAGMENT, entity_tag};
+use crate::http::error::Problem;
+use crate::http::request::{Connection, NO_SUCH_SESSION, Session, bearer, read_text, require_type};
 use crate::metrics::End as Reason;
 use crate::name::{Role, SessionId};
 use crate::node::{PatchError, Restart, SessionInfo};
+use crate::sdp::Fragment;
 
 /// What a session answers to.
-pub(super) const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PATCH,DELETE,OPTIONS");
+pub(in crate::http) const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PATCH,DELETE,OPTIONS");
 
 /// The largest list of candidates.
 const FRAGMENT_LIMIT: usize = 8 * 1024;
 
 /// GET and HEAD: the session lives (RFC 9725 4.1).
-pub(super) async fn get(
+pub(in crate::http) async fn get(
     State(shared): State<Shared>,
     Session(id): Session,
     headers: HeaderMap,
@@ -36,7 +36,7 @@ pub(super) async fn get(
 }
 
 /// Ends the session. Entity tags do not matter (RFC 9725 4.2).
-pub(super) async fn delete(
+pub(in crate::http) async fn delete(
     State(shared): State<Shared>,
     Session(id): Session,
     headers: HeaderMap,
@@ -54,7 +54,7 @@ pub(super) async fn delete(
 }
 
 /// Takes candidates, or restarts ICE (RFC 9725 4.3).
-pub(super) async fn patch(
+pub(in crate::http) async fn patch(
     State(shared): State<Shared>,
     Session(id): Session,
     connection: Connection,
@@ -87,7 +87,7 @@ pub(super) async fn patch(
 
 /// What a publisher may know of its stream without being an operator.
 #[derive(Debug, Serialize)]
-pub(super) struct OwnStream {
+pub(in crate::http) struct OwnStream {
     name: String,
     /// Whether somebody publishes it now.
     live: bool,
@@ -95,7 +95,7 @@ pub(super) struct OwnStream {
 }
 
 /// `/session/{id}/stream`: how many watch what this publisher sends. Of other streams, and of who watches, it says nothing.
-pub(super) async fn stream(
+pub(in crate::http) async fn stream(
     State(shared): State<Shared>,
     Session(id): Session,
     headers: HeaderMap,
@@ -111,12 +111,16 @@ pub(super) async fn stream(
 }
 
 /// The answer to OPTIONS there.
-pub(super) async fn stream_options() -> Response {
+pub(in crate::http) async fn stream_options() -> Response {
     (StatusCode::NO_CONTENT, [(ALLOW, "GET,HEAD,OPTIONS")]).into_response()
 }
 
 /// Finds a session that the holder of the request's token made.
-pub(super) fn own_session(shared: &Shared, id: &SessionId, headers: &HeaderMap) -> Result<SessionInfo, Problem> {
+pub(in crate::http) fn own_session(
+    shared: &Shared,
+    id: &SessionId,
+    headers: &HeaderMap,
+) -> Result<SessionInfo, Problem> {
     let info = shared.media.lookup(id);
     // A session stays with who made it when its token does not count any more.
     let shown = shown(headers);

@@ -12,7 +12,7 @@ use super::cors::METHODS;
 
 /// The same routes, which answer OPTIONS too where they have no answer of their own. Around them all, because a router
 /// adds `Allow` outside of its own layers.
-pub(super) fn telling(routes: Router) -> Router {
+pub(in crate::http) fn telling(routes: Router) -> Router {
     Router::new().fallback_service(routes).layer(from_fn(tell))
 }
 

@@ -10,11 +10,11 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
-use super::Shared;
-use super::request::Administrator;
+use crate::http::Shared;
+use crate::http::request::Administrator;
 
 /// Everything that is counted, in the Prometheus text format.
-pub(super) async fn metrics(State(shared): State<Shared>, _: Administrator) -> Response {
+pub(in crate::http) async fn metrics(State(shared): State<Shared>, _: Administrator) -> Response {
     let text = shared.rendered.text(Instant::now(), || {
         shared.media.update_gauges();
         shared.metrics.render()
@@ -29,7 +29,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 
 /// The metrics as they were last written. Shared by all who ask, on the threads of HTTP.
 #[derive(Debug, Default)]
-pub(super) struct Rendered(Mutex<Option<Last>>);
+pub(in crate::http) struct Rendered(Mutex<Option<Last>>);
 
 #[derive(Debug)]
 struct Last {
@@ -54,7 +54,7 @@ impl Rendered {
 }
 
 /// The process answers and its media threads turn; else 503 with what is wrong.
-pub(super) async fn healthz(State(shared): State<Shared>) -> Response {
+pub(in crate::http) async fn healthz(State(shared): State<Shared>) -> Response {
     let Some(stuck) = shared.media.stuck() else { return "ok\n".into_response() };
     let sentence = format!(
         "a media thread is stuck for {} s and its sessions stand still: restart the relay; its log names the session\n",
@@ -64,7 +64,7 @@ pub(super) async fn healthz(State(shared): State<Shared>) -> Response {
 }
 
 /// New sessions are welcome; 503 while the relay drains.
-pub(super) async fn readyz(State(shared): State<Shared>) -> (StatusCode, &'static str) {
+pub(in crate::http) async fn readyz(State(shared): State<Shared>) -> (StatusCode, &'static str) {
     if shared.media.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "draining\n") }
 }
 

@@ -13,25 +13,22 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
-use super::base_path::BasePath;
-use super::error::Problem;
-use super::request::{Administrator, NO_SUCH_SESSION};
-use super::{Shared, request};
+use crate::http::Shared;
+use crate::http::base_path::BasePath;
+use crate::http::error::Problem;
+use crate::http::request::{self, Administrator, NO_SUCH_SESSION};
 use crate::metrics::End as Reason;
 use crate::name::Role;
 use crate::node::{Handle, PatchError};
 use crate::session::{Report, SessionRecord};
 use crate::stream::StreamInfo;
 
-mod session;
-mod track;
-
-use session::Session;
-use track::StreamTrack;
+use super::sessions::Session;
+use super::tracks::StreamTrack;
 
 /// One stream of the list.
 #[derive(Debug, Serialize)]
-pub(super) struct Stream {
+pub(in crate::http) struct Stream {
     name: String,
     /// Whether somebody publishes it now.
     live: bool,
@@ -48,7 +45,7 @@ pub(super) struct Stream {
 
 /// One stream with everybody in it.
 #[derive(Debug, Serialize)]
-pub(super) struct StreamInFull {
+pub(in crate::http) struct StreamInFull {
     #[serde(flatten)]
     stream: Stream,
     /// The publisher first, then viewers, the oldest first.
@@ -59,21 +56,21 @@ pub(super) struct StreamInFull {
 const NO_SUCH_STREAM: Problem = Problem::NotFound("no such stream: nobody publishes or watches it");
 
 /// The OpenAPI document. It is written by hand; tests/http/openapi.rs holds it to what really happens.
-pub(super) async fn document(_: Administrator, base_path: BasePath) -> Response {
+pub(in crate::http) async fn document(_: Administrator, base_path: BasePath) -> Response {
     const SERVER: &str = "\"servers\": [{\"url\": \"/\"}]";
     let url = if base_path.as_str().is_empty() { "/" } else { base_path.as_str() };
     let server = format!("\"servers\": [{{\"url\": \"{url}\"}}]");
-    ([(CONTENT_TYPE, "application/json")], include_str!("openapi.json").replace(SERVER, &server)).into_response()
+    ([(CONTENT_TYPE, "application/json")], include_str!("../openapi.json").replace(SERVER, &server)).into_response()
 }
 
 /// All streams.
-pub(super) async fn streams(State(shared): State<Shared>, _: Administrator) -> Json<Vec<Stream>> {
+pub(in crate::http) async fn streams(State(shared): State<Shared>, _: Administrator) -> Json<Vec<Stream>> {
     let now = Instant::now();
     Json(shared.media.streams().into_iter().map(|info| Stream::of(info, &shared.media, now)).collect())
 }
 
 /// One stream and its sessions.
-pub(super) async fn stream(
+pub(in crate::http) async fn stream(
     State(shared): State<Shared>,
     _: Administrator,
     request::Stream(name): request::Stream,
@@ -92,7 +89,7 @@ pub(super) async fn stream(
 }
 
 /// All sessions that live or ended lately, the newest first.
-pub(super) async fn sessions(State(shared): State<Shared>, _: Administrator) -> Json<Vec<Session>> {
+pub(in crate::http) async fn sessions(State(shared): State<Shared>, _: Administrator) -> Json<Vec<Session>> {
     let now = Instant::now();
     let mut records = shared.media.records();
     records.sort_by_key(|record| Reverse(record.created));
@@ -100,7 +97,7 @@ pub(super) async fn sessions(State(shared): State<Shared>, _: Administrator) -> 
 }
 
 /// One session, living or ended lately.
-pub(super) async fn session(
+pub(in crate::http) async fn session(
     State(shared): State<Shared>,
     _: Administrator,
     request::Session(id): request::Session,
@@ -110,7 +107,7 @@ pub(super) async fn session(
 }
 
 /// Ends a session, a publisher's or a viewer's. Its client may come back: who must not needs another token.
-pub(super) async fn kick(
+pub(in crate::http) async fn kick(
     State(shared): State<Shared>,
     _: Administrator,
     request::Session(id): request::Session,

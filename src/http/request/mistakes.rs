@@ -4,10 +4,10 @@
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_ENCODING;
 
-use super::error::Problem;
+use crate::http::error::Problem;
 
 /// Checks that the body comes as it is, because nothing is unpacked here (RFC 9110 8.4).
-pub(super) fn require_plain(headers: &HeaderMap) -> Result<(), Problem> {
+pub(in crate::http) fn require_plain(headers: &HeaderMap) -> Result<(), Problem> {
     let lines = headers.get_all(CONTENT_ENCODING).iter();
     let mut codings = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
     let is_plain = codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity"));
@@ -15,7 +15,7 @@ pub(super) fn require_plain(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// The body as text, unless it is something that clients send by mistake.
-pub(super) fn read(bytes: Vec<u8>) -> Result<String, Problem> {
+pub(in crate::http) fn read(bytes: Vec<u8>) -> Result<String, Problem> {
     if let Some(sentence) = mistake(&bytes) {
         return Err(Problem::Malformed(sentence.to_owned()));
     }

@@ -7,24 +7,25 @@ use axum::http::header::{ALLOW, CONTENT_TYPE, ETAG, LINK, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::base_path::BasePath;
-use super::error::Problem;
-use super::request::{Connection, read_text, require_accepted, require_type, user_agent};
-use super::{Shared, events};
 use crate::auth::Grant;
+use crate::http::Shared;
+use crate::http::base_path::BasePath;
+use crate::http::error::Problem;
+use crate::http::events;
+use crate::http::request::{Connection, read_text, require_accepted, require_type, user_agent};
 use crate::name::Role;
 use crate::node::{Create, CreateError, Created};
 use crate::sdp::OfferError;
 
 /// The type of offers and answers.
-pub(super) const SDP: &str = "application/sdp";
+pub(in crate::http) const SDP: &str = "application/sdp";
 /// The type of candidates and ICE restarts (RFC 8840 9).
-pub(super) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
-pub(super) const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
-pub(super) const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+pub(in crate::http) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+pub(in crate::http) const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
+pub(in crate::http) const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
 /// What an endpoint answers to.
-pub(super) const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,POST,OPTIONS");
+pub(in crate::http) const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,POST,OPTIONS");
 
 /// The largest offer; Chromium's is 8 KiB.
 const OFFER_LIMIT: usize = 64 * 1024;
@@ -33,7 +34,7 @@ const OFFER_LIMIT: usize = 64 * 1024;
 const NO_ADDRESS_RETRY: Duration = Duration::from_secs(10);
 
 /// Answers an offer with a new session. The grant says for which stream and whose it is.
-pub(super) async fn create(
+pub(in crate::http) async fn create(
     shared: &Shared,
     grant: Grant,
     role: Role,
@@ -87,12 +88,12 @@ fn answer(shared: &Shared, base_path: &BasePath, role: Role, created: Created) -
 }
 
 /// The entity tag as a header, strong and in quotes (RFC 9110 8.8.3).
-pub(super) fn entity_tag(tag: &str) -> HeaderValue {
+pub(in crate::http) fn entity_tag(tag: &str) -> HeaderValue {
     HeaderValue::try_from(tag).expect("the relay makes entity tags of visible ASCII")
 }
 
 /// The answer to OPTIONS: what the endpoint and its sessions take. Never needs a token (Fetch: a preflight has none).
-pub(super) async fn options(methods: HeaderValue) -> Response {
+pub(in crate::http) async fn options(methods: HeaderValue) -> Response {
     let accepts = [
         (ALLOW, methods),
         (ACCEPT_POST, HeaderValue::from_static(SDP)),

@@ -15,13 +15,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::error::Told;
 use super::origin;
-use super::{Shared, endpoint};
+use crate::http::Shared;
+use crate::http::endpoints::offer as endpoint;
+use crate::http::error::Told;
 
 /// What scripts of other origins may read of a response.
 const EXPOSED: HeaderValue = HeaderValue::from_static("Location, ETag, Link, Accept-Patch, Retry-After");
-pub(super) const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PATCH, DELETE, OPTIONS");
+pub(in crate::http) const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PATCH, DELETE, OPTIONS");
 /// What pages may send in any case; a preflight may ask for more.
 const HEADERS: [HeaderName; 3] = [
     HeaderName::from_static("authorization"),
@@ -45,7 +46,7 @@ pub enum Origins {
 
 impl Origins {
     /// Whether pages of this origin may use the relay.
-    pub(super) fn lists(&self, origin: &HeaderValue) -> bool {
+    pub(in crate::http) fn lists(&self, origin: &HeaderValue) -> bool {
         self.allow(Some(origin)).is_some()
     }
 
@@ -79,7 +80,7 @@ impl Readable {
 }
 
 /// Adds the cross-origin headers to every response that pages of other origins may read, errors included.
-pub(super) async fn layer(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+pub(in crate::http) async fn layer(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let readable = Readable::at(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
     let origin = request.headers().get(ORIGIN).cloned();
     let is_options = request.method() == Method::OPTIONS;
@@ -99,7 +100,7 @@ pub(super) async fn layer(State(shared): State<Shared>, request: Request, next: 
 }
 
 /// The same for `/api`: only with an admin token, which the page must have, and only for listed origins.
-pub(super) async fn for_operators(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+pub(in crate::http) async fn for_operators(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let origin = request.headers().get(ORIGIN).cloned();
     let is_api = request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str().starts_with("/api/"));
     let is_guarded = shared.access.administer(None).is_err();

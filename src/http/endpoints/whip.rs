@@ -4,14 +4,15 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
-use super::error::Problem;
-use super::request::{Connection, Stream, bearer};
-use super::{Shared, endpoint};
 use crate::auth::Action;
+use crate::http::Shared;
+use crate::http::endpoints::offer as endpoint;
+use crate::http::error::Problem;
+use crate::http::request::{Connection, Stream, bearer};
 use crate::name::Role;
 
 /// Starts to publish.
-pub(super) async fn post(
+pub(in crate::http) async fn post(
     State(shared): State<Shared>,
     Stream(stream): Stream,
     connection: Connection,
@@ -22,7 +23,7 @@ pub(super) async fn post(
 }
 
 /// GET and HEAD: the endpoint is there, and has nothing to show (RFC 9725 4.1).
-pub(super) async fn get(
+pub(in crate::http) async fn get(
     State(shared): State<Shared>,
     Stream(stream): Stream,
     headers: HeaderMap,

@@ -54,7 +54,7 @@ impl IceServers {
     }
 
     /// Adds a Link header for each server.
-    pub(super) fn announce(&self, headers: &mut HeaderMap, now: SystemTime) {
+    pub(in crate::http) fn announce(&self, headers: &mut HeaderMap, now: SystemTime) {
         for url in &self.urls {
             let mut link = format!("<{url}>; rel=\"ice-server\"");
             if let Some(secret) = self.secret.as_ref().filter(|_| is_turn(url)) {
@@ -87,7 +87,7 @@ fn is_turn(url: &str) -> bool {
 }
 
 /// Reads the URL of a server (RFC 7064, RFC 7065): scheme, host, and perhaps port and transport.
-pub(super) fn url(text: &str) -> Result<String, String> {
+pub(in crate::http) fn url(text: &str) -> Result<String, String> {
     let scheme = ["stun:", "stuns:", "turn:", "turns:"].into_iter().find(|scheme| text.starts_with(scheme));
     let place = &text[scheme.map_or(0, str::len)..];
     let (place, query) = place.split_once('?').map_or((place, None), |(place, query)| (place, Some(query)));

@@ -50,7 +50,7 @@ impl fmt::Display for ClientHeader {
 
 /// What a request says of its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Claim {
+pub(in crate::http) enum Claim {
     /// Nothing.
     Absent,
     /// Its address.
@@ -60,18 +60,18 @@ pub(super) enum Claim {
 }
 
 /// Whether a request has any header in which proxies name their client.
-pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
+pub(in crate::http) fn is_forwarded(headers: &HeaderMap) -> bool {
     ClientHeader::ALL.iter().any(|header| headers.contains_key(header.name()))
 }
 
 /// Whether the only headers that name a client are ones that are not `read`.
-pub(super) fn is_unread(headers: &HeaderMap, read: &[ClientHeader]) -> bool {
+pub(in crate::http) fn is_unread(headers: &HeaderMap, read: &[ClientHeader]) -> bool {
     is_forwarded(headers) && !read.iter().any(|header| headers.contains_key(header.name()))
 }
 
 /// What `peer`, which is trusted, says in those of `read` that it sends; they must agree, since a proxy passes on what it
 /// does not set, and that may be the client's own invention.
-pub(super) fn claim(
+pub(in crate::http) fn claim(
     headers: &HeaderMap,
     read: &[ClientHeader],
     peer: IpAddr,

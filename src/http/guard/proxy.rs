@@ -3,8 +3,6 @@
 //! So a list is read from its right end, and the first address that is no trusted proxy's is the client's. Clients whose
 //! address a trusted proxy does not tell readably count as one, and none of them as this machine.
 
-mod claim;
-
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::atomic::Ordering;
@@ -14,13 +12,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tracing::warn;
 
-use super::Shared;
-use super::base_path::BasePath;
-use super::listener::{Place, is_for_operators};
-use super::request::Connection;
+use super::client_header::{Claim, claim, is_forwarded, is_unread};
+use crate::http::Shared;
+use crate::http::base_path::BasePath;
+use crate::http::listener::{Place, is_for_operators};
+use crate::http::request::Connection;
 use crate::session::Source;
-pub use claim::ClientHeader;
-use claim::{Claim, claim, is_forwarded, is_unread};
 
 const UNTRUSTED: &str = "a proxy on this machine names its clients and is not trusted, so all of them share one limit: \
                          trust it with --trusted-proxy 127.0.0.1,::1";
@@ -80,12 +77,12 @@ fn bits(address: IpAddr) -> u128 {
 }
 
 /// Whether an address is a trusted proxy's.
-pub(super) fn is_trusted(trusted: &[Network], address: IpAddr) -> bool {
+pub(in crate::http) fn is_trusted(trusted: &[Network], address: IpAddr) -> bool {
     trusted.iter().any(|network| network.contains(address))
 }
 
 /// Replaces the address of a trusted proxy by that of its client, for everything that comes after.
-pub(super) async fn layer(
+pub(in crate::http) async fn layer(
     State(shared): State<Shared>,
     connection: Connection,
     mut request: Request,
@@ -130,6 +127,7 @@ pub(super) async fn layer(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::ClientHeader;
     use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
     fn networks(list: &str) -> Vec<Network> {

@@ -34,7 +34,7 @@ const CLOSED: u64 = u64::MAX;
 
 /// What a viewer is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(in crate::http) enum Told {
     /// Its stream has a publisher.
     Active,
     /// It has none any more.
@@ -43,7 +43,7 @@ pub(super) enum Told {
 
 /// Why there is no event stream more.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Full {
+pub(in crate::http) enum Full {
     /// The session has that many.
     OfSession(usize),
     /// The relay has too many.
@@ -52,7 +52,7 @@ pub(super) enum Full {
 
 /// The event stream is closed, its session has ended, or somebody else reads it.
 #[derive(Debug)]
-pub(super) struct Closed;
+pub(in crate::http) struct Closed;
 
 /// All event streams. HTTP tasks write, and the task that follows the node's events.
 pub(in crate::http) struct EventStreams {
@@ -76,7 +76,7 @@ struct Channel {
 }
 
 /// One event stream.
-pub(super) struct EventStream {
+pub(in crate::http) struct EventStream {
     key: String,
     stream: StreamName,
     wanted: Vec<EventName>,
@@ -97,7 +97,7 @@ struct Queue {
 }
 
 /// Reads one event stream.
-pub(super) struct Reader {
+pub(in crate::http) struct Reader {
     stream: Arc<EventStream>,
     turns: watch::Receiver<u64>,
     turn: u64,
@@ -105,7 +105,7 @@ pub(super) struct Reader {
 }
 
 impl Told {
-    pub(super) fn name(self) -> EventName {
+    pub(in crate::http) fn name(self) -> EventName {
         match self {
             Self::Active => EventName::Active,
             Self::Inactive(_) => EventName::Inactive,
@@ -130,7 +130,7 @@ impl EventStreams {
     }
 
     /// Opens an event stream for a session and returns its key.
-    pub(super) fn open(
+    pub(in crate::http) fn open(
         &self,
         media: &Handle,
         session: SessionId,
@@ -174,12 +174,12 @@ impl EventStreams {
     }
 
     /// The event stream of a session with this key.
-    pub(super) fn find(&self, session: &SessionId, key: &str) -> Option<Arc<EventStream>> {
+    pub(in crate::http) fn find(&self, session: &SessionId, key: &str) -> Option<Arc<EventStream>> {
         self.table().by_session.get(session)?.iter().find(|stream| stream.key == key).cloned()
     }
 
     /// Closes one; false when there is none.
-    pub(super) fn close(&self, session: &SessionId, key: &str) -> bool {
+    pub(in crate::http) fn close(&self, session: &SessionId, key: &str) -> bool {
         let mut table = self.table();
         let Some(streams) = table.by_session.get_mut(session) else { return false };
         let Some(place) = streams.iter().position(|stream| stream.key == key) else { return false };
@@ -192,7 +192,7 @@ impl EventStreams {
     }
 
     /// Closes all of a session that has ended.
-    pub(super) fn end_session(&self, session: &SessionId) {
+    pub(in crate::http) fn end_session(&self, session: &SessionId) {
         let mut table = self.table();
         for closed in table.by_session.remove(session).unwrap_or_default() {
             self.forget(&mut table, session, &closed);
@@ -281,7 +281,7 @@ impl Queue {
 
 impl Reader {
     /// Takes the turn from whoever reads now.
-    pub(super) fn new(stream: Arc<EventStream>) -> Self {
+    pub(in crate::http) fn new(stream: Arc<EventStream>) -> Self {
         let mut turn = CLOSED;
         stream.turn.send_if_modified(|now| {
             let is_open = *now != CLOSED;
@@ -296,7 +296,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`Closed`] when there will be no other.
-    pub(super) async fn next(&mut self) -> Result<Told, Closed> {
+    pub(in crate::http) async fn next(&mut self) -> Result<Told, Closed> {
         if self.turn == CLOSED {
             return Err(Closed);
         }

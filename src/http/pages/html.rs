@@ -12,10 +12,10 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::Shared;
-use super::base_path::BasePath;
-use super::error::{Problem, Told};
-use super::request::Stream;
+use crate::http::Shared;
+use crate::http::base_path::BasePath;
+use crate::http::error::{Problem, Told};
+use crate::http::request::Stream;
 
 /// Scripts, styles and connections of this origin only. Players are embedded elsewhere, so `watch` may be framed;
 /// `publish` may not, because it asks for a camera.
@@ -41,7 +41,7 @@ impl Asset {
 
 macro_rules! asset {
     ($name:literal, $kind:literal) => {
-        Asset { name: $name, kind: $kind, text: include_str!(concat!("pages/", $name)) }
+        Asset { name: $name, kind: $kind, text: include_str!(concat!("assets/", $name)) }
     };
 }
 
@@ -78,19 +78,19 @@ const ASSETS: [Asset; 29] = [
 ];
 
 /// `/`: what this is, which streams are live, how to publish one.
-pub(super) async fn index(base_path: BasePath) -> Response {
-    page(include_str!("pages/index.html"), &base_path, CLOSED)
+pub(in crate::http) async fn index(base_path: BasePath) -> Response {
+    page(include_str!("index.html"), &base_path, CLOSED)
 }
 
 /// `/publish/{stream}`: camera or test picture to WHIP.
-pub(super) async fn publish(base_path: BasePath, _: Stream) -> Response {
-    page(include_str!("pages/publish.html"), &base_path, CLOSED)
+pub(in crate::http) async fn publish(base_path: BasePath, _: Stream) -> Response {
+    page(include_str!("publish.html"), &base_path, CLOSED)
 }
 
 /// `/watch/{stream}`: a WHEP player. It is told whether the relay passes on what its viewers say.
-pub(super) async fn watch(State(shared): State<Shared>, base_path: BasePath, _: Stream) -> Response {
+pub(in crate::http) async fn watch(State(shared): State<Shared>, base_path: BasePath, _: Stream) -> Response {
     const MUTE: &str = "data-replies=\"no\"";
-    let text = include_str!("pages/watch.html");
+    let text = include_str!("watch.html");
     if shared.media.hears_viewers() {
         page(&text.replace(MUTE, "data-replies=\"yes\""), &base_path, FRAMED)
     } else {
@@ -99,7 +99,7 @@ pub(super) async fn watch(State(shared): State<Shared>, base_path: BasePath, _: 
 }
 
 /// `/assets/{name}`: what the pages load.
-pub(super) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+pub(in crate::http) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
     let known = ASSETS.iter().find(|asset| asset.name == name);
     let asset = known.ok_or(Problem::NotFound("no such file"))?;
     // Browsers ask each time, and are told if nothing has changed since the build that they know.
@@ -117,14 +117,14 @@ pub(super) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Resul
 }
 
 /// Shows a problem as a page to who asked for one, such as somebody who typed a stream's name with a space.
-pub(super) async fn explain(request: Request, next: Next) -> Response {
+pub(in crate::http) async fn explain(request: Request, next: Next) -> Response {
     let accepted = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
     let wants_page = request.method() == Method::GET && accepted.is_some_and(|types| types.contains("text/html"));
     let base_path = request.extensions().get().cloned().unwrap_or_default();
     let response = next.run(request).await;
     let Some(Told(detail)) = response.extensions().get().filter(|_| wants_page) else { return response };
     let title = response.status().canonical_reason().unwrap_or_default();
-    let text = include_str!("pages/problem.html").replace("TITLE", title).replace("DETAIL", &sentence(detail));
+    let text = include_str!("problem.html").replace("TITLE", title).replace("DETAIL", &sentence(detail));
     let mut shown = (response.status(), page(&text, &base_path, CLOSED)).into_response();
     for (name, value) in response.headers() {
         if !shown.headers().contains_key(name) && name != CONTENT_LENGTH {
@@ -169,8 +169,7 @@ mod tests {
 
     #[test]
     fn pages_load_only_what_is_compiled_in() {
-        let pages =
-            [include_str!("pages/index.html"), include_str!("pages/publish.html"), include_str!("pages/watch.html")];
+        let pages = [include_str!("index.html"), include_str!("publish.html"), include_str!("watch.html")];
         for text in pages.iter().copied().chain(ASSETS.iter().map(|asset| asset.text)) {
             for path in text.split("\"/assets/").skip(1).chain(text.split("'./").skip(1)) {
                 let name: String =
@@ -191,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_player_asks_for_all_its_modules_at_once() {
-        let page = include_str!("pages/watch.html");
+        let page = include_str!("watch.html");
         let mut needed = vec!["watch.js"];
         for place in 0.. {
             let Some(name) = needed.get(place) else { break };
@@ -209,9 +208,7 @@ mod tests {
 
     #[test]
     fn pages_have_nothing_that_their_policy_forbids() {
-        for page in
-            [include_str!("pages/index.html"), include_str!("pages/publish.html"), include_str!("pages/watch.html")]
-        {
+        for page in [include_str!("index.html"), include_str!("publish.html"), include_str!("watch.html")] {
             for forbidden in [" style=", "<style", " onclick=", " onload=", "<script>", "javascript:", "src=\"http"] {
                 assert!(!page.contains(forbidden), "{forbidden}");
             }

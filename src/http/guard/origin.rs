@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 
 /// No origin that could be listed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum OriginError {
+pub(in crate::http) enum OriginError {
     /// Another text.
     #[error(
         "that is no origin: write it like https://example.org, with *. before the host for all its subdomains, or * for \
@@ -18,7 +18,7 @@ pub(super) enum OriginError {
 }
 
 /// Reads an origin, or `https://*.host`, as it is to be compared.
-pub(super) fn normal(text: &str) -> Result<String, OriginError> {
+pub(in crate::http) fn normal(text: &str) -> Result<String, OriginError> {
     let lower = text.to_ascii_lowercase();
     if lower == "null" {
         return Err(OriginError::Null);
@@ -40,7 +40,7 @@ pub(super) fn normal(text: &str) -> Result<String, OriginError> {
 }
 
 /// Whether the origin that a browser names is the listed one, or below it where that begins with `*.`.
-pub(super) fn covers(listed: &str, asking: &str) -> bool {
+pub(in crate::http) fn covers(listed: &str, asking: &str) -> bool {
     let (Ok(listed), Ok(asking)) = (normal(listed), normal(asking)) else { return false };
     if asking.contains('*') {
         return false;

@@ -7,8 +7,8 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+use super::host_candidate;
 use crate::ice::{Credentials, InvalidCredentials};
-use crate::sdp::host_candidate;
 
 /// Octets of a whole fragment.
 const MAX_FRAGMENT: usize = 8 * 1024;

@@ -1,0 +1,9 @@
+//! What clients of media talk to: WHIP and WHEP, the session resource and its event streams.
+
+pub(super) mod event_streams;
+pub(super) mod events;
+pub(super) mod ice_servers;
+pub(super) mod offer;
+pub(super) mod session;
+pub(super) mod whep;
+pub(super) mod whip;
