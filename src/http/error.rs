@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use axum::Json;
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::auth::Denied;
 
@@ -104,6 +106,19 @@ pub(super) enum Problem {
     },
 }
 
+/// What went wrong and what to do (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Document {
+    /// The name of the status.
+    title: &'static str,
+    /// The status of the response.
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    /// A sentence for a person.
+    detail: String,
+}
+
 /// The detail of a problem, beside its response, for who shows it in another way.
 #[derive(Clone, Debug)]
 pub(super) struct Told(pub(super) String);
@@ -171,13 +186,14 @@ impl From<Denied> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status();
-        let document = json!({
-            "title": status.canonical_reason(),
-            "status": status.as_u16(),
-            "detail": self.to_string(),
-        });
+        let document = Document {
+            title: status.canonical_reason().unwrap_or_default(),
+            status: status.as_u16(),
+            detail: self.to_string(),
+        };
         let kind = (CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        let mut response = (status, [kind], document.to_string()).into_response();
+        let mut response = (status, Json(document)).into_response();
+        response.headers_mut().insert(kind.0, kind.1);
         response.headers_mut().extend(self.header());
         response.extensions_mut().insert(Told(self.to_string()));
         if let Self::Unauthorized(denied) | Self::Forbidden(denied) = self {

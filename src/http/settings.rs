@@ -3,10 +3,16 @@
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
+use super::base_path::BasePath;
+use super::config::Config;
+use super::endpoints::ice_servers::{self, IceServerError, IceServers};
+use super::guard::client_header::ClientHeader;
+use super::guard::cors::Origins;
+use super::guard::host::Host;
+use super::guard::limit::Limit;
+use super::guard::network::Network;
 use super::guard::origin::{self as origins, OriginError};
-use super::{
-    BasePath, ClientHeader, Config, Host, IceServerError, IceServers, Limit, Limits, Network, Origins, ice_server_url,
-};
+use super::listener::limits::Limits;
 use crate::setting;
 
 /// The section `[http]`. Not `Debug`: it holds a secret.
@@ -69,7 +75,7 @@ pub struct Settings {
     base_path: Option<BasePath>,
 
     /// STUN and TURN servers to announce to clients, such as stun:stun.example.org or turn:turn.example.org
-    #[arg(long, env = "SLUICE_ICE_SERVER", value_name = "URL[,URL]", value_delimiter = ',', value_parser = ice_server_url)]
+    #[arg(long, env = "SLUICE_ICE_SERVER", value_name = "URL[,URL]", value_delimiter = ',', value_parser = ice_servers::url)]
     ice_server: Vec<String>,
 
     /// Secret shared with the TURN servers, from which credentials valid for a day are made (static-auth-secret of coturn)

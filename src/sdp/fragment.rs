@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 use super::host_candidate;
 use crate::ice::{Credentials, InvalidCredentials};
 
-/// Octets of a whole fragment.
-const MAX_FRAGMENT: usize = 8 * 1024;
+/// The largest fragment, in bytes.
+pub const FRAGMENT_LIMIT: usize = 8 * 1024;
 /// Octets of one line without its end.
 const MAX_LINE: usize = 512;
 
@@ -62,7 +62,7 @@ impl Fragment {
     ///
     /// When the text is too long, has a line that is none of SDP, contradicts itself or brings nothing.
     pub fn parse(text: &str) -> Result<Self, FragmentError> {
-        if text.len() > MAX_FRAGMENT {
+        if text.len() > FRAGMENT_LIMIT {
             return Err(FragmentError::TooLong);
         }
         let mut fragment = Self { credentials: None, candidates: 0, end_of_candidates: false, section: None };

@@ -6,8 +6,8 @@ use super::OfferError;
 use super::format_parameters::own_parameters;
 use crate::name::Role;
 
-/// Bytes of a whole offer. Chromium's largest is 8 KiB with candidates.
-const MAX_OFFER: usize = 64 * 1024;
+/// The largest offer, in bytes. Chromium's largest is 8 KiB with candidates.
+pub const OFFER_LIMIT: usize = 64 * 1024;
 /// Bytes of one line without its end.
 const MAX_LINE: usize = 512;
 /// Bytes of a line with format parameters: those of a publisher may hold its parameter sets (`sprop-parameter-sets`).
@@ -23,8 +23,8 @@ pub(crate) const MAX_PAYLOAD_TYPES: usize = 64;
 pub(crate) const MAX_RIDS: usize = 4;
 
 /// Refuses text that is too large or holds what no line of SDP holds.
-pub(crate) fn check(offer: &str, role: Role) -> Result<(), OfferError> {
-    if offer.len() > MAX_OFFER {
+pub(super) fn check(offer: &str, role: Role) -> Result<(), OfferError> {
+    if offer.len() > OFFER_LIMIT {
         return Err(OfferError::malformed("the offer is longer than 64 KiB: send fewer candidates and codecs"));
     }
     let mut sections = 0;

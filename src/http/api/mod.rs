@@ -1,6 +1,11 @@
 //! What operators ask for: streams and sessions as JSON under `/api`, the metrics, and the health of the process.
+//!
+//! What is shown is read from records that workers write about once a second, so that a request costs no media thread
+//! anything. All but health needs the admin grant: it names every stream, client and address.
 
+pub(super) mod administrator;
 pub(super) mod operations;
-mod sessions;
+pub(super) mod rendered;
+pub(super) mod sessions;
 pub(super) mod streams;
 mod tracks;

@@ -1,99 +1,205 @@
-//! One session as `/api` shows it: who it is, how it goes, and what an operator asks when it does not.
+//! Sessions as `/api` shows them: what each is, how it goes, and what an operator needs to know when it fails.
 
+use std::cmp::Reverse;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::administrator::Administrator;
 use super::tracks::SessionTrack;
+use crate::http::error::Problem;
+use crate::http::node::Shared;
+use crate::http::openapi::refusals::{Forbidden, NotFound, TooMany, Unauthorized};
+use crate::http::openapi::texts::{
+    EndReason, KeyframeRequests, Protocol, Role, SessionId, SrtpProfile, State as Stage,
+};
+use crate::http::request::path::{self, NO_SUCH_SESSION};
+use crate::metrics::End as Reason;
 use crate::metrics::Label as _;
+use crate::node::PatchError;
 use crate::session::{Report, SessionRecord};
 
 /// One session, living or ended.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct Session {
+    #[schema(value_type = SessionId, inline)]
     id: String,
+    #[schema(value_type = Role, inline)]
     role: &'static str,
     stream: String,
+    #[schema(value_type = Stage, inline)]
     state: &'static str,
     /// From its offer until now, or until it ended.
+    #[schema(minimum = 0)]
     since_seconds: f64,
-    /// Where its offer came from.
+    /// The IP address that its offer came from.
+    #[schema(value_type = String)]
     client_address: IpAddr,
-    /// The relay's addresses that its answer named, best first.
+    /// IP addresses and ports of the relay that its answer, or the answer to its last ICE restart, named; best first.
+    #[schema(value_type = Vec<String>)]
     told_addresses: Vec<SocketAddr>,
+    /// The client's product name.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<String>,
+    #[schema(value_type = Path, inline, required = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<Path>,
+    #[schema(value_type = SrtpProfile, inline, required = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     srtp_profile: Option<&'static str>,
+    #[schema(nullable = false, minimum = 0)]
     #[serde(skip_serializing_if = "Option::is_none")]
     round_trip_seconds: Option<f64>,
-    /// What a viewer's network carries, as the viewer sees it (REMB).
+    /// What a viewer's network carries, as the viewer estimates it (REMB).
+    #[schema(nullable = false, minimum = 0)]
     #[serde(skip_serializing_if = "Option::is_none")]
     estimated_bits_per_second: Option<f32>,
     tracks: Vec<SessionTrack>,
+    #[schema(value_type = Ended, inline, required = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<Ended>,
+    #[schema(inline)]
     offered: Offered,
+    #[schema(inline)]
     stun: Stun,
+    #[schema(inline)]
     setup: Setup,
+    #[schema(value_type = KeyframeRequests, inline, required = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     keyframe_requests: Option<&'static str>,
     /// What went wrong, a DTLS alert for example.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<String>,
 }
 
 /// Where its packets go.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Path {
+    #[schema(value_type = Protocol, inline)]
     protocol: &'static str,
+    /// IP address and port.
+    #[schema(value_type = String)]
     local: SocketAddr,
+    /// IP address and port.
+    #[schema(value_type = String)]
     remote: SocketAddr,
 }
 
-/// Why it is over.
-#[derive(Debug, Serialize)]
+/// Why it ended.
+#[derive(Debug, Serialize, ToSchema)]
 struct Ended {
+    #[schema(value_type = EndReason, inline)]
     reason: &'static str,
+    #[schema(minimum = 0)]
     seconds_ago: f64,
 }
 
 /// What the client offered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Offered {
     codecs: Vec<String>,
+    /// ICE candidates; none is ever dialled.
     candidates: usize,
 }
 
-/// What came by STUN, and what was refused.
-#[derive(Debug, Serialize)]
+/// What arrived by STUN, and what was refused.
+#[derive(Debug, Serialize, ToSchema)]
 struct Stun {
+    /// Authentic checks.
     checks: u64,
     /// Where the first check came from.
+    #[schema(value_type = String, required = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<SocketAddr>,
-    /// From how many addresses.
+    /// Addresses that sent some.
     addresses: u32,
-    /// How often media moved to another.
+    /// Moves of media to another address.
     moves: u32,
-    /// Datagrams refused: forged, or from an address that has not proven itself.
+    /// Datagrams that were forged, or came from an address that had not proven itself.
     refused: u64,
 }
 
 /// Seconds from its offer to each step; a step that it has not taken is absent.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Setup {
+    #[schema(nullable = false, minimum = 0)]
     #[serde(skip_serializing_if = "Option::is_none")]
     stun_seconds: Option<f64>,
+    #[schema(nullable = false, minimum = 0)]
     #[serde(skip_serializing_if = "Option::is_none")]
     dtls_seconds: Option<f64>,
+    #[schema(nullable = false, minimum = 0)]
     #[serde(skip_serializing_if = "Option::is_none")]
     first_packet_seconds: Option<f64>,
+    #[schema(nullable = false, minimum = 0)]
     #[serde(skip_serializing_if = "Option::is_none")]
     first_picture_seconds: Option<f64>,
+}
+
+/// All living sessions, and the last 100 that ended
+#[utoipa::path(
+    get,
+    path = "/api/sessions",
+    operation_id = "sessions",
+    tag = "api",
+    security((), ("admin" = [])),
+    responses((status = 200, description = "The newest first.", body = Vec<Session>), Unauthorized, Forbidden),
+)]
+pub(in crate::http) async fn list(State(shared): State<Shared>, _: Administrator) -> Json<Vec<Session>> {
+    let now = Instant::now();
+    let mut records = shared.media.records();
+    records.sort_by_key(|record| Reverse(record.created));
+    Json(records.iter().map(|record| Session::of(record, now)).collect())
+}
+
+/// One session, living or among the last 100 that ended
+#[utoipa::path(
+    get,
+    path = "/api/sessions/{id}",
+    operation_id = "sessionRecord",
+    tag = "api",
+    security((), ("admin" = [])),
+    params(path::Session),
+    responses((status = 200, description = "The session.", body = Session), Unauthorized, Forbidden, NotFound),
+)]
+pub(in crate::http) async fn get(
+    State(shared): State<Shared>,
+    _: Administrator,
+    path::Session(id): path::Session,
+) -> Result<Json<Session>, Problem> {
+    let record = shared.media.record(&id).ok_or(NO_SUCH_SESSION)?;
+    Ok(Json(Session::of(&record, Instant::now())))
+}
+
+/// Ends any session
+///
+/// Its client may come back: to keep it out, change the token.
+#[utoipa::path(
+    delete,
+    path = "/api/sessions/{id}",
+    operation_id = "kick",
+    tag = "api",
+    security((), ("admin" = [])),
+    params(path::Session),
+    responses((status = 204, description = "It has ended."), Unauthorized, Forbidden, NotFound, TooMany),
+)]
+pub(in crate::http) async fn delete(
+    State(shared): State<Shared>,
+    _: Administrator,
+    path::Session(id): path::Session,
+) -> Result<StatusCode, Problem> {
+    // It may wait for room in a worker's inbox, so not on a thread that serves other requests.
+    let media = shared.media.clone();
+    let ended = tokio::task::spawn_blocking(move || media.end(&id, Reason::Kicked)).await;
+    ended.unwrap_or(Err(PatchError::NoSuchSession))?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 impl Session {

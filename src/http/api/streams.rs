@@ -1,79 +1,85 @@
-//! `/api`: what the relay has and how it goes, as JSON, and the way to end a session. What is shown is read from records
-//! that workers write about once a second, so a request costs no media thread anything. All of it needs the admin grant:
-//! it names every stream, client and address. `openapi.json` describes the whole HTTP interface for programs.
+//! Streams as `/api` shows them.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::http::Shared;
-use crate::http::base_path::BasePath;
+use super::administrator::Administrator;
+use super::sessions::Session;
+use super::tracks::StreamTrack;
 use crate::http::error::Problem;
-use crate::http::request::{self, Administrator, NO_SUCH_SESSION};
-use crate::metrics::End as Reason;
+use crate::http::node::Shared;
+use crate::http::openapi::refusals::{Forbidden, Malformed, NotFound, Unauthorized};
+use crate::http::openapi::texts::KeyframeRequests;
+use crate::http::request::path;
 use crate::name::Role;
-use crate::node::{Handle, PatchError};
+use crate::node::Handle;
 use crate::session::{Report, SessionRecord};
 use crate::stream::StreamInfo;
 
-use super::sessions::Session;
-use super::tracks::StreamTrack;
-
-/// One stream of the list.
-#[derive(Debug, Serialize)]
+/// One stream.
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct Stream {
     name: String,
-    /// Whether somebody publishes it now.
+    /// Whether it has a publisher now.
     live: bool,
+    /// Connected viewers.
     viewers: usize,
-    /// Names of the codecs that its publisher sends.
+    /// What its publisher sends, by the names of SDP.
     codecs: Vec<&'static str>,
-    /// Since it is live.
+    /// Since its publisher connected; 0 without a publisher.
+    #[schema(minimum = 0)]
     seconds: f64,
     tracks: Vec<StreamTrack>,
-    /// Whether its publisher answers keyframe requests; absent until that is known.
+    #[schema(value_type = KeyframeRequests, inline, required = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     keyframe_requests: Option<&'static str>,
 }
 
-/// One stream with everybody in it.
-#[derive(Debug, Serialize)]
+/// One stream and its sessions.
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct StreamInFull {
     #[serde(flatten)]
     stream: Stream,
-    /// The publisher first, then viewers, the oldest first.
+    /// The publisher first, then viewers, the oldest first; sessions without a packet too.
     sessions: Vec<Session>,
 }
 
-/// The one text for every stream that is not there.
-const NO_SUCH_STREAM: Problem = Problem::NotFound("no such stream: nobody publishes or watches it");
+/// The one text for every stream that does not exist.
+const NO_SUCH_STREAM: Problem = Problem::NotFound("no such stream: it has no publisher and no viewer");
 
-/// The OpenAPI document. It is written by hand; tests/http/openapi.rs holds it to what really happens.
-pub(in crate::http) async fn document(_: Administrator, base_path: BasePath) -> Response {
-    const SERVER: &str = "\"servers\": [{\"url\": \"/\"}]";
-    let url = if base_path.as_str().is_empty() { "/" } else { base_path.as_str() };
-    let server = format!("\"servers\": [{{\"url\": \"{url}\"}}]");
-    ([(CONTENT_TYPE, "application/json")], include_str!("../openapi.json").replace(SERVER, &server)).into_response()
-}
-
-/// All streams.
-pub(in crate::http) async fn streams(State(shared): State<Shared>, _: Administrator) -> Json<Vec<Stream>> {
+/// All streams that have a publisher or a viewer
+#[utoipa::path(
+    get,
+    path = "/api/streams",
+    operation_id = "streams",
+    tag = "api",
+    security((), ("admin" = [])),
+    responses((status = 200, description = "By name.", body = Vec<Stream>), Unauthorized, Forbidden),
+)]
+pub(in crate::http) async fn list(State(shared): State<Shared>, _: Administrator) -> Json<Vec<Stream>> {
     let now = Instant::now();
     Json(shared.media.streams().into_iter().map(|info| Stream::of(info, &shared.media, now)).collect())
 }
 
-/// One stream and its sessions.
-pub(in crate::http) async fn stream(
+/// One stream and its sessions
+#[utoipa::path(
+    get,
+    path = "/api/streams/{stream}",
+    operation_id = "stream",
+    tag = "api",
+    security((), ("admin" = [])),
+    params(path::Stream),
+    responses((status = 200, description = "The stream.", body = StreamInFull), Malformed, Unauthorized, Forbidden, NotFound),
+)]
+pub(in crate::http) async fn get(
     State(shared): State<Shared>,
     _: Administrator,
-    request::Stream(name): request::Stream,
+    path::Stream(name): path::Stream,
 ) -> Result<Json<StreamInFull>, Problem> {
     let now = Instant::now();
     let mut records = shared.media.records_of(&name);
@@ -86,37 +92,6 @@ pub(in crate::http) async fn stream(
     records.sort_by_key(|record| (record.role == Role::Viewer, record.created));
     let sessions = records.iter().map(|record| Session::of(record, now)).collect();
     Ok(Json(StreamInFull { stream: Stream::of(info, &shared.media, now), sessions }))
-}
-
-/// All sessions that live or ended lately, the newest first.
-pub(in crate::http) async fn sessions(State(shared): State<Shared>, _: Administrator) -> Json<Vec<Session>> {
-    let now = Instant::now();
-    let mut records = shared.media.records();
-    records.sort_by_key(|record| Reverse(record.created));
-    Json(records.iter().map(|record| Session::of(record, now)).collect())
-}
-
-/// One session, living or ended lately.
-pub(in crate::http) async fn session(
-    State(shared): State<Shared>,
-    _: Administrator,
-    request::Session(id): request::Session,
-) -> Result<Json<Session>, Problem> {
-    let record = shared.media.record(&id).ok_or(NO_SUCH_SESSION)?;
-    Ok(Json(Session::of(&record, Instant::now())))
-}
-
-/// Ends a session, a publisher's or a viewer's. Its client may come back: who must not needs another token.
-pub(in crate::http) async fn kick(
-    State(shared): State<Shared>,
-    _: Administrator,
-    request::Session(id): request::Session,
-) -> Result<StatusCode, Problem> {
-    // It may wait for room in a worker's inbox, so not on a thread that serves other requests.
-    let media = shared.media.clone();
-    let ended = tokio::task::spawn_blocking(move || media.end(&id, Reason::Kicked)).await;
-    ended.unwrap_or(Err(PatchError::NoSuchSession))?;
-    Ok(StatusCode::NO_CONTENT)
 }
 
 impl Stream {

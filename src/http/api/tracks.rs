@@ -3,47 +3,77 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use crate::http::openapi::texts::{Kind, ParameterSets};
 use crate::session::TrackReport;
 
-/// What a publisher sends.
-#[derive(Debug, Serialize)]
+/// What a publisher sends. Rates are those of the last second.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct StreamTrack {
+    #[schema(value_type = Kind, inline)]
     kind: &'static str,
     codec: &'static str,
+    /// The codec's profile, if it has several.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<String>,
+    /// Of the frames, once a keyframe has told.
+    #[schema(nullable = false, minimum = 1)]
     #[serde(skip_serializing_if = "Option::is_none")]
     width: Option<u16>,
+    #[schema(nullable = false, minimum = 1)]
     #[serde(skip_serializing_if = "Option::is_none")]
     height: Option<u16>,
+    #[schema(minimum = 0)]
     bits_per_second: f64,
+    #[schema(minimum = 0)]
     packets_per_second: f64,
+    #[schema(nullable = false, minimum = 0)]
     #[serde(skip_serializing_if = "Option::is_none")]
     frames_per_second: Option<f64>,
+    /// From one keyframe to the next; absent until the second.
+    #[schema(nullable = false, minimum = 0)]
     #[serde(skip_serializing_if = "Option::is_none")]
     keyframe_interval_seconds: Option<f64>,
+    #[schema(value_type = ParameterSets, inline, required = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter_sets: Option<&'static str>,
+    /// What is wrong with what the publisher sends, and what to do; absent if nothing is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     lint: Vec<&'static str>,
+    /// Packets that did not arrive and are not waited for any more.
     lost_packets: u64,
+    /// Packets that arrived on request, or as copies in later ones.
     repaired_packets: u64,
+    /// How long packets wait here for those that were lost before them: 0 without loss.
+    #[schema(minimum = 0)]
     hold_seconds: f64,
+    /// RFC 3550 6.4.1.
+    #[schema(minimum = 0)]
     jitter_seconds: f64,
 }
 
-/// What one session sends or gets.
-#[derive(Debug, Serialize)]
+/// What a session sends or receives. The rate is that of the last second.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SessionTrack {
+    #[schema(value_type = Kind, inline)]
     kind: &'static str,
     codec: &'static str,
+    /// Absent until the publisher's first packet.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     ssrc: Option<u32>,
+    #[schema(minimum = 0)]
     bits_per_second: f64,
+    /// Retransmissions included.
     packets: u64,
+    /// Packets that did not arrive: here, or at a viewer as it reports.
     lost_packets: u64,
+    /// Packets that a retransmission or a copy in a later packet brought here, or that were sent again to a viewer.
     repaired_packets: u64,
+    /// RFC 3550 6.4.1; of a viewer once it has reported.
+    #[schema(nullable = false, minimum = 0)]
     #[serde(skip_serializing_if = "Option::is_none")]
     jitter_seconds: Option<f64>,
 }

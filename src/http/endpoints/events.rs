@@ -11,29 +11,33 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, LOCATION};
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::sse::{Event as Line, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 
 use super::event_streams::{Closed, Full, Reader, Told};
-
-use crate::http::Shared;
+use super::session::own_session;
 use crate::http::base_path::BasePath;
-use crate::http::endpoints::offer::ACCEPT_POST;
-use crate::http::endpoints::session::own_session;
 use crate::http::error::Problem;
-use crate::http::listener;
-use crate::http::request::{NO_SUCH_SESSION, Session, read_bytes, require_accepted, require_type};
+use crate::http::listener::place::Place;
+use crate::http::media_types::{ACCEPT_POST, JSON};
+use crate::http::node::Shared;
+use crate::http::openapi::refusals::{
+    ForeignPage, Malformed, NotAcceptable, NotFound, TooLarge, TooMany, TooManyEventStreams, TooSlow, Unauthorized,
+    Unavailable, WrongType,
+};
+use crate::http::openapi::texts::{EventList, JsonType};
+use crate::http::request::body::read_bytes;
+use crate::http::request::headers::{require_accepted, require_type};
+use crate::http::request::path::{EventStream, NO_SUCH_EVENT_STREAM, NO_SUCH_SESSION, Session};
 use crate::metrics::{EventName, Label as _};
 use crate::name::{Role, SessionId};
 use crate::stream::Absence;
 
 const RELATION: &str = "urn:ietf:params:whep:ext:core:server-sent-events";
-const JSON: &str = "application/json";
 const EVENT_STREAM: &str = "text/event-stream";
 /// nginx keeps a response back until it is complete or large, unless it is told not to.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -47,25 +51,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// When to ask a relay again that has too many event streams.
 const FULL_RETRY: Duration = Duration::from_secs(10);
 
-const NO_SUCH_STREAM: Problem = Problem::NotFound("no such event stream: it was closed, or its session has ended");
-
-/// The path of one event stream; what is no id and no key is no event stream either.
-#[derive(Debug)]
-pub(in crate::http) struct Place {
-    session: SessionId,
-    key: String,
-}
-
-impl<S: Sync> FromRequestParts<S> for Place {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let found = Path::<(String, String)>::from_request_parts(parts, &state).await;
-        let Path((session, key)) = found.map_err(|_| NO_SUCH_STREAM)?;
-        Ok(Self { session: session.parse().map_err(|_| NO_SUCH_STREAM)?, key })
-    }
-}
-
 /// The Link header of the 201: where event streams are made, and of what.
 pub(in crate::http) fn link(base_path: &BasePath, session: &SessionId) -> HeaderValue {
     let path = base_path.join(&format!("/session/{session}/events"));
@@ -73,7 +58,23 @@ pub(in crate::http) fn link(base_path: &BasePath, session: &SessionId) -> Header
     HeaderValue::try_from(link).expect("a base path, a session id and names of events are visible ASCII")
 }
 
-/// Makes an event stream.
+/// Makes an event stream: whether the viewer's stream has a publisher (WHEP, server-sent events)
+#[utoipa::path(
+    post,
+    path = "/session/{id}/events",
+    operation_id = "openEventStream",
+    tag = "session",
+    security((), ("watch" = [])),
+    params(Session),
+    request_body(content = inline(EventList), content_type = "application/json",
+        description = "The events to tell; without a body all of them."),
+    responses(
+        (status = 201, description = "It is open.",
+            headers(("Location" = String, description = "Where it is read: an absolute path that cannot be guessed, because \
+                EventSource sends no token."))),
+        Malformed, Unauthorized, ForeignPage, NotFound, TooSlow, TooManyEventStreams, TooLarge, WrongType, TooMany, Unavailable,
+    ),
+)]
 pub(in crate::http) async fn post(
     State(shared): State<Shared>,
     Session(id): Session,
@@ -111,18 +112,32 @@ pub(in crate::http) async fn post(
     Ok((StatusCode::CREATED, [(LOCATION, location)]).into_response())
 }
 
-/// Reads an event stream for as long as it is open; of two readers the newer one gets it.
+/// Reads it until it is closed, its session ends, or another reader takes it over; HEAD too
+#[utoipa::path(
+    get,
+    path = "/session/{id}/events/{events}",
+    operation_id = "readEventStream",
+    tag = "session",
+    security((), ("watch" = [])),
+    params(EventStream),
+    responses(
+        (status = 200, body = String, content_type = "text/event-stream",
+            description = "Events (active: {}, inactive: {\"reason\": \"ended\"} or {\"reason\": \"lost\"}), and a comment \
+                every 15 s."),
+        Unauthorized, ForeignPage, NotFound, NotAcceptable, Unavailable,
+    ),
+)]
 pub(in crate::http) async fn get(
     State(shared): State<Shared>,
-    Place { session, key }: Place,
-    connection: listener::Place,
+    EventStream { session, key }: EventStream,
+    connection: Place,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     if headers.contains_key(AUTHORIZATION) {
         own_session(&shared, &session, &headers)?;
     }
-    let found = shared.event_streams.find(&session, &key).ok_or(NO_SUCH_STREAM)?;
+    let found = shared.event_streams.find(&session, &key).ok_or(NO_SUCH_EVENT_STREAM)?;
     require_accepted(&headers, EVENT_STREAM)?;
     if method == Method::HEAD {
         let head = [(CONTENT_TYPE, EVENT_STREAM), (CACHE_CONTROL, "no-cache"), (ACCEL_BUFFERING, "no")];
@@ -137,23 +152,52 @@ pub(in crate::http) async fn get(
     Ok(([(ACCEL_BUFFERING, "no")], Sse::new(lines).keep_alive(alive)).into_response())
 }
 
-/// Closes an event stream; the session goes on.
+/// Closes it; the session goes on
+#[utoipa::path(
+    delete,
+    path = "/session/{id}/events/{events}",
+    operation_id = "closeEventStream",
+    tag = "session",
+    security((), ("watch" = [])),
+    params(EventStream),
+    responses((status = 200, description = "It is closed."), Unauthorized, ForeignPage, NotFound, TooMany),
+)]
 pub(in crate::http) async fn delete(
     State(shared): State<Shared>,
-    Place { session, key }: Place,
+    EventStream { session, key }: EventStream,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     own_session(&shared, &session, &headers)?;
-    if shared.event_streams.close(&session, &key) { Ok(StatusCode::OK) } else { Err(NO_SUCH_STREAM) }
+    if shared.event_streams.close(&session, &key) { Ok(StatusCode::OK) } else { Err(NO_SUCH_EVENT_STREAM) }
 }
 
-/// The answer to OPTIONS where event streams are made.
+/// What it accepts; never needs a token
+#[utoipa::path(
+    options,
+    path = "/session/{id}/events",
+    operation_id = "eventStreamsOptions",
+    tag = "session",
+    params(Session),
+    responses(
+        (status = 204, description = "The headers say it.",
+            headers(("Accept-Post" = inline(JsonType), description = "What a POST must be."))),
+        ForeignPage,
+    ),
+)]
 pub(in crate::http) async fn options() -> Response {
     let takes = [(ALLOW, HeaderValue::from_static("POST,OPTIONS")), (ACCEPT_POST, HeaderValue::from_static(JSON))];
     (StatusCode::NO_CONTENT, takes).into_response()
 }
 
-/// The answer to OPTIONS on an event stream.
+/// What it accepts; never needs a token
+#[utoipa::path(
+    options,
+    path = "/session/{id}/events/{events}",
+    operation_id = "eventStreamOptions",
+    tag = "session",
+    params(EventStream),
+    responses((status = 204, description = "The Allow header says it."), ForeignPage),
+)]
 pub(in crate::http) async fn stream_options() -> Response {
     (StatusCode::NO_CONTENT, [(ALLOW, "GET,HEAD,DELETE,OPTIONS")]).into_response()
 }

@@ -1,9 +1,7 @@
-//! What clients of media talk to: WHIP and WHEP, the session resource and its event streams.
+//! What clients of media use: WHIP and WHEP, the session resource and its event streams.
 
 pub(super) mod event_streams;
 pub(super) mod events;
 pub(super) mod ice_servers;
 pub(super) mod offer;
 pub(super) mod session;
-pub(super) mod whep;
-pub(super) mod whip;

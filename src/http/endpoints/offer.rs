@@ -1,47 +1,200 @@
-//! What WHIP and WHEP have in common: an offer is posted, a session comes back (RFC 9725 4.2, WHEP 4.2).
+//! `/whip/{stream}` and `/whep/{stream}`: an offer is posted, a session comes back (RFC 9725 4.2, WHEP 4.2). The two differ
+//! in the role of the session, in the grant that they need, and in what GET answers.
 
 use std::time::{Duration, SystemTime};
 
-use axum::extract::Request;
-use axum::http::header::{ALLOW, CONTENT_TYPE, ETAG, LINK, LOCATION};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::extract::{FromRequest, FromRequestParts as _, Request, State};
+use axum::http::header::{CONTENT_TYPE, ETAG, LINK, LOCATION};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use headers::authorization::Bearer;
+use utoipa::IntoResponses;
 
-use crate::auth::Grant;
-use crate::http::Shared;
+use super::events;
+use crate::auth::{Action, Grant};
 use crate::http::base_path::BasePath;
 use crate::http::error::Problem;
-use crate::http::events;
-use crate::http::request::{Connection, read_text, require_accepted, require_type, user_agent};
+use crate::http::media_types::{ACCEPT_PATCH, FRAGMENT, OFFER_LIMIT, SDP, entity_tag, options};
+use crate::http::node::Shared;
+use crate::http::openapi::refusals::{
+    Conflict, Forbidden, ForeignPage, Malformed, NotAcceptable, TooLarge, TooMany, TooSlow, Unauthorized, Unavailable,
+    Unsupported, WrongType,
+};
+use crate::http::openapi::texts::{
+    EntityTag, FragmentType, Nothing, SdpAnswer, SdpOffer, SdpType, SessionPath, Standby,
+};
+use crate::http::request::body::read_text;
+use crate::http::request::connection::Connection;
+use crate::http::request::headers::{bearer, require_accepted, require_type, user_agent};
+use crate::http::request::path::Stream;
 use crate::name::Role;
 use crate::node::{Create, CreateError, Created};
 use crate::sdp::OfferError;
 
-/// The type of offers and answers.
-pub(in crate::http) const SDP: &str = "application/sdp";
-/// The type of candidates and ICE restarts (RFC 8840 9).
-pub(in crate::http) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
-pub(in crate::http) const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
-pub(in crate::http) const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
-
 /// What an endpoint answers to.
-pub(in crate::http) const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,POST,OPTIONS");
-
-/// The largest offer; Chromium's is 8 KiB.
-const OFFER_LIMIT: usize = 64 * 1024;
+const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,POST,OPTIONS");
 
 /// How long until a machine without an address may have one.
 const NO_ADDRESS_RETRY: Duration = Duration::from_secs(10);
 
-/// Answers an offer with a new session. The grant says for which stream and whose it is.
-pub(in crate::http) async fn create(
-    shared: &Shared,
-    grant: Grant,
-    role: Role,
+/// An offer that was posted to an endpoint, before its body is read.
+pub(in crate::http) struct Offer {
+    shared: Shared,
+    stream: Stream,
     connection: Connection,
     request: Request,
+}
+
+impl FromRequest<Shared> for Offer {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let stream = Stream::from_request_parts(&mut parts, shared).await?;
+        let Ok(connection) = Connection::from_request_parts(&mut parts, shared).await;
+        Ok(Self { shared: Shared::clone(shared), stream, connection, request: Request::from_parts(parts, body) })
+    }
+}
+
+/// The answer to the offer; the session is at Location.
+#[derive(IntoResponses)]
+#[response(status = 201, content_type = "application/sdp", headers(
+    ("Location" = inline(SessionPath), description = "Absolute path of the session."),
+    ("ETag" = inline(EntityTag), description = "Strong tag of the ICE session, with quotes."),
+    ("Accept-Patch" = inline(FragmentType), description = "What a PATCH of the session must be."),
+    ("Link" = String, description = "One for each STUN or TURN server that the client should know (RFC 9725 4.6); for a viewer \
+        also where its event streams are made."),
+))]
+struct Answered(#[to_schema] SdpAnswer);
+
+/// Publishes a stream (RFC 9725 4.2)
+#[utoipa::path(
+    post,
+    path = "/whip/{stream}",
+    operation_id = "publish",
+    tag = "whip",
+    security((), ("publish" = [])),
+    params(
+        Stream,
+        ("standby" = inline(Option<Standby>), Query, description = "1 for an encoder that takes over when the publisher falls silent."),
+    ),
+    request_body(content = inline(SdpOffer), content_type = "application/sdp", description = "An SDP offer."),
+    responses(Answered, Malformed, Unauthorized, Forbidden, NotAcceptable, TooSlow, Conflict, TooLarge, WrongType, Unsupported,
+        TooMany, Unavailable),
+)]
+pub(in crate::http) async fn publish(offer: Offer) -> Result<Response, Problem> {
+    create(offer, Role::Publisher).await
+}
+
+/// Watches a stream (draft-ietf-wish-whep)
+///
+/// The stream may have no publisher yet: the viewer waits for one, unless `--refuse-early-viewers` is set.
+#[utoipa::path(
+    post,
+    path = "/whep/{stream}",
+    operation_id = "watch",
+    tag = "whep",
+    security((), ("watch" = [])),
+    params(Stream),
+    request_body(content = inline(SdpOffer), content_type = "application/sdp", description = "An SDP offer."),
+    responses(Answered, Malformed, Unauthorized, Forbidden, NotAcceptable, TooSlow, Conflict, TooLarge, WrongType, Unsupported,
+        TooMany, Unavailable),
+)]
+pub(in crate::http) async fn watch(offer: Offer) -> Result<Response, Problem> {
+    create(offer, Role::Viewer).await
+}
+
+/// Whether the endpoint exists; HEAD too (RFC 9725 4.1)
+#[utoipa::path(
+    get,
+    path = "/whip/{stream}",
+    operation_id = "publishEndpoint",
+    tag = "whip",
+    security((), ("publish" = [])),
+    params(Stream),
+    responses((status = 204, description = "The endpoint exists."), Malformed, Unauthorized, Forbidden),
+)]
+pub(in crate::http) async fn publish_get(
+    State(shared): State<Shared>,
+    stream: Stream,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    grant(&shared, &headers, Role::Publisher, &stream)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whether the endpoint exists; HEAD too (WHEP 4.2)
+#[utoipa::path(
+    get,
+    path = "/whep/{stream}",
+    operation_id = "watchEndpoint",
+    tag = "whep",
+    security((), ("watch" = [])),
+    params(Stream),
+    responses(
+        (status = 200, description = "The endpoint exists.", body = inline(Nothing), content_type = "application/sdp"),
+        Malformed,
+        Unauthorized,
+        Forbidden,
+    ),
+)]
+pub(in crate::http) async fn watch_get(
+    State(shared): State<Shared>,
+    stream: Stream,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    grant(&shared, &headers, Role::Viewer, &stream)?;
+    Ok([(CONTENT_TYPE, HeaderValue::from_static(SDP))].into_response())
+}
+
+/// What the endpoint accepts; never needs a token
+#[utoipa::path(
+    options,
+    path = "/whip/{stream}",
+    operation_id = "publishOptions",
+    tag = "whip",
+    params(Stream),
+    responses(
+        (status = 204, description = "The headers say it.",
+            headers(("Accept-Post" = inline(SdpType), description = "What a POST must be."))),
+        ForeignPage,
+    ),
+)]
+pub(in crate::http) async fn publish_options() -> Response {
+    options(METHODS)
+}
+
+/// What the endpoint accepts; never needs a token
+#[utoipa::path(
+    options,
+    path = "/whep/{stream}",
+    operation_id = "watchOptions",
+    tag = "whep",
+    params(Stream),
+    responses(
+        (status = 204, description = "The headers say it.",
+            headers(("Accept-Post" = inline(SdpType), description = "What a POST must be."))),
+        ForeignPage,
+    ),
+)]
+pub(in crate::http) async fn watch_options() -> Response {
+    options(METHODS)
+}
+
+/// The permission that a session of this role needs, for the holder of the request's token.
+fn grant(shared: &Shared, headers: &HeaderMap, role: Role, Stream(stream): &Stream) -> Result<Grant, Problem> {
+    let action = match role {
+        Role::Publisher => Action::Publish,
+        Role::Viewer => Action::Watch,
+    };
+    Ok(shared.access.grant(bearer(headers).as_ref().map(Bearer::token), action, stream)?)
+}
+
+/// Answers an offer with a new session.
+async fn create(offer: Offer, role: Role) -> Result<Response, Problem> {
+    let Offer { shared, stream, connection, request } = offer;
     let (parts, body) = request.into_parts();
+    let grant = grant(&shared, &parts.headers, role, &stream)?;
     require_type(&parts.headers, SDP)?;
     require_accepted(&parts.headers, SDP)?;
     let offer = read_text(&parts.headers, body, OFFER_LIMIT, shared.body_deadline).await?;
@@ -57,7 +210,7 @@ pub(in crate::http) async fn create(
         standby: role == Role::Publisher && wants_standby(parts.uri.query())?,
     })?;
     let base_path = parts.extensions.get().cloned().unwrap_or_default();
-    answer(shared, &base_path, role, created)
+    answer(&shared, &base_path, role, created)
 }
 
 /// Reads `?standby=1`; other parameters are the client's own.
@@ -85,21 +238,6 @@ fn answer(shared: &Shared, base_path: &BasePath, role: Role, created: Created) -
         headers.append(LINK, events::link(base_path, &created.session));
     }
     Ok((StatusCode::CREATED, headers, created.answer).into_response())
-}
-
-/// The entity tag as a header, strong and in quotes (RFC 9110 8.8.3).
-pub(in crate::http) fn entity_tag(tag: &str) -> HeaderValue {
-    HeaderValue::try_from(tag).expect("the relay makes entity tags of visible ASCII")
-}
-
-/// The answer to OPTIONS: what the endpoint and its sessions take. Never needs a token (Fetch: a preflight has none).
-pub(in crate::http) async fn options(methods: HeaderValue) -> Response {
-    let accepts = [
-        (ALLOW, methods),
-        (ACCEPT_POST, HeaderValue::from_static(SDP)),
-        (ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT)),
-    ];
-    (StatusCode::NO_CONTENT, accepts).into_response()
 }
 
 impl From<CreateError> for Problem {

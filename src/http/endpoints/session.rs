@@ -1,31 +1,52 @@
-//! `/session/{id}`: trickle, restart and end one session (RFC 9725 4.2, 4.3; the same for WHEP). Only who made a
-//! session may touch it; to everybody else it does not exist.
+//! `/session/{id}`: trickle, restart and end one session (RFC 9725 4.2, 4.3; the same for WHEP). Only the client that made
+//! a session may change it; for every other client it does not exist.
 
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-
+use headers::authorization::Bearer;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::auth::{Credential, Denied};
-use crate::http::Shared;
-use crate::http::endpoints::offer::{FRAGMENT, entity_tag};
 use crate::http::error::Problem;
-use crate::http::request::{Connection, NO_SUCH_SESSION, Session, bearer, read_text, require_type};
+use crate::http::media_types::{FRAGMENT, FRAGMENT_LIMIT, entity_tag, options as accepts};
+use crate::http::node::Shared;
+use crate::http::openapi::refusals::{
+    ForeignPage, Malformed, NoIfMatch, NotFound, Stale, TooLarge, TooMany, TooSlow, Unauthorized, Unavailable,
+    WrongType,
+};
+use crate::http::openapi::texts::{EntityTag, FragmentType, RestartAnswer, SdpFragment};
+use crate::http::request::body::read_text;
+use crate::http::request::connection::Connection;
+use crate::http::request::headers::{bearer, require_type};
+use crate::http::request::path::{NO_SUCH_SESSION, Session};
 use crate::metrics::End as Reason;
 use crate::name::{Role, SessionId};
 use crate::node::{PatchError, Restart, SessionInfo};
 use crate::sdp::Fragment;
 
 /// What a session answers to.
-pub(in crate::http) const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PATCH,DELETE,OPTIONS");
+const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PATCH,DELETE,OPTIONS");
 
-/// The largest list of candidates.
-const FRAGMENT_LIMIT: usize = 8 * 1024;
-
-/// GET and HEAD: the session lives (RFC 9725 4.1).
+/// Whether the session exists; HEAD too (RFC 9725 4.1)
+#[utoipa::path(
+    get,
+    path = "/session/{id}",
+    operation_id = "session",
+    tag = "session",
+    security((), ("publish" = []), ("watch" = [])),
+    params(Session),
+    responses(
+        (status = 204, description = "It exists.",
+            headers(("ETag" = inline(EntityTag), description = "Strong tag of the ICE session, with quotes."))),
+        Unauthorized,
+        ForeignPage,
+        NotFound,
+    ),
+)]
 pub(in crate::http) async fn get(
     State(shared): State<Shared>,
     Session(id): Session,
@@ -35,13 +56,24 @@ pub(in crate::http) async fn get(
     Ok((StatusCode::NO_CONTENT, [(ETAG, entity_tag(&info.etag))]).into_response())
 }
 
-/// Ends the session. Entity tags do not matter (RFC 9725 4.2).
+/// Ends the session (RFC 9725 4.2)
+///
+/// Entity tags do not matter.
+#[utoipa::path(
+    delete,
+    path = "/session/{id}",
+    operation_id = "endSession",
+    tag = "session",
+    security((), ("publish" = []), ("watch" = [])),
+    params(Session),
+    responses((status = 200, description = "It has ended."), Unauthorized, ForeignPage, NotFound, TooMany),
+)]
 pub(in crate::http) async fn delete(
     State(shared): State<Shared>,
     Session(id): Session,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let holders = [Some(shown(&headers)), shared.access.identify(bearer(&headers)).ok()];
+    let holders = [Some(shown(&headers)), shared.access.identify(bearer(&headers).as_ref().map(Bearer::token)).ok()];
     if holders.iter().flatten().any(|holder| shared.media.has_departed(&id, holder)) {
         return Ok(StatusCode::OK);
     }
@@ -53,7 +85,23 @@ pub(in crate::http) async fn delete(
     Ok(StatusCode::OK)
 }
 
-/// Takes candidates, or restarts ICE (RFC 9725 4.3).
+/// Takes trickled candidates or, with If-Match: *, restarts ICE (RFC 9725 4.3)
+#[utoipa::path(
+    patch,
+    path = "/session/{id}",
+    operation_id = "changeSession",
+    tag = "session",
+    security((), ("publish" = []), ("watch" = [])),
+    params(Session, ("If-Match" = String, Header, description = "The session's entity tag, or * for a restart.")),
+    request_body(content = inline(SdpFragment), content_type = "application/trickle-ice-sdpfrag"),
+    responses(
+        (status = 200, description = "The relay's new credentials and candidates.",
+            body = inline(RestartAnswer), content_type = "application/trickle-ice-sdpfrag",
+            headers(("ETag" = inline(EntityTag), description = "Strong tag of the ICE session, with quotes."))),
+        (status = 204, description = "The candidates were taken."),
+        Malformed, Unauthorized, ForeignPage, NotFound, TooSlow, Stale, TooLarge, WrongType, NoIfMatch, TooMany, Unavailable,
+    ),
+)]
 pub(in crate::http) async fn patch(
     State(shared): State<Shared>,
     Session(id): Session,
@@ -85,16 +133,45 @@ pub(in crate::http) async fn patch(
     Ok((headers, fragment.answer_restart(&patched.local, &patched.candidates)).into_response())
 }
 
+/// What the session accepts; never needs a token
+#[utoipa::path(
+    options,
+    path = "/session/{id}",
+    operation_id = "sessionOptions",
+    tag = "session",
+    params(Session),
+    responses(
+        (status = 204, description = "The headers say it.",
+            headers(("Accept-Patch" = inline(FragmentType), description = "What a PATCH must be."))),
+        ForeignPage,
+    ),
+)]
+pub(in crate::http) async fn options() -> Response {
+    accepts(METHODS)
+}
+
 /// What a publisher may know of its stream without being an operator.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct OwnStream {
     name: String,
-    /// Whether somebody publishes it now.
+    /// Whether it has a publisher now.
     live: bool,
+    /// Connected viewers.
     viewers: usize,
 }
 
-/// `/session/{id}/stream`: how many watch what this publisher sends. Of other streams, and of who watches, it says nothing.
+/// How many viewers this publisher has; for publishers alone
+///
+/// It says nothing of other streams, and nothing of the viewers but their number.
+#[utoipa::path(
+    get,
+    path = "/session/{id}/stream",
+    operation_id = "ownStream",
+    tag = "session",
+    security((), ("publish" = [])),
+    params(Session),
+    responses((status = 200, description = "Its stream.", body = OwnStream), Unauthorized, ForeignPage, NotFound),
+)]
 pub(in crate::http) async fn stream(
     State(shared): State<Shared>,
     Session(id): Session,
@@ -110,7 +187,15 @@ pub(in crate::http) async fn stream(
     Ok(([(CACHE_CONTROL, "no-store")], Json(own)).into_response())
 }
 
-/// The answer to OPTIONS there.
+/// What it accepts; never needs a token
+#[utoipa::path(
+    options,
+    path = "/session/{id}/stream",
+    operation_id = "ownStreamOptions",
+    tag = "session",
+    params(Session),
+    responses((status = 204, description = "The Allow header says it."), ForeignPage),
+)]
 pub(in crate::http) async fn stream_options() -> Response {
     (StatusCode::NO_CONTENT, [(ALLOW, "GET,HEAD,OPTIONS")]).into_response()
 }
@@ -122,12 +207,12 @@ pub(in crate::http) fn own_session(
     headers: &HeaderMap,
 ) -> Result<SessionInfo, Problem> {
     let info = shared.media.lookup(id);
-    // A session stays with who made it when its token does not count any more.
+    // A session stays with its client when the client's token does not count any more.
     let shown = shown(headers);
     if let Some(info) = info.as_ref().filter(|info| info.credential == shown) {
         return Ok(info.clone());
     }
-    let credential = shared.access.identify(bearer(headers))?;
+    let credential = shared.access.identify(bearer(headers).as_ref().map(Bearer::token))?;
     let info = info.ok_or(NO_SUCH_SESSION)?;
     if info.credential == credential {
         return Ok(info);
@@ -137,7 +222,7 @@ pub(in crate::http) fn own_session(
 
 /// The holder of the request's token, whether or not that counts now.
 fn shown(headers: &HeaderMap) -> Credential {
-    bearer(headers).map_or(Credential::ANONYMOUS, Credential::of_token)
+    bearer(headers).map_or(Credential::ANONYMOUS, |bearer| Credential::of_token(bearer.token()))
 }
 
 /// Which ICE session a PATCH means.

@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 
-use super::cors::METHODS;
+use crate::http::media_types::METHODS;
 
 /// The same routes, which answer OPTIONS too where they have no answer of their own. Around them all, because a router
 /// adds `Allow` outside of its own layers.

@@ -5,6 +5,8 @@
 //! WHIP, WHEP and sessions are for pages of other origins. Of everything else those pages may read what went wrong, a
 //! 404 for a misspelt path for example, and of what is for operators nothing.
 
+use std::sync::Arc;
+
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -16,13 +18,12 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::origin;
-use crate::http::Shared;
-use crate::http::endpoints::offer as endpoint;
+use crate::auth::Access;
 use crate::http::error::Told;
+use crate::http::media_types::{METHODS, options};
 
 /// What scripts of other origins may read of a response.
 const EXPOSED: HeaderValue = HeaderValue::from_static("Location, ETag, Link, Accept-Patch, Retry-After");
-pub(in crate::http) const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PATCH, DELETE, OPTIONS");
 /// What pages may send in any case; a preflight may ask for more.
 const HEADERS: [HeaderName; 3] = [
     HeaderName::from_static("authorization"),
@@ -58,6 +59,18 @@ impl Origins {
     }
 }
 
+/// What decides which pages may read what.
+pub(in crate::http) struct CrossOrigin {
+    access: Arc<Access>,
+    origins: Origins,
+}
+
+impl CrossOrigin {
+    pub(in crate::http) fn new(access: Arc<Access>, origins: Origins) -> Self {
+        Self { access, origins }
+    }
+}
+
 /// What pages of other origins may read at a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Readable {
@@ -80,7 +93,7 @@ impl Readable {
 }
 
 /// Adds the cross-origin headers to every response that pages of other origins may read, errors included.
-pub(in crate::http) async fn layer(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+pub(in crate::http) async fn layer(State(rules): State<Arc<CrossOrigin>>, request: Request, next: Next) -> Response {
     let readable = Readable::at(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
     let origin = request.headers().get(ORIGIN).cloned();
     let is_options = request.method() == Method::OPTIONS;
@@ -91,29 +104,32 @@ pub(in crate::http) async fn layer(State(shared): State<Shared>, request: Reques
     }
     if asked.is_some() && response.status() == StatusCode::NOT_FOUND {
         // The request itself will be told so, in a sentence that the page can read.
-        response = endpoint::options(METHODS).await;
+        response = options(METHODS);
     } else if readable == Readable::Problems && asked.is_none() && response.extensions().get::<Told>().is_none() {
         return response;
     }
-    write(response.headers_mut(), &shared.origins, origin.as_ref(), asked);
+    write(response.headers_mut(), &rules.origins, origin.as_ref(), asked);
     response
 }
 
 /// The same for `/api`: only with an admin token, which the page must have, and only for listed origins.
-pub(in crate::http) async fn for_operators(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+pub(in crate::http) async fn for_operators(
+    State(rules): State<Arc<CrossOrigin>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let origin = request.headers().get(ORIGIN).cloned();
     let is_api = request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str().starts_with("/api/"));
-    let is_guarded = shared.access.administer(None).is_err();
-    if !is_api || !is_guarded || shared.origins == Origins::Any {
+    let is_guarded = rules.access.administer(None).is_err();
+    if !is_api || !is_guarded || rules.origins == Origins::Any {
         return next.run(request).await;
     }
     let is_preflight =
         request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
     let asked = is_preflight.then(|| asked(&request));
-    let is_listed = origin.as_ref().is_some_and(|origin| shared.origins.lists(origin));
-    let mut response =
-        if is_preflight && is_listed { endpoint::options(METHODS).await } else { next.run(request).await };
-    write(response.headers_mut(), &shared.origins, origin.as_ref(), asked);
+    let is_listed = origin.as_ref().is_some_and(|origin| rules.origins.lists(origin));
+    let mut response = if is_preflight && is_listed { options(METHODS) } else { next.run(request).await };
+    write(response.headers_mut(), &rules.origins, origin.as_ref(), asked);
     response
 }
 

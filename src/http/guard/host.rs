@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{HOST, ORIGIN};
@@ -13,7 +14,8 @@ use axum::http::{HeaderMap, HeaderValue, Uri, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use crate::http::Shared;
+use super::cors::Origins;
+use crate::auth::Access;
 use crate::http::error::Problem;
 
 const OTHER_PAGE: &str = "no admin token is set, so this is for the relay's own pages only: open those, name their host with \
@@ -54,6 +56,19 @@ impl Host {
     }
 }
 
+/// Which hosts and pages the relay serves while no token protects it.
+pub(in crate::http) struct HostRules {
+    access: Arc<Access>,
+    origins: Origins,
+    allowed: Vec<Host>,
+}
+
+impl HostRules {
+    pub(in crate::http) fn new(access: Arc<Access>, origins: Origins, allowed: Vec<Host>) -> Self {
+        Self { access, origins, allowed }
+    }
+}
+
 /// Refuses requests that do not say readably which host they are for (RFC 9112 3.2).
 pub(in crate::http) async fn layer(request: Request, next: Next) -> Response {
     let lines = request.headers().get_all(HOST).iter().count();
@@ -71,23 +86,23 @@ pub(in crate::http) async fn layer(request: Request, next: Next) -> Response {
 }
 
 /// Refuses what strange web pages ask for while everybody may have it.
-pub(in crate::http) async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    match check(&shared, &request) {
+pub(in crate::http) async fn guard(State(rules): State<Arc<HostRules>>, request: Request, next: Next) -> Response {
+    match check(&rules, &request) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
 }
 
-fn check(shared: &Shared, request: &Request) -> Result<(), Problem> {
+fn check(rules: &HostRules, request: &Request) -> Result<(), Problem> {
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     // Not the metrics: Prometheus asks under whatever name it was given, and they end nothing.
     let is_for_operators = path.starts_with("/api/");
     let is_media = ["/whip/", "/whep/", "/session/"].iter().any(|prefix| path.starts_with(prefix));
     // What is no host has been refused before.
     let Some((host, port)) = asked_host(request.uri(), request.headers()) else { return Ok(()) };
-    let allowed = &shared.allowed_hosts;
+    let allowed = &rules.allowed;
     let asking = Asking { headers: request.headers(), host: &host, port, allowed };
-    if is_for_operators && shared.access.administer(None).is_ok() {
+    if is_for_operators && rules.access.administer(None).is_ok() {
         if !host.is_ours(allowed) {
             return Err(Problem::ForeignHost);
         }
@@ -95,8 +110,8 @@ fn check(shared: &Shared, request: &Request) -> Result<(), Problem> {
             return Err(Problem::ForeignOrigin(OTHER_PAGE));
         }
     }
-    if is_media && shared.access.is_open() {
-        let is_listed = request.headers().get(ORIGIN).is_none_or(|origin| shared.origins.lists(origin));
+    if is_media && rules.access.is_open() {
+        let is_listed = request.headers().get(ORIGIN).is_none_or(|origin| rules.origins.lists(origin));
         let is_own = asking.is_own() && host.is_ours(allowed);
         if !is_listed && !is_own {
             return Err(Problem::ForeignOrigin(UNLISTED_PAGE));

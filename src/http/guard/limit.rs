@@ -5,6 +5,7 @@
 
 use std::hash::Hash;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -15,10 +16,12 @@ use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-use crate::http::Shared;
+use crate::auth::{Access, Credential};
 use crate::http::error::Problem;
-use crate::http::request::{Connection, bearer};
+use crate::http::request::connection::Connection;
+use crate::http::request::headers::bearer;
 use crate::session::Client;
+use headers::authorization::Bearer;
 
 /// Full buckets are forgotten each time that many requests have been counted.
 const FORGET_EVERY: u32 = 4096;
@@ -90,14 +93,27 @@ impl ClientLimiter {
     }
 }
 
+/// What requests are counted by.
+pub(in crate::http) struct RateLimits {
+    access: Arc<Access>,
+    clients: Option<ClientLimiter>,
+    tokens: Option<Limiter<Credential>>,
+}
+
+impl RateLimits {
+    pub(in crate::http) fn new(access: Arc<Access>, clients: Option<Limit>, tokens: Option<Limit>) -> Self {
+        Self { access, clients: clients.map(ClientLimiter::new), tokens: tokens.map(Limiter::new) }
+    }
+}
+
 /// Counts a request by its client, then by its token if that is one of ours.
-fn count(shared: &Shared, connection: Connection, request: &Request) -> Result<(), Problem> {
-    if let Some(limiter) = shared.limiter.as_ref().filter(|limiter| limiter.clients.concerns(&connection)) {
+fn count(limits: &RateLimits, connection: Connection, request: &Request) -> Result<(), Problem> {
+    if let Some(limiter) = limits.clients.as_ref().filter(|limiter| limiter.clients.concerns(&connection)) {
         let counted = limiter.count(connection.client());
         counted.map_err(|retry_after| Problem::TooMany { by: "from this address", retry_after })?;
     }
-    let credential = shared.access.identify(bearer(request.headers())).ok();
-    let token_limiter = shared.token_limiter.as_ref().filter(|limiter| limiter.concerns(&connection));
+    let credential = limits.access.identify(bearer(request.headers()).as_ref().map(Bearer::token)).ok();
+    let token_limiter = limits.tokens.as_ref().filter(|limiter| limiter.concerns(&connection));
     if let (Some(limiter), Some(credential)) = (token_limiter, credential.filter(|it| !it.is_anonymous())) {
         let counted = limiter.count(&credential);
         counted.map_err(|retry_after| Problem::TooMany { by: "with this token", retry_after })?;
@@ -107,13 +123,13 @@ fn count(shared: &Shared, connection: Connection, request: &Request) -> Result<(
 
 /// Refuses a request that changes something when there were too many before it.
 pub(in crate::http) async fn layer(
-    State(shared): State<Shared>,
+    State(limits): State<Arc<RateLimits>>,
     connection: Connection,
     request: Request,
     next: Next,
 ) -> Response {
     if matches!(*request.method(), Method::POST | Method::PATCH | Method::DELETE)
-        && let Err(problem) = count(&shared, connection, &request)
+        && let Err(problem) = count(&limits, connection, &request)
     {
         return problem.into_response();
     }

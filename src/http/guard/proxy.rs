@@ -3,20 +3,20 @@
 //! So a list is read from its right end, and the first address that is no trusted proxy's is the client's. Clients whose
 //! address a trusted proxy does not tell readably count as one, and none of them as this machine.
 
-use std::net::IpAddr;
-use std::str::FromStr;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tracing::warn;
 
-use super::client_header::{Claim, claim, is_forwarded, is_unread};
-use crate::http::Shared;
+use super::client_header::{Claim, ClientHeader, claim, is_forwarded, is_unread};
+use super::network::{Network, is_trusted};
 use crate::http::base_path::BasePath;
-use crate::http::listener::{Place, is_for_operators};
-use crate::http::request::Connection;
+use crate::http::listener::accept::is_for_operators;
+use crate::http::listener::place::Place;
+use crate::http::request::connection::Connection;
 use crate::session::Source;
 
 const UNTRUSTED: &str = "a proxy on this machine names its clients and is not trusted, so all of them share one limit: \
@@ -24,90 +24,53 @@ const UNTRUSTED: &str = "a proxy on this machine names its clients and is not tr
 const UNREAD: &str = "a trusted proxy names its clients in a header that is not read, so all of them share one limit: name \
                       that header with --client-header";
 
-/// A network of proxies that are believed, such as `10.0.0.0/8` or one address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u32,
+/// The proxies that are believed, and what has been logged about others.
+pub(in crate::http) struct Proxies {
+    trusted: Vec<Network>,
+    client_headers: Vec<ClientHeader>,
+    base_path: BasePath,
+    has_warned_of_untrusted: AtomicBool,
+    has_warned_of_unread: AtomicBool,
 }
 
-/// No network.
-#[derive(Debug, thiserror::Error)]
-#[error("write an address or a network, for example 127.0.0.1 or 10.0.0.0/8")]
-pub struct NetworkError;
-
-impl FromStr for Network {
-    type Err = NetworkError;
-
-    fn from_str(text: &str) -> Result<Self, NetworkError> {
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-        let address: IpAddr = address.parse().map_err(|_| NetworkError)?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let prefix: u32 = prefix.map_or(Ok(most), str::parse).map_err(|_| NetworkError)?;
-        // IPv4 written as IPv6 is IPv4: that is how all addresses are compared.
-        let network = match address.to_canonical() {
-            plain @ IpAddr::V4(_) if address.is_ipv6() && (96..=128).contains(&prefix) => {
-                Self { address: plain, prefix: prefix - 96 }
-            }
-            _ => Self { address, prefix },
-        };
-        // Bits behind the prefix are a typing mistake, and the wrong network would be believed.
-        if prefix > most || bits(network.address) & !network.mask() != 0 { Err(NetworkError) } else { Ok(network) }
-    }
-}
-
-impl Network {
-    fn contains(&self, address: IpAddr) -> bool {
-        self.address.is_ipv4() == address.is_ipv4() && bits(address) & self.mask() == bits(self.address)
+impl Proxies {
+    pub(in crate::http) fn new(trusted: Vec<Network>, client_headers: Vec<ClientHeader>, base_path: BasePath) -> Self {
+        let (has_warned_of_untrusted, has_warned_of_unread) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { trusted, client_headers, base_path, has_warned_of_untrusted, has_warned_of_unread }
     }
 
-    /// The prefix as bits; IPv4 addresses are the last 32.
-    fn mask(&self) -> u128 {
-        let width = if self.address.is_ipv4() { 32 } else { 128 };
-        let ones = if width == 32 { u128::from(u32::MAX) } else { u128::MAX };
-        ones & ones.checked_shl(width - self.prefix.min(width)).unwrap_or(0)
+    pub(in crate::http) fn trusted(&self) -> &[Network] {
+        &self.trusted
     }
-}
-
-fn bits(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => v4.to_bits().into(),
-        IpAddr::V6(v6) => v6.to_bits(),
-    }
-}
-
-/// Whether an address is a trusted proxy's.
-pub(in crate::http) fn is_trusted(trusted: &[Network], address: IpAddr) -> bool {
-    trusted.iter().any(|network| network.contains(address))
 }
 
 /// Replaces the address of a trusted proxy by that of its client, for everything that comes after.
 pub(in crate::http) async fn layer(
-    State(shared): State<Shared>,
+    State(proxies): State<Arc<Proxies>>,
     connection: Connection,
     mut request: Request,
     next: Next,
 ) -> Response {
     let peer = connection.remote.ip();
-    let is_trusted = |address| is_trusted(&shared.trusted_proxies, address);
+    let is_trusted = |address| is_trusted(&proxies.trusted, address);
     let base_path = if is_trusted(peer) { BasePath::forwarded(request.headers()) } else { None };
-    request.extensions_mut().insert(base_path.unwrap_or_else(|| shared.base_path.clone()));
+    request.extensions_mut().insert(base_path.unwrap_or_else(|| proxies.base_path.clone()));
     if !is_trusted(peer) {
         if is_forwarded(request.headers()) {
-            if peer.is_loopback() && !shared.has_told_of_proxy.swap(true, Ordering::Relaxed) {
+            if peer.is_loopback() && !proxies.has_warned_of_untrusted.swap(true, Ordering::Relaxed) {
                 warn!("{UNTRUSTED}");
             }
             request.extensions_mut().insert(Connection { source: Source::Proxied, ..connection });
         }
         return next.run(request).await;
     }
-    let connection = match claim(request.headers(), &shared.client_headers, peer, is_trusted) {
+    let connection = match claim(request.headers(), &proxies.client_headers, peer, is_trusted) {
         Claim::Absent => return next.run(request).await,
         // Its port is not known.
         Claim::Address(client) => Connection { remote: (client, 0).into(), source: Source::Proxied, ..connection },
         Claim::Unreadable => {
-            if is_unread(request.headers(), &shared.client_headers)
-                && !shared.has_told_of_unread.swap(true, Ordering::Relaxed)
+            if is_unread(request.headers(), &proxies.client_headers)
+                && !proxies.has_warned_of_unread.swap(true, Ordering::Relaxed)
             {
                 warn!(proxy = %peer, "{UNREAD}");
             }
@@ -115,7 +78,7 @@ pub(in crate::http) async fn layer(
         }
     };
     // Whatever else a client has open, it may ask how the relay is.
-    if !is_for_operators(&request, &shared.base_path)
+    if !is_for_operators(&request, &proxies.base_path)
         && let Some(Err(problem)) = request.extensions().get::<Place>().map(|place| place.ask_for(connection.client()))
     {
         return problem.into_response();
@@ -126,8 +89,9 @@ pub(in crate::http) async fn layer(
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
-    use crate::http::ClientHeader;
     use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
     fn networks(list: &str) -> Vec<Network> {
@@ -149,27 +113,6 @@ mod tests {
             Claim::Absent => "absent".to_owned(),
             Claim::Unreadable => "unreadable".to_owned(),
             Claim::Address(address) => address.to_string(),
-        }
-    }
-
-    #[test]
-    fn a_network_is_an_address_with_a_prefix_or_without() {
-        for (network, inside, outside) in [
-            ("10.0.0.0/8", "10.255.0.1", "11.0.0.0"),
-            ("192.0.2.7", "192.0.2.7", "192.0.2.6"),
-            ("0.0.0.0/0", "203.0.113.7", "::1"),
-            ("2001:db8::/32", "2001:db8:1::1", "2001:db9::"),
-            ("::/0", "2001:db8::1", "10.0.0.1"),
-            ("::1", "::1", "::2"),
-            ("10.1.2.0/23", "10.1.3.255", "10.1.4.0"),
-            ("::ffff:10.0.0.0/104", "10.9.9.9", "11.0.0.0"),
-        ] {
-            let network: Network = network.parse().unwrap();
-            assert!(network.contains(inside.parse().unwrap()), "{inside}");
-            assert!(!network.contains(outside.parse().unwrap()), "{outside}");
-        }
-        for wrong in ["", "10.0.0.0/33", "10.0.0.1/8", "::/129", "10.0.0.0/-1", "10.0.0.0/", "proxy", "10.0.0.0/8/8"] {
-            assert!(wrong.parse::<Network>().is_err(), "{wrong}");
         }
     }
 

@@ -41,8 +41,8 @@ use super::place::{Entrance, Place, refusal};
 use super::places::Kind;
 use super::socket::Socket;
 use crate::http::base_path::BasePath;
-use crate::http::guard::proxy::{self, Network};
-use crate::http::request::Connection;
+use crate::http::guard::network::{Network, is_trusted};
+use crate::http::request::connection::Connection;
 use crate::metrics::{Closing, Metrics};
 
 /// Request line and headers together.
@@ -127,7 +127,7 @@ pub(in crate::http) async fn serve(
                 continue;
             }
         };
-        let is_proxy = proxy::is_trusted(&shared.entry.trusted_proxies, connection.remote.ip());
+        let is_proxy = is_trusted(&shared.entry.trusted_proxies, connection.remote.ip());
         let place = entrance.enter((!is_proxy).then(|| connection.client()));
         let (shared, stopped, running) = (Arc::clone(&shared), stopped.clone(), running.clone());
         tokio::spawn(async move {

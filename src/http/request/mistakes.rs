@@ -1,21 +1,10 @@
 //! What the body of a POST or PATCH is when it is no SDP: the mistakes that clients make, each with its own sentence.
 //! SDP is text, so a parser would only quote what it stumbled over.
 
-use axum::http::HeaderMap;
-use axum::http::header::CONTENT_ENCODING;
-
 use crate::http::error::Problem;
 
-/// Checks that the body comes as it is, because nothing is unpacked here (RFC 9110 8.4).
-pub(in crate::http) fn require_plain(headers: &HeaderMap) -> Result<(), Problem> {
-    let lines = headers.get_all(CONTENT_ENCODING).iter();
-    let mut codings = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
-    let is_plain = codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity"));
-    if is_plain { Ok(()) } else { Err(Problem::WrongCoding) }
-}
-
 /// The body as text, unless it is something that clients send by mistake.
-pub(in crate::http) fn read(bytes: Vec<u8>) -> Result<String, Problem> {
+pub(super) fn read(bytes: Vec<u8>) -> Result<String, Problem> {
     if let Some(sentence) = mistake(&bytes) {
         return Err(Problem::Malformed(sentence.to_owned()));
     }
@@ -82,8 +71,6 @@ fn has_written_ends(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     fn complaint(body: &[u8]) -> String {
@@ -138,21 +125,5 @@ mod tests {
         ] {
             assert_eq!(read(text.as_bytes().to_vec()), Ok(text.to_owned()));
         }
-    }
-
-    #[test]
-    fn nothing_is_unpacked() {
-        let with = |lines: &[&'static str]| -> HeaderMap {
-            lines.iter().map(|line| (CONTENT_ENCODING, HeaderValue::from_static(line))).collect()
-        };
-        for good in [&[][..], &["identity"], &["Identity"], &["identity, identity"], &[""]] {
-            assert_eq!(require_plain(&with(good)), Ok(()), "{good:?}");
-        }
-        for bad in [&["gzip"][..], &["br"], &["deflate"], &["identity, gzip"], &["zstd"], &["x"]] {
-            assert_eq!(require_plain(&with(bad)), Err(Problem::WrongCoding), "{bad:?}");
-        }
-        let mut two = with(&["identity"]);
-        two.append(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        assert_eq!(require_plain(&two), Err(Problem::WrongCoding));
     }
 }

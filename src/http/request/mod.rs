@@ -1,7 +1,8 @@
-//! Reads requests: where they come from, which stream or session they name, which headers and types, and a body that is
-//! bounded in size and time.
+//! Reads requests: where they come from, which stream or session they name, their headers, and a body that is bounded in
+//! size and time.
 
+pub(super) mod body;
+pub(super) mod connection;
+pub(super) mod headers;
 mod mistakes;
-mod parts;
-
-pub(super) use parts::*;
+pub(super) mod path;

@@ -1,0 +1,75 @@
+//! What is configured of HTTP; [`Settings`](super::Settings) are how an operator writes it.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::base_path::BasePath;
+use super::endpoints::ice_servers::IceServers;
+use super::guard::client_header::ClientHeader;
+use super::guard::cors::Origins;
+use super::guard::host::Host;
+use super::guard::limit::Limit;
+use super::guard::network::Network;
+use super::listener::limits::Limits;
+
+/// Where HTTP listens and what it allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The address of pages, WHIP and WHEP; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Moves the API, metrics and health to an address of their own.
+    pub admin: Option<SocketAddr>,
+    /// Streams that are shown by name in the metrics; the others are summed.
+    pub metrics_streams: usize,
+    /// Which pages may use the relay from a browser.
+    pub origins: Origins,
+    /// Names under which the API is served while no admin token is set, besides local ones.
+    pub allowed_hosts: Vec<Host>,
+    /// Requests allowed from one address; `None` for no limit.
+    pub limit: Option<Limit>,
+    /// Requests allowed with one token, from all addresses together; `None` for no limit.
+    pub token_limit: Option<Limit>,
+    /// Proxies that are believed when they name their client.
+    pub trusted_proxies: Vec<Network>,
+    /// Headers in which they name it.
+    pub client_headers: Vec<ClientHeader>,
+    /// The path below which clients find the relay.
+    pub base_path: BasePath,
+    /// STUN and TURN servers announced with the 201.
+    pub ice_servers: IceServers,
+    /// How many connections are open at a time.
+    pub connections: Limits,
+    /// How long a request's headers may take, and a connection may be idle.
+    pub header_deadline: Duration,
+    /// How long a client may read nothing of its answer.
+    pub unread_deadline: Duration,
+    /// How long a connection may serve one request after the other.
+    pub connection_age: Duration,
+    /// How long a request's body may take.
+    pub body_deadline: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let number = |value| NonZeroU32::new(value).unwrap_or(NonZeroU32::MIN);
+        Self {
+            listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            admin: None,
+            metrics_streams: crate::metrics::STREAMS,
+            origins: Origins::Any,
+            allowed_hosts: Vec::new(),
+            limit: Some(Limit { per_second: number(20), burst: number(600), loopback: false }),
+            token_limit: Some(Limit { per_second: number(200), burst: number(6000), loopback: false }),
+            trusted_proxies: Vec::new(),
+            client_headers: ClientHeader::ALL.to_vec(),
+            base_path: BasePath::default(),
+            ice_servers: IceServers::default(),
+            connections: Limits::default(),
+            header_deadline: Duration::from_secs(15),
+            unread_deadline: Duration::from_secs(20),
+            connection_age: Duration::from_secs(300),
+            body_deadline: Duration::from_secs(10),
+        }
+    }
+}
