@@ -7,9 +7,9 @@
 use std::time::Duration;
 
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER};
-use ureq::http::uri::{PathAndQuery, Scheme};
-use ureq::http::{Response, StatusCode, Uri};
+use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
+use url::Url;
 
 const SDP: &str = "application/sdp";
 
@@ -101,11 +101,11 @@ impl Client {
     /// # Errors
     /// [`ClientError`]; the server has no session then, unless its answer was lost.
     pub fn post(&self, endpoint: &str, offer: &str) -> Result<Created, ClientError> {
-        let origin = parse(endpoint)?;
-        let mut url = origin.clone();
+        let endpoint = parse(endpoint)?;
+        let mut url = endpoint.clone();
         for _ in 0..REDIRECTS {
-            let shows_token = same_host(&url, &origin);
-            let mut request = self.agent.post(&url).header(CONTENT_TYPE, SDP);
+            let shows_token = url.origin() == endpoint.origin();
+            let mut request = self.agent.post(url.as_str()).header(CONTENT_TYPE, SDP);
             if let Some(authorization) = self.authorization.as_ref().filter(|_| shows_token) {
                 request = request.header(AUTHORIZATION, authorization);
             }
@@ -129,7 +129,7 @@ impl Client {
     /// [`ClientError`]; the session may live on.
     pub fn delete(&self, session: &Created) -> Result<(), ClientError> {
         let url = parse(&session.location)?;
-        let mut request = self.agent.delete(&url);
+        let mut request = self.agent.delete(url.as_str());
         if let Some(authorization) = self.authorization.as_ref().filter(|_| session.shows_token) {
             request = request.header(AUTHORIZATION, authorization);
         }
@@ -140,8 +140,8 @@ impl Client {
 }
 
 fn created(
-    url: &Uri,
-    location: Option<Uri>,
+    url: &Url,
+    location: Option<Url>,
     shows_token: bool,
     response: &mut Response<Body>,
 ) -> Result<Created, ClientError> {
@@ -154,15 +154,15 @@ fn created(
     Ok(Created { location: location.to_string(), answer, etag, shows_token })
 }
 
-fn unreachable(url: &Uri, cause: ureq::Error) -> ClientError {
+fn unreachable(url: &Url, cause: ureq::Error) -> ClientError {
     ClientError::Unreachable { url: url.to_string(), cause: Box::new(cause) }
 }
 
-fn incomplete(url: &Uri, missing: &'static str) -> ClientError {
+fn incomplete(url: &Url, missing: &'static str) -> ClientError {
     ClientError::Incomplete { url: url.to_string(), missing }
 }
 
-fn refused(url: &Uri, response: &mut Response<Body>) -> ClientError {
+fn refused(url: &Url, response: &mut Response<Body>) -> ClientError {
     let retry_after = header(response, RETRY_AFTER.as_str()).and_then(|value| value.parse().ok());
     let text = text(response).unwrap_or_default();
     ClientError::Refused {
@@ -189,33 +189,14 @@ fn detail(text: &str) -> String {
     if sentence.is_empty() { "no reason given".to_owned() } else { sentence.chars().take(DETAIL_LIMIT).collect() }
 }
 
-fn parse(url: &str) -> Result<Uri, ClientError> {
-    let parsed: Option<Uri> = url.parse().ok();
-    let usable =
-        |uri: &Uri| uri.host().is_some() && [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme());
-    parsed.filter(usable).ok_or_else(|| ClientError::Url(url.to_owned()))
+fn parse(url: &str) -> Result<Url, ClientError> {
+    let parsed = Url::parse(url).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+    parsed.ok_or_else(|| ClientError::Url(url.to_owned()))
 }
 
-fn same_host(one: &Uri, other: &Uri) -> bool {
-    one.scheme() == other.scheme() && one.authority() == other.authority()
-}
-
-/// What a Location means (RFC 3986 5.2), seen from the URL that sent it: absolute, or from the root, or beside it.
-fn resolve(base: &Uri, location: &str) -> Option<Uri> {
-    if let Ok(absolute) = parse(location) {
-        return Some(absolute);
-    }
-    let path = match location.as_bytes() {
-        [b'/', b'/', ..] => return parse(&format!("{}:{location}", base.scheme_str()?)).ok(),
-        [b'/', ..] => location.to_owned(),
-        _ => {
-            let directory = base.path().rfind('/').map_or("", |slash| &base.path()[..slash]);
-            format!("{directory}/{location}")
-        }
-    };
-    let mut parts = base.clone().into_parts();
-    parts.path_and_query = Some(path.parse::<PathAndQuery>().ok()?);
-    Uri::from_parts(parts).ok()
+/// What a Location means (RFC 3986 5.2), seen from the URL that sent it.
+fn resolve(base: &Url, location: &str) -> Option<Url> {
+    parse(base.join(location).ok()?.as_str()).ok()
 }
 
 #[cfg(test)]
@@ -331,15 +312,17 @@ pub(crate) mod tests {
 
     #[test]
     fn a_location_is_read_as_rfc_3986_says() {
-        let base: Uri = "https://relay.example:444/a/whip?x=1".parse().unwrap();
+        let base: Url = "https://relay.example:444/a/whip?x=1".parse().unwrap();
         for (location, expected) in [
             ("/session/1", "https://relay.example:444/session/1"),
             ("https://other.example/s", "https://other.example/s"),
             ("//other.example/s", "https://other.example/s"),
             ("session/1?y=2", "https://relay.example:444/a/session/1?y=2"),
+            ("../session/1", "https://relay.example:444/session/1"),
+            ("/white space", "https://relay.example:444/white%20space"),
         ] {
             assert_eq!(resolve(&base, location).unwrap().to_string(), expected);
         }
-        assert_eq!(resolve(&base, "/white space"), None);
+        assert_eq!(resolve(&base, "ftp://other.example/s"), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Getting sessions: offers are made and posted on a few threads of their own, so that joining clients do not delay
 //! those that count packets.
 
-use std::net::{IpAddr, TcpStream, ToSocketAddrs as _};
+use std::net::{IpAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 use mio::Waker;
+use url::Url;
 
 use super::config::Config;
 use super::field::{Arrival, Field, Joined};
@@ -225,11 +226,10 @@ fn endpoint_of(endpoint: &str, stream: usize) -> String {
 
 /// The address of this machine from which the relay is reached; finds out on the way whether it is.
 fn local_address(endpoint: &str) -> Result<IpAddr> {
-    let uri = endpoint.parse::<ureq::http::Uri>().ok().filter(|uri| uri.scheme().is_some());
-    let uri = uri.ok_or_else(|| anyhow!("{endpoint:?} is no URL: write it like http://localhost:8080/whep/NAME"))?;
-    let host = uri.host().ok_or_else(|| anyhow!("{endpoint:?} names no host"))?.trim_matches(['[', ']']);
-    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
-    let addresses = (host, port).to_socket_addrs().with_context(|| format!("cannot find the address of {host}"))?;
+    let url = Url::parse(endpoint).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+    let url = url.ok_or_else(|| anyhow!("{endpoint:?} is not a URL: write it like http://localhost:8080/whep/NAME"))?;
+    let host = url.host_str().unwrap_or_default();
+    let addresses = url.socket_addrs(|| None).with_context(|| format!("cannot find the address of {host}"))?;
     let mut refusal = anyhow!("{host} has no address");
     for address in addresses {
         match TcpStream::connect_timeout(&address, CONNECT) {

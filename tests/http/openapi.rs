@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sluice::cli::{Cli, Command};
-use sluice::http::Limit;
+use sluice::http::{Limit, Origins};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::relay::{FRAGMENT, Relay, Reply, SDP, WHEP_OFFER, WHIP_OFFER};
@@ -146,6 +146,7 @@ fn everything_that_the_document_promises_happens_as_it_says() {
     strict_relay(&mut drive);
     draining_relay(&mut drive);
     stuck_relay(&mut drive);
+    foreign_page(&mut drive);
     let out_of_reach = OUT_OF_REACH.map(|(method, path, status)| (method.to_owned(), path.to_owned(), status));
     let promised = promised(&drive.document);
     assert!(out_of_reach.iter().all(|one| promised.contains(one)), "the exceptions are promised at all");
@@ -335,6 +336,27 @@ fn stuck_relay(drive: &mut Drive) {
     drop(held);
 }
 
+/// What happens to pages whose origin is not listed, while no token is configured.
+fn foreign_page(drive: &mut Drive) {
+    let relay = Relay::with(|config| config.http.origins = Origins::Listed(vec!["https://a.example".to_owned()]));
+    let foreign = ("origin", "https://b.example");
+    let (events, place) = (format!("{NOBODY}/events"), format!("{NOBODY}/events/AAAAAAAAAAAAAAAAAAAAAA"));
+    let stream = format!("{NOBODY}/stream");
+    for (path, methods) in [
+        ("/whip/cam", &["get", "post", "options"][..]),
+        ("/whep/cam", &["get", "post", "options"]),
+        (NOBODY, &["get", "patch", "delete", "options"]),
+        (&stream, &["get", "options"]),
+        (&events, &["post", "options"]),
+        (&place, &["get", "delete", "options"]),
+        ("/api/streams", &["get"]),
+    ] {
+        for method in methods {
+            drive.send(&relay, 403, method, path, &[foreign], "");
+        }
+    }
+}
+
 /// Sends the beginning of a body and reads what the relay says to that.
 fn half_a_request(relay: &Relay, method: &str, path: &str, kind: &str) -> Reply {
     let mut stream = TcpStream::connect(relay.addresses.http).unwrap();
@@ -395,20 +417,29 @@ fn live_streams_and_sessions_are_as_the_document_says() {
 }
 
 #[test]
-fn every_route_is_in_the_document_with_its_methods_and_no_other() {
+fn every_path_of_the_document_has_the_methods_that_it_answers() {
     let relay = Relay::start();
     let document = Drive::new(&relay).document;
-    let source = include_str!("../../src/http/mod.rs");
-    let mut routed = BTreeSet::new();
-    for call in source.split(".route(").skip(1) {
-        let call = call.split(';').next().unwrap();
-        let path = call.split('"').nth(1).unwrap();
-        for method in ["get", "post", "patch", "delete", "options"] {
-            if call.contains(&format!("{method}(")) && !PAGES.contains(&path) {
-                routed.insert((method.to_owned(), path.to_owned()));
-            }
-        }
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let place = path.replace("{stream}", "cam").replace("{id}", &NOBODY[9..]).replace("{events}", &NOBODY[9..]);
+        let allow = relay.request("OPTIONS", &place, &[], "").header("allow").to_ascii_lowercase();
+        let answered: BTreeSet<&str> = allow.split(',').filter(|method| *method != "head").collect();
+        let mut promised: BTreeSet<&str> = item.as_object().unwrap().keys().map(String::as_str).collect();
+        // Every path answers OPTIONS; the document has it where the answer says more than that.
+        promised.insert("options");
+        assert_eq!(answered, promised, "{path}");
     }
-    let told: BTreeSet<_> = promised(&document).into_iter().map(|(method, path, _)| (method, path)).collect();
-    assert_eq!(routed, told);
+}
+
+#[test]
+fn the_route_table_names_the_paths_of_the_document_and_the_pages_and_no_other() {
+    let relay = Relay::start();
+    let document = Drive::new(&relay).document;
+    let table = include_str!("../../src/http/routes.rs");
+    let beside: BTreeSet<&str> =
+        table.lines().filter_map(|line| line.split_once(")) // ")).map(|(_, path)| path).collect();
+    let described: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(beside, described);
+    let plain: Vec<&str> = table.split(".route(\"").skip(1).map(|call| call.split('"').next().unwrap()).collect();
+    assert_eq!(plain, PAGES);
 }

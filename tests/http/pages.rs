@@ -79,7 +79,7 @@ fn a_person_is_told_of_a_problem_by_a_page_and_a_program_by_a_document() {
         ("/watch/%3Cscript%3E", 400, "A-Z a-z 0-9"),
         ("/watch/%ff", 400, "`stream`"),
         ("/nothing", 404, "see / for what is"),
-        ("/session/AAAAAAAAAAAAAAAAAAAAAA", 404, "it has ended, or never was"),
+        ("/session/AAAAAAAAAAAAAAAAAAAAAA", 404, "it has ended or never existed"),
     ] {
         let shown = relay.request("GET", path, &person, "");
         assert_eq!((shown.status, shown.header("content-type")), (status, "text/html; charset=utf-8"), "{path}");
