@@ -62,11 +62,7 @@ const NOT_YET: &[(Rule, &str)] = &[
     (Rule::FileCircle, "forward/codec/format.rs"),
     (Rule::FileCircle, "forward/packet.rs"),
     (Rule::FileCircle, "forward/outbound_track/track.rs"),
-    (Rule::FileCircle, "http/mod.rs"),
-    (Rule::RoomCircle, "http/events"),
-    (Rule::RoomCircle, "http/proxy"),
     (Rule::RoomCircle, "forward/packet"),
-    (Rule::ModRs, "http/mod.rs"),
 ];
 
 /// A rule that may have entries in `NOT_YET`.

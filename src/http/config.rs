@@ -5,13 +5,13 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::base_path::BasePath;
-use super::endpoints::ice_servers::IceServers;
 use super::guard::client_header::ClientHeader;
 use super::guard::cors::Origins;
 use super::guard::host::Host;
 use super::guard::limit::Limit;
-use super::guard::network::Network;
+use super::ice_servers::IceServers;
 use super::listener::limits::Limits;
+use super::listener::network::Network;
 
 /// Where HTTP listens and what it allows.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,13 +14,13 @@ use axum::{Extension, Router};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::api::{operations, sessions, streams};
+use super::api::{document, operations, sessions, streams};
 use super::endpoints::{events, offer, session};
 use super::error::Problem;
 use super::guard::{allow, cors, host, limit, observe, proxy};
-use super::node::Shared;
-use super::openapi::document::{self, Document};
+use super::openapi::document::Document;
 use super::pages::{asset, problem, view};
+use super::shared::node::Shared;
 
 /// What clients of media use.
 fn media() -> OpenApiRouter<Shared> {

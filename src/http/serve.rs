@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 use super::listener::accept;
-use super::node::Node;
 use super::routes;
+use super::shared::node::Node;
 
 impl Node {
     /// Serves everything, or everything but the API, metrics and health, until `stop` completes.

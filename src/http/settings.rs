@@ -5,14 +5,14 @@ use std::num::NonZeroU32;
 
 use super::base_path::BasePath;
 use super::config::Config;
-use super::endpoints::ice_servers::{self, IceServerError, IceServers};
 use super::guard::client_header::ClientHeader;
 use super::guard::cors::Origins;
 use super::guard::host::Host;
 use super::guard::limit::Limit;
-use super::guard::network::Network;
 use super::guard::origin::{self as origins, OriginError};
+use super::ice_servers::{self, IceServerError, IceServers};
 use super::listener::limits::Limits;
+use super::listener::network::Network;
 use crate::setting;
 
 /// The section `[http]`. Not `Debug`: it holds a secret.

@@ -54,9 +54,9 @@ mod tests;
 
 pub use candidate::host_candidate;
 pub use extension::Extension;
-pub use local::{Local, OfferError};
-pub use negotiated::{Application, Negotiated, Offered, Section};
 pub use fragment::{FRAGMENT_LIMIT, Fragment, FragmentError};
 pub use limits::OFFER_LIMIT;
+pub use local::{Local, OfferError};
+pub use negotiated::{Application, Negotiated, Offered, Section};
 pub use offer::Offer;
 pub use payload::{Feedback, Payload, Red};

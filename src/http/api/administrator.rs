@@ -7,8 +7,8 @@ use headers::authorization::Bearer;
 
 use crate::auth::Admin;
 use crate::http::error::Problem;
-use crate::http::node::Shared;
 use crate::http::request::headers::bearer;
+use crate::http::shared::node::Shared;
 
 /// Proof that the request may see and end every session.
 #[derive(Debug)]

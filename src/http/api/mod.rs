@@ -4,8 +4,8 @@
 //! anything. All but health needs the admin grant: it names every stream, client and address.
 
 pub(super) mod administrator;
+pub(super) mod document;
 pub(super) mod operations;
-pub(super) mod rendered;
 pub(super) mod sessions;
 pub(super) mod streams;
 mod tracks;

@@ -9,9 +9,9 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
 use super::administrator::Administrator;
-use crate::http::node::Shared;
 use crate::http::openapi::refusals::{Forbidden, Unauthorized};
 use crate::http::openapi::texts;
+use crate::http::shared::node::Shared;
 
 /// Everything that is counted, for Prometheus
 #[utoipa::path(

@@ -13,12 +13,12 @@ use utoipa::ToSchema;
 use super::administrator::Administrator;
 use super::tracks::SessionTrack;
 use crate::http::error::Problem;
-use crate::http::node::Shared;
 use crate::http::openapi::refusals::{Forbidden, NotFound, TooMany, Unauthorized};
 use crate::http::openapi::texts::{
     EndReason, KeyframeRequests, Protocol, Role, SessionId, SrtpProfile, State as Stage,
 };
 use crate::http::request::path::{self, NO_SUCH_SESSION};
+use crate::http::shared::node::Shared;
 use crate::metrics::End as Reason;
 use crate::metrics::Label as _;
 use crate::node::PatchError;

@@ -18,13 +18,11 @@ use axum::response::sse::{Event as Line, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 
-use super::event_streams::{Closed, Full, Reader, Told};
 use super::session::own_session;
 use crate::http::base_path::BasePath;
 use crate::http::error::Problem;
 use crate::http::listener::place::Place;
 use crate::http::media_types::{ACCEPT_POST, JSON};
-use crate::http::node::Shared;
 use crate::http::openapi::refusals::{
     ForeignPage, Malformed, NotAcceptable, NotFound, TooLarge, TooMany, TooManyEventStreams, TooSlow, Unauthorized,
     Unavailable, WrongType,
@@ -33,6 +31,8 @@ use crate::http::openapi::texts::{EventList, JsonType};
 use crate::http::request::body::read_bytes;
 use crate::http::request::headers::{require_accepted, require_type};
 use crate::http::request::path::{EventStream, NO_SUCH_EVENT_STREAM, NO_SUCH_SESSION, Session};
+use crate::http::shared::event_streams::{Closed, Full, Reader, Told};
+use crate::http::shared::node::Shared;
 use crate::metrics::{EventName, Label as _};
 use crate::name::{Role, SessionId};
 use crate::stream::Absence;

@@ -15,7 +15,6 @@ use crate::auth::{Action, Grant};
 use crate::http::base_path::BasePath;
 use crate::http::error::Problem;
 use crate::http::media_types::{ACCEPT_PATCH, FRAGMENT, OFFER_LIMIT, SDP, entity_tag, options};
-use crate::http::node::Shared;
 use crate::http::openapi::refusals::{
     Conflict, Forbidden, ForeignPage, Malformed, NotAcceptable, TooLarge, TooMany, TooSlow, Unauthorized, Unavailable,
     Unsupported, WrongType,
@@ -27,6 +26,7 @@ use crate::http::request::body::read_text;
 use crate::http::request::connection::Connection;
 use crate::http::request::headers::{bearer, require_accepted, require_type, user_agent};
 use crate::http::request::path::Stream;
+use crate::http::shared::node::Shared;
 use crate::name::Role;
 use crate::node::{Create, CreateError, Created};
 use crate::sdp::OfferError;

@@ -13,7 +13,6 @@ use utoipa::ToSchema;
 use crate::auth::{Credential, Denied};
 use crate::http::error::Problem;
 use crate::http::media_types::{FRAGMENT, FRAGMENT_LIMIT, entity_tag, options as accepts};
-use crate::http::node::Shared;
 use crate::http::openapi::refusals::{
     ForeignPage, Malformed, NoIfMatch, NotFound, Stale, TooLarge, TooMany, TooSlow, Unauthorized, Unavailable,
     WrongType,
@@ -23,6 +22,7 @@ use crate::http::request::body::read_text;
 use crate::http::request::connection::Connection;
 use crate::http::request::headers::{bearer, require_type};
 use crate::http::request::path::{NO_SUCH_SESSION, Session};
+use crate::http::shared::node::Shared;
 use crate::metrics::End as Reason;
 use crate::name::{Role, SessionId};
 use crate::node::{PatchError, Restart, SessionInfo};

@@ -6,7 +6,6 @@ pub(super) mod client_header;
 pub(super) mod cors;
 pub(super) mod host;
 pub(super) mod limit;
-pub(super) mod network;
 pub(super) mod observe;
 pub(super) mod origin;
 pub(super) mod proxy;

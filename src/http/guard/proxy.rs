@@ -12,9 +12,9 @@ use axum::response::{IntoResponse as _, Response};
 use tracing::warn;
 
 use super::client_header::{Claim, ClientHeader, claim, is_forwarded, is_unread};
-use super::network::{Network, is_trusted};
 use crate::http::base_path::BasePath;
 use crate::http::listener::accept::is_for_operators;
+use crate::http::listener::network::{Network, is_trusted};
 use crate::http::listener::place::Place;
 use crate::http::request::connection::Connection;
 use crate::session::Source;

@@ -37,11 +37,11 @@ use tracing::{debug, warn};
 
 use super::body::{Answer, Upload};
 use super::limits::Limits;
+use super::network::{Network, is_trusted};
 use super::place::{Entrance, Place, refusal};
 use super::places::Kind;
 use super::socket::Socket;
 use crate::http::base_path::BasePath;
-use crate::http::guard::network::{Network, is_trusted};
 use crate::http::request::connection::Connection;
 use crate::metrics::{Closing, Metrics};
 

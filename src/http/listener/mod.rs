@@ -3,6 +3,7 @@
 pub(super) mod accept;
 mod body;
 pub(super) mod limits;
+pub(super) mod network;
 pub(super) mod place;
 mod places;
 mod socket;

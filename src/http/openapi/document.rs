@@ -2,18 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 use utoipa::PartialSchema as _;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, RefOr, ServerBuilder};
 
-use super::refusals::{self, Forbidden, Unauthorized};
-use super::texts::OpenApiDocument;
-use crate::http::api::administrator::Administrator;
+use super::refusals;
 use crate::http::base_path::BasePath;
 use crate::http::error;
 
@@ -72,29 +67,13 @@ impl Document {
         Self(Arc::new(document))
     }
 
-    fn below(&self, base_path: &BasePath) -> Value {
+    /// The document for clients that find the relay below `base_path`.
+    pub(in crate::http) fn below(&self, base_path: &BasePath) -> Value {
         let mut document = Value::clone(&self.0);
         let url = if base_path.as_str().is_empty() { "/" } else { base_path.as_str() };
         document["servers"] = json!([{ "url": url }]);
         document
     }
-}
-
-/// This document
-#[utoipa::path(
-    get,
-    path = "/api/openapi.json",
-    operation_id = "document",
-    tag = "api",
-    security((), ("admin" = [])),
-    responses((status = 200, description = "An OpenAPI document.", body = inline(OpenApiDocument)), Unauthorized, Forbidden),
-)]
-pub(in crate::http) async fn get(
-    _: Administrator,
-    base_path: BasePath,
-    Extension(document): Extension<Document>,
-) -> Response {
-    ([(CONTENT_TYPE, "application/json")], document.below(&base_path).to_string()).into_response()
 }
 
 /// Says of each header of a response whether it is always there; utoipa's `Header` has no field for that.

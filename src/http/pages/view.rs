@@ -5,8 +5,8 @@ use axum::response::Response;
 
 use super::html::{ALL_STREAMS, CLOSED, FRAMED, Page, preload, script, style};
 use crate::http::base_path::BasePath;
-use crate::http::node::Shared;
 use crate::http::request::path::Stream;
+use crate::http::shared::node::Shared;
 
 /// All modules of the player, so that the browser loads them at once and not one after the other.
 const PLAYER_MODULES: [&str; 15] = [

@@ -23,7 +23,7 @@ struct Last {
 }
 
 impl Rendered {
-    pub(super) fn text(&self, now: Instant, render: impl FnOnce() -> String) -> Bytes {
+    pub(in crate::http) fn text(&self, now: Instant, render: impl FnOnce() -> String) -> Bytes {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let within = last.as_ref().filter(|last| now.saturating_duration_since(last.began) < WINDOW);
         if let Some(Last { text, renders: RENDERS.., .. }) = within {

@@ -5,43 +5,44 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::api::rendered::Rendered;
-use super::base_path::BasePath;
-use super::config::Config;
-use super::endpoints::event_streams::EventStreams;
-use super::endpoints::ice_servers::IceServers;
-use super::guard::cors::CrossOrigin;
-use super::guard::host::HostRules;
-use super::guard::limit::RateLimits;
-use super::guard::observe::Observer;
-use super::guard::proxy::Proxies;
-use super::listener::accept::{Entry, Timing};
+use super::event_streams::EventStreams;
+use super::rendered::Rendered;
 use crate::auth::Access;
+use crate::http::base_path::BasePath;
+use crate::http::config::Config;
+use crate::http::guard::cors::CrossOrigin;
+use crate::http::guard::host::HostRules;
+use crate::http::guard::limit::RateLimits;
+use crate::http::guard::observe::Observer;
+use crate::http::guard::proxy::Proxies;
+use crate::http::ice_servers::IceServers;
+use crate::http::listener::accept::{Entry, Timing};
+use crate::http::listener::limits::Limits;
 use crate::metrics::Metrics;
 use crate::node::Handle;
 
 /// What all requests share. Each guard has its own part of it; handlers have all.
 pub struct Node {
-    pub(super) access: Arc<Access>,
-    pub(super) media: Handle,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) rendered: Rendered,
-    pub(super) event_streams: EventStreams,
-    pub(super) ice_servers: IceServers,
-    pub(super) body_deadline: Duration,
-    pub(super) base_path: BasePath,
+    pub(in crate::http) access: Arc<Access>,
+    pub(in crate::http) media: Handle,
+    pub(in crate::http) metrics: Arc<Metrics>,
+    pub(in crate::http) rendered: Rendered,
+    pub(in crate::http) event_streams: EventStreams,
+    pub(in crate::http) ice_servers: IceServers,
+    pub(in crate::http) body_deadline: Duration,
+    pub(in crate::http) base_path: BasePath,
     /// Whether the API, metrics and health have an address of their own.
-    pub(super) has_admin: bool,
-    pub(super) hosts: Arc<HostRules>,
-    pub(super) cross_origin: Arc<CrossOrigin>,
-    pub(super) rate_limits: Arc<RateLimits>,
-    pub(super) proxies: Arc<Proxies>,
-    pub(super) observer: Arc<Observer>,
-    connections: super::listener::limits::Limits,
+    pub(in crate::http) has_admin: bool,
+    pub(in crate::http) hosts: Arc<HostRules>,
+    pub(in crate::http) cross_origin: Arc<CrossOrigin>,
+    pub(in crate::http) rate_limits: Arc<RateLimits>,
+    pub(in crate::http) proxies: Arc<Proxies>,
+    pub(in crate::http) observer: Arc<Observer>,
+    connections: Limits,
     timing: Timing,
 }
 
-pub(super) type Shared = Arc<Node>;
+pub(in crate::http) type Shared = Arc<Node>;
 
 impl Node {
     /// Ready to serve.
@@ -83,7 +84,7 @@ impl Node {
     }
 
     /// How its listeners treat connections.
-    pub(super) fn entry(&self) -> Entry {
+    pub(in crate::http) fn entry(&self) -> Entry {
         Entry {
             limits: self.connections,
             timing: self.timing,

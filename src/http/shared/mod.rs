@@ -1,0 +1,6 @@
+//! What all requests share: the node with the media behind it, the event streams of viewers, and the last text
+//! of the metrics.
+
+pub(super) mod event_streams;
+pub(super) mod node;
+pub(super) mod rendered;
