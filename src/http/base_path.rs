@@ -1,6 +1,6 @@
 //! The path below which clients find the relay, for a proxy that serves it beside other things: `/relay` of
 //! `https://example.org/relay/watch/demo`. It comes from `--base-path`, or for one request from `X-Forwarded-Prefix` of a
-//! trusted proxy, and stands in front of every path that the relay tells a client. Requests are served with `--base-path`
+//! trusted proxy, and is put in front of every path that the relay sends to a client. Requests are served with `--base-path`
 //! in front and without it, so that it does not matter whether the proxy takes it off. It is written into pages and
 //! headers, so it is a plain path or it is refused.
 
@@ -28,7 +28,7 @@ const OWN: [&str; 10] =
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BasePath(Option<Arc<str>>);
 
-/// Why a text is no base path.
+/// Why a text is not a base path.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BasePathError {
     /// It is a URL, a relative path, or something else.
@@ -45,7 +45,7 @@ pub enum BasePathError {
 impl FromStr for BasePath {
     type Err = BasePathError;
 
-    /// Reads a path with or without a slash at its end; `/` is no base path at all.
+    /// Reads a path with or without a slash at its end; `/` means no base path.
     fn from_str(text: &str) -> Result<Self, BasePathError> {
         if text.len() > LENGTH {
             return Err(BasePathError::TooLong);

@@ -12,19 +12,19 @@ use utoipa::ToSchema;
 
 use crate::auth::Denied;
 
-/// Why a request was refused. The texts are for the person who wrote the client.
+/// Why a request was refused. The texts are for the author of the client.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Problem {
     /// The request cannot be understood.
     #[error("{0}")]
     Malformed(String),
-    /// No token, or none of ours.
+    /// No token, or an unknown one.
     #[error("{0}")]
     Unauthorized(Denied),
-    /// The token is good for something else.
+    /// The token allows something else.
     #[error("{0}")]
     Forbidden(Denied),
-    /// A name that a stranger may have let point here.
+    /// A host name that an attacker may have pointed at this relay.
     #[error(
         "no admin token is set, so this is served only under an IP address, localhost, a name without dots or one below \
          .local: ask under one of these, name the host with --allow-host, or set --admin-token"
@@ -33,19 +33,19 @@ pub(super) enum Problem {
     /// A web page that is not the relay's own.
     #[error("{0}")]
     ForeignOrigin(&'static str),
-    /// No such page, endpoint or session; also the session of somebody else.
+    /// No such page, endpoint or session; also the session of another client.
     #[error("{0}")]
     NotFound(&'static str),
-    /// The path knows other methods: the Allow header has them.
-    #[error("this method is not for this path: the Allow header lists those that are")]
+    /// The path has other methods: the Allow header lists them.
+    #[error("this path does not have this method: the Allow header lists those that it has")]
     MethodNotAllowed,
-    /// The client does not accept the only type there is.
+    /// The client does not accept the only type of the answer.
     #[error("the answer is {0}: accept it")]
     NotAcceptable(&'static str),
     /// The body did not arrive in time.
     #[error("the body took longer than {} s: send it at once", .0.as_secs_f32())]
     TooSlow(Duration),
-    /// The body is larger than anything sensible.
+    /// The body is too large.
     #[error("the body is larger than {0} bytes: send less")]
     TooLarge(usize),
     /// The body is of another type.
@@ -59,14 +59,14 @@ pub(super) enum Problem {
         /// What it is.
         given: &'static str,
     },
-    /// The body is packed.
-    #[error("the body comes in a Content-Encoding that is not understood: send it is, without that header")]
+    /// The body is compressed.
+    #[error("the body has a Content-Encoding that is not supported: send it uncompressed, without that header")]
     WrongCoding,
     /// Understood, and not supported.
     #[error("{0}")]
     Unsupported(String),
     /// The entity tag is of an older ICE session.
-    #[error("the session has another entity tag by now: send the newest in If-Match, or \"*\" to restart ICE")]
+    #[error("the session has a newer entity tag: send the newest in If-Match, or \"*\" to restart ICE")]
     Stale,
     /// A weak entity tag never matches (RFC 9110 13.1.1).
     #[error(
@@ -77,7 +77,7 @@ pub(super) enum Problem {
     /// A PATCH must say which ICE session it means.
     #[error("If-Match is missing: send the session's ETag, or \"*\" to restart ICE")]
     NoIfMatch,
-    /// Another client has what this one asks for.
+    /// Another client has what this one requests.
     #[error("{detail}")]
     Conflict {
         /// Why.
@@ -87,7 +87,7 @@ pub(super) enum Problem {
     },
     /// The client has as many of something as it may have.
     #[error("{0}")]
-    Enough(String),
+    AtLimit(String),
     /// Too many requests from one address.
     #[error("too many requests {by}: wait")]
     TooMany {
@@ -119,9 +119,9 @@ pub(super) struct Document {
     detail: String,
 }
 
-/// The detail of a problem, beside its response, for who shows it in another way.
+/// The detail of a problem, beside its response, for a layer that shows it in another way.
 #[derive(Clone, Debug)]
-pub(super) struct Told(pub(super) String);
+pub(super) struct Detail(pub(super) String);
 
 impl Problem {
     /// The status of the response; decided here and nowhere else.
@@ -134,7 +134,7 @@ impl Problem {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::Conflict { .. } | Self::Enough(_) => StatusCode::CONFLICT,
+            Self::Conflict { .. } | Self::AtLimit(_) => StatusCode::CONFLICT,
             Self::Stale | Self::WeakTag => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::WrongType(_) | Self::NoText { .. } | Self::WrongCoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -145,7 +145,7 @@ impl Problem {
         }
     }
 
-    /// The header that tells a program what the text tells a person.
+    /// The header that says to a program what the text says to a person.
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
             Self::Unauthorized(Denied::UnknownToken) => {
@@ -195,7 +195,7 @@ impl IntoResponse for Problem {
         let mut response = (status, Json(document)).into_response();
         response.headers_mut().insert(kind.0, kind.1);
         response.headers_mut().extend(self.header());
-        response.extensions_mut().insert(Told(self.to_string()));
+        response.extensions_mut().insert(Detail(self.to_string()));
         if let Self::Unauthorized(denied) | Self::Forbidden(denied) = self {
             response.extensions_mut().insert(denied);
         }
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_lost_its_stream_is_told_when_to_try_again() {
+    fn a_publisher_that_lost_its_stream_learns_when_to_try_again() {
         let (detail, retry_after) = ("another encoder".to_owned(), Duration::from_secs(9));
         let response = Problem::Conflict { detail, retry_after }.into_response();
         assert_eq!((response.status().as_u16(), &response.headers()[RETRY_AFTER]), (409, &HeaderValue::from(9)));

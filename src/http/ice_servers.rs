@@ -1,5 +1,5 @@
-//! STUN and TURN servers that clients are told of with the 201 (RFC 9725 4.6): the relay needs none, but clients in
-//! networks that let no UDP out need TURN. Its credentials are good for a while only, computed from a secret that the
+//! STUN and TURN servers that are announced with the 201 (RFC 9725 4.6): the relay needs none, but clients in networks
+//! that block UDP need TURN. Its credentials are valid for a limited time, computed from a secret that the
 //! relay shares with the TURN server (the "REST API" of draft-uberti-behave-turn-rest, `use-auth-secret` of coturn).
 
 use std::fmt;
@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 
-/// How long credentials are good. TURN servers check them at each refresh too, so a session lasts no longer over TURN.
+/// How long credentials are valid. TURN servers check them at each refresh too, so a session lasts no longer over TURN.
 const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What stands behind the time in a user name.
@@ -24,13 +24,13 @@ pub struct IceServers {
     secret: Option<String>,
 }
 
-/// Why the servers make no sense.
+/// Why the servers are refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum IceServerError {
-    /// TURN servers let nobody in without credentials.
+    /// TURN servers require credentials.
     #[error("{0} needs --turn-secret, the secret that it shares with the relay (static-auth-secret of coturn)")]
     NoSecret(String),
-    /// The secret is for nothing.
+    /// The secret has no use.
     #[error("turn-secret is set, but no TURN server: name one with --ice-server turn:HOST")]
     NoTurnServer,
     /// An empty secret protects nothing.
@@ -73,7 +73,7 @@ impl fmt::Debug for IceServers {
     }
 }
 
-/// User name and password of whoever may use TURN until `expiry`.
+/// A user name and password that are valid for TURN until `expiry`.
 fn credentials(secret: &str, expiry: SystemTime) -> (String, String) {
     let seconds = expiry.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let username = format!("{seconds}:{USER}");

@@ -50,7 +50,7 @@ fn clients_are_told_of_stun_and_turn_servers_with_the_session_and_not_without() 
 fn early_viewers_are_told_when_to_try_again_where_they_are_not_to_wait() {
     let relay = Relay::with(|config| config.worker.refuse_early_viewers = true);
     let reply = relay.request("POST", "/whep/cam", &[SDP], WHEP_OFFER);
-    assert!(reply.problem(409).contains("nobody publishes"));
+    assert!(reply.problem(409).contains("no publisher"));
     assert_eq!(reply.header("retry-after"), "2");
     relay.request("POST", "/whep/cam", &[SDP], "no offer").problem(400);
     assert_eq!(relay.request("POST", "/whip/cam", &[SDP], WHIP_OFFER).status, 201);

@@ -18,7 +18,7 @@ pub(super) struct StreamTrack {
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<String>,
-    /// Of the frames, once a keyframe has told.
+    /// Of the frames, in pixels; absent until the first keyframe.
     #[schema(nullable = false, minimum = 1)]
     #[serde(skip_serializing_if = "Option::is_none")]
     width: Option<u16>,

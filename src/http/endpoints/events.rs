@@ -6,7 +6,7 @@
 //!
 //! POST and DELETE need the credential of the session, as everything else of a session does. For GET its Location is
 //! enough: `EventSource` cannot send a header, and the Location holds 128 random bits that only the holder of the
-//! credential was told. A credential that is sent all the same must be the session's.
+//! credential was sent. A credential that is sent all the same must be the session's.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -31,7 +31,7 @@ use crate::http::openapi::texts::{EventList, JsonType};
 use crate::http::request::body::read_bytes;
 use crate::http::request::headers::{require_accepted, require_type};
 use crate::http::request::path::{EventStream, NO_SUCH_EVENT_STREAM, NO_SUCH_SESSION, Session};
-use crate::http::shared::event_streams::{Closed, Full, Reader, Told};
+use crate::http::shared::event_streams::{Closed, Full, PublisherEvent, Reader};
 use crate::http::shared::node::Shared;
 use crate::metrics::{EventName, Label as _};
 use crate::name::{Role, SessionId};
@@ -39,7 +39,7 @@ use crate::stream::Absence;
 
 const RELATION: &str = "urn:ietf:params:whep:ext:core:server-sent-events";
 const EVENT_STREAM: &str = "text/event-stream";
-/// nginx keeps a response back until it is complete or large, unless it is told not to.
+/// nginx holds a response back until it is complete or large; this header turns that off.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The largest list of events.
@@ -67,7 +67,7 @@ pub(in crate::http) fn link(base_path: &BasePath, session: &SessionId) -> Header
     security((), ("watch" = [])),
     params(Session),
     request_body(content = inline(EventList), content_type = "application/json",
-        description = "The events to tell; without a body all of them."),
+        description = "The events to send; without a body all of them."),
     responses(
         (status = 201, description = "It is open.",
             headers(("Location" = String, description = "Where it is read: an absolute path that cannot be guessed, because \
@@ -94,7 +94,7 @@ pub(in crate::http) async fn post(
     };
     let key = shared.event_streams.open(&shared.media, id, &info.stream, wanted).map_err(|full| match full {
         Full::OfSession(limit) => {
-            Problem::Enough(format!("this session has {limit} event streams already: close one of them with DELETE"))
+            Problem::AtLimit(format!("this session has {limit} event streams already: close one of them with DELETE"))
         }
         Full::OfRelay => Problem::Unavailable {
             detail: "this relay has too many event streams: try again, the session plays without one",
@@ -145,7 +145,7 @@ pub(in crate::http) async fn get(
     }
     connection.hold_open()?;
     let lines = stream::unfold(Reader::new(found), async |mut reader| match reader.next().await {
-        Ok(told) => Some((Ok::<_, Infallible>(line(told)), reader)),
+        Ok(event) => Some((Ok::<_, Infallible>(line(event)), reader)),
         Err(Closed) => None,
     });
     let alive = KeepAlive::new().interval(KEEP_ALIVE);
@@ -206,7 +206,7 @@ pub(in crate::http) async fn stream_options() -> Response {
 fn read_list(text: &[u8]) -> Result<Vec<EventName>, Problem> {
     let malformed = || {
         let example = serde_json::json!(names());
-        Problem::Malformed(format!("the body is no list of events: send a JSON array of names, such as {example}"))
+        Problem::Malformed(format!("the body is not a list of events: send a JSON array of names, such as {example}"))
     };
     let list: Vec<String> = serde_json::from_slice(text).map_err(|_| malformed())?;
     if list.is_empty() {
@@ -214,7 +214,7 @@ fn read_list(text: &[u8]) -> Result<Vec<EventName>, Problem> {
     }
     let known = |name: &String| {
         let short: String = name.chars().take(64).collect();
-        let unknown = || format!("no event is called {short:?} here: there are {}", names().join(" and "));
+        let unknown = || format!("no event is called {short:?}: there are {}", names().join(" and "));
         EventName::named(name).ok_or_else(|| Problem::Malformed(unknown()))
     };
     list.iter().map(known).collect()
@@ -224,14 +224,14 @@ fn names() -> Vec<&'static str> {
     EventName::ALL.iter().map(|name| name.as_str()).collect()
 }
 
-/// An event in one data line. The draft leaves the data of `inactive` open: the reason tells a page what to say.
-fn line(told: Told) -> Line {
-    let data = match told {
-        Told::Active => "{}",
-        Told::Inactive(Absence::Ended) => "{\"reason\":\"ended\"}",
-        Told::Inactive(Absence::Lost) => "{\"reason\":\"lost\"}",
+/// An event in one data line. The draft leaves the data of `inactive` open: the reason says to a page what to show.
+fn line(event: PublisherEvent) -> Line {
+    let data = match event {
+        PublisherEvent::Active => "{}",
+        PublisherEvent::Inactive(Absence::Ended) => "{\"reason\":\"ended\"}",
+        PublisherEvent::Inactive(Absence::Lost) => "{\"reason\":\"lost\"}",
     };
-    Line::default().event(told.name().as_str()).data(data)
+    Line::default().event(event.name().as_str()).data(data)
 }
 
 #[cfg(test)]
@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_of_events_is_read_strictly_and_what_is_unknown_is_told_with_what_is_known() {
+    fn a_list_of_events_is_read_strictly_and_an_unknown_event_is_answered_with_those_that_are_known() {
         assert_eq!(read_list(b"[\"inactive\", \"active\"]"), Ok(vec![EventName::Inactive, EventName::Active]));
         for text in ["", "[]", "{}", "[1]", "\"active\"", "[\"active\"", "active", "[\"active\"] x", "null"] {
             assert!(matches!(read_list(text.as_bytes()), Err(Problem::Malformed(_))), "{text}");

@@ -265,10 +265,10 @@ impl From<CreateError> for Problem {
                 Self::Conflict { detail: refused.to_string(), retry_after: refused.retry_after }
             }
             CreateError::NotPublished { retry_after } => {
-                Self::Conflict { detail: "nobody publishes this stream: try again".to_owned(), retry_after }
+                Self::Conflict { detail: "this stream has no publisher: try again".to_owned(), retry_after }
             }
             CreateError::NoAddress => Self::Unavailable {
-                detail: "this relay knows no address that you could reach: its operator must set --advertise",
+                detail: "this relay has no address that you could reach: its operator must set --advertise",
                 retry_after: NO_ADDRESS_RETRY,
             },
         }

@@ -1,4 +1,4 @@
-//! Every path tells which methods it has: in `Allow` of the answer to OPTIONS, and where another method was used
+//! Every path says which methods it has: in `Allow` of the answer to OPTIONS, and where another method was used
 //! (RFC 9110 9.3.7, 15.5.6).
 
 use axum::Router;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use axum::http::{HeaderMap, HeaderName};
 
-/// Proxies that one request may pass; whoever claims more is not read.
+/// Proxies that one request may pass; a longer list is not read.
 const MAX_HOPS: usize = 16;
 
 /// A header in which proxies name their client.
@@ -94,17 +94,17 @@ pub(in crate::http) fn claim(
         };
     }
     match agreed {
-        // This machine is exempt from limits: nobody becomes it by saying so.
+        // This machine is exempt from limits: no client becomes it by a header.
         Claim::Address(address) if address.is_loopback() || address.is_unspecified() || address.is_multicast() => {
             Claim::Unreadable
         }
-        // It asks for another, whoever that is.
+        // It asks for a client that it does not name readably.
         Claim::Absent if is_unread(headers, read) => Claim::Unreadable,
         claim => claim,
     }
 }
 
-/// The right-most address of a list that is no trusted proxy's.
+/// The right-most address of a list that is not a trusted proxy's.
 fn nearest_stranger(
     headers: &HeaderMap,
     header: ClientHeader,

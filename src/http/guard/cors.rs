@@ -4,6 +4,9 @@
 //!
 //! WHIP, WHEP and sessions are for pages of other origins. Of everything else those pages may read what went wrong, a
 //! 404 for a misspelt path for example, and of what is for operators nothing.
+//!
+//! tower-http's `CorsLayer` answers every OPTIONS itself, so that `Accept-Post` and `Allow` would be missing and a foreign
+//! page would not get its 403; and its rules do not differ by path.
 
 use std::sync::Arc;
 
@@ -19,7 +22,7 @@ use axum::response::Response;
 
 use super::origin;
 use crate::auth::Access;
-use crate::http::error::Told;
+use crate::http::error::Detail;
 use crate::http::media_types::{METHODS, options};
 
 /// What scripts of other origins may read of a response.
@@ -103,9 +106,9 @@ pub(in crate::http) async fn layer(State(rules): State<Arc<CrossOrigin>>, reques
         return response;
     }
     if asked.is_some() && response.status() == StatusCode::NOT_FOUND {
-        // The request itself will be told so, in a sentence that the page can read.
+        // The request itself gets the 404, in a sentence that the page can read.
         response = options(METHODS);
-    } else if readable == Readable::Problems && asked.is_none() && response.extensions().get::<Told>().is_none() {
+    } else if readable == Readable::Problems && asked.is_none() && response.extensions().get::<Detail>().is_none() {
         return response;
     }
     write(response.headers_mut(), &rules.origins, origin.as_ref(), asked);

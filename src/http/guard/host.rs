@@ -1,4 +1,4 @@
-//! Under which names the relay answers. While no admin token is set, whoever reaches it sees and ends sessions; a web page
+//! Under which names the relay answers. While no admin token is set, any client sees and ends sessions; a web page
 //! must not do so by letting its own name point to the relay's address (DNS rebinding), for browsers then take relay and
 //! page for one origin. So `/api` is served only under names that no stranger can have: an IP address, localhost,
 //! a name without dots, one below `.local`, or one of `--allow-host`; and not to pages of another origin. WHIP,
@@ -78,14 +78,14 @@ pub(in crate::http) async fn layer(request: Request, next: Next) -> Response {
     } else if lines > 1 {
         "there are several Host headers: send one"
     } else if asked_host(request.uri(), request.headers()).is_none() {
-        "the Host header is no host: send a name or an address, with a port if it has one"
+        "the Host header is not a host: send a name or an address, with a port if it has one"
     } else {
         return next.run(request).await;
     };
     Problem::Malformed(problem.to_owned()).into_response()
 }
 
-/// Refuses what strange web pages ask for while everybody may have it.
+/// Refuses requests of foreign web pages while no token protects the relay.
 pub(in crate::http) async fn guard(State(rules): State<Arc<HostRules>>, request: Request, next: Next) -> Response {
     match check(&rules, &request) {
         Ok(()) => next.run(request).await,
@@ -98,7 +98,7 @@ fn check(rules: &HostRules, request: &Request) -> Result<(), Problem> {
     // Not the metrics: Prometheus asks under whatever name it was given, and they end nothing.
     let is_for_operators = path.starts_with("/api/");
     let is_media = ["/whip/", "/whep/", "/session/"].iter().any(|prefix| path.starts_with(prefix));
-    // What is no host has been refused before.
+    // `layer` has refused what is not a host.
     let Some((host, port)) = asked_host(request.uri(), request.headers()) else { return Ok(()) };
     let allowed = &rules.allowed;
     let asking = Asking { headers: request.headers(), host: &host, port, allowed };

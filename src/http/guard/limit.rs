@@ -1,7 +1,7 @@
 //! Rate limits for what costs the relay something: POST, PATCH and DELETE. By the client's address, and by its token, so
-//! that one that got about does not fill the relay from everywhere. A bucket fills steadily and may be emptied at once, so
+//! that a leaked token does not fill the relay from many addresses. A bucket fills steadily and may be emptied at once, so
 //! that an office behind one address can join together. Each address has one entry, forgotten when its bucket is full
-//! again; only the relay's own tokens have one.
+//! again; only the relay's own tokens have one. tower's `RateLimitLayer` has one bucket for all clients.
 
 use std::hash::Hash;
 use std::num::NonZeroU32;
@@ -23,7 +23,7 @@ use crate::http::request::headers::bearer;
 use crate::session::Client;
 use headers::authorization::Bearer;
 
-/// Full buckets are forgotten each time that many requests have been counted.
+/// Requests between two times that full buckets are forgotten.
 const FORGET_EVERY: u32 = 4096;
 
 /// How much more a site of IPv6 networks may ask for than one of them.
@@ -74,8 +74,8 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
     }
 }
 
-/// The buckets of all clients; above those of IPv6 networks stand larger ones of their sites, for who has a site has 65,536
-/// networks to ask from.
+/// The buckets of all clients; above those of IPv6 networks stand larger ones of their sites, because a site has
+/// 65,536 networks to send requests from.
 pub(in crate::http) struct ClientLimiter {
     clients: Limiter<Client>,
     sites: Limiter<Client>,

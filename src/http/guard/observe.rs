@@ -1,4 +1,4 @@
-//! Counts each request and its status, logs it, and tells of refused credentials.
+//! Counts each request and its status, logs it, and reports refused credentials.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,7 +43,7 @@ pub(in crate::http) async fn layer(
     let status = response.status();
     observer.metrics.http_requests[route][Status::of(status.as_u16())].inc();
     let client = connection.remote.ip();
-    observer.refusals.tell(client, route, stream.as_ref().map(|Stream(name)| name.as_str()), &response);
+    observer.refusals.report(client, route, stream.as_ref().map(|Stream(name)| name.as_str()), &response);
     debug!(%client, %method, route = ?route, status = status.as_u16(), took = ?began.elapsed(), "request");
     response
 }

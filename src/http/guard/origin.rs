@@ -8,7 +8,7 @@ use std::net::Ipv6Addr;
 pub(in crate::http) enum OriginError {
     /// Another text.
     #[error(
-        "that is no origin: write it like https://example.org, with *. before the host for all its subdomains, or * for \
+        "that is not an origin: write it like https://example.org, with *. before the host for all its subdomains, or * for \
          every page"
     )]
     Malformed,

@@ -1,6 +1,6 @@
-//! Who a request comes from when a proxy stands in front. A proxy appends the address that it sees to
+//! The client of a request when a proxy stands in front. A proxy appends the address that it sees to
 //! `X-Forwarded-For` or `Forwarded`; whatever stands left of what trusted proxies wrote may be the client's own invention.
-//! So a list is read from its right end, and the first address that is no trusted proxy's is the client's. Clients whose
+//! So a list is read from its right end, and the first address that is not a trusted proxy's is the client's. Clients whose
 //! address a trusted proxy does not tell readably count as one, and none of them as this machine.
 
 use std::sync::Arc;
@@ -105,10 +105,10 @@ mod tests {
         for line in lines {
             headers.append(header, HeaderValue::from_bytes(line).unwrap());
         }
-        told(claim(&headers, &ClientHeader::ALL, peer.parse().unwrap(), |address| is_trusted(&trusted, address)))
+        text(claim(&headers, &ClientHeader::ALL, peer.parse().unwrap(), |address| is_trusted(&trusted, address)))
     }
 
-    fn told(claim: Claim) -> String {
+    fn text(claim: Claim) -> String {
         match claim {
             Claim::Absent => "absent".to_owned(),
             Claim::Unreadable => "unreadable".to_owned(),
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_right_most_address_that_is_no_trusted_proxys_is_the_clients() {
+    fn the_right_most_address_that_is_not_a_trusted_proxys_is_the_clients() {
         let trusted = "10.0.0.0/8 127.0.0.1 2001:db8::/64";
         for (peer, lines, client) in [
             ("10.0.0.1", vec![&b"203.0.113.7"[..]], "203.0.113.7"),
@@ -231,7 +231,7 @@ mod tests {
             let headers =
                 pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
             let peer = IpAddr::from([10, 0, 0, 1]);
-            told(claim(&headers.collect(), read, peer, |address| is_trusted(&trusted, address)))
+            text(claim(&headers.collect(), read, peer, |address| is_trusted(&trusted, address)))
         };
         let all = &ClientHeader::ALL;
         assert_eq!(ask(&[("x-forwarded-for", "192.0.2.1"), ("x-real-ip", "192.0.2.1")], all), "192.0.2.1");

@@ -38,8 +38,8 @@ impl Default for Refusals {
 }
 
 impl Refusals {
-    /// Tells of a response if it refuses a client its access.
-    pub(in crate::http) fn tell(&self, client: IpAddr, route: Route, stream: Option<&str>, response: &Response) {
+    /// Logs a response that refuses a client its access.
+    pub(in crate::http) fn report(&self, client: IpAddr, route: Route, stream: Option<&str>, response: &Response) {
         let status = response.status();
         if ![StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status) {
             return;

@@ -2,7 +2,7 @@
 //! and without them one that sends a byte a minute, or never reads, holds a connection for ever.
 //!
 //! A connection has a place from when it is accepted ([`places`]). When there is none, one that does nothing makes way;
-//! where all are busy, the newcomer is served health or metrics on one of a few reserved places, or told to come again. So
+//! where all are busy, the newcomer is served health or metrics on one of a few reserved places, or refused with a time to retry. So
 //! whatever others do, `/healthz` answers. Each client has a share: an address, or the /64 network of an IPv6 address;
 //! behind a trusted proxy the client that the proxy names, while the proxy's own connections are not counted.
 //!
@@ -47,14 +47,14 @@ use crate::metrics::{Closing, Metrics};
 
 /// Request line and headers together.
 const HEADER_BYTES: usize = 32 * 1024;
-/// Requests that a client may send without waiting for answers; the connection closes after so many.
+/// Requests that a client may send without waiting for answers; the connection closes after these.
 const PIPELINED: u32 = 64;
 /// How long a reserved place serves one connection.
 const RESERVED: Duration = Duration::from_secs(2);
 /// The pause after a failed accept: out of file descriptors, most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// The least time between two complaints about that, which would else come with each try.
-const TELL_AGAIN: Duration = Duration::from_secs(60);
+/// The least time between two warnings of that.
+const WARN_AGAIN: Duration = Duration::from_secs(60);
 const FEW_FILES: &str = "this process may open few files, so there is room for few connections: raise their limit (ulimit -n, \
                          or LimitNOFILE= in the systemd unit)";
 const CANNOT_ACCEPT: &str = "cannot accept connections: if too many files are open, raise their limit (ulimit -n, or \
@@ -98,8 +98,8 @@ pub(in crate::http) async fn serve(
 ) {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(u64::MAX);
     let limits = entry.limits.within(files);
-    let mut told = (limits.requests < entry.limits.requests).then(Instant::now);
-    if told.is_some() {
+    let mut warned = (limits.requests < entry.limits.requests).then(Instant::now);
+    if warned.is_some() {
         warn!(files, connections = limits.requests, "{FEW_FILES}");
     }
     let entrance = Entrance::new(limits, Arc::clone(&entry.metrics));
@@ -118,8 +118,8 @@ pub(in crate::http) async fn serve(
         let (stream, connection) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                if told.is_none_or(|told| told.elapsed() > TELL_AGAIN) {
-                    told = Some(Instant::now());
+                if warned.is_none_or(|warned| warned.elapsed() > WARN_AGAIN) {
+                    warned = Some(Instant::now());
                     warn!(%error, "{CANNOT_ACCEPT}");
                 }
                 entrance.make_way();

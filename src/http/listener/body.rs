@@ -17,7 +17,7 @@ pub(super) struct Upload {
     is_over: bool,
 }
 
-/// Octets of a body that come with the headers: hyper reads them away where nobody wants them, and the connection goes on.
+/// Bytes of a body that come with the headers: hyper discards them if no handler reads them, and the connection goes on.
 const SMALL: u64 = 8 * 1024;
 
 /// What a client is sent: when it is gone, the request is done.
@@ -48,7 +48,7 @@ impl HttpBody for Upload {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(context);
         self.is_over = matches!(&frame, Poll::Ready(None | Some(Err(_)))) || self.body.is_end_stream();
-        // It counts from when the body was first waited for: who sends a byte at a time is as slow.
+        // It counts from when the body was first waited for: a client that sends a byte at a time is as slow.
         if frame.is_pending() && !self.waits {
             self.waits = true;
             self.place.idle(Idle::Unsent);

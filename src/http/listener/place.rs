@@ -23,7 +23,7 @@ const NOT_LISTENED: Problem = Problem::Unavailable {
     retry_after: NO_PLACE_RETRY,
 };
 
-/// The way into one listener: its places, and how each connection in them is told to close.
+/// The way into one listener: its places, and how each connection in them is closed.
 #[derive(Debug)]
 pub(super) struct Entrance {
     taken: Mutex<Taken>,
@@ -95,7 +95,7 @@ struct Held {
     /// The answer is complete, but may not have been written yet.
     has_answered: AtomicBool,
     was_served: AtomicBool,
-    /// A request was answered although its body had not come to its end.
+    /// A request was answered although its body was not complete.
     has_left_body: AtomicBool,
     /// Requests that came without a pause between them.
     pipelined: AtomicU32,
@@ -230,7 +230,7 @@ impl Drop for Held {
     }
 }
 
-/// What a client is told for whom there is no place.
+/// The refusal of a client for which there is no place.
 pub(super) fn refusal(full: Full) -> Problem {
     let retry_after = NO_PLACE_RETRY;
     match full {

@@ -1,4 +1,4 @@
-//! Who has which of the listener's places. Pure: told the time, asked who makes way.
+//! Which connection has which of the listener's places. Pure: it gets the time, and says which connection makes way.
 //!
 //! Requests have a bounded number of places, and each client a share of them. When all are taken, or a client's share is,
 //! a connection that does nothing makes way for the newcomer: one that waits for a request, else one whose client does not
@@ -23,7 +23,7 @@ pub(super) enum Kind {
     EventStream,
 }
 
-/// What there is no place for.
+/// Which places are all taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Full {
     /// All places are taken.
@@ -67,7 +67,7 @@ pub(super) struct Places {
 #[derive(Debug)]
 struct Entry {
     kind: Kind,
-    /// Whom it counts for; nobody while a trusted proxy does not say for whom it asks.
+    /// The client that it counts for; `None` for a trusted proxy between requests.
     client: Option<Client>,
     idle: Option<(Idle, Instant)>,
 }
@@ -146,7 +146,7 @@ impl Places {
         });
     }
 
-    /// A trusted proxy asks on a connection for `client`, or for nobody any more. False if that client has its share.
+    /// A trusted proxy makes a request for `client` on a connection, or its request is done. False if the client has its share.
     pub(super) fn ask_for(&mut self, id: Id, client: Option<Client>) -> bool {
         let Some(&Entry { kind, client: former, .. }) = self.entries.get(&id) else { return false };
         if former == client {
@@ -172,14 +172,14 @@ impl Places {
         kind == Kind::EventStream
     }
 
-    /// Counts a connection as something else, or for somebody else.
+    /// Counts a connection as something else, or for another client.
     fn change(&mut self, id: Id, kind: Kind, client: Option<Client>) {
         self.leave(id);
         self.entries.insert(id, Entry { kind, client, idle: None });
         self.each_tally(client, |tally| tally.add(id, kind));
     }
 
-    /// What there is no place for.
+    /// Which places are all taken for this client, if any.
     fn full(&self, client: Option<Client>) -> Option<Full> {
         if client.is_some_and(|client| self.has_its_share(client)) {
             return Some(Full::Client);
@@ -239,7 +239,7 @@ impl Tally {
         self.requests == 0 && self.event_streams == 0 && self.reserved.is_empty()
     }
 
-    /// Who makes way next.
+    /// The connection that makes way next.
     fn oldest_idle(&self, now: Instant, grace: Duration) -> Option<Id> {
         let [waiting, unread, unsent] = self.idle.each_ref().map(BTreeSet::first);
         let slow = [unread, unsent].into_iter().flatten();
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_read_or_send_makes_way_after_a_second_and_after_those_that_wait() {
+    fn a_client_that_does_not_read_or_send_makes_way_after_a_second_and_after_those_that_wait() {
         let now = Instant::now();
         let mut places = taken(&[(1, 3), (2, 3)], now);
         places.idle(4, Idle::Unsent, now);
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_takes_all_reserved_places() {
+    fn no_client_takes_all_reserved_places() {
         let now = Instant::now();
         let mut places = taken(&[(1, 3), (2, 3)], now);
         let reserve = |places: &mut Places, number| {
@@ -355,10 +355,10 @@ mod tests {
         let ids: Vec<Id> = (0..5).map(|_| places.enter(None, now).id).collect();
         assert!(ids[..3].iter().all(|id| places.ask_for(*id, client(1))));
         assert!(!places.ask_for(ids[3], client(1)), "one client behind it has its share");
-        assert!(places.ask_for(ids[3], client(2)), "another has not");
+        assert!(places.ask_for(ids[3], client(2)), "another does not");
         assert!(
             places.ask_for(ids[0], None) && places.ask_for(ids[4], client(1)),
-            "an answered request counts no more"
+            "an answered request does not count"
         );
         assert_eq!(
             places.enter(client(1), now).kind,

@@ -103,7 +103,7 @@ impl AsyncWrite for Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.unread.is_some() {
-            // The kernel would keep what nobody reads, and go on offering it.
+            // The kernel would keep what the client does not read, and go on sending it.
             let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         }
     }

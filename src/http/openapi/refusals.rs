@@ -30,14 +30,14 @@ macro_rules! refusals {
 refusals! {
     Malformed = 400: "The request cannot be understood.",
     Unauthorized = 401 with challenge: "No token, or one that is not known here.",
-    Forbidden = 403 with challenge: "The token allows something else; or nobody may do this, because no admin token is \
+    Forbidden = 403 with challenge: "The token allows something else; or no token allows this, because no admin token is \
         configured; or the request names a foreign host or comes from a foreign web page, while no token protects the relay.",
     ForeignPage = 403: "The request comes from a web page whose origin is not listed, while no token protects the relay.",
     NotFound = 404: "It does not exist, or it belongs to another client.",
     NotAcceptable = 406: "The client does not accept the only type that the answer can have.",
     TooSlow = 408: "The body did not arrive in time.",
     Conflict = 409 with retry_after: "Another encoder publishes this stream and took it over from this one a moment ago; or \
-        nobody publishes it, and viewers must not wait (--refuse-early-viewers).",
+        it has no publisher, and viewers must not wait (--refuse-early-viewers).",
     TooManyEventStreams = 409: "The session has four event streams already.",
     Stale = 412: "The entity tag is of an older ICE session.",
     TooLarge = 413: "The body is too large.",

@@ -41,7 +41,7 @@ texts! {
     FragmentType: "The type of SDP fragments.", |text| text.enum_values(Some([FRAGMENT]));
     JsonType: "The type of lists of events.", |text| text.enum_values(Some(["application/json"]));
     Standby: "0 or 1.", |text| text.enum_values(Some(["0", "1"]));
-    Event: "An event that a viewer is told of.", |text| text.enum_values(Some(words::<metrics::EventName>()));
+    Event: "An event for a viewer.", |text| text.enum_values(Some(words::<metrics::EventName>()));
     Role: "What a session does.", |text| text.enum_values(Some(words::<SessionRole>()));
     State: "waiting: for its first packet; if connected, for a publisher; if a standby, for its turn. connecting: STUN was \
         seen, DTLS has not completed. live: media passes. paused: a viewer is sent nothing until it is heard from again. \
@@ -58,7 +58,7 @@ texts! {
         |text| text.enum_values(Some(["SRTP_AEAD_AES_128_GCM", "SRTP_AES128_CM_HMAC_SHA1_80"]));
 }
 
-/// The list of events that a viewer wants to be told of.
+/// The list of events that a viewer wants.
 pub(in crate::http) struct EventList;
 
 impl PartialSchema for EventList {

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::html::{ALL_STREAMS, CLOSED, Page};
 use crate::http::base_path::BasePath;
-use crate::http::error::Told;
+use crate::http::error::Detail;
 
 /// Shows a problem as a page if the request accepts HTML, as a browser does whose user typed a wrong address.
 pub(in crate::http) async fn explain(request: Request, next: Next) -> Response {
@@ -16,7 +16,7 @@ pub(in crate::http) async fn explain(request: Request, next: Next) -> Response {
     let wants_page = request.method() == Method::GET && accepted.is_some_and(|types| types.contains("text/html"));
     let base_path = request.extensions().get::<BasePath>().cloned().unwrap_or_default();
     let response = next.run(request).await;
-    let Some(Told(detail)) = response.extensions().get().filter(|_| wants_page) else { return response };
+    let Some(Detail(detail)) = response.extensions().get().filter(|_| wants_page) else { return response };
     let title = response.status().canonical_reason().unwrap_or_default();
     let mut shown = (response.status(), page(title, &sentence(detail), &base_path)).into_response();
     for (name, value) in response.headers() {

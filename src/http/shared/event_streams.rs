@@ -1,8 +1,8 @@
-//! The event streams that are open, and the one task that spreads news to them.
+//! The event streams that are open, and the one task that sends events to them.
 //!
-//! Each stream with listeners has one bounded channel, in which the slowest reader loses the oldest events: the newest
-//! tells what is true. All that a media thread does is to wake the task. The rules: a session is told "inactive" only if
-//! there was a publisher while it lived, and an event stream ends with its session.
+//! Each stream with readers has one bounded channel, in which the slowest reader loses the oldest events: the newest one
+//! says what is true. A media thread only wakes the task. The rules: a session gets "inactive" only if there was a publisher
+//! during the session, and an event stream ends with its session.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,16 +32,16 @@ const QUEUE: usize = 16;
 /// The turn of an event stream that is closed.
 const CLOSED: u64 = u64::MAX;
 
-/// What a viewer is told.
+/// An event for a viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::http) enum Told {
+pub(in crate::http) enum PublisherEvent {
     /// Its stream has a publisher.
     Active,
     /// It has none any more.
     Inactive(Absence),
 }
 
-/// Why there is no event stream more.
+/// Why no further event stream is opened.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::http) enum Full {
     /// The session has that many.
@@ -50,7 +50,7 @@ pub(in crate::http) enum Full {
     OfRelay,
 }
 
-/// The event stream is closed, its session has ended, or somebody else reads it.
+/// The event stream is closed, its session has ended, or another reader has taken it over.
 #[derive(Debug)]
 pub(in crate::http) struct Closed;
 
@@ -69,9 +69,9 @@ struct Table {
 
 /// Where all event streams of one stream hear what is new.
 struct Channel {
-    state: Option<Told>,
+    state: Option<PublisherEvent>,
     since: Instant,
-    sender: broadcast::Sender<Told>,
+    sender: broadcast::Sender<PublisherEvent>,
     listeners: usize,
 }
 
@@ -86,13 +86,13 @@ pub(in crate::http) struct EventStream {
     metrics: Arc<Metrics>,
 }
 
-/// What an event stream has still to tell.
+/// The events that an event stream has still to send.
 struct Queue {
-    receiver: broadcast::Receiver<Told>,
-    /// What was true when it was made, if that is to be told.
-    first: Option<Told>,
-    /// What was told last: told again to the next reader, for nobody knows whether it has arrived.
-    last: Option<Told>,
+    receiver: broadcast::Receiver<PublisherEvent>,
+    /// The state when it was made, if that is to be sent.
+    first: Option<PublisherEvent>,
+    /// The last event: sent again to the next reader, because it may not have arrived.
+    last: Option<PublisherEvent>,
     has_been_active: bool,
 }
 
@@ -104,7 +104,7 @@ pub(in crate::http) struct Reader {
     queue: Option<OwnedMutexGuard<Queue>>,
 }
 
-impl Told {
+impl PublisherEvent {
     pub(in crate::http) fn name(self) -> EventName {
         match self {
             Self::Active => EventName::Active,
@@ -112,7 +112,7 @@ impl Told {
         }
     }
 
-    /// What is true of a stream, for a session that was made at that moment: of what was before, it is told nothing.
+    /// The state of a stream as an event, for a session that was made at that moment: it gets no event of what was before.
     fn of(state: PublisherState, created: Option<Instant>) -> Option<Self> {
         match state {
             PublisherState::Never => None,
@@ -146,7 +146,7 @@ impl EventStreams {
         }
         let state = media.publisher(stream);
         let channel = table.channel_by_stream.entry(stream.clone()).or_insert_with(|| Channel {
-            state: Told::of(state, None),
+            state: PublisherEvent::of(state, None),
             since: Instant::now(),
             sender: broadcast::Sender::new(QUEUE),
             listeners: 0,
@@ -154,7 +154,7 @@ impl EventStreams {
         channel.listeners += 1;
         let created = media.record(&session).map(|record| record.created);
         let known = channel.state.filter(|_| created.is_some_and(|created| created < channel.since));
-        let first = Told::of(state, created).or(known.filter(|told| *told != Told::Active));
+        let first = PublisherEvent::of(state, created).or(known.filter(|event| *event != PublisherEvent::Active));
         let receiver = channel.sender.subscribe();
         let queue = Queue { receiver, first, last: None, has_been_active: first.is_some() };
         let key = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
@@ -248,39 +248,42 @@ impl EventStreams {
 }
 
 impl Channel {
-    /// Tells what is true now, if that is news; `absence` is how the publisher left if nobody else knows any more.
+    /// Sends the state of now if it is new; `absence` is how the publisher left, if the state does not say so any more.
     fn tell(&mut self, state: PublisherState, absence: Absence) {
-        let left = self.state.filter(|before| *before == Told::Active).map(|_| Told::Inactive(absence));
-        let Some(told) = Told::of(state, None).or(left).filter(|told| Some(*told) != self.state) else { return };
-        (self.state, self.since) = (Some(told), Instant::now());
-        // An error says that nobody listens.
-        let _ = self.sender.send(told);
+        let left =
+            self.state.filter(|before| *before == PublisherEvent::Active).map(|_| PublisherEvent::Inactive(absence));
+        let Some(event) = PublisherEvent::of(state, None).or(left).filter(|event| Some(*event) != self.state) else {
+            return;
+        };
+        (self.state, self.since) = (Some(event), Instant::now());
+        // An error says that there is no reader.
+        let _ = self.sender.send(event);
     }
 }
 
 impl Queue {
-    /// What is to be told next; waits for it.
-    async fn next(&mut self) -> Result<Told, Closed> {
+    /// The next event; waits for it.
+    async fn next(&mut self) -> Result<PublisherEvent, Closed> {
         loop {
-            let told = match self.first.take() {
-                Some(told) => told,
+            let event = match self.first.take() {
+                Some(event) => event,
                 None => match self.receiver.recv().await {
-                    Ok(told) => told,
+                    Ok(event) => event,
                     Err(RecvError::Lagged(_)) => continue,
                     Err(RecvError::Closed) => return Err(Closed),
                 },
             };
-            self.has_been_active |= told == Told::Active;
-            if self.has_been_active && self.last != Some(told) {
-                self.last = Some(told);
-                return Ok(told);
+            self.has_been_active |= event == PublisherEvent::Active;
+            if self.has_been_active && self.last != Some(event) {
+                self.last = Some(event);
+                return Ok(event);
             }
         }
     }
 }
 
 impl Reader {
-    /// Takes the turn from whoever reads now.
+    /// Takes the turn from the present reader.
     pub(in crate::http) fn new(stream: Arc<EventStream>) -> Self {
         let mut turn = CLOSED;
         stream.turn.send_if_modified(|now| {
@@ -296,7 +299,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`Closed`] when there will be no other.
-    pub(in crate::http) async fn next(&mut self) -> Result<Told, Closed> {
+    pub(in crate::http) async fn next(&mut self) -> Result<PublisherEvent, Closed> {
         if self.turn == CLOSED {
             return Err(Closed);
         }
@@ -304,13 +307,13 @@ impl Reader {
         tokio::select! {
             biased;
             _ = turns.wait_for(|now| now != turn) => Err(Closed),
-            told = read(stream, queue) => told,
+            event = read(stream, queue) => event,
         }
     }
 }
 
 /// The next event that a viewer wants.
-async fn read(stream: &EventStream, held: &mut Option<OwnedMutexGuard<Queue>>) -> Result<Told, Closed> {
+async fn read(stream: &EventStream, held: &mut Option<OwnedMutexGuard<Queue>>) -> Result<PublisherEvent, Closed> {
     let queue = match held {
         Some(queue) => queue,
         None => {
@@ -323,10 +326,10 @@ async fn read(stream: &EventStream, held: &mut Option<OwnedMutexGuard<Queue>>) -
         }
     };
     loop {
-        let told = queue.next().await?;
-        if stream.wanted.contains(&told.name()) {
-            stream.metrics.events[told.name()].inc();
-            return Ok(told);
+        let event = queue.next().await?;
+        if stream.wanted.contains(&event.name()) {
+            stream.metrics.events[event.name()].inc();
+            return Ok(event);
         }
     }
 }
