@@ -21,7 +21,7 @@ use crate::stream::{Announced, Full, Identity, StreamInfo, WorkerId};
 use crate::worker::Workers;
 use crate::worker::config::HttpArrival;
 use crate::worker::message::Message;
-use crate::worker::session::end_waiting;
+use crate::worker::sessions::ended::end_waiting;
 use crate::worker::shared::Shared;
 
 /// How long a client should wait before it asks an overloaded or stopping relay again.

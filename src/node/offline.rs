@@ -10,7 +10,7 @@ use crate::five_tuple::{FiveTuple, Protocol};
 use crate::metrics::Metrics;
 use crate::peer::CertificateError;
 use crate::stream::{Inbox, WorkerId, inbox};
-use crate::worker::engine::state::{Engine, Progress};
+use crate::worker::engine::{state::Engine, turn::Progress};
 use crate::worker::event_loop::turn::INBOX;
 use crate::worker::message::Message;
 use crate::worker::shared::Shared;

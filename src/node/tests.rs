@@ -115,11 +115,12 @@ fn a_command_waits_for_room_in_a_full_inbox_and_nothing_overtakes_it() {
     let engine = &mut net.relay.workers[1 - owner].0;
     let filler = || Message::Demand { stream: "nobody".parse().unwrap() };
     while engine.shared.workers[owner].push(filler()).is_ok() {}
-    assert!(engine.push(to, Message::End { session, reason: crate::metrics::End::Kicked }, 0));
+    assert!(engine.mailbox.send_command(to, Message::End { session, reason: crate::metrics::End::Kicked }));
     // One message has left: what comes later must not take the command's place.
     assert!(net.relay.workers[owner].1.pop().is_some());
     let engine = &mut net.relay.workers[1 - owner].0;
-    assert!(!engine.push(to, filler(), 1), "media is lost meanwhile");
+    // Media is lost meanwhile.
+    engine.mailbox.send_media(to, filler(), 1);
     net.run(Duration::from_millis(10));
     assert!(net.handle().lookup(&session).is_none());
     let waiting = net.relay.counts().into_iter().find(|(name, count)| name.ends_with("commands waiting") && *count > 0);

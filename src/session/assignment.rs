@@ -67,6 +67,16 @@ impl Assignment {
 }
 
 impl Load {
+    /// A publisher lives on this worker from now on.
+    pub(crate) fn add_publisher(&self) {
+        self.publishers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A publisher has left this worker.
+    pub(crate) fn remove_publisher(&self) {
+        self.publishers.fetch_sub(1, Ordering::Relaxed);
+    }
+
     fn has_room(&self, publishers: u32) -> bool {
         self.publishers.load(Ordering::Relaxed) < publishers
             && self.awake.load(Ordering::Relaxed) < (BUSY * 1000.0) as u32

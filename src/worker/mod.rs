@@ -13,12 +13,11 @@ pub(crate) mod message;
 pub(crate) mod net;
 mod presence;
 pub(crate) mod publishing;
-pub(crate) mod session;
-mod session_report;
-mod sessions;
+pub(crate) mod sessions;
 mod settings;
 pub(crate) mod shared;
 pub(crate) mod stats;
+mod timers;
 pub(crate) mod viewing;
 
 pub use config::{Config, ConfigError};

@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 /// A viewer is paused that has not been heard for so long. The slowest clients send receiver reports each 6 s.
 pub(crate) const SILENCE: Duration = Duration::from_secs(7);
 
+/// A publisher is lost that has not been heard for this long. Browsers send a check each 2.5 s and a report each second,
+/// other clients media all the time.
+pub(crate) const LOST: Duration = Duration::from_secs(4);
+
 /// Whether a client is there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Presence {
@@ -29,6 +33,18 @@ impl Presence {
     /// A client that was heard at that moment, and may be silent for `silence`.
     pub(crate) fn new(heard: Instant, silence: Duration) -> Self {
         Self::Here { look_at: heard + silence }
+    }
+
+    /// True if it is time to look, and the client, last heard at `heard`, has been silent for too long.
+    pub(crate) fn is_silent(&mut self, heard: Option<Instant>, silence: Duration, now: Instant) -> bool {
+        if self.look_at().is_none_or(|look_at| look_at > now) {
+            return false;
+        }
+        let heard = heard.filter(|heard| *heard + silence > now);
+        if let Some(heard) = heard {
+            *self = Self::new(heard, silence);
+        }
+        heard.is_none()
     }
 
     #[inline]

@@ -1,17 +1,14 @@
-//! A worker without its thread: told the time and the bytes, it answers with values. It sequences the steps of the other rooms; the
-//! event loop and, in virtual time, tests call it.
+//! A worker without its thread: told the time and the bytes, it answers with values. It sequences the steps of the other
+//! rooms; the event loop and, in virtual time, tests call it.
 
-mod assignment;
 mod channels;
-mod handed_over;
-mod held;
+mod datagrams;
 mod joins;
-mod mailbox;
-mod publisher_loss;
+mod messages;
+mod other_workers;
 mod sample;
+mod silence;
 mod standby;
 pub(crate) mod state;
-mod steering;
 mod streams;
-mod timers;
-mod viewer_pause;
+pub(crate) mod turn;

@@ -4,15 +4,13 @@
 use super::state::Engine;
 use crate::demux::Key;
 use crate::five_tuple::FiveTuple;
-use crate::forward::codec::Kind;
-use crate::name::StreamName;
 use crate::worker::message::Message;
-use crate::worker::session::State;
-use crate::worker::session_report::{INTERVAL, PROBE_INTERVAL, SLICE};
+use crate::worker::sessions::report::{INTERVAL, PROBE_INTERVAL, SLICE};
+use crate::worker::sessions::session::State;
 use std::time::Instant;
 
 impl Engine {
-    /// Looks at the sessions whose turn it is.
+    /// Updates the next few sessions, if it is time.
     pub(crate) fn sample(&mut self, now: Instant) {
         if self.sampler.due.is_none_or(|due| due > now) {
             return;
@@ -26,14 +24,14 @@ impl Engine {
                 engine.probe(key, now);
             });
         }
-        self.take_door_output(now);
+        self.take_demux_output(now);
         let looks = places.div_ceil(SLICE).max(1) as u32;
         self.sampler.due = (!self.sessions.is_empty()).then(|| now + INTERVAL / looks);
     }
 
-    /// Asks a publisher how far away it is, if it is time. Viewers tell by themselves.
+    /// Measures a publisher's round-trip time, if it is time. Viewers' RTCP tells theirs.
     fn probe(&mut self, key: Key, now: Instant) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(session) = self.sessions.session_mut(key) else { return };
         let is_due = session.probed.is_none_or(|before| now >= before + PROBE_INTERVAL);
         if let (true, State::Publishing(publisher)) = (is_due, &mut session.state) {
             session.probed = Some(now);
@@ -42,10 +40,9 @@ impl Engine {
         }
     }
 
-    /// A check was answered: a publisher that reads little has that to read, too.
+    /// A check on this path was answered: a publisher that reads slowly has one more datagram to read.
     pub(crate) fn on_check(&mut self, path: FiveTuple, now: Instant) {
-        let Some(session) = self.demux.owner(&path).and_then(|key| self.sessions.get_mut(key)) else { return };
-        if let State::Publishing(publisher) = &mut session.state {
+        if let Some(publisher) = self.demux.owner(&path).and_then(|key| self.sessions.publisher_mut(key)) {
             publisher.reception.on_sent(now);
         }
     }
@@ -53,43 +50,21 @@ impl Engine {
     /// Brings the record of one session up to date.
     pub(crate) fn report(&mut self, key: Key, now: Instant) {
         let demux = self.demux.facts(key).unwrap_or_default();
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let feed = self.feeds.get(&session.stream);
-        session.report(&demux, feed, now);
-        self.expire_pictures(key, now);
+        let Some(session) = self.sessions.session_mut(key) else { return };
+        session.report(&demux, self.feeds.get(&session.stream), now);
+        self.limit_cache(key, now);
     }
 
-    /// Lets go what a publisher's tracks keep for too long, or for more memory than there is for all.
-    fn expire_pictures(&mut self, key: Key, now: Instant) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let State::Publishing(publisher) = &mut session.state else { return };
-        let (mut octets, mut since) = (0, now);
-        for track in &mut publisher.tracks {
-            track.history.expire(now);
-            let Some((cost, received)) = track.history.cost_of_pictures().filter(|_| track.kind == Kind::Video) else {
-                continue;
-            };
-            octets += cost;
-            since = since.min(received);
+    /// Keeps the frames for late viewers of a publisher within their age and within the memory of the node.
+    fn limit_cache(&mut self, key: Key, now: Instant) {
+        let Some(publisher) = self.sessions.publisher_mut(key) else { return };
+        let (octets, since) = publisher.expire_cache(now);
+        let (cache_budget, metrics) = (&self.shared.cache_budget, &self.shared.metrics);
+        if cache_budget.report(publisher.publication.session(), octets, since) {
+            publisher.give_up_cache(now);
+            metrics.fast_start_evictions.inc();
+            publisher.tell_subscribers(&mut self.mailbox, |stream, epoch| Message::GiveUpPictures { stream, epoch });
         }
-        let makes_room = self.shared.cache_budget.report(session.id, octets, since);
-        if makes_room {
-            for track in publisher.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
-                track.history.give_up_pictures(now);
-            }
-            self.shared.metrics.fast_start_evictions.inc();
-            self.tell_subscribers(key, 0, |stream, epoch| Message::GiveUpPictures { stream, epoch });
-        }
-        self.shared.metrics.fast_start_bytes.set(self.shared.cache_budget.total() as i64);
-    }
-
-    /// The pictures since a publisher's last keyframe make room for others.
-    pub(crate) fn on_give_up_pictures(&mut self, stream: &StreamName, epoch: u32, now: Instant) {
-        let Some(feed) = self.feeds.get_mut(stream) else { return };
-        if feed.source.is_some_and(|source| source.epoch == epoch)
-            && let Some(track) = feed.track_mut(Kind::Video)
-        {
-            track.history.give_up_pictures(now);
-        }
+        metrics.fast_start_bytes.set(cache_budget.total() as i64);
     }
 }

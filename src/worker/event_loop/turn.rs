@@ -16,11 +16,11 @@ use crate::peer::CertificateError;
 use crate::session::assignment::Awake;
 use crate::stream::{Inbox, Sender, WorkerId, inbox};
 use crate::worker::config::{Config, ConfigError};
-use crate::worker::engine::state::{Engine, Progress};
+use crate::worker::engine::{state::Engine, turn::Progress};
 use crate::worker::message::Message;
 use crate::worker::net::kernel_drops::SocketDrops;
 use crate::worker::net::socket::{BindError, Socket, bind};
-use crate::worker::session::end_waiting;
+use crate::worker::sessions::ended::end_waiting;
 use crate::worker::shared::Shared;
 
 /// Datagrams that one turn takes from the socket before viewers are served.

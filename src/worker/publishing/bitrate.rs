@@ -47,6 +47,16 @@ impl BitrateLimit {
         (limit > 0).then_some(new)
     }
 
+    /// Why a publisher with this mean bitrate is ended, in bits per second.
+    pub(crate) fn failure(&self, rate: u64) -> String {
+        format!(
+            "it sent {} kbit/s for more than 5 s, where --max-publisher-bitrate allows {}: lower the encoder's bitrate, or \
+             raise the limit",
+            rate / 1000,
+            self.limit / 1000
+        )
+    }
+
     /// When [`Self::look`] has something to do.
     pub(crate) fn poll_timeout(&self) -> Instant {
         self.due

@@ -7,7 +7,6 @@ use bytes::Bytes;
 
 use super::bitrate::BitrateLimit;
 use super::header_extensions::{ExtensionValues, Ids};
-use super::publisher_loss::LOST;
 use super::repair_delay::RepairDelay;
 use super::sources::{Admitted, Rarely};
 use super::track::Track;
@@ -21,7 +20,7 @@ use crate::sdp::{Negotiated, Payload};
 use crate::srtp::{Opened, Opener};
 use crate::stream::{Publication, Takeover, WorkerId};
 use crate::worker::message::{Published, Subscribed, SubscribedTrack};
-use crate::worker::presence::Presence;
+use crate::worker::presence::{LOST, Presence};
 
 /// How often a standby looks whether the live publisher is still heard.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -111,16 +110,17 @@ impl Publisher {
         }
     }
 
-    /// Lets a standby look, from now on, whether it is its turn.
-    pub(crate) fn look_out(&mut self, now: Instant) {
+    /// Stands beside the live publisher from now on, and checks whether to take over from it.
+    pub(crate) fn stand_by(&mut self, now: Instant) {
         self.look_at = Some(now + LOOK_INTERVAL);
+        tracing::info!(session = %self.publication.session(), stream = %self.stream, "publisher stands by");
     }
 
     /// Makes a standby the live publisher when the one before it has gone or fallen silent: what it has sent since its
     /// last keyframe is there for the viewers.
     pub(crate) fn take_over(&mut self, after: Duration, now: Instant) -> Option<Takeover> {
         self.look_at.take_if(|due| *due <= now)?;
-        self.look_out(now);
+        self.look_at = Some(now + LOOK_INTERVAL);
         let before = self.epoch();
         let takeover = self.publication.take_over(after, now)?;
         self.look_at = None;
@@ -148,7 +148,29 @@ impl Publisher {
             track.pending.clear();
             track.clear_waiting();
         }
-        self.look_out(now);
+        self.stand_by(now);
+    }
+
+    /// Drops packets for late viewers that are too old; how many octets the frames since the last keyframe take, and since
+    /// when the oldest of them is kept.
+    pub(crate) fn expire_cache(&mut self, now: Instant) -> (usize, Instant) {
+        let (mut octets, mut since) = (0, now);
+        for track in &mut self.tracks {
+            track.history.expire(now);
+            let frames = track.history.cost_of_pictures().filter(|_| track.kind == Kind::Video);
+            if let Some((cost, received)) = frames {
+                octets += cost;
+                since = since.min(received);
+            }
+        }
+        (octets, since)
+    }
+
+    /// Drops the frames since the last keyframe, to make room for those of other publishers.
+    pub(crate) fn give_up_cache(&mut self, now: Instant) {
+        for track in self.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
+            track.history.give_up_pictures(now);
+        }
     }
 
     /// The number that tells this publisher from others: its takeover count.

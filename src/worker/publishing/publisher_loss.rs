@@ -1,12 +1,41 @@
 //! Publishers that fall silent without a word: a crash, a dead network, a laptop that sleeps.
 //!
 //! The session of such a publisher lives for 30 s more, because it may come back under the same keys. Its viewers are told
-//! sooner: a publisher of which nothing has been heard for [`LOST`], neither media nor RTCP nor STUN, is lost until it is
-//! heard again. A publisher that sends no media and is heard is not lost: a screen may stand still. The rule: while no
-//! publisher is heard, viewers are sent nothing that was sent before.
+//! sooner: a publisher that has sent nothing for [`LOST`], neither media nor RTCP nor STUN, is lost until it sends
+//! again. A publisher that is heard and sends no media is not lost: a shared screen may stand still. The rule: while the
+//! publisher is lost, viewers are sent nothing a second time.
 
-use std::time::Duration;
+use std::time::Instant;
 
-/// A publisher is lost that has not been heard for this long. Browsers send a check each 2.5 s and a report each second,
-/// other clients media all the time.
-pub(crate) const LOST: Duration = Duration::from_secs(4);
+use super::publisher::Publisher;
+use crate::worker::mailbox::Mailbox;
+use crate::worker::message::Message;
+use crate::worker::presence::{LOST, Presence};
+
+impl Publisher {
+    /// Notices that the publisher has been silent for too long, and tells its subscribers; true if it is lost from now on.
+    pub(crate) fn check_loss(&mut self, heard: Option<Instant>, mailbox: &mut Mailbox, now: Instant) -> bool {
+        if !self.presence.is_silent(heard, LOST, now) {
+            return false;
+        }
+        self.presence = Presence::Away { since: now };
+        self.publication.set_lost(Some(now));
+        let session = self.publication.session();
+        tracing::info!(%session, stream = %self.stream, "publisher lost: it was not heard for 4 s");
+        // A standby has no subscribers.
+        self.tell_subscribers(mailbox, |stream, epoch| Message::Lost { stream, epoch, lost: true });
+        true
+    }
+
+    /// The publisher is heard: if it was lost, its subscribers are told, and this is true.
+    pub(crate) fn end_loss(&mut self, mailbox: &mut Mailbox, now: Instant) -> bool {
+        let Presence::Away { since } = self.presence else { return false };
+        self.presence = Presence::new(now, LOST);
+        self.publication.set_lost(None);
+        let lost_ms = now.saturating_duration_since(since).as_millis() as u64;
+        let session = self.publication.session();
+        tracing::info!(%session, stream = %self.stream, lost_ms, "publisher heard again");
+        self.tell_subscribers(mailbox, |stream, epoch| Message::Lost { stream, epoch, lost: false });
+        true
+    }
+}

@@ -171,6 +171,11 @@ impl Counters {
         self.metrics.setup[phase].observe(took.as_secs_f64());
     }
 
+    /// Observes how long a viewer waited for its first video packet.
+    pub(crate) fn observe_first_frame(&self, took: Duration) {
+        self.metrics.first_frame.observe(took.as_secs_f64());
+    }
+
     /// Adds everything to the instruments.
     pub(crate) fn flush(&mut self) {
         let metrics = &self.metrics;

@@ -13,7 +13,8 @@ use crate::name::StreamName;
 use crate::peer::Channel;
 use crate::rtcp::SenderClock;
 use crate::stream::{SILENT, WorkerId};
-use crate::worker::message::SubscribedTrack;
+use crate::worker::mailbox::Mailbox;
+use crate::worker::message::{Message, Published, Subscribed, SubscribedTrack};
 
 /// One stream that has viewers on this worker.
 #[derive(Debug)]
@@ -128,7 +129,7 @@ impl StreamFeed {
     }
 
     /// A publisher's track begins: its history goes on from that of the publisher before it.
-    pub(crate) fn start_track(&mut self, started: SubscribedTrack, limits: HistoryLimits) {
+    fn start_track(&mut self, started: SubscribedTrack, limits: HistoryLimits) {
         let history = match self.tracks.iter().position(|track| track.kind == started.kind) {
             Some(place) => self.tracks.swap_remove(place).history,
             None => History::new(limits),
@@ -151,16 +152,29 @@ impl StreamFeed {
         Some(key)
     }
 
-    /// True once for everything that waits, until a keyframe has come: whoever asks first asks for all.
-    pub(crate) fn demand(&mut self) -> Option<WorkerId> {
-        let source = self.source.filter(|_| !self.demanded)?;
-        self.demanded = true;
-        Some(source.worker)
+    /// The publisher is lost, or heard again.
+    pub(crate) fn set_lost(&mut self, lost: bool) {
+        if let Some(source) = &mut self.source {
+            source.lost = lost;
+        }
     }
 
-    /// Forgets a demand that could not be delivered or that a new publisher has not heard of.
-    pub(crate) fn forget_demand(&mut self) {
+    /// Asks the publisher's worker for a keyframe, once for all viewers here until one has come.
+    pub(crate) fn demand_keyframe(&mut self, mailbox: &mut Mailbox) {
+        let Some(source) = self.source.filter(|_| !self.demanded) else { return };
+        self.demanded = mailbox.send_command(source.worker, Message::Demand { stream: self.stream.clone() });
+    }
+
+    /// A publisher begins: its tracks go on from those of the publisher before it.
+    fn start(&mut self, subscribed: Subscribed, limits: HistoryLimits) {
+        let Subscribed { worker, epoch, lost, .. } = subscribed;
+        self.source = Some(Source { worker, epoch, lost });
+        self.abandoned = None;
         self.demanded = false;
+        self.channels = subscribed.channels;
+        for track in subscribed.tracks {
+            self.start_track(track, limits);
+        }
     }
 
     /// Keeps a packet for the viewers.
@@ -180,11 +194,6 @@ impl StreamFeeds {
         Self { limits, feed_by_stream: HashMap::default(), ready: VecDeque::new(), abandoned: VecDeque::new() }
     }
 
-    /// How much each feed keeps of each track.
-    pub(crate) fn limits(&self) -> HistoryLimits {
-        self.limits
-    }
-
     /// The feed of a stream.
     pub(crate) fn get(&self, stream: &StreamName) -> Option<&StreamFeed> {
         self.feed_by_stream.get(stream)
@@ -193,6 +202,57 @@ impl StreamFeeds {
     /// The feed of a stream.
     pub(crate) fn get_mut(&mut self, stream: &StreamName) -> Option<&mut StreamFeed> {
         self.feed_by_stream.get_mut(stream)
+    }
+
+    /// The feed of a stream, if its packets come from the publisher of that epoch.
+    pub(crate) fn of_publisher(&mut self, stream: &StreamName, epoch: u32) -> Option<&mut StreamFeed> {
+        self.get_mut(stream).filter(|feed| feed.source.is_some_and(|source| source.epoch == epoch))
+    }
+
+    /// A track of the publisher of that epoch, if packets of the stream come from it.
+    pub(crate) fn track_of_publisher(&mut self, stream: &StreamName, epoch: u32, kind: Kind) -> Option<&mut FeedTrack> {
+        self.of_publisher(stream, epoch)?.track_mut(kind)
+    }
+
+    /// Keeps packets for the viewers of their stream; how many came too late, from a publisher that has been replaced.
+    pub(crate) fn on_media(&mut self, published: &Published) -> u64 {
+        let Some(feed) = self.get_mut(&published.stream) else { return 0 };
+        if feed.source.is_none_or(|source| source.epoch != published.epoch) {
+            return published.packets.len() as u64;
+        }
+        for packet in &published.packets {
+            feed.push(published.kind, packet);
+        }
+        self.mark_ready(&published.stream);
+        0
+    }
+
+    /// A publisher begins; `None` if the stream has no viewers here, or a newer publisher.
+    pub(crate) fn on_subscribed(&mut self, subscribed: Subscribed) -> Option<&mut StreamFeed> {
+        let limits = self.limits;
+        let feed = self.get_mut(&subscribed.stream)?;
+        if feed.source.is_some_and(|source| source.epoch > subscribed.epoch) {
+            return None;
+        }
+        feed.start(subscribed, limits);
+        Some(feed)
+    }
+
+    /// A publisher has left: its viewers wait for the next one for `grace`. `None` if it was not the live one.
+    pub(crate) fn on_unpublished(
+        &mut self,
+        stream: &StreamName,
+        epoch: u32,
+        grace: Duration,
+        now: Instant,
+    ) -> Option<&StreamFeed> {
+        let feed = self.of_publisher(stream, epoch)?;
+        feed.source = None;
+        feed.demanded = false;
+        let until = now + grace;
+        feed.abandoned = Some(until);
+        self.abandoned.push_back((until, stream.clone()));
+        self.get(stream)
     }
 
     /// How many streams have viewers here, or are to be served.
@@ -260,14 +320,6 @@ impl StreamFeeds {
         for track in self.feed_by_stream.values_mut().flat_map(|feed| &mut feed.tracks) {
             track.history.expire(now);
         }
-    }
-
-    /// The publisher of a stream has gone; its viewers wait for `grace`.
-    pub(crate) fn abandon(&mut self, stream: &StreamName, now: Instant, grace: Duration) {
-        let Some(feed) = self.feed_by_stream.get_mut(stream) else { return };
-        let until = now + grace;
-        feed.abandoned = Some(until);
-        self.abandoned.push_back((until, feed.stream.clone()));
     }
 
     /// When [`Self::pop_abandoned`] has something to look at.

@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::time::Instant;
 
 use super::session::Session;
 use crate::demux::Key;
 use crate::name::SessionId;
+use crate::worker::publishing::publisher::Publisher;
+use crate::worker::viewing::viewer::Viewer;
 
 /// A table of sessions; keys are used again.
 #[derive(Default)]
@@ -28,8 +31,23 @@ impl Sessions {
     }
 
     /// The session of a key.
-    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Session> {
+    pub(crate) fn session_mut(&mut self, key: Key) -> Option<&mut Session> {
         self.slots.get_mut(key.0 as usize)?.as_deref_mut()
+    }
+
+    /// The publisher of a key, if that is one.
+    pub(crate) fn publisher_mut(&mut self, key: Key) -> Option<&mut Publisher> {
+        self.session_mut(key)?.state.publisher_mut()
+    }
+
+    /// The viewer of a key, if that is one.
+    pub(crate) fn viewer_mut(&mut self, key: Key) -> Option<&mut Viewer> {
+        self.session_mut(key)?.state.viewer_mut()
+    }
+
+    /// When a session needs the worker next.
+    pub(crate) fn poll_timeout(&mut self, key: Key) -> Option<Instant> {
+        self.session_mut(key)?.poll_timeout()
     }
 
     /// Takes a session out.

@@ -1,0 +1,72 @@
+//! Messages of other workers, of this one, and of the node's handle.
+
+use std::time::Instant;
+
+use super::state::Engine;
+use crate::forward::codec::Kind;
+use crate::metrics::DropReason;
+use crate::worker::message::Message;
+
+impl Engine {
+    /// Takes one message from the inbox.
+    pub(crate) fn handle_message(&mut self, message: Message, now: Instant) {
+        match message {
+            Message::Media(published) => {
+                let late = self.feeds.on_media(&published);
+                self.counters.drops(DropReason::Replaced, late);
+            }
+            Message::Subscribed(subscribed) => self.on_subscribed(*subscribed, now),
+            Message::Clock { stream, epoch, kind, clock } => self.on_clock(&stream, epoch, kind, clock, now),
+            Message::KeyframeResponsive { stream, epoch, kind, keyframe_responsive } => {
+                if let Some(track) = self.feeds.track_of_publisher(&stream, epoch, kind) {
+                    track.keyframe_responsive = Some(keyframe_responsive);
+                }
+            }
+            Message::GiveUpPictures { stream, epoch } => {
+                if let Some(track) = self.feeds.track_of_publisher(&stream, epoch, Kind::Video) {
+                    track.history.give_up_pictures(now);
+                }
+            }
+            Message::Channel { stream, epoch, channel } => self.on_published_channel(&stream, epoch, channel, now),
+            Message::DataFromPublisher { stream, epoch, label, message } => {
+                self.on_data_from_publisher(&stream, epoch, (&label, &message), now)
+            }
+            Message::DataFromViewer { stream, label, message } => {
+                self.on_data_from_viewer(&stream, &label, &message, now)
+            }
+            Message::Unpublished { stream, epoch } => self.on_unpublished(&stream, epoch, now),
+            Message::Lost { stream, epoch, lost } => self.on_lost(&stream, epoch, lost, now),
+            Message::Subscribe { stream, worker } => {
+                if let Some(key) = self.publisher_by_stream.get(&stream)
+                    && let Some(publisher) = self.sessions.publisher_mut(*key)
+                {
+                    publisher.subscribe(worker, self.id, &mut self.mailbox);
+                }
+            }
+            Message::Unsubscribe { stream, worker } => {
+                if let Some(publisher) = self.publisher_of(&stream) {
+                    publisher.unsubscribe(worker);
+                }
+            }
+            Message::Demand { stream } => self.on_demand(&stream, now),
+            Message::Datagram { path, mut datagram, received } => {
+                self.handle_arrival(path, &mut datagram, received, now, true);
+                self.steer(path, now);
+            }
+            Message::Restart { session, admission } => {
+                if let Some(key) = self.sessions.key(&session) {
+                    self.demux.restart(key, *admission);
+                    self.take_demux_output(now);
+                }
+            }
+            Message::StandDown { session } => self.on_stand_down(&session, now),
+            Message::End { session, reason } => {
+                if let Some(key) = self.sessions.key(&session) {
+                    self.end(key, reason, now);
+                }
+            }
+            Message::Hold { session, hold } => self.hold(session, &hold, now),
+            Message::Stop => self.stop(now),
+        }
+    }
+}

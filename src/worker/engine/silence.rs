@@ -1,0 +1,78 @@
+//! Clients that fall silent and are heard again: viewers are paused and resumed, publishers are lost and found.
+
+use super::state::Engine;
+use crate::demux::Key;
+use crate::metrics::DropReason;
+use crate::name::StreamName;
+use crate::session::Event;
+use crate::stream::Absence;
+use crate::worker::presence::{Presence, SILENCE};
+use crate::worker::sessions::session::State;
+use std::time::Instant;
+
+impl Engine {
+    /// Pauses a viewer that has been silent for too long.
+    pub(crate) fn check_viewer_silence(&mut self, key: Key, now: Instant) {
+        let heard = self.demux.heard(key);
+        let Some(session) = self.sessions.session_mut(key) else { return };
+        let Some(viewer) = session.state.viewer_mut() else { return };
+        if !viewer.presence.is_silent(heard, SILENCE, now) {
+            return;
+        }
+        viewer.pause(now);
+        tracing::debug!(session = %session.id, "viewer paused: it was not heard for 7 s");
+        self.serving_timers.set(key, None);
+        self.demux.await_sign(key);
+        self.shared.metrics.pauses.inc();
+        self.report(key, now);
+    }
+
+    /// Notices that a publisher has been silent for too long.
+    pub(crate) fn check_publisher_silence(&mut self, key: Key, now: Instant) {
+        let heard = self.demux.heard(key);
+        let Some(publisher) = self.sessions.publisher_mut(key) else { return };
+        if publisher.check_loss(heard, &mut self.mailbox, now) {
+            let stream = publisher.stream.clone();
+            self.shared.events.send(Event::Unpublished { stream, absence: Absence::Lost });
+            self.demux.await_sign(key);
+        }
+    }
+
+    /// A client that was silent may be heard again: its viewer is resumed, the viewers of its publisher go on.
+    pub(crate) fn on_heard(&mut self, key: Key, now: Instant) {
+        let Some(session) = self.sessions.session_mut(key) else { return };
+        match &mut session.state {
+            State::Connecting(_) => {}
+            State::Publishing(publisher) => {
+                if publisher.end_loss(&mut self.mailbox, now) {
+                    self.shared.events.send(Event::Published { stream: session.stream.clone() });
+                    self.timers.set(key, session.poll_timeout());
+                }
+            }
+            State::Watching(viewer) => {
+                let Presence::Away { since } = viewer.presence else { return };
+                let Some(feed) = self.feeds.get(&session.stream) else { return };
+                let (begun, missed) = viewer.resume(feed, now);
+                let paused_ms = now.saturating_duration_since(since).as_millis() as u64;
+                tracing::debug!(session = %session.id, paused_ms, missed, "viewer resumed");
+                let stream = session.stream.clone();
+                self.counters.drops(DropReason::Paused, missed);
+                self.serving_timers.set(key, Some(now));
+                self.timers.set(key, session.poll_timeout());
+                self.help(&stream, begun);
+                self.report(key, now);
+            }
+        }
+    }
+
+    /// The publisher of viewers here is lost, or heard again.
+    pub(crate) fn on_lost(&mut self, stream: &StreamName, epoch: u32, lost: bool, now: Instant) {
+        let Some(feed) = self.feeds.of_publisher(stream, epoch) else { return };
+        feed.set_lost(lost);
+        if lost {
+            return self.sessions.stop_replays(feed);
+        }
+        let attached = self.sessions.attach_viewers(feed, false, now);
+        self.on_attached(stream, attached, now);
+    }
+}

@@ -1,0 +1,136 @@
+//! One turn of a worker: packets of publishers, the inbox, timers, then viewers, in bounded time.
+
+use std::time::{Duration, Instant};
+
+use super::state::{Engine, SWEEP_INTERVAL};
+use crate::metrics::{DropReason, End as Reason};
+use crate::stream::{Inbox, WorkerId};
+use crate::worker::message::Message;
+use crate::worker::net::batch::{Outbox, Sent};
+use crate::worker::sessions::ended::end_waiting;
+
+/// While the socket is blocked, refused runs are looked at this often, for their age.
+const BLOCKED_INTERVAL: Duration = Duration::from_millis(20);
+
+/// What is left after a serving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Everybody has everything.
+    Idle,
+    /// The time was up before everybody was served.
+    More,
+    /// The socket takes nothing now.
+    Blocked,
+}
+
+impl Engine {
+    /// Everything of a turn but the socket: what publishers sent is pushed and, with what other workers pushed, sealed
+    /// for viewers and sent, until `budget` is used up.
+    pub(crate) fn work(
+        &mut self,
+        inbox: &mut Inbox<Message>,
+        outbox: &mut impl Outbox,
+        budget: Duration,
+        mut clock: impl FnMut() -> Instant,
+    ) -> Progress {
+        // 1. Push what publishers sent, once to each worker with viewers; before it the commands that found no room.
+        self.mailbox.retry_commands();
+        self.flush_published();
+        // 2. Inbox: media from all workers (this one too) and commands, in the order they came.
+        for _ in 0..inbox.len() {
+            let Some(message) = inbox.pop() else { break };
+            self.handle_message(message, clock());
+        }
+        // 3. Timers, before viewers: a report or a request for a lost packet is small and must not wait.
+        let now = clock();
+        if self.poll_timeout().is_some_and(|due| due <= now) {
+            self.handle_timeout(now);
+        }
+        // 4. Serve viewers, in bounded time.
+        let progress = self.serve(outbox, budget, clock);
+        self.mailbox.schedule(now);
+        progress
+    }
+
+    /// Sends what waits: small datagrams first, then answers to NACKs, then media, viewer by viewer, until `budget` is
+    /// used up. `clock` tells the time.
+    fn serve(&mut self, outbox: &mut impl Outbox, budget: Duration, mut clock: impl FnMut() -> Instant) -> Progress {
+        let started = clock();
+        let progress = self.serve_until(outbox, started + budget, started, &mut clock);
+        self.counters.add_batch(self.batch.take_tally());
+        self.counters.drops(DropReason::InboxFull, self.mailbox.take_lost());
+        self.counters.flush();
+        self.blocked_until = (progress == Progress::Blocked).then(|| clock() + BLOCKED_INTERVAL);
+        progress
+    }
+
+    fn serve_until(
+        &mut self,
+        outbox: &mut impl Outbox,
+        until: Instant,
+        mut now: Instant,
+        clock: &mut impl FnMut() -> Instant,
+    ) -> Progress {
+        if self.batch.is_blocked() && !self.batch.retry(outbox, now) {
+            return Progress::Blocked;
+        }
+        while let Some((path, datagram)) = self.transmits.front() {
+            if outbox.send(path, datagram, None) == Sent::Blocked {
+                return Progress::Blocked;
+            }
+            self.transmits.pop_front();
+        }
+        for key in std::mem::take(&mut self.pending_nacks) {
+            self.guard(key, now, |engine| engine.answer_nacks(key, outbox, now));
+        }
+        while let Some(key) = self.feeds.next_viewer() {
+            self.guard(key, now, |engine| engine.serve_viewer(key, outbox, now));
+            if self.batch.is_blocked() {
+                return Progress::Blocked;
+            }
+            now = clock();
+            if now >= until && self.feeds.is_ready() {
+                return Progress::More;
+            }
+        }
+        // Replays come last: those who are live do not wait for those who are not yet.
+        while let Some(key) = self.due_viewers.pop() {
+            self.guard(key, now, |engine| engine.serve_viewer(key, outbox, now));
+            if self.batch.is_blocked() {
+                return Progress::Blocked;
+            }
+            now = clock();
+            if now >= until && !self.due_viewers.is_empty() {
+                return Progress::More;
+            }
+        }
+        Progress::Idle
+    }
+
+    /// Does what is due.
+    fn handle_timeout(&mut self, now: Instant) {
+        self.demux.handle_timeout(now);
+        self.take_demux_output(now);
+        while let Some(key) = self.timers.pop_due(now) {
+            self.guard(key, now, |engine| engine.on_session_timeout(key, now));
+        }
+        // What publishers sent and had to wait.
+        self.flush_published();
+        self.due_viewers.extend(std::iter::from_fn(|| self.serving_timers.pop_due(now)));
+        self.sample(now);
+        self.end_grace(now);
+        if self.next_sweep <= now {
+            self.next_sweep = now + SWEEP_INTERVAL;
+            self.handed_over_paths.expire(now);
+            self.feeds.expire(now);
+            // One worker looks for all.
+            if self.id == WorkerId(0) {
+                self.shared.client_closed.expire(now);
+                for waiting in self.shared.pending_sessions.expire(now) {
+                    end_waiting(&waiting, Reason::NeverConnected, &self.shared, now);
+                }
+                self.shared.pending_sessions.shrink();
+            }
+        }
+    }
+}

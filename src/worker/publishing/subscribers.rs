@@ -1,0 +1,93 @@
+//! What a publisher sends to the workers with viewers of its stream: batches of packets, and commands about itself.
+
+use super::publisher::{KeyframeResponsive, Publisher};
+use crate::name::StreamName;
+use crate::peer::{Channel, ChannelMessage};
+use crate::sctp::MAX_CHANNELS;
+use crate::stream::WorkerId;
+use crate::worker::mailbox::Mailbox;
+use crate::worker::message::{Message, Subscribed};
+
+impl Publisher {
+    /// Sends a command to each worker with viewers, with the stream's name and this publisher's epoch.
+    pub(crate) fn tell_subscribers(&self, mailbox: &mut Mailbox, command: impl Fn(StreamName, u32) -> Message) {
+        for worker in &self.subscribers {
+            mailbox.send_command(*worker, command(self.stream.clone(), self.epoch()));
+        }
+    }
+
+    /// Sends the state of the stream to each worker with viewers.
+    pub(crate) fn send_subscribed(&self, mailbox: &mut Mailbox, subscribed: &Subscribed) {
+        self.tell_subscribers(mailbox, |_, _| Message::Subscribed(Box::new(subscribed.clone())));
+    }
+
+    /// Adds a worker that has its first viewer, and sends it the state of the stream.
+    pub(crate) fn subscribe(&mut self, subscriber: WorkerId, own: WorkerId, mailbox: &mut Mailbox) {
+        if !self.subscribers.contains(&subscriber) {
+            self.subscribers.push(subscriber);
+        }
+        mailbox.send_command(subscriber, Message::Subscribed(Box::new(self.snapshot(own))));
+    }
+
+    /// Removes a worker that has no viewers any more.
+    pub(crate) fn unsubscribe(&mut self, subscriber: WorkerId) {
+        self.subscribers.retain(|worker| *worker != subscriber);
+    }
+
+    /// Sends what has arrived since the last call: new sources first, then their packets.
+    pub(crate) fn flush(&mut self, own: WorkerId, mailbox: &mut Mailbox) {
+        if let Some(subscribed) = self.take_announcement(own) {
+            self.send_subscribed(mailbox, &subscribed);
+        }
+        self.send_pending(mailbox);
+    }
+
+    /// Sends the packets that have arrived since the last call, once to each worker with viewers.
+    pub(crate) fn send_pending(&mut self, mailbox: &mut Mailbox) {
+        for published in self.take_pending() {
+            for worker in &self.subscribers {
+                mailbox.send_media(*worker, Message::Media(published.clone()), published.packets.len() as u64);
+            }
+        }
+    }
+
+    /// Tells the workers with viewers which tracks have answered a keyframe request or ignored it; returns the same.
+    pub(crate) fn tell_verdicts(&mut self, mailbox: &mut Mailbox) -> Vec<KeyframeResponsive> {
+        let verdicts = self.take_verdicts();
+        for KeyframeResponsive { kind, keyframe_responsive } in verdicts.iter().copied() {
+            self.tell_subscribers(mailbox, |stream, epoch| Message::KeyframeResponsive {
+                stream,
+                epoch,
+                kind,
+                keyframe_responsive,
+            });
+        }
+        verdicts
+    }
+
+    /// Tells the workers with viewers the publisher's newest sender reports.
+    pub(crate) fn tell_clocks(&mut self, mailbox: &mut Mailbox) {
+        for (kind, clock) in self.take_clocks() {
+            self.tell_subscribers(mailbox, |stream, epoch| Message::Clock { stream, epoch, kind, clock });
+        }
+    }
+
+    /// Takes note of a data channel that the publisher has opened, and tells the workers with viewers.
+    pub(crate) fn open_channel(&mut self, channel: Channel, mailbox: &mut Mailbox) {
+        let is_known = self.channels.iter().any(|known| known.label == channel.label);
+        if is_known || self.channels.len() >= MAX_CHANNELS {
+            return;
+        }
+        self.tell_subscribers(mailbox, |stream, epoch| Message::Channel { stream, epoch, channel: channel.clone() });
+        self.channels.push(channel);
+    }
+
+    /// Sends a data message of the publisher to each worker with viewers.
+    pub(crate) fn send_data(&self, label: &str, message: &ChannelMessage, mailbox: &mut Mailbox) {
+        for worker in &self.subscribers {
+            let (label, message) = (label.to_owned(), message.clone());
+            let data = Message::DataFromPublisher { stream: self.stream.clone(), epoch: self.epoch(), label, message };
+            mailbox.send_media(*worker, data, 1);
+        }
+    }
+}

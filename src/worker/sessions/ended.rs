@@ -1,0 +1,110 @@
+//! The end of a session, of one that a worker owns and of one that never sent a packet: its record, its metrics and its last
+//! log line.
+
+use std::time::{Duration, Instant};
+
+use super::session::{Session, State};
+use crate::demux::Facts as DemuxFacts;
+use crate::metrics::{End as Reason, Label as _, SessionState};
+use crate::name::Role;
+use crate::session::pending_sessions::PendingSession;
+use crate::session::unreached::{Progress, Unreached};
+use crate::session::{Event, SessionRecord};
+use crate::worker::shared::Shared;
+
+impl Session {
+    /// Why it ends, when it is asked to end for `asked`: before DTLS has completed, how far it came.
+    pub(crate) fn reason(&self, asked: Reason, now: Instant) -> Reason {
+        match self.state {
+            State::Connecting(_) => Progress::Checked.reason(asked, now.saturating_duration_since(self.record.created)),
+            State::Publishing(_) | State::Watching(_) => asked,
+        }
+    }
+
+    /// Removes the session from what the workers share, and tells of its end.
+    pub(crate) fn note_end(&self, reason: Reason, demux: &DemuxFacts, shared: &Shared, now: Instant) {
+        if reason == Reason::Closed
+            && let Some(listed) = shared.pending_sessions.listed(&self.id)
+        {
+            shared.client_closed.remember(self.id, listed.credential, now);
+        }
+        if self.role == Role::Publisher {
+            shared.cache_budget.forget(&self.id);
+            shared.metrics.fast_start_bytes.set(shared.cache_budget.total() as i64);
+        }
+        shared.pending_sessions.remove(&self.id);
+        shared.events.send(Event::SessionEnded { session: self.id });
+        shared.metrics.sessions[self.role][self.state.label()].dec();
+        shared.metrics.session_ends[self.role][reason].inc();
+        shared.ended.keep(&self.record, reason, now);
+        self.log_end(reason, demux, now);
+        warn_of_unreached(&self.record, reason, shared, now);
+    }
+
+    /// The last log line: what it was, how long it lived, why it ended.
+    fn log_end(&self, reason: Reason, demux: &DemuxFacts, now: Instant) {
+        let facts = &self.facts;
+        let after =
+            |moment: Option<Instant>| moment.map(|at| milliseconds(at.saturating_duration_since(facts.created)));
+        tracing::info!(
+            session = %self.id,
+            role = self.role.as_str(),
+            stream = %self.stream,
+            reason = reason.as_str(),
+            lived_ms = milliseconds(now.saturating_duration_since(facts.created)),
+            stun_ms = after(facts.opened),
+            dtls_ms = after(facts.connected),
+            media_ms = after(facts.first_media),
+            picture_ms = after(facts.first_picture),
+            path = self.path.map(|path| path.remote.to_string()),
+            srtp = facts.profile.map(tracing::field::debug),
+            packets = facts.packets,
+            bytes = facts.bytes,
+            asked_again = facts.asked_again,
+            keyframes_asked = facts.keyframes_asked,
+            keyframes_answered = facts.keyframes_answered,
+            checks = demux.checks,
+            checks_from = demux.first.map(|path| path.remote.to_string()),
+            moves = demux.moves,
+            refused = demux.dropped + demux.forged,
+            failure = facts.failure.as_deref(),
+            offered_codecs = ?self.record.offered.codecs,
+            offered_candidates = self.record.offered.candidates,
+            user_agent = ?self.record.user_agent.as_deref().unwrap_or(""),
+            "session ended"
+        );
+    }
+}
+
+/// The end of a session that never sent a packet: its record, and its last log line.
+pub(crate) fn end_waiting(waiting: &PendingSession, asked: Reason, shared: &Shared, now: Instant) {
+    let (metrics, record) = (&shared.metrics, &waiting.record);
+    let age = now.saturating_duration_since(record.created);
+    let reason = Progress::Nothing.reason(asked, age);
+    shared.ended.keep(record, reason, now);
+    shared.events.send(Event::SessionEnded { session: waiting.id });
+    metrics.sessions[waiting.role][SessionState::Waiting].dec();
+    metrics.session_ends[waiting.role][reason].inc();
+    tracing::info!(
+        session = %waiting.id,
+        role = waiting.role.as_str(),
+        stream = %waiting.stream,
+        reason = reason.as_str(),
+        lived_ms = milliseconds(age),
+        client = %record.client,
+        told = ?record.told(),
+        user_agent = ?record.user_agent.as_deref().unwrap_or(""),
+        "session ended before its first packet"
+    );
+    warn_of_unreached(record, reason, shared, now);
+}
+
+/// Tells the operator, once in a while, that a client did not connect.
+fn warn_of_unreached(record: &SessionRecord, reason: Reason, shared: &Shared, now: Instant) {
+    let session = Unreached { reason, client: record.client, told: &record.told(), media_port: shared.media_port };
+    shared.unreached.note(&session, now);
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

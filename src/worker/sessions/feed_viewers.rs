@@ -1,0 +1,57 @@
+//! What all viewers of a stream on this worker do when its publisher changes.
+
+use std::time::Instant;
+
+use super::table::Sessions;
+use crate::demux::Key;
+use crate::worker::timers::Timers;
+use crate::worker::viewing::sender_reports::REPORT_RETRY;
+use crate::worker::viewing::stream_feed::StreamFeed;
+use crate::worker::viewing::viewer_track::Begun;
+
+/// What viewers that follow another publisher ask for.
+#[derive(Debug, Default)]
+pub(crate) struct Attached {
+    /// A keyframe.
+    pub(crate) demands: bool,
+    /// How many are sent the frames since the last keyframe.
+    pub(crate) replays: u64,
+    /// Viewers that have no payload type for the publisher's codec.
+    pub(crate) cannot_follow: Vec<Key>,
+}
+
+impl Sessions {
+    /// Lets the viewers of a feed follow its publisher.
+    pub(crate) fn attach_viewers(&mut self, feed: &StreamFeed, was_standby: bool, now: Instant) -> Attached {
+        let mut attached = Attached::default();
+        for key in &feed.viewers {
+            let Some(viewer) = self.viewer_mut(*key) else { continue };
+            let Begun { demands, replays } = viewer.attach(feed, was_standby, now);
+            attached.demands |= demands;
+            attached.replays += u64::from(replays);
+            if !viewer.can_follow(feed) {
+                attached.cannot_follow.push(*key);
+            }
+        }
+        attached
+    }
+
+    /// Ends replays of what a publisher sent that is lost or has left.
+    pub(crate) fn stop_replays(&mut self, feed: &StreamFeed) {
+        for key in &feed.viewers {
+            if let Some(viewer) = self.viewer_mut(*key) {
+                viewer.lose_publisher(feed);
+            }
+        }
+    }
+
+    /// Schedules the sender reports that waited for the publisher's first one, spread over [`REPORT_RETRY`].
+    pub(crate) fn schedule_first_reports(&mut self, feed: &StreamFeed, timers: &mut Timers, now: Instant) {
+        let step = REPORT_RETRY / u32::try_from(feed.viewers.len()).unwrap_or(u32::MAX).max(1);
+        for (place, key) in (0..).zip(&feed.viewers) {
+            let Some(viewer) = self.viewer_mut(*key) else { continue };
+            viewer.on_first_clock(now + step * place);
+            timers.set(*key, self.poll_timeout(*key));
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! One session on its worker: how far it has come, and the facts that its last log line tells.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::five_tuple::FiveTuple;
+use crate::ice::Credentials;
+use crate::metrics::{Phase, SessionState};
+use crate::name::{Role, SessionId, StreamName};
+use crate::peer::Peer;
+use crate::sdp::Negotiated;
+use crate::session::SessionRecord;
+use crate::session::quota::Slot;
+use crate::session::steering::Steered;
+use crate::srtp::SrtpProfile;
+use crate::stream::Announcement;
+use crate::worker::publishing::publisher::Publisher;
+use crate::worker::stats::counters::Counters;
+use crate::worker::stats::stream_share::Share;
+use crate::worker::viewing::viewer::Viewer;
+
+/// A session that a worker owns.
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    pub(crate) role: Role,
+    pub(crate) stream: StreamName,
+    pub(crate) local: Credentials,
+    pub(crate) negotiated: Negotiated,
+    /// Built when the first valid check arrives.
+    pub(crate) peer: Option<Peer>,
+    pub(crate) state: State,
+    /// Where its packets go now.
+    pub(crate) path: Option<FiveTuple>,
+    /// Where the kernel would bring its packets to another worker.
+    pub(crate) steered: Option<Steered>,
+    pub(crate) facts: Facts,
+    /// What others may know of it.
+    pub(crate) record: Arc<SessionRecord>,
+    /// Its part of what the relay takes.
+    pub(crate) slot: Slot,
+    /// Once it is connected: its part in what is measured of its stream.
+    pub(crate) share: Option<Share>,
+    /// When it was last asked for its round trip.
+    pub(crate) probed: Option<Instant>,
+}
+
+/// How far a session has come.
+pub(crate) enum State {
+    /// DTLS has not completed; a publisher is announced, a viewer counts nowhere yet.
+    Connecting(Option<Announcement>),
+    /// Its packets are opened and forwarded.
+    Publishing(Box<Publisher>),
+    /// It gets what the stream's feed has.
+    Watching(Box<Viewer>),
+}
+
+/// What happened to a session, for its last log line.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) created: Instant,
+    pub(crate) opened: Option<Instant>,
+    pub(crate) connected: Option<Instant>,
+    pub(crate) first_media: Option<Instant>,
+    pub(crate) first_picture: Option<Instant>,
+    pub(crate) profile: Option<SrtpProfile>,
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+    pub(crate) asked_again: u64,
+    pub(crate) keyframes_asked: u64,
+    pub(crate) keyframes_answered: u64,
+    pub(crate) failure: Option<String>,
+}
+
+impl Facts {
+    /// The facts of a session that was created at that moment.
+    pub(super) fn new(created: Instant) -> Self {
+        Self {
+            created,
+            opened: None,
+            connected: None,
+            first_media: None,
+            first_picture: None,
+            profile: None,
+            packets: 0,
+            bytes: 0,
+            asked_again: 0,
+            keyframes_asked: 0,
+            keyframes_answered: 0,
+            failure: None,
+        }
+    }
+}
+
+impl State {
+    /// The publisher, if it is one that is connected.
+    pub(crate) fn publisher_mut(&mut self) -> Option<&mut Publisher> {
+        match self {
+            Self::Publishing(publisher) => Some(publisher),
+            Self::Connecting(_) | Self::Watching(_) => None,
+        }
+    }
+
+    /// The viewer, if it is one that is connected.
+    pub(crate) fn viewer_mut(&mut self) -> Option<&mut Viewer> {
+        match self {
+            Self::Watching(viewer) => Some(viewer),
+            Self::Connecting(_) | Self::Publishing(_) => None,
+        }
+    }
+
+    /// The label of the sessions gauge.
+    pub(crate) fn label(&self) -> SessionState {
+        match self {
+            Self::Connecting(_) => SessionState::Connecting,
+            Self::Publishing(_) | Self::Watching(_) => SessionState::Connected,
+        }
+    }
+}
+
+impl Session {
+    /// The earliest moment at which it needs the worker.
+    pub(crate) fn poll_timeout(&mut self) -> Option<Instant> {
+        let peer = self.peer.as_mut().and_then(Peer::poll_timeout);
+        let role = match &self.state {
+            State::Connecting(_) => None,
+            State::Publishing(publisher) => publisher.poll_timeout(),
+            State::Watching(viewer) => viewer.poll_timeout(),
+        };
+        role.into_iter().chain(peer).min()
+    }
+
+    /// Notes the first media packet in or out.
+    pub(super) fn note_first_media(&mut self, counters: &Counters, now: Instant) {
+        if self.facts.first_media.is_none() {
+            self.facts.first_media = Some(now);
+            let since = self.facts.connected.unwrap_or(self.facts.created);
+            counters.observe_setup(Phase::FirstMedia, now.saturating_duration_since(since));
+        }
+    }
+
+    /// Notes the first packet and the first video packet that left to a viewer.
+    pub(super) fn note_sent(&mut self, has_video: bool, counters: &Counters, now: Instant) {
+        self.note_first_media(counters, now);
+        if has_video && self.facts.first_picture.is_none() {
+            self.facts.first_picture = Some(now);
+            counters.observe_first_frame(now.saturating_duration_since(self.facts.created));
+        }
+    }
+}
