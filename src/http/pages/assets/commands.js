@@ -1,6 +1,6 @@
 // How other programs publish and play a stream: the commands and fields to copy.
 
-// Kept as in the README: what FFmpeg must be told so that every browser plays it.
+// Kept as in the README: what FFmpeg needs so that every browser plays it.
 const ENCODE = '-c:v libx264 -preset veryfast -tune zerolatency -profile:v baseline -bf 0 -g 60 -pix_fmt yuv420p '
   + '-c:a libopus -ar 48000 -ac 2';
 const RTP = 'application/x-rtp,media';

@@ -16,7 +16,7 @@ export function sendableCodecs() {
 export function prefer(transceiver, kind, codec) {
   if (!codec || !transceiver.setCodecPreferences) return;
   const wanted = ({ mimeType }) => mimeType.toLowerCase() === `${kind}/${codec}`;
-  // Browsers want the codecs that they receive here, also of who only sends; newer ones take those that they only send, too.
+  // Browsers want the codecs that they receive here, also when the page only sends; newer ones also accept those that they only send.
   const lists = [RTCRtpReceiver, RTCRtpSender].map((end) => end.getCapabilities(kind)?.codecs ?? []);
   const known = lists.find((list) => list.some(wanted)) ?? [];
   try {

@@ -16,7 +16,7 @@ export const pause = (milliseconds, signal) =>
     signal?.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
   });
 
-const kept = new Map(); // what this page was told, for where the browser stores nothing: site data blocked, or a sandbox
+const kept = new Map(); // what the user entered, if the browser stores nothing: site data blocked, or a sandbox
 
 /**
  * The token for `action` ("publish" or "watch"): from `#token=` of the address, which no server sees, or typed in

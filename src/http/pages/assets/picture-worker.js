@@ -1,4 +1,4 @@
-// Makes the frames and the tone of the test picture away from the page, so that they go on when it is in the background.
+// Makes the frames and the tone of the test video away from the page, so that they go on when it is in the background.
 
 import { draw } from './picture.js';
 

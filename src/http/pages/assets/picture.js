@@ -1,9 +1,9 @@
-// The test picture: moving, with a clock to read the delay from and a beep with each flash, one a second.
+// The test video: moving, with a clock to read the delay from and a beep with each flash, one a second.
 //
 // Chromium draws no canvas of a page in the background, and this page is there as soon as its viewer is looked at. So
 // where it can, a worker makes the frames; elsewhere a canvas and an oscillator of the page do.
 
-/** `{stream, stop}` of a picture of that size and rate, named `name`. */
+/** `{stream, stop}` of a video of that size and rate, named `name`. */
 export function testPicture({ width, height, rate, audio, video, name }) {
   const make = globalThis.MediaStreamTrackGenerator && globalThis.OffscreenCanvas ? fromWorker : fromPage;
   return make({ width, height, rate, audio, video, name });

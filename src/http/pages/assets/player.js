@@ -1,4 +1,4 @@
-// The video element of the watch page and its buttons: sound, full screen, picture in picture; made for phones too.
+// The video element of the watch page and its buttons: mute, full screen, picture in picture; made for phones too.
 
 import { element } from './page.js';
 
@@ -27,7 +27,7 @@ function toggleFullscreen() {
 
 function toggleFloat() {
   const change = document.pictureInPictureElement ? document.exitPictureInPicture() : video.requestPictureInPicture();
-  change.catch(() => {}); // there is no picture yet
+  change.catch(() => {}); // there is no frame yet
 }
 
 mute.addEventListener('click', () => setMuted(!video.muted));
@@ -48,7 +48,7 @@ addEventListener('keydown', (event) => {
   if (event.key === 'p' && !float.hidden) toggleFloat();
 });
 
-// The buttons hide while nobody moves; the unmute button stays until it was used once.
+// The buttons hide while the pointer rests; the unmute button stays until it was used once.
 let idle;
 const stir = () => {
   player.classList.remove('idle');

@@ -62,9 +62,9 @@ const ENDINGS = {
 export class Ending extends Error {
   constructor(how, reason) {
     super(ENDINGS[reason] ?? ENDINGS[how]);
-    /** Somebody wants it to be over: coming back by itself would be a fight. */
+    /** It was ended on purpose: coming back without the user would undo that. */
     this.isFinal = reason === 'kicked' || reason === 'replaced';
-    /** Nobody publishes: a page that is left open need not hurry back. */
+    /** There is no publisher: a page that is left open need not hurry back. */
     this.isAbsence = reason === 'publisher_gone';
   }
 }

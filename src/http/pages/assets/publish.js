@@ -15,7 +15,7 @@ import { Session } from './whip.js';
 // For tests and unattended machines: ?source=camera|screen|test, autostart=1, width, height, rate, codec=h264|vp8,
 // bitrate (bits a second), audio=0, video=0.
 const endpoint = `${relay}/whip/${stream}`;
-const STEADY = 10_000; // a connection that lasted so long starts the waiting times anew
+const STEADY = 10_000; // a connection that lasted this long (milliseconds) starts the waiting times anew
 
 let run; // what is being published: { stopped, media, peer, again }
 
@@ -93,13 +93,13 @@ async function connect(own) {
   for (const track of own.media.stream.getTracks()) {
     const limit = track.kind === 'video' && bitrate() ? { sendEncodings: [{ maxBitrate: bitrate() }] } : {};
     const transceiver = peer.addTransceiver(track, { direction: 'sendonly', streams: [own.media.stream], ...limit });
-    // Sound is sent twice, in two packets: it is little, and nobody hears that one was lost.
+    // Audio is sent twice, in two packets: it is little, and the loss of one is not audible.
     prefer(transceiver, track.kind, track.kind === 'video' ? element('codec').value : 'red');
   }
   if (element('with-chat').checked) openChat(peer);
   let session;
   let began;
-  // DELETE first: closing the peer tells the relay too, and the session would be gone when DELETE arrives.
+  // DELETE first: closing the peer ends it at the relay too, and the session would be gone when DELETE arrives.
   const finish = async () => {
     await session?.close();
     peer.close();
@@ -179,7 +179,7 @@ for (const [id] of MUTES) {
   });
 }
 
-/** Viewers who are to chat ask for it in their address. */
+/** The address of a viewer that may chat says so. */
 function showLink() {
   const address = `${relay}/watch/${stream}${element('with-chat').checked ? '?chat=1' : ''}`;
   element('watch').href = address;

@@ -4,7 +4,7 @@ import { Meter } from './meter.js';
 import * as words from './words.js';
 
 const SILENT = 1500; // milliseconds without a packet until media has stopped
-const STILL = 2500; // milliseconds without a picture until there is none: a screen may change rarely
+const STILL = 2500; // milliseconds without a frame until the video counts as still: a screen may change rarely
 
 /** Follows one connection. `read()` is called four times a second. */
 export class Received {
@@ -15,7 +15,7 @@ export class Received {
   #moved = -Infinity;
   #seen = -Infinity;
   #videoMoved = -Infinity;
-  #asked; // when the picture was asked for, or when the publisher came for whom it waited
+  #asked; // when the stream was requested, or when the publisher came that it waited for
   #firstPicture;
 
   constructor(peer, video, asked = performance.now()) {
@@ -28,7 +28,7 @@ export class Received {
 
   /**
    * `{flows, pictures, begun, quiet, packets, frames, video, figures}`, or nothing while there is no connection. `quiet` is
-   * since when nothing has come, in milliseconds; `frames` is how many pictures there were on this connection, and
+   * since when nothing has come, in milliseconds; `frames` is the number of frames on this connection, and
    * `video` whether packets of video come.
    */
   async read() {
@@ -77,7 +77,7 @@ export class Received {
   }
 }
 
-/** How long a picture waits for its turn, on average. */
+/** How long a frame waits before it is shown, on average. */
 function delayed(video) {
   if (!video?.jitterBufferEmittedCount) return undefined;
   return words.milliseconds(video.jitterBufferDelay / video.jitterBufferEmittedCount);

@@ -5,7 +5,7 @@ import { onWake } from './wake.js';
 
 const FIRST = 500;
 const LONGEST = 10_000;
-const RARELY = 30_000; // where nobody publishes, until a viewer takes its place again
+const RARELY = 30_000; // without a publisher, until a viewer takes its place again
 const HOPELESS = 15_000; // what is wrong with a request stays wrong for a while
 
 /** How long to wait before the next try, in milliseconds; `told` when it is the relay that wants it. */
@@ -39,7 +39,7 @@ export function waitToRetry({ wait, told }, { signal, now, tick }) {
     const last = setTimeout(end, wait);
     signal.addEventListener('abort', end, { signal: over.signal });
     now?.addEventListener('click', end, { signal: over.signal });
-    // Timers of a tab that sleeps are late, so even a time that was told may be over when it wakes.
+    // Timers of a tab that sleeps are late, so even a time from Retry-After may be over when it wakes.
     onWake(told ? look : end, over.signal);
     look();
   });

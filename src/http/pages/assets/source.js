@@ -1,4 +1,4 @@
-// What is published: camera and microphone, a screen, or the test picture; and the choice of devices.
+// What is published: camera and microphone, a screen, or the test video; and the choice of devices.
 
 import { element, query, stream } from './page.js';
 import { testPicture } from './picture.js';

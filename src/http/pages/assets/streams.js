@@ -1,4 +1,4 @@
-// The list of streams on the first page. A row is changed, not replaced: somebody may be about to click.
+// The list of streams on the first page. A row is changed, not replaced: the user may be about to click.
 
 import { element, relay } from './page.js';
 import * as words from './words.js';
@@ -47,5 +47,5 @@ function fill({ item, parts }, { live, viewers, codecs, seconds, tracks = [] }) 
 
 const SOUND = /opus|g722|pcm/i;
 
-/** The names of the codecs, the picture's first. */
+/** The names of the codecs, that of the video first. */
 const ordered = (codecs) => [...codecs].sort((one, other) => SOUND.test(one) - SOUND.test(other)).map(words.codec);

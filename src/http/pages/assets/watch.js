@@ -15,20 +15,20 @@ import { Session } from './whip.js';
 // For tests and unattended machines: ?audio=0, video=0 ask for the other alone.
 const kinds = ['video', 'audio'].filter((kind) => query.get(kind) !== '0');
 const endpoint = `${relay}/whep/${stream}`;
-const STEADY = 10_000; // a connection that lasted so long starts the waiting times anew
+const STEADY = 10_000; // a connection that lasted this long (milliseconds) starts the waiting times anew
 
 const QUIET = 300; // milliseconds without a packet until the relay is asked why
 const STEADY_FLOW = 5000; // milliseconds of media until there is no reason to listen any more
-const PAUSED = 6000; // milliseconds without a packet until it is a pause: by then the relay has told of a publisher that it lost
-const PICTURE = 2000; // milliseconds that sound waits for the first picture
-const STRAY = 500; // so long packets may still come of a publisher that has left
+const PAUSED = 6000; // milliseconds without a packet until it is a pause: by then the relay has reported a lost publisher
+const PICTURE = 2000; // milliseconds that audio waits for the first frame
+const STRAY = 500; // milliseconds that packets may still come of a publisher that has left
 
 const left = new AbortController();
 let current; // { peer, session, events }
-let hadVideo = false; // whether this page has shown a picture
+let hadVideo = false; // whether this page has shown a frame
 let absence; // how the publisher has left: { why: "ended" or "lost", peer, at, packets }; nothing while it sends
 
-/** `state` is for style and tests, `message` for everybody, `detail` for who looks at the missing picture. */
+/** `state` is for style and tests, `message` for the user, `detail` for the place of the missing video. */
 function show(state, message, detail = '') {
   document.body.dataset.state = state;
   if (element('message').textContent !== message) element('message').textContent = message;
@@ -113,7 +113,7 @@ async function connect() {
 
 /**
  * Puts the tracks of `peer` on the screen. A track joins the element with its first packet: until each of its tracks has
- * brought something an element plays none, so a stream of sound alone would be silent. (What keeps lips and voice
+ * brought something an element plays none, so a stream of audio alone would be silent. (What keeps lips and voice
  * together is the one msid of the answer.)
  */
 function gather(peer) {
@@ -134,7 +134,7 @@ function inStereo(sdp) {
   return opus ? sdp.replace(new RegExp(`(a=fmtp:${opus} (?!.*stereo=).*)`), '$1;stereo=1') : sdp;
 }
 
-/** Says whether media flows: a connection alone shows nothing while nobody publishes. */
+/** Says whether media flows: a connection alone shows nothing without a publisher. */
 async function showProgress(own, received) {
   const { peer, events } = own;
   const progress = await received.read();
@@ -147,7 +147,7 @@ async function showProgress(own, received) {
   else own.resumed ??= performance.now();
   const soundAlone = own.resumed !== undefined && frames === own.shown;
   const early = soundAlone && performance.now() - own.resumed < PICTURE;
-  // Sound comes first: what is said before stands until there is a picture.
+  // Audio comes first: the message stays until there is a frame.
   const held = own.resumed === undefined || (early && hadVideo);
   if (absence && held) return show(...ABSENT[absence.why]);
   absence = undefined;
@@ -192,7 +192,7 @@ async function leave() {
   const { peer, session, events } = current ?? {};
   current = undefined;
   events?.rest();
-  // DELETE first: closing the peer tells the relay too, and the session would be gone when DELETE arrives.
+  // DELETE first: closing the peer ends it at the relay too, and the session would be gone when DELETE arrives.
   await session?.close();
   peer?.close();
 }
