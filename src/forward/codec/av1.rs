@@ -4,7 +4,10 @@
 //! or the frame itself says so. No decoder begins without that header, so neither does a viewer. No dependency descriptor
 //! is needed.
 
-use super::{Format, Part};
+use super::format::Format;
+use super::frame_size::FrameSize;
+use super::part::Part;
+use super::sequence_header;
 
 const OBU_SEQUENCE_HEADER: u8 = 1;
 const OBU_FRAME_HEADER: u8 = 3;
@@ -46,8 +49,13 @@ pub(super) fn part(payload: &[u8]) -> Part {
     }
 }
 
+/// The size in the sequence header of a payload.
+pub(super) fn size(payload: &[u8]) -> Option<FrameSize> {
+    sequence_header::av1(sequence(payload)?)
+}
+
 /// The sequence header in a payload, without its OBU header.
-pub(super) fn sequence(payload: &[u8]) -> Option<&[u8]> {
+fn sequence(payload: &[u8]) -> Option<&[u8]> {
     let (&aggregation, rest) = payload.split_first().filter(|(aggregation, _)| **aggregation & CONTINUES == 0)?;
     let mut units = Units::new(aggregation, rest).filter_map(Unit::read);
     units.find(|unit| unit.obu_type == OBU_SEQUENCE_HEADER).map(|unit| unit.body)

@@ -3,8 +3,8 @@
 //! The rule: formats are compared by profile and by what a depacketiser must know, never by the whole `a=fmtp` line, which
 //! differs in level, tier and order between any two clients.
 
-use super::Codec;
 use super::format::Format;
+use super::kind::Codec;
 
 /// How well a viewer's format takes a stream's, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,8 +4,6 @@
 //! rule: what is written has the length of what was there, and differs in these numbers only. H.264, H.265 and AV1 have
 //! none.
 
-use super::{Codec, vp8, vp9};
-
 /// Where a payload has its running numbers, found once when it arrives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Descriptor {
@@ -37,18 +35,6 @@ impl PictureNumbers {
 }
 
 impl Descriptor {
-    /// Looks where a payload has its numbers.
-    pub fn of(codec: Codec, payload: &[u8]) -> Self {
-        let found = match codec {
-            Codec::Vp8 => vp8::descriptor(payload),
-            Codec::Vp9 => vp9::descriptor(payload),
-            _ => None,
-        };
-        // Whoever writes there finds the octets.
-        let fits = |found: &Self| usize::from(found.picture_at.max(found.base_at)) + 1 < payload.len();
-        found.filter(fits).unwrap_or_default()
-    }
-
     /// True where there is no number.
     #[inline]
     pub fn is_empty(self) -> bool {
@@ -93,6 +79,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::forward::codec::Codec;
 
     const SHIFT: PictureNumbers = PictureNumbers { picture: 3, base: 5 };
 

@@ -4,8 +4,11 @@
 //! length that points past the payload ends the reading; what was read until there counts.
 
 use super::bits::Bits;
-use super::part::{Part, Unit, each_of};
-use super::sets::{Reference, SetId, SetKind};
+use super::format::Format;
+use super::frame_size::FrameSize;
+use super::nal::{FU_START, Reference, SetId, SetKind, Unit, each_of};
+use super::part::Part;
+use super::sequence_header;
 
 const NAL_SLICES: std::ops::RangeInclusive<u8> = 1..=4;
 const NAL_IDR: u8 = 5;
@@ -19,14 +22,8 @@ const MTAP24: u8 = 27;
 const FU_A: u8 = 28;
 const FU_B: u8 = 29;
 
-/// The bit of a FU header that says "first fragment" (RFC 6184 5.8).
-const FU_START: u8 = 0x80;
-
 /// Octets of a decoding order number, which interleaved packets begin with (RFC 6184 5.5).
 const DON_LEN: usize = 2;
-
-/// The payload type of a recovery point in supplemental information (ITU-T H.264 D.1).
-const RECOVERY_POINT: u8 = 6;
 
 /// Ids that parameter sets may have (ITU-T H.264 7.4.2.1.1, 7.4.2.2).
 const SPS_IDS: u32 = 32;
@@ -69,12 +66,8 @@ fn visit_fragment<'a>(rest: &'a [u8], between: usize, visit: &mut impl FnMut(Uni
 fn of_unit(unit: &Unit<'_>) -> Part {
     match unit.nal_type {
         nal_type if is_set(nal_type) => Part::SETS,
-        NAL_SEI if unit.begins && unit.body.first() == Some(&RECOVERY_POINT) => Part::RECOVERY_POINT,
-        // first_mb_in_slice is the first field of a slice, and 0 is the single bit 1 in Exp-Golomb (ITU-T H.264
-        // 7.3.3, 9.1): later slices of the picture begin with a 0 bit.
-        NAL_IDR if unit.begins && unit.body.first().is_some_and(|byte| byte & 0x80 != 0) => {
-            Part::SLICE.and(Part::RANDOM_ACCESS).and(Part::KEYFRAME)
-        }
+        NAL_SEI if unit.is_recovery_point() => Part::RECOVERY_POINT,
+        NAL_IDR if unit.is_first_slice() => Part::SLICE.and(Part::RANDOM_ACCESS).and(Part::KEYFRAME),
         NAL_IDR => Part::SLICE.and(Part::RANDOM_ACCESS),
         nal_type if NAL_SLICES.contains(&nal_type) => Part::SLICE,
         _ => Part::default(),
@@ -86,8 +79,13 @@ pub(super) fn is_set(nal_type: u8) -> bool {
     matches!(nal_type, NAL_SPS | NAL_PPS)
 }
 
+/// The size in the sequence parameter set of a payload.
+pub(super) fn size(payload: &[u8]) -> Option<FrameSize> {
+    sequence_header::h264(sequence_set(payload)?)
+}
+
 /// The sequence parameter set in a payload, without its NAL header; none that is in fragments.
-pub(super) fn sequence(payload: &[u8]) -> Option<&[u8]> {
+fn sequence_set(payload: &[u8]) -> Option<&[u8]> {
     let mut found = None;
     each_unit(payload, &mut |unit| {
         if unit.nal_type == NAL_SPS && unit.whole.is_some() {
@@ -100,8 +98,8 @@ pub(super) fn sequence(payload: &[u8]) -> Option<&[u8]> {
 /// Which parameter set a unit is, or to which one a slice refers (ITU-T H.264 7.3.2.1.1, 7.3.2.2, 7.3.3).
 pub(super) fn reference(unit: &Unit<'_>) -> Option<Reference> {
     let bits = &mut Bits::of_unit(unit.body);
-    let sequence = |id| Some(SetId { kind: SetKind::Sequence, id }).filter(|_| id < SPS_IDS);
-    let picture = |id| Some(SetId { kind: SetKind::Picture, id }).filter(|_| id < PPS_IDS);
+    let sequence = |id| SetId::below(SPS_IDS, SetKind::Sequence, id);
+    let picture = |id| SetId::below(PPS_IDS, SetKind::Picture, id);
     match unit.nal_type {
         NAL_SPS => {
             bits.skip(24)?;
@@ -139,6 +137,11 @@ pub enum H264Profile {
 }
 
 impl H264Profile {
+    /// The profile in a format's `profile-level-id`; Baseline where there is none (RFC 6184 8.1).
+    pub(super) fn of(format: &Format) -> Self {
+        format.parameter("profile-level-id").map_or(Self::Baseline, Self::of_level_id)
+    }
+
     /// The profile in a `profile-level-id` of six hexadecimal digits; Baseline when the text is no such id, as if
     /// there were none.
     pub fn of_level_id(text: &str) -> Self {
@@ -249,10 +252,10 @@ mod tests {
 
     #[test]
     fn the_sequence_parameter_set_is_found_alone_or_aggregated() {
-        assert_eq!(sequence(&SPS), Some(&SPS[1..]));
-        assert_eq!(sequence(&stap_a(&[&[0x09, 0x10], &SEI, &SPS, &PPS])), Some(&SPS[1..]));
+        assert_eq!(sequence_set(&SPS), Some(&SPS[1..]));
+        assert_eq!(sequence_set(&stap_a(&[&[0x09, 0x10], &SEI, &SPS, &PPS])), Some(&SPS[1..]));
         for payload in [&PPS[..], &stap_a(&[&SEI, &PPS]), &[0x78, 0, 9, 0x67], &[], &[0x7c, 0x87, 0x42]] {
-            assert_eq!(sequence(payload), None, "{payload:02x?}");
+            assert_eq!(sequence_set(payload), None, "{payload:02x?}");
         }
     }
 
@@ -354,7 +357,7 @@ mod tests {
             rest in prop::collection::vec(prop_oneof![Just(0u8), 1u8..9, any::<u8>()], 0..64),
         ) {
             let payload: Vec<u8> = std::iter::once(indicator).chain(rest).collect();
-            let _ = (part(&payload), sequence(&payload));
+            let _ = (part(&payload), sequence_set(&payload));
         }
 
         #[test]

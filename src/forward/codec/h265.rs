@@ -3,11 +3,12 @@
 //! Streams with decoding order numbers in their packets (`sprop-max-don-diff` above 0) are not read; no WebRTC client
 //! sends them. A length that points past the payload ends the reading; what was read until there counts.
 
-use super::Format;
 use super::bits::Bits;
-use super::part::{Part, Unit, each_of};
-use super::sequence;
-use super::sets::{Reference, SetId, SetKind};
+use super::format::Format;
+use super::frame_size::FrameSize;
+use super::nal::{FU_START, Reference, SetId, SetKind, Unit, each_of};
+use super::part::Part;
+use super::sequence_header;
 
 /// Leading pictures that may refer to what stands before their random access picture (ITU-T H.265 table 7-1).
 const NAL_RASL: std::ops::RangeInclusive<u8> = 8..=9;
@@ -21,12 +22,6 @@ const NAL_SEI: u8 = 39;
 const AP: u8 = 48;
 const FU: u8 = 49;
 const PACI: u8 = 50;
-
-/// The bit of a FU header that says "first fragment" (RFC 7798 4.4.3).
-const FU_START: u8 = 0x80;
-
-/// The payload type of a recovery point in supplemental information (ITU-T H.265 D.2.1).
-const RECOVERY_POINT: u8 = 6;
 
 /// Ids that parameter sets may have (ITU-T H.265 7.4.3.2.1, 7.4.3.3.1); a video parameter set's has four bits.
 const SPS_IDS: u32 = 16;
@@ -84,12 +79,10 @@ fn visit_packet<'a>(nal_type: u8, rest: &'a [u8], whole: Option<&'a [u8]>, visit
 fn of_unit(unit: &Unit<'_>) -> Part {
     match unit.nal_type {
         nal_type if is_set(nal_type) => Part::SETS,
-        NAL_SEI if unit.begins && unit.body.first() == Some(&RECOVERY_POINT) => Part::RECOVERY_POINT,
-        // first_slice_segment_in_pic_flag is the first bit of a slice (ITU-T H.265 7.3.6.1).
+        NAL_SEI if unit.is_recovery_point() => Part::RECOVERY_POINT,
         nal_type if NAL_IRAP.contains(&nal_type) => {
-            let is_first = unit.begins && unit.body.first().is_some_and(|byte| byte & 0x80 != 0);
             let part = Part::SLICE.and(Part::RANDOM_ACCESS);
-            if is_first { part.and(Part::KEYFRAME) } else { part }
+            if unit.is_first_slice() { part.and(Part::KEYFRAME) } else { part }
         }
         nal_type if NAL_RASL.contains(&nal_type) => Part::SLICE.and(Part::SKIPPED_LEADING),
         nal_type if NAL_SLICES.contains(&nal_type) => Part::SLICE,
@@ -102,8 +95,13 @@ pub(super) fn is_set(nal_type: u8) -> bool {
     matches!(nal_type, NAL_VPS | NAL_SPS | NAL_PPS)
 }
 
+/// The size in the sequence parameter set of a payload.
+pub(super) fn size(payload: &[u8]) -> Option<FrameSize> {
+    sequence_header::h265(sequence_set(payload)?)
+}
+
 /// The sequence parameter set in a payload, without its NAL header; none that is in fragments.
-pub(super) fn sequence_set(payload: &[u8]) -> Option<&[u8]> {
+fn sequence_set(payload: &[u8]) -> Option<&[u8]> {
     let mut found = None;
     each_unit(payload, &mut |unit| {
         if unit.nal_type == NAL_SPS && unit.whole.is_some() {
@@ -117,13 +115,13 @@ pub(super) fn sequence_set(payload: &[u8]) -> Option<&[u8]> {
 pub(super) fn reference(unit: &Unit<'_>) -> Option<Reference> {
     let bits = &mut Bits::of_unit(unit.body);
     let video = |id| SetId { kind: SetKind::Video, id };
-    let sequence = |id| Some(SetId { kind: SetKind::Sequence, id }).filter(|_| id < SPS_IDS);
-    let picture = |id| Some(SetId { kind: SetKind::Picture, id }).filter(|_| id < PPS_IDS);
+    let sequence = |id| SetId::below(SPS_IDS, SetKind::Sequence, id);
+    let picture = |id| SetId::below(PPS_IDS, SetKind::Picture, id);
     match unit.nal_type {
         NAL_VPS => Some(Reference::Set { own: video(bits.number(4)?), parent: None }),
         NAL_SPS => {
             let parent = video(bits.clone().number(4)?);
-            sequence::h265_until_id(bits)?;
+            sequence_header::h265_until_id(bits)?;
             Some(Reference::Set { own: sequence(bits.golomb()?)?, parent: Some(parent) })
         }
         NAL_PPS => {

@@ -1,7 +1,5 @@
 //! Audio and video, and the codecs that sluice forwards.
 
-use super::{Part, vp8, vp9};
-
 /// Audio or video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -100,41 +98,17 @@ impl Codec {
     }
 }
 
-/// True when a picture that decodes without any earlier one may begin with this payload: its first slice is here, or
-/// parameter sets are; always true for audio that has a payload.
-pub fn may_begin(codec: Codec, payload: &[u8]) -> bool {
-    let part = Part::of(codec, payload);
-    part.is_keyframe() || part.has_sets()
-}
-
-/// The rule of codecs whose keyframes need nothing before them.
-pub(super) fn is_other_keyframe_start(codec: Codec, payload: &[u8]) -> bool {
-    match codec {
-        Codec::H264 | Codec::H265 | Codec::Av1 => false,
-        Codec::Vp8 => vp8::is_keyframe_start(payload),
-        Codec::Vp9 => vp9::is_keyframe_start(payload),
-        Codec::Opus | Codec::Multiopus | Codec::Pcmu | Codec::Pcma | Codec::G722 => !payload.is_empty(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    pub(super) fn a_codec_is_found_by_its_name_whatever_the_case() {
+    fn a_codec_is_found_by_its_name_whatever_the_case() {
         for codec in Codec::ALL {
             assert_eq!(Codec::named(codec.name()), Some(codec));
             assert_eq!(Codec::named(&codec.name().to_ascii_lowercase()), Some(codec));
         }
         assert_eq!(Codec::named("rtx"), None);
         assert_eq!(Codec::named(""), None);
-    }
-
-    #[test]
-    pub(super) fn every_sound_that_has_a_payload_begins_by_itself() {
-        for codec in Codec::ALL.into_iter().filter(|codec| codec.kind() == Kind::Audio) {
-            assert!(may_begin(codec, &[0]) && !may_begin(codec, &[]));
-        }
     }
 }

@@ -1,8 +1,5 @@
 //! What a payload holds of its frame, as far as it decides where a viewer can begin.
 
-use super::kind::is_other_keyframe_start;
-use super::{Codec, av1, h264, h265};
-
 /// What a payload holds, all of it together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Part(u8);
@@ -23,18 +20,6 @@ impl Part {
 
     /// The beginning of a key frame without the sequence header that decoders need before it (AV1).
     pub(super) const BARE_KEYFRAME: Self = Self(1 << 6);
-
-    /// What this payload of a codec holds.
-    #[inline]
-    pub fn of(codec: Codec, payload: &[u8]) -> Self {
-        match codec {
-            Codec::H264 => h264::part(payload),
-            Codec::H265 => h265::part(payload),
-            Codec::Av1 => av1::part(payload),
-            _ if is_other_keyframe_start(codec, payload) => Self::KEYFRAME,
-            _ => Self::default(),
-        }
-    }
 
     /// True for what nothing has to be looked at for: it neither belongs to a keyframe nor leads it, and tells nothing of one.
     #[inline]
@@ -93,28 +78,5 @@ impl Part {
     #[inline]
     fn has(self, any: Self) -> bool {
         self.0 & any.0 != 0
-    }
-}
-
-/// One NAL unit in a payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unit<'a> {
-    pub(super) nal_type: u8,
-    /// Behind the NAL header; of a fragment what is here of it.
-    pub(super) body: &'a [u8],
-    /// With its NAL header; `None` for a fragment.
-    pub(super) whole: Option<&'a [u8]>,
-    /// False for a fragment that is not the first.
-    pub(super) begins: bool,
-}
-
-/// Visits the units of an aggregation packet, of which each has `between` octets behind its size. A size that points past
-/// the end ends the reading.
-pub(super) fn each_of<'a>(mut rest: &'a [u8], between: usize, visit: &mut impl FnMut(&'a [u8])) {
-    while let Some((size, behind)) = rest.split_first_chunk::<2>() {
-        let unit = behind.get(between..).and_then(|unit| unit.split_at_checked(u16::from_be_bytes(*size).into()));
-        let Some((unit, behind)) = unit else { break };
-        visit(unit);
-        rest = behind;
     }
 }

@@ -1,6 +1,7 @@
 //! VP8 as RFC 7741 packetises it: which payload begins a keyframe, how large it is, and where its running numbers stand.
 
-use super::{Descriptor, FrameSize};
+use super::descriptor::Descriptor;
+use super::frame_size::FrameSize;
 
 /// True for the packet that holds the first byte of the first partition of a key frame (RFC 7741 4.2, 4.3).
 pub(super) fn is_keyframe_start(payload: &[u8]) -> bool {

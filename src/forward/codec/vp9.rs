@@ -4,7 +4,9 @@
 //! So the frame header behind the descriptor is read as well.
 
 use super::bits::Bits;
-use super::{Descriptor, FrameSize};
+use super::descriptor::Descriptor;
+use super::format::Format;
+use super::frame_size::FrameSize;
 
 const PICTURE_ID: u8 = 0x80;
 const INTER_PREDICTED: u8 = 0x40;
@@ -51,6 +53,11 @@ fn size_in_frame(frame: &[u8]) -> Option<FrameSize> {
         _ => bits.skip(1 + if odd { 3 } else { 0 })?,
     }
     FrameSize::new(bits.number(16)? + 1, bits.number(16)? + 1)
+}
+
+/// The profile that a format's parameters name: 0 to 3, by chroma and bit depth; 0 where there is none (RFC 9628 6).
+pub(super) fn profile(format: &Format) -> u8 {
+    format.parameter("profile-id").and_then(|id| id.parse().ok()).unwrap_or(0)
 }
 
 /// Where the PictureID and the TL0PICIDX stand: behind the first octet, and behind the layer (RFC 9628 4.2). In the

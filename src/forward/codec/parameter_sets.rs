@@ -10,8 +10,11 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 
-use super::part::Unit;
-use super::{Codec, Format, FrameSize, h264, h265};
+use super::dispatch::{each_unit, is_set, reference};
+use super::format::Format;
+use super::frame_size::FrameSize;
+use super::kind::Codec;
+use super::nal::{Reference, SetId, SetKind};
 
 /// Some senders leave the padding out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -28,33 +31,6 @@ const LARGEST: usize = 1024;
 /// Sets that are put before one keyframe at most, and their octets.
 const MOST_ADDED: usize = 16;
 const MOST_OCTETS: usize = 4096;
-
-/// What a set describes. In the order in which a decoder needs them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum SetKind {
-    /// The video (H.265 only).
-    Video,
-    /// A coded sequence.
-    Sequence,
-    /// Pictures.
-    Picture,
-}
-
-/// Which set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct SetId {
-    pub(super) kind: SetKind,
-    pub(super) id: u32,
-}
-
-/// What a unit says of sets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reference {
-    /// It is one, and needs another.
-    Set { own: SetId, parent: Option<SetId> },
-    /// It is a slice that needs this one.
-    Slice(SetId),
-}
 
 /// The newest parameter sets of one video.
 #[derive(Clone, Debug)]
@@ -204,28 +180,4 @@ pub struct Lacking {
     pub is_complete: bool,
     /// With those units a decoder can begin at it.
     pub decodes: bool,
-}
-
-fn each_unit<'a>(codec: Codec, payload: &'a [u8], visit: &mut impl FnMut(Unit<'a>)) {
-    match codec {
-        Codec::H264 => h264::each_unit(payload, visit),
-        Codec::H265 => h265::each_unit(payload, visit),
-        _ => {}
-    }
-}
-
-fn reference(codec: Codec, unit: &Unit<'_>) -> Option<Reference> {
-    match codec {
-        Codec::H264 => h264::reference(unit),
-        Codec::H265 => h265::reference(unit),
-        _ => None,
-    }
-}
-
-fn is_set(codec: Codec, unit: &Unit<'_>) -> bool {
-    match codec {
-        Codec::H264 => h264::is_set(unit.nal_type),
-        Codec::H265 => h265::is_set(unit.nal_type),
-        _ => false,
-    }
 }

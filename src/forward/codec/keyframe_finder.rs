@@ -1,6 +1,8 @@
 //! Notices the keyframes of a published line, packet by packet as they arrive, and how large its pictures are.
 
-use super::{Codec, FrameSize, Kind, Part};
+use super::frame_size::FrameSize;
+use super::kind::{Codec, Kind};
+use super::part::Part;
 
 /// Notices keyframes in one layer of one publisher, packet by packet in the order of arrival.
 #[derive(Clone, Debug)]

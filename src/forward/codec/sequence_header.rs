@@ -3,7 +3,7 @@
 //! and any bytes from a stranger must do.
 
 use super::bits::Bits;
-use super::size::FrameSize;
+use super::frame_size::FrameSize;
 
 /// Profiles of H.264 whose parameter sets tell the chroma format (ITU-T H.264 7.3.2.1.1).
 const WITH_CHROMA: [u32; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];

@@ -1,0 +1,220 @@
+//! Asks each codec's own file: the one place that chooses by codec. Every `match` over payloads and formats names all codecs,
+//! so that the compiler finds what a new one lacks.
+
+use super::av1::{self, Av1Profile};
+use super::descriptor::Descriptor;
+use super::format::Format;
+use super::frame_size::FrameSize;
+use super::h264::{self, H264Profile};
+use super::h265::{self, H265Profile};
+use super::kind::Codec;
+use super::nal::{Reference, Unit};
+use super::part::Part;
+use super::{vp8, vp9};
+
+/// Which decoder a format asks for, among those of its codec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CodecProfile {
+    /// The only one.
+    Only,
+    /// Of H.264.
+    H264(H264Profile),
+    /// Of H.265.
+    H265(H265Profile),
+    /// Of VP9: 0 to 3, by chroma and bit depth (RFC 9628 6).
+    Vp9(u8),
+    /// Of AV1.
+    Av1(Av1Profile),
+}
+
+impl Format {
+    /// The profile that the parameters name, else the one that the codec's payload format has without.
+    pub fn profile(&self) -> CodecProfile {
+        match self.codec {
+            Codec::H264 => CodecProfile::H264(H264Profile::of(self)),
+            Codec::H265 => CodecProfile::H265(H265Profile::of(self)),
+            Codec::Vp9 => CodecProfile::Vp9(vp9::profile(self)),
+            Codec::Av1 => CodecProfile::Av1(Av1Profile::of(self)),
+            Codec::Vp8 | Codec::Opus | Codec::Multiopus | Codec::Pcmu | Codec::Pcma | Codec::G722 => CodecProfile::Only,
+        }
+    }
+
+    /// False for what the parameters declare and no payload format has, or nothing here reads.
+    pub fn is_forwarded(&self) -> bool {
+        match self.codec {
+            Codec::H264 => self.packetization_mode() <= 2,
+            Codec::H265 => h265::is_in_order(self),
+            Codec::Vp8
+            | Codec::Vp9
+            | Codec::Av1
+            | Codec::Opus
+            | Codec::Multiopus
+            | Codec::Pcmu
+            | Codec::Pcma
+            | Codec::G722 => true,
+        }
+    }
+}
+
+impl CodecProfile {
+    /// Its name for people; `None` where the codec has only one.
+    pub fn name(self) -> Option<String> {
+        Some(match self {
+            Self::Only => return None,
+            Self::H264(profile) => profile.name(),
+            Self::H265(profile) => profile.name(),
+            Self::Vp9(number) => number.to_string(),
+            Self::Av1(profile) => profile.name(),
+        })
+    }
+
+    /// True when a decoder for this profile decodes that one by definition.
+    pub fn contains(self, smaller: Self) -> bool {
+        match (self, smaller) {
+            (Self::H264(own), Self::H264(smaller)) => own.contains(smaller),
+            (Self::H265(own), Self::H265(smaller)) => own.contains(smaller),
+            (Self::Av1(own), Self::Av1(smaller)) => own.contains(smaller),
+            (own, smaller) => own == smaller,
+        }
+    }
+}
+
+impl Part {
+    /// What this payload of a codec holds.
+    #[inline]
+    pub fn of(codec: Codec, payload: &[u8]) -> Self {
+        let is_keyframe = match codec {
+            Codec::H264 => return h264::part(payload),
+            Codec::H265 => return h265::part(payload),
+            Codec::Av1 => return av1::part(payload),
+            Codec::Vp8 => vp8::is_keyframe_start(payload),
+            Codec::Vp9 => vp9::is_keyframe_start(payload),
+            Codec::Opus | Codec::Multiopus | Codec::Pcmu | Codec::Pcma | Codec::G722 => !payload.is_empty(),
+        };
+        if is_keyframe { Self::KEYFRAME } else { Self::default() }
+    }
+}
+
+/// True when a picture that decodes without any earlier one may begin with this payload: its first slice is here, or
+/// parameter sets are; always true for audio that has a payload.
+pub fn may_begin(codec: Codec, payload: &[u8]) -> bool {
+    let part = Part::of(codec, payload);
+    part.is_keyframe() || part.has_sets()
+}
+
+impl FrameSize {
+    /// The size in a payload that begins a keyframe, if it has one. Of several spatial layers the largest.
+    pub fn of(codec: Codec, payload: &[u8]) -> Option<Self> {
+        match codec {
+            Codec::H264 => h264::size(payload),
+            Codec::H265 => h265::size(payload),
+            Codec::Vp8 => vp8::size(payload),
+            Codec::Vp9 => vp9::size(payload),
+            Codec::Av1 => av1::size(payload),
+            Codec::Opus | Codec::Multiopus | Codec::Pcmu | Codec::Pcma | Codec::G722 => None,
+        }
+    }
+}
+
+impl Descriptor {
+    /// Looks where a payload has its numbers.
+    pub fn of(codec: Codec, payload: &[u8]) -> Self {
+        let found = match codec {
+            Codec::Vp8 => vp8::descriptor(payload),
+            Codec::Vp9 => vp9::descriptor(payload),
+            Codec::H264
+            | Codec::H265
+            | Codec::Av1
+            | Codec::Opus
+            | Codec::Multiopus
+            | Codec::Pcmu
+            | Codec::Pcma
+            | Codec::G722 => None,
+        };
+        // Whoever writes there finds the octets.
+        let fits = |found: &Self| usize::from(found.picture_at.max(found.base_at)) + 1 < payload.len();
+        found.filter(fits).unwrap_or_default()
+    }
+}
+
+/// Visits the NAL units in a payload of a codec that has them.
+pub(super) fn each_unit<'a>(codec: Codec, payload: &'a [u8], visit: &mut impl FnMut(Unit<'a>)) {
+    match codec {
+        Codec::H264 => h264::each_unit(payload, visit),
+        Codec::H265 => h265::each_unit(payload, visit),
+        _ => {}
+    }
+}
+
+/// What a NAL unit says of parameter sets.
+pub(super) fn reference(codec: Codec, unit: &Unit<'_>) -> Option<Reference> {
+    match codec {
+        Codec::H264 => h264::reference(unit),
+        Codec::H265 => h265::reference(unit),
+        _ => None,
+    }
+}
+
+/// Whether a NAL unit is a parameter set.
+pub(super) fn is_set(codec: Codec, unit: &Unit<'_>) -> bool {
+    match codec {
+        Codec::H264 => h264::is_set(unit.nal_type),
+        Codec::H265 => h265::is_set(unit.nal_type),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forward::codec::Kind;
+
+    fn format(codec: Codec, parameters: &str) -> Format {
+        Format { codec, clock_rate: codec.clock_rate(), channels: 0, parameters: parameters.to_owned() }
+    }
+
+    #[test]
+    fn without_parameters_each_codec_has_the_profile_of_its_payload_format() {
+        assert_eq!(format(Codec::H264, "").profile(), CodecProfile::H264(H264Profile::Baseline));
+        assert_eq!(format(Codec::H265, "").profile(), CodecProfile::H265(H265Profile::MAIN));
+        assert_eq!(format(Codec::Vp9, "").profile(), format(Codec::Vp9, "profile-id=0").profile());
+        assert_eq!(format(Codec::Av1, "").profile(), format(Codec::Av1, "level-idx=5;profile=0;tier=0").profile());
+        assert_eq!(format(Codec::Vp8, "").profile(), CodecProfile::Only);
+    }
+
+    #[test]
+    fn profiles_have_names_for_people() {
+        for (codec, parameters, name) in [
+            (Codec::H264, "profile-level-id=42e01f", "constrained baseline"),
+            (Codec::H264, "profile-level-id=64001f", "high"),
+            (Codec::H264, "profile-level-id=f4001f", "244"),
+            (Codec::H265, "profile-id=2", "main 10"),
+            (Codec::H265, "", "main"),
+            (Codec::H265, "profile-id=9", "9"),
+            (Codec::Vp9, "profile-id=2", "2"),
+            (Codec::Av1, "profile=1", "high"),
+            (Codec::Av1, "profile=7", "7"),
+        ] {
+            assert_eq!(format(codec, parameters).profile().name().as_deref(), Some(name));
+        }
+        assert_eq!(format(Codec::Vp8, "").profile().name(), None);
+    }
+
+    #[test]
+    fn what_no_payload_format_has_or_nothing_reads_is_not_forwarded() {
+        let forwarded = |codec, parameters| format(codec, parameters).is_forwarded();
+        for mode in ["", "packetization-mode=0", "packetization-mode=1", "packetization-mode=2"] {
+            assert!(forwarded(Codec::H264, mode), "{mode}");
+        }
+        assert!(!forwarded(Codec::H264, "packetization-mode=3"));
+        assert!(forwarded(Codec::H265, "tx-mode=SRST;sprop-max-don-diff=0"));
+        assert!(!forwarded(Codec::H265, "tx-mode=MRST") && !forwarded(Codec::H265, "sprop-max-don-diff=1"));
+    }
+
+    #[test]
+    fn audio_that_has_a_payload_begins_by_itself() {
+        for codec in Codec::ALL.into_iter().filter(|codec| codec.kind() == Kind::Audio) {
+            assert!(may_begin(codec, &[0]) && !may_begin(codec, &[]));
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! How large the frames of a video are.
+
+/// Columns and rows of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameSize {
+    /// Columns.
+    pub width: u16,
+    /// Rows.
+    pub height: u16,
+}
+
+impl FrameSize {
+    /// `None` for a size that no picture has.
+    pub(super) fn new(width: u32, height: u32) -> Option<Self> {
+        let side = |side: u32| u16::try_from(side).ok().filter(|side| *side > 0);
+        Some(Self { width: side(width)?, height: side(height)? })
+    }
+}
