@@ -5,31 +5,27 @@
 //! the viewer's own continuous line ([`Splice`]). Everything here is told the bytes and the time and answers with values;
 //! nothing here knows a socket or a clock.
 
-mod assembler;
 pub mod codec;
-mod frames;
-mod header;
-pub(crate) mod header_extensions;
+mod header_extensions;
 mod history;
-mod keyframe;
+mod keyframes;
 mod outbound_track;
 mod packet;
 mod playout_delay;
 mod repair_delay;
-mod resend;
-mod sent;
+mod rtp_header;
+mod source;
 mod splice;
 
-pub use crate::forward::header_extensions::read::{HeaderExtensions, Steady};
-pub use crate::forward::header_extensions::write::{ExtensionIds, LONGEST_MID};
-pub use crate::forward::history::{PictureLimits, Pictures};
-pub use crate::forward::outbound_track::{FirstNumbers, Negotiated, OutboundTrackConfig, catch_up_time};
-pub use assembler::{KeyframeAssembler, SetsSource};
-pub use history::{Get, History, HistoryLimits};
-pub use keyframe::{ANSWER_TIME, KeyframeGate, REQUEST_INTERVAL};
-pub use outbound_track::{Counts, OutboundTrack, Resend, TrackState, Written};
-pub use packet::{Epoch, LayerId, Packet, Source, SourceIndex, epoch};
+pub use header_extensions::{ExtensionIds, HeaderExtensions, LONGEST_MID, Steady};
+pub use history::{Get, History, HistoryLimits, PictureLimits, Pictures};
+pub use keyframes::{ANSWER_TIME, KeyframeAssembler, KeyframeGate, REQUEST_INTERVAL, SetsSource};
+pub use outbound_track::{
+    BURST_OCTETS, Counts, FirstNumbers, Negotiated, OutboundTrack, OutboundTrackConfig, RESENDS_PER_PACKET, Resend,
+    TrackState, Written, catch_up_time,
+};
+pub use packet::Packet;
 pub use playout_delay::{Glide, PlayoutDelay};
 pub use repair_delay::RepairBuffer;
-pub use resend::{BURST_OCTETS, RESENDS_PER_PACKET};
+pub use source::{Epoch, LayerId, Source, SourceIndex, epoch};
 pub use splice::{Labels, Origin, Place, Splice, Start};

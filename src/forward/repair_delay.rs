@@ -12,7 +12,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::packet::{Packet, SourceIndex};
+use super::packet::Packet;
+use super::source::SourceIndex;
 
 /// Packets that wait at most; beyond that the oldest go on at once.
 const MOST: usize = 4096;
@@ -101,8 +102,8 @@ mod tests {
 
     use super::*;
     use crate::forward::codec::{Descriptor, Part};
-    use crate::forward::header_extensions::read::HeaderExtensions;
-    use crate::forward::packet::LayerId;
+    use crate::forward::header_extensions::HeaderExtensions;
+    use crate::forward::source::LayerId;
 
     const MS: Duration = Duration::from_millis(1);
 

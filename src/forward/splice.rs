@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::num::NonZeroU32;
 
 use super::codec::PictureNumbers;
-use super::{Epoch, LayerId, Source};
+use super::source::{Epoch, LayerId, Source};
 
 /// Segments remembered behind the current one. When full the oldest is forgotten: packets and NACKs for it, by then
 /// dozens of splices or paddings late, find no place.

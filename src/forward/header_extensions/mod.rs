@@ -1,4 +1,9 @@
 //! RTP header extensions (RFC 8285): read once where a packet arrives, written for each viewer.
 
-pub(crate) mod read;
-pub(crate) mod write;
+mod frame_numbers;
+mod read;
+mod write;
+
+pub use read::{HeaderExtensions, Steady};
+pub(crate) use write::ExtensionBlocks;
+pub use write::{ExtensionIds, LONGEST_MID};

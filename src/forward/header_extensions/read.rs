@@ -6,7 +6,7 @@
 //! in one run, and timestamps that a splice squeezes tell a receiver nothing from which it could go on by itself. A
 //! dependency descriptor is of its packet alone, and no other gets it.
 
-use crate::forward::packet::SourceIndex;
+use crate::forward::source::SourceIndex;
 
 /// The longest abs-capture-time: when, and the offset of the clock.
 const LONG_CAPTURE: usize = 16;

@@ -14,9 +14,9 @@
 
 use std::time::Duration;
 
+use super::frame_numbers::Frames;
 use super::read::HeaderExtensions;
-use crate::forward::frames::Frames;
-use crate::forward::header::HEADER_LEN;
+use crate::forward::rtp_header::HEADER_LEN;
 
 /// All elements at once take no more, but for the value of a dependency descriptor, the last: 4 in front, mid 18, capture time
 /// 18, loudness 3, orientation 3, of the sending 5 + 5 + 4, and 2 in front of the descriptor. Copied whole, which takes a few

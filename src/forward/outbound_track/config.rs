@@ -1,7 +1,7 @@
 //! What an outbound track is told when it is made.
 
 use crate::forward::codec::{Format, Kind};
-use crate::forward::header_extensions::write::ExtensionIds;
+use crate::forward::header_extensions::ExtensionIds;
 
 /// What negotiation settled about one outbound track.
 #[derive(Clone, Debug)]

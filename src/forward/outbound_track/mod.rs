@@ -7,9 +7,13 @@
 //! the first sending bit for bit; one with RTX has an SSRC and numbers of its own (RFC 4588).
 
 mod config;
+mod pull;
 mod repair;
 mod replay;
+mod replay_clock;
+mod resends;
 mod routes;
+mod sent;
 mod track;
 mod write;
 
@@ -17,5 +21,6 @@ mod write;
 mod tests;
 
 pub use config::{FirstNumbers, Negotiated, OutboundTrackConfig};
-pub use replay::catch_up_time;
+pub use replay_clock::catch_up_time;
+pub use resends::{BURST_OCTETS, RESENDS_PER_PACKET};
 pub use track::{Counts, OutboundTrack, Resend, TrackState, Written};

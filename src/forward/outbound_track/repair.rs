@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
+use super::resends::ResendVerdict;
+use super::track::{OutboundTrack, Resend, Written};
 use super::write::OSN_LEN;
-use super::{OutboundTrack, Resend, Written};
-use crate::forward::header::HEADER_LEN;
 use crate::forward::history::History;
-use crate::forward::resend::ResendVerdict;
+use crate::forward::rtp_header::HEADER_LEN;
 
 impl OutboundTrack {
     /// Answers a NACK for one sequence number of the line: writes the packet again, by RTX where that is negotiated, else

@@ -6,99 +6,21 @@
 //! needs no other pace. Live begins at the first picture that was due when it arrived, with the timestamp that the
 //! viewer's clock shows then.
 
-use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
+use super::replay_clock::{LONGEST_STILL, Replay, speed_of};
+use super::track::{OutboundTrack, TrackState};
 use super::write::carries_media;
-use super::{OutboundTrack, TrackState};
-use crate::forward::header::HEADER_LEN;
 use crate::forward::history::{Get, History, Pictures};
 use crate::forward::packet::Packet;
+use crate::forward::rtp_header::HEADER_LEN;
 use crate::forward::splice::Place;
-
-/// How many times as fast as they were made pictures are sent at most: 10 s are caught up with in two thirds of a second.
-const MAX_SPEED: u32 = 16;
-
-/// How many times as fast at least: slower, the viewer would not come to live.
-const MIN_SPEED: u32 = 4;
-
-/// Octets a second at which a replay is sent at most, unless [`MIN_SPEED`] takes more: 80 Mbit/s.
-const MAX_RATE: u64 = 10_000_000;
 
 /// A packet that would have to wait for longer than this has a timestamp that tells no time: the replay is given up.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Where pictures are few, none is shown for longer than this before the next one follows: a screen that stood still for
-/// minutes is seen as it is now.
-const LONGEST_STILL: Duration = Duration::from_millis(40);
-
 /// How long a replay that has come to live waits for a picture with nothing missing before it.
 const PATIENCE: Duration = Duration::from_millis(200);
-
-/// A replay under way.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Replay {
-    speed: NonZeroU32,
-    clock_rate: u32,
-    /// No picture is waited for longer than [`LONGEST_STILL`].
-    hurries: bool,
-    /// Position of the keyframe that it began with.
-    keyframe: u64,
-    /// Nothing is due before.
-    from: Instant,
-    now: Instant,
-    /// When the keyframe's timestamp was the viewer's time, and that timestamp; `None` before it is written.
-    began: Option<(Instant, u32)>,
-    /// When the next packet is due, if one waits.
-    due: Option<Instant>,
-}
-
-impl Replay {
-    /// The time as it was last told.
-    pub(crate) fn now(&self) -> Instant {
-        self.now
-    }
-
-    /// How many times as fast as they were made pictures are sent.
-    pub(crate) fn speed(&self) -> NonZeroU32 {
-        self.speed
-    }
-
-    /// The keyframe is written with this timestamp.
-    pub(crate) fn begin(&mut self, timestamp: u32) {
-        self.began = Some((self.now, timestamp));
-    }
-
-    /// When the viewer's clock shows a timestamp.
-    #[cold]
-    pub(crate) fn moment_of(&self, timestamp: u32) -> Instant {
-        let Some((began, start)) = self.began else { return self.now };
-        let ticks = timestamp.wrapping_sub(start) as i32;
-        let distance =
-            Duration::from_nanos(u64::from(ticks.unsigned_abs()) * 1_000_000_000 / u64::from(self.clock_rate));
-        if ticks < 0 { began.checked_sub(distance).unwrap_or(began) } else { began + distance }
-    }
-
-    /// What the viewer's clock shows at a moment.
-    fn timestamp_at(&self, moment: Instant) -> u32 {
-        let Some((began, start)) = self.began else { return 0 };
-        start.wrapping_add(super::track::ticks(moment, began, self.clock_rate))
-    }
-}
-
-/// How long a viewer that begins with these pictures takes to come to live.
-pub fn catch_up_time(pictures: &Pictures) -> Duration {
-    let squeezed = pictures.span / (speed_of(pictures).get() - 1);
-    pictures.few.map_or(squeezed, |few| squeezed.min(LONGEST_STILL * few))
-}
-
-/// As fast as the rate allows.
-fn speed_of(pictures: &Pictures) -> NonZeroU32 {
-    let rate = pictures.octets as u128 * 1_000_000 / pictures.span.as_micros().max(1);
-    let speed = u128::from(MAX_RATE) / rate.max(1);
-    let speed = u32::try_from(speed).unwrap_or(MAX_SPEED).clamp(MIN_SPEED, MAX_SPEED);
-    NonZeroU32::new(speed).unwrap_or(NonZeroU32::MIN)
-}
 
 impl OutboundTrack {
     /// Begins again at the newest keyframe, which has been, and catches up with live from there; not before the moment

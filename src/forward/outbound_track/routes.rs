@@ -1,9 +1,9 @@
 //! Which of the viewer's payload types carries what a publisher sends.
 
-use super::OutboundTrack;
 use super::config::Negotiated;
 use crate::forward::codec::{Codec, Format};
-use crate::forward::packet::{Epoch, Packet};
+use crate::forward::packet::Packet;
+use crate::forward::source::Epoch;
 use crate::forward::splice::Labels;
 
 /// Routes remembered: payload types of the publisher and of its successor. When full the oldest is forgotten.
@@ -26,13 +26,6 @@ pub(crate) struct Route {
     codec: Codec,
     /// RTP clock in hertz.
     pub(crate) clock_rate: u32,
-}
-
-impl OutboundTrack {
-    /// Whether what the publisher of this epoch sends under one of its payload types has been routed to the viewer.
-    pub fn takes(&self, epoch: Epoch, publisher_payload_type: u8) -> bool {
-        self.routes.has(epoch, publisher_payload_type)
-    }
 }
 
 impl Routes {

@@ -2,22 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use super::OutboundTrackConfig;
-use super::replay::Replay;
+use super::config::OutboundTrackConfig;
+use super::replay_clock::Replay;
+use super::resends::Resends;
 use super::routes::Routes;
-use super::write::carries_media;
+use super::sent::Sent;
 use crate::forward::codec::{Format, Kind, PictureNumbers};
-use crate::forward::header::HEADER_LEN;
-use crate::forward::header_extensions::write::ExtensionBlocks;
-use crate::forward::history::{Get, History};
-use crate::forward::packet::{Epoch, LayerId, Packet};
-use crate::forward::resend::Resends;
-use crate::forward::sent::Sent;
-use crate::forward::splice::{Labels, Origin, Place, Splice, Start};
-
-/// A hole in the publisher's line that is too long to show to the viewer: rather than let it ask for more than any history
-/// has, the line is spliced, which for pictures means at the next keyframe.
-pub(super) const LONGEST_HOLE: u64 = 1024;
+use crate::forward::header_extensions::ExtensionBlocks;
+use crate::forward::packet::Packet;
+use crate::forward::source::{Epoch, LayerId};
+use crate::forward::splice::{Origin, Splice};
 
 /// One packet in the buffer, ready to be sealed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -149,60 +143,16 @@ impl OutboundTrack {
         self.routes.select(epoch, format, publisher_payload_type)
     }
 
+    /// Whether what the publisher of this epoch sends under one of its payload types has been routed to the viewer.
+    pub fn takes(&self, epoch: Epoch, publisher_payload_type: u8) -> bool {
+        self.routes.has(epoch, publisher_payload_type)
+    }
+
     /// Reads on from this position of the history it is given: [`History::head`] is live.
     pub fn seek(&mut self, position: u64) {
         self.replay = None;
         self.cursor = position;
         self.begun = position;
-    }
-
-    /// Writes the next packet that the history has for this viewer into the buffer; `None` when there is none yet, or
-    /// when a replay has to wait. A viewer that fell behind the history goes on at its newest keyframe, or for sound at
-    /// its head.
-    pub fn pull(&mut self, history: &History, buffer: &mut [u8]) -> Option<Written> {
-        loop {
-            let got = if self.replay.is_none() { history.get(self.cursor) } else { self.next_of_replay(history)? };
-            let packet = match got {
-                Get::Packet(packet) => packet,
-                Get::NotYet => return None,
-                Get::TooOld => {
-                    self.fall_behind(history);
-                    continue;
-                }
-            };
-            let position = self.cursor;
-            self.cursor += 1;
-            if position < self.begun {
-                let Some(written) = self.catch_up(packet, buffer) else { continue };
-                return Some(written);
-            }
-            let segments = self.counts.segments;
-            let Some(written) = self.forward(packet, buffer) else { continue };
-            if self.counts.segments != segments {
-                // What overtook the packet at which the segment begins was passed by: it has its place now.
-                self.begun = position;
-                self.cursor = history.rewind(position);
-            }
-            return Some(written);
-        }
-    }
-
-    /// Writes one packet into the buffer, if it has a place on this viewer's line and was not sent before. Give it only
-    /// packets that a [`History`] took: then a number never has two contents.
-    #[inline]
-    pub fn forward(&mut self, packet: &Packet, buffer: &mut [u8]) -> Option<Written> {
-        let place = match self.leg {
-            TrackState::Live if self.follows(packet) => match self.place(packet)? {
-                place if self.splice.hole_before(place) <= LONGEST_HOLE => place,
-                _ => {
-                    self.restart();
-                    self.begin(packet)?
-                }
-            },
-            TrackState::Live | TrackState::Waiting => self.begin(packet)?,
-            TrackState::Paused => return None,
-        };
-        self.send(packet, place, buffer)
     }
 
     /// Stops sending without giving numbers away, until [`OutboundTrack::resume`].
@@ -270,118 +220,8 @@ impl OutboundTrack {
         self.splice.line() == Some((packet.epoch, packet.layer))
     }
 
-    /// The place of a packet of the line that the leg follows; `None` when it is not to be sent.
-    // See `send`.
-    #[inline(always)]
-    pub(super) fn place(&mut self, packet: &Packet) -> Option<Place> {
-        let Some(place) = self.splice.place_of(packet.source(), packet.timestamp) else {
-            self.counts.late += 1;
-            return None;
-        };
-        if !carries_media(packet, place) && self.splice.skip(packet.source()) {
-            self.counts.skipped += 1;
-            return None;
-        }
-        Some(place)
-    }
-
-    /// Begins a segment at this packet if it is one to begin with.
-    #[cold]
-    pub(super) fn begin(&mut self, packet: &Packet) -> Option<Place> {
-        let current = self.splice.line().map(|(epoch, _)| epoch);
-        let expected = match self.leg {
-            TrackState::Live => Some(packet.epoch) > current,
-            TrackState::Waiting | TrackState::Paused => Some(packet.epoch) >= current,
-        };
-        if !expected {
-            // It may fill a hole in a segment before.
-            return self.place(packet);
-        }
-        if !packet.keyframe || packet.payload.is_empty() {
-            self.counts.passed_by += u64::from(current.is_some() && self.leg == TrackState::Waiting);
-            return None;
-        }
-        let Some(route) = self.routes.of(packet) else {
-            self.counts.undecodable += 1;
-            return None;
-        };
-        if HEADER_LEN + packet.own_payload().len() > self.max_size {
-            self.counts.oversized += 1;
-            return None;
-        }
-        let moment = self.replay.as_deref().map_or(packet.received, Replay::now);
-        let gap = self.newest_received.map_or(0, |before| ticks(moment, before, route.clock_rate));
-        self.newest_received = Some(moment);
-        self.leg = TrackState::Live;
-        self.counts.segments += 1;
-        let place = self.splice.splice(Start {
-            source: packet.source(),
-            timestamp: packet.timestamp,
-            gap,
-            labels: Labels { begun: packet.index as u32, ..route.labels },
-            shift: self.numbers_up_to(packet),
-            speed: self.replay.as_deref().map(Replay::speed),
-        });
-        self.begin_frames(packet, place);
-        if let Some(replay) = &mut self.replay {
-            replay.begin(place.timestamp);
-        }
-        Some(place)
-    }
-
-    /// Sends a packet that arrived before the one at which the segment begins, if its place is close behind that. It
-    /// begins nothing itself, so that going back comes to an end.
-    #[cold]
-    pub(super) fn catch_up(&mut self, packet: &Packet, buffer: &mut [u8]) -> Option<Written> {
-        if self.leg != TrackState::Live || !self.follows(packet) {
-            return None;
-        }
-        let place = self.splice.place_of(packet.source(), packet.timestamp)?;
-        if self.splice.hole_before(place) > LONGEST_HOLE {
-            return None;
-        }
-        let place = self.place(packet)?;
-        self.send(packet, place, buffer)
-    }
-
-    /// Writes a packet to its place and gives the number away, once.
-    // With the function that it calls it is the usual way of every packet, which is to be one function.
-    #[inline(always)]
-    pub(super) fn send(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
-        let written = self.write(packet, place, buffer)?;
-        if !self.sent.mark(place.index) {
-            return None;
-        }
-        self.stamp(&written, buffer);
-        if self.splice.advance(place) {
-            if !packet.descriptor.is_empty() {
-                self.newest_numbers = Some(packet.descriptor.read(&packet.payload, place.shift));
-            }
-            self.newest_received = match &self.replay {
-                None => Some(packet.received),
-                Some(replay) => Some(replay.moment_of(place.timestamp)),
-            };
-        }
-        self.resends.earn(written.len);
-        self.count(written);
-        Some(written)
-    }
-
-    pub(super) fn fall_behind(&mut self, history: &History) {
-        self.counts.fell_behind += 1;
-        self.restart();
-        let here = |position: &u64| matches!(history.get(*position), Get::Packet(_));
-        let newest_keyframe = history.keyframe().filter(|_| self.kind == Kind::Video).filter(here);
-        self.seek(newest_keyframe.unwrap_or(history.head()));
-    }
-
     pub(super) fn count(&mut self, written: Written) {
         self.counts.packets += 1;
         self.counts.octets += (written.len - written.header_len) as u64;
     }
-}
-
-/// The time between two receptions in RTP clock ticks, modulo 2^32; 0 if they are out of order.
-pub(super) fn ticks(later: Instant, earlier: Instant, clock_rate: u32) -> u32 {
-    (later.saturating_duration_since(earlier).as_nanos() * u128::from(clock_rate) / 1_000_000_000) as u32
 }

@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use super::{OutboundTrack, Written};
+use super::track::{OutboundTrack, Written};
 use crate::forward::codec::PictureNumbers;
-use crate::forward::header::{HEADER_LEN, Header};
 use crate::forward::packet::{LEADING, Packet};
+use crate::forward::rtp_header::{HEADER_LEN, Header};
 use crate::forward::splice::Place;
 
 /// Octets of the original sequence number that begin a resend's payload (RFC 4588 4).

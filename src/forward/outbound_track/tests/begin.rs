@@ -1,6 +1,7 @@
 //! Where a viewer's line begins, what is left out of it, and how it goes on after an interruption.
 
 use super::*;
+use crate::forward::outbound_track::pull::LONGEST_HOLE;
 
 #[test]
 fn pictures_begin_at_a_keyframe_and_sound_at_once() {

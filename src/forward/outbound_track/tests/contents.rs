@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::forward::codec::{Descriptor, Part};
-use crate::forward::header_extensions::read::HeaderExtensions;
+use crate::forward::header_extensions::HeaderExtensions;
 
 /// One event on the way from the publishers to a viewer.
 #[derive(Clone, Debug)]

@@ -13,15 +13,13 @@ use bytes::Bytes;
 
 use super::track::*;
 use super::*;
-use crate::forward::codec::Format;
-use crate::forward::codec::Kind;
-use crate::forward::codec::{Codec, Part, Redundancy};
-use crate::forward::header::HEADER_LEN;
-use crate::forward::header_extensions::write::ExtensionIds;
-use crate::forward::history::History;
-use crate::forward::history::{HistoryLimits, PictureLimits};
+use crate::forward::codec::{Codec, Format, Kind, Part, Redundancy};
+use crate::forward::header_extensions::ExtensionIds;
+use crate::forward::history::{History, HistoryLimits, PictureLimits};
 use crate::forward::outbound_track::OutboundTrackConfig;
-use crate::forward::packet::{Epoch, LayerId, Packet};
+use crate::forward::packet::Packet;
+use crate::forward::rtp_header::HEADER_LEN;
+use crate::forward::source::{Epoch, LayerId};
 use std::time::{Duration, Instant};
 
 const SSRC: u32 = 0x1111_1111;

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::forward::history::Pictures;
-use crate::forward::outbound_track::replay::catch_up_time;
+use crate::forward::outbound_track::catch_up_time;
+use crate::forward::outbound_track::replay_clock::ticks;
 
 const FRAME: Duration = Duration::from_nanos(33_333_333);
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -128,7 +129,7 @@ fn a_screen_that_stood_still_is_seen_at_once_as_it_is_now_and_then_live() {
         // Live: the viewer's clock shows what has passed.
         let live: Vec<&Got> = got.iter().filter(|got| ["8", "9"].contains(&got.text.as_str())).step_by(3).collect();
         for got in live {
-            let clock = crate::forward::outbound_track::track::ticks(got.at, joins, 90_000);
+            let clock = crate::forward::outbound_track::replay_clock::ticks(got.at, joins, 90_000);
             let late = clock.wrapping_sub(got.timestamp.wrapping_sub(FIRST.timestamp + 1)) as i32;
             assert!((-90..=360).contains(&late), "{late} ticks late at {}", got.text);
         }

@@ -1,21 +1,21 @@
 //! The RTP header as an outbound track writes it (RFC 3550 5.1): twelve octets, no CSRC, no padding.
 
 /// Octets of the header.
-pub(super) const HEADER_LEN: usize = 12;
+pub(crate) const HEADER_LEN: usize = 12;
 
 /// The fields that differ from packet to packet.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Header {
-    pub(super) marker: bool,
-    pub(super) payload_type: u8,
-    pub(super) sequence: u16,
-    pub(super) timestamp: u32,
-    pub(super) ssrc: u32,
+pub(crate) struct Header {
+    pub(crate) marker: bool,
+    pub(crate) payload_type: u8,
+    pub(crate) sequence: u16,
+    pub(crate) timestamp: u32,
+    pub(crate) ssrc: u32,
 }
 
 impl Header {
     /// The header as it goes on the wire.
-    pub(super) fn to_bytes(self) -> [u8; HEADER_LEN] {
+    pub(crate) fn to_bytes(self) -> [u8; HEADER_LEN] {
         let [sequence_high, sequence_low] = self.sequence.to_be_bytes();
         let [t0, t1, t2, t3] = self.timestamp.to_be_bytes();
         let [s0, s1, s2, s3] = self.ssrc.to_be_bytes();

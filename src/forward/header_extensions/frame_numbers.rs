@@ -9,11 +9,11 @@
 
 use std::collections::VecDeque;
 
-use super::splice::PAST_SEGMENTS;
+use crate::forward::splice::PAST_SEGMENTS;
 
 /// Frame numbers of a line.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Frames {
+pub(crate) struct Frames {
     /// The highest number of the line that went out with a frame number, and that.
     newest: Option<(u64, u16)>,
     /// The newest is last. As many as the line has itself: what it can find here has its place.
@@ -29,7 +29,7 @@ struct Segment {
 
 impl Frames {
     /// A segment begins at this number of the line, with a packet of this frame.
-    pub(super) fn begin(&mut self, first_index: u64, frame: Option<u16>) {
+    pub(crate) fn begin(&mut self, first_index: u64, frame: Option<u16>) {
         let next = |frame: u16| self.newest.map_or(0, |(_, newest)| newest.wrapping_add(1).wrapping_sub(frame));
         let shift = frame.map(next);
         // Nothing came of the one before.
@@ -44,7 +44,7 @@ impl Frames {
 
     /// What is added to this frame number, which goes out with this number of the line; `None` where the descriptor is to
     /// be left out.
-    pub(super) fn shift(&mut self, index: u64, frame: u16) -> Option<u16> {
+    pub(crate) fn shift(&mut self, index: u64, frame: u16) -> Option<u16> {
         let shift = self.segments.iter().rev().find(|segment| segment.first_index <= index)?.shift?;
         if self.newest.is_none_or(|(before, _)| before <= index) {
             self.newest = Some((index, frame.wrapping_add(shift)));

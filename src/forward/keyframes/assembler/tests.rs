@@ -4,9 +4,9 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::forward::LayerId;
 use crate::forward::codec::{Codec, Descriptor, Format};
-use crate::forward::header_extensions::read::HeaderExtensions;
+use crate::forward::header_extensions::HeaderExtensions;
+use crate::forward::source::LayerId;
 
 const MS: Duration = Duration::from_millis(1);
 

@@ -13,8 +13,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::codec::{FrameSize, Lacking, ParameterSets, Part};
-use super::{Packet, SourceIndex};
+use crate::forward::codec::{FrameSize, Lacking, ParameterSets, Part};
+use crate::forward::packet::Packet;
+use crate::forward::source::SourceIndex;
 
 /// How long packets wait for what is missing before them: as long as most repairs take.
 const PATIENCE: Duration = Duration::from_millis(200);

@@ -5,7 +5,7 @@ const WORDS: u64 = 32;
 
 /// A bitmap that slides along with the highest number sent.
 #[derive(Clone, Debug)]
-pub(super) struct Sent {
+pub(crate) struct Sent {
     /// The number behind the highest one marked.
     next: u64,
     /// One bit a number, at its value modulo the size.
@@ -13,12 +13,12 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { next: 0, bits: [0; WORDS as usize] }
     }
 
     /// Marks a number. False when it was marked before, or is too old to tell.
-    pub(super) fn mark(&mut self, index: u64) -> bool {
+    pub(crate) fn mark(&mut self, index: u64) -> bool {
         if index >= self.next {
             self.slide_to(index);
         } else if index / 64 + WORDS <= (self.next - 1) / 64 {

@@ -6,15 +6,13 @@
 //! viewer that joins late has a picture at once ([`Pictures`]). The rule: one source packet (epoch, layer, index) is here at most once ever. A second one, whatever it
 //! contains, is refused; resends repeat what was sent because of that.
 
-mod frames;
-
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Epoch, LayerId, Packet, Source, SourceIndex};
-use frames::Since;
-pub use frames::{PictureLimits, Pictures};
+use super::since_keyframe::{PictureLimits, Pictures, Since};
+use crate::forward::packet::Packet;
+use crate::forward::source::{Epoch, LayerId, Source, SourceIndex};
 
 /// How much a history keeps; the older packets make room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

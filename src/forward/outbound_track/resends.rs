@@ -38,7 +38,7 @@ const REMEMBERED: usize = 512;
 
 /// One viewer's allowance on one track.
 #[derive(Clone, Debug)]
-pub(super) struct Resends {
+pub(crate) struct Resends {
     rtt: Duration,
     budget: u64,
     /// In the order of their numbers.
@@ -54,7 +54,7 @@ pub(super) struct Resends {
 
 /// What a viewer gets that asks for a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ResendVerdict {
+pub(crate) enum ResendVerdict {
     /// So many copies.
     Copies(u8),
     /// Nothing now: too soon, or given up.
@@ -74,22 +74,22 @@ struct Resent {
 }
 
 impl Resends {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { rtt: UNKNOWN_RTT, budget: BURST_OCTETS, resent: VecDeque::new(), floor: 0, overload: 0, forwarded: 0 }
     }
 
-    pub(super) fn set_rtt(&mut self, rtt: Duration) {
+    pub(crate) fn set_rtt(&mut self, rtt: Duration) {
         self.rtt = rtt;
     }
 
     /// A packet of this many octets was forwarded.
-    pub(super) fn earn(&mut self, octets: usize) {
+    pub(crate) fn earn(&mut self, octets: usize) {
         self.budget = (self.budget + octets as u64 / EARNED_SHARE).min(BURST_OCTETS);
     }
 
     /// What is to be sent now to a viewer that asks for the packet with this number, as many octets long, when so many have
     /// been forwarded; it then counts as resent.
-    pub(super) fn allow(&mut self, index: u64, octets: usize, forwarded: u64, now: Instant) -> ResendVerdict {
+    pub(crate) fn allow(&mut self, index: u64, octets: usize, forwarded: u64, now: Instant) -> ResendVerdict {
         let octets = octets as u64;
         let arrived = forwarded - std::mem::replace(&mut self.forwarded, forwarded);
         self.overload = self.overload.saturating_sub(arrived);
@@ -129,12 +129,12 @@ impl Resends {
     }
 
     /// Nothing below this number is resent any more.
-    pub(super) fn give_up(&mut self, below: u64) {
+    pub(crate) fn give_up(&mut self, below: u64) {
         self.floor = self.floor.max(below);
     }
 
     /// A viewer asks for a packet that is not here. True when it has waited for it so long that it does not come any more.
-    pub(super) fn is_waited_for_in_vain(&mut self, index: u64, now: Instant) -> bool {
+    pub(crate) fn is_waited_for_in_vain(&mut self, index: u64, now: Instant) -> bool {
         if index < self.floor {
             return true;
         }

@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::forward::packet::{Packet, Source};
+use crate::forward::packet::Packet;
+use crate::forward::source::Source;
 
 /// How much is kept since the newest keyframe. Beyond any of the limits it is given up until the next keyframe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

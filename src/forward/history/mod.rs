@@ -1,0 +1,8 @@
+//! The recent packets of one layer of a track, from which each viewer is served, and how much is kept since the newest
+//! keyframe.
+
+mod ring;
+mod since_keyframe;
+
+pub use ring::{Get, History, HistoryLimits};
+pub use since_keyframe::{PictureLimits, Pictures};

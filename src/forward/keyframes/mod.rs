@@ -1,0 +1,7 @@
+//! Keyframes of one published video: when its publisher is asked for one, and how each gets its parameter sets.
+
+mod assembler;
+mod gate;
+
+pub use assembler::{KeyframeAssembler, SetsSource};
+pub use gate::{ANSWER_TIME, KeyframeGate, REQUEST_INTERVAL};
