@@ -108,9 +108,10 @@
 //! | `client` | a small WHIP and WHEP client |
 //! | `five_tuple` | the addresses between which datagrams go |
 //! | `health` | asks a relay whether it is healthy (`sluice healthcheck`) |
+//! | `label` | sets of values with texts: the labels of metrics |
 //! | `log` | what is logged, and how often |
 //! | `name` | names of streams and sessions |
-//! | `reason` | why packets are dropped |
+//! | `reason` | why packets are dropped, and why sessions end |
 //! | `setting` | how values of settings are written |
 //! | `shared` | the types that threads share, which loom checks |
 //! | `systemd` | tells the service manager the state of the relay |
@@ -147,6 +148,7 @@ pub mod auth;
 pub mod client;
 pub mod five_tuple;
 pub mod health;
+pub mod label;
 pub mod log;
 pub mod metrics;
 pub mod name;

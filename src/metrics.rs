@@ -15,13 +15,15 @@ use std::sync::Arc;
 use prometheus::{Counter, CounterVec, Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry, TextEncoder};
 
 pub use label::{
-    Answer, Closing, ConnectionKind, Direction, DropReason, End, EventName, Family, Label, LimitName, Medium, NoPlace,
-    Phase, Refusal, Resend, Route, SessionState, Status, Takeover,
+    Answer, Closing, ConnectionKind, Direction, EventName, Family, LimitName, Medium, NoPlace, Phase, Refusal, Resend,
+    Route, SessionState, Status, Takeover,
 };
 
 pub use streams::{OTHERS, StreamMetrics};
 
+pub use crate::label::Label;
 use crate::name::{Role, StreamName};
+use crate::reason::{DropReason, EndReason};
 use register::{
     VALID, counter, counters, counters_by_two, gauge, gauges, gauges_by_one, histogram, histograms, register,
 };
@@ -47,7 +49,7 @@ pub struct Metrics {
     /// Seconds that each phase of a session's set-up took.
     pub setup: Family<Phase, Histogram>,
     /// Sessions that ended.
-    pub session_ends: Family<Role, Family<End, IntCounter>>,
+    pub session_ends: Family<Role, Family<EndReason, IntCounter>>,
     /// POSTs that got no session, because of a limit or because the relay stops.
     pub refused_sessions: Family<Refusal, IntCounter>,
     /// The limits that are set; 0 for none.
@@ -252,7 +254,7 @@ mod tests {
         metrics.setup[Phase::Ice].observe(0.004);
         metrics.rtp_packets[Direction::Out][Medium::Video].inc_by(70);
         metrics.drops[DropReason::Replayed].inc();
-        metrics.session_ends[Role::Publisher][End::Silent].inc();
+        metrics.session_ends[Role::Publisher][EndReason::Silent].inc();
         let local = metrics.forward_delay.local();
         local.observe(0.000_2);
         local.flush();

@@ -41,7 +41,20 @@ const ROWS: &[&[&str]] = &[
     &["srtp"],
     &["stream"],
     &["forward"],
-    &["auth", "metrics", "client", "five_tuple", "health", "log", "name", "reason", "setting", "shared", "systemd"],
+    &[
+        "auth",
+        "metrics",
+        "client",
+        "five_tuple",
+        "health",
+        "label",
+        "log",
+        "name",
+        "reason",
+        "setting",
+        "shared",
+        "systemd",
+    ],
 ];
 
 /// Told the time and the bytes, answering with values.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::dtls::SrtpProfiles;
 use crate::five_tuple::FiveTuple;
-use crate::reason::Drop;
+use crate::reason::DropReason;
 
 /// The number a worker gives to a session at its demultiplexer.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -23,7 +23,7 @@ pub enum Demultiplexed {
         key: Key,
         /// What to give to the peer instead of what arrived: a ClientHello put together.
         datagram: Option<Vec<u8>>,
-        /// Records of it are dropped, as [`Drop::DtlsClear`] would be: count one.
+        /// Records of it are dropped, as for [`DropReason::ClearDtls`]: count one.
         clear: bool,
     },
     /// The first ClientHello of this session, whole: decide the SRTP profile, then give `datagram` to the peer.
@@ -46,10 +46,11 @@ pub enum Demultiplexed {
         /// The relay's ufrag in the USERNAME; ICE characters only.
         ufrag: String,
     },
-    /// From an address that no session here was heard on: perhaps another worker's.
+    /// From an address that no session here was heard on, or STUN that answers no check of this demultiplexer: perhaps
+    /// another worker's.
     Foreign,
     /// Nobody's, or refused.
-    Dropped(Drop),
+    Dropped(DropReason),
 }
 
 /// What happened to a session. After any of the last three the session is over: remove it.
@@ -69,7 +70,7 @@ pub enum Event {
         /// The user name fragment.
         ufrag: String,
     },
-    /// A session that somebody waits for was heard: see [`Door::await_sign`](super::Door::await_sign).
+    /// A session that somebody waits for was heard: see [`Demux::await_sign`](super::Demux::await_sign).
     Heard(Key),
     /// 30 s without valid STUN, SRTP or SRTCP.
     Silent(Key),
@@ -94,7 +95,7 @@ pub struct Facts {
     pub moves: u32,
     /// DTLS, RTP and RTCP refused.
     pub dropped: u64,
-    /// To the client and back, as the last answered [`Door::probe`](super::Door::probe) showed.
+    /// To the client and back, as the last answered [`Demux::probe`](super::Demux::probe) showed.
     pub round_trip: Option<Duration>,
     /// What the ClientHello offered; `None` when none came.
     pub profiles: Option<SrtpProfiles>,

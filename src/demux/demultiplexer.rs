@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use super::{Demultiplexed, Event, Facts, Key};
 use crate::five_tuple::FiveTuple;
 use crate::ice::Admission;
-use crate::reason::Drop;
+use crate::reason::DropReason;
 
 use super::session::{Overdue, Session};
 use crate::ice::stun::{Class, Message};
@@ -103,7 +103,7 @@ impl Demux {
             [128..=191, second, ..] => self.handle_media(path, matches!(second, 192..=223)),
             [0..=3, ..] => self.handle_stun(path, datagram, now),
             [20..=63, ..] => self.handle_dtls(path, datagram, now),
-            _ => Demultiplexed::Dropped(Drop::Unknown),
+            _ => Demultiplexed::Dropped(DropReason::Unrecognised),
         }
     }
 
@@ -168,35 +168,35 @@ impl Demux {
         match self.claim_by_path.get(&path) {
             Some(Claim { key, proven: true }) if is_rtcp => Demultiplexed::Rtcp(*key),
             Some(Claim { key, proven: true }) => Demultiplexed::Rtp(*key),
-            Some(Claim { key, .. }) => refuse(&mut self.sessions, *key, Drop::Unproven),
+            Some(Claim { key, .. }) => refuse(&mut self.sessions, *key, DropReason::UnknownPath),
             None => Demultiplexed::Foreign,
         }
     }
 
     pub(super) fn handle_stun(&mut self, path: FiveTuple, datagram: &[u8], now: Instant) -> Demultiplexed {
         let Some(message) = Message::parse(datagram) else {
-            return Demultiplexed::Dropped(Drop::StunMalformed);
+            return Demultiplexed::Dropped(DropReason::NotIntegrity);
         };
         match message.class {
             Class::Request => self.handle_request(path, &message, now),
             Class::Success => self.handle_answer(path, &message, now),
-            Class::Other => Demultiplexed::Dropped(Drop::StunUnexpected),
+            Class::Other => Demultiplexed::Foreign,
         }
     }
 
     pub(super) fn handle_request(&mut self, path: FiveTuple, request: &Message, now: Instant) -> Demultiplexed {
         let Some(ufrag) = local_ufrag(request) else {
-            return Demultiplexed::Dropped(Drop::StunForged);
+            return Demultiplexed::Dropped(DropReason::NotIntegrity);
         };
         let Some(&key) = self.key_by_ufrag.get(ufrag) else {
             return Demultiplexed::UnknownUfrag { ufrag: ufrag.to_owned() };
         };
         let Some(session) = self.sessions.get_mut(&key).filter(|session| !session.is_over()) else {
-            return Demultiplexed::Dropped(Drop::Over);
+            return Demultiplexed::Dropped(DropReason::UnknownPath);
         };
         let Some(generation) = session.authenticate(request) else {
             session.facts.forged += 1;
-            return Demultiplexed::Dropped(Drop::StunForged);
+            return Demultiplexed::Dropped(DropReason::NotIntegrity);
         };
         push(&mut self.transmits, path, generation.answer(&request.transaction, path.remote));
         let number = generation.number;
@@ -222,7 +222,7 @@ impl Demux {
         let key = self.asker(&answer.transaction);
         let session = self.sessions.get_mut(&key).filter(|session| !session.is_over());
         let Some(proof) = session.and_then(|session| session.prove(path, answer, now)) else {
-            return Demultiplexed::Dropped(Drop::StunUnexpected);
+            return Demultiplexed::Foreign;
         };
         let loser = self.claim_by_path.insert(path, Claim { key, proven: true }).map(|claim| claim.key);
         if let Some(session) = loser.filter(|loser| *loser != key).and_then(|loser| self.sessions.get_mut(&loser)) {
@@ -309,10 +309,10 @@ pub(super) fn release(
 pub(super) fn refuse(
     sessions: &mut HashMap<Key, Session, foldhash::fast::RandomState>,
     key: Key,
-    drop: Drop,
+    reason: DropReason,
 ) -> Demultiplexed {
     if let Some(session) = sessions.get_mut(&key) {
         session.facts.dropped += 1;
     }
-    Demultiplexed::Dropped(drop)
+    Demultiplexed::Dropped(reason)
 }

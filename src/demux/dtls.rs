@@ -7,7 +7,7 @@ use super::demultiplexed::{Demultiplexed, Event, Key};
 use super::demultiplexer::{Claim, push, refuse};
 use crate::dtls::handshake::HandshakeVerdict;
 use crate::five_tuple::FiveTuple;
-use crate::reason::Drop;
+use crate::reason::DropReason;
 
 impl Demux {
     /// A DTLS datagram of the peer is about to be sent: returns where to, remembers it, and repeats it until the client
@@ -56,15 +56,15 @@ impl Demux {
             return Demultiplexed::Foreign;
         };
         let Some(session) = self.sessions.get_mut(&key).filter(|session| !session.is_over()) else {
-            return Demultiplexed::Dropped(Drop::Over);
+            return Demultiplexed::Dropped(DropReason::UnknownPath);
         };
         if session.is_connected() && !proven {
-            return refuse(&mut self.sessions, key, Drop::Unproven);
+            return refuse(&mut self.sessions, key, DropReason::UnknownPath);
         }
         let verdict = session.handshake.receive(path, datagram, now);
         let repeats = match &verdict {
             // A client that repeats its own last flight, as far as anybody can tell.
-            HandshakeVerdict::Refuse(Drop::DtlsClear { is_handshake }) => *is_handshake,
+            HandshakeVerdict::Clear { is_handshake } => *is_handshake,
             _ => !session.is_connected(),
         };
         if repeats {
@@ -79,12 +79,13 @@ impl Demux {
             }
             HandshakeVerdict::Hello(profiles, datagram) => Demultiplexed::ClientHello { key, profiles, datagram },
             HandshakeVerdict::Hold => Demultiplexed::Held,
-            HandshakeVerdict::Refuse(drop) => {
-                if drop == Drop::DtlsFlood {
+            HandshakeVerdict::Clear { .. } => refuse(&mut self.sessions, key, DropReason::ClearDtls),
+            HandshakeVerdict::Refuse(reason) => {
+                if reason == DropReason::Flood {
                     session.end();
                     self.events.push_back(Event::Flooded(key));
                 }
-                refuse(&mut self.sessions, key, drop)
+                refuse(&mut self.sessions, key, reason)
             }
         }
     }

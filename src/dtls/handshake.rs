@@ -13,7 +13,7 @@ use super::flight::Flight;
 use super::record::{DtlsRecord, Fragment, Malformed};
 use crate::dtls;
 use crate::five_tuple::FiveTuple;
-use crate::reason::Drop;
+use crate::reason::DropReason;
 
 /// Of handshake in each direction; a whole handshake takes 3 to 6 KiB. Over it the session ends.
 const MAX_BYTES: usize = 64 * 1_024;
@@ -41,8 +41,13 @@ pub(crate) enum HandshakeVerdict {
     Hold,
     /// Encrypted data of a connected session. `beside`: with records that go no further.
     Data { beside: bool },
-    /// Not for the peer.
-    Refuse(Drop),
+    /// Not for the peer: after the handshake, nothing but records in clear.
+    Clear {
+        /// With a handshake record.
+        is_handshake: bool,
+    },
+    /// Not for the peer for another reason.
+    Refuse(DropReason),
 }
 
 /// Over which addresses a handshake went. A client that answers from an address to which all of the handshake was
@@ -115,14 +120,14 @@ impl Handshake {
         }
         let before = self.newest;
         let Ok(survey) = Survey::of(datagram) else {
-            return HandshakeVerdict::Refuse(Drop::DtlsMalformed);
+            return HandshakeVerdict::Refuse(DropReason::SpoofedDtls);
         };
         // The peer takes note of what they say, and does nothing.
         if survey.is_alert {
             return HandshakeVerdict::Pass(None);
         }
         if !self.spend(datagram, &survey) {
-            return HandshakeVerdict::Refuse(Drop::DtlsFlood);
+            return HandshakeVerdict::Refuse(DropReason::Flood);
         }
         if (self.newest > before || survey.is_ciphered)
             && let Some(flight) = self.flight.take()
@@ -216,7 +221,7 @@ impl Handshake {
         let mut whole = None;
         for (record, fragment) in clear_fragments(datagram) {
             if fragment.message_type != dtls::CLIENT_HELLO || fragment.length > MAX_HELLO {
-                return HandshakeVerdict::Refuse(Drop::DtlsMalformed);
+                return HandshakeVerdict::Refuse(DropReason::SpoofedDtls);
             }
             let reassembly = match &mut self.reassembly {
                 Some(reassembly) if reassembly.fits(&fragment) => reassembly,
@@ -229,7 +234,7 @@ impl Handshake {
             let profiles = SrtpProfiles::of(reassembly.message());
             self.reassembly = None;
             let Some(profiles) = profiles else {
-                return HandshakeVerdict::Refuse(Drop::DtlsMalformed);
+                return HandshakeVerdict::Refuse(DropReason::SpoofedDtls);
             };
             whole = Some((fragment.message_sequence, profiles, message));
         }
@@ -279,8 +284,8 @@ fn receive_connected(datagram: &[u8]) -> HandshakeVerdict {
     }
     match () {
         () if has_data => HandshakeVerdict::Data { beside: has_handshake || has_other || !is_whole },
-        () if !is_whole => HandshakeVerdict::Refuse(Drop::DtlsMalformed),
-        () => HandshakeVerdict::Refuse(Drop::DtlsClear { is_handshake: has_handshake }),
+        () if !is_whole => HandshakeVerdict::Refuse(DropReason::SpoofedDtls),
+        () => HandshakeVerdict::Clear { is_handshake: has_handshake },
     }
 }
 

@@ -1,22 +1,11 @@
-//! Label values as enums: every label set is closed at compile time, so nothing that a peer sends can become a label,
-//! and the instrument of a label value is an array element, not a lookup by text.
+//! The labels of the instruments, but for the reasons in [`crate::reason`], and the instruments of each of their values: an
+//! array element, not a lookup by text.
 
 use std::marker::PhantomData;
 use std::ops::Index;
 
+use crate::label::{Label, label};
 use crate::name::Role;
-
-/// A closed set of label values.
-pub trait Label: Copy + 'static {
-    /// The label's name in the exposition format.
-    const NAME: &'static str;
-    /// Every value, in the order of [`Label::position`].
-    const ALL: &'static [Self];
-    /// The value as `/metrics` shows it.
-    fn as_str(self) -> &'static str;
-    /// The place of the value in [`Label::ALL`].
-    fn position(self) -> usize;
-}
 
 /// One instrument for each value of a label: `rtp_packets[Direction::In][Medium::Video].inc_by(7)`.
 #[derive(Clone, Debug)]
@@ -38,35 +27,6 @@ impl<L: Label, M> Index<L> for Family<L, M> {
     fn index(&self, label: L) -> &M {
         &self.instruments[label.position()]
     }
-}
-
-/// Declares a label: its documentation, its name, and its values with their texts.
-macro_rules! label {
-    ($(#[$doc:meta])* $name:ident = $label:literal { $($(#[$value_doc:meta])* $value:ident = $text:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$value_doc])* $value,)+ }
-
-        impl Label for $name {
-            const NAME: &'static str = $label;
-            const ALL: &'static [Self] = &[$(Self::$value,)+];
-
-            fn as_str(self) -> &'static str {
-                match self { $(Self::$value => $text,)+ }
-            }
-
-            fn position(self) -> usize {
-                self as usize
-            }
-        }
-
-        impl $name {
-            /// The value that `/metrics` shows as `text`, if there is one.
-            pub fn named(text: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|value| value.as_str() == text)
-            }
-        }
-    };
 }
 
 mod http;
@@ -163,82 +123,6 @@ label! {
 }
 
 label! {
-    /// Why a datagram or an RTP packet went no further.
-    DropReason = "reason" {
-        /// Not STUN, and from an address that belongs to no session.
-        UnknownPath = "unknown_path",
-        /// STUN for a user name that no session has.
-        UnknownUfrag = "unknown_ufrag",
-        /// STUN without a valid MESSAGE-INTEGRITY.
-        NotIntegrity = "not_integrity",
-        /// More than a session's budget before it connected.
-        Flood = "flood",
-        /// DTLS that no proven path carried, or a record that the demultiplexer refuses.
-        SpoofedDtls = "spoofed_dtls",
-        /// DTLS that is not encrypted, after the handshake; alerts that are not, before.
-        ClearDtls = "clear_dtls",
-        /// Encrypted DTLS that the keys do not open, or that was seen before.
-        UnauthenticDtls = "unauthentic_dtls",
-        /// Neither STUN, DTLS, RTP nor RTCP (RFC 7983).
-        Unrecognised = "unrecognised",
-        /// RTP before the session had keys.
-        NoKeys = "no_keys",
-        /// Too short for an SRTP packet.
-        TooShort = "too_short",
-        /// Longer than an SRTP packet may be.
-        TooLong = "too_long",
-        /// No valid RTP header.
-        NotRtp = "not_rtp",
-        /// One more live SSRC than a session may send, or one more new one than it may begin within a second.
-        TooManySsrcs = "too_many_ssrcs",
-        /// An SRTP index that was already opened, or that is too old to tell.
-        Replayed = "replayed",
-        /// SRTP that the keys do not open.
-        Unauthentic = "unauthentic",
-        /// RTCP of a client that sends more than 256 datagrams a second.
-        RtcpFlood = "rtcp_flood",
-        /// RTP of a payload type or SSRC that the answer did not accept.
-        Undeclared = "undeclared",
-        /// Of a publisher that goes on in another codec: before that one's first keyframe, too late, or too soon after the
-        /// last such change.
-        CodecChange = "codec_change",
-        /// Of a source (SSRC) that does not play: before its keyframe while another one plays, too late, or of the eleventh
-        /// change within a second.
-        OtherSource = "other_source",
-        /// Redundant sound (RFC 2198) that cannot be read.
-        Redundancy = "redundancy",
-        /// A packet in a codec that the viewer did not accept.
-        Codec = "codec",
-        /// Larger than a viewer's path takes.
-        Oversized = "oversized",
-        /// The socket took no more before the packet was too old.
-        SocketFull = "socket_full",
-        /// Waited too long to be of use.
-        TooOld = "too_old",
-        /// Of pictures that a viewer is not sent, because it has to wait for the next keyframe.
-        Skipped = "skipped",
-        /// For a viewer that was paused, because it was not heard.
-        Paused = "paused",
-        /// Of a publisher that has been replaced.
-        Replaced = "replaced",
-        /// The receiving worker did not keep up.
-        InboxFull = "inbox_full",
-        /// A data channel message whose receiver does not keep up or has no such channel.
-        ChannelFull = "channel_full",
-        /// SCTP of a data channel whose checksum, verification tag or length does not hold.
-        SctpMalformed = "sctp_malformed",
-        /// SCTP that may not come at this point, such as another INIT.
-        SctpUnexpected = "sctp_unexpected",
-        /// SCTP outside of the window: a TSN too far ahead, too many gaps, or an acknowledgement of what was never sent.
-        SctpWindow = "sctp_window",
-        /// SCTP beyond what a session may send in a second.
-        SctpRate = "sctp_rate",
-        /// A viewer's data channel message, where those are not allowed or nobody publishes.
-        ViewerMessage = "viewer_message",
-    }
-}
-
-label! {
     /// What became of a packet that a viewer asked for again.
     Resend = "outcome" {
         /// Sent on the retransmission SSRC (RFC 4588).
@@ -279,46 +163,6 @@ label! {
         SessionsPerAddress = "max_sessions_per_address",
         /// Bits per second of one publisher.
         PublisherBitrate = "max_publisher_bitrate",
-    }
-}
-
-label! {
-    /// Why a session ended.
-    End = "reason" {
-        /// DELETE on the session.
-        Deleted = "deleted",
-        /// DELETE within 3 s, before DTLS had completed: the client changed its mind.
-        Abandoned = "abandoned",
-        /// The peer closed DTLS.
-        Closed = "closed",
-        /// DTLS failed, before or after it connected.
-        Failed = "failed",
-        /// Nothing valid was heard for 30 s.
-        Silent = "silent",
-        /// No valid STUN check came, and the session was at least 3 s old when it ended: by DELETE, by an administrator,
-        /// with the relay, or after 10 s.
-        NeverConnected = "never_connected",
-        /// A check came, but DTLS did not complete, and the session was at least 3 s old when it ended: by DELETE, by an
-        /// administrator, with the relay, or after 10 s.
-        HandshakeTimeout = "handshake_timeout",
-        /// The session sent more than its budget.
-        Flooded = "flooded",
-        /// The client broke a rule of data channels, such as their number.
-        Misused = "data_channel_misuse",
-        /// An administrator ended it.
-        Kicked = "kicked",
-        /// Another publisher took the stream over.
-        Replaced = "replaced",
-        /// The publisher was gone for longer than viewers wait.
-        PublisherGone = "publisher_gone",
-        /// The publisher, or the one after it, sends a codec that the viewer has no payload type for.
-        CodecChanged = "codec_changed",
-        /// The publisher stayed above the bitrate that it may send.
-        BitrateExceeded = "bitrate_exceeded",
-        /// The relay shut down.
-        Shutdown = "shutdown",
-        /// The relay's own fault: a panic, caught.
-        Panicked = "panicked",
     }
 }
 

@@ -3,7 +3,8 @@
 use prometheus::{Histogram, HistogramOpts, HistogramVec};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-use super::label::{Family, Label};
+use super::label::Family;
+use crate::label::Label;
 
 /// Why no instrument can fail to be made.
 pub(super) const VALID: &str = "names and labels are literals in this module, each registered once";

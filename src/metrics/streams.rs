@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-use super::label::{Direction, Family, Label as _, Medium};
+use super::label::{Direction, Family, Medium};
 use super::register::{VALID, register};
+use crate::label::Label as _;
 use crate::name::StreamName;
 
 /// Stands for all streams that are not shown by name; no stream's name has parentheses.

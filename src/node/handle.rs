@@ -11,8 +11,9 @@ use super::create::{Create, CreateError, Created, formats_of};
 use super::ice_restart::{Patched, Restart};
 use crate::auth::Credential;
 use crate::ice::Admission;
-use crate::metrics::{End as Reason, Phase, SessionState};
+use crate::metrics::{Phase, SessionState};
 use crate::name::{Role, SessionId, StreamName};
+use crate::reason::EndReason;
 use crate::sdp::{Local, Offer};
 use crate::session::SessionRecord;
 use crate::session::pending_sessions::{Found, Listed, PendingSession};
@@ -199,7 +200,7 @@ impl Handle {
     ///
     /// # Errors
     /// [`PatchError::NoSuchSession`] when it has ended already.
-    pub fn end(&self, session: &SessionId, reason: Reason) -> Result<(), PatchError> {
+    pub fn end(&self, session: &SessionId, reason: EndReason) -> Result<(), PatchError> {
         self.end_at(session, reason, Instant::now())
     }
 
@@ -207,7 +208,7 @@ impl Handle {
     ///
     /// # Errors
     /// [`PatchError::NoSuchSession`] when it has ended already.
-    pub fn end_at(&self, session: &SessionId, reason: Reason, now: Instant) -> Result<(), PatchError> {
+    pub fn end_at(&self, session: &SessionId, reason: EndReason, now: Instant) -> Result<(), PatchError> {
         match self.shared.pending_sessions.remove(session) {
             Found::Session(waiting) => {
                 end_waiting(&waiting, reason, &self.shared, now);

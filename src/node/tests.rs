@@ -99,7 +99,7 @@ fn restarts_that_come_to_nothing_leave_no_names_behind() {
         net.run(Duration::from_millis(2));
     }
     assert_eq!(names(&net), before + 2, "the newest, in the lobby and at the door");
-    net.handle().end(&session, crate::metrics::End::Deleted).unwrap();
+    net.handle().end(&session, crate::reason::EndReason::Deleted).unwrap();
     net.run(Duration::from_millis(5));
     assert_eq!(names(&net), before - 2);
 }
@@ -115,7 +115,7 @@ fn a_command_waits_for_room_in_a_full_inbox_and_nothing_overtakes_it() {
     let engine = &mut net.relay.workers[1 - owner].0;
     let filler = || Message::Demand { stream: "nobody".parse().unwrap() };
     while engine.shared.workers[owner].push(filler()).is_ok() {}
-    assert!(engine.mailbox.send_command(to, Message::End { session, reason: crate::metrics::End::Kicked }));
+    assert!(engine.mailbox.send_command(to, Message::End { session, reason: crate::reason::EndReason::Kicked }));
     // One message has left: what comes later must not take the command's place.
     assert!(net.relay.workers[owner].1.pop().is_some());
     let engine = &mut net.relay.workers[1 - owner].0;
@@ -180,7 +180,7 @@ fn a_client_whose_datagrams_are_handed_over_is_steered_while_it_is_there() {
     net.move_client(publisher, second, 1);
     net.run(Duration::from_secs(8));
     let session = net.clients[publisher].session;
-    net.handle().end(&session, crate::metrics::End::Deleted).unwrap();
+    net.handle().end(&session, crate::reason::EndReason::Deleted).unwrap();
     net.run(Duration::from_millis(10));
     assert_eq!(steered(&net), Some(Vec::new()), "it is gone");
 }
@@ -230,6 +230,6 @@ fn an_unknown_session_is_nobodys() {
     engine.handle_message(Message::Restart { session, admission }, now);
     engine.handle_message(Message::Demand { stream: "other".parse().unwrap() }, now);
     engine.handle_message(Message::Subscribe { stream: "other".parse().unwrap(), worker: WorkerId(0) }, now);
-    engine.handle_message(Message::End { session, reason: crate::metrics::End::Deleted }, now);
+    engine.handle_message(Message::End { session, reason: crate::reason::EndReason::Deleted }, now);
     assert_eq!(net.handle().session_count(), 3);
 }

@@ -27,10 +27,10 @@ use rtc::statistics::StatsSelector;
 use super::channels;
 use super::channels::{Channel, ChannelMessage, Channels, Unsent};
 use super::keys::KeySpy;
-use super::refused::Refused;
 use super::rtcp_sources::RtcpSources;
 use super::rtcp_tap::RtcpTap;
 use crate::dtls::{Alert, HANDSHAKE, contains_encrypted_alert, contains_handshake, keep_records};
+use crate::reason::DropReason;
 use crate::rtcp::Compound;
 use crate::sctp::Violation;
 use crate::srtp::{Keys, SrtpProfile};
@@ -44,7 +44,7 @@ const REPEATED_FLIGHTS: u8 = 8;
 pub enum Event {
     /// DTLS has completed: the fingerprint was right, and these are the keys of the session's SRTP (RFC 5764 4.2).
     Connected(Keys),
-    /// RTCP arrived and was authentic: the decrypted compound (RFC 3550 6.1), for [`feedback::packets`](super::feedback).
+    /// RTCP arrived and was authentic: the decrypted compound (RFC 3550 6.1), for [`rtcp`](crate::rtcp).
     Rtcp(BytesMut),
     /// A data channel is open, whoever opened it.
     ChannelOpened(Channel),
@@ -123,19 +123,19 @@ impl Association {
         matches!(self.state, State::Ended)
     }
 
-    /// Takes DTLS or RTCP.
+    /// Takes DTLS or RTCP: see [`Peer::handle_datagram`](super::Peer::handle_datagram).
     pub(super) fn handle_datagram(
         &mut self,
         datagram: &[u8],
         transport: TransportContext,
         now: Instant,
-    ) -> Result<(), Refused> {
+    ) -> Result<Option<DropReason>, DropReason> {
         self.spy.trials().begin(self.is_connected());
         match datagram {
-            _ if self.has_ended() => Err(Refused::Ended),
+            _ if self.has_ended() => Err(DropReason::UnknownPath),
             [20..=63, ..] => self.handle_dtls(datagram, transport, now),
             [128..=191, 192..=223, ..] => self.handle_rtcp(datagram, now),
-            _ => Err(Refused::Foreign),
+            _ => Err(DropReason::Unrecognised),
         }
     }
 
@@ -222,13 +222,18 @@ impl Association {
         self.collect_outputs();
     }
 
-    fn handle_dtls(&mut self, datagram: &[u8], transport: TransportContext, now: Instant) -> Result<(), Refused> {
+    fn handle_dtls(
+        &mut self,
+        datagram: &[u8],
+        transport: TransportContext,
+        now: Instant,
+    ) -> Result<Option<DropReason>, DropReason> {
         if !self.is_connected() {
             self.clear_alert = Alert::find_plaintext(datagram).or(self.clear_alert);
             let kept = keep_records(datagram, |record| record.clear_alert().is_none());
             let datagram = kept.as_deref().unwrap_or(datagram);
             if datagram.is_empty() {
-                return Err(Refused::ClearDtls);
+                return Err(DropReason::ClearDtls);
             }
             self.feed(datagram, transport, now);
         } else {
@@ -240,7 +245,7 @@ impl Association {
         if let Some(violation) = self.spy.sctp().take_violation() {
             self.end(Event::Misused(violation));
         }
-        self.spy.sctp().take_loss().map_or(Ok(()), |loss| Err(Refused::Sctp(loss)))
+        Ok(self.spy.sctp().take_loss())
     }
 
     /// Takes DTLS once the handshake is done. An error means that nothing has changed.
@@ -249,29 +254,29 @@ impl Association {
         datagram: &[u8],
         transport: TransportContext,
         now: Instant,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), DropReason> {
         let repeats = self.repeated_flights > 0 && contains_handshake(datagram);
         let kept =
             keep_records(datagram, |record| record.is_sealed_data() || (repeats && record.content_type == HANDSHAKE));
         let datagram = kept.as_deref().unwrap_or(datagram);
         if datagram.is_empty() {
-            return Err(Refused::ClearDtls);
+            return Err(DropReason::ClearDtls);
         }
         self.feed(datagram, transport, now);
         match (repeats, self.spy.trials().opened()) {
             (true, _) => self.repeated_flights -= 1,
-            (false, 0) => return Err(Refused::UnauthenticDtls),
+            (false, 0) => return Err(DropReason::UnauthenticDtls),
             (false, _) => self.repeated_flights = 0,
         }
         Ok(())
     }
 
-    fn handle_rtcp(&mut self, datagram: &[u8], now: Instant) -> Result<(), Refused> {
-        let State::Connected(sources) = &mut self.state else { return Err(Refused::Unauthentic) };
+    fn handle_rtcp(&mut self, datagram: &[u8], now: Instant) -> Result<Option<DropReason>, DropReason> {
+        let State::Connected(sources) = &mut self.state else { return Err(DropReason::NoKeys) };
         // What is authentic is a sign of life, also where nothing of it is read.
         let compound = sources.open(datagram, self.spy.crypto(), now)?;
         self.events.push_back(Event::Rtcp(compound));
-        Ok(())
+        Ok(None)
     }
 
     fn feed(&mut self, datagram: &[u8], transport: TransportContext, now: Instant) {

@@ -28,11 +28,11 @@ use super::association::{Association, Event};
 use super::certificate::Certificate;
 use super::channels::{Channel, ChannelMessage, Unsent};
 use super::keys::KeySpy;
-use super::refused::Refused;
 use super::rtcp_tap::RtcpTap;
 use super::selected_pair;
 use crate::ice::Credentials;
 use crate::name::Role;
+use crate::reason::DropReason;
 use crate::rtcp::Compound;
 use crate::sctp::{Limits, MAX_MESSAGE_SIZE};
 use crate::srtp::SrtpProfile;
@@ -99,9 +99,10 @@ impl Peer {
         Ok(peer)
     }
 
-    /// Takes a DTLS or SRTCP datagram that the demultiplexer let through. An error means that it was dropped and is for a
-    /// counter; it never ends the session.
-    pub fn handle_datagram(&mut self, datagram: &[u8], now: Instant) -> Result<(), Refused> {
+    /// Takes a DTLS or SRTCP datagram that the demultiplexer let through. `Ok` means that it is authentic, or belongs to the
+    /// handshake; with a reason when the SCTP filter dropped a part of it. An error means that all of it was dropped. Both
+    /// reasons are for a counter and end no session.
+    pub fn handle_datagram(&mut self, datagram: &[u8], now: Instant) -> Result<Option<DropReason>, DropReason> {
         self.association.handle_datagram(datagram, selected_pair::TRANSPORT, now)
     }
 

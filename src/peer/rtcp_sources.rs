@@ -10,16 +10,23 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use rtc::crypto::RTCCrypto;
+use rtc::shared::error::Error;
 use rtc::srtp::context::Context;
 use rtc::srtp::option::srtcp_replay_protection;
 use rtc::srtp::protection_profile::ProtectionProfile;
 
-use super::refused::Refused;
+use crate::reason::DropReason;
 use crate::srtp::{MasterKey, SrtpProfile};
 
 /// A client sends RTCP from one SSRC for each of its media sources, or from one for all that it receives. More than
 /// this many are refused.
 const SOURCES_LIMIT: usize = 16;
+
+/// Bytes in clear text at the beginning: the first header and its sender's SSRC (RFC 3550 6.4.1, RFC 3711 3.4).
+const CLEAR_LEN: usize = 8;
+
+/// Bytes of the index word with the E flag.
+const INDEX_LEN: usize = 4;
 
 /// How far behind the highest index a packet may come (RFC 3711 3.3.2).
 const REPLAY_WINDOW: usize = 64;
@@ -46,26 +53,37 @@ impl RtcpSources {
     }
 
     /// The compound in a datagram (RFC 3550 6.1).
-    pub(super) fn open(&mut self, datagram: &[u8], crypto: &dyn RTCCrypto, now: Instant) -> Result<BytesMut, Refused> {
-        if !self.is_encrypted(datagram) {
-            return Err(Refused::Unauthentic);
+    pub(super) fn open(
+        &mut self,
+        datagram: &[u8],
+        crypto: &dyn RTCCrypto,
+        now: Instant,
+    ) -> Result<BytesMut, DropReason> {
+        let [_, _, _, _, ssrc @ ..] = *datagram.first_chunk::<CLEAR_LEN>().ok_or(DropReason::TooShort)?;
+        if datagram.len() < CLEAR_LEN + self.remote.profile.tag_len() + INDEX_LEN {
+            return Err(DropReason::TooShort);
         }
-        // RFC 3550 6.4.1: the sender's SSRC is in clear text behind the first header.
-        let ssrc = datagram.get(4..8).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
-        let ssrc = ssrc.ok_or(Refused::Unauthentic)?;
+        if !self.is_encrypted(datagram) {
+            return Err(DropReason::Unauthentic);
+        }
+        let ssrc = u32::from_be_bytes(ssrc);
         if !self.known.contains(&ssrc) {
-            if self.known.len() >= SOURCES_LIMIT || self.decrypt(datagram, crypto).is_none() {
-                return Err(Refused::Unauthentic);
+            if self.known.len() >= SOURCES_LIMIT {
+                return Err(DropReason::TooManySsrcs);
             }
+            self.decrypt(datagram, crypto).ok_or(DropReason::Unauthentic)?;
             self.known.push(ssrc);
         }
         if self.context.is_none() {
             self.context = self.new_context(crypto).map(Box::new);
         }
-        let opened = self.context.as_mut().and_then(|context| context.decrypt_rtcp(datagram).ok());
-        let compound = opened.ok_or(Refused::Unauthentic)?;
+        let context = self.context.as_mut().ok_or(DropReason::Unauthentic)?;
+        let compound = context.decrypt_rtcp(datagram).map_err(|error| match error {
+            Error::SrtcpSsrcDuplicated(..) => DropReason::Replayed,
+            _ => DropReason::Unauthentic,
+        })?;
         // Only what is authentic counts, else a forger would use up what its victim may send.
-        if self.may_read(now) { Ok(compound) } else { Err(Refused::RtcpFlood) }
+        if self.may_read(now) { Ok(compound) } else { Err(DropReason::RtcpFlood) }
     }
 
     fn may_read(&mut self, now: Instant) -> bool {
@@ -84,7 +102,7 @@ impl RtcpSources {
             SrtpProfile::Aes128Gcm => 0,
             SrtpProfile::Aes128CmSha1_80 => 10,
         };
-        let flag = datagram.len().checked_sub(behind + 4).and_then(|at| datagram.get(at));
+        let flag = datagram.len().checked_sub(behind + INDEX_LEN).and_then(|at| datagram.get(at));
         flag.is_some_and(|byte| byte & 0x80 != 0)
     }
 

@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use rtc::crypto::{AeadCipher, CryptoError};
 
-use crate::sctp::{Filter, Filtered, Limits, Loss, Reliability, Violation};
+use crate::reason::DropReason;
+use crate::sctp::{Filter, Filtered, Limits, Reliability, Violation};
 
 /// The length of DTLS's additional data (RFC 6347 4.1.2.1); no SRTP or SRTCP header is as long.
 const ADDITIONAL_DATA: usize = 13;
@@ -30,7 +31,7 @@ pub(super) struct SctpFilter(Arc<Mutex<State>>);
 struct State {
     filter: Filter,
     now: Option<Instant>,
-    lost: Option<Loss>,
+    lost: Option<DropReason>,
     violation: Option<Violation>,
 }
 
@@ -52,7 +53,7 @@ impl SctpFilter {
     }
 
     /// Why something of the last datagram was lost, if it was.
-    pub(super) fn take_loss(&self) -> Option<Loss> {
+    pub(super) fn take_loss(&self) -> Option<DropReason> {
         self.state().lost.take()
     }
 

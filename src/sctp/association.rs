@@ -3,19 +3,19 @@
 use super::dcep::Dcep;
 use super::handshake::{Established, Side};
 use super::intake::{Intake, TsnArrival, WINDOW};
-use super::loss::Loss;
 use super::packet::{Chunk, Data, ForwardTsn, Sack};
 use super::parameters::Reconfiguration;
 use super::piece::Piece;
 use super::streams::Streams;
 use super::violation::Violation;
+use crate::reason::DropReason;
 
 /// What becomes of one chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Pass,
     /// Taken out of its packet; counted unless the client did nothing wrong.
-    Blank(Option<Loss>),
+    Blank(Option<DropReason>),
     /// An ABORT: passes in a shape that webrtc-rs can read, and nothing passes after it.
     Abort,
     /// Taken out with everything behind it (RFC 9260 3.2).
@@ -63,8 +63,10 @@ impl Association {
             // webrtc-rs ends the association for an ERROR, which its sender would have done itself if it wanted to.
             Chunk::Error | Chunk::HeartbeatAck => Ok(Fate::Blank(None)),
             Chunk::Unknown { stops } => Ok(if *stops { Fate::Stop } else { Fate::Blank(None) }),
-            Chunk::Unsupported | Chunk::Init(_) | Chunk::InitAck(_) | Chunk::CookieEcho(_) => lost(Loss::Unexpected),
-            Chunk::Sack(_) => lost(Loss::Window),
+            Chunk::Unsupported | Chunk::Init(_) | Chunk::InitAck(_) | Chunk::CookieEcho(_) => {
+                lost(DropReason::SctpUnexpected)
+            }
+            Chunk::Sack(_) => lost(DropReason::SctpWindow),
         }
     }
 
@@ -102,11 +104,11 @@ impl Association {
             Err(loss) => return Ok(Fate::Blank(Some(loss))),
         };
         if !self.streams.accepts(data.stream) {
-            return Ok(Fate::Blank(Some(Loss::Unexpected)));
+            return Ok(Fate::Blank(Some(DropReason::SctpUnexpected)));
         }
         let is_fragment = !(data.begins && data.ends);
         if data.unordered && is_fragment && !self.streams.takes_fragments(data.stream) {
-            return Ok(Fate::Blank(Some(Loss::Window)));
+            return Ok(Fate::Blank(Some(DropReason::SctpWindow)));
         }
         let dcep = data.dcep()?;
         if dcep == Some(Dcep::Ack) && !self.streams.is_ours(data.stream) {
@@ -124,7 +126,7 @@ impl Association {
     fn handle_forward_tsn(&mut self, forward: &ForwardTsn<'_>) -> Result<Fate, Violation> {
         let distance = self.intake.distance(forward.cumulative);
         if distance > WINDOW {
-            return Ok(Fate::Blank(Some(Loss::Window)));
+            return Ok(Fate::Blank(Some(DropReason::SctpWindow)));
         }
         // One that is behind is repeated because an acknowledgement was lost; webrtc-rs acknowledges again.
         if distance > 0 {
@@ -137,7 +139,7 @@ impl Association {
         if let Some(request) = &reconfiguration.request {
             let holds = self.intake.distance(request.last_tsn) <= WINDOW;
             if !holds || !self.streams.request(request) {
-                return Fate::Blank(Some(Loss::Unexpected));
+                return Fate::Blank(Some(DropReason::SctpUnexpected));
             }
         }
         if let Some(response) = reconfiguration.response {

@@ -5,18 +5,18 @@ use std::time::Instant;
 use super::association::{Association, Fate};
 use super::dcep::Reliability;
 use super::handshake::{Admission, Handshake};
-use super::loss::Loss;
 use super::packet::{self, Chunk, Packet};
 use super::rate::{Allowance, Limits};
 use super::violation::Violation;
+use crate::reason::DropReason;
 
 /// What to do with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filtered {
-    /// It may go on, perhaps changed; some of it may have been lost.
-    Pass(Option<Loss>),
+    /// It may go on, perhaps changed; some of it may have been dropped.
+    Pass(Option<DropReason>),
     /// Nothing of it goes on; without a reason it is of no use and does no harm.
-    Drop(Option<Loss>),
+    Drop(Option<DropReason>),
     /// The session must end.
     End(Violation),
 }
@@ -95,7 +95,7 @@ impl Filter {
 
     fn try_judge(&mut self, bytes: &[u8], now: Instant) -> Result<(Filtered, Vec<Edit>), Refusal> {
         if matches!(self.state, State::Closed) {
-            return Err(Refusal::Loss(Some(Loss::Unexpected)));
+            return Err(Refusal::Loss(Some(DropReason::SctpUnexpected)));
         }
         let packet = Packet::read(bytes)?;
         self.open(&packet)?;
@@ -106,7 +106,7 @@ impl Filter {
         let messages = fragments.clone().filter(|data| data.begins).count();
         let lengths = fragments.map(|data| data.payload.len());
         if self.allowance.as_mut().is_some_and(|allowance| !allowance.take(messages, lengths, now)) {
-            return Err(Loss::Rate.into());
+            return Err(DropReason::SctpRate.into());
         }
         self.pass(&packet, bytes.len())
     }
@@ -118,7 +118,7 @@ impl Filter {
             (State::Opening(handshake), Some(Chunk::Init(init))) => {
                 return match handshake.handle_init(init) {
                     Admission::Pass => Ok(()),
-                    Admission::Refuse => Err(Loss::Unexpected.into()),
+                    Admission::Refuse => Err(DropReason::SctpUnexpected.into()),
                     Admission::Ignore => Err(Refusal::Loss(None)),
                 };
             }
@@ -128,11 +128,11 @@ impl Filter {
             }
             (State::Opening(handshake), Some(Chunk::Abort)) if handshake.knows(packet.tag) => return Ok(()),
             (State::Opening(_) | State::Closed, _) => None,
-            (State::Open(_), Some(Chunk::Init(_))) => return Err(Loss::Unexpected.into()),
+            (State::Open(_), Some(Chunk::Init(_))) => return Err(DropReason::SctpUnexpected.into()),
             (State::Open(association), _) if association.tag() == packet.tag => return Ok(()),
-            (State::Open(_), _) => return Err(Loss::Malformed.into()),
+            (State::Open(_), _) => return Err(DropReason::SctpMalformed.into()),
         };
-        let association = Association::new(established.ok_or(Loss::Unexpected)?, self.longest);
+        let association = Association::new(established.ok_or(DropReason::SctpUnexpected)?, self.longest);
         self.state = State::Open(Box::new(association));
         Ok(())
     }
@@ -191,12 +191,12 @@ enum Edit {
 
 /// Nothing of a packet passes.
 enum Refusal {
-    Loss(Option<Loss>),
+    Loss(Option<DropReason>),
     Violation(Violation),
 }
 
-impl From<Loss> for Refusal {
-    fn from(loss: Loss) -> Self {
+impl From<DropReason> for Refusal {
+    fn from(loss: DropReason) -> Self {
         Self::Loss(Some(loss))
     }
 }

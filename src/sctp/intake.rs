@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use super::loss::Loss;
 use super::piece::Piece;
 use super::streams::Streams;
 use super::violation::Violation;
+use crate::reason::DropReason;
 
 /// TSNs that may be ahead of the last one without a gap. webrtc-rs offers a receive window of 1 MiB, which holds 900 chunks
 /// of full size.
@@ -73,8 +73,8 @@ impl Intake {
     /// Whether a chunk of this TSN may be taken.
     ///
     /// # Errors
-    /// [`Loss::Window`] when it is too far ahead or too much is kept already.
-    pub(super) fn admits(&self, tsn: u32, piece: &Piece) -> Result<TsnArrival, Loss> {
+    /// [`DropReason::SctpWindow`] when it is too far ahead or too much is kept already.
+    pub(super) fn admits(&self, tsn: u32, piece: &Piece) -> Result<TsnArrival, DropReason> {
         let distance = self.distance(tsn);
         if distance <= 0 {
             return Ok(TsnArrival::Repeated);
@@ -85,7 +85,7 @@ impl Intake {
         }
         let new_gap = self.runs >= MAX_GAPS && !self.ahead.contains_key(&(tsn - 1));
         let fits = distance <= WINDOW && !new_gap && self.ahead_cost + piece.cost <= MAX_AHEAD;
-        if distance == 1 || fits { Ok(TsnArrival::New(tsn)) } else { Err(Loss::Window) }
+        if distance == 1 || fits { Ok(TsnArrival::New(tsn)) } else { Err(DropReason::SctpWindow) }
     }
 
     /// Takes a chunk that was admitted.

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use super::bytes::{half, word};
 use super::dcep::{self, Dcep};
-use super::loss::Loss;
 use super::parameters::{self, Init, Reconfiguration};
 use super::violation::Violation;
+use crate::reason::DropReason;
 
 /// The port of both sides in every offer and answer of ours, twice: how a packet begins.
 const PORTS: [u8; 4] = [0x13, 0x88, 0x13, 0x88];
@@ -110,12 +110,12 @@ impl<'a> Packet<'a> {
     /// Reads a packet.
     ///
     /// # Errors
-    /// [`Loss::Malformed`] when the checksum or a length does not hold.
-    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, Loss> {
+    /// [`DropReason::SctpMalformed`] when the checksum or a length does not hold.
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, DropReason> {
         if bytes.len() > MAX_PACKET || !bytes.starts_with(&PORTS) || !has_checksum(bytes) {
-            return Err(Loss::Malformed);
+            return Err(DropReason::SctpMalformed);
         }
-        Self::read_chunks(bytes).ok_or(Loss::Malformed)
+        Self::read_chunks(bytes).ok_or(DropReason::SctpMalformed)
     }
 
     /// Reads a packet of ours, which nobody can have changed.

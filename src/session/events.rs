@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use tokio::sync::broadcast;
 
-use crate::metrics::End as Reason;
 use crate::name::{SessionId, StreamName};
+use crate::reason::EndReason;
 use crate::stream::Absence;
 
 /// Events that a follower may be behind; beyond that it loses the oldest, is told so, and has to look at everything.
@@ -72,10 +72,12 @@ impl Events {
     }
 }
 
-impl From<Reason> for Absence {
-    fn from(reason: Reason) -> Self {
+impl From<EndReason> for Absence {
+    fn from(reason: EndReason) -> Self {
         match reason {
-            Reason::Deleted | Reason::Closed | Reason::Kicked | Reason::Replaced | Reason::Shutdown => Self::Ended,
+            EndReason::Deleted | EndReason::Closed | EndReason::Kicked | EndReason::Replaced | EndReason::Shutdown => {
+                Self::Ended
+            }
             _ => Self::Lost,
         }
     }
@@ -88,12 +90,12 @@ mod tests {
     #[test]
     fn a_publisher_that_wants_to_end_is_not_lost() {
         for (reason, absence) in [
-            (Reason::Deleted, Absence::Ended),
-            (Reason::Closed, Absence::Ended),
-            (Reason::Kicked, Absence::Ended),
-            (Reason::Silent, Absence::Lost),
-            (Reason::Failed, Absence::Lost),
-            (Reason::Flooded, Absence::Lost),
+            (EndReason::Deleted, Absence::Ended),
+            (EndReason::Closed, Absence::Ended),
+            (EndReason::Kicked, Absence::Ended),
+            (EndReason::Silent, Absence::Lost),
+            (EndReason::Failed, Absence::Lost),
+            (EndReason::Flooded, Absence::Lost),
         ] {
             assert_eq!(Absence::from(reason), absence, "{reason:?}");
         }

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::five_tuple::FiveTuple;
-use crate::metrics::End as Reason;
 use crate::name::{Role, SessionId, StreamName};
+use crate::reason::EndReason;
 use crate::sdp::Offered;
 
 /// Records of ended sessions that are kept; when full the oldest makes room.
@@ -69,7 +69,7 @@ pub struct Report {
     /// What went wrong: the DTLS alert, for example.
     pub failure: Option<String>,
     /// Why it ended, and when.
-    pub ended: Option<(Reason, Instant)>,
+    pub ended: Option<(EndReason, Instant)>,
 }
 
 /// How far a session has come.
@@ -210,7 +210,7 @@ pub(crate) struct Ended(Mutex<VecDeque<Arc<SessionRecord>>>);
 
 impl Ended {
     /// Keeps the record of a session that ends now, for this reason.
-    pub(crate) fn keep(&self, record: &Arc<SessionRecord>, reason: Reason, now: Instant) {
+    pub(crate) fn keep(&self, record: &Arc<SessionRecord>, reason: EndReason, now: Instant) {
         record.update(|report| {
             report.stage = Stage::Ended;
             report.ended = Some((reason, now));
@@ -258,11 +258,11 @@ mod tests {
         assert_eq!(ENDED, 100, "README and OpenAPI document say so");
         let records: Vec<_> = (0..=ENDED).map(record).collect();
         for record in &records {
-            ended.keep(record, Reason::Deleted, now);
+            ended.keep(record, EndReason::Deleted, now);
         }
         assert!(ended.find(&records[0].id).is_none(), "the oldest made room");
         let kept = ended.find(&records[1].id).unwrap().report();
-        assert_eq!((kept.stage, kept.ended), (Stage::Ended, Some((Reason::Deleted, now))));
+        assert_eq!((kept.stage, kept.ended), (Stage::Ended, Some((EndReason::Deleted, now))));
         assert!(ended.find(&records[ENDED].id).is_some());
         assert_eq!(ended.all().len(), ENDED);
     }

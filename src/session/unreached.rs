@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::metrics::End as Reason;
+use crate::reason::EndReason;
 
 /// From this age on a session that has not connected counts as a failure.
 pub(crate) const SETTLED: Duration = Duration::from_secs(3);
@@ -27,12 +27,14 @@ pub(crate) enum Progress {
 
 impl Progress {
     /// The reason of a session of this age that was asked to end for `asked`.
-    pub(crate) fn reason(self, asked: Reason, age: Duration) -> Reason {
+    pub(crate) fn reason(self, asked: EndReason, age: Duration) -> EndReason {
         match (asked, self) {
-            (Reason::Deleted, _) if age < SETTLED => Reason::Abandoned,
-            (Reason::Kicked | Reason::Shutdown, _) if age < SETTLED => asked,
-            (Reason::Deleted | Reason::Kicked | Reason::Shutdown, Self::Nothing) => Reason::NeverConnected,
-            (Reason::Deleted | Reason::Kicked | Reason::Shutdown, Self::Checked) => Reason::HandshakeTimeout,
+            (EndReason::Deleted, _) if age < SETTLED => EndReason::Abandoned,
+            (EndReason::Kicked | EndReason::Shutdown, _) if age < SETTLED => asked,
+            (EndReason::Deleted | EndReason::Kicked | EndReason::Shutdown, Self::Nothing) => EndReason::NeverConnected,
+            (EndReason::Deleted | EndReason::Kicked | EndReason::Shutdown, Self::Checked) => {
+                EndReason::HandshakeTimeout
+            }
             _ => asked,
         }
     }
@@ -40,7 +42,7 @@ impl Progress {
 
 /// One such session, as the warning tells of it.
 pub(crate) struct Unreached<'a> {
-    pub(crate) reason: Reason,
+    pub(crate) reason: EndReason,
     /// Where its offer came from.
     pub(crate) client: IpAddr,
     /// The addresses that its answer named.
@@ -64,8 +66,8 @@ impl Warning {
     /// Notes a session that ends, and warns unless that was done a moment ago.
     pub(crate) fn note(&self, session: &Unreached<'_>, now: Instant) {
         let advice = match session.reason {
-            Reason::NeverConnected => "no UDP packet of this client arrived",
-            Reason::HandshakeTimeout => {
+            EndReason::NeverConnected => "no UDP packet of this client arrived",
+            EndReason::HandshakeTimeout => {
                 "UDP packets of this client arrived, but it did not complete DTLS, as if the relay's packets did not \
                  reach it"
             }
@@ -104,19 +106,19 @@ mod tests {
 
     #[test]
     fn a_session_that_saw_no_packet_has_not_connected_whoever_ends_it() {
-        for asked in [Reason::Deleted, Reason::Kicked, Reason::Shutdown, Reason::NeverConnected] {
-            assert_eq!(Progress::Nothing.reason(asked, SETTLED), Reason::NeverConnected, "{asked:?}");
+        for asked in [EndReason::Deleted, EndReason::Kicked, EndReason::Shutdown, EndReason::NeverConnected] {
+            assert_eq!(Progress::Nothing.reason(asked, SETTLED), EndReason::NeverConnected, "{asked:?}");
         }
-        for asked in [Reason::Deleted, Reason::Kicked, Reason::Shutdown, Reason::HandshakeTimeout] {
-            assert_eq!(Progress::Checked.reason(asked, SETTLED), Reason::HandshakeTimeout, "{asked:?}");
+        for asked in [EndReason::Deleted, EndReason::Kicked, EndReason::Shutdown, EndReason::HandshakeTimeout] {
+            assert_eq!(Progress::Checked.reason(asked, SETTLED), EndReason::HandshakeTimeout, "{asked:?}");
         }
     }
 
     #[test]
     fn a_quick_reload_is_no_failure() {
         for progress in [Progress::Nothing, Progress::Checked] {
-            assert_eq!(progress.reason(Reason::Deleted, YOUNG), Reason::Abandoned);
-            for asked in [Reason::Kicked, Reason::Shutdown] {
+            assert_eq!(progress.reason(EndReason::Deleted, YOUNG), EndReason::Abandoned);
+            for asked in [EndReason::Kicked, EndReason::Shutdown] {
                 assert_eq!(progress.reason(asked, YOUNG), asked);
             }
         }
@@ -124,7 +126,9 @@ mod tests {
 
     #[test]
     fn what_is_known_better_stays() {
-        for asked in [Reason::Failed, Reason::Closed, Reason::Flooded, Reason::Panicked, Reason::Replaced] {
+        for asked in
+            [EndReason::Failed, EndReason::Closed, EndReason::Flooded, EndReason::Panicked, EndReason::Replaced]
+        {
             assert_eq!(Progress::Checked.reason(asked, Duration::from_secs(9)), asked);
         }
     }

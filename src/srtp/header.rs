@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use crate::reason::DropReason;
+
 /// Bytes of the fixed header.
 pub(super) const FIXED_LEN: usize = 12;
 
@@ -88,37 +90,28 @@ pub struct Clear {
     pub extension: Option<Extension>,
 }
 
-/// Why bytes are no RTP packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Malformed {
-    /// It ends before its header does.
-    TooShort,
-    /// Another version than 2.
-    NotRtp,
-}
-
 impl Clear {
     /// Reads the header of a packet.
     ///
     /// # Errors
     /// The bytes are no RTP packet.
     #[inline]
-    pub fn read(datagram: &[u8]) -> Result<Self, Malformed> {
-        let fixed = datagram.first_chunk::<FIXED_LEN>().ok_or(Malformed::TooShort)?;
+    pub fn read(datagram: &[u8]) -> Result<Self, DropReason> {
+        let fixed = datagram.first_chunk::<FIXED_LEN>().ok_or(DropReason::TooShort)?;
         if fixed[0] >> 6 != 2 {
-            return Err(Malformed::NotRtp);
+            return Err(DropReason::NotRtp);
         }
         let mut header_len = FIXED_LEN + 4 * usize::from(fixed[0] & 0x0f);
         let mut extension = None;
         if fixed[0] & 0x10 != 0 {
-            let preamble = datagram.get(header_len..).and_then(<[u8]>::first_chunk::<4>).ok_or(Malformed::TooShort)?;
+            let preamble = datagram.get(header_len..).and_then(<[u8]>::first_chunk::<4>).ok_or(DropReason::TooShort)?;
             let start = header_len + 4;
             header_len = start + 4 * usize::from(u16::from_be_bytes([preamble[2], preamble[3]]));
             extension =
                 Some(Extension { profile: u16::from_be_bytes([preamble[0], preamble[1]]), range: start..header_len });
         }
         if header_len > datagram.len() {
-            return Err(Malformed::TooShort);
+            return Err(DropReason::TooShort);
         }
         Ok(Self {
             padding: fixed[0] & 0x20 != 0,
@@ -171,8 +164,8 @@ mod tests {
         let clear = Clear::read(&packet).ok().unwrap();
         assert_eq!((clear.header_len, clear.payload_type, clear.marker), (28, 0x60, true));
         assert_eq!(clear.extension.unwrap().element(&packet, 1), Some(&[5][..]));
-        assert!(matches!(Clear::read(&packet[..27]), Err(Malformed::TooShort)));
-        assert!(matches!(Clear::read(&packet[..21]), Err(Malformed::TooShort)));
+        assert!(matches!(Clear::read(&packet[..27]), Err(DropReason::TooShort)));
+        assert!(matches!(Clear::read(&packet[..21]), Err(DropReason::TooShort)));
     }
 
     proptest! {

@@ -20,7 +20,7 @@ mod retired;
 mod seal;
 mod transform;
 
-pub use header::{Clear, Extension, Malformed};
+pub use header::{Clear, Extension};
 pub use keys::{KeyError, Keys, MasterKey, SrtpProfile};
-pub use open::{OpenError, Opened, Opener};
+pub use open::{Opened, Opener};
 pub use seal::{SealError, Sealer};

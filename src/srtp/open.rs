@@ -6,11 +6,12 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::header::{Clear, Extension, Malformed};
+use super::header::{Clear, Extension};
 use super::index::Received;
 use super::keys::MasterKey;
 use super::retired::Retired;
 use super::transform::Transform;
+use crate::reason::DropReason;
 
 /// The longest datagram that is looked at: nothing longer crosses the Internet in one piece.
 const MAX_LEN: usize = 1500;
@@ -72,52 +73,6 @@ pub struct Opened {
     pub extension: Option<Extension>,
 }
 
-/// Why a datagram was not opened; it has changed nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum OpenError {
-    /// Shorter than its header and a tag.
-    #[error("the datagram is too short for SRTP")]
-    TooShort,
-    /// Longer than 1,500 bytes.
-    #[error("the datagram is longer than 1,500 bytes")]
-    TooLong,
-    /// Not RTP version 2.
-    #[error("the datagram is not RTP version 2")]
-    NotRtp,
-    /// A payload type that was not negotiated.
-    #[error("the payload type was not negotiated")]
-    UnknownPayloadType,
-    /// A seventeenth SSRC at a time, or one more new one within a second than are taken.
-    #[error("the publisher uses more than 16 SSRCs at a time, or more than 64 new ones within a second")]
-    TooManySsrcs,
-    /// Received before, or too old to tell.
-    #[error("the packet was received before or is too old to tell")]
-    Replayed,
-    /// The tag is wrong.
-    #[error("the packet is not authentic")]
-    Unauthentic,
-    /// Authentic, but its padding is longer than its payload, or zero.
-    #[error("the padding does not fit the packet")]
-    BadPadding,
-}
-
-impl OpenError {
-    /// The value of a metric's `reason` label.
-    #[must_use]
-    pub const fn reason(&self) -> &'static str {
-        match self {
-            Self::TooShort => "too_short",
-            Self::TooLong => "too_long",
-            Self::NotRtp => "not_rtp",
-            Self::UnknownPayloadType => "unknown_payload_type",
-            Self::TooManySsrcs => "too_many_ssrcs",
-            Self::Replayed => "replayed",
-            Self::Unauthentic => "unauthentic",
-            Self::BadPadding => "bad_padding",
-        }
-    }
-}
-
 impl Opener {
     /// Derives the session keys: some microseconds. Every payload type is let through until
     /// [`Self::accept_payload_types`] says otherwise.
@@ -144,9 +99,9 @@ impl Opener {
     ///
     /// # Errors
     ///
-    /// See [`OpenError`]. After one, the datagram's bytes are of no use.
+    /// Why the datagram was dropped. It has changed nothing but its own bytes, which are of no use any more.
     #[inline]
-    pub fn open(&mut self, datagram: &mut [u8]) -> Result<Opened, OpenError> {
+    pub fn open(&mut self, datagram: &mut [u8]) -> Result<Opened, DropReason> {
         self.open_when(datagram, None)
     }
 
@@ -154,27 +109,24 @@ impl Opener {
     ///
     /// # Errors
     ///
-    /// See [`OpenError`]. After one, the datagram's bytes are of no use.
+    /// Why the datagram was dropped. It has changed nothing but its own bytes, which are of no use any more.
     #[inline]
-    pub fn open_at(&mut self, datagram: &mut [u8], now: Instant) -> Result<Opened, OpenError> {
+    pub fn open_at(&mut self, datagram: &mut [u8], now: Instant) -> Result<Opened, DropReason> {
         self.open_when(datagram, Some(now))
     }
 
     #[inline]
-    fn open_when(&mut self, datagram: &mut [u8], now: Option<Instant>) -> Result<Opened, OpenError> {
+    fn open_when(&mut self, datagram: &mut [u8], now: Option<Instant>) -> Result<Opened, DropReason> {
         if datagram.len() > MAX_LEN {
-            return Err(OpenError::TooLong);
+            return Err(DropReason::TooLong);
         }
-        let clear = Clear::read(datagram).map_err(|malformed| match malformed {
-            Malformed::TooShort => OpenError::TooShort,
-            Malformed::NotRtp => OpenError::NotRtp,
-        })?;
-        let end = datagram.len().checked_sub(self.transform.tag_len()).ok_or(OpenError::TooShort)?;
+        let clear = Clear::read(datagram)?;
+        let end = datagram.len().checked_sub(self.transform.tag_len()).ok_or(DropReason::TooShort)?;
         if clear.header_len > end {
-            return Err(OpenError::TooShort);
+            return Err(DropReason::TooShort);
         }
         if self.payload_types & 1 << clear.payload_type == 0 {
-            return Err(OpenError::UnknownPayloadType);
+            return Err(DropReason::Undeclared);
         }
         let index = match self.sources.iter().position(|source| source.ssrc == clear.ssrc) {
             Some(position) => self.open_next(position, &clear, datagram, now)?,
@@ -199,11 +151,11 @@ impl Opener {
         clear: &Clear,
         datagram: &mut [u8],
         now: Option<Instant>,
-    ) -> Result<u64, OpenError> {
+    ) -> Result<u64, DropReason> {
         let Source { ssrc, received, heard } = &mut self.sources[position];
-        let index = received.admit(clear.sequence).ok_or(OpenError::Replayed)?;
+        let index = received.admit(clear.sequence).ok_or(DropReason::Replayed)?;
         if !self.transform.open(*ssrc, index, clear.header_len, datagram) {
-            return Err(OpenError::Unauthentic);
+            return Err(DropReason::Unauthentic);
         }
         received.accept(index);
         *heard = now;
@@ -212,20 +164,20 @@ impl Opener {
 
     /// A packet of an SSRC that is not live: a new one, or one that was retired.
     #[cold]
-    fn open_other(&mut self, clear: &Clear, datagram: &mut [u8], now: Option<Instant>) -> Result<u64, OpenError> {
+    fn open_other(&mut self, clear: &Clear, datagram: &mut [u8], now: Option<Instant>) -> Result<u64, DropReason> {
         let place = self.place_for_one_more(now)?;
         let (index, received) = match self.retired.highest(clear.ssrc) {
             Some(highest) => {
                 let mut received = Received::after(highest);
-                let index = received.admit(clear.sequence).ok_or(OpenError::Replayed)?;
+                let index = received.admit(clear.sequence).ok_or(DropReason::Replayed)?;
                 if !self.transform.open(clear.ssrc, index, clear.header_len, datagram) {
-                    return Err(OpenError::Unauthentic);
+                    return Err(DropReason::Unauthentic);
                 }
                 received.accept(index);
                 self.retired.remove(clear.ssrc);
                 (index, received)
             }
-            None if self.retired.is_spent(clear.ssrc) => return Err(OpenError::Replayed),
+            None if self.retired.is_spent(clear.ssrc) => return Err(DropReason::Replayed),
             None => {
                 let index = self.open_first(clear, datagram)?;
                 (index, Received::begin(index))
@@ -244,14 +196,14 @@ impl Opener {
     }
 
     /// The place of the SSRC that makes room for one more, `None` while there is room.
-    fn place_for_one_more(&mut self, now: Option<Instant>) -> Result<Option<usize>, OpenError> {
+    fn place_for_one_more(&mut self, now: Option<Instant>) -> Result<Option<usize>, DropReason> {
         if let Some(now) = now {
             let (began, new) = &mut self.new;
             if now.saturating_duration_since(*began.get_or_insert(now)) >= NEW_WINDOW {
                 (*began, *new) = (Some(now), 0);
             }
             if *new >= MAX_NEW {
-                return Err(OpenError::TooManySsrcs);
+                return Err(DropReason::TooManySsrcs);
             }
         }
         if self.sources.len() < MAX_SSRCS {
@@ -264,11 +216,11 @@ impl Opener {
         oldest
             .filter(|(_, source)| is_silent(source.heard))
             .map(|(place, _)| Some(place))
-            .ok_or(OpenError::TooManySsrcs)
+            .ok_or(DropReason::TooManySsrcs)
     }
 
     /// A source begins with rollover count 0, or 1 if it wrapped before anything of it arrived.
-    fn open_first(&self, clear: &Clear, datagram: &mut [u8]) -> Result<u64, OpenError> {
+    fn open_first(&self, clear: &Clear, datagram: &mut [u8]) -> Result<u64, DropReason> {
         let index = u64::from(clear.sequence);
         // A failed try spoils the datagram.
         let mut untouched = [0; MAX_LEN];
@@ -286,15 +238,15 @@ impl Opener {
                 return Ok(wrapped);
             }
         }
-        Err(OpenError::Unauthentic)
+        Err(DropReason::Unauthentic)
     }
 }
 
 /// The last byte counts the padding, itself included (RFC 3550 5.1).
-fn padding(payload: &[u8]) -> Result<usize, OpenError> {
+fn padding(payload: &[u8]) -> Result<usize, DropReason> {
     match payload.last() {
         Some(&count) if count > 0 && usize::from(count) <= payload.len() => Ok(usize::from(count)),
-        _ => Err(OpenError::BadPadding),
+        _ => Err(DropReason::NotRtp),
     }
 }
 

@@ -13,7 +13,6 @@ mod publisher;
 mod registry;
 
 /// Why a session ended: the word that its log line, its metric and its operator see.
-pub use crate::metrics::End as Reason;
 pub use eviction::{COOL_DOWN, Identity, Refused, SILENT};
 pub use inbox::{Full, Inbox, Sender, inbox};
 pub use liveness::Liveness;

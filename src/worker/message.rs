@@ -8,9 +8,9 @@ use crate::five_tuple::FiveTuple;
 use crate::forward::codec::{Format, Kind};
 use crate::forward::{Epoch, Packet};
 use crate::ice::Admission;
-use crate::metrics::End as Reason;
 use crate::name::{SessionId, StreamName};
 use crate::peer::{Channel, ChannelMessage};
+use crate::reason::EndReason;
 use crate::rtcp::SenderClock;
 use crate::stream::WorkerId;
 
@@ -50,7 +50,7 @@ pub(crate) enum Message {
     /// New ICE credentials for a session (ICE restart, RFC 9725 4.3.2).
     Restart { session: SessionId, admission: Box<Admission> },
     /// A session is to end.
-    End { session: SessionId, reason: Reason },
+    End { session: SessionId, reason: EndReason },
     /// Stay where it is, in the work for this session, until it is let go: for tests.
     Hold { session: Option<SessionId>, hold: Arc<WorkerHold> },
     /// End every session and stop.

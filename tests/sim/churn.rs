@@ -12,9 +12,9 @@ use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNa
 use sluice::auth::Credential;
 use sluice::forward::codec::Codec;
 use sluice::ice::Credentials;
-use sluice::metrics::End as Reason;
 use sluice::name::{Role, SessionId};
 use sluice::node::{Create, CreateError, Restart};
+use sluice::reason::EndReason;
 use sluice::session::Quota;
 use sluice::srtp::SrtpProfile;
 use sluice::worker::Config;
@@ -291,7 +291,7 @@ impl Churn {
         }
         if matches!(guest.departure, Departure::Deleted | Departure::ClosedAndDeleted) {
             // It may have ended, by its own word or because another publisher has come.
-            let _ = self.net.handle().end(&guest.session, Reason::Deleted);
+            let _ = self.net.handle().end(&guest.session, EndReason::Deleted);
         }
         if matches!(guest.departure, Departure::ClosedAndDeleted) {
             let _ = self.net.handle().has_departed(&guest.session, &Credential::ANONYMOUS);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sluice::forward::PictureLimits;
 use sluice::forward::codec::Kind;
-use sluice::metrics::End as Reason;
 use sluice::name::Role;
+use sluice::reason::EndReason;
 use sluice::srtp::SrtpProfile;
 use sluice::worker::Config;
 
@@ -176,7 +176,7 @@ fn the_client_of_an_ended_session_is_told_and_nothing_is_left_behind() {
         let session = net.clients[*number].session;
         net.delete(*number);
         assert!(net.handle().lookup(&session).is_none(), "nobody finds it from here on");
-        assert!(net.handle().end(&session, Reason::Deleted).is_err());
+        assert!(net.handle().end(&session, EndReason::Deleted).is_err());
     }
     net.run(Duration::from_millis(50));
     assert!(net.clients.iter().all(|client| client.closed), "every peer is told");

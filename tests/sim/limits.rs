@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use sluice::forward::codec::Codec;
 use sluice::ice::Credentials;
-use sluice::metrics::End as Reason;
 use sluice::name::Role;
 use sluice::node::{CreateError, Restart};
+use sluice::reason::EndReason;
 use sluice::session::Quota;
 use sluice::worker::Config;
 
@@ -216,7 +216,7 @@ fn a_publisher_that_stays_above_the_bitrate_limit_is_ended_and_its_record_says_w
     assert_eq!(net.metric("sluice_session_ends_total{reason=\"bitrate_exceeded\",role=\"publisher\"}"), 1);
     assert_eq!(net.metric("sluice_limits{limit=\"max_publisher_bitrate\"}"), 500_000);
     let report = net.handle().record(&net.clients[publisher].session).unwrap().report();
-    assert_eq!(report.ended.map(|(reason, _)| reason), Some(Reason::BitrateExceeded));
+    assert_eq!(report.ended.map(|(reason, _)| reason), Some(EndReason::BitrateExceeded));
     let failure = report.failure.unwrap();
     assert!(failure.contains("--max-publisher-bitrate allows 500"), "{failure}");
 }

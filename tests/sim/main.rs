@@ -22,6 +22,7 @@ mod parameter_sets;
 mod publisher_leaves;
 mod publishers;
 mod redundancy;
+mod refusals;
 mod session_reports;
 mod slow_publishers;
 mod ssrc_changes;

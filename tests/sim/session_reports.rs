@@ -9,8 +9,9 @@ use rtcp::receiver_report::ReceiverReport;
 use rtcp::reception_report::ReceptionReport;
 use rtcp::sender_report::SenderReport;
 use sluice::forward::codec::Kind;
-use sluice::metrics::{End as Reason, Label as _};
+use sluice::metrics::Label as _;
 use sluice::name::{Role, SessionId};
+use sluice::reason::EndReason;
 use sluice::session::{Report, Stage, TrackReport};
 use sluice::srtp::SrtpProfile;
 
@@ -144,19 +145,19 @@ fn a_session_waits_connects_and_ends_with_a_reason_that_is_kept() {
     net.run(SECOND * 2);
     assert_eq!(report(&net, viewer).stage, Stage::Live);
     let (session, now) = (net.clients[viewer].session, net.now);
-    net.handle().end(&session, Reason::Deleted).unwrap();
+    net.handle().end(&session, EndReason::Deleted).unwrap();
     net.run(SECOND);
     let ended = report(&net, viewer);
-    assert_eq!((ended.stage, ended.ended), (Stage::Ended, Some((Reason::Deleted, now))));
+    assert_eq!((ended.stage, ended.ended), (Stage::Ended, Some((EndReason::Deleted, now))));
     assert_eq!(ended.srtp_profile, Some("SRTP_AEAD_AES_128_GCM"), "what was known of it stays");
     assert!(net.handle().record(&SessionId::random()).is_none());
     assert!(net.clients[viewer].closed, "its client was told");
 
     let session = net.clients[publisher].session;
-    net.handle().end(&session, Reason::Kicked).unwrap();
+    net.handle().end(&session, EndReason::Kicked).unwrap();
     net.run(SECOND);
     assert!(net.clients[publisher].closed && net.handle().streams().is_empty());
-    assert_eq!(report(&net, publisher).ended.map(|(reason, _)| reason), Some(Reason::Kicked));
+    assert_eq!(report(&net, publisher).ended.map(|(reason, _)| reason), Some(EndReason::Kicked));
 
     // One whose first packet never came.
     let silent = net.watch("cam");
@@ -185,14 +186,14 @@ fn the_end_reason_of_an_unconnected_session_says_how_far_it_came() {
     let young = Duration::from_millis(2_900);
     for role in [Role::Publisher, Role::Viewer] {
         for (heard, age, asked, reason) in [
-            (false, young, Reason::Deleted, Reason::Abandoned),
-            (false, young, Reason::Kicked, Reason::Kicked),
-            (false, SECOND * 3, Reason::Deleted, Reason::NeverConnected),
-            (false, SECOND * 9, Reason::Deleted, Reason::NeverConnected),
-            (false, SECOND * 4, Reason::Kicked, Reason::NeverConnected),
-            (true, young, Reason::Deleted, Reason::Abandoned),
-            (true, SECOND * 3, Reason::Deleted, Reason::HandshakeTimeout),
-            (true, SECOND * 4, Reason::Kicked, Reason::HandshakeTimeout),
+            (false, young, EndReason::Deleted, EndReason::Abandoned),
+            (false, young, EndReason::Kicked, EndReason::Kicked),
+            (false, SECOND * 3, EndReason::Deleted, EndReason::NeverConnected),
+            (false, SECOND * 9, EndReason::Deleted, EndReason::NeverConnected),
+            (false, SECOND * 4, EndReason::Kicked, EndReason::NeverConnected),
+            (true, young, EndReason::Deleted, EndReason::Abandoned),
+            (true, SECOND * 3, EndReason::Deleted, EndReason::HandshakeTimeout),
+            (true, SECOND * 4, EndReason::Kicked, EndReason::HandshakeTimeout),
         ] {
             let (mut net, session) = unconnected(role, heard, age);
             net.handle().end_at(&session, asked, net.now).unwrap();
@@ -208,7 +209,7 @@ fn the_end_reason_of_an_unconnected_session_says_how_far_it_came() {
             assert_eq!(metric(&net, &name), Some(1.0));
         }
         // No client or operator ends it.
-        for (heard, reason) in [(false, Reason::NeverConnected), (true, Reason::HandshakeTimeout)] {
+        for (heard, reason) in [(false, EndReason::NeverConnected), (true, EndReason::HandshakeTimeout)] {
             let (mut net, session) = unconnected(role, heard, SECOND * 9);
             assert!(net.handle().lookup(&session).is_some());
             net.run(SECOND * 3);
@@ -245,7 +246,7 @@ fn a_streams_metrics_move_with_it_and_end_with_it() {
     assert_eq!(lost(&net, "audio"), Some(7.0));
 
     for session in [net.clients[client].session, net.clients[viewer].session] {
-        net.handle().end(&session, Reason::Deleted).unwrap();
+        net.handle().end(&session, EndReason::Deleted).unwrap();
         net.run(SECOND);
         assert_eq!(metric(&net, "sluice_stream_keyframe_interval_seconds{stream=\"cam\"}"), None);
     }
@@ -267,7 +268,7 @@ fn a_standby_waits_and_counts_only_once_it_has_taken_over() {
     let (session, live) = (net.clients[broadcast.publisher].session, report(&net, broadcast.publisher));
     let rate: f64 = live.tracks.iter().map(|track| track.rates.bits).sum();
     assert!(both < rate / 8.0 * 3.6, "{both} bytes in three seconds and a bit, of {rate} bits a second");
-    net.handle().end(&session, Reason::Deleted).unwrap();
+    net.handle().end(&session, EndReason::Deleted).unwrap();
     second.run(&mut net, SECOND * 3);
     assert_eq!(report(&net, standby).stage, Stage::Live);
 }

@@ -60,7 +60,7 @@ fn twenty_thousand_records_of_each_kind_that_is_no_encrypted_data_are_refused_an
     for (datagram, what) in &kinds {
         for _ in 0..20_000 {
             let arrival = bed.arrive(1, datagram);
-            let refused = matches!(arrival, Demultiplexed::Dropped(Drop::DtlsClear { .. } | Drop::DtlsMalformed));
+            let refused = matches!(arrival, Demultiplexed::Dropped(DropReason::ClearDtls | DropReason::SpoofedDtls));
             assert!(refused, "{what}: {arrival:?}");
         }
         assert_eq!((bed.sent(), bed.events()), (vec![], vec![]), "{what}");

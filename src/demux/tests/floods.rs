@@ -17,7 +17,7 @@ fn feed(bed: &mut Bed, datagrams: impl Iterator<Item = Vec<u8>>) -> (usize, usiz
                 bytes += datagram.len();
             }
             Demultiplexed::Held => {}
-            Demultiplexed::Dropped(Drop::DtlsFlood) => break,
+            Demultiplexed::Dropped(DropReason::Flood) => break,
             other => panic!("unexpected {other:?}"),
         }
     }
@@ -30,8 +30,8 @@ fn assert_flooded(bed: &mut Bed) {
     bed.demux.admit(Key(8), neighbour.admission(), bed.now);
     assert_eq!(bed.arrive(2, &neighbour.check(true)), Demultiplexed::Opened(Key(8)));
     assert_eq!(bed.events(), [Event::Flooded(KEY)]);
-    assert_eq!(bed.arrive(1, &hellos::hello(0)), Demultiplexed::Dropped(Drop::Over));
-    assert_eq!(bed.check(1, true), Demultiplexed::Dropped(Drop::Over));
+    assert_eq!(bed.arrive(1, &hellos::hello(0)), Demultiplexed::Dropped(DropReason::UnknownPath));
+    assert_eq!(bed.check(1, true), Demultiplexed::Dropped(DropReason::UnknownPath));
     assert!(matches!(bed.arrive(2, &hellos::hello(0)), Demultiplexed::ClientHello { key: Key(8), .. }));
 }
 
@@ -101,7 +101,7 @@ fn free_fragments_and_broken_ones_pass_never_and_cost_nothing() {
     ];
     for _ in 0..1_000 {
         for datagram in &broken {
-            assert_eq!(bed.arrive(1, datagram), Demultiplexed::Dropped(Drop::DtlsMalformed), "{datagram:02x?}");
+            assert_eq!(bed.arrive(1, datagram), Demultiplexed::Dropped(DropReason::SpoofedDtls), "{datagram:02x?}");
         }
     }
     assert_eq!(bed.events(), []);
@@ -112,7 +112,7 @@ fn free_fragments_and_broken_ones_pass_never_and_cost_nothing() {
 fn a_hello_that_never_ends_or_is_too_long_is_not_kept() {
     let mut bed = Bed::opened();
     let long = hellos::fragment(0, 1, 0, 9_000, 0, &[1; 1_000]);
-    assert_eq!(bed.arrive(1, &long), Demultiplexed::Dropped(Drop::DtlsMalformed));
+    assert_eq!(bed.arrive(1, &long), Demultiplexed::Dropped(DropReason::SpoofedDtls));
     let datagrams = (0..).map(|index| hellos::fragment(index, 1, 0, 8_000, 0, &[1; 100]));
     feed(&mut bed, datagrams);
     assert_flooded(&mut bed);
@@ -130,7 +130,7 @@ fn a_client_that_makes_the_relay_repeat_itself_gets_64_kib_at_most() {
         bytes += 1_200;
         for _ in 0..2 {
             bed.pass(millis(30));
-            if bed.arrive(1, &hellos::hello(0)) == Demultiplexed::Dropped(Drop::DtlsFlood) {
+            if bed.arrive(1, &hellos::hello(0)) == Demultiplexed::Dropped(DropReason::Flood) {
                 break 'flood;
             }
             bytes += bed.sent().iter().map(|(_, datagram)| datagram.len()).sum::<usize>();

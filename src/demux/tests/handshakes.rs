@@ -19,7 +19,7 @@ fn a_client_hello_that_is_refused_proves_no_path() {
     let mut hello = hellos::hello(0);
     // The session id is said to have one octet more than there is.
     hello[13 + 12 + 2 + 32] = 1;
-    assert_eq!(bed.arrive(4, &hello), Demultiplexed::Dropped(Drop::DtlsMalformed));
+    assert_eq!(bed.arrive(4, &hello), Demultiplexed::Dropped(DropReason::SpoofedDtls));
     let now = bed.now;
     bed.demux.connected(KEY, now);
     assert_eq!(bed.demux.path(KEY), None);
@@ -120,7 +120,7 @@ impl Line {
                 given
             }
             // What the client repeated before our last flight arrived.
-            Demultiplexed::Held | Demultiplexed::Dropped(Drop::DtlsClear { is_handshake: true }) => return,
+            Demultiplexed::Held | Demultiplexed::Dropped(DropReason::ClearDtls) => return,
             other => panic!("unexpected {other:?}"),
         };
         let events = self.relay.read(now, path(1).remote, None, BytesMut::from(given.as_slice())).unwrap_or_default();

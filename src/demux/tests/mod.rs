@@ -30,7 +30,7 @@ use crate::five_tuple::FiveTuple;
 use crate::five_tuple::Protocol;
 use crate::ice::Admission;
 use crate::ice::Credentials;
-use crate::reason::Drop;
+use crate::reason::DropReason;
 
 const KEY: Key = Key(7);
 
@@ -264,7 +264,7 @@ fn a_live_session_passes_rtp_rtcp_and_dtls_by_their_first_bytes() {
     assert_eq!(bed.arrive(1, DATA), Demultiplexed::Dtls { key: KEY, datagram: None, clear: false });
     assert_eq!(bed.arrive(2, RTP), Demultiplexed::Foreign);
     for unknown in [&[][..], &[0x80], &[64, 0, 0, 0], &[200; 20]] {
-        assert_eq!(bed.arrive(1, unknown), Demultiplexed::Dropped(Drop::Unknown));
+        assert_eq!(bed.arrive(1, unknown), Demultiplexed::Dropped(DropReason::Unrecognised));
     }
 }
 

@@ -23,7 +23,7 @@ fn between_ice_and_dtls_a_second_address_is_foreign_and_the_first_may_only_speak
         assert_eq!(bed.arrive(2, &datagram), Demultiplexed::Foreign);
     }
     assert_eq!((bed.sent(), bed.demux.path(KEY)), (vec![], Some(path(1))));
-    assert_eq!(bed.arrive(1, RTP), Demultiplexed::Dropped(Drop::Unproven));
+    assert_eq!(bed.arrive(1, RTP), Demultiplexed::Dropped(DropReason::UnknownPath));
     assert_eq!(bed.demux.facts(KEY).unwrap().dropped, 1);
     bed.complete_on(1);
     assert_eq!(bed.demux.path(KEY), Some(path(1)));
@@ -43,7 +43,7 @@ fn live_an_address_that_only_sent_checks_reaches_no_peer() {
     let mut bed = Bed::connected();
     bed.check(2, true);
     for datagram in spoofed() {
-        assert_eq!(bed.arrive(2, &datagram), Demultiplexed::Dropped(Drop::Unproven));
+        assert_eq!(bed.arrive(2, &datagram), Demultiplexed::Dropped(DropReason::UnknownPath));
     }
     assert_eq!(bed.demux.facts(KEY).unwrap().dropped, spoofed().len() as u64);
     assert_eq!((bed.events(), bed.demux.path(KEY)), (vec![], Some(path(1))));
@@ -78,7 +78,7 @@ fn a_check_without_the_sessions_integrity_gets_no_answer_and_changes_nothing() {
         ];
         for forgery in forgeries {
             for from in [1, 2] {
-                assert_eq!(bed.arrive(from, &forgery), Demultiplexed::Dropped(Drop::StunForged));
+                assert_eq!(bed.arrive(from, &forgery), Demultiplexed::Dropped(DropReason::NotIntegrity));
             }
         }
         assert_eq!((bed.sent(), bed.events(), bed.demux.path(KEY)), (vec![], vec![], before));

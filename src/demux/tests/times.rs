@@ -10,8 +10,8 @@ fn a_session_that_does_not_complete_dtls_in_10_seconds_is_over() {
     bed.check(1, true);
     bed.pass(millis(1));
     assert_eq!(bed.events(), [Event::NeverConnected(KEY)]);
-    assert_eq!(bed.check(1, true), Demultiplexed::Dropped(Drop::Over));
-    assert_eq!(bed.arrive(1, &hellos::hello(0)), Demultiplexed::Dropped(Drop::Over));
+    assert_eq!(bed.check(1, true), Demultiplexed::Dropped(DropReason::UnknownPath));
+    assert_eq!(bed.arrive(1, &hellos::hello(0)), Demultiplexed::Dropped(DropReason::UnknownPath));
     assert_eq!((bed.demux.path(KEY), bed.demux.poll_timeout()), (None, None));
 }
 

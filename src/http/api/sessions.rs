@@ -19,9 +19,9 @@ use crate::http::openapi::texts::{
 };
 use crate::http::request::path::{self, NO_SUCH_SESSION};
 use crate::http::shared::node::Shared;
-use crate::metrics::End as Reason;
 use crate::metrics::Label as _;
 use crate::node::PatchError;
+use crate::reason;
 use crate::session::{Report, SessionRecord};
 
 /// One session, living or ended.
@@ -197,7 +197,7 @@ pub(in crate::http) async fn delete(
 ) -> Result<StatusCode, Problem> {
     // It may wait for room in a worker's inbox, so not on a thread that serves other requests.
     let media = shared.media.clone();
-    let ended = tokio::task::spawn_blocking(move || media.end(&id, Reason::Kicked)).await;
+    let ended = tokio::task::spawn_blocking(move || media.end(&id, reason::EndReason::Kicked)).await;
     ended.unwrap_or(Err(PatchError::NoSuchSession))?;
     Ok(StatusCode::NO_CONTENT)
 }

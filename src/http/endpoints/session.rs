@@ -23,9 +23,9 @@ use crate::http::request::connection::Connection;
 use crate::http::request::headers::{bearer, require_type};
 use crate::http::request::path::{NO_SUCH_SESSION, Session};
 use crate::http::shared::node::Shared;
-use crate::metrics::End as Reason;
 use crate::name::{Role, SessionId};
 use crate::node::{PatchError, Restart, SessionInfo};
+use crate::reason::EndReason;
 use crate::sdp::Fragment;
 
 /// What a session answers to.
@@ -80,7 +80,7 @@ pub(in crate::http) async fn delete(
     own_session(&shared, &id, &headers)?;
     // It may wait for room in a worker's inbox, so not on a thread that serves other requests.
     let media = shared.media.clone();
-    let ended = tokio::task::spawn_blocking(move || media.end(&id, Reason::Deleted)).await;
+    let ended = tokio::task::spawn_blocking(move || media.end(&id, EndReason::Deleted)).await;
     ended.unwrap_or(Err(PatchError::NoSuchSession))?;
     Ok(StatusCode::OK)
 }

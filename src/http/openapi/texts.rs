@@ -7,6 +7,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::http::media_types::{FRAGMENT, FRAGMENT_LIMIT, OFFER_LIMIT, SDP};
 use crate::metrics::{self, Label};
 use crate::name::Role as SessionRole;
+use crate::reason;
 
 /// Declares types that stand for a text in the document.
 macro_rules! texts {
@@ -46,7 +47,7 @@ texts! {
     State: "waiting: for its first packet; if connected, for a publisher; if a standby, for its turn. connecting: STUN was \
         seen, DTLS has not completed. live: media passes. paused: a viewer is sent nothing until it is heard from again. \
         ended: it has ended.", |text| text.enum_values(Some(["waiting", "connecting", "live", "paused", "ended"]));
-    EndReason: "Why a session ended.", |text| text.enum_values(Some(words::<metrics::End>()));
+    EndReason: "Why a session ended.", |text| text.enum_values(Some(words::<reason::EndReason>()));
     Kind: "What a track carries.", |text| text.enum_values(Some(words::<metrics::Medium>()));
     KeyframeRequests: "Whether its publisher sends keyframes on request; absent until that is known.",
         |text| text.enum_values(Some(words::<metrics::Answer>()));

@@ -1,6 +1,6 @@
 //! Labels of HTTP connections.
 
-use super::Label;
+use crate::label::label;
 
 label! {
     /// What an HTTP connection counts as.

@@ -22,9 +22,9 @@ use crate::peer::association::{Association, Event};
 use crate::peer::channels::{Channel, ChannelMessage, Unsent};
 use crate::peer::connection::{cipher_suites, protection_profile};
 use crate::peer::keys::KeySpy;
-use crate::peer::refused::Refused;
 use crate::peer::rtcp_tap::RtcpTap;
 use crate::peer::selected_pair;
+use crate::reason::DropReason;
 use crate::rtcp::Compound;
 use crate::sctp::Limits;
 use crate::srtp::SrtpProfile;
@@ -108,8 +108,13 @@ impl Client {
         Ok(media::tracks(self.role, &self.offer, answer))
     }
 
-    /// Takes a datagram that is no RTP; RTP is refused as foreign. An error is for a counter and ends nothing.
-    pub fn handle_datagram(&mut self, datagram: &[u8], from: SocketAddr, now: Instant) -> Result<(), Refused> {
+    /// Takes STUN, DTLS or SRTCP, as [`Peer::handle_datagram`](crate::peer::Peer::handle_datagram) does; RTP is not taken.
+    pub fn handle_datagram(
+        &mut self,
+        datagram: &[u8],
+        from: SocketAddr,
+        now: Instant,
+    ) -> Result<Option<DropReason>, DropReason> {
         let transport = TransportContext {
             local_addr: self.local,
             peer_addr: from,
@@ -118,7 +123,7 @@ impl Client {
         };
         if datagram.first().is_some_and(|first| *first < 4) {
             self.association.handle_stun(datagram, transport, now);
-            return Ok(());
+            return Ok(None);
         }
         self.association.handle_datagram(datagram, transport, now)
     }

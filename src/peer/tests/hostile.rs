@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use super::{CASE, Case, Session, context, pli, pli_of};
 use crate::ice::Credentials;
 use crate::name::Role;
-use crate::peer::{Certificate, Channel, ChannelMessage, Config, Event, OpenError, Peer, Refused};
+use crate::peer::{Certificate, Channel, ChannelMessage, Config, Event, OpenError, Peer};
+use crate::reason::DropReason;
 use crate::srtp::SrtpProfile;
 
 const FATAL: u8 = 2;
@@ -92,7 +93,7 @@ fn what_a_forger_writes_does_not_touch_a_connected_session() {
             let taken = session.peer.handle_datagram(datagram, session.now);
             let is_tried = matches!(datagram[..], [23, _, _, 0, 1, ..])
                 || matches!(datagram[..], [21, _, _, 0, 1, ..] if datagram.len() != 15);
-            let refused = if is_tried { Refused::UnauthenticDtls } else { Refused::ClearDtls };
+            let refused = if is_tried { DropReason::UnauthenticDtls } else { DropReason::ClearDtls };
             // A few of the handshake may be the other side's last flight.
             assert!(taken == Err(refused) || (datagram[0] == 22 && taken.is_ok()), "{datagram:?}: {taken:?}");
         }
@@ -120,7 +121,7 @@ fn authentic_records_pass_among_twenty_thousand_forged_ones_and_beside_clear_one
     let forged = [sealed(23, 1, 40), sealed(23, 1, 60).repeat(15), sealed(21, 1, 26), sealed(23, 1, 0)];
     for round in 0..5_000 {
         for forged in &forged {
-            assert_eq!(session.peer.handle_datagram(forged, session.now), Err(Refused::UnauthenticDtls));
+            assert_eq!(session.peer.handle_datagram(forged, session.now), Err(DropReason::UnauthenticDtls));
         }
         if round % 500 == 0 {
             let message = ChannelMessage { is_text: true, data: format!("{round}").into() };
@@ -128,8 +129,8 @@ fn authentic_records_pass_among_twenty_thousand_forged_ones_and_beside_clear_one
             while let Some((_, genuine)) = session.client.poll_transmit() {
                 if genuine[0] > 3 {
                     let mixed = [&alert(FATAL, 20)[..], &genuine, &record(22, &[0; 30]), &[20]].concat();
-                    assert_eq!(session.peer.handle_datagram(&mixed, session.now), Ok(()));
-                    assert_eq!(session.peer.handle_datagram(&mixed, session.now), Err(Refused::UnauthenticDtls));
+                    assert_eq!(session.peer.handle_datagram(&mixed, session.now), Ok(None));
+                    assert_eq!(session.peer.handle_datagram(&mixed, session.now), Err(DropReason::UnauthenticDtls));
                 }
             }
         }
@@ -188,7 +189,7 @@ fn media_and_stun_are_not_for_a_peer() {
     (rtp[0], rtp[1]) = (0x80, 96);
     let stun = [0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     for datagram in [&rtp[..], &stun, &[], &[0x80], &[70; 20], &[255; 20]] {
-        assert_eq!(session.peer.handle_datagram(datagram, session.now), Err(Refused::Foreign), "{datagram:?}");
+        assert_eq!(session.peer.handle_datagram(datagram, session.now), Err(DropReason::Unrecognised), "{datagram:?}");
     }
     assert_alive(&mut session);
 }
@@ -198,7 +199,7 @@ fn forged_changed_and_repeated_rtcp_is_refused() {
     for profile in [SrtpProfile::Aes128Gcm, SrtpProfile::Aes128CmSha1_80] {
         let mut session = Session::open(Case { profile, ..CASE });
         let early = [&[0x80, 201, 0, 1, 0, 0, 0, 1][..], &[0; 30]].concat();
-        assert_eq!(session.peer.handle_datagram(&early, session.now), Err(Refused::Unauthentic));
+        assert_eq!(session.peer.handle_datagram(&early, session.now), Err(DropReason::NoKeys));
         session.connect();
         session.seen.clear();
         session.client.send_rtcp(pli(5), session.now);
@@ -211,8 +212,8 @@ fn forged_changed_and_repeated_rtcp_is_refused() {
             }
         }
         assert!(session.peer.poll_event().is_none());
-        assert_eq!(session.peer.handle_datagram(&genuine, session.now), Ok(()));
-        assert_eq!(session.peer.handle_datagram(&genuine, session.now), Err(Refused::Unauthentic));
+        assert_eq!(session.peer.handle_datagram(&genuine, session.now), Ok(None));
+        assert_eq!(session.peer.handle_datagram(&genuine, session.now), Err(DropReason::Replayed));
         session.exchange();
         assert_eq!(session.peer_events.drain(..).filter_map(|event| pli_of(&event)).collect::<Vec<_>>(), [5]);
         assert_alive(&mut session);
@@ -229,7 +230,7 @@ fn rtcp_that_claims_to_be_unencrypted_is_refused() {
         // A BYE (RFC 3550 6.6) of the SSRC that is known by now, then of another.
         for ssrc in [1u32, 2] {
             let forged = [&[0x81, 203, 0, 1], &ssrc.to_be_bytes()[..], &vec![0; trailer]].concat();
-            assert_eq!(session.peer.handle_datagram(&forged, session.now), Err(Refused::Unauthentic), "{profile:?}");
+            assert_eq!(session.peer.handle_datagram(&forged, session.now), Err(DropReason::Unauthentic), "{profile:?}");
         }
         session.peer_events.clear();
         assert_alive(&mut session);
@@ -249,13 +250,13 @@ fn rtcp_from_new_ssrcs_costs_nothing_unless_it_is_authentic() {
         for ssrc in 0..1000 {
             let mut forged = report(ssrc);
             *forged.last_mut().unwrap() ^= 1;
-            assert_eq!(session.peer.handle_datagram(&forged, session.now), Err(Refused::Unauthentic));
+            assert_eq!(session.peer.handle_datagram(&forged, session.now), Err(DropReason::Unauthentic));
         }
         for ssrc in 0..16 {
-            assert_eq!(session.peer.handle_datagram(&report(ssrc), session.now), Ok(()));
+            assert_eq!(session.peer.handle_datagram(&report(ssrc), session.now), Ok(None));
         }
-        assert_eq!(session.peer.handle_datagram(&report(16), session.now), Err(Refused::Unauthentic));
-        assert_eq!(session.peer.handle_datagram(&report(0), session.now), Ok(()));
+        assert_eq!(session.peer.handle_datagram(&report(16), session.now), Err(DropReason::TooManySsrcs));
+        assert_eq!(session.peer.handle_datagram(&report(0), session.now), Ok(None));
     }
 }
 

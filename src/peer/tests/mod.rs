@@ -24,10 +24,11 @@ use rtc::stun::xoraddr::XorMappedAddress;
 use ::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 
 use super::client::{Client, Track};
-use super::{Certificate, Config, Event, Peer, Refused, client};
+use super::{Certificate, Config, Event, Peer, client};
 use crate::forward::codec::Codec;
 use crate::ice::Credentials;
 use crate::name::Role;
+use crate::reason::DropReason;
 use crate::rtcp::Compound;
 use crate::srtp::{Keys, MasterKey, SrtpProfile};
 
@@ -211,7 +212,7 @@ impl Session {
         let taken = self.peer.handle_datagram(datagram, self.now);
         self.in_peer += start.elapsed();
         // A client repeats its last flight, in clear, after the peer has all of it.
-        assert!(matches!(taken, Ok(()) | Err(Refused::Ended | Refused::ClearDtls)), "{taken:?}");
+        assert!(matches!(taken, Ok(None) | Err(DropReason::UnknownPath | DropReason::ClearDtls)), "{taken:?}");
     }
 
     fn deliver_to_client(&mut self, datagram: &[u8]) {

@@ -15,17 +15,17 @@ fn nothing_passes_without_a_valid_checksum_tag_and_shape() {
         for bit in 0..8 {
             let mut changed = whole.clone();
             changed[at] ^= 1 << bit;
-            assert_eq!(bed.put(&changed), dropped(Loss::Malformed), "bit {bit} of octet {at}");
+            assert_eq!(bed.put(&changed), dropped(DropReason::SctpMalformed), "bit {bit} of octet {at}");
         }
     }
     let wrong_tag = packet(OUR_TAG + 1, &[data(WHOLE, THEIR_TSN, 1, 0, DCEP, &open(0, b"chat"))]);
-    assert_eq!(bed.put(&wrong_tag), dropped(Loss::Malformed));
-    assert_eq!(bed.put(&packet(0, &[sack(OUR_TSN, &[])])), dropped(Loss::Malformed));
+    assert_eq!(bed.put(&wrong_tag), dropped(DropReason::SctpMalformed));
+    assert_eq!(bed.put(&packet(0, &[sack(OUR_TSN, &[])])), dropped(DropReason::SctpMalformed));
     let mut other_port = whole.clone();
     other_port[0] = 9;
-    assert_eq!(bed.put(&seal(other_port)), dropped(Loss::Malformed));
+    assert_eq!(bed.put(&seal(other_port)), dropped(DropReason::SctpMalformed));
     for short in 0..whole.len() {
-        assert_eq!(bed.put(&whole[..short]), dropped(Loss::Malformed));
+        assert_eq!(bed.put(&whole[..short]), dropped(DropReason::SctpMalformed));
     }
     assert_eq!(bed.put(&whole), PASSED, "nothing of that has changed anything");
 }
@@ -66,8 +66,8 @@ fn chunks_pass_only_with_lengths_that_hold() {
     ];
     for wrong in wrong {
         let mut bed = Bed::open();
-        assert_eq!(bed.take(std::slice::from_ref(&wrong)), dropped(Loss::Malformed), "{wrong:?}");
-        assert_eq!(bed.take(&[data.clone(), wrong.clone()]), dropped(Loss::Malformed), "{wrong:?}");
+        assert_eq!(bed.take(std::slice::from_ref(&wrong)), dropped(DropReason::SctpMalformed), "{wrong:?}");
+        assert_eq!(bed.take(&[data.clone(), wrong.clone()]), dropped(DropReason::SctpMalformed), "{wrong:?}");
         assert_eq!(bed.data(WHOLE, 1, 0, TEXT, b"first"), PASSED, "it changed nothing");
     }
 }
@@ -91,7 +91,7 @@ fn odd_bodies_of_re_config_are_taken_out() {
         parameter(0xc000, &[1; 4]),
     ] {
         let mut bed = Bed::open();
-        assert_eq!(bed.take(&[chunk(RE_CONFIG, 0, &body)]), dropped(Loss::Unexpected), "{body:?}");
+        assert_eq!(bed.take(&[chunk(RE_CONFIG, 0, &body)]), dropped(DropReason::SctpUnexpected), "{body:?}");
     }
 }
 
@@ -105,8 +105,8 @@ fn inits_make_no_more_than_nine_associations() {
     let passed = (1..MANY as u32).filter(|number| bed.put(&other(*number)) == PASSED).count();
     assert_eq!(passed, 9);
     let mut bed = Bed::open();
-    assert_eq!(bed.put(&their_init()), dropped(Loss::Unexpected), "the association lives");
-    assert_eq!(bed.put(&other(7)), dropped(Loss::Unexpected));
+    assert_eq!(bed.put(&their_init()), dropped(DropReason::SctpUnexpected), "the association lives");
+    assert_eq!(bed.put(&other(7)), dropped(DropReason::SctpUnexpected));
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn an_init_means_the_same_as_the_one_before_with_its_tag() {
     let mut bed = Bed::new();
     assert_eq!(bed.put(&their_init()), PASSED);
     let other = packet(0, &[init(INIT, THEIR_TAG, THEIR_TSN + 0x7fff_0000, &[])]);
-    assert_eq!(bed.put(&other), dropped(Loss::Unexpected));
+    assert_eq!(bed.put(&other), dropped(DropReason::SctpUnexpected));
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn an_init_of_another_shape_or_in_company_is_none() {
         packet(0, &[init(INIT, THEIR_TAG, THEIR_TSN, &[parameter(0x8004, &[0, 1, 0])])]),
         packet(0, &[chunk(INIT, 0, &[0; 15])]),
     ] {
-        assert_eq!(Bed::new().put(&wrong), dropped(Loss::Malformed), "{wrong:?}");
+        assert_eq!(Bed::new().put(&wrong), dropped(DropReason::SctpMalformed), "{wrong:?}");
     }
 }
 
@@ -152,10 +152,10 @@ fn nothing_but_the_cookie_begins_an_association() {
         chunk(SHUTDOWN, 0, &[0; 4]),
     ] {
         let mut bed = Bed::new();
-        assert_eq!(bed.take(std::slice::from_ref(&first)), dropped(Loss::Unexpected));
+        assert_eq!(bed.take(std::slice::from_ref(&first)), dropped(DropReason::SctpUnexpected));
         assert_eq!(bed.put(&their_init()), PASSED);
         bed.filter.handle_outbound(&our_init_ack());
-        assert_eq!(bed.take(&[first]), dropped(Loss::Unexpected));
+        assert_eq!(bed.take(&[first]), dropped(DropReason::SctpUnexpected));
         assert_eq!(bed.take(&[chunk(COOKIE_ECHO, 0, &COOKIE)]), PASSED);
     }
 }
@@ -165,13 +165,13 @@ fn forward_tsn_goes_no_further_than_the_window() {
     let mut bed = Bed::open();
     for ahead in [4097, 0x10000, 0x7fff_fff0, 0x7fff_fffe] {
         let far = forward_tsn((THEIR_TSN - 1).wrapping_add(ahead), &[]);
-        assert_eq!(bed.take(&[far]), dropped(Loss::Window), "{ahead}");
+        assert_eq!(bed.take(&[far]), dropped(DropReason::SctpWindow), "{ahead}");
     }
     assert_eq!(bed.take(&[forward_tsn(THEIR_TSN - 1 + 4096, &[])]), PASSED);
     assert_eq!(bed.data(WHOLE, 1, 0, TEXT, b"before it"), PASSED, "repeated");
     assert_eq!(bed.take(&[forward_tsn(THEIR_TSN, &[])]), PASSED, "webrtc-rs acknowledges it and goes nowhere");
     bed.tsn = THEIR_TSN + 4096;
-    assert_eq!(bed.take(&[forward_tsn(bed.tsn + 4096, &[])]), dropped(Loss::Window), "it did not step back");
+    assert_eq!(bed.take(&[forward_tsn(bed.tsn + 4096, &[])]), dropped(DropReason::SctpWindow), "it did not step back");
     assert_eq!(bed.data(WHOLE, 1, 0, TEXT, b"x"), PASSED);
 }
 
@@ -180,7 +180,7 @@ fn data_far_ahead_and_many_gaps_are_lost() {
     let mut bed = Bed::open();
     let at = |ahead: u32| data(WHOLE, THEIR_TSN.wrapping_add(ahead), 1, ahead as u16, TEXT, b"x");
     for ahead in [4096, 0x10000, 0x7fff_ff00] {
-        assert_eq!(bed.take(&[at(ahead)]), dropped(Loss::Window), "{ahead}");
+        assert_eq!(bed.take(&[at(ahead)]), dropped(DropReason::SctpWindow), "{ahead}");
     }
     let mut passed = 0;
     for ahead in (1..4096).step_by(2) {
@@ -208,7 +208,7 @@ fn a_seventeenth_channel_ends_the_session() {
         assert_eq!(bed.open_channel(stream), PASSED);
     }
     assert_eq!(bed.open_channel(16), Filtered::End(Violation::TooManyChannels));
-    assert_eq!(bed.open_channel(1), dropped(Loss::Unexpected), "nothing passes any more");
+    assert_eq!(bed.open_channel(1), dropped(DropReason::SctpUnexpected), "nothing passes any more");
 }
 
 #[test]
@@ -300,7 +300,7 @@ fn fragments_that_their_sender_gave_up_are_bounded_and_whole_messages_go_on() {
     let mut bed = Bed::open();
     let mut lost = 0;
     for _ in 0..1000 {
-        lost += usize::from(bed.data(BEGINS | UNORDERED, 1, 0, TEXT, &[b'x'; 1000]) == dropped(Loss::Window));
+        lost += usize::from(bed.data(BEGINS | UNORDERED, 1, 0, TEXT, &[b'x'; 1000]) == dropped(DropReason::SctpWindow));
         bed.tsn += 1;
         assert_eq!(bed.take(&[forward_tsn(bed.tsn - 1, &[])]), PASSED);
         assert_eq!(bed.data(WHOLE | UNORDERED, 1, 0, TEXT, b"whole"), PASSED);
@@ -322,7 +322,7 @@ fn an_acknowledgement_of_what_was_never_sent_is_lost() {
         (OUR_TSN - 1, &[(2, 1)]),
         (OUR_TSN - 1, &[(1, 1), (1, 1)]),
     ] {
-        assert_eq!(bed.take(&[sack(cumulative, gaps)]), dropped(Loss::Window), "{cumulative} {gaps:?}");
+        assert_eq!(bed.take(&[sack(cumulative, gaps)]), dropped(DropReason::SctpWindow), "{cumulative} {gaps:?}");
     }
     assert_eq!(bed.take(&[sack(OUR_TSN - 1, &[(2, 2)])]), PASSED);
     assert_eq!(bed.take(&[sack(OUR_TSN + 1, &[])]), PASSED);
@@ -334,7 +334,7 @@ fn an_acknowledgement_of_what_was_never_sent_is_lost() {
 fn resets_come_one_by_one() {
     let mut bed = Bed::open();
     assert_eq!(bed.open_channel(1), PASSED);
-    assert_eq!(bed.take(&[reset(9, bed.tsn + 100_000, &[1])]), dropped(Loss::Unexpected), "far ahead");
+    assert_eq!(bed.take(&[reset(9, bed.tsn + 100_000, &[1])]), dropped(DropReason::SctpUnexpected), "far ahead");
     assert_eq!(bed.take(&[reset(9, bed.tsn + 10, &[1])]), PASSED);
     let passed = (10..MANY as u32).filter(|number| bed.take(&[reset(*number, bed.tsn + 10, &[1])]) == PASSED).count();
     assert_eq!(passed, 0, "the first is not done yet");
@@ -355,7 +355,7 @@ fn a_channel_that_is_half_closed_keeps_its_place() {
         bed.send(&[reset_done(number)]);
     }
     let before = bed.tsn;
-    assert_eq!(bed.open_channel(3), dropped(Loss::Unexpected), "it is being closed");
+    assert_eq!(bed.open_channel(3), dropped(DropReason::SctpUnexpected), "it is being closed");
     bed.tsn = before;
     assert_eq!(bed.take(&[reset_done(103)]), PASSED);
     assert_eq!(bed.open_channel(3), PASSED);
@@ -388,15 +388,15 @@ fn after_an_abort_nothing_passes() {
         assert_eq!(kind, ABORT);
         // One cause that spans the chunk, or none.
         assert!(value.is_empty() || value[..4] == [&[0, 12][..], &(value.len() as u16).to_be_bytes()].concat());
-        assert_eq!(bed.take(&[chunk(ABORT, 0, body)]), dropped(Loss::Unexpected));
-        assert_eq!(bed.put(&their_init()), dropped(Loss::Unexpected));
+        assert_eq!(bed.take(&[chunk(ABORT, 0, body)]), dropped(DropReason::SctpUnexpected));
+        assert_eq!(bed.put(&their_init()), dropped(DropReason::SctpUnexpected));
     }
 }
 
 #[test]
 fn a_session_without_data_channels_takes_no_sctp() {
     let mut filter = Filter::new(None);
-    assert_eq!(filter.handle_inbound(&mut their_init(), Instant::now()), dropped(Loss::Unexpected));
+    assert_eq!(filter.handle_inbound(&mut their_init(), Instant::now()), dropped(DropReason::SctpUnexpected));
 }
 
 #[test]
@@ -412,7 +412,7 @@ fn messages_and_octets_beyond_the_rate_are_lost_until_there_is_room() {
                     bed.tsn += 1;
                     sequence = sequence.wrapping_add(1);
                 } else {
-                    assert_eq!(verdict, dropped(Loss::Rate));
+                    assert_eq!(verdict, dropped(DropReason::SctpRate));
                 }
                 verdict == PASSED
             });

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use made::*;
 
-use super::{Filter, Filtered, Limits, Loss, Violation};
+use super::{Filter, Filtered, Limits, Violation};
 use crate::name::Role;
+use crate::reason::DropReason;
 
 const THEIR_TAG: u32 = 0x1111_1111;
 const OUR_TAG: u32 = 0x2222_2222;
@@ -23,7 +24,7 @@ const LONGEST: usize = 16_384;
 
 const PASSED: Filtered = Filtered::Pass(None);
 
-fn dropped(loss: Loss) -> Filtered {
+fn dropped(loss: DropReason) -> Filtered {
     Filtered::Drop(Some(loss))
 }
 

@@ -20,7 +20,7 @@ fn the_relay_may_begin_the_association_too() {
     assert_unchanged(&mut bed, std::slice::from_ref(&answer));
     assert_unchanged(&mut bed, &[answer]);
     let other = init(INIT_ACK, THEIR_TAG, THEIR_TSN + 1, &[parameter(7, b"theirs")]);
-    assert_eq!(bed.take(&[other]), dropped(Loss::Unexpected));
+    assert_eq!(bed.take(&[other]), dropped(DropReason::SctpUnexpected));
     assert_unchanged(&mut bed, &[chunk(COOKIE_ACK, 0, &[]), data(WHOLE, THEIR_TSN, 0, 0, DCEP, &open(0, b"chat"))]);
 }
 

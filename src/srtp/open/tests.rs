@@ -87,9 +87,9 @@ fn padding_is_removed_and_may_be_all_there_is() {
     };
     assert_eq!(open(1, &[7, 7, 0, 0, 3]), Ok(12..14));
     assert_eq!(open(2, &[0, 0, 3]), Ok(12..12));
-    assert_eq!(open(3, &[0, 0, 4]), Err(OpenError::BadPadding));
-    assert_eq!(open(4, &[0, 0, 0]), Err(OpenError::BadPadding));
-    assert_eq!(open(5, &[]), Err(OpenError::BadPadding));
+    assert_eq!(open(3, &[0, 0, 4]), Err(DropReason::NotRtp));
+    assert_eq!(open(4, &[0, 0, 0]), Err(DropReason::NotRtp));
+    assert_eq!(open(5, &[]), Err(DropReason::NotRtp));
 }
 
 #[test]
@@ -100,10 +100,10 @@ fn a_packet_is_opened_once() {
         for index in [1000, 1001, 1003] {
             let datagram = sealed(&mut sealer, index, 1, b"x");
             assert_eq!(opener.open(&mut datagram.clone()).unwrap().index, index);
-            assert_eq!(opener.open(&mut datagram.clone()), Err(OpenError::Replayed));
+            assert_eq!(opener.open(&mut datagram.clone()), Err(DropReason::Replayed));
         }
         assert_eq!(opener.open(&mut late.clone()).unwrap().index, 999);
-        assert_eq!(opener.open(&mut late.clone()), Err(OpenError::Replayed));
+        assert_eq!(opener.open(&mut late.clone()), Err(DropReason::Replayed));
     }
 }
 
@@ -114,7 +114,7 @@ fn a_source_whose_first_packets_are_lost_may_have_wrapped() {
         let datagram = sealed(&mut sealer, 0x1_0005, 1, b"x");
         let mut forged = datagram.clone();
         forged[12] ^= 1;
-        assert_eq!(opener.open(&mut forged), Err(OpenError::Unauthentic));
+        assert_eq!(opener.open(&mut forged), Err(DropReason::Unauthentic));
         assert_eq!(opener.open(&mut datagram.clone()).unwrap().index, 0x1_0005);
         assert_eq!(opener.open(&mut sealed(&mut sealer, 0xfffe, 1, b"y")).unwrap().index, 0xfffe);
     }
@@ -125,7 +125,7 @@ fn a_million_ssrcs_of_a_stranger_leave_no_state() {
     let mut opener = Opener::new(&master(PROFILES[0]));
     for ssrc in 0..1_000_000u32 {
         let mut datagram = packet(ssrc, 40_000, &[0; 20]);
-        assert_eq!(opener.open(&mut datagram), Err(OpenError::Unauthentic));
+        assert_eq!(opener.open(&mut datagram), Err(DropReason::Unauthentic));
     }
     assert_eq!(opener.sources.capacity(), 0);
 }
@@ -145,17 +145,17 @@ fn a_silent_ssrc_makes_room_and_goes_on_where_it_was() {
         assert!(opener.open_at(&mut one_packet(&mut sealer, ssrc), start + 100 * ms).is_ok());
     }
     let one_more = one_packet(&mut sealer, 16);
-    assert_eq!(opener.open_at(&mut one_more.clone(), start + 499 * ms), Err(OpenError::TooManySsrcs));
+    assert_eq!(opener.open_at(&mut one_more.clone(), start + 499 * ms), Err(DropReason::TooManySsrcs));
     assert!(opener.open_at(&mut { one_more }, start + 500 * ms).is_ok(), "the first one has been silent longest");
-    assert_eq!(opener.open_at(&mut one_packet(&mut sealer, 17), start + 500 * ms), Err(OpenError::TooManySsrcs));
+    assert_eq!(opener.open_at(&mut one_packet(&mut sealer, 17), start + 500 * ms), Err(DropReason::TooManySsrcs));
     let later = start + 700 * ms;
-    assert_eq!(opener.open_at(&mut first.clone(), later), Err(OpenError::Replayed));
-    assert_eq!(opener.open_at(&mut sealed(&mut sealer, 0x1_0004, 0, b"x"), later), Err(OpenError::Replayed));
+    assert_eq!(opener.open_at(&mut first.clone(), later), Err(DropReason::Replayed));
+    assert_eq!(opener.open_at(&mut sealed(&mut sealer, 0x1_0004, 0, b"x"), later), Err(DropReason::Replayed));
     let next = sealed(&mut sealer, 0x1_0009, 0, b"x");
     assert_eq!(opener.open_at(&mut next.clone(), later).unwrap().index, 0x1_0009);
     assert_eq!(opener.open_at(&mut sealed(&mut sealer, 0x1_0007, 0, b"x"), later).unwrap().index, 0x1_0007);
-    assert_eq!(opener.open_at(&mut { first }, later), Err(OpenError::Replayed));
-    assert_eq!(opener.open_at(&mut { next }, later), Err(OpenError::Replayed));
+    assert_eq!(opener.open_at(&mut { first }, later), Err(DropReason::Replayed));
+    assert_eq!(opener.open_at(&mut { next }, later), Err(DropReason::Replayed));
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn new_ssrcs_without_end_are_taken_at_a_bounded_rate_in_flat_memory_and_never_tw
     }
     for ssrc in (0..20_000).step_by(7) {
         let replayed = opener.open_at(&mut one_packet(&mut sealer, ssrc), at(20_000 + ssrc));
-        assert_eq!(replayed, Err(OpenError::Replayed), "{ssrc}");
+        assert_eq!(replayed, Err(DropReason::Replayed), "{ssrc}");
     }
     assert_eq!((opener.sources.len(), opener.sources.capacity()), (MAX_SSRCS, MAX_SSRCS));
     // A flood is refused before any of it is authenticated.
@@ -184,7 +184,7 @@ fn strangers_use_up_nothing_of_what_new_ssrcs_are_allowed() {
     let now = Instant::now();
     for ssrc in 0..1_000 {
         let mut forged = packet(ssrc, 40_000, &[0; 20]);
-        assert_eq!(opener.open_at(&mut forged, now), Err(OpenError::Unauthentic));
+        assert_eq!(opener.open_at(&mut forged, now), Err(DropReason::Unauthentic));
     }
     assert!(opener.open_at(&mut one_packet(&mut sealer, 7), now).is_ok());
 }
@@ -195,22 +195,22 @@ fn the_seventeenth_ssrc_is_refused_and_the_others_go_on() {
     for ssrc in 0..16 {
         assert!(opener.open(&mut sealed(&mut sealer, 1, ssrc, b"x")).is_ok());
     }
-    assert_eq!(opener.open(&mut sealed(&mut sealer, 1, 16, b"x")), Err(OpenError::TooManySsrcs));
+    assert_eq!(opener.open(&mut sealed(&mut sealer, 1, 16, b"x")), Err(DropReason::TooManySsrcs));
     assert!(opener.open(&mut sealed(&mut sealer, 2, 3, b"x")).is_ok());
 }
 
 #[test]
 fn what_is_no_srtp_is_told_apart_by_its_clear_header() {
     let mut opener = Opener::new(&master(PROFILES[0])).accept_payload_types([0x60]);
-    assert_eq!(opener.open(&mut []), Err(OpenError::TooShort));
-    assert_eq!(opener.open(&mut packet(1, 1, &[0; 15])), Err(OpenError::TooShort));
-    assert_eq!(opener.open(&mut packet(1, 1, &[0; 16])), Err(OpenError::Unauthentic));
-    assert_eq!(opener.open(&mut packet(1, 1, &[0; 1489])), Err(OpenError::TooLong));
-    assert_eq!(opener.open(&mut packet(1, 1, &[0; 1488])), Err(OpenError::Unauthentic));
-    assert_eq!(opener.open(&mut [0; 40]), Err(OpenError::NotRtp));
+    assert_eq!(opener.open(&mut []), Err(DropReason::TooShort));
+    assert_eq!(opener.open(&mut packet(1, 1, &[0; 15])), Err(DropReason::TooShort));
+    assert_eq!(opener.open(&mut packet(1, 1, &[0; 16])), Err(DropReason::Unauthentic));
+    assert_eq!(opener.open(&mut packet(1, 1, &[0; 1489])), Err(DropReason::TooLong));
+    assert_eq!(opener.open(&mut packet(1, 1, &[0; 1488])), Err(DropReason::Unauthentic));
+    assert_eq!(opener.open(&mut [0; 40]), Err(DropReason::NotRtp));
     let mut other = packet(1, 1, &[0; 40]);
     other[1] = 0x61;
-    assert_eq!(opener.open(&mut other), Err(OpenError::UnknownPayloadType));
+    assert_eq!(opener.open(&mut other), Err(DropReason::Undeclared));
 }
 
 proptest! {

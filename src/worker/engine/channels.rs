@@ -3,9 +3,10 @@
 
 use super::state::Engine;
 use crate::demux::Key;
-use crate::metrics::{Direction, DropReason};
+use crate::metrics::Direction;
 use crate::name::StreamName;
 use crate::peer::{Channel, ChannelMessage};
+use crate::reason::DropReason;
 use crate::worker::message::Message;
 use crate::worker::sessions::session::State;
 use std::time::Instant;

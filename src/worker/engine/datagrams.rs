@@ -5,8 +5,7 @@ use std::time::Instant;
 use super::state::Engine;
 use crate::demux::{Demultiplexed, Event as DemuxEvent};
 use crate::five_tuple::FiveTuple;
-use crate::metrics::{DropReason, End as Reason};
-use crate::reason::Drop;
+use crate::reason::{DropReason, EndReason};
 use crate::session::pending_sessions::Found;
 
 impl Engine {
@@ -56,13 +55,11 @@ impl Engine {
             Demultiplexed::Held => {}
             Demultiplexed::UnknownUfrag { .. } => self.counters.drop(DropReason::UnknownUfrag),
             // An answer to a check names nobody, so it is known by its path like DTLS and media.
-            Demultiplexed::Foreign | Demultiplexed::Dropped(Drop::StunUnexpected) => {
-                match self.handed_over_paths.owner(&path) {
-                    Some(worker) => self.hand_over(worker, path, datagram, received, now),
-                    None => self.counters.drop(DropReason::UnknownPath),
-                }
-            }
-            Demultiplexed::Dropped(drop) => self.counters.drop_at_door(drop),
+            Demultiplexed::Foreign => match self.handed_over_paths.owner(&path) {
+                Some(worker) => self.hand_over(worker, path, datagram, received, now),
+                None => self.counters.drop(DropReason::UnknownPath),
+            },
+            Demultiplexed::Dropped(reason) => self.counters.drop(reason),
         }
         self.take_demux_output(now);
     }
@@ -90,9 +87,9 @@ impl Engine {
                         self.shared.pending_sessions.retire(&session.id, &ufrag);
                     }
                 }
-                DemuxEvent::Silent(key) => self.end(key, Reason::Silent, now),
+                DemuxEvent::Silent(key) => self.end(key, EndReason::Silent, now),
                 DemuxEvent::NeverConnected(key) => self.on_handshake_timeout(key, now),
-                DemuxEvent::Flooded(key) => self.end(key, Reason::Flooded, now),
+                DemuxEvent::Flooded(key) => self.end(key, EndReason::Flooded, now),
             }
         }
     }

@@ -8,9 +8,10 @@ use super::state::Engine;
 use crate::demux::Key;
 use crate::dtls::SrtpProfiles;
 use crate::five_tuple::FiveTuple;
-use crate::metrics::{DropReason, End as Reason, Phase, SessionState};
+use crate::metrics::{Phase, SessionState};
 use crate::name::Role;
-use crate::peer::{Event, Peer, Refused};
+use crate::peer::{Event, Peer};
+use crate::reason::{DropReason, EndReason};
 use crate::session::pending_sessions::PendingSession;
 use crate::srtp::{Keys, Opener, Sealer, SrtpProfile};
 use crate::stream::Departure;
@@ -72,7 +73,7 @@ impl Engine {
             let alert = session.peer.as_ref().and_then(Peer::clear_alert);
             session.facts.failure = alert.map(|alert| format!("the client may have ended the DTLS handshake: {alert}"));
         }
-        self.end(key, Reason::HandshakeTimeout, now);
+        self.end(key, EndReason::HandshakeTimeout, now);
     }
 
     /// Gives a datagram to the peer and takes what comes of it; false when the peer refused it.
@@ -82,15 +83,14 @@ impl Engine {
             self.counters.drop(DropReason::NoKeys);
             return false;
         };
-        if let Err(refused) = peer.handle_datagram(datagram, now) {
-            self.counters.drop_at_peer(refused);
-            // Only a part of an SCTP packet may have been lost.
-            if !matches!(refused, Refused::Sctp(_)) {
-                return false;
-            }
+        let taken = peer.handle_datagram(datagram, now);
+        if let Ok(Some(reason)) | Err(reason) = taken {
+            self.counters.drop(reason);
         }
-        self.drive(key, now);
-        true
+        if taken.is_ok() {
+            self.drive(key, now);
+        }
+        taken.is_ok()
     }
 
     /// Takes everything that a session's peer has to send and to tell, and sets its timer.
@@ -106,9 +106,9 @@ impl Engine {
                     }
                 }
                 Event::ChannelMessage(label, message) => self.on_channel_message(key, label, message),
-                Event::Closed => return self.end(key, Reason::Closed, now),
-                Event::Misused(violation) => return self.fail(key, violation.to_string(), Reason::Misused, now),
-                Event::Failed(why) => return self.fail(key, why, Reason::Failed, now),
+                Event::Closed => return self.end(key, EndReason::Closed, now),
+                Event::Misused(violation) => return self.fail(key, violation.to_string(), EndReason::Misused, now),
+                Event::Failed(why) => return self.fail(key, why, EndReason::Failed, now),
             }
             self.take_transmits(key, now);
         }
@@ -143,8 +143,8 @@ impl Engine {
 
     /// The one way out of a session, whatever the reason: the peer is told, everything that knows it forgets it, and one
     /// log line stays.
-    pub(crate) fn end(&mut self, key: Key, reason: Reason, now: Instant) {
-        if reason != Reason::Panicked {
+    pub(crate) fn end(&mut self, key: Key, reason: EndReason, now: Instant) {
+        if reason != EndReason::Panicked {
             if let Some(peer) = self.sessions.session_mut(key).and_then(|session| session.peer.as_mut()) {
                 peer.close();
                 self.take_transmits(key, now);
@@ -179,7 +179,7 @@ impl Engine {
         let _ = catch_unwind(AssertUnwindSafe(|| drop(peer)));
     }
 
-    fn fail(&mut self, key: Key, why: String, reason: Reason, now: Instant) {
+    fn fail(&mut self, key: Key, why: String, reason: EndReason, now: Instant) {
         if let Some(session) = self.sessions.session_mut(key) {
             session.facts.failure = Some(why);
         }
@@ -191,7 +191,7 @@ impl Engine {
         if session.open_peer(profile, &self.shared.certificate, now) {
             self.drive(key, now);
         } else {
-            self.end(key, Reason::Failed, now);
+            self.end(key, EndReason::Failed, now);
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::state::Engine;
 use crate::forward::codec::Kind;
-use crate::metrics::DropReason;
+use crate::reason::DropReason;
 use crate::worker::message::Message;
 
 impl Engine {

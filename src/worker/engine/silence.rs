@@ -2,8 +2,8 @@
 
 use super::state::Engine;
 use crate::demux::Key;
-use crate::metrics::DropReason;
 use crate::name::StreamName;
+use crate::reason::DropReason;
 use crate::session::Event;
 use crate::stream::Absence;
 use crate::worker::presence::{Presence, SILENCE};

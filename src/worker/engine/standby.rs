@@ -7,8 +7,9 @@
 
 use super::state::Engine;
 use crate::demux::Key;
-use crate::metrics::{End as Reason, Label as _, Takeover as By};
+use crate::metrics::{Label as _, Takeover as By};
 use crate::name::SessionId;
+use crate::reason::EndReason;
 use crate::session::Event;
 use crate::stream::{Live, Takeover};
 use crate::worker::message::{Message, Subscribed};
@@ -67,7 +68,7 @@ impl Engine {
         while let Some(viewers) = self.feeds.pop_abandoned(now) {
             for key in viewers {
                 if self.sessions.viewer_mut(key).is_some_and(|viewer| viewer.had_publisher) {
-                    self.end(key, Reason::PublisherGone, now);
+                    self.end(key, EndReason::PublisherGone, now);
                 }
             }
         }
@@ -78,8 +79,8 @@ impl Engine {
         if worker == self.id
             && let Some(key) = self.sessions.key(&session)
         {
-            return self.end(key, Reason::Replaced, now);
+            return self.end(key, EndReason::Replaced, now);
         }
-        self.mailbox.send_command(worker, Message::End { session, reason: Reason::Replaced });
+        self.mailbox.send_command(worker, Message::End { session, reason: EndReason::Replaced });
     }
 }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::demux::{Demux, Key};
 use crate::five_tuple::FiveTuple;
-use crate::metrics::{DropReason, End as Reason};
 use crate::name::StreamName;
+use crate::reason::{DropReason, EndReason};
 use crate::stream::WorkerId;
 use crate::worker::liveness::Heartbeat;
 use crate::worker::mailbox::Mailbox;
@@ -146,14 +146,14 @@ impl Engine {
         // The session is dropped whole, and no other session's state is half changed when one's work stops.
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
             self.batch.abandon();
-            self.end(key, Reason::Panicked, now);
+            self.end(key, EndReason::Panicked, now);
         }
         self.heartbeat.leave();
     }
 
     pub(super) fn stop(&mut self, now: Instant) {
         for key in self.sessions.keys() {
-            self.end(key, Reason::Shutdown, now);
+            self.end(key, EndReason::Shutdown, now);
         }
         self.stopped = true;
         debug_assert!(self.shared.draining.load(Ordering::Relaxed), "nobody joins a worker that stops");

@@ -7,8 +7,8 @@ use super::state::Engine;
 use crate::demux::Key;
 use crate::five_tuple::FiveTuple;
 use crate::forward::codec::Kind;
-use crate::metrics::End as Reason;
 use crate::name::StreamName;
+use crate::reason::EndReason;
 use crate::rtcp::SenderClock;
 use crate::session::Event;
 use crate::srtp::{Opener, Sealer};
@@ -48,7 +48,7 @@ impl Engine {
     }
 
     /// A publisher has ended: the workers with viewers get its last packets, and are told.
-    pub(crate) fn unpublish(&mut self, key: Key, mut publisher: Publisher, reason: Reason, now: Instant) {
+    pub(crate) fn unpublish(&mut self, key: Key, mut publisher: Publisher, reason: EndReason, now: Instant) {
         if self.publisher_by_stream.get(&publisher.stream) == Some(&key) {
             self.publisher_by_stream.remove(&publisher.stream);
         }
@@ -171,7 +171,7 @@ impl Engine {
         self.counters.add_replays(attached.replays);
         self.help(stream, Begun { demands: attached.demands, replays: false });
         for key in attached.cannot_follow {
-            self.end(key, Reason::CodecChanged, now);
+            self.end(key, EndReason::CodecChanged, now);
         }
         self.feeds.mark_ready(stream);
     }

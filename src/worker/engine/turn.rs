@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::state::{Engine, SWEEP_INTERVAL};
-use crate::metrics::{DropReason, End as Reason};
+use crate::reason::{DropReason, EndReason};
 use crate::stream::{Inbox, WorkerId};
 use crate::worker::message::Message;
 use crate::worker::net::batch::{Outbox, Sent};
@@ -127,7 +127,7 @@ impl Engine {
             if self.id == WorkerId(0) {
                 self.shared.client_closed.expire(now);
                 for waiting in self.shared.pending_sessions.expire(now) {
-                    end_waiting(&waiting, Reason::NeverConnected, &self.shared, now);
+                    end_waiting(&waiting, EndReason::NeverConnected, &self.shared, now);
                 }
                 self.shared.pending_sessions.shrink();
             }

@@ -11,8 +11,9 @@ use mio::{Events, Interest, Poll, Token};
 use prometheus::Counter;
 
 use super::watchdog::Watchdog;
-use crate::metrics::{End as Reason, Metrics};
+use crate::metrics::Metrics;
 use crate::peer::CertificateError;
+use crate::reason::EndReason;
 use crate::session::assignment::Awake;
 use crate::stream::{Inbox, Sender, WorkerId, inbox};
 use crate::worker::config::{Config, ConfigError};
@@ -112,7 +113,7 @@ impl Workers {
     pub fn stop(self) {
         self.shared.draining.store(true, Ordering::Relaxed);
         for waiting in self.shared.pending_sessions.drain() {
-            end_waiting(&waiting, Reason::Shutdown, &self.shared, Instant::now());
+            end_waiting(&waiting, EndReason::Shutdown, &self.shared, Instant::now());
         }
         // One whose inbox is full may be stuck: the others are told before it.
         let mut untold: Vec<_> = self.inboxes.iter().collect();

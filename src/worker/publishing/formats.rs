@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::publisher::Publisher;
 use super::track::Track;
 use crate::forward::codec::{Kind, may_begin};
-use crate::metrics::DropReason;
+use crate::reason::DropReason;
 use crate::sdp::Payload;
 use crate::srtp::Opened;
 

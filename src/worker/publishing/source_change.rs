@@ -15,7 +15,7 @@ use super::publisher::Publisher;
 use super::sources::{Admitted, Retired};
 use crate::forward::codec::{Descriptor, Part};
 use crate::forward::{HeaderExtensions, LayerId, Packet, Steady, epoch};
-use crate::metrics::DropReason;
+use crate::reason::DropReason;
 use crate::srtp::Opened;
 
 /// Without a packet for this long, the source that plays gives way to any other.

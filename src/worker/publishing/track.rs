@@ -9,7 +9,7 @@ use crate::forward::codec::{Codec, Format, KeyframeFinder, Kind, ParameterSets};
 use crate::forward::{
     Epoch, History, HistoryLimits, KeyframeAssembler, KeyframeGate, Packet, PlayoutDelay, RepairBuffer, Steady,
 };
-use crate::metrics::DropReason;
+use crate::reason::DropReason;
 use crate::sdp::Payload;
 use crate::srtp::index::Received;
 use crate::worker::stats::meter::Intake;

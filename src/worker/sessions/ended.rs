@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::session::{Session, State};
 use crate::demux::Facts as DemuxFacts;
-use crate::metrics::{End as Reason, Label as _, SessionState};
+use crate::metrics::{Label as _, SessionState};
 use crate::name::Role;
+use crate::reason::EndReason;
 use crate::session::pending_sessions::PendingSession;
 use crate::session::unreached::{Progress, Unreached};
 use crate::session::{Event, SessionRecord};
@@ -14,7 +15,7 @@ use crate::worker::shared::Shared;
 
 impl Session {
     /// Why it ends, when it is asked to end for `asked`: before DTLS has completed, how far it came.
-    pub(crate) fn reason(&self, asked: Reason, now: Instant) -> Reason {
+    pub(crate) fn reason(&self, asked: EndReason, now: Instant) -> EndReason {
         match self.state {
             State::Connecting(_) => Progress::Checked.reason(asked, now.saturating_duration_since(self.record.created)),
             State::Publishing(_) | State::Watching(_) => asked,
@@ -22,8 +23,8 @@ impl Session {
     }
 
     /// Removes the session from what the workers share, and tells of its end.
-    pub(crate) fn note_end(&self, reason: Reason, demux: &DemuxFacts, shared: &Shared, now: Instant) {
-        if reason == Reason::Closed
+    pub(crate) fn note_end(&self, reason: EndReason, demux: &DemuxFacts, shared: &Shared, now: Instant) {
+        if reason == EndReason::Closed
             && let Some(listed) = shared.pending_sessions.listed(&self.id)
         {
             shared.client_closed.remember(self.id, listed.credential, now);
@@ -42,7 +43,7 @@ impl Session {
     }
 
     /// The last log line: what it was, how long it lived, why it ended.
-    fn log_end(&self, reason: Reason, demux: &DemuxFacts, now: Instant) {
+    fn log_end(&self, reason: EndReason, demux: &DemuxFacts, now: Instant) {
         let facts = &self.facts;
         let after =
             |moment: Option<Instant>| moment.map(|at| milliseconds(at.saturating_duration_since(facts.created)));
@@ -77,7 +78,7 @@ impl Session {
 }
 
 /// The end of a session that never sent a packet: its record, and its last log line.
-pub(crate) fn end_waiting(waiting: &PendingSession, asked: Reason, shared: &Shared, now: Instant) {
+pub(crate) fn end_waiting(waiting: &PendingSession, asked: EndReason, shared: &Shared, now: Instant) {
     let (metrics, record) = (&shared.metrics, &waiting.record);
     let age = now.saturating_duration_since(record.created);
     let reason = Progress::Nothing.reason(asked, age);
@@ -100,7 +101,7 @@ pub(crate) fn end_waiting(waiting: &PendingSession, asked: Reason, shared: &Shar
 }
 
 /// Tells the operator, once in a while, that a client did not connect.
-fn warn_of_unreached(record: &SessionRecord, reason: Reason, shared: &Shared, now: Instant) {
+fn warn_of_unreached(record: &SessionRecord, reason: EndReason, shared: &Shared, now: Instant) {
     let session = Unreached { reason, client: record.client, told: &record.told(), media_port: shared.media_port };
     shared.unreached.note(&session, now);
 }

@@ -4,9 +4,9 @@
 use std::time::Instant;
 
 use super::session::{Session, State};
-use crate::metrics::{Direction, DropReason, End as Reason};
+use crate::metrics::Direction;
 use crate::peer::{Channel, ChannelMessage};
-use crate::srtp::OpenError;
+use crate::reason::{DropReason, EndReason};
 use crate::worker::mailbox::Mailbox;
 use crate::worker::net::batch::{Batch, Outbox};
 use crate::worker::stats::counters::Counters;
@@ -30,11 +30,11 @@ impl Session {
         };
         let opened = match publisher.opener.open_at(datagram, now) {
             Ok(opened) => opened,
-            Err(error) => {
-                if error == OpenError::TooManySsrcs {
+            Err(reason) => {
+                if reason == DropReason::TooManySsrcs {
                     publisher.warn_of_ssrcs(now);
                 }
-                counters.drop_unopened(error);
+                counters.drop(reason);
                 return false;
             }
         };
@@ -109,13 +109,13 @@ impl Session {
         mailbox: &mut Mailbox,
         counters: &mut Counters,
         now: Instant,
-    ) -> Result<bool, Reason> {
+    ) -> Result<bool, EndReason> {
         let (State::Publishing(publisher), Some(peer)) = (&mut self.state, &mut self.peer) else { return Ok(false) };
         if let Some(limit) = &mut publisher.bitrate_limit
             && let Some(rate) = limit.look(self.facts.bytes, now)
         {
             self.facts.failure = Some(limit.failure(rate));
-            return Err(Reason::BitrateExceeded);
+            return Err(EndReason::BitrateExceeded);
         }
         let due = publisher.poll(now);
         counters.asked_of_publisher(due.packets_asked, due.keyframes_asked);

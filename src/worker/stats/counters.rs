@@ -7,11 +7,8 @@ use prometheus::local::LocalHistogram;
 
 use super::sent::{NacksAnswered, Served, Volume};
 use crate::forward::codec::Kind;
-use crate::metrics::{Answer, Direction, DropReason, Label, Medium, Metrics, Resend};
-use crate::peer::Refused;
-use crate::reason::Drop;
-use crate::sctp::Loss;
-use crate::srtp::OpenError;
+use crate::metrics::{Answer, Direction, Label, Medium, Metrics, Resend};
+use crate::reason::DropReason;
 use crate::worker::net::batch::Tally;
 
 /// What happened in this turn.
@@ -110,47 +107,6 @@ impl Counters {
     pub(crate) fn asked_of_publisher(&mut self, packets: u64, keyframes: u64) {
         self.metrics.nacks[Direction::Out].inc_by(packets);
         self.metrics.keyframe_requests[Direction::Out].inc_by(keyframes);
-    }
-
-    /// Counts an SRTP packet of a publisher that did not open.
-    pub(crate) fn drop_unopened(&mut self, error: OpenError) {
-        self.drop(match error {
-            OpenError::TooShort => DropReason::TooShort,
-            OpenError::TooLong => DropReason::TooLong,
-            OpenError::NotRtp | OpenError::BadPadding => DropReason::NotRtp,
-            OpenError::UnknownPayloadType => DropReason::Undeclared,
-            OpenError::TooManySsrcs => DropReason::TooManySsrcs,
-            OpenError::Replayed => DropReason::Replayed,
-            OpenError::Unauthentic => DropReason::Unauthentic,
-        });
-    }
-
-    /// Counts a datagram that a peer refused.
-    pub(crate) fn drop_at_peer(&mut self, refused: Refused) {
-        self.drop(match refused {
-            Refused::Foreign => DropReason::Unrecognised,
-            Refused::Unauthentic => DropReason::Unauthentic,
-            Refused::RtcpFlood => DropReason::RtcpFlood,
-            Refused::ClearDtls => DropReason::ClearDtls,
-            Refused::UnauthenticDtls => DropReason::UnauthenticDtls,
-            Refused::Sctp(Loss::Malformed) => DropReason::SctpMalformed,
-            Refused::Sctp(Loss::Unexpected) => DropReason::SctpUnexpected,
-            Refused::Sctp(Loss::Window) => DropReason::SctpWindow,
-            Refused::Sctp(Loss::Rate) => DropReason::SctpRate,
-            Refused::Ended => DropReason::UnknownPath,
-        });
-    }
-
-    /// Counts a datagram that the demultiplexer refused.
-    pub(crate) fn drop_at_door(&mut self, drop: Drop) {
-        self.drop(match drop {
-            Drop::Unknown => DropReason::Unrecognised,
-            Drop::StunMalformed | Drop::StunForged => DropReason::NotIntegrity,
-            Drop::StunUnexpected | Drop::Unproven | Drop::Over => DropReason::UnknownPath,
-            Drop::DtlsMalformed => DropReason::SpoofedDtls,
-            Drop::DtlsClear { .. } => DropReason::ClearDtls,
-            Drop::DtlsFlood => DropReason::Flood,
-        });
     }
 
     /// Counts what the kernel did with runs.

@@ -15,11 +15,12 @@ pub(crate) use client::NetClient;
 use lane::{Links, Way};
 use sluice::auth::Credential;
 use sluice::forward::codec::Codec;
-use sluice::metrics::{End, Metrics};
+use sluice::metrics::Metrics;
 use sluice::name::Role;
 use sluice::node::{Create, CreateError, Handle, Offline};
 use sluice::peer::Certificate;
 use sluice::peer::client::{Client, Config as ClientConfig, EXTENSIONS};
+use sluice::reason::EndReason;
 use sluice::sdp::Extension;
 use sluice::srtp::SrtpProfile;
 use sluice::worker::Config;
@@ -263,7 +264,7 @@ impl Net {
 
     /// The session of a client is deleted, as by its DELETE.
     pub(crate) fn delete(&mut self, number: usize) {
-        self.handle().end(&self.clients[number].session, End::Deleted).expect("the session lives");
+        self.handle().end(&self.clients[number].session, EndReason::Deleted).expect("the session lives");
     }
 
     /// A number on the metrics page, by its name and labels as the page writes them.
