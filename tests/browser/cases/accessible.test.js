@@ -1,4 +1,4 @@
-// The pages without a mouse, without sight, and in the dark: axe-core looks for what assistive technology stumbles over.
+// The pages by keyboard, for screen readers and in dark mode: axe-core looks for what assistive technology cannot use.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -94,7 +94,7 @@ test('everything is done with the keyboard alone', async (t) => {
   await keys(viewer, 'f');
   await until('it fills the screen', () => viewer.tab.evaluate(() => document.fullscreenElement?.id === 'player'));
 
-  // What changes is said, and said to people who listen.
+  // Screen readers announce the message when it changes.
   const live = await viewer.tab.evaluate(() => document.querySelector('#message').closest('[aria-live]')?.ariaLive);
   assert.equal(live, 'polite');
 });

@@ -1,4 +1,4 @@
-// A client with a certificate of another kind than the relay's own (ECDSA, P-256): RSA, as older browsers and servers have.
+// A client with an RSA certificate, as older browsers and servers have; the relay's own is ECDSA (P-256).
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -10,7 +10,7 @@ let browser;
 before(async () => (browser = await launchChromium()));
 after(() => browser.close());
 
-/** Runs in the page before its scripts: its connections have a certificate of RSA. */
+/** Runs in the page before its scripts: its connections use an RSA certificate. */
 function useRsa() {
   const algorithm = { name: 'RSASSA-PKCS1-v1_5', modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: 'SHA-256' };
   window.certificate = window.RTCPeerConnection.generateCertificate(algorithm).then((certificate) => {
@@ -23,7 +23,7 @@ function useRsa() {
   });
 }
 
-test('a publisher with a certificate of RSA is seen', async (t) => {
+test('a publisher with an RSA certificate plays', async (t) => {
   const relay = await Relay.start(t);
   const prepare = (tab) => tab.addInitScript(useRsa);
   const publisher = await Page.open(t, browser, `${relay.url}/publish/hall?source=test&width=320&height=180`, { prepare });

@@ -18,25 +18,25 @@ const publish = (t, relay, stream, more = '') =>
   Page.open(t, browser, `${relay.url}/publish/${stream}?source=test&autostart=1&width=${SIZE.width}&height=${SIZE.height}${more}`);
 const watch = (t, relay, stream) => Page.open(t, browser, `${relay.url}/watch/${stream}`);
 
-const sending = (page) => page.statisticsWhen('pictures are sent', (now) => now.outbound.video?.framesEncoded > 5);
+const sending = (page) => page.statisticsWhen('video is sent', (now) => now.outbound.video?.framesEncoded > 5);
 const sessions = (relay, role) => relay.metric('sluice_sessions', { role });
 
 for (const codec of ['vp8', 'h264']) {
-  test(`a viewer decodes the ${codec} pictures and the sound of a publisher, at their size and sealed with AES-GCM`, async (t) => {
+  test(`a viewer decodes a publisher's ${codec} video at its size, and its audio, encrypted with AES-GCM`, async (t) => {
     const relay = await Relay.start(t);
     const publisher = await publish(t, relay, 'first-light', `&codec=${codec}`);
     const sent = await sending(publisher);
     const viewer = await watch(t, relay, 'first-light');
     const { inbound, transport } = await viewer.framesDecoded(60);
 
-    assert.equal(sent.transport.srtpCipher, GCM, 'the publisher seals with AES-GCM');
-    assert.equal(transport.srtpCipher, GCM, 'the relay seals with AES-GCM');
+    assert.equal(sent.transport.srtpCipher, GCM, 'the publisher encrypts with AES-GCM');
+    assert.equal(transport.srtpCipher, GCM, 'the relay encrypts with AES-GCM');
     assert.equal(sent.outbound.video.codec.toLowerCase(), `video/${codec}`);
     assert.equal(inbound.video.codec.toLowerCase(), `video/${codec}`);
     assert.equal(inbound.audio.codec, 'audio/opus');
-    await viewer.statisticsWhen('the picture has its full size', (now) =>
+    await viewer.statisticsWhen('the video has its full size', (now) =>
       now.inbound.video.frameWidth === SIZE.width && now.inbound.video.frameHeight === SIZE.height);
-    assert.deepEqual(await viewer.pictureSize(), SIZE);
+    assert.deepEqual(await viewer.frameSize(), SIZE);
     assert.equal((await viewer.statistics()).inbound.video.packetsLost, 0, 'nothing is lost on loopback');
     await viewer.hears();
     await viewer.says('live');
@@ -53,19 +53,19 @@ test('the camera and the microphone of the browser are published', async (t) => 
   assert.ok(inbound.audio.packetsReceived > 0);
 });
 
-test('the publisher hears how its packets arrive, and the viewer how they were sent', async (t) => {
+test('the publisher gets receiver reports, and the viewer sender reports', async (t) => {
   const relay = await Relay.start(t);
   const publisher = await publish(t, relay, 'reports');
   await sending(publisher);
   const viewer = await watch(t, relay, 'reports');
   await viewer.framesDecoded(5);
-  await publisher.statisticsWhen('receiver reports about sound and pictures arrive', ({ remoteInbound }) =>
+  await publisher.statisticsWhen('receiver reports about audio and video arrive', ({ remoteInbound }) =>
     remoteInbound.video?.roundTripTimeMeasurements > 0 && remoteInbound.audio?.roundTripTimeMeasurements > 0);
-  await viewer.statisticsWhen('sender reports about sound and pictures arrive', ({ remoteOutbound }) =>
+  await viewer.statisticsWhen('sender reports about audio and video arrive', ({ remoteOutbound }) =>
     remoteOutbound.video?.reportsSent > 0 && remoteOutbound.audio?.reportsSent > 0);
 });
 
-test('a viewer that comes first waits and sees the publisher that comes later', async (t) => {
+test('a viewer that joins first waits, and plays the publisher that joins later', async (t) => {
   const relay = await Relay.start(t);
   const viewer = await watch(t, relay, 'later');
   await viewer.says('waiting');
@@ -73,7 +73,7 @@ test('a viewer that comes first waits and sees the publisher that comes later', 
   assert.equal(await relay.metric('sluice_sessions', { role: 'viewer', state: 'connected' }), 1);
   await publish(t, relay, 'later');
   await viewer.framesDecoded(30);
-  assert.equal((await viewer.statistics()).count, 1, 'it needs no second connection for that');
+  assert.equal((await viewer.statistics()).count, 1, 'it needs no second connection');
 });
 
 test('a page that is closed frees its session at once', async (t) => {
@@ -82,7 +82,7 @@ test('a page that is closed frees its session at once', async (t) => {
   await sending(publisher);
   const viewer = await watch(t, relay, 'closed');
   await viewer.framesDecoded(5);
-  // Ten seconds are less than the relay's patience with a silent client: it was told.
+  // 10 s are less than the relay waits for a silent client: the page has ended its session.
   await viewer.leave();
   await until('the viewer is gone', async () => (await sessions(relay, 'viewer')) === 0, { timeout: 10_000 });
   await publisher.leave();
@@ -90,7 +90,7 @@ test('a page that is closed frees its session at once', async (t) => {
   await until('the stream is gone', async () => (await relay.metric('sluice_streams')) === 0);
 });
 
-test('a publisher that leaves is told by the page, and the next one plays in the same connection', async (t) => {
+test('the page says that a publisher has left, and the next publisher plays in the same connection', async (t) => {
   const relay = await Relay.start(t);
   const first = await publish(t, relay, 'again');
   await sending(first);
@@ -106,7 +106,7 @@ test('a publisher that leaves is told by the page, and the next one plays in the
   assert.equal((await viewer.statistics()).count, count);
 });
 
-test('publisher and viewer come back by themselves when the relay was restarted', async (t) => {
+test('publisher and viewer reconnect by themselves after the relay was restarted', async (t) => {
   const relay = await Relay.start(t);
   const publisher = await publish(t, relay, 'restart');
   await sending(publisher);
@@ -117,12 +117,12 @@ test('publisher and viewer come back by themselves when the relay was restarted'
   await viewer.says('retrying');
   await relay.start();
   const patience = { timeout: 60_000 };
-  await viewer.statisticsWhen('pictures come over a new connection',
+  await viewer.statisticsWhen('video arrives over a new connection',
     (now) => now.count > count && now.inbound.video?.framesDecoded > 30, patience);
   await viewer.says('live');
 });
 
-test('four hundred pictures in a row come without loss', async (t) => {
+test('400 frames in a row arrive without loss', async (t) => {
   const relay = await Relay.start(t);
   await sending(await publish(t, relay, 'steady'));
   const viewer = await watch(t, relay, 'steady');

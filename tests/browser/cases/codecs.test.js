@@ -1,4 +1,4 @@
-// Codecs and shapes of streams: what Chromium publishes in each, another page plays, in whatever order the two come.
+// Codecs and shapes of streams: what Chromium publishes in each, another page plays, whichever of the two joins first.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -24,17 +24,17 @@ for (const codec of ['vp9', 'av1']) {
   test(`Chromium plays the ${codec} of another Chromium at its full size`, async (t) => {
     const relay = await Relay.start(t);
     await publish(t, relay, codec, `&codec=${codec}`);
-    await until('pictures come in', async () => (await relay.metric('sluice_rtp_packets_total', { direction: 'in', kind: 'video' })) > 0);
+    await until('video arrives', async () => (await relay.metric('sluice_rtp_packets_total', { direction: 'in', kind: 'video' })) > 0);
     const viewer = await watch(t, relay, codec);
     const statistics = await viewer.framesDecoded(30);
     assert.ok(plays(statistics, codec), statistics.inbound.video.codec);
     assert.equal(statistics.inbound.video.packetsLost, 0);
-    await viewer.statisticsWhen('the picture has its full size', ({ inbound }) => inbound.video.frameWidth === 320 && inbound.video.frameHeight === 180);
+    await viewer.statisticsWhen('the video has its full size', ({ inbound }) => inbound.video.frameWidth === 320 && inbound.video.frameHeight === 180);
     assert.equal(statistics.inbound.audio.codec, 'audio/opus');
   });
 }
 
-test('a viewer that came first plays publishers of VP9, AV1, H.264 and VP8 one after another in one connection', async (t) => {
+test('a viewer that joined first plays publishers of VP9, AV1, H.264 and VP8 one after another in one connection', async (t) => {
   const relay = await Relay.start(t);
   const viewer = await watch(t, relay, 'turns');
   await viewer.says('waiting');
@@ -75,7 +75,7 @@ test('a publisher that changes its codec while it publishes keeps its viewers', 
 });
 
 for (const [profile, id] of [['main', '4d'], ['high', '64']]) {
-  test(`Chromium plays the ${profile} profile of FFmpeg's H.264, whether it came before or after`, async (t) => {
+  test(`Chromium plays the ${profile} profile of FFmpeg's H.264, whether it joined before or after`, async (t) => {
     const relay = await Relay.start(t);
     const early = await watch(t, relay, profile);
     await early.says('waiting');
@@ -87,7 +87,7 @@ for (const [profile, id] of [['main', '4d'], ['high', '64']]) {
   });
 }
 
-test('a viewer that came for one codec plays the next publisher in another', async (t) => {
+test('a viewer that joined for one codec plays the next publisher in another', async (t) => {
   const relay = await Relay.start(t);
   const first = await publish(t, relay, 'other', '&codec=vp8');
   await first.says('live');
@@ -101,23 +101,19 @@ test('a viewer that came for one codec plays the next publisher in another', asy
   assert.equal(count, 1);
 });
 
-test('streams and viewers of sound alone and of pictures alone play', async (t) => {
+test('streams and viewers with audio alone and with video alone play', async (t) => {
   const relay = await Relay.start(t);
-  await publish(t, relay, 'sound', '&video=0');
-  await publish(t, relay, 'pictures', '&audio=0');
-  await publish(t, relay, 'both', '');
-  const [listener, watcher] = [await watch(t, relay, 'sound'), await watch(t, relay, 'pictures')];
-  await listener.hears();
-  await watcher.framesDecoded(15);
-  const [deaf, blind] = [await watch(t, relay, 'both', '?audio=0'), await watch(t, relay, 'both', '?video=0')];
-  const { inbound } = await deaf.framesDecoded(15);
-  assert.equal(inbound.audio, undefined);
-  await blind.hears();
-  assert.equal((await blind.statistics()).inbound.video, undefined);
+  await Promise.all([publish(t, relay, 'audio', '&video=0'), publish(t, relay, 'video', '&audio=0'), publish(t, relay, 'both', '')]);
+  const [listener, watcher] = await Promise.all([watch(t, relay, 'audio'), watch(t, relay, 'video')]);
+  await Promise.all([listener.hears(), watcher.framesDecoded(15)]);
+  const [withoutAudio, withoutVideo] = await Promise.all([watch(t, relay, 'both', '?audio=0'), watch(t, relay, 'both', '?video=0')]);
+  await Promise.all([withoutAudio.framesDecoded(15), withoutVideo.hears()]);
+  assert.equal((await withoutAudio.statistics()).inbound.audio, undefined);
+  assert.equal((await withoutVideo.statistics()).inbound.video, undefined);
 });
 
 /** Runs in the page: publishes the fake microphone in one codec. */
-async function publishSound([endpoint, mimeType]) {
+async function publishAudio([endpoint, mimeType]) {
   const peer = new RTCPeerConnection();
   const microphone = await navigator.mediaDevices.getUserMedia({ audio: true });
   const transceiver = peer.addTransceiver(microphone.getTracks()[0], { direction: 'sendonly', streams: [microphone] });
@@ -127,31 +123,31 @@ async function publishSound([endpoint, mimeType]) {
   await window.join(peer, endpoint);
 }
 
-test('the sound of telephones plays: PCMU, PCMA and G.722', async (t) => {
+test('telephone audio plays: PCMU, PCMA and G.722', async (t) => {
   const relay = await Relay.start(t);
   const origin = await servePage(t, PLAIN_PAGE);
-  for (const mimeType of ['audio/PCMU', 'audio/PCMA', 'audio/G722']) {
+  await Promise.all(['audio/PCMU', 'audio/PCMA', 'audio/G722'].map(async (mimeType) => {
     const stream = mimeType.split('/')[1];
     const publisher = await Page.open(t, browser, origin);
-    await publisher.tab.evaluate(publishSound, [`${relay.url}/whip/${stream}`, mimeType]);
+    await publisher.tab.evaluate(publishAudio, [`${relay.url}/whip/${stream}`, mimeType]);
     const viewer = await Page.open(t, browser, origin);
     await viewer.tab.evaluate(plainWatch, `${relay.url}/whep/${stream}`);
     const { inbound } = await viewer.statisticsWhen(`${stream} is heard`, (now) => now.inbound.audio?.totalAudioEnergy > 0);
     assert.equal(inbound.audio.codec, mimeType);
-  }
+  }));
 });
 
-/** Runs in the page: publishes six channels. Chromium offers surround sound only to those who write it into the offer. */
+/** Runs in the page: publishes six channels. Chromium offers surround sound only if the page writes it into the offer. */
 async function publishSurround(endpoint) {
   const context = new AudioContext({ sampleRate: 48000 });
-  const sound = context.createChannelMerger(6);
+  const merger = context.createChannelMerger(6);
   for (let channel = 0; channel < 6; channel += 1) {
     const oscillator = new OscillatorNode(context, { frequency: 220 * (channel + 1) });
-    oscillator.connect(sound, 0, channel);
+    oscillator.connect(merger, 0, channel);
     oscillator.start();
   }
   const destination = new MediaStreamAudioDestinationNode(context, { channelCount: 6 });
-  sound.connect(destination);
+  merger.connect(destination);
   const peer = new RTCPeerConnection();
   peer.addTransceiver(destination.stream.getTracks()[0], { direction: 'sendonly', streams: [destination.stream] });
   await peer.setLocalDescription(window.surround(await peer.createOffer()));
@@ -167,7 +163,7 @@ async function watchSurround(endpoint) {
   await window.join(peer, endpoint);
 }
 
-/** Runs in the page: gives it `surround`, which writes 5.1 instead of stereo into an offer. */
+/** Runs in the page: defines `surround`, which writes 5.1 instead of stereo into an offer. */
 function teachSurround() {
   window.surround = ({ type, sdp }) => ({
     type,

@@ -1,4 +1,4 @@
-// The watch page when its publisher leaves: it says how, the last picture is dimmed, and it plays when there is another.
+// The watch page when its publisher leaves: it says how, dims the last frame, and plays when there is another publisher.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -12,7 +12,7 @@ let browser;
 before(async () => (browser = await launchChromium()));
 after(() => browser.close());
 
-/** Runs in the page: notes each message and when it was shown. */
+/** Runs in the page: records each message and when it was shown. */
 function noteMessages() {
   const message = document.querySelector('#message');
   const detail = document.querySelector('#detail');
@@ -45,7 +45,7 @@ test('a stream that its publisher ends is shown as ended within a second, and pl
     await viewer.shows('#message', 'Ended', { every: 20 });
     const shown = (await notes(viewer)).at(-1).at;
     assert.ok(shown - deleted < 1000, `${shown - deleted} ms`);
-    await until('the picture is dimmed', async () => (await opacity(viewer)) < 0.5);
+    await until('the frame is dimmed', async () => (await opacity(viewer)) < 0.5);
     // The browser asks for a keyframe after three seconds without one; nothing is shown again.
     const { inbound } = await viewer.statistics();
     const { inbound: later } = await viewer.statisticsWhen('the browser asks for a keyframe',
@@ -102,7 +102,7 @@ test('a publisher that is killed is shown as lost, and the stream goes on with t
   ]);
 });
 
-test('who comes between two keyframes that are far apart is told that a keyframe may be missing, not that there is no video', async (t) => {
+test('a viewer that joins between two distant keyframes is told that a keyframe may be missing, not that there is no video', async (t) => {
   const relay = await Relay.start(t, { args: ['--fast-start', '0'] });
   publishWithFfmpeg(t, `${relay.url}/whip/hall`, { keyframes: 100_000 });
   const first = await Page.open(t, browser, `${relay.url}/watch/hall`);

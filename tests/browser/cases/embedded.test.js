@@ -31,7 +31,7 @@ test('a page of another origin publishes and watches, and ends its sessions by D
     const remove = (url) => fetch(url, { method: 'DELETE' }).then((response) => response.status);
     assert.equal(await page.tab.evaluate(remove, session), 200);
     assert.equal(await page.tab.evaluate(remove, session), 404);
-    // Sooner than a browser notices by itself that nobody answers: it was told.
+    // Sooner than a browser notices a silent peer: the relay closed the connection.
     await page.statisticsWhen('the connection is closed', (now) => now.transport.dtlsState === 'closed', { timeout: 3_000 });
   }
   await until('no session is left', async () => (await relay.metric('sluice_sessions')) === 0);

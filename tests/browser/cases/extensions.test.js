@@ -1,5 +1,5 @@
-// Header extensions between two Chromiums: what the publisher says of its packets reaches the viewer, and the viewer tells
-// the relay what its network carries.
+// Header extensions between two Chromiums: what the publisher sends in them reaches the viewer, and the viewer's REMB
+// reaches the relay.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -30,7 +30,7 @@ function offerExtension(name) {
 
 const offering = (name) => (tab) => tab.addInitScript(offerExtension, name);
 
-/** Runs in the page before its scripts: remembers what is known of each frame before it is decoded. */
+/** Runs in the page before its scripts: records the metadata of each frame before it is decoded. */
 function rememberFrames() {
   window.framesSeen = [];
   const lookOn = (receiver) => {
@@ -50,7 +50,7 @@ function rememberFrames() {
   };
 }
 
-/** Runs in the page: what the packets say from which sound and pictures are played now. */
+/** Runs in the page: what the packets that are played now say in their header extensions. */
 function readSources() {
   const receivers = window.peerConnections.at(-1).getReceivers();
   return {
@@ -62,11 +62,11 @@ function readSources() {
 /** From 1900, where NTP counts from, to 1970, in milliseconds. */
 const NTP_EPOCH = 2_208_988_800_000;
 
-test('a viewer knows how loud the sound is and when sound and pictures were captured, and the relay what its network carries', async (t) => {
+test("a viewer gets the audio level and the capture times, and the relay the viewer's bandwidth estimate", async (t) => {
   const relay = await Relay.start(t);
   const prepare = offering('/abs-capture-time');
   const publisher = await Page.open(t, browser, `${relay.url}/publish/cam?source=test&autostart=1&width=640&height=360`, { prepare });
-  await publisher.statisticsWhen('pictures are sent', (now) => now.outbound.video?.framesEncoded > 5);
+  await publisher.statisticsWhen('video is sent', (now) => now.outbound.video?.framesEncoded > 5);
   const viewer = await Page.open(t, browser, `${relay.url}/watch/cam`, { prepare });
   await viewer.framesDecoded(60);
   await viewer.hears();
@@ -76,10 +76,10 @@ test('a viewer knows how loud the sound is and when sound and pictures were capt
     return read.video?.captureTimestamp && read.audio?.audioLevel > 0 && read;
   });
   const age = sources.now - (sources.video.captureTimestamp - NTP_EPOCH);
-  assert.ok(age > -50 && age < 2000, `the picture is ${age} ms old`);
+  assert.ok(age > -50 && age < 2000, `the frame is ${age} ms old`);
   assert.ok(sources.audio.audioLevel <= 1);
 
-  const estimate = await until('the viewer tells what its network carries', async () => {
+  const estimate = await until('the viewer sends its bandwidth estimate', async () => {
     const id = viewer.sessions.at(-1).split('/').at(-1);
     return (await (await fetch(`${relay.url}/api/sessions/${id}`)).json()).estimated_bits_per_second;
   });
@@ -93,7 +93,7 @@ const SMALL = 'source=test&autostart=1&width=320&height=180&rate=15';
 const DESCRIPTOR = '#dependency-descriptor-rtp-header-extension';
 
 for (const codec of ['vp9', 'av1']) {
-  test(`what ${codec} frames need reaches viewers, also those that come late, and another publisher may say nothing of it`, async (t) => {
+  test(`the dependency descriptor of ${codec} reaches early and late viewers, and a publisher may go without it`, async (t) => {
     const relay = await Relay.start(t);
     const publish = (prepare) => Page.open(t, browser, `${relay.url}/publish/cam?${SMALL}&codec=${codec}`, { prepare });
     const watch = () =>
@@ -105,16 +105,17 @@ for (const codec of ['vp9', 'av1']) {
       });
     const framesSeen = (viewer) => viewer.tab.evaluate(() => window.framesSeen);
     const first = await publish(offering(DESCRIPTOR));
-    await first.statisticsWhen('pictures are sent', (now) => now.outbound.video?.framesEncoded > 5);
+    await first.statisticsWhen('video is sent', (now) => now.outbound.video?.framesEncoded > 5);
     const early = await watch();
     await early.framesDecoded(45);
     const late = await watch();
-    for (const viewer of [late, early]) {
-      const { inbound } = await viewer.framesDecoded(30);
-      // A slow machine shows frames late or drops them once they are decoded; one that cannot be decoded is asked for anew.
+    const both = [early, late];
+    const decoded = (options) => Promise.all(both.map((viewer) => viewer.framesDecoded(30, options)));
+    for (const [number, { inbound }] of (await decoded()).entries()) {
+      // A slow machine shows frames late or drops decoded ones; for one that cannot be decoded it sends a keyframe request.
       assert.equal(inbound.video.pliCount, 0);
       assert.equal(inbound.video.packetsLost, 0);
-      const frames = await framesSeen(viewer);
+      const frames = await framesSeen(both[number]);
       assert.ok(frames.length >= 30 && frames[0].type === 'key', JSON.stringify(frames.slice(0, 2)));
       assert.ok(frames.every(({ frameId }) => Number.isInteger(frameId)), 'each frame says what it is');
       for (const [at, { type, frameId, dependencies }] of frames.entries()) {
@@ -125,16 +126,11 @@ for (const codec of ['vp9', 'av1']) {
     const before = (await framesSeen(early)).at(-1).frameId;
     await first.leave();
     const silent = await publish();
-    for (const viewer of [early, late]) {
-      await viewer.framesDecoded(30, { timeout: 60_000 });
-      assert.equal((await framesSeen(viewer)).at(-1).frameId, undefined);
-    }
+    await decoded({ timeout: 60_000 });
+    for (const viewer of both) assert.equal((await framesSeen(viewer)).at(-1).frameId, undefined);
     await silent.leave();
     await publish(offering(DESCRIPTOR));
-    for (const viewer of [early, late]) {
-      const { count } = await viewer.framesDecoded(30, { timeout: 60_000 });
-      assert.equal(count, 1, 'in one connection');
-    }
+    for (const { count } of await decoded({ timeout: 60_000 })) assert.equal(count, 1, 'in one connection');
     const frames = await framesSeen(early);
     assert.ok(frames.at(-1).frameId > before, `${frames.at(-1).frameId} behind ${before}`);
   });

@@ -1,4 +1,4 @@
-// FFmpeg 9 publishes by WHIP: H.264 and Opus, deaf to keyframe requests, as OBS is.
+// FFmpeg 9 publishes by WHIP: H.264 and Opus. Like OBS it ignores keyframe requests.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -18,18 +18,18 @@ const media = (relay, kind) => relay.metric('sluice_rtp_packets_total', { direct
 test('Chromium plays the H.264 and the Opus of FFmpeg', async (t) => {
   const relay = await Relay.start(t);
   publishWithFfmpeg(t, `${relay.url}/whip/ffmpeg`);
-  await until('video and audio come in', async () => (await media(relay, 'video')) > 0 && (await media(relay, 'audio')) > 0);
+  await until('video and audio arrive', async () => (await media(relay, 'video')) > 0 && (await media(relay, 'audio')) > 0);
   const viewer = await watch(t, relay, 'ffmpeg');
   const { inbound, transport } = await viewer.framesDecoded(90);
   assert.equal(inbound.video.codec, 'video/H264');
   assert.deepEqual([inbound.video.frameWidth, inbound.video.frameHeight], [WIDTH, HEIGHT]);
-  assert.deepEqual(await viewer.pictureSize(), { width: WIDTH, height: HEIGHT });
+  assert.deepEqual(await viewer.frameSize(), { width: WIDTH, height: HEIGHT });
   assert.equal(inbound.audio.codec, 'audio/opus');
   assert.equal(transport.srtpCipher, 'SRTP_AEAD_AES_128_GCM');
   await viewer.hears();
 });
 
-test('a viewer that came before FFmpeg plays it', async (t) => {
+test('a viewer that joined before FFmpeg plays it', async (t) => {
   const relay = await Relay.start(t);
   const viewer = await watch(t, relay, 'waiting');
   await viewer.statisticsWhen('the viewer is connected', (now) => now.state === 'connected');
@@ -39,17 +39,17 @@ test('a viewer that came before FFmpeg plays it', async (t) => {
   assert.ok(inbound.audio.packetsReceived > 0);
 });
 
-test('a stream without sound and a stream without pictures both play', async (t) => {
+test('a stream without audio and a stream without video both play', async (t) => {
   const relay = await Relay.start(t);
-  publishWithFfmpeg(t, `${relay.url}/whip/pictures`, { audio: false });
-  publishWithFfmpeg(t, `${relay.url}/whip/sound`, { video: false });
-  const pictures = await watch(t, relay, 'pictures');
-  const sound = await watch(t, relay, 'sound');
-  await pictures.framesDecoded(30);
-  await sound.hears();
+  publishWithFfmpeg(t, `${relay.url}/whip/video`, { audio: false });
+  publishWithFfmpeg(t, `${relay.url}/whip/audio`, { video: false });
+  const video = await watch(t, relay, 'video');
+  const audio = await watch(t, relay, 'audio');
+  await video.framesDecoded(30);
+  await audio.hears();
 });
 
-test('FFmpeg that ends tells the relay, and the next one is seen by the same viewer', async (t) => {
+test('FFmpeg ends its session when it exits, and the same viewer plays the next one', async (t) => {
   const relay = await Relay.start(t);
   const first = publishWithFfmpeg(t, `${relay.url}/whip/next`);
   const viewer = await watch(t, relay, 'next');
@@ -64,11 +64,11 @@ test('a late viewer of frames that all have parameter sets begins at the last ke
   const relay = await Relay.start(t);
   const output = ['-bsf:v', 'dump_extra=freq=all', '-flags', '+global_header'];
   publishWithFfmpeg(t, `${relay.url}/whip/sets`, { keyframes: 300, audio: false, output });
-  await until('frames come in for two seconds', async () => (await media(relay, 'video')) > 60);
+  await until('frames arrive for 2 s', async () => (await media(relay, 'video')) > 60);
   const viewer = await watch(t, relay, 'sets');
   const { inbound } = await viewer.framesDecoded(60);
   assert.equal(inbound.video.codec, 'video/H264');
-  // From a keyframe that is seconds old, not from one that was asked for: FFmpeg sends none before 10 s have passed.
+  // From a keyframe that is seconds old, not from a requested one: FFmpeg sends the next after 10 s.
   assert.equal(await relay.metric('sluice_replays_total'), 1);
   const streams = await (await fetch(`${relay.url}/api/streams`)).json();
   const video = JSON.stringify(streams);

@@ -15,7 +15,7 @@ const RTCP = Buffer.from([0x80, 200, 0, 1]);
 const STUN = Buffer.from([0, 1, 0, 0]);
 const DTLS = Buffer.from([22, 254, 253, 0]);
 
-/** The arrivals of so many packets, one each millisecond. */
+/** The arrivals of this many packets, sent one each millisecond. */
 const arrivals = (lane, packets, datagram = RTP) => Array.from({ length: packets }, (_, now) => lane.pass(datagram, now));
 const lost = (lane, packets) => arrivals(lane, packets).map((times) => times.length === 0);
 const share = (losses) => losses.filter(Boolean).length / losses.length;

@@ -14,22 +14,22 @@ after(() => browser.close());
 
 test('it prints where to watch and where to publish', async (t) => {
   const relay = await Relay.start(t);
-  // The relay listens before it says so, and its words take their time through the pipe.
+  // The relay listens before it prints, and the output takes time to arrive through the pipe.
   await until('the page is named', () => relay.child.output.includes(`${relay.url}/\n`));
   await until('the endpoint is named', () => relay.child.output.includes(`${relay.url}/whip/`));
 });
 
-test('SIGTERM ends it with exit code 0, and its clients are told', async (t) => {
+test("SIGTERM ends it with exit code 0, and it closes its clients' connections", async (t) => {
   const relay = await Relay.start(t);
   publishWithFfmpeg(t, `${relay.url}/whip/last`);
   const viewer = await Page.open(t, browser, `${relay.url}/watch/last`);
   await viewer.framesDecoded(5);
   assert.deepEqual(await relay.stop('SIGTERM'), { code: 0, signal: null });
-  // Sooner than a browser notices by itself that nobody answers.
+  // Sooner than a browser notices a silent peer.
   await viewer.says('retrying', { timeout: 3_000 });
 });
 
-test('SIGTERM lets a picture go on for the time of --drain, while new sessions are sent elsewhere', async (t) => {
+test('SIGTERM lets sessions go on for the time of --drain, and refuses new ones', async (t) => {
   const relay = await Relay.start(t, { env: { SLUICE_DRAIN: '5' } });
   publishWithFfmpeg(t, `${relay.url}/whip/last`);
   const viewer = await Page.open(t, browser, `${relay.url}/watch/last`);
@@ -43,19 +43,19 @@ test('SIGTERM lets a picture go on for the time of --drain, while new sessions a
   assert.deepEqual(await ended, { code: 0, signal: null });
 });
 
-test('SIGINT ends it with exit code 0 when nobody is there', async (t) => {
+test('SIGINT ends it with exit code 0 when it has no session', async (t) => {
   const relay = await Relay.start(t);
   assert.deepEqual(await relay.stop('SIGINT'), { code: 0, signal: null });
 });
 
-test('a port in use is said in one sentence, with exit code 64', async (t) => {
+test('a port in use is one sentence and exit code 64', async (t) => {
   const relay = await Relay.start(t);
   const second = relay.another();
   assert.deepEqual(await second.ended(), { code: 64, signal: null });
   assert.match(second.output, new RegExp(relay.http.split(':')[1]));
 });
 
-test('the metrics move with the media', async (t) => {
+test('metrics count the media', async (t) => {
   const relay = await Relay.start(t);
   publishWithFfmpeg(t, `${relay.url}/whip/counted`);
   const viewer = await Page.open(t, browser, `${relay.url}/watch/counted`);

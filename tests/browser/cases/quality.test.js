@@ -1,4 +1,4 @@
-// The promises about the picture, with room for a busy machine: `tests/quality` measures the same rows strictly.
+// What viewers see over impaired links, with room for a busy machine: `tests/quality` measures the same rows strictly.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -10,8 +10,7 @@ import { Relay } from '../support/relay.js';
 import { until } from '../support/until.js';
 import * as rows from '../quality/rows.js';
 
-// A processor that is busy with other things shows pictures late; the ten seconds from keyframe to keyframe, which a viewer
-// waits whom the relay does not help, are far beyond it.
+// A busy machine shows frames late. Without the relay's help a viewer waits for the next keyframe, up to 10 s: far more.
 const ROOM = 2000;
 
 let browser;
@@ -24,31 +23,31 @@ async function hold(t, ...measures) {
   for (const { seen, checks } of await Promise.all(measures.map((measure) => measure(at)))) {
     t.diagnostic(seen);
     for (const { what, figure, limit, unit } of checks) {
-      if (what === 'freezes') continue; // is 150 ms more than usual, which a busy machine needs now and then
+      if (what === 'freezes') continue; // a freeze is 150 ms more than usual, which happens on a busy machine
       assert.ok(figure <= limit + (unit === 'ms' ? ROOM : 0), `${what}: ${figure} ${unit}, at most ${limit} (${seen})`);
     }
   }
 }
 
-test('a viewer that comes between two keyframes has a picture at once and is live soon', (t) =>
-  hold(t, (at) => rows.joins(at, { pictures: [110, 230] })));
+test('a viewer that joins between two keyframes gets a frame at once and is live soon', (t) =>
+  hold(t, (at) => rows.joins(at, { frames: [110, 230] })));
 
 test('whether a publisher answers keyframe requests is known', async (t) => {
   const relay = await Relay.start(t);
   const publisher = await Page.open(t, browser, `${relay.url}/publish/obedient?source=test&autostart=1&width=640&height=360`);
-  // So long after its keyframe that asking for another is quicker than to replay what came since.
-  await publisher.statisticsWhen('seconds of pictures are sent', (now) => now.outbound.video?.framesEncoded > 120);
+  // Long enough after its keyframe that requesting another one is quicker than replaying all frames since.
+  await publisher.statisticsWhen('seconds of video are sent', (now) => now.outbound.video?.framesEncoded > 120);
   const viewer = await Page.open(t, browser, `${relay.url}/watch/obedient`);
   await viewer.framesDecoded(10);
   await until('the answer is counted', async () => (await relay.metric('sluice_keyframe_answers_total', { answer: 'obeyed' })) > 0);
   assert.ok((await relay.metric('sluice_keyframe_requests_total', { direction: 'out' })) > 0);
 });
 
-test('loss on either leg is repaired', (t) =>
+test('loss from the publisher and to viewers is repaired', (t) =>
   hold(t,
     (at) => rows.downstreamLoss(at, { loss: 0.05, gap: 150, seconds: 8, requests: 0 }),
     (at) => rows.downstreamLoss(at, { loss: 0.1, gap: 250, seconds: 8, requests: 0 }),
     (at) => rows.upstreamLoss(at, { loss: 0.05, gap: 150, seconds: 8 })));
 
-test('a publisher that was killed and a network that was gone come back with a picture', (t) =>
+test('viewers see a frame soon after a killed publisher returns, and after their network returns', (t) =>
   hold(t, rows.publisherBack, rows.blackout));

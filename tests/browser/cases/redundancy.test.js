@@ -1,4 +1,4 @@
-// Sound with copies of earlier packets (RED, RFC 2198), between real browsers: what is lost on either side is hardly heard.
+// Audio with copies of earlier packets (RED, RFC 2198), between real browsers: the copies replace most lost packets.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -17,16 +17,16 @@ let browser;
 before(async () => (browser = await launchChromium()));
 after(() => browser.close());
 
-/** How much of a viewer's sound was made up for lack of packets, from two looks at it. */
+/** The share of a viewer's audio that was concealed for lack of packets, between two readings. */
 function concealed(before, after) {
   const grown = (name) => after.inbound.audio[name] - before.inbound.audio[name];
   return grown('concealedSamples') / grown('totalSamplesReceived');
 }
 
-/** What each of several viewers did not hear in some seconds, once all of them hear something. */
+/** The share of audio that each viewer concealed in `SECONDS`, once all of them have heard beeps. */
 async function listen(clapper, viewers) {
   const all = () => Promise.all(viewers.map((viewer) => clapper.facts(viewer)));
-  await until('everybody hears it', async () => (await all()).every(({ beeps }) => beeps.length > 2));
+  await until('all viewers hear it', async () => (await all()).every(({ beeps }) => beeps.length > 2));
   const before = await all();
   await new Promise((resolve) => setTimeout(resolve, SECONDS * 1000));
   const after = await all();
@@ -35,34 +35,34 @@ async function listen(clapper, viewers) {
 
 const percent = (share) => `${(share * 100).toFixed(2)} %`;
 
-test('a viewer with copies hears what one without them misses', async (t) => {
+test('a viewer with copies plays audio that one without them misses', async (t) => {
   const relay = await Relay.start(t);
   const link = await Link.open(t, relay, { down: { loss: LOSS, delay: 25 } });
   const clapper = await Clapper.open(t, browser, await servePage(t, CLAPPER_PAGE));
   await clapper.publish(`${relay.url}/whip/red`);
   const viewers = [true, false].map((red) => clapper.watch(`${link.url}/whep/red`, { red }));
-  const [takes, takesNot] = await listen(clapper, await Promise.all(viewers));
-  t.diagnostic(`of ${percent(LOSS)} lost, made up: ${percent(takes)} with copies, ${percent(takesNot)} without`);
-  assert.ok(takesNot > LOSS / 3, 'the link loses enough to be heard');
-  assert.ok(takes < takesNot / 2, 'copies make up for most of it');
+  const [withCopies, withoutCopies] = await listen(clapper, await Promise.all(viewers));
+  t.diagnostic(`of ${percent(LOSS)} lost, concealed: ${percent(withCopies)} with copies, ${percent(withoutCopies)} without`);
+  assert.ok(withoutCopies > LOSS / 3, 'the link loses enough to be heard');
+  assert.ok(withCopies < withoutCopies / 2, 'copies replace most of it');
 });
 
-test("what a publisher's network loses is mended for everybody", async (t) => {
+test("what a publisher's network loses is rebuilt for all viewers", async (t) => {
   const relay = await Relay.start(t);
   const link = await Link.open(t, relay, { up: { loss: LOSS, delay: 25 } });
   const clapper = await Clapper.open(t, browser, await servePage(t, CLAPPER_PAGE));
   for (const red of [true, false]) await clapper.publish(`${link.url}/whip/red-${red}`, { red });
   const watch = (stream, red) => clapper.watch(`${relay.url}/whep/red-${stream}`, { red });
   const viewers = await Promise.all([watch(true, true), watch(true, false), watch(false, true)]);
-  const [takes, takesNot, without] = await listen(clapper, viewers);
-  t.diagnostic(`of ${percent(LOSS)} lost, made up: ${percent(takes)} and ${percent(takesNot)}; of a publisher without copies ${percent(without)}`);
+  const [withCopies, withoutCopies, without] = await listen(clapper, viewers);
+  t.diagnostic(`of ${percent(LOSS)} lost, concealed: ${percent(withCopies)} and ${percent(withoutCopies)}; of a publisher without copies ${percent(without)}`);
   assert.ok(without > LOSS / 3, 'the link loses enough to be heard');
-  assert.ok(Math.max(takes, takesNot) < without / 2, 'copies make up for most of it, also for who takes none');
-  const mended = await relay.metric('sluice_stream_repaired_packets_total', { kind: 'audio', stream: 'red-true' });
-  assert.ok(mended > SECONDS * 50 * LOSS / 2, `${mended} packets are mended`);
+  assert.ok(Math.max(withCopies, withoutCopies) < without / 2, 'copies replace most of it, also for the viewer without them');
+  const repaired = await relay.metric('sluice_stream_repaired_packets_total', { kind: 'audio', stream: 'red-true' });
+  assert.ok(repaired > SECONDS * 50 * LOSS / 2, `${repaired} packets are repaired`);
 });
 
-test('the page publishes sound with copies', async (t) => {
+test('the page publishes audio with copies', async (t) => {
   const relay = await Relay.start(t);
   const publisher = await Page.open(t, browser, `${relay.url}/publish/page?source=camera&autostart=1&width=320&height=180`);
   await publisher.says('live');

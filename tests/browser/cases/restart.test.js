@@ -55,11 +55,11 @@ test('ICE is restarted while media passes, by the viewer and by the publisher', 
     const answer = await restarted.text();
     assert.notEqual(ufrag(answer), before.iceLocalUsernameFragment);
     await page.tab.evaluate(takeCredentials, answer);
-    await page.statisticsWhen('it is connected under its new name',
+    await page.statisticsWhen('it is connected with its new credentials',
       ({ transport, state }) => state === 'connected' && transport.iceLocalUsernameFragment === ufrag(fragment) && transport.selectedCandidatePairId !== before.selectedCandidatePairId);
     await viewer.framesDecoded(30);
   }
-  assert.equal(viewer.sessions.length + publisher.sessions.length, 2, 'nobody had to connect again');
+  assert.equal(viewer.sessions.length + publisher.sessions.length, 2, 'no client had to connect again');
   const { inbound, count } = await viewer.statistics();
   assert.deepEqual([inbound.video.packetsLost, count], [0, 1], 'nothing was lost, over one connection');
 });

@@ -21,7 +21,7 @@ function blockStorage() {
   for (const name of ['sessionStorage', 'localStorage', 'indexedDB', 'caches']) Object.defineProperty(window, name, refuse);
 }
 
-test('all pages work where site data is blocked, tokens that are typed in too', async (t) => {
+test('all pages work where site data is blocked, and take typed tokens', async (t) => {
   const relay = await Relay.start(t, { args: TOKENS });
   const blocked = { prepare: (tab) => tab.addInitScript(blockStorage) };
   const publisher = await publish(t, relay, blocked);
@@ -39,7 +39,7 @@ test('all pages work where site data is blocked, tokens that are typed in too', 
   for (const page of [publisher, viewer]) assert.deepEqual(page.console.filter((line) => line.startsWith('uncaught')), []);
 });
 
-test('a publisher sees how many watch, by its own token', async (t) => {
+test('a publisher sees the number of its viewers with its own token', async (t) => {
   const relay = await Relay.start(t, { args: TOKENS });
   const publisher = await publish(t, relay);
   await publisher.tab.fill('#token', 'p');

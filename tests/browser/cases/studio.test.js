@@ -1,4 +1,4 @@
-// The publish page: what a person chooses reaches the wire, and what goes wrong is said in plain words.
+// The publish page: what the user chooses is sent, and the page explains what goes wrong.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -41,7 +41,7 @@ test('another codec and another bitrate are sent while it runs, and the viewer s
   assert.equal((await publisher.statistics()).count, connections, 'a bitrate needs no new connection');
 });
 
-test('the figures of what is sent are there and move', async (t) => {
+test('the page shows figures of what it sends, and they change', async (t) => {
   const relay = await Relay.start(t);
   const page = await open(t, relay, `?${SMALL}`);
   await Page.open(t, browser, `${relay.url}/watch/studio`);
@@ -77,7 +77,7 @@ test('the microphone is muted, the camera hidden, and another camera is taken wi
   assert.equal((await page.statistics()).count, 1);
   await page.tab.selectOption('#source', 'camera');
   await page.tab.selectOption('#microphone', 'off');
-  await page.statisticsWhen('it is sent without sound over a new connection', (now) => now.count > 1 && now.state === 'connected' && !now.outbound.audio);
+  await page.statisticsWhen('it is sent without audio over a new connection', (now) => now.count > 1 && now.state === 'connected' && !now.outbound.audio);
 });
 
 test('a screen is published', async (t) => {
@@ -94,7 +94,7 @@ function failCapture(name) {
   navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', name));
 }
 
-test('what goes wrong with a source is said with what to do', async (t) => {
+test('the page says what to do when a source fails', async (t) => {
   const relay = await Relay.start(t);
   const page = await open(t, relay, '');
   for (const [error, words] of [['NotAllowedError', /not allowed.*Allow it/], ['NotFoundError', /no camera and microphone.*test picture/], ['NotReadableError', /Close that program/]]) {
@@ -109,7 +109,7 @@ test('what goes wrong with a source is said with what to do', async (t) => {
   assert.equal(await page.tab.isVisible('#problem'), false);
 });
 
-test('a page that came over plain http says where cameras work, and sends the test picture', async (t) => {
+test('a page loaded over plain http says where cameras work, and sends the test video', async (t) => {
   const relay = await Relay.start(t);
   const page = await Page.open(t, browser, `${relay.url.replace('127.0.0.1', 'relay.test')}/publish/studio?autostart=1&width=320&height=180`);
   await page.shows('#insecure', /https.*http:\/\/localhost:\d+\/publish\/studio/);
@@ -117,7 +117,7 @@ test('a page that came over plain http says where cameras work, and sends the te
   await page.says('live');
 });
 
-test('a stream that is taken is tried again when the relay says so, and not before', async (t) => {
+test('a publisher of a taken stream tries again when the relay says so, and not before', async (t) => {
   const relay = await Relay.start(t);
   const page = await open(t, relay, '');
   let tries = 0;
@@ -131,7 +131,7 @@ test('a stream that is taken is tried again when the relay says so, and not befo
   await problem(page, /taken for now: Somebody else publishes it\./);
   await page.shows('#message', 'Busy');
   await page.shows('#next', /Trying again in [1-3] seconds?\./);
-  // The network that comes back is no reason to break the relay's word.
+  // A network that returns is no reason to ignore Retry-After.
   await page.tab.evaluate(() => dispatchEvent(new Event('online')));
   const began = Date.now();
   await page.says('live');
@@ -139,7 +139,7 @@ test('a stream that is taken is tried again when the relay says so, and not befo
   assert.equal(tries, 2);
 });
 
-test('a publisher that is replaced says so and does not fight', async (t) => {
+test('a publisher that is replaced says so and does not reconnect', async (t) => {
   const relay = await Relay.start(t);
   const first = await open(t, relay, `?${SMALL}`);
   await first.says('live');
@@ -148,5 +148,5 @@ test('a publisher that is replaced says so and does not fight', async (t) => {
   await problem(first, 'Somebody else publishes this stream now.');
   await first.shows('#message', 'Stopped');
   await second.shows('[data-fact=time]', /^[2-9] s$/);
-  assert.equal(first.sessions.length, 1, 'it has not tried to come back');
+  assert.equal(first.sessions.length, 1, 'it has not reconnected');
 });

@@ -1,5 +1,5 @@
-// Sound and picture belong together: a source that beeps and flashes at the same instants is played by one viewer through
-// the relay and by another without one, and what the relay adds to the picture it adds to the sound.
+// Audio and video stay in sync: a source that beeps and flashes at the same instants is played by one viewer through the
+// relay and by another without one, and the relay delays audio as much as video.
 
 import { after, before, test } from 'node:test';
 
@@ -17,19 +17,19 @@ before(async () => (browser = await launchChromium()));
 after(() => browser.close());
 
 /**
- * Waits until, over the last claps, the picture is as far behind that of a viewer without a relay as the sound is. A busy
- * machine lets a receiver hold one of them back for some seconds; what the relay does wrong stays.
+ * Waits until, over the last claps, the video is as far behind that of a viewer without a relay as the audio is. On a busy
+ * machine a receiver delays one of them for some seconds; an error of the relay stays.
  */
 async function together(t, clapper, relayed, direct, when) {
   const before = await clapper.facts(relayed);
   let seen = 'there are not enough claps';
-  await until('sound and picture are together', async () => {
+  await until('audio and video are in sync', async () => {
     const [facts, reference] = [await clapper.facts(relayed), await clapper.facts(direct)];
     const last = (what) => facts[what].slice(before[what].length).slice(-CLAPS);
     if (Math.min(last('flashes').length, last('beeps').length) < CLAPS) throw new Error(seen);
-    const [picture, sound] = ['flashes', 'beeps'].map((what) => median(delays(last(what), reference[what])));
-    seen = `${when}: picture ${Math.round(picture)} ms, sound ${Math.round(sound)} ms behind those without a relay`;
-    if (!(Math.abs(picture - sound) <= APART)) throw new Error(seen);
+    const [video, audio] = ['flashes', 'beeps'].map((what) => median(delays(last(what), reference[what])));
+    seen = `${when}: video ${Math.round(video)} ms, audio ${Math.round(audio)} ms behind those without a relay`;
+    if (!(Math.abs(video - audio) <= APART)) throw new Error(seen);
     return true;
   }, { timeout: 60_000, every: 500 });
   t.diagnostic(seen);

@@ -1,4 +1,4 @@
-// What a person does with the pages: types, clicks, copies a command, is asked for a token.
+// What a user does with the pages: types, clicks, copies a command, enters a token.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -35,7 +35,7 @@ test('from the first page to a stream that plays, stops and plays again', async 
   await first.says('waiting');
   await publisher.tab.click('#toggle');
   await first.says('live');
-  assert.deepEqual([...publisher.console, ...first.console], [], 'nothing is complained about');
+  assert.deepEqual([...publisher.console, ...first.console], [], 'the console is empty');
 });
 
 for (const [needs, args] of [['no token', []], ['a token', ['--publish-token', 'TOKEN', '--public-watch']]]) {
@@ -51,7 +51,7 @@ for (const [needs, args] of [['no token', []], ['a token', ['--publish-token', '
   });
 }
 
-test('where tokens are needed the pages ask for them, and go on with them', async (t) => {
+test('the pages ask for the tokens that are needed, and go on with them', async (t) => {
   const relay = await Relay.start(t, { args: ['--publish-token', 'let-me-publish', '--watch-token', 'let-me-watch'] });
   const publisher = await Page.open(t, browser, `${relay.url}/publish/private?source=test&autostart=1&width=640&height=360`);
   await publisher.says('refused');
@@ -73,7 +73,7 @@ test('where tokens are needed the pages ask for them, and go on with them', asyn
   for (const secret of ['let-me-publish', 'let-me-watch']) assert.ok(!relay.child.output.includes(secret), 'tokens are not logged');
 });
 
-test('the first page lists what there is, and goes on with it', async (t) => {
+test('the first page lists the streams and follows their changes', async (t) => {
   const relay = await Relay.start(t);
   const page = await Page.open(t, browser, `${relay.url}/`);
   await page.shows('#none', /^Nobody publishes now\./);
@@ -95,7 +95,7 @@ test('the list says which token it needs, and takes it', async (t) => {
   const relay = await Relay.start(t, { args: ['--publish-token', 'p', '--admin-token', 'a', '--public-watch'] });
   const page = await Page.open(t, browser, `${relay.url}/`);
   await page.shows('#none', /needs the admin token/);
-  assert.equal(await page.tab.isVisible('#token'), false, 'visitors are shown no form of the administrator');
+  assert.equal(await page.tab.isVisible('#token'), false, 'visitors do not see the administrator\'s form');
   await page.tab.click('text=Administrator');
   assert.match(await page.tab.textContent('#ffmpeg-test'), / -authorization TOKEN -f whip /, 'commands have the place of a token');
   for (const [token, words] of [['x', /does not know this token/], ['p', /does not allow that/], ['a', /^Nobody publishes now/]]) {

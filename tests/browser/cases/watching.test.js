@@ -1,4 +1,4 @@
-// The watch page: it says what goes on, in words and figures, and comes back by itself with one session at a time.
+// The watch page: it shows its state and figures, and reconnects by itself with one session at a time.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -15,7 +15,7 @@ const publish = (t, relay) => Page.open(t, browser, `${relay.url}/publish/hall?s
 const watch = (t, relay, options) => Page.open(t, browser, `${relay.url}/watch/hall`, options);
 const message = (page, words) => page.shows('#message', words);
 
-test('the page says each state, and its figures are there and move', async (t) => {
+test('the page shows each state and figures that change', async (t) => {
   const relay = await Relay.start(t);
   const viewer = await watch(t, relay);
   await message(viewer, 'Waiting for the publisher');
@@ -39,7 +39,7 @@ test('the page says each state, and its figures are there and move', async (t) =
   assert.deepEqual(viewer.console, []);
 });
 
-test('who comes too early for a relay that refuses that is told so, and watches when somebody publishes', async (t) => {
+test('a viewer that a relay refuses because it is early is told so, and plays once there is a publisher', async (t) => {
   const relay = await Relay.start(t, { args: ['--refuse-early-viewers'] });
   const viewer = await watch(t, relay);
   await message(viewer, 'Waiting for the publisher');
@@ -50,7 +50,7 @@ test('who comes too early for a relay that refuses that is told so, and watches 
   await message(viewer, 'Playing');
 });
 
-test('a session that the relay ends is replaced by another, which knows the servers of the relay', async (t) => {
+test("a session that the relay ends is replaced by another, with the relay's ICE servers", async (t) => {
   const relay = await Relay.start(t, { args: ['--ice-server', 'turn:127.0.0.1:9', '--turn-secret', 'north'] });
   await publish(t, relay);
   const viewer = await watch(t, relay);
@@ -68,7 +68,7 @@ test('a session that the relay ends is replaced by another, which knows the serv
   assert.equal(await relay.metric('sluice_sessions', { role: 'viewer' }), 1);
 });
 
-test('it waits longer each time, tries at once when the network is back, and never holds two sessions', async (t) => {
+test('it waits longer after each attempt, tries at once when the network is back, and never has two sessions', async (t) => {
   const relay = await Relay.start(t);
   await publish(t, relay);
   const viewer = await watch(t, relay);
@@ -101,7 +101,7 @@ test('it waits longer each time, tries at once when the network is back, and nev
   assert.equal(await relay.metric('sluice_sessions', { role: 'viewer' }), 1);
 });
 
-test('a relay that is full is asked again when it says, and one that refuses is not asked again', async (t) => {
+test('the page tries a full relay again after Retry-After, and does not try one that refuses', async (t) => {
   const relay = await Relay.start(t);
   const answers = [{ status: 503, headers: { 'Retry-After': '2' } }, { status: 422, headers: {} }];
   const posts = [];
@@ -123,7 +123,7 @@ test('a relay that is full is asked again when it says, and one that refuses is 
   await message(viewer, 'Waiting for the publisher');
 });
 
-test('on a phone it starts by itself and muted, and a tap gives it a voice', async (t) => {
+test('on a phone it starts by itself and muted, and a tap unmutes it', async (t) => {
   const relay = await Relay.start(t);
   await publish(t, relay);
   const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
@@ -132,11 +132,11 @@ test('on a phone it starts by itself and muted, and a tap gives it a voice', asy
   assert.equal(await viewer.tab.evaluate(() => document.querySelector('video').muted), true);
   assert.ok(await viewer.tab.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'nothing hangs over the edge');
   await viewer.tab.tap('#unmute');
-  await viewer.statisticsWhen('sound is played', (now) => now.inbound.audio?.totalAudioEnergy > 0);
+  await viewer.statisticsWhen('audio is played', (now) => now.inbound.audio?.totalAudioEnergy > 0);
   await viewer.shows('#unmute', 'Mute');
 });
 
-test('a viewer whom an operator has sent away says so, and comes back when asked', async (t) => {
+test('a viewer whose session an operator ended says so, and returns when asked', async (t) => {
   const relay = await Relay.start(t);
   const viewer = await watch(t, relay);
   await viewer.says('waiting');

@@ -1,4 +1,4 @@
-// The rows of the table: each measures one promise with a real FFmpeg and a real browser, and says what was found and what
+// The rows of the table: each measures one promise with a real FFmpeg and a real browser, and returns what it measured and what
 // is required. `tests/quality` holds the figures; cases/quality.test.js runs shorter ones with room for a busy machine.
 
 import { publishWithFfmpeg } from '../support/ffmpeg.js';
@@ -18,7 +18,7 @@ const atMost = (what, figure, limit, unit = 'ms') => ({ what, figure: round(figu
 
 const publish = (t, url, options = {}) => publishWithFfmpeg(t, url, { keyframes: 300, filter: numbered(), ...options });
 
-/** Publishes pictures that Firefox can decode without H.264, from Chromium's own page; `stop()` ends it as a crash does. */
+/** Publishes VP8, which Firefox decodes without a download, from Chromium's own page; `stop()` ends it as a crash does. */
 async function publishWithChromium(t, browser, url, stream) {
   const context = await browser.newContext();
   const tab = await context.newPage();
@@ -37,51 +37,51 @@ const live = (relay, stream, seconds = 2) =>
   until(`${stream} is live`, async () => (await (await fetch(`${relay.url}/api/streams/${stream}`)).json()).seconds > seconds);
 
 /**
- * FFmpeg starts late, by what its connection takes, and sends its media 5 % too fast until that is made up for. A viewer
- * that was there takes that for the publisher's clock and then, for minutes, thinks pictures due too early, until it leaps
- * back, loss or not (src/forward/delay.rs). Rows about loss begin when it is over, but the one that measures this.
+ * FFmpeg starts late, by the time that connecting takes, and sends its media 5 % too fast until it has caught up. A viewer
+ * that watches meanwhile takes that rate for the publisher's clock, and for minutes expects frames too early, with and
+ * without loss. Rows about loss begin after that time, except the one that measures this.
  */
 const OWN_PACE = 10;
 
-/** A viewer that has shown pictures. */
-async function watching(probe, endpoint, pictures = 10) {
+/** A viewer that has shown frames. */
+async function watching(probe, endpoint, frames = 10) {
   const viewer = await probe.watch(endpoint);
-  await until('pictures are shown', async () => (await probe.facts(viewer)).shown.length >= pictures);
+  await until('frames are shown', async () => (await probe.facts(viewer)).shown.length >= frames);
   return viewer;
 }
 
-/** Waits until the first viewer has come to this picture of the group. */
-const atPicture = (probe, viewer, picture, group) =>
-  until(`picture ${picture} of ${group}`, async () => {
+/** Waits until the viewer shows this frame of the group of frames. */
+const atFrame = (probe, viewer, frame, group) =>
+  until(`frame ${frame} of ${group}`, async () => {
     const number = (await probe.facts(viewer)).shown.at(-1).number % group;
-    return number >= picture && number < picture + 45;
+    return number >= frame && number < frame + 45;
   }, { every: 20 });
 
-/** Joins, waits, and compares with a viewer who was there. */
+/** Joins, waits, and compares with a viewer that joined earlier. */
 async function join(probe, endpoint, early, { stays = false } = {}) {
   const viewer = await probe.watch(endpoint);
-  await until('the first picture', async () => (await probe.facts(viewer)).shown.length > 0);
+  await until('the first frame', async () => (await probe.facts(viewer)).shown.length > 0);
   await pause(900);
   const before = [await probe.facts(viewer), await probe.facts(early)];
   await pause(600);
   const [late, reference] = [await probe.facts(viewer), await probe.facts(early)];
   const moment = late.shown[0].at + 1000;
   const behind = (reference.numberAt(moment) - late.numberAt(moment)) * FRAME;
-  const soundBehind = soundDelay(before[0], late) - soundDelay(before[1], reference);
+  const audioBehind = audioDelay(before[0], late) - audioDelay(before[1], reference);
   if (stays) return { viewer };
   await probe.leave(viewer);
-  return { first: late.firstPicture, behind, soundBehind };
+  return { first: late.firstFrame, behind, audioBehind };
 }
 
-/** How long sound waited in the viewer's buffer between two looks. */
-function soundDelay(before, after) {
+/** How long audio waited in the viewer's jitter buffer between two readings, in milliseconds. */
+function audioDelay(before, after) {
   const grown = (what) => after.inbound.audio[what] - (before.inbound.audio?.[what] ?? 0);
   return (grown('jitterBufferDelay') / grown('jitterBufferEmittedCount')) * 1000;
 }
 
-/** By how much the sound that a viewer plays is off its picture, by the publisher's clock. */
-async function lips(probe, viewer) {
-  // Chromium tells after the second sender report of each.
+/** By how many milliseconds a viewer plays audio before its video, by the publisher's clock. */
+async function lipSync(probe, viewer) {
+  // Chromium has this value after the second sender report of each track.
   const { audio, video } = await until('sender reports have come', async () => {
     const { inbound } = await probe.facts(viewer);
     return inbound.audio.estimatedPlayoutTimestamp && inbound.video.estimatedPlayoutTimestamp ? inbound : false;
@@ -89,44 +89,44 @@ async function lips(probe, viewer) {
   return audio.estimatedPlayoutTimestamp - audio.timestamp - (video.estimatedPlayoutTimestamp - video.timestamp);
 }
 
-/** POST to the first picture, at four places between two keyframes that are 10 s apart, and the same with keyframes only. */
-export async function joins({ t, relay, browser, origin }, { pictures = [45, 110, 180, 245] } = {}) {
+/** POST to the first frame, at four places between two keyframes that are 10 s apart, and the same with keyframes only. */
+export async function joins({ t, relay, browser, origin }, { frames = [45, 110, 180, 245] } = {}) {
   publish(t, `${relay.url}/whip/joins`);
   publish(t, `${relay.url}/whip/keyframes`, { keyframes: 1 });
   const probe = await Probe.open(t, browser, origin);
   const early = await watching(probe, `${relay.url}/whep/joins`);
   const other = await watching(probe, `${relay.url}/whep/keyframes`);
   const [late, keyframesOnly] = [[], []];
-  for (const picture of pictures) {
-    await atPicture(probe, early, picture, 300);
+  for (const frame of frames) {
+    await atFrame(probe, early, frame, 300);
     late.push(await join(probe, `${relay.url}/whep/joins`, early));
     keyframesOnly.push(await join(probe, `${relay.url}/whep/keyframes`, other));
   }
   const stayed = await join(probe, `${relay.url}/whep/joins`, early, { stays: true });
-  const apart = (await lips(probe, stayed.viewer)) - (await lips(probe, early));
+  const apart = (await lipSync(probe, stayed.viewer)) - (await lipSync(probe, early));
   const first = late.map((one) => one.first);
   const only = keyframesOnly.map((one) => one.first);
-  // What the relay says of itself must be what was seen: two who were there, each who joined, and the one who stayed.
+  // The relay's own metric must agree: two early viewers, each one that joined, and the one that stayed.
   const viewers = first.length + only.length + 3;
   const counted = await relay.metric('sluice_first_frame_seconds_count');
-  const told = ((await relay.metric('sluice_first_frame_seconds_sum')) / counted) * 1000;
+  const metric = ((await relay.metric('sluice_first_frame_seconds_sum')) / counted) * 1000;
   const worst = (what) => Math.max(...late.map((one) => Math.abs(one[what])));
   return {
-    seen: `joins ${first.map(round).join(', ')} ms; keyframes only ${only.map(round).join(', ')} ms; by the relay's metric ${round(told)} ms on average`,
+    seen: `joins ${first.map(round).join(', ')} ms; keyframes only ${only.map(round).join(', ')} ms; by the relay's metric ${round(metric)} ms on average`,
     checks: [
-      atMost('slowest first picture', Math.max(...first), 300),
-      atMost('median first picture', median(first), 150),
+      atMost('slowest first frame', Math.max(...first), 300),
+      atMost('median first frame', median(first), 150),
       atMost('more than with keyframes only (median)', median(first) - median(only), 50),
-      atMost('picture behind live 1 s later', worst('behind'), 300),
-      atMost('sound behind live 1 s later', worst('soundBehind'), 300),
-      atMost('sound off the picture, against one who was there', Math.abs(apart), 60),
+      atMost('video behind live 1 s later', worst('behind'), 300),
+      atMost('audio behind live 1 s later', worst('audioBehind'), 300),
+      atMost('audio and video apart, compared with an earlier viewer', Math.abs(apart), 60),
       atMost('viewers that the metric has not counted', Math.abs(viewers - counted), 0, ''),
-      atMost('first picture sent, by the metric', told, 150),
+      atMost('first frame sent, by the metric', metric, 150),
     ],
   };
 }
 
-/** Freezes and gaps of a viewer over a time, as its statistics and its screen tell. */
+/** Freezes and gaps of a viewer over some seconds, from its statistics and from the frames that it showed. */
 async function steady(probe, viewer, seconds, events = async () => {}) {
   const before = await probe.facts(viewer);
   await Promise.all([pause(seconds * 1000), events()]);
@@ -140,13 +140,13 @@ async function steady(probe, viewer, seconds, events = async () => {}) {
     nacks: of('nackCount'),
     lost: of('packetsLost'),
     resent: of('retransmittedPacketsReceived'),
-    pictures: of('framesDecoded'),
+    frames: of('framesDecoded'),
     roundTrip: after.roundTrip * 1000,
   };
 }
 
 const summary = (one) =>
-  `${one.freezes} freezes, ${round(one.frozen)} ms frozen, longest gap ${round(one.gap)} ms, ${one.requests} keyframe requests, ${one.pictures} pictures, ${one.resent} resent, round trip ${round(one.roundTrip)} ms`;
+  `${one.freezes} freezes, ${round(one.frozen)} ms frozen, longest gap ${round(one.gap)} ms, ${one.requests} keyframe requests, ${one.frames} frames, ${one.resent} resent, round trip ${round(one.roundTrip)} ms`;
 
 /** A viewer behind a link that loses packets towards it. */
 export async function downstreamLoss({ t, relay, browser, origin }, { loss, gap, seconds, requests, seed = 1 }) {
@@ -167,7 +167,7 @@ export async function downstreamLoss({ t, relay, browser, origin }, { loss, gap,
   };
 }
 
-/** A publisher behind a link that loses packets from it; the viewer's own leg is whole. */
+/** A publisher behind a link that loses its packets; the viewer's own link loses none. */
 export async function upstreamLoss({ t, relay, browser, origin }, { loss, gap, seconds, seed = 1, after = OWN_PACE }) {
   const link = await Link.open(t, relay, { ...ROUND_TRIP, up: { ...ROUND_TRIP.up, loss }, seed });
   publish(t, `${link.url}/whip/up`);
@@ -182,27 +182,27 @@ export async function upstreamLoss({ t, relay, browser, origin }, { loss, gap, s
 }
 
 /**
- * FFmpeg with video alone behind a link that loses packets from it: it reads one datagram of the relay for each frame that
- * it sends, so whatever it is told takes the place of a request.
+ * FFmpeg with video alone behind a link that loses its packets: it reads one datagram of the relay for each frame that it
+ * sends, so every other datagram delays a NACK.
  */
 export async function videoAlone({ t, relay, browser, origin }, { loss, rate, frozen, seconds, seed = 1 }) {
   const link = await Link.open(t, relay, { ...ROUND_TRIP, up: { ...ROUND_TRIP.up, loss }, seed });
-  let told = 0;
-  link.watch = ({ way, kind }) => (told += Number(way === 'down' && kind !== 'rtp'));
+  let sent = 0;
+  link.watch = ({ way, kind }) => (sent += Number(way === 'down' && kind !== 'rtp'));
   publish(t, `${link.url}/whip/alone`, { audio: false, rate, keyframes: rate * 10 });
   const probe = await Probe.open(t, browser, origin);
   await live(relay, 'alone', OWN_PACE);
   const viewer = await watching(probe, `${relay.url}/whep/alone`, 1);
-  const before = told;
+  const before = sent;
   const one = await steady(probe, viewer, seconds);
   const checks = [
     frozen === 0 ? atMost('freezes', one.freezes, 0, '') : atMost('frozen', one.frozen, frozen),
-    atMost('datagrams to the publisher', told - before, rate * seconds, ''),
+    atMost('datagrams to the publisher', sent - before, rate * seconds, ''),
   ];
   return { seen: `${summary(one)}; link lost ${link.counts.up.lost} of ${link.counts.up.passed}`, checks };
 }
 
-/** Losses on either way, a publisher's or a viewer's, begin while a viewer watches. */
+/** The publisher's link begins to lose packets while a viewer watches. */
 export async function lossBegins({ t, relay, browser, origin }, { loss, gap, seconds, seed = 1 }) {
   const link = await Link.open(t, relay, { ...ROUND_TRIP, seed });
   publish(t, `${link.url}/whip/begins`);
@@ -232,11 +232,11 @@ export async function firefoxLoss({ t, relay, browser, firefox, origin }, { up =
   };
 }
 
-/** What Firefox watches is killed and comes back after 2 s. */
+/** The publisher that Firefox watches is killed and returns after 2 s. */
 export const firefoxBack = ({ firefox, ...at }) =>
   publisherBack(at, { viewers: firefox, publish: (url, stream) => publishWithChromium(at.t, at.browser, url, stream) });
 
-/** The publisher is killed and comes back after 2 s. */
+/** The publisher is killed and returns after 2 s. */
 export async function publisherBack(
   { t, relay, browser, origin },
   { viewers = browser, publish: begin = (url, stream) => publish(t, `${url}/whip/${stream}`) } = {},
@@ -257,22 +257,22 @@ export async function publisherBack(
   const next = facts.shown.find(({ at }) => at > start);
   const gap = next ? facts.longestGap(next.at) : Infinity;
   return {
-    seen: `new picture ${round(next ? next.at - start : Infinity)} ms after the first packet, answer ${link.posts.join()}, states ${facts.states.map(([, state]) => state).join()}, then longest gap ${round(gap)} ms`,
+    seen: `new frame ${round(next ? next.at - start : Infinity)} ms after the first packet, answer ${link.posts.join()}, states ${facts.states.map(([, state]) => state).join()}, then longest gap ${round(gap)} ms`,
     checks: [
-      atMost('new picture after the first packet', next ? next.at - start : Infinity, 500),
+      atMost('new frame after the first packet', next ? next.at - start : Infinity, 500),
       atMost('refusals', link.posts.filter((status) => status !== 201).length, 0, ''),
       atMost('lost connections', facts.states.filter(([, state]) => ['failed', 'closed'].includes(state)).length, 0, ''),
     ],
   };
 }
 
-/** The viewer's network is gone for 4 s at 6 Mbit/s. */
+/** The viewer's network is down for 4 s, at 6 Mbit/s. */
 export async function blackout({ t, relay, browser, origin }) {
   publish(t, `${relay.url}/whip/dark`, { filter: `noise=alls=40:allf=t,${numbered()}`, bitrate: 6_000_000 });
   const link = await Link.open(t, relay, ROUND_TRIP);
   const probe = await Probe.open(t, browser, origin);
   const viewer = await watching(probe, `${link.url}/whep/dark`, 30);
-  await atPicture(probe, viewer, 60, 300);
+  await atFrame(probe, viewer, 60, 300);
   const lit = link.blackout(4000);
   await pause(4000 + 6000);
   const facts = await probe.facts(viewer);
@@ -280,7 +280,7 @@ export async function blackout({ t, relay, browser, origin }) {
   const next = facts.shown.find(({ at }) => at > end);
   const rate = (facts.inbound.video.bytesReceived * 8) / (facts.now - facts.posted) / 1000;
   return {
-    seen: `picture ${round(next ? next.at - end : Infinity)} ms after, then longest gap ${round(next ? facts.longestGap(next.at) : Infinity)} ms; ${facts.inbound.video.pliCount} keyframe requests, ${rate.toFixed(1)} Mbit/s received`,
-    checks: [atMost('picture after the network is back', next ? next.at - end : Infinity, 500)],
+    seen: `frame ${round(next ? next.at - end : Infinity)} ms after, then longest gap ${round(next ? facts.longestGap(next.at) : Infinity)} ms; ${facts.inbound.video.pliCount} keyframe requests, ${rate.toFixed(1)} Mbit/s received`,
+    checks: [atMost('frame after the network is back', next ? next.at - end : Infinity, 500)],
   };
 }

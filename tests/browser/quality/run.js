@@ -1,5 +1,5 @@
-// Runs the rows and prints the table: `tests/quality`, or some rows: `tests/quality joins blackout`. QUALITY_SEED loses other
-// packets.
+// Runs the rows and prints the table: `tests/quality`, or some rows: `tests/quality joins blackout`. QUALITY_SEED chooses which
+// packets are lost.
 
 import { launchChromium } from '../support/chromium.js';
 import { servePage } from '../support/http_server.js';
@@ -11,7 +11,7 @@ import * as rows from './rows.js';
 const seed = Number(process.env.QUALITY_SEED ?? 1);
 
 const TABLE = [
-  ['joins', 'POST to the first picture, keyframe every 10 s, four joins', (at) => rows.joins(at)],
+  ['joins', 'POST to the first frame, keyframe every 10 s, four joins', (at) => rows.joins(at)],
   ['loss-5', '5 % loss towards the viewer, 50 ms round trip', (at) => rows.downstreamLoss(at, { loss: 0.05, gap: 150, seconds: 25, requests: 2, seed })],
   ['loss-10', '10 % loss towards the viewer, 50 ms round trip', (at) => rows.downstreamLoss(at, { loss: 0.1, gap: 250, seconds: 25, requests: 2, seed })],
   ['upstream', '5 % loss from the publisher, 50 ms round trip', (at) => rows.upstreamLoss(at, { loss: 0.05, gap: 150, seconds: 25, seed })],
@@ -20,10 +20,10 @@ const TABLE = [
     `FFmpeg with ${rate} frames a second and no audio, ${loss * 100} % loss from it`,
     (at) => rows.videoAlone(at, { rate, loss, frozen, seconds: 25, seed }),
   ]),
-  ['early', 'the same, watched while FFmpeg makes up for its late start', (at) => rows.upstreamLoss(at, { loss: 0.05, gap: 200, seconds: 25, seed, after: 2 })],
-  ['begins', '5 % loss from the publisher that begins while one watches', (at) => rows.lossBegins(at, { loss: 0.05, gap: 200, seconds: 15, seed })],
+  ['early', 'the same, watched while FFmpeg catches up after its late start', (at) => rows.upstreamLoss(at, { loss: 0.05, gap: 200, seconds: 25, seed, after: 2 })],
+  ['begins', '5 % loss from the publisher that begins while a viewer watches', (at) => rows.lossBegins(at, { loss: 0.05, gap: 200, seconds: 15, seed })],
   ['back', 'publisher killed, back after 2 s', (at) => rows.publisherBack(at)],
-  ['blackout', "viewer's network gone for 4 s, 6 Mbit/s, keyframe every 10 s", (at) => rows.blackout(at)],
+  ['blackout', "viewer's network down for 4 s, 6 Mbit/s, keyframe every 10 s", (at) => rows.blackout(at)],
   ['firefox-loss', 'Firefox: 5 % loss towards it, 50 ms round trip', (at) => rows.firefoxLoss(at, { down: 0.05, gap: 150, seconds: 25, seed })],
   ['firefox-upstream', 'Firefox: 5 % loss from the publisher', (at) => rows.firefoxLoss(at, { up: 0.05, gap: 150, seconds: 25, seed })],
   ['firefox-back', 'Firefox: publisher killed, back after 2 s', (at) => rows.firefoxBack(at)],

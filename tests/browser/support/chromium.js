@@ -99,31 +99,31 @@ export class Page {
     }, options);
   }
 
-  /** The size of the picture that the page's video element shows. */
-  pictureSize() {
+  /** The size of the frames that the page's video element shows. */
+  frameSize() {
     return this.tab.evaluate(() => {
       const video = document.querySelector('video');
       return { width: video.videoWidth, height: video.videoHeight };
     });
   }
 
-  /** Unmutes the watch page and waits until sound that is not silence is played. */
+  /** Unmutes the watch page and waits until audio that is not silence is played. */
   async hears() {
     await this.tab.click('#unmute');
-    await this.statisticsWhen('sound is played', (now) => now.inbound.audio?.totalAudioEnergy > 0);
+    await this.statisticsWhen('audio is played', (now) => now.inbound.audio?.totalAudioEnergy > 0);
   }
 
-  /** Waits until the page itself says this of what it does, e.g. `live` or `waiting`. */
+  /** Waits until the page is in this state, e.g. `live` or `waiting`. */
   says(state, options) {
     return until(`the page says ${state}`, async () => (await this.tab.evaluate(() => document.body.dataset.state)) === state, options);
   }
 
-  /** The words that a person reads in that place. */
+  /** The text that the element shows. */
   text(selector) {
     return this.tab.locator(selector).innerText();
   }
 
-  /** Waits until that place shows these words, or words that match. */
+  /** Waits until the element shows this text, or text that matches. */
   shows(selector, words, options) {
     const fits = (text) => (words instanceof RegExp ? words.test(text) : text === words);
     return until(`${selector} shows ${words}`, async () => {
@@ -133,7 +133,7 @@ export class Page {
     }, options);
   }
 
-  /** Goes to another page, as a user does who leaves: `pagehide` fires, and the connection ends. */
+  /** Goes to another page, as a user who leaves does: `pagehide` fires, and the connection ends. */
   leave() {
     return this.tab.goto('about:blank');
   }

@@ -1,10 +1,10 @@
-// A clapperboard: a page whose picture flashes and whose sound beeps at the same instants, once a second, and that notes when
-// it sees and hears that again, from the relay and from a connection of its own without one.
+// A clapperboard: a page whose video flashes and whose audio beeps at the same instants, once a second, and that records when
+// it plays them, from the relay and from a connection of its own without a relay.
 
 /**
  * The page. `open()` opens the source; `publish(endpoint, {red})` sends it, `watch(endpoint, {red})` plays a stream and
- * `watchDirectly()` the source over a connection without a relay, all by number; `facts(number)` tells what a viewer saw and
- * heard: flashes in milliseconds of the page, beeps in milliseconds of its sound. Not to be compared with each other, so
+ * `watchDirectly()` the source over a connection without a relay, all by number; `facts(number)` returns what a viewer
+ * played: flashes in milliseconds of the page's clock, beeps in milliseconds of its audio clock. The clocks differ, so
  * compare two viewers' flashes, and two viewers' beeps.
  */
 export const CLAPPER_PAGE = `<!doctype html><title>clapper</title><body><script>

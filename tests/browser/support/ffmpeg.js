@@ -1,4 +1,4 @@
-// FFmpeg as a WHIP publisher: H.264 and Opus in real time, deaf to keyframe requests, as OBS is.
+// FFmpeg as a WHIP publisher: H.264 and Opus in real time. Like OBS it ignores keyframe requests.
 
 import { Child } from './child.js';
 

@@ -1,8 +1,8 @@
 // One direction of an impaired link: which datagrams arrive, and when. Pure and seeded: the same seed loses the same
 // packets. tests/sim/net/lane.rs has the same model for the core in virtual time.
 //
-// Only media is lost, doubled or overtaken (RTP, and RTCP if asked for); STUN and DTLS are delayed with it and lost in a
-// blackout only, so that no lost handshake counts as a bad picture.
+// Only media (RTP, and RTCP if asked for) is lost, doubled or overtaken; STUN and DTLS are delayed with it and lost only in
+// a blackout, so that no lost handshake counts as bad video.
 
 /** Random numbers of [0, 1) from a seed (mulberry32). */
 export function random(seed) {
@@ -15,7 +15,7 @@ export function random(seed) {
   };
 }
 
-/** What a datagram is, told from its first two bytes (RFC 7983, RFC 5761). */
+/** The protocol of a datagram, from its first two bytes (RFC 7983, RFC 5761). */
 export function kindOf(datagram) {
   if (datagram[0] < 4) return 'stun';
   if (datagram[0] < 128 || datagram[0] > 191) return 'dtls';
@@ -27,12 +27,12 @@ export const CLEAN = {
   loss: 0, // share of packets lost, each by itself
   burst: null, // {share, length}: Gilbert-Elliott, lost in runs of this mean length
   delay: 0,
-  jitter: 0, // up to so much more delay, in order
+  jitter: 0, // at most this much more delay, in order
   reorder: 0, // share of packets that are overtaken
-  reorderBy: 15, // by so much
-  duplicate: 0, // share of packets that come twice
+  reorderBy: 15, // by this much
+  duplicate: 0, // share of packets that arrive twice
   rate: 0, // bits a second; 0 for no limit
-  queue: 200, // what waits longer than this for the rate is lost
+  queue: 200, // packets that would wait longer than this for the rate are lost
   rtcp: false, // RTCP is lost like RTP
 };
 
@@ -63,7 +63,7 @@ export class Lane {
     this.#darkUntil = until;
   }
 
-  /** When the copies of this datagram arrive that comes in at `now`: none if it is lost. */
+  /** When the copies of a datagram sent at `now` arrive: none if it is lost. */
   pass(datagram, now) {
     const kind = kindOf(datagram);
     const { delay, jitter, reorder, reorderBy, duplicate, rate, queue, rtcp } = this.#impairment;

@@ -11,11 +11,11 @@ import { Lane, kindOf } from './lane.js';
 const HOST = '127.0.0.1';
 const BUFFER = 4 << 20;
 
-/** An address of this machine that is no loopback address: Firefox uses no other. */
+/** An address of this machine that is not loopback: Firefox uses no loopback address. */
 export function outerAddress() {
   const addresses = Object.values(networkInterfaces()).flat();
   const found = addresses.find(({ family, internal }) => family === 'IPv4' && !internal);
-  if (!found) throw new Error('this machine has no address but loopback, which Firefox does not use');
+  if (!found) throw new Error('this machine has only loopback addresses, which Firefox does not use');
   return found.address;
 }
 
@@ -49,7 +49,7 @@ export class Link {
     return link;
   }
 
-  /** Changes what the lanes do from here on, of sessions that are there and that come. */
+  /** Changes what the lanes do from now on, for present and later sessions. */
   set({ up, down }) {
     if (up) this.#impairment.up = up;
     if (down) this.#impairment.down = down;
@@ -59,7 +59,7 @@ export class Link {
     }
   }
 
-  /** Nothing passes either way for so many milliseconds. Returns when that ends, by `performance.now()`. */
+  /** Nothing passes in either direction for this many milliseconds. Returns the end, by `performance.now()`. */
   blackout(milliseconds) {
     const until = performance.now() + milliseconds;
     for (const { up, down } of this.#sessions) {

@@ -1,5 +1,4 @@
-// The shortest WHIP and WHEP clients there can be, on a page of another origin: what somebody writes who reads the
-// RFC and not our pages. Everything here runs in Chromium.
+// The shortest WHIP and WHEP clients, on a page of another origin, written from the RFC and not from the relay's pages. Everything here runs in Chromium.
 
 /** Runs in the page: publishes the fake camera and microphone; resolves to the session's URL. */
 export async function plainPublish(endpoint) {

@@ -1,10 +1,10 @@
-// A viewer that measures: a WHEP client of a few lines that notes when each picture is shown and which one it is. The
-// publisher writes the number of each picture into it, as bars of black and white.
+// A viewer that measures: a short WHEP client that records when each frame is shown and which one it is. The publisher
+// draws the number of each frame into it, as black and white bars.
 
 export const BITS = 12;
 const CELL = 20;
 
-/** An FFmpeg filter that writes the number of each picture into the upper left corner, the lowest bit first. */
+/** An FFmpeg filter that draws the number of each frame into the upper left corner, the lowest bit first. */
 export function numbered() {
   const bar = (x, width, color, when) => `drawbox=x=${x}:y=0:w=${width}:h=${CELL}:color=${color}:t=fill${when}`;
   const bits = Array.from({ length: BITS }, (_, bit) =>
@@ -12,7 +12,7 @@ export function numbered() {
   return [bar(0, BITS * CELL, 'black', ''), ...bits].join(',');
 }
 
-/** The page: `watch(endpoint)` joins and returns the viewer's number, `facts(number)` tells what it saw. */
+/** The page: `watch(endpoint)` joins and returns the viewer's number, `facts(number)` returns what it saw. */
 export const PROBE_PAGE = `<!doctype html><title>probe</title><body><script>
   const BITS = ${BITS}, CELL = ${CELL};
   const viewers = [];
@@ -117,12 +117,12 @@ export class Facts {
     this.shown = raw.shown.map(([at, number, presented, width]) => ({ at, number, presented, width }));
   }
 
-  /** From the POST to the first picture. */
-  get firstPicture() {
+  /** From the POST to the first frame. */
+  get firstFrame() {
     return this.shown.length ? this.shown[0].at - this.posted : Infinity;
   }
 
-  /** The longest time between two pictures, of those shown from `from` to `to`, times of the page. */
+  /** The longest time between two frames, of those shown from `from` to `to`, times of the page. */
   longestGap(from = -Infinity, to = Infinity) {
     const within = this.shown.filter(({ at }) => at >= from && at <= to);
     let longest = 0;
@@ -130,7 +130,7 @@ export class Facts {
     return longest;
   }
 
-  /** The number of the picture that was on the screen at a time of the page. */
+  /** The number of the frame that was on the screen at a time of the page. */
   numberAt(time) {
     return this.shown.findLast(({ at }) => at <= time)?.number;
   }
