@@ -45,7 +45,7 @@ fn fan_out(criterion: &mut Criterion) {
     }
 }
 
-/// Times so many bursts, without the sealing that the publisher does.
+/// Times this many bursts, without the publisher's encryption.
 fn time(relay: &mut Relay, packets: usize, iterations: u64) -> Duration {
     let (mut spent, mut left, mut nowhere) = (Duration::ZERO, iterations, Nowhere::default());
     while left > 0 {

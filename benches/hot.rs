@@ -14,7 +14,7 @@ use relay::{Nowhere, Relay};
 use sluice::peer::client::EXTENSIONS;
 use sluice::worker::Batch;
 
-/// Paths that the demultiplexer tells apart, as many as the goal names.
+/// Five-tuples that the demultiplexer looks up.
 const VIEWERS: usize = 300;
 
 /// Packets that are prepared before they are timed together; all of them fit into a history.
@@ -66,7 +66,7 @@ fn one_packet(criterion: &mut Criterion) {
         });
     });
     let mut forward = Forward::new();
-    group.bench_function("outlet forward", |bencher| {
+    group.bench_function("outbound track forward", |bencher| {
         bencher.iter_custom(|iterations| {
             in_rounds(
                 iterations,

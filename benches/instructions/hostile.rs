@@ -1,4 +1,5 @@
-//! The worst that a client may send, beside what is usual: how many times as many instructions the relay spends on it.
+//! The most expensive input that a client may send, compared with ordinary input: how many times as many instructions the
+//! relay spends on it.
 
 use std::time::Duration;
 
@@ -20,12 +21,12 @@ use crate::relay::net::{Net, vp8};
 
 const TIMES: usize = 20;
 /// Of each case of media.
-const PICTURES: usize = 30;
+const FRAMES: usize = 30;
 const PACKETS: u32 = 10;
 /// No SSRC of the relay.
 const FOREIGN: u32 = 5;
 
-/// Cases that are held against each other: the worst, the usual, and how many times as much the worst may take.
+/// Compared cases: the worst, the usual, and how many times as many instructions the worst may take.
 const PAIRS: [(&str, &str, f64); 9] = [
     ("nack_worst", "nack", 2.0),
     ("report_worst", "report", 2.0),
@@ -80,7 +81,7 @@ struct Stage {
     net: Net,
     publisher: usize,
     viewer: usize,
-    picture: u32,
+    frame: u32,
 }
 
 impl Stage {
@@ -90,10 +91,10 @@ impl Stage {
         let publisher = join(&mut net, Role::Publisher);
         let viewer = join(&mut net, Role::Viewer);
         net.connect();
-        Self { net, publisher, viewer, picture: 0 }
+        Self { net, publisher, viewer, frame: 0 }
     }
 
-    /// The worker takes datagrams of a client, and everything that comes of them.
+    /// The worker receives datagrams of a client, and does everything that follows.
     fn receive(&mut self, from: usize, datagrams: &mut [Vec<u8>]) {
         let address = self.net.clients[from].address;
         for datagram in datagrams {
@@ -109,14 +110,14 @@ impl Stage {
     }
 
     /// The publisher's next frame in [`PACKETS`] packets, sent from this number of SSRCs in turn.
-    fn picture(&mut self, sources: u32) -> Vec<Vec<u8>> {
-        self.picture += 1;
-        let person = &mut self.net.clients[self.publisher];
-        let usual = person.tracks[0].clone();
+    fn frame(&mut self, sources: u32) -> Vec<Vec<u8>> {
+        self.frame += 1;
+        let publisher = &mut self.net.clients[self.publisher];
+        let usual = publisher.tracks[0].clone();
         let packet = |number: u32| {
-            let track = &mut person.tracks[0];
+            let track = &mut publisher.tracks[0];
             track.ssrc = usual.ssrc.map(|ssrc| ssrc.wrapping_add(number % sources));
-            person.seal(0, self.picture * 3000, number + 1 == PACKETS, &vp8(number < sources, self.picture))
+            publisher.seal(0, self.frame * 3000, number + 1 == PACKETS, &vp8(number < sources, self.frame))
         };
         let datagrams = (0..PACKETS).map(packet).collect();
         self.net.clients[self.publisher].tracks[0] = usual;
@@ -130,8 +131,8 @@ pub(crate) fn run_cases() {
     let own = stage.net.clients[stage.viewer].tracks[0].ssrc.expect("the answer names it");
     for (case, sources) in [(case_one_source as Case, 1), (case_two_sources, 2)] {
         stage.net.run(Duration::from_secs(2));
-        for _ in 0..PICTURES {
-            let mut datagrams = stage.picture(sources);
+        for _ in 0..FRAMES {
+            let mut datagrams = stage.frame(sources);
             let publisher = stage.publisher;
             case(&mut stage, publisher, &mut datagrams);
             stage.net.run(Duration::from_millis(33));
@@ -181,7 +182,7 @@ fn nack(media_ssrc: u32, lost_packets: u16) -> Compound {
     vec![Box::new(TransportLayerNack { sender_ssrc: 1, media_ssrc, nacks })]
 }
 
-/// So many of 31 blocks are about the viewer's own source.
+/// 31 blocks, of which `count` are about the viewer's own source.
 fn report(own: u32, count: usize) -> Compound {
     let block = |number| {
         let ssrc = if number < count { own } else { FOREIGN };
@@ -190,13 +191,13 @@ fn report(own: u32, count: usize) -> Compound {
     vec![Box::new(ReceiverReport { ssrc: 1, reports: (0..31).map(block).collect(), ..Default::default() })]
 }
 
-/// The same of 140 entries.
+/// 140 entries, of which `count` are about the viewer's own source.
 fn request(own: u32, count: usize) -> Compound {
     let entry = |number| FirEntry { ssrc: if number >= 140 - count { own } else { FOREIGN }, sequence_number: 1 };
     vec![Box::new(FullIntraRequest { sender_ssrc: 1, media_ssrc: 0, fir: (0..140).map(entry).collect() })]
 }
 
-/// The one at this place of 255 is the viewer's own source.
+/// 255 SSRCs; the one at `place` is the viewer's own source.
 fn estimate(own: u32, place: usize) -> Compound {
     let ssrcs = (0..255).map(|number| if number == place { own } else { FOREIGN }).collect();
     vec![Box::new(ReceiverEstimatedMaximumBitrate { sender_ssrc: 1, bitrate: 2_000_000.0, ssrcs })]

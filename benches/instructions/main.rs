@@ -62,7 +62,11 @@ fn measure() -> Result<Vec<Counted>, String> {
         // How often the map is tidied depends on its random hashes: 1.5 % either way.
         Counted { name: "history-push", instructions: cost("history_push")? / PUSHES as f64, tolerance: 0.05 },
         // How the copy lies in memory makes some 3 %.
-        Counted { name: "outlet-forward", instructions: cost("outlet_forward")? / times, tolerance: 0.05 },
+        Counted {
+            name: "outbound-track-forward",
+            instructions: cost("outbound_track_forward")? / times,
+            tolerance: 0.05,
+        },
         Counted { name: "batch", instructions: cost("batch")? / times, tolerance: 0.03 },
         Counted { name: "open", instructions: open, tolerance: 0.05 },
         Counted { name: "seal", instructions: seal, tolerance: 0.05 },
@@ -91,7 +95,7 @@ fn run_cases() {
         let packet = forward.packet();
         forward.push(packet);
     }
-    case_outlet_forward(&mut forward);
+    case_outbound_track_forward(&mut forward);
     case_batch(&mut Batch::default());
 
     let mut relay = Relay::with_viewers(VIEWERS, &[]);
@@ -123,7 +127,7 @@ fn case_fan_out(relay: &mut Relay, bursts: &mut [Vec<Vec<u8>>]) {
     assert_eq!(nowhere.packets, BURSTS * BURST * VIEWERS);
 }
 
-/// The same to viewers that take what a browser takes of header extensions.
+/// The same to viewers that take header extensions as a browser does.
 #[inline(never)]
 fn case_extended_fan_out(relay: &mut Relay, bursts: &mut [Vec<Vec<u8>>]) {
     let mut nowhere = Nowhere::default();
@@ -157,9 +161,9 @@ fn case_history_push(forward: &mut Forward, packets: Vec<std::sync::Arc<sluice::
     }
 }
 
-/// Packets from the history onto a viewer's line: splice, header and copy.
+/// Packets from the history to a viewer's RTP stream: splice, header and copy.
 #[inline(never)]
-fn case_outlet_forward(forward: &mut Forward) {
+fn case_outbound_track_forward(forward: &mut Forward) {
     for _ in 0..TIMES {
         assert!(forward.pull().is_some());
     }

@@ -1,4 +1,4 @@
-//! The hot structures alone, each with what it needs around it.
+//! The structures of the packet path, each alone with what it needs.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,11 +21,11 @@ pub(crate) const SEALED: usize = HEADER_LEN + PAYLOAD + 16;
 
 const PAYLOAD_TYPE: u8 = 96;
 
-/// Full, such a history drops one packet for each that comes.
+/// When such a history is full, it drops one packet for each new one.
 const LIMITS: HistoryLimits =
     HistoryLimits { packets: 2048, age: Duration::from_secs(1), pictures: PictureLimits::NONE };
 
-/// A publisher's end and the relay's end of one SRTP line.
+/// A publisher's end and the relay's end of one SRTP stream.
 pub(crate) struct Srtp {
     sealer: Sealer,
     opener: Opener,

@@ -50,7 +50,7 @@ impl Outbox for Nowhere {
 }
 
 impl Relay {
-    /// A relay with one worker and so many viewers of one stream, which take these header extensions.
+    /// A relay with one worker and `count` viewers of one stream, which take these header extensions.
     pub(crate) fn with_viewers(count: usize, extensions: &[Extension]) -> Self {
         let mut net = Net::new(1);
         net.extensions = extensions.to_vec();
@@ -73,7 +73,7 @@ impl Relay {
         relay
     }
 
-    /// The datagrams of the publisher's next picture. Each can be forwarded once.
+    /// The datagrams of the publisher's next frame. Each can be forwarded once.
     pub(crate) fn burst(&mut self, packets: usize) -> Vec<Vec<u8>> {
         self.timestamp = self.timestamp.wrapping_add(3000);
         let publisher = &mut self.net.clients[self.publisher];
@@ -81,7 +81,7 @@ impl Relay {
         (0..packets).map(seal).collect()
     }
 
-    /// What the worker does with datagrams of the publisher: everything from the demultiplexer to the outbox. Time stands still,
+    /// The worker's work on datagrams of the publisher: everything from the demultiplexer to the outbox. Time stands still,
     /// so that nothing else is due.
     pub(crate) fn forward(&mut self, datagrams: &mut [Vec<u8>], outbox: &mut impl Outbox) {
         let address = self.net.clients[self.publisher].address;
@@ -91,8 +91,8 @@ impl Relay {
         self.net.relay.turn(outbox, self.net.now);
     }
 
-    /// An RTP packet from a viewer, who has no business to send any: it comes as far as the session. Shows what finding
-    /// that costs.
+    /// An RTP packet from a viewer, which may send none: it reaches its session and no further, so this measures finding
+    /// the session.
     pub(crate) fn demux(&mut self, viewer: usize, datagram: &mut [u8]) {
         let address = self.net.clients[self.viewers[viewer % self.viewers.len()]].address;
         self.net.relay.receive(0, address, datagram, self.net.now);

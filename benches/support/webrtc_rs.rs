@@ -49,7 +49,7 @@ pub(crate) struct Senders {
 }
 
 impl Senders {
-    /// Connects so many viewers.
+    /// Connects `count` viewers.
     pub(crate) fn connected(count: usize, interceptors: Interceptors) -> Self {
         let certificate = Certificate::generate().expect("a certificate can be made");
         let mut now = Instant::now();

@@ -1,5 +1,5 @@
-//! HTTP from an attacker's address: connections that say nothing or little, answers that nobody reads, offers that are
-//! mutated, sessions that come and go.
+//! HTTP from an attacker's address: connections that send nothing or little, answers that are not read, mutated offers,
+//! sessions that come and go.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -26,13 +26,13 @@ const JOIN_RATE: u32 = 40;
 const OFFER: &str = include_str!("../golden/chromium-156-whep.offer.sdp");
 const PUBLISHING: &str = include_str!("../golden/chromium-156-whip.offer.sdp");
 
-/// Connections of which nothing comes, from three addresses.
+/// Connections that send nothing, from three addresses.
 pub(crate) fn idle_connections(attack: &mut Attack) -> Result<String> {
     let (made, held) = connections(attack, |_| Vec::new(), |_, _| Vec::new())?;
     Ok(format!("{made} connections, {CONNECT_RATE} a second, {held} at once, that say nothing"))
 }
 
-/// Headers and bodies that come octet by octet and never end.
+/// Headers and bodies that arrive octet by octet and never end.
 pub(crate) fn slow_requests(attack: &mut Attack) -> Result<String> {
     let head = "POST /whep/victim HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/sdp\r\n";
     let begin = move |number| match number % 2 {
@@ -53,7 +53,7 @@ pub(crate) fn unread_answers(attack: &mut Attack) -> Result<String> {
     Ok(format!("{made} connections, {CONNECT_RATE} a second, {held} at once, {PIPELINED} requests each, unread"))
 }
 
-/// Makes connections at the rate, which begin with `begin` and go on with `go_on` about once a second.
+/// Makes connections at the rate. Each sends `begin`, and `go_on` about once a second.
 fn connections(
     attack: &mut Attack,
     begin: impl Fn(usize) -> Vec<u8>,
@@ -67,7 +67,7 @@ fn connections(
         for _ in 0..due {
             let place = made % KEPT;
             made += 1;
-            // From a few addresses, so that one's limit is not all that is tried.
+            // From a few addresses, so that the attack gets past the limit of one.
             let address = Ipv4Addr::from(u32::from(ADDRESS) + made as u32 % 3);
             let Ok(mut stream) = connect(address, attack.relay) else { continue };
             let _ = stream.write(&begin(place));
@@ -88,7 +88,7 @@ fn connections(
 fn connect(from: Ipv4Addr, to: SocketAddr) -> Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SocketAddr::from((from, 0)).into())?;
-    // A listener that is full makes a stranger wait.
+    // A full listener makes new connections wait.
     socket.connect_timeout(&to.into(), Duration::from_millis(100)).context("it is not taken")?;
     let stream = TcpStream::from(socket);
     stream.set_nonblocking(true)?;
@@ -154,7 +154,7 @@ fn post(relay: SocketAddr, endpoint: &str, body: &[u8]) -> Result<u16> {
     Ok(std::str::from_utf8(&start[9..])?.parse()?)
 }
 
-/// Sessions that are made, of which nothing comes, and half of which are ended.
+/// Sessions that never connect, half of which are ended by DELETE.
 pub(crate) fn joins(attack: &mut Attack) -> Result<String> {
     let http = Http::new(None);
     let (mut taken, mut refused) = (Vec::new(), 0);

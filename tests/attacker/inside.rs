@@ -95,7 +95,7 @@ impl Again {
         self.session.listen();
         if self.session.ended && self.joined.elapsed() > Duration::from_millis(100) {
             self.joined = Instant::now();
-            // It may be refused for a moment.
+            // The relay may refuse it for a moment.
             if let Ok(session) = Session::join(attack.relay, self.role, self.stream, self.codecs) {
                 std::mem::replace(&mut self.session, session).leave();
                 self.joins += 1;
@@ -138,7 +138,7 @@ pub(crate) fn rtp(attack: &mut Attack) -> Result<String> {
             let track = &session.tracks[sent % session.tracks.len()];
             let (ssrc, payload_type) = match attack.random.random_range(0..100) {
                 0 => (attack.random.random(), attack.random.random_range(0..128)),
-                // Each codec for a while: those of a track change at most so often.
+                // Each codec for a while: a track's codec may change only a few times a second.
                 _ => (track.ssrc.unwrap_or(1), track.accepted[sent / 1_000 % track.accepted.len()].0),
             };
             let index = session.next_index(ssrc);

@@ -1,8 +1,8 @@
-//! How often an attack acts, so that it does not take the relay's CPU by its own work.
+//! How often an attack acts, so that its own work does not take the relay's CPU.
 
 use std::time::{Duration, Instant};
 
-/// So often it acts without looking at the clock, at most.
+/// Time between two readings of the clock.
 const STEP: Duration = Duration::from_millis(1);
 
 /// A rate and an end.
@@ -14,13 +14,13 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// So many a second, for so long.
+    /// `rate` actions a second, for `duration`.
     pub(crate) fn new(rate: u32, duration: Duration) -> Self {
         Self { began: Instant::now(), duration, rate: f64::from(rate), done: 0 }
     }
 
-    /// Waits until the next ones are due; how many, or `None` at the end. What was missed is not made up for beyond a
-    /// tenth of a second.
+    /// Waits until the next actions are due and returns their number; `None` at the end. Of missed actions, those of the
+    /// last tenth of a second are made up for.
     pub(crate) fn due(&mut self) -> Option<u64> {
         loop {
             let elapsed = self.began.elapsed();

@@ -1,4 +1,4 @@
-//! A client with keys behind a socket of its own: it joins like an ordinary one, then says what it likes.
+//! A client with keys behind a socket of its own: it joins like an ordinary one, then sends anything.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -94,7 +94,7 @@ impl Session {
 
     /// Sends a datagram as it is.
     pub(crate) fn send(&self, datagram: &[u8]) {
-        // What a full buffer loses is not missed.
+        // Loss in a full buffer does not matter.
         let _ = self.socket.send_to(datagram, self.media);
     }
 
@@ -133,7 +133,7 @@ impl Session {
         }
     }
 
-    /// Reads what has come, so that its own client knows, and notices the session's end.
+    /// Passes received datagrams to its own client, and notices the session's end.
     pub(crate) fn listen(&mut self) {
         let mut buffer = [0; 2_048];
         while let Ok((length, from)) = self.socket.recv_from(&mut buffer) {
@@ -153,7 +153,7 @@ impl Session {
     }
 }
 
-/// A client on its way.
+/// A client that connects.
 struct Joining {
     client: Client,
     socket: UdpSocket,
@@ -208,7 +208,7 @@ impl Joining {
     }
 }
 
-/// What the client's own webrtc-rs has agreed on: the relay's tag, and the next TSN.
+/// The state of the association that the client's own webrtc-rs has set up: the relay's tag, and the next TSN.
 fn association(tap: &Tap) -> (u32, u32) {
     let word = |bytes: &[u8], at: usize| bytes[at..at + 4].try_into().map_or(0, u32::from_be_bytes);
     let sent = tap.sent();

@@ -1,4 +1,4 @@
-//! Datagrams without keys: from sockets that the relay has never heard of, and from the address of a client's own.
+//! Datagrams without keys: from unknown sockets, and from a client's own address.
 
 use std::net::{SocketAddr, UdpSocket};
 
@@ -64,7 +64,7 @@ fn flood<'a>(
                 }
                 kind => (FORGERIES[kind - 1].forge)(&mut attack.random, seen),
             };
-            // What a full buffer loses is not missed.
+            // Loss in a full buffer does not matter.
             let _ = socket(sent).send_to(&datagram, to);
             sent += 1;
         }

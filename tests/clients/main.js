@@ -1,4 +1,4 @@
-// Plays the rounds of the named clients, or all, and prints a row for each client in each; see `run` beside this.
+// Plays the rounds of the named clients, or all, and prints a row for each client in each round; see `run`.
 
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -21,14 +21,14 @@ class Row {
   print(publisher, scene) {
     const { client, role } = this.participant;
     const { created, firstMedia } = scene.moments(this.session?.[0]);
-    // Before the publisher has come there is nothing to see.
+    // There is nothing to see before the publisher has joined.
     const since = this.came === 'early' ? scene.moments(publisher.session?.[0]).created : created;
     const took = (!this.came && this.firstMedia) || Math.round(firstMedia - since);
     const ok = this.error === undefined && this.proved;
     ok ? (passed += 1) : (failed += 1);
-    const who = this.came ? `${client} (${this.came})` : client;
+    const name = this.came ? `${client} (${this.came})` : client;
     const result = ok ? `ok: ${this.text}` : `FAILED: ${this.error?.message ?? this.text}`;
-    line([publisher.participant.client, who, role, this.codecs.join('+'), this.session?.[2] ?? '', took ? `${took} ms` : '', result]);
+    line([publisher.participant.client, name, role, this.codecs.join('+'), this.session?.[2] ?? '', took ? `${took} ms` : '', result]);
   }
 }
 
@@ -112,8 +112,8 @@ if (unknown) {
 }
 const chosen = rounds.filter(({ of, core, rare }) => (names.length === 0 && !rare) || names.includes(of) || (core && names.includes('core')));
 if (option === '--needed') {
-  const everybody = chosen.flatMap(({ publisher, early = [], viewers = [], takeover = [] }) => [publisher, early, viewers, takeover].flat());
-  console.log([...new Set(everybody.map(({ client }) => client))].join('\n'));
+  const all = chosen.flatMap(({ publisher, early = [], viewers = [], takeover = [] }) => [publisher, early, viewers, takeover].flat());
+  console.log([...new Set(all.map(({ client }) => client))].join('\n'));
   process.exit();
 }
 line(COLUMNS.map(([title]) => title));

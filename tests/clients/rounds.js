@@ -1,8 +1,8 @@
-// Who publishes to whom. `of` names the client for whose sake a round is played; `early` viewers come before the publisher,
-// `viewers` after it, one after another. Those of a round with `stay` watch for so many seconds more: nobody who is there may be
-// taken for gone, however seldom its reports come. With `takeover` the publisher is killed and a second one comes at once.
-// With `loss` that share of packets is lost on each client's way, both ways. tests/run plays those that are `core`; those
-// that are `rare` are played only for who names their client.
+// Which clients publish to which. `of` names the client that a round tests; `early` viewers join before the publisher,
+// `viewers` after it, one after another. With `stay` they watch for that number of seconds more, in which the relay must not
+// take a client for gone, however seldom it sends reports. With `takeover` the publisher is killed and a second one joins at
+// once. With `loss` that share of packets is lost in both directions of each client. tests/run plays the `core` rounds; a
+// `rare` round is played only when its client is named.
 
 import * as aiortc from './aiortc/index.js';
 import * as chromium from './chromium/index.js';

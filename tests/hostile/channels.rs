@@ -57,7 +57,7 @@ impl Attack {
         attack
     }
 
-    /// What the attacker's own webrtc-rs has agreed on; that one is not heard any more.
+    /// Takes over the association that the attacker's own webrtc-rs has set up, which sends nothing from then on.
     fn take_association(&mut self) {
         let sent = self.tap.sent();
         let last = sent.last().expect("the association was made");

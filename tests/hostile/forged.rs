@@ -1,5 +1,5 @@
 //! Datagrams that a stranger without keys forges with a client's own address and port, in each phase of a session: seeded,
-//! in virtual time, 20,000 of each kind against the real core. A live session does not notice, one that is not yet
+//! in virtual time, 20,000 of each kind against the real core. A live session is not affected, one that is not yet
 //! connected may fail, with a reason; no other session loses a packet; every datagram is counted, and no memory is kept.
 
 #![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
@@ -209,7 +209,7 @@ fn before_ice(role: Role) {
         scene.silent = true;
         attack(&mut scene, forgery, |_| false);
         scene.silent = false;
-        assert!(scene.connects(), "{}: nothing was anybody's", forgery.name);
+        assert!(scene.connects(), "{}: the client can no longer connect", forgery.name);
     }
 }
 
@@ -246,7 +246,7 @@ fn live(role: Role, profile: SrtpProfile) {
     let check = scene.seen.check.clone();
     scene.net.deliver(scene.victim, check);
     assert!(scene.connects());
-    // The relay's history is full, so nothing of it grows from here on.
+    // The relay's history is full and does not grow from here on.
     (0..2_500).for_each(|_| scene.step(|_| true));
     scene.listen();
     for forgery in &FORGERIES {
@@ -256,7 +256,7 @@ fn live(role: Role, profile: SrtpProfile) {
     assert_eq!(scene.net.metric_sum("sluice_session_ends_total"), 0);
 }
 
-/// One test, for the memory that is measured is the process's.
+/// One test, because the measured memory is that of the process.
 #[test]
 fn forged_datagrams_of_every_kind_in_every_phase() {
     let _alone = alone();

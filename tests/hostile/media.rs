@@ -1,5 +1,5 @@
 //! Clients that send bad RTP of every codec and bad RTCP of every type under their own keys: seeded, in virtual time, against
-//! the real core. Nothing panics, another stream's viewer gets every packet, nothing is kept once they are gone.
+//! the real core. Nothing panics, another stream's viewer gets every packet, and nothing is left once they are gone.
 //! `SLUICE_SEEDS=500 cargo test --test hostile media::` tries more than the ordinary run, `SLUICE_SEED=77` one.
 
 use std::alloc::System;
@@ -55,7 +55,7 @@ struct Scene {
     sent: u32,
     /// Of the attackers' sources.
     indices: HashMap<u32, u64>,
-    /// Memory since the attackers came.
+    /// Memory since the attackers joined.
     region: Region<'static, System>,
 }
 
@@ -153,7 +153,7 @@ impl Scene {
         assert_eq!(panics, 0, "{what}");
     }
 
-    /// All leave, and half a minute later nothing is known of anybody.
+    /// All clients leave, and [`FORGETTING`] later the relay keeps nothing of them.
     fn assert_nothing_is_left(mut self, what: &str) {
         for client in &mut self.net.clients {
             client.peer.close();
@@ -180,7 +180,7 @@ impl Scene {
         drops.filter(|line| !line.ends_with(" 0")).collect::<Vec<_>>().join(", ")
     }
 
-    /// What the test itself keeps is not the relay's.
+    /// Frees what the test itself keeps, which is not the relay's.
     fn forget_received(&mut self, numbers: &[usize]) {
         for number in numbers {
             let client = &mut self.net.clients[*number];

@@ -21,25 +21,25 @@ use crate::media::{
 };
 use crate::relay::Relay;
 
-/// Checks one viewer's packets as they come: bytes, payload types, numbering, timestamps and markers.
+/// Checks one viewer's packets as they arrive: bytes, payload types, numbering, timestamps and markers.
 #[derive(Default)]
 struct Check {
-    video: Line,
-    audio: Line,
+    video: RtpStream,
+    audio: RtpStream,
     first_frame: Option<usize>,
     frames: usize,
 }
 
 /// One RTP stream as the viewer sees it.
 #[derive(Default)]
-struct Line {
+struct RtpStream {
     ssrc: Option<u32>,
     /// Sequence number to position in the publisher's stream and timestamp.
     packets: BTreeMap<u64, (usize, u32)>,
     last: Option<u64>,
 }
 
-impl Line {
+impl RtpStream {
     fn add(&mut self, packet: &rtp::Packet, position: usize) {
         let ssrc = *self.ssrc.get_or_insert(packet.header.ssrc);
         assert_eq!(packet.header.ssrc, ssrc, "a track has one SSRC");
@@ -103,13 +103,13 @@ impl Check {
     }
 }
 
-/// Receives until `frames` whole frames and some audio have come.
+/// Receives until `frames` whole frames and some audio have arrived.
 async fn receive(viewer: &mut Viewer, frames: usize) -> Check {
-    receive_telling(viewer, frames, &AtomicUsize::new(0)).await
+    receive_with_progress(viewer, frames, &AtomicUsize::new(0)).await
 }
 
-/// The same, and keeps the number of the newest whole frame where others see it.
-async fn receive_telling(viewer: &mut Viewer, frames: usize, progress: &AtomicUsize) -> Check {
+/// The same, and stores the number of the newest whole frame in `progress`.
+async fn receive_with_progress(viewer: &mut Viewer, frames: usize, progress: &AtomicUsize) -> Check {
     let mut check = Check::default();
     while check.frames < frames || check.audio.packets.is_empty() {
         check.add(&viewer.packet().await);
@@ -122,7 +122,7 @@ async fn receive_telling(viewer: &mut Viewer, frames: usize, progress: &AtomicUs
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_published_arrives_intact_under_the_viewers_own_payload_types() {
+async fn published_packets_arrive_intact_with_the_viewers_own_payload_types() {
     let relay = Relay::start().await;
     let mut publisher = Publisher::join(&relay, "intact").await;
     publisher.client.connected().await;
@@ -133,7 +133,7 @@ async fn what_is_published_arrives_intact_under_the_viewers_own_payload_types() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_viewer_that_comes_first_sees_the_publisher_that_comes_later() {
+async fn a_viewer_that_joins_first_gets_the_first_frame_of_the_publisher_that_joins_later() {
     let relay = Relay::start().await;
     let mut viewer = Viewer::join(&relay, "later").await;
     viewer.client.connected().await;
@@ -145,20 +145,20 @@ async fn a_viewer_that_comes_first_sees_the_publisher_that_comes_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_viewer_makes_the_relay_ask_the_publisher_for_a_keyframe() {
+async fn a_viewer_makes_the_relay_request_a_keyframe_of_the_publisher() {
     let mut config = Config::default();
     config.worker.pictures = PictureLimits::NONE;
     let relay = Relay::with(config).await;
     let mut publisher = Publisher::join(&relay, "keyframe").await;
     publisher.client.connected().await;
-    // So far behind the first keyframe that nothing is left of it.
+    // Long enough after the first keyframe that the relay keeps nothing of it.
     publisher.send_frame().await;
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     publisher.send_frame().await;
     while publisher.keyframe_requests.try_recv().is_ok() {}
     let mut viewer = Viewer::join(&relay, "keyframe").await;
     viewer.client.connected().await;
-    // Requests are about a source that is known: frames go on while the test waits, all of one group.
+    // The relay requests keyframes only of an SSRC that it knows: frames go on while the test waits, all of one group.
     let asked = timeout(PATIENCE, async {
         loop {
             if publisher.next_frame() % media::FRAMES_A_GROUP != media::FRAMES_A_GROUP - 1 {
@@ -192,7 +192,7 @@ async fn a_hundred_viewers_of_one_stream_lose_nothing() {
     let progress: Vec<_> = (0..VIEWERS).map(|_| Arc::new(AtomicUsize::new(usize::MAX))).collect();
     let mut receiving = tokio::task::JoinSet::new();
     for (mut viewer, progress) in viewers.into_iter().zip(progress.iter().cloned()) {
-        receiving.spawn(async move { receive_telling(&mut viewer, FRAMES, &progress).await });
+        receiving.spawn(async move { receive_with_progress(&mut viewer, FRAMES, &progress).await });
     }
     let slowest = || progress.iter().map(|frame| frame.load(Ordering::Relaxed)).min().unwrap_or(0);
     let may_send = |frame: usize| frame < slowest().saturating_add(FRAMES_AHEAD);
@@ -204,7 +204,7 @@ async fn a_hundred_viewers_of_one_stream_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_session_is_gone_for_the_relay_and_for_the_client() {
+async fn a_deleted_session_ends_at_the_relay_and_at_the_client() {
     let relay = Relay::start().await;
     let mut publisher = Publisher::join(&relay, "deleted").await;
     publisher.client.connected().await;
@@ -218,7 +218,7 @@ async fn a_deleted_session_is_gone_for_the_relay_and_for_the_client() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_closes_its_connection_is_gone_without_a_delete() {
+async fn a_client_that_closes_its_connection_ends_its_session_without_a_delete() {
     let relay = Relay::start().await;
     let mut publisher = Publisher::join(&relay, "closed").await;
     publisher.client.connected().await;
@@ -228,7 +228,7 @@ async fn a_client_that_closes_its_connection_is_gone_without_a_delete() {
     viewer.client.close().await;
     publisher.client.close().await;
     relay.no_sessions_left().await;
-    // OBS and browsers close first and then ask, and OBS complains about everything but 200.
+    // OBS and browsers close the connection before they DELETE, and OBS reports every status but 200 as an error.
     for session in [&viewer.client.session, &publisher.client.session] {
         assert_eq!(relay.delete(session).await, 200);
         assert_eq!(relay.delete(session).await, 404);
@@ -236,7 +236,7 @@ async fn a_client_that_closes_its_connection_is_gone_without_a_delete() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_with_live_sessions_shuts_down_well() {
+async fn a_relay_with_live_sessions_shuts_down_without_an_error() {
     let relay = Relay::start().await;
     let mut publisher = Publisher::join(&relay, "shutdown").await;
     publisher.client.connected().await;

@@ -20,7 +20,7 @@ pub(crate) struct Relay {
     running: JoinHandle<anyhow::Result<()>>,
 }
 
-/// What a 201 says.
+/// The content of a 201.
 #[derive(Clone, Debug)]
 pub(crate) struct Created {
     /// The session's URL.

@@ -1,9 +1,9 @@
-//! Datagrams that a stranger forges who has no keys, by kind: STUN, DTLS, SRTP and SRTCP.
+//! Datagrams that a stranger without keys forges, by kind: STUN, DTLS, SRTP and SRTCP.
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 
-/// What the forger has seen of the client; nothing is there before the client has sent it.
+/// What the forger has seen of the client: empty until the client has sent it.
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) check: Vec<u8>,
@@ -47,7 +47,7 @@ pub(crate) const FORGERIES: [Forgery; 35] = [
         },
     },
     Forgery {
-        name: "STUN: a check with a user name of nobody",
+        name: "STUN: a check with an unknown user name",
         harms: false,
         forge: |random, _| {
             stun(random, 0x0001, &[0, 6, 0, 9, b'a', b'b', b'c', b'd', b':', b'e', b'f', b'g', b'h', 0, 0, 0])
@@ -265,7 +265,7 @@ fn changed(random: &mut StdRng, genuine: &[u8], range: impl FnOnce(usize) -> std
     bytes
 }
 
-/// A check as a client writes it, for who has seen none yet: USERNAME, MESSAGE-INTEGRITY, FINGERPRINT.
+/// A check as a client writes it, for a forger that has seen none yet: USERNAME, MESSAGE-INTEGRITY, FINGERPRINT.
 pub(crate) fn stun_like() -> Vec<u8> {
     let mut attributes = vec![0, 6, 0, 9, b'a', b'b', b'c', b'd', b':', b'e', b'f', b'g', b'h', 0, 0, 0, 0, 8, 0, 20];
     attributes.extend([7; 20]);

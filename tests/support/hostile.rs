@@ -71,7 +71,7 @@ pub(crate) fn rtp(random: &mut StdRng, payload_type: u8, ssrc: u32, index: u64) 
         bytes.extend(payload);
     }
     match random.random_range(0..20) {
-        // Padding that is right, of no octet, and longer than the payload.
+        // Padding that is valid, empty, or longer than the payload.
         0 => {
             bytes[0] |= 0x20;
             bytes.extend([0, 0, 3]);
@@ -80,7 +80,7 @@ pub(crate) fn rtp(random: &mut StdRng, payload_type: u8, ssrc: u32, index: u64) 
             bytes[0] |= 0x20;
             bytes.push([0, 255][random.random_range(0..2)]);
         }
-        // CSRCs and an extension that are not there.
+        // CSRCs and an extension that are missing.
         2 => {
             bytes[0] |= 0x1f;
             bytes.truncate(HEADER + random.random_range(0..8));
@@ -121,7 +121,7 @@ pub(crate) fn rtcp(random: &mut StdRng, kind: usize, sources: &[u32]) -> Vec<u8>
         4 => packet(1, 202, &[&about[4..], &[1, 255], &noise(random, 10)].concat()),
         5 => packet(31, 203, &[&about[4..], &noise(random, 120)].concat()),
         6 => packet(random.random_range(0..32), 204, &[&about[4..], &noise(random, 40)].concat()),
-        // NACKs (RFC 4585 6.2.1) of all that there can be.
+        // NACKs (RFC 4585 6.2.1) of as many packets as fit.
         7 => {
             let newest: u16 = random.random();
             let all = (0..240u16).flat_map(|back| {
@@ -130,12 +130,12 @@ pub(crate) fn rtcp(random: &mut StdRng, kind: usize, sources: &[u32]) -> Vec<u8>
             });
             packet(1, 205, &[about, all.collect()].concat())
         }
-        // Transport-wide feedback: 40 octets that say of 65,535 packets that they came; and without sense.
+        // Transport-wide feedback: 40 octets that report 65,535 packets as received, or as unknown symbols; and noise.
         8 => packet(15, 205, &[&about[..], &[0, 0, 0xff, 0xff, 0, 0, 0, 0], &[0x7f, 0xff].repeat(9)[..]].concat()),
         9 => packet(15, 205, &[&about[..], &[0, 0, 0xff, 0xff, 0, 0, 0, 0], &[0x3f, 0xff].repeat(9)[..]].concat()),
         10 => packet(15, 205, &[about, noise(random, 600)].concat()),
         11 => packet(random.random_range(0..32), 205, &[about, noise(random, 60)].concat()),
-        // Picture loss, full intra requests (RFC 5104 4.3.1) of every sequence number, REMB of bits that lie.
+        // PLI, FIR (RFC 5104 4.3.1) of every sequence number, REMB with an absurd bitrate.
         12 => packet(1, 206, &about),
         13 => {
             let requests = (0..100u8).flat_map(|number| [&source.to_be_bytes()[..], &[number, 0, 0, 0]].concat());
@@ -155,7 +155,7 @@ pub(crate) fn rtcp(random: &mut StdRng, kind: usize, sources: &[u32]) -> Vec<u8>
     }
 }
 
-/// A packet with a length that holds.
+/// A packet with the correct length.
 fn packet(count: u8, kind: u8, body: &[u8]) -> Vec<u8> {
     let mut body = body.to_vec();
     body.resize(body.len().next_multiple_of(4), 0);

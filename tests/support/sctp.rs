@@ -1,4 +1,4 @@
-//! A client that holds its keys: it says by hand what it likes inside its DTLS, in place of webrtc-rs.
+//! A client whose DTLS keys the test has, so that it sends any SCTP inside its DTLS in place of webrtc-rs.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -45,7 +45,7 @@ impl Tap {
         self.heard().sent.clone()
     }
 
-    /// SCTP packets that the client has got, each once; the first ones since the last call.
+    /// SCTP packets that the client has received since the last call.
     pub(crate) fn take_received(&self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.heard().received)
     }

@@ -3,8 +3,8 @@
 client.py publish [--video VP8|H264] [--audio] URL
 client.py watch [--video] [--audio] --expect video,audio URL
 
-Tells facts as tests/clients/support/program.js says. A viewer decodes: a picture counts if it is not of one grey, sound if
-it is not silence.
+Prints facts as tests/clients/support/program.js says. A viewer decodes: a frame counts if it is not uniformly grey, audio
+if it is not silence.
 """
 
 import argparse
@@ -24,9 +24,9 @@ from aiortc.rtcrtpsender import RTCRtpSender
 from aiortc.mediastreams import MediaStreamError
 
 WIDTH, HEIGHT, RATE = 320, 180, 15
-SOUND_RATE, SOUND_FRAME = 48000, 960
+AUDIO_RATE, AUDIO_FRAME = 48000, 960
 ENOUGH = {"video": 20, "audio": 50}
-"""Decoded pictures, and frames of sound of 20 ms."""
+"""Decoded frames of video, and 20 ms frames of audio."""
 
 
 def tell(fact, **more):
@@ -76,15 +76,15 @@ class Tone(MediaStreamTrack):
 
     def __init__(self):
         super().__init__()
-        self.clock = Clock(SOUND_FRAME / SOUND_RATE)
+        self.clock = Clock(AUDIO_FRAME / AUDIO_RATE)
 
     async def recv(self):
         count = await self.clock.tick()
-        start = count * SOUND_FRAME
-        wave = (int(8000 * math.sin(math.tau * 440 * (start + i) / SOUND_RATE)) for i in range(SOUND_FRAME))
-        frame = av.AudioFrame(format="s16", layout="stereo", samples=SOUND_FRAME)
+        start = count * AUDIO_FRAME
+        wave = (int(8000 * math.sin(math.tau * 440 * (start + i) / AUDIO_RATE)) for i in range(AUDIO_FRAME))
+        frame = av.AudioFrame(format="s16", layout="stereo", samples=AUDIO_FRAME)
         frame.planes[0].update(array("h", (value for value in wave for _ in range(2))).tobytes())
-        frame.pts, frame.sample_rate, frame.time_base = start, SOUND_RATE, fractions.Fraction(1, SOUND_RATE)
+        frame.pts, frame.sample_rate, frame.time_base = start, AUDIO_RATE, fractions.Fraction(1, AUDIO_RATE)
         return frame
 
 
@@ -106,7 +106,7 @@ async def request(method, url, body=None):
 
 
 class Viewer:
-    """Decodes what comes and tells when it is enough, again and again."""
+    """Decodes what arrives and reports each time that it is enough."""
 
     def __init__(self, kinds):
         self.began = time.monotonic()
@@ -134,7 +134,7 @@ class Viewer:
 
 
 async def await_reports(peer, kinds):
-    """Tells when the relay has reported how each track arrives."""
+    """Reports when the relay has sent receiver reports about each track."""
     while True:
         reports = [report for report in (await peer.getStats()).values() if report.type == "remote-inbound-rtp"]
         if {report.kind for report in reports} == kinds:

@@ -1,4 +1,4 @@
-// FFmpeg (the binary of PyPI's imageio-ffmpeg): H.264 and Opus by its own WHIP muxer, deaf to keyframe requests.
+// FFmpeg (the binary of PyPI's imageio-ffmpeg): H.264 and Opus by its own WHIP muxer. It ignores keyframe requests.
 
 import { publishWithFfmpeg } from '../../browser/support/ffmpeg.js';
 

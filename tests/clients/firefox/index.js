@@ -1,4 +1,4 @@
-// Firefox ESR (Debian), through the relay's own pages. Debian's has no H.264: Firefox fetches OpenH264 from Cisco at run
+// Firefox ESR (Debian), through the relay's own pages. Debian's build has no H.264: Firefox fetches OpenH264 from Cisco at run
 // time, which a closed network refuses.
 
 import { BrowserClient } from '../support/browser.js';

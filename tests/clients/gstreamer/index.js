@@ -1,14 +1,14 @@
-// GStreamer: webrtcbin in Debian's `simple-whip-client`, which trickles its candidates and knows SRTP_AES128_CM_SHA1_80 only.
+// GStreamer: webrtcbin in Debian's `simple-whip-client`, which trickles its candidates and supports SRTP_AES128_CM_SHA1_80 only.
 
 import { Child } from '../../browser/support/child.js';
 
 const AUDIO = 'audiotestsrc is-live=true wave=sine freq=440 ! audioconvert ! audioresample ! audio/x-raw,channels=2,rate=48000 ! opusenc'
   + ' ! rtpopuspay pt=100 ! application/x-rtp,media=audio,encoding-name=OPUS,payload=100';
-const PICTURE = 'videotestsrc is-live=true pattern=smpte ! video/x-raw,width=320,height=180,framerate=15/1 ! videoconvert ! queue';
+const TEST_VIDEO = 'videotestsrc is-live=true pattern=smpte ! video/x-raw,width=320,height=180,framerate=15/1 ! videoconvert ! queue';
 const VIDEO = {
-  VP8: `${PICTURE} ! vp8enc deadline=1 keyframe-max-dist=30 ! rtpvp8pay pt=96 picture-id-mode=15-bit`
+  VP8: `${TEST_VIDEO} ! vp8enc deadline=1 keyframe-max-dist=30 ! rtpvp8pay pt=96 picture-id-mode=15-bit`
     + ' ! application/x-rtp,media=video,encoding-name=VP8,payload=96',
-  H264: `${PICTURE} ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30 ! video/x-h264,profile=constrained-baseline`
+  H264: `${TEST_VIDEO} ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30 ! video/x-h264,profile=constrained-baseline`
     + ' ! rtph264pay pt=96 config-interval=-1 aggregate-mode=zero-latency ! application/x-rtp,media=video,encoding-name=H264,payload=96',
 };
 
@@ -22,7 +22,7 @@ export class GStreamer {
     Object.assign(this, { client, video, audio, shown, env });
   }
 
-  /** The program and its arguments: of our own, or as the first page shows them to who copies the command. */
+  /** The program and its arguments: of our own, or as the first page shows them for copying. */
   async command(scene) {
     if (this.shown) {
       const module = await (await fetch(`${scene.url}/assets/commands.js`)).text();

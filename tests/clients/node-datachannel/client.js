@@ -3,9 +3,9 @@
 // client.js publish [--video H264] [--audio] URL
 // client.js watch [--video any] [--audio] --expect video,audio URL
 //
-// Tells facts as tests/clients/support/program.js says. As OBS, the publisher sends what was encoded before (it comes as
-// RTP on the `ports` that it tells), answers NACKs in-band, is deaf to keyframe requests and loses what comes before the
-// connection stands.
+// Prints facts as tests/clients/support/program.js says. Like OBS, the publisher does not encode (it receives RTP on the
+// `ports` that it prints), answers NACKs in-band, ignores keyframe requests, and loses what arrives before the connection
+// is up.
 
 import dgram from 'node:dgram';
 import { once } from 'node:events';

@@ -3,8 +3,8 @@
 //	pion publish [--video H264] [--audio] URL
 //	pion watch [--video any] [--audio] --expect video,audio URL
 //
-// Tells facts as tests/clients/support/program.js says. The publisher sends what was encoded before: it comes as RTP on
-// the `ports` that it tells.
+// Prints facts as tests/clients/support/program.js says. The publisher does not encode: it receives RTP on the `ports` that
+// it prints.
 package main
 
 import (
@@ -69,7 +69,7 @@ func must[T any](value T, err error) T {
 func main() {
 	flags := flag.NewFlagSet(os.Args[1], flag.ExitOnError)
 	video := flags.String("video", "", "its codec, or any")
-	audio := flags.Bool("audio", false, "sound")
+	audio := flags.Bool("audio", false, "audio")
 	expect := flags.String("expect", "", "the kinds that the stream has")
 	_ = flags.Parse(os.Args[2:])
 	endpoint := flags.Arg(0)
@@ -110,7 +110,7 @@ func main() {
 	must(0, peer.Close())
 }
 
-// publish adds the tracks, passes RTP from ports of its own on to them, and tells once each was reported about.
+// publish adds the tracks, passes RTP from ports of its own on to them, and reports once each has had a receiver report.
 func publish(peer *webrtc.PeerConnection, kinds map[string]bool) {
 	capabilities := map[string]webrtc.RTPCodecCapability{
 		"audio": {MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2},
@@ -171,7 +171,7 @@ func awaitReport(sender *webrtc.RTPSender) {
 	<-reported
 }
 
-// watcher counts what comes and holds it against the answer.
+// watcher counts what arrives and compares it with the answer.
 type watcher struct {
 	answer chan string
 	mutex  sync.Mutex

@@ -5,9 +5,9 @@
 import { until } from '../../browser/support/until.js';
 
 const SIZE = { width: 320, height: 180 };
-const ENOUGH = { pictures: 30, packets: 25 };
+const ENOUGH = { frames: 30, packets: 25 };
 
-/** Runs in the page: what its latest connection knows, and how many colours its video element has shown. */
+/** Runs in the page: statistics of its latest connection, and how many colours its video element has shown. */
 async function look() {
   const page = { says: document.body.dataset.state, message: document.querySelector('#message')?.textContent };
   const peer = window.sluice?.peer;
@@ -30,7 +30,7 @@ async function look() {
   };
 }
 
-/** Runs in the page: will know the milliseconds from its POST to the first decoded picture or, without pictures, sound. */
+/** Runs in the page: measures the milliseconds from its POST to the first decoded frame or, without video, audio. */
 function timeFirstMedia(wantsVideo) {
   const seen = async () => {
     const peer = window.sluice?.peer;
@@ -43,7 +43,7 @@ function timeFirstMedia(wantsVideo) {
   seen();
 }
 
-/** Runs in the page: what is muted is not decoded in Chromium. */
+/** Runs in the page: unmutes it, because Chromium does not decode muted audio. */
 function unmute() {
   document.querySelector('#unmute').click();
 }
@@ -76,7 +76,7 @@ export class BrowserClient {
     const { video, audio } = now.inbound;
     if (!scene.loss && (video?.packetsLost > 0 || audio?.packetsLost > 0)) throw new Error('packets were lost on loopback');
     const text = this.role === 'publisher' ? 'receiver reports arrive'
-      : [video && `decoded ${video.framesDecoded} pictures ${now.width}x${now.height}`, audio && `${audio.packetsReceived} packets of sound`]
+      : [video && `decoded ${video.framesDecoded} frames ${now.width}x${now.height}`, audio && `${audio.packetsReceived} audio packets`]
         .filter(Boolean).join(', ');
     return { text, codecs: media.map(({ codec }) => codec).filter(Boolean), firstMedia: now.firstMedia };
   }
@@ -99,12 +99,12 @@ export class BrowserClient {
     return (!this.video || (reported('video') && outbound.video.framesEncoded > 5)) && (!this.audio || reported('audio'));
   }
 
-  /** Enough since `before`: pictures of several colours, in space or time, sound that is not silence. */
+  /** Enough since `before`: frames of several colours, in space or time, and audio that is not silence. */
   #plays({ inbound, colours }, before) {
     const grown = (kind, counter) => (inbound?.[kind]?.[counter] ?? 0) - (before.inbound?.[kind]?.[counter] ?? 0);
-    const pictures = !this.kinds.includes('video') || (grown('video', 'framesDecoded') >= ENOUGH.pictures && colours >= 3);
+    const frames = !this.kinds.includes('video') || (grown('video', 'framesDecoded') >= ENOUGH.frames && colours >= 3);
     const loud = inbound?.audio?.totalAudioEnergy === undefined || inbound.audio.totalAudioEnergy > 0;
-    return pictures && (!this.kinds.includes('audio') || (grown('audio', 'packetsReceived') >= ENOUGH.packets && loud));
+    return frames && (!this.kinds.includes('audio') || (grown('audio', 'packetsReceived') >= ENOUGH.packets && loud));
   }
 
   #when(what, question) {
@@ -116,7 +116,7 @@ export class BrowserClient {
   }
 }
 
-/** What `look` saw, for a person. */
+/** What `look` saw, as text. */
 function brief({ inbound, outbound, reports, ...rest }) {
   const counted = (all) => Object.fromEntries(Object.entries(all ?? {}).map(([kind, { codec, packetsReceived, packetsSent, framesDecoded, framesEncoded }]) =>
     [kind, { codec, packetsReceived, packetsSent, framesDecoded, framesEncoded }]));

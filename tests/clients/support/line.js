@@ -17,9 +17,9 @@ export async function join(url, offer) {
   return { answer, leave: () => fetch(session, { method: 'DELETE' }) };
 }
 
-/** Holds the packets of each expected kind against the answer, and tells when enough have come, again and again. */
+/** Compares the packets of each expected kind with the answer, and reports each time that enough have arrived. */
 export class Lines {
-  #told = 0;
+  #reported = 0;
 
   constructor(expected, answer) {
     this.lines = Object.fromEntries(expected.map((kind) => [kind, new Line(kind, answer)]));
@@ -32,8 +32,8 @@ export class Lines {
     const codec = line.take(packet);
     if (codec) tell('media', { kind, codec, after_ms: Math.round(performance.now() - posted) });
     const all = Object.values(this.lines);
-    if (Math.min(...all.map(({ count }) => count)) < ENOUGH * (this.#told + 1)) return undefined;
-    this.#told += 1;
+    if (Math.min(...all.map(({ count }) => count)) < ENOUGH * (this.#reported + 1)) return undefined;
+    this.#reported += 1;
     return tell('proof', { text: `${all.map((one) => `${one.count} packets of ${one.kind}`).join(', ')}, none lost` });
   }
 }

@@ -1,7 +1,7 @@
-// A client that is a program of its own: it tells facts, one JSON object a line, and ends its session upon SIGTERM.
+// A client that is a program of its own: it prints facts, one JSON object a line, and ends its session upon SIGTERM.
 //
 // Facts: `connected`, `media` (`kind`, `codec`, `after_ms` since its POST) with the first of each kind, `proof` (`text`)
-// once it has seen enough, `failed` (`why`), and `ports` from a publisher that wants RTP on loopback.
+// once it has seen enough, `failed` (`why`), and `ports` from a publisher that takes RTP on loopback.
 
 import { Child } from '../../browser/support/child.js';
 import { runFfmpeg } from '../../browser/support/ffmpeg.js';
@@ -34,13 +34,13 @@ export class Program {
     return this.facts(name).at(-1);
   }
 
-  /** Ends it as a user does; it is to end its session and exit with 0. */
+  /** Ends it as a user does: it must end its session and exit with 0. */
   async end() {
     const { code, signal } = await this.child.stop('SIGTERM', 10_000);
     if (code !== 0) throw new Error(`it ended with ${code ?? signal} instead of 0`);
   }
 
-  /** Takes it away, as a crash does. */
+  /** Kills it, as a crash does. */
   kill() {
     return this.child.stop('SIGKILL');
   }
@@ -68,7 +68,7 @@ export class ProgramClient {
     return { text, codecs: media.map(({ codec }) => codec).filter(Boolean), firstMedia: times.length ? Math.min(...times) : undefined };
   }
 
-  /** Waits until more has come than was there when this was called. */
+  /** Waits until more media has arrived since this was called. */
   more() {
     return this.program.fact('proof', this.program.facts('proof').length + 1);
   }
@@ -88,7 +88,7 @@ const ENCODERS = {
   audio: ['-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000', '-c:a', 'libopus', '-ac', '2'],
 };
 
-/** Encodes for a publisher that cannot: FFmpeg sends RTP to each of the ports that it told. */
+/** Encodes for a publisher that does not: FFmpeg sends RTP to each of the ports that it printed. */
 export async function feedWithFfmpeg(scene, ports) {
   for (const [kind, encoder] of Object.entries(ENCODERS)) {
     if (!(kind in ports)) continue;

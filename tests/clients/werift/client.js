@@ -3,7 +3,7 @@
 // client.js publish [--video H264] [--audio] URL
 // client.js watch [--video any] [--audio] --expect video,audio URL
 //
-// Tells facts as tests/clients/support/program.js says; what it publishes comes as RTP on the `ports` that it tells.
+// Prints facts as tests/clients/support/program.js says; it publishes what it receives as RTP on the `ports` that it prints.
 
 import dgram from 'node:dgram';
 import { once } from 'node:events';

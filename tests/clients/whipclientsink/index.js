@@ -1,5 +1,5 @@
 // GStreamer's whipclientsink, by the command that the first page shows. Its plugin is built from source, which takes
-// minutes, so its round is played only when it is asked for by name.
+// minutes, so its round is played only when it is named.
 
 import { GStreamer } from '../gstreamer/index.js';
 
