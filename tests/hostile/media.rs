@@ -82,7 +82,7 @@ impl Scene {
     /// Joins with these codecs, and with RED where there is Opus.
     fn join(&mut self, role: Role, stream: &str, codecs: &[Codec]) -> usize {
         let joined = self.net.try_join(role, stream, codecs, GCM, |request| {
-            request.offer = with_red(&request.offer);
+            request.offer = offer_with_red(&request.offer);
         });
         let number = joined.expect("the offer is answered");
         self.net.connect();
@@ -190,7 +190,7 @@ impl Scene {
 }
 
 /// Offers RED beside Opus, where that is offered.
-fn with_red(offer: &str) -> String {
+fn offer_with_red(offer: &str) -> String {
     let lines = offer.lines().flat_map(|line| {
         let added = line.starts_with("a=rtpmap:111 ").then(|| format!("a=rtpmap:{RED} red/48000/2"));
         let line = match line.starts_with("m=audio ") && offer.contains("a=rtpmap:111 ") {

@@ -86,7 +86,7 @@ struct Churn {
 impl Churn {
     /// A relay with a publisher and viewers that stay.
     fn new(workers: usize, seed: u64) -> Self {
-        let mut net = Net::assignment(
+        let mut net = Net::with_assignment(
             workers,
             Config { quota: QUOTA, small_stream: 3, gathered_publishers: (seed % 2) as u32, ..Config::default() },
         );

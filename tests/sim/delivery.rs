@@ -39,7 +39,7 @@ fn publish(net: &mut Net, publisher: usize, frames: std::ops::Range<u32>) {
 
 #[test]
 fn few_viewers_live_on_their_publishers_worker_and_many_on_all_workers() {
-    let mut net = Net::assignment(2, Config { small_stream: 4, ..Config::default() });
+    let mut net = Net::with_assignment(2, Config { small_stream: 4, ..Config::default() });
     let publisher = net.publish("cam");
     net.connect();
     let sessions = |net: &Net| {
@@ -67,7 +67,7 @@ fn few_viewers_live_on_their_publishers_worker_and_many_on_all_workers() {
 #[test]
 fn publishers_are_gathered_on_workers_with_room_and_return_to_their_streams_worker() {
     let config = Config { small_stream: 4, gathered_publishers: 3, ..Config::default() };
-    let mut net = Net::assignment(3, config);
+    let mut net = Net::with_assignment(3, config);
     let publishers = |net: &Net| {
         let counts = net.relay.counts();
         let of = |worker| counts.iter().find(|(name, _)| *name == format!("worker {worker}: publishers")).unwrap().1;

@@ -44,7 +44,7 @@ pub(crate) struct Net {
     pub(crate) links: Links,
     client_by_address: HashMap<SocketAddr, usize>,
     worker_by_client: HashMap<usize, usize>,
-    /// Places of clients that are gone, to be used again.
+    /// Numbers of clients that are gone, to be used again.
     vacant: Vec<usize>,
     next_port: u16,
     workers: usize,
@@ -57,13 +57,13 @@ impl Net {
         Self::with(workers, Config::default())
     }
 
-    /// Publishers and the viewers of small streams too are spread over the workers, so that tests have need of few.
+    /// Spreads publishers and the viewers of small streams over the workers too, so that tests need few of them.
     pub(crate) fn with(workers: usize, config: Config) -> Self {
-        Self::assignment(workers, Config { small_stream: 0, gathered_publishers: 0, ..config })
+        Self::with_assignment(workers, Config { small_stream: 0, gathered_publishers: 0, ..config })
     }
 
-    /// Places viewers as `config` says.
-    pub(crate) fn assignment(workers: usize, config: Config) -> Self {
+    /// Assigns sessions to workers as `config` says.
+    pub(crate) fn with_assignment(workers: usize, config: Config) -> Self {
         let metrics = Arc::new(Metrics::new());
         let workers = NonZeroUsize::new(workers).expect("a relay has workers");
         let config = Config { media: RELAY, workers, ..config };
