@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_viewer_who_watches_is_led_to_another_delay_in_small_steps() {
+    fn a_viewer_that_watches_is_led_to_another_delay_in_small_steps() {
         let start = Instant::now();
         let (mut glide, mut before) = (Glide::default(), Duration::ZERO);
         for picture in 0..60 {

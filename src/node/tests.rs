@@ -220,7 +220,7 @@ fn what_a_replaced_publisher_still_sent_is_dropped_and_counted() {
 }
 
 #[test]
-fn an_unknown_session_is_nobodys() {
+fn an_unknown_session_belongs_to_no_client() {
     let (mut net, ..) = net();
     let now = net.now;
     let engine = &mut net.relay.workers[0].0;

@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_have_been_lost_before_the_first_is_asked_for_at_a_venture() {
+    fn packets_possibly_lost_before_the_first_get_speculative_nacks() {
         let start = Instant::now();
         let mut missing = Missing::new();
         missing.on_first(20, start);

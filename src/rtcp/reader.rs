@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_between_frames_tell_who_reads_at_once_and_answers_with_frames_who_does_not() {
+    fn answers_between_frames_show_a_publisher_that_reads_at_once_and_answers_with_frames_one_that_does_not() {
         let start = Instant::now();
         let mut reader = Reader::new();
         assert!(!answers(&mut reader, start, 100, MS));

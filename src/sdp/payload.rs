@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn redundant_sound_goes_with_the_opus_that_it_names() {
+    fn redundant_audio_goes_with_the_opus_that_it_names() {
         let opus = ["rtpmap:111 opus/48000/2", "rtpmap:63 red/48000/2"];
         let red = |formats: &str, parameters: &str| {
             let parameters = format!("fmtp:63 {parameters}");

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_connects_from_loopback_itself_is_this_machine() {
+    fn only_a_client_that_connects_from_loopback_itself_is_this_machine() {
         let [here, there] = ["127.0.0.1", "192.0.2.1"].map(|text| text.parse::<IpAddr>().unwrap());
         assert!(Source::Direct.is_this_machine(here) && !Source::Direct.is_this_machine(there));
         assert!([Source::Proxied, Source::Unreadable].iter().all(|source| !source.is_this_machine(here)));

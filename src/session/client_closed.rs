@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_departed_session_is_taken_once_and_only_by_who_made_it() {
+    fn a_client_closed_session_is_taken_once_and_only_by_its_creator() {
         let client_closed = ClientClosed::default();
         let now = Instant::now();
         let (session, other) = (SessionId::random(), SessionId::random());

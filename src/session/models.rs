@@ -69,7 +69,7 @@ fn is_session(found: &Found) -> bool {
 }
 
 #[test]
-fn a_full_lobby_takes_nobody_until_somebody_has_left_and_keeps_nothing_of_who_it_refuses() {
+fn full_pending_sessions_refuse_more_until_one_leaves_and_keep_nothing_of_refused_ones() {
     let (pending_sessions, id, _) = pending_sessions();
     let admit = |ufrag: &str| pending_sessions.admit(waiting(ufrag), "\"1\"".to_owned());
     assert!((1..CAPACITY).all(|number| admit(&number.to_string()).is_ok()));

@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_through_a_proxy_on_this_machine_is_not_this_machine() {
+    fn a_client_behind_a_proxy_on_this_machine_is_not_this_machine() {
         let slots = Slots::new(Quota { sessions_per_address: 1, ..Quota::default() });
         let ask = |source, address| {
             let applicant = Applicant { source, ..applicant(Role::Viewer, "a", address) };

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_does_not_strike_out_the_next_behind_its_address() {
+    fn a_leaving_client_does_not_remove_the_next_one_with_its_address() {
         let steering = Steering::default();
         let old = steering.list(remote(1), WorkerId(0)).unwrap();
         let new = steering.list(remote(1), WorkerId(1)).unwrap();
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_table_takes_nobody_until_somebody_leaves() {
+    fn a_full_table_refuses_entries_until_one_leaves() {
         let steering = Steering::default();
         let mut listed: Vec<_> =
             (0..CAPACITY).map(|number| steering.list(remote(number), WorkerId(0)).unwrap()).collect();

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_lost_its_place_is_refused_until_the_cool_down_is_over() {
+    fn a_replaced_publisher_is_refused_until_the_cool_down_is_over() {
         let start = Instant::now();
         let mut evictions = Evictions::default();
         evictions.remember(&identity(1), start);

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_nobody_can_reach_is_refused() {
+    fn an_unreachable_address_is_refused() {
         let config = Config { advertise: vec!["0.0.0.0".parse().unwrap()], ..Config::default() };
         assert_eq!(config.check(), Err(ConfigError::Unreachable("0.0.0.0".parse().unwrap())));
     }

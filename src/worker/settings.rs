@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn no_seconds_of_pictures_are_none() {
+    fn zero_seconds_keep_no_frames() {
         assert_eq!(pictures(0, 16), PictureLimits::NONE);
         assert_eq!(pictures(20, 16), PictureLimits::default());
     }

@@ -297,7 +297,7 @@ fn a_viewer_whose_source_port_changes_is_back_with_its_next_check() {
 }
 
 #[test]
-fn clients_that_vanish_disturb_nobody_and_leave_nothing_behind() {
+fn clients_that_vanish_disturb_no_session_and_leave_nothing_behind() {
     let (mut net, mut broadcast, viewer) = watched(2);
     let others: Vec<usize> = (0..6).map(|_| net.watch("cam")).collect();
     let elsewhere = net.publish("other");

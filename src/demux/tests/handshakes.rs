@@ -203,7 +203,7 @@ fn the_relays_own_flights_are_repeated_when_it_is_the_client() {
 }
 
 #[test]
-fn a_flight_that_nobody_answers_is_repeated_on_a_doubling_schedule_and_then_left() {
+fn an_unanswered_flight_is_repeated_on_a_doubling_schedule_and_then_left() {
     let mut bed = Bed::opened();
     bed.arrive(1, &hellos::hello(0));
     let began = bed.now;

@@ -141,7 +141,7 @@ impl Model {
 
 proptest! {
     #[test]
-    fn media_goes_only_where_somebody_has_proven_to_receive(steps in prop::collection::vec(step(), 1..80)) {
+    fn media_goes_only_to_addresses_that_are_proven_to_receive(steps in prop::collection::vec(step(), 1..80)) {
         let mut model = Model::new();
         for step in steps {
             model.take(step);
@@ -176,7 +176,7 @@ proptest! {
     }
 
     #[test]
-    fn a_byte_changed_anywhere_in_a_check_makes_it_nobodys(at in any::<prop::sample::Index>(), change in 1_u8..=255) {
+    fn a_check_with_any_byte_changed_belongs_to_no_session(at in any::<prop::sample::Index>(), change in 1_u8..=255) {
         let mut bed = Bed::admitted();
         let mut check = bed.client.check(true);
         // The type of the last attribute, FINGERPRINT, is not covered; without one a check is as good.

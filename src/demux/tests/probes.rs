@@ -38,7 +38,7 @@ fn a_probe_is_not_repeated_and_an_answer_must_be_the_clients() {
 }
 
 #[test]
-fn who_is_not_connected_is_not_asked() {
+fn a_client_that_is_not_connected_gets_no_check() {
     let mut bed = Bed::admitted();
     bed.check(1, true);
     bed.sent();

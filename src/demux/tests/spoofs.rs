@@ -8,7 +8,7 @@ fn spoofed() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn before_ice_nothing_but_stun_is_anybodys() {
+fn before_ice_only_stun_reaches_a_session() {
     let mut bed = Bed::admitted();
     for datagram in spoofed() {
         assert_eq!(bed.arrive(2, &datagram), Demultiplexed::Foreign);

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn surround_sound_fits_where_a_packet_has_as_many_streams() {
+    fn surround_audio_fits_where_a_packet_has_as_many_streams() {
         let surround = |channels, streams, mapping: &str| {
             let parameters = format!("channel_mapping={mapping};coupled_streams=2;minptime=10;num_streams={streams}");
             format(Codec::Multiopus, channels, &parameters)

@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_that_a_start_at_their_keyframe_skips_are_told_from_those_it_decodes() {
+    fn leading_frames_that_a_start_at_their_keyframe_skips_are_told_from_those_it_decodes() {
         let skipped = Part::SLICE.and(Part::SKIPPED_LEADING);
         assert_eq!([&[0x10, 0x01, 0xd0][..], &[0x12, 0x01, 0xd0], &[0x62, 0x01, 0x88, 0xd0]].map(part), [skipped; 3]);
         assert_eq!([&[0x0c, 0x01, 0xd0][..], &[0x0e, 0x01, 0xd0]].map(part), [Part::SLICE; 2], "RADL");

@@ -275,7 +275,7 @@ proptest! {
     }
 
     #[test]
-    fn a_lossless_publisher_gives_a_line_without_holes_in_whatever_order_its_packets_come(
+    fn a_lossless_publisher_gives_a_stream_without_gaps_in_whatever_order_its_packets_arrive(
         first in prop_oneof![0u64..10, 0xff80u64..0x1_0000],
         packets in prop::collection::vec((any::<bool>(), 0u64..8), 1..60),
     ) {

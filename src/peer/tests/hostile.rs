@@ -295,7 +295,7 @@ proptest! {
     }
 
     #[test]
-    fn rtcp_that_is_authentic_but_nonsense_hurts_nobody(
+    fn authentic_but_malformed_rtcp_harms_no_session(
         packets in vec((0x80u8..0xc0, 192u8..224, vec(any::<u8>(), 6..200)), 1..40),
     ) {
         let mut session = Session::open(CASE);

@@ -60,7 +60,7 @@ fn tells_arrivals_and_holes_fifty_milliseconds_after_the_first() {
 }
 
 #[test]
-fn what_comes_late_is_told_again_from_there() {
+fn late_packets_are_reported_again_from_there() {
     let start = Instant::now();
     let mut arrivals = Arrivals::new();
     for sequence in [10, 12] {

@@ -82,7 +82,7 @@ fn pli(ssrc: u8) -> Vec<u8> {
 }
 
 #[test]
-fn what_nobody_reads_is_stepped_over() {
+fn unread_packet_types_are_skipped() {
     // Transport-wide feedback that claims 65,535 packets in runs of "received", and has no deltas.
     let runs = [0x3f, 0xff].repeat(10);
     let worst = packet(205, 15, &[&[0; 8][..], &[0, 0, 0xff, 0xff, 0, 0, 0, 0], &runs].concat());

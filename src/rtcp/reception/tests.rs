@@ -133,7 +133,7 @@ fn frames(reception: &mut Reception, start: Instant, numbered: bool) -> Instant 
 }
 
 #[test]
-fn who_numbers_packets_for_the_transport_is_told_all_in_one_datagram() {
+fn a_publisher_with_transport_wide_numbers_gets_all_feedback_in_one_datagram() {
     let start = Instant::now();
     let mut reception = reception();
     let now = frames(&mut reception, start, true);
@@ -147,7 +147,7 @@ fn who_numbers_packets_for_the_transport_is_told_all_in_one_datagram() {
 }
 
 #[test]
-fn who_does_not_is_told_one_thing_in_each_datagram_and_a_nack_is_the_first() {
+fn a_publisher_that_does_not_gets_one_message_in_each_datagram_and_a_nack_first() {
     let start = Instant::now();
     let mut reception = reception();
     let now = frames(&mut reception, start, false);

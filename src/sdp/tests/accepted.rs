@@ -17,7 +17,7 @@ fn a_publisher_may_send_one_payload_type_of_each_codec_with_its_retransmissions(
 }
 
 #[test]
-fn redundant_sound_is_accepted_where_it_stands_in_the_offer_and_comes_behind_for_viewers() {
+fn redundant_audio_keeps_its_place_in_a_publishers_offer_and_comes_after_opus_for_viewers() {
     let red = "a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\na=rtpmap:111 opus/48000/2\r\n";
     let with = |direction: &str, numbers: &str| {
         let line = format!("audio 9 UDP/TLS/RTP/SAVPF {numbers}\r\n");
@@ -55,7 +55,7 @@ fn a_publisher_of_h264_is_asked_to_fragment_its_pictures() {
 }
 
 #[test]
-fn a_viewer_who_waits_gets_each_codec_and_profile_once_with_constrained_baseline_first() {
+fn a_waiting_viewer_gets_each_codec_and_profile_once_with_constrained_baseline_first() {
     let negotiated = watch(&offer("recvonly"), &[]).unwrap();
     let [audio, video] = negotiated.sections.as_slice() else { panic!("two sections") };
     assert_eq!((numbers(audio), numbers(video)), (vec![111, 0], vec![96, 100, 99]));
@@ -123,7 +123,7 @@ fn static_payload_types_are_answered_with_their_names() {
 }
 
 #[test]
-fn surround_sound_is_answered_with_its_channels() {
+fn surround_audio_is_answered_with_its_channels() {
     let surround = "a=fmtp:112 channel_mapping=0,4,1,2,3,5;coupled_streams=2;num_streams=4\r\n";
     let offer = offer("sendonly").replace("SAVPF 111 0", "SAVPF 112 111 0");
     let offer = offer.replace("a=rtpmap:111", &format!("a=rtpmap:112 multiopus/48000/6\r\n{surround}a=rtpmap:111"));

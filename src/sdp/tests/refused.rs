@@ -87,7 +87,7 @@ fn a_publisher_is_refused_whole_where_one_section_does_not_fit() {
 }
 
 #[test]
-fn a_viewer_who_decodes_nothing_of_the_stream_is_refused() {
+fn a_viewer_that_decodes_no_codec_of_the_stream_is_refused() {
     let video_only = offer("recvonly").replacen("a=recvonly", "a=inactive", 1);
     let vp8_only = video_only.replace("H264/90000", "VP9/90000");
     assert_unsupported(watch(&vp8_only, &[format(Codec::H264, "")]), "codec");

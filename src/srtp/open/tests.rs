@@ -241,7 +241,7 @@ proptest! {
     }
 
     #[test]
-    fn any_line_of_packets_arrives_with_its_indices(
+    fn any_stream_of_packets_arrives_with_its_indices(
         start in 0u64..0x8000, steps in prop::collection::vec(1u64..3000, 1..60), payload_len in 0usize..80
     ) {
         for profile in PROFILES {

@@ -116,7 +116,7 @@ fn two_encoders_with_one_key_do_not_evict_each_other_for_ever() {
 }
 
 #[test]
-fn who_was_silent_when_it_was_replaced_may_come_back_at_once() {
+fn a_publisher_that_was_silent_when_it_was_replaced_may_return_at_once() {
     let (registry, start) = (Registry::default(), Instant::now());
     let (_killed, _) = publish(&registry, 1, start);
     let later = start + 2 * Duration::from_secs(1);
@@ -125,7 +125,7 @@ fn who_was_silent_when_it_was_replaced_may_come_back_at_once() {
 }
 
 #[test]
-fn a_standby_takes_over_from_who_falls_silent_and_they_change_places() {
+fn a_standby_takes_over_from_a_silent_publisher_and_they_change_places() {
     let (registry, start) = (Registry::default(), Instant::now());
     let (first, _) = publish(&registry, 1, start);
     let (mut second, replaced) = stand_by(&registry, 2, start);
@@ -147,7 +147,7 @@ fn a_standby_takes_over_from_who_falls_silent_and_they_change_places() {
 }
 
 #[test]
-fn a_standby_takes_the_place_of_who_has_gone_and_one_that_nobody_stands_before_is_live() {
+fn a_standby_takes_the_place_of_a_publisher_that_left_and_a_lone_standby_is_live() {
     let (registry, start) = (Registry::default(), Instant::now());
     let (first, _) = publish(&registry, 1, start);
     let (mut second, _) = stand_by(&registry, 2, start);

@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_datagram_that_has_left_wakes_only_who_waits_for_room() {
+    fn a_sent_datagram_wakes_only_workers_that_wait_for_room() {
         let mut socket = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
         let other = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let path = FiveTuple { protocol: Protocol::Udp, local: socket.local(), remote: other.local_addr().unwrap() };

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_listed_reaches_that_socket_and_all_others_the_one_of_the_hash() {
+    fn a_listed_address_reaches_its_socket_and_all_others_the_one_of_the_hash() {
         hold("127.0.0.1:0");
     }
 

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn who_stays_above_for_five_seconds_is_ended_soon_after() {
+    fn a_publisher_that_stays_above_for_five_seconds_is_ended_soon_after() {
         for factor in [120, 150, 200, 1000] {
             let (after, rate) = run(1000, |_| OCTETS * factor / 100).expect("it is above");
             assert!((5000..6000).contains(&after.as_millis()), "{factor}: {after:?}");
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_above_for_less_than_five_seconds_is_not() {
+    fn a_publisher_above_for_less_than_five_seconds_is_not_ended() {
         let above = 122;
         assert!(seconds(above) < Duration::from_secs(5) && seconds(above) > Duration::from_millis(4850));
         for factor in [2, 10, 100] {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn who_pauses_between_bursts_is_ended_by_the_mean_of_a_minute() {
+    fn a_publisher_that_pauses_between_bursts_is_ended_by_the_mean_of_a_minute() {
         // Frames of a burst and of the pause after it, the burst's factor, and the mean of it all in percent.
         for (burst, pause, factor, mean) in
             [(100, 57, 8, 509), (122, 378, 10, 244), (122, 1378, 100, 813), (25, 75, 5, 125)]
@@ -164,14 +164,14 @@ mod tests {
     }
 
     #[test]
-    fn who_begins_to_burst_late_is_ended_within_two_minutes() {
+    fn a_publisher_that_begins_to_burst_late_is_ended_within_two_minutes() {
         let sent = |number: u64| if number > 10_000 && number % 157 < 100 { OCTETS * 8 } else { OCTETS / 2 };
         let (after, _) = run(20_000, sent).expect("its mean is above");
         assert!((400..521).contains(&after.as_secs()), "{after:?}");
     }
 
     #[test]
-    fn who_keeps_to_the_limit_may_send_keyframes_as_it_likes() {
+    fn a_publisher_within_the_limit_may_send_any_keyframes() {
         for (interval, share) in [(25, 50), (50, 70), (250, 60), (25, 90), (1000, 20)] {
             let total = OCTETS * interval * 95 / 100;
             let keyframe = total * share / 100;

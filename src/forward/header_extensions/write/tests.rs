@@ -45,7 +45,7 @@ fn a_viewer_that_takes_nothing_has_no_block() {
 }
 
 #[test]
-fn what_nobody_says_is_not_written() {
+fn extensions_without_a_value_are_not_written() {
     let mut blocks = blocks(ExtensionIds { audio_level: Some(1), playout_delay: Some(5), ..Default::default() });
     assert_eq!(written(&mut blocks, &HeaderExtensions::default(), true), (0x80, vec![]));
     assert_eq!(written(&mut blocks, &loud(9), true), (0x90, vec![0xbe, 0xde, 0, 1, 0x10, 9, 0, 0]));

@@ -48,7 +48,7 @@ fn source_at(history: &History, position: u64) -> Option<Source> {
 }
 
 #[test]
-fn positions_count_arrivals_and_tell_who_fell_behind() {
+fn positions_count_arrivals_and_show_which_viewer_fell_behind() {
     let (mut history, now) = (history(2), Instant::now());
     assert_eq!([7, 9, 8].map(|index| history.push(packet(1, index, now))), [Some(0), Some(1), Some(2)]);
     assert!(matches!(history.get(0), Get::TooOld) && matches!(history.get(3), Get::NotYet));
@@ -162,7 +162,7 @@ fn pictures(limits: PictureLimits, packets: u32) -> History {
 }
 
 #[test]
-fn keeps_what_came_since_the_keyframe_for_those_who_join_and_a_second_for_those_who_are_live() {
+fn keeps_packets_since_the_keyframe_for_joining_viewers_and_one_second_for_live_ones() {
     let history = pictures(PictureLimits::default(), 100);
     let span = Duration::from_millis(9_900);
     assert_eq!(history.pictures(), Some(Pictures { position: 0, octets: 0, span, few: Some(100) }));
@@ -187,7 +187,7 @@ fn too_much_since_the_keyframe_is_given_up_bit_by_bit() {
 }
 
 #[test]
-fn few_pictures_are_kept_until_a_newer_keyframe_comes_however_old_they_are() {
+fn a_few_frames_are_kept_until_a_newer_keyframe_arrives_however_old_they_are() {
     let mut history = pictures(PictureLimits::default(), 6);
     let start = Instant::now();
     for hour in 1..5 {
@@ -228,7 +228,7 @@ fn what_costs_something_leaves_when_its_time_comes_although_nothing_arrives() {
 }
 
 #[test]
-fn pictures_that_make_room_are_gone_and_live_viewers_keep_their_second() {
+fn evicted_frames_are_gone_and_live_viewers_keep_their_second() {
     let mut history = pictures(PictureLimits::default(), 60);
     let (cost, since) = history.cost_of_pictures().unwrap();
     assert_eq!(cost, 60 * 192);
@@ -238,7 +238,7 @@ fn pictures_that_make_room_are_gone_and_live_viewers_keep_their_second() {
 }
 
 #[test]
-fn without_room_for_pictures_the_newest_keyframe_is_kept_for_a_second() {
+fn without_room_for_frames_the_newest_keyframe_is_kept_for_one_second() {
     let history = pictures(PictureLimits::NONE, 10);
     assert_eq!((history.keyframe(), history.pictures().map(|pictures| pictures.position)), (Some(0), Some(0)));
     let history = pictures(PictureLimits::NONE, 13);

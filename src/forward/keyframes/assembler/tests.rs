@@ -201,7 +201,7 @@ fn a_keyframe_waits_for_its_sets_and_for_the_end_of_the_picture_before_it() {
 }
 
 #[test]
-fn a_keyframe_whose_beginning_is_lost_goes_on_in_time_and_nobody_begins_there() {
+fn a_keyframe_whose_beginning_is_lost_goes_on_in_time_and_no_viewer_begins_there() {
     for (mut assembler, late_begins) in [(offered(), false), (unknown(), true)] {
         let now = Instant::now();
         ready(&mut assembler, &[(7, 1, SLICE)]);
@@ -235,7 +235,7 @@ fn a_keyframe_whose_own_sets_are_lost_gets_those_before() {
 }
 
 #[test]
-fn another_line_begins_anew_with_the_sets_that_are_known() {
+fn another_ssrc_begins_anew_with_the_known_parameter_sets() {
     let mut assembler = unknown();
     ready(&mut assembler, &[(700, 1, BOTH), (701, 1, IDR), (705, 2, IDR)]);
     assembler.begin_again();

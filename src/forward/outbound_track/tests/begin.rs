@@ -4,7 +4,7 @@ use super::*;
 use crate::forward::outbound_track::pull::LONGEST_HOLE;
 
 #[test]
-fn pictures_begin_at_a_keyframe_and_sound_at_once() {
+fn video_begins_at_a_keyframe_and_audio_at_once() {
     let publisher = Publisher::new();
     let packets = [publisher.packet(5), publisher.keyframe(6), publisher.packet(7), publisher.packet(4)];
     let mut video = outbound_track(Kind::Video, false);
@@ -130,7 +130,7 @@ fn a_hole_too_long_to_repair_is_closed_by_a_splice() {
 }
 
 #[test]
-fn a_viewer_that_fell_behind_goes_on_at_the_newest_keyframe_or_for_sound_at_the_head() {
+fn a_viewer_that_fell_behind_goes_on_at_the_newest_keyframe_or_for_audio_at_the_head() {
     let publisher = Publisher::new();
     let mut history = history([publisher.keyframe(0)]);
     let (mut video, mut audio) = (outbound_track(Kind::Video, false), outbound_track(Kind::Audio, false));

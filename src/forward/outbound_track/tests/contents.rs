@@ -281,7 +281,7 @@ proptest! {
 
     /// Reordered within a few packets, a keyframe at the start of each publisher and padding anywhere.
     #[test]
-    fn publishers_that_lose_nothing_give_a_line_that_misses_nothing(
+    fn publishers_that_lose_nothing_give_a_stream_without_gaps(
         publishers in prop::collection::vec(prop::collection::vec((prop::bool::weighted(0.3), 0u64..6), 1..40), 1..4),
         pulls in prop::collection::vec(any::<bool>(), 200),
     ) {

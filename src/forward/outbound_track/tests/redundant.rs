@@ -46,7 +46,7 @@ fn a_publisher_may_leave_copies_out_at_any_time() {
 }
 
 #[test]
-fn where_copies_do_not_fit_the_sound_goes_alone() {
+fn where_copies_do_not_fit_the_audio_goes_alone() {
     let large = |len| sound(1, &vec![1; len], &[2; 600]);
     let room = 1240 - HEADER_LEN - 5 - 600;
     assert_eq!(received(&mut viewer(Some(VIEWER_RED)), &large(room)).1.len(), 1240 - HEADER_LEN);

@@ -142,7 +142,7 @@ fn a_packet_that_no_resend_will_bring_is_told_as_lost() {
 }
 
 #[test]
-fn pictures_are_held_back_by_an_extension_of_one_length_on_packets_and_their_resends() {
+fn playout_delay_is_an_extension_of_one_length_on_packets_and_their_resends() {
     let publisher = Publisher::new();
     let largest = Packet { payload: vec![7; 1240 - HEADER_LEN - 9].into(), ..publisher.packet(3) };
     let packets = [publisher.keyframe(1), publisher.packet(2), largest.clone(), publisher.packet(4)];

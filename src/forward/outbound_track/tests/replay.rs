@@ -200,7 +200,7 @@ fn a_publisher_that_falls_silent_leaves_the_viewer_live() {
 }
 
 #[test]
-fn what_no_keyframe_precedes_or_nobody_decodes_is_not_replayed() {
+fn frames_without_a_keyframe_or_a_decoder_are_not_replayed() {
     let publisher = Publisher::new();
     let now = publisher.start + Duration::from_secs(1);
     let mut video = outbound_track(Kind::Video, false);

@@ -38,7 +38,7 @@ fn timestamps_go_on_by_the_time_that_passed_between_receptions() {
 }
 
 #[test]
-fn sound_of_the_new_publisher_is_taken_at_once() {
+fn audio_of_the_new_publisher_is_taken_at_once() {
     let old = Publisher::new();
     let new = old.successor();
     let mut outbound_track = outbound_track(Kind::Audio, false);
@@ -84,7 +84,7 @@ fn numbers_in(payload: &[u8]) -> (u16, u8) {
 }
 
 #[test]
-fn picture_numbers_go_on_from_publisher_to_publisher_and_back_to_cached_pictures() {
+fn picture_ids_go_on_from_publisher_to_publisher_and_back_to_cached_frames() {
     let old = Publisher::new();
     let new = old.successor();
     let packets = [
