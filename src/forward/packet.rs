@@ -14,7 +14,8 @@ use super::source::{Epoch, LayerId, Source, SourceIndex};
 pub struct Packet {
     /// When the kernel handed it to the relay.
     pub received: Instant,
-    /// Which source of which publisher sent it; grows with every takeover.
+    /// Which source of which publisher sent it: a takeover makes it larger, and so does a change of the source (another SSRC or
+    /// codec).
     pub epoch: Epoch,
     /// Which encoding of the track it belongs to.
     pub layer: LayerId,

@@ -204,29 +204,8 @@ fn write_length(message: &mut [u8], end: usize) {
 
 /// FINGERPRINT over everything before it (RFC 8489 14.7).
 fn fingerprint(covered: &[u8]) -> u32 {
-    let mut crc = u32::MAX;
-    for byte in covered {
-        crc = crc >> 8 ^ CRC_TABLE[usize::from(crc as u8 ^ byte)];
-    }
-    !crc ^ FINGERPRINT_MASK
+    crc32fast::hash(covered) ^ FINGERPRINT_MASK
 }
-
-/// CRC-32 of ISO 3309, reflected polynomial.
-const CRC_TABLE: [u32; 256] = {
-    let mut table = [0; 256];
-    let mut index = 0;
-    while index < 256 {
-        let mut crc = index as u32;
-        let mut bit = 0;
-        while bit < 8 {
-            crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
-            bit += 1;
-        }
-        table[index] = crc;
-        index += 1;
-    }
-    table
-};
 
 #[cfg(test)]
 mod tests {
