@@ -105,7 +105,7 @@ fn streams_sessions_and_metrics_are_for_the_administrator() {
 }
 
 #[test]
-fn without_an_admin_token_no_token_administers_a_relay_that_has_others() {
+fn without_an_admin_token_nobody_administers_a_relay_that_has_others() {
     let relay = Relay::with(|config| config.auth.publish_token = Some("pub-secret".to_owned()));
     for headers in [&[][..], &[PUBLISHER], &[STRANGER]] {
         for path in ["/metrics", "/api/streams"] {

@@ -68,7 +68,7 @@ fn the_prefix_that_a_trusted_proxy_took_off_is_put_in_front() {
 }
 
 #[test]
-fn an_invalid_prefix_or_one_from_an_untrusted_client_is_ignored() {
+fn what_is_no_path_or_comes_from_somebody_else_is_not_put_in_front() {
     let location = |relay: &Relay, prefix: &str| {
         let made = relay.request("POST", "/whep/cam", &[SDP, ("x-forwarded-prefix", prefix)], WHEP_OFFER);
         assert_eq!(made.status, 201, "{made:?}");

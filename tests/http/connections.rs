@@ -82,7 +82,7 @@ fn health_is_quick(relay: &Relay, from: [u8; 4]) {
 }
 
 #[test]
-fn one_address_with_thousands_of_unread_answers_keeps_no_client_out() {
+fn one_address_with_thousands_of_unread_answers_keeps_nobody_out() {
     let relay = Relay::start();
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
     let unread: Vec<_> = (0..4200).map(|_| connect(&relay, [127, 0, 0, 1], &GET.repeat(200))).collect();
@@ -107,7 +107,7 @@ fn thousands_of_idle_connections_make_way() {
 }
 
 #[test]
-fn many_addresses_with_unread_answers_keep_no_client_out() {
+fn many_addresses_with_unread_answers_keep_nobody_out() {
     let relay = limited(|limits| (limits.requests, limits.grace) = (60, Duration::from_millis(100)));
     let from = |number: u8| [127, 2, number, 1];
     let unread: Vec<_> = (0..80).map(|number| connect(&relay, from(number), &GET.repeat(200))).collect();
@@ -188,7 +188,7 @@ fn behind_a_trusted_proxy_each_client_has_a_share_and_the_proxy_none() {
 }
 
 #[test]
-fn a_client_that_reads_nothing_is_disconnected_and_frees_its_place() {
+fn who_reads_nothing_is_cut_off_and_gives_its_place_back() {
     let relay = Relay::with(|config| {
         config.http.unread_deadline = Duration::from_millis(300);
         config.http.connections.grace = LONG;
@@ -236,7 +236,7 @@ fn a_connection_gets_only_so_old() {
 }
 
 #[test]
-fn a_connection_without_a_whole_request_is_closed() {
+fn who_sends_no_whole_request_is_closed() {
     let relay = Relay::with(|config| config.http.header_deadline = Duration::from_millis(300));
     for text in ["", "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "] {
         assert_eq!(rest(connect(&relay, [127, 0, 0, 1], text)), "");
@@ -245,7 +245,7 @@ fn a_connection_without_a_whole_request_is_closed() {
 }
 
 #[test]
-fn an_unconnected_codec_takes_no_place() {
+fn what_nobody_is_connected_with_takes_no_place() {
     let relay = Relay::start();
     for _ in 0..50 {
         assert!(ask(&relay, [127, 0, 0, 1], "/").starts_with("HTTP/1.1 200 "));

@@ -170,7 +170,7 @@ fn an_event_stream_ends_with_its_session_and_has_one_reader() {
 }
 
 #[test]
-fn the_relay_stops_at_once_although_a_client_reads() {
+fn the_relay_stops_at_once_although_somebody_reads() {
     let relay = Relay::start();
     let events = watch(&relay, &[]);
     let reader = Reader::new(&relay, open(&relay, &events).header("location"));
@@ -181,7 +181,7 @@ fn the_relay_stops_at_once_although_a_client_reads() {
 }
 
 #[test]
-fn only_the_viewer_may_open_close_and_choose_its_event_streams() {
+fn only_who_watches_may_open_close_and_name_its_event_streams() {
     let relay = Relay::with(|config| {
         config.auth.publish_token = Some("p".to_owned());
         config.auth.watch_token = Some("w".to_owned());

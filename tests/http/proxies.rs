@@ -33,7 +33,7 @@ fn each_client_of_a_trusted_proxy_has_a_limit_of_its_own() {
 }
 
 #[test]
-fn only_named_proxies_are_believed() {
+fn nobody_is_believed_who_is_not_named() {
     let relay = behind(&["198.51.100.0/24"]);
     // All of these are one client: a proxy on this machine, which is not exempt as this machine itself is.
     assert_eq!(["203.0.113.7", "203.0.113.8", "unknown"].map(|client| post(&relay, client)), [400, 400, 429]);
