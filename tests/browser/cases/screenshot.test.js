@@ -11,8 +11,9 @@ import { Relay } from '../support/relay.js';
 import { until } from '../support/until.js';
 
 const place = (path) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
-// README.md shows the second file, which is written only with SLUICE_BLESS=1.
-const PLACES = [place('target/tests/watch-page.jpg'), ...(process.env.SLUICE_BLESS === '1' ? [place('.github/watch-page.jpg')] : [])];
+// README.md shows the second file.
+const BLESS = process.env.SLUICE_BLESS === '1';
+const PLACES = [place('target/tests/watch-page.jpg'), ...(BLESS ? [place('.github/watch-page.jpg')] : [])];
 const MOST_BYTES = 200_000;
 
 let browser;
@@ -34,7 +35,8 @@ test('the watch page plays the test video as README.md shows it', async (t) => {
   await Page.open(t, browser, `${relay.url}/publish/demo?source=test&autostart=1&codec=vp8&width=1280&height=720`);
   const viewer = await Page.open(t, browser, `${relay.url}/watch/demo`, { context: { viewport: { width: 1100, height: 560 }, colorScheme: 'light' } });
   await viewer.says('live');
-  await viewer.shows('[data-fact=rate]', /^\d+ fps$/);
+  // At first the rate is higher, while the viewer catches up with live; a busy machine does not reach 30.
+  await viewer.shows('[data-fact=rate]', BLESS ? /^(29|30|31) fps$/ : /^\d+ fps$/);
   await viewer.shows('[data-fact=loss]', '0.0 %');
   await until('the video is not blank', async () => (await viewer.tab.evaluate(coloursOfVideo)) >= 8);
   const screenshot = await viewer.tab.screenshot({ type: 'jpeg', quality: 90, scale: 'css' });
