@@ -6,20 +6,17 @@ use std::time::Instant;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::{Demultiplexed, Event, Facts, Key};
+use super::demultiplexed::{Demultiplexed, Event, Facts, Key};
+use super::session::{Overdue, Session};
 use crate::five_tuple::FiveTuple;
 use crate::ice::Admission;
+use crate::ice::agent::Statistics;
+use crate::ice::stun::{Class, Message, Transaction};
 use crate::reason::DropReason;
-
-use super::session::{Overdue, Session};
-use crate::ice::stun::{Class, Message};
 
 /// Datagrams of the demultiplexer's own that wait to be sent; the worker takes them each turn, which brings at most 256
 /// datagrams in. When full, further ones are lost as the network would lose them.
 pub(super) const MAX_TRANSMITS: usize = 2_048;
-
-/// RFC 8445 5.3: 4 to 256 ICE characters.
-pub(super) const UFRAG_LENGTH: std::ops::RangeInclusive<usize> = 4..=256;
 
 #[derive(Copy, Clone)]
 pub(super) struct Claim {
@@ -75,7 +72,7 @@ impl Demux {
             return;
         };
         let ufrag = admission.local.ufrag.clone();
-        let retired = session.restart(admission);
+        let retired = session.agent.restart(admission);
         self.retire(key, retired);
         self.key_by_ufrag.insert(ufrag, key);
     }
@@ -85,10 +82,10 @@ impl Demux {
         let Some(session) = self.sessions.remove(&key) else {
             return;
         };
-        for ufrag in session.ufrags() {
+        for ufrag in session.agent.ufrags() {
             self.key_by_ufrag.remove(ufrag);
         }
-        for path in session.paths() {
+        for path in session.agent.paths() {
             release(&mut self.claim_by_path, path, key);
         }
         if let Some(armed) = session.armed {
@@ -140,7 +137,7 @@ impl Demux {
             }
             let transmits = &mut self.transmits;
             session.handshake.poll_repeat(now, |path, bytes| push(transmits, path, bytes.to_vec()));
-            session.poll_checks(self.tie_breaker, now, |path, bytes| push(transmits, path, bytes));
+            session.agent.poll_checks(self.tie_breaker, now, |path, bytes| push(transmits, path, bytes));
             self.arm(key);
         }
     }
@@ -161,7 +158,37 @@ impl Demux {
     /// What the demultiplexer knows about a session.
     pub fn facts(&self, key: Key) -> Option<Facts> {
         let session = self.sessions.get(&key)?;
-        Some(Facts { profiles: session.handshake.profiles(), ..session.facts })
+        let Statistics { checks, forged, first, paths, moves, round_trip } = session.agent.statistics();
+        let (dropped, profiles) = (session.dropped, session.handshake.profiles());
+        Some(Facts { checks, forged, first, paths, moves, dropped, round_trip, profiles })
+    }
+
+    /// Sends a Binding request to measure the round-trip time of a connected client on its selected path (RFC 8445 7.2),
+    /// because RTCP of a publisher does not tell it. The answer sets [`Facts::round_trip`]; a missing answer has no effect.
+    pub fn probe(&mut self, key: Key, now: Instant) {
+        let transaction = self.new_transaction(key);
+        let Some(session) = self.sessions.get_mut(&key).filter(|session| session.is_connected()) else { return };
+        if let Some((path, request)) = session.agent.probe(transaction, self.tie_breaker, now) {
+            push(&mut self.transmits, path, request);
+        }
+    }
+
+    /// When the session was last heard on its selected path, by a valid check, SRTP or SRTCP. `None` while it has no
+    /// selected path.
+    pub fn heard(&self, key: Key) -> Option<Instant> {
+        self.sessions.get(&key)?.selected_heard()
+    }
+
+    /// The session that has proven this path.
+    pub fn owner(&self, path: &FiveTuple) -> Option<Key> {
+        self.claim_by_path.get(path).filter(|claim| claim.proven).map(|claim| claim.key)
+    }
+
+    /// Asks for one [`Event::Heard`], when the session is next heard on its selected path.
+    pub fn await_sign(&mut self, key: Key) {
+        if let Some(session) = self.sessions.get_mut(&key) {
+            session.is_awaited = true;
+        }
     }
 
     pub(super) fn handle_media(&mut self, path: FiveTuple, is_rtcp: bool) -> Demultiplexed {
@@ -185,7 +212,7 @@ impl Demux {
     }
 
     pub(super) fn handle_request(&mut self, path: FiveTuple, request: &Message, now: Instant) -> Demultiplexed {
-        let Some(ufrag) = local_ufrag(request) else {
+        let Some(ufrag) = request.local_ufrag() else {
             return Demultiplexed::Dropped(DropReason::NotIntegrity);
         };
         let Some(&key) = self.key_by_ufrag.get(ufrag) else {
@@ -194,42 +221,38 @@ impl Demux {
         let Some(session) = self.sessions.get_mut(&key).filter(|session| !session.is_over()) else {
             return Demultiplexed::Dropped(DropReason::UnknownPath);
         };
-        let Some(generation) = session.authenticate(request) else {
-            session.facts.forged += 1;
+        let is_contested = self.claim_by_path.get(&path).is_some_and(|claim| claim.key != key);
+        let Some(handled) = session.agent.handle_request(path, request, is_contested, now) else {
             return Demultiplexed::Dropped(DropReason::NotIntegrity);
         };
-        push(&mut self.transmits, path, generation.answer(&request.transaction, path.remote));
-        let number = generation.number;
-        let contested = self.claim_by_path.get(&path).is_some_and(|claim| claim.key != key);
-        let heard = session.hear(path, number, request.use_candidate, contested, now);
-        session.facts.checks += 1;
-        let is_first = session.facts.first.is_none();
-        session.facts.first.get_or_insert(path);
-        self.events.extend(heard.awaited.then_some(Event::Heard(key)));
-        if heard.claimed {
+        push(&mut self.transmits, path, handled.answer);
+        if handled.is_selected && session.take_awaited() {
+            self.events.push_back(Event::Heard(key));
+        }
+        if handled.is_claimed {
             self.claim_by_path.insert(path, Claim { key, proven: false });
         }
-        if let Some(forgotten) = heard.forgotten {
+        if let Some(forgotten) = handled.forgotten {
             release(&mut self.claim_by_path, forgotten, key);
         }
-        self.retire(key, heard.retired);
+        self.retire(key, handled.retired);
         self.check(key, path, now);
         self.arm(key);
-        if is_first { Demultiplexed::Opened(key) } else { Demultiplexed::Answered }
+        if handled.is_first { Demultiplexed::Opened(key) } else { Demultiplexed::Answered }
     }
 
     pub(super) fn handle_answer(&mut self, path: FiveTuple, answer: &Message, now: Instant) -> Demultiplexed {
-        let key = self.asker(&answer.transaction);
+        let key = self.requester(&answer.transaction);
         let session = self.sessions.get_mut(&key).filter(|session| !session.is_over());
-        let Some(proof) = session.and_then(|session| session.prove(path, answer, now)) else {
+        let Some(proof) = session.and_then(|session| session.agent.handle_answer(path, answer, now)) else {
             return Demultiplexed::Foreign;
         };
         let loser = self.claim_by_path.insert(path, Claim { key, proven: true }).map(|claim| claim.key);
         if let Some(session) = loser.filter(|loser| *loser != key).and_then(|loser| self.sessions.get_mut(&loser)) {
-            session.lose(path);
+            session.agent.lose(path);
         }
         self.retire(key, proof.retired);
-        if proof.moved {
+        if proof.has_moved {
             self.events.push_back(Event::Moved { key, path });
         }
         self.arm(key);
@@ -245,20 +268,26 @@ impl Demux {
 
     /// Begins a check of `path` if the session needs one, and sends what is due.
     pub(super) fn check(&mut self, key: Key, path: FiveTuple, now: Instant) {
+        let transaction = self.new_transaction(key);
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
+        session.agent.begin_check(path, transaction, now);
+        let transmits = &mut self.transmits;
+        session.agent.poll_checks(self.tie_breaker, now, |path, bytes| push(transmits, path, bytes));
+    }
+
+    /// A transaction id for a request of this session: 32 bits name the session, so that an answer finds it without a
+    /// search, and 64 bits are random.
+    fn new_transaction(&mut self, key: Key) -> Transaction {
         let mut transaction = [0; 12];
         self.random.fill_bytes(&mut transaction);
         transaction[..4].copy_from_slice(&(key.0 ^ self.mask).to_be_bytes());
-        session.begin_check(path, transaction, now);
-        let transmits = &mut self.transmits;
-        session.poll_checks(self.tie_breaker, now, |path, bytes| push(transmits, path, bytes));
+        transaction
     }
 
-    /// The session that a transaction id of ours names: 32 bits say whose it is, so that an answer finds its session
-    /// without a search, and 64 are random.
-    pub(crate) fn asker(&self, transaction: &crate::ice::stun::Transaction) -> Key {
+    /// The session that a transaction id of ours names.
+    fn requester(&self, transaction: &Transaction) -> Key {
         let [a, b, c, d, ..] = *transaction;
         Key(u32::from_be_bytes([a, b, c, d]) ^ self.mask)
     }
@@ -280,14 +309,6 @@ impl Demux {
         }
         self.timers.insert((due, key));
     }
-}
-
-/// The relay's half of the USERNAME of a request that is signed at all; whether rightly is still to be seen.
-pub(super) fn local_ufrag<'a>(request: &Message<'a>) -> Option<&'a str> {
-    let username = std::str::from_utf8(request.username.filter(|_| request.is_signed())?).ok()?;
-    let (local, _remote) = username.split_once(':')?;
-    let is_ice = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
-    (UFRAG_LENGTH.contains(&local.len()) && local.bytes().all(is_ice)).then_some(local)
 }
 
 pub(super) fn push(transmits: &mut VecDeque<(FiveTuple, Vec<u8>)>, path: FiveTuple, datagram: Vec<u8>) {
@@ -312,7 +333,7 @@ pub(super) fn refuse(
     reason: DropReason,
 ) -> Demultiplexed {
     if let Some(session) = sessions.get_mut(&key) {
-        session.facts.dropped += 1;
+        session.dropped += 1;
     }
     Demultiplexed::Dropped(reason)
 }

@@ -2,9 +2,8 @@
 
 use std::time::Instant;
 
-use super::Demux;
 use super::demultiplexed::{Demultiplexed, Event, Key};
-use super::demultiplexer::{Claim, push, refuse};
+use super::demultiplexer::{Claim, Demux, push, refuse};
 use crate::dtls::handshake::HandshakeVerdict;
 use crate::five_tuple::FiveTuple;
 use crate::reason::DropReason;
@@ -36,7 +35,7 @@ impl Demux {
                 self.claim_by_path.insert(path, Claim { key, proven: true });
             }
             Err(Some(path)) => {
-                session.nominate(path);
+                session.agent.nominate(path);
                 self.check(key, path, now);
             }
             Err(None) => {}
@@ -74,7 +73,7 @@ impl Demux {
         match verdict {
             HandshakeVerdict::Pass(datagram) => Demultiplexed::Dtls { key, datagram, clear: false },
             HandshakeVerdict::Data { beside } => {
-                session.facts.dropped += u64::from(beside);
+                session.dropped += u64::from(beside);
                 Demultiplexed::Dtls { key, datagram: None, clear: beside }
             }
             HandshakeVerdict::Hello(profiles, datagram) => Demultiplexed::ClientHello { key, profiles, datagram },

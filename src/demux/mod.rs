@@ -13,9 +13,7 @@ mod counts;
 mod demultiplexed;
 mod demultiplexer;
 mod dtls;
-mod probe;
 mod session;
-mod silence;
 
 #[cfg(test)]
 mod tests;

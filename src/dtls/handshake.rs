@@ -53,7 +53,7 @@ pub(crate) enum HandshakeVerdict {
 /// Over which addresses a handshake went. A client that answers from an address to which all of the handshake was
 /// sent has received there; one that mixes addresses may have forged one of them.
 #[derive(Copy, Clone, PartialEq, Eq)]
-pub(crate) enum Ways {
+pub(crate) enum PathsTaken {
     None,
     One(FiveTuple),
     Several { latest: FiveTuple },
@@ -74,7 +74,7 @@ pub(crate) struct Handshake {
     flight: Option<Flight>,
     /// How long the client took to answer our flight before; the network's round trip and its own work.
     answer_time: Duration,
-    ways: Ways,
+    paths_taken: PathsTaken,
     connected: bool,
 }
 
@@ -92,7 +92,7 @@ impl Handshake {
             profiles: None,
             flight: None,
             answer_time: Duration::ZERO,
-            ways: Ways::None,
+            paths_taken: PathsTaken::None,
             connected: false,
         }
     }
@@ -103,8 +103,8 @@ impl Handshake {
     }
 
     /// The addresses it went over so far.
-    pub(crate) fn ways(&self) -> Ways {
-        self.ways
+    pub(crate) fn paths_taken(&self) -> PathsTaken {
+        self.paths_taken
     }
 
     /// DTLS has completed: what was put together for it is freed.
@@ -126,7 +126,7 @@ impl Handshake {
         if survey.is_alert {
             return HandshakeVerdict::Pass(None);
         }
-        if !self.spend(datagram, &survey) {
+        if !self.spend(datagram.len(), &survey) {
             return HandshakeVerdict::Refuse(DropReason::Flood);
         }
         if (self.newest > before || survey.is_ciphered)
@@ -135,7 +135,7 @@ impl Handshake {
             self.answer_time = flight.age(now);
         }
         let verdict = match survey.has_hello {
-            true => self.receive_hello(datagram, survey.is_plain_hello),
+            true => self.receive_hello(&survey),
             false => HandshakeVerdict::Pass(None),
         };
         // What the peer never sees proves nothing of the path that it came by.
@@ -190,21 +190,21 @@ impl Handshake {
     }
 
     fn follow(&mut self, path: FiveTuple) {
-        self.ways = match self.ways {
-            Ways::None => Ways::One(path),
-            Ways::One(known) if known == path => self.ways,
-            Ways::One(_) | Ways::Several { .. } => Ways::Several { latest: path },
+        self.paths_taken = match self.paths_taken {
+            PathsTaken::None => PathsTaken::One(path),
+            PathsTaken::One(known) if known == path => self.paths_taken,
+            PathsTaken::One(_) | PathsTaken::Several { .. } => PathsTaken::Several { latest: path },
         };
     }
 
     /// Charges the datagram to the budget; false when that is exceeded.
-    fn spend(&mut self, datagram: &[u8], survey: &Survey) -> bool {
-        self.bytes_in += datagram.len();
+    fn spend(&mut self, length: usize, survey: &Survey<'_>) -> bool {
+        self.bytes_in += length;
         self.records += survey.records;
         if self.bytes_in > MAX_BYTES || self.records > MAX_RECORDS {
             return false;
         }
-        for (_, fragment) in clear_fragments(datagram) {
+        for (_, fragment) in &survey.fragments {
             let Some(count) = self.fragments.get_mut(usize::from(fragment.message_sequence)) else {
                 return false;
             };
@@ -217,18 +217,18 @@ impl Handshake {
         true
     }
 
-    fn receive_hello(&mut self, datagram: &[u8], is_plain: bool) -> HandshakeVerdict {
+    fn receive_hello(&mut self, survey: &Survey<'_>) -> HandshakeVerdict {
         let mut whole = None;
-        for (record, fragment) in clear_fragments(datagram) {
+        for (record, fragment) in &survey.fragments {
             if fragment.message_type != dtls::CLIENT_HELLO || fragment.length > MAX_HELLO {
                 return HandshakeVerdict::Refuse(DropReason::SpoofedDtls);
             }
             let reassembly = match &mut self.reassembly {
-                Some(reassembly) if reassembly.fits(&fragment) => reassembly,
-                other => other.insert(Reassembly::new(&record, &fragment)),
+                Some(reassembly) if reassembly.fits(fragment) => reassembly,
+                other => other.insert(Reassembly::new(record, fragment)),
             };
-            reassembly.push(&fragment);
-            let Some(message) = reassembly.finish(&fragment) else {
+            reassembly.push(fragment);
+            let Some(message) = reassembly.finish(fragment) else {
                 continue;
             };
             let profiles = SrtpProfiles::of(reassembly.message());
@@ -247,7 +247,7 @@ impl Handshake {
         }
         self.delivered = Some(number);
         if self.profiles.is_some() {
-            return HandshakeVerdict::Pass((!is_plain).then_some(message));
+            return HandshakeVerdict::Pass((!survey.is_plain_hello).then_some(message));
         }
         self.profiles = Some(profiles);
         HandshakeVerdict::Hello(profiles, message)
@@ -290,7 +290,7 @@ fn receive_connected(datagram: &[u8]) -> HandshakeVerdict {
 }
 
 /// What a datagram of a handshake holds.
-struct Survey {
+struct Survey<'a> {
     /// Records and handshake fragments in clear.
     records: u32,
     /// Nothing but alerts in clear.
@@ -300,13 +300,20 @@ struct Survey {
     is_plain_hello: bool,
     /// A record that only a client with keys, or about to have them, sends.
     is_ciphered: bool,
+    /// The handshake fragments in clear, each with its record.
+    fragments: Vec<(DtlsRecord<'a>, Fragment<'a>)>,
 }
 
-impl Survey {
-    fn of(datagram: &[u8]) -> Result<Survey, Malformed> {
-        let mut survey =
-            Survey { records: 0, is_alert: true, has_hello: false, is_plain_hello: false, is_ciphered: false };
-        let mut fragments = 0;
+impl<'a> Survey<'a> {
+    fn of(datagram: &'a [u8]) -> Result<Self, Malformed> {
+        let mut survey = Survey {
+            records: 0,
+            is_alert: true,
+            has_hello: false,
+            is_plain_hello: false,
+            is_ciphered: false,
+            fragments: Vec::new(),
+        };
         let mut whole = true;
         for record in dtls::records(datagram) {
             let record = record?;
@@ -321,20 +328,13 @@ impl Survey {
             }
             for fragment in dtls::fragments(record) {
                 let fragment = fragment?;
-                fragments += 1;
+                survey.fragments.push((record, fragment));
                 whole &= fragment.body.len() == fragment.length;
                 survey.has_hello |= fragment.message_type == dtls::CLIENT_HELLO;
             }
         }
-        survey.is_plain_hello = survey.has_hello && survey.records == 1 && fragments == 1 && whole;
-        survey.records += fragments;
+        survey.is_plain_hello = survey.has_hello && survey.records == 1 && survey.fragments.len() == 1 && whole;
+        survey.records += survey.fragments.len() as u32;
         Ok(survey)
     }
-}
-
-/// The handshake fragments in clear of a datagram that `Survey` found well-formed, each with its record.
-fn clear_fragments(datagram: &[u8]) -> impl Iterator<Item = (DtlsRecord<'_>, Fragment<'_>)> {
-    let records = dtls::records(datagram).flatten();
-    let clear = records.filter(|record| record.content_type == dtls::HANDSHAKE && record.is_clear());
-    clear.flat_map(|record| dtls::fragments(record).flatten().map(move |fragment| (record, fragment)))
 }

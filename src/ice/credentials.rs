@@ -43,7 +43,8 @@ impl Credentials {
     }
 }
 
-fn is_ice_text(text: &str, shortest: usize) -> bool {
+/// Whether a text has `shortest` to 256 ICE characters (RFC 8839 5.4).
+pub(super) fn is_ice_text(text: &str, shortest: usize) -> bool {
     let ice_char = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
     (shortest..=256).contains(&text.len()) && text.bytes().all(ice_char)
 }

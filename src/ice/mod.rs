@@ -1,9 +1,10 @@
 //! What ICE needs (RFC 8445, RFC 8489): the STUN codec, credentials, and the state of checks.
 
 mod admission;
-pub(crate) mod check;
+pub(crate) mod agent;
+mod check;
 mod credentials;
-pub(crate) mod generation;
+mod generation;
 pub mod stun;
 
 pub use admission::Admission;

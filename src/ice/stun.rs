@@ -8,6 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use ring::hmac;
 
+use super::credentials::is_ice_text;
+
 const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const HEADER: usize = 20;
 const BINDING_REQUEST: u16 = 0x0001;
@@ -47,7 +49,7 @@ pub struct Message<'a> {
     pub class: Class,
     /// Pairs an answer with its request.
     pub transaction: Transaction,
-    /// USERNAME: `remote:local`, as the sender knows them.
+    /// USERNAME: the receiver's ufrag and the sender's, `local:remote` for a request to the relay.
     pub username: Option<&'a [u8]>,
     /// USE-CANDIDATE: the controlling side takes this path.
     pub use_candidate: bool,
@@ -104,6 +106,14 @@ impl<'a> Message<'a> {
             position = end;
         }
         (position == self.datagram.len()).then_some(())
+    }
+
+    /// The relay's ufrag in the USERNAME, `local:remote`; `None` if the message has no MESSAGE-INTEGRITY at all or if the
+    /// ufrag is not 4 to 256 ICE characters (RFC 8445 5.3). Whether the integrity holds is not checked.
+    pub fn local_ufrag(&self) -> Option<&'a str> {
+        let username = std::str::from_utf8(self.username.filter(|_| self.is_signed())?).ok()?;
+        let (local, _remote) = username.split_once(':')?;
+        is_ice_text(local, 4).then_some(local)
     }
 
     /// Whether the message carries a MESSAGE-INTEGRITY at all.
