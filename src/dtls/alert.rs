@@ -5,13 +5,21 @@
 
 use std::fmt;
 
-use super::record::{ALERT, records};
+use super::record::{ALERT, DtlsRecord, records};
 
 /// A plaintext alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Alert {
     pub(crate) fatal: bool,
     pub(crate) description: u8,
+}
+
+/// An alert among the records of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RecordAlert {
+    Plaintext(Alert),
+    /// Which one it is, only the keys tell.
+    Encrypted,
 }
 
 impl Alert {
@@ -26,17 +34,25 @@ impl Alert {
         matches!(self.description, Self::UNEXPECTED_MESSAGE | Self::DECODE_ERROR | Self::INTERNAL_ERROR)
     }
 
-    /// The first plaintext alert among the records of a datagram.
-    pub(crate) fn find_plaintext(datagram: &[u8]) -> Option<Self> {
-        let alert = records(datagram).map_while(Result::ok).find_map(|record| record.clear_alert());
-        alert.map(|[level, description]| Self { fatal: level == 2, description })
+    /// The alert in a record, if the record is one.
+    pub(crate) fn of(record: &DtlsRecord<'_>) -> Option<RecordAlert> {
+        match record.clear_alert() {
+            Some([level, description]) => Some(RecordAlert::Plaintext(Self { fatal: level == 2, description })),
+            None => (record.content_type == ALERT).then_some(RecordAlert::Encrypted),
+        }
     }
-}
 
-/// True if a record of the datagram is an encrypted alert; which one it is, only the keys tell.
-pub(crate) fn contains_encrypted_alert(datagram: &[u8]) -> bool {
-    let mut records = records(datagram).map_while(Result::ok);
-    records.any(|record| record.content_type == ALERT && record.clear_alert().is_none())
+    /// The first plaintext alert among the records of a datagram, else an encrypted one.
+    pub(crate) fn find(datagram: &[u8]) -> Option<RecordAlert> {
+        let mut encrypted = None;
+        for alert in records(datagram).flatten().filter_map(|record| Self::of(&record)) {
+            match alert {
+                RecordAlert::Plaintext(_) => return Some(alert),
+                RecordAlert::Encrypted => encrypted = Some(alert),
+            }
+        }
+        encrypted
+    }
 }
 
 impl fmt::Display for Alert {
@@ -86,15 +102,14 @@ mod tests {
     #[test]
     fn a_plaintext_alert_is_found_behind_another_record() {
         let datagram = [record(22, 0, &[1, 2, 3]), record(ALERT, 0, &[2, 40])].concat();
-        assert_eq!(Alert::find_plaintext(&datagram), Some(Alert { fatal: true, description: 40 }));
+        assert_eq!(Alert::find(&datagram), Some(RecordAlert::Plaintext(Alert { fatal: true, description: 40 })));
         assert_eq!(Alert { fatal: true, description: 40 }.to_string(), "handshake_failure");
     }
 
     #[test]
     fn an_encrypted_alert_shows_that_it_is_one_but_not_which() {
         let datagram = record(ALERT, 1, &[0; 26]);
-        assert!(contains_encrypted_alert(&datagram));
-        assert_eq!(Alert::find_plaintext(&datagram), None);
+        assert_eq!(Alert::find(&datagram), Some(RecordAlert::Encrypted));
     }
 
     #[test]
@@ -103,8 +118,7 @@ mod tests {
         datagram[12] = 200;
         datagram.extend(record(ALERT, 0, &[2, 40]));
         for datagram in [&datagram[..], &[ALERT; 7], &[]] {
-            assert_eq!(Alert::find_plaintext(datagram), None);
-            assert!(!contains_encrypted_alert(datagram));
+            assert_eq!(Alert::find(datagram), None);
         }
     }
 }

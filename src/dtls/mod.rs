@@ -1,5 +1,6 @@
-//! DTLS 1.2 as it appears on the wire: records, handshake fragments, alerts (RFC 6347). The demultiplexer in front of
-//! webrtc-rs and the peer that holds webrtc-rs read the same datagrams by the same rules, which are here.
+//! DTLS 1.2 before and behind webrtc-rs: records, ClientHello, alerts, the budget of a handshake and the repetition of
+//! flights (RFC 6347). `demux` decides by it what reaches a peer, and `peer` what reaches webrtc-rs; both read records by
+//! the one parser here.
 
 mod alert;
 mod client_hello;
@@ -7,8 +8,8 @@ mod flight;
 pub(crate) mod handshake;
 mod record;
 
-pub(crate) use alert::{Alert, contains_encrypted_alert};
-pub(crate) use record::{CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, contains_handshake, keep_records};
+pub(crate) use alert::{Alert, RecordAlert};
+pub(crate) use record::{CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, keep_records};
 pub use record::{DtlsRecord, Fragment, Malformed, fragments, records, write_message};
 
 pub use client_hello::{Reassembly, SrtpProfiles};

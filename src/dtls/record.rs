@@ -1,9 +1,8 @@
 //! DTLS 1.2 records and handshake fragments as they appear in clear (RFC 6347 4.1, 4.2.2).
 //!
-//! The rule it keeps: a record that the relay's DTLS stack could be made to trip over is malformed, and so is all that
-//! stands behind it in its datagram: an oversized fragment, an empty one of a message that is not empty, a length
-//! beyond the datagram, a ChangeCipherSpec that says of itself that it is encrypted (webrtc-rs believes it without a
-//! look at any tag, and from then on no record of the real client).
+//! The rule: a record that webrtc-rs handles wrongly is malformed, and so is everything behind it in its datagram: an
+//! oversized fragment, an empty fragment of a message that is not empty, a length beyond the datagram, a ChangeCipherSpec
+//! of an encrypted epoch (webrtc-rs accepts it without checking any tag, and then rejects the records of the real client).
 
 /// The content types of DTLS 1.2 (RFC 5246 6.2.1).
 pub(crate) const CHANGE_CIPHER_SPEC: u8 = 20;
@@ -17,10 +16,10 @@ pub(crate) const CLIENT_HELLO: u8 = 1;
 const RECORD_HEADER: usize = 13;
 const FRAGMENT_HEADER: usize = 12;
 
-/// No handshake message of a WebRTC client comes near this; post-quantum hellos take some 1,500 bytes.
+/// The longest handshake message in bytes; a post-quantum ClientHello takes about 1,500.
 const MAX_MESSAGE: usize = 16_000;
 
-/// The bytes are not DTLS 1.2, or nothing that the relay gives to a peer.
+/// The bytes are not DTLS 1.2, or a record that the relay does not give to webrtc-rs.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct Malformed;
 
@@ -43,16 +42,16 @@ impl DtlsRecord<'_> {
         self.sequence[..2] == [0, 0]
     }
 
-    /// The level and the description of an alert that anybody could have written. The length tells, because no cipher
-    /// leaves the two bytes of an alert as they are, while the epoch misleads: webrtc-rs sends alerts in clear of the
-    /// epoch that is about to begin.
+    /// The level and the description of an alert in clear, which anybody can write. It is known by its length of two
+    /// bytes, because every cipher adds to it. The epoch does not tell: webrtc-rs sends alerts in clear with the number of
+    /// the epoch that is about to begin.
     pub(crate) fn clear_alert(&self) -> Option<[u8; 2]> {
         let body = self.body.try_into().ok()?;
         (self.content_type == ALERT).then_some(body)
     }
 
-    /// Whether an association whose handshake is done may believe it, once its keys have opened it: encrypted data
-    /// and encrypted alerts. Everything else is stale or forged (RFC 6347 4.1.2.7), since nobody renegotiates.
+    /// Whether it is encrypted data or an encrypted alert. After the handshake everything else is stale or forged
+    /// (RFC 6347 4.1.2.7), because there is no renegotiation.
     pub(crate) fn is_sealed_data(&self) -> bool {
         let is_data = matches!(self.content_type, APPLICATION_DATA | ALERT);
         is_data && !self.is_clear() && self.clear_alert().is_none()
@@ -101,13 +100,8 @@ pub fn write_message(version: [u8; 2], sequence: [u8; 8], fragment: &Fragment, m
     datagram
 }
 
-/// Whether a record of the datagram is of a handshake, in clear or encrypted.
-pub(crate) fn contains_handshake(datagram: &[u8]) -> bool {
-    records(datagram).flatten().any(|record| record.content_type == HANDSHAKE)
-}
-
-/// The well-formed records of a datagram that `is_kept` keeps; `None` if it keeps all of the datagram.
-pub(crate) fn keep_records(datagram: &[u8], is_kept: impl Fn(&DtlsRecord<'_>) -> bool) -> Option<Vec<u8>> {
+/// The well-formed records of a datagram for which `is_kept` is true; `None` if that is the whole datagram.
+pub(crate) fn keep_records(datagram: &[u8], mut is_kept: impl FnMut(&DtlsRecord<'_>) -> bool) -> Option<Vec<u8>> {
     let mut kept = Vec::new();
     let mut rest = datagram;
     while let Some((record, behind)) = next_record(rest) {
@@ -143,9 +137,9 @@ fn next_record(bytes: &[u8]) -> Option<(DtlsRecord<'_>, &[u8])> {
     sequence.copy_from_slice(&header[3..11]);
     let record = DtlsRecord { content_type: header[0], version: [header[1], header[2]], sequence, body };
     let is_version_known = matches!(record.version, [0xfe, 0xff | 0xfd]);
-    // Without renegotiation there are two epochs; what claims a later one would only be queued for ever.
+    // Without renegotiation there are two epochs; webrtc-rs would queue a record of a later one for ever.
     let is_epoch_known = u16::from_be_bytes([header[3], header[4]]) <= 1;
-    // In clear, anything else than these shapes makes the stack behind the demultiplexer answer with a fatal alert.
+    // webrtc-rs answers any other record in clear with a fatal alert.
     let is_shape_known = match record.content_type {
         CHANGE_CIPHER_SPEC => record.is_clear() && body == [1],
         ALERT => !record.is_clear() || body.len() == 2,

@@ -26,10 +26,10 @@ use rtc::statistics::StatsSelector;
 
 use super::channels;
 use super::channels::{Channel, ChannelMessage, Channels, Unsent};
-use super::keys::KeySpy;
+use super::keys::{KeySpy, SpiedCrypto};
 use super::rtcp_sources::RtcpSources;
 use super::rtcp_tap::RtcpTap;
-use crate::dtls::{Alert, HANDSHAKE, contains_encrypted_alert, contains_handshake, keep_records};
+use crate::dtls::{Alert, HANDSHAKE, RecordAlert, keep_records};
 use crate::reason::DropReason;
 use crate::rtcp::Compound;
 use crate::sctp::Violation;
@@ -74,7 +74,7 @@ enum TransportHandle {
 pub(super) struct Association {
     /// 8.5 KiB, so boxed: peers move between maps.
     connection: Box<RTCPeerConnection>,
-    spy: Arc<KeySpy>,
+    crypto: Arc<SpiedCrypto>,
     tap: RtcpTap,
     channels: Channels,
     is_dtls_client: bool,
@@ -88,14 +88,19 @@ pub(super) struct Association {
 }
 
 impl Association {
-    /// Wraps a connection that was built with `spy` as its crypto provider and `tap` as its only interceptor.
-    pub(super) fn new(connection: RTCPeerConnection, spy: Arc<KeySpy>, tap: RtcpTap, is_dtls_client: bool) -> Self {
+    /// Wraps a connection that was built with `crypto` as its crypto provider and `tap` as its only interceptor.
+    pub(super) fn new(
+        connection: RTCPeerConnection,
+        crypto: Arc<SpiedCrypto>,
+        tap: RtcpTap,
+        is_dtls_client: bool,
+    ) -> Self {
         let (outputs, events) = (VecDeque::new(), VecDeque::new());
         let connection = Box::new(connection);
         let channels = Channels::default();
         Self {
             connection,
-            spy,
+            crypto,
             tap,
             channels,
             is_dtls_client,
@@ -115,6 +120,10 @@ impl Association {
         self.is_dtls_client = is_dtls_client;
     }
 
+    fn spy(&self) -> &KeySpy {
+        self.crypto.observer()
+    }
+
     pub(super) fn is_connected(&self) -> bool {
         matches!(self.state, State::Connected(_))
     }
@@ -130,7 +139,7 @@ impl Association {
         transport: TransportContext,
         now: Instant,
     ) -> Result<Option<DropReason>, DropReason> {
-        self.spy.trials().begin(self.is_connected());
+        self.spy().trials().begin(self.is_connected());
         match datagram {
             _ if self.has_ended() => Err(DropReason::UnknownPath),
             [20..=63, ..] => self.handle_dtls(datagram, transport, now),
@@ -229,8 +238,15 @@ impl Association {
         now: Instant,
     ) -> Result<Option<DropReason>, DropReason> {
         if !self.is_connected() {
-            self.clear_alert = Alert::find_plaintext(datagram).or(self.clear_alert);
-            let kept = keep_records(datagram, |record| record.clear_alert().is_none());
+            let mut alert = None;
+            let kept = keep_records(datagram, |record| match Alert::of(record) {
+                Some(RecordAlert::Plaintext(found)) => {
+                    alert.get_or_insert(found);
+                    false
+                }
+                _ => true,
+            });
+            self.clear_alert = alert.or(self.clear_alert);
             let datagram = kept.as_deref().unwrap_or(datagram);
             if datagram.is_empty() {
                 return Err(DropReason::ClearDtls);
@@ -242,10 +258,10 @@ impl Association {
         self.advance(now);
         // What it says of a datagram that was an error, such as the answer to an alert, it hands out no sooner.
         self.handle_timeout(now);
-        if let Some(violation) = self.spy.sctp().take_violation() {
+        if let Some(violation) = self.spy().sctp().take_violation() {
             self.end(Event::Misused(violation));
         }
-        Ok(self.spy.sctp().take_loss())
+        Ok(self.spy().sctp().take_loss())
     }
 
     /// Takes DTLS once the handshake is done. An error means that nothing has changed.
@@ -255,15 +271,18 @@ impl Association {
         transport: TransportContext,
         now: Instant,
     ) -> Result<(), DropReason> {
-        let repeats = self.repeated_flights > 0 && contains_handshake(datagram);
-        let kept =
-            keep_records(datagram, |record| record.is_sealed_data() || (repeats && record.content_type == HANDSHAKE));
+        let mut repeats = false;
+        let kept = keep_records(datagram, |record| {
+            let is_repeated = self.repeated_flights > 0 && record.content_type == HANDSHAKE;
+            repeats |= is_repeated;
+            record.is_sealed_data() || is_repeated
+        });
         let datagram = kept.as_deref().unwrap_or(datagram);
         if datagram.is_empty() {
             return Err(DropReason::ClearDtls);
         }
         self.feed(datagram, transport, now);
-        match (repeats, self.spy.trials().opened()) {
+        match (repeats, self.spy().trials().opened()) {
             (true, _) => self.repeated_flights -= 1,
             (false, 0) => return Err(DropReason::UnauthenticDtls),
             (false, _) => self.repeated_flights = 0,
@@ -274,13 +293,13 @@ impl Association {
     fn handle_rtcp(&mut self, datagram: &[u8], now: Instant) -> Result<Option<DropReason>, DropReason> {
         let State::Connected(sources) = &mut self.state else { return Err(DropReason::NoKeys) };
         // What is authentic is a sign of life, also where nothing of it is read.
-        let compound = sources.open(datagram, self.spy.crypto(), now)?;
+        let compound = sources.open(datagram, self.crypto.crypto(), now)?;
         self.events.push_back(Event::Rtcp(compound));
         Ok(None)
     }
 
     fn feed(&mut self, datagram: &[u8], transport: TransportContext, now: Instant) {
-        self.spy.sctp().set_now(now);
+        self.spy().sctp().set_now(now);
         // Its result says nothing about the datagram: each layer logs its error and goes on.
         let _ = self.connection.handle_read(TaggedBytesMut { now, transport, message: BytesMut::from(datagram) });
     }
@@ -296,7 +315,7 @@ impl Association {
                     self.end(Event::Failed("the path to the other side was lost".to_owned()));
                 }
                 RTCPeerConnectionEvent::OnDataChannel(event) => {
-                    let opened = self.channels.on_event(&event, &mut self.connection, self.spy.sctp());
+                    let opened = self.channels.on_event(&event, &mut self.connection, self.crypto.observer().sctp());
                     self.events.extend(opened.map(Event::ChannelOpened));
                 }
                 _ => {}
@@ -316,7 +335,7 @@ impl Association {
         if !matches!(self.state, State::Handshaking) {
             return;
         }
-        let keys = self.negotiated_profile(now).and_then(|profile| self.spy.take(profile, self.is_dtls_client));
+        let keys = self.negotiated_profile(now).and_then(|profile| self.spy().take(profile, self.is_dtls_client));
         match keys {
             Some(keys) => {
                 self.state = State::Connected(RtcpSources::new(keys.remote.clone()));
@@ -339,11 +358,13 @@ impl Association {
     fn collect_outputs(&mut self) {
         while let Some(output) = self.connection.poll_write() {
             let datagram = output.message;
-            let end = match Alert::find_plaintext(&datagram) {
-                Some(alert) if alert.is_complaint() => continue,
-                Some(alert) if alert.fatal => Some(Event::Failed(format!("the DTLS handshake was refused: {alert}"))),
+            let end = match Alert::find(&datagram) {
+                Some(RecordAlert::Plaintext(alert)) if alert.is_complaint() => continue,
+                Some(RecordAlert::Plaintext(alert)) if alert.fatal => {
+                    Some(Event::Failed(format!("the DTLS handshake was refused: {alert}")))
+                }
                 // It answers each authentic alert with an alert, and sends none of its own otherwise.
-                None if contains_encrypted_alert(&datagram) => Some(match self.dtls_state() {
+                Some(RecordAlert::Encrypted) => Some(match self.dtls_state() {
                     Some(RTCDtlsTransportState::Closed) => Event::Closed,
                     _ => Event::Failed("a DTLS alert ended the connection".to_owned()),
                 }),

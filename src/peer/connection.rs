@@ -27,7 +27,7 @@ use rtc::shared::error::Error;
 use super::association::{Association, Event};
 use super::certificate::Certificate;
 use super::channels::{Channel, ChannelMessage, Unsent};
-use super::keys::KeySpy;
+use super::keys::{KeySpy, SpiedCrypto};
 use super::rtcp_tap::RtcpTap;
 use super::selected_pair;
 use crate::ice::Credentials;
@@ -89,11 +89,11 @@ impl Peer {
     pub fn open(config: &Config<'_>, profile: SrtpProfile, now: Instant) -> Result<Self, OpenError> {
         let provider = config.certificate.provider();
         let channels = config.application.then(|| Limits::of(config.role, MAX_MESSAGE_SIZE as usize));
-        let spy = KeySpy::new(Arc::clone(&provider), channels);
+        let crypto = KeySpy::new(Arc::clone(&provider), channels);
         let tap = RtcpTap::default();
-        let mut connection = build(config, profile, Arc::clone(&spy), &tap, now)?;
+        let mut connection = build(config, profile, Arc::clone(&crypto), &tap, now)?;
         negotiate(&mut connection, config, now)?;
-        let association = Association::new(connection, spy, tap, config.dtls_client);
+        let association = Association::new(connection, crypto, tap, config.dtls_client);
         let mut peer = Self { association, application: config.application, profile };
         peer.select_pair(config, provider.as_ref(), now)?;
         Ok(peer)
@@ -198,7 +198,7 @@ impl Peer {
 fn build(
     config: &Config<'_>,
     profile: SrtpProfile,
-    spy: Arc<KeySpy>,
+    crypto: Arc<SpiedCrypto>,
     tap: &RtcpTap,
     now: Instant,
 ) -> Result<RTCPeerConnection, Error> {
@@ -215,12 +215,12 @@ fn build(
     RTCPeerConnectionBuilder::new()
         .with_configuration(configuration)
         .with_media_engine(media)
-        .with_setting_engine(settings(config, profile, spy))
+        .with_setting_engine(settings(config, profile, crypto))
         .with_interceptor_registry(Registry::new().with(Slot::ReceiverReport, tap.interceptor()))
         .build(now)
 }
 
-fn settings(config: &Config<'_>, profile: SrtpProfile, spy: Arc<KeySpy>) -> SettingEngine {
+fn settings(config: &Config<'_>, profile: SrtpProfile, crypto: Arc<SpiedCrypto>) -> SettingEngine {
     let role = if config.dtls_client { RTCDtlsRole::Client } else { RTCDtlsRole::Server };
     let profiles = match profile {
         SrtpProfile::Aes128Gcm if config.dtls_client => vec![SrtpProfile::Aes128Gcm, SrtpProfile::Aes128CmSha1_80],
@@ -228,7 +228,7 @@ fn settings(config: &Config<'_>, profile: SrtpProfile, spy: Arc<KeySpy>) -> Sett
     };
     let never = Some(Duration::ZERO);
     SettingEngineBuilder::new()
-        .with_crypto_provider(spy)
+        .with_crypto_provider(crypto)
         .with_lite(true)
         .with_ice_credentials(config.local.ufrag.clone(), config.local.pwd.clone())
         .with_ice_timeouts(never, never, never)

@@ -9,12 +9,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rtc::crypto::{
-    ActiveKeyExchange, AeadAlgorithm, AeadCipher, BlockCipherAlgorithm, CbcAlgorithm, CbcCipher, CryptoAlgorithm,
-    CryptoError, HashAlgorithm, HmacAlgorithm, KeyExchangeAlgorithm, Mac, PublicKey, RTCCrypto, RTCCryptoProvider,
-    RTCRandom, SignatureScheme, SigningKey, StreamCipher, StreamCipherAlgorithm,
-};
+use rtc::crypto::{AeadAlgorithm, CryptoError, HmacAlgorithm, Mac, RTCCryptoProvider};
 
+use super::observed_crypto::{AeadObserver, ObservedCrypto, Observer};
 use super::sctp_filter::SctpFilter;
 use super::trials::Trials;
 use crate::sctp::Limits;
@@ -29,10 +26,12 @@ const MASTER_SECRET_LENGTH: usize = 48;
 /// More exporter output than any profile needs; beyond it nothing is remembered.
 const MATERIAL_LIMIT: usize = 128;
 
-/// A crypto provider for exactly one peer connection, which keeps what its DTLS-SRTP exporter yields, and lets what it
-/// decrypts through the [`SctpFilter`].
+/// The crypto provider of exactly one peer connection.
+pub(super) type SpiedCrypto = ObservedCrypto<KeySpy>;
+
+/// Observes exactly one peer connection: keeps what its DTLS-SRTP exporter yields, and passes what it decrypts through the
+/// [`SctpFilter`].
 pub(super) struct KeySpy {
-    provider: Arc<dyn RTCCryptoProvider>,
     /// The connection writes it while it handles a datagram, its `Association` takes it right after, on one thread;
     /// the lock is there because providers must be `Sync`, and it is never contended.
     material: Arc<Mutex<Vec<u8>>>,
@@ -42,9 +41,9 @@ pub(super) struct KeySpy {
 
 impl KeySpy {
     /// A provider that works like `provider`, for a connection with these data channels, or with none.
-    pub(super) fn new(provider: Arc<dyn RTCCryptoProvider>, channels: Option<Limits>) -> Arc<Self> {
+    pub(super) fn new(provider: Arc<dyn RTCCryptoProvider>, channels: Option<Limits>) -> Arc<SpiedCrypto> {
         let (sctp, trials) = (SctpFilter::new(channels), Trials::default());
-        Arc::new(Self { provider, material: Arc::default(), sctp, trials })
+        Arc::new(ObservedCrypto::new(provider, Self { material: Arc::default(), sctp, trials }))
     }
 
     /// What decrypted SCTP goes through.
@@ -69,81 +68,41 @@ impl KeySpy {
     }
 }
 
-impl RTCCryptoProvider for KeySpy {
-    fn name(&self) -> &'static str {
-        self.provider.name()
+impl Observer for KeySpy {
+    type Aead = RecordObserver;
+
+    fn aead(&self, _algorithm: AeadAlgorithm, _key: &[u8]) -> RecordObserver {
+        RecordObserver { trials: self.trials.clone(), sctp: self.sctp.clone() }
     }
 
-    fn crypto(&self) -> &dyn RTCCrypto {
-        self
-    }
-
-    fn random(&self) -> &dyn RTCRandom {
-        self.provider.random()
+    fn hmac(&self, algorithm: HmacAlgorithm, key: &[u8], mac: Box<dyn Mac>) -> Box<dyn Mac> {
+        if algorithm == HmacAlgorithm::Sha256 && key.len() == MASTER_SECRET_LENGTH {
+            return Box::new(ListeningMac { mac, material: Arc::clone(&self.material) });
+        }
+        mac
     }
 }
 
-impl RTCCrypto for KeySpy {
-    fn new_hmac(&self, algorithm: HmacAlgorithm, key: &[u8]) -> Result<Box<dyn Mac>, CryptoError> {
-        let mac = self.provider.crypto().new_hmac(algorithm, key)?;
-        if algorithm == HmacAlgorithm::Sha256 && key.len() == MASTER_SECRET_LENGTH {
-            return Ok(Box::new(ListeningMac { mac, material: Arc::clone(&self.material) }));
+/// Observes the records of one DTLS cipher: which are authentic, and what SCTP they hold.
+pub(super) struct RecordObserver {
+    trials: Trials,
+    sctp: SctpFilter,
+}
+
+impl AeadObserver for RecordObserver {
+    fn before_seal(&mut self, _nonce: &[u8], additional_data: &[u8], plaintext: &[u8]) {
+        self.sctp.handle_outbound(additional_data, plaintext);
+    }
+
+    fn admits(&mut self) -> bool {
+        self.trials.admits()
+    }
+
+    fn after_open(&mut self, additional_data: &[u8], plaintext: Option<&mut [u8]>) {
+        self.trials.tried(plaintext.is_some());
+        if let Some(plaintext) = plaintext {
+            self.sctp.handle_inbound(additional_data, plaintext);
         }
-        Ok(mac)
-    }
-
-    fn supports(&self, algorithm: CryptoAlgorithm) -> bool {
-        self.provider.crypto().supports(algorithm)
-    }
-
-    fn hash(&self, algorithm: HashAlgorithm, data: &[u8]) -> Result<Vec<u8>, CryptoError> {
-        self.provider.crypto().hash(algorithm, data)
-    }
-
-    fn block_encrypt(&self, algorithm: BlockCipherAlgorithm, key: &[u8], block: &mut [u8]) -> Result<(), CryptoError> {
-        self.provider.crypto().block_encrypt(algorithm, key, block)
-    }
-
-    fn new_stream_cipher(
-        &self,
-        algorithm: StreamCipherAlgorithm,
-        key: &[u8],
-    ) -> Result<Box<dyn StreamCipher>, CryptoError> {
-        self.provider.crypto().new_stream_cipher(algorithm, key)
-    }
-
-    fn new_aead(&self, algorithm: AeadAlgorithm, key: &[u8]) -> Result<Box<dyn AeadCipher>, CryptoError> {
-        Ok(self.sctp.wrap(self.trials.watch(self.provider.crypto().new_aead(algorithm, key)?)))
-    }
-
-    fn new_cbc(&self, algorithm: CbcAlgorithm, key: &[u8]) -> Result<Box<dyn CbcCipher>, CryptoError> {
-        self.provider.crypto().new_cbc(algorithm, key)
-    }
-
-    fn start_key_exchange(&self, algorithm: KeyExchangeAlgorithm) -> Result<Box<dyn ActiveKeyExchange>, CryptoError> {
-        self.provider.crypto().start_key_exchange(algorithm)
-    }
-
-    fn generate_signing_key(&self, scheme: SignatureScheme) -> Result<Arc<dyn SigningKey>, CryptoError> {
-        self.provider.crypto().generate_signing_key(scheme)
-    }
-
-    fn import_signing_key(
-        &self,
-        scheme: SignatureScheme,
-        pkcs8_der: &[u8],
-    ) -> Result<Arc<dyn SigningKey>, CryptoError> {
-        self.provider.crypto().import_signing_key(scheme, pkcs8_der)
-    }
-
-    fn verify_signature(
-        &self,
-        scheme: SignatureScheme,
-        public_key: PublicKey<'_>,
-        message: &[u8],
-        signature: &[u8],
-    ) -> Result<(), CryptoError> {
-        self.provider.crypto().verify_signature(scheme, public_key, message, signature)
     }
 }
 

@@ -1,14 +1,12 @@
 //! Hangs the SCTP filter on the ciphers of a peer's DTLS: what they open goes through it before webrtc-rs reads it, and
 //! what they seal shows it what webrtc-rs answers.
 //!
-//! All cryptography of a connection goes through the provider of [`super::keys`], so each AEAD cipher is wrapped here. The
-//! rules: only DTLS application data is looked at, known by the content type in the additional data that is authenticated
+//! All cryptography of a connection goes through the provider of [`super::keys`], which shows this filter what each AEAD
+//! cipher seals and opens. The rules: only DTLS application data is looked at, known by the content type in the additional data that is authenticated
 //! with it; and only AEAD cipher suites are offered ([`super::connection`]), for the others have no such place.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-
-use rtc::crypto::{AeadCipher, CryptoError};
 
 use crate::reason::DropReason;
 use crate::sctp::{Filter, Filtered, Limits, Reliability, Violation};
@@ -42,11 +40,6 @@ impl SctpFilter {
         Self(Arc::new(Mutex::new(State { filter, now: None, lost: None, violation: None })))
     }
 
-    /// The same cipher behind the filter.
-    pub(super) fn wrap(&self, cipher: Box<dyn AeadCipher>) -> Box<dyn AeadCipher> {
-        Box::new(FilteredCipher { cipher, filter: self.clone() })
-    }
-
     /// What the connection is given next arrived at this time.
     pub(super) fn set_now(&self, now: Instant) {
         self.state().now = Some(now);
@@ -71,7 +64,18 @@ impl SctpFilter {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn handle_inbound(&self, packet: &mut [u8]) {
+    /// Shows the filter what the connection is about to seal.
+    pub(super) fn handle_outbound(&self, additional_data: &[u8], plaintext: &[u8]) {
+        if is_application_data(additional_data) {
+            self.state().filter.handle_outbound(plaintext);
+        }
+    }
+
+    /// Filters what a cipher has opened, in place.
+    pub(super) fn handle_inbound(&self, additional_data: &[u8], packet: &mut [u8]) {
+        if !is_application_data(additional_data) {
+            return;
+        }
         let state = &mut *self.state();
         let Some(now) = state.now else { return packet.fill(0) };
         let verdict = state.filter.handle_inbound(packet, now);
@@ -89,44 +93,6 @@ impl SctpFilter {
     }
 }
 
-struct FilteredCipher {
-    cipher: Box<dyn AeadCipher>,
-    filter: SctpFilter,
-}
-
 fn is_application_data(additional_data: &[u8]) -> bool {
     additional_data.len() == ADDITIONAL_DATA && additional_data[CONTENT_TYPE] == APPLICATION_DATA
-}
-
-impl AeadCipher for FilteredCipher {
-    fn tag_len(&self) -> usize {
-        self.cipher.tag_len()
-    }
-
-    fn seal_in_place(
-        &mut self,
-        nonce: &[u8],
-        aad: &[u8],
-        plaintext_and_ciphertext: &mut [u8],
-        tag_out: &mut [u8],
-    ) -> Result<(), CryptoError> {
-        if is_application_data(aad) {
-            self.filter.state().filter.handle_outbound(plaintext_and_ciphertext);
-        }
-        self.cipher.seal_in_place(nonce, aad, plaintext_and_ciphertext, tag_out)
-    }
-
-    fn open_in_place(
-        &mut self,
-        nonce: &[u8],
-        aad: &[u8],
-        ciphertext_and_plaintext: &mut [u8],
-        tag: &[u8],
-    ) -> Result<(), CryptoError> {
-        self.cipher.open_in_place(nonce, aad, ciphertext_and_plaintext, tag)?;
-        if is_application_data(aad) {
-            self.filter.handle_inbound(ciphertext_and_plaintext);
-        }
-        Ok(())
-    }
 }

@@ -8,8 +8,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use rtc::crypto::{AeadCipher, CryptoError};
-
 /// What became of the records of one datagram. Written by the ciphers of one connection, read by its `Association`, on
 /// one thread; atomic because providers must be `Sync`.
 #[derive(Clone, Debug, Default)]
@@ -25,11 +23,6 @@ struct Outcome {
 }
 
 impl Trials {
-    /// The same cipher, watched.
-    pub(super) fn watch(&self, cipher: Box<dyn AeadCipher>) -> Box<dyn AeadCipher> {
-        Box::new(WatchedCipher { cipher, trials: self.clone() })
-    }
-
     /// Forgets the datagram before. `is_limited` once the handshake is done.
     pub(super) fn begin(&self, is_limited: bool) {
         self.0.opened.store(0, Ordering::Relaxed);
@@ -41,44 +34,17 @@ impl Trials {
     pub(super) fn opened(&self) -> u32 {
         self.0.opened.load(Ordering::Relaxed)
     }
-}
 
-struct WatchedCipher {
-    cipher: Box<dyn AeadCipher>,
-    trials: Trials,
-}
-
-impl AeadCipher for WatchedCipher {
-    fn tag_len(&self) -> usize {
-        self.cipher.tag_len()
+    /// Whether another record is to be tried.
+    pub(super) fn admits(&self) -> bool {
+        !(self.0.is_limited.load(Ordering::Relaxed) && self.0.has_failed.load(Ordering::Relaxed))
     }
 
-    fn seal_in_place(
-        &mut self,
-        nonce: &[u8],
-        aad: &[u8],
-        plaintext_and_ciphertext: &mut [u8],
-        tag_out: &mut [u8],
-    ) -> Result<(), CryptoError> {
-        self.cipher.seal_in_place(nonce, aad, plaintext_and_ciphertext, tag_out)
-    }
-
-    fn open_in_place(
-        &mut self,
-        nonce: &[u8],
-        aad: &[u8],
-        ciphertext_and_plaintext: &mut [u8],
-        tag: &[u8],
-    ) -> Result<(), CryptoError> {
-        let Outcome { opened, is_limited, has_failed } = &*self.trials.0;
-        if is_limited.load(Ordering::Relaxed) && has_failed.load(Ordering::Relaxed) {
-            return Err(CryptoError::AuthenticationFailed);
+    /// A record was tried.
+    pub(super) fn tried(&self, is_authentic: bool) {
+        match is_authentic {
+            true => _ = self.0.opened.fetch_add(1, Ordering::Relaxed),
+            false => self.0.has_failed.store(true, Ordering::Relaxed),
         }
-        let result = self.cipher.open_in_place(nonce, aad, ciphertext_and_plaintext, tag);
-        match result {
-            Ok(()) => _ = opened.fetch_add(1, Ordering::Relaxed),
-            Err(_) => has_failed.store(true, Ordering::Relaxed),
-        }
-        result
     }
 }

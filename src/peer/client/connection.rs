@@ -21,7 +21,7 @@ use crate::name::Role;
 use crate::peer::association::{Association, Event};
 use crate::peer::channels::{Channel, ChannelMessage, Unsent};
 use crate::peer::connection::{cipher_suites, protection_profile};
-use crate::peer::keys::KeySpy;
+use crate::peer::keys::{KeySpy, SpiedCrypto};
 use crate::peer::rtcp_tap::RtcpTap;
 use crate::peer::selected_pair;
 use crate::reason::DropReason;
@@ -69,14 +69,14 @@ impl Client {
         // What `rtc` offers as its `a=max-message-size`. The other side is a relay that the caller has chosen.
         let message = SctpMaxMessageSize::DEFAULT_MESSAGE_SIZE as usize;
         let channels = config.application.then_some(Limits { message, rates: None });
-        let spy = KeySpy::new(config.certificate.provider(), channels);
+        let crypto = KeySpy::new(config.certificate.provider(), channels);
         let tap = RtcpTap::default();
         let mut connection = RTCPeerConnectionBuilder::new()
             .with_configuration(
                 RTCConfigurationBuilder::new().with_certificates(vec![config.certificate.certificate()]).build(),
             )
             .with_media_engine(media::engine(config.codecs, config.extensions)?)
-            .with_setting_engine(settings(config.profiles, cipher_suites, Arc::clone(&spy)))
+            .with_setting_engine(settings(config.profiles, cipher_suites, Arc::clone(&crypto)))
             .with_interceptor_registry(Registry::new().with(Slot::ReceiverReport, tap.interceptor()))
             .build(now)?;
         media::add_sections(&mut connection, config)?;
@@ -84,7 +84,7 @@ impl Client {
         connection.set_local_description(now, offer)?;
         connection.add_local_candidate(selected_pair::host_candidate(config.local)?)?;
         let offer = connection.local_description().map(|offer| offer.sdp).unwrap_or_default();
-        let association = Association::new(connection, spy, tap, false);
+        let association = Association::new(connection, crypto, tap, false);
         Ok(Self { association, local: config.local, role: config.role, offer, next_tick: now })
     }
 
@@ -174,11 +174,15 @@ impl Client {
     }
 }
 
-pub(super) fn settings(profiles: &[SrtpProfile], cipher_suites: Vec<CipherSuiteId>, spy: Arc<KeySpy>) -> SettingEngine {
+pub(super) fn settings(
+    profiles: &[SrtpProfile],
+    cipher_suites: Vec<CipherSuiteId>,
+    crypto: Arc<SpiedCrypto>,
+) -> SettingEngine {
     // The relay's silence is for the caller to judge; an idle client must not lose its path by itself.
     let never = Some(Duration::ZERO);
     SettingEngineBuilder::new()
-        .with_crypto_provider(spy)
+        .with_crypto_provider(crypto)
         .with_multicast_dns_mode(MulticastDnsMode::Disabled)
         .with_ice_timeouts(never, never, Some(Duration::from_secs(2)))
         .with_dtls_cipher_suites(cipher_suites)
