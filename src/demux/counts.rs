@@ -1,9 +1,9 @@
-//! How much a demultiplexer keeps, for the test that nothing is left once every session has gone.
+//! How many entries a demultiplexer keeps, for the test that nothing is left once all sessions are removed.
 
 use super::demultiplexer::Demux;
 
 impl Demux {
-    /// What it keeps, by name: all of it is 0 once every session has been removed and the worker has taken the output.
+    /// The number of entries by name: all are 0 once every session is removed and the worker has taken the output.
     pub fn counts(&self) -> [(&'static str, usize); 6] {
         [
             ("demux: sessions", self.sessions.len()),

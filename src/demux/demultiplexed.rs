@@ -1,4 +1,4 @@
-//! The words between the demultiplexer and its worker: what a datagram was, and what happened.
+//! What the demultiplexer tells its worker: what each datagram is, and what happens to sessions.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use crate::dtls::SrtpProfiles;
 use crate::five_tuple::FiveTuple;
 use crate::reason::DropReason;
 
-/// The number a worker gives to a session at its demultiplexer.
+/// The number that a worker gives to a session.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Key(pub u32);
 
-/// What a datagram was, and what to do with it.
+/// What a datagram is, and what to do with it.
 #[derive(PartialEq, Eq, Debug)]
 pub enum Demultiplexed {
     /// SRTP on a path of this session: open it.
@@ -19,29 +19,30 @@ pub enum Demultiplexed {
     Rtcp(Key),
     /// DTLS of this session: give it to the peer.
     Dtls {
-        /// Whose it is.
+        /// The session.
         key: Key,
-        /// What to give to the peer instead of what arrived: a ClientHello put together.
+        /// What to give to the peer instead of what arrived: a reassembled ClientHello.
         datagram: Option<Vec<u8>>,
         /// Records of it are dropped, as for [`DropReason::ClearDtls`]: count one.
         clear: bool,
     },
-    /// The first ClientHello of this session, whole: decide the SRTP profile, then give `datagram` to the peer.
+    /// The first complete ClientHello of this session: choose the SRTP profile, then give `datagram` to the peer.
     ClientHello {
-        /// Whose it is.
+        /// The session.
         key: Key,
         /// What the client supports.
         profiles: SrtpProfiles,
         /// The ClientHello in one record.
         datagram: Vec<u8>,
     },
-    /// The first authentic check of this session was answered: open the peer now.
+    /// The first valid check of this session, which was answered: open the peer now.
     Opened(Key),
-    /// STUN, dealt with; an answer may wait in `poll_transmit`.
+    /// STUN that needs nothing more; an answer may wait in `poll_transmit`.
     Answered,
-    /// DTLS that waits for its rest or that the peer has already; nothing to do.
+    /// Part of a ClientHello whose rest is missing, or a ClientHello that the peer already has: nothing to do.
     Held,
-    /// A check for a session that is not at this demultiplexer: ask the pending sessions, admit it, hand the datagram in again.
+    /// A check for a session that this demultiplexer does not have: take it from the pending sessions, admit it, and pass
+    /// the datagram in again.
     UnknownUfrag {
         /// The relay's ufrag in the USERNAME; ICE characters only.
         ufrag: String,
@@ -49,54 +50,54 @@ pub enum Demultiplexed {
     /// From an address that no session here was heard on, or STUN that answers no check of this demultiplexer: perhaps
     /// another worker's.
     Foreign,
-    /// Nobody's, or refused.
+    /// Refused, or of no session.
     Dropped(DropReason),
 }
 
-/// What happened to a session. After any of the last three the session is over: remove it.
+/// What happened to a session. After `Silent`, `NeverConnected` and `Flooded` the session is over: remove it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
     /// Media goes to another path from now on.
     Moved {
-        /// Whose.
+        /// The session.
         key: Key,
-        /// The path, proven.
+        /// The proven path.
         path: FiveTuple,
     },
-    /// Requests under this ufrag of ours are not believed any more: an ICE restart has replaced it.
+    /// An ICE restart has replaced this ufrag of the relay: requests that name it are refused from now on.
     Retired {
-        /// Whose.
+        /// The session.
         key: Key,
-        /// The user name fragment.
+        /// The username fragment.
         ufrag: String,
     },
     /// A session that somebody waits for was heard: see [`Demux::await_sign`](super::Demux::await_sign).
     Heard(Key),
-    /// 30 s without valid STUN, SRTP or SRTCP.
+    /// Consent ended: 30 s without valid STUN, SRTP or SRTCP.
     Silent(Key),
     /// 10 s from admission without a completed DTLS handshake.
     NeverConnected(Key),
-    /// More handshake than any client needs.
+    /// The client sent more handshake messages than any client needs.
     Flooded(Key),
 }
 
-/// What a session's log line tells about the demultiplexer.
+/// What the demultiplexer contributes to the log line of a session.
 #[derive(Copy, Clone, Default, Debug)]
 pub struct Facts {
-    /// Authentic checks.
+    /// Valid checks.
     pub checks: u64,
-    /// Checks that named this session without its integrity.
+    /// Checks that named this session with a wrong MESSAGE-INTEGRITY.
     pub forged: u64,
-    /// Where the first authentic check came from.
+    /// The five-tuple of the first valid check.
     pub first: Option<FiveTuple>,
-    /// Addresses that sent authentic checks.
+    /// Five-tuples that valid checks came over.
     pub paths: u32,
     /// Moves of media to another path.
     pub moves: u32,
-    /// DTLS, RTP and RTCP refused.
+    /// DTLS, RTP and RTCP datagrams that were dropped.
     pub dropped: u64,
     /// To the client and back, as the last answered [`Demux::probe`](super::Demux::probe) showed.
     pub round_trip: Option<Duration>,
-    /// What the ClientHello offered; `None` when none came.
+    /// The SRTP profiles that the ClientHello offers; `None` before it.
     pub profiles: Option<SrtpProfiles>,
 }

@@ -1,4 +1,7 @@
-//! The demultiplexer of one worker: which session a datagram belongs to, and whether it may pass (RFC 7983).
+//! The demultiplexer of one worker: which session a datagram belongs to, and whether it passes (RFC 7983).
+//!
+//! A datagram's way reads from [`Demux::handle_datagram`]: STUN goes to the session's ICE agent, DTLS to its handshake,
+//! RTP and RTCP only from a proven five-tuple to the caller.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
@@ -14,29 +17,29 @@ use crate::ice::agent::Statistics;
 use crate::ice::stun::{Class, Message, Transaction};
 use crate::reason::DropReason;
 
-/// Datagrams of the demultiplexer's own that wait to be sent; the worker takes them each turn, which brings at most 256
-/// datagrams in. When full, further ones are lost as the network would lose them.
+/// Datagrams of the demultiplexer's own that wait to be sent. The worker takes them after each batch of at most 256
+/// received datagrams; when the queue is full, further ones are dropped, as the network would.
 pub(super) const MAX_TRANSMITS: usize = 2_048;
 
 #[derive(Copy, Clone)]
 pub(super) struct Claim {
     pub(super) key: Key,
-    /// Media may come from there.
+    /// True if media is accepted from there.
     pub(super) proven: bool,
 }
 
-/// All sessions of one worker, as the network sees them.
+/// The sessions of one worker by ufrag and by five-tuple.
 pub struct Demux {
     pub(super) sessions: HashMap<Key, Session, foldhash::fast::RandomState>,
     pub(super) claim_by_path: HashMap<FiveTuple, Claim, foldhash::fast::RandomState>,
     pub(super) key_by_ufrag: HashMap<String, Key, foldhash::fast::RandomState>,
-    /// One entry a session: the earliest time at which it may have something due.
+    /// One entry per session: the earliest time at which something may be due.
     pub(super) timers: BTreeSet<(Instant, Key)>,
     pub(super) transmits: VecDeque<(FiveTuple, Vec<u8>)>,
     pub(super) events: VecDeque<Event>,
     pub(super) random: StdRng,
     pub(super) tie_breaker: u64,
-    /// Hides keys in transaction ids.
+    /// Hides session keys in transaction ids.
     pub(super) mask: u32,
 }
 
@@ -57,7 +60,7 @@ impl Demux {
         }
     }
 
-    /// Lets a session in: from now on checks for its ufrag are answered. It has 10 s to complete DTLS.
+    /// Adds a session: from now on checks for its ufrag are answered. It has 10 s to complete DTLS.
     pub fn admit(&mut self, key: Key, admission: Admission, now: Instant) {
         self.remove(key);
         self.key_by_ufrag.insert(admission.local.ufrag.clone(), key);
@@ -77,7 +80,7 @@ impl Demux {
         self.key_by_ufrag.insert(ufrag, key);
     }
 
-    /// Forgets a session, its ufrags and its paths.
+    /// Removes a session, its ufrags and its five-tuples.
     pub fn remove(&mut self, key: Key) {
         let Some(session) = self.sessions.remove(&key) else {
             return;
@@ -93,8 +96,7 @@ impl Demux {
         }
     }
 
-    /// Says what a datagram is and whose (RFC 7983, RFC 5761 4). Nothing it holds can do more than its sender has
-    /// proven to be entitled to.
+    /// Says what a datagram is and which session it belongs to (RFC 7983, RFC 5761 4).
     pub fn handle_datagram(&mut self, path: FiveTuple, datagram: &[u8], now: Instant) -> Demultiplexed {
         match datagram {
             [128..=191, second, ..] => self.handle_media(path, matches!(second, 192..=223)),
@@ -104,22 +106,22 @@ impl Demux {
         }
     }
 
-    /// STUN answers, checks and repeated flights to send.
+    /// The next datagram to send, and where: a STUN answer, a check or a repeated flight.
     pub fn poll_transmit(&mut self) -> Option<(FiveTuple, Vec<u8>)> {
         self.transmits.pop_front()
     }
 
-    /// What happened.
+    /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// When `handle_timeout` has something to do.
+    /// When to call `handle_timeout`; `None` if nothing is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.first().map(|(due, _)| *due)
     }
 
-    /// Repeats what is due and ends what is overdue.
+    /// Repeats checks and flights that are due, and ends sessions whose time is up.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(&(due, key)) = self.timers.first().filter(|(due, _)| *due <= now) {
             self.timers.remove(&(due, key));
@@ -142,20 +144,20 @@ impl Demux {
         }
     }
 
-    /// SRTP or SRTCP that came on `path` has passed its authentication: the session is alive there.
+    /// SRTP or SRTCP from `path` has passed its authentication, which renews consent.
     pub fn authenticated(&mut self, key: Key, path: FiveTuple, now: Instant) {
         if self.sessions.get_mut(&key).is_some_and(|session| session.authenticated(path, now)) {
             self.events.push_back(Event::Heard(key));
         }
     }
 
-    /// Where to send to this session now: media goes nowhere else. `None` until a path is proven; while DTLS is under
-    /// way, the path it goes over.
+    /// Where to send to this session now. Before DTLS has completed, the path of the handshake; then the selected path, and
+    /// `None` while none is selected.
     pub fn path(&self, key: Key) -> Option<FiveTuple> {
         self.sessions.get(&key)?.path()
     }
 
-    /// What the demultiplexer knows about a session.
+    /// The facts of a session for its log line.
     pub fn facts(&self, key: Key) -> Option<Facts> {
         let session = self.sessions.get(&key)?;
         let Statistics { checks, forged, first, paths, moves, round_trip } = session.agent.statistics();
@@ -266,7 +268,7 @@ impl Demux {
         }
     }
 
-    /// Begins a check of `path` if the session needs one, and sends what is due.
+    /// Begins a check of `path` if the session needs one, and sends the copies that are due.
     pub(super) fn check(&mut self, key: Key, path: FiveTuple, now: Instant) {
         let transaction = self.new_transaction(key);
         let Some(session) = self.sessions.get_mut(&key) else {
@@ -292,8 +294,8 @@ impl Demux {
         Key(u32::from_be_bytes([a, b, c, d]) ^ self.mask)
     }
 
-    /// Sets the session's timer if it has to fire earlier than it is set. One that fires too early is set again, so
-    /// that a deadline which moves with every packet costs nothing.
+    /// Sets the session's timer if it must fire earlier than it is set. A timer that fires too early is set again, so that
+    /// a deadline which moves with every packet costs nothing.
     pub(super) fn arm(&mut self, key: Key) {
         let Some(session) = self.sessions.get_mut(&key) else {
             return;

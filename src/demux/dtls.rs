@@ -1,4 +1,5 @@
-//! DTLS at the demultiplexer, both ways: whose a datagram is, what its session may do with it, and what the relay repeats.
+//! DTLS at the demultiplexer, in both directions: which session a datagram belongs to, and where the peer's datagrams go.
+//! What passes is decided by the session's [`Handshake`](crate::dtls::handshake::Handshake).
 
 use std::time::Instant;
 
@@ -9,8 +10,8 @@ use crate::five_tuple::FiveTuple;
 use crate::reason::DropReason;
 
 impl Demux {
-    /// A DTLS datagram of the peer is about to be sent: returns where to, remembers it, and repeats it until the client
-    /// has answered. `None`: nowhere, do not send.
+    /// Returns where a DTLS datagram of the peer goes, and keeps it to repeat it until the client has answered. `None`: do
+    /// not send it.
     #[must_use = "the datagram goes to this path and to no other"]
     pub fn send_dtls(&mut self, key: Key, datagram: &[u8], now: Instant) -> Option<FiveTuple> {
         let session = self.sessions.get_mut(&key).filter(|session| !session.is_over())?;
@@ -24,8 +25,8 @@ impl Demux {
         Some(path)
     }
 
-    /// DTLS has completed: the path that all of it went over is proven, and media may begin. Call it after the peer's
-    /// last flight was sent.
+    /// DTLS has completed: selects the path that the whole handshake went over, or begins to check the latest one. Call it
+    /// after the peer's last flight was sent.
     pub fn connected(&mut self, key: Key, now: Instant) {
         let Some(session) = self.sessions.get_mut(&key).filter(|session| !session.is_over()) else {
             return;
@@ -43,7 +44,7 @@ impl Demux {
         self.arm(key);
     }
 
-    /// DTLS data of a connected session has passed its authentication: the client has our last flight.
+    /// DTLS data of a connected session has passed its authentication, so the client has our last flight.
     pub fn decrypted(&mut self, key: Key) {
         if let Some(session) = self.sessions.get_mut(&key).filter(|session| session.is_connected()) {
             session.handshake.settle();
@@ -62,7 +63,7 @@ impl Demux {
         }
         let verdict = session.handshake.receive(path, datagram, now);
         let repeats = match &verdict {
-            // A client that repeats its own last flight, as far as anybody can tell.
+            // It may be a client that repeats its own last flight.
             HandshakeVerdict::Clear { is_handshake } => *is_handshake,
             _ => !session.is_connected(),
         };

@@ -1,13 +1,14 @@
-//! The demultiplexer: what reaches a peer, from where, and where its datagrams go (DESIGN: the relay does ICE itself, ICE-lite).
+//! The demultiplexer (RFC 7983): which session a datagram belongs to, whether it passes, and where a session's datagrams
+//! go. Workers call it for each received datagram.
 //!
-//! One port serves every session, so each datagram first has to say whose it is. The rules the demultiplexer keeps:
+//! One port serves all sessions. The rules it keeps:
 //!
-//! - STUN is matched by USERNAME and believed, and answered, only with a valid MESSAGE-INTEGRITY (RFC 8445 7.3).
-//! - Anything else passes only on a path that sent such a check, and once DTLS has completed only on a proven path.
-//! - The relay sends media only to an address that has proven to receive, and never dials a candidate.
+//! - STUN is matched by USERNAME, and answered only with a valid MESSAGE-INTEGRITY (RFC 8445 7.3).
+//! - Anything else passes only on a five-tuple that sent such a check, and after DTLS only on a proven one.
+//! - The relay sends media only to an address that has proven to receive, and never sends to a candidate from an offer.
 //! - What reaches a peer before it is connected is bounded, and a ClientHello reaches it in one piece.
 //!
-//! Told the time and the bytes, it answers with values: no socket, no clock.
+//! It gets the time and the bytes and answers with values: no socket, no clock.
 
 mod counts;
 mod demultiplexed;

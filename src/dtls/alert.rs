@@ -1,7 +1,7 @@
-//! DTLS alerts that are not encrypted (RFC 5246 7.2, RFC 6347 4.1): what ended a handshake, in words.
+//! DTLS alerts in clear (RFC 5246 7.2, RFC 6347 4.1): what ended a handshake, in words.
 //!
-//! webrtc-rs answers each alert with its own echo and raises no event for any, so the datagrams are read here, before
-//! it sees them and after it made them.
+//! webrtc-rs answers each alert with the same alert and raises no event, so `peer` looks for alerts in the datagrams that
+//! webrtc-rs gets and sends.
 
 use std::fmt;
 
@@ -27,9 +27,8 @@ impl Alert {
     const DECODE_ERROR: u8 = 50;
     const INTERNAL_ERROR: u8 = 80;
 
-    /// True for what webrtc-rs says of one datagram that makes no sense, or that overtook another: it goes on waiting
-    /// all the same, and RFC 6347 4.1.2.7 discards such a datagram in silence. Were it sent, one forged or reordered
-    /// datagram would end a handshake.
+    /// True for alerts that webrtc-rs sends for a malformed or reordered datagram. It continues the handshake after them,
+    /// and RFC 6347 4.1.2.7 discards such a datagram silently. Sent, they would let one forged datagram end a handshake.
     pub(crate) fn is_complaint(self) -> bool {
         matches!(self.description, Self::UNEXPECTED_MESSAGE | Self::DECODE_ERROR | Self::INTERNAL_ERROR)
     }

@@ -1,9 +1,8 @@
-//! The ClientHello, put together from its fragments and read for the one thing the relay decides by it: which SRTP
-//! profiles the client supports (RFC 5764 4.1.1).
+//! The ClientHello, reassembled from its fragments and read for the SRTP profiles that the client supports
+//! (RFC 5764 4.1.1).
 //!
-//! Browsers send it in two records, often in two datagrams, and its extensions in random order. The peer gets it as one
-//! record, so that it sees the whole message at once. The transcript is not affected: it covers messages as if they had
-//! not been fragmented (RFC 6347 4.2.6).
+//! Browsers send it in two records, often in two datagrams, with extensions in random order. The peer gets it as one record.
+//! The transcript is not affected: it covers messages as if they had not been fragmented (RFC 6347 4.2.6).
 
 use std::ops::Range;
 
@@ -14,7 +13,7 @@ const USE_SRTP: u16 = 14;
 const AEAD_AES_128_GCM: u16 = 0x0007;
 const AES128_CM_HMAC_SHA1_80: u16 = 0x0001;
 
-/// The SRTP profiles of a ClientHello, as far as the relay knows them.
+/// The SRTP profiles of a ClientHello that the relay supports.
 #[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
 pub struct SrtpProfiles {
     /// SRTP_AEAD_AES_128_GCM (RFC 7714 14.2).
@@ -59,12 +58,12 @@ pub struct Reassembly {
     sequence: [u8; 8],
     message_sequence: u16,
     message: Vec<u8>,
-    /// What is there, sorted and merged.
+    /// The ranges that have arrived, sorted and merged.
     present: Vec<Range<usize>>,
 }
 
 impl Reassembly {
-    /// Begins with whichever fragment came first: its record sequence number is used up by no other record.
+    /// Begins with the fragment that arrived first, whose record sequence number no other record uses.
     pub fn new(record: &DtlsRecord, fragment: &Fragment) -> Reassembly {
         Reassembly {
             version: record.version,
@@ -80,7 +79,7 @@ impl Reassembly {
         self.message_sequence == fragment.message_sequence && self.message.len() == fragment.length
     }
 
-    /// Adds a fragment that fits. What was there stays: the first copy of a byte wins.
+    /// Adds a fragment that fits. Of several copies of a byte the first is kept.
     pub fn push(&mut self, fragment: &Fragment) {
         let range = fragment.offset..fragment.offset + fragment.body.len();
         let mut next = range.start;
@@ -99,13 +98,13 @@ impl Reassembly {
         });
     }
 
-    /// The whole message in one record, and the message itself, when nothing is missing.
+    /// The complete message in one record; `None` while fragments are missing.
     pub fn finish(&self, last: &Fragment) -> Option<Vec<u8>> {
         let is_whole = self.present.len() == 1 && self.present[0] == (0..self.message.len());
         is_whole.then(|| dtls::write_message(self.version, self.sequence, last, &self.message))
     }
 
-    /// The message as far as it is there.
+    /// The message; bytes that have not arrived are 0.
     pub fn message(&self) -> &[u8] {
         &self.message
     }

@@ -1,14 +1,14 @@
 //! The last DTLS flight that a client has not answered, sent again after 150, 300, 600 ms and so on (RFC 6347 4.2.4).
 //!
-//! webrtc-rs waits a second before it repeats a flight, gives up repeating as soon as any handshake record arrives, a
-//! client's own repetition included, and once connected answers each such repetition, although it may have left before our
-//! last flight arrived: so it does not see any. The demultiplexer repeats the identical datagrams instead, which equals duplication by
-//! the network: the record sequence numbers are the same, so a client that has them drops them.
+//! webrtc-rs waits a second before it repeats a flight, stops repeating as soon as any handshake record arrives (also a
+//! repetition by the client), and once connected answers each repetition, although it may have left before our last flight
+//! arrived. So webrtc-rs gets no repetitions, and the demultiplexer repeats the identical datagrams instead. That equals
+//! duplication by the network: the record sequence numbers are the same, and a client that has the records drops them.
 //!
-//! It waits longer where the client took longer to answer the flight before, because of the way or of its processor. For
-//! FFmpeg 9 this is vital: when a repetition of the last flight reaches it that it has already, it reads its socket blocking
-//! from then on, and sends pictures only when the relay happens to send it something. So once connected, what a client
-//! repeats is taken for a sign that our last flight was lost only if that had time to arrive and to be answered.
+//! The schedule is longer for a client that took longer to answer the flight before, because of its path or its processor.
+//! FFmpeg 9 depends on that: after a repetition of a last flight that it already has, it reads its socket in blocking
+//! mode, and sends video only when the relay happens to send it something. So once connected, a repetition by the client
+//! counts as a sign that our last flight was lost only if that flight had time to arrive and to be answered.
 
 use std::time::{Duration, Instant};
 
@@ -24,24 +24,24 @@ const REPEATS: [Duration; 6] = [
     Duration::from_millis(4_800),
 ];
 
-/// A flight is repeated after so long at the latest.
+/// The longest time before a flight is repeated first.
 const MOST_PATIENCE: Duration = Duration::from_millis(1_500);
 
-/// What is sent within this time is one flight.
+/// Datagrams that are sent within this time are one flight.
 const SENDING: Duration = Duration::from_millis(20);
 
-/// A client that repeats its own flight gets ours again, but not more often than this.
+/// The shortest time between two answers to repetitions by a client that is handshaking.
 const ECHO_INTERVAL: Duration = Duration::from_millis(40);
 
-/// No flight of webrtc-rs is longer (its server flight is two datagrams); more is not remembered.
+/// Datagrams of one flight that are kept; the server flight of webrtc-rs has two.
 const MAX_DATAGRAMS: usize = 8;
 
-/// The flight.
+/// One flight and its schedule.
 pub(crate) struct Flight {
     path: FiveTuple,
     datagrams: Vec<Vec<u8>>,
     began: Instant,
-    /// Added to the schedule.
+    /// Added to each time of the schedule.
     patience: Duration,
     sent: Instant,
     repeats: usize,
@@ -54,12 +54,12 @@ impl Flight {
         Flight { path, datagrams: vec![datagram.to_vec()], began: now, patience, sent: now, repeats: 0 }
     }
 
-    /// Since it was sent first.
+    /// The time since it was first sent.
     pub(crate) fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.began)
     }
 
-    /// Takes the next datagram, or the first of a repetition by the peer itself, which keeps the schedule.
+    /// Takes the next datagram of the flight, or the first of a repetition by webrtc-rs, which does not change the schedule.
     pub(crate) fn push(&mut self, path: FiveTuple, datagram: &[u8], now: Instant) {
         if now.saturating_duration_since(self.sent) > SENDING {
             self.datagrams.clear();
@@ -71,7 +71,7 @@ impl Flight {
         }
     }
 
-    /// When to repeat it.
+    /// When to repeat the flight; `None` after the last repetition.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         REPEATS.get(self.repeats).map(|after| self.began + self.patience + *after)
     }
@@ -86,7 +86,7 @@ impl Flight {
         Some((self.path, &self.datagrams))
     }
 
-    /// The datagrams to repeat because the client repeated its own flight and so has not got this one. `is_last`: it
+    /// The datagrams to repeat because the client repeated its own flight and so may lack this one. `is_last`: the flight
     /// ends the handshake.
     pub(crate) fn echo(&mut self, is_last: bool, now: Instant) -> Option<(FiveTuple, &[Vec<u8>])> {
         let interval = if is_last { REPEATS[0] + self.patience } else { ECHO_INTERVAL };

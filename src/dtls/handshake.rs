@@ -1,10 +1,10 @@
-//! A session's DTLS as the demultiplexer sees it: what may reach the peer, within which budget, in which shape.
+//! The DTLS handshake of one session before webrtc-rs: which datagrams pass, within which budget, in which shape.
 //!
-//! Why here: the stack behind reassembles recursively, queues without a bound and keeps every fragment that it no longer
-//! needs. The rule it keeps: until a session is connected, no more than 64 KiB and 200 records or fragments pass in each
-//! direction, no message in more than 32 fragments, and a ClientHello only as one record. Alerts in clear, which anybody
-//! can write, are not charged. Once it is connected, nothing is: encrypted data passes, and all else is stale or forged
-//! (RFC 6347 4.1.2.7) and goes no further. Of that, handshake records may say that our last flight was lost.
+//! webrtc-rs reassembles recursively, queues without a bound and keeps every fragment that it no longer needs. The rule:
+//! until a session is connected, at most 64 KiB pass in each direction, at most 200 records and fragments pass from the
+//! client, no message in more than 32 fragments, and a ClientHello only as one record. Alerts in clear, which anybody can
+//! write, are not counted. Once the session is connected, encrypted data passes uncounted, and everything else is stale or
+//! forged (RFC 6347 4.1.2.7) and is refused; a handshake record among it may mean that our last flight was lost.
 
 use std::time::{Duration, Instant};
 
@@ -15,16 +15,16 @@ use crate::dtls;
 use crate::five_tuple::FiveTuple;
 use crate::reason::DropReason;
 
-/// Of handshake in each direction; a whole handshake takes 3 to 6 KiB. Over it the session ends.
+/// Bytes of handshake in each direction; a whole handshake takes 3 to 6 KiB. Above it the session ends.
 const MAX_BYTES: usize = 64 * 1_024;
 
-/// Records and handshake fragments together. Over it the session ends.
+/// Records and handshake fragments of the client together. Above it the session ends.
 const MAX_RECORDS: u32 = 200;
 
-/// Of one message, repetitions included: Chromium repeats a ClientHello of two fragments 8 times in 10 s.
+/// Fragments of one message with all repetitions: Chromium repeats a ClientHello of two fragments 8 times in 10 s.
 const MAX_FRAGMENTS: u8 = 32;
 
-/// Numbered from 0; a client's side of a handshake ends below 8.
+/// Messages of the client, numbered from 0; a client's side of a handshake ends below 8.
 const MAX_MESSAGES: usize = 32;
 
 /// Bytes of a ClientHello; a post-quantum one takes 1,500.
@@ -33,13 +33,13 @@ const MAX_HELLO: usize = 8 * 1_024;
 /// What becomes of a datagram.
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) enum HandshakeVerdict {
-    /// Give it to the peer; `Some` is what to give instead.
+    /// Give the datagram to the peer, or what is here instead of it.
     Pass(Option<Vec<u8>>),
-    /// The first ClientHello, whole.
+    /// The first complete ClientHello, in one record.
     Hello(SrtpProfiles, Vec<u8>),
-    /// A piece of a ClientHello that waits for the rest, or a ClientHello that the peer has.
+    /// A piece of a ClientHello whose rest is missing, or a ClientHello that the peer already has.
     Hold,
-    /// Encrypted data of a connected session. `beside`: with records that go no further.
+    /// Encrypted data of a connected session. `beside`: other records of the datagram are refused.
     Data { beside: bool },
     /// Not for the peer: after the handshake, nothing but records in clear.
     Clear {
@@ -50,8 +50,8 @@ pub(crate) enum HandshakeVerdict {
     Refuse(DropReason),
 }
 
-/// Over which addresses a handshake went. A client that answers from an address to which all of the handshake was
-/// sent has received there; one that mixes addresses may have forged one of them.
+/// The five-tuples that a handshake went over. A client that answers from an address to which the whole handshake was
+/// sent receives there; a client that mixes addresses may have forged one of them.
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(crate) enum PathsTaken {
     None,
@@ -65,21 +65,21 @@ pub(crate) struct Handshake {
     bytes_out: usize,
     records: u32,
     fragments: [u8; MAX_MESSAGES],
-    /// The highest message number that came in; a higher one answers our flight.
+    /// The highest message number received; a higher one answers our flight.
     newest: Option<u16>,
     reassembly: Option<Reassembly>,
     /// The number of the ClientHello that the peer has.
     delivered: Option<u16>,
     profiles: Option<SrtpProfiles>,
     flight: Option<Flight>,
-    /// How long the client took to answer our flight before; the network's round trip and its own work.
+    /// How long the client took to answer our previous flight: the round-trip time and its own work.
     answer_time: Duration,
     paths_taken: PathsTaken,
     connected: bool,
 }
 
 impl Handshake {
-    /// Nothing received, nothing sent.
+    /// A handshake that has not begun.
     pub(crate) fn new() -> Handshake {
         Handshake {
             bytes_in: 0,
@@ -102,18 +102,18 @@ impl Handshake {
         self.profiles
     }
 
-    /// The addresses it went over so far.
+    /// The five-tuples that it went over so far.
     pub(crate) fn paths_taken(&self) -> PathsTaken {
         self.paths_taken
     }
 
-    /// DTLS has completed: what was put together for it is freed.
+    /// DTLS has completed: frees the reassembly.
     pub(crate) fn connect(&mut self) {
         self.connected = true;
         self.reassembly = None;
     }
 
-    /// Judges a datagram that came on a path of this session.
+    /// Decides about a datagram from a claimed path of this session.
     pub(crate) fn receive(&mut self, path: FiveTuple, datagram: &[u8], now: Instant) -> HandshakeVerdict {
         if self.connected {
             return receive_connected(datagram);
@@ -122,7 +122,7 @@ impl Handshake {
         let Ok(survey) = Survey::of(datagram) else {
             return HandshakeVerdict::Refuse(DropReason::SpoofedDtls);
         };
-        // The peer takes note of what they say, and does nothing.
+        // The peer keeps their description for the log, and does nothing else with them.
         if survey.is_alert {
             return HandshakeVerdict::Pass(None);
         }
@@ -138,15 +138,15 @@ impl Handshake {
             true => self.receive_hello(&survey),
             false => HandshakeVerdict::Pass(None),
         };
-        // What the peer never sees proves nothing of the path that it came by.
+        // A refused datagram proves nothing about its path.
         if !matches!(verdict, HandshakeVerdict::Refuse(_)) {
             self.follow(path);
         }
         verdict
     }
 
-    /// Counts a datagram that the peer sends to `path`, and remembers it if it belongs to a flight. False: the budget
-    /// of the handshake is spent, do not send.
+    /// Counts a datagram that the peer sends to `path`, and keeps it if it belongs to a flight. False if the budget of the
+    /// handshake is spent: do not send it.
     pub(crate) fn send(&mut self, path: FiveTuple, datagram: &[u8], now: Instant) -> bool {
         let is_flight = matches!(datagram.first(), Some(&(dtls::CHANGE_CIPHER_SPEC | dtls::HANDSHAKE)));
         if !is_flight {
@@ -166,23 +166,23 @@ impl Handshake {
         true
     }
 
-    /// Something authentic proves that the client has our last flight.
+    /// Authentic data or media shows that the client has our last flight: stops repeating it.
     pub(crate) fn settle(&mut self) {
         self.flight = None;
     }
 
-    /// When a flight is to be repeated.
+    /// When to repeat the flight.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.flight.as_ref().and_then(Flight::poll_timeout)
     }
 
-    /// Hands out the flight again when its time has come, as long as the budget lasts.
+    /// Sends the flight again when that is due and within the budget.
     pub(crate) fn poll_repeat(&mut self, now: Instant, send: impl FnMut(FiveTuple, &[u8])) {
         let repeat = self.flight.as_mut().and_then(|flight| flight.poll(now));
         repeat_within(&mut self.bytes_out, repeat, send);
     }
 
-    /// Hands out the flight again because the client has repeated its own.
+    /// Sends the flight again because the client has repeated its own.
     pub(crate) fn echo(&mut self, now: Instant, send: impl FnMut(FiveTuple, &[u8])) {
         let is_last = self.connected;
         let repeat = self.flight.as_mut().and_then(|flight| flight.echo(is_last, now));
@@ -197,7 +197,7 @@ impl Handshake {
         };
     }
 
-    /// Charges the datagram to the budget; false when that is exceeded.
+    /// Counts the datagram; false if the budget is exceeded.
     fn spend(&mut self, length: usize, survey: &Survey<'_>) -> bool {
         self.bytes_in += length;
         self.records += survey.records;
@@ -241,7 +241,7 @@ impl Handshake {
         let Some((number, profiles, message)) = whole else {
             return HandshakeVerdict::Hold;
         };
-        // The peer would answer a ClientHello that it has by giving up its own repetitions, so it never sees one twice.
+        // webrtc-rs stops its own repetitions when it gets the same ClientHello again, so it gets each one once.
         if self.delivered == Some(number) && self.flight.is_some() {
             return HandshakeVerdict::Hold;
         }
@@ -271,7 +271,7 @@ fn repeat_within(
     }
 }
 
-/// Judges a datagram of a session whose handshake is done.
+/// Decides about a datagram of a session whose handshake is done.
 fn receive_connected(datagram: &[u8]) -> HandshakeVerdict {
     let (mut has_data, mut has_handshake, mut has_other, mut is_whole) = (false, false, false, true);
     for record in dtls::records(datagram) {
@@ -289,16 +289,16 @@ fn receive_connected(datagram: &[u8]) -> HandshakeVerdict {
     }
 }
 
-/// What a datagram of a handshake holds.
+/// What a datagram of a handshake contains.
 struct Survey<'a> {
-    /// Records and handshake fragments in clear.
+    /// Records, without alerts in clear, and handshake fragments in clear.
     records: u32,
-    /// Nothing but alerts in clear.
+    /// True if all records are alerts in clear.
     is_alert: bool,
     has_hello: bool,
-    /// Nothing but one record with one whole ClientHello: needs no rewriting.
+    /// True for one record with one complete ClientHello, which needs no rewriting.
     is_plain_hello: bool,
-    /// A record that only a client with keys, or about to have them, sends.
+    /// True for an encrypted record or a ChangeCipherSpec, which a client sends once it has derived keys.
     is_ciphered: bool,
     /// The handshake fragments in clear, each with its record.
     fragments: Vec<(DtlsRecord<'a>, Fragment<'a>)>,

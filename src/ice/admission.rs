@@ -1,12 +1,12 @@
-//! Who is let in at the demultiplexer.
+//! The credentials of both sides of a session.
 
 use super::credentials::Credentials;
 
-/// What lets a client in: the credentials of both sides, from the answer and the offer.
+/// What the checks of a client must prove: the credentials of both sides, from the answer and the offer.
 #[derive(Clone)]
 pub struct Admission {
-    /// The relay's own.
+    /// The relay's, from the answer.
     pub local: Credentials,
-    /// The client's.
+    /// The client's, from the offer.
     pub remote: Credentials,
 }

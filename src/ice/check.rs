@@ -1,17 +1,16 @@
-//! A check of ours on an address that a client claims: the proof that it receives there before any media follows.
+//! A check of ours on an address that a client has claimed: its answer proves that the client receives there.
 //!
-//! The rule it keeps: to an address that has not answered go at most three copies of one small request, and a session
-//! begins such checks only at a bounded rate, so that forged addresses make the relay neither a reflector nor a
-//! scanner.
+//! The rule: at most three copies of one small request go to an address that has not answered, and a session begins such
+//! checks only at a bounded rate, so that forged addresses make the relay neither a reflector nor a scanner.
 
 use std::time::{Duration, Instant};
 
 use super::stun::Transaction;
 
-/// When the copies leave, counted from the beginning of the check.
+/// When the copies are sent, counted from the beginning of the check.
 const COPIES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(250), Duration::from_millis(750)];
 
-/// How long an answer counts.
+/// How long an answer is accepted.
 const LIFETIME: Duration = Duration::from_secs(2);
 
 /// One check in progress.
@@ -27,25 +26,25 @@ impl Check {
         Check { transaction, began: now, sent: 0 }
     }
 
-    /// Whether a copy is to be sent now; the caller sends it.
+    /// Whether the caller must send a copy now.
     pub(crate) fn poll(&mut self, now: Instant) -> bool {
         let is_due = COPIES.get(self.sent).is_some_and(|after| now >= self.began + *after);
         self.sent += usize::from(is_due);
         is_due
     }
 
-    /// Whether an answer is no longer awaited.
+    /// Whether an answer comes too late.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         now >= self.began + LIFETIME
     }
 
-    /// When to look again.
+    /// When to call `poll` again.
     pub(crate) fn poll_timeout(&self) -> Instant {
         self.began + COPIES.get(self.sent).copied().unwrap_or(LIFETIME)
     }
 }
 
-/// How many checks a session may begin: four at once, then one each two seconds.
+/// How many checks a session may begin: 4 at once, then one every 2 s.
 pub(crate) struct Allowance {
     left: u32,
     refilled: Instant,
@@ -60,8 +59,8 @@ impl Allowance {
         Allowance { left: Self::MOST, refilled: now }
     }
 
-    /// Takes one, if there is one. The last one is kept for an address that has not let a check go unanswered before,
-    /// so that a forged address does not starve a real one.
+    /// Takes one if there is one. The last one is reserved for an address whose last check did not fail, so that a forged
+    /// address does not starve a real one.
     pub(crate) fn take(&mut self, has_failed: bool, now: Instant) -> bool {
         let intervals = now.saturating_duration_since(self.refilled).as_millis() / Self::INTERVAL.as_millis();
         if intervals > 0 {

@@ -1,4 +1,4 @@
-//! ICE credentials, and the check of those that a client writes.
+//! ICE credentials and their syntax (RFC 8839 5.4).
 
 /// One side's ICE credentials (RFC 8445 5.3).
 #[derive(Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// Why a text is no ICE credential (RFC 8839 5.4).
+/// Why a text is not an ICE credential (RFC 8839 5.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCredentials {
     /// The user fragment.

@@ -1,4 +1,4 @@
-//! One ICE generation of a session: both sides' credentials with their HMAC keys set up. An ICE restart adds a
+//! One ICE generation of a session: the credentials of both sides with their HMAC keys. An ICE restart adds a
 //! generation; the previous one stays valid until a path has been proven under the new one (RFC 8445 9).
 
 use ring::hmac;
@@ -36,12 +36,12 @@ impl Generation {
         }
     }
 
-    /// Whether a request is for this generation and signed with the password that only this client was given.
+    /// Whether a request names this generation and is signed with the relay's password.
     pub(crate) fn accepts(&self, request: &Message) -> bool {
         request.username == Some(self.incoming_username.as_bytes()) && request.is_authentic(&self.local_key)
     }
 
-    /// Whether an answer was signed with the client's own password.
+    /// Whether an answer is signed with the client's password.
     pub(crate) fn signed(&self, answer: &Message) -> bool {
         answer.is_authentic(&self.remote_key)
     }

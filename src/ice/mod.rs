@@ -1,4 +1,5 @@
-//! What ICE needs (RFC 8445, RFC 8489): the STUN codec, credentials, and the state of checks.
+//! ICE-lite (RFC 8445) and STUN (RFC 8489): the agent of one session with its five-tuples and their proof, consent and
+//! restarts; the STUN codec; credentials. `demux` gives each agent the STUN messages of its session.
 
 mod admission;
 pub(crate) mod agent;

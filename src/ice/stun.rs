@@ -1,8 +1,8 @@
 //! STUN on the wire, as far as ICE connectivity checks need it (RFC 8489, RFC 8445 7): Binding requests and their
 //! answers, MESSAGE-INTEGRITY by HMAC-SHA1 and FINGERPRINT by CRC-32.
 //!
-//! Written by hand because every client sends a request every 2 to 5 seconds and anybody may send more: a message is
-//! read in place, nothing is allocated before its integrity holds, and nothing here can panic on hostile bytes.
+//! It is written by hand because every client sends a request every 2 to 5 s, and an attacker can send many more: a message
+//! is read in place, nothing is allocated before its integrity is checked, and hostile bytes cannot cause a panic.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -24,7 +24,7 @@ const ICE_CONTROLLED: u16 = 0x8029;
 const INTEGRITY_LENGTH: usize = 20;
 const FINGERPRINT_MASK: u32 = 0x5354_554e;
 
-/// No client's check comes near this; RFC 8489 6.1 keeps STUN over UDP below the path MTU.
+/// The longest message in bytes; RFC 8489 6.1 keeps STUN over UDP below the path MTU.
 const MAX_LENGTH: usize = 1_500;
 
 /// The 96 bits that pair an answer with its request.
@@ -41,17 +41,17 @@ pub enum Class {
     Other,
 }
 
-/// A well-formed message, borrowed from the datagram. Nothing in it may be believed before `is_authentic`.
+/// A well-formed message, borrowed from the datagram. Nothing in it may be trusted before `is_authentic`.
 #[derive(Debug)]
 pub struct Message<'a> {
     datagram: &'a [u8],
-    /// What it is.
+    /// Request, success answer or other.
     pub class: Class,
     /// Pairs an answer with its request.
     pub transaction: Transaction,
     /// USERNAME: the receiver's ufrag and the sender's, `local:remote` for a request to the relay.
     pub username: Option<&'a [u8]>,
-    /// USE-CANDIDATE: the controlling side takes this path.
+    /// USE-CANDIDATE: the controlling side nominates this path.
     pub use_candidate: bool,
     integrity: Option<usize>,
 }
@@ -145,7 +145,7 @@ pub fn key(password: &str) -> hmac::Key {
 pub fn answer(transaction: &Transaction, remote: SocketAddr, key: &hmac::Key) -> Vec<u8> {
     let mut message = begin(BINDING_SUCCESS, transaction);
     let port = remote.port() ^ 0x2112;
-    // A dual-stack socket shows IPv4 clients as mapped IPv6 addresses; the client must see what it knows.
+    // A dual-stack socket shows IPv4 clients as mapped IPv6 addresses; the client expects its IPv4 address.
     match remote.ip().to_canonical() {
         IpAddr::V4(ip) => {
             let mut value = [0, 1, 0, 0, 0, 0, 0, 0];

@@ -1,11 +1,10 @@
 //! One webrtc-rs peer connection as the relay uses it: DTLS datagrams and RTCP in, datagrams and events out.
 //!
-//! It turns what webrtc-rs tells in several places (its events, its transport's state, the alerts it writes, the
-//! crypto it calls) into one list of events. [`Peer`](super::Peer) and [`Client`](super::client::Client) are the two ends
-//! built on it. The rule: nothing that arrives is fatal by itself; a session ends only with an authentic alert or a
-//! failed handshake, and after the end nothing goes in. Alerts in clear never reach webrtc-rs, for anybody can write
-//! them, and once the handshake is done only encrypted data does (RFC 6347 4.1.2.7), and a few repetitions of the other
-//! side's last flight.
+//! It turns what webrtc-rs reports in several places (its events, the state of its transport, the alerts that it writes,
+//! the cryptography that it calls) into one list of events. [`Peer`](super::Peer) and [`Client`](super::client::Client) are
+//! built on it. The rules: a session ends only with an authentic alert, a failed handshake or a violation of SCTP; after
+//! the end nothing goes in. Alerts in clear, which anybody can write, never reach webrtc-rs. After the handshake only
+//! encrypted data does (RFC 6347 4.1.2.7), and a few repetitions of the other side's last flight.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -35,26 +34,26 @@ use crate::rtcp::Compound;
 use crate::sctp::Violation;
 use crate::srtp::{Keys, SrtpProfile};
 
-/// Once connected, datagrams with handshake records that webrtc-rs sees: it answers the other side's last flight with its
-/// own (RFC 6347 4.2.4), 7 times. The relay's peers have none of it, for their demultiplexer repeats flights itself.
+/// Datagrams with handshake records that webrtc-rs gets after the handshake: it answers the other side's last flight with
+/// its own (RFC 6347 4.2.4). The relay's peers get none, because the demultiplexer repeats flights itself.
 const REPEATED_FLIGHTS: u8 = 8;
 
-/// What a peer has to tell.
+/// What happened to a peer.
 #[derive(Debug)]
 pub enum Event {
-    /// DTLS has completed: the fingerprint was right, and these are the keys of the session's SRTP (RFC 5764 4.2).
+    /// DTLS has completed with the right fingerprint; the keys of the session's SRTP (RFC 5764 4.2).
     Connected(Keys),
     /// RTCP arrived and was authentic: the decrypted compound (RFC 3550 6.1), for [`rtcp`](crate::rtcp).
     Rtcp(BytesMut),
-    /// A data channel is open, whoever opened it.
+    /// A data channel is open, opened by either side.
     ChannelOpened(Channel),
-    /// A message came on the data channel of this label.
+    /// A message arrived on the data channel of this label.
     ChannelMessage(String, ChannelMessage),
     /// The other side closed the connection (DTLS `close_notify`). Nothing follows.
     Closed,
-    /// The other side broke a rule of SCTP or of data channels, so that the session must end. Nothing follows.
+    /// The other side violated SCTP or data channel rules, so the session must end. Nothing follows.
     Misused(Violation),
-    /// The handshake failed or an authentic fatal alert came; the reason, for a log line. Nothing follows.
+    /// The handshake failed or an authentic fatal alert arrived; the reason, for the log. Nothing follows.
     Failed(String),
 }
 
@@ -64,7 +63,7 @@ enum State {
     Ended,
 }
 
-/// A way to reach the DTLS transport of a connection: webrtc-rs shows it only through a sender or a receiver.
+/// A sender or receiver, through which alone webrtc-rs shows the DTLS transport of a connection.
 #[derive(Clone, Copy)]
 enum TransportHandle {
     Sender(RTCRtpSenderId),
@@ -79,9 +78,9 @@ pub(super) struct Association {
     channels: Channels,
     is_dtls_client: bool,
     state: State,
-    /// The last alert in clear of the handshake. It may be forged, so it ends nothing, but it may be the client's reason.
+    /// The last alert in clear of the handshake, for the log. It may be forged, so it ends nothing.
     clear_alert: Option<Alert>,
-    /// How many of [`REPEATED_FLIGHTS`] are left; none once authentic data shows that ours has arrived.
+    /// How many of [`REPEATED_FLIGHTS`] are left; 0 once authentic data shows that our last flight has arrived.
     repeated_flights: u8,
     outputs: VecDeque<(SocketAddr, BytesMut)>,
     events: VecDeque<Event>,
@@ -148,7 +147,7 @@ impl Association {
         }
     }
 
-    /// Takes STUN. The relay's own peers see only messages that the relay made up.
+    /// Takes STUN. The relay's own peers get only the messages of [`selected_pair`](super::selected_pair).
     pub(super) fn handle_stun(&mut self, datagram: &[u8], transport: TransportContext, now: Instant) {
         if self.has_ended() {
             return;
@@ -156,7 +155,7 @@ impl Association {
         self.feed(datagram, transport, now);
         self.advance(now);
         if !self.is_connected() {
-            // As the DTLS client it has written its ClientHello once a pair is selected, but hands it out no sooner.
+            // As the DTLS client it writes its ClientHello when a pair is selected, and sends it with its next timeout.
             self.handle_timeout(now);
         }
     }
@@ -171,7 +170,7 @@ impl Association {
         self.advance(now);
     }
 
-    /// The last alert in clear that came before the handshake was done, in words.
+    /// The last alert in clear that arrived before the handshake was done.
     pub(super) fn clear_alert(&self) -> Option<Alert> {
         self.clear_alert
     }
@@ -187,7 +186,7 @@ impl Association {
     pub(super) fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front();
         if let Some(Event::Connected(_)) = &event {
-            // What a handshake needs and a connected peer does not; it counts with a thousand of them.
+            // A connected peer needs less room than a handshake, which matters with a thousand peers.
             self.events.shrink_to_fit();
             self.outputs.shrink_to_fit();
         }
@@ -215,7 +214,7 @@ impl Association {
             return Err(Unsent::NotOpen);
         }
         self.channels.send(label, message, &mut self.connection, now)?;
-        // What was written leaves by the layers' next turn.
+        // webrtc-rs sends what was written with its next timeout.
         self.handle_timeout(now);
         Ok(())
     }
@@ -224,7 +223,7 @@ impl Association {
         if self.has_ended() {
             return;
         }
-        // Its one error is that it was closed before.
+        // The only error is that it was closed before.
         let _ = self.connection.close();
         self.state = State::Ended;
         self.events.clear();
@@ -256,7 +255,7 @@ impl Association {
             self.handle_established(datagram, transport, now)?;
         }
         self.advance(now);
-        // What it says of a datagram that was an error, such as the answer to an alert, it hands out no sooner.
+        // webrtc-rs sends its answer to a wrong datagram, such as an alert, with its next timeout.
         self.handle_timeout(now);
         if let Some(violation) = self.spy().sctp().take_violation() {
             self.end(Event::Misused(violation));
@@ -264,7 +263,7 @@ impl Association {
         Ok(self.spy().sctp().take_loss())
     }
 
-    /// Takes DTLS once the handshake is done. An error means that nothing has changed.
+    /// Takes DTLS after the handshake. An error means that nothing has changed.
     fn handle_established(
         &mut self,
         datagram: &[u8],
@@ -292,7 +291,7 @@ impl Association {
 
     fn handle_rtcp(&mut self, datagram: &[u8], now: Instant) -> Result<Option<DropReason>, DropReason> {
         let State::Connected(sources) = &mut self.state else { return Err(DropReason::NoKeys) };
-        // What is authentic is a sign of life, also where nothing of it is read.
+        // Authentic RTCP renews consent, also where nothing of it is read.
         let compound = sources.open(datagram, self.crypto.crypto(), now)?;
         self.events.push_back(Event::Rtcp(compound));
         Ok(None)
@@ -300,11 +299,11 @@ impl Association {
 
     fn feed(&mut self, datagram: &[u8], transport: TransportContext, now: Instant) {
         self.spy().sctp().set_now(now);
-        // Its result says nothing about the datagram: each layer logs its error and goes on.
+        // The result says nothing about the datagram: each layer logs its error and continues.
         let _ = self.connection.handle_read(TaggedBytesMut { now, transport, message: BytesMut::from(datagram) });
     }
 
-    /// Lets the connection's layers tell each other what happened, and collects what comes of it.
+    /// Runs the connection's layers and collects their events, messages and datagrams.
     fn advance(&mut self, now: Instant) {
         while let Some(event) = self.connection.poll_event() {
             match event {
@@ -341,7 +340,7 @@ impl Association {
                 self.state = State::Connected(RtcpSources::new(keys.remote.clone()));
                 self.events.push_back(Event::Connected(keys));
             }
-            // A webrtc-rs that derives keys in another way; the tests of this module fail with it first.
+            // Only a webrtc-rs that derives keys in another way; the tests of this module fail with such a version.
             None => self.end(Event::Failed("the SRTP keys of the DTLS connection were not seen".to_owned())),
         }
     }
@@ -363,7 +362,7 @@ impl Association {
                 Some(RecordAlert::Plaintext(alert)) if alert.fatal => {
                     Some(Event::Failed(format!("the DTLS handshake was refused: {alert}")))
                 }
-                // It answers each authentic alert with an alert, and sends none of its own otherwise.
+                // webrtc-rs answers each authentic alert with an alert, and otherwise sends none after the handshake.
                 Some(RecordAlert::Encrypted) => Some(match self.dtls_state() {
                     Some(RTCDtlsTransportState::Closed) => Event::Closed,
                     _ => Event::Failed("a DTLS alert ended the connection".to_owned()),

@@ -1,7 +1,7 @@
-//! The DTLS certificate that all peers of one process share, and the cryptography it was made with.
+//! The DTLS certificate that all peers of one process share, and the crypto provider that made it.
 //!
-//! One certificate, because signing keys cost more to make than a whole join, and a fingerprint in each answer is all
-//! that binds it to a session. It is made at start and never written anywhere.
+//! There is one certificate because making a signing key costs more than a whole join, and the fingerprint in each answer
+//! is all that binds it to a session. It is made at the start and never stored.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub enum CertificateError {
     /// The cryptography of this build is missing or failed.
     #[error("this build has no working cryptography: {0}")]
     Crypto(#[from] CryptoError),
-    /// The certificate could not be made.
+    /// webrtc-rs could not make the certificate.
     #[error("no DTLS certificate could be made: {0}")]
     Generation(String),
 }
@@ -35,10 +35,10 @@ impl Certificate {
         Self::generate_with(default_provider()?)
     }
 
-    /// The same by other cryptography, which the peers of the certificate then use too.
+    /// The same with another crypto provider, which the peers of the certificate use too.
     ///
     /// # Errors
-    /// [`CertificateError`], when it does not work.
+    /// [`CertificateError`] if the provider cannot make a P-256 key or sign with it.
     pub fn generate_with(provider: Arc<dyn RTCCryptoProvider>) -> Result<Self, CertificateError> {
         let failed = |error: String| CertificateError::Generation(error);
         let parameters =

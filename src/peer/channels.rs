@@ -1,11 +1,11 @@
-//! Data channels of one peer connection (RFC 8831, RFC 8832), by label: what the other side opened, what the relay
-//! opens towards it, and messages both ways.
+//! Data channels of one peer connection (RFC 8831, RFC 8832), by label: those that either side opened, and messages in
+//! both directions.
 //!
-//! The rule: nothing here queues without a bound. A channel whose reader does not keep up loses messages, and is told
-//! so by the caller's counter.
+//! The rule: nothing here queues without a bound. Messages to a reader that does not keep up are lost, and the caller
+//! counts them.
 //!
 //! A channel is passed on as its opener declared it: label, protocol, ordering, and the reliability that the filter of
-//! [`crate::sctp`] has read; webrtc-rs 0.21.1 reads it too and does not tell.
+//! [`crate::sctp`] has read; webrtc-rs 0.21.1 reads it too but does not report it.
 
 use std::time::Instant;
 
@@ -17,10 +17,10 @@ use rtc::peer_connection::event::RTCDataChannelEvent;
 use super::sctp_filter::SctpFilter;
 use crate::sctp::{MAX_CHANNELS, Reliability};
 
-/// Bytes that may wait in one channel for the other side to take them; a message beyond that is lost.
+/// Bytes that may wait in one channel for the other side; a message above that is lost.
 const MAX_WAITING: usize = 256 * 1024;
 
-/// A channel as its opener declares it (RFC 8832 5.1). Channels of one stream are told apart by their label.
+/// A channel as its opener declares it (RFC 8832 5.1). Within a session the label identifies it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Channel {
     /// Its label; may be empty.
@@ -70,7 +70,7 @@ struct Known {
 }
 
 impl Channels {
-    /// Takes an event of the connection; a channel that is open now, whoever opened it, is handed on.
+    /// Takes an event of the connection; returns a channel that is open now, opened by either side.
     pub(super) fn on_event(
         &mut self,
         event: &RTCDataChannelEvent,
@@ -128,7 +128,7 @@ impl Channels {
             protocol: channel.protocol.clone(),
             ..RTCDataChannelInit::default()
         };
-        // An error means that the connection is closed or has no stream left; then there is nobody to tell.
+        // An error means that the connection is closed or has no stream left; the channel is then not forwarded.
         if let Ok(opened) = connection.create_data_channel(&channel.label, Some(init)) {
             self.known.push(Known { id: opened.id(), label: channel.label.clone(), is_open: false, is_ours: true });
         }
@@ -156,7 +156,7 @@ impl Channels {
     }
 }
 
-/// A message of the connection as the relay passes it on.
+/// A message of webrtc-rs as the relay's own type.
 pub(super) fn message(message: RTCDataChannelMessage) -> ChannelMessage {
     ChannelMessage { is_text: message.is_string, data: message.data.freeze() }
 }

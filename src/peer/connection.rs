@@ -1,10 +1,9 @@
-//! The relay's end of one session's DTLS: opened behind the demultiplexer by the first valid STUN, silent once it is connected.
+//! The relay's end of one session's DTLS: opened by the first valid STUN request, and without timers once connected.
 //!
-//! Negotiation with webrtc-rs is a stub. Our answer is written beside it, and RTP passes the connection
-//! by, so all that the connection must know is how to reach DTLS: it gets a constant offer of one audio section with
-//! the client's real credentials, fingerprint and DTLS role, and its answer is thrown away. That makes a join cost the
-//! same whatever the client offers. The rule: the connection is boxed, knows no address, and needs no timer after the
-//! handshake unless it carries data channels.
+//! Negotiation with webrtc-rs is a stub. `sdp` writes the answer and RTP does not go through the connection, so the
+//! connection only needs to complete DTLS: it gets a constant offer of one audio section with the client's real
+//! credentials, fingerprint and DTLS role, and its answer is discarded. So a join costs the same for every offer. The rule:
+//! the connection is boxed, knows no address, and needs no timer after the handshake unless it carries data channels.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,7 +52,7 @@ pub struct Config<'a> {
     pub dtls_client: bool,
     /// True if our answer accepts `m=application`.
     pub application: bool,
-    /// Whose session it is; a publisher may send more on data channels than a viewer.
+    /// The role of the session; a publisher may send more on data channels than a viewer.
     pub role: Role,
     /// The certificate whose fingerprint is in our answer.
     pub certificate: &'a Certificate,
@@ -62,18 +61,18 @@ pub struct Config<'a> {
 /// Why a peer could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Credentials or fingerprint cannot be written into SDP; the negotiation lets none such through.
+    /// Credentials or fingerprint cannot be written into SDP; `sdp` refuses such an offer.
     #[error("the offer's ICE credentials or fingerprint contain characters that SDP does not allow")]
     Unwritable,
     /// webrtc-rs refused the constant offer.
     #[error("the peer connection could not be set up: {0}")]
     Setup(#[from] Error),
-    /// webrtc-rs did not select the pair it was walked to.
+    /// webrtc-rs did not select the constant pair.
     #[error("the peer connection did not take its candidate pair")]
     NoPair,
 }
 
-/// One session's peer connection. Told datagrams and the time; answers with datagrams and [`Event`]s.
+/// One session's peer connection. It gets datagrams and the time, and answers with datagrams and [`Event`]s.
 pub struct Peer {
     association: Association,
     application: bool,
@@ -81,8 +80,8 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Builds the connection and walks it to the point where DTLS may begin; takes about 150 µs. As the DTLS client
-    /// its ClientHello is ready to be sent afterwards.
+    /// Builds the connection up to the point where DTLS may begin; takes about 150 µs. As the DTLS client its ClientHello
+    /// is ready to be sent afterwards.
     ///
     /// `profile` is the one SRTP profile that is offered to a DTLS client. As the DTLS client itself, a peer that is
     /// opened with GCM also offers SHA1_80 behind it, because there is no ClientHello to learn from.
@@ -121,7 +120,7 @@ impl Peer {
     /// The next datagram for the client: DTLS or SRTCP.
     pub fn poll_transmit(&mut self) -> Option<BytesMut> {
         while let Some((_, datagram)) = self.association.poll_transmit() {
-            // STUN: a check of the pair that only the peer connection believes in.
+            // STUN: a check of the constant pair, which exists only in the connection.
             if datagram.first().is_some_and(|first| *first > 3) {
                 return Some(datagram);
             }
@@ -129,7 +128,7 @@ impl Peer {
         None
     }
 
-    /// The next thing that happened.
+    /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.association.poll_event();
         if let Some(Event::Connected(keys)) = &event {
@@ -161,8 +160,8 @@ impl Peer {
         self.association.close();
     }
 
-    /// What the last DTLS alert in clear said that came before the handshake was done: perhaps why it never was.
-    /// Anybody who knows the client's address can have written it.
+    /// The last DTLS alert in clear that arrived before the handshake was done, which may be why it failed. It is not
+    /// authentic.
     pub fn clear_alert(&self) -> Option<String> {
         self.association.clear_alert().map(|alert| alert.to_string())
     }
@@ -189,7 +188,7 @@ impl Peer {
         let (_, check) = self.association.poll_transmit().ok_or(OpenError::NoPair)?;
         let answer = selected_pair::success_answer(&check, config.remote, provider.crypto())?;
         self.association.handle_stun(&answer, transport, now);
-        // Only a pair whose check has succeeded can be nominated, so the request comes again.
+        // Only a pair whose check has succeeded can be nominated, so the request is sent twice.
         self.association.handle_stun(&request, transport, now);
         Ok(())
     }
@@ -242,8 +241,8 @@ fn settings(config: &Config<'_>, profile: SrtpProfile, crypto: Arc<SpiedCrypto>)
         .build()
 }
 
-/// The DTLS cipher suites: AEAD ones alone, for [`super::sctp_filter`] hangs on those. webrtc-rs by itself would also offer
-/// AES-256-CBC. Our certificate is ECDSA, and as the client we meet RSA ones too.
+/// The DTLS cipher suites: only AEAD ones, because [`super::sctp_filter`] needs them; webrtc-rs by itself also offers
+/// AES-256-CBC. The relay's certificate is ECDSA; as the DTLS client it meets RSA certificates too.
 pub(super) fn cipher_suites(dtls_client: bool) -> Vec<CipherSuiteId> {
     let ecdsa = [
         CipherSuiteId::Tls_Ecdhe_Ecdsa_With_Aes_128_Gcm_Sha256,

@@ -1,11 +1,10 @@
-//! The keys of a peer's SRTP, overheard where webrtc-rs derives them.
+//! The keys of a peer's SRTP, observed where webrtc-rs derives them.
 //!
-//! RTP passes the peer connection by in both directions, so the relay needs the keying material that DTLS exports
-//! (RFC 5764 4.2), and `RTCPeerConnection` has no handle to it. But it does all its cryptography through a provider
-//! that the application supplies, so each peer gets a provider of its own that hands every call on to webrtc-rs's and
-//! remembers the blocks of the one PRF run that is the exporter's. The rule: only that run is remembered, and it is
-//! handed out once. `tests/handshake.rs` beside this file opens what webrtc-rs seals with the keys, and so fails when a
-//! new webrtc-rs derives them in another way.
+//! RTP does not go through the peer connection, so the relay needs the keying material that DTLS exports (RFC 5764 4.2),
+//! and `RTCPeerConnection` does not give it. So each peer has a crypto provider of its own with an observer that keeps the
+//! blocks of the one PRF run that is the exporter's. The rule: only that run is kept, and it is returned once.
+//! `tests/handshake.rs` beside this file opens what webrtc-rs seals with the keys, and fails when a new webrtc-rs derives
+//! them in another way.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,7 +22,7 @@ const EXPORTER_LABEL: &[u8] = b"EXTRACTOR-dtls_srtp";
 /// The length of every TLS 1.2 master secret (RFC 5246 8.1), and so of the exporter's HMAC key.
 const MASTER_SECRET_LENGTH: usize = 48;
 
-/// More exporter output than any profile needs; beyond it nothing is remembered.
+/// More exporter output than any profile needs, in octets; nothing beyond it is kept.
 const MATERIAL_LIMIT: usize = 128;
 
 /// The crypto provider of exactly one peer connection.
@@ -46,12 +45,12 @@ impl KeySpy {
         Arc::new(ObservedCrypto::new(provider, Self { material: Arc::default(), sctp, trials }))
     }
 
-    /// What decrypted SCTP goes through.
+    /// The filter of decrypted SCTP.
     pub(super) fn sctp(&self) -> &SctpFilter {
         &self.sctp
     }
 
-    /// Which records of the datagram at hand were authentic.
+    /// Which records of the current datagram were authentic.
     pub(super) fn trials(&self) -> &Trials {
         &self.trials
     }

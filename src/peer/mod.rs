@@ -1,4 +1,5 @@
-//! One webrtc-rs peer connection and what the relay keeps beside it: negotiation, keys, feedback, channels.
+//! One webrtc-rs peer connection and what the relay keeps beside it: DTLS keys, RTCP, data channels, and the client for
+//! tests and `sluice load`. Workers open a [`Peer`] for each session; no other module names webrtc-rs's connection.
 
 mod association;
 mod certificate;

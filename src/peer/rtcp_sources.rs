@@ -1,10 +1,10 @@
-//! A client's SRTCP, opened beside the peer connection: which of it is authentic, and how much of that is read.
+//! A client's SRTCP, opened beside the peer connection: which datagrams are authentic, and how many are read.
 //!
 //! The SRTP context of webrtc-rs keeps a replay window for each SSRC that an SRTCP packet names before it has
-//! authenticated the packet, so forged packets would grow a session without end; and with SHA1_80 it believes a packet
-//! that says of itself that it is not encrypted (the E flag, RFC 3711 3.4) without a look at its tag. The rule: only
-//! encrypted packets, as WebRTC sends no other; an SSRC that is new is tried on a context that is thrown away, and only
-//! one whose packet was authentic is let through from then on.
+//! authenticated the packet, so forged packets would grow a session without end; and with SHA1_80 it accepts a packet
+//! whose E flag says that it is not encrypted (RFC 3711 3.4) without checking its tag. The rules: only encrypted packets
+//! are opened, because WebRTC sends no others; a new SSRC is tried on a context that is discarded afterwards, and passes
+//! only if its packet was authentic.
 
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,8 @@ use rtc::srtp::protection_profile::ProtectionProfile;
 use crate::reason::DropReason;
 use crate::srtp::{MasterKey, SrtpProfile};
 
-/// A client sends RTCP from one SSRC for each of its media sources, or from one for all that it receives. More than
-/// this many are refused.
+/// SSRCs of one client that RTCP is accepted from. A client sends RTCP from one SSRC for each of its media sources, or
+/// from one for all that it receives.
 const SOURCES_LIMIT: usize = 16;
 
 /// Bytes in clear text at the beginning: the first header and its sender's SSRC (RFC 3550 6.4.1, RFC 3711 3.4).
@@ -31,8 +31,8 @@ const INDEX_LEN: usize = 4;
 /// How far behind the highest index a packet may come (RFC 3711 3.3.2).
 const REPLAY_WINDOW: usize = 64;
 
-/// Authentic datagrams that are read of one client within [`WINDOW`]: several times what a browser sends that loses much.
-/// What is beyond is dropped and counted.
+/// Authentic datagrams that are read from one client within [`WINDOW`]: several times what a browser with much loss sends.
+/// Further ones are dropped and counted.
 const MAX_DATAGRAMS: u32 = 256;
 const WINDOW: Duration = Duration::from_secs(1);
 
@@ -47,7 +47,7 @@ pub(super) struct RtcpSources {
 }
 
 impl RtcpSources {
-    /// For a client that seals with `remote`.
+    /// For a client whose RTCP is sealed with `remote`.
     pub(super) fn new(remote: MasterKey) -> Self {
         Self { remote, known: Vec::new(), context: None, window: None }
     }
@@ -82,7 +82,7 @@ impl RtcpSources {
             Error::SrtcpSsrcDuplicated(..) => DropReason::Replayed,
             _ => DropReason::Unauthentic,
         })?;
-        // Only what is authentic counts, else a forger would use up what its victim may send.
+        // Only authentic datagrams count, or an attacker could use up the budget of the client.
         if self.may_read(now) { Ok(compound) } else { Err(DropReason::RtcpFlood) }
     }
 

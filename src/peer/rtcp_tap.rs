@@ -1,8 +1,8 @@
-//! Where RTCP leaves a peer connection.
+//! The interceptor by which RTCP is sent on a peer connection.
 //!
-//! webrtc-rs writes no RTCP by itself without its own interceptors, and arriving RTCP is opened outside. So this is the one
-//! interceptor of every peer: it sends what it is given. The rule: no RTP passes it in either direction. Media is sealed
-//! and opened outside, and a packet sealed here as well would use a nonce twice.
+//! Without its own interceptors webrtc-rs writes no RTCP, and received RTCP is opened outside. So this is the only
+//! interceptor of every peer: it sends what it is given. The rule: no RTP passes it in either direction. Media is sealed and
+//! opened outside, and a packet that is sealed here too would use a nonce twice.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,8 +15,8 @@ use rtc::shared::error::Error;
 
 use crate::rtcp::Compound;
 
-/// Compounds that wait. Only a caller that sends many before it polls reaches this; the newest is dropped then, as a lossy
-/// network would.
+/// Compounds that wait. Only a caller that sends many before it polls reaches this; then the newest is dropped, as in a
+/// network with loss.
 const QUEUE_LIMIT: usize = 64;
 
 #[derive(Default)]
@@ -40,7 +40,7 @@ impl RtcpTap {
     /// Sends a compound with the connection's next output.
     pub(super) fn send(&self, packets: Compound, now: Instant) {
         let mut queues = self.lock();
-        // An empty compound means something else to webrtc-rs.
+        // webrtc-rs reads an empty compound as something else.
         if !packets.is_empty() && queues.outbound.len() < QUEUE_LIMIT {
             queues.outbound.push_back((now, packets));
         }

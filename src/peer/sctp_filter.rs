@@ -1,9 +1,9 @@
-//! Hangs the SCTP filter on the ciphers of a peer's DTLS: what they open goes through it before webrtc-rs reads it, and
-//! what they seal shows it what webrtc-rs answers.
+//! The SCTP filter at the ciphers of a peer's DTLS: what they open is filtered before webrtc-rs reads it, and what they
+//! seal shows the filter what webrtc-rs sends.
 //!
-//! All cryptography of a connection goes through the provider of [`super::keys`], which shows this filter what each AEAD
-//! cipher seals and opens. The rules: only DTLS application data is looked at, known by the content type in the additional data that is authenticated
-//! with it; and only AEAD cipher suites are offered ([`super::connection`]), for the others have no such place.
+//! The observer of [`super::keys`] calls it for each AEAD cipher. The rules: only DTLS application data is filtered, which
+//! is known by the content type in the additional data that is authenticated with it; and only AEAD cipher suites are
+//! offered ([`super::connection`]), because others have no additional data.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -14,7 +14,7 @@ use crate::sctp::{Filter, Filtered, Limits, Reliability, Violation};
 /// The length of DTLS's additional data (RFC 6347 4.1.2.1); no SRTP or SRTCP header is as long.
 const ADDITIONAL_DATA: usize = 13;
 
-/// Where the content type stands in it, and that of application data.
+/// The place of the content type in it, and the content type of application data.
 const CONTENT_TYPE: usize = 8;
 const APPLICATION_DATA: u8 = 23;
 
@@ -34,18 +34,18 @@ struct State {
 }
 
 impl SctpFilter {
-    /// Without limits the connection has no data channels, and no SCTP passes.
+    /// A filter with these limits; without limits the connection has no data channels, and no SCTP passes.
     pub(super) fn new(limits: Option<Limits>) -> Self {
         let filter = Filter::new(limits);
         Self(Arc::new(Mutex::new(State { filter, now: None, lost: None, violation: None })))
     }
 
-    /// What the connection is given next arrived at this time.
+    /// Sets the time at which the next datagram arrived.
     pub(super) fn set_now(&self, now: Instant) {
         self.state().now = Some(now);
     }
 
-    /// Why something of the last datagram was lost, if it was.
+    /// Why a part of the last datagram was dropped, if one was.
     pub(super) fn take_loss(&self) -> Option<DropReason> {
         self.state().lost.take()
     }
@@ -55,7 +55,7 @@ impl SctpFilter {
         self.state().violation.take()
     }
 
-    /// How reliable the other side made the channel that it opened on this stream.
+    /// The reliability that the other side gave to the channel that it opened on this stream.
     pub(super) fn take_reliability(&self, stream: u16) -> Reliability {
         self.state().filter.take_reliability(stream)
     }

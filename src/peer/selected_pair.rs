@@ -1,8 +1,8 @@
-//! How a peer connection behind the demultiplexer comes by its one, stable, already selected candidate pair.
+//! The one constant candidate pair that a peer connection has selected.
 //!
-//! The relay does ICE itself: the demultiplexer proves paths, and the peer connection never learns an address. But it passes
-//! nothing on before it has a selected pair of its own. So three messages that never saw a network are exchanged with
-//! it, from a constant address of a documentation network, and from then on everything goes in from that address.
+//! The relay does ICE itself (`ice`), and the peer connection never learns an address. But webrtc-rs begins DTLS only after
+//! it has selected a pair. So three messages that are never sent on a network are exchanged with it, from an address of a
+//! documentation network, and everything later is passed to it as from that address.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -20,11 +20,11 @@ use rtc::stun::textattrs::TextAttribute;
 
 use crate::ice::Credentials;
 
-/// What the peer connection takes for its own address and for the other side's (RFC 5737 3).
+/// The constant addresses of the peer connection and of the other side (RFC 5737 3).
 const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), 9);
 const REMOTE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
 
-/// The pair that everything goes in by.
+/// The constant pair as the transport of received datagrams.
 pub(super) const TRANSPORT: TransportContext =
     TransportContext { local_addr: LOCAL, peer_addr: REMOTE, transport_protocol: TransportProtocol::UDP, ecn: None };
 
@@ -33,7 +33,7 @@ pub(super) fn local_candidate() -> Result<RTCIceCandidateInit, Error> {
     host_candidate(LOCAL)
 }
 
-/// A host candidate (RFC 8445 5.1.1.1) for an address of one's own.
+/// A host candidate (RFC 8445 5.1.1.1) for a local address.
 pub(super) fn host_candidate(address: SocketAddr) -> Result<RTCIceCandidateInit, Error> {
     let base_config = CandidateConfig {
         network: "udp".to_owned(),

@@ -1,9 +1,9 @@
-//! Which of the encrypted records of a datagram were authentic, seen where webrtc-rs decrypts them: it drops what is not
-//! without a word, so nobody else could count forgeries or tell them from what the client sent.
+//! Which encrypted records of a datagram were authentic, observed where webrtc-rs decrypts them: webrtc-rs drops the others
+//! without reporting it, so forgeries could not be counted elsewhere.
 //!
-//! The rule: once a handshake is done, no record of a datagram is tried behind the first that does not open. Nobody who
-//! has the keys writes such a datagram, and one full of forged records costs no more than one forged record. There is no
-//! other limit, because any that could be used up would let forgeries starve the client's own records.
+//! The rule: after the handshake, no record behind the first that is not authentic is tried. A client with the keys sends
+//! no such datagram, and a datagram full of forged records costs no more than one forged record. There is no other limit,
+//! because forgeries could use up any limit and starve the client's own records.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -16,14 +16,14 @@ pub(super) struct Trials(Arc<Outcome>);
 #[derive(Debug, Default)]
 struct Outcome {
     opened: AtomicU32,
-    /// Nothing more of this datagram is tried once a record has failed. During a handshake all is tried: webrtc-rs
-    /// opens with one datagram what it has kept of others.
+    /// True if no more records of this datagram are tried after one has failed. During a handshake all are tried, because
+    /// webrtc-rs opens records of earlier datagrams that it has kept.
     is_limited: AtomicBool,
     has_failed: AtomicBool,
 }
 
 impl Trials {
-    /// Forgets the datagram before. `is_limited` once the handshake is done.
+    /// Begins a datagram. `is_limited`: the handshake is done.
     pub(super) fn begin(&self, is_limited: bool) {
         self.0.opened.store(0, Ordering::Relaxed);
         self.0.is_limited.store(is_limited, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! Transport-wide arrival times (draft-holmer-rmcat-transport-wide-cc-extensions-01): from them a publisher's bandwidth
-//! estimator knows what its path carries. Without this feedback browsers stay at their start bit rate.
+//! Transport-wide arrival times (draft-holmer-rmcat-transport-wide-cc-extensions-01), from which a publisher estimates its
+//! bandwidth. Without this feedback browsers stay at their start bit rate.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -14,32 +14,31 @@ use crate::srtp::index;
 /// From the first arrival to the feedback about it.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// So long an arrival may be told again, because a packet before it came late.
+/// How long an arrival is kept to be reported again when a packet before it comes late.
 const KEPT: Duration = Duration::from_millis(500);
 
-/// Packets told of in one feedback: with two bytes each and their status it stays below 1,200 bytes.
-const MAX_TOLD: usize = 450;
+/// Packets reported in one feedback packet: with two bytes each and their status it stays below 1,200 bytes.
+const MAX_REPORTED: usize = 450;
 
-/// Sequence numbers remembered; a larger leap starts anew.
+/// Sequence numbers kept; after a larger jump the numbering begins again.
 const MAX_SPAN: usize = 8192;
 
-/// Arrival times are told in 250 us; the reference time in 64 ms (section 3.1).
+/// Arrival times are reported in units of 250 us, the reference time in units of 64 ms (section 3.1).
 const TICK: u128 = 250;
 const REFERENCE: i64 = 256;
 
-/// Arrivals of one transport. The sequence numbers are extended from the first on, which is put one round ahead so that
-/// an earlier one has a number too.
+/// Arrivals of one transport. Extended sequence numbers begin at 2^16, so that an earlier packet has a number too.
 pub(crate) struct Arrivals {
     start: Option<Instant>,
     /// The sequence number of the front of `times`.
     first: u64,
-    /// Ticks since `start`, or None where nothing has arrived.
+    /// Ticks since `start`, or `None` for a packet that has not arrived.
     times: VecDeque<Option<i64>>,
-    /// The first sequence number that is to be told.
+    /// The first sequence number to report next.
     next: u64,
-    /// When to tell; None while there is nothing to tell.
+    /// When to report; `None` while there is nothing to report.
     due: Option<Instant>,
-    /// The source of the latest packet: the feedback must name one.
+    /// The SSRC of the latest packet; feedback must name one.
     media_ssrc: u32,
     count: u8,
 }
@@ -58,7 +57,7 @@ impl Arrivals {
             return self.on_packet(media_ssrc, sequence, received);
         };
         if sequence + MAX_SPAN as u64 <= self.first {
-            // No network reorders that far: the sender has begun anew.
+            // No network reorders that far: the sender has restarted its numbers.
             self.restart(sequence);
         }
         let Some(position) = sequence.checked_sub(self.first).map(|position| position as usize) else {
@@ -75,7 +74,7 @@ impl Arrivals {
             return;
         }
         self.times[position] = Some(ticks);
-        // What comes late has been told as missing: tell again from there.
+        // A late packet was reported as missing: report again from there.
         self.next = self.next.min(sequence);
         self.media_ssrc = media_ssrc;
         self.due.get_or_insert(received + INTERVAL);
@@ -84,8 +83,8 @@ impl Arrivals {
         }
     }
 
-    /// Whether packets carry the number that it takes.
-    pub(crate) fn are_told(&self) -> bool {
+    /// Whether packets carry a transport-wide sequence number.
+    pub(crate) fn is_used(&self) -> bool {
         self.start.is_some()
     }
 
@@ -99,7 +98,7 @@ impl Arrivals {
         self.poll_early(sender_ssrc, now)
     }
 
-    /// The same before it is due: something else leaves anyway.
+    /// The same before it is due, to join a datagram that is sent anyway.
     pub(crate) fn poll_early(&mut self, sender_ssrc: u32, now: Instant) -> Option<TransportLayerCc> {
         self.due?;
         let feedback = self.feedback(sender_ssrc);
@@ -111,19 +110,19 @@ impl Arrivals {
     }
 
     fn feedback(&mut self, sender_ssrc: u32) -> Option<TransportLayerCc> {
-        let told = (self.next - self.first) as usize;
-        let first_time = self.times.iter().skip(told).find_map(|time| *time)?;
+        let reported = (self.next - self.first) as usize;
+        let first_time = self.times.iter().skip(reported).find_map(|time| *time)?;
         let reference = first_time.div_euclid(REFERENCE);
         let (mut symbols, mut deltas) = (Vec::new(), Vec::new());
         let mut before = reference * REFERENCE;
         let mut taken = 0;
-        for time in self.times.range(told..) {
+        for time in self.times.range(reported..) {
             let Some(time) = *time else {
                 symbols.push(SymbolTypeTcc::PacketNotReceived);
                 continue;
             };
             let delta = time - before;
-            if deltas.len() == MAX_TOLD || i16::try_from(delta).is_err() {
+            if deltas.len() == MAX_REPORTED || i16::try_from(delta).is_err() {
                 break;
             }
             before = time;
@@ -135,7 +134,7 @@ impl Arrivals {
             deltas.push(RecvDelta { type_tcc_packet: symbol, delta: delta * TICK as i64 });
             taken = symbols.len();
         }
-        // What is missing behind the last arrival is told with the next one.
+        // Packets missing behind the last arrival are reported with the next one.
         symbols.truncate(taken);
         let base = self.next;
         self.next += taken as u64;
@@ -161,12 +160,12 @@ impl Arrivals {
         self.next = sequence;
     }
 
-    /// Drops what was told and is too old to be told again.
+    /// Forgets arrivals that were reported and are too old to be reported again.
     fn forget(&mut self, now: Instant) {
         let Some(start) = self.start else { return };
         let age = now.saturating_duration_since(start).saturating_sub(KEPT);
         let oldest = (age.as_micros() / TICK) as i64;
-        // The last one stays: sequence numbers are extended from it.
+        // The last one is kept: sequence numbers are extended from it.
         while self.times.len() > 1 && self.times[0].is_none_or(|time| time < oldest) {
             self.forget_first();
         }
@@ -179,7 +178,7 @@ impl Arrivals {
     }
 }
 
-/// The status chunks (section 3.1.2): runs where they pay, else vectors of fourteen one-bit or seven two-bit symbols.
+/// The status chunks (section 3.1.2): runs where they are shorter, else vectors of 14 one-bit or 7 two-bit symbols.
 fn chunks(mut symbols: &[SymbolTypeTcc]) -> Vec<PacketStatusChunk> {
     let mut chunks = Vec::new();
     while let Some(&first) = symbols.first() {

@@ -1,40 +1,40 @@
 //! One wall clock for all tracks of a publisher, so that viewers play its audio and video together.
 //!
-//! What a viewer is told relates each track's RTP timestamps to a wall clock, and only the difference between the tracks
-//! matters to it. Publishers give it in sender reports (RFC 3550 6.4.1). Some have no wall clock (NTP timestamp 0), some
-//! report on one track only or on none, and some step their clock. The rules: a clock that steps goes on, as viewers are
-//! told it, as if it had not; and while one track has no clock, the clock of all of them is the arrival of their packets.
+//! Sender reports to viewers relate the RTP timestamps of each track to a wall clock, and only the difference between the
+//! tracks matters. Publishers send that clock in sender reports (RFC 3550 6.4.1). Some have no wall clock (NTP timestamp
+//! 0), some report on one track or on none, and some step their clock. The rules: steps are corrected, so that the clock
+//! of the reports to viewers does not step; and while one track has no clock, the arrival of packets is the clock of all.
 
 use std::time::{Duration, Instant};
 
 use super::ntp::fixed_point;
 use super::sender_clock::SenderClock;
 
-/// How long a track may be without a clock before all are told by arrival: two intervals of reports (RFC 3550 6.2), and of
-/// a publisher that has not reported at all yet, six.
+/// How long a track may be without a clock before arrival becomes the clock of all: two report intervals (RFC 3550 6.2),
+/// or six for a publisher that has not sent any report.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) const PATIENCE_WITHOUT_REPORTS: Duration = Duration::from_secs(30);
 
-/// A clock that is off by more than a report can be late has been stepped: in 1/2^32 s.
+/// A larger difference to the expected clock is a step, because no report is late by that much; in 1/2^32 s.
 const STEP: u64 = 1 << 31;
 
-/// What the wall clock of a publisher without one shows when its first packet arrives: 1970, in seconds (RFC 5905 6).
+/// The wall clock at the first packet of a publisher without a clock: the year 1970 as an NTP timestamp (RFC 5905 6).
 const EPOCH: u64 = 2_208_988_800 << 32;
 
-/// The wall clock that viewers are told.
+/// The wall clock of the sender reports to viewers.
 #[derive(Debug, Default)]
 pub(crate) struct WallClock {
-    /// The moment from which times are counted here.
+    /// The instant that times are counted from.
     origin: Option<Instant>,
-    /// What the clock shows then, by its latest reading; `None` before the first.
+    /// The clock at `origin` by its latest reading; `None` before the first.
     at_origin: Option<u64>,
-    /// Added to what the publisher says, because its clock has been stepped. Modulo 2^64.
+    /// Added to the publisher's clock to correct steps, modulo 2^64.
     correction: u64,
 }
 
 impl WallClock {
-    /// The publisher's clock as viewers are told it. Its reading moves the clock on. `said` is when the report would
-    /// have come without delay on its way: a report that lags is no step of the clock.
+    /// The publisher's clock for viewers, with steps corrected. `said` is when the report would have arrived without delay:
+    /// a delayed report is not a step.
     pub(crate) fn read(&mut self, clock: SenderClock, said: Instant) -> SenderClock {
         let shown = clock.ntp.wrapping_sub(self.elapsed(said)).wrapping_add(self.correction);
         let expected = *self.at_origin.get_or_insert(shown);
@@ -47,19 +47,19 @@ impl WallClock {
         SenderClock { ntp: clock.ntp.wrapping_add(self.correction), ..clock }
     }
 
-    /// The clock of a track by the arrival of a packet.
+    /// The clock of a track from the arrival of a packet.
     pub(crate) fn by_arrival(&mut self, (rtp, received): (u32, Instant)) -> SenderClock {
         let elapsed = self.elapsed(received);
         let ntp = self.at_origin.get_or_insert(EPOCH).wrapping_add(elapsed);
         SenderClock { ntp, rtp, received }
     }
 
-    /// True once the publisher has said what its clock shows.
+    /// Whether there has been a reading.
     pub(crate) fn is_known(&self) -> bool {
         self.at_origin.is_some()
     }
 
-    /// Since the origin, modulo 2^64: what is before it counts too.
+    /// The time since the origin, modulo 2^64; it may be negative.
     fn elapsed(&mut self, now: Instant) -> u64 {
         let origin = *self.origin.get_or_insert(now);
         match now.checked_duration_since(origin) {
@@ -69,29 +69,29 @@ impl WallClock {
     }
 }
 
-/// The packet of one track that came soonest after its timestamp, lately: what arrived late says less about the clock.
+/// The recent packet of one track that arrived soonest after its timestamp, which says most about the clock.
 #[derive(Debug)]
 pub(crate) struct Soonest {
     best: (u32, Instant),
-    /// The best since `since`, which follows when that is over: clocks drift.
+    /// The best since `since`, which replaces `best` after [`WINDOW`], because clocks drift.
     next: (u32, Instant),
     since: Instant,
 }
 
-/// From one look for the soonest packet to the next.
+/// How long the soonest packet is searched for before it replaces the previous one.
 const WINDOW: Duration = Duration::from_secs(5);
 
-/// What is later than this has other timestamps.
+/// A packet that is later than this has timestamps of another encoder run.
 const JUMP: Duration = Duration::from_secs(2);
 
 impl Soonest {
-    /// The first packet.
+    /// Begins with the first packet.
     pub(crate) fn new(timestamp: u32, received: Instant) -> Self {
         let first = (timestamp, received);
         Self { best: first, next: first, since: received }
     }
 
-    /// The first packet of another frame.
+    /// Takes the first packet of another frame.
     pub(crate) fn on_frame(&mut self, timestamp: u32, received: Instant, clock_rate: u32) {
         let this = (timestamp, received);
         let late = later(self.best, this, clock_rate);
@@ -107,13 +107,14 @@ impl Soonest {
         }
     }
 
-    /// Timestamp and arrival.
+    /// The timestamp and arrival of the soonest packet.
     pub(crate) fn get(&self) -> (u32, Instant) {
         self.best
     }
 }
 
-/// By how much the second packet came later after the first than their timestamps say, in ticks.
+/// The delay of the second packet relative to the first, in ticks: the difference of their arrivals less that of their
+/// timestamps.
 pub(crate) fn later((before, came_before): (u32, Instant), (timestamp, came): (u32, Instant), clock_rate: u32) -> i64 {
     let elapsed = ticks(came.saturating_duration_since(came_before), clock_rate);
     elapsed as i64 - i64::from(timestamp.wrapping_sub(before) as i32)
@@ -121,7 +122,7 @@ pub(crate) fn later((before, came_before): (u32, Instant), (timestamp, came): (u
 
 /// A duration in ticks of a clock, up to an hour.
 fn ticks(duration: Duration, clock_rate: u32) -> u64 {
-    // In 64 bits: a division of 128 takes longer than all else that is done for a packet here.
+    // In 64 bits: a 128-bit division takes longer than everything else for a packet here.
     let nanoseconds = duration.as_secs().min(3_600) * 1_000_000_000 + u64::from(duration.subsec_nanos());
     nanoseconds * u64::from(clock_rate) / 1_000_000_000
 }
@@ -133,33 +134,33 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
     const NTP: u64 = 3_900_000_000 << 32;
 
-    fn told(wall: &mut WallClock, ntp: u64, received: Instant) -> u64 {
+    fn read(wall: &mut WallClock, ntp: u64, received: Instant) -> u64 {
         wall.read(SenderClock { ntp, rtp: 0, received }, received).ntp
     }
 
     #[test]
-    fn a_clock_that_steps_goes_on_as_viewers_are_told_it() {
+    fn viewers_do_not_see_a_clock_step() {
         let start = Instant::now();
         let at = |seconds: u32| start + SECOND * seconds;
         let after = |seconds: u64| NTP + (seconds << 32);
         let mut wall = WallClock::default();
-        assert_eq!(told(&mut wall, after(0), at(0)), after(0));
-        assert_eq!(told(&mut wall, after(5) + (1 << 28), at(5)), after(5) + (1 << 28), "an early report is no step");
-        assert_eq!(told(&mut wall, after(3_606), at(6)), after(6) + (1 << 28));
-        assert_eq!(told(&mut wall, after(3_608), at(8)), after(8) + (1 << 28), "all tracks have one correction");
-        assert_eq!(told(&mut wall, after(9), at(9)), after(9) + (1 << 28), "and back");
-        assert_eq!(told(&mut wall, 0u64.wrapping_sub(1 << 40), at(10)), after(10) + (1 << 28), "anywhere");
+        assert_eq!(read(&mut wall, after(0), at(0)), after(0));
+        assert_eq!(read(&mut wall, after(5) + (1 << 28), at(5)), after(5) + (1 << 28), "an early report is no step");
+        assert_eq!(read(&mut wall, after(3_606), at(6)), after(6) + (1 << 28));
+        assert_eq!(read(&mut wall, after(3_608), at(8)), after(8) + (1 << 28), "all tracks have one correction");
+        assert_eq!(read(&mut wall, after(9), at(9)), after(9) + (1 << 28), "and back");
+        assert_eq!(read(&mut wall, 0u64.wrapping_sub(1 << 40), at(10)), after(10) + (1 << 28), "anywhere");
     }
 
     #[test]
     fn the_clock_by_arrival_goes_on_from_the_publishers_and_to_it() {
         let start = Instant::now();
         let mut wall = WallClock::default();
-        told(&mut wall, NTP, start);
+        read(&mut wall, NTP, start);
         assert_eq!(wall.by_arrival((7, start + 2 * SECOND)).ntp, NTP + (2 << 32));
         let mut wall = WallClock::default();
         assert_eq!(wall.by_arrival((7, start)).ntp, EPOCH);
-        assert_eq!(told(&mut wall, NTP, start + SECOND), EPOCH + (1 << 32));
+        assert_eq!(read(&mut wall, NTP, start + SECOND), EPOCH + (1 << 32));
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! What one RTCP datagram carries.
+//! Compound RTCP packets (RFC 3550 6.1).
 
-/// The packets of one compound RTCP datagram (RFC 3550 6.1).
+/// The packets of one RTCP datagram.
 pub type Compound = Vec<Box<dyn ::rtcp::packet::Packet>>;
 
 /// The source description that a compound packet must carry (RFC 3550 6.1).

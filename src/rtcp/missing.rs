@@ -1,9 +1,9 @@
-//! What is missing from one SSRC's line, and when to ask for it again (RFC 4585 6.2.1).
+//! The packets that are missing from one RTP stream, and when to request them (RFC 4585 6.2.1).
 //!
-//! The relay owns loss recovery on this leg: a packet that is not repaired here is missing for every viewer. What has been
-//! lost twice is asked for twice in one request: of most senders two answers come, and losing those too is rare enough for
-//! a viewer to be told how long a repair takes at most ([`Missing::repair_time`]). Two requests would take longer: FFmpeg
-//! reads one datagram for each picture or sound that it sends.
+//! A packet that is not repaired here is missing for every viewer. A packet that was lost twice is named twice in one
+//! request: most senders answer twice, and the loss of both answers is rare enough to give viewers an upper limit for the
+//! duration of a repair ([`Missing::repair_time`]). Two requests would take longer: FFmpeg reads one datagram for each frame
+//! that it sends.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -11,56 +11,56 @@ use std::time::{Duration, Instant};
 
 use ::rtcp::transport_feedbacks::transport_layer_nack::NackPair;
 
-/// The network may reorder by so many packets, or by [`REORDERING`], before one counts as missing.
+/// How many packets, or how much time ([`REORDERING`]), the network may reorder by before a packet counts as missing.
 const REORDERED_BEHIND: u64 = 2;
 const REORDERING: Duration = Duration::from_millis(10);
 
-/// A packet is asked for so often, for so long; then nobody waits for it any more.
+/// How often, and for how long, a packet is requested; then it is given up.
 const MAX_TRIES: u8 = 10;
 const MAX_AGE: Duration = Duration::from_secs(1);
 
-/// Nothing tells of packets that were lost before the first that came, and a line that begins with a keyframe is worth
-/// nothing without its beginning: so many are asked for at a venture, so often. Who has not sent them has no answer.
+/// Packets before the first one that arrived may have been lost too, and a keyframe is useless without its first packets:
+/// this number of them is requested speculatively, and how often. A publisher that never sent them ignores the requests.
 const BEFORE_FIRST: u64 = 8;
 const GUESSES: u8 = 3;
 
-/// Packets waited for at once; each fits the one NACK, even if each needs an entry of its own. Beyond that the line is
-/// torn, a new keyframe is due anyway, and the oldest are given up.
+/// Packets requested at once; all fit one NACK, even if each needs an entry of its own. Above that a new keyframe is needed
+/// anyway, and the oldest are given up.
 const MAX_MISSING: usize = 250;
 
-/// Between two requests for one packet: what was measured and how much it varies, within these bounds.
+/// The bounds of the time between two requests for one packet, which is the measured time of an answer plus its variation.
 const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
 const LEAST_VARIATION: Duration = Duration::from_millis(2);
 const ROUND_TRIPS: Range<Duration> = Duration::from_millis(20)..Duration::from_millis(250);
 
-/// A longer hole is a jump of the sender's numbers, or an outage that no repair mends: nothing of it is asked for.
+/// A longer gap is a jump of the sender's numbers, or an outage that cannot be repaired: nothing of it is requested.
 const LONGEST_HOLE: u64 = 1024;
 
 /// The missing packets of one SSRC, by index.
 pub(crate) struct Missing {
     packets: VecDeque<Request>,
-    /// From the request to the arrival, smoothed; `None` until one has arrived.
+    /// The smoothed time from a request to the arrival; `None` before the first arrival.
     round_trip: Option<Duration>,
-    /// How much that varies, smoothed.
+    /// Its smoothed variation.
     variation: Duration,
-    /// Packets asked for the first time, until they are taken.
+    /// Packets requested for the first time since the last [`Self::take_asked`].
     lost: u64,
-    /// Packets that never came.
+    /// Packets that were given up.
     given_up: u64,
-    /// Packets that came after they had been asked for.
+    /// Packets that arrived after a request.
     repaired: u64,
 }
 
 struct Request {
     index: u64,
     since: Instant,
-    /// Nobody knows whether it was sent.
+    /// It is requested speculatively.
     is_guess: bool,
     tries: u8,
-    /// When it was asked for last, and the time before that.
+    /// The last request for it and the one before.
     asked: Instant,
     before: Instant,
-    /// When to ask next.
+    /// When to request it next.
     due: Instant,
 }
 
@@ -76,15 +76,15 @@ impl Missing {
         }
     }
 
-    /// `index` is the first that arrived.
+    /// Takes the first packet, `index`.
     pub(crate) fn on_first(&mut self, index: u64, now: Instant) {
         let guess = |index| Request { index, since: now, is_guess: true, tries: 0, asked: now, before: now, due: now };
         self.packets.extend((index.saturating_sub(BEFORE_FIRST)..index).map(guess));
     }
 
-    /// `index` arrived and is the highest; those after `before` and below it are missing for now.
+    /// `index` arrived and is the highest; the packets between `before` and it are missing for now.
     pub(crate) fn on_highest(&mut self, before: u64, index: u64, now: Instant) {
-        // What was in doubt may now be too far behind to be mere reordering.
+        // Packets that could have been reordered may now be too far behind for that.
         let doubtful = |request: &&mut Request| request.index + REORDERED_BEHIND > before;
         for request in self.packets.iter_mut().rev().take_while(doubtful) {
             if request.tries == 0 && request.index + REORDERED_BEHIND <= index {
@@ -115,7 +115,7 @@ impl Missing {
         }
     }
 
-    /// A packet below the highest came after all; true if it was missing.
+    /// A packet below the highest arrived; true if it was missing.
     pub(crate) fn on_late(&mut self, index: u64, now: Instant) -> bool {
         let Ok(position) = self.packets.binary_search_by_key(&index, |request| request.index) else {
             return false;
@@ -126,9 +126,9 @@ impl Missing {
         let sample = match request.tries {
             0 => None,
             1 => Some(since),
-            // Sooner than answers come: it is one to the request before, and those come later than was thought.
+            // It arrived sooner than an answer can: it answers the request before, and answers take longer than expected.
             _ if since < self.round_trip() / 2 => Some(now.saturating_duration_since(request.before)),
-            // After several requests nobody can tell which one it answers.
+            // After several requests it is not known which one it answers.
             _ => None,
         };
         if let Some(sample) = sample {
@@ -139,13 +139,13 @@ impl Missing {
         true
     }
 
-    /// A packet is not waited for any more.
+    /// Gives up a packet.
     pub(crate) fn forget(&mut self, index: u64) {
         self.packets.retain(|request| request.index != index);
     }
 
-    /// The packets to ask for now, as the entries of one NACK, in which those that were asked for before stand twice, as
-    /// long as there is room; empty if there are none.
+    /// The packets to request now, as the entries of one NACK. Packets that were requested before are named twice if there
+    /// is room. Empty if there is nothing to request.
     pub(crate) fn poll(&mut self, now: Instant) -> Vec<NackPair> {
         self.packets.retain(|request| {
             let most = if request.is_guess { GUESSES } else { MAX_TRIES };
@@ -179,7 +179,7 @@ impl Missing {
         self.repaired
     }
 
-    /// How many packets are waited for.
+    /// How many packets are missing.
     pub(crate) fn len(&self) -> usize {
         self.packets.len()
     }
@@ -188,12 +188,12 @@ impl Missing {
         self.given_up
     }
 
-    /// Packets asked for the first time since the last call.
+    /// Packets requested for the first time since the last call.
     pub(crate) fn take_lost(&mut self) -> u64 {
         std::mem::take(&mut self.lost)
     }
 
-    /// From the first request to the arrival, if it takes a second one.
+    /// The time from the first request to the arrival if a second request is needed.
     pub(crate) fn repair_time(&self) -> Duration {
         self.retry() + self.round_trip()
     }
@@ -203,7 +203,7 @@ impl Missing {
     }
 
     fn retry(&self) -> Duration {
-        // An answer on its way is not asked for again.
+        // Not again before an answer can have arrived.
         (self.round_trip() + 2 * self.variation).clamp(ROUND_TRIPS.start, ROUND_TRIPS.end)
     }
 }

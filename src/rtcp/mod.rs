@@ -1,9 +1,9 @@
-//! RTCP both ways: what a publisher is told of what arrives from it, and what a viewer says and is told.
+//! RTCP in both directions (RFC 3550, RFC 4585): reports, NACKs, transport-wide feedback and keyframe requests to
+//! publishers; sender reports to viewers; and what both send. Workers call it for each received RTP and RTCP packet.
 //!
-//! RTP passes the peer connection by, so webrtc-rs cannot know what arrived or was sent; its RTCP is ours to write and to
-//! read. Everything here is pure: it is told arrivals and times, and asked for packets. RTCP is only ever about SSRCs of
-//! the transport that it came on; what it says of others has no effect, and no BYE ends anything, because a session ends
-//! by DELETE, by DTLS or by silence.
+//! RTP does not go through the peer connection, so webrtc-rs cannot know what was received or sent, and the relay writes and
+//! reads RTCP itself. Everything here is pure: it gets arrivals and times, and answers with packets. RTCP has an effect only
+//! for SSRCs of the transport that it came on. BYE is ignored: a session ends by DELETE, by DTLS or without consent.
 
 mod arrivals;
 mod clocks;

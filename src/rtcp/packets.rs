@@ -1,52 +1,52 @@
-//! Arriving RTCP, read where it lies: the packets of a decrypted compound that the relay acts on.
+//! Received RTCP, read in place: the packets of a decrypted compound that the relay uses.
 //!
-//! The rule: reading allocates nothing, and a packet costs no more than its octets, whatever they are. So transport-wide
-//! feedback, source descriptions, BYE, APP and XR are stepped over by their length alone. A packet whose content does not
-//! hold is left out; a header that does not hold ends the compound.
+//! The rule: reading allocates nothing, and its cost is linear in the octets. So transport-wide feedback, source
+//! descriptions, BYE, APP and XR are skipped by their length. A packet with malformed content is left out; a malformed
+//! header ends the compound.
 
-/// Packets of one compound, read or not; what is behind them is not looked at. Clients put a report, a description and one
-/// or two requests for each of their tracks into one.
+/// Packets of one compound that are looked at, read or skipped. Clients put a report, a description and one or two requests
+/// for each of their tracks into one compound.
 const MAX_PACKETS: usize = 32;
 
-/// All of RTCP is made of these (RFC 3550 6.4.1), in network order.
+/// A 32-bit word in network order (RFC 3550 6.4.1).
 type Word = [u8; 4];
 
 /// One packet of a compound.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Packet<'a> {
-    /// What its sender has sent until now, and how it receives (RFC 3550 6.4.1).
+    /// A sender report (RFC 3550 6.4.1).
     SenderReport {
-        /// The sender's.
+        /// The sender's SSRC.
         ssrc: u32,
-        /// Its wall clock, as an NTP timestamp; 0 if it has none.
+        /// The sender's wall clock as an NTP timestamp; 0 if it has none.
         ntp: u64,
-        /// The same instant in ticks of the codec.
+        /// The RTP timestamp of the same instant.
         rtp: u32,
-        /// One for each source that it receives.
+        /// One for each SSRC that the sender receives.
         blocks: Blocks<'a>,
     },
-    /// How its sender receives (RFC 3550 6.4.2).
+    /// A receiver report (RFC 3550 6.4.2).
     ReceiverReport {
-        /// One for each source that it receives.
+        /// One for each SSRC that the sender receives.
         blocks: Blocks<'a>,
     },
-    /// Packets are missing (RFC 4585 6.2.1).
+    /// A NACK (RFC 4585 6.2.1).
     Nack {
-        /// Of this source.
+        /// The SSRC that packets are missing from.
         ssrc: u32,
-        /// Which ones.
+        /// The missing packets.
         sequences: Sequences<'a>,
     },
-    /// A decoder needs a keyframe: PLI (RFC 4585 6.3.1) or FIR (RFC 5104 4.3.1).
+    /// A keyframe request: PLI (RFC 4585 6.3.1) or FIR (RFC 5104 4.3.1).
     KeyframeRequest {
-        /// Of these sources.
+        /// The SSRCs that need a keyframe.
         sources: Sources<'a>,
     },
-    /// How much a network carries, as its receiver sees it (REMB, draft-alvestrand-rmcat-remb).
+    /// The receiver's estimate of its bandwidth (REMB, draft-alvestrand-rmcat-remb).
     Estimate {
-        /// Bits a second for all that it receives.
+        /// Bits per second for all that it receives.
         bits: f32,
-        /// The sources that it receives.
+        /// The SSRCs that it receives.
         sources: Sources<'a>,
     },
 }
@@ -55,18 +55,18 @@ pub enum Packet<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blocks<'a>(&'a [[Word; 6]]);
 
-/// How the packets of one source arrive (RFC 3550 6.4.1).
+/// The report block of one SSRC (RFC 3550 6.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// The source.
+    /// The SSRC that the block is about.
     pub ssrc: u32,
     /// Packets lost since the first; 0 if duplicates outnumber them.
     pub total_lost: u32,
-    /// In ticks of the codec.
+    /// Interarrival jitter in ticks of the codec's clock.
     pub jitter: u32,
     /// The middle of the NTP timestamp of the sender report that arrived last; 0 for none.
     pub last_sr: u32,
-    /// Since then, in 1/65536 s.
+    /// The time since that report arrived, in 1/65536 s.
     pub delay: u32,
 }
 
@@ -78,7 +78,7 @@ pub struct Sequences<'a>(&'a [Word]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sources<'a> {
     words: &'a [Word],
-    /// Words from one to the next.
+    /// Words from one SSRC to the next.
     step: usize,
 }
 
@@ -129,7 +129,7 @@ fn blocks(words: &[Word], count: u8) -> Option<Blocks<'_>> {
     words.as_chunks().0.get(..usize::from(count)).map(Blocks)
 }
 
-/// The last octet of padding says how much there is (RFC 3550 6.4.1).
+/// The last octet of padding is its length (RFC 3550 6.4.1).
 fn without_padding(first: u8, body: &[u8]) -> Option<&[u8]> {
     if first & 0x20 == 0 {
         return Some(body);
@@ -163,7 +163,7 @@ impl<'a> Blocks<'a> {
 }
 
 impl<'a> Sequences<'a> {
-    /// How many there are; the same one more than once if it is named so.
+    /// How many there are, with repetitions.
     #[must_use]
     pub fn count(self) -> usize {
         self.0.iter().map(|[_, _, mask @ ..]| 1 + u16::from_be_bytes(*mask).count_ones() as usize).sum()
@@ -173,7 +173,7 @@ impl<'a> Sequences<'a> {
     pub fn iter(self) -> impl Iterator<Item = u16> + use<'a> {
         self.0.iter().flat_map(|[high, low, mask @ ..]| {
             let (first, mask) = (u16::from_be_bytes([*high, *low]), u16::from_be_bytes(*mask));
-            // The first bit of 17 is the packet that the pair names itself.
+            // The first of 17 bits is the packet that the pair names.
             let mut left = u32::from(mask) << 1 | 1;
             std::iter::from_fn(move || {
                 let next = left.trailing_zeros() as u16;
@@ -185,7 +185,7 @@ impl<'a> Sequences<'a> {
 }
 
 impl<'a> Sources<'a> {
-    /// Each SSRC, as often as it is named.
+    /// Each SSRC, with repetitions.
     pub fn iter(self) -> impl Iterator<Item = u32> + use<'a> {
         self.words.iter().step_by(self.step).map(|word| number(*word))
     }

@@ -1,44 +1,45 @@
-//! How much a publisher takes of what it is told.
+//! How many datagrams a publisher reads.
 //!
-//! Some senders look into their socket only when they write: FFmpeg reads one datagram for each frame of video or audio
-//! that it sends. What it is told beyond that waits there, and a NACK behind it comes too late. The rule: each frame that
-//! arrives allows one datagram more, and of those that were not needed two are kept, so a request that does not follow
-//! closely on others leaves at once. Whoever reads at once is sent all at once. Which of the two a publisher is, its
-//! answers tell: those of one that reads when it writes come together with its next frame.
+//! Some senders read their socket only when they write: FFmpeg reads one datagram for each frame of video or audio that it
+//! sends. Further datagrams wait in its socket, and a NACK behind them arrives too late. The rule: each received frame
+//! allows one more datagram, and up to two unused ones are kept, so that a request that does not closely follow others is
+//! sent at once. A publisher that reads at once gets everything at once. Which kind a publisher is shows in its answers:
+//! those of a publisher that reads when it writes arrive together with its next frame.
 
 use std::time::{Duration, Instant};
 
-/// Datagrams that may be sent without another frame. More would wait there, where no request can be joined to them.
+/// Datagrams that may be sent without another frame. Further ones would wait in the publisher's socket, where no request can
+/// be joined to them.
 const MOST_CREDIT: i32 = 2;
 
-/// A publisher that sends nothing may be told something this often.
+/// How often a publisher that sends nothing may be sent a datagram.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// With less between two frames, a report each second takes no room from requests.
+/// With a shorter time between two frames, a report each second does not delay requests.
 const CLOSE_FRAMES: Duration = Duration::from_millis(25);
 
-/// Answers of the other way, less those of this way, that change what is thought of a publisher.
+/// How many more answers of the other kind than of the assumed kind change the assumption.
 const CERTAIN: i8 = 4;
 
-/// What is thought of one publisher's reading.
+/// The assumption about how one publisher reads.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    /// Datagrams that it may be sent now; below 0 those that it has yet to read.
+    /// Datagrams that it may be sent now; if negative, those that it has yet to read.
     credit: i32,
     /// When it was last sent one.
     sent: Option<Instant>,
     /// When the newest frame began to arrive, and the smoothed time between two.
     frame: Option<Instant>,
     interval: Option<Duration>,
-    /// An answer has come, and no frame since.
+    /// An answer has arrived, and no frame since.
     answered: Option<Instant>,
     reads_at_once: bool,
-    /// From 0, what speaks for the way that is thought to be its own, to [`CERTAIN`], what speaks for the other.
+    /// From 0, which confirms the assumed kind, to [`CERTAIN`], which changes it.
     doubt: i8,
 }
 
 impl Reader {
-    /// Nothing is known yet.
+    /// A publisher about which nothing is known yet.
     pub(crate) fn new() -> Self {
         Self {
             credit: MOST_CREDIT,
@@ -51,14 +52,14 @@ impl Reader {
         }
     }
 
-    /// It numbers its packets for the transport: who wants to know when each arrives reads at once.
+    /// It numbers packets for transport-wide feedback, so it reads at once.
     pub(crate) fn on_transport_sequence(&mut self) {
         if self.frame.is_none() {
             self.reads_at_once = true;
         }
     }
 
-    /// The first packet of a frame arrived, of whatever track.
+    /// The first packet of a frame of any track arrived.
     pub(crate) fn on_frame(&mut self, received: Instant) {
         self.credit = (self.credit + 1).min(MOST_CREDIT);
         if let Some(before) = self.frame.replace(received) {
@@ -79,33 +80,33 @@ impl Reader {
         }
     }
 
-    /// A packet came that it was asked for.
+    /// A requested packet arrived.
     pub(crate) fn on_answer(&mut self, received: Instant) {
         self.answered = Some(received);
     }
 
-    /// It is sent a datagram.
+    /// A datagram is sent to it.
     pub(crate) fn on_sent(&mut self, now: Instant) {
         self.credit = (self.credit - 1).max(-MOST_CREDIT);
         self.sent = Some(now);
     }
 
-    /// When it may be told something that is due at `due`.
+    /// When it may be sent something that is due at `due`.
     pub(crate) fn ready(&self, due: Instant) -> Instant {
         self.after(due, 1)
     }
 
-    /// The same for what can wait until there is room for requests besides.
+    /// The same for what can wait until there is room for requests too.
     pub(crate) fn ready_for_report(&self, due: Instant) -> Instant {
         self.after(due, MOST_CREDIT)
     }
 
-    /// Whether each frame is so precious that reports come seldom.
+    /// Whether frames are so rare that reports must be rare too.
     pub(crate) fn is_slow(&self) -> bool {
         !self.reads_at_once && self.interval.is_some_and(|interval| interval > CLOSE_FRAMES)
     }
 
-    /// From one frame to the next, on average.
+    /// The average time between two frames.
     pub(crate) fn interval(&self) -> Option<Duration> {
         self.interval
     }

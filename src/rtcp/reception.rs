@@ -1,4 +1,4 @@
-//! One publisher's reception: what arrives is noted, and what the publisher must be told comes out as RTCP.
+//! The reception of one publisher: takes its packets, and writes the RTCP for it.
 
 use std::time::{Duration, Instant};
 
@@ -19,24 +19,24 @@ use crate::srtp::index;
 /// From one receiver report to the next.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The same to a publisher that hardly takes requests (RFC 3550 6.2: 5 s at most by default).
+/// The same for a publisher that reads few datagrams (RFC 3550 6.2: at most 5 s by default).
 const SELDOM: Duration = Duration::from_secs(5);
 
-/// Octets of packets that are joined in one datagram: what DTLS and SRTCP add fits a path's 1,200.
+/// Octets of packets that are joined in one datagram; with what SRTCP adds it stays below 1,200.
 const MAX_JOINED: usize = 1100;
 
-/// Frames that come more seldom delay the notice of a loss, which only the next one shows; but where they come more seldom
-/// still, nobody sees that one is late.
+/// A loss is noticed at the next packet, so frames at longer intervals than this delay the request, up to `MOST_NOTICE`: at
+/// still longer intervals a late frame is not visible.
 const USUAL_FRAME: Duration = Duration::from_millis(33);
 const MOST_NOTICE: Duration = Duration::from_millis(50);
 
 /// Report blocks that fit one receiver report (RFC 3550 6.4.2); the opener lets through fewer SSRCs.
 const MAX_SOURCES: usize = 31;
 
-/// What a publisher is told about its SSRCs and its transport: receiver reports each second (RFC 3550 6.4.2), NACKs after
-/// a short allowance for reordering (RFC 4585 6.2.1), transport-wide arrival times each 50 ms while packets carry the
-/// number for it. A publisher whose packets do gets all of that in one datagram; one whose packets do not, one packet in
-/// each, because FFmpeg understands a NACK only where it is alone. Pure; nothing grows with what a publisher sends.
+/// The RTCP for one publisher: receiver reports each second (RFC 3550 6.4.2), NACKs after a short allowance for reordering
+/// (RFC 4585 6.2.1), and transport-wide arrival times every 50 ms if packets carry numbers for them. A publisher with such
+/// numbers gets all of that in one datagram; others get one packet in each datagram, because FFmpeg understands a NACK only
+/// if it is alone. The state is bounded whatever a publisher sends.
 pub struct Reception {
     sender_ssrc: u32,
     cname: String,
@@ -44,49 +44,49 @@ pub struct Reception {
     sources: Vec<Received>,
     arrivals: Arrivals,
     reader: Reader,
-    /// Sources of which a keyframe is to be asked for.
+    /// SSRCs of which a keyframe is to be requested.
     wanted: Vec<(u32, Instant)>,
     /// What did not fit the datagram before, and when that left.
     waiting: Option<(Compound, Instant)>,
-    /// None until something arrives.
+    /// `None` until something arrives.
     report_due: Option<Instant>,
     wall: WallClock,
-    /// Since when a source has no clock; `None` while each has one.
+    /// Since when an SSRC has had no clock; `None` while each has one.
     clockless: Option<Instant>,
-    /// Viewers are told the clocks by the arrival of packets.
+    /// True while the arrival of packets is the clock for viewers.
     by_arrival: bool,
     tally: Tally,
 }
 
 struct Received {
     source: Source,
-    /// None where NACK was not negotiated.
+    /// `None` if NACK was not negotiated.
     missing: Option<Missing>,
-    /// Packets that retransmissions on another SSRC brought, or copies in later packets.
+    /// Packets that were recovered by retransmissions on another SSRC or by copies in later packets.
     retransmitted: u64,
-    /// Of those, the copies.
+    /// The copies among them.
     restored: u64,
 }
 
 /// Plain counts, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Packets asked for again, each time that they were.
+    /// Requests for missing packets, repetitions included.
     pub asked: u64,
-    /// Packets that came late, by retransmission or as a copy after they had been missing.
+    /// Missing packets that arrived late, by retransmission or as a copy.
     pub recovered: u64,
-    /// Packets that were missing and were given up.
+    /// Missing packets that were given up.
     pub given_up: u64,
 }
 
-/// How one SSRC's packets arrive.
+/// How the packets of one SSRC arrive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quality {
-    /// Packets that did not come and are not waited for any more.
+    /// Packets that did not arrive and were given up.
     pub lost: u64,
-    /// Packets that came after they had been asked for, or as copies in later ones.
+    /// Packets that arrived after a request, or as copies in later ones.
     pub repaired: u64,
-    /// How unevenly packets arrive (RFC 3550 A.8).
+    /// Interarrival jitter (RFC 3550 A.8).
     pub jitter: Duration,
 }
 
@@ -110,8 +110,8 @@ impl Reception {
         }
     }
 
-    /// Begins to keep statistics of an SSRC; packets of others count for the transport only. `clock_rate` is in ticks a
-    /// second, `nack` whether missing packets are asked for. A known SSRC, or a 32nd, changes nothing.
+    /// Begins to keep statistics of an SSRC; packets of other SSRCs count for the transport only. `clock_rate` is in ticks per
+    /// second; `nack`: missing packets are requested. A known SSRC, or a 32nd, has no effect.
     pub fn add_source(&mut self, ssrc: u32, clock_rate: u32, nack: bool) {
         if self.position(ssrc).is_none() && self.sources.len() < MAX_SOURCES {
             let source = Received {
@@ -160,8 +160,8 @@ impl Reception {
         }
     }
 
-    /// A retransmission (RFC 4588) brought the packet with this sequence number of `ssrc`: its index, if it was missing.
-    /// `None` says that it is here already, or that nobody waits for it.
+    /// A retransmission (RFC 4588) contained the packet of `ssrc` with this sequence number: returns its index, or `None` if it
+    /// has arrived before or was given up.
     pub fn recover(&mut self, ssrc: u32, sequence: u16, received: Instant) -> Option<u64> {
         let position = self.position(ssrc)?;
         let Received { source, missing, retransmitted, .. } = &mut self.sources[position];
@@ -175,7 +175,7 @@ impl Reception {
         recovered.then_some(index)
     }
 
-    /// A copy in a later packet (RFC 2198) stands for the packet with this index, which need not be asked for any more.
+    /// A copy in a later packet (RFC 2198) replaces the packet with this index, which is not requested any more.
     pub fn restore(&mut self, ssrc: u32, index: u64) {
         let Some(position) = self.position(ssrc) else { return };
         let Received { missing, retransmitted, restored, .. } = &mut self.sources[position];
@@ -187,7 +187,7 @@ impl Reception {
         self.tally.recovered += 1;
     }
 
-    /// Ends the statistics of an SSRC, and returns them: what comes under it next is something else.
+    /// Ends the statistics of an SSRC, and returns them; later packets under it are another RTP stream.
     pub fn forget_source(&mut self, ssrc: u32) -> Option<Quality> {
         let quality = self.quality(ssrc)?;
         let received = self.sources.swap_remove(self.position(ssrc)?);
@@ -196,14 +196,14 @@ impl Reception {
         Some(quality)
     }
 
-    /// When the packet with the highest index of this SSRC came.
+    /// When the packet with the highest index of this SSRC arrived.
     #[must_use]
     pub fn heard(&self, ssrc: u32) -> Option<Instant> {
         self.sources[self.position(ssrc)?].source.heard()
     }
 
-    /// Packets of this SSRC that were asked for since the last call, each once however often, and how long a repair takes
-    /// from the first request on if the second is answered. `None` for an SSRC that is not known or has no NACK.
+    /// Packets of this SSRC that were requested for the first time since the last call, and how long a repair takes from the
+    /// first request on if the second is answered. `None` for an SSRC that is not known or has no NACK.
     pub fn take_losses(&mut self, ssrc: u32) -> Option<(u64, Duration)> {
         let position = self.position(ssrc)?;
         let missing = self.sources[position].missing.as_mut()?;
@@ -211,7 +211,7 @@ impl Reception {
         Some((missing.take_lost(), missing.repair_time() + notice))
     }
 
-    /// Reads a compound of the publisher's RTCP: sender reports of its own, known SSRCs. All else has no effect.
+    /// Reads sender reports about known SSRCs from a compound of the publisher. Everything else has no effect.
     pub fn on_rtcp(&mut self, compound: &[u8], received: Instant) {
         for packet in packets(compound) {
             if let Packet::SenderReport { ssrc, ntp, rtp, .. } = packet {
@@ -223,7 +223,7 @@ impl Reception {
     fn on_sender_report(&mut self, ssrc: u32, clock: SenderClock) {
         let Some(position) = self.position(ssrc) else { return };
         let source = &mut self.sources[position].source;
-        // RFC 3550 6.4.1: who has no wall clock says 0.
+        // RFC 3550 6.4.1: a sender without a wall clock sends 0.
         source.has_no_clock = clock.ntp == 0;
         source.clock = (!source.has_no_clock).then_some(clock);
         source.told = source.clock.map(|clock| self.wall.read(clock, source.moment(clock)));
@@ -231,7 +231,7 @@ impl Reception {
         self.settle_clocks(clock.received);
     }
 
-    /// Decides by which clock viewers are told of all sources.
+    /// Decides which clock all SSRCs have for viewers.
     fn settle_clocks(&mut self, now: Instant) {
         let mut sources =
             self.sources.iter().map(|received| &received.source).filter(|source| source.heard().is_some());
@@ -257,7 +257,7 @@ impl Reception {
         }
     }
 
-    /// The clock of this SSRC, as viewers are told it.
+    /// The clock of this SSRC for viewers.
     #[must_use]
     pub fn clock(&self, ssrc: u32) -> Option<SenderClock> {
         self.sources[self.position(ssrc)?].source.told
@@ -275,7 +275,7 @@ impl Reception {
         self.reader.on_sent(now);
     }
 
-    /// Lets [`Self::poll`] ask for a keyframe of this SSRC.
+    /// Makes [`Self::poll`] request a keyframe of this SSRC.
     pub fn request_keyframe(&mut self, ssrc: u32, now: Instant) {
         if self.wanted.len() < MAX_SOURCES && self.wanted.iter().all(|(wanted, _)| *wanted != ssrc) {
             self.wanted.push((ssrc, now));
@@ -293,20 +293,20 @@ impl Reception {
         requests.into_iter().chain(report).min()
     }
 
-    /// What is due, one datagram at a time: call again until there is none. A publisher that is told arrival times is told
-    /// all in one datagram, as long as it fits.
+    /// The next datagram that is due; call again until there is none. A publisher with transport-wide numbers gets everything
+    /// in one datagram, as far as it fits.
     pub fn poll(&mut self, now: Instant) -> Option<Compound> {
         if self.reader.ready(now) > now {
             return None;
         }
         let mut compound = self.waiting.take().map(|(compound, _)| compound).or_else(|| self.poll_one(now))?;
-        while self.arrivals.are_told() {
+        while self.arrivals.is_used() {
             let Some(mut next) = self.poll_one(now).or_else(|| self.poll_arrivals_early(now)) else { break };
             if size(&compound) + size(&next) > MAX_JOINED {
                 self.waiting = Some((next, now));
                 break;
             }
-            // Reports stand in front (RFC 3550 6.1).
+            // Reports come first (RFC 3550 6.1).
             let in_front = next.iter().any(|packet| packet.as_any().is::<ReceiverReport>());
             if in_front {
                 std::mem::swap(&mut next, &mut compound);
@@ -323,7 +323,7 @@ impl Reception {
     }
 
     fn poll_one(&mut self, now: Instant) -> Option<Compound> {
-        // 1. NACKs: each millisecond of theirs is a millisecond of every viewer's.
+        // 1. NACKs: their delay is added to the delay of every viewer.
         for Received { source, missing, .. } in &mut self.sources {
             let nacks = missing.as_mut().map(|missing| missing.poll(now)).unwrap_or_default();
             if !nacks.is_empty() {
@@ -345,7 +345,7 @@ impl Reception {
         self.settle_clocks(now);
         let reports: Vec<_> = self.sources.iter_mut().filter_map(|received| received.source.report(now)).collect();
         let interval = if self.reader.is_slow() { SELDOM } else { REPORT_INTERVAL };
-        // In silence there is nothing to report until the next packet.
+        // Without packets there is nothing to report.
         self.report_due = (!reports.is_empty()).then_some(now + interval);
         self.report_due?;
         let report = ReceiverReport { ssrc: self.sender_ssrc, reports, ..ReceiverReport::default() };

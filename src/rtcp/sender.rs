@@ -1,5 +1,5 @@
-//! What the relay says as a sender: reports to viewers, so that their audio and video play together, and keyframe
-//! requests to publishers.
+//! Sender reports to viewers, so that their audio and video play together, the round-trip time that viewers' reports show,
+//! and keyframe requests to publishers.
 
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,16 @@ use super::compound::{Compound, description};
 use super::ntp::{fixed_point, middle};
 use super::sender_clock::SenderClock;
 
-/// One outbound track as its sender report describes it.
+/// What a sender report says about one outbound track.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing {
     /// The outbound track's SSRC.
     pub ssrc: u32,
-    /// The publisher's clock; tracks of one publisher share its wall clock, which is what keeps them together.
+    /// The publisher's clock; all tracks of one publisher share its wall clock, so that they play together.
     pub clock: SenderClock,
-    /// `clock.rtp` on the viewer's line.
+    /// `clock.rtp` as a timestamp of the outbound RTP stream.
     pub rtp: u32,
-    /// Ticks a second.
+    /// Ticks per second.
     pub clock_rate: u32,
     /// Packets sent on this SSRC; wraps.
     pub packets: u32,
@@ -27,8 +27,8 @@ pub struct Outgoing {
     pub octets: u32,
 }
 
-/// A sender report and source description (RFC 3550 6.4.1, 6.5.1), both clocks carried on to `now`; and the value by
-/// which the viewer's reports will name it.
+/// A sender report and source description (RFC 3550 6.4.1, 6.5.1), with both clocks extrapolated to `now`, and the LSR value
+/// by which the viewer's reports will name it.
 #[must_use]
 pub fn sender_report(outgoing: &Outgoing, cname: &str, now: Instant) -> (Compound, u32) {
     let elapsed = now.saturating_duration_since(outgoing.clock.received);
@@ -45,30 +45,30 @@ pub fn sender_report(outgoing: &Outgoing, cname: &str, now: Instant) -> (Compoun
     (vec![Box::new(report), description(outgoing.ssrc, cname)], middle(ntp_time))
 }
 
-/// Asks a publisher for a keyframe (PLI, RFC 4585 6.3.1). Whether it is time to is the keyframe gate's decision.
+/// A keyframe request (PLI, RFC 4585 6.3.1). The keyframe gate decides when it is sent.
 #[must_use]
 pub fn keyframe_request(sender_ssrc: u32, media_ssrc: u32) -> Compound {
     vec![Box::new(PictureLossIndication { sender_ssrc, media_ssrc })]
 }
 
-/// How long a viewer is away. It remembers when recent reports left, so that it depends on no clock but ours: the
-/// publisher's, whose time the reports carry, may jump at a takeover.
+/// The round-trip time to a viewer. It keeps when recent reports were sent, so that it depends only on the relay's clock:
+/// the publisher's clock in the reports may jump at a takeover.
 #[derive(Debug, Default)]
 pub struct RoundTrip {
-    /// What names a report, and when it left; the oldest is overwritten.
+    /// The LSR value of a report, and when it was sent; the oldest is overwritten.
     sent: [Option<(u32, Instant)>; 4],
     next: usize,
 }
 
 impl RoundTrip {
-    /// A sender report left; `named` is what [`sender_report`] said.
+    /// A sender report was sent; `named` is its LSR value from [`sender_report`].
     pub fn on_sent(&mut self, named: u32, now: Instant) {
         self.sent[self.next] = Some((named, now));
         self.next = (self.next + 1) % self.sent.len();
     }
 
-    /// The round trip that a viewer's report shows (RFC 3550 6.4.1): `last_sr` names our report, `delay` is what the
-    /// viewer waited since, in 1/65536 s. `None` if it names none that left lately.
+    /// The round-trip time by a viewer's report (RFC 3550 6.4.1): `last_sr` names the sender report, `delay` is the time from
+    /// its arrival to the viewer's report, in 1/65536 s. `None` if it names no recent report.
     #[must_use]
     pub fn measure(&self, last_sr: u32, delay: u32, now: Instant) -> Option<Duration> {
         let (_, left) = self.sent.iter().flatten().find(|(named, _)| *named == last_sr)?;

@@ -1,4 +1,4 @@
-//! What a sender report says about time.
+//! The clocks in a sender report.
 
 use std::time::Instant;
 

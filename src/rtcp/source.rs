@@ -1,4 +1,4 @@
-//! What a receiver knows of one SSRC: loss, jitter and the sender's clock (RFC 3550 6.4.1, A.3, A.8).
+//! Statistics of one received SSRC: loss, jitter and the sender's clock (RFC 3550 6.4.1, A.3, A.8).
 
 use std::time::{Duration, Instant};
 
@@ -8,56 +8,56 @@ use super::clocks::{Soonest, later};
 use super::ntp::{compact, middle};
 use super::sender_clock::SenderClock;
 
-/// A report that seems to lag more has a timestamp of another line.
+/// A report that seems to be delayed more has a timestamp of another RTP stream.
 const MOST_LAG: Duration = Duration::from_secs(30);
 
 /// Statistics of one SSRC that is received.
 pub(crate) struct Source {
     pub(crate) ssrc: u32,
     clock_rate: u32,
-    /// None until the first packet.
-    line: Option<Line>,
-    /// As its sender says it.
+    /// `None` until the first packet.
+    stream: Option<RtpStream>,
+    /// From the latest sender report.
     pub(crate) clock: Option<SenderClock>,
-    /// As viewers are told it.
+    /// As in the sender reports to viewers.
     pub(crate) told: Option<SenderClock>,
-    /// Its sender has said that it has no wall clock.
+    /// True if its sender reports that it has no wall clock.
     pub(crate) has_no_clock: bool,
-    /// What viewers are told has changed.
+    /// True if `told` has changed.
     pub(crate) is_news: bool,
 }
 
-struct Line {
+struct RtpStream {
     first: u64,
     highest: u64,
     received: u64,
-    /// Expected and received at the last report.
+    /// Packets expected and received at the last report.
     reported: (u64, u64),
-    /// The packet with the highest index: what it says, and when it came.
+    /// Timestamp and arrival of the packet with the highest index.
     latest: (u32, Instant),
     soonest: Soonest,
     /// In 1/16 of a tick (RFC 3550 A.8).
     jitter: u64,
 }
 
-/// How a packet continues the line.
+/// How a packet continues the RTP stream.
 pub(crate) enum Step {
     /// The first packet, or the one behind the highest.
     Next,
     /// Packets are missing between the highest so far, which this holds, and this one.
     Ahead(u64),
-    /// It comes late.
+    /// The packet is below the highest index.
     Behind,
 }
 
 impl Source {
     pub(crate) fn new(ssrc: u32, clock_rate: u32) -> Self {
-        Self { ssrc, clock_rate, line: None, clock: None, told: None, has_no_clock: false, is_news: false }
+        Self { ssrc, clock_rate, stream: None, clock: None, told: None, has_no_clock: false, is_news: false }
     }
 
     pub(crate) fn on_packet(&mut self, index: u64, timestamp: u32, received: Instant) -> Step {
-        let Some(line) = &mut self.line else {
-            self.line = Some(Line {
+        let Some(stream) = &mut self.stream else {
+            self.stream = Some(RtpStream {
                 first: index,
                 highest: index,
                 received: 1,
@@ -68,29 +68,29 @@ impl Source {
             });
             return Step::Next;
         };
-        line.received += 1;
-        if index <= line.highest {
-            line.first = line.first.min(index);
+        stream.received += 1;
+        if index <= stream.highest {
+            stream.first = stream.first.min(index);
             return Step::Behind;
         }
-        // A packet that comes late, perhaps by retransmission, says nothing about jitter.
-        let variation = variation(self.clock_rate, line.latest, (timestamp, received));
-        if timestamp != line.latest.0 {
-            line.soonest.on_frame(timestamp, received, self.clock_rate);
+        // A late packet, perhaps a retransmission, says nothing about jitter.
+        let variation = variation(self.clock_rate, stream.latest, (timestamp, received));
+        if timestamp != stream.latest.0 {
+            stream.soonest.on_frame(timestamp, received, self.clock_rate);
         }
-        line.jitter = line.jitter + variation - ((line.jitter + 8) >> 4);
-        line.latest = (timestamp, received);
-        let before = std::mem::replace(&mut line.highest, index);
+        stream.jitter = stream.jitter + variation - ((stream.jitter + 8) >> 4);
+        stream.latest = (timestamp, received);
+        let before = std::mem::replace(&mut stream.highest, index);
         if before + 1 == index { Step::Next } else { Step::Ahead(before) }
     }
 
-    /// The packet by whose arrival its clock is known best.
+    /// Timestamp and arrival of the packet that arrived soonest after its timestamp.
     pub(crate) fn soonest(&self) -> Option<(u32, Instant)> {
-        self.line.as_ref().map(|line| line.soonest.get())
+        self.stream.as_ref().map(|stream| stream.soonest.get())
     }
 
-    /// The moment of which a report speaks: when a packet with its RTP timestamp came, or would have come. That is when
-    /// the report came, where its timestamp is none of this line's.
+    /// The instant of a sender report: when a packet with its RTP timestamp arrived or would have arrived. It is the arrival of
+    /// the report if its timestamp does not fit the RTP stream.
     pub(crate) fn moment(&self, clock: SenderClock) -> Instant {
         let Some((timestamp, came)) = self.soonest() else { return clock.received };
         let ticks = clock.rtp.wrapping_sub(timestamp) as i32;
@@ -100,43 +100,43 @@ impl Source {
             .unwrap_or(clock.received)
     }
 
-    /// When the packet with the highest index came.
+    /// When the packet with the highest index arrived.
     pub(crate) fn heard(&self) -> Option<Instant> {
-        self.line.as_ref().map(|line| line.latest.1)
+        self.stream.as_ref().map(|stream| stream.latest.1)
     }
 
-    /// Packets of the line that are not here.
+    /// Packets that have not arrived.
     pub(crate) fn lost(&self) -> u64 {
-        self.line.as_ref().map_or(0, |line| (line.highest - line.first + 1).saturating_sub(line.received))
+        self.stream.as_ref().map_or(0, |stream| (stream.highest - stream.first + 1).saturating_sub(stream.received))
     }
 
-    /// How unevenly packets arrive (RFC 3550 A.8).
+    /// Interarrival jitter (RFC 3550 A.8).
     pub(crate) fn jitter(&self) -> Duration {
-        let ticks = self.line.as_ref().map_or(0, |line| line.jitter >> 4);
+        let ticks = self.stream.as_ref().map_or(0, |stream| stream.jitter >> 4);
         Duration::from_nanos(ticks.saturating_mul(1_000_000_000) / u64::from(self.clock_rate.max(1)))
     }
 
     /// The RTP timestamp of the packet with the highest index.
     pub(crate) fn timestamp(&self) -> Option<u32> {
-        self.line.as_ref().map(|line| line.latest.0)
+        self.stream.as_ref().map(|stream| stream.latest.0)
     }
 
     pub(crate) fn highest(&self) -> Option<u64> {
-        self.line.as_ref().map(|line| line.highest)
+        self.stream.as_ref().map(|stream| stream.highest)
     }
 
     /// The report block since the last one; `None` if nothing arrived in between.
     pub(crate) fn report(&mut self, now: Instant) -> Option<ReceptionReport> {
-        let line = self.line.as_mut()?;
-        let expected = line.highest - line.first + 1;
-        let (expected_before, received_before) = std::mem::replace(&mut line.reported, (expected, line.received));
-        if line.received == received_before {
+        let stream = self.stream.as_mut()?;
+        let expected = stream.highest - stream.first + 1;
+        let (expected_before, received_before) = std::mem::replace(&mut stream.reported, (expected, stream.received));
+        if stream.received == received_before {
             return None;
         }
         let expected_now = expected - expected_before;
-        let lost_now = expected_now.saturating_sub(line.received - received_before);
+        let lost_now = expected_now.saturating_sub(stream.received - received_before);
         let fraction = (lost_now << 8).checked_div(expected_now).unwrap_or(0);
-        let total = expected.saturating_sub(line.received);
+        let total = expected.saturating_sub(stream.received);
         let (last_sender_report, delay) = self
             .clock
             .map_or((0, 0), |clock| (middle(clock.ntp), compact(now.saturating_duration_since(clock.received))));
@@ -145,17 +145,17 @@ impl Source {
             fraction_lost: fraction.min(255) as u8,
             // 24 bits with a sign (RFC 3550 6.4.1).
             total_lost: total.min(0x7f_ffff) as u32,
-            last_sequence_number: line.highest as u32,
-            jitter: (line.jitter >> 4).min(u32::MAX.into()) as u32,
+            last_sequence_number: stream.highest as u32,
+            jitter: (stream.jitter >> 4).min(u32::MAX.into()) as u32,
             last_sender_report,
             delay,
         })
     }
 }
 
-/// By how much the spacing of two packets differs at the receiver from what their timestamps say, in ticks.
+/// The difference between the spacing of two packets at the receiver and in their timestamps, in ticks.
 fn variation(clock_rate: u32, before: (u32, Instant), this: (u32, Instant)) -> u64 {
-    // An encoder that restarts jumps anywhere; that is no jitter, and ten seconds are more than any.
+    // A restarted encoder has arbitrary timestamps, which is not jitter; jitter is always below 10 s.
     let variation = later(before, this, clock_rate).unsigned_abs();
     if variation > 10 * u64::from(clock_rate) { 0 } else { variation }
 }
@@ -167,7 +167,7 @@ mod tests {
     const TICK: Duration = Duration::from_millis(20);
 
     #[test]
-    fn loss_is_told_since_the_last_report_and_altogether() {
+    fn loss_is_reported_since_the_last_report_and_in_total() {
         let start = Instant::now();
         let mut source = Source::new(7, 48_000);
         assert_eq!(source.report(start), None);

@@ -1,4 +1,4 @@
-//! An association that exists: each chunk of the client against what both sides have said so far.
+//! An established association: whether each chunk of the client fits what both sides have sent so far.
 
 use super::dcep::Dcep;
 use super::handshake::{Established, Side};
@@ -14,9 +14,9 @@ use crate::reason::DropReason;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Pass,
-    /// Taken out of its packet; counted unless the client did nothing wrong.
+    /// Taken out of its packet; counted if there is a reason.
     Blank(Option<DropReason>),
-    /// An ABORT: passes in a shape that webrtc-rs can read, and nothing passes after it.
+    /// An ABORT: passes in a form that webrtc-rs can read, and nothing passes after it.
     Abort,
     /// Taken out with everything behind it (RFC 9260 3.2).
     Stop,
@@ -27,7 +27,7 @@ pub(super) struct Association {
     established: Established,
     pub(super) intake: Intake,
     pub(super) streams: Streams,
-    /// The last TSN that webrtc-rs sent, or gave up before it was sent.
+    /// The last TSN that webrtc-rs sent or abandoned.
     sent: u32,
 }
 
@@ -60,7 +60,7 @@ impl Association {
             Chunk::CookieEcho(cookie) if **cookie == *self.established.cookie => Ok(Fate::Pass),
             Chunk::Abort => Ok(Fate::Abort),
             Chunk::InitAck(init) if self.established.theirs == Side::from(init) => Ok(Fate::Pass),
-            // webrtc-rs ends the association for an ERROR, which its sender would have done itself if it wanted to.
+            // webrtc-rs ends the association for an ERROR; its sender would send an ABORT for that.
             Chunk::Error | Chunk::HeartbeatAck => Ok(Fate::Blank(None)),
             Chunk::Unknown { stops } => Ok(if *stops { Fate::Stop } else { Fate::Blank(None) }),
             Chunk::Unsupported | Chunk::Init(_) | Chunk::InitAck(_) | Chunk::CookieEcho(_) => {
@@ -79,7 +79,7 @@ impl Association {
                     self.streams.open_own(data.stream);
                 }
             }
-            // It gives TSNs to messages that it abandons, and names those here alone.
+            // webrtc-rs gives TSNs to messages that it abandons, and names those only here.
             Chunk::ForwardTsn(forward) => self.sent = later(self.sent, forward.cumulative),
             Chunk::Sack(sack) => self.intake.acknowledged(sack.cumulative),
             Chunk::Reconfiguration(Reconfiguration { request, response }) => {
@@ -128,7 +128,7 @@ impl Association {
         if distance > WINDOW {
             return Ok(Fate::Blank(Some(DropReason::SctpWindow)));
         }
-        // One that is behind is repeated because an acknowledgement was lost; webrtc-rs acknowledges again.
+        // An old one is repeated because an acknowledgement was lost; webrtc-rs acknowledges again.
         if distance > 0 {
             self.intake.skip(forward.cumulative, forward.streams(), &mut self.streams)?;
         }
@@ -148,7 +148,7 @@ impl Association {
         Fate::Pass
     }
 
-    /// Whether a SACK acknowledges nothing that was never sent: webrtc-rs ends the association for that.
+    /// Whether everything that a SACK acknowledges was sent; otherwise webrtc-rs would end the association.
     fn is_sane(&self, sack: &Sack<'_>) -> bool {
         let is_sent = |tsn: u32| self.sent.wrapping_sub(tsn).cast_signed() >= 0;
         is_sent(sack.cumulative) && sack.last().is_some_and(is_sent)

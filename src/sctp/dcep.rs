@@ -1,19 +1,19 @@
 //! Messages of the Data Channel Establishment Protocol (RFC 8832 5).
 
-/// Octets that label and protocol of one channel may have together.
+/// The longest label and protocol of one channel together, in octets.
 pub(super) const MAX_LABEL: usize = 1024;
 
 const ACK: u8 = 2;
 const OPEN: u8 = 3;
 
-/// How long the other side tries to deliver a message (RFC 8832 5.1, channel type).
+/// How long the sender tries to deliver a message (RFC 8832 5.1, channel type).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reliability {
-    /// Until it arrives.
+    /// Until it is delivered.
     Full,
-    /// So many times beside the first.
+    /// With at most this number of retransmissions.
     Retransmits(u16),
-    /// For so many milliseconds.
+    /// For this time, in milliseconds.
     LifeTime(u16),
 }
 
@@ -26,7 +26,7 @@ pub(super) enum Dcep {
     Ack,
 }
 
-/// Reads a message; `None` unless it has its exact shape.
+/// Reads a message; `None` if it is malformed.
 pub(super) fn read(message: &[u8]) -> Option<Dcep> {
     match message {
         [ACK] => Some(Dcep::Ack),
@@ -40,7 +40,7 @@ pub(super) fn read(message: &[u8]) -> Option<Dcep> {
             let (label, protocol) = names.split_at(label);
             std::str::from_utf8(label).ok()?;
             std::str::from_utf8(protocol).ok()?;
-            // The high bit is for unordered delivery, which webrtc-rs tells.
+            // The high bit is for unordered delivery, which webrtc-rs reports.
             let reliability = match kind {
                 0 | 0x80 => Reliability::Full,
                 1 | 0x81 => Reliability::Retransmits(parameter),

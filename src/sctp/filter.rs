@@ -1,4 +1,4 @@
-//! One session's filter: told every decrypted packet of the client, and every packet that webrtc-rs sends.
+//! One session's filter: it gets every decrypted packet of the client and every packet that webrtc-rs sends.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use crate::reason::DropReason;
 pub enum Filtered {
     /// It may go on, perhaps changed; some of it may have been dropped.
     Pass(Option<DropReason>),
-    /// Nothing of it goes on; without a reason it is of no use and does no harm.
+    /// It is dropped; without a reason it is useless and harmless, and is not counted.
     Drop(Option<DropReason>),
     /// The session must end.
     End(Violation),
@@ -34,19 +34,19 @@ enum State {
     /// No association yet.
     Opening(Handshake),
     Open(Box<Association>),
-    /// No association any more, or never one.
+    /// The association has ended, or the session has no data channels.
     Closed,
 }
 
 impl Filter {
-    /// A filter for a session that has data channels, or for one that has none and to whom no packet passes.
+    /// A filter for a session with data channels; without limits the session has none, and every packet is dropped.
     pub fn new(limits: Option<Limits>) -> Self {
         let state = limits.map_or(State::Closed, |_| State::Opening(Handshake::default()));
         let allowance = limits.and_then(|limits| limits.rates).map(Allowance::new);
         Self { longest: limits.map_or(0, |limits| limits.message), allowance, state }
     }
 
-    /// Takes a decrypted packet of the client, and changes it where a part of it must not pass.
+    /// Takes a decrypted packet of the client, and blanks the parts of it that must not pass.
     pub fn handle_inbound(&mut self, bytes: &mut [u8], now: Instant) -> Filtered {
         let (verdict, edits) = self.judge(bytes, now);
         if !matches!(verdict, Filtered::Pass(_)) || edits.is_empty() {
@@ -76,7 +76,8 @@ impl Filter {
         }
     }
 
-    /// How reliable the client made the channel of a stream that it opened.
+    /// The reliability that the client gave to the channel that it opened on a stream; full if it is not known. The second
+    /// call for a channel returns full.
     pub fn take_reliability(&mut self, stream: u16) -> Reliability {
         let State::Open(association) = &mut self.state else { return Reliability::Full };
         association.streams.take_reliability(stream).unwrap_or(Reliability::Full)
@@ -111,7 +112,7 @@ impl Filter {
         self.pass(&packet, bytes.len())
     }
 
-    /// Holds that the packet belongs to the association, or begins it.
+    /// Checks that the packet belongs to the association, or begins one.
     fn open(&mut self, packet: &Packet<'_>) -> Result<(), Refusal> {
         let first = packet.chunks.first().map(|(_, chunk)| chunk);
         let established = match (&mut self.state, first) {
@@ -140,7 +141,7 @@ impl Filter {
     /// Takes the chunks of a packet one after the other.
     fn pass(&mut self, packet: &Packet<'_>, length: usize) -> Result<(Filtered, Vec<Edit>), Refusal> {
         let State::Open(association) = &mut self.state else {
-            // An INIT, or the end of what has not begun.
+            // An INIT, or an ABORT of an association that is not established.
             return match packet.chunks.first() {
                 Some((chunk, Chunk::Abort)) => {
                     let edits = vec![Edit::Abort(chunk.clone())];

@@ -1,14 +1,14 @@
 //! The beginning of an association: INIT, INIT ACK, COOKIE ECHO (RFC 9260 5.1), from either side.
 //!
-//! webrtc-rs makes a new association of each INIT that it sees as the DTLS server, and keeps it. So an INIT may come again
-//! as a client repeats it, but not without end, and nothing else of an association passes before its cookie came back.
+//! As the DTLS server, webrtc-rs makes and keeps a new association for each INIT. So an INIT passes a bounded number of
+//! times, as often as a client repeats it, and nothing else of an association passes before its cookie came back.
 
 use super::parameters::Init;
 
-/// How often an INIT passes again, whatever it says.
+/// How often an INIT passes.
 const MAX_REPEATED: usize = 8;
 
-/// One side's name for the association and where its TSNs begin.
+/// The verification tag and the first TSN of one side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Side {
     pub(super) tag: u32,
@@ -29,7 +29,7 @@ struct Answer {
     cookie: Box<[u8]>,
 }
 
-/// An association that does not exist yet.
+/// An association that is not established yet.
 #[derive(Debug, Default)]
 pub(super) struct Handshake {
     /// The INIT that webrtc-rs sent as the DTLS client.
@@ -37,16 +37,16 @@ pub(super) struct Handshake {
     /// The INITs that passed, each once. One tag stands for one TSN: an INIT ACK names the tag alone.
     received: Vec<Side>,
     passed: usize,
-    /// What webrtc-rs answered to them.
+    /// The INIT ACKs of webrtc-rs.
     answers: Vec<Answer>,
 }
 
-/// An association that exists.
+/// An established association.
 #[derive(Clone, Debug)]
 pub(super) struct Established {
     pub(super) ours: Side,
     pub(super) theirs: Side,
-    /// The cookie that the client echoes; empty where it gave one itself.
+    /// The cookie that the client echoes; empty where the client made it.
     pub(super) cookie: Box<[u8]>,
 }
 
@@ -56,7 +56,7 @@ pub(super) enum Admission {
     Pass,
     /// Too many.
     Refuse,
-    /// Both sides begin; webrtc-rs goes on with its own, and has no use for the client's.
+    /// Both sides sent an INIT; webrtc-rs continues with its own and does not need the client's.
     Ignore,
 }
 
@@ -87,7 +87,7 @@ impl Handshake {
         Some(Established { ours: answer.ours, theirs: answer.theirs, cookie: answer.cookie.clone() })
     }
 
-    /// Whether a packet of this tag may end what has not begun.
+    /// Whether an ABORT of this tag is for an association that is not established yet.
     pub(super) fn knows(&self, tag: u32) -> bool {
         self.sent.is_some_and(|sent| sent.tag == tag) || self.answers.iter().any(|answer| answer.ours.tag == tag)
     }

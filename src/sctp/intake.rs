@@ -1,8 +1,8 @@
-//! What arrives of the other side's data, in the order of its TSNs (RFC 9260 6.2, 6.9).
+//! The DATA chunks of the other side, in the order of their TSNs (RFC 9260 6.2, 6.9).
 //!
-//! webrtc-rs keeps a chunk until the TSNs before it are there, its message is whole and the message's turn has come. This
-//! follows it chunk by chunk, so that what it keeps is bounded: the chunks ahead of a gap, the one message of which
-//! fragments are arriving, and what can never be delivered.
+//! webrtc-rs keeps a chunk until all earlier TSNs have arrived, its message is complete and the messages before it are
+//! delivered. This type follows webrtc-rs chunk by chunk, so that what it keeps is bounded: the chunks ahead of a gap, the
+//! message whose fragments are arriving, and what can never be delivered.
 
 use std::collections::BTreeMap;
 
@@ -15,28 +15,28 @@ use crate::reason::DropReason;
 /// of full size.
 pub(super) const WINDOW: i32 = 4096;
 
-/// Gaps between what arrived. Each takes four octets in every SACK, and 256 fit one packet.
+/// Gaps between chunks that arrived. Each takes 4 octets in every SACK, and 256 fit one packet.
 const MAX_GAPS: usize = 256;
 
-/// What the chunks ahead of a gap may cost. Together with the other bounds it is less than webrtc-rs's receive window, so
-/// that webrtc-rs itself refuses nothing.
+/// Cost of all chunks ahead of a gap, in octets. Together with the other bounds it is less than the receive window of
+/// webrtc-rs, so that webrtc-rs itself refuses nothing.
 const MAX_AHEAD: usize = 384 * 1024;
 
-/// What the fragments of one message may cost; a message of 16 KiB in 500-octet fragments costs 33 KiB.
+/// Cost of the fragments of one message, in octets; a message of 16 KiB in 500-octet fragments costs 33 KiB.
 const MAX_UNFINISHED: usize = 128 * 1024;
 
-/// Where the TSNs without a gap have come to.
+/// What the chunks before the first gap end with.
 #[derive(Debug)]
 enum Assembly {
-    /// At the end of a message.
+    /// The end of a message.
     Between,
-    /// Within a message, whose fragments so far are summed up here.
+    /// An unfinished message; the sum of its fragments so far.
     Within(Piece),
-    /// Behind a skip: fragments of a message whose beginning was skipped may follow.
+    /// A skip: fragments of a message whose beginning was skipped may follow.
     Skipped,
 }
 
-/// The other side's data.
+/// The DATA chunks of the other side.
 #[derive(Debug)]
 pub(super) struct Intake {
     /// The last TSN without a gap, extended so that it does not wrap.
@@ -49,7 +49,7 @@ pub(super) struct Intake {
     longest: usize,
 }
 
-/// Whether a chunk says something new.
+/// Whether a chunk is new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TsnArrival {
     New(u64),
@@ -91,7 +91,7 @@ impl Intake {
     /// Takes a chunk that was admitted.
     ///
     /// # Errors
-    /// [`Violation`] when what is complete with it breaks a rule.
+    /// [`Violation`] when a message that is complete with it breaks a rule.
     pub(super) fn take(&mut self, tsn: u64, piece: Piece, streams: &mut Streams) -> Result<(), Violation> {
         if tsn != self.cumulative + 1 {
             let neighbours = [tsn - 1, tsn + 1].into_iter().filter(|tsn| self.ahead.contains_key(tsn)).count();
@@ -105,11 +105,11 @@ impl Intake {
         self.follow(streams)
     }
 
-    /// Skips what the other side has given up (RFC 3758 3.6): to a TSN that is ahead by at most [`WINDOW`], and the
+    /// Skips what the other side has abandoned (RFC 3758 3.6): to a TSN that is ahead by at most [`WINDOW`], and the
     /// highest sequence number of each ordered stream.
     ///
     /// # Errors
-    /// [`Violation`] when what is complete with it breaks a rule.
+    /// [`Violation`] when a message that is complete with it breaks a rule.
     pub(super) fn skip(
         &mut self,
         to: u32,
@@ -134,8 +134,8 @@ impl Intake {
         self.follow(streams)
     }
 
-    /// What webrtc-rs acknowledges. It is what this knows, unless webrtc-rs refused a packet after all; then this begins
-    /// again from there.
+    /// Takes what webrtc-rs acknowledges. If that differs from what is known here, because webrtc-rs refused a packet, the
+    /// state begins again from there.
     pub(super) fn acknowledged(&mut self, tsn: u32) {
         let distance = i64::from(self.distance(tsn));
         if distance != 0 {
@@ -153,7 +153,7 @@ impl Intake {
         }
     }
 
-    /// Goes on over what is there already.
+    /// Continues with the chunks that have arrived ahead.
     fn follow(&mut self, streams: &mut Streams) -> Result<(), Violation> {
         while let Some(piece) = self.ahead.remove(&(self.cumulative + 1)) {
             self.cumulative += 1;

@@ -8,15 +8,15 @@ use super::parameters::{self, Init, Reconfiguration};
 use super::violation::Violation;
 use crate::reason::DropReason;
 
-/// The port of both sides in every offer and answer of ours, twice: how a packet begins.
+/// How every packet begins: port 5000, which is the `a=sctp-port` of both sides, twice.
 const PORTS: [u8; 4] = [0x13, 0x88, 0x13, 0x88];
 
 const COMMON_HEADER: usize = 12;
 const CHUNK_HEADER: usize = 4;
 const DATA_HEADER: usize = 16;
 
-/// The longest packet in octets. WebRTC clients keep to a path of about 1,200 octets; a chunk that webrtc-rs keeps
-/// keeps the memory of its whole packet.
+/// The longest packet in octets. WebRTC clients send about 1,200 octets; webrtc-rs keeps the whole packet in memory with
+/// each of its chunks.
 pub(super) const MAX_PACKET: usize = 1500;
 
 const DATA: u8 = 0;
@@ -47,9 +47,9 @@ const ENDS: u8 = 0b1;
 #[derive(Debug)]
 pub(super) struct Packet<'a> {
     pub(super) tag: u32,
-    /// Where each chunk stands, with its padding, and what it is.
+    /// The range of each chunk with its padding, and the chunk.
     pub(super) chunks: Vec<(Range<usize>, Chunk<'a>)>,
-    /// Padding of a lone chunk that is not zero. A receiver must ignore that (RFC 9260 3.2), and webrtc-rs does not.
+    /// Padding of a single chunk that is not zero. A receiver must ignore that (RFC 9260 3.2), but webrtc-rs does not.
     pub(super) padding: Option<Range<usize>>,
 }
 
@@ -73,7 +73,7 @@ pub(super) enum Chunk<'a> {
     ForwardTsn(ForwardTsn<'a>),
     /// A RE-CONFIG that asks for more than the end of streams; webrtc-rs drops the whole packet for it.
     Unsupported,
-    /// A type that webrtc-rs does not know; the highest bit says whether what follows is to be read (RFC 9260 3.2).
+    /// A type that webrtc-rs does not know. `stops`: the chunks behind it must not be read either (RFC 9260 3.2).
     Unknown {
         stops: bool,
     },
@@ -118,7 +118,7 @@ impl<'a> Packet<'a> {
         Self::read_chunks(bytes).ok_or(DropReason::SctpMalformed)
     }
 
-    /// Reads a packet of ours, which nobody can have changed.
+    /// Reads a packet of webrtc-rs, without checking the checksum.
     pub(super) fn read_own(bytes: &'a [u8]) -> Option<Self> {
         bytes.starts_with(&PORTS).then_some(())?;
         Self::read_chunks(bytes)
@@ -214,7 +214,7 @@ impl<'a> Sack<'a> {
         Some(Self { cumulative: word(value, 0)?, gaps })
     }
 
-    /// The last TSN that it acknowledges; `None` unless its gap blocks ascend.
+    /// The last TSN that it acknowledges; `None` if its gap blocks do not ascend.
     pub(super) fn last(&self) -> Option<u32> {
         let mut last = 0;
         for block in self.gaps.chunks_exact(4) {
@@ -240,7 +240,7 @@ impl<'a> ForwardTsn<'a> {
     }
 }
 
-/// Replaces a chunk by one that webrtc-rs reads and that means nothing: a cookie that it never gave.
+/// Replaces a chunk by one that webrtc-rs ignores: a COOKIE ECHO with a cookie that it never made.
 pub(super) fn blank(packet: &mut [u8], chunk: Range<usize>) {
     let length = chunk.len() as u16;
     let chunk = &mut packet[chunk];

@@ -1,7 +1,7 @@
 //! Chunks that consist of parameters: INIT and INIT ACK, HEARTBEAT, RE-CONFIG (RFC 9260 3.2.1, RFC 6525 4).
 //!
-//! Everything is read as webrtc-rs reads it: it steps on by the length of what it understood, so a parameter that says
-//! more than it understands would let it read the rest as another parameter or chunk.
+//! Everything is read as webrtc-rs reads it: it advances by the length that it understood, so it would read the rest of a
+//! parameter that contains more as another parameter or chunk.
 
 use super::bytes::{half, word};
 
@@ -77,7 +77,7 @@ pub(super) struct ResetResponse {
 }
 
 impl ResetResponse {
-    /// True when the request was carried out, or when there was nothing to do.
+    /// True if the request was carried out or there was nothing to do.
     pub(super) fn is_success(self) -> bool {
         self.result <= 1
     }

@@ -2,7 +2,7 @@
 
 use super::packet::Data;
 
-/// What webrtc-rs keeps with a chunk beside its packet: two copies of its description, and their places.
+/// Octets that webrtc-rs keeps with a chunk in addition to its packet.
 const OVERHEAD: usize = 512;
 
 /// What the filter keeps of a chunk.
@@ -14,12 +14,12 @@ pub(super) struct Piece {
     pub(super) begins: bool,
     pub(super) ends: bool,
     pub(super) octets: usize,
-    /// What keeping it costs.
+    /// The octets that webrtc-rs keeps for it.
     pub(super) cost: usize,
 }
 
 impl Piece {
-    /// `packet` is the length of the packet, if no chunk of it has been counted with that yet.
+    /// `packet` is the length of the packet, or 0 if another chunk of it was counted with that.
     pub(super) fn new(data: &Data<'_>, packet: usize) -> Self {
         let Data { stream, sequence, unordered, begins, ends, payload, .. } = *data;
         Self { stream, sequence, unordered, begins, ends, octets: payload.len(), cost: packet + OVERHEAD }

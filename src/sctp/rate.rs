@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use crate::name::Role;
 
-/// What a session may send, and be sent, in its data channels.
+/// The limits of a session's data channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest message in octets, as `a=max-message-size` says. A longer one ends the session.
+    /// The longest message in octets, as in `a=max-message-size`. A longer one ends the session.
     pub message: usize,
-    /// What it may send in a second; no limit for a client half, whose other side is a relay.
+    /// What the other side may send per second; no limit for a client, whose other side is a relay.
     pub rates: Option<Rates>,
 }
 
-/// What a session may send in a second; [`BURST_SECONDS`] of it may come at once. Packets beyond that are lost.
+/// What a session may send per second, with a burst of [`BURST_SECONDS`]. Packets above that are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rates {
     /// Messages.
@@ -31,17 +31,17 @@ const PUBLISHER: Rates = Rates { messages: 1000, octets: 1024 * 1024 };
 /// A viewer's messages go to the publisher alone, together with those of all other viewers.
 const VIEWER: Rates = Rates { messages: 250, octets: 256 * 1024 };
 
-/// Seconds of its rates that a session may use at once.
+/// The burst, in seconds of the rates.
 const BURST_SECONDS: u32 = 4;
 
-/// A fragment costs the relay as much as one of so many octets, however short it is.
+/// The least number of octets that a fragment counts as, because handling it costs that much.
 const LEAST_FRAGMENT: usize = 64;
 
-/// SCTP packets of any kind in a second; twice what a publisher's octets and their acknowledgements take.
+/// SCTP packets of any kind per second; twice what a publisher's octets and their acknowledgements take.
 const PACKETS: u32 = 2000;
 
 impl Limits {
-    /// The limits of a session of this role, whose messages have at most `message` octets.
+    /// The limits of a session of this role with messages of at most `message` octets.
     pub fn of(role: Role, message: usize) -> Self {
         let rates = match role {
             Role::Publisher => PUBLISHER,
@@ -51,7 +51,7 @@ impl Limits {
     }
 }
 
-/// What a session has left of its rates.
+/// What is left of a session's rates.
 #[derive(Debug)]
 pub(super) struct Allowance {
     packets: Bucket,
@@ -65,8 +65,8 @@ impl Allowance {
         Self { packets, messages, octets }
     }
 
-    /// Takes a packet with so many beginnings of messages and fragments of these lengths, if there is enough for all
-    /// of it.
+    /// Takes a packet with `messages` beginnings of messages and fragments of these lengths, if enough is left for all of
+    /// it. Otherwise nothing is taken.
     pub(super) fn take(&mut self, messages: usize, fragments: impl Iterator<Item = usize>, now: Instant) -> bool {
         let octets: usize = fragments.map(|length| length.max(LEAST_FRAGMENT)).sum();
         let buckets = [(&mut self.packets, 1), (&mut self.messages, messages), (&mut self.octets, octets)];
@@ -84,7 +84,7 @@ impl Allowance {
     }
 }
 
-/// A level of one thing is this much, so that it rises by the rate for each nanosecond.
+/// The level is in billionths, so that it rises by the rate each nanosecond.
 const NANOS: u64 = 1_000_000_000;
 
 /// A token bucket.

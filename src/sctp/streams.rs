@@ -1,8 +1,8 @@
-//! The streams that the other side uses, each a data channel (RFC 8831 6): how many, and when one is free again.
+//! The streams of an association, each a data channel (RFC 8831 6): how many are open, and when one is free again.
 //!
-//! A channel is closed once both sides have reset their direction of its stream (RFC 6525, RFC 8831 6.7). webrtc-rs
-//! repeats its own reset until that is answered, so a place is free only then: who closes channels without answering
-//! cannot make it repeat more resets than it has places.
+//! A channel is closed once both sides have reset their direction of its stream (RFC 6525, RFC 8831 6.7). webrtc-rs repeats
+//! its own reset until that is answered, and a channel counts as open until then. So a client that closes channels without
+//! answering cannot make webrtc-rs repeat more than [`MAX_CHANNELS`] resets.
 
 use super::bounds::{MAX_CHANNELS, MAX_STREAM};
 use super::dcep::Reliability;
@@ -10,17 +10,17 @@ use super::parameters::{ResetRequest, ResetResponse};
 use super::piece::Piece;
 use super::violation::Violation;
 
-/// Octets of labels and protocols that one session may open channels with over its life, with [`OPENED_OVERHEAD`] for
-/// each: webrtc-rs keeps statistics of closed channels. Beyond that the session ends.
+/// Octets of labels and protocols of all channels that one session opens, with [`OPENED_OVERHEAD`] for each: webrtc-rs
+/// keeps statistics of closed channels. Above that the session ends.
 pub(super) const MAX_OPENED: usize = 1024 * 1024;
 const OPENED_OVERHEAD: usize = 512;
 
-/// What the chunks of ordered messages that can never be delivered may cost. No client leaves any: beyond this the session
-/// ends.
+/// Cost of the chunks of ordered messages that can never be delivered, in octets. Clients leave none; above this the
+/// session ends.
 const MAX_STRANDED: usize = 128 * 1024;
 
-/// The same of unordered messages in fragments, which stay where the client gave a message up. Beyond this, channels that
-/// have left some lose fragments, and only their whole messages pass.
+/// The same for fragments of unordered messages, which remain when the client abandons a message. Above this, fragments
+/// are dropped on channels that have left some, and only their unfragmented messages pass.
 const MAX_STRANDED_UNORDERED: usize = 256 * 1024;
 
 #[derive(Debug)]
@@ -28,14 +28,14 @@ struct Stream {
     id: u16,
     /// True if the relay opened the channel.
     is_ours: bool,
-    /// Of the client's DATA_CHANNEL_OPEN, until somebody asks.
+    /// From the client's DATA_CHANNEL_OPEN, until it is taken.
     reliability: Option<Reliability>,
     opened: bool,
     /// True once the client has reset its direction.
     ended: bool,
     /// The sequence number of the next ordered message.
     next: u16,
-    /// What the chunks of it cost that can never be delivered: ordered ones, and unordered ones.
+    /// Cost of its chunks that can never be delivered: ordered ones, and unordered ones.
     stranded: [usize; 2],
 }
 
@@ -116,15 +116,15 @@ impl Streams {
         }
     }
 
-    /// How reliable the client made the channel of this stream, once.
+    /// The reliability that the client gave to the channel of this stream, once.
     pub(super) fn take_reliability(&mut self, id: u16) -> Option<Reliability> {
         self.known.iter_mut().find(|stream| stream.id == id)?.reliability.take()
     }
 
-    /// A message is whole, and all TSNs before it have arrived.
+    /// A message is complete, and all TSNs before it have arrived or were skipped.
     ///
     /// # Errors
-    /// [`Violation::Undeliverable`] when too much waits for messages that cannot come any more.
+    /// [`Violation::Undeliverable`] when too many octets wait for messages that will not come.
     pub(super) fn complete(&mut self, message: &Piece) -> Result<(), Violation> {
         let Some(stream) = self.known.iter_mut().find(|stream| stream.id == message.stream) else { return Ok(()) };
         // TSNs are given in the order of the messages of a stream, so the one before has arrived or was skipped.
@@ -141,7 +141,7 @@ impl Streams {
     /// A chunk will stay with webrtc-rs until its stream ends.
     ///
     /// # Errors
-    /// [`Violation::Undeliverable`] when ordered messages leave too much of that.
+    /// [`Violation::Undeliverable`] when ordered messages leave too many such octets.
     pub(super) fn strand(&mut self, piece: &Piece) -> Result<(), Violation> {
         let Some(stream) = self.known.iter_mut().find(|stream| stream.id == piece.stream) else { return Ok(()) };
         if !piece.unordered && piece.sequence.wrapping_sub(stream.next).cast_signed() < 0 {
@@ -151,7 +151,7 @@ impl Streams {
         if self.stranded(false) > MAX_STRANDED { Err(Violation::Undeliverable) } else { Ok(()) }
     }
 
-    /// Whether fragments of unordered messages may arrive on a stream.
+    /// Whether fragments of unordered messages pass on a stream.
     pub(super) fn takes_fragments(&self, id: u16) -> bool {
         let has_left_some = self.known.iter().any(|stream| stream.id == id && stream.stranded[1] > 0);
         !has_left_some || self.stranded(true) <= MAX_STRANDED_UNORDERED
@@ -170,7 +170,7 @@ impl Streams {
         }
     }
 
-    /// The client asks to reset its direction of some streams; false when it must not now (RFC 6525 5.2.1).
+    /// The client asks to reset its direction of some streams; false if the request is out of turn (RFC 6525 5.2.1).
     pub(super) fn request(&mut self, request: &ResetRequest<'_>) -> bool {
         let repeats = self.last_request == Some(request.number);
         let follows = self.last_request.is_none_or(|last| last.wrapping_add(1) == request.number);
@@ -182,7 +182,7 @@ impl Streams {
         true
     }
 
-    /// webrtc-rs has answered the client's request: returns the streams whose inbound direction has ended by it.
+    /// webrtc-rs has answered the client's request: returns the streams that the client has reset by it.
     pub(super) fn answer_request(&mut self, response: ResetResponse) -> Vec<u16> {
         let Some(done) = self.pending.take_if(|pending| response.is_success() && pending.number == response.number)
         else {
@@ -204,7 +204,7 @@ impl Streams {
         }
     }
 
-    /// The client has answered that.
+    /// The client has answered a request of webrtc-rs.
     pub(super) fn answer_own(&mut self, response: ResetResponse) {
         self.unanswered.retain(|pending| pending.number != response.number);
         self.free();

@@ -1,4 +1,4 @@
-//! What no client does: a session that does it ends.
+//! Violations of SCTP or data channel rules that end a session.
 
 use super::bounds::{MAX_CHANNELS, MAX_STREAM};
 
@@ -14,7 +14,7 @@ pub enum Violation {
     /// Labels and protocols of all channels that were ever opened are longer than 1 MiB.
     #[error("the client opened and closed too many data channels in one session: keep them open")]
     TooManyOpened,
-    /// Not a message of the Data Channel Establishment Protocol (RFC 8832 5), or not where it may be.
+    /// A malformed message of the Data Channel Establishment Protocol (RFC 8832 5), or one out of turn.
     #[error("the client sent a DCEP message of a wrong shape, or with a label and protocol longer than 1 KiB")]
     Dcep,
     /// A payload protocol identifier other than 50, 51, 53, 56 and 57 (RFC 8831 8).
@@ -23,7 +23,7 @@ pub enum Violation {
     /// Longer than the `a=max-message-size` of the answer.
     #[error("the client sent a data channel message longer than the answer's a=max-message-size")]
     MessageTooLong,
-    /// Fragments that are not one message after the other (RFC 9260 6.9), or too small.
+    /// Fragments of two messages that are mixed (RFC 9260 6.9), or too many fragments of one message.
     #[error("the client sent fragments of data channel messages out of order, or too many of one message")]
     Fragments,
     /// Messages and fragments that can never be delivered fill the receive window.

@@ -1,4 +1,4 @@
-//! The answer: what was agreed, as values for the session and as text for the client.
+//! The answer to an offer: the agreement as values for the session and as SDP for the client.
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -16,7 +16,7 @@ use crate::forward::LONGEST_MID;
 use crate::forward::codec::{Format, Kind};
 use crate::name::Role;
 
-/// Sources that no one else in the session has.
+/// Picks SSRCs that no other RTP stream of the session has.
 struct Sources {
     random: StdRng,
     taken: Vec<u32>,
@@ -35,7 +35,7 @@ impl Sources {
 }
 
 impl Offer {
-    /// Answers a publisher: one payload type of each codec, in the order of its preference, all sections received.
+    /// Answers a publisher: one payload type of each codec, in the order of its preference, in sections that receive.
     ///
     /// # Errors
     ///
@@ -44,8 +44,8 @@ impl Offer {
         self.answer(local, |media| narrow::for_publisher(&media.payloads))
     }
 
-    /// Answers a viewer of a stream with these tracks; without any, of a stream that nobody publishes yet. Every
-    /// accepted section is sent from a reserved source, also where the stream has no such track yet.
+    /// Answers a viewer of a stream with these tracks; without tracks, of a stream that has no publisher yet. Every accepted
+    /// section has a reserved SSRC, also if the stream has no such track yet.
     ///
     /// # Errors
     ///
@@ -80,7 +80,7 @@ impl Offer {
         check_shared_numbers(&replies)?;
         let mut accepted = self.bundle.clone();
         accepted.retain(|index| !matches!(replies[*index], Reply::Rejected));
-        // RFC 9143 7.3.2: the first bundled section that is accepted speaks for all. There is one: see above.
+        // RFC 9143 7.3.2: the first bundled section that is accepted has the transport of all. There is one: see above.
         let tagged = accepted.first().copied().unwrap_or_default();
         let transport = self.sections[tagged].transport.clone().complete()?;
         let dtls_client = transport.setup == Setup::Passive;
@@ -122,23 +122,23 @@ impl Offer {
         let retransmits = payloads.iter().any(|payload| payload.rtx_payload_type.is_some());
         let sends = self.role == Role::Viewer;
         let timed = offered.extensions.iter().any(|mapping| mapping.extension == Extension::AbsSendTime);
-        // A viewer that can tell what its network carries does so once a second, and need not report each arrival.
+        // A viewer that sends bandwidth estimates does so once per second, and need not report each arrival.
         let estimates = sends && retransmits && timed && payloads.iter().any(|payload| payload.feedback.remb);
         let reports_arrivals = payloads.iter().any(|payload| payload.feedback.transport_cc) && !estimates;
         let mut mappings = offered.extensions.clone();
         mappings.retain(|Mapping { extension, .. }| match extension {
             Extension::TransportWideCc if !reports_arrivals => false,
-            // An outbound track counts for itself, and the numbers are one line for the whole transport.
+            // The numbers must be consecutive over the whole transport, so only one outbound track has them.
             Extension::TransportWideCc if sends && offered.kind == Kind::Audio => false,
-            // A publisher keeps turning its own picture, for viewers that would see it lie on its side.
+            // Without it a publisher rotates its video itself, also for viewers without the extension.
             Extension::VideoOrientation => sends || local.video_orientation,
-            // With the structure of a key picture it is longer than a one-byte element.
+            // With the template structure of a keyframe it is longer than a one-byte element.
             Extension::DependencyDescriptor => {
                 offered.kind == Kind::Video && (self.allows_mixed || offered.allows_mixed)
             }
-            // The client does not know the name, so it could tell nothing by it.
+            // The client does not know the relay's name for the section.
             Extension::Mid if !section.is_named => false,
-            // An element has no room for a longer one.
+            // A longer one does not fit a one-byte element.
             Extension::Mid if sends && section.mid.len() > LONGEST_MID => false,
             // A resend without RTX repeats the first sending bit for bit.
             _ => !sends || retransmits || !extension.changes_with_each_sending(),
@@ -184,7 +184,7 @@ fn application(section: &OfferedSection) -> Option<Application> {
     Some(Application { mid: section.mid.clone(), max_message_size })
 }
 
-/// True where packets may have elements for which one-byte ones are too short.
+/// Whether packets of the section may need two-byte elements.
 fn has_descriptors(reply: &Reply<'_>) -> bool {
     matches!(reply, Reply::Media { agreed, .. } if agreed.extension_id(Extension::DependencyDescriptor).is_some())
 }
@@ -196,8 +196,8 @@ fn agreed(reply: Reply<'_>) -> Option<Section> {
     }
 }
 
-/// Sections of one transport share the numbers in RTP headers: a payload type belongs to one section and an extension
-/// id to one extension (RFC 9143 9.1, 9.4), or a packet could not be told apart.
+/// Checks that in the sections of one transport each payload type and SSRC belongs to one section and each extension id to
+/// one extension (RFC 9143 9.1, 9.4), because packets are distinguished by them.
 fn check_shared_numbers(replies: &[Reply<'_>]) -> Result<(), OfferError> {
     let mut payload_types = Vec::new();
     let mut extensions: Vec<(u8, Extension)> = Vec::new();

@@ -1,4 +1,4 @@
-//! RTP header extensions that the relay knows, and which of an offer it takes (RFC 8285).
+//! The RTP header extensions that the relay supports, and which of an offer it accepts (RFC 8285).
 
 use rtc::sdp::description::common::Attribute;
 
@@ -12,13 +12,13 @@ pub enum Extension {
     Mid,
     /// When the sender's hardware captured the frame.
     AbsCaptureTime,
-    /// How long a receiver may and must hold a frame back.
+    /// The minimum and maximum playout delay of a frame.
     PlayoutDelay,
-    /// How the picture is to be turned (3GPP TS 26.114).
+    /// The rotation of the video (3GPP TS 26.114).
     VideoOrientation,
-    /// Which frame a packet is of and which frames that needs (AV1 RTP specification, appendix A); with any codec.
+    /// The frame of a packet and the frames that it depends on (AV1 RTP specification, appendix A); with any codec.
     DependencyDescriptor,
-    /// How loud an audio packet is (RFC 6464).
+    /// The audio level of a packet (RFC 6464).
     AudioLevel,
     /// When the packet left the sender, in 6.18 fixed-point seconds.
     AbsSendTime,
@@ -59,7 +59,7 @@ impl Extension {
         ALL.into_iter().find(|extension| extension.uri() == uri)
     }
 
-    /// True where each sending of a packet carries another value, so that a resend needs RTX.
+    /// Whether each sending of a packet has another value, so that a resend needs RTX.
     pub(crate) fn changes_with_each_sending(self) -> bool {
         matches!(self, Self::AbsSendTime | Self::TransportWideCc)
     }
@@ -81,7 +81,7 @@ pub(crate) struct Mapping {
     pub(crate) directional: bool,
 }
 
-/// The extensions of a section that the relay takes from a client in this role.
+/// The extensions of a section that the relay accepts from a client in this role.
 pub(crate) fn read(role: Role, attributes: &[Attribute]) -> Result<Vec<Mapping>, OfferError> {
     let mut taken: Vec<Mapping> = Vec::new();
     // One-byte elements have the ids 1 to 14; an id names one extension in a section (RFC 8285 4.2, 5).
@@ -113,7 +113,7 @@ pub(crate) fn read(role: Role, attributes: &[Attribute]) -> Result<Vec<Mapping>,
         let known = taken.iter().any(|mapping| mapping.extension == extension);
         if flows && !known && extension.is_taken_from(role) {
             let directional = matches!(direction, Some("sendonly" | "recvonly"));
-            // The id stands in `uri_by_id`, so it is at most 14.
+            // The id is in `uri_by_id`, so it is at most 14.
             taken.push(Mapping { id: id as u8, extension, directional });
         }
     }

@@ -1,6 +1,6 @@
-//! What an offer may cost before anything parses it: its size, its lines and how many sections it opens.
+//! The limits of an offer before it is parsed: its size, its lines and its sections.
 //!
-//! The rule: whatever follows may be linear in the offer and quadratic in what these constants bound, nothing more.
+//! The rule: the cost of reading an offer is at most linear in its size and quadratic in what these constants limit.
 
 use super::OfferError;
 use super::format_parameters::own_parameters;
@@ -11,18 +11,18 @@ pub const OFFER_LIMIT: usize = 64 * 1024;
 /// Bytes of one line without its end.
 const MAX_LINE: usize = 512;
 /// Bytes of a line with format parameters: those of a publisher may hold its parameter sets (`sprop-parameter-sets`).
-/// Without them it is no longer than others, because the answer repeats it.
+/// Without them it is at most as long as others, because the answer repeats it.
 const MAX_FORMAT_LINE: usize = 2048;
 /// Sections of a publisher: one audio, one video, one for data channels.
 const MAX_SECTIONS: usize = 3;
-/// Sections of a viewer: those that are too many of a kind are declined, so that a page may offer to receive several.
+/// Sections of a viewer: a page may offer to receive several of a kind, of which one is accepted.
 const MAX_SECTIONS_OF_VIEWER: usize = 8;
 /// Payload types in one section.
 pub(crate) const MAX_PAYLOAD_TYPES: usize = 64;
 /// Simulcast encodings in one section.
 pub(crate) const MAX_RIDS: usize = 4;
 
-/// Refuses text that is too large or holds what no line of SDP holds.
+/// Refuses text that is too large or has control characters.
 pub(super) fn check(offer: &str, role: Role) -> Result<(), OfferError> {
     if offer.len() > OFFER_LIMIT {
         return Err(OfferError::malformed("the offer is longer than 64 KiB: send fewer candidates and codecs"));

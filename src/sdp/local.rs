@@ -1,4 +1,4 @@
-//! What the relay brings to a negotiation, and why an offer gets no answer.
+//! The relay's part of a negotiation, and why an offer is refused.
 
 use std::net::SocketAddr;
 
@@ -6,13 +6,13 @@ use crate::name::StreamName;
 
 use crate::ice::Credentials;
 
-/// Why an offer gets no answer. Both carry a sentence for the person who looks at the client's log.
+/// Why an offer is refused, with a sentence for the person who reads the client's log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OfferError {
     /// It is not SDP, or contradicts itself: HTTP 400.
     #[error("{0}")]
     Malformed(String),
-    /// It is understood, but asks for what this relay does not do: HTTP 422.
+    /// It is valid, but needs something that this relay does not support: HTTP 422.
     #[error("{0}")]
     Unsupported(String),
 }
@@ -27,21 +27,21 @@ impl OfferError {
     }
 }
 
-/// What the relay brings to one session.
+/// The relay's part of the negotiation of one session.
 #[derive(Clone)]
 pub struct Local {
     /// The relay's ICE credentials of this session.
     pub credentials: Credentials,
     /// SHA-256 of the relay's DTLS certificate, as colon-separated hexadecimal octets (RFC 8122 5).
     pub fingerprint: String,
-    /// Where clients reach the media port, best first: FFmpeg reads only the first. At most 32 are written.
+    /// The addresses of the media port for clients, best first: FFmpeg reads only the first. At most 32 are written.
     pub candidates: Vec<SocketAddr>,
     /// The stream that the session publishes or watches; viewers see it as the id of their MediaStream.
     pub stream: StreamName,
-    /// Publishers may leave it to viewers to turn their pictures (video-orientation).
+    /// True to accept video-orientation from publishers, so that viewers rotate the video.
     pub video_orientation: bool,
-    /// Bits per second that a publisher may send in all; 0 where nothing limits it.
+    /// Bits per second that a publisher may send in total; 0 for no limit.
     pub max_bitrate: u64,
-    /// Randomness for the answer's origin and the reserved sources: equal seeds give equal answers.
+    /// Seed of the answer's origin and the reserved SSRCs: equal seeds give equal answers.
     pub seed: u64,
 }

@@ -3,12 +3,12 @@
 use super::payload::Payload;
 use crate::forward::codec::{Codec, CodecProfile, Format, H264Profile};
 
-/// Payload types of one section that a waiting viewer is answered with, which bounds the answer. Chromium and Safari offer
-/// some 15 profiles of all their codecs together.
+/// Payload types of one section in the answer to a viewer that waits for a publisher. Chromium and Safari offer about 15
+/// profiles of all their codecs together.
 const MAX_WAITING: usize = 24;
 
-/// For a publisher: one payload type of each codec, in its own order. Browsers send the first; Pion offers all that it
-/// knows, takes from the answer what its track has, and refuses an answer that has it not.
+/// For a publisher: one payload type of each codec, in its own order. Browsers send the first; Pion offers all its
+/// codecs, uses the one of its track, and refuses an answer without it.
 pub(crate) fn for_publisher(offered: &[Payload]) -> Vec<Payload> {
     let mut kept: Vec<Payload> = Vec::new();
     for first in offered {
@@ -23,8 +23,8 @@ pub(crate) fn for_publisher(offered: &[Payload]) -> Vec<Payload> {
     kept
 }
 
-/// Without what says how large a picture a receiver of VP8 and VP9 takes (RFC 7741 6.1, RFC 9628 6.1): the relay takes
-/// any, and Firefox would shrink its pictures to its own limits, repeated.
+/// Removes the parameters of VP8 and VP9 that limit the frame size of a receiver (RFC 7741 6.1, RFC 9628 6.1): the relay has
+/// no limit, and Firefox would scale its video to its own limits if the answer repeated them.
 fn without_limits(payload: &Payload) -> Payload {
     let mut payload = payload.clone();
     let Format { codec, parameters, .. } = &mut payload.format;
@@ -36,8 +36,8 @@ fn without_limits(payload: &Payload) -> Payload {
     payload
 }
 
-/// For a viewer of a stream whose tracks of this kind are known: the payload type that takes each, then one of each other
-/// codec, so that a publisher with another one can take the stream over. Empty where no track fits.
+/// For a viewer of a stream with known tracks of this kind: the payload type that fits each, then one of each other codec,
+/// so that a publisher with another codec can take the stream over. Empty if no track fits.
 pub(crate) fn for_tracks<'a>(offered: &[Payload], tracks: impl Iterator<Item = &'a Format>) -> Vec<Payload> {
     let mut kept: Vec<Payload> = Vec::new();
     for track in tracks {
@@ -57,11 +57,11 @@ pub(crate) fn for_tracks<'a>(offered: &[Payload], tracks: impl Iterator<Item = &
     kept
 }
 
-/// For a viewer who waits for a publisher: one payload type for each codec and profile, so that whatever is published
-/// later fits. Of the H.264 profiles Constrained Baseline stands first: every decoder takes it.
+/// For a viewer that waits for a publisher: one payload type for each codec and profile, so that any publisher fits. Of the
+/// H.264 profiles Constrained Baseline is first, because every decoder supports it.
 pub(crate) fn for_any_track(offered: &[Payload]) -> Vec<Payload> {
     let mut ranked: Vec<&Payload> = offered.iter().collect();
-    // The sort is stable: the offer's order decides among equals, and which codec stands first.
+    // The sort is stable: among equals the offer's order is kept, and the order of codecs too.
     let codec_rank = |codec| offered.iter().position(|payload| payload.format.codec == codec);
     ranked.sort_by_key(|payload| {
         let format = &payload.format;
@@ -78,12 +78,12 @@ pub(crate) fn for_any_track(offered: &[Payload]) -> Vec<Payload> {
     kept
 }
 
-/// True where a keyframe need not fit into one packet.
+/// Whether a keyframe may take several packets.
 fn fragments(format: &Format) -> bool {
     format.codec != Codec::H264 || format.packetization_mode() == 1
 }
 
-/// Which decoder a format asks for.
+/// The decoder that a format needs.
 fn decoder(format: &Format) -> (Codec, u8, CodecProfile) {
     (format.codec, format.channels, format.profile())
 }

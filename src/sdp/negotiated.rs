@@ -5,7 +5,7 @@ use super::payload::Payload;
 use crate::forward::codec::Kind;
 use crate::ice::Credentials;
 
-/// What both sides have agreed on. Holds ICE passwords, the answer's text too: not to be logged.
+/// What both sides have agreed on. It contains ICE passwords, also in the text of the answer: do not log it.
 pub struct Negotiated {
     /// The SDP for the client.
     pub answer: String,
@@ -13,7 +13,7 @@ pub struct Negotiated {
     pub remote: Credentials,
     /// SHA-256 of the client's certificate: upper-case hexadecimal octets with colons.
     pub remote_fingerprint: String,
-    /// True where the relay sends the ClientHello, because the client waits for one (`a=setup:passive`).
+    /// True if the relay sends the ClientHello, because the client waits for one (`a=setup:passive`).
     pub dtls_client: bool,
     /// Data channels, where they were offered.
     pub application: Option<Application>,
@@ -28,26 +28,26 @@ pub struct Negotiated {
 pub struct Application {
     /// `a=mid` of the section.
     pub mid: String,
-    /// The largest message that the client takes, in bytes; 0 for any size (RFC 8841 6.1).
+    /// The largest message that the client accepts, in bytes; 0 for any size (RFC 8841 6.1).
     pub max_message_size: u64,
 }
 
 /// One agreed audio or video section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
-    /// `a=mid` of the section; a name of the relay's own where the offer has none.
+    /// `a=mid` of the section; a name of the relay's own if the offer has none.
     pub mid: String,
     /// Audio or video.
     pub kind: Kind,
-    /// A publisher may send, a viewer can be sent each of these; never empty.
+    /// The payload types that a publisher may send, or that a viewer can be sent; never empty.
     pub payloads: Vec<Payload>,
-    /// The relay's source: of the media for a viewer, of RTCP for a publisher. No other section or session has it.
+    /// The relay's SSRC: of the media for a viewer, of RTCP for a publisher. No other section of the session has it.
     pub ssrc: u32,
-    /// For a viewer with a retransmission payload type: the source of retransmissions.
+    /// For a viewer with a retransmission payload type: the SSRC of retransmissions.
     pub rtx_ssrc: Option<u32>,
-    /// The source that a publisher declares; learnt from `mid` or payload type where it declares none.
+    /// The SSRC that a publisher declares; without one, it is known by `mid` or payload type.
     pub remote_ssrc: Option<u32>,
-    /// The source of retransmissions that a publisher declares.
+    /// The SSRC of retransmissions that a publisher declares.
     pub remote_rtx_ssrc: Option<u32>,
     /// Header extensions with their ids (1 to 14), the same in all sections.
     pub extensions: Vec<(u8, Extension)>,
@@ -65,6 +65,6 @@ impl Section {
 pub struct Offered {
     /// The names of the codecs of audio and video in the offer's order, each at most once a section; tokens of ASCII.
     pub codecs: Vec<String>,
-    /// How many ICE candidates it named. None is ever dialled.
+    /// The number of its ICE candidates, none of which is used.
     pub candidates: usize,
 }

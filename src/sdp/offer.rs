@@ -1,4 +1,4 @@
-//! A whole offer, checked: what an answer can be written for.
+//! A checked offer, for which an answer can be written.
 
 use std::io::Cursor;
 
@@ -10,14 +10,14 @@ use super::{OfferError, limits};
 use crate::forward::codec::Kind;
 use crate::name::Role;
 
-/// A client's offer in which nothing is left to refuse but codecs that do not fit the stream.
+/// A checked offer of a client; only codecs that do not fit the stream can still be refused.
 pub struct Offer {
     pub(crate) role: Role,
     /// All sections in the offer's order, declined ones too: the answer mirrors them.
     pub(crate) sections: Vec<OfferedSection>,
     /// The sections that are not declined, as indexes into `sections` in the order of `a=group:BUNDLE`.
     pub(crate) bundle: Vec<usize>,
-    /// False where one section stands alone without `a=group:BUNDLE`: the answer has none either (RFC 9143 7.3).
+    /// False for a single section without `a=group:BUNDLE`: the answer has none either (RFC 9143 7.3).
     pub(crate) grouped: bool,
     /// `a=extmap-allow-mixed` at the session level: it holds for all sections (RFC 8285 6).
     pub(crate) allows_mixed: bool,
@@ -30,9 +30,9 @@ impl Offer {
     ///
     /// # Errors
     ///
-    /// [`OfferError::Malformed`] for text that is no SDP, contradicts itself or lacks what WebRTC needs;
+    /// [`OfferError::Malformed`] for text that is not SDP, contradicts itself or lacks what WebRTC needs;
     /// [`OfferError::Unsupported`] for an offer without BUNDLE, rtcp-mux, a SHA-256 fingerprint or a codec that is
-    /// relayed, with the wrong direction, or with more than one track a kind from a publisher.
+    /// relayed, with the wrong direction, or with more than one track of a kind from a publisher.
     pub fn parse(sdp: &str, role: Role) -> Result<Self, OfferError> {
         if sdp.trim().is_empty() {
             return Err(OfferError::malformed("the body is empty: send an SDP offer"));
@@ -70,7 +70,7 @@ impl Offer {
     }
 }
 
-/// The parser quotes what it could not read; a quarter of a line says enough, and nothing of it may colour a terminal.
+/// The parser's message, which quotes the offer: shortened and without control characters.
 fn not_sdp(reason: &str) -> OfferError {
     let plain = |letter: char| letter == ' ' || letter.is_ascii_graphic();
     let shown = reason.chars().map(|letter| match plain(letter) {
@@ -81,7 +81,7 @@ fn not_sdp(reason: &str) -> OfferError {
     OfferError::malformed(format!("the offer is no valid SDP ({reason})"))
 }
 
-/// Gives the sections without `a=mid` a name that no other has.
+/// Names each section without `a=mid` as no other is named.
 fn name_all(sections: &mut [OfferedSection]) {
     for index in 0..sections.len() {
         if sections[index].is_named {
@@ -93,9 +93,9 @@ fn name_all(sections: &mut [OfferedSection]) {
     }
 }
 
-/// A stream has one audio and one video track, so a publisher's offer of more is refused (RFC 9725 4.4.2). Of a viewer's
-/// sections of a kind, those in the bundle are left to the answer, which takes the first that fits the stream; without one
-/// in the bundle the first stands.
+/// A stream has one audio and one video track, so a publisher's offer of more is refused (RFC 9725 4.4.2). Of a
+/// viewer's sections of a kind, those in the bundle are left to the answer, which accepts the first that fits the stream;
+/// without one in the bundle the first is kept.
 fn keep_one_of_a_kind(role: Role, sections: &mut [OfferedSection], group: Option<&[usize]>) -> Result<(), OfferError> {
     const SENTENCE: &str = "a stream has one audio and one video track: offer one section of each";
     let mut seen: Vec<Option<Kind>> = Vec::new();
@@ -121,7 +121,7 @@ fn keep_one_of_a_kind(role: Role, sections: &mut [OfferedSection], group: Option
 
 const ONE_BUNDLE: &str = "all media shares one transport: offer one a=group:BUNDLE (max-bundle)";
 
-/// What has no group shares its transport only if it is alone: so GStreamer offers a single track.
+/// An offer without a group must have a single section, as GStreamer offers a single track.
 fn read_single(sections: &[OfferedSection]) -> Result<Vec<usize>, OfferError> {
     let mut wanted = (0..).zip(sections).filter(|(_, section)| !section.is_declined()).map(|(index, _)| index);
     match (wanted.next(), wanted.next()) {
@@ -159,7 +159,7 @@ fn read_group(description: &SessionDescription, sections: &[OfferedSection]) -> 
     Ok(Some(bundle))
 }
 
-/// The sections that share a transport: all that are not declined, for no other transport is answered.
+/// The sections that share the transport: all that are not declined, because only one transport is supported.
 fn bundle_of(mut bundle: Vec<usize>, sections: &[OfferedSection]) -> Result<Vec<usize>, OfferError> {
     bundle.retain(|index| !sections[*index].is_declined());
     if bundle.len() < sections.iter().filter(|section| !section.is_declined()).count() {

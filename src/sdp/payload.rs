@@ -1,4 +1,4 @@
-//! The payload types of one section: which codecs of the offer the relay forwards, and what goes with each.
+//! The payload types of one section: the codecs of the offer that the relay forwards, with feedback, RTX and RED of each.
 
 use rtc::sdp::description::common::Attribute;
 
@@ -6,35 +6,35 @@ use super::OfferError;
 use super::limits::{self, MAX_PAYLOAD_TYPES};
 use crate::forward::codec::{Codec, Format, Kind};
 
-/// Channels of surround sound: 7.1 is the largest layout of Opus (RFC 7845 5.1.1.2).
+/// Channels of surround audio: 7.1 is the largest layout of Opus (RFC 7845 5.1.1.2).
 const MAX_CHANNELS: u8 = 8;
 
-/// Blocks that `a=fmtp` may name for redundant sound; Chromium names two.
+/// Blocks that `a=fmtp` may name for redundant audio; Chromium names two.
 const MAX_BLOCKS: usize = 16;
 
 /// RTCP feedback that the offer has for a payload type and the relay uses (RFC 4585 4.2, RFC 5104 7.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Feedback {
-    /// `nack`: lost packets are asked for again.
+    /// `nack`: lost packets are requested again.
     pub nack: bool,
     /// `nack pli`: Picture Loss Indication asks for a keyframe.
     pub pli: bool,
     /// `ccm fir`: Full Intra Request asks for a keyframe.
     pub fir: bool,
-    /// `goog-remb`: how much the client's network carries, as it sees it.
+    /// `goog-remb`: the receiver's bandwidth estimate.
     pub remb: bool,
     /// `transport-cc`: arrival times of all packets of the transport.
     pub transport_cc: bool,
 }
 
-/// The payload type of redundant sound (RFC 2198): Opus with copies of earlier packets.
+/// The payload type of redundant audio (RFC 2198): Opus with copies of earlier packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Red {
     /// Its number.
     pub payload_type: u8,
     /// Blocks that the offer names for it (`a=fmtp:63 111/111`): the packet's own and copies.
     pub blocks: u8,
-    /// It stands before the codec itself in the offer: what a publisher would rather send.
+    /// True if it comes before the codec itself in the offer, so that a publisher prefers to send it.
     pub preferred: bool,
 }
 
@@ -45,9 +45,9 @@ pub struct Payload {
     pub payload_type: u8,
     /// The codec, with the format parameters of the offer.
     pub format: Format,
-    /// The payload type of its retransmissions (RFC 4588 8.1), where the offer has one.
+    /// The payload type of its retransmissions (RFC 4588 8.1), if the offer has one.
     pub rtx_payload_type: Option<u8>,
-    /// The payload type that carries it with copies of earlier packets, where the offer has one.
+    /// The payload type that carries it with copies of earlier packets, if the offer has one.
     pub red: Option<Red>,
     /// The feedback that was agreed.
     pub feedback: Feedback,
@@ -56,7 +56,7 @@ pub struct Payload {
 /// What a section offers, in its order of preference.
 #[derive(Debug, Default)]
 pub(crate) struct Payloads {
-    /// Those that the relay can forward.
+    /// The payload types that the relay can forward.
     pub(crate) known: Vec<Payload>,
     /// The names of all codecs, each once, for the log.
     pub(crate) names: Vec<String>,
@@ -114,7 +114,7 @@ fn read_line<'a>(lines: &mut [(u8, Lines<'a>)], attribute: &'a Attribute) -> Res
             return Err(OfferError::malformed(format!("payload type {number} has two different a=rtpmap lines")));
         }
         "rtpmap" => line.rtpmap = Some(rest),
-        // They go into the answer.
+        // The answer repeats them.
         "fmtp" if !rest.is_ascii() => {
             return Err(OfferError::malformed(format!("the a=fmtp line of payload type {number} must be ASCII")));
         }
@@ -190,7 +190,8 @@ impl<'a> Encoding<'a> {
         Ok(Self { name, clock_rate, channels: parts.next().and_then(|channels| channels.parse().ok()) })
     }
 
-    /// The payload type that redundant sound of this clock carries, if the parameters name it alone (RFC 2198 5).
+    /// The payload type that redundant audio carries, if the parameters name no other and the clock is that of Opus
+    /// (RFC 2198 5).
     fn red(&self, payload_type: u8, parameters: &str) -> Option<(u8, Red)> {
         let mut blocks = parameters.split('/').map(|block| block.trim().parse::<u8>().ok());
         let carried = blocks.next()??;

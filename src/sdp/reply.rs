@@ -1,11 +1,11 @@
-//! How one section of an offer is answered, before the answer is text.
+//! The answer to one section of an offer, before it is written as SDP.
 
 use super::extension::Mapping;
 use super::negotiated::Section;
 use super::section::OfferedMedia;
 use crate::forward::codec::Kind;
 
-/// A section of the answer before it is text.
+/// The answer to one section.
 pub(crate) enum Reply<'a> {
     Rejected,
     Media { offered: &'a OfferedMedia, mappings: Vec<Mapping>, agreed: Section },
@@ -13,7 +13,7 @@ pub(crate) enum Reply<'a> {
 }
 
 impl Reply<'_> {
-    /// Audio or video, where the section is accepted.
+    /// Audio or video, if the section is accepted.
     pub(crate) fn kind(&self) -> Option<Kind> {
         match self {
             Self::Media { agreed, .. } => Some(agreed.kind),

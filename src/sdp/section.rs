@@ -1,4 +1,4 @@
-//! One section (`m=` line and what follows) of an offer, and whether the relay takes it.
+//! One section of an offer (an `m=` line and its attributes), and whether the relay accepts it.
 
 use rtc::sdp::description::common::Attribute;
 use rtc::sdp::description::media::MediaDescription;
@@ -13,7 +13,7 @@ use crate::name::Role;
 
 /// A section as offered.
 pub(crate) struct OfferedSection {
-    /// Its `a=mid`; where it has none, a name for the relay alone, which the answer does not repeat.
+    /// Its `a=mid`; if it has none, a name of the relay's own, which the answer does not contain.
     pub(crate) mid: String,
     pub(crate) is_named: bool,
     /// The first word of the `m=` line.
@@ -26,17 +26,17 @@ pub(crate) struct OfferedSection {
     pub(crate) content: Content,
     /// The names of its codecs, for the log.
     pub(crate) codecs: Vec<String>,
-    /// How many ICE candidates it names; none of them is ever dialled.
+    /// The number of its ICE candidates, none of which is used.
     pub(crate) candidates: usize,
 }
 
-/// What a section would carry.
+/// What a section offers.
 pub(crate) enum Content {
     /// Nothing: it is answered with port 0, for this reason.
     Declined(&'static str),
-    /// Sound or pictures.
+    /// Audio or video.
     Media(OfferedMedia),
-    /// Data channels; the largest message the client takes, in bytes, 0 for any.
+    /// Data channels; the largest message that the client accepts, in bytes, 0 for any.
     Application { max_message_size: u64 },
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct OfferedMedia {
     pub(crate) rtx_ssrc: Option<u32>,
 }
 
-/// Which way media flows, as the offerer sees it.
+/// The direction of media, from the offerer's side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     SendRecv,
@@ -84,8 +84,8 @@ impl Direction {
 }
 
 impl OfferedSection {
-    /// Reads a section; `direction` is that of the session level. One without `a=mid` is named by whoever knows the others
-    /// (RFC 9429 5.10).
+    /// Reads a section; `direction` is that of the session level. One without `a=mid` is named by
+    /// [`Offer`](super::Offer), which knows the others (RFC 9429 5.10).
     pub(crate) fn read(role: Role, section: &MediaDescription, direction: Direction) -> Result<Self, OfferError> {
         let name = &section.media_name;
         let mid = section.attribute("mid").map(Option::unwrap_or_default);
@@ -135,7 +135,7 @@ fn read_content(
         "application" => return read_application(role, section, protocol),
         _ => return decline(role, "only audio, video and data channels are relayed: offer no other section"),
     };
-    // RFC 8829 5.1.2 lists these as ways to say the same; the transport is ICE and DTLS in each.
+    // RFC 8829 5.1.2 lists these as equivalent; the transport is ICE and DTLS in each.
     if !matches!(protocol, "UDP/TLS/RTP/SAVPF" | "UDP/TLS/RTP/SAVP" | "TCP/TLS/RTP/SAVPF" | "RTP/SAVPF" | "RTP/SAVP") {
         return decline(role, "media is relayed over DTLS-SRTP: offer UDP/TLS/RTP/SAVPF");
     }
@@ -188,7 +188,7 @@ fn decline(role: Role, sentence: &'static str) -> Result<Content, OfferError> {
     }
 }
 
-/// Data channels (RFC 8841). webrtc-rs speaks SCTP between ports 5000 only, which every known client offers.
+/// Data channels (RFC 8841). webrtc-rs supports SCTP only between ports 5000, which every known client offers.
 fn read_application(role: Role, section: &MediaDescription, protocol: &str) -> Result<Content, OfferError> {
     let is_data_channel = section.media_name.formats == ["webrtc-datachannel"];
     if !matches!(protocol, "UDP/DTLS/SCTP" | "TCP/DTLS/SCTP") || !is_data_channel {
@@ -200,7 +200,7 @@ fn read_application(role: Role, section: &MediaDescription, protocol: &str) -> R
     if port != 5000 {
         return decline(role, "data channels use SCTP port 5000 here: offer a=sctp-port:5000");
     }
-    // RFC 8841 6.1: 64 KiB where the attribute is absent.
+    // RFC 8841 6.1: 64 KiB if the attribute is absent.
     let max_message_size = match section.attribute("max-message-size") {
         None => Some(65_536),
         Some(size) => size.and_then(|size| size.parse::<u64>().ok()),

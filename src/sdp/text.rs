@@ -1,6 +1,6 @@
 //! An answer as SDP (RFC 8866, RFC 8829 5.3).
 //!
-//! The rule: of what a client wrote, only checked tokens and the format parameters of an accepted codec are repeated.
+//! The rule: of a client's text, only checked tokens and the format parameters of an accepted codec are repeated.
 
 use super::Local;
 use super::candidate::host_candidate;
@@ -14,7 +14,7 @@ use crate::forward::codec::{Format, Kind};
 use crate::name::Role;
 use crate::sctp::MAX_MESSAGE_SIZE;
 
-/// Own addresses in an answer: FFmpeg takes no answer above 8 KiB. Those behind the first 32 are left out.
+/// The relay's addresses in an answer; further ones are left out, because FFmpeg accepts no answer above 8 KiB.
 const MAX_CANDIDATES: u16 = 32;
 
 /// An answer that is being written, line by line.
@@ -22,14 +22,14 @@ pub(crate) struct Text<'a> {
     role: Role,
     local: &'a Local,
     dtls_client: bool,
-    /// Sections that allow one-byte and two-byte elements side by side are to be answered so.
+    /// True if the answer to a section with `a=extmap-allow-mixed` has it too.
     mixed: bool,
     lines: Vec<String>,
 }
 
 impl<'a> Text<'a> {
-    /// The session level. `bundle` names the accepted sections, the one with the transport first; nobody where the
-    /// offer has no group.
+    /// The session level. `bundle` names the accepted sections, the one with the transport first; it is empty if the offer has
+    /// no group.
     pub(crate) fn begin(role: Role, local: &'a Local, dtls_client: bool, origin: u64, bundle: &[&str]) -> Self {
         let mut text = Self { role, local, dtls_client, mixed: false, lines: Vec::with_capacity(64) };
         text.line("v=0");
@@ -45,8 +45,8 @@ impl<'a> Text<'a> {
         text
     }
 
-    /// Packets may have one-byte or two-byte elements (RFC 8285 6). Said where the offer says it: for all sections, else in
-    /// each that has it.
+    /// Allows one-byte and two-byte elements (RFC 8285 6) at the level where the offer does: for all sections, or in each
+    /// section that has the attribute.
     pub(crate) fn allow_mixed(&mut self, for_all: bool) {
         match for_all {
             true => self.line("a=extmap-allow-mixed"),
@@ -54,7 +54,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// One section; the tagged one bears the candidates for all (RFC 9143 7.3.2).
+    /// One section; the tagged one has the candidates for all (RFC 9143 7.3.2).
     pub(crate) fn section(&mut self, offered: &OfferedSection, reply: &Reply<'_>, tagged: bool) {
         let OfferedSection { media, protocol, .. } = offered;
         match reply {
@@ -77,7 +77,7 @@ impl<'a> Text<'a> {
                     agreed.payloads.iter().flat_map(Payload::numbers).map(|n| n.to_string()).collect();
                 self.line(format!("m={media} 9 {protocol} {}", numbers.join(" ")));
                 self.line("c=IN IP4 0.0.0.0");
-                // For browsers, which read it here alone. In an audio section they take it for what Opus should use.
+                // Browsers read it only here. In an audio section they take it for the bit rate of Opus.
                 if agreed.kind == Kind::Video {
                     self.bandwidth();
                 }
@@ -97,7 +97,7 @@ impl<'a> Text<'a> {
         answer
     }
 
-    /// What a publisher may send (RFC 3890 6.2), in bits per second.
+    /// The bit rate that a publisher may send, in bits per second (RFC 3890 6.2).
     fn bandwidth(&mut self) {
         if self.role == Role::Publisher && self.local.max_bitrate > 0 {
             self.line(format!("b=TIAS:{}", self.local.max_bitrate));
@@ -113,7 +113,7 @@ impl<'a> Text<'a> {
         self.mid(offered);
     }
 
-    /// RFC 9429 5.3.1: said where the offer says it.
+    /// RFC 9429 5.3.1: only if the offer has it.
     fn mid(&mut self, offered: &OfferedSection) {
         if offered.is_named {
             self.line(format!("a=mid:{}", offered.mid));
@@ -131,7 +131,7 @@ impl<'a> Text<'a> {
             }
         }
         self.line("a=rtcp-mux");
-        // RFC 9725 4.4.1 wants it in answers too, where RFC 8858 has it in offers only.
+        // RFC 9725 4.4.1 requires it in answers too; RFC 8858 has it only in offers.
         self.line("a=rtcp-mux-only");
         if offered.reduced_size {
             self.line("a=rtcp-rsize");
@@ -209,7 +209,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// The value of `a=rtpmap`; one channel is not written (RFC 8866 6.6).
+/// The value of `a=rtpmap`; a single channel is not written (RFC 8866 6.6).
 fn encoding(format: &Format) -> String {
     let Format { codec, clock_rate, channels, .. } = format;
     match channels {

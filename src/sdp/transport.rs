@@ -1,6 +1,7 @@
-//! What an offer says about its transport: ICE credentials, certificate fingerprint and DTLS role.
+//! The transport of an offer: ICE credentials, certificate fingerprint and DTLS role.
 //!
-//! Browsers write these into each section, libdatachannel once at the top. With BUNDLE one section's count for all.
+//! Browsers write these into each section, libdatachannel once at the session level. With BUNDLE those of one section apply
+//! to all.
 
 use rtc::sdp::description::common::Attribute;
 
@@ -18,7 +19,7 @@ pub(crate) enum Setup {
     Passive,
 }
 
-/// The transport lines of one level of an offer; each may be missing there.
+/// The transport attributes of the session level or of one section; each may be missing.
 #[derive(Clone, Default)]
 pub(crate) struct TransportLines {
     pub(crate) credentials: Option<Credentials>,
@@ -43,7 +44,7 @@ impl TransportLines {
         })
     }
 
-    /// What is missing here is taken from there.
+    /// Takes missing attributes from another level.
     pub(crate) fn or(self, other: &Self) -> Self {
         Self {
             credentials: self.credentials.or_else(|| other.credentials.clone()),
@@ -77,7 +78,7 @@ fn read_credentials(attributes: &[Attribute]) -> Result<Option<Credentials>, Off
     Credentials::parse(ufrag, pwd).map(Some).map_err(|error| OfferError::malformed(error.to_string()))
 }
 
-/// The SHA-256 line among all: webrtc-rs verifies no other hash.
+/// The SHA-256 fingerprint among all: webrtc-rs verifies no other hash.
 fn read_fingerprint(attributes: &[Attribute]) -> Result<Option<String>, OfferError> {
     let mut found: Option<String> = None;
     let mut others = false;

@@ -1,4 +1,4 @@
-//! AES_CM_128_HMAC_SHA1_80 over RTP packets (RFC 3711 4.1.1, 4.2.1), for those who cannot do GCM.
+//! AES_CM_128_HMAC_SHA1_80 over RTP packets (RFC 3711 4.1.1, 4.2.1), for clients without GCM.
 
 use aes::Aes128;
 use aes::cipher::generic_array::GenericArray;
@@ -13,7 +13,7 @@ use super::keys::{Label, MasterKey};
 pub(super) struct CmSha1 {
     cipher: Aes128,
     salt: [u8; 14],
-    /// Keyed once; each packet starts from a copy.
+    /// The keyed HMAC; each packet begins with a copy of it.
     mac: Hmac<Sha1>,
 }
 
@@ -39,7 +39,7 @@ impl CmSha1 {
         tag.copy_from_slice(&computed[..Self::TAG_LEN]);
     }
 
-    /// Decrypts `packet` behind its header if `tag` is authentic; otherwise leaves it alone and answers false.
+    /// Decrypts `packet` behind its header if `tag` is authentic; otherwise it does not change it and returns false.
     pub(super) fn open(&self, ssrc: u32, index: u64, header_len: usize, packet: &mut [u8], tag: &[u8]) -> bool {
         let authentic = self.authenticate(index, packet).verify_truncated_left(tag).is_ok();
         if authentic {

@@ -22,7 +22,7 @@ impl Gcm {
         Self { key: LessSafeKey::new(key), salt }
     }
 
-    /// Encrypts `payload` and returns the tag; false never happens below 64 GiB of payload.
+    /// Encrypts `payload` and writes the tag; false only for a payload of 64 GiB or more.
     #[inline]
     pub(super) fn seal(&self, ssrc: u32, index: u64, header: &[u8], payload: &mut [u8], tag: &mut [u8]) -> bool {
         match self.key.seal_in_place_separate_tag(self.nonce(ssrc, index), Aad::from(header), payload) {
@@ -34,7 +34,7 @@ impl Gcm {
         }
     }
 
-    /// Decrypts `sealed`, payload and tag; true if it is authentic. If not, its bytes are of no use afterwards.
+    /// Decrypts `sealed`, payload and tag, in place; false if it is not authentic, then the bytes are undefined.
     #[inline]
     pub(super) fn open(&self, ssrc: u32, index: u64, header: &[u8], sealed: &mut [u8]) -> bool {
         self.key.open_in_place(self.nonce(ssrc, index), Aad::from(header), sealed).is_ok()

@@ -1,6 +1,6 @@
-//! The clear header of an RTP packet (RFC 3550 5.1) and its extension elements (RFC 8285), read where they lie.
+//! The clear header of an RTP packet (RFC 3550 5.1) and its extension elements (RFC 8285), read in place.
 //!
-//! This is the first look at bytes from the network: it never panics and believes no length it has not checked.
+//! It reads bytes from the network before they are authenticated: it never panics and checks every length.
 
 use std::ops::Range;
 
@@ -19,13 +19,13 @@ pub struct Extension {
 }
 
 impl Extension {
-    /// The content of the first element with this id; `None` if there is none or the elements make no sense.
+    /// The content of the first element with this id; `None` if there is none or the elements before it are malformed.
     #[must_use]
     pub fn element<'a>(&self, datagram: &'a [u8], id: u8) -> Option<&'a [u8]> {
         self.elements(datagram).find_map(|(found, content)| (found == id).then_some(content))
     }
 
-    /// The ids and contents of the elements, in their order, as far as they make sense.
+    /// The ids and contents of the elements in their order, up to the first malformed one.
     #[must_use]
     #[inline]
     pub fn elements<'a>(&self, datagram: &'a [u8]) -> ExtensionElements<'a> {
@@ -36,7 +36,7 @@ impl Extension {
     }
 }
 
-/// The elements of a header extension, one by one.
+/// Iterates over the elements of a header extension.
 #[derive(Clone, Debug)]
 pub struct ExtensionElements<'a> {
     two_byte: bool,
@@ -50,7 +50,7 @@ impl<'a> Iterator for ExtensionElements<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let (&first, behind) = self.rest.split_first()?;
-            // Zero pads, between elements too.
+            // Zero bytes are padding, between elements too.
             if first == 0 {
                 self.rest = behind;
                 continue;
@@ -70,7 +70,7 @@ impl<'a> Iterator for ExtensionElements<'a> {
     }
 }
 
-/// What the clear header says; nothing of it is authenticated yet.
+/// The fields of the clear header, which are not authenticated yet.
 pub struct Clear {
     /// The payload ends with padding.
     pub padding: bool,
@@ -80,9 +80,9 @@ pub struct Clear {
     pub payload_type: u8,
     /// The sequence number.
     pub sequence: u16,
-    /// In ticks of the codec.
+    /// The timestamp, in ticks of the codec's clock.
     pub timestamp: u32,
-    /// The source.
+    /// The SSRC.
     pub ssrc: u32,
     /// Octets of the fixed header, CSRCs and extension.
     pub header_len: usize,
@@ -94,7 +94,7 @@ impl Clear {
     /// Reads the header of a packet.
     ///
     /// # Errors
-    /// The bytes are no RTP packet.
+    /// The bytes are not an RTP packet.
     #[inline]
     pub fn read(datagram: &[u8]) -> Result<Self, DropReason> {
         let fixed = datagram.first_chunk::<FIXED_LEN>().ok_or(DropReason::TooShort)?;

@@ -1,12 +1,13 @@
-//! The 48-bit packet index of one SSRC: rollover count and sequence number (RFC 3711 3.3.1), and what was seen of it.
+//! The 48-bit packet index of one SSRC: rollover count and sequence number (RFC 3711 3.3.1), and the replay
+//! window.
 //!
-//! Pure: it is asked for an estimate before a packet is authenticated and told the index afterwards, so that a forged
-//! packet moves nothing. An index is accepted once.
+//! The index of a packet is estimated before authentication and marked as received after it, so that a forged packet changes
+//! nothing. An index is accepted once.
 
 /// The largest index: 32 bits of rollover count, 16 of sequence number.
 pub const MAX: u64 = (1 << 48) - 1;
 
-/// How far behind the highest index a packet may come. Retransmissions in-band come seconds late; 4,096 packets are
+/// How far behind the highest index a packet is accepted. In-band retransmissions may be a second late; 4,096 packets are
 /// more than a second at 30 Mb/s.
 pub const WINDOW: u64 = 4096;
 
@@ -18,11 +19,11 @@ pub const fn rollover_count(index: u64) -> u32 {
     (index >> 16) as u32
 }
 
-/// The index closest to `highest` that has this sequence number; `None` if that would be before the first or behind the
-/// last one there is (RFC 3711 3.3.1).
+/// The index closest to `highest` that has this sequence number; `None` if that would be below 0 or above
+/// [`MAX`] (RFC 3711 3.3.1).
 #[must_use]
 pub const fn estimate(highest: u64, sequence: u16) -> Option<u64> {
-    // The wrapped difference is the shortest way from the highest sequence number to this one.
+    // The wrapped difference is the shortest distance from the highest sequence number to this one.
     let step = sequence.wrapping_sub(highest as u16) as i16;
     match highest.checked_add_signed(step as i64) {
         Some(index) if index <= MAX => Some(index),
@@ -33,7 +34,7 @@ pub const fn estimate(highest: u64, sequence: u16) -> Option<u64> {
 /// Which indices of one SSRC have been received (RFC 3711 3.3.2).
 pub struct Received {
     highest: u64,
-    /// One bit an index, at `index % WINDOW`; the indices are `highest - WINDOW + 1 ..= highest`.
+    /// One bit per index, at `index % WINDOW`; the indices are `highest - WINDOW + 1 ..= highest`.
     seen: Box<[u64; WORDS]>,
 }
 
@@ -46,7 +47,7 @@ impl Received {
         received
     }
 
-    /// Goes on behind an index of which is known that nothing up to it is to be accepted any more.
+    /// Begins behind an index up to which nothing is accepted any more.
     #[must_use]
     pub fn after(highest: u64) -> Self {
         Self { highest, seen: Box::new([u64::MAX; WORDS]) }
@@ -58,7 +59,8 @@ impl Received {
         self.highest
     }
 
-    /// The index of a packet that is not authenticated yet; `None` if it was received before, or is too old to tell.
+    /// The index of a packet that is not authenticated yet; `None` if it was received before, or is behind the
+    /// window.
     #[must_use]
     #[inline]
     pub fn admit(&self, sequence: u16) -> Option<u64> {
@@ -81,7 +83,7 @@ impl Received {
         self.mark(index);
     }
 
-    /// Forgets the indices that leave the window.
+    /// Clears the bits of indices that leave the window.
     fn advance(&mut self, index: u64) {
         if index - self.highest >= WINDOW {
             self.seen.fill(0);

@@ -70,7 +70,7 @@ impl SrtpProfile {
 /// Master key and salt of one direction.
 #[derive(Clone)]
 pub struct MasterKey {
-    /// Which transform it is for.
+    /// The profile that it is for.
     pub profile: SrtpProfile,
     /// The 128-bit master key.
     pub key: [u8; 16],
@@ -81,13 +81,13 @@ pub struct MasterKey {
 /// Both directions of one DTLS connection.
 #[derive(Clone)]
 pub struct Keys {
-    /// What the relay seals with.
+    /// The keys that the relay seals with.
     pub local: MasterKey,
-    /// What the peer seals with.
+    /// The keys that the client seals with.
     pub remote: MasterKey,
 }
 
-/// Why exported bytes are no keys.
+/// Why exported bytes are not keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The export has another length than the profile asks for.
@@ -95,7 +95,7 @@ pub enum KeyError {
     Length {
         /// [`SrtpProfile::keying_material_len`].
         expected: usize,
-        /// What was handed in.
+        /// The length of the bytes.
         actual: usize,
     },
 }
@@ -154,7 +154,7 @@ impl MasterKey {
     }
 }
 
-/// What a session key is for (RFC 3711 4.3.2). SRTCP's labels are the peer connection's business.
+/// What a session key is for (RFC 3711 4.3.2). The peer connection derives the keys of SRTCP.
 #[derive(Clone, Copy)]
 pub(super) enum Label {
     Encryption = 0,

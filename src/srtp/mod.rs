@@ -1,12 +1,14 @@
 //! SRTP (RFC 3711, RFC 7714): publishers' packets are opened in place, viewers' are sealed in the send arena.
 //!
-//! The keys are the DTLS connection's own, but the peer connection never sees RTP: its way costs 1.1 to 2.6 us a packet
-//! in allocations, queues and copies, this one 0.3 us. Both transforms are done here over the caller's 48-bit packet
-//! index. webrtc-rs's `Context` would do for AES-CM, but it keeps an index of its own, which a resend or a splice would
-//! have to agree with, makes state for an SSRC before it has authenticated anything, and copies each packet.
-//! The tests hold this module to that `Context`, both ways, so a new `rtc` that derives otherwise does not pass.
+//! Workers call [`Opener`] for received RTP and [`Sealer`] for each packet that they send.
 //!
-//! The rules: nothing is allocated on the way of a packet, and one (SSRC, index) is sealed over one content only.
+//! The keys are those of the DTLS connection, but RTP does not go through the peer connection, where a packet costs 1.1 to
+//! 2.6 us in allocations, queues and copies; here it costs 0.3 us. Both transforms use the caller's 48-bit packet index.
+//! webrtc-rs's `Context` keeps an index of its own, which would have to agree with resends and splices, makes state for an
+//! SSRC before it has authenticated anything, and copies each packet. The tests compare this module with that `Context` in
+//! both directions, so that a new `rtc` that derives keys differently fails them.
+//!
+//! The rules: no allocation for a packet, and an (SSRC, index) is never sealed over two contents.
 
 mod cm_sha1;
 mod gcm;

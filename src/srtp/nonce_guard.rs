@@ -1,7 +1,6 @@
-//! A witness against the worst mistake of a sealer's caller: one (SSRC, index) over two contents.
+//! Checks in builds with debug assertions that no (SSRC, index) is sealed over two contents, which would repeat a nonce.
 //!
-//! Only in builds with debug assertions, so every test runs under its eyes. It remembers the latest packets, some
-//! thousands, in a table of fixed size, and allocates once.
+//! It keeps the hashes of the latest packets in a table of fixed size, which is allocated once.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -11,7 +10,7 @@ const SLOTS: u64 = 4096;
 #[derive(Clone, Copy, Default)]
 struct Sealed {
     ssrc: u32,
-    /// Plus one, so that an empty slot matches nothing.
+    /// The index plus one, so that an empty slot matches nothing.
     index: u64,
     content: u64,
 }
@@ -30,11 +29,11 @@ impl NonceGuard {
     /// # Panics
     ///
     /// If this index of this SSRC was sealed over other bytes.
-    pub(crate) fn testify(&mut self, ssrc: u32, index: u64, packet: &[u8]) {
+    pub(crate) fn check(&mut self, ssrc: u32, index: u64, packet: &[u8]) {
         let mut hasher = DefaultHasher::new();
         packet.hash(&mut hasher);
         let sealed = Sealed { ssrc, index: index + 1, content: hasher.finish() };
-        // Neighbours in one line get neighbouring slots, lines start apart.
+        // Successive packets of one SSRC have successive slots; SSRCs begin at different slots.
         let slot = &mut self.slots[(index.wrapping_add(u64::from(ssrc).wrapping_mul(509)) % SLOTS) as usize];
         let again = slot.ssrc == ssrc && slot.index == sealed.index;
         assert!(

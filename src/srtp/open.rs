@@ -1,7 +1,7 @@
-//! Opening: a publisher's SRTP becomes RTP where it lies in the receive buffer.
+//! Opening: a publisher's SRTP becomes RTP in place, in the receive buffer.
 //!
-//! The order is what keeps strangers out of memory: the clear header first, then authentication, and only an authentic
-//! packet makes or moves state.
+//! The order bounds memory: the clear header is read first, then the packet is authenticated, and only an authentic packet
+//! creates or changes state.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -13,23 +13,23 @@ use super::retired::Retired;
 use super::transform::Transform;
 use crate::reason::DropReason;
 
-/// The longest datagram that is looked at: nothing longer crosses the Internet in one piece.
+/// The longest datagram that is opened, in bytes: longer ones do not pass the Internet unfragmented.
 const MAX_LEN: usize = 1500;
 
-/// Live SSRCs of one publisher: audio, four layers, their retransmissions, and room for an encoder that restarts. For one
-/// more the SSRC makes room that has been silent longest; where none is silent the new one is refused.
+/// Live SSRCs of one publisher: audio, four layers, their retransmissions, and room for an encoder that restarts. Another
+/// one replaces the SSRC that has been silent longest; if none is silent, it is refused.
 const MAX_SSRCS: usize = 16;
 
-/// Without a packet for this long an SSRC is silent.
+/// An SSRC is silent after this time without a packet.
 const SILENT: Duration = Duration::from_millis(500);
 
-/// New SSRCs within [`NEW_WINDOW`]; the packets of one more are refused until the window is over. Ten changes a second of
+/// New SSRCs within [`NEW_WINDOW`]; packets of further ones are refused until the window is over. Ten changes per second of
 /// audio and of video, with retransmissions, are fewer.
 const MAX_NEW: u32 = 64;
 const NEW_WINDOW: Duration = Duration::from_secs(1);
 
-/// A first packet with a sequence number below this may be one that has wrapped already: its sender may have begun at
-/// any number, and the packets before it may be lost.
+/// A first packet with a sequence number below this may have wrapped already: its sender may have begun at any number, and
+/// the packets before it may be lost.
 const MAYBE_WRAPPED: u16 = 1024;
 
 /// One publisher's opening context: per SSRC the rollover count and a replay window (RFC 3711 3.3).
@@ -37,27 +37,27 @@ pub struct Opener {
     transform: Transform,
     /// At most [`MAX_SSRCS`]: a scan of these beats a hash.
     sources: Vec<Source>,
-    /// The SSRCs that made room.
+    /// The SSRCs that were replaced.
     retired: Retired,
     /// When the window of [`MAX_NEW`] began, and the new SSRCs in it.
     new: (Option<Instant>, u32),
-    /// One bit a payload type that was negotiated.
+    /// One bit for each payload type that was negotiated.
     payload_types: u128,
 }
 
 struct Source {
     ssrc: u32,
     received: Received,
-    /// When its last packet came; `None` for a receiver that keeps no time.
+    /// When its last packet arrived; `None` for a receiver that keeps no time.
     heard: Option<Instant>,
 }
 
-/// An opened packet; the ranges point into the datagram that was handed in.
+/// An opened packet; the ranges are those of the datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
     /// Rollover count and sequence number in 48 bits.
     pub index: u64,
-    /// Who sent it.
+    /// The SSRC.
     pub ssrc: u32,
     /// RTP payload type.
     pub payload_type: u8,
@@ -74,8 +74,8 @@ pub struct Opened {
 }
 
 impl Opener {
-    /// Derives the session keys: some microseconds. Every payload type is let through until
-    /// [`Self::accept_payload_types`] says otherwise.
+    /// Derives the session keys, which takes a few microseconds. Every payload type is accepted until
+    /// [`Self::accept_payload_types`] is called.
     #[must_use]
     pub fn new(master: &MasterKey) -> Self {
         Self {
@@ -87,15 +87,15 @@ impl Opener {
         }
     }
 
-    /// Lets only these payload types through; others are refused by their clear header, which costs nothing.
+    /// Accepts only these payload types; others are refused by their clear header, without authentication.
     #[must_use]
     pub fn accept_payload_types(mut self, payload_types: impl IntoIterator<Item = u8>) -> Self {
         self.payload_types = payload_types.into_iter().fold(0, |set, payload_type| set | 1 << (payload_type & 0x7f));
         self
     }
 
-    /// Authenticates and decrypts an SRTP packet in place (RFC 3711 3.3, RFC 7714 8). For a receiver that keeps no time: to
-    /// it no SSRC falls silent, so a seventeenth is refused.
+    /// Authenticates and decrypts an SRTP packet in place (RFC 3711 3.3, RFC 7714 8). For a receiver without a clock: no
+    /// SSRC is ever silent, so a seventeenth is refused.
     ///
     /// # Errors
     ///
@@ -105,7 +105,7 @@ impl Opener {
         self.open_when(datagram, None)
     }
 
-    /// The same of a packet that came at this time: SSRCs that have fallen silent make room for new ones.
+    /// The same for a packet that arrived at `now`: new SSRCs replace silent ones.
     ///
     /// # Errors
     ///
@@ -195,7 +195,7 @@ impl Opener {
         Ok(index)
     }
 
-    /// The place of the SSRC that makes room for one more, `None` while there is room.
+    /// The place of the SSRC that a new one replaces; `None` while there is room.
     fn place_for_one_more(&mut self, now: Option<Instant>) -> Result<Option<usize>, DropReason> {
         if let Some(now) = now {
             let (began, new) = &mut self.new;
@@ -219,10 +219,10 @@ impl Opener {
             .ok_or(DropReason::TooManySsrcs)
     }
 
-    /// A source begins with rollover count 0, or 1 if it wrapped before anything of it arrived.
+    /// An SSRC begins with rollover count 0, or 1 if it wrapped before its first packet arrived.
     fn open_first(&self, clear: &Clear, datagram: &mut [u8]) -> Result<u64, DropReason> {
         let index = u64::from(clear.sequence);
-        // A failed try spoils the datagram.
+        // A failed attempt overwrites the datagram.
         let mut untouched = [0; MAX_LEN];
         let may_have_wrapped = clear.sequence < MAYBE_WRAPPED;
         if may_have_wrapped {

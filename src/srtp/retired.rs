@@ -1,9 +1,9 @@
 //! The SSRCs that an [`Opener`](super::Opener) does not keep a replay window for any more, in bounded memory.
 //!
-//! A publisher may use a new SSRC as often as it likes, and none of its packets may be accepted twice, however long ago
-//! its SSRC was in use. So of the latest retired ones the highest index is known, behind which they may go on. The older
-//! ones are spent: they are never taken again. Those are remembered in a Bloom filter, which forgets none of them. The
-//! price is that it takes a few new SSRCs for old ones: none before the first 256 changes, 2 % after a million.
+//! A publisher may change its SSRC any number of times, and no packet may be accepted twice, however long ago its SSRC was in
+//! use. So the highest index of the latest retired SSRCs is kept, behind which they may continue. Older ones are spent: they
+//! are never accepted again. A Bloom filter remembers all spent SSRCs. It also takes a few new SSRCs for spent ones: none
+//! before the first 256 changes, 2 % after a million.
 
 use std::collections::VecDeque;
 
@@ -16,7 +16,7 @@ const FILTER_LEN: usize = 1 << 20;
 /// Bits in the filter for one SSRC.
 const BITS: u32 = 4;
 
-/// What is known of SSRCs that made room for others.
+/// The SSRCs that were replaced by others.
 #[derive(Default)]
 pub(super) struct Retired {
     /// SSRC and highest index, the oldest first.
@@ -61,7 +61,7 @@ impl Retired {
     }
 }
 
-/// The words and bits of an SSRC in the filter. It is no secret which: only its publisher makes entries.
+/// The words and bits of an SSRC in the filter. They need not be secret: only the session's publisher makes entries.
 fn bits(ssrc: u32) -> impl Iterator<Item = (usize, u64)> {
     (1..=BITS).map(move |number| {
         // SplitMix64: spreads neighbouring numbers.

@@ -1,4 +1,4 @@
-//! Sealing: a viewer's packet, written into the send arena, becomes SRTP where it lies.
+//! Sealing: a viewer's packet becomes SRTP in place, in the send arena.
 
 use super::header::FIXED_LEN;
 use super::index;
@@ -7,14 +7,14 @@ use super::transform::Transform;
 
 /// One viewer's sealing context, for all its SSRCs. It keeps no index: each outbound track owns that of its SSRC, starts it
 /// below 2^15, only moves it forward, and repeats one only with the same bytes (a repeated AES-GCM nonce gives the
-/// authentication key away). Builds with debug assertions watch that rule and panic where it is broken.
+/// authentication key away). Builds with debug assertions check that rule and panic if it is broken.
 pub struct Sealer {
     transform: Transform,
     #[cfg(debug_assertions)]
     nonce_guard: super::nonce_guard::NonceGuard,
 }
 
-/// Why a packet was not sealed. Each is a defect of the caller, not of the network.
+/// Why a packet was not sealed. Each is a mistake of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     /// The tag does not fit behind the packet.
@@ -32,7 +32,7 @@ pub enum SealError {
 }
 
 impl Sealer {
-    /// Derives the session keys: some microseconds.
+    /// Derives the session keys, which takes a few microseconds.
     #[must_use]
     pub fn new(master: &MasterKey) -> Self {
         Self {
@@ -70,7 +70,7 @@ impl Sealer {
         }
         let ssrc = u32::from_be_bytes([packet[8], packet[9], packet[10], packet[11]]);
         #[cfg(debug_assertions)]
-        self.nonce_guard.testify(ssrc, index, packet);
+        self.nonce_guard.check(ssrc, index, packet);
         if !self.transform.seal(ssrc, index, header_len, packet, tag) {
             return Err(SealError::NotRtp);
         }

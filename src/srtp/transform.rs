@@ -1,4 +1,4 @@
-//! The transform of one direction: which of the two it is was decided in the DTLS handshake.
+//! The transform of one direction: the one of two that the DTLS handshake negotiated.
 
 use super::cm_sha1::CmSha1;
 use super::gcm::Gcm;

@@ -12,7 +12,7 @@ use crate::srtp::SrtpProfile;
 pub struct Config<'a> {
     /// A publisher offers to send, a viewer to receive.
     pub role: Role,
-    /// What is offered, one media section a kind. A publisher sends the first codec of each kind.
+    /// The codecs to offer, with one media section for each kind. A publisher sends the first codec of each kind.
     pub codecs: &'a [Codec],
     /// Header extensions that each media section offers.
     pub extensions: &'a [Extension],
@@ -20,7 +20,7 @@ pub struct Config<'a> {
     pub application: bool,
     /// SRTP profiles in order of preference.
     pub profiles: &'a [SrtpProfile],
-    /// The address that its datagrams leave from; its one candidate.
+    /// The address that its datagrams are sent from: its only candidate.
     pub local: SocketAddr,
     /// The certificate; may be shared by all clients of a process.
     pub certificate: &'a Certificate,

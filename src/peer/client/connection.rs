@@ -29,11 +29,11 @@ use crate::rtcp::Compound;
 use crate::sctp::Limits;
 use crate::srtp::SrtpProfile;
 
-/// How often a connected client looks at its timers: its keepalives are due each 2 s, and webrtc-rs alone would wake
-/// up each 200 ms.
+/// How often a connected client handles timers: its keepalives are due every 2 s, while webrtc-rs asks to be called every
+/// 200 ms.
 pub(super) const CONNECTED_TICK: Duration = Duration::from_secs(1);
 
-/// Why there is no client or no connection.
+/// Why a client could not be made or could not accept an answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// webrtc-rs could not make the offer or did not accept the answer.
@@ -44,13 +44,13 @@ pub enum ClientError {
     NoSetup,
 }
 
-/// A publisher or viewer. Told datagrams and the time; answers with datagrams and [`Event`]s.
+/// A publisher or viewer. It gets datagrams and the time, and answers with datagrams and [`Event`]s.
 pub struct Client {
     pub(super) association: Association,
     pub(super) local: SocketAddr,
     pub(super) role: Role,
     pub(super) offer: String,
-    /// Not before this does a connected client look at its timers again.
+    /// The earliest time at which a connected client handles timers again.
     pub(super) next_tick: Instant,
 }
 
@@ -60,13 +60,13 @@ impl Client {
         Self::with_cipher_suites(config, cipher_suites(true), now)
     }
 
-    /// The same with these DTLS cipher suites, for a client that is not as ours are.
+    /// The same with these DTLS cipher suites, for tests of other clients.
     pub(crate) fn with_cipher_suites(
         config: &Config<'_>,
         cipher_suites: Vec<CipherSuiteId>,
         now: Instant,
     ) -> Result<Self, ClientError> {
-        // What `rtc` offers as its `a=max-message-size`. The other side is a relay that the caller has chosen.
+        // The `a=max-message-size` that `rtc` offers. The other side is a relay that the caller has chosen.
         let message = SctpMaxMessageSize::DEFAULT_MESSAGE_SIZE as usize;
         let channels = config.application.then_some(Limits { message, rates: None });
         let crypto = KeySpy::new(config.certificate.provider(), channels);
@@ -88,12 +88,15 @@ impl Client {
         Ok(Self { association, local: config.local, role: config.role, offer, next_tick: now })
     }
 
-    /// The offer to POST (RFC 9725 4.2), with its one candidate.
+    /// The offer to POST (RFC 9725 4.2), with its only candidate.
     pub fn offer(&self) -> &str {
         &self.offer
     }
 
-    /// Takes the answer and begins to connect. Says what will be sent or received, section by section.
+    /// Takes the answer and begins to connect. Returns the tracks that will be sent or received.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the answer has no DTLS role or webrtc-rs refuses it.
     pub fn accept(&mut self, answer: &str, now: Instant) -> Result<Vec<Track>, ClientError> {
         let setup = answer.lines().find_map(|line| line.trim_end().strip_prefix("a=setup:"));
         let is_dtls_client = match setup {
@@ -145,7 +148,7 @@ impl Client {
         self.association.poll_transmit()
     }
 
-    /// The next thing that happened.
+    /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.association.poll_event()
     }
@@ -179,7 +182,7 @@ pub(super) fn settings(
     cipher_suites: Vec<CipherSuiteId>,
     crypto: Arc<SpiedCrypto>,
 ) -> SettingEngine {
-    // The relay's silence is for the caller to judge; an idle client must not lose its path by itself.
+    // The caller decides when a relay has been silent for too long; an idle client must not lose its path by itself.
     let never = Some(Duration::ZERO);
     SettingEngineBuilder::new()
         .with_crypto_provider(crypto)

@@ -19,7 +19,7 @@ use crate::forward::codec::{Codec, Kind};
 use crate::name::Role;
 use crate::sdp::Extension;
 
-/// Surround sound as Chromium has it; webrtc-rs has no name for it.
+/// Surround audio as Chromium names it; webrtc-rs has no constant for it.
 const MIME_TYPE_MULTIOPUS: &str = "audio/multiopus";
 
 /// The header extensions that webrtc-rs's own clients offer.
@@ -30,13 +30,13 @@ pub const EXTENSIONS: &[Extension] = &[Extension::Mid, Extension::TransportWideC
 pub struct Track {
     /// The section's `a=mid`.
     pub mid: String,
-    /// Sound or pictures.
+    /// Audio or video.
     pub kind: Kind,
     /// The first codec that the answer accepts; `None` for one that this client never offers.
     pub codec: Option<Codec>,
     /// Its payload type.
     pub payload_type: u8,
-    /// Every payload type that the answer accepts, with its codec; retransmissions have none and stand not here.
+    /// Every payload type that the answer accepts, with its codec, without those of retransmissions.
     pub accepted: Vec<(u8, Codec)>,
     /// The SSRC of the media: the client's own for a publisher, the relay's for a viewer.
     pub ssrc: Option<u32>,
@@ -69,7 +69,7 @@ pub(super) fn engine(codecs: &[Codec], extensions: &[Extension]) -> Result<Media
     Ok(engine)
 }
 
-/// One section a kind, and the data channel's.
+/// Adds one section for each kind, and one for data channels.
 pub(super) fn add_sections(connection: &mut RTCPeerConnection, config: &Config<'_>) -> Result<(), Error> {
     for kind in [RtpCodecKind::Audio, RtpCodecKind::Video] {
         let Some(codec) = config.codecs.iter().find(|codec| self::kind(**codec) == kind) else { continue };
@@ -132,7 +132,7 @@ pub(super) fn tracks(role: Role, offer: &str, answer: &str) -> Vec<Track> {
         .collect()
 }
 
-/// What the client must know of an `m=` section.
+/// What a client reads from an `m=` section.
 #[derive(Default)]
 struct Section<'a> {
     media: &'a str,
@@ -207,7 +207,7 @@ fn kind(codec: Codec) -> RtpCodecKind {
     }
 }
 
-/// What is offered of a codec: name, clock and channels, parameters and payload type as Chromium has them.
+/// How a codec is offered: name, clock, channels, parameters and payload type as in Chromium.
 fn parameters(codec: Codec) -> RTCRtpCodecParameters {
     let (mime_type, clock_rate, channels, parameters, payload_type) = match codec {
         Codec::H264 => {

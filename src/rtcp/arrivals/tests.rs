@@ -73,7 +73,7 @@ fn late_packets_are_reported_again_from_there() {
 }
 
 #[test]
-fn a_long_silence_and_a_leap_are_told_in_packets_of_their_own() {
+fn a_long_silence_and_a_leap_is_used_in_packets_of_their_own() {
     let start = Instant::now();
     let mut arrivals = Arrivals::new();
     arrivals.on_packet(9, 1, start);
