@@ -41,8 +41,8 @@ pub enum Demultiplexed {
     Answered,
     /// Part of a ClientHello whose rest is missing, or a ClientHello that the peer already has: nothing to do.
     Held,
-    /// A check for a session that this demultiplexer does not have: take it from the pending sessions, admit it, and pass
-    /// the datagram in again.
+    /// A check for a session that this demultiplexer does not have: take it from the pending sessions, admit it, and
+    /// pass the datagram in again.
     UnknownUfrag {
         /// The relay's ufrag in the USERNAME; ICE characters only.
         ufrag: String,

@@ -151,8 +151,8 @@ impl Demux {
         }
     }
 
-    /// Where to send to this session now. Before DTLS has completed, the path of the handshake; then the selected path, and
-    /// `None` while none is selected.
+    /// Where to send to this session now. Before DTLS has completed, the path of the handshake; then the selected path,
+    /// and `None` while none is selected.
     pub fn path(&self, key: Key) -> Option<FiveTuple> {
         self.sessions.get(&key)?.path()
     }
@@ -165,8 +165,9 @@ impl Demux {
         Some(Facts { checks, forged, first, paths, moves, dropped, round_trip, profiles })
     }
 
-    /// Sends a Binding request to measure the round-trip time of a connected client on its selected path (RFC 8445 7.2),
-    /// because RTCP of a publisher does not tell it. The answer sets [`Facts::round_trip`]; a missing answer has no effect.
+    /// Sends a Binding request to measure the round-trip time of a connected client on its selected path (RFC 8445
+    /// 7.2), because RTCP of a publisher does not tell it. The answer sets [`Facts::round_trip`]; a missing answer has
+    /// no effect.
     pub fn probe(&mut self, key: Key, now: Instant) {
         let transaction = self.new_transaction(key);
         let Some(session) = self.sessions.get_mut(&key).filter(|session| session.is_connected()) else { return };
@@ -294,8 +295,8 @@ impl Demux {
         Key(u32::from_be_bytes([a, b, c, d]) ^ self.mask)
     }
 
-    /// Sets the session's timer if it must fire earlier than it is set. A timer that fires too early is set again, so that
-    /// a deadline which moves with every packet costs nothing.
+    /// Sets the session's timer if it must fire earlier than it is set. A timer that fires too early is set again, so
+    /// that a deadline which moves with every packet costs nothing.
     pub(super) fn arm(&mut self, key: Key) {
         let Some(session) = self.sessions.get_mut(&key) else {
             return;

@@ -1,5 +1,5 @@
-//! DTLS at the demultiplexer, in both directions: which session a datagram belongs to, and where the peer's datagrams go.
-//! What passes is decided by the session's [`Handshake`](crate::dtls::handshake::Handshake).
+//! DTLS at the demultiplexer, in both directions: which session a datagram belongs to, and where the peer's datagrams
+//! go. What passes is decided by the session's [`Handshake`](crate::dtls::handshake::Handshake).
 
 use std::time::Instant;
 
@@ -10,8 +10,8 @@ use crate::five_tuple::FiveTuple;
 use crate::reason::DropReason;
 
 impl Demux {
-    /// Returns where a DTLS datagram of the peer goes, and keeps it to repeat it until the client has answered. `None`: do
-    /// not send it.
+    /// Returns where a DTLS datagram of the peer goes, and keeps it to repeat it until the client has answered. `None`:
+    /// do not send it.
     #[must_use = "the datagram goes to this path and to no other"]
     pub fn send_dtls(&mut self, key: Key, datagram: &[u8], now: Instant) -> Option<FiveTuple> {
         let session = self.sessions.get_mut(&key).filter(|session| !session.is_over())?;
@@ -25,8 +25,8 @@ impl Demux {
         Some(path)
     }
 
-    /// DTLS has completed: selects the path that the whole handshake went over, or begins to check the latest one. Call it
-    /// after the peer's last flight was sent.
+    /// DTLS has completed: selects the path that the whole handshake went over, or begins to check the latest one. Call
+    /// it after the peer's last flight was sent.
     pub fn connected(&mut self, key: Key, now: Instant) {
         let Some(session) = self.sessions.get_mut(&key).filter(|session| !session.is_over()) else {
             return;

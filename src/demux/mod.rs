@@ -1,5 +1,5 @@
-//! The demultiplexer (RFC 7983): which session a datagram belongs to, whether it passes, and where a session's datagrams
-//! go. Workers call it for each received datagram.
+//! The demultiplexer (RFC 7983): which session a datagram belongs to, whether it passes, and where a session's
+//! datagrams go. Workers call it for each received datagram.
 //!
 //! One port serves all sessions. The rules it keeps:
 //!

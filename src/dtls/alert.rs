@@ -1,7 +1,7 @@
 //! DTLS alerts in clear (RFC 5246 7.2, RFC 6347 4.1): what ended a handshake, in words.
 //!
-//! webrtc-rs answers each alert with the same alert and raises no event, so `peer` looks for alerts in the datagrams that
-//! webrtc-rs gets and sends.
+//! webrtc-rs answers each alert with the same alert and raises no event, so `peer` looks for alerts in the datagrams
+//! that webrtc-rs gets and sends.
 
 use std::fmt;
 
@@ -27,8 +27,9 @@ impl Alert {
     const DECODE_ERROR: u8 = 50;
     const INTERNAL_ERROR: u8 = 80;
 
-    /// True for alerts that webrtc-rs sends for a malformed or reordered datagram. It continues the handshake after them,
-    /// and RFC 6347 4.1.2.7 discards such a datagram silently. Sent, they would let one forged datagram end a handshake.
+    /// True for alerts that webrtc-rs sends for a malformed or reordered datagram. It continues the handshake after
+    /// them, and RFC 6347 4.1.2.7 discards such a datagram silently. Sent, they would let one forged datagram end a
+    /// handshake.
     pub(crate) fn is_complaint(self) -> bool {
         matches!(self.description, Self::UNEXPECTED_MESSAGE | Self::DECODE_ERROR | Self::INTERNAL_ERROR)
     }
@@ -106,13 +107,13 @@ mod tests {
     }
 
     #[test]
-    fn an_encrypted_alert_shows_that_it_is_one_but_not_which() {
+    fn an_encrypted_alert_is_found_without_its_description() {
         let datagram = record(ALERT, 1, &[0; 26]);
         assert_eq!(Alert::find(&datagram), Some(RecordAlert::Encrypted));
     }
 
     #[test]
-    fn a_record_that_does_not_fit_ends_the_search() {
+    fn a_malformed_record_ends_the_search() {
         let mut datagram = record(22, 0, &[1, 2, 3]);
         datagram[12] = 200;
         datagram.extend(record(ALERT, 0, &[2, 40]));

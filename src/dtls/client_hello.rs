@@ -1,8 +1,8 @@
 //! The ClientHello, reassembled from its fragments and read for the SRTP profiles that the client supports
 //! (RFC 5764 4.1.1).
 //!
-//! Browsers send it in two records, often in two datagrams, with extensions in random order. The peer gets it as one record.
-//! The transcript is not affected: it covers messages as if they had not been fragmented (RFC 6347 4.2.6).
+//! Browsers send it in two records, often in two datagrams, with extensions in random order. The peer gets it as one
+//! record. The transcript is not affected: it covers messages as if they had not been fragmented (RFC 6347 4.2.6).
 
 use std::ops::Range;
 

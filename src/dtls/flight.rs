@@ -1,14 +1,15 @@
 //! The last DTLS flight that a client has not answered, sent again after 150, 300, 600 ms and so on (RFC 6347 4.2.4).
 //!
 //! webrtc-rs waits a second before it repeats a flight, stops repeating as soon as any handshake record arrives (also a
-//! repetition by the client), and once connected answers each repetition, although it may have left before our last flight
-//! arrived. So webrtc-rs gets no repetitions, and the demultiplexer repeats the identical datagrams instead. That equals
-//! duplication by the network: the record sequence numbers are the same, and a client that has the records drops them.
+//! repetition by the client), and once connected answers each repetition, although it may have left before our last
+//! flight arrived. So webrtc-rs gets no repetitions, and the demultiplexer repeats the identical datagrams instead.
+//! That equals duplication by the network: the record sequence numbers are the same, and a client that has the records
+//! drops them.
 //!
-//! The schedule is longer for a client that took longer to answer the flight before, because of its path or its processor.
-//! FFmpeg 9 depends on that: after a repetition of a last flight that it already has, it reads its socket in blocking
-//! mode, and sends video only when the relay happens to send it something. So once connected, a repetition by the client
-//! counts as a sign that our last flight was lost only if that flight had time to arrive and to be answered.
+//! The schedule is longer for a client that took longer to answer the flight before, because of its path or its
+//! processor. FFmpeg 9 depends on that: after a repetition of a last flight that it already has, it reads its socket in
+//! blocking mode, and sends video only when the relay happens to send it something. So once connected, a repetition by
+//! the client counts as a sign that our last flight was lost only if that flight had time to arrive and to be answered.
 
 use std::time::{Duration, Instant};
 
@@ -59,7 +60,8 @@ impl Flight {
         now.saturating_duration_since(self.began)
     }
 
-    /// Takes the next datagram of the flight, or the first of a repetition by webrtc-rs, which does not change the schedule.
+    /// Takes the next datagram of the flight, or the first of a repetition by webrtc-rs, which does not change the
+    /// schedule.
     pub(crate) fn push(&mut self, path: FiveTuple, datagram: &[u8], now: Instant) {
         if now.saturating_duration_since(self.sent) > SENDING {
             self.datagrams.clear();
@@ -86,8 +88,8 @@ impl Flight {
         Some((self.path, &self.datagrams))
     }
 
-    /// The datagrams to repeat because the client repeated its own flight and so may lack this one. `is_last`: the flight
-    /// ends the handshake.
+    /// The datagrams to repeat because the client repeated its own flight and so may lack this one. `is_last`: the
+    /// flight ends the handshake.
     pub(crate) fn echo(&mut self, is_last: bool, now: Instant) -> Option<(FiveTuple, &[Vec<u8>])> {
         let interval = if is_last { REPEATS[0] + self.patience } else { ECHO_INTERVAL };
         if now.saturating_duration_since(self.sent) < interval {

@@ -1,10 +1,11 @@
 //! The DTLS handshake of one session before webrtc-rs: which datagrams pass, within which budget, in which shape.
 //!
-//! webrtc-rs reassembles recursively, queues without a bound and keeps every fragment that it no longer needs. The rule:
-//! until a session is connected, at most 64 KiB pass in each direction, at most 200 records and fragments pass from the
-//! client, no message in more than 32 fragments, and a ClientHello only as one record. Alerts in clear, which anybody can
-//! write, are not counted. Once the session is connected, encrypted data passes uncounted, and everything else is stale or
-//! forged (RFC 6347 4.1.2.7) and is refused; a handshake record among it may mean that our last flight was lost.
+//! webrtc-rs reassembles recursively, queues without a bound and keeps every fragment that it no longer needs. The
+//! rule: until a session is connected, at most 64 KiB pass in each direction, at most 200 records and fragments pass
+//! from the client, no message in more than 32 fragments, and a ClientHello only as one record. Alerts in clear, which
+//! anybody can write, are not counted. Once the session is connected, encrypted data passes uncounted, and everything
+//! else is stale or forged (RFC 6347 4.1.2.7) and is refused; a handshake record among it may mean that our last flight
+//! was lost.
 
 use std::time::{Duration, Instant};
 
@@ -145,8 +146,8 @@ impl Handshake {
         verdict
     }
 
-    /// Counts a datagram that the peer sends to `path`, and keeps it if it belongs to a flight. False if the budget of the
-    /// handshake is spent: do not send it.
+    /// Counts a datagram that the peer sends to `path`, and keeps it if it belongs to a flight. False if the budget of
+    /// the handshake is spent: do not send it.
     pub(crate) fn send(&mut self, path: FiveTuple, datagram: &[u8], now: Instant) -> bool {
         let is_flight = matches!(datagram.first(), Some(&(dtls::CHANGE_CIPHER_SPEC | dtls::HANDSHAKE)));
         if !is_flight {

@@ -1,6 +1,6 @@
 //! DTLS 1.2 before and behind webrtc-rs: records, ClientHello, alerts, the budget of a handshake and the repetition of
-//! flights (RFC 6347). `demux` decides by it what reaches a peer, and `peer` what reaches webrtc-rs; both read records by
-//! the one parser here.
+//! flights (RFC 6347). `demux` decides by it what reaches a peer, and `peer` what reaches webrtc-rs; both read records
+//! by the one parser here.
 
 mod alert;
 mod client_hello;

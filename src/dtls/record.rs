@@ -1,8 +1,9 @@
 //! DTLS 1.2 records and handshake fragments as they appear in clear (RFC 6347 4.1, 4.2.2).
 //!
 //! The rule: a record that webrtc-rs handles wrongly is malformed, and so is everything behind it in its datagram: an
-//! oversized fragment, an empty fragment of a message that is not empty, a length beyond the datagram, a ChangeCipherSpec
-//! of an encrypted epoch (webrtc-rs accepts it without checking any tag, and then rejects the records of the real client).
+//! oversized fragment, an empty fragment of a message that is not empty, a length beyond the datagram, a
+//! ChangeCipherSpec of an encrypted epoch (webrtc-rs accepts it without checking any tag, and then rejects the records
+//! of the real client).
 
 /// The content types of DTLS 1.2 (RFC 5246 6.2.1).
 pub(crate) const CHANGE_CIPHER_SPEC: u8 = 20;
@@ -43,8 +44,8 @@ impl DtlsRecord<'_> {
     }
 
     /// The level and the description of an alert in clear, which anybody can write. It is known by its length of two
-    /// bytes, because every cipher adds to it. The epoch does not tell: webrtc-rs sends alerts in clear with the number of
-    /// the epoch that is about to begin.
+    /// bytes, because every cipher adds to it. The epoch does not tell: webrtc-rs sends alerts in clear with the number
+    /// of the epoch that is about to begin.
     pub(crate) fn clear_alert(&self) -> Option<[u8; 2]> {
         let body = self.body.try_into().ok()?;
         (self.content_type == ALERT).then_some(body)

@@ -1,7 +1,7 @@
 //! A check of ours on an address that a client has claimed: its answer proves that the client receives there.
 //!
-//! The rule: at most three copies of one small request go to an address that has not answered, and a session begins such
-//! checks only at a bounded rate, so that forged addresses make the relay neither a reflector nor a scanner.
+//! The rule: at most three copies of one small request go to an address that has not answered, and a session begins
+//! such checks only at a bounded rate, so that forged addresses make the relay neither a reflector nor a scanner.
 
 use std::time::{Duration, Instant};
 
@@ -59,8 +59,8 @@ impl Allowance {
         Allowance { left: Self::MOST, refilled: now }
     }
 
-    /// Takes one if there is one. The last one is reserved for an address whose last check did not fail, so that a forged
-    /// address does not starve a real one.
+    /// Takes one if there is one. The last one is reserved for an address whose last check did not fail, so that a
+    /// forged address does not starve a real one.
     pub(crate) fn take(&mut self, has_failed: bool, now: Instant) -> bool {
         let intervals = now.saturating_duration_since(self.refilled).as_millis() / Self::INTERVAL.as_millis();
         if intervals > 0 {

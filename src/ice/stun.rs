@@ -1,8 +1,9 @@
 //! STUN on the wire, as far as ICE connectivity checks need it (RFC 8489, RFC 8445 7): Binding requests and their
 //! answers, MESSAGE-INTEGRITY by HMAC-SHA1 and FINGERPRINT by CRC-32.
 //!
-//! It is written by hand because every client sends a request every 2 to 5 s, and an attacker can send many more: a message
-//! is read in place, nothing is allocated before its integrity is checked, and hostile bytes cannot cause a panic.
+//! It is written by hand because every client sends a request every 2 to 5 s, and an attacker can send many more: a
+//! message is read in place, nothing is allocated before its integrity is checked, and hostile bytes cannot cause a
+//! panic.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -108,8 +109,8 @@ impl<'a> Message<'a> {
         (position == self.datagram.len()).then_some(())
     }
 
-    /// The relay's ufrag in the USERNAME, `local:remote`; `None` if the message has no MESSAGE-INTEGRITY at all or if the
-    /// ufrag is not 4 to 256 ICE characters (RFC 8445 5.3). Whether the integrity holds is not checked.
+    /// The relay's ufrag in the USERNAME, `local:remote`; `None` if the message has no MESSAGE-INTEGRITY at all or if
+    /// the ufrag is not 4 to 256 ICE characters (RFC 8445 5.3). Whether the integrity holds is not checked.
     pub fn local_ufrag(&self) -> Option<&'a str> {
         let username = std::str::from_utf8(self.username.filter(|_| self.is_signed())?).ok()?;
         let (local, _remote) = username.split_once(':')?;
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_behind_the_integrity_is_not_read() {
+    fn attributes_behind_the_integrity_are_not_read() {
         let mut message = request(&[3; 12], "a:b", 1, &key("secret"));
         message.truncate(message.len() - 8);
         write_attribute(&mut message, USE_CANDIDATE, &[]);

@@ -1,10 +1,11 @@
 //! One webrtc-rs peer connection as the relay uses it: DTLS datagrams and RTCP in, datagrams and events out.
 //!
-//! It turns what webrtc-rs reports in several places (its events, the state of its transport, the alerts that it writes,
-//! the cryptography that it calls) into one list of events. [`Peer`](super::Peer) and [`Client`](super::client::Client) are
-//! built on it. The rules: a session ends only with an authentic alert, a failed handshake or a violation of SCTP; after
-//! the end nothing goes in. Alerts in clear, which anybody can write, never reach webrtc-rs. After the handshake only
-//! encrypted data does (RFC 6347 4.1.2.7), and a few repetitions of the other side's last flight.
+//! It turns what webrtc-rs reports in several places (its events, the state of its transport, the alerts that it
+//! writes, the cryptography that it calls) into one list of events. [`Peer`](super::Peer) and
+//! [`Client`](super::client::Client) are built on it. The rules: a session ends only with an authentic alert, a failed
+//! handshake or a violation of SCTP; after the end nothing goes in. Alerts in clear, which anybody can write, never
+//! reach webrtc-rs. After the handshake only encrypted data does (RFC 6347 4.1.2.7), and a few repetitions of the other
+//! side's last flight.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -34,8 +35,8 @@ use crate::rtcp::Compound;
 use crate::sctp::Violation;
 use crate::srtp::{Keys, SrtpProfile};
 
-/// Datagrams with handshake records that webrtc-rs gets after the handshake: it answers the other side's last flight with
-/// its own (RFC 6347 4.2.4). The relay's peers get none, because the demultiplexer repeats flights itself.
+/// Datagrams with handshake records that webrtc-rs gets after the handshake: it answers the other side's last flight
+/// with its own (RFC 6347 4.2.4). The relay's peers get none, because the demultiplexer repeats flights itself.
 const REPEATED_FLIGHTS: u8 = 8;
 
 /// What happened to a peer.

@@ -1,7 +1,7 @@
 //! The DTLS certificate that all peers of one process share, and the crypto provider that made it.
 //!
-//! There is one certificate because making a signing key costs more than a whole join, and the fingerprint in each answer
-//! is all that binds it to a session. It is made at the start and never stored.
+//! There is one certificate because making a signing key costs more than a whole join, and the fingerprint in each
+//! answer is all that binds it to a session. It is made at the start and never stored.
 
 use std::sync::Arc;
 

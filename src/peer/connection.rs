@@ -2,8 +2,9 @@
 //!
 //! Negotiation with webrtc-rs is a stub. `sdp` writes the answer and RTP does not go through the connection, so the
 //! connection only needs to complete DTLS: it gets a constant offer of one audio section with the client's real
-//! credentials, fingerprint and DTLS role, and its answer is discarded. So a join costs the same for every offer. The rule:
-//! the connection is boxed, knows no address, and needs no timer after the handshake unless it carries data channels.
+//! credentials, fingerprint and DTLS role, and its answer is discarded. So a join costs the same for every offer. The
+//! rule: the connection is boxed, knows no address, and needs no timer after the handshake unless it carries data
+//! channels.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -80,8 +81,8 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Builds the connection up to the point where DTLS may begin; takes about 150 µs. As the DTLS client its ClientHello
-    /// is ready to be sent afterwards.
+    /// Builds the connection up to the point where DTLS may begin; takes about 150 µs. As the DTLS client its
+    /// ClientHello is ready to be sent afterwards.
     ///
     /// `profile` is the one SRTP profile that is offered to a DTLS client. As the DTLS client itself, a peer that is
     /// opened with GCM also offers SHA1_80 behind it, because there is no ClientHello to learn from.
@@ -98,9 +99,9 @@ impl Peer {
         Ok(peer)
     }
 
-    /// Takes a DTLS or SRTCP datagram that the demultiplexer let through. `Ok` means that it is authentic, or belongs to the
-    /// handshake; with a reason when the SCTP filter dropped a part of it. An error means that all of it was dropped. Both
-    /// reasons are for a counter and end no session.
+    /// Takes a DTLS or SRTCP datagram that the demultiplexer let through. `Ok` means that it is authentic, or belongs
+    /// to the handshake; with a reason when the SCTP filter dropped a part of it. An error means that all of it was
+    /// dropped. Both reasons are for a counter and end no session.
     pub fn handle_datagram(&mut self, datagram: &[u8], now: Instant) -> Result<Option<DropReason>, DropReason> {
         self.association.handle_datagram(datagram, selected_pair::TRANSPORT, now)
     }

@@ -1,10 +1,10 @@
 //! The keys of a peer's SRTP, observed where webrtc-rs derives them.
 //!
-//! RTP does not go through the peer connection, so the relay needs the keying material that DTLS exports (RFC 5764 4.2),
-//! and `RTCPeerConnection` does not give it. So each peer has a crypto provider of its own with an observer that keeps the
-//! blocks of the one PRF run that is the exporter's. The rule: only that run is kept, and it is returned once.
-//! `tests/handshake.rs` beside this file opens what webrtc-rs seals with the keys, and fails when a new webrtc-rs derives
-//! them in another way.
+//! RTP does not go through the peer connection, so the relay needs the keying material that DTLS exports (RFC 5764
+//! 4.2), and `RTCPeerConnection` does not give it. So each peer has a crypto provider of its own with an observer that
+//! keeps the blocks of the one PRF run that is the exporter's. The rule: only that run is kept, and it is returned
+//! once. `tests/handshake.rs` beside this file opens what webrtc-rs seals with the keys, and fails when a new webrtc-rs
+//! derives them in another way.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,8 +28,8 @@ const MATERIAL_LIMIT: usize = 128;
 /// The crypto provider of exactly one peer connection.
 pub(super) type SpiedCrypto = ObservedCrypto<KeySpy>;
 
-/// Observes exactly one peer connection: keeps what its DTLS-SRTP exporter yields, and passes what it decrypts through the
-/// [`SctpFilter`].
+/// Observes exactly one peer connection: keeps what its DTLS-SRTP exporter yields, and passes what it decrypts through
+/// the [`SctpFilter`].
 pub(super) struct KeySpy {
     /// The connection writes it while it handles a datagram, its `Association` takes it right after, on one thread;
     /// the lock is there because providers must be `Sync`, and it is never contended.

@@ -2,9 +2,9 @@
 //!
 //! The SRTP context of webrtc-rs keeps a replay window for each SSRC that an SRTCP packet names before it has
 //! authenticated the packet, so forged packets would grow a session without end; and with SHA1_80 it accepts a packet
-//! whose E flag says that it is not encrypted (RFC 3711 3.4) without checking its tag. The rules: only encrypted packets
-//! are opened, because WebRTC sends no others; a new SSRC is tried on a context that is discarded afterwards, and passes
-//! only if its packet was authentic.
+//! whose E flag says that it is not encrypted (RFC 3711 3.4) without checking its tag. The rules: only encrypted
+//! packets are opened, because WebRTC sends no others; a new SSRC is tried on a context that is discarded afterwards,
+//! and passes only if its packet was authentic.
 
 use std::time::{Duration, Instant};
 
@@ -31,8 +31,8 @@ const INDEX_LEN: usize = 4;
 /// How far behind the highest index a packet may come (RFC 3711 3.3.2).
 const REPLAY_WINDOW: usize = 64;
 
-/// Authentic datagrams that are read from one client within [`WINDOW`]: several times what a browser with much loss sends.
-/// Further ones are dropped and counted.
+/// Authentic datagrams that are read from one client within [`WINDOW`]: several times what a browser with much loss
+/// sends. Further ones are dropped and counted.
 const MAX_DATAGRAMS: u32 = 256;
 const WINDOW: Duration = Duration::from_secs(1);
 

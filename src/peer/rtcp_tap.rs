@@ -1,8 +1,8 @@
 //! The interceptor by which RTCP is sent on a peer connection.
 //!
 //! Without its own interceptors webrtc-rs writes no RTCP, and received RTCP is opened outside. So this is the only
-//! interceptor of every peer: it sends what it is given. The rule: no RTP passes it in either direction. Media is sealed and
-//! opened outside, and a packet that is sealed here too would use a nonce twice.
+//! interceptor of every peer: it sends what it is given. The rule: no RTP passes it in either direction. Media is
+//! sealed and opened outside, and a packet that is sealed here too would use a nonce twice.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};

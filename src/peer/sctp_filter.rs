@@ -1,9 +1,9 @@
 //! The SCTP filter at the ciphers of a peer's DTLS: what they open is filtered before webrtc-rs reads it, and what they
 //! seal shows the filter what webrtc-rs sends.
 //!
-//! The observer of [`super::keys`] calls it for each AEAD cipher. The rules: only DTLS application data is filtered, which
-//! is known by the content type in the additional data that is authenticated with it; and only AEAD cipher suites are
-//! offered ([`super::connection`]), because others have no additional data.
+//! The observer of [`super::keys`] calls it for each AEAD cipher. The rules: only DTLS application data is filtered,
+//! which is known by the content type in the additional data that is authenticated with it; and only AEAD cipher suites
+//! are offered ([`super::connection`]), because others have no additional data.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;

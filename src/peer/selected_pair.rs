@@ -1,8 +1,8 @@
 //! The one constant candidate pair that a peer connection has selected.
 //!
-//! The relay does ICE itself (`ice`), and the peer connection never learns an address. But webrtc-rs begins DTLS only after
-//! it has selected a pair. So three messages that are never sent on a network are exchanged with it, from an address of a
-//! documentation network, and everything later is passed to it as from that address.
+//! The relay does ICE itself (`ice`), and the peer connection never learns an address. But webrtc-rs begins DTLS only
+//! after it has selected a pair. So three messages that are never sent on a network are exchanged with it, from an
+//! address of a documentation network, and everything later is passed to it as from that address.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 

@@ -1,9 +1,9 @@
-//! Which encrypted records of a datagram were authentic, observed where webrtc-rs decrypts them: webrtc-rs drops the others
-//! without reporting it, so forgeries could not be counted elsewhere.
+//! Which encrypted records of a datagram were authentic, observed where webrtc-rs decrypts them: webrtc-rs drops the
+//! others without reporting it, so forgeries could not be counted elsewhere.
 //!
-//! The rule: after the handshake, no record behind the first that is not authentic is tried. A client with the keys sends
-//! no such datagram, and a datagram full of forged records costs no more than one forged record. There is no other limit,
-//! because forgeries could use up any limit and starve the client's own records.
+//! The rule: after the handshake, no record behind the first that is not authentic is tried. A client with the keys
+//! sends no such datagram, and a datagram full of forged records costs no more than one forged record. There is no
+//! other limit, because forgeries could use up any limit and starve the client's own records.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -16,8 +16,8 @@ pub(super) struct Trials(Arc<Outcome>);
 #[derive(Debug, Default)]
 struct Outcome {
     opened: AtomicU32,
-    /// True if no more records of this datagram are tried after one has failed. During a handshake all are tried, because
-    /// webrtc-rs opens records of earlier datagrams that it has kept.
+    /// True if no more records of this datagram are tried after one has failed. During a handshake all are tried,
+    /// because webrtc-rs opens records of earlier datagrams that it has kept.
     is_limited: AtomicBool,
     has_failed: AtomicBool,
 }

@@ -1,5 +1,5 @@
-//! Transport-wide arrival times (draft-holmer-rmcat-transport-wide-cc-extensions-01), from which a publisher estimates its
-//! bandwidth. Without this feedback browsers stay at their start bit rate.
+//! Transport-wide arrival times (draft-holmer-rmcat-transport-wide-cc-extensions-01), from which a publisher estimates
+//! its bandwidth. Without this feedback browsers stay at their start bit rate.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

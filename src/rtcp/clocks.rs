@@ -1,17 +1,18 @@
 //! One wall clock for all tracks of a publisher, so that viewers play its audio and video together.
 //!
-//! Sender reports to viewers relate the RTP timestamps of each track to a wall clock, and only the difference between the
-//! tracks matters. Publishers send that clock in sender reports (RFC 3550 6.4.1). Some have no wall clock (NTP timestamp
-//! 0), some report on one track or on none, and some step their clock. The rules: steps are corrected, so that the clock
-//! of the reports to viewers does not step; and while one track has no clock, the arrival of packets is the clock of all.
+//! Sender reports to viewers relate the RTP timestamps of each track to a wall clock, and only the difference between
+//! the tracks matters. Publishers send that clock in sender reports (RFC 3550 6.4.1). Some have no wall clock (NTP
+//! timestamp 0), some report on one track or on none, and some step their clock. The rules: steps are corrected, so
+//! that the clock of the reports to viewers does not step; and while one track has no clock, the arrival of packets is
+//! the clock of all.
 
 use std::time::{Duration, Instant};
 
 use super::ntp::fixed_point;
 use super::sender_clock::SenderClock;
 
-/// How long a track may be without a clock before arrival becomes the clock of all: two report intervals (RFC 3550 6.2),
-/// or six for a publisher that has not sent any report.
+/// How long a track may be without a clock before arrival becomes the clock of all: two report intervals (RFC 3550
+/// 6.2), or six for a publisher that has not sent any report.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) const PATIENCE_WITHOUT_REPORTS: Duration = Duration::from_secs(30);
 
@@ -33,8 +34,8 @@ pub(crate) struct WallClock {
 }
 
 impl WallClock {
-    /// The publisher's clock for viewers, with steps corrected. `said` is when the report would have arrived without delay:
-    /// a delayed report is not a step.
+    /// The publisher's clock for viewers, with steps corrected. `said` is when the report would have arrived without
+    /// delay: a delayed report is not a step.
     pub(crate) fn read(&mut self, clock: SenderClock, said: Instant) -> SenderClock {
         let shown = clock.ntp.wrapping_sub(self.elapsed(said)).wrapping_add(self.correction);
         let expected = *self.at_origin.get_or_insert(shown);
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_by_arrival_goes_on_from_the_publishers_and_to_it() {
+    fn the_clock_by_arrival_continues_the_publishers_and_is_continued_by_it() {
         let start = Instant::now();
         let mut wall = WallClock::default();
         read(&mut wall, NTP, start);

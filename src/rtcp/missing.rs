@@ -1,9 +1,9 @@
 //! The packets that are missing from one RTP stream, and when to request them (RFC 4585 6.2.1).
 //!
 //! A packet that is not repaired here is missing for every viewer. A packet that was lost twice is named twice in one
-//! request: most senders answer twice, and the loss of both answers is rare enough to give viewers an upper limit for the
-//! duration of a repair ([`Missing::repair_time`]). Two requests would take longer: FFmpeg reads one datagram for each frame
-//! that it sends.
+//! request: most senders answer twice, and the loss of both answers is rare enough to give viewers an upper limit for
+//! the duration of a repair ([`Missing::repair_time`]). Two requests would take longer: FFmpeg reads one datagram for
+//! each frame that it sends.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -19,16 +19,18 @@ const REORDERING: Duration = Duration::from_millis(10);
 const MAX_TRIES: u8 = 10;
 const MAX_AGE: Duration = Duration::from_secs(1);
 
-/// Packets before the first one that arrived may have been lost too, and a keyframe is useless without its first packets:
-/// this number of them is requested speculatively, and how often. A publisher that never sent them ignores the requests.
+/// Packets before the first one that arrived may have been lost too, and a keyframe is useless without its first
+/// packets: this number of them is requested speculatively, and how often. A publisher that never sent them ignores the
+/// requests.
 const BEFORE_FIRST: u64 = 8;
 const GUESSES: u8 = 3;
 
-/// Packets requested at once; all fit one NACK, even if each needs an entry of its own. Above that a new keyframe is needed
-/// anyway, and the oldest are given up.
+/// Packets requested at once; all fit one NACK, even if each needs an entry of its own. Above that a new keyframe is
+/// needed anyway, and the oldest are given up.
 const MAX_MISSING: usize = 250;
 
-/// The bounds of the time between two requests for one packet, which is the measured time of an answer plus its variation.
+/// The bounds of the time between two requests for one packet, which is the measured time of an answer plus its
+/// variation.
 const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
 const LEAST_VARIATION: Duration = Duration::from_millis(2);
 const ROUND_TRIPS: Range<Duration> = Duration::from_millis(20)..Duration::from_millis(250);
@@ -126,7 +128,8 @@ impl Missing {
         let sample = match request.tries {
             0 => None,
             1 => Some(since),
-            // It arrived sooner than an answer can: it answers the request before, and answers take longer than expected.
+            // It arrived sooner than an answer can: it answers the request before, and answers take longer than
+            // expected.
             _ if since < self.round_trip() / 2 => Some(now.saturating_duration_since(request.before)),
             // After several requests it is not known which one it answers.
             _ => None,
@@ -144,8 +147,8 @@ impl Missing {
         self.packets.retain(|request| request.index != index);
     }
 
-    /// The packets to request now, as the entries of one NACK. Packets that were requested before are named twice if there
-    /// is room. Empty if there is nothing to request.
+    /// The packets to request now, as the entries of one NACK. Packets that were requested before are named twice if
+    /// there is room. Empty if there is nothing to request.
     pub(crate) fn poll(&mut self, now: Instant) -> Vec<NackPair> {
         self.packets.retain(|request| {
             let most = if request.is_guess { GUESSES } else { MAX_TRIES };
@@ -263,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_late_is_not_asked_for() {
+    fn late_packets_are_not_requested() {
         let start = Instant::now();
         let mut missing = Missing::new();
         missing.on_highest(10, 12, start);
@@ -274,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn asks_ten_times_within_a_second_and_gives_up() {
+    fn requests_ten_times_within_a_second_and_gives_up() {
         let start = Instant::now();
         let mut missing = Missing::new();
         missing.on_highest(10, 15, start);
@@ -288,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_in_vain_is_asked_for_twice_in_one_request_that_fits_a_datagram() {
+    fn packets_of_an_unanswered_request_are_named_twice_in_the_next() {
         let start = Instant::now();
         let mut missing = Missing::new();
         missing.on_highest(10, 13, start);
@@ -312,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pace_follows_the_round_trip() {
+    fn the_interval_follows_the_round_trip_time() {
         let start = Instant::now();
         let mut missing = Missing::new();
         for round in 0..60u32 {
@@ -331,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_line_is_not_asked_for_without_end() {
+    fn a_long_outage_is_requested_within_bounds() {
         let start = Instant::now();
         let mut missing = Missing::new();
         missing.on_highest(10, 1_000, start);
@@ -342,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_of_the_numbers_is_no_loss() {
+    fn a_jump_of_the_numbers_is_not_a_loss() {
         let start = Instant::now();
         let mut missing = Missing::new();
         missing.on_highest(10, 5_010, start);

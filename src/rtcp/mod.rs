@@ -1,9 +1,10 @@
 //! RTCP in both directions (RFC 3550, RFC 4585): reports, NACKs, transport-wide feedback and keyframe requests to
 //! publishers; sender reports to viewers; and what both send. Workers call it for each received RTP and RTCP packet.
 //!
-//! RTP does not go through the peer connection, so webrtc-rs cannot know what was received or sent, and the relay writes and
-//! reads RTCP itself. Everything here is pure: it gets arrivals and times, and answers with packets. RTCP has an effect only
-//! for SSRCs of the transport that it came on. BYE is ignored: a session ends by DELETE, by DTLS or without consent.
+//! RTP does not go through the peer connection, so webrtc-rs cannot know what was received or sent, and the relay
+//! writes and reads RTCP itself. Everything here is pure: it gets arrivals and times, and answers with packets. RTCP
+//! has an effect only for SSRCs of the transport that it came on. BYE is ignored: a session ends by DELETE, by DTLS or
+//! without consent.
 
 mod arrivals;
 mod clocks;

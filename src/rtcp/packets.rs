@@ -4,8 +4,8 @@
 //! descriptions, BYE, APP and XR are skipped by their length. A packet with malformed content is left out; a malformed
 //! header ends the compound.
 
-/// Packets of one compound that are looked at, read or skipped. Clients put a report, a description and one or two requests
-/// for each of their tracks into one compound.
+/// Packets of one compound that are looked at, read or skipped. Clients put a report, a description and one or two
+/// requests for each of their tracks into one compound.
 const MAX_PACKETS: usize = 32;
 
 /// A 32-bit word in network order (RFC 3550 6.4.1).

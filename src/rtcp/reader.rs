@@ -1,15 +1,15 @@
 //! How many datagrams a publisher reads.
 //!
-//! Some senders read their socket only when they write: FFmpeg reads one datagram for each frame of video or audio that it
-//! sends. Further datagrams wait in its socket, and a NACK behind them arrives too late. The rule: each received frame
-//! allows one more datagram, and up to two unused ones are kept, so that a request that does not closely follow others is
-//! sent at once. A publisher that reads at once gets everything at once. Which kind a publisher is shows in its answers:
-//! those of a publisher that reads when it writes arrive together with its next frame.
+//! Some senders read their socket only when they write: FFmpeg reads one datagram for each frame of video or audio that
+//! it sends. Further datagrams wait in its socket, and a NACK behind them arrives too late. The rule: each received
+//! frame allows one more datagram, and up to two unused ones are kept, so that a request that does not closely follow
+//! others is sent at once. A publisher that reads at once gets everything at once. Which kind a publisher is shows in
+//! its answers: those of a publisher that reads when it writes arrive together with its next frame.
 
 use std::time::{Duration, Instant};
 
-/// Datagrams that may be sent without another frame. Further ones would wait in the publisher's socket, where no request can
-/// be joined to them.
+/// Datagrams that may be sent without another frame. Further ones would wait in the publisher's socket, where no
+/// request can be joined to them.
 const MOST_CREDIT: i32 = 2;
 
 /// How often a publisher that sends nothing may be sent a datagram.
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_held_back_is_counted_too() {
+    fn datagrams_that_cannot_wait_are_counted_too() {
         let start = Instant::now();
         let mut reader = Reader::new();
         for _ in 0..9 {

@@ -25,18 +25,18 @@ const SELDOM: Duration = Duration::from_secs(5);
 /// Octets of packets that are joined in one datagram; with what SRTCP adds it stays below 1,200.
 const MAX_JOINED: usize = 1100;
 
-/// A loss is noticed at the next packet, so frames at longer intervals than this delay the request, up to `MOST_NOTICE`: at
-/// still longer intervals a late frame is not visible.
+/// A loss is noticed at the next packet, so frames at longer intervals than this delay the request, up to
+/// `MOST_NOTICE`: at still longer intervals a late frame is not visible.
 const USUAL_FRAME: Duration = Duration::from_millis(33);
 const MOST_NOTICE: Duration = Duration::from_millis(50);
 
 /// Report blocks that fit one receiver report (RFC 3550 6.4.2); the opener lets through fewer SSRCs.
 const MAX_SOURCES: usize = 31;
 
-/// The RTCP for one publisher: receiver reports each second (RFC 3550 6.4.2), NACKs after a short allowance for reordering
-/// (RFC 4585 6.2.1), and transport-wide arrival times every 50 ms if packets carry numbers for them. A publisher with such
-/// numbers gets all of that in one datagram; others get one packet in each datagram, because FFmpeg understands a NACK only
-/// if it is alone. The state is bounded whatever a publisher sends.
+/// The RTCP for one publisher: receiver reports each second (RFC 3550 6.4.2), NACKs after a short allowance for
+/// reordering (RFC 4585 6.2.1), and transport-wide arrival times every 50 ms if packets carry numbers for them. A
+/// publisher with such numbers gets all of that in one datagram; others get one packet in each datagram, because FFmpeg
+/// understands a NACK only if it is alone. The state is bounded whatever a publisher sends.
 pub struct Reception {
     sender_ssrc: u32,
     cname: String,
@@ -110,8 +110,8 @@ impl Reception {
         }
     }
 
-    /// Begins to keep statistics of an SSRC; packets of other SSRCs count for the transport only. `clock_rate` is in ticks per
-    /// second; `nack`: missing packets are requested. A known SSRC, or a 32nd, has no effect.
+    /// Begins to keep statistics of an SSRC; packets of other SSRCs count for the transport only. `clock_rate` is in
+    /// ticks per second; `nack`: missing packets are requested. A known SSRC, or a 32nd, has no effect.
     pub fn add_source(&mut self, ssrc: u32, clock_rate: u32, nack: bool) {
         if self.position(ssrc).is_none() && self.sources.len() < MAX_SOURCES {
             let source = Received {
@@ -124,8 +124,8 @@ impl Reception {
         }
     }
 
-    /// An authentic packet arrived. `index` is its extended sequence number, `transport_sequence` its transport-wide one
-    /// if it carries that extension.
+    /// An authentic packet arrived. `index` is its extended sequence number, `transport_sequence` its transport-wide
+    /// one if it carries that extension.
     pub fn on_packet(
         &mut self,
         ssrc: u32,
@@ -160,8 +160,8 @@ impl Reception {
         }
     }
 
-    /// A retransmission (RFC 4588) contained the packet of `ssrc` with this sequence number: returns its index, or `None` if it
-    /// has arrived before or was given up.
+    /// A retransmission (RFC 4588) contained the packet of `ssrc` with this sequence number: returns its index, or
+    /// `None` if it has arrived before or was given up.
     pub fn recover(&mut self, ssrc: u32, sequence: u16, received: Instant) -> Option<u64> {
         let position = self.position(ssrc)?;
         let Received { source, missing, retransmitted, .. } = &mut self.sources[position];
@@ -202,8 +202,8 @@ impl Reception {
         self.sources[self.position(ssrc)?].source.heard()
     }
 
-    /// Packets of this SSRC that were requested for the first time since the last call, and how long a repair takes from the
-    /// first request on if the second is answered. `None` for an SSRC that is not known or has no NACK.
+    /// Packets of this SSRC that were requested for the first time since the last call, and how long a repair takes
+    /// from the first request on if the second is answered. `None` for an SSRC that is not known or has no NACK.
     pub fn take_losses(&mut self, ssrc: u32) -> Option<(u64, Duration)> {
         let position = self.position(ssrc)?;
         let missing = self.sources[position].missing.as_mut()?;
@@ -293,8 +293,8 @@ impl Reception {
         requests.into_iter().chain(report).min()
     }
 
-    /// The next datagram that is due; call again until there is none. A publisher with transport-wide numbers gets everything
-    /// in one datagram, as far as it fits.
+    /// The next datagram that is due; call again until there is none. A publisher with transport-wide numbers gets
+    /// everything in one datagram, as far as it fits.
     pub fn poll(&mut self, now: Instant) -> Option<Compound> {
         if self.reader.ready(now) > now {
             return None;

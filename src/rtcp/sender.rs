@@ -1,5 +1,5 @@
-//! Sender reports to viewers, so that their audio and video play together, the round-trip time that viewers' reports show,
-//! and keyframe requests to publishers.
+//! Sender reports to viewers, so that their audio and video play together, the round-trip time that viewers' reports
+//! show, and keyframe requests to publishers.
 
 use std::time::{Duration, Instant};
 
@@ -27,8 +27,8 @@ pub struct Outgoing {
     pub octets: u32,
 }
 
-/// A sender report and source description (RFC 3550 6.4.1, 6.5.1), with both clocks extrapolated to `now`, and the LSR value
-/// by which the viewer's reports will name it.
+/// A sender report and source description (RFC 3550 6.4.1, 6.5.1), with both clocks extrapolated to `now`, and the LSR
+/// value by which the viewer's reports will name it.
 #[must_use]
 pub fn sender_report(outgoing: &Outgoing, cname: &str, now: Instant) -> (Compound, u32) {
     let elapsed = now.saturating_duration_since(outgoing.clock.received);
@@ -51,8 +51,8 @@ pub fn keyframe_request(sender_ssrc: u32, media_ssrc: u32) -> Compound {
     vec![Box::new(PictureLossIndication { sender_ssrc, media_ssrc })]
 }
 
-/// The round-trip time to a viewer. It keeps when recent reports were sent, so that it depends only on the relay's clock:
-/// the publisher's clock in the reports may jump at a takeover.
+/// The round-trip time to a viewer. It keeps when recent reports were sent, so that it depends only on the relay's
+/// clock: the publisher's clock in the reports may jump at a takeover.
 #[derive(Debug, Default)]
 pub struct RoundTrip {
     /// The LSR value of a report, and when it was sent; the oldest is overwritten.
@@ -67,8 +67,8 @@ impl RoundTrip {
         self.next = (self.next + 1) % self.sent.len();
     }
 
-    /// The round-trip time by a viewer's report (RFC 3550 6.4.1): `last_sr` names the sender report, `delay` is the time from
-    /// its arrival to the viewer's report, in 1/65536 s. `None` if it names no recent report.
+    /// The round-trip time by a viewer's report (RFC 3550 6.4.1): `last_sr` names the sender report, `delay` is the
+    /// time from its arrival to the viewer's report, in 1/65536 s. `None` if it names no recent report.
     #[must_use]
     pub fn measure(&self, last_sr: u32, delay: u32, now: Instant) -> Option<Duration> {
         let (_, left) = self.sent.iter().flatten().find(|(named, _)| *named == last_sr)?;
@@ -84,7 +84,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn a_report_carries_both_clocks_on() {
+    fn a_report_extrapolates_both_clocks() {
         let start = Instant::now();
         let clock = SenderClock { ntp: 0x0000_0010_c000_0000, rtp: 5, received: start };
         let outgoing = Outgoing { ssrc: 7, clock, rtp: u32::MAX, clock_rate: 90_000, packets: 2, octets: 3 };
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_round_trip_is_what_the_viewer_did_not_wait() {
+    fn the_round_trip_time_excludes_the_delay_at_the_viewer() {
         let start = Instant::now();
         let mut round_trip = RoundTrip::default();
         for report in 1..=5 {

@@ -89,8 +89,8 @@ impl Source {
         self.stream.as_ref().map(|stream| stream.soonest.get())
     }
 
-    /// The instant of a sender report: when a packet with its RTP timestamp arrived or would have arrived. It is the arrival of
-    /// the report if its timestamp does not fit the RTP stream.
+    /// The instant of a sender report: when a packet with its RTP timestamp arrived or would have arrived. It is the
+    /// arrival of the report if its timestamp does not fit the RTP stream.
     pub(crate) fn moment(&self, clock: SenderClock) -> Instant {
         let Some((timestamp, came)) = self.soonest() else { return clock.received };
         let ticks = clock.rtp.wrapping_sub(timestamp) as i32;
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn jitter_nears_the_mean_deviation_and_ignores_a_jump_of_the_encoder() {
+    fn jitter_approaches_the_mean_deviation_and_ignores_an_encoder_restart() {
         let start = Instant::now();
         let mut source = Source::new(7, 48_000);
         for index in 0..400u32 {

@@ -1,7 +1,7 @@
 //! How many data channels a session may have, and how long their messages may be.
 
-/// The longest data channel message that a peer accepts, in bytes: the `a=max-message-size` of an answer. webrtc-rs keeps
-/// a buffer of this size for each peer that has data channels. A longer message ends the session.
+/// The longest data channel message that a peer accepts, in bytes: the `a=max-message-size` of an answer. webrtc-rs
+/// keeps a buffer of this size for each peer that has data channels. A longer message ends the session.
 pub const MAX_MESSAGE_SIZE: u32 = 16_384;
 
 /// Channels that one side may have open. One more ends the session.

@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn an_opening_says_how_reliable_its_channel_is() {
+    fn an_open_message_has_the_reliability_of_its_channel() {
         let reliability = |kind, parameter| match read(&open(kind, parameter, b"chat", b"json")) {
             Some(Dcep::Open { reliability, named: 8 }) => reliability,
             other => panic!("{other:?}"),
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_its_exact_shape_is_no_message() {
+    fn a_malformed_message_is_refused() {
         let whole = open(1, 3, b"chat", b"");
         for length in 0..whole.len() {
             assert_eq!(read(&whole[..length]), None, "{length} octets");

@@ -76,8 +76,8 @@ impl Filter {
         }
     }
 
-    /// The reliability that the client gave to the channel that it opened on a stream; full if it is not known. The second
-    /// call for a channel returns full.
+    /// The reliability that the client gave to the channel that it opened on a stream; full if it is not known. The
+    /// second call for a channel returns full.
     pub fn take_reliability(&mut self, stream: u16) -> Reliability {
         let State::Open(association) = &mut self.state else { return Reliability::Full };
         association.streams.take_reliability(stream).unwrap_or(Reliability::Full)

@@ -1,8 +1,8 @@
 //! The DATA chunks of the other side, in the order of their TSNs (RFC 9260 6.2, 6.9).
 //!
 //! webrtc-rs keeps a chunk until all earlier TSNs have arrived, its message is complete and the messages before it are
-//! delivered. This type follows webrtc-rs chunk by chunk, so that what it keeps is bounded: the chunks ahead of a gap, the
-//! message whose fragments are arriving, and what can never be delivered.
+//! delivered. This type follows webrtc-rs chunk by chunk, so that what it keeps is bounded: the chunks ahead of a gap,
+//! the message whose fragments are arriving, and what can never be delivered.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use super::streams::Streams;
 use super::violation::Violation;
 use crate::reason::DropReason;
 
-/// TSNs that may be ahead of the last one without a gap. webrtc-rs offers a receive window of 1 MiB, which holds 900 chunks
-/// of full size.
+/// TSNs that may be ahead of the last one without a gap. webrtc-rs offers a receive window of 1 MiB, which holds 900
+/// chunks of full size.
 pub(super) const WINDOW: i32 = 4096;
 
 /// Gaps between chunks that arrived. Each takes 4 octets in every SACK, and 256 fit one packet.
@@ -134,8 +134,8 @@ impl Intake {
         self.follow(streams)
     }
 
-    /// Takes what webrtc-rs acknowledges. If that differs from what is known here, because webrtc-rs refused a packet, the
-    /// state begins again from there.
+    /// Takes what webrtc-rs acknowledges. If that differs from what is known here, because webrtc-rs refused a packet,
+    /// the state begins again from there.
     pub(super) fn acknowledged(&mut self, tsn: u32) {
         let distance = i64::from(self.distance(tsn));
         if distance != 0 {

@@ -1,9 +1,9 @@
 //! A filter for decrypted SCTP (RFC 9260) between a client's DTLS and webrtc-rs's SCTP, called by `peer`.
 //!
-//! A client with the keys of a session can send any SCTP packet, and webrtc-rs 0.21 trusts what it gets: it opens a stream
-//! for each identifier and an association for each INIT, counts up to any TSN that a FORWARD-TSN names, and slices error
-//! causes by the length that they claim. So each packet goes through this filter first. The filter follows the association
-//! in both directions, and passes what a WebRTC client sends within the bounds below.
+//! A client with the keys of a session can send any SCTP packet, and webrtc-rs 0.21 trusts what it gets: it opens a
+//! stream for each identifier and an association for each INIT, counts up to any TSN that a FORWARD-TSN names, and
+//! slices error causes by the length that they claim. So each packet goes through this filter first. The filter follows
+//! the association in both directions, and passes what a WebRTC client sends within the bounds below.
 //!
 //! The rules:
 //!

@@ -15,8 +15,8 @@ const COMMON_HEADER: usize = 12;
 const CHUNK_HEADER: usize = 4;
 const DATA_HEADER: usize = 16;
 
-/// The longest packet in octets. WebRTC clients send about 1,200 octets; webrtc-rs keeps the whole packet in memory with
-/// each of its chunks.
+/// The longest packet in octets. WebRTC clients send about 1,200 octets; webrtc-rs keeps the whole packet in memory
+/// with each of its chunks.
 pub(super) const MAX_PACKET: usize = 1500;
 
 const DATA: u8 = 0;
@@ -35,7 +35,8 @@ const SHUTDOWN_COMPLETE: u8 = 14;
 const RE_CONFIG: u8 = 130;
 const FORWARD_TSN: u8 = 192;
 
-/// The payload protocol identifiers of RFC 8831 8; the deprecated ones for parts of messages (52, 54) are not among them.
+/// The payload protocol identifiers of RFC 8831 8; the deprecated ones for parts of messages (52, 54) are not among
+/// them.
 const PPID_DCEP: u32 = 50;
 const PPIDS_OF_USERS: [u32; 4] = [51, 53, 56, 57];
 
@@ -249,8 +250,8 @@ pub(super) fn blank(packet: &mut [u8], chunk: Range<usize>) {
     chunk[2..4].copy_from_slice(&length.to_be_bytes());
 }
 
-/// Gives an ABORT one cause that spans it, "user initiated" (RFC 9260 3.3.10.12): webrtc-rs reads the causes of others by
-/// lengths that it does not check, and ends the association by either.
+/// Gives an ABORT one cause that spans it, "user initiated" (RFC 9260 3.3.10.12): webrtc-rs reads the causes of others
+/// by lengths that it does not check, and ends the association by either.
 pub(super) fn simplify_abort(packet: &mut [u8], chunk: Range<usize>) {
     let chunk = &mut packet[chunk];
     let length = (chunk.len() as u16).to_be_bytes();

@@ -1,7 +1,7 @@
 //! Chunks that consist of parameters: INIT and INIT ACK, HEARTBEAT, RE-CONFIG (RFC 9260 3.2.1, RFC 6525 4).
 //!
-//! Everything is read as webrtc-rs reads it: it advances by the length that it understood, so it would read the rest of a
-//! parameter that contains more as another parameter or chunk.
+//! Everything is read as webrtc-rs reads it: it advances by the length that it understood, so it would read the rest of
+//! a parameter that contains more as another parameter or chunk.
 
 use super::bytes::{half, word};
 

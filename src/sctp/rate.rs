@@ -65,8 +65,8 @@ impl Allowance {
         Self { packets, messages, octets }
     }
 
-    /// Takes a packet with `messages` beginnings of messages and fragments of these lengths, if enough is left for all of
-    /// it. Otherwise nothing is taken.
+    /// Takes a packet with `messages` beginnings of messages and fragments of these lengths, if enough is left for all
+    /// of it. Otherwise nothing is taken.
     pub(super) fn take(&mut self, messages: usize, fragments: impl Iterator<Item = usize>, now: Instant) -> bool {
         let octets: usize = fragments.map(|length| length.max(LEAST_FRAGMENT)).sum();
         let buckets = [(&mut self.packets, 1), (&mut self.messages, messages), (&mut self.octets, octets)];
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_is_used_up_and_comes_back_at_the_rate() {
+    fn a_burst_is_used_up_and_refills_at_the_rate() {
         let start = Instant::now();
         let mut allowance = Allowance::new(Rates { messages: 10, octets: 1 << 20 });
         let mut taken = |at: Duration, tries: usize| {
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_that_is_refused_uses_nothing_up() {
+    fn a_refused_packet_uses_nothing() {
         let now = Instant::now();
         let mut allowance = Allowance::new(Rates { messages: 1, octets: 1 << 20 });
         assert!(!allowance.take(5, std::iter::once(8), now));

@@ -1,8 +1,8 @@
 //! The streams of an association, each a data channel (RFC 8831 6): how many are open, and when one is free again.
 //!
-//! A channel is closed once both sides have reset their direction of its stream (RFC 6525, RFC 8831 6.7). webrtc-rs repeats
-//! its own reset until that is answered, and a channel counts as open until then. So a client that closes channels without
-//! answering cannot make webrtc-rs repeat more than [`MAX_CHANNELS`] resets.
+//! A channel is closed once both sides have reset their direction of its stream (RFC 6525, RFC 8831 6.7). webrtc-rs
+//! repeats its own reset until that is answered, and a channel counts as open until then. So a client that closes
+//! channels without answering cannot make webrtc-rs repeat more than [`MAX_CHANNELS`] resets.
 
 use super::bounds::{MAX_CHANNELS, MAX_STREAM};
 use super::dcep::Reliability;

@@ -44,8 +44,8 @@ impl Offer {
         self.answer(local, |media| narrow::for_publisher(&media.payloads))
     }
 
-    /// Answers a viewer of a stream with these tracks; without tracks, of a stream that has no publisher yet. Every accepted
-    /// section has a reserved SSRC, also if the stream has no such track yet.
+    /// Answers a viewer of a stream with these tracks; without tracks, of a stream that has no publisher yet. Every
+    /// accepted section has a reserved SSRC, also if the stream has no such track yet.
     ///
     /// # Errors
     ///
@@ -196,8 +196,8 @@ fn agreed(reply: Reply<'_>) -> Option<Section> {
     }
 }
 
-/// Checks that in the sections of one transport each payload type and SSRC belongs to one section and each extension id to
-/// one extension (RFC 9143 9.1, 9.4), because packets are distinguished by them.
+/// Checks that in the sections of one transport each payload type and SSRC belongs to one section and each extension id
+/// to one extension (RFC 9143 9.1, 9.4), because packets are distinguished by them.
 fn check_shared_numbers(replies: &[Reply<'_>]) -> Result<(), OfferError> {
     let mut payload_types = Vec::new();
     let mut extensions: Vec<(u8, Extension)> = Vec::new();

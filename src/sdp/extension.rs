@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_sender_says_of_its_sending_is_not_taken_from_publishers() {
+    fn send_time_extensions_are_not_accepted_from_publishers() {
         let time = "4 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time";
         let offer = lines(&[time, "3 urn:ietf:params:rtp-hdrext:sdes:mid"]);
         let taken = read(Role::Publisher, &offer).unwrap();
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directional_extension_is_taken_only_where_it_flows() {
+    fn a_directional_extension_is_accepted_only_in_the_direction_of_media() {
         let offer = lines(&["3/sendonly urn:ietf:params:rtp-hdrext:sdes:mid"]);
         assert_eq!(read(Role::Publisher, &offer).unwrap().len(), 1);
         assert!(read(Role::Viewer, &offer).unwrap().is_empty());

@@ -1,37 +1,37 @@
-//! SDP (RFC 8866, RFC 9429): reads an offer, decides what is agreed, and writes the answer. HTTP calls it, so that joins do
-//! not delay media threads.
+//! SDP (RFC 8866, RFC 9429): reads an offer, decides what is agreed, and writes the answer. HTTP calls it, so that
+//! joins do not delay media threads.
 //!
-//! WHIP and WHEP have one offer and one answer and no renegotiation, so an answer accepts what a session may need later: RTX
-//! payload types, header extensions, an SSRC for each section that has no media yet, `m=application` if it was offered. The
-//! peer connection is not involved: RTP does not go through it, so it negotiates a constant stub.
+//! WHIP and WHEP have one offer and one answer and no renegotiation, so an answer accepts what a session may need
+//! later: RTX payload types, header extensions, an SSRC for each section that has no media yet, `m=application` if it
+//! was offered. The peer connection is not involved: RTP does not go through it, so it negotiates a constant stub.
 //!
-//! The rule: hostile text is an [`OfferError`] with a sentence that says what to do, never a panic. `limits` checks the text
-//! first, then webrtc-rs's parser reads the grammar, then the types of this module check the content.
+//! The rule: hostile text is an [`OfferError`] with a sentence that says what to do, never a panic. `limits` checks the
+//! text first, then webrtc-rs's parser reads the grammar, then the types of this module check the content.
 //!
 //! # What is agreed and why
 //!
-//! * A publisher gets one payload type of each codec, in its own order (browsers send the first, Pion what its track has;
-//!   the packets of a track decide), and of the header extensions `mid` (which section an undeclared source
+//! * A publisher gets one payload type of each codec, in its own order (browsers send the first, Pion what its track
+//!   has; the packets of a track decide), and of the header extensions `mid` (which section an undeclared source
 //!   belongs to), transport-wide-cc (its send rate), and what viewers get too: audio-level and abs-capture-time.
-//!   Video-orientation is accepted only if the operator enables it: a publisher that has it stops rotating its own video,
-//!   and viewers without the extension (Firefox) show the video rotated. It is for publishers that cannot rotate video,
-//!   watched by clients that can.
+//!   Video-orientation is accepted only if the operator enables it: a publisher that has it stops rotating its own
+//!   video, and viewers without the extension (Firefox) show the video rotated. It is for publishers that cannot rotate
+//!   video, watched by clients that can.
 //! * Redundant audio (RFC 2198) is accepted beside the Opus that it carries, from publishers and for viewers, in the
 //!   publisher's order: a browser sends it if it is first. A viewer gets it if the publisher sends it.
 //! * A viewer of a live stream gets the stream's format first, under its own payload type and format parameters: of
 //!   several profiles the publisher's. After it comes one payload type of each other codec, so that a publisher with
-//!   another codec can take over without a new offer. A viewer that waits for a publisher gets one payload type for each
-//!   codec and profile.
-//! * A viewer gets each of `mid`, abs-capture-time, playout-delay, video-orientation and audio-level that it offers. The
-//!   first is on every packet; the publisher's extensions are on all packets from when it first sends them, and their
-//!   absence means "unknown" and "upright"; playout-delay is sent once packets have been lost.
-//! * abs-send-time and transport-wide-cc, which change with each sending, are accepted only beside RTX: a resend without
-//!   RTX repeats the first sending bit for bit. A viewer that has both gets abs-send-time with `goog-remb`: it then
-//!   sends a bandwidth estimate once per second, where with transport-wide-cc it would report arrivals 10 to 20 times per
-//!   second; and a report of 30 arrivals takes the relay as many instructions as forwarding 4 packets.
+//!   another codec can take over without a new offer. A viewer that waits for a publisher gets one payload type for
+//!   each codec and profile.
+//! * A viewer gets each of `mid`, abs-capture-time, playout-delay, video-orientation and audio-level that it offers.
+//!   The first is on every packet; the publisher's extensions are on all packets from when it first sends them, and
+//!   their absence means "unknown" and "upright"; playout-delay is sent once packets have been lost.
+//! * abs-send-time and transport-wide-cc, which change with each sending, are accepted only beside RTX: a resend
+//!   without RTX repeats the first sending bit for bit. A viewer that has both gets abs-send-time with `goog-remb`: it
+//!   then sends a bandwidth estimate once per second, where with transport-wide-cc it would report arrivals 10 to 20
+//!   times per second; and a report of 30 arrivals takes the relay as many instructions as forwarding 4 packets.
 //! * The dependency descriptor (AV1 RTP specification, appendix A; with any codec) is accepted for video, from
-//!   publishers and for viewers, if the offer has `a=extmap-allow-mixed`: on keyframes it needs a two-byte element. Only
-//!   then does the answer have that line. Ids above 14 are not accepted: all other packets have one-byte elements.
+//!   publishers and for viewers, if the offer has `a=extmap-allow-mixed`: on keyframes it needs a two-byte element.
+//!   Only then does the answer have that line. Ids above 14 are not accepted: all other packets have one-byte elements.
 
 mod answer;
 mod candidate;

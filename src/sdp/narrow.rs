@@ -3,8 +3,8 @@
 use super::payload::Payload;
 use crate::forward::codec::{Codec, CodecProfile, Format, H264Profile};
 
-/// Payload types of one section in the answer to a viewer that waits for a publisher. Chromium and Safari offer about 15
-/// profiles of all their codecs together.
+/// Payload types of one section in the answer to a viewer that waits for a publisher. Chromium and Safari offer about
+/// 15 profiles of all their codecs together.
 const MAX_WAITING: usize = 24;
 
 /// For a publisher: one payload type of each codec, in its own order. Browsers send the first; Pion offers all its
@@ -23,8 +23,8 @@ pub(crate) fn for_publisher(offered: &[Payload]) -> Vec<Payload> {
     kept
 }
 
-/// Removes the parameters of VP8 and VP9 that limit the frame size of a receiver (RFC 7741 6.1, RFC 9628 6.1): the relay has
-/// no limit, and Firefox would scale its video to its own limits if the answer repeated them.
+/// Removes the parameters of VP8 and VP9 that limit the frame size of a receiver (RFC 7741 6.1, RFC 9628 6.1): the
+/// relay has no limit, and Firefox would scale its video to its own limits if the answer repeated them.
 fn without_limits(payload: &Payload) -> Payload {
     let mut payload = payload.clone();
     let Format { codec, parameters, .. } = &mut payload.format;
@@ -36,8 +36,8 @@ fn without_limits(payload: &Payload) -> Payload {
     payload
 }
 
-/// For a viewer of a stream with known tracks of this kind: the payload type that fits each, then one of each other codec,
-/// so that a publisher with another codec can take the stream over. Empty if no track fits.
+/// For a viewer of a stream with known tracks of this kind: the payload type that fits each, then one of each other
+/// codec, so that a publisher with another codec can take the stream over. Empty if no track fits.
 pub(crate) fn for_tracks<'a>(offered: &[Payload], tracks: impl Iterator<Item = &'a Format>) -> Vec<Payload> {
     let mut kept: Vec<Payload> = Vec::new();
     for track in tracks {
@@ -57,8 +57,8 @@ pub(crate) fn for_tracks<'a>(offered: &[Payload], tracks: impl Iterator<Item = &
     kept
 }
 
-/// For a viewer that waits for a publisher: one payload type for each codec and profile, so that any publisher fits. Of the
-/// H.264 profiles Constrained Baseline is first, because every decoder supports it.
+/// For a viewer that waits for a publisher: one payload type for each codec and profile, so that any publisher fits. Of
+/// the H.264 profiles Constrained Baseline is first, because every decoder supports it.
 pub(crate) fn for_any_track(offered: &[Payload]) -> Vec<Payload> {
     let mut ranked: Vec<&Payload> = offered.iter().collect();
     // The sort is stable: among equals the offer's order is kept, and the order of codecs too.

@@ -94,8 +94,8 @@ fn name_all(sections: &mut [OfferedSection]) {
 }
 
 /// A stream has one audio and one video track, so a publisher's offer of more is refused (RFC 9725 4.4.2). Of a
-/// viewer's sections of a kind, those in the bundle are left to the answer, which accepts the first that fits the stream;
-/// without one in the bundle the first is kept.
+/// viewer's sections of a kind, those in the bundle are left to the answer, which accepts the first that fits the
+/// stream; without one in the bundle the first is kept.
 fn keep_one_of_a_kind(role: Role, sections: &mut [OfferedSection], group: Option<&[usize]>) -> Result<(), OfferError> {
     const SENTENCE: &str = "a stream has one audio and one video track: offer one section of each";
     let mut seen: Vec<Option<Kind>> = Vec::new();

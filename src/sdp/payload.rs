@@ -1,4 +1,5 @@
-//! The payload types of one section: the codecs of the offer that the relay forwards, with feedback, RTX and RED of each.
+//! The payload types of one section: the codecs of the offer that the relay forwards, with feedback, RTX and RED of
+//! each.
 
 use rtc::sdp::description::common::Attribute;
 

@@ -28,8 +28,8 @@ pub(crate) struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// The session level. `bundle` names the accepted sections, the one with the transport first; it is empty if the offer has
-    /// no group.
+    /// The session level. `bundle` names the accepted sections, the one with the transport first; it is empty if the
+    /// offer has no group.
     pub(crate) fn begin(role: Role, local: &'a Local, dtls_client: bool, origin: u64, bundle: &[&str]) -> Self {
         let mut text = Self { role, local, dtls_client, mixed: false, lines: Vec::with_capacity(64) };
         text.line("v=0");
@@ -45,8 +45,8 @@ impl<'a> Text<'a> {
         text
     }
 
-    /// Allows one-byte and two-byte elements (RFC 8285 6) at the level where the offer does: for all sections, or in each
-    /// section that has the attribute.
+    /// Allows one-byte and two-byte elements (RFC 8285 6) at the level where the offer does: for all sections, or in
+    /// each section that has the attribute.
     pub(crate) fn allow_mixed(&mut self, for_all: bool) {
         match for_all {
             true => self.line("a=extmap-allow-mixed"),

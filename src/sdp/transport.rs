@@ -1,7 +1,7 @@
 //! The transport of an offer: ICE credentials, certificate fingerprint and DTLS role.
 //!
-//! Browsers write these into each section, libdatachannel once at the session level. With BUNDLE those of one section apply
-//! to all.
+//! Browsers write these into each section, libdatachannel once at the session level. With BUNDLE those of one section
+//! apply to all.
 
 use rtc::sdp::description::common::Attribute;
 

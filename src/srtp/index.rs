@@ -1,14 +1,14 @@
 //! The 48-bit packet index of one SSRC: rollover count and sequence number (RFC 3711 3.3.1), and the replay
 //! window.
 //!
-//! The index of a packet is estimated before authentication and marked as received after it, so that a forged packet changes
-//! nothing. An index is accepted once.
+//! The index of a packet is estimated before authentication and marked as received after it, so that a forged packet
+//! changes nothing. An index is accepted once.
 
 /// The largest index: 32 bits of rollover count, 16 of sequence number.
 pub const MAX: u64 = (1 << 48) - 1;
 
-/// How far behind the highest index a packet is accepted. In-band retransmissions may be a second late; 4,096 packets are
-/// more than a second at 30 Mb/s.
+/// How far behind the highest index a packet is accepted. In-band retransmissions may be a second late; 4,096 packets
+/// are more than a second at 30 Mb/s.
 pub const WINDOW: u64 = 4096;
 
 const WORDS: usize = (WINDOW / 64) as usize;
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_comes_before_the_first_index() {
+    fn no_index_is_below_zero() {
         assert_eq!(estimate(2, 0xffff), None);
         assert_eq!(estimate(0x1_0002, 0xffff), Some(0xffff));
         assert_eq!(estimate(0xfffe, 1), Some(0x1_0001));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leap_of_the_whole_window_forgets_what_was_seen() {
+    fn a_jump_of_the_whole_window_clears_it() {
         let mut received = Received::begin(10);
         received.accept(10 + WINDOW);
         assert_eq!(received.admit(10), None, "ten is one too old");
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_on_behind_an_index_accepts_nothing_up_to_it() {
+    fn a_window_that_begins_behind_an_index_accepts_nothing_up_to_it() {
         let mut received = Received::after(0x1_0010);
         assert_eq!((received.admit(0x10), received.admit(0xf), received.admit(0xfff0)), (None, None, None));
         assert_eq!(received.admit(0x12), Some(0x1_0012));

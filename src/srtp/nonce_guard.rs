@@ -1,4 +1,5 @@
-//! Checks in builds with debug assertions that no (SSRC, index) is sealed over two contents, which would repeat a nonce.
+//! Checks in builds with debug assertions that no (SSRC, index) is sealed over two contents, which would repeat a
+//! nonce.
 //!
 //! It keeps the hashes of the latest packets in a table of fixed size, which is allocated once.
 

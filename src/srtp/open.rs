@@ -1,7 +1,7 @@
 //! Opening: a publisher's SRTP becomes RTP in place, in the receive buffer.
 //!
-//! The order bounds memory: the clear header is read first, then the packet is authenticated, and only an authentic packet
-//! creates or changes state.
+//! The order bounds memory: the clear header is read first, then the packet is authenticated, and only an authentic
+//! packet creates or changes state.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -16,20 +16,20 @@ use crate::reason::DropReason;
 /// The longest datagram that is opened, in bytes: longer ones do not pass the Internet unfragmented.
 const MAX_LEN: usize = 1500;
 
-/// Live SSRCs of one publisher: audio, four layers, their retransmissions, and room for an encoder that restarts. Another
-/// one replaces the SSRC that has been silent longest; if none is silent, it is refused.
+/// Live SSRCs of one publisher: audio, four layers, their retransmissions, and room for an encoder that restarts.
+/// Another one replaces the SSRC that has been silent longest; if none is silent, it is refused.
 const MAX_SSRCS: usize = 16;
 
 /// An SSRC is silent after this time without a packet.
 const SILENT: Duration = Duration::from_millis(500);
 
-/// New SSRCs within [`NEW_WINDOW`]; packets of further ones are refused until the window is over. Ten changes per second of
-/// audio and of video, with retransmissions, are fewer.
+/// New SSRCs within [`NEW_WINDOW`]; packets of further ones are refused until the window is over. Ten changes per
+/// second of audio and of video, with retransmissions, are fewer.
 const MAX_NEW: u32 = 64;
 const NEW_WINDOW: Duration = Duration::from_secs(1);
 
-/// A first packet with a sequence number below this may have wrapped already: its sender may have begun at any number, and
-/// the packets before it may be lost.
+/// A first packet with a sequence number below this may have wrapped already: its sender may have begun at any number,
+/// and the packets before it may be lost.
 const MAYBE_WRAPPED: u16 = 1024;
 
 /// One publisher's opening context: per SSRC the rollover count and a replay window (RFC 3711 3.3).
@@ -94,8 +94,8 @@ impl Opener {
         self
     }
 
-    /// Authenticates and decrypts an SRTP packet in place (RFC 3711 3.3, RFC 7714 8). For a receiver without a clock: no
-    /// SSRC is ever silent, so a seventeenth is refused.
+    /// Authenticates and decrypts an SRTP packet in place (RFC 3711 3.3, RFC 7714 8). For a receiver without a clock:
+    /// no SSRC is ever silent, so a seventeenth is refused.
     ///
     /// # Errors
     ///

@@ -1,9 +1,9 @@
 //! The SSRCs that an [`Opener`](super::Opener) does not keep a replay window for any more, in bounded memory.
 //!
-//! A publisher may change its SSRC any number of times, and no packet may be accepted twice, however long ago its SSRC was in
-//! use. So the highest index of the latest retired SSRCs is kept, behind which they may continue. Older ones are spent: they
-//! are never accepted again. A Bloom filter remembers all spent SSRCs. It also takes a few new SSRCs for spent ones: none
-//! before the first 256 changes, 2 % after a million.
+//! A publisher may change its SSRC any number of times, and no packet may be accepted twice, however long ago its SSRC
+//! was in use. So the highest index of the latest retired SSRCs is kept, behind which they may continue. Older ones are
+//! spent: they are never accepted again. A Bloom filter remembers all spent SSRCs. It also takes a few new SSRCs for
+//! spent ones: none before the first 256 changes, 2 % after a million.
 
 use std::collections::VecDeque;
 
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_million_are_remembered_in_a_megabyte_and_hardly_ever_is_a_new_one_taken_for_one_of_them() {
+    fn a_million_are_kept_in_a_megabyte_and_few_new_ones_are_taken_for_them() {
         let mut retired = Retired::default();
         for number in 0..1_000_000 {
             retired.add(ssrc(number), 1);

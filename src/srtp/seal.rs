@@ -5,9 +5,9 @@ use super::index;
 use super::keys::MasterKey;
 use super::transform::Transform;
 
-/// One viewer's sealing context, for all its SSRCs. It keeps no index: each outbound track owns that of its SSRC, starts it
-/// below 2^15, only moves it forward, and repeats one only with the same bytes (a repeated AES-GCM nonce gives the
-/// authentication key away). Builds with debug assertions check that rule and panic if it is broken.
+/// One viewer's sealing context, for all its SSRCs. It keeps no index: each outbound track owns that of its SSRC,
+/// starts it below 2^15, only moves it forward, and repeats one only with the same bytes (a repeated AES-GCM nonce
+/// gives the authentication key away). Builds with debug assertions check that rule and panic if it is broken.
 pub struct Sealer {
     transform: Transform,
     #[cfg(debug_assertions)]
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_would_not_be_a_packet_of_this_index() {
+    fn refuses_a_packet_that_does_not_fit_its_index() {
         let mut sealer = sealer();
         assert_eq!(sealer.seal(&mut packet(), 12, 44, 5), Ok(60));
         assert_eq!(sealer.seal(&mut packet(), 12, 45, 5), Err(SealError::NoRoom { missing: 1 }));
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     #[cfg(debug_assertions)]
     #[should_panic(expected = "sealed twice")]
-    fn an_index_over_two_contents_does_not_go_unnoticed() {
+    fn an_index_over_two_contents_panics() {
         let mut sealer = sealer();
         sealer.seal(&mut packet(), 12, 44, 5).unwrap();
         let mut other = packet();

@@ -1,5 +1,5 @@
-//! DTLS of a session whose handshake is done, as a forger on the client's own path can write it: nothing of it is
-//! charged, nothing in clear goes further, and at most it makes the relay repeat a flight that may be lost.
+//! Forged DTLS on the client's own path after the handshake: it is not counted, nothing in clear passes, and at most it
+//! makes the relay repeat a flight that may be lost.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn record(content_type: u8, epoch: u16, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What a client sends last of a handshake: ClientKeyExchange, ChangeCipherSpec, Finished.
+/// The last flight of a client: ClientKeyExchange, ChangeCipherSpec, Finished.
 fn last_flight() -> Vec<u8> {
     [hellos::message(16, 1, &[0; 40]), record(20, 0, &[1]), record(22, 1, &[7; 40])].concat()
 }
@@ -23,7 +23,7 @@ fn unsettled() -> (Bed, Vec<(FiveTuple, Vec<u8>)>) {
 }
 
 #[test]
-fn twenty_thousand_records_of_each_kind_that_is_no_encrypted_data_are_refused_and_end_nothing() {
+fn twenty_thousand_records_of_each_kind_other_than_encrypted_data_are_refused_and_do_not_end_the_session() {
     let mut longer = record(22, 0, &[1; 40]);
     longer[12] = 200;
     let mut other_version = record(22, 0, &[1; 40]);
@@ -71,7 +71,7 @@ fn twenty_thousand_records_of_each_kind_that_is_no_encrypted_data_are_refused_an
 }
 
 #[test]
-fn encrypted_data_is_never_charged_and_passes_beside_what_is_not() {
+fn encrypted_data_is_not_counted_and_passes_beside_refused_records() {
     let mut bed = Bed::connected();
     let sealed_alert = record(21, 1, &[7; 26]);
     for _ in 0..10_000 {
@@ -82,7 +82,7 @@ fn encrypted_data_is_never_charged_and_passes_beside_what_is_not() {
             let mixed = [&clear, DATA].concat();
             let whole = [DATA, &clear].concat();
             assert_eq!(bed.arrive(1, &whole), Demultiplexed::Dtls { key: KEY, datagram: None, clear: true });
-            // Behind what is malformed, nothing can be told.
+            // Records behind a malformed one are not read.
             let is_told = clear.len() > 1 && clear[0] != 24;
             assert_eq!(matches!(bed.arrive(1, &mixed), Demultiplexed::Dtls { clear: true, .. }), is_told);
         }
@@ -91,19 +91,19 @@ fn encrypted_data_is_never_charged_and_passes_beside_what_is_not() {
 }
 
 #[test]
-fn a_repeated_last_flight_of_the_client_brings_ours_again_once_that_had_time_to_be_answered() {
+fn a_repeated_last_flight_of_the_client_is_answered_once_ours_had_time_to_be_answered() {
     for repeated in [last_flight(), record(22, 1, &[7; 40]), hellos::message(16, 1, &[0; 40])] {
         let (mut bed, flight) = unsettled();
-        // It may have left before our last flight arrived.
+        // The client may have sent it before our last flight arrived.
         bed.pass(millis(30));
         bed.arrive(1, &repeated);
         assert_eq!(bed.sent(), []);
-        // What the demultiplexer repeats by itself counts as a sending.
+        // Repetitions of the demultiplexer count too.
         bed.pass(millis(120));
         assert_eq!(bed.sent(), flight);
         bed.arrive(1, &repeated);
         assert_eq!(bed.sent(), []);
-        // Behind all of that, the client still misses it.
+        // After all of that, the client still lacks it.
         bed.pass(millis(6_000));
         bed.sent();
         bed.arrive(1, &repeated);
@@ -112,7 +112,7 @@ fn a_repeated_last_flight_of_the_client_brings_ours_again_once_that_had_time_to_
 }
 
 #[test]
-fn what_is_no_handshake_brings_no_flight() {
+fn records_other_than_handshake_repeat_no_flight() {
     let (mut bed, _) = unsettled();
     bed.pass(millis(6_000));
     bed.sent();
@@ -144,7 +144,7 @@ fn a_flood_of_handshake_brings_a_flight_each_150_ms_and_64_kib_in_all() {
 }
 
 #[test]
-fn data_or_media_that_is_authentic_ends_the_repetitions() {
+fn authentic_data_or_media_ends_the_repetitions() {
     for is_data in [true, false] {
         let (mut bed, _) = unsettled();
         match is_data {
@@ -158,7 +158,7 @@ fn data_or_media_that_is_authentic_ends_the_repetitions() {
 }
 
 #[test]
-fn alerts_in_clear_are_not_charged_to_a_handshake_and_end_none() {
+fn alerts_in_clear_are_not_counted_and_end_no_handshake() {
     let mut bed = Bed::opened();
     bed.arrive(1, &hellos::hello(0));
     assert_eq!(bed.demux.send_dtls(KEY, &hellos::flight(0), bed.now), Some(path(1)));

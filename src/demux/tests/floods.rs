@@ -1,4 +1,4 @@
-//! SECURITY 4: the floods that fill or overflow the stack behind the demultiplexer end their session and no other.
+//! Floods of handshake datagrams, which would exhaust webrtc-rs, end their session and no other.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn fragment(sequence: u64, message: u16, length: u32, offset: u32, body: &[u8]) 
     hellos::fragment(sequence, 11, message, length, offset, body)
 }
 
-/// Feeds datagrams until the session is over, and says how many and how many bytes a peer would have got.
+/// Passes datagrams until the session is over; returns how many datagrams and bytes a peer would have got.
 fn feed(bed: &mut Bed, datagrams: impl Iterator<Item = Vec<u8>>) -> (usize, usize) {
     let (mut count, mut bytes) = (0, 0);
     for datagram in datagrams {
@@ -24,7 +24,7 @@ fn feed(bed: &mut Bed, datagrams: impl Iterator<Item = Vec<u8>>) -> (usize, usiz
     (count, bytes)
 }
 
-/// The session is over, and the process and its neighbour are not.
+/// Asserts that the session is over and another one is not.
 fn assert_flooded(bed: &mut Bed) {
     let neighbour = Client::new("neighbour");
     bed.demux.admit(Key(8), neighbour.admission(), bed.now);
@@ -60,7 +60,7 @@ fn many_bytes() {
 }
 
 #[test]
-fn many_records_that_a_stack_would_queue_for_later() {
+fn many_records_that_webrtc_rs_would_queue() {
     let mut bed = Bed::opened();
     let datagrams = std::iter::repeat_with(|| DATA.repeat(3));
     assert_eq!(feed(&mut bed, datagrams).0, 66);
@@ -70,7 +70,7 @@ fn many_records_that_a_stack_would_queue_for_later() {
 #[test]
 fn many_empty_messages_in_few_records() {
     let mut bed = Bed::opened();
-    // Empty messages of length 0 are well-formed (ServerHelloDone), a hundred of them in a record are a flood.
+    // Empty messages of length 0 are well-formed (ServerHelloDone); a hundred of them in a record are a flood.
     let empty = &fragment(0, 3, 0, 0, &[])[13..];
     let datagrams = (0..).map(|index| hellos::record(index, &empty.repeat(100)));
     assert_eq!(feed(&mut bed, datagrams).0, 0);
@@ -78,7 +78,7 @@ fn many_empty_messages_in_few_records() {
 }
 
 #[test]
-fn free_fragments_and_broken_ones_pass_never_and_cost_nothing() {
+fn empty_and_malformed_fragments_are_refused_and_not_counted() {
     let mut bed = Bed::opened();
     let broken = [
         fragment(0, 0, 100, 0, &[]),
@@ -90,10 +90,10 @@ fn free_fragments_and_broken_ones_pass_never_and_cost_nothing() {
         hellos::record(0, &[11, 0, 0, 1]),
         [hellos::hello(0), vec![0]].concat(),
         hellos::hello(0)[..40].to_vec(),
-        // Data in clear, a change of cipher that is none, a later epoch, other content, DTLS 1.3's header.
+        // Data in clear, a malformed ChangeCipherSpec, a later epoch, another content type, the header of DTLS 1.3.
         vec![23, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 1],
         vec![20, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 2],
-        // A change of cipher of the epoch that it is to begin.
+        // A ChangeCipherSpec of the epoch that it begins.
         vec![20, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9, 0, 1, 1],
         vec![23, 0xfe, 0xfd, 0, 2, 0, 0, 0, 0, 0, 9, 0, 1, 1],
         vec![24, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 1],

@@ -17,7 +17,7 @@ fn a_client_hello_that_is_refused_proves_no_path() {
     let mut bed = Bed::admitted();
     bed.check(4, false);
     let mut hello = hellos::hello(0);
-    // The session id is said to have one octet more than there is.
+    // The session id claims one octet more than there is.
     hello[13 + 12 + 2 + 32] = 1;
     assert_eq!(bed.arrive(4, &hello), Demultiplexed::Dropped(DropReason::SpoofedDtls));
     let now = bed.now;
@@ -25,7 +25,7 @@ fn a_client_hello_that_is_refused_proves_no_path() {
     assert_eq!(bed.demux.path(KEY), None);
 }
 
-/// One way.
+/// The delay of the network in one direction.
 const DELAY: Duration = Duration::from_millis(10);
 
 fn config(is_client: bool, mtu: usize, interval: Duration) -> Arc<HandshakeConfig> {
@@ -62,7 +62,7 @@ enum To {
     Demux,
 }
 
-/// Two ends, the demultiplexer before one of them, and what is under way between them.
+/// Two ends, the demultiplexer before one of them, and the datagrams on their way.
 struct Line {
     bed: Bed,
     /// Behind the demultiplexer.
@@ -82,7 +82,7 @@ impl Line {
         Line { bed, relay, client, under_way, sent: 0, loses, relay_done: false, client_done: false }
     }
 
-    /// Runs until both are done; the time it took.
+    /// Runs until both are done; returns the time that it took.
     fn run(mut self) -> Option<(Duration, Line)> {
         let began = self.bed.now;
         while !(self.relay_done && self.client_done) {
@@ -119,7 +119,7 @@ impl Line {
             Demultiplexed::Dtls { datagram: Some(given), .. } | Demultiplexed::ClientHello { datagram: given, .. } => {
                 given
             }
-            // What the client repeated before our last flight arrived.
+            // A repetition that the client sent before our last flight arrived.
             Demultiplexed::Held | Demultiplexed::Dropped(DropReason::ClearDtls) => return,
             other => panic!("unexpected {other:?}"),
         };
@@ -184,7 +184,7 @@ fn a_handshake_completes_and_proves_its_path() {
 }
 
 #[test]
-fn any_lost_datagram_is_made_up_for_long_before_the_second_that_webrtc_rs_waits() {
+fn any_lost_datagram_is_repeated_sooner_than_webrtc_rs_would() {
     for lost in 1..=9 {
         let (took, _) = as_server(1_200, millis(50), &[lost]).unwrap();
         assert!(took <= millis(400), "{took:?} without datagram {lost}");
@@ -195,7 +195,8 @@ fn any_lost_datagram_is_made_up_for_long_before_the_second_that_webrtc_rs_waits(
 
 #[test]
 fn the_relays_own_flights_are_repeated_when_it_is_the_client() {
-    // Only the relay's: a webrtc-rs server without a demultiplexer never repeats its flight once its client has repeated one.
+    // Only the relay's: a webrtc-rs server without a demultiplexer never repeats its flight once its client has
+    // repeated one.
     for lost in [1, 3, 5] {
         let (took, _) = as_client(&[lost]).unwrap();
         assert!(took <= millis(150) + DELAY * 6, "{took:?} without datagram {lost}");
@@ -230,7 +231,7 @@ fn an_answered_flight_is_not_repeated() {
 }
 
 #[test]
-fn a_client_that_took_longer_to_answer_is_given_longer() {
+fn a_flight_is_repeated_later_for_a_client_that_answers_slowly() {
     let mut bed = Bed::opened();
     bed.arrive(1, &hellos::hello(0));
     assert_eq!(bed.demux.send_dtls(KEY, &hellos::flight(0), bed.now), Some(path(1)));

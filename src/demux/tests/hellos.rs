@@ -1,4 +1,4 @@
-//! The ClientHello: in one piece, whatever pieces it came in, and read for its SRTP profiles.
+//! The ClientHello: reassembled from any fragments, and read for its SRTP profiles.
 
 use proptest::prelude::*;
 
@@ -101,7 +101,7 @@ fn two_datagrams_in_any_order_reach_the_peer_as_one() {
 }
 
 #[test]
-fn a_lost_half_is_taken_from_the_repetition() {
+fn a_lost_half_is_completed_by_the_repetition() {
     let mut bed = Bed::opened();
     let (whole, first) = chromium(0, 0);
     let (_, second) = chromium(0, 2);
@@ -114,7 +114,7 @@ fn a_lost_half_is_taken_from_the_repetition() {
 }
 
 #[test]
-fn the_hello_with_the_cookie_is_put_together_too_and_given_on_as_dtls() {
+fn the_hello_with_the_cookie_is_reassembled_too_and_passed_as_dtls() {
     let mut bed = Bed::opened();
     let (_, records) = chromium(0, 0);
     assert!(matches!(bed.arrive(1, &records.concat()), Demultiplexed::ClientHello { .. }));
@@ -135,7 +135,7 @@ fn a_hello_in_one_record_needs_no_rewriting() {
 }
 
 #[test]
-fn a_repeated_hello_draws_the_flight_again_and_does_not_reach_the_peer() {
+fn a_repeated_hello_is_answered_with_the_flight_and_does_not_reach_the_peer() {
     let mut bed = Bed::opened();
     bed.arrive(1, &hello(0));
     assert_eq!(bed.demux.send_dtls(KEY, &flight(0), bed.now), Some(path(1)));
@@ -145,7 +145,7 @@ fn a_repeated_hello_draws_the_flight_again_and_does_not_reach_the_peer() {
 }
 
 #[test]
-fn a_real_hello_of_webrtc_rs_is_read_whole_or_in_its_own_fragments() {
+fn a_real_hello_of_webrtc_rs_is_read_in_one_record_or_in_fragments() {
     for mtu in [1_200, 60] {
         let mut bed = Bed::opened();
         let mut datagrams = rtc_client(mtu, millis(1_000), bed.now);
@@ -186,7 +186,7 @@ proptest! {
         let body = hello_body(0, &[SHA1_80, GCM], 1_300);
         let mut bounds: Vec<usize> = [0].into_iter().chain(cuts.into_iter().filter(|cut| *cut < body.len())).chain([body.len()]).collect();
         bounds.dedup();
-        // Each piece reaches into the next one, so that they overlap.
+        // Each piece overlaps the next one.
         let pieces: Vec<Vec<u8>> = bounds
             .windows(2)
             .enumerate()

@@ -1,5 +1,5 @@
-//! SECURITY 19 and 3a as properties: any bytes and any order of events, into a live session, never panic, and media
-//! never goes where nobody has proven to receive.
+//! Properties: no bytes and no order of events panic, and media never goes to an address that has not proven to
+//! receive.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What may happen at the demultiplexer; addresses are 1 to 4, and only 1 and 2 are the client's own.
+/// What happens at the demultiplexer; addresses are 1 to 4, and only 1 and 2 are the client's own.
 #[derive(Clone, Debug)]
 enum Step {
     Check { from: u8, use_candidate: bool },
@@ -38,7 +38,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Bytes that look like something at first sight.
+/// Bytes that begin like a known protocol.
 fn hostile() -> impl Strategy<Value = Vec<u8>> {
     let body = prop::collection::vec(any::<u8>(), 0..200);
     let real = prop_oneof![
@@ -71,7 +71,7 @@ struct Model {
     asked: HashMap<FiveTuple, Vec<Vec<u8>>>,
     /// Addresses that all DTLS went over, or that answered a check.
     proven: Vec<FiveTuple>,
-    /// Over which DTLS went, both ways.
+    /// Addresses that DTLS went over, in both directions.
     ways: Vec<FiveTuple>,
     connected: bool,
 }
@@ -164,7 +164,7 @@ proptest! {
         bed.check(2, false);
         bed.sent();
         for (from, bytes, pause) in datagrams {
-            // Our own real check is among the hostile ones; a replay may be answered, but moves nothing.
+            // Our own real check is among the hostile ones; a replay may be answered, but does not move media.
             bed.arrive(from, &bytes);
             bed.pass(millis(pause));
             let to = bed.demux.path(KEY);
@@ -179,7 +179,7 @@ proptest! {
     fn a_check_with_any_byte_changed_belongs_to_no_session(at in any::<prop::sample::Index>(), change in 1_u8..=255) {
         let mut bed = Bed::admitted();
         let mut check = bed.client.check(true);
-        // The type of the last attribute, FINGERPRINT, is not covered; without one a check is as good.
+        // The type of the last attribute, FINGERPRINT, is not covered, and a check is valid without one.
         let end = check.len();
         let at = Some(at.index(end)).filter(|at| !(end - 8..end - 6).contains(at)).unwrap_or(0);
         check[at] ^= change;

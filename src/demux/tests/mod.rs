@@ -1,4 +1,4 @@
-//! The demultiplexer in virtual time: clients that speak through webrtc-rs's own STUN and DTLS, and attackers that forge.
+//! The demultiplexer in virtual time: clients with webrtc-rs's own STUN and DTLS, and attackers that forge datagrams.
 
 mod established;
 mod floods;
@@ -34,7 +34,7 @@ use crate::reason::DropReason;
 
 const KEY: Key = Key(7);
 
-/// A datagram that the clear header calls RTP.
+/// A datagram that is RTP by its clear header.
 const RTP: &[u8] = &[0x80, 96, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0xde, 0xad];
 
 /// A sender report by its payload type.
@@ -43,7 +43,7 @@ const RTCP: &[u8] = &[0x80, 200, 0, 1, 0, 0, 0, 1];
 /// A fatal alert in clear.
 const ALERT: &[u8] = &[21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, 40];
 
-/// Data of a live association, encrypted.
+/// Encrypted data of a connected session.
 const DATA: &[u8] = &[23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9, 0, 3, 1, 2, 3];
 
 fn millis(count: u64) -> Duration {
@@ -148,7 +148,7 @@ impl Setter for Raw {
     }
 }
 
-/// A demultiplexer with the time of day.
+/// A demultiplexer and the time.
 struct Bed {
     demux: Demux,
     client: Client,
@@ -156,7 +156,7 @@ struct Bed {
 }
 
 impl Bed {
-    /// One session, admitted.
+    /// One admitted session.
     fn admitted() -> Bed {
         let mut bed = Bed { demux: Demux::new([1; 32]), client: Client::new(""), now: Instant::now() };
         bed.demux.admit(KEY, bed.client.admission(), bed.now);
@@ -215,7 +215,7 @@ impl Bed {
         std::iter::from_fn(|| self.demux.poll_event()).collect()
     }
 
-    /// Lets time pass, timer by timer.
+    /// Advances the time from timeout to timeout.
     fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(due) = self.demux.poll_timeout().filter(|due| *due <= end) {
@@ -227,7 +227,7 @@ impl Bed {
 }
 
 #[test]
-fn answers_an_authentic_check_with_the_address_that_it_came_from() {
+fn answers_a_valid_check_with_its_source_address() {
     let mut bed = Bed::admitted();
     assert_eq!(bed.check(9, false), Demultiplexed::Opened(KEY));
     let sent = bed.sent();
@@ -246,7 +246,7 @@ fn answers_an_authentic_check_with_the_address_that_it_came_from() {
 }
 
 #[test]
-fn knocks_for_a_session_that_is_not_here_and_lets_it_in_by_the_same_datagram() {
+fn reports_an_unknown_ufrag_and_accepts_the_same_datagram_once_the_session_is_admitted() {
     let mut bed = Bed::admitted();
     let late = Client::new("late");
     let check = late.check(true);

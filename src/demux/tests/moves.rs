@@ -1,9 +1,9 @@
-//! SECURITY 3 and 3a: media moves only to an address from which a check of ours was answered.
+//! Media moves only to an address from which a check of ours was answered.
 
 use super::*;
 
 #[test]
-fn a_nominated_address_gets_media_once_it_has_answered() {
+fn a_nominated_address_gets_media_once_it_has_answered_a_check() {
     let mut bed = Bed::connected();
     assert_eq!(bed.check(2, true), Demultiplexed::Answered);
     assert_eq!(bed.demux.path(KEY), Some(path(1)));
@@ -33,7 +33,7 @@ fn an_address_that_never_answers_gets_three_small_checks_and_no_media() {
 }
 
 #[test]
-fn a_storm_of_forged_addresses_draws_checks_only_at_a_bounded_rate() {
+fn many_forged_addresses_get_checks_only_at_a_bounded_rate() {
     let mut bed = Bed::connected();
     let mut checks = 0;
     for step in 0..10_000_u32 {
@@ -42,14 +42,14 @@ fn a_storm_of_forged_addresses_draws_checks_only_at_a_bounded_rate() {
         checks += bed.our_checks().len();
         assert_eq!(bed.demux.path(KEY), Some(path(1)));
     }
-    // Four at once and one each two seconds, in three copies.
+    // Four at once and one every 2 s, in three copies.
     assert!(checks <= 3 * (4 + 5), "{checks} checks in 10 s");
     assert!(bed.demux.claim_by_path.len() <= 8);
     assert_eq!(bed.arrive(1, RTP), Demultiplexed::Rtp(KEY));
 }
 
 #[test]
-fn only_the_answer_to_our_check_from_there_and_signed_by_the_client_moves_media() {
+fn only_a_signed_answer_to_our_check_from_the_checked_address_moves_media() {
     let mut bed = Bed::connected();
     bed.check(2, true);
     let checks = bed.our_checks();
@@ -129,7 +129,7 @@ fn a_client_can_return_to_an_address_that_it_left() {
 #[test]
 fn a_handshake_over_two_addresses_proves_neither_until_one_answers() {
     let mut bed = Bed::opened();
-    // A hostile client shakes hands from its own address and forges the victim's for the last flight.
+    // A hostile client begins the handshake from its own address and forges the victim's for the last flight.
     let victim = 66;
     bed.check(victim, true);
     bed.sent();

@@ -1,9 +1,9 @@
-//! How far away a client is: asked where its media goes, believed only from there and only once.
+//! The round-trip time: a probe goes over the selected path, and one answer from there is accepted.
 
 use super::*;
 
 #[test]
-fn the_answer_to_a_probe_tells_the_round_trip_and_moves_nothing() {
+fn the_answer_to_a_probe_measures_the_round_trip_time_and_does_not_move_media() {
     let mut bed = Bed::connected();
     bed.sent();
     let now = bed.now;
@@ -22,7 +22,7 @@ fn the_answer_to_a_probe_tells_the_round_trip_and_moves_nothing() {
 }
 
 #[test]
-fn a_probe_is_not_repeated_and_an_answer_must_be_the_clients() {
+fn a_probe_is_not_repeated_and_its_answer_must_be_signed_by_the_client() {
     let mut bed = Bed::connected();
     bed.sent();
     let now = bed.now;

@@ -1,4 +1,4 @@
-//! SECURITY 1 and 2: what comes from an address that has proven nothing changes nothing.
+//! Datagrams from an address that has proven nothing have no effect.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn before_ice_only_stun_reaches_a_session() {
 }
 
 #[test]
-fn between_ice_and_dtls_a_second_address_is_foreign_and_the_first_may_only_speak_dtls() {
+fn between_ice_and_dtls_a_second_address_is_foreign_and_the_first_may_send_only_dtls() {
     let mut bed = Bed::opened();
     for datagram in spoofed() {
         assert_eq!(bed.arrive(2, &datagram), Demultiplexed::Foreign);
@@ -30,7 +30,7 @@ fn between_ice_and_dtls_a_second_address_is_foreign_and_the_first_may_only_speak
 }
 
 #[test]
-fn live_a_second_address_is_foreign() {
+fn a_second_address_of_a_connected_session_is_foreign() {
     let mut bed = Bed::connected();
     for datagram in spoofed() {
         assert_eq!(bed.arrive(2, &datagram), Demultiplexed::Foreign);
@@ -39,7 +39,7 @@ fn live_a_second_address_is_foreign() {
 }
 
 #[test]
-fn live_an_address_that_only_sent_checks_reaches_no_peer() {
+fn an_address_that_only_sent_checks_does_not_reach_the_peer_of_a_connected_session() {
     let mut bed = Bed::connected();
     bed.check(2, true);
     for datagram in spoofed() {
@@ -58,7 +58,7 @@ fn a_check_without_the_sessions_integrity_gets_no_answer_and_changes_nothing() {
             Box::new(BINDING_REQUEST),
             Box::new(TransactionId::new()),
             Box::new(Raw(ATTR_USERNAME, username.into_bytes())),
-            // The role conflict that makes a full agent switch sides before it looks at the integrity.
+            // A role conflict, which makes a full agent switch roles before it checks the integrity.
             Box::new(Raw(ATTR_ICE_CONTROLLED, vec![0xff; 8])),
             Box::new(Raw(ATTR_USE_CANDIDATE, Vec::new())),
             Box::new(FINGERPRINT),

@@ -1,4 +1,4 @@
-//! What time does to a session: it has 10 s to connect, ends after 30 s of silence, and its timers cost nothing else.
+//! A session has 10 s to connect and ends after 30 s of silence; its timers fire for nothing else.
 
 use super::*;
 
@@ -23,7 +23,7 @@ fn thirty_seconds_without_checks_or_media_end_a_session() {
     bed.pass(millis(29_000));
     bed.demux.authenticated(KEY, path(1), bed.now);
     bed.pass(millis(29_999));
-    // Nothing that proves nothing keeps it alive.
+    // Datagrams that prove nothing do not renew consent.
     bed.arrive(1, RTP);
     bed.arrive(1, DATA);
     bed.arrive(1, &bed.client.check_signed(true, "forged"));
@@ -33,7 +33,7 @@ fn thirty_seconds_without_checks_or_media_end_a_session() {
 }
 
 #[test]
-fn a_live_session_wakes_its_worker_at_most_once_in_the_time_that_it_may_be_silent() {
+fn a_live_session_has_at_most_one_timeout_per_consent_period() {
     let mut bed = Bed::connected();
     bed.demux.authenticated(KEY, path(1), bed.now);
     let mut wakes = 0;

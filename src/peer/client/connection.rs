@@ -29,8 +29,8 @@ use crate::rtcp::Compound;
 use crate::sctp::Limits;
 use crate::srtp::SrtpProfile;
 
-/// How often a connected client handles timers: its keepalives are due every 2 s, while webrtc-rs asks to be called every
-/// 200 ms.
+/// How often a connected client handles timers: its keepalives are due every 2 s, while webrtc-rs asks to be called
+/// every 200 ms.
 pub(super) const CONNECTED_TICK: Duration = Duration::from_secs(1);
 
 /// Why a client could not be made or could not accept an answer.
@@ -111,7 +111,8 @@ impl Client {
         Ok(media::tracks(self.role, &self.offer, answer))
     }
 
-    /// Takes STUN, DTLS or SRTCP, as [`Peer::handle_datagram`](crate::peer::Peer::handle_datagram) does; RTP is not taken.
+    /// Takes STUN, DTLS or SRTCP, as [`Peer::handle_datagram`](crate::peer::Peer::handle_datagram) does; RTP is not
+    /// taken.
     pub fn handle_datagram(
         &mut self,
         datagram: &[u8],

@@ -1,4 +1,4 @@
-//! What peers cost, measured on demand, one test a process:
+//! The cost of peers, measured on demand, one test per process:
 //! `cargo test --release --lib --features measure peer::tests::cost::TEST -- --nocapture`.
 
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ fn print_memory(name: &str, case: Case) {
     println!("{name}: {:.1} KiB a connected peer", (resident() - before) as f64 / 1024.0 / peers.len() as f64);
 }
 
-// Each in a process of its own: memory that one has freed would be used again by the next.
+// Each needs its own process, because memory that one has freed would be used by the next.
 
 #[test]
 fn memory_of_a_gcm_peer() {

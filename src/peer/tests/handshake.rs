@@ -1,4 +1,4 @@
-//! Sessions that go well: keys, RTCP, silence, and each way to end.
+//! Sessions without errors: keys, RTCP, timers, and each way to end.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ fn both_ends_connect_with_each_others_keys_in_every_case() {
 }
 
 #[test]
-fn the_overheard_keys_are_those_that_webrtc_rs_seals_with() {
+fn the_observed_keys_are_those_that_webrtc_rs_seals_with() {
     for (case, _) in every_case().filter(|(case, _)| !case.application) {
         let mut session = Session::open(case);
         let (keys, _) = session.connect();
@@ -105,7 +105,7 @@ fn the_clients_close_notify_is_seen_and_nothing_follows_it() {
 }
 
 #[test]
-fn closing_tells_the_client() {
+fn closing_notifies_the_client() {
     for (case, _) in every_case() {
         let mut session = Session::open(case);
         session.connect();
@@ -153,7 +153,7 @@ fn a_lost_flight_is_repeated() {
 }
 
 #[test]
-fn records_that_overtake_each_other_connect() {
+fn reordered_records_connect() {
     for dtls_client in [false, true] {
         let mut session = Session::open(Case { dtls_client, ..CASE });
         session.reorders = true;

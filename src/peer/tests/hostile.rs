@@ -1,4 +1,4 @@
-//! Sessions that go badly: what strangers, liars and broken clients send.
+//! Sessions with errors: forged, malformed and repeated datagrams.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ const FATAL: u8 = 2;
 const HANDSHAKE_FAILURE: u8 = 40;
 
 /// A plaintext record. Its number is ahead of the client's by less than the 64 of a replay window: a record further
-/// ahead makes the client's look old, which whoever can forge a client's address can do to every DTLS handshake.
+/// ahead makes the client's records look old, which an attacker with a forged address can do to any DTLS handshake.
 fn record(content_type: u8, body: &[u8]) -> Vec<u8> {
     let length = u16::try_from(body.len()).unwrap().to_be_bytes();
     [&[content_type, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 40], &length[..], body].concat()
@@ -26,7 +26,7 @@ fn alert(level: u8, description: u8) -> Vec<u8> {
     record(21, &[level, description])
 }
 
-/// Still able to pass RTCP, and nothing else has happened.
+/// Asserts that RTCP still passes, and that nothing else has happened.
 fn assert_alive(session: &mut Session) {
     session.client.send_rtcp(pli(77), session.now);
     session.exchange();
@@ -48,12 +48,12 @@ fn a_client_with_another_certificate_than_its_offer_promises_is_refused() {
 }
 
 #[test]
-fn alerts_in_clear_end_no_handshake_and_the_last_is_remembered() {
+fn alerts_in_clear_end_no_handshake_and_the_last_is_kept() {
     for dtls_client in [false, true] {
         for of_handshake in [&[][..], &record(22, &[0xff; 60])] {
             let mut session = Session::open(Case { dtls_client, ..CASE });
             assert_eq!(session.peer.clear_alert(), None);
-            // close_notify, and two that are fatal; the last with the epoch that is still to come.
+            // close_notify, and two fatal alerts, the last one with the epoch that has not begun.
             let mut early = alert(FATAL, HANDSHAKE_FAILURE);
             early[4] = 1;
             session.forged =
@@ -66,7 +66,7 @@ fn alerts_in_clear_end_no_handshake_and_the_last_is_remembered() {
     }
 }
 
-/// A record as webrtc-rs seals it, but for the tag.
+/// A record as webrtc-rs seals it, with a wrong tag.
 fn sealed(content_type: u8, epoch: u16, length: usize) -> Vec<u8> {
     let mut record = record(content_type, &vec![0x5a; length]);
     record[3..5].copy_from_slice(&epoch.to_be_bytes());
@@ -74,7 +74,7 @@ fn sealed(content_type: u8, epoch: u16, length: usize) -> Vec<u8> {
 }
 
 #[test]
-fn what_a_forger_writes_does_not_touch_a_connected_session() {
+fn forged_records_do_not_affect_a_connected_session() {
     for (dtls_client, application) in [(false, false), (true, false), (false, true), (true, true)] {
         let mut session = Session::open(Case { dtls_client, application, ..CASE });
         session.connect();
@@ -94,7 +94,7 @@ fn what_a_forger_writes_does_not_touch_a_connected_session() {
             let is_tried = matches!(datagram[..], [23, _, _, 0, 1, ..])
                 || matches!(datagram[..], [21, _, _, 0, 1, ..] if datagram.len() != 15);
             let refused = if is_tried { DropReason::UnauthenticDtls } else { DropReason::ClearDtls };
-            // A few of the handshake may be the other side's last flight.
+            // A few handshake records may be the other side's last flight.
             assert!(taken == Err(refused) || (datagram[0] == 22 && taken.is_ok()), "{datagram:?}: {taken:?}");
         }
         assert_alive(&mut session);
@@ -141,7 +141,7 @@ fn authentic_records_pass_among_twenty_thousand_forged_ones_and_beside_clear_one
 }
 
 #[test]
-fn a_handshake_survives_nonsense_records_between_its_own() {
+fn a_handshake_survives_malformed_records() {
     let nonsense = vec![
         record(23, b"application data before there are keys"),
         record(20, &[1]),
@@ -167,7 +167,7 @@ fn a_handshake_survives_nonsense_records_between_its_own() {
 }
 
 #[test]
-fn the_handshake_again_does_not_touch_a_connected_session() {
+fn a_repeated_handshake_does_not_affect_a_connected_session() {
     for dtls_client in [false, true] {
         let mut session = Session::open(Case { dtls_client, ..CASE });
         session.connect();
@@ -182,7 +182,7 @@ fn the_handshake_again_does_not_touch_a_connected_session() {
 }
 
 #[test]
-fn media_and_stun_are_not_for_a_peer() {
+fn a_peer_refuses_media_and_stun() {
     let mut session = Session::open(CASE);
     session.connect();
     let mut rtp = [0; 60];
@@ -227,7 +227,7 @@ fn rtcp_that_claims_to_be_unencrypted_is_refused() {
         session.connect();
         session.client.send_rtcp(pli(1), session.now);
         session.exchange();
-        // A BYE (RFC 3550 6.6) of the SSRC that is known by now, then of another.
+        // A BYE (RFC 3550 6.6) of an SSRC that is known, then of another.
         for ssrc in [1u32, 2] {
             let forged = [&[0x81, 203, 0, 1], &ssrc.to_be_bytes()[..], &vec![0; trailer]].concat();
             assert_eq!(session.peer.handle_datagram(&forged, session.now), Err(DropReason::Unauthentic), "{profile:?}");

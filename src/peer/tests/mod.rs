@@ -1,6 +1,6 @@
-//! A [`Peer`] and a [`Client`] that hand each other bytes in virtual time: no socket, no clock that runs.
+//! A [`Peer`] and a [`Client`] that exchange datagrams in virtual time, without sockets.
 //!
-//! The client does real ICE, which the demultiplexer answers in the relay; here its checks are answered by a few lines.
+//! The client does real ICE, which the demultiplexer answers in the relay; here a short function answers its checks.
 
 #[cfg(feature = "measure")]
 mod cost;
@@ -89,11 +89,11 @@ struct Session {
     client_events: Vec<Event>,
     /// Every DTLS or SRTCP datagram that crossed the link, and whether the peer sent it.
     seen: Vec<(bool, Vec<u8>)>,
-    /// Datagrams of the peer that the link loses before it lets any through.
+    /// How many datagrams of the peer the link loses at the beginning.
     lose: usize,
-    /// Each DTLS record travels alone, and the last of a flight arrives first.
+    /// True if each DTLS record has its own datagram, and the last of a flight arrives first.
     reorders: bool,
-    /// What a stranger sends to the peer ahead of each of the client's datagrams.
+    /// Forged datagrams, which arrive before each of the client's datagrams.
     forged: Vec<Vec<u8>>,
     /// What opening the peer took, and all that it did since.
     #[cfg_attr(not(feature = "measure"), expect(dead_code, reason = "only the measurements read it"))]
@@ -174,7 +174,7 @@ impl Session {
         }
     }
 
-    /// Carries datagrams until neither side has any left.
+    /// Passes datagrams until neither side has any left.
     fn exchange(&mut self) {
         loop {
             let mut sent: Vec<_> = std::iter::from_fn(|| self.client.poll_transmit().map(to_relay)).collect();
@@ -221,11 +221,11 @@ impl Session {
             self.lose -= 1;
             return;
         }
-        // The client may have ended before what the peer says last.
+        // The client may have ended before the last datagrams of the peer.
         let _ = self.client.handle_datagram(datagram, RELAY, self.now);
     }
 
-    /// Lets virtual time pass, timer by timer.
+    /// Advances virtual time from timeout to timeout.
     fn run(&mut self, time: Duration) {
         let end = self.now + time;
         loop {
@@ -299,7 +299,7 @@ fn credentials(sdp: &str) -> Credentials {
     Credentials { ufrag: attribute(sdp, "ice-ufrag").to_owned(), pwd: attribute(sdp, "ice-pwd").to_owned() }
 }
 
-/// The least that answers an offer: every section accepted with its first payload type.
+/// A minimal answer: every section accepted with its first payload type.
 fn answer(offer: &str, local: &Credentials, fingerprint: &str, active: bool) -> String {
     let setup = if active { "active" } else { "passive" };
     let Credentials { ufrag, pwd } = local;

@@ -37,7 +37,7 @@ fn messages(events: &mut Vec<Event>, wanted: &str) -> Vec<ChannelMessage> {
 }
 
 #[test]
-fn the_filter_stands_behind_every_cipher_suite_that_is_offered() {
+fn the_filter_works_with_every_offered_cipher_suite() {
     for dtls_client in [false, true] {
         for suite in [
             CipherSuiteId::Tls_Ecdhe_Ecdsa_With_Aes_128_Gcm_Sha256,
@@ -50,7 +50,7 @@ fn the_filter_stands_behind_every_cipher_suite_that_is_offered() {
             session.client.send_message("sluice", &binary(vec![7; 16_384]), session.now).unwrap();
             session.run(Duration::from_secs(2));
             assert_eq!(messages(&mut session.peer_events, "sluice").len(), 1, "{suite}");
-            // The little answer of this test says nothing of a limit, so that the client may send what is too long.
+            // The minimal answer has no limit, so that the client sends a message that is too long.
             session.client.send_message("sluice", &binary(vec![7; 16_385]), session.now).unwrap();
             session.run(Duration::from_secs(2));
             let [Event::Misused(violation)] = &session.peer_events[..] else { panic!("{:?}", session.peer_events) };
@@ -65,7 +65,7 @@ fn a_client_that_has_no_aead_cipher_suite_is_refused_in_the_handshake() {
         let suites = &[CipherSuiteId::Tls_Ecdhe_Ecdsa_With_Aes_256_Cbc_Sha];
         let mut session = Session::open(Case { suites, dtls_client, ..CHANNELS });
         session.run(Duration::from_secs(5));
-        // As the client the relay is told so in clear, which anybody could have written; its deadline ends the handshake.
+        // As the DTLS client the relay gets an alert in clear, which may be forged; its deadline ends the handshake.
         let (refuses, waits) = if dtls_client {
             (&session.client_events, &session.peer_events)
         } else {
@@ -77,7 +77,7 @@ fn a_client_that_has_no_aead_cipher_suite_is_refused_in_the_handshake() {
     }
 }
 
-/// Both sides hand over what they have; of DTLS's application data one datagram in `loss` is lost.
+/// Passes all datagrams; one in `loss` datagrams with DTLS application data is lost.
 fn exchange(session: &mut Session, random: &mut u32, loss: u32) {
     let mut is_lost = |datagram: &[u8]| {
         *random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -100,7 +100,7 @@ fn exchange(session: &mut Session, random: &mut u32, loss: u32) {
 }
 
 #[test]
-fn lossy_networks_lose_nothing_of_reliable_channels_and_nothing_is_refused() {
+fn reliable_channels_lose_nothing_on_a_network_with_loss_and_nothing_is_refused() {
     let mut session = Session::open(CHANNELS);
     session.connect();
     session.run(Duration::from_secs(1));
@@ -115,7 +115,7 @@ fn lossy_networks_lose_nothing_of_reliable_channels_and_nothing_is_refused() {
         .flat_map(|number| {
             declared.iter().map(move |channel| {
                 let length = [20, 1100, 5000, 16_384][number % 4];
-                // webrtc-rs keeps the fragments of unordered messages that their sender gave up.
+                // webrtc-rs keeps the fragments of unordered messages that their sender abandoned.
                 let length = if channel.max_retransmits.is_some() { length.min(1100) } else { length };
                 let number = (number as u32).to_be_bytes();
                 (channel.label.as_str(), binary([&number[..], &vec![0; length - 4]].concat()))

@@ -1,4 +1,4 @@
-//! What the feedback says, read back from its bytes.
+//! The feedback, read back from its bytes.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::*;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Sequence number and arrival in ticks of each received packet that a feedback tells of, after a trip over the wire.
+/// Sequence number and arrival in ticks of each received packet in a feedback packet, after serialisation.
 fn read(feedback: TransportLayerCc) -> Vec<(u16, Option<i64>)> {
     let bytes = ::rtcp::packet::marshal(&[Box::new(feedback)]).unwrap();
     assert!(bytes.len() <= 1200, "{}", bytes.len());
@@ -45,7 +45,7 @@ fn all(arrivals: &mut Arrivals, now: Instant) -> Vec<(u16, Option<i64>)> {
 }
 
 #[test]
-fn tells_arrivals_and_holes_fifty_milliseconds_after_the_first() {
+fn reports_arrivals_and_gaps_50_ms_after_the_first() {
     let start = Instant::now();
     let mut arrivals = Arrivals::new();
     assert_eq!(arrivals.poll_timeout(), None);
@@ -73,7 +73,7 @@ fn late_packets_are_reported_again_from_there() {
 }
 
 #[test]
-fn a_long_silence_and_a_leap_is_used_in_packets_of_their_own() {
+fn a_long_silence_and_a_jump_are_reported_in_separate_packets() {
     let start = Instant::now();
     let mut arrivals = Arrivals::new();
     arrivals.on_packet(9, 1, start);
@@ -85,7 +85,7 @@ fn a_long_silence_and_a_leap_is_used_in_packets_of_their_own() {
 }
 
 #[test]
-fn a_sender_that_begins_anew_is_followed() {
+fn a_sender_that_restarts_its_numbers_is_followed() {
     let start = Instant::now();
     let mut arrivals = Arrivals::new();
     arrivals.on_packet(9, 30_000, start);

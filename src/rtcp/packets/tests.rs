@@ -1,4 +1,4 @@
-//! The reader against the parser of webrtc-rs, and against octets that no client sends.
+//! The reader compared with webrtc-rs's parser, and with malformed input.
 
 use ::rtcp::goodbye::Goodbye;
 use ::rtcp::payload_feedbacks::full_intra_request::{FirEntry, FullIntraRequest};
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What a packet says, apart from its octets.
+/// The content of a packet.
 #[derive(Clone, Debug, PartialEq)]
 enum Said {
     Sender(u32, u64, u32, Vec<Block>),
@@ -93,7 +93,7 @@ fn unread_packet_types_are_skipped() {
 }
 
 #[test]
-fn a_packet_whose_content_does_not_hold_is_left_out_alone() {
+fn only_the_packet_with_malformed_content_is_left_out() {
     let wrong = [
         packet(201, 2, &[0; 28]),
         packet(200, 0, &[0; 20]),
@@ -101,7 +101,7 @@ fn a_packet_whose_content_does_not_hold_is_left_out_alone() {
         packet(206, 1, &[0; 4]),
         packet(206, 4, &[0; 12]),
         packet(206, 15, &[&[0; 8][..], b"REMB", &[2, 0, 0, 0], &[1; 4]].concat()),
-        // Padding of nothing, of less than a word, and of more than there is.
+        // Padding of length 0, of less than a word, and of more than the packet.
         packet(206, 0x21, &[0; 12]),
         packet(206, 0x21, &[&[0; 11][..], &[3]].concat()),
         packet(206, 0x21, &[&[0; 11][..], &[16]].concat()),
@@ -119,7 +119,7 @@ fn padding_names_no_packets() {
 }
 
 #[test]
-fn a_header_that_does_not_hold_ends_the_compound() {
+fn a_malformed_header_ends_the_compound() {
     let mut cut = [pli(7), pli(8)].concat();
     cut.pop();
     assert_eq!(said(&cut), [Said::Keyframe(vec![7])]);
@@ -188,7 +188,7 @@ proptest! {
             (0u8..32, 198u8..210, prop::collection::vec(any::<u8>(), 0..120), any::<bool>(), any::<u16>(), any::<bool>()),
             1..6)
     ) {
-        // Headers that are right most of the time, so that the octets reach what is behind them.
+        // Mostly valid headers, so that the octets behind them are read.
         let mut octets = Vec::new();
         let mut is_padded = false;
         for (count, kind, mut body, fits, length, padding) in parts {

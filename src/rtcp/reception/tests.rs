@@ -28,11 +28,11 @@ fn poll(reception: &mut Reception, now: Instant) -> Vec<Compound> {
 }
 
 #[test]
-fn reports_each_second_and_falls_silent_with_the_publisher() {
+fn reports_each_second_while_packets_arrive() {
     let start = Instant::now();
     let mut reception = reception();
     assert_eq!(reception.poll_timeout(), None);
-    // Before number 0 nothing can have been lost.
+    // No packet before number 0 can have been lost.
     reception.on_packet(VIDEO, 0, 0, None, start);
     reception.on_packet(AUDIO, 7, 0, None, start);
     assert_eq!(reception.poll_timeout(), Some(start + REPORT_INTERVAL));
@@ -51,7 +51,7 @@ fn reports_each_second_and_falls_silent_with_the_publisher() {
 }
 
 #[test]
-fn asks_for_lost_video_and_not_for_lost_audio_without_nack() {
+fn requests_lost_video_but_not_lost_audio_without_nack() {
     let start = Instant::now();
     let mut reception = reception();
     reception.on_packet(VIDEO, 65_534, 0, None, start);
@@ -67,7 +67,7 @@ fn asks_for_lost_video_and_not_for_lost_audio_without_nack() {
 }
 
 #[test]
-fn a_retransmission_recovers_what_is_missing_once() {
+fn a_retransmission_recovers_a_missing_packet_once() {
     let start = Instant::now();
     let mut reception = reception();
     reception.on_packet(VIDEO, 65_530, 0, None, start);
@@ -82,7 +82,7 @@ fn a_retransmission_recovers_what_is_missing_once() {
 }
 
 #[test]
-fn rtcp_about_foreign_ssrcs_and_goodbyes_change_nothing() {
+fn rtcp_about_foreign_ssrcs_and_bye_have_no_effect() {
     let start = Instant::now();
     let mut reception = reception();
     let report = |ssrc| SenderReport { ssrc, ntp_time: 5, rtp_time: 6, ..SenderReport::default() };
@@ -97,7 +97,7 @@ fn rtcp_about_foreign_ssrcs_and_goodbyes_change_nothing() {
 }
 
 #[test]
-fn tells_arrival_times_of_all_sources_together() {
+fn reports_arrival_times_of_all_ssrcs_together() {
     let start = Instant::now();
     let mut reception = reception();
     reception.on_packet(VIDEO, 1, 0, Some(1), start);
@@ -161,7 +161,7 @@ fn a_publisher_that_does_not_gets_one_message_in_each_datagram_and_a_nack_first(
 }
 
 #[test]
-fn reports_come_seldom_where_frames_do() {
+fn reports_are_rare_if_frames_are_rare() {
     let start = Instant::now();
     for (frame, reports) in [(20u32, 9), (66, 2)] {
         let (mut reception, mut told) = (reception(), 0);
@@ -175,12 +175,12 @@ fn reports_come_seldom_where_frames_do() {
 }
 
 #[test]
-fn what_else_a_publisher_is_sent_takes_the_place_of_requests() {
+fn other_datagrams_to_a_publisher_delay_requests() {
     let start = Instant::now();
     let mut reception = reception();
     let now = frames(&mut reception, start, false);
     poll(&mut reception, now);
-    // Checks that were answered.
+    // STUN checks that were answered.
     reception.on_sent(now);
     reception.on_sent(now);
     reception.sources[0].missing.as_mut().unwrap().on_highest(42, 50, now);

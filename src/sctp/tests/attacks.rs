@@ -1,4 +1,4 @@
-//! What breaks or stops webrtc-rs does not pass.
+//! Packets that would break or block webrtc-rs do not pass.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -31,7 +31,7 @@ fn nothing_passes_without_a_valid_checksum_tag_and_shape() {
 }
 
 #[test]
-fn chunks_pass_only_with_lengths_that_hold() {
+fn chunks_pass_only_with_correct_lengths() {
     let data = data(WHOLE, THEIR_TSN, 1, 0, TEXT, b"hello");
     let sack_of = |gaps: u16, duplicates: u16, more: usize| {
         let counts = [gaps.to_be_bytes(), duplicates.to_be_bytes()].concat();
@@ -73,7 +73,7 @@ fn chunks_pass_only_with_lengths_that_hold() {
 }
 
 #[test]
-fn odd_bodies_of_re_config_are_taken_out() {
+fn malformed_re_config_chunks_are_taken_out() {
     let number = |value: u32| value.to_be_bytes();
     let reset = [number(1), number(0), number(THEIR_TSN)].concat();
     for body in [
@@ -118,7 +118,7 @@ fn an_init_means_the_same_as_the_one_before_with_its_tag() {
 }
 
 #[test]
-fn an_init_of_another_shape_or_in_company_is_none() {
+fn an_init_with_flags_or_beside_other_chunks_is_refused() {
     let good = init(INIT, THEIR_TAG, THEIR_TSN, &[]);
     let mut narrow = good.clone();
     narrow[8..12].copy_from_slice(&1499u32.to_be_bytes());
@@ -141,7 +141,7 @@ fn an_init_of_another_shape_or_in_company_is_none() {
 }
 
 #[test]
-fn nothing_but_the_cookie_begins_an_association() {
+fn only_the_cookie_begins_an_association() {
     for first in [
         data(WHOLE, THEIR_TSN, 1, 0, TEXT, b"x"),
         chunk(COOKIE_ECHO, 0, &[8; 32]),
@@ -161,7 +161,7 @@ fn nothing_but_the_cookie_begins_an_association() {
 }
 
 #[test]
-fn forward_tsn_goes_no_further_than_the_window() {
+fn forward_tsn_beyond_the_window_is_lost() {
     let mut bed = Bed::open();
     for ahead in [4097, 0x10000, 0x7fff_fff0, 0x7fff_fffe] {
         let far = forward_tsn((THEIR_TSN - 1).wrapping_add(ahead), &[]);
@@ -192,7 +192,7 @@ fn data_far_ahead_and_many_gaps_are_lost() {
 }
 
 #[test]
-fn what_waits_ahead_of_a_gap_is_bounded_in_octets() {
+fn chunks_ahead_of_a_gap_are_bounded_in_octets() {
     let mut bed = Bed::open();
     let at = |ahead: u16| data(WHOLE, THEIR_TSN + u32::from(ahead), 1, ahead, TEXT, &[b'x'; 1200]);
     let passed = (1..4096).filter(|ahead| bed.take(&[at(*ahead)]) == PASSED).count();
@@ -212,7 +212,7 @@ fn a_seventeenth_channel_ends_the_session() {
 }
 
 #[test]
-fn first_fragments_take_places_too() {
+fn first_fragments_count_as_channels_too() {
     let mut bed = Bed::open();
     for stream in 0..16 {
         bed.tsn += 1;
@@ -231,7 +231,7 @@ fn a_channel_with_an_id_of_1024_ends_the_session() {
 }
 
 #[test]
-fn dcep_has_its_exact_shape_or_ends_the_session() {
+fn malformed_dcep_ends_the_session() {
     let whole = open(0, b"chat");
     let long = open(0, &[b'x'; 1025]);
     let wrong = [0, 1, 2, 3, 4, 255].into_iter().flat_map(|first| (1..=5).map(move |length| vec![first; length]));
@@ -270,7 +270,7 @@ fn a_message_longer_than_allowed_ends_the_session() {
 }
 
 #[test]
-fn fragments_that_make_no_message_end_the_session() {
+fn fragments_that_form_no_message_end_the_session() {
     let mut bed = Bed::open();
     let verdicts: Vec<_> =
         (0..300).map(|number| bed.data(if number == 0 { BEGINS } else { 0 }, 1, 0, TEXT, b"x")).collect();
@@ -296,7 +296,7 @@ fn ordered_messages_that_can_never_be_delivered_end_the_session() {
 }
 
 #[test]
-fn fragments_that_their_sender_gave_up_are_bounded_and_whole_messages_go_on() {
+fn abandoned_fragments_are_bounded_and_whole_messages_still_pass() {
     let mut bed = Bed::open();
     let mut lost = 0;
     for _ in 0..1000 {
@@ -310,7 +310,7 @@ fn fragments_that_their_sender_gave_up_are_bounded_and_whole_messages_go_on() {
 }
 
 #[test]
-fn an_acknowledgement_of_what_was_never_sent_is_lost() {
+fn an_acknowledgement_of_a_tsn_that_was_never_sent_is_lost() {
     let mut bed = Bed::open();
     bed.send(&[data(WHOLE, OUR_TSN, 1, 0, TEXT, b"x"), data(WHOLE, OUR_TSN + 1, 1, 0, TEXT, b"x")]);
     for (cumulative, gaps) in [
@@ -331,7 +331,7 @@ fn an_acknowledgement_of_what_was_never_sent_is_lost() {
 }
 
 #[test]
-fn resets_come_one_by_one() {
+fn resets_are_handled_one_at_a_time() {
     let mut bed = Bed::open();
     assert_eq!(bed.open_channel(1), PASSED);
     assert_eq!(bed.take(&[reset(9, bed.tsn + 100_000, &[1])]), dropped(DropReason::SctpUnexpected), "far ahead");
@@ -342,7 +342,7 @@ fn resets_come_one_by_one() {
 }
 
 #[test]
-fn a_channel_that_is_half_closed_keeps_its_place() {
+fn a_half_closed_channel_still_counts() {
     let mut bed = Bed::open();
     for stream in 0..16 {
         assert_eq!(bed.open_channel(stream), PASSED);
@@ -363,7 +363,7 @@ fn a_channel_that_is_half_closed_keeps_its_place() {
 }
 
 #[test]
-fn channels_are_not_opened_and_closed_for_ever() {
+fn a_session_opens_a_bounded_number_of_channels() {
     let mut bed = Bed::open();
     for number in 0..10_000u32 {
         match bed.data(WHOLE, 1, 0, DCEP, &open(0, &[b'x'; 1000])) {
@@ -394,13 +394,13 @@ fn after_an_abort_nothing_passes() {
 }
 
 #[test]
-fn a_session_without_data_channels_takes_no_sctp() {
+fn a_session_without_data_channels_accepts_no_sctp() {
     let mut filter = Filter::new(None);
     assert_eq!(filter.handle_inbound(&mut their_init(), Instant::now()), dropped(DropReason::SctpUnexpected));
 }
 
 #[test]
-fn messages_and_octets_beyond_the_rate_are_lost_until_there_is_room() {
+fn messages_and_octets_above_the_rate_are_lost() {
     for (role, messages) in [(Role::Publisher, 1000), (Role::Viewer, 250)] {
         let mut bed = Bed::of(role).opened();
         assert_eq!(bed.open_channel(1), PASSED);

@@ -1,5 +1,4 @@
-//! The filter against one packet after the other; `src/peer/tests/sctp.rs` and `tests/hostile/channels.rs` have webrtc-rs
-//! behind it.
+//! The filter alone, packet by packet; `src/peer/tests/sctp.rs` and `tests/hostile/channels.rs` test it with webrtc-rs.
 
 mod attacks;
 #[allow(dead_code, reason = "the attack tests need more of it")]
@@ -48,7 +47,7 @@ impl Bed {
         Self { filter: Filter::new(Some(Limits::of(role, LONGEST))), ..Self::new() }
     }
 
-    /// The association exists; the relay answered the client's INIT.
+    /// An established association; the relay answered the client's INIT.
     fn open() -> Self {
         Self::new().opened()
     }
@@ -64,7 +63,7 @@ impl Bed {
         self.change(packet).0
     }
 
-    /// The packet as it goes on.
+    /// The packet after the filter.
     fn change(&mut self, packet: &[u8]) -> (Filtered, Vec<u8>) {
         let mut changed = packet.to_vec();
         let verdict = self.filter.handle_inbound(&mut changed, self.now);

@@ -11,10 +11,10 @@ fn assert_unchanged(bed: &mut Bed, chunks: &[Vec<u8>]) {
 }
 
 #[test]
-fn the_relay_may_begin_the_association_too() {
+fn the_relay_can_begin_the_association_too() {
     let mut bed = Bed::new();
     bed.filter.handle_outbound(&packet(0, &[init(INIT, OUR_TAG, OUR_TSN, &[supports_forward_tsn()])]));
-    // Chromium begins by itself whoever is the DTLS client; webrtc-rs has no use for that.
+    // Chromium sends an INIT as the DTLS server too; webrtc-rs does not need it.
     assert_eq!(bed.put(&their_init()), Filtered::Drop(None));
     let answer = init(INIT_ACK, THEIR_TAG, THEIR_TSN, &[parameter(7, b"theirs"), supports_forward_tsn()]);
     assert_unchanged(&mut bed, std::slice::from_ref(&answer));
@@ -39,13 +39,13 @@ fn an_init_may_be_lost_and_so_may_its_answer() {
 }
 
 #[test]
-fn channels_messages_and_what_keeps_them_going_pass_unchanged() {
+fn channels_messages_and_control_chunks_pass_unchanged() {
     let mut bed = Bed::open();
     assert_eq!(bed.open_channel(1), PASSED);
     bed.send(&[data(WHOLE, OUR_TSN, 1, 0, DCEP, &[2])]);
     assert_unchanged(&mut bed, &[sack(OUR_TSN, &[])]);
     assert_unchanged(&mut bed, &[chunk(HEARTBEAT, 0, &parameter(1, &[5; 12]))]);
-    // Many messages in one packet, of all kinds, ordered and not.
+    // Many messages of all types in one packet, ordered and unordered.
     let many: Vec<_> = (0..40u16)
         .map(|number| {
             let (flags, ppid) =
@@ -65,7 +65,7 @@ fn channels_messages_and_what_keeps_them_going_pass_unchanged() {
 }
 
 #[test]
-fn loss_and_repetition_are_no_offence() {
+fn loss_and_repetition_do_not_end_the_session() {
     let mut bed = Bed::open();
     assert_eq!(bed.open_channel(1), PASSED);
     let first = bed.tsn;
@@ -83,7 +83,7 @@ fn loss_and_repetition_are_no_offence() {
 }
 
 #[test]
-fn a_message_that_its_sender_gave_up_is_skipped() {
+fn an_abandoned_message_is_skipped() {
     let mut bed = Bed::open();
     assert_eq!(bed.open_channel(1), PASSED);
     assert_eq!(bed.data(BEGINS, 1, 1, TEXT, &[b'x'; 1000]), PASSED);

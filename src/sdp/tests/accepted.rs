@@ -1,4 +1,4 @@
-//! What is agreed.
+//! Offers that are accepted, and what their answers contain.
 
 use super::*;
 
@@ -39,7 +39,7 @@ fn redundant_audio_keeps_its_place_in_a_publishers_offer_and_comes_after_opus_fo
 }
 
 #[test]
-fn a_publishers_own_limits_are_not_given_back_as_the_relays() {
+fn a_publishers_own_limits_are_not_repeated_in_the_answer() {
     let limits = "a=rtpmap:96 VP8/90000\r\na=fmtp:96 max-fs=12288; max-fr=60\r\n";
     let publisher = offer("sendonly").replace("a=rtpmap:96 VP8/90000\r\n", limits);
     let answer = publish(&publisher).unwrap().answer;
@@ -67,20 +67,20 @@ fn a_waiting_viewer_gets_each_codec_and_profile_once_with_constrained_baseline_f
 }
 
 #[test]
-fn a_viewer_of_a_live_stream_gets_the_payload_type_that_takes_it_first() {
+fn a_viewer_of_a_live_stream_gets_the_fitting_payload_type_first() {
     let chosen = |track| numbers(&watch(&offer("recvonly"), &[track]).unwrap().sections[1]);
     assert_eq!(chosen(format(Codec::Vp8, "")), [96, 100]);
     assert_eq!(chosen(format(Codec::H264, "profile-level-id=42c00a;packetization-mode=1")), [100, 96]);
     assert_eq!(chosen(format(Codec::H264, "profile-level-id=42c00a")), [98, 96]);
     assert_eq!(chosen(format(Codec::H264, "profile-level-id=640028;packetization-mode=1")), [99, 96]);
-    // High takes Main; nothing that was offered takes it exactly.
+    // High decodes Main; no offered profile is exactly Main.
     assert_eq!(chosen(format(Codec::H264, "profile-level-id=4d0028;packetization-mode=1")), [99, 96]);
-    // A stream without pictures may get some later.
+    // A stream without video may get a video track later.
     assert_eq!(chosen(format(Codec::Opus, "")), [96, 100, 99]);
 }
 
 #[test]
-fn of_the_profiles_of_a_codec_a_viewer_gets_the_publishers() {
+fn a_viewer_gets_the_publishers_profile_of_a_codec() {
     let lines = "a=rtpmap:41 VP9/90000\r\na=fmtp:41 profile-id=0\r\na=rtpmap:42 VP9/90000\r\na=fmtp:42 profile-id=2\r\n\
         a=rtpmap:43 AV1/90000\r\na=fmtp:43 level-idx=5;profile=0;tier=0\r\na=rtpmap:44 AV1/90000\r\na=fmtp:44 profile=1\r\n\
         a=rtpmap:45 H265/90000\r\na=fmtp:45 profile-id=1\r\na=rtpmap:46 H265/90000\r\na=fmtp:46 profile-id=2\r\n";
@@ -145,7 +145,7 @@ fn a_section_that_does_not_fit_the_stream_is_rejected_in_its_place() {
 }
 
 #[test]
-fn the_first_section_that_is_left_bears_the_transport() {
+fn the_first_accepted_section_has_the_transport() {
     let silent = offer("recvonly").replacen("a=recvonly", "a=inactive", 1).replacen(":abcd", ":audi", 1);
     let negotiated = watch(&silent, &[]).unwrap();
     assert_eq!(negotiated.remote.ufrag, "abcd");
@@ -155,7 +155,7 @@ fn the_first_section_that_is_left_bears_the_transport() {
 }
 
 #[test]
-fn one_section_alone_needs_no_bundle_and_gets_none() {
+fn a_single_section_needs_no_bundle_and_gets_none() {
     let both = offer("sendonly").replace("a=group:BUNDLE 0 1\r\n", "");
     let (audio, _) = both.split_once("m=video").unwrap();
     let negotiated = publish(audio).unwrap();
@@ -180,7 +180,7 @@ fn a_second_section_of_a_kind_is_declined_for_a_viewer() {
     assert_eq!((negotiated.sections.len(), negotiated.answer.matches("m=audio 0 ").count()), (1, 1));
 }
 
-/// The offer of a page that would receive several of each: these lines twice, three times, four times.
+/// The offer of a page that receives several of each kind: these lines two, three and four times.
 fn with_sections(audio: usize, video: usize, bundled: impl Fn(usize) -> bool) -> String {
     let both = offer("recvonly");
     let (head, sections) = both.split_once("m=audio").unwrap();
@@ -216,7 +216,7 @@ fn a_viewer_may_offer_eight_sections_and_gets_the_first_of_each_kind() {
 }
 
 #[test]
-fn of_several_sections_a_viewer_gets_one_that_is_in_the_bundle() {
+fn of_several_sections_a_viewer_gets_one_in_the_bundle() {
     let negotiated = watch(&with_sections(2, 2, |mid| mid == 1 || mid == 3), &[]).unwrap();
     assert!(negotiated.answer.contains("a=group:BUNDLE 1 3\r\n"), "{}", negotiated.answer);
     let mids: Vec<&str> = negotiated.sections.iter().map(|section| section.mid.as_str()).collect();
@@ -225,7 +225,7 @@ fn of_several_sections_a_viewer_gets_one_that_is_in_the_bundle() {
 }
 
 #[test]
-fn a_section_without_a_mid_is_taken_and_answered_without_one() {
+fn a_section_without_a_mid_is_accepted_and_answered_without_one() {
     for (role, direction) in [(Role::Publisher, "sendonly"), (Role::Viewer, "recvonly")] {
         let both = offer(direction).replace("a=group:BUNDLE 0 1\r\n", "");
         let (head, sections) = both.split_once("m=audio").unwrap();
@@ -256,7 +256,7 @@ fn a_section_without_a_mid_is_taken_and_answered_without_one() {
     let negotiated = watch(&surplus, &[]).unwrap();
     assert!(negotiated.answer.contains("a=group:BUNDLE 0 2\r\n"));
     assert!(negotiated.answer.contains("m=audio 0 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=inactive\r\n"));
-    // Nobody takes the relay's own name for a section.
+    // A client cannot use the relay's own name for a section.
     let taken = with_sections(2, 1, |_| true)
         .replace("a=mid:1\r\n", "")
         .replace("a=mid:2\r", "a=mid:unnamed-1\r")
@@ -311,7 +311,7 @@ fn the_relay_waits_for_the_client_hello_unless_the_client_waits() {
 }
 
 #[test]
-fn transport_lines_at_the_session_level_count_for_all_sections() {
+fn transport_lines_at_the_session_level_apply_to_all_sections() {
     let offer = offer("sendonly").replace(TRANSPORT, "").replace("t=0 0\r\n", &format!("t=0 0\r\n{TRANSPORT}"));
     let offer = offer.replace("a=group:BUNDLE 0 1\r\n", "a=group:LS 0 1\r\na=group:BUNDLE 0 1\r\n");
     let negotiated = publish(&offer).unwrap();
@@ -320,7 +320,7 @@ fn transport_lines_at_the_session_level_count_for_all_sections() {
 }
 
 #[test]
-fn a_bundle_only_section_lives_on_the_transport_of_the_first() {
+fn a_bundle_only_section_uses_the_transport_of_the_first() {
     let bundled = format!("m=video 9 UDP/TLS/RTP/SAVPF 96 97 98 99 100\r\nc=IN IP4 0.0.0.0\r\n{TRANSPORT}");
     let offer = offer("sendonly")
         .replace(&bundled, "m=video 0 UDP/TLS/RTP/SAVPF 96 97 98 99 100\r\nc=IN IP4 0.0.0.0\r\na=bundle-only\r\n");
@@ -329,7 +329,7 @@ fn a_bundle_only_section_lives_on_the_transport_of_the_first() {
 }
 
 #[test]
-fn a_viewer_without_rtx_is_promised_nothing_that_a_resend_would_have_to_change() {
+fn a_viewer_without_rtx_gets_no_extension_that_changes_with_each_sending() {
     let offer = offer("recvonly").replace("apt=96", "apt=98");
     let negotiated = watch(&offer, &[format(Codec::Vp8, "")]).unwrap();
     let video = &negotiated.sections[1];
@@ -339,7 +339,7 @@ fn a_viewer_without_rtx_is_promised_nothing_that_a_resend_would_have_to_change()
 }
 
 #[test]
-fn data_channels_are_accepted_where_they_were_offered() {
+fn data_channels_are_accepted_if_they_are_offered() {
     let negotiated = watch(&offer_with_data("recvonly"), &[]).unwrap();
     assert_eq!(negotiated.application, Some(Application { mid: "2".to_owned(), max_message_size: 262_144 }));
     assert!(negotiated.answer.contains("m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n"));
@@ -353,7 +353,7 @@ fn data_channels_are_accepted_where_they_were_offered() {
 }
 
 #[test]
-fn a_publishers_own_parameters_are_kept_but_not_said_back() {
+fn a_publishers_own_parameters_are_kept_but_not_repeated() {
     let offer = offer("sendonly").replace("SAVPF 96 97 98 99 100", "SAVPF 100 96 97");
     let offer = offer.replace("a=fmtp:100 ", "a=fmtp:100 sprop-parameter-sets=Z0IAH5WoFAFuQA==,aM48gA==;");
     let negotiated = publish(&offer).unwrap();
@@ -377,7 +377,7 @@ fn declared_sources_are_found_by_their_groups() {
 }
 
 #[test]
-fn a_reserved_source_is_none_that_the_client_has() {
+fn a_reserved_ssrc_is_not_one_of_the_clients() {
     let reserved = publish(&offer("sendonly")).unwrap().sections[0].ssrc;
     let taken = publish(&format!("{}a=ssrc:{reserved} cname:x\r\n", offer("sendonly"))).unwrap();
     assert_eq!(taken.sections[1].remote_ssrc, Some(reserved));
@@ -393,7 +393,7 @@ fn candidates_of_the_client_are_counted_and_not_repeated() {
 }
 
 #[test]
-fn own_candidates_stand_in_their_order_and_are_bounded() {
+fn own_candidates_are_in_order_and_bounded() {
     let mut local = local();
     local.candidates = (0..200).map(|host| format!("192.0.2.{host}:8081").parse().unwrap()).collect();
     let negotiated = Offer::parse(&offer("sendonly"), Role::Publisher).unwrap().answer_publisher(&local).unwrap();
@@ -404,7 +404,7 @@ fn own_candidates_stand_in_their_order_and_are_bounded() {
 }
 
 #[test]
-fn the_seed_decides_every_random_part() {
+fn the_seed_determines_every_random_part() {
     let offer = Offer::parse(&offer("recvonly"), Role::Viewer).unwrap();
     let answer = |seed| offer.answer_viewer(&Local { seed, ..local() }, &[]).unwrap().answer;
     assert_eq!(answer(1), answer(1));
@@ -412,7 +412,7 @@ fn the_seed_decides_every_random_part() {
 }
 
 #[test]
-fn dependency_descriptors_are_taken_beside_video_where_elements_may_be_mixed_and_that_is_answered_where_it_stands() {
+fn dependency_descriptors_are_accepted_for_video_with_mixed_extensions() {
     const MIXED: &str = "a=extmap-allow-mixed\r\n";
     let descriptor = format!("a=extmap:12 {}\r\n", Extension::DependencyDescriptor.uri());
     let agree = |offer: &str| {

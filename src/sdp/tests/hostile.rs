@@ -67,7 +67,7 @@ const LINES: [&str; 47] = [
     "a=max-message-size:0",
 ];
 
-/// Every way through the module: both roles, with and without a stream.
+/// Both roles, with and without a stream.
 fn negotiate(offer: &str) {
     let baseline = format(Codec::H264, "packetization-mode=1;profile-level-id=42e01f");
     let results =

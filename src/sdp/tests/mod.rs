@@ -1,4 +1,4 @@
-//! Whole offers, made of lines that each test changes, and hostile ones.
+//! Whole offers, whose lines each test changes, and hostile ones.
 
 mod accepted;
 mod hostile;

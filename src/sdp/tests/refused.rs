@@ -1,4 +1,4 @@
-//! What is refused, with which of the two errors, and a sentence that names the way out.
+//! Offers that are refused, with which error, and with a sentence that says what to do.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn assert_unsupported(result: Result<Negotiated, OfferError>, says: &str) {
 }
 
 #[test]
-fn what_is_no_sdp_is_malformed() {
+fn text_that_is_not_sdp_is_malformed() {
     for text in ["", "{}", "v=1\r\n", "v=0\r\n", "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n", "GET / HTTP/1.1\r\n\r\n"] {
         assert!(matches!(publish(text).err(), Some(OfferError::Malformed(_))), "{text:?}");
     }
@@ -75,7 +75,7 @@ fn a_transport_that_is_not_dtls_srtp_over_one_port_is_refused() {
 }
 
 #[test]
-fn a_publisher_is_refused_whole_where_one_section_does_not_fit() {
+fn a_publisher_is_refused_if_one_section_does_not_fit() {
     let unknown = offer("sendrecv").replace("VP8/90000", "theora/90000").replace("H264/90000", "H263/90000");
     assert_unsupported(publish(&unknown), "VP9 or AV1");
     assert_eq!(watch(&unknown, &[]).unwrap().sections.len(), 1);
