@@ -8,8 +8,8 @@ use bytes::Bytes;
 use sluice::five_tuple::{FiveTuple, Protocol};
 use sluice::forward::codec::{Codec, Format, Kind, Part};
 use sluice::forward::{
-    ExtensionIds, FirstNumbers, History, HistoryLimits, LayerId, Negotiated, OutboundTrack, OutboundTrackConfig,
-    Packet, PictureLimits, Written,
+    CacheLimits, ExtensionIds, FirstNumbers, History, HistoryLimits, LayerId, Negotiated, OutboundTrack,
+    OutboundTrackConfig, Packet, Written,
 };
 use sluice::srtp::{MasterKey, Opener, Sealer, SrtpProfile};
 use sluice::worker::{Batch, Outbox};
@@ -22,8 +22,7 @@ pub(crate) const SEALED: usize = HEADER_LEN + PAYLOAD + 16;
 const PAYLOAD_TYPE: u8 = 96;
 
 /// When such a history is full, it drops one packet for each new one.
-const LIMITS: HistoryLimits =
-    HistoryLimits { packets: 2048, age: Duration::from_secs(1), pictures: PictureLimits::NONE };
+const LIMITS: HistoryLimits = HistoryLimits { packets: 2048, age: Duration::from_secs(1), cache: CacheLimits::NONE };
 
 /// A publisher's end and the relay's end of one SRTP stream.
 pub(crate) struct Srtp {
@@ -115,7 +114,7 @@ impl Forward {
             marker: self.index.is_multiple_of(10),
             payload_type: PAYLOAD_TYPE,
             descriptor: Default::default(),
-            elements: Default::default(),
+            extensions: Default::default(),
             part: Part::default(),
             keyframe: self.index == 1,
             leads: 0,

@@ -1,51 +1,51 @@
-//! How long viewers are told to hold their pictures back, so that a packet that was lost and asked for again is there
-//! before its picture is due (header extension playout-delay).
+//! The playout delay that viewers are asked to apply (header extension playout-delay), so that a lost packet can be
+//! resent before its frame is due.
 //!
-//! A receiver learns by itself how much packets jitter. How long a repair takes it does not know: one that sends nothing
-//! measures no round trip, and of a repair between publisher and relay it sees only that packets come late, now and
-//! then. Without this each loss is a picture that stands for a tenth of a second. Where nothing is lost nothing is
-//! held back.
+//! A receiver measures jitter by itself, but not how long a repair takes: a receiver that sends nothing measures no
+//! round-trip time, and a repair between publisher and relay looks like occasional late packets. Without a playout
+//! delay each loss freezes a frame for a tenth of a second. Without losses the delay is zero.
 
 use std::time::{Duration, Instant};
 
-/// Losses within [`WINDOW`] that are more than an accident.
+/// More losses than this within [`WINDOW`] are not an accident.
 const FEW: u64 = 3;
 const WINDOW: Duration = Duration::from_secs(2);
 
-/// The same where a repair takes so long that each loss is seen; longer than is thought before one was measured.
+/// The same where a repair takes so long that each loss is visible; this is longer than a repair is assumed to take
+/// before one was measured.
 const SLOW: Duration = Duration::from_millis(210);
 const FEW_SLOW: u64 = 2;
 const WINDOW_SLOW: Duration = Duration::from_secs(10);
 
-/// From the loss of a picture's last packet to its notice, at the next picture.
+/// From the loss of a frame's last packet until the next frame reveals it.
 const NOTICE: Duration = Duration::from_millis(40);
 
-/// A viewer rather sees a gap than be later than this.
+/// The longest delay: beyond it, a viewer prefers a gap.
 const MOST: Duration = Duration::from_millis(400);
 
-/// For so long after the last loss: the next ones find the viewer prepared.
+/// How long the delay stays after the last loss, so that the next losses find the viewer prepared.
 const STAYS: Duration = Duration::from_secs(20);
 
-/// A viewer's delay grows by so much at once, which with a picture's own time is no gap that one sees; then, and when it
-/// shrinks, by so much of the time that passes.
+/// A viewer's delay grows by one step at once, which together with a frame's own duration is no visible gap; after
+/// that, and when it shrinks, by a share of the time that passes.
 const STEP: Duration = Duration::from_millis(60);
 const GROWTH: f64 = 0.4;
 const SHRINKAGE: f64 = 0.1;
 
-/// One leg's need, from what is lost on it.
+/// The playout delay that one path needs, from the losses on it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PlayoutDelay {
     losses: u64,
     since: Option<Instant>,
-    /// The most that was needed in the running time of [`STAYS`], and in the one before: it does not sway with each
-    /// measurement, because a viewer notices when its delay changes.
+    /// The highest need in the current period of [`STAYS`] and in the one before. The delay does not follow each
+    /// measurement, because a viewer notices when it changes.
     needs: [Duration; 2],
     began: Option<Instant>,
     until: Option<Instant>,
 }
 
 impl PlayoutDelay {
-    /// So many packets were missed, on a leg where a repair takes so long from the request on.
+    /// Notes that this many packets were missed on a path where a repair takes this long after the request.
     pub fn on_losses(&mut self, losses: u64, repair: Duration, now: Instant) {
         let passed = |since: Option<Instant>| since.map_or(Duration::MAX, |since| now.saturating_duration_since(since));
         let (few, window) = if repair >= SLOW { (FEW_SLOW, WINDOW_SLOW) } else { (FEW, WINDOW) };
@@ -66,22 +66,22 @@ impl PlayoutDelay {
         self.until = Some(now + STAYS);
     }
 
-    /// How long pictures are to be held back now; zero where repairs are not needed.
+    /// The playout delay needed now; zero where no repairs are needed.
     pub fn need(&self, now: Instant) -> Duration {
         let needed = self.until.is_some_and(|until| now < until);
         if needed { self.needs[0].max(self.needs[1]) } else { Duration::ZERO }
     }
 }
 
-/// Leads a viewer to another delay without a gap and without a leap.
+/// Changes a viewer's playout delay gradually, without a gap or a jump.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Glide {
+pub struct DelayRamp {
     held: Duration,
     at: Option<Instant>,
 }
 
-impl Glide {
-    /// What a viewer is to hold pictures back by now, who is to hold them back by `least` in the end.
+impl DelayRamp {
+    /// The playout delay to announce now, on the way to `least`.
     pub fn toward(&mut self, least: Duration, now: Instant) -> Duration {
         let before = self.at.replace(now).filter(|_| !self.held.is_zero());
         let passed = before.map_or(Duration::ZERO, |before| now.saturating_duration_since(before));
@@ -91,18 +91,18 @@ impl Glide {
         self.held
     }
 
-    /// The same where nobody has seen a picture yet: there is nothing to leap from.
+    /// The same before the first frame was shown: the delay can change at once.
     pub fn begin(&mut self, least: Duration, now: Instant) -> Duration {
         (self.held, self.at) = (least, Some(now));
         least
     }
 
-    /// What is held back now.
+    /// The current playout delay.
     pub fn held(&self) -> Duration {
         self.held
     }
 
-    /// True when nothing is held back.
+    /// True when the playout delay is zero.
     #[inline]
     pub fn is_zero(&self) -> bool {
         self.held.is_zero()
@@ -116,7 +116,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn an_accident_holds_nothing_back_and_losses_do_for_a_while() {
+    fn a_single_loss_causes_no_delay_and_repeated_losses_do_for_a_while() {
         let start = Instant::now();
         let mut playout_delay = PlayoutDelay::default();
         playout_delay.on_losses(2, 80 * MS, start);
@@ -159,9 +159,9 @@ mod tests {
     }
 
     #[test]
-    fn a_viewer_that_watches_is_led_to_another_delay_in_small_steps() {
+    fn a_watching_viewer_changes_its_delay_in_small_steps() {
         let start = Instant::now();
-        let (mut glide, mut before) = (Glide::default(), Duration::ZERO);
+        let (mut glide, mut before) = (DelayRamp::default(), Duration::ZERO);
         for picture in 0..60 {
             let held = glide.toward(200 * MS, start + 33 * MS * picture);
             assert!(held >= before && held - before <= STEP, "{before:?} {held:?}");
@@ -174,6 +174,6 @@ mod tests {
             before = held;
         }
         assert_eq!(before, Duration::ZERO);
-        assert_eq!(Glide::default().begin(200 * MS, start), 200 * MS);
+        assert_eq!(DelayRamp::default().begin(200 * MS, start), 200 * MS);
     }
 }

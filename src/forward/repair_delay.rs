@@ -1,13 +1,14 @@
-//! Where a publisher's packets wait while some of them are lost on their way: so long that those which were lost come back
-//! in their places, and viewers get a line as even as the publisher sent it.
+//! Delays a publisher's packets while some of them are lost on the way: long enough for resends to arrive in their
+//! places, so that viewers get the RTP stream as evenly as the publisher sent it.
 //!
-//! Why not let viewers wait (header extension playout-delay)? Some know no such words; each of them would ask for each loss
-//! of the publisher's; and a receiver decides when a picture is due by a line through all arrivals (libwebrtc), which
-//! leads it astray by up to 300 ms while and after a publisher makes up for a delay, as FFmpeg does that starts late: the
-//! time for repairs is used up, or given back in a leap that is a gap of its own. What waits here is due by its arrival.
+//! Why not let viewers wait (header extension playout-delay)? Some do not support it; each viewer would ask for each
+//! packet that the publisher's path lost; and a receiver (libwebrtc) computes when a frame is due from a line through
+//! all arrivals, which is wrong by up to 300 ms while and after a publisher catches up, as FFmpeg does when it starts
+//! late: the time for repairs is used up, or returned in a jump that is a gap of its own. Packets that wait here are
+//! due relative to their arrival.
 //!
-//! The rule: a packet waits for so long as was said when it arrived, whatever is missing before it, and never less than the
-//! one before it; what is late beyond that passes at once. Where nothing is lost nothing waits.
+//! The rule: a packet waits as long as the delay was when it arrived, whatever is missing before it, and never less
+//! than the packet before it. A packet that is later than that passes at once. Without losses no packet waits.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -15,18 +16,18 @@ use std::time::{Duration, Instant};
 use super::packet::Packet;
 use super::source::SourceIndex;
 
-/// Packets that wait at most; beyond that the oldest go on at once.
+/// Packets that may wait at a time; beyond that the oldest pass at once.
 const MOST: usize = 4096;
 
-/// What is due within this time goes together: one wake-up for a burst.
+/// Packets that are due within this time pass together: one wake-up per burst.
 const TOGETHER: Duration = Duration::from_millis(1);
 
-/// The packets of one track that wait.
+/// The delayed packets of one track.
 #[derive(Debug, Default)]
 pub struct RepairBuffer {
-    /// In the order of the publisher's line; each is due no earlier than the one before it.
+    /// In the order of the publisher's RTP stream; each is due no earlier than the one before it.
     waiting: VecDeque<Held>,
-    /// Everything below has passed or is late.
+    /// Packets below this index have passed, or are late.
     passed: SourceIndex,
 }
 
@@ -37,20 +38,20 @@ struct Held {
 }
 
 impl RepairBuffer {
-    /// True when nothing waits.
+    /// True when no packet waits.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// This packet has not been made to wait.
+    /// Notes a packet that passes without waiting.
     #[inline]
     pub fn pass(&mut self, index: SourceIndex) {
         self.passed = self.passed.max(index);
     }
 
-    /// Makes a packet wait for so long from its arrival. One that was missing comes to its place before the packets that
-    /// wait already; each comes once.
+    /// Delays a packet by this long after its arrival. A packet that was missing is put in its place before the packets
+    /// that already wait. Each packet passes once.
     pub fn put(&mut self, packet: Packet, hold: Duration) {
         let place = self.waiting.partition_point(|waiting| waiting.packet.index < packet.index);
         let due = if packet.index < self.passed {
@@ -69,7 +70,7 @@ impl RepairBuffer {
         }
     }
 
-    /// The next packet that goes on now, as if it arrived now.
+    /// The next packet that is due, as if it arrived now.
     pub fn pop(&mut self, now: Instant) -> Option<Packet> {
         let is_due = |first: &mut Held| first.due <= now + TOGETHER;
         let Held { mut packet, .. } = self.waiting.pop_front_if(is_due)?;
@@ -78,7 +79,7 @@ impl RepairBuffer {
         Some(packet)
     }
 
-    /// All that waits goes on now: nothing follows.
+    /// Passes all packets now, because no more packets follow.
     pub fn drain(&mut self, now: Instant) -> impl Iterator<Item = Packet> {
         self.waiting.drain(..).map(move |Held { packet, .. }| Packet { received: now, ..packet })
     }
@@ -88,7 +89,7 @@ impl RepairBuffer {
         self.waiting.front().map(|first| first.due)
     }
 
-    /// Forgets what waits: another line begins.
+    /// Forgets the packets that wait, because another RTP stream begins.
     pub fn clear(&mut self) {
         self.waiting.clear();
         self.passed = 0;
@@ -121,7 +122,7 @@ mod tests {
             keyframe: false,
             leads: 0,
             payload: Bytes::new(),
-            elements: HeaderExtensions::default(),
+            extensions: HeaderExtensions::default(),
             redundancy: None,
         }
     }
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_back_in_time_goes_in_its_place_and_what_does_not_goes_when_it_comes() {
+    fn a_resend_in_time_passes_in_its_place_and_a_late_one_passes_on_arrival() {
         let start = Instant::now();
         let mut delay = RepairBuffer::default();
         delay.pass(9);
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_on_arrives_when_it_goes_on() {
+    fn a_delayed_packet_counts_as_received_when_it_passes() {
         let start = Instant::now();
         let mut delay = RepairBuffer::default();
         delay.put(packet(1, start), 50 * MS);
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_delay_lets_the_oldest_go() {
+    fn a_full_buffer_passes_the_oldest() {
         let start = Instant::now();
         let mut delay = RepairBuffer::default();
         for index in 1..=MOST as u64 + 1 {
@@ -170,8 +171,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is lost and comes back, and however the hold changes: everything passes once, nothing waits longer
-        /// than the longest hold, and what comes within the hold of its follower is in order.
+        /// Whatever is lost and resent, and however the delay changes: each packet passes once, none waits longer than
+        /// the longest delay, and a packet that arrives within the delay of its successor is in order.
         #[test]
         fn everything_passes_once_and_within_its_time(
             packets in prop::collection::vec((0u64..20, 0u64..200, prop::option::weighted(0.2, 1u64..300)), 1..100)

@@ -1,92 +1,92 @@
-//! The viewer's line: one continuous RTP line made of pieces of publishers' lines.
+//! The RTP stream of one viewer: one continuous stream made of pieces of publishers' RTP streams.
 //!
-//! Live, pictures from before it, another publisher, another layer, a resumption after a pause, a number left out for
-//! padding: each begins a new [`Segment`] with offsets of its own, and the numbers go on where the segment before ended. The line is a function in
-//! both directions, for as long as its segments are remembered: a source packet has its place, and a number that was
-//! sent leads back to its source packet, for NACKs.
+//! Live packets, frames from before live, another publisher, another layer, resuming after a pause, a packet left out
+//! because it is only padding: each begins a new [`Segment`] with its own offsets, and sequence numbers continue where
+//! the previous segment ended. The mapping works in both directions while its segments are remembered: a source packet
+//! has a place, and a sent number leads back to its source packet, for NACKs.
 //!
-//! The rule it keeps (and on which AES-GCM depends, because a number sealed over two contents gives the key away): a
+//! The rule (AES-GCM depends on it, because encrypting two contents with one number reveals the authentication key): a
 //! number never stands for two source packets.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 
-use super::codec::PictureNumbers;
+use super::codec::PictureIds;
 use super::source::{Epoch, LayerId, Source};
 
-/// Segments remembered behind the current one. When full the oldest is forgotten: packets and NACKs for it, by then
-/// dozens of splices or paddings late, find no place.
+/// Segments remembered besides the current one. When full, the oldest is forgotten: its packets, and NACKs for them,
+/// are by then dozens of splices late and have no place.
 pub(super) const PAST_SEGMENTS: usize = 64;
 
-/// How a segment's packets are labelled: which publisher's payload type it carries, and as what it goes out.
+/// The payload types of a segment's packets: the publisher's and the viewer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Labels {
-    /// The publisher's payload type. Packets of another one are not part of the medium.
+    /// The publisher's payload type. Packets with another one do not carry the segment's media.
     pub source: u8,
     /// The viewer's payload type for it.
     pub payload_type: u8,
     /// The viewer's payload type for resends (RFC 4588 8.1).
     pub rtx_payload_type: Option<u8>,
-    /// The last 32 bits of the index of the source packet with which the viewer began, through all numbers left out since.
+    /// The last 32 bits of the index of the source packet at which the viewer began, kept across numbers that were left
+    /// out.
     pub begun: u32,
 }
 
 /// Where a new segment begins.
 #[derive(Clone, Copy, Debug)]
 pub struct Start {
-    /// Its first source packet, which gets the next number of the line.
+    /// Its first source packet, which gets the next number.
     pub source: Source,
-    /// The RTP timestamp of that packet in its publisher's line.
+    /// The RTP timestamp of that packet in the publisher's RTP stream.
     pub timestamp: u32,
-    /// RTP clock ticks between the newest timestamp sent and this packet's; at least 1 is taken.
+    /// RTP clock ticks between the newest timestamp sent and this packet's; at least 1 is used.
     pub gap: u32,
-    /// How its packets are labelled.
+    /// The payload types of its packets.
     pub labels: Labels,
-    /// What is added to the running numbers in its packets' payloads.
-    pub shift: PictureNumbers,
-    /// How many times as fast as the publisher's clock the viewer's runs over the segment's pictures, which happened before: the
-    /// timestamps are squeezed together. `None` for live.
+    /// Added to PictureID and TL0PICIDX in its packets' payloads.
+    pub shift: PictureIds,
+    /// The speed of a replay as a multiple of real time, by which timestamps are compressed. `None` for live.
     pub speed: Option<NonZeroU32>,
 }
 
-/// A packet's place in the viewer's line.
+/// A packet's place in the viewer's RTP stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The number: rollover count and sequence number in 48 bits (RFC 3711 3.3.1).
+    /// The packet index: rollover count and sequence number in 48 bits (RFC 3711 3.3.1).
     pub index: u64,
-    /// The RTP timestamp in the viewer's line.
+    /// The RTP timestamp in the viewer's RTP stream.
     pub timestamp: u32,
-    /// How its segment is labelled.
+    /// The payload types of its segment.
     pub labels: Labels,
-    /// What is added to the running numbers in its payload.
-    pub shift: PictureNumbers,
+    /// Added to PictureID and TL0PICIDX in its payload.
+    pub shift: PictureIds,
 }
 
-/// What a number of the line stands for.
+/// The source packet that a sequence number stands for.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin {
     /// The source packet.
     pub source: Source,
-    /// The whole number.
+    /// The whole packet index.
     pub index: u64,
     segment: Segment,
 }
 
 impl Origin {
-    /// The place that the source packet, whose timestamp this is, was given with this number.
+    /// The place that the source packet, which has this timestamp, was given with this number.
     pub fn place(&self, timestamp: u32) -> Place {
         self.segment.place(self.index, timestamp)
     }
 }
 
-/// The viewer's line of one track.
+/// One viewer's RTP stream of one track.
 #[derive(Clone, Debug)]
 pub struct Splice {
     current: Option<Segment>,
     past: VecDeque<Segment>,
-    /// The number behind the highest one given away.
+    /// The number after the highest one given away.
     next_index: u64,
-    /// The newest timestamp given away; before the first packet, where the line's clock begins.
+    /// The newest timestamp given away; before the first packet, the timestamp at which the RTP stream begins.
     newest_timestamp: u32,
 }
 
@@ -97,20 +97,20 @@ struct Segment {
     first_index: u64,
     /// Added, modulo 2^32, to a source timestamp.
     timestamp_offset: u32,
-    squeeze: Option<Squeeze>,
+    compression: Option<Compression>,
     labels: Labels,
-    shift: PictureNumbers,
+    shift: PictureIds,
 }
 
-/// Timestamps as many times closer together as pictures are sent faster than they were made.
+/// Compresses timestamps by the speed of a replay.
 #[derive(Clone, Copy, Debug)]
-struct Squeeze {
+struct Compression {
     /// The source timestamp that stays as it is.
     from: u32,
     speed: NonZeroU32,
 }
 
-impl Squeeze {
+impl Compression {
     #[cold]
     fn apply(self, timestamp: u32) -> u32 {
         let distance = timestamp.wrapping_sub(self.from) as i32;
@@ -120,15 +120,15 @@ impl Squeeze {
 
 impl Segment {
     fn index_of(&self, source: Source) -> Option<u64> {
-        let same_line = (source.epoch, source.layer) == (self.first.epoch, self.first.layer);
+        let same_source = (source.epoch, source.layer) == (self.first.epoch, self.first.layer);
         let distance = source.index.checked_sub(self.first.index)?;
-        same_line.then_some(self.first_index + distance)
+        same_source.then_some(self.first_index + distance)
     }
 
     fn place(&self, index: u64, timestamp: u32) -> Place {
-        let timestamp = match &self.squeeze {
+        let timestamp = match &self.compression {
             None => timestamp,
-            Some(squeeze) => squeeze.apply(timestamp),
+            Some(compression) => compression.apply(timestamp),
         };
         let timestamp = timestamp.wrapping_add(self.timestamp_offset);
         Place { index, timestamp, labels: self.labels, shift: self.shift }
@@ -142,16 +142,17 @@ impl Segment {
 }
 
 impl Splice {
-    /// An empty line that will begin with this number and at this timestamp. The number should be below 2^15, so that
-    /// the loss of the first packets cannot cost the receiver its rollover count (RFC 3711 3.3.1).
+    /// An empty RTP stream that begins with this number and timestamp. The number should be below 2^15, so that losing
+    /// the first packets cannot make the receiver's rollover count wrong (RFC 3711 3.3.1).
     pub fn new(first_index: u64, timestamp: u32) -> Self {
         Self { current: None, past: VecDeque::new(), next_index: first_index, newest_timestamp: timestamp }
     }
 
-    /// Begins a new segment: its first packet gets the next number, and timestamps go on by the gap. Numbers that the
-    /// segments before held open for packets that never came are taken back.
+    /// Begins a new segment: its first packet gets the next number, and the timestamp advances by the gap. Numbers that
+    /// earlier segments reserved for packets that never arrived are reused.
     pub fn splice(&mut self, start: Start) -> Place {
-        // Nothing at or behind the next number was given away, so what begins there has no packet in the line.
+        // The next number and those after it are not given away yet, so no packet was sent in a segment that begins
+        // there.
         while self.current.is_some_and(|segment| segment.first_index >= self.next_index) {
             self.current = self.past.pop_back();
         }
@@ -160,7 +161,7 @@ impl Splice {
             first: start.source,
             first_index: self.next_index,
             timestamp_offset: timestamp.wrapping_sub(start.timestamp),
-            squeeze: start.speed.map(|speed| Squeeze { from: start.timestamp, speed }),
+            compression: start.speed.map(|speed| Compression { from: start.timestamp, speed }),
             labels: start.labels,
             shift: start.shift,
         });
@@ -169,9 +170,9 @@ impl Splice {
         Place { index: self.next_index - 1, timestamp, labels: start.labels, shift: start.shift }
     }
 
-    /// Squeezes timestamps in another way from this source packet on, whose place is ahead, or no more: numbers go on as they
-    /// are, and its timestamp is this far behind the newest.
-    pub fn resqueeze(
+    /// Changes the compression of timestamps from this source packet on, which was not sent yet: numbers continue
+    /// unchanged, and its timestamp is `gap` after the newest. Returns that timestamp.
+    pub fn recompress(
         &mut self,
         source: Source,
         place: Place,
@@ -187,16 +188,16 @@ impl Splice {
             first: source,
             first_index: place.index,
             timestamp_offset: moved.wrapping_sub(timestamp),
-            squeeze: speed.map(|speed| Squeeze { from: timestamp, speed }),
+            compression: speed.map(|speed| Compression { from: timestamp, speed }),
             labels: place.labels,
             shift: place.shift,
         });
         moved
     }
 
-    /// Where a packet stands or would stand in the line; late ones find their place in the segment they belong to. `None`
-    /// for what has none: another publisher or layer, before a segment's first packet, skipped, or too long ago. The
-    /// number is not given away before [`Splice::advance`].
+    /// The place of a packet in the RTP stream; a late packet has its place in the segment that it belongs to. `None`
+    /// for a packet of another publisher or layer, before a segment's first packet, skipped, or too old. The number is
+    /// given away only by [`Splice::advance`].
     #[inline]
     pub fn place_of(&self, source: Source, timestamp: u32) -> Option<Place> {
         let current = self.current.as_ref()?;
@@ -218,8 +219,8 @@ impl Splice {
         None
     }
 
-    /// Gives the number of this place away: the packet is about to be sent. True when its timestamp is the newest of the
-    /// line.
+    /// Gives the number of this place away, because the packet is about to be sent. True when its timestamp is the
+    /// newest.
     #[inline]
     pub fn advance(&mut self, place: Place) -> bool {
         self.next_index = self.next_index.max(place.index + 1);
@@ -230,9 +231,9 @@ impl Splice {
         newest
     }
 
-    /// Leaves out a packet that needs no number, such as one of padding only, and numbers the line behind it on
-    /// without a hole. False when it comes too late for that: packets behind it have their numbers, so it must be sent,
-    /// empty, or the receiver would miss it; or it has no place at all.
+    /// Leaves out a packet that needs no number, such as one of padding only, and renumbers the later ones without a
+    /// hole. False when later packets already have their numbers, so that it must be sent empty or the receiver would
+    /// miss it; or when it has no place.
     pub fn skip(&mut self, source: Source) -> bool {
         let Some(segment) = self.current else { return false };
         let Some(index) = segment.index_of(source) else { return false };
@@ -249,8 +250,8 @@ impl Splice {
         true
     }
 
-    /// What was sent with the sequence number that the receiver names in a NACK (RFC 4585 6.2.1): the latest number given
-    /// away that ends in these 16 bits. `None` when it is none of the last 2^15, or its segment is forgotten.
+    /// The packet that was sent with the sequence number that a NACK names (RFC 4585 6.2.1): the latest number given
+    /// away that ends in these 16 bits. `None` when it is not one of the last 2^15, or its segment is forgotten.
     pub fn origin_of(&self, sequence: u16) -> Option<Origin> {
         let highest = self.next_index.checked_sub(1)?;
         let age = (highest as u16).wrapping_sub(sequence);
@@ -262,29 +263,29 @@ impl Splice {
         segments.copied().find_map(|segment| segment.origin_of(index))
     }
 
-    /// True when this number is behind every one given away.
+    /// True when this number is higher than every number given away.
     pub fn is_ahead(&self, place: Place) -> bool {
         place.index >= self.next_index
     }
 
-    /// How many numbers before this one have not been given away: the hole that it would leave.
+    /// How many numbers before this one have not been given away: the hole that sending it would leave.
     pub fn hole_before(&self, place: Place) -> u64 {
         place.index.saturating_sub(self.next_index)
     }
 
-    /// A source timestamp of the current segment on the viewer's line, for sender reports (RFC 3550 6.4.1). `None`
-    /// before anything was sent, and for squeezed timestamps, which tell no time.
+    /// A source timestamp of the current segment in the viewer's RTP stream, for sender reports (RFC 3550 6.4.1).
+    /// `None` before anything was sent, and for compressed timestamps, which do not measure time.
     pub fn map_timestamp(&self, timestamp: u32) -> Option<u32> {
-        let live = self.current.filter(|segment| segment.squeeze.is_none())?;
+        let live = self.current.filter(|segment| segment.compression.is_none())?;
         Some(timestamp.wrapping_add(live.timestamp_offset))
     }
 
     /// The epoch and layer that the current segment follows.
-    pub fn line(&self) -> Option<(Epoch, LayerId)> {
+    pub fn current_source(&self) -> Option<(Epoch, LayerId)> {
         self.current.map(|segment| (segment.first.epoch, segment.first.layer))
     }
 
-    /// The number behind the highest one given away.
+    /// The number after the highest one given away.
     pub fn next_index(&self) -> u64 {
         self.next_index
     }
@@ -299,7 +300,7 @@ impl Splice {
             if self.past.len() == PAST_SEGMENTS {
                 self.past.pop_front();
             }
-            // Once for the whole life of the line, so that no later splice allocates.
+            // Reserved once for the life of the RTP stream, so that no later splice allocates.
             self.past.reserve_exact(PAST_SEGMENTS - self.past.len());
             self.past.push_back(current);
         }

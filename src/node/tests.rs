@@ -204,7 +204,7 @@ fn what_a_replaced_publisher_still_sent_is_dropped_and_counted() {
         marker: true,
         payload_type: 96,
         descriptor: Default::default(),
-        elements: Default::default(),
+        extensions: Default::default(),
         part: crate::forward::codec::Part::default(),
         keyframe: true,
         leads: 0,

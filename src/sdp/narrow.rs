@@ -41,9 +41,9 @@ fn without_limits(payload: &Payload) -> Payload {
 pub(crate) fn for_tracks<'a>(offered: &[Payload], tracks: impl Iterator<Item = &'a Format>) -> Vec<Payload> {
     let mut kept: Vec<Payload> = Vec::new();
     for track in tracks {
-        let fitting = offered.iter().filter_map(|payload| Some((payload.format.fit(track)?, payload)));
+        let fitting = offered.iter().filter_map(|payload| Some((payload.format.format_match(track)?, payload)));
         // The first of the best: `min_by_key` keeps the offer's order among equals.
-        let best = fitting.min_by_key(|(fit, _)| *fit).map(|(_, payload)| payload);
+        let best = fitting.min_by_key(|(matched, _)| *matched).map(|(_, payload)| payload);
         kept.extend(best.filter(|payload| !kept.contains(payload)).cloned());
     }
     if kept.is_empty() {

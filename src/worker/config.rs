@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::forward::{HistoryLimits, PictureLimits};
+use crate::forward::{CacheLimits, HistoryLimits};
 use crate::session::Quota;
 use crate::worker::net::socket::SPREADS;
 
@@ -40,7 +40,7 @@ pub struct Config {
     /// After how long a silence of the live publisher its standby takes over.
     pub standby_after: Duration,
     /// How much is kept of each video track since its last keyframe, for viewers that join between two.
-    pub pictures: PictureLimits,
+    pub cache: CacheLimits,
     /// Octets of that for all video tracks together.
     pub pictures_total: usize,
     /// How long sessions go on when the relay is asked to stop.
@@ -76,7 +76,7 @@ impl Default for Config {
             max_publisher_bitrate: 0,
             grace: Duration::from_secs(60),
             standby_after: Duration::from_secs(1),
-            pictures: PictureLimits::default(),
+            cache: CacheLimits::default(),
             pictures_total: 256 << 20,
             drain: Duration::from_secs(10),
         }
@@ -114,7 +114,7 @@ impl Config {
 
     /// How much a history keeps.
     pub(crate) fn history_limits(&self) -> HistoryLimits {
-        HistoryLimits { pictures: self.pictures, ..HistoryLimits::default() }
+        HistoryLimits { cache: self.cache, ..HistoryLimits::default() }
     }
 
     /// The candidates of an answer, best first: advertised addresses, then the address on which the HTTP request

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Config;
 use super::config::one_for_each_core;
-use crate::forward::PictureLimits;
+use crate::forward::CacheLimits;
 use crate::session::Quota;
 use crate::setting;
 
@@ -108,7 +108,7 @@ impl From<Settings> for Config {
             max_publisher_bitrate: settings.max_publisher_bitrate,
             grace: Duration::from_secs(settings.grace.into()),
             standby_after: Duration::from_secs(settings.standby_after.get().into()),
-            pictures: pictures(settings.fast_start, settings.fast_start_size),
+            cache: cache(settings.fast_start, settings.fast_start_size),
             pictures_total: (settings.fast_start_total.get() as usize).saturating_mul(1 << 20),
             drain: Duration::from_secs(settings.drain.into()),
         }
@@ -142,11 +142,11 @@ fn bitrate(text: &str) -> Result<u64, String> {
 }
 
 /// The limits of what is kept since a keyframe; 60 pictures a second are plenty.
-fn pictures(seconds: u32, mebibytes: u32) -> PictureLimits {
+fn cache(seconds: u32, mebibytes: u32) -> CacheLimits {
     if seconds == 0 {
-        return PictureLimits::NONE;
+        return CacheLimits::NONE;
     }
-    PictureLimits {
+    CacheLimits {
         octets: (mebibytes as usize).saturating_mul(1 << 20),
         frames: seconds.saturating_mul(60),
         age: Duration::from_secs(seconds.into()),
@@ -184,8 +184,8 @@ mod tests {
     }
 
     #[test]
-    fn zero_seconds_keep_no_frames() {
-        assert_eq!(pictures(0, 16), PictureLimits::NONE);
-        assert_eq!(pictures(20, 16), PictureLimits::default());
+    fn no_seconds_of_pictures_are_none() {
+        assert_eq!(cache(0, 16), CacheLimits::NONE);
+        assert_eq!(cache(20, 16), CacheLimits::default());
     }
 }

@@ -7,7 +7,7 @@ use rtp::codec::vp8::Vp8Packet;
 use rtp::codec::vp9::Vp9Packet;
 use rtp::packetizer::Depacketizer as _;
 use sluice::forward::codec::{
-    Codec, Descriptor, Format, FrameSize, KeyframeFinder, ParameterSets, Part, PictureNumbers, Redundancy, may_begin,
+    Codec, Descriptor, Format, FrameSize, KeyframeFinder, ParameterSets, Part, PictureIds, Redundancy, may_begin,
 };
 
 use crate::cases;
@@ -92,16 +92,16 @@ proptest! {
     }
 
     #[test]
-    fn running_numbers_are_shifted_in_place_and_nothing_else_is((codec, payload) in payload(), picture: u16, base: u8) {
+    fn running_numbers_are_shifted_in_place_and_nothing_else_is((codec, payload) in payload(), picture_id: u16, tl0_pic_idx: u8) {
         let descriptor = Descriptor::of(codec, &payload);
-        let (none, shift) = (PictureNumbers::default(), PictureNumbers { picture, base });
+        let (none, shift) = (PictureIds::default(), PictureIds { picture_id, tl0_pic_idx });
         let mut written = payload.clone();
         descriptor.add(shift, &mut written);
         prop_assert_eq!(Descriptor::of(codec, &written), descriptor, "its place stays");
         prop_assert_eq!(descriptor.read(&written, none), descriptor.read(&payload, shift));
         let differing = payload.iter().zip(&written).filter(|(one, other)| one != other).count();
         prop_assert!(payload.len() == written.len() && differing <= 3);
-        let back = PictureNumbers { picture: picture.wrapping_neg(), base: base.wrapping_neg() };
+        let back = PictureIds { picture_id: picture_id.wrapping_neg(), tl0_pic_idx: tl0_pic_idx.wrapping_neg() };
         descriptor.add(back, &mut written);
         prop_assert_eq!(written, payload);
     }
@@ -110,10 +110,10 @@ proptest! {
     fn vp8_is_read_as_webrtc_rs_reads_it(payload in changed(payloads(Codec::Vp8))) {
         let mut reference = Vp8Packet::default();
         let Ok(frame) = reference.depacketize(&Bytes::from(payload.clone())) else { return Ok(()) };
-        let numbers = Descriptor::of(Codec::Vp8, &payload).read(&payload, PictureNumbers::default());
+        let numbers = Descriptor::of(Codec::Vp8, &payload).read(&payload, PictureIds::default());
         if !Descriptor::of(Codec::Vp8, &payload).is_empty() {
-            prop_assert_eq!(numbers.picture, if reference.i == 1 { reference.picture_id } else { 0 });
-            prop_assert_eq!(numbers.base, if reference.l == 1 { reference.tl0_pic_idx } else { 0 });
+            prop_assert_eq!(numbers.picture_id, if reference.i == 1 { reference.picture_id } else { 0 });
+            prop_assert_eq!(numbers.tl0_pic_idx, if reference.l == 1 { reference.tl0_pic_idx } else { 0 });
         }
         if Part::of(Codec::Vp8, &payload).is_keyframe() {
             prop_assert!(reference.s == 1 && reference.pid == 0 && frame.first().is_some_and(|first| first & 1 == 0));
@@ -128,9 +128,9 @@ proptest! {
         }
         let descriptor = Descriptor::of(Codec::Vp9, &payload);
         if !descriptor.is_empty() {
-            let numbers = descriptor.read(&payload, PictureNumbers::default());
-            prop_assert_eq!(numbers.picture, if reference.i { reference.picture_id } else { 0 });
-            prop_assert_eq!(numbers.base, if reference.l && !reference.f { reference.tl0picidx } else { 0 });
+            let numbers = descriptor.read(&payload, PictureIds::default());
+            prop_assert_eq!(numbers.picture_id, if reference.i { reference.picture_id } else { 0 });
+            prop_assert_eq!(numbers.tl0_pic_idx, if reference.l && !reference.f { reference.tl0picidx } else { 0 });
         }
         if Part::of(Codec::Vp9, &payload).is_keyframe() {
             prop_assert!(reference.b && !reference.p);

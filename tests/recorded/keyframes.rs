@@ -52,7 +52,7 @@ fn assembled(codec: Codec, packets: &[(u32, Vec<u8>)], arrivals: &[usize]) -> Ve
             marker: false,
             payload_type: 96,
             descriptor: Descriptor::default(),
-            elements: HeaderExtensions::default(),
+            extensions: HeaderExtensions::default(),
             part,
             keyframe,
             leads: 0,

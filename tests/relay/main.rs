@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sluice::config::Config;
-use sluice::forward::PictureLimits;
+use sluice::forward::CacheLimits;
 use tokio::time::timeout;
 
 use crate::client::{PATIENCE, Publisher, VIEWER, Viewer};
@@ -147,7 +147,7 @@ async fn a_viewer_that_joins_first_gets_the_first_frame_of_the_publisher_that_jo
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_makes_the_relay_request_a_keyframe_of_the_publisher() {
     let mut config = Config::default();
-    config.worker.pictures = PictureLimits::NONE;
+    config.worker.cache = CacheLimits::NONE;
     let relay = Relay::with(config).await;
     let mut publisher = Publisher::join(&relay, "keyframe").await;
     publisher.client.connected().await;

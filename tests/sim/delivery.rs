@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sluice::forward::PictureLimits;
+use sluice::forward::CacheLimits;
 use sluice::forward::codec::Kind;
 use sluice::name::Role;
 use sluice::reason::EndReason;
@@ -126,7 +126,7 @@ fn gcm_is_chosen_even_if_the_client_prefers_sha1_80() {
 
 #[test]
 fn an_early_viewer_waits_and_a_late_one_starts_at_a_requested_keyframe() {
-    let mut net = Net::with(1, Config { pictures: PictureLimits::NONE, ..Config::default() });
+    let mut net = Net::with(1, Config { cache: CacheLimits::NONE, ..Config::default() });
     let early = net.watch("cam");
     net.connect();
     let publisher = net.publish("cam");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rtcp::sender_report::SenderReport;
-use sluice::forward::PictureLimits;
+use sluice::forward::CacheLimits;
 use sluice::worker::Config;
 
 use crate::broadcast::{Broadcast, MILLISECOND, PARTS, SECOND, Shown, assert_continuous, numbers, run_all};
@@ -160,8 +160,8 @@ fn a_viewer_that_keeps_requesting_keyframes_gets_one_replay_per_length_of_the_ca
 
 #[test]
 fn beyond_the_limits_nothing_is_cached_and_a_keyframe_is_requested() {
-    let pictures = PictureLimits { age: 5 * SECOND, ..PictureLimits::default() };
-    let (mut net, mut broadcast, _) = begun(Config { pictures, ..Config::default() }, 1, false, 6);
+    let cache = CacheLimits { age: 5 * SECOND, ..CacheLimits::default() };
+    let (mut net, mut broadcast, _) = begun(Config { cache, ..Config::default() }, 1, false, 6);
     let late = broadcast.add_viewer(&mut net);
     broadcast.run(&mut net, SECOND * 3 / 2);
     assert_eq!(net.video(late), []);

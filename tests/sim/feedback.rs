@@ -8,7 +8,7 @@ use rtcp::transport_feedbacks::transport_layer_cc::{
 };
 use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
 use sluice::forward::codec::Kind;
-use sluice::forward::{BURST_OCTETS, PictureLimits};
+use sluice::forward::{BURST_OCTETS, CacheLimits};
 use sluice::worker::Config;
 
 use crate::broadcast::{Broadcast, MILLISECOND, PARTS, SECOND, assert_continuous, broadcast_to};
@@ -58,7 +58,7 @@ fn the_largest_nacks_draw_no_more_resends_than_their_budget_and_others_lose_noth
 
 #[test]
 fn a_thousand_viewers_that_join_within_a_second_cause_at_most_two_keyframe_requests() {
-    let config = Config { pictures: PictureLimits::NONE, ..Config::default() };
+    let config = Config { cache: CacheLimits::NONE, ..Config::default() };
     let (mut net, mut broadcast, _) = broadcast_to(0, 1, config);
     let publisher = broadcast.publisher;
     broadcast.run(&mut net, 2 * SECOND);

@@ -1,8 +1,8 @@
 //! AV1 as the Alliance for Open Media packetises it: which profile a format names and which payload begins a keyframe.
 //!
-//! A keyframe is where a coded video sequence begins: with a sequence header, behind which bit N of the aggregation header
-//! or the frame itself says so. No decoder begins without that header, so neither does a viewer. No dependency descriptor
-//! is needed.
+//! A keyframe starts a coded video sequence: it has a sequence header, and after it bit N of the aggregation header or
+//! the frame itself says so. No decoder begins without that header, so no viewer does. Dependency descriptors are not
+//! needed for this.
 
 use super::format::Format;
 use super::frame_size::FrameSize;
@@ -17,8 +17,8 @@ const OBU_FRAME: u8 = 6;
 const CONTINUES: u8 = 0x80;
 const NEW_SEQUENCE: u8 = 0x08;
 
-/// What a payload holds of a keyframe: its beginning, with a sequence header or without (AV1 RTP 4.4). An encoder may
-/// repeat the header before any other frame.
+/// How a payload begins a keyframe, if it does: with a sequence header or without (AV1 RTP 4.4). An encoder may repeat
+/// the header before any other frame.
 pub(super) fn part(payload: &[u8]) -> Part {
     let Some((&aggregation, rest)) = payload.split_first() else { return Part::default() };
     if aggregation & CONTINUES != 0 || rest.is_empty() {
@@ -33,7 +33,7 @@ pub(super) fn part(payload: &[u8]) -> Part {
             OBU_FRAME | OBU_FRAME_HEADER => {
                 return match is_key_frame(unit.body) {
                     Some(false) => Part::default(),
-                    // A cut frame behind a header is one of a key frame for all that is known.
+                    // A truncated frame after a sequence header may be a keyframe.
                     _ if has_header => Part::KEYFRAME,
                     Some(true) => Part::BARE_KEYFRAME,
                     None => Part::default(),
@@ -70,7 +70,7 @@ fn is_key_frame(body: &[u8]) -> Option<bool> {
 /// The OBU elements of a payload; the last may be cut.
 struct Units<'a> {
     rest: &'a [u8],
-    /// Elements that are left, the last of which has no length; 0 when all have one.
+    /// Elements left, the last of which has no length; 0 when every element has one.
     left: u8,
     counted: bool,
 }
@@ -100,7 +100,7 @@ impl<'a> Iterator for Units<'a> {
     }
 }
 
-/// One OBU behind its header (AV1 bitstream specification 5.3).
+/// One OBU after its header (AV1 bitstream specification 5.3).
 struct Unit<'a> {
     obu_type: u8,
     body: &'a [u8],
@@ -136,7 +136,7 @@ impl Av1Profile {
         Self(format.parameter("profile").and_then(|profile| profile.parse().ok()).unwrap_or(0))
     }
 
-    /// Its name for people: that of the standard, or its number.
+    /// The name that people read: that of the standard, or its number.
     pub(super) fn name(self) -> String {
         match self.0 {
             0 => "main".to_owned(),
@@ -163,7 +163,7 @@ mod tests {
         part(payload).is_keyframe()
     }
 
-    /// OBUs without a size: a sequence header, a key frame, another frame, an earlier frame shown again.
+    /// OBUs without a size: a sequence header, a keyframe, another frame, an earlier frame shown again.
     const SEQUENCE: [u8; 4] = [0x08, 0x00, 0x00, 0x00];
     const KEY: [u8; 3] = [0x30, 0x10, 0x00];
     const INTER: [u8; 3] = [0x30, 0x30, 0x00];

@@ -1,23 +1,24 @@
-//! Reads numbers bit by bit, as headers of coded video have them. Any bytes will do: where they end, so do the numbers.
+//! Reads numbers bit by bit, as headers of coded video contain them. Any bytes are accepted: reading ends where they
+//! end.
 
 /// Bits from the front of some bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Bits<'a> {
     rest: &'a [u8],
-    /// What is left of the byte that is being read, at the low end.
+    /// What is left of the current byte, in the low bits.
     byte: u8,
     left: u32,
-    /// Zero bytes just passed, where a 3 behind two of them is no data.
+    /// Number of zero bytes just read: a 3 after two of them is not data.
     zeros: Option<u8>,
 }
 
 impl<'a> Bits<'a> {
-    /// All bits of these bytes.
+    /// Reads all bits of these bytes.
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes, byte: 0, left: 0, zeros: None }
     }
 
-    /// Those of a NAL unit, without its emulation prevention bytes (ITU-T H.264 7.4.1, H.265 7.4.2).
+    /// Reads a NAL unit without its emulation prevention bytes (ITU-T H.264 7.4.1, H.265 7.4.2).
     pub(super) fn of_unit(bytes: &'a [u8]) -> Self {
         Self { zeros: Some(0), ..Self::new(bytes) }
     }
@@ -37,7 +38,7 @@ impl<'a> Bits<'a> {
         Some(self.byte >> self.left & 1 == 1)
     }
 
-    /// Passes over bits.
+    /// Skips bits.
     pub(super) fn skip(&mut self, count: u32) -> Option<()> {
         (0..count).try_for_each(|_| self.flag().map(drop))
     }
@@ -48,7 +49,7 @@ impl<'a> Bits<'a> {
         while !self.flag()? {
             zeros += 1;
         }
-        // 2^32 - 1 is the largest that any field has.
+        // No field has a number larger than 2^32 - 1.
         (zeros < 32).then_some(())?;
         Some((1u32 << zeros) - 1 + self.number(zeros)?)
     }

@@ -28,7 +28,7 @@ pub enum CodecProfile {
 }
 
 impl Format {
-    /// The profile that the parameters name, else the one that the codec's payload format has without.
+    /// The profile that the parameters name, or the default of the codec's payload format.
     pub fn profile(&self) -> CodecProfile {
         match self.codec {
             Codec::H264 => CodecProfile::H264(H264Profile::of(self)),
@@ -39,7 +39,7 @@ impl Format {
         }
     }
 
-    /// False for what the parameters declare and no payload format has, or nothing here reads.
+    /// False for parameters that no payload format has, or that nothing here reads.
     pub fn is_forwarded(&self) -> bool {
         match self.codec {
             Codec::H264 => self.packetization_mode() <= 2,
@@ -57,7 +57,7 @@ impl Format {
 }
 
 impl CodecProfile {
-    /// Its name for people; `None` where the codec has only one.
+    /// The name that people read; `None` where the codec has only one profile.
     pub fn name(self) -> Option<String> {
         Some(match self {
             Self::Only => return None,
@@ -80,7 +80,7 @@ impl CodecProfile {
 }
 
 impl Part {
-    /// What this payload of a codec holds.
+    /// What a payload of this codec contains.
     #[inline]
     pub fn of(codec: Codec, payload: &[u8]) -> Self {
         let is_keyframe = match codec {
@@ -95,8 +95,8 @@ impl Part {
     }
 }
 
-/// True when a picture that decodes without any earlier one may begin with this payload: its first slice is here, or
-/// parameter sets are; always true for audio that has a payload.
+/// True when a frame that decodes without any earlier one may begin with this payload, because it contains its first
+/// slice or parameter sets; always true for audio with a payload.
 pub fn may_begin(codec: Codec, payload: &[u8]) -> bool {
     let part = Part::of(codec, payload);
     part.is_keyframe() || part.has_sets()
@@ -117,7 +117,7 @@ impl FrameSize {
 }
 
 impl Descriptor {
-    /// Looks where a payload has its numbers.
+    /// Finds the numbers in a payload.
     pub fn of(codec: Codec, payload: &[u8]) -> Self {
         let found = match codec {
             Codec::Vp8 => vp8::descriptor(payload),
@@ -131,8 +131,8 @@ impl Descriptor {
             | Codec::Pcma
             | Codec::G722 => None,
         };
-        // Whoever writes there finds the octets.
-        let fits = |found: &Self| usize::from(found.picture_at.max(found.base_at)) + 1 < payload.len();
+        // What is read and written there exists.
+        let fits = |found: &Self| usize::from(found.picture_id_at.max(found.tl0_pic_idx_at)) + 1 < payload.len();
         found.filter(fits).unwrap_or_default()
     }
 }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_payload_format_has_or_nothing_reads_is_not_forwarded() {
+    fn parameters_that_no_payload_format_has_or_nothing_reads_are_not_forwarded() {
         let forwarded = |codec, parameters| format(codec, parameters).is_forwarded();
         for mode in ["", "packetization-mode=0", "packetization-mode=1", "packetization-mode=2"] {
             assert!(forwarded(Codec::H264, mode), "{mode}");

@@ -1,6 +1,6 @@
 //! How large the frames of a video are.
 
-/// Columns and rows of a picture.
+/// Columns and rows of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameSize {
     /// Columns.
@@ -10,7 +10,7 @@ pub struct FrameSize {
 }
 
 impl FrameSize {
-    /// `None` for a size that no picture has.
+    /// `None` for a size that no frame has.
     pub(super) fn new(width: u32, height: u32) -> Option<Self> {
         let side = |side: u32| u16::try_from(side).ok().filter(|side| *side > 0);
         Some(Self { width: side(width)?, height: side(height)? })

@@ -1,7 +1,7 @@
 //! H.264 as RFC 6184 packetises it: which profile a format names and which payload begins a keyframe.
 //!
-//! All three packetisation modes are read: single NAL units, STAP-A and FU-A, and what only the interleaved mode has. A
-//! length that points past the payload ends the reading; what was read until there counts.
+//! All three packetisation modes are read: single NAL units, STAP-A and FU-A, and the packets that only the interleaved
+//! mode has. A length that points past the payload ends the reading; the units before it count.
 
 use super::bits::Bits;
 use super::format::Format;
@@ -22,14 +22,14 @@ const MTAP24: u8 = 27;
 const FU_A: u8 = 28;
 const FU_B: u8 = 29;
 
-/// Octets of a decoding order number, which interleaved packets begin with (RFC 6184 5.5).
+/// Octets of a decoding order number, with which interleaved packets begin (RFC 6184 5.5).
 const DON_LEN: usize = 2;
 
-/// Ids that parameter sets may have (ITU-T H.264 7.4.2.1.1, 7.4.2.2).
+/// Limits of parameter set ids (ITU-T H.264 7.4.2.1.1, 7.4.2.2).
 const SPS_IDS: u32 = 32;
 const PPS_IDS: u32 = 256;
 
-/// What of its frame a payload holds.
+/// What part of a frame a payload contains.
 pub(super) fn part(payload: &[u8]) -> Part {
     let mut part = Part::default();
     each_unit(payload, &mut |unit| part = part.and(of_unit(&unit)));
@@ -56,7 +56,7 @@ pub(super) fn each_unit<'a>(payload: &'a [u8], visit: &mut impl FnMut(Unit<'a>))
     }
 }
 
-/// A fragment with its FU header, behind which are `between` octets.
+/// A fragment with its FU header, followed by `between` octets.
 fn visit_fragment<'a>(rest: &'a [u8], between: usize, visit: &mut impl FnMut(Unit<'a>)) {
     let Some((&header, rest)) = rest.split_first() else { return };
     let begins = header & FU_START != 0;
@@ -84,7 +84,7 @@ pub(super) fn size(payload: &[u8]) -> Option<FrameSize> {
     sequence_header::h264(sequence_set(payload)?)
 }
 
-/// The sequence parameter set in a payload, without its NAL header; none that is in fragments.
+/// The sequence parameter set in a payload, without its NAL header; fragments are ignored.
 fn sequence_set(payload: &[u8]) -> Option<&[u8]> {
     let mut found = None;
     each_unit(payload, &mut |unit| {
@@ -95,7 +95,7 @@ fn sequence_set(payload: &[u8]) -> Option<&[u8]> {
     found
 }
 
-/// Which parameter set a unit is, or to which one a slice refers (ITU-T H.264 7.3.2.1.1, 7.3.2.2, 7.3.3).
+/// Which parameter set a unit is, or which one a slice refers to (ITU-T H.264 7.3.2.1.1, 7.3.2.2, 7.3.3).
 pub(super) fn reference(unit: &Unit<'_>) -> Option<Reference> {
     let bits = &mut Bits::of_unit(unit.body);
     let sequence = |id| SetId::below(SPS_IDS, SetKind::Sequence, id);
@@ -122,7 +122,7 @@ pub(super) fn reference(unit: &Unit<'_>) -> Option<Reference> {
 /// An H.264 profile as far as formats of WebRTC clients differ (RFC 6184 table 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum H264Profile {
-    /// Baseline without flexible order and redundancy: what browsers encode.
+    /// Baseline without flexible macroblock order and redundant slices: what browsers encode.
     ConstrainedBaseline,
     /// Baseline.
     Baseline,
@@ -161,7 +161,7 @@ impl H264Profile {
         }
     }
 
-    /// Its name for people: that of the standard, or its number.
+    /// The name that people read: that of the standard, or its number.
     pub(super) fn name(self) -> String {
         match self {
             Self::ConstrainedBaseline => "constrained baseline".to_owned(),
@@ -185,7 +185,7 @@ impl H264Profile {
             }
     }
 
-    /// The place among the profiles of which each contains the ones below: High, High 10, High 4:2:2 and High 4:4:4
+    /// The rank among the profiles of which each contains the ones below: High, High 10, High 4:2:2 and High 4:4:4
     /// Predictive.
     fn high_rank(self) -> Option<u8> {
         match self {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn units_tell_their_ids_and_what_they_need() {
+    fn units_name_their_ids_and_the_parameter_sets_they_refer_to() {
         let set = |kind, id| SetId { kind, id };
         let of = |unit: &[u8]| {
             let mut found = None;
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn other_pictures_and_what_is_said_of_them_begin_nothing() {
+    fn other_frames_and_supplemental_information_begin_no_keyframe() {
         assert_eq!([&SLICE[..], &[0x7c, 0x81, 0x9a]].map(part), [Part::SLICE; 2]);
         assert_eq!([&SEI[..], &[0x09, 0x10]].map(part), [Part::default(); 2]);
         assert_eq!(part(&stap_a(&[&SEI, &SLICE])), Part::SLICE);

@@ -1,7 +1,7 @@
 //! H.265 as RFC 7798 packetises it: which profile a format names and which payload begins a keyframe.
 //!
 //! Streams with decoding order numbers in their packets (`sprop-max-don-diff` above 0) are not read; no WebRTC client
-//! sends them. A length that points past the payload ends the reading; what was read until there counts.
+//! sends them. A length that points past the payload ends the reading; the units before it count.
 
 use super::bits::Bits;
 use super::format::Format;
@@ -10,7 +10,7 @@ use super::nal::{FU_START, Reference, SetId, SetKind, Unit, each_of};
 use super::part::Part;
 use super::sequence_header;
 
-/// Leading pictures that may refer to what stands before their random access picture (ITU-T H.265 table 7-1).
+/// Leading pictures that may refer to pictures before their random access picture (ITU-T H.265 table 7-1).
 const NAL_RASL: std::ops::RangeInclusive<u8> = 8..=9;
 /// Pictures that need no earlier one: BLA, IDR and CRA (ITU-T H.265 table 7-1).
 const NAL_IRAP: std::ops::RangeInclusive<u8> = 16..=21;
@@ -23,11 +23,11 @@ const AP: u8 = 48;
 const FU: u8 = 49;
 const PACI: u8 = 50;
 
-/// Ids that parameter sets may have (ITU-T H.265 7.4.3.2.1, 7.4.3.3.1); a video parameter set's has four bits.
+/// Limits of parameter set ids (ITU-T H.265 7.4.3.2.1, 7.4.3.3.1); the id of a video parameter set has four bits.
 const SPS_IDS: u32 = 16;
 const PPS_IDS: u32 = 64;
 
-/// What of its frame a payload holds.
+/// What part of a frame a payload contains.
 pub(super) fn part(payload: &[u8]) -> Part {
     let mut part = Part::default();
     each_unit(payload, &mut |unit| part = part.and(of_unit(&unit)));
@@ -53,7 +53,7 @@ fn split_header(unit: &[u8]) -> Option<(u8, &[u8])> {
     Some((header[0] >> 1 & 0x3f, body))
 }
 
-/// What a PACI packet wraps: its type and the payload behind the extension (RFC 7798 4.4.4).
+/// What a PACI packet wraps: its type and the payload after the extension (RFC 7798 4.4.4).
 fn unwrapped(rest: &[u8]) -> Option<(u8, &[u8])> {
     let (fields, behind) = rest.split_first_chunk::<2>()?;
     let fields = u16::from_be_bytes(*fields);
@@ -100,7 +100,7 @@ pub(super) fn size(payload: &[u8]) -> Option<FrameSize> {
     sequence_header::h265(sequence_set(payload)?)
 }
 
-/// The sequence parameter set in a payload, without its NAL header; none that is in fragments.
+/// The sequence parameter set in a payload, without its NAL header; fragments are ignored.
 fn sequence_set(payload: &[u8]) -> Option<&[u8]> {
     let mut found = None;
     each_unit(payload, &mut |unit| {
@@ -111,7 +111,7 @@ fn sequence_set(payload: &[u8]) -> Option<&[u8]> {
     found
 }
 
-/// Which parameter set a unit is, or to which one a slice refers (ITU-T H.265 7.3.2.1, 7.3.2.2, 7.3.2.3, 7.3.6.1).
+/// Which parameter set a unit is, or which one a slice refers to (ITU-T H.265 7.3.2.1, 7.3.2.2, 7.3.2.3, 7.3.6.1).
 pub(super) fn reference(unit: &Unit<'_>) -> Option<Reference> {
     let bits = &mut Bits::of_unit(unit.body);
     let video = |id| SetId { kind: SetKind::Video, id };
@@ -149,7 +149,7 @@ pub struct H265Profile {
 }
 
 impl H265Profile {
-    /// The Main profile in the Main tier: what a format without parameters has.
+    /// The Main profile in the Main tier: the default without parameters.
     pub const MAIN: Self = Self { space: 0, id: 1, tier: 0 };
 
     /// The profile that a format's parameters name.
@@ -159,7 +159,7 @@ impl H265Profile {
         Self { space: number("profile-space", space), id: number("profile-id", id), tier: number("tier-flag", tier) }
     }
 
-    /// Its name for people: that of the standard, or its number.
+    /// The name that people read: that of the standard, or its number.
     pub(super) fn name(self) -> String {
         match self.id {
             1 => "main".to_owned(),
@@ -184,7 +184,7 @@ impl H265Profile {
     }
 }
 
-/// False for a stream whose units travel in several RTP streams or out of order, which nothing here or in a browser
+/// False for a stream whose units are sent in several RTP streams or out of order, which neither sluice nor any browser
 /// reads (RFC 7798 7.1).
 pub(super) fn is_in_order(format: &Format) -> bool {
     let single = format.parameter("tx-mode").is_none_or(|mode| mode.eq_ignore_ascii_case("SRST"));
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn leading_frames_that_a_start_at_their_keyframe_skips_are_told_from_those_it_decodes() {
+    fn leading_pictures_that_a_start_at_their_keyframe_skips_are_distinguished_from_decodable_ones() {
         let skipped = Part::SLICE.and(Part::SKIPPED_LEADING);
         assert_eq!([&[0x10, 0x01, 0xd0][..], &[0x12, 0x01, 0xd0], &[0x62, 0x01, 0x88, 0xd0]].map(part), [skipped; 3]);
         assert_eq!([&[0x0c, 0x01, 0xd0][..], &[0x0e, 0x01, 0xd0]].map(part), [Part::SLICE; 2], "RADL");

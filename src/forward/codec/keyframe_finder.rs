@@ -1,50 +1,50 @@
-//! Notices the keyframes of a published line, packet by packet as they arrive, and how large its pictures are.
+//! Finds the keyframes in a publisher's RTP stream, packet by packet as they arrive, and the size of its frames.
 
 use super::frame_size::FrameSize;
 use super::kind::{Codec, Kind};
 use super::part::Part;
 
-/// Notices keyframes in one layer of one publisher, packet by packet in the order of arrival.
+/// Finds keyframes in one layer of one publisher, packet by packet in the order of arrival.
 #[derive(Clone, Debug)]
 pub struct KeyframeFinder {
     codec: Codec,
     /// RTP timestamp of the newest keyframe.
     newest: Option<u32>,
     size: Option<FrameSize>,
-    /// A recovery point has come since the newest keyframe.
+    /// A recovery point has arrived since the newest keyframe.
     refreshes: bool,
-    /// The newest key frame had no sequence header.
+    /// The newest keyframe had no sequence header.
     lacks_header: bool,
 }
 
 impl KeyframeFinder {
-    /// A finder for a line of this codec.
+    /// A finder for an RTP stream of this codec.
     pub fn new(codec: Codec) -> Self {
         Self { codec, newest: None, size: None, refreshes: false, lacks_header: false }
     }
 
-    /// How large the pictures are, once a keyframe has told.
+    /// The size of the frames, once a keyframe has shown it.
     pub fn size(&self) -> Option<FrameSize> {
         self.size
     }
 
-    /// True while the encoder says where decoders may begin (intra refresh) instead of sending keyframes.
+    /// True while the encoder marks where decoders may begin (intra refresh) instead of sending keyframes.
     pub fn refreshes(&self) -> bool {
         self.refreshes
     }
 
-    /// True when the newest key frame had no sequence header, so that no decoder begins with it.
+    /// True when the newest keyframe had no sequence header, so that no decoder begins at it.
     pub fn lacks_header(&self) -> bool {
         self.lacks_header
     }
 
-    /// True when a picture that decodes without any earlier one begins with this payload: see [`Self::read`].
+    /// True when a frame that decodes without any earlier one begins with this payload: see [`Self::read`].
     pub fn is_start(&mut self, timestamp: u32, payload: &[u8]) -> bool {
         self.read(timestamp, payload).1
     }
 
-    /// What a payload holds of its frame, and whether a picture that decodes without any earlier one begins with it: once
-    /// for each, with its first slice; always true for audio with a payload.
+    /// What a payload contains, and whether a frame that decodes without any earlier one begins with it: once per
+    /// frame, with its first slice; always true for audio with a payload.
     #[inline]
     pub fn read(&mut self, timestamp: u32, payload: &[u8]) -> (Part, bool) {
         let part = Part::of(self.codec, payload);
@@ -61,7 +61,7 @@ impl KeyframeFinder {
             self.newest = Some(timestamp);
             self.lacks_header = false;
         }
-        // The header may have come in a packet of its own.
+        // The header may have arrived in a packet of its own.
         self.lacks_header |= part.is_bare_keyframe() && self.newest != Some(timestamp);
         self.refreshes = part.is_recovery_point() || self.refreshes && !part.is_keyframe();
         begins
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn parameter_sets_before_another_picture_begin_nothing() {
+    fn parameter_sets_before_another_frame_begin_nothing() {
         assert_eq!(starts(&[(1, SPS), (1, PPS), (1, SLICE), (2, SPS_AND_PPS), (2, SLICE)]), [0; 0]);
         let (vps, sps): (&[u8], &[u8]) = (&[0x40, 0x01, 0x0c], &[0x42, 0x01, 0x01]);
         let (slice, idr): (&[u8], &[u8]) = (&[0x02, 0x01, 0xd0], &[0x28, 0x01, 0xac]);

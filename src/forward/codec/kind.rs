@@ -3,9 +3,9 @@
 /// Audio or video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Sound.
+    /// Audio.
     Audio,
-    /// Pictures.
+    /// Video.
     Video,
 }
 
@@ -45,7 +45,7 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// All of them, pictures first.
+    /// All codecs, video first.
     pub const ALL: [Self; 10] = [
         Self::H264,
         Self::H265,
@@ -59,7 +59,7 @@ impl Codec {
         Self::G722,
     ];
 
-    /// Whether it codes sound or pictures.
+    /// Whether it codes audio or video.
     pub fn kind(self) -> Kind {
         match self {
             Self::H264 | Self::H265 | Self::Vp8 | Self::Vp9 | Self::Av1 => Kind::Video,
@@ -67,7 +67,7 @@ impl Codec {
         }
     }
 
-    /// The encoding name of its RTP payload format, as `a=rtpmap` has it.
+    /// The encoding name of its RTP payload format, as in `a=rtpmap`.
     pub fn name(self) -> &'static str {
         match self {
             Self::H264 => "H264",
@@ -83,12 +83,12 @@ impl Codec {
         }
     }
 
-    /// The codec of this encoding name, compared without case (RFC 4855 3).
+    /// The codec with this encoding name, compared without case (RFC 4855 3).
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|codec| codec.name().eq_ignore_ascii_case(name))
     }
 
-    /// Its RTP clock in hertz. G.722 samples at 16 kHz and counts at 8 kHz (RFC 3551 4.5.2).
+    /// Its RTP clock in hertz. G.722 samples at 16 kHz but its clock counts at 8 kHz (RFC 3551 4.5.2).
     pub fn clock_rate(self) -> u32 {
         match self {
             Self::H264 | Self::H265 | Self::Vp8 | Self::Vp9 | Self::Av1 => 90_000,

@@ -25,8 +25,8 @@ mod vp8;
 mod vp9;
 
 pub use av1::Av1Profile;
-pub use codec_match::Fit;
-pub use descriptor::{Descriptor, PictureNumbers};
+pub use codec_match::FormatMatch;
+pub use descriptor::{Descriptor, PictureIds};
 pub use dispatch::{CodecProfile, may_begin};
 pub use format::Format;
 pub use frame_size::FrameSize;

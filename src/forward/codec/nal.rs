@@ -10,16 +10,17 @@ const RECOVERY_POINT: u8 = 6;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unit<'a> {
     pub(super) nal_type: u8,
-    /// Behind the NAL header; of a fragment what is here of it.
+    /// What follows the NAL header; for a fragment, the part of that in this payload.
     pub(super) body: &'a [u8],
-    /// With its NAL header; `None` for a fragment.
+    /// The whole unit with its NAL header; `None` for a fragment.
     pub(super) whole: Option<&'a [u8]>,
-    /// False for a fragment that is not the first.
+    /// False for a fragment other than the first.
     pub(super) begins: bool,
 }
 
 impl Unit<'_> {
-    /// True for supplemental information, by its type, that says where a decoder may begin without a keyframe.
+    /// True when supplemental information marks a recovery point: a decoder may begin here without a keyframe. For
+    /// units of that type only.
     pub(super) fn is_recovery_point(&self) -> bool {
         self.begins && self.body.first() == Some(&RECOVERY_POINT)
     }
@@ -31,8 +32,8 @@ impl Unit<'_> {
     }
 }
 
-/// Visits the units of an aggregation packet, of which each has `between` octets behind its size. A size that points past
-/// the end ends the reading.
+/// Visits the units of an aggregation packet, each of which has `between` octets after its size. A size that points
+/// past the end ends the reading.
 pub(super) fn each_of<'a>(mut rest: &'a [u8], between: usize, visit: &mut impl FnMut(&'a [u8])) {
     while let Some((size, behind)) = rest.split_first_chunk::<2>() {
         let unit = behind.get(between..).and_then(|unit| unit.split_at_checked(u16::from_be_bytes(*size).into()));
@@ -42,18 +43,18 @@ pub(super) fn each_of<'a>(mut rest: &'a [u8], between: usize, visit: &mut impl F
     }
 }
 
-/// What a set describes. In the order in which a decoder needs them.
+/// What a parameter set describes, in the order in which a decoder needs them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum SetKind {
     /// The video (H.265 only).
     Video,
     /// A coded sequence.
     Sequence,
-    /// Pictures.
+    /// Frames of a sequence.
     Picture,
 }
 
-/// Which set.
+/// Identifies a parameter set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SetId {
     pub(super) kind: SetKind,
@@ -67,11 +68,11 @@ impl SetId {
     }
 }
 
-/// What a unit says of parameter sets.
+/// What a unit tells about parameter sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reference {
-    /// It is one, and needs another.
+    /// It is a parameter set, and refers to another.
     Set { own: SetId, parent: Option<SetId> },
-    /// It is a slice that needs this one.
+    /// It is a slice that refers to this parameter set.
     Slice(SetId),
 }

@@ -3,7 +3,8 @@
 //!
 //! A decoder can begin at a keyframe only with the sets that its slices refer to. Some encoders repeat them before each
 //! keyframe, some send them once, and some only write them into the offer (`sprop-parameter-sets`, RFC 6184 8.1;
-//! `sprop-vps`, `sprop-sps` and `sprop-pps`, RFC 7798 7.1). They come from strangers: number and size are bounded.
+//! `sprop-vps`, `sprop-sps` and `sprop-pps`, RFC 7798 7.1). They come from the network, so their number and size are
+//! bounded.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -16,19 +17,19 @@ use super::frame_size::FrameSize;
 use super::kind::Codec;
 use super::nal::{Reference, SetId, SetKind};
 
-/// Some senders leave the padding out.
+/// Some senders leave out the padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Sets kept of one video. When full, the one that came first makes room.
+/// Sets kept of one video. When full, the oldest is dropped.
 const MOST: usize = 32;
 
-/// Octets of the largest set that is kept: it leaves in one packet of its own.
+/// Octets of the largest set that is kept: it must fit into one packet.
 const LARGEST: usize = 1024;
 
-/// Sets that are put before one keyframe at most, and their octets.
+/// Limits of the sets inserted before one keyframe: their number and octets.
 const MOST_ADDED: usize = 16;
 const MOST_OCTETS: usize = 4096;
 
@@ -36,7 +37,7 @@ const MOST_OCTETS: usize = 4096;
 #[derive(Clone, Debug)]
 pub struct ParameterSets {
     codec: Codec,
-    /// The one that came first stands first.
+    /// The oldest is first.
     sets: Vec<Set>,
 }
 
@@ -46,12 +47,12 @@ struct Set {
     parent: Option<SetId>,
     /// With its NAL header.
     unit: Bytes,
-    /// The packet that brought it; `None` for one of the offer.
+    /// The index of the packet that contained it; `None` for a set of the offer.
     index: Option<u64>,
 }
 
 impl ParameterSets {
-    /// Those that the offer names.
+    /// The sets in an offered format.
     pub fn of(format: &Format) -> Self {
         let mut sets = Self { codec: format.codec, sets: Vec::new() };
         let parameters: &[&str] = match format.codec {
@@ -67,7 +68,8 @@ impl ParameterSets {
         sets
     }
 
-    /// Takes the sets out of a payload, which came with this number. Of two with one id that with the higher number stays.
+    /// Stores the sets of a payload that arrived with this index. Of two sets with the same id, the one with the higher
+    /// index is kept.
     pub fn note(&mut self, index: Option<u64>, payload: &[u8]) {
         let codec = self.codec;
         each_unit(codec, payload, &mut |unit| {
@@ -76,7 +78,7 @@ impl ParameterSets {
             let known = self.sets.iter().position(|set| set.own == own);
             match known {
                 Some(at) if self.sets[at].index > index => return,
-                // The usual case: it says what it said before, and keeps its memory.
+                // The usual case: the same set again, which needs no new memory.
                 Some(at) if self.sets[at].unit == whole => return self.sets[at].index = index,
                 Some(at) => drop(self.sets.remove(at)),
                 None if self.sets.len() == MOST => drop(self.sets.remove(0)),
@@ -91,7 +93,7 @@ impl ParameterSets {
         self.codec
     }
 
-    /// How large the pictures are, by the sequence's set that came last.
+    /// The size of the frames, according to the sequence parameter set that arrived last.
     pub fn size(&self) -> Option<FrameSize> {
         let sequences = self.sets.iter().rev().filter(|set| set.own.kind == SetKind::Sequence);
         sequences.map(|set| FrameSize::of(self.codec, &set.unit)).next().flatten()
@@ -102,20 +104,20 @@ impl ParameterSets {
         self.sets.is_empty()
     }
 
-    /// The publisher's packets have begun another numbering: what is known stays until something newer comes.
+    /// The publisher's packets are numbered anew: known sets are kept until newer ones arrive.
     pub fn begin_again(&mut self) {
         for set in &mut self.sets {
             set.index = None;
         }
     }
 
-    /// What a frame lacks that begins with these payloads, of which the last holds its first slice.
+    /// What a keyframe lacks that begins with these payloads, the last of which contains its first slice.
     pub fn lacking(&self, payloads: &[&[u8]]) -> Lacking {
         let mut own: Vec<(SetId, Option<SetId>)> = Vec::new();
         let (mut needed, mut in_fragments) = (None, false);
         for payload in payloads {
             each_unit(self.codec, payload, &mut |unit| match reference(self.codec, &unit) {
-                // Of one in fragments only the first tells its id, and that is enough.
+                // The id of a fragmented set is in its first fragment, and that is enough.
                 Some(Reference::Set { own: set, parent }) if unit.begins => own.push((set, parent)),
                 Some(Reference::Slice(set)) => needed = needed.or(Some(set)),
                 _ => in_fragments |= is_set(self.codec, &unit),
@@ -140,13 +142,14 @@ impl ParameterSets {
                 return false;
             }
             match sequence {
-                // Pictures of the same sequence that follow may need others of its picture sets.
+                // Later frames of the same sequence may need others of its picture parameter sets.
                 Some(_) => chain.contains(&Some(set.own)) || set.parent == sequence && set.own.kind == SetKind::Picture,
                 None => true,
             }
         };
         let mut added: Vec<&Set> = self.sets.iter().filter(is_needed).collect();
-        // Those that the first slice needs come before others of their kind, so that they are there where not all fit.
+        // Those that the first slice needs come before others of their kind, so that they are included when not all
+        // fit.
         added.sort_by_key(|set| (!chain.contains(&Some(set.own)), set.own));
         let mut octets = 0;
         added.retain(|set| {
@@ -172,12 +175,12 @@ impl ParameterSets {
 /// What a keyframe lacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lacking {
-    /// NAL units to be put before it.
+    /// NAL units to insert before it.
     pub units: Vec<Bytes>,
-    /// Some sets came with it.
+    /// It came with some parameter sets of its own.
     pub has_own: bool,
-    /// All that its first slice needs came with it.
+    /// It came with all that its first slice needs.
     pub is_complete: bool,
-    /// With those units a decoder can begin at it.
+    /// With the inserted units, a decoder can begin at it.
     pub decodes: bool,
 }

@@ -1,27 +1,27 @@
-//! What a payload holds of its frame, as far as it decides where a viewer can begin.
+//! What part of a frame a payload contains, as far as it decides where a viewer can begin.
 
-/// What a payload holds, all of it together.
+/// What a payload contains, as a set of flags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Part(u8);
 
 impl Part {
-    /// Some parameter set, or a fragment of one.
+    /// A parameter set, or a fragment of one.
     pub(super) const SETS: Self = Self(1);
-    /// Some slice, or a fragment of one.
+    /// A slice, or a fragment of one.
     pub(super) const SLICE: Self = Self(1 << 1);
-    /// A slice of a picture that refers to no other (IDR, IRAP), or a fragment of one.
+    /// A slice of a frame that refers to no other (IDR, IRAP), or a fragment of one.
     pub(super) const RANDOM_ACCESS: Self = Self(1 << 2);
-    /// The beginning of such a picture's first slice; of other codecs that of a key frame.
+    /// The beginning of such a frame's first slice; for other codecs, the beginning of a keyframe.
     pub(super) const KEYFRAME: Self = Self(1 << 3);
-    /// Supplemental information that says where a decoder may begin without such a picture (intra refresh).
+    /// Supplemental information that marks where a decoder may begin without such a frame (intra refresh).
     pub(super) const RECOVERY_POINT: Self = Self(1 << 4);
-    /// A slice of a leading picture that may refer to what stands before its random access picture (H.265 RASL).
+    /// A slice of a leading picture that may refer to pictures before its random access picture (H.265 RASL).
     pub(super) const SKIPPED_LEADING: Self = Self(1 << 5);
 
-    /// The beginning of a key frame without the sequence header that decoders need before it (AV1).
+    /// The beginning of a keyframe without the sequence header that decoders need before it (AV1).
     pub(super) const BARE_KEYFRAME: Self = Self(1 << 6);
 
-    /// True for what nothing has to be looked at for: it neither belongs to a keyframe nor leads it, and tells nothing of one.
+    /// True for a payload that needs no further look: it neither belongs to a keyframe nor leads to one.
     #[inline]
     pub fn is_plain(self) -> bool {
         !self.has(Self(
@@ -34,38 +34,38 @@ impl Part {
         ))
     }
 
-    /// True when a frame that needs no other begins here: with its first slice, whatever stands before that.
+    /// True when a frame that needs no other begins here: its first slice, whatever comes before that in the payload.
     #[inline]
     pub fn is_keyframe(self) -> bool {
         self.has(Self::KEYFRAME)
     }
 
-    /// True for a part of a picture that refers to no other.
+    /// True for a part of a frame that refers to no other.
     pub fn is_random_access(self) -> bool {
         self.has(Self(Self::RANDOM_ACCESS.0 | Self::KEYFRAME.0))
     }
 
-    /// True when some parameter set is here.
+    /// True with a parameter set.
     pub fn has_sets(self) -> bool {
         self.has(Self::SETS)
     }
 
-    /// True when some slice is here.
+    /// True with a slice.
     pub fn has_slice(self) -> bool {
         self.has(Self::SLICE)
     }
 
-    /// True when supplemental information says that a decoder may begin here without a keyframe.
+    /// True when supplemental information marks that a decoder may begin here without a keyframe.
     pub fn is_recovery_point(self) -> bool {
         self.has(Self::RECOVERY_POINT)
     }
 
-    /// True for a leading picture that a decoder which begins at its random access picture cannot decode (H.265 RASL).
+    /// True for a leading picture, which a decoder that begins at its random access picture cannot decode (H.265 RASL).
     pub fn is_skipped_leading(self) -> bool {
         self.has(Self::SKIPPED_LEADING)
     }
 
-    /// True when a key frame begins here that only decoders can decode which have its sequence header from before.
+    /// True when a keyframe begins here that can be decoded only with a sequence header from before.
     pub fn is_bare_keyframe(self) -> bool {
         self.has(Self::BARE_KEYFRAME)
     }

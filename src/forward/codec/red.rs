@@ -1,41 +1,41 @@
-//! Redundant sound (RFC 2198): a packet with copies of earlier ones before its own payload, so that a receiver that
-//! misses one of those has it after all.
+//! Redundant audio (RFC 2198): a packet with copies of earlier ones before its own payload, so that a receiver that
+//! lost one of those still gets it.
 //!
-//! The relay takes it of Opus only. A viewer that takes it gets the whole payload under its own numbers; for every other
-//! one the packet's own payload is all. The rule: what is written has the length and the blocks of what came, and differs
-//! in the payload types of its block headers only.
+//! The relay accepts it for Opus only. A viewer that negotiated it gets the whole payload; every other viewer gets the
+//! packet's own payload only. The rule: the rewritten payload has the same length and blocks, and differs in the
+//! payload types of its block headers only.
 
 use std::num::NonZeroU16;
 use std::ops::Range;
 
-/// Octets of the header of a copy: a bit that says that another header follows, payload type, how much older it is, length.
+/// Octets of the header of a copy: a bit that says that another header follows, payload type, age, length.
 const COPY_HEADER: usize = 4;
 
-/// Copies in one packet at most; more is not taken for redundant sound. Chromium sends one, and has nine at most.
+/// Copies in one packet; a payload with more is not accepted. Chromium sends one, and nine at most.
 const MAX_COPIES: usize = 16;
 
-/// What a payload of redundant sound consists of, found once when it arrives. Whoever asks gives the payload again.
+/// The structure of a redundant audio payload, found once when it arrives. The payload itself is passed to each method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Redundancy {
     /// The payload type of all its blocks.
     carries: u8,
     /// Copies before the packet's own payload.
     copies: u8,
-    /// Where the packet's own payload begins: behind one block header at least.
+    /// Where the packet's own payload begins: after at least one block header.
     own: NonZeroU16,
 }
 
 /// A copy of an earlier packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Earlier {
-    /// In ticks of the codec.
+    /// In ticks of the codec's RTP clock.
     age: u32,
     len: usize,
 }
 
 impl Redundancy {
-    /// Reads a payload, all of whose blocks must be of this payload type. `None` for what RFC 2198 does not allow, and for
-    /// blocks of another payload type.
+    /// Reads a payload. All its blocks must have this payload type. `None` for a payload that RFC 2198 does not allow,
+    /// and for blocks of another payload type.
     pub fn read(payload: &[u8], carries: u8) -> Option<Self> {
         let (mut copies, mut len) = (0, 0);
         loop {
@@ -68,17 +68,17 @@ impl Redundancy {
         &payload[usize::from(self.own.get())..]
     }
 
-    /// How much older the newest copy is than the packet, in ticks of the codec; `None` without one.
+    /// Age of the newest copy relative to the packet, in ticks of the codec's RTP clock; `None` without copies.
     pub fn newest_age(self, payload: &[u8]) -> Option<u32> {
         self.copies(payload).map(|(copy, _)| copy.age).min()
     }
 
-    /// Where the copy of the packet is that is so many ticks older, unless it is empty.
+    /// Where the copy with this age in ticks is, unless it is empty.
     pub fn copy_of_age(self, payload: &[u8], age: u32) -> Option<Range<usize>> {
         self.copies(payload).find(|(copy, _)| copy.age == age && copy.len > 0).map(|(_, place)| place)
     }
 
-    /// Gives all blocks another payload type.
+    /// Sets the payload type of all blocks.
     pub fn relabel(self, payload_type: u8, payload: &mut [u8]) {
         for header in 0..=usize::from(self.copies) {
             let first = &mut payload[header * COPY_HEADER];
@@ -99,7 +99,7 @@ impl Redundancy {
 }
 
 impl Earlier {
-    /// Reads the header of a copy (RFC 2198 3): 14 bits of age and 10 of length behind the first octet.
+    /// Reads the header of a copy (RFC 2198 3): 14 bits of age and 10 of length after the first octet.
     fn read([_, a, b, c]: [u8; COPY_HEADER]) -> Self {
         let rest = u32::from_be_bytes([0, a, b, c]);
         Self { age: rest >> 10, len: (rest & 0x3ff) as usize }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_of_chromium_has_its_own_sound_and_that_of_20_ms_before() {
+    fn a_payload_of_chromium_has_its_own_audio_and_that_of_20_ms_before() {
         let payload = [0xef, 0x0f, 0x00, 0x03, 0x6f, 1, 2, 3, 4, 5];
         assert_eq!(payload.to_vec(), redundant(111, &[(960, &[1, 2, 3])], &[4, 5]));
         let read = Redundancy::read(&payload, 111).unwrap();
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_or_of_another_codec_is_refused() {
+    fn truncated_payloads_and_other_codecs_are_refused() {
         let whole = redundant(111, &[(1920, &[9; 600]), (960, &[8; 3])], &[]);
         assert!(Redundancy::read(&whole, 111).unwrap().own(&whole).is_empty());
         for len in 0..whole.len() {
@@ -162,7 +162,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_put_together_is_taken_apart(
+        fn a_built_payload_is_read_back(
             copies in prop::collection::vec((0u32..1 << 14, prop::collection::vec(any::<u8>(), 0..80)), 0..9),
             own in prop::collection::vec(any::<u8>(), 0..80), (from, to) in (0u8..128, 0u8..128),
         ) {
@@ -182,7 +182,7 @@ mod tests {
 
         #[test]
         fn no_payload_makes_it_fail(payload in prop::collection::vec(any::<u8>(), 0..100), ends in 0usize..5) {
-            // Mostly headers that go on.
+            // Mostly headers after which another follows.
             let mut payload = payload;
             payload.iter_mut().step_by(4).for_each(|first| *first = 0x80 | 111);
             if let Some(last) = payload.get_mut(ends * 4) { *last = 111 }

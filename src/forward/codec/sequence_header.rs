@@ -1,17 +1,17 @@
-//! The headers with which a coded sequence begins, read as far as the size of its pictures: the sequence parameter sets of
-//! H.264 and H.265, the sequence header of AV1. They are written by hand because no crate reads all three, each is a page,
-//! and any bytes from a stranger must do.
+//! The headers with which a coded sequence begins, read as far as the frame size: the sequence parameter sets of H.264
+//! and H.265, the sequence header of AV1. Written by hand because no crate reads all three, each is a page, and any
+//! bytes must be accepted.
 
 use super::bits::Bits;
 use super::frame_size::FrameSize;
 
-/// Profiles of H.264 whose parameter sets tell the chroma format (ITU-T H.264 7.3.2.1.1).
+/// Profiles of H.264 whose parameter sets contain the chroma format (ITU-T H.264 7.3.2.1.1).
 const WITH_CHROMA: [u32; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
 
-/// Reference frames that an order cycle may have (ITU-T H.264 7.4.2.1.1).
+/// Maximum number of reference frames in an order cycle (ITU-T H.264 7.4.2.1.1).
 const LONGEST_CYCLE: u32 = 255;
 
-/// What is cut off a picture, in units of its chroma samples.
+/// The cropping of a frame, in units of its chroma samples.
 struct Cut {
     left: u32,
     right: u32,
@@ -27,7 +27,7 @@ impl Cut {
         Some(Self { left: bits.golomb()?, right: bits.golomb()?, top: bits.golomb()?, bottom: bits.golomb()? })
     }
 
-    /// What is left of a picture; each unit is `across` columns and `down` rows.
+    /// The size of a cropped frame; each unit is `across` columns and `down` rows.
     fn apply(&self, width: u32, height: u32, across: u32, down: u32) -> Option<FrameSize> {
         let columns = self.left.checked_add(self.right)?.checked_mul(across)?;
         let rows = self.top.checked_add(self.bottom)?.checked_mul(down)?;
@@ -35,7 +35,7 @@ impl Cut {
     }
 }
 
-/// Columns and rows of one chroma sample (ITU-T H.264 table 6-1); pictures without chroma count as whole ones.
+/// Columns and rows of one chroma sample (ITU-T H.264 table 6-1); (1, 1) for frames without chroma.
 fn chroma_sample(format: u32) -> (u32, u32) {
     match format {
         1 => (2, 2),
@@ -44,7 +44,7 @@ fn chroma_sample(format: u32) -> (u32, u32) {
     }
 }
 
-/// The chroma format; 0 where each colour is a picture of its own.
+/// The chroma format; 0 where the colour planes are coded separately.
 fn chroma_format(bits: &mut Bits<'_>) -> Option<u32> {
     let format = bits.golomb()?;
     let separate = format == 3 && bits.flag()?;
@@ -125,7 +125,7 @@ pub(super) fn h265(set: &[u8]) -> Option<FrameSize> {
     Cut::read(bits)?.apply(width, height, across, down)
 }
 
-/// Passes over what stands before the set's own id in a sequence parameter set of H.265.
+/// Skips the fields before the id of a sequence parameter set of H.265.
 pub(super) fn h265_until_id(bits: &mut Bits<'_>) -> Option<()> {
     /// Profile, tier and constraints of a layer; its level (ITU-T H.265 7.3.3).
     const PROFILE: u32 = 88;
@@ -219,8 +219,8 @@ mod tests {
     }
 
     #[test]
-    fn more_is_cut_off_than_there_is_of_no_picture() {
-        // One macroblock, of which 8 x 2 columns are cut off.
+    fn a_crop_larger_than_the_frame_is_refused() {
+        // One macroblock, cropped by 8 x 2 columns.
         let mut set = vec![0x42, 0x00, 0x1e];
         // id 0, frame number 0, order type 2, references 0, no gaps, width 1, height 1, frames, direct, cut 8 0 0 0.
         let bits = "1".to_owned() + "1" + "011" + "1" + "0" + "1" + "1" + "1" + "0" + "1" + "0001001" + "1" + "1" + "1";

@@ -1,26 +1,27 @@
-//! VP8 as RFC 7741 packetises it: which payload begins a keyframe, how large it is, and where its running numbers stand.
+//! VP8 as RFC 7741 packetises it: which payload begins a keyframe, the frame size, and where PictureID and TL0PICIDX
+//! are.
 
 use super::descriptor::Descriptor;
 use super::frame_size::FrameSize;
 
-/// True for the packet that holds the first byte of the first partition of a key frame (RFC 7741 4.2, 4.3).
+/// True for the packet with the first byte of the first partition of a keyframe (RFC 7741 4.2, 4.3).
 pub(super) fn is_keyframe_start(payload: &[u8]) -> bool {
     let Some(frame) = first_partition(payload) else { return false };
-    // The inverse key frame flag, bit P, is the lowest bit of the frame tag (RFC 6386 9.1). A key frame goes on with a
-    // start code; where the packet is long enough, what has none is no key frame.
+    // The inverse key frame flag, bit P, is the lowest bit of the frame tag (RFC 6386 9.1). In a keyframe a start code
+    // follows; a packet that is long enough and has none is not a keyframe.
     let key = frame.first().is_some_and(|tag| tag & 0x01 == 0);
     let coded = frame.get(3..6).is_none_or(|code| code == [0x9d, 0x01, 0x2a]);
     key && coded
 }
 
-/// The size in a key frame's header, behind its start code (RFC 6386 9.1): 14 bits each, and two of scaling.
+/// The size in a keyframe's header, after its start code (RFC 6386 9.1): 14 bits each, and two of scaling.
 pub(super) fn size(payload: &[u8]) -> Option<FrameSize> {
     let header = first_partition(payload).filter(|_| is_keyframe_start(payload))?.get(6..10)?;
     let side = |low: u8, high: u8| u32::from(u16::from_le_bytes([low, high]) & 0x3fff);
     FrameSize::new(side(header[0], header[1]), side(header[2], header[3]))
 }
 
-/// Where the PictureID and the TL0PICIDX stand: behind the first octet and that of the extensions (RFC 7741 4.2).
+/// Where PictureID and TL0PICIDX are: after the first octet and the extension flags (RFC 7741 4.2).
 pub(super) fn descriptor(payload: &[u8]) -> Option<Descriptor> {
     let (&first, &flags) = (payload.first()?, payload.get(1)?);
     if first & 0x80 == 0 {
@@ -29,11 +30,12 @@ pub(super) fn descriptor(payload: &[u8]) -> Option<Descriptor> {
     let [has_picture_id, has_base] = [0x80, 0x40].map(|bit| flags & bit != 0);
     let long = has_picture_id && payload.get(2)? & 0x80 != 0;
     let behind = 2 + u8::from(has_picture_id) + u8::from(long);
-    let [picture_at, base_at] = [(has_picture_id, 2), (has_base, behind)].map(|(has, at)| if has { at } else { 0 });
-    Some(Descriptor { picture_at, long, base_at })
+    let [picture_id_at, tl0_pic_idx_at] =
+        [(has_picture_id, 2), (has_base, behind)].map(|(has, at)| if has { at } else { 0 });
+    Some(Descriptor { picture_id_at, long, tl0_pic_idx_at })
 }
 
-/// The payload behind its descriptor when it begins partition 0 (bit S set, PID 0), else `None`.
+/// The payload after its descriptor when it begins partition 0 (bit S set, PID 0), else `None`.
 fn first_partition(payload: &[u8]) -> Option<&[u8]> {
     let (&first, rest) = payload.split_first()?;
     let begins = first & 0x10 != 0 && first & 0x07 == 0;
@@ -42,7 +44,7 @@ fn first_partition(payload: &[u8]) -> Option<&[u8]> {
     begins.then_some(behind)
 }
 
-/// Passes over the optional fields: PictureID (7 or 15 bits), TL0PICIDX, and TID/KEYIDX in one byte.
+/// Skips the optional fields: PictureID (7 or 15 bits), TL0PICIDX, and TID/KEYIDX in one byte.
 fn behind_extension(rest: &[u8]) -> Option<&[u8]> {
     let (&flags, mut rest) = rest.split_first()?;
     let [has_picture_id, has_tl0, has_tid, has_key_index] = [0x80, 0x40, 0x20, 0x10].map(|bit| flags & bit != 0);
@@ -59,7 +61,7 @@ mod tests {
 
     use super::*;
 
-    /// Frame tags of RFC 6386 9.1 with the key frame's start code, and of an inter frame.
+    /// Frame tags of RFC 6386 9.1 with the keyframe's start code, and of an inter frame.
     const KEY: [u8; 10] = [0x10, 0x02, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01];
     const INTER: [u8; 4] = [0x11, 0x02, 0x00, 0x77];
 

@@ -1,7 +1,8 @@
-//! VP9 as RFC 9628 packetises it: which payload begins a keyframe, how large it is, and where its running numbers stand.
+//! VP9 as RFC 9628 packetises it: which payload begins a keyframe, the frame size, and where PictureID and TL0PICIDX
+//! are.
 //!
-//! The descriptor alone does not tell: intra-only frames have bit P clear too, and some senders (FFmpeg) never set it.
-//! So the frame header behind the descriptor is read as well.
+//! The descriptor is not enough: intra-only frames have bit P clear too, and some senders (FFmpeg) never set it. So the
+//! frame header after the descriptor is read as well.
 
 use super::bits::Bits;
 use super::descriptor::Descriptor;
@@ -15,14 +16,14 @@ const FLEXIBLE: u8 = 0x10;
 const BEGINS: u8 = 0x08;
 const STRUCTURE: u8 = 0x02;
 
-/// True for the packet that holds the first byte of a key frame of the lowest spatial layer (RFC 9628 4.2).
+/// True for the packet with the first byte of a keyframe of the lowest spatial layer (RFC 9628 4.2).
 pub(super) fn is_keyframe_start(payload: &[u8]) -> bool {
     let Some((&flags, rest)) = payload.split_first() else { return false };
     let begins = flags & BEGINS != 0 && flags & INTER_PREDICTED == 0;
     begins && frame_of_lowest_layer(flags, rest).is_some_and(is_key_frame)
 }
 
-/// The size in a key frame's header; of several spatial layers the largest, from the descriptor.
+/// The size in a keyframe's header; of several spatial layers the largest, from the descriptor.
 pub(super) fn size(payload: &[u8]) -> Option<FrameSize> {
     let (&flags, rest) = payload.split_first().filter(|_| is_keyframe_start(payload))?;
     let structure = structure_of_lowest_layer(flags, rest)?;
@@ -30,7 +31,7 @@ pub(super) fn size(payload: &[u8]) -> Option<FrameSize> {
     largest.or_else(|| size_in_frame(frame_of_lowest_layer(flags, rest)?))
 }
 
-/// The size of the uppermost layer in a scalability structure, where it has sizes (RFC 9628 4.2.1).
+/// The size of the highest layer in a scalability structure, if it contains sizes (RFC 9628 4.2.1).
 fn size_in_structure(structure: &[u8]) -> Option<FrameSize> {
     let (&flags, sizes) = structure.split_first().filter(|(flags, _)| **flags & 0x10 != 0)?;
     let last = sizes.get(usize::from(flags >> 5) * 4..)?.first_chunk::<4>()?;
@@ -38,7 +39,7 @@ fn size_in_structure(structure: &[u8]) -> Option<FrameSize> {
     FrameSize::new(side(last[0], last[1]), side(last[2], last[3]))
 }
 
-/// The size in the uncompressed header of a key frame (VP9 bitstream specification 6.2, 7.2).
+/// The size in the uncompressed header of a keyframe (VP9 bitstream specification 6.2, 7.2).
 fn size_in_frame(frame: &[u8]) -> Option<FrameSize> {
     const SRGB: u32 = 7;
     let bits = &mut Bits::new(frame);
@@ -60,27 +61,27 @@ pub(super) fn profile(format: &Format) -> u8 {
     format.parameter("profile-id").and_then(|id| id.parse().ok()).unwrap_or(0)
 }
 
-/// Where the PictureID and the TL0PICIDX stand: behind the first octet, and behind the layer (RFC 9628 4.2). In the
-/// flexible mode there is no TL0PICIDX.
+/// Where PictureID and TL0PICIDX are: after the first octet, and after the layer (RFC 9628 4.2). The flexible mode has
+/// no TL0PICIDX.
 pub(super) fn descriptor(payload: &[u8]) -> Option<Descriptor> {
     let &flags = payload.first()?;
     let has_picture_id = flags & PICTURE_ID != 0;
     let long = has_picture_id && payload.get(1)? & 0x80 != 0;
     let layer_at = 1 + u8::from(has_picture_id) + u8::from(long);
     let has_base = flags & LAYERS != 0 && flags & FLEXIBLE == 0;
-    let [picture_at, base_at] =
+    let [picture_id_at, tl0_pic_idx_at] =
         [(has_picture_id, 1), (has_base, layer_at + 1)].map(|(has, at)| if has { at } else { 0 });
-    Some(Descriptor { picture_at, long, base_at })
+    Some(Descriptor { picture_id_at, long, tl0_pic_idx_at })
 }
 
-/// The frame behind the rest of the descriptor, if it is of spatial layer 0.
+/// The frame after the rest of the descriptor, if it is of spatial layer 0.
 fn frame_of_lowest_layer(flags: u8, rest: &[u8]) -> Option<&[u8]> {
     let rest = structure_of_lowest_layer(flags, rest)?;
-    // No reference indices: they come with INTER_PREDICTED only.
+    // No reference indices: they are present with INTER_PREDICTED only.
     if flags & STRUCTURE != 0 { behind_structure(rest) } else { Some(rest) }
 }
 
-/// What is behind the descriptor's first fields, if it is of spatial layer 0: its scalability structure, or the frame.
+/// What follows the descriptor's first fields, if it is of spatial layer 0: its scalability structure, or the frame.
 fn structure_of_lowest_layer(flags: u8, mut rest: &[u8]) -> Option<&[u8]> {
     if flags & PICTURE_ID != 0 {
         let long = rest.first()? & 0x80 != 0;
@@ -95,7 +96,7 @@ fn structure_of_lowest_layer(flags: u8, mut rest: &[u8]) -> Option<&[u8]> {
     Some(rest)
 }
 
-/// Passes over the scalability structure: the size of each layer and the pictures of a group (RFC 9628 4.2.1).
+/// Skips the scalability structure: the size of each layer and the frames of a group (RFC 9628 4.2.1).
 fn behind_structure(rest: &[u8]) -> Option<&[u8]> {
     let (&flags, mut rest) = rest.split_first()?;
     let (layers, has_sizes, has_group) = (usize::from(flags >> 5) + 1, flags & 0x10 != 0, flags & 0x08 != 0);
@@ -113,14 +114,14 @@ fn behind_structure(rest: &[u8]) -> Option<&[u8]> {
     Some(rest)
 }
 
-/// Reads the beginning of the uncompressed header (VP9 bitstream specification 6.2): marker, profile, whether an earlier
-/// frame is shown again, frame type. A key frame goes on with a sync code; where the packet is long enough, what has
-/// none is no key frame.
+/// Reads the beginning of the uncompressed header (VP9 bitstream specification 6.2): marker, profile, whether an
+/// earlier frame is shown again, frame type. In a keyframe a sync code follows; a packet that is long enough and has
+/// none is not a keyframe.
 fn is_key_frame(frame: &[u8]) -> bool {
     let Some(&first) = frame.first() else { return false };
     let marked = first >> 6 == 0b10;
     if first >> 4 & 0b11 == 0b11 {
-        // Profile 3 has a reserved bit behind it, which moves everything else by one.
+        // Profile 3 has a reserved bit after it, which moves everything else by one.
         return marked && first & 0b1110 == 0;
     }
     let coded = frame.get(1..4).is_none_or(|code| code == [0x49, 0x83, 0x42]);
@@ -151,7 +152,7 @@ mod tests {
             &[0xb8, 0x92, 0x34, 0x00],
             &[0x0a, 0x00],
             &[0x8a, 0x11, 0x00],
-            // One layer with its size, and a group of two pictures with one and no reference.
+            // One layer with its size, and a group of two frames with one and no reference.
             &[0x0a, 0x18, 1, 0, 1, 0, 2, 0x04, 9, 0x00],
             // Three spatial layers with their sizes, as Chromium sends SVC.
             &[0xba, 0x92, 0x34, 0x00, 0x50, 0, 80, 0, 45, 0, 160, 0, 90, 1, 64, 0, 180],
@@ -165,7 +166,7 @@ mod tests {
 
     #[test]
     fn the_size_is_the_frames_or_that_of_the_uppermost_layer() {
-        // Profile 0, 640 x 360: behind the sync code three bits of colour space, one of range, and the sides less one.
+        // Profile 0, 640 x 360: after the sync code three bits of colour space, one of range, and the sides minus one.
         let key = [0x82, 0x49, 0x83, 0x42, 0x00, 0x27, 0xf0, 0x16, 0x70];
         assert_eq!(size(&packet(&[0x88, 0x11], &key)), FrameSize::new(640, 360));
         assert_eq!(size(&packet(&[0x0a, 0x00], &key)), FrameSize::new(640, 360), "a structure without sizes");

@@ -4,6 +4,6 @@ mod frame_numbers;
 mod read;
 mod write;
 
-pub use read::{HeaderExtensions, Steady};
+pub use read::{HeaderExtensions, PersistentExtensions};
 pub(crate) use write::ExtensionBlocks;
 pub use write::{ExtensionIds, LONGEST_MID};

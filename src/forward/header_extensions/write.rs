@@ -1,26 +1,28 @@
-//! The header extension of an outbound track's packets (RFC 8285 4.2): which elements it has and where they stand, settled once and
-//! then copied.
+//! Writes the header extensions of an outbound track's packets (RFC 8285 4.2): a template of the elements is built once
+//! and then copied.
 //!
-//! Two kinds of elements. Those of the packet and of the outbound track (mid, loudness, orientation, capture time) are the same
-//! each time that the packet is written. Those of the sending (playout-delay, absolute-send-time, the transport-wide
-//! number) stand only on packets whose resend goes by RTX, so that nothing is ever repeated in-band with another content.
-//! The rule: as long as a publisher says the same kinds of things, the block has one length.
+//! There are two kinds of elements. Those of the packet and of the outbound track (mid, audio level, orientation,
+//! capture time) are the same each time the packet is written. Those of the sending (playout-delay, absolute-send-time,
+//! the transport-wide number) are present only on packets that are resent by RTX, so that a resend without RTX never
+//! differs from the first sending. The rule: while a publisher sends the same kinds of values, the block has the same
+//! length.
 //!
-//! Except for dependency descriptors: one has three octets on most packets and dozens on the first of a key picture, which
-//! is therefore longer than the others and ends a run. Where it has more than 16 octets, all elements of that packet are
-//! two-byte ones (RFC 8285 4.3). Its frame number is the line's own ([`Frames`]); all else of it goes through octet for octet.
-//! A packet that has no room for all its elements has the descriptor alone if that fits, for receivers that have begun with
-//! descriptors know no other order of frames. Templates for it are made in the cold path.
+//! Dependency descriptors are the exception: one has three octets on most packets and dozens on the first packet of a
+//! keyframe, which is therefore longer than the others and ends a run. With more than 16 octets, all elements of that
+//! packet are two-byte ones (RFC 8285 4.3). Its frame number is that of the viewer's RTP stream ([`FrameNumbers`]);
+//! everything else in it is copied. A packet without room for all elements gets the descriptor alone if that fits,
+//! because receivers that began with descriptors know no other order of frames. Templates for descriptors are built in
+//! the cold path.
 
 use std::time::Duration;
 
-use super::frame_numbers::Frames;
+use super::frame_numbers::FrameNumbers;
 use super::read::HeaderExtensions;
 use crate::forward::rtp_header::HEADER_LEN;
 
-/// All elements at once take no more, but for the value of a dependency descriptor, the last: 4 in front, mid 18, capture time
-/// 18, loudness 3, orientation 3, of the sending 5 + 5 + 4, and 2 in front of the descriptor. Copied whole, which takes a few
-/// instructions where the right number of octets would take a call.
+/// Octets of all elements together, except for the value of a dependency descriptor, which is the last: 4 in front, mid
+/// 18, capture time 18, audio level 3, orientation 3, those of the sending 5 + 5 + 4, and 2 in front of the descriptor.
+/// The whole block is copied: that takes a few instructions, where copying the exact number of octets would be a call.
 const ROOM: usize = 64;
 
 /// The longest mid that a one-byte element holds.
@@ -29,59 +31,59 @@ pub const LONGEST_MID: usize = 16;
 /// The longest value of a one-byte element.
 const LONGEST_SHORT: usize = 16;
 
-/// Of [`ExtensionBlocks::key`]: the resend goes by RTX. The others are those of [`HeaderExtensions`].
+/// In [`ExtensionBlocks::key`]: the packet is resent by RTX. The other bits are those of [`HeaderExtensions`].
 const BY_RTX: u8 = 1 << 7;
 
-/// Of [`ExtensionBlocks::key`]: the dependency descriptor alone.
+/// In [`ExtensionBlocks::key`]: the dependency descriptor alone.
 const LEAST: u8 = 1 << 6;
 
-/// The ids (1 to 14) under which a viewer takes header extensions; `None` for those that it does not.
+/// The ids (1 to 14) of the header extensions that a viewer negotiated; `None` for the others.
 #[derive(Clone, Debug, Default)]
 pub struct ExtensionIds {
-    /// The section that a packet belongs to (RFC 9143 15), and its name, which is no longer than [`LONGEST_MID`].
+    /// The media section of a packet (RFC 9143 15), and its name, which is no longer than [`LONGEST_MID`].
     pub mid: Option<(u8, String)>,
     /// When a frame was captured.
     pub capture_time: Option<u8>,
-    /// How loud a packet is (RFC 6464).
+    /// The audio level of a packet (RFC 6464).
     pub audio_level: Option<u8>,
-    /// How the picture is to be turned (3GPP TS 26.114).
+    /// The rotation of the video (3GPP TS 26.114).
     pub orientation: Option<u8>,
-    /// Which frame a packet is of and which frames that needs. Two-byte elements must be allowed too.
+    /// Which frame a packet belongs to and which frames that depends on. Two-byte elements must be allowed too.
     pub dependencies: Option<u8>,
-    /// How long a receiver is to hold pictures back.
+    /// How long a receiver should delay playout.
     pub playout_delay: Option<u8>,
-    /// When a packet left.
+    /// When a packet was sent.
     pub send_time: Option<u8>,
-    /// A number over all packets that carry it.
+    /// A number that counts all packets with this extension.
     pub transport_number: Option<u8>,
 }
 
-/// An outbound track's header extension.
+/// The header extensions of an outbound track.
 #[derive(Clone, Debug)]
 pub(crate) struct ExtensionBlocks {
     ids: ExtensionIds,
-    /// Of [`HeaderExtensions`], what the viewer takes.
+    /// Bits of [`HeaderExtensions`] that the viewer negotiated.
     takes: u8,
-    /// How long pictures are to be held back.
-    held_back: Duration,
-    /// What playout-delay says; `None` until there is something to say.
-    playout_delay: Option<[u8; 3]>,
+    /// The minimum playout delay.
+    playout_delay: Duration,
+    /// The value of playout-delay; `None` before the first delay.
+    playout_delay_value: Option<[u8; 3]>,
     send_time: [u8; 3],
     next_number: u16,
-    frames: Frames,
-    /// What the template is for; `None` for nothing any more, and where a packet has a dependency descriptor.
+    frame_numbers: FrameNumbers,
+    /// What the template is for; `None` when it must be rebuilt, and where a packet has a dependency descriptor.
     key: Option<u8>,
-    /// The same, with the octets of the descriptor.
+    /// What the template was built for, with the octets of the descriptor.
     made: Option<(u8, usize)>,
     template: Template,
 }
 
-/// A block without the values of packets and sendings. Positions count from the start of the packet; 0 is none.
+/// A block without the values of packets and sendings. Positions count from the start of the packet; 0 means absent.
 #[derive(Clone, Debug)]
 struct Template {
     octets: [u8; ROOM],
     len: usize,
-    /// Some of the next three are there.
+    /// At least one of the next three is present.
     has_values: bool,
     audio_level: usize,
     orientation: usize,
@@ -91,14 +93,14 @@ struct Template {
     number: usize,
     dependencies: usize,
     dependencies_len: usize,
-    /// What is added to the frame number.
+    /// Added to the frame number.
     frame_shift: u16,
-    /// More than 16 octets have room in an element.
+    /// Elements have two-byte headers, which allow more than 16 octets.
     two_byte: bool,
 }
 
 impl ExtensionBlocks {
-    /// `None` where a viewer takes none of the extensions.
+    /// `None` where a viewer negotiated none of the extensions.
     pub(crate) fn new(ids: ExtensionIds) -> Option<Self> {
         let mut takes = 0;
         for (id, bits) in [
@@ -114,38 +116,39 @@ impl ExtensionBlocks {
         any.then(|| Self {
             ids,
             takes,
-            held_back: Duration::ZERO,
-            playout_delay: None,
+            playout_delay: Duration::ZERO,
+            playout_delay_value: None,
             send_time: [0; 3],
             next_number: 0,
-            frames: Frames::default(),
+            frame_numbers: FrameNumbers::default(),
             key: None,
             made: None,
             template: Template::default(),
         })
     }
 
-    /// Lets packets say from now on how long pictures are to be held back at least. With no limit at most.
+    /// Sets the minimum playout delay that packets announce from now on. The maximum is the highest possible value.
     #[inline]
-    pub(crate) fn hold_back(&mut self, least: Duration) {
-        if std::mem::replace(&mut self.held_back, least) != least {
-            self.set_playout_delay(least);
+    pub(crate) fn set_playout_delay(&mut self, least: Duration) {
+        if std::mem::replace(&mut self.playout_delay, least) != least {
+            self.encode_playout_delay(least);
         }
     }
 
     #[cold]
-    fn set_playout_delay(&mut self, least: Duration) {
-        // Twelve bits each, in 10 ms.
+    fn encode_playout_delay(&mut self, least: Duration) {
+        // Twelve bits each, in units of 10 ms.
         let least = least.as_millis().div_ceil(10).min(0xfff) as u16;
-        // The most is never 0: with a least of 0 that asks for pictures as they come, whatever jitter there is.
+        // The maximum is never 0: together with a minimum of 0 it would mean that frames are shown as they arrive,
+        // regardless of jitter.
         let [high, low] = (least << 4 | 0xf).to_be_bytes();
-        // Written from the first need on, then always, so that a burst has packets of one length.
-        self.playout_delay = Some([high, low, 0xff]);
+        // Present on all packets once it was needed, so that the packets of a burst have one length.
+        self.playout_delay_value = Some([high, low, 0xff]);
         self.key = None;
         self.made = None;
     }
 
-    /// The moment that packets say they are sent at, on a clock that begins anywhere: 6.18 fixed-point seconds.
+    /// Sets the send time of the next packets, on a clock with any origin: 6.18 fixed-point seconds.
     #[inline]
     pub(crate) fn set_send_time(&mut self, since: Duration) {
         let ticks = (since.as_micros() as u64).wrapping_mul(1 << 18) / 1_000_000;
@@ -153,52 +156,53 @@ impl ExtensionBlocks {
         self.send_time = [high, middle, low];
     }
 
-    /// True where packets say when they are sent.
-    pub(crate) fn tells_send_time(&self) -> bool {
+    /// True where packets carry their send time.
+    pub(crate) fn has_send_time(&self) -> bool {
         self.ids.send_time.is_some()
     }
 
-    /// Octets of a block as it was written last.
+    /// Octets of the block that was written last.
     pub(crate) fn len(&self) -> usize {
         self.template.len
     }
 
-    /// A segment of the line begins at this number, with a packet that has these values.
-    pub(crate) fn begin(&mut self, elements: &HeaderExtensions, index: u64) {
+    /// Begins a segment of the RTP stream at this packet index, with a packet that has these values.
+    pub(crate) fn begin(&mut self, extensions: &HeaderExtensions, index: u64) {
         if self.ids.dependencies.is_some() {
-            self.frames.begin(index, elements.frame_number());
+            self.frame_numbers.begin(index, extensions.frame_number());
         }
     }
 
-    /// Octets of the block of a packet with these values and this number of the line; 0 where there is nothing to say.
+    /// Builds or reuses the template for a packet with these values and this index; returns the octets of its block, or
+    /// 0 where it is empty.
     #[inline]
-    pub(crate) fn settle(&mut self, elements: &HeaderExtensions, by_rtx: bool, index: u64) -> usize {
-        let key = elements.present() & self.takes | if by_rtx { BY_RTX } else { 0 };
+    pub(crate) fn settle(&mut self, extensions: &HeaderExtensions, by_rtx: bool, index: u64) -> usize {
+        let key = extensions.present() & self.takes | if by_rtx { BY_RTX } else { 0 };
         if self.key != Some(key) {
-            self.make(key, elements, index);
+            self.make(key, extensions, index);
         }
         self.template.len
     }
 
     /// The same with the dependency descriptor alone; 0 where there is none.
     #[cold]
-    pub(crate) fn settle_least(&mut self, elements: &HeaderExtensions, index: u64) -> usize {
-        let key = elements.present() & self.takes & HeaderExtensions::DEPENDENCIES;
+    pub(crate) fn settle_least(&mut self, extensions: &HeaderExtensions, index: u64) -> usize {
+        let key = extensions.present() & self.takes & HeaderExtensions::DEPENDENCIES;
         if key == 0 {
             return 0;
         }
-        self.make(key | LEAST, elements, index);
+        self.make(key | LEAST, extensions, index);
         self.template.len
     }
 
-    /// Writes the block that was settled last behind the header, and says so there. Behind it octets are overwritten, up to
-    /// [`ROOM`].
+    /// Writes the settled block after the header, and sets the header's extension bit. Octets after the block are
+    /// overwritten, up to [`ROOM`].
     #[inline]
-    pub(crate) fn write(&self, elements: &HeaderExtensions, packet: &mut [u8]) {
+    pub(crate) fn write(&self, extensions: &HeaderExtensions, packet: &mut [u8]) {
         let template = &self.template;
         match packet.split_first_chunk_mut::<{ HEADER_LEN + ROOM }>() {
             Some((packet, _)) => packet[HEADER_LEN..].copy_from_slice(&template.octets),
-            // There is no more room than for the packet.
+            // The buffer ends with the packet.
             None => {
                 let len = template.len.min(ROOM);
                 packet[HEADER_LEN..HEADER_LEN + len].copy_from_slice(&template.octets[..len]);
@@ -206,12 +210,11 @@ impl ExtensionBlocks {
         }
         packet[0] |= 0x10;
         if template.has_values {
-            template.fill_in(elements, packet);
+            template.fill_in(extensions, packet);
         }
     }
 
-    /// Writes what is of the sending into a packet that [`Self::write`] has written a block into or not. Once for each
-    /// packet that is sent.
+    /// Fills in the values of the sending, in a packet with or without a block. Once for each packet that is sent.
     #[inline]
     pub(crate) fn stamp(&mut self, packet: &mut [u8]) {
         let (send_time, number) = (self.template.send_time, self.template.number);
@@ -227,12 +230,12 @@ impl ExtensionBlocks {
         }
     }
 
-    /// Makes the template for a packet that has these values, and for others with such ones.
+    /// Builds the template for packets with the same kinds of values as this one.
     #[cold]
-    fn make(&mut self, key: u8, elements: &HeaderExtensions, index: u64) {
-        let descriptor = (key & HeaderExtensions::DEPENDENCIES != 0).then(|| elements.frame_number()).flatten();
-        let shift = descriptor.and_then(|number| self.frames.shift(index, number));
-        let len = shift.map_or(0, |_| elements.dependencies().len());
+    fn make(&mut self, key: u8, extensions: &HeaderExtensions, index: u64) {
+        let descriptor = (key & HeaderExtensions::DEPENDENCIES != 0).then(|| extensions.frame_number()).flatten();
+        let shift = descriptor.and_then(|number| self.frame_numbers.shift(index, number));
+        let len = shift.map_or(0, |_| extensions.dependencies().len());
         if self.made != Some((key, len)) {
             self.template = self.template(key, len);
             self.made = Some((key, len));
@@ -241,7 +244,7 @@ impl ExtensionBlocks {
         self.key = Some(key).filter(|_| descriptor.is_none());
     }
 
-    /// The template for packets that have these values and a dependency descriptor of so many octets.
+    /// The template for packets with the values in `key` and a dependency descriptor of this many octets.
     fn template(&self, key: u8, dependencies: usize) -> Template {
         let mut template = Template { two_byte: dependencies > LONGEST_SHORT, ..Template::default() };
         let ids = &self.ids;
@@ -260,7 +263,7 @@ impl ExtensionBlocks {
             template.capture_time = template.add(id, &[0; 16][..template.capture_len]);
         }
         if has(BY_RTX) {
-            if let (Some(id), Some(delay)) = (ids.playout_delay, self.playout_delay) {
+            if let (Some(id), Some(delay)) = (ids.playout_delay, self.playout_delay_value) {
                 template.add(id, &delay);
             }
             if let Some(id) = ids.send_time {
@@ -301,14 +304,14 @@ impl Default for Template {
 }
 
 impl Template {
-    /// Adds an element; where its value stands in the packet.
+    /// Adds an element; returns where its value is in the packet.
     fn add(&mut self, id: u8, value: &[u8]) -> usize {
         let at = self.begin(id, value.len());
         self.octets[at - HEADER_LEN..self.len].copy_from_slice(value);
         at
     }
 
-    /// Adds an element without its value; where that is to stand in the packet.
+    /// Adds an element without its value; returns where the value belongs in the packet.
     fn begin(&mut self, id: u8, len: usize) -> usize {
         let mut at = self.len.max(4);
         if self.two_byte {
@@ -322,7 +325,7 @@ impl Template {
         HEADER_LEN + at
     }
 
-    /// Pads it to whole words, and says in front how many there are.
+    /// Pads the block to whole words and writes their number in front.
     fn finish(&mut self) {
         if self.len > 0 {
             self.len = self.len.next_multiple_of(4);
@@ -332,29 +335,29 @@ impl Template {
     }
 
     #[inline]
-    fn fill_in(&self, elements: &HeaderExtensions, packet: &mut [u8]) {
+    fn fill_in(&self, extensions: &HeaderExtensions, packet: &mut [u8]) {
         if self.audio_level > 0 {
-            packet[self.audio_level] = elements.audio_level();
+            packet[self.audio_level] = extensions.audio_level();
         }
         if self.orientation > 0 {
-            packet[self.orientation] = elements.orientation();
+            packet[self.orientation] = extensions.orientation();
         }
         if self.capture_time > 0 {
-            let (time, end) = (elements.capture_time(), self.capture_time + self.capture_len);
+            let (time, end) = (extensions.capture_time(), self.capture_time + self.capture_len);
             packet[self.capture_time..end].copy_from_slice(&time[..self.capture_len]);
         }
         if self.dependencies > 0 {
-            self.fill_in_dependencies(elements, packet);
+            self.fill_in_dependencies(extensions, packet);
         }
     }
 
     #[cold]
-    fn fill_in_dependencies(&self, elements: &HeaderExtensions, packet: &mut [u8]) {
+    fn fill_in_dependencies(&self, extensions: &HeaderExtensions, packet: &mut [u8]) {
         let (at, end) = (self.dependencies, self.dependencies + self.dependencies_len);
-        packet[at..end].copy_from_slice(elements.dependencies());
-        let number = elements.frame_number().unwrap_or_default().wrapping_add(self.frame_shift);
+        packet[at..end].copy_from_slice(extensions.dependencies());
+        let number = extensions.frame_number().unwrap_or_default().wrapping_add(self.frame_shift);
         packet[at + 1..at + 3].copy_from_slice(&number.to_be_bytes());
-        // The template may end before the value does.
+        // The template may be shorter than the block.
         packet[end..HEADER_LEN + self.len].fill(0);
     }
 }

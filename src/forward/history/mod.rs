@@ -5,4 +5,4 @@ mod ring;
 mod since_keyframe;
 
 pub use ring::{Get, History, HistoryLimits};
-pub use since_keyframe::{PictureLimits, Pictures};
+pub use since_keyframe::{CacheLimits, CachedFrames};

@@ -1,45 +1,46 @@
-//! The recent packets of one layer of a track, in the order of arrival: from here each viewer is served, and its losses
-//! are repaired.
+//! The recent packets of one layer of a track, in the order of arrival. Viewers are served from here, and their losses
+//! repaired.
 //!
-//! A position counts arrivals and never repeats, so that every viewer keeps a cursor of its own and one that fell behind
-//! is told so. What has come since the newest keyframe is kept for longer, as long as it is not too much: from it a
-//! viewer that joins late has a picture at once ([`Pictures`]). The rule: one source packet (epoch, layer, index) is here at most once ever. A second one, whatever it
-//! contains, is refused; resends repeat what was sent because of that.
+//! A position counts arrivals and never repeats, so every viewer keeps its own cursor, and a viewer that fell behind is
+//! noticed. Packets since the newest keyframe are kept longer, within limits: they give a viewer that joins late a
+//! frame at once ([`CachedFrames`]). The rule: a source packet (epoch, layer, index) enters at most once ever. A second
+//! one is refused whatever it contains, so a resend always repeats what was sent.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::since_keyframe::{PictureLimits, Pictures, Since};
+use super::since_keyframe::{CacheLimits, CachedFrames, Since};
 use crate::forward::packet::Packet;
 use crate::forward::source::{Epoch, LayerId, Source, SourceIndex};
 
-/// How much a history keeps; the older packets make room.
+/// How much a history keeps. When a limit is reached, older packets are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryLimits {
-    /// Packets kept at most for viewers that are live.
+    /// Packets kept at most for live viewers.
     pub packets: usize,
-    /// Age up to which they are kept, by the time of their reception and that of the newest.
+    /// Maximum age of packets for live viewers, measured between their reception and that of the newest packet.
     pub age: Duration,
-    /// How much is kept besides for viewers that join, since the newest keyframe.
-    pub pictures: PictureLimits,
+    /// How much is kept beyond that since the newest keyframe, for viewers that join.
+    pub cache: CacheLimits,
 }
 
 impl Default for HistoryLimits {
-    /// One second, and no more packets than a line of 20 Mbit/s has in it.
+    /// One second, and no more packets than one second of 20 Mbit/s holds.
     fn default() -> Self {
-        Self { packets: 2048, age: Duration::from_secs(1), pictures: PictureLimits::default() }
+        Self { packets: 2048, age: Duration::from_secs(1), cache: CacheLimits::default() }
     }
 }
 
-/// What stands at a position.
+/// What is at a position.
 #[derive(Clone, Copy, Debug)]
 pub enum Get<'a> {
     /// The packet that arrived there.
     Packet(&'a Arc<Packet>),
-    /// It is older than what live viewers get: the reader fell behind and goes on at [`History::head`] or later.
+    /// The packet is older than what live viewers get: the reader fell behind and continues at [`History::head`] or
+    /// later.
     TooOld,
-    /// It has not arrived yet.
+    /// The packet has not arrived yet.
     NotYet,
 }
 
@@ -52,35 +53,36 @@ pub struct History {
     tail: u64,
     /// Position of the oldest packet for viewers that are live.
     recent: u64,
-    /// Until when that one is recent, if it has been asked: what comes later makes it leave.
+    /// Until when that packet is recent, once this was computed: a packet that arrives later drops it.
     recent_until: Option<Instant>,
     position_by_source: HashMap<Source, u64, foldhash::fast::RandomState>,
     lines: Vec<Line>,
-    /// Publishers up to this epoch are over.
+    /// Packets of publishers up to this epoch are refused.
     forgotten: Option<Epoch>,
     since_keyframe: Option<Since>,
 }
 
-/// One publisher's line. Of each the history knows below which index everything is over.
+/// One RTP stream of a publisher, and the index below which its packets are refused.
 #[derive(Clone, Copy, Debug)]
 struct Line {
     epoch: Epoch,
     layer: LayerId,
-    /// Packets below it are refused: they came and went, or come too late for anybody.
+    /// Packets below this index are refused: they were here before, or are too late to be useful.
     floor: SourceIndex,
 }
 
-/// Lines known at a time: the layers of a publisher and of the one before it. When full the oldest publisher's is
-/// forgotten, and nothing of that publisher is taken any more.
+/// RTP streams known at a time: the layers of a publisher and of the one before it. When full, the oldest publisher's
+/// stream is forgotten, and no more packets of that publisher are accepted.
 const LINES: usize = 8;
 
-/// How far behind a keyframe's start a reader looks for packets that overtook it.
+/// How far behind the start of a keyframe a reader looks for packets that overtook it.
 const REORDERED: u64 = 64;
 
-/// Somebody may be on the way from the keyframe to live for so long: what is too old to begin with is still needed.
+/// Packets that are too old to begin with are kept this long, because a replay may still need them.
 const LONGEST_REPLAY: Duration = Duration::from_secs(8);
 
-/// Packets dropped at most for one that arrives. A keyframe makes thousands superfluous at once; they leave bit by bit.
+/// Packets dropped at most for each one that arrives. A keyframe makes thousands superfluous at once; they are dropped
+/// gradually.
 const DROPS: usize = 4;
 
 impl History {
@@ -99,8 +101,8 @@ impl History {
         }
     }
 
-    /// Adds a packet and returns its position, or `None` when it is refused: it is here already, or was, or belongs to
-    /// a publisher two takeovers ago.
+    /// Adds a packet and returns its position. `None` when it is refused: it is or was here already, or belongs to a
+    /// publisher two takeovers ago.
     pub fn push(&mut self, packet: Arc<Packet>) -> Option<u64> {
         let source = packet.source();
         if source.index < self.floor_of(&source)? || self.position_by_source.contains_key(&source) {
@@ -110,7 +112,7 @@ impl History {
         let position = self.head();
         match &mut self.since_keyframe {
             Some(since) if !(packet.keyframe && since.is_before(&packet)) => since.add(&packet),
-            since if packet.keyframe => *since = Some(Since::keyframe(position, &packet, &self.limits.pictures)),
+            since if packet.keyframe => *since = Some(Since::keyframe(position, &packet, &self.limits.cache)),
             _ => {}
         }
         self.position_by_source.insert(source, position);
@@ -118,16 +120,16 @@ impl History {
         Some(position)
     }
 
-    /// What stands at a position, for a viewer that is live.
+    /// What is at a position, for a live viewer.
     pub fn get(&self, position: u64) -> Get<'_> {
         if position < self.recent {
             return Get::TooOld;
         }
-        // What is recent is kept.
+        // Recent packets are always kept.
         self.packets.get((position - self.tail) as usize).map_or(Get::NotYet, Get::Packet)
     }
 
-    /// What stands at a position, as far back as anything is kept.
+    /// What is at a position, as far back as any packet is kept.
     pub fn kept(&self, position: u64) -> Get<'_> {
         match position.checked_sub(self.tail) {
             None => Get::TooOld,
@@ -145,7 +147,7 @@ impl History {
         self.tail
     }
 
-    /// The packet with this identity, if it is still here.
+    /// The packet with this identity, while it is kept.
     pub fn find(&self, source: Source) -> Option<&Arc<Packet>> {
         match self.kept(*self.position_by_source.get(&source)?) {
             Get::Packet(packet) => Some(packet),
@@ -153,20 +155,20 @@ impl History {
         }
     }
 
-    /// The position of the newest keyframe start, whether it is still here or not.
+    /// The position where the newest keyframe starts, even if that packet is no longer kept.
     pub fn keyframe(&self) -> Option<u64> {
         self.since_keyframe.map(|since| since.position)
     }
 
-    /// The pictures since the newest keyframe, if all of them are here.
-    pub fn pictures(&self) -> Option<Pictures> {
+    /// The frames since the newest keyframe, if all of them are kept.
+    pub fn cached_frames(&self) -> Option<CachedFrames> {
         let since = self.since_keyframe.filter(|since| since.position >= self.tail)?;
-        let within = since.is_within(&self.limits.pictures) || since.position >= self.recent;
-        within.then(|| since.pictures())
+        let within = since.is_within(&self.limits.cache) || since.position >= self.recent;
+        within.then(|| since.cached_frames())
     }
 
-    /// Drops what is too old by now, although nothing comes that would make it leave. What live viewers get has its age,
-    /// and so have the pictures since the newest keyframe where they are not few.
+    /// Drops what has become too old although no packet arrives. Packets for live viewers have a maximum age, and so
+    /// have the frames since the newest keyframe unless they are few.
     pub fn expire(&mut self, now: Instant) {
         while let Get::Packet(packet) = self.kept(self.recent) {
             if now.saturating_duration_since(packet.received) <= self.limits.age {
@@ -174,12 +176,12 @@ impl History {
             }
             self.pass_recent();
         }
-        let pictures = self.limits.pictures;
+        let limits = self.limits.cache;
         let earlier = now.checked_sub(LONGEST_REPLAY).unwrap_or(now);
-        if let Some(since) = self.since_keyframe.as_mut().filter(|since| !since.is_within_at(earlier, &pictures)) {
+        if let Some(since) = self.since_keyframe.as_mut().filter(|since| !since.is_within_at(earlier, &limits)) {
             since.give_up();
         }
-        let longest = pictures.age + LONGEST_REPLAY;
+        let longest = limits.age + LONGEST_REPLAY;
         while let Get::Packet(oldest) = self.kept(self.tail) {
             if self.tail >= self.first_needed() || now.saturating_duration_since(oldest.received) <= longest {
                 break;
@@ -188,15 +190,15 @@ impl History {
         }
     }
 
-    /// Octets that it takes to keep the pictures since the newest keyframe, and when that came; `None` where they are not
-    /// kept.
-    pub fn cost_of_pictures(&self) -> Option<(usize, Instant)> {
-        let since = self.since_keyframe.filter(|since| since.is_within(&self.limits.pictures))?;
+    /// Octets needed to keep the frames since the newest keyframe, and when that keyframe arrived; `None` where they
+    /// are not kept.
+    pub fn cache_cost(&self) -> Option<(usize, Instant)> {
+        let since = self.since_keyframe.filter(|since| since.is_within(&self.limits.cache))?;
         Some((since.cost(), since.received()))
     }
 
-    /// Gives up the pictures since the newest keyframe: they make room for others.
-    pub fn give_up_pictures(&mut self, now: Instant) {
+    /// Gives up the frames since the newest keyframe to make room for those of other streams.
+    pub fn give_up_cache(&mut self, now: Instant) {
         if let Some(since) = &mut self.since_keyframe {
             since.give_up();
         }
@@ -206,14 +208,14 @@ impl History {
         }
     }
 
-    /// All packets kept, oldest first: what another worker's history begins with, so that nothing is missing between
-    /// it and the live packets that follow (those that are in both are refused there).
+    /// All packets kept, oldest first: the start of another worker's history, so that no packet is missing between it
+    /// and the live packets that follow. Packets in both are refused there.
     pub fn snapshot(&self) -> impl Iterator<Item = &Arc<Packet>> {
         self.packets.iter()
     }
 
-    /// The earliest position from which a reader finds everything behind the packet at `position` in its publisher's
-    /// line: packets that overtook it stand before it.
+    /// The earliest position from which a reader finds everything after the packet at `position` in its RTP stream,
+    /// including packets that overtook it.
     pub fn rewind(&self, position: u64) -> u64 {
         let Get::Packet(packet) = self.kept(position) else { return position };
         let source = packet.source();
@@ -226,7 +228,8 @@ impl History {
         (earliest..position).find(overtook).unwrap_or(position)
     }
 
-    /// The floor of the packet's line, which begins here if it is new; `None` for a publisher that is long gone.
+    /// The lowest accepted index of the packet's RTP stream, which is registered here if it is new; `None` for a
+    /// publisher that left long ago.
     fn floor_of(&mut self, source: &Source) -> Option<SourceIndex> {
         let known = self.lines.iter().find(|line| (line.epoch, line.layer) == (source.epoch, source.layer));
         if let Some(line) = known {
@@ -246,7 +249,7 @@ impl History {
         Some(0)
     }
 
-    /// Drops what nobody needs once this packet is here.
+    /// Drops what is not needed once this packet is here.
     fn make_room(&mut self, newest: &Packet) {
         while self.head() > self.recent && self.is_recent_over(newest) {
             self.pass_recent();
@@ -256,13 +259,13 @@ impl History {
         }
     }
 
-    /// Position of the oldest packet that somebody needs.
+    /// Position of the oldest packet that is needed.
     fn first_needed(&self) -> u64 {
-        let kept = self.since_keyframe.filter(|since| since.is_within(&self.limits.pictures));
+        let kept = self.since_keyframe.filter(|since| since.is_within(&self.limits.cache));
         kept.map_or(self.recent, |since| since.position.saturating_sub(REORDERED).min(self.recent))
     }
 
-    /// True when the oldest packet for live viewers is too old for them once `newest` is here.
+    /// True when the oldest packet for live viewers is too old for them, measured against `newest`.
     #[inline]
     fn is_recent_over(&mut self, newest: &Packet) -> bool {
         if self.head() - self.recent >= self.limits.packets as u64 {

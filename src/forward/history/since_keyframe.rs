@@ -1,58 +1,59 @@
-//! What has come since the newest keyframe: the pictures that a viewer who joins now needs before it can decode the next
-//! one. Counted as it arrives, so that too much of it is given up rather than kept.
+//! The frames since the newest keyframe: a viewer that joins needs them to decode the next frame. Counted as they
+//! arrive, so that the cache is given up when it grows too large.
 
 use std::time::{Duration, Instant};
 
 use crate::forward::packet::Packet;
 use crate::forward::source::Source;
 
-/// How much is kept since the newest keyframe. Beyond any of the limits it is given up until the next keyframe.
+/// How much is kept since the newest keyframe. Beyond any of the limits, nothing is kept until the next keyframe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PictureLimits {
-    /// Octets, with what it costs to keep them; 0 keeps nothing.
+pub struct CacheLimits {
+    /// Octets, with overhead; 0 keeps nothing.
     pub octets: usize,
-    /// Pictures, if there are more than `FEW_FRAMES`.
+    /// Frames; applies to more than `STILL_FRAMES`.
     pub frames: u32,
-    /// Age of the keyframe, where there is more than `FEW_OCTETS` and `FEW_FRAMES`.
+    /// Age of the keyframe; applies to more than `STILL_OCTETS` or `STILL_FRAMES`.
     pub age: Duration,
 }
 
-/// What costs so little is kept until a newer keyframe comes: of a screen that stands still there is nothing else to see.
-const FEW_OCTETS: usize = 1 << 20;
-const FEW_FRAMES: u32 = 100;
+/// A cache within both limits is kept until a newer keyframe arrives, whatever its age: a still screen sends little
+/// else.
+const STILL_OCTETS: usize = 1 << 20;
+const STILL_FRAMES: u32 = 100;
 
-/// Further apart, RTP timestamps do not tell which came first.
+/// Two RTP timestamps that are further apart do not tell which is later.
 const LONGEST: Duration = Duration::from_secs(6 * 3600);
 
-/// What a packet costs beside its payload: itself, its place in the ring and in the index.
+/// Overhead of a packet besides its payload: the struct, its place in the ring and in the index.
 const PACKET_OCTETS: usize = 192;
 
-impl PictureLimits {
+impl CacheLimits {
     /// Keeps no more than live viewers need.
     pub const NONE: Self = Self { octets: 0, frames: 0, age: Duration::ZERO };
 }
 
-impl Default for PictureLimits {
+impl Default for CacheLimits {
     /// 12 s of 10 Mbit/s, 60 frames a second for 20 s.
     fn default() -> Self {
         Self { octets: 16 << 20, frames: 1200, age: Duration::from_secs(20) }
     }
 }
 
-/// The pictures since the newest keyframe.
+/// The frames since the newest keyframe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pictures {
+pub struct CachedFrames {
     /// Position of the keyframe's first packet.
     pub position: u64,
     /// Octets of all payloads.
     pub octets: usize,
-    /// Between the reception of the keyframe's first packet and that of the newest packet.
+    /// Time between the reception of the keyframe's first packet and that of the newest packet.
     pub span: Duration,
-    /// How many there are, if they are few: each is shown for a moment then, however long it stood.
-    pub few: Option<u32>,
+    /// Number of frames, if it is small: a still screen. A replay then shows each frame only briefly.
+    pub still_frames: Option<u32>,
 }
 
-/// The running count.
+/// What is counted while packets arrive.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Since {
     pub(crate) position: u64,
@@ -64,26 +65,27 @@ pub(crate) struct Since {
     packets: usize,
     frames: u32,
     timestamp: u32,
-    /// It made room for others.
+    /// Given up, to make room for other streams.
     given_up: bool,
 }
 
-/// Until when the pictures live. Kept, because each packet is compared with it, which costs less than an age.
+/// Until when the frames are kept. Stored, because comparing each packet with a moment costs less than computing an
+/// age.
 #[derive(Clone, Copy, Debug)]
 struct Ends {
-    /// Where they are few.
-    few: Instant,
-    many: Instant,
+    /// While the frames are few.
+    still: Instant,
+    moving: Instant,
 }
 
 impl Since {
-    /// The count that begins with a keyframe's first packet.
-    pub(crate) fn keyframe(position: u64, packet: &Packet, limits: &PictureLimits) -> Self {
+    /// Begins to count at the first packet of a keyframe.
+    pub(crate) fn keyframe(position: u64, packet: &Packet, limits: &CacheLimits) -> Self {
         Self {
             position,
             source: packet.source(),
             received: packet.received,
-            ends: Ends { few: packet.received + LONGEST, many: packet.received + limits.age },
+            ends: Ends { still: packet.received + LONGEST, moving: packet.received + limits.age },
             newest: packet.received,
             octets: packet.payload.len(),
             packets: 1,
@@ -93,7 +95,7 @@ impl Since {
         }
     }
 
-    /// One more packet.
+    /// Counts one more packet.
     pub(crate) fn add(&mut self, packet: &Packet) {
         self.newest = self.newest.max(packet.received);
         self.octets += packet.payload.len();
@@ -104,46 +106,49 @@ impl Since {
         }
     }
 
-    /// True unless the packet is an older publisher's, or stands before this keyframe in the line: one that comes late.
+    /// False for a packet of an older publisher, or one from before this keyframe that arrives late.
     pub(crate) fn is_before(&self, packet: &Packet) -> bool {
         let Source { epoch, layer, index } = packet.source();
         epoch > self.source.epoch
             || epoch == self.source.epoch && (layer != self.source.layer || index > self.source.index)
     }
 
-    pub(crate) fn is_within(&self, limits: &PictureLimits) -> bool {
+    pub(crate) fn is_within(&self, limits: &CacheLimits) -> bool {
         self.is_within_at(self.newest, limits)
     }
 
-    /// The same when nothing came since the newest packet.
-    pub(crate) fn is_within_at(&self, now: Instant, limits: &PictureLimits) -> bool {
-        let lives =
-            if self.are_few() { now <= self.ends.few } else { self.frames <= limits.frames && now <= self.ends.many };
+    /// The same when no packet has arrived since the newest one.
+    pub(crate) fn is_within_at(&self, now: Instant, limits: &CacheLimits) -> bool {
+        let lives = if self.is_still() {
+            now <= self.ends.still
+        } else {
+            self.frames <= limits.frames && now <= self.ends.moving
+        };
         lives && self.cost() <= limits.octets && !self.given_up
     }
 
-    /// Octets that it takes.
+    /// Octets needed, with overhead.
     pub(crate) fn cost(&self) -> usize {
         self.octets + self.packets * PACKET_OCTETS
     }
 
-    /// Lets it make room for others, until the next keyframe.
+    /// Gives the cache up until the next keyframe.
     pub(crate) fn give_up(&mut self) {
         self.given_up = true;
     }
 
-    /// When the keyframe came.
+    /// When the keyframe arrived.
     pub(crate) fn received(&self) -> Instant {
         self.received
     }
 
-    fn are_few(&self) -> bool {
-        self.cost() <= FEW_OCTETS && self.frames <= FEW_FRAMES
+    fn is_still(&self) -> bool {
+        self.cost() <= STILL_OCTETS && self.frames <= STILL_FRAMES
     }
 
-    pub(crate) fn pictures(&self) -> Pictures {
+    pub(crate) fn cached_frames(&self) -> CachedFrames {
         let span = self.newest.saturating_duration_since(self.received);
-        let few = self.are_few().then_some(self.frames);
-        Pictures { position: self.position, octets: self.octets, span, few }
+        let still_frames = self.is_still().then_some(self.frames);
+        CachedFrames { position: self.position, octets: self.octets, span, still_frames }
     }
 }

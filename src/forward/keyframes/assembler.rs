@@ -1,14 +1,14 @@
-//! Where the keyframes of a published video begin: with the parameter sets before their first slice, those that are missing
-//! put there.
+//! Completes the keyframes of a published video: inserts the parameter sets that are missing before the first slice.
 //!
-//! Packets pass in the order of arrival, but for two kinds. Parameter sets in packets of their own wait for the packet
-//! behind them, because only that says whether a keyframe follows. And what belongs to a keyframe waits while packets are
-//! missing right before it: those may be its beginning or its parameter sets, nothing can be put between numbers that are
-//! given away, and no decoder has use for a keyframe without its beginning. Both wait for [`PATIENCE`] at most.
+//! Packets pass through in the order of arrival, with two exceptions. Parameter sets in packets of their own wait for
+//! the packet after them, because only that packet shows whether a keyframe follows. And the packets of a keyframe wait
+//! while packets are missing right before it: the missing ones may hold its beginning or its parameter sets, nothing
+//! can be inserted between numbers that are already taken, and no decoder can use a keyframe without its beginning.
+//! Both wait for [`PATIENCE`] at most.
 //!
-//! What is put in becomes packets of the publisher's line: it gets numbers there, and what follows is numbered on. So
-//! viewers, resends, replays and other workers know them as packets like any other. The rule: the number of a source packet
-//! is settled before any behind it has gone on, and stays a function of its own index.
+//! Inserted packets become packets of the publisher's RTP stream: they get numbers, and later packets are renumbered.
+//! Viewers, resends, replays and other workers treat them like any other packet. The rule: the number of a source
+//! packet is settled before any later packet has passed, and is a function of its own index only.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -17,34 +17,34 @@ use crate::forward::codec::{FrameSize, Lacking, ParameterSets, Part};
 use crate::forward::packet::Packet;
 use crate::forward::source::SourceIndex;
 
-/// How long packets wait for what is missing before them: as long as most repairs take.
+/// How long packets wait for missing packets before them: as long as most repairs take.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Packets that wait at most.
+/// Packets that may wait at a time.
 const MOST_WAITING: usize = 512;
 
-/// Packets with parameter sets before one keyframe at most; more of them are none of a keyframe's.
+/// Packets with parameter sets before one keyframe; a keyframe has no more than this.
 const MOST_LEADING: usize = 16;
 
-/// A longer gap before a keyframe is no loss that will be repaired.
+/// A longer gap before a keyframe will not be repaired.
 const LONGEST_GAP: u64 = 64;
 
-/// Shifts remembered. What comes later than so many keyframes has no number any more.
+/// Shifts remembered. A packet that is older than the oldest of them cannot be numbered and is dropped.
 const SHIFTS: usize = 64;
 
-/// How a publisher's keyframes come by their parameter sets.
+/// Where the parameter sets of a publisher's keyframes come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetsSource {
-    /// They come with them.
+    /// The keyframes contain them.
     InBand,
-    /// From earlier keyframes or from the offer: the relay puts them there.
+    /// The relay inserts them from earlier keyframes or from the offer.
     Added,
-    /// From nowhere: no viewer that joins later can decode them.
+    /// They are unknown: viewers that join later cannot decode the keyframes.
     Missing,
 }
 
 impl SetsSource {
-    /// Its name for people.
+    /// The name that people read.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InBand => "in-band",
@@ -54,22 +54,22 @@ impl SetsSource {
     }
 }
 
-/// Assembles the keyframes of one published video.
+/// Completes the keyframes of one published video.
 #[derive(Debug)]
 pub struct KeyframeAssembler {
     sets: ParameterSets,
     adds: bool,
-    /// In the order of the publisher's line; none has gone on.
+    /// Packets that wait, in the order of the publisher's RTP stream.
     waiting: VecDeque<Packet>,
-    /// When what waits goes on, whatever is missing.
+    /// When the first packet that waits passes even if packets are still missing.
     until: Option<Instant>,
-    /// Everything below has gone on, or is late; `None` before the first packet.
+    /// Packets below this index have passed, or are late; `None` before the first packet.
     next: Option<SourceIndex>,
-    /// How far numbers are moved, from which source index on. The newest is last.
+    /// By how much numbers are shifted, by first source index. The newest is last.
     shifts: VecDeque<Shift>,
-    /// RTP timestamp of the newest picture that began.
+    /// RTP timestamp of the newest frame of which a slice has passed.
     begun: Option<u32>,
-    /// Number of the packet with which the newest keyframe begins, if a viewer can begin there.
+    /// Number of the packet at which the newest keyframe begins, if a viewer can begin there.
     keyframe: Option<SourceIndex>,
     source: Option<SetsSource>,
 }
@@ -81,8 +81,8 @@ struct Shift {
 }
 
 impl KeyframeAssembler {
-    /// An assembler that knows these sets from the offer. Where units may not stand alone in packets (interleaved mode of
-    /// H.264), it `adds` none.
+    /// An assembler that knows the parameter sets of the offer. It `adds` none where NAL units cannot have packets of
+    /// their own (interleaved mode of H.264).
     pub fn new(sets: ParameterSets, adds: bool) -> Self {
         Self {
             sets,
@@ -97,22 +97,22 @@ impl KeyframeAssembler {
         }
     }
 
-    /// How the newest keyframe came by its parameter sets; `None` before the first.
+    /// Where the parameter sets of the newest keyframe came from; `None` before the first keyframe.
     pub fn sets_source(&self) -> Option<SetsSource> {
         self.source
     }
 
-    /// How large the pictures are, by the sets that are known.
+    /// The size of the frames, according to the known parameter sets.
     pub fn size(&self) -> Option<FrameSize> {
         self.sets.size()
     }
 
-    /// True when packets were put into the line that the assembler has now, so that it is numbered on.
+    /// True when packets were inserted into the current RTP stream, so that its packets are renumbered.
     pub fn has_added(&self) -> bool {
         !self.shifts.is_empty()
     }
 
-    /// Numbers a packet that goes on at once: the usual case. False for one that [`Self::push`] is to take.
+    /// Numbers a packet that passes at once, which is the usual case. False for a packet that needs [`Self::push`].
     #[inline]
     pub fn pass(&mut self, packet: &mut Packet) -> bool {
         if !packet.part.is_plain() || !self.waiting.is_empty() {
@@ -129,50 +129,51 @@ impl KeyframeAssembler {
         true
     }
 
-    /// Takes a packet; what goes on now is added to `ready`.
+    /// Takes a packet, and adds the packets that pass now to `ready`.
     pub fn push(&mut self, packet: Packet, ready: &mut Vec<Packet>) {
         if packet.part.has_sets() {
             self.sets.note(Some(packet.index), &packet.payload);
         }
         if self.next.is_some_and(|next| packet.index < next) {
-            return self.go_on_late(packet, ready);
+            return self.pass_late(packet, ready);
         }
         self.next.get_or_insert(packet.index);
         let place = self.waiting.partition_point(|waiting| waiting.index < packet.index);
         self.waiting.insert(place, packet);
-        self.go_on(false, ready);
+        self.pass_in_order(false, ready);
         while self.waiting.len() > MOST_WAITING {
-            self.go_on(true, ready);
+            self.pass_in_order(true, ready);
         }
     }
 
-    /// Lets go on what has waited long enough.
+    /// Passes the packets that have waited long enough.
     pub fn poll(&mut self, now: Instant, ready: &mut Vec<Packet>) {
         while self.until.is_some_and(|until| until <= now) {
-            self.go_on(true, ready);
+            self.pass_in_order(true, ready);
         }
     }
 
-    /// Lets go on all that waits: nothing follows.
+    /// Passes all packets that wait, because no more packets follow.
     pub fn drain(&mut self, ready: &mut Vec<Packet>) {
         while !self.waiting.is_empty() {
-            self.go_on(true, ready);
+            self.pass_in_order(true, ready);
         }
     }
 
-    /// When [`Self::poll`] has something.
+    /// When [`Self::poll`] has work.
     #[inline]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.until
     }
 
-    /// True when nothing waits.
+    /// True when no packet waits.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Forgets what waits and how packets were numbered: another line begins. The sets stay until newer ones come.
+    /// Forgets the packets that wait and how packets were numbered, because another RTP stream begins. Parameter sets
+    /// are kept until newer ones arrive.
     pub fn begin_again(&mut self) {
         self.waiting.clear();
         self.shifts.clear();
@@ -180,9 +181,8 @@ impl KeyframeAssembler {
         self.sets.begin_again();
     }
 
-    /// Lets packets go on in order as far as it is known how. With `forced`, nothing more is waited for by the first of
-    /// them.
-    fn go_on(&mut self, mut forced: bool, ready: &mut Vec<Packet>) {
+    /// Passes packets in order as far as their numbers are settled. With `forced`, the first of them waits no longer.
+    fn pass_in_order(&mut self, mut forced: bool, ready: &mut Vec<Packet>) {
         while let Some(first) = self.waiting.front() {
             let next = self.next.unwrap_or(first.index);
             let is_new = self.begun != Some(first.timestamp);
@@ -193,7 +193,7 @@ impl KeyframeAssembler {
             }
             let leading = if is_new { self.leading() } else { 0 };
             match self.waiting.get(leading) {
-                // Where the packet behind the sets is, all is known.
+                // The packet after the parameter sets is here, so all is known.
                 Some(behind) if behind.index == self.waiting[0].index + leading as u64 => {
                     let first = &self.waiting[0];
                     let begins = is_new && behind.timestamp == first.timestamp && behind.part.is_keyframe();
@@ -217,8 +217,8 @@ impl KeyframeAssembler {
         self.until = None;
     }
 
-    /// How many packets at the front may lead a keyframe: they begin with parameter sets, have no slice and follow each
-    /// other.
+    /// How many packets at the front may lead a keyframe: consecutive packets that begin with parameter sets and have
+    /// no slice.
     fn leading(&self) -> usize {
         let Some(first) = self.waiting.front().filter(|first| first.part.has_sets()) else { return 0 };
         let leads = |(place, packet): &(usize, &Packet)| {
@@ -230,27 +230,28 @@ impl KeyframeAssembler {
         self.waiting.iter().enumerate().take_while(leads).count()
     }
 
-    /// What waits goes on at once when the first of it is not alone any more, or has waited for [`PATIENCE`].
+    /// Sets the deadline of the first packet that waits: [`PATIENCE`] after its reception.
     fn wait(&mut self) {
         self.until = self.waiting.front().map(|first| first.received + PATIENCE);
     }
 
-    /// Lets a keyframe begin, which so many packets lead, and puts before it what it lacks.
+    /// Passes the first packets of a keyframe, of which `leading` come before its first slice, and inserts missing
+    /// parameter sets.
     fn begin(&mut self, leading: usize, is_cut: bool, ready: &mut Vec<Packet>) {
         let payloads: Vec<&[u8]> = self.waiting.iter().take(leading + 1).map(|packet| &packet.payload[..]).collect();
         let lacking = self.sets.lacking(&payloads);
         let units = if self.adds { &lacking.units[..] } else { &[] };
         self.source = Some(match lacking {
             Lacking { is_complete: true, .. } => SetsSource::InBand,
-            // What is missing before it may have been its sets.
+            // The packets missing before it may hold its parameter sets.
             Lacking { has_own: true, .. } if units.is_empty() => SetsSource::InBand,
             _ if units.is_empty() => SetsSource::Missing,
             _ => SetsSource::Added,
         });
-        // A viewer could do nothing with a keyframe whose sets are lost.
+        // A viewer cannot use a keyframe whose parameter sets are lost.
         let mut marks = lacking.decodes || !is_cut;
         self.keyframe = None;
-        // Behind those of its own: what refers to a set comes after it.
+        // After its own parameter sets: a set follows those that it refers to.
         let behind = if lacking.has_own { leading } else { 0 };
         for place in 0..=leading {
             let Some(mut packet) = self.waiting.pop_front() else { return };
@@ -269,7 +270,7 @@ impl KeyframeAssembler {
         }
     }
 
-    /// Whether the packet with this number is the one at which viewers begin: the first of a keyframe is.
+    /// Whether viewers begin at the packet with this number: true for the first packet of a keyframe.
     fn mark(&mut self, number: SourceIndex, marks: &mut bool) -> bool {
         let marked = std::mem::take(marks);
         if marked {
@@ -278,7 +279,7 @@ impl KeyframeAssembler {
         marked
     }
 
-    /// Lets packets go on that begin no keyframe.
+    /// Passes packets that do not begin a keyframe.
     fn release(&mut self, count: usize, ready: &mut Vec<Packet>) {
         for _ in 0..count {
             let Some(packet) = self.waiting.pop_front() else { return };
@@ -298,13 +299,14 @@ impl KeyframeAssembler {
         ready.push(packet);
     }
 
-    /// A packet that comes later than others waited for it. With all sets in it a viewer can begin there.
-    fn go_on_late(&mut self, packet: Packet, ready: &mut Vec<Packet>) {
+    /// Passes a packet that arrives after its place was given up. A viewer can begin there only if it contains all
+    /// parameter sets.
+    fn pass_late(&mut self, packet: Packet, ready: &mut Vec<Packet>) {
         let keyframe = packet.keyframe && {
             let lacking = self.sets.lacking(&[&packet.payload]);
             lacking.is_complete || self.sets.is_empty()
         };
-        // Before the oldest shift that is remembered its number is not known.
+        // Before the oldest shift that is remembered, the number is unknown.
         let Some(by) = self.shift_of(packet.index) else { return };
         let mut packet = Packet { index: packet.index + by, keyframe, ..packet };
         if packet.part.is_skipped_leading() {

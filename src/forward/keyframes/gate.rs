@@ -1,22 +1,22 @@
-//! One authority per layer over keyframe requests: however many viewers ask, the publisher hears at most one request a
-//! second, and hears it again each second until a keyframe comes. It also tells whether the publisher answers: some
-//! encoders send keyframes when they please, and their viewers need other help.
+//! Decides over the keyframe requests of one layer: however many viewers ask, the publisher gets at most one request
+//! per second, repeated each second until a keyframe arrives. It also reports whether the publisher answers: some
+//! encoders ignore requests, and their viewers are helped by other means.
 
 use std::time::{Duration, Instant};
 
-/// The least time between two requests to a publisher for one layer.
+/// Minimum time between two requests to a publisher for one layer.
 pub const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How soon after a request a keyframe comes that counts as an answer.
+/// A keyframe within this time of a request counts as its answer.
 pub const ANSWER_TIME: Duration = Duration::from_millis(500);
 
-/// Decides when one layer's publisher is asked for a keyframe.
+/// Decides when the publisher of one layer is asked for a keyframe.
 #[derive(Clone, Debug, Default)]
 pub struct KeyframeGate {
-    /// Since when a keyframe is wanted; `None` when nobody waits for one.
+    /// Since when a keyframe is wanted; `None` when no viewer waits for one.
     wanted: Option<Instant>,
     requested: Option<Instant>,
-    /// The newest request, until it is answered or not.
+    /// The newest request, until it is answered or [`ANSWER_TIME`] has passed.
     unanswered: Option<Instant>,
 }
 
@@ -26,14 +26,14 @@ impl KeyframeGate {
         self.wanted.get_or_insert(now);
     }
 
-    /// A keyframe has begun to arrive: nobody waits any more. True when it answers a request.
+    /// A keyframe has begun to arrive, so no viewer waits for one. True when it answers a request.
     pub fn satisfied(&mut self, now: Instant) -> bool {
         self.wanted = None;
         let asked = self.unanswered.take_if(|asked| now.saturating_duration_since(*asked) <= ANSWER_TIME);
         asked.is_some()
     }
 
-    /// True when a request is to be sent upstream now; it then counts as sent.
+    /// True when a request must be sent to the publisher now; it then counts as sent.
     pub fn poll(&mut self, now: Instant) -> bool {
         let due = self.request_due().is_some_and(|due| due <= now);
         if due {
@@ -48,9 +48,9 @@ impl KeyframeGate {
         self.unanswered.take_if(|asked| now.saturating_duration_since(*asked) > ANSWER_TIME).is_some()
     }
 
-    /// When [`Self::poll`] or [`Self::poll_ignored`] has something; `None` when nobody waits for a keyframe.
+    /// When [`Self::poll`] or [`Self::poll_ignored`] has work; `None` when there is none.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        // An answer may come at the last moment.
+        // An answer may arrive at the last moment.
         let ignored = self.unanswered.map(|asked| asked + ANSWER_TIME + Duration::from_millis(1));
         self.request_due().into_iter().chain(ignored).min()
     }
@@ -118,7 +118,7 @@ mod tests {
     fn a_keyframe_within_half_a_second_answers_a_request_and_a_later_one_does_not() {
         let start = Instant::now();
         let mut gate = KeyframeGate::default();
-        assert!(!gate.satisfied(start), "nobody has asked");
+        assert!(!gate.satisfied(start), "no request");
         gate.demand(start);
         assert!(gate.poll(start));
         assert_eq!(gate.poll_timeout(), Some(start + ANSWER_TIME + Duration::from_millis(1)));

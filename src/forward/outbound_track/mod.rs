@@ -1,10 +1,11 @@
-//! One viewer's leg of one track: it draws packets from a history, places them on the viewer's line and writes them out.
+//! What one viewer is sent of one track: an outbound track reads packets from a history, gives each a place in the
+//! viewer's RTP stream and writes it.
 //!
-//! Pictures begin at a keyframe, sound at once; a new publisher's line is spliced in at its first keyframe and the old one
-//! goes on until then. A viewer that comes between two keyframes is sent the pictures since the last one, faster than they
-//! were made ([`replay`]). The rules: per packet no allocation; and a number of the line is written with one content only,
-//! so the header has no field that is not a function of the source packet and its segment. A resend without RTX repeats
-//! the first sending bit for bit; one with RTX has an SSRC and numbers of its own (RFC 4588).
+//! Video begins at a keyframe, audio at once. A new publisher is spliced in at its first keyframe, and the old one
+//! continues until then. A viewer that joins between two keyframes gets the frames since the last one, faster than real
+//! time (`replay`). The rules: no allocation per packet; and a packet index is written with one content only, so every
+//! header field is a function of the source packet and its segment. A resend without RTX repeats the first sending bit
+//! for bit; a resend by RTX has its own SSRC and numbers (RFC 4588).
 
 mod config;
 mod pull;

@@ -1,4 +1,5 @@
-//! What an outbound track sends next: it draws packets from a history and gives each its place in the viewer's RTP stream.
+//! What an outbound track sends next: it reads packets from a history and gives each its place in the viewer's RTP
+//! stream.
 
 use super::replay_clock::{Replay, ticks};
 use super::track::{OutboundTrack, TrackState, Written};
@@ -9,14 +10,14 @@ use crate::forward::packet::Packet;
 use crate::forward::rtp_header::HEADER_LEN;
 use crate::forward::splice::{Labels, Place, Start};
 
-/// A hole in the publisher's line that is too long to show to the viewer: rather than let it ask for more than any history
-/// has, the line is spliced, which for pictures means at the next keyframe.
+/// A longer hole in the publisher's RTP stream is hidden from the viewer, which would otherwise ask for more packets
+/// than any history has: the RTP stream is spliced, for video at the next keyframe.
 pub(super) const LONGEST_HOLE: u64 = 1024;
 
 impl OutboundTrack {
-    /// Writes the next packet that the history has for this viewer into the buffer; `None` when there is none yet, or
-    /// when a replay has to wait. A viewer that fell behind the history goes on at its newest keyframe, or for sound at
-    /// its head.
+    /// Writes the next packet of the history for this viewer into the buffer. `None` when it has not arrived yet, or
+    /// when a replay waits. A viewer that fell behind the history continues at the newest keyframe, or for audio at the
+    /// head.
     pub fn pull(&mut self, history: &History, buffer: &mut [u8]) -> Option<Written> {
         loop {
             let got = if self.replay.is_none() { history.get(self.cursor) } else { self.next_of_replay(history)? };
@@ -37,7 +38,7 @@ impl OutboundTrack {
             let segments = self.counts.segments;
             let Some(written) = self.forward(packet, buffer) else { continue };
             if self.counts.segments != segments {
-                // What overtook the packet at which the segment begins was passed by: it has its place now.
+                // Packets that overtook the one at which the segment begins were skipped; now they have places.
                 self.begun = position;
                 self.cursor = history.rewind(position);
             }
@@ -45,11 +46,11 @@ impl OutboundTrack {
         }
     }
 
-    /// Writes one packet into the buffer, if it has a place on this viewer's line and was not sent before. Give it only
-    /// packets that a [`History`] took: then a number never has two contents.
+    /// Writes one packet into the buffer, if it has a place in this viewer's RTP stream and was not sent before. Pass
+    /// only packets that a [`History`] accepted, so that a number never has two contents.
     #[inline]
     pub fn forward(&mut self, packet: &Packet, buffer: &mut [u8]) -> Option<Written> {
-        let place = match self.leg {
+        let place = match self.state {
             TrackState::Live if self.follows(packet) => match self.place(packet)? {
                 place if self.splice.hole_before(place) <= LONGEST_HOLE => place,
                 _ => {
@@ -63,7 +64,7 @@ impl OutboundTrack {
         self.send(packet, place, buffer)
     }
 
-    /// The place of a packet of the line that the leg follows; `None` when it is not to be sent.
+    /// The place of a packet in the current segment; `None` when it is not to be sent.
     // See `send`.
     #[inline(always)]
     pub(super) fn place(&mut self, packet: &Packet) -> Option<Place> {
@@ -78,20 +79,20 @@ impl OutboundTrack {
         Some(place)
     }
 
-    /// Begins a segment at this packet if it is one to begin with.
+    /// Begins a segment at this packet, if a segment can begin there.
     #[cold]
     pub(super) fn begin(&mut self, packet: &Packet) -> Option<Place> {
-        let current = self.splice.line().map(|(epoch, _)| epoch);
-        let expected = match self.leg {
+        let current = self.splice.current_source().map(|(epoch, _)| epoch);
+        let expected = match self.state {
             TrackState::Live => Some(packet.epoch) > current,
             TrackState::Waiting | TrackState::Paused => Some(packet.epoch) >= current,
         };
         if !expected {
-            // It may fill a hole in a segment before.
+            // It may fill a hole in an earlier segment.
             return self.place(packet);
         }
         if !packet.keyframe || packet.payload.is_empty() {
-            self.counts.passed_by += u64::from(current.is_some() && self.leg == TrackState::Waiting);
+            self.counts.passed_by += u64::from(current.is_some() && self.state == TrackState::Waiting);
             return None;
         }
         let Some(route) = self.routes.of(packet) else {
@@ -105,14 +106,14 @@ impl OutboundTrack {
         let moment = self.replay.as_deref().map_or(packet.received, Replay::now);
         let gap = self.newest_received.map_or(0, |before| ticks(moment, before, route.clock_rate));
         self.newest_received = Some(moment);
-        self.leg = TrackState::Live;
+        self.state = TrackState::Live;
         self.counts.segments += 1;
         let place = self.splice.splice(Start {
             source: packet.source(),
             timestamp: packet.timestamp,
             gap,
             labels: Labels { begun: packet.index as u32, ..route.labels },
-            shift: self.numbers_up_to(packet),
+            shift: self.picture_ids_up_to(packet),
             speed: self.replay.as_deref().map(Replay::speed),
         });
         self.begin_frames(packet, place);
@@ -122,11 +123,11 @@ impl OutboundTrack {
         Some(place)
     }
 
-    /// Sends a packet that arrived before the one at which the segment begins, if its place is close behind that. It
-    /// begins nothing itself, so that going back comes to an end.
+    /// Sends a packet that arrived before the one at which the segment begins, if its place is close after that. It
+    /// begins no segment itself, so going back ends.
     #[cold]
     pub(super) fn catch_up(&mut self, packet: &Packet, buffer: &mut [u8]) -> Option<Written> {
-        if self.leg != TrackState::Live || !self.follows(packet) {
+        if self.state != TrackState::Live || !self.follows(packet) {
             return None;
         }
         let place = self.splice.place_of(packet.source(), packet.timestamp)?;
@@ -137,8 +138,8 @@ impl OutboundTrack {
         self.send(packet, place, buffer)
     }
 
-    /// Writes a packet to its place and gives the number away, once.
-    // With the function that it calls it is the usual way of every packet, which is to be one function.
+    /// Writes a packet at its place, and gives its number away once.
+    // Inlined with what it calls: the usual way of a packet is to be one function.
     #[inline(always)]
     pub(super) fn send(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
         let written = self.write(packet, place, buffer)?;
@@ -148,7 +149,7 @@ impl OutboundTrack {
         self.stamp(&written, buffer);
         if self.splice.advance(place) {
             if !packet.descriptor.is_empty() {
-                self.newest_numbers = Some(packet.descriptor.read(&packet.payload, place.shift));
+                self.newest_picture_ids = Some(packet.descriptor.read(&packet.payload, place.shift));
             }
             self.newest_received = match &self.replay {
                 None => Some(packet.received),

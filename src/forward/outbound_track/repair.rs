@@ -1,4 +1,4 @@
-//! What a viewer gets that asks for packets again (RFC 4585 6.2.1).
+//! Resends packets that a viewer asks for by NACK (RFC 4585 6.2.1).
 
 use std::time::Instant;
 
@@ -9,14 +9,14 @@ use crate::forward::history::History;
 use crate::forward::rtp_header::HEADER_LEN;
 
 impl OutboundTrack {
-    /// Answers a NACK for one sequence number of the line: writes the packet again, by RTX where that is negotiated, else
-    /// bit for bit as it was sent. `None` when it is not known any more or the viewer asked too often: the counts tell.
-    /// One that has not come from the publisher yet is sent when it does, like any other.
+    /// Answers a NACK for one sequence number: writes the packet again, by RTX where that is negotiated, else bit for
+    /// bit as it was sent. `None` when the packet is unknown or the viewer asked too often; the counts tell which. A
+    /// packet that has not arrived from the publisher yet is sent when it does, like any other.
     pub fn resend(&mut self, sequence: u16, history: &History, now: Instant, buffer: &mut [u8]) -> Option<Resend> {
         let origin = self.splice.origin_of(sequence)?;
         let Some(packet) = history.find(origin.source) else {
             self.counts.not_found += 1;
-            self.counts.lost += u64::from(self.resends.is_waited_for_in_vain(origin.index, now));
+            self.counts.lost += u64::from(self.resends.is_lost(origin.index, now));
             return None;
         };
         let extension = self.blocks.as_ref().map_or(0, |blocks| blocks.len());
@@ -39,18 +39,19 @@ impl OutboundTrack {
         Some(resend)
     }
 
-    /// How many packets of the history it has not looked at.
+    /// How many packets of the history are still unread.
     pub fn behind(&self, history: &History) -> u64 {
         history.head().saturating_sub(self.cursor)
     }
 
-    /// Gives up what the viewer misses: the line goes on, spliced, at the next keyframe, and nothing before is resent.
+    /// Gives up the packets that the viewer misses: it continues, spliced, at the next keyframe, and no packet before
+    /// that is resent.
     pub fn skip(&mut self) {
         self.restart();
         self.resends.give_up(self.splice.next_index());
     }
 
-    /// Writes another copy of what was resent.
+    /// Writes another copy of a packet that was just resent.
     #[cold]
     pub fn copy(&mut self, resend: &Resend, history: &History, buffer: &mut [u8]) -> Option<Written> {
         let packet = history.find(resend.origin.source)?;

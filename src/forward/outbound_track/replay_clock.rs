@@ -3,51 +3,51 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use crate::forward::history::Pictures;
+use crate::forward::history::CachedFrames;
 
-/// How many times as fast as they were made pictures are sent at most: 10 s are caught up with in two thirds of a second.
+/// Maximum speed of a replay as a multiple of real time: 10 s are caught up with in two thirds of a second.
 const MAX_SPEED: u32 = 16;
 
-/// How many times as fast at least: slower, the viewer would not come to live.
+/// Minimum speed; more slowly the viewer would not reach live.
 const MIN_SPEED: u32 = 4;
 
-/// Octets a second at which a replay is sent at most, unless [`MIN_SPEED`] takes more: 80 Mbit/s.
+/// Maximum octets per second of a replay, unless [`MIN_SPEED`] needs more: 80 Mbit/s.
 const MAX_RATE: u64 = 10_000_000;
 
-/// Where pictures are few, none is shown for longer than this before the next one follows: a screen that stood still for
-/// minutes is seen as it is now.
+/// In a replay of few frames, none is shown for longer than this: a screen that stood still for minutes is shown as it
+/// is now.
 pub(super) const LONGEST_STILL: Duration = Duration::from_millis(40);
 
-/// A replay under way.
+/// A replay in progress.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Replay {
     pub(super) speed: NonZeroU32,
     pub(super) clock_rate: u32,
-    /// No picture is waited for longer than [`LONGEST_STILL`].
+    /// Few frames: no frame is waited for longer than [`LONGEST_STILL`].
     pub(super) hurries: bool,
-    /// Position of the keyframe that it began with.
+    /// Position of the keyframe at which it began.
     pub(super) keyframe: u64,
-    /// Nothing is due before.
+    /// No packet is due before this moment.
     pub(super) from: Instant,
     pub(super) now: Instant,
-    /// When the keyframe's timestamp was the viewer's time, and that timestamp; `None` before it is written.
+    /// A moment and the timestamp that the viewer's clock shows then; `None` before the keyframe is written.
     pub(super) began: Option<(Instant, u32)>,
     /// When the next packet is due, if one waits.
     pub(super) due: Option<Instant>,
 }
 
 impl Replay {
-    /// The time as it was last told.
+    /// The time that was set last.
     pub(super) fn now(&self) -> Instant {
         self.now
     }
 
-    /// How many times as fast as they were made pictures are sent.
+    /// The speed as a multiple of real time.
     pub(super) fn speed(&self) -> NonZeroU32 {
         self.speed
     }
 
-    /// The keyframe is written with this timestamp.
+    /// The keyframe was written with this timestamp.
     pub(super) fn begin(&mut self, timestamp: u32) {
         self.began = Some((self.now, timestamp));
     }
@@ -62,22 +62,22 @@ impl Replay {
         if ticks < 0 { began.checked_sub(distance).unwrap_or(began) } else { began + distance }
     }
 
-    /// What the viewer's clock shows at a moment.
+    /// The timestamp that the viewer's clock shows at a moment.
     pub(super) fn timestamp_at(&self, moment: Instant) -> u32 {
         let Some((began, start)) = self.began else { return 0 };
         start.wrapping_add(ticks(moment, began, self.clock_rate))
     }
 }
 
-/// How long a viewer that begins with these pictures takes to come to live.
-pub fn catch_up_time(pictures: &Pictures) -> Duration {
-    let squeezed = pictures.span / (speed_of(pictures).get() - 1);
-    pictures.few.map_or(squeezed, |few| squeezed.min(LONGEST_STILL * few))
+/// How long a viewer that begins with these frames takes to reach live.
+pub fn catch_up_time(frames: &CachedFrames) -> Duration {
+    let squeezed = frames.span / (speed_of(frames).get() - 1);
+    frames.still_frames.map_or(squeezed, |count| squeezed.min(LONGEST_STILL * count))
 }
 
-/// As fast as the rate allows.
-pub(super) fn speed_of(pictures: &Pictures) -> NonZeroU32 {
-    let rate = pictures.octets as u128 * 1_000_000 / pictures.span.as_micros().max(1);
+/// The highest speed that the rate allows.
+pub(super) fn speed_of(frames: &CachedFrames) -> NonZeroU32 {
+    let rate = frames.octets as u128 * 1_000_000 / frames.span.as_micros().max(1);
     let speed = u128::from(MAX_RATE) / rate.max(1);
     let speed = u32::try_from(speed).unwrap_or(MAX_SPEED).clamp(MIN_SPEED, MAX_SPEED);
     NonZeroU32::new(speed).unwrap_or(NonZeroU32::MIN)

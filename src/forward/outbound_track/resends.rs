@@ -1,13 +1,13 @@
-//! How much of what a viewer asks for again it gets: NACKs are cheap to send and costly to answer, so that without caps
-//! 1.4 KB of RTCP would draw 7 MB.
+//! Limits the resends of one viewer: NACKs are cheap to send and costly to answer; without limits 1.4 KB of RTCP would
+//! cause 7 MB of resends.
 //!
-//! Three rules: a packet is resent at most [`RESENDS_PER_PACKET`] times; not again within one round trip, in which the
-//! resend before may still arrive; and resends together stay within half of what is forwarded, plus a burst.
+//! Three rules: a packet is resent at most [`RESENDS_PER_PACKET`] times; not again within one round-trip time, because
+//! the previous resend may still arrive; and all resends together stay within half of what is forwarded, plus a burst.
 //!
-//! A resend is two copies, for it may be lost like the packet: a viewer that measures no round trip (Chromium that only
-//! receives) asks again after 100 ms or more, which is a picture that is late; and at a loss of 10 % three single resends
-//! still miss one packet in 10,000, so that twice in a minute a picture breaks. Copies are paid for like any resend. Where
-//! so much is lost that the path must be full they would make it worse: there is one.
+//! A resend is sent twice, because it can be lost like the packet. A viewer that measures no round-trip time (Chromium
+//! that only receives) asks again after 100 ms or more, which delays a frame; and at 10 % loss three single resends
+//! still miss one packet in 10,000, which breaks a frame twice a minute. Copies count against the budget like any
+//! resend. Where the loss is so high that the path must be congested, a resend is sent once.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -15,53 +15,53 @@ use std::time::{Duration, Instant};
 /// Resends of one packet.
 pub const RESENDS_PER_PACKET: u8 = 3;
 
-/// Octets that a viewer can have resent at once after a quiet time; half a second of 4 Mbit/s.
+/// Octets that can be resent at once after a quiet time; half a second of 4 Mbit/s.
 pub const BURST_OCTETS: u64 = 256 * 1024;
 
-/// What is forwarded pays for half as much in resends.
+/// Each forwarded octet earns one half of an octet of resends.
 const EARNED_SHARE: u64 = 2;
 
-/// The round trip assumed until the viewer's reports give one.
+/// The round-trip time assumed until the viewer reports one.
 const UNKNOWN_RTT: Duration = Duration::from_millis(50);
 
-/// A packet that a viewer keeps asking for, and that has not come from the publisher for so long, does not come any more.
+/// A packet that has not arrived from the publisher this long after the viewer first asked is lost.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
-/// A path is full that loses more than one packet in so many, for some time.
+/// A path counts as congested when it loses more than one packet in five for some time.
 const TOO_MANY: u64 = 5;
 const FULL: u64 = 200;
 const FULLEST: u64 = 1000;
 
-/// Resent packets remembered. When full, the packet with the lowest number is forgotten, and neither it nor any before
-/// it is resent again: the caps hold, and what is refused is the oldest.
+/// Resent packets remembered. When full, the packet with the lowest number is forgotten, and neither it nor any packet
+/// before it is resent again: the limits hold, and the oldest are refused.
 const REMEMBERED: usize = 512;
 
-/// One viewer's allowance on one track.
+/// The resends that one viewer may get on one track.
 #[derive(Clone, Debug)]
 pub(crate) struct Resends {
     rtt: Duration,
     budget: u64,
-    /// In the order of their numbers.
+    /// Ordered by their numbers.
     resent: VecDeque<Resent>,
-    /// Numbers below it are not resent.
+    /// Packets with lower numbers are not resent.
     floor: u64,
-    /// Grows by [`TOO_MANY`] with each packet that is lost and shrinks by one with each that is forwarded; above [`FULL`]
-    /// the path is.
+    /// Grows by [`TOO_MANY`] with each lost packet and shrinks by one with each forwarded packet; above [`FULL`] the
+    /// path counts as congested.
     overload: u64,
-    /// Packets that had been forwarded when it was looked at last.
+    /// Packets that had been forwarded at the last look.
     forwarded: u64,
 }
 
-/// What a viewer gets that asks for a packet.
+/// The answer to a request for a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResendVerdict {
-    /// So many copies.
+    /// Send this number of copies.
     Copies(u8),
-    /// Nothing now: too soon, or given up.
+    /// Send nothing now: too soon, or given up.
     Refused,
-    /// Nothing now: what the viewer misses is more than its budget.
+    /// Send nothing now: the budget is spent.
     OverBudget,
-    /// Nothing any more: this packet was resent as often as any is. The viewer needs something else.
+    /// Send nothing any more: the packet was resent as often as allowed. The viewer needs a keyframe.
     Spent,
 }
 
@@ -69,7 +69,7 @@ pub(crate) enum ResendVerdict {
 struct Resent {
     index: u64,
     times: u8,
-    /// When it was resent; while it was not, when it was asked for first.
+    /// When it was resent; before the first resend, when it was first asked for.
     last: Instant,
 }
 
@@ -87,8 +87,8 @@ impl Resends {
         self.budget = (self.budget + octets as u64 / EARNED_SHARE).min(BURST_OCTETS);
     }
 
-    /// What is to be sent now to a viewer that asks for the packet with this number, as many octets long, when so many have
-    /// been forwarded; it then counts as resent.
+    /// Decides what to send to a viewer that asks for the packet with this number and size, after `forwarded` packets;
+    /// what is allowed counts as resent.
     pub(crate) fn allow(&mut self, index: u64, octets: usize, forwarded: u64, now: Instant) -> ResendVerdict {
         let octets = octets as u64;
         let arrived = forwarded - std::mem::replace(&mut self.forwarded, forwarded);
@@ -128,13 +128,14 @@ impl Resends {
         ResendVerdict::Copies(2)
     }
 
-    /// Nothing below this number is resent any more.
+    /// Refuses all resends below this number from now on.
     pub(crate) fn give_up(&mut self, below: u64) {
         self.floor = self.floor.max(below);
     }
 
-    /// A viewer asks for a packet that is not here. True when it has waited for it so long that it does not come any more.
-    pub(crate) fn is_waited_for_in_vain(&mut self, index: u64, now: Instant) -> bool {
+    /// A viewer asks for a packet that is not in the history. True when it has waited so long that the packet counts as
+    /// lost.
+    pub(crate) fn is_lost(&mut self, index: u64, now: Instant) -> bool {
         if index < self.floor {
             return true;
         }
@@ -226,10 +227,10 @@ mod tests {
     #[test]
     fn a_packet_that_is_not_here_is_waited_for_and_then_given_up() {
         let (mut resends, start) = (resends(), Instant::now());
-        assert!(!resends.is_waited_for_in_vain(7, start));
-        assert!(!resends.is_waited_for_in_vain(7, start + LONGEST_WAIT - Duration::from_millis(1)));
-        assert!(resends.is_waited_for_in_vain(7, start + LONGEST_WAIT));
-        assert!(!resends.is_waited_for_in_vain(8, start));
+        assert!(!resends.is_lost(7, start));
+        assert!(!resends.is_lost(7, start + LONGEST_WAIT - Duration::from_millis(1)));
+        assert!(resends.is_lost(7, start + LONGEST_WAIT));
+        assert!(!resends.is_lost(8, start));
         assert_eq!(resends.allow(8, 1200, 0, start), ResendVerdict::Copies(2), "it has come, and is asked for again");
         assert_eq!(resends.allow(8, 1200, 0, start), ResendVerdict::Refused);
     }

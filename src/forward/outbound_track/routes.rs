@@ -1,4 +1,4 @@
-//! Which of the viewer's payload types carries what a publisher sends.
+//! Maps a publisher's payload types to the viewer's.
 
 use super::config::Negotiated;
 use crate::forward::codec::{Codec, Format};
@@ -6,19 +6,19 @@ use crate::forward::packet::Packet;
 use crate::forward::source::Epoch;
 use crate::forward::splice::Labels;
 
-/// Routes remembered: payload types of the publisher and of its successor. When full the oldest is forgotten.
+/// Routes remembered: payload types of the publisher and of its successor. When full, the oldest is forgotten.
 const ROUTES: usize = 16;
 
-/// The viewer's formats and the routes of the publishers' payload types to them.
+/// The viewer's formats, and the routes from publishers' payload types to them.
 #[derive(Clone, Debug)]
 pub(crate) struct Routes {
     formats: Vec<Negotiated>,
     routes: Vec<Route>,
-    /// Of the routes, the newest epoch: asked for with every serving.
+    /// The newest epoch among the routes; stored because it is read for every packet batch.
     newest: Option<Epoch>,
 }
 
-/// One publisher's payload type on its way to the viewer's.
+/// One publisher's payload type and the viewer's that it maps to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Route {
     epoch: Epoch,
@@ -33,15 +33,15 @@ impl Routes {
         Self { formats, routes: Vec::new(), newest: None }
     }
 
-    /// Routes a publisher's payload type to the viewer's format that fits best, the first of several; returns the
-    /// viewer's payload type. A codec keeps the payload type that it had under the publisher before, also where the
-    /// profile is another: some receivers (Firefox) show nothing behind a change.
+    /// Routes a publisher's payload type to the best matching format of the viewer, the first of several, and returns
+    /// the viewer's payload type. A codec keeps the payload type that it had under the previous publisher even where
+    /// the profile differs: some receivers (Firefox) show nothing after a change.
     pub(crate) fn select(&mut self, epoch: Epoch, format: &Format, source: u8) -> Option<u8> {
         self.routes.retain(|route| (route.epoch, route.labels.source) != (epoch, source));
         self.newest = self.newest_route();
         let used = self.routes.iter().rev().find(|route| route.codec == format.codec);
         let used = used.map(|route| route.labels.payload_type);
-        let fits = self.formats.iter().filter_map(|own| Some((own.format.fit(format)?, own)));
+        let fits = self.formats.iter().filter_map(|own| Some((own.format.format_match(format)?, own)));
         let (_, best) = fits.min_by_key(|&(fit, own)| (used != Some(own.payload_type), fit))?;
         let labels =
             Labels { source, payload_type: best.payload_type, rtx_payload_type: best.rtx_payload_type, begun: 0 };
@@ -60,17 +60,17 @@ impl Routes {
 
     /// The route of a packet.
     pub(crate) fn of(&self, packet: &Packet) -> Option<Route> {
-        let same = |route: &&Route| (route.epoch, route.labels.source) == (packet.epoch, packet.medium());
+        let same = |route: &&Route| (route.epoch, route.labels.source) == (packet.epoch, packet.media_payload_type());
         self.routes.iter().find(same).copied()
     }
 
-    /// The viewer's payload type for redundant sound whose blocks go out under this one of its payload types. It is the
-    /// same for the outbound track's whole life.
+    /// The viewer's payload type for redundant audio whose blocks have this payload type of the viewer. It never
+    /// changes for an outbound track.
     pub(crate) fn redundant(&self, payload_type: u8) -> Option<u8> {
         self.formats.iter().find(|own| own.payload_type == payload_type)?.red_payload_type
     }
 
-    /// The newest epoch of which the viewer can decode something.
+    /// The newest epoch of which the viewer can decode a format.
     pub(crate) fn newest(&self) -> Option<Epoch> {
         self.newest
     }

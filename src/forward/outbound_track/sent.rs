@@ -1,14 +1,14 @@
-//! Which of the newest numbers of a line have been sent, so that a packet seen again is not sent again.
+//! Which of the newest packet indexes have been sent, so that no packet is sent twice.
 
-/// Words of 64 numbers remembered: that of the highest number sent and those before it.
+/// Words of 64 indexes remembered: that of the highest index sent and those before it.
 const WORDS: u64 = 32;
 
-/// A bitmap that slides along with the highest number sent.
+/// A bitmap that slides along with the highest index sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
-    /// The number behind the highest one marked.
+    /// The index after the highest one marked.
     next: u64,
-    /// One bit a number, at its value modulo the size.
+    /// One bit per index, at its value modulo the size.
     bits: [u64; WORDS as usize],
 }
 
@@ -17,7 +17,7 @@ impl Sent {
         Self { next: 0, bits: [0; WORDS as usize] }
     }
 
-    /// Marks a number. False when it was marked before, or is too old to tell.
+    /// Marks an index. False when it was marked before, or is too old to tell.
     pub(crate) fn mark(&mut self, index: u64) -> bool {
         if index >= self.next {
             self.slide_to(index);
@@ -31,9 +31,9 @@ impl Sent {
         fresh
     }
 
-    /// Makes this number the highest: the words that come into use again are cleared.
+    /// Makes this index the highest, and clears the words that come into use again.
     fn slide_to(&mut self, index: u64) {
-        // Words begin at multiples of 64, so a word is new when no number of it lies below `next`.
+        // Words begin at multiples of 64, so a word is new when no index in it is below `next`.
         let first_new_word = self.next.div_ceil(64);
         let last_word = index / 64;
         for word in first_new_word.max((last_word + 1).saturating_sub(WORDS))..=last_word {
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_old_to_tell_is_not_fresh() {
+    fn a_number_too_old_to_tell_is_not_fresh() {
         let mut sent = Sent::new();
         assert!(sent.mark(64 * 100));
         assert!(!sent.mark(64 * 69 - 1) && sent.mark(64 * 69));

@@ -1,13 +1,13 @@
-//! What an outbound track writes: a packet as a function of itself and its place alone, or its resend in the line of the resends
-//! (RFC 4588 4).
+//! Writes packets: the content is a function of the source packet and its place alone. A resend by RTX goes into the
+//! RTX stream (RFC 4588 4).
 //!
-//! What changes with time are the elements of the header extension that are of the sending. They stand only on packets
-//! whose resend goes by RTX, so that nothing is ever repeated in-band with another content.
+//! Only the header extensions about the sending (time, number, playout delay) change from one sending to the next. They
+//! are present only on packets that are resent by RTX, so a resend without RTX never differs from the first sending.
 
 use std::time::Duration;
 
 use super::track::{OutboundTrack, Written};
-use crate::forward::codec::PictureNumbers;
+use crate::forward::codec::PictureIds;
 use crate::forward::packet::{LEADING, Packet};
 use crate::forward::rtp_header::{HEADER_LEN, Header};
 use crate::forward::splice::Place;
@@ -16,22 +16,22 @@ use crate::forward::splice::Place;
 pub(crate) const OSN_LEN: usize = 2;
 
 impl OutboundTrack {
-    /// Tells the viewer how long to hold pictures back, where it takes such words: header extension playout-delay.
+    /// Sets the minimum playout delay that packets announce, if the viewer negotiated that header extension.
     #[inline]
-    pub fn hold_back(&mut self, least: Duration) {
+    pub fn set_playout_delay(&mut self, least: Duration) {
         if let Some(blocks) = &mut self.blocks {
-            blocks.hold_back(least);
+            blocks.set_playout_delay(least);
         }
     }
 
-    /// True where packets say when they leave: [`Self::set_send_time`] is to be called before they are written.
+    /// True where packets carry their send time: [`Self::set_send_time`] must be called before they are written.
     #[inline]
-    pub fn tells_send_time(&self) -> bool {
-        self.blocks.as_ref().is_some_and(|blocks| blocks.tells_send_time())
+    pub fn has_send_time(&self) -> bool {
+        self.blocks.as_ref().is_some_and(|blocks| blocks.has_send_time())
     }
 
-    /// What packets that are written from now on say of when they leave: how long that is after some moment, which is the
-    /// same for all outbound tracks of a viewer.
+    /// Sets the send time of the next packets: the time since some moment, which is the same for all outbound tracks of
+    /// a viewer.
     #[inline]
     pub fn set_send_time(&mut self, since: Duration) {
         if let Some(blocks) = &mut self.blocks {
@@ -39,23 +39,24 @@ impl OutboundTrack {
         }
     }
 
-    /// What lets the running numbers of a segment that begins with this packet follow those that were sent.
-    pub(crate) fn numbers_up_to(&self, packet: &Packet) -> PictureNumbers {
-        let newest = self.newest_numbers.filter(|_| !packet.descriptor.is_empty());
-        newest.map_or(PictureNumbers::default(), |newest| {
-            newest.up_to(packet.descriptor.read(&packet.payload, PictureNumbers::default()))
+    /// The shift that makes PictureID and TL0PICIDX of a segment that begins with this packet continue those that were
+    /// sent.
+    pub(crate) fn picture_ids_up_to(&self, packet: &Packet) -> PictureIds {
+        let newest = self.newest_picture_ids.filter(|_| !packet.descriptor.is_empty());
+        newest.map_or(PictureIds::default(), |newest| {
+            newest.up_to(packet.descriptor.read(&packet.payload, PictureIds::default()))
         })
     }
 
-    /// Lets the frame numbers of a segment that begins with this packet follow those that were sent.
+    /// Makes the frame numbers of a segment that begins with this packet continue those that were sent.
     pub(crate) fn begin_frames(&mut self, packet: &Packet, place: Place) {
         if let Some(blocks) = &mut self.blocks {
-            blocks.begin(&packet.elements, place.index);
+            blocks.begin(&packet.extensions, place.index);
         }
     }
 
     /// Writes header and payload as a function of the packet and its place alone.
-    // As a call it would cost each packet 8 % more instructions.
+    // As a call, it would cost 8 % more instructions per packet.
     #[inline(always)]
     pub(crate) fn write(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
         if packet.payload_type != place.labels.source {
@@ -64,7 +65,7 @@ impl OutboundTrack {
         self.write_as(place.labels.payload_type, &packet.payload, packet, place, buffer)
     }
 
-    /// Writes a packet's payload, or what goes in its place, under this payload type.
+    /// Writes a packet with this payload type and payload.
     #[inline(always)]
     fn write_as(
         &mut self,
@@ -80,7 +81,7 @@ impl OutboundTrack {
         self.write_behind(HEADER_LEN, payload_type, payload, packet, place, buffer)
     }
 
-    /// The same with a header extension. Apart, so that viewers that have none pay nothing for it.
+    /// The same with a header extension. A separate function, so that viewers without extensions do not pay for it.
     #[inline(never)]
     fn write_extended(
         &mut self,
@@ -126,10 +127,10 @@ impl OutboundTrack {
         Some(Written { ssrc: self.ssrc, index: place.index, header_len, len })
     }
 
-    /// Writes what is not simply the medium of the segment. Sound with copies of earlier packets goes to a viewer that takes
-    /// those, if it fits, and the sound alone to every other: a function of the packet and its place too, for a viewer's
-    /// payload types stay as they are. A packet without media whose number could not be left out goes as an empty one, so
-    /// that nobody misses it.
+    /// Writes a packet whose payload type is not simply that of the segment. Redundant audio is sent as it is to a
+    /// viewer that negotiated it, if it fits, and as its own payload alone to every other viewer. This too is a
+    /// function of the packet and its place, because a viewer's payload types never change. A packet without media
+    /// whose number could not be left out is sent empty, so that the viewer does not miss it.
     #[cold]
     fn write_other(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
         let own = if carries_media(packet, place) { packet.own_payload() } else { &[] };
@@ -143,15 +144,15 @@ impl OutboundTrack {
         Some(written)
     }
 
-    /// True when a packet's resend goes by RTX: it is negotiated, and the two octets more fit.
+    /// True when a packet is resent by RTX: it is negotiated, and the two additional octets fit.
     pub(crate) fn resends_by_rtx(&self, packet: &Packet, place: Place) -> bool {
         let negotiated = self.rtx.is_some() && place.labels.rtx_payload_type.is_some();
-        // As long as it was sent: one that carries no media went as an empty one.
+        // As long as it was sent: a packet without media was sent empty.
         let len = if carries_media(packet, place) { packet.own_payload().len() } else { 0 };
         negotiated && HEADER_LEN + OSN_LEN + len <= self.max_size
     }
 
-    /// Writes a packet's resend in the line of the resends, if it goes by RTX.
+    /// Writes a resend into the RTX stream, if the packet is resent by RTX.
     pub(crate) fn write_rtx(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
         let payload = if carries_media(packet, place) { packet.own_payload() } else { &[] };
         let header_len = HEADER_LEN + self.block_len(packet, place, payload.len());
@@ -182,32 +183,32 @@ impl OutboundTrack {
         Some(Written { ssrc, index, header_len, len })
     }
 
-    /// Octets of the header extension of a packet and of its resend: where it does not fit both, only what a receiver cannot
-    /// do without, or none.
+    /// Octets of the header extensions of a packet and of its resend. Where they do not fit, only those that a receiver
+    /// cannot do without, or none.
     #[inline]
     fn block_len(&mut self, packet: &Packet, place: Place, payload: usize) -> usize {
         let Some(blocks) = &mut self.blocks else { return 0 };
         let by_rtx = self.rtx.is_some() && place.labels.rtx_payload_type.is_some();
-        let len = blocks.settle(&packet.elements, by_rtx, place.index);
+        let len = blocks.settle(&packet.extensions, by_rtx, place.index);
         let beside = HEADER_LEN + payload + if by_rtx { OSN_LEN } else { 0 };
         if len + beside <= self.max_size { len } else { self.least_block_len(packet, place, beside) }
     }
 
     #[cold]
     fn least_block_len(&mut self, packet: &Packet, place: Place, beside: usize) -> usize {
-        let len = self.blocks.as_mut().map_or(0, |blocks| blocks.settle_least(&packet.elements, place.index));
+        let len = self.blocks.as_mut().map_or(0, |blocks| blocks.settle_least(&packet.extensions, place.index));
         if len + beside <= self.max_size { len } else { 0 }
     }
 
-    /// Writes the header extension that was measured last behind a header.
+    /// Writes the header extensions that were measured last after a header.
     #[inline]
     fn write_block(&self, packet: &Packet, buffer: &mut [u8]) {
         if let Some(blocks) = &self.blocks {
-            blocks.write(&packet.elements, buffer);
+            blocks.write(&packet.extensions, buffer);
         }
     }
 
-    /// Lets a packet say when it leaves, as far as its header extension has a place for that. Once for each that leaves.
+    /// Fills in the header extensions about the sending, if there are any. Once for each packet that is sent.
     #[inline]
     pub(crate) fn stamp(&mut self, written: &Written, buffer: &mut [u8]) {
         if written.header_len > HEADER_LEN {
@@ -223,15 +224,15 @@ impl OutboundTrack {
     }
 }
 
-/// Lets the running numbers of a payload go on from those of the segment before.
+/// Shifts PictureID and TL0PICIDX in a payload so that they continue those of the previous segment.
 #[inline]
 fn number(packet: &Packet, place: Place, payload: &mut [u8]) {
-    if place.shift != PictureNumbers::default() && !payload.is_empty() {
+    if place.shift != PictureIds::default() && !payload.is_empty() {
         packet.descriptor.add(place.shift, payload);
     }
 }
 
-/// False for padding only, and for a payload type that is not the one the segment carries.
+/// False for packets of padding only, and for a payload type other than that of the segment.
 #[inline]
 pub(crate) fn carries_media(packet: &Packet, place: Place) -> bool {
     if packet.payload_type == place.labels.source {
@@ -240,14 +241,16 @@ pub(crate) fn carries_media(packet: &Packet, place: Place) -> bool {
     carries_other_media(packet, place)
 }
 
-/// Redundant sound, and leading pictures: all of these but those of the keyframe with which the viewer began, which it
+/// True for redundant audio, and for leading pictures except those of the keyframe at which the viewer began, which it
 /// cannot decode.
 #[cold]
 fn carries_other_media(packet: &Packet, place: Place) -> bool {
     if packet.payload_type & LEADING != 0 {
         return packet.leads != place.labels.begun
-            && packet.medium() == place.labels.source
+            && packet.media_payload_type() == place.labels.source
             && !packet.payload.is_empty();
     }
-    packet.redundancy.is_some() && packet.medium() == place.labels.source && !packet.own_payload().is_empty()
+    packet.redundancy.is_some()
+        && packet.media_payload_type() == place.labels.source
+        && !packet.own_payload().is_empty()
 }

@@ -1,4 +1,5 @@
-//! The line by example, and as a property: against a model that remembers all, under any order of events.
+//! The splice by example, and as a property: compared with a model that remembers everything, under any order of
+//! events.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,7 +36,7 @@ fn numbers_and_timestamps_go_on_across_a_splice() {
 }
 
 #[test]
-fn squeezed_timestamps_stay_in_order_and_lead_back_and_live_goes_on_with_the_next_number() {
+fn compressed_timestamps_stay_in_order_and_lead_back_and_live_continues_with_the_next_number() {
     let mut splice = Splice::new(0, 0);
     let speed = NonZeroU32::new(10);
     assert_eq!(splice.splice(Start { speed, ..start(1, 10, u32::MAX - 2_999, 50) }).timestamp, 50);
@@ -44,7 +45,7 @@ fn squeezed_timestamps_stay_in_order_and_lead_back_and_live_goes_on_with_the_nex
     assert!(places.into_iter().all(|place| splice.is_ahead(place) && splice.advance(place)));
     assert_eq!(splice.map_timestamp(3_000), None);
     let place = splice.place_of(source(1, 14), 9_000).unwrap();
-    splice.resqueeze(source(1, 14), place, 9_000, 100, None);
+    splice.recompress(source(1, 14), place, 9_000, 100, None);
     let [late, live] = [(13, 6_000), (14, 9_000)].map(|(index, at)| splice.place_of(source(1, index), at).unwrap());
     assert_eq!([late, live].map(|place| (place.index, place.timestamp)), [(3, 950), (4, 750)]);
     assert_eq!(splice.map_timestamp(12_000), Some(3_750));
@@ -125,10 +126,10 @@ fn a_forgotten_segment_has_no_place_and_no_way_back() {
     assert_eq!((send(&mut splice, 0, 6), send(&mut splice, 1, 6)), (None, Some(4)));
 }
 
-/// What a publisher's next packet meets.
+/// What happens to a publisher's next packet.
 #[derive(Clone, Debug)]
 enum Event {
-    /// A packet this far from the newest of its publisher, back or ahead.
+    /// A packet this far before or after the newest of its publisher.
     Media(i64),
     /// The same with padding only.
     Padding(i64),
@@ -152,7 +153,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// All that a line ever gave away, and where its publishers are.
+/// Every place that a splice ever gave away, and where its publishers are.
 struct Model {
     splice: Splice,
     source_by_index: BTreeMap<u64, Source>,
@@ -161,7 +162,7 @@ struct Model {
 }
 
 impl Model {
-    /// Lines that begin near the wrap of the sequence number, of the timestamp and of the publishers' numbers.
+    /// RTP streams that begin near the wrap of the sequence number, of the timestamp and of the publishers' numbers.
     fn new(first: u64, timestamp: u32) -> Self {
         Self {
             splice: Splice::new(first, timestamp),
@@ -178,7 +179,7 @@ impl Model {
         Source { epoch, layer, index }
     }
 
-    /// Three ticks a packet, and a wrap not far from the start.
+    /// Three ticks per packet, and a wrap soon after the start.
     fn timestamp(source: Source) -> u32 {
         (source.index as u32).wrapping_mul(3).wrapping_sub(200_000).wrapping_add((source.epoch as u32) << 30)
     }
@@ -216,21 +217,21 @@ impl Model {
                 self.give(place, source)
             }
             Event::Unsqueeze(gap) => {
-                let Some((epoch, layer)) = self.splice.line() else { return Ok(()) };
+                let Some((epoch, layer)) = self.splice.current_source() else { return Ok(()) };
                 let source = self.next_of(epoch, layer, 1);
                 let timestamp = Self::timestamp(source);
                 let Some(place) = self.splice.place_of(source, timestamp) else { return Ok(()) };
                 if !self.splice.is_ahead(place) {
                     return Ok(());
                 }
-                self.splice.resqueeze(source, place, timestamp, gap, None);
+                self.splice.recompress(source, place, timestamp, gap, None);
                 let place = self.splice.place_of(source, timestamp).expect("it begins the segment");
                 prop_assert_eq!(self.splice.map_timestamp(timestamp), Some(place.timestamp));
                 self.splice.advance(place);
                 self.give(place, source)
             }
             Event::Media(distance) | Event::Padding(distance) => {
-                let Some((epoch, layer)) = self.splice.line() else { return Ok(()) };
+                let Some((epoch, layer)) = self.splice.current_source() else { return Ok(()) };
                 let source = self.next_of(epoch, layer, distance);
                 if matches!(event, Event::Padding(_)) && self.splice.skip(source) {
                     prop_assert_eq!(self.splice.place_of(source, 0), None);
@@ -275,7 +276,7 @@ proptest! {
     }
 
     #[test]
-    fn a_lossless_publisher_gives_a_stream_without_gaps_in_whatever_order_its_packets_arrive(
+    fn a_lossless_publisher_gives_an_rtp_stream_without_holes_in_any_order_of_arrival(
         first in prop_oneof![0u64..10, 0xff80u64..0x1_0000],
         packets in prop::collection::vec((any::<bool>(), 0u64..8), 1..60),
     ) {

@@ -24,7 +24,7 @@ impl Engine {
             }
             Message::GiveUpPictures { stream, epoch } => {
                 if let Some(track) = self.feeds.track_of_publisher(&stream, epoch, Kind::Video) {
-                    track.history.give_up_pictures(now);
+                    track.history.give_up_cache(now);
                 }
             }
             Message::Channel { stream, epoch, channel } => self.on_published_channel(&stream, epoch, channel, now),

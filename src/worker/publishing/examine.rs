@@ -34,7 +34,7 @@ impl Track {
             Some(_)
                 if keyframe.is_some()
                     && self.keyframe_responsive == Some(false)
-                    && self.history.pictures().is_none() =>
+                    && self.history.cached_frames().is_none() =>
             {
                 Some(Problem::KeyframesFarApart)
             }

@@ -19,7 +19,7 @@ pub(crate) struct ExtensionValues {
     /// The number that counts all packets of the transport.
     pub(crate) transport_sequence: Option<u16>,
     /// What viewers are told.
-    pub(crate) elements: HeaderExtensions,
+    pub(crate) extensions: HeaderExtensions,
 }
 
 impl Ids {
@@ -44,10 +44,10 @@ impl Ids {
                 Some(Extension::TransportWideCc) => {
                     said.transport_sequence = value.first_chunk().map(|number| u16::from_be_bytes(*number));
                 }
-                Some(Extension::AudioLevel) => said.elements.set_audio_level(value),
-                Some(Extension::VideoOrientation) => said.elements.set_orientation(value),
-                Some(Extension::AbsCaptureTime) => said.elements.set_capture_time(value),
-                Some(Extension::DependencyDescriptor) => said.elements.set_dependencies(value),
+                Some(Extension::AudioLevel) => said.extensions.set_audio_level(value),
+                Some(Extension::VideoOrientation) => said.extensions.set_orientation(value),
+                Some(Extension::AbsCaptureTime) => said.extensions.set_capture_time(value),
+                Some(Extension::DependencyDescriptor) => said.extensions.set_dependencies(value),
                 _ => {}
             }
         }

@@ -157,7 +157,7 @@ impl Publisher {
         let (mut octets, mut since) = (0, now);
         for track in &mut self.tracks {
             track.history.expire(now);
-            let frames = track.history.cost_of_pictures().filter(|_| track.kind == Kind::Video);
+            let frames = track.history.cache_cost().filter(|_| track.kind == Kind::Video);
             if let Some((cost, received)) = frames {
                 octets += cost;
                 since = since.min(received);
@@ -169,7 +169,7 @@ impl Publisher {
     /// Drops the frames since the last keyframe, to make room for those of other publishers.
     pub(crate) fn give_up_cache(&mut self, now: Instant) {
         for track in self.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
-            track.history.give_up_pictures(now);
+            track.history.give_up_cache(now);
         }
     }
 
@@ -202,7 +202,7 @@ impl Publisher {
             Some(place) => place,
             None => self.place_of_other(payload, opened, received)?,
         };
-        let ExtensionValues { transport_sequence, elements } = self.extension_ids.read(datagram, opened);
+        let ExtensionValues { transport_sequence, extensions } = self.extension_ids.read(datagram, opened);
         let resent = self.tracks[place].rtx_payload_type == Some(opened.payload_type);
         let index = if resent {
             self.reception.on_packet(opened.ssrc, opened.index, opened.timestamp, transport_sequence, received);
@@ -255,7 +255,7 @@ impl Publisher {
             marker: opened.marker,
             payload_type: if redundancy.is_some() { opened.payload_type } else { track.payload_type },
             descriptor: Descriptor::of(track.format.codec, own),
-            elements: track.steady.complete(index, opened.timestamp, elements),
+            extensions: track.persistent_extensions.complete(index, opened.timestamp, extensions),
             part,
             keyframe,
             leads: 0,

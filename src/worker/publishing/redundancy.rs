@@ -38,7 +38,7 @@ impl Track {
                 timestamp: packet.timestamp.wrapping_sub(age),
                 marker: false,
                 // Its own are lost.
-                elements: Default::default(),
+                extensions: Default::default(),
                 payload_type: redundancy.carries(),
                 part: packet.part,
                 keyframe: true,

@@ -3,13 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::forward::Glide;
+use crate::forward::DelayRamp;
 
 /// The delay, and what it moves to.
 #[derive(Debug, Default)]
 pub(crate) struct RepairDelay {
     need: Duration,
-    glide: Glide,
+    glide: DelayRamp,
 }
 
 impl RepairDelay {

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::publisher::Publisher;
 use super::sources::{Admitted, Retired};
 use crate::forward::codec::{Descriptor, Part};
-use crate::forward::{HeaderExtensions, LayerId, Packet, Steady, epoch};
+use crate::forward::{HeaderExtensions, LayerId, Packet, PersistentExtensions, epoch};
 use crate::reason::DropReason;
 use crate::srtp::Opened;
 
@@ -137,7 +137,7 @@ impl Publisher {
         track.rtx_ssrc = None;
         track.clear_waiting();
         track.intake.restart();
-        track.steady = Steady::new(track.format.clock_rate);
+        track.persistent_extensions = PersistentExtensions::new(track.format.clock_rate);
         self.reception.add_source(ssrc, track.format.clock_rate, track.nack);
     }
 
@@ -176,7 +176,7 @@ impl Publisher {
             marker: opened.marker,
             payload_type: retired.payload_type,
             descriptor: Descriptor::of(track.format.codec, payload),
-            elements: HeaderExtensions::default(),
+            extensions: HeaderExtensions::default(),
             // Nobody begins with it.
             part: Part::default(),
             keyframe: false,

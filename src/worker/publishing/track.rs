@@ -7,7 +7,8 @@ use super::lint::Lint;
 use super::sources::Sources;
 use crate::forward::codec::{Codec, Format, KeyframeFinder, Kind, ParameterSets};
 use crate::forward::{
-    Epoch, History, HistoryLimits, KeyframeAssembler, KeyframeGate, Packet, PlayoutDelay, RepairBuffer, Steady,
+    Epoch, History, HistoryLimits, KeyframeAssembler, KeyframeGate, Packet, PersistentExtensions, PlayoutDelay,
+    RepairBuffer,
 };
 use crate::reason::DropReason;
 use crate::sdp::Payload;
@@ -44,7 +45,7 @@ pub(crate) struct Track {
     pub(crate) arrived: Option<Received>,
     pub(crate) keyframes: KeyframeFinder,
     /// What packets say that leave it out.
-    pub(crate) steady: Steady,
+    pub(crate) persistent_extensions: PersistentExtensions,
     pub(crate) history: History,
     pub(crate) pending: Vec<Arc<Packet>>,
     pub(crate) gate: KeyframeGate,
@@ -80,7 +81,7 @@ impl Track {
             nack: payload.feedback.nack,
             arrived: None,
             keyframes: KeyframeFinder::new(payload.format.codec),
-            steady: Steady::new(payload.format.clock_rate),
+            persistent_extensions: PersistentExtensions::new(payload.format.clock_rate),
             history: History::new(limits),
             pending: Vec::new(),
             gate: KeyframeGate::default(),

@@ -128,7 +128,7 @@ impl Viewer {
     }
 
     fn stage(&self, feed: Option<&StreamFeed>) -> Stage {
-        if self.legs.iter().all(|leg| leg.outbound_track.leg() == TrackState::Paused) {
+        if self.legs.iter().all(|leg| leg.outbound_track.state() == TrackState::Paused) {
             return Stage::Paused;
         }
         if feed.is_some_and(|feed| feed.source.is_some()) { Stage::Live } else { Stage::Waiting }

@@ -135,7 +135,7 @@ impl Viewer {
             let volume = &mut served.volumes[leg.kind as usize];
             let mut burst = u64::MAX;
             leg.hold_back(now);
-            if leg.outbound_track.tells_send_time() {
+            if leg.outbound_track.has_send_time() {
                 leg.outbound_track.set_send_time(now.saturating_duration_since(self.began));
             }
             if leg.is_busy() {

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use super::stream_feed::FeedTrack;
 use crate::forward::codec::Kind;
-use crate::forward::{ANSWER_TIME, Counts, Glide, OutboundTrack, Pictures, PlayoutDelay, TrackState, catch_up_time};
+use crate::forward::{
+    ANSWER_TIME, CachedFrames, Counts, DelayRamp, OutboundTrack, PlayoutDelay, TrackState, catch_up_time,
+};
 use crate::rtcp::RoundTrip;
 use crate::worker::stats::meter::Meter;
 use crate::worker::stats::sent::Volume;
@@ -58,7 +60,7 @@ pub(crate) struct ViewerTrack {
     /// The viewer's round-trip time.
     rtt: Option<Duration>,
     playout_delay: PlayoutDelay,
-    glide: Glide,
+    glide: DelayRamp,
     /// The viewer holds pictures back, or is to.
     holds_back: bool,
     keyframe_wanted: Option<KeyframeWanted>,
@@ -122,7 +124,7 @@ impl ViewerTrack {
             round_trip: RoundTrip::default(),
             rtt: None,
             playout_delay: PlayoutDelay::default(),
-            glide: Glide::default(),
+            glide: DelayRamp::default(),
             holds_back: false,
             keyframe_wanted: None,
             replayed: None,
@@ -136,7 +138,7 @@ impl ViewerTrack {
             self.outbound_track.seek(track.history.head());
             return Begun::default();
         }
-        let pictures = track.history.pictures();
+        let pictures = track.history.cached_frames();
         let is_long = pictures.is_some_and(|pictures| catch_up_time(&pictures) > LONG_REPLAY);
         let asks = is_long && track.keyframe_responsive == Some(true);
         if !asks && self.replay(track, now) {
@@ -151,7 +153,7 @@ impl ViewerTrack {
 
     /// Lets an outbound track that has not begun wait for what comes next, while nobody is there who sends it.
     pub(crate) fn wait(&mut self, track: &FeedTrack) {
-        if self.outbound_track.leg() == TrackState::Waiting {
+        if self.outbound_track.state() == TrackState::Waiting {
             self.outbound_track.seek(track.history.head());
         }
     }
@@ -204,7 +206,7 @@ impl ViewerTrack {
         let least = self.playout_delay.need(now);
         let shown = self.outbound_track.counts().packets > 0;
         let held = if shown { self.glide.toward(least, now) } else { self.glide.begin(least, now) };
-        self.outbound_track.hold_back(held);
+        self.outbound_track.set_playout_delay(held);
         self.holds_back = !held.is_zero();
     }
 
@@ -213,7 +215,7 @@ impl ViewerTrack {
         if self.is_unseen(now) {
             return Begun::default();
         }
-        if self.outbound_track.leg() != TrackState::Live || self.keyframe_wanted.is_some() {
+        if self.outbound_track.state() != TrackState::Live || self.keyframe_wanted.is_some() {
             return Begun { demands: true, replays: false };
         }
         if track.is_still(now) {
@@ -233,7 +235,7 @@ impl ViewerTrack {
     /// Repair cannot keep up with what the viewer loses: pictures are left out until the next keyframe, for which it waits
     /// longer than for an answer, because a replay would load its path even more.
     pub(crate) fn skip(&mut self, track: &FeedTrack, now: Instant) -> Begun {
-        if self.outbound_track.is_replaying() || self.outbound_track.leg() != TrackState::Live {
+        if self.outbound_track.is_replaying() || self.outbound_track.state() != TrackState::Live {
             return Begun::default();
         }
         self.outbound_track.skip();
@@ -249,7 +251,7 @@ impl ViewerTrack {
                 self.keyframe_wanted = None;
             } else if keyframe_wanted.until <= now {
                 self.keyframe_wanted = None;
-                let misses_nothing = self.outbound_track.leg() == TrackState::Live && track.is_still(now);
+                let misses_nothing = self.outbound_track.state() == TrackState::Live && track.is_still(now);
                 begun.replays = !misses_nothing && self.replay(track, now);
             }
         }
@@ -278,7 +280,7 @@ impl ViewerTrack {
     /// Lets an outbound track begin again that stands without a picture, because it fell behind, and for which nothing has been
     /// done.
     pub(crate) fn unstick(&mut self, track: &FeedTrack, now: Instant) -> Begun {
-        if self.keyframe_wanted.is_some() || self.outbound_track.leg() != TrackState::Waiting {
+        if self.keyframe_wanted.is_some() || self.outbound_track.state() != TrackState::Waiting {
             return Begun::default();
         }
         self.begin(track, now)
@@ -295,8 +297,8 @@ impl ViewerTrack {
     }
 
     fn replay(&mut self, track: &FeedTrack, now: Instant) -> bool {
-        let Some(Pictures { span, few, .. }) = track.history.pictures() else { return false };
-        let span = if few.is_some() { span.min(FEW_INTERVAL) } else { span };
+        let Some(CachedFrames { span, still_frames, .. }) = track.history.cached_frames() else { return false };
+        let span = if still_frames.is_some() { span.min(FEW_INTERVAL) } else { span };
         let is_first = self.outbound_track.counts().packets == 0;
         let from = if is_first { now + READY } else { now };
         if self.next_replay.is_some_and(|next| now < next) || !self.outbound_track.replay(&track.history, from) {

@@ -1,4 +1,4 @@
-//! What stands in the header extension of packets.
+//! The header extensions of packets.
 
 use super::*;
 
@@ -22,21 +22,21 @@ fn blocks(ids: ExtensionIds) -> ExtensionBlocks {
 }
 
 /// The block of the next packet, and the first octet of its header.
-fn written(blocks: &mut ExtensionBlocks, elements: &HeaderExtensions, by_rtx: bool) -> (u8, Vec<u8>) {
+fn written(blocks: &mut ExtensionBlocks, extensions: &HeaderExtensions, by_rtx: bool) -> (u8, Vec<u8>) {
     let mut packet = [0xee; 400];
     packet[..HEADER_LEN].copy_from_slice(&HEADER);
-    let len = blocks.settle(elements, by_rtx, 100);
+    let len = blocks.settle(extensions, by_rtx, 100);
     if len > 0 {
-        blocks.write(elements, &mut packet);
+        blocks.write(extensions, &mut packet);
     }
     blocks.stamp(&mut packet);
     (packet[0], packet[HEADER_LEN..HEADER_LEN + len].to_vec())
 }
 
 fn loud(level: u8) -> HeaderExtensions {
-    let mut elements = HeaderExtensions::default();
-    elements.set_audio_level(&[level]);
-    elements
+    let mut extensions = HeaderExtensions::default();
+    extensions.set_audio_level(&[level]);
+    extensions
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn a_viewer_that_takes_nothing_has_no_block() {
 }
 
 #[test]
-fn extensions_without_a_value_are_not_written() {
+fn missing_values_are_not_written() {
     let mut blocks = blocks(ExtensionIds { audio_level: Some(1), playout_delay: Some(5), ..Default::default() });
     assert_eq!(written(&mut blocks, &HeaderExtensions::default(), true), (0x80, vec![]));
     assert_eq!(written(&mut blocks, &loud(9), true), (0x90, vec![0xbe, 0xde, 0, 1, 0x10, 9, 0, 0]));
@@ -54,16 +54,16 @@ fn extensions_without_a_value_are_not_written() {
 #[test]
 fn a_playout_delay_of_110_ms_is_11_and_no_limit_and_stands_only_beside_rtx() {
     let mut blocks = blocks(ExtensionIds { playout_delay: Some(5), ..Default::default() });
-    blocks.hold_back(Duration::from_millis(101));
+    blocks.set_playout_delay(Duration::from_millis(101));
     let block = vec![0xbe, 0xde, 0, 1, 0x52, 0x00, 0xbf, 0xff];
     assert_eq!(written(&mut blocks, &HeaderExtensions::default(), true), (0x90, block));
-    blocks.hold_back(Duration::ZERO);
+    blocks.set_playout_delay(Duration::ZERO);
     assert_eq!(written(&mut blocks, &HeaderExtensions::default(), true).1[5..], [0x00, 0x0f, 0xff]);
     assert_eq!(written(&mut blocks, &HeaderExtensions::default(), false), (0x80, vec![]));
 }
 
 #[test]
-fn what_is_of_the_sending_is_told_anew_each_time_and_the_rest_is_not() {
+fn values_of_the_sending_change_with_each_sending_and_the_rest_does_not() {
     let mut blocks = blocks(all());
     let without = vec![0xbe, 0xde, 0, 1, 0x40, b'0', 0x10, 7];
     assert_eq!(written(&mut blocks, &loud(7), false).1, without);
@@ -86,12 +86,12 @@ fn a_packet_that_carries_no_block_takes_no_number() {
 
 #[test]
 fn all_at_once_fit_and_have_one_length() {
-    let mut elements = loud(7);
-    elements.set_orientation(&[3]);
-    elements.set_capture_time(&[0xcc; 16]);
+    let mut extensions = loud(7);
+    extensions.set_orientation(&[3]);
+    extensions.set_capture_time(&[0xcc; 16]);
     let mut blocks = blocks(ExtensionIds { mid: Some((4, "m".repeat(LONGEST_MID))), ..all() });
-    blocks.hold_back(Duration::from_millis(10));
-    let (_, block) = written(&mut blocks, &elements, true);
+    blocks.set_playout_delay(Duration::from_millis(10));
+    let (_, block) = written(&mut blocks, &extensions, true);
     assert!(block.len() <= ROOM && block.len() == 4 + 4 * usize::from(block[3]));
     let mut rest = &block[4..];
     let mut found = Vec::new();
@@ -104,16 +104,16 @@ fn all_at_once_fit_and_have_one_length() {
     let expected = [(4, mid), (1, vec![7]), (13, vec![3]), (8, vec![0xcc; 16]), (5, vec![0, 0x1f, 0xff])];
     assert_eq!(found[..5], expected);
     assert_eq!(found[5..], [(2, vec![0; 3]), (3, vec![0; 2])]);
-    assert_eq!(written(&mut blocks, &elements, true).1.len(), block.len());
+    assert_eq!(written(&mut blocks, &extensions, true).1.len(), block.len());
 }
 
-fn described(mut elements: HeaderExtensions, value: &[u8]) -> HeaderExtensions {
-    elements.set_dependencies(value);
-    elements
+fn described(mut extensions: HeaderExtensions, value: &[u8]) -> HeaderExtensions {
+    extensions.set_dependencies(value);
+    extensions
 }
 
 #[test]
-fn a_short_descriptor_stands_last_with_the_lines_frame_number() {
+fn a_short_descriptor_is_last_with_the_frame_number_of_the_viewers_rtp_stream() {
     let mut blocks = blocks(ExtensionIds { audio_level: Some(1), dependencies: Some(12), ..Default::default() });
     let first = described(loud(7), &[0xc0, 0, 9]);
     blocks.begin(&first, 90);
@@ -129,15 +129,15 @@ fn a_short_descriptor_stands_last_with_the_lines_frame_number() {
 #[test]
 fn a_long_descriptor_makes_all_elements_of_its_packet_two_byte_ones_up_to_the_longest() {
     for len in [17, 60, 255] {
-        let mut elements = loud(7);
-        elements.set_orientation(&[3]);
-        elements.set_capture_time(&[0xcc; 16]);
+        let mut extensions = loud(7);
+        extensions.set_orientation(&[3]);
+        extensions.set_capture_time(&[0xcc; 16]);
         let mut blocks = blocks(ExtensionIds { mid: Some((4, "m".repeat(LONGEST_MID))), ..all() });
-        blocks.hold_back(Duration::from_millis(10));
+        blocks.set_playout_delay(Duration::from_millis(10));
         let value = [&[0x80, 0, 9][..], &vec![0xdd; len - 3]].concat();
-        let elements = described(elements, &value);
-        blocks.begin(&elements, 100);
-        let (_, block) = written(&mut blocks, &elements, true);
+        let extensions = described(extensions, &value);
+        blocks.begin(&extensions, 100);
+        let (_, block) = written(&mut blocks, &extensions, true);
         assert_eq!((&block[..2], block.len()), (&[0x10, 0][..], 4 + 4 * usize::from(block[3])));
         let (mut rest, mut found) = (&block[4..], Vec::new());
         while let Some((&[id, len], behind)) = rest.split_first_chunk().filter(|([id, _], _)| *id != 0) {

@@ -10,7 +10,7 @@ use super::*;
 use crate::forward::codec::Part;
 
 fn history(packets: usize) -> History {
-    History::new(HistoryLimits { packets, pictures: PictureLimits::NONE, ..HistoryLimits::default() })
+    History::new(HistoryLimits { packets, cache: CacheLimits::NONE, ..HistoryLimits::default() })
 }
 
 fn packet(epoch: Epoch, index: u64, received: Instant) -> Arc<Packet> {
@@ -23,7 +23,7 @@ fn packet(epoch: Epoch, index: u64, received: Instant) -> Arc<Packet> {
         marker: false,
         payload_type: 96,
         descriptor: Default::default(),
-        elements: Default::default(),
+        extensions: Default::default(),
         part: Part::default(),
         keyframe: false,
         leads: 0,
@@ -150,9 +150,9 @@ proptest! {
 }
 
 /// A packet each 100 ms, the first a keyframe.
-fn pictures(limits: PictureLimits, packets: u32) -> History {
+fn history_of(limits: CacheLimits, packets: u32) -> History {
     let (mut history, start) =
-        (History::new(HistoryLimits { pictures: limits, ..HistoryLimits::default() }), Instant::now());
+        (History::new(HistoryLimits { cache: limits, ..HistoryLimits::default() }), Instant::now());
     for tenth in 0..packets {
         let received = start + Duration::from_millis(100) * tenth;
         let packet = Packet { keyframe: tenth == 0, timestamp: tenth, ..(*packet(1, tenth.into(), received)).clone() };
@@ -162,10 +162,10 @@ fn pictures(limits: PictureLimits, packets: u32) -> History {
 }
 
 #[test]
-fn keeps_packets_since_the_keyframe_for_joining_viewers_and_one_second_for_live_ones() {
-    let history = pictures(PictureLimits::default(), 100);
+fn keeps_the_frames_since_the_keyframe_for_joining_viewers_and_one_second_for_live_viewers() {
+    let history = history_of(CacheLimits::default(), 100);
     let span = Duration::from_millis(9_900);
-    assert_eq!(history.pictures(), Some(Pictures { position: 0, octets: 0, span, few: Some(100) }));
+    assert_eq!(history.cached_frames(), Some(CachedFrames { position: 0, octets: 0, span, still_frames: Some(100) }));
     assert!((0..100).all(|position| matches!(history.kept(position), Get::Packet(_))));
     assert!(matches!(history.get(88), Get::TooOld) && matches!(history.get(89), Get::Packet(_)));
     assert_eq!((history.keyframe(), history.snapshot().count()), (Some(0), 100));
@@ -173,39 +173,43 @@ fn keeps_packets_since_the_keyframe_for_joining_viewers_and_one_second_for_live_
 }
 
 #[test]
-fn too_much_since_the_keyframe_is_given_up_bit_by_bit() {
+fn too_much_since_the_keyframe_is_dropped_gradually() {
     for limits in [
-        PictureLimits { age: Duration::from_millis(14_900), ..PictureLimits::default() },
-        PictureLimits { frames: 150, ..PictureLimits::default() },
-        PictureLimits { octets: 150 * 192, ..PictureLimits::default() },
+        CacheLimits { age: Duration::from_millis(14_900), ..CacheLimits::default() },
+        CacheLimits { frames: 150, ..CacheLimits::default() },
+        CacheLimits { octets: 150 * 192, ..CacheLimits::default() },
     ] {
-        assert!(pictures(limits, 150).pictures().is_some());
-        let history = pictures(limits, 152);
-        assert_eq!((history.pictures(), history.tail()), (None, DROPS as u64), "{limits:?}");
-        assert_eq!(pictures(limits, 250).tail(), 239);
+        assert!(history_of(limits, 150).cached_frames().is_some());
+        let history = history_of(limits, 152);
+        assert_eq!((history.cached_frames(), history.tail()), (None, DROPS as u64), "{limits:?}");
+        assert_eq!(history_of(limits, 250).tail(), 239);
     }
 }
 
 #[test]
-fn a_few_frames_are_kept_until_a_newer_keyframe_arrives_however_old_they_are() {
-    let mut history = pictures(PictureLimits::default(), 6);
+fn few_frames_are_kept_until_a_newer_keyframe_arrives_however_old_they_are() {
+    let mut history = history_of(CacheLimits::default(), 6);
     let start = Instant::now();
     for hour in 1..5 {
         history.expire(start + Duration::from_secs(3600 * hour));
-        assert_eq!(history.pictures().map(|pictures| (pictures.position, pictures.few)), Some((0, Some(6))), "{hour}");
+        assert_eq!(
+            history.cached_frames().map(|frames| (frames.position, frames.still_frames)),
+            Some((0, Some(6))),
+            "{hour}"
+        );
     }
     let later = start + Duration::from_secs(4 * 3600);
     history.push(packet(1, 6, later));
-    assert_eq!(history.pictures().map(|pictures| pictures.span.as_secs()), Some(4 * 3600));
+    assert_eq!(history.cached_frames().map(|frames| frames.span.as_secs()), Some(4 * 3600));
     history.push(keyframe(1, 7, later));
-    assert_eq!(history.pictures().map(|pictures| pictures.position), Some(7));
-    // Beyond what timestamps can tell apart they are given up.
+    assert_eq!(history.cached_frames().map(|frames| frames.position), Some(7));
+    // Frames further apart than timestamps can tell are given up.
     history.expire(later + Duration::from_secs(7 * 3600));
-    assert_eq!((history.pictures(), history.snapshot().count()), (None, 0));
+    assert_eq!((history.cached_frames(), history.snapshot().count()), (None, 0));
 }
 
 #[test]
-fn what_costs_something_leaves_when_its_time_comes_although_nothing_arrives() {
+fn expensive_packets_are_dropped_in_time_although_nothing_arrives() {
     for (octets, frames) in [(0, 101), (20_000, 60)] {
         let (mut history, start) = (History::new(HistoryLimits::default()), Instant::now());
         for number in 0..frames {
@@ -213,36 +217,36 @@ fn what_costs_something_leaves_when_its_time_comes_although_nothing_arrives() {
             let payload = Bytes::from(vec![0; octets]);
             history.push(Arc::new(Packet { keyframe: number == 0, timestamp: number, payload, ..packet }));
         }
-        let kept = PictureLimits::default().age;
+        let kept = CacheLimits::default().age;
         history.expire(start + kept);
-        assert!(history.pictures().is_some_and(|pictures| pictures.few.is_none()), "{octets}");
+        assert!(history.cached_frames().is_some_and(|frames| frames.still_frames.is_none()), "{octets}");
         history.expire(start + kept + LONGEST_REPLAY + Duration::from_millis(1));
-        assert_eq!((history.pictures(), history.snapshot().count()), (None, 0), "{octets}");
-        assert_eq!(history.cost_of_pictures(), None);
-        // What follows begins at the next keyframe.
+        assert_eq!((history.cached_frames(), history.snapshot().count()), (None, 0), "{octets}");
+        assert_eq!(history.cache_cost(), None);
+        // The next packets begin at the next keyframe.
         history.push(packet(1, 200, start + kept * 2));
-        assert_eq!(history.pictures(), None);
+        assert_eq!(history.cached_frames(), None);
         history.push(keyframe(1, 201, start + kept * 2));
-        assert!(history.pictures().is_some());
+        assert!(history.cached_frames().is_some());
     }
 }
 
 #[test]
-fn evicted_frames_are_gone_and_live_viewers_keep_their_second() {
-    let mut history = pictures(PictureLimits::default(), 60);
-    let (cost, since) = history.cost_of_pictures().unwrap();
+fn cached_frames_that_make_room_are_gone_and_live_viewers_keep_one_second() {
+    let mut history = history_of(CacheLimits::default(), 60);
+    let (cost, since) = history.cache_cost().unwrap();
     assert_eq!(cost, 60 * 192);
-    history.give_up_pictures(since + Duration::from_millis(5_900));
-    assert_eq!((history.pictures(), history.tail()), (None, 49));
-    assert!(matches!(history.get(59), Get::Packet(_)) && history.cost_of_pictures().is_none());
+    history.give_up_cache(since + Duration::from_millis(5_900));
+    assert_eq!((history.cached_frames(), history.tail()), (None, 49));
+    assert!(matches!(history.get(59), Get::Packet(_)) && history.cache_cost().is_none());
 }
 
 #[test]
-fn without_room_for_frames_the_newest_keyframe_is_kept_for_one_second() {
-    let history = pictures(PictureLimits::NONE, 10);
-    assert_eq!((history.keyframe(), history.pictures().map(|pictures| pictures.position)), (Some(0), Some(0)));
-    let history = pictures(PictureLimits::NONE, 13);
-    assert_eq!((history.keyframe(), history.pictures(), history.tail()), (Some(0), None, 2));
+fn without_a_cache_the_newest_keyframe_is_kept_for_one_second() {
+    let history = history_of(CacheLimits::NONE, 10);
+    assert_eq!((history.keyframe(), history.cached_frames().map(|frames| frames.position)), (Some(0), Some(0)));
+    let history = history_of(CacheLimits::NONE, 13);
+    assert_eq!((history.keyframe(), history.cached_frames(), history.tail()), (Some(0), None, 2));
 }
 
 #[test]

@@ -11,12 +11,12 @@ use crate::forward::source::LayerId;
 const MS: Duration = Duration::from_millis(1);
 
 const SPS: &[u8] = &[0x67, 0x42, 0xe0, 0x1f, 0xda];
-/// Of picture sets 0 and 1, both of sequence set 0.
+/// Picture parameter sets 0 and 1, both of sequence parameter set 0.
 const PPS: &[u8] = &[0x68, 0b1100_1110];
 const PPS_1: &[u8] = &[0x68, 0b0101_0000];
 const SEI: &[u8] = &[0x06, 0x05, 0x01];
 const BOTH: &[u8] = &[0x78, 0, 5, 0x67, 0x42, 0xe0, 0x1f, 0xda, 0, 2, 0x68, 0b1100_1110];
-/// First slices with picture set 0, whole and in fragments.
+/// First slices with picture parameter set 0, whole and in fragments.
 const IDR: &[u8] = &[0x65, 0b1001_1110, 0];
 const IDR_START: &[u8] = &[0x7c, 0x85, 0b1001_1110, 0];
 const IDR_MIDDLE: &[u8] = &[0x7c, 0x05, 0x88];
@@ -50,12 +50,12 @@ fn packet(index: SourceIndex, timestamp: u32, payload: &[u8], received: Instant)
         keyframe: part.is_keyframe(),
         leads: 0,
         payload: Bytes::copy_from_slice(payload),
-        elements: HeaderExtensions::default(),
+        extensions: HeaderExtensions::default(),
         redundancy: None,
     }
 }
 
-/// What goes on when these arrive at once: number, payload, whether viewers can begin there.
+/// The packets that pass when these arrive at once: number, payload, whether viewers can begin there.
 fn ready(assembler: &mut KeyframeAssembler, packets: &[(SourceIndex, u32, &[u8])]) -> Vec<(u64, Vec<u8>, bool)> {
     ready_at(assembler, packets, Instant::now())
 }
@@ -105,7 +105,7 @@ fn a_keyframe_begins_with_its_parameter_sets_in_packets_of_their_own() {
 }
 
 #[test]
-fn parameter_sets_before_another_picture_begin_nothing_and_wait_for_nothing_but_the_next_packet() {
+fn parameter_sets_before_another_frame_begin_nothing_and_wait_only_for_the_next_packet() {
     let mut assembler = unknown();
     is(ready(&mut assembler, &[(7, 1, BOTH)]), &[]);
     is(ready(&mut assembler, &[(8, 1, SLICE)]), &[(7, BOTH, false), (8, SLICE, false)]);
@@ -114,7 +114,7 @@ fn parameter_sets_before_another_picture_begin_nothing_and_wait_for_nothing_but_
         ready(&mut assembler, &[(11, 2, SLICE), (12, 3, SLICE)]),
         &[(9, SPS, false), (10, PPS, false), (11, SLICE, false), (12, SLICE, false)],
     );
-    // What nothing follows goes on when it has waited.
+    // The last packets pass once they have waited.
     let now = Instant::now();
     is(ready_at(&mut assembler, &[(13, 4, SPS)], now), &[]);
     assert_eq!(assembler.poll_timeout(), Some(now + PATIENCE));
@@ -125,7 +125,7 @@ fn parameter_sets_before_another_picture_begin_nothing_and_wait_for_nothing_but_
 }
 
 #[test]
-fn sets_of_the_offer_are_put_before_a_keyframe_that_comes_without_and_what_follows_is_numbered_on() {
+fn parameter_sets_of_the_offer_are_inserted_before_a_keyframe_without_any_and_later_packets_are_renumbered() {
     let mut assembler = offered();
     is(
         ready(&mut assembler, &[(7, 1, SEI), (8, 1, IDR_START), (9, 1, IDR_MIDDLE), (10, 2, SLICE)]),
@@ -146,10 +146,10 @@ fn sets_of_the_offer_are_put_before_a_keyframe_that_comes_without_and_what_follo
 }
 
 #[test]
-fn only_what_a_keyframe_lacks_is_put_there_behind_what_it_has() {
+fn only_missing_parameter_sets_are_inserted_after_those_of_the_keyframe() {
     let mut assembler = offered();
     is(ready(&mut assembler, &[(7, 1, SPS), (8, 1, IDR)]), &[(7, SPS, true), (8, PPS, false), (9, IDR, false)]);
-    // A picture set that came by the way is one that other pictures need.
+    // A picture parameter set that arrived on its own is one that other frames need.
     let mut assembler = unknown();
     is(
         ready(&mut assembler, &[(7, 1, SPS), (8, 1, PPS), (9, 1, PPS_1), (10, 1, IDR)]),
@@ -163,18 +163,18 @@ fn only_what_a_keyframe_lacks_is_put_there_behind_what_it_has() {
 }
 
 #[test]
-fn sets_that_came_once_are_put_before_each_later_keyframe_the_newest_of_each_id() {
+fn parameter_sets_that_came_once_are_inserted_before_each_later_keyframe_the_newest_of_each_id() {
     let newer = [0x67, 0x42, 0xe0, 0x28, 0xda];
     let mut assembler = offered();
     ready(&mut assembler, &[(7, 1, &newer), (8, 1, SLICE)]);
     is(ready(&mut assembler, &[(9, 2, IDR)]), &[(9, &newer, true), (10, PPS, false), (11, IDR, false)]);
-    // An older one that comes late is not the newest.
+    // An older set that arrives late is not the newest.
     ready(&mut assembler, &[(6, 0, SPS)]);
     is(ready(&mut assembler, &[(10, 3, IDR)]), &[(12, &newer, true), (13, PPS, false), (14, IDR, false)]);
 }
 
 #[test]
-fn a_keyframe_without_any_known_sets_begins_at_its_picture() {
+fn a_keyframe_without_known_parameter_sets_begins_at_its_first_slice() {
     let mut assembler = unknown();
     is(ready(&mut assembler, &[(7, 1, IDR), (8, 2, SLICE)]), &[(7, IDR, true), (8, SLICE, false)]);
     assert_eq!(assembler.sets_source(), Some(SetsSource::Missing));
@@ -192,7 +192,7 @@ fn a_keyframe_whose_first_packet_comes_late_waits_for_it() {
 }
 
 #[test]
-fn a_keyframe_waits_for_its_sets_and_for_the_end_of_the_picture_before_it() {
+fn a_keyframe_waits_for_its_parameter_sets_and_for_the_end_of_the_previous_frame() {
     let mut assembler = unknown();
     ready(&mut assembler, &[(7, 1, SLICE)]);
     is(ready(&mut assembler, &[(10, 2, IDR)]), &[]);
@@ -201,7 +201,7 @@ fn a_keyframe_waits_for_its_sets_and_for_the_end_of_the_picture_before_it() {
 }
 
 #[test]
-fn a_keyframe_whose_beginning_is_lost_goes_on_in_time_and_no_viewer_begins_there() {
+fn a_keyframe_whose_beginning_is_lost_passes_in_time_and_no_viewer_begins_there() {
     for (mut assembler, late_begins) in [(offered(), false), (unknown(), true)] {
         let now = Instant::now();
         ready(&mut assembler, &[(7, 1, SLICE)]);
@@ -211,7 +211,7 @@ fn a_keyframe_whose_beginning_is_lost_goes_on_in_time_and_no_viewer_begins_there
         let mut given_up = Vec::new();
         assembler.poll(now + PATIENCE, &mut given_up);
         is(shown(given_up), &[(9, IDR_MIDDLE, false), (10, SLICE, false)]);
-        // Its number was kept for it. Nothing can be put before it any more.
+        // Its number was kept for it. Nothing can be inserted before it any more.
         is(ready(&mut assembler, &[(8, 2, IDR_START)]), &[(8, IDR_START, late_begins)]);
     }
 }
@@ -225,7 +225,7 @@ fn a_keyframe_whose_own_sets_are_lost_gets_those_before() {
     let mut given_up = Vec::new();
     assembler.poll(now + PATIENCE, &mut given_up);
     is(shown(given_up), &[(9, SPS, true), (10, PPS, false), (11, IDR, false)]);
-    // And where none are known, a viewer that began there would see nothing.
+    // Without known parameter sets, a viewer that began there would see nothing.
     let mut assembler = unknown();
     ready(&mut assembler, &[(7, 1, SLICE)]);
     ready_at(&mut assembler, &[(9, 2, IDR)], now);
@@ -235,7 +235,7 @@ fn a_keyframe_whose_own_sets_are_lost_gets_those_before() {
 }
 
 #[test]
-fn another_ssrc_begins_anew_with_the_known_parameter_sets() {
+fn another_rtp_stream_begins_anew_with_the_known_parameter_sets() {
     let mut assembler = unknown();
     ready(&mut assembler, &[(700, 1, BOTH), (701, 1, IDR), (705, 2, IDR)]);
     assembler.begin_again();
@@ -244,7 +244,7 @@ fn another_ssrc_begins_anew_with_the_known_parameter_sets() {
 }
 
 #[test]
-fn in_the_interleaved_mode_nothing_is_put_in() {
+fn in_the_interleaved_mode_nothing_is_inserted() {
     let mut assembler = KeyframeAssembler::new(ParameterSets::of(&format("sprop-parameter-sets=Z0LgH9o=,aM4=")), false);
     is(ready(&mut assembler, &[(7, 1, IDR)]), &[(7, IDR, true)]);
     assert_eq!(assembler.sets_source(), Some(SetsSource::Missing));
@@ -258,8 +258,8 @@ fn offers_with_any_text_give_sets_or_none() {
     }
 }
 
-/// A publisher's line: keyframes with and without sets, of one packet and of many.
-fn line(shapes: &[u8]) -> Vec<(u32, &'static [u8])> {
+/// A publisher's RTP stream: keyframes with and without parameter sets, of one packet and of many.
+fn stream(shapes: &[u8]) -> Vec<(u32, &'static [u8])> {
     let mut line = Vec::new();
     for (timestamp, shape) in (0..).zip(shapes) {
         let frame: &[&'static [u8]] = match shape {
@@ -276,12 +276,12 @@ fn line(shapes: &[u8]) -> Vec<(u32, &'static [u8])> {
     line
 }
 
-/// The fate of a packet that never comes.
+/// Marks a packet that never arrives.
 const LOST: u64 = 99;
 
 proptest! {
-    /// Whatever is lost or late: a number stands for one packet, packets go on in the publisher's order but for late ones,
-    /// and each keyframe at which viewers begin has its sets before it.
+    /// Whatever is lost or late: a number stands for one packet, packets other than late ones pass in the publisher's
+    /// order, and each keyframe at which viewers begin has its parameter sets before it.
     #[test]
     fn a_number_has_one_content_and_every_packet_one_number(
         shapes in prop::collection::vec(0u8..9, 1..40),
@@ -290,8 +290,8 @@ proptest! {
         is_offered in any::<bool>(),
     ) {
         let mut assembler = if is_offered { offered() } else { unknown() };
-        let line = line(&shapes);
-        // Each packet arrives at its place, some places later, or never.
+        let line = stream(&shapes);
+        // Each packet arrives in its place, some places later, or never.
         let arrive = |place: u64, fate: u64| (fate != LOST).then(|| (place + fate, place));
         let mut arrivals: Vec<_> =
             (0..line.len() as u64).zip(&fates).filter_map(|(place, fate)| arrive(place, *fate)).collect();
@@ -318,7 +318,7 @@ proptest! {
             let before = content_by_number.insert(packet.index, (packet.timestamp, packet.payload.clone()));
             prop_assert_eq!(before, None, "a number stands for one packet");
         }
-        // In the order of their numbers timestamps never step back, so every packet is in its frame.
+        // Ordered by number, timestamps never go back, so every packet is in its frame.
         let mut numbers: Vec<_> = went.iter().map(|packet| (packet.index, packet.timestamp)).collect();
         numbers.sort();
         prop_assert!(numbers.is_sorted_by_key(|(_, timestamp)| *timestamp));

@@ -1,4 +1,4 @@
-//! Where a viewer's line begins, what is left out of it, and how it goes on after an interruption.
+//! Where a viewer's RTP stream begins, what is left out of it, and how it continues after an interruption.
 
 use super::*;
 use crate::forward::outbound_track::pull::LONGEST_HOLE;
@@ -57,7 +57,7 @@ fn a_keyframe_that_the_viewer_cannot_decode_begins_nothing_and_is_not_asked_for(
     assert_eq!(outbound_track.select(1, &h264, SOURCE), None);
     assert!(!outbound_track.wants_keyframe());
     assert_eq!(forward(&mut outbound_track, &[Publisher::new().keyframe(1)]), []);
-    assert_eq!((outbound_track.counts().undecodable, outbound_track.leg()), (1, TrackState::Waiting));
+    assert_eq!((outbound_track.counts().undecodable, outbound_track.state()), (1, TrackState::Waiting));
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn takes_the_payload_type_that_fits_best() {
 }
 
 #[test]
-fn what_is_larger_than_the_viewers_largest_is_dropped() {
+fn packets_above_the_viewers_maximum_size_are_dropped() {
     let publisher = Publisher::new();
     let sized = |packet: Packet, len: usize| Packet { payload: vec![b'x'; len].into(), ..packet };
     let packets = [
@@ -130,7 +130,7 @@ fn a_hole_too_long_to_repair_is_closed_by_a_splice() {
 }
 
 #[test]
-fn a_viewer_that_fell_behind_goes_on_at_the_newest_keyframe_or_for_audio_at_the_head() {
+fn a_viewer_that_fell_behind_continues_at_the_newest_keyframe_or_for_audio_at_the_head() {
     let publisher = Publisher::new();
     let mut history = history([publisher.keyframe(0)]);
     let (mut video, mut audio) = (outbound_track(Kind::Video, false), outbound_track(Kind::Audio, false));
@@ -159,7 +159,7 @@ fn a_viewer_joins_at_the_head() {
 }
 
 #[test]
-fn packets_that_overtook_the_keyframes_start_are_drawn_again() {
+fn packets_that_overtook_the_keyframes_start_are_read_again() {
     let publisher = Publisher::new();
     let arrivals = [9, 12, 11, 13].map(|index| publisher.packet(index));
     let mut history = history(arrivals);
@@ -182,7 +182,7 @@ fn padding_that_overtook_the_keyframes_start_leaves_no_hole() {
 }
 
 #[test]
-fn drawing_comes_to_an_end_however_a_publisher_orders_its_packets() {
+fn pulling_ends_however_a_publisher_orders_its_packets() {
     let publisher = Publisher::new();
     let far = |times: u64| publisher.packet(5000 + times * LONGEST_HOLE);
     let history = history([publisher.keyframe(1), publisher.packet(5001), far(4), far(2), publisher.keyframe(5000)]);

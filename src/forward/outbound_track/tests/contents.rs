@@ -1,5 +1,5 @@
-//! Over any history of arrivals, takeovers, pauses, returns and resends: no number of an SSRC ever has two contents
-//! (a repeated AES-GCM nonce gives the authentication key away), and nothing is missing that came in time.
+//! For any history of arrivals, takeovers, pauses, resumptions and resends: no number of an SSRC ever has two contents
+//! (a repeated AES-GCM nonce reveals the authentication key), and every packet that arrived in time is sent.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,25 +14,25 @@ use crate::forward::header_extensions::HeaderExtensions;
 enum Event {
     /// A packet arrives.
     Arrive(Arrival),
-    /// The viewer draws what there is.
+    /// The viewer pulls all packets that are ready.
     Pull,
-    /// The viewer asks for a number this far behind its newest.
+    /// The viewer sends a NACK for the number this far before its newest.
     Nack(u16),
-    HoldBack(u64),
-    /// The publisher says other kinds of things from here on.
-    Say(u8),
+    PlayoutDelay(u64),
+    /// The publisher's packets have other kinds of values from here on.
+    Values(u8),
     Pause,
     Resume,
     Restart,
     /// The viewer's cursor goes back.
     Seek(u64),
-    /// The viewer is sent the pictures since the last keyframe.
+    /// The viewer gets the frames since the last keyframe.
     Replay,
     /// The publisher of an epoch is negotiated anew, with another payload type.
     Select(Epoch),
 }
 
-/// A packet, this far from the newest of its publisher.
+/// A packet this far from the newest of its publisher.
 #[derive(Clone, Debug)]
 struct Arrival {
     epoch: Epoch,
@@ -69,8 +69,8 @@ fn event() -> impl Strategy<Value = Event> {
         12 => arrival().prop_map(Event::Arrive),
         6 => Just(Event::Pull),
         8 => (0u16..40).prop_map(Event::Nack),
-        1 => (0u64..3).prop_map(|tenths| Event::HoldBack(tenths * 100)),
-        1 => (0u8..32).prop_map(Event::Say),
+        1 => (0u64..3).prop_map(|tenths| Event::PlayoutDelay(tenths * 100)),
+        1 => (0u8..32).prop_map(Event::Values),
         1 => Just(Event::Pause),
         2 => Just(Event::Resume),
         1 => Just(Event::Restart),
@@ -80,7 +80,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// Everything that ever went out, as the sealer sees it.
+/// Every packet that was ever sent, as the encryption sees it.
 #[derive(Default)]
 struct Recorder {
     contents: HashMap<(u32, u64), Vec<u8>>,
@@ -101,7 +101,7 @@ impl Recorder {
     }
 }
 
-/// All that an outbound track can write.
+/// The payloads and header extensions that an outbound track can write.
 fn extensions() -> ExtensionIds {
     ExtensionIds {
         mid: Some((4, "1".to_owned())),
@@ -115,27 +115,27 @@ fn extensions() -> ExtensionIds {
     }
 }
 
-/// Of four kinds of values, those whose bits are set; a long dependency descriptor is another.
-fn elements(kinds: u8, index: u64) -> HeaderExtensions {
-    let mut elements = HeaderExtensions::default();
+/// Of four kinds of values, those whose bits are set; a long dependency descriptor is one of the kinds.
+fn values(kinds: u8, index: u64) -> HeaderExtensions {
+    let mut extensions = HeaderExtensions::default();
     if kinds & 1 != 0 {
-        elements.set_audio_level(&[index as u8]);
+        extensions.set_audio_level(&[index as u8]);
     }
     if kinds & 2 != 0 {
-        elements.set_orientation(&[index as u8 & 3]);
+        extensions.set_orientation(&[index as u8 & 3]);
     }
     if kinds & 4 != 0 {
-        elements.set_capture_time(&index.to_be_bytes());
+        extensions.set_capture_time(&index.to_be_bytes());
     }
     if kinds & 8 != 0 {
         let [high, low] = (index as u16).to_be_bytes();
         let len = if kinds & 16 != 0 && index.is_multiple_of(3) { 60 } else { 3 };
-        elements.set_dependencies(&[&[0xc0, high, low], &[index as u8; 57][..]].concat()[..len]);
+        extensions.set_dependencies(&[&[0xc0, high, low], &[index as u8; 57][..]].concat()[..len]);
     }
-    elements
+    extensions
 }
 
-/// Fails on a number with two contents; how many numbers there were.
+/// Fails on a number with two contents; returns how many numbers there were.
 fn no_number_has_two_contents(
     (kind, rtx): (Kind, bool),
     first: FirstNumbers,
@@ -144,7 +144,7 @@ fn no_number_has_two_contents(
     let start = Instant::now();
     let config = OutboundTrackConfig { first, extensions: extensions(), ..config(kind, rtx) };
     let mut outbound_track = OutboundTrack::new(config);
-    let mut says = 0;
+    let mut kinds = 0;
     outbound_track.select(1, &format(kind), SOURCE);
     let mut history = History::new(HistoryLimits { packets: 24, ..HistoryLimits::default() });
     let mut newest_of = [65_500u64; 4];
@@ -160,7 +160,7 @@ fn no_number_has_two_contents(
                 let publisher = Publisher { epoch: arrival.epoch, start };
                 let mut payload = vec![arrival.content; arrival.len];
                 if arrival.len > 6 {
-                    // A VP8 descriptor with all running numbers: they change at a splice.
+                    // A VP8 descriptor with all frame numbers, which change at a splice.
                     let [high, low] = (index as u16 | 0x8000).to_be_bytes();
                     payload[..6].copy_from_slice(&[0x90, 0xe0, high, low, index as u8, 0x20]);
                 }
@@ -180,7 +180,7 @@ fn no_number_has_two_contents(
                     marker: arrival.content == 1,
                     timestamp: publisher.packet(index).timestamp + u32::from(arrival.content),
                     descriptor: Descriptor::of(if redundancy.is_some() { Codec::Opus } else { Codec::Vp8 }, &payload),
-                    elements: elements(says, index),
+                    extensions: values(kinds, index),
                     payload: payload.into(),
                     ..publisher.packet(index)
                 }));
@@ -207,8 +207,8 @@ fn no_number_has_two_contents(
                     recorder.record(written, &buffer)?;
                 }
             }
-            Event::Say(kinds) => says = *kinds,
-            Event::HoldBack(least) => outbound_track.hold_back(Duration::from_millis(*least)),
+            Event::Values(new) => kinds = *new,
+            Event::PlayoutDelay(least) => outbound_track.set_playout_delay(Duration::from_millis(*least)),
             Event::Pause => outbound_track.pause(),
             Event::Resume => outbound_track.resume(),
             Event::Restart => outbound_track.restart(),
@@ -223,14 +223,14 @@ fn no_number_has_two_contents(
     Ok(recorder.contents.len())
 }
 
-/// A camera that begins anew with each frame, and encoders that take each other's place, for a long time: each change is
-/// another epoch, and the viewer asks again for what came before it.
+/// A camera that restarts with each frame, and encoders that replace each other, for a long time: each change is
+/// another epoch, and the viewer asks for packets from before it.
 #[test]
 fn a_hundred_thousand_changes_of_the_source_give_no_number_two_contents() {
     const CHANGES: u64 = 100_000;
     let mut mixed = 1u64;
     let mut draw = |below: u64| {
-        // A linear congruential generator (Knuth's MMIX): the same history each time.
+        // A linear congruential generator (Knuth's MMIX): the same sequence each time.
         mixed = mixed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (mixed >> 33) % below
     };
@@ -244,7 +244,7 @@ fn a_hundred_thousand_changes_of_the_source_give_no_number_two_contents() {
             3 => events.push(Event::Seek(draw(30))),
             _ => {}
         }
-        // Now and then a packet of the one before comes last.
+        // Sometimes a packet of the previous epoch arrives last.
         let late = (draw(4) == 0).then_some(epoch - 1).filter(|epoch| *epoch > 0);
         for (packet, epoch) in [epoch, epoch].into_iter().chain(late).enumerate() {
             events.push(Event::Arrive(Arrival {
@@ -279,9 +279,9 @@ proptest! {
         no_number_has_two_contents((kind, rtx), first, &events)?;
     }
 
-    /// Reordered within a few packets, a keyframe at the start of each publisher and padding anywhere.
+    /// Reordered within a few packets, with a keyframe at the start of each publisher and padding anywhere.
     #[test]
-    fn publishers_that_lose_nothing_give_a_stream_without_gaps(
+    fn lossless_publishers_give_an_rtp_stream_without_missing_packets(
         publishers in prop::collection::vec(prop::collection::vec((prop::bool::weighted(0.3), 0u64..6), 1..40), 1..4),
         pulls in prop::collection::vec(any::<bool>(), 200),
     ) {

@@ -1,4 +1,4 @@
-//! How one viewer's leg behaves.
+//! The behaviour of one outbound track.
 
 mod begin;
 mod contents;
@@ -15,7 +15,7 @@ use super::track::*;
 use super::*;
 use crate::forward::codec::{Codec, Format, Kind, Part, Redundancy};
 use crate::forward::header_extensions::ExtensionIds;
-use crate::forward::history::{History, HistoryLimits, PictureLimits};
+use crate::forward::history::{CacheLimits, History, HistoryLimits};
 use crate::forward::outbound_track::OutboundTrackConfig;
 use crate::forward::packet::Packet;
 use crate::forward::rtp_header::HEADER_LEN;
@@ -24,16 +24,16 @@ use std::time::{Duration, Instant};
 
 const SSRC: u32 = 0x1111_1111;
 const RTX_SSRC: u32 = 0x2222_2222;
-/// What the publishers call their medium.
+/// The publishers' payload type of the media.
 const SOURCE: u8 = 106;
-/// What they call their sound with copies of earlier packets.
+/// The publishers' payload type of redundant audio.
 const SOURCE_RED: u8 = 105;
-/// What the viewer calls it, and its resends.
+/// The viewer's payload types of the media and of its resends.
 const VIEWER: u8 = 102;
 const VIEWER_RTX: u8 = 103;
 const VIEWER_RED: u8 = 63;
 const FIRST: FirstNumbers = FirstNumbers { index: 100, rtx_index: 500, timestamp: 1_000_000 };
-/// Between two packets of a publisher, in time and in both kinds' timestamps.
+/// Between two packets of a publisher, in time and in the timestamps of both kinds.
 const STEP: Duration = Duration::from_millis(10);
 
 fn format(kind: Kind) -> Format {
@@ -61,14 +61,14 @@ fn config(kind: Kind, rtx: bool) -> OutboundTrackConfig {
     }
 }
 
-/// An outbound track that knows the first publisher.
+/// An outbound track on which the first publisher is selected.
 fn outbound_track(kind: Kind, rtx: bool) -> OutboundTrack {
     let mut outbound_track = OutboundTrack::new(config(kind, rtx));
     assert_eq!(outbound_track.select(1, &format(kind), SOURCE), Some(VIEWER));
     outbound_track
 }
 
-/// Packets of publishers that all began at one instant and send one packet a step.
+/// Packets of publishers that all began at one instant and send one packet per step.
 #[derive(Clone, Copy)]
 struct Publisher {
     epoch: Epoch,
@@ -80,12 +80,12 @@ impl Publisher {
         Self { epoch: 1, start: Instant::now() }
     }
 
-    /// The one that takes over.
+    /// The publisher that takes over.
     fn successor(self) -> Self {
         Self { epoch: self.epoch + 1, ..self }
     }
 
-    /// A packet whose payload tells its epoch and index.
+    /// A packet whose payload names its epoch and index.
     fn packet(self, index: u64) -> Packet {
         Packet {
             received: self.start + STEP * index as u32,
@@ -96,7 +96,7 @@ impl Publisher {
             marker: false,
             payload_type: SOURCE,
             descriptor: Default::default(),
-            elements: Default::default(),
+            extensions: Default::default(),
             part: Part::default(),
             keyframe: false,
             leads: 0,
@@ -118,7 +118,7 @@ fn payload(epoch: Epoch, index: u64) -> Bytes {
     format!("{epoch}/{index}").into_bytes().into()
 }
 
-/// Forwards packets one by one; what the viewer receives: number and payload.
+/// Forwards packets one by one; returns what the viewer receives: number and payload.
 fn forward(outbound_track: &mut OutboundTrack, packets: &[Packet]) -> Vec<(u64, String)> {
     let mut buffer = [0; 1500];
     let written = packets.iter().filter_map(|packet| {
@@ -128,7 +128,7 @@ fn forward(outbound_track: &mut OutboundTrack, packets: &[Packet]) -> Vec<(u64, 
     written.collect()
 }
 
-/// Draws all that the history has; what the viewer receives.
+/// Pulls all packets of the history; returns what the viewer receives.
 fn pull(outbound_track: &mut OutboundTrack, history: &History) -> Vec<(u64, String)> {
     let mut buffer = [0; 1500];
     std::iter::from_fn(|| {
@@ -148,7 +148,7 @@ fn timestamp(buffer: &[u8]) -> u32 {
 
 fn empty_history() -> History {
     let age = Duration::from_secs(3600);
-    History::new(HistoryLimits { packets: 64, age, pictures: PictureLimits { age, ..PictureLimits::default() } })
+    History::new(HistoryLimits { packets: 64, age, cache: CacheLimits { age, ..CacheLimits::default() } })
 }
 
 fn history(packets: impl IntoIterator<Item = Packet>) -> History {

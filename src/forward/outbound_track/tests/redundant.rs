@@ -1,8 +1,8 @@
-//! Sound with copies of earlier packets (RFC 2198), to viewers that take it and to those that do not.
+//! Audio with copies of earlier packets (RFC 2198), to viewers that negotiated it and to those that did not.
 
 use super::*;
 
-/// A publisher's sound with one copy, 960 ticks older.
+/// A publisher's audio with one copy, 960 ticks older.
 fn sound(index: u64, own: &[u8], copy: &[u8]) -> Packet {
     let [_, a, b, c] = (960u32 << 10 | copy.len() as u32).to_be_bytes();
     let payload = [&[SOURCE | 0x80, a, b, c, SOURCE], copy, own].concat();
@@ -46,7 +46,7 @@ fn a_publisher_may_leave_copies_out_at_any_time() {
 }
 
 #[test]
-fn where_copies_do_not_fit_the_audio_goes_alone() {
+fn where_copies_do_not_fit_the_audio_is_sent_alone() {
     let large = |len| sound(1, &vec![1; len], &[2; 600]);
     let room = 1240 - HEADER_LEN - 5 - 600;
     assert_eq!(received(&mut viewer(Some(VIEWER_RED)), &large(room)).1.len(), 1240 - HEADER_LEN);

@@ -1,4 +1,4 @@
-//! What a NACK draws.
+//! The answers to NACKs.
 
 use super::*;
 
@@ -125,7 +125,7 @@ fn a_resend_is_two_copies_with_numbers_of_their_own() {
 }
 
 #[test]
-fn a_packet_that_no_resend_will_bring_is_told_as_lost() {
+fn a_packet_that_no_resend_will_bring_is_counted_as_lost() {
     let publisher = Publisher::new();
     let history = history([publisher.keyframe(1), publisher.packet(3)]);
     let mut viewer = Viewer::new(true);
@@ -142,32 +142,32 @@ fn a_packet_that_no_resend_will_bring_is_told_as_lost() {
 }
 
 #[test]
-fn playout_delay_is_an_extension_of_one_length_on_packets_and_their_resends() {
+fn the_playout_delay_extension_has_one_length_on_packets_and_their_resends() {
     let publisher = Publisher::new();
     let largest = Packet { payload: vec![7; 1240 - HEADER_LEN - 9].into(), ..publisher.packet(3) };
     let packets = [publisher.keyframe(1), publisher.packet(2), largest.clone(), publisher.packet(4)];
     let history = history(packets.clone());
     let mut viewer = Viewer::new(true);
-    assert_eq!(viewer.forward(&packets[0])[0], 0x80, "nothing is said while there is no need");
-    viewer.outbound_track.hold_back(Duration::from_millis(90));
+    assert_eq!(viewer.forward(&packets[0])[0], 0x80, "no extension before it is needed");
+    viewer.outbound_track.set_playout_delay(Duration::from_millis(90));
     let extension = |bytes: &[u8]| (bytes[0] == 0x90).then(|| bytes[12..20].to_vec());
-    let held_back = Some(vec![0xbe, 0xde, 0, 1, 0x52, 0, 0x9f, 0xff]);
+    let playout_delay = Some(vec![0xbe, 0xde, 0, 1, 0x52, 0, 0x9f, 0xff]);
     let sent = viewer.forward(&packets[1]);
-    assert_eq!((extension(&sent), &sent[20..]), (held_back.clone(), &packets[1].payload[..]));
+    assert_eq!((extension(&sent), &sent[20..]), (playout_delay.clone(), &packets[1].payload[..]));
     assert_eq!(extension(&viewer.forward(&largest)), None, "with its resend's two octets it would not fit");
     let (written, resent) = viewer.resend(101, &history, publisher.start).unwrap();
-    assert_eq!((written.header_len, extension(&resent)), (20, held_back));
+    assert_eq!((written.header_len, extension(&resent)), (20, playout_delay));
     assert_eq!((&resent[20..22], &resent[22..]), (&[0, 101][..], &packets[1].payload[..]));
-    viewer.outbound_track.hold_back(Duration::ZERO);
+    viewer.outbound_track.set_playout_delay(Duration::ZERO);
     assert_eq!(extension(&viewer.forward(&packets[3])), Some(vec![0xbe, 0xde, 0, 1, 0x52, 0, 0x0f, 0xff]));
 
     let mut without = Viewer::new(false);
-    without.outbound_track.hold_back(Duration::from_millis(90));
+    without.outbound_track.set_playout_delay(Duration::from_millis(90));
     assert_eq!(without.forward(&packets[0])[0], 0x80, "its resends repeat what was sent");
 }
 
 #[test]
-fn what_was_never_sent_is_not_resent() {
+fn a_packet_that_was_never_sent_is_not_resent() {
     let publisher = Publisher::new();
     let history = history([publisher.keyframe(1), publisher.packet(3), publisher.packet(9)]);
     let mut viewer = Viewer::new(false);

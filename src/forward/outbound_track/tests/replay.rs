@@ -1,18 +1,18 @@
-//! A viewer that comes between two keyframes: a picture at once, then faster than it happened, then live.
+//! A viewer that joins between two keyframes: a frame at once, then faster than real time, then live.
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::forward::history::Pictures;
+use crate::forward::history::CachedFrames;
 use crate::forward::outbound_track::catch_up_time;
 use crate::forward::outbound_track::replay_clock::ticks;
 
 const FRAME: Duration = Duration::from_nanos(33_333_333);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// A packet as the viewer gets it.
+/// A packet as the viewer receives it.
 #[derive(Clone, Debug)]
 struct Got {
     at: Instant,
@@ -21,7 +21,7 @@ struct Got {
     text: String,
 }
 
-/// Pictures of three packets, 30 a second, numbered from 0; `is_keyframe` says which decode alone.
+/// Frames of three packets, 30 per second, numbered from 0; `is_keyframe` tells which decode alone.
 fn arrivals(publisher: Publisher, pictures: std::ops::Range<u32>, is_keyframe: fn(u32) -> bool) -> Vec<Packet> {
     let packet = |picture: u32, part: u32| Packet {
         received: publisher.start + FRAME * picture,
@@ -38,7 +38,7 @@ fn gop_history() -> History {
     History::new(HistoryLimits::default())
 }
 
-/// Lets a viewer watch from `joins` until `ends` while packets arrive, a millisecond at a time.
+/// Lets a viewer watch from `joins` until `ends` while packets arrive, one millisecond at a time.
 fn watch(
     outbound_track: &mut OutboundTrack,
     history: &mut History,
@@ -99,7 +99,7 @@ fn a_viewer_ten_seconds_after_the_keyframe_has_it_at_once_and_is_live_within_a_s
 }
 
 #[test]
-fn a_screen_that_stood_still_is_seen_at_once_as_it_is_now_and_then_live() {
+fn a_still_screen_is_shown_at_once_as_it_is_now_and_then_live() {
     for still in [25, 3 * 3600] {
         let publisher = Publisher::new();
         let still = Duration::from_secs(still);
@@ -109,7 +109,7 @@ fn a_screen_that_stood_still_is_seen_at_once_as_it_is_now_and_then_live() {
             packet.received += still;
             packet.timestamp = packet.timestamp.wrapping_add(ticks);
         }
-        // Pictures 0 to 4, the silence, pictures 5 to 7; 8 and 9 are to come, 30 s apart.
+        // Frames 0 to 4, silence, frames 5 to 7; 8 and 9 follow, 30 s apart.
         for (number, wait) in [(8, 30), (9, 60)] {
             for packet in &mut all[number * 3..number * 3 + 3] {
                 packet.received += Duration::from_secs(wait);
@@ -126,7 +126,7 @@ fn a_screen_that_stood_still_is_seen_at_once_as_it_is_now_and_then_live() {
         assert_eq!(timestamps.len(), 10);
         assert!(timestamps.windows(2).all(|pair| (1..90_000 * 31).contains(&pair[1].wrapping_sub(pair[0]))));
         assert!(timestamps[7].wrapping_sub(timestamps[0]) < 9_000, "no receiver waits for what was 25 s");
-        // Live: the viewer's clock shows what has passed.
+        // Live: the viewer's clock shows the time that has passed.
         let live: Vec<&Got> = got.iter().filter(|got| ["8", "9"].contains(&got.text.as_str())).step_by(3).collect();
         for got in live {
             let clock = crate::forward::outbound_track::replay_clock::ticks(got.at, joins, 90_000);
@@ -138,7 +138,7 @@ fn a_screen_that_stood_still_is_seen_at_once_as_it_is_now_and_then_live() {
 }
 
 #[test]
-fn nothing_tells_the_time_while_timestamps_are_squeezed() {
+fn no_sender_report_time_while_timestamps_are_compressed() {
     let publisher = Publisher::new();
     let arrivals = arrivals(publisher, 0..100, |picture| picture == 0);
     let joins = publisher.start + Duration::from_secs(2);
@@ -200,7 +200,7 @@ fn a_publisher_that_falls_silent_leaves_the_viewer_live() {
 }
 
 #[test]
-fn frames_without_a_keyframe_or_a_decoder_are_not_replayed() {
+fn no_replay_without_a_keyframe_that_the_viewer_decodes() {
     let publisher = Publisher::new();
     let now = publisher.start + Duration::from_secs(1);
     let mut video = outbound_track(Kind::Video, false);
@@ -238,7 +238,8 @@ fn a_replayed_packet_is_resent_bit_for_bit() {
 
 #[test]
 fn a_stream_of_many_megabits_is_caught_up_with_more_slowly() {
-    let pictures = |octets, seconds| Pictures { position: 0, octets, span: Duration::from_secs(seconds), few: None };
+    let pictures =
+        |octets, seconds| CachedFrames { position: 0, octets, span: Duration::from_secs(seconds), still_frames: None };
     assert_eq!(catch_up_time(&pictures(1_000_000, 15)), Duration::from_secs(1));
     assert_eq!(catch_up_time(&pictures(7_500_000, 10)), Duration::from_secs(10) / 12);
     assert_eq!(catch_up_time(&pictures(50_000_000, 3)), Duration::from_secs(1));
@@ -247,9 +248,9 @@ fn a_stream_of_many_megabits_is_caught_up_with_more_slowly() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Whatever is lost or comes late on the publisher's side: a picture has one timestamp, and no other picture has it.
+    /// Whatever is lost or late on the publisher's path: a frame has one timestamp, and no other frame has it.
     #[test]
-    fn pictures_stay_apart_and_whole(
+    fn frames_stay_apart_and_whole(
         since_keyframe in 0u64..12_000,
         delays in prop::collection::vec(prop_oneof![24 => Just(Some(0u64)), 4 => (0u64..60).prop_map(Some), 1 => Just(None)], 50..200),
     ) {

@@ -1,7 +1,7 @@
-//! Another publisher on the same line.
+//! Another publisher in the same RTP stream.
 
 use super::*;
-use crate::forward::codec::{Descriptor, PictureNumbers};
+use crate::forward::codec::{Descriptor, PictureIds};
 
 #[test]
 fn the_old_publisher_goes_on_until_the_new_ones_keyframe_and_is_over_then() {
@@ -13,7 +13,7 @@ fn the_old_publisher_goes_on_until_the_new_ones_keyframe_and_is_over_then() {
     assert_eq!(outbound_track.select(2, &format(Kind::Video), SOURCE), Some(VIEWER));
     assert!(outbound_track.wants_keyframe());
     let mixed = [new.packet(500), old.packet(13), new.keyframe(501), old.packet(11), old.keyframe(14), new.packet(502)];
-    // What was missing of the old one has its place still; what would be behind has none.
+    // A missing packet of the old publisher still has its place; a packet after the splice has none.
     let expected = [(103, "1/13"), (104, "2/501"), (101, "1/11"), (105, "2/502")];
     assert_eq!(forward(&mut outbound_track, &mixed), line(expected));
     assert!(!outbound_track.wants_keyframe());
@@ -38,7 +38,7 @@ fn timestamps_go_on_by_the_time_that_passed_between_receptions() {
 }
 
 #[test]
-fn audio_of_the_new_publisher_is_taken_at_once() {
+fn audio_of_the_new_publisher_is_forwarded_at_once() {
     let old = Publisher::new();
     let new = old.successor();
     let mut outbound_track = outbound_track(Kind::Audio, false);
@@ -77,14 +77,14 @@ fn numbered(packet: Packet, long: bool, picture: u16, base: u8) -> Packet {
     Packet { descriptor: Descriptor::of(Codec::Vp8, &payload), payload: payload.into(), ..packet }
 }
 
-/// What the viewer reads of a packet.
+/// The frame numbers that the viewer reads from a packet.
 fn numbers_in(payload: &[u8]) -> (u16, u8) {
-    let numbers = Descriptor::of(Codec::Vp8, payload).read(payload, PictureNumbers::default());
-    (numbers.picture, numbers.base)
+    let numbers = Descriptor::of(Codec::Vp8, payload).read(payload, PictureIds::default());
+    (numbers.picture_id, numbers.tl0_pic_idx)
 }
 
 #[test]
-fn picture_ids_go_on_from_publisher_to_publisher_and_back_to_cached_frames() {
+fn picture_ids_continue_from_publisher_to_publisher_and_back_to_cached_frames() {
     let old = Publisher::new();
     let new = old.successor();
     let packets = [

@@ -33,7 +33,7 @@ impl Viewer {
             }
             if source.lost {
                 leg.wait(track);
-            } else if leg.outbound_track.leg() == TrackState::Waiting {
+            } else if leg.outbound_track.state() == TrackState::Waiting {
                 all.add(leg.begin(track, now));
             }
         }
