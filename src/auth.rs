@@ -1,9 +1,9 @@
-//! Who may do what.
+//! Access: which client may do what.
 //!
-//! Every request passes through [`Access`]: it names the holder of the request's token, and hands out a [`Grant`] for
-//! one action on one stream. A function that needs a permission takes a `Grant` by value, so it cannot be called
-//! without one. No credential configured means that everything is open; as soon as one is configured, what is not
-//! granted is closed.
+//! Every request passes through [`Access`]: it identifies the holder of the request's token, and returns a [`Grant`]
+//! for one action on one stream. A function that needs a permission takes a `Grant` by value, so it cannot be called
+//! without one. Without configured credentials everything is open; as soon as one is configured, what is not granted is
+//! closed.
 
 mod settings;
 
@@ -27,12 +27,11 @@ pub enum Action {
     Watch,
 }
 
-/// The permission to see every stream and session, and to end the sessions of others. Only [`Access::administer`] makes
-/// one.
+/// The permission to list every stream and session, and to end any session. Only [`Access::administer`] creates one.
 #[derive(Debug)]
 pub struct Admin(());
 
-/// The permission to do one thing to one stream. Only [`Access::grant`] makes one.
+/// The permission to do one thing to one stream. Only [`Access::grant`] creates one.
 #[derive(Clone, Debug)]
 pub struct Grant {
     action: Action,
@@ -41,29 +40,29 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// What is allowed.
+    /// The allowed action.
     pub fn action(&self) -> Action {
         self.action
     }
 
-    /// On which stream it is allowed.
+    /// The stream.
     pub fn stream(&self) -> &StreamName {
         &self.stream
     }
 
-    /// Who holds the permission: a session remembers it, and only the same holder may change or end that session.
+    /// The holder of the permission. A session stores it, and only the same holder may change or end that session.
     pub fn credential(&self) -> Credential {
         self.credential
     }
 }
 
-/// Who a request comes from, as far as its token tells: nobody in particular, or the digest of the token, so that
-/// neither memory nor logs hold a secret.
+/// Identifies the sender of a request by its token: anonymous, or the digest of the token, so that neither memory nor
+/// logs hold a secret.
 #[derive(Clone, Copy)]
 pub struct Credential(Option<[u8; 32]>);
 
 impl Credential {
-    /// The holder of no token.
+    /// No token.
     pub const ANONYMOUS: Self = Self(None);
 
     /// The holder of `token`.
@@ -73,14 +72,14 @@ impl Credential {
         Self(Some(bytes))
     }
 
-    /// True for the holder of no token.
+    /// True without a token.
     pub fn is_anonymous(&self) -> bool {
         self.0.is_none()
     }
 }
 
 impl PartialEq for Credential {
-    /// Takes the same time wherever two digests differ.
+    /// Constant time, wherever two digests differ.
     fn eq(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (None, None) => true,
@@ -104,16 +103,16 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// The configured credentials; all absent means open.
+/// The configured credentials; without any, everything is open.
 #[derive(Clone, Default)]
 pub struct Config {
-    /// Who holds it may publish any stream.
+    /// Allows publishing any stream.
     pub publish_token: Option<String>,
-    /// Who holds it may watch any stream.
+    /// Allows watching any stream.
     pub watch_token: Option<String>,
-    /// Who holds it may see and end every session, and read what is measured.
+    /// Allows listing and ending every session, and reading metrics.
     pub admin_token: Option<String>,
-    /// Anybody may watch, also without a token.
+    /// Anyone may watch, even without a token.
     pub public_watch: bool,
 }
 
@@ -130,53 +129,55 @@ impl fmt::Debug for Config {
     }
 }
 
-/// Why the configured credentials make no sense.
+/// Why the configured credentials are refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ConfigError {
-    /// A token without a character protects nothing.
-    #[error("{0} is empty: give it a value or leave it out")]
+    /// An empty token protects nothing.
+    #[error("{0} is empty: give it a value or remove it")]
     EmptyToken(&'static str),
     /// HTTP clients cannot send such a token.
     #[error("{0} may contain visible ASCII characters only, no spaces: choose another token")]
     UnsendableToken(&'static str),
     /// The token would protect nothing.
-    #[error("public-watch lets everybody watch, so watch-token would protect nothing: leave one of the two out")]
+    #[error("public-watch lets everyone watch, so watch-token would protect nothing: remove one of the two")]
     PublicWatchToken,
-    /// Nobody could publish.
-    #[error("{0} alone lets nobody publish: set publish-token too")]
+    /// No client could publish.
+    #[error("with {0} alone no client can publish: set publish-token too")]
     NobodyPublishes(&'static str),
 }
 
-/// Why a request may not do what it asks for.
+/// Why a request is denied.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Denied {
     /// The request carries no token.
     #[error("this needs a token: send it as \"Authorization: Bearer TOKEN\"")]
     NoToken,
-    /// The request carries a token that is good for nothing here.
-    #[error("this token is not known here: check it")]
+    /// The token is unknown.
+    #[error("this token is unknown: check it")]
     UnknownToken,
-    /// The token is known, and good for something else.
+    /// The token is known, but allows something else.
     #[error("this token does not allow that: use one that does")]
     NotAllowed,
-    /// No token would do.
-    #[error("nobody may do this here: the relay's operator must set admin-token")]
+    /// No token allows this.
+    #[error("no client may do this: the operator of the relay must set admin-token")]
     NoAdmin,
 }
 
-/// Why other credentials are not taken up.
+/// Why new credentials are not applied.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ReplaceError {
-    /// They make no sense.
+    /// They are inconsistent.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A file that is read while it is written must not open the relay.
-    #[error("no token is configured any more, which would open the relay to everybody: restart it if that is meant")]
+    /// A configuration file that is read while it is being written must not open the relay.
+    #[error(
+        "no token is configured any more, which would open the relay to everyone: restart the relay if that is intended"
+    )]
     WouldOpen,
 }
 
-/// Decides what a request may do, from the credentials of the configuration. All requests read it; it is written only
-/// when the configuration is read again.
+/// Decides what a request may do, by the configured credentials. All requests read it; it is written only when the
+/// configuration is reloaded.
 #[derive(Debug)]
 pub struct Access(RwLock<Rules>);
 
@@ -215,18 +216,18 @@ impl Rules {
 }
 
 impl Access {
-    /// Checks the configuration. No credential at all is a valid one: open.
+    /// Checks the configuration. No credential at all is valid: everything is open.
     ///
     /// # Errors
-    /// [`ConfigError`], when the credentials make no sense.
+    /// [`ConfigError`], when the credentials are inconsistent.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         Rules::new(config).map(RwLock::new).map(Self)
     }
 
-    /// From here on these credentials count. What was granted before stays granted.
+    /// Replaces the credentials. Existing grants remain valid.
     ///
     /// # Errors
-    /// [`ReplaceError`]; the old ones go on counting.
+    /// [`ReplaceError`]; the old credentials remain in force.
     pub fn replace(&self, config: &Config) -> Result<(), ReplaceError> {
         let rules = Rules::new(config)?;
         if rules.is_open() && !self.is_open() {
@@ -240,44 +241,44 @@ impl Access {
         *self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Logs what an operator should know of who may do what.
+    /// Logs what an operator should know about access.
     pub fn tell(&self) {
         if self.is_open() {
-            info!("no token is configured: everybody may publish and watch");
+            info!("no token is configured: everyone may publish and watch");
         } else if !self.lets_watch() {
-            warn!("nobody may watch: set watch-token, or public-watch to let everybody");
+            warn!("no client may watch: set watch-token, or public-watch to let everyone watch");
         } else if self.allows_anybody(Action::Watch) {
-            info!("publishing needs the token, watching needs none");
+            info!("publishing needs a token, watching does not");
         } else {
-            info!("publishing and watching need their tokens");
+            info!("publishing and watching need tokens");
         }
         if !self.lets_administer() {
-            warn!("nobody may read /metrics or use /api: set admin-token");
+            warn!("no client may read /metrics or use /api: set admin-token");
         }
     }
 
-    /// True when no credential is configured: everything is allowed to everybody.
+    /// True when no credential is configured: everyone may do everything.
     pub fn is_open(&self) -> bool {
         self.rules().is_open()
     }
 
-    /// Whether somebody without a token may do `action`.
+    /// Whether a client without a token may do `action`.
     pub fn allows_anybody(&self, action: Action) -> bool {
         self.is_open() || (action == Action::Watch && self.rules().public_watch)
     }
 
-    /// Whether anybody at all may watch, with or without a token.
+    /// Whether any client may watch, with or without a token.
     pub fn lets_watch(&self) -> bool {
         self.allows_anybody(Action::Watch) || self.rules().watch.is_some()
     }
 
-    /// Whether anybody at all may see and end sessions, with or without a token.
+    /// Whether any client may list and end sessions, with or without a token.
     pub fn lets_administer(&self) -> bool {
         self.is_open() || self.rules().admin.is_some()
     }
 
-    /// Names the holder of `token`. An error where a token is needed and missing, or where it is none of ours. While
-    /// everything is open, tokens are not looked at.
+    /// Identifies the holder of `token`. Returns an error where a token is needed and missing, or unknown. While
+    /// everything is open, tokens are ignored.
     pub fn identify(&self, token: Option<&str>) -> Result<Credential, Denied> {
         if self.is_open() {
             return Ok(Credential::ANONYMOUS);
@@ -286,7 +287,7 @@ impl Access {
             return if self.rules().public_watch { Ok(Credential::ANONYMOUS) } else { Err(Denied::NoToken) };
         };
         let credential = Credential::of_token(token);
-        // All are always compared, so that time does not tell which one a guess is close to.
+        // All tokens are always compared, so that timing does not reveal which one a guess is close to.
         let known = [self.rules().publish, self.rules().watch, self.rules().admin]
             .map(|configured| configured == Some(credential));
         if known.contains(&true) { Ok(credential) } else { Err(Denied::UnknownToken) }
@@ -305,13 +306,13 @@ impl Access {
         Err(if credential.is_anonymous() { Denied::NoToken } else { Denied::NotAllowed })
     }
 
-    /// The permission to see and end every session, for the holder of `token`.
+    /// The permission to list and end every session, for the holder of `token`.
     pub fn administer(&self, token: Option<&str>) -> Result<Admin, Denied> {
         if self.is_open() {
             return Ok(Admin(()));
         }
         let admin = self.rules().admin.ok_or(Denied::NoAdmin)?;
-        // Watching may be public; this is not.
+        // Watching may be public; this may not.
         let token = token.ok_or(Denied::NoToken)?;
         if self.identify(Some(token))? == admin { Ok(Admin(())) } else { Err(Denied::NotAllowed) }
     }

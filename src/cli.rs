@@ -10,7 +10,7 @@ use crate::config::{Given, variable};
 use crate::load;
 use crate::setting::in_plain_words;
 
-/// Publish by WHIP, watch by WHEP.
+/// Receive streams by WHIP, send them to viewers by WHEP
 #[derive(Parser)]
 #[command(name = "sluice", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
 pub struct Cli {
@@ -20,25 +20,25 @@ pub struct Cli {
     serve: Given,
 }
 
-/// What sluice can do.
+/// The subcommands.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Starts the relay; the default
+    /// Start the relay (default)
     Serve(Given),
-    /// Prints the settings in force as a TOML file, and starts nothing; the exit code is 64 if they make no sense
+    /// Print the settings in force as a TOML file without starting; exits with 64 if they are invalid
     CheckConfig(Given),
-    /// Asks the relay that runs here with these settings whether it is well; the exit code is 1 if it is not
+    /// Check the health of the relay that runs on this machine with these settings; exits with 1 if it is unhealthy
     Healthcheck(Given),
-    /// Publishes to a relay, joins viewers, and reports what arrived and what it cost
+    /// Publish to a relay, join viewers, and report packet delivery and cost
     Load(load::Config),
 }
 
-/// Why the program ends before it has begun.
+/// Why the program exits before it starts.
 #[derive(Debug)]
 pub enum Exit {
-    /// Help or version was asked for: this is it.
+    /// Help or version was requested: its text.
     Shown(String),
-    /// The command line makes no sense: the sentence says what to do.
+    /// The command line is invalid: a sentence that says what to do.
     Usage(String),
 }
 
@@ -55,14 +55,14 @@ impl Cli {
     }
 }
 
-/// A number below zero is a value that is told to be wrong, not the unknown flag `-1`.
+/// A negative number is an invalid value, not the unknown flag `-1`.
 fn taking_negatives(command: clap::Command) -> clap::Command {
     let has_value = |argument: &clap::Arg| argument.get_action().takes_values() && !argument.is_positional();
     let command = command.mut_args(|it| if has_value(&it) { it.allow_negative_numbers(true) } else { it });
     command.mut_subcommands(taking_negatives)
 }
 
-/// Clap explains itself over several lines; here is one, with what to do.
+/// Clap's errors have several lines; this makes one, with what to do.
 fn sentence(error: &clap::Error, arguments: &[OsString]) -> String {
     let text = error.render().to_string();
     let first = text.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default();

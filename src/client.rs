@@ -1,8 +1,7 @@
-//! A small WHIP and WHEP client (RFC 9725 4.2; WHEP the same): posts an offer, finds the session, ends it.
+//! A small WHIP and WHEP client (RFC 9725 4.2): posts an offer, finds the session, ends it.
 //!
-//! For `sluice load`, and for nodes that pull from each other. It blocks, within the time limits below: who needs many
-//! sessions at once calls it from several threads. The rule: a token goes to the host that it was given for, and to no
-//! other that a redirect names.
+//! For `sluice load`. It blocks, within the time limits below; callers that need many sessions at once use several
+//! threads. The rule: a token is sent to the host that it was given for, and not to another host that a redirect names.
 
 use std::time::Duration;
 
@@ -13,16 +12,16 @@ use url::Url;
 
 const SDP: &str = "application/sdp";
 
-/// A whole request, its connection and its answer.
+/// Time limit of a whole request, from its connection to its answer.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// The longest answer that is read.
+/// Maximum octets of an answer.
 const ANSWER_LIMIT: u64 = 256 * 1024;
 
 /// Redirects followed in a row.
 const REDIRECTS: usize = 4;
 
-/// The longest part of an error's text that is repeated.
+/// Maximum length of a quoted error text.
 const DETAIL_LIMIT: usize = 300;
 
 /// Cheap to clone; clones share their connections.
@@ -32,7 +31,7 @@ pub struct Client {
     authorization: Option<String>,
 }
 
-/// A session that the server made.
+/// A session that the server created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Created {
     /// Its URL.
@@ -45,36 +44,36 @@ pub struct Created {
     shows_token: bool,
 }
 
-/// Why a request came to nothing.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// No URL that this client can use.
-    #[error("{0:?} is no http or https URL: write it like http://localhost:8080/whip/NAME")]
+    /// A URL that this client cannot use.
+    #[error("{0:?} is not an http or https URL: write it like http://localhost:8080/whip/NAME")]
     Url(String),
-    /// Nobody answered, or not in HTTP.
+    /// No answer, or one that is not HTTP.
     #[error("cannot reach {url} ({cause}): is the relay running there?")]
     Unreachable {
-        /// Where the request went.
+        /// The URL of the request.
         url: String,
-        /// What the network said.
+        /// The network error.
         cause: Box<ureq::Error>,
     },
-    /// The server said no.
+    /// The server refused the request.
     #[error("{url} answered {status}: {detail}")]
     Refused {
-        /// Where the request went.
+        /// The URL of the request.
         url: String,
         /// The HTTP status.
         status: u16,
-        /// Why, in the server's words.
+        /// The reason, in the server's words.
         detail: String,
-        /// When to try again, if it said so.
+        /// When to try again, if the server told.
         retry_after: Option<Duration>,
     },
-    /// The answer lacks what RFC 9725 4.2 asks for.
-    #[error("{url} answered without {missing}: it is no WHIP or WHEP endpoint")]
+    /// The answer lacks something that RFC 9725 4.2 requires.
+    #[error("{url} answered without {missing}: it is not a WHIP or WHEP endpoint")]
     Incomplete {
-        /// Where the request went.
+        /// The URL of the request.
         url: String,
         /// What a 201 must have.
         missing: &'static str,
@@ -82,12 +81,12 @@ pub enum ClientError {
 }
 
 impl Client {
-    /// A client that shows this bearer token, if any.
+    /// A client that sends this bearer token, if any.
     pub fn new(token: Option<&str>) -> Self {
         let config = Agent::config_builder()
             .timeout_global(Some(DEADLINE))
             .http_status_as_error(false)
-            // Followed here: the method, the body and the token have rules of their own.
+            // Redirects are followed by this client itself: method, body and token have rules of their own.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(None)
@@ -99,7 +98,7 @@ impl Client {
     /// Posts an offer to an endpoint.
     ///
     /// # Errors
-    /// [`ClientError`]; the server has no session then, unless its answer was lost.
+    /// [`ClientError`]; the server then has no session, unless its answer was lost.
     pub fn post(&self, endpoint: &str, offer: &str) -> Result<Created, ClientError> {
         let endpoint = parse(endpoint)?;
         let mut url = endpoint.clone();
@@ -123,10 +122,10 @@ impl Client {
         Err(incomplete(&url, "an end to its redirects"))
     }
 
-    /// Ends a session. One that has ended already is as good.
+    /// Ends a session. A session that has already ended is not an error.
     ///
     /// # Errors
-    /// [`ClientError`]; the session may live on.
+    /// [`ClientError`]; the session may continue.
     pub fn delete(&self, session: &Created) -> Result<(), ClientError> {
         let url = parse(&session.location)?;
         let mut request = self.agent.delete(url.as_str());
@@ -181,7 +180,7 @@ fn text(response: &mut Response<Body>) -> Result<String, ureq::Error> {
     response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_string()
 }
 
-/// The sentence of a problem+json (RFC 9457), else the first line.
+/// The detail of a problem+json (RFC 9457), else the first line.
 fn detail(text: &str) -> String {
     let problem: Option<serde_json::Value> = serde_json::from_str(text).ok();
     let part = |name| problem.as_ref()?.get(name)?.as_str();
@@ -194,7 +193,7 @@ fn parse(url: &str) -> Result<Url, ClientError> {
     parsed.ok_or_else(|| ClientError::Url(url.to_owned()))
 }
 
-/// What a Location means (RFC 3986 5.2), seen from the URL that sent it.
+/// Resolves a Location (RFC 3986 5.2) against the URL that sent it.
 fn resolve(base: &Url, location: &str) -> Option<Url> {
     parse(base.join(location).ok()?.as_str()).ok()
 }
@@ -209,7 +208,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// An address that is taken while the socket lives and on which nothing listens.
+    /// An address that is bound while the socket exists and on which no server listens.
     pub(crate) fn closed_port(any: &str) -> (Socket, SocketAddr) {
         let any: SocketAddr = any.parse().unwrap();
         let socket = Socket::new(Domain::for_address(any), Type::STREAM, None).unwrap();
@@ -298,7 +297,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_no_endpoint_is_told_in_a_sentence() {
+    fn a_url_that_is_not_an_endpoint_is_explained_in_a_sentence() {
         for url in ["whip/cam", "localhost:8080", "ftp://localhost/whip", ""] {
             assert!(matches!(Client::new(None).post(url, ""), Err(ClientError::Url(_))), "{url}");
         }

@@ -1,9 +1,8 @@
 //! Gathers each module's own settings: defaults, then the TOML file, then the environment, then flags.
 //!
-//! A module's `Settings` is the one list of what can be set there: a field is a flag (`--rate-limit`), an environment
-//! variable (`SLUICE_RATE_LIMIT`) and a key of the module's section in the file (`[http] rate-limit`), with its default
-//! and its words for `--help`, `check-config` and the README. All of them are read by the same parser, so that the
-//! three ways cannot differ.
+//! A module's `Settings` is the only list of its settings: a field is a flag (`--rate-limit`), an environment variable
+//! (`SLUICE_RATE_LIMIT`) and a key in the module's section of the file (`[http] rate-limit`), with its default and its
+//! help for `--help`, `check-config` and the README. One parser reads all three, so they cannot differ.
 
 mod contradictions;
 mod effective;
@@ -24,7 +23,7 @@ pub use show::table;
 
 use crate::{auth, http, log, worker};
 
-/// What an operator can set, section by section.
+/// All settings, section by section.
 #[derive(clap::Args)]
 #[group(skip)]
 struct Settings {
@@ -43,11 +42,11 @@ struct Settings {
 pub struct Config {
     /// HTTP.
     pub http: http::Config,
-    /// Who may do what.
+    /// Access.
     pub auth: auth::Config,
     /// Media.
     pub worker: worker::Config,
-    /// What is logged.
+    /// The log filter.
     pub log: EnvFilter,
 }
 
@@ -65,7 +64,7 @@ impl Default for Config {
 impl TryFrom<Settings> for Config {
     type Error = ConfigError;
 
-    /// Checks what can be checked before anything is bound.
+    /// Checks what can be checked before any socket is bound.
     fn try_from(settings: Settings) -> Result<Self, ConfigError> {
         let config = Self {
             http: settings.http.try_into()?,
@@ -82,7 +81,7 @@ impl TryFrom<Settings> for Config {
     }
 }
 
-/// What cannot be configured; each text says what to do.
+/// Why a configuration is refused; each text says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -90,51 +89,49 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         error: std::io::Error,
     },
-    /// The file is no TOML, or has an unknown key or a wrong value.
+    /// The file is not TOML, or has an unknown key or a wrong value.
     #[error("{path}, line {line}: {complaint}")]
     Invalid {
         /// The file.
         path: PathBuf,
-        /// Where in the file, from 1.
+        /// The line in the file, from 1.
         line: usize,
         /// What is wrong and what to do.
         complaint: String,
     },
-    /// A secret would be taken for configured, and is not.
-    #[error("{0}: correct or unset it, for without it the relay may be open to everybody")]
+    /// A variable that looks like a secret but is not one that is read.
+    #[error("{0}: correct or unset it, because without it the relay may be open to everyone")]
     UnknownSecret(String),
-    /// One address cannot be listened on twice.
-    #[error("--http and --admin are the same address: leave --admin out to serve both there, or give it another port")]
+    /// Two listeners have the same address.
+    #[error("--http and --admin are the same address: omit --admin to serve both there, or choose another port")]
     SameAddress,
-    /// One setting would silently beat another.
+    /// One setting would silently override another.
     #[error("{0}")]
     Contradiction(String),
-    /// The credentials make no sense.
+    /// The credentials are inconsistent.
     #[error(transparent)]
     Auth(#[from] auth::ConfigError),
-    /// STUN and TURN servers cannot work like that.
+    /// The STUN and TURN servers are invalid.
     #[error(transparent)]
     IceServers(#[from] http::IceServerError),
-    /// Media cannot work like that.
+    /// The media settings are invalid.
     #[error(transparent)]
     Worker(#[from] worker::ConfigError),
-    /// The log filter is none.
+    /// The log filter is invalid.
     #[error(transparent)]
     Log(#[from] log::FilterError),
 }
 
 fn advice(error: &std::io::Error) -> String {
     match error.kind() {
-        ErrorKind::NotFound => "there is no file of that name: correct --config or SLUICE_CONFIG".to_owned(),
-        ErrorKind::PermissionDenied => "sluice may not read it: let its user read the file".to_owned(),
-        ErrorKind::IsADirectory => "that is a directory: name the file in it".to_owned(),
-        ErrorKind::FileTooLarge => {
-            "it is larger than 1 MiB, so it is another: name the one with the settings".to_owned()
-        }
-        ErrorKind::InvalidData => "that is no text: write it in UTF-8".to_owned(),
+        ErrorKind::NotFound => "the file does not exist: correct --config or SLUICE_CONFIG".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied: let the user of sluice read the file".to_owned(),
+        ErrorKind::IsADirectory => "it is a directory: name the file in it".to_owned(),
+        ErrorKind::FileTooLarge => "it is larger than 1 MiB: name the file with the settings".to_owned(),
+        ErrorKind::InvalidData => "it is not text: write it in UTF-8".to_owned(),
         _ => error.to_string(),
     }
 }

@@ -1,5 +1,5 @@
-//! What is logged, where, and how often: to stderr, because stdout has only what was asked for, and the same line not
-//! without end, whoever can provoke it.
+//! What is logged, where, and how often: to stderr, because stdout is for requested output, and repeated lines only to
+//! a limit, so that no client can flood the log.
 
 mod limits;
 mod repeats;
@@ -17,7 +17,7 @@ use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use repeats::Repeats;
 
-/// What is logged unless somebody says otherwise. Nothing of webrtc-rs: what it says is about bytes that anybody can send.
+/// The default filter. It has no lines of webrtc-rs, whose messages are about bytes that anyone can send.
 pub const DEFAULT: &str = "warn,rtc=off,sluice=info";
 
 /// The limit of this process's log.
@@ -28,30 +28,30 @@ static REPEATS: OnceLock<Repeats> = OnceLock::new();
 #[group(skip)]
 #[command(next_help_heading = "log")]
 pub struct Settings {
-    /// What is logged, such as debug or info,sluice::demux=trace
+    /// Log filter, such as debug or info,sluice::demux=trace
     #[arg(id = "log.filter", long = "log", env = "SLUICE_LOG", value_name = "FILTER", default_value = DEFAULT)]
     pub filter: String,
 }
 
-/// No filter.
+/// Why a text is not a filter.
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
-    /// Not the syntax.
+    /// The syntax is wrong.
     #[error("log filter {filter:?}: {error}: write it like info,sluice=debug")]
     Syntax {
-        /// What was given.
+        /// The given text.
         filter: String,
-        /// What is wrong with it.
+        /// The error in it.
         error: tracing_subscriber::filter::ParseError,
     },
-    /// A word that would be taken for the name of a crate, and silence everything.
-    #[error("log filter {0:?} is no level: write error, warn, info, debug or trace, or like info,sluice=debug")]
+    /// A word that would be read as the name of a crate, and disable all logging.
+    #[error("log filter {0:?} is not a level: write error, warn, info, debug or trace, or like info,sluice=debug")]
     NoLevel(String),
 }
 
 /// Reads a filter in the syntax of [`EnvFilter`].
 ///
-/// # Errors
+/// [`FilterError`], when the text is not a filter.
 /// [`FilterError`], when it is none.
 pub fn filter(text: &str) -> Result<EnvFilter, FilterError> {
     let is_level = |word: &str| word.is_empty() || word.parse::<LevelFilter>().is_ok();
@@ -62,17 +62,17 @@ pub fn filter(text: &str) -> Result<EnvFilter, FilterError> {
     EnvFilter::try_new(text).map_err(|error| FilterError::Syntax { filter: text.to_owned(), error })
 }
 
-/// Logs from here on what passes `filter`, panics too, and repeated lines a few times.
+/// Starts logging what passes `filter`, including panics, with repeated lines limited.
 pub fn start(filter: EnvFilter) -> Control {
     let (filter, handle) = reload::Layer::new(filter);
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    // Where stderr is closed (its reader has ended) the complaint about a lost line would go there too, and panic.
+    // Where stderr is closed, reporting the lost line would go there too, and panic.
     let format =
         tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours).log_internal_errors(false);
     let repeats = REPEATS.get_or_init(|| Repeats::new(Instant::now()));
     tracing_subscriber::registry().with(filter).with(format).with(repeats.clone()).init();
     std::panic::set_hook(Box::new(tell_panic));
-    // It lives as long as the process. Without it only the end would tell what was suppressed.
+    // Runs as long as the process, so that suppressed lines are reported before its end.
     let teller = std::thread::Builder::new().name("log".to_owned()).spawn(|| {
         loop {
             std::thread::sleep(limits::WINDOW);
@@ -85,27 +85,27 @@ pub fn start(filter: EnvFilter) -> Control {
     Control(handle)
 }
 
-/// Changes what is logged while the process runs.
+/// Changes the filter while the process runs.
 pub struct Control(reload::Handle<EnvFilter, Registry>);
 
 impl Control {
-    /// Logs from here on what passes `filter`.
+    /// Sets the filter.
     ///
     /// # Errors
-    /// When nothing is logged any more.
+    /// When the log has ended.
     pub fn set(&self, filter: EnvFilter) -> Result<(), reload::Error> {
         self.0.reload(filter)
     }
 }
 
-/// Logs how many repeated lines were not logged since the last time: the last thing before the end.
+/// Logs how many repeated lines were suppressed since the last report: the last thing before the end.
 pub fn flush() {
     if let Some(repeats) = REPEATS.get() {
         repeats.tell();
     }
 }
 
-/// A panic ends at most the session that it concerns, so it is a line like others, and as often as others.
+/// A panic ends at most its own session, so it is logged and limited like any other line.
 fn tell_panic(panic: &PanicHookInfo<'_>) {
     let message = panic.payload_as_str().unwrap_or("without a message");
     let location = panic.location().map(ToString::to_string).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The `sluice` binary: parse, log, run a subcommand, say how it went in the exit code.
+//! The `sluice` binary: parses the command line, starts logging, runs a subcommand, and sets the exit code.
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use sluice::server::{Addresses, Server};
 use sluice::{health, load, log, stop, systemd};
 use tracing::{error, warn};
 
-/// Gives memory back that has become free, so that a flood of sessions does not stay for good: see Cargo.toml.
+/// Returns freed memory to the system, so that the memory of a flood of sessions is not kept: see Cargo.toml.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -20,7 +20,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// The command line or the configuration is wrong (EX_USAGE of sysexits.h).
 const USAGE: u8 = 64;
 
-/// What `sluice load` tells while it works.
+/// The log filter of `sluice load`.
 const LOAD_LOG: &str = "error,sluice=warn,sluice::load=info";
 
 fn main() -> ExitCode {
@@ -60,7 +60,7 @@ fn run(given: Given) -> ExitCode {
         .context("cannot start the threads for HTTP (limits of threads and open files: ulimit -a)")
         .and_then(|runtime| {
             let outcome = runtime.block_on(serve_until_asked(server, reload));
-            // What did not end by now is not waited for.
+            // Tasks that have not ended by now are not waited for.
             runtime.shutdown_background();
             outcome
         });
@@ -94,7 +94,7 @@ fn ask_health(given: Given) -> ExitCode {
     }
 }
 
-/// The settings, what to warn of, and what they mean.
+/// Warnings about the settings, the settings, and the configuration that they make.
 fn configuration(given: &Given) -> Result<(Vec<String>, Effective, Config), ConfigError> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let warnings = unknown_variables(names)?;
@@ -121,7 +121,7 @@ fn measure(config: &load::Config) -> ExitCode {
 }
 
 async fn serve_until_asked(server: Server, mut reload: Reload) -> anyhow::Result<()> {
-    // Whoever reads that the relay listens may ask it to stop at once, so the signals come first.
+    // A client may ask the relay to stop as soon as it announces its addresses, so signals are handled first.
     let (drain, at_once) = stop::signals(server.drain()).context("cannot wait for signals")?;
     let mut hang_ups = HangUps::listen().context("cannot wait for signals")?;
     let Addresses { http, media, .. } = server.addresses();
@@ -150,7 +150,7 @@ async fn serve_until_asked(server: Server, mut reload: Reload) -> anyhow::Result
     }
 }
 
-/// What to open and where to publish; localhost first, because browsers give cameras only to secure contexts.
+/// What to open and where to publish; localhost first, because browsers allow cameras in secure contexts only.
 fn welcome(addresses: Addresses) -> String {
     let Addresses { http, admin, media } = addresses;
     let everywhere = http.ip().is_unspecified();
@@ -176,7 +176,7 @@ fn welcome(addresses: Addresses) -> String {
     text
 }
 
-/// This machine's addresses that others may reach, IPv4 first, at most three.
+/// Up to three addresses of this machine that others may reach, IPv4 first.
 fn other_addresses(with_ipv6: bool) -> Vec<IpAddr> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     let mut addresses: Vec<IpAddr> =
@@ -195,7 +195,7 @@ fn bracketed(address: IpAddr) -> String {
 }
 
 fn usage(sentence: &str) -> ExitCode {
-    // Where stderr is closed nobody reads why; the exit code still says it.
+    // Where stderr is closed, the exit code is all that remains.
     let _ = writeln!(std::io::stderr(), "sluice: {sentence}");
     ExitCode::from(USAGE)
 }

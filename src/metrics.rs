@@ -1,9 +1,9 @@
-//! The instruments that `/metrics` shows.
+//! The metrics that `/metrics` exposes.
 //!
-//! The core counts in plain integers; a worker adds them here once a turn. So each instrument is a field or an array
-//! element that is found without a lookup, and every label value exists from the start at zero. No label is per
-//! session, none comes from a peer but the names of streams, of which a bounded number is shown, and a metric that can
-//! never move is not registered.
+//! The core counts in plain integers; a worker adds them here once per turn of its event loop. Each instrument is a
+//! field or an array element that is found without a lookup, and every label value exists from the start at zero. No
+//! label is per session, and no label value comes from a peer except stream names, of which a limited number is
+//! exposed. A metric that can never change is not registered.
 
 mod label;
 mod register;
@@ -29,7 +29,7 @@ use register::{
 };
 use streams::Streams;
 
-/// Streams that have instruments of their own, where nothing else is said.
+/// Streams with instruments of their own, by default.
 pub const STREAMS: usize = 100;
 
 /// Upper bounds of the set-up phases: 1 ms to 10 s.
@@ -39,87 +39,88 @@ const SETUP_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.
 const FORWARD_SECONDS: &[f64] =
     &[0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
 
-/// All instruments of one node. Behind an `Arc`: workers and HTTP write, `/metrics` reads; all of it is atomic.
+/// All metrics of one node. In an `Arc`: workers and HTTP write, `/metrics` reads; all of it is atomic.
 pub struct Metrics {
     registry: Registry,
     /// Streams that have a publisher or a viewer.
     pub streams: IntGauge,
-    /// Sessions that live now.
+    /// Current sessions.
     pub sessions: Family<Role, Family<SessionState, IntGauge>>,
-    /// Seconds that each phase of a session's set-up took.
+    /// Duration of each phase of a session's set-up in seconds.
     pub setup: Family<Phase, Histogram>,
     /// Sessions that ended.
     pub session_ends: Family<Role, Family<EndReason, IntCounter>>,
-    /// POSTs that got no session, because of a limit or because the relay stops.
+    /// POSTs that were refused a session because of a limit or because the relay is shutting down.
     pub refused_sessions: Family<Refusal, IntCounter>,
-    /// The limits that are set; 0 for none.
+    /// Configured limits; 0 means no limit.
     pub limits: Family<LimitName, IntGauge>,
-    /// Streams that came to another publisher while viewers may have watched.
+    /// Changes of the publisher of a stream that continues.
     pub takeovers: Family<Takeover, IntCounter>,
-    /// Viewers that were paused because they were not heard.
+    /// Times that a viewer was paused because nothing was received from it.
     pub pauses: IntCounter,
-    /// RTP packets that arrived from publishers and left to viewers; resends count too.
+    /// RTP packets received from publishers and sent to viewers, including resends.
     pub rtp_packets: Family<Direction, Family<Medium, IntCounter>>,
     /// Bytes of those packets, RTP header to SRTP tag.
     pub rtp_bytes: Family<Direction, Family<Medium, IntCounter>>,
-    /// Datagrams and packets that went no further.
+    /// Datagrams and packets that were dropped.
     pub drops: Family<DropReason, IntCounter>,
-    /// Packets asked for again: by viewers (in), from publishers (out).
+    /// Packets requested again by NACK: by viewers (in), from publishers (out).
     pub nacks: Family<Direction, IntCounter>,
     /// Keyframe requests (PLI or FIR): by viewers (in), to publishers (out).
     pub keyframe_requests: Family<Direction, IntCounter>,
-    /// What publishers did upon keyframe requests.
+    /// How publishers reacted to keyframe requests.
     pub keyframe_answers: Family<Answer, IntCounter>,
-    /// Seconds from a viewer's POST to the sending of its first picture.
+    /// Seconds from a viewer's POST until its first video frame is sent.
     pub first_frame: Histogram,
-    /// Viewers that were sent the pictures since the last keyframe.
+    /// Viewers that were sent the frames since the last keyframe.
     pub replays: IntCounter,
-    /// Octets kept of the pictures since the last keyframes.
+    /// Bytes of the cached frames since the last keyframes.
     pub fast_start_bytes: IntGauge,
-    /// Times that those of a publisher made room for others.
+    /// Times that a publisher's cached frames were dropped to make room for others.
     pub fast_start_evictions: IntCounter,
-    /// What became of the packets that viewers asked for again.
+    /// What became of the packets that viewers requested again.
     pub resends: Family<Resend, IntCounter>,
-    /// Messages on data channels, one for each receiver.
+    /// Messages on data channels, counted per receiver.
     pub channel_messages: Family<Direction, IntCounter>,
     /// Seconds from a packet's arrival to the system call that sends it to a viewer. A worker observes into
     /// [`Histogram::local`] and flushes once a turn.
     pub forward_delay: Histogram,
-    /// Times that the kernel refused segmentation offload and a socket went on without it.
+    /// Times that the kernel refused segmentation offload (GSO) and a socket continued without it.
     pub gso_fallbacks: IntCounter,
-    /// Datagrams that reached another worker than their session's.
+    /// Datagrams that arrived at another worker than their session's.
     pub handed_over: IntCounter,
-    /// Turns of all workers' loops.
+    /// Turns of all workers' event loops.
     pub worker_turns: IntCounter,
-    /// Datagrams that the kernel dropped because a media socket's receive buffer was full; only Linux tells.
+    /// Datagrams that the kernel dropped because the receive buffer of a media socket was full; Linux only.
     pub socket_drops: Option<IntCounter>,
-    /// Turns that took so long that the worker counts as stalled.
+    /// Turns that took so long that the worker counted as stalled.
     pub worker_stalls: IntCounter,
-    /// Workers that are stalled now.
+    /// Workers that are stalled.
     pub workers_stalled: IntGauge,
     worker_busy: CounterVec,
     by_stream: Arc<Streams>,
-    /// HTTP connections that are open now.
+    /// Open HTTP connections.
     pub http_connections: Family<ConnectionKind, IntGauge>,
-    /// HTTP connections and requests that found no place.
+    /// HTTP connections and requests refused for lack of capacity.
     pub http_refused: Family<NoPlace, IntCounter>,
     /// HTTP connections that the relay closed.
     pub http_closed: Family<Closing, IntCounter>,
-    /// Event streams that viewers have opened and not closed.
+    /// Open event streams of viewers.
     pub event_streams: IntGauge,
-    /// Events written to them.
+    /// Events written to event streams.
     pub events: Family<EventName, IntCounter>,
-    /// HTTP requests that were answered.
+    /// Answered HTTP requests.
     pub http_requests: Family<Route, Family<Status, IntCounter>>,
 }
 
 impl Metrics {
-    /// All instruments at zero, in a registry of their own; [`STREAMS`] streams are shown by name.
+    /// All metrics at zero, in a registry of their own; [`STREAMS`] streams are exposed by name.
     pub fn new() -> Self {
         Self::showing(STREAMS)
     }
 
-    /// The same, with at most so many streams shown by name.
+    /// The same, with at most `streams` streams exposed by name.
+    #[expect(clippy::too_many_lines, reason = "a list with one entry per metric, in the order of the fields")]
     pub fn showing(streams: usize) -> Self {
         let registry = Registry::new();
         let into = &registry;
@@ -127,89 +128,122 @@ impl Metrics {
         register_process(into);
         Self {
             streams: gauge(into, "sluice_streams", "Streams that have a publisher or a viewer."),
-            sessions: gauges(into, "sluice_sessions", "Sessions that live now."),
-            setup: histograms(into, "sluice_session_setup_seconds", "Time of each phase of set-up.", SETUP_SECONDS),
+            sessions: gauges(into, "sluice_sessions", "Current sessions."),
+            setup: histograms(
+                into,
+                "sluice_session_setup_seconds",
+                "Duration of each phase of a session's set-up.",
+                SETUP_SECONDS,
+            ),
             session_ends: counters_by_two(into, "sluice_session_ends_total", "Sessions that ended."),
-            refused_sessions: counters(into, "sluice_refused_sessions_total", "POSTs refused for lack of room."),
-            limits: gauges_by_one(into, "sluice_limits", "Limits that are set; 0 for none."),
-            takeovers: counters(into, "sluice_takeovers_total", "Streams that came to another publisher."),
-            pauses: counter(into, "sluice_viewer_pauses_total", "Viewers paused because they were not heard."),
+            refused_sessions: counters(
+                into,
+                "sluice_refused_sessions_total",
+                "POSTs refused because of a limit or a shutdown.",
+            ),
+            limits: gauges_by_one(into, "sluice_limits", "Configured limits; 0 means no limit."),
+            takeovers: counters(into, "sluice_takeovers_total", "Changes of a stream's publisher."),
+            pauses: counter(
+                into,
+                "sluice_viewer_pauses_total",
+                "Viewers paused because nothing was received from them.",
+            ),
             rtp_packets: counters_by_two(into, "sluice_rtp_packets_total", "RTP packets received and sent."),
             rtp_bytes: counters_by_two(into, "sluice_rtp_bytes_total", "Bytes of RTP packets, header to tag."),
-            drops: counters(into, "sluice_drops_total", "Datagrams and packets that went no further."),
-            nacks: counters(into, "sluice_nacked_packets_total", "Packets asked for again."),
+            drops: counters(into, "sluice_drops_total", "Dropped datagrams and packets."),
+            nacks: counters(into, "sluice_nacked_packets_total", "Packets requested again by NACK."),
             keyframe_requests: counters(into, "sluice_keyframe_requests_total", "Keyframe requests (PLI, FIR)."),
-            keyframe_answers: counters(into, "sluice_keyframe_answers_total", "What came of requests to publishers."),
+            keyframe_answers: counters(
+                into,
+                "sluice_keyframe_answers_total",
+                "How publishers reacted to keyframe requests.",
+            ),
             first_frame: histogram(
                 into,
                 HistogramOpts::new(
                     "sluice_first_frame_seconds",
-                    "From a viewer's POST to its first picture's sending.",
+                    "Time from a viewer's POST until its first video frame is sent.",
                 )
                 .buckets(SETUP_SECONDS.to_vec()),
             ),
-            replays: counter(into, "sluice_replays_total", "Viewers sent the pictures since the last keyframe."),
+            replays: counter(into, "sluice_replays_total", "Viewers sent the frames since the last keyframe."),
             fast_start_bytes: gauge(
                 into,
                 "sluice_fast_start_bytes",
-                "Memory for the pictures since the last keyframes of all publishers.",
+                "Memory for the frames since the last keyframe of each publisher.",
             ),
             fast_start_evictions: counter(
                 into,
                 "sluice_fast_start_evictions_total",
-                "Times that a publisher's pictures made room for others (--fast-start-total).",
+                "Times that a publisher's cached frames were dropped to make room for others (--fast-start-total).",
             ),
-            resends: counters(into, "sluice_resends_total", "What became of packets that viewers asked for again."),
+            resends: counters(into, "sluice_resends_total", "What became of packets that viewers requested again."),
             channel_messages: counters(into, "sluice_channel_messages_total", "Messages on data channels."),
             forward_delay: histogram(
                 into,
-                HistogramOpts::new("sluice_forward_delay_seconds", "From a packet's arrival to its sending.")
+                HistogramOpts::new("sluice_forward_delay_seconds", "Time from a packet's arrival until it is sent.")
                     .buckets(FORWARD_SECONDS.to_vec()),
             ),
-            gso_fallbacks: counter(into, "sluice_gso_fallbacks_total", "Sockets that went on without GSO."),
+            gso_fallbacks: counter(
+                into,
+                "sluice_gso_fallbacks_total",
+                "Sockets that continued without segmentation offload (GSO).",
+            ),
             handed_over: counter(
                 into,
                 "sluice_handed_over_datagrams_total",
-                "Datagrams that reached another worker than their session's.",
+                "Datagrams that arrived at another worker than their session's.",
             ),
-            worker_turns: counter(into, "sluice_worker_turns_total", "Turns of the workers' loops."),
+            worker_turns: counter(into, "sluice_worker_turns_total", "Turns of the workers' event loops."),
             socket_drops: cfg!(target_os = "linux").then(|| {
-                counter(into, "sluice_socket_drops_total", "Datagrams that found a media socket's receive buffer full.")
+                counter(
+                    into,
+                    "sluice_socket_drops_total",
+                    "Datagrams dropped because the receive buffer of a media socket was full.",
+                )
             }),
-            worker_stalls: counter(into, "sluice_worker_stalls_total", "Times that a worker did not turn for 2 s."),
-            workers_stalled: gauge(into, "sluice_workers_stalled", "Workers that have not turned for 2 s."),
+            worker_stalls: counter(
+                into,
+                "sluice_worker_stalls_total",
+                "Times that a worker's event loop stood still for 2 s.",
+            ),
+            workers_stalled: gauge(into, "sluice_workers_stalled", "Workers whose event loop has stood still for 2 s."),
             worker_busy: register(
                 into,
                 CounterVec::new(
-                    Opts::new("sluice_worker_busy_seconds_total", "Time that a worker did not sleep."),
+                    Opts::new("sluice_worker_busy_seconds_total", "Time that a worker was not sleeping."),
                     &["worker"],
                 )
                 .expect(VALID),
             ),
             by_stream: Streams::new(into, streams),
-            http_connections: gauges_by_one(into, "sluice_http_connections", "HTTP connections open now."),
-            http_refused: counters(into, "sluice_http_refused_total", "HTTP connections that found no place."),
+            http_connections: gauges_by_one(into, "sluice_http_connections", "Open HTTP connections."),
+            http_refused: counters(
+                into,
+                "sluice_http_refused_total",
+                "HTTP connections and requests refused for lack of capacity.",
+            ),
             http_closed: counters(into, "sluice_http_closed_total", "HTTP connections that the relay closed."),
-            event_streams: gauge(into, "sluice_event_streams", "Event streams that viewers have opened (WHEP)."),
+            event_streams: gauge(into, "sluice_event_streams", "Open event streams of viewers (WHEP)."),
             events: counters(into, "sluice_events_total", "Events written to viewers' event streams (WHEP)."),
-            http_requests: counters_by_two(into, "sluice_http_requests_total", "HTTP requests answered."),
+            http_requests: counters_by_two(into, "sluice_http_requests_total", "Answered HTTP requests."),
             registry,
         }
     }
 
-    /// Seconds that the worker of this number did not sleep.
+    /// Seconds that this worker was not sleeping.
     pub fn worker_busy(&self, worker: u16) -> Counter {
         self.worker_busy.with_label_values(&[worker.to_string().as_str()])
     }
 
-    /// The instruments of a stream, to be kept while somebody is in it.
+    /// The instruments of a stream, to be kept while the stream has a publisher or a viewer.
     pub fn stream(&self, stream: &StreamName) -> Arc<StreamMetrics> {
         self.by_stream.of(stream)
     }
 
-    /// Everything in the Prometheus text format, version 0.0.4.
+    /// All metrics in the Prometheus text format, version 0.0.4.
     pub fn render(&self) -> String {
-        // Encoding fails only for a family without metrics, and a registry gathers none of those.
+        // Encoding fails only for a family without metrics, and a registry gathers no such family.
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 }

@@ -1,4 +1,4 @@
-//! Names that strangers send us: parsed once, trusted afterwards.
+//! Names that come from the network: parsed once, trusted afterwards.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamName(Arc<str>);
 
-/// Why a text is no stream name.
+/// A text that is not a stream name.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("a stream name has 1 to 64 characters of A-Z a-z 0-9 _ . ~ -")]
 pub struct InvalidStreamName;
@@ -55,7 +55,7 @@ impl fmt::Debug for StreamName {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SessionId([u8; 16]);
 
-/// Why a text is no session id.
+/// A text that is not a session id.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("a session id has 22 base64url characters")]
 pub struct InvalidSessionId;

@@ -1,7 +1,7 @@
-//! Takes up a changed configuration while the relay runs (SIGHUP): what is logged, and the tokens.
+//! Applies a changed configuration while the relay runs (SIGHUP): the log filter and the tokens.
 //!
-//! The rule: no session notices, and the relay never ends for it. A file that cannot be read or makes no sense leaves
-//! everything as it was; what is changed and cannot be taken up is named until the relay is started again.
+//! The rule: sessions are not affected, and the relay never ends because of a reload. A file that cannot be read or is
+//! invalid changes nothing; changed settings that need a restart are listed in the log.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use crate::config::{Changed, ConfigError, Effective, Given};
 use crate::{auth, http, log};
 
-/// What a running relay is set to, and how to change that.
+/// The settings of a running relay, and what they change.
 pub struct Reload {
     given: Given,
     in_force: Effective,
@@ -18,27 +18,27 @@ pub struct Reload {
     log: log::Control,
 }
 
-/// Why everything stays as it was.
+/// Why nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
-    /// The settings cannot be read, or make no sense.
+    /// The settings cannot be read, or are invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The tokens cannot be taken up.
+    /// The tokens cannot be applied.
     #[error(transparent)]
     Auth(#[from] auth::ReplaceError),
-    /// The log is gone.
+    /// The log has ended.
     #[error("the log filter cannot be changed: restart the relay")]
     Log,
 }
 
 impl Reload {
-    /// For a relay that runs with the settings `in_force`, of what was `given` and the file that this names.
+    /// For a relay that runs with the settings `in_force`, which came from `given` and the file that it names.
     pub fn new(given: Given, in_force: Effective, node: Arc<http::Node>, log: log::Control) -> Self {
         Self { given, in_force, node, log }
     }
 
-    /// Reads the file again, takes up what can be, and logs what came of it.
+    /// Reads the file again, applies what can be applied, and logs the result.
     pub fn run(&mut self) {
         match self.take_up() {
             Ok(changes) => tell(&changes, self.given.has_file()),
@@ -47,7 +47,7 @@ impl Reload {
     }
 
     /// # Errors
-    /// [`ReloadError`]; nothing has changed then.
+    /// [`ReloadError`]; then nothing has changed.
     fn take_up(&mut self) -> Result<Vec<Changed>, ReloadError> {
         let newer = self.given.effective()?;
         let config = newer.config()?;
@@ -64,14 +64,14 @@ impl Reload {
     }
 }
 
-/// The signals that ask for it (SIGHUP).
+/// The signals that request a reload (SIGHUP).
 pub struct HangUps(#[cfg(unix)] tokio::signal::unix::Signal);
 
 impl HangUps {
-    /// From now on the signal does not kill the process.
+    /// From now on the signal does not end the process.
     ///
     /// # Errors
-    /// When the system does not tell of signals.
+    /// When signals cannot be received.
     #[cfg(unix)]
     pub fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};

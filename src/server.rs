@@ -1,6 +1,6 @@
-//! Starts every part in order, and stops them in the other: addresses are bound before anything runs, so a mistake is
-//! told at once and leaves nothing behind; at the end no session is taken any more while the others go on for a while,
-//! then they end, then HTTP.
+//! Starts every part in order, and stops them in reverse: all addresses are bound before anything runs, so an error is
+//! reported at once and leaves nothing behind. To stop, new sessions are refused while existing ones drain, then they
+//! are ended, then HTTP.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,13 +18,14 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::{http, node, worker};
 
-/// How long workers may take to end their sessions. They need milliseconds; a stuck one must not keep the process.
+/// How long workers may take to end their sessions. They need milliseconds; a stuck worker must not keep the process
+/// alive.
 pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
-/// How often a draining relay looks whether somebody is left.
+/// How often a draining relay checks whether sessions remain.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Connections that the kernel keeps until they are accepted.
+/// Connections that the kernel queues until they are accepted.
 const BACKLOG: i32 = 4096;
 
 /// A relay whose addresses are bound and whose workers run.
@@ -37,7 +38,7 @@ pub struct Server {
     drain: Duration,
 }
 
-/// Where a relay is reached.
+/// The addresses of a relay.
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses {
     /// Pages, WHIP and WHEP.
@@ -51,29 +52,29 @@ pub struct Addresses {
 /// Why a relay does not start; each text says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The credentials make no sense.
+    /// The credentials are inconsistent.
     #[error(transparent)]
     Auth(#[from] auth::ConfigError),
     /// Media cannot start.
     #[error(transparent)]
     Worker(#[from] worker::StartError),
-    /// Another program, or another sluice, listens there.
-    #[error("{address} is in use: stop the program that has it, or choose another port with {flag} ADDR:PORT")]
+    /// Another program, or another sluice, uses the address.
+    #[error("{address} is in use: stop the program that uses it, or choose another port with {flag} ADDR:PORT")]
     InUse {
         /// The address.
         address: SocketAddr,
-        /// What sets it.
+        /// The setting.
         flag: &'static str,
     },
-    /// The address is not one of this machine's.
-    #[error("{address} is no address of this machine: choose one with {flag} ADDR:PORT, or 0.0.0.0 for all")]
+    /// The address does not belong to this machine.
+    #[error("{address} is not an address of this machine: choose one with {flag} ADDR:PORT, or 0.0.0.0 for all")]
     NotHere {
         /// The address.
         address: SocketAddr,
-        /// What sets it.
+        /// The setting.
         flag: &'static str,
     },
-    /// Ports below 1024 are for whoever may have them.
+    /// Ports below 1024 need a permission.
     #[error(
         "{address} needs a permission that sluice has not: choose a port above 1023 with {flag} ADDR:PORT, or grant \
          CAP_NET_BIND_SERVICE (AmbientCapabilities= in the systemd unit)"
@@ -81,22 +82,22 @@ pub enum StartError {
     Forbidden {
         /// The address.
         address: SocketAddr,
-        /// What sets it.
+        /// The setting.
         flag: &'static str,
     },
-    /// The system refuses it otherwise.
+    /// Another error of the operating system.
     #[error("cannot listen on {address}: {error}: choose another address with {flag} ADDR:PORT")]
     Refused {
         /// The address.
         address: SocketAddr,
-        /// What sets it.
+        /// The setting.
         flag: &'static str,
-        /// What the system says.
+        /// The error.
         error: io::Error,
     },
 }
 
-/// The relay has stopped but for a media thread that does not end.
+/// The relay has stopped, except for a media thread that does not end.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "a media thread did not stop within {} s and was left behind: a fault of the relay; its log names the session that \
@@ -109,7 +110,7 @@ impl Server {
     /// Binds every address and starts the workers.
     ///
     /// # Errors
-    /// [`StartError`], with nothing left running.
+    /// [`StartError`]; then nothing is left running.
     pub fn load(config: &Config) -> Result<Self, StartError> {
         let access = Access::new(&config.auth)?;
         let http = bind(config.http.listen, "--http")?;
@@ -123,18 +124,20 @@ impl Server {
         };
         access.tell();
         if config.worker.reaches_only_this_machine() {
-            warn!("this machine has no network: nobody else can connect until it has, or --advertise names an address");
+            warn!(
+                "this machine has no network: other machines cannot connect until it has one, or until --advertise names an address"
+            );
         }
         let node = Arc::new(http::Node::new(&config.http, access, node::Handle::of(&workers), metrics));
         Ok(Self { workers, node, http, admin, addresses, drain: config.worker.drain })
     }
 
-    /// Where it is reached; ports that were given as 0 have their numbers.
+    /// Its addresses; ports that were given as 0 have their actual numbers.
     pub fn addresses(&self) -> Addresses {
         self.addresses
     }
 
-    /// For how long it drains at most.
+    /// The longest time that it drains.
     pub fn drain(&self) -> Duration {
         self.drain
     }
@@ -145,7 +148,7 @@ impl Server {
         node::Handle::of(&self.workers)
     }
 
-    /// What answers HTTP, to change its access while it serves.
+    /// The HTTP node, to change its access while it serves.
     pub fn node(&self) -> Arc<http::Node> {
         Arc::clone(&self.node)
     }
@@ -158,11 +161,11 @@ impl Server {
         self.run_and_drain(std::future::pending(), stop).await
     }
 
-    /// The same, but from the moment that `drain` completes no session is taken, and it is the end too when the last
+    /// The same, but once `drain` completes no new session is accepted, and the relay also ends when the last session
     /// has ended or [`worker::Config::drain`] is over.
     ///
     /// # Errors
-    /// When the runtime cannot take the listeners, or [`StuckWorker`] when all but a worker has ended.
+    /// When the runtime cannot take the listeners, or [`StuckWorker`] when everything but a worker has ended.
     pub async fn run_and_drain(
         self,
         drain: impl Future<Output = ()>,
@@ -171,7 +174,7 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let until_stopped = || {
             let mut stopped = stopped.clone();
-            // An error means that the sender is gone, which is the end as well.
+            // An error means that the sender is gone, which also ends the relay.
             async move { drop(stopped.wait_for(|stopped| *stopped).await) }
         };
         let http = TcpListener::from_std(self.http).context("the runtime refuses the HTTP socket")?;
@@ -181,13 +184,13 @@ impl Server {
             tasks.push(tokio::spawn(Arc::clone(&self.node).serve_admin(admin, until_stopped())));
         }
         let media = node::Handle::of(&self.workers);
-        // 1. No new session, and /readyz says so. Those that are there go on.
+        // 1. Refuse new sessions, also in /readyz. Existing sessions continue.
         let drained = async {
             drain.await;
             media.drain();
             let sessions = media.session_count();
             info!(sessions, seconds = self.drain.as_secs(), "draining: a second signal ends all at once");
-            drop(tokio::time::timeout(self.drain, everybody_left(&media)).await);
+            drop(tokio::time::timeout(self.drain, all_left(&media)).await);
         };
         tokio::select! {
             () = drained => {}
@@ -195,14 +198,14 @@ impl Server {
         }
         info!("stopping");
         media.drain();
-        // 2. Every session ends and its peer is told. Joining threads blocks, so not on the runtime.
+        // 2. End every session and notify its peer. Joining threads blocks, so it is not done on the runtime.
         let workers = self.workers;
         let stopping = tokio::task::spawn_blocking(move || workers.stop());
         let outcome = match tokio::time::timeout(STOP_DEADLINE, stopping).await {
             Ok(ended) => ended.context("a worker did not stop"),
             Err(_) => Err(StuckWorker.into()),
         };
-        // 3. HTTP last: a DELETE that arrived meanwhile is still answered.
+        // 3. Stop HTTP last, so that a DELETE that arrived meanwhile is answered.
         let _ = stop.send(true);
         for task in tasks {
             task.await.context("HTTP did not stop")?;
@@ -220,8 +223,8 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// Completes when no session is left.
-pub(crate) async fn everybody_left(media: &node::Handle) {
+/// Completes when no session remains.
+pub(crate) async fn all_left(media: &node::Handle) {
     while media.session_count() > 0 {
         tokio::time::sleep(DRAIN_INTERVAL).await;
     }
@@ -239,10 +242,10 @@ fn bind(address: SocketAddr, flag: &'static str) -> Result<std::net::TcpListener
 fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
-        // [::] is every address, IPv4 too, whatever the system's default is.
+        // [::] means every address, including IPv4, whatever the system's default is.
         socket.set_only_v6(false)?;
     }
-    // Unix: an address is free at once after a restart. On Windows the option would share it instead.
+    // On Unix, the address can be bound again at once after a restart. On Windows the option would share it instead.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
@@ -260,11 +263,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unusable_address_is_told_in_a_sentence_with_its_flag() {
+    fn an_unusable_address_is_explained_in_a_sentence_with_its_flag() {
         let taken = bind("127.0.0.1:0".parse().unwrap(), "--http").unwrap();
         let sentence = bind(taken.local_addr().unwrap(), "--http").unwrap_err().to_string();
         assert!(sentence.contains("in use") && sentence.contains("--http"), "{sentence}");
         let sentence = bind("192.0.2.1:0".parse().unwrap(), "--admin").unwrap_err().to_string();
-        assert!(sentence.contains("no address of this machine") && sentence.contains("--admin"), "{sentence}");
+        assert!(sentence.contains("not an address of this machine") && sentence.contains("--admin"), "{sentence}");
     }
 }

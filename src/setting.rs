@@ -1,9 +1,9 @@
-//! How values are written that settings of several modules have in common. A module's `Settings` are its flags, their
-//! environment twins and its section of the TOML file in one struct; `config` gathers them.
+//! How values are written that settings of several modules have in common. A module's `Settings` struct declares its
+//! flags, their environment variables and its section of the TOML file; `config` gathers them.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// Reads an address with its port, or says how one is written.
+/// Parses an address with its port, or says how to write one.
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| match text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
         Ok(port) => format!("write an IP address before the port, for example 0.0.0.0:{port} or [::]:{port}"),
@@ -11,12 +11,12 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// Reads an address without a port, or says how one is written.
+/// Parses an address without a port, or says how to write one.
 pub(crate) fn ip(text: &str) -> Result<IpAddr, String> {
     text.parse().map_err(|_| {
         let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if text.bytes().all(is_word) && text.bytes().any(|byte| byte.is_ascii_alphabetic()) {
-            // No name is looked up: an address that changes later would be wrong without anybody noticing.
+            // Names are not resolved: an address that changes later would be wrong without notice.
             return "names are not looked up: write the IP address that it stands for, for example 203.0.113.7"
                 .to_owned();
         }
@@ -24,7 +24,7 @@ pub(crate) fn ip(text: &str) -> Result<IpAddr, String> {
     })
 }
 
-/// What the standard library says of a number, for somebody who does not write programs.
+/// Rewords the standard library's error about a number for operators.
 pub(crate) fn in_plain_words(complaint: &str) -> String {
     match complaint {
         "invalid digit found in string" | "cannot parse integer from empty string" => {

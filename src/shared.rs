@@ -1,8 +1,7 @@
-//! What state that several threads write is made of.
+//! The types of which state that several threads write is made.
 //!
-//! In unit tests these types are replaced by ones that behave alike and under which loom goes through every order in
-//! which threads can meet: `model::explore`. The rule: threads meet in values of these types, in a single
-//! lock, or in a counter, and nowhere else.
+//! Unit tests replace these types by models that behave alike, and under which loom explores every interleaving of
+//! threads: `model::explore`. The rule: threads share only values of these types, single locks and counters.
 
 #[cfg(not(test))]
 mod real {

@@ -1,7 +1,7 @@
-//! How a relay is asked to stop, and the end that comes in any case.
+//! Stop signals, and the deadline that ends the process in any case.
 //!
-//! Signals have a thread of their own, because whatever keeps the relay from ending keeps it perhaps from hearing that it
-//! is asked to. The rule: from the first signal on the process ends within a known time, whatever its threads do.
+//! Signals have their own thread, because whatever keeps the relay from ending may also keep it from receiving signals.
+//! The rule: after the first signal the process ends within a known time, whatever its threads do.
 
 use std::future::Future;
 use std::io;
@@ -12,11 +12,10 @@ use tokio::sync::oneshot;
 
 use crate::{log, server};
 
-/// The exit code of a process that did not end in the way it should, because a thread of it was stuck (EX_SOFTWARE of
-/// sysexits.h).
+/// The exit code of a process that ended because a thread was stuck (EX_SOFTWARE of sysexits.h).
 pub const STUCK: u8 = 70;
 
-/// The exit code of a relay that ended like this, after the last lines of its log.
+/// The exit code for this outcome, after the last lines of the log.
 pub fn exit_code(outcome: &anyhow::Result<()>) -> u8 {
     log::flush();
     let Err(error) = outcome else { return 0 };
@@ -24,18 +23,18 @@ pub fn exit_code(outcome: &anyhow::Result<()>) -> u8 {
     if error.is::<server::StuckWorker>() { STUCK } else { 1 }
 }
 
-/// Sessions are ended, the last answers given.
+/// Time to end sessions and send the last answers.
 const GRACE: Duration = server::STOP_DEADLINE.saturating_add(Duration::from_secs(4));
 
-/// How long the last line of the log may take: whoever reads it may have stopped reading.
+/// Time for the last line of the log: its reader may have stopped reading.
 const LAST_LINE: Duration = Duration::from_millis(500);
 
-/// Hears the signals by which a relay is asked to stop; from now on none kills the process. The first future completes
-/// with SIGTERM: no new sessions, and an end after `drain` at the latest. The second with SIGINT, which is Ctrl+C, or
-/// SIGTERM once more: an end at once. 9 s after that end is due the process exits with [`STUCK`] if it still runs.
+/// Receives stop signals; from now on none kills the process. The first future completes at SIGTERM: refuse new
+/// sessions, and end after `drain` at the latest. The second completes at SIGINT (Ctrl+C) or a second SIGTERM: end at
+/// once. If the process still runs 9 s after that end is due, it exits with [`STUCK`].
 ///
 /// # Errors
-/// When the system has no room for a thread or does not tell of signals.
+/// When a thread cannot be started or signals cannot be received.
 pub fn signals(drain: Duration) -> io::Result<(impl Future<Output = ()>, impl Future<Output = ()>)> {
     let (to_drain, drains) = oneshot::channel();
     let (to_stop, stops) = oneshot::channel();
@@ -52,7 +51,7 @@ pub fn signals(drain: Duration) -> io::Result<(impl Future<Output = ()>, impl Fu
     Ok((told(drains), told(stops)))
 }
 
-/// Completes with a message. A sender that is gone has nothing more to say.
+/// Completes with a message. A dropped sender sends nothing more.
 async fn told(receiver: oneshot::Receiver<()>) {
     if receiver.await.is_err() {
         std::future::pending().await
@@ -92,7 +91,7 @@ async fn listen(
             }
         }
     }
-    // When the time to drain is over the relay stops by itself, and this changes nothing.
+    // At the end of the drain the relay stops by itself, so this changes nothing.
     let _ = to_stop.send(());
     tokio::time::sleep(GRACE).await;
     Ok(())

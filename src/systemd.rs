@@ -1,17 +1,17 @@
-//! Tells the service manager how the relay is (sd_notify): ready, reloading, stopping. Without one that asked for it
-//! (`NOTIFY_SOCKET`) nothing is told.
+//! Notifies the service manager of the relay's state (sd_notify): ready, reloading, stopping. Does nothing without
+//! `NOTIFY_SOCKET`.
 
 /// The relay serves.
 pub fn ready(status: &str) {
     notify(State::Ready, status);
 }
 
-/// The configuration is being read again; `ready` follows.
+/// The configuration is being read again; [`ready`] follows.
 pub fn reloading() {
     notify(State::Reloading, "reading the configuration again");
 }
 
-/// No new session is taken, and the end follows.
+/// New sessions are refused, and the end follows.
 pub fn stopping(status: &str) {
     notify(State::Stopping, status);
 }
@@ -27,7 +27,7 @@ fn notify(state: State, status: &str) {
     use sd_notify::NotifyState;
     let mut states = match state {
         State::Ready => vec![NotifyState::Ready],
-        // The manager tells by the time which of several reloads is over.
+        // The service manager tells several reloads apart by this time.
         State::Reloading => {
             [NotifyState::Reloading].into_iter().chain(NotifyState::monotonic_usec_now().ok()).collect()
         }

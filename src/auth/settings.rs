@@ -1,4 +1,4 @@
-//! What an operator can set of who may do what.
+//! The access settings.
 
 use super::Config;
 

@@ -1,11 +1,11 @@
-//! Pairs of settings of which one would silently beat the other: they are refused, because whoever wrote both expects
-//! both.
+//! Pairs of settings of which one would silently override the other. They are refused, because an operator who set both
+//! expects both to take effect.
 
 use super::ConfigError;
 use super::effective::Effective;
 use super::setting::Origin;
 
-/// What limits the frames that are kept for late viewers; 0 in one of them keeps none.
+/// Limits of the frames that are kept for viewers that join late; 0 in one of them keeps none.
 const CACHE: [(&str, &str); 3] = [
     ("fast_start", "--fast-start"),
     ("fast_start_size", "--fast-start-size"),
@@ -18,13 +18,13 @@ impl Effective {
         let refuse = |sentence: &str| Err(ConfigError::Contradiction(sentence.to_owned()));
         if self.words("allow_origin").len() > 1 && self.words("allow_origin").iter().any(|origin| origin == "*") {
             return refuse(
-                "--allow-origin has * beside other origins, which allows every page: leave * out, or the others",
+                "--allow-origin has * besides other origins, which allows every page: remove * or the others",
             );
         }
         let is = |id: &str, word: &str| self.words(id) == [word];
         if is("public_watch", "true") && !self.words("watch_token").is_empty() {
             return refuse(
-                "--public-watch lets everybody watch, so --watch-token would protect nothing: leave one of the two out",
+                "--public-watch lets everyone watch, so --watch-token would protect nothing: remove one of the two",
             );
         }
         let written: Vec<_> = CACHE.into_iter().filter(|(id, _)| self.is_written(id)).collect();
@@ -32,7 +32,7 @@ impl Effective {
         let keeps_some = written.iter().find(|(id, _)| !is(id, "0"));
         if let (Some((_, nothing)), Some((_, some))) = (keeps_nothing, keeps_some) {
             return refuse(&format!(
-                "{nothing} is 0, which keeps nothing, so {some} would have no effect: leave one of the two out"
+                "{nothing} is 0, which keeps nothing, so {some} would have no effect: remove one of the two"
             ));
         }
         Ok(())
@@ -43,7 +43,7 @@ impl Effective {
         found.map(|(_, value)| value.words.as_slice()).unwrap_or_default()
     }
 
-    /// Whether somebody has set it.
+    /// Whether it was set by the operator.
     fn is_written(&self, id: &str) -> bool {
         self.settings.iter().any(|(setting, value)| setting.id() == id && value.origin != Origin::Default)
     }

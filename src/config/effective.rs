@@ -1,5 +1,4 @@
-//! What was given on the command line and in the environment, joined with the file: the effective settings, each with
-//! where it comes from.
+//! The effective settings: those of the command line, the environment and the file, each with its origin.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,20 +12,20 @@ use super::{Config, ConfigError, Settings, file};
 /// The flag that names the file.
 const FILE: &str = "config";
 
-/// What the command line and the environment say. Not `Debug`: it holds secrets.
+/// The settings of the command line and the environment. Not `Debug`: it holds secrets.
 pub struct Given {
     file: Option<PathBuf>,
     values: BTreeMap<String, Value>,
 }
 
-/// All settings as they are in force. Not `Debug`: it holds secrets.
+/// All settings in force. Not `Debug`: it holds secrets.
 pub struct Effective {
     pub(crate) file: Option<PathBuf>,
     pub(super) settings: Vec<(Setting, Value)>,
 }
 
 impl Given {
-    /// Reads the file, if one is named, and puts what is given here over it.
+    /// Reads the file, if one is named; command line and environment take precedence over it.
     ///
     /// # Errors
     /// [`ConfigError`] about the file.
@@ -51,7 +50,7 @@ impl Effective {
     /// The configuration of each module.
     ///
     /// # Errors
-    /// [`ConfigError`] for settings that make no sense together.
+    /// [`ConfigError`] for settings that are inconsistent.
     pub fn config(&self) -> Result<Config, ConfigError> {
         self.check_pairs()?;
         let flags = self
@@ -63,17 +62,17 @@ impl Effective {
     }
 }
 
-/// A setting whose value differs from that in force.
+/// A setting whose value differs from the one in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed {
     /// Its section of the file.
     pub section: String,
-    /// Section and key.
+    /// Its section and key, joined by a dot.
     pub path: String,
 }
 
 impl Changed {
-    /// Whether a running relay takes it up.
+    /// Whether a running relay applies the change.
     pub fn is_live(&self) -> bool {
         is_live(&self.section)
     }
@@ -91,7 +90,7 @@ impl Effective {
         changed.map(|((it, _), _)| Changed { section: it.section().to_owned(), path: it.path() }).collect()
     }
 
-    /// Takes the values of `newer` that a running relay takes up.
+    /// Takes the values of `newer` that a running relay applies.
     pub fn take_up(&mut self, newer: &Self) {
         for ((setting, old), (_, new)) in self.settings.iter_mut().zip(&newer.settings) {
             if is_live(setting.section()) {

@@ -1,5 +1,5 @@
-//! Reads the TOML file: sections with keys. What is wrong is said with its line and what to do, and never with a value
-//! that may be a secret.
+//! Reads the TOML file: sections with keys. An error names the line and what to do, and never contains a value that may
+//! be a secret.
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -14,13 +14,13 @@ use super::nearest::nearest;
 use super::setting::{self, MASK, Origin, Setting, Value, parser};
 use crate::setting::in_plain_words;
 
-/// Octets of a file.
+/// Maximum octets of the file.
 const LARGEST: u64 = 1024 * 1024;
 
-/// What is wrong, and at which byte.
+/// A complaint, and the byte that it is about.
 type Wrong = (usize, String);
 
-/// The values of a file by the id of their setting.
+/// The values in a file, by the id of their setting.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Value>, ConfigError> {
     let text = text_of(path).map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
     values(&text).map_err(|(at, complaint)| ConfigError::Invalid {
@@ -30,7 +30,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Value>, ConfigError> 
     })
 }
 
-/// Reads no more than a file of settings can be: somebody may have named a recording.
+/// Reads at most [`LARGEST`] octets, because the operator may have named another file, such as a recording.
 fn text_of(path: &Path) -> io::Result<String> {
     let mut octets = Vec::new();
     if File::open(path)?.take(LARGEST + 1).read_to_end(&mut octets)? as u64 > LARGEST {
@@ -41,7 +41,7 @@ fn text_of(path: &Path) -> io::Result<String> {
 
 fn values(text: &str) -> Result<BTreeMap<String, Value>, Wrong> {
     let document = DeTable::parse(text).map_err(|error| {
-        // The message only: what `Display` adds is the line itself, which may hold a token.
+        // The message only: `Display` adds the line itself, which may contain a token.
         let at = error.span().map_or(0, |span| span.start);
         let message = error.message().trim().replace('\n', ", ");
         (at, format!("{message}: write it as TOML, with text in quotes, such as listen = \"0.0.0.0:8080\""))
@@ -68,14 +68,15 @@ fn values(text: &str) -> Result<BTreeMap<String, Value>, Wrong> {
     Ok(values)
 }
 
-/// A value as one would write it behind its flag; an array is several.
+/// A value as its flag would take it; an array is several values.
 fn words(value: &DeValue<'_>) -> Result<Vec<String>, &'static str> {
     match value {
-        DeValue::Array(array) if array.is_empty() => Err("is empty: name at least one, or leave it out"),
-        DeValue::Array(array) => {
-            array.iter().map(|value| word(value.get_ref()).ok_or("has an array of more than values")).collect()
-        }
-        value => word(value).map(|word| vec![word]).ok_or("is a value, not a section: write it as key = value"),
+        DeValue::Array(array) if array.is_empty() => Err("is empty: name at least one, or remove it"),
+        DeValue::Array(array) => array
+            .iter()
+            .map(|value| word(value.get_ref()).ok_or("has an array that contains more than values"))
+            .collect(),
+        value => word(value).map(|word| vec![word]).ok_or("is not a section: write it as key = value"),
     }
 }
 
@@ -90,17 +91,17 @@ fn word(value: &DeValue<'_>) -> Option<String> {
     }
 }
 
-/// Reads a value as its flag would, or says why it is none.
+/// Checks a value as its flag would.
 fn check(setting: &Setting, words: &[String]) -> Result<(), String> {
     if setting.is_secret() && words.iter().any(|word| word == MASK) {
-        return Err("this is where the secret was masked: write it here, or leave the line out".to_owned());
+        return Err("this is a masked secret: write the secret here, or remove the line".to_owned());
     }
     let flags = words.iter().map(|word| format!("{}={word}", setting.flag()));
     let Err(error) = parser().try_get_matches_from(flags) else { return Ok(()) };
     let why = match error.source() {
         Some(source) => in_plain_words(&source.to_string()),
-        None if words.len() > 1 => "this is one value, not an array".to_owned(),
-        None => format!("this is no {}", setting.shape()),
+        None if words.len() > 1 => "write one value, not an array".to_owned(),
+        None => format!("this is not a {}", setting.shape()),
     };
     Err(if setting.is_secret() { why } else { format!("{:?}: {why}", words.join(",")) })
 }
@@ -114,7 +115,7 @@ fn no_section(known: &[Setting], name: &str, content: &DeValue<'_>) -> String {
         return format!("{name} is a section: write [{name}], and its settings below that");
     }
     if let Some(setting) = known.iter().find(|setting| setting.key() == name) {
-        return format!("{name} belongs into a section: write it below [{}]", setting.section());
+        return format!("{name} belongs in a section: write it below [{}]", setting.section());
     }
     let sections = known.iter().map(Setting::section);
     let near = if content.is_table() {
@@ -123,12 +124,12 @@ fn no_section(known: &[Setting], name: &str, content: &DeValue<'_>) -> String {
         let near = nearest(name, known.iter().map(Setting::path).chain(sections.map(str::to_owned)));
         near.map(|near| format!("did you mean {near}?"))
     };
-    format!("{name} is no setting: {}", near.unwrap_or_else(|| "sluice check-config prints all".to_owned()))
+    format!("{name} is not a setting: {}", near.unwrap_or_else(|| "sluice check-config prints all settings".to_owned()))
 }
 
 fn no_key(known: &[Setting], section: &str, key: &str) -> String {
     if let Some(elsewhere) = known.iter().find(|setting| setting.key() == key) {
-        return format!("{key} is no setting of [{section}]: write it below [{}]", elsewhere.section());
+        return format!("{key} is not a setting of [{section}]: write it below [{}]", elsewhere.section());
     }
     let (own, others): (Vec<_>, Vec<_>) = known.iter().partition(|setting| setting.section() == section);
     let near = [own, others].into_iter().find_map(|settings| {
@@ -137,7 +138,10 @@ fn no_key(known: &[Setting], section: &str, key: &str) -> String {
         keys.into_iter().find_map(|(key, path)| (key == found).then_some(path))
     });
     let advice = near.map(|near| format!("did you mean {near}?"));
-    format!("{section}.{key} is no setting: {}", advice.unwrap_or_else(|| "sluice check-config prints all".to_owned()))
+    format!(
+        "{section}.{key} is not a setting: {}",
+        advice.unwrap_or_else(|| "sluice check-config prints all settings".to_owned())
+    )
 }
 
 fn line_of(text: &str, at: usize) -> usize {

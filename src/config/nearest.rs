@@ -1,9 +1,9 @@
-//! Misspelt names: the known name that is meant, most likely.
+//! Suggestions for misspelt names.
 
 use super::ConfigError;
 use super::setting;
 
-/// The known name that differs least from `name`; none if all differ in more than a third of their letters.
+/// The known name that differs least from `name`; `None` if all differ in more than a third of their letters.
 pub(super) fn nearest<T: AsRef<str>>(name: &str, known: impl IntoIterator<Item = T>) -> Option<T> {
     let name = name.to_ascii_lowercase();
     let distances = known.into_iter().map(|known| {
@@ -14,11 +14,11 @@ pub(super) fn nearest<T: AsRef<str>>(name: &str, known: impl IntoIterator<Item =
     near.min_by_key(|(distance, ..)| *distance).map(|(_, _, known)| known)
 }
 
-/// Variables that are read elsewhere.
+/// Variables that other parts of sluice read.
 const OTHERS: [&str; 2] = ["SLUICE_CONFIG", "SLUICE_LOAD_TOKEN"];
 
-/// Variables that look like ours and are not, each in a sentence to warn of. Kubernetes sets some for a service called
-/// sluice; those are left out.
+/// Warnings about variables that begin like sluice's but are unknown. Those that Kubernetes sets for a service called
+/// sluice are left out.
 ///
 /// # Errors
 /// A misspelt secret is an error, because it would leave the relay open.
@@ -34,7 +34,7 @@ pub fn unknown_variables(names: impl Iterator<Item = String>) -> Result<Vec<Stri
         let near = nearest(&name, known());
         let advice = near.map(|near| format!("did you mean {near}?"));
         let advice = advice.unwrap_or_else(|| "sluice --help has all".to_owned());
-        let sentence = format!("the variable {name} is no setting: {advice}");
+        let sentence = format!("the variable {name} is not a setting: {advice}");
         let secret = settings.iter().any(|setting| setting.is_secret() && near == Some(setting.variable()));
         if secret || ["TOKEN", "SECRET"].iter().any(|part| name.contains(part)) {
             return Err(ConfigError::UnknownSecret(sentence));

@@ -9,10 +9,10 @@ use super::Settings;
 #[derive(Clone)]
 pub(super) struct Setting(Arg);
 
-/// Stands for a secret. A file that still has it is refused, so that nobody starts a relay with this for a token.
+/// Replaces a secret in output. A file that still contains it is refused, so that no relay starts with it as a token.
 pub(super) const MASK: &str = "(secret)";
 
-/// Where a value comes from; a later one wins.
+/// The origin of a value; a later one takes precedence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Origin {
     Default,
@@ -22,7 +22,7 @@ pub(super) enum Origin {
     Flag,
 }
 
-/// The values of one setting, in words; none if it is not set.
+/// The values of one setting as text; empty if it is not set.
 #[derive(Clone)]
 pub(super) struct Value {
     pub(super) words: Vec<String>,
@@ -34,13 +34,13 @@ pub(super) fn all() -> Vec<Setting> {
     Settings::augment_args(Command::new("settings")).get_arguments().cloned().map(Setting).collect()
 }
 
-/// Reads flags of settings, and nothing else: no environment, no help.
+/// A parser for the flags of settings only, without environment and help.
 pub(super) fn parser() -> Command {
     Settings::augment_args(Command::new("settings").no_binary_name(true).disable_help_flag(true))
         .mut_args(|argument| argument.env(None::<&'static str>))
 }
 
-/// The variable of a flag that has its dashes.
+/// The environment variable of a flag, which is given with its dashes.
 pub fn variable(flag: &str) -> String {
     format!("SLUICE_{}", flag.trim_start_matches('-').to_uppercase().replace('-', "_"))
 }
@@ -51,23 +51,23 @@ impl Setting {
         self.0.get_id().as_str()
     }
 
-    /// The section of the file, which is the heading in the help.
+    /// Its section in the file, which is its heading in the help.
     pub(super) fn section(&self) -> &str {
         self.0.get_help_heading().unwrap_or_default()
     }
 
-    /// The key in its section: the flag's name, unless that is the section's. Then the argument has an id of its own,
-    /// such as `http.listen`.
+    /// Its key in the section: the flag's name, unless that is the section's own name. Then the argument has an
+    /// explicit id, such as `http.listen`.
     pub(super) fn key(&self) -> String {
         self.id().rsplit('.').next().unwrap_or_default().replace('_', "-")
     }
 
-    /// Section and key, for a person.
+    /// Section and key, joined by a dot.
     pub(super) fn path(&self) -> String {
         format!("{}.{}", self.section(), self.key())
     }
 
-    /// With its dashes.
+    /// The flag with its dashes.
     pub(super) fn flag(&self) -> String {
         format!("--{}", self.0.get_long().unwrap_or_default())
     }
@@ -81,22 +81,22 @@ impl Setting {
         self.0.get_value_names().and_then(|names| names.first()).map_or("VALUE", |name| name.as_str())
     }
 
-    /// What it is for.
+    /// Its help text.
     pub(super) fn meaning(&self) -> String {
         self.0.get_help().map(ToString::to_string).unwrap_or_default()
     }
 
-    /// Its default, in words; none if it is then not set.
+    /// Its default as text; empty if it has none.
     pub(super) fn default_words(&self) -> Vec<String> {
         self.0.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect()
     }
 
-    /// Never shown.
+    /// It is never shown.
     pub(super) fn is_secret(&self) -> bool {
         self.0.is_hide_env_values_set()
     }
 
-    /// Several values, in an array.
+    /// It takes several values, as an array in the file.
     pub(super) fn is_list(&self) -> bool {
         matches!(self.0.get_action(), ArgAction::Append)
     }

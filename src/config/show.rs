@@ -4,7 +4,7 @@ use super::effective::Effective;
 use super::setting::{self, MASK, Origin, Setting, Value};
 
 impl Effective {
-    /// A file with all settings as they are in force, and where each comes from. What is not set is a comment, and
+    /// All settings in force as a TOML file, with the origin of each. Settings without a value are comments, and
     /// secrets are masked.
     pub fn to_toml(&self) -> String {
         let mut lines: Vec<(String, String)> = Vec::new();

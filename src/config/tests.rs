@@ -6,14 +6,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Flags alone: tests share one environment.
+/// Settings from flags alone, because all tests share one environment.
 fn given(flags: &[&str]) -> Given {
     let command = Given::augment_args(Command::new("sluice").no_binary_name(true));
     let matches = command.mut_args(|argument| argument.env(None::<&'static str>)).try_get_matches_from(flags);
     Given::from_arg_matches(&matches.unwrap()).unwrap()
 }
 
-/// A file of this text, and flags.
+/// Settings from a file with this text, and flags.
 fn with_file(text: &str, flags: &[&str]) -> Result<Effective, ConfigError> {
     let path = std::env::temp_dir().join(format!("sluice-{}.toml", crate::name::SessionId::random()));
     std::fs::write(&path, text).unwrap();
@@ -84,9 +84,9 @@ fn flags_win_over_the_file_and_the_file_over_defaults() {
 }
 
 #[test]
-fn what_is_wrong_in_the_file_is_said_in_one_sentence_with_its_line_and_without_its_secrets() {
+fn an_error_in_the_file_is_one_sentence_with_its_line_and_without_secrets() {
     for (text, line, part) in [
-        ("[http]\nhtpp = '127.0.0.1:1'\n", 2, "http.htpp is no setting"),
+        ("[http]\nhtpp = '127.0.0.1:1'\n", 2, "http.htpp is not a setting"),
         ("[http]\nlistn = '127.0.0.1:1'\n", 2, "did you mean http.listen?"),
         ("[http]\nadvertize = '127.0.0.1:1'\n", 2, "did you mean media.advertise?"),
         ("[http]\nadvertise = '127.0.0.1:1'\n", 2, "write it below [media]"),
@@ -94,7 +94,7 @@ fn what_is_wrong_in_the_file_is_said_in_one_sentence_with_its_line_and_without_i
         ("htpp = '127.0.0.1:1'\n", 1, "did you mean http?"),
         ("http = '127.0.0.1:1'\n", 1, "write [http]"),
         ("publish-token = 'hunter2'\n", 1, "write it below [auth]"),
-        ("zebra = 1\n", 1, "zebra is no setting: sluice check-config prints all"),
+        ("zebra = 1\n", 1, "zebra is not a setting: sluice check-config prints all"),
         ("[http]\nlisten = 'nowhere'\n", 2, "for example 0.0.0.0:8080"),
         ("[http]\nallow-origin = ['example.org']\n", 2, "write it like https://example.org"),
         ("[http]\nallow-origin = []\n", 2, "is empty"),
@@ -102,7 +102,7 @@ fn what_is_wrong_in_the_file_is_said_in_one_sentence_with_its_line_and_without_i
         ("[http]\n\n[http.listen]\nport = 1\n", 3, "key = value"),
         ("[http]\ntrusted-proxy = ['10.0.0.1/8']\n", 2, "10.0.0.0/8"),
         ("[http]\nice-server = ['stun.example']\n", 2, "stun:stun.example.org"),
-        ("[auth]\npublic-watch = 'maybe'\n", 2, "this is no BOOL"),
+        ("[auth]\npublic-watch = 'maybe'\n", 2, "this is not a BOOL"),
         ("[auth]\npublish-token = 'hunter2\n", 2, "text in quotes"),
         ("[http]\nlisten = 127.0.0.1:8080\n", 2, "text in quotes"),
         ("{ \"http\": 1 }", 1, "write it as TOML"),
@@ -117,26 +117,26 @@ fn what_is_wrong_in_the_file_is_said_in_one_sentence_with_its_line_and_without_i
         assert!(said.contains(part) && at == line, "{text:?}: line {at}: {said}");
         assert!(!said.contains('\n') && !said.contains("hunter2"), "{said}");
     }
-    for (path, part) in [("/nowhere.toml", "there is no file"), ("/", "is a directory")] {
+    for (path, part) in [("/nowhere.toml", "does not exist"), ("/", "is a directory")] {
         let Err(error) = given(&["--config", path]).effective() else { panic!("{path} is read") };
         assert!(error.to_string().contains(part), "{error}");
     }
 }
 
 #[test]
-fn what_makes_no_sense_together_is_an_error_before_anything_starts() {
+fn inconsistent_settings_are_an_error_before_anything_starts() {
     for (flags, part) in [
         (vec!["--watch-token", "w"], "publish-token"),
         (vec!["--publish-token", ""], "publish-token is empty"),
         (vec!["--advertise", "0.0.0.0"], "--advertise"),
         (vec!["--log", "a=b=c=["], "log filter"),
         (vec!["--log", "verbose"], "error, warn, info, debug or trace"),
-        (vec!["--admin", "127.0.0.1:8080", "--http", "127.0.0.1:8080"], "leave --admin out"),
+        (vec!["--admin", "127.0.0.1:8080", "--http", "127.0.0.1:8080"], "omit --admin"),
         (vec!["--ice-server", "turn:a.example"], "--turn-secret"),
         (vec!["--turn-secret", "s"], "--ice-server"),
-        (vec!["--public-watch", "--publish-token", "p", "--watch-token", "w"], "leave one of the two out"),
-        (vec!["--allow-origin", "*,https://a.example"], "leave * out"),
-        (vec!["--allow-origin", "https://a.example,*"], "leave * out"),
+        (vec!["--public-watch", "--publish-token", "p", "--watch-token", "w"], "remove one of the two"),
+        (vec!["--allow-origin", "*,https://a.example"], "remove *"),
+        (vec!["--allow-origin", "https://a.example,*"], "remove *"),
         (vec!["--fast-start", "0", "--fast-start-size", "16"], "--fast-start-size"),
         (vec!["--fast-start", "20", "--fast-start-size", "0"], "--fast-start-size"),
         (vec!["--fast-start", "0", "--fast-start-total", "64"], "--fast-start-total would have no effect"),
@@ -148,7 +148,7 @@ fn what_makes_no_sense_together_is_an_error_before_anything_starts() {
 }
 
 #[test]
-fn what_only_looks_like_a_contradiction_is_taken() {
+fn settings_that_only_look_contradictory_are_accepted() {
     for flags in [
         vec!["--fast-start", "0"],
         vec!["--fast-start-size", "0"],
@@ -164,7 +164,7 @@ fn what_only_looks_like_a_contradiction_is_taken() {
 }
 
 #[test]
-fn what_a_running_relay_takes_up_is_told_from_what_needs_a_restart() {
+fn settings_that_a_running_relay_applies_are_distinguished_from_those_that_need_a_restart() {
     let mut old = with_file(FILE, &[]).unwrap();
     let text = FILE.replace("'p'", "'q'").replace("'debug'", "'info'").replace("workers = 2", "workers = 3");
     let new = with_file(&text, &[]).unwrap();
@@ -174,13 +174,13 @@ fn what_a_running_relay_takes_up_is_told_from_what_needs_a_restart() {
     old.take_up(&new);
     let left: Vec<_> = old.changes(&new).into_iter().map(|it| it.path).collect();
     assert_eq!(left, ["media.workers"], "it is named until the relay is restarted");
-    // A flag that wins over the file hides the change.
+    // A flag that overrides the file hides a change in the file.
     let flagged = |text: &str| with_file(text, &["--publish-token", "f"]).unwrap();
     assert!(flagged(FILE).changes(&flagged(&FILE.replace("'p'", "'q'"))).is_empty());
 }
 
 #[test]
-fn the_settings_in_force_are_a_file_again_that_says_where_each_comes_from() {
+fn the_settings_in_force_are_printed_as_a_file_with_their_origins() {
     let flags = ["--workers", "3", "--log", "info,sluice=debug"];
     let effective = with_file(FILE, &flags).unwrap();
     let text = effective.to_toml();
@@ -190,7 +190,7 @@ fn the_settings_in_force_are_a_file_again_that_says_where_each_comes_from() {
     }
     assert!(!text.contains("\"p\"") && text.contains("publish-token = \"(secret)\""), "{text}");
 
-    // Secrets apart, reading it gives the same.
+    // Except for secrets, reading the output gives the same settings.
     let (_, masked) = complaint(&text);
     assert!(masked.contains("masked"), "{masked}");
     let again = with_file(&text.replace("(secret)", "s"), &[]).unwrap();
@@ -210,7 +210,7 @@ fn a_misspelt_variable_names_the_one_that_is_meant_and_is_an_error_if_that_is_a_
     assert!(unknown(&["SLUICE_SERVICE_HOST", "SLUICE_PORT", "SLUICE_PORT_8080_TCP"]).unwrap().is_empty());
     assert_eq!(
         unknown(&["SLUICE_HTPP"]).unwrap(),
-        ["the variable SLUICE_HTPP is no setting: did you mean SLUICE_HTTP?"]
+        ["the variable SLUICE_HTPP is not a setting: did you mean SLUICE_HTTP?"]
     );
     for secret in ["SLUICE_PUBLISH_TOKENS", "SLUICE_PUBLISH_TOKN", "SLUICE_MY_SECRET"] {
         assert!(matches!(unknown(&[secret]), Err(ConfigError::UnknownSecret(_))), "{secret}");
@@ -240,7 +240,7 @@ fn flag_variable_and_key_of_a_setting_bear_one_name() {
 }
 
 proptest! {
-    /// Whatever stands in the file, the answer is settings or a sentence.
+    /// Whatever the file contains, the result is settings or an error message.
     #[test]
     fn no_file_makes_it_panic(at in 0..FILE.len(), length in 0usize..40, inserted in "[-\\[\\]'\"{}=,.# \n0-9a-z*:/]{0,12}") {
         let end = (at + length).min(FILE.len());

@@ -1,4 +1,4 @@
-//! The `load` command: publishes, joins viewers, counts what reaches them, and reports.
+//! The `load` command: publishes, lets viewers join, counts the packets that reach them, and reports.
 
 use std::time::{Duration, Instant};
 
@@ -12,30 +12,30 @@ use super::{Report, report};
 use crate::client::Client;
 use crate::name::Role;
 
-/// A publisher that is not connected by then never will be.
+/// How long publishers have to connect.
 pub(super) const PUBLISHING: Duration = Duration::from_secs(10);
 
-/// So long the viewers have to join, and for each hundred of them this much more.
+/// How long viewers have to join, and how much longer for each hundred of them.
 pub(super) const JOINING: Duration = Duration::from_secs(20);
 pub(super) const JOINING_A_HUNDRED: Duration = Duration::from_secs(10);
 
-/// Before memory is looked at the first time: the relay's history holds a second.
+/// Delay before memory is first measured: the relay's history holds one second.
 pub(super) const WARMING: Duration = Duration::from_millis(1500);
 
 /// Between the last join and the first counted packet.
 pub(super) const SETTLING: Duration = Duration::from_secs(1);
 
-/// The pause that keeps what is counted apart from what is not: by its end nothing is under way any more.
+/// The pause before packets are counted: at its end no earlier packet is still in flight.
 pub(super) const PAUSE: Duration = Duration::from_millis(300);
 
 /// How long the last packets have to arrive.
 pub(super) const DRAINING: Duration = Duration::from_secs(2);
 
-/// Publishes, watches, measures, and ends what it began.
+/// Publishes, watches, measures, and ends its sessions.
 ///
 /// # Errors
-/// A sentence that says what to do, when the relay cannot be reached, refuses, or nobody joins. Lost packets are no
-/// error: the report tells them.
+/// An error that says what to do, when the relay cannot be reached, refuses, or no viewer joins. Lost packets are not
+/// an error; they are in the report.
 pub fn run(config: &Config) -> Result<Report> {
     let process = config.pid.map(Process::find).transpose()?;
     let sessions = Sessions::new(Client::new(config.token.as_deref()));
@@ -68,12 +68,11 @@ pub fn run(config: &Config) -> Result<Report> {
     joiner.stop();
     let joined = field.viewers_with_media();
     if joined < config.viewers {
-        let why = field
-            .take_failure()
-            .map_or("they did not connect, or nobody publishes there: --whip URL does".to_owned(), |error| {
-                format!("{error:#}")
-            });
-        tracing::warn!(joined, asked = config.viewers, "not everybody joined: {why}");
+        let why = field.take_failure().map_or(
+            "they did not connect, or the stream has no publisher: publish with --whip URL".to_owned(),
+            |error| format!("{error:#}"),
+        );
+        tracing::warn!(joined, asked = config.viewers, "some viewers did not join: {why}");
         if joined == 0 && config.viewers > 0 {
             bail!("no viewer joined: {why}");
         }

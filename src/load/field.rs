@@ -1,4 +1,4 @@
-//! All clients of a run on one thread: who receives, who sends, whose timer is due.
+//! All clients of a run, on one thread: dispatches received packets and due timers.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -17,15 +17,15 @@ use super::viewer::Viewer;
 use crate::name::Role;
 use crate::peer::client::{Client, Track};
 
-/// Viewers that open what they get.
+/// Viewers that decrypt their packets.
 const SAMPLE: usize = 3;
 
-/// How long the thread sleeps at most, so that conditions on time are looked at.
+/// Maximum time that the thread sleeps, so that conditions on time are checked.
 const LONGEST_SLEEP: Duration = Duration::from_millis(20);
 
 const WAKER: Token = Token(0);
 
-/// A client with an answer, or why there is none.
+/// A client with an answer, or the error.
 pub(super) type Arrival = Result<Joined>;
 
 /// A client that has its answer and is about to connect.
@@ -38,14 +38,14 @@ pub(super) struct Joined {
     pub(super) asked: Instant,
 }
 
-/// The clients, and what they came to.
+/// The clients and their results.
 pub(super) struct Field {
     poll: Poll,
     waker: Arc<Waker>,
     arrivals: Receiver<Arrival>,
     sender: Sender<Arrival>,
     members: Vec<Member>,
-    /// When each member wants to be called, by its place.
+    /// When the timer of each client is due, by its place.
     timers: BTreeSet<(Instant, usize)>,
     due: Vec<Option<Instant>>,
     buffers: Buffers,
@@ -96,12 +96,12 @@ impl Field {
         })
     }
 
-    /// Where new clients are put: the channel, and the waker to ring afterwards.
+    /// Where new clients are sent: the channel, and the waker to call afterwards.
     pub(super) fn entrance(&self) -> (Sender<Arrival>, Arc<Waker>) {
         (self.sender.clone(), self.waker.clone())
     }
 
-    /// Lets everything happen until `done`, at most for `patience`.
+    /// Runs all clients until `done`, for at most `patience`.
     pub(super) fn run(&mut self, patience: Duration, mut done: impl FnMut(&Self) -> bool) {
         let until = Instant::now() + patience;
         let mut events = Events::with_capacity(1024);
@@ -119,9 +119,9 @@ impl Field {
                 return;
             }
             let now = Instant::now();
-            // 1. Bursts that are due leave first: what arrives can wait in its socket, and its time is the kernel's.
+            // 1. Send bursts that are due: received packets can wait in their sockets, and the kernel has stamped them.
             self.handle_timeouts(now);
-            // 2. What has arrived.
+            // 2. Receive.
             for event in &events {
                 match event.token() {
                     WAKER => self.admit(now),
@@ -131,7 +131,7 @@ impl Field {
         }
     }
 
-    /// Publishers send from now on, one after the other within an interval.
+    /// Starts all publishers, spread over one interval.
     pub(super) fn publish(&mut self) {
         let now = Instant::now();
         let count = self.publishers().count().max(1) as u32;
@@ -146,7 +146,7 @@ impl Field {
         }
     }
 
-    /// Publishers send nothing.
+    /// Stops all publishers until [`Self::publish`].
     pub(super) fn pause(&mut self) {
         for member in &mut self.members {
             if let Member::Publisher(publisher) = member {
@@ -155,7 +155,7 @@ impl Field {
         }
     }
 
-    /// Counts from here on.
+    /// Starts counting.
     pub(super) fn begin_counting(&mut self) {
         for member in &mut self.members {
             match member {
@@ -165,7 +165,7 @@ impl Field {
         }
     }
 
-    /// True once every viewer that ever got media has got all that was published since the counting began.
+    /// True once every viewer that ever received media has received everything published since counting began.
     pub(super) fn has_everything(&self) -> bool {
         let mut publishers = self.publishers().peekable();
         let Some(first) = publishers.peek() else { return false };
@@ -188,12 +188,12 @@ impl Field {
         })
     }
 
-    /// Viewers that got a packet.
+    /// Viewers that have received a packet.
     pub(super) fn watching(&self) -> impl Iterator<Item = &Viewer> {
         self.viewers().filter(|viewer| viewer.line.began.is_some())
     }
 
-    /// What the viewers of the sample saw.
+    /// What the decrypting viewers measured.
     pub(super) fn samples(&self) -> impl Iterator<Item = &Opened> {
         self.viewers().filter_map(|viewer| viewer.line.opened())
     }
@@ -202,7 +202,7 @@ impl Field {
         self.publishers().filter(|publisher| publisher.is_connected()).count()
     }
 
-    /// How many viewers got a packet.
+    /// How many viewers have received a packet.
     pub(super) fn viewers_with_media(&self) -> usize {
         self.with_media
     }
@@ -212,12 +212,12 @@ impl Field {
         self.failures.len()
     }
 
-    /// The first thing that went wrong.
+    /// The first error.
     pub(super) fn failure(&self) -> Option<&anyhow::Error> {
         self.failures.first()
     }
 
-    /// The first thing that went wrong, a session that ended before its time being one.
+    /// The first error, including sessions that ended early.
     pub(super) fn take_failure(&mut self) -> Option<anyhow::Error> {
         if !self.failures.is_empty() {
             return Some(self.failures.swap_remove(0));
@@ -270,7 +270,7 @@ impl Field {
                 let had_media = viewer.line.began.is_some();
                 let other = viewer.receive(buffers, now);
                 self.with_media += usize::from(!had_media && viewer.line.began.is_some());
-                // Media alone changes nothing else.
+                // Media alone changes no timer and causes no event.
                 if !other {
                     return;
                 }
@@ -295,7 +295,7 @@ impl Field {
         }
     }
 
-    /// Sends what a member has to say, takes what happened to it, and sets its timer.
+    /// Sends what a client has queued, handles its events, and sets its timer.
     fn settle(&mut self, place: usize, now: Instant) {
         self.members[place].link().transmit();
         match &mut self.members[place] {

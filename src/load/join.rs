@@ -1,5 +1,5 @@
-//! Getting sessions: offers are made and posted on a few threads of their own, so that joining clients do not delay
-//! those that count packets.
+//! Creates sessions: a few separate threads make and post offers, so that joining does not delay the clients that count
+//! packets.
 
 use std::net::{IpAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,17 +22,17 @@ use crate::peer::Certificate;
 use crate::peer::client::{Client, Config as ClientConfig};
 use crate::srtp::SrtpProfile;
 
-/// Requests under way at once.
+/// Requests in progress at a time.
 const THREADS: usize = 4;
 
-/// How often one client asks again when the relay says that it is busy, and how long it waits at most each time.
+/// How often one client retries when the relay is busy, and the longest wait each time.
 const TRIES: usize = 20;
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a relay may take to accept a TCP connection.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// The sessions that a run has made. What is left of them is ended when it is dropped.
+/// The sessions that a run has created. The remaining ones are ended on drop.
 pub(super) struct Sessions {
     http: HttpClient,
     created: Arc<Mutex<Vec<Created>>>,
@@ -43,7 +43,7 @@ impl Sessions {
         Self { http, created: Arc::default() }
     }
 
-    /// Ends all, some at once; returns how many could not be ended.
+    /// Ends all sessions, several at a time; returns how many could not be ended.
     pub(super) fn end_all(&self) -> usize {
         let created = std::mem::take(&mut *self.created.lock().unwrap_or_else(PoisonError::into_inner));
         let share = created.len().div_ceil(THREADS).max(1);
@@ -67,7 +67,7 @@ impl Drop for Sessions {
     }
 }
 
-/// The threads that join.
+/// The joining threads.
 pub(super) struct Joiner {
     work: Option<Sender<(Role, usize)>>,
     stopped: Arc<AtomicBool>,
@@ -90,7 +90,7 @@ struct Shared {
 }
 
 impl Joiner {
-    /// Looks for the relay and starts the threads.
+    /// Checks that the relay is reachable and starts the threads.
     pub(super) fn new(config: &Config, sessions: &Sessions, field: &Field) -> Result<Self> {
         let (work, receiver) = channel();
         let (arrivals, waker) = field.entrance();
@@ -116,17 +116,17 @@ impl Joiner {
         Ok(Self { work: Some(work), stopped, threads: threads.collect::<Result<_, _>>()? })
     }
 
-    /// Lets so many clients join, spread over the streams.
+    /// Lets this many clients join, spread over the streams.
     pub(super) fn join(&self, role: Role, count: usize) {
         if let Some(work) = &self.work {
             for number in 0..count {
-                // The threads end after this sender, so somebody receives.
+                // The threads end after this sender is dropped, so there is a receiver.
                 let _ = work.send((role, number));
             }
         }
     }
 
-    /// Gives up what has not joined yet.
+    /// Gives up the clients that have not joined yet.
     pub(super) fn stop(&mut self) {
         self.stopped.store(true, Ordering::Relaxed);
         self.work = None;
@@ -154,7 +154,7 @@ impl Shared {
             }
             let arrival = self.join(role, number);
             if self.arrivals.send(arrival).is_ok() {
-                // It fails only when the poll is gone, and then nobody waits.
+                // It fails only when the poll is gone, and then nothing waits for it.
                 let _ = self.waker.wake();
             }
         }
@@ -187,7 +187,7 @@ impl Shared {
     }
 }
 
-/// Asks again while the other side says when to.
+/// Retries while the other side says when to.
 fn patiently<T>(
     mut request: impl FnMut() -> Result<T, ClientError>,
     stopped: impl Fn() -> bool,
@@ -203,7 +203,7 @@ fn patiently<T>(
     request()
 }
 
-/// What an operator can do about a refusal.
+/// Adds what an operator can do about a refusal.
 fn explain(error: ClientError, role: Role) -> anyhow::Error {
     let advice = match &error {
         ClientError::Refused { status: 401 | 403, .. } => "give the relay's token by --token",
@@ -219,12 +219,12 @@ fn explain(error: ClientError, role: Role) -> anyhow::Error {
     anyhow!("{error}: {advice}")
 }
 
-/// The endpoint of a stream by its number: the first has the name that was given.
+/// The endpoint of a stream by its number: the first keeps the given name.
 fn endpoint_of(endpoint: &str, stream: usize) -> String {
     if stream == 0 { endpoint.to_owned() } else { format!("{endpoint}-{}", stream + 1) }
 }
 
-/// The address of this machine from which the relay is reached; finds out on the way whether it is.
+/// The local address from which the relay is reached; fails if it is unreachable.
 fn local_address(endpoint: &str) -> Result<IpAddr> {
     let url = Url::parse(endpoint).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
     let url = url.ok_or_else(|| anyhow!("{endpoint:?} is not a URL: write it like http://localhost:8080/whep/NAME"))?;
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_listens_is_told_in_a_sentence() {
+    fn an_address_without_a_listener_is_explained_in_a_sentence() {
         for any in ["127.0.0.1:0", "[::1]:0"] {
             let (_held, address) = crate::client::tests::closed_port(any);
             let error = local_address(&format!("http://{address}/whep/x")).unwrap_err();

@@ -13,23 +13,23 @@ use crate::peer::Event;
 use crate::peer::client::Client;
 use crate::rtcp::Compound;
 
-/// Bytes that wait in a viewer's socket while the load is busy with others.
+/// Receive buffer of a viewer's socket, which fills while the thread serves other clients.
 const BUFFER: usize = 1024 * 1024;
 
 /// The largest aggregate that the kernel hands over.
 const RECEIVE: usize = 64 * 1024;
 
-/// A client behind a socket of its own.
+/// A client and its socket.
 pub(super) struct Link {
     pub(super) client: Client,
     pub(super) socket: UdpSocket,
     state: UdpSocketState,
-    /// Where DTLS goes, and with it media.
+    /// The address for DTLS, and so for media.
     relay: Option<SocketAddr>,
     is_connected: bool,
 }
 
-/// The buffers that all links receive into, one after the other.
+/// Receive buffers that all links share, one after the other.
 pub(super) struct Buffers {
     buffers: Vec<Vec<u8>>,
     metas: [RecvMeta; BATCH_SIZE],
@@ -53,13 +53,13 @@ impl Link {
     pub(super) fn new(client: Client, socket: std::net::UdpSocket) -> Result<Self> {
         let socket = UdpSocket::from_std(socket);
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
-        // As much as the kernel grants: what is lost for want of it is counted.
+        // As large as the kernel grants: what is lost for lack of space is counted.
         let _ = state.set_recv_buffer_size(UdpSockRef::from(&socket), BUFFER);
         Ok(Self { client, socket, state, relay: None, is_connected: false })
     }
 
-    /// Receives all that waits. Media goes to `take` with the time since the Unix epoch at which the kernel got it,
-    /// everything else to the client; true if there was something else.
+    /// Receives all packets that wait. Media is passed to `take` with the kernel's receive time since the Unix epoch,
+    /// everything else to the client. True if there was anything but media.
     pub(super) fn receive(
         &mut self,
         buffers: &mut Buffers,
@@ -71,7 +71,7 @@ impl Link {
             let received = match self.receive_batch(buffers) {
                 Ok(received) => received,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                // Nothing there; or the relay is gone, which other signs tell better.
+                // No packet is ready; or the relay is gone, which other signs show better.
                 Err(_) => return other,
             };
             for (meta, buffer) in buffers.metas[..received].iter().zip(&mut buffers.buffers) {
@@ -81,7 +81,7 @@ impl Link {
                         take(datagram, at);
                     } else {
                         other = true;
-                        // Errors are for a counter; what matters shows in the events.
+                        // The client's errors are ignored; relevant ones become events.
                         let _ = self.client.handle_datagram(datagram, meta.addr, now);
                         if !self.is_connected {
                             // webrtc-rs begins DTLS at a timeout, which would come some 200 ms after the check.
@@ -90,33 +90,33 @@ impl Link {
                     }
                 }
             }
-            // Fewer than a batch: the kernel had no more.
+            // Less than a full batch: the kernel has no more.
             if received < BATCH_SIZE {
                 return other;
             }
         }
     }
 
-    /// Sends what the client has to say.
+    /// Sends what the client has queued.
     pub(super) fn transmit(&mut self) {
         while let Some((to, datagram)) = self.client.poll_transmit() {
-            // Connectivity checks go everywhere, DTLS only where one was answered (RFC 7983 7).
+            // Connectivity checks go to every address, DTLS only to one that answered a check (RFC 7983 7).
             if matches!(datagram.first(), Some(20..=63)) {
                 self.relay = Some(to);
             }
-            // What a full buffer loses is lost as on the network.
+            // A packet that does not fit into the send buffer is lost as on the network.
             let _ = self.socket.send_to(&datagram, to);
         }
     }
 
-    /// Sends a packet of media; nothing before DTLS knows where to.
+    /// Sends a media packet; does nothing before the address for DTLS is known.
     pub(super) fn send_media(&self, packet: &[u8]) {
         if let Some(relay) = self.relay {
             let _ = self.socket.send_to(packet, relay);
         }
     }
 
-    /// The next thing that happened to the client.
+    /// The client's next event.
     pub(super) fn poll_event(&mut self) -> Option<Event> {
         let event = self.client.poll_event();
         self.is_connected |= matches!(event, Some(Event::Connected(_)));
@@ -129,7 +129,7 @@ impl Link {
         self.transmit();
     }
 
-    /// The port that it sends from.
+    /// The local port.
     pub(super) fn port(&self) -> Option<u16> {
         self.socket.local_addr().ok().map(|local| local.port())
     }
@@ -142,7 +142,7 @@ impl Link {
     }
 }
 
-/// RTP, as against RTCP, DTLS and STUN (RFC 7983 7, RFC 5761 4).
+/// True for RTP, false for RTCP, DTLS and STUN (RFC 7983 7, RFC 5761 4).
 fn is_media(datagram: &[u8]) -> bool {
     matches!(datagram, [128..=191, second, ..] if !matches!(second, 192..=223))
 }

@@ -1,9 +1,9 @@
-//! Synthetic publishers and viewers, and the report of what they saw and what it cost: `sluice load`.
+//! Synthetic publishers and viewers, and a report of what they received and what it cost: `sluice load`.
 //!
-//! All clients live in this process, which is not the relay's, on one thread with a socket each. They are the same
-//! [`Client`](crate::peer::client::Client)s as in the tests: real offers, ICE, DTLS and RTCP. RTP is counted from its
-//! clear header; a few viewers open it, check what is in it, and read when it was sent. The rules: the load must not be
-//! the bottleneck, so it tells its own share of a CPU; it stops by itself; and it ends the sessions it made.
+//! All clients run in this process, separate from the relay's, on one thread with one socket each. They are the
+//! [`Client`](crate::peer::client::Client)s of the tests: real offers, ICE, DTLS and RTCP. RTP is counted by its clear
+//! header; a few viewers decrypt it, check the payload and read when it was sent. The rules: the load must not be the
+//! bottleneck, so it reports its own share of a CPU; it stops by itself; and it ends the sessions that it created.
 
 mod command;
 mod config;

@@ -1,12 +1,12 @@
-//! What synthetic packets carry: the start of a VP8 picture (RFC 7741), a number, when it was sent, and bytes that
-//! follow from the number, so that a viewer that opens the packet can tell whether it is whole.
+//! The payload of synthetic packets: the start of a VP8 frame (RFC 7741), a number, the send time, and bytes derived
+//! from the number, so that a viewer that decrypts the packet can verify it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// VP8 payload descriptor and, at the start of a picture, frame tag, start code and size of 640 x 360
-/// (RFC 6386 9.1). Later packets of a picture have the same bytes with another descriptor.
+/// VP8 payload descriptor and, at the start of a frame, frame tag, start code and size of 640 x 360 (RFC 6386 9.1).
+/// Later packets of a frame have the same bytes with another descriptor.
 const PICTURE: [u8; 11] = [0x10, 0, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01];
-/// Descriptor of a packet that goes on with a picture.
+/// Descriptor of a packet that continues a frame.
 const CONTINUATION: u8 = 0;
 /// In the frame tag: not a keyframe.
 const INTER: u8 = 1;
@@ -15,14 +15,14 @@ const NUMBER: usize = PICTURE.len();
 const SENT: usize = NUMBER + 8;
 const FILLER: usize = SENT + 8;
 
-/// Where in a picture a packet stands.
+/// The position of a packet in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// It begins a picture that decodes without another.
+    /// The first packet of a keyframe.
     KeyframeStart,
-    /// It begins any other picture.
+    /// The first packet of any other frame.
     Start,
-    /// It goes on with one.
+    /// A later packet.
     Continuation,
 }
 
@@ -40,7 +40,7 @@ pub(super) fn write(payload: &mut [u8], part: Part, number: u64, sent: Duration)
     filler.fill(filler_of(number));
 }
 
-/// When a payload was sent, since the Unix epoch; `None` if it is not what [`write()`] wrote.
+/// When a payload was sent, since the Unix epoch; `None` if [`write()`] did not write it.
 pub(super) fn read(payload: &[u8]) -> Option<Duration> {
     let (head, filler) = payload.split_at_checked(FILLER)?;
     let number = u64::from_be_bytes(*head[NUMBER..].first_chunk()?);
@@ -49,7 +49,7 @@ pub(super) fn read(payload: &[u8]) -> Option<Duration> {
     whole.then(|| Duration::from_nanos(sent))
 }
 
-/// The time since the Unix epoch, which the kernel's receive time stamps count from too.
+/// The time since the Unix epoch, which is also the origin of the kernel's receive timestamps.
 pub(super) fn wall_clock() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
@@ -68,7 +68,7 @@ mod tests {
     use crate::forward::codec::{Codec, KeyframeFinder};
 
     #[test]
-    fn what_is_written_is_read_and_damage_shows() {
+    fn a_written_payload_is_read_back_and_damage_is_detected() {
         let sent = Duration::new(1_700_000_000, 5);
         let mut payload = [0xff; 100];
         write(&mut payload, Part::Continuation, 777, sent);

@@ -1,4 +1,4 @@
-//! What Linux tells about a process: its CPU time, its memory, and what its sockets dropped.
+//! What Linux reports about a process: its CPU time, its memory, and what its sockets dropped.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ pub(super) struct Process {
     pid: u32,
 }
 
-/// CPU time and clock at the beginning of a measurement, of the relay if it is known and of this process.
+/// CPU times and clock at the start of a measurement, of the relay if it is known and of this process.
 #[derive(Debug)]
 pub(super) struct Measured {
     process: Option<Process>,
@@ -23,7 +23,7 @@ pub(super) struct Measured {
     began: Instant,
 }
 
-/// What a measurement came to.
+/// The result of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spent {
     /// Wall-clock time.
@@ -35,7 +35,7 @@ pub(super) struct Spent {
 }
 
 impl Process {
-    /// The process of a number.
+    /// Finds a process by its id.
     pub(super) fn find(pid: u32) -> Result<Self> {
         let process = Self { pid };
         process.cpu().with_context(|| format!("--pid {pid} is not a process that can be measured here"))?;
@@ -46,14 +46,14 @@ impl Process {
         Self { pid: std::process::id() }
     }
 
-    /// CPU time so far, of all its threads, in user and system mode.
+    /// CPU time so far, of all threads, in user and system mode.
     fn cpu(self) -> Result<Duration> {
         let path = format!("/proc/{}/stat", self.pid);
         let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
         cpu_of(&stat).with_context(|| format!("cannot make sense of {path}"))
     }
 
-    /// Memory that it has in RAM.
+    /// Resident memory.
     pub(super) fn resident_bytes(&self) -> Result<u64> {
         let path = format!("/proc/{}/status", self.pid);
         let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}: has the relay ended?"))?;
@@ -62,7 +62,7 @@ impl Process {
 }
 
 impl Measured {
-    /// Begins now.
+    /// Starts a measurement.
     pub(super) fn begin(process: Option<&Process>) -> Result<Self> {
         Ok(Self {
             process: process.copied(),
@@ -72,7 +72,7 @@ impl Measured {
         })
     }
 
-    /// Ends now.
+    /// Ends the measurement.
     pub(super) fn end(self) -> Result<Spent> {
         let elapsed = self.began.elapsed();
         let cpu = self.process.map(Process::cpu).transpose()?;
@@ -81,8 +81,8 @@ impl Measured {
     }
 }
 
-/// Datagrams that the kernel dropped because the buffers of these local UDP ports were full; `None` where it does not
-/// tell.
+/// Datagrams that the kernel dropped because the receive buffers of these local UDP ports were full; `None` where this
+/// is unknown.
 pub(super) fn socket_drops(ports: impl Iterator<Item = u16>) -> Option<u64> {
     let mut ports: Vec<u16> = ports.collect();
     ports.sort_unstable();
@@ -95,7 +95,7 @@ pub(super) fn socket_drops(ports: impl Iterator<Item = u16>) -> Option<u64> {
     known
 }
 
-/// Fields 14 and 15, counted behind the name, which may have spaces and brackets in it.
+/// Fields 14 and 15, counted after the name, which may contain spaces and brackets.
 fn cpu_of(stat: &str) -> Option<Duration> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace().skip(11);

@@ -1,4 +1,4 @@
-//! One synthetic publisher: bursts of packets at an even pace, a keyframe whenever the relay asks for one.
+//! One synthetic publisher: bursts of packets at an even pace, and a keyframe whenever the relay asks for one.
 
 use std::time::{Duration, Instant};
 
@@ -14,18 +14,18 @@ use crate::srtp::Sealer;
 /// VP8's RTP clock (RFC 7741 4.1).
 const CLOCK_RATE: f64 = 90_000.0;
 const HEADER_LEN: usize = 12;
-/// Room for the tag of any profile.
+/// Room for the authentication tag of any SRTP profile.
 const TAG_ROOM: usize = 16;
 
-/// A publisher that falls further behind than this leaves bursts out rather than send them all at once.
+/// A publisher that is further behind than this skips bursts instead of sending them all at once.
 const MAX_BEHIND: u32 = 3;
 
-/// What all publishers of a run have in common.
+/// The settings that all publishers of a run share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
-    /// Between two bursts.
+    /// Time between two bursts.
     pub(super) interval: Duration,
-    /// Packets in each.
+    /// Packets in each burst.
     pub(super) burst: u32,
     /// Bytes of payload in each packet.
     pub(super) payload: usize,
@@ -36,14 +36,14 @@ pub(super) struct Publisher {
     track: Track,
     pace: Pace,
     sealer: Option<Sealer>,
-    /// When the next burst leaves; `None` while paused.
+    /// When the next burst is due; `None` while paused.
     next: Option<Instant>,
     keyframe_wanted: bool,
     index: u64,
     bursts: u64,
-    /// Packets sent since the counting began.
+    /// Packets sent since counting began.
     pub(super) sent: u64,
-    /// Bursts left out since then, because this process had no time.
+    /// Bursts skipped since then, because this process was too slow.
     pub(super) skipped: u64,
     pub(super) ended: Option<String>,
     packet: Vec<u8>,
@@ -58,7 +58,7 @@ impl Publisher {
             sealer: None,
             next: None,
             keyframe_wanted: true,
-            // Below 2^15, so that the loss of the first packets cannot cost the relay the rollover count.
+            // Below 2^15, so that losing the first packets cannot make the relay's rollover count wrong.
             index: 1000,
             bursts: 0,
             sent: 0,
@@ -72,7 +72,7 @@ impl Publisher {
         self.sealer.is_some() && self.ended.is_none()
     }
 
-    /// Sends from `first` on.
+    /// Starts sending at `first`.
     pub(super) fn start(&mut self, first: Instant) {
         self.next = Some(first);
     }
@@ -102,7 +102,7 @@ impl Publisher {
         self.next
     }
 
-    /// Takes what the relay says.
+    /// Handles the relay's events.
     pub(super) fn take_events(&mut self) {
         while let Some(event) = self.link.poll_event() {
             match event {
@@ -140,7 +140,7 @@ impl Publisher {
             let sealed = sealed.expect("header, index and room for the tag are as the sealer wants them");
             self.index += 1;
             self.sent += 1;
-            // What a full buffer loses counts as lost on the way to the relay.
+            // A packet that does not fit into the send buffer counts as lost on the way to the relay.
             self.link.send_media(&self.packet[..sealed]);
         }
     }

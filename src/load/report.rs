@@ -9,21 +9,21 @@ use super::config::Config;
 use super::field::Field;
 use super::process::Spent;
 
-/// Above this share of one CPU the load itself may have been the bottleneck.
+/// Above this share of one CPU, the load itself may have been the bottleneck.
 const BUSY: f64 = 0.85;
 
-/// What a run came to. Shown as a table; as JSON its fields, all times in the unit of their names.
+/// The result of a run. Shown as a table, or as JSON with these fields; units are in their names.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Viewers that were to join.
+    /// Viewers that should join.
     pub viewers: usize,
-    /// Viewers that got media.
+    /// Viewers that received media.
     pub joined: usize,
     /// Viewers whose session the relay ended.
     pub ended: usize,
     /// Streams that they shared.
     pub streams: u32,
-    /// Packets a second in each stream, as asked for.
+    /// Packets per second in each stream, as configured.
     pub packets_per_second: u32,
     /// Packets in a burst.
     pub burst: u32,
@@ -36,54 +36,54 @@ pub struct Report {
     pub connect_ms: Option<Spread>,
     /// From the request for a session to the first packet.
     pub join_ms: Option<Spread>,
-    /// Packets published while counting; none if somebody else published.
+    /// Packets published while counting; `None` if another client published.
     pub published: Option<u64>,
-    /// Packets that the joined viewers should have got.
+    /// Packets that the joined viewers should have received.
     pub expected: u64,
-    /// Different packets that they got.
+    /// Distinct packets that they received.
     pub delivered: u64,
-    /// The difference.
+    /// `expected` minus `delivered`.
     pub lost: u64,
-    /// Packets that came more than once.
+    /// Packets received more than once.
     pub repeated: u64,
-    /// Packets of SSRCs that the answers do not name.
+    /// Packets with SSRCs that the answers do not name.
     pub stray: u64,
-    /// Of the packets that the sample opened, those that were not what had been sent.
+    /// Among the decrypted packets, those that differ from what was sent.
     pub damaged: u64,
-    /// Of `lost`, what the kernel dropped at the clients' own sockets, because this process was too slow.
+    /// Part of `lost`: what the kernel dropped at the clients' own sockets, because this process was too slow.
     pub dropped_at_clients: Option<u64>,
-    /// Bursts that this process had no time to send.
+    /// Bursts that this process was too slow to send.
     pub skipped_bursts: u64,
-    /// From the publisher's sending to the kernel's receiving, of the viewers of the sample.
+    /// From sending by the publisher to reception by the kernel, for viewers that decrypt.
     pub delay_ms: Option<Spread>,
     /// CPU time of the relay while packets were counted, user and system.
     pub cpu_seconds: Option<f64>,
-    /// That over the packets delivered.
+    /// CPU time per delivered packet.
     pub cpu_us_per_packet: Option<f64>,
     /// Memory of the relay before the viewers joined.
     pub memory_before_bytes: Option<u64>,
-    /// Memory of the relay after the counting.
+    /// Memory of the relay after counting.
     pub memory_after_bytes: Option<u64>,
-    /// The difference over the viewers that joined.
+    /// Additional memory per joined viewer.
     pub memory_bytes_per_viewer: Option<u64>,
-    /// Share of one CPU that this process took.
+    /// Share of one CPU that this process used.
     pub load_cpu_share: Option<f64>,
 }
 
 /// A distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Spread {
-    /// Half are at or below this.
+    /// The median.
     pub p50: f64,
-    /// 99 of 100 are at or below this.
+    /// The 99th percentile.
     pub p99: f64,
-    /// All are.
+    /// The maximum.
     pub max: f64,
-    /// How many there were.
+    /// Number of values.
     pub count: usize,
 }
 
-/// What a report is made of.
+/// What a report is made from.
 pub(super) struct Sources<'a> {
     pub(super) config: &'a Config,
     pub(super) field: &'a Field,
@@ -100,7 +100,8 @@ impl Sources<'_> {
         let joined = || field.watching();
         let count = joined().count();
         let expected = match sent.iter().max() {
-            // Viewers of a stream all expect what it published; they are spread evenly, and streams send alike.
+            // Each viewer of a stream expects what was published there; viewers are spread evenly over streams that
+            // send alike.
             Some(_) => joined().zip(sent.iter().cycle()).map(|(_, sent)| sent).sum(),
             None => joined().map(|viewer| viewer.line.len()).sum(),
         };
@@ -220,7 +221,7 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    /// What went wrong with packets, in words.
+    /// Problems with packets, in words.
     fn losses(&self) -> String {
         let mut text = self.lost.to_string();
         let parts = [

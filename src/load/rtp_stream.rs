@@ -1,4 +1,4 @@
-//! What one viewer gets: packets counted from their clear header, and, if the viewer is of the sample, opened.
+//! What one viewer receives: packets are counted by their clear header and, for a few viewers, decrypted.
 
 use std::time::{Duration, Instant};
 
@@ -8,28 +8,28 @@ use super::payload;
 use crate::srtp::Opener;
 use crate::srtp::index::Received;
 
-/// Delays kept of one viewer: more than hours of them would not tell more.
+/// Delays kept per viewer; more would not change the distribution.
 const MAX_DELAYS: usize = 4_000_000;
 
-/// One RTP line as it arrives.
+/// One RTP stream as it arrives.
 #[derive(Default)]
 pub(crate) struct Line {
     ssrc: Option<u32>,
     received: Option<Received>,
     /// When the first packet arrived.
     pub(crate) began: Option<Instant>,
-    /// What arrived since the counting began.
+    /// What arrived since counting began.
     pub(crate) counted: Counted,
-    /// The first number of what is counted.
+    /// The first counted number.
     counted_from: u64,
     reported: Reported,
     sample: Option<Sample>,
 }
 
-/// Numbers of packets.
+/// Packet numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counted {
-    /// Different packets of the media's SSRC.
+    /// Distinct packets of the media's SSRC.
     pub(crate) packets: u64,
     /// Packets that had arrived before, or are too old to tell.
     pub(crate) repeated: u64,
@@ -37,23 +37,23 @@ pub(crate) struct Counted {
     pub(crate) stray: u64,
 }
 
-/// A viewer that opens its packets.
+/// Decrypts packets.
 #[derive(Default)]
 struct Sample {
     opener: Option<Opener>,
     opened: Opened,
 }
 
-/// What the sample saw since the counting began.
+/// What it measured since counting began.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Opened {
-    /// Packets that did not open or were not what the publisher sent.
+    /// Packets that could not be decrypted or differ from what the publisher sent.
     pub(crate) damaged: u64,
-    /// From the publisher's sending to the kernel's receiving, in microseconds.
+    /// From sending by the publisher to reception by the kernel, in microseconds.
     pub(crate) delays: Vec<u32>,
 }
 
-/// What receiver reports were about so far.
+/// What receiver reports have covered so far.
 #[derive(Clone, Copy, Debug, Default)]
 struct Reported {
     first_index: u64,
@@ -63,24 +63,24 @@ struct Reported {
 }
 
 impl Line {
-    /// A line of this SSRC, or of whichever comes if the answer named none.
+    /// Counts an RTP stream with this SSRC, or with the first that arrives if the answer named none.
     pub(crate) fn new(ssrc: Option<u32>, is_sample: bool) -> Self {
         Self { ssrc, sample: is_sample.then(Sample::default), ..Self::default() }
     }
 
-    /// The SSRC that is counted.
+    /// The counted SSRC.
     pub(crate) fn ssrc(&self) -> Option<u32> {
         self.ssrc
     }
 
-    /// Lets a viewer of the sample open what comes.
+    /// Makes this viewer decrypt its packets.
     pub(crate) fn open_with(&mut self, opener: impl FnOnce() -> Opener) {
         if let Some(sample) = &mut self.sample {
             sample.opener = Some(opener());
         }
     }
 
-    /// Forgets what was counted.
+    /// Resets the counts.
     pub(crate) fn begin_counting(&mut self) {
         self.counted = Counted::default();
         self.counted_from = self.behind();
@@ -89,18 +89,18 @@ impl Line {
         }
     }
 
-    /// How many packets the line had since the counting began, by its numbers: all that can be known of somebody
-    /// else's stream.
+    /// How many packets the RTP stream had since counting began, judging by its numbers: all that can be known of
+    /// another client's stream.
     pub(crate) fn len(&self) -> u64 {
         self.behind() - self.counted_from
     }
 
-    /// What it saw if it is of the sample.
+    /// What it measured, if it decrypts.
     pub(crate) fn opened(&self) -> Option<&Opened> {
         self.sample.as_ref().map(|sample| &sample.opened)
     }
 
-    /// Takes an SRTP packet that the kernel got `at` this time since the Unix epoch.
+    /// Takes an SRTP packet that the kernel received `at` this time since the Unix epoch.
     pub(crate) fn take(&mut self, datagram: &mut [u8], at: Duration, now: Instant) {
         let &mut [_, _, high, low, _, _, _, _, s0, s1, s2, s3, ..] = datagram else { return };
         let ssrc = u32::from_be_bytes([s0, s1, s2, s3]);
@@ -124,7 +124,7 @@ impl Line {
         }
     }
 
-    /// Reception since the report before (RFC 3550 6.4.2, A.3), without what the relay's own reports add to it.
+    /// Reception since the previous report (RFC 3550 6.4.2, A.3).
     pub(crate) fn report(&mut self) -> Option<ReceptionReport> {
         let highest = self.received.as_ref()?.highest();
         let reported = &mut self.reported;
@@ -150,7 +150,7 @@ impl Line {
         }
     }
 
-    /// The number behind the highest.
+    /// The number after the highest.
     fn behind(&self) -> u64 {
         self.received.as_ref().map_or(0, |received| received.highest() + 1)
     }

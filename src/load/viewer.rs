@@ -1,4 +1,4 @@
-//! One synthetic viewer: gets a line, and says once a second how it gets it.
+//! One synthetic viewer: receives an RTP stream, and reports on it once per second.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::rtcp;
 use crate::rtcp::{Compound, Packet};
 use crate::srtp::Opener;
 
-/// Between two receiver reports.
+/// Time between two receiver reports.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The SSRC of a viewer that sends nothing else.
@@ -26,13 +26,13 @@ pub(super) struct Viewer {
     /// From the request for a session to the DTLS connection.
     pub(super) connected_after: Option<Duration>,
     next_report: Option<Instant>,
-    /// The middle of the latest sender report's time, and when it came.
+    /// The middle 32 bits of the latest sender report's NTP time, and when it arrived.
     sender_report: Option<(u32, Instant)>,
     pub(super) ended: Option<String>,
 }
 
 impl Viewer {
-    /// A viewer that asked for its session at this time; one of the sample opens what it gets.
+    /// A viewer that asked for its session at this time and decrypts its packets if it is in the sample.
     pub(super) fn new(link: Link, track: Option<&Track>, asked: Instant, is_sample: bool) -> Self {
         Self {
             link,
@@ -50,7 +50,7 @@ impl Viewer {
         self.line.began.map(|began| began.saturating_duration_since(self.asked))
     }
 
-    /// Receives all that waits; true if something other than media was among it.
+    /// Receives all packets that wait; true if there was anything but media.
     pub(super) fn receive(&mut self, buffers: &mut Buffers, now: Instant) -> bool {
         let Self { link, line, .. } = self;
         let other = link.receive(buffers, now, |datagram, at| line.take(datagram, at, now));
@@ -61,7 +61,7 @@ impl Viewer {
         other
     }
 
-    /// Takes what the relay says.
+    /// Handles the relay's events.
     pub(super) fn take_events(&mut self, now: Instant) {
         while let Some(event) = self.link.poll_event() {
             match event {

@@ -1,31 +1,31 @@
-//! How often the same line is logged: told the time and whose line it is, it says whether to write it.
+//! Limits how often the same line is logged. The caller passes the time and the subject of a line.
 //!
-//! Time is cut into windows. In each, a place in the code that logs (a callsite) writes a few lines for each session or
-//! client, and a number in all. What is suppressed is counted and told at the end of the window. The rule: what this
-//! keeps is bounded, whoever logs and however often.
+//! Time is divided into windows. In each, a place in the code that logs (a callsite) may write a few lines per session
+//! or client, and a number in total. Suppressed lines are counted and reported at the end of the window. The rule:
+//! memory is bounded, whoever logs and however often.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// How long the counts hold.
+/// Length of a window.
 pub(super) const WINDOW: Duration = Duration::from_secs(30);
 
-/// Lines of one callsite about one session or client in a window, or, where it is another crate's, in all.
+/// Lines of one callsite about one session or client per window, or, for another crate's callsite, in total.
 const LINES: u32 = 5;
 
-/// Lines of one callsite about everybody in a window; 33 a second.
+/// Lines of one callsite in total per window: 33 per second.
 const LINES_IN_ALL: u32 = 1_000;
 
-/// Callsites that are counted; what is beyond counts as one.
+/// Callsites that are counted separately; all others count as one.
 const CALLSITES: usize = 1_024;
 
-/// Pairs of a callsite and a session that are counted in a window; those beyond have only the limit of the callsite.
+/// Pairs of a callsite and a session that are counted per window; others have only the limit of the callsite.
 const PAIRS: usize = 8_192;
 
 /// A place in the code that logs, by a number of its own.
 pub(super) type Callsite = u64;
 
-/// What the limit knows of a line.
+/// What the limit knows about a line.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Line {
     pub(super) callsite: Callsite,
@@ -33,10 +33,10 @@ pub(super) struct Line {
     pub(super) about: Option<u64>,
 }
 
-/// Lines of one callsite that were not written.
+/// Suppressed lines of one callsite.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Suppressed {
-    /// Where they come from.
+    /// The callsite.
     pub(super) place: String,
     pub(super) lines: u64,
 }
@@ -66,7 +66,7 @@ impl Limits {
         if now >= self.until {
             self.until = now + WINDOW;
             self.by_pair.clear();
-            // What is suppressed stays until somebody takes it.
+            // Suppressed lines are kept until they are reported.
             self.by_callsite.retain(|_, count| count.suppressed > 0);
             self.by_callsite.values_mut().for_each(|count| count.written = 0);
         }
@@ -94,7 +94,7 @@ impl Limits {
         is_written
     }
 
-    /// What has been suppressed since the last time, the most first.
+    /// The lines suppressed since the last call, most frequent first.
     pub(super) fn take_suppressed(&mut self) -> Vec<Suppressed> {
         let counts = self.by_callsite.values_mut().filter(|count| count.suppressed > 0);
         let mut suppressed: Vec<_> = counts
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_writes_a_few_lines_of_each_callsite_in_a_window_and_is_told_of_the_rest() {
+    fn a_session_writes_a_few_lines_per_callsite_and_window_and_the_rest_is_counted() {
         let now = Instant::now();
         let mut limits = Limits::new(now);
         for round in 0..3 {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded_and_goes_with_its_window() {
+    fn memory_is_bounded_and_freed_with_its_window() {
         let now = Instant::now();
         let mut limits = Limits::new(now);
         for number in 0..200_000 {

@@ -1,9 +1,9 @@
-//! Keeps repeated lines out of the log, whoever can provoke them: [`Limits`] at the place where `tracing` asks whether a
-//! line is wanted.
+//! Keeps repeated lines out of the log: applies [`Limits`] where `tracing` asks whether a line is enabled.
 //!
-//! A line is about the session or client that one of its fields names. Lines of other crates name nobody, so each of
-//! their callsites counts as one; lines of the relay about itself have only the limit of their callsite. `trace` is not
-//! limited: it is for each packet, and nobody gets it who did not ask. Nor are lines that have a limit of their own.
+//! A line is about the session or client that one of its fields names. Lines of other crates name none, so each of
+//! their callsites counts as one; lines about the relay itself have only the limit of their callsite. `trace` is not
+//! limited: it is logged per packet, and only on request. Lines that have a limit of their own are not limited here
+//! either.
 
 use std::fmt::{self, Debug, Write as _};
 use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
@@ -17,16 +17,16 @@ use tracing_subscriber::layer::Context;
 
 use super::limits::{Limits, Line};
 
-/// Fields that say whom a line is about.
+/// Fields that name the subject of a line.
 const ABOUT: [&str; 4] = ["session", "client", "remote", "location"];
 
-/// The module whose lines ban tools read: it limits them itself, by what those need.
+/// The module whose lines ban tools read: it limits them itself, as those tools need.
 const LIMITED_ITSELF: &str = "sluice::http::refused";
 
-/// Fields that say where a line of the `log` crate comes from: `tracing` sees all of them at one callsite.
+/// Fields with the origin of a line of the `log` crate: `tracing` sees all of them at one callsite.
 const PLACE: [&str; 2] = ["log.target", "log.line"];
 
-/// Bytes of a message that stand for its place.
+/// Bytes of a message that identify its callsite.
 const EXAMPLE: usize = 120;
 
 /// The limit of one log. Cheap to clone.
@@ -42,7 +42,7 @@ impl Repeats {
         Self { limits, random: foldhash::fast::RandomState::default() }
     }
 
-    /// Logs how many lines were suppressed since the last time, if any were.
+    /// Logs how many lines were suppressed since the last report, if any.
     pub(super) fn tell(&self) {
         let suppressed = self.limits.lock().unwrap_or_else(PoisonError::into_inner).take_suppressed();
         for suppressed in suppressed {
@@ -69,7 +69,7 @@ impl<S: Subscriber> Layer<S> for Repeats {
     }
 }
 
-/// Hashes what tells lines apart.
+/// Hashes what distinguishes lines.
 struct Fields<H> {
     callsite: H,
     about: H,
@@ -86,7 +86,7 @@ impl<H: std::hash::Hasher> Visit for Fields<H> {
             name if PLACE.contains(&name) => &mut self.callsite,
             _ => return,
         };
-        // Hashing cannot fail, and what a value does not tell of itself does not count.
+        // Hashing cannot fail, and values that cannot be formatted are ignored.
         let _ = write!(Hashed(into), "{value:?}");
     }
 }
@@ -100,7 +100,7 @@ impl<H: std::hash::Hasher> fmt::Write for Hashed<'_, H> {
     }
 }
 
-/// Where a line comes from, in words: its target and its message.
+/// The origin of a line, in words: its target and its message.
 fn place(event: &Event<'_>) -> String {
     let mut words = Words { target: event.metadata().target().to_owned(), message: String::new() };
     event.record(&mut words);
@@ -152,7 +152,7 @@ mod tests {
         }
     }
 
-    /// The lines of a log under the same limit as the relay's.
+    /// Lines of the `log` crate under the same limit as the relay's.
     fn logged(log: impl FnOnce(&Repeats)) -> Vec<String> {
         let (written, repeats) = (Written::default(), Repeats::new(Instant::now()));
         let writer = written.clone();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_about_one_session_is_written_a_few_times_and_how_often_it_was_not_is_told() {
+    fn a_line_about_one_session_is_written_a_few_times_and_the_rest_is_counted() {
         let lines = logged(|repeats| {
             for number in 0..20_000 {
                 tracing::info!(session = %7, number, "session ended");
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn another_crates_lines_are_counted_by_where_they_come_from() {
+    fn lines_of_other_crates_are_counted_by_their_origin() {
         let lines = logged(|_| {
             for number in 0..20_000 {
                 tracing::error!(target: "rtc_sctp::association", "ABORT chunk: {number}");

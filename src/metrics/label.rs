@@ -59,9 +59,9 @@ label! {
 label! {
     /// What an RTP packet carries.
     Medium = "kind" {
-        /// Sound.
+        /// Audio.
         Audio = "audio",
-        /// Pictures.
+        /// Video.
         Video = "video",
     }
 }

@@ -1,6 +1,6 @@
-//! Instruments of single streams. Streams come and go, and strangers may name them, so their number is bounded: the first
-//! so many that are there at a time are shown by name, all others are summed under [`OTHERS`]. A stream keeps its place as
-//! long as somebody is in it; its series end with it.
+//! Metrics of single streams. Anyone may name streams, so their number is limited: the first `limit` streams at a time
+//! are exposed by name, and all others are summed under [`OTHERS`]. A stream keeps its own series until its last
+//! session leaves.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -13,10 +13,10 @@ use super::register::{VALID, register};
 use crate::label::Label as _;
 use crate::name::StreamName;
 
-/// Stands for all streams that are not shown by name; no stream's name has parentheses.
+/// The label of all streams that are not exposed by name; no stream's name has parentheses.
 pub const OTHERS: &str = "(other)";
 
-/// Every stream's instruments. Workers write when sessions come, go and once a second; a scrape reads.
+/// The metrics of all streams. Workers write when sessions join and leave and once per second; a scrape reads.
 pub(super) struct Streams {
     families: Families,
     limit: usize,
@@ -34,17 +34,17 @@ struct Families {
     keyframe_interval: GaugeVec,
 }
 
-/// The instruments of one stream, or those that all others share. They stay while somebody holds this.
+/// The metrics of one stream, or those that all others share. Its series exist as long as this.
 pub struct StreamMetrics {
     /// Connected viewers.
     pub viewers: IntGauge,
-    /// Bytes of RTP packets, header to tag, from its publisher (in) and to its viewers (out).
+    /// Bytes of RTP packets, header to authentication tag, from its publisher (in) and to its viewers (out).
     pub bytes: Family<Direction, IntCounter>,
-    /// Its publisher's packets that did not come.
+    /// Packets of its publisher that were lost.
     pub lost: Family<Medium, IntCounter>,
-    /// Its publisher's packets that came after they had been asked for, or as copies in later ones.
+    /// Packets of its publisher that arrived after a NACK, or as copies in later packets.
     pub repaired: Family<Medium, IntCounter>,
-    /// `None` for what the others share: neither jitter nor intervals have a sum.
+    /// `None` for what the others share, because neither jitter nor keyframe intervals can be summed.
     own: Option<Own>,
 }
 
@@ -55,7 +55,7 @@ struct Own {
 }
 
 impl Streams {
-    /// Instruments of which at most `limit` streams have their own.
+    /// Metrics in which at most `limit` streams have their own series.
     pub(super) fn new(registry: &Registry, limit: usize) -> Arc<Self> {
         let counters = |name: &str, help: &str, label: &str| {
             register(registry, IntCounterVec::new(Opts::new(name, help), &["stream", label]).expect(VALID))
@@ -67,20 +67,20 @@ impl Streams {
         let families = Families {
             viewers: register(registry, IntGaugeVec::new(viewers, &["stream"]).expect(VALID)),
             bytes: counters("sluice_stream_bytes_total", "Bytes of a stream's RTP packets.", Direction::NAME),
-            lost: counters("sluice_stream_lost_packets_total", "A publisher's packets that never came.", Medium::NAME),
+            lost: counters("sluice_stream_lost_packets_total", "A publisher's packets that were lost.", Medium::NAME),
             repaired: counters(
                 "sluice_stream_repaired_packets_total",
-                "A publisher's packets that came when asked for again, or as copies in later ones.",
+                "A publisher's packets that arrived after a NACK, or as copies in later packets.",
                 Medium::NAME,
             ),
             jitter: gauges(
                 "sluice_stream_jitter_seconds",
-                "How unevenly a publisher's packets arrive (RFC 3550).",
+                "Interarrival jitter of a publisher's packets (RFC 3550).",
                 &["stream", Medium::NAME],
             ),
             keyframe_interval: gauges(
                 "sluice_stream_keyframe_interval_seconds",
-                "From one keyframe of a publisher to the next.",
+                "Time between the last two keyframes of a publisher.",
                 &["stream"],
             ),
         };
@@ -88,7 +88,7 @@ impl Streams {
         Arc::new(Self { families, limit, named: Mutex::default(), others })
     }
 
-    /// The instruments of a stream.
+    /// The metrics of a stream.
     pub(super) fn of(self: &Arc<Self>, stream: &StreamName) -> Arc<StreamMetrics> {
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = named.get(stream).and_then(Weak::upgrade) {
@@ -103,10 +103,10 @@ impl Streams {
         metrics
     }
 
-    /// Nobody is in this stream any more.
+    /// Ends the series of a stream that was left by its last session.
     fn forget(&self, own: &Own) {
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        // Somebody may have come between the last one's leaving and now; then the series go on.
+        // A session may have joined in the meantime; then the series continue.
         if named.get(&own.name).is_some_and(|metrics| metrics.strong_count() == 0) {
             named.remove(&own.name);
             own.families.remove(own.name.as_str());
@@ -127,7 +127,7 @@ impl Families {
         }
     }
 
-    /// Ends all series of a stream. A series that never began is no mistake.
+    /// Removes all series of a stream. A series that never began is not an error.
     fn remove(&self, stream: &str) {
         let _ = self.viewers.remove_label_values(&[stream]);
         for direction in Direction::ALL {
@@ -149,21 +149,21 @@ impl Families {
 }
 
 impl StreamMetrics {
-    /// How unevenly the publisher's packets of a kind arrive now.
+    /// Sets the current interarrival jitter of the publisher's packets of one kind.
     pub fn set_jitter(&self, kind: Medium, jitter: Duration) {
         if let Some(Own { name, families, .. }) = &self.own {
             families.jitter.with_label_values(&[name.as_str(), kind.as_str()]).set(jitter.as_secs_f64());
         }
     }
 
-    /// From one keyframe to the next.
+    /// Sets the time between the last two keyframes.
     pub fn set_keyframe_interval(&self, interval: Duration) {
         if let Some(Own { name, families, .. }) = &self.own {
             families.keyframe_interval.with_label_values(&[name.as_str()]).set(interval.as_secs_f64());
         }
     }
 
-    /// What is only true while somebody publishes is shown no more.
+    /// Removes the series that exist only while the stream has a publisher.
     pub fn end_publisher(&self) {
         if let Some(Own { name, families, .. }) = &self.own {
             families.end_publisher(name.as_str());

@@ -1,8 +1,8 @@
-//! The shared types as models: within [`explore`] loom may change threads wherever one of them is touched, and does so
-//! in every order; elsewhere they are simple locked collections.
+//! The shared types as models: within [`explore`], loom may switch threads at each access, and explores every order;
+//! elsewhere they are simple locked collections.
 //!
-//! A map is one lock here, where a `DashMap` has one for each part: two keys never meet in the model although they might
-//! in a map, which can only find a deadlock too many.
+//! A map has one lock here, where a `DashMap` has one per shard: two keys never contend in a `DashMap` unless they
+//! share a shard, so the model can only find additional deadlocks.
 
 use std::borrow::Borrow;
 use std::cell::Cell;
@@ -16,8 +16,8 @@ thread_local! {
     static EXPLORING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `scenario` in every order in which its threads, made by [`loom::thread::spawn`], can meet, as far as three
-/// threads are interrupted; panics where it panics in one of them, and where all wait for each other.
+/// Runs `scenario` in every order in which its threads, created by [`loom::thread::spawn`], can interleave, with up to
+/// three preemptions; panics where a thread panics or where all threads wait for each other.
 pub(crate) fn explore(scenario: impl Fn() + Send + Sync + 'static) {
     EXPLORING.set(true);
     let mut explorer = loom::model::Builder::new();
@@ -26,7 +26,7 @@ pub(crate) fn explore(scenario: impl Fn() + Send + Sync + 'static) {
     EXPLORING.set(false);
 }
 
-/// Where only one thread passes at a time, and where loom may change threads.
+/// Lets one thread pass at a time; loom may switch threads here.
 #[derive(Debug)]
 struct Gate(Option<loom::sync::Mutex<()>>);
 
@@ -42,7 +42,7 @@ impl Gate {
     }
 }
 
-/// Something behind a gate.
+/// A value behind a gate.
 #[derive(Debug)]
 struct Gated<T> {
     gate: Gate,
@@ -50,7 +50,7 @@ struct Gated<T> {
 }
 
 struct Inside<'a, T> {
-    // Before the pass: whoever passes next finds it free.
+    // Released before the pass ends, so that the next thread finds it free.
     content: MutexGuard<'a, T>,
     _pass: Pass<'a>,
 }
@@ -66,7 +66,7 @@ impl<T> Gated<T> {
     }
 }
 
-/// As `crossbeam_queue::ArrayQueue`.
+/// Like `crossbeam_queue::ArrayQueue`.
 #[derive(Debug)]
 pub(crate) struct ArrayQueue<T> {
     items: Gated<VecDeque<T>>,
@@ -100,7 +100,7 @@ impl<T> ArrayQueue<T> {
     }
 }
 
-/// As `std::sync::atomic::AtomicBool`, in one order for all threads.
+/// Like `std::sync::atomic::AtomicBool`, sequentially consistent.
 #[derive(Debug)]
 pub(crate) struct AtomicBool(Gated<bool>);
 
@@ -118,7 +118,7 @@ impl AtomicBool {
     }
 }
 
-/// As `std::sync::atomic::AtomicUsize`, in one order for all threads.
+/// Like `std::sync::atomic::AtomicUsize`, sequentially consistent.
 #[derive(Debug)]
 pub(crate) struct AtomicUsize(Gated<usize>);
 
@@ -148,29 +148,29 @@ impl AtomicUsize {
     }
 }
 
-/// As `dashmap::DashMap`.
+/// Like `dashmap::DashMap`.
 #[derive(Debug)]
 pub(crate) struct DashMap<K, V>(Gated<Vec<(K, V)>>);
 
-/// One entry of a map that nobody else gets at meanwhile.
+/// One entry of a map, locked.
 pub(crate) struct Ref<'a, K, V> {
     map: Rc<Inside<'a, Vec<(K, V)>>>,
     place: usize,
 }
 
-/// One entry of a map that may be changed.
+/// One entry of a map, locked for changes.
 pub(crate) struct RefMut<'a, K, V> {
     map: Inside<'a, Vec<(K, V)>>,
     place: usize,
 }
 
-/// As `dashmap::mapref::entry::Entry`.
+/// Like `dashmap::mapref::entry::Entry`.
 pub(crate) enum Entry<'a, K, V> {
     Occupied(RefMut<'a, K, V>),
     Vacant(Vacant<'a, K, V>),
 }
 
-/// The place of an entry that is not there.
+/// The place of a missing entry.
 pub(crate) struct Vacant<'a, K, V> {
     map: Inside<'a, Vec<(K, V)>>,
     key: K,

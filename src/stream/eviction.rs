@@ -1,13 +1,13 @@
-//! Who may take a publisher's place: two encoders with one key must not evict each other for ever.
+//! Limits takeovers: two encoders with one key must not evict each other forever.
 //!
-//! The newest authorised publisher has the stream. The rule that bounds it: a client whose publisher has lost its place
-//! to another is refused for [`COOL_DOWN`], unless the one that it would replace is silent itself. A publisher that was
-//! silent for [`SILENT`] already when another replaced it has lost nothing, so who comes back after a crash or on another
-//! network is not refused; only who lost its place to a standby is, because the standby did what it is for.
+//! The newest authorised publisher gets the stream. The limit: a client whose publisher was replaced is refused for
+//! [`COOL_DOWN`], unless the publisher that it would replace is silent itself. A publisher that was already silent for
+//! [`SILENT`] when it was replaced may return at once, for example after a crash or on another network; except when its
+//! standby replaced it, because the standby did what it is for.
 //!
-//! A client is known by what stays the same when an encoder tries again: the credential of its POST, the address that
-//! the POST came from, and the name that it gives itself. Two encoders at one address with one name are one client here.
-//! That is harmless: whoever is refused is let in when the present publisher is silent, and after the cool-down.
+//! A client is identified by what stays the same when an encoder reconnects: the credential of its POST, the address of
+//! the POST, and its user agent. Two encoders at one address with one user agent count as one client. That is harmless:
+//! a refused client is accepted when the current publisher is silent, and after the cool-down.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -15,40 +15,40 @@ use std::time::{Duration, Instant};
 
 use crate::auth::Credential;
 
-/// How long a client that has lost its place is refused.
+/// How long a client that was replaced is refused.
 pub const COOL_DOWN: Duration = Duration::from_secs(10);
 
-/// Without a packet for so long a publisher is silent: another may have its place.
+/// A publisher without packets for this long is silent, and another may replace it.
 pub const SILENT: Duration = Duration::from_secs(1);
 
-/// Clients remembered for each stream. When full the one that lost its place first is forgotten, and may come back.
+/// Clients remembered per stream. When full, the one that was replaced first is forgotten, and may return.
 const CAPACITY: usize = 8;
 
-/// Who publishes, as far as a second attempt can be told from somebody else's first.
+/// Identifies a publishing client across attempts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Of the POST.
+    /// The credential of the POST.
     pub credential: Credential,
-    /// Where the POST came from.
+    /// The address of the POST.
     pub address: IpAddr,
-    /// What the client calls itself.
+    /// Its user agent.
     pub user_agent: Option<String>,
 }
 
-/// The stream has a publisher that is not to be replaced by this client now.
+/// The stream has a publisher that this client may not replace now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("another encoder has taken this stream over from you: stop one of the two, or try again later")]
 pub struct Refused {
-    /// When it may be tried again.
+    /// When the client may try again.
     pub retry_after: Duration,
 }
 
-/// The clients that have lost their places in one stream lately.
+/// The clients that were recently replaced in one stream.
 #[derive(Debug, Default)]
 pub(super) struct Evictions(VecDeque<(Identity, Instant)>);
 
 impl Evictions {
-    /// This client has lost its place.
+    /// Notes that this client was replaced.
     pub(super) fn remember(&mut self, identity: &Identity, now: Instant) {
         self.0.retain(|(known, since)| known != identity && now.saturating_duration_since(*since) < COOL_DOWN);
         if self.0.len() == CAPACITY {
@@ -57,7 +57,7 @@ impl Evictions {
         self.0.push_back((identity.clone(), now));
     }
 
-    /// Whether this client may take somebody's place.
+    /// Checks whether this client may replace another.
     pub(super) fn check(&self, identity: &Identity, now: Instant) -> Result<(), Refused> {
         let lost = self.0.iter().find(|(known, _)| known == identity).map(|(_, since)| *since);
         let left = lost.and_then(|since| COOL_DOWN.checked_sub(now.saturating_duration_since(since)));
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_publisher_is_refused_until_the_cool_down_is_over() {
+    fn a_replaced_client_is_refused_until_the_cool_down_is_over() {
         let start = Instant::now();
         let mut evictions = Evictions::default();
         evictions.remember(&identity(1), start);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn the_number_of_remembered_clients_is_bounded() {
         let start = Instant::now();
         let mut evictions = Evictions::default();
         for host in 0..=CAPACITY as u8 {

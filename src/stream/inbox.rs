@@ -1,7 +1,7 @@
-//! The bounded, lock-free queue into a worker, and the wake-up that goes with it.
+//! The bounded, lock-free queue into a worker, with its wake-up.
 //!
-//! Many threads push, one worker pops. A push wakes the worker only when it has said that it is about to sleep, so a
-//! busy worker costs its senders no system call.
+//! Many threads push, one worker pops. A push wakes the worker only when the worker is about to sleep, so a busy worker
+//! costs its senders no system call.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,7 +9,7 @@ use std::task::Waker;
 
 use crate::shared::{ArrayQueue, AtomicBool};
 
-/// The queue had no room; the message comes back. Media is dropped and counted, commands are tried again.
+/// The queue was full; the message is returned. Media is dropped and counted, commands are retried.
 #[derive(Debug)]
 pub struct Full<T>(pub T);
 
@@ -46,13 +46,13 @@ impl<T> Clone for Sender<T> {
 }
 
 impl<T> Sender<T> {
-    /// Hands a message to the worker and wakes it if it sleeps. Messages of one thread arrive in order.
+    /// Sends a message to the worker and wakes it if it sleeps. Messages of one thread arrive in order.
     ///
     /// # Errors
-    /// [`Full`] with the message when the worker is too far behind.
+    /// [`Full`] with the message when the queue is full.
     pub fn push(&self, message: T) -> Result<(), Full<T>> {
         self.shared.queue.push(message).map_err(Full)?;
-        // Pairs with `prepare_to_sleep`: either we see `asleep`, or the worker sees the message.
+        // Pairs with `prepare_to_sleep`: either this thread sees `asleep`, or the worker sees the message.
         if self.shared.asleep.swap(false, Ordering::SeqCst) {
             self.waker.wake_by_ref();
         }
@@ -71,12 +71,12 @@ impl<T> Inbox<T> {
         self.shared.queue.len()
     }
 
-    /// True when nothing waits.
+    /// True when no message waits.
     pub fn is_empty(&self) -> bool {
         self.shared.queue.is_empty()
     }
 
-    /// Says that the worker is about to sleep; false when a message came meanwhile and it must not.
+    /// Announces that the worker is about to sleep; false when a message has arrived and it must not.
     pub fn prepare_to_sleep(&mut self) -> bool {
         self.shared.asleep.store(true, Ordering::SeqCst);
         if self.shared.queue.is_empty() {
@@ -86,7 +86,7 @@ impl<T> Inbox<T> {
         false
     }
 
-    /// Says that the worker is awake: senders need not wake it.
+    /// Announces that the worker is awake, so that senders need not wake it.
     pub fn woke(&mut self) {
         self.shared.asleep.store(false, Ordering::SeqCst);
     }

@@ -1,4 +1,4 @@
-//! When a publisher was heard last, for those who decide whether another may take its place.
+//! When a publisher was last received, to decide whether another may take its place.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,18 +12,18 @@ pub struct Liveness {
 }
 
 impl Liveness {
-    /// A publisher that is heard for the first time.
+    /// A publisher that is received for the first time.
     pub fn new(now: Instant) -> Self {
         Self { began: now, last: AtomicU64::new(0) }
     }
 
-    /// It is heard again.
+    /// Notes that it was received.
     pub fn beat(&self, now: Instant) {
         let since = now.saturating_duration_since(self.began).as_micros();
         self.last.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// How long it has not been heard.
+    /// How long ago it was last received.
     pub fn silence(&self, now: Instant) -> Duration {
         let last = Duration::from_micros(self.last.load(Ordering::Relaxed));
         now.saturating_duration_since(self.began).saturating_sub(last)

@@ -1,7 +1,7 @@
-//! Streams: who publishes, who watches, and how workers reach each other.
+//! Streams: their publishers and viewers, and how workers reach each other.
 //!
-//! Only two things are shared and mutable: the [`Registry`] map, touched when a session joins or leaves, and the
-//! [`Inbox`]es. Nothing here is locked while a packet passes.
+//! Only two things are shared and mutable: the [`Registry`] map, used when a session joins or leaves, and the
+//! [`Inbox`]es. No lock is taken while a packet passes.
 
 mod eviction;
 mod inbox;
@@ -12,7 +12,6 @@ mod publication;
 mod publisher;
 mod registry;
 
-/// Why a session ended: the word that its log line, its metric and its operator see.
 pub use eviction::{COOL_DOWN, Identity, Refused, SILENT};
 pub use inbox::{Full, Inbox, Sender, inbox};
 pub use liveness::Liveness;

@@ -1,4 +1,4 @@
-//! What threads share of streams, in every order in which they can meet.
+//! Checks what threads share about streams under every interleaving.
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};
@@ -53,7 +53,7 @@ fn a_worker_never_sleeps_while_a_message_waits() {
             })
             .collect();
         let mut received = Vec::new();
-        // As `Turn::sleep` does it.
+        // Sleeps as `Turn::sleep` does.
         while received.len() < 2 {
             received.extend(inbox.pop());
             if received.len() < 2 && inbox.prepare_to_sleep() {
@@ -78,7 +78,7 @@ fn publish(registry: &Registry, session: SessionId, worker: WorkerId, now: Insta
     let announced = Announced { session, formats: Vec::new(), identity, standby: false };
     match registry.announce(&name(), announced).publish(worker, now) {
         (publication, Entrance::Live(takeover)) => (publication, takeover),
-        (_, Entrance::Standby { .. }) => panic!("it is no standby"),
+        (_, Entrance::Standby { .. }) => panic!("not a standby"),
     }
 }
 

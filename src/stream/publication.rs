@@ -1,9 +1,9 @@
 //! A publisher's place in the registry: announced, live, or beside the live one as its standby.
 //!
-//! A stream has one live publisher and at most one standby. A newer publisher takes the place of the live one, and a
-//! newer standby that of the standby; who loses its place ends. Two exceptions: a publisher that came as a standby goes
-//! back to being one when another takes over from it, and a live one that its standby replaces, because it fell silent,
-//! becomes the standby, in case that it comes back.
+//! A stream has one live publisher and at most one standby. A newer publisher replaces the live one, and a newer
+//! standby replaces the standby; the replaced session ends. There are two exceptions: a publisher that came as a
+//! standby becomes the standby again when another takes over from it, and a live publisher that its standby replaces
+//! because it fell silent becomes the standby, in case it returns.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,16 +15,16 @@ use super::registry::{Registry, Stream};
 use crate::forward::codec::Format;
 use crate::name::{SessionId, StreamName};
 
-/// What a client says of itself when it is about to publish.
+/// What is known about a client that is about to publish.
 #[derive(Clone, Debug)]
 pub struct Announced {
     /// Its session.
     pub session: SessionId,
-    /// What it will send.
+    /// The formats that it will send.
     pub formats: Vec<Format>,
-    /// Who it is.
+    /// Its identity.
     pub identity: Identity,
-    /// It is to stand beside the live publisher and to take over when that one falls silent.
+    /// It is a standby: it takes over when the live publisher falls silent.
     pub standby: bool,
 }
 
@@ -47,34 +47,34 @@ pub struct Publication {
     epoch: u32,
 }
 
-/// What a publisher finds that becomes the live one.
+/// The result of becoming the live publisher.
 #[derive(Debug)]
 pub struct Takeover {
     /// The publisher's number.
     pub epoch: u32,
-    /// Workers with viewers, to be subscribed at once.
+    /// Workers with viewers, which must be subscribed at once.
     pub workers: Vec<WorkerId>,
-    /// A publisher that has lost its place, to be ended.
+    /// A replaced publisher, which must be ended.
     pub replaced: Option<Live>,
-    /// The publisher that was live and is the standby now.
+    /// The publisher that was live and is now the standby.
     pub stood_down: Option<Live>,
 }
 
-/// What a publisher becomes when it is connected.
+/// The place of a publisher that has just connected.
 #[derive(Debug)]
 pub enum Entrance {
     /// The live one.
     Live(Takeover),
-    /// The standby; the one before it, to be ended.
+    /// The standby.
     Standby {
-        /// The standby that has lost its place.
+        /// The previous standby, which must be ended.
         replaced: Option<Live>,
     },
 }
 
 impl Registry {
-    /// Notes that a publisher was given an answer, so that viewers who come before its first packet negotiate what it
-    /// will send.
+    /// Notes that a publisher got an answer, so that viewers who join before its first packet negotiate the formats
+    /// that it will send.
     pub fn announce(&self, stream: &StreamName, announced: Announced) -> Announcement {
         let formats = (announced.session, announced.formats.clone());
         self.streams.entry(stream.clone()).or_default().announced.push(formats);
@@ -83,7 +83,7 @@ impl Registry {
 }
 
 impl Announcement {
-    /// The publisher is connected: it becomes the stream's live one and replaces an older one, or its standby.
+    /// The publisher is connected: it becomes the live one and replaces an older one, or becomes the standby.
     pub fn publish(self, worker: WorkerId, now: Instant) -> (Publication, Entrance) {
         let liveness = Arc::new(Liveness::new(now));
         let Announced { session, formats, identity, standby } = self.announced.clone();
@@ -125,12 +125,12 @@ impl Publication {
         self.session
     }
 
-    /// True while it stands beside the live publisher.
+    /// True while it is the standby.
     pub fn is_standby(&self) -> bool {
         self.epoch == 0
     }
 
-    /// Notes what it sends, where only its packets could tell.
+    /// Sets the formats that it sends, where only its packets showed them.
     pub fn settle(&self, formats: Vec<Format>) {
         self.registry.change(&self.stream, |stream| {
             let mut own = stream.live.iter_mut().chain(&mut stream.standby);
@@ -140,7 +140,7 @@ impl Publication {
         });
     }
 
-    /// Notes that it is not heard any more, or is heard again.
+    /// Sets since when nothing was received from it, or `None` when packets arrive again.
     pub fn set_lost(&self, lost: Option<Instant>) {
         self.registry.change(&self.stream, |stream| {
             if let Some(own) = stream.live.as_mut().filter(|live| live.session == self.session) {
@@ -149,7 +149,7 @@ impl Publication {
         });
     }
 
-    /// Gives the place up and says how, for those who ask later why nobody publishes.
+    /// Leaves, and records how, to explain later why the stream has no publisher.
     pub fn leave(self, absence: Absence, now: Instant) {
         self.registry.change(&self.stream, |stream| {
             if stream.live.as_ref().is_some_and(|live| live.session == self.session) {
@@ -158,12 +158,13 @@ impl Publication {
         });
     }
 
-    /// Packets of it arrived until then.
+    /// Notes that packets of it arrived at this time.
     pub fn beat(&self, received: Instant) {
         self.liveness.beat(received);
     }
 
-    /// Makes a standby the live publisher if that has gone, or has been silent for `after` while the standby was not.
+    /// Makes a standby the live publisher if that one has left, or has been silent for `after` while the standby was
+    /// not.
     pub fn take_over(&mut self, after: Duration, now: Instant) -> Option<Takeover> {
         let session = self.session;
         let takeover = self.registry.change(&self.stream, |stream| {
@@ -176,7 +177,7 @@ impl Publication {
         Some(takeover)
     }
 
-    /// Another publisher is the live one now, and this one its standby.
+    /// Notes that another publisher is live and this one its standby.
     pub fn stand_down(&mut self) {
         self.epoch = 0;
     }
@@ -185,7 +186,7 @@ impl Publication {
 impl Drop for Publication {
     fn drop(&mut self) {
         self.registry.change(&self.stream, |stream| {
-            // A newer publisher may have taken over; its place is not ours to clear.
+            // A newer publisher may have taken over; only this publisher's own place is cleared.
             stream.live.take_if(|live| live.session == self.session);
             stream.standby.take_if(|standby| standby.session == self.session);
         });
@@ -193,7 +194,7 @@ impl Drop for Publication {
 }
 
 impl Stream {
-    /// A new publisher has the stream from now on.
+    /// Makes a new publisher the live one.
     fn take_over(&mut self, own: Live, now: Instant) -> Takeover {
         let mut takeover = self.make_live(own);
         match takeover.stood_down.take_if(|before| !before.standby) {
@@ -206,7 +207,7 @@ impl Stream {
         takeover
     }
 
-    /// The standby has the stream from now on, and the publisher that fell silent is the standby.
+    /// Makes the standby the live publisher, and the silent one its standby.
     fn promote(&mut self, own: Live, now: Instant) -> Takeover {
         let takeover = self.make_live(own);
         if let Some(before) = &takeover.stood_down {
@@ -216,7 +217,7 @@ impl Stream {
         takeover
     }
 
-    /// Puts a publisher beside the live one; the standby before it has lost its place.
+    /// Makes a publisher the standby; returns the previous standby, which was replaced.
     fn stand_by(&mut self, own: Live, now: Instant) -> Option<Live> {
         let before = self.standby.replace(own)?;
         self.remember_unless_silent(&before, now);

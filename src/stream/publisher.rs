@@ -1,4 +1,4 @@
-//! A connected publisher as the registry knows it, and the worker that it lives on.
+//! A connected publisher as the registry knows it, and the worker that it runs on.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,32 +12,32 @@ use crate::name::SessionId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WorkerId(pub u16);
 
-/// A connected publisher: the one that a stream has now, or its standby.
+/// A connected publisher: the live one of a stream, or its standby.
 #[derive(Clone, Debug)]
 pub struct Live {
     /// Its session.
     pub session: SessionId,
-    /// Where it lives.
+    /// Its worker.
     pub worker: WorkerId,
-    /// Its number among the publishers that the stream has had; of a standby 0.
+    /// Its number among the publishers that the stream has had; 0 for a standby.
     pub epoch: u32,
-    /// What it sends.
+    /// The formats that it sends.
     pub formats: Vec<Format>,
     /// It came as a standby.
     pub standby: bool,
-    /// When it was heard.
+    /// When it was last received.
     pub liveness: Arc<Liveness>,
-    /// Since when it has not been heard, if it is not: see [`Publication::set_lost`].
+    /// Since when nothing was received from it, if so: see [`Publication::set_lost`].
     pub lost: Option<Instant>,
     pub(super) identity: Identity,
 }
 
-/// How a publisher has left.
+/// How a publisher left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absence {
-    /// Somebody wanted it to end: the publisher itself, or an operator.
+    /// It was ended on purpose, by the publisher itself or by an operator.
     Ended,
-    /// It was lost, and may come back: a crash, a dead network.
+    /// It was lost and may return: a crash, a broken network.
     Lost,
 }
 
@@ -50,7 +50,7 @@ impl PartialEq for Live {
 impl Eq for Live {}
 
 impl Live {
-    /// Whether it has not been heard lately.
+    /// Whether nothing was received from it lately.
     pub(super) fn is_silent(&self, now: Instant) -> bool {
         self.liveness.silence(now) >= SILENT
     }

@@ -1,8 +1,8 @@
-//! The map of streams: touched when a session joins or leaves, never while a packet passes.
+//! The map of streams: used when a session joins or leaves, never while a packet passes.
 //!
-//! One rule makes a join and a takeover free of gaps: who publishes and which workers have viewers change under the
-//! same entry of the map. So a viewer's worker either finds the live publisher and asks its worker for a subscription,
-//! or is found by the next publisher, which subscribes it.
+//! One rule makes joins and takeovers free of gaps: the publisher of a stream and the workers that have viewers change
+//! under the same entry of the map. So a viewer's worker either finds the live publisher and asks its worker for a
+//! subscription, or is found by the next publisher, which subscribes it.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,11 +27,11 @@ pub(super) struct Stream {
     pub(super) live: Option<Live>,
     /// How the last live publisher left, and when.
     pub(super) left: Option<(Absence, Instant)>,
-    /// It stands beside the live one, ready to take over.
+    /// The publisher beside the live one, ready to take over.
     pub(super) standby: Option<Live>,
     /// Publishers that have an answer but no connection yet, oldest first.
     pub(super) announced: Vec<(SessionId, Vec<Format>)>,
-    /// Viewers on each worker that has any.
+    /// Number of viewers on each worker that has any.
     pub(super) viewers: Vec<(WorkerId, usize)>,
     pub(super) evictions: Evictions,
 }
@@ -45,16 +45,16 @@ pub struct Watch {
     left: bool,
 }
 
-/// What a leaving viewer leaves behind.
+/// What remains when a viewer leaves.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Departure {
     /// Other viewers of the stream remain on its worker.
     OthersRemain,
-    /// It was the last on its worker; the live publisher's worker, if any, should be told.
+    /// It was the last on its worker; the worker of the live publisher, if any, should be notified.
     LastOfWorker(Option<Live>),
 }
 
-/// One stream as lists show it.
+/// One stream in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamInfo {
     /// Its name.
@@ -63,7 +63,7 @@ pub struct StreamInfo {
     pub publisher: Option<SessionId>,
     /// Connected viewers.
     pub viewers: usize,
-    /// What the publisher sends; empty when there is none.
+    /// The formats that the publisher sends; empty without one.
     pub formats: Vec<Format>,
 }
 
@@ -71,7 +71,7 @@ impl Registry {
     /// Whether this client may publish now: see the module `eviction`.
     ///
     /// # Errors
-    /// [`Refused`] where it has lost its place lately and the publisher that it would replace is heard.
+    /// [`Refused`] if it was recently replaced and the publisher that it would replace is not silent.
     pub fn check_publisher(
         &self,
         stream: &StreamName,
@@ -87,18 +87,17 @@ impl Registry {
         }
     }
 
-    /// Where the publisher came from that a new one, or a new standby, would take the place of; `None` where it would
-    /// stand beside those that there are.
+    /// The address of the publisher that a new one, or a new standby, would replace; `None` if it would replace none.
     pub fn replaced_by(&self, stream: &StreamName, standby: bool) -> Option<IpAddr> {
         let entry = self.streams.get(stream)?;
         let live = entry.live.as_ref()?;
-        // A live one that came as a standby becomes that again.
+        // A live publisher that came as a standby becomes the standby again.
         let replaced = if standby || live.standby { entry.standby.as_ref()? } else { live };
         Some(replaced.identity.address)
     }
 
-    /// Counts a viewer on a worker. The publisher is returned when the worker had no viewer of the stream before and
-    /// so must subscribe.
+    /// Counts a viewer on a worker. Returns the publisher when the worker had no viewer of the stream before and must
+    /// subscribe.
     pub fn watch(&self, stream: &StreamName, worker: WorkerId) -> (Watch, Option<Live>) {
         let mut entry = self.streams.entry(stream.clone()).or_default();
         let first = match entry.viewers.iter_mut().find(|(id, _)| *id == worker) {
@@ -116,8 +115,8 @@ impl Registry {
         (Watch { registry: self.clone(), stream: stream.clone(), worker, left: false }, publisher)
     }
 
-    /// The formats that a new viewer should negotiate: the live publisher's, else the newest announced one's, else
-    /// none known.
+    /// The formats that a new viewer should negotiate: those of the live publisher, else of the newest announced one;
+    /// empty if unknown.
     pub fn formats(&self, stream: &StreamName) -> Vec<Format> {
         let Some(entry) = self.streams.get(stream) else { return Vec::new() };
         match (entry.live.as_ref().or(entry.standby.as_ref()), entry.announced.last()) {
@@ -132,12 +131,12 @@ impl Registry {
         self.streams.get(stream)?.live.clone()
     }
 
-    /// How the last live publisher of a stream left, while somebody watches it.
+    /// How the last live publisher of a stream left; known while the stream has viewers.
     pub fn left(&self, stream: &StreamName) -> Option<(Absence, Instant)> {
         self.streams.get(stream)?.left
     }
 
-    /// Whether somebody publishes a stream, or stands ready to.
+    /// Whether a stream has a live publisher or a standby.
     pub fn is_published(&self, stream: &StreamName) -> bool {
         self.streams.get(stream).is_some_and(|entry| entry.live.is_some() || entry.standby.is_some())
     }
@@ -166,17 +165,17 @@ impl Registry {
         self.streams.iter().filter(|entry| entry.live.is_some()).count()
     }
 
-    /// How many streams are known at all; 0 once every session has left.
+    /// The number of known streams; 0 once every session has left.
     pub fn len(&self) -> usize {
         self.streams.len()
     }
 
-    /// True when no stream is known.
+    /// True when there is no stream.
     pub fn is_empty(&self) -> bool {
         self.streams.is_empty()
     }
 
-    /// Changes a stream's entry and forgets it when nothing refers to it any more.
+    /// Changes a stream's entry, and removes it when no session refers to it any more.
     pub(super) fn change<R>(&self, stream: &StreamName, change: impl FnOnce(&mut Stream) -> R) -> Option<R> {
         let Slot::Occupied(mut entry) = self.streams.entry(stream.clone()) else { return None };
         let result = change(entry.get_mut());
@@ -201,7 +200,7 @@ impl Stream {
 }
 
 impl Watch {
-    /// Ends the watch and says who has to know.
+    /// Ends the watch and tells what remains.
     pub fn leave(mut self) -> Departure {
         self.left = true;
         self.depart()

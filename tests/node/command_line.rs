@@ -38,7 +38,7 @@ fn a_wrong_setting_is_refused_in_one_sentence_with_exit_code_64() {
         (vec!["--watch-token", "w"], "publish-token"),
         (vec!["--admin-token", "a"], "publish-token"),
         (vec!["--publish-token", ""], "publish-token"),
-        (vec!["--public-watch", "--watch-token", "w", "--publish-token", "p"], "leave one of the two out"),
+        (vec!["--public-watch", "--watch-token", "w", "--publish-token", "p"], "remove one of the two"),
         (vec!["--allow-origin", "*,https://example.org"], "leave * out"),
         (vec!["--fast-start", "0", "--fast-start-size", "8"], "--fast-start-size"),
         (vec!["--log", "a=b=c=["], "log filter"),
@@ -159,7 +159,7 @@ fn check_config_prints_the_settings_in_force_or_says_what_is_wrong() {
         assert!(line(key).contains(value) && line(key).contains(origin), "{}", line(key));
     }
     assert!(!said.contains("hunter2"), "{said}");
-    assert!(warned.contains("SLUICE_HTPP is no setting: did you mean SLUICE_HTTP?"), "{warned}");
+    assert!(warned.contains("SLUICE_HTPP is not a setting: did you mean SLUICE_HTTP?"), "{warned}");
 
     std::fs::write(&path, "[http]\nlisten = 'nowhere'\n").unwrap();
     let said = refusal(sluice(&["check-config"]).env("SLUICE_CONFIG", &path));
@@ -358,7 +358,7 @@ fn a_hang_up_reloads_tokens_and_log_names_what_needs_a_restart_and_ends_no_sessi
     assert!(log.contains("settings reloaded: auth.publish-token, log.filter; sessions go on"), "{log}");
     assert_eq!(log.matches("until the relay is restarted: media.workers").count(), 2, "{log}");
     assert!(log.matches("settings not reloaded, all stay as they were").count() >= 3, "{log}");
-    for part in ["publish-token is empty", "would open the relay", "there is no file of that name"] {
+    for part in ["publish-token is empty", "would open the relay", "the file does not exist"] {
         assert!(log.contains(part), "{part}: {log}");
     }
     assert!(log.contains("DEBUG") && !log.contains("\"old\"") && !log.contains("\"new\""), "{log}");

@@ -3,41 +3,41 @@
 use crate::label::label;
 
 label! {
-    /// What an HTTP connection counts as.
+    /// The kind of an HTTP connection.
     ConnectionKind = "kind" {
         /// It serves requests.
         Request = "request",
-        /// It may ask for health and metrics only.
+        /// It may request health and metrics only.
         Reserved = "reserved",
-        /// It is held open for events.
+        /// It is an open event stream.
         EventStream = "event_stream",
     }
 }
 
 label! {
-    /// What there was no place for.
+    /// Which capacity was exhausted.
     NoPlace = "reason" {
-        /// All connections were busy.
+        /// All connections are busy.
         Relay = "relay",
-        /// All that one client may have were.
+        /// The client has as many connections as it may.
         Client = "client",
-        /// There were as many event streams as there may be, in all or of one client.
+        /// There are as many event streams as there may be, in total or for one client.
         EventStreams = "event_streams",
     }
 }
 
 label! {
-    /// Why the relay closed a connection.
+    /// Why the relay closed an HTTP connection.
     Closing = "reason" {
-        /// It did nothing and another needed its place.
+        /// It was idle and another connection needed its place.
         MadeWay = "made_way",
-        /// Its client did not read the answer.
+        /// The client did not read the answer.
         Unread = "unread",
-        /// No whole request came in time.
+        /// No complete request arrived in time.
         Silent = "silent",
-        /// It was as old as connections may get.
+        /// It reached the maximum age of a connection.
         Old = "old",
-        /// Its client sent too many requests without waiting for answers.
+        /// The client sent too many requests without waiting for answers.
         Pipelined = "pipelined",
     }
 }

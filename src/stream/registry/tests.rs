@@ -1,4 +1,4 @@
-//! Who publishes and who watches, as sessions come and go.
+//! Publishers and viewers that join and leave.
 
 use std::time::Duration;
 
@@ -26,14 +26,14 @@ fn announced(host: u8, standby: bool) -> Announced {
     Announced { session: SessionId::random(), formats: vp8(), identity: identity(host), standby }
 }
 
-/// A publisher that is connected and heard now.
+/// A publisher that is connected and not silent.
 fn publish(registry: &Registry, host: u8, now: Instant) -> (Publication, Takeover) {
     let (publication, entrance) = registry.announce(&name(), announced(host, false)).publish(A, now);
     let Entrance::Live(takeover) = entrance else { panic!("it did not come as a standby") };
     (publication, takeover)
 }
 
-/// A standby beside a live publisher, heard now.
+/// A standby beside a live publisher, not silent.
 fn stand_by(registry: &Registry, host: u8, now: Instant) -> (Publication, Option<Live>) {
     let (publication, entrance) = registry.announce(&name(), announced(host, true)).publish(B, now);
     let Entrance::Standby { replaced } = entrance else { panic!("there is a live publisher") };
@@ -73,7 +73,7 @@ fn a_newer_publisher_replaces_the_old_one_whose_end_changes_nothing() {
 }
 
 #[test]
-fn the_last_viewer_of_a_worker_knows_whom_to_tell() {
+fn the_last_viewer_of_a_worker_returns_the_publisher_to_notify() {
     let registry = Registry::default();
     let (_publication, _) = publish(&registry, 1, Instant::now());
     let (first, _) = registry.watch(&name(), B);
@@ -112,11 +112,11 @@ fn two_encoders_with_one_key_do_not_evict_each_other_for_ever() {
     assert_eq!(check(1, start + COOL_DOWN), Ok(()));
     second.beat(soon);
     drop(second);
-    assert_eq!(check(1, soon), Ok(()), "nobody is there");
+    assert_eq!(check(1, soon), Ok(()), "no publisher");
 }
 
 #[test]
-fn a_publisher_that_was_silent_when_it_was_replaced_may_return_at_once() {
+fn a_client_that_was_silent_when_replaced_may_return_at_once() {
     let (registry, start) = (Registry::default(), Instant::now());
     let (_killed, _) = publish(&registry, 1, start);
     let later = start + 2 * Duration::from_secs(1);
@@ -125,7 +125,7 @@ fn a_publisher_that_was_silent_when_it_was_replaced_may_return_at_once() {
 }
 
 #[test]
-fn a_standby_takes_over_from_a_silent_publisher_and_they_change_places() {
+fn a_standby_takes_over_from_a_silent_publisher_which_becomes_the_standby() {
     let (registry, start) = (Registry::default(), Instant::now());
     let (first, _) = publish(&registry, 1, start);
     let (mut second, replaced) = stand_by(&registry, 2, start);
@@ -147,7 +147,7 @@ fn a_standby_takes_over_from_a_silent_publisher_and_they_change_places() {
 }
 
 #[test]
-fn a_standby_takes_the_place_of_a_publisher_that_left_and_a_lone_standby_is_live() {
+fn a_standby_replaces_a_publisher_that_left_and_one_without_a_live_publisher_is_live() {
     let (registry, start) = (Registry::default(), Instant::now());
     let (first, _) = publish(&registry, 1, start);
     let (mut second, _) = stand_by(&registry, 2, start);
