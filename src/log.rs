@@ -80,7 +80,7 @@ pub fn start(filter: EnvFilter) -> Control {
         }
     });
     if let Err(error) = teller {
-        tracing::warn!(%error, "cannot start the thread that tells how many repeated lines were not logged");
+        tracing::warn!(%error, "cannot start the thread that reports suppressed log lines");
     }
     Control(handle)
 }

@@ -42,7 +42,7 @@ impl Reload {
     pub fn run(&mut self) {
         match self.take_up() {
             Ok(changes) => tell(&changes, self.given.has_file()),
-            Err(error) => warn!("settings not reloaded, all stay as they were: {error}"),
+            Err(error) => warn!("settings not reloaded, nothing has changed: {error}"),
         }
     }
 
@@ -101,10 +101,10 @@ fn tell(changes: &[Changed], has_file: bool) {
     };
     let (taken_up, left) = (names(true), names(false));
     if !taken_up.is_empty() {
-        info!("settings reloaded: {taken_up}; sessions go on");
+        info!("settings reloaded: {taken_up}; sessions continue");
     }
     if !left.is_empty() {
-        warn!("these settings have changed and stay as they were until the relay is restarted: {left}");
+        warn!("these settings have changed but need a restart: {left}");
     }
     if changes.is_empty() && has_file {
         info!("nothing to reload: no setting of the configuration file has changed");

@@ -148,7 +148,7 @@ impl Server {
         node::Handle::of(&self.workers)
     }
 
-    /// The HTTP node, to change its access while it serves.
+    /// The state of the HTTP server, to change access while it serves.
     pub fn node(&self) -> Arc<http::Node> {
         Arc::clone(&self.node)
     }
@@ -189,7 +189,7 @@ impl Server {
             drain.await;
             media.drain();
             let sessions = media.session_count();
-            info!(sessions, seconds = self.drain.as_secs(), "draining: a second signal ends all at once");
+            info!(sessions, seconds = self.drain.as_secs(), "draining: a second signal ends all sessions at once");
             drop(tokio::time::timeout(self.drain, all_left(&media)).await);
         };
         tokio::select! {

@@ -35,7 +35,7 @@ fn notify(state: State, status: &str) {
     };
     states.push(NotifyState::Status(status));
     if let Err(error) = sd_notify::notify(&states) {
-        tracing::warn!(%error, "cannot tell the service manager how the relay is: the unit needs AF_UNIX in RestrictAddressFamilies=");
+        tracing::warn!(%error, "cannot notify the service manager: the unit needs AF_UNIX in RestrictAddressFamilies=");
     }
 }
 

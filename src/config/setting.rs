@@ -1,5 +1,5 @@
-//! One setting, as the command line declares it, and a value of it: the file, the environment and the README are derived
-//! from that.
+//! One setting, as the command line declares it, and a value of it: the file, the environment and the README are
+//! derived from that.
 
 use clap::{Arg, ArgAction, Args as _, Command};
 

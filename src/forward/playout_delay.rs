@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-/// More losses than this within [`WINDOW`] are not an accident.
+/// This many losses within [`WINDOW`] are not an accident.
 const FEW: u64 = 3;
 const WINDOW: Duration = Duration::from_secs(2);
 

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn no_seconds_of_pictures_are_none() {
+    fn zero_seconds_keep_no_frames() {
         assert_eq!(cache(0, 16), CacheLimits::NONE);
         assert_eq!(cache(20, 16), CacheLimits::default());
     }

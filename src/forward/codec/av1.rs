@@ -61,8 +61,8 @@ fn sequence(payload: &[u8]) -> Option<&[u8]> {
     units.find(|unit| unit.obu_type == OBU_SEQUENCE_HEADER).map(|unit| unit.body)
 }
 
-/// Reads the beginning of the frame header (AV1 bitstream specification 5.9.2): whether an earlier frame is shown again,
-/// and the type, where 0 is a key frame. `None` for a fragment without a body.
+/// Reads the beginning of the frame header (AV1 bitstream specification 5.9.2): whether an earlier frame is shown
+/// again, and the type, where 0 is a key frame. `None` for a fragment without a body.
 fn is_key_frame(body: &[u8]) -> Option<bool> {
     body.first().map(|bits| bits & 0b1110_0000 == 0)
 }

@@ -1,5 +1,5 @@
-//! Asks each codec's own file: the one place that chooses by codec. Every `match` over payloads and formats names all codecs,
-//! so that the compiler finds what a new one lacks.
+//! Asks each codec's own file: the one place that chooses by codec. Every `match` over payloads and formats names all
+//! codecs, so that the compiler finds what a new one lacks.
 
 use super::av1::{self, Av1Profile};
 use super::descriptor::Descriptor;
@@ -146,7 +146,7 @@ pub(super) fn each_unit<'a>(codec: Codec, payload: &'a [u8], visit: &mut impl Fn
     }
 }
 
-/// What a NAL unit says of parameter sets.
+/// What a NAL unit tells about parameter sets.
 pub(super) fn reference(codec: Codec, unit: &Unit<'_>) -> Option<Reference> {
     match codec {
         Codec::H264 => h264::reference(unit),

@@ -1,9 +1,9 @@
-//! What the relay must know of a codec: its name in SDP, whether a viewer's decoder can take what a publisher sends, where a
-//! keyframe starts, how large a frame is. Payloads come from the network: every parser here accepts any bytes and never
-//! panics.
+//! What the relay must know of a codec: its name in SDP, whether a viewer's decoder can take what a publisher sends,
+//! where a keyframe starts, how large a frame is. Payloads come from the network: every parser here accepts any bytes
+//! and never panics.
 //!
-//! To add a codec, name it in `kind.rs`, write a file here with what is particular to it (`vp9.rs` is an example), and let
-//! `dispatch.rs`, the only place that chooses by codec, ask that file. The compiler lists each `match` to complete.
+//! To add a codec, name it in `kind.rs`, write a file here with what is particular to it (`vp9.rs` is an example), and
+//! let `dispatch.rs`, the only place that chooses by codec, ask that file. The compiler lists each `match` to complete.
 
 mod av1;
 mod bits;

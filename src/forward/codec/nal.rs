@@ -25,8 +25,8 @@ impl Unit<'_> {
         self.begins && self.body.first() == Some(&RECOVERY_POINT)
     }
 
-    /// True for the first slice of a frame, by its first bit: `first_mb_in_slice` is 0, the single bit 1 in Exp-Golomb (ITU-T
-    /// H.264 7.3.3, 9.1); `first_slice_segment_in_pic_flag` is set (ITU-T H.265 7.3.6.1).
+    /// True for the first slice of a frame, by its first bit: `first_mb_in_slice` is 0, the single bit 1 in Exp-Golomb
+    /// (ITU-T H.264 7.3.3, 9.1); `first_slice_segment_in_pic_flag` is set (ITU-T H.265 7.3.6.1).
     pub(super) fn is_first_slice(&self) -> bool {
         self.begins && self.body.first().is_some_and(|byte| byte & 0x80 != 0)
     }

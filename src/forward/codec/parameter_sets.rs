@@ -1,5 +1,5 @@
-//! The parameter sets of one published video (H.264, H.265): the newest of each id, from its packets or from its offer, and
-//! which of them a keyframe lacks.
+//! The parameter sets of one published video (H.264, H.265): the newest of each id, from its packets or from its offer,
+//! and which of them a keyframe lacks.
 //!
 //! A decoder can begin at a keyframe only with the sets that its slices refer to. Some encoders repeat them before each
 //! keyframe, some send them once, and some only write them into the offer (`sprop-parameter-sets`, RFC 6184 8.1;

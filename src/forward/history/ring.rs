@@ -56,7 +56,7 @@ pub struct History {
     /// Until when that packet is recent, once this was computed: a packet that arrives later drops it.
     recent_until: Option<Instant>,
     position_by_source: HashMap<Source, u64, foldhash::fast::RandomState>,
-    lines: Vec<Line>,
+    rtp_streams: Vec<RtpStream>,
     /// Packets of publishers up to this epoch are refused.
     forgotten: Option<Epoch>,
     since_keyframe: Option<Since>,
@@ -64,7 +64,7 @@ pub struct History {
 
 /// One RTP stream of a publisher, and the index below which its packets are refused.
 #[derive(Clone, Copy, Debug)]
-struct Line {
+struct RtpStream {
     epoch: Epoch,
     layer: LayerId,
     /// Packets below this index are refused: they were here before, or are too late to be useful.
@@ -73,7 +73,7 @@ struct Line {
 
 /// RTP streams known at a time: the layers of a publisher and of the one before it. When full, the oldest publisher's
 /// stream is forgotten, and no more packets of that publisher are accepted.
-const LINES: usize = 8;
+const RTP_STREAMS: usize = 8;
 
 /// How far behind the start of a keyframe a reader looks for packets that overtook it.
 const REORDERED: u64 = 64;
@@ -95,7 +95,7 @@ impl History {
             recent: 0,
             recent_until: None,
             position_by_source: HashMap::default(),
-            lines: Vec::with_capacity(LINES),
+            rtp_streams: Vec::with_capacity(RTP_STREAMS),
             forgotten: None,
             since_keyframe: None,
         }
@@ -231,21 +231,21 @@ impl History {
     /// The lowest accepted index of the packet's RTP stream, which is registered here if it is new; `None` for a
     /// publisher that left long ago.
     fn floor_of(&mut self, source: &Source) -> Option<SourceIndex> {
-        let known = self.lines.iter().find(|line| (line.epoch, line.layer) == (source.epoch, source.layer));
-        if let Some(line) = known {
-            return Some(line.floor);
+        let known = self.rtp_streams.iter().find(|known| (known.epoch, known.layer) == (source.epoch, source.layer));
+        if let Some(known) = known {
+            return Some(known.floor);
         }
         if self.forgotten.is_some_and(|epoch| source.epoch <= epoch) {
             return None;
         }
-        if self.lines.len() == LINES {
-            let oldest = (0..LINES).min_by_key(|&at| self.lines[at].epoch)?;
-            if source.epoch <= self.lines[oldest].epoch {
+        if self.rtp_streams.len() == RTP_STREAMS {
+            let oldest = (0..RTP_STREAMS).min_by_key(|&at| self.rtp_streams[at].epoch)?;
+            if source.epoch <= self.rtp_streams[oldest].epoch {
                 return None;
             }
-            self.forgotten = Some(self.lines.swap_remove(oldest).epoch);
+            self.forgotten = Some(self.rtp_streams.swap_remove(oldest).epoch);
         }
-        self.lines.push(Line { epoch: source.epoch, layer: source.layer, floor: 0 });
+        self.rtp_streams.push(RtpStream { epoch: source.epoch, layer: source.layer, floor: 0 });
         Some(0)
     }
 
@@ -289,9 +289,9 @@ impl History {
         let source = packet.source();
         self.tail += 1;
         self.position_by_source.remove(&source);
-        let mut lines = self.lines.iter_mut();
-        if let Some(line) = lines.find(|line| (line.epoch, line.layer) == (source.epoch, source.layer)) {
-            line.floor = line.floor.max(source.index + 1);
+        let mut streams = self.rtp_streams.iter_mut();
+        if let Some(known) = streams.find(|known| (known.epoch, known.layer) == (source.epoch, source.layer)) {
+            known.floor = known.floor.max(source.index + 1);
         }
     }
 }

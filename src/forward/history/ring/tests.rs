@@ -82,11 +82,11 @@ fn a_second_packet_of_the_same_source_is_refused_even_when_the_first_is_gone() {
 #[test]
 fn a_publisher_several_takeovers_ago_is_refused() {
     let (mut history, now) = (history(100), Instant::now());
-    for epoch in 0..=LINES as u64 {
+    for epoch in 0..=RTP_STREAMS as u64 {
         assert!(history.push(packet(epoch, 5, now)).is_some());
     }
     assert_eq!(history.push(packet(0, 6, now)), None);
-    assert!(history.push(packet(1, 6, now)).is_some() && history.push(packet(LINES as u64, 6, now)).is_some());
+    assert!(history.push(packet(1, 6, now)).is_some() && history.push(packet(RTP_STREAMS as u64, 6, now)).is_some());
 }
 
 #[test]
