@@ -47,8 +47,8 @@ pub enum Demultiplexed {
         /// The relay's ufrag in the USERNAME; ICE characters only.
         ufrag: String,
     },
-    /// From an address that no session here was heard on, or STUN that answers no check of this demultiplexer: perhaps
-    /// another worker's.
+    /// From a five-tuple that no session here has claimed, or a STUN answer to no check of this demultiplexer; it may
+    /// be another worker's.
     Foreign,
     /// Refused, or of no session.
     Dropped(DropReason),
@@ -71,7 +71,7 @@ pub enum Event {
         /// The username fragment.
         ufrag: String,
     },
-    /// A session that somebody waits for was heard: see [`Demux::await_sign`](super::Demux::await_sign).
+    /// A session was heard after [`Demux::await_sign`](super::Demux::await_sign).
     Heard(Key),
     /// Consent ended: 30 s without valid STUN, SRTP or SRTCP.
     Silent(Key),
@@ -96,7 +96,7 @@ pub struct Facts {
     pub moves: u32,
     /// DTLS, RTP and RTCP datagrams that were dropped.
     pub dropped: u64,
-    /// To the client and back, as the last answered [`Demux::probe`](super::Demux::probe) showed.
+    /// The round-trip time that the last answered [`Demux::probe`](super::Demux::probe) measured.
     pub round_trip: Option<Duration>,
     /// The SRTP profiles that the ClientHello offers; `None` before it.
     pub profiles: Option<SrtpProfiles>,

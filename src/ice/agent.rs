@@ -351,7 +351,7 @@ impl Agent {
         Some((path, request))
     }
 
-    /// False if this is no valid answer to a probe.
+    /// Takes an answer to a probe; false if it is not a valid one.
     fn handle_probe_answer(&mut self, path: FiveTuple, answer: &Message, now: Instant) -> bool {
         let probe = self.probe.as_ref().filter(|probe| probe.transaction == answer.transaction);
         let Some(sent) = probe.map(|probe| probe.sent) else {

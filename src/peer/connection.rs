@@ -99,7 +99,7 @@ impl Peer {
         Ok(peer)
     }
 
-    /// Takes a DTLS or SRTCP datagram that the demultiplexer let through. `Ok` means that it is authentic, or belongs
+    /// Takes a DTLS or SRTCP datagram that passed the demultiplexer. `Ok` means that it is authentic, or belongs
     /// to the handshake; with a reason when the SCTP filter dropped a part of it. An error means that all of it was
     /// dropped. Both reasons are for a counter and end no session.
     pub fn handle_datagram(&mut self, datagram: &[u8], now: Instant) -> Result<Option<DropReason>, DropReason> {

@@ -34,10 +34,10 @@ pub(crate) struct WallClock {
 }
 
 impl WallClock {
-    /// The publisher's clock for viewers, with steps corrected. `said` is when the report would have arrived without
+    /// The publisher's clock for viewers, with steps corrected. `instant` is when the report would have arrived without
     /// delay: a delayed report is not a step.
-    pub(crate) fn read(&mut self, clock: SenderClock, said: Instant) -> SenderClock {
-        let shown = clock.ntp.wrapping_sub(self.elapsed(said)).wrapping_add(self.correction);
+    pub(crate) fn read(&mut self, clock: SenderClock, instant: Instant) -> SenderClock {
+        let shown = clock.ntp.wrapping_sub(self.elapsed(instant)).wrapping_add(self.correction);
         let expected = *self.at_origin.get_or_insert(shown);
         let off = shown.wrapping_sub(expected);
         if off.min(off.wrapping_neg()) <= STEP {

@@ -30,7 +30,7 @@ const MAX_JOINED: usize = 1100;
 const USUAL_FRAME: Duration = Duration::from_millis(33);
 const MOST_NOTICE: Duration = Duration::from_millis(50);
 
-/// Report blocks that fit one receiver report (RFC 3550 6.4.2); the opener lets through fewer SSRCs.
+/// Report blocks that fit one receiver report (RFC 3550 6.4.2); the opener accepts fewer SSRCs.
 const MAX_SOURCES: usize = 31;
 
 /// The RTCP for one publisher: receiver reports each second (RFC 3550 6.4.2), NACKs after a short allowance for
@@ -226,8 +226,8 @@ impl Reception {
         // RFC 3550 6.4.1: a sender without a wall clock sends 0.
         source.has_no_clock = clock.ntp == 0;
         source.clock = (!source.has_no_clock).then_some(clock);
-        source.told = source.clock.map(|clock| self.wall.read(clock, source.moment(clock)));
-        source.is_news = source.told.is_some();
+        source.for_viewers = source.clock.map(|clock| self.wall.read(clock, source.moment(clock)));
+        source.is_news = source.for_viewers.is_some();
         self.settle_clocks(clock.received);
     }
 
@@ -238,7 +238,7 @@ impl Reception {
         if sources.clone().all(|source| source.clock.is_some()) {
             if std::mem::take(&mut self.by_arrival) {
                 for Received { source, .. } in &mut self.sources {
-                    source.told = source.clock.map(|clock| self.wall.read(clock, source.moment(clock)));
+                    source.for_viewers = source.clock.map(|clock| self.wall.read(clock, source.moment(clock)));
                     source.is_news = true;
                 }
             }
@@ -251,7 +251,7 @@ impl Reception {
             sources.any(|source| source.has_no_clock) || now.saturating_duration_since(since) >= patience;
         if self.by_arrival {
             for Received { source, .. } in &mut self.sources {
-                source.told = source.soonest().map(|packet| self.wall.by_arrival(packet));
+                source.for_viewers = source.soonest().map(|packet| self.wall.by_arrival(packet));
                 source.is_news = true;
             }
         }
@@ -260,14 +260,14 @@ impl Reception {
     /// The clock of this SSRC for viewers.
     #[must_use]
     pub fn clock(&self, ssrc: u32) -> Option<SenderClock> {
-        self.sources[self.position(ssrc)?].source.told
+        self.sources[self.position(ssrc)?].source.for_viewers
     }
 
     /// The same, if it has changed since the last call.
     pub fn take_clock(&mut self, ssrc: u32) -> Option<SenderClock> {
         let position = self.position(ssrc)?;
         let source = &mut self.sources[position].source;
-        if std::mem::take(&mut source.is_news) { source.told } else { None }
+        if std::mem::take(&mut source.is_news) { source.for_viewers } else { None }
     }
 
     /// The publisher was sent a datagram that did not come from [`Self::poll`], such as the answer to its STUN check.

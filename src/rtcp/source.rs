@@ -20,10 +20,10 @@ pub(crate) struct Source {
     /// From the latest sender report.
     pub(crate) clock: Option<SenderClock>,
     /// As in the sender reports to viewers.
-    pub(crate) told: Option<SenderClock>,
+    pub(crate) for_viewers: Option<SenderClock>,
     /// True if its sender reports that it has no wall clock.
     pub(crate) has_no_clock: bool,
-    /// True if `told` has changed.
+    /// True if `for_viewers` has changed.
     pub(crate) is_news: bool,
 }
 
@@ -52,7 +52,7 @@ pub(crate) enum Step {
 
 impl Source {
     pub(crate) fn new(ssrc: u32, clock_rate: u32) -> Self {
-        Self { ssrc, clock_rate, stream: None, clock: None, told: None, has_no_clock: false, is_news: false }
+        Self { ssrc, clock_rate, stream: None, clock: None, for_viewers: None, has_no_clock: false, is_news: false }
     }
 
     pub(crate) fn on_packet(&mut self, index: u64, timestamp: u32, received: Instant) -> Step {
@@ -95,8 +95,9 @@ impl Source {
         let Some((timestamp, came)) = self.soonest() else { return clock.received };
         let ticks = clock.rtp.wrapping_sub(timestamp) as i32;
         let distance = Duration::from_secs_f64(f64::from(ticks.unsigned_abs()) / f64::from(self.clock_rate.max(1)));
-        let said = if ticks < 0 { came.checked_sub(distance) } else { came.checked_add(distance) };
-        said.filter(|said| clock.received.checked_duration_since(*said).is_some_and(|lag| lag <= MOST_LAG))
+        let instant = if ticks < 0 { came.checked_sub(distance) } else { came.checked_add(distance) };
+        instant
+            .filter(|instant| clock.received.checked_duration_since(*instant).is_some_and(|lag| lag <= MOST_LAG))
             .unwrap_or(clock.received)
     }
 

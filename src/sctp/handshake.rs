@@ -34,7 +34,7 @@ struct Answer {
 pub(super) struct Handshake {
     /// The INIT that webrtc-rs sent as the DTLS client.
     sent: Option<Side>,
-    /// The INITs that passed, each once. One tag stands for one TSN: an INIT ACK names the tag alone.
+    /// The INITs that passed, each once. Each tag has one TSN, because an INIT ACK names only the tag.
     received: Vec<Side>,
     passed: usize,
     /// The INIT ACKs of webrtc-rs.

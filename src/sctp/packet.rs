@@ -140,7 +140,7 @@ impl<'a> Packet<'a> {
             padding = Some(at + length..end).filter(|padding| bytes[padding.clone()].iter().any(|octet| *octet != 0));
             at = end;
         }
-        // An INIT stands alone, and it alone has no tag (RFC 9260 3.3.2, 8.5.1).
+        // An INIT is the only chunk of its packet, and only its packet has no tag (RFC 9260 3.3.2, 8.5.1).
         let inits = chunks.iter().filter(|(_, chunk)| matches!(chunk, Chunk::Init(_))).count();
         let alone = chunks.iter().any(|(_, chunk)| matches!(chunk, Chunk::Init(_) | Chunk::InitAck(_)));
         let holds = !chunks.is_empty() && (!alone || chunks.len() == 1) && (inits == 1) == (tag == 0);

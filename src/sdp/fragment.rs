@@ -1,8 +1,8 @@
 //! The body of a PATCH: an SDP fragment (`application/trickle-ice-sdpfrag`, RFC 8840 9) that brings candidates or asks
 //! for an ICE restart, and the fragment that answers a restart (RFC 9725 4.3.3).
 //!
-//! The rule: a client's candidates are counted and forgotten. The relay never dials an address that it was told, so a
-//! candidate it could not use is no error either.
+//! The rule: a client's candidates are only counted. The relay never sends to an address from SDP, so a candidate that
+//! it could not use is not an error.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -32,13 +32,13 @@ struct Section {
     mid: Option<String>,
 }
 
-/// Why a text is no fragment: HTTP 400.
+/// Why a text is not a fragment: HTTP 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FragmentError {
     /// Longer than a browser's candidates could ever be.
     #[error("the fragment is longer than 8 KiB, or one of its lines than 512 bytes")]
     TooLong,
-    /// A line that is no line of SDP.
+    /// A line that is not SDP.
     #[error("line {0} of the fragment is no line of SDP, such as a=candidate:...")]
     Line(usize),
     /// Neither candidates nor credentials.

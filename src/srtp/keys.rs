@@ -138,7 +138,7 @@ impl MasterKey {
     }
 
     /// Fills `output` with the session key of `label` (RFC 3711 4.3.1, key derivation rate 0; RFC 7714 11 for GCM,
-    /// whose 96-bit salt stands left-justified in the 112 bits).
+    /// whose 96-bit salt is left-justified in the 112 bits).
     pub(super) fn derive(&self, label: Label, output: &mut [u8]) {
         let cipher = Aes128::new(GenericArray::from_slice(&self.key));
         let salt_len = self.profile.salt_len();

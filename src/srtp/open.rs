@@ -99,7 +99,8 @@ impl Opener {
     ///
     /// # Errors
     ///
-    /// Why the datagram was dropped. It has changed nothing but its own bytes, which are of no use any more.
+    /// Why the datagram was dropped. A datagram that is not authentic has not
+    /// changed the state; its bytes are undefined.
     #[inline]
     pub fn open(&mut self, datagram: &mut [u8]) -> Result<Opened, DropReason> {
         self.open_when(datagram, None)
@@ -109,7 +110,8 @@ impl Opener {
     ///
     /// # Errors
     ///
-    /// Why the datagram was dropped. It has changed nothing but its own bytes, which are of no use any more.
+    /// Why the datagram was dropped. A datagram that is not authentic has not
+    /// changed the state; its bytes are undefined.
     #[inline]
     pub fn open_at(&mut self, datagram: &mut [u8], now: Instant) -> Result<Opened, DropReason> {
         self.open_when(datagram, Some(now))

@@ -27,17 +27,17 @@ fn read(feedback: TransportLayerCc) -> Vec<(u16, Option<i64>)> {
     let mut deltas = feedback.recv_deltas.iter().map(|delta| delta.delta / TICK as i64);
     let mut time = i64::from(feedback.reference_time) * REFERENCE;
     let mut sequence = feedback.base_sequence_number;
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for symbol in symbols.into_iter().take(feedback.packet_status_count.into()) {
         let arrived = symbol != SymbolTypeTcc::PacketNotReceived;
         if arrived {
             time += deltas.next().unwrap();
         }
-        told.push((sequence, arrived.then_some(time)));
+        reported.push((sequence, arrived.then_some(time)));
         sequence = sequence.wrapping_add(1);
     }
     assert_eq!(deltas.next(), None);
-    told
+    reported
 }
 
 fn all(arrivals: &mut Arrivals, now: Instant) -> Vec<(u16, Option<i64>)> {
@@ -54,8 +54,8 @@ fn reports_arrivals_and_gaps_50_ms_after_the_first() {
     arrivals.on_packet(9, 1, start + 2 * MS);
     assert_eq!(arrivals.poll_timeout(), Some(start + 50 * MS));
     assert!(arrivals.poll(1, start + 49 * MS).is_none());
-    let told = all(&mut arrivals, start + 50 * MS);
-    assert_eq!(told, [(65_534, Some(0)), (65_535, Some(4)), (0, None), (1, Some(8))]);
+    let reported = all(&mut arrivals, start + 50 * MS);
+    assert_eq!(reported, [(65_534, Some(0)), (65_535, Some(4)), (0, None), (1, Some(8))]);
     assert_eq!(arrivals.poll_timeout(), None);
 }
 
@@ -122,18 +122,18 @@ proptest! {
         let mut arrivals = Arrivals::new();
         let (mut sequence, mut now) = (first, start);
         arrivals.on_packet(9, sequence.wrapping_sub(1), start);
-        let (mut expected, mut told) = (BTreeMap::from([(first.wrapping_sub(1), 0)]), BTreeMap::new());
+        let (mut expected, mut reported) = (BTreeMap::from([(first.wrapping_sub(1), 0)]), BTreeMap::new());
         for (step, wait, poll) in packets {
             now += MS * wait;
             arrivals.on_packet(9, sequence, now);
             expected.entry(sequence).or_insert(((now - start).as_micros() / TICK) as i64);
             if poll == 0 {
-                told.extend(all(&mut arrivals, now));
+                reported.extend(all(&mut arrivals, now));
             }
             sequence = sequence.wrapping_add(step);
         }
-        told.extend(all(&mut arrivals, now + INTERVAL));
-        let received: BTreeMap<_, _> = told.into_iter().filter_map(|(at, time)| Some((at, time?))).collect();
+        reported.extend(all(&mut arrivals, now + INTERVAL));
+        let received: BTreeMap<_, _> = reported.into_iter().filter_map(|(at, time)| Some((at, time?))).collect();
         prop_assert_eq!(received, expected);
     }
 }

@@ -14,7 +14,7 @@ use super::*;
 
 /// The content of a packet.
 #[derive(Clone, Debug, PartialEq)]
-enum Said {
+enum Content {
     Sender(u32, u64, u32, Vec<Block>),
     Receiver(Vec<Block>),
     Nack(u32, Vec<u16>),
@@ -22,23 +22,23 @@ enum Said {
     Estimate(f32, Vec<u32>),
 }
 
-fn said(compound: &[u8]) -> Vec<Said> {
-    let said = |packet| match packet {
-        Packet::SenderReport { ssrc, ntp, rtp, blocks } => Said::Sender(ssrc, ntp, rtp, blocks.iter().collect()),
-        Packet::ReceiverReport { blocks } => Said::Receiver(blocks.iter().collect()),
+fn contents(compound: &[u8]) -> Vec<Content> {
+    let contents = |packet| match packet {
+        Packet::SenderReport { ssrc, ntp, rtp, blocks } => Content::Sender(ssrc, ntp, rtp, blocks.iter().collect()),
+        Packet::ReceiverReport { blocks } => Content::Receiver(blocks.iter().collect()),
         Packet::Nack { ssrc, sequences } => {
             let all: Vec<u16> = sequences.iter().collect();
             assert_eq!(all.len(), sequences.count());
-            Said::Nack(ssrc, all)
+            Content::Nack(ssrc, all)
         }
-        Packet::KeyframeRequest { sources } => Said::Keyframe(sources.iter().collect()),
-        Packet::Estimate { bits, sources } => Said::Estimate(bits, sources.iter().collect()),
+        Packet::KeyframeRequest { sources } => Content::Keyframe(sources.iter().collect()),
+        Packet::Estimate { bits, sources } => Content::Estimate(bits, sources.iter().collect()),
     };
-    packets(compound).map(said).collect()
+    packets(compound).map(contents).collect()
 }
 
 /// The same as webrtc-rs understands it.
-fn understood(packet: &dyn ::rtcp::Packet) -> Option<Said> {
+fn understood(packet: &dyn ::rtcp::Packet) -> Option<Content> {
     let blocks = |reports: &[ReceptionReport]| -> Vec<Block> {
         let block = |report: &ReceptionReport| Block {
             ssrc: report.ssrc,
@@ -51,22 +51,22 @@ fn understood(packet: &dyn ::rtcp::Packet) -> Option<Said> {
     };
     let packet = packet.as_any();
     if let Some(report) = packet.downcast_ref::<SenderReport>() {
-        return Some(Said::Sender(report.ssrc, report.ntp_time, report.rtp_time, blocks(&report.reports)));
+        return Some(Content::Sender(report.ssrc, report.ntp_time, report.rtp_time, blocks(&report.reports)));
     }
     if let Some(report) = packet.downcast_ref::<ReceiverReport>() {
-        return Some(Said::Receiver(blocks(&report.reports)));
+        return Some(Content::Receiver(blocks(&report.reports)));
     }
     if let Some(nack) = packet.downcast_ref::<TransportLayerNack>() {
-        return Some(Said::Nack(nack.media_ssrc, nack.nacks.iter().flat_map(NackPair::packet_list).collect()));
+        return Some(Content::Nack(nack.media_ssrc, nack.nacks.iter().flat_map(NackPair::packet_list).collect()));
     }
     if let Some(indication) = packet.downcast_ref::<PictureLossIndication>() {
-        return Some(Said::Keyframe(vec![indication.media_ssrc]));
+        return Some(Content::Keyframe(vec![indication.media_ssrc]));
     }
     if let Some(request) = packet.downcast_ref::<FullIntraRequest>() {
-        return Some(Said::Keyframe(request.fir.iter().map(|entry| entry.ssrc).collect()));
+        return Some(Content::Keyframe(request.fir.iter().map(|entry| entry.ssrc).collect()));
     }
     let estimate = packet.downcast_ref::<ReceiverEstimatedMaximumBitrate>()?;
-    Some(Said::Estimate(estimate.bitrate, estimate.ssrcs.clone()))
+    Some(Content::Estimate(estimate.bitrate, estimate.ssrcs.clone()))
 }
 
 /// A packet of a type with a format or count, and this much behind its header.
@@ -89,7 +89,7 @@ fn unread_packet_types_are_skipped() {
     let other = packet(206, 15, &[&[0; 8][..], b"ELSE", &[1, 0, 0, 0]].concat());
     let rest = [packet(202, 1, &[5; 12]), packet(203, 1, &[6; 4]), packet(204, 0, &[7; 8]), packet(207, 0, &[8; 8])];
     let all = [pli(7), worst, rest.concat(), other, packet(206, 2, &[0; 12]), pli(8)].concat();
-    assert_eq!(said(&all), [Said::Keyframe(vec![7]), Said::Keyframe(vec![8])]);
+    assert_eq!(contents(&all), [Content::Keyframe(vec![7]), Content::Keyframe(vec![8])]);
 }
 
 #[test]
@@ -108,29 +108,29 @@ fn only_the_packet_with_malformed_content_is_left_out() {
         packet(206, 0x21, &[]),
     ];
     for wrong in wrong {
-        assert_eq!(said(&[wrong.clone(), pli(7)].concat()), [Said::Keyframe(vec![7])], "{wrong:?}");
+        assert_eq!(contents(&[wrong.clone(), pli(7)].concat()), [Content::Keyframe(vec![7])], "{wrong:?}");
     }
 }
 
 #[test]
 fn padding_names_no_packets() {
     let nack = [0, 0, 0, 1, 0, 0, 0, 7, 0, 9, 0, 0, 0, 0, 0, 4];
-    assert_eq!(said(&packet(205, 0x21, &nack)), [Said::Nack(7, vec![9])]);
+    assert_eq!(contents(&packet(205, 0x21, &nack)), [Content::Nack(7, vec![9])]);
 }
 
 #[test]
 fn a_malformed_header_ends_the_compound() {
     let mut cut = [pli(7), pli(8)].concat();
     cut.pop();
-    assert_eq!(said(&cut), [Said::Keyframe(vec![7])]);
-    assert_eq!(said(&[pli(7), vec![0; 12], pli(8)].concat()), [Said::Keyframe(vec![7])]);
+    assert_eq!(contents(&cut), [Content::Keyframe(vec![7])]);
+    assert_eq!(contents(&[pli(7), vec![0; 12], pli(8)].concat()), [Content::Keyframe(vec![7])]);
 }
 
 #[test]
 fn a_compound_of_many_small_packets_is_read_up_to_the_limit() {
-    assert_eq!(said(&pli(7).repeat(100)).len(), MAX_PACKETS);
+    assert_eq!(contents(&pli(7).repeat(100)).len(), MAX_PACKETS);
     let behind = [packet(203, 0, &[]).repeat(MAX_PACKETS), pli(7)].concat();
-    assert!(said(&behind).is_empty());
+    assert!(contents(&behind).is_empty());
 }
 
 fn any_report() -> impl Strategy<Value = ReceptionReport> {
@@ -178,8 +178,8 @@ proptest! {
     #[test]
     fn valid_packets_say_what_webrtc_rs_understands(sent in prop::collection::vec(any_packet(), 1..8)) {
         let octets = ::rtcp::packet::marshal(&sent).unwrap();
-        let expected: Vec<Said> = sent.iter().filter_map(|packet| understood(&**packet)).collect();
-        prop_assert_eq!(said(&octets), expected);
+        let expected: Vec<Content> = sent.iter().filter_map(|packet| understood(&**packet)).collect();
+        prop_assert_eq!(contents(&octets), expected);
     }
 
     #[test]
@@ -198,17 +198,17 @@ proptest! {
             octets.extend((if fits { body.len() as u16 / 4 } else { length }).to_be_bytes());
             octets.extend(body);
         }
-        let said = said(&octets);
+        let contents = contents(&octets);
         // It reads padding as content.
         if !is_padded && let Ok(packets) = ::rtcp::packet::unmarshal(&mut bytes::Bytes::from(octets.clone())) {
-            let expected: Vec<Said> = packets.iter().filter_map(|packet| understood(&**packet)).collect();
-            prop_assert_eq!(said, expected);
+            let expected: Vec<Content> = packets.iter().filter_map(|packet| understood(&**packet)).collect();
+            prop_assert_eq!(contents, expected);
         }
         crate::rtcp::reception::Reception::new(1, "relay").on_rtcp(&octets, std::time::Instant::now());
     }
 
     #[test]
     fn any_octets_are_read_without_a_panic(octets in prop::collection::vec(any::<u8>(), 0..300)) {
-        said(&octets);
+        contents(&octets);
     }
 }

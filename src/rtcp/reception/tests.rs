@@ -87,8 +87,8 @@ fn rtcp_about_foreign_ssrcs_and_bye_have_no_effect() {
     let mut reception = reception();
     let report = |ssrc| SenderReport { ssrc, ntp_time: 5, rtp_time: 6, ..SenderReport::default() };
     let goodbye = Goodbye { sources: vec![VIDEO, AUDIO], ..Goodbye::default() };
-    let said: [Box<dyn ::rtcp::Packet>; 3] = [Box::new(report(VIDEO)), Box::new(goodbye), Box::new(report(0xcccc))];
-    reception.on_rtcp(&::rtcp::packet::marshal(&said).unwrap(), start);
+    let compound: [Box<dyn ::rtcp::Packet>; 3] = [Box::new(report(VIDEO)), Box::new(goodbye), Box::new(report(0xcccc))];
+    reception.on_rtcp(&::rtcp::packet::marshal(&compound).unwrap(), start);
     assert_eq!(reception.clock(VIDEO), Some(SenderClock { ntp: 5, rtp: 6, received: start }));
     assert_eq!(reception.clock(AUDIO), None);
     assert_eq!(reception.clock(0xcccc), None);
@@ -140,10 +140,10 @@ fn a_publisher_with_transport_wide_numbers_gets_all_feedback_in_one_datagram() {
     reception.report_due = Some(now);
     reception.request_keyframe(VIDEO, now);
     reception.sources[0].missing.as_mut().unwrap().on_highest(42, 50, now);
-    let told = poll(&mut reception, now + 10 * MS);
-    assert_eq!(told.len(), 1);
-    assert_eq!(kinds(&told[0]), ["report", "description", "nack", "keyframe", "times"]);
-    assert!(::rtcp::packet::marshal(&told[0]).is_ok());
+    let reported = poll(&mut reception, now + 10 * MS);
+    assert_eq!(reported.len(), 1);
+    assert_eq!(kinds(&reported[0]), ["report", "description", "nack", "keyframe", "times"]);
+    assert!(::rtcp::packet::marshal(&reported[0]).is_ok());
 }
 
 #[test]
@@ -154,9 +154,9 @@ fn a_publisher_that_does_not_gets_one_message_in_each_datagram_and_a_nack_first(
     reception.report_due = Some(now);
     reception.request_keyframe(VIDEO, now);
     reception.sources[0].missing.as_mut().unwrap().on_highest(42, 50, now);
-    let told = poll(&mut reception, now + 10 * MS);
-    let told: Vec<_> = told.iter().map(kinds).collect();
-    assert_eq!(told, [["nack"], ["keyframe"]], "the report waits");
+    let reported = poll(&mut reception, now + 10 * MS);
+    let reported: Vec<_> = reported.iter().map(kinds).collect();
+    assert_eq!(reported, [["nack"], ["keyframe"]], "the report waits");
     assert_eq!(reception.poll_timeout(), Some(now + 260 * MS));
 }
 
@@ -164,13 +164,13 @@ fn a_publisher_that_does_not_gets_one_message_in_each_datagram_and_a_nack_first(
 fn reports_are_rare_if_frames_are_rare() {
     let start = Instant::now();
     for (frame, reports) in [(20u32, 9), (66, 2)] {
-        let (mut reception, mut told) = (reception(), 0);
+        let (mut reception, mut reported) = (reception(), 0);
         for number in 0..10_000 / frame {
             let now = start + MS * frame * number;
             reception.on_packet(AUDIO, number.into(), number * 960, None, now);
-            told += find::<ReceiverReport>(&poll(&mut reception, now)).len();
+            reported += find::<ReceiverReport>(&poll(&mut reception, now)).len();
         }
-        assert_eq!(told, reports, "a frame each {frame} ms");
+        assert_eq!(reported, reports, "a frame each {frame} ms");
     }
 }
 
@@ -199,13 +199,13 @@ proptest! {
     ) {
         let mut now = Instant::now();
         let mut reception = reception();
-        let mut told = 0;
+        let mut reported = 0;
         let mut drain = |reception: &mut Reception, now| {
             while let Some(compound) = reception.poll(now) {
                 let bytes = ::rtcp::packet::marshal(&compound).unwrap();
                 assert!(bytes.len() <= 1200 && ::rtcp::packet::unmarshal(&mut bytes.freeze()).is_ok());
-                told += 1;
-                assert!(told < 10_000);
+                reported += 1;
+                assert!(reported < 10_000);
             }
         };
         for (index, timestamp, transport, wait, video) in packets {
