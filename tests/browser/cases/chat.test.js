@@ -36,7 +36,7 @@ test("a viewer whose messages the relay would drop is told so, and still reads t
   const publisher = await Page.open(t, browser, `${relay.url}/publish/talk?source=test&autostart=1&chat=1&width=320&height=180`);
   const viewer = await Page.open(t, browser, `${relay.url}/watch/talk?chat=1`);
   await viewer.framesDecoded(5);
-  await viewer.tab.getByText('only the publisher writes').waitFor();
+  await viewer.tab.getByText('Only the publisher can write').waitFor();
   assert.equal(await viewer.tab.locator('#chat-form').isVisible(), false);
   await say(publisher, 'good evening');
   await line(viewer, 'good evening');

@@ -96,8 +96,8 @@ test('a publisher that is killed is shown as lost, and the stream goes on with t
   const all = await notes(viewer);
   assert.deepEqual(all.map(({ text, detail }) => [text, detail]), [
     ['Playing', ''],
-    ['Waiting for the publisher', 'Nothing of "hall" has come for a moment.'],
-    ['Publisher lost, waiting', 'The publisher of "hall" is not heard any more. It goes on here by itself.'],
+    ['Waiting for the publisher', 'No media of "hall" arrives.'],
+    ['Publisher lost, waiting', 'The relay lost the publisher of "hall". Playback continues when it returns.'],
     ['Playing', ''],
   ]);
 });
@@ -108,6 +108,6 @@ test('a viewer that joins between two distant keyframes is told that a keyframe 
   const first = await Page.open(t, browser, `${relay.url}/watch/hall`);
   await first.framesDecoded(150, { timeout: 30_000 }); // more than the relay keeps of a stream in any case
   const late = await Page.open(t, browser, `${relay.url}/watch/hall`);
-  await late.shows('#detail', 'Sound only: this stream has no video, or its next keyframe is still to come.');
+  await late.shows('#detail', 'Audio only: this stream has no video, or its next keyframe is still to come.');
   await late.shows('#message', 'Playing');
 });

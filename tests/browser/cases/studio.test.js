@@ -45,7 +45,7 @@ test('the page shows figures of what it sends, and they change', async (t) => {
   const relay = await Relay.start(t);
   const page = await open(t, relay, `?${SMALL}`);
   await Page.open(t, browser, `${relay.url}/watch/studio`);
-  await page.shows('[data-fact=picture]', '320 × 180');
+  await page.shows('[data-fact=resolution]', '320 × 180');
   await page.shows('[data-fact=rate]', /^\d+ fps$/);
   await page.shows('[data-fact=roundTrip]', / ms$/);
   await page.shows('[data-fact=loss]', '0.0 %');
@@ -63,11 +63,11 @@ test('the microphone is muted, the camera hidden, and another camera is taken wi
   await page.says('live');
   const enabled = () => page.tab.evaluate(() => globalThis.sluice.peer.getSenders().map(({ track }) => `${track.kind} ${track.enabled}`).sort());
   assert.deepEqual(await enabled(), ['audio true', 'video true']);
-  await page.tab.click('#mute-sound');
-  await page.tab.click('#mute-picture');
+  await page.tab.click('#mute-audio');
+  await page.tab.click('#mute-video');
   assert.deepEqual(await enabled(), ['audio false', 'video false']);
-  assert.equal(await page.text('#mute-sound'), 'Unmute sound');
-  await page.tab.click('#mute-picture');
+  assert.equal(await page.text('#mute-audio'), 'Unmute audio');
+  await page.tab.click('#mute-video');
 
   const before = await page.tab.evaluate(() => globalThis.sluice.peer.getSenders().map(({ track }) => track.id).sort().join());
   await page.tab.selectOption('#source', 'test');
@@ -97,7 +97,7 @@ function failCapture(name) {
 test('the page says what to do when a source fails', async (t) => {
   const relay = await Relay.start(t);
   const page = await open(t, relay, '');
-  for (const [error, words] of [['NotAllowedError', /not allowed.*Allow it/], ['NotFoundError', /no camera and microphone.*test picture/], ['NotReadableError', /Close that program/]]) {
+  for (const [error, words] of [['NotAllowedError', /not allowed.*Allow it/], ['NotFoundError', /no camera and microphone.*test video/], ['NotReadableError', /Close that program/]]) {
     await page.tab.evaluate(failCapture, error);
     await page.tab.click('#toggle');
     await problem(page, words);
@@ -128,7 +128,7 @@ test('a publisher of a taken stream tries again when the relay says so, and not 
   });
   await page.tab.selectOption('#source', 'test');
   await page.tab.click('#toggle');
-  await problem(page, /taken for now: Somebody else publishes it\./);
+  await problem(page, /in use: Somebody else publishes it\./);
   await page.shows('#message', 'Busy');
   await page.shows('#next', /Trying again in [1-3] seconds?\./);
   // A network that returns is no reason to ignore Retry-After.
@@ -145,7 +145,7 @@ test('a publisher that is replaced says so and does not reconnect', async (t) =>
   await first.says('live');
   const second = await open(t, relay, `?${SMALL}`);
   await second.says('live');
-  await problem(first, 'Somebody else publishes this stream now.');
+  await problem(first, 'Another publisher has replaced this one.');
   await first.shows('#message', 'Stopped');
   await second.shows('[data-fact=time]', /^[2-9] s$/);
   assert.equal(first.sessions.length, 1, 'it has not reconnected');

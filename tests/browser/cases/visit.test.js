@@ -76,7 +76,7 @@ test('the pages ask for the tokens that are needed, and go on with them', async 
 test('the first page lists the streams and follows their changes', async (t) => {
   const relay = await Relay.start(t);
   const page = await Page.open(t, browser, `${relay.url}/`);
-  await page.shows('#none', /^Nobody publishes now\./);
+  await page.shows('#none', /^No stream is live\./);
   await page.context.grantPermissions(['clipboard-read', 'clipboard-write']);
   await page.tab.fill('#name', 'stage');
   await page.tab.click('#obs .code button');
@@ -88,7 +88,7 @@ test('the first page lists the streams and follows their changes', async (t) => 
   await page.shows('#count', '1 stream live');
   await page.shows('#streams', /stage\s.*640 × 360, VP8 \+ Opus\s.*[1-9]\d* (k|M)?bit\/s\s.*1 viewer\s.*live for \d+ s/s);
   await publisher.leave();
-  await page.shows('#streams', /Waits for a publisher/);
+  await page.shows('#streams', /Waiting for a publisher/);
 });
 
 test('the list says which token it needs, and takes it', async (t) => {
@@ -98,7 +98,7 @@ test('the list says which token it needs, and takes it', async (t) => {
   assert.equal(await page.tab.isVisible('#token'), false, 'visitors do not see the administrator\'s form');
   await page.tab.click('text=Administrator');
   assert.match(await page.tab.textContent('#ffmpeg-test'), / -authorization TOKEN -f whip /, 'commands have the place of a token');
-  for (const [token, words] of [['x', /does not know this token/], ['p', /does not allow that/], ['a', /^Nobody publishes now/]]) {
+  for (const [token, words] of [['x', /does not accept this token/], ['p', /does not allow that/], ['a', /^No stream is live/]]) {
     await page.tab.fill('#token', token);
     await page.tab.press('#token', 'Enter');
     await page.shows('#none', words);

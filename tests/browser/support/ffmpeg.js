@@ -15,7 +15,7 @@ const AUDIO_CODEC = ['-c:a', 'libopus', '-ar', '48000', '-ac', '2'];
 /**
  * Publishes to `url` until the test `t` ends or `stop()` is called. `keyframes` is the distance between two of them in
  * frames, `rate` their number a second, `profile` the H.264 profile; the fastest preset uses nothing that any but the baseline has. `filter` is put
- * behind the test picture, `bitrate` is in bits a second, `output` are further options of the video.
+ * behind the test video, `bitrate` is in bits a second, `output` are further options of the video.
  */
 export function publishWithFfmpeg(t, url, options = {}) {
   const { video = true, audio = true, keyframes = 60, profile = 'baseline', filter, bitrate, rate = 30, output = [] } = options;

@@ -6,12 +6,12 @@ import { element, onSubmit } from './page.js';
 const LINES = 50;
 
 const PARTS = `
-  <div id="chat-lines" role="log" aria-label="What was said" tabindex="0"></div>
+  <div id="chat-lines" role="log" aria-label="Messages" tabindex="0"></div>
   <form class="row" id="chat-form">
-    <input class="grow" id="chat-text" type="text" maxlength="500" autocomplete="off" aria-label="Say something" placeholder="Say something">
+    <input class="grow" id="chat-text" type="text" maxlength="500" autocomplete="off" aria-label="Write a message" placeholder="Write a message">
     <button class="small" type="submit">Send</button>
   </form>
-  <p class="quiet" id="chat-mute">Here only the publisher writes: the relay passes on nothing that viewers say.</p>`;
+  <p class="quiet" id="chat-mute">Only the publisher can write: this relay does not forward messages of viewers.</p>`;
 
 /** Opens the channel on a peer that has not made its offer yet, and shows what is said on it. */
 export function openChat(peer) {

@@ -37,7 +37,7 @@ export async function limitBitrate(sender, bitsPerSecond) {
 }
 
 /**
- * Chromium begins at 300 kbit/s, shrinks the picture to that, and takes half a minute to grow it again. It begins higher
+ * Chromium begins at 300 kbit/s, shrinks the video to that, and takes half a minute to grow it again. It begins higher
  * when the answer asks for it; where the way is narrower, its congestion control finds that out in a second.
  */
 export function startFast(sdp, bitsPerSecond) {

@@ -27,17 +27,17 @@ function mark(place, text) {
   place.replaceChildren(...parts);
 }
 
-const BY_NAME = 'Streams are published and watched by their names all the same: type one above.';
+const BY_NAME = 'You can still publish and watch a stream by its name: enter one above.';
 
 /** Why there is no list, for people. */
 function explain({ problem, status, tried, detail }) {
   if (problem === 'unreachable') return 'The relay cannot be reached. Is it running, and are you online?';
   if (problem === 'admin') return `The list of streams is on the relay's admin address. ${BY_NAME}`;
   if (status === 403) return `${sentence(detail || 'This token does not open the list of streams')} ${BY_NAME}`;
-  return tried ? 'The relay does not know this token. Check it and try again.' : `The list of streams needs the admin token. ${BY_NAME}`;
+  return tried ? 'The relay does not accept this token. Check it and try again.' : `The list of streams needs the admin token. ${BY_NAME}`;
 }
 
-const NOBODY = 'Nobody publishes now. Start a stream above, or from another program as shown below.';
+const NOBODY = 'No stream is live. Start one above, or from another program as shown below.';
 
 function say(place, text) {
   if (place.textContent !== text) place.textContent = text;

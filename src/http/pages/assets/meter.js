@@ -37,8 +37,6 @@ export class Meter {
         reading.roundTrip ??= entry.roundTripTime;
       } else if (entry.type === 'candidate-pair' && (entry.nominated || entry.selected) && entry.state === 'succeeded') {
         reading.roundTrip = entry.currentRoundTripTime ?? reading.roundTrip;
-      } else if (entry.type === 'media-source' && entry.kind === 'audio') {
-        reading.soundLevel = entry.audioLevel;
       }
     }
     return { ...reading, ...now, ...this.#rates(now) };

@@ -9,9 +9,9 @@ export function captureProblem(error, what) {
       return what === 'screen'
         ? 'The browser was not allowed to share a screen. Press Start and choose one; on a Mac, allow screen recording for the browser in the system settings.'
         : `The browser was not allowed to use the ${what}. Allow it with the icon beside the address, then press Start.`;
-    case 'NotFoundError': return `This device has no ${what}. Plug one in, choose that it is not sent, or choose the test picture.`;
+    case 'NotFoundError': return `This device has no ${what}. Connect one, turn it off in the form, or choose the test video.`;
     case 'NotReadableError': return `Another program uses the ${what}, or it does not answer. Close that program, then press Start.`;
-    case 'OverconstrainedError': return `The chosen ${what} is gone. Choose another, then press Start.`;
+    case 'OverconstrainedError': return `The chosen ${what} is not available. Choose another, then press Start.`;
     default: return sentence(error.message || 'The source could not be opened');
   }
 }
@@ -21,15 +21,15 @@ export function insecure() {
   if (window.isSecureContext && navigator.mediaDevices) return undefined;
   const port = location.port ? `:${location.port}` : '';
   return 'Browsers give cameras, microphones and screens only to https and to http://localhost, and this page came over plain http from another '
-    + `machine. Open http://localhost${port}${location.pathname} on the machine of the relay, or put https in front of it. The test picture works here.`;
+    + `machine. Open http://localhost${port}${location.pathname} on the machine of the relay, or put a proxy with https in front of it. The test video works here.`;
 }
 
 /** Why the relay refused a session; the next try is told elsewhere. */
 export function refusal(error) {
   switch (error.status) {
     case 0: return 'The relay cannot be reached. Is it running, and are you online?';
-    case 409: return `This stream is taken for now: ${sentence(error.message)}`;
-    case 429: return 'Too many tries from this address. The relay asks to wait.';
+    case 409: return `This stream is in use: ${sentence(error.message)}`;
+    case 429: return 'Too many requests from this address. The relay asks to wait.';
     case 503: return sentence(error.message);
     default: return error.status ? `The relay refused: ${sentence(error.message)}` : sentence(error.message);
   }
@@ -38,24 +38,24 @@ export function refusal(error) {
 /** What a token form says: whether one was tried, and whether another would help. */
 export function tokenProblem(error, tried, action) {
   if (error.status === 403) return `This token does not allow ${action} this stream. Use another.`;
-  return tried ? 'The relay does not know this token. Check it and try again.' : `The relay asks for a token for ${action} this stream.`;
+  return tried ? 'The relay does not accept this token. Check it and try again.' : `The relay asks for a token for ${action} this stream.`;
 }
 
 const ENDINGS = {
   ended: 'The relay ended the session.',
-  broken: 'The connection to the relay broke.',
-  blocked: 'No way to the relay was found. A firewall may block UDP, or the relay may not know its public address.',
+  broken: 'The connection to the relay was lost.',
+  blocked: 'No network path to the relay was found. A firewall may block UDP, or the relay may not know its public address.',
   deleted: 'The relay was told to end this session.',
   kicked: 'An operator ended this session.',
-  replaced: 'Somebody else publishes this stream now.',
-  publisher_gone: 'The publisher has been gone for long.',
+  replaced: 'Another publisher has replaced this one.',
+  publisher_gone: 'The publisher has not returned.',
   bitrate_exceeded: 'The encoder sent more than this relay allows. Set a lower bitrate.',
   codec_changed: 'The publisher has changed to another codec.',
-  shutdown: 'The relay stops or starts anew.',
-  silent: 'The relay heard nothing from here for half a minute.',
+  shutdown: 'The relay is stopping or restarting.',
+  silent: 'The relay received nothing from this browser for half a minute.',
   flooded: 'The relay ended the session because it sent too much.',
-  data_channel_misuse: 'The relay ended the session because it used data channels in a way that the relay does not allow.',
-  panicked: 'The relay made a mistake and ended the session.',
+  data_channel_misuse: 'The relay ended the session because of how it used data channels.',
+  panicked: 'An internal error in the relay ended the session.',
 };
 
 /** A session is over: `how` as `lost` says it, and the relay's reason where it is known. */

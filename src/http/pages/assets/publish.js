@@ -160,7 +160,7 @@ async function change() {
   element('problem').hidden = true;
 }
 
-const MUTES = [['mute-sound', 'audio', 'Mute sound', 'Unmute sound'], ['mute-picture', 'video', 'Hide picture', 'Show picture']];
+const MUTES = [['mute-audio', 'audio', 'Mute audio', 'Unmute audio'], ['mute-video', 'video', 'Hide video', 'Show video']];
 
 function applyMutes() {
   for (const [id, kind, off, on] of MUTES) {

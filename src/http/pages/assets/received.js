@@ -16,20 +16,20 @@ export class Received {
   #seen = -Infinity;
   #videoMoved = -Infinity;
   #asked; // when the stream was requested, or when the publisher came that it waited for
-  #firstPicture;
+  #firstFrame;
 
   constructor(peer, video, asked = performance.now()) {
     this.#peer = peer;
     this.#meter = new Meter(peer, 'inbound');
     this.#video = video;
     this.#asked = asked;
-    this.#awaitPicture();
+    this.#awaitFrame();
   }
 
   /**
-   * `{flows, pictures, begun, quiet, packets, frames, video, figures}`, or nothing while there is no connection. `quiet` is
-   * since when nothing has come, in milliseconds; `frames` is the number of frames on this connection, and
-   * `video` whether packets of video come.
+   * `{flows, moves, begun, quiet, packets, frames, video, figures}`, or nothing while there is no connection. `moves` is
+   * whether frames are decoded, `quiet` the milliseconds since the last packet, `frames` the number of frames on this
+   * connection, and `video` whether packets of video arrive.
    */
   async read() {
     if (this.#peer.connectionState === 'new' || this.#peer.connectionState === 'connecting') return undefined;
@@ -47,15 +47,15 @@ export class Received {
     const begun = Number.isFinite(this.#moved);
     if (!flows && !begun) this.#waited = true;
     const quiet = now.at - this.#moved;
-    const pictures = now.at - this.#seen < STILL;
+    const moves = now.at - this.#seen < STILL;
     const figures = this.#figures(now, flows);
-    return { flows, begun, quiet, packets, frames, pictures, video: now.at - this.#videoMoved < STILL, figures };
+    return { flows, begun, quiet, packets, frames, moves, video: now.at - this.#videoMoved < STILL, figures };
   }
 
   #waited = false;
 
-  #awaitPicture() {
-    const first = () => (this.#firstPicture ??= Math.max(0, performance.now() - this.#asked));
+  #awaitFrame() {
+    const first = () => (this.#firstFrame ??= Math.max(0, performance.now() - this.#asked));
     if (this.#video.requestVideoFrameCallback) this.#video.requestVideoFrameCallback(first);
     else this.#video.addEventListener('resize', first, { once: true });
   }
@@ -64,14 +64,14 @@ export class Received {
     const { video } = now;
     const freezes = video?.freezeCount;
     return {
-      picture: video?.frameWidth ? words.size(video.frameWidth, video.frameHeight) : undefined,
+      resolution: video?.frameWidth ? words.size(video.frameWidth, video.frameHeight) : undefined,
       rate: flows && video && now.framesPerSecond !== undefined ? `${Math.round(now.framesPerSecond)} fps` : undefined,
       codecs: now.codecs.length ? now.codecs.join(' + ') : undefined,
       bitrate: flows && now.bitsPerSecond !== undefined ? words.bitrate(now.bitsPerSecond) : undefined,
       roundTrip: now.roundTrip !== undefined ? words.milliseconds(now.roundTrip) : undefined,
       loss: now.lossRatio !== undefined ? words.percent(now.lossRatio) : undefined,
       freezes: freezes ? `${freezes} (${words.seconds(video.totalFreezesDuration ?? 0)})` : freezes,
-      firstPicture: this.#firstPicture !== undefined ? words.milliseconds(this.#firstPicture / 1000) : undefined,
+      firstFrame: this.#firstFrame !== undefined ? words.milliseconds(this.#firstFrame / 1000) : undefined,
       buffer: delayed(video),
     };
   }

@@ -23,7 +23,7 @@ export class Sent {
     const now = await this.#meter.read();
     const { video } = now;
     return {
-      picture: video?.frameWidth ? words.size(video.frameWidth, video.frameHeight) : undefined,
+      resolution: video?.frameWidth ? words.size(video.frameWidth, video.frameHeight) : undefined,
       rate: video && now.framesPerSecond !== undefined ? `${Math.round(now.framesPerSecond)} fps` : undefined,
       bitrate: now.bitsPerSecond !== undefined ? words.bitrate(now.bitsPerSecond) : undefined,
       codecs: now.codecs.length ? now.codecs.join(' + ') : undefined,

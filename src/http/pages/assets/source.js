@@ -1,8 +1,8 @@
 // What is published: camera and microphone, a screen, or the test video; and the choice of devices.
 
 import { element, query, stream } from './page.js';
-import { testPicture } from './picture.js';
 import { captureProblem, insecure } from './problems.js';
+import { testVideo } from './test-video.js';
 
 const OFF = 'off';
 const LISTS = [['camera', 'videoinput', 'camera'], ['microphone', 'audioinput', 'microphone']];
@@ -24,7 +24,7 @@ function wishes() {
 /** Opens what is chosen: `{stream, stop}`. Throws an Error whose message is for the person. */
 export async function openSource() {
   const wish = wishes();
-  if (kind() === 'test') return testPicture(wish);
+  if (kind() === 'test') return testVideo(wish);
   const problem = insecure();
   if (problem) throw new Error(problem);
   if (!wish.audio && !wish.video) throw new Error('Neither camera nor microphone is chosen. Choose one of them.');

@@ -36,8 +36,8 @@ function fill({ item, parts }, { live, viewers, codecs, seconds, tracks = [] }) 
   const bits = tracks.reduce((sum, track) => sum + (track.bits_per_second ?? 0), 0);
   item.classList.toggle('live', live);
   const texts = {
-    picture: live ? [video?.width && words.size(video.width, video.height), ordered(codecs).join(' + ')].filter(Boolean).join(', ')
-      : 'Waits for a publisher',
+    media: live ? [video?.width && words.size(video.width, video.height), ordered(codecs).join(' + ')].filter(Boolean).join(', ')
+      : 'Waiting for a publisher',
     bitrate: live && tracks.length ? words.bitrate(bits) : '',
     viewers: words.count(viewers, 'viewer'),
     time: live && seconds !== undefined ? `live for ${words.duration(seconds)}` : '',
@@ -45,7 +45,7 @@ function fill({ item, parts }, { live, viewers, codecs, seconds, tracks = [] }) 
   for (const [part, text] of Object.entries(texts)) if (parts[part].textContent !== text) parts[part].textContent = text;
 }
 
-const SOUND = /opus|g722|pcm/i;
+const AUDIO = /opus|g722|pcm/i;
 
 /** The names of the codecs, that of the video first. */
-const ordered = (codecs) => [...codecs].sort((one, other) => SOUND.test(one) - SOUND.test(other)).map(words.codec);
+const ordered = (codecs) => [...codecs].sort((one, other) => AUDIO.test(one) - AUDIO.test(other)).map(words.codec);

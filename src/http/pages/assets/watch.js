@@ -18,9 +18,9 @@ const endpoint = `${relay}/whep/${stream}`;
 const STEADY = 10_000; // a connection that lasted this long (milliseconds) starts the waiting times anew
 
 const QUIET = 300; // milliseconds without a packet until the relay is asked why
-const STEADY_FLOW = 5000; // milliseconds of media until there is no reason to listen any more
+const STEADY_FLOW = 5000; // milliseconds of media after which the page no longer listens to events
 const PAUSED = 6000; // milliseconds without a packet until it is a pause: by then the relay has reported a lost publisher
-const PICTURE = 2000; // milliseconds that audio waits for the first frame
+const FIRST_FRAME = 2000; // milliseconds that audio waits for the first frame
 const STRAY = 500; // milliseconds that packets may still come of a publisher that has left
 
 const left = new AbortController();
@@ -37,10 +37,10 @@ function show(state, message, detail = '') {
   element('again').hidden = state !== 'retrying' && state !== 'ended';
 }
 
-const NOBODY = ['waiting', 'Waiting for the publisher', `Nobody publishes "${stream}" now. It starts here by itself.`];
+const NOBODY = ['waiting', 'Waiting for the publisher', `"${stream}" is not live. Playback starts when a publisher connects.`];
 const ABSENT = {
-  ended: ['waiting', 'Ended', `The publisher has ended "${stream}". It starts here again when somebody publishes.`],
-  lost: ['waiting', 'Publisher lost, waiting', `The publisher of "${stream}" is not heard any more. It goes on here by itself.`],
+  ended: ['waiting', 'Ended', `The publisher has ended "${stream}". Playback starts again with the next publisher.`],
+  lost: ['waiting', 'Publisher lost, waiting', `The relay lost the publisher of "${stream}". Playback continues when it returns.`],
 };
 
 /** The relay tells of the publisher: only media says that it is back. */
@@ -73,7 +73,7 @@ async function watch() {
       tries = -1;
     } else {
       const pause = backoff(tries, error);
-      if (error?.status === 409) show('retrying', 'Waiting for the publisher', `Nobody publishes "${stream}" now.`);
+      if (error?.status === 409) show('retrying', 'Waiting for the publisher', `"${stream}" is not live.`);
       else if (error.isAbsence) show('retrying', ...(absence ? ABSENT[absence.why].slice(1) : NOBODY.slice(1)));
       else if (!absence || !(error instanceof Ending)) show('retrying', 'Reconnecting', refusal(error));
       const tick = (seconds) => (element('next').textContent = nextTry(seconds));
@@ -139,14 +139,14 @@ async function showProgress(own, received) {
   const { peer, events } = own;
   const progress = await received.read();
   if (own !== current || !progress || peer.connectionState === 'closed') return;
-  const { flows, pictures, begun, quiet, packets, frames, video, figures } = progress;
+  const { flows, moves, begun, quiet, packets, frames, video, figures } = progress;
   own.packets = packets;
   showFacts(element('facts'), figures);
   hadVideo ||= frames > 0;
   if (!flows || (absence && !isBack(peer, packets))) Object.assign(own, { shown: frames, resumed: undefined });
   else own.resumed ??= performance.now();
-  const soundAlone = own.resumed !== undefined && frames === own.shown;
-  const early = soundAlone && performance.now() - own.resumed < PICTURE;
+  const audioAlone = own.resumed !== undefined && frames === own.shown;
+  const early = audioAlone && performance.now() - own.resumed < FIRST_FRAME;
   // Audio comes first: the message stays until there is a frame.
   const held = own.resumed === undefined || (early && hadVideo);
   if (absence && held) return show(...ABSENT[absence.why]);
@@ -158,19 +158,19 @@ async function showProgress(own, received) {
     events?.rest();
   }
   if (flows && held) return;
-  element('player').classList.toggle('silent-picture', flows && !pictures);
-  if (flows) show('live', 'Playing', pictures || early ? '' : withoutPicture(video, soundAlone));
+  element('player').classList.toggle('without-frames', flows && !moves);
+  if (flows) show('live', 'Playing', moves || early ? '' : withoutFrames(video, audioAlone));
   else if (peer.connectionState === 'disconnected') show('connecting', 'Interrupted', 'The connection is interrupted.');
-  else if (quiet > PAUSED && begun) show('waiting', 'Waiting for the publisher', `"${stream}" has paused. It goes on here by itself.`);
-  else if (begun) show('waiting', 'Waiting for the publisher', `Nothing of "${stream}" has come for a moment.`);
+  else if (quiet > PAUSED && begun) show('waiting', 'Waiting for the publisher', `"${stream}" is paused. Playback continues when it does.`);
+  else if (begun) show('waiting', 'Waiting for the publisher', `No media of "${stream}" arrives.`);
   else show(...NOBODY);
 }
 
 /** The relay sends video from a keyframe on: until then a viewer cannot tell a stream that has none. */
-function withoutPicture(video, soundAlone) {
+function withoutFrames(video, audioAlone) {
   if (video) return 'Waiting for the next keyframe of the video.';
-  if (!soundAlone || !kinds.includes('video')) return 'Sound only.';
-  return 'Sound only: this stream has no video, or its next keyframe is still to come.';
+  if (!audioAlone || !kinds.includes('video')) return 'Audio only.';
+  return 'Audio only: this stream has no video, or its next keyframe is still to come.';
 }
 
 function askForToken(error) {

@@ -1,28 +1,28 @@
 // Makes the frames and the tone of the test video away from the page, so that they go on when it is in the background.
 
-import { draw } from './picture.js';
+import { draw } from './test-video.js';
 
 const SAMPLES = 480; // 10 ms at 48 kHz
 
 onmessage = ({ data: { options, sinks } }) => {
   const began = performance.now();
-  if (sinks.video) pictures(sinks.video.getWriter(), options, began);
+  if (sinks.video) frames(sinks.video.getWriter(), options, began);
   if (sinks.audio) tone(sinks.audio.getWriter(), began);
 };
 
-function pictures(writer, { width, height, rate, name }, began) {
+function frames(writer, { width, height, rate, name }, began) {
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext('2d', { alpha: false });
   let last = -1;
   setInterval(() => {
     // The clock says which frame is due, so that a late timer drops frames instead of slowing time down.
     const elapsed = performance.now() - began;
-    const frame = Math.floor(elapsed * rate / 1000);
-    if (frame === last || writer.desiredSize <= 0) return;
-    last = frame;
-    draw(context, { name, frame, now: Date.now() });
-    const picture = new VideoFrame(canvas, { timestamp: Math.round(elapsed * 1000) });
-    writer.write(picture).catch(() => picture.close());
+    const number = Math.floor(elapsed * rate / 1000);
+    if (number === last || writer.desiredSize <= 0) return;
+    last = number;
+    draw(context, { name, frame: number, now: Date.now() });
+    const frame = new VideoFrame(canvas, { timestamp: Math.round(elapsed * 1000) });
+    writer.write(frame).catch(() => frame.close());
   }, 1000 / rate / 2);
 }
 

@@ -4,13 +4,13 @@
 // where it can, a worker makes the frames; elsewhere a canvas and an oscillator of the page do.
 
 /** `{stream, stop}` of a video of that size and rate, named `name`. */
-export function testPicture({ width, height, rate, audio, video, name }) {
+export function testVideo({ width, height, rate, audio, video, name }) {
   const make = globalThis.MediaStreamTrackGenerator && globalThis.OffscreenCanvas ? fromWorker : fromPage;
   return make({ width, height, rate, audio, video, name });
 }
 
 function fromWorker(options) {
-  const worker = new Worker(new URL('./picture-worker.js', import.meta.url), { type: 'module' });
+  const worker = new Worker(new URL('./test-video-worker.js', import.meta.url), { type: 'module' });
   const tracks = [options.video && 'video', options.audio && 'audio']
     .filter(Boolean).map((kind) => new MediaStreamTrackGenerator({ kind }));
   const sinks = Object.fromEntries(tracks.map((track) => [track.kind, track.writable]));
