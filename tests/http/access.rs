@@ -1,4 +1,4 @@
-//! Tokens: who may publish, watch, and touch whose session.
+//! Tokens: which of them publish, watch, administer, and change a session.
 
 use sluice::config::Config;
 
@@ -35,7 +35,7 @@ fn each_token_opens_its_own_endpoint() {
 }
 
 #[test]
-fn a_token_in_a_query_is_no_token() {
+fn a_token_in_a_query_is_ignored() {
     let relay = Relay::with(with_tokens);
     for query in ["token=pub-secret", "access_token=pub-secret"] {
         relay.request("POST", &format!("/whip/cam?{query}"), &[SDP], WHIP_OFFER).problem(401);
@@ -65,7 +65,7 @@ fn a_session_belongs_to_the_token_that_made_it() {
         relay.request(method, &session, &headers(&[STRANGER]), body).problem(401);
         let foreign = relay.request(method, &session, &headers(&[VIEWER]), body).problem(404);
         let unknown = relay.request(method, "/session/AAAAAAAAAAAAAAAAAAAAAA", &headers(&[VIEWER]), body).problem(404);
-        assert_eq!(foreign, unknown, "a foreign session and none look the same");
+        assert_eq!(foreign, unknown, "a foreign session and an unknown one get the same answer");
     }
     assert_eq!(relay.request("DELETE", &session, &[PUBLISHER], "").status, 200);
 }
@@ -105,7 +105,7 @@ fn streams_sessions_and_metrics_are_for_the_administrator() {
 }
 
 #[test]
-fn without_an_admin_token_nobody_administers_a_relay_that_has_others() {
+fn without_an_admin_token_a_relay_with_other_tokens_cannot_be_administered() {
     let relay = Relay::with(|config| config.auth.publish_token = Some("pub-secret".to_owned()));
     for headers in [&[][..], &[PUBLISHER], &[STRANGER]] {
         for path in ["/metrics", "/api/streams"] {

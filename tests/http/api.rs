@@ -62,7 +62,7 @@ fn a_stream_is_shown_with_its_sessions_the_publisher_first() {
 }
 
 #[test]
-fn what_is_not_there_is_not_found_and_what_is_no_name_is_said() {
+fn unknown_names_and_ids_are_not_found_and_a_malformed_name_is_refused() {
     let relay = Relay::start();
     relay.get("/api/streams/cam").problem(404);
     relay.get("/api/streams/a%20b").problem(400);
@@ -72,7 +72,7 @@ fn what_is_not_there_is_not_found_and_what_is_no_name_is_said() {
 }
 
 #[test]
-fn whoever_is_kicked_is_gone_at_once_and_the_record_says_so() {
+fn a_kicked_session_ends_at_once_and_its_record_says_so() {
     let relay = Relay::start();
     let viewer = relay.request("POST", "/whep/cam", &[SDP], WHEP_OFFER).header("location").to_owned();
     for session in [relay.publish("cam", &[]).0, viewer] {

@@ -1,4 +1,4 @@
-//! A relay that a proxy serves below a path: whatever it tells a client begins with that path.
+//! A relay that a proxy serves below a path: every path in its answers begins with that path.
 
 use sluice::http::BasePath;
 
@@ -19,11 +19,11 @@ fn links(page: &str) -> Vec<&str> {
 }
 
 #[test]
-fn with_a_base_path_a_session_is_made_changed_and_ended_below_it() {
+fn with_a_base_path_a_session_is_created_changed_and_ended_below_it() {
     let relay = trusting("/media/relay");
     for endpoint in ["/media/relay/whip/cam", "/whip/cam"] {
         let made = relay.request("POST", endpoint, &[SDP], WHIP_OFFER);
-        assert_eq!(made.status, 201, "a proxy may take the path off or leave it");
+        assert_eq!(made.status, 201, "a proxy may remove the path or leave it");
         let location = made.header("location").to_owned();
         assert!(location.starts_with("/media/relay/session/"), "{location}");
         let restarted = relay.request("PATCH", &location, &[FRAGMENT, ("if-match", "*")], CREDENTIALS);
@@ -52,7 +52,7 @@ fn the_admin_address_has_the_base_path_too() {
 }
 
 #[test]
-fn the_prefix_that_a_trusted_proxy_took_off_is_put_in_front() {
+fn the_prefix_that_a_trusted_proxy_removed_is_restored() {
     for base_path in ["/", "/other"] {
         let relay = trusting(base_path);
         for (prefix, location) in
@@ -68,7 +68,7 @@ fn the_prefix_that_a_trusted_proxy_took_off_is_put_in_front() {
 }
 
 #[test]
-fn what_is_no_path_or_comes_from_somebody_else_is_not_put_in_front() {
+fn a_prefix_that_is_no_path_or_comes_from_an_untrusted_client_is_ignored() {
     let location = |relay: &Relay, prefix: &str| {
         let made = relay.request("POST", "/whep/cam", &[SDP, ("x-forwarded-prefix", prefix)], WHEP_OFFER);
         assert_eq!(made.status, 201, "{made:?}");
@@ -84,7 +84,7 @@ fn what_is_no_path_or_comes_from_somebody_else_is_not_put_in_front() {
         assert!(links(&page).contains(&"assets/index.js") && !page.contains("evil"), "{page}");
     }
     let stranger = Relay::start();
-    assert!(location(&stranger, "/relay").starts_with("/session/"), "nobody is believed who is not named");
+    assert!(location(&stranger, "/relay").starts_with("/session/"), "only configured proxies are trusted");
 }
 
 #[test]

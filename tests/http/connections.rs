@@ -1,4 +1,4 @@
-//! Connections that keep others out: many of them, some that never read, never send, or never go.
+//! Connections that could exhaust the listener: thousands of them, and some that never read, never send or never close.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -31,7 +31,7 @@ fn connect(relay: &Relay, from: [u8; 4], text: &str) -> TcpStream {
     stream
 }
 
-/// A connection whose request is not all sent, and has begun: the relay asks for its body.
+/// A connection whose request is incomplete: the relay has its headers and waits for its body.
 fn half(relay: &Relay, from: [u8; 4], headers: &str) -> TcpStream {
     let head = "POST /whip/cam HTTP/1.1\r\nHost: x\r\nContent-Type: application/sdp\r\nExpect: 100-continue\r\n";
     let mut stream = connect(relay, from, &format!("{head}Content-Length: 9\r\n{headers}\r\n"));
@@ -55,23 +55,23 @@ fn ask(relay: &Relay, from: [u8; 4], path: &str) -> String {
     rest(connect(relay, from, &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")))
 }
 
-/// What is counted of connections that were refused or closed.
+/// The value of a metric.
 fn counted(relay: &Relay, name: &str) -> f64 {
     let text = ask(relay, [127, 0, 0, 99], "/metrics");
     let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name} in {text}"));
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
-        assert!(began.elapsed() < LONG, "{what} does not come");
+        assert!(began.elapsed() < LONG, "{what} does not happen");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// Health is asked for three times, because the machine of the test may be busy with something else at one of them.
+/// Requests `/healthz` three times, because the machine of the test may be busy during one of them.
 fn health_is_quick(relay: &Relay, from: [u8; 4]) {
     let took = [(); 3].map(|()| {
         let began = Instant::now();
@@ -82,7 +82,7 @@ fn health_is_quick(relay: &Relay, from: [u8; 4]) {
 }
 
 #[test]
-fn one_address_with_thousands_of_unread_answers_keeps_nobody_out() {
+fn one_address_with_thousands_of_unread_answers_does_not_block_others() {
     let relay = Relay::start();
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
     let unread: Vec<_> = (0..4200).map(|_| connect(&relay, [127, 0, 0, 1], &GET.repeat(200))).collect();
@@ -107,18 +107,18 @@ fn thousands_of_idle_connections_make_way() {
 }
 
 #[test]
-fn many_addresses_with_unread_answers_keep_nobody_out() {
+fn many_addresses_with_unread_answers_do_not_block_others() {
     let relay = limited(|limits| (limits.requests, limits.grace) = (60, Duration::from_millis(100)));
     let from = |number: u8| [127, 2, number, 1];
     let unread: Vec<_> = (0..80).map(|number| connect(&relay, from(number), &GET.repeat(200))).collect();
     health_is_quick(&relay, [127, 0, 0, 1]);
-    // Those that do not read make way by and by.
+    // Connections that do not read make way one after the other.
     until("a place", || ask(&relay, [127, 0, 0, 1], "/watch/cam").starts_with("HTTP/1.1 200 "));
     drop(unread);
 }
 
 #[test]
-fn the_oldest_idle_connection_makes_way_for_a_newcomer() {
+fn the_oldest_idle_connection_makes_way_for_a_new_one() {
     let relay = limited(|limits| limits.requests = 3);
     let idle: Vec<_> = (1..=3).map(|number| connect(&relay, [127, 0, 0, number], "")).collect();
     assert!(ask(&relay, [127, 0, 0, 9], "/").starts_with("HTTP/1.1 200 "));
@@ -131,7 +131,7 @@ fn the_oldest_idle_connection_makes_way_for_a_newcomer() {
 }
 
 #[test]
-fn where_all_are_busy_only_health_and_metrics_are_served() {
+fn with_all_connections_busy_only_health_and_metrics_are_served() {
     let relay = limited(|limits| (limits.requests, limits.grace) = (2, LONG));
     let busy: Vec<_> = (1..=2).map(|number| half(&relay, [127, 0, 0, number], "")).collect();
     assert!(ask(&relay, [127, 0, 0, 3], "/").starts_with("HTTP/1.1 503 "));
@@ -142,13 +142,13 @@ fn where_all_are_busy_only_health_and_metrics_are_served() {
     }
     let twice = rest(connect(&relay, [127, 0, 0, 3], &"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2)));
     assert_eq!(twice.matches("HTTP/1.1 200 ").count(), 1, "once: {twice}");
-    assert_eq!(rest(connect(&relay, [127, 0, 0, 3], "")), "", "and not for long");
+    assert_eq!(rest(connect(&relay, [127, 0, 0, 3], "")), "", "and only for seconds");
     assert!(counted(&relay, "sluice_http_refused_total{reason=\"relay\"}") >= 2.0);
     drop(busy);
 }
 
 #[test]
-fn a_client_has_its_share_of_connections_and_others_have_theirs() {
+fn each_client_has_its_own_share_of_connections() {
     let relay = limited(|limits| (limits.requests_per_client, limits.grace) = (Some(2), LONG));
     let busy: Vec<_> = (0..2).map(|_| half(&relay, [127, 0, 0, 1], "")).collect();
     let answer = ask(&relay, [127, 0, 0, 1], "/").to_lowercase();
@@ -200,7 +200,7 @@ fn who_reads_nothing_is_cut_off_and_gives_its_place_back() {
 }
 
 #[test]
-fn a_slow_reader_goes_on_however_long_it_takes() {
+fn a_slow_reader_is_served_however_long_it_takes() {
     let deadline = Duration::from_millis(1000);
     let relay = Relay::with(|config| config.http.unread_deadline = deadline);
     let page = relay.get("/").body.len();
@@ -208,7 +208,7 @@ fn a_slow_reader_goes_on_however_long_it_takes() {
     let (began, mut read) = (Instant::now(), 0);
     let mut buffer = [0; 8 * 1024];
     while read < 60 * page {
-        let bytes = stream.read(&mut buffer).expect("it is not cut off");
+        let bytes = stream.read(&mut buffer).expect("it is not disconnected");
         assert!(bytes > 0, "it is not closed after {read} bytes");
         read += bytes;
         std::thread::sleep(Duration::from_millis(50));
@@ -217,7 +217,7 @@ fn a_slow_reader_goes_on_however_long_it_takes() {
 }
 
 #[test]
-fn requests_in_a_row_without_waiting_are_bounded() {
+fn pipelined_requests_are_bounded() {
     let relay = Relay::start();
     let answers = rest(connect(&relay, [127, 0, 0, 1], &"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(200)));
     assert_eq!(answers.matches("HTTP/1.1 200 ").count(), 64);
@@ -226,7 +226,7 @@ fn requests_in_a_row_without_waiting_are_bounded() {
 }
 
 #[test]
-fn a_connection_gets_only_so_old() {
+fn a_connection_has_a_maximum_age() {
     let relay = Relay::with(|config| config.http.connection_age = Duration::from_millis(500));
     let began = Instant::now();
     let idle = connect(&relay, [127, 0, 0, 1], "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -236,7 +236,7 @@ fn a_connection_gets_only_so_old() {
 }
 
 #[test]
-fn who_sends_no_whole_request_is_closed() {
+fn a_connection_without_a_complete_request_is_closed() {
     let relay = Relay::with(|config| config.http.header_deadline = Duration::from_millis(300));
     for text in ["", "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "] {
         assert_eq!(rest(connect(&relay, [127, 0, 0, 1], text)), "");
@@ -245,7 +245,7 @@ fn who_sends_no_whole_request_is_closed() {
 }
 
 #[test]
-fn what_nobody_is_connected_with_takes_no_place() {
+fn closed_connections_take_no_place() {
     let relay = Relay::start();
     for _ in 0..50 {
         assert!(ask(&relay, [127, 0, 0, 1], "/").starts_with("HTTP/1.1 200 "));

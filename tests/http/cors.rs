@@ -7,7 +7,7 @@ use crate::relay::{Relay, SDP, WHEP_OFFER};
 const ORIGIN: (&str, &str) = ("origin", "https://player.example");
 
 #[test]
-fn options_says_what_endpoint_and_session_take() {
+fn options_lists_what_endpoints_and_sessions_accept() {
     let relay = Relay::start();
     for path in ["/whip/cam", "/whep/cam", "/session/AAAAAAAAAAAAAAAAAAAAAA"] {
         let reply = relay.request("OPTIONS", path, &[ORIGIN, ("access-control-request-method", "PATCH")], "");
@@ -55,7 +55,7 @@ fn any_page_may_read_answers_and_errors_and_never_with_credentials() {
 }
 
 #[test]
-fn a_list_of_origins_is_kept_and_nothing_is_reflected() {
+fn only_listed_origins_are_allowed_and_none_is_reflected() {
     let listed = vec!["https://player.example".to_owned(), "http://localhost:3000".to_owned()];
     let relay = Relay::with(|config| config.http.origins = Origins::Listed(listed));
     let reply = relay.request("POST", "/whep/cam", &[SDP, ORIGIN], WHEP_OFFER);
@@ -77,10 +77,10 @@ fn pages_and_metrics_are_for_their_own_origin() {
     }
 }
 
-/// As browsers and libraries ask: Chromium, Firefox, Safari, with tracing, with many headers on several lines, with none,
+/// As browsers and libraries send them: Chromium, Firefox, Safari, with tracing, with many headers on several lines, with none,
 /// from a sandboxed frame, for a path that does not exist.
 #[test]
-fn preflights_of_every_shape_are_allowed_what_they_ask_for() {
+fn preflights_of_every_shape_are_allowed_what_they_request() {
     let relay = Relay::start();
     let many = (0..30).map(|number| format!("x-header-{number}")).collect::<Vec<_>>().join(",");
     for (path, origin, method, headers) in [
@@ -108,7 +108,7 @@ fn preflights_of_every_shape_are_allowed_what_they_ask_for() {
 }
 
 #[test]
-fn a_page_that_is_not_listed_is_allowed_nothing_whatever_it_asks_for() {
+fn a_page_that_is_not_listed_is_allowed_nothing() {
     let relay = Relay::with(|config| config.http.origins = Origins::Listed(vec!["https://a.example".to_owned()]));
     for path in ["/whip/cam", "/nothing"] {
         let asked = [("origin", "https://b.example"), ("access-control-request-method", "POST")];
@@ -168,7 +168,7 @@ fn every_error_can_be_read_by_the_page_that_made_it() {
         assert_eq!(reply.header("access-control-allow-origin"), "*", "{method} {path} {status}");
         assert!(status != 405 || reply.header("allow").contains("OPTIONS"), "{reply:?}");
     }
-    // What is for operators tells other pages nothing, not even what went wrong.
+    // Operator endpoints reveal nothing to other pages, not even errors.
     for path in ["/api/streams", "/metrics"] {
         let reply = relay.request("GET", path, &[ORIGIN], "");
         assert_eq!((reply.status, reply.optional("access-control-allow-origin")), (403, None), "{path}");

@@ -24,7 +24,7 @@ fn an_offer_is_answered_with_a_session() {
 }
 
 #[test]
-fn clients_are_told_of_stun_and_turn_servers_with_the_session_and_not_without() {
+fn clients_learn_of_stun_and_turn_servers_with_a_session_and_not_without() {
     let relay = Relay::with(|config| {
         let urls = ["stun:stun.example.org", "turns:turn.example.org:443?transport=tcp"].map(str::to_owned);
         config.http.ice_servers = IceServers::new(urls.into(), Some("hunter2".to_owned())).unwrap();
@@ -47,7 +47,7 @@ fn clients_are_told_of_stun_and_turn_servers_with_the_session_and_not_without() 
 }
 
 #[test]
-fn early_viewers_are_told_when_to_try_again_where_they_are_not_to_wait() {
+fn early_viewers_are_told_when_to_retry_if_they_may_not_wait() {
     let relay = Relay::with(|config| config.worker.refuse_early_viewers = true);
     let reply = relay.request("POST", "/whep/cam", &[SDP], WHEP_OFFER);
     assert!(reply.problem(409).contains("no publisher"));
@@ -57,7 +57,7 @@ fn early_viewers_are_told_when_to_try_again_where_they_are_not_to_wait() {
 }
 
 #[test]
-fn the_answer_names_where_media_goes() {
+fn the_answer_has_the_address_for_media() {
     let relay = Relay::start();
     let candidate = format!(" 127.0.0.1 {} typ host", relay.addresses.media.port());
     for (path, offer) in BOTH {
@@ -105,7 +105,7 @@ fn a_body_of_another_type_is_refused_with_the_type_to_use() {
 }
 
 #[test]
-fn a_client_that_takes_no_sdp_is_told_so() {
+fn a_client_that_does_not_accept_sdp_is_refused() {
     let relay = Relay::start();
     for (path, offer) in BOTH {
         relay.request("POST", path, &[SDP, ("accept", "text/html")], offer).problem(406);
@@ -116,7 +116,7 @@ fn a_client_that_takes_no_sdp_is_told_so() {
 }
 
 #[test]
-fn what_is_no_offer_is_the_clients_fault_and_never_the_relays() {
+fn a_body_that_is_no_offer_is_a_client_error_and_never_a_server_error() {
     let relay = Relay::start();
     let second_video = WHIP_OFFER.replace("m=audio", "m=video");
     for (path, offer) in BOTH {
@@ -150,7 +150,7 @@ fn hostile_stream_names_are_refused() {
 }
 
 #[test]
-fn other_methods_are_refused_with_those_that_are_not() {
+fn other_methods_are_refused_with_those_that_are_allowed() {
     let relay = Relay::start();
     for method in ["PUT", "DELETE", "PATCH", "BREW"] {
         let reply = relay.request(method, "/whip/cam", &[], "");
@@ -176,7 +176,7 @@ fn the_list_of_streams_follows_sessions() {
 }
 
 #[test]
-fn a_publisher_says_with_one_or_zero_whether_it_stands_by() {
+fn standby_in_a_publishers_query_is_0_or_1() {
     let relay = Relay::start();
     for (query, status) in
         [("?standby=1", 201), ("?standby=0", 201), ("?other=x&standby=1", 201), ("?standby=yes", 400)]
@@ -187,7 +187,7 @@ fn a_publisher_says_with_one_or_zero_whether_it_stands_by() {
     assert_eq!(relay.request("POST", "/whep/cam?standby=yes", &[SDP], WHEP_OFFER).status, 201, "viewers do not");
 }
 
-/// A page that would receive several, an SFU's client for example.
+/// For example the client of an SFU, which receives several publishers.
 #[test]
 fn a_viewer_may_offer_more_sections_than_a_stream_has() {
     let relay = Relay::start();
@@ -214,7 +214,7 @@ fn a_viewer_may_offer_more_sections_than_a_stream_has() {
 }
 
 #[test]
-fn a_body_that_is_packed_is_refused_with_what_would_be_taken() {
+fn a_compressed_body_is_refused_with_the_coding_to_use() {
     let relay = Relay::start();
     for (path, offer) in BOTH {
         for coding in ["gzip", "br", "zstd", "identity, gzip"] {
@@ -227,7 +227,7 @@ fn a_body_that_is_packed_is_refused_with_what_would_be_taken() {
 }
 
 #[test]
-fn what_clients_send_instead_of_sdp_is_named() {
+fn the_refusal_names_what_a_client_sent_instead_of_sdp() {
     let relay = Relay::start();
     let (session, etag) = relay.publish("other", &[]);
     for (path, offer) in BOTH {
@@ -254,7 +254,7 @@ fn what_clients_send_instead_of_sdp_is_named() {
             let reply = relay.request("POST", path, &[("content-type", kind)], &json);
             assert!(reply.problem(415).contains(part), "{reply:?}");
         }
-        // What the parser quotes is quoted once.
+        // The parser's own quotes are escaped once.
         let sentence = relay.request("POST", path, &[SDP], "v=0\r\no=\"\\\r\n").problem(400);
         assert!(!sentence.contains("\\\\\\") && sentence.contains("no valid SDP"), "{sentence}");
     }

@@ -1,4 +1,4 @@
-//! Event streams of viewers (WHEP core extensions, server-sent events), and what a publisher may know of its stream.
+//! Event streams of viewers (WHEP core extensions, server-sent events), and what a publisher may read about its stream.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -31,7 +31,7 @@ fn metric(relay: &Relay, name: &str) -> String {
     text.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
 }
 
-/// Somebody who reads an event stream.
+/// A client that reads an event stream.
 struct Reader(TcpStream, String);
 
 impl Reader {
@@ -72,11 +72,11 @@ fn publisher(relay: &Relay) -> Child {
     command.spawn().unwrap()
 }
 
-/// Waits until somebody publishes, and returns the session.
+/// Waits until the stream has a publisher, and returns its session.
 fn publishing(relay: &Relay) -> String {
     let began = Instant::now();
     loop {
-        assert!(began.elapsed() < PATIENCE, "somebody publishes");
+        assert!(began.elapsed() < PATIENCE, "a publisher connects");
         let reply = relay.get("/api/streams/cam");
         if reply.status == 200 {
             let stream: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
@@ -91,14 +91,14 @@ fn publishing(relay: &Relay) -> String {
 }
 
 #[test]
-fn an_event_stream_is_made_read_and_closed() {
+fn an_event_stream_is_created_read_and_closed() {
     let relay = Relay::start();
     let events = watch(&relay, &[]);
     let created = open(&relay, &events);
     assert_eq!((created.status, created.body.as_str()), (201, ""));
     let location = created.header("location");
     let key = location.strip_prefix(&format!("{events}/")).unwrap();
-    assert!(key.len() >= 22, "nobody guesses it: {key}");
+    assert!(key.len() >= 22, "it cannot be guessed: {key}");
 
     let head = relay.request("HEAD", location, &[STREAM], "");
     let mut reader = Reader::new(&relay, location);
@@ -111,7 +111,11 @@ fn an_event_stream_is_made_read_and_closed() {
     assert_eq!(metric(&relay, "sluice_event_streams"), "1");
 
     assert_eq!(relay.request("DELETE", location, &[], "").status, 200);
-    assert_eq!(reader.until("0\r\n\r\n"), "0\r\n\r\n", "no initial event, because nobody publishes; and its end");
+    assert_eq!(
+        reader.until("0\r\n\r\n"),
+        "0\r\n\r\n",
+        "no initial event, because the stream has no publisher; then the end"
+    );
     relay.request("DELETE", location, &[], "").problem(404);
     relay.request("GET", location, &[STREAM], "").problem(404);
     assert_eq!(metric(&relay, "sluice_event_streams"), "0");
@@ -138,7 +142,7 @@ fn a_list_of_events_is_known_names_in_json_or_nothing_at_all() {
 }
 
 #[test]
-fn what_one_session_may_have_open_is_bounded_and_a_closed_one_makes_room() {
+fn a_session_has_a_bounded_number_of_event_streams_and_closing_one_frees_its_place() {
     let relay = Relay::start();
     let events = watch(&relay, &[]);
     let opened: Vec<Reply> = (0..4).map(|_| open(&relay, &events)).collect();
@@ -165,12 +169,12 @@ fn an_event_stream_ends_with_its_session_and_has_one_reader() {
     }
     let began = Instant::now();
     while metric(&relay, "sluice_event_streams") != "0" {
-        assert!(began.elapsed() < PATIENCE, "nothing of it stays");
+        assert!(began.elapsed() < PATIENCE, "nothing of it remains");
     }
 }
 
 #[test]
-fn the_relay_stops_at_once_although_somebody_reads() {
+fn the_relay_stops_at_once_while_an_event_stream_is_read() {
     let relay = Relay::start();
     let events = watch(&relay, &[]);
     let reader = Reader::new(&relay, open(&relay, &events).header("location"));
@@ -181,7 +185,7 @@ fn the_relay_stops_at_once_although_somebody_reads() {
 }
 
 #[test]
-fn only_who_watches_may_open_close_and_name_its_event_streams() {
+fn only_the_viewer_opens_and_closes_its_event_streams() {
     let relay = Relay::with(|config| {
         config.auth.publish_token = Some("p".to_owned());
         config.auth.watch_token = Some("w".to_owned());
@@ -199,7 +203,7 @@ fn only_who_watches_may_open_close_and_name_its_event_streams() {
         relay.request(method, location, &[other, STREAM], "").problem(404);
     }
     relay.request("DELETE", location, &[], "").problem(401);
-    // `EventSource` sends no header, and nobody else knows the path.
+    // `EventSource` cannot send a header; the path itself is secret.
     assert_eq!(relay.request("HEAD", location, &[STREAM], "").status, 200);
     relay.request("GET", &format!("{events}/AAAAAAAAAAAAAAAAAAAAAA"), &[STREAM], "").problem(404);
     relay.request("GET", location, &[("accept", "application/json")], "").problem(406);
@@ -245,19 +249,19 @@ fn a_viewer_is_told_within_seconds_that_its_publisher_is_lost() {
 }
 
 #[test]
-fn viewers_are_told_that_their_publisher_is_there_and_that_it_has_ended() {
+fn viewers_are_told_that_their_publisher_is_active_and_that_it_has_ended() {
     const ACTIVE: &str = "event: active\ndata: {}\n\n";
     const ENDED: &str = "event: inactive\ndata: {\"reason\":\"ended\"}\n\n";
     let relay = Relay::start();
     let early = watch(&relay, &[]);
     let mut early = Reader::new(&relay, open(&relay, &early).header("location"));
     let mut child = publisher(&relay);
-    assert!(early.until("\n\n").contains(ACTIVE), "no initial event, because nobody published");
+    assert!(early.until("\n\n").contains(ACTIVE), "no initial event, because the stream had no publisher");
     let events = watch(&relay, &[]);
     let all = open(&relay, &events).header("location").to_owned();
     let ends = relay.request("POST", &events, &[JSON], "[\"inactive\"]").header("location").to_owned();
     let mut reader = Reader::new(&relay, &all);
-    assert!(reader.until("\n\n").contains(ACTIVE), "who comes later is told what is true");
+    assert!(reader.until("\n\n").contains(ACTIVE), "a later viewer is sent the current state");
 
     let publisher = publishing(&relay);
     let gone = Instant::now();
@@ -267,14 +271,14 @@ fn viewers_are_told_that_their_publisher_is_there_and_that_it_has_ended() {
     child.kill().unwrap();
     child.wait().unwrap();
 
-    // One who reads for the first time gets what has waited, and only what was asked for; one who reads again gets the
-    // last again, for it may have been lost on the way.
+    // A first reader gets the events that waited, and only those requested; a further reader gets the last event again,
+    // because it may have been lost.
     for _ in 0..2 {
         let read = Reader::new(&relay, &ends).until("\n\n");
         assert!(read.contains(ENDED) && !read.contains("active\ndata: {}"), "{read}");
     }
     assert_eq!(metric(&relay, "sluice_events_total{event=\"inactive\"}"), "4");
-    // The session has had a publisher, so it may be told at once why there is none; one that comes now has not.
+    // The session had a publisher, so it is told at once why there is none; a new session had none and is not.
     assert!(Reader::new(&relay, open(&relay, &events).header("location")).until("\n\n").contains(ENDED));
     let location = open(&relay, &watch(&relay, &[])).header("location").to_owned();
     let reader = Reader::new(&relay, &location);
@@ -283,7 +287,7 @@ fn viewers_are_told_that_their_publisher_is_there_and_that_it_has_ended() {
 }
 
 #[test]
-fn a_publisher_may_know_how_many_watch_its_own_stream_and_nothing_else() {
+fn a_publisher_may_read_the_number_of_viewers_of_its_own_stream_and_nothing_else() {
     let relay = Relay::with(|config| {
         config.auth.publish_token = Some("p".to_owned());
         config.auth.watch_token = Some("w".to_owned());

@@ -1,4 +1,4 @@
-//! How requests come over the wire: versions, framings and targets of HTTP that clients and proxies use.
+//! Requests on the wire: HTTP versions, framings and request targets that clients and proxies use.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -58,7 +58,7 @@ fn bodies_may_come_in_chunks_of_any_size() {
 }
 
 #[test]
-fn a_client_that_waits_for_leave_to_send_its_body_gets_it() {
+fn a_client_that_expects_100_continue_gets_it() {
     let relay = Relay::start();
     for (path, offer) in both() {
         let mut stream = TcpStream::connect(relay.addresses.http).unwrap();
@@ -68,9 +68,9 @@ fn a_client_that_waits_for_leave_to_send_its_body_gets_it() {
             "POST {path} HTTP/1.1\r\nHost: x\r\n{HEAD}Expect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).unwrap();
-        let mut leave = [0; 25];
-        stream.read_exact(&mut leave).unwrap();
-        assert_eq!(&leave, b"HTTP/1.1 100 Continue\r\n\r\n");
+        let mut interim = [0; 25];
+        stream.read_exact(&mut interim).unwrap();
+        assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
         stream.write_all(offer.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -99,7 +99,7 @@ fn a_target_may_be_a_whole_url() {
 }
 
 #[test]
-fn the_whole_server_tells_its_methods() {
+fn options_with_an_asterisk_lists_the_methods() {
     let answer = send(&Relay::start(), &["OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"]);
     assert!(answer.starts_with("HTTP/1.1 204 ") && answer.to_ascii_lowercase().contains("\r\nallow: get"), "{answer}");
 }

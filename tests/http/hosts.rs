@@ -25,7 +25,7 @@ fn get(relay: &Relay, path: &str, headers: &str) -> u16 {
 const SECRET: [&str; 3] = ["/api/streams", "/api/sessions", "/api/openapi.json"];
 
 #[test]
-fn an_open_relay_shows_and_ends_sessions_only_under_names_that_no_stranger_can_have() {
+fn an_open_relay_serves_its_api_only_under_names_that_no_stranger_can_own() {
     let relay = Relay::with(|config| config.http.allowed_hosts = vec!["relay.example.org".parse().unwrap()]);
     for path in SECRET {
         for host in [
@@ -50,14 +50,14 @@ fn an_open_relay_shows_and_ends_sessions_only_under_names_that_no_stranger_can_h
     assert_eq!(ask(&relay, &format!("DELETE {id} HTTP/1.1\r\nHost: localhost\r\n")).0, 404);
     assert_eq!(get(&relay, "http://evil.example/api/streams", "Host: localhost\r\n"), 403, "the target counts");
     assert_eq!(get(&relay, "http://localhost/api/streams", "Host: evil.example\r\n"), 200);
-    // Prometheus asks for metrics under any name, health tells nothing, and pages, WHIP and WHEP are for whom they are for.
+    // Prometheus scrapes under any name, health reveals nothing, and pages, WHIP and WHEP have their own rules.
     for path in ["/metrics", "/healthz", "/readyz", "/", "/watch/cam", "/whip/cam", "/whep/cam"] {
         assert!(get(&relay, path, "Host: evil.example\r\n") < 300, "{path}");
     }
 }
 
 #[test]
-fn an_open_relay_shows_and_ends_nothing_for_pages_of_other_origins() {
+fn an_open_relay_does_not_serve_its_api_to_pages_of_other_origins() {
     let relay = Relay::with(|config| config.http.origins = Origins::Listed(vec!["https://player.example".to_owned()]));
     let ask = |origin: &str| get(&relay, "/api/streams", &format!("Host: localhost:8080\r\nOrigin: {origin}\r\n"));
     assert_eq!(ask("http://localhost:8080"), 200);
@@ -71,7 +71,7 @@ fn an_open_relay_shows_and_ends_nothing_for_pages_of_other_origins() {
 }
 
 #[test]
-fn listed_origins_are_kept_by_an_open_relay_also_under_a_name_that_points_to_it() {
+fn an_open_relay_keeps_to_its_listed_origins_under_every_name() {
     let listed =
         || Relay::with(|config| config.http.origins = Origins::Listed(vec!["https://player.example".to_owned()]));
     let ask = |relay: &Relay, host: &str, origin: &str| {
@@ -91,7 +91,7 @@ fn listed_origins_are_kept_by_an_open_relay_also_under_a_name_that_points_to_it(
 }
 
 #[test]
-fn with_an_admin_token_any_name_will_do_and_listed_pages_may_read_the_api() {
+fn with_an_admin_token_any_host_name_works_and_listed_pages_may_read_the_api() {
     let relay = Relay::with(|config| {
         (config.auth.publish_token, config.auth.admin_token) = (Some("p".to_owned()), Some("a".to_owned()));
         config.http.origins = Origins::Listed(vec!["https://panel.example".to_owned()]);
@@ -118,7 +118,7 @@ fn with_an_admin_token_any_name_will_do_and_listed_pages_may_read_the_api() {
 }
 
 #[test]
-fn a_request_says_once_which_host_it_is_for() {
+fn a_request_names_its_host_once() {
     let relay = Relay::start();
     for headers in [
         "",

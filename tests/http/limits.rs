@@ -1,4 +1,4 @@
-//! Bodies, headers and rates that are too much.
+//! Bodies, headers and request rates beyond their limits.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -24,7 +24,7 @@ fn raw(relay: &Relay, text: &str) -> String {
 }
 
 #[test]
-fn bodies_have_a_size() {
+fn bodies_have_a_maximum_size() {
     let relay = Relay::start();
     let (session, etag) = relay.publish("cam", &[]);
     let padded = |size: usize| format!("{WHIP_OFFER}{}", "a=x\r\n".repeat((size - WHIP_OFFER.len()) / 5));
@@ -40,14 +40,14 @@ fn ten_megabytes_are_refused_before_they_are_read() {
     let head = "POST /whip/cam HTTP/1.1\r\nHost: x\r\nContent-Type: application/sdp\r\nConnection: close\r\n";
     let answer = raw(&relay, &format!("{head}Content-Length: 10485760\r\n\r\nv=0"));
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    // Without a length, as many chunks as it takes.
+    // Without a length: chunks until the limit is passed.
     let chunk = format!("1000\r\n{}\r\n", "a".repeat(0x1000));
     let answer = raw(&relay, &format!("{head}Transfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n", chunk.repeat(17)));
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
 }
 
 #[test]
-fn a_body_that_does_not_come_is_given_up() {
+fn a_body_that_does_not_arrive_is_given_up() {
     let relay = Relay::with(|config| config.http.body_deadline = SOON);
     let began = Instant::now();
     let answer = raw(
@@ -73,7 +73,7 @@ fn an_answer_before_the_body_was_read_says_that_the_connection_closes() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
         assert!(answer.to_ascii_lowercase().contains("\r\nconnection: close\r\n"), "{answer}");
     }
-    // What was read leaves the connection open for the next request.
+    // After a body that was read, the connection serves the next request.
     let bad = "POST /whip/x HTTP/1.1\r\nHost: x\r\nContent-Type: application/sdp\r\nContent-Length: 3\r\n\r\nv=0";
     let next = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let answers = raw(&relay, &format!("{bad}{next}"));
@@ -81,7 +81,7 @@ fn an_answer_before_the_body_was_read_says_that_the_connection_closes() {
 }
 
 #[test]
-fn headers_that_do_not_come_end_the_connection_and_others_are_served_meanwhile() {
+fn headers_that_do_not_arrive_end_the_connection_and_others_are_served_meanwhile() {
     let relay = Relay::with(|config| config.http.header_deadline = SOON);
     let slow: Vec<TcpStream> = (0..50)
         .map(|_| {
@@ -101,7 +101,7 @@ fn headers_that_do_not_come_end_the_connection_and_others_are_served_meanwhile()
 }
 
 #[test]
-fn what_is_no_http_is_refused() {
+fn input_that_is_not_http_is_refused() {
     let relay = Relay::start();
     for nonsense in ["\u{16}\u{3}\u{1}\r\n\r\n", "GET\r\n\r\n", "POST /whip/cam HTTP/9.9\r\n\r\n"] {
         let answer = raw(&relay, nonsense);
@@ -113,7 +113,7 @@ fn what_is_no_http_is_refused() {
 }
 
 #[test]
-fn an_address_that_asks_too_often_is_told_when_to_come_back() {
+fn an_address_beyond_its_request_rate_is_told_when_to_retry() {
     let number = |value| NonZeroU32::new(value).unwrap();
     let limit = Limit { per_second: number(1), burst: number(5), loopback: true };
     let relay = Relay::with(|config| config.http.limit = Some(limit));
@@ -133,7 +133,7 @@ fn an_address_that_asks_too_often_is_told_when_to_come_back() {
 }
 
 #[test]
-fn a_token_that_is_used_too_often_is_held_back_from_everywhere_and_no_other_is() {
+fn a_token_beyond_its_request_rate_is_refused_from_every_address_and_other_tokens_are_not() {
     let number = |value| NonZeroU32::new(value).unwrap();
     let relay = Relay::with(|config| {
         config.auth.publish_token = Some("p".to_owned());
@@ -151,17 +151,17 @@ fn a_token_that_is_used_too_often_is_held_back_from_everywhere_and_no_other_is()
     assert!(held_back.problem(429).contains("token"));
     assert_eq!(held_back.header("retry-after"), "1");
     assert_eq!(post("w").status, 403);
-    assert!((0..20).all(|_| post("guess").status == 401), "what is no token of ours fills no bucket");
+    assert!((0..20).all(|_| post("guess").status == 401), "an unknown token fills no bucket");
 }
 
 #[test]
-fn this_machine_may_ask_as_often_as_it_likes() {
+fn this_machine_has_no_request_limit() {
     let relay = Relay::start();
     assert!((0..700).all(|_| relay.request("POST", "/whip/cam", &[SDP], "x").status == 400));
 }
 
 #[test]
-fn a_full_relay_and_a_full_stream_say_when_to_come_back() {
+fn a_full_relay_and_a_full_stream_say_when_to_retry() {
     let full = Quota { sessions: 2, viewers: 1, sessions_per_address: 0 };
     let relay = Relay::with(|config| config.worker.quota = full);
     let page = [SDP, ("origin", "https://page.example")];
@@ -177,7 +177,7 @@ fn a_full_relay_and_a_full_stream_say_when_to_come_back() {
         assert_eq!(reply.header("retry-after"), "10");
         assert_eq!(reply.header("access-control-allow-origin"), "*", "a page can read why");
     }
-    // What is there goes on, and is found as before.
+    // Existing sessions continue and can be changed.
     let fragment = "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\n";
     let restarted = relay.request("PATCH", &session, &[FRAGMENT, ("if-match", "*")], fragment);
     assert!(restarted.status == 200 && restarted.header("etag") != etag, "{restarted:?}");

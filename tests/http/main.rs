@@ -1,5 +1,5 @@
-//! The HTTP interface against a listening relay and a real HTTP client, as far as it needs no media: what WHIP
-//! (RFC 9725) and WHEP ask of requests and answers, who may do what, limits, cross-origin rules, pages, start and stop.
+//! The HTTP interface of a listening relay, driven by a real HTTP client, without media: requests and answers of WHIP
+//! (RFC 9725) and WHEP, tokens, limits, cross-origin rules, pages, start and stop.
 
 #![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
 

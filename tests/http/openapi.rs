@@ -22,7 +22,7 @@ const ANY: (&str, &str) = ("if-match", "*");
 const NOBODY: &str = "/session/AAAAAAAAAAAAAAAAAAAAAA";
 const CREDENTIALS: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n";
 
-/// What HTTP alone cannot bring about: two encoders that take a stream over from each other, a worker that is thousands
+/// What HTTP alone cannot cause: two encoders that take a stream over from each other, a worker that is thousands
 /// of messages behind, and tens of thousands of event streams. Their documents are made by the same function as all others.
 const OUT_OF_REACH: [(&str, &str, u16); 4] = [
     ("post", "/whip/{stream}", 409),
@@ -154,7 +154,7 @@ fn everything_that_the_document_promises_happens_as_it_says() {
     assert_eq!(drive.driven, expected);
 }
 
-/// What happens while no token is configured.
+/// The answers of a relay without tokens.
 fn open_relay(drive: &mut Drive, relay: &Relay) {
     for path in ["/api/openapi.json", "/api/streams", "/api/sessions", "/metrics", "/healthz", "/readyz"] {
         drive.send(relay, 200, "get", path, &[], "");
@@ -202,7 +202,7 @@ fn open_relay(drive: &mut Drive, relay: &Relay) {
     drive.send(relay, 400, "get", "/api/streams/a%20b", &[], "");
 }
 
-/// What happens around the event streams of a viewer, and the stream of a publisher.
+/// The answers about the event streams of a viewer, and about the stream of a publisher.
 fn event_streams(drive: &mut Drive, relay: &Relay) {
     let json = ("content-type", "application/json");
     let session = drive.send(relay, 201, "post", "/whep/cam", &[SDP], WHEP_OFFER).header("location").to_owned();
@@ -228,7 +228,7 @@ fn event_streams(drive: &mut Drive, relay: &Relay) {
     drive.send(relay, 404, "get", &format!("{session}/stream"), &[], "");
 }
 
-/// What happens once tokens are.
+/// The answers of a relay with tokens.
 fn closed_relay(drive: &mut Drive) {
     let relay = Relay::with(|config| {
         config.auth.publish_token = Some("p".to_owned());
@@ -261,7 +261,7 @@ fn closed_relay(drive: &mut Drive) {
     drive.send(&relay, 401, "delete", &place, &[], "");
 }
 
-/// What happens to a body that does not come.
+/// The answers to a body that does not arrive.
 fn impatient_relay(drive: &mut Drive) {
     let relay = Relay::with(|config| config.http.body_deadline = Duration::from_millis(200));
     let session = relay.publish("cam", &[]).0;
@@ -280,13 +280,13 @@ fn impatient_relay(drive: &mut Drive) {
     }
 }
 
-/// What happens to who comes before the publisher, where that is not to be.
+/// The answer to a viewer before its publisher, with `--refuse-early-viewers`.
 fn early_viewer(drive: &mut Drive) {
     let relay = Relay::with(|config| config.worker.refuse_early_viewers = true);
     drive.send(&relay, 409, "post", "/whep/cam", &[SDP], WHEP_OFFER);
 }
 
-/// What happens to who asks too often.
+/// The answers to an address beyond its request rate.
 fn strict_relay(drive: &mut Drive) {
     let one = NonZeroU32::MIN;
     let relay = Relay::with(|config| {
@@ -305,12 +305,12 @@ fn strict_relay(drive: &mut Drive) {
     ] {
         // On a slow machine a second may pass between two requests; never between all of them.
         let asked = (0..100).map(|_| relay.request(&method.to_uppercase(), path, &[SDP], ""));
-        let refused = asked.into_iter().find(|reply| reply.status == 429).expect("a hundred are too many");
+        let refused = asked.into_iter().find(|reply| reply.status == 429).expect("100 requests are too many");
         drive.hold(method, path, &refused);
     }
 }
 
-/// What happens while the relay drains.
+/// The answers while the relay drains.
 fn draining_relay(drive: &mut Drive) {
     let mut relay = Relay::with(|config| config.worker.drain = Duration::from_secs(60));
     relay.publish("cam", &[]);
@@ -324,7 +324,7 @@ fn draining_relay(drive: &mut Drive) {
     drive.send(&relay, 503, "post", "/whep/cam", &[SDP], WHEP_OFFER);
 }
 
-/// What happens while a media thread is stuck.
+/// The answers while a media thread is stuck.
 fn stuck_relay(drive: &mut Drive) {
     let relay = Relay::start();
     let held = relay.media.hold_worker(0, None);
@@ -336,7 +336,7 @@ fn stuck_relay(drive: &mut Drive) {
     drop(held);
 }
 
-/// What happens to pages whose origin is not listed, while no token is configured.
+/// The answers to pages whose origin is not listed, without tokens.
 fn foreign_page(drive: &mut Drive) {
     let relay = Relay::with(|config| config.http.origins = Origins::Listed(vec!["https://a.example".to_owned()]));
     let foreign = ("origin", "https://b.example");
@@ -357,7 +357,7 @@ fn foreign_page(drive: &mut Drive) {
     }
 }
 
-/// Sends the beginning of a body and reads what the relay says to that.
+/// Sends the beginning of a body and reads the answer.
 fn half_a_request(relay: &Relay, method: &str, path: &str, kind: &str) -> Reply {
     let mut stream = TcpStream::connect(relay.addresses.http).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();

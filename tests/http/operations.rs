@@ -11,7 +11,7 @@ use sluice::server::{Server, StartError};
 use crate::relay::{Relay, SDP, WHEP_OFFER, request};
 
 #[test]
-fn metrics_move_with_what_happens() {
+fn metrics_follow_sessions_and_requests() {
     let relay = Relay::start();
     let value = |name: &str| {
         let text = relay.get("/metrics").body;
@@ -23,7 +23,7 @@ fn metrics_move_with_what_happens() {
     assert_eq!(relay.request("POST", "/whep/other", &[SDP], WHEP_OFFER).status, 201);
     assert_eq!(value("sluice_sessions{role=\"publisher\",state=\"waiting\"}"), 1.0);
     assert_eq!(value("sluice_sessions{role=\"viewer\",state=\"waiting\"}"), 1.0);
-    assert_eq!(value("sluice_streams "), 1.0, "a viewer that waits for its first packet is none yet");
+    assert_eq!(value("sluice_streams "), 1.0, "a stream that has only a waiting viewer does not count");
     assert_eq!(value("sluice_session_setup_seconds_count{phase=\"answer\"}"), 2.0);
     assert_eq!(value("sluice_http_requests_total{route=\"whip\",status=\"2xx\"}"), 1.0);
     assert_eq!(relay.request("DELETE", &session, &[], "").status, 200);
@@ -35,7 +35,7 @@ fn metrics_move_with_what_happens() {
 }
 
 #[test]
-fn workers_tell_how_busy_they_are() {
+fn workers_report_how_busy_they_are() {
     let relay = Relay::with(|config| config.worker.workers = 2.try_into().unwrap());
     for worker in [0, 1] {
         let text = relay.get("/metrics").body;
@@ -69,7 +69,7 @@ fn a_running_relay_is_healthy_and_ready() {
 }
 
 #[test]
-fn an_admin_address_takes_api_metrics_and_health_off_the_public_one() {
+fn an_admin_address_moves_api_metrics_and_health_off_the_public_one() {
     let relay = Relay::with(|config| config.http.admin = Some("127.0.0.1:0".parse().unwrap()));
     let admin = relay.addresses.admin.unwrap();
     for path in ["/metrics", "/healthz", "/readyz", "/api/streams"] {
@@ -102,7 +102,7 @@ fn a_relay_that_is_asked_to_stop_stops_and_frees_its_addresses() {
 }
 
 #[test]
-fn an_address_in_use_is_told_with_its_flag_and_leaves_nothing_behind() {
+fn an_address_in_use_is_reported_with_its_flag_and_nothing_stays_bound() {
     let relay = Relay::start();
     let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let refused = |http: SocketAddr, media: SocketAddr, admin: Option<SocketAddr>| -> StartError {

@@ -1,4 +1,4 @@
-//! Pages: what they may load, and that nothing of a request gets into them.
+//! Pages: what they may load, and that no text of a request is written into them.
 
 use sluice::http::Origins;
 
@@ -22,7 +22,7 @@ fn pages_are_strict_about_what_they_load() {
 }
 
 #[test]
-fn all_that_a_page_loads_is_there() {
+fn every_file_that_a_page_loads_exists() {
     let relay = Relay::start();
     let mut seen = Vec::new();
     let mut open: Vec<String> = PAGES.iter().map(|&path| path.to_owned()).collect();
@@ -48,7 +48,7 @@ fn all_that_a_page_loads_is_there() {
 }
 
 #[test]
-fn what_a_page_loads_may_be_read_from_any_origin_also_when_it_is_known_already() {
+fn assets_may_be_read_from_any_origin_even_when_cached() {
     let relay = Relay::with(|config| config.http.origins = Origins::Listed(vec!["https://a.example".to_owned()]));
     for path in ["/assets/watch.js", "/assets/player.css", "/assets/icon.svg"] {
         let first = relay.request("GET", path, &[("origin", "null")], "");
@@ -60,7 +60,7 @@ fn what_a_page_loads_may_be_read_from_any_origin_also_when_it_is_known_already()
 }
 
 #[test]
-fn nothing_of_a_request_is_written_into_a_page() {
+fn no_text_of_a_request_is_written_into_a_page() {
     let relay = Relay::start();
     assert_eq!(relay.get("/watch/one?x=%3Cscript%3E").body, relay.get("/watch/two").body);
     for path in ["/watch/%3Cscript%3E", "/publish/a%20b"] {
@@ -71,7 +71,7 @@ fn nothing_of_a_request_is_written_into_a_page() {
 }
 
 #[test]
-fn a_person_is_told_of_a_problem_by_a_page_and_a_program_by_a_document() {
+fn a_browser_gets_a_problem_as_a_page_and_a_program_as_a_document() {
     let relay = Relay::start();
     let person = [("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")];
     for (path, status, part) in [
@@ -94,7 +94,7 @@ fn a_person_is_told_of_a_problem_by_a_page_and_a_program_by_a_document() {
             assert!(relay.request("GET", path, &[("accept", accept)], "").problem(status).contains(part));
         }
     }
-    // Only who asks for a page is shown one; the headers that tell programs stay.
+    // Only a GET that accepts HTML gets a page; the headers for programs remain.
     relay.request("POST", "/whip/a%20b", &person, "").problem(400);
     let wrong = relay.request("GET", "/session/AAAAAAAAAAAAAAAAAAAAAA", &person, "");
     assert_eq!(wrong.header("access-control-allow-origin"), "*");
@@ -102,7 +102,7 @@ fn a_person_is_told_of_a_problem_by_a_page_and_a_program_by_a_document() {
 }
 
 #[test]
-fn the_watch_page_knows_whether_the_relay_hears_viewers() {
+fn the_watch_page_knows_whether_the_relay_forwards_messages_of_viewers() {
     for (hears, told) in [(false, "data-replies=\"no\""), (true, "data-replies=\"yes\"")] {
         let relay = Relay::with(|config| config.worker.viewer_messages = hears);
         assert!(relay.get("/watch/cam").body.contains(told));
@@ -111,7 +111,7 @@ fn the_watch_page_knows_whether_the_relay_hears_viewers() {
 }
 
 #[test]
-fn a_browser_asks_again_only_for_what_has_changed_since_it_was_built() {
+fn a_browser_loads_an_asset_again_only_after_it_changed() {
     let relay = Relay::start();
     let tags: Vec<String> =
         ["watch.js", "style.css"].map(|name| relay.get(&format!("/assets/{name}")).header("etag").to_owned()).into();

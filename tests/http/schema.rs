@@ -63,7 +63,7 @@ fn describes_fields(document: &Value, schema: &Value) -> bool {
 }
 
 #[test]
-fn what_breaks_a_schema_is_found_wherever_it_is() {
+fn violations_are_found_at_every_depth() {
     let document = json!({ "components": { "schemas": {
         "Whole": { "allOf": [{ "$ref": "#/components/schemas/Part" }, { "properties": { "b": { "enum": ["x"] } } }] },
         "Part": {

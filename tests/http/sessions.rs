@@ -6,16 +6,16 @@ const CANDIDATE: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\
                          a=mid:0\r\na=candidate:1 1 udp 2130706431 10.0.0.9 5000 typ host\r\na=end-of-candidates\r\n";
 
 #[test]
-fn a_session_lives_until_it_is_deleted_once() {
+fn a_session_lives_until_it_is_deleted() {
     let relay = Relay::start();
     let (session, etag) = relay.publish("cam", &[]);
     for method in ["GET", "HEAD"] {
         let reply = relay.request(method, &session, &[], "");
         assert_eq!((reply.status, reply.body.as_str(), reply.header("etag")), (204, "", etag.as_str()));
     }
-    // Entity tags do not matter here.
+    // DELETE ignores entity tags.
     let reply = relay.request("DELETE", &session, &[("if-match", "\"old\"")], "");
-    assert_eq!(reply.status, 200, "exactly 200: OBS takes nothing else");
+    assert_eq!(reply.status, 200, "exactly 200: OBS accepts no other status");
     for method in ["DELETE", "GET"] {
         relay.request(method, &session, &[], "").problem(404);
     }
@@ -23,7 +23,7 @@ fn a_session_lives_until_it_is_deleted_once() {
 }
 
 #[test]
-fn what_is_no_session_is_not_found() {
+fn an_unknown_session_is_not_found() {
     let relay = Relay::start();
     for path in ["/session/AAAAAAAAAAAAAAAAAAAAAA", "/session/x", "/session/%FF", "/session/a%2Fb"] {
         for method in ["GET", "DELETE", "PATCH"] {
@@ -34,7 +34,7 @@ fn what_is_no_session_is_not_found() {
 }
 
 #[test]
-fn candidates_are_taken_without_a_word() {
+fn candidates_are_accepted_with_an_empty_answer() {
     let relay = Relay::start();
     let (session, etag) = relay.publish("cam", &[]);
     let unresolvable = CANDIDATE.replace("10.0.0.9", "6c1f0cdd-9f4e-4b9a-a5c7-8d5a2f9f2f1e.local");
@@ -46,7 +46,7 @@ fn candidates_are_taken_without_a_word() {
 }
 
 #[test]
-fn a_patch_must_be_a_fragment_about_the_present_ice_session() {
+fn a_patch_must_be_a_fragment_for_the_current_ice_session() {
     let relay = Relay::start();
     let (session, etag) = relay.publish("cam", &[]);
     let reply = relay.request("PATCH", &session, &[SDP, ("if-match", &etag)], CANDIDATE);
@@ -85,7 +85,7 @@ fn a_restart_gives_new_credentials_and_a_new_tag() {
 }
 
 #[test]
-fn a_restart_that_cannot_be_done_leaves_the_session_running() {
+fn a_failed_restart_leaves_the_session_running() {
     let relay = Relay::start();
     let (session, etag) = relay.publish("cam", &[]);
     let lone = "a=candidate:1 1 udp 2130706431 10.0.0.9 5000 typ host\r\n";
@@ -96,7 +96,7 @@ fn a_restart_that_cannot_be_done_leaves_the_session_running() {
 }
 
 #[test]
-fn sessions_take_no_other_method() {
+fn other_methods_on_a_session_are_refused() {
     let relay = Relay::start();
     let (session, _) = relay.publish("cam", &[]);
     let reply = relay.request("POST", &session, &[SDP], "x");
@@ -106,9 +106,9 @@ fn sessions_take_no_other_method() {
     }
 }
 
-/// As clients send them: browsers, Pion, libdatachannel, GStreamer, OBS, and people by hand.
+/// As browsers, Pion, libdatachannel, GStreamer and OBS send them, and as people write them by hand.
 #[test]
-fn fragments_of_every_shape_are_taken() {
+fn fragments_of_every_shape_are_accepted() {
     const MEDIA: &str = "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n";
     const CREDENTIALS: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n";
     const HOST: &str = "a=candidate:1 1 udp 2130706431 10.0.0.9 5000 typ host\r\n";

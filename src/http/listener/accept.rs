@@ -1,19 +1,19 @@
-//! Accepts connections and serves HTTP/1.1 on them, so that no client keeps others out: `axum::serve` has no deadlines,
-//! and without them one that sends a byte a minute, or never reads, holds a connection for ever.
+//! Accepts connections and serves HTTP/1.1 on them, so that no client blocks others: `axum::serve` has no deadlines, and
+//! without them a client that sends a byte a minute, or never reads, holds a connection for ever.
 //!
-//! A connection has a place from when it is accepted ([`places`]). When there is none, one that does nothing makes way;
-//! where all are busy, the newcomer is served health or metrics on one of a few reserved places, or refused with a time to retry. So
-//! whatever others do, `/healthz` answers. Each client has a share: an address, or the /64 network of an IPv6 address;
+//! An accepted connection takes a place ([`places`]). When all are taken, an idle connection makes way; when all are
+//! busy, the new connection is served health or metrics on one of a few reserved places, or is refused with a time to
+//! retry. So `/healthz` answers under any load. Each client has a share: an address, or the /64 network of an IPv6 address;
 //! behind a trusted proxy the client that the proxy names, while the proxy's own connections are not counted.
 //!
-//! What bounds a connection: a deadline for a request's headers ([`Timing::headers`], which bounds idling too), for its
-//! body (where it is read), and for a client that takes nothing of its answer ([`Timing::unread`]); the number of requests
-//! that it may send without waiting for answers; and its age. A response that goes on for as long as its client likes, such
-//! as server-sent events, calls [`Place::hold_open`] before it begins: its connection has no age then, counts as an event
+//! A connection is bounded by deadlines for a request's headers ([`Timing::headers`], which bounds idle time too), for
+//! its body (where it is read), and for a client that reads nothing of its answer ([`Timing::unread`]); by the number of
+//! requests that a client may send without waiting for answers; and by its age. An open-ended response, such as
+//! server-sent events, calls [`Place::hold_open`] before it begins: its connection has no age then, counts as an event
 //! stream and not as a request, and ends with the response or when the relay stops.
 //!
-//! hyper has the deadline for headers and the orderly end; tower's layers see requests only, so what is about connections
-//! is here.
+//! hyper has the deadline for headers and the graceful shutdown; layers of tower see requests only, so the rules for
+//! connections are here.
 
 use std::io;
 use std::net::SocketAddr;
@@ -51,9 +51,9 @@ const HEADER_BYTES: usize = 32 * 1024;
 const PIPELINED: u32 = 64;
 /// How long a reserved place serves one connection.
 const RESERVED: Duration = Duration::from_secs(2);
-/// The pause after a failed accept: out of file descriptors, most likely.
+/// The pause after a failed accept, most likely for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// The least time between two warnings of that.
+/// The least time between two warnings about failed accepts.
 const WARN_AGAIN: Duration = Duration::from_secs(60);
 const FEW_FILES: &str = "this process may open few files, so there is room for few connections: raise their limit (ulimit -n, \
                          or LimitNOFILE= in the systemd unit)";
@@ -62,14 +62,14 @@ const CANNOT_ACCEPT: &str = "cannot accept connections: if too many files are op
 /// How long running requests may take to finish when the relay stops.
 const FINISH: Duration = Duration::from_secs(3);
 
-/// What connections have time for.
+/// Deadlines of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// For a request's headers to come, and to idle before them.
+    /// For a request's headers to arrive, idle time before them included.
     pub headers: Duration,
-    /// For a client to take something of its answer; a slow one that takes a little each time goes on.
+    /// For a client to read some of its answer; each read, however small, restarts it.
     pub unread: Duration,
-    /// Until no further request is served on it. A running answer may go on for as long again.
+    /// Until no further request is served. A running answer may take this long again.
     pub age: Duration,
 }
 
@@ -107,7 +107,7 @@ pub(in crate::http) async fn serve(
     http.timer(TokioTimer::new()).header_read_timeout(entry.timing.headers).max_buf_size(HEADER_BYTES);
     let shared = Arc::new(Shared { entry, http, router });
     let (stopping, stopped) = watch::channel(());
-    // Nothing is ever sent: it ends when the last task has dropped its half.
+    // Nothing is sent on it: it closes when the last task has dropped its half.
     let (running, mut all_done) = mpsc::channel::<()>(1);
     let mut stop = pin!(stop);
     loop {
@@ -183,7 +183,7 @@ async fn serve_connection(
                 return;
             }
             () = place.cut() => return,
-            // What is held open would never finish.
+            // An event stream would never finish.
             _ = stopped.changed(), if !is_stopping => {
                 if place.kind() == Kind::EventStream {
                     return;
@@ -193,7 +193,7 @@ async fn serve_connection(
             }
             () = too_old.as_mut(), if place.kind() != Kind::EventStream => {
                 if place.kind() == Kind::EventStream {
-                    continue; // since a moment ago
+                    continue; // it became one during this poll
                 }
                 if !is_reserved {
                     place.closes(Closing::Old);
@@ -227,7 +227,7 @@ async fn answer(
 ) -> Response<Answer> {
     let pipelined = place.begin();
     if pipelined > 1 {
-        // Each connection one request in its turn.
+        // Other connections get a turn between pipelined requests.
         tokio::task::yield_now().await;
     }
     let mut closes = pipelined >= PIPELINED;
@@ -258,7 +258,7 @@ async fn answer(
     response
 }
 
-/// Whether a request asks how the relay is: what reserved places serve.
+/// Whether a request is for health or metrics, which reserved places serve.
 pub(in crate::http) fn is_for_operators<B>(request: &Request<B>, base_path: &BasePath) -> bool {
     let path = request.uri().path();
     let path = path.strip_prefix(base_path.as_str()).unwrap_or(path);

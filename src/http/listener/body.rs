@@ -1,4 +1,4 @@
-//! Bodies that tell their connection's place how they go.
+//! Bodies that report their progress to their connection's place.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,7 +9,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use super::place::Place;
 use super::places::Idle;
 
-/// What a client sends: the place may be needed by another while nothing comes.
+/// A request's body. While nothing of it arrives, its connection counts as idle and may make way.
 pub(super) struct Upload {
     body: Incoming,
     place: Place,
@@ -17,10 +17,10 @@ pub(super) struct Upload {
     is_over: bool,
 }
 
-/// Bytes of a body that come with the headers: hyper discards them if no handler reads them, and the connection goes on.
+/// Bytes of a body that hyper discards if no handler reads them, so that the connection serves further requests.
 const SMALL: u64 = 8 * 1024;
 
-/// What a client is sent: when it is gone, the request is done.
+/// A response's body; dropping it completes the request.
 pub(super) struct Answer {
     body: Body,
     place: Place,
@@ -48,7 +48,7 @@ impl HttpBody for Upload {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(context);
         self.is_over = matches!(&frame, Poll::Ready(None | Some(Err(_)))) || self.body.is_end_stream();
-        // It counts from when the body was first waited for: a client that sends a byte at a time is as slow.
+        // Idle since the first wait for the body: a client that sends a byte at a time counts as slow too.
         if frame.is_pending() && !self.waits {
             self.waits = true;
             self.place.idle(Idle::Unsent);

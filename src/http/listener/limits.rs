@@ -1,13 +1,13 @@
-//! How many connections a listener has, within what the process may open.
+//! The number of connections of a listener, within the open files limit of the process.
 
 use std::time::Duration;
 
-/// How many connections there may be at a time.
+/// Connections at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// For requests.
     pub requests: usize,
-    /// Of those, for one client; `None` for as many as there are.
+    /// Of those, for one client; `None` for all of them.
     pub requests_per_client: Option<usize>,
     /// Further ones that serve only health and metrics; one client gets a quarter of them.
     pub reserved: usize,
@@ -15,7 +15,7 @@ pub struct Limits {
     pub event_streams: usize,
     /// Of those, for one client.
     pub event_streams_per_client: usize,
-    /// How long a client may let the relay wait before its connection makes way for others.
+    /// How long the relay waits for a client before its connection may make way for others.
     pub grace: Duration,
 }
 
@@ -33,7 +33,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// As many as a process has files for that may open `files`, leaving half of them for other things.
+    /// These limits within a process that may open `files` files, half of which are left for other uses.
     pub(super) fn within(self, files: u64) -> Self {
         let part = |wanted: usize, of: u64| wanted.min(usize::try_from(files / of).unwrap_or(usize::MAX)).max(1);
         Self {
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_leave_files_for_other_things() {
+    fn connections_leave_files_for_other_uses() {
         let usual = Limits::default();
         assert_eq!(usual.within(u64::MAX), usual);
         let few = usual.within(1024);

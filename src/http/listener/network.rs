@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-/// A network of proxies that are believed, such as `10.0.0.0/8` or one address.
+/// A network of trusted proxies, such as `10.0.0.0/8` or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network(IpNet);
 
@@ -26,7 +26,7 @@ impl FromStr for Network {
             }
             _ => written,
         };
-        // Bits behind the prefix are a typing mistake, and the wrong network would be believed.
+        // Bits behind the prefix are a typing mistake, and the wrong network would be trusted.
         if network.trunc() == network { Ok(Self(network)) } else { Err(NetworkError) }
     }
 }

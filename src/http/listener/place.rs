@@ -1,5 +1,4 @@
-//! One connection's hold on its place: what its task, its socket and the requests on it tell [`Places`], and what comes
-//! back.
+//! A connection's place: reports of its task, its socket and its requests to [`Places`], and the signal to close.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -19,11 +18,11 @@ use crate::session::Client;
 /// When to try again after there was no place.
 const NO_PLACE_RETRY: Duration = Duration::from_secs(2);
 const NOT_LISTENED: Problem = Problem::Unavailable {
-    detail: "this request came by no listener, so nothing can be held open: connect to the relay",
+    detail: "event streams need a connection to the relay's listener: connect to it directly",
     retry_after: NO_PLACE_RETRY,
 };
 
-/// The way into one listener: its places, and how each connection in them is closed.
+/// The places of one listener, with the signal that closes each connection.
 #[derive(Debug)]
 pub(super) struct Entrance {
     taken: Mutex<Taken>,
@@ -97,16 +96,16 @@ struct Held {
     was_served: AtomicBool,
     /// A request was answered although its body was not complete.
     has_left_body: AtomicBool,
-    /// Requests that came without a pause between them.
+    /// Requests since the last pause.
     pipelined: AtomicU32,
 }
 
 impl Place {
-    /// Takes the connection out of those for requests, because its answer goes on for as long as its client likes. It has
-    /// no age limit then and closes with the answer; the deadline for a client that does not read stays.
+    /// Counts the connection as an event stream from now on. It has no age limit then and closes with its answer; the
+    /// deadline for a client that does not read remains.
     ///
     /// # Errors
-    /// A 503 if there are too many such connections, in all or of this client.
+    /// A 503 if there are too many event streams, in total or of this client.
     pub(in crate::http) fn hold_open(&self) -> Result<(), Problem> {
         if !self.taken().places.hold_open(self.0.id) {
             self.0.entrance.metrics.http_refused[NoPlace::EventStreams].inc();
@@ -119,10 +118,10 @@ impl Place {
         Ok(())
     }
 
-    /// A trusted proxy asks for this client.
+    /// A trusted proxy makes a request for this client.
     ///
     /// # Errors
-    /// A 429 if that client has all the connections that one may have.
+    /// A 429 if that client has its share of connections.
     pub(in crate::http) fn ask_for(&self, client: Client) -> Result<(), Problem> {
         if self.taken().places.ask_for(self.0.id, Some(client)) {
             return Ok(());
@@ -140,14 +139,14 @@ impl Place {
         self.0.cut.notified().await;
     }
 
-    /// A request has come; the number of those that came since the last pause, with this one.
+    /// A request has arrived. Returns the number of requests since the last pause, this one included.
     pub(super) fn begin(&self) -> u32 {
         self.taken().places.busy(self.0.id);
         self.0.has_answered.store(false, Ordering::Relaxed);
         self.0.pipelined.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// What stands in a reserved place asked for what is served there.
+    /// A connection in a reserved place requested health or metrics.
     pub(super) fn serve_reserved(&self) {
         self.0.was_served.store(true, Ordering::Relaxed);
     }
@@ -161,7 +160,7 @@ impl Place {
         self.0.has_left_body.load(Ordering::Relaxed)
     }
 
-    /// Nothing more is to be read for now.
+    /// The socket has nothing more to read for now.
     pub(super) fn pause(&self) {
         self.0.pipelined.store(0, Ordering::Relaxed);
     }
@@ -171,7 +170,7 @@ impl Place {
         self.0.has_answered.store(true, Ordering::Relaxed);
     }
 
-    /// All that was to be written is written.
+    /// Everything is written to the socket.
     pub(super) fn flushed(&self, is_proxy: bool) {
         if self.0.has_answered.swap(false, Ordering::Relaxed) {
             let mut taken = self.taken();
@@ -182,12 +181,12 @@ impl Place {
         }
     }
 
-    /// The client lets the relay wait.
+    /// The relay waits for the client.
     pub(super) fn idle(&self, why: Idle) {
         self.taken().places.idle(self.0.id, why, Instant::now());
     }
 
-    /// It does not any more.
+    /// The relay does not wait for the client.
     pub(super) fn busy(&self) {
         self.taken().places.busy(self.0.id);
     }
@@ -230,7 +229,7 @@ impl Drop for Held {
     }
 }
 
-/// The refusal of a client for which there is no place.
+/// The refusal of a client without a place.
 pub(super) fn refusal(full: Full) -> Problem {
     let retry_after = NO_PLACE_RETRY;
     match full {

@@ -1,10 +1,10 @@
-//! Which connection has which of the listener's places. Pure: it gets the time, and says which connection makes way.
+//! The places of a listener's connections. Pure: it is told the time, and answers which connection makes way.
 //!
 //! Requests have a bounded number of places, and each client a share of them. When all are taken, or a client's share is,
-//! a connection that does nothing makes way for the newcomer: one that waits for a request, else one whose client does not
-//! read its answer, else one whose client does not send its body; the oldest first. If there is none, the newcomer gets one
-//! of a few reserved places, where only health and metrics are served, and not for long. Connections that are held open for
-//! an event stream count elsewhere from the moment that this is known.
+//! an idle connection makes way for the new one: one that waits for a request, else one whose client does not read its
+//! answer, else one whose client does not send its body; the oldest first. Without an idle connection, the new one gets
+//! one of a few reserved places, where only health and metrics are served, for seconds. Event streams have places of their
+//! own.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -17,25 +17,25 @@ use crate::session::Client;
 pub(super) enum Kind {
     /// It serves one request after the other.
     Request,
-    /// It may ask for health or metrics, once, because of what stands in it.
+    /// It may request health or metrics once, because no other place was free.
     Reserved(Full),
     /// It is held open for events.
     EventStream,
 }
 
-/// Which places are all taken.
+/// Why there was no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Full {
     /// All places are taken.
     Relay,
-    /// The client's share is.
+    /// The client's share is taken.
     Client,
 }
 
 /// Why a connection may make way; those named first make way first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Idle {
-    /// No whole request has come.
+    /// No complete request has arrived.
     Waiting,
     /// The client does not read its answer.
     Unread,
@@ -45,7 +45,7 @@ pub(super) enum Idle {
 
 pub(super) type Id = u64;
 
-/// A newcomer's place.
+/// The place of a new connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entered {
     pub(super) id: Id,
@@ -54,7 +54,7 @@ pub(super) struct Entered {
     pub(super) ousted: Option<Id>,
 }
 
-/// The places of one listener. Behind a mutex: every connection's task writes, for moments.
+/// The places of one listener. Behind a mutex: the task of every connection writes, and holds it briefly.
 #[derive(Debug)]
 pub(super) struct Places {
     limits: Limits,
@@ -78,7 +78,7 @@ struct Tally {
     requests: usize,
     event_streams: usize,
     reserved: BTreeSet<Id>,
-    /// Those that may make way, by the reasons in their order; in each the oldest first.
+    /// Connections that may make way, by reason in the order of [`Idle`]; within a reason the oldest first.
     idle: [BTreeSet<(Instant, Id)>; 3],
 }
 
@@ -110,14 +110,14 @@ impl Places {
         Entered { id, kind, ousted }
     }
 
-    /// Takes the place of the oldest idle connection, which is to be closed.
+    /// Frees the place of the oldest idle connection and returns it; the caller closes it.
     pub(super) fn make_way(&mut self, now: Instant) -> Option<Id> {
         let oldest = self.all.oldest_idle(now, self.limits.grace)?;
         self.leave(oldest);
         Some(oldest)
     }
 
-    /// A connection is gone.
+    /// A connection has closed.
     pub(super) fn leave(&mut self, id: Id) {
         self.busy(id);
         if let Some(Entry { kind, client, .. }) = self.entries.remove(&id) {
@@ -136,7 +136,7 @@ impl Places {
         });
     }
 
-    /// From now on a connection is left alone.
+    /// From now on a connection may not make way.
     pub(super) fn busy(&mut self, id: Id) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let Some((why, since)) = entry.idle.take() else { return };
@@ -172,7 +172,7 @@ impl Places {
         kind == Kind::EventStream
     }
 
-    /// Counts a connection as something else, or for another client.
+    /// Counts a connection as another kind, or for another client.
     fn change(&mut self, id: Id, kind: Kind, client: Option<Client>) {
         self.leave(id);
         self.entries.insert(id, Entry { kind, client, idle: None });
@@ -202,7 +202,7 @@ impl Places {
         }
     }
 
-    /// Changes the tally of all, and that of a client, which exists as long as it has something in it.
+    /// Changes the tally of all and that of a client; an empty tally of a client is removed.
     fn each_tally(&mut self, client: Option<Client>, change: impl Fn(&mut Tally)) {
         change(&mut self.all);
         let Some(client) = client else { return };
@@ -315,7 +315,7 @@ mod tests {
         let after = now + Duration::from_secs(4);
         let ousted: Vec<Option<Id>> = (3..7).map(|number| places.enter(client(number), after).ousted).collect();
         assert_eq!(ousted[0], Some(5));
-        // The newcomers wait themselves by now.
+        // The new connections are idle themselves by now.
         assert!(ousted[1..].iter().all(|ousted| ousted.is_some_and(|id| id > 5)));
         let newest = places.next;
         (7..newest).for_each(|id| places.busy(id));
@@ -363,7 +363,7 @@ mod tests {
         assert_eq!(
             places.enter(client(1), now).kind,
             Kind::Reserved(Full::Client),
-            "what it asks itself counts with that"
+            "its own connections count in the same share"
         );
     }
 
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_stays_of_connections_that_are_gone() {
+    fn closed_connections_leave_nothing_behind() {
         let now = Instant::now();
         let mut places = Places::new(LIMITS);
         for number in 0..200 {

@@ -1,5 +1,5 @@
-//! A connection's socket, which sees whether its client reads. Progress counts, not time: a slow reader goes on, one that
-//! takes nothing for the whole deadline is cut off.
+//! A connection's socket, which notices whether its client reads. A slow reader is served; a client that reads nothing
+//! within the deadline is disconnected.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -14,8 +14,8 @@ use tokio::time::{Instant, Sleep};
 use super::place::Place;
 use super::places::Idle;
 
-/// What the kernel keeps of answers that are not read yet. Small, so that a slow reader's progress is seen early and many
-/// that do not read cost little; large enough for pages at once.
+/// Bytes of unread answers that the kernel keeps. Small, so that a slow reader's progress is noticed early and clients
+/// that do not read cost little; large enough for a page.
 const SEND_BUFFER: usize = 64 * 1024;
 
 pub(super) struct Socket {
