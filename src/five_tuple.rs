@@ -12,6 +12,9 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// Every protocol.
+    pub const ALL: [Self; 1] = [Self::Udp];
+
     /// Its name for people.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -10,9 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::five_tuple::FiveTuple;
+use crate::forward::SetsSource;
 use crate::name::{Role, SessionId, StreamName};
 use crate::reason::EndReason;
 use crate::sdp::Offered;
+use crate::srtp::SrtpProfile;
 
 /// Records of ended sessions that are kept; when full the oldest makes room.
 pub const ENDED: usize = 100;
@@ -149,7 +151,24 @@ pub struct Rates {
     pub frames: f64,
 }
 
+impl Report {
+    /// The values of [`Report::srtp_profile`].
+    pub fn srtp_profiles() -> [&'static str; 2] {
+        SrtpProfile::ALL.map(SrtpProfile::name)
+    }
+}
+
+impl TrackReport {
+    /// The values of [`TrackReport::sets`].
+    pub fn sets_sources() -> [&'static str; 3] {
+        SetsSource::ALL.map(SetsSource::as_str)
+    }
+}
+
 impl Stage {
+    /// Every stage.
+    pub const ALL: [Self; 5] = [Self::Waiting, Self::Connecting, Self::Live, Self::Paused, Self::Ended];
+
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {

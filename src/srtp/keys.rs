@@ -18,6 +18,9 @@ pub enum SrtpProfile {
 }
 
 impl SrtpProfile {
+    /// Every profile, the preferred one first.
+    pub const ALL: [Self; 2] = [Self::Aes128Gcm, Self::Aes128CmSha1_80];
+
     /// The profile's number in the `use_srtp` extension.
     #[must_use]
     pub const fn id(self) -> u16 {

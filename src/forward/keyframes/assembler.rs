@@ -44,6 +44,9 @@ pub enum SetsSource {
 }
 
 impl SetsSource {
+    /// Every source.
+    pub const ALL: [Self; 3] = [Self::InBand, Self::Added, Self::Missing];
+
     /// The name that people read.
     pub fn as_str(self) -> &'static str {
         match self {

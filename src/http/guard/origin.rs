@@ -1,5 +1,8 @@
 //! Origins of web pages (RFC 6454): scheme, host and port, compared as browsers serialise them, in lower case and
 //! without the scheme's own port.
+//!
+//! Parsed here, because `url` rewrites hosts (`0x7f.1`, IDNA names) that must be refused, and `headers::Origin` has no
+//! wildcards for subdomains.
 
 use std::net::Ipv6Addr;
 

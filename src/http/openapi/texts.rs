@@ -4,10 +4,12 @@
 use utoipa::openapi::{ArrayBuilder, ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::five_tuple;
 use crate::http::media_types::{FRAGMENT, FRAGMENT_LIMIT, OFFER_LIMIT, SDP};
 use crate::metrics::{self, Label};
 use crate::name::Role as SessionRole;
 use crate::reason;
+use crate::session::{Report, Stage, TrackReport};
 
 /// Declares types that stand for a text in the document.
 macro_rules! texts {
@@ -46,17 +48,17 @@ texts! {
     Role: "What a session does.", |text| text.enum_values(Some(words::<SessionRole>()));
     State: "waiting: for its first packet; if connected, for a publisher; if a standby, for its turn. connecting: STUN was \
         seen, DTLS has not completed. live: media passes. paused: a viewer is sent nothing until it is heard from again. \
-        ended: it has ended.", |text| text.enum_values(Some(["waiting", "connecting", "live", "paused", "ended"]));
+        ended: it has ended.", |text| text.enum_values(Some(Stage::ALL.map(Stage::as_str)));
     EndReason: "Why a session ended.", |text| text.enum_values(Some(words::<reason::EndReason>()));
     Kind: "What a track carries.", |text| text.enum_values(Some(words::<metrics::Medium>()));
     KeyframeRequests: "Whether its publisher sends keyframes on request; absent until that is known.",
         |text| text.enum_values(Some(words::<metrics::Answer>()));
     ParameterSets: "How the last keyframe of H.264 or H.265 came by its parameter sets. in-band: with it. added: the relay \
         put them there, from the offer or from earlier keyframes. missing: not at all, so that viewers cannot decode it.",
-        |text| text.enum_values(Some(["in-band", "added", "missing"]));
-    Protocol: "How packets travel.", |text| text.enum_values(Some(["udp"]));
+        |text| text.enum_values(Some(TrackReport::sets_sources()));
+    Protocol: "How packets travel.", |text| text.enum_values(Some(five_tuple::Protocol::ALL.map(five_tuple::Protocol::as_str)));
     SrtpProfile: "An SRTP protection profile by its registered name.",
-        |text| text.enum_values(Some(["SRTP_AEAD_AES_128_GCM", "SRTP_AES128_CM_HMAC_SHA1_80"]));
+        |text| text.enum_values(Some(Report::srtp_profiles()));
 }
 
 /// The list of events that a viewer wants.

@@ -18,6 +18,8 @@ pub(in crate::http) fn user_agent(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Checks the type of the body; parameters such as `charset` do not matter.
+///
+/// Parsed here, because `headers::ContentType` fails on malformed parameters.
 pub(in crate::http) fn require_type(headers: &HeaderMap, expected: &'static str) -> Result<(), Problem> {
     let given = text(headers, CONTENT_TYPE).and_then(|value| value.split(';').next()).unwrap_or_default();
     match given.trim().to_ascii_lowercase().as_str() {
@@ -31,6 +33,8 @@ pub(in crate::http) fn require_type(headers: &HeaderMap, expected: &'static str)
 }
 
 /// Checks that the client takes the type of the answer (RFC 9110 12.5.1). Without the header it takes anything.
+///
+/// Parsed here, because `headers` has no `Accept`.
 pub(in crate::http) fn require_accepted(headers: &HeaderMap, offered: &'static str) -> Result<(), Problem> {
     let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let ranges: Vec<&str> =
