@@ -31,8 +31,19 @@ test('from the first page to a stream that plays, stops and plays again', async 
   await first.framesDecoded(10);
   await first.says('live');
 
+  // A slow DELETE: the connection must not close before its answer.
+  await publisher.tab.route('**/session/*', async (route) => {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return route.continue();
+  });
   await publisher.tab.click('#toggle');
   await first.says('waiting');
+  const session = publisher.sessions[0].split('/').pop();
+  const record = await until('the session has ended', async () => {
+    const shown = await (await fetch(`${relay.url}/api/sessions/${session}`)).json();
+    return shown.ended && shown;
+  });
+  assert.equal(record.ended.reason, 'deleted', 'it ends by DELETE');
   await publisher.tab.click('#toggle');
   await first.says('live');
   assert.deepEqual([...publisher.console, ...first.console], [], 'the console is empty');

@@ -20,6 +20,7 @@ const same = (sdp) => sdp;
 export class Session {
   #location;
   #token;
+  #closing; // the promise of the DELETE, so that every caller of close waits for it
   /** Where its events are to be had, if the relay has any. */
   events;
 
@@ -53,7 +54,12 @@ export class Session {
   }
 
   /** Ends the session; works while the page is being left, too. Resolves when the relay knows, or after a second. */
-  async close() {
+  close() {
+    this.#closing ??= this.#delete();
+    return this.#closing;
+  }
+
+  async #delete() {
     if (!this.#location) return;
     const location = this.#location;
     this.#location = undefined;
