@@ -107,6 +107,9 @@ const FORBIDDEN_IN_CORE: &[&str] = &[
     "axum::",
 ];
 
+/// The engine of a worker sequences the steps of the other rooms and does nothing else.
+const MAX_ENGINE_LINES: usize = 1_000;
+
 /// Exceptions to `FORBIDDEN_IN_CORE`: the file, the name, and why it does no harm there.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("peer/keys.rs", "Mutex", "crypto providers must be Sync; one thread uses it, once in a handshake"),
@@ -386,6 +389,35 @@ fn only_the_modules_that_hide_webrtc_rs_name_its_crates() {
         let files: BTreeSet<&str> = naming.map(|used| file_of(tree, used)).collect();
         hold(*rule, files.into_iter().map(|file| Violation::of_file(file, format!("names {name}::"))).collect());
     }
+}
+
+#[test]
+fn the_engine_sequences_in_less_than_a_thousand_lines() {
+    let lines = lines_of_impl(texts().values(), "Engine");
+    assert!(lines > 0, "the engine has another name");
+    assert!(lines < MAX_ENGINE_LINES, "{lines} lines of `impl Engine`: make a step a method of its room's type");
+}
+
+/// Lines of all inherent `impl` blocks of a type. rustfmt, which the lint step runs, puts the first and the last line of a
+/// block at the left margin and nothing else of it.
+fn lines_of_impl<'a>(texts: impl Iterator<Item = &'a String>, name: &str) -> usize {
+    let (start, mut count) = (format!("impl {name} {{"), 0);
+    for text in texts {
+        let mut is_inside = false;
+        for line in text.lines() {
+            is_inside |= line == start;
+            count += usize::from(is_inside);
+            is_inside &= line != "}";
+        }
+    }
+    count
+}
+
+#[test]
+fn the_lines_of_all_blocks_of_a_type_are_counted_and_of_no_other() {
+    let texts =
+        ["impl A {\n    fn a() {\n    }\n}\nimpl B {\n}\n", "impl A {\n}\nimpl T for A {\n}\n"].map(str::to_owned);
+    assert_eq!(lines_of_impl(texts.iter(), "A"), 6);
 }
 
 #[test]

@@ -2,13 +2,35 @@
 
 use std::time::Duration;
 
+use slotmap::Key as _;
+
 use crate::dtls::SrtpProfiles;
 use crate::five_tuple::FiveTuple;
 use crate::reason::DropReason;
 
-/// The number that a worker gives to a session.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Key(pub u32);
+slotmap::new_key_type! {
+    /// What a worker calls a session. A key that outlives its session names no other.
+    pub struct Key;
+}
+
+impl Key {
+    /// The place of the session among those of its worker. It is used again after the session, by another key.
+    pub(crate) fn place(self) -> u32 {
+        self.data().as_ffi() as u32
+    }
+
+    /// A key for tests: that of the first session in this place.
+    #[cfg(test)]
+    pub(crate) fn in_place(place: u32) -> Self {
+        slotmap::KeyData::from_ffi(1 << 32 | u64::from(place)).into()
+    }
+
+    /// A key for tests: that of the next session in the place of this one.
+    #[cfg(test)]
+    pub(crate) fn next_in_place(self) -> Self {
+        slotmap::KeyData::from_ffi(self.data().as_ffi() + (2 << 32)).into()
+    }
+}
 
 /// What a datagram is, and what to do with it.
 #[derive(PartialEq, Eq, Debug)]

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use slotmap::SecondaryMap;
 
 use super::demultiplexed::{Demultiplexed, Event, Facts, Key};
 use super::session::{Overdue, Session};
@@ -30,7 +31,9 @@ pub(super) struct Claim {
 
 /// The sessions of one worker by ufrag and by five-tuple.
 pub struct Demux {
-    pub(super) sessions: HashMap<Key, Session, foldhash::fast::RandomState>,
+    pub(super) sessions: SecondaryMap<Key, Session>,
+    /// The session admitted last in each place, for answers to our checks: their transaction ids name the place.
+    key_by_place: Vec<Key>,
     pub(super) claim_by_path: HashMap<FiveTuple, Claim, foldhash::fast::RandomState>,
     pub(super) key_by_ufrag: HashMap<String, Key, foldhash::fast::RandomState>,
     /// One entry per session: the earliest time at which something may be due.
@@ -39,8 +42,8 @@ pub struct Demux {
     pub(super) events: VecDeque<Event>,
     pub(super) random: StdRng,
     pub(super) tie_breaker: u64,
-    /// Hides session keys in transaction ids.
-    pub(super) mask: u32,
+    /// Hides the places of sessions in transaction ids.
+    mask: u32,
 }
 
 impl Demux {
@@ -48,7 +51,8 @@ impl Demux {
     pub fn new(seed: [u8; 32]) -> Demux {
         let mut random = StdRng::from_seed(seed);
         Demux {
-            sessions: HashMap::default(),
+            sessions: SecondaryMap::new(),
+            key_by_place: Vec::new(),
             claim_by_path: HashMap::default(),
             key_by_ufrag: HashMap::default(),
             timers: BTreeSet::new(),
@@ -65,13 +69,18 @@ impl Demux {
         self.remove(key);
         self.key_by_ufrag.insert(admission.local.ufrag.clone(), key);
         self.sessions.insert(key, Session::new(admission, now));
+        let place = key.place() as usize;
+        if self.key_by_place.len() <= place {
+            self.key_by_place.resize(place + 1, Key::default());
+        }
+        self.key_by_place[place] = key;
         self.arm(key);
     }
 
     /// Adds the credentials of an ICE restart (RFC 8445 9). The old ones stay valid, and media stays where it is,
     /// until a path is proven under the new ones.
     pub fn restart(&mut self, key: Key, admission: Admission) {
-        let Some(session) = self.sessions.get_mut(&key) else {
+        let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
         let ufrag = admission.local.ufrag.clone();
@@ -82,7 +91,7 @@ impl Demux {
 
     /// Removes a session, its ufrags and its five-tuples.
     pub fn remove(&mut self, key: Key) {
-        let Some(session) = self.sessions.remove(&key) else {
+        let Some(session) = self.sessions.remove(key) else {
             return;
         };
         for ufrag in session.agent.ufrags() {
@@ -125,7 +134,7 @@ impl Demux {
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(&(due, key)) = self.timers.first().filter(|(due, _)| *due <= now) {
             self.timers.remove(&(due, key));
-            let Some(session) = self.sessions.get_mut(&key) else {
+            let Some(session) = self.sessions.get_mut(key) else {
                 continue;
             };
             session.armed = None;
@@ -146,7 +155,7 @@ impl Demux {
 
     /// SRTP or SRTCP from `path` has passed its authentication, which renews consent.
     pub fn authenticated(&mut self, key: Key, path: FiveTuple, now: Instant) {
-        if self.sessions.get_mut(&key).is_some_and(|session| session.authenticated(path, now)) {
+        if self.sessions.get_mut(key).is_some_and(|session| session.authenticated(path, now)) {
             self.events.push_back(Event::Heard(key));
         }
     }
@@ -154,12 +163,12 @@ impl Demux {
     /// Where to send to this session now. Before DTLS has completed, the path of the handshake; then the selected path,
     /// and `None` while none is selected.
     pub fn path(&self, key: Key) -> Option<FiveTuple> {
-        self.sessions.get(&key)?.path()
+        self.sessions.get(key)?.path()
     }
 
     /// The facts of a session for its log line.
     pub fn facts(&self, key: Key) -> Option<Facts> {
-        let session = self.sessions.get(&key)?;
+        let session = self.sessions.get(key)?;
         let Statistics { checks, forged, first, paths, moves, round_trip } = session.agent.statistics();
         let (dropped, profiles) = (session.dropped, session.handshake.profiles());
         Some(Facts { checks, forged, first, paths, moves, dropped, round_trip, profiles })
@@ -170,7 +179,7 @@ impl Demux {
     /// no effect.
     pub fn probe(&mut self, key: Key, now: Instant) {
         let transaction = self.new_transaction(key);
-        let Some(session) = self.sessions.get_mut(&key).filter(|session| session.is_connected()) else { return };
+        let Some(session) = self.sessions.get_mut(key).filter(|session| session.is_connected()) else { return };
         if let Some((path, request)) = session.agent.probe(transaction, self.tie_breaker, now) {
             push(&mut self.transmits, path, request);
         }
@@ -179,7 +188,7 @@ impl Demux {
     /// When the session was last heard on its selected path, by a valid check, SRTP or SRTCP. `None` while it has no
     /// selected path.
     pub fn heard(&self, key: Key) -> Option<Instant> {
-        self.sessions.get(&key)?.selected_heard()
+        self.sessions.get(key)?.selected_heard()
     }
 
     /// The session that has proven this path.
@@ -189,7 +198,7 @@ impl Demux {
 
     /// Asks for one [`Event::Heard`], when the session is next heard on its selected path.
     pub fn await_sign(&mut self, key: Key) {
-        if let Some(session) = self.sessions.get_mut(&key) {
+        if let Some(session) = self.sessions.get_mut(key) {
             session.is_awaited = true;
         }
     }
@@ -221,7 +230,7 @@ impl Demux {
         let Some(&key) = self.key_by_ufrag.get(ufrag) else {
             return Demultiplexed::UnknownUfrag { ufrag: ufrag.to_owned() };
         };
-        let Some(session) = self.sessions.get_mut(&key).filter(|session| !session.is_over()) else {
+        let Some(session) = self.sessions.get_mut(key).filter(|session| !session.is_over()) else {
             return Demultiplexed::Dropped(DropReason::UnknownPath);
         };
         let is_contested = self.claim_by_path.get(&path).is_some_and(|claim| claim.key != key);
@@ -245,13 +254,15 @@ impl Demux {
     }
 
     pub(super) fn handle_answer(&mut self, path: FiveTuple, answer: &Message, now: Instant) -> Demultiplexed {
-        let key = self.requester(&answer.transaction);
-        let session = self.sessions.get_mut(&key).filter(|session| !session.is_over());
+        let Some(key) = self.requester(&answer.transaction) else {
+            return Demultiplexed::Foreign;
+        };
+        let session = self.sessions.get_mut(key).filter(|session| !session.is_over());
         let Some(proof) = session.and_then(|session| session.agent.handle_answer(path, answer, now)) else {
             return Demultiplexed::Foreign;
         };
         let loser = self.claim_by_path.insert(path, Claim { key, proven: true }).map(|claim| claim.key);
-        if let Some(session) = loser.filter(|loser| *loser != key).and_then(|loser| self.sessions.get_mut(&loser)) {
+        if let Some(session) = loser.filter(|loser| *loser != key).and_then(|loser| self.sessions.get_mut(loser)) {
             session.agent.lose(path);
         }
         self.retire(key, proof.retired);
@@ -272,7 +283,7 @@ impl Demux {
     /// Begins a check of `path` if the session needs one, and sends the copies that are due.
     pub(super) fn check(&mut self, key: Key, path: FiveTuple, now: Instant) {
         let transaction = self.new_transaction(key);
-        let Some(session) = self.sessions.get_mut(&key) else {
+        let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
         session.agent.begin_check(path, transaction, now);
@@ -280,25 +291,27 @@ impl Demux {
         session.agent.poll_checks(self.tie_breaker, now, |path, bytes| push(transmits, path, bytes));
     }
 
-    /// A transaction id for a request of this session: 32 bits name the session, so that an answer finds it without a
-    /// search, and 64 bits are random.
+    /// A transaction id for a request of this session: 32 bits name the place of the session, so that an answer finds it
+    /// without a search, and 64 bits are random. An answer that comes too late may find the next session in that place,
+    /// which has sent no request with that id.
     fn new_transaction(&mut self, key: Key) -> Transaction {
         let mut transaction = [0; 12];
         self.random.fill_bytes(&mut transaction);
-        transaction[..4].copy_from_slice(&(key.0 ^ self.mask).to_be_bytes());
+        transaction[..4].copy_from_slice(&(key.place() ^ self.mask).to_be_bytes());
         transaction
     }
 
-    /// The session that a transaction id of ours names.
-    fn requester(&self, transaction: &Transaction) -> Key {
+    /// The session in the place that a transaction id names.
+    fn requester(&self, transaction: &Transaction) -> Option<Key> {
         let [a, b, c, d, ..] = *transaction;
-        Key(u32::from_be_bytes([a, b, c, d]) ^ self.mask)
+        let place = u32::from_be_bytes([a, b, c, d]) ^ self.mask;
+        self.key_by_place.get(place as usize).copied()
     }
 
     /// Sets the session's timer if it must fire earlier than it is set. A timer that fires too early is set again, so
     /// that a deadline which moves with every packet costs nothing.
     pub(super) fn arm(&mut self, key: Key) {
-        let Some(session) = self.sessions.get_mut(&key) else {
+        let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
         let Some(due) = session.poll_timeout() else {
@@ -330,12 +343,8 @@ pub(super) fn release(
     }
 }
 
-pub(super) fn refuse(
-    sessions: &mut HashMap<Key, Session, foldhash::fast::RandomState>,
-    key: Key,
-    reason: DropReason,
-) -> Demultiplexed {
-    if let Some(session) = sessions.get_mut(&key) {
+pub(super) fn refuse(sessions: &mut SecondaryMap<Key, Session>, key: Key, reason: DropReason) -> Demultiplexed {
+    if let Some(session) = sessions.get_mut(key) {
         session.dropped += 1;
     }
     Demultiplexed::Dropped(reason)

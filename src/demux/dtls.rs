@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::demultiplexed::{Demultiplexed, Event, Key};
 use super::demultiplexer::{Claim, Demux, push, refuse};
+use super::session::ProvenByDtls;
 use crate::dtls::handshake::HandshakeVerdict;
 use crate::five_tuple::FiveTuple;
 use crate::reason::DropReason;
@@ -14,7 +15,7 @@ impl Demux {
     /// do not send it.
     #[must_use = "the datagram goes to this path and to no other"]
     pub fn send_dtls(&mut self, key: Key, datagram: &[u8], now: Instant) -> Option<FiveTuple> {
-        let session = self.sessions.get_mut(&key).filter(|session| !session.is_over())?;
+        let session = self.sessions.get_mut(key).filter(|session| !session.is_over())?;
         let path = session.handshake_path()?;
         if !session.handshake.send(path, datagram, now) {
             session.end();
@@ -28,25 +29,25 @@ impl Demux {
     /// DTLS has completed: selects the path that the whole handshake went over, or begins to check the latest one. Call
     /// it after the peer's last flight was sent.
     pub fn connected(&mut self, key: Key, now: Instant) {
-        let Some(session) = self.sessions.get_mut(&key).filter(|session| !session.is_over()) else {
+        let Some(session) = self.sessions.get_mut(key).filter(|session| !session.is_over()) else {
             return;
         };
         match session.connect(now) {
-            Ok(path) => {
+            ProvenByDtls::Path(path) => {
                 self.claim_by_path.insert(path, Claim { key, proven: true });
             }
-            Err(Some(path)) => {
-                session.agent.nominate(path);
-                self.check(key, path, now);
+            ProvenByDtls::Session { latest } => {
+                session.agent.nominate(latest);
+                self.check(key, latest, now);
             }
-            Err(None) => {}
+            ProvenByDtls::Nothing => {}
         }
         self.arm(key);
     }
 
     /// DTLS data of a connected session has passed its authentication, so the client has our last flight.
     pub fn decrypted(&mut self, key: Key) {
-        if let Some(session) = self.sessions.get_mut(&key).filter(|session| session.is_connected()) {
+        if let Some(session) = self.sessions.get_mut(key).filter(|session| session.is_connected()) {
             session.handshake.settle();
         }
     }
@@ -55,7 +56,7 @@ impl Demux {
         let Some(&Claim { key, proven }) = self.claim_by_path.get(&path) else {
             return Demultiplexed::Foreign;
         };
-        let Some(session) = self.sessions.get_mut(&key).filter(|session| !session.is_over()) else {
+        let Some(session) = self.sessions.get_mut(key).filter(|session| !session.is_over()) else {
             return Demultiplexed::Dropped(DropReason::UnknownPath);
         };
         if session.is_connected() && !proven {

@@ -17,6 +17,20 @@ pub(crate) enum Overdue {
     Silent,
 }
 
+/// What a completed DTLS handshake proves.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum ProvenByDtls {
+    /// All of the handshake went over this path: the client receives there, and media may begin.
+    Path(FiveTuple),
+    /// The handshake went over several paths, so that it proves none of them. A check of ours must prove the latest.
+    Session {
+        /// The path of the client's last datagram.
+        latest: FiveTuple,
+    },
+    /// Another session has claimed the path of the handshake: media waits until a check of the client has come.
+    Nothing,
+}
+
 enum Phase {
     Handshaking { until: Instant },
     Connected,
@@ -82,17 +96,15 @@ impl Session {
         self.agent.selected_path().or(last).or_else(|| self.agent.first_claimed())
     }
 
-    /// DTLS has completed. `Ok` is the path that it proved, because all of the handshake went over it. If the handshake
-    /// went over several, `Err` has the latest, which a check of ours must prove first; it is `Err(None)` if another
-    /// session has claimed the path.
-    pub(crate) fn connect(&mut self, now: Instant) -> Result<FiveTuple, Option<FiveTuple>> {
+    /// DTLS has completed: what that proves.
+    pub(crate) fn connect(&mut self, now: Instant) -> ProvenByDtls {
         self.phase = Phase::Connected;
         self.handshake.connect();
         self.agent.connect(now);
         match self.handshake.paths_taken() {
-            PathsTaken::One(path) if self.agent.select(path, now) => Ok(path),
-            PathsTaken::Several { latest } => Err(Some(latest)),
-            PathsTaken::One(_) | PathsTaken::None => Err(None),
+            PathsTaken::One(path) if self.agent.select(path, now) => ProvenByDtls::Path(path),
+            PathsTaken::Several { latest } => ProvenByDtls::Session { latest },
+            PathsTaken::One(_) | PathsTaken::None => ProvenByDtls::Nothing,
         }
     }
 

@@ -1,130 +1,147 @@
-//! What a client asks for with its POST, and what it gets: a session that waits, or the reason why there is none.
+//! Creates a session: the offer is checked and answered, and the session waits for its first packet.
+//!
+//! All of it runs on the caller's thread, never on a media thread: a join costs a worker nothing until ICE has proven its
+//! path.
 
-use std::net::IpAddr;
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
-use crate::auth::Credential;
-use crate::forward::codec::Format;
-use crate::metrics::Refusal;
-use crate::name::{Role, SessionId, StreamName};
-use crate::sdp::{Negotiated, OfferError};
-use crate::session::Source;
-use crate::stream::Refused;
+use super::create_request::{Create, CreateError, Created, FULL_RETRY, RETRY_AFTER, formats_of};
+use super::handle::Handle;
+use crate::metrics::{Label as _, Phase, Refusal, SessionState};
+use crate::name::{Role, SessionId};
+use crate::sdp::{Local, Negotiated, Offer};
+use crate::session::SessionRecord;
+use crate::session::pending_sessions::PendingSession;
+use crate::session::quota::{Applicant, Slot};
+use crate::session::random_ids::{random_credentials, random_etag};
+use crate::stream::{Announced, Identity};
 
-/// A request for a session.
-#[derive(Debug)]
-pub struct Create {
-    /// Publish or watch.
-    pub role: Role,
-    /// The stream.
-    pub stream: StreamName,
-    /// The SDP offer.
-    pub offer: String,
-    /// The relay's address on which the HTTP request arrived, if known.
-    pub http_local: Option<IpAddr>,
-    /// The client's address.
-    pub http_remote: IpAddr,
-    /// How that address is known.
-    pub source: Source,
-    /// The client's name of itself, for the log.
-    pub user_agent: Option<String>,
-    /// Who asks: only the same holder may change or end the session.
-    pub credential: Credential,
-    /// A publisher that is to stand beside the live one and to take over when that falls silent.
-    pub standby: bool,
-}
+impl Handle {
+    /// Answers an offer and lets the session wait for its first packet.
+    ///
+    /// # Errors
+    /// [`CreateError`]; nothing is left behind.
+    pub fn create(&self, request: Create) -> Result<Created, CreateError> {
+        self.create_at(request, Instant::now())
+    }
 
-/// A session that waits for its first packet.
-#[derive(Debug)]
-pub struct Created {
-    /// Its name.
-    pub session: SessionId,
-    /// The SDP answer.
-    pub answer: String,
-    /// Strong entity tag of its ICE session, with quotes.
-    pub etag: String,
-}
+    /// As [`Self::create`], at the given time.
+    ///
+    /// # Errors
+    /// [`CreateError`]; nothing is left behind.
+    pub fn create_at(&self, request: Create, now: Instant) -> Result<Created, CreateError> {
+        let created = self.try_create(request, now);
+        if let Some(refusal) = created.as_ref().err().and_then(CreateError::refusal) {
+            self.shared().metrics.refused_sessions[refusal].inc();
+        }
+        created
+    }
 
-/// Why there is no session.
-#[derive(Debug, thiserror::Error)]
-pub enum CreateError {
-    /// The offer's fault.
-    #[error(transparent)]
-    Offer(#[from] OfferError),
-    /// Too many sessions wait for their first packet.
-    #[error("the relay has too many sessions that are not connected yet: try again in {} s", retry_after.as_secs())]
-    Full {
-        /// When to try again.
-        retry_after: Duration,
-    },
-    /// The relay has as many sessions as it may.
-    #[error("the relay is full: it has {limit} sessions, as many as --max-sessions allows; try again later")]
-    TooManySessions {
-        /// The limit.
-        limit: usize,
-        /// When to try again.
-        retry_after: Duration,
-    },
-    /// The stream has as many viewers as it may.
-    #[error("the stream is full: it has {limit} viewers, as many as --max-viewers allows; try again later")]
-    TooManyViewers {
-        /// The limit.
-        limit: usize,
-        /// When to try again.
-        retry_after: Duration,
-    },
-    /// The client's address has as many sessions as it may.
-    #[error(
-        "your address has {limit} sessions, as many as --max-sessions-per-address allows: end one, or try again later"
-    )]
-    TooManyFromAddress {
-        /// The limit.
-        limit: usize,
-        /// When to try again.
-        retry_after: Duration,
-    },
-    /// The relay is stopping.
-    #[error("the relay is stopping: try again in {} s", retry_after.as_secs())]
-    Draining {
-        /// When to try again.
-        retry_after: Duration,
-    },
-    /// The stream has a publisher that this client is not to replace now.
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    /// Nobody publishes the stream, and viewers are not to wait.
-    #[error("nobody publishes this stream: try again in {} s", retry_after.as_secs())]
-    NotPublished {
-        /// When to try again.
-        retry_after: Duration,
-    },
-    /// No address of this machine can be told to the client.
-    #[error("the relay knows no address that the client can reach: start it with --advertise IP")]
-    NoAddress,
-}
+    fn try_create(&self, request: Create, now: Instant) -> Result<Created, CreateError> {
+        let started = Instant::now();
+        let shared = self.shared();
+        if shared.draining.load(Ordering::Relaxed) {
+            return Err(CreateError::Draining { retry_after: RETRY_AFTER });
+        }
+        let candidates = self.candidates(request.http_local, request.http_remote, request.source);
+        if candidates.is_empty() {
+            return Err(CreateError::NoAddress);
+        }
+        let identity = Identity {
+            credential: request.credential,
+            address: request.http_remote,
+            user_agent: request.user_agent.clone(),
+        };
+        if request.role == Role::Publisher {
+            shared.registry.check_publisher(&request.stream, &identity, request.standby, now)?;
+        }
+        // Before the offer is parsed, because a full relay answers cheaply.
+        let slot = self.take_slot(&request, now)?;
+        let local = self.local(&request, candidates.clone());
+        let mut negotiated = self.negotiate(&request, &local)?;
+        let id = SessionId::random();
+        let announcement = (request.role == Role::Publisher).then(|| {
+            let formats = formats_of(&negotiated);
+            let announced = Announced { session: id, formats, identity, standby: request.standby };
+            shared.registry.announce(&request.stream, announced)
+        });
+        // The session lives on without the text of its answer.
+        let answer = std::mem::take(&mut negotiated.answer);
+        let created = Created { session: id, answer, etag: random_etag() };
+        let offered = std::mem::take(&mut negotiated.offered);
+        let of = (request.role, request.stream.clone());
+        let client = (request.user_agent, offered);
+        let record = Arc::new(SessionRecord::new(id, of, client, (request.http_remote, candidates), now));
+        let pending = PendingSession {
+            id,
+            role: request.role,
+            stream: request.stream,
+            local: local.credentials,
+            negotiated,
+            announcement,
+            credential: request.credential,
+            record,
+            slot,
+        };
+        let full = |_| CreateError::Full { retry_after: RETRY_AFTER };
+        shared.pending_sessions.admit(pending, created.etag.clone()).map_err(full)?;
+        shared.metrics.sessions[request.role][SessionState::Waiting].inc();
+        shared.metrics.setup[Phase::Answer].observe(started.elapsed().as_secs_f64());
+        Ok(created)
+    }
 
-/// How long a client should wait before it asks again whether some session has ended.
-pub(crate) const FULL_RETRY: Duration = Duration::from_secs(10);
-
-impl CreateError {
-    /// What it counts as, where the relay has no room.
-    pub(crate) fn refusal(&self) -> Option<Refusal> {
-        match self {
-            Self::TooManySessions { .. } => Some(Refusal::MaxSessions),
-            Self::TooManyViewers { .. } => Some(Refusal::MaxViewers),
-            Self::TooManyFromAddress { .. } => Some(Refusal::MaxSessionsPerAddress),
-            Self::Full { .. } => Some(Refusal::Waiting),
-            Self::Draining { .. } => Some(Refusal::Draining),
-            Self::Offer(_) | Self::Refused(_) | Self::NotPublished { .. } | Self::NoAddress => None,
+    /// The relay's side of the answer.
+    fn local(&self, request: &Create, candidates: Vec<SocketAddr>) -> Local {
+        let shared = self.shared();
+        Local {
+            credentials: random_credentials(),
+            fingerprint: shared.certificate.fingerprint().to_owned(),
+            candidates,
+            stream: request.stream.clone(),
+            video_orientation: shared.config.video_orientation,
+            max_bitrate: shared.config.max_publisher_bitrate,
+            seed: rand::random(),
         }
     }
-}
 
-/// What a publisher will send, where it has no choice.
-pub(crate) fn formats_of(negotiated: &Negotiated) -> Vec<Format> {
-    let only = negotiated.sections.iter().filter_map(|section| match section.payloads.as_slice() {
-        [only] => Some(only.format.clone()),
-        _ => None,
-    });
-    only.collect()
+    /// Parses the offer and answers it.
+    fn negotiate(&self, request: &Create, local: &Local) -> Result<Negotiated, CreateError> {
+        let shared = self.shared();
+        let offer = Offer::parse(&request.offer, request.role)?;
+        if request.role == Role::Publisher {
+            return Ok(offer.answer_publisher(local)?);
+        }
+        if shared.config.refuse_early_viewers && !shared.registry.is_published(&request.stream) {
+            return Err(CreateError::NotPublished { retry_after: RETRY_AFTER });
+        }
+        Ok(offer.answer_viewer(local, &shared.registry.formats(&request.stream))?)
+    }
+
+    /// Takes a slot for the session that is asked for.
+    fn take_slot(&self, request: &Create, now: Instant) -> Result<Slot, CreateError> {
+        let shared = self.shared();
+        let replaces = match request.role {
+            Role::Publisher => shared.registry.replaced_by(&request.stream, request.standby),
+            Role::Viewer => None,
+        };
+        let (stream, address) = (request.stream.clone(), request.http_remote);
+        let applicant = Applicant { role: request.role, stream, address, source: request.source, replaces };
+        shared.slots.take(applicant, now).map_err(|refused| {
+            let (quota, retry_after) = (&shared.config.quota, FULL_RETRY);
+            if refused.warns {
+                let (stream, client, limit) = (&request.stream, request.http_remote, refused.reason.as_str());
+                tracing::warn!(%stream, %client, limit, "a session was refused: raise the limit or add a relay");
+            }
+            match refused.reason {
+                Refusal::MaxViewers => CreateError::TooManyViewers { limit: quota.viewers, retry_after },
+                Refusal::MaxSessionsPerAddress => {
+                    CreateError::TooManyFromAddress { limit: quota.sessions_per_address, retry_after }
+                }
+                _ => CreateError::TooManySessions { limit: quota.sessions, retry_after },
+            }
+        })
+    }
 }

@@ -1,4 +1,4 @@
-//! What happens to streams and sessions, for whoever asks.
+//! Events and the state of streams, as HTTP asks for them.
 
 use super::handle::Handle;
 use crate::name::StreamName;
@@ -17,7 +17,7 @@ impl Handle {
         self.shared().registry.info(stream)
     }
 
-    /// Whether somebody publishes a stream.
+    /// Whether a stream has a publisher.
     pub fn publisher(&self, stream: &StreamName) -> PublisherState {
         let registry = &self.shared().registry;
         match registry.live(stream).map(|live| live.lost) {

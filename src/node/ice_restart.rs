@@ -1,9 +1,15 @@
-//! What a client asks for when it restarts ICE, and what it gets (RFC 9725 4.3.2).
+//! Restarts ICE of a session (RFC 9725 4.3.2): new credentials on both sides, under the same session.
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::ice::Credentials;
+use super::create_request::RETRY_AFTER;
+use super::handle::{Handle, PatchError};
+use crate::ice::{Admission, Credentials};
+use crate::name::SessionId;
 use crate::session::Source;
+use crate::session::random_ids::{random_credentials, random_etag};
+use crate::worker::config::HttpArrival;
+use crate::worker::message::Message;
 
 /// New credentials of a client (RFC 9725 4.3.2).
 #[derive(Debug)]
@@ -27,4 +33,38 @@ pub struct Patched {
     pub candidates: Vec<SocketAddr>,
     /// Entity tag of the new ICE session, with quotes.
     pub etag: String,
+}
+
+impl Handle {
+    /// Gives a session new ICE credentials; the old ones live until the new path is proven (RFC 9725 4.3.2).
+    ///
+    /// # Errors
+    /// [`PatchError`]; the session goes on as it was.
+    pub fn restart(&self, session: &SessionId, restart: Restart) -> Result<Patched, PatchError> {
+        let local = random_credentials();
+        let etag = random_etag();
+        let owner = self.shared().pending_sessions.restart(session, &local, &restart.remote, etag.clone());
+        if let Some(worker) = owner.ok_or(PatchError::NoSuchSession)? {
+            let admission = Box::new(Admission { local: local.clone(), remote: restart.remote });
+            let message = Message::Restart { session: *session, admission };
+            self.tell(worker, message).map_err(|_| PatchError::Busy { retry_after: RETRY_AFTER })?;
+        }
+        let candidates = self.candidates(restart.http_local, restart.http_remote, restart.source);
+        if let Some(record) = self.record(session) {
+            record.set_told(candidates.clone());
+        }
+        Ok(Patched { local, candidates, etag })
+    }
+
+    /// The relay's addresses for a client whose HTTP request arrived like this, best first.
+    pub(super) fn candidates(
+        &self,
+        http_local: Option<IpAddr>,
+        http_remote: IpAddr,
+        source: Source,
+    ) -> Vec<SocketAddr> {
+        let is_this_machine = source.is_this_machine(http_remote);
+        let arrival = http_local.map(|local| HttpArrival { local, is_this_machine });
+        self.shared().config.candidates(self.shared().media_port, arrival)
+    }
 }

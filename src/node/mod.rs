@@ -1,20 +1,21 @@
-//! The node as HTTP, clusters and the load command see it: sessions are created, restarted, ended and listed here.
+//! The node as HTTP and the load command see it: sessions are created, restarted, ended and listed here.
 //!
 //! Everything here runs on the caller's thread; workers are reached by their mailboxes alone.
 
 mod create;
+mod create_request;
+mod end;
 mod events;
 mod handle;
 mod held;
 mod ice_restart;
 mod offline;
 mod records;
-mod slots;
 
 #[cfg(test)]
 mod tests;
 
-pub use create::{Create, CreateError, Created};
+pub use create_request::{Create, CreateError, Created};
 pub use handle::{Handle, PatchError, SessionInfo};
 pub use ice_restart::{Patched, Restart};
 pub use offline::Offline;

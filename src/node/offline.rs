@@ -49,7 +49,7 @@ impl Offline {
         self.workers[worker].0.handle_datagram(path, datagram, now, now);
     }
 
-    /// One turn of every worker, until nobody has work left; true when a worker's socket took everything.
+    /// Turns of every worker, until none has work left; true when a worker's socket took everything.
     pub fn turn(&mut self, outbox: &mut impl Outbox, now: Instant) -> bool {
         let mut blocked = false;
         loop {

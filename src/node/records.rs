@@ -1,4 +1,4 @@
-//! What is known of sessions, for whoever asks.
+//! Records of sessions, as the API shows them.
 
 use super::handle::Handle;
 use crate::name::{SessionId, StreamName};

@@ -1,6 +1,6 @@
 //! Which worker a session lives on.
 //!
-//! DESIGN lets a session live where its first check arrives, which is where a hash of addresses leads. That spreads streams
+//! By default a session lives where its first check arrives, which is where a hash of addresses leads. That spreads streams
 //! well and wakes each worker for every burst of each stream. So two things come first:
 //!
 //! - The first few viewers of a stream live where its publisher does, and so does a publisher where the one before it did.

@@ -1,4 +1,4 @@
-//! Whose requests, connections and sessions count together, and who is on this machine.
+//! The client that requests, connections and sessions are counted for, and whether it is on this machine.
 
 use std::net::{IpAddr, Ipv6Addr};
 

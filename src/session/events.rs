@@ -1,4 +1,4 @@
-//! What happens to streams and sessions, for those who want to know it outside of the media threads: HTTP today.
+//! Events of streams and sessions for readers outside the media threads, which are those of HTTP.
 //!
 //! Media threads send into one bounded channel as sessions join and leave, which wakes one task for each follower and
 //! costs nothing while packets pass; whoever has many listeners spreads the news on a thread of its own. The rule: an
@@ -41,11 +41,11 @@ pub enum Event {
 /// The publisher of a stream as it is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublisherState {
-    /// Nobody has published while somebody watched.
+    /// There has been no publisher while there were viewers.
     Never,
-    /// Somebody publishes.
+    /// There is a publisher.
     Live,
-    /// Somebody did, and has left or is not heard any more.
+    /// The publisher has left, or is not heard any more.
     Absent(Absence, Instant),
 }
 
@@ -62,7 +62,7 @@ impl Default for Events {
 impl Events {
     /// Tells all followers, if there are any.
     pub(crate) fn send(&self, event: Event) {
-        // An error says that nobody follows.
+        // An error means that there are no followers.
         let _ = self.0.send(event);
     }
 

@@ -71,7 +71,7 @@ pub(crate) enum Found {
     Session(Box<PendingSession>),
     /// Another worker has it.
     Owned(WorkerId),
-    /// Nobody has it.
+    /// There is no such session.
     Unknown,
 }
 
@@ -142,7 +142,7 @@ impl PendingSessions {
         let (_, place) = self.place_by_ufrag.remove(&current)?;
         let owner = match place {
             Place::Waiting(mut waiting) => {
-                // Nobody has used the old credentials yet, so nobody misses them.
+                // The old credentials have not been used yet, so they can go.
                 waiting.local = local.clone();
                 waiting.negotiated.remote = remote.clone();
                 listed.ufrags.clear();
@@ -238,9 +238,9 @@ impl PendingSessions {
     /// How much it keeps, by name: all of it is 0 once every session has gone.
     pub(crate) fn counts(&self) -> [(&'static str, usize); 3] {
         [
-            ("lobby: sessions", self.session_by_id.len()),
-            ("lobby: ufrags", self.place_by_ufrag.len()),
-            ("lobby: waiting", self.waiting.load(Ordering::Relaxed)),
+            ("pending: listed", self.session_by_id.len()),
+            ("pending: ufrags", self.place_by_ufrag.len()),
+            ("pending: waiting", self.waiting.load(Ordering::Relaxed)),
         ]
     }
 

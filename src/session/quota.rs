@@ -30,7 +30,7 @@ pub struct Quota {
     pub sessions_per_address: usize,
 }
 
-/// Who asks for a slot.
+/// The session that a slot is asked for.
 #[derive(Debug)]
 pub(crate) struct Applicant {
     pub(crate) role: Role,

@@ -1,4 +1,4 @@
-//! What nobody may guess: the ICE credentials and the entity tag of a session.
+//! Random ICE credentials and entity tags of sessions, which must not be guessed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,4 +1,4 @@
-//! What is known of a session outside its worker: who it is, how it goes and why it ended.
+//! The record of a session that is read outside its worker: its identity, its state and why it ended.
 //!
 //! Its worker writes the report about once a second and at each change of state, never for a packet; HTTP reads it
 //! without the worker noticing. Each record has a lock of its own, so that only one session's worker and a reader of that
@@ -19,7 +19,7 @@ use crate::srtp::SrtpProfile;
 /// Records of ended sessions that are kept; when full the oldest makes room.
 pub const ENDED: usize = 100;
 
-/// One session, for whoever asks about it.
+/// One session, for the API.
 #[derive(Debug)]
 pub struct SessionRecord {
     /// Its name.
@@ -60,7 +60,7 @@ pub struct Report {
     pub connected: Option<Instant>,
     /// When the first media packet came or left.
     pub first_media: Option<Instant>,
-    /// When the first picture left.
+    /// When the first frame was sent.
     pub first_picture: Option<Instant>,
     /// What it sends or gets.
     pub tracks: Vec<TrackReport>,
@@ -114,7 +114,7 @@ pub struct TrackReport {
     pub codec: &'static str,
     /// The codec's profile, where the offer names one.
     pub profile: Option<String>,
-    /// Columns and rows of a publisher's pictures, once a keyframe has told.
+    /// Columns and rows of a publisher's frames, once a keyframe has shown them.
     pub size: Option<(u16, u16)>,
     /// The publisher's source, once it is known, or the relay's to the viewer.
     pub ssrc: Option<u32>,
@@ -147,7 +147,7 @@ pub struct Rates {
     pub bits: f64,
     /// RTP packets.
     pub packets: f64,
-    /// Pictures of a publisher's video; 0 for all else.
+    /// Frames of a publisher's video; 0 for all else.
     pub frames: f64,
 }
 

@@ -1,4 +1,4 @@
-//! Where media is received and which addresses clients are told.
+//! Where media is received, and which addresses clients get as candidates.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -27,7 +27,7 @@ pub struct Config {
     pub gathered_publishers: u32,
     /// What viewers say on data channels reaches the publisher.
     pub viewer_messages: bool,
-    /// Viewers of a stream that nobody publishes are refused instead of waiting.
+    /// Reject viewers of a stream that has no publisher instead of letting them wait.
     pub refuse_early_viewers: bool,
     /// Publishers may leave it to viewers to turn their pictures.
     pub video_orientation: bool,

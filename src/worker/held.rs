@@ -7,6 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug, Default)]
 pub(crate) struct WorkerHold(pub(crate) AtomicBool);
 
+impl WorkerHold {
+    /// Returns once the worker is let go.
+    pub(crate) fn wait(&self) {
+        while !self.0.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+    }
+}
+
 /// Lets the worker go when it is dropped.
 #[derive(Debug)]
 pub struct Held(pub(crate) Arc<WorkerHold>);

@@ -1,12 +1,14 @@
-//! What a worker says of itself to the watchdog: that it turns, and which session it is in.
+//! Signs of life of a worker, which the watchdog reads: that it turns, and for which session it works.
 //!
 //! The worker writes with plain stores, at each turn and around each session's work, so it costs the packet path a few
 //! instructions and never waits. Names of sessions are written on join and leave only.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use slotmap::{Key as _, KeyData};
 
 use crate::demux::Key;
 use crate::session::SessionRecord;
@@ -19,8 +21,8 @@ pub(crate) const UNHEALTHY: Duration = Duration::from_secs(5);
 pub(crate) struct Heartbeat {
     /// Moves with each turn: odd while the worker turns, even while it sleeps.
     beat: AtomicU64,
-    /// The key of the session that it works for, and 1; 0 for none.
-    session: AtomicU32,
+    /// The key of the session that it works for; 0 for none.
+    session: AtomicU64,
     record_by_key: Mutex<HashMap<Key, Arc<SessionRecord>>>,
 }
 
@@ -42,7 +44,7 @@ impl Heartbeat {
 
     /// Work for this session begins.
     pub(crate) fn enter(&self, key: Key) {
-        self.session.store(key.0.wrapping_add(1), Ordering::Relaxed);
+        self.session.store(key.data().as_ffi(), Ordering::Relaxed);
     }
 
     /// Work for no session in particular follows.
@@ -52,11 +54,11 @@ impl Heartbeat {
 
     /// The session that the worker is in.
     pub(crate) fn session(&self) -> Option<Arc<SessionRecord>> {
-        let key = Key(self.session.load(Ordering::Relaxed).checked_sub(1)?);
+        let key = Key::from(KeyData::from_ffi(self.session.load(Ordering::Relaxed)));
         self.record_by_key.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
     }
 
-    /// A session has this key from now on, or nobody has.
+    /// Sets or removes the record of the session that has this key.
     pub(crate) fn name(&self, key: Key, record: Option<Arc<SessionRecord>>) {
         let mut records = self.record_by_key.lock().unwrap_or_else(PoisonError::into_inner);
         match record {

@@ -25,7 +25,7 @@ pub(crate) enum Message {
     Clock { stream: StreamName, epoch: u32, kind: Kind, clock: SenderClock },
     /// A publisher has answered a keyframe request, or has not.
     KeyframeResponsive { stream: StreamName, epoch: u32, kind: Kind, keyframe_responsive: bool },
-    /// The pictures since a publisher's last keyframe made room for others.
+    /// The frames since a publisher's last keyframe are dropped, to make room for those of other publishers.
     GiveUpPictures { stream: StreamName, epoch: u32 },
     /// A publisher has opened a data channel.
     Channel { stream: StreamName, epoch: u32, channel: Channel },

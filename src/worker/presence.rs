@@ -1,16 +1,16 @@
-//! Viewers that go away and come back.
+//! Clients that fall silent and return.
 //!
-//! A UDP socket never tells that nobody is there, so a viewer that has not been heard for [`SILENCE`], by STUN or RTCP, is
-//! paused: it gets nothing, and its lines stand still, no number given away. As soon as it is heard again where its media
-//! goes, its lines go on by a splice, with sound at what is live and with a picture at once. A silence of 30 s ends the
-//! session, which is the demultiplexer's to say.
+//! A UDP socket does not show that a client has gone. A viewer that has sent neither STUN nor RTCP for [`SILENCE`] is
+//! paused: it is sent nothing, and its RTP streams use no sequence numbers. As soon as it is heard again on the path of its
+//! media, its RTP streams go on by a splice: audio at the live end, video with a frame at once. A publisher that has sent
+//! nothing for [`LOST`] is lost until it is heard again. After 30 s of silence the demultiplexer ends the session.
 
 use std::time::{Duration, Instant};
 
-/// A viewer is paused that has not been heard for so long. The slowest clients send receiver reports each 6 s.
+/// A viewer that has not been heard for this long is paused. The slowest clients send receiver reports each 6 s.
 pub(crate) const SILENCE: Duration = Duration::from_secs(7);
 
-/// A publisher is lost that has not been heard for this long. Browsers send a check each 2.5 s and a report each second,
+/// A publisher that has not been heard for this long is lost. Browsers send a check each 2.5 s and a report each second,
 /// other clients media all the time.
 pub(crate) const LOST: Duration = Duration::from_secs(4);
 
@@ -52,7 +52,7 @@ impl Presence {
         matches!(self, Self::Away { .. })
     }
 
-    /// When it is to be looked after.
+    /// When [`Self::is_silent`] has something to check.
     pub(crate) fn look_at(self) -> Option<Instant> {
         match self {
             Self::Here { look_at } => Some(look_at),

@@ -4,6 +4,7 @@ use super::Config;
 use super::liveness::{Health, Heartbeat};
 use super::message::Message;
 use crate::metrics::{LimitName, Metrics};
+use crate::name::Role;
 use crate::peer::{Certificate, CertificateError};
 use crate::session::assignment::Assignment;
 use crate::session::cache_budget::CacheBudget;
@@ -13,7 +14,7 @@ use crate::session::pending_sessions::PendingSessions;
 use crate::session::quota::Slots;
 use crate::session::session_record::Ended;
 use crate::session::unreached::Warning;
-use crate::stream::{Registry, Sender};
+use crate::stream::{Registry, Sender, WorkerId};
 use crate::worker::net::kernel_drops::SocketDrops;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -80,5 +81,19 @@ impl Shared {
             workers,
             draining: AtomicBool::new(false),
         })
+    }
+
+    /// The worker that a pending session is assigned to; `None` is the one where its first check arrives.
+    pub(crate) fn home_of(&self, ufrag: &str) -> Option<WorkerId> {
+        let (role, stream) = self.pending_sessions.waiting(ufrag)?;
+        let gathered = self.config.gathered_publishers;
+        match role {
+            Role::Viewer => self.registry.home(&stream, self.config.small_stream),
+            // Everything that the publisher sends would be handed over.
+            Role::Publisher if gathered == 0 || !self.assignment.steering.has_room() => None,
+            Role::Publisher => {
+                self.registry.live(&stream).map(|live| live.worker).or_else(|| self.assignment.with_room(gathered))
+            }
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! Deadlines of sessions: one per session, the earliest of everything it waits for.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::Instant;
+
+use slotmap::SecondaryMap;
 
 use crate::demux::Key;
 
@@ -9,15 +11,18 @@ use crate::demux::Key;
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     by_time: BTreeSet<(Instant, Key)>,
-    by_key: HashMap<Key, Instant, foldhash::fast::RandomState>,
+    by_key: SecondaryMap<Key, Instant>,
 }
 
 impl Timers {
-    /// Replaces a session's deadline; `None` removes it.
+    /// Replaces a session's deadline; `None` removes it. A key whose place another session has now gets none.
     pub(crate) fn set(&mut self, key: Key, deadline: Option<Instant>) {
+        if deadline.is_some() && self.by_key.entry(key).is_none() {
+            return;
+        }
         let old = match deadline {
             Some(deadline) => self.by_key.insert(key, deadline),
-            None => self.by_key.remove(&key),
+            None => self.by_key.remove(key),
         };
         if old == deadline {
             return;
@@ -55,22 +60,36 @@ impl Timers {
 mod tests {
     use std::time::Duration;
 
+    use slotmap::SlotMap;
+
     use super::*;
+
+    #[test]
+    fn a_key_that_outlives_its_session_sets_no_deadline() {
+        let (mut sessions, mut timers, now) = (SlotMap::<Key, ()>::with_key(), Timers::default(), Instant::now());
+        let old = sessions.insert(());
+        sessions.remove(old);
+        let new = sessions.insert(());
+        timers.set(new, Some(now));
+        timers.set(old, Some(now));
+        timers.set(old, None);
+        assert_eq!((timers.pop_due(now), timers.pop_due(now), timers.len()), (Some(new), None, 0));
+    }
 
     #[test]
     fn the_earliest_comes_first_and_a_session_has_one_deadline() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut timers = Timers::default();
-        timers.set(Key(1), Some(at(30)));
-        timers.set(Key(2), Some(at(10)));
-        timers.set(Key(1), Some(at(20)));
-        timers.set(Key(3), Some(at(5)));
-        timers.set(Key(3), None);
+        timers.set(Key::in_place(1), Some(at(30)));
+        timers.set(Key::in_place(2), Some(at(10)));
+        timers.set(Key::in_place(1), Some(at(20)));
+        timers.set(Key::in_place(3), Some(at(5)));
+        timers.set(Key::in_place(3), None);
         assert_eq!(timers.next(), Some(at(10)));
         assert_eq!(timers.pop_due(at(9)), None);
-        assert_eq!(timers.pop_due(at(25)), Some(Key(2)));
-        assert_eq!(timers.pop_due(at(25)), Some(Key(1)));
+        assert_eq!(timers.pop_due(at(25)), Some(Key::in_place(2)));
+        assert_eq!(timers.pop_due(at(25)), Some(Key::in_place(1)));
         assert_eq!((timers.pop_due(at(99)), timers.next()), (None, None));
     }
 }

@@ -18,7 +18,7 @@ fn last_flight() -> Vec<u8> {
 /// A connected session whose last flight may be lost, and that flight.
 fn unsettled() -> (Bed, Vec<(FiveTuple, Vec<u8>)>) {
     let mut bed = Bed::connected();
-    assert_eq!(bed.demux.send_dtls(KEY, &hellos::flight(2), bed.now), Some(path(1)));
+    assert_eq!(bed.demux.send_dtls(own_key(), &hellos::flight(2), bed.now), Some(path(1)));
     (bed, vec![(path(1), hellos::flight(2))])
 }
 
@@ -56,7 +56,7 @@ fn twenty_thousand_records_of_each_kind_other_than_encrypted_data_are_refused_an
         (stale, "data of a later epoch"),
     ];
     let mut bed = Bed::connected();
-    bed.demux.decrypted(KEY);
+    bed.demux.decrypted(own_key());
     for (datagram, what) in &kinds {
         for _ in 0..20_000 {
             let arrival = bed.arrive(1, datagram);
@@ -65,9 +65,9 @@ fn twenty_thousand_records_of_each_kind_other_than_encrypted_data_are_refused_an
         }
         assert_eq!((bed.sent(), bed.events()), (vec![], vec![]), "{what}");
     }
-    assert_eq!(bed.demux.facts(KEY).unwrap().dropped, 20_000 * kinds.len() as u64);
-    assert_eq!(bed.arrive(1, DATA), Demultiplexed::Dtls { key: KEY, datagram: None, clear: false });
-    assert_eq!(bed.arrive(1, RTP), Demultiplexed::Rtp(KEY));
+    assert_eq!(bed.demux.facts(own_key()).unwrap().dropped, 20_000 * kinds.len() as u64);
+    assert_eq!(bed.arrive(1, DATA), Demultiplexed::Dtls { key: own_key(), datagram: None, clear: false });
+    assert_eq!(bed.arrive(1, RTP), Demultiplexed::Rtp(own_key()));
 }
 
 #[test]
@@ -76,12 +76,12 @@ fn encrypted_data_is_not_counted_and_passes_beside_refused_records() {
     let sealed_alert = record(21, 1, &[7; 26]);
     for _ in 0..10_000 {
         for alone in [DATA, &sealed_alert, &DATA.repeat(3)] {
-            assert_eq!(bed.arrive(1, alone), Demultiplexed::Dtls { key: KEY, datagram: None, clear: false });
+            assert_eq!(bed.arrive(1, alone), Demultiplexed::Dtls { key: own_key(), datagram: None, clear: false });
         }
         for clear in [ALERT.to_vec(), last_flight(), hellos::hello(0), vec![20], record(24, 0, &[1])] {
             let mixed = [&clear, DATA].concat();
             let whole = [DATA, &clear].concat();
-            assert_eq!(bed.arrive(1, &whole), Demultiplexed::Dtls { key: KEY, datagram: None, clear: true });
+            assert_eq!(bed.arrive(1, &whole), Demultiplexed::Dtls { key: own_key(), datagram: None, clear: true });
             // Records behind a malformed one are not read.
             let is_told = clear.len() > 1 && clear[0] != 24;
             assert_eq!(matches!(bed.arrive(1, &mixed), Demultiplexed::Dtls { clear: true, .. }), is_told);
@@ -126,7 +126,7 @@ fn records_other_than_handshake_repeat_no_flight() {
 fn a_flood_of_handshake_brings_a_flight_each_150_ms_and_64_kib_in_all() {
     let (mut bed, _) = unsettled();
     for _ in 0..7 {
-        assert_eq!(bed.demux.send_dtls(KEY, &[22; 1_200], bed.now), Some(path(1)));
+        assert_eq!(bed.demux.send_dtls(own_key(), &[22; 1_200], bed.now), Some(path(1)));
     }
     let (mut times, mut bytes) = (Vec::new(), 7 * 1_200);
     for _ in 0..20_000 {
@@ -139,7 +139,10 @@ fn a_flood_of_handshake_brings_a_flight_each_150_ms_and_64_kib_in_all() {
     assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= millis(150)), "{times:?}");
     assert!(times.len() > 3 && bytes <= 64 * 1_024, "{} times, {bytes} bytes", times.len());
     assert_eq!(bed.events(), []);
-    assert!(bed.demux.send_dtls(KEY, &[22; 1_200], bed.now).is_some(), "an exhausted budget ends no live session");
+    assert!(
+        bed.demux.send_dtls(own_key(), &[22; 1_200], bed.now).is_some(),
+        "an exhausted budget ends no live session"
+    );
     assert_eq!(bed.events(), []);
 }
 
@@ -148,8 +151,8 @@ fn authentic_data_or_media_ends_the_repetitions() {
     for is_data in [true, false] {
         let (mut bed, _) = unsettled();
         match is_data {
-            true => bed.demux.decrypted(KEY),
-            false => bed.demux.authenticated(KEY, path(1), bed.now),
+            true => bed.demux.decrypted(own_key()),
+            false => bed.demux.authenticated(own_key(), path(1), bed.now),
         }
         bed.pass(millis(6_000));
         bed.arrive(1, &last_flight());
@@ -161,14 +164,14 @@ fn authentic_data_or_media_ends_the_repetitions() {
 fn alerts_in_clear_are_not_counted_and_end_no_handshake() {
     let mut bed = Bed::opened();
     bed.arrive(1, &hellos::hello(0));
-    assert_eq!(bed.demux.send_dtls(KEY, &hellos::flight(0), bed.now), Some(path(1)));
+    assert_eq!(bed.demux.send_dtls(own_key(), &hellos::flight(0), bed.now), Some(path(1)));
     for alert in [ALERT.to_vec(), record(21, 0, &[1, 0]), record(21, 1, &[2, 80]), ALERT.repeat(50)] {
         for _ in 0..20_000 {
-            assert_eq!(bed.arrive(1, &alert), Demultiplexed::Dtls { key: KEY, datagram: None, clear: false });
+            assert_eq!(bed.arrive(1, &alert), Demultiplexed::Dtls { key: own_key(), datagram: None, clear: false });
         }
     }
     assert_eq!(bed.events(), []);
     bed.arrive(1, &hellos::message(16, 1, &[0; 40]));
-    bed.demux.connected(KEY, bed.now);
-    assert_eq!(bed.demux.path(KEY), Some(path(1)));
+    bed.demux.connected(own_key(), bed.now);
+    assert_eq!(bed.demux.path(own_key()), Some(path(1)));
 }

@@ -27,12 +27,14 @@ fn feed(bed: &mut Bed, datagrams: impl Iterator<Item = Vec<u8>>) -> (usize, usiz
 /// Asserts that the session is over and another one is not.
 fn assert_flooded(bed: &mut Bed) {
     let neighbour = Client::new("neighbour");
-    bed.demux.admit(Key(8), neighbour.admission(), bed.now);
-    assert_eq!(bed.arrive(2, &neighbour.check(true)), Demultiplexed::Opened(Key(8)));
-    assert_eq!(bed.events(), [Event::Flooded(KEY)]);
+    bed.demux.admit(Key::in_place(8), neighbour.admission(), bed.now);
+    assert_eq!(bed.arrive(2, &neighbour.check(true)), Demultiplexed::Opened(Key::in_place(8)));
+    assert_eq!(bed.events(), [Event::Flooded(own_key())]);
     assert_eq!(bed.arrive(1, &hellos::hello(0)), Demultiplexed::Dropped(DropReason::UnknownPath));
     assert_eq!(bed.check(1, true), Demultiplexed::Dropped(DropReason::UnknownPath));
-    assert!(matches!(bed.arrive(2, &hellos::hello(0)), Demultiplexed::ClientHello { key: Key(8), .. }));
+    assert!(
+        matches!(bed.arrive(2, &hellos::hello(0)), Demultiplexed::ClientHello { key, .. } if key == Key::in_place(8))
+    );
 }
 
 #[test]
@@ -124,7 +126,7 @@ fn a_client_that_makes_the_relay_repeat_itself_gets_64_kib_at_most() {
     let mut bytes = 0;
     bed.arrive(1, &hellos::hello(0));
     'flood: for _ in 0..150 {
-        if bed.demux.send_dtls(KEY, &[22; 1_200], bed.now).is_none() {
+        if bed.demux.send_dtls(own_key(), &[22; 1_200], bed.now).is_none() {
             break;
         }
         bytes += 1_200;

@@ -21,8 +21,8 @@ fn a_client_hello_that_is_refused_proves_no_path() {
     hello[13 + 12 + 2 + 32] = 1;
     assert_eq!(bed.arrive(4, &hello), Demultiplexed::Dropped(DropReason::SpoofedDtls));
     let now = bed.now;
-    bed.demux.connected(KEY, now);
-    assert_eq!(bed.demux.path(KEY), None);
+    bed.demux.connected(own_key(), now);
+    assert_eq!(bed.demux.path(own_key()), None);
 }
 
 /// The delay of the network in one direction.
@@ -126,7 +126,7 @@ impl Line {
         let events = self.relay.read(now, path(1).remote, None, BytesMut::from(given.as_slice())).unwrap_or_default();
         self.flush();
         if events.iter().any(|event| matches!(event, EndpointEvent::HandshakeComplete)) {
-            self.bed.demux.connected(KEY, now);
+            self.bed.demux.connected(own_key(), now);
             self.relay_done = true;
         }
     }
@@ -134,7 +134,7 @@ impl Line {
     fn flush(&mut self) {
         let now = self.bed.now;
         while let Some(transmit) = self.relay.poll_transmit() {
-            let to = self.bed.demux.send_dtls(KEY, &transmit.message, now);
+            let to = self.bed.demux.send_dtls(own_key(), &transmit.message, now);
             assert_eq!(to, Some(path(1)));
             self.post(To::Client, transmit.message.to_vec());
         }
@@ -176,11 +176,11 @@ fn a_handshake_completes_and_proves_its_path() {
     for mtu in [1_200, 100] {
         let (took, line) = as_server(mtu, millis(1_000), &[]).unwrap();
         assert_eq!(took, DELAY * 6, "two round trips for the hellos, one for the rest");
-        assert_eq!(line.bed.demux.path(KEY), Some(path(1)));
+        assert_eq!(line.bed.demux.path(own_key()), Some(path(1)));
     }
     let (took, line) = as_client(&[]).unwrap();
     assert!(took <= DELAY * 6);
-    assert_eq!(line.bed.demux.path(KEY), Some(path(1)));
+    assert_eq!(line.bed.demux.path(own_key()), Some(path(1)));
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn an_unanswered_flight_is_repeated_on_a_doubling_schedule_and_then_left() {
     let mut bed = Bed::opened();
     bed.arrive(1, &hellos::hello(0));
     let began = bed.now;
-    assert_eq!(bed.demux.send_dtls(KEY, &hellos::flight(0), began), Some(path(1)));
+    assert_eq!(bed.demux.send_dtls(own_key(), &hellos::flight(0), began), Some(path(1)));
     for after in [150, 300, 600, 1_200, 2_400, 4_800] {
         bed.pass((began + millis(after)) - bed.now - millis(1));
         assert_eq!(bed.sent(), [], "early for {after}");
@@ -223,7 +223,7 @@ fn an_unanswered_flight_is_repeated_on_a_doubling_schedule_and_then_left() {
 fn an_answered_flight_is_not_repeated() {
     let mut bed = Bed::opened();
     bed.arrive(1, &hellos::hello(0));
-    assert_eq!(bed.demux.send_dtls(KEY, &hellos::flight(0), bed.now), Some(path(1)));
+    assert_eq!(bed.demux.send_dtls(own_key(), &hellos::flight(0), bed.now), Some(path(1)));
     bed.pass(millis(100));
     bed.arrive(1, &hellos::hello(1));
     bed.pass(millis(5_000));
@@ -234,12 +234,12 @@ fn an_answered_flight_is_not_repeated() {
 fn a_flight_is_repeated_later_for_a_client_that_answers_slowly() {
     let mut bed = Bed::opened();
     bed.arrive(1, &hellos::hello(0));
-    assert_eq!(bed.demux.send_dtls(KEY, &hellos::flight(0), bed.now), Some(path(1)));
+    assert_eq!(bed.demux.send_dtls(own_key(), &hellos::flight(0), bed.now), Some(path(1)));
     bed.pass(millis(300));
     bed.sent();
     bed.arrive(1, &hellos::hello(1));
     let began = bed.now;
-    assert_eq!(bed.demux.send_dtls(KEY, &hellos::flight(1), began), Some(path(1)));
+    assert_eq!(bed.demux.send_dtls(own_key(), &hellos::flight(1), began), Some(path(1)));
     for after in [450, 600, 900] {
         bed.pass((began + millis(after)) - bed.now - millis(1));
         assert_eq!(bed.sent(), [], "early for {after}");
@@ -251,10 +251,10 @@ fn a_flight_is_repeated_later_for_a_client_that_answers_slowly() {
 #[test]
 fn the_last_flight_is_repeated_until_media_shows_that_it_arrived() {
     let mut bed = Bed::connected();
-    assert_eq!(bed.demux.send_dtls(KEY, &hellos::flight(2), bed.now), Some(path(1)));
+    assert_eq!(bed.demux.send_dtls(own_key(), &hellos::flight(2), bed.now), Some(path(1)));
     bed.pass(millis(150));
     assert_eq!(bed.sent(), [(path(1), hellos::flight(2))]);
-    bed.demux.authenticated(KEY, path(1), bed.now);
+    bed.demux.authenticated(own_key(), path(1), bed.now);
     bed.pass(millis(5_000));
     assert_eq!(bed.sent(), []);
 }

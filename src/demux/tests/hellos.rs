@@ -82,8 +82,11 @@ fn two_records_in_one_datagram_reach_the_peer_as_one() {
     let mut bed = Bed::opened();
     let (whole, records) = chromium(0, 0);
     let profiles = SrtpProfiles { gcm: true, sha1_80: true };
-    assert_eq!(bed.arrive(1, &records.concat()), Demultiplexed::ClientHello { key: KEY, profiles, datagram: whole });
-    assert_eq!(bed.demux.facts(KEY).unwrap().profiles, Some(profiles));
+    assert_eq!(
+        bed.arrive(1, &records.concat()),
+        Demultiplexed::ClientHello { key: own_key(), profiles, datagram: whole }
+    );
+    assert_eq!(bed.demux.facts(own_key()).unwrap().profiles, Some(profiles));
 }
 
 #[test]
@@ -118,10 +121,10 @@ fn the_hello_with_the_cookie_is_reassembled_too_and_passed_as_dtls() {
     let mut bed = Bed::opened();
     let (_, records) = chromium(0, 0);
     assert!(matches!(bed.arrive(1, &records.concat()), Demultiplexed::ClientHello { .. }));
-    assert_eq!(bed.demux.send_dtls(KEY, &flight(0), bed.now), Some(path(1)));
+    assert_eq!(bed.demux.send_dtls(own_key(), &flight(0), bed.now), Some(path(1)));
     let (whole, records) = chromium(1, 2);
     assert_eq!(bed.arrive(1, &records[0]), Demultiplexed::Held);
-    assert_eq!(bed.arrive(1, &records[1]), Demultiplexed::Dtls { key: KEY, datagram: Some(whole), clear: false });
+    assert_eq!(bed.arrive(1, &records[1]), Demultiplexed::Dtls { key: own_key(), datagram: Some(whole), clear: false });
 }
 
 #[test]
@@ -131,14 +134,14 @@ fn a_hello_in_one_record_needs_no_rewriting() {
         panic!("not a hello");
     };
     assert_eq!(datagram, hello(0));
-    assert_eq!(bed.arrive(1, &hello(1)), Demultiplexed::Dtls { key: KEY, datagram: None, clear: false });
+    assert_eq!(bed.arrive(1, &hello(1)), Demultiplexed::Dtls { key: own_key(), datagram: None, clear: false });
 }
 
 #[test]
 fn a_repeated_hello_is_answered_with_the_flight_and_does_not_reach_the_peer() {
     let mut bed = Bed::opened();
     bed.arrive(1, &hello(0));
-    assert_eq!(bed.demux.send_dtls(KEY, &flight(0), bed.now), Some(path(1)));
+    assert_eq!(bed.demux.send_dtls(own_key(), &flight(0), bed.now), Some(path(1)));
     bed.pass(millis(50));
     assert_eq!(bed.arrive(1, &hello(0)), Demultiplexed::Held);
     assert_eq!(bed.sent(), [(path(1), flight(0))]);

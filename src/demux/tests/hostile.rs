@@ -89,10 +89,10 @@ impl Model {
             Step::Handshake { from, message } => self.dtls(from, &hellos::message(16, message, &[0; 30])),
             Step::Media { from } => {
                 let arrival = self.bed.arrive(from, RTP);
-                assert!(arrival != Demultiplexed::Rtp(KEY) || self.proven.contains(&path(from)));
+                assert!(arrival != Demultiplexed::Rtp(own_key()) || self.proven.contains(&path(from)));
             }
             Step::Send => {
-                let to = self.bed.demux.send_dtls(KEY, &hellos::flight(0), self.bed.now);
+                let to = self.bed.demux.send_dtls(own_key(), &hellos::flight(0), self.bed.now);
                 self.ways.extend(to.filter(|_| !self.connected));
             }
             Step::Connected => {
@@ -100,10 +100,10 @@ impl Model {
                 let way = self.ways.first().copied().filter(|way| self.ways.iter().all(|other| other == way));
                 self.proven.extend(way.filter(|_| is_first));
                 if is_first {
-                    self.bed.demux.connected(KEY, self.bed.now);
+                    self.bed.demux.connected(own_key(), self.bed.now);
                 }
             }
-            Step::Restart => self.bed.demux.restart(KEY, Client::new("next").admission()),
+            Step::Restart => self.bed.demux.restart(own_key(), Client::new("next").admission()),
             Step::Pass { millis: count } => self.bed.pass(millis(count)),
             Step::Bytes { from, bytes } => self.dtls(from, &bytes),
         }
@@ -145,7 +145,7 @@ proptest! {
         let mut model = Model::new();
         for step in steps {
             model.take(step);
-            let to = model.bed.demux.path(KEY);
+            let to = model.bed.demux.path(own_key());
             if model.connected {
                 prop_assert!(to.is_none_or(|to| model.proven.contains(&to)), "{:?} of {:?}", to, model.proven);
             }
@@ -167,8 +167,8 @@ proptest! {
             // Our own real check is among the hostile ones; a replay may be answered, but does not move media.
             bed.arrive(from, &bytes);
             bed.pass(millis(pause));
-            let to = bed.demux.path(KEY);
-            prop_assert!(to == Some(path(1)) || bed.events().contains(&Event::Flooded(KEY)));
+            let to = bed.demux.path(own_key());
+            prop_assert!(to == Some(path(1)) || bed.events().contains(&Event::Flooded(own_key())));
             if to.is_none() {
                 break;
             }

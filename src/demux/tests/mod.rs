@@ -32,7 +32,10 @@ use crate::ice::Admission;
 use crate::ice::Credentials;
 use crate::reason::DropReason;
 
-const KEY: Key = Key(7);
+/// The key of the session that a test is about.
+fn own_key() -> Key {
+    Key::in_place(7)
+}
 
 /// A datagram that is RTP by its clear header.
 const RTP: &[u8] = &[0x80, 96, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0xde, 0xad];
@@ -159,14 +162,14 @@ impl Bed {
     /// One admitted session.
     fn admitted() -> Bed {
         let mut bed = Bed { demux: Demux::new([1; 32]), client: Client::new(""), now: Instant::now() };
-        bed.demux.admit(KEY, bed.client.admission(), bed.now);
+        bed.demux.admit(own_key(), bed.client.admission(), bed.now);
         bed
     }
 
     /// One session whose client has checked path 1.
     fn opened() -> Bed {
         let mut bed = Bed::admitted();
-        assert_eq!(bed.check(1, false), Demultiplexed::Opened(KEY));
+        assert_eq!(bed.check(1, false), Demultiplexed::Opened(own_key()));
         assert_eq!(bed.sent().len(), 1);
         bed
     }
@@ -175,7 +178,7 @@ impl Bed {
     fn connected() -> Bed {
         let mut bed = Bed::opened();
         bed.complete_on(1);
-        assert_eq!(bed.demux.path(KEY), Some(path(1)));
+        assert_eq!(bed.demux.path(own_key()), Some(path(1)));
         bed
     }
 
@@ -184,11 +187,11 @@ impl Bed {
         let Demultiplexed::ClientHello { .. } = self.arrive(from, &hellos::hello(0)) else {
             panic!("not a ClientHello");
         };
-        assert_eq!(self.demux.send_dtls(KEY, &hellos::flight(0), self.now), Some(path(from)));
+        assert_eq!(self.demux.send_dtls(own_key(), &hellos::flight(0), self.now), Some(path(from)));
         let Demultiplexed::Dtls { .. } = self.arrive(from, &hellos::message(16, 1, &[0; 40])) else {
             panic!("not DTLS");
         };
-        self.demux.connected(KEY, self.now);
+        self.demux.connected(own_key(), self.now);
     }
 
     fn arrive(&mut self, from: u8, datagram: &[u8]) -> Demultiplexed {
@@ -229,7 +232,7 @@ impl Bed {
 #[test]
 fn answers_a_valid_check_with_its_source_address() {
     let mut bed = Bed::admitted();
-    assert_eq!(bed.check(9, false), Demultiplexed::Opened(KEY));
+    assert_eq!(bed.check(9, false), Demultiplexed::Opened(own_key()));
     let sent = bed.sent();
     let [(to, answer)] = sent.as_slice() else {
         panic!("not one answer: {sent:?}");
@@ -252,16 +255,16 @@ fn reports_an_unknown_ufrag_and_accepts_the_same_datagram_once_the_session_is_ad
     let check = late.check(true);
     assert_eq!(bed.arrive(3, &check), Demultiplexed::UnknownUfrag { ufrag: late.relay.ufrag.clone() });
     assert_eq!(bed.sent(), []);
-    bed.demux.admit(Key(8), late.admission(), bed.now);
-    assert_eq!(bed.arrive(3, &check), Demultiplexed::Opened(Key(8)));
+    bed.demux.admit(Key::in_place(8), late.admission(), bed.now);
+    assert_eq!(bed.arrive(3, &check), Demultiplexed::Opened(Key::in_place(8)));
 }
 
 #[test]
 fn a_live_session_passes_rtp_rtcp_and_dtls_by_their_first_bytes() {
     let mut bed = Bed::connected();
-    assert_eq!(bed.arrive(1, RTP), Demultiplexed::Rtp(KEY));
-    assert_eq!(bed.arrive(1, RTCP), Demultiplexed::Rtcp(KEY));
-    assert_eq!(bed.arrive(1, DATA), Demultiplexed::Dtls { key: KEY, datagram: None, clear: false });
+    assert_eq!(bed.arrive(1, RTP), Demultiplexed::Rtp(own_key()));
+    assert_eq!(bed.arrive(1, RTCP), Demultiplexed::Rtcp(own_key()));
+    assert_eq!(bed.arrive(1, DATA), Demultiplexed::Dtls { key: own_key(), datagram: None, clear: false });
     assert_eq!(bed.arrive(2, RTP), Demultiplexed::Foreign);
     for unknown in [&[][..], &[0x80], &[64, 0, 0, 0], &[200; 20]] {
         assert_eq!(bed.arrive(1, unknown), Demultiplexed::Dropped(DropReason::Unrecognised));
@@ -269,13 +272,30 @@ fn a_live_session_passes_rtp_rtcp_and_dtls_by_their_first_bytes() {
 }
 
 #[test]
+fn a_late_answer_proves_nothing_to_the_next_session_in_the_same_place() {
+    let mut bed = Bed::connected();
+    bed.sent();
+    bed.demux.probe(own_key(), bed.now);
+    let (_, probe) = bed.our_checks().remove(0);
+    let answer = bed.client.answer(&probe);
+    bed.demux.remove(own_key());
+    let next = Key::next_in_place(own_key());
+    bed.demux.admit(next, bed.client.admission(), bed.now);
+    assert_eq!(bed.demux.path(own_key()), None, "the key names no other session");
+    assert_eq!(bed.check(1, true), Demultiplexed::Opened(next));
+    bed.sent();
+    assert_eq!(bed.arrive(1, &answer), Demultiplexed::Foreign);
+    assert_eq!(bed.demux.facts(next).unwrap().round_trip, None);
+}
+
+#[test]
 fn a_removed_session_leaves_nothing_behind() {
     let mut bed = Bed::connected();
-    bed.demux.restart(KEY, Client::new("again").admission());
+    bed.demux.restart(own_key(), Client::new("again").admission());
     bed.check(2, true);
-    bed.demux.remove(KEY);
+    bed.demux.remove(own_key());
     assert!(bed.demux.sessions.is_empty() && bed.demux.claim_by_path.is_empty());
     assert!(bed.demux.key_by_ufrag.is_empty() && bed.demux.timers.is_empty());
     assert_eq!(bed.arrive(1, RTP), Demultiplexed::Foreign);
-    assert_eq!(bed.demux.path(KEY), None);
+    assert_eq!(bed.demux.path(own_key()), None);
 }

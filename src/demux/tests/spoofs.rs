@@ -13,7 +13,7 @@ fn before_ice_only_stun_reaches_a_session() {
     for datagram in spoofed() {
         assert_eq!(bed.arrive(2, &datagram), Demultiplexed::Foreign);
     }
-    assert_eq!((bed.sent(), bed.demux.path(KEY)), (vec![], None));
+    assert_eq!((bed.sent(), bed.demux.path(own_key())), (vec![], None));
 }
 
 #[test]
@@ -22,11 +22,11 @@ fn between_ice_and_dtls_a_second_address_is_foreign_and_the_first_may_send_only_
     for datagram in spoofed() {
         assert_eq!(bed.arrive(2, &datagram), Demultiplexed::Foreign);
     }
-    assert_eq!((bed.sent(), bed.demux.path(KEY)), (vec![], Some(path(1))));
+    assert_eq!((bed.sent(), bed.demux.path(own_key())), (vec![], Some(path(1))));
     assert_eq!(bed.arrive(1, RTP), Demultiplexed::Dropped(DropReason::UnknownPath));
-    assert_eq!(bed.demux.facts(KEY).unwrap().dropped, 1);
+    assert_eq!(bed.demux.facts(own_key()).unwrap().dropped, 1);
     bed.complete_on(1);
-    assert_eq!(bed.demux.path(KEY), Some(path(1)));
+    assert_eq!(bed.demux.path(own_key()), Some(path(1)));
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn a_second_address_of_a_connected_session_is_foreign() {
     for datagram in spoofed() {
         assert_eq!(bed.arrive(2, &datagram), Demultiplexed::Foreign);
     }
-    assert_eq!((bed.sent(), bed.events(), bed.demux.path(KEY)), (vec![], vec![], Some(path(1))));
+    assert_eq!((bed.sent(), bed.events(), bed.demux.path(own_key())), (vec![], vec![], Some(path(1))));
 }
 
 #[test]
@@ -45,8 +45,8 @@ fn an_address_that_only_sent_checks_does_not_reach_the_peer_of_a_connected_sessi
     for datagram in spoofed() {
         assert_eq!(bed.arrive(2, &datagram), Demultiplexed::Dropped(DropReason::UnknownPath));
     }
-    assert_eq!(bed.demux.facts(KEY).unwrap().dropped, spoofed().len() as u64);
-    assert_eq!((bed.events(), bed.demux.path(KEY)), (vec![], Some(path(1))));
+    assert_eq!(bed.demux.facts(own_key()).unwrap().dropped, spoofed().len() as u64);
+    assert_eq!((bed.events(), bed.demux.path(own_key())), (vec![], Some(path(1))));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_check_without_the_sessions_integrity_gets_no_answer_and_changes_nothing() {
         message.raw
     };
     for mut bed in [Bed::admitted(), Bed::opened(), Bed::connected()] {
-        let before = bed.demux.path(KEY);
+        let before = bed.demux.path(own_key());
         let mut stranger = bed.client.clone();
         stranger.own.ufrag = "somebodyelse".to_owned();
         let forgeries = [
@@ -81,8 +81,8 @@ fn a_check_without_the_sessions_integrity_gets_no_answer_and_changes_nothing() {
                 assert_eq!(bed.arrive(from, &forgery), Demultiplexed::Dropped(DropReason::NotIntegrity));
             }
         }
-        assert_eq!((bed.sent(), bed.events(), bed.demux.path(KEY)), (vec![], vec![], before));
-        assert!(bed.demux.facts(KEY).unwrap().forged >= 6);
+        assert_eq!((bed.sent(), bed.events(), bed.demux.path(own_key())), (vec![], vec![], before));
+        assert!(bed.demux.facts(own_key()).unwrap().forged >= 6);
         assert_eq!(bed.arrive(2, RTP), Demultiplexed::Foreign);
     }
 }
@@ -91,13 +91,13 @@ fn a_check_without_the_sessions_integrity_gets_no_answer_and_changes_nothing() {
 fn another_session_cannot_take_the_address_of_a_client_that_does_not_answer_for_it() {
     let mut bed = Bed::connected();
     let thief = Client::new("thief");
-    bed.demux.admit(Key(8), thief.admission(), bed.now);
+    bed.demux.admit(Key::in_place(8), thief.admission(), bed.now);
     for _ in 0..20 {
         bed.arrive(1, &thief.check(true));
         bed.pass(millis(400));
-        assert_eq!(bed.arrive(1, RTP), Demultiplexed::Rtp(KEY));
-        assert_eq!(bed.demux.path(KEY), Some(path(1)));
-        assert_eq!(bed.demux.path(Key(8)), None);
+        assert_eq!(bed.arrive(1, RTP), Demultiplexed::Rtp(own_key()));
+        assert_eq!(bed.demux.path(own_key()), Some(path(1)));
+        assert_eq!(bed.demux.path(Key::in_place(8)), None);
     }
 }
 
@@ -105,12 +105,13 @@ fn another_session_cannot_take_the_address_of_a_client_that_does_not_answer_for_
 fn a_client_that_comes_back_from_the_same_address_takes_it_by_answering() {
     let mut bed = Bed::connected();
     let reborn = Client::new("reborn");
-    bed.demux.admit(Key(8), reborn.admission(), bed.now);
-    assert_eq!(bed.arrive(1, &reborn.check(true)), Demultiplexed::Opened(Key(8)));
+    bed.demux.admit(Key::in_place(8), reborn.admission(), bed.now);
+    assert_eq!(bed.arrive(1, &reborn.check(true)), Demultiplexed::Opened(Key::in_place(8)));
     let checks = bed.our_checks();
     assert_eq!(bed.arrive(1, &reborn.answer(&checks[0].1)), Demultiplexed::Answered);
-    assert_eq!((bed.demux.path(KEY), bed.demux.path(Key(8))), (None, Some(path(1))));
-    let Demultiplexed::ClientHello { key: Key(8), .. } = bed.arrive(1, &hellos::hello(0)) else {
+    assert_eq!((bed.demux.path(own_key()), bed.demux.path(Key::in_place(8))), (None, Some(path(1))));
+    let Demultiplexed::ClientHello { key, .. } = bed.arrive(1, &hellos::hello(0)) else {
         panic!("the hello went astray");
     };
+    assert_eq!(key, Key::in_place(8));
 }

@@ -7,8 +7,6 @@ use crate::metrics::Direction;
 use crate::name::StreamName;
 use crate::peer::{Channel, ChannelMessage};
 use crate::reason::DropReason;
-use crate::worker::message::Message;
-use crate::worker::sessions::session::State;
 use std::time::Instant;
 
 impl Engine {
@@ -16,17 +14,10 @@ impl Engine {
     pub(crate) fn on_channel_message(&mut self, key: Key, label: String, message: ChannelMessage) {
         self.counters.channel_messages(Direction::In, 1);
         let Some(session) = self.sessions.session_mut(key) else { return };
-        match &session.state {
-            State::Connecting(_) => {}
-            State::Publishing(publisher) => publisher.send_data(&label, &message, &mut self.mailbox),
-            State::Watching(_) => {
-                let stream = session.stream.clone();
-                let source = self.feeds.get(&stream).and_then(|feed| feed.source);
-                let Some(source) = source.filter(|_| self.shared.config.viewer_messages) else {
-                    return self.counters.drop(DropReason::ViewerMessage);
-                };
-                self.mailbox.send_media(source.worker, Message::DataFromViewer { stream, label, message }, 1);
-            }
+        let source = self.feeds.get(&session.stream).and_then(|feed| feed.source);
+        let publisher = source.filter(|_| self.shared.config.viewer_messages).map(|source| source.worker);
+        if !session.on_data(label, message, publisher, &mut self.mailbox) {
+            self.counters.drop(DropReason::ViewerMessage);
         }
     }
 

@@ -14,7 +14,7 @@ impl Engine {
         self.handle_arrival(path, datagram, received, now, false);
     }
 
-    /// Takes a datagram; `handed` over by another worker if that found it to be better placed here.
+    /// Takes a datagram; `handed` if another worker has handed it over.
     pub(super) fn handle_arrival(
         &mut self,
         path: FiveTuple,
@@ -25,7 +25,7 @@ impl Engine {
     ) {
         let mut arrival = self.demux.handle_datagram(path, datagram, now);
         if let Demultiplexed::UnknownUfrag { ufrag } = &arrival {
-            if !handed && let Some(home) = self.home_of(ufrag).filter(|home| *home != self.id) {
+            if !handed && let Some(home) = self.shared.home_of(ufrag).filter(|home| *home != self.id) {
                 return self.hand_over(home, path, datagram, received, now);
             }
             match self.shared.pending_sessions.take(ufrag, self.id) {
@@ -54,7 +54,7 @@ impl Engine {
             Demultiplexed::Answered => self.on_check(path, now),
             Demultiplexed::Held => {}
             Demultiplexed::UnknownUfrag { .. } => self.counters.drop(DropReason::UnknownUfrag),
-            // An answer to a check names nobody, so it is known by its path like DTLS and media.
+            // An answer to a check has no USERNAME, so its session is found by its path, as for DTLS and media.
             Demultiplexed::Foreign => match self.handed_over_paths.owner(&path) {
                 Some(worker) => self.hand_over(worker, path, datagram, received, now),
                 None => self.counters.drop(DropReason::UnknownPath),
@@ -66,7 +66,7 @@ impl Engine {
 
     pub(crate) fn take_demux_output(&mut self, now: Instant) {
         while let Some((path, datagram)) = self.demux.poll_transmit() {
-            self.transmit(path, datagram);
+            self.transmits.push(path, datagram);
         }
         while let Some(event) = self.demux.poll_event() {
             match event {
@@ -75,7 +75,7 @@ impl Engine {
                         tracing::debug!(session = %session.id, remote = %path.remote, "path moved");
                         session.path = Some(path);
                         session.steered = None;
-                        // What waited for a path goes out now.
+                        // Packets that waited for a path are sent now.
                         let stream = session.stream.clone();
                         self.feeds.mark_ready(&stream);
                     }
@@ -88,7 +88,12 @@ impl Engine {
                     }
                 }
                 DemuxEvent::Silent(key) => self.end(key, EndReason::Silent, now),
-                DemuxEvent::NeverConnected(key) => self.on_handshake_timeout(key, now),
+                DemuxEvent::NeverConnected(key) => {
+                    if let Some(session) = self.sessions.session_mut(key) {
+                        session.note_handshake_timeout();
+                    }
+                    self.end(key, EndReason::HandshakeTimeout, now);
+                }
                 DemuxEvent::Flooded(key) => self.end(key, EndReason::Flooded, now),
             }
         }

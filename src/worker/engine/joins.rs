@@ -8,26 +8,23 @@ use super::state::Engine;
 use crate::demux::Key;
 use crate::dtls::SrtpProfiles;
 use crate::five_tuple::FiveTuple;
-use crate::metrics::{Phase, SessionState};
+use crate::metrics::Phase;
 use crate::name::Role;
-use crate::peer::{Event, Peer};
-use crate::reason::{DropReason, EndReason};
+use crate::peer::Event;
+use crate::reason::EndReason;
 use crate::session::pending_sessions::PendingSession;
 use crate::srtp::{Keys, Opener, Sealer, SrtpProfile};
 use crate::stream::Departure;
 use crate::worker::message::Message;
 use crate::worker::sessions::session::{Session, State};
 use crate::worker::sessions::setup::Entered;
-use crate::worker::stats::stream_share::Share;
 
 impl Engine {
     /// A session's first check arrived here: the session is this worker's from now on.
     pub(crate) fn adopt(&mut self, pending: PendingSession, now: Instant) {
-        let (session, admission) = Session::adopt(pending);
-        let (role, record) = (session.role, Arc::clone(&session.record));
-        self.shared.metrics.sessions[role][SessionState::Waiting].dec();
-        self.shared.metrics.sessions[role][session.state.label()].inc();
-        if role == Role::Publisher {
+        let (session, admission) = Session::adopt(pending, &self.shared.metrics);
+        let record = Arc::clone(&session.record);
+        if session.role == Role::Publisher {
             self.load().add_publisher();
         }
         let key = self.sessions.insert(session);
@@ -67,50 +64,30 @@ impl Engine {
         }
     }
 
-    /// A check came, but no handshake was completed in time.
-    pub(crate) fn on_handshake_timeout(&mut self, key: Key, now: Instant) {
-        if let Some(session) = self.sessions.session_mut(key) {
-            let alert = session.peer.as_ref().and_then(Peer::clear_alert);
-            session.facts.failure = alert.map(|alert| format!("the client may have ended the DTLS handshake: {alert}"));
-        }
-        self.end(key, EndReason::HandshakeTimeout, now);
-    }
-
     /// Gives a datagram to the peer and takes what comes of it; false when the peer refused it.
     fn feed_peer(&mut self, key: Key, datagram: &[u8], now: Instant) -> bool {
         let Some(session) = self.sessions.session_mut(key) else { return false };
-        let Some(peer) = &mut session.peer else {
-            self.counters.drop(DropReason::NoKeys);
+        if !session.feed_peer(datagram, &mut self.counters, now) {
             return false;
-        };
-        let taken = peer.handle_datagram(datagram, now);
-        if let Ok(Some(reason)) | Err(reason) = taken {
-            self.counters.drop(reason);
         }
-        if taken.is_ok() {
-            self.drive(key, now);
-        }
-        taken.is_ok()
+        self.drive(key, now);
+        true
     }
 
     /// Takes everything that a session's peer has to send and to tell, and sets its timer.
     pub(crate) fn drive(&mut self, key: Key, now: Instant) {
-        self.take_transmits(key, now);
-        while let Some(event) = self.sessions.session_mut(key).and_then(|session| session.peer.as_mut()?.poll_event()) {
+        while let Some(session) = self.sessions.session_mut(key) {
+            session.take_transmits(key, &mut self.demux, &mut self.transmits, now);
+            let Some(event) = session.poll_event() else { break };
             match event {
                 Event::Connected(keys) => self.on_connected(key, &keys, now),
                 Event::Rtcp(compound) => self.on_feedback(key, &compound, now),
-                Event::ChannelOpened(channel) => {
-                    if let Some(session) = self.sessions.session_mut(key) {
-                        session.on_channel(channel, &mut self.mailbox, now);
-                    }
-                }
+                Event::ChannelOpened(channel) => session.on_channel(channel, &mut self.mailbox, now),
                 Event::ChannelMessage(label, message) => self.on_channel_message(key, label, message),
                 Event::Closed => return self.end(key, EndReason::Closed, now),
                 Event::Misused(violation) => return self.fail(key, violation.to_string(), EndReason::Misused, now),
                 Event::Failed(why) => return self.fail(key, why, EndReason::Failed, now),
             }
-            self.take_transmits(key, now);
         }
         self.timers.set(key, self.sessions.poll_timeout(key));
     }
@@ -145,9 +122,9 @@ impl Engine {
     /// log line stays.
     pub(crate) fn end(&mut self, key: Key, reason: EndReason, now: Instant) {
         if reason != EndReason::Panicked {
-            if let Some(peer) = self.sessions.session_mut(key).and_then(|session| session.peer.as_mut()) {
-                peer.close();
-                self.take_transmits(key, now);
+            if let Some(session) = self.sessions.session_mut(key) {
+                session.close_peer();
+                session.take_transmits(key, &mut self.demux, &mut self.transmits, now);
             }
             self.report(key, now);
         }
@@ -198,32 +175,11 @@ impl Engine {
     fn on_connected(&mut self, key: Key, keys: &Keys, now: Instant) {
         self.demux.connected(key, now);
         let Some(session) = self.sessions.session_mut(key) else { return };
-        let Some((entered, took)) = session.connect(self.demux.path(key), keys, now) else { return };
-        let role = session.role;
+        let Some(entered) = session.connect(self.demux.path(key), keys, &self.shared.metrics, now) else { return };
         match entered {
             Entered::Publisher(announcement) => self.publish(key, announcement, Opener::new(&keys.remote), now),
             Entered::Viewer => self.watch(key, Sealer::new(&keys.local), now),
         }
-        if let Some(session) = self.sessions.session_mut(key) {
-            session.share = Some(Share::new(role, self.shared.metrics.stream(&session.stream)));
-        }
         self.report(key, now);
-        self.counters.observe_setup(Phase::Dtls, took);
-        let sessions = &self.shared.metrics.sessions[role];
-        sessions[SessionState::Connecting].dec();
-        sessions[SessionState::Connected].inc();
-    }
-
-    /// Moves a peer's output to the socket's queue, by the demultiplexer, which knows where to and repeats lost flights.
-    fn take_transmits(&mut self, key: Key, now: Instant) {
-        loop {
-            let Some(session) = self.sessions.session_mut(key) else { return };
-            let Some(datagram) = session.peer.as_mut().and_then(Peer::poll_transmit) else { return };
-            let is_dtls = datagram.first().is_some_and(|first| (20..=63).contains(first));
-            let path = if is_dtls { self.demux.send_dtls(key, &datagram, now) } else { self.demux.path(key) };
-            if let Some(path) = path {
-                self.transmit(path, datagram.into());
-            }
-        }
     }
 }

@@ -4,7 +4,6 @@
 use super::state::Engine;
 use crate::demux::Key;
 use crate::five_tuple::FiveTuple;
-use crate::worker::message::Message;
 use crate::worker::sessions::report::{INTERVAL, PROBE_INTERVAL, SLICE};
 use crate::worker::sessions::session::State;
 use std::time::Instant;
@@ -15,7 +14,7 @@ impl Engine {
         if self.sampler.due.is_none_or(|due| due > now) {
             return;
         }
-        let places = self.sessions.places();
+        let places = self.sessions.len();
         let from = if self.sampler.next >= places { 0 } else { self.sampler.next };
         self.sampler.next = from + SLICE;
         for key in self.sessions.keys_at(from..from + SLICE) {
@@ -26,7 +25,7 @@ impl Engine {
         }
         self.take_demux_output(now);
         let looks = places.div_ceil(SLICE).max(1) as u32;
-        self.sampler.due = (!self.sessions.is_empty()).then(|| now + INTERVAL / looks);
+        self.sampler.due = (self.sessions.len() > 0).then(|| now + INTERVAL / looks);
     }
 
     /// Measures a publisher's round-trip time, if it is time. Viewers' RTCP tells theirs.
@@ -52,19 +51,8 @@ impl Engine {
         let demux = self.demux.facts(key).unwrap_or_default();
         let Some(session) = self.sessions.session_mut(key) else { return };
         session.report(&demux, self.feeds.get(&session.stream), now);
-        self.limit_cache(key, now);
-    }
-
-    /// Keeps the frames for late viewers of a publisher within their age and within the memory of the node.
-    fn limit_cache(&mut self, key: Key, now: Instant) {
-        let Some(publisher) = self.sessions.publisher_mut(key) else { return };
-        let (octets, since) = publisher.expire_cache(now);
-        let (cache_budget, metrics) = (&self.shared.cache_budget, &self.shared.metrics);
-        if cache_budget.report(publisher.publication.session(), octets, since) {
-            publisher.give_up_cache(now);
-            metrics.fast_start_evictions.inc();
-            publisher.tell_subscribers(&mut self.mailbox, |stream, epoch| Message::GiveUpPictures { stream, epoch });
+        if let Some(publisher) = session.state.publisher_mut() {
+            publisher.limit_cache(&self.shared.cache_budget, &self.shared.metrics, &mut self.mailbox, now);
         }
-        metrics.fast_start_bytes.set(cache_budget.total() as i64);
     }
 }

@@ -6,8 +6,7 @@ use crate::name::StreamName;
 use crate::reason::DropReason;
 use crate::session::Event;
 use crate::stream::Absence;
-use crate::worker::presence::{Presence, SILENCE};
-use crate::worker::sessions::session::State;
+use crate::worker::presence::SILENCE;
 use std::time::Instant;
 
 impl Engine {
@@ -41,28 +40,21 @@ impl Engine {
     /// A client that was silent may be heard again: its viewer is resumed, the viewers of its publisher go on.
     pub(crate) fn on_heard(&mut self, key: Key, now: Instant) {
         let Some(session) = self.sessions.session_mut(key) else { return };
-        match &mut session.state {
-            State::Connecting(_) => {}
-            State::Publishing(publisher) => {
-                if publisher.end_loss(&mut self.mailbox, now) {
-                    self.shared.events.send(Event::Published { stream: session.stream.clone() });
-                    self.timers.set(key, session.poll_timeout());
-                }
-            }
-            State::Watching(viewer) => {
-                let Presence::Away { since } = viewer.presence else { return };
-                let Some(feed) = self.feeds.get(&session.stream) else { return };
-                let (begun, missed) = viewer.resume(feed, now);
-                let paused_ms = now.saturating_duration_since(since).as_millis() as u64;
-                tracing::debug!(session = %session.id, paused_ms, missed, "viewer resumed");
-                let stream = session.stream.clone();
-                self.counters.drops(DropReason::Paused, missed);
-                self.serving_timers.set(key, Some(now));
+        let stream = session.stream.clone();
+        if let Some(publisher) = session.state.publisher_mut() {
+            if publisher.end_loss(&mut self.mailbox, now) {
+                self.shared.events.send(Event::Published { stream });
                 self.timers.set(key, session.poll_timeout());
-                self.help(&stream, begun);
-                self.report(key, now);
             }
+            return;
         }
+        let resumed = self.feeds.get(&stream).and_then(|feed| session.resume(feed, now));
+        let Some((begun, missed)) = resumed else { return };
+        self.counters.drops(DropReason::Paused, missed);
+        self.serving_timers.set(key, Some(now));
+        self.timers.set(key, session.poll_timeout());
+        self.help(&stream, begun);
+        self.report(key, now);
     }
 
     /// The publisher of viewers here is lost, or heard again.

@@ -1,23 +1,21 @@
-//! A worker without its thread: told the time and the bytes, it answers with values.
-//!
-//! It owns its sessions and everything of theirs; what other workers and HTTP want comes as messages. A panic in the
+//! The state of one worker, which owns its sessions. Requests of other workers and of HTTP come as messages. A panic in the
 //! work for one session ends that session only.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::demux::{Demux, Key};
-use crate::five_tuple::FiveTuple;
 use crate::name::StreamName;
-use crate::reason::{DropReason, EndReason};
+use crate::reason::EndReason;
 use crate::stream::WorkerId;
 use crate::worker::liveness::Heartbeat;
 use crate::worker::mailbox::Mailbox;
 use crate::worker::net::batch::Batch;
 use crate::worker::net::handed_over::HandedOverPaths;
+use crate::worker::net::small_datagrams::SmallDatagrams;
 use crate::worker::sessions::report::Sampler;
 use crate::worker::sessions::table::Sessions;
 use crate::worker::shared::Shared;
@@ -27,9 +25,6 @@ use crate::worker::viewing::stream_feed::StreamFeeds;
 
 /// How often pending sessions are searched for those whose clients never sent a packet.
 pub(super) const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Small datagrams (STUN, DTLS, RTCP) that wait for the socket; beyond that they are lost as on the network.
-const MAX_TRANSMITS: usize = 16 * 1024;
 
 /// One worker's state.
 pub(crate) struct Engine {
@@ -51,7 +46,7 @@ pub(crate) struct Engine {
     /// Viewers whose NACKs wait for an answer.
     pub(crate) pending_nacks: Vec<Key>,
     pub(crate) batch: Batch,
-    pub(crate) transmits: VecDeque<(FiveTuple, Vec<u8>)>,
+    pub(crate) transmits: SmallDatagrams,
     pub(crate) mailbox: Mailbox,
     pub(crate) counters: Counters,
     pub(super) next_sweep: Instant,
@@ -82,9 +77,9 @@ impl Engine {
             unflushed: Vec::new(),
             pending_nacks: Vec::new(),
             batch: Batch::default(),
-            transmits: VecDeque::new(),
+            transmits: SmallDatagrams::default(),
             counters,
-            // A relay that nobody has reached yet gives up sessions too, so the clock does not wait for a first datagram.
+            // Pending sessions expire also on a relay that no datagram has reached yet.
             next_sweep: now + SWEEP_INTERVAL,
             sampler: Sampler::default(),
             blocked_until: None,
@@ -101,10 +96,10 @@ impl Engine {
         sessions.into_iter().chain(others).flatten().chain([self.next_sweep]).min()
     }
 
-    /// How much it keeps, by name: all of it is 0 once every session has gone and what came of that is done.
+    /// How much the worker keeps, by name: all of it is 0 once every session has ended and its messages are sent.
     pub(crate) fn counts(&self) -> Vec<(&'static str, usize)> {
         let mut counts = vec![
-            ("sessions", self.sessions.keys().len()),
+            ("sessions", self.sessions.len()),
             ("publishers", self.publisher_by_stream.len()),
             ("feeds", self.feeds.len()),
             ("handed-over paths", self.handed_over_paths.len()),
@@ -123,21 +118,12 @@ impl Engine {
 
     /// True once every session has been ended for the relay's stop.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.stopped && self.transmits.is_empty()
+        self.stopped && self.transmits.len() == 0
     }
 
     /// Adds what only the socket counts.
     pub(crate) fn add_socket(&mut self, gso_fallbacks: u64) {
         self.counters.add_gso_fallbacks(gso_fallbacks);
-    }
-
-    /// Queues a small datagram.
-    pub(crate) fn transmit(&mut self, path: FiveTuple, datagram: Vec<u8>) {
-        if self.transmits.len() < MAX_TRANSMITS {
-            self.transmits.push_back((path, datagram));
-        } else {
-            self.counters.drop(DropReason::SocketFull);
-        }
     }
 
     /// Does work for one session; if it panics, that session ends and the worker goes on.

@@ -15,11 +15,8 @@ use crate::srtp::{Opener, Sealer};
 use crate::stream::{Absence, Announcement, Entrance};
 use crate::worker::message::{Message, Subscribed};
 use crate::worker::net::batch::Outbox;
-use crate::worker::publishing::bitrate::BitrateLimit;
 use crate::worker::publishing::publisher::Publisher;
 use crate::worker::sessions::feed_viewers::Attached;
-use crate::worker::sessions::session::State;
-use crate::worker::viewing::viewer::Viewer;
 use crate::worker::viewing::viewer_track::Begun;
 
 impl Engine {
@@ -27,19 +24,7 @@ impl Engine {
     pub(crate) fn publish(&mut self, key: Key, announcement: Announcement, opener: Opener, now: Instant) {
         let (publication, entrance) = announcement.publish(self.id, now);
         let Some(session) = self.sessions.session_mut(key) else { return };
-        let config = &self.shared.config;
-        let stream = session.stream.clone();
-        let mut publisher = Publisher::new(
-            stream,
-            publication,
-            opener,
-            &session.negotiated,
-            rand::random(),
-            config.history_limits(),
-            now,
-        );
-        publisher.bitrate_limit = BitrateLimit::new(config.max_publisher_bitrate, now);
-        session.state = State::Publishing(Box::new(publisher));
+        session.publish(publication, opener, &self.shared.config, now);
         match entrance {
             Entrance::Live(takeover) => self.take_over(key, takeover, false, now),
             Entrance::Standby { replaced } => self.stand_by(key, replaced, now),
@@ -69,9 +54,7 @@ impl Engine {
         let Some(session) = self.sessions.session_mut(key) else { return };
         let stream = session.stream.clone();
         let (watch, live) = self.shared.registry.watch(&stream, self.id);
-        let mut viewer = Viewer::new(watch, sealer, &session.negotiated, stream.to_string(), now);
-        let begun = viewer.attach(self.feeds.join(&stream, key), false, now);
-        session.state = State::Watching(Box::new(viewer));
+        let begun = session.watch(watch, sealer, self.feeds.join(&stream, key), now);
         if let Some(live) = live {
             self.mailbox.send_command(live.worker, Message::Subscribe { stream: stream.clone(), worker: self.id });
         }
@@ -176,7 +159,7 @@ impl Engine {
         self.feeds.mark_ready(stream);
     }
 
-    /// Sends one viewer what it has not got yet.
+    /// Sends one viewer the packets that it does not have yet.
     pub(crate) fn serve_viewer(&mut self, key: Key, outbox: &mut impl Outbox, now: Instant) {
         let Some(session) = self.sessions.session_mut(key) else { return };
         let Some(feed) = self.feeds.get(&session.stream) else { return };

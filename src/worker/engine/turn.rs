@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::state::{Engine, SWEEP_INTERVAL};
-use crate::reason::{DropReason, EndReason};
+use crate::reason::DropReason;
 use crate::stream::{Inbox, WorkerId};
 use crate::worker::message::Message;
-use crate::worker::net::batch::{Outbox, Sent};
-use crate::worker::sessions::ended::end_waiting;
+use crate::worker::net::batch::Outbox;
+use crate::worker::sessions::ended::expire_shared;
 
 /// While the socket is blocked, refused runs are looked at this often, for their age.
 const BLOCKED_INTERVAL: Duration = Duration::from_millis(20);
@@ -15,9 +15,9 @@ const BLOCKED_INTERVAL: Duration = Duration::from_millis(20);
 /// What is left after a serving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// Everybody has everything.
+    /// Every viewer has every packet.
     Idle,
-    /// The time was up before everybody was served.
+    /// The time was up before every viewer was served.
     More,
     /// The socket takes nothing now.
     Blocked,
@@ -58,6 +58,7 @@ impl Engine {
         let started = clock();
         let progress = self.serve_until(outbox, started + budget, started, &mut clock);
         self.counters.add_batch(self.batch.take_tally());
+        self.counters.drops(DropReason::SocketFull, self.transmits.take_lost());
         self.counters.drops(DropReason::InboxFull, self.mailbox.take_lost());
         self.counters.flush();
         self.blocked_until = (progress == Progress::Blocked).then(|| clock() + BLOCKED_INTERVAL);
@@ -74,11 +75,8 @@ impl Engine {
         if self.batch.is_blocked() && !self.batch.retry(outbox, now) {
             return Progress::Blocked;
         }
-        while let Some((path, datagram)) = self.transmits.front() {
-            if outbox.send(path, datagram, None) == Sent::Blocked {
-                return Progress::Blocked;
-            }
-            self.transmits.pop_front();
+        if !self.transmits.send(outbox) {
+            return Progress::Blocked;
         }
         for key in std::mem::take(&mut self.pending_nacks) {
             self.guard(key, now, |engine| engine.answer_nacks(key, outbox, now));
@@ -93,7 +91,7 @@ impl Engine {
                 return Progress::More;
             }
         }
-        // Replays come last: those who are live do not wait for those who are not yet.
+        // Replays come last, so that live viewers do not wait for them.
         while let Some(key) = self.due_viewers.pop() {
             self.guard(key, now, |engine| engine.serve_viewer(key, outbox, now));
             if self.batch.is_blocked() {
@@ -114,7 +112,7 @@ impl Engine {
         while let Some(key) = self.timers.pop_due(now) {
             self.guard(key, now, |engine| engine.on_session_timeout(key, now));
         }
-        // What publishers sent and had to wait.
+        // Packets whose repair delay is over.
         self.flush_published();
         self.due_viewers.extend(std::iter::from_fn(|| self.serving_timers.pop_due(now)));
         self.sample(now);
@@ -123,13 +121,9 @@ impl Engine {
             self.next_sweep = now + SWEEP_INTERVAL;
             self.handed_over_paths.expire(now);
             self.feeds.expire(now);
-            // One worker looks for all.
+            // One worker does this for all.
             if self.id == WorkerId(0) {
-                self.shared.client_closed.expire(now);
-                for waiting in self.shared.pending_sessions.expire(now) {
-                    end_waiting(&waiting, EndReason::NeverConnected, &self.shared, now);
-                }
-                self.shared.pending_sessions.shrink();
+                expire_shared(&self.shared, now);
             }
         }
     }

@@ -33,7 +33,7 @@ const TURN_SERVING: Duration = Duration::from_millis(1);
 /// Messages that wait for a worker; beyond that media is dropped and counted, commands are tried again.
 pub(crate) const INBOX: usize = 8192;
 
-/// A peer's handshake recurses over fragments (SECURITY 4), so workers have more stack than a thread gets.
+/// A peer's handshake recurses over fragments, so workers have more stack than a thread gets.
 const STACK: usize = 8 * 1024 * 1024;
 
 const SOCKET: Token = Token(0);
@@ -86,7 +86,7 @@ pub fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, StartErro
     let mut shared = Shared::new(config, media_port, metrics, inboxes.clone())?;
     shared.socket_drops = SocketDrops::of(sockets.iter_mut().map(|socket| &*socket.source()));
     if sockets.len() > 1 {
-        // Whether the kernel can be told is seen before anybody is placed by it.
+        // Whether the kernel accepts the program is known before sessions are assigned by it.
         shared.assignment.steering.apply(|clients| sockets[0].steer(clients));
     }
     let shared = Arc::new(shared);
@@ -104,7 +104,7 @@ pub fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, StartErro
 }
 
 impl Workers {
-    /// What they share with whoever talks to them.
+    /// What the workers share with the node's handle.
     pub(crate) fn shared(&self) -> Arc<Shared> {
         Arc::clone(&self.shared)
     }
@@ -152,7 +152,7 @@ struct EventLoop {
     engine: Engine,
     /// Seconds in which it did not sleep.
     busy: Counter,
-    /// The same, for whoever looks for a worker.
+    /// The same, for the assignment of sessions.
     awake: Awake,
 }
 

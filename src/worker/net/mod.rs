@@ -5,4 +5,5 @@ pub(crate) mod handed_over;
 pub(crate) mod kernel_drops;
 #[cfg(target_os = "linux")]
 mod reuseport_bpf;
+pub(crate) mod small_datagrams;
 pub(crate) mod socket;

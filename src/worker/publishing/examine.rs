@@ -8,8 +8,7 @@ use super::track::Track;
 use crate::forward::SetsSource;
 use crate::forward::codec::Kind;
 
-/// A video without a keyframe for so long since it began, or since its last one where it has other ways to begin, is worth
-/// a word.
+/// Video without a keyframe for this long, since it began or since its last keyframe, is a problem.
 const WITHOUT_KEYFRAME: Duration = Duration::from_secs(10);
 
 impl Track {

@@ -19,7 +19,7 @@ use crate::srtp::Opened;
 const CHANGE_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Publisher {
-    /// The track of a packet whose payload type none has now: sound with copies of earlier packets, a track's first packet,
+    /// The track of a packet whose payload type none has now: audio with copies of earlier packets, a track's first packet,
     /// or the first in another codec.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ pub(crate) struct Ids([Option<Extension>; IDS]);
 pub(crate) struct ExtensionValues {
     /// The number that counts all packets of the transport.
     pub(crate) transport_sequence: Option<u16>,
-    /// What viewers are told.
+    /// What viewers are sent.
     pub(crate) extensions: HeaderExtensions,
 }
 

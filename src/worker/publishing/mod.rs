@@ -1,6 +1,7 @@
 //! A publisher's side of a session: from an opened packet to one push for each worker with viewers. The engine calls it.
 
 pub(crate) mod bitrate;
+mod cache;
 mod examine;
 mod formats;
 mod header_extensions;

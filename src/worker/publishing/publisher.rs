@@ -22,7 +22,7 @@ use crate::stream::{Publication, Takeover, WorkerId};
 use crate::worker::message::{Published, Subscribed, SubscribedTrack};
 use crate::worker::presence::{LOST, Presence};
 
-/// How often a standby looks whether the live publisher is still heard.
+/// How often a standby checks whether the live publisher is still heard.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A connected publisher: the live one of its stream, or its standby.
@@ -42,7 +42,7 @@ pub(crate) struct Publisher {
     pub(crate) refusals_logged: Rarely,
     verdicts: Vec<KeyframeResponsive>,
     limits: HistoryLimits,
-    /// When a standby looks whether it is its turn.
+    /// When a standby next checks whether to take over.
     look_at: Option<Instant>,
     pub(crate) presence: Presence,
     pub(crate) repair_delay: RepairDelay,
@@ -50,7 +50,7 @@ pub(crate) struct Publisher {
     pub(crate) bitrate_limit: Option<BitrateLimit>,
 }
 
-/// What a publisher is told now.
+/// What is due for a publisher.
 #[derive(Default)]
 pub(crate) struct Due {
     /// Compound packets, each a datagram.
@@ -149,28 +149,6 @@ impl Publisher {
             track.clear_waiting();
         }
         self.stand_by(now);
-    }
-
-    /// Drops packets for late viewers that are too old; how many octets the frames since the last keyframe take, and since
-    /// when the oldest of them is kept.
-    pub(crate) fn expire_cache(&mut self, now: Instant) -> (usize, Instant) {
-        let (mut octets, mut since) = (0, now);
-        for track in &mut self.tracks {
-            track.history.expire(now);
-            let frames = track.history.cache_cost().filter(|_| track.kind == Kind::Video);
-            if let Some((cost, received)) = frames {
-                octets += cost;
-                since = since.min(received);
-            }
-        }
-        (octets, since)
-    }
-
-    /// Drops the frames since the last keyframe, to make room for those of other publishers.
-    pub(crate) fn give_up_cache(&mut self, now: Instant) {
-        for track in self.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
-            track.history.give_up_cache(now);
-        }
     }
 
     /// The number that tells this publisher from others: its takeover count.

@@ -1,5 +1,5 @@
-//! Sound that comes with copies of earlier packets (RFC 2198): what did not arrive is rebuilt from a copy in a later packet,
-//! for every viewer, and needs not be asked for again.
+//! Audio packets that carry copies of earlier ones (RFC 2198): a lost packet is rebuilt from a copy in a later packet, for
+//! every viewer, and no NACK is sent for it.
 //!
 //! The rule: a copy stands for a packet only where the numbers prove which one. The packets before and behind the gap must
 //! be as many steps apart in time as in number, a step being the age of the newest copy; after silence, or from a sender

@@ -177,7 +177,7 @@ impl Publisher {
             payload_type: retired.payload_type,
             descriptor: Descriptor::of(track.format.codec, payload),
             extensions: HeaderExtensions::default(),
-            // Nobody begins with it.
+            // No viewer begins with it.
             part: Part::default(),
             keyframe: false,
             leads: 0,

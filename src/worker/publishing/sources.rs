@@ -67,7 +67,7 @@ pub(super) struct Retired {
     pub(super) until: Instant,
 }
 
-/// The packets of one picture of a source that may take over.
+/// The packets of one frame of a source that may take over.
 #[derive(Default)]
 pub(super) struct Lead {
     /// SSRC and timestamp.

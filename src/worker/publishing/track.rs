@@ -25,7 +25,7 @@ pub(crate) struct Track {
     pub(crate) format: Format,
     pub(crate) payload_type: u8,
     pub(crate) rtx_payload_type: Option<u8>,
-    /// Of its sound with copies of earlier packets (RFC 2198).
+    /// Of audio packets with copies of earlier ones (RFC 2198).
     pub(crate) red_payload_type: Option<u8>,
     pub(crate) accepts_keyframe_requests: bool,
     /// Where packets come from now: declared in the offer, else learnt from the first packet.
@@ -174,7 +174,7 @@ impl Track {
         }
     }
 
-    /// Columns and rows of its pictures, once a keyframe or the offer has told.
+    /// Columns and rows of its frames, once a keyframe or the offer has shown them.
     pub(crate) fn size(&self) -> Option<(u16, u16)> {
         let offered = || self.assembler.as_ref()?.size();
         self.keyframes.size().or_else(offered).map(|size| (size.width, size.height))

@@ -100,6 +100,15 @@ pub(crate) fn end_waiting(waiting: &PendingSession, asked: EndReason, shared: &S
     warn_of_unreached(record, reason, shared, now);
 }
 
+/// Ends the pending sessions whose clients never sent a packet, and forgets what is kept of ended ones for a while.
+pub(crate) fn expire_shared(shared: &Shared, now: Instant) {
+    shared.client_closed.expire(now);
+    for waiting in shared.pending_sessions.expire(now) {
+        end_waiting(&waiting, EndReason::NeverConnected, shared, now);
+    }
+    shared.pending_sessions.shrink();
+}
+
 /// Tells the operator, once in a while, that a client did not connect.
 fn warn_of_unreached(record: &SessionRecord, reason: EndReason, shared: &Shared, now: Instant) {
     let session = Unreached { reason, client: record.client, told: &record.told(), media_port: shared.media_port };

@@ -7,8 +7,11 @@ use super::session::{Session, State};
 use crate::metrics::Direction;
 use crate::peer::{Channel, ChannelMessage};
 use crate::reason::{DropReason, EndReason};
+use crate::stream::WorkerId;
 use crate::worker::mailbox::Mailbox;
+use crate::worker::message::Message;
 use crate::worker::net::batch::{Batch, Outbox};
+use crate::worker::presence::Presence;
 use crate::worker::stats::counters::Counters;
 use crate::worker::stats::sent::NacksAnswered;
 use crate::worker::viewing::stream_feed::StreamFeed;
@@ -48,7 +51,7 @@ impl Session {
         true
     }
 
-    /// Sends a viewer what it has not got yet; `None` if it is not connected.
+    /// Sends a viewer the packets that it does not have yet; `None` if it is not connected.
     pub(crate) fn serve(
         &mut self,
         feed: &StreamFeed,
@@ -156,6 +159,37 @@ impl Session {
             (State::Watching(viewer), Some(peer)) => viewer.channels.send_early(peer, now),
             _ => {}
         }
+    }
+
+    /// The client has sent a data message: a publisher's goes to its viewers, a viewer's to the worker of its publisher.
+    /// False if there is none.
+    pub(crate) fn on_data(
+        &self,
+        label: String,
+        message: ChannelMessage,
+        publisher: Option<WorkerId>,
+        mailbox: &mut Mailbox,
+    ) -> bool {
+        match &self.state {
+            State::Connecting(_) => {}
+            State::Publishing(publisher) => publisher.send_data(&label, &message, mailbox),
+            State::Watching(_) => {
+                let Some(worker) = publisher else { return false };
+                let stream = self.stream.clone();
+                mailbox.send_media(worker, Message::DataFromViewer { stream, label, message }, 1);
+            }
+        }
+        true
+    }
+
+    /// Resumes a viewer that was paused: what its tracks ask for, and how many packets it was not sent meanwhile.
+    pub(crate) fn resume(&mut self, feed: &StreamFeed, now: Instant) -> Option<(Begun, u64)> {
+        let viewer = self.state.viewer_mut()?;
+        let Presence::Away { since } = viewer.presence else { return None };
+        let (begun, missed) = viewer.resume(feed, now);
+        let paused_ms = now.saturating_duration_since(since).as_millis() as u64;
+        tracing::debug!(session = %self.id, paused_ms, missed, "viewer resumed");
+        Some((begun, missed))
     }
 
     /// Opens the publisher's data channels to a viewer that has not opened them itself, once its time for that is over;

@@ -4,6 +4,7 @@
 pub(crate) mod ended;
 pub(crate) mod feed_viewers;
 mod media;
+mod peer;
 pub(crate) mod report;
 pub(crate) mod session;
 pub(crate) mod setup;

@@ -124,41 +124,41 @@ impl Publisher {
 impl Viewer {
     /// The smallest round trip of its tracks: what the network takes, without what the client does.
     fn round_trip(&self) -> Option<Duration> {
-        self.legs.iter().filter_map(|leg| leg.rtt()).min()
+        self.tracks.iter().filter_map(|viewer_track| viewer_track.rtt()).min()
     }
 
     fn stage(&self, feed: Option<&StreamFeed>) -> Stage {
-        if self.legs.iter().all(|leg| leg.outbound_track.state() == TrackState::Paused) {
+        if self.tracks.iter().all(|viewer_track| viewer_track.outbound_track.state() == TrackState::Paused) {
             return Stage::Paused;
         }
         if feed.is_some_and(|feed| feed.source.is_some()) { Stage::Live } else { Stage::Waiting }
     }
 
     fn reports(&mut self, negotiated: &Negotiated, feed: Option<&StreamFeed>, now: Instant) -> Vec<TrackReport> {
-        let report = |leg: &mut ViewerTrack| {
-            let is_own = |section: &&Section| section.ssrc == leg.outbound_track.ssrc();
+        let report = |viewer_track: &mut ViewerTrack| {
+            let is_own = |section: &&Section| section.ssrc == viewer_track.outbound_track.ssrc();
             let agreed = negotiated.sections.iter().find(is_own).and_then(|section| section.payloads.first());
-            let format = feed.and_then(|feed| feed.track(leg.kind)).map(|track| &track.format);
+            let format = feed.and_then(|feed| feed.track(viewer_track.kind)).map(|track| &track.format);
             let format = format.or(agreed.map(|payload| &payload.format))?;
-            let counts = *leg.outbound_track.counts();
+            let counts = *viewer_track.outbound_track.counts();
             Some(TrackReport {
-                kind: leg.kind.as_str(),
+                kind: viewer_track.kind.as_str(),
                 codec: format.codec.name(),
                 profile: format.profile().name(),
                 size: None,
-                ssrc: Some(leg.outbound_track.ssrc()),
-                packets: leg.sent.packets,
-                bytes: leg.sent.bytes,
-                rates: leg.meter.look(leg.sent, 0, now),
+                ssrc: Some(viewer_track.outbound_track.ssrc()),
+                packets: viewer_track.sent.packets,
+                bytes: viewer_track.sent.bytes,
+                rates: viewer_track.meter.look(viewer_track.sent, 0, now),
                 hold: Duration::ZERO,
                 keyframe_interval: None,
                 sets: None,
                 lint: Vec::new(),
-                lost_packets: leg.heard.map_or(0, |heard| heard.lost),
+                lost_packets: viewer_track.heard.map_or(0, |heard| heard.lost),
                 repaired_packets: counts.resent,
-                jitter: leg.heard.map(|heard| heard.jitter(format.clock_rate)),
+                jitter: viewer_track.heard.map(|heard| heard.jitter(format.clock_rate)),
             })
         };
-        self.legs.iter_mut().filter_map(report).collect()
+        self.tracks.iter_mut().filter_map(report).collect()
     }
 }

@@ -11,9 +11,9 @@ use crate::peer::Peer;
 use crate::sdp::Negotiated;
 use crate::session::SessionRecord;
 use crate::session::quota::Slot;
-use crate::session::steering::Steered;
+use crate::session::steering::{Steered, Steering};
 use crate::srtp::SrtpProfile;
-use crate::stream::Announcement;
+use crate::stream::{Announcement, WorkerId};
 use crate::worker::publishing::publisher::Publisher;
 use crate::worker::stats::counters::Counters;
 use crate::worker::stats::stream_share::Share;
@@ -31,16 +31,16 @@ pub(crate) struct Session {
     pub(crate) state: State,
     /// Where its packets go now.
     pub(crate) path: Option<FiveTuple>,
-    /// Where the kernel would bring its packets to another worker.
+    /// Set if the kernel would bring its packets to another worker.
     pub(crate) steered: Option<Steered>,
     pub(crate) facts: Facts,
-    /// What others may know of it.
+    /// What HTTP shows of it.
     pub(crate) record: Arc<SessionRecord>,
-    /// Its part of what the relay takes.
+    /// Its slot among the sessions that the relay accepts.
     pub(crate) slot: Slot,
-    /// Once it is connected: its part in what is measured of its stream.
+    /// Its share in the metrics of its stream, once it is connected.
     pub(crate) share: Option<Share>,
-    /// When it was last asked for its round trip.
+    /// When its round-trip time was last measured.
     pub(crate) probed: Option<Instant>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) enum State {
     Connecting(Option<Announcement>),
     /// Its packets are opened and forwarded.
     Publishing(Box<Publisher>),
-    /// It gets what the stream's feed has.
+    /// It is sent the packets of the stream's feed.
     Watching(Box<Viewer>),
 }
 
@@ -127,6 +127,17 @@ impl Session {
             State::Watching(viewer) => viewer.poll_timeout(),
         };
         role.into_iter().chain(peer).min()
+    }
+
+    /// Lists the client's address for the kernel, so that its next datagrams reach this worker; true if that is a change.
+    pub(crate) fn steer(&mut self, path: FiveTuple, worker: WorkerId, steering: &Steering) -> bool {
+        if self.path != Some(path) || self.steered.as_ref().is_some_and(|steered| steered.is_for(path.remote)) {
+            return false;
+        }
+        // The old entry goes first, because the list may be full.
+        self.steered = None;
+        self.steered = steering.list(path.remote, worker);
+        self.steered.is_some()
     }
 
     /// Notes the first media packet in or out.

@@ -5,10 +5,18 @@ use std::time::{Duration, Instant};
 use super::session::{Facts, Session, State};
 use crate::five_tuple::FiveTuple;
 use crate::ice::Admission;
+use crate::metrics::{Metrics, Phase, SessionState};
 use crate::peer::{Certificate, Config as PeerConfig, Peer};
 use crate::session::pending_sessions::PendingSession;
-use crate::srtp::{Keys, SrtpProfile};
-use crate::stream::Announcement;
+use crate::srtp::{Keys, Opener, Sealer, SrtpProfile};
+use crate::stream::{Announcement, Publication, Watch};
+use crate::worker::Config;
+use crate::worker::publishing::bitrate::BitrateLimit;
+use crate::worker::publishing::publisher::Publisher;
+use crate::worker::stats::stream_share::Share;
+use crate::worker::viewing::stream_feed::StreamFeed;
+use crate::worker::viewing::viewer::Viewer;
+use crate::worker::viewing::viewer_track::Begun;
 
 /// What a session is from now on: its DTLS handshake has completed.
 pub(crate) enum Entered {
@@ -19,7 +27,7 @@ pub(crate) enum Entered {
 
 impl Session {
     /// The session of a client whose first check arrived, and what the demultiplexer admits it by.
-    pub(crate) fn adopt(pending: PendingSession) -> (Self, Admission) {
+    pub(crate) fn adopt(pending: PendingSession, metrics: &Metrics) -> (Self, Admission) {
         let PendingSession { id, role, stream, local, negotiated, announcement, record, slot, .. } = pending;
         let admission = Admission { local: local.clone(), remote: negotiated.remote.clone() };
         let session = Self {
@@ -38,6 +46,8 @@ impl Session {
             share: None,
             probed: None,
         };
+        metrics.sessions[role][SessionState::Waiting].dec();
+        metrics.sessions[role][session.state.label()].inc();
         (session, admission)
     }
 
@@ -68,14 +78,14 @@ impl Session {
         true
     }
 
-    /// Takes note of the completed DTLS handshake; what the session is now, and how long the handshake took. `None` if it
-    /// had completed before.
+    /// Takes note of the completed DTLS handshake; what the session is now. `None` if it had completed before.
     pub(crate) fn connect(
         &mut self,
         path: Option<FiveTuple>,
         keys: &Keys,
+        metrics: &Metrics,
         now: Instant,
-    ) -> Option<(Entered, Duration)> {
+    ) -> Option<Entered> {
         let State::Connecting(announcement) = &mut self.state else { return None };
         let entered = announcement.take().map_or(Entered::Viewer, Entered::Publisher);
         self.path = path;
@@ -90,6 +100,33 @@ impl Session {
             srtp = ?keys.local.profile,
             "session connected"
         );
-        Some((entered, now.saturating_duration_since(self.facts.opened.unwrap_or(now))))
+        let took = now.saturating_duration_since(self.facts.opened.unwrap_or(now));
+        metrics.setup[Phase::Dtls].observe(took.as_secs_f64());
+        metrics.sessions[self.role][SessionState::Connecting].dec();
+        metrics.sessions[self.role][SessionState::Connected].inc();
+        self.share = Some(Share::new(self.role, metrics.stream(&self.stream)));
+        Some(entered)
+    }
+
+    /// Makes the session a publisher's.
+    pub(crate) fn publish(&mut self, publication: Publication, opener: Opener, config: &Config, now: Instant) {
+        let (stream, limits) = (self.stream.clone(), config.history_limits());
+        let mut publisher = Publisher::new(stream, publication, opener, &self.negotiated, rand::random(), limits, now);
+        publisher.bitrate_limit = BitrateLimit::new(config.max_publisher_bitrate, now);
+        self.state = State::Publishing(Box::new(publisher));
+    }
+
+    /// Makes the session a viewer's; what its tracks ask for.
+    pub(crate) fn watch(&mut self, watch: Watch, sealer: Sealer, feed: &StreamFeed, now: Instant) -> Begun {
+        let mut viewer = Viewer::new(watch, sealer, &self.negotiated, self.stream.to_string(), now);
+        let begun = viewer.attach(feed, false, now);
+        self.state = State::Watching(Box::new(viewer));
+        begun
+    }
+
+    /// A check came, but the handshake was not completed in time.
+    pub(crate) fn note_handshake_timeout(&mut self) {
+        let alert = self.peer.as_ref().and_then(Peer::clear_alert);
+        self.facts.failure = alert.map(|alert| format!("the client may have ended the DTLS handshake: {alert}"));
     }
 }

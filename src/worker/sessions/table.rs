@@ -4,35 +4,34 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Instant;
 
+use slotmap::DenseSlotMap;
+
 use super::session::Session;
 use crate::demux::Key;
 use crate::name::SessionId;
 use crate::worker::publishing::publisher::Publisher;
 use crate::worker::viewing::viewer::Viewer;
 
-/// A table of sessions; keys are used again.
+/// A table of sessions.
 #[derive(Default)]
 pub(crate) struct Sessions {
-    slots: Vec<Option<Box<Session>>>,
-    vacant: Vec<Key>,
+    /// Dense, so that a few sessions from any place on are found without a walk.
+    sessions: DenseSlotMap<Key, Box<Session>>,
     key_by_id: HashMap<SessionId, Key>,
 }
 
 impl Sessions {
     /// Adds a session.
     pub(crate) fn insert(&mut self, session: Session) -> Key {
-        let key = self.vacant.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            Key(self.slots.len() as u32 - 1)
-        });
-        self.key_by_id.insert(session.id, key);
-        self.slots[key.0 as usize] = Some(Box::new(session));
+        let id = session.id;
+        let key = self.sessions.insert(Box::new(session));
+        self.key_by_id.insert(id, key);
         key
     }
 
     /// The session of a key.
     pub(crate) fn session_mut(&mut self, key: Key) -> Option<&mut Session> {
-        self.slots.get_mut(key.0 as usize)?.as_deref_mut()
+        self.sessions.get_mut(key).map(Box::as_mut)
     }
 
     /// The publisher of a key, if that is one.
@@ -52,9 +51,8 @@ impl Sessions {
 
     /// Takes a session out.
     pub(crate) fn remove(&mut self, key: Key) -> Option<Box<Session>> {
-        let session = self.slots.get_mut(key.0 as usize)?.take()?;
+        let session = self.sessions.remove(key)?;
         self.key_by_id.remove(&session.id);
-        self.vacant.push(key);
         Some(session)
     }
 
@@ -63,25 +61,18 @@ impl Sessions {
         self.key_by_id.get(id).copied()
     }
 
-    /// Places for sessions, taken or not.
-    pub(crate) fn places(&self) -> usize {
-        self.slots.len()
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.sessions.len()
     }
 
-    /// True when there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.key_by_id.is_empty()
-    }
-
-    /// The keys of those of these places that are taken.
+    /// The keys of the sessions in these places. A session that ends leaves its place to the last one.
     pub(crate) fn keys_at(&self, places: Range<usize>) -> Vec<Key> {
-        let end = places.end.min(self.slots.len());
-        let taken = |place: &usize| self.slots[*place].is_some();
-        (places.start..end).filter(taken).map(|place| Key(place as u32)).collect()
+        self.sessions.keys().skip(places.start).take(places.len()).collect()
     }
 
     /// The keys of all sessions.
     pub(crate) fn keys(&self) -> Vec<Key> {
-        self.key_by_id.values().copied().collect()
+        self.sessions.keys().collect()
     }
 }

@@ -82,7 +82,7 @@ impl Counters {
         self.answered.missing += answered.missing;
     }
 
-    /// Counts viewers that are sent the pictures since the last keyframe.
+    /// Counts viewers that are sent the frames since the last keyframe.
     pub(crate) fn add_replays(&mut self, replays: u64) {
         self.replays += replays;
     }

@@ -1,4 +1,4 @@
-//! What passes in a second, from counts that are looked at now and then, and what one published track brings.
+//! Rates, from counts that are read now and then, and the counts of one published track.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ pub(crate) struct Meter {
 pub(crate) struct Intake {
     pub(crate) volume: Volume,
     frames: u64,
-    /// RTP timestamp of the newest picture.
+    /// RTP timestamp of the newest frame.
     newest: Option<u32>,
     /// When the newest keyframe began to arrive.
     keyframe: Option<Instant>,
@@ -59,7 +59,7 @@ impl Intake {
     pub(crate) fn on_packet(&mut self, bytes: usize, timestamp: u32) {
         self.volume.packets += 1;
         self.volume.bytes += bytes as u64;
-        // A packet that comes late belongs to a picture that was counted.
+        // A late packet belongs to a frame that has been counted.
         if self.newest.is_none_or(|newest| timestamp.wrapping_sub(newest) as i32 > 0) {
             self.newest = Some(timestamp);
             self.frames += 1;

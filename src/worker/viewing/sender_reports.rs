@@ -1,8 +1,9 @@
-//! What a viewer is told of the publisher's clock (RFC 3550 6.4.1), so that sound and pictures play together.
+//! Sender reports to a viewer (RFC 3550 6.4.1): they map its RTP timestamps to the publisher's clock, so that audio and video
+//! play in step.
 //!
-//! The rule: what is said holds for the packets that the viewer gets now. Nothing is said while pictures are on their way
-//! to live, because then it would be wrong when they get there, nor while only one of sound and pictures has come to
-//! another publisher, whose clock is another.
+//! The rule: a report is true for the packets that the viewer is sent now. No report is sent while a replay runs, because
+//! the mapping changes when it ends, nor while only one of audio and video has switched to another publisher, whose clock
+//! differs.
 
 use std::time::{Duration, Instant};
 
@@ -19,12 +20,12 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 /// first one are spread over.
 pub(crate) const REPORT_RETRY: Duration = Duration::from_millis(200);
 
-/// How long a report about sound waits for one about pictures, and the other way round.
+/// How long a report on audio waits for one on video, and a report on video for one on audio.
 const REPORT_PATIENCE: Duration = Duration::from_secs(4);
 
 impl Viewer {
-    /// The first report goes with the first packets, so that sound and picture are in step from the start; but not before
-    /// the pictures are live, and at once when they are.
+    /// Schedules the first report with the first packets, so that audio and video are in step from the start; during a
+    /// replay, at its end.
     pub(crate) fn time_reports(&mut self, serving: &mut Serving, replaying: bool, now: Instant) {
         let became_live = std::mem::replace(&mut self.replaying, replaying) && !replaying;
         let is_first = self.next_report.is_none() && serving.sent.received.is_some() && !replaying;
@@ -52,29 +53,35 @@ impl Viewer {
         let mut packets = Vec::new();
         let Some(feed) = feed.filter(|feed| feed.source.is_some()) else { return packets };
         // Until the publisher's first report there is no clock to tell, and [`Viewer::on_first_clock`] says when there is;
-        // sound and picture are out of step until then.
-        if !self.legs.iter().any(|leg| feed.track(leg.kind).is_some_and(|track| track.clock.is_some())) {
+        // audio and video are out of step until then.
+        if !self
+            .tracks
+            .iter()
+            .any(|viewer_track| feed.track(viewer_track.kind).is_some_and(|track| track.clock.is_some()))
+        {
             self.next_report = Some(now + REPORT_INTERVAL);
             return packets;
         }
-        let told = |leg: &ViewerTrack| {
-            let track = feed.track(leg.kind).filter(|_| leg.outbound_track.counts().packets > 0)?;
+        let told = |viewer_track: &ViewerTrack| {
+            let track = feed.track(viewer_track.kind).filter(|_| viewer_track.outbound_track.counts().packets > 0)?;
             let clock = track.clock?;
-            Some((track, clock, leg.outbound_track.map_timestamp(track.epoch, LayerId::default(), clock.rtp)?))
+            Some((track, clock, viewer_track.outbound_track.map_timestamp(track.epoch, LayerId::default(), clock.rtp)?))
         };
-        // Another publisher has another clock: until both sound and pictures are its own, neither is told of it.
-        let is_awaited = |leg: &ViewerTrack| feed.track(leg.kind).is_some() && leg.outbound_track.counts().packets > 0;
-        if self.legs.iter().any(|leg| is_awaited(leg) && told(leg).is_none())
+        // Another publisher has another clock: until both audio and video come from it, neither is reported.
+        let is_awaited = |viewer_track: &ViewerTrack| {
+            feed.track(viewer_track.kind).is_some() && viewer_track.outbound_track.counts().packets > 0
+        };
+        if self.tracks.iter().any(|viewer_track| is_awaited(viewer_track) && told(viewer_track).is_none())
             && now < *self.reports_wait.get_or_insert(now) + REPORT_PATIENCE
         {
             return packets;
         }
         self.reports_wait = None;
-        for leg in &mut self.legs {
-            let Some((track, clock, rtp)) = told(leg) else { continue };
-            let counts = leg.outbound_track.counts();
+        for viewer_track in &mut self.tracks {
+            let Some((track, clock, rtp)) = told(viewer_track) else { continue };
+            let counts = viewer_track.outbound_track.counts();
             let outgoing = Outgoing {
-                ssrc: leg.outbound_track.ssrc(),
+                ssrc: viewer_track.outbound_track.ssrc(),
                 clock,
                 rtp,
                 clock_rate: track.format.clock_rate,
@@ -83,7 +90,7 @@ impl Viewer {
                 octets: counts.octets as u32,
             };
             let (report, named) = sender_report(&outgoing, &self.cname, now);
-            leg.round_trip.on_sent(named, now);
+            viewer_track.round_trip.on_sent(named, now);
             packets.push(report);
             self.next_report = Some(now + REPORT_INTERVAL);
         }

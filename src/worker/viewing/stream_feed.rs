@@ -1,4 +1,4 @@
-//! The viewers' side of a stream on one worker: what arrived for it, and whose turn it is.
+//! The viewers' side of a stream on one worker: the packets that arrived for it, and which viewer is served next.
 //!
 //! All viewers read one history through cursors of their own, so a packet is kept once, however many watch. The viewer
 //! that is served first changes with every pass.
@@ -68,7 +68,7 @@ impl FeedTrack {
         let Some(newest) = self.history.head().checked_sub(1) else { return false };
         match self.history.get(newest) {
             Get::Packet(packet) => now.saturating_duration_since(packet.received) >= SILENT,
-            // It has been there, and is kept for those who come at most.
+            // It has arrived, and is kept for late viewers at most.
             Get::TooOld => true,
             Get::NotYet => false,
         }
@@ -113,7 +113,7 @@ impl StreamFeed {
         }
     }
 
-    /// The publisher, while it is there and heard: nobody is sent again what was sent before one that is not.
+    /// The publisher, while it is connected and heard. Without one, viewers are sent nothing a second time.
     pub(crate) fn live(&self) -> Option<Source> {
         self.source.filter(|source| !source.lost)
     }
@@ -341,7 +341,7 @@ impl StreamFeeds {
         None
     }
 
-    /// True when some viewer waits for its turn.
+    /// True if a viewer waits to be served.
     pub(crate) fn is_ready(&self) -> bool {
         !self.ready.is_empty()
     }
@@ -352,7 +352,7 @@ mod tests {
     use super::*;
 
     fn pass(feeds: &mut StreamFeeds) -> Vec<u32> {
-        std::iter::from_fn(|| feeds.next_viewer().map(|key| key.0)).collect()
+        std::iter::from_fn(|| feeds.next_viewer().map(Key::place)).collect()
     }
 
     #[test]
@@ -360,7 +360,7 @@ mod tests {
         let mut feeds = StreamFeeds::new(HistoryLimits::default());
         let stream: StreamName = "cam".parse().unwrap();
         for key in 0..3 {
-            feeds.join(&stream, Key(key));
+            feeds.join(&stream, Key::in_place(key));
         }
         feeds.mark_ready(&stream);
         assert_eq!(pass(&mut feeds), [0, 1, 2]);
@@ -374,19 +374,19 @@ mod tests {
         let mut feeds = StreamFeeds::new(HistoryLimits::default());
         let stream: StreamName = "cam".parse().unwrap();
         for key in 0..3 {
-            feeds.join(&stream, Key(key));
+            feeds.join(&stream, Key::in_place(key));
         }
         feeds.mark_ready(&stream);
-        assert_eq!(feeds.next_viewer(), Some(Key(0)));
+        assert_eq!(feeds.next_viewer(), Some(Key::in_place(0)));
         feeds.mark_ready(&stream);
         assert_eq!(pass(&mut feeds), [1, 2, 1, 2, 0]);
         feeds.mark_ready(&stream);
         feeds.next_viewer();
-        feeds.leave(&stream, Key(0));
+        feeds.leave(&stream, Key::in_place(0));
         let rest = pass(&mut feeds);
         assert!(rest.contains(&1) && rest.contains(&2), "{rest:?}");
-        feeds.leave(&stream, Key(1));
-        feeds.leave(&stream, Key(2));
+        feeds.leave(&stream, Key::in_place(1));
+        feeds.leave(&stream, Key::in_place(2));
         assert!(feeds.get(&stream).is_none());
     }
 }

@@ -20,23 +20,23 @@ use crate::worker::net::batch::{Batch, MAX_DATAGRAM, Outbox};
 use crate::worker::presence::{Presence, SILENCE};
 use crate::worker::stats::sent::{NacksAnswered, Served};
 
-/// Without RTCP for so long, a viewer that asks for packets then had no network meanwhile.
+/// A viewer that sent no RTCP for this long and then sends NACKs had no network meanwhile.
 const QUIET: Duration = Duration::from_millis(1500);
 
 /// Packets that a viewer may have asked for and not got yet, and that are read of one datagram. A NACK can name some 6,000;
-/// nobody who receives anything misses more than these, and the rest of a longer list is ignored.
+/// a viewer that receives anything lacks no more than these, and the rest of a longer list is ignored.
 const MAX_ASKED: usize = 512;
 
 /// A connected viewer.
 pub(crate) struct Viewer {
     pub(crate) watch: Watch,
     sealer: Sealer,
-    pub(crate) legs: Vec<ViewerTrack>,
+    pub(crate) tracks: Vec<ViewerTrack>,
     pub(crate) channels: Channels,
-    /// What the viewer has asked for again: outbound track and sequence number.
+    /// Pending NACKs: index of the track, and sequence number.
     asked: Vec<(usize, u16)>,
     pub(crate) next_report: Option<Instant>,
-    /// Since when a report waits for sound and pictures to have one clock.
+    /// Since when a report waits for audio and video to have one clock.
     pub(crate) reports_wait: Option<Instant>,
     /// Some outbound track is on its way to live: what a report says about it would be wrong when it gets there.
     pub(crate) replaying: bool,
@@ -79,7 +79,7 @@ impl Viewer {
             rtx_payload_type: payload.rtx_payload_type,
             red_payload_type: payload.red.map(|red| red.payload_type),
         };
-        let leg = |section: &Section| {
+        let viewer_track = |section: &Section| {
             let outbound_track = OutboundTrack::new(OutboundTrackConfig {
                 kind: section.kind,
                 ssrc: section.ssrc,
@@ -91,15 +91,15 @@ impl Viewer {
             });
             ViewerTrack::new(section.kind, outbound_track)
         };
-        let mut legs: Vec<ViewerTrack> = sections.map(leg).collect();
+        let mut tracks: Vec<ViewerTrack> = sections.map(viewer_track).collect();
         // An iterator that filters tells no length, so there is room for four.
-        legs.shrink_to_fit();
-        // Audio first: a late sound is heard before a late picture is seen.
-        legs.sort_by_key(|leg| leg.kind == Kind::Video);
+        tracks.shrink_to_fit();
+        // Audio first: late audio is noticed sooner than late video.
+        tracks.sort_by_key(|viewer_track| viewer_track.kind == Kind::Video);
         Self {
             watch,
             sealer,
-            legs,
+            tracks,
             channels,
             asked: Vec::new(),
             next_report: None,
@@ -116,7 +116,7 @@ impl Viewer {
         }
     }
 
-    /// Seals everything that the viewer has not got yet and sends it as runs.
+    /// Seals all packets that the viewer does not have yet and sends them as runs.
     pub(crate) fn serve(
         &mut self,
         feed: &StreamFeed,
@@ -129,49 +129,49 @@ impl Viewer {
             return serving;
         }
         let (mut serve_at, mut replaying) = (None, false);
-        for leg in &mut self.legs {
-            let Some(track) = feed.track(leg.kind) else { continue };
+        for viewer_track in &mut self.tracks {
+            let Some(track) = feed.track(viewer_track.kind) else { continue };
             let served = &mut serving.sent;
-            let volume = &mut served.volumes[leg.kind as usize];
+            let volume = &mut served.volumes[viewer_track.kind as usize];
             let mut burst = u64::MAX;
-            leg.hold_back(now);
-            if leg.outbound_track.has_send_time() {
-                leg.outbound_track.set_send_time(now.saturating_duration_since(self.began));
+            viewer_track.hold_back(now);
+            if viewer_track.outbound_track.has_send_time() {
+                viewer_track.outbound_track.set_send_time(now.saturating_duration_since(self.began));
             }
-            if leg.is_busy() {
+            if viewer_track.is_busy() {
                 let ticked;
-                (burst, ticked) = leg.tick(track, now);
+                (burst, ticked) = viewer_track.tick(track, now);
                 serving.begun.add(ticked);
             }
             while !batch.is_blocked() && volume.packets < burst {
                 let room = batch.room();
-                let Some(written) = leg.outbound_track.pull(&track.history, room) else { break };
+                let Some(written) = viewer_track.outbound_track.pull(&track.history, room) else { break };
                 let Some(len) = seal(&mut self.sealer, room, &written) else { continue };
                 volume.packets += 1;
                 volume.bytes += len as u64;
                 batch.commit(len, outbox, now);
             }
-            leg.sent.packets += volume.packets;
-            leg.sent.bytes += volume.bytes;
-            let counts = *leg.outbound_track.counts();
-            let since = std::mem::replace(&mut leg.counted, counts);
+            viewer_track.sent.packets += volume.packets;
+            viewer_track.sent.bytes += volume.bytes;
+            let counts = *viewer_track.outbound_track.counts();
+            let since = std::mem::replace(&mut viewer_track.counted, counts);
             served.oversized += counts.oversized - since.oversized;
             served.too_old += counts.late - since.late + counts.fell_behind - since.fell_behind;
             served.codec += counts.undecodable - since.undecodable;
             served.skipped += counts.passed_by - since.passed_by;
             let newest = track.history.head().checked_sub(1).map(|position| track.history.get(position));
             // What is replayed is old by intent.
-            let live = volume.packets > 0 && !leg.outbound_track.is_replaying();
+            let live = volume.packets > 0 && !viewer_track.outbound_track.is_replaying();
             if let (Some(Get::Packet(newest)), true) = (newest, live) {
                 served.received = Some(served.received.map_or(newest.received, |other| other.min(newest.received)));
             }
-            if leg.outbound_track.wants_keyframe() && feed.live().is_some() {
+            if viewer_track.outbound_track.wants_keyframe() && feed.live().is_some() {
                 serving.begun.demands = true;
-                serving.begun.add(leg.unstick(track, now));
+                serving.begun.add(viewer_track.unstick(track, now));
             }
-            if leg.is_busy() {
-                serve_at = leg.next_serving(volume.packets, now).into_iter().chain(serve_at).min();
-                replaying |= leg.outbound_track.is_replaying();
+            if viewer_track.is_busy() {
+                serve_at = viewer_track.next_serving(volume.packets, now).into_iter().chain(serve_at).min();
+                replaying |= viewer_track.outbound_track.is_replaying();
             }
         }
         batch.flush(outbox, now);
@@ -193,33 +193,34 @@ impl Viewer {
     ) -> NacksAnswered {
         let mut answered = NacksAnswered::default();
         for (place, sequence) in self.asked.drain(..) {
-            let leg = &mut self.legs[place];
-            let Some(track) = feed.track(leg.kind) else { continue };
+            let viewer_track = &mut self.tracks[place];
+            let Some(track) = feed.track(viewer_track.kind) else { continue };
             if batch.is_blocked() {
                 answered.refused += 1;
                 continue;
             }
-            let before = *leg.outbound_track.counts();
-            leg.outbound_track.set_send_time(now.saturating_duration_since(self.began));
-            let Some(resend) = leg.outbound_track.resend(sequence, &track.history, now, batch.room()) else {
-                let refused = leg.outbound_track.counts().refused > before.refused;
+            let before = *viewer_track.outbound_track.counts();
+            viewer_track.outbound_track.set_send_time(now.saturating_duration_since(self.began));
+            let Some(resend) = viewer_track.outbound_track.resend(sequence, &track.history, now, batch.room()) else {
+                let refused = viewer_track.outbound_track.counts().refused > before.refused;
                 *(if refused { &mut answered.refused } else { &mut answered.missing }) += 1;
-                answered.lost |= leg.kind == Kind::Video && leg.outbound_track.counts().lost > before.lost;
-                answered.overrun |=
-                    leg.kind == Kind::Video && leg.outbound_track.counts().over_budget > before.over_budget;
+                answered.lost |=
+                    viewer_track.kind == Kind::Video && viewer_track.outbound_track.counts().lost > before.lost;
+                answered.overrun |= viewer_track.kind == Kind::Video
+                    && viewer_track.outbound_track.counts().over_budget > before.over_budget;
                 continue;
             };
             let mut written = Some(resend.written);
             for copy in 0..=resend.copies {
                 if copy > 0 {
-                    written = leg.outbound_track.copy(&resend, &track.history, batch.room());
+                    written = viewer_track.outbound_track.copy(&resend, &track.history, batch.room());
                 }
                 let Some(written) = written.filter(|_| !batch.is_blocked()) else { break };
                 let Some(len) = seal(&mut self.sealer, batch.room(), &written) else { break };
-                let in_band = written.ssrc == leg.outbound_track.ssrc();
+                let in_band = written.ssrc == viewer_track.outbound_track.ssrc();
                 *(if in_band { &mut answered.in_band } else { &mut answered.rtx }) += 1;
-                leg.sent.packets += 1;
-                leg.sent.bytes += len as u64;
+                viewer_track.sent.packets += 1;
+                viewer_track.sent.bytes += len as u64;
                 batch.commit(len, outbox, now);
             }
         }
@@ -256,7 +257,7 @@ impl Viewer {
             return;
         }
         heard.asked += named;
-        self.legs[place].on_losses(named as u64, now);
+        self.tracks[place].on_losses(named as u64, now);
         let room = MAX_ASKED.saturating_sub(self.asked.len()).min(named);
         self.asked.extend(sequences.iter().take(room).map(|sequence| (place, sequence)));
     }
@@ -264,22 +265,22 @@ impl Viewer {
     fn on_report(&mut self, blocks: Blocks<'_>, now: Instant) {
         for block in blocks.iter() {
             let Some(place) = self.place(block.ssrc) else { continue };
-            let leg = &mut self.legs[place];
-            leg.heard = Some(Reception { lost: block.total_lost.into(), jitter: block.jitter });
-            if let Some(trip) = leg.round_trip.measure(block.last_sr, block.delay, now) {
-                leg.set_rtt(trip);
+            let viewer_track = &mut self.tracks[place];
+            viewer_track.heard = Some(Reception { lost: block.total_lost.into(), jitter: block.jitter });
+            if let Some(trip) = viewer_track.round_trip.measure(block.last_sr, block.delay, now) {
+                viewer_track.set_rtt(trip);
             }
         }
     }
 
     fn owns_video(&self, sources: Sources<'_>) -> bool {
-        let is_video = |ssrc| self.place(ssrc).is_some_and(|place| self.legs[place].kind == Kind::Video);
+        let is_video = |ssrc| self.place(ssrc).is_some_and(|place| self.tracks[place].kind == Kind::Video);
         sources.iter().any(is_video)
     }
 
-    /// Of the leg with this SSRC.
+    /// The index of the track with this SSRC.
     fn place(&self, ssrc: u32) -> Option<usize> {
-        self.legs.iter().position(|leg| leg.outbound_track.ssrc() == ssrc)
+        self.tracks.iter().position(|viewer_track| viewer_track.outbound_track.ssrc() == ssrc)
     }
 
     /// When [`Self::poll`] has something.
@@ -289,25 +290,25 @@ impl Viewer {
 
     /// Sends nothing more and gives no number away, until [`Self::resume`].
     pub(crate) fn pause(&mut self, now: Instant) {
-        for leg in &mut self.legs {
-            leg.outbound_track.pause();
+        for viewer_track in &mut self.tracks {
+            viewer_track.outbound_track.pause();
         }
         self.asked.clear();
         (self.next_report, self.replaying, self.serve_at) = (None, false, None);
         self.presence = Presence::Away { since: now };
     }
 
-    /// Goes on after a pause: sound at what is live, pictures at what can be seen at once. Also how many packets it was
-    /// not sent meanwhile.
+    /// Goes on after a pause: audio at the live end, video with a frame that can be shown at once. Also how many packets it
+    /// was not sent meanwhile.
     pub(crate) fn resume(&mut self, feed: &StreamFeed, now: Instant) -> (Begun, u64) {
         let mut missed = 0;
-        for leg in &mut self.legs {
-            if let Some(track) = feed.track(leg.kind) {
-                missed += leg.outbound_track.behind(&track.history);
-                leg.outbound_track.seek(track.history.head());
+        for viewer_track in &mut self.tracks {
+            if let Some(track) = feed.track(viewer_track.kind) {
+                missed += viewer_track.outbound_track.behind(&track.history);
+                viewer_track.outbound_track.seek(track.history.head());
             }
-            leg.outbound_track.resume();
-            leg.forget_replays();
+            viewer_track.outbound_track.resume();
+            viewer_track.forget_replays();
         }
         self.presence = Presence::new(now, SILENCE);
         (self.attach(feed, false, now), missed)

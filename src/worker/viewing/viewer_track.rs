@@ -1,4 +1,4 @@
-//! One outbound track of a viewer, and how its pictures begin: at the cached ones, or at a keyframe that is asked for.
+//! One outbound track of a viewer, and how its video begins: with the cached frames, or at a requested keyframe.
 //!
 //! A publisher that answers keyframe requests is asked when the way from its last keyframe to live is long, and is given
 //! half a second. From one that does not, or of which it is not known, the viewer gets the pictures since the last
@@ -24,7 +24,7 @@ const LONG_REPLAY: Duration = Duration::from_millis(150);
 /// Between two replays at least, however little they contain.
 const REPLAY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The same where pictures are few, however long they stood.
+/// The same where frames are few, however long each was shown.
 const FEW_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Packets of a replay that one serving sends: other viewers come between.
@@ -33,7 +33,8 @@ const REPLAY_BURST: u64 = 64;
 /// How long a viewer that loses too much waits for a keyframe.
 const SKIP_TIME: Duration = Duration::from_secs(1);
 
-/// How long after its connection a viewer's first picture leaves: some clients lose what comes right behind the handshake.
+/// How long after its connection a viewer is sent its first frame: some clients lose packets that follow the handshake at
+/// once.
 const READY: Duration = Duration::from_millis(10);
 
 /// The round trip assumed until the viewer's reports give one.
@@ -61,7 +62,7 @@ pub(crate) struct ViewerTrack {
     rtt: Option<Duration>,
     playout_delay: PlayoutDelay,
     glide: DelayRamp,
-    /// The viewer holds pictures back, or is to.
+    /// The viewer has a playout delay, or is to have one.
     holds_back: bool,
     keyframe_wanted: Option<KeyframeWanted>,
     /// When the last replay ended, as far as it has come.
@@ -94,7 +95,7 @@ struct KeyframeWanted {
     until: Instant,
 }
 
-/// What a leg asks of the worker.
+/// What a track asks of the worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Begun {
     /// The publisher should be asked for a keyframe.
@@ -104,7 +105,7 @@ pub(crate) struct Begun {
 }
 
 impl Begun {
-    /// What two legs ask together.
+    /// What two tracks ask together.
     pub(crate) fn add(&mut self, other: Self) {
         self.demands |= other.demands;
         self.replays |= other.replays;
@@ -112,7 +113,7 @@ impl Begun {
 }
 
 impl ViewerTrack {
-    /// A leg that has sent nothing yet.
+    /// A track that has sent nothing yet.
     pub(crate) fn new(kind: Kind, outbound_track: OutboundTrack) -> Self {
         Self {
             kind,
@@ -132,7 +133,7 @@ impl ViewerTrack {
         }
     }
 
-    /// Lets an outbound track that waits begin: sound at the live end, pictures at what serves the viewer best.
+    /// Lets an outbound track that waits begin: audio at the live end, video with the cached frames or at a keyframe.
     pub(crate) fn begin(&mut self, track: &FeedTrack, now: Instant) -> Begun {
         if self.kind == Kind::Audio {
             self.outbound_track.seek(track.history.head());
@@ -151,7 +152,7 @@ impl ViewerTrack {
         Begun { demands: self.outbound_track.wants_keyframe(), replays: false }
     }
 
-    /// Lets an outbound track that has not begun wait for what comes next, while nobody is there who sends it.
+    /// Lets an outbound track that has not begun wait for the next packets, while there is no publisher.
     pub(crate) fn wait(&mut self, track: &FeedTrack) {
         if self.outbound_track.state() == TrackState::Waiting {
             self.outbound_track.seek(track.history.head());
@@ -184,7 +185,8 @@ impl ViewerTrack {
         self.outbound_track.set_rtt(rtt);
     }
 
-    /// The viewer misses so many packets. In a replay that says nothing of its way: what came late stands late in it.
+    /// The viewer lacks this number of packets. Ignored during a replay, which repeats the publisher's reordering and says
+    /// nothing about the viewer's path.
     pub(crate) fn on_losses(&mut self, packets: u64, now: Instant) {
         if self.is_unseen(now) {
             return;
@@ -232,7 +234,7 @@ impl ViewerTrack {
         Begun { demands: true, replays: false }
     }
 
-    /// Repair cannot keep up with what the viewer loses: pictures are left out until the next keyframe, for which it waits
+    /// Repair cannot keep up with what the viewer loses: frames are left out until the next keyframe, for which it waits
     /// longer than for an answer, because a replay would load its path even more.
     pub(crate) fn skip(&mut self, track: &FeedTrack, now: Instant) -> Begun {
         if self.outbound_track.is_replaying() || self.outbound_track.state() != TrackState::Live {
@@ -263,7 +265,7 @@ impl ViewerTrack {
         (u64::MAX, begun)
     }
 
-    /// When this leg has something to do although nothing arrives; `sent` packets were sent of those that [`Self::tick`]
+    /// When this track has something to do although nothing arrives; `sent` packets were sent of those that [`Self::tick`]
     /// allowed.
     pub(crate) fn next_serving(&self, sent: u64, now: Instant) -> Option<Instant> {
         let burst = (self.outbound_track.is_replaying() && sent >= REPLAY_BURST).then_some(now);
@@ -277,8 +279,7 @@ impl ViewerTrack {
         self.keyframe_wanted.is_some() || self.outbound_track.is_replaying()
     }
 
-    /// Lets an outbound track begin again that stands without a picture, because it fell behind, and for which nothing has been
-    /// done.
+    /// Lets an outbound track begin again that has no keyframe, because it fell behind, and waits for none.
     pub(crate) fn unstick(&mut self, track: &FeedTrack, now: Instant) -> Begun {
         if self.keyframe_wanted.is_some() || self.outbound_track.state() != TrackState::Waiting {
             return Begun::default();

@@ -1,4 +1,4 @@
-//! How a viewer's legs begin, and begin again: with each publisher, and when the viewer cannot decode what it gets.
+//! How a viewer's tracks begin, and begin again: with each publisher, and when the viewer cannot decode what it gets.
 //!
 //! The rule: they begin with a publisher that is there and heard, and with no other.
 
@@ -18,48 +18,50 @@ impl Viewer {
     pub(crate) fn attach(&mut self, feed: &StreamFeed, was_standby: bool, now: Instant) -> Begun {
         let mut all = Begun::default();
         self.had_publisher |= feed.source.is_some();
-        for leg in &mut self.legs {
-            let Some(track) = feed.track(leg.kind) else { continue };
+        for viewer_track in &mut self.tracks {
+            let Some(track) = feed.track(viewer_track.kind) else { continue };
             let Some(source) = feed.source else {
-                leg.wait(track);
+                viewer_track.wait(track);
                 continue;
             };
-            if leg.outbound_track.select(track.epoch, &track.format, track.payload_type).is_none() {
+            if viewer_track.outbound_track.select(track.epoch, &track.format, track.payload_type).is_none() {
                 tracing::debug!(stream = %feed.stream, codec = ?track.format.codec, "viewer cannot decode the track");
             }
             if was_standby {
-                leg.outbound_track.restart();
-                leg.forget_replays();
+                viewer_track.outbound_track.restart();
+                viewer_track.forget_replays();
             }
             if source.lost {
-                leg.wait(track);
-            } else if leg.outbound_track.state() == TrackState::Waiting {
-                all.add(leg.begin(track, now));
+                viewer_track.wait(track);
+            } else if viewer_track.outbound_track.state() == TrackState::Waiting {
+                all.add(viewer_track.begin(track, now));
             }
         }
-        all.demands |= self.legs.iter().any(|leg| leg.outbound_track.wants_keyframe());
+        all.demands |= self.tracks.iter().any(|viewer_track| viewer_track.outbound_track.wants_keyframe());
         all
     }
 
     /// False when the publisher sends in another codec what the viewer has had until now, and it has no payload type for
-    /// that codec. It would watch a picture that stands still for ever, so its session is to end: with a new offer it
+    /// that codec. Its video would freeze for ever, so its session is to end: with a new offer it
     /// gets what is there now.
     pub(crate) fn can_follow(&self, feed: &StreamFeed) -> bool {
         if feed.source.is_none() {
             return true;
         }
-        self.legs.iter().all(|leg| {
-            let has_begun = leg.outbound_track.counts().packets > 0;
+        self.tracks.iter().all(|viewer_track| {
+            let has_begun = viewer_track.outbound_track.counts().packets > 0;
             !has_begun
-                || feed.track(leg.kind).is_none_or(|track| leg.outbound_track.takes(track.epoch, track.payload_type))
+                || feed
+                    .track(viewer_track.kind)
+                    .is_none_or(|track| viewer_track.outbound_track.takes(track.epoch, track.payload_type))
         })
     }
 
     /// There is no publisher any more that is heard: what has arrived is still sent, and nothing a second time.
     pub(crate) fn lose_publisher(&mut self, feed: &StreamFeed) {
-        for leg in &mut self.legs {
-            if let Some(track) = feed.track(leg.kind) {
-                leg.stop_replay(track);
+        for viewer_track in &mut self.tracks {
+            if let Some(track) = feed.track(viewer_track.kind) {
+                viewer_track.stop_replay(track);
             }
         }
     }
@@ -70,9 +72,9 @@ impl Viewer {
         if feed.live().is_none() {
             return all;
         }
-        for leg in self.legs.iter_mut().filter(|leg| leg.kind == Kind::Video) {
-            if let Some(track) = feed.track(leg.kind) {
-                all.add(leg.refresh(track, now));
+        for viewer_track in self.tracks.iter_mut().filter(|viewer_track| viewer_track.kind == Kind::Video) {
+            if let Some(track) = feed.track(viewer_track.kind) {
+                all.add(viewer_track.refresh(track, now));
             }
         }
         self.serve_at = Some(now);
@@ -80,7 +82,7 @@ impl Viewer {
     }
 
     /// Does what helps a viewer that misses more than repair can make good. One that was not heard for a while has had no
-    /// network, and needs a picture; the path of another carries too little, and is given less.
+    /// network, and needs a frame that it can decode; the path of another carries too little, and is given less.
     pub(crate) fn skip(&mut self, feed: &StreamFeed, now: Instant) -> Begun {
         if self.back.is_some_and(|back| now.saturating_duration_since(back) < QUIET) {
             return self.refresh(feed, now);
@@ -89,9 +91,9 @@ impl Viewer {
         if feed.live().is_none() {
             return all;
         }
-        for leg in self.legs.iter_mut().filter(|leg| leg.kind == Kind::Video) {
-            if let Some(track) = feed.track(leg.kind) {
-                all.add(leg.skip(track, now));
+        for viewer_track in self.tracks.iter_mut().filter(|viewer_track| viewer_track.kind == Kind::Video) {
+            if let Some(track) = feed.track(viewer_track.kind) {
+                all.add(viewer_track.skip(track, now));
             }
         }
         self.serve_at = Some(now);
