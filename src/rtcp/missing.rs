@@ -45,7 +45,7 @@ pub(crate) struct Missing {
     round_trip: Option<Duration>,
     /// Its smoothed variation.
     variation: Duration,
-    /// Packets requested for the first time since the last [`Self::take_asked`].
+    /// Packets requested for the first time since the last call that takes the count.
     lost: u64,
     /// Packets that were given up.
     given_up: u64,

@@ -3,7 +3,7 @@
 //! Media threads send into one bounded channel as sessions join and leave, which wakes one task for each follower and
 //! costs nothing while packets pass; whoever has many listeners spreads the news on a thread of its own. The rule: an
 //! event says that something has changed, and is sent after the change. Workers may send in another order than that of
-//! the changes, so a follower asks [`Handle::publisher`] what is true now.
+//! the changes, so a follower asks the node's handle what is true now.
 
 use std::time::Instant;
 

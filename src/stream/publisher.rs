@@ -27,7 +27,7 @@ pub struct Live {
     pub standby: bool,
     /// When it was last received.
     pub liveness: Arc<Liveness>,
-    /// Since when nothing was received from it, if so: see [`Publication::set_lost`].
+    /// Since when nothing was received from it, if so: see `Publication::set_lost`.
     pub lost: Option<Instant>,
     pub(super) identity: Identity,
 }

@@ -149,7 +149,7 @@ impl OutboundTrack {
         self.routes.has(epoch, publisher_payload_type)
     }
 
-    /// Continues at this position of the history; [`History::head`] is live.
+    /// Continues at this position of the history; the history's head is live.
     pub fn seek(&mut self, position: u64) {
         self.replay = None;
         self.cursor = position;

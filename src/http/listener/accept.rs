@@ -1,7 +1,7 @@
 //! Accepts connections and serves HTTP/1.1 on them, so that no client blocks others: `axum::serve` has no deadlines, and
 //! without them a client that sends a byte a minute, or never reads, holds a connection for ever.
 //!
-//! An accepted connection takes a place ([`places`]). When all are taken, an idle connection makes way; when all are
+//! An accepted connection takes a place (`places.rs`). When all are taken, an idle connection makes way; when all are
 //! busy, the new connection is served health or metrics on one of a few reserved places, or is refused with a time to
 //! retry. So `/healthz` answers under any load. Each client has a share: an address, or the /64 network of an IPv6 address;
 //! behind a trusted proxy the client that the proxy names, while the proxy's own connections are not counted.

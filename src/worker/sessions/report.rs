@@ -32,7 +32,7 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    /// When [`Engine::sample`] has something to do.
+    /// When the engine has something to do.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.due
     }
