@@ -7,7 +7,7 @@
 //!
 //! | word | meaning |
 //! | --- | --- |
-//! | Stream | a named broadcast: at most one live publisher and its standbys, any number of viewers |
+//! | Stream | a named broadcast: at most one live publisher and one standby, any number of viewers |
 //! | Publisher, Viewer | the two roles of a session |
 //! | Session | the HTTP resource of one publisher or viewer (the `Location` of the 201) |
 //! | Peer | one webrtc-rs peer connection and what the relay keeps beside it |
@@ -31,20 +31,23 @@
 //!      v  RTP                                         6 outbound tracks, viewer by viewer
 //!  3 open in place (SRTP), index and replay checked                                ^
 //!      v                                              5 history of each track on this worker
-//!  4 packet: parsed once, one push per worker with viewers --> mailbox of B -------+
+//!  4 packet: parsed once, one push per track and worker with viewers --> mailbox of B +
 //! ```
 //!
 //! # The way of a packet
 //!
 //! 1. [`worker::event_loop`] receives a batch from the socket in [`worker::net`] and hands each datagram to
-//!    [`worker::engine`], which decides the order of all that follows.
+//!    [`worker::engine`], which decides the order of all that follows and calls the session's methods in
+//!    [`worker::sessions`].
 //! 2. [`demux`] says which session the datagram belongs to and what it is. STUN is answered by [`ice`], DTLS is checked
-//!    by [`dtls`] before the session's [`peer`] gets it. From an address that has not proven to receive, RTP is dropped.
+//!    by [`dtls`] before the session's [`peer`] gets it. RTP from an address that has not proven to receive is dropped;
+//!    that of another worker's session is handed over.
 //! 3. [`srtp`] opens RTP in place with the keys of the publisher's peer.
 //! 4. [`worker::publishing`] parses the packet once into a [`forward::Packet`]: header extensions, codec, keyframe. It
 //!    tells [`rtcp`] that the packet arrived, which asks for the missing ones, and holds the packet back while those may
-//!    still come (repair delay). What is ready goes out as one message for each worker that has viewers of the stream.
-//! 5. The viewers' worker adds the packets to its [`forward::History`] of the track and marks the viewers as ready.
+//!    still come (repair delay). What is ready is kept in the track's history and pushed once to each worker that has
+//!    viewers of the stream: one message for each track.
+//! 5. The viewers' worker adds the packets to its own [`forward::History`] of the track and marks the stream as ready.
 //! 6. [`worker::viewing`] serves one viewer after the other, in bounded time: each [`forward::OutboundTrack`] draws from
 //!    the history what its viewer lacks and writes header and payload into the send arena.
 //! 7. [`srtp`] seals the packet where it was written.
@@ -53,33 +56,40 @@
 //! # The way of an offer
 //!
 //! 1. [`http`] checks host, origin, client limits and token ([`auth`]), reads the body, and calls [`node`].
-//! 2. [`node`] takes a place in the quota, asks [`stream`] whether a publisher may publish now, and parses the offer.
-//! 3. [`sdp`] narrows the offer to what will be used and writes the answer, with the ICE credentials of a session that
-//!    does not exist yet.
-//! 4. [`session`] keeps it as a pending session and gives its record to whoever asks. HTTP answers 201 with `Location`.
-//! 5. The first valid STUN check for its user name fragment reaches a worker: [`worker::engine`] takes the session out
-//!    of the pending ones (or hands the datagram to the worker that the stream is assigned to), and [`ice`] answers.
-//! 6. [`peer`] opens a webrtc-rs peer connection for it, which completes DTLS; the ClientHello decides the SRTP profile.
-//! 7. Connected, a publisher is entered into [`stream`] and media passes; a viewer subscribes to the publisher's worker.
-//! 8. DELETE, DTLS close, silence, drain or kick: [`worker::engine`] has one way out, which leaves a record and a log line.
+//! 2. [`node`] asks [`stream`] whether a publisher may publish now, takes a slot of the quota in [`session`], and parses
+//!    the offer.
+//! 3. [`sdp`] narrows the offer to what will be used and writes the answer, with new ICE credentials. A publisher is
+//!    announced to [`stream`].
+//! 4. [`session`] keeps the session among the pending ones, with a record that the API reads. HTTP answers 201 with
+//!    `Location`.
+//! 5. The first STUN check for its user name fragment reaches a worker: [`worker::engine`] takes the session out of the
+//!    pending ones (or hands the datagram to the worker that the stream is assigned to), and [`ice`] answers if the
+//!    check's MESSAGE-INTEGRITY is valid.
+//! 6. [`worker::sessions`] opens a webrtc-rs peer connection ([`peer`]), which completes DTLS. Where the client is the DTLS
+//!    client, its ClientHello decides the SRTP profile.
+//! 7. Connected, a publisher is live in [`stream`] and its media passes. A viewer joins the stream on its worker, which
+//!    subscribes to the publisher's worker for its first viewer.
+//! 8. DELETE, DTLS close, silence, drain or kick: [`worker::engine`] has one way out for a session that a worker has
+//!    taken; one that is still pending ends in [`session`]. Both leave a record and a log line.
 //!
 //! # Where is ...
 //!
 //! | question | answer |
 //! | --- | --- |
-//! | a publisher's lost packet asked for again | [`rtcp`] (`missing`), driven by [`worker::publishing`] |
-//! | a viewer's lost packet sent again | [`forward::OutboundTrack`] (`repair`), asked by the viewer's NACK in [`worker::viewing`] |
-//! | a client whose address changes | [`ice`]: the new five-tuple is proven before media moves; another worker's datagrams: [`worker::net`] (`handed_over`) |
-//! | a keyframe requested | [`forward`] (`keyframe`): at most one a second for each publisher |
+//! | a publisher's lost packet asked for again | `rtcp/missing.rs` decides, `rtcp/reception.rs` writes the NACK, the publisher's timer in `worker/sessions/media.rs` sends it |
+//! | a viewer's lost packet sent again | [`forward::OutboundTrack`] (`outbound_track/repair.rs`), asked by the viewer's NACK in [`worker::viewing`] |
+//! | a client whose address changes | `ice/agent.rs` proves the new five-tuple, `worker/engine/datagrams.rs` moves media there; what reaches another worker is handed over by `worker/engine/other_workers.rs` |
+//! | a viewer that is not heard | `worker/engine/silence.rs` pauses and resumes it |
+//! | a keyframe requested | `forward/keyframes/gate.rs`: at most one request a second for each track |
 //! | a publisher replaced by another | [`stream`] decides, [`forward::OutboundTrack`] splices |
-//! | a codec added | [`forward::codec`] says which functions a codec has; [`sdp`] offers it |
+//! | a codec added | [`forward::codec`] lists the steps; [`sdp`] (`payload.rs`, `narrow.rs`) answers offers of it |
 //! | a limit, a setting, an error text | the module that it is about; [`config`] gathers the settings, `http::error` the statuses |
 //!
 //! # Modules
 //!
-//! A module uses only modules below it in this list; those of the first row of `tests/boundary.rs` with several modules
-//! (how a relay starts and stops) and of the last (what all others need) may use each other, but never in a circle.
-//! That test holds the rule, the order of this list, and that no files use each other in a circle.
+//! A module uses only modules below it in this list; those that start and stop a relay (`cli` to
+//! `stop`) and the last ones (what all others need) may use each other, but never in a circle. `tests/boundary.rs` holds
+//! the rule, the order of this list, and that no files use each other in a circle.
 //!
 //! | module | what it is |
 //! | --- | --- |
