@@ -1,6 +1,6 @@
-//! Where sessions wait between the 201 and their first valid STUN check, and where every session is found by name.
+//! Where sessions wait between the 201 and their first STUN check, and where every session is found by name.
 //!
-//! Shared by HTTP and all workers. The worker on whose socket the first valid check arrives takes the session out and
+//! Shared by HTTP and all workers. The worker on whose socket the first check with their user name fragment arrives takes the session out and
 //! owns it, or hands it to the one where it is to live; what reaches another worker later is handed to the owner. HTTP
 //! and workers write here on join, restart and leave only.
 
@@ -20,7 +20,7 @@ use crate::stream::{Announcement, WorkerId};
 /// Sessions that may wait at once; one more is answered with 503.
 pub(crate) const CAPACITY: usize = 8192;
 
-/// How long a session may wait for its first valid check.
+/// How long a session may wait for its first check.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Maps with more room than this, most of it empty, are made smaller.
