@@ -1,8 +1,8 @@
 //! Where sessions wait between the 201 and their first STUN check, and where every session is found by name.
 //!
-//! Shared by HTTP and all workers. The worker on whose socket the first check with their user name fragment arrives takes the session out and
-//! owns it, or hands it to the one where it is to live; what reaches another worker later is handed to the owner. HTTP
-//! and workers write here on join, restart and leave only.
+//! Shared by HTTP and all workers. The worker on whose socket the first check with a session's user name fragment
+//! arrives takes the session out and owns it, or hands it to the one where it is to live; what reaches another worker
+//! later is handed to the owner. HTTP and workers write here on join, restart and leave only.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
