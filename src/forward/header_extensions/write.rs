@@ -58,6 +58,23 @@ pub struct ExtensionIds {
     pub transport_number: Option<u8>,
 }
 
+#[cfg(test)]
+impl ExtensionIds {
+    /// An id for each header extension; `mid` is the name of the media section.
+    pub(crate) fn all(mid: &str) -> Self {
+        Self {
+            mid: Some((4, mid.to_owned())),
+            capture_time: Some(8),
+            audio_level: Some(1),
+            orientation: Some(13),
+            dependencies: Some(12),
+            playout_delay: Some(5),
+            send_time: Some(2),
+            transport_number: Some(3),
+        }
+    }
+}
+
 /// The header extensions of an outbound track.
 #[derive(Clone, Debug)]
 pub(crate) struct ExtensionBlocks {

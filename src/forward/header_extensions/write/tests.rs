@@ -5,16 +5,7 @@ use super::*;
 const HEADER: [u8; HEADER_LEN] = [0x80, 96, 0, 7, 0, 0, 0, 0, 0, 0, 0, 1];
 
 fn all() -> ExtensionIds {
-    ExtensionIds {
-        mid: Some((4, "0".to_owned())),
-        capture_time: Some(8),
-        audio_level: Some(1),
-        orientation: Some(13),
-        dependencies: Some(12),
-        playout_delay: Some(5),
-        send_time: Some(2),
-        transport_number: Some(3),
-    }
+    ExtensionIds::all("0")
 }
 
 fn blocks(ids: ExtensionIds) -> ExtensionBlocks {

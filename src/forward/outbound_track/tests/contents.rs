@@ -103,16 +103,7 @@ impl Recorder {
 
 /// The payloads and header extensions that an outbound track can write.
 fn extensions() -> ExtensionIds {
-    ExtensionIds {
-        mid: Some((4, "1".to_owned())),
-        capture_time: Some(8),
-        audio_level: Some(1),
-        orientation: Some(13),
-        dependencies: Some(12),
-        playout_delay: Some(5),
-        send_time: Some(2),
-        transport_number: Some(3),
-    }
+    ExtensionIds::all("1")
 }
 
 /// Of four kinds of values, those whose bits are set; a long dependency descriptor is one of the kinds.
