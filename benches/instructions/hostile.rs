@@ -151,7 +151,7 @@ pub(crate) fn run_cases() {
         (case_arrivals_worst, arrivals(SymbolTypeTcc::PacketReceivedWithoutDelta, 8_191, 9)),
     ];
     let forged: [(Case, &[u8]); 3] = [
-        // An alert in clear, encrypted data and SRTP, of which nothing is authentic.
+        // A plaintext alert, encrypted data and SRTP, all forged.
         (case_forged_record, &[21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, 40]),
         (case_forged_data, &[&[23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9, 1, 0][..], &[7; 256]].concat()),
         (case_forged_media, &[&[0x80, 96, 0, 1, 0, 0, 0, 1, 0, 0, 0, 5][..], &[7; 256]].concat()),
@@ -182,7 +182,7 @@ fn nack(media_ssrc: u32, lost_packets: u16) -> Compound {
     vec![Box::new(TransportLayerNack { sender_ssrc: 1, media_ssrc, nacks })]
 }
 
-/// 31 blocks, of which `count` are about the viewer's own source.
+/// 31 report blocks; `count` of them are about the viewer's own SSRC.
 fn report(own: u32, count: usize) -> Compound {
     let block = |number| {
         let ssrc = if number < count { own } else { FOREIGN };
@@ -191,7 +191,7 @@ fn report(own: u32, count: usize) -> Compound {
     vec![Box::new(ReceiverReport { ssrc: 1, reports: (0..31).map(block).collect(), ..Default::default() })]
 }
 
-/// 140 entries, of which `count` are about the viewer's own source.
+/// 140 entries; `count` of them are about the viewer's own SSRC.
 fn request(own: u32, count: usize) -> Compound {
     let entry = |number| FirEntry { ssrc: if number >= 140 - count { own } else { FOREIGN }, sequence_number: 1 };
     vec![Box::new(FullIntraRequest { sender_ssrc: 1, media_ssrc: 0, fir: (0..140).map(entry).collect() })]

@@ -1,5 +1,5 @@
-//! Pairs of settings of which one would silently override the other. They are refused, because an operator who set both
-//! expects both to take effect.
+//! Rejects pairs of settings where one would silently override the other: an operator who sets both expects both to
+//! take effect.
 
 use super::ConfigError;
 use super::effective::Effective;

@@ -104,7 +104,7 @@ impl Reassembly {
         is_whole.then(|| dtls::write_message(self.version, self.sequence, last, &self.message))
     }
 
-    /// The message; bytes that have not arrived are 0.
+    /// The message. Bytes that have not been received yet are 0.
     pub fn message(&self) -> &[u8] {
         &self.message
     }

@@ -1,5 +1,5 @@
-//! Properties: no bytes and no order of events panic, and media never goes to an address that has not proven to
-//! receive.
+//! Property tests: no input and no order of events causes a panic, and media is never sent to an address that has not
+//! proven to receive.
 
 use std::collections::HashMap;
 

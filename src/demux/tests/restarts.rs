@@ -22,7 +22,7 @@ fn the_old_credentials_and_path_live_until_the_new_path_is_proven() {
     assert_eq!(bed.arrive(1, &old), Demultiplexed::UnknownUfrag { ufrag: bed.client.relay.ufrag.clone() });
     assert_eq!(bed.arrive(2, &next.check(true)), Demultiplexed::Answered);
     let retired = Event::Retired { key: own_key(), ufrag: bed.client.relay.ufrag.clone() };
-    assert!(bed.events().contains(&retired), "whoever leads others here by the old name is told");
+    assert!(bed.events().contains(&retired), "the worker learns that the old user name fragment is retired");
 }
 
 #[test]

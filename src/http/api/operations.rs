@@ -41,7 +41,7 @@ pub(in crate::http) async fn metrics(State(shared): State<Shared>, _: Administra
     operation_id = "healthz",
     tag = "operations",
     responses(
-        (status = 200, description = "They do.", body = String),
+        (status = 200, description = "The process answers and its media threads run.", body = String),
         (status = 503, description = "A media thread has been stuck for 5 s.", body = String),
     ),
 )]
@@ -61,8 +61,8 @@ pub(in crate::http) async fn healthz(State(shared): State<Shared>) -> Response {
     operation_id = "readyz",
     tag = "operations",
     responses(
-        (status = 200, description = "It does.", body = String),
-        (status = 503, description = "The relay drains.", body = String),
+        (status = 200, description = "The relay accepts new sessions.", body = String),
+        (status = 503, description = "The relay is draining.", body = String),
     ),
 )]
 pub(in crate::http) async fn readyz(State(shared): State<Shared>) -> (StatusCode, &'static str) {
