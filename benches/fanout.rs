@@ -1,6 +1,6 @@
 //! Fan-out of one packet, and of a burst of ten, to 1, 10, 100 and 1,000 viewers: from the publisher's datagram at the
-//! demultiplexer to every viewer's sealed packet at the outbox, beside webrtc-rs's own track write path, which opens nothing and
-//! sends nothing either.
+//! demultiplexer to every viewer's sealed packet at the outbox, beside webrtc-rs's own track write path, which opens
+//! nothing and sends nothing either.
 
 #[expect(dead_code, reason = "other benches need more of it")]
 #[path = "support/relay.rs"]

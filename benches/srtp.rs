@@ -5,9 +5,9 @@
 //! of packets into the arena, seal them there, and send the run by one GSO call over loopback. Divide a forwarded
 //! packet's share of the process CPU by it. All figures are CPU time, user and system, of the one thread that works.
 //!
-//! Over loopback the sender pays for the receiver's part in the kernel: a socket with GRO takes a run as one, one without
-//! has it cut into datagrams first. Hold a measurement against the floor whose receivers are like its own; against
-//! `gro_receiver`, the lower one, if in doubt.
+//! Over loopback the sender pays for the receiver's part in the kernel: a socket with GRO takes a run as one, one
+//! without has it cut into datagrams first. Hold a measurement against the floor whose receivers are like its own;
+//! against `gro_receiver`, the lower one, if in doubt.
 
 mod thread_time;
 

@@ -1,5 +1,5 @@
-//! Enums whose values have a text: the values of a metric's label. Each set is closed at compile time, so nothing that a
-//! peer sends can become a label.
+//! Enums whose values have a text: the values of a metric's label. Each set is closed at compile time, so nothing that
+//! a peer sends can become a label.
 
 /// A closed set of label values.
 pub trait Label: Copy + 'static {

@@ -1,5 +1,5 @@
-//! Sluice: a headless SFU media relay. One publisher sends a stream by WHIP (RFC 9725), any number of viewers watch it by
-//! WHEP (draft-ietf-wish-whep).
+//! Sluice: a headless SFU media relay. One publisher sends a stream by WHIP (RFC 9725), any number of viewers watch it
+//! by WHEP (draft-ietf-wish-whep).
 //!
 //! # Words
 //!
@@ -44,20 +44,20 @@
 //!    that of another worker's session is handed over.
 //! 3. [`srtp`] opens RTP in place with the keys of the publisher's peer.
 //! 4. [`worker::publishing`] parses the packet once into a [`forward::Packet`]: header extensions, codec, keyframe. It
-//!    tells [`rtcp`] that the packet arrived, which asks for the missing ones, and holds the packet back while those may
-//!    still come (repair delay). What is ready is kept in the track's history and pushed once to each worker that has
-//!    viewers of the stream: one message for each track.
+//!    tells [`rtcp`] that the packet arrived, which asks for the missing ones, and holds the packet back while those
+//!    may still come (repair delay). What is ready is kept in the track's history and pushed once to each worker that
+//!    has viewers of the stream: one message for each track.
 //! 5. The viewers' worker adds the packets to its own [`forward::History`] of the track and marks the stream as ready.
-//! 6. [`worker::viewing`] serves one viewer after the other, in bounded time: each [`forward::OutboundTrack`] draws from
-//!    the history what its viewer lacks and writes header and payload into the send arena.
+//! 6. [`worker::viewing`] serves one viewer after the other, in bounded time: each [`forward::OutboundTrack`] draws
+//!    from the history what its viewer lacks and writes header and payload into the send arena.
 //! 7. [`srtp`] seals the packet where it was written.
 //! 8. [`worker::net`] sends the viewer's packets as one run.
 //!
 //! # The way of an offer
 //!
 //! 1. [`http`] checks host, origin, client limits and token ([`auth`]), reads the body, and calls [`node`].
-//! 2. [`node`] asks [`stream`] whether a publisher may publish now, takes a slot of the quota in [`session`], and parses
-//!    the offer.
+//! 2. [`node`] asks [`stream`] whether a publisher may publish now, takes a slot of the quota in [`session`], and
+//!    parses the offer.
 //! 3. [`sdp`] narrows the offer to what will be used and writes the answer, with new ICE credentials. A publisher is
 //!    announced to [`stream`].
 //! 4. [`session`] keeps the session among the pending ones, with a record that the API reads. HTTP answers 201 with
@@ -65,8 +65,8 @@
 //! 5. The first STUN check for its user name fragment reaches a worker: [`worker::engine`] takes the session out of the
 //!    pending ones (or hands the datagram to the worker that the stream is assigned to), and [`ice`] answers if the
 //!    check's MESSAGE-INTEGRITY is valid.
-//! 6. [`worker::sessions`] opens a webrtc-rs peer connection ([`peer`]), which completes DTLS. Where the client is the DTLS
-//!    client, its ClientHello decides the SRTP profile.
+//! 6. [`worker::sessions`] opens a webrtc-rs peer connection ([`peer`]), which completes DTLS. Where the client is the
+//!    DTLS client, its ClientHello decides the SRTP profile.
 //! 7. Connected, a publisher is live in [`stream`] and its media passes. A viewer joins the stream on its worker, which
 //!    subscribes to the publisher's worker for its first viewer.
 //! 8. DELETE, DTLS close, silence, drain or kick: [`worker::engine`] has one way out for a session that a worker has
@@ -87,9 +87,9 @@
 //!
 //! # Modules
 //!
-//! A module uses only modules below it in this list; those that start and stop a relay (`cli` to
-//! `stop`) and the last ones (what all others need) may use each other, but never in a circle. `tests/boundary.rs` holds
-//! the rule, the order of this list, and that no files use each other in a circle.
+//! A module uses only modules below it in this list; those that start and stop a relay (`cli` to `stop`) and the last
+//! ones (what all others need) may use each other, but never in a circle. `tests/boundary.rs` holds the rule, the order
+//! of this list, and that no files use each other in a circle.
 //!
 //! | module | what it is |
 //! | --- | --- |

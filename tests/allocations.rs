@@ -1,8 +1,8 @@
 //! Holds what a forwarded packet may allocate: nothing for a viewer.
 //!
 //! A published packet becomes one shared packet (its payload and the reference count around it), and each batch of a
-//! track is one message. However many viewers there are, nothing is added to that. Alone in its program, because it counts
-//! what the whole program allocates.
+//! track is one message. However many viewers there are, nothing is added to that. Alone in its program, because it
+//! counts what the whole program allocates.
 
 #[expect(dead_code, reason = "this test needs less than the others")]
 #[path = "sim/net/mod.rs"]

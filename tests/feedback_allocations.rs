@@ -1,4 +1,5 @@
-//! Holds what reading RTCP may allocate: nothing. Alone in its program, because it counts what the whole program allocates.
+//! Holds what reading RTCP may allocate: nothing. Alone in its program, because it counts what the whole program
+//! allocates.
 
 use std::alloc::System;
 use std::hint::black_box;

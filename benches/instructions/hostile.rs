@@ -1,5 +1,5 @@
-//! The most expensive input that a client may send, compared with ordinary input: how many times as many instructions the
-//! relay spends on it.
+//! The most expensive input that a client may send, compared with ordinary input: how many times as many instructions
+//! the relay spends on it.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! Instructions that the hot structures and a fan-out take, counted by callgrind and held against
-//! `benches/instructions.toml`. Unlike times these hardly vary from run to run, so they can be a gate: `tests/instructions`.
+//! `benches/instructions.toml`. Unlike times these hardly vary from run to run, so they can be a gate:
+//! `tests/instructions`.
 //!
 //! Run without arguments, this program runs itself under valgrind, reads what each case took and compares. With `bless`
 //! it writes what it counted as the new expectation. Every case is one function that is called once, so that its

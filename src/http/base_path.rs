@@ -1,8 +1,8 @@
 //! The path below which clients find the relay, for a proxy that serves it beside other things: `/relay` of
-//! `https://example.org/relay/watch/demo`. It comes from `--base-path`, or for one request from `X-Forwarded-Prefix` of a
-//! trusted proxy, and is put in front of every path that the relay sends to a client. Requests are served with `--base-path`
-//! in front and without it, so that it does not matter whether the proxy takes it off. It is written into pages and
-//! headers, so it is a plain path or it is refused.
+//! `https://example.org/relay/watch/demo`. It comes from `--base-path`, or for one request from `X-Forwarded-Prefix` of
+//! a trusted proxy, and is put in front of every path that the relay sends to a client. Requests are served with
+//! `--base-path` in front and without it, so that it does not matter whether the proxy takes it off. It is written into
+//! pages and headers, so it is a plain path or it is refused.
 
 use std::convert::Infallible;
 use std::str::FromStr;

@@ -1,8 +1,8 @@
-//! WHIP, WHEP, the session resource, the API, pages and metrics over HTTP (axum). Media is reached only through the worker
-//! handle; every route that concerns a stream asks [`Access`](crate::auth::Access) first.
+//! WHIP, WHEP, the session resource, the API, pages and metrics over HTTP (axum). Media is reached only through the
+//! worker handle; every route that concerns a stream asks [`Access`](crate::auth::Access) first.
 //!
-//! A request comes by a [`listener`], passes the guards, and reaches a handler of [`endpoints`], [`api`] or [`pages`] as
-//! [`routes`] says. Every refusal is an [`error::Problem`], which alone decides its status.
+//! A request comes by a [`listener`], passes the guards, and reaches a handler of [`endpoints`], [`api`] or [`pages`]
+//! as [`routes`] says. Every refusal is an [`error::Problem`], which alone decides its status.
 
 mod api;
 mod base_path;

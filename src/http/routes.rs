@@ -1,10 +1,10 @@
-//! The route table: every path with its handlers, and what a request passes before them. The OpenAPI document is made from
-//! the same table; of what is routed, only the pages are not in it.
+//! The route table: every path with its handlers, and what a request passes before them. The OpenAPI document is made
+//! from the same table; of what is routed, only the pages are not in it.
 //!
-//! The layers are our own functions. tower-http has layers of these names, and none does the same: its CORS answers every
-//! OPTIONS itself, without the `Accept-Post` of WHIP and before the host is checked; its limits and timeouts answer without
-//! a problem document; its trace knows neither the client behind a proxy nor our metrics; and an answer that it compresses
-//! gets a weak entity tag, which no `If-Match` of WHIP matches.
+//! The layers are our own functions. tower-http has layers of these names, and none does the same: its CORS answers
+//! every OPTIONS itself, without the `Accept-Post` of WHIP and before the host is checked; its limits and timeouts
+//! answer without a problem document; its trace knows neither the client behind a proxy nor our metrics; and an answer
+//! that it compresses gets a weak entity tag, which no `If-Match` of WHIP matches.
 
 use std::sync::Arc;
 

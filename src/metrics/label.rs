@@ -1,5 +1,5 @@
-//! The labels of the instruments, but for the reasons in [`crate::reason`], and the instruments of each of their values: an
-//! array element, not a lookup by text.
+//! The labels of the instruments, but for the reasons in [`crate::reason`], and the instruments of each of their
+//! values: an array element, not a lookup by text.
 
 use std::marker::PhantomData;
 use std::ops::Index;

@@ -1,4 +1,5 @@
-//! The handle to a node: its streams, sessions and state. `create`, `ice_restart` and `end` hold what changes a session.
+//! The handle to a node: its streams, sessions and state. `create`, `ice_restart` and `end` hold what changes a
+//! session.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

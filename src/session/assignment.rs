@@ -1,13 +1,13 @@
 //! Which worker a session lives on.
 //!
-//! By default a session lives where its first check arrives, which is where a hash of addresses leads. That spreads streams
-//! well and wakes each worker for every burst of each stream. So two things come first:
+//! By default a session lives where its first check arrives, which is where a hash of addresses leads. That spreads
+//! streams well and wakes each worker for every burst of each stream. So two things come first:
 //!
-//! - The first few viewers of a stream live where its publisher does, and so does a publisher where the one before it did.
-//!   Further viewers live where they arrive: a large stream is served by all workers at once, the last viewer of a burst
-//!   waiting for a part of the others only.
-//! - Publishers live on the first worker that has room, as long as the kernel can be told of it (see `steering`). A relay
-//!   with little to do then does it on one core, and wakes once for what comes together.
+//! - The first few viewers of a stream live where its publisher does, and so does a publisher where the one before it
+//!   did. Further viewers live where they arrive: a large stream is served by all workers at once, the last viewer of a
+//!   burst waiting for a part of the others only.
+//! - Publishers live on the first worker that has room, as long as the kernel can be told of it (see `steering`). A
+//!   relay with little to do then does it on one core, and wakes once for what comes together.
 //!
 //! Sessions never move, and what a stream costs is known only once its encoder has found its rate and its viewers have
 //! come. So room is little: a count of publishers that with their few viewers cannot fill a core, and no more of the

@@ -1,7 +1,7 @@
 //! The memory that the frames since the last keyframes of all publishers take together.
 //!
-//! Each publisher's worker says once a second what its publisher's take, and lets them go when it is told to: the largest
-//! make room, of equal ones the oldest. So the sum is over its limit for a second at most.
+//! Each publisher's worker says once a second what its publisher's take, and lets them go when it is told to: the
+//! largest make room, of equal ones the oldest. So the sum is over its limit for a second at most.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -1,7 +1,7 @@
 //! Sessions whose clients have closed the connection and may still send their DELETE.
 //!
-//! Browsers and OBS close first and then ask, and DTLS's goodbye overtakes the request. The rule: the first DELETE of such
-//! a session is answered as if it had come in time (RFC 9725 4.2), the second is not.
+//! Browsers and OBS close first and then ask, and DTLS's goodbye overtakes the request. The rule: the first DELETE of
+//! such a session is answered as if it had come in time (RFC 9725 4.2), the second is not.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

@@ -1,8 +1,8 @@
 //! The record of a session that is read outside its worker: its identity, its state and why it ended.
 //!
 //! Its worker writes the report about once a second and at each change of state, never for a packet; HTTP reads it
-//! without the worker noticing. Each record has a lock of its own, so that only one session's worker and a reader of that
-//! same session ever meet there. The last [`ENDED`] sessions keep theirs.
+//! without the worker noticing. Each record has a lock of its own, so that only one session's worker and a reader of
+//! that same session ever meet there. The last [`ENDED`] sessions keep theirs.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};

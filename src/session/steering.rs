@@ -1,11 +1,11 @@
 //! Whose datagrams the kernel is told to bring to another socket than the one it would choose.
 //!
-//! The sockets of all workers share one port, and the kernel chooses one by a hash of both addresses. A session that lives
-//! elsewhere, because its stream is at home there or because its client has moved, would have each of its datagrams
-//! handed over: a copy and a wake-up more. So its worker lists the client's address here, and the kernel gets a program
-//! (see `program`) that knows the addresses listed and leaves all others to the hash. The rules: only a path that has
-//! proven to be its session's is listed; what is not, or not yet, is handed over, so nothing depends on the program; and
-//! the table is looked at only when sessions come, move and go.
+//! The sockets of all workers share one port, and the kernel chooses one by a hash of both addresses. A session that
+//! lives elsewhere, because its stream is at home there or because its client has moved, would have each of its
+//! datagrams handed over: a copy and a wake-up more. So its worker lists the client's address here, and the kernel gets
+//! a program (see `program`) that knows the addresses listed and leaves all others to the hash. The rules: only a path
+//! that has proven to be its session's is listed; what is not, or not yet, is handed over, so nothing depends on the
+//! program; and the table is looked at only when sessions come, move and go.
 
 use std::collections::HashMap;
 use std::io;

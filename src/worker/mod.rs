@@ -1,8 +1,8 @@
 //! The media threads: each worker is one thread, one UDP socket and the peers that live on it.
 //!
-//! `engine` is the worker without its thread: it is given the time and the bytes, and answers with values. It sequences the
-//! steps of `publishing`, `viewing` and `sessions`, which count in `stats`. `event_loop` runs it on the socket of `net`;
-//! tests and benches drive it in virtual time. The node reaches it by messages alone.
+//! `engine` is the worker without its thread: it is given the time and the bytes, and answers with values. It sequences
+//! the steps of `publishing`, `viewing` and `sessions`, which count in `stats`. `event_loop` runs it on the socket of
+//! `net`; tests and benches drive it in virtual time. The node reaches it by messages alone.
 
 pub(crate) mod config;
 pub(crate) mod engine;

@@ -1,4 +1,5 @@
-//! Configuration files: accepted as a whole, or refused in one sentence with a line of the file and without its secrets.
+//! Configuration files: accepted as a whole, or refused in one sentence with a line of the file and without its
+//! secrets.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,5 @@
-//! DTLS records, handshake fragments and the ClientHello: what is read writes back to the octets that it came from, and a
-//! message is whole whatever pieces it comes in.
+//! DTLS records, handshake fragments and the ClientHello: what is read writes back to the octets that it came from, and
+//! a message is whole whatever pieces it comes in.
 
 use proptest::prelude::*;
 use sluice::dtls::{DtlsRecord, Fragment, Reassembly, SrtpProfiles, fragments, records, write_message};

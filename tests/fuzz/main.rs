@@ -1,10 +1,10 @@
-//! Hostile input for every parser, as property tests: valid inputs are changed a little, so that the change gets past the
-//! first check. What is read must be true, not only free of panics: it is compared with what was written, with the octets
-//! that it came from, or with the parser of webrtc-rs.
+//! Hostile input for every parser, as property tests: valid inputs are changed a little, so that the change gets past
+//! the first check. What is read must be true, not only free of panics: it is compared with what was written, with the
+//! octets that it came from, or with the parser of webrtc-rs.
 //!
-//! `cargo test --test fuzz` runs 1,000 cases of each, `PROPTEST_CASES=1000000 cargo test --release --test fuzz` many more.
-//! A failure is written to a file beside its test (`*.regressions`), which belongs into the repository: it is run first
-//! from then on.
+//! `cargo test --test fuzz` runs 1,000 cases of each, `PROPTEST_CASES=1000000 cargo test --release --test fuzz` many
+//! more. A failure is written to a file beside its test (`*.regressions`), which belongs into the repository: it is run
+//! first from then on.
 
 mod change;
 mod codecs;

@@ -1,6 +1,7 @@
-//! Datagrams that a stranger without keys forges with a client's own address and port, in each phase of a session: seeded,
-//! in virtual time, 20,000 of each kind against the real core. A live session is not affected, one that is not yet
-//! connected may fail, with a reason; no other session loses a packet; every datagram is counted, and no memory is kept.
+//! Datagrams that a stranger without keys forges with a client's own address and port, in each phase of a session:
+//! seeded, in virtual time, 20,000 of each kind against the real core. A live session is not affected, one that is not
+//! yet connected may fail, with a reason; no other session loses a packet; every datagram is counted, and no memory is
+//! kept.
 
 #![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
 

@@ -1,6 +1,6 @@
-//! Hostile clients and strangers, thousands of packets of each kind, in virtual time against the real core: nothing panics,
-//! no other session loses a packet, and the memory is freed. A program of its own, because its allocator counts the memory of
-//! the whole process, so that one attack runs at a time.
+//! Hostile clients and strangers, thousands of packets of each kind, in virtual time against the real core: nothing
+//! panics, no other session loses a packet, and the memory is freed. A program of its own, because its allocator counts
+//! the memory of the whole process, so that one attack runs at a time.
 
 #[path = "../support/forgeries.rs"]
 mod forgeries;

@@ -1,6 +1,6 @@
-//! Clients that send bad RTP of every codec and bad RTCP of every type under their own keys: seeded, in virtual time, against
-//! the real core. Nothing panics, another stream's viewer gets every packet, and nothing is left once they are gone.
-//! `SLUICE_SEEDS=500 cargo test --test hostile media::` tries more than the ordinary run, `SLUICE_SEED=77` one.
+//! Clients that send bad RTP of every codec and bad RTCP of every type under their own keys: seeded, in virtual time,
+//! against the real core. Nothing panics, another stream's viewer gets every packet, and nothing is left once they are
+//! gone. `SLUICE_SEEDS=500 cargo test --test hostile media::` tries more than the ordinary run, `SLUICE_SEED=77` one.
 
 use std::alloc::System;
 use std::collections::HashMap;

@@ -1,5 +1,5 @@
-//! The OpenAPI document says what the relay does: every path, method and status of it is driven against the real handlers,
-//! and what comes back is held to its schemas; and every route of the router is in it.
+//! The OpenAPI document says what the relay does: every path, method and status of it is driven against the real
+//! handlers, and what comes back is held to its schemas; and every route of the router is in it.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

@@ -1,5 +1,5 @@
-//! Holds values to the schemas of the OpenAPI document, which are JSON Schema 2020-12 since OpenAPI 3.1. Stricter in one
-//! thing: an object may have only the fields that the document describes.
+//! Holds values to the schemas of the OpenAPI document, which are JSON Schema 2020-12 since OpenAPI 3.1. Stricter in
+//! one thing: an object may have only the fields that the document describes.
 
 use serde_json::{Value, json};
 

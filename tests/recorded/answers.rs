@@ -1,7 +1,8 @@
 //! Golden answers: for each real client's offer in `tests/golden/`, the answer that the relay gives, byte for byte.
 //!
-//! A difference is either a mistake or a decision. For a decision, `SLUICE_BLESS=1 cargo test --test recorded answers::` writes the
-//! answers anew, and the diff says what every client will see.
+//! A difference is either a mistake or a decision. For a decision,
+//! `SLUICE_BLESS=1 cargo test --test recorded answers::` writes the answers anew, and the diff says what every client
+//! will see.
 
 use std::path::Path;
 use std::{env, fs};

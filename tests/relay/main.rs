@@ -1,5 +1,5 @@
-//! The whole relay with the async `webrtc` crate at both ends: what is sent is what arrives. A program of its own, because a
-//! hundred clients of one process lose packets when other tests take the processor.
+//! The whole relay with the async `webrtc` crate at both ends: what is sent is what arrives. A program of its own,
+//! because a hundred clients of one process lose packets when other tests take the processor.
 
 mod client;
 mod keyframe_requests;

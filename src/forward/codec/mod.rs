@@ -3,9 +3,9 @@
 //! and never panics.
 //!
 //! To add a codec, name it in `kind.rs`, write a file here with what is particular to it (`vp9.rs` is an example), and
-//! let `dispatch.rs`, where this folder chooses by codec, ask that file. The compiler lists each `match` to complete here.
-//! Outside, `sdp/payload.rs` and `sdp/narrow.rs` answer offers of it; `worker/publishing/track.rs` says which codecs have
-//! parameter sets; `load/payload.rs` and `peer/client/media.rs` publish it in tests.
+//! let `dispatch.rs`, where this folder chooses by codec, ask that file. The compiler lists each `match` to complete
+//! here. Outside, `sdp/payload.rs` and `sdp/narrow.rs` answer offers of it; `worker/publishing/track.rs` says which
+//! codecs have parameter sets; `load/payload.rs` and `peer/client/media.rs` publish it in tests.
 
 mod av1;
 mod bits;

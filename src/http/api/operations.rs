@@ -1,5 +1,5 @@
-//! `/metrics`, `/healthz` and `/readyz`: for Prometheus and for what restarts processes. The metrics need the admin grant;
-//! health needs no token, because it shows nothing else. `--admin` moves them to an address of their own.
+//! `/metrics`, `/healthz` and `/readyz`: for Prometheus and for what restarts processes. The metrics need the admin
+//! grant; health needs no token, because it shows nothing else. `--admin` moves them to an address of their own.
 
 use std::time::Instant;
 

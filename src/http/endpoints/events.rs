@@ -1,8 +1,9 @@
-//! `/session/{id}/events`: a viewer learns whether its stream has a publisher (WHEP core extensions, server-sent events).
+//! `/session/{id}/events`: a viewer learns whether its stream has a publisher (WHEP core extensions, server-sent
+//! events).
 //!
-//! A POST makes an event stream, with the events that the viewer wants, and a GET on its Location reads it. What happens
-//! meanwhile waits in a bounded queue, so a viewer may read only when it has a reason to: browsers open six connections
-//! to a host and no more. Layers, viewer count and reconnect will be further names in [`EventName`].
+//! A POST makes an event stream, with the events that the viewer wants, and a GET on its Location reads it. What
+//! happens meanwhile waits in a bounded queue, so a viewer may read only when it has a reason to: browsers open six
+//! connections to a host and no more. Layers, viewer count and reconnect will be further names in [`EventName`].
 //!
 //! POST and DELETE need the credential of the session, as everything else of a session does. For GET its Location is
 //! enough: `EventSource` cannot send a header, and the Location holds 128 random bits that only the holder of the

@@ -1,5 +1,5 @@
-//! `/whip/{stream}` and `/whep/{stream}`: an offer is posted, a session comes back (RFC 9725 4.2, WHEP 4.2). The two differ
-//! in the role of the session, in the grant that they need, and in what GET answers.
+//! `/whip/{stream}` and `/whep/{stream}`: an offer is posted, a session comes back (RFC 9725 4.2, WHEP 4.2). The two
+//! differ in the role of the session, in the grant that they need, and in what GET answers.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,5 +1,5 @@
-//! `/session/{id}`: trickle, restart and end one session (RFC 9725 4.2, 4.3; the same for WHEP). Only the client that made
-//! a session may change it; for every other client it does not exist.
+//! `/session/{id}`: trickle, restart and end one session (RFC 9725 4.2, 4.3; the same for WHEP). Only the client that
+//! made a session may change it; for every other client it does not exist.
 
 use axum::Json;
 use axum::extract::{Request, State};

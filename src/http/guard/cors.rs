@@ -5,8 +5,8 @@
 //! WHIP, WHEP and sessions are for pages of other origins. Of everything else those pages may read what went wrong, a
 //! 404 for a misspelt path for example, and of what is for operators nothing.
 //!
-//! tower-http's `CorsLayer` answers every OPTIONS itself, so that `Accept-Post` and `Allow` would be missing and a foreign
-//! page would not get its 403; and its rules do not differ by path.
+//! tower-http's `CorsLayer` answers every OPTIONS itself, so that `Accept-Post` and `Allow` would be missing and a
+//! foreign page would not get its 403; and its rules do not differ by path.
 
 use std::sync::Arc;
 

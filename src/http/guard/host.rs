@@ -1,12 +1,11 @@
-//! Under which names the relay answers. While no admin token is set, any client sees and ends sessions; a web page
-//! must not do so by letting its own name point to the relay's address (DNS rebinding), for browsers then take relay and
-//! page for one origin. So `/api` is served only under names that no stranger can have: an IP address, localhost,
-//! a name without dots, one below `.local`, or one of `--allow-host`; and not to pages of another origin. WHIP,
-//! WHEP and sessions keep to `--allow-origin` where that lists origins.
+//! Under which names the relay answers. While no admin token is set, any client sees and ends sessions; a web page must
+//! not do so by letting its own name point to the relay's address (DNS rebinding), for browsers then take relay and
+//! page for one origin. So `/api` is served only under names that no stranger can have: an IP address, localhost, a
+//! name without dots, one below `.local`, or one of `--allow-host`; and not to pages of another origin. WHIP, WHEP and
+//! sessions keep to `--allow-origin` where that lists origins.
 //!
-//! Host is parsed here, because `url` rewrites hosts (`0x7f.1` to 127.0.0.1, IDNA names to ASCII) that must be refused as
-//! they are, and `headers::Host` accepts every authority of a URI, such as
-//! `user@host`.
+//! Host is parsed here, because `url` rewrites hosts (`0x7f.1` to 127.0.0.1, IDNA names to ASCII) that must be refused
+//! as they are, and `headers::Host` accepts every authority of a URI, such as `user@host`.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;

@@ -1,7 +1,7 @@
-//! Rate limits for what costs the relay something: POST, PATCH and DELETE. By the client's address, and by its token, so
-//! that a leaked token does not fill the relay from many addresses. A bucket fills steadily and may be emptied at once, so
-//! that an office behind one address can join together. Each address has one entry, forgotten when its bucket is full
-//! again; only the relay's own tokens have one. tower's `RateLimitLayer` has one bucket for all clients.
+//! Rate limits for what costs the relay something: POST, PATCH and DELETE. By the client's address, and by its token,
+//! so that a leaked token does not fill the relay from many addresses. A bucket fills steadily and may be emptied at
+//! once, so that an office behind one address can join together. Each address has one entry, forgotten when its bucket
+//! is full again; only the relay's own tokens have one. tower's `RateLimitLayer` has one bucket for all clients.
 
 use std::hash::Hash;
 use std::num::NonZeroU32;

@@ -1,5 +1,5 @@
-//! What every request passes before a handler sees it: the client's address behind a proxy, the host and the origin that
-//! it names, cross-origin rules, rate limits, and the methods of its path.
+//! What every request passes before a handler sees it: the client's address behind a proxy, the host and the origin
+//! that it names, cross-origin rules, rate limits, and the methods of its path.
 
 pub(super) mod allow;
 pub(super) mod client_header;

@@ -1,9 +1,9 @@
 //! Requests that are refused for their token, as lines that a ban tool reads: from where, for what, and why.
 //!
 //! The format is part of what operators rely on (deploy/README.md):
-//! `access refused client=ADDRESS route=ROUTE status=STATUS why=WHY stream=NAME`. The rule: no more lines than a ban tool
-//! needs. Each client has a few at once and then one a second, all together a hundred a second; what is left out is
-//! counted in the next line, and the metrics count all.
+//! `access refused client=ADDRESS route=ROUTE status=STATUS why=WHY stream=NAME`. The rule: no more lines than a ban
+//! tool needs. Each client has a few at once and then one a second, all together a hundred a second; what is left out
+//! is counted in the next line, and the metrics count all.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;

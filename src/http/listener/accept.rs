@@ -1,14 +1,14 @@
-//! Accepts connections and serves HTTP/1.1 on them, so that no client blocks others: `axum::serve` has no deadlines, and
-//! without them a client that sends a byte a minute, or never reads, holds a connection for ever.
+//! Accepts connections and serves HTTP/1.1 on them, so that no client blocks others: `axum::serve` has no deadlines,
+//! and without them a client that sends a byte a minute, or never reads, holds a connection for ever.
 //!
 //! An accepted connection takes a place (`places.rs`). When all are taken, an idle connection makes way; when all are
 //! busy, the new connection is served health or metrics on one of a few reserved places, or is refused with a time to
-//! retry. So `/healthz` answers under any load. Each client has a share: an address, or the /64 network of an IPv6 address;
-//! behind a trusted proxy the client that the proxy names, while the proxy's own connections are not counted.
+//! retry. So `/healthz` answers under any load. Each client has a share: an address, or the /64 network of an IPv6
+//! address; behind a trusted proxy the client that the proxy names, while the proxy's own connections are not counted.
 //!
 //! A connection is bounded by deadlines for a request's headers ([`Timing::headers`], which bounds idle time too), for
-//! its body (where it is read), and for a client that reads nothing of its answer ([`Timing::unread`]); by the number of
-//! requests that a client may send without waiting for answers; and by its age. An open-ended response, such as
+//! its body (where it is read), and for a client that reads nothing of its answer ([`Timing::unread`]); by the number
+//! of requests that a client may send without waiting for answers; and by its age. An open-ended response, such as
 //! server-sent events, calls [`Place::hold_open`] before it begins: its connection has no age then, counts as an event
 //! stream and not as a request, and ends with the response or when the relay stops.
 //!

@@ -1,10 +1,10 @@
 //! The places of a listener's connections. Pure: it is told the time, and answers which connection makes way.
 //!
-//! Requests have a bounded number of places, and each client a share of them. When all are taken, or a client's share is,
-//! an idle connection makes way for the new one: one that waits for a request, else one whose client does not read its
-//! answer, else one whose client does not send its body; the oldest first. Without an idle connection, the new one gets
-//! one of a few reserved places, where only health and metrics are served, for seconds. Event streams have places of their
-//! own.
+//! Requests have a bounded number of places, and each client a share of them. When all are taken, or a client's share
+//! is, an idle connection makes way for the new one: one that waits for a request, else one whose client does not read
+//! its answer, else one whose client does not send its body; the oldest first. Without an idle connection, the new one
+//! gets one of a few reserved places, where only health and metrics are served, for seconds. Event streams have places
+//! of their own.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
-//! The refusals that handlers have in common, as the document describes them: each is a [`Problem`](crate::http::error::Problem) with its status.
+//! The refusals that handlers have in common, as the document describes them: each is a
+//! [`Problem`](crate::http::error::Problem) with its status.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! `/assets/{name}`: the files that pages load, compiled into the binary. tower-http's `ServeDir` reads them from a disk.
+//! `/assets/{name}`: the files that pages load, compiled into the binary. tower-http's `ServeDir` reads them from a
+//! disk.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 

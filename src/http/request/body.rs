@@ -1,7 +1,7 @@
 //! Reads bodies: bounded in size and in time, and as they come, because nothing is decompressed here.
 //!
-//! tower-http's `RequestBodyLimitLayer` and `TimeoutLayer` answer with a plain text and one limit for all routes; a client
-//! gets a problem document here, and each route has its limit.
+//! tower-http's `RequestBodyLimitLayer` and `TimeoutLayer` answer with a plain text and one limit for all routes; a
+//! client gets a problem document here, and each route has its limit.
 
 use std::time::Duration;
 

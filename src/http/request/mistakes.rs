@@ -1,5 +1,5 @@
-//! What the body of a POST or PATCH is when it is not SDP: the mistakes that clients make, each with its own sentence. A
-//! parser of SDP would only name the first line that it cannot read.
+//! What the body of a POST or PATCH is when it is not SDP: the mistakes that clients make, each with its own sentence.
+//! A parser of SDP would only name the first line that it cannot read.
 
 use crate::http::error::Problem;
 

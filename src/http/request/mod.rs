@@ -1,5 +1,5 @@
-//! Reads requests: where they come from, which stream or session they name, their headers, and a body that is bounded in
-//! size and time.
+//! Reads requests: where they come from, which stream or session they name, their headers, and a body that is bounded
+//! in size and time.
 
 pub(super) mod body;
 pub(super) mod connection;

@@ -1,8 +1,8 @@
 //! The event streams that are open, and the one task that sends events to them.
 //!
-//! Each stream with readers has one bounded channel, in which the slowest reader loses the oldest events: the newest one
-//! says what is true. A media thread only wakes the task. The rules: a session gets "inactive" only if there was a publisher
-//! during the session, and an event stream ends with its session.
+//! Each stream with readers has one bounded channel, in which the slowest reader loses the oldest events: the newest
+//! one says what is true. A media thread only wakes the task. The rules: a session gets "inactive" only if there was a
+//! publisher during the session, and an event stream ends with its session.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! Data channels across a stream: what the publisher opens and sends reaches every viewer that has a data channel section;
-//! what viewers send reaches the publisher if the node allows it.
+//! Data channels across a stream: what the publisher opens and sends reaches every viewer that has a data channel
+//! section; what viewers send reaches the publisher if the node allows it.
 
 use super::state::Engine;
 use crate::demux::Key;

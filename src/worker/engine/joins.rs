@@ -1,4 +1,5 @@
-//! How sessions come and go: adoption from the pending sessions, the peer's opening, DTLS, deadlines, and the one way out.
+//! How sessions come and go: adoption from the pending sessions, the peer's opening, DTLS, deadlines, and the one way
+//! out.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

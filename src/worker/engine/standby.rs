@@ -1,9 +1,9 @@
 //! How a stream comes from one publisher to the next, and what its viewers do meanwhile.
 //!
-//! The newest publisher takes over as it connects; a standby takes over when the live one has left or fallen silent, which
-//! it checks by itself. Viewers stay: their RTP streams go on at the new publisher's keyframe. The rule for viewers whose
-//! publisher has left: their sessions end after the configured grace period; viewers that never had a publisher wait
-//! without limit.
+//! The newest publisher takes over as it connects; a standby takes over when the live one has left or fallen silent,
+//! which it checks by itself. Viewers stay: their RTP streams go on at the new publisher's keyframe. The rule for
+//! viewers whose publisher has left: their sessions end after the configured grace period; viewers that never had a
+//! publisher wait without limit.
 
 use super::state::Engine;
 use crate::demux::Key;

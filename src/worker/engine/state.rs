@@ -1,5 +1,5 @@
-//! The state of one worker, which owns its sessions. Requests of other workers and of HTTP come as messages. A panic in the
-//! work for one session ends that session only.
+//! The state of one worker, which owns its sessions. Requests of other workers and of HTTP come as messages. A panic in
+//! the work for one session ends that session only.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

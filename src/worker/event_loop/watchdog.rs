@@ -2,9 +2,9 @@
 //! nothing on that worker can tell.
 //!
 //! A worker that sleeps has nothing to do and is fine; one whose turn takes [`STALLED`] is told in the log and in the
-//! metrics, with the session that it is in, and after [`UNHEALTHY`](crate::worker::liveness::UNHEALTHY) the relay says of itself that it is not well. Only
-//! time in which the watchdog itself was awake counts, so a machine that was suspended, or a process that was stopped, is
-//! no fault.
+//! metrics, with the session that it is in, and after [`UNHEALTHY`](crate::worker::liveness::UNHEALTHY) the relay says
+//! of itself that it is not well. Only time in which the watchdog itself was awake counts, so a machine that was
+//! suspended, or a process that was stopped, is no fault.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};

@@ -1,4 +1,5 @@
-//! The media socket of a worker: batches in, runs out, and which socket the kernel chooses. The event loop and the engine call it.
+//! The media socket of a worker: batches in, runs out, and which socket the kernel chooses. The event loop and the
+//! engine call it.
 
 pub(crate) mod batch;
 pub(crate) mod handed_over;

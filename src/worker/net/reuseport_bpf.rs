@@ -1,9 +1,9 @@
 //! The program by which the kernel finds the socket of a listed client (classic BPF, `SO_ATTACH_REUSEPORT_CBPF`).
 //!
-//! A program of this kind has no tables, so the clients are in its instructions: a binary search by a key of address and
-//! port, and beside each key the whole address, for a key may be of more than one. It takes no privilege and some ten
-//! comparisons a datagram. Who is not listed gets a number that no socket has, and for that the kernel takes its hash,
-//! the same as without a program.
+//! A program of this kind has no tables, so the clients are in its instructions: a binary search by a key of address
+//! and port, and beside each key the whole address, for a key may be of more than one. It takes no privilege and some
+//! ten comparisons a datagram. Who is not listed gets a number that no socket has, and for that the kernel takes its
+//! hash, the same as without a program.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

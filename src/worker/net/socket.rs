@@ -1,8 +1,8 @@
 //! The media socket of one worker: receive batches with GRO, send runs with GSO.
 //!
-//! All workers bind one address with SO_REUSEPORT; the kernel keeps a 4-tuple on one of them, by a hash or where it is told
-//! otherwise (see `steering`). Addresses inside the relay are always plain: an IPv4 peer of a dual-stack socket is an IPv4
-//! address.
+//! All workers bind one address with SO_REUSEPORT; the kernel keeps a 4-tuple on one of them, by a hash or where it is
+//! told otherwise (see `steering`). Addresses inside the relay are always plain: an IPv4 peer of a dual-stack socket is
+//! an IPv4 address.
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};

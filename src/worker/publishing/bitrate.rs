@@ -1,9 +1,9 @@
 //! Whether a publisher stays above the bitrate that it may send.
 //!
-//! Four times a second what has arrived is compared with what was allowed since the last look. The excess is a debt that
-//! is paid off while less arrives, so a keyframe's burst is forgiven as soon as the mean is below the limit again. The
-//! rule: a publisher is ended that has been in debt for 5 s without a pause and is above the limit still. Since a pause
-//! forgives what a burst owes, one is ended too whose mean over a whole minute is above.
+//! Four times a second what has arrived is compared with what was allowed since the last look. The excess is a debt
+//! that is paid off while less arrives, so a keyframe's burst is forgiven as soon as the mean is below the limit again.
+//! The rule: a publisher is ended that has been in debt for 5 s without a pause and is above the limit still. Since a
+//! pause forgives what a burst owes, one is ended too whose mean over a whole minute is above.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! The frames since a publisher's last keyframe, which late viewers get at once: kept within their age and within the memory
-//! that all publishers of the node share.
+//! The frames since a publisher's last keyframe, which late viewers get at once: kept within their age and within the
+//! memory that all publishers of the node share.
 
 use std::time::Instant;
 

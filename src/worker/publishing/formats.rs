@@ -1,10 +1,10 @@
-//! Which of the agreed formats a publisher's packets have, and from which source: both are learnt from the packets, and may
-//! change.
+//! Which of the agreed formats a publisher's packets have, and from which source: both are learnt from the packets, and
+//! may change.
 //!
-//! The first packet of a track decides. A publisher may go on in another codec that the answer accepts: browsers do so by
-//! `setParameters`, without a new offer. Its viewers follow as they follow another publisher, at the new codec's first
-//! keyframe; who has no payload type for it is told so by the end of its session. The rule: each such step is a new epoch
-//! of the track, so steps come at most once a second, and what comes sooner is dropped.
+//! The first packet of a track decides. A publisher may go on in another codec that the answer accepts: browsers do so
+//! by `setParameters`, without a new offer. Its viewers follow as they follow another publisher, at the new codec's
+//! first keyframe; who has no payload type for it is told so by the end of its session. The rule: each such step is a
+//! new epoch of the track, so steps come at most once a second, and what comes sooner is dropped.
 
 use std::time::{Duration, Instant};
 

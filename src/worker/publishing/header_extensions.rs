@@ -1,4 +1,5 @@
-//! What the header extension of a publisher's packet says (RFC 8285), read once a packet, in one-byte or two-byte elements.
+//! What the header extension of a publisher's packet says (RFC 8285), read once a packet, in one-byte or two-byte
+//! elements.
 //!
 //! A block that makes no sense says nothing, from where it stops making sense on; the packet is as good as any other.
 

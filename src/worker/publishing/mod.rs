@@ -1,4 +1,5 @@
-//! A publisher's side of a session: from an opened packet to one push for each worker with viewers. The engine calls it.
+//! A publisher's side of a session: from an opened packet to one push for each worker with viewers. The engine calls
+//! it.
 
 pub(crate) mod bitrate;
 mod cache;

@@ -1,9 +1,9 @@
 //! Publishers that fall silent without a word: a crash, a dead network, a laptop that sleeps.
 //!
-//! The session of such a publisher lives for 30 s more, because it may come back under the same keys. Its viewers are told
-//! sooner: a publisher that has sent nothing for [`LOST`], neither media nor RTCP nor STUN, is lost until it sends
-//! again. A publisher that is heard and sends no media is not lost: a shared screen may stand still. The rule: while the
-//! publisher is lost, viewers are sent nothing a second time.
+//! The session of such a publisher lives for 30 s more, because it may come back under the same keys. Its viewers are
+//! told sooner: a publisher that has sent nothing for [`LOST`], neither media nor RTCP nor STUN, is lost until it sends
+//! again. A publisher that is heard and sends no media is not lost: a shared screen may stand still. The rule: while
+//! the publisher is lost, viewers are sent nothing a second time.
 
 use std::time::Instant;
 

@@ -1,10 +1,10 @@
-//! Audio packets that carry copies of earlier ones (RFC 2198): a lost packet is rebuilt from a copy in a later packet, for
-//! every viewer, and no NACK is sent for it.
+//! Audio packets that carry copies of earlier ones (RFC 2198): a lost packet is rebuilt from a copy in a later packet,
+//! for every viewer, and no NACK is sent for it.
 //!
-//! The rule: a copy stands for a packet only where the numbers prove which one. The packets before and behind the gap must
-//! be as many steps apart in time as in number, a step being the age of the newest copy; after silence, or from a sender
-//! whose packets are not equally long, nothing is rebuilt. Where the packet itself comes after all it is refused, as any
-//! that is here already: what viewers have got does not change.
+//! The rule: a copy stands for a packet only where the numbers prove which one. The packets before and behind the gap
+//! must be as many steps apart in time as in number, a step being the age of the newest copy; after silence, or from a
+//! sender whose packets are not equally long, nothing is rebuilt. Where the packet itself comes after all it is
+//! refused, as any that is here already: what viewers have got does not change.
 
 use std::sync::Arc;
 

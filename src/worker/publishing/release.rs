@@ -1,5 +1,5 @@
-//! How packets leave a publisher: at once, or after the repair delay; then through the keyframe assembler to the tracks'
-//! histories and pending batches.
+//! How packets leave a publisher: at once, or after the repair delay; then through the keyframe assembler to the
+//! tracks' histories and pending batches.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! How long a publisher's packets wait at the relay, so that retransmissions of lost packets arrive in time: as long as a
-//! repair takes, while there are losses. Audio waits as long as video, so that both stay in step.
+//! How long a publisher's packets wait at the relay, so that retransmissions of lost packets arrive in time: as long as
+//! a repair takes, while there are losses. Audio waits as long as video, so that both stay in step.
 
 use std::time::{Duration, Instant};
 

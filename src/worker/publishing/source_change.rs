@@ -1,10 +1,10 @@
-//! Which of a publisher's sources plays on a track. A source is an SSRC; one plays at a time, and its publisher may go on
-//! under another as often as it likes.
+//! Which of a publisher's sources plays on a track. A source is an SSRC; one plays at a time, and its publisher may go
+//! on under another as often as it likes.
 //!
-//! Another source takes over with the first packet of its keyframe (audio: any packet), or once the one that plays has been
-//! silent for 500 ms. Then the one before is retired: for a second what comes late of it goes to its old place, and after
-//! that it may return as any other. Each change is an [`Epoch`](crate::forward::Epoch) of the track, which viewers join at
-//! its keyframe. The rule: at most ten changes a second; what would be one more is dropped and counted.
+//! Another source takes over with the first packet of its keyframe (audio: any packet), or once the one that plays has
+//! been silent for 500 ms. Then the one before is retired: for a second what comes late of it goes to its old place,
+//! and after that it may return as any other. Each change is an [`Epoch`](crate::forward::Epoch) of the track, which
+//! viewers join at its keyframe. The rule: at most ten changes a second; what would be one more is dropped and counted.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

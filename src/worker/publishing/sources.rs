@@ -1,5 +1,5 @@
-//! The sources of a published track: the one that plays, those that played lately, and those that may play next. A source is
-//! an SSRC. `source_change` decides which one plays.
+//! The sources of a published track: the one that plays, those that played lately, and those that may play next. A
+//! source is an SSRC. `source_change` decides which one plays.
 //!
 //! The rule: what is kept of sources that do not play is bounded, and so are their changes.
 

@@ -1,5 +1,5 @@
-//! The end of a session, of one that a worker owns and of one that never sent a packet: its record, its metrics and its last
-//! log line.
+//! The end of a session, of one that a worker owns and of one that never sent a packet: its record, its metrics and its
+//! last log line.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! What a session does with media, feedback and data messages, and at its deadlines: the step of its role, and the facts
-//! that come of it.
+//! What a session does with media, feedback and data messages, and at its deadlines: the step of its role, and the
+//! facts that come of it.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
-//! Once a second each session's record is brought up to date, a few sessions at a time, so that thousands of them do not
-//! hold a packet up.
+//! Once a second each session's record is brought up to date, a few sessions at a time, so that thousands of them do
+//! not hold a packet up.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! A session's way from its first check to its role: adopted from the pending sessions, its peer opened, DTLS completed.
+//! A session's way from its first check to its role: adopted from the pending sessions, its peer opened, DTLS
+//! completed.
 
 use std::time::{Duration, Instant};
 

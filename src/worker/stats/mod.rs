@@ -1,4 +1,5 @@
-//! What a worker counts: plain integers, added to the metrics once a turn. Publishing, viewing and the engine write here.
+//! What a worker counts: plain integers, added to the metrics once a turn. Publishing, viewing and the engine write
+//! here.
 
 pub(crate) mod counters;
 pub(crate) mod meter;

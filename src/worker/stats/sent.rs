@@ -1,4 +1,5 @@
-//! What viewers were sent and what they were not, as plain numbers: the viewers' code fills them in, the counters add them.
+//! What viewers were sent and what they were not, as plain numbers: the viewers' code fills them in, the counters add
+//! them.
 
 use std::time::Instant;
 

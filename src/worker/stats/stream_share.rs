@@ -1,4 +1,5 @@
-//! One session's part in the instruments of its stream, added when its record is brought up to date, never for a packet.
+//! One session's part in the instruments of its stream, added when its record is brought up to date, never for a
+//! packet.
 
 use std::sync::Arc;
 

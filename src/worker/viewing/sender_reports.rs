@@ -1,9 +1,9 @@
-//! Sender reports to a viewer (RFC 3550 6.4.1): they map its RTP timestamps to the publisher's clock, so that audio and video
-//! play in step.
+//! Sender reports to a viewer (RFC 3550 6.4.1): they map its RTP timestamps to the publisher's clock, so that audio and
+//! video play in step.
 //!
-//! The rule: a report is true for the packets that the viewer is sent now. No report is sent while a replay runs, because
-//! the mapping changes when it ends, nor while only one of audio and video has switched to another publisher, whose clock
-//! differs.
+//! The rule: a report is true for the packets that the viewer is sent now. No report is sent while a replay runs,
+//! because the mapping changes when it ends, nor while only one of audio and video has switched to another publisher,
+//! whose clock differs.
 
 use std::time::{Duration, Instant};
 

@@ -1,11 +1,11 @@
 //! One outbound track of a viewer, and how its video begins: with the cached frames, or at a requested keyframe.
 //!
-//! A publisher that answers keyframe requests is asked when the way from its last keyframe to live is long, and is given
-//! half a second. From one that does not, or of which it is not known, the viewer gets the pictures since the last
-//! keyframe. The rules: what is replayed to a viewer that has begun costs no more than what is live, so after a replay the
-//! next one waits for as long as the pictures lasted; and a viewer that has got everything is not shown it again because
-//! nothing follows. Browsers ask for a keyframe after 3 s without a frame, which is no sign of loss: the publisher is
-//! asked, if there is one, and nothing is replayed.
+//! A publisher that answers keyframe requests is asked when the way from its last keyframe to live is long, and is
+//! given half a second. From one that does not, or of which it is not known, the viewer gets the pictures since the
+//! last keyframe. The rules: what is replayed to a viewer that has begun costs no more than what is live, so after a
+//! replay the next one waits for as long as the pictures lasted; and a viewer that has got everything is not shown it
+//! again because nothing follows. Browsers ask for a keyframe after 3 s without a frame, which is no sign of loss: the
+//! publisher is asked, if there is one, and nothing is replayed.
 
 use std::time::{Duration, Instant};
 

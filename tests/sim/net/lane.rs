@@ -1,5 +1,5 @@
-//! Impaired links in virtual time: which datagrams arrive, and when. Pure and seeded. `tests/browser/support/lane.js` has
-//! the same model for real clients.
+//! Impaired links in virtual time: which datagrams arrive, and when. Pure and seeded. `tests/browser/support/lane.js`
+//! has the same model for real clients.
 //!
 //! Only media is lost, doubled or overtaken; STUN, DTLS and RTCP are delayed with it.
 
