@@ -242,7 +242,7 @@ impl Access {
     }
 
     /// Logs what an operator should know about access.
-    pub fn tell(&self) {
+    pub fn log(&self) {
         if self.is_open() {
             info!("no token is configured: everyone may publish and watch");
         } else if !self.lets_watch() {

@@ -66,7 +66,7 @@ fn taking_negatives(command: clap::Command) -> clap::Command {
 fn sentence(error: &clap::Error, arguments: &[OsString]) -> String {
     let text = error.render().to_string();
     let first = text.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default();
-    let said = first.split_whitespace().collect::<Vec<_>>().join(" ");
+    let message = first.split_whitespace().collect::<Vec<_>>().join(" ");
     let known = |kind: ContextKind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
         Some(ContextValue::Strings(texts)) => texts.first().cloned(),
@@ -88,14 +88,16 @@ fn sentence(error: &clap::Error, arguments: &[OsString]) -> String {
             format!("{}{value}: {why}", source_of(flag, arguments))
         }
         (ErrorKind::ArgumentConflict, Some(argument)) if known(ContextKind::PriorArg) == Some(argument.clone()) => {
-            format!("{argument} is there more than once: give it once, several values with commas if it takes them")
+            format!(
+                "{argument} is given more than once: give it once, with commas between several values if it takes them"
+            )
         }
         (ErrorKind::ArgumentConflict, None) => {
-            format!("{said}: write the subcommand first, and the flags behind it")
+            format!("{message}: write the subcommand first and its flags after it")
         }
         _ => match known(ContextKind::SuggestedArg).or_else(|| known(ContextKind::SuggestedSubcommand)) {
-            Some(meant) => format!("{said}: did you mean {meant}? sluice --help lists what there is"),
-            None => format!("{said}: sluice --help lists what there is"),
+            Some(meant) => format!("{message}: did you mean {meant}? sluice --help lists subcommands and flags"),
+            None => format!("{message}: sluice --help lists subcommands and flags"),
         },
     }
 }

@@ -54,7 +54,7 @@ impl Reload {
         let changes = self.in_force.changes(&newer);
         if changes.iter().any(|changed| changed.section == "auth") {
             self.node.access().replace(&config.auth)?;
-            self.node.access().tell();
+            self.node.access().log();
         }
         if changes.iter().any(|changed| changed.section == "log") {
             self.log.set(config.log).map_err(|_| ReloadError::Log)?;

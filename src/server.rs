@@ -76,7 +76,7 @@ pub enum StartError {
     },
     /// Ports below 1024 need a permission.
     #[error(
-        "{address} needs a permission that sluice has not: choose a port above 1023 with {flag} ADDR:PORT, or grant \
+        "cannot bind {address}: permission denied; choose a port above 1023 with {flag} ADDR:PORT, or grant \
          CAP_NET_BIND_SERVICE (AmbientCapabilities= in the systemd unit)"
     )]
     Forbidden {
@@ -122,7 +122,7 @@ impl Server {
             admin: admin.as_ref().zip(config.http.admin).map(|(listener, asked)| bound(listener, asked)),
             media: SocketAddr::new(config.worker.media.ip(), node::Handle::of(&workers).media_port()),
         };
-        access.tell();
+        access.log();
         if config.worker.reaches_only_this_machine() {
             warn!(
                 "this machine has no network: other machines cannot connect until it has one, or until --advertise names an address"

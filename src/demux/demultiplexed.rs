@@ -93,7 +93,7 @@ pub enum Event {
         /// The username fragment.
         ufrag: String,
     },
-    /// A session was heard after [`Demux::await_sign`](super::Demux::await_sign).
+    /// A session was heard after [`Demux::report_when_heard`](super::Demux::report_when_heard).
     Heard(Key),
     /// Consent ended: 30 s without valid STUN, SRTP or SRTCP.
     Silent(Key),

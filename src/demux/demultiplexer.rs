@@ -197,9 +197,9 @@ impl Demux {
     }
 
     /// Asks for one [`Event::Heard`], when the session is next heard on its selected path.
-    pub fn await_sign(&mut self, key: Key) {
+    pub fn report_when_heard(&mut self, key: Key) {
         if let Some(session) = self.sessions.get_mut(key) {
-            session.is_awaited = true;
+            session.reports_when_heard = true;
         }
     }
 
@@ -291,9 +291,9 @@ impl Demux {
         session.agent.poll_checks(self.tie_breaker, now, |path, bytes| push(transmits, path, bytes));
     }
 
-    /// A transaction id for a request of this session: 32 bits name the place of the session, so that an answer finds it
-    /// without a search, and 64 bits are random. An answer that comes too late may find the next session in that place,
-    /// which has sent no request with that id.
+    /// A transaction id for a request of this session: 32 bits name the place of the session, so that an answer finds
+    /// it without a search, and 64 bits are random. An answer that comes too late may find the next session in that
+    /// place, which has sent no request with that id.
     fn new_transaction(&mut self, key: Key) -> Transaction {
         let mut transaction = [0; 12];
         self.random.fill_bytes(&mut transaction);

@@ -45,7 +45,7 @@ pub(crate) struct Session {
     /// Datagrams of it that were dropped.
     pub(crate) dropped: u64,
     /// True while the owner waits for [`Event::Heard`](super::Event::Heard).
-    pub(crate) is_awaited: bool,
+    pub(crate) reports_when_heard: bool,
     /// When the demultiplexer's timer looks at this session next.
     pub(crate) armed: Option<Instant>,
 }
@@ -58,7 +58,7 @@ impl Session {
             agent: Agent::new(admission, now),
             handshake: Handshake::new(),
             dropped: 0,
-            is_awaited: false,
+            reports_when_heard: false,
             armed: None,
         }
     }
@@ -116,7 +116,7 @@ impl Session {
 
     /// Whether the owner waits for the session to be heard, once.
     pub(crate) fn take_awaited(&mut self) -> bool {
-        std::mem::take(&mut self.is_awaited)
+        std::mem::take(&mut self.reports_when_heard)
     }
 
     /// When it was last heard on the selected path.

@@ -77,7 +77,7 @@ pub(super) fn public(node: &Shared) -> Router {
         .layer(from_fn_with_state(Arc::clone(&node.observer), observe::layer))
         // Everything else needs the client's address.
         .layer(from_fn_with_state(Arc::clone(&node.proxies), proxy::layer));
-    allow::telling(routes.with_state(Arc::clone(node)))
+    allow::with_allow_header(routes.with_state(Arc::clone(node)))
 }
 
 /// The API, metrics and health on an address of their own; the last layer comes first.
@@ -90,7 +90,7 @@ pub(super) fn for_operators_alone(node: &Shared) -> Router {
         .layer(from_fn(host::layer))
         .layer(from_fn_with_state(Arc::clone(&node.observer), observe::layer))
         .layer(from_fn_with_state(Arc::clone(&node.proxies), proxy::layer));
-    allow::telling(routes.with_state(Arc::clone(node)))
+    allow::with_allow_header(routes.with_state(Arc::clone(node)))
 }
 
 fn for_operators(node: &Shared) -> Router<Shared> {

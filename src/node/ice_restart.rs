@@ -51,7 +51,7 @@ impl Handle {
         }
         let candidates = self.candidates(restart.http_local, restart.http_remote, restart.source);
         if let Some(record) = self.record(session) {
-            record.set_told(candidates.clone());
+            record.set_candidates(candidates.clone());
         }
         Ok(Patched { local, candidates, etag })
     }

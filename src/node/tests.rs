@@ -77,11 +77,11 @@ fn the_record_has_the_addresses_that_a_restart_told() {
     let (net, _, viewers) = net();
     let session = net.clients[viewers[0]].session;
     let record = net.handle().record(&session).unwrap();
-    record.set_told(vec!["192.0.2.7:8081".parse().unwrap()]);
+    record.set_candidates(vec!["192.0.2.7:8081".parse().unwrap()]);
     let remote = Credentials { ufrag: "newufrag".into(), pwd: "a-new-password-of-the-client".into() };
     let patched = net.handle().restart(&session, asked(remote)).unwrap();
     assert!(!patched.candidates.is_empty());
-    assert_eq!(record.told(), patched.candidates);
+    assert_eq!(record.candidates(), patched.candidates);
 }
 
 #[test]

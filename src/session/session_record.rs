@@ -36,8 +36,8 @@ pub struct SessionRecord {
     pub offered: Offered,
     /// Where its offer came from.
     pub client: IpAddr,
-    /// The relay's addresses that it was told last, best first.
-    told: Mutex<Vec<SocketAddr>>,
+    /// The relay's addresses in the newest answer to it, best first.
+    candidates: Mutex<Vec<SocketAddr>>,
     report: Mutex<Report>,
 }
 
@@ -61,7 +61,7 @@ pub struct Report {
     /// When the first media packet came or left.
     pub first_media: Option<Instant>,
     /// When the first frame was sent.
-    pub first_picture: Option<Instant>,
+    pub first_frame: Option<Instant>,
     /// What it sends or gets.
     pub tracks: Vec<TrackReport>,
     /// Whether a publisher answers keyframe requests, once that is known.
@@ -186,7 +186,7 @@ impl SessionRecord {
         id: SessionId,
         (role, stream): (Role, StreamName),
         (user_agent, offered): (Option<String>, Offered),
-        (client, told): (IpAddr, Vec<SocketAddr>),
+        (client, candidates): (IpAddr, Vec<SocketAddr>),
         created: Instant,
     ) -> Self {
         Self {
@@ -197,19 +197,19 @@ impl SessionRecord {
             user_agent,
             offered,
             client,
-            told: Mutex::new(told),
+            candidates: Mutex::new(candidates),
             report: Mutex::default(),
         }
     }
 
-    /// The relay's addresses that the client was told last, best first: by the answer, or when it restarted ICE.
-    pub fn told(&self) -> Vec<SocketAddr> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The relay's addresses in the newest answer to the client (offer or ICE restart), best first.
+    pub fn candidates(&self) -> Vec<SocketAddr> {
+        self.candidates.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The client is told these addresses of the relay from here on.
-    pub(crate) fn set_told(&self, told: Vec<SocketAddr>) {
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
+    /// Sets the relay's addresses in the newest answer to the client.
+    pub(crate) fn set_candidates(&self, candidates: Vec<SocketAddr>) {
+        *self.candidates.lock().unwrap_or_else(PoisonError::into_inner) = candidates;
     }
 
     /// How it goes, as of about a second ago.

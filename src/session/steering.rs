@@ -122,32 +122,32 @@ mod tests {
         SocketAddr::from(([192, 0, 2, (number >> 8) as u8], number as u16))
     }
 
-    /// What the kernel would be told, in order; `None` when it would be told nothing.
-    fn told(steering: &Steering) -> Option<Vec<(SocketAddr, WorkerId)>> {
-        let told = std::cell::Cell::new(None);
-        let tell = |listed: &mut dyn Iterator<Item = _>| {
+    /// The list that the kernel would be given, in order; `None` if it would be given none.
+    fn applied(steering: &Steering) -> Option<Vec<(SocketAddr, WorkerId)>> {
+        let given = std::cell::Cell::new(None);
+        let apply = |listed: &mut dyn Iterator<Item = _>| {
             let mut listed: Vec<_> = listed.collect();
             listed.sort();
-            told.set(Some(listed));
+            given.set(Some(listed));
             Ok(())
         };
-        steering.apply(tell);
-        told.into_inner()
+        steering.apply(apply);
+        given.into_inner()
     }
 
     #[test]
-    fn the_kernel_is_told_what_is_listed_when_that_changes() {
+    fn the_kernel_gets_the_list_when_it_changes() {
         let steering = Steering::default();
-        assert_eq!(told(&steering), Some(Vec::new()), "whether the kernel takes programs at all is seen at once");
-        assert_eq!(told(&steering), None, "nothing has changed");
+        assert_eq!(applied(&steering), Some(Vec::new()), "whether the kernel takes programs at all is seen at once");
+        assert_eq!(applied(&steering), None, "nothing has changed");
         let first = steering.list(remote(1), WorkerId(1)).unwrap();
         let second = steering.list(remote(2), WorkerId(0)).unwrap();
-        assert_eq!(told(&steering), Some(vec![(remote(1), WorkerId(1)), (remote(2), WorkerId(0))]));
-        assert_eq!(told(&steering), None);
+        assert_eq!(applied(&steering), Some(vec![(remote(1), WorkerId(1)), (remote(2), WorkerId(0))]));
+        assert_eq!(applied(&steering), None);
         drop(first);
-        assert_eq!(told(&steering), Some(vec![(remote(2), WorkerId(0))]));
+        assert_eq!(applied(&steering), Some(vec![(remote(2), WorkerId(0))]));
         drop(second);
-        assert_eq!((told(&steering), steering.len()), (Some(Vec::new()), 0));
+        assert_eq!((applied(&steering), steering.len()), (Some(Vec::new()), 0));
     }
 
     #[test]
@@ -156,7 +156,7 @@ mod tests {
         let old = steering.list(remote(1), WorkerId(0)).unwrap();
         let new = steering.list(remote(1), WorkerId(1)).unwrap();
         drop(old);
-        assert_eq!(told(&steering), Some(vec![(remote(1), WorkerId(1))]));
+        assert_eq!(applied(&steering), Some(vec![(remote(1), WorkerId(1))]));
         drop(new);
         assert_eq!(steering.len(), 0);
     }
@@ -172,18 +172,18 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_with_less_room_is_told_less_and_one_without_nothing() {
+    fn a_kernel_with_less_room_gets_fewer_entries_and_one_without_programs_none() {
         let steering = Steering::default();
         let list =
             |count| (0..count).filter_map(|number| steering.list(remote(number), WorkerId(0))).collect::<Vec<_>>();
         let room = CAPACITY / 3;
         let listed = list(CAPACITY);
-        let told = std::cell::Cell::new(0);
+        let given = std::cell::Cell::new(0);
         steering.apply(|listed| {
-            told.set(listed.count());
-            if told.get() > room { Err(io::ErrorKind::OutOfMemory.into()) } else { Ok(()) }
+            given.set(listed.count());
+            if given.get() > room { Err(io::ErrorKind::OutOfMemory.into()) } else { Ok(()) }
         });
-        assert_eq!(told.get(), CAPACITY / 4);
+        assert_eq!(given.get(), CAPACITY / 4);
         drop(listed);
         let listed = list(CAPACITY);
         assert_eq!(listed.len(), CAPACITY / 4, "no more are listed than it takes");

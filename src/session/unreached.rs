@@ -40,30 +40,31 @@ impl Progress {
     }
 }
 
-/// One such session, as the warning tells of it.
+/// What the warning says about one such session.
 pub(crate) struct Unreached<'a> {
     pub(crate) reason: EndReason,
     /// Where its offer came from.
     pub(crate) client: IpAddr,
-    /// The addresses that its answer named.
-    pub(crate) told: &'a [SocketAddr],
+    /// The relay's addresses in the newest answer to it.
+    pub(crate) candidates: &'a [SocketAddr],
     /// The relay's UDP port.
     pub(crate) media_port: u16,
 }
 
 /// Warns of clients that do not connect, at most once in [`WARN_AGAIN`]. Workers and HTTP write, once a session.
 #[derive(Debug, Default)]
-pub(crate) struct Warning(Mutex<Told>);
+pub(crate) struct Warning(Mutex<Written>);
 
 #[derive(Debug, Default)]
-struct Told {
+struct Written {
+    /// When the last warning was written.
     at: Option<Instant>,
-    /// Since then.
-    untold: u64,
+    /// Sessions since then that got no warning.
+    suppressed: u64,
 }
 
 impl Warning {
-    /// Notes a session that ends, and warns unless that was done a moment ago.
+    /// Notes a session that ends, and warns unless the last warning is too recent.
     pub(crate) fn note(&self, session: &Unreached<'_>, now: Instant) {
         let advice = match session.reason {
             EndReason::NeverConnected => "no UDP packet of this client arrived",
@@ -74,27 +75,27 @@ impl Warning {
             _ => return,
         };
         let Some(others) = self.due(now) else { return };
-        let told: Vec<String> = session.told.iter().map(ToString::to_string).collect();
+        let candidates: Vec<String> = session.candidates.iter().map(ToString::to_string).collect();
         tracing::warn!(
             client = %session.client,
-            told = %told.join(" "),
+            told = %candidates.join(" "),
             udp_port = session.media_port,
             others,
             "a client did not connect: {advice}; open UDP port {port} in firewalls in both directions, and name with \
-             --advertise the address that clients reach if it is none of those that it was told",
+             --advertise the address that clients reach if `told` does not list it",
             port = session.media_port,
         );
     }
 
-    /// How many sessions went untold before this one, if it is time to tell.
+    /// How many sessions got no warning before this one; `None` if this one gets none either.
     fn due(&self, now: Instant) -> Option<u64> {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.at.is_some_and(|at| now.saturating_duration_since(at) < WARN_AGAIN) {
-            told.untold += 1;
+        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.at.is_some_and(|at| now.saturating_duration_since(at) < WARN_AGAIN) {
+            written.suppressed += 1;
             return None;
         }
-        told.at = Some(now);
-        Some(std::mem::take(&mut told.untold))
+        written.at = Some(now);
+        Some(std::mem::take(&mut written.suppressed))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::forward::{CacheLimits, HistoryLimits};
 use crate::session::Quota;
 use crate::worker::net::socket::SPREADS;
 
-/// More cores than any machine has that this is for; each worker takes a thread, a socket and their buffers.
+/// The most workers: more than the machines that this is for have cores. Each takes a thread, a socket and its buffers.
 const MAX_WORKERS: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not 0");
 
 /// The configuration of all workers.
@@ -20,40 +20,42 @@ pub struct Config {
     pub advertise: Vec<IpAddr>,
     /// How many threads forward media.
     pub workers: NonZeroUsize,
-    /// So many viewers of a stream are served by the worker of its publisher; further ones by all. 0 spreads every
-    /// stream. With 30 streams of 10 viewers two workers cost half as much again as one where those were spread.
+    /// How many viewers of a stream are served by its publisher's worker; all workers serve further ones. 0 spreads
+    /// every stream. With 30 spread streams of 10 viewers each, two workers used 50 % more CPU time than one.
     pub small_stream: usize,
-    /// So many publishers are gathered on one worker before the next one gets any; further ones are spread over all.
+    /// How many publishers are gathered on one worker before the next one gets any. Once every worker has as many,
+    /// further publishers live where they arrive.
     pub gathered_publishers: u32,
-    /// What viewers say on data channels reaches the publisher.
+    /// Data channel messages of viewers reach the publisher.
     pub viewer_messages: bool,
     /// Reject viewers of a stream that has no publisher instead of letting them wait.
     pub refuse_early_viewers: bool,
-    /// Publishers may leave it to viewers to turn their pictures.
+    /// Publishers may signal the video orientation instead of rotating the video.
     pub video_orientation: bool,
     /// How many sessions there may be.
     pub quota: Quota,
     /// Bits per second that one publisher may send; 0 for no limit.
     pub max_publisher_bitrate: u64,
-    /// How long viewers wait for a publisher that has gone.
+    /// How long viewers wait for a publisher that has left.
     pub grace: Duration,
-    /// After how long a silence of the live publisher its standby takes over.
+    /// How long the live publisher must be silent before its standby takes over.
     pub standby_after: Duration,
-    /// How much is kept of each video track since its last keyframe, for viewers that join between two.
+    /// The limits of the frames kept of each video track since its last keyframe, for viewers that join between
+    /// keyframes.
     pub cache: CacheLimits,
-    /// Octets of that for all video tracks together.
-    pub pictures_total: usize,
+    /// The octets of those frames, for all video tracks together.
+    pub cached_frames_total: usize,
     /// How long sessions go on when the relay is asked to stop.
     pub drain: Duration,
 }
 
-/// What cannot be configured.
+/// Why a configuration is rejected.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ConfigError {
     /// An advertised address that no client can reach.
     #[error("cannot advertise {0}: name an address that clients can reach with --advertise IP")]
     Unreachable(IpAddr),
-    /// More than one worker where only one socket would get anything.
+    /// More than one worker on a system where only one socket would get datagrams.
     #[error("{0} workers need Linux, which spreads clients over their sockets: leave --workers out")]
     Workers(NonZeroUsize),
     /// More workers than there are cores anywhere.
@@ -77,7 +79,7 @@ impl Default for Config {
             grace: Duration::from_secs(60),
             standby_after: Duration::from_secs(1),
             cache: CacheLimits::default(),
-            pictures_total: 256 << 20,
+            cached_frames_total: 256 << 20,
             drain: Duration::from_secs(10),
         }
     }
@@ -118,7 +120,8 @@ impl Config {
     }
 
     /// The candidates of an answer, best first: advertised addresses, then the address on which the HTTP request
-    /// arrived unless it is loopback and the client is not on this machine itself, then this machine's others. FFmpeg reads only the first.
+    /// arrived unless it is loopback and the client is not on this machine itself, then this machine's others. FFmpeg
+    /// reads only the first.
     pub(crate) fn candidates(&self, port: u16, arrival: Option<HttpArrival>) -> Vec<SocketAddr> {
         let mut addresses: Vec<IpAddr> = self.advertise.clone();
         if let Some(arrival) = arrival

@@ -1,14 +1,14 @@
-//! A worker that is stuck, for the tests of what the relay does about one: nothing outside the process can ask for it.
+//! Blocks a worker, for the tests of what the relay does about a stuck one. Only code in the process can do it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Where a worker stays.
+/// Where a worker is blocked.
 #[derive(Debug, Default)]
 pub(crate) struct WorkerHold(pub(crate) AtomicBool);
 
 impl WorkerHold {
-    /// Returns once the worker is let go.
+    /// Returns once the worker is released.
     pub(crate) fn wait(&self) {
         while !self.0.load(Ordering::Relaxed) {
             std::thread::yield_now();
@@ -16,7 +16,7 @@ impl WorkerHold {
     }
 }
 
-/// Lets the worker go when it is dropped.
+/// Releases the worker when dropped.
 #[derive(Debug)]
 pub struct Held(pub(crate) Arc<WorkerHold>);
 

@@ -1,7 +1,7 @@
 //! What one worker sends to all workers, itself included, and the commands that wait because an inbox was full.
 //!
-//! The rule: media and data messages that find no room are lost and counted, because they are worth nothing later; a
-//! command, such as the end of a session, is tried again until there is room, and nothing sent after it overtakes it.
+//! The rule: media and data messages that find an inbox full are dropped and counted, because they are worthless later;
+//! a command, such as the end of a session, is tried again until there is room, and nothing sent after it overtakes it.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -43,7 +43,8 @@ impl Mailbox {
         has_room
     }
 
-    /// Sends a message that holds this number of packets, datagrams or data messages; they are lost if there is no room.
+    /// Sends a message that holds this number of packets, datagrams or data messages; they are lost if there is no
+    /// room.
     pub(crate) fn send_media(&mut self, worker: WorkerId, message: Message, packets: u64) {
         if self.send(worker, message).is_err() {
             self.lost += packets;

@@ -23,10 +23,10 @@ pub(crate) enum Message {
     Subscribed(Box<Subscribed>),
     /// A publisher's latest sender report for one track.
     Clock { stream: StreamName, epoch: u32, kind: Kind, clock: SenderClock },
-    /// A publisher has answered a keyframe request, or has not.
+    /// A publisher has answered a keyframe request, or ignored it.
     KeyframeResponsive { stream: StreamName, epoch: u32, kind: Kind, keyframe_responsive: bool },
     /// The frames since a publisher's last keyframe are dropped, to make room for those of other publishers.
-    GiveUpPictures { stream: StreamName, epoch: u32 },
+    DropCachedFrames { stream: StreamName, epoch: u32 },
     /// A publisher has opened a data channel.
     Channel { stream: StreamName, epoch: u32, channel: Channel },
     /// A publisher has sent a message on a data channel.
@@ -51,7 +51,7 @@ pub(crate) enum Message {
     Restart { session: SessionId, admission: Box<Admission> },
     /// A session is to end.
     End { session: SessionId, reason: EndReason },
-    /// Stay where it is, in the work for this session, until it is let go: for tests.
+    /// For tests: block in the work for this session until released.
     Hold { session: Option<SessionId>, hold: Arc<WorkerHold> },
     /// End every session and stop.
     Stop,
@@ -76,9 +76,9 @@ pub(crate) struct Subscribed {
     pub(crate) tracks: Vec<SubscribedTrack>,
     /// The data channels that the publisher has opened.
     pub(crate) channels: Vec<Channel>,
-    /// It has just taken over as a standby: what it has sent before is not live.
+    /// It has just taken over as a standby: its earlier packets are not live.
     pub(crate) was_standby: bool,
-    /// It has not been heard for a while.
+    /// It is lost.
     pub(crate) lost: bool,
 }
 

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 /// A viewer that has not been heard for this long is paused. The slowest clients send receiver reports each 6 s.
 pub(crate) const SILENCE: Duration = Duration::from_secs(7);
 
-/// A publisher that has not been heard for this long is lost. Browsers send a check each 2.5 s and a report each second,
-/// other clients media all the time.
+/// A publisher that has not been heard for this long is lost. Browsers send a check each 2.5 s and a report each
+/// second, other clients media all the time.
 pub(crate) const LOST: Duration = Duration::from_secs(4);
 
-/// Whether a client is there.
+/// Whether a client is heard.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Presence {
     /// It was heard lately.

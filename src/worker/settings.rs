@@ -1,4 +1,4 @@
-//! What an operator can set of media.
+//! The media settings.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -39,8 +39,8 @@ pub struct Settings {
     #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
     refuse_early_viewers: bool,
 
-    /// Let publishers signal the video orientation instead of rotating the video; viewers without the extension (Firefox)
-    /// show it rotated
+    /// Let publishers signal the video orientation instead of rotating the video; viewers without the extension
+    /// (Firefox) show it rotated
     #[arg(long, env = "SLUICE_VIDEO_ORIENTATION", value_name = "BOOL", action = clap::ArgAction::Set)]
     #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
     video_orientation: bool,
@@ -58,8 +58,9 @@ pub struct Settings {
     #[arg(long, env = "SLUICE_MAX_SESSIONS_PER_ADDRESS", value_name = "N", default_value = "0")]
     max_sessions_per_address: usize,
 
-    /// Bits per second that one publisher may send, all tracks and resends together, such as 2500k or 8M; 0 for no limit.
-    /// Publishers are told (b=TIAS); one that stays more than a tenth above for 5 s, or has such a mean over a minute, is ended
+    /// Bits per second that one publisher may send, all tracks and resends together, such as 2500k or 8M; 0 for no
+    /// limit. Publishers are told (b=TIAS); one that stays more than a tenth above for 5 s, or has such a mean over a
+    /// minute, is ended
     #[arg(long, env = "SLUICE_MAX_PUBLISHER_BITRATE", value_name = "BITRATE", default_value = "0", value_parser = bitrate)]
     max_publisher_bitrate: u64,
 
@@ -79,8 +80,8 @@ pub struct Settings {
     #[arg(long, env = "SLUICE_FAST_START_SIZE", value_name = "MIB", default_value = "16")]
     fast_start_size: u32,
 
-    /// Memory for the cached frames of all streams together; when it is used up, the largest caches are dropped. Up to 100
-    /// frames and 1 MiB of a stream are kept until its next keyframe, whatever --fast-start says (still screens)
+    /// Memory for the cached frames of all streams together; when it is used up, the largest caches are dropped. Up to
+    /// 100 frames and 1 MiB of a stream are kept until its next keyframe, whatever --fast-start says (still screens)
     #[arg(long, env = "SLUICE_FAST_START_TOTAL", value_name = "MIB", default_value = "256")]
     fast_start_total: NonZeroU32,
 
@@ -109,13 +110,13 @@ impl From<Settings> for Config {
             grace: Duration::from_secs(settings.grace.into()),
             standby_after: Duration::from_secs(settings.standby_after.get().into()),
             cache: cache(settings.fast_start, settings.fast_start_size),
-            pictures_total: (settings.fast_start_total.get() as usize).saturating_mul(1 << 20),
+            cached_frames_total: (settings.fast_start_total.get() as usize).saturating_mul(1 << 20),
             drain: Duration::from_secs(settings.drain.into()),
         }
     }
 }
 
-/// No publisher sends less: who writes a smaller number means thousands of bits.
+/// No publisher sends less. A smaller number was probably meant in kbit/s.
 const LEAST_BITRATE: u64 = 10_000;
 
 /// More than a publisher can send, and exact as a floating-point number.
@@ -141,7 +142,7 @@ fn bitrate(text: &str) -> Result<u64, String> {
     Ok(bits)
 }
 
-/// The limits of what is kept since a keyframe; 60 pictures a second are plenty.
+/// The limits of the frames kept since a keyframe, at up to 60 frames per second.
 fn cache(seconds: u32, mebibytes: u32) -> CacheLimits {
     if seconds == 0 {
         return CacheLimits::NONE;

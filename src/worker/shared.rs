@@ -63,7 +63,7 @@ impl Shared {
         }
         Ok(Self {
             slots: Slots::new(config.quota),
-            cache_budget: CacheBudget::new(config.pictures_total),
+            cache_budget: CacheBudget::new(config.cached_frames_total),
             config,
             media_port,
             registry: Registry::default(),

@@ -210,7 +210,7 @@ fn the_cache_expires_even_if_its_publisher_is_silent() {
 
 #[test]
 fn over_the_total_limit_only_the_largest_cache_is_evicted() {
-    let config = Config { pictures_total: 600 << 10, ..Config::default() };
+    let config = Config { cached_frames_total: 600 << 10, ..Config::default() };
     let (mut net, mut large, _) = begun(config, 2, false, 8);
     let publisher = net.publish("small");
     net.connect();

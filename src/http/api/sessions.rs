@@ -216,7 +216,7 @@ impl Session {
             state: report.stage.as_str(),
             since_seconds: since(record.created, until),
             client_address: record.client,
-            told_addresses: record.told(),
+            told_addresses: record.candidates(),
             user_agent: record.user_agent.clone(),
             path: report.path.map(|path| Path {
                 protocol: path.protocol.as_str(),
@@ -242,7 +242,7 @@ impl Session {
                 stun_seconds: step(report.opened),
                 dtls_seconds: step(report.connected),
                 first_packet_seconds: step(report.first_media),
-                first_picture_seconds: step(report.first_picture),
+                first_picture_seconds: step(report.first_frame),
             },
             keyframe_requests: report
                 .keyframe_responsive

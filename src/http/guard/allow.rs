@@ -12,11 +12,11 @@ use crate::http::media_types::METHODS;
 
 /// The same routes, which answer OPTIONS too where they have no answer of their own. Around them all, because a router
 /// adds `Allow` outside of its own layers.
-pub(in crate::http) fn telling(routes: Router) -> Router {
-    Router::new().fallback_service(routes).layer(from_fn(tell))
+pub(in crate::http) fn with_allow_header(routes: Router) -> Router {
+    Router::new().fallback_service(routes).layer(from_fn(add_allow_header))
 }
 
-async fn tell(request: Request, next: Next) -> Response {
+async fn add_allow_header(request: Request, next: Next) -> Response {
     let is_options = request.method() == Method::OPTIONS;
     if is_options && request.uri().path() == "*" {
         return (StatusCode::NO_CONTENT, [(ALLOW, METHODS)]).into_response();

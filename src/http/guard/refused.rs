@@ -27,13 +27,13 @@ const LINES_OF_ALL: Limit = limit(100, 100);
 pub(in crate::http) struct Refusals {
     by_client: Limiter<Client>,
     all: Limiter<()>,
-    untold: AtomicU64,
+    suppressed: AtomicU64,
 }
 
 impl Default for Refusals {
     fn default() -> Self {
         let (by_client, all) = (Limiter::new(LINES_OF_ONE_CLIENT), Limiter::new(LINES_OF_ALL));
-        Self { by_client, all, untold: AtomicU64::new(0) }
+        Self { by_client, all, suppressed: AtomicU64::new(0) }
     }
 }
 
@@ -45,12 +45,12 @@ impl Refusals {
             return;
         }
         if self.by_client.count(&Client::of(client)).is_err() || self.all.count(&()).is_err() {
-            self.untold.fetch_add(1, Ordering::Relaxed);
+            self.suppressed.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let (route, status, why) = (route.as_str(), status.as_u16(), why(response));
         let stream = stream.unwrap_or("-");
-        match self.untold.swap(0, Ordering::Relaxed) {
+        match self.suppressed.swap(0, Ordering::Relaxed) {
             0 => info!(target: TARGET, %client, %route, status, %why, %stream, "access refused"),
             others => info!(target: TARGET, %client, %route, status, %why, %stream, others, "access refused"),
         }

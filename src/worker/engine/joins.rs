@@ -43,7 +43,7 @@ impl Engine {
         self.open_peer(key, SrtpProfile::Aes128Gcm, now);
     }
 
-    /// The client shows which SRTP profiles it supports: the peer stays if AES-128-GCM is one of them.
+    /// The ClientHello shows which SRTP profiles the client supports: the peer stays if AES-128-GCM is one of them.
     pub(crate) fn on_client_hello(&mut self, key: Key, profiles: SrtpProfiles, datagram: &[u8], now: Instant) {
         if !profiles.gcm {
             self.open_peer(key, SrtpProfile::Aes128CmSha1_80, now);
@@ -75,7 +75,7 @@ impl Engine {
         true
     }
 
-    /// Takes everything that a session's peer has to send and to tell, and sets its timer.
+    /// Takes all datagrams and events of a session's peer, and sets its timer.
     pub(crate) fn drive(&mut self, key: Key, now: Instant) {
         while let Some(session) = self.sessions.session_mut(key) {
             session.take_transmits(key, &mut self.demux, &mut self.transmits, now);
@@ -119,8 +119,8 @@ impl Engine {
         self.drive(key, now);
     }
 
-    /// The one way out of a session, whatever the reason: the peer is told, everything that knows it forgets it, and one
-    /// log line stays.
+    /// The only way to end a session, for every reason: the peer closes the connection, all tables remove the session,
+    /// and one log line is written.
     pub(crate) fn end(&mut self, key: Key, reason: EndReason, now: Instant) {
         if reason != EndReason::Panicked {
             if let Some(session) = self.sessions.session_mut(key) {

@@ -22,7 +22,7 @@ impl Engine {
                     track.keyframe_responsive = Some(keyframe_responsive);
                 }
             }
-            Message::GiveUpPictures { stream, epoch } => {
+            Message::DropCachedFrames { stream, epoch } => {
                 if let Some(track) = self.feeds.track_of_publisher(&stream, epoch, Kind::Video) {
                     track.history.give_up_cache(now);
                 }

@@ -1,5 +1,5 @@
-//! A worker without its thread: told the time and the bytes, it answers with values. It sequences the steps of the
-//! other rooms; the event loop and, in virtual time, tests call it.
+//! A worker without its thread: it is given the time and the bytes, and answers with values. It sequences the steps of
+//! `publishing`, `viewing` and `sessions`; the event loop and, in virtual time, tests call it.
 
 mod channels;
 mod datagrams;

@@ -1,4 +1,5 @@
-//! Datagrams that reach another worker's socket, and what the kernel is told so that later ones do not.
+//! Datagrams that reach another worker's socket: they are handed over, and the kernel is told to deliver later ones to
+//! the right socket.
 
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use crate::worker::held::WorkerHold;
 use crate::worker::message::Message;
 
 impl Engine {
-    /// How busy this worker is, for assignments.
+    /// The load of this worker, for assignments.
     pub(crate) fn load(&self) -> &Load {
         &self.shared.assignment.loads[usize::from(self.id.0)]
     }
@@ -31,7 +32,8 @@ impl Engine {
         self.mailbox.send_media(worker, Message::Datagram { path, datagram: datagram.to_vec(), received }, 1);
     }
 
-    /// A datagram of one of this worker's sessions was handed over to it: the kernel is told to bring the next ones here.
+    /// A datagram of one of this worker's sessions was handed over to it: the kernel is told to bring the next ones
+    /// here.
     pub(crate) fn steer(&mut self, path: FiveTuple, now: Instant) {
         let Some(key) = self.demux.owner(&path) else { return };
         let Some(session) = self.sessions.session_mut(key) else { return };
@@ -40,7 +42,7 @@ impl Engine {
         }
     }
 
-    /// True, once, when the kernel is to be told of changes.
+    /// True, once, when the kernel must get a new list of clients.
     pub(crate) fn steers(&mut self, now: Instant) -> bool {
         self.steers_at.take_if(|due| *due <= now).is_some()
     }

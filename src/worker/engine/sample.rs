@@ -1,5 +1,5 @@
 //! Once a second each session's record is brought up to date, a few sessions at a time, so that thousands of them do
-//! not hold a packet up.
+//! not delay a packet.
 
 use super::state::Engine;
 use crate::demux::Key;
@@ -28,7 +28,7 @@ impl Engine {
         self.sampler.due = (self.sessions.len() > 0).then(|| now + INTERVAL / looks);
     }
 
-    /// Measures a publisher's round-trip time, if it is time. Viewers' RTCP tells theirs.
+    /// Measures a publisher's round-trip time, if it is time. That of viewers comes from their RTCP.
     fn probe(&mut self, key: Key, now: Instant) {
         let Some(session) = self.sessions.session_mut(key) else { return };
         let is_due = session.probed.is_none_or(|before| now >= before + PROBE_INTERVAL);

@@ -1,4 +1,4 @@
-//! Clients that fall silent and are heard again: viewers are paused and resumed, publishers are lost and found.
+//! Clients that fall silent and are heard again: viewers are paused and resumed, publishers are lost and heard again.
 
 use super::state::Engine;
 use crate::demux::Key;
@@ -21,7 +21,7 @@ impl Engine {
         viewer.pause(now);
         tracing::debug!(session = %session.id, "viewer paused: it was not heard for 7 s");
         self.serving_timers.set(key, None);
-        self.demux.await_sign(key);
+        self.demux.report_when_heard(key);
         self.shared.metrics.pauses.inc();
         self.report(key, now);
     }
@@ -33,11 +33,11 @@ impl Engine {
         if publisher.check_loss(heard, &mut self.mailbox, now) {
             let stream = publisher.stream.clone();
             self.shared.events.send(Event::Unpublished { stream, absence: Absence::Lost });
-            self.demux.await_sign(key);
+            self.demux.report_when_heard(key);
         }
     }
 
-    /// A client that was silent may be heard again: its viewer is resumed, the viewers of its publisher go on.
+    /// A silent client is heard again: a viewer is resumed; a publisher's viewers continue.
     pub(crate) fn on_heard(&mut self, key: Key, now: Instant) {
         let Some(session) = self.sessions.session_mut(key) else { return };
         let stream = session.stream.clone();
@@ -49,11 +49,11 @@ impl Engine {
             return;
         }
         let resumed = self.feeds.get(&stream).and_then(|feed| session.resume(feed, now));
-        let Some((begun, missed)) = resumed else { return };
+        let Some((follow_up, missed)) = resumed else { return };
         self.counters.drops(DropReason::Paused, missed);
         self.serving_timers.set(key, Some(now));
         self.timers.set(key, session.poll_timeout());
-        self.help(&stream, begun);
+        self.follow_up(&stream, follow_up);
         self.report(key, now);
     }
 

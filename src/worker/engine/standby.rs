@@ -37,7 +37,7 @@ impl Engine {
         self.end_replaced(replaced, now);
     }
 
-    /// A publisher stands beside the live one from now on.
+    /// A publisher is the standby of the live one from now on.
     pub(crate) fn stand_by(&mut self, key: Key, replaced: Option<Live>, now: Instant) {
         let Some(publisher) = self.sessions.publisher_mut(key) else { return };
         publisher.stand_by(now);
@@ -52,7 +52,7 @@ impl Engine {
         }
     }
 
-    /// Another publisher has the stream of this one, which stands by.
+    /// Another publisher has taken the stream over from this one, which is the standby from now on.
     pub(crate) fn on_stand_down(&mut self, session: &SessionId, now: Instant) {
         let Some(key) = self.sessions.key(session) else { return };
         let Some(publisher) = self.sessions.publisher_mut(key) else { return };

@@ -37,7 +37,7 @@ pub(crate) struct Engine {
     pub(crate) feeds: StreamFeeds,
     pub(crate) handed_over_paths: HandedOverPaths,
     pub(crate) timers: Timers,
-    /// When viewers are served although nothing arrives for them.
+    /// When viewers are served although no packets arrive.
     pub(crate) serving_timers: Timers,
     /// Viewers whose serving timer has fired.
     pub(super) due_viewers: Vec<Key>,
@@ -52,7 +52,7 @@ pub(crate) struct Engine {
     pub(super) next_sweep: Instant,
     pub(crate) sampler: Sampler,
     pub(super) blocked_until: Option<Instant>,
-    /// When the kernel is to be told whose datagrams come here.
+    /// When the kernel gets the next list of clients.
     pub(crate) steers_at: Option<Instant>,
     stopped: bool,
 }
@@ -96,7 +96,7 @@ impl Engine {
         sessions.into_iter().chain(others).flatten().chain([self.next_sweep]).min()
     }
 
-    /// How much the worker keeps, by name: all of it is 0 once every session has ended and its messages are sent.
+    /// The sizes of the worker's collections by name: all are 0 once every session has ended and its messages are sent.
     pub(crate) fn counts(&self) -> Vec<(&'static str, usize)> {
         let mut counts = vec![
             ("sessions", self.sessions.len()),
@@ -142,6 +142,6 @@ impl Engine {
             self.end(key, EndReason::Shutdown, now);
         }
         self.stopped = true;
-        debug_assert!(self.shared.draining.load(Ordering::Relaxed), "nobody joins a worker that stops");
+        debug_assert!(self.shared.draining.load(Ordering::Relaxed), "no session joins a worker that stops");
     }
 }

@@ -17,7 +17,7 @@ use crate::worker::message::{Message, Subscribed};
 use crate::worker::net::batch::Outbox;
 use crate::worker::publishing::publisher::Publisher;
 use crate::worker::sessions::feed_viewers::Attached;
-use crate::worker::viewing::viewer_track::Begun;
+use crate::worker::viewing::viewer_track::FollowUp;
 
 impl Engine {
     /// A publisher is connected: it takes the stream over, or stands by.
@@ -32,7 +32,7 @@ impl Engine {
         self.timers.set(key, self.sessions.poll_timeout(key).or(Some(now)));
     }
 
-    /// A publisher has ended: the workers with viewers get its last packets, and are told.
+    /// A publisher has ended: the workers with viewers get its last packets and a message.
     pub(crate) fn unpublish(&mut self, key: Key, mut publisher: Publisher, reason: EndReason, now: Instant) {
         if self.publisher_by_stream.get(&publisher.stream) == Some(&key) {
             self.publisher_by_stream.remove(&publisher.stream);
@@ -54,11 +54,11 @@ impl Engine {
         let Some(session) = self.sessions.session_mut(key) else { return };
         let stream = session.stream.clone();
         let (watch, live) = self.shared.registry.watch(&stream, self.id);
-        let begun = session.watch(watch, sealer, self.feeds.join(&stream, key), now);
+        let follow_up = session.watch(watch, sealer, self.feeds.join(&stream, key), now);
         if let Some(live) = live {
             self.mailbox.send_command(live.worker, Message::Subscribe { stream: stream.clone(), worker: self.id });
         }
-        self.help(&stream, begun);
+        self.follow_up(&stream, follow_up);
         self.feeds.mark_ready(&stream);
     }
 
@@ -71,7 +71,7 @@ impl Engine {
         }
     }
 
-    /// This publisher's packets are pushed in this turn.
+    /// Marks a publisher whose packets are pushed in this turn.
     pub(crate) fn flush_later(&mut self, key: Key) {
         if self.unflushed.last() != Some(&key) && !self.unflushed.contains(&key) {
             self.unflushed.push(key);
@@ -84,12 +84,12 @@ impl Engine {
             let Some(session) = self.sessions.session_mut(key) else { continue };
             let Some(publisher) = session.state.publisher_mut() else { continue };
             publisher.flush(self.id, &mut self.mailbox);
-            session.tell_verdicts(&mut self.mailbox, &mut self.counters);
+            session.send_keyframe_responses(&mut self.mailbox, &mut self.counters);
             self.timers.set(key, session.poll_timeout());
         }
     }
 
-    /// The publisher that the viewers here now have.
+    /// A publisher's worker sends the state of a stream: the viewers here follow that publisher from now on.
     pub(crate) fn on_subscribed(&mut self, subscribed: Subscribed, now: Instant) {
         let (stream, was_standby) = (subscribed.stream.clone(), subscribed.was_standby);
         let Some(feed) = self.feeds.on_subscribed(subscribed) else { return };
@@ -127,7 +127,7 @@ impl Engine {
         let Some(session) = self.sessions.session_mut(key) else { return };
         if let Some(publisher) = session.state.publisher_mut() {
             publisher.on_reports(compound, now);
-            return publisher.tell_clocks(&mut self.mailbox);
+            return publisher.send_clocks(&mut self.mailbox);
         }
         let wants_keyframe = session.on_viewer_feedback(compound, &mut self.counters, now).keyframe;
         let Some(viewer) = session.state.viewer_mut() else { return };
@@ -135,24 +135,24 @@ impl Engine {
             self.pending_nacks.push(key);
         }
         if let Some(feed) = self.feeds.get(&session.stream).filter(|_| wants_keyframe) {
-            let (begun, stream) = (viewer.refresh(feed, now), session.stream.clone());
+            let (follow_up, stream) = (viewer.refresh(feed, now), session.stream.clone());
             self.serving_timers.set(key, Some(now));
-            self.help(&stream, begun);
+            self.follow_up(&stream, follow_up);
         }
     }
 
-    /// Does what the tracks of a viewer ask for.
-    pub(crate) fn help(&mut self, stream: &StreamName, begun: Begun) {
-        self.counters.add_replays(u64::from(begun.replays));
-        if let Some(feed) = self.feeds.get_mut(stream).filter(|_| begun.demands) {
+    /// Does what a viewer's tracks need.
+    pub(crate) fn follow_up(&mut self, stream: &StreamName, follow_up: FollowUp) {
+        self.counters.add_replays(u64::from(follow_up.replay_started));
+        if let Some(feed) = self.feeds.get_mut(stream).filter(|_| follow_up.needs_keyframe) {
             feed.demand_keyframe(&mut self.mailbox);
         }
     }
 
-    /// Does what the viewers of a stream ask for that follow its publisher, and serves them.
+    /// Does what viewers need that follow a stream's publisher, and serves them.
     pub(crate) fn on_attached(&mut self, stream: &StreamName, attached: Attached, now: Instant) {
         self.counters.add_replays(attached.replays);
-        self.help(stream, Begun { demands: attached.demands, replays: false });
+        self.follow_up(stream, FollowUp { needs_keyframe: attached.needs_keyframe, replay_started: false });
         for key in attached.cannot_follow {
             self.end(key, EndReason::CodecChanged, now);
         }
@@ -170,21 +170,21 @@ impl Engine {
         if serving.reschedules_reports {
             self.timers.set(key, session.poll_timeout());
         }
-        if serving.begun != Begun::default() {
+        if serving.follow_up != FollowUp::default() {
             let stream = session.stream.clone();
-            self.help(&stream, serving.begun);
+            self.follow_up(&stream, serving.follow_up);
         }
     }
 
-    /// Sends one viewer the packets that it has asked for again.
+    /// Sends one viewer the packets that its NACKs name.
     pub(crate) fn answer_nacks(&mut self, key: Key, outbox: &mut impl Outbox, now: Instant) {
         let Some(session) = self.sessions.session_mut(key) else { return };
         let Some(feed) = self.feeds.get(&session.stream) else { return };
-        let begun = session.answer_nacks(feed, &mut self.batch, outbox, &mut self.counters, now);
-        if let Some(begun) = begun {
+        let follow_up = session.answer_nacks(feed, &mut self.batch, outbox, &mut self.counters, now);
+        if let Some(follow_up) = follow_up {
             let stream = session.stream.clone();
             self.serving_timers.set(key, Some(now));
-            self.help(&stream, begun);
+            self.follow_up(&stream, follow_up);
         }
     }
 

@@ -9,10 +9,10 @@ use crate::worker::message::Message;
 use crate::worker::net::batch::Outbox;
 use crate::worker::sessions::ended::expire_shared;
 
-/// While the socket is blocked, refused runs are looked at this often, for their age.
+/// How often refused runs are checked for their age while the socket is blocked.
 const BLOCKED_INTERVAL: Duration = Duration::from_millis(20);
 
-/// What is left after a serving.
+/// How serving the viewers ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// Every viewer has every packet.
@@ -24,8 +24,8 @@ pub(crate) enum Progress {
 }
 
 impl Engine {
-    /// Everything of a turn but the socket: what publishers sent is pushed and, with what other workers pushed, sealed
-    /// for viewers and sent, until `budget` is used up.
+    /// A whole turn except for the socket: packets of publishers are pushed; those and the packets that other workers
+    /// pushed are sealed for viewers and sent, until `budget` is used up.
     pub(crate) fn work(
         &mut self,
         inbox: &mut Inbox<Message>,
@@ -33,7 +33,8 @@ impl Engine {
         budget: Duration,
         mut clock: impl FnMut() -> Instant,
     ) -> Progress {
-        // 1. Push what publishers sent, once to each worker with viewers; before it the commands that found no room.
+        // 1. Push what publishers sent, once to each worker with viewers; before that, commands that found an inbox
+        //    full.
         self.mailbox.retry_commands();
         self.flush_published();
         // 2. Inbox: media from all workers (this one too) and commands, in the order they came.
@@ -53,7 +54,7 @@ impl Engine {
     }
 
     /// Sends what waits: small datagrams first, then answers to NACKs, then media, viewer by viewer, until `budget` is
-    /// used up. `clock` tells the time.
+    /// used up. `clock` returns the current time.
     fn serve(&mut self, outbox: &mut impl Outbox, budget: Duration, mut clock: impl FnMut() -> Instant) -> Progress {
         let started = clock();
         let progress = self.serve_until(outbox, started + budget, started, &mut clock);

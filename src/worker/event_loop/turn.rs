@@ -115,10 +115,10 @@ impl Workers {
         for waiting in self.shared.pending_sessions.drain() {
             end_waiting(&waiting, EndReason::Shutdown, &self.shared, Instant::now());
         }
-        // One whose inbox is full may be stuck: the others are told before it.
-        let mut untold: Vec<_> = self.inboxes.iter().collect();
-        while !untold.is_empty() {
-            untold.retain(|sender| sender.push(Message::Stop).is_err());
+        // A worker whose inbox is full may be stuck: the others get the message first.
+        let mut unsignalled: Vec<_> = self.inboxes.iter().collect();
+        while !unsignalled.is_empty() {
+            unsignalled.retain(|sender| sender.push(Message::Stop).is_err());
             std::thread::sleep(Duration::from_millis(1));
         }
         for thread in self.threads {
@@ -138,7 +138,7 @@ impl Wake for PollWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // It can fail only when the poll is gone, and then nobody sleeps on it.
+        // It can fail only when the poll is gone, and then no thread sleeps on it.
         let _ = self.0.wake();
     }
 }
@@ -146,7 +146,7 @@ impl Wake for PollWaker {
 struct EventLoop {
     poll: Poll,
     socket: Socket,
-    /// The socket's poll tells when it takes datagrams again.
+    /// The poll reports when the socket takes datagrams again.
     waits_for_room: bool,
     inbox: Inbox<Message>,
     engine: Engine,
@@ -163,8 +163,8 @@ impl EventLoop {
         let mut readable = true;
         while !self.engine.is_stopped() {
             self.engine.heartbeat.turn();
-            // 1. Receive: free the kernel's buffer first, for what it drops is lost. A worker that another one woke finds
-            // nothing there.
+            // 1. Receive: free the kernel's buffer first, for what it drops is lost. A worker that another one woke
+            // finds nothing there.
             let more = readable && self.receive();
             // 2. Forward: from publishers to inboxes, from the inbox to viewers, in bounded time.
             let progress = self.engine.work(&mut self.inbox, &mut self.socket, TURN_SERVING, Instant::now);
@@ -176,7 +176,7 @@ impl EventLoop {
                 self.engine.shared.assignment.steering.apply(|listed| self.socket.steer(listed));
             }
             // 4. Sleep only when nothing waits. A blocked socket is waited for, not asked again and again; a worker
-            // that was just told to stop has nobody left to wake it.
+            // that has just got the message to stop would never be woken.
             let goes_on = more || progress == Progress::More || self.engine.is_stopped();
             let now = Instant::now();
             let spent = now.saturating_duration_since(awake);
@@ -208,8 +208,8 @@ impl EventLoop {
         true
     }
 
-    /// Waits for something to do. False when the socket has nothing: it had been emptied before, and the poll tells of each
-    /// datagram since.
+    /// Waits for something to do. False when the socket has nothing: it had been emptied before, and the poll tells of
+    /// each datagram since.
     fn sleep(&mut self, events: &mut Events, work_waits: bool, is_blocked: bool) -> bool {
         if work_waits || !self.inbox.prepare_to_sleep() {
             return true;
@@ -237,8 +237,8 @@ impl EventLoop {
     }
 }
 
-/// Lets the poll tell of datagrams, and of room for more only to a worker that was refused: each datagram that leaves the
-/// send buffer makes room, and would wake the worker for nothing.
+/// Registers the socket for incoming datagrams, and for room in its send buffer only after a send was refused:
+/// otherwise each datagram that leaves the buffer would wake the worker for nothing.
 fn watch(poll: &Poll, socket: &mut Socket, room: bool) -> io::Result<()> {
     let interest = if room { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
     poll.registry().reregister(socket.source(), SOCKET, interest)

@@ -1,10 +1,10 @@
-//! Sees workers that are stuck: a fault of a library that goes round without end stops everything on its worker, and
-//! nothing on that worker can tell.
+//! Detects stuck workers: a library that loops without end stops everything on its worker, and no code of that worker
+//! can notice it.
 //!
-//! A worker that sleeps has nothing to do and is fine; one whose turn takes [`STALLED`] is told in the log and in the
-//! metrics, with the session that it is in, and after [`UNHEALTHY`](crate::worker::liveness::UNHEALTHY) the relay says
-//! of itself that it is not well. Only time in which the watchdog itself was awake counts, so a machine that was
-//! suspended, or a process that was stopped, is no fault.
+//! A worker that sleeps has nothing to do and is fine; a turn of [`STALLED`] is reported in the log and the metrics,
+//! with the session that it works for, and after [`UNHEALTHY`](crate::worker::liveness::UNHEALTHY) `/healthz` fails.
+//! Only time in which the watchdog itself was awake counts, so a machine that was suspended, or a process that was
+//! stopped, is no fault.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -18,7 +18,7 @@ use crate::worker::shared::Shared;
 /// A turn of this length is a stall. Turns take some milliseconds.
 const STALLED: Duration = Duration::from_secs(2);
 
-/// From one look at the workers to the next. What the watchdog slept longer does not count.
+/// The time between two checks. If the watchdog slept longer, the excess does not count.
 const INTERVAL: Duration = Duration::from_millis(250);
 
 /// The watchdog's thread; it ends when this is dropped.
@@ -62,7 +62,7 @@ fn watch(shared: &Shared, ended: &Receiver<()>) {
     }
 }
 
-/// Looks at each worker once, and tells of those whose state has changed.
+/// Checks each worker once, and reports those whose state has changed.
 fn look(turns: &mut [Turn], heartbeats: &[Arc<Heartbeat>], slept: Duration, metrics: &Metrics) {
     for (worker, (turn, heartbeat)) in turns.iter_mut().zip(heartbeats).enumerate() {
         match turn.follow(heartbeat.turning(), slept) {
@@ -93,21 +93,21 @@ fn look(turns: &mut [Turn], heartbeats: &[Arc<Heartbeat>], slept: Duration, metr
 /// What the watchdog knows of one worker.
 #[derive(Clone, Debug, Default)]
 struct Turn {
-    /// The turn that was under way at the last look.
+    /// The turn that was under way at the last check.
     number: Option<u64>,
-    /// For how long it is known to be.
+    /// How long it is known to have been under way.
     took: Duration,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Change {
     Stalled,
-    /// After so long.
+    /// The stalled turn ended, after this time.
     Recovered(Duration),
 }
 
 impl Turn {
-    /// Another look, after so long a sleep.
+    /// Checks the turn once more, after a sleep of `slept`.
     fn follow(&mut self, number: Option<u64>, slept: Duration) -> Option<Change> {
         let was_stalled = self.is_stalled();
         if number.is_some() && number == self.number {
@@ -129,29 +129,29 @@ mod tests {
     use super::*;
     use crate::worker::liveness::UNHEALTHY;
 
-    /// Looks for some time at a worker in that turn; what it is told.
-    fn looks(turn: &mut Turn, number: Option<u64>, time: Duration) -> Vec<Change> {
+    /// Checks a worker in that turn for some time; returns the changes.
+    fn checks(turn: &mut Turn, number: Option<u64>, time: Duration) -> Vec<Change> {
         let count = time.as_millis() / INTERVAL.as_millis();
         (0..count).filter_map(|_| turn.follow(number, INTERVAL)).collect()
     }
 
     #[test]
-    fn a_turn_of_two_seconds_is_told_once_and_so_is_its_end() {
+    fn a_turn_of_two_seconds_is_reported_once_and_so_is_its_end() {
         let mut turn = Turn::default();
-        assert_eq!(looks(&mut turn, Some(1), Duration::from_millis(2_000)), []);
-        assert_eq!(looks(&mut turn, Some(1), Duration::from_secs(60)), [Change::Stalled]);
+        assert_eq!(checks(&mut turn, Some(1), Duration::from_millis(2_000)), []);
+        assert_eq!(checks(&mut turn, Some(1), Duration::from_secs(60)), [Change::Stalled]);
         assert!(turn.took >= UNHEALTHY);
         let recovered = Change::Recovered(Duration::from_millis(61_750));
-        assert_eq!(looks(&mut turn, Some(3), Duration::from_millis(1_900)), [recovered]);
-        assert_eq!(looks(&mut turn, Some(3), Duration::from_millis(500)), [Change::Stalled], "another turn");
+        assert_eq!(checks(&mut turn, Some(3), Duration::from_millis(1_900)), [recovered]);
+        assert_eq!(checks(&mut turn, Some(3), Duration::from_millis(500)), [Change::Stalled], "another turn");
     }
 
     #[test]
     fn a_worker_that_sleeps_or_turns_is_fine() {
         let mut turn = Turn::default();
-        assert_eq!(looks(&mut turn, None, Duration::from_secs(3_600)), []);
+        assert_eq!(checks(&mut turn, None, Duration::from_secs(3_600)), []);
         for number in 0..1_000 {
-            assert_eq!(looks(&mut turn, Some(2 * number + 1), Duration::from_millis(1_750)), []);
+            assert_eq!(checks(&mut turn, Some(2 * number + 1), Duration::from_millis(1_750)), []);
         }
     }
 
@@ -161,8 +161,8 @@ mod tests {
         for _ in 0..4 {
             assert_eq!(turn.follow(Some(1), Duration::from_secs(3_600)), None);
         }
-        assert_eq!(looks(&mut turn, Some(1), Duration::from_millis(1_000)), []);
-        assert_eq!(looks(&mut turn, Some(1), Duration::from_millis(250)), [Change::Stalled]);
+        assert_eq!(checks(&mut turn, Some(1), Duration::from_millis(1_000)), []);
+        assert_eq!(checks(&mut turn, Some(1), Duration::from_millis(250)), [Change::Stalled]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A run is what the kernel cuts into equal segments: packets to one path, each as long as the first, the last one
 //! possibly shorter. A run that the kernel refuses because its buffer is full is kept, bit for bit (an index is never
-//! sealed twice), and the worker serves nobody else until the socket is writable again or the run is too old.
+//! sealed twice), and the worker serves no other viewer until the socket is writable again or the run is too old.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ pub trait Outbox {
 pub enum Sent {
     /// The kernel has it.
     Done,
-    /// The kernel's buffer is full; it says when it has room.
+    /// The kernel's buffer is full; the poll reports when it has room.
     Blocked,
     /// A datagram is longer than the path allows.
     TooLong,
@@ -41,7 +41,7 @@ const ARENA: usize = 128 * 1024;
 /// The kernel takes at most this many bytes at once, GSO or not.
 const MAX_RUN: usize = 65_000;
 
-/// A refused run older than this is dropped: the viewer has asked again or gone on.
+/// A refused run older than this is dropped: the viewer has sent another NACK or skipped the packets.
 const REFUSED_AGE: Duration = Duration::from_millis(200);
 
 /// One worker's arena. Public for the benches alone.
@@ -155,7 +155,7 @@ impl Batch {
         self.start = self.end;
     }
 
-    /// True while refused runs wait for the socket: nobody should be served.
+    /// True while refused runs wait for the socket: no viewer should be served.
     pub(crate) fn is_blocked(&self) -> bool {
         !self.refused.is_empty()
     }

@@ -1,8 +1,8 @@
 //! Paths on which datagrams of other workers' sessions arrive: a client that has moved to another address may reach
 //! another socket than before.
 //!
-//! What names its session, a check, is handed to the owner by that name, and from then on everything else from there
-//! follows it. The rule: what nothing came from for as long as silence ends a session is forgotten.
+//! A STUN check names its session, so it is handed to that session's owner; all later datagrams on the same path follow
+//! it. The rule: a path is forgotten after as long a silence as ends a session.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use crate::five_tuple::FiveTuple;
 use crate::stream::WorkerId;
 
-/// Paths remembered; when there are more all are forgotten, and each is known again at its client's next check.
+/// Paths remembered. When full, all are forgotten, and each is learnt again from its client's next check.
 const CAPACITY: usize = 4096;
 
 /// How long a path is remembered after the last datagram.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Whose the datagrams are that reach this worker and belong to another.
+/// The paths whose datagrams reach this worker but belong to another.
 #[derive(Debug, Default)]
 pub(crate) struct HandedOverPaths {
     owner_by_path: HashMap<FiveTuple, Owner, foldhash::fast::RandomState>,
@@ -42,7 +42,7 @@ impl HandedOverPaths {
         self.owner_by_path.get(path).map(|owner| owner.worker)
     }
 
-    /// Forgets what has been silent.
+    /// Forgets silent paths.
     pub(crate) fn expire(&mut self, now: Instant) {
         self.owner_by_path.retain(|_, owner| now.saturating_duration_since(owner.heard) < PATIENCE);
     }

@@ -1,5 +1,5 @@
-//! Datagrams that the kernel dropped because a media socket's receive buffer was full. Only Linux tells: in
-//! `/proc/self/net/udp` and `udp6`, a line for each socket. They are read when somebody asks, which is at a scrape.
+//! Datagrams that the kernel dropped because a media socket's receive buffer was full. Only Linux
+//! counts them for each socket, in `/proc/self/net/udp` and `udp6`. They are read at each scrape of the metrics.
 
 use std::fs;
 use std::sync::{Mutex, PoisonError};
@@ -8,12 +8,12 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug, Default)]
 pub(crate) struct SocketDrops {
     inodes: Vec<u64>,
-    /// How many have been told.
-    told: Mutex<u64>,
+    /// How many drops have been reported.
+    reported: Mutex<u64>,
 }
 
 impl SocketDrops {
-    /// Of these sockets; of none where the system does not tell.
+    /// The drops of these sockets.
     #[cfg(target_os = "linux")]
     pub(crate) fn of<'a>(sockets: impl Iterator<Item = &'a mio::net::UdpSocket>) -> Self {
         use std::os::fd::AsRawFd as _;
@@ -21,25 +21,25 @@ impl SocketDrops {
         let inode = |socket: &mio::net::UdpSocket| {
             Some(fs::metadata(format!("/proc/self/fd/{}", socket.as_raw_fd())).ok()?.ino())
         };
-        Self { inodes: sockets.filter_map(inode).collect(), told: Mutex::default() }
+        Self { inodes: sockets.filter_map(inode).collect(), reported: Mutex::default() }
     }
 
-    /// The system does not tell.
+    /// This system does not count drops by socket: none are reported.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn of<'a>(_sockets: impl Iterator<Item = &'a mio::net::UdpSocket>) -> Self {
         Self::default()
     }
 
-    /// Tells how many there were since the last time.
-    pub(crate) fn read(&self, tell: impl FnOnce(u64)) {
+    /// Passes the number of drops since the last call to `report`.
+    pub(crate) fn read(&self, report: impl FnOnce(u64)) {
         if self.inodes.is_empty() {
             return;
         }
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let drops: u64 = ["/proc/self/net/udp", "/proc/self/net/udp6"].map(|path| self.count(&read(path))).iter().sum();
-        tell(drops - drops.min(*told));
-        *told = drops.max(*told);
+        report(drops - drops.min(*reported));
+        *reported = drops.max(*reported);
     }
 
     fn count(&self, table: &str) -> u64 {
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_socket_whose_buffer_is_full_drops_and_the_kernel_tells() {
+    fn a_socket_whose_buffer_is_full_drops_and_the_kernel_counts() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         socket2::SockRef::from(&socket).set_recv_buffer_size(2048).unwrap();
         let (sender, address) = (std::net::UdpSocket::bind("127.0.0.1:0").unwrap(), socket.local_addr().unwrap());
@@ -90,6 +90,6 @@ mod tests {
             sender.send_to(&[0; 1000], address).unwrap();
         }
         assert!(read() > Some(0), "100,000 bytes do not fit into a few thousand");
-        assert_eq!(read(), Some(0), "each is told once");
+        assert_eq!(read(), Some(0), "each is reported once");
     }
 }

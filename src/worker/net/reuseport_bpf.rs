@@ -2,8 +2,8 @@
 //!
 //! A program of this kind has no tables, so the clients are in its instructions: a binary search by a key of address
 //! and port, and beside each key the whole address, for a key may be of more than one. It takes no privilege and some
-//! ten comparisons a datagram. Who is not listed gets a number that no socket has, and for that the kernel takes its
-//! hash, the same as without a program.
+//! ten comparisons a datagram. A client that is not listed gets a number that no socket has; the kernel
+//! then chooses by its hash, as without a program.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -22,11 +22,11 @@ const BY_HASH: u32 = u32::MAX;
 
 /// Offsets from here on are from the IP header (`linux/filter.h`).
 const IP: u32 = -0x10_0000_i32 as u32;
-/// RFC 791 3.1, without options: what has some goes by hash.
+/// RFC 791 3.1. Packets with options go by hash.
 const V4_WITHOUT_OPTIONS: u32 = 0x45;
 const V4_SOURCE: u32 = IP + 12;
 const V4_PORT: u32 = IP + 20;
-/// RFC 8200 3, without extension headers: what has some goes by hash.
+/// RFC 8200 3. Packets with extension headers go by hash.
 const V6: u32 = 0x60;
 const V6_NEXT: u32 = IP + 6;
 const V6_SOURCE: u32 = IP + 8;
@@ -36,7 +36,7 @@ const UDP: u32 = 17;
 /// Keys are positive, which the kernel compares in fewer instructions.
 const KEY: u32 = 0x7fff_ffff;
 
-/// So many clients are compared one by one.
+/// The number of clients that are compared one by one.
 const LEAF: usize = 8;
 
 /// Odd numbers that make keys and the words of IPv6 addresses; random and secret, or clients could choose addresses of
@@ -77,8 +77,8 @@ impl Secret {
     }
 }
 
-/// Tells the kernel where the datagrams of these clients go, for all sockets of the port: `worker` is the number of the
-/// socket in the order in which they were bound.
+/// Attaches a program for these clients to all sockets of the port. A client's number is that of its socket, in the
+/// order in which the sockets were bound.
 ///
 /// # Errors
 /// The kernel's, which has no such programs or too little memory for this one.
@@ -167,13 +167,13 @@ fn multiply(odd: u32) -> sock_filter {
     of(BPF_ALU | BPF_MUL | BPF_K, odd)
 }
 
-/// Compares A with `k` and passes so many instructions by.
+/// Compares A with `k`, and skips this number of instructions.
 fn jump(comparison: u32, k: u32, if_so: usize, else_: usize) -> sock_filter {
     let near = |distance: usize| u8::try_from(distance).expect("both ways are short");
     sock_filter { jt: near(if_so), jf: near(else_), ..of(BPF_JMP | BPF_K | comparison, k) }
 }
 
-/// Passes so many instructions by.
+/// Skips this number of instructions.
 fn go_on(distance: usize) -> sock_filter {
     of(BPF_JMP | BPF_JA, distance as u32)
 }
@@ -240,7 +240,7 @@ mod tests {
             by_hash.iter().map(|(remote, worker)| (*remote, *listed.get(remote).unwrap_or(worker))).collect();
         assert_eq!(port.reached(), expected, "those listed go where they are listed, the others where they went");
         attach(port.sockets[0].source(), secret, std::iter::empty()).unwrap();
-        assert_eq!(port.reached(), by_hash, "nobody is listed any more");
+        assert_eq!(port.reached(), by_hash, "no client is listed any more");
     }
 
     #[test]

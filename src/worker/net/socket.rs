@@ -1,8 +1,8 @@
 //! The media socket of one worker: receive batches with GRO, send runs with GSO.
 //!
-//! All workers bind one address with SO_REUSEPORT; the kernel keeps a 4-tuple on one of them, by a hash or where it is
-//! told otherwise (see `steering`). Addresses inside the relay are always plain: an IPv4 peer of a dual-stack socket is
-//! an IPv4 address.
+//! All workers bind one address with SO_REUSEPORT; the kernel keeps a 4-tuple on one of them, by a hash of both
+//! addresses or by a program (see `steering`). Addresses inside the relay are always plain: an IPv4 peer of a
+//! dual-stack socket is an IPv4 address.
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -19,10 +19,10 @@ use super::reuseport_bpf::Secret;
 use crate::five_tuple::{FiveTuple, Protocol};
 use crate::stream::WorkerId;
 
-/// What is asked of the kernel for each direction; about half a second of 100 Mbit/s.
+/// The buffer size requested from the kernel for each direction, in bytes: about half a second of 100 Mbit/s.
 const BUFFER: usize = 8 * 1024 * 1024;
-/// Sockets that share a port by SO_REUSEPORT each get their share of the clients. Elsewhere (macOS, Windows) one of them
-/// gets everything, or there is no such option.
+/// Sockets that share a port by SO_REUSEPORT each get their share of the clients. Elsewhere (macOS, Windows) one of
+/// them gets everything, or there is no such option.
 pub(crate) const SPREADS: bool = cfg!(any(target_os = "linux", target_os = "android"));
 /// One receive buffer holds the largest GRO aggregate.
 const RECEIVE: usize = 64 * 1024;
@@ -43,12 +43,12 @@ pub(crate) struct Socket {
 /// Why the media address cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Somebody has the port.
+    /// Another program uses the port.
     #[error("media port {0} is in use: stop the other program or choose another with --media ADDR:PORT")]
     InUse(SocketAddr),
-    /// Ports below 1024 are for whoever may have them.
+    /// Ports below 1024 need a permission.
     #[error(
-        "media port {0} needs a permission that sluice has not: choose one above 1023 with --media ADDR:PORT, or grant \
+        "cannot bind media address {0}: permission denied; choose a port above 1023 with --media ADDR:PORT, or grant \
          CAP_NET_BIND_SERVICE (AmbientCapabilities= in the systemd unit)"
     )]
     Forbidden(SocketAddr),
@@ -247,10 +247,10 @@ fn path_of(local: SocketAddr, meta: &RecvMeta) -> FiveTuple {
     }
 }
 
-/// Asks for large buffers, halving the wish until the kernel grants it, and returns what it granted.
+/// Requests a large buffer, halving the size until the kernel accepts it, and returns the size that it granted.
 fn ask_for_buffers(state: &UdpSocketState, raw: &RawSocket) -> (usize, usize) {
     let reference = || UdpSockRef::from(raw);
-    // The kernel caps silently, so errors tell nothing that the check behind does not.
+    // The kernel caps the size without an error, so the granted size is read below.
     let _ = state.set_recv_buffer_size(reference(), BUFFER);
     let _ = state.set_send_buffer_size(reference(), BUFFER);
     (state.recv_buffer_size(reference()).unwrap_or(0), state.send_buffer_size(reference()).unwrap_or(0))

@@ -1,25 +1,26 @@
-//! Whether a publisher stays above the bitrate that it may send.
+//! Ends publishers that stay above the bitrate limit.
 //!
-//! Four times a second what has arrived is compared with what was allowed since the last look. The excess is a debt
-//! that is paid off while less arrives, so a keyframe's burst is forgiven as soon as the mean is below the limit again.
-//! The rule: a publisher is ended that has been in debt for 5 s without a pause and is above the limit still. Since a
-//! pause forgives what a burst owes, one is ended too whose mean over a whole minute is above.
+//! Four times a second what has arrived is compared with what was allowed since the last measurement. The excess is a
+//! debt that is paid off while less arrives, so a keyframe's burst is forgiven as soon as the mean is below the limit
+//! again. The rule: a publisher is ended that has been in debt for 5 s without a pause and is still above the limit.
+//! Since a pause forgives what a burst owes, one is ended too whose mean over a whole minute is above.
 
 use std::time::{Duration, Instant};
 
-/// Between two looks.
+/// The time between two measurements.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// Looks in debt, one after the other, that end a publisher. What lasts for 5 s touches at most 21.
-const LOOKS: u32 = 22;
+/// Consecutive measurements in debt that end a publisher. An excess of 5 s spans at most 21.
+const MAX_IN_DEBT: u32 = 22;
 
-/// Debts are forgotten above this: what was sent in a burst is paid off soon after it.
+/// The largest debt, as the time in which the limit allows as much: a burst is paid off soon after it.
 const MOST_DEBT: Duration = Duration::from_secs(2);
 
-/// How long a mean is looked at, whatever pauses are in it.
+/// The time over which the mean must be below the limit, whatever pauses are in it.
 const LONG: Duration = Duration::from_secs(60);
 
-/// What is allowed above the limit, in percent: a browser keeps its video to it and sends audio and headers besides.
+/// What is allowed above the limit, in percent: a browser keeps its video to the limit, and sends audio and headers
+/// besides.
 const TOLERANCE: u64 = 10;
 
 /// The limit of one publisher, and how far it is above.
@@ -27,27 +28,28 @@ const TOLERANCE: u64 = 10;
 pub(crate) struct BitrateLimit {
     limit: u64,
     due: Instant,
-    looked: Instant,
-    /// Octets that had arrived by then.
+    measured: Instant,
+    /// Octets that had arrived at the last measurement.
     octets: u64,
     /// In bits.
     debt: f64,
-    looks: u32,
+    /// Consecutive measurements in debt.
+    in_debt: u32,
     /// When the debt began, and the octets by then.
     since: (Instant, u64),
-    /// When the last long time began, and the octets by then.
+    /// When the current period of [`LONG`] began, and the octets by then.
     long: (Instant, u64),
 }
 
 impl BitrateLimit {
-    /// From now on; `limit` is bits per second, and 0 is no limit.
+    /// A limit from now on, in bits per second; `None` for 0.
     pub(crate) fn new(limit: u64, now: Instant) -> Option<Self> {
-        let (due, begun) = (now + INTERVAL, (now, 0));
-        let new = Self { limit, due, looked: now, octets: 0, debt: 0.0, looks: 0, since: begun, long: begun };
+        let (due, start) = (now + INTERVAL, (now, 0));
+        let new = Self { limit, due, measured: now, octets: 0, debt: 0.0, in_debt: 0, since: start, long: start };
         (limit > 0).then_some(new)
     }
 
-    /// Why a publisher with this mean bitrate is ended, in bits per second.
+    /// The text for the end of a publisher with this mean bitrate, in bits per second.
     pub(crate) fn failure(&self, rate: u64) -> String {
         format!(
             "it sent {} kbit/s for more than 5 s, where --max-publisher-bitrate allows {}: lower the encoder's bitrate, or \
@@ -57,32 +59,32 @@ impl BitrateLimit {
         )
     }
 
-    /// When [`Self::look`] has something to do.
+    /// When [`Self::measure`] has something to do.
     pub(crate) fn poll_timeout(&self) -> Instant {
         self.due
     }
 
-    /// Looks at the octets that have arrived by now. The mean bitrate, in bits per second, of a publisher that is to be
-    /// ended.
-    pub(crate) fn look(&mut self, octets: u64, now: Instant) -> Option<u64> {
+    /// Measures at `octets` that have arrived by now. Returns the mean bitrate, in bits per second, if the publisher is
+    /// to be ended.
+    pub(crate) fn measure(&mut self, octets: u64, now: Instant) -> Option<u64> {
         if now < self.due {
             return None;
         }
         let allowed = |time: Duration| (self.limit + self.limit / 100 * TOLERANCE) as f64 * time.as_secs_f64();
         let arrived = octets.saturating_sub(self.octets) as f64 * 8.0;
-        let excess = arrived - allowed(now.saturating_duration_since(self.looked));
-        if self.looks == 0 {
-            self.since = (self.looked, self.octets);
+        let excess = arrived - allowed(now.saturating_duration_since(self.measured));
+        if self.in_debt == 0 {
+            self.since = (self.measured, self.octets);
         }
         self.debt = (self.debt + excess).clamp(0.0, allowed(MOST_DEBT));
-        self.looks = if self.debt > 0.0 { self.looks + 1 } else { 0 };
-        (self.due, self.looked, self.octets) = (now + INTERVAL, now, octets);
+        self.in_debt = if self.debt > 0.0 { self.in_debt + 1 } else { 0 };
+        (self.due, self.measured, self.octets) = (now + INTERVAL, now, octets);
         let mean = |(since, before): (Instant, u64)| {
             let time = now.saturating_duration_since(since);
             (octets.saturating_sub(before) as f64 * 8.0, time)
         };
         let rate = |(bits, time): (f64, Duration)| (bits / time.as_secs_f64()) as u64;
-        if self.looks >= LOOKS && excess > 0.0 {
+        if self.in_debt >= MAX_IN_DEBT && excess > 0.0 {
             return Some(rate(mean(self.since)));
         }
         let (bits, time) = mean(self.long);
@@ -106,7 +108,7 @@ mod tests {
     /// Sends frames of `octets(number)` and says after how long the publisher is ended, if it is, and at what rate.
     fn run(frames: u64, octets: impl Fn(u64) -> u64) -> Option<(Duration, u64)> {
         let start = Instant::now();
-        // The connection is older than the media, by no whole number of looks.
+        // The connection is older than the media, by no whole number of intervals.
         let mut limit = BitrateLimit::new(LIMIT, start - Duration::from_millis(90)).unwrap();
         let (mut now, mut sent) = (start, 0);
         for number in 0..frames {
@@ -114,7 +116,7 @@ mod tests {
             for _ in 0..FRAME.as_millis() {
                 now += Duration::from_millis(1);
                 if limit.poll_timeout() <= now
-                    && let Some(rate) = limit.look(sent, now)
+                    && let Some(rate) = limit.measure(sent, now)
                 {
                     return Some((now - start, rate));
                 }

@@ -1,4 +1,4 @@
-//! Looks for problems in what a publisher sends. Each problem is logged once, and `/api` lists it while it lasts.
+//! Finds problems in a publisher's media. Each problem is logged once, and `/api` lists it while it lasts.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::forward::codec::Kind;
 const WITHOUT_KEYFRAME: Duration = Duration::from_secs(10);
 
 impl Track {
-    /// How its newest keyframe came by its parameter sets.
+    /// Where the parameter sets of its newest keyframe came from.
     pub(crate) fn sets_source(&self) -> Option<SetsSource> {
         self.assembler.as_ref()?.sets_source()
     }
@@ -29,7 +29,7 @@ impl Track {
         let keyframes = match since {
             Some(_) if self.keyframes.refreshes() => Some(Problem::IntraRefresh),
             Some(_) if keyframe.is_none() && sets.is_none() => Some(Problem::NoKeyframe),
-            // One that answers keyframe requests, or may, sends one to whoever joins.
+            // A publisher that answers keyframe requests, or may answer, sends one to each viewer that joins.
             Some(_)
                 if keyframe.is_some()
                     && self.keyframe_responsive == Some(false)
@@ -44,13 +44,13 @@ impl Track {
 }
 
 impl Publisher {
-    /// Looks for what is wrong with the tracks, and says what is new.
+    /// Finds the problems of the tracks, and logs those that are new.
     pub(crate) fn examine(&mut self, now: Instant) {
         for track in self.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
             track.lint.found = track.problems(now);
             for problem in &track.lint.found {
-                if !track.lint.said.contains(problem) {
-                    track.lint.said.push(*problem);
+                if !track.lint.logged.contains(problem) {
+                    track.lint.logged.push(*problem);
                     tracing::warn!(stream = %self.stream, codec = track.format.codec.name(), "{}", problem.line());
                 }
             }

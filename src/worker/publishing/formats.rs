@@ -1,10 +1,10 @@
-//! Which of the agreed formats a publisher's packets have, and from which source: both are learnt from the packets, and
-//! may change.
+//! Which of the negotiated formats and which source a track's packets have: both are learnt from the packets, and may
+//! change.
 //!
-//! The first packet of a track decides. A publisher may go on in another codec that the answer accepts: browsers do so
-//! by `setParameters`, without a new offer. Its viewers follow as they follow another publisher, at the new codec's
-//! first keyframe; who has no payload type for it is told so by the end of its session. The rule: each such step is a
-//! new epoch of the track, so steps come at most once a second, and what comes sooner is dropped.
+//! The first packet of a track decides. A publisher may change to another codec that the answer accepts: browsers do so
+//! by `setParameters`, without a new offer. Its viewers follow as they follow a new publisher, at the new codec's first
+//! keyframe; the session of a viewer without a payload type for it ends. The rule: each change is a new epoch of the
+//! track, so there is at most one a second, and packets that would change the codec sooner are dropped.
 
 use std::time::{Duration, Instant};
 
@@ -15,12 +15,12 @@ use crate::reason::DropReason;
 use crate::sdp::Payload;
 use crate::srtp::Opened;
 
-/// From one change of codec to the next.
+/// The minimum time between two changes of the codec.
 const CHANGE_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Publisher {
-    /// The track of a packet whose payload type none has now: audio with copies of earlier packets, a track's first packet,
-    /// or the first in another codec.
+    /// The track of a packet whose payload type none has now: audio with copies of earlier packets, a track's first
+    /// packet, or the first in another codec.
     ///
     /// # Errors
     /// Why the packet goes no further.
@@ -64,7 +64,7 @@ impl Publisher {
         let track = &mut self.tracks[place];
         let choice = &track.choices[choice];
         let highest = track.arrived.as_ref().map(|arrived| arrived.highest());
-        // What it sent before its last change may come late.
+        // Packets from before its last change may arrive late.
         let is_late = track.ssrc == Some(opened.ssrc) && Some(opened.index) <= highest;
         let is_soon = self.changed.is_some_and(|changed| received.saturating_duration_since(changed) < CHANGE_INTERVAL);
         if is_late || is_soon || is_retired {
@@ -82,14 +82,14 @@ impl Publisher {
         Ok(())
     }
 
-    /// From here on a track has this one of the agreed formats.
+    /// Gives a track this one of the negotiated formats from here on.
     fn choose(&mut self, place: usize, choice: &Payload, ssrc: u32, received: Instant) {
         let was_settled = self.tracks[place].is_settled;
         let track = &mut self.tracks[place];
         track.set_format(choice);
         track.announce = true;
         if was_settled {
-            // Clock and losses are those of the codec before, also where the SSRC stays.
+            // Clock and losses belong to the codec before, even if the SSRC stays.
             self.start_source(place, ssrc, received);
         }
         let settled = self.tracks.iter().filter(|track| track.is_settled);

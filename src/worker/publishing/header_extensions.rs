@@ -1,7 +1,7 @@
-//! What the header extension of a publisher's packet says (RFC 8285), read once a packet, in one-byte or two-byte
+//! Reads the header extension of a publisher's packets (RFC 8285), once for each packet, in one-byte or two-byte
 //! elements.
 //!
-//! A block that makes no sense says nothing, from where it stops making sense on; the packet is as good as any other.
+//! In a malformed extension the elements before the fault count; the packet is forwarded like any other.
 
 use crate::forward::HeaderExtensions;
 use crate::sdp::{Extension, Negotiated};
@@ -10,21 +10,21 @@ use crate::srtp::Opened;
 /// Ids that one-byte elements can have, and 0.
 const IDS: usize = 15;
 
-/// What a publisher may say, by the ids that its sections agree on.
+/// The negotiated extensions by their ids.
 #[derive(Clone, Debug)]
 pub(crate) struct Ids([Option<Extension>; IDS]);
 
-/// What one packet says.
+/// The extension values of one packet.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ExtensionValues {
-    /// The number that counts all packets of the transport.
+    /// The transport-wide sequence number.
     pub(crate) transport_sequence: Option<u16>,
-    /// What viewers are sent.
+    /// The values that viewers get.
     pub(crate) extensions: HeaderExtensions,
 }
 
 impl Ids {
-    /// The ids in all sections: bundled ones share them.
+    /// The ids of all sections, which agree because the sections are bundled.
     pub(crate) fn new(negotiated: &Negotiated) -> Self {
         let mut ids = [None; IDS];
         for (id, extension) in negotiated.sections.iter().flat_map(|section| &section.extensions) {
@@ -35,23 +35,23 @@ impl Ids {
         Self(ids)
     }
 
-    /// Reads what a packet says.
+    /// Reads the extension values of a packet.
     #[inline]
     pub(crate) fn read(&self, datagram: &[u8], opened: &Opened) -> ExtensionValues {
-        let mut said = ExtensionValues::default();
-        let Some(extension) = &opened.extension else { return said };
+        let mut values = ExtensionValues::default();
+        let Some(extension) = &opened.extension else { return values };
         for (id, value) in extension.elements(datagram) {
             match self.0.get(usize::from(id)).copied().flatten() {
                 Some(Extension::TransportWideCc) => {
-                    said.transport_sequence = value.first_chunk().map(|number| u16::from_be_bytes(*number));
+                    values.transport_sequence = value.first_chunk().map(|number| u16::from_be_bytes(*number));
                 }
-                Some(Extension::AudioLevel) => said.extensions.set_audio_level(value),
-                Some(Extension::VideoOrientation) => said.extensions.set_orientation(value),
-                Some(Extension::AbsCaptureTime) => said.extensions.set_capture_time(value),
-                Some(Extension::DependencyDescriptor) => said.extensions.set_dependencies(value),
+                Some(Extension::AudioLevel) => values.extensions.set_audio_level(value),
+                Some(Extension::VideoOrientation) => values.extensions.set_orientation(value),
+                Some(Extension::AbsCaptureTime) => values.extensions.set_capture_time(value),
+                Some(Extension::DependencyDescriptor) => values.extensions.set_dependencies(value),
                 _ => {}
             }
         }
-        said
+        values
     }
 }

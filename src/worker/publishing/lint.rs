@@ -13,13 +13,14 @@ pub(crate) enum Problem {
     KeyframesFarApart,
 }
 
-/// What is known of one track's problems.
+/// The problems of one track.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lint {
+    /// The current problems.
     pub(super) found: Vec<Problem>,
-    /// Those that have been said.
-    pub(super) said: Vec<Problem>,
-    /// When its first video packet came.
+    /// The problems that have been logged.
+    pub(super) logged: Vec<Problem>,
+    /// When its first packet arrived.
     pub(crate) began: Option<Instant>,
 }
 
@@ -57,7 +58,7 @@ impl Problem {
 }
 
 impl Lint {
-    /// What is wrong now.
+    /// The texts of the current problems.
     pub(crate) fn lines(&self) -> impl Iterator<Item = &'static str> {
         self.found.iter().map(|problem| problem.line())
     }

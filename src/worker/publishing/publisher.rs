@@ -1,4 +1,5 @@
-//! The publisher's side of a session: opened packets become shared ones and leave once for each worker with viewers.
+//! The publisher's side of a session: opened packets become shared ones and are pushed once to each worker with
+//! viewers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use super::bitrate::BitrateLimit;
 use super::header_extensions::{ExtensionValues, Ids};
 use super::repair_delay::RepairDelay;
-use super::sources::{Admitted, Rarely};
+use super::sources::{Admitted, LogThrottle};
 use super::track::Track;
 use crate::forward::codec::{Descriptor, Kind, Redundancy};
 use crate::forward::{Epoch, History, HistoryLimits, LayerId, Packet, epoch};
@@ -37,16 +38,16 @@ pub(crate) struct Publisher {
     /// Data channels that it has opened.
     pub(crate) channels: Vec<Channel>,
     extension_ids: Ids,
-    /// When it changed to another codec.
+    /// When it last changed to another codec.
     pub(crate) changed: Option<Instant>,
-    pub(crate) refusals_logged: Rarely,
-    verdicts: Vec<KeyframeResponsive>,
+    pub(crate) refusals_logged: LogThrottle,
+    keyframe_responses: Vec<KeyframeResponsive>,
     limits: HistoryLimits,
     /// When a standby next checks whether to take over.
     look_at: Option<Instant>,
     pub(crate) presence: Presence,
     pub(crate) repair_delay: RepairDelay,
-    /// Where there is one.
+    /// The limit of its bitrate, if one is configured.
     pub(crate) bitrate_limit: Option<BitrateLimit>,
 }
 
@@ -55,11 +56,11 @@ pub(crate) struct Publisher {
 pub(crate) struct Due {
     /// Compound packets, each a datagram.
     pub(crate) datagrams: Vec<Compound>,
-    /// RTP packets that they ask for again.
+    /// RTP packets that the NACKs in them name.
     pub(crate) packets_asked: u64,
-    /// Keyframe requests in it.
+    /// Keyframe requests in them.
     pub(crate) keyframes_asked: u64,
-    /// Packets have waited long enough and are to be pushed.
+    /// The repair delay of some packets is over: push them.
     pub(crate) releases: bool,
 }
 
@@ -71,7 +72,7 @@ pub(crate) struct KeyframeResponsive {
 }
 
 impl Publisher {
-    /// A publisher whose connection has just been made.
+    /// A publisher that has just connected.
     pub(crate) fn new(
         stream: StreamName,
         publication: Publication,
@@ -100,8 +101,8 @@ impl Publisher {
             channels: Vec::new(),
             extension_ids: Ids::new(negotiated),
             changed: None,
-            refusals_logged: Rarely::default(),
-            verdicts: Vec::new(),
+            refusals_logged: LogThrottle::default(),
+            keyframe_responses: Vec::new(),
             limits,
             look_at: None,
             presence: Presence::new(now, LOST),
@@ -110,14 +111,14 @@ impl Publisher {
         }
     }
 
-    /// Stands beside the live publisher from now on, and checks whether to take over from it.
+    /// Makes it the standby of the live publisher: it checks from now on whether to take over.
     pub(crate) fn stand_by(&mut self, now: Instant) {
         self.look_at = Some(now + LOOK_INTERVAL);
         tracing::info!(session = %self.publication.session(), stream = %self.stream, "publisher stands by");
     }
 
-    /// Makes a standby the live publisher when the one before it has gone or fallen silent: what it has sent since its
-    /// last keyframe is there for the viewers.
+    /// Makes a standby the live publisher when the one before it has left or has been silent for `after`. Viewers begin
+    /// with the standby's frames since its last keyframe.
     pub(crate) fn take_over(&mut self, after: Duration, now: Instant) -> Option<Takeover> {
         self.look_at.take_if(|due| *due <= now)?;
         self.look_at = Some(now + LOOK_INTERVAL);
@@ -127,7 +128,7 @@ impl Publisher {
         self.subscribers.clone_from(&takeover.workers);
         let after = self.epoch();
         for track in &mut self.tracks {
-            // A packet says which publisher sent it, so those of the standby are told apart from here on.
+            // The epoch of a packet names its publisher: the standby's kept packets get the new epoch.
             let [before, epoch] = [before, after].map(|publisher| epoch(publisher, track.number));
             let old = std::mem::replace(&mut track.history, History::new(self.limits));
             for packet in old.snapshot().filter(|packet| packet.epoch == before) {
@@ -151,12 +152,12 @@ impl Publisher {
         self.stand_by(now);
     }
 
-    /// The number that tells this publisher from others: its takeover count.
+    /// The number of this publisher among those of its stream: its takeover count.
     pub(crate) fn epoch(&self) -> u32 {
         self.publication.epoch()
     }
 
-    /// The epoch of what a track's source sends.
+    /// The epoch of the packets of a track's current source.
     pub(crate) fn track_epoch(&self, place: usize) -> Epoch {
         epoch(self.epoch(), self.tracks[place].number)
     }
@@ -189,7 +190,7 @@ impl Publisher {
             payload = rest;
             let original = u16::from_be_bytes(*original);
             if self.tracks[place].rtx_ssrc != Some(opened.ssrc)
-                && self.admit_retransmission(place, opened, original, payload, received)? == Admitted::Placed
+                && self.admit_retransmission(place, opened, original, payload, received)? == Admitted::FilledGap
             {
                 return Ok(self.tracks[place].kind);
             }
@@ -199,7 +200,7 @@ impl Publisher {
             arrived.admit(original).ok_or(DropReason::Replayed)?
         } else {
             if self.tracks[place].ssrc != Some(opened.ssrc)
-                && self.admit_source(place, datagram, opened, received)? == Admitted::Placed
+                && self.admit_source(place, datagram, opened, received)? == Admitted::FilledGap
             {
                 return Ok(self.tracks[place].kind);
             }
@@ -221,7 +222,7 @@ impl Publisher {
             track.intake.on_keyframe(received);
             if track.gate.satisfied(received) {
                 track.keyframe_responsive = Some(true);
-                self.verdicts.push(KeyframeResponsive { kind: track.kind, keyframe_responsive: true });
+                self.keyframe_responses.push(KeyframeResponsive { kind: track.kind, keyframe_responsive: true });
             }
         }
         let packet = Packet {
@@ -249,8 +250,8 @@ impl Publisher {
         Ok(kind)
     }
 
-    /// Once after a track's format became known, and after another source has begun to play: what the subscribers are to
-    /// be told before its packets. What they have already is not in it.
+    /// What subscribers must get before the next packets, once after a track's format became known or its source
+    /// changed. It holds only what they do not have yet.
     pub(crate) fn take_announcement(&mut self, worker: WorkerId) -> Option<Subscribed> {
         if !self.tracks.iter().any(|track| track.announce) {
             return None;
@@ -262,12 +263,12 @@ impl Publisher {
         Some(self.subscribed(worker, tracks))
     }
 
-    /// What has come of keyframe requests since the last call.
-    pub(crate) fn take_verdicts(&mut self) -> Vec<KeyframeResponsive> {
-        std::mem::take(&mut self.verdicts)
+    /// Which tracks have answered or ignored a keyframe request since the last call.
+    pub(crate) fn take_keyframe_responses(&mut self) -> Vec<KeyframeResponsive> {
+        std::mem::take(&mut self.keyframe_responses)
     }
 
-    /// What has arrived since the last call, a batch a track, to be pushed once to each subscriber.
+    /// The packets that arrived since the last call, in one batch for each track, to be pushed once to each subscriber.
     pub(crate) fn take_pending(&mut self) -> Vec<Arc<Published>> {
         let epoch = self.epoch();
         let newest = self.tracks.iter().filter_map(|track| Some(track.pending.last()?.received)).max();
@@ -282,8 +283,8 @@ impl Publisher {
         filled.map(batch).collect()
     }
 
-    /// The stream's state, from which a worker's viewers go on without a gap: what it has of the packets that still
-    /// wait for [`Self::take_pending`], the worker gets twice and keeps once.
+    /// The stream's state, from which a worker's viewers continue without a gap. Packets that still wait for
+    /// [`Self::take_pending`] are in it too: the worker gets them twice and keeps them once.
     pub(crate) fn snapshot(&self, worker: WorkerId) -> Subscribed {
         let settled = self.tracks.iter().filter(|track| track.is_settled);
         let tracks = settled.map(|track| self.subscribed_track(track, track.history.snapshot().cloned().collect()));
@@ -329,7 +330,7 @@ impl Publisher {
             let Some(ssrc) = track.ssrc.filter(|_| track.accepts_keyframe_requests) else { continue };
             if track.gate.poll_ignored(now) {
                 track.keyframe_responsive = Some(false);
-                self.verdicts.push(KeyframeResponsive { kind: track.kind, keyframe_responsive: false });
+                self.keyframe_responses.push(KeyframeResponsive { kind: track.kind, keyframe_responsive: false });
             }
             if track.gate.poll(now) {
                 self.reception.request_keyframe(ssrc, now);
@@ -338,7 +339,7 @@ impl Publisher {
         }
         due.datagrams.extend(std::iter::from_fn(|| self.reception.poll(now)));
         due.packets_asked = self.reception.tally().asked - asked_before;
-        self.weigh_losses(now);
+        self.update_repair_delay(now);
         due.releases = self.release(now);
         due
     }

@@ -1,9 +1,9 @@
-//! Publishers that fall silent without a word: a crash, a dead network, a laptop that sleeps.
+//! Publishers that fall silent without ending their session: a crash, a dead network, a laptop that sleeps.
 //!
-//! The session of such a publisher lives for 30 s more, because it may come back under the same keys. Its viewers are
-//! told sooner: a publisher that has sent nothing for [`LOST`], neither media nor RTCP nor STUN, is lost until it sends
-//! again. A publisher that is heard and sends no media is not lost: a shared screen may stand still. The rule: while
-//! the publisher is lost, viewers are sent nothing a second time.
+//! The session of such a publisher lives for 30 s more, because it may come back under the same keys. Its viewers learn
+//! of it sooner: a publisher that has sent nothing for [`LOST`], neither media nor RTCP nor STUN, is lost until it
+//! sends again. A publisher that is heard and sends no media is not lost: a shared screen may not change. The rule:
+//! while the publisher is lost, viewers get no replays.
 
 use std::time::Instant;
 
@@ -13,7 +13,8 @@ use crate::worker::message::Message;
 use crate::worker::presence::{LOST, Presence};
 
 impl Publisher {
-    /// Notices that the publisher has been silent for too long, and tells its subscribers; true if it is lost from now on.
+    /// Marks the publisher as lost if it has been silent for too long, and notifies its subscribers; true if it is lost
+    /// from now on.
     pub(crate) fn check_loss(&mut self, heard: Option<Instant>, mailbox: &mut Mailbox, now: Instant) -> bool {
         if !self.presence.is_silent(heard, LOST, now) {
             return false;
@@ -23,11 +24,11 @@ impl Publisher {
         let session = self.publication.session();
         tracing::info!(%session, stream = %self.stream, "publisher lost: it was not heard for 4 s");
         // A standby has no subscribers.
-        self.tell_subscribers(mailbox, |stream, epoch| Message::Lost { stream, epoch, lost: true });
+        self.send_to_subscribers(mailbox, |stream, epoch| Message::Lost { stream, epoch, lost: true });
         true
     }
 
-    /// The publisher is heard: if it was lost, its subscribers are told, and this is true.
+    /// The publisher is heard: if it was lost, notifies its subscribers and returns true.
     pub(crate) fn end_loss(&mut self, mailbox: &mut Mailbox, now: Instant) -> bool {
         let Presence::Away { since } = self.presence else { return false };
         self.presence = Presence::new(now, LOST);
@@ -35,7 +36,7 @@ impl Publisher {
         let lost_ms = now.saturating_duration_since(since).as_millis() as u64;
         let session = self.publication.session();
         tracing::info!(%session, stream = %self.stream, lost_ms, "publisher heard again");
-        self.tell_subscribers(mailbox, |stream, epoch| Message::Lost { stream, epoch, lost: false });
+        self.send_to_subscribers(mailbox, |stream, epoch| Message::Lost { stream, epoch, lost: false });
         true
     }
 }

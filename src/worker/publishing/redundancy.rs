@@ -3,8 +3,8 @@
 //!
 //! The rule: a copy stands for a packet only where the numbers prove which one. The packets before and behind the gap
 //! must be as many steps apart in time as in number, a step being the age of the newest copy; after silence, or from a
-//! sender whose packets are not equally long, nothing is rebuilt. Where the packet itself comes after all it is
-//! refused, as any that is here already: what viewers have got does not change.
+//! sender whose packets are not equally long, nothing is rebuilt. If the packet itself arrives later, it is
+//! refused like any that has arrived before: what viewers got does not change.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use super::track::Track;
 use crate::forward::codec::Redundancy;
 use crate::forward::{Packet, Source};
 
-/// How far back a packet is looked for behind which some are missing.
+/// How many packets back the last one before a gap is searched.
 const LONGEST_GAP: u64 = 17;
 
 impl Track {
-    /// Rebuilds what is missing before a packet that is about to be kept, as far as it has copies; the indices of what was
-    /// rebuilt.
+    /// Rebuilds what is missing before a packet that is about to be kept, as far as it has copies; the indices of what
+    /// was rebuilt.
     pub(crate) fn rebuild(&mut self, packet: &Packet, redundancy: Redundancy) -> Vec<u64> {
         let mut rebuilt = Vec::new();
         let source = packet.source();
@@ -37,7 +37,7 @@ impl Track {
                 index: source.index,
                 timestamp: packet.timestamp.wrapping_sub(age),
                 marker: false,
-                // Its own are lost.
+                // The lost packet's own extensions are unknown.
                 extensions: Default::default(),
                 payload_type: redundancy.carries(),
                 part: packet.part,

@@ -8,7 +8,7 @@ use crate::forward::Packet;
 use crate::forward::codec::Kind;
 
 impl Publisher {
-    /// Passes a packet on to the viewers.
+    /// Passes a packet on to the tracks' pending batches.
     #[inline]
     pub(crate) fn pass_on(&mut self, place: usize, packet: Packet) {
         let track = &mut self.tracks[place];
@@ -20,15 +20,15 @@ impl Publisher {
         }
     }
 
-    /// Lets a packet wait for repairs of packets before it.
+    /// Holds a packet for the repair delay, so that lost packets before it can be repaired.
     #[cold]
     pub(crate) fn wait(&mut self, place: usize, packet: Packet) {
         let delay = self.repair_delay.of_packet(!self.subscribers.is_empty(), packet.received);
         self.tracks[place].delay.put(packet, delay);
     }
 
-    /// Sets the repair delay by what was lost since the last call.
-    pub(crate) fn weigh_losses(&mut self, now: Instant) {
+    /// Sets the repair delay from the losses since the last call.
+    pub(crate) fn update_repair_delay(&mut self, now: Instant) {
         let mut need = Duration::ZERO;
         for track in self.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
             let Some((losses, repair)) = track.ssrc.and_then(|ssrc| self.reception.take_losses(ssrc)) else {
@@ -42,7 +42,7 @@ impl Publisher {
         self.repair_delay.set_need(need);
     }
 
-    /// Passes packets on that have waited long enough; true if there is something to push.
+    /// Passes on packets whose repair delay is over; true if there are packets to push.
     pub(crate) fn release(&mut self, now: Instant) -> bool {
         for place in 0..self.tracks.len() {
             while let Some(packet) = self.tracks[place].delay.pop(now) {
@@ -54,7 +54,7 @@ impl Publisher {
         self.tracks.iter().any(|track| !track.pending.is_empty())
     }
 
-    /// Passes on all packets that wait: this publisher has ended.
+    /// Passes on all packets that wait, because this publisher has ended.
     pub(crate) fn release_all(&mut self, now: Instant) {
         for place in 0..self.tracks.len() {
             self.release_track(place, now);
@@ -70,7 +70,8 @@ impl Publisher {
         self.tracks[place].drain_assembled(epoch);
     }
 
-    /// Passes on a packet that has waited. Its publisher may have taken the stream over since it arrived.
+    /// Passes on a packet that has waited, in the current epoch: its publisher may have taken the stream over
+    /// meanwhile.
     fn pass_on_delayed(&mut self, place: usize, packet: Packet) {
         let epoch = self.track_epoch(place);
         self.pass_on(place, Packet { epoch, ..packet });

@@ -5,32 +5,33 @@ use std::time::{Duration, Instant};
 
 use crate::forward::DelayRamp;
 
-/// The delay, and what it moves to.
+/// The delay, and the value that it moves to.
 #[derive(Debug, Default)]
 pub(crate) struct RepairDelay {
     need: Duration,
-    glide: DelayRamp,
+    ramp: DelayRamp,
 }
 
 impl RepairDelay {
     /// True if no packet waits: nothing has been lost for some time.
     #[inline]
     pub(crate) fn is_zero(&self) -> bool {
-        self.need.is_zero() && self.glide.is_zero()
+        self.need.is_zero() && self.ramp.is_zero()
     }
 
-    /// The longest repair that the tracks need now.
+    /// Sets the longest delay that the tracks need now.
     pub(crate) fn set_need(&mut self, need: Duration) {
         self.need = need;
     }
 
-    /// How long a packet that arrives now waits. The delay grows slowly, unless the stream has no viewers that would see it.
+    /// How long a packet that arrives now waits. The delay grows slowly while the stream has viewers, because they
+    /// would notice a step.
     pub(crate) fn of_packet(&mut self, has_viewers: bool, now: Instant) -> Duration {
-        if has_viewers { self.glide.toward(self.need, now) } else { self.glide.begin(self.need, now) }
+        if has_viewers { self.ramp.toward(self.need, now) } else { self.ramp.begin(self.need, now) }
     }
 
     /// How long the newest packet waits.
     pub(crate) fn length(&self) -> Duration {
-        self.glide.held()
+        self.ramp.held()
     }
 }

@@ -1,10 +1,11 @@
-//! Which of a publisher's sources plays on a track. A source is an SSRC; one plays at a time, and its publisher may go
-//! on under another as often as it likes.
+//! Which of a publisher's sources is active on a track. A source is an SSRC; one is active at a time, and the publisher
+//! may change to another as often as it likes.
 //!
-//! Another source takes over with the first packet of its keyframe (audio: any packet), or once the one that plays has
-//! been silent for 500 ms. Then the one before is retired: for a second what comes late of it goes to its old place,
-//! and after that it may return as any other. Each change is an [`Epoch`](crate::forward::Epoch) of the track, which
-//! viewers join at its keyframe. The rule: at most ten changes a second; what would be one more is dropped and counted.
+//! Another source becomes active with the first packet of its keyframe (audio: with any packet), or with any packet
+//! once the active source has been silent for 500 ms. The source before is then retired for one second: its late
+//! packets fill their gaps in the history, and after that it may become active again like any other. Each change is an
+//! [`Epoch`](crate::forward::Epoch) of the track, which viewers join at its keyframe. The rule: at most ten changes a
+//! second; packets that would cause another one are dropped and counted.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,14 +19,14 @@ use crate::forward::{HeaderExtensions, LayerId, Packet, PersistentExtensions, ep
 use crate::reason::DropReason;
 use crate::srtp::Opened;
 
-/// Without a packet for this long, the source that plays gives way to any other.
+/// After this time without a packet of the active source, any other source may become active.
 const SILENT: Duration = Duration::from_millis(500);
 
-/// How long a retired source stays away, and what comes late of it has a place.
+/// How long a retired source cannot become active again, and its late packets fill gaps.
 const RETIREMENT: Duration = Duration::from_secs(1);
 
 impl Publisher {
-    /// A packet of another source than the one that plays.
+    /// Handles a packet of a source other than the active one.
     ///
     /// # Errors
     /// Why the packet goes no further.
@@ -39,16 +40,16 @@ impl Publisher {
     ) -> Result<Admitted, DropReason> {
         let Opened { ssrc, index, .. } = *opened;
         let track = &mut self.tracks[place];
-        let Some(playing) = track.ssrc else {
+        let Some(active) = track.ssrc else {
             self.start_source(place, ssrc, received);
-            return Ok(Admitted::Plays);
+            return Ok(Admitted::Activated);
         };
         let payload = &datagram[opened.payload.clone()];
         if track.sources.retired(|retired| retired.ssrc == ssrc, received).is_some() {
-            return self.place_late(place, (ssrc, index), opened, payload, received);
+            return self.fill_gap(place, (ssrc, index), opened, payload, received);
         }
         let is_start = Part::of(track.format.codec, payload).is_keyframe();
-        let heard = self.reception.heard(playing);
+        let heard = self.reception.heard(active);
         let is_silent = heard.is_none_or(|heard| received.saturating_duration_since(heard) >= SILENT);
         if !is_start && !is_silent {
             track.sources.keep(datagram, opened, received);
@@ -65,15 +66,14 @@ impl Publisher {
         self.start_source(place, ssrc, received);
         if lead.of == (ssrc, opened.timestamp) {
             for (datagram, opened, received) in lead.packets {
-                // What comes before the start of the keyframe is worth less than it: its faults are no matter here.
+                // The keyframe starts even if a packet before it is refused.
                 let _ = self.on_packet(&datagram, &opened, received);
             }
         }
-        Ok(Admitted::Plays)
+        Ok(Admitted::Activated)
     }
 
-    /// A retransmission on another SSRC than those before: the first of the source that plays, or one of a source that
-    /// does not any more.
+    /// Handles a retransmission on an unknown SSRC: the first of the active source, or one of a retired source.
     ///
     /// # Errors
     /// Why it goes no further.
@@ -90,21 +90,21 @@ impl Publisher {
         if let Some(retired) = track.sources.retired(|retired| retired.rtx_ssrc == Some(opened.ssrc), received) {
             let index = retired.arrived.admit(original).ok_or(DropReason::Replayed)?;
             let ssrc = retired.ssrc;
-            return self.place_late(place, (ssrc, index), opened, payload, received);
+            return self.fill_gap(place, (ssrc, index), opened, payload, received);
         }
-        // Nothing says whose it is; while it may be of the source before, it must be one that is waited for.
+        // It does not name its source. While it may belong to a retired one, it must repair a packet that is missing.
         let is_doubtful = !track.sources.retired.is_empty();
-        let playing = track.ssrc.ok_or(DropReason::Undeclared)?;
-        if is_doubtful && self.reception.recover(playing, original, received).is_none() {
+        let active = track.ssrc.ok_or(DropReason::Undeclared)?;
+        if is_doubtful && self.reception.recover(active, original, received).is_none() {
             return Err(DropReason::OtherSource);
         }
         self.tracks[place].rtx_ssrc = Some(opened.ssrc);
-        Ok(Admitted::Plays)
+        Ok(Admitted::Activated)
     }
 
-    /// The first packet of a track, of a new source, or of another codec: its indices are a new line, which viewers join at
-    /// its keyframe like that of a new publisher. What waits of the source before goes on
-    /// first.
+    /// Starts a source, with the first packet of a track, of an SSRC or of another codec. Its indices are independent
+    /// of those before, so viewers join it at its keyframe, like a new publisher. Packets of the source before that
+    /// still wait are passed on first.
     pub(crate) fn start_source(&mut self, place: usize, ssrc: u32, received: Instant) {
         self.release_track(place, received);
         let before = self.tracks[place].ssrc.replace(ssrc);
@@ -116,15 +116,15 @@ impl Publisher {
             track.repaired_before += quality.repaired;
             track.sources.changes.push_back(received);
             track.sources.retired.retain(|retired| retired.ssrc != ssrc);
-            // Packets that were put into its line have moved the numbers of the others.
-            let is_numbered_on = track.assembler.as_ref().is_some_and(|assembler| assembler.has_added());
+            // Packets that the assembler added have shifted the indices of the others.
+            let is_renumbered = track.assembler.as_ref().is_some_and(|assembler| assembler.has_added());
             if let Some(arrived) = arrived.filter(|_| before != ssrc) {
                 track.sources.retired.push_back(Retired {
                     ssrc: before,
                     rtx_ssrc: track.rtx_ssrc,
                     number: track.number,
                     payload_type: track.payload_type,
-                    has_places: !is_numbered_on,
+                    fills_gaps: !is_renumbered,
                     arrived,
                     until: received + RETIREMENT,
                 });
@@ -141,14 +141,14 @@ impl Publisher {
         self.reception.add_source(ssrc, track.format.clock_rate, track.nack);
     }
 
-    /// True for a source that was retired within the last second.
+    /// True for a retired source.
     pub(crate) fn is_retired(&mut self, place: usize, ssrc: u32, now: Instant) -> bool {
         self.tracks[place].sources.retired(|retired| retired.ssrc == ssrc, now).is_some()
     }
 
-    /// A packet of a retired source fills a hole in its line, if it has one: only what is before its last packet has a
-    /// place, because viewers' numbers go on behind that.
-    fn place_late(
+    /// Puts a late packet of a retired source into its gap in the history. Packets after the last one of that source
+    /// are refused: viewers' sequence numbers have continued with the next source there.
+    fn fill_gap(
         &mut self,
         place: usize,
         (ssrc, index): (u32, u64),
@@ -159,7 +159,7 @@ impl Publisher {
         let publisher = self.publication.epoch();
         let track = &mut self.tracks[place];
         let retired = track.sources.retired(|retired| retired.ssrc == ssrc, received);
-        let Some(retired) = retired.filter(|retired| retired.has_places && index < retired.arrived.highest()) else {
+        let Some(retired) = retired.filter(|retired| retired.fills_gaps && index < retired.arrived.highest()) else {
             return Err(DropReason::OtherSource);
         };
         let is_whole = opened.payload_type == retired.payload_type || opened.ssrc != ssrc;
@@ -187,7 +187,7 @@ impl Publisher {
         if track.history.push(packet.clone()).is_some() {
             track.pending.push(packet);
         }
-        Ok(Admitted::Placed)
+        Ok(Admitted::FilledGap)
     }
 
     fn log_change(&self, place: usize, before: u32) {
@@ -197,7 +197,7 @@ impl Publisher {
     }
 
     fn warn_of_changes(&mut self, now: Instant) {
-        if self.refusals_logged.may(now) {
+        if self.refusals_logged.allows(now) {
             tracing::warn!(
                 session = %self.publication.session(),
                 stream = %self.stream,
@@ -210,7 +210,7 @@ impl Publisher {
     /// Packets of an SSRC have been refused, because too many are in use.
     #[cold]
     pub(crate) fn warn_of_ssrcs(&mut self, now: Instant) {
-        if self.refusals_logged.may(now) {
+        if self.refusals_logged.allows(now) {
             tracing::warn!(
                 session = %self.publication.session(),
                 stream = %self.stream,

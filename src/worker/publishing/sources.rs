@@ -1,7 +1,7 @@
-//! The sources of a published track: the one that plays, those that played lately, and those that may play next. A
-//! source is an SSRC. `source_change` decides which one plays.
+//! The sources of a published track: the active one, retired ones, and those that may become active. A source is an
+//! SSRC. `source_change` decides which one is active.
 //!
-//! The rule: what is kept of sources that do not play is bounded, and so are their changes.
+//! The rule: what is kept of inactive sources is bounded, and so is the rate of changes.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -13,61 +13,62 @@ use crate::srtp::index::Received;
 const MAX_CHANGES: usize = 10;
 const CHANGES_WITHIN: Duration = Duration::from_secs(1);
 
-/// Packets of a source that does not play yet that are kept for the case that they begin its keyframe: parameter sets.
-/// The oldest makes room for one more.
+/// Packets kept of an inactive source, in case they are parameter sets that begin its keyframe. When full, the oldest
+/// is dropped.
 const MAX_LEAD: usize = 16;
 
-/// What each of many packets would say of a publisher is logged at most this often.
+/// The minimum time between two log lines of a kind that any packet of a publisher can cause.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What becomes of a packet of another source than the one that plays.
+/// What happens to a packet of a source other than the active one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admitted {
-    /// Its source plays from here on, beginning with it.
-    Plays,
-    /// It was late, and has gone to its place.
-    Placed,
+    /// Its source is active from this packet on.
+    Activated,
+    /// It was late, and has filled its gap in the history.
+    FilledGap,
 }
 
-/// A log line for which many packets are a reason: asked before it is made, which would cost more than the packet.
+/// Limits a log line that many packets can cause to one in [`LOG_INTERVAL`].
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Rarely(Option<Instant>);
+pub(crate) struct LogThrottle(Option<Instant>);
 
-impl Rarely {
+impl LogThrottle {
     /// True if the line may be written now; it then counts as written.
-    pub(crate) fn may(&mut self, now: Instant) -> bool {
-        let may = self.0.is_none_or(|before| now.saturating_duration_since(before) >= LOG_INTERVAL);
-        if may {
+    pub(crate) fn allows(&mut self, now: Instant) -> bool {
+        let allowed = self.0.is_none_or(|before| now.saturating_duration_since(before) >= LOG_INTERVAL);
+        if allowed {
             self.0 = Some(now);
         }
-        may
+        allowed
     }
 }
 
-/// The sources of one track beside the one that plays.
+/// The sources of one track besides the active one.
 #[derive(Default)]
 pub(crate) struct Sources {
-    /// Those of the last second, the oldest first; no more than there are changes in a second.
+    /// Sources retired within the last second, oldest first: at most [`MAX_CHANGES`].
     pub(super) retired: VecDeque<Retired>,
+    /// The newest packets of an inactive source.
     pub(super) lead: Lead,
-    /// Changes of the last second.
+    /// When the source changed, within the last second.
     pub(super) changes: VecDeque<Instant>,
 }
 
-/// A source that played until lately.
+/// A source that was active until less than a second ago.
 pub(super) struct Retired {
     pub(super) ssrc: u32,
     pub(super) rtx_ssrc: Option<u32>,
     /// Its number among the track's sources.
     pub(super) number: u32,
     pub(super) payload_type: u8,
-    /// What comes late of it can be put where it was missing.
-    pub(super) has_places: bool,
+    /// Its late packets can fill gaps in the history.
+    pub(super) fills_gaps: bool,
     pub(super) arrived: Received,
     pub(super) until: Instant,
 }
 
-/// The packets of one frame of a source that may take over.
+/// The packets of one frame of a source that may become active.
 #[derive(Default)]
 pub(super) struct Lead {
     /// SSRC and timestamp.
@@ -76,14 +77,14 @@ pub(super) struct Lead {
 }
 
 impl Sources {
-    /// True if there is room for one more change.
+    /// True if the source may change once more within this second.
     pub(super) fn may_change(&mut self, now: Instant) -> bool {
         let is_over = |changed: &mut Instant| now.saturating_duration_since(*changed) >= CHANGES_WITHIN;
         while self.changes.pop_front_if(is_over).is_some() {}
         self.changes.len() < MAX_CHANGES
     }
 
-    /// The source that was retired within the last second, by what it was heard under.
+    /// The retired source that `is_it` accepts.
     pub(super) fn retired(&mut self, is_it: impl Fn(&Retired) -> bool, now: Instant) -> Option<&mut Retired> {
         while self.retired.pop_front_if(|retired| retired.until <= now).is_some() {}
         self.retired.iter_mut().find(|retired| is_it(retired))

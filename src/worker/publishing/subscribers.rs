@@ -1,4 +1,4 @@
-//! What a publisher sends to the workers with viewers of its stream: batches of packets, and commands about itself.
+//! What a publisher sends to its subscribers, the workers with viewers of its stream: batches of packets, and commands.
 
 use super::publisher::{KeyframeResponsive, Publisher};
 use crate::name::StreamName;
@@ -10,7 +10,7 @@ use crate::worker::message::{Message, Subscribed};
 
 impl Publisher {
     /// Sends a command to each worker with viewers, with the stream's name and this publisher's epoch.
-    pub(crate) fn tell_subscribers(&self, mailbox: &mut Mailbox, command: impl Fn(StreamName, u32) -> Message) {
+    pub(crate) fn send_to_subscribers(&self, mailbox: &mut Mailbox, command: impl Fn(StreamName, u32) -> Message) {
         for worker in &self.subscribers {
             mailbox.send_command(*worker, command(self.stream.clone(), self.epoch()));
         }
@@ -18,7 +18,7 @@ impl Publisher {
 
     /// Sends the state of the stream to each worker with viewers.
     pub(crate) fn send_subscribed(&self, mailbox: &mut Mailbox, subscribed: &Subscribed) {
-        self.tell_subscribers(mailbox, |_, _| Message::Subscribed(Box::new(subscribed.clone())));
+        self.send_to_subscribers(mailbox, |_, _| Message::Subscribed(Box::new(subscribed.clone())));
     }
 
     /// Adds a worker that has its first viewer, and sends it the state of the stream.
@@ -51,34 +51,34 @@ impl Publisher {
         }
     }
 
-    /// Tells the workers with viewers which tracks have answered a keyframe request or ignored it; returns the same.
-    pub(crate) fn tell_verdicts(&mut self, mailbox: &mut Mailbox) -> Vec<KeyframeResponsive> {
-        let verdicts = self.take_verdicts();
-        for KeyframeResponsive { kind, keyframe_responsive } in verdicts.iter().copied() {
-            self.tell_subscribers(mailbox, |stream, epoch| Message::KeyframeResponsive {
+    /// Sends to each worker with viewers which tracks have answered or ignored a keyframe request; returns the same.
+    pub(crate) fn send_keyframe_responses(&mut self, mailbox: &mut Mailbox) -> Vec<KeyframeResponsive> {
+        let responses = self.take_keyframe_responses();
+        for KeyframeResponsive { kind, keyframe_responsive } in responses.iter().copied() {
+            self.send_to_subscribers(mailbox, |stream, epoch| Message::KeyframeResponsive {
                 stream,
                 epoch,
                 kind,
                 keyframe_responsive,
             });
         }
-        verdicts
+        responses
     }
 
-    /// Tells the workers with viewers the publisher's newest sender reports.
-    pub(crate) fn tell_clocks(&mut self, mailbox: &mut Mailbox) {
+    /// Sends the publisher's newest sender reports to each worker with viewers.
+    pub(crate) fn send_clocks(&mut self, mailbox: &mut Mailbox) {
         for (kind, clock) in self.take_clocks() {
-            self.tell_subscribers(mailbox, |stream, epoch| Message::Clock { stream, epoch, kind, clock });
+            self.send_to_subscribers(mailbox, |stream, epoch| Message::Clock { stream, epoch, kind, clock });
         }
     }
 
-    /// Takes note of a data channel that the publisher has opened, and tells the workers with viewers.
+    /// Adds a data channel that the publisher has opened, and sends it to each worker with viewers.
     pub(crate) fn open_channel(&mut self, channel: Channel, mailbox: &mut Mailbox) {
         let is_known = self.channels.iter().any(|known| known.label == channel.label);
         if is_known || self.channels.len() >= MAX_CHANNELS {
             return;
         }
-        self.tell_subscribers(mailbox, |stream, epoch| Message::Channel { stream, epoch, channel: channel.clone() });
+        self.send_to_subscribers(mailbox, |stream, epoch| Message::Channel { stream, epoch, channel: channel.clone() });
         self.channels.push(channel);
     }
 

@@ -1,4 +1,4 @@
-//! One published medium: what it sends, what has arrived of it and what is asked of it.
+//! One published medium: its format, the packets that arrived, and what is requested from the publisher for it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,33 +18,34 @@ use crate::worker::stats::meter::Intake;
 /// One published medium.
 pub(crate) struct Track {
     pub(crate) kind: Kind,
-    /// What it may send.
+    /// The formats that the answer accepts.
     pub(crate) choices: Vec<Payload>,
-    /// Whether it is known which of those it sends: its first packet says so, unless there is only one.
+    /// Whether its format is known: from its first packet, unless the answer accepts only one.
     pub(crate) is_settled: bool,
     pub(crate) format: Format,
     pub(crate) payload_type: u8,
     pub(crate) rtx_payload_type: Option<u8>,
-    /// Of audio packets with copies of earlier ones (RFC 2198).
+    /// The payload type of audio packets with copies of earlier ones (RFC 2198).
     pub(crate) red_payload_type: Option<u8>,
     pub(crate) accepts_keyframe_requests: bool,
-    /// Where packets come from now: declared in the offer, else learnt from the first packet.
+    /// The SSRC of the active source, learnt from its first packet.
     pub(crate) ssrc: Option<u32>,
-    /// Where its retransmissions come from; learnt from the first.
+    /// The SSRC of its retransmissions, learnt from the first of them.
     pub(crate) rtx_ssrc: Option<u32>,
-    /// How many sources it has had before.
+    /// How many sources it had before this one.
     pub(crate) number: u32,
     pub(crate) sources: Sources,
-    /// Packets of those that did not come, or came as repairs.
+    /// Packets of earlier sources that never arrived.
     pub(crate) lost_before: u64,
+    /// Packets of earlier sources that arrived as retransmissions or copies.
     pub(crate) repaired_before: u64,
-    /// The subscribers must be told of its source before the next packet.
+    /// Subscribers must get its format and epoch before its next packet.
     pub(crate) announce: bool,
     pub(crate) nack: bool,
-    /// Which indices have arrived, on whatever SSRC, so that a packet and its resend count once.
+    /// Which indices have arrived, directly or as retransmissions, so that a packet counts once.
     pub(crate) arrived: Option<Received>,
     pub(crate) keyframes: KeyframeFinder,
-    /// What packets say that leave it out.
+    /// Extension values that hold until a packet changes them.
     pub(crate) persistent_extensions: PersistentExtensions,
     pub(crate) history: History,
     pub(crate) pending: Vec<Arc<Packet>>,
@@ -54,13 +55,13 @@ pub(crate) struct Track {
     pub(crate) intake: Intake,
     pub(crate) playout_delay: PlayoutDelay,
     pub(crate) delay: RepairBuffer,
-    /// Of codecs whose keyframes begin with parameter sets.
+    /// Only for codecs whose keyframes begin with parameter sets.
     pub(crate) assembler: Option<Box<KeyframeAssembler>>,
     pub(crate) lint: Lint,
 }
 
 impl Track {
-    /// A track that sends this.
+    /// A track with this format.
     pub(crate) fn new(kind: Kind, payload: &Payload, limits: HistoryLimits) -> Self {
         Self {
             kind,
@@ -97,7 +98,7 @@ impl Track {
     /// Notes a packet as arrived, the first of its source too.
     ///
     /// # Errors
-    /// It has arrived before, or is too old to tell.
+    /// It has arrived before, or is too old to know.
     pub(super) fn accept(&mut self, index: u64, received: Instant) -> Result<(), DropReason> {
         match &mut self.arrived {
             None => {
@@ -110,7 +111,8 @@ impl Track {
         Ok(())
     }
 
-    /// Lets a packet go on to the viewers, and before it what is missing and has a copy in it; the indices of that.
+    /// Adds a packet to the history and the pending batch. Missing packets that it has copies of go before it; returns
+    /// their indices.
     #[inline]
     pub(crate) fn release(&mut self, packet: Packet) -> Vec<u64> {
         self.delay.pass(packet.index);
@@ -126,7 +128,7 @@ impl Track {
         rebuilt
     }
 
-    /// Lets a packet go on whose codec has parameter sets: alone, with others, or later.
+    /// Passes a packet whose codec has parameter sets through the assembler: it leaves alone, with others, or later.
     #[inline(never)]
     fn assemble(&mut self, mut packet: Packet) {
         let Some(assembler) = &mut self.assembler else { return };
@@ -139,7 +141,8 @@ impl Track {
         self.keep(ready, epoch);
     }
 
-    /// Lets go on what has waited long enough for what is missing before it. Its publisher has this epoch now.
+    /// Releases packets from the assembler that have waited long enough for missing ones, in the publisher's current
+    /// epoch.
     pub(crate) fn release_assembled(&mut self, now: Instant, epoch: Epoch) {
         let mut ready = Vec::new();
         if let Some(assembler) = &mut self.assembler {
@@ -148,7 +151,7 @@ impl Track {
         self.keep(ready, epoch);
     }
 
-    /// Lets go on all that waits to be assembled.
+    /// Releases all packets from the assembler.
     pub(crate) fn drain_assembled(&mut self, epoch: Epoch) {
         let mut ready = Vec::new();
         if let Some(assembler) = &mut self.assembler {
@@ -157,7 +160,7 @@ impl Track {
         self.keep(ready, epoch);
     }
 
-    /// Another line of packets begins: what waits is forgotten.
+    /// Drops all waiting packets, because another source begins.
     pub(crate) fn clear_waiting(&mut self) {
         self.delay.clear();
         if let Some(assembler) = &mut self.assembler {
@@ -174,13 +177,13 @@ impl Track {
         }
     }
 
-    /// Columns and rows of its frames, once a keyframe or the offer has shown them.
+    /// Width and height of its frames, once known from a keyframe or the offer.
     pub(crate) fn size(&self) -> Option<(u16, u16)> {
         let offered = || self.assembler.as_ref()?.size();
         self.keyframes.size().or_else(offered).map(|size| (size.width, size.height))
     }
 
-    /// It sends this from here on; what it has sent stays.
+    /// Sets the format of its packets from here on; the history stays.
     pub(crate) fn set_format(&mut self, payload: &Payload) {
         self.is_settled = true;
         self.format = payload.format.clone();
@@ -196,7 +199,7 @@ impl Track {
     }
 }
 
-/// What assembles the keyframes of a format that has parameter sets.
+/// The keyframe assembler of a format that has parameter sets.
 fn assembler(format: &Format) -> Option<Box<KeyframeAssembler>> {
     // In the interleaved mode of H.264 no unit stands alone in a packet (RFC 6184 6.4).
     let adds = format.codec != Codec::H264 || format.packetization_mode() < 2;

@@ -22,7 +22,7 @@ impl Session {
         }
     }
 
-    /// Removes the session from what the workers share, and tells of its end.
+    /// Removes the session from the tables that workers share, and reports its end.
     pub(crate) fn note_end(&self, reason: EndReason, demux: &DemuxFacts, shared: &Shared, now: Instant) {
         if reason == EndReason::Closed
             && let Some(listed) = shared.pending_sessions.listed(&self.id)
@@ -42,7 +42,7 @@ impl Session {
         warn_of_unreached(&self.record, reason, shared, now);
     }
 
-    /// The last log line: what it was, how long it lived, why it ended.
+    /// Writes the last log line: what the session was, how long it lived, why it ended.
     fn log_end(&self, reason: EndReason, demux: &DemuxFacts, now: Instant) {
         let facts = &self.facts;
         let after =
@@ -56,7 +56,7 @@ impl Session {
             stun_ms = after(facts.opened),
             dtls_ms = after(facts.connected),
             media_ms = after(facts.first_media),
-            picture_ms = after(facts.first_picture),
+            picture_ms = after(facts.first_frame),
             path = self.path.map(|path| path.remote.to_string()),
             srtp = facts.profile.map(tracing::field::debug),
             packets = facts.packets,
@@ -93,14 +93,14 @@ pub(crate) fn end_waiting(waiting: &PendingSession, asked: EndReason, shared: &S
         reason = reason.as_str(),
         lived_ms = milliseconds(age),
         client = %record.client,
-        told = ?record.told(),
+        told = ?record.candidates(),
         user_agent = ?record.user_agent.as_deref().unwrap_or(""),
         "session ended before its first packet"
     );
     warn_of_unreached(record, reason, shared, now);
 }
 
-/// Ends the pending sessions whose clients never sent a packet, and forgets what is kept of ended ones for a while.
+/// Ends the pending sessions whose clients never sent a packet, and forgets sessions that clients closed a while ago.
 pub(crate) fn expire_shared(shared: &Shared, now: Instant) {
     shared.client_closed.expire(now);
     for waiting in shared.pending_sessions.expire(now) {
@@ -109,9 +109,10 @@ pub(crate) fn expire_shared(shared: &Shared, now: Instant) {
     shared.pending_sessions.shrink();
 }
 
-/// Tells the operator, once in a while, that a client did not connect.
+/// Warns the operator, at most once in a while, that a client did not connect.
 fn warn_of_unreached(record: &SessionRecord, reason: EndReason, shared: &Shared, now: Instant) {
-    let session = Unreached { reason, client: record.client, told: &record.told(), media_port: shared.media_port };
+    let session =
+        Unreached { reason, client: record.client, candidates: &record.candidates(), media_port: shared.media_port };
     shared.unreached.note(&session, now);
 }
 

@@ -7,14 +7,14 @@ use crate::demux::Key;
 use crate::worker::timers::Timers;
 use crate::worker::viewing::sender_reports::REPORT_RETRY;
 use crate::worker::viewing::stream_feed::StreamFeed;
-use crate::worker::viewing::viewer_track::Begun;
+use crate::worker::viewing::viewer_track::FollowUp;
 
-/// What viewers that follow another publisher ask for.
+/// What the worker has to do for viewers that follow another publisher.
 #[derive(Debug, Default)]
 pub(crate) struct Attached {
-    /// A keyframe.
-    pub(crate) demands: bool,
-    /// How many are sent the frames since the last keyframe.
+    /// Request a keyframe from the publisher.
+    pub(crate) needs_keyframe: bool,
+    /// Count this number of replays.
     pub(crate) replays: u64,
     /// Viewers that have no payload type for the publisher's codec.
     pub(crate) cannot_follow: Vec<Key>,
@@ -26,9 +26,9 @@ impl Sessions {
         let mut attached = Attached::default();
         for key in &feed.viewers {
             let Some(viewer) = self.viewer_mut(*key) else { continue };
-            let Begun { demands, replays } = viewer.attach(feed, was_standby, now);
-            attached.demands |= demands;
-            attached.replays += u64::from(replays);
+            let FollowUp { needs_keyframe, replay_started } = viewer.attach(feed, was_standby, now);
+            attached.needs_keyframe |= needs_keyframe;
+            attached.replays += u64::from(replay_started);
             if !viewer.can_follow(feed) {
                 attached.cannot_follow.push(*key);
             }
@@ -36,7 +36,7 @@ impl Sessions {
         attached
     }
 
-    /// Ends replays of what a publisher sent that is lost or has left.
+    /// Ends replays of a publisher that is lost or has left.
     pub(crate) fn stop_replays(&mut self, feed: &StreamFeed) {
         for key in &feed.viewers {
             if let Some(viewer) = self.viewer_mut(*key) {

@@ -15,8 +15,8 @@ use crate::worker::presence::Presence;
 use crate::worker::stats::counters::Counters;
 use crate::worker::stats::sent::NacksAnswered;
 use crate::worker::viewing::stream_feed::StreamFeed;
-use crate::worker::viewing::viewer::{Heard, Serving};
-use crate::worker::viewing::viewer_track::Begun;
+use crate::worker::viewing::viewer::{FeedbackRequests, Serving};
+use crate::worker::viewing::viewer_track::FollowUp;
 
 impl Session {
     /// Opens a publisher's packet in place and keeps it for the next flush; true if it is authentic.
@@ -67,13 +67,13 @@ impl Session {
         self.facts.packets += audio.packets + video.packets;
         self.facts.bytes += audio.bytes + video.bytes;
         counters.served(&serving.sent, now);
-        if self.facts.first_picture.is_none() && serving.sent.received.is_some() {
+        if self.facts.first_frame.is_none() && serving.sent.received.is_some() {
             self.note_sent(video.packets > 0, counters, now);
         }
         Some(serving)
     }
 
-    /// Sends a viewer the packets that it has asked for again; `None` if it is not connected.
+    /// Sends a viewer the packets that its NACKs name; returns what its tracks need then.
     pub(crate) fn answer_nacks(
         &mut self,
         feed: &StreamFeed,
@@ -81,26 +81,31 @@ impl Session {
         outbox: &mut impl Outbox,
         counters: &mut Counters,
         now: Instant,
-    ) -> Option<Begun> {
+    ) -> Option<FollowUp> {
         let (State::Watching(viewer), Some(path)) = (&mut self.state, self.path) else { return None };
         batch.begin(path);
         let answered = viewer.answer(feed, batch, outbox, now);
         counters.answered(answered);
         match answered {
             NacksAnswered { overrun: true, .. } => Some(viewer.skip(feed, now)),
-            // The viewer would notice by itself, but only after seconds.
+            // The viewer requests a keyframe by itself too, but only seconds later.
             NacksAnswered { lost: true, .. } => Some(viewer.refresh(feed, now)),
             _ => None,
         }
     }
 
     /// Takes a viewer's feedback.
-    pub(crate) fn on_viewer_feedback(&mut self, compound: &[u8], counters: &mut Counters, now: Instant) -> Heard {
-        let Some(viewer) = self.state.viewer_mut() else { return Heard::default() };
-        let heard = viewer.on_feedback(compound, now);
-        self.facts.asked_again += heard.asked as u64;
-        counters.heard(heard.asked as u64, heard.keyframe.into());
-        heard
+    pub(crate) fn on_viewer_feedback(
+        &mut self,
+        compound: &[u8],
+        counters: &mut Counters,
+        now: Instant,
+    ) -> FeedbackRequests {
+        let Some(viewer) = self.state.viewer_mut() else { return FeedbackRequests::default() };
+        let requests = viewer.on_feedback(compound, now);
+        self.facts.asked_again += requests.packets as u64;
+        counters.viewer_requests(requests.packets as u64, requests.keyframe.into());
+        requests
     }
 
     /// Does what is due for a publisher; true if packets are to be flushed.
@@ -115,7 +120,7 @@ impl Session {
     ) -> Result<bool, EndReason> {
         let (State::Publishing(publisher), Some(peer)) = (&mut self.state, &mut self.peer) else { return Ok(false) };
         if let Some(limit) = &mut publisher.bitrate_limit
-            && let Some(rate) = limit.look(self.facts.bytes, now)
+            && let Some(rate) = limit.measure(self.facts.bytes, now)
         {
             self.facts.failure = Some(limit.failure(rate));
             return Err(EndReason::BitrateExceeded);
@@ -126,9 +131,9 @@ impl Session {
         for packets in due.datagrams {
             peer.send_rtcp(packets, now);
         }
-        self.tell_verdicts(mailbox, counters);
+        self.send_keyframe_responses(mailbox, counters);
         if let Some(publisher) = self.state.publisher_mut() {
-            publisher.tell_clocks(mailbox);
+            publisher.send_clocks(mailbox);
         }
         Ok(due.releases)
     }
@@ -143,12 +148,12 @@ impl Session {
         opens_channels
     }
 
-    /// Tells the subscribers of a publisher whether it answers keyframe requests.
-    pub(crate) fn tell_verdicts(&mut self, mailbox: &mut Mailbox, counters: &mut Counters) {
+    /// Sends to a publisher's subscribers whether it answers keyframe requests.
+    pub(crate) fn send_keyframe_responses(&mut self, mailbox: &mut Mailbox, counters: &mut Counters) {
         let Some(publisher) = self.state.publisher_mut() else { return };
-        for verdict in publisher.tell_verdicts(mailbox) {
-            counters.judged(verdict.keyframe_responsive);
-            self.facts.keyframes_answered += u64::from(verdict.keyframe_responsive);
+        for response in publisher.send_keyframe_responses(mailbox) {
+            counters.keyframe_response(response.keyframe_responsive);
+            self.facts.keyframes_answered += u64::from(response.keyframe_responsive);
         }
     }
 
@@ -161,8 +166,8 @@ impl Session {
         }
     }
 
-    /// The client has sent a data message: a publisher's goes to its viewers, a viewer's to the worker of its publisher.
-    /// False if there is none.
+    /// The client has sent a data message: a publisher's goes to its viewers, a viewer's to the worker of its
+    /// publisher. False if there is none.
     pub(crate) fn on_data(
         &self,
         label: String,
@@ -182,14 +187,14 @@ impl Session {
         true
     }
 
-    /// Resumes a viewer that was paused: what its tracks ask for, and how many packets it was not sent meanwhile.
-    pub(crate) fn resume(&mut self, feed: &StreamFeed, now: Instant) -> Option<(Begun, u64)> {
+    /// Resumes a paused viewer. Returns what its tracks need, and how many packets were not sent during the pause.
+    pub(crate) fn resume(&mut self, feed: &StreamFeed, now: Instant) -> Option<(FollowUp, u64)> {
         let viewer = self.state.viewer_mut()?;
         let Presence::Away { since } = viewer.presence else { return None };
-        let (begun, missed) = viewer.resume(feed, now);
+        let (follow_up, missed) = viewer.resume(feed, now);
         let paused_ms = now.saturating_duration_since(since).as_millis() as u64;
         tracing::debug!(session = %self.id, paused_ms, missed, "viewer resumed");
-        Some((begun, missed))
+        Some((follow_up, missed))
     }
 
     /// Opens the publisher's data channels to a viewer that has not opened them itself, once its time for that is over;

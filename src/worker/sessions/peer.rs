@@ -23,12 +23,13 @@ impl Session {
         taken.is_ok()
     }
 
-    /// What the peer has to tell.
+    /// The peer's next event.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
         self.peer.as_mut()?.poll_event()
     }
 
-    /// Moves the peer's output to the socket's queue, by the demultiplexer, which knows its path and repeats lost flights.
+    /// Moves the peer's output to the socket's queue, by the demultiplexer, which knows its path and repeats lost
+    /// flights.
     pub(crate) fn take_transmits(&mut self, key: Key, demux: &mut Demux, transmits: &mut SmallDatagrams, now: Instant) {
         while let Some(datagram) = self.peer.as_mut().and_then(Peer::poll_transmit) {
             let is_dtls = datagram.first().is_some_and(|first| (20..=63).contains(first));
@@ -39,7 +40,7 @@ impl Session {
         }
     }
 
-    /// Lets the peer tell the client that the session ends.
+    /// Closes the peer, which sends DTLS close_notify.
     pub(crate) fn close_peer(&mut self) {
         if let Some(peer) = &mut self.peer {
             peer.close();

@@ -1,5 +1,5 @@
 //! Once a second each session's record is brought up to date, a few sessions at a time, so that thousands of them do
-//! not hold a packet up.
+//! not delay a packet.
 
 use std::time::{Duration, Instant};
 
@@ -15,16 +15,16 @@ use crate::worker::viewing::stream_feed::StreamFeed;
 use crate::worker::viewing::viewer::Viewer;
 use crate::worker::viewing::viewer_track::ViewerTrack;
 
-/// How often a session is looked at.
+/// How often a session's record is updated.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often a publisher is asked for its round trip.
+/// How often a publisher's round-trip time is measured.
 pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Sessions that one look takes; more take more looks, spread over the interval.
+/// Sessions updated at a time; more sessions take more steps, spread over the interval.
 pub(crate) const SLICE: usize = 64;
 
-/// Which sessions are looked at next, and when.
+/// Which sessions are updated next, and when.
 #[derive(Debug, Default)]
 pub(crate) struct Sampler {
     pub(crate) next: usize,
@@ -37,7 +37,7 @@ impl Sampler {
         self.due
     }
 
-    /// There is a session: looks begin if they had stopped.
+    /// There is a session: updates begin if they had stopped.
     pub(crate) fn start(&mut self, now: Instant) {
         self.due.get_or_insert(now + INTERVAL);
     }
@@ -61,7 +61,7 @@ impl Session {
             }
         };
         if let Some(share) = &mut self.share {
-            share.tell(&tracks, !stands_by);
+            share.update(&tracks, !stands_by);
         }
         let facts = &self.facts;
         self.record.update(|report| {
@@ -73,7 +73,7 @@ impl Session {
             report.opened = facts.opened;
             report.connected = facts.connected;
             report.first_media = facts.first_media;
-            report.first_picture = facts.first_picture;
+            report.first_frame = facts.first_frame;
             report.tracks = tracks;
             report.keyframe_responsive = keyframe_responsive;
             report.checks = Checks {
@@ -107,7 +107,7 @@ impl Publisher {
                 ssrc: track.ssrc,
                 packets: track.intake.volume.packets,
                 bytes: track.intake.volume.bytes,
-                rates: track.intake.look(now),
+                rates: track.intake.rates(now),
                 hold,
                 keyframe_interval: track.intake.keyframe_interval(now),
                 sets: track.sets_source().map(SetsSource::as_str),
@@ -122,7 +122,7 @@ impl Publisher {
 }
 
 impl Viewer {
-    /// The smallest round trip of its tracks: what the network takes, without what the client does.
+    /// The smallest round-trip time of its tracks, which contains the least delay in the client.
     fn round_trip(&self) -> Option<Duration> {
         self.tracks.iter().filter_map(|viewer_track| viewer_track.rtt()).min()
     }
@@ -149,7 +149,7 @@ impl Viewer {
                 ssrc: Some(viewer_track.outbound_track.ssrc()),
                 packets: viewer_track.sent.packets,
                 bytes: viewer_track.sent.bytes,
-                rates: viewer_track.meter.look(viewer_track.sent, 0, now),
+                rates: viewer_track.meter.rates(viewer_track.sent, 0, now),
                 hold: Duration::ZERO,
                 keyframe_interval: None,
                 sets: None,

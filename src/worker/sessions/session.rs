@@ -1,4 +1,4 @@
-//! One session on its worker: how far it has come, and the facts that its last log line tells.
+//! One session on its worker: how far it has come, and the facts for its last log line.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -61,7 +61,7 @@ pub(crate) struct Facts {
     pub(crate) opened: Option<Instant>,
     pub(crate) connected: Option<Instant>,
     pub(crate) first_media: Option<Instant>,
-    pub(crate) first_picture: Option<Instant>,
+    pub(crate) first_frame: Option<Instant>,
     pub(crate) profile: Option<SrtpProfile>,
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
@@ -79,7 +79,7 @@ impl Facts {
             opened: None,
             connected: None,
             first_media: None,
-            first_picture: None,
+            first_frame: None,
             profile: None,
             packets: 0,
             bytes: 0,
@@ -129,7 +129,8 @@ impl Session {
         role.into_iter().chain(peer).min()
     }
 
-    /// Lists the client's address for the kernel, so that its next datagrams reach this worker; true if that is a change.
+    /// Lists the client's address for the kernel, so that its next datagrams reach this worker; true if that is a
+    /// change.
     pub(crate) fn steer(&mut self, path: FiveTuple, worker: WorkerId, steering: &Steering) -> bool {
         if self.path != Some(path) || self.steered.as_ref().is_some_and(|steered| steered.is_for(path.remote)) {
             return false;
@@ -152,8 +153,8 @@ impl Session {
     /// Notes the first packet and the first video packet that left to a viewer.
     pub(super) fn note_sent(&mut self, has_video: bool, counters: &Counters, now: Instant) {
         self.note_first_media(counters, now);
-        if has_video && self.facts.first_picture.is_none() {
-            self.facts.first_picture = Some(now);
+        if has_video && self.facts.first_frame.is_none() {
+            self.facts.first_frame = Some(now);
             counters.observe_first_frame(now.saturating_duration_since(self.facts.created));
         }
     }

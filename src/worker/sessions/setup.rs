@@ -17,9 +17,9 @@ use crate::worker::publishing::publisher::Publisher;
 use crate::worker::stats::stream_share::Share;
 use crate::worker::viewing::stream_feed::StreamFeed;
 use crate::worker::viewing::viewer::Viewer;
-use crate::worker::viewing::viewer_track::Begun;
+use crate::worker::viewing::viewer_track::FollowUp;
 
-/// What a session is from now on: its DTLS handshake has completed.
+/// The role of a session whose DTLS handshake has completed.
 pub(crate) enum Entered {
     /// A publisher, with its announcement.
     Publisher(Announcement),
@@ -117,12 +117,12 @@ impl Session {
         self.state = State::Publishing(Box::new(publisher));
     }
 
-    /// Makes the session a viewer's; what its tracks ask for.
-    pub(crate) fn watch(&mut self, watch: Watch, sealer: Sealer, feed: &StreamFeed, now: Instant) -> Begun {
+    /// Makes the session a viewer's; returns what its tracks need.
+    pub(crate) fn watch(&mut self, watch: Watch, sealer: Sealer, feed: &StreamFeed, now: Instant) -> FollowUp {
         let mut viewer = Viewer::new(watch, sealer, &self.negotiated, self.stream.to_string(), now);
-        let begun = viewer.attach(feed, false, now);
+        let follow_up = viewer.attach(feed, false, now);
         self.state = State::Watching(Box::new(viewer));
-        begun
+        follow_up
     }
 
     /// A check came, but the handshake was not completed in time.

@@ -1,4 +1,4 @@
-//! The sessions of one worker, by the key that its demultiplexer knows them by and by the id that everybody else does.
+//! The sessions of one worker, by their key in the worker's demultiplexer, and by their id.
 
 use std::collections::HashMap;
 use std::ops::Range;

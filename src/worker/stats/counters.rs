@@ -88,12 +88,12 @@ impl Counters {
     }
 
     /// Counts what came of a keyframe request to a publisher.
-    pub(crate) fn judged(&self, keyframe_responsive: bool) {
+    pub(crate) fn keyframe_response(&self, keyframe_responsive: bool) {
         self.metrics.keyframe_answers[if keyframe_responsive { Answer::Obeyed } else { Answer::Ignored }].inc();
     }
 
     /// Counts packets that viewers ask for again, and keyframes.
-    pub(crate) fn heard(&mut self, packets: u64, keyframes: u64) {
+    pub(crate) fn viewer_requests(&mut self, packets: u64, keyframes: u64) {
         self.asked += packets;
         self.keyframes_asked += keyframes;
     }

@@ -1,14 +1,14 @@
-//! Rates, from counts that are read now and then, and the counts of one published track.
+//! Rates computed from counts, and the counts of one published track.
 
 use std::time::{Duration, Instant};
 
 use super::sent::Volume;
 use crate::session::Rates;
 
-/// Looked at more often than this, a meter shows what it showed before.
+/// Within this time a meter returns the same rates again.
 const SHORTEST: Duration = Duration::from_millis(500);
 
-/// Turns counts into rates: those between its last two looks.
+/// Turns counts into rates, over the time between two reads.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     looked: Option<Instant>,
@@ -17,7 +17,7 @@ pub(crate) struct Meter {
     rates: Rates,
 }
 
-/// What one published track has brought, counted packet by packet.
+/// Counts of one published track.
 #[derive(Debug, Default)]
 pub(crate) struct Intake {
     pub(crate) volume: Volume,
@@ -26,14 +26,14 @@ pub(crate) struct Intake {
     newest: Option<u32>,
     /// When the newest keyframe began to arrive.
     keyframe: Option<Instant>,
-    /// From the one before it.
+    /// The time between the last two keyframes.
     interval: Option<Duration>,
     meter: Meter,
 }
 
 impl Meter {
     /// The rates, from what has been counted until now.
-    pub(crate) fn look(&mut self, volume: Volume, frames: u64, now: Instant) -> Rates {
+    pub(crate) fn rates(&mut self, volume: Volume, frames: u64, now: Instant) -> Rates {
         let Some(before) = self.looked else {
             (self.looked, self.volume, self.frames) = (Some(now), volume, frames);
             return self.rates;
@@ -77,17 +77,17 @@ impl Intake {
         self.keyframe
     }
 
-    /// The encoder has started again: its timestamps go on anywhere.
+    /// The encoder has restarted: its timestamps continue at any value.
     pub(crate) fn restart(&mut self) {
         self.newest = None;
     }
 
     /// The rates until now.
-    pub(crate) fn look(&mut self, now: Instant) -> Rates {
-        self.meter.look(self.volume, self.frames, now)
+    pub(crate) fn rates(&mut self, now: Instant) -> Rates {
+        self.meter.rates(self.volume, self.frames, now)
     }
 
-    /// From one keyframe to the next: the last interval, or what has passed since where that is longer already.
+    /// The last interval between keyframes, or the time since the newest keyframe if that is longer.
     pub(crate) fn keyframe_interval(&self, now: Instant) -> Option<Duration> {
         let (interval, keyframe) = (self.interval?, self.keyframe?);
         Some(interval.max(now.saturating_duration_since(keyframe)))
@@ -101,28 +101,28 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn rates_are_what_passed_between_two_looks() {
+    fn rates_are_those_between_two_reads() {
         let (mut meter, now) = (Meter::default(), Instant::now());
         let volume = |packets| Volume { packets, bytes: packets * 100 };
-        assert_eq!(meter.look(volume(10), 5, now), Rates::default(), "one look tells no rate");
-        let rates = meter.look(volume(40), 65, now + SECOND * 2);
+        assert_eq!(meter.rates(volume(10), 5, now), Rates::default(), "one read gives no rate");
+        let rates = meter.rates(volume(40), 65, now + SECOND * 2);
         assert_eq!(rates, Rates { bits: 12_000.0, packets: 15.0, frames: 30.0 });
-        assert_eq!(meter.look(volume(99), 99, now + SECOND * 2 + SHORTEST / 2), rates, "too soon to tell another");
-        let rates = meter.look(volume(40), 65, now + SECOND * 3);
+        assert_eq!(meter.rates(volume(99), 99, now + SECOND * 2 + SHORTEST / 2), rates, "too soon for another rate");
+        let rates = meter.rates(volume(40), 65, now + SECOND * 3);
         assert_eq!(rates, Rates::default(), "silence");
     }
 
     #[test]
-    fn a_picture_counts_once_whatever_its_packets_and_their_order() {
+    fn a_frame_counts_once_whatever_its_packets_and_their_order() {
         let (mut intake, now) = (Intake::default(), Instant::now());
-        intake.look(now);
+        intake.rates(now);
         let start = u32::MAX - 3_000;
-        for (picture, packets) in [(0u32, 3), (2, 2), (1, 2), (3, 1)] {
+        for (frame, packets) in [(0u32, 3), (2, 2), (1, 2), (3, 1)] {
             for _ in 0..packets {
-                intake.on_packet(100, start.wrapping_add(picture * 3_000));
+                intake.on_packet(100, start.wrapping_add(frame * 3_000));
             }
         }
-        let rates = intake.look(now + SECOND);
+        let rates = intake.rates(now + SECOND);
         assert_eq!((rates.packets, rates.bits, rates.frames), (8.0, 6_400.0, 3.0));
     }
 

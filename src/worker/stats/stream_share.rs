@@ -26,8 +26,8 @@ impl Share {
         Self { role, metrics, bytes: 0, lost: [0; 2], repaired: [0; 2] }
     }
 
-    /// Adds what has come since the last time; of a standby, which is not what its stream has, nothing.
-    pub(crate) fn tell(&mut self, tracks: &[TrackReport], is_live: bool) {
+    /// Adds what has been counted since the last call; nothing for a standby, whose packets are not the stream's.
+    pub(crate) fn update(&mut self, tracks: &[TrackReport], is_live: bool) {
         let direction = if self.role == Role::Publisher { Direction::In } else { Direction::Out };
         let bytes = tracks.iter().map(|track| track.bytes).sum();
         add(&mut self.bytes, bytes, is_live.then_some(&self.metrics.bytes[direction]));
@@ -58,10 +58,11 @@ impl Drop for Share {
     }
 }
 
-/// A count that falls, because a packet came that had been given up, adds nothing until it is passed again.
-fn add(told: &mut u64, count: u64, counter: Option<&prometheus::IntCounter>) {
+/// Adds what is new in `count`. A count that falls, because a packet arrived that had been given up, adds nothing until
+/// it exceeds its old value.
+fn add(counted: &mut u64, count: u64, counter: Option<&prometheus::IntCounter>) {
     if let Some(counter) = counter {
-        counter.inc_by(count.saturating_sub(*told));
+        counter.inc_by(count.saturating_sub(*counted));
     }
-    *told = count.max(*told);
+    *counted = count.max(*counted);
 }

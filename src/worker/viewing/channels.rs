@@ -1,21 +1,21 @@
-//! Data channels across a stream: what the publisher opens and says reaches every viewer that has a data channel
-//! section; what viewers say reaches the publisher if the node allows it.
+//! A viewer's data channels: which the relay opens, and the messages that wait until they are open.
 
 use std::time::{Duration, Instant};
 
 use crate::peer::{ChannelMessage, Peer, Unsent};
 
-/// How long a viewer has to open its own channels before the relay opens the missing ones. Both would work, but then a
-/// page would see the same label twice.
+/// How long a viewer has to open its own channels before the relay opens the missing ones. If both opened them, a
+/// page would see each label twice.
 pub(crate) const OWN_CHANNELS: Duration = Duration::from_millis(500);
 
-/// Messages that wait for a viewer's channels to open; beyond that the oldest is lost.
+/// Messages that wait for a viewer's channels to open; when full, the oldest is dropped.
 const MAX_EARLY: usize = 64;
 
 /// A viewer's channels until they are open.
 #[derive(Debug, Default)]
 pub(crate) struct Channels {
-    /// When the relay opens what the viewer has not; `None` once it has, or where the viewer has no data channels.
+    /// When the relay opens the channels that the viewer has not opened; `None` once it has done so, or if the viewer
+    /// has no data channel section.
     pub(crate) open_at: Option<Instant>,
     early: Vec<(String, ChannelMessage)>,
 }
@@ -42,7 +42,7 @@ impl Channels {
         }
     }
 
-    /// Sends what waits for channels that are open now.
+    /// Sends the messages that waited for channels that are open now.
     pub(crate) fn send_early(&mut self, peer: &mut Peer, now: Instant) {
         self.early.retain(|(label, message)| peer.send_message(label, message, now) == Err(Unsent::NotOpen));
     }

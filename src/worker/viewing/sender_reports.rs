@@ -16,11 +16,11 @@ use crate::rtcp::{Compound, Outgoing, sender_report};
 /// Between two sender reports of an outbound track.
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How soon a report is tried again that could not be made, and how long reports that had to wait for the publisher's
-/// first one are spread over.
+/// How soon a report that could not be made is tried again. Reports that waited for the publisher's first report are
+/// spread over the same time.
 pub(crate) const REPORT_RETRY: Duration = Duration::from_millis(200);
 
-/// How long a report on audio waits for one on video, and a report on video for one on audio.
+/// How long reports wait until audio and video both come from the same publisher.
 const REPORT_PATIENCE: Duration = Duration::from_secs(4);
 
 impl Viewer {
@@ -35,12 +35,12 @@ impl Viewer {
         }
     }
 
-    /// A clock of the publisher's is known now: the report that may have waited for it is due then.
+    /// The publisher's first sender report has arrived: this viewer's report, if it waited for that, is due at `due`.
     pub(crate) fn on_first_clock(&mut self, due: Instant) {
         self.next_report = self.next_report.map(|before| before.min(due));
     }
 
-    /// Sender reports that are due, on the viewer's own timestamp lines (RFC 3550 6.4.1).
+    /// Sender reports that are due, with timestamps of the viewer's RTP streams (RFC 3550 6.4.1).
     pub(crate) fn poll(&mut self, feed: Option<&StreamFeed>, now: Instant) -> Vec<Compound> {
         if self.next_report.is_none_or(|due| due > now) {
             return Vec::new();
@@ -52,8 +52,8 @@ impl Viewer {
         self.next_report = Some(now + REPORT_RETRY);
         let mut packets = Vec::new();
         let Some(feed) = feed.filter(|feed| feed.source.is_some()) else { return packets };
-        // Until the publisher's first report there is no clock to tell, and [`Viewer::on_first_clock`] says when there is;
-        // audio and video are out of step until then.
+        // Until the publisher's first report there is no clock to report; [`Viewer::on_first_clock`] then sets the
+        // timer. Audio and video are out of step until then.
         if !self
             .tracks
             .iter()
@@ -62,23 +62,23 @@ impl Viewer {
             self.next_report = Some(now + REPORT_INTERVAL);
             return packets;
         }
-        let told = |viewer_track: &ViewerTrack| {
+        let mapped = |viewer_track: &ViewerTrack| {
             let track = feed.track(viewer_track.kind).filter(|_| viewer_track.outbound_track.counts().packets > 0)?;
             let clock = track.clock?;
             Some((track, clock, viewer_track.outbound_track.map_timestamp(track.epoch, LayerId::default(), clock.rtp)?))
         };
-        // Another publisher has another clock: until both audio and video come from it, neither is reported.
+        // A new publisher has another clock: until both audio and video come from it, neither is reported.
         let is_awaited = |viewer_track: &ViewerTrack| {
             feed.track(viewer_track.kind).is_some() && viewer_track.outbound_track.counts().packets > 0
         };
-        if self.tracks.iter().any(|viewer_track| is_awaited(viewer_track) && told(viewer_track).is_none())
+        if self.tracks.iter().any(|viewer_track| is_awaited(viewer_track) && mapped(viewer_track).is_none())
             && now < *self.reports_wait.get_or_insert(now) + REPORT_PATIENCE
         {
             return packets;
         }
         self.reports_wait = None;
         for viewer_track in &mut self.tracks {
-            let Some((track, clock, rtp)) = told(viewer_track) else { continue };
+            let Some((track, clock, rtp)) = mapped(viewer_track) else { continue };
             let counts = viewer_track.outbound_track.counts();
             let outgoing = Outgoing {
                 ssrc: viewer_track.outbound_track.ssrc(),

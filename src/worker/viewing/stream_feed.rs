@@ -1,7 +1,7 @@
 //! The viewers' side of a stream on one worker: the packets that arrived for it, and which viewer is served next.
 //!
-//! All viewers read one history through cursors of their own, so a packet is kept once, however many watch. The viewer
-//! that is served first changes with every pass.
+//! All viewers read one history through cursors of their own, so a packet is kept once for any number of viewers. Each
+//! pass begins with another viewer.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -26,36 +26,36 @@ pub(crate) struct StreamFeed {
     /// Data channels that the publisher has opened.
     pub(crate) channels: Vec<Channel>,
     pub(crate) viewers: Vec<Key>,
-    /// The viewer that the present pass began with.
+    /// The index of the viewer that the current pass began with.
     first: usize,
-    /// How many the present pass has served.
+    /// How many viewers the current pass has served.
     served: usize,
     pass: Pass,
-    /// A keyframe has been asked for and has not come yet.
+    /// A keyframe has been requested and has not arrived yet.
     demanded: bool,
-    /// Until when viewers wait for a publisher that has gone; `None` while there is one, or where there has been none.
+    /// Until when viewers wait for a publisher that has left; `None` while there is one, or if there has been none.
     pub(crate) abandoned: Option<Instant>,
 }
 
-/// Where packets come from.
+/// The publisher that packets come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
     pub(crate) worker: WorkerId,
     pub(crate) epoch: u32,
-    /// It is connected and has not been heard for a while: see the module `publisher_loss`.
+    /// It is connected but silent: see the module `publisher_loss`.
     pub(crate) lost: bool,
 }
 
-/// One track of the present publisher, and what it sent lately.
+/// One track of the current publisher, and its recent packets.
 #[derive(Debug)]
 pub(crate) struct FeedTrack {
     pub(crate) kind: Kind,
-    /// Of the packets that are live.
+    /// The epoch of its live packets.
     pub(crate) epoch: Epoch,
     pub(crate) format: Format,
     /// The publisher's payload type for it.
     pub(crate) payload_type: u8,
-    /// Goes on from publisher to publisher, so that viewers keep their places in it.
+    /// Continues from publisher to publisher, so that viewers keep their positions in it.
     pub(crate) history: History,
     pub(crate) clock: Option<SenderClock>,
     /// Whether the publisher answers keyframe requests, as far as it is known.
@@ -63,12 +63,12 @@ pub(crate) struct FeedTrack {
 }
 
 impl FeedTrack {
-    /// True when nothing has come of it for a second. A viewer that has got everything then misses nothing.
+    /// True when no packet of it has arrived for a second. A viewer that has everything then misses nothing.
     pub(crate) fn is_still(&self, now: Instant) -> bool {
         let Some(newest) = self.history.head().checked_sub(1) else { return false };
         match self.history.get(newest) {
             Get::Packet(packet) => now.saturating_duration_since(packet.received) >= SILENT,
-            // It has arrived, and is kept for late viewers at most.
+            // It has arrived, and at most the cache of frames still has it.
             Get::TooOld => true,
             Get::NotYet => false,
         }
@@ -77,7 +77,7 @@ impl FeedTrack {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pass {
-    /// Every viewer has what arrived.
+    /// Every viewer has everything that arrived.
     Done,
     /// Viewers are being served.
     Running,
@@ -90,10 +90,10 @@ enum Pass {
 pub(crate) struct StreamFeeds {
     limits: HistoryLimits,
     feed_by_stream: HashMap<StreamName, StreamFeed, foldhash::fast::RandomState>,
-    /// Streams whose viewers have something to get, in the order in which it arrived.
+    /// Streams with packets that viewers do not have yet, in the order in which the packets arrived.
     ready: VecDeque<StreamName>,
-    /// Streams whose publishers have gone, and until when their viewers wait; in the order of time, for all wait equally
-    /// long. One that got a publisher again stays until its time comes.
+    /// Streams whose publishers have left, and until when their viewers wait: in the order of time, because all wait
+    /// equally long. A stream that got a publisher again stays in it until its time is over.
     abandoned: VecDeque<(Instant, StreamName)>,
 }
 
@@ -113,7 +113,7 @@ impl StreamFeed {
         }
     }
 
-    /// The publisher, while it is connected and heard. Without one, viewers are sent nothing a second time.
+    /// The publisher, while it is connected and not lost. Without one there are no replays.
     pub(crate) fn live(&self) -> Option<Source> {
         self.source.filter(|source| !source.lost)
     }
@@ -128,7 +128,7 @@ impl StreamFeed {
         self.tracks.iter_mut().find(|track| track.kind == kind)
     }
 
-    /// A publisher's track begins: its history goes on from that of the publisher before it.
+    /// Starts a publisher's track: its history continues that of the publisher before it.
     fn start_track(&mut self, started: SubscribedTrack, limits: HistoryLimits) {
         let history = match self.tracks.iter().position(|track| track.kind == started.kind) {
             Some(place) => self.tracks.swap_remove(place).history,
@@ -165,7 +165,7 @@ impl StreamFeed {
         self.demanded = mailbox.send_command(source.worker, Message::Demand { stream: self.stream.clone() });
     }
 
-    /// A publisher begins: its tracks go on from those of the publisher before it.
+    /// Starts a publisher: its tracks continue those of the publisher before it.
     fn start(&mut self, subscribed: Subscribed, limits: HistoryLimits) {
         let Subscribed { worker, epoch, lost, .. } = subscribed;
         self.source = Some(Source { worker, epoch, lost });
@@ -189,7 +189,7 @@ impl StreamFeed {
 }
 
 impl StreamFeeds {
-    /// No feeds; each will keep this much of each track.
+    /// No feeds yet; each will keep packets of each track within these limits.
     pub(crate) fn new(limits: HistoryLimits) -> Self {
         Self { limits, feed_by_stream: HashMap::default(), ready: VecDeque::new(), abandoned: VecDeque::new() }
     }
@@ -214,7 +214,8 @@ impl StreamFeeds {
         self.of_publisher(stream, epoch)?.track_mut(kind)
     }
 
-    /// Keeps packets for the viewers of their stream; how many came too late, from a publisher that has been replaced.
+    /// Keeps packets for the viewers of their stream. Returns how many were dropped, because their publisher has been
+    /// replaced.
     pub(crate) fn on_media(&mut self, published: &Published) -> u64 {
         let Some(feed) = self.get_mut(&published.stream) else { return 0 };
         if feed.source.is_none_or(|source| source.epoch != published.epoch) {
@@ -227,7 +228,7 @@ impl StreamFeeds {
         0
     }
 
-    /// A publisher begins; `None` if the stream has no viewers here, or a newer publisher.
+    /// Starts a publisher; `None` if the stream has no viewers here, or a newer publisher.
     pub(crate) fn on_subscribed(&mut self, subscribed: Subscribed) -> Option<&mut StreamFeed> {
         let limits = self.limits;
         let feed = self.get_mut(&subscribed.stream)?;
@@ -255,7 +256,7 @@ impl StreamFeeds {
         self.get(stream)
     }
 
-    /// How many streams have viewers here, or are to be served.
+    /// How many streams have viewers here or wait to be served.
     pub(crate) fn len(&self) -> usize {
         self.feed_by_stream.len().max(self.ready.len())
     }
@@ -275,12 +276,12 @@ impl StreamFeeds {
             self.feed_by_stream.remove(stream);
             self.ready.retain(|ready| ready != stream);
         } else if feed.pass != Pass::Done {
-            // Places have moved, so a viewer may have been passed over.
+            // Indices have moved, so the pass may have skipped a viewer.
             feed.pass = Pass::RunningAndMore;
         }
     }
 
-    /// Notes that a stream's viewers have something to get.
+    /// Notes that a stream has packets for its viewers.
     pub(crate) fn mark_ready(&mut self, stream: &StreamName) {
         let Some(feed) = self.feed_by_stream.get_mut(stream) else { return };
         match feed.pass {
@@ -293,7 +294,7 @@ impl StreamFeeds {
         }
     }
 
-    /// The next viewer to serve; `None` when everybody has everything.
+    /// The next viewer to serve; `None` when every viewer has every packet.
     pub(crate) fn next_viewer(&mut self) -> Option<Key> {
         loop {
             let Some(feed) = self.feed_by_stream.get_mut(self.ready.front()?) else {
@@ -315,7 +316,7 @@ impl StreamFeeds {
         }
     }
 
-    /// Lets go what is too old for viewers, although nothing comes that would replace it.
+    /// Drops packets that are too old for viewers, also from tracks that get no new ones.
     pub(crate) fn expire(&mut self, now: Instant) {
         for track in self.feed_by_stream.values_mut().flat_map(|feed| &mut feed.tracks) {
             track.history.expire(now);
@@ -332,7 +333,7 @@ impl StreamFeeds {
         while self.next_abandoned().is_some_and(|until| until <= now) {
             let (until, stream) = self.abandoned.pop_front()?;
             let feed = self.feed_by_stream.get_mut(&stream);
-            // The publisher may have come back, and gone again.
+            // The publisher may have come back and left again.
             if let Some(feed) = feed.filter(|feed| feed.abandoned == Some(until)) {
                 feed.abandoned = None;
                 return Some(feed.viewers.clone());

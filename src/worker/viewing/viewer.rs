@@ -1,4 +1,4 @@
-//! The viewer's side of a session: outbound tracks that read the feed's histories, and the seal.
+//! The viewer's side of a session: its outbound tracks, which read the feed's histories, and its sealer.
 
 mod begin;
 
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::channels::Channels;
 use super::stream_feed::StreamFeed;
-use super::viewer_track::{Begun, Reception, ViewerTrack};
+use super::viewer_track::{FollowUp, Reception, ViewerTrack};
 use crate::forward::codec::Kind;
 use crate::forward::{
     ExtensionIds, FirstNumbers, Get, Negotiated as OutletFormat, OutboundTrack, OutboundTrackConfig, Written,
@@ -20,12 +20,12 @@ use crate::worker::net::batch::{Batch, MAX_DATAGRAM, Outbox};
 use crate::worker::presence::{Presence, SILENCE};
 use crate::worker::stats::sent::{NacksAnswered, Served};
 
-/// A viewer that sent no RTCP for this long and then sends NACKs had no network meanwhile.
+/// A viewer that sent no RTCP for this long and then sends NACKs had no network in between.
 const QUIET: Duration = Duration::from_millis(1500);
 
-/// Packets that a viewer may have asked for and not got yet, and that are read of one datagram. A NACK can name some 6,000;
-/// a viewer that receives anything lacks no more than these, and the rest of a longer list is ignored.
-const MAX_ASKED: usize = 512;
+/// The most pending NACKs of a viewer, in packets, and the most that are read from one datagram. A NACK can name about
+/// 6,000 packets; a viewer that receives anything lacks fewer than this, so the rest of a longer list is ignored.
+const MAX_PENDING_NACKS: usize = 512;
 
 /// A connected viewer.
 pub(crate) struct Viewer {
@@ -34,28 +34,29 @@ pub(crate) struct Viewer {
     pub(crate) tracks: Vec<ViewerTrack>,
     pub(crate) channels: Channels,
     /// Pending NACKs: index of the track, and sequence number.
-    asked: Vec<(usize, u16)>,
+    pending_nacks: Vec<(usize, u16)>,
     pub(crate) next_report: Option<Instant>,
     /// Since when a report waits for audio and video to have one clock.
     pub(crate) reports_wait: Option<Instant>,
-    /// Some outbound track is on its way to live: what a report says about it would be wrong when it gets there.
+    /// An outbound track replays cached frames: a sender report made now would be wrong once it is live.
     pub(crate) replaying: bool,
-    /// When it is to be served although nothing arrives.
+    /// When it is served although no packets arrive.
     pub(crate) serve_at: Option<Instant>,
-    /// A publisher was there while it watched.
+    /// It has had a publisher.
     pub(crate) had_publisher: bool,
     pub(crate) presence: Presence,
-    /// When RTCP of it came last, and when it came after a quiet time.
+    /// When its last RTCP arrived.
     heard: Instant,
-    /// When it connected: its packets say how long after that they leave.
+    /// When it connected: the send time in its packets counts from then.
     began: Instant,
+    /// When RTCP arrived after a pause of [`QUIET`].
     back: Option<Instant>,
-    /// What its network carries, by its own words: bits a second.
+    /// The bitrate that its network carries by its own estimate (REMB), in bits per second.
     pub(crate) estimate: Option<f32>,
     pub(crate) cname: String,
 }
 
-/// What one serving came to.
+/// The result of serving a viewer once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Serving {
     pub(crate) sent: Served,
@@ -63,12 +64,12 @@ pub(crate) struct Serving {
     pub(crate) reschedules_reports: bool,
     /// [`Viewer::serve_at`] has changed.
     pub(crate) reschedules_serving: bool,
-    /// What the tracks ask for.
-    pub(crate) begun: Begun,
+    /// What the tracks need.
+    pub(crate) follow_up: FollowUp,
 }
 
 impl Viewer {
-    /// A viewer whose connection has just been made; it stands at the live end of the feed.
+    /// A viewer that has just connected.
     pub(crate) fn new(watch: Watch, sealer: Sealer, negotiated: &Negotiated, cname: String, now: Instant) -> Self {
         let channels = Channels::new(negotiated.application.is_some(), now);
         let max_size = MAX_DATAGRAM - sealer.overhead();
@@ -92,16 +93,16 @@ impl Viewer {
             ViewerTrack::new(section.kind, outbound_track)
         };
         let mut tracks: Vec<ViewerTrack> = sections.map(viewer_track).collect();
-        // An iterator that filters tells no length, so there is room for four.
+        // A filtered iterator does not know its length, so the vector has room for four.
         tracks.shrink_to_fit();
-        // Audio first: late audio is noticed sooner than late video.
+        // Audio first: late audio is more noticeable than late video.
         tracks.sort_by_key(|viewer_track| viewer_track.kind == Kind::Video);
         Self {
             watch,
             sealer,
             tracks,
             channels,
-            asked: Vec::new(),
+            pending_nacks: Vec::new(),
             next_report: None,
             reports_wait: None,
             replaying: false,
@@ -134,14 +135,14 @@ impl Viewer {
             let served = &mut serving.sent;
             let volume = &mut served.volumes[viewer_track.kind as usize];
             let mut burst = u64::MAX;
-            viewer_track.hold_back(now);
+            viewer_track.update_playout_delay(now);
             if viewer_track.outbound_track.has_send_time() {
                 viewer_track.outbound_track.set_send_time(now.saturating_duration_since(self.began));
             }
             if viewer_track.is_busy() {
                 let ticked;
                 (burst, ticked) = viewer_track.tick(track, now);
-                serving.begun.add(ticked);
+                serving.follow_up.add(ticked);
             }
             while !batch.is_blocked() && volume.packets < burst {
                 let room = batch.room();
@@ -160,14 +161,14 @@ impl Viewer {
             served.codec += counts.undecodable - since.undecodable;
             served.skipped += counts.passed_by - since.passed_by;
             let newest = track.history.head().checked_sub(1).map(|position| track.history.get(position));
-            // What is replayed is old by intent.
+            // Replayed packets are old by intent, so they do not count for the delay.
             let live = volume.packets > 0 && !viewer_track.outbound_track.is_replaying();
             if let (Some(Get::Packet(newest)), true) = (newest, live) {
                 served.received = Some(served.received.map_or(newest.received, |other| other.min(newest.received)));
             }
             if viewer_track.outbound_track.wants_keyframe() && feed.live().is_some() {
-                serving.begun.demands = true;
-                serving.begun.add(viewer_track.unstick(track, now));
+                serving.follow_up.needs_keyframe = true;
+                serving.follow_up.add(viewer_track.unstick(track, now));
             }
             if viewer_track.is_busy() {
                 serve_at = viewer_track.next_serving(volume.packets, now).into_iter().chain(serve_at).min();
@@ -183,7 +184,7 @@ impl Viewer {
         serving
     }
 
-    /// Answers what the viewer has asked for again.
+    /// Sends the packets again that the viewer's NACKs name.
     pub(crate) fn answer(
         &mut self,
         feed: &StreamFeed,
@@ -192,7 +193,7 @@ impl Viewer {
         now: Instant,
     ) -> NacksAnswered {
         let mut answered = NacksAnswered::default();
-        for (place, sequence) in self.asked.drain(..) {
+        for (place, sequence) in self.pending_nacks.drain(..) {
             let viewer_track = &mut self.tracks[place];
             let Some(track) = feed.track(viewer_track.kind) else { continue };
             if batch.is_blocked() {
@@ -228,17 +229,17 @@ impl Viewer {
         answered
     }
 
-    /// Takes a compound of what the viewer reports. Words about SSRCs that are not its own have no effect.
-    pub(crate) fn on_feedback(&mut self, compound: &[u8], now: Instant) -> Heard {
-        let mut heard = Heard::default();
+    /// Reads a compound RTCP packet of the viewer. Feedback about SSRCs other than its own has no effect.
+    pub(crate) fn on_feedback(&mut self, compound: &[u8], now: Instant) -> FeedbackRequests {
+        let mut requests = FeedbackRequests::default();
         if now.saturating_duration_since(self.heard) >= QUIET {
             self.back = Some(now);
         }
         self.heard = now;
         for packet in rtcp::packets(compound) {
             match packet {
-                Packet::Nack { ssrc, sequences } => self.on_nack(ssrc, sequences, &mut heard, now),
-                Packet::KeyframeRequest { sources } => heard.keyframe |= self.owns_video(sources),
+                Packet::Nack { ssrc, sequences } => self.on_nack(ssrc, sequences, &mut requests, now),
+                Packet::KeyframeRequest { sources } => requests.keyframe |= self.owns_video(sources),
                 Packet::Estimate { bits, sources } => {
                     if sources.iter().any(|ssrc| self.place(ssrc).is_some()) {
                         self.estimate = Some(bits);
@@ -247,19 +248,19 @@ impl Viewer {
                 Packet::ReceiverReport { blocks } | Packet::SenderReport { blocks, .. } => self.on_report(blocks, now),
             }
         }
-        heard
+        requests
     }
 
-    fn on_nack(&mut self, ssrc: u32, sequences: Sequences<'_>, heard: &mut Heard, now: Instant) {
+    fn on_nack(&mut self, ssrc: u32, sequences: Sequences<'_>, requests: &mut FeedbackRequests, now: Instant) {
         let Some(place) = self.place(ssrc) else { return };
-        let named = sequences.count().min(MAX_ASKED.saturating_sub(heard.asked));
+        let named = sequences.count().min(MAX_PENDING_NACKS.saturating_sub(requests.packets));
         if named == 0 {
             return;
         }
-        heard.asked += named;
+        requests.packets += named;
         self.tracks[place].on_losses(named as u64, now);
-        let room = MAX_ASKED.saturating_sub(self.asked.len()).min(named);
-        self.asked.extend(sequences.iter().take(room).map(|sequence| (place, sequence)));
+        let room = MAX_PENDING_NACKS.saturating_sub(self.pending_nacks.len()).min(named);
+        self.pending_nacks.extend(sequences.iter().take(room).map(|sequence| (place, sequence)));
     }
 
     fn on_report(&mut self, blocks: Blocks<'_>, now: Instant) {
@@ -288,19 +289,19 @@ impl Viewer {
         self.next_report.into_iter().chain(self.channels.open_at).chain(self.presence.look_at()).min()
     }
 
-    /// Sends nothing more and gives no number away, until [`Self::resume`].
+    /// Sends nothing and uses no sequence numbers until [`Self::resume`].
     pub(crate) fn pause(&mut self, now: Instant) {
         for viewer_track in &mut self.tracks {
             viewer_track.outbound_track.pause();
         }
-        self.asked.clear();
+        self.pending_nacks.clear();
         (self.next_report, self.replaying, self.serve_at) = (None, false, None);
         self.presence = Presence::Away { since: now };
     }
 
-    /// Goes on after a pause: audio at the live end, video with a frame that can be shown at once. Also how many packets it
-    /// was not sent meanwhile.
-    pub(crate) fn resume(&mut self, feed: &StreamFeed, now: Instant) -> (Begun, u64) {
+    /// Continues after a pause: audio at the live end, video with a frame that can be decoded at once. Also returns how
+    /// many packets were not sent during the pause.
+    pub(crate) fn resume(&mut self, feed: &StreamFeed, now: Instant) -> (FollowUp, u64) {
         let mut missed = 0;
         for viewer_track in &mut self.tracks {
             if let Some(track) = feed.track(viewer_track.kind) {
@@ -316,11 +317,11 @@ impl Viewer {
 
     /// True when NACKs wait for an answer.
     pub(crate) fn has_pending_nacks(&self) -> bool {
-        !self.asked.is_empty()
+        !self.pending_nacks.is_empty()
     }
 }
 
-/// Under which ids a section's packets carry header extensions.
+/// The ids under which a section's packets carry header extensions.
 fn extension_ids(section: &Section) -> ExtensionIds {
     let id = |extension| section.extension_id(extension);
     ExtensionIds {
@@ -335,16 +336,16 @@ fn extension_ids(section: &Section) -> ExtensionIds {
     }
 }
 
-/// What a viewer's feedback asks of the worker.
+/// What a viewer's feedback requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Heard {
-    /// Packets to send again, at most [`MAX_ASKED`].
-    pub(crate) asked: usize,
-    /// A keyframe.
+pub(crate) struct FeedbackRequests {
+    /// How many packets to send again, at most [`MAX_PENDING_NACKS`].
+    pub(crate) packets: usize,
+    /// Whether it requests a keyframe.
     pub(crate) keyframe: bool,
 }
 
-/// Seals what an outbound track wrote; `None` when it is too long to leave.
+/// Seals a packet that an outbound track wrote; `None` if it is too long to send.
 fn seal(sealer: &mut Sealer, room: &mut [u8], written: &Written) -> Option<usize> {
     sealer.seal(room, written.header_len, written.len, written.index).ok()
 }

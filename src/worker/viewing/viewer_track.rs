@@ -1,11 +1,11 @@
 //! One outbound track of a viewer, and how its video begins: with the cached frames, or at a requested keyframe.
 //!
-//! A publisher that answers keyframe requests is asked when the way from its last keyframe to live is long, and is
-//! given half a second. From one that does not, or of which it is not known, the viewer gets the pictures since the
-//! last keyframe. The rules: what is replayed to a viewer that has begun costs no more than what is live, so after a
-//! replay the next one waits for as long as the pictures lasted; and a viewer that has got everything is not shown it
-//! again because nothing follows. Browsers ask for a keyframe after 3 s without a frame, which is no sign of loss: the
-//! publisher is asked, if there is one, and nothing is replayed.
+//! When a replay of the cached frames would take long, a publisher that answers keyframe requests is asked for a
+//! keyframe instead and has 500 ms to send it. If the publisher ignores requests, or it is not known yet whether it
+//! answers them, the viewer gets the frames since the last keyframe. The rules: replays to a viewer that has received
+//! video cost no more than live video, so after a replay the next one waits for as long as the replayed frames lasted;
+//! and a viewer that has everything is not sent it again only because no new frames arrive. Browsers request a keyframe
+//! after 3 s without a frame, which is no sign of loss: the request goes to the publisher, and nothing is replayed.
 
 use std::time::{Duration, Instant};
 
@@ -18,32 +18,32 @@ use crate::rtcp::RoundTrip;
 use crate::worker::stats::meter::Meter;
 use crate::worker::stats::sent::Volume;
 
-/// A replay that takes longer to come to live than this is worse than a keyframe that is asked for.
+/// A replay that takes longer than this to reach live is worse than waiting for a requested keyframe.
 const LONG_REPLAY: Duration = Duration::from_millis(150);
 
-/// Between two replays at least, however little they contain.
+/// The minimum time between two replays.
 const REPLAY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The same where frames are few, however long each was shown.
+/// The maximum time between two replays of a few still frames, however long each of them was shown.
 const FEW_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Packets of a replay that one serving sends: other viewers come between.
+/// Packets of a replay sent before other viewers are served.
 const REPLAY_BURST: u64 = 64;
 
 /// How long a viewer that loses too much waits for a keyframe.
 const SKIP_TIME: Duration = Duration::from_secs(1);
 
-/// How long after its connection a viewer is sent its first frame: some clients lose packets that follow the handshake at
-/// once.
+/// How long after its connection a viewer is sent its first frame: some clients lose packets that follow the handshake
+/// at once.
 const READY: Duration = Duration::from_millis(10);
 
 /// The round trip assumed until the viewer's reports give one.
 const UNKNOWN_RTT: Duration = Duration::from_millis(50);
 
-/// What a repair takes beyond the round trip: browsers look for what they miss every 20 ms.
+/// How long a repair takes beyond the round trip: browsers check for missing packets every 20 ms.
 const REPAIR: Duration = Duration::from_millis(40);
 
-/// A keyframe request that comes so soon after a replay, and a round trip, was sent before the replay was seen.
+/// A keyframe request that arrives within this time and a round trip after a replay was sent before the replay arrived.
 const UNSEEN: Duration = Duration::from_millis(100);
 
 /// One outbound track and its place in the history that it reads.
@@ -55,25 +55,25 @@ pub(crate) struct ViewerTrack {
     /// What has been sent, resends included.
     pub(crate) sent: Volume,
     pub(crate) meter: Meter,
-    /// What the viewer said last about how it arrives.
+    /// The viewer's newest report about its reception.
     pub(crate) heard: Option<Reception>,
     pub(crate) round_trip: RoundTrip,
     /// The viewer's round-trip time.
     rtt: Option<Duration>,
     playout_delay: PlayoutDelay,
-    glide: DelayRamp,
-    /// The viewer has a playout delay, or is to have one.
-    holds_back: bool,
+    ramp: DelayRamp,
+    /// The viewer has a playout delay, or will have one.
+    delays_playout: bool,
     keyframe_wanted: Option<KeyframeWanted>,
-    /// When the last replay ended, as far as it has come.
+    /// When a replay last sent packets.
     replayed: Option<Instant>,
     next_replay: Option<Instant>,
 }
 
-/// How a viewer receives, by its own words (RFC 3550 6.4.1).
+/// How a viewer receives, as its receiver reports say (RFC 3550 6.4.1).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reception {
-    /// Packets that it has not got.
+    /// Packets that it did not receive.
     pub(crate) lost: u64,
     /// In ticks of the codec.
     pub(crate) jitter: u32,
@@ -86,29 +86,29 @@ impl Reception {
     }
 }
 
-/// A keyframe is waited for.
+/// The track waits for a keyframe.
 #[derive(Clone, Copy, Debug)]
 struct KeyframeWanted {
-    /// What comes from this position on fulfils it.
+    /// A keyframe at this position of the history or later ends the wait.
     since: u64,
-    /// When it is given up for a replay.
+    /// When the track stops waiting and a replay begins.
     until: Instant,
 }
 
-/// What a track asks of the worker.
+/// What the worker has to do for a track after one of its steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Begun {
-    /// The publisher should be asked for a keyframe.
-    pub(crate) demands: bool,
-    /// A replay has begun.
-    pub(crate) replays: bool,
+pub(crate) struct FollowUp {
+    /// Request a keyframe from the publisher.
+    pub(crate) needs_keyframe: bool,
+    /// Count a replay, which has begun.
+    pub(crate) replay_started: bool,
 }
 
-impl Begun {
-    /// What two tracks ask together.
+impl FollowUp {
+    /// Adds what another track needs.
     pub(crate) fn add(&mut self, other: Self) {
-        self.demands |= other.demands;
-        self.replays |= other.replays;
+        self.needs_keyframe |= other.needs_keyframe;
+        self.replay_started |= other.replay_started;
     }
 }
 
@@ -125,8 +125,8 @@ impl ViewerTrack {
             round_trip: RoundTrip::default(),
             rtt: None,
             playout_delay: PlayoutDelay::default(),
-            glide: DelayRamp::default(),
-            holds_back: false,
+            ramp: DelayRamp::default(),
+            delays_playout: false,
             keyframe_wanted: None,
             replayed: None,
             next_replay: None,
@@ -134,25 +134,25 @@ impl ViewerTrack {
     }
 
     /// Lets an outbound track that waits begin: audio at the live end, video with the cached frames or at a keyframe.
-    pub(crate) fn begin(&mut self, track: &FeedTrack, now: Instant) -> Begun {
+    pub(crate) fn begin(&mut self, track: &FeedTrack, now: Instant) -> FollowUp {
         if self.kind == Kind::Audio {
             self.outbound_track.seek(track.history.head());
-            return Begun::default();
+            return FollowUp::default();
         }
-        let pictures = track.history.cached_frames();
-        let is_long = pictures.is_some_and(|pictures| catch_up_time(&pictures) > LONG_REPLAY);
+        let cached = track.history.cached_frames();
+        let is_long = cached.is_some_and(|frames| catch_up_time(&frames) > LONG_REPLAY);
         let asks = is_long && track.keyframe_responsive == Some(true);
         if !asks && self.replay(track, now) {
-            return Begun { demands: is_long && track.keyframe_responsive.is_none(), replays: true };
+            return FollowUp { needs_keyframe: is_long && track.keyframe_responsive.is_none(), replay_started: true };
         }
         self.outbound_track.seek(track.history.head());
-        if pictures.is_some() {
+        if cached.is_some() {
             self.keyframe_wanted(track, self.next_replay.filter(|_| !asks).unwrap_or(now).max(now + ANSWER_TIME));
         }
-        Begun { demands: self.outbound_track.wants_keyframe(), replays: false }
+        FollowUp { needs_keyframe: self.outbound_track.wants_keyframe(), replay_started: false }
     }
 
-    /// Lets an outbound track that has not begun wait for the next packets, while there is no publisher.
+    /// Lets an outbound track that has sent nothing wait for the next packets, while there is no publisher.
     pub(crate) fn wait(&mut self, track: &FeedTrack) {
         if self.outbound_track.state() == TrackState::Waiting {
             self.outbound_track.seek(track.history.head());
@@ -164,13 +164,13 @@ impl ViewerTrack {
         self.rtt
     }
 
-    /// The next replay waits for none before it: another publisher's, or one before a long pause.
+    /// Lets the next replay begin at once: the last one was of another publisher, or before a long pause.
     pub(crate) fn forget_replays(&mut self) {
         self.next_replay = None;
         self.keyframe_wanted = None;
     }
 
-    /// There is no publisher any more that is heard: the viewer is not sent what was sent before.
+    /// The publisher has left or is lost: a running replay ends, so the viewer gets no old frames.
     pub(crate) fn stop_replay(&mut self, track: &FeedTrack) {
         self.keyframe_wanted = None;
         if self.outbound_track.is_replaying() {
@@ -185,109 +185,110 @@ impl ViewerTrack {
         self.outbound_track.set_rtt(rtt);
     }
 
-    /// The viewer lacks this number of packets. Ignored during a replay, which repeats the publisher's reordering and says
-    /// nothing about the viewer's path.
+    /// The viewer sent a NACK for this number of packets. Ignored during a replay, which repeats the publisher's
+    /// reordering and says nothing about the viewer's path.
     pub(crate) fn on_losses(&mut self, packets: u64, now: Instant) {
         if self.is_unseen(now) {
             return;
         }
         self.playout_delay.on_losses(packets, self.rtt.unwrap_or(UNKNOWN_RTT) + REPAIR, now);
-        self.holds_back = true;
+        self.delays_playout = true;
     }
 
-    /// Tells the viewer how long repairs on its way take. The publisher's are over before a packet comes here.
+    /// Signals a playout delay that gives repairs between relay and viewer time to arrive. Packets come here after the
+    /// repair delay between publisher and relay.
     #[inline]
-    pub(crate) fn hold_back(&mut self, now: Instant) {
-        if self.holds_back {
-            self.set_hold_back(now);
+    pub(crate) fn update_playout_delay(&mut self, now: Instant) {
+        if self.delays_playout {
+            self.set_playout_delay(now);
         }
     }
 
     #[cold]
-    fn set_hold_back(&mut self, now: Instant) {
+    fn set_playout_delay(&mut self, now: Instant) {
         let least = self.playout_delay.need(now);
         let shown = self.outbound_track.counts().packets > 0;
-        let held = if shown { self.glide.toward(least, now) } else { self.glide.begin(least, now) };
-        self.outbound_track.set_playout_delay(held);
-        self.holds_back = !held.is_zero();
+        let delay = if shown { self.ramp.toward(least, now) } else { self.ramp.begin(least, now) };
+        self.outbound_track.set_playout_delay(delay);
+        self.delays_playout = !delay.is_zero();
     }
 
-    /// The viewer says that it cannot decode what it gets.
-    pub(crate) fn refresh(&mut self, track: &FeedTrack, now: Instant) -> Begun {
+    /// The viewer has requested a keyframe: it cannot decode what it gets.
+    pub(crate) fn refresh(&mut self, track: &FeedTrack, now: Instant) -> FollowUp {
         if self.is_unseen(now) {
-            return Begun::default();
+            return FollowUp::default();
         }
         if self.outbound_track.state() != TrackState::Live || self.keyframe_wanted.is_some() {
-            return Begun { demands: true, replays: false };
+            return FollowUp { needs_keyframe: true, replay_started: false };
         }
         if track.is_still(now) {
-            return Begun { demands: true, replays: false };
+            return FollowUp { needs_keyframe: true, replay_started: false };
         }
         if track.keyframe_responsive == Some(true) {
             self.keyframe_wanted(track, now + ANSWER_TIME);
-            return Begun { demands: true, replays: false };
+            return FollowUp { needs_keyframe: true, replay_started: false };
         }
         if self.replay(track, now) {
-            return Begun { demands: track.keyframe_responsive.is_none(), replays: true };
+            return FollowUp { needs_keyframe: track.keyframe_responsive.is_none(), replay_started: true };
         }
         self.keyframe_wanted(track, self.next_replay.unwrap_or(now).max(now + ANSWER_TIME));
-        Begun { demands: true, replays: false }
+        FollowUp { needs_keyframe: true, replay_started: false }
     }
 
-    /// Repair cannot keep up with what the viewer loses: frames are left out until the next keyframe, for which it waits
-    /// longer than for an answer, because a replay would load its path even more.
-    pub(crate) fn skip(&mut self, track: &FeedTrack, now: Instant) -> Begun {
+    /// Repair cannot keep up with the viewer's losses: frames are left out until the next keyframe. The wait for it is
+    /// longer than for other keyframe requests, because a replay would load the viewer's path even more.
+    pub(crate) fn skip(&mut self, track: &FeedTrack, now: Instant) -> FollowUp {
         if self.outbound_track.is_replaying() || self.outbound_track.state() != TrackState::Live {
-            return Begun::default();
+            return FollowUp::default();
         }
         self.outbound_track.skip();
         self.keyframe_wanted(track, self.next_replay.unwrap_or(now).max(now + SKIP_TIME));
-        Begun { demands: true, replays: false }
+        FollowUp { needs_keyframe: true, replay_started: false }
     }
 
-    /// Does what is due before the viewer is served; how many packets it may be sent now.
-    pub(crate) fn tick(&mut self, track: &FeedTrack, now: Instant) -> (u64, Begun) {
-        let mut begun = Begun::default();
+    /// Does what is due before the viewer is served. Returns how many packets may be sent to it now.
+    pub(crate) fn tick(&mut self, track: &FeedTrack, now: Instant) -> (u64, FollowUp) {
+        let mut follow_up = FollowUp::default();
         if let Some(keyframe_wanted) = self.keyframe_wanted {
             if track.history.keyframe() >= Some(keyframe_wanted.since) {
                 self.keyframe_wanted = None;
             } else if keyframe_wanted.until <= now {
                 self.keyframe_wanted = None;
                 let misses_nothing = self.outbound_track.state() == TrackState::Live && track.is_still(now);
-                begun.replays = !misses_nothing && self.replay(track, now);
+                follow_up.replay_started = !misses_nothing && self.replay(track, now);
             }
         }
         self.outbound_track.tick(now);
         if self.outbound_track.is_replaying() {
             self.replayed = Some(now);
-            return (REPLAY_BURST, begun);
+            return (REPLAY_BURST, follow_up);
         }
-        (u64::MAX, begun)
+        (u64::MAX, follow_up)
     }
 
-    /// When this track has something to do although nothing arrives; `sent` packets were sent of those that [`Self::tick`]
-    /// allowed.
+    /// When this track needs serving although no packets arrive; `sent` is how many of the packets that [`Self::tick`]
+    /// allowed were sent.
     pub(crate) fn next_serving(&self, sent: u64, now: Instant) -> Option<Instant> {
         let burst = (self.outbound_track.is_replaying() && sent >= REPLAY_BURST).then_some(now);
         let keyframe_wanted = self.keyframe_wanted.map(|keyframe_wanted| keyframe_wanted.until);
         burst.or(self.outbound_track.replay_due()).into_iter().chain(keyframe_wanted).min()
     }
 
-    /// True when it has something to do at a time of its own: [`Self::tick`] and [`Self::next_serving`].
+    /// True if it needs [`Self::tick`] and [`Self::next_serving`]: it waits for a keyframe, or replays.
     #[inline]
     pub(crate) fn is_busy(&self) -> bool {
         self.keyframe_wanted.is_some() || self.outbound_track.is_replaying()
     }
 
-    /// Lets an outbound track begin again that has no keyframe, because it fell behind, and waits for none.
-    pub(crate) fn unstick(&mut self, track: &FeedTrack, now: Instant) -> Begun {
+    /// Lets an outbound track begin again that lacks a keyframe, because it fell behind, and does not wait for one yet.
+    pub(crate) fn unstick(&mut self, track: &FeedTrack, now: Instant) -> FollowUp {
         if self.keyframe_wanted.is_some() || self.outbound_track.state() != TrackState::Waiting {
-            return Begun::default();
+            return FollowUp::default();
         }
         self.begin(track, now)
     }
 
-    /// True while what the viewer says may be older than a replay.
+    /// True while the viewer's feedback may be older than a replay.
     fn is_unseen(&self, now: Instant) -> bool {
         let ended = |ended| now < ended + self.rtt.unwrap_or(UNSEEN) + UNSEEN;
         self.outbound_track.is_replaying() || self.replayed.is_some_and(ended)

@@ -1,6 +1,6 @@
 //! How a viewer's tracks begin, and begin again: with each publisher, and when the viewer cannot decode what it gets.
 //!
-//! The rule: they begin with a publisher that is there and heard, and with no other.
+//! The rule: they begin only with a publisher that is connected and not lost.
 
 use std::time::Instant;
 
@@ -8,15 +8,15 @@ use super::{QUIET, Viewer};
 use crate::forward::TrackState;
 use crate::forward::codec::Kind;
 use crate::worker::viewing::stream_feed::StreamFeed;
-use crate::worker::viewing::viewer_track::Begun;
+use crate::worker::viewing::viewer_track::FollowUp;
 
 impl Viewer {
-    /// Tells each outbound track what the feed's publisher sends, and lets those that wait begin. Outbound tracks that are live go on to
-    /// a new publisher by themselves, at its keyframe; where that is one that it has sent already, as a standby, they
-    /// begin anew. Without a publisher that is heard nothing begins: who comes then gets what the next one sends, not the
-    /// last seconds of the one before.
-    pub(crate) fn attach(&mut self, feed: &StreamFeed, was_standby: bool, now: Instant) -> Begun {
-        let mut all = Begun::default();
+    /// Gives each outbound track the format of the feed's publisher, and lets those that wait begin. Live outbound
+    /// tracks switch to a new publisher by themselves, at its keyframe. If the publisher was a standby, that keyframe
+    /// may have arrived already, so they begin again. While there is no publisher, or it is lost, nothing begins:
+    /// viewers that join then get what the next publisher sends, not the last seconds of the one before.
+    pub(crate) fn attach(&mut self, feed: &StreamFeed, was_standby: bool, now: Instant) -> FollowUp {
+        let mut all = FollowUp::default();
         self.had_publisher |= feed.source.is_some();
         for viewer_track in &mut self.tracks {
             let Some(track) = feed.track(viewer_track.kind) else { continue };
@@ -37,13 +37,12 @@ impl Viewer {
                 all.add(viewer_track.begin(track, now));
             }
         }
-        all.demands |= self.tracks.iter().any(|viewer_track| viewer_track.outbound_track.wants_keyframe());
+        all.needs_keyframe |= self.tracks.iter().any(|viewer_track| viewer_track.outbound_track.wants_keyframe());
         all
     }
 
-    /// False when the publisher sends in another codec what the viewer has had until now, and it has no payload type for
-    /// that codec. Its video would freeze for ever, so its session is to end: with a new offer it
-    /// gets what is there now.
+    /// False when a track that the viewer has received continues in a codec for which it negotiated no payload type.
+    /// Its video would stay frozen, so its session must end: a new offer negotiates the new codec.
     pub(crate) fn can_follow(&self, feed: &StreamFeed) -> bool {
         if feed.source.is_none() {
             return true;
@@ -57,7 +56,7 @@ impl Viewer {
         })
     }
 
-    /// There is no publisher any more that is heard: what has arrived is still sent, and nothing a second time.
+    /// The publisher has left or is lost: packets that have arrived are still sent, but replays end.
     pub(crate) fn lose_publisher(&mut self, feed: &StreamFeed) {
         for viewer_track in &mut self.tracks {
             if let Some(track) = feed.track(viewer_track.kind) {
@@ -66,9 +65,9 @@ impl Viewer {
         }
     }
 
-    /// Does what helps a viewer that cannot decode what it gets. It is to be served now.
-    pub(crate) fn refresh(&mut self, feed: &StreamFeed, now: Instant) -> Begun {
-        let mut all = Begun::default();
+    /// Helps a viewer that cannot decode what it gets, which is then served at once.
+    pub(crate) fn refresh(&mut self, feed: &StreamFeed, now: Instant) -> FollowUp {
+        let mut all = FollowUp::default();
         if feed.live().is_none() {
             return all;
         }
@@ -81,13 +80,13 @@ impl Viewer {
         all
     }
 
-    /// Does what helps a viewer that misses more than repair can make good. One that was not heard for a while has had no
-    /// network, and needs a frame that it can decode; the path of another carries too little, and is given less.
-    pub(crate) fn skip(&mut self, feed: &StreamFeed, now: Instant) -> Begun {
+    /// Helps a viewer that loses more than resends can repair. If it was silent before, it had no network and needs a
+    /// frame that it can decode. Otherwise its path carries too little, so it is sent less.
+    pub(crate) fn skip(&mut self, feed: &StreamFeed, now: Instant) -> FollowUp {
         if self.back.is_some_and(|back| now.saturating_duration_since(back) < QUIET) {
             return self.refresh(feed, now);
         }
-        let mut all = Begun::default();
+        let mut all = FollowUp::default();
         if feed.live().is_none() {
             return all;
         }
