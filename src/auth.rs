@@ -14,13 +14,13 @@ use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq as _;
 use tracing::{info, warn};
 
-pub use settings::Settings;
+pub(crate) use settings::Settings;
 
 use crate::name::StreamName;
 
 /// What a token can allow on a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
+pub(crate) enum Action {
     /// Send a stream to the relay.
     Publish,
     /// Receive a stream from the relay.
@@ -29,11 +29,11 @@ pub enum Action {
 
 /// The permission to list every stream and session, and to end any session. Only [`Access::administer`] creates one.
 #[derive(Debug)]
-pub struct Admin(());
+pub(crate) struct Admin(());
 
 /// The permission to do one thing to one stream. Only [`Access::grant`] creates one.
 #[derive(Clone, Debug)]
-pub struct Grant {
+pub(crate) struct Grant {
     action: Action,
     stream: StreamName,
     credential: Credential,
@@ -41,17 +41,17 @@ pub struct Grant {
 
 impl Grant {
     /// The allowed action.
-    pub fn action(&self) -> Action {
+    pub(crate) fn action(&self) -> Action {
         self.action
     }
 
     /// The stream.
-    pub fn stream(&self) -> &StreamName {
+    pub(crate) fn stream(&self) -> &StreamName {
         &self.stream
     }
 
     /// The holder of the permission. A session stores it, and only the same holder may change or end that session.
-    pub fn credential(&self) -> Credential {
+    pub(crate) fn credential(&self) -> Credential {
         self.credential
     }
 }
@@ -66,14 +66,14 @@ impl Credential {
     pub const ANONYMOUS: Self = Self(None);
 
     /// The holder of `token`.
-    pub fn of_token(token: &str) -> Self {
+    pub(crate) fn of_token(token: &str) -> Self {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
         Self(Some(bytes))
     }
 
     /// True without a token.
-    pub fn is_anonymous(&self) -> bool {
+    pub(crate) fn is_anonymous(&self) -> bool {
         self.0.is_none()
     }
 }
@@ -148,7 +148,7 @@ pub enum ConfigError {
 
 /// Why a request is denied.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
-pub enum Denied {
+pub(crate) enum Denied {
     /// The request carries no token.
     #[error("this needs a token: send it as \"Authorization: Bearer TOKEN\"")]
     NoToken,
@@ -165,7 +165,7 @@ pub enum Denied {
 
 /// Why new credentials are not applied.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum ReplaceError {
+pub(crate) enum ReplaceError {
     /// They are inconsistent.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -179,7 +179,7 @@ pub enum ReplaceError {
 /// Decides what a request may do, by the configured credentials. All requests read it; it is written only when the
 /// configuration is reloaded.
 #[derive(Debug)]
-pub struct Access(RwLock<Rules>);
+pub(crate) struct Access(RwLock<Rules>);
 
 #[derive(Clone, Copy, Debug)]
 struct Rules {
@@ -220,7 +220,7 @@ impl Access {
     ///
     /// # Errors
     /// [`ConfigError`], when the credentials are inconsistent.
-    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+    pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
         Rules::new(config).map(RwLock::new).map(Self)
     }
 
@@ -228,7 +228,7 @@ impl Access {
     ///
     /// # Errors
     /// [`ReplaceError`]; the old credentials remain in force.
-    pub fn replace(&self, config: &Config) -> Result<(), ReplaceError> {
+    pub(crate) fn replace(&self, config: &Config) -> Result<(), ReplaceError> {
         let rules = Rules::new(config)?;
         if rules.is_open() && !self.is_open() {
             return Err(ReplaceError::WouldOpen);
@@ -242,7 +242,7 @@ impl Access {
     }
 
     /// Logs what an operator should know about access.
-    pub fn log(&self) {
+    pub(crate) fn log(&self) {
         if self.is_open() {
             info!("no token is configured: everyone may publish and watch");
         } else if !self.lets_watch() {
@@ -258,28 +258,28 @@ impl Access {
     }
 
     /// True when no credential is configured: everyone may do everything.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.rules().is_open()
     }
 
     /// Whether a client without a token may do `action`.
-    pub fn allows_anybody(&self, action: Action) -> bool {
+    pub(crate) fn allows_anybody(&self, action: Action) -> bool {
         self.is_open() || (action == Action::Watch && self.rules().public_watch)
     }
 
     /// Whether any client may watch, with or without a token.
-    pub fn lets_watch(&self) -> bool {
+    pub(crate) fn lets_watch(&self) -> bool {
         self.allows_anybody(Action::Watch) || self.rules().watch.is_some()
     }
 
     /// Whether any client may list and end sessions, with or without a token.
-    pub fn lets_administer(&self) -> bool {
+    pub(crate) fn lets_administer(&self) -> bool {
         self.is_open() || self.rules().admin.is_some()
     }
 
     /// Identifies the holder of `token`. Returns an error where a token is needed and missing, or unknown. While
     /// everything is open, tokens are ignored.
-    pub fn identify(&self, token: Option<&str>) -> Result<Credential, Denied> {
+    pub(crate) fn identify(&self, token: Option<&str>) -> Result<Credential, Denied> {
         if self.is_open() {
             return Ok(Credential::ANONYMOUS);
         }
@@ -294,7 +294,7 @@ impl Access {
     }
 
     /// The permission to do `action` to `stream`, for the holder of `token`.
-    pub fn grant(&self, token: Option<&str>, action: Action, stream: &StreamName) -> Result<Grant, Denied> {
+    pub(crate) fn grant(&self, token: Option<&str>, action: Action, stream: &StreamName) -> Result<Grant, Denied> {
         let credential = self.identify(token)?;
         let configured = match action {
             Action::Publish => self.rules().publish,
@@ -307,7 +307,7 @@ impl Access {
     }
 
     /// The permission to list and end every session, for the holder of `token`.
-    pub fn administer(&self, token: Option<&str>) -> Result<Admin, Denied> {
+    pub(crate) fn administer(&self, token: Option<&str>) -> Result<Admin, Denied> {
         if self.is_open() {
             return Ok(Admin(()));
         }

@@ -16,9 +16,10 @@ use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
 
-pub use effective::{Changed, Effective, Given};
+pub(crate) use effective::Changed;
+pub use effective::{Effective, Given};
 pub use nearest::unknown_variables;
-pub use setting::variable;
+pub(crate) use setting::variable;
 pub use show::table;
 
 use crate::{auth, http, log, worker};

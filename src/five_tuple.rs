@@ -13,10 +13,10 @@ pub enum Protocol {
 
 impl Protocol {
     /// Every protocol.
-    pub const ALL: [Self; 1] = [Self::Udp];
+    pub(crate) const ALL: [Self; 1] = [Self::Udp];
 
     /// Its name for people.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Udp => "udp",
         }

@@ -11,14 +11,19 @@ pub trait Label: Copy + 'static {
     fn as_str(self) -> &'static str;
     /// The place of the value in [`Label::ALL`].
     fn position(self) -> usize;
+
+    /// The value that `/metrics` shows as `text`, if there is one.
+    fn named(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|value| value.as_str() == text)
+    }
 }
 
-/// Declares a label: its documentation, its name, and its values with their texts.
+/// Declares a label: its documentation, its visibility, its name, and its values with their texts.
 macro_rules! label {
-    ($(#[$doc:meta])* $name:ident = $label:literal { $($(#[$value_doc:meta])* $value:ident = $text:literal,)+ }) => {
+    ($(#[$doc:meta])* $vis:vis $name:ident = $label:literal { $($(#[$value_doc:meta])* $value:ident = $text:literal,)+ }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$value_doc])* $value,)+ }
+        $vis enum $name { $($(#[$value_doc])* $value,)+ }
 
         impl $crate::label::Label for $name {
             const NAME: &'static str = $label;
@@ -30,13 +35,6 @@ macro_rules! label {
 
             fn position(self) -> usize {
                 self as usize
-            }
-        }
-
-        impl $name {
-            /// The value that `/metrics` shows as `text`, if there is one.
-            pub fn named(text: &str) -> Option<Self> {
-                <Self as $crate::label::Label>::ALL.iter().copied().find(|value| $crate::label::Label::as_str(*value) == text)
             }
         }
     };

@@ -143,7 +143,7 @@ pub mod node;
 pub mod session;
 pub mod worker;
 
-pub mod demux;
+mod demux;
 pub mod dtls;
 pub mod forward;
 pub mod ice;
@@ -158,7 +158,7 @@ pub mod auth;
 pub mod client;
 pub mod five_tuple;
 pub mod health;
-pub mod label;
+mod label;
 pub mod log;
 pub mod metrics;
 pub mod name;

@@ -27,10 +27,10 @@ static REPEATS: OnceLock<Repeats> = OnceLock::new();
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 #[command(next_help_heading = "log")]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Log filter, such as debug or info,sluice::demux=trace
     #[arg(id = "log.filter", long = "log", env = "SLUICE_LOG", value_name = "FILTER", default_value = DEFAULT)]
-    pub filter: String,
+    pub(crate) filter: String,
 }
 
 /// Why a text is not a filter.
@@ -93,13 +93,13 @@ impl Control {
     ///
     /// # Errors
     /// When the log has ended.
-    pub fn set(&self, filter: EnvFilter) -> Result<(), reload::Error> {
+    pub(crate) fn set(&self, filter: EnvFilter) -> Result<(), reload::Error> {
         self.0.reload(filter)
     }
 }
 
 /// Logs how many repeated lines were suppressed since the last report: the last thing before the end.
-pub fn flush() {
+pub(crate) fn flush() {
     if let Some(repeats) = REPEATS.get() {
         repeats.tell();
     }

@@ -14,12 +14,13 @@ use std::sync::Arc;
 
 use prometheus::{Counter, CounterVec, Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry, TextEncoder};
 
-pub use label::{
-    Answer, Closing, ConnectionKind, Direction, EventName, Family, LimitName, Medium, NoPlace, Phase, Refusal, Resend,
-    Route, SessionState, Status, Takeover,
+pub use label::Medium;
+pub(crate) use label::{
+    Answer, Closing, ConnectionKind, Direction, EventName, Family, LimitName, NoPlace, Phase, Refusal, Resend, Route,
+    SessionState, Status, Takeover,
 };
 
-pub use streams::{OTHERS, StreamMetrics};
+pub(crate) use streams::StreamMetrics;
 
 pub use crate::label::Label;
 use crate::name::{Role, StreamName};
@@ -30,7 +31,7 @@ use register::{
 use streams::Streams;
 
 /// Streams with instruments of their own, by default.
-pub const STREAMS: usize = 100;
+pub(crate) const STREAMS: usize = 100;
 
 /// Upper bounds of the set-up phases: 1 ms to 10 s.
 const SETUP_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -43,74 +44,74 @@ const FORWARD_SECONDS: &[f64] =
 pub struct Metrics {
     registry: Registry,
     /// Streams that have a publisher or a viewer.
-    pub streams: IntGauge,
+    pub(crate) streams: IntGauge,
     /// Current sessions.
-    pub sessions: Family<Role, Family<SessionState, IntGauge>>,
+    pub(crate) sessions: Family<Role, Family<SessionState, IntGauge>>,
     /// Duration of each phase of a session's set-up in seconds.
-    pub setup: Family<Phase, Histogram>,
+    pub(crate) setup: Family<Phase, Histogram>,
     /// Sessions that ended.
-    pub session_ends: Family<Role, Family<EndReason, IntCounter>>,
+    pub(crate) session_ends: Family<Role, Family<EndReason, IntCounter>>,
     /// POSTs that were refused a session because of a limit or because the relay is shutting down.
-    pub refused_sessions: Family<Refusal, IntCounter>,
+    pub(crate) refused_sessions: Family<Refusal, IntCounter>,
     /// Configured limits; 0 means no limit.
-    pub limits: Family<LimitName, IntGauge>,
+    pub(crate) limits: Family<LimitName, IntGauge>,
     /// Changes of the publisher of a stream that continues.
-    pub takeovers: Family<Takeover, IntCounter>,
+    pub(crate) takeovers: Family<Takeover, IntCounter>,
     /// Times that a viewer was paused because nothing was received from it.
-    pub pauses: IntCounter,
+    pub(crate) pauses: IntCounter,
     /// RTP packets received from publishers and sent to viewers, including resends.
-    pub rtp_packets: Family<Direction, Family<Medium, IntCounter>>,
+    pub(crate) rtp_packets: Family<Direction, Family<Medium, IntCounter>>,
     /// Bytes of those packets, RTP header to SRTP tag.
-    pub rtp_bytes: Family<Direction, Family<Medium, IntCounter>>,
+    pub(crate) rtp_bytes: Family<Direction, Family<Medium, IntCounter>>,
     /// Datagrams and packets that were dropped.
-    pub drops: Family<DropReason, IntCounter>,
+    pub(crate) drops: Family<DropReason, IntCounter>,
     /// Packets requested again by NACK: by viewers (in), from publishers (out).
-    pub nacks: Family<Direction, IntCounter>,
+    pub(crate) nacks: Family<Direction, IntCounter>,
     /// Keyframe requests (PLI or FIR): by viewers (in), to publishers (out).
-    pub keyframe_requests: Family<Direction, IntCounter>,
+    pub(crate) keyframe_requests: Family<Direction, IntCounter>,
     /// How publishers reacted to keyframe requests.
-    pub keyframe_answers: Family<Answer, IntCounter>,
+    pub(crate) keyframe_answers: Family<Answer, IntCounter>,
     /// Seconds from a viewer's POST until its first video frame is sent.
-    pub first_frame: Histogram,
+    pub(crate) first_frame: Histogram,
     /// Viewers that were sent the frames since the last keyframe.
-    pub replays: IntCounter,
+    pub(crate) replays: IntCounter,
     /// Bytes of the cached frames since the last keyframes.
-    pub fast_start_bytes: IntGauge,
+    pub(crate) fast_start_bytes: IntGauge,
     /// Times that a publisher's cached frames were dropped to make room for others.
-    pub fast_start_evictions: IntCounter,
+    pub(crate) fast_start_evictions: IntCounter,
     /// What became of the packets that viewers requested again.
-    pub resends: Family<Resend, IntCounter>,
+    pub(crate) resends: Family<Resend, IntCounter>,
     /// Messages on data channels, counted per receiver.
-    pub channel_messages: Family<Direction, IntCounter>,
+    pub(crate) channel_messages: Family<Direction, IntCounter>,
     /// Seconds from a packet's arrival to the system call that sends it to a viewer. A worker observes into
     /// [`Histogram::local`] and flushes once a turn.
-    pub forward_delay: Histogram,
+    pub(crate) forward_delay: Histogram,
     /// Times that the kernel refused segmentation offload (GSO) and a socket continued without it.
-    pub gso_fallbacks: IntCounter,
+    pub(crate) gso_fallbacks: IntCounter,
     /// Datagrams that arrived at another worker than their session's.
-    pub handed_over: IntCounter,
+    pub(crate) handed_over: IntCounter,
     /// Turns of all workers' event loops.
-    pub worker_turns: IntCounter,
+    pub(crate) worker_turns: IntCounter,
     /// Datagrams that the kernel dropped because the receive buffer of a media socket was full; Linux only.
-    pub socket_drops: Option<IntCounter>,
+    pub(crate) socket_drops: Option<IntCounter>,
     /// Turns that took so long that the worker counted as stalled.
-    pub worker_stalls: IntCounter,
+    pub(crate) worker_stalls: IntCounter,
     /// Workers that are stalled.
-    pub workers_stalled: IntGauge,
+    pub(crate) workers_stalled: IntGauge,
     worker_busy: CounterVec,
     by_stream: Arc<Streams>,
     /// Open HTTP connections.
-    pub http_connections: Family<ConnectionKind, IntGauge>,
+    pub(crate) http_connections: Family<ConnectionKind, IntGauge>,
     /// HTTP connections and requests refused for lack of capacity.
-    pub http_refused: Family<NoPlace, IntCounter>,
+    pub(crate) http_refused: Family<NoPlace, IntCounter>,
     /// HTTP connections that the relay closed.
-    pub http_closed: Family<Closing, IntCounter>,
+    pub(crate) http_closed: Family<Closing, IntCounter>,
     /// Open event streams of viewers.
-    pub event_streams: IntGauge,
+    pub(crate) event_streams: IntGauge,
     /// Events written to event streams.
-    pub events: Family<EventName, IntCounter>,
+    pub(crate) events: Family<EventName, IntCounter>,
     /// Answered HTTP requests.
-    pub http_requests: Family<Route, Family<Status, IntCounter>>,
+    pub(crate) http_requests: Family<Route, Family<Status, IntCounter>>,
 }
 
 impl Metrics {
@@ -121,7 +122,7 @@ impl Metrics {
 
     /// The same, with at most `streams` streams exposed by name.
     #[expect(clippy::too_many_lines, reason = "a list with one entry per metric, in the order of the fields")]
-    pub fn showing(streams: usize) -> Self {
+    pub(crate) fn showing(streams: usize) -> Self {
         let registry = Registry::new();
         let into = &registry;
         register_build_info(into);
@@ -232,7 +233,7 @@ impl Metrics {
     }
 
     /// Seconds that this worker was not sleeping.
-    pub fn worker_busy(&self, worker: u16) -> Counter {
+    pub(crate) fn worker_busy(&self, worker: u16) -> Counter {
         self.worker_busy.with_label_values(&[worker.to_string().as_str()])
     }
 

@@ -19,7 +19,7 @@ pub struct InvalidStreamName;
 
 impl StreamName {
     /// The name as text.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -99,7 +99,7 @@ pub enum Role {
 
 impl Role {
     /// The label value of metrics and logs.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Publisher => "publisher",
             Self::Viewer => "viewer",

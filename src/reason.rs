@@ -4,7 +4,7 @@ use crate::label::label;
 
 label! {
     /// Why a datagram, a packet or a message was dropped.
-    DropReason = "reason" {
+    pub DropReason = "reason" {
         /// From an address on which no session has proven that it receives, STUN that answers no check of the relay, or for a
         /// session that has ended.
         UnknownPath = "unknown_path",
@@ -81,7 +81,7 @@ label! {
 
 label! {
     /// Why a session ended.
-    EndReason = "reason" {
+    pub EndReason = "reason" {
         /// DELETE on the session.
         Deleted = "deleted",
         /// DELETE within 3 s, before DTLS completed: the client changed its mind.

@@ -20,7 +20,7 @@ pub struct Reload {
 
 /// Why nothing was changed.
 #[derive(Debug, thiserror::Error)]
-pub enum ReloadError {
+pub(crate) enum ReloadError {
     /// The settings cannot be read, or are invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -80,7 +80,7 @@ impl HangUps {
 
     /// Windows has no such signal.
     #[cfg(not(unix))]
-    pub fn listen() -> std::io::Result<Self> {
+    pub(crate) fn listen() -> std::io::Result<Self> {
         Ok(Self())
     }
 

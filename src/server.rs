@@ -104,7 +104,7 @@ pub enum StartError {
      it is stuck in",
     STOP_DEADLINE.as_secs()
 )]
-pub struct StuckWorker;
+pub(crate) struct StuckWorker;
 
 impl Server {
     /// Binds every address and starts the workers.

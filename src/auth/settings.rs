@@ -6,7 +6,7 @@ use super::Config;
 #[derive(clap::Args)]
 #[group(skip)]
 #[command(next_help_heading = "auth")]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Token required to publish; if unset, anyone may publish
     #[arg(long, env = "SLUICE_PUBLISH_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     publish_token: Option<String>,

@@ -41,7 +41,7 @@ impl Given {
     }
 
     /// Whether a file is named.
-    pub fn has_file(&self) -> bool {
+    pub(crate) fn has_file(&self) -> bool {
         self.file.is_some()
     }
 }
@@ -66,14 +66,14 @@ impl Effective {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed {
     /// Its section of the file.
-    pub section: String,
+    pub(crate) section: String,
     /// Its section and key, joined by a dot.
-    pub path: String,
+    pub(crate) path: String,
 }
 
 impl Changed {
     /// Whether a running relay applies the change.
-    pub fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         is_live(&self.section)
     }
 }
@@ -91,7 +91,7 @@ impl Effective {
     }
 
     /// Takes the values of `newer` that a running relay applies.
-    pub fn take_up(&mut self, newer: &Self) {
+    pub(crate) fn take_up(&mut self, newer: &Self) {
         for ((setting, old), (_, new)) in self.settings.iter_mut().zip(&newer.settings) {
             if is_live(setting.section()) {
                 *old = new.clone();

@@ -41,7 +41,7 @@ pub(super) fn parser() -> Command {
 }
 
 /// The environment variable of a flag, which is given with its dashes.
-pub fn variable(flag: &str) -> String {
+pub(crate) fn variable(flag: &str) -> String {
     format!("SLUICE_{}", flag.trim_start_matches('-').to_uppercase().replace('-', "_"))
 }
 

@@ -4,7 +4,7 @@ use super::demultiplexer::Demux;
 
 impl Demux {
     /// The number of entries by name: all are 0 once every session is removed and the worker has taken the output.
-    pub fn counts(&self) -> [(&'static str, usize); 6] {
+    pub(crate) fn counts(&self) -> [(&'static str, usize); 6] {
         [
             ("demux: sessions", self.sessions.len()),
             ("demux: paths", self.claim_by_path.len()),

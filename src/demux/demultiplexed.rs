@@ -10,7 +10,7 @@ use crate::reason::DropReason;
 
 slotmap::new_key_type! {
     /// What a worker calls a session. A key that outlives its session names no other.
-    pub struct Key;
+    pub(crate) struct Key;
 }
 
 impl Key {
@@ -34,7 +34,7 @@ impl Key {
 
 /// What a datagram is, and what to do with it.
 #[derive(PartialEq, Eq, Debug)]
-pub enum Demultiplexed {
+pub(crate) enum Demultiplexed {
     /// SRTP on a path of this session: open it.
     Rtp(Key),
     /// SRTCP on a path of this session: give it to the peer.
@@ -78,7 +78,7 @@ pub enum Demultiplexed {
 
 /// What happened to a session. After `Silent`, `NeverConnected` and `Flooded` the session is over: remove it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Event {
+pub(crate) enum Event {
     /// Media goes to another path from now on.
     Moved {
         /// The session.
@@ -105,21 +105,21 @@ pub enum Event {
 
 /// What the demultiplexer contributes to the log line of a session.
 #[derive(Copy, Clone, Default, Debug)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// Valid checks.
-    pub checks: u64,
+    pub(crate) checks: u64,
     /// Checks that named this session with a wrong MESSAGE-INTEGRITY.
-    pub forged: u64,
+    pub(crate) forged: u64,
     /// The five-tuple of the first valid check.
-    pub first: Option<FiveTuple>,
+    pub(crate) first: Option<FiveTuple>,
     /// Five-tuples that valid checks came over.
-    pub paths: u32,
+    pub(crate) paths: u32,
     /// Moves of media to another path.
-    pub moves: u32,
+    pub(crate) moves: u32,
     /// DTLS, RTP and RTCP datagrams that were dropped.
-    pub dropped: u64,
+    pub(crate) dropped: u64,
     /// The round-trip time that the last answered [`Demux::probe`](super::Demux::probe) measured.
-    pub round_trip: Option<Duration>,
+    pub(crate) round_trip: Option<Duration>,
     /// The SRTP profiles that the ClientHello offers; `None` before it.
-    pub profiles: Option<SrtpProfiles>,
+    pub(crate) profiles: Option<SrtpProfiles>,
 }

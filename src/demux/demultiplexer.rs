@@ -30,7 +30,7 @@ pub(super) struct Claim {
 }
 
 /// The sessions of one worker by ufrag and by five-tuple.
-pub struct Demux {
+pub(crate) struct Demux {
     pub(super) sessions: SecondaryMap<Key, Session>,
     /// The session admitted last in each place, for answers to our checks: their transaction ids name the place.
     key_by_place: Vec<Key>,
@@ -48,7 +48,7 @@ pub struct Demux {
 
 impl Demux {
     /// An empty demultiplexer. `seed` must be random and secret: the transaction ids of our checks come from it.
-    pub fn new(seed: [u8; 32]) -> Demux {
+    pub(crate) fn new(seed: [u8; 32]) -> Demux {
         let mut random = StdRng::from_seed(seed);
         Demux {
             sessions: SecondaryMap::new(),
@@ -65,7 +65,7 @@ impl Demux {
     }
 
     /// Adds a session: from now on checks for its ufrag are answered. It has 10 s to complete DTLS.
-    pub fn admit(&mut self, key: Key, admission: Admission, now: Instant) {
+    pub(crate) fn admit(&mut self, key: Key, admission: Admission, now: Instant) {
         self.remove(key);
         self.key_by_ufrag.insert(admission.local.ufrag.clone(), key);
         self.sessions.insert(key, Session::new(admission, now));
@@ -79,7 +79,7 @@ impl Demux {
 
     /// Adds the credentials of an ICE restart (RFC 8445 9). The old ones stay valid, and media stays where it is,
     /// until a path is proven under the new ones.
-    pub fn restart(&mut self, key: Key, admission: Admission) {
+    pub(crate) fn restart(&mut self, key: Key, admission: Admission) {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
@@ -90,7 +90,7 @@ impl Demux {
     }
 
     /// Removes a session, its ufrags and its five-tuples.
-    pub fn remove(&mut self, key: Key) {
+    pub(crate) fn remove(&mut self, key: Key) {
         let Some(session) = self.sessions.remove(key) else {
             return;
         };
@@ -106,7 +106,7 @@ impl Demux {
     }
 
     /// Says what a datagram is and which session it belongs to (RFC 7983, RFC 5761 4).
-    pub fn handle_datagram(&mut self, path: FiveTuple, datagram: &[u8], now: Instant) -> Demultiplexed {
+    pub(crate) fn handle_datagram(&mut self, path: FiveTuple, datagram: &[u8], now: Instant) -> Demultiplexed {
         match datagram {
             [128..=191, second, ..] => self.handle_media(path, matches!(second, 192..=223)),
             [0..=3, ..] => self.handle_stun(path, datagram, now),
@@ -116,22 +116,22 @@ impl Demux {
     }
 
     /// The next datagram to send, and where: a STUN answer, a check or a repeated flight.
-    pub fn poll_transmit(&mut self) -> Option<(FiveTuple, Vec<u8>)> {
+    pub(crate) fn poll_transmit(&mut self) -> Option<(FiveTuple, Vec<u8>)> {
         self.transmits.pop_front()
     }
 
     /// The next event.
-    pub fn poll_event(&mut self) -> Option<Event> {
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
     /// When to call `handle_timeout`; `None` if nothing is due.
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.timers.first().map(|(due, _)| *due)
     }
 
     /// Repeats checks and flights that are due, and ends sessions whose time is up.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
         while let Some(&(due, key)) = self.timers.first().filter(|(due, _)| *due <= now) {
             self.timers.remove(&(due, key));
             let Some(session) = self.sessions.get_mut(key) else {
@@ -154,7 +154,7 @@ impl Demux {
     }
 
     /// SRTP or SRTCP from `path` has passed its authentication, which renews consent.
-    pub fn authenticated(&mut self, key: Key, path: FiveTuple, now: Instant) {
+    pub(crate) fn authenticated(&mut self, key: Key, path: FiveTuple, now: Instant) {
         if self.sessions.get_mut(key).is_some_and(|session| session.authenticated(path, now)) {
             self.events.push_back(Event::Heard(key));
         }
@@ -162,12 +162,12 @@ impl Demux {
 
     /// Where to send to this session now. Before DTLS has completed, the path of the handshake; then the selected path,
     /// and `None` while none is selected.
-    pub fn path(&self, key: Key) -> Option<FiveTuple> {
+    pub(crate) fn path(&self, key: Key) -> Option<FiveTuple> {
         self.sessions.get(key)?.path()
     }
 
     /// The facts of a session for its log line.
-    pub fn facts(&self, key: Key) -> Option<Facts> {
+    pub(crate) fn facts(&self, key: Key) -> Option<Facts> {
         let session = self.sessions.get(key)?;
         let Statistics { checks, forged, first, paths, moves, round_trip } = session.agent.statistics();
         let (dropped, profiles) = (session.dropped, session.handshake.profiles());
@@ -177,7 +177,7 @@ impl Demux {
     /// Sends a Binding request to measure the round-trip time of a connected client on its selected path (RFC 8445
     /// 7.2), because RTCP of a publisher does not tell it. The answer sets [`Facts::round_trip`]; a missing answer has
     /// no effect.
-    pub fn probe(&mut self, key: Key, now: Instant) {
+    pub(crate) fn probe(&mut self, key: Key, now: Instant) {
         let transaction = self.new_transaction(key);
         let Some(session) = self.sessions.get_mut(key).filter(|session| session.is_connected()) else { return };
         if let Some((path, request)) = session.agent.probe(transaction, self.tie_breaker, now) {
@@ -187,17 +187,17 @@ impl Demux {
 
     /// When the session was last heard on its selected path, by a valid check, SRTP or SRTCP. `None` while it has no
     /// selected path.
-    pub fn heard(&self, key: Key) -> Option<Instant> {
+    pub(crate) fn heard(&self, key: Key) -> Option<Instant> {
         self.sessions.get(key)?.selected_heard()
     }
 
     /// The session that has proven this path.
-    pub fn owner(&self, path: &FiveTuple) -> Option<Key> {
+    pub(crate) fn owner(&self, path: &FiveTuple) -> Option<Key> {
         self.claim_by_path.get(path).filter(|claim| claim.proven).map(|claim| claim.key)
     }
 
     /// Asks for one [`Event::Heard`], when the session is next heard on its selected path.
-    pub fn report_when_heard(&mut self, key: Key) {
+    pub(crate) fn report_when_heard(&mut self, key: Key) {
         if let Some(session) = self.sessions.get_mut(key) {
             session.reports_when_heard = true;
         }

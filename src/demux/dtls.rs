@@ -14,7 +14,7 @@ impl Demux {
     /// Returns where a DTLS datagram of the peer goes, and keeps it to repeat it until the client has answered. `None`:
     /// do not send it.
     #[must_use = "the datagram goes to this path and to no other"]
-    pub fn send_dtls(&mut self, key: Key, datagram: &[u8], now: Instant) -> Option<FiveTuple> {
+    pub(crate) fn send_dtls(&mut self, key: Key, datagram: &[u8], now: Instant) -> Option<FiveTuple> {
         let session = self.sessions.get_mut(key).filter(|session| !session.is_over())?;
         let path = session.handshake_path()?;
         if !session.handshake.send(path, datagram, now) {
@@ -28,7 +28,7 @@ impl Demux {
 
     /// DTLS has completed: selects the path that the whole handshake went over, or begins to check the latest one. Call
     /// it after the peer's last flight was sent.
-    pub fn connected(&mut self, key: Key, now: Instant) {
+    pub(crate) fn connected(&mut self, key: Key, now: Instant) {
         let Some(session) = self.sessions.get_mut(key).filter(|session| !session.is_over()) else {
             return;
         };
@@ -46,7 +46,7 @@ impl Demux {
     }
 
     /// DTLS data of a connected session has passed its authentication, so the client has our last flight.
-    pub fn decrypted(&mut self, key: Key) {
+    pub(crate) fn decrypted(&mut self, key: Key) {
         if let Some(session) = self.sessions.get_mut(key).filter(|session| session.is_connected()) {
             session.handshake.settle();
         }

@@ -19,5 +19,5 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub use demultiplexed::{Demultiplexed, Event, Facts, Key};
-pub use demultiplexer::Demux;
+pub(crate) use demultiplexed::{Demultiplexed, Event, Facts, Key};
+pub(crate) use demultiplexer::Demux;

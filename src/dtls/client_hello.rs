@@ -105,7 +105,7 @@ impl Reassembly {
     }
 
     /// The message. Bytes that have not been received yet are 0.
-    pub fn message(&self) -> &[u8] {
+    pub(crate) fn message(&self) -> &[u8] {
         &self.message
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! A publisher's packet is decrypted and parsed once ([`Packet`], [`codec`]) and kept for about a second in each worker
 //! that has viewers of it ([`History`]). Each viewer's [`OutboundTrack`] reads packets from there and writes them into
-//! the viewer's own continuous RTP stream ([`Splice`]). This module gets the bytes and the time as arguments and
-//! returns values; it uses no socket and no clock.
+//! the viewer's own continuous RTP stream ([`Splice`](splice::Splice)). This module gets the bytes and the time as
+//! arguments and returns values; it uses no socket and no clock.
 
 pub mod codec;
 mod header_extensions;
@@ -17,15 +17,16 @@ mod rtp_header;
 mod source;
 mod splice;
 
-pub use header_extensions::{ExtensionIds, HeaderExtensions, LONGEST_MID, PersistentExtensions};
-pub use history::{CacheLimits, CachedFrames, Get, History, HistoryLimits};
-pub use keyframes::{ANSWER_TIME, KeyframeAssembler, KeyframeGate, REQUEST_INTERVAL, SetsSource};
-pub use outbound_track::{
-    BURST_OCTETS, Counts, FirstNumbers, Negotiated, OutboundTrack, OutboundTrackConfig, RESENDS_PER_PACKET, Resend,
-    TrackState, Written, catch_up_time,
-};
+pub use header_extensions::{ExtensionIds, HeaderExtensions};
+pub(crate) use header_extensions::{LONGEST_MID, PersistentExtensions};
+pub use history::{CacheLimits, History, HistoryLimits};
+pub(crate) use history::{CachedFrames, Get};
+pub use keyframes::KeyframeAssembler;
+pub(crate) use keyframes::{ANSWER_TIME, KeyframeGate, SetsSource};
+pub use outbound_track::{BURST_OCTETS, FirstNumbers, Negotiated, OutboundTrack, OutboundTrackConfig, Written};
+pub(crate) use outbound_track::{Counts, TrackState, catch_up_time};
 pub use packet::Packet;
-pub use playout_delay::{DelayRamp, PlayoutDelay};
-pub use repair_delay::RepairBuffer;
-pub use source::{Epoch, LayerId, Source, SourceIndex, epoch};
-pub use splice::{Labels, Origin, Place, Splice, Start};
+pub(crate) use playout_delay::{DelayRamp, PlayoutDelay};
+pub(crate) use repair_delay::RepairBuffer;
+pub use source::LayerId;
+pub(crate) use source::{Epoch, Source, epoch};

@@ -60,17 +60,17 @@ impl Packet {
     }
 
     /// Which packet this is: two packets with the same source are the same packet.
-    pub fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> Source {
         Source { epoch: self.epoch, layer: self.layer, index: self.index }
     }
 
     /// The publisher's payload type of the media itself, with or without copies of earlier packets.
-    pub fn media_payload_type(&self) -> u8 {
+    pub(crate) fn media_payload_type(&self) -> u8 {
         self.redundancy.map_or(self.payload_type & !LEADING, Redundancy::carries)
     }
 
     /// The packet's own payload, without copies of earlier ones.
-    pub fn own_payload(&self) -> &[u8] {
+    pub(crate) fn own_payload(&self) -> &[u8] {
         self.redundancy.map_or(&self.payload[..], |redundancy| redundancy.own(&self.payload))
     }
 }

@@ -34,7 +34,7 @@ const SHRINKAGE: f64 = 0.1;
 
 /// The playout delay that one path needs, from the losses on it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct PlayoutDelay {
+pub(crate) struct PlayoutDelay {
     losses: u64,
     since: Option<Instant>,
     /// The highest need in the current period of [`STAYS`] and in the one before. The delay does not follow each
@@ -46,7 +46,7 @@ pub struct PlayoutDelay {
 
 impl PlayoutDelay {
     /// Notes that this many packets were missed on a path where a repair takes this long after the request.
-    pub fn on_losses(&mut self, losses: u64, repair: Duration, now: Instant) {
+    pub(crate) fn on_losses(&mut self, losses: u64, repair: Duration, now: Instant) {
         let passed = |since: Option<Instant>| since.map_or(Duration::MAX, |since| now.saturating_duration_since(since));
         let (few, window) = if repair >= SLOW { (FEW_SLOW, WINDOW_SLOW) } else { (FEW, WINDOW) };
         if passed(self.since) > window {
@@ -67,7 +67,7 @@ impl PlayoutDelay {
     }
 
     /// The playout delay needed now; zero where no repairs are needed.
-    pub fn need(&self, now: Instant) -> Duration {
+    pub(crate) fn need(&self, now: Instant) -> Duration {
         let needed = self.until.is_some_and(|until| now < until);
         if needed { self.needs[0].max(self.needs[1]) } else { Duration::ZERO }
     }
@@ -75,14 +75,14 @@ impl PlayoutDelay {
 
 /// Changes a viewer's playout delay gradually, without a gap or a jump.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct DelayRamp {
+pub(crate) struct DelayRamp {
     held: Duration,
     at: Option<Instant>,
 }
 
 impl DelayRamp {
     /// The playout delay to announce now, on the way to `least`.
-    pub fn toward(&mut self, least: Duration, now: Instant) -> Duration {
+    pub(crate) fn toward(&mut self, least: Duration, now: Instant) -> Duration {
         let before = self.at.replace(now).filter(|_| !self.held.is_zero());
         let passed = before.map_or(Duration::ZERO, |before| now.saturating_duration_since(before));
         let grown = (self.held + passed.mul_f64(GROWTH)).max(STEP);
@@ -92,19 +92,19 @@ impl DelayRamp {
     }
 
     /// The same before the first frame was shown: the delay can change at once.
-    pub fn begin(&mut self, least: Duration, now: Instant) -> Duration {
+    pub(crate) fn begin(&mut self, least: Duration, now: Instant) -> Duration {
         (self.held, self.at) = (least, Some(now));
         least
     }
 
     /// The current playout delay.
-    pub fn held(&self) -> Duration {
+    pub(crate) fn held(&self) -> Duration {
         self.held
     }
 
     /// True when the playout delay is zero.
     #[inline]
-    pub fn is_zero(&self) -> bool {
+    pub(crate) fn is_zero(&self) -> bool {
         self.held.is_zero()
     }
 }

@@ -24,7 +24,7 @@ const TOGETHER: Duration = Duration::from_millis(1);
 
 /// The delayed packets of one track.
 #[derive(Debug, Default)]
-pub struct RepairBuffer {
+pub(crate) struct RepairBuffer {
     /// In the order of the publisher's RTP stream; each is due no earlier than the one before it.
     waiting: VecDeque<Held>,
     /// Packets below this index have passed, or are late.
@@ -40,19 +40,19 @@ struct Held {
 impl RepairBuffer {
     /// True when no packet waits.
     #[inline]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
     /// Notes a packet that passes without waiting.
     #[inline]
-    pub fn pass(&mut self, index: SourceIndex) {
+    pub(crate) fn pass(&mut self, index: SourceIndex) {
         self.passed = self.passed.max(index);
     }
 
     /// Delays a packet by this long after its arrival. A packet that was missing is put in its place before the packets
     /// that already wait. Each packet passes once.
-    pub fn put(&mut self, packet: Packet, hold: Duration) {
+    pub(crate) fn put(&mut self, packet: Packet, hold: Duration) {
         let place = self.waiting.partition_point(|waiting| waiting.packet.index < packet.index);
         let due = if packet.index < self.passed {
             packet.received
@@ -71,7 +71,7 @@ impl RepairBuffer {
     }
 
     /// The next packet that is due, as if it arrived now.
-    pub fn pop(&mut self, now: Instant) -> Option<Packet> {
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<Packet> {
         let is_due = |first: &mut Held| first.due <= now + TOGETHER;
         let Held { mut packet, .. } = self.waiting.pop_front_if(is_due)?;
         self.pass(packet.index);
@@ -80,17 +80,17 @@ impl RepairBuffer {
     }
 
     /// Passes all packets now, because no more packets follow.
-    pub fn drain(&mut self, now: Instant) -> impl Iterator<Item = Packet> {
+    pub(crate) fn drain(&mut self, now: Instant) -> impl Iterator<Item = Packet> {
         self.waiting.drain(..).map(move |Held { packet, .. }| Packet { received: now, ..packet })
     }
 
     /// When the next packet is due.
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.waiting.front().map(|first| first.due)
     }
 
     /// Forgets the packets that wait, because another RTP stream begins.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.waiting.clear();
         self.passed = 0;
     }

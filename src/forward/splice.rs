@@ -20,68 +20,68 @@ pub(super) const PAST_SEGMENTS: usize = 64;
 
 /// The payload types of a segment's packets: the publisher's and the viewer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Labels {
+pub(crate) struct Labels {
     /// The publisher's payload type. Packets with another one do not carry the segment's media.
-    pub source: u8,
+    pub(crate) source: u8,
     /// The viewer's payload type for it.
-    pub payload_type: u8,
+    pub(crate) payload_type: u8,
     /// The viewer's payload type for resends (RFC 4588 8.1).
-    pub rtx_payload_type: Option<u8>,
+    pub(crate) rtx_payload_type: Option<u8>,
     /// The last 32 bits of the index of the source packet at which the viewer began, kept across numbers that were left
     /// out.
-    pub begun: u32,
+    pub(crate) begun: u32,
 }
 
 /// Where a new segment begins.
 #[derive(Clone, Copy, Debug)]
-pub struct Start {
+pub(crate) struct Start {
     /// Its first source packet, which gets the next number.
-    pub source: Source,
+    pub(crate) source: Source,
     /// The RTP timestamp of that packet in the publisher's RTP stream.
-    pub timestamp: u32,
+    pub(crate) timestamp: u32,
     /// RTP clock ticks between the newest timestamp sent and this packet's; at least 1 is used.
-    pub gap: u32,
+    pub(crate) gap: u32,
     /// The payload types of its packets.
-    pub labels: Labels,
+    pub(crate) labels: Labels,
     /// Added to PictureID and TL0PICIDX in its packets' payloads.
-    pub shift: PictureIds,
+    pub(crate) shift: PictureIds,
     /// The speed of a replay as a multiple of real time, by which timestamps are compressed. `None` for live.
-    pub speed: Option<NonZeroU32>,
+    pub(crate) speed: Option<NonZeroU32>,
 }
 
 /// A packet's place in the viewer's RTP stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Place {
     /// The packet index: rollover count and sequence number in 48 bits (RFC 3711 3.3.1).
-    pub index: u64,
+    pub(crate) index: u64,
     /// The RTP timestamp in the viewer's RTP stream.
-    pub timestamp: u32,
+    pub(crate) timestamp: u32,
     /// The payload types of its segment.
-    pub labels: Labels,
+    pub(crate) labels: Labels,
     /// Added to PictureID and TL0PICIDX in its payload.
-    pub shift: PictureIds,
+    pub(crate) shift: PictureIds,
 }
 
 /// The source packet that a sequence number stands for.
 #[derive(Clone, Copy, Debug)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// The source packet.
-    pub source: Source,
+    pub(crate) source: Source,
     /// The whole packet index.
-    pub index: u64,
+    pub(crate) index: u64,
     segment: Segment,
 }
 
 impl Origin {
     /// The place that the source packet, which has this timestamp, was given with this number.
-    pub fn place(&self, timestamp: u32) -> Place {
+    pub(crate) fn place(&self, timestamp: u32) -> Place {
         self.segment.place(self.index, timestamp)
     }
 }
 
 /// One viewer's RTP stream of one track.
 #[derive(Clone, Debug)]
-pub struct Splice {
+pub(crate) struct Splice {
     current: Option<Segment>,
     past: VecDeque<Segment>,
     /// The number after the highest one given away.
@@ -144,13 +144,13 @@ impl Segment {
 impl Splice {
     /// An empty RTP stream that begins with this number and timestamp. The number should be below 2^15, so that losing
     /// the first packets cannot make the receiver's rollover count wrong (RFC 3711 3.3.1).
-    pub fn new(first_index: u64, timestamp: u32) -> Self {
+    pub(crate) fn new(first_index: u64, timestamp: u32) -> Self {
         Self { current: None, past: VecDeque::new(), next_index: first_index, newest_timestamp: timestamp }
     }
 
     /// Begins a new segment: its first packet gets the next number, and the timestamp advances by the gap. Numbers that
     /// earlier segments reserved for packets that never arrived are reused.
-    pub fn splice(&mut self, start: Start) -> Place {
+    pub(crate) fn splice(&mut self, start: Start) -> Place {
         // The next number and those after it are not given away yet, so no packet was sent in a segment that begins
         // there.
         while self.current.is_some_and(|segment| segment.first_index >= self.next_index) {
@@ -172,7 +172,7 @@ impl Splice {
 
     /// Changes the compression of timestamps from this source packet on, which was not sent yet: numbers continue
     /// unchanged, and its timestamp is `gap` after the newest. Returns that timestamp.
-    pub fn recompress(
+    pub(crate) fn recompress(
         &mut self,
         source: Source,
         place: Place,
@@ -199,7 +199,7 @@ impl Splice {
     /// for a packet of another publisher or layer, before a segment's first packet, skipped, or too old. The number is
     /// given away only by [`Splice::advance`].
     #[inline]
-    pub fn place_of(&self, source: Source, timestamp: u32) -> Option<Place> {
+    pub(crate) fn place_of(&self, source: Source, timestamp: u32) -> Option<Place> {
         let current = self.current.as_ref()?;
         match current.index_of(source) {
             Some(index) => Some(current.place(index, timestamp)),
@@ -222,7 +222,7 @@ impl Splice {
     /// Gives the number of this place away, because the packet is about to be sent. True when its timestamp is the
     /// newest.
     #[inline]
-    pub fn advance(&mut self, place: Place) -> bool {
+    pub(crate) fn advance(&mut self, place: Place) -> bool {
         self.next_index = self.next_index.max(place.index + 1);
         let newest = place.timestamp.wrapping_sub(self.newest_timestamp) as i32 > 0;
         if newest {
@@ -234,7 +234,7 @@ impl Splice {
     /// Leaves out a packet that needs no number, such as one of padding only, and renumbers the later ones without a
     /// hole. False when later packets already have their numbers, so that it must be sent empty or the receiver would
     /// miss it; or when it has no place.
-    pub fn skip(&mut self, source: Source) -> bool {
+    pub(crate) fn skip(&mut self, source: Source) -> bool {
         let Some(segment) = self.current else { return false };
         let Some(index) = segment.index_of(source) else { return false };
         if index < self.next_index {
@@ -252,7 +252,7 @@ impl Splice {
 
     /// The packet that was sent with the sequence number that a NACK names (RFC 4585 6.2.1): the latest number given
     /// away that ends in these 16 bits. `None` when it is not one of the last 2^15, or its segment is forgotten.
-    pub fn origin_of(&self, sequence: u16) -> Option<Origin> {
+    pub(crate) fn origin_of(&self, sequence: u16) -> Option<Origin> {
         let highest = self.next_index.checked_sub(1)?;
         let age = (highest as u16).wrapping_sub(sequence);
         if age >= 1 << 15 {
@@ -264,34 +264,34 @@ impl Splice {
     }
 
     /// True when this number is higher than every number given away.
-    pub fn is_ahead(&self, place: Place) -> bool {
+    pub(crate) fn is_ahead(&self, place: Place) -> bool {
         place.index >= self.next_index
     }
 
     /// How many numbers before this one have not been given away: the hole that sending it would leave.
-    pub fn hole_before(&self, place: Place) -> u64 {
+    pub(crate) fn hole_before(&self, place: Place) -> u64 {
         place.index.saturating_sub(self.next_index)
     }
 
     /// A source timestamp of the current segment in the viewer's RTP stream, for sender reports (RFC 3550 6.4.1).
     /// `None` before anything was sent, and for compressed timestamps, which do not measure time.
-    pub fn map_timestamp(&self, timestamp: u32) -> Option<u32> {
+    pub(crate) fn map_timestamp(&self, timestamp: u32) -> Option<u32> {
         let live = self.current.filter(|segment| segment.compression.is_none())?;
         Some(timestamp.wrapping_add(live.timestamp_offset))
     }
 
     /// The epoch and layer that the current segment follows.
-    pub fn current_source(&self) -> Option<(Epoch, LayerId)> {
+    pub(crate) fn current_source(&self) -> Option<(Epoch, LayerId)> {
         self.current.map(|segment| (segment.first.epoch, segment.first.layer))
     }
 
     /// The number after the highest one given away.
-    pub fn next_index(&self) -> u64 {
+    pub(crate) fn next_index(&self) -> u64 {
         self.next_index
     }
 
     /// The newest timestamp given away.
-    pub fn newest_timestamp(&self) -> u32 {
+    pub(crate) fn newest_timestamp(&self) -> u32 {
         self.newest_timestamp
     }
 

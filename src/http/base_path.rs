@@ -81,7 +81,7 @@ impl BasePath {
     }
 
     /// What stands in front of the relay's paths: nothing, or a path without a slash at its end.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         self.0.as_deref().unwrap_or_default()
     }
 

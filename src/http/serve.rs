@@ -10,7 +10,7 @@ use super::shared::node::Node;
 
 impl Node {
     /// Serves everything, or everything but the API, metrics and health, until `stop` completes.
-    pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
         let routes = self.base_path.beneath(routes::public(&self));
         let events = self.media.events();
         tokio::select! {
@@ -20,7 +20,7 @@ impl Node {
     }
 
     /// Serves the API, metrics and health alone, until `stop` completes.
-    pub async fn serve_admin(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
+    pub(crate) async fn serve_admin(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
         let routes = self.base_path.beneath(routes::for_operators_alone(&self));
         accept::serve(listener, routes, self.entry(), stop).await;
     }

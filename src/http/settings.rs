@@ -19,7 +19,7 @@ use crate::setting;
 #[derive(clap::Args)]
 #[group(skip)]
 #[command(next_help_heading = "http")]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Address and port of pages, WHIP and WHEP
     #[arg(id = "http.listen", long = "http", env = "SLUICE_HTTP", value_name = "ADDR:PORT")]
     #[arg(value_parser = setting::address, default_value = "0.0.0.0:8080")]

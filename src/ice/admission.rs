@@ -4,9 +4,9 @@ use super::credentials::Credentials;
 
 /// What the checks of a client must prove: the credentials of both sides, from the answer and the offer.
 #[derive(Clone)]
-pub struct Admission {
+pub(crate) struct Admission {
     /// The relay's, from the answer.
-    pub local: Credentials,
+    pub(crate) local: Credentials,
     /// The client's, from the offer.
-    pub remote: Credentials,
+    pub(crate) remote: Credentials,
 }

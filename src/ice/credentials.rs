@@ -32,7 +32,7 @@ impl Credentials {
     /// # Errors
     ///
     /// When one has a length or a character that RFC 8839 5.4 does not allow.
-    pub fn parse(ufrag: &str, pwd: &str) -> Result<Self, InvalidCredentials> {
+    pub(crate) fn parse(ufrag: &str, pwd: &str) -> Result<Self, InvalidCredentials> {
         if !is_ice_text(ufrag, 4) {
             return Err(InvalidCredentials::Ufrag);
         }

@@ -8,6 +8,6 @@ mod credentials;
 mod generation;
 pub mod stun;
 
-pub use admission::Admission;
+pub(crate) use admission::Admission;
 pub use credentials::Credentials;
-pub use credentials::InvalidCredentials;
+pub(crate) use credentials::InvalidCredentials;

@@ -29,7 +29,7 @@ const FINGERPRINT_MASK: u32 = 0x5354_554e;
 const MAX_LENGTH: usize = 1_500;
 
 /// The 96 bits that pair an answer with its request.
-pub type Transaction = [u8; 12];
+pub(crate) type Transaction = [u8; 12];
 
 /// What a message is, as far as the relay acts on it.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -111,7 +111,7 @@ impl<'a> Message<'a> {
 
     /// The relay's ufrag in the USERNAME, `local:remote`; `None` if the message has no MESSAGE-INTEGRITY at all or if
     /// the ufrag is not 4 to 256 ICE characters (RFC 8445 5.3). Whether the integrity holds is not checked.
-    pub fn local_ufrag(&self) -> Option<&'a str> {
+    pub(crate) fn local_ufrag(&self) -> Option<&'a str> {
         let username = std::str::from_utf8(self.username.filter(|_| self.is_signed())?).ok()?;
         let (local, _remote) = username.split_once(':')?;
         is_ice_text(local, 4).then_some(local)

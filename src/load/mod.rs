@@ -19,4 +19,4 @@ mod viewer;
 
 pub use command::run;
 pub use config::Config;
-pub use report::Report;
+pub(crate) use report::Report;

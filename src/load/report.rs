@@ -16,71 +16,71 @@ const BUSY: f64 = 0.85;
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Viewers that should join.
-    pub viewers: usize,
+    pub(crate) viewers: usize,
     /// Viewers that received media.
-    pub joined: usize,
+    pub(crate) joined: usize,
     /// Viewers whose session the relay ended.
-    pub ended: usize,
+    pub(crate) ended: usize,
     /// Streams that they shared.
-    pub streams: u32,
+    pub(crate) streams: u32,
     /// Packets per second in each stream, as configured.
-    pub packets_per_second: u32,
+    pub(crate) packets_per_second: u32,
     /// Packets in a burst.
-    pub burst: u32,
+    pub(crate) burst: u32,
     /// Bytes of payload in a packet.
-    pub payload_bytes: u16,
+    pub(crate) payload_bytes: u16,
     /// How long packets were counted.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
     /// From the request for a session to the DTLS connection. Some 200 ms of it are the clients' own: webrtc-rs's ICE
     /// nominates a pair at a timer.
-    pub connect_ms: Option<Spread>,
+    pub(crate) connect_ms: Option<Spread>,
     /// From the request for a session to the first packet.
-    pub join_ms: Option<Spread>,
+    pub(crate) join_ms: Option<Spread>,
     /// Packets published while counting; `None` if another client published.
-    pub published: Option<u64>,
+    pub(crate) published: Option<u64>,
     /// Packets that the joined viewers should have received.
-    pub expected: u64,
+    pub(crate) expected: u64,
     /// Distinct packets that they received.
-    pub delivered: u64,
+    pub(crate) delivered: u64,
     /// `expected` minus `delivered`.
-    pub lost: u64,
+    pub(crate) lost: u64,
     /// Packets received more than once.
-    pub repeated: u64,
+    pub(crate) repeated: u64,
     /// Packets with SSRCs that the answers do not name.
-    pub stray: u64,
+    pub(crate) stray: u64,
     /// Among the decrypted packets, those that differ from what was sent.
-    pub damaged: u64,
+    pub(crate) damaged: u64,
     /// Part of `lost`: what the kernel dropped at the clients' own sockets, because this process was too slow.
-    pub dropped_at_clients: Option<u64>,
+    pub(crate) dropped_at_clients: Option<u64>,
     /// Bursts that this process was too slow to send.
-    pub skipped_bursts: u64,
+    pub(crate) skipped_bursts: u64,
     /// From sending by the publisher to reception by the kernel, for viewers that decrypt.
-    pub delay_ms: Option<Spread>,
+    pub(crate) delay_ms: Option<Spread>,
     /// CPU time of the relay while packets were counted, user and system.
-    pub cpu_seconds: Option<f64>,
+    pub(crate) cpu_seconds: Option<f64>,
     /// CPU time per delivered packet.
-    pub cpu_us_per_packet: Option<f64>,
+    pub(crate) cpu_us_per_packet: Option<f64>,
     /// Memory of the relay before the viewers joined.
-    pub memory_before_bytes: Option<u64>,
+    pub(crate) memory_before_bytes: Option<u64>,
     /// Memory of the relay after counting.
-    pub memory_after_bytes: Option<u64>,
+    pub(crate) memory_after_bytes: Option<u64>,
     /// Additional memory per joined viewer.
-    pub memory_bytes_per_viewer: Option<u64>,
+    pub(crate) memory_bytes_per_viewer: Option<u64>,
     /// Share of one CPU that this process used.
-    pub load_cpu_share: Option<f64>,
+    pub(crate) load_cpu_share: Option<f64>,
 }
 
 /// A distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Spread {
+pub(crate) struct Spread {
     /// The median.
-    pub p50: f64,
+    pub(crate) p50: f64,
     /// The 99th percentile.
-    pub p99: f64,
+    pub(crate) p99: f64,
     /// The maximum.
-    pub max: f64,
+    pub(crate) max: f64,
     /// Number of values.
-    pub count: usize,
+    pub(crate) count: usize,
 }
 
 /// What a report is made from.
@@ -146,7 +146,7 @@ impl Sources<'_> {
 
 impl Spread {
     /// The distribution of these values, if there are any.
-    pub fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
+    pub(crate) fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.collect();
         values.sort_unstable_by(f64::total_cmp);
         let at = |share: f64| values.get(((values.len() as f64 * share).ceil() as usize).saturating_sub(1)).copied();

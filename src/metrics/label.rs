@@ -9,7 +9,7 @@ use crate::name::Role;
 
 /// One instrument for each value of a label: `rtp_packets[Direction::In][Medium::Video].inc_by(7)`.
 #[derive(Clone, Debug)]
-pub struct Family<L, M> {
+pub(crate) struct Family<L, M> {
     instruments: Vec<M>,
     label: PhantomData<fn(L)>,
 }
@@ -31,7 +31,7 @@ impl<L: Label, M> Index<L> for Family<L, M> {
 
 mod http;
 
-pub use http::{Closing, ConnectionKind, NoPlace};
+pub(crate) use http::{Closing, ConnectionKind, NoPlace};
 
 impl Label for Role {
     const NAME: &'static str = "role";
@@ -48,7 +48,7 @@ impl Label for Role {
 
 label! {
     /// Which way something crossed the relay's sockets.
-    Direction = "direction" {
+    pub(crate) Direction = "direction" {
         /// To the relay.
         In = "in",
         /// From the relay.
@@ -58,7 +58,7 @@ label! {
 
 label! {
     /// What an RTP packet carries.
-    Medium = "kind" {
+    pub Medium = "kind" {
         /// Audio.
         Audio = "audio",
         /// Video.
@@ -68,7 +68,7 @@ label! {
 
 label! {
     /// How far a session has come.
-    SessionState = "state" {
+    pub(crate) SessionState = "state" {
         /// Answered by HTTP, no valid STUN seen yet.
         Waiting = "waiting",
         /// Valid STUN seen, DTLS not completed.
@@ -80,7 +80,7 @@ label! {
 
 label! {
     /// A stretch of a session's way from the POST to media.
-    Phase = "phase" {
+    pub(crate) Phase = "phase" {
         /// From the POST to its 201.
         Answer = "answer",
         /// From the 201 to the first valid STUN.
@@ -94,7 +94,7 @@ label! {
 
 label! {
     /// What came of a keyframe request to a publisher.
-    Answer = "answer" {
+    pub(crate) Answer = "answer" {
         /// A keyframe within half a second.
         Obeyed = "obeyed",
         /// None.
@@ -104,7 +104,7 @@ label! {
 
 label! {
     /// What a viewer's event stream tells, by its name in WHEP.
-    EventName = "event" {
+    pub(crate) EventName = "event" {
         /// The stream has a publisher.
         Active = "active",
         /// It has none, or one that is not heard.
@@ -114,7 +114,7 @@ label! {
 
 label! {
     /// How a stream came to another publisher.
-    Takeover = "by" {
+    pub(crate) Takeover = "by" {
         /// A newer publisher.
         Publisher = "publisher",
         /// The standby, because the live publisher had gone or fallen silent.
@@ -124,7 +124,7 @@ label! {
 
 label! {
     /// What became of a packet that a viewer asked for again.
-    Resend = "outcome" {
+    pub(crate) Resend = "outcome" {
         /// Sent on the retransmission SSRC (RFC 4588).
         Rtx = "rtx",
         /// Sent again bit by bit on the media SSRC.
@@ -138,7 +138,7 @@ label! {
 
 label! {
     /// Why a POST got no session although its offer may have been good.
-    Refusal = "reason" {
+    pub(crate) Refusal = "reason" {
         /// The relay has as many sessions as it may.
         MaxSessions = "max_sessions",
         /// The stream has as many viewers as it may.
@@ -154,7 +154,7 @@ label! {
 
 label! {
     /// A limit that an operator can set.
-    LimitName = "limit" {
+    pub(crate) LimitName = "limit" {
         /// Sessions of the whole relay.
         Sessions = "max_sessions",
         /// Viewers of one stream.
@@ -168,7 +168,7 @@ label! {
 
 label! {
     /// Which part of the HTTP interface a request was for.
-    Route = "route" {
+    pub(crate) Route = "route" {
         /// A WHIP endpoint.
         Whip = "whip",
         /// A WHEP endpoint.
@@ -185,7 +185,7 @@ label! {
 label! {
     /// How an HTTP request went: what was done by its class, what was refused by its status code, so that a wrong token
     /// and a relay that is full are told apart. Codes that are not listed are counted by their class.
-    Status = "status" {
+    pub(crate) Status = "status" {
         /// Done.
         Success = "2xx",
         /// Elsewhere, or not modified.
@@ -229,7 +229,7 @@ label! {
 
 impl Status {
     /// The label of an HTTP status code.
-    pub fn of(status: u16) -> Self {
+    pub(crate) fn of(status: u16) -> Self {
         let exact = Self::ALL.iter().find(|label| label.as_str().parse() == Ok(status));
         exact.copied().unwrap_or(match status {
             ..300 => Self::Success,

@@ -14,7 +14,7 @@ use crate::label::Label as _;
 use crate::name::StreamName;
 
 /// The label of all streams that are not exposed by name; no stream's name has parentheses.
-pub const OTHERS: &str = "(other)";
+pub(crate) const OTHERS: &str = "(other)";
 
 /// The metrics of all streams. Workers write when sessions join and leave and once per second; a scrape reads.
 pub(super) struct Streams {
@@ -37,13 +37,13 @@ struct Families {
 /// The metrics of one stream, or those that all others share. Its series exist as long as this.
 pub struct StreamMetrics {
     /// Connected viewers.
-    pub viewers: IntGauge,
+    pub(crate) viewers: IntGauge,
     /// Bytes of RTP packets, header to authentication tag, from its publisher (in) and to its viewers (out).
-    pub bytes: Family<Direction, IntCounter>,
+    pub(crate) bytes: Family<Direction, IntCounter>,
     /// Packets of its publisher that were lost.
-    pub lost: Family<Medium, IntCounter>,
+    pub(crate) lost: Family<Medium, IntCounter>,
     /// Packets of its publisher that arrived after a NACK, or as copies in later packets.
-    pub repaired: Family<Medium, IntCounter>,
+    pub(crate) repaired: Family<Medium, IntCounter>,
     /// `None` for what the others share, because neither jitter nor keyframe intervals can be summed.
     own: Option<Own>,
 }
@@ -164,7 +164,7 @@ impl StreamMetrics {
     }
 
     /// Removes the series that exist only while the stream has a publisher.
-    pub fn end_publisher(&self) {
+    pub(crate) fn end_publisher(&self) {
         if let Some(Own { name, families, .. }) = &self.own {
             families.end_publisher(name.as_str());
         }

@@ -8,17 +8,17 @@ use tokio::sync::broadcast;
 
 impl Handle {
     /// What happens to streams and sessions from now on.
-    pub fn events(&self) -> broadcast::Receiver<Event> {
+    pub(crate) fn events(&self) -> broadcast::Receiver<Event> {
         self.shared().events.follow()
     }
 
     /// A stream, if it has a publisher or a viewer.
-    pub fn stream(&self, stream: &StreamName) -> Option<StreamInfo> {
+    pub(crate) fn stream(&self, stream: &StreamName) -> Option<StreamInfo> {
         self.shared().registry.info(stream)
     }
 
     /// Whether a stream has a publisher.
-    pub fn publisher(&self, stream: &StreamName) -> PublisherState {
+    pub(crate) fn publisher(&self, stream: &StreamName) -> PublisherState {
         let registry = &self.shared().registry;
         match registry.live(stream).map(|live| live.lost) {
             Some(None) => PublisherState::Live,

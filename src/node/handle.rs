@@ -43,13 +43,13 @@ pub enum PatchError {
 #[derive(Clone, Debug)]
 pub struct SessionInfo {
     /// Publisher or viewer.
-    pub role: Role,
+    pub(crate) role: Role,
     /// Its stream.
-    pub stream: StreamName,
+    pub(crate) stream: StreamName,
     /// Strong entity tag of its ICE session, with quotes.
-    pub etag: String,
+    pub(crate) etag: String,
     /// The credential that created it.
-    pub credential: Credential,
+    pub(crate) credential: Credential,
 }
 
 impl Handle {
@@ -58,7 +58,7 @@ impl Handle {
     }
 
     /// The way to these workers.
-    pub fn of(workers: &Workers) -> Self {
+    pub(crate) fn of(workers: &Workers) -> Self {
         Self::new(workers.shared())
     }
 
@@ -79,27 +79,27 @@ impl Handle {
     }
 
     /// True if viewers' data messages reach their publisher.
-    pub fn hears_viewers(&self) -> bool {
+    pub(crate) fn hears_viewers(&self) -> bool {
         self.shared.config.viewer_messages
     }
 
     /// The UDP port on which media arrives.
-    pub fn media_port(&self) -> u16 {
+    pub(crate) fn media_port(&self) -> u16 {
         self.shared.media_port
     }
 
     /// True while the node accepts new sessions.
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         !self.shared.draining.load(Ordering::Relaxed)
     }
 
     /// How long a worker has been stuck, if that makes the relay unhealthy.
-    pub fn stuck(&self) -> Option<Duration> {
+    pub(crate) fn stuck(&self) -> Option<Duration> {
         self.shared.health.stuck()
     }
 
     /// Rejects new sessions from now on.
-    pub fn drain(&self) {
+    pub(crate) fn drain(&self) {
         self.shared.draining.store(true, Ordering::Relaxed);
     }
 

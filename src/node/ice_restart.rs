@@ -28,11 +28,11 @@ pub struct Restart {
 #[derive(Debug)]
 pub struct Patched {
     /// What the fragment tells the client.
-    pub local: Credentials,
+    pub(crate) local: Credentials,
     /// The relay's candidates.
-    pub candidates: Vec<SocketAddr>,
+    pub(crate) candidates: Vec<SocketAddr>,
     /// Entity tag of the new ICE session, with quotes.
-    pub etag: String,
+    pub(crate) etag: String,
 }
 
 impl Handle {

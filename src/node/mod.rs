@@ -15,7 +15,9 @@ mod records;
 #[cfg(test)]
 mod tests;
 
-pub use create_request::{Create, CreateError, Created};
-pub use handle::{Handle, PatchError, SessionInfo};
-pub use ice_restart::{Patched, Restart};
+pub(crate) use create_request::Created;
+pub use create_request::{Create, CreateError};
+pub use handle::Handle;
+pub(crate) use handle::{PatchError, SessionInfo};
+pub use ice_restart::Restart;
 pub use offline::Offline;

@@ -13,7 +13,7 @@ impl Handle {
     }
 
     /// The records of all sessions that live, and of those that ended lately.
-    pub fn records(&self) -> Vec<Arc<SessionRecord>> {
+    pub(crate) fn records(&self) -> Vec<Arc<SessionRecord>> {
         let (mut records, ended) = (self.shared().pending_sessions.records(), self.shared().ended.all());
         // One that ended between the two looks is among both.
         records.retain(|living| !ended.iter().any(|record| record.id == living.id));

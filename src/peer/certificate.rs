@@ -54,7 +54,7 @@ impl Certificate {
     }
 
     /// The value of `a=fingerprint:sha-256` (RFC 8122 5): 32 upper-case hex bytes, separated by colons.
-    pub fn fingerprint(&self) -> &str {
+    pub(crate) fn fingerprint(&self) -> &str {
         &self.0.fingerprint
     }
 

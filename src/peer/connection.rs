@@ -42,26 +42,26 @@ const SRTP_REPLAY_WINDOW: usize = 4096;
 const SRTCP_REPLAY_WINDOW: usize = 1024;
 
 /// What a peer is opened with.
-pub struct Config<'a> {
+pub(crate) struct Config<'a> {
     /// The credentials of our answer.
-    pub local: &'a Credentials,
+    pub(crate) local: &'a Credentials,
     /// The credentials of the client's offer.
-    pub remote: &'a Credentials,
+    pub(crate) remote: &'a Credentials,
     /// The value of the offer's `a=fingerprint:sha-256`.
-    pub remote_fingerprint: &'a str,
+    pub(crate) remote_fingerprint: &'a str,
     /// True if our answer says `a=setup:active`: the relay sends the ClientHello.
-    pub dtls_client: bool,
+    pub(crate) dtls_client: bool,
     /// True if our answer accepts `m=application`.
-    pub application: bool,
+    pub(crate) application: bool,
     /// The role of the session; a publisher may send more on data channels than a viewer.
-    pub role: Role,
+    pub(crate) role: Role,
     /// The certificate whose fingerprint is in our answer.
-    pub certificate: &'a Certificate,
+    pub(crate) certificate: &'a Certificate,
 }
 
 /// Why a peer could not be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub(crate) enum OpenError {
     /// Credentials or fingerprint cannot be written into SDP; `sdp` refuses such an offer.
     #[error("the offer's ICE credentials or fingerprint contain characters that SDP does not allow")]
     Unwritable,
@@ -74,7 +74,7 @@ pub enum OpenError {
 }
 
 /// One session's peer connection. It gets datagrams and the time, and answers with datagrams and [`Event`]s.
-pub struct Peer {
+pub(crate) struct Peer {
     association: Association,
     application: bool,
     profile: SrtpProfile,
@@ -86,7 +86,7 @@ impl Peer {
     ///
     /// `profile` is the one SRTP profile that is offered to a DTLS client. As the DTLS client itself, a peer that is
     /// opened with GCM also offers SHA1_80 behind it, because there is no ClientHello to learn from.
-    pub fn open(config: &Config<'_>, profile: SrtpProfile, now: Instant) -> Result<Self, OpenError> {
+    pub(crate) fn open(config: &Config<'_>, profile: SrtpProfile, now: Instant) -> Result<Self, OpenError> {
         let provider = config.certificate.provider();
         let channels = config.application.then(|| Limits::of(config.role, MAX_MESSAGE_SIZE as usize));
         let crypto = KeySpy::new(Arc::clone(&provider), channels);
@@ -102,24 +102,24 @@ impl Peer {
     /// Takes a DTLS or SRTCP datagram that passed the demultiplexer. `Ok` means that it is authentic, or belongs
     /// to the handshake; with a reason when the SCTP filter dropped a part of it. An error means that all of it was
     /// dropped. Both reasons are for a counter and end no session.
-    pub fn handle_datagram(&mut self, datagram: &[u8], now: Instant) -> Result<Option<DropReason>, DropReason> {
+    pub(crate) fn handle_datagram(&mut self, datagram: &[u8], now: Instant) -> Result<Option<DropReason>, DropReason> {
         self.association.handle_datagram(datagram, selected_pair::TRANSPORT, now)
     }
 
     /// To be called once `now` has reached [`poll_timeout`](Self::poll_timeout).
-    pub fn handle_timeout(&mut self, now: Instant) {
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if self.needs_timer() {
             self.association.handle_timeout(now);
         }
     }
 
     /// When a handshake message must be repeated; `None` once connected, except with data channels.
-    pub fn poll_timeout(&mut self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&mut self) -> Option<Instant> {
         if self.needs_timer() { self.association.poll_timeout() } else { None }
     }
 
     /// The next datagram for the client: DTLS or SRTCP.
-    pub fn poll_transmit(&mut self) -> Option<BytesMut> {
+    pub(crate) fn poll_transmit(&mut self) -> Option<BytesMut> {
         while let Some((_, datagram)) = self.association.poll_transmit() {
             // STUN: a check of the constant pair, which exists only in the connection.
             if datagram.first().is_some_and(|first| *first > 3) {
@@ -130,7 +130,7 @@ impl Peer {
     }
 
     /// The next event.
-    pub fn poll_event(&mut self) -> Option<Event> {
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
         let event = self.association.poll_event();
         if let Some(Event::Connected(keys)) = &event {
             self.profile = keys.local.profile;
@@ -139,12 +139,12 @@ impl Peer {
     }
 
     /// Sends a compound RTCP packet (RFC 3550 6.1) with the next output; nothing before the keys are there.
-    pub fn send_rtcp(&mut self, packets: Compound, now: Instant) {
+    pub(crate) fn send_rtcp(&mut self, packets: Compound, now: Instant) {
         self.association.send_rtcp(packets, now);
     }
 
     /// Opens a data channel, unless the other side has opened one of this label; nothing before the keys are there.
-    pub fn open_channel(&mut self, channel: &Channel, now: Instant) {
+    pub(crate) fn open_channel(&mut self, channel: &Channel, now: Instant) {
         self.association.open_channel(channel, now);
     }
 
@@ -152,23 +152,23 @@ impl Peer {
     ///
     /// # Errors
     /// [`Unsent`]; the message is lost.
-    pub fn send_message(&mut self, label: &str, message: &ChannelMessage, now: Instant) -> Result<(), Unsent> {
+    pub(crate) fn send_message(&mut self, label: &str, message: &ChannelMessage, now: Instant) -> Result<(), Unsent> {
         self.association.send_message(label, message, now)
     }
 
     /// Ends the session and leaves a `close_notify` to be sent. No event follows.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.association.close();
     }
 
     /// The last DTLS alert in clear that arrived before the handshake was done, which may be why it failed. It is not
     /// authentic.
-    pub fn clear_alert(&self) -> Option<String> {
+    pub(crate) fn clear_alert(&self) -> Option<String> {
         self.association.clear_alert().map(|alert| alert.to_string())
     }
 
     /// The SRTP profile: the negotiated one once connected, before that the one that is offered first.
-    pub fn profile(&self) -> SrtpProfile {
+    pub(crate) fn profile(&self) -> SrtpProfile {
         self.profile
     }
 

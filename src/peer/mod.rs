@@ -18,7 +18,9 @@ mod trials;
 mod tests;
 
 pub use association::Event;
-pub use certificate::{Certificate, CertificateError};
-pub use channels::{Channel, ChannelMessage, Unsent};
-pub use connection::{Config, OpenError, Peer};
+pub use certificate::Certificate;
+pub(crate) use certificate::CertificateError;
+pub(crate) use channels::Unsent;
+pub use channels::{Channel, ChannelMessage};
+pub(crate) use connection::{Config, Peer};
 pub use observed_crypto::{AeadObserver, ObservedCrypto, Observer};

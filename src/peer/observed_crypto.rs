@@ -53,7 +53,7 @@ impl<O: Observer> ObservedCrypto<O> {
     }
 
     /// What observes the connection.
-    pub fn observer(&self) -> &O {
+    pub(crate) fn observer(&self) -> &O {
         &self.observer
     }
 }

@@ -19,7 +19,8 @@ mod sender_clock;
 mod source;
 
 pub use compound::Compound;
-pub use packets::{Block, Blocks, Packet, Sequences, Sources, packets};
-pub use reception::{Quality, Reception, Tally};
-pub use sender::{Outgoing, RoundTrip, keyframe_request, sender_report};
-pub use sender_clock::SenderClock;
+pub use packets::{Block, Packet, packets};
+pub(crate) use packets::{Blocks, Sequences, Sources};
+pub use reception::Reception;
+pub(crate) use sender::{Outgoing, RoundTrip, sender_report};
+pub(crate) use sender_clock::SenderClock;

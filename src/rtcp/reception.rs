@@ -70,24 +70,24 @@ struct Received {
 
 /// Plain counts, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// Requests for missing packets, repetitions included.
-    pub asked: u64,
+    pub(crate) asked: u64,
     /// Missing packets that arrived late, by retransmission or as a copy.
-    pub recovered: u64,
+    pub(crate) recovered: u64,
     /// Missing packets that were given up.
-    pub given_up: u64,
+    pub(crate) given_up: u64,
 }
 
 /// How the packets of one SSRC arrive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Quality {
+pub(crate) struct Quality {
     /// Packets that did not arrive and were given up.
-    pub lost: u64,
+    pub(crate) lost: u64,
     /// Packets that arrived after a request, or as copies in later ones.
-    pub repaired: u64,
+    pub(crate) repaired: u64,
     /// Interarrival jitter (RFC 3550 A.8).
-    pub jitter: Duration,
+    pub(crate) jitter: Duration,
 }
 
 impl Reception {
@@ -126,7 +126,7 @@ impl Reception {
 
     /// An authentic packet arrived. `index` is its extended sequence number, `transport_sequence` its transport-wide
     /// one if it carries that extension.
-    pub fn on_packet(
+    pub(crate) fn on_packet(
         &mut self,
         ssrc: u32,
         index: u64,
@@ -162,7 +162,7 @@ impl Reception {
 
     /// A retransmission (RFC 4588) contained the packet of `ssrc` with this sequence number: returns its index, or
     /// `None` if it has arrived before or was given up.
-    pub fn recover(&mut self, ssrc: u32, sequence: u16, received: Instant) -> Option<u64> {
+    pub(crate) fn recover(&mut self, ssrc: u32, sequence: u16, received: Instant) -> Option<u64> {
         let position = self.position(ssrc)?;
         let Received { source, missing, retransmitted, .. } = &mut self.sources[position];
         let index = index::estimate(source.highest()?, sequence)?;
@@ -176,7 +176,7 @@ impl Reception {
     }
 
     /// A copy in a later packet (RFC 2198) replaces the packet with this index, which is not requested any more.
-    pub fn restore(&mut self, ssrc: u32, index: u64) {
+    pub(crate) fn restore(&mut self, ssrc: u32, index: u64) {
         let Some(position) = self.position(ssrc) else { return };
         let Received { missing, retransmitted, restored, .. } = &mut self.sources[position];
         if let Some(missing) = missing {
@@ -188,7 +188,7 @@ impl Reception {
     }
 
     /// Ends the statistics of an SSRC, and returns them; later packets under it are another RTP stream.
-    pub fn forget_source(&mut self, ssrc: u32) -> Option<Quality> {
+    pub(crate) fn forget_source(&mut self, ssrc: u32) -> Option<Quality> {
         let quality = self.quality(ssrc)?;
         let received = self.sources.swap_remove(self.position(ssrc)?);
         self.wanted.retain(|(wanted, _)| *wanted != ssrc);
@@ -198,13 +198,13 @@ impl Reception {
 
     /// When the packet with the highest index of this SSRC arrived.
     #[must_use]
-    pub fn heard(&self, ssrc: u32) -> Option<Instant> {
+    pub(crate) fn heard(&self, ssrc: u32) -> Option<Instant> {
         self.sources[self.position(ssrc)?].source.heard()
     }
 
     /// Packets of this SSRC that were requested for the first time since the last call, and how long a repair takes
     /// from the first request on if the second is answered. `None` for an SSRC that is not known or has no NACK.
-    pub fn take_losses(&mut self, ssrc: u32) -> Option<(u64, Duration)> {
+    pub(crate) fn take_losses(&mut self, ssrc: u32) -> Option<(u64, Duration)> {
         let position = self.position(ssrc)?;
         let missing = self.sources[position].missing.as_mut()?;
         let notice = self.reader.interval().unwrap_or_default().saturating_sub(USUAL_FRAME).min(MOST_NOTICE);
@@ -264,19 +264,19 @@ impl Reception {
     }
 
     /// The same, if it has changed since the last call.
-    pub fn take_clock(&mut self, ssrc: u32) -> Option<SenderClock> {
+    pub(crate) fn take_clock(&mut self, ssrc: u32) -> Option<SenderClock> {
         let position = self.position(ssrc)?;
         let source = &mut self.sources[position].source;
         if std::mem::take(&mut source.is_news) { source.for_viewers } else { None }
     }
 
     /// The publisher was sent a datagram that did not come from [`Self::poll`], such as the answer to its STUN check.
-    pub fn on_sent(&mut self, now: Instant) {
+    pub(crate) fn on_sent(&mut self, now: Instant) {
         self.reader.on_sent(now);
     }
 
     /// Makes [`Self::poll`] request a keyframe of this SSRC.
-    pub fn request_keyframe(&mut self, ssrc: u32, now: Instant) {
+    pub(crate) fn request_keyframe(&mut self, ssrc: u32, now: Instant) {
         if self.wanted.len() < MAX_SOURCES && self.wanted.iter().all(|(wanted, _)| *wanted != ssrc) {
             self.wanted.push((ssrc, now));
         }
@@ -284,7 +284,7 @@ impl Reception {
 
     /// When [`Self::poll`] will have something; `None` while nothing is pending.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let nacks = self.sources.iter().filter_map(|source| source.missing.as_ref()?.poll_timeout());
         let left = self.wanted.iter().map(|(_, since)| *since).chain(self.waiting.as_ref().map(|(_, since)| *since));
         let requests = nacks.chain(self.arrivals.poll_timeout()).chain(left);
@@ -295,7 +295,7 @@ impl Reception {
 
     /// The next datagram that is due; call again until there is none. A publisher with transport-wide numbers gets
     /// everything in one datagram, as far as it fits.
-    pub fn poll(&mut self, now: Instant) -> Option<Compound> {
+    pub(crate) fn poll(&mut self, now: Instant) -> Option<Compound> {
         if self.reader.ready(now) > now {
             return None;
         }
@@ -354,7 +354,7 @@ impl Reception {
 
     /// How the packets of this SSRC arrive.
     #[must_use]
-    pub fn quality(&self, ssrc: u32) -> Option<Quality> {
+    pub(crate) fn quality(&self, ssrc: u32) -> Option<Quality> {
         let Received { source, missing, retransmitted, restored } = &self.sources[self.position(ssrc)?];
         let waited_for = missing.as_ref().map_or(0, |missing| missing.len() as u64);
         Some(Quality {
@@ -366,7 +366,7 @@ impl Reception {
 
     /// Counts since the session began.
     #[must_use]
-    pub fn tally(&self) -> Tally {
+    pub(crate) fn tally(&self) -> Tally {
         let given_up: u64 = self.sources.iter().filter_map(|source| Some(source.missing.as_ref()?.given_up())).sum();
         Tally { given_up: self.tally.given_up + given_up, ..self.tally }
     }

@@ -12,25 +12,25 @@ use super::sender_clock::SenderClock;
 
 /// What a sender report says about one outbound track.
 #[derive(Clone, Copy, Debug)]
-pub struct Outgoing {
+pub(crate) struct Outgoing {
     /// The outbound track's SSRC.
-    pub ssrc: u32,
+    pub(crate) ssrc: u32,
     /// The publisher's clock; all tracks of one publisher share its wall clock, so that they play together.
-    pub clock: SenderClock,
+    pub(crate) clock: SenderClock,
     /// `clock.rtp` as a timestamp of the outbound RTP stream.
-    pub rtp: u32,
+    pub(crate) rtp: u32,
     /// Ticks per second.
-    pub clock_rate: u32,
+    pub(crate) clock_rate: u32,
     /// Packets sent on this SSRC; wraps.
-    pub packets: u32,
+    pub(crate) packets: u32,
     /// Payload bytes sent on this SSRC; wraps.
-    pub octets: u32,
+    pub(crate) octets: u32,
 }
 
 /// A sender report and source description (RFC 3550 6.4.1, 6.5.1), with both clocks extrapolated to `now`, and the LSR
 /// value by which the viewer's reports will name it.
 #[must_use]
-pub fn sender_report(outgoing: &Outgoing, cname: &str, now: Instant) -> (Compound, u32) {
+pub(crate) fn sender_report(outgoing: &Outgoing, cname: &str, now: Instant) -> (Compound, u32) {
     let elapsed = now.saturating_duration_since(outgoing.clock.received);
     let ticks = elapsed.as_nanos() * u128::from(outgoing.clock_rate) / 1_000_000_000;
     let ntp_time = outgoing.clock.ntp.wrapping_add(fixed_point(elapsed));
@@ -47,14 +47,14 @@ pub fn sender_report(outgoing: &Outgoing, cname: &str, now: Instant) -> (Compoun
 
 /// A keyframe request (PLI, RFC 4585 6.3.1). The keyframe gate decides when it is sent.
 #[must_use]
-pub fn keyframe_request(sender_ssrc: u32, media_ssrc: u32) -> Compound {
+pub(crate) fn keyframe_request(sender_ssrc: u32, media_ssrc: u32) -> Compound {
     vec![Box::new(PictureLossIndication { sender_ssrc, media_ssrc })]
 }
 
 /// The round-trip time to a viewer. It keeps when recent reports were sent, so that it depends only on the relay's
 /// clock: the publisher's clock in the reports may jump at a takeover.
 #[derive(Debug, Default)]
-pub struct RoundTrip {
+pub(crate) struct RoundTrip {
     /// The LSR value of a report, and when it was sent; the oldest is overwritten.
     sent: [Option<(u32, Instant)>; 4],
     next: usize,
@@ -62,7 +62,7 @@ pub struct RoundTrip {
 
 impl RoundTrip {
     /// A sender report was sent; `named` is its LSR value from [`sender_report`].
-    pub fn on_sent(&mut self, named: u32, now: Instant) {
+    pub(crate) fn on_sent(&mut self, named: u32, now: Instant) {
         self.sent[self.next] = Some((named, now));
         self.next = (self.next + 1) % self.sent.len();
     }
@@ -70,7 +70,7 @@ impl RoundTrip {
     /// The round-trip time by a viewer's report (RFC 3550 6.4.1): `last_sr` names the sender report, `delay` is the
     /// time from its arrival to the viewer's report, in 1/65536 s. `None` if it names no recent report.
     #[must_use]
-    pub fn measure(&self, last_sr: u32, delay: u32, now: Instant) -> Option<Duration> {
+    pub(crate) fn measure(&self, last_sr: u32, delay: u32, now: Instant) -> Option<Duration> {
         let (_, left) = self.sent.iter().flatten().find(|(named, _)| *named == last_sr)?;
         let waited = Duration::from_nanos((u64::from(delay) * 1_000_000_000) >> 16);
         now.saturating_duration_since(*left).checked_sub(waited)

@@ -6,9 +6,9 @@ use std::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SenderClock {
     /// NTP timestamp, 32.32 fixed point seconds.
-    pub ntp: u64,
+    pub(crate) ntp: u64,
     /// RTP timestamp of the same instant, in ticks of the codec.
-    pub rtp: u32,
+    pub(crate) rtp: u32,
     /// When the report arrived.
-    pub received: Instant,
+    pub(crate) received: Instant,
 }

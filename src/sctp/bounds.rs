@@ -2,7 +2,7 @@
 
 /// The longest data channel message that a peer accepts, in bytes: the `a=max-message-size` of an answer. webrtc-rs
 /// keeps a buffer of this size for each peer that has data channels. A longer message ends the session.
-pub const MAX_MESSAGE_SIZE: u32 = 16_384;
+pub(crate) const MAX_MESSAGE_SIZE: u32 = 16_384;
 
 /// Channels that one side may have open. One more ends the session.
 pub const MAX_CHANNELS: usize = 16;

@@ -30,7 +30,8 @@ mod violation;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use bounds::{MAX_CHANNELS, MAX_MESSAGE_SIZE, MAX_STREAM};
+pub(crate) use bounds::MAX_MESSAGE_SIZE;
+pub use bounds::{MAX_CHANNELS, MAX_STREAM};
 pub use dcep::Reliability;
 pub use filter::{Filter, Filtered};
 pub use rate::Limits;

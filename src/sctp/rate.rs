@@ -20,9 +20,9 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rates {
     /// Messages.
-    pub messages: u32,
+    pub(crate) messages: u32,
     /// Octets of messages, each fragment counted as at least [`LEAST_FRAGMENT`].
-    pub octets: u32,
+    pub(crate) octets: u32,
 }
 
 /// A publisher's messages go to every viewer.
@@ -42,7 +42,7 @@ const PACKETS: u32 = 2000;
 
 impl Limits {
     /// The limits of a session of this role with messages of at most `message` octets.
-    pub fn of(role: Role, message: usize) -> Self {
+    pub(crate) fn of(role: Role, message: usize) -> Self {
         let rates = match role {
             Role::Publisher => PUBLISHER,
             Role::Viewer => VIEWER,

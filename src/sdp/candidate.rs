@@ -7,7 +7,7 @@ const HOST_PREFERENCE: u32 = 126;
 
 /// The value of `a=candidate` for the relay's `index`-th address (from 0, best first): a UDP host candidate of
 /// component 1, since RTP and RTCP share it (RFC 8839 5.1, priority by RFC 8445 5.1.2.1).
-pub fn host_candidate(index: u16, address: SocketAddr) -> String {
+pub(crate) fn host_candidate(index: u16, address: SocketAddr) -> String {
     let local_preference = u32::from(u16::MAX - index);
     let priority = (HOST_PREFERENCE << 24) | (local_preference << 8) | 255;
     let foundation = u32::from(index) + 1;

@@ -39,7 +39,7 @@ const ALL: [Extension; 8] = [
 
 impl Extension {
     /// The URI in `a=extmap`.
-    pub fn uri(self) -> &'static str {
+    pub(crate) fn uri(self) -> &'static str {
         match self {
             Self::Mid => "urn:ietf:params:rtp-hdrext:sdes:mid",
             Self::AbsCaptureTime => "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time",
@@ -55,7 +55,7 @@ impl Extension {
     }
 
     /// The extension with this URI, if the relay knows it.
-    pub fn named(uri: &str) -> Option<Self> {
+    pub(crate) fn named(uri: &str) -> Option<Self> {
         ALL.into_iter().find(|extension| extension.uri() == uri)
     }
 

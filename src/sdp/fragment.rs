@@ -11,7 +11,7 @@ use super::host_candidate;
 use crate::ice::{Credentials, InvalidCredentials};
 
 /// The largest fragment, in bytes.
-pub const FRAGMENT_LIMIT: usize = 8 * 1024;
+pub(crate) const FRAGMENT_LIMIT: usize = 8 * 1024;
 /// Octets of one line without its end.
 const MAX_LINE: usize = 512;
 

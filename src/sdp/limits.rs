@@ -7,7 +7,7 @@ use super::format_parameters::own_parameters;
 use crate::name::Role;
 
 /// The largest offer, in bytes. Chromium's largest is 8 KiB with candidates.
-pub const OFFER_LIMIT: usize = 64 * 1024;
+pub(crate) const OFFER_LIMIT: usize = 64 * 1024;
 /// Bytes of one line without its end.
 const MAX_LINE: usize = 512;
 /// Bytes of a line with format parameters: those of a publisher may hold its parameter sets (`sprop-parameter-sets`).

@@ -52,11 +52,13 @@ mod transport;
 #[cfg(test)]
 mod tests;
 
-pub use candidate::host_candidate;
+pub(crate) use candidate::host_candidate;
 pub use extension::Extension;
-pub use fragment::{FRAGMENT_LIMIT, Fragment, FragmentError};
-pub use limits::OFFER_LIMIT;
+pub(crate) use fragment::FRAGMENT_LIMIT;
+pub use fragment::Fragment;
+pub(crate) use limits::OFFER_LIMIT;
 pub use local::{Local, OfferError};
-pub use negotiated::{Application, Negotiated, Offered, Section};
+pub use negotiated::Negotiated;
+pub(crate) use negotiated::{Offered, Section};
 pub use offer::Offer;
-pub use payload::{Feedback, Payload, Red};
+pub(crate) use payload::Payload;

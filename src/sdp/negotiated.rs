@@ -27,35 +27,35 @@ pub struct Negotiated {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Application {
     /// `a=mid` of the section.
-    pub mid: String,
+    pub(crate) mid: String,
     /// The largest message that the client accepts, in bytes; 0 for any size (RFC 8841 6.1).
-    pub max_message_size: u64,
+    pub(crate) max_message_size: u64,
 }
 
 /// One agreed audio or video section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
     /// `a=mid` of the section; a name of the relay's own if the offer has none.
-    pub mid: String,
+    pub(crate) mid: String,
     /// Audio or video.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// The payload types that a publisher may send, or that a viewer can be sent; never empty.
-    pub payloads: Vec<Payload>,
+    pub(crate) payloads: Vec<Payload>,
     /// The relay's SSRC: of the media for a viewer, of RTCP for a publisher. No other section of the session has it.
-    pub ssrc: u32,
+    pub(crate) ssrc: u32,
     /// For a viewer with a retransmission payload type: the SSRC of retransmissions.
-    pub rtx_ssrc: Option<u32>,
+    pub(crate) rtx_ssrc: Option<u32>,
     /// The SSRC that a publisher declares; without one, it is known by `mid` or payload type.
-    pub remote_ssrc: Option<u32>,
+    pub(crate) remote_ssrc: Option<u32>,
     /// The SSRC of retransmissions that a publisher declares.
-    pub remote_rtx_ssrc: Option<u32>,
+    pub(crate) remote_rtx_ssrc: Option<u32>,
     /// Header extensions with their ids (1 to 14), the same in all sections.
-    pub extensions: Vec<(u8, Extension)>,
+    pub(crate) extensions: Vec<(u8, Extension)>,
 }
 
 impl Section {
     /// The id of a header extension, if it was agreed.
-    pub fn extension_id(&self, extension: Extension) -> Option<u8> {
+    pub(crate) fn extension_id(&self, extension: Extension) -> Option<u8> {
         self.extensions.iter().find(|(_, agreed)| *agreed == extension).map(|(id, _)| *id)
     }
 }

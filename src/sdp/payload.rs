@@ -15,43 +15,43 @@ const MAX_BLOCKS: usize = 16;
 
 /// RTCP feedback that the offer has for a payload type and the relay uses (RFC 4585 4.2, RFC 5104 7.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Feedback {
+pub(crate) struct Feedback {
     /// `nack`: lost packets are requested again.
-    pub nack: bool,
+    pub(crate) nack: bool,
     /// `nack pli`: Picture Loss Indication asks for a keyframe.
-    pub pli: bool,
+    pub(crate) pli: bool,
     /// `ccm fir`: Full Intra Request asks for a keyframe.
-    pub fir: bool,
+    pub(crate) fir: bool,
     /// `goog-remb`: the receiver's bandwidth estimate.
-    pub remb: bool,
+    pub(crate) remb: bool,
     /// `transport-cc`: arrival times of all packets of the transport.
-    pub transport_cc: bool,
+    pub(crate) transport_cc: bool,
 }
 
 /// The payload type of redundant audio (RFC 2198): Opus with copies of earlier packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Red {
+pub(crate) struct Red {
     /// Its number.
-    pub payload_type: u8,
+    pub(crate) payload_type: u8,
     /// Blocks that the offer names for it (`a=fmtp:63 111/111`): the packet's own and copies.
-    pub blocks: u8,
+    pub(crate) blocks: u8,
     /// True if it comes before the codec itself in the offer, so that a publisher prefers to send it.
-    pub preferred: bool,
+    pub(crate) preferred: bool,
 }
 
 /// One payload type with its codec, and its retransmission payload type.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Payload {
+pub(crate) struct Payload {
     /// The number in the RTP header, as the offer has it: 0 to 63 or 96 to 127.
-    pub payload_type: u8,
+    pub(crate) payload_type: u8,
     /// The codec, with the format parameters of the offer.
-    pub format: Format,
+    pub(crate) format: Format,
     /// The payload type of its retransmissions (RFC 4588 8.1), if the offer has one.
-    pub rtx_payload_type: Option<u8>,
+    pub(crate) rtx_payload_type: Option<u8>,
     /// The payload type that carries it with copies of earlier packets, if the offer has one.
-    pub red: Option<Red>,
+    pub(crate) red: Option<Red>,
     /// The feedback that was agreed.
-    pub feedback: Feedback,
+    pub(crate) feedback: Feedback,
 }
 
 /// What a section offers, in its order of preference.
@@ -231,7 +231,7 @@ fn fixed(payload_type: u8) -> Option<&'static str> {
 
 impl Payload {
     /// All its numbers, in the order of preference.
-    pub fn numbers(&self) -> impl Iterator<Item = u8> + use<> {
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u8> + use<> {
         let red = |preferred| self.red.filter(|red| red.preferred == preferred).map(|red| red.payload_type);
         [red(true), Some(self.payload_type), self.rtx_payload_type, red(false)].into_iter().flatten()
     }

@@ -18,7 +18,7 @@ const CAPACITY: usize = 1024;
 
 /// Something has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub(crate) enum Event {
     /// A stream has another publisher, or its publisher is heard again.
     Published {
         /// The stream.
@@ -40,7 +40,7 @@ pub enum Event {
 
 /// The publisher of a stream as it is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PublisherState {
+pub(crate) enum PublisherState {
     /// There has been no publisher while there were viewers.
     Never,
     /// There is a publisher.

@@ -18,6 +18,7 @@ mod models;
 
 pub(crate) use client::Client;
 pub use client::Source;
-pub use events::{Event, PublisherState};
+pub(crate) use events::{Event, PublisherState};
 pub use quota::Quota;
-pub use session_record::{Checks, ENDED, Rates, Report, SessionRecord, Stage, TrackReport};
+pub(crate) use session_record::{Checks, Rates, SessionRecord};
+pub use session_record::{Report, Stage, TrackReport};

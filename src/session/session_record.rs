@@ -17,7 +17,7 @@ use crate::sdp::Offered;
 use crate::srtp::SrtpProfile;
 
 /// Records of ended sessions that are kept; when full the oldest makes room.
-pub const ENDED: usize = 100;
+pub(crate) const ENDED: usize = 100;
 
 /// One session, for the API.
 #[derive(Debug)]
@@ -153,24 +153,24 @@ pub struct Rates {
 
 impl Report {
     /// The values of [`Report::srtp_profile`].
-    pub fn srtp_profiles() -> [&'static str; 2] {
+    pub(crate) fn srtp_profiles() -> [&'static str; 2] {
         SrtpProfile::ALL.map(SrtpProfile::name)
     }
 }
 
 impl TrackReport {
     /// The values of [`TrackReport::sets`].
-    pub fn sets_sources() -> [&'static str; 3] {
+    pub(crate) fn sets_sources() -> [&'static str; 3] {
         SetsSource::ALL.map(SetsSource::as_str)
     }
 }
 
 impl Stage {
     /// Every stage.
-    pub const ALL: [Self; 5] = [Self::Waiting, Self::Connecting, Self::Live, Self::Paused, Self::Ended];
+    pub(crate) const ALL: [Self; 5] = [Self::Waiting, Self::Connecting, Self::Live, Self::Paused, Self::Ended];
 
     /// The word for it.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
             Self::Connecting => "connecting",
@@ -203,7 +203,7 @@ impl SessionRecord {
     }
 
     /// The relay's addresses in the newest answer to the client (offer or ICE restart), best first.
-    pub fn candidates(&self) -> Vec<SocketAddr> {
+    pub(crate) fn candidates(&self) -> Vec<SocketAddr> {
         self.candidates.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -5,24 +5,24 @@
 //! changes nothing. An index is accepted once.
 
 /// The largest index: 32 bits of rollover count, 16 of sequence number.
-pub const MAX: u64 = (1 << 48) - 1;
+pub(crate) const MAX: u64 = (1 << 48) - 1;
 
 /// How far behind the highest index a packet is accepted. In-band retransmissions may be a second late; 4,096 packets
 /// are more than a second at 30 Mb/s.
-pub const WINDOW: u64 = 4096;
+pub(crate) const WINDOW: u64 = 4096;
 
 const WORDS: usize = (WINDOW / 64) as usize;
 
 /// How often the sequence number has wrapped (ROC).
 #[must_use]
-pub const fn rollover_count(index: u64) -> u32 {
+pub(crate) const fn rollover_count(index: u64) -> u32 {
     (index >> 16) as u32
 }
 
 /// The index closest to `highest` that has this sequence number; `None` if that would be below 0 or above
 /// [`MAX`] (RFC 3711 3.3.1).
 #[must_use]
-pub const fn estimate(highest: u64, sequence: u16) -> Option<u64> {
+pub(crate) const fn estimate(highest: u64, sequence: u16) -> Option<u64> {
     // The wrapped difference is the shortest distance from the highest sequence number to this one.
     let step = sequence.wrapping_sub(highest as u16) as i16;
     match highest.checked_add_signed(step as i64) {
@@ -32,7 +32,7 @@ pub const fn estimate(highest: u64, sequence: u16) -> Option<u64> {
 }
 
 /// Which indices of one SSRC have been received (RFC 3711 3.3.2).
-pub struct Received {
+pub(crate) struct Received {
     highest: u64,
     /// One bit per index, at `index % WINDOW`; the indices are `highest - WINDOW + 1 ..= highest`.
     seen: Box<[u64; WORDS]>,
@@ -41,7 +41,7 @@ pub struct Received {
 impl Received {
     /// Begins with the first authenticated packet. Makes one allocation of 512 bytes.
     #[must_use]
-    pub fn begin(index: u64) -> Self {
+    pub(crate) fn begin(index: u64) -> Self {
         let mut received = Self { highest: index, seen: Box::new([0; WORDS]) };
         received.mark(index);
         received
@@ -49,13 +49,13 @@ impl Received {
 
     /// Begins behind an index up to which nothing is accepted any more.
     #[must_use]
-    pub fn after(highest: u64) -> Self {
+    pub(crate) fn after(highest: u64) -> Self {
         Self { highest, seen: Box::new([u64::MAX; WORDS]) }
     }
 
     /// The highest index received.
     #[must_use]
-    pub fn highest(&self) -> u64 {
+    pub(crate) fn highest(&self) -> u64 {
         self.highest
     }
 
@@ -63,7 +63,7 @@ impl Received {
     /// window.
     #[must_use]
     #[inline]
-    pub fn admit(&self, sequence: u16) -> Option<u64> {
+    pub(crate) fn admit(&self, sequence: u16) -> Option<u64> {
         let index = estimate(self.highest, sequence)?;
         if index > self.highest {
             return Some(index);
@@ -74,7 +74,7 @@ impl Received {
 
     /// Marks an index that [`Self::admit`] gave and that turned out authentic.
     #[inline]
-    pub fn accept(&mut self, index: u64) {
+    pub(crate) fn accept(&mut self, index: u64) {
         if index > self.highest {
             self.advance(index);
         } else if self.highest - index >= WINDOW {

@@ -19,11 +19,11 @@ pub enum SrtpProfile {
 
 impl SrtpProfile {
     /// Every profile, the preferred one first.
-    pub const ALL: [Self; 2] = [Self::Aes128Gcm, Self::Aes128CmSha1_80];
+    pub(crate) const ALL: [Self; 2] = [Self::Aes128Gcm, Self::Aes128CmSha1_80];
 
     /// The profile's number in the `use_srtp` extension.
     #[must_use]
-    pub const fn id(self) -> u16 {
+    pub(crate) const fn id(self) -> u16 {
         match self {
             Self::Aes128Gcm => 0x0007,
             Self::Aes128CmSha1_80 => 0x0001,
@@ -32,7 +32,7 @@ impl SrtpProfile {
 
     /// The profile's registered name.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Aes128Gcm => "SRTP_AEAD_AES_128_GCM",
             Self::Aes128CmSha1_80 => "SRTP_AES128_CM_HMAC_SHA1_80",
@@ -41,7 +41,7 @@ impl SrtpProfile {
 
     /// Bytes of a master key.
     #[must_use]
-    pub const fn key_len(self) -> usize {
+    pub(crate) const fn key_len(self) -> usize {
         16
     }
 
@@ -56,7 +56,7 @@ impl SrtpProfile {
 
     /// Bytes that sealing adds to an RTP packet.
     #[must_use]
-    pub const fn tag_len(self) -> usize {
+    pub(crate) const fn tag_len(self) -> usize {
         match self {
             Self::Aes128Gcm => 16,
             Self::Aes128CmSha1_80 => 10,
@@ -65,7 +65,7 @@ impl SrtpProfile {
 
     /// Bytes to export from DTLS: two keys, two salts (RFC 5764 4.2).
     #[must_use]
-    pub const fn keying_material_len(self) -> usize {
+    pub(crate) const fn keying_material_len(self) -> usize {
         2 * (self.key_len() + self.salt_len())
     }
 }
@@ -92,7 +92,7 @@ pub struct Keys {
 
 /// Why exported bytes are not keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
+pub(crate) enum KeyError {
     /// The export has another length than the profile asks for.
     #[error("export {expected} bytes of keying material for this SRTP profile, not {actual}")]
     Length {
@@ -110,7 +110,7 @@ impl Keys {
     /// # Errors
     ///
     /// `material` must have exactly [`SrtpProfile::keying_material_len`] bytes.
-    pub fn from_keying_material(
+    pub(crate) fn from_keying_material(
         profile: SrtpProfile,
         material: &[u8],
         relay_is_dtls_client: bool,

@@ -13,7 +13,7 @@
 mod cm_sha1;
 mod gcm;
 mod header;
-pub mod index;
+pub(crate) mod index;
 mod keys;
 #[cfg(debug_assertions)]
 mod nonce_guard;
@@ -22,7 +22,9 @@ mod retired;
 mod seal;
 mod transform;
 
-pub use header::{Clear, Extension};
-pub use keys::{KeyError, Keys, MasterKey, SrtpProfile};
-pub use open::{Opened, Opener};
-pub use seal::{SealError, Sealer};
+pub use header::Clear;
+pub(crate) use keys::Keys;
+pub use keys::{MasterKey, SrtpProfile};
+pub(crate) use open::Opened;
+pub use open::Opener;
+pub use seal::Sealer;

@@ -89,7 +89,7 @@ impl Opener {
 
     /// Accepts only these payload types; others are refused by their clear header, without authentication.
     #[must_use]
-    pub fn accept_payload_types(mut self, payload_types: impl IntoIterator<Item = u8>) -> Self {
+    pub(crate) fn accept_payload_types(mut self, payload_types: impl IntoIterator<Item = u8>) -> Self {
         self.payload_types = payload_types.into_iter().fold(0, |set, payload_type| set | 1 << (payload_type & 0x7f));
         self
     }
@@ -113,7 +113,7 @@ impl Opener {
     /// Why the datagram was dropped. A datagram that is not authentic has not
     /// changed the state; its bytes are undefined.
     #[inline]
-    pub fn open_at(&mut self, datagram: &mut [u8], now: Instant) -> Result<Opened, DropReason> {
+    pub(crate) fn open_at(&mut self, datagram: &mut [u8], now: Instant) -> Result<Opened, DropReason> {
         self.open_when(datagram, Some(now))
     }
 

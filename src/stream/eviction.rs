@@ -19,20 +19,20 @@ use crate::auth::Credential;
 pub const COOL_DOWN: Duration = Duration::from_secs(10);
 
 /// A publisher without packets for this long is silent, and another may replace it.
-pub const SILENT: Duration = Duration::from_secs(1);
+pub(crate) const SILENT: Duration = Duration::from_secs(1);
 
 /// Clients remembered per stream. When full, the one that was replaced first is forgotten, and may return.
 const CAPACITY: usize = 8;
 
 /// Identifies a publishing client across attempts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The credential of the POST.
-    pub credential: Credential,
+    pub(crate) credential: Credential,
     /// The address of the POST.
-    pub address: IpAddr,
+    pub(crate) address: IpAddr,
     /// Its user agent.
-    pub user_agent: Option<String>,
+    pub(crate) user_agent: Option<String>,
 }
 
 /// The stream has a publisher that this client may not replace now.

@@ -11,17 +11,17 @@ use crate::shared::{ArrayQueue, AtomicBool};
 
 /// The queue was full; the message is returned. Media is dropped and counted, commands are retried.
 #[derive(Debug)]
-pub struct Full<T>(pub T);
+pub(crate) struct Full<T>(pub(crate) T);
 
 /// The worker's end.
 #[derive(Debug)]
-pub struct Inbox<T> {
+pub(crate) struct Inbox<T> {
     shared: Arc<Shared<T>>,
 }
 
 /// A sender's end; cheap to clone.
 #[derive(Debug)]
-pub struct Sender<T> {
+pub(crate) struct Sender<T> {
     shared: Arc<Shared<T>>,
     waker: Waker,
 }
@@ -34,7 +34,7 @@ struct Shared<T> {
 }
 
 /// A queue of `capacity` messages; `waker` interrupts the worker's sleep.
-pub fn inbox<T>(capacity: usize, waker: Waker) -> (Sender<T>, Inbox<T>) {
+pub(crate) fn inbox<T>(capacity: usize, waker: Waker) -> (Sender<T>, Inbox<T>) {
     let shared = Arc::new(Shared { queue: ArrayQueue::new(capacity), asleep: AtomicBool::new(false) });
     (Sender { shared: shared.clone(), waker }, Inbox { shared })
 }
@@ -50,7 +50,7 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// [`Full`] with the message when the queue is full.
-    pub fn push(&self, message: T) -> Result<(), Full<T>> {
+    pub(crate) fn push(&self, message: T) -> Result<(), Full<T>> {
         self.shared.queue.push(message).map_err(Full)?;
         // Pairs with `prepare_to_sleep`: either this thread sees `asleep`, or the worker sees the message.
         if self.shared.asleep.swap(false, Ordering::SeqCst) {
@@ -62,22 +62,22 @@ impl<T> Sender<T> {
 
 impl<T> Inbox<T> {
     /// The oldest message.
-    pub fn pop(&mut self) -> Option<T> {
+    pub(crate) fn pop(&mut self) -> Option<T> {
         self.shared.queue.pop()
     }
 
     /// How many messages wait.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.shared.queue.len()
     }
 
     /// True when no message waits.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.shared.queue.is_empty()
     }
 
     /// Announces that the worker is about to sleep; false when a message has arrived and it must not.
-    pub fn prepare_to_sleep(&mut self) -> bool {
+    pub(crate) fn prepare_to_sleep(&mut self) -> bool {
         self.shared.asleep.store(true, Ordering::SeqCst);
         if self.shared.queue.is_empty() {
             return true;
@@ -87,7 +87,7 @@ impl<T> Inbox<T> {
     }
 
     /// Announces that the worker is awake, so that senders need not wake it.
-    pub fn woke(&mut self) {
+    pub(crate) fn woke(&mut self) {
         self.shared.asleep.store(false, Ordering::SeqCst);
     }
 }

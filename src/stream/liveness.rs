@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// The publisher's worker writes it once for each batch of packets; a standby's worker and HTTP read it.
 #[derive(Debug)]
-pub struct Liveness {
+pub(crate) struct Liveness {
     began: Instant,
     /// Microseconds since `began`.
     last: AtomicU64,
@@ -13,18 +13,18 @@ pub struct Liveness {
 
 impl Liveness {
     /// A publisher that is received for the first time.
-    pub fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self { began: now, last: AtomicU64::new(0) }
     }
 
     /// Notes that it was received.
-    pub fn beat(&self, now: Instant) {
+    pub(crate) fn beat(&self, now: Instant) {
         let since = now.saturating_duration_since(self.began).as_micros();
         self.last.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// How long ago it was last received.
-    pub fn silence(&self, now: Instant) -> Duration {
+    pub(crate) fn silence(&self, now: Instant) -> Duration {
         let last = Duration::from_micros(self.last.load(Ordering::Relaxed));
         now.saturating_duration_since(self.began).saturating_sub(last)
     }

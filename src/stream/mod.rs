@@ -12,9 +12,9 @@ mod publication;
 mod publisher;
 mod registry;
 
-pub use eviction::{COOL_DOWN, Identity, Refused, SILENT};
-pub use inbox::{Full, Inbox, Sender, inbox};
-pub use liveness::Liveness;
-pub use publication::{Announced, Announcement, Entrance, Publication, Takeover};
-pub use publisher::{Absence, Live, WorkerId};
-pub use registry::{Departure, Registry, StreamInfo, Watch};
+pub use eviction::COOL_DOWN;
+pub(crate) use eviction::{Identity, Refused, SILENT};
+pub(crate) use inbox::{Full, Inbox, Sender, inbox};
+pub(crate) use publication::{Announced, Announcement, Entrance, Publication, Takeover};
+pub(crate) use publisher::{Absence, Live, WorkerId};
+pub(crate) use registry::{Departure, Registry, StreamInfo, Watch};

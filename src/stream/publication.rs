@@ -17,20 +17,20 @@ use crate::name::{SessionId, StreamName};
 
 /// What is known about a client that is about to publish.
 #[derive(Clone, Debug)]
-pub struct Announced {
+pub(crate) struct Announced {
     /// Its session.
-    pub session: SessionId,
+    pub(crate) session: SessionId,
     /// The formats that it will send.
-    pub formats: Vec<Format>,
+    pub(crate) formats: Vec<Format>,
     /// Its identity.
-    pub identity: Identity,
+    pub(crate) identity: Identity,
     /// It is a standby: it takes over when the live publisher falls silent.
-    pub standby: bool,
+    pub(crate) standby: bool,
 }
 
 /// A publisher that has an answer but is not connected yet. Dropping it withdraws it.
 #[derive(Debug)]
-pub struct Announcement {
+pub(crate) struct Announcement {
     registry: Registry,
     stream: StreamName,
     announced: Announced,
@@ -38,7 +38,7 @@ pub struct Announcement {
 
 /// A connected publisher's place in the registry. Dropping it gives the place up.
 #[derive(Debug)]
-pub struct Publication {
+pub(crate) struct Publication {
     registry: Registry,
     stream: StreamName,
     session: SessionId,
@@ -49,20 +49,20 @@ pub struct Publication {
 
 /// The result of becoming the live publisher.
 #[derive(Debug)]
-pub struct Takeover {
+pub(crate) struct Takeover {
     /// The publisher's number.
-    pub epoch: u32,
+    pub(crate) epoch: u32,
     /// Workers with viewers, which must be subscribed at once.
-    pub workers: Vec<WorkerId>,
+    pub(crate) workers: Vec<WorkerId>,
     /// A replaced publisher, which must be ended.
-    pub replaced: Option<Live>,
+    pub(crate) replaced: Option<Live>,
     /// The publisher that was live and is now the standby.
-    pub stood_down: Option<Live>,
+    pub(crate) stood_down: Option<Live>,
 }
 
 /// The place of a publisher that has just connected.
 #[derive(Debug)]
-pub enum Entrance {
+pub(crate) enum Entrance {
     /// The live one.
     Live(Takeover),
     /// The standby.
@@ -75,7 +75,7 @@ pub enum Entrance {
 impl Registry {
     /// Notes that a publisher got an answer, so that viewers who join before its first packet negotiate the formats
     /// that it will send.
-    pub fn announce(&self, stream: &StreamName, announced: Announced) -> Announcement {
+    pub(crate) fn announce(&self, stream: &StreamName, announced: Announced) -> Announcement {
         let formats = (announced.session, announced.formats.clone());
         self.streams.entry(stream.clone()).or_default().announced.push(formats);
         Announcement { registry: self.clone(), stream: stream.clone(), announced }
@@ -84,7 +84,7 @@ impl Registry {
 
 impl Announcement {
     /// The publisher is connected: it becomes the live one and replaces an older one, or becomes the standby.
-    pub fn publish(self, worker: WorkerId, now: Instant) -> (Publication, Entrance) {
+    pub(crate) fn publish(self, worker: WorkerId, now: Instant) -> (Publication, Entrance) {
         let liveness = Arc::new(Liveness::new(now));
         let Announced { session, formats, identity, standby } = self.announced.clone();
         let own =
@@ -116,22 +116,22 @@ impl Drop for Announcement {
 
 impl Publication {
     /// This publisher's number; 0 while it is a standby.
-    pub fn epoch(&self) -> u32 {
+    pub(crate) fn epoch(&self) -> u32 {
         self.epoch
     }
 
     /// Its session.
-    pub fn session(&self) -> SessionId {
+    pub(crate) fn session(&self) -> SessionId {
         self.session
     }
 
     /// True while it is the standby.
-    pub fn is_standby(&self) -> bool {
+    pub(crate) fn is_standby(&self) -> bool {
         self.epoch == 0
     }
 
     /// Sets the formats that it sends, where only its packets showed them.
-    pub fn settle(&self, formats: Vec<Format>) {
+    pub(crate) fn settle(&self, formats: Vec<Format>) {
         self.registry.change(&self.stream, |stream| {
             let mut own = stream.live.iter_mut().chain(&mut stream.standby);
             if let Some(own) = own.find(|own| own.session == self.session) {
@@ -141,7 +141,7 @@ impl Publication {
     }
 
     /// Sets since when nothing was received from it, or `None` when packets arrive again.
-    pub fn set_lost(&self, lost: Option<Instant>) {
+    pub(crate) fn set_lost(&self, lost: Option<Instant>) {
         self.registry.change(&self.stream, |stream| {
             if let Some(own) = stream.live.as_mut().filter(|live| live.session == self.session) {
                 own.lost = lost;
@@ -150,7 +150,7 @@ impl Publication {
     }
 
     /// Leaves, and records how, to explain later why the stream has no publisher.
-    pub fn leave(self, absence: Absence, now: Instant) {
+    pub(crate) fn leave(self, absence: Absence, now: Instant) {
         self.registry.change(&self.stream, |stream| {
             if stream.live.as_ref().is_some_and(|live| live.session == self.session) {
                 stream.left = Some((absence, now));
@@ -159,13 +159,13 @@ impl Publication {
     }
 
     /// Notes that packets of it arrived at this time.
-    pub fn beat(&self, received: Instant) {
+    pub(crate) fn beat(&self, received: Instant) {
         self.liveness.beat(received);
     }
 
     /// Makes a standby the live publisher if that one has left, or has been silent for `after` while the standby was
     /// not.
-    pub fn take_over(&mut self, after: Duration, now: Instant) -> Option<Takeover> {
+    pub(crate) fn take_over(&mut self, after: Duration, now: Instant) -> Option<Takeover> {
         let session = self.session;
         let takeover = self.registry.change(&self.stream, |stream| {
             let is_silent = |live: &Live| live.liveness.silence(now) >= after;
@@ -178,7 +178,7 @@ impl Publication {
     }
 
     /// Notes that another publisher is live and this one its standby.
-    pub fn stand_down(&mut self) {
+    pub(crate) fn stand_down(&mut self) {
         self.epoch = 0;
     }
 }

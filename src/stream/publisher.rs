@@ -10,31 +10,31 @@ use crate::name::SessionId;
 
 /// A worker's number, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct WorkerId(pub u16);
+pub(crate) struct WorkerId(pub(crate) u16);
 
 /// A connected publisher: the live one of a stream, or its standby.
 #[derive(Clone, Debug)]
-pub struct Live {
+pub(crate) struct Live {
     /// Its session.
-    pub session: SessionId,
+    pub(crate) session: SessionId,
     /// Its worker.
-    pub worker: WorkerId,
+    pub(crate) worker: WorkerId,
     /// Its number among the publishers that the stream has had; 0 for a standby.
-    pub epoch: u32,
+    pub(crate) epoch: u32,
     /// The formats that it sends.
-    pub formats: Vec<Format>,
+    pub(crate) formats: Vec<Format>,
     /// It came as a standby.
-    pub standby: bool,
+    pub(crate) standby: bool,
     /// When it was last received.
-    pub liveness: Arc<Liveness>,
+    pub(crate) liveness: Arc<Liveness>,
     /// Since when nothing was received from it, if so: see `Publication::set_lost`.
-    pub lost: Option<Instant>,
+    pub(crate) lost: Option<Instant>,
     pub(super) identity: Identity,
 }
 
 /// How a publisher left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Absence {
+pub(crate) enum Absence {
     /// It was ended on purpose, by the publisher itself or by an operator.
     Ended,
     /// It was lost and may return: a crash, a broken network.

@@ -16,7 +16,7 @@ use crate::shared::{DashMap, Entry as Slot};
 
 /// All streams of the node. Cheap to clone; clones share one map.
 #[derive(Clone, Debug, Default)]
-pub struct Registry {
+pub(crate) struct Registry {
     pub(super) streams: Arc<DashMap<StreamName, Stream>>,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Stream {
 
 /// A viewer's place in the registry. Dropping it, or [`Watch::leave`], ends it.
 #[derive(Debug)]
-pub struct Watch {
+pub(crate) struct Watch {
     registry: Registry,
     stream: StreamName,
     worker: WorkerId,
@@ -47,7 +47,7 @@ pub struct Watch {
 
 /// What remains when a viewer leaves.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Departure {
+pub(crate) enum Departure {
     /// Other viewers of the stream remain on its worker.
     OthersRemain,
     /// It was the last on its worker; the worker of the live publisher, if any, should be notified.
@@ -72,7 +72,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Refused`] if it was recently replaced and the publisher that it would replace is not silent.
-    pub fn check_publisher(
+    pub(crate) fn check_publisher(
         &self,
         stream: &StreamName,
         identity: &Identity,
@@ -88,7 +88,7 @@ impl Registry {
     }
 
     /// The address of the publisher that a new one, or a new standby, would replace; `None` if it would replace none.
-    pub fn replaced_by(&self, stream: &StreamName, standby: bool) -> Option<IpAddr> {
+    pub(crate) fn replaced_by(&self, stream: &StreamName, standby: bool) -> Option<IpAddr> {
         let entry = self.streams.get(stream)?;
         let live = entry.live.as_ref()?;
         // A live publisher that came as a standby becomes the standby again.
@@ -98,7 +98,7 @@ impl Registry {
 
     /// Counts a viewer on a worker. Returns the publisher when the worker had no viewer of the stream before and must
     /// subscribe.
-    pub fn watch(&self, stream: &StreamName, worker: WorkerId) -> (Watch, Option<Live>) {
+    pub(crate) fn watch(&self, stream: &StreamName, worker: WorkerId) -> (Watch, Option<Live>) {
         let mut entry = self.streams.entry(stream.clone()).or_default();
         let first = match entry.viewers.iter_mut().find(|(id, _)| *id == worker) {
             Some((_, count)) => {
@@ -117,7 +117,7 @@ impl Registry {
 
     /// The formats that a new viewer should negotiate: those of the live publisher, else of the newest announced one;
     /// empty if unknown.
-    pub fn formats(&self, stream: &StreamName) -> Vec<Format> {
+    pub(crate) fn formats(&self, stream: &StreamName) -> Vec<Format> {
         let Some(entry) = self.streams.get(stream) else { return Vec::new() };
         match (entry.live.as_ref().or(entry.standby.as_ref()), entry.announced.last()) {
             (Some(live), _) => live.formats.clone(),
@@ -127,51 +127,51 @@ impl Registry {
     }
 
     /// The live publisher of a stream.
-    pub fn live(&self, stream: &StreamName) -> Option<Live> {
+    pub(crate) fn live(&self, stream: &StreamName) -> Option<Live> {
         self.streams.get(stream)?.live.clone()
     }
 
     /// How the last live publisher of a stream left; known while the stream has viewers.
-    pub fn left(&self, stream: &StreamName) -> Option<(Absence, Instant)> {
+    pub(crate) fn left(&self, stream: &StreamName) -> Option<(Absence, Instant)> {
         self.streams.get(stream)?.left
     }
 
     /// Whether a stream has a live publisher or a standby.
-    pub fn is_published(&self, stream: &StreamName) -> bool {
+    pub(crate) fn is_published(&self, stream: &StreamName) -> bool {
         self.streams.get(stream).is_some_and(|entry| entry.live.is_some() || entry.standby.is_some())
     }
 
     /// The worker of the live publisher, while fewer than `small` viewers are connected.
-    pub fn home(&self, stream: &StreamName, small: usize) -> Option<WorkerId> {
+    pub(crate) fn home(&self, stream: &StreamName, small: usize) -> Option<WorkerId> {
         let entry = self.streams.get(stream)?;
         let viewers: usize = entry.viewers.iter().map(|(_, count)| count).sum();
         entry.live.as_ref().filter(|_| viewers < small).map(|live| live.worker)
     }
 
     /// Every stream that has a publisher or a viewer, by name.
-    pub fn list(&self) -> Vec<StreamInfo> {
+    pub(crate) fn list(&self) -> Vec<StreamInfo> {
         let mut list: Vec<_> = self.streams.iter().map(|entry| entry.value().info(entry.key())).collect();
         list.sort_by(|left, right| left.name.cmp(&right.name));
         list
     }
 
     /// One stream, if it has a publisher or a viewer.
-    pub fn info(&self, stream: &StreamName) -> Option<StreamInfo> {
+    pub(crate) fn info(&self, stream: &StreamName) -> Option<StreamInfo> {
         self.streams.get(stream).map(|entry| entry.value().info(stream))
     }
 
     /// How many streams have a live publisher.
-    pub fn live_count(&self) -> usize {
+    pub(crate) fn live_count(&self) -> usize {
         self.streams.iter().filter(|entry| entry.live.is_some()).count()
     }
 
     /// The number of known streams; 0 once every session has left.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.streams.len()
     }
 
     /// True when there is no stream.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.streams.is_empty()
     }
 
@@ -201,7 +201,7 @@ impl Stream {
 
 impl Watch {
     /// Ends the watch and tells what remains.
-    pub fn leave(mut self) -> Departure {
+    pub(crate) fn leave(mut self) -> Departure {
         self.left = true;
         self.depart()
     }

@@ -91,7 +91,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] for an advertised address that is unspecified or multicast, and for workers that would get
     /// nothing to do.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if self.workers.get() > 1 && !SPREADS {
             return Err(ConfigError::Workers(self.workers));
         }
@@ -105,7 +105,7 @@ impl Config {
     }
 
     /// True when no address that an answer could name is known, but this machine's loopback.
-    pub fn reaches_only_this_machine(&self) -> bool {
+    pub(crate) fn reaches_only_this_machine(&self) -> bool {
         self.has_no_other(&interfaces(false))
     }
 

@@ -21,9 +21,9 @@ pub(crate) mod stats;
 mod timers;
 pub(crate) mod viewing;
 
-pub use config::{Config, ConfigError};
-pub use event_loop::turn::{StartError, Workers, start};
-pub use held::Held;
-pub use net::batch::{Batch, MAX_DATAGRAM, Outbox, Sent};
-pub use net::socket::BindError;
-pub use settings::Settings;
+pub use config::Config;
+pub(crate) use config::ConfigError;
+pub(crate) use event_loop::turn::{StartError, Workers, start};
+pub(crate) use held::Held;
+pub use net::batch::{Batch, Outbox, Sent};
+pub(crate) use settings::Settings;

@@ -14,7 +14,7 @@ use crate::setting;
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 #[command(next_help_heading = "media")]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Address and UDP port for the media of all sessions
     #[arg(id = "media.listen", long = "media", env = "SLUICE_MEDIA", value_name = "ADDR:PORT")]
     #[arg(value_parser = setting::address, default_value = "0.0.0.0:8081")]

@@ -128,7 +128,7 @@ fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
 
 /// An AV1 profile: 0 is Main, 1 High, 2 Professional (AV1 RTP 7.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Av1Profile(u8);
+pub(crate) struct Av1Profile(u8);
 
 impl Av1Profile {
     /// The profile that a format's parameters name; Main where there is none.
@@ -148,7 +148,7 @@ impl Av1Profile {
 
     /// True when a decoder for this profile decodes that one: each takes the ones below it (AV1 bitstream specification
     /// A.2).
-    pub fn contains(self, smaller: Self) -> bool {
+    pub(crate) fn contains(self, smaller: Self) -> bool {
         self == smaller || (self.0 <= 2 && smaller.0 <= self.0)
     }
 }

@@ -8,7 +8,7 @@ use super::kind::Codec;
 
 /// How well a viewer's format matches the stream's, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FormatMatch {
+pub(crate) enum FormatMatch {
     /// The same format: every client plays it.
     Same,
     /// A decoder for the viewer's format decodes the stream's by definition (a profile contained in the other, or H.264
@@ -21,13 +21,13 @@ pub enum FormatMatch {
 impl Format {
     /// True when both are the same format: the same codec, clock, channels, profile and packetisation (the level may
     /// differ).
-    pub fn compatible(&self, other: &Self) -> bool {
+    pub(crate) fn compatible(&self, other: &Self) -> bool {
         self.format_match(other) == Some(FormatMatch::Same)
     }
 
     /// How well a viewer that negotiated this format can take a stream of that one; `None` when not at all. Of several
     /// formats of a viewer, the smallest match is the best.
-    pub fn format_match(&self, stream: &Self) -> Option<FormatMatch> {
+    pub(crate) fn format_match(&self, stream: &Self) -> Option<FormatMatch> {
         let line = |format: &Self| (format.codec, format.clock_rate, format.channels);
         if line(self) != line(stream) {
             return None;

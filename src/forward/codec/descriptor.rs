@@ -26,7 +26,7 @@ pub struct PictureIds {
 
 impl PictureIds {
     /// What must be added to `other`, a frame of the lowest layer, so that it follows this one.
-    pub fn up_to(self, other: Self) -> Self {
+    pub(crate) fn up_to(self, other: Self) -> Self {
         Self {
             picture_id: self.picture_id.wrapping_add(1).wrapping_sub(other.picture_id),
             tl0_pic_idx: self.tl0_pic_idx.wrapping_add(1).wrapping_sub(other.tl0_pic_idx),

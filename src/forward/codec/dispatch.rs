@@ -14,7 +14,7 @@ use super::{vp8, vp9};
 
 /// Which decoder a format asks for, among those of its codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CodecProfile {
+pub(crate) enum CodecProfile {
     /// The only one.
     Only,
     /// Of H.264.
@@ -29,7 +29,7 @@ pub enum CodecProfile {
 
 impl Format {
     /// The profile that the parameters name, or the default of the codec's payload format.
-    pub fn profile(&self) -> CodecProfile {
+    pub(crate) fn profile(&self) -> CodecProfile {
         match self.codec {
             Codec::H264 => CodecProfile::H264(H264Profile::of(self)),
             Codec::H265 => CodecProfile::H265(H265Profile::of(self)),
@@ -40,7 +40,7 @@ impl Format {
     }
 
     /// False for parameters that no payload format has, or that nothing here reads.
-    pub fn is_forwarded(&self) -> bool {
+    pub(crate) fn is_forwarded(&self) -> bool {
         match self.codec {
             Codec::H264 => self.packetization_mode() <= 2,
             Codec::H265 => h265::is_in_order(self),
@@ -58,7 +58,7 @@ impl Format {
 
 impl CodecProfile {
     /// The name that people read; `None` where the codec has only one profile.
-    pub fn name(self) -> Option<String> {
+    pub(crate) fn name(self) -> Option<String> {
         Some(match self {
             Self::Only => return None,
             Self::H264(profile) => profile.name(),
@@ -69,7 +69,7 @@ impl CodecProfile {
     }
 
     /// True when a decoder for this profile decodes that one by definition.
-    pub fn contains(self, smaller: Self) -> bool {
+    pub(crate) fn contains(self, smaller: Self) -> bool {
         match (self, smaller) {
             (Self::H264(own), Self::H264(smaller)) => own.contains(smaller),
             (Self::H265(own), Self::H265(smaller)) => own.contains(smaller),

@@ -17,7 +17,7 @@ pub struct Format {
 
 impl Format {
     /// The value of a format parameter such as `profile-level-id`, name compared without case (RFC 6838 4.3).
-    pub fn parameter(&self, name: &str) -> Option<&str> {
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.split(';').find_map(|pair| {
             let (key, value) = pair.split_once('=')?;
             key.trim().eq_ignore_ascii_case(name).then_some(value.trim())
@@ -25,7 +25,7 @@ impl Format {
     }
 
     /// The H.264 `packetization-mode`; 0, single NAL units only, where there is none (RFC 6184 8.1).
-    pub fn packetization_mode(&self) -> u8 {
+    pub(crate) fn packetization_mode(&self) -> u8 {
         self.parameter("packetization-mode").and_then(|mode| mode.parse().ok()).unwrap_or(0)
     }
 }

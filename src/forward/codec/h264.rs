@@ -121,7 +121,7 @@ pub(super) fn reference(unit: &Unit<'_>) -> Option<Reference> {
 
 /// An H.264 profile as far as formats of WebRTC clients differ (RFC 6184 table 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum H264Profile {
+pub(crate) enum H264Profile {
     /// Baseline without flexible macroblock order and redundant slices: what browsers encode.
     ConstrainedBaseline,
     /// Baseline.
@@ -144,7 +144,7 @@ impl H264Profile {
 
     /// The profile in a `profile-level-id` of six hexadecimal digits; Baseline when the text is no such id, as if
     /// there were none.
-    pub fn of_level_id(text: &str) -> Self {
+    pub(crate) fn of_level_id(text: &str) -> Self {
         let all_hex = text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let Some(bits) = all_hex.then(|| u32::from_str_radix(text, 16).ok()).flatten() else { return Self::Baseline };
         let [_, idc, iop, _] = bits.to_be_bytes();
@@ -174,7 +174,7 @@ impl H264Profile {
     }
 
     /// True when a decoder for this profile decodes that one (ITU-T H.264 annex A.2).
-    pub fn contains(self, smaller: Self) -> bool {
+    pub(crate) fn contains(self, smaller: Self) -> bool {
         use H264Profile::{Baseline, ConstrainedBaseline, ConstrainedHigh, Main};
         self == smaller
             || match (self.high_rank(), smaller) {

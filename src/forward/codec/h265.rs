@@ -141,7 +141,7 @@ pub(super) fn reference(unit: &Unit<'_>) -> Option<Reference> {
 
 /// An H.265 profile and tier (RFC 7798 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct H265Profile {
+pub(crate) struct H265Profile {
     space: u8,
     id: u8,
     /// 0 for the Main tier, 1 for the High tier.
@@ -150,7 +150,7 @@ pub struct H265Profile {
 
 impl H265Profile {
     /// The Main profile in the Main tier: the default without parameters.
-    pub const MAIN: Self = Self { space: 0, id: 1, tier: 0 };
+    pub(crate) const MAIN: Self = Self { space: 0, id: 1, tier: 0 };
 
     /// The profile that a format's parameters name.
     pub(super) fn of(format: &Format) -> Self {
@@ -172,7 +172,7 @@ impl H265Profile {
 
     /// True when a decoder for this profile decodes that one (ITU-T H.265 A.3): Main decodes still pictures, Main 10
     /// both, and the range extensions all three.
-    pub fn contains(self, smaller: Self) -> bool {
+    pub(crate) fn contains(self, smaller: Self) -> bool {
         let larger: &[u8] = match smaller.id {
             1 => &[1, 2, 4],
             2 => &[2, 4],

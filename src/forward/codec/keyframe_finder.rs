@@ -29,12 +29,12 @@ impl KeyframeFinder {
     }
 
     /// True while the encoder marks where decoders may begin (intra refresh) instead of sending keyframes.
-    pub fn refreshes(&self) -> bool {
+    pub(crate) fn refreshes(&self) -> bool {
         self.refreshes
     }
 
     /// True when the newest keyframe had no sequence header, so that no decoder begins at it.
-    pub fn lacks_header(&self) -> bool {
+    pub(crate) fn lacks_header(&self) -> bool {
         self.lacks_header
     }
 

@@ -84,7 +84,7 @@ impl Codec {
     }
 
     /// The codec with this encoding name, compared without case (RFC 4855 3).
-    pub fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|codec| codec.name().eq_ignore_ascii_case(name))
     }
 

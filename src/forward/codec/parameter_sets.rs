@@ -89,7 +89,7 @@ impl ParameterSets {
     }
 
     /// The codec of the video.
-    pub fn codec(&self) -> Codec {
+    pub(crate) fn codec(&self) -> Codec {
         self.codec
     }
 
@@ -105,7 +105,7 @@ impl ParameterSets {
     }
 
     /// The publisher's packets are numbered anew: known sets are kept until newer ones arrive.
-    pub fn begin_again(&mut self) {
+    pub(crate) fn begin_again(&mut self) {
         for set in &mut self.sets {
             set.index = None;
         }
@@ -176,11 +176,11 @@ impl ParameterSets {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lacking {
     /// NAL units to insert before it.
-    pub units: Vec<Bytes>,
+    pub(crate) units: Vec<Bytes>,
     /// It came with some parameter sets of its own.
-    pub has_own: bool,
+    pub(crate) has_own: bool,
     /// It came with all that its first slice needs.
-    pub is_complete: bool,
+    pub(crate) is_complete: bool,
     /// With the inserted units, a decoder can begin at it.
-    pub decodes: bool,
+    pub(crate) decodes: bool,
 }

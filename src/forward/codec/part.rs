@@ -41,7 +41,7 @@ impl Part {
     }
 
     /// True for a part of a frame that refers to no other.
-    pub fn is_random_access(self) -> bool {
+    pub(crate) fn is_random_access(self) -> bool {
         self.has(Self(Self::RANDOM_ACCESS.0 | Self::KEYFRAME.0))
     }
 
@@ -51,22 +51,22 @@ impl Part {
     }
 
     /// True with a slice.
-    pub fn has_slice(self) -> bool {
+    pub(crate) fn has_slice(self) -> bool {
         self.has(Self::SLICE)
     }
 
     /// True when supplemental information marks that a decoder may begin here without a keyframe.
-    pub fn is_recovery_point(self) -> bool {
+    pub(crate) fn is_recovery_point(self) -> bool {
         self.has(Self::RECOVERY_POINT)
     }
 
     /// True for a leading picture, which a decoder that begins at its random access picture cannot decode (H.265 RASL).
-    pub fn is_skipped_leading(self) -> bool {
+    pub(crate) fn is_skipped_leading(self) -> bool {
         self.has(Self::SKIPPED_LEADING)
     }
 
     /// True when a keyframe begins here that can be decoded only with a sequence header from before.
-    pub fn is_bare_keyframe(self) -> bool {
+    pub(crate) fn is_bare_keyframe(self) -> bool {
         self.has(Self::BARE_KEYFRAME)
     }
 

@@ -4,6 +4,8 @@ mod frame_numbers;
 mod read;
 mod write;
 
-pub use read::{HeaderExtensions, PersistentExtensions};
+pub use read::HeaderExtensions;
+pub(crate) use read::PersistentExtensions;
 pub(crate) use write::ExtensionBlocks;
-pub use write::{ExtensionIds, LONGEST_MID};
+pub use write::ExtensionIds;
+pub(crate) use write::LONGEST_MID;

@@ -37,7 +37,7 @@ impl HeaderExtensions {
     pub(crate) const DEPENDENCIES: u8 = 1 << 4;
 
     /// Sets the audio level (RFC 6464 3). A value that is not one octet long is ignored.
-    pub fn set_audio_level(&mut self, value: &[u8]) {
+    pub(crate) fn set_audio_level(&mut self, value: &[u8]) {
         if let [level] = *value {
             self.audio_level = level;
             self.present |= Self::AUDIO_LEVEL;
@@ -45,7 +45,7 @@ impl HeaderExtensions {
     }
 
     /// Sets the video orientation (3GPP TS 26.114 7.4.5). A value that is not one octet long is ignored.
-    pub fn set_orientation(&mut self, value: &[u8]) {
+    pub(crate) fn set_orientation(&mut self, value: &[u8]) {
         if let [orientation] = *value {
             self.orientation = orientation;
             self.present |= Self::ORIENTATION;
@@ -54,7 +54,7 @@ impl HeaderExtensions {
 
     /// Sets the capture time: NTP time in 8 octets, optionally the offset of that clock in 8 more. A value of another
     /// length is ignored.
-    pub fn set_capture_time(&mut self, value: &[u8]) {
+    pub(crate) fn set_capture_time(&mut self, value: &[u8]) {
         let bits = match value.len() {
             SHORT_CAPTURE => Self::CAPTURE_TIME,
             LONG_CAPTURE => Self::CAPTURE_TIME | Self::CAPTURE_OFFSET,
@@ -66,7 +66,7 @@ impl HeaderExtensions {
 
     /// Sets the dependency descriptor: which frame this is and which frames it needs. A value that is shorter than the
     /// mandatory fields, or longer than an element can be, is ignored.
-    pub fn set_dependencies(&mut self, value: &[u8]) {
+    pub(crate) fn set_dependencies(&mut self, value: &[u8]) {
         if (MANDATORY..=usize::from(u8::MAX)).contains(&value.len()) {
             self.dependencies = Some(value.into());
             self.present |= Self::DEPENDENCIES;
@@ -113,7 +113,7 @@ impl HeaderExtensions {
 /// RTP timestamp, as receivers extrapolate it where it is missing. The packet with the highest index decides: a late or
 /// resent packet changes nothing for others.
 #[derive(Clone, Debug)]
-pub struct PersistentExtensions {
+pub(crate) struct PersistentExtensions {
     clock_rate: u32,
     audio_level: Option<Known<u8>>,
     orientation: Option<Known<u8>>,
@@ -137,13 +137,18 @@ struct Capture {
 
 impl PersistentExtensions {
     /// For an RTP stream with this clock in hertz; without values yet.
-    pub fn new(clock_rate: u32) -> Self {
+    pub(crate) fn new(clock_rate: u32) -> Self {
         Self { clock_rate, audio_level: None, orientation: None, capture_time: None }
     }
 
     /// The values of a packet, completed by those of earlier packets.
     #[inline]
-    pub fn complete(&mut self, index: SourceIndex, timestamp: u32, extensions: HeaderExtensions) -> HeaderExtensions {
+    pub(crate) fn complete(
+        &mut self,
+        index: SourceIndex,
+        timestamp: u32,
+        extensions: HeaderExtensions,
+    ) -> HeaderExtensions {
         let none_known = self.audio_level.is_none() && self.orientation.is_none() && self.capture_time.is_none();
         if none_known && extensions.present == 0 { extensions } else { self.fill_in(index, timestamp, extensions) }
     }

@@ -26,7 +26,7 @@ use crate::forward::rtp_header::HEADER_LEN;
 const ROOM: usize = 64;
 
 /// The longest mid that a one-byte element holds.
-pub const LONGEST_MID: usize = 16;
+pub(crate) const LONGEST_MID: usize = 16;
 
 /// The longest value of a one-byte element.
 const LONGEST_SHORT: usize = 16;
@@ -41,21 +41,21 @@ const LEAST: u8 = 1 << 6;
 #[derive(Clone, Debug, Default)]
 pub struct ExtensionIds {
     /// The media section of a packet (RFC 9143 15), and its name, which is no longer than [`LONGEST_MID`].
-    pub mid: Option<(u8, String)>,
+    pub(crate) mid: Option<(u8, String)>,
     /// When a frame was captured.
-    pub capture_time: Option<u8>,
+    pub(crate) capture_time: Option<u8>,
     /// The audio level of a packet (RFC 6464).
-    pub audio_level: Option<u8>,
+    pub(crate) audio_level: Option<u8>,
     /// The rotation of the video (3GPP TS 26.114).
-    pub orientation: Option<u8>,
+    pub(crate) orientation: Option<u8>,
     /// Which frame a packet belongs to and which frames that depends on. Two-byte elements must be allowed too.
-    pub dependencies: Option<u8>,
+    pub(crate) dependencies: Option<u8>,
     /// How long a receiver should delay playout.
-    pub playout_delay: Option<u8>,
+    pub(crate) playout_delay: Option<u8>,
     /// When a packet was sent.
-    pub send_time: Option<u8>,
+    pub(crate) send_time: Option<u8>,
     /// A number that counts all packets with this extension.
-    pub transport_number: Option<u8>,
+    pub(crate) transport_number: Option<u8>,
 }
 
 #[cfg(test)]

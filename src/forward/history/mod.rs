@@ -4,5 +4,7 @@
 mod ring;
 mod since_keyframe;
 
-pub use ring::{Get, History, HistoryLimits};
-pub use since_keyframe::{CacheLimits, CachedFrames};
+pub(crate) use ring::Get;
+pub use ring::{History, HistoryLimits};
+pub use since_keyframe::CacheLimits;
+pub(crate) use since_keyframe::CachedFrames;

@@ -34,7 +34,7 @@ impl Default for HistoryLimits {
 
 /// What is at a position.
 #[derive(Clone, Copy, Debug)]
-pub enum Get<'a> {
+pub(crate) enum Get<'a> {
     /// The packet that arrived there.
     Packet(&'a Arc<Packet>),
     /// The packet is older than what live viewers get: the reader fell behind and continues at [`History::head`] or
@@ -121,7 +121,7 @@ impl History {
     }
 
     /// What is at a position, for a live viewer.
-    pub fn get(&self, position: u64) -> Get<'_> {
+    pub(crate) fn get(&self, position: u64) -> Get<'_> {
         if position < self.recent {
             return Get::TooOld;
         }
@@ -130,7 +130,7 @@ impl History {
     }
 
     /// What is at a position, as far back as any packet is kept.
-    pub fn kept(&self, position: u64) -> Get<'_> {
+    pub(crate) fn kept(&self, position: u64) -> Get<'_> {
         match position.checked_sub(self.tail) {
             None => Get::TooOld,
             Some(offset) => self.packets.get(offset as usize).map_or(Get::NotYet, Get::Packet),
@@ -138,17 +138,17 @@ impl History {
     }
 
     /// The position that the next packet will get.
-    pub fn head(&self) -> u64 {
+    pub(crate) fn head(&self) -> u64 {
         self.tail + self.packets.len() as u64
     }
 
     /// The position of the oldest packet kept; equal to [`History::head`] when there is none.
-    pub fn tail(&self) -> u64 {
+    pub(crate) fn tail(&self) -> u64 {
         self.tail
     }
 
     /// The packet with this identity, while it is kept.
-    pub fn find(&self, source: Source) -> Option<&Arc<Packet>> {
+    pub(crate) fn find(&self, source: Source) -> Option<&Arc<Packet>> {
         match self.kept(*self.position_by_source.get(&source)?) {
             Get::Packet(packet) => Some(packet),
             Get::TooOld | Get::NotYet => None,
@@ -156,12 +156,12 @@ impl History {
     }
 
     /// The position where the newest keyframe starts, even if that packet is no longer kept.
-    pub fn keyframe(&self) -> Option<u64> {
+    pub(crate) fn keyframe(&self) -> Option<u64> {
         self.since_keyframe.map(|since| since.position)
     }
 
     /// The frames since the newest keyframe, if all of them are kept.
-    pub fn cached_frames(&self) -> Option<CachedFrames> {
+    pub(crate) fn cached_frames(&self) -> Option<CachedFrames> {
         let since = self.since_keyframe.filter(|since| since.position >= self.tail)?;
         let within = since.is_within(&self.limits.cache) || since.position >= self.recent;
         within.then(|| since.cached_frames())
@@ -169,7 +169,7 @@ impl History {
 
     /// Drops what has become too old although no packet arrives. Packets for live viewers have a maximum age, and so
     /// have the frames since the newest keyframe unless they are few.
-    pub fn expire(&mut self, now: Instant) {
+    pub(crate) fn expire(&mut self, now: Instant) {
         while let Get::Packet(packet) = self.kept(self.recent) {
             if now.saturating_duration_since(packet.received) <= self.limits.age {
                 break;
@@ -192,13 +192,13 @@ impl History {
 
     /// Octets needed to keep the frames since the newest keyframe, and when that keyframe arrived; `None` where they
     /// are not kept.
-    pub fn cache_cost(&self) -> Option<(usize, Instant)> {
+    pub(crate) fn cache_cost(&self) -> Option<(usize, Instant)> {
         let since = self.since_keyframe.filter(|since| since.is_within(&self.limits.cache))?;
         Some((since.cost(), since.received()))
     }
 
     /// Gives up the frames since the newest keyframe to make room for those of other streams.
-    pub fn give_up_cache(&mut self, now: Instant) {
+    pub(crate) fn give_up_cache(&mut self, now: Instant) {
         if let Some(since) = &mut self.since_keyframe {
             since.give_up();
         }
@@ -210,13 +210,13 @@ impl History {
 
     /// All packets kept, oldest first: the start of another worker's history, so that no packet is missing between it
     /// and the live packets that follow. Packets in both are refused there.
-    pub fn snapshot(&self) -> impl Iterator<Item = &Arc<Packet>> {
+    pub(crate) fn snapshot(&self) -> impl Iterator<Item = &Arc<Packet>> {
         self.packets.iter()
     }
 
     /// The earliest position from which a reader finds everything after the packet at `position` in its RTP stream,
     /// including packets that overtook it.
-    pub fn rewind(&self, position: u64) -> u64 {
+    pub(crate) fn rewind(&self, position: u64) -> u64 {
         let Get::Packet(packet) = self.kept(position) else { return position };
         let source = packet.source();
         let overtook = |&at: &u64| {

@@ -42,15 +42,15 @@ impl Default for CacheLimits {
 
 /// The frames since the newest keyframe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CachedFrames {
+pub(crate) struct CachedFrames {
     /// Position of the keyframe's first packet.
-    pub position: u64,
+    pub(crate) position: u64,
     /// Octets of all payloads.
-    pub octets: usize,
+    pub(crate) octets: usize,
     /// Time between the reception of the keyframe's first packet and that of the newest packet.
-    pub span: Duration,
+    pub(crate) span: Duration,
     /// Number of frames, if it is small: a still screen. A replay then shows each frame only briefly.
-    pub still_frames: Option<u32>,
+    pub(crate) still_frames: Option<u32>,
 }
 
 /// What is counted while packets arrive.

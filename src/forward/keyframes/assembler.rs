@@ -34,7 +34,7 @@ const SHIFTS: usize = 64;
 
 /// Where the parameter sets of a publisher's keyframes come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SetsSource {
+pub(crate) enum SetsSource {
     /// The keyframes contain them.
     InBand,
     /// The relay inserts them from earlier keyframes or from the offer.
@@ -45,10 +45,10 @@ pub enum SetsSource {
 
 impl SetsSource {
     /// Every source.
-    pub const ALL: [Self; 3] = [Self::InBand, Self::Added, Self::Missing];
+    pub(crate) const ALL: [Self; 3] = [Self::InBand, Self::Added, Self::Missing];
 
     /// The name that people read.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::InBand => "in-band",
             Self::Added => "added",
@@ -101,17 +101,17 @@ impl KeyframeAssembler {
     }
 
     /// Where the parameter sets of the newest keyframe came from; `None` before the first keyframe.
-    pub fn sets_source(&self) -> Option<SetsSource> {
+    pub(crate) fn sets_source(&self) -> Option<SetsSource> {
         self.source
     }
 
     /// The size of the frames, according to the known parameter sets.
-    pub fn size(&self) -> Option<FrameSize> {
+    pub(crate) fn size(&self) -> Option<FrameSize> {
         self.sets.size()
     }
 
     /// True when packets were inserted into the current RTP stream, so that its packets are renumbered.
-    pub fn has_added(&self) -> bool {
+    pub(crate) fn has_added(&self) -> bool {
         !self.shifts.is_empty()
     }
 
@@ -150,7 +150,7 @@ impl KeyframeAssembler {
     }
 
     /// Passes the packets that have waited long enough.
-    pub fn poll(&mut self, now: Instant, ready: &mut Vec<Packet>) {
+    pub(crate) fn poll(&mut self, now: Instant, ready: &mut Vec<Packet>) {
         while self.until.is_some_and(|until| until <= now) {
             self.pass_in_order(true, ready);
         }
@@ -165,19 +165,19 @@ impl KeyframeAssembler {
 
     /// When [`Self::poll`] has work.
     #[inline]
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.until
     }
 
     /// True when no packet waits.
     #[inline]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
     /// Forgets the packets that wait and how packets were numbered, because another RTP stream begins. Parameter sets
     /// are kept until newer ones arrive.
-    pub fn begin_again(&mut self) {
+    pub(crate) fn begin_again(&mut self) {
         self.waiting.clear();
         self.shifts.clear();
         (self.until, self.next, self.begun, self.keyframe) = (None, None, None, None);

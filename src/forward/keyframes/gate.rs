@@ -5,14 +5,14 @@
 use std::time::{Duration, Instant};
 
 /// Minimum time between two requests to a publisher for one layer.
-pub const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
+pub(crate) const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A keyframe within this time of a request counts as its answer.
-pub const ANSWER_TIME: Duration = Duration::from_millis(500);
+pub(crate) const ANSWER_TIME: Duration = Duration::from_millis(500);
 
 /// Decides when the publisher of one layer is asked for a keyframe.
 #[derive(Clone, Debug, Default)]
-pub struct KeyframeGate {
+pub(crate) struct KeyframeGate {
     /// Since when a keyframe is wanted; `None` when no viewer waits for one.
     wanted: Option<Instant>,
     requested: Option<Instant>,
@@ -22,19 +22,19 @@ pub struct KeyframeGate {
 
 impl KeyframeGate {
     /// A viewer needs a keyframe.
-    pub fn demand(&mut self, now: Instant) {
+    pub(crate) fn demand(&mut self, now: Instant) {
         self.wanted.get_or_insert(now);
     }
 
     /// A keyframe has begun to arrive, so no viewer waits for one. True when it answers a request.
-    pub fn satisfied(&mut self, now: Instant) -> bool {
+    pub(crate) fn satisfied(&mut self, now: Instant) -> bool {
         self.wanted = None;
         let asked = self.unanswered.take_if(|asked| now.saturating_duration_since(*asked) <= ANSWER_TIME);
         asked.is_some()
     }
 
     /// True when a request must be sent to the publisher now; it then counts as sent.
-    pub fn poll(&mut self, now: Instant) -> bool {
+    pub(crate) fn poll(&mut self, now: Instant) -> bool {
         let due = self.request_due().is_some_and(|due| due <= now);
         if due {
             self.requested = Some(now);
@@ -44,12 +44,12 @@ impl KeyframeGate {
     }
 
     /// True once for each request that the publisher did not answer.
-    pub fn poll_ignored(&mut self, now: Instant) -> bool {
+    pub(crate) fn poll_ignored(&mut self, now: Instant) -> bool {
         self.unanswered.take_if(|asked| now.saturating_duration_since(*asked) > ANSWER_TIME).is_some()
     }
 
     /// When [`Self::poll`] or [`Self::poll_ignored`] has work; `None` when there is none.
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         // An answer may arrive at the last moment.
         let ignored = self.unanswered.map(|asked| asked + ANSWER_TIME + Duration::from_millis(1));
         self.request_due().into_iter().chain(ignored).min()

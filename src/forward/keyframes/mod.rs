@@ -3,5 +3,6 @@
 mod assembler;
 mod gate;
 
-pub use assembler::{KeyframeAssembler, SetsSource};
-pub use gate::{ANSWER_TIME, KeyframeGate, REQUEST_INTERVAL};
+pub use assembler::KeyframeAssembler;
+pub(crate) use assembler::SetsSource;
+pub(crate) use gate::{ANSWER_TIME, KeyframeGate};

@@ -49,7 +49,7 @@ pub struct FirstNumbers {
 
 impl FirstNumbers {
     /// Random ones.
-    pub fn random() -> Self {
+    pub(crate) fn random() -> Self {
         let below_2_15 = || u64::from(rand::random::<u16>() >> 1);
         Self { index: below_2_15(), rtx_index: below_2_15(), timestamp: rand::random() }
     }

@@ -22,6 +22,7 @@ mod write;
 mod tests;
 
 pub use config::{FirstNumbers, Negotiated, OutboundTrackConfig};
-pub use replay_clock::catch_up_time;
-pub use resends::{BURST_OCTETS, RESENDS_PER_PACKET};
-pub use track::{Counts, OutboundTrack, Resend, TrackState, Written};
+pub(crate) use replay_clock::catch_up_time;
+pub use resends::BURST_OCTETS;
+pub(crate) use track::{Counts, TrackState};
+pub use track::{OutboundTrack, Written};

@@ -49,7 +49,7 @@ impl OutboundTrack {
     /// Writes one packet into the buffer, if it has a place in this viewer's RTP stream and was not sent before. Pass
     /// only packets that a [`History`] accepted, so that a number never has two contents.
     #[inline]
-    pub fn forward(&mut self, packet: &Packet, buffer: &mut [u8]) -> Option<Written> {
+    pub(crate) fn forward(&mut self, packet: &Packet, buffer: &mut [u8]) -> Option<Written> {
         let place = match self.state {
             TrackState::Live if self.follows(packet) => match self.place(packet)? {
                 place if self.splice.hole_before(place) <= LONGEST_HOLE => place,

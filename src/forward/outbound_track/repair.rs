@@ -12,7 +12,13 @@ impl OutboundTrack {
     /// Answers a NACK for one sequence number: writes the packet again, by RTX where that is negotiated, else bit for
     /// bit as it was sent. `None` when the packet is unknown or the viewer asked too often; the counts tell which. A
     /// packet that has not arrived from the publisher yet is sent when it does, like any other.
-    pub fn resend(&mut self, sequence: u16, history: &History, now: Instant, buffer: &mut [u8]) -> Option<Resend> {
+    pub(crate) fn resend(
+        &mut self,
+        sequence: u16,
+        history: &History,
+        now: Instant,
+        buffer: &mut [u8],
+    ) -> Option<Resend> {
         let origin = self.splice.origin_of(sequence)?;
         let Some(packet) = history.find(origin.source) else {
             self.counts.not_found += 1;
@@ -40,20 +46,20 @@ impl OutboundTrack {
     }
 
     /// How many packets of the history are still unread.
-    pub fn behind(&self, history: &History) -> u64 {
+    pub(crate) fn behind(&self, history: &History) -> u64 {
         history.head().saturating_sub(self.cursor)
     }
 
     /// Gives up the packets that the viewer misses: it continues, spliced, at the next keyframe, and no packet before
     /// that is resent.
-    pub fn skip(&mut self) {
+    pub(crate) fn skip(&mut self) {
         self.restart();
         self.resends.give_up(self.splice.next_index());
     }
 
     /// Writes another copy of a packet that was just resent.
     #[cold]
-    pub fn copy(&mut self, resend: &Resend, history: &History, buffer: &mut [u8]) -> Option<Written> {
+    pub(crate) fn copy(&mut self, resend: &Resend, history: &History, buffer: &mut [u8]) -> Option<Written> {
         let packet = history.find(resend.origin.source)?;
         let place = resend.origin.place(packet.timestamp);
         let written = if self.resends_by_rtx(packet, place) {

@@ -26,7 +26,7 @@ impl OutboundTrack {
     /// Begins again at the newest keyframe, which has already passed, and catches up with live from there, not before
     /// the moment `from`. False, with nothing changed, when the history has no keyframe that this viewer can decode, or
     /// the outbound track is paused.
-    pub fn replay(&mut self, history: &History, from: Instant) -> bool {
+    pub(crate) fn replay(&mut self, history: &History, from: Instant) -> bool {
         let Some(frames) = history.cached_frames().filter(|_| self.state != TrackState::Paused) else { return false };
         let Get::Packet(packet) = history.kept(frames.position) else { return false };
         let fits = HEADER_LEN + packet.payload.len() <= self.max_size && !packet.payload.is_empty();
@@ -48,7 +48,7 @@ impl OutboundTrack {
     }
 
     /// Sets the time of a replay: packets that are due by now can be pulled.
-    pub fn tick(&mut self, now: Instant) {
+    pub(crate) fn tick(&mut self, now: Instant) {
         if let Some(replay) = &mut self.replay {
             replay.now = now;
         }
@@ -56,12 +56,12 @@ impl OutboundTrack {
 
     /// True while the viewer catches up with live.
     #[inline]
-    pub fn is_replaying(&self) -> bool {
+    pub(crate) fn is_replaying(&self) -> bool {
         self.replay.is_some()
     }
 
     /// When the next packet of a replay is due, if it waits for its time.
-    pub fn replay_due(&self) -> Option<Instant> {
+    pub(crate) fn replay_due(&self) -> Option<Instant> {
         self.replay.as_ref()?.due
     }
 

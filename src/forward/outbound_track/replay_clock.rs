@@ -70,7 +70,7 @@ impl Replay {
 }
 
 /// How long a viewer that begins with these frames takes to reach live.
-pub fn catch_up_time(frames: &CachedFrames) -> Duration {
+pub(crate) fn catch_up_time(frames: &CachedFrames) -> Duration {
     let squeezed = frames.span / (speed_of(frames).get() - 1);
     frames.still_frames.map_or(squeezed, |count| squeezed.min(LONGEST_STILL * count))
 }

@@ -17,52 +17,52 @@ use crate::forward::splice::{Origin, Splice};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// Its SSRC: that of the RTP stream or of the RTX stream.
-    pub ssrc: u32,
+    pub(crate) ssrc: u32,
     /// Its packet index under that SSRC: rollover count and sequence number (RFC 3711 3.3.1).
-    pub index: u64,
+    pub(crate) index: u64,
     /// Octets of the header, which is authenticated but not encrypted.
-    pub header_len: usize,
+    pub(crate) header_len: usize,
     /// Octets of the whole packet.
-    pub len: usize,
+    pub(crate) len: usize,
 }
 
 /// What an outbound track has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Packets written with the SSRC of the RTP stream: the packet count of its sender reports (RFC 3550 6.4.1).
-    pub packets: u64,
+    pub(crate) packets: u64,
     /// Payload octets of those: the octet count of its sender reports.
-    pub octets: u64,
+    pub(crate) octets: u64,
     /// Segments begun: 1 for the first, and 1 for each splice.
-    pub segments: u64,
+    pub(crate) segments: u64,
     /// Packets left out, with later ones renumbered: padding only, or a payload type that carries no media of the
     /// track.
-    pub skipped: u64,
+    pub(crate) skipped: u64,
     /// Packets without a place: too late, or of a replaced publisher.
-    pub late: u64,
+    pub(crate) late: u64,
     /// Packets dropped because they exceed the maximum size.
-    pub oversized: u64,
+    pub(crate) oversized: u64,
     /// Keyframes skipped because the viewer has no payload type for their format.
-    pub undecodable: u64,
+    pub(crate) undecodable: u64,
     /// Times that the viewer fell behind the history.
-    pub fell_behind: u64,
+    pub(crate) fell_behind: u64,
     /// Packets written again, by RTX or in-band.
-    pub resent: u64,
+    pub(crate) resent: u64,
     /// Resends refused: asked for too often, too soon, or over budget.
-    pub refused: u64,
+    pub(crate) refused: u64,
     /// Of those, the ones over budget.
-    pub over_budget: u64,
+    pub(crate) over_budget: u64,
     /// Video packets skipped on the way to the next keyframe, after the RTP stream has begun.
-    pub passed_by: u64,
+    pub(crate) passed_by: u64,
     /// NACKs for packets that the history does not have.
-    pub not_found: u64,
+    pub(crate) not_found: u64,
     /// Packets asked for that no resend will bring any more.
-    pub lost: u64,
+    pub(crate) lost: u64,
 }
 
 /// The state of an outbound track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrackState {
+pub(crate) enum TrackState {
     /// Waits for a packet at which it can begin: for video a keyframe, for audio any.
     Waiting,
     /// Follows the publisher's RTP stream of the current segment.
@@ -100,11 +100,11 @@ pub struct OutboundTrack {
 
 /// What [`OutboundTrack::resend`] wrote.
 #[derive(Clone, Copy, Debug)]
-pub struct Resend {
+pub(crate) struct Resend {
     /// The packet in the buffer.
-    pub written: Written,
+    pub(crate) written: Written,
     /// Copies to write in addition, by [`OutboundTrack::copy`].
-    pub copies: u8,
+    pub(crate) copies: u8,
     pub(super) origin: Origin,
 }
 
@@ -145,25 +145,25 @@ impl OutboundTrack {
     }
 
     /// Whether a payload type of this publisher has been routed to the viewer.
-    pub fn takes(&self, epoch: Epoch, publisher_payload_type: u8) -> bool {
+    pub(crate) fn takes(&self, epoch: Epoch, publisher_payload_type: u8) -> bool {
         self.routes.has(epoch, publisher_payload_type)
     }
 
     /// Continues at this position of the history; the history's head is live.
-    pub fn seek(&mut self, position: u64) {
+    pub(crate) fn seek(&mut self, position: u64) {
         self.replay = None;
         self.cursor = position;
         self.begun = position;
     }
 
     /// Stops sending, without giving numbers away, until [`OutboundTrack::resume`].
-    pub fn pause(&mut self) {
+    pub(crate) fn pause(&mut self) {
         self.state = TrackState::Paused;
         self.replay = None;
     }
 
     /// Continues after a pause, at the next packet at which it can begin.
-    pub fn resume(&mut self) {
+    pub(crate) fn resume(&mut self) {
         if self.state == TrackState::Paused {
             self.state = TrackState::Waiting;
         }
@@ -171,7 +171,7 @@ impl OutboundTrack {
 
     /// Stops following the current RTP stream and begins again, spliced, at the next packet at which it can: for video
     /// a keyframe.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         if self.state == TrackState::Live {
             self.state = TrackState::Waiting;
             self.replay = None;
@@ -179,12 +179,12 @@ impl OutboundTrack {
     }
 
     /// Sets the viewer's round-trip time: a packet is not resent again within it. Pass the smallest recent one.
-    pub fn set_rtt(&mut self, rtt: Duration) {
+    pub(crate) fn set_rtt(&mut self, rtt: Duration) {
         self.resends.set_rtt(rtt);
     }
 
     /// True while the viewer needs a keyframe to see the newest publisher that it can decode.
-    pub fn wants_keyframe(&self) -> bool {
+    pub(crate) fn wants_keyframe(&self) -> bool {
         if self.kind == Kind::Audio || self.replay.is_some() {
             return false;
         }
@@ -197,23 +197,23 @@ impl OutboundTrack {
     }
 
     /// The state.
-    pub fn state(&self) -> TrackState {
+    pub(crate) fn state(&self) -> TrackState {
         self.state
     }
 
     /// The SSRC of the RTP stream.
-    pub fn ssrc(&self) -> u32 {
+    pub(crate) fn ssrc(&self) -> u32 {
         self.ssrc
     }
 
     /// What it has done so far.
-    pub fn counts(&self) -> &Counts {
+    pub(crate) fn counts(&self) -> &Counts {
         &self.counts
     }
 
     /// A publisher's RTP timestamp converted to this viewer's RTP stream, for sender reports; `None` unless the track
     /// is live on that publisher and layer.
-    pub fn map_timestamp(&self, epoch: Epoch, layer: LayerId, timestamp: u32) -> Option<u32> {
+    pub(crate) fn map_timestamp(&self, epoch: Epoch, layer: LayerId, timestamp: u32) -> Option<u32> {
         let live = self.state == TrackState::Live && self.splice.current_source() == Some((epoch, layer));
         live.then(|| self.splice.map_timestamp(timestamp)).flatten()
     }

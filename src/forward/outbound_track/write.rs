@@ -18,7 +18,7 @@ pub(crate) const OSN_LEN: usize = 2;
 impl OutboundTrack {
     /// Sets the minimum playout delay that packets announce, if the viewer negotiated that header extension.
     #[inline]
-    pub fn set_playout_delay(&mut self, least: Duration) {
+    pub(crate) fn set_playout_delay(&mut self, least: Duration) {
         if let Some(blocks) = &mut self.blocks {
             blocks.set_playout_delay(least);
         }
@@ -26,14 +26,14 @@ impl OutboundTrack {
 
     /// True where packets carry their send time: [`Self::set_send_time`] must be called before they are written.
     #[inline]
-    pub fn has_send_time(&self) -> bool {
+    pub(crate) fn has_send_time(&self) -> bool {
         self.blocks.as_ref().is_some_and(|blocks| blocks.has_send_time())
     }
 
     /// Sets the send time of the next packets: the time since some moment, which is the same for all outbound tracks of
     /// a viewer.
     #[inline]
-    pub fn set_send_time(&mut self, since: Duration) {
+    pub(crate) fn set_send_time(&mut self, since: Duration) {
         if let Some(blocks) = &mut self.blocks {
             blocks.set_send_time(since);
         }

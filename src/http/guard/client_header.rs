@@ -22,7 +22,7 @@ pub enum ClientHeader {
 
 impl ClientHeader {
     /// All that are known.
-    pub const ALL: [Self; 3] = [Self::ForwardedFor, Self::Forwarded, Self::RealIp];
+    pub(crate) const ALL: [Self; 3] = [Self::ForwardedFor, Self::Forwarded, Self::RealIp];
 
     fn name(self) -> HeaderName {
         match self {

@@ -64,13 +64,13 @@ const FINISH: Duration = Duration::from_secs(3);
 
 /// Deadlines of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
+pub(crate) struct Timing {
     /// For a request's headers to arrive, idle time before them included.
-    pub headers: Duration,
+    pub(crate) headers: Duration,
     /// For a client to read some of its answer; each read, however small, restarts it.
-    pub unread: Duration,
+    pub(crate) unread: Duration,
     /// Until no further request is served. A running answer may take this long again.
-    pub age: Duration,
+    pub(crate) age: Duration,
 }
 
 /// How a listener treats connections.

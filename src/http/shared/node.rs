@@ -46,7 +46,7 @@ pub(in crate::http) type Shared = Arc<Node>;
 
 impl Node {
     /// Ready to serve.
-    pub fn new(config: &Config, access: Access, media: Handle, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(config: &Config, access: Access, media: Handle, metrics: Arc<Metrics>) -> Self {
         let access = Arc::new(access);
         let hosts = HostRules::new(Arc::clone(&access), config.origins.clone(), config.allowed_hosts.clone());
         let base_path = config.base_path.clone();
@@ -79,7 +79,7 @@ impl Node {
     }
 
     /// Decides what a request may do.
-    pub fn access(&self) -> &Access {
+    pub(crate) fn access(&self) -> &Access {
         &self.access
     }
 

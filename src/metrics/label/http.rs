@@ -4,7 +4,7 @@ use crate::label::label;
 
 label! {
     /// The kind of an HTTP connection.
-    ConnectionKind = "kind" {
+    pub(crate) ConnectionKind = "kind" {
         /// It serves requests.
         Request = "request",
         /// It may request health and metrics only.
@@ -16,7 +16,7 @@ label! {
 
 label! {
     /// Which capacity was exhausted.
-    NoPlace = "reason" {
+    pub(crate) NoPlace = "reason" {
         /// All connections are busy.
         Relay = "relay",
         /// The client has as many connections as it may.
@@ -28,7 +28,7 @@ label! {
 
 label! {
     /// Why the relay closed an HTTP connection.
-    Closing = "reason" {
+    pub(crate) Closing = "reason" {
         /// It was idle and another connection needed its place.
         MadeWay = "made_way",
         /// The client did not read the answer.

@@ -9,5 +9,5 @@ mod connection;
 mod media;
 
 pub use config::Config;
-pub use connection::{Client, ClientError};
+pub use connection::Client;
 pub use media::{EXTENSIONS, Track};

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use super::{CASE, Case, Session, context, pli, pli_of};
 use crate::ice::Credentials;
 use crate::name::Role;
-use crate::peer::{Certificate, Channel, ChannelMessage, Config, Event, OpenError, Peer};
+use crate::peer::connection::OpenError;
+use crate::peer::{Certificate, Channel, ChannelMessage, Config, Event, Peer};
 use crate::reason::DropReason;
 use crate::srtp::SrtpProfile;
 

@@ -7,6 +7,8 @@ mod refused;
 use rtc::sdp::description::common::Attribute;
 
 use super::local::*;
+use super::negotiated::Application;
+use super::payload::Red;
 use super::*;
 use crate::forward::codec::{Codec, Format, Kind};
 use crate::ice::Credentials;

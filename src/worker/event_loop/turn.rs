@@ -40,7 +40,7 @@ const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
 
 /// The running workers.
-pub struct Workers {
+pub(crate) struct Workers {
     shared: Arc<Shared>,
     inboxes: Vec<Sender<Message>>,
     threads: Vec<JoinHandle<()>>,
@@ -71,7 +71,7 @@ pub enum StartError {
 ///
 /// # Errors
 /// [`StartError`] with a sentence that says what to do; nothing is left running.
-pub fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, StartError> {
+pub(crate) fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, StartError> {
     config.check()?;
     let mut sockets = bind(config.media, config.workers.get())?;
     let media_port = sockets[0].local().port();
@@ -110,7 +110,7 @@ impl Workers {
     }
 
     /// Ends every session, tells every peer, and waits for the threads.
-    pub fn stop(self) {
+    pub(crate) fn stop(self) {
         self.shared.draining.store(true, Ordering::Relaxed);
         for waiting in self.shared.pending_sessions.drain() {
             end_waiting(&waiting, EndReason::Shutdown, &self.shared, Instant::now());

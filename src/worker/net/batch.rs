@@ -30,7 +30,7 @@ pub enum Sent {
 }
 
 /// The longest sealed packet that leaves: what an Ethernet frame carries over IPv4 and UDP.
-pub const MAX_DATAGRAM: usize = 1472;
+pub(crate) const MAX_DATAGRAM: usize = 1472;
 
 /// Room for one packet while it is written: the longest datagram and an authentication tag.
 const ROOM: usize = MAX_DATAGRAM + 16;
