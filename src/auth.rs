@@ -34,17 +34,11 @@ pub(crate) struct Admin(());
 /// The permission to do one thing to one stream. Only [`Access::grant`] creates one.
 #[derive(Clone, Debug)]
 pub(crate) struct Grant {
-    action: Action,
     stream: StreamName,
     credential: Credential,
 }
 
 impl Grant {
-    /// The allowed action.
-    pub(crate) fn action(&self) -> Action {
-        self.action
-    }
-
     /// The stream.
     pub(crate) fn stream(&self) -> &StreamName {
         &self.stream
@@ -301,7 +295,7 @@ impl Access {
             Action::Watch => self.rules().watch,
         };
         if self.allows_anybody(action) || configured == Some(credential) {
-            return Ok(Grant { action, stream: stream.clone(), credential });
+            return Ok(Grant { stream: stream.clone(), credential });
         }
         Err(if credential.is_anonymous() { Denied::NoToken } else { Denied::NotAllowed })
     }

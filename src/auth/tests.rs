@@ -7,7 +7,7 @@ fn access(publish: Option<&str>, watch: Option<&str>, public_watch: bool) -> Acc
 }
 
 fn outcome(access: &Access, token: Option<&str>, action: Action) -> Result<(), Denied> {
-    access.grant(token, action, &"cam".parse().unwrap()).map(|grant| assert_eq!(grant.action(), action))
+    access.grant(token, action, &"cam".parse().unwrap()).map(drop)
 }
 
 #[test]

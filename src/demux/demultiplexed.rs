@@ -120,6 +120,4 @@ pub(crate) struct Facts {
     pub(crate) dropped: u64,
     /// The round-trip time that the last answered [`Demux::probe`](super::Demux::probe) measured.
     pub(crate) round_trip: Option<Duration>,
-    /// The SRTP profiles that the ClientHello offers; `None` before it.
-    pub(crate) profiles: Option<SrtpProfiles>,
 }

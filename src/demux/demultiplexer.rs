@@ -170,8 +170,7 @@ impl Demux {
     pub(crate) fn facts(&self, key: Key) -> Option<Facts> {
         let session = self.sessions.get(key)?;
         let Statistics { checks, forged, first, paths, moves, round_trip } = session.agent.statistics();
-        let (dropped, profiles) = (session.dropped, session.handshake.profiles());
-        Some(Facts { checks, forged, first, paths, moves, dropped, round_trip, profiles })
+        Some(Facts { checks, forged, first, paths, moves, dropped: session.dropped, round_trip })
     }
 
     /// Sends a Binding request to measure the round-trip time of a connected client on its selected path (RFC 8445

@@ -71,7 +71,6 @@ pub(crate) struct Handshake {
     reassembly: Option<Reassembly>,
     /// The number of the ClientHello that the peer has.
     delivered: Option<u16>,
-    profiles: Option<SrtpProfiles>,
     flight: Option<Flight>,
     /// How long the client took to answer our previous flight: the round-trip time and its own work.
     answer_time: Duration,
@@ -90,17 +89,11 @@ impl Handshake {
             newest: None,
             reassembly: None,
             delivered: None,
-            profiles: None,
             flight: None,
             answer_time: Duration::ZERO,
             paths_taken: PathsTaken::None,
             connected: false,
         }
-    }
-
-    /// What the first ClientHello offered.
-    pub(crate) fn profiles(&self) -> Option<SrtpProfiles> {
-        self.profiles
     }
 
     /// The five-tuples that it went over so far.
@@ -246,11 +239,9 @@ impl Handshake {
         if self.delivered == Some(number) && self.flight.is_some() {
             return HandshakeVerdict::Hold;
         }
-        self.delivered = Some(number);
-        if self.profiles.is_some() {
+        if self.delivered.replace(number).is_some() {
             return HandshakeVerdict::Pass((!survey.is_plain_hello).then_some(message));
         }
-        self.profiles = Some(profiles);
         HandshakeVerdict::Hello(profiles, message)
     }
 }

@@ -77,7 +77,6 @@ pub(crate) enum OpenError {
 pub(crate) struct Peer {
     association: Association,
     application: bool,
-    profile: SrtpProfile,
 }
 
 impl Peer {
@@ -94,7 +93,7 @@ impl Peer {
         let mut connection = build(config, profile, Arc::clone(&crypto), &tap, now)?;
         negotiate(&mut connection, config, now)?;
         let association = Association::new(connection, crypto, tap, config.dtls_client);
-        let mut peer = Self { association, application: config.application, profile };
+        let mut peer = Self { association, application: config.application };
         peer.select_pair(config, provider.as_ref(), now)?;
         Ok(peer)
     }
@@ -131,11 +130,7 @@ impl Peer {
 
     /// The next event.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
-        let event = self.association.poll_event();
-        if let Some(Event::Connected(keys)) = &event {
-            self.profile = keys.local.profile;
-        }
-        event
+        self.association.poll_event()
     }
 
     /// Sends a compound RTCP packet (RFC 3550 6.1) with the next output; nothing before the keys are there.
@@ -165,11 +160,6 @@ impl Peer {
     /// authentic.
     pub(crate) fn clear_alert(&self) -> Option<String> {
         self.association.clear_alert().map(|alert| alert.to_string())
-    }
-
-    /// The SRTP profile: the negotiated one once connected, before that the one that is offered first.
-    pub(crate) fn profile(&self) -> SrtpProfile {
-        self.profile
     }
 
     fn needs_timer(&self) -> bool {

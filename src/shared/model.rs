@@ -243,10 +243,6 @@ impl<K: Eq, V> DashMap<K, V> {
         self.0.enter().content.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     pub(crate) fn capacity(&self) -> usize {
         self.0.enter().content.capacity()
     }

@@ -21,15 +21,6 @@ impl SrtpProfile {
     /// Every profile, the preferred one first.
     pub(crate) const ALL: [Self; 2] = [Self::Aes128Gcm, Self::Aes128CmSha1_80];
 
-    /// The profile's number in the `use_srtp` extension.
-    #[must_use]
-    pub(crate) const fn id(self) -> u16 {
-        match self {
-            Self::Aes128Gcm => 0x0007,
-            Self::Aes128CmSha1_80 => 0x0001,
-        }
-    }
-
     /// The profile's registered name.
     #[must_use]
     pub(crate) const fn name(self) -> &'static str {

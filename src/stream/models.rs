@@ -93,7 +93,7 @@ fn a_viewer_and_a_publisher_that_come_at_once_find_each_other() {
         let asks = live.is_some_and(|live| live.epoch == publication.epoch());
         assert!(asks != takeover.workers.contains(&B), "one of the two subscribes");
         drop((publication, watch));
-        assert!(registry.is_empty());
+        assert_eq!(registry.len(), 0);
     });
 }
 
@@ -114,7 +114,7 @@ fn of_two_publishers_that_come_at_once_one_is_live_and_ends_the_other() {
         let live = registry.live(&name()).map(|live| live.session);
         assert_eq!(live, Some(sessions[newest]), "who was replaced changes nothing");
         drop(newer);
-        assert!(registry.is_empty());
+        assert_eq!(registry.len(), 0);
     });
 }
 
@@ -132,6 +132,6 @@ fn the_last_viewers_of_two_workers_and_the_publisher_leave_nothing_when_they_go_
         for leaver in leavers {
             assert!(matches!(leaver.join().unwrap(), Departure::LastOfWorker(_)));
         }
-        assert!(registry.is_empty());
+        assert_eq!(registry.len(), 0);
     });
 }

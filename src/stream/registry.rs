@@ -160,19 +160,9 @@ impl Registry {
         self.streams.get(stream).map(|entry| entry.value().info(stream))
     }
 
-    /// How many streams have a live publisher.
-    pub(crate) fn live_count(&self) -> usize {
-        self.streams.iter().filter(|entry| entry.live.is_some()).count()
-    }
-
     /// The number of known streams; 0 once every session has left.
     pub(crate) fn len(&self) -> usize {
         self.streams.len()
-    }
-
-    /// True when there is no stream.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.streams.is_empty()
     }
 
     /// Changes a stream's entry, and removes it when no session refers to it any more.

@@ -9,7 +9,8 @@ use super::kind::Codec;
 /// How well a viewer's format matches the stream's, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum FormatMatch {
-    /// The same format: every client plays it.
+    /// The same format, that is the same codec, clock, channels, profile and packetisation (the level may differ): every
+    /// client plays it.
     Same,
     /// A decoder for the viewer's format decodes the stream's by definition (a profile contained in the other, or H.264
     /// packetisation mode 0 sent to mode 1).
@@ -19,12 +20,6 @@ pub(crate) enum FormatMatch {
 }
 
 impl Format {
-    /// True when both are the same format: the same codec, clock, channels, profile and packetisation (the level may
-    /// differ).
-    pub(crate) fn compatible(&self, other: &Self) -> bool {
-        self.format_match(other) == Some(FormatMatch::Same)
-    }
-
     /// How well a viewer that negotiated this format can take a stream of that one; `None` when not at all. Of several
     /// formats of a viewer, the smallest match is the best.
     pub(crate) fn format_match(&self, stream: &Self) -> Option<FormatMatch> {
@@ -85,12 +80,13 @@ mod tests {
 
     #[test]
     fn h264_is_the_same_by_profile_and_packetisation_mode_whatever_the_level() {
-        assert!(h264(FFMPEG).compatible(&h264(CHROMIUM_BASELINE)));
-        assert!(h264(CHROMIUM_CONSTRAINED).compatible(&h264("packetization-mode=1;profile-level-id=42c02a")));
-        assert!(!h264(FFMPEG).compatible(&h264(CHROMIUM_CONSTRAINED)));
-        assert!(!h264(SAFARI_HIGH).compatible(&h264(CHROMIUM_HIGH)));
-        assert!(!h264(FFMPEG).compatible(&h264("profile-level-id=42001f")));
-        assert!(h264("").compatible(&h264("packetization-mode=0;profile-level-id=42000a")));
+        let same = |viewer, stream| h264(viewer).format_match(&h264(stream)) == Some(FormatMatch::Same);
+        assert!(same(FFMPEG, CHROMIUM_BASELINE));
+        assert!(same(CHROMIUM_CONSTRAINED, "packetization-mode=1;profile-level-id=42c02a"));
+        assert!(!same(FFMPEG, CHROMIUM_CONSTRAINED));
+        assert!(!same(SAFARI_HIGH, CHROMIUM_HIGH));
+        assert!(!same(FFMPEG, "profile-level-id=42001f"));
+        assert!(same("", "packetization-mode=0;profile-level-id=42000a"));
     }
 
     #[test]
@@ -149,7 +145,8 @@ mod tests {
         let opus = |channels, parameters| format(Codec::Opus, channels, parameters);
         assert_eq!(opus(2, "").format_match(&opus(1, "")), None);
         assert_eq!(opus(2, "").format_match(&Format { clock_rate: 16_000, ..opus(2, "") }), None);
-        assert!(opus(2, "minptime=10;useinbandfec=1").compatible(&opus(2, "stereo=1")));
+        let other_parameters = opus(2, "minptime=10;useinbandfec=1").format_match(&opus(2, "stereo=1"));
+        assert_eq!(other_parameters, Some(FormatMatch::Same));
         assert_eq!(format(Codec::Pcmu, 1, "").format_match(&format(Codec::Pcma, 1, "")), None);
     }
 }

@@ -142,11 +142,6 @@ impl History {
         self.tail + self.packets.len() as u64
     }
 
-    /// The position of the oldest packet kept; equal to [`History::head`] when there is none.
-    pub(crate) fn tail(&self) -> u64 {
-        self.tail
-    }
-
     /// The packet with this identity, while it is kept.
     pub(crate) fn find(&self, source: Source) -> Option<&Arc<Packet>> {
         match self.kept(*self.position_by_source.get(&source)?) {

@@ -169,12 +169,6 @@ impl KeyframeAssembler {
         self.until
     }
 
-    /// True when no packet waits.
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
     /// Forgets the packets that wait and how packets were numbered, because another RTP stream begins. Parameter sets
     /// are kept until newer ones arrive.
     pub(crate) fn begin_again(&mut self) {

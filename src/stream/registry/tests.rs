@@ -69,7 +69,7 @@ fn a_newer_publisher_replaces_the_old_one_whose_end_changes_nothing() {
     drop(old);
     assert_eq!(live_epoch(&registry), Some(new.epoch()));
     drop(new);
-    assert!(registry.is_empty());
+    assert_eq!(registry.len(), 0);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn formats_are_known_from_the_announcement_on_and_nothing_is_left_behind() {
     let (watch, _) = registry.watch(&name(), A);
     assert_eq!(registry.formats(&name()), []);
     drop(watch);
-    assert_eq!((registry.len(), registry.live_count()), (0, 0));
+    assert_eq!(registry.len(), 0);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn a_standby_replaces_a_publisher_that_left_and_one_without_a_live_publisher_is_
     assert_eq!((live_epoch(&registry), registry.formats(&name())), (None, vp8()));
     assert!(second.take_over(SILENT, start).is_some());
     drop(second);
-    assert!(registry.is_empty());
+    assert_eq!(registry.len(), 0);
     let (_alone, entrance) = registry.announce(&name(), announced(3, true)).publish(B, start);
     assert!(matches!(entrance, Entrance::Live(_)));
 }

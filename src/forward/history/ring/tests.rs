@@ -53,7 +53,7 @@ fn positions_count_arrivals_and_show_which_viewer_fell_behind() {
     assert_eq!([7, 9, 8].map(|index| history.push(packet(1, index, now))), [Some(0), Some(1), Some(2)]);
     assert!(matches!(history.get(0), Get::TooOld) && matches!(history.get(3), Get::NotYet));
     assert_eq!([1, 2].map(|position| source_at(&history, position)), [Some(source(1, 9)), Some(source(1, 8))]);
-    assert_eq!((history.tail(), history.head()), (1, 3));
+    assert_eq!((history.tail, history.head()), (1, 3));
     assert!(history.find(source(1, 7)).is_none());
     assert_eq!(history.find(source(1, 8)).unwrap().index, 8);
 }
@@ -64,7 +64,7 @@ fn keeps_one_second() {
     for tenth in 0..30 {
         history.push(packet(1, tenth, start + Duration::from_millis(100) * tenth as u32));
     }
-    assert_eq!((history.tail(), history.head()), (19, 30));
+    assert_eq!((history.tail, history.head()), (19, 30));
 }
 
 #[test]
@@ -140,9 +140,9 @@ proptest! {
                 prop_assert_eq!(position, head);
                 prop_assert!(taken.insert(source(epoch, index)));
             }
-            prop_assert!(history.head() - history.tail() <= limit as u64);
+            prop_assert!(history.head() - history.tail <= limit as u64);
             for &source in &taken {
-                let kept = (history.tail()..history.head()).any(|at| source_at(&history, at) == Some(source));
+                let kept = (history.tail..history.head()).any(|at| source_at(&history, at) == Some(source));
                 prop_assert_eq!(history.find(source).map(|packet| packet.source()), kept.then_some(source));
             }
         }
@@ -181,8 +181,8 @@ fn too_much_since_the_keyframe_is_dropped_gradually() {
     ] {
         assert!(history_of(limits, 150).cached_frames().is_some());
         let history = history_of(limits, 152);
-        assert_eq!((history.cached_frames(), history.tail()), (None, DROPS as u64), "{limits:?}");
-        assert_eq!(history_of(limits, 250).tail(), 239);
+        assert_eq!((history.cached_frames(), history.tail), (None, DROPS as u64), "{limits:?}");
+        assert_eq!(history_of(limits, 250).tail, 239);
     }
 }
 
@@ -237,7 +237,7 @@ fn cached_frames_that_make_room_are_gone_and_live_viewers_keep_one_second() {
     let (cost, since) = history.cache_cost().unwrap();
     assert_eq!(cost, 60 * 192);
     history.give_up_cache(since + Duration::from_millis(5_900));
-    assert_eq!((history.cached_frames(), history.tail()), (None, 49));
+    assert_eq!((history.cached_frames(), history.tail), (None, 49));
     assert!(matches!(history.get(59), Get::Packet(_)) && history.cache_cost().is_none());
 }
 
@@ -246,7 +246,7 @@ fn without_a_cache_the_newest_keyframe_is_kept_for_one_second() {
     let history = history_of(CacheLimits::NONE, 10);
     assert_eq!((history.keyframe(), history.cached_frames().map(|frames| frames.position)), (Some(0), Some(0)));
     let history = history_of(CacheLimits::NONE, 13);
-    assert_eq!((history.keyframe(), history.cached_frames(), history.tail()), (Some(0), None, 2));
+    assert_eq!((history.keyframe(), history.cached_frames(), history.tail), (Some(0), None, 2));
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn parameter_sets_before_another_frame_begin_nothing_and_wait_only_for_the_next_
     let mut late = Vec::new();
     assembler.poll(now + PATIENCE, &mut late);
     is(shown(late), &[(13, SPS, false)]);
-    assert_eq!((assembler.poll_timeout(), assembler.is_empty()), (None, true));
+    assert_eq!((assembler.poll_timeout(), assembler.waiting.is_empty()), (None, true));
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn another_rtp_stream_begins_anew_with_the_known_parameter_sets() {
     let mut assembler = unknown();
     ready(&mut assembler, &[(700, 1, BOTH), (701, 1, IDR), (705, 2, IDR)]);
     assembler.begin_again();
-    assert!(assembler.is_empty() && assembler.poll_timeout().is_none());
+    assert!(assembler.waiting.is_empty() && assembler.poll_timeout().is_none());
     is(ready(&mut assembler, &[(7, 9, IDR)]), &[(7, SPS, true), (8, PPS, false), (9, IDR, false)]);
 }
 
@@ -309,7 +309,7 @@ proptest! {
             }
         }
         assembler.drain(&mut went);
-        prop_assert!(assembler.is_empty());
+        prop_assert!(assembler.waiting.is_empty());
         let added = |packet: &&Packet| packet.payload == SPS || packet.payload == PPS;
         let own = arrivals.iter().filter(|(_, place)| ![SPS, PPS].contains(&line[*place as usize].1)).count();
         prop_assert_eq!(went.iter().filter(|packet| !added(packet)).count(), own, "each once");
