@@ -45,20 +45,52 @@ fn workers_report_how_busy_they_are() {
     }
 }
 
-#[test]
-fn the_readme_has_every_metric_and_no_other() {
+/// All metrics of the relay itself, as they are served.
+fn metrics_shown() -> String {
     // What is measured of a stream's publisher is shown while there is one.
     let metrics = Metrics::new();
     let stream = metrics.stream(&"cam".parse().unwrap());
     stream.set_jitter(Medium::Video, Duration::ZERO);
     stream.set_keyframe_interval(Duration::ZERO);
-    let shown = Relay::start().get("/metrics").body + &metrics.render();
+    Relay::start().get("/metrics").body + &metrics.render()
+}
+
+#[test]
+fn the_readme_has_every_metric_and_no_other() {
+    let shown = metrics_shown();
     let registered: BTreeSet<&str> =
         shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     let ours: BTreeSet<&str> = registered.into_iter().filter(|name| name.starts_with("sluice_")).collect();
     let readme = include_str!("../../README.md").split('`');
     let told: BTreeSet<&str> = readme.filter(|word| word.starts_with("sluice_")).collect();
     assert_eq!(ours, told);
+}
+
+#[test]
+fn the_readme_names_the_labels_of_each_metric() {
+    let shown = metrics_shown();
+    let labels = |metric: &str| -> BTreeSet<String> {
+        let parts = ["", "_bucket", "_sum", "_count"];
+        let samples = shown.lines().filter_map(|line| line.rsplit_once(' ')?.0.strip_prefix(metric));
+        let of_metric = samples.filter(|rest| parts.contains(&rest.split('{').next().unwrap()));
+        let names = of_metric.flat_map(|rest| rest.split('"').step_by(2)).filter_map(|text| text.strip_suffix('='));
+        names.map(|name| name.rsplit(['{', ',']).next().unwrap().to_owned()).filter(|name| name != "le").collect()
+    };
+    let (mut compared, mut wrong) = (0, Vec::new());
+    for row in include_str!("../../README.md").lines().filter(|line| line.starts_with("| `sluice_")) {
+        let [_, metrics, told, _] = row.split('|').collect::<Vec<_>>()[..] else { panic!("{row}") };
+        let told = told.split(':').next().unwrap().split(',').map(|label| label.trim().to_owned());
+        let told: BTreeSet<String> = told.filter(|label| !label.is_empty()).collect();
+        for metric in metrics.split('`').filter(|word| word.starts_with("sluice_")) {
+            let labels = labels(metric);
+            if labels != told {
+                wrong.push(format!("{metric} has {labels:?}, not {told:?}"));
+            }
+            compared += 1;
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(compared > 30, "{compared} metrics were found");
 }
 
 #[test]
