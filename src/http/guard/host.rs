@@ -41,7 +41,8 @@ impl FromStr for Host {
     /// Reads a setting: a host alone.
     fn from_str(text: &str) -> Result<Self, &'static str> {
         match parse(text) {
-            Some((host, None)) if !text.is_empty() && !text.ends_with(':') => Ok(host),
+            Some((host, None)) if !text.is_empty() && !text.ends_with(':') && !text.contains('*') => Ok(host),
+            _ if text.contains('*') => Err("* stands for no names here: write each host's whole name"),
             _ => Err("write a host's name without scheme and port, for example relay.example.org"),
         }
     }
@@ -264,6 +265,9 @@ mod tests {
         assert!(
             "a:80".parse::<Host>().is_err() && "".parse::<Host>().is_err() && "https://a.b".parse::<Host>().is_err()
         );
+        for pattern in ["*", "*.example.org"] {
+            assert!(pattern.parse::<Host>().unwrap_err().contains("whole name"), "a pattern would allow no host");
+        }
     }
 
     #[test]
