@@ -62,7 +62,7 @@ fn values(text: &str) -> Result<BTreeMap<String, Value>, Wrong> {
             let words = words(value.get_ref()).map_err(|what| (at, format!("{} {what}", setting.path())))?;
             check(setting, &words).map_err(|what| (at, format!("{}: {what}", setting.path())))?;
             let origin = Origin::File(line_of(text, at));
-            values.insert(setting.id().to_owned(), Value { words, origin });
+            values.insert(setting.id().to_owned(), Value { words: setting.split(words), origin });
         }
     }
     Ok(values)
@@ -101,7 +101,8 @@ fn check(setting: &Setting, words: &[String]) -> Result<(), String> {
     let why = match error.source() {
         Some(source) => in_plain_words(&source.to_string()),
         None if words.len() > 1 => "write one value, not an array".to_owned(),
-        None => format!("this is not a {}", setting.shape()),
+        None if setting.shape() == "BOOL" => "write true or false".to_owned(),
+        None => format!("write {}", setting.shape()),
     };
     Err(if setting.is_secret() { why } else { format!("{:?}: {why}", words.join(",")) })
 }

@@ -88,7 +88,13 @@ impl Setting {
 
     /// Its default as text; empty if it has none.
     pub(super) fn default_words(&self) -> Vec<String> {
-        self.0.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect()
+        self.split(self.0.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()))
+    }
+
+    /// Several values in one text are separated by commas, as clap does with flags and variables.
+    pub(super) fn split(&self, words: impl IntoIterator<Item = String>) -> Vec<String> {
+        let Some(comma) = self.0.get_value_delimiter() else { return words.into_iter().collect() };
+        words.into_iter().flat_map(|word| word.split(comma).map(str::to_owned).collect::<Vec<_>>()).collect()
     }
 
     /// It is never shown.

@@ -102,7 +102,8 @@ fn an_error_in_the_file_is_one_sentence_with_its_line_and_without_secrets() {
         ("[http]\n\n[http.listen]\nport = 1\n", 3, "key = value"),
         ("[http]\ntrusted-proxy = ['10.0.0.1/8']\n", 2, "10.0.0.0/8"),
         ("[http]\nice-server = ['stun.example']\n", 2, "stun:stun.example.org"),
-        ("[auth]\npublic-watch = 'maybe'\n", 2, "this is not a BOOL"),
+        ("[auth]\npublic-watch = 'maybe'\n", 2, "write true or false"),
+        ("[media]\nviewer-messages = 1\n", 2, "write true or false"),
         ("[auth]\npublish-token = 'hunter2\n", 2, "text in quotes"),
         ("[http]\nlisten = 127.0.0.1:8080\n", 2, "text in quotes"),
         ("{ \"http\": 1 }", 1, "write it as TOML"),
@@ -200,7 +201,17 @@ fn the_settings_in_force_are_printed_as_a_file_with_their_origins() {
 
     let text = given(&[]).effective().unwrap().to_toml();
     assert!(text.contains("# publish-token =") && text.contains("# not set"), "{text}");
+    assert!(text.contains("client-header = [\"x-forwarded-for\", \"forwarded\", \"x-real-ip\"]"), "{text}");
     assert!(with_file(&text, &[]).unwrap().config().is_ok());
+}
+
+#[test]
+fn a_list_with_commas_is_the_array_of_its_values() {
+    let read = |value: &str| with_file(&format!("[media]\nadvertise = {value}\n"), &[]).unwrap();
+    let (one, several) = (read("'203.0.113.7,2001:db8::7'"), read("['203.0.113.7', '2001:db8::7']"));
+    assert!(one.changes(&several).is_empty());
+    assert!(one.to_toml().contains("advertise = [\"203.0.113.7\", \"2001:db8::7\"]"));
+    assert_eq!(one.config().unwrap().worker.advertise.len(), 2);
 }
 
 #[test]
