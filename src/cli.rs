@@ -95,10 +95,23 @@ fn sentence(error: &clap::Error, arguments: &[OsString]) -> String {
         (ErrorKind::ArgumentConflict, None) => {
             format!("{message}: write the subcommand first and its flags after it")
         }
-        _ => match known(ContextKind::SuggestedArg).or_else(|| known(ContextKind::SuggestedSubcommand)) {
-            Some(meant) => format!("{message}: did you mean {meant}? sluice --help lists subcommands and flags"),
-            None => format!("{message}: sluice --help lists subcommands and flags"),
-        },
+        _ => {
+            let help = help_for(arguments);
+            match known(ContextKind::SuggestedArg).or_else(|| known(ContextKind::SuggestedSubcommand)) {
+                Some(meant) => format!("{message}: did you mean {meant}? {help}"),
+                None => format!("{message}: {help}"),
+            }
+        }
+    }
+}
+
+/// Names the help that lists what may stand on this command line: a subcommand has its own flags.
+fn help_for(arguments: &[OsString]) -> String {
+    let command = Cli::command();
+    let subcommand = arguments.get(1).and_then(|word| command.find_subcommand(word));
+    match subcommand.map(clap::Command::get_name) {
+        Some(name) => format!("sluice {name} --help lists its flags"),
+        None => "sluice --help lists subcommands and flags".to_owned(),
     }
 }
 
@@ -174,6 +187,9 @@ mod tests {
             ("sluice --config", "--config: write --config <FILE>"),
             ("sluice fly", "'fly'"),
             ("sluice load", "--whep"),
+            ("sluice load", "sluice load --help lists"),
+            ("sluice check-config --nonsense", "sluice check-config --help lists"),
+            ("sluice --nonsense", "sluice --help lists"),
         ] {
             let Err(Exit::Usage(sentence)) = read(line) else { panic!("{line}") };
             assert!(sentence.contains(part) && !sentence.contains('\n'), "{sentence}");
