@@ -26,7 +26,7 @@ const DETAIL_LIMIT: usize = 300;
 
 /// Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct HttpClient {
     agent: Agent,
     authorization: Option<String>,
 }
@@ -46,7 +46,7 @@ pub struct Created {
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
-pub enum ClientError {
+pub enum HttpClientError {
     /// A URL that this client cannot use.
     #[error("{0:?} is not an http or https URL: write it like http://localhost:8080/whip/NAME")]
     Url(String),
@@ -80,7 +80,7 @@ pub enum ClientError {
     },
 }
 
-impl Client {
+impl HttpClient {
     /// A client that sends this bearer token, if any.
     pub fn new(token: Option<&str>) -> Self {
         let config = Agent::config_builder()
@@ -98,8 +98,8 @@ impl Client {
     /// Posts an offer to an endpoint.
     ///
     /// # Errors
-    /// [`ClientError`]; the server then has no session, unless its answer was lost.
-    pub fn post(&self, endpoint: &str, offer: &str) -> Result<Created, ClientError> {
+    /// [`HttpClientError`]; the server then has no session, unless its answer was lost.
+    pub fn post(&self, endpoint: &str, offer: &str) -> Result<Created, HttpClientError> {
         let endpoint = parse(endpoint)?;
         let mut url = endpoint.clone();
         for _ in 0..REDIRECTS {
@@ -125,8 +125,8 @@ impl Client {
     /// Ends a session. A session that has already ended is not an error.
     ///
     /// # Errors
-    /// [`ClientError`]; the session may continue.
-    pub fn delete(&self, session: &Created) -> Result<(), ClientError> {
+    /// [`HttpClientError`]; the session may continue.
+    pub fn delete(&self, session: &Created) -> Result<(), HttpClientError> {
         let url = parse(&session.location)?;
         let mut request = self.agent.delete(url.as_str());
         if let Some(authorization) = self.authorization.as_ref().filter(|_| session.shows_token) {
@@ -143,7 +143,7 @@ fn created(
     location: Option<Url>,
     shows_token: bool,
     response: &mut Response<Body>,
-) -> Result<Created, ClientError> {
+) -> Result<Created, HttpClientError> {
     let location = location.ok_or_else(|| incomplete(url, "a Location of the session"))?;
     if !header(response, CONTENT_TYPE.as_str()).is_some_and(|value| value.starts_with(SDP)) {
         return Err(incomplete(url, "an answer of type application/sdp"));
@@ -153,18 +153,18 @@ fn created(
     Ok(Created { location: location.to_string(), answer, etag, shows_token })
 }
 
-fn unreachable(url: &Url, cause: ureq::Error) -> ClientError {
-    ClientError::Unreachable { url: url.to_string(), cause: Box::new(cause) }
+fn unreachable(url: &Url, cause: ureq::Error) -> HttpClientError {
+    HttpClientError::Unreachable { url: url.to_string(), cause: Box::new(cause) }
 }
 
-fn incomplete(url: &Url, missing: &'static str) -> ClientError {
-    ClientError::Incomplete { url: url.to_string(), missing }
+fn incomplete(url: &Url, missing: &'static str) -> HttpClientError {
+    HttpClientError::Incomplete { url: url.to_string(), missing }
 }
 
-fn refused(url: &Url, response: &mut Response<Body>) -> ClientError {
+fn refused(url: &Url, response: &mut Response<Body>) -> HttpClientError {
     let retry_after = header(response, RETRY_AFTER.as_str()).and_then(|value| value.parse().ok());
     let text = text(response).unwrap_or_default();
-    ClientError::Refused {
+    HttpClientError::Refused {
         url: url.to_string(),
         status: response.status().as_u16(),
         detail: detail(&text),
@@ -188,9 +188,9 @@ fn detail(text: &str) -> String {
     if sentence.is_empty() { "no reason given".to_owned() } else { sentence.chars().take(DETAIL_LIMIT).collect() }
 }
 
-fn parse(url: &str) -> Result<Url, ClientError> {
+fn parse(url: &str) -> Result<Url, HttpClientError> {
     let parsed = Url::parse(url).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
-    parsed.ok_or_else(|| ClientError::Url(url.to_owned()))
+    parsed.ok_or_else(|| HttpClientError::Url(url.to_owned()))
 }
 
 /// Resolves a Location (RFC 3986 5.2) against the URL that sent it.
@@ -249,7 +249,7 @@ pub(crate) mod tests {
     fn posts_an_offer_with_its_token_and_finds_the_session() {
         let headers = "content-type: application/sdp\r\nlocation: /session/7\r\netag: \"x\"\r\n";
         let (origin, requests) = serve(vec![response("201 Created", headers, "v=0\r\n")]);
-        let created = Client::new(Some("Secret")).post(&format!("{origin}/whip/cam"), "offer").unwrap();
+        let created = HttpClient::new(Some("Secret")).post(&format!("{origin}/whip/cam"), "offer").unwrap();
         assert_eq!(created.location, format!("{origin}/session/7"));
         assert_eq!((created.answer.as_str(), created.etag.as_deref()), ("v=0\r\n", Some("\"x\"")));
         let request = &requests.join().unwrap()[0];
@@ -269,7 +269,7 @@ pub(crate) mod tests {
         let (target, requests) = serve(vec![response("201 Created", headers, "v=0")]);
         let redirect = response("307 Temporary Redirect", &format!("location: {target}/whip/other\r\n"), "");
         let (origin, _) = serve(vec![redirect]);
-        let created = Client::new(Some("secret")).post(&format!("{origin}/whip/cam"), "offer").unwrap();
+        let created = HttpClient::new(Some("secret")).post(&format!("{origin}/whip/cam"), "offer").unwrap();
         assert_eq!(created.location, format!("{target}/whip/session/8"));
         let request = &requests.join().unwrap()[0];
         assert!(request.ends_with("offer") && !request.contains("secret"), "{request}");
@@ -279,15 +279,15 @@ pub(crate) mod tests {
     fn a_refusal_says_why_and_when_to_come_back() {
         let problem = r#"{"title":"Too Many Requests","detail":"slow down"}"#;
         let (origin, _) = serve(vec![response("429 Too Many Requests", "retry-after: 3\r\n", problem)]);
-        let error = Client::new(None).post(&format!("{origin}/whip/cam"), "offer").unwrap_err();
-        let ClientError::Refused { status, detail, retry_after, .. } = error else { panic!("{error}") };
+        let error = HttpClient::new(None).post(&format!("{origin}/whip/cam"), "offer").unwrap_err();
+        let HttpClientError::Refused { status, detail, retry_after, .. } = error else { panic!("{error}") };
         assert_eq!((status, detail.as_str(), retry_after), (429, "slow down", Some(Duration::from_secs(3))));
     }
 
     #[test]
     fn a_session_that_has_ended_needs_no_second_end() {
         let (origin, requests) = serve(vec![response("404 Not Found", "", ""), response("500 Oh", "", "<html>\n")]);
-        let client = Client::new(None);
+        let client = HttpClient::new(None);
         let location = format!("{origin}/session/7");
         let session = Created { location, answer: String::new(), etag: None, shows_token: true };
         client.delete(&session).unwrap();
@@ -299,13 +299,13 @@ pub(crate) mod tests {
     #[test]
     fn a_url_that_is_not_an_endpoint_is_explained_in_a_sentence() {
         for url in ["whip/cam", "localhost:8080", "ftp://localhost/whip", ""] {
-            assert!(matches!(Client::new(None).post(url, ""), Err(ClientError::Url(_))), "{url}");
+            assert!(matches!(HttpClient::new(None).post(url, ""), Err(HttpClientError::Url(_))), "{url}");
         }
         let (origin, _) = serve(vec![response("201 Created", "content-type: application/sdp\r\n", "v=0")]);
-        let error = Client::new(None).post(&origin, "offer").unwrap_err();
-        assert!(matches!(error, ClientError::Incomplete { .. }), "{error}");
+        let error = HttpClient::new(None).post(&origin, "offer").unwrap_err();
+        assert!(matches!(error, HttpClientError::Incomplete { .. }), "{error}");
         let (_held, address) = closed_port("127.0.0.1:0");
-        let error = Client::new(None).post(&format!("http://{address}/whip/cam"), "").unwrap_err();
+        let error = HttpClient::new(None).post(&format!("http://{address}/whip/cam"), "").unwrap_err();
         assert!(error.to_string().contains("is the relay running"), "{error}");
     }
 

@@ -158,7 +158,7 @@ pub mod auth;
 pub mod client;
 pub mod five_tuple;
 pub mod health;
-mod label;
+pub mod label;
 pub mod log;
 pub mod metrics;
 pub mod name;

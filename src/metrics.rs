@@ -22,7 +22,6 @@ pub(crate) use label::{
 
 pub(crate) use streams::StreamMetrics;
 
-pub use crate::label::Label;
 use crate::name::{Role, StreamName};
 use crate::reason::{DropReason, EndReason};
 use register::{
@@ -280,6 +279,7 @@ fn register_process(_registry: &Registry) {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::label::Label as _;
 
     #[test]
     fn every_instrument_shows_what_was_added() {

@@ -17,7 +17,7 @@ use sluice::five_tuple::FiveTuple;
 use sluice::forward::codec::Codec;
 use sluice::name::Role;
 use sluice::srtp::SrtpProfile;
-use sluice::worker::{Outbox, Sent};
+use sluice::worker::{Outbox, SendOutcome};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -43,10 +43,10 @@ struct Nowhere {
 }
 
 impl Outbox for Nowhere {
-    fn send(&mut self, path: &FiveTuple, contents: &[u8], segment: Option<usize>) -> Sent {
+    fn send(&mut self, path: &FiveTuple, contents: &[u8], segment: Option<usize>) -> SendOutcome {
         self.packets += segment.map_or(1, |segment| contents.len().div_ceil(segment));
         black_box((path, contents));
-        Sent::Done
+        SendOutcome::Done
     }
 
     fn max_segments(&self) -> usize {

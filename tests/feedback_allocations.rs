@@ -12,7 +12,7 @@ use rtcp::receiver_report::ReceiverReport;
 use rtcp::reception_report::ReceptionReport;
 use rtcp::sender_report::SenderReport;
 use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
-use sluice::rtcp::{Packet, Reception, packets};
+use sluice::rtcp::{Reception, RtcpPacket, packets};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -21,9 +21,13 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 /// Everything that is named in a compound, and how often.
 fn read(compound: &[u8]) -> usize {
     let named = |packet| match packet {
-        Packet::SenderReport { blocks, .. } | Packet::ReceiverReport { blocks } => blocks.iter().map(black_box).count(),
-        Packet::Nack { sequences, .. } => sequences.iter().map(black_box).count(),
-        Packet::KeyframeRequest { sources } | Packet::Estimate { sources, .. } => sources.iter().map(black_box).count(),
+        RtcpPacket::SenderReport { blocks, .. } | RtcpPacket::ReceiverReport { blocks } => {
+            blocks.iter().map(black_box).count()
+        }
+        RtcpPacket::Nack { sequences, .. } => sequences.iter().map(black_box).count(),
+        RtcpPacket::KeyframeRequest { sources } | RtcpPacket::Estimate { sources, .. } => {
+            sources.iter().map(black_box).count()
+        }
     };
     packets(compound).map(named).sum()
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use sluice::five_tuple::{FiveTuple, Protocol};
 use sluice::forward::codec::{Codec, Format, Kind, Part};
 use sluice::forward::{
-    CacheLimits, ExtensionIds, FirstNumbers, History, HistoryLimits, LayerId, Negotiated, OutboundTrack,
+    CacheLimits, ExtensionIds, FirstNumbers, History, HistoryLimits, LayerId, NegotiatedFormat, OutboundTrack,
     OutboundTrackConfig, Packet, Written,
 };
 use sluice::srtp::{MasterKey, Opener, Sealer, SrtpProfile};
@@ -70,7 +70,7 @@ impl Forward {
     /// A full history, whose newest packets the outbound track has sent.
     pub(crate) fn new() -> Self {
         let format = Format { codec: Codec::Vp8, clock_rate: 90_000, channels: 0, parameters: String::new() };
-        let negotiated = Negotiated {
+        let negotiated = NegotiatedFormat {
             payload_type: 100,
             format: format.clone(),
             rtx_payload_type: Some(101),

@@ -13,7 +13,7 @@ use sluice::forward::codec::Codec;
 use sluice::name::Role;
 use sluice::sdp::Extension;
 use sluice::srtp::SrtpProfile;
-use sluice::worker::{Outbox, Sent};
+use sluice::worker::{Outbox, SendOutcome};
 
 /// Bytes of payload, as in `sluice load`.
 pub(crate) const PAYLOAD: usize = 1160;
@@ -38,10 +38,10 @@ pub(crate) struct Nowhere {
 }
 
 impl Outbox for Nowhere {
-    fn send(&mut self, path: &FiveTuple, contents: &[u8], segment: Option<usize>) -> Sent {
+    fn send(&mut self, path: &FiveTuple, contents: &[u8], segment: Option<usize>) -> SendOutcome {
         self.packets += segment.map_or(1, |segment| contents.len().div_ceil(segment));
         black_box((path, contents));
-        Sent::Done
+        SendOutcome::Done
     }
 
     fn max_segments(&self) -> usize {

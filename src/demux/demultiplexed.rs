@@ -78,7 +78,7 @@ pub(crate) enum Demultiplexed {
 
 /// What happened to a session. After `Silent`, `NeverConnected` and `Flooded` the session is over: remove it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Event {
+pub(crate) enum DemuxEvent {
     /// Media goes to another path from now on.
     Moved {
         /// The session.
@@ -105,7 +105,7 @@ pub(crate) enum Event {
 
 /// What the demultiplexer contributes to the log line of a session.
 #[derive(Copy, Clone, Default, Debug)]
-pub(crate) struct Facts {
+pub(crate) struct DemuxFacts {
     /// Valid checks.
     pub(crate) checks: u64,
     /// Checks that named this session with a wrong MESSAGE-INTEGRITY.

@@ -10,12 +10,12 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use slotmap::SecondaryMap;
 
-use super::demultiplexed::{Demultiplexed, Event, Facts, Key};
+use super::demultiplexed::{Demultiplexed, DemuxEvent, DemuxFacts, Key};
 use super::session::{Overdue, Session};
 use crate::five_tuple::FiveTuple;
 use crate::ice::Admission;
 use crate::ice::agent::Statistics;
-use crate::ice::stun::{Class, Message, Transaction};
+use crate::ice::stun::{Class, StunMessage, Transaction};
 use crate::reason::DropReason;
 
 /// Datagrams of the demultiplexer's own that wait to be sent. The worker takes them after each batch of at most 256
@@ -39,7 +39,7 @@ pub(crate) struct Demux {
     /// One entry per session: the earliest time at which something may be due.
     pub(super) timers: BTreeSet<(Instant, Key)>,
     pub(super) transmits: VecDeque<(FiveTuple, Vec<u8>)>,
-    pub(super) events: VecDeque<Event>,
+    pub(super) events: VecDeque<DemuxEvent>,
     pub(super) random: StdRng,
     pub(super) tie_breaker: u64,
     /// Hides the places of sessions in transaction ids.
@@ -121,7 +121,7 @@ impl Demux {
     }
 
     /// The next event.
-    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+    pub(crate) fn poll_event(&mut self) -> Option<DemuxEvent> {
         self.events.pop_front()
     }
 
@@ -141,8 +141,8 @@ impl Demux {
             if let Some(overdue) = session.overdue(now) {
                 session.end();
                 self.events.push_back(match overdue {
-                    Overdue::NeverConnected => Event::NeverConnected(key),
-                    Overdue::Silent => Event::Silent(key),
+                    Overdue::NeverConnected => DemuxEvent::NeverConnected(key),
+                    Overdue::Silent => DemuxEvent::Silent(key),
                 });
                 continue;
             }
@@ -156,7 +156,7 @@ impl Demux {
     /// SRTP or SRTCP from `path` has passed its authentication, which renews consent.
     pub(crate) fn authenticated(&mut self, key: Key, path: FiveTuple, now: Instant) {
         if self.sessions.get_mut(key).is_some_and(|session| session.authenticated(path, now)) {
-            self.events.push_back(Event::Heard(key));
+            self.events.push_back(DemuxEvent::Heard(key));
         }
     }
 
@@ -167,14 +167,14 @@ impl Demux {
     }
 
     /// The facts of a session for its log line.
-    pub(crate) fn facts(&self, key: Key) -> Option<Facts> {
+    pub(crate) fn facts(&self, key: Key) -> Option<DemuxFacts> {
         let session = self.sessions.get(key)?;
         let Statistics { checks, forged, first, paths, moves, round_trip } = session.agent.statistics();
-        Some(Facts { checks, forged, first, paths, moves, dropped: session.dropped, round_trip })
+        Some(DemuxFacts { checks, forged, first, paths, moves, dropped: session.dropped, round_trip })
     }
 
     /// Sends a Binding request to measure the round-trip time of a connected client on its selected path (RFC 8445
-    /// 7.2), because RTCP of a publisher does not tell it. The answer sets [`Facts::round_trip`]; a missing answer has
+    /// 7.2), because RTCP of a publisher does not tell it. The answer sets [`DemuxFacts::round_trip`]; a missing answer has
     /// no effect.
     pub(crate) fn probe(&mut self, key: Key, now: Instant) {
         let transaction = self.new_transaction(key);
@@ -195,7 +195,7 @@ impl Demux {
         self.claim_by_path.get(path).filter(|claim| claim.proven).map(|claim| claim.key)
     }
 
-    /// Asks for one [`Event::Heard`], when the session is next heard on its selected path.
+    /// Asks for one [`DemuxEvent::Heard`], when the session is next heard on its selected path.
     pub(crate) fn report_when_heard(&mut self, key: Key) {
         if let Some(session) = self.sessions.get_mut(key) {
             session.reports_when_heard = true;
@@ -212,7 +212,7 @@ impl Demux {
     }
 
     pub(super) fn handle_stun(&mut self, path: FiveTuple, datagram: &[u8], now: Instant) -> Demultiplexed {
-        let Some(message) = Message::parse(datagram) else {
+        let Some(message) = StunMessage::parse(datagram) else {
             return Demultiplexed::Dropped(DropReason::NotIntegrity);
         };
         match message.class {
@@ -222,7 +222,7 @@ impl Demux {
         }
     }
 
-    pub(super) fn handle_request(&mut self, path: FiveTuple, request: &Message, now: Instant) -> Demultiplexed {
+    pub(super) fn handle_request(&mut self, path: FiveTuple, request: &StunMessage, now: Instant) -> Demultiplexed {
         let Some(ufrag) = request.local_ufrag() else {
             return Demultiplexed::Dropped(DropReason::NotIntegrity);
         };
@@ -238,7 +238,7 @@ impl Demux {
         };
         push(&mut self.transmits, path, handled.answer);
         if handled.is_selected && session.take_awaited() {
-            self.events.push_back(Event::Heard(key));
+            self.events.push_back(DemuxEvent::Heard(key));
         }
         if handled.is_claimed {
             self.claim_by_path.insert(path, Claim { key, proven: false });
@@ -252,7 +252,7 @@ impl Demux {
         if handled.is_first { Demultiplexed::Opened(key) } else { Demultiplexed::Answered }
     }
 
-    pub(super) fn handle_answer(&mut self, path: FiveTuple, answer: &Message, now: Instant) -> Demultiplexed {
+    pub(super) fn handle_answer(&mut self, path: FiveTuple, answer: &StunMessage, now: Instant) -> Demultiplexed {
         let Some(key) = self.requester(&answer.transaction) else {
             return Demultiplexed::Foreign;
         };
@@ -266,7 +266,7 @@ impl Demux {
         }
         self.retire(key, proof.retired);
         if proof.has_moved {
-            self.events.push_back(Event::Moved { key, path });
+            self.events.push_back(DemuxEvent::Moved { key, path });
         }
         self.arm(key);
         Demultiplexed::Answered
@@ -275,7 +275,7 @@ impl Demux {
     pub(super) fn retire(&mut self, key: Key, retired: Option<String>) {
         if let Some(ufrag) = retired {
             self.key_by_ufrag.remove(&ufrag);
-            self.events.push_back(Event::Retired { key, ufrag });
+            self.events.push_back(DemuxEvent::Retired { key, ufrag });
         }
     }
 

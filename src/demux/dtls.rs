@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::demultiplexed::{Demultiplexed, Event, Key};
+use super::demultiplexed::{Demultiplexed, DemuxEvent, Key};
 use super::demultiplexer::{Claim, Demux, push, refuse};
 use super::session::ProvenByDtls;
 use crate::dtls::handshake::HandshakeVerdict;
@@ -19,7 +19,7 @@ impl Demux {
         let path = session.handshake_path()?;
         if !session.handshake.send(path, datagram, now) {
             session.end();
-            self.events.push_back(Event::Flooded(key));
+            self.events.push_back(DemuxEvent::Flooded(key));
             return None;
         }
         self.arm(key);
@@ -84,7 +84,7 @@ impl Demux {
             HandshakeVerdict::Refuse(reason) => {
                 if reason == DropReason::Flood {
                     session.end();
-                    self.events.push_back(Event::Flooded(key));
+                    self.events.push_back(DemuxEvent::Flooded(key));
                 }
                 refuse(&mut self.sessions, key, reason)
             }

@@ -19,5 +19,5 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use demultiplexed::{Demultiplexed, Event, Facts, Key};
+pub(crate) use demultiplexed::{Demultiplexed, DemuxEvent, DemuxFacts, Key};
 pub(crate) use demultiplexer::Demux;

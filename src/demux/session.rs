@@ -44,7 +44,7 @@ pub(crate) struct Session {
     pub(crate) handshake: Handshake,
     /// Datagrams of it that were dropped.
     pub(crate) dropped: u64,
-    /// True while the owner waits for [`Event::Heard`](super::Event::Heard).
+    /// True while the owner waits for [`DemuxEvent::Heard`](super::DemuxEvent::Heard).
     pub(crate) reports_when_heard: bool,
     /// When the demultiplexer's timer looks at this session next.
     pub(crate) armed: Option<Instant>,

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::record::{DtlsRecord, Fragment};
+use super::record::{DtlsRecord, HandshakeFragment};
 use crate::dtls;
 
 const USE_SRTP: u16 = 14;
@@ -64,7 +64,7 @@ pub struct Reassembly {
 
 impl Reassembly {
     /// Begins with the fragment that arrived first, whose record sequence number no other record uses.
-    pub fn new(record: &DtlsRecord, fragment: &Fragment) -> Reassembly {
+    pub fn new(record: &DtlsRecord, fragment: &HandshakeFragment) -> Reassembly {
         Reassembly {
             version: record.version,
             sequence: record.sequence,
@@ -75,12 +75,12 @@ impl Reassembly {
     }
 
     /// Whether the fragment is of the same message.
-    pub fn fits(&self, fragment: &Fragment) -> bool {
+    pub fn fits(&self, fragment: &HandshakeFragment) -> bool {
         self.message_sequence == fragment.message_sequence && self.message.len() == fragment.length
     }
 
     /// Adds a fragment that fits. Of several copies of a byte the first is kept.
-    pub fn push(&mut self, fragment: &Fragment) {
+    pub fn push(&mut self, fragment: &HandshakeFragment) {
         let range = fragment.offset..fragment.offset + fragment.body.len();
         let mut next = range.start;
         for known in self.present.iter().chain([&(range.end..range.end)]) {
@@ -99,7 +99,7 @@ impl Reassembly {
     }
 
     /// The complete message in one record; `None` while fragments are missing.
-    pub fn finish(&self, last: &Fragment) -> Option<Vec<u8>> {
+    pub fn finish(&self, last: &HandshakeFragment) -> Option<Vec<u8>> {
         let is_whole = self.present.len() == 1 && self.present[0] == (0..self.message.len());
         is_whole.then(|| dtls::write_message(self.version, self.sequence, last, &self.message))
     }

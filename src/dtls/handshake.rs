@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::client_hello::{Reassembly, SrtpProfiles};
 use super::flight::Flight;
-use super::record::{DtlsRecord, Fragment, Malformed};
+use super::record::{DtlsRecord, HandshakeFragment, Malformed};
 use crate::dtls;
 use crate::five_tuple::FiveTuple;
 use crate::reason::DropReason;
@@ -293,7 +293,7 @@ struct Survey<'a> {
     /// True for an encrypted record or a ChangeCipherSpec, which a client sends once it has derived keys.
     is_ciphered: bool,
     /// The handshake fragments in clear, each with its record.
-    fragments: Vec<(DtlsRecord<'a>, Fragment<'a>)>,
+    fragments: Vec<(DtlsRecord<'a>, HandshakeFragment<'a>)>,
 }
 
 impl<'a> Survey<'a> {

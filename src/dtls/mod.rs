@@ -10,6 +10,6 @@ mod record;
 
 pub(crate) use alert::{Alert, RecordAlert};
 pub(crate) use record::{CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, keep_records};
-pub use record::{DtlsRecord, Fragment, fragments, records, write_message};
+pub use record::{DtlsRecord, HandshakeFragment, fragments, records, write_message};
 
 pub use client_hello::{Reassembly, SrtpProfiles};

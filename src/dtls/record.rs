@@ -61,7 +61,7 @@ impl DtlsRecord<'_> {
 
 /// One handshake message or a piece of it, from a record in clear.
 #[derive(Copy, Clone, Debug)]
-pub struct Fragment<'a> {
+pub struct HandshakeFragment<'a> {
     /// The type of the handshake message (RFC 6347 4.2.2).
     pub message_type: u8,
     /// Octets of the whole message.
@@ -80,12 +80,12 @@ pub fn records(datagram: &[u8]) -> impl Iterator<Item = Result<DtlsRecord<'_>, M
 }
 
 /// The fragments in the body of a handshake record in clear; ends behind the first that is malformed.
-pub fn fragments<'a>(record: DtlsRecord<'a>) -> impl Iterator<Item = Result<Fragment<'a>, Malformed>> {
+pub fn fragments<'a>(record: DtlsRecord<'a>) -> impl Iterator<Item = Result<HandshakeFragment<'a>, Malformed>> {
     split(record.body, next_fragment)
 }
 
 /// One record that holds one whole handshake message in a single fragment.
-pub fn write_message(version: [u8; 2], sequence: [u8; 8], fragment: &Fragment, message: &[u8]) -> Vec<u8> {
+pub fn write_message(version: [u8; 2], sequence: [u8; 8], fragment: &HandshakeFragment, message: &[u8]) -> Vec<u8> {
     let length = (message.len() as u32).to_be_bytes();
     let mut datagram = Vec::with_capacity(RECORD_HEADER + FRAGMENT_HEADER + message.len());
     datagram.push(HANDSHAKE);
@@ -151,7 +151,7 @@ fn next_record(bytes: &[u8]) -> Option<(DtlsRecord<'_>, &[u8])> {
     (is_version_known && is_epoch_known && is_shape_known).then_some((record, rest))
 }
 
-fn next_fragment(bytes: &[u8]) -> Option<(Fragment<'_>, &[u8])> {
+fn next_fragment(bytes: &[u8]) -> Option<(HandshakeFragment<'_>, &[u8])> {
     let (header, rest) = bytes.split_first_chunk::<FRAGMENT_HEADER>()?;
     let length = uint24([header[1], header[2], header[3]]);
     let offset = uint24([header[6], header[7], header[8]]);
@@ -159,7 +159,7 @@ fn next_fragment(bytes: &[u8]) -> Option<(Fragment<'_>, &[u8])> {
     let message_sequence = u16::from_be_bytes([header[4], header[5]]);
     let is_within = length <= MAX_MESSAGE && offset + body.len() <= length;
     let is_free = body.is_empty() && length > 0;
-    let fragment = Fragment { message_type: header[0], length, message_sequence, offset, body };
+    let fragment = HandshakeFragment { message_type: header[0], length, message_sequence, offset, body };
     (is_within && !is_free).then_some((fragment, rest))
 }
 

@@ -23,7 +23,7 @@ pub use history::{CacheLimits, History, HistoryLimits};
 pub(crate) use history::{CachedFrames, Get};
 pub use keyframes::KeyframeAssembler;
 pub(crate) use keyframes::{ANSWER_TIME, KeyframeGate, SetsSource};
-pub use outbound_track::{BURST_OCTETS, FirstNumbers, Negotiated, OutboundTrack, OutboundTrackConfig, Written};
+pub use outbound_track::{BURST_OCTETS, FirstNumbers, NegotiatedFormat, OutboundTrack, OutboundTrackConfig, Written};
 pub(crate) use outbound_track::{Counts, TrackState, catch_up_time};
 pub use packet::Packet;
 pub(crate) use playout_delay::{DelayRamp, PlayoutDelay};

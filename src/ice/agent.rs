@@ -8,9 +8,9 @@
 use std::time::{Duration, Instant};
 
 use super::admission::Admission;
-use super::check::{Allowance, Check};
+use super::check::{Check, CheckBudget};
 use super::generation::{Generation, Number};
-use super::stun::{Message, Transaction};
+use super::stun::{StunMessage, Transaction};
 use crate::five_tuple::FiveTuple;
 
 /// Consent ends after this time without valid STUN, SRTP or SRTCP.
@@ -109,7 +109,7 @@ pub(crate) struct Agent {
     selection: Selection,
     known: Vec<KnownPath>,
     nominations: u64,
-    allowance: Allowance,
+    allowance: CheckBudget,
     probe: Option<Probe>,
     statistics: Statistics,
 }
@@ -124,7 +124,7 @@ impl Agent {
             selection: Selection::Handshaking,
             known: Vec::new(),
             nominations: 0,
-            allowance: Allowance::new(now),
+            allowance: CheckBudget::new(now),
             probe: None,
             statistics: Statistics::default(),
         }
@@ -184,7 +184,7 @@ impl Agent {
     pub(crate) fn handle_request(
         &mut self,
         path: FiveTuple,
-        request: &Message,
+        request: &StunMessage,
         is_contested: bool,
         now: Instant,
     ) -> Option<HandledRequest> {
@@ -221,7 +221,7 @@ impl Agent {
     }
 
     /// Takes a Binding success answer; `None` if it proves nothing.
-    pub(crate) fn handle_answer(&mut self, path: FiveTuple, answer: &Message, now: Instant) -> Option<Proof> {
+    pub(crate) fn handle_answer(&mut self, path: FiveTuple, answer: &StunMessage, now: Instant) -> Option<Proof> {
         if self.handle_probe_answer(path, answer, now) {
             self.last_heard = now;
             return Some(Proof { has_moved: false, retired: None });
@@ -352,7 +352,7 @@ impl Agent {
     }
 
     /// Takes an answer to a probe; false if it is not a valid one.
-    fn handle_probe_answer(&mut self, path: FiveTuple, answer: &Message, now: Instant) -> bool {
+    fn handle_probe_answer(&mut self, path: FiveTuple, answer: &StunMessage, now: Instant) -> bool {
         let probe = self.probe.as_ref().filter(|probe| probe.transaction == answer.transaction);
         let Some(sent) = probe.map(|probe| probe.sent) else {
             return false;

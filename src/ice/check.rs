@@ -45,18 +45,18 @@ impl Check {
 }
 
 /// How many checks a session may begin: 4 at once, then one every 2 s.
-pub(crate) struct Allowance {
+pub(crate) struct CheckBudget {
     left: u32,
     refilled: Instant,
 }
 
-impl Allowance {
+impl CheckBudget {
     const MOST: u32 = 4;
     const INTERVAL: Duration = Duration::from_secs(2);
 
     /// A full allowance.
-    pub(crate) fn new(now: Instant) -> Allowance {
-        Allowance { left: Self::MOST, refilled: now }
+    pub(crate) fn new(now: Instant) -> CheckBudget {
+        CheckBudget { left: Self::MOST, refilled: now }
     }
 
     /// Takes one if there is one. The last one is reserved for an address whose last check did not fail, so that a

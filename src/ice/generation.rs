@@ -5,7 +5,7 @@ use ring::hmac;
 
 use super::admission::Admission;
 use super::stun;
-use super::stun::{Message, Transaction};
+use super::stun::{StunMessage, Transaction};
 
 /// Counts the ICE restarts of a session.
 pub(crate) type Number = u32;
@@ -37,12 +37,12 @@ impl Generation {
     }
 
     /// Whether a request names this generation and is signed with the relay's password.
-    pub(crate) fn accepts(&self, request: &Message) -> bool {
+    pub(crate) fn accepts(&self, request: &StunMessage) -> bool {
         request.username == Some(self.incoming_username.as_bytes()) && request.is_authentic(&self.local_key)
     }
 
     /// Whether an answer is signed with the client's password.
-    pub(crate) fn signed(&self, answer: &Message) -> bool {
+    pub(crate) fn signed(&self, answer: &StunMessage) -> bool {
         answer.is_authentic(&self.remote_key)
     }
 

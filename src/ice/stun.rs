@@ -44,7 +44,7 @@ pub enum Class {
 
 /// A well-formed message, borrowed from the datagram. Nothing in it may be trusted before `is_authentic`.
 #[derive(Debug)]
-pub struct Message<'a> {
+pub struct StunMessage<'a> {
     datagram: &'a [u8],
     /// Request, success answer or other.
     pub class: Class,
@@ -57,10 +57,10 @@ pub struct Message<'a> {
     integrity: Option<usize>,
 }
 
-impl<'a> Message<'a> {
+impl<'a> StunMessage<'a> {
     /// Reads a message; `None` when it is malformed or its FINGERPRINT is wrong. What follows MESSAGE-INTEGRITY is
     /// not covered by it and therefore not read (RFC 8489 14.5).
-    pub fn parse(datagram: &'a [u8]) -> Option<Message<'a>> {
+    pub fn parse(datagram: &'a [u8]) -> Option<StunMessage<'a>> {
         let header = datagram.first_chunk::<HEADER>()?;
         let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
         if header[0] > 3 || header[4..8] != MAGIC_COOKIE || datagram.len() > MAX_LENGTH {
@@ -77,7 +77,7 @@ impl<'a> Message<'a> {
             _ => Class::Other,
         };
         let mut message =
-            Message { datagram, class, transaction, username: None, use_candidate: false, integrity: None };
+            StunMessage { datagram, class, transaction, username: None, use_candidate: false, integrity: None };
         message.read_attributes()?;
         Some(message)
     }
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn reads_the_sample_request_of_rfc_5769() {
-        let message = Message::parse(SAMPLE_REQUEST).unwrap();
+        let message = StunMessage::parse(SAMPLE_REQUEST).unwrap();
         assert_eq!((message.class, message.use_candidate), (Class::Request, false));
         assert_eq!(message.username, Some(&b"evtj:h6vY"[..]));
         assert!(message.is_authentic(&key(SAMPLE_PASSWORD)));
@@ -250,7 +250,7 @@ mod tests {
         write_attribute(&mut message, USE_CANDIDATE, &[]);
         let end = message.len();
         write_length(&mut message, end);
-        let message = Message::parse(&message).unwrap();
+        let message = StunMessage::parse(&message).unwrap();
         assert!(message.is_authentic(&key("secret")) && !message.use_candidate);
     }
 
@@ -276,7 +276,7 @@ mod tests {
             message.extend_from_slice(&bytes);
             let end = message.len();
             write_length(&mut message, end);
-            if let Some(message) = Message::parse(&message) {
+            if let Some(message) = StunMessage::parse(&message) {
                 prop_assert!(!message.is_authentic(&key("secret")));
             }
         }

@@ -9,7 +9,7 @@ use super::field::Field;
 use super::join::{Joiner, Sessions};
 use super::process::{Measured, Process, socket_drops};
 use super::{Report, report};
-use crate::client::Client;
+use crate::client::HttpClient;
 use crate::name::Role;
 
 /// How long publishers have to connect.
@@ -38,7 +38,7 @@ pub(super) const DRAINING: Duration = Duration::from_secs(2);
 /// an error; they are in the report.
 pub fn run(config: &Config) -> Result<Report> {
     let process = config.pid.map(Process::find).transpose()?;
-    let sessions = Sessions::new(Client::new(config.token.as_deref()));
+    let sessions = Sessions::new(HttpClient::new(config.token.as_deref()));
     let mut field = Field::new(config)?;
     let mut joiner = Joiner::new(config, &sessions, &field)?;
 

@@ -12,7 +12,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use super::config::Config;
 use super::link::{Buffers, Link};
 use super::publisher::{Pace, Publisher};
-use super::rtp_stream::Opened;
+use super::rtp_stream::Measured;
 use super::viewer::Viewer;
 use crate::name::Role;
 use crate::peer::client::{Client, Track};
@@ -194,7 +194,7 @@ impl Field {
     }
 
     /// What the decrypting viewers measured.
-    pub(super) fn samples(&self) -> impl Iterator<Item = &Opened> {
+    pub(super) fn samples(&self) -> impl Iterator<Item = &Measured> {
         self.viewers().filter_map(|viewer| viewer.line.opened())
     }
 

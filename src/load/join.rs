@@ -15,7 +15,7 @@ use url::Url;
 use super::config::Config;
 use super::field::{Arrival, Field, Joined};
 use super::link;
-use crate::client::{Client as HttpClient, ClientError, Created};
+use crate::client::{Created, HttpClient, HttpClientError};
 use crate::forward::codec::Codec;
 use crate::name::Role;
 use crate::peer::Certificate;
@@ -56,7 +56,7 @@ impl Sessions {
         })
     }
 
-    fn end(&self, session: &Created) -> Result<(), ClientError> {
+    fn end(&self, session: &Created) -> Result<(), HttpClientError> {
         patiently(|| self.http.delete(session), || false)
     }
 }
@@ -189,12 +189,12 @@ impl Shared {
 
 /// Retries while the other side says when to.
 fn patiently<T>(
-    mut request: impl FnMut() -> Result<T, ClientError>,
+    mut request: impl FnMut() -> Result<T, HttpClientError>,
     stopped: impl Fn() -> bool,
-) -> Result<T, ClientError> {
+) -> Result<T, HttpClientError> {
     for _ in 1..TRIES {
         match request() {
-            Err(ClientError::Refused { retry_after: Some(wait), status: 429 | 503, .. }) if !stopped() => {
+            Err(HttpClientError::Refused { retry_after: Some(wait), status: 429 | 503, .. }) if !stopped() => {
                 std::thread::sleep(wait.min(LONGEST_WAIT));
             }
             other => return other,
@@ -204,14 +204,14 @@ fn patiently<T>(
 }
 
 /// Adds what an operator can do about a refusal.
-fn explain(error: ClientError, role: Role) -> anyhow::Error {
+fn explain(error: HttpClientError, role: Role) -> anyhow::Error {
     let advice = match &error {
-        ClientError::Refused { status: 401 | 403, .. } => "give the relay's token by --token",
-        ClientError::Refused { status: 429, .. } => "start the relay with --rate-limit 0 for a test like this",
-        ClientError::Refused { status: 404 | 405, .. } if role == Role::Publisher => {
+        HttpClientError::Refused { status: 401 | 403, .. } => "give the relay's token by --token",
+        HttpClientError::Refused { status: 429, .. } => "start the relay with --rate-limit 0 for a test like this",
+        HttpClientError::Refused { status: 404 | 405, .. } if role == Role::Publisher => {
             "--whip wants an endpoint such as http://localhost:8080/whip/load"
         }
-        ClientError::Refused { status: 404 | 405, .. } => {
+        HttpClientError::Refused { status: 404 | 405, .. } => {
             "--whep wants an endpoint such as http://localhost:8080/whep/load"
         }
         _ => return error.into(),
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn a_busy_relay_is_asked_again_and_another_refusal_is_final() {
         let refused = |status, retry_after| {
-            Err::<(), _>(ClientError::Refused { url: String::new(), status, detail: String::new(), retry_after })
+            Err::<(), _>(HttpClientError::Refused { url: String::new(), status, detail: String::new(), retry_after })
         };
         let mut tries = 0;
         let outcome = patiently(

@@ -9,7 +9,7 @@ use mio::net::UdpSocket;
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
 
 use super::payload::wall_clock;
-use crate::peer::Event;
+use crate::peer::PeerEvent;
 use crate::peer::client::Client;
 use crate::rtcp::Compound;
 
@@ -117,9 +117,9 @@ impl Link {
     }
 
     /// The client's next event.
-    pub(super) fn poll_event(&mut self) -> Option<Event> {
+    pub(super) fn poll_event(&mut self) -> Option<PeerEvent> {
         let event = self.client.poll_event();
-        self.is_connected |= matches!(event, Some(Event::Connected(_)));
+        self.is_connected |= matches!(event, Some(PeerEvent::Connected(_)));
         event
     }
 

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use super::link::Link;
 use super::payload;
 use super::payload::{Part, wall_clock};
-use crate::peer::Event;
+use crate::peer::PeerEvent;
 use crate::peer::client::Track;
 use crate::rtcp;
-use crate::rtcp::Packet;
+use crate::rtcp::RtcpPacket;
 use crate::srtp::Sealer;
 
 /// VP8's RTP clock (RFC 7741 4.1).
@@ -106,12 +106,12 @@ impl Publisher {
     pub(super) fn take_events(&mut self) {
         while let Some(event) = self.link.poll_event() {
             match event {
-                Event::Connected(keys) => self.sealer = Some(Sealer::new(&keys.local)),
-                Event::Rtcp(compound) => self.keyframe_wanted |= asks_for_keyframe(&compound),
-                Event::Closed => self.ended = Some("the relay ended the session".to_owned()),
-                Event::Failed(reason) => self.ended = Some(reason),
-                Event::Misused(violation) => self.ended = Some(violation.to_string()),
-                Event::ChannelOpened(_) | Event::ChannelMessage(..) => {}
+                PeerEvent::Connected(keys) => self.sealer = Some(Sealer::new(&keys.local)),
+                PeerEvent::Rtcp(compound) => self.keyframe_wanted |= asks_for_keyframe(&compound),
+                PeerEvent::Closed => self.ended = Some("the relay ended the session".to_owned()),
+                PeerEvent::Failed(reason) => self.ended = Some(reason),
+                PeerEvent::Misused(violation) => self.ended = Some(violation.to_string()),
+                PeerEvent::ChannelOpened(_) | PeerEvent::ChannelMessage(..) => {}
             }
         }
     }
@@ -147,5 +147,5 @@ impl Publisher {
 }
 
 fn asks_for_keyframe(compound: &[u8]) -> bool {
-    rtcp::packets(compound).any(|packet| matches!(packet, Packet::KeyframeRequest { .. }))
+    rtcp::packets(compound).any(|packet| matches!(packet, RtcpPacket::KeyframeRequest { .. }))
 }

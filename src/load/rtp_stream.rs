@@ -6,16 +6,16 @@ use ::rtcp::reception_report::ReceptionReport;
 
 use super::payload;
 use crate::srtp::Opener;
-use crate::srtp::index::Received;
+use crate::srtp::index::ReceivedIndices;
 
 /// Delays kept per viewer; more would not change the distribution.
 const MAX_DELAYS: usize = 4_000_000;
 
 /// One RTP stream as it arrives.
 #[derive(Default)]
-pub(crate) struct Line {
+pub(crate) struct ReceivedStream {
     ssrc: Option<u32>,
-    received: Option<Received>,
+    received: Option<ReceivedIndices>,
     /// When the first packet arrived.
     pub(crate) began: Option<Instant>,
     /// What arrived since counting began.
@@ -41,12 +41,12 @@ pub(crate) struct Counted {
 #[derive(Default)]
 struct Sample {
     opener: Option<Opener>,
-    opened: Opened,
+    opened: Measured,
 }
 
 /// What it measured since counting began.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Opened {
+pub(crate) struct Measured {
     /// Packets that could not be decrypted or differ from what the publisher sent.
     pub(crate) damaged: u64,
     /// From sending by the publisher to reception by the kernel, in microseconds.
@@ -62,7 +62,7 @@ struct Reported {
     packets_in_report: u64,
 }
 
-impl Line {
+impl ReceivedStream {
     /// Counts an RTP stream with this SSRC, or with the first that arrives if the answer named none.
     pub(crate) fn new(ssrc: Option<u32>, is_sample: bool) -> Self {
         Self { ssrc, sample: is_sample.then(Sample::default), ..Self::default() }
@@ -85,7 +85,7 @@ impl Line {
         self.counted = Counted::default();
         self.counted_from = self.behind();
         if let Some(sample) = &mut self.sample {
-            sample.opened = Opened::default();
+            sample.opened = Measured::default();
         }
     }
 
@@ -96,7 +96,7 @@ impl Line {
     }
 
     /// What it measured, if it decrypts.
-    pub(crate) fn opened(&self) -> Option<&Opened> {
+    pub(crate) fn opened(&self) -> Option<&Measured> {
         self.sample.as_ref().map(|sample| &sample.opened)
     }
 
@@ -111,7 +111,7 @@ impl Line {
         let sequence = u16::from_be_bytes([high, low]);
         let Some(received) = &mut self.received else {
             self.began = Some(now);
-            self.received = Some(Received::begin(u64::from(sequence)));
+            self.received = Some(ReceivedIndices::begin(u64::from(sequence)));
             (self.reported.first_index, self.counted_from) = (u64::from(sequence), u64::from(sequence));
             return self.count(datagram, at);
         };
@@ -186,13 +186,13 @@ mod tests {
         packet
     }
 
-    fn take(line: &mut Line, ssrc: u32, sequence: u16) {
+    fn take(line: &mut ReceivedStream, ssrc: u32, sequence: u16) {
         line.take(&mut packet(ssrc, sequence), Duration::ZERO, Instant::now());
     }
 
     #[test]
     fn counts_each_packet_of_its_ssrc_once_across_the_wrap() {
-        let mut line = Line::new(Some(7), false);
+        let mut line = ReceivedStream::new(Some(7), false);
         for sequence in [65_534, 65_535, 0, 0, 2] {
             take(&mut line, 7, sequence);
         }
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn reports_what_was_lost_since_the_report_before() {
-        let mut line = Line::new(None, false);
+        let mut line = ReceivedStream::new(None, false);
         assert_eq!(line.report(), None);
         for sequence in [10, 11, 13] {
             take(&mut line, 7, sequence);
@@ -221,7 +221,7 @@ mod tests {
     fn the_sample_knows_when_a_packet_was_sent_and_whether_it_is_whole() {
         let key = MasterKey { profile: SrtpProfile::Aes128Gcm, key: [1; 16], salt: [2; 14] };
         let mut sealer = Sealer::new(&key);
-        let mut line = Line::new(Some(7), true);
+        let mut line = ReceivedStream::new(Some(7), true);
         line.open_with(|| Opener::new(&key));
         for sequence in 1..=2 {
             let mut packet = packet(7, sequence);

@@ -6,11 +6,11 @@ use ::rtcp::receiver_report::ReceiverReport;
 use ::rtcp::reception_report::ReceptionReport;
 
 use super::link::{Buffers, Link};
-use super::rtp_stream::Line;
-use crate::peer::Event;
+use super::rtp_stream::ReceivedStream;
+use crate::peer::PeerEvent;
 use crate::peer::client::Track;
 use crate::rtcp;
-use crate::rtcp::{Compound, Packet};
+use crate::rtcp::{Compound, RtcpPacket};
 use crate::srtp::Opener;
 
 /// Time between two receiver reports.
@@ -21,7 +21,7 @@ const OWN_SSRC: u32 = 1;
 
 pub(super) struct Viewer {
     pub(super) link: Link,
-    pub(super) line: Line,
+    pub(super) line: ReceivedStream,
     asked: Instant,
     /// From the request for a session to the DTLS connection.
     pub(super) connected_after: Option<Duration>,
@@ -36,7 +36,7 @@ impl Viewer {
     pub(super) fn new(link: Link, track: Option<&Track>, asked: Instant, is_sample: bool) -> Self {
         Self {
             link,
-            line: Line::new(track.and_then(|track| track.ssrc), is_sample),
+            line: ReceivedStream::new(track.and_then(|track| track.ssrc), is_sample),
             asked,
             connected_after: None,
             next_report: None,
@@ -65,23 +65,23 @@ impl Viewer {
     pub(super) fn take_events(&mut self, now: Instant) {
         while let Some(event) = self.link.poll_event() {
             match event {
-                Event::Connected(keys) => {
+                PeerEvent::Connected(keys) => {
                     self.connected_after = Some(now.saturating_duration_since(self.asked));
                     self.line.open_with(|| Opener::new(&keys.remote));
                 }
-                Event::Rtcp(compound) => {
+                PeerEvent::Rtcp(compound) => {
                     for packet in rtcp::packets(&compound) {
-                        if let Packet::SenderReport { ssrc, ntp, .. } = packet
+                        if let RtcpPacket::SenderReport { ssrc, ntp, .. } = packet
                             && self.line.ssrc() == Some(ssrc)
                         {
                             self.sender_report = Some(((ntp >> 16) as u32, now));
                         }
                     }
                 }
-                Event::Closed => self.ended = Some("the relay ended the session".to_owned()),
-                Event::Failed(reason) => self.ended = Some(reason),
-                Event::Misused(violation) => self.ended = Some(violation.to_string()),
-                Event::ChannelOpened(_) | Event::ChannelMessage(..) => {}
+                PeerEvent::Closed => self.ended = Some("the relay ended the session".to_owned()),
+                PeerEvent::Failed(reason) => self.ended = Some(reason),
+                PeerEvent::Misused(violation) => self.ended = Some(violation.to_string()),
+                PeerEvent::ChannelOpened(_) | PeerEvent::ChannelMessage(..) => {}
             }
         }
     }

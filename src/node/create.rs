@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::create_request::{Create, CreateError, Created, FULL_RETRY, RETRY_AFTER, formats_of};
+use super::create_request::{Create, CreateError, CreatedSession, FULL_RETRY, RETRY_AFTER, formats_of};
 use super::handle::Handle;
-use crate::metrics::{Label as _, Phase, Refusal, SessionState};
+use crate::label::Label as _;
+use crate::metrics::{Phase, Refusal, SessionState};
 use crate::name::{Role, SessionId};
 use crate::sdp::{Local, Negotiated, Offer};
 use crate::session::SessionRecord;
@@ -24,7 +25,7 @@ impl Handle {
     ///
     /// # Errors
     /// [`CreateError`]; nothing is left behind.
-    pub fn create(&self, request: Create) -> Result<Created, CreateError> {
+    pub fn create(&self, request: Create) -> Result<CreatedSession, CreateError> {
         self.create_at(request, Instant::now())
     }
 
@@ -32,7 +33,7 @@ impl Handle {
     ///
     /// # Errors
     /// [`CreateError`]; nothing is left behind.
-    pub fn create_at(&self, request: Create, now: Instant) -> Result<Created, CreateError> {
+    pub fn create_at(&self, request: Create, now: Instant) -> Result<CreatedSession, CreateError> {
         let created = self.try_create(request, now);
         if let Some(refusal) = created.as_ref().err().and_then(CreateError::refusal) {
             self.shared().metrics.refused_sessions[refusal].inc();
@@ -40,7 +41,7 @@ impl Handle {
         created
     }
 
-    fn try_create(&self, request: Create, now: Instant) -> Result<Created, CreateError> {
+    fn try_create(&self, request: Create, now: Instant) -> Result<CreatedSession, CreateError> {
         let started = Instant::now();
         let shared = self.shared();
         if shared.draining.load(Ordering::Relaxed) {
@@ -70,7 +71,7 @@ impl Handle {
         });
         // The session lives on without the text of its answer.
         let answer = std::mem::take(&mut negotiated.answer);
-        let created = Created { session: id, answer, etag: random_etag() };
+        let created = CreatedSession { session: id, answer, etag: random_etag() };
         let offered = std::mem::take(&mut negotiated.offered);
         let of = (request.role, request.stream.clone());
         let client = (request.user_agent, offered);

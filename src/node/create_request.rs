@@ -8,8 +8,8 @@ use crate::forward::codec::Format;
 use crate::metrics::Refusal;
 use crate::name::{Role, SessionId, StreamName};
 use crate::sdp::{Negotiated, OfferError};
-use crate::session::Source;
-use crate::stream::Refused;
+use crate::session::ClientSource;
+use crate::stream::TakeoverRefused;
 
 /// A request for a session.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct Create {
     /// The client's address.
     pub http_remote: IpAddr,
     /// How that address is known.
-    pub source: Source,
+    pub source: ClientSource,
     /// The client's `User-Agent`, for the log.
     pub user_agent: Option<String>,
     /// The credential of the request: only its holder may change or end the session.
@@ -36,7 +36,7 @@ pub struct Create {
 
 /// A session that waits for its first packet.
 #[derive(Debug)]
-pub struct Created {
+pub struct CreatedSession {
     /// Its name.
     pub session: SessionId,
     /// The SDP answer.
@@ -91,7 +91,7 @@ pub enum CreateError {
     },
     /// The stream has a publisher that this client is not to replace now.
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Refused(#[from] TakeoverRefused),
     /// The stream has no publisher, and viewers are not to wait for one.
     #[error("nobody publishes this stream: try again in {} s", retry_after.as_secs())]
     NotPublished {

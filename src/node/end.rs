@@ -7,7 +7,7 @@ use crate::auth::Credential;
 use crate::name::SessionId;
 use crate::reason::EndReason;
 use crate::session::pending_sessions::Found;
-use crate::stream::Full;
+use crate::stream::InboxFull;
 use crate::worker::message::Message;
 use crate::worker::sessions::ended::end_waiting;
 
@@ -35,7 +35,7 @@ impl Handle {
                 let mut message = Message::End { session: *session, reason };
                 // A full inbox means that the worker is behind by thousands of messages. The session must not stay
                 // for that, so the caller's thread waits for room.
-                while let Err(Full(returned)) = self.tell(worker, message) {
+                while let Err(InboxFull(returned)) = self.tell(worker, message) {
                     message = returned;
                     std::thread::sleep(Duration::from_millis(1));
                 }

@@ -2,13 +2,13 @@
 
 use super::handle::Handle;
 use crate::name::StreamName;
-use crate::session::{Event, PublisherState};
+use crate::session::{NodeEvent, PublisherState};
 use crate::stream::{Absence, StreamInfo};
 use tokio::sync::broadcast;
 
 impl Handle {
     /// What happens to streams and sessions from now on.
-    pub(crate) fn events(&self) -> broadcast::Receiver<Event> {
+    pub(crate) fn events(&self) -> broadcast::Receiver<NodeEvent> {
         self.shared().events.follow()
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::auth::Credential;
 use crate::name::{Role, SessionId, StreamName};
 use crate::session::pending_sessions::Listed;
-use crate::stream::{Full, StreamInfo, WorkerId};
+use crate::stream::{InboxFull, StreamInfo, WorkerId};
 use crate::worker::Workers;
 use crate::worker::message::Message;
 use crate::worker::shared::Shared;
@@ -129,7 +129,7 @@ impl Handle {
     }
 
     /// Sends a message to a worker.
-    pub(super) fn tell(&self, worker: WorkerId, message: Message) -> Result<(), Full<Message>> {
+    pub(super) fn tell(&self, worker: WorkerId, message: Message) -> Result<(), InboxFull<Message>> {
         self.shared.workers[usize::from(worker.0)].push(message)
     }
 }

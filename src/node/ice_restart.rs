@@ -6,7 +6,7 @@ use super::create_request::RETRY_AFTER;
 use super::handle::{Handle, PatchError};
 use crate::ice::{Admission, Credentials};
 use crate::name::SessionId;
-use crate::session::Source;
+use crate::session::ClientSource;
 use crate::session::random_ids::{random_credentials, random_etag};
 use crate::worker::config::HttpArrival;
 use crate::worker::message::Message;
@@ -21,7 +21,7 @@ pub struct Restart {
     /// The client's address.
     pub http_remote: IpAddr,
     /// How that address is known.
-    pub source: Source,
+    pub source: ClientSource,
 }
 
 /// A session's new ICE credentials on the relay's side.
@@ -61,7 +61,7 @@ impl Handle {
         &self,
         http_local: Option<IpAddr>,
         http_remote: IpAddr,
-        source: Source,
+        source: ClientSource,
     ) -> Vec<SocketAddr> {
         let is_this_machine = source.is_this_machine(http_remote);
         let arrival = http_local.map(|local| HttpArrival { local, is_this_machine });

@@ -15,7 +15,7 @@ mod records;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use create_request::Created;
+pub(crate) use create_request::CreatedSession;
 pub use create_request::{Create, CreateError};
 pub use handle::Handle;
 pub(crate) use handle::{PatchError, SessionInfo};

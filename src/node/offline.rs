@@ -10,7 +10,7 @@ use crate::five_tuple::{FiveTuple, Protocol};
 use crate::metrics::Metrics;
 use crate::peer::CertificateError;
 use crate::stream::{Inbox, WorkerId, inbox};
-use crate::worker::engine::{state::Engine, turn::Progress};
+use crate::worker::engine::{state::Engine, turn::ServeOutcome};
 use crate::worker::event_loop::turn::INBOX;
 use crate::worker::message::Message;
 use crate::worker::shared::Shared;
@@ -56,7 +56,7 @@ impl Offline {
             let mut waits = false;
             for (engine, inbox) in &mut self.workers {
                 let progress = engine.work(inbox, outbox, Duration::MAX / 4, || now);
-                blocked |= progress == Progress::Blocked;
+                blocked |= progress == ServeOutcome::Blocked;
             }
             for (_, inbox) in &self.workers {
                 waits |= !inbox.is_empty();

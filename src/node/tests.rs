@@ -51,7 +51,7 @@ fn asked(remote: Credentials) -> super::ice_restart::Restart {
         remote,
         http_local: None,
         http_remote: [127, 0, 0, 1].into(),
-        source: crate::session::Source::Direct,
+        source: crate::session::ClientSource::Direct,
     }
 }
 

@@ -41,7 +41,7 @@ const REPEATED_FLIGHTS: u8 = 8;
 
 /// What happened to a peer.
 #[derive(Debug)]
-pub enum Event {
+pub enum PeerEvent {
     /// DTLS has completed with the right fingerprint; the keys of the session's SRTP (RFC 5764 4.2).
     Connected(Keys),
     /// RTCP arrived and was authentic: the decrypted compound (RFC 3550 6.1), for [`rtcp`](crate::rtcp).
@@ -84,7 +84,7 @@ pub(super) struct Association {
     /// How many of [`REPEATED_FLIGHTS`] are left; 0 once authentic data shows that our last flight has arrived.
     repeated_flights: u8,
     outputs: VecDeque<(SocketAddr, BytesMut)>,
-    events: VecDeque<Event>,
+    events: VecDeque<PeerEvent>,
 }
 
 impl Association {
@@ -166,7 +166,7 @@ impl Association {
             return;
         }
         if let Err(error) = self.connection.handle_timeout(now) {
-            return self.end(Event::Failed(error.to_string()));
+            return self.end(PeerEvent::Failed(error.to_string()));
         }
         self.advance(now);
     }
@@ -184,9 +184,9 @@ impl Association {
         self.outputs.pop_front()
     }
 
-    pub(super) fn poll_event(&mut self) -> Option<Event> {
+    pub(super) fn poll_event(&mut self) -> Option<PeerEvent> {
         let event = self.events.pop_front();
-        if let Some(Event::Connected(_)) = &event {
+        if let Some(PeerEvent::Connected(_)) = &event {
             // A connected peer needs less room than a handshake, which matters with a thousand peers.
             self.events.shrink_to_fit();
             self.outputs.shrink_to_fit();
@@ -259,7 +259,7 @@ impl Association {
         // webrtc-rs sends its answer to a wrong datagram, such as an alert, with its next timeout.
         self.handle_timeout(now);
         if let Some(violation) = self.spy().sctp().take_violation() {
-            self.end(Event::Misused(violation));
+            self.end(PeerEvent::Misused(violation));
         }
         Ok(self.spy().sctp().take_loss())
     }
@@ -294,7 +294,7 @@ impl Association {
         let State::Connected(sources) = &mut self.state else { return Err(DropReason::NoKeys) };
         // Authentic RTCP renews consent, also where nothing of it is read.
         let compound = sources.open(datagram, self.crypto.crypto(), now)?;
-        self.events.push_back(Event::Rtcp(compound));
+        self.events.push_back(PeerEvent::Rtcp(compound));
         Ok(None)
     }
 
@@ -312,11 +312,11 @@ impl Association {
                     self.connected(now);
                 }
                 RTCPeerConnectionEvent::OnConnectionStateChangeEvent(RTCPeerConnectionState::Failed) => {
-                    self.end(Event::Failed("the path to the other side was lost".to_owned()));
+                    self.end(PeerEvent::Failed("the path to the other side was lost".to_owned()));
                 }
                 RTCPeerConnectionEvent::OnDataChannel(event) => {
                     let opened = self.channels.on_event(&event, &mut self.connection, self.crypto.observer().sctp());
-                    self.events.extend(opened.map(Event::ChannelOpened));
+                    self.events.extend(opened.map(PeerEvent::ChannelOpened));
                 }
                 _ => {}
             }
@@ -325,7 +325,7 @@ impl Association {
             if let RTCMessage::DataChannelMessage(id, message) = message.message
                 && let Some(label) = self.channels.label(id)
             {
-                self.events.push_back(Event::ChannelMessage(label.to_owned(), channels::message(message)));
+                self.events.push_back(PeerEvent::ChannelMessage(label.to_owned(), channels::message(message)));
             }
         }
         self.collect_outputs();
@@ -339,10 +339,10 @@ impl Association {
         match keys {
             Some(keys) => {
                 self.state = State::Connected(RtcpSources::new(keys.remote.clone()));
-                self.events.push_back(Event::Connected(keys));
+                self.events.push_back(PeerEvent::Connected(keys));
             }
             // Only a webrtc-rs that derives keys in another way; the tests of this module fail with such a version.
-            None => self.end(Event::Failed("the SRTP keys of the DTLS connection were not seen".to_owned())),
+            None => self.end(PeerEvent::Failed("the SRTP keys of the DTLS connection were not seen".to_owned())),
         }
     }
 
@@ -361,12 +361,12 @@ impl Association {
             let end = match Alert::find(&datagram) {
                 Some(RecordAlert::Plaintext(alert)) if alert.is_complaint() => continue,
                 Some(RecordAlert::Plaintext(alert)) if alert.fatal => {
-                    Some(Event::Failed(format!("the DTLS handshake was refused: {alert}")))
+                    Some(PeerEvent::Failed(format!("the DTLS handshake was refused: {alert}")))
                 }
                 // webrtc-rs answers each authentic alert with an alert, and otherwise sends none after the handshake.
                 Some(RecordAlert::Encrypted) => Some(match self.dtls_state() {
-                    Some(RTCDtlsTransportState::Closed) => Event::Closed,
-                    _ => Event::Failed("a DTLS alert ended the connection".to_owned()),
+                    Some(RTCDtlsTransportState::Closed) => PeerEvent::Closed,
+                    _ => PeerEvent::Failed("a DTLS alert ended the connection".to_owned()),
                 }),
                 _ => None,
             };
@@ -386,7 +386,7 @@ impl Association {
         }
     }
 
-    fn end(&mut self, event: Event) {
+    fn end(&mut self, event: PeerEvent) {
         if !self.has_ended() {
             self.state = State::Ended;
             self.events.push_back(event);

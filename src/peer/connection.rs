@@ -24,7 +24,7 @@ use rtc::peer_connection::{RTCPeerConnection, RTCPeerConnectionBuilder};
 use rtc::rtp_transceiver::rtp_sender::{RTCRtpCodec, RTCRtpCodecParameters, RtpCodecKind};
 use rtc::shared::error::Error;
 
-use super::association::{Association, Event};
+use super::association::{Association, PeerEvent};
 use super::certificate::Certificate;
 use super::channels::{Channel, ChannelMessage, Unsent};
 use super::keys::{KeySpy, SpiedCrypto};
@@ -34,7 +34,7 @@ use crate::ice::Credentials;
 use crate::name::Role;
 use crate::reason::DropReason;
 use crate::rtcp::Compound;
-use crate::sctp::{Limits, MAX_MESSAGE_SIZE};
+use crate::sctp::{ChannelLimits, MAX_MESSAGE_SIZE};
 use crate::srtp::SrtpProfile;
 
 /// Room for the retransmissions of about two seconds of video.
@@ -73,7 +73,7 @@ pub(crate) enum OpenError {
     NoPair,
 }
 
-/// One session's peer connection. It gets datagrams and the time, and answers with datagrams and [`Event`]s.
+/// One session's peer connection. It gets datagrams and the time, and answers with datagrams and [`PeerEvent`]s.
 pub(crate) struct Peer {
     association: Association,
     application: bool,
@@ -87,7 +87,7 @@ impl Peer {
     /// opened with GCM also offers SHA1_80 behind it, because there is no ClientHello to learn from.
     pub(crate) fn open(config: &Config<'_>, profile: SrtpProfile, now: Instant) -> Result<Self, OpenError> {
         let provider = config.certificate.provider();
-        let channels = config.application.then(|| Limits::of(config.role, MAX_MESSAGE_SIZE as usize));
+        let channels = config.application.then(|| ChannelLimits::of(config.role, MAX_MESSAGE_SIZE as usize));
         let crypto = KeySpy::new(Arc::clone(&provider), channels);
         let tap = RtcpTap::default();
         let mut connection = build(config, profile, Arc::clone(&crypto), &tap, now)?;
@@ -129,7 +129,7 @@ impl Peer {
     }
 
     /// The next event.
-    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+    pub(crate) fn poll_event(&mut self) -> Option<PeerEvent> {
         self.association.poll_event()
     }
 

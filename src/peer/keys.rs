@@ -13,7 +13,7 @@ use rtc::crypto::{AeadAlgorithm, CryptoError, HmacAlgorithm, Mac, RTCCryptoProvi
 use super::observed_crypto::{AeadObserver, ObservedCrypto, Observer};
 use super::sctp_filter::SctpFilter;
 use super::trials::Trials;
-use crate::sctp::Limits;
+use crate::sctp::ChannelLimits;
 use crate::srtp::{Keys, SrtpProfile};
 
 /// The label of the exporter whose output keys SRTP (RFC 5764 4.2).
@@ -40,7 +40,7 @@ pub(super) struct KeySpy {
 
 impl KeySpy {
     /// A provider that works like `provider`, for a connection with these data channels, or with none.
-    pub(super) fn new(provider: Arc<dyn RTCCryptoProvider>, channels: Option<Limits>) -> Arc<SpiedCrypto> {
+    pub(super) fn new(provider: Arc<dyn RTCCryptoProvider>, channels: Option<ChannelLimits>) -> Arc<SpiedCrypto> {
         let (sctp, trials) = (SctpFilter::new(channels), Trials::default());
         Arc::new(ObservedCrypto::new(provider, Self { material: Arc::default(), sctp, trials }))
     }

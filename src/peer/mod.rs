@@ -17,7 +17,7 @@ mod trials;
 #[cfg(test)]
 mod tests;
 
-pub use association::Event;
+pub use association::PeerEvent;
 pub use certificate::Certificate;
 pub(crate) use certificate::CertificateError;
 pub(crate) use channels::Unsent;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::reason::DropReason;
-use crate::sctp::{Filter, Filtered, Limits, Reliability, Violation};
+use crate::sctp::{ChannelLimits, Filter, Filtered, Reliability, Violation};
 
 /// The length of DTLS's additional data (RFC 6347 4.1.2.1); no SRTP or SRTCP header is as long.
 const ADDITIONAL_DATA: usize = 13;
@@ -35,7 +35,7 @@ struct State {
 
 impl SctpFilter {
     /// A filter with these limits; without limits the connection has no data channels, and no SCTP passes.
-    pub(super) fn new(limits: Option<Limits>) -> Self {
+    pub(super) fn new(limits: Option<ChannelLimits>) -> Self {
         let filter = Filter::new(limits);
         Self(Arc::new(Mutex::new(State { filter, now: None, lost: None, violation: None })))
     }

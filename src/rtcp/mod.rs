@@ -19,8 +19,8 @@ mod sender_clock;
 mod source;
 
 pub use compound::Compound;
-pub use packets::{Block, Packet, packets};
-pub(crate) use packets::{Blocks, Sequences, Sources};
+pub use packets::{Block, RtcpPacket, packets};
+pub(crate) use packets::{Blocks, Sequences, SsrcList};
 pub use reception::Reception;
 pub(crate) use sender::{Outgoing, RoundTrip, sender_report};
 pub(crate) use sender_clock::SenderClock;

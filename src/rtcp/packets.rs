@@ -13,7 +13,7 @@ type Word = [u8; 4];
 
 /// One packet of a compound.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Packet<'a> {
+pub enum RtcpPacket<'a> {
     /// A sender report (RFC 3550 6.4.1).
     SenderReport {
         /// The sender's SSRC.
@@ -40,14 +40,14 @@ pub enum Packet<'a> {
     /// A keyframe request: PLI (RFC 4585 6.3.1) or FIR (RFC 5104 4.3.1).
     KeyframeRequest {
         /// The SSRCs that need a keyframe.
-        sources: Sources<'a>,
+        sources: SsrcList<'a>,
     },
     /// The receiver's estimate of its bandwidth (REMB, draft-alvestrand-rmcat-remb).
     Estimate {
         /// Bits per second for all that it receives.
         bits: f32,
         /// The SSRCs that it receives.
-        sources: Sources<'a>,
+        sources: SsrcList<'a>,
     },
 }
 
@@ -76,14 +76,14 @@ pub struct Sequences<'a>(&'a [Word]);
 
 /// SSRCs of a request or an estimate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sources<'a> {
+pub struct SsrcList<'a> {
     words: &'a [Word],
     /// Words from one SSRC to the next.
     step: usize,
 }
 
 /// The packets of a decrypted compound that are read, in their order.
-pub fn packets(compound: &[u8]) -> impl Iterator<Item = Packet<'_>> {
+pub fn packets(compound: &[u8]) -> impl Iterator<Item = RtcpPacket<'_>> {
     let mut rest = compound;
     let next = move || {
         let ([first, kind, length @ ..], behind) = rest.split_first_chunk::<4>()?;
@@ -95,30 +95,30 @@ pub fn packets(compound: &[u8]) -> impl Iterator<Item = Packet<'_>> {
 }
 
 /// The first octet of a packet's header and its type, and what is behind the header.
-fn read(first: u8, kind: u8, body: &[u8]) -> Option<Packet<'_>> {
+fn read(first: u8, kind: u8, body: &[u8]) -> Option<RtcpPacket<'_>> {
     let (words, _) = without_padding(first, body)?.as_chunks::<4>();
     let count = first & 0x1f;
     Some(match (kind, count, words) {
-        (200, _, [ssrc, high, low, rtp, _, _, rest @ ..]) => Packet::SenderReport {
+        (200, _, [ssrc, high, low, rtp, _, _, rest @ ..]) => RtcpPacket::SenderReport {
             ssrc: number(*ssrc),
             ntp: u64::from(number(*high)) << 32 | u64::from(number(*low)),
             rtp: number(*rtp),
             blocks: blocks(rest, count)?,
         },
-        (201, _, [_, rest @ ..]) => Packet::ReceiverReport { blocks: blocks(rest, count)? },
-        (205, 1, [_, ssrc, pairs @ ..]) => Packet::Nack { ssrc: number(*ssrc), sequences: Sequences(pairs) },
+        (201, _, [_, rest @ ..]) => RtcpPacket::ReceiverReport { blocks: blocks(rest, count)? },
+        (205, 1, [_, ssrc, pairs @ ..]) => RtcpPacket::Nack { ssrc: number(*ssrc), sequences: Sequences(pairs) },
         (206, 1, [_, ssrc, ..]) => {
-            Packet::KeyframeRequest { sources: Sources { words: std::slice::from_ref(ssrc), step: 1 } }
+            RtcpPacket::KeyframeRequest { sources: SsrcList { words: std::slice::from_ref(ssrc), step: 1 } }
         }
         // The media SSRC of a FIR is unused; its entries of two words name the sources.
         (206, 4, [_, _, words @ ..]) if words.len().is_multiple_of(2) => {
-            Packet::KeyframeRequest { sources: Sources { words, step: 2 } }
+            RtcpPacket::KeyframeRequest { sources: SsrcList { words, step: 2 } }
         }
         (206, 15, [_, _, [b'R', b'E', b'M', b'B'], [sources, exponent, mantissa @ ..], words @ ..]) => {
             let mantissa = u32::from_be_bytes([0, exponent & 3, mantissa[0], mantissa[1]]);
-            Packet::Estimate {
+            RtcpPacket::Estimate {
                 bits: mantissa as f32 * 2f32.powi(i32::from(exponent >> 2)),
-                sources: Sources { words: words.get(..usize::from(*sources))?, step: 1 },
+                sources: SsrcList { words: words.get(..usize::from(*sources))?, step: 1 },
             }
         }
         _ => return None,
@@ -184,7 +184,7 @@ impl<'a> Sequences<'a> {
     }
 }
 
-impl<'a> Sources<'a> {
+impl<'a> SsrcList<'a> {
     /// Each SSRC, with repetitions.
     pub fn iter(self) -> impl Iterator<Item = u32> + use<'a> {
         self.words.iter().step_by(self.step).map(|word| number(*word))

@@ -9,7 +9,7 @@ use super::arrivals::Arrivals;
 use super::clocks::{PATIENCE, PATIENCE_WITHOUT_REPORTS, WallClock};
 use super::compound::{Compound, description};
 use super::missing::Missing;
-use super::packets::{Packet, packets};
+use super::packets::{RtcpPacket, packets};
 use super::reader::Reader;
 use super::sender::keyframe_request;
 use super::sender_clock::SenderClock;
@@ -55,7 +55,7 @@ pub struct Reception {
     clockless: Option<Instant>,
     /// True while the arrival of packets is the clock for viewers.
     by_arrival: bool,
-    tally: Tally,
+    tally: ReceptionCounts,
 }
 
 struct Received {
@@ -70,7 +70,7 @@ struct Received {
 
 /// Plain counts, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub(crate) struct ReceptionCounts {
     /// Requests for missing packets, repetitions included.
     pub(crate) asked: u64,
     /// Missing packets that arrived late, by retransmission or as a copy.
@@ -106,7 +106,7 @@ impl Reception {
             wall: WallClock::default(),
             clockless: None,
             by_arrival: false,
-            tally: Tally::default(),
+            tally: ReceptionCounts::default(),
         }
     }
 
@@ -214,7 +214,7 @@ impl Reception {
     /// Reads sender reports about known SSRCs from a compound of the publisher. Everything else has no effect.
     pub fn on_rtcp(&mut self, compound: &[u8], received: Instant) {
         for packet in packets(compound) {
-            if let Packet::SenderReport { ssrc, ntp, rtp, .. } = packet {
+            if let RtcpPacket::SenderReport { ssrc, ntp, rtp, .. } = packet {
                 self.on_sender_report(ssrc, SenderClock { ntp, rtp, received });
             }
         }
@@ -366,9 +366,9 @@ impl Reception {
 
     /// Counts since the session began.
     #[must_use]
-    pub(crate) fn tally(&self) -> Tally {
+    pub(crate) fn tally(&self) -> ReceptionCounts {
         let given_up: u64 = self.sources.iter().filter_map(|source| Some(source.missing.as_ref()?.given_up())).sum();
-        Tally { given_up: self.tally.given_up + given_up, ..self.tally }
+        ReceptionCounts { given_up: self.tally.given_up + given_up, ..self.tally }
     }
 
     fn position(&self, ssrc: u32) -> Option<usize> {

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use super::association::{Association, Fate};
 use super::dcep::Reliability;
-use super::handshake::{Admission, Handshake};
+use super::handshake::{InitDecision, SctpHandshake};
 use super::packet::{self, Chunk, Packet};
-use super::rate::{Allowance, Limits};
+use super::rate::{ChannelLimits, RateBudget};
 use super::violation::Violation;
 use crate::reason::DropReason;
 
@@ -25,14 +25,14 @@ pub enum Filtered {
 #[derive(Debug)]
 pub struct Filter {
     longest: usize,
-    allowance: Option<Allowance>,
+    allowance: Option<RateBudget>,
     state: State,
 }
 
 #[derive(Debug)]
 enum State {
     /// No association yet.
-    Opening(Handshake),
+    Opening(SctpHandshake),
     Open(Box<Association>),
     /// The association has ended, or the session has no data channels.
     Closed,
@@ -40,9 +40,9 @@ enum State {
 
 impl Filter {
     /// A filter for a session with data channels; without limits the session has none, and every packet is dropped.
-    pub fn new(limits: Option<Limits>) -> Self {
-        let state = limits.map_or(State::Closed, |_| State::Opening(Handshake::default()));
-        let allowance = limits.and_then(|limits| limits.rates).map(Allowance::new);
+    pub fn new(limits: Option<ChannelLimits>) -> Self {
+        let state = limits.map_or(State::Closed, |_| State::Opening(SctpHandshake::default()));
+        let allowance = limits.and_then(|limits| limits.rates).map(RateBudget::new);
         Self { longest: limits.map_or(0, |limits| limits.message), allowance, state }
     }
 
@@ -118,9 +118,9 @@ impl Filter {
         let established = match (&mut self.state, first) {
             (State::Opening(handshake), Some(Chunk::Init(init))) => {
                 return match handshake.handle_init(init) {
-                    Admission::Pass => Ok(()),
-                    Admission::Refuse => Err(DropReason::SctpUnexpected.into()),
-                    Admission::Ignore => Err(Refusal::Loss(None)),
+                    InitDecision::Pass => Ok(()),
+                    InitDecision::Refuse => Err(DropReason::SctpUnexpected.into()),
+                    InitDecision::Ignore => Err(Refusal::Loss(None)),
                 };
             }
             (State::Opening(handshake), Some(Chunk::InitAck(init))) => handshake.handle_init_ack(packet.tag, init),

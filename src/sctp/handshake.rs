@@ -31,7 +31,7 @@ struct Answer {
 
 /// An association that is not established yet.
 #[derive(Debug, Default)]
-pub(super) struct Handshake {
+pub(super) struct SctpHandshake {
     /// The INIT that webrtc-rs sent as the DTLS client.
     sent: Option<Side>,
     /// The INITs that passed, each once. Each tag has one TSN, because an INIT ACK names only the tag.
@@ -52,7 +52,7 @@ pub(super) struct Established {
 
 /// What to do with an INIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Admission {
+pub(super) enum InitDecision {
     Pass,
     /// Too many.
     Refuse,
@@ -60,21 +60,21 @@ pub(super) enum Admission {
     Ignore,
 }
 
-impl Handshake {
-    pub(super) fn handle_init(&mut self, init: &Init<'_>) -> Admission {
+impl SctpHandshake {
+    pub(super) fn handle_init(&mut self, init: &Init<'_>) -> InitDecision {
         if self.sent.is_some() {
-            return Admission::Ignore;
+            return InitDecision::Ignore;
         }
         let theirs = Side::from(init);
         let known = self.received.iter().find(|known| known.tag == theirs.tag);
         if self.passed > MAX_REPEATED || known.is_some_and(|known| *known != theirs) {
-            return Admission::Refuse;
+            return InitDecision::Refuse;
         }
         if known.is_none() {
             self.received.push(theirs);
         }
         self.passed += 1;
-        Admission::Pass
+        InitDecision::Pass
     }
 
     pub(super) fn handle_init_ack(&self, tag: u32, init: &Init<'_>) -> Option<Established> {

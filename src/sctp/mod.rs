@@ -34,5 +34,5 @@ pub(crate) use bounds::MAX_MESSAGE_SIZE;
 pub use bounds::{MAX_CHANNELS, MAX_STREAM};
 pub use dcep::Reliability;
 pub use filter::{Filter, Filtered};
-pub use rate::Limits;
+pub use rate::ChannelLimits;
 pub use violation::Violation;

@@ -9,16 +9,16 @@ use crate::name::Role;
 
 /// The limits of a session's data channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ChannelLimits {
     /// The longest message in octets, as in `a=max-message-size`. A longer one ends the session.
     pub message: usize,
     /// What the other side may send per second; no limit for a client, whose other side is a relay.
-    pub rates: Option<Rates>,
+    pub rates: Option<ChannelRates>,
 }
 
 /// What a session may send per second, with a burst of [`BURST_SECONDS`]. Packets above that are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rates {
+pub struct ChannelRates {
     /// Messages.
     pub(crate) messages: u32,
     /// Octets of messages, each fragment counted as at least [`LEAST_FRAGMENT`].
@@ -26,10 +26,10 @@ pub struct Rates {
 }
 
 /// A publisher's messages go to every viewer.
-const PUBLISHER: Rates = Rates { messages: 1000, octets: 1024 * 1024 };
+const PUBLISHER: ChannelRates = ChannelRates { messages: 1000, octets: 1024 * 1024 };
 
 /// A viewer's messages go to the publisher alone, together with those of all other viewers.
-const VIEWER: Rates = Rates { messages: 250, octets: 256 * 1024 };
+const VIEWER: ChannelRates = ChannelRates { messages: 250, octets: 256 * 1024 };
 
 /// The burst, in seconds of the rates.
 const BURST_SECONDS: u32 = 4;
@@ -40,7 +40,7 @@ const LEAST_FRAGMENT: usize = 64;
 /// SCTP packets of any kind per second; twice what a publisher's octets and their acknowledgements take.
 const PACKETS: u32 = 2000;
 
-impl Limits {
+impl ChannelLimits {
     /// The limits of a session of this role with messages of at most `message` octets.
     pub(crate) fn of(role: Role, message: usize) -> Self {
         let rates = match role {
@@ -53,14 +53,14 @@ impl Limits {
 
 /// What is left of a session's rates.
 #[derive(Debug)]
-pub(super) struct Allowance {
+pub(super) struct RateBudget {
     packets: Bucket,
     messages: Bucket,
     octets: Bucket,
 }
 
-impl Allowance {
-    pub(super) fn new(rates: Rates) -> Self {
+impl RateBudget {
+    pub(super) fn new(rates: ChannelRates) -> Self {
         let [packets, messages, octets] = [PACKETS, rates.messages, rates.octets].map(Bucket::new);
         Self { packets, messages, octets }
     }
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn a_burst_is_used_up_and_refills_at_the_rate() {
         let start = Instant::now();
-        let mut allowance = Allowance::new(Rates { messages: 10, octets: 1 << 20 });
+        let mut allowance = RateBudget::new(ChannelRates { messages: 10, octets: 1 << 20 });
         let mut taken = |at: Duration, tries: usize| {
             (0..tries).filter(|_| allowance.take(1, std::iter::once(8), start + at)).count()
         };
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn short_fragments_cost_more_than_their_octets() {
         let now = Instant::now();
-        let mut allowance = Allowance::new(Rates { messages: 1000, octets: 64 });
+        let mut allowance = RateBudget::new(ChannelRates { messages: 1000, octets: 64 });
         let taken = (0..100).filter(|_| allowance.take(0, [1, 1].into_iter(), now)).count();
         assert_eq!(taken, 2);
     }
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn a_refused_packet_uses_nothing() {
         let now = Instant::now();
-        let mut allowance = Allowance::new(Rates { messages: 1, octets: 1 << 20 });
+        let mut allowance = RateBudget::new(ChannelRates { messages: 1, octets: 1 << 20 });
         assert!(!allowance.take(5, std::iter::once(8), now));
         assert!(allowance.take(4, std::iter::once(8), now));
     }

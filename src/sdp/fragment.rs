@@ -16,7 +16,7 @@ pub(crate) const FRAGMENT_LIMIT: usize = 8 * 1024;
 const MAX_LINE: usize = 512;
 
 /// A client's fragment.
-pub struct Fragment {
+pub struct TrickleFragment {
     /// The client's ICE credentials, where it names both. In a restart they are new.
     pub credentials: Option<Credentials>,
     /// How many candidates it brings.
@@ -55,7 +55,7 @@ pub enum FragmentError {
     Credentials(#[from] InvalidCredentials),
 }
 
-impl Fragment {
+impl TrickleFragment {
     /// Parses the body of a PATCH.
     ///
     /// # Errors
@@ -157,28 +157,29 @@ mod tests {
         a=candidate:3471623853 1 udp 2122194687 0b1b.local 61765 typ host\r\na=end-of-candidates\r\n";
 
     fn error(text: &str) -> Option<FragmentError> {
-        Fragment::parse(text).err()
+        TrickleFragment::parse(text).err()
     }
 
     #[test]
     fn reads_the_credentials_and_counts_the_candidates_of_a_trickle() {
-        let fragment = Fragment::parse(TRICKLE).unwrap();
+        let fragment = TrickleFragment::parse(TRICKLE).unwrap();
         assert_eq!((fragment.candidates, fragment.end_of_candidates), (2, true));
         assert_eq!(fragment.credentials.unwrap().ufrag, "EsAw");
     }
 
     #[test]
     fn takes_the_shapes_that_clients_send() {
-        let bare = Fragment::parse("a=candidate:1 1 tcp 1 example.invalid 9 typ host tcptype active\n").unwrap();
+        let bare = TrickleFragment::parse("a=candidate:1 1 tcp 1 example.invalid 9 typ host tcptype active\n").unwrap();
         assert!(bare.credentials.is_none() && bare.candidates == 1);
-        assert!(Fragment::parse("a=ice-ufrag:EsAw\r\na=end-of-candidates\r\n").unwrap().credentials.is_none());
+        assert!(TrickleFragment::parse("a=ice-ufrag:EsAw\r\na=end-of-candidates\r\n").unwrap().credentials.is_none());
         let twice = "m=audio 9 RTP/AVP 0\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n";
-        assert!(Fragment::parse(&twice.repeat(2)).unwrap().credentials.is_some());
+        assert!(TrickleFragment::parse(&twice.repeat(2)).unwrap().credentials.is_some());
     }
 
     #[test]
     fn answers_a_restart_in_the_section_that_the_client_named() {
-        let fragment = Fragment::parse(&format!("{TRICKLE}m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\n")).unwrap();
+        let fragment =
+            TrickleFragment::parse(&format!("{TRICKLE}m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\n")).unwrap();
         let local = Credentials { ufrag: "new1".to_owned(), pwd: "newpasswordnewpassword".to_owned() };
         let candidates = ["203.0.113.7:8081", "[2001:db8::7]:8081"].map(|text| text.parse().unwrap());
         assert_eq!(
@@ -187,7 +188,7 @@ mod tests {
              a=ice-pwd:newpasswordnewpassword\r\na=candidate:1 1 udp 2130706431 203.0.113.7 8081 typ host\r\n\
              a=candidate:2 1 udp 2130706175 2001:db8::7 8081 typ host\r\na=end-of-candidates\r\n"
         );
-        assert!(Fragment::parse(&fragment.answer_restart(&local, &candidates)).is_ok());
+        assert!(TrickleFragment::parse(&fragment.answer_restart(&local, &candidates)).is_ok());
     }
 
     #[test]
@@ -209,14 +210,14 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_a_fragment_or_an_error(text in "\\PC*") {
-            let _ = Fragment::parse(&text);
+            let _ = TrickleFragment::parse(&text);
         }
 
         #[test]
         fn lines_of_sdp_in_any_order_are_a_fragment_or_an_error(lines in prop::collection::vec(
             prop::sample::select(TRICKLE.lines().collect::<Vec<_>>()), 0..20,
         )) {
-            let _ = Fragment::parse(&lines.join("\r\n"));
+            let _ = TrickleFragment::parse(&lines.join("\r\n"));
         }
     }
 }

@@ -55,7 +55,7 @@ mod tests;
 pub(crate) use candidate::host_candidate;
 pub use extension::Extension;
 pub(crate) use fragment::FRAGMENT_LIMIT;
-pub use fragment::Fragment;
+pub use fragment::TrickleFragment;
 pub(crate) use limits::OFFER_LIMIT;
 pub use local::{Local, OfferError};
 pub use negotiated::Negotiated;

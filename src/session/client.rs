@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// How much is known of a request's client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum ClientSource {
     /// It is the one that connected.
     Direct,
     /// A proxy stands between, and this is the nearest address that can be believed.
@@ -13,12 +13,12 @@ pub enum Source {
     Unreadable,
 }
 
-impl Source {
+impl ClientSource {
     /// Whom a request from `address` counts for.
-    pub(crate) fn client(self, address: IpAddr) -> Client {
+    pub(crate) fn client(self, address: IpAddr) -> ClientGroup {
         match self {
-            Self::Direct | Self::Proxied => Client::of(address),
-            Self::Unreadable => Client::Unreadable,
+            Self::Direct | Self::Proxied => ClientGroup::of(address),
+            Self::Unreadable => ClientGroup::Unreadable,
         }
     }
 
@@ -30,14 +30,14 @@ impl Source {
 
 /// Whose requests, connections and sessions count together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Client {
+pub(crate) enum ClientGroup {
     /// An IPv4 address, or an IPv6 network.
     Network(IpAddr),
     /// All whose address a trusted proxy does not tell.
     Unreadable,
 }
 
-impl Client {
+impl ClientGroup {
     /// One IPv6 client has at least a /64 of addresses.
     pub(crate) fn of(address: IpAddr) -> Self {
         Self::Network(network(address, 64))
@@ -66,20 +66,20 @@ mod tests {
 
     #[test]
     fn a_client_is_an_ipv4_address_or_an_ipv6_network_within_its_site() {
-        let of = |text: &str| Client::of(text.parse().unwrap());
+        let of = |text: &str| ClientGroup::of(text.parse().unwrap());
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
         assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:0:0:1"));
         assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
         assert_eq!(of("2001:db8::1").site(), of("2001:db8:0:ffff::1").site());
         assert_ne!(of("2001:db8::1").site(), of("2001:db8:1::1").site());
-        assert_eq!((of("192.0.2.1").site(), Client::Unreadable.site()), (None, None));
+        assert_eq!((of("192.0.2.1").site(), ClientGroup::Unreadable.site()), (None, None));
     }
 
     #[test]
     fn only_a_client_that_connects_from_loopback_itself_is_this_machine() {
         let [here, there] = ["127.0.0.1", "192.0.2.1"].map(|text| text.parse::<IpAddr>().unwrap());
-        assert!(Source::Direct.is_this_machine(here) && !Source::Direct.is_this_machine(there));
-        assert!([Source::Proxied, Source::Unreadable].iter().all(|source| !source.is_this_machine(here)));
+        assert!(ClientSource::Direct.is_this_machine(here) && !ClientSource::Direct.is_this_machine(there));
+        assert!([ClientSource::Proxied, ClientSource::Unreadable].iter().all(|source| !source.is_this_machine(here)));
     }
 }

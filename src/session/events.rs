@@ -18,7 +18,7 @@ const CAPACITY: usize = 1024;
 
 /// Something has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
+pub(crate) enum NodeEvent {
     /// A stream has another publisher, or its publisher is heard again.
     Published {
         /// The stream.
@@ -51,7 +51,7 @@ pub(crate) enum PublisherState {
 
 /// Where events are sent, by every thread.
 #[derive(Debug)]
-pub(crate) struct Events(broadcast::Sender<Event>);
+pub(crate) struct Events(broadcast::Sender<NodeEvent>);
 
 impl Default for Events {
     fn default() -> Self {
@@ -61,13 +61,13 @@ impl Default for Events {
 
 impl Events {
     /// Tells all followers, if there are any.
-    pub(crate) fn send(&self, event: Event) {
+    pub(crate) fn send(&self, event: NodeEvent) {
         // An error means that there are no followers.
         let _ = self.0.send(event);
     }
 
     /// Everything from now on.
-    pub(crate) fn follow(&self) -> broadcast::Receiver<Event> {
+    pub(crate) fn follow(&self) -> broadcast::Receiver<NodeEvent> {
         self.0.subscribe()
     }
 }

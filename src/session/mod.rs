@@ -16,9 +16,9 @@ pub(crate) mod unreached;
 #[cfg(test)]
 mod models;
 
-pub(crate) use client::Client;
-pub use client::Source;
-pub(crate) use events::{Event, PublisherState};
+pub(crate) use client::ClientGroup;
+pub use client::ClientSource;
+pub(crate) use events::{NodeEvent, PublisherState};
 pub use quota::Quota;
 pub(crate) use session_record::{Checks, Rates, SessionRecord};
 pub use session_record::{Report, Stage, TrackReport};

@@ -44,7 +44,7 @@ fn waiting(ufrag: &str) -> PendingSession {
         role,
         stream: stream.clone(),
         address: client,
-        source: super::client::Source::Direct,
+        source: super::client::ClientSource::Direct,
         replaces: None,
     };
     let slot = Slots::default().take(applicant, Instant::now()).unwrap();

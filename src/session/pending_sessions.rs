@@ -75,16 +75,16 @@ pub(crate) enum Found {
     Unknown,
 }
 
-/// The pending sessions is full.
+/// There are [`CAPACITY`] pending sessions already.
 #[derive(Debug)]
-pub(crate) struct Full;
+pub(crate) struct PendingSessionsFull;
 
 impl PendingSessions {
     /// Lets a session wait, known by `etag` to HTTP.
-    pub(crate) fn admit(&self, session: PendingSession, etag: String) -> Result<(), Full> {
+    pub(crate) fn admit(&self, session: PendingSession, etag: String) -> Result<(), PendingSessionsFull> {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= CAPACITY {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(Full);
+            return Err(PendingSessionsFull);
         }
         let ufrag = session.local.ufrag.clone();
         let listed = Listed {

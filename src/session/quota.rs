@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::client::{Client, Source};
+use super::client::{ClientGroup, ClientSource};
 use crate::metrics::Refusal;
 use crate::name::{Role, StreamName};
 
@@ -37,14 +37,14 @@ pub(crate) struct Applicant {
     pub(crate) stream: StreamName,
     /// Where the POST came from.
     pub(crate) address: IpAddr,
-    pub(crate) source: Source,
+    pub(crate) source: ClientSource,
     /// Where the publisher came from that ends when this one is connected.
     pub(crate) replaces: Option<IpAddr>,
 }
 
 /// Which limit refuses a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refused {
+pub(crate) struct OverQuota {
     pub(crate) reason: Refusal,
     /// The limit is to be logged now.
     pub(crate) warns: bool,
@@ -64,7 +64,7 @@ pub(crate) struct Slot {
     role: Role,
     stream: StreamName,
     /// Nobody for this machine itself.
-    client: Option<Client>,
+    client: Option<ClientGroup>,
     lent: bool,
 }
 
@@ -72,7 +72,7 @@ pub(crate) struct Slot {
 struct Taken {
     sessions: usize,
     viewers: HashMap<StreamName, usize>,
-    clients: HashMap<Client, usize>,
+    clients: HashMap<ClientGroup, usize>,
     /// Streams whose next publisher has a slot that was lent to it.
     lent: HashSet<StreamName>,
     warned: HashMap<Refusal, Instant>,
@@ -84,11 +84,11 @@ impl Slots {
     }
 
     /// Takes a slot, if there is one.
-    pub(crate) fn take(&self, applicant: Applicant, now: Instant) -> Result<Slot, Refused> {
+    pub(crate) fn take(&self, applicant: Applicant, now: Instant) -> Result<Slot, OverQuota> {
         let Applicant { role, stream, address, source, replaces } = applicant;
         let client = (!source.is_this_machine(address)).then(|| source.client(address));
         let quota = self.quota;
-        let replaces_own = replaces.is_some_and(|replaced| Client::of(replaced) == Client::of(address));
+        let replaces_own = replaces.is_some_and(|replaced| ClientGroup::of(replaced) == ClientGroup::of(address));
         let mut taken = self.lock();
         let is_full = |limit: usize, count: usize| limit > 0 && count >= limit;
         let crowded = client.is_some_and(|client| is_full(quota.sessions_per_address, count(&taken.clients, &client)));
@@ -110,7 +110,7 @@ impl Slots {
             if warns {
                 taken.warned.insert(reason, now);
             }
-            return Err(Refused { reason, warns });
+            return Err(OverQuota { reason, warns });
         }
         let lent = full || crowded;
         if lent {
@@ -185,7 +185,7 @@ mod tests {
 
     fn applicant(role: Role, stream: &str, address: &str) -> Applicant {
         let (stream, address) = (stream.parse().unwrap(), address.parse().unwrap());
-        Applicant { role, stream, address, source: Source::Direct, replaces: None }
+        Applicant { role, stream, address, source: ClientSource::Direct, replaces: None }
     }
 
     fn take(slots: &Slots, role: Role, stream: &str, address: &str) -> Result<Slot, Refusal> {
@@ -239,12 +239,12 @@ mod tests {
             let applicant = Applicant { source, ..applicant(Role::Viewer, "a", address) };
             slots.take(applicant, Instant::now()).map_err(|refused| refused.reason)
         };
-        let _itself: Vec<Slot> = (0..9).map(|_| ask(Source::Direct, "127.0.0.1").unwrap()).collect();
-        for (source, other) in [(Source::Proxied, "127.0.0.1"), (Source::Unreadable, "127.0.0.2")] {
+        let _itself: Vec<Slot> = (0..9).map(|_| ask(ClientSource::Direct, "127.0.0.1").unwrap()).collect();
+        for (source, other) in [(ClientSource::Proxied, "127.0.0.1"), (ClientSource::Unreadable, "127.0.0.2")] {
             let _first = ask(source, "127.0.0.1").unwrap();
             assert_eq!(ask(source, other).unwrap_err(), Refusal::MaxSessionsPerAddress, "{source:?}");
-            assert!(ask(Source::Direct, "127.0.0.1").is_ok());
-            assert!(ask(Source::Proxied, "192.0.2.1").is_ok(), "who is named has a limit of its own");
+            assert!(ask(ClientSource::Direct, "127.0.0.1").is_ok());
+            assert!(ask(ClientSource::Proxied, "192.0.2.1").is_ok(), "who is named has a limit of its own");
         }
     }
 

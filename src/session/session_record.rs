@@ -225,9 +225,9 @@ impl SessionRecord {
 
 /// The sessions that ended last. Workers and HTTP write, once a session; HTTP reads.
 #[derive(Debug, Default)]
-pub(crate) struct Ended(Mutex<VecDeque<Arc<SessionRecord>>>);
+pub(crate) struct EndedSessions(Mutex<VecDeque<Arc<SessionRecord>>>);
 
-impl Ended {
+impl EndedSessions {
     /// Keeps the record of a session that ends now, for this reason.
     pub(crate) fn keep(&self, record: &Arc<SessionRecord>, reason: EndReason, now: Instant) {
         record.update(|report| {
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn the_last_hundred_ended_sessions_are_kept_with_their_reason() {
-        let (ended, now) = (Ended::default(), Instant::now());
+        let (ended, now) = (EndedSessions::default(), Instant::now());
         let offered = Offered { codecs: Vec::new(), candidates: 0 };
         let record = |_| {
             let who = (Role::Viewer, "cam".parse().unwrap());

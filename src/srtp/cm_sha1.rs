@@ -7,7 +7,7 @@ use ctr::cipher::{InnerIvInit, KeyInit, StreamCipher, StreamCipherCoreWrapper};
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 
-use super::keys::{Label, MasterKey};
+use super::keys::{KdfLabel, MasterKey};
 
 /// Expanded session keys of one direction.
 pub(super) struct CmSha1 {
@@ -22,9 +22,9 @@ impl CmSha1 {
 
     pub(super) fn new(master: &MasterKey) -> Self {
         let (mut key, mut salt, mut authentication) = ([0; 16], [0; 14], [0; 20]);
-        master.derive(Label::Encryption, &mut key);
-        master.derive(Label::Salt, &mut salt);
-        master.derive(Label::Authentication, &mut authentication);
+        master.derive(KdfLabel::Encryption, &mut key);
+        master.derive(KdfLabel::Salt, &mut salt);
+        master.derive(KdfLabel::Authentication, &mut authentication);
         Self {
             cipher: Aes128::new(GenericArray::from_slice(&key)),
             salt,

@@ -2,7 +2,7 @@
 
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
-use super::keys::{Label, MasterKey};
+use super::keys::{KdfLabel, MasterKey};
 
 /// Session key and salt of one direction. ring calls the key less safe because the caller chooses the nonces; here they
 /// are the packet index, which the sealer's callers never use twice.
@@ -16,8 +16,8 @@ impl Gcm {
 
     pub(super) fn new(master: &MasterKey) -> Self {
         let (mut key, mut salt) = ([0; 16], [0; 12]);
-        master.derive(Label::Encryption, &mut key);
-        master.derive(Label::Salt, &mut salt);
+        master.derive(KdfLabel::Encryption, &mut key);
+        master.derive(KdfLabel::Salt, &mut salt);
         let key = UnboundKey::new(&AES_128_GCM, &key).expect("AES-128 takes any 16 bytes");
         Self { key: LessSafeKey::new(key), salt }
     }

@@ -11,14 +11,14 @@ pub(super) const FIXED_LEN: usize = 12;
 
 /// The header extension of a packet; its bytes are in the datagram and authenticated, never encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Extension {
+pub struct RawExtension {
     /// The "defined by profile" bits: 0xBEDE for one-byte elements, 0x100x for two-byte ones (RFC 8285 4.2, 4.3).
     pub profile: u16,
     /// Where the elements lie in the datagram, without the four bytes in front.
     pub range: Range<usize>,
 }
 
-impl Extension {
+impl RawExtension {
     /// The content of the first element with this id; `None` if there is none or the elements before it are malformed.
     #[must_use]
     pub fn element<'a>(&self, datagram: &'a [u8], id: u8) -> Option<&'a [u8]> {
@@ -87,7 +87,7 @@ pub struct Clear {
     /// Octets of the fixed header, CSRCs and extension.
     pub header_len: usize,
     /// The header extension, if there is one.
-    pub extension: Option<Extension>,
+    pub extension: Option<RawExtension>,
 }
 
 impl Clear {
@@ -107,8 +107,10 @@ impl Clear {
             let preamble = datagram.get(header_len..).and_then(<[u8]>::first_chunk::<4>).ok_or(DropReason::TooShort)?;
             let start = header_len + 4;
             header_len = start + 4 * usize::from(u16::from_be_bytes([preamble[2], preamble[3]]));
-            extension =
-                Some(Extension { profile: u16::from_be_bytes([preamble[0], preamble[1]]), range: start..header_len });
+            extension = Some(RawExtension {
+                profile: u16::from_be_bytes([preamble[0], preamble[1]]),
+                range: start..header_len,
+            });
         }
         if header_len > datagram.len() {
             return Err(DropReason::TooShort);
@@ -132,8 +134,8 @@ mod tests {
 
     use super::*;
 
-    fn extension(profile: u16, elements: &[u8]) -> Extension {
-        Extension { profile, range: 0..elements.len() }
+    fn extension(profile: u16, elements: &[u8]) -> RawExtension {
+        RawExtension { profile, range: 0..elements.len() }
     }
 
     #[test]

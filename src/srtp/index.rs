@@ -32,13 +32,13 @@ pub(crate) const fn estimate(highest: u64, sequence: u16) -> Option<u64> {
 }
 
 /// Which indices of one SSRC have been received (RFC 3711 3.3.2).
-pub(crate) struct Received {
+pub(crate) struct ReceivedIndices {
     highest: u64,
     /// One bit per index, at `index % WINDOW`; the indices are `highest - WINDOW + 1 ..= highest`.
     seen: Box<[u64; WORDS]>,
 }
 
-impl Received {
+impl ReceivedIndices {
     /// Begins with the first authenticated packet. Makes one allocation of 512 bytes.
     #[must_use]
     pub(crate) fn begin(index: u64) -> Self {
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_jump_of_the_whole_window_clears_it() {
-        let mut received = Received::begin(10);
+        let mut received = ReceivedIndices::begin(10);
         received.accept(10 + WINDOW);
         assert_eq!(received.admit(10), None, "ten is one too old");
         assert_eq!(received.admit(11), Some(11));
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_window_that_begins_behind_an_index_accepts_nothing_up_to_it() {
-        let mut received = Received::after(0x1_0010);
+        let mut received = ReceivedIndices::after(0x1_0010);
         assert_eq!((received.admit(0x10), received.admit(0xf), received.admit(0xfff0)), (None, None, None));
         assert_eq!(received.admit(0x12), Some(0x1_0012));
         received.accept(0x1_0012);
@@ -158,7 +158,7 @@ mod tests {
             steps in prop::collection::vec(
                 prop_oneof![8 => -40i64..60, 2 => -6000i64..200, 1 => 0i64..9000], 1..400),
         ) {
-            let mut received = Received::begin(start);
+            let mut received = ReceivedIndices::begin(start);
             let mut model = HashSet::from([start]);
             for step in steps {
                 let Some(index) = received.highest().checked_add_signed(step) else { continue };

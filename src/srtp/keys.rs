@@ -133,7 +133,7 @@ impl MasterKey {
 
     /// Fills `output` with the session key of `label` (RFC 3711 4.3.1, key derivation rate 0; RFC 7714 11 for GCM,
     /// whose 96-bit salt is left-justified in the 112 bits).
-    pub(super) fn derive(&self, label: Label, output: &mut [u8]) {
+    pub(super) fn derive(&self, label: KdfLabel, output: &mut [u8]) {
         let cipher = Aes128::new(GenericArray::from_slice(&self.key));
         let salt_len = self.profile.salt_len();
         let mut input = [0; 16];
@@ -150,7 +150,7 @@ impl MasterKey {
 
 /// What a session key is for (RFC 3711 4.3.2). The peer connection derives the keys of SRTCP.
 #[derive(Clone, Copy)]
-pub(super) enum Label {
+pub(super) enum KdfLabel {
     Encryption = 0,
     Authentication = 1,
     Salt = 2,
@@ -182,9 +182,9 @@ mod tests {
             salt: [0x0E, 0xC6, 0x75, 0xAD, 0x49, 0x8A, 0xFE, 0xEB, 0xB6, 0x96, 0x0B, 0x3A, 0xAB, 0xE6],
         };
         let (mut encryption, mut salt, mut authentication) = ([0; 16], [0; 14], [0; 20]);
-        master.derive(Label::Encryption, &mut encryption);
-        master.derive(Label::Salt, &mut salt);
-        master.derive(Label::Authentication, &mut authentication);
+        master.derive(KdfLabel::Encryption, &mut encryption);
+        master.derive(KdfLabel::Salt, &mut salt);
+        master.derive(KdfLabel::Authentication, &mut authentication);
         assert_eq!(u128::from_be_bytes(encryption), 0xC61E_7A93_744F_39EE_1073_4AFE_3FF7_A087);
         assert_eq!(salt, [0x30, 0xCB, 0xBC, 0x08, 0x86, 0x3D, 0x8C, 0x85, 0xD4, 0x9D, 0xB3, 0x4A, 0x9A, 0xE1]);
         assert_eq!(authentication[..4], [0xCE, 0xBE, 0x32, 0x1F]);

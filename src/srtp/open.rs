@@ -6,8 +6,8 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::header::{Clear, Extension};
-use super::index::Received;
+use super::header::{Clear, RawExtension};
+use super::index::ReceivedIndices;
 use super::keys::MasterKey;
 use super::retired::Retired;
 use super::transform::Transform;
@@ -47,7 +47,7 @@ pub struct Opener {
 
 struct Source {
     ssrc: u32,
-    received: Received,
+    received: ReceivedIndices,
     /// When its last packet arrived; `None` for a receiver that keeps no time.
     heard: Option<Instant>,
 }
@@ -70,7 +70,7 @@ pub struct Opened {
     /// The payload without padding; empty for a padding-only packet.
     pub payload: Range<usize>,
     /// The header extension.
-    pub extension: Option<Extension>,
+    pub extension: Option<RawExtension>,
 }
 
 impl Opener {
@@ -170,7 +170,7 @@ impl Opener {
         let place = self.place_for_one_more(now)?;
         let (index, received) = match self.retired.highest(clear.ssrc) {
             Some(highest) => {
-                let mut received = Received::after(highest);
+                let mut received = ReceivedIndices::after(highest);
                 let index = received.admit(clear.sequence).ok_or(DropReason::Replayed)?;
                 if !self.transform.open(clear.ssrc, index, clear.header_len, datagram) {
                     return Err(DropReason::Unauthentic);
@@ -182,7 +182,7 @@ impl Opener {
             None if self.retired.is_spent(clear.ssrc) => return Err(DropReason::Replayed),
             None => {
                 let index = self.open_first(clear, datagram)?;
-                (index, Received::begin(index))
+                (index, ReceivedIndices::begin(index))
             }
         };
         self.new.1 += 1;

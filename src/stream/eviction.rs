@@ -38,7 +38,7 @@ pub(crate) struct Identity {
 /// The stream has a publisher that this client may not replace now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("another encoder has taken this stream over from you: stop one of the two, or try again later")]
-pub struct Refused {
+pub struct TakeoverRefused {
     /// When the client may try again.
     pub retry_after: Duration,
 }
@@ -58,11 +58,11 @@ impl Evictions {
     }
 
     /// Checks whether this client may replace another.
-    pub(super) fn check(&self, identity: &Identity, now: Instant) -> Result<(), Refused> {
+    pub(super) fn check(&self, identity: &Identity, now: Instant) -> Result<(), TakeoverRefused> {
         let lost = self.0.iter().find(|(known, _)| known == identity).map(|(_, since)| *since);
         let left = lost.and_then(|since| COOL_DOWN.checked_sub(now.saturating_duration_since(since)));
         match left.filter(|left| !left.is_zero()) {
-            Some(retry_after) => Err(Refused { retry_after }),
+            Some(retry_after) => Err(TakeoverRefused { retry_after }),
             None => Ok(()),
         }
     }
@@ -82,7 +82,7 @@ mod tests {
         let mut evictions = Evictions::default();
         evictions.remember(&identity(1), start);
         let three = start + Duration::from_secs(3);
-        assert_eq!(evictions.check(&identity(1), three), Err(Refused { retry_after: Duration::from_secs(7) }));
+        assert_eq!(evictions.check(&identity(1), three), Err(TakeoverRefused { retry_after: Duration::from_secs(7) }));
         assert_eq!(evictions.check(&identity(2), three), Ok(()));
         let named = Identity { user_agent: Some("other".to_owned()), ..identity(1) };
         assert_eq!(evictions.check(&named, three), Ok(()));

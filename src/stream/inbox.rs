@@ -11,7 +11,7 @@ use crate::shared::{ArrayQueue, AtomicBool};
 
 /// The queue was full; the message is returned. Media is dropped and counted, commands are retried.
 #[derive(Debug)]
-pub(crate) struct Full<T>(pub(crate) T);
+pub(crate) struct InboxFull<T>(pub(crate) T);
 
 /// The worker's end.
 #[derive(Debug)]
@@ -49,9 +49,9 @@ impl<T> Sender<T> {
     /// Sends a message to the worker and wakes it if it sleeps. Messages of one thread arrive in order.
     ///
     /// # Errors
-    /// [`Full`] with the message when the queue is full.
-    pub(crate) fn push(&self, message: T) -> Result<(), Full<T>> {
-        self.shared.queue.push(message).map_err(Full)?;
+    /// [`InboxFull`] with the message when the queue is full.
+    pub(crate) fn push(&self, message: T) -> Result<(), InboxFull<T>> {
+        self.shared.queue.push(message).map_err(InboxFull)?;
         // Pairs with `prepare_to_sleep`: either this thread sees `asleep`, or the worker sees the message.
         if self.shared.asleep.swap(false, Ordering::SeqCst) {
             self.waker.wake_by_ref();
@@ -127,7 +127,7 @@ mod tests {
     fn a_full_queue_gives_the_message_back() {
         let (sender, mut inbox) = inbox(1, Waker::noop().clone());
         sender.push("first").unwrap();
-        let Err(Full(returned)) = sender.push("second") else { panic!("the queue holds one") };
+        let Err(InboxFull(returned)) = sender.push("second") else { panic!("the queue holds one") };
         assert_eq!(returned, "second");
         assert_eq!(inbox.len(), 1);
         assert_eq!(inbox.pop(), Some("first"));

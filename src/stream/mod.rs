@@ -13,8 +13,8 @@ mod publisher;
 mod registry;
 
 pub use eviction::COOL_DOWN;
-pub(crate) use eviction::{Identity, Refused, SILENT};
-pub(crate) use inbox::{Full, Inbox, Sender, inbox};
+pub(crate) use eviction::{Identity, SILENT, TakeoverRefused};
+pub(crate) use inbox::{Inbox, InboxFull, Sender, inbox};
 pub(crate) use publication::{Announced, Announcement, Entrance, Publication, Takeover};
 pub(crate) use publisher::{Absence, Live, WorkerId};
 pub(crate) use registry::{Departure, Registry, StreamInfo, Watch};

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::eviction::{Evictions, Identity, Refused};
+use super::eviction::{Evictions, Identity, TakeoverRefused};
 use super::publisher::{Absence, Live, WorkerId};
 use crate::forward::codec::Format;
 use crate::name::{SessionId, StreamName};
@@ -71,14 +71,14 @@ impl Registry {
     /// Whether this client may publish now: see the module `eviction`.
     ///
     /// # Errors
-    /// [`Refused`] if it was recently replaced and the publisher that it would replace is not silent.
+    /// [`TakeoverRefused`] if it was recently replaced and the publisher that it would replace is not silent.
     pub(crate) fn check_publisher(
         &self,
         stream: &StreamName,
         identity: &Identity,
         standby: bool,
         now: Instant,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), TakeoverRefused> {
         let Some(entry) = self.streams.get(stream) else { return Ok(()) };
         let before = if standby { &entry.standby } else { &entry.live };
         match before {

@@ -184,10 +184,10 @@ fn interfaces(with_loopback: bool) -> Vec<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::Source;
+    use crate::session::ClientSource;
 
     fn arrival(local: &str, remote: &str) -> Option<HttpArrival> {
-        let is_this_machine = Source::Direct.is_this_machine(remote.parse().unwrap());
+        let is_this_machine = ClientSource::Direct.is_this_machine(remote.parse().unwrap());
         Some(HttpArrival { local: local.parse().unwrap(), is_this_machine })
     }
 

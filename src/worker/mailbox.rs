@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::message::Message;
-use crate::stream::{Full, Sender, WorkerId};
+use crate::stream::{InboxFull, Sender, WorkerId};
 
 /// Commands that wait for room; further ones are lost and counted.
 const CAPACITY: usize = 64 * 1024;
@@ -33,7 +33,7 @@ impl Mailbox {
 
     /// Sends a command, or keeps it until there is room. False if it is lost, because too many wait.
     pub(crate) fn send_command(&mut self, worker: WorkerId, command: Message) -> bool {
-        let Err(Full(command)) = self.send(worker, command) else { return true };
+        let Err(InboxFull(command)) = self.send(worker, command) else { return true };
         let has_room = self.unsent.len() < CAPACITY;
         if has_room {
             self.unsent.push_back((worker, command));
@@ -79,9 +79,9 @@ impl Mailbox {
     }
 
     /// A message waits behind the commands to the same worker.
-    fn send(&self, worker: WorkerId, message: Message) -> Result<(), Full<Message>> {
+    fn send(&self, worker: WorkerId, message: Message) -> Result<(), InboxFull<Message>> {
         if self.unsent.iter().any(|(to, _)| *to == worker) {
-            return Err(Full(message));
+            return Err(InboxFull(message));
         }
         self.inboxes[usize::from(worker.0)].push(message)
     }

@@ -25,5 +25,5 @@ pub use config::Config;
 pub(crate) use config::ConfigError;
 pub(crate) use event_loop::turn::{StartError, Workers, start};
 pub(crate) use held::Held;
-pub use net::batch::{Batch, Outbox, Sent};
+pub use net::batch::{Batch, Outbox, SendOutcome};
 pub(crate) use settings::Settings;

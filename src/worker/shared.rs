@@ -12,7 +12,7 @@ use crate::session::client_closed::ClientClosed;
 use crate::session::events::Events;
 use crate::session::pending_sessions::PendingSessions;
 use crate::session::quota::Slots;
-use crate::session::session_record::Ended;
+use crate::session::session_record::EndedSessions;
 use crate::session::unreached::Warning;
 use crate::stream::{Registry, Sender, WorkerId};
 use crate::worker::net::kernel_drops::SocketDrops;
@@ -27,7 +27,7 @@ pub(crate) struct Shared {
     pub(crate) pending_sessions: PendingSessions,
     pub(crate) client_closed: ClientClosed,
     pub(crate) events: Events,
-    pub(crate) ended: Ended,
+    pub(crate) ended: EndedSessions,
     pub(crate) unreached: Warning,
     pub(crate) cache_budget: CacheBudget,
     pub(crate) socket_drops: SocketDrops,
@@ -70,7 +70,7 @@ impl Shared {
             pending_sessions: PendingSessions::default(),
             client_closed: ClientClosed::default(),
             events: Events::default(),
-            ended: Ended::default(),
+            ended: EndedSessions::default(),
             unreached: Warning::default(),
             socket_drops: SocketDrops::default(),
             assignment: Assignment::new(workers.len()),

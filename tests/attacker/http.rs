@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rand::{Rng as _, RngExt as _};
-use sluice::client::Client as Http;
+use sluice::client::HttpClient;
 use socket2::{Domain, Socket, Type};
 
 use crate::Attack;
@@ -156,7 +156,7 @@ fn post(relay: SocketAddr, endpoint: &str, body: &[u8]) -> Result<u16> {
 
 /// Sessions that never connect, half of which are ended by DELETE.
 pub(crate) fn joins(attack: &mut Attack) -> Result<String> {
-    let http = Http::new(None);
+    let http = HttpClient::new(None);
     let (mut taken, mut refused) = (Vec::new(), 0);
     let mut pace = Pace::new(JOIN_RATE, attack.duration);
     while let Some(due) = pace.due() {

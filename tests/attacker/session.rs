@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use rtcp::raw_packet::RawPacket;
-use sluice::client::{Client as Http, Created};
+use sluice::client::{Created, HttpClient};
 use sluice::forward::codec::Codec;
 use sluice::name::Role;
 use sluice::peer::client::{Client, Config, EXTENSIONS, Track};
-use sluice::peer::{Certificate, Event};
+use sluice::peer::{Certificate, PeerEvent};
 use sluice::srtp::{Sealer, SrtpProfile};
 
 use crate::hostile::Rtp;
@@ -40,7 +40,7 @@ pub(crate) struct Session {
     indices: HashMap<u32, u64>,
     tap: Tap,
     created: Created,
-    http: Http,
+    http: HttpClient,
     pub(crate) ended: bool,
     /// The verification tag of the relay's SCTP, and the next TSN.
     pub(crate) tag: u32,
@@ -50,7 +50,7 @@ pub(crate) struct Session {
 impl Session {
     /// Joins with these codecs and a data channel, and connects.
     pub(crate) fn join(relay: SocketAddr, role: Role, stream: &str, codecs: &[Codec]) -> Result<Self> {
-        let http = Http::new(None);
+        let http = HttpClient::new(None);
         let socket = UdpSocket::bind((ADDRESS, 0)).context("no socket")?;
         socket.set_nonblocking(true)?;
         let tap = Tap::default();
@@ -142,7 +142,7 @@ impl Session {
             }
         }
         while let Some(event) = self.client.poll_event() {
-            self.ended |= matches!(event, Event::Closed | Event::Failed(_) | Event::Misused(_));
+            self.ended |= matches!(event, PeerEvent::Closed | PeerEvent::Failed(_) | PeerEvent::Misused(_));
         }
     }
 
@@ -198,9 +198,9 @@ impl Joining {
         }
         while let Some(event) = self.client.poll_event() {
             match event {
-                Event::Connected(keys) => self.sealer = Some(Sealer::new(&keys.local)),
-                Event::Failed(reason) => bail!("it does not connect: {reason}"),
-                Event::Closed => bail!("the relay ended it"),
+                PeerEvent::Connected(keys) => self.sealer = Some(Sealer::new(&keys.local)),
+                PeerEvent::Failed(reason) => bail!("it does not connect: {reason}"),
+                PeerEvent::Closed => bail!("the relay ended it"),
                 _ => {}
             }
         }

@@ -2,7 +2,7 @@
 //! a message is whole whatever pieces it comes in.
 
 use proptest::prelude::*;
-use sluice::dtls::{DtlsRecord, Fragment, Reassembly, SrtpProfiles, fragments, records, write_message};
+use sluice::dtls::{DtlsRecord, HandshakeFragment, Reassembly, SrtpProfiles, fragments, records, write_message};
 
 use crate::cases;
 use crate::change::changed;
@@ -36,12 +36,12 @@ fn record(content_type: u8, epoch: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn fragment(length: usize, offset: usize, body: &[u8]) -> Fragment<'_> {
-    Fragment { message_type: CLIENT_HELLO, length, message_sequence: 1, offset, body }
+fn fragment(length: usize, offset: usize, body: &[u8]) -> HandshakeFragment<'_> {
+    HandshakeFragment { message_type: CLIENT_HELLO, length, message_sequence: 1, offset, body }
 }
 
 /// A fragment as it was on the wire.
-fn written(fragment: &Fragment) -> Vec<u8> {
+fn written(fragment: &HandshakeFragment) -> Vec<u8> {
     let uint24 = |number: usize| (number as u32).to_be_bytes()[1..].to_vec();
     let mut bytes = vec![fragment.message_type];
     bytes.extend(uint24(fragment.length));
@@ -83,7 +83,7 @@ proptest! {
             octets.extend(record.sequence);
             octets.extend((record.body.len() as u16).to_be_bytes());
             octets.extend(record.body);
-            let read: Vec<Fragment> = fragments(*record).map_while(Result::ok).collect();
+            let read: Vec<HandshakeFragment> = fragments(*record).map_while(Result::ok).collect();
             whole(&read.iter().flat_map(written).collect::<Vec<u8>>(), record.body)?;
             for fragment in read {
                 prop_assert!(fragment.offset + fragment.body.len() <= fragment.length && fragment.length <= 16_000);

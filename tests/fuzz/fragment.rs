@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use sluice::ice::Credentials;
-use sluice::sdp::Fragment;
+use sluice::sdp::TrickleFragment;
 
 use crate::cases;
 use crate::change::changed_lines;
@@ -19,7 +19,7 @@ proptest! {
     fn a_fragment_brings_what_its_lines_say(
         text in changed_lines(vec![TRICKLE.to_owned()], TRICKLE.lines().map(str::to_owned).collect()),
     ) {
-        match Fragment::parse(&text) {
+        match TrickleFragment::parse(&text) {
             Err(error) => prop_assert!(!error.to_string().contains('\n')),
             Ok(fragment) => {
                 let named = |name: &str| {
@@ -35,11 +35,11 @@ proptest! {
     }
 }
 
-fn answer_reads_back(fragment: &Fragment) -> Result<(), TestCaseError> {
+fn answer_reads_back(fragment: &TrickleFragment) -> Result<(), TestCaseError> {
     let local = Credentials { ufrag: "relay123".to_owned(), pwd: "relaypasswordrelaypassword".to_owned() };
     let addresses = ["203.0.113.7:8081", "[2001:db8::7]:8081"].map(|text| text.parse().expect("an address"));
     let answer = fragment.answer_restart(&local, &addresses);
-    let read = Fragment::parse(&answer).map_err(|error| TestCaseError::fail(format!("{error}: {answer}")))?;
+    let read = TrickleFragment::parse(&answer).map_err(|error| TestCaseError::fail(format!("{error}: {answer}")))?;
     prop_assert_eq!((read.candidates, read.end_of_candidates), (addresses.len(), true));
     let credentials = read.credentials.map(|credentials| (credentials.ufrag, credentials.pwd));
     prop_assert_eq!(credentials, Some((local.ufrag, local.pwd)));

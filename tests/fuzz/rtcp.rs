@@ -7,7 +7,7 @@ use rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimat
 use rtcp::receiver_report::ReceiverReport;
 use rtcp::sender_report::SenderReport;
 use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
-use sluice::rtcp::{Block, Packet, packets};
+use sluice::rtcp::{Block, RtcpPacket, packets};
 
 use crate::cases;
 use crate::change::changed;
@@ -28,15 +28,15 @@ fn numbers(blocks: impl Iterator<Item = Block>) -> Vec<u32> {
 
 fn read(compound: &[u8]) -> Vec<Content> {
     let content = |packet| match packet {
-        Packet::SenderReport { ssrc, ntp, rtp, blocks } => Content::Sender(ssrc, ntp, rtp, numbers(blocks.iter())),
-        Packet::ReceiverReport { blocks } => Content::Receiver(numbers(blocks.iter())),
-        Packet::Nack { ssrc, sequences } => {
+        RtcpPacket::SenderReport { ssrc, ntp, rtp, blocks } => Content::Sender(ssrc, ntp, rtp, numbers(blocks.iter())),
+        RtcpPacket::ReceiverReport { blocks } => Content::Receiver(numbers(blocks.iter())),
+        RtcpPacket::Nack { ssrc, sequences } => {
             let all: Vec<u16> = sequences.iter().collect();
             assert_eq!(all.len(), sequences.count());
             Content::Nack(ssrc, all)
         }
-        Packet::KeyframeRequest { sources } => Content::Keyframe(sources.iter().collect()),
-        Packet::Estimate { sources, .. } => Content::Estimate(sources.iter().collect()),
+        RtcpPacket::KeyframeRequest { sources } => Content::Keyframe(sources.iter().collect()),
+        RtcpPacket::Estimate { sources, .. } => Content::Estimate(sources.iter().collect()),
     };
     packets(compound).map(content).collect()
 }

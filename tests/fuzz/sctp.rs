@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use proptest::prelude::*;
-use sluice::sctp::{Filter, Filtered, Limits, MAX_CHANNELS, MAX_STREAM, Reliability, Violation};
+use sluice::sctp::{ChannelLimits, Filter, Filtered, MAX_CHANNELS, MAX_STREAM, Reliability, Violation};
 
 use crate::cases;
 use crate::change::changed;
@@ -21,7 +21,7 @@ const LONGEST: usize = 16_384;
 
 /// A filter with an association, to whom the client may send from [`THEIR_TSN`].
 fn opened() -> Filter {
-    let mut filter = Filter::new(Some(Limits { message: LONGEST, rates: None }));
+    let mut filter = Filter::new(Some(ChannelLimits { message: LONGEST, rates: None }));
     let now = Instant::now();
     let mut their_init = packet(0, &[init(INIT, THEIR_TAG, THEIR_TSN, &[supports_forward_tsn()])]);
     assert_eq!(filter.handle_inbound(&mut their_init, now), Filtered::Pass(None));

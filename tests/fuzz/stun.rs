@@ -5,7 +5,7 @@ use rtc::crypto::default_provider;
 use rtc::stun::attributes::ATTR_USERNAME;
 use rtc::stun::integrity::MessageIntegrity;
 use rtc::stun::message::Message as Reference;
-use sluice::ice::stun::{Class, Message, answer, key, request};
+use sluice::ice::stun::{Class, StunMessage, answer, key, request};
 
 use crate::cases;
 use crate::change::changed;
@@ -34,7 +34,7 @@ proptest! {
 
     #[test]
     fn a_message_is_read_as_webrtc_rs_reads_it(datagram in changed(messages())) {
-        let Some(message) = Message::parse(&datagram) else { return Ok(()) };
+        let Some(message) = StunMessage::parse(&datagram) else { return Ok(()) };
         prop_assert!(datagram.len() <= 1500 && datagram.len().is_multiple_of(4));
         prop_assert_eq!(&message.transaction[..], &datagram[8..20]);
         if message.is_authentic(&key(PASSWORD)) {
@@ -55,7 +55,7 @@ proptest! {
         for (datagram, class) in
             [(request(&transaction, &username, tie_breaker, &key), Class::Request), (answer(&transaction, address, &key), Class::Success)]
         {
-            let message = Message::parse(&datagram).expect("it is ours");
+            let message = StunMessage::parse(&datagram).expect("it is ours");
             prop_assert!(message.is_authentic(&key) && message.class == class && message.transaction == transaction);
             let username = (class == Class::Request).then(|| username.clone().into_bytes());
             prop_assert_eq!(reference(&datagram), Some((username, true)));
@@ -78,7 +78,7 @@ proptest! {
         }
         let length = (longer.len() - 20) as u16;
         longer[2..4].copy_from_slice(&length.to_be_bytes());
-        let (plain, longer) = (Message::parse(&message).expect("it is ours"), Message::parse(&longer).expect("it is whole"));
+        let (plain, longer) = (StunMessage::parse(&message).expect("it is ours"), StunMessage::parse(&longer).expect("it is whole"));
         prop_assert!(longer.is_authentic(&key(PASSWORD)));
         prop_assert_eq!((longer.username, longer.use_candidate), (plain.username, plain.use_candidate));
     }
@@ -89,6 +89,6 @@ proptest! {
         // FINGERPRINT, which is not signed, has the last eight octets.
         let at = at.index(datagram.len() - 8);
         datagram[at] ^= 1 << bit;
-        prop_assert!(Message::parse(&datagram).is_none_or(|message| !message.is_authentic(&key(PASSWORD))));
+        prop_assert!(StunMessage::parse(&datagram).is_none_or(|message| !message.is_authentic(&key(PASSWORD))));
     }
 }

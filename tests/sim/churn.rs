@@ -197,7 +197,7 @@ impl Churn {
             offer: offer.to_owned(),
             http_local: Some(RELAY.ip()),
             http_remote: RELAY.ip(),
-            source: sluice::session::Source::Direct,
+            source: sluice::session::ClientSource::Direct,
             user_agent: None,
             credential: Credential::ANONYMOUS,
             standby: false,
@@ -269,7 +269,7 @@ impl Churn {
                             remote,
                             http_local: None,
                             http_remote: [127, 0, 0, 1].into(),
-                            source: sluice::session::Source::Direct,
+                            source: sluice::session::ClientSource::Direct,
                         },
                     );
                 }

@@ -278,7 +278,7 @@ fn remote_candidates_are_never_dialled() {
         offer: offer + &candidates,
         http_local: None,
         http_remote: crate::net::RELAY.ip(),
-        source: sluice::session::Source::Direct,
+        source: sluice::session::ClientSource::Direct,
         user_agent: None,
         credential: sluice::auth::Credential::ANONYMOUS,
         standby: false,

@@ -113,7 +113,12 @@ fn an_ice_restart_is_never_refused() {
     let session = net.clients[viewer].session;
     let restart = || {
         let remote = Credentials { ufrag: "newufrag".into(), pwd: "a-new-password-of-the-client".into() };
-        Restart { remote, http_local: None, http_remote: [10, 9, 9, 9].into(), source: sluice::session::Source::Direct }
+        Restart {
+            remote,
+            http_local: None,
+            http_remote: [10, 9, 9, 9].into(),
+            source: sluice::session::ClientSource::Direct,
+        }
     };
     net.handle().restart(&session, restart()).expect("one that waits");
     let mut net = with(Quota { sessions: 1, viewers: 1, sessions_per_address: 1 });
@@ -259,7 +264,7 @@ fn the_answer_names_the_bitrate_limit_to_publishers_only() {
             offer,
             http_local: Some(crate::net::RELAY.ip()),
             http_remote: crate::net::RELAY.ip(),
-            source: sluice::session::Source::Direct,
+            source: sluice::session::ClientSource::Direct,
             user_agent: None,
             credential: sluice::auth::Credential::ANONYMOUS,
             standby: false,

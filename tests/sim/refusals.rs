@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
-use sluice::metrics::Label as _;
+use sluice::label::Label as _;
 use sluice::name::Role;
 use sluice::reason::DropReason;
 

@@ -9,7 +9,7 @@ use rtcp::receiver_report::ReceiverReport;
 use rtcp::reception_report::ReceptionReport;
 use rtcp::sender_report::SenderReport;
 use sluice::forward::codec::Kind;
-use sluice::metrics::Label as _;
+use sluice::label::Label as _;
 use sluice::name::{Role, SessionId};
 use sluice::reason::EndReason;
 use sluice::session::{Report, Stage, TrackReport};

@@ -168,7 +168,7 @@ proptest! {
             bed.arrive(from, &bytes);
             bed.pass(millis(pause));
             let to = bed.demux.path(own_key());
-            prop_assert!(to == Some(path(1)) || bed.events().contains(&Event::Flooded(own_key())));
+            prop_assert!(to == Some(path(1)) || bed.events().contains(&DemuxEvent::Flooded(own_key())));
             if to.is_none() {
                 break;
             }

@@ -24,7 +24,7 @@ use rtc::stun::message::{
 use rtc::stun::xoraddr::XorMappedAddress;
 
 use super::demultiplexer::*;
-use crate::demux::{Demultiplexed, Event, Key};
+use crate::demux::{Demultiplexed, DemuxEvent, Key};
 use crate::dtls::SrtpProfiles;
 use crate::five_tuple::FiveTuple;
 use crate::five_tuple::Protocol;
@@ -214,7 +214,7 @@ impl Bed {
         self.sent().into_iter().filter(|(_, datagram)| datagram.starts_with(&[0, 1])).collect()
     }
 
-    fn events(&mut self) -> Vec<Event> {
+    fn events(&mut self) -> Vec<DemuxEvent> {
         std::iter::from_fn(|| self.demux.poll_event()).collect()
     }
 

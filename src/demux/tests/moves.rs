@@ -16,7 +16,7 @@ fn a_nominated_address_gets_media_once_it_has_answered_a_check() {
     assert_eq!(bed.arrive(2, &answer), Demultiplexed::Answered);
     assert_eq!(
         (bed.demux.path(own_key()), bed.events()),
-        (Some(path(2)), vec![Event::Moved { key: own_key(), path: path(2) }])
+        (Some(path(2)), vec![DemuxEvent::Moved { key: own_key(), path: path(2) }])
     );
     assert_eq!(bed.arrive(2, RTP), Demultiplexed::Rtp(own_key()));
     assert_eq!(bed.arrive(1, RTP), Demultiplexed::Rtp(own_key()), "what was under way still counts");

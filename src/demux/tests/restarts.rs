@@ -21,7 +21,7 @@ fn the_old_credentials_and_path_live_until_the_new_path_is_proven() {
     let old = bed.client.check(true);
     assert_eq!(bed.arrive(1, &old), Demultiplexed::UnknownUfrag { ufrag: bed.client.relay.ufrag.clone() });
     assert_eq!(bed.arrive(2, &next.check(true)), Demultiplexed::Answered);
-    let retired = Event::Retired { key: own_key(), ufrag: bed.client.relay.ufrag.clone() };
+    let retired = DemuxEvent::Retired { key: own_key(), ufrag: bed.client.relay.ufrag.clone() };
     assert!(bed.events().contains(&retired), "the worker learns that the old user name fragment is retired");
 }
 
@@ -40,7 +40,7 @@ fn a_second_restart_replaces_one_that_was_never_used() {
     let last = Client::new("last");
     bed.demux.restart(own_key(), last.admission());
     assert!(matches!(bed.arrive(2, &unused.check(true)), Demultiplexed::UnknownUfrag { .. }));
-    assert_eq!(bed.events(), [Event::Retired { key: own_key(), ufrag: unused.relay.ufrag }]);
+    assert_eq!(bed.events(), [DemuxEvent::Retired { key: own_key(), ufrag: unused.relay.ufrag }]);
     assert_eq!(bed.check(1, true), Demultiplexed::Answered);
     assert_eq!(bed.arrive(2, &last.check(true)), Demultiplexed::Answered);
 }

@@ -15,7 +15,7 @@ pub struct OutboundTrackConfig {
     /// The header extensions that the viewer negotiated.
     pub extensions: ExtensionIds,
     /// The viewer's payload types, in its order of preference.
-    pub formats: Vec<Negotiated>,
+    pub formats: Vec<NegotiatedFormat>,
     /// Maximum octets of an RTP packet, header included, before encryption. Larger packets are dropped.
     pub max_size: usize,
     /// The first numbers of its RTP streams.
@@ -24,7 +24,7 @@ pub struct OutboundTrackConfig {
 
 /// One payload type that the viewer negotiated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Negotiated {
+pub struct NegotiatedFormat {
     /// Its number in the viewer's answer.
     pub payload_type: u8,
     /// The format that it stands for.

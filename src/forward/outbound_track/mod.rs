@@ -21,7 +21,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use config::{FirstNumbers, Negotiated, OutboundTrackConfig};
+pub use config::{FirstNumbers, NegotiatedFormat, OutboundTrackConfig};
 pub(crate) use replay_clock::catch_up_time;
 pub use resends::BURST_OCTETS;
 pub(crate) use track::{Counts, TrackState};

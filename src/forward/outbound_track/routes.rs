@@ -1,6 +1,6 @@
 //! Maps a publisher's payload types to the viewer's.
 
-use super::config::Negotiated;
+use super::config::NegotiatedFormat;
 use crate::forward::codec::{Codec, Format};
 use crate::forward::packet::Packet;
 use crate::forward::source::Epoch;
@@ -12,7 +12,7 @@ const ROUTES: usize = 16;
 /// The viewer's formats, and the routes from publishers' payload types to them.
 #[derive(Clone, Debug)]
 pub(crate) struct Routes {
-    formats: Vec<Negotiated>,
+    formats: Vec<NegotiatedFormat>,
     routes: Vec<Route>,
     /// The newest epoch among the routes; stored because it is read for every packet batch.
     newest: Option<Epoch>,
@@ -29,7 +29,7 @@ pub(crate) struct Route {
 }
 
 impl Routes {
-    pub(crate) fn new(formats: Vec<Negotiated>) -> Self {
+    pub(crate) fn new(formats: Vec<NegotiatedFormat>) -> Self {
         Self { formats, routes: Vec::new(), newest: None }
     }
 
@@ -84,15 +84,15 @@ impl Routes {
 mod tests {
     use super::*;
 
-    fn h264(payload_type: u8, profile: &str) -> Negotiated {
+    fn h264(payload_type: u8, profile: &str) -> NegotiatedFormat {
         let parameters = format!("packetization-mode=1;profile-level-id={profile}");
         let format = Format { codec: Codec::H264, clock_rate: 90_000, channels: 0, parameters };
-        Negotiated { payload_type, format, rtx_payload_type: None, red_payload_type: None }
+        NegotiatedFormat { payload_type, format, rtx_payload_type: None, red_payload_type: None }
     }
 
-    fn vp8(payload_type: u8) -> Negotiated {
+    fn vp8(payload_type: u8) -> NegotiatedFormat {
         let format = Format { codec: Codec::Vp8, clock_rate: 90_000, channels: 0, parameters: String::new() };
-        Negotiated { payload_type, format, rtx_payload_type: None, red_payload_type: None }
+        NegotiatedFormat { payload_type, format, rtx_payload_type: None, red_payload_type: None }
     }
 
     #[test]

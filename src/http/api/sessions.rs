@@ -19,7 +19,7 @@ use crate::http::openapi::texts::{
 };
 use crate::http::request::path::{self, NO_SUCH_SESSION};
 use crate::http::shared::node::Shared;
-use crate::metrics::Label as _;
+use crate::label::Label as _;
 use crate::node::PatchError;
 use crate::reason;
 use crate::session::{Report, SessionRecord};
@@ -166,13 +166,13 @@ pub(in crate::http) async fn list(State(shared): State<Shared>, _: Administrator
     operation_id = "sessionRecord",
     tag = "api",
     security((), ("admin" = [])),
-    params(path::Session),
+    params(path::SessionPath),
     responses((status = 200, description = "The session.", body = Session), Unauthorized, Forbidden, NotFound),
 )]
 pub(in crate::http) async fn get(
     State(shared): State<Shared>,
     _: Administrator,
-    path::Session(id): path::Session,
+    path::SessionPath(id): path::SessionPath,
 ) -> Result<Json<Session>, Problem> {
     let record = shared.media.record(&id).ok_or(NO_SUCH_SESSION)?;
     Ok(Json(Session::of(&record, Instant::now())))
@@ -187,13 +187,13 @@ pub(in crate::http) async fn get(
     operation_id = "kick",
     tag = "api",
     security((), ("admin" = [])),
-    params(path::Session),
+    params(path::SessionPath),
     responses((status = 204, description = "It has ended."), Unauthorized, Forbidden, NotFound, TooMany),
 )]
 pub(in crate::http) async fn delete(
     State(shared): State<Shared>,
     _: Administrator,
-    path::Session(id): path::Session,
+    path::SessionPath(id): path::SessionPath,
 ) -> Result<StatusCode, Problem> {
     // It may wait for room in a worker's inbox, so not on a thread that serves other requests.
     let media = shared.media.clone();

@@ -73,13 +73,13 @@ pub(in crate::http) async fn list(State(shared): State<Shared>, _: Administrator
     operation_id = "stream",
     tag = "api",
     security((), ("admin" = [])),
-    params(path::Stream),
+    params(path::StreamPath),
     responses((status = 200, description = "The stream.", body = StreamInFull), Malformed, Unauthorized, Forbidden, NotFound),
 )]
 pub(in crate::http) async fn get(
     State(shared): State<Shared>,
     _: Administrator,
-    path::Stream(name): path::Stream,
+    path::StreamPath(name): path::StreamPath,
 ) -> Result<Json<StreamInFull>, Problem> {
     let now = Instant::now();
     let mut records = shared.media.records_of(&name);

@@ -31,10 +31,11 @@ use crate::http::openapi::refusals::{
 use crate::http::openapi::texts::{EventList, JsonType};
 use crate::http::request::body::read_bytes;
 use crate::http::request::headers::{require_accepted, require_type};
-use crate::http::request::path::{EventStream, NO_SUCH_EVENT_STREAM, NO_SUCH_SESSION, Session};
-use crate::http::shared::event_streams::{Closed, Full, PublisherEvent, Reader};
+use crate::http::request::path::{EventStream, NO_SUCH_EVENT_STREAM, NO_SUCH_SESSION, SessionPath};
+use crate::http::shared::event_streams::{Closed, EventStreamsFull, PublisherEvent, Reader};
 use crate::http::shared::node::Shared;
-use crate::metrics::{EventName, Label as _};
+use crate::label::Label as _;
+use crate::metrics::EventName;
 use crate::name::{Role, SessionId};
 use crate::stream::Absence;
 
@@ -66,7 +67,7 @@ pub(in crate::http) fn link(base_path: &BasePath, session: &SessionId) -> Header
     operation_id = "openEventStream",
     tag = "session",
     security((), ("watch" = [])),
-    params(Session),
+    params(SessionPath),
     request_body(content = inline(EventList), content_type = "application/json",
         description = "The events to send; without a body all of them."),
     responses(
@@ -78,7 +79,7 @@ pub(in crate::http) fn link(base_path: &BasePath, session: &SessionId) -> Header
 )]
 pub(in crate::http) async fn post(
     State(shared): State<Shared>,
-    Session(id): Session,
+    SessionPath(id): SessionPath,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
@@ -94,10 +95,10 @@ pub(in crate::http) async fn post(
         read_list(&list)?
     };
     let key = shared.event_streams.open(&shared.media, id, &info.stream, wanted).map_err(|full| match full {
-        Full::OfSession(limit) => {
+        EventStreamsFull::OfSession(limit) => {
             Problem::AtLimit(format!("this session has {limit} event streams already: close one of them with DELETE"))
         }
-        Full::OfRelay => Problem::Unavailable {
+        EventStreamsFull::OfRelay => Problem::Unavailable {
             detail: "this relay has too many event streams: try again, the session plays without one",
             retry_after: FULL_RETRY,
         },
@@ -178,7 +179,7 @@ pub(in crate::http) async fn delete(
     path = "/session/{id}/events",
     operation_id = "eventStreamsOptions",
     tag = "session",
-    params(Session),
+    params(SessionPath),
     responses(
         (status = 204, description = "The headers say it.",
             headers(("Accept-Post" = inline(JsonType), description = "What a POST must be."))),

@@ -25,10 +25,10 @@ use crate::http::openapi::texts::{
 use crate::http::request::body::read_text;
 use crate::http::request::connection::Connection;
 use crate::http::request::headers::{bearer, require_accepted, require_type, user_agent};
-use crate::http::request::path::Stream;
+use crate::http::request::path::StreamPath;
 use crate::http::shared::node::Shared;
 use crate::name::Role;
-use crate::node::{Create, CreateError, Created};
+use crate::node::{Create, CreateError, CreatedSession};
 use crate::sdp::OfferError;
 
 /// What an endpoint answers to.
@@ -38,19 +38,19 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,POST,OPTIONS");
 const NO_ADDRESS_RETRY: Duration = Duration::from_secs(10);
 
 /// An offer that was posted to an endpoint, before its body is read.
-pub(in crate::http) struct Offer {
+pub(in crate::http) struct PostedOffer {
     shared: Shared,
-    stream: Stream,
+    stream: StreamPath,
     connection: Connection,
     request: Request,
 }
 
-impl FromRequest<Shared> for Offer {
+impl FromRequest<Shared> for PostedOffer {
     type Rejection = Problem;
 
     async fn from_request(request: Request, shared: &Shared) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
-        let stream = Stream::from_request_parts(&mut parts, shared).await?;
+        let stream = StreamPath::from_request_parts(&mut parts, shared).await?;
         let Ok(connection) = Connection::from_request_parts(&mut parts, shared).await;
         Ok(Self { shared: Shared::clone(shared), stream, connection, request: Request::from_parts(parts, body) })
     }
@@ -75,14 +75,14 @@ struct Answered(#[to_schema] SdpAnswer);
     tag = "whip",
     security((), ("publish" = [])),
     params(
-        Stream,
+        StreamPath,
         ("standby" = inline(Option<Standby>), Query, description = "1 for an encoder that takes over when the publisher falls silent."),
     ),
     request_body(content = inline(SdpOffer), content_type = "application/sdp", description = "An SDP offer."),
     responses(Answered, Malformed, Unauthorized, Forbidden, NotAcceptable, TooSlow, Conflict, TooLarge, WrongType, Unsupported,
         TooMany, Unavailable),
 )]
-pub(in crate::http) async fn publish(offer: Offer) -> Result<Response, Problem> {
+pub(in crate::http) async fn publish(offer: PostedOffer) -> Result<Response, Problem> {
     create(offer, Role::Publisher).await
 }
 
@@ -95,12 +95,12 @@ pub(in crate::http) async fn publish(offer: Offer) -> Result<Response, Problem> 
     operation_id = "watch",
     tag = "whep",
     security((), ("watch" = [])),
-    params(Stream),
+    params(StreamPath),
     request_body(content = inline(SdpOffer), content_type = "application/sdp", description = "An SDP offer."),
     responses(Answered, Malformed, Unauthorized, Forbidden, NotAcceptable, TooSlow, Conflict, TooLarge, WrongType, Unsupported,
         TooMany, Unavailable),
 )]
-pub(in crate::http) async fn watch(offer: Offer) -> Result<Response, Problem> {
+pub(in crate::http) async fn watch(offer: PostedOffer) -> Result<Response, Problem> {
     create(offer, Role::Viewer).await
 }
 
@@ -111,12 +111,12 @@ pub(in crate::http) async fn watch(offer: Offer) -> Result<Response, Problem> {
     operation_id = "publishEndpoint",
     tag = "whip",
     security((), ("publish" = [])),
-    params(Stream),
+    params(StreamPath),
     responses((status = 204, description = "The endpoint exists."), Malformed, Unauthorized, Forbidden),
 )]
 pub(in crate::http) async fn publish_get(
     State(shared): State<Shared>,
-    stream: Stream,
+    stream: StreamPath,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     grant(&shared, &headers, Role::Publisher, &stream)?;
@@ -130,7 +130,7 @@ pub(in crate::http) async fn publish_get(
     operation_id = "watchEndpoint",
     tag = "whep",
     security((), ("watch" = [])),
-    params(Stream),
+    params(StreamPath),
     responses(
         (status = 200, description = "The endpoint exists.", body = inline(Nothing), content_type = "application/sdp"),
         Malformed,
@@ -140,7 +140,7 @@ pub(in crate::http) async fn publish_get(
 )]
 pub(in crate::http) async fn watch_get(
     State(shared): State<Shared>,
-    stream: Stream,
+    stream: StreamPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     grant(&shared, &headers, Role::Viewer, &stream)?;
@@ -153,7 +153,7 @@ pub(in crate::http) async fn watch_get(
     path = "/whip/{stream}",
     operation_id = "publishOptions",
     tag = "whip",
-    params(Stream),
+    params(StreamPath),
     responses(
         (status = 204, description = "The headers say it.",
             headers(("Accept-Post" = inline(SdpType), description = "What a POST must be."))),
@@ -170,7 +170,7 @@ pub(in crate::http) async fn publish_options() -> Response {
     path = "/whep/{stream}",
     operation_id = "watchOptions",
     tag = "whep",
-    params(Stream),
+    params(StreamPath),
     responses(
         (status = 204, description = "The headers say it.",
             headers(("Accept-Post" = inline(SdpType), description = "What a POST must be."))),
@@ -182,7 +182,7 @@ pub(in crate::http) async fn watch_options() -> Response {
 }
 
 /// The permission that a session of this role needs, for the holder of the request's token.
-fn grant(shared: &Shared, headers: &HeaderMap, role: Role, Stream(stream): &Stream) -> Result<Grant, Problem> {
+fn grant(shared: &Shared, headers: &HeaderMap, role: Role, StreamPath(stream): &StreamPath) -> Result<Grant, Problem> {
     let action = match role {
         Role::Publisher => Action::Publish,
         Role::Viewer => Action::Watch,
@@ -191,8 +191,8 @@ fn grant(shared: &Shared, headers: &HeaderMap, role: Role, Stream(stream): &Stre
 }
 
 /// Answers an offer with a new session.
-async fn create(offer: Offer, role: Role) -> Result<Response, Problem> {
-    let Offer { shared, stream, connection, request } = offer;
+async fn create(offer: PostedOffer, role: Role) -> Result<Response, Problem> {
+    let PostedOffer { shared, stream, connection, request } = offer;
     let (parts, body) = request.into_parts();
     let grant = grant(&shared, &parts.headers, role, &stream)?;
     require_type(&parts.headers, SDP)?;
@@ -226,7 +226,7 @@ fn wants_standby(query: Option<&str>) -> Result<bool, Problem> {
 }
 
 /// The 201. Its Location is an absolute path: OBS joins it to the endpoint's origin as text.
-fn answer(shared: &Shared, base_path: &BasePath, role: Role, created: Created) -> Result<Response, Problem> {
+fn answer(shared: &Shared, base_path: &BasePath, role: Role, created: CreatedSession) -> Result<Response, Problem> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(SDP));
     headers.insert(ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT));

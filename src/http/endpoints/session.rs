@@ -21,12 +21,12 @@ use crate::http::openapi::texts::{EntityTag, FragmentType, RestartAnswer, SdpFra
 use crate::http::request::body::read_text;
 use crate::http::request::connection::Connection;
 use crate::http::request::headers::{bearer, require_type};
-use crate::http::request::path::{NO_SUCH_SESSION, Session};
+use crate::http::request::path::{NO_SUCH_SESSION, SessionPath};
 use crate::http::shared::node::Shared;
 use crate::name::{Role, SessionId};
 use crate::node::{PatchError, Restart, SessionInfo};
 use crate::reason::EndReason;
-use crate::sdp::Fragment;
+use crate::sdp::TrickleFragment;
 
 /// What a session answers to.
 const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PATCH,DELETE,OPTIONS");
@@ -38,7 +38,7 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PATCH,DELETE,OPT
     operation_id = "session",
     tag = "session",
     security((), ("publish" = []), ("watch" = [])),
-    params(Session),
+    params(SessionPath),
     responses(
         (status = 204, description = "It exists.",
             headers(("ETag" = inline(EntityTag), description = "Strong tag of the ICE session, with quotes."))),
@@ -49,7 +49,7 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PATCH,DELETE,OPT
 )]
 pub(in crate::http) async fn get(
     State(shared): State<Shared>,
-    Session(id): Session,
+    SessionPath(id): SessionPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let info = own_session(&shared, &id, &headers)?;
@@ -65,12 +65,12 @@ pub(in crate::http) async fn get(
     operation_id = "endSession",
     tag = "session",
     security((), ("publish" = []), ("watch" = [])),
-    params(Session),
+    params(SessionPath),
     responses((status = 200, description = "It has ended."), Unauthorized, ForeignPage, NotFound, TooMany),
 )]
 pub(in crate::http) async fn delete(
     State(shared): State<Shared>,
-    Session(id): Session,
+    SessionPath(id): SessionPath,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let holders = [Some(shown(&headers)), shared.access.identify(bearer(&headers).as_ref().map(Bearer::token)).ok()];
@@ -92,7 +92,7 @@ pub(in crate::http) async fn delete(
     operation_id = "changeSession",
     tag = "session",
     security((), ("publish" = []), ("watch" = [])),
-    params(Session, ("If-Match" = String, Header, description = "The session's entity tag, or * for a restart.")),
+    params(SessionPath, ("If-Match" = String, Header, description = "The session's entity tag, or * for a restart.")),
     request_body(content = inline(SdpFragment), content_type = "application/trickle-ice-sdpfrag"),
     responses(
         (status = 200, description = "The relay's new credentials and candidates.",
@@ -104,7 +104,7 @@ pub(in crate::http) async fn delete(
 )]
 pub(in crate::http) async fn patch(
     State(shared): State<Shared>,
-    Session(id): Session,
+    SessionPath(id): SessionPath,
     connection: Connection,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -119,7 +119,7 @@ pub(in crate::http) async fn patch(
         IfMatch::Weak => return Err(Problem::WeakTag),
     };
     let text = read_text(&headers, body, FRAGMENT_LIMIT, shared.body_deadline).await?;
-    let fragment = Fragment::parse(&text).map_err(|error| Problem::Malformed(error.to_string()))?;
+    let fragment = TrickleFragment::parse(&text).map_err(|error| Problem::Malformed(error.to_string()))?;
     if !restarts {
         // Trickled candidates are read and left alone: clients come to the relay, it never dials them.
         return Ok(StatusCode::NO_CONTENT.into_response());
@@ -139,7 +139,7 @@ pub(in crate::http) async fn patch(
     path = "/session/{id}",
     operation_id = "sessionOptions",
     tag = "session",
-    params(Session),
+    params(SessionPath),
     responses(
         (status = 204, description = "The headers say it.",
             headers(("Accept-Patch" = inline(FragmentType), description = "What a PATCH must be."))),
@@ -169,12 +169,12 @@ pub(in crate::http) struct OwnStream {
     operation_id = "ownStream",
     tag = "session",
     security((), ("publish" = [])),
-    params(Session),
+    params(SessionPath),
     responses((status = 200, description = "Its stream.", body = OwnStream), Unauthorized, ForeignPage, NotFound),
 )]
 pub(in crate::http) async fn stream(
     State(shared): State<Shared>,
-    Session(id): Session,
+    SessionPath(id): SessionPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let info = own_session(&shared, &id, &headers)?;
@@ -193,7 +193,7 @@ pub(in crate::http) async fn stream(
     path = "/session/{id}/stream",
     operation_id = "ownStreamOptions",
     tag = "session",
-    params(Session),
+    params(SessionPath),
     responses((status = 204, description = "The Allow header says it."), ForeignPage),
 )]
 pub(in crate::http) async fn stream_options() -> Response {

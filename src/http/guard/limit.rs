@@ -20,7 +20,7 @@ use crate::auth::{Access, Credential};
 use crate::http::error::Problem;
 use crate::http::request::connection::Connection;
 use crate::http::request::headers::bearer;
-use crate::session::Client;
+use crate::session::ClientGroup;
 use headers::authorization::Bearer;
 
 /// Requests between two times that full buckets are forgotten.
@@ -77,8 +77,8 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
 /// The buckets of all clients; above those of IPv6 networks stand larger ones of their sites, because a site has
 /// 65,536 networks to send requests from.
 pub(in crate::http) struct ClientLimiter {
-    clients: Limiter<Client>,
-    sites: Limiter<Client>,
+    clients: Limiter<ClientGroup>,
+    sites: Limiter<ClientGroup>,
 }
 
 impl ClientLimiter {
@@ -87,7 +87,7 @@ impl ClientLimiter {
         Self { clients: Limiter::new(limit), sites: Limiter::new(Limit { per_second, burst, ..limit }) }
     }
 
-    fn count(&self, client: Client) -> Result<(), Duration> {
+    fn count(&self, client: ClientGroup) -> Result<(), Duration> {
         self.clients.count(&client)?;
         client.site().map_or(Ok(()), |site| self.sites.count(&site))
     }
@@ -139,7 +139,7 @@ pub(in crate::http) async fn layer(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::Source;
+    use crate::session::ClientSource;
     use std::net::IpAddr;
 
     fn limit(burst: u32) -> Limit {
@@ -147,8 +147,8 @@ mod tests {
         Limit { per_second: number(1), burst: number(burst), loopback: false }
     }
 
-    fn client(address: &str) -> Client {
-        Client::of(address.parse().unwrap())
+    fn client(address: &str) -> ClientGroup {
+        ClientGroup::of(address.parse().unwrap())
     }
 
     #[test]
@@ -165,10 +165,10 @@ mod tests {
     #[test]
     fn this_machine_is_exempt_unless_told_otherwise_or_a_proxy_asks() {
         let direct = Connection::direct(([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into());
-        let through_proxy = Connection { source: Source::Proxied, ..direct };
-        let exempt: Limiter<Client> = Limiter::new(limit(1));
+        let through_proxy = Connection { source: ClientSource::Proxied, ..direct };
+        let exempt: Limiter<ClientGroup> = Limiter::new(limit(1));
         assert!(!exempt.concerns(&direct) && exempt.concerns(&through_proxy));
-        let strict: Limiter<Client> = Limiter::new(Limit { loopback: true, ..limit(1) });
+        let strict: Limiter<ClientGroup> = Limiter::new(Limit { loopback: true, ..limit(1) });
         assert!(strict.concerns(&direct));
     }
 
@@ -196,7 +196,7 @@ mod tests {
         let number = |value| NonZeroU32::new(value).unwrap();
         let limiter = Limiter::new(Limit { per_second: number(1_000_000), burst: number(10), loopback: false });
         for client in 0..3 * FORGET_EVERY {
-            assert_eq!(limiter.count(&Client::of(IpAddr::from(client.to_be_bytes()))), Ok(()));
+            assert_eq!(limiter.count(&ClientGroup::of(IpAddr::from(client.to_be_bytes()))), Ok(()));
         }
         assert!(limiter.buckets.len() <= FORGET_EVERY as usize + 1, "{}", limiter.buckets.len());
     }

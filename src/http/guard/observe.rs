@@ -11,7 +11,7 @@ use tracing::debug;
 
 use super::refused::Refusals;
 use crate::http::request::connection::Connection;
-use crate::http::request::path::Stream;
+use crate::http::request::path::StreamPath;
 use crate::metrics::{Metrics, Route, Status};
 
 /// Where requests are counted.
@@ -38,12 +38,12 @@ pub(in crate::http) async fn layer(
     let route = matched.as_ref().map_or(Route::Other, |path| route_of(path.as_str()));
     let method = request.method().clone();
     let names_stream = matched.is_some_and(|path| path.as_str().ends_with("/{stream}"));
-    let stream = if names_stream { request.extract_parts::<Stream>().await.ok() } else { None };
+    let stream = if names_stream { request.extract_parts::<StreamPath>().await.ok() } else { None };
     let response = next.run(request).await;
     let status = response.status();
     observer.metrics.http_requests[route][Status::of(status.as_u16())].inc();
     let client = connection.remote.ip();
-    observer.refusals.report(client, route, stream.as_ref().map(|Stream(name)| name.as_str()), &response);
+    observer.refusals.report(client, route, stream.as_ref().map(|StreamPath(name)| name.as_str()), &response);
     debug!(%client, %method, route = ?route, status = status.as_u16(), took = ?began.elapsed(), "request");
     response
 }

@@ -17,7 +17,7 @@ use crate::http::listener::accept::is_for_operators;
 use crate::http::listener::network::{Network, is_trusted};
 use crate::http::listener::place::Place;
 use crate::http::request::connection::Connection;
-use crate::session::Source;
+use crate::session::ClientSource;
 
 const UNTRUSTED: &str = "a proxy on this machine names its clients and is not trusted, so all of them share one limit: \
                          trust it with --trusted-proxy 127.0.0.1,::1";
@@ -60,21 +60,23 @@ pub(in crate::http) async fn layer(
             if peer.is_loopback() && !proxies.has_warned_of_untrusted.swap(true, Ordering::Relaxed) {
                 warn!("{UNTRUSTED}");
             }
-            request.extensions_mut().insert(Connection { source: Source::Proxied, ..connection });
+            request.extensions_mut().insert(Connection { source: ClientSource::Proxied, ..connection });
         }
         return next.run(request).await;
     }
     let connection = match claim(request.headers(), &proxies.client_headers, peer, is_trusted) {
         Claim::Absent => return next.run(request).await,
         // Its port is not known.
-        Claim::Address(client) => Connection { remote: (client, 0).into(), source: Source::Proxied, ..connection },
+        Claim::Address(client) => {
+            Connection { remote: (client, 0).into(), source: ClientSource::Proxied, ..connection }
+        }
         Claim::Unreadable => {
             if is_unread(request.headers(), &proxies.client_headers)
                 && !proxies.has_warned_of_unread.swap(true, Ordering::Relaxed)
             {
                 warn!(proxy = %peer, "{UNREAD}");
             }
-            Connection { source: Source::Unreadable, ..connection }
+            Connection { source: ClientSource::Unreadable, ..connection }
         }
     };
     // Whatever else a client has open, it may ask how the relay is.

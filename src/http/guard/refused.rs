@@ -15,8 +15,9 @@ use tracing::info;
 
 use super::limit::{Limit, Limiter};
 use crate::auth::Denied;
-use crate::metrics::{Label as _, Route};
-use crate::session::Client;
+use crate::label::Label as _;
+use crate::metrics::Route;
+use crate::session::ClientGroup;
 
 /// Part of each line that deploy/README.md describes, whatever module writes it.
 const TARGET: &str = "sluice::http::refused";
@@ -25,7 +26,7 @@ const LINES_OF_ALL: Limit = limit(100, 100);
 
 /// Counts the lines; every HTTP task writes.
 pub(in crate::http) struct Refusals {
-    by_client: Limiter<Client>,
+    by_client: Limiter<ClientGroup>,
     all: Limiter<()>,
     suppressed: AtomicU64,
 }
@@ -44,7 +45,7 @@ impl Refusals {
         if ![StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status) {
             return;
         }
-        if self.by_client.count(&Client::of(client)).is_err() || self.all.count(&()).is_err() {
+        if self.by_client.count(&ClientGroup::of(client)).is_err() || self.all.count(&()).is_err() {
             self.suppressed.fetch_add(1, Ordering::Relaxed);
             return;
         }

@@ -10,10 +10,10 @@ use axum::http::request::Parts;
 use tokio::sync::Notify;
 
 use super::limits::Limits;
-use super::places::{Full, Id, Idle, Kind, Places};
+use super::places::{Id, Idle, Kind, Places, PlacesFull};
 use crate::http::error::Problem;
 use crate::metrics::{Closing, ConnectionKind, Metrics, NoPlace};
-use crate::session::Client;
+use crate::session::ClientGroup;
 
 /// When to try again after there was no place.
 const NO_PLACE_RETRY: Duration = Duration::from_secs(2);
@@ -42,7 +42,7 @@ impl Entrance {
     }
 
     /// Gives a connection that was just accepted a place; `client` is `None` for a trusted proxy.
-    pub(super) fn enter(self: &Arc<Self>, client: Option<Client>) -> Place {
+    pub(super) fn enter(self: &Arc<Self>, client: Option<ClientGroup>) -> Place {
         let mut taken = self.taken();
         let entered = taken.places.enter(client, Instant::now());
         self.cut(&mut taken, entered.ousted);
@@ -122,12 +122,12 @@ impl Place {
     ///
     /// # Errors
     /// A 429 if that client has its share of connections.
-    pub(in crate::http) fn ask_for(&self, client: Client) -> Result<(), Problem> {
+    pub(in crate::http) fn ask_for(&self, client: ClientGroup) -> Result<(), Problem> {
         if self.taken().places.ask_for(self.0.id, Some(client)) {
             return Ok(());
         }
         self.0.entrance.metrics.http_refused[NoPlace::Client].inc();
-        Err(refusal(Full::Client))
+        Err(refusal(PlacesFull::Client))
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -223,18 +223,22 @@ impl Drop for Held {
         if let Kind::Reserved(full) = kind
             && !*self.was_served.get_mut()
         {
-            let refusal = if full == Full::Relay { NoPlace::Relay } else { NoPlace::Client };
+            let refusal = if full == PlacesFull::Relay { NoPlace::Relay } else { NoPlace::Client };
             self.entrance.metrics.http_refused[refusal].inc();
         }
     }
 }
 
 /// The refusal of a client without a place.
-pub(super) fn refusal(full: Full) -> Problem {
+pub(super) fn refusal(full: PlacesFull) -> Problem {
     let retry_after = NO_PLACE_RETRY;
     match full {
-        Full::Relay => Problem::Unavailable { detail: "too many connections to this relay: try again", retry_after },
-        Full::Client => Problem::TooMany { by: "at a time from this address: close some connections", retry_after },
+        PlacesFull::Relay => {
+            Problem::Unavailable { detail: "too many connections to this relay: try again", retry_after }
+        }
+        PlacesFull::Client => {
+            Problem::TooMany { by: "at a time from this address: close some connections", retry_after }
+        }
     }
 }
 

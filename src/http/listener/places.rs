@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use super::limits::Limits;
-use crate::session::Client;
+use crate::session::ClientGroup;
 
 /// What a connection counts as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,14 +18,14 @@ pub(super) enum Kind {
     /// It serves one request after the other.
     Request,
     /// It may request health or metrics once, because no other place was free.
-    Reserved(Full),
+    Reserved(PlacesFull),
     /// It is held open for events.
     EventStream,
 }
 
 /// Why there was no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Full {
+pub(super) enum PlacesFull {
     /// All places are taken.
     Relay,
     /// The client's share is taken.
@@ -61,14 +61,14 @@ pub(super) struct Places {
     next: Id,
     entries: HashMap<Id, Entry>,
     all: Tally,
-    by_client: HashMap<Client, Tally>,
+    by_client: HashMap<ClientGroup, Tally>,
 }
 
 #[derive(Debug)]
 struct Entry {
     kind: Kind,
     /// The client that it counts for; `None` for a trusted proxy between requests.
-    client: Option<Client>,
+    client: Option<ClientGroup>,
     idle: Option<(Idle, Instant)>,
 }
 
@@ -88,11 +88,12 @@ impl Places {
     }
 
     /// Gives a connection that was just accepted a place; `client` is `None` for a trusted proxy.
-    pub(super) fn enter(&mut self, client: Option<Client>, now: Instant) -> Entered {
+    pub(super) fn enter(&mut self, client: Option<ClientGroup>, now: Instant) -> Entered {
         let (kind, ousted) = match self.full(client) {
             None => (Kind::Request, None),
             Some(full) => {
-                let crowd = client.filter(|_| full == Full::Client).and_then(|client| self.by_client.get(&client));
+                let crowd =
+                    client.filter(|_| full == PlacesFull::Client).and_then(|client| self.by_client.get(&client));
                 match crowd.unwrap_or(&self.all).oldest_idle(now, self.limits.grace) {
                     Some(oldest) => (Kind::Request, Some(oldest)),
                     None => (Kind::Reserved(full), self.crowded_out(client)),
@@ -147,7 +148,7 @@ impl Places {
     }
 
     /// A trusted proxy makes a request for `client` on a connection, or its request is done. False if the client has its share.
-    pub(super) fn ask_for(&mut self, id: Id, client: Option<Client>) -> bool {
+    pub(super) fn ask_for(&mut self, id: Id, client: Option<ClientGroup>) -> bool {
         let Some(&Entry { kind, client: former, .. }) = self.entries.get(&id) else { return false };
         if former == client {
             return true;
@@ -173,27 +174,27 @@ impl Places {
     }
 
     /// Counts a connection as another kind, or for another client.
-    fn change(&mut self, id: Id, kind: Kind, client: Option<Client>) {
+    fn change(&mut self, id: Id, kind: Kind, client: Option<ClientGroup>) {
         self.leave(id);
         self.entries.insert(id, Entry { kind, client, idle: None });
         self.each_tally(client, |tally| tally.add(id, kind));
     }
 
     /// Which places are all taken for this client, if any.
-    fn full(&self, client: Option<Client>) -> Option<Full> {
+    fn full(&self, client: Option<ClientGroup>) -> Option<PlacesFull> {
         if client.is_some_and(|client| self.has_its_share(client)) {
-            return Some(Full::Client);
+            return Some(PlacesFull::Client);
         }
-        (self.all.requests >= self.limits.requests).then_some(Full::Relay)
+        (self.all.requests >= self.limits.requests).then_some(PlacesFull::Relay)
     }
 
-    fn has_its_share(&self, client: Client) -> bool {
+    fn has_its_share(&self, client: ClientGroup) -> bool {
         let has = self.by_client.get(&client).map_or(0, |tally| tally.requests);
         self.limits.requests_per_client.is_some_and(|limit| has >= limit)
     }
 
     /// Which connection loses its reserved place to another one of `client`, if one must.
-    fn crowded_out(&self, client: Option<Client>) -> Option<Id> {
+    fn crowded_out(&self, client: Option<ClientGroup>) -> Option<Id> {
         let own = client.and_then(|client| self.by_client.get(&client)).map(|tally| &tally.reserved);
         match own {
             Some(own) if own.len() >= (self.limits.reserved / 4).max(1) => own.first().copied(),
@@ -203,7 +204,7 @@ impl Places {
     }
 
     /// Changes the tally of all and that of a client; an empty tally of a client is removed.
-    fn each_tally(&mut self, client: Option<Client>, change: impl Fn(&mut Tally)) {
+    fn each_tally(&mut self, client: Option<ClientGroup>, change: impl Fn(&mut Tally)) {
         change(&mut self.all);
         let Some(client) = client else { return };
         let tally = self.by_client.entry(client).or_default();
@@ -261,8 +262,8 @@ mod tests {
         grace: Duration::from_secs(1),
     };
 
-    fn client(number: u8) -> Option<Client> {
-        Some(Client::of([192, 0, 2, number].into()))
+    fn client(number: u8) -> Option<ClientGroup> {
+        Some(ClientGroup::of([192, 0, 2, number].into()))
     }
 
     /// Places with `busy` connections of each of these clients.
@@ -310,7 +311,7 @@ mod tests {
         places.idle(4, Idle::Unsent, now);
         places.idle(3, Idle::Unread, now + Duration::from_millis(10));
         let early = places.enter(client(3), now + Duration::from_millis(500));
-        assert_eq!((early.kind, early.ousted), (Kind::Reserved(Full::Relay), None));
+        assert_eq!((early.kind, early.ousted), (Kind::Reserved(PlacesFull::Relay), None));
         places.idle(5, Idle::Waiting, now + Duration::from_secs(3));
         let after = now + Duration::from_secs(4);
         let ousted: Vec<Option<Id>> = (3..7).map(|number| places.enter(client(number), after).ousted).collect();
@@ -362,7 +363,7 @@ mod tests {
         );
         assert_eq!(
             places.enter(client(1), now).kind,
-            Kind::Reserved(Full::Client),
+            Kind::Reserved(PlacesFull::Client),
             "its own connections count in the same share"
         );
     }

@@ -6,7 +6,8 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::five_tuple;
 use crate::http::media_types::{FRAGMENT, FRAGMENT_LIMIT, OFFER_LIMIT, SDP};
-use crate::metrics::{self, Label};
+use crate::label::Label;
+use crate::metrics;
 use crate::name::Role as SessionRole;
 use crate::reason;
 use crate::session::{Report, Stage, TrackReport};

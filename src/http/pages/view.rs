@@ -5,7 +5,7 @@ use axum::response::Response;
 
 use super::html::{ALL_STREAMS, CLOSED, FRAMED, Page, preload, script, style};
 use crate::http::base_path::BasePath;
-use crate::http::request::path::Stream;
+use crate::http::request::path::StreamPath;
 use crate::http::shared::node::Shared;
 
 /// All modules of the player, so that the browser loads them at once and not one after the other.
@@ -33,12 +33,12 @@ pub(in crate::http) async fn index(base_path: BasePath) -> Response {
 }
 
 /// `/publish/{stream}`: camera or test video to WHIP.
-pub(in crate::http) async fn publish(base_path: BasePath, _: Stream) -> Response {
+pub(in crate::http) async fn publish(base_path: BasePath, _: StreamPath) -> Response {
     publish_page().response(&base_path)
 }
 
 /// `/watch/{stream}`: a WHEP player. It learns whether the relay forwards messages of viewers.
-pub(in crate::http) async fn watch(State(shared): State<Shared>, base_path: BasePath, _: Stream) -> Response {
+pub(in crate::http) async fn watch(State(shared): State<Shared>, base_path: BasePath, _: StreamPath) -> Response {
     const NO_REPLIES: &str = "data-replies=\"no\"";
     let text = include_str!("watch.html");
     if shared.media.hears_viewers() {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-use crate::session::{Client, Source};
+use crate::session::{ClientGroup, ClientSource};
 
 /// Between which addresses a request came; IPv4 is always plain IPv4, also on a dual-stack socket.
 #[derive(Clone, Copy, Debug)]
@@ -14,16 +14,16 @@ pub(in crate::http) struct Connection {
     pub(in crate::http) local: SocketAddr,
     /// The client's address, as far as it is known.
     pub(in crate::http) remote: SocketAddr,
-    pub(in crate::http) source: Source,
+    pub(in crate::http) source: ClientSource,
 }
 
 impl Connection {
     pub(in crate::http) fn direct(local: SocketAddr, remote: SocketAddr) -> Self {
-        Self { local, remote, source: Source::Direct }
+        Self { local, remote, source: ClientSource::Direct }
     }
 
     /// The client that the request counts for.
-    pub(in crate::http) fn client(&self) -> Client {
+    pub(in crate::http) fn client(&self) -> ClientGroup {
         self.source.client(self.remote.ip())
     }
 

@@ -18,13 +18,13 @@ pub(in crate::http) const NO_SUCH_EVENT_STREAM: Problem =
 /// The `{stream}` of the path.
 #[derive(Debug, IntoParams)]
 #[into_params(names("stream"), parameter_in = Path)]
-pub(in crate::http) struct Stream(
+pub(in crate::http) struct StreamPath(
     /// The stream's name.
     #[param(value_type = texts::StreamName, inline)]
     pub(in crate::http) StreamName,
 );
 
-impl<S: Sync> FromRequestParts<S> for Stream {
+impl<S: Sync> FromRequestParts<S> for StreamPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
@@ -37,13 +37,13 @@ impl<S: Sync> FromRequestParts<S> for Stream {
 /// The `{id}` of the path; a text that is not an id names no session either.
 #[derive(Debug, IntoParams)]
 #[into_params(names("id"), parameter_in = Path)]
-pub(in crate::http) struct Session(
+pub(in crate::http) struct SessionPath(
     /// The session's id: the last part of its Location.
     #[param(value_type = texts::SessionId, inline)]
     pub(in crate::http) SessionId,
 );
 
-impl<S: Sync> FromRequestParts<S> for Session {
+impl<S: Sync> FromRequestParts<S> for SessionPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {

@@ -17,7 +17,7 @@ use tracing::debug;
 use crate::metrics::{EventName, Metrics};
 use crate::name::{SessionId, StreamName};
 use crate::node::Handle;
-use crate::session::{Event, PublisherState};
+use crate::session::{NodeEvent, PublisherState};
 use crate::stream::Absence;
 
 /// Event streams of one session; one more is refused.
@@ -43,7 +43,7 @@ pub(in crate::http) enum PublisherEvent {
 
 /// Why no further event stream is opened.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::http) enum Full {
+pub(in crate::http) enum EventStreamsFull {
     /// The session has that many.
     OfSession(usize),
     /// The relay has too many.
@@ -136,13 +136,13 @@ impl EventStreams {
         session: SessionId,
         stream: &StreamName,
         wanted: Vec<EventName>,
-    ) -> Result<String, Full> {
+    ) -> Result<String, EventStreamsFull> {
         let mut table = self.table();
         if table.open >= OF_RELAY {
-            return Err(Full::OfRelay);
+            return Err(EventStreamsFull::OfRelay);
         }
         if table.by_session.get(&session).is_some_and(|streams| streams.len() >= OF_SESSION) {
-            return Err(Full::OfSession(OF_SESSION));
+            return Err(EventStreamsFull::OfSession(OF_SESSION));
         }
         let state = media.publisher(stream);
         let channel = table.channel_by_stream.entry(stream.clone()).or_insert_with(|| Channel {
@@ -200,12 +200,12 @@ impl EventStreams {
     }
 
     /// Tells listeners what happens, for ever.
-    pub(in crate::http) async fn follow(&self, media: &Handle, mut events: broadcast::Receiver<Event>) {
+    pub(in crate::http) async fn follow(&self, media: &Handle, mut events: broadcast::Receiver<NodeEvent>) {
         loop {
             match events.recv().await {
-                Ok(Event::SessionEnded { session }) => self.end_session(&session),
-                Ok(Event::Published { stream }) => self.look_at(media, &stream, Absence::Lost),
-                Ok(Event::Unpublished { stream, absence }) => self.look_at(media, &stream, absence),
+                Ok(NodeEvent::SessionEnded { session }) => self.end_session(&session),
+                Ok(NodeEvent::Published { stream }) => self.look_at(media, &stream, Absence::Lost),
+                Ok(NodeEvent::Unpublished { stream, absence }) => self.look_at(media, &stream, absence),
                 Err(RecvError::Lagged(_)) => self.look_at_everything(media),
                 Err(RecvError::Closed) => std::future::pending().await,
             }

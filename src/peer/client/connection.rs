@@ -18,7 +18,7 @@ use rtc::shared::{TransportContext, TransportProtocol};
 use super::config::Config;
 use super::media::{self, Track};
 use crate::name::Role;
-use crate::peer::association::{Association, Event};
+use crate::peer::association::{Association, PeerEvent};
 use crate::peer::channels::{Channel, ChannelMessage, Unsent};
 use crate::peer::connection::{cipher_suites, protection_profile};
 use crate::peer::keys::{KeySpy, SpiedCrypto};
@@ -26,7 +26,7 @@ use crate::peer::rtcp_tap::RtcpTap;
 use crate::peer::selected_pair;
 use crate::reason::DropReason;
 use crate::rtcp::Compound;
-use crate::sctp::Limits;
+use crate::sctp::ChannelLimits;
 use crate::srtp::SrtpProfile;
 
 /// How often a connected client handles timers: its keepalives are due every 2 s, while webrtc-rs asks to be called
@@ -44,7 +44,7 @@ pub enum ClientError {
     NoSetup,
 }
 
-/// A publisher or viewer. It gets datagrams and the time, and answers with datagrams and [`Event`]s.
+/// A publisher or viewer. It gets datagrams and the time, and answers with datagrams and [`PeerEvent`]s.
 pub struct Client {
     pub(super) association: Association,
     pub(super) local: SocketAddr,
@@ -68,7 +68,7 @@ impl Client {
     ) -> Result<Self, ClientError> {
         // The `a=max-message-size` that `rtc` offers. The other side is a relay that the caller has chosen.
         let message = SctpMaxMessageSize::DEFAULT_MESSAGE_SIZE as usize;
-        let channels = config.application.then_some(Limits { message, rates: None });
+        let channels = config.application.then_some(ChannelLimits { message, rates: None });
         let crypto = KeySpy::new(config.certificate.provider(), channels);
         let tap = RtcpTap::default();
         let mut connection = RTCPeerConnectionBuilder::new()
@@ -150,7 +150,7 @@ impl Client {
     }
 
     /// The next event.
-    pub fn poll_event(&mut self) -> Option<Event> {
+    pub fn poll_event(&mut self) -> Option<PeerEvent> {
         self.association.poll_event()
     }
 

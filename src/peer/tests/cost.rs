@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::{CASE, Case, Session};
-use crate::peer::{Certificate, Event, Peer};
+use crate::peer::{Certificate, Peer, PeerEvent};
 use crate::srtp::SrtpProfile;
 
 /// Resident memory of this process in bytes.
@@ -113,7 +113,7 @@ fn time_of_rtcp() {
         let (_, datagram) = session.client.poll_transmit().unwrap();
         let start = Instant::now();
         session.peer.handle_datagram(&datagram, session.now).unwrap();
-        assert!(matches!(session.peer.poll_event(), Some(Event::Rtcp(_))));
+        assert!(matches!(session.peer.poll_event(), Some(PeerEvent::Rtcp(_))));
         receiving.push(start.elapsed());
         let start = Instant::now();
         session.peer.send_rtcp(super::pli(number), session.now);

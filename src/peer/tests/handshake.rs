@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{CASE, Case, RELAY, Session, context, pli, pli_of};
 use crate::name::Role;
 use crate::peer::client::Client;
-use crate::peer::{Event, Peer};
+use crate::peer::{Peer, PeerEvent};
 use crate::sdp::{Local, Offer};
 use crate::srtp::{MasterKey, SrtpProfile};
 
@@ -52,7 +52,7 @@ fn the_observed_keys_are_those_that_webrtc_rs_seals_with() {
         for (from_peer, datagram) in &session.seen {
             let master = if *from_peer { &keys.local } else { &keys.remote };
             let opened = context(master).decrypt_rtcp(datagram).unwrap();
-            assert_eq!(pli_of(&Event::Rtcp(opened)), Some(if *from_peer { 7 } else { 9 }), "{case:?}");
+            assert_eq!(pli_of(&PeerEvent::Rtcp(opened)), Some(if *from_peer { 7 } else { 9 }), "{case:?}");
         }
     }
 }
@@ -67,7 +67,7 @@ fn rtcp_passes_both_ways() {
             session.peer.send_rtcp(pli(1000 + number), session.now);
             session.exchange();
         }
-        let numbers = |events: &[Event]| events.iter().filter_map(pli_of).collect::<Vec<_>>();
+        let numbers = |events: &[PeerEvent]| events.iter().filter_map(pli_of).collect::<Vec<_>>();
         assert_eq!(numbers(&session.peer_events), (0..100).collect::<Vec<_>>(), "{case:?}");
         assert_eq!(numbers(&session.client_events), (1000..1100).collect::<Vec<_>>(), "{case:?}");
     }
@@ -95,7 +95,7 @@ fn the_clients_close_notify_is_seen_and_nothing_follows_it() {
         session.connect();
         session.client.close();
         session.exchange();
-        assert!(matches!(session.peer_events[..], [Event::Closed]), "{case:?}: {:?}", session.peer_events);
+        assert!(matches!(session.peer_events[..], [PeerEvent::Closed]), "{case:?}: {:?}", session.peer_events);
         assert_eq!(session.peer.poll_timeout(), None, "{case:?}");
         session.peer.send_rtcp(pli(1), session.now);
         session.run(Duration::from_secs(5));
@@ -110,7 +110,7 @@ fn closing_notifies_the_client() {
         session.connect();
         session.peer.close();
         session.exchange();
-        assert!(matches!(session.client_events[..], [Event::Closed]), "{case:?}: {:?}", session.client_events);
+        assert!(matches!(session.client_events[..], [PeerEvent::Closed]), "{case:?}: {:?}", session.client_events);
         assert!(session.peer_events.is_empty(), "{case:?}");
     }
 }
@@ -124,7 +124,7 @@ fn a_client_without_gcm_connects_once_the_peer_is_opened_again() {
 
     let mut session = Session::open(case);
     session.run(Duration::from_secs(2));
-    let Some(Event::Failed(reason)) = session.peer_events.first() else { panic!("{:?}", session.peer_events) };
+    let Some(PeerEvent::Failed(reason)) = session.peer_events.first() else { panic!("{:?}", session.peer_events) };
     assert!(reason.contains("insufficient_security"), "{reason}");
 }
 
@@ -144,8 +144,8 @@ fn a_lost_flight_is_repeated() {
             let mut session = Session::open(Case { dtls_client, ..CASE });
             session.lose = lose;
             session.run(Duration::from_secs(30));
-            assert!(matches!(session.peer_events[..], [Event::Connected(_)]), "{:?}", session.peer_events);
-            assert!(matches!(session.client_events[..], [Event::Connected(_)]), "{:?}", session.client_events);
+            assert!(matches!(session.peer_events[..], [PeerEvent::Connected(_)]), "{:?}", session.peer_events);
+            assert!(matches!(session.client_events[..], [PeerEvent::Connected(_)]), "{:?}", session.client_events);
         }
     }
 }
@@ -156,8 +156,8 @@ fn reordered_records_connect() {
         let mut session = Session::open(Case { dtls_client, ..CASE });
         session.reorders = true;
         session.run(Duration::from_secs(5));
-        assert!(matches!(session.peer_events[..], [Event::Connected(_)]), "{:?}", session.peer_events);
-        assert!(matches!(session.client_events[..], [Event::Connected(_)]), "{:?}", session.client_events);
+        assert!(matches!(session.peer_events[..], [PeerEvent::Connected(_)]), "{:?}", session.peer_events);
+        assert!(matches!(session.client_events[..], [PeerEvent::Connected(_)]), "{:?}", session.client_events);
     }
 }
 
@@ -203,7 +203,7 @@ fn a_client_of_webrtc_rs_and_the_relays_own_answer_agree() {
 fn a_client_connects_at_its_second_check_and_wakes_once_a_second_afterwards() {
     let mut session = Session::open(CASE);
     session.run(Duration::from_millis(200));
-    assert!(matches!(session.client_events[..], [Event::Connected(_)]), "{:?}", session.client_events);
+    assert!(matches!(session.client_events[..], [PeerEvent::Connected(_)]), "{:?}", session.client_events);
     for _ in 0..60 {
         let due = session.client.poll_timeout().unwrap();
         assert!(due >= session.now + Duration::from_millis(800), "{:?}", due - session.now);

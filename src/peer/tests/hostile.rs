@@ -9,7 +9,7 @@ use super::{CASE, Case, Session, context, pli, pli_of};
 use crate::ice::Credentials;
 use crate::name::Role;
 use crate::peer::connection::OpenError;
-use crate::peer::{Certificate, Channel, ChannelMessage, Config, Event, Peer};
+use crate::peer::{Certificate, Channel, ChannelMessage, Config, Peer, PeerEvent};
 use crate::reason::DropReason;
 use crate::srtp::SrtpProfile;
 
@@ -43,7 +43,7 @@ fn a_client_with_another_certificate_than_its_offer_promises_is_refused() {
         let case = Case { dtls_client, ..CASE };
         let mut session = Session::open_with_certificates(case, &ours, &theirs, stranger.fingerprint());
         session.run(Duration::from_secs(5));
-        let [Event::Failed(reason)] = &session.peer_events[..] else { panic!("{:?}", session.peer_events) };
+        let [PeerEvent::Failed(reason)] = &session.peer_events[..] else { panic!("{:?}", session.peer_events) };
         assert!(reason.contains("bad_certificate"), "{reason}");
     }
 }
@@ -60,8 +60,8 @@ fn alerts_in_clear_end_no_handshake_and_the_last_is_kept() {
             session.forged =
                 [alert(1, 0), alert(FATAL, 20), early].map(|alert| [&alert, of_handshake].concat()).to_vec();
             session.run(Duration::from_secs(4));
-            assert!(matches!(session.peer_events[..], [Event::Connected(_)]), "{:?}", session.peer_events);
-            assert!(matches!(session.client_events[..], [Event::Connected(_)]), "{:?}", session.client_events);
+            assert!(matches!(session.peer_events[..], [PeerEvent::Connected(_)]), "{:?}", session.peer_events);
+            assert!(matches!(session.client_events[..], [PeerEvent::Connected(_)]), "{:?}", session.client_events);
             assert_eq!(session.peer.clear_alert().as_deref(), Some("handshake_failure"));
         }
     }
@@ -102,7 +102,7 @@ fn forged_records_do_not_affect_a_connected_session() {
         // Closing still works: the epochs are as they were.
         session.client.close();
         session.exchange();
-        assert!(matches!(session.peer_events[..], [Event::Closed]), "{:?}", session.peer_events);
+        assert!(matches!(session.peer_events[..], [PeerEvent::Closed]), "{:?}", session.peer_events);
     }
 }
 
@@ -137,7 +137,7 @@ fn authentic_records_pass_among_twenty_thousand_forged_ones_and_beside_clear_one
         }
     }
     let events = std::iter::from_fn(|| session.peer.poll_event());
-    let messages: Vec<_> = events.filter(|event| matches!(event, Event::ChannelMessage(..))).collect();
+    let messages: Vec<_> = events.filter(|event| matches!(event, PeerEvent::ChannelMessage(..))).collect();
     assert_eq!(messages.len(), 10, "{messages:?}");
 }
 
@@ -161,7 +161,7 @@ fn a_handshake_survives_malformed_records() {
             let mut session = Session::open(Case { dtls_client, ..CASE });
             session.forged = vec![forged.clone()];
             session.run(Duration::from_secs(4));
-            let connected = matches!(session.peer_events[..], [Event::Connected(_)]);
+            let connected = matches!(session.peer_events[..], [PeerEvent::Connected(_)]);
             assert!(connected, "{dtls_client} {forged:?}: {:?}", session.peer_events);
         }
     }
@@ -292,7 +292,7 @@ proptest! {
         let mut session = Session::open(Case { dtls_client, ..CASE });
         session.forged = forged.into_iter().map(|(first, rest)| [&[first], &rest[..]].concat()).collect();
         session.run(Duration::from_secs(4));
-        prop_assert!(matches!(session.peer_events[..], [Event::Connected(_)]), "{:?}", session.peer_events);
+        prop_assert!(matches!(session.peer_events[..], [PeerEvent::Connected(_)]), "{:?}", session.peer_events);
     }
 
     #[test]

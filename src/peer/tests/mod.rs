@@ -24,7 +24,7 @@ use rtc::stun::xoraddr::XorMappedAddress;
 use ::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 
 use super::client::{Client, Track};
-use super::{Certificate, Config, Event, Peer, client};
+use super::{Certificate, Config, Peer, PeerEvent, client};
 use crate::forward::codec::Codec;
 use crate::ice::Credentials;
 use crate::name::Role;
@@ -63,8 +63,8 @@ fn pli(media_ssrc: u32) -> Compound {
     vec![Box::new(PictureLossIndication { sender_ssrc: 1, media_ssrc })]
 }
 
-fn pli_of(event: &Event) -> Option<u32> {
-    let Event::Rtcp(compound) = event else { return None };
+fn pli_of(event: &PeerEvent) -> Option<u32> {
+    let PeerEvent::Rtcp(compound) = event else { return None };
     let packets = ::rtcp::packet::unmarshal(&mut compound.clone()).ok()?;
     Some(packets.first()?.as_any().downcast_ref::<PictureLossIndication>()?.media_ssrc)
 }
@@ -85,8 +85,8 @@ struct Session {
     client: Client,
     local: Credentials,
     tracks: Vec<Track>,
-    peer_events: Vec<Event>,
-    client_events: Vec<Event>,
+    peer_events: Vec<PeerEvent>,
+    client_events: Vec<PeerEvent>,
     /// Every DTLS or SRTCP datagram that crossed the link, and whether the peer sent it.
     seen: Vec<(bool, Vec<u8>)>,
     /// How many datagrams of the peer the link loses at the beginning.
@@ -191,7 +191,7 @@ impl Session {
                 self.deliver_to_client(&datagram);
             }
             // The client's data channel opens some time after the handshake; tests/sim/channels.rs looks at that.
-            let opened = |event: &Event| matches!(event, Event::ChannelOpened(_));
+            let opened = |event: &PeerEvent| matches!(event, PeerEvent::ChannelOpened(_));
             self.peer_events.extend(std::iter::from_fn(|| self.peer.poll_event()).filter(|event| !opened(event)));
             self.client_events.extend(std::iter::from_fn(|| self.client.poll_event()).filter(|event| !opened(event)));
             if idle {
@@ -246,8 +246,8 @@ impl Session {
     /// Until both are connected; their keys, the peer's first.
     fn connect(&mut self) -> (Keys, Keys) {
         self.run(Duration::from_secs(2));
-        let keys = |events: &mut Vec<Event>| match events.remove(0) {
-            Event::Connected(keys) => keys,
+        let keys = |events: &mut Vec<PeerEvent>| match events.remove(0) {
+            PeerEvent::Connected(keys) => keys,
             other => panic!("not connected but {other:?}"),
         };
         (keys(&mut self.peer_events), keys(&mut self.client_events))

@@ -12,7 +12,7 @@ use rtc::dtls::cipher_suite::CipherSuiteId;
 
 use super::{CASE, Case, Session, answer, to_relay};
 use crate::name::Role;
-use crate::peer::{Certificate, Channel, ChannelMessage, Event, Unsent};
+use crate::peer::{Certificate, Channel, ChannelMessage, PeerEvent, Unsent};
 use crate::reason::DropReason;
 use crate::sctp::Violation;
 use crate::sctp::tests::made::*;
@@ -28,9 +28,9 @@ fn binary(data: Vec<u8>) -> ChannelMessage {
     ChannelMessage { is_text: false, data: data.into() }
 }
 
-fn messages(events: &mut Vec<Event>, wanted: &str) -> Vec<ChannelMessage> {
+fn messages(events: &mut Vec<PeerEvent>, wanted: &str) -> Vec<ChannelMessage> {
     let message = |event| match event {
-        Event::ChannelMessage(label, message) if label == wanted => Some(message),
+        PeerEvent::ChannelMessage(label, message) if label == wanted => Some(message),
         _ => None,
     };
     events.drain(..).filter_map(message).collect()
@@ -53,7 +53,7 @@ fn the_filter_works_with_every_offered_cipher_suite() {
             // The minimal answer has no limit, so that the client sends a message that is too long.
             session.client.send_message("sluice", &binary(vec![7; 16_385]), session.now).unwrap();
             session.run(Duration::from_secs(2));
-            let [Event::Misused(violation)] = &session.peer_events[..] else { panic!("{:?}", session.peer_events) };
+            let [PeerEvent::Misused(violation)] = &session.peer_events[..] else { panic!("{:?}", session.peer_events) };
             assert_eq!(*violation, Violation::MessageTooLong, "{suite}");
         }
     }
@@ -71,7 +71,7 @@ fn a_client_that_has_no_aead_cipher_suite_is_refused_in_the_handshake() {
         } else {
             (&session.peer_events, &session.client_events)
         };
-        let [Event::Failed(reason)] = &refuses[..] else { panic!("{refuses:?}") };
+        let [PeerEvent::Failed(reason)] = &refuses[..] else { panic!("{refuses:?}") };
         assert_eq!(reason, "the DTLS handshake was refused: insufficient_security");
         assert!(waits.is_empty() || !dtls_client, "{waits:?}");
     }
@@ -138,8 +138,8 @@ fn reliable_channels_lose_nothing_on_a_network_with_loss_and_nothing_is_refused(
         heard.append(&mut session.peer_events);
     }
     let numbers = |wanted: &str| -> Vec<u32> {
-        let of = |event: &Event| match event {
-            Event::ChannelMessage(label, message) if label == wanted => {
+        let of = |event: &PeerEvent| match event {
+            PeerEvent::ChannelMessage(label, message) if label == wanted => {
                 Some(u32::from_be_bytes(message.data[..4].try_into().unwrap()))
             }
             _ => None,
@@ -151,7 +151,9 @@ fn reliable_channels_lose_nothing_on_a_network_with_loss_and_nothing_is_refused(
     unordered.sort_unstable();
     assert_eq!(unordered, (0..120).collect::<Vec<_>>());
     assert!(numbers("partial").len() > 60, "{}", numbers("partial").len());
-    assert!(!heard.iter().any(|event| matches!(event, Event::Misused(_) | Event::Closed | Event::Failed(_))));
+    assert!(
+        !heard.iter().any(|event| matches!(event, PeerEvent::Misused(_) | PeerEvent::Closed | PeerEvent::Failed(_)))
+    );
 }
 
 /// A session whose client's packets are made by hand from here on: its tap, tag and next TSN.

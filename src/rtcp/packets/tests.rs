@@ -24,15 +24,15 @@ enum Content {
 
 fn contents(compound: &[u8]) -> Vec<Content> {
     let contents = |packet| match packet {
-        Packet::SenderReport { ssrc, ntp, rtp, blocks } => Content::Sender(ssrc, ntp, rtp, blocks.iter().collect()),
-        Packet::ReceiverReport { blocks } => Content::Receiver(blocks.iter().collect()),
-        Packet::Nack { ssrc, sequences } => {
+        RtcpPacket::SenderReport { ssrc, ntp, rtp, blocks } => Content::Sender(ssrc, ntp, rtp, blocks.iter().collect()),
+        RtcpPacket::ReceiverReport { blocks } => Content::Receiver(blocks.iter().collect()),
+        RtcpPacket::Nack { ssrc, sequences } => {
             let all: Vec<u16> = sequences.iter().collect();
             assert_eq!(all.len(), sequences.count());
             Content::Nack(ssrc, all)
         }
-        Packet::KeyframeRequest { sources } => Content::Keyframe(sources.iter().collect()),
-        Packet::Estimate { bits, sources } => Content::Estimate(bits, sources.iter().collect()),
+        RtcpPacket::KeyframeRequest { sources } => Content::Keyframe(sources.iter().collect()),
+        RtcpPacket::Estimate { bits, sources } => Content::Estimate(bits, sources.iter().collect()),
     };
     packets(compound).map(contents).collect()
 }

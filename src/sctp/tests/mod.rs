@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use made::*;
 
-use super::{Filter, Filtered, Limits, Violation};
+use super::{ChannelLimits, Filter, Filtered, Violation};
 use crate::name::Role;
 use crate::reason::DropReason;
 
@@ -38,13 +38,13 @@ struct Bed {
 impl Bed {
     /// No association yet.
     fn new() -> Self {
-        let limits = Limits { message: LONGEST, rates: None };
+        let limits = ChannelLimits { message: LONGEST, rates: None };
         Self { filter: Filter::new(Some(limits)), now: Instant::now(), tsn: THEIR_TSN }
     }
 
     /// With the rates of a role.
     fn of(role: Role) -> Self {
-        Self { filter: Filter::new(Some(Limits::of(role, LONGEST))), ..Self::new() }
+        Self { filter: Filter::new(Some(ChannelLimits::of(role, LONGEST))), ..Self::new() }
     }
 
     /// An established association; the relay answered the client's INIT.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::state::Engine;
-use crate::demux::{Demultiplexed, Event as DemuxEvent};
+use crate::demux::{Demultiplexed, DemuxEvent};
 use crate::five_tuple::FiveTuple;
 use crate::reason::{DropReason, EndReason};
 use crate::session::pending_sessions::Found;

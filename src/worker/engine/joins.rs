@@ -11,14 +11,14 @@ use crate::dtls::SrtpProfiles;
 use crate::five_tuple::FiveTuple;
 use crate::metrics::Phase;
 use crate::name::Role;
-use crate::peer::Event;
+use crate::peer::PeerEvent;
 use crate::reason::EndReason;
 use crate::session::pending_sessions::PendingSession;
 use crate::srtp::{Keys, Opener, Sealer, SrtpProfile};
 use crate::stream::Departure;
 use crate::worker::message::Message;
 use crate::worker::sessions::session::{Session, State};
-use crate::worker::sessions::setup::Entered;
+use crate::worker::sessions::setup::ConnectedRole;
 
 impl Engine {
     /// A session's first check arrived here: the session is this worker's from now on.
@@ -81,13 +81,13 @@ impl Engine {
             session.take_transmits(key, &mut self.demux, &mut self.transmits, now);
             let Some(event) = session.poll_event() else { break };
             match event {
-                Event::Connected(keys) => self.on_connected(key, &keys, now),
-                Event::Rtcp(compound) => self.on_feedback(key, &compound, now),
-                Event::ChannelOpened(channel) => session.on_channel(channel, &mut self.mailbox, now),
-                Event::ChannelMessage(label, message) => self.on_channel_message(key, label, message),
-                Event::Closed => return self.end(key, EndReason::Closed, now),
-                Event::Misused(violation) => return self.fail(key, violation.to_string(), EndReason::Misused, now),
-                Event::Failed(why) => return self.fail(key, why, EndReason::Failed, now),
+                PeerEvent::Connected(keys) => self.on_connected(key, &keys, now),
+                PeerEvent::Rtcp(compound) => self.on_feedback(key, &compound, now),
+                PeerEvent::ChannelOpened(channel) => session.on_channel(channel, &mut self.mailbox, now),
+                PeerEvent::ChannelMessage(label, message) => self.on_channel_message(key, label, message),
+                PeerEvent::Closed => return self.end(key, EndReason::Closed, now),
+                PeerEvent::Misused(violation) => return self.fail(key, violation.to_string(), EndReason::Misused, now),
+                PeerEvent::Failed(why) => return self.fail(key, why, EndReason::Failed, now),
             }
         }
         self.timers.set(key, self.sessions.poll_timeout(key));
@@ -178,8 +178,8 @@ impl Engine {
         let Some(session) = self.sessions.session_mut(key) else { return };
         let Some(entered) = session.connect(self.demux.path(key), keys, &self.shared.metrics, now) else { return };
         match entered {
-            Entered::Publisher(announcement) => self.publish(key, announcement, Opener::new(&keys.remote), now),
-            Entered::Viewer => self.watch(key, Sealer::new(&keys.local), now),
+            ConnectedRole::Publisher(announcement) => self.publish(key, announcement, Opener::new(&keys.remote), now),
+            ConnectedRole::Viewer => self.watch(key, Sealer::new(&keys.local), now),
         }
         self.report(key, now);
     }

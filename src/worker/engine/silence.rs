@@ -4,7 +4,7 @@ use super::state::Engine;
 use crate::demux::Key;
 use crate::name::StreamName;
 use crate::reason::DropReason;
-use crate::session::Event;
+use crate::session::NodeEvent;
 use crate::stream::Absence;
 use crate::worker::presence::SILENCE;
 use std::time::Instant;
@@ -32,7 +32,7 @@ impl Engine {
         let Some(publisher) = self.sessions.publisher_mut(key) else { return };
         if publisher.check_loss(heard, &mut self.mailbox, now) {
             let stream = publisher.stream.clone();
-            self.shared.events.send(Event::Unpublished { stream, absence: Absence::Lost });
+            self.shared.events.send(NodeEvent::Unpublished { stream, absence: Absence::Lost });
             self.demux.report_when_heard(key);
         }
     }
@@ -43,7 +43,7 @@ impl Engine {
         let stream = session.stream.clone();
         if let Some(publisher) = session.state.publisher_mut() {
             if publisher.end_loss(&mut self.mailbox, now) {
-                self.shared.events.send(Event::Published { stream });
+                self.shared.events.send(NodeEvent::Published { stream });
                 self.timers.set(key, session.poll_timeout());
             }
             return;

@@ -7,10 +7,11 @@
 
 use super::state::Engine;
 use crate::demux::Key;
-use crate::metrics::{Label as _, Takeover as By};
+use crate::label::Label as _;
+use crate::metrics::Takeover as By;
 use crate::name::SessionId;
 use crate::reason::EndReason;
-use crate::session::Event;
+use crate::session::NodeEvent;
 use crate::stream::{Live, Takeover};
 use crate::worker::message::{Message, Subscribed};
 use std::time::Instant;
@@ -23,7 +24,7 @@ impl Engine {
         publisher.subscribers = workers;
         let stream = publisher.stream.clone();
         self.publisher_by_stream.insert(stream.clone(), key);
-        self.shared.events.send(Event::Published { stream: stream.clone() });
+        self.shared.events.send(NodeEvent::Published { stream: stream.clone() });
         let subscribed = Subscribed { was_standby, ..publisher.snapshot(self.id) };
         publisher.send_subscribed(&mut self.mailbox, &subscribed);
         if was_standby || replaced.is_some() || stood_down.is_some() {

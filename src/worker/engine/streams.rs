@@ -10,7 +10,7 @@ use crate::forward::codec::Kind;
 use crate::name::StreamName;
 use crate::reason::EndReason;
 use crate::rtcp::SenderClock;
-use crate::session::Event;
+use crate::session::NodeEvent;
 use crate::srtp::{Opener, Sealer};
 use crate::stream::{Absence, Announcement, Entrance};
 use crate::worker::message::{Message, Subscribed};
@@ -43,7 +43,7 @@ impl Engine {
         let Publisher { stream, publication, subscribers, .. } = publisher;
         let absence = Absence::from(reason);
         publication.leave(absence, now);
-        self.shared.events.send(Event::Unpublished { stream: stream.clone(), absence });
+        self.shared.events.send(NodeEvent::Unpublished { stream: stream.clone(), absence });
         for worker in subscribers {
             self.mailbox.send_command(worker, Message::Unpublished { stream: stream.clone(), epoch });
         }

@@ -14,7 +14,7 @@ const BLOCKED_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How serving the viewers ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
+pub(crate) enum ServeOutcome {
     /// Every viewer has every packet.
     Idle,
     /// The time was up before every viewer was served.
@@ -32,7 +32,7 @@ impl Engine {
         outbox: &mut impl Outbox,
         budget: Duration,
         mut clock: impl FnMut() -> Instant,
-    ) -> Progress {
+    ) -> ServeOutcome {
         // 1. Push what publishers sent, once to each worker with viewers; before that, commands that found an inbox
         //    full.
         self.mailbox.retry_commands();
@@ -55,14 +55,19 @@ impl Engine {
 
     /// Sends what waits: small datagrams first, then answers to NACKs, then media, viewer by viewer, until `budget` is
     /// used up. `clock` returns the current time.
-    fn serve(&mut self, outbox: &mut impl Outbox, budget: Duration, mut clock: impl FnMut() -> Instant) -> Progress {
+    fn serve(
+        &mut self,
+        outbox: &mut impl Outbox,
+        budget: Duration,
+        mut clock: impl FnMut() -> Instant,
+    ) -> ServeOutcome {
         let started = clock();
         let progress = self.serve_until(outbox, started + budget, started, &mut clock);
         self.counters.add_batch(self.batch.take_tally());
         self.counters.drops(DropReason::SocketFull, self.transmits.take_lost());
         self.counters.drops(DropReason::InboxFull, self.mailbox.take_lost());
         self.counters.flush();
-        self.blocked_until = (progress == Progress::Blocked).then(|| clock() + BLOCKED_INTERVAL);
+        self.blocked_until = (progress == ServeOutcome::Blocked).then(|| clock() + BLOCKED_INTERVAL);
         progress
     }
 
@@ -72,12 +77,12 @@ impl Engine {
         until: Instant,
         mut now: Instant,
         clock: &mut impl FnMut() -> Instant,
-    ) -> Progress {
+    ) -> ServeOutcome {
         if self.batch.is_blocked() && !self.batch.retry(outbox, now) {
-            return Progress::Blocked;
+            return ServeOutcome::Blocked;
         }
         if !self.transmits.send(outbox) {
-            return Progress::Blocked;
+            return ServeOutcome::Blocked;
         }
         for key in std::mem::take(&mut self.pending_nacks) {
             self.guard(key, now, |engine| engine.answer_nacks(key, outbox, now));
@@ -85,25 +90,25 @@ impl Engine {
         while let Some(key) = self.feeds.next_viewer() {
             self.guard(key, now, |engine| engine.serve_viewer(key, outbox, now));
             if self.batch.is_blocked() {
-                return Progress::Blocked;
+                return ServeOutcome::Blocked;
             }
             now = clock();
             if now >= until && self.feeds.is_ready() {
-                return Progress::More;
+                return ServeOutcome::More;
             }
         }
         // Replays come last, so that live viewers do not wait for them.
         while let Some(key) = self.due_viewers.pop() {
             self.guard(key, now, |engine| engine.serve_viewer(key, outbox, now));
             if self.batch.is_blocked() {
-                return Progress::Blocked;
+                return ServeOutcome::Blocked;
             }
             now = clock();
             if now >= until && !self.due_viewers.is_empty() {
-                return Progress::More;
+                return ServeOutcome::More;
             }
         }
-        Progress::Idle
+        ServeOutcome::Idle
     }
 
     /// Does what is due.

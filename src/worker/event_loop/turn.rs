@@ -17,7 +17,7 @@ use crate::reason::EndReason;
 use crate::session::assignment::Awake;
 use crate::stream::{Inbox, Sender, WorkerId, inbox};
 use crate::worker::config::{Config, ConfigError};
-use crate::worker::engine::{state::Engine, turn::Progress};
+use crate::worker::engine::{state::Engine, turn::ServeOutcome};
 use crate::worker::message::Message;
 use crate::worker::net::kernel_drops::SocketDrops;
 use crate::worker::net::socket::{BindError, Socket, bind};
@@ -177,12 +177,12 @@ impl EventLoop {
             }
             // 4. Sleep only when nothing waits. A blocked socket is waited for, not asked again and again; a worker
             // that has just got the message to stop would never be woken.
-            let goes_on = more || progress == Progress::More || self.engine.is_stopped();
+            let goes_on = more || progress == ServeOutcome::More || self.engine.is_stopped();
             let now = Instant::now();
             let spent = now.saturating_duration_since(awake);
             self.busy.inc_by(spent.as_secs_f64());
             self.awake.add(spent, self.engine.load(), now);
-            readable = self.sleep(&mut events, goes_on, progress == Progress::Blocked);
+            readable = self.sleep(&mut events, goes_on, progress == ServeOutcome::Blocked);
             awake = Instant::now();
         }
         self.engine.heartbeat.sleep();
@@ -248,7 +248,7 @@ fn watch(poll: &Poll, socket: &mut Socket, room: bool) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::five_tuple::{FiveTuple, Protocol};
-    use crate::worker::net::batch::{Outbox as _, Sent};
+    use crate::worker::net::batch::{Outbox as _, SendOutcome};
 
     #[test]
     fn what_stands_behind_empty_datagrams_is_received_without_another_wake() {
@@ -273,7 +273,7 @@ mod tests {
         poll.registry().register(socket.source(), SOCKET, Interest::READABLE).unwrap();
         let mut events = Events::with_capacity(4);
         let mut wakes = |poll: &mut Poll, socket: &mut Socket, patience| {
-            assert_eq!(socket.send(&path, b"gone", None), Sent::Done);
+            assert_eq!(socket.send(&path, b"gone", None), SendOutcome::Done);
             other.recv(&mut [0; 8]).unwrap();
             poll.poll(&mut events, Some(patience)).unwrap();
             !events.is_empty()

@@ -11,14 +11,14 @@ use crate::five_tuple::FiveTuple;
 /// Where runs go: the socket, or a test.
 pub trait Outbox {
     /// Hands `contents` to the kernel, cut into datagrams of `segment` bytes where that is given.
-    fn send(&mut self, path: &FiveTuple, contents: &[u8], segment: Option<usize>) -> Sent;
+    fn send(&mut self, path: &FiveTuple, contents: &[u8], segment: Option<usize>) -> SendOutcome;
     /// How many segments one run may have; 1 where there is no GSO.
     fn max_segments(&self) -> usize;
 }
 
 /// What became of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent {
+pub enum SendOutcome {
     /// The kernel has it.
     Done,
     /// The kernel's buffer is full; the poll reports when it has room.
@@ -54,12 +54,12 @@ pub struct Batch {
     /// Length of the run's first packet; 0 when the run is empty.
     segment: usize,
     packets: usize,
-    refused: Vec<Refused>,
-    tally: Tally,
+    refused: Vec<RefusedRun>,
+    tally: SendCounts,
 }
 
 #[derive(Debug)]
-struct Refused {
+struct RefusedRun {
     path: FiveTuple,
     contents: Vec<u8>,
     segment: Option<usize>,
@@ -68,7 +68,7 @@ struct Refused {
 
 /// What happened since the tally was last taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub(crate) struct SendCounts {
     /// Runs that the kernel took.
     pub(crate) runs: u64,
     /// Packets that the kernel took.
@@ -93,7 +93,7 @@ impl Default for Batch {
             segment: 0,
             packets: 0,
             refused: Vec::new(),
-            tally: Tally::default(),
+            tally: SendCounts::default(),
         }
     }
 }
@@ -142,9 +142,11 @@ impl Batch {
         let (Some(path), true) = (self.path, packets > 0) else { return };
         let segment = (packets > 1).then_some(self.segment);
         let contents = &self.arena[range];
-        let sent = if self.refused.is_empty() { outbox.send(&path, contents, segment) } else { Sent::Blocked };
+        let sent = if self.refused.is_empty() { outbox.send(&path, contents, segment) } else { SendOutcome::Blocked };
         match sent {
-            Sent::Blocked => self.refused.push(Refused { path, contents: contents.to_vec(), segment, since: now }),
+            SendOutcome::Blocked => {
+                self.refused.push(RefusedRun { path, contents: contents.to_vec(), segment, since: now })
+            }
             sent => self.tally.count(sent, packets, contents.len()),
         }
     }
@@ -170,7 +172,7 @@ impl Batch {
                 continue;
             }
             match outbox.send(&run.path, &run.contents, run.segment) {
-                Sent::Blocked => {
+                SendOutcome::Blocked => {
                     self.refused.push(run);
                     self.refused.extend(waiting);
                     return false;
@@ -182,22 +184,22 @@ impl Batch {
     }
 
     /// Takes the counts since the last call.
-    pub(crate) fn take_tally(&mut self) -> Tally {
+    pub(crate) fn take_tally(&mut self) -> SendCounts {
         std::mem::take(&mut self.tally)
     }
 }
 
-impl Tally {
-    fn count(&mut self, sent: Sent, packets: usize, bytes: usize) {
+impl SendCounts {
+    fn count(&mut self, sent: SendOutcome, packets: usize, bytes: usize) {
         let packets = packets as u64;
         match sent {
-            Sent::Done => {
+            SendOutcome::Done => {
                 self.runs += 1;
                 self.packets += packets;
                 self.bytes += bytes as u64;
             }
-            Sent::TooLong => self.too_long += packets,
-            Sent::Failed | Sent::Blocked => self.failed += packets,
+            SendOutcome::TooLong => self.too_long += packets,
+            SendOutcome::Failed | SendOutcome::Blocked => self.failed += packets,
         }
     }
 }
@@ -214,12 +216,12 @@ mod tests {
     }
 
     impl Outbox for Recorder {
-        fn send(&mut self, _path: &FiveTuple, contents: &[u8], segment: Option<usize>) -> Sent {
+        fn send(&mut self, _path: &FiveTuple, contents: &[u8], segment: Option<usize>) -> SendOutcome {
             if self.blocked {
-                return Sent::Blocked;
+                return SendOutcome::Blocked;
             }
             self.runs.push((contents.to_vec(), segment));
-            Sent::Done
+            SendOutcome::Done
         }
 
         fn max_segments(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::batch::{Outbox, Sent};
+use super::batch::{Outbox, SendOutcome};
 use crate::five_tuple::FiveTuple;
 
 /// Datagrams that wait; further ones are lost, as on the network, and counted.
@@ -28,7 +28,7 @@ impl SmallDatagrams {
     /// Sends what waits; false if the socket took only a part.
     pub(crate) fn send(&mut self, outbox: &mut impl Outbox) -> bool {
         while let Some((path, datagram)) = self.waiting.front() {
-            if outbox.send(path, datagram, None) == Sent::Blocked {
+            if outbox.send(path, datagram, None) == SendOutcome::Blocked {
                 return false;
             }
             self.waiting.pop_front();

@@ -12,7 +12,7 @@ use mio::net::UdpSocket;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol as Ip, Socket as RawSocket, Type};
 
-use super::batch::{Outbox, Sent};
+use super::batch::{Outbox, SendOutcome};
 #[cfg(target_os = "linux")]
 use super::reuseport_bpf;
 use super::reuseport_bpf::Secret;
@@ -198,7 +198,7 @@ impl Socket {
 }
 
 impl Outbox for Socket {
-    fn send(&mut self, path: &FiveTuple, contents: &[u8], segment: Option<usize>) -> Sent {
+    fn send(&mut self, path: &FiveTuple, contents: &[u8], segment: Option<usize>) -> SendOutcome {
         let source = path.local.ip();
         let known = source != IpAddr::V6(Ipv6Addr::UNSPECIFIED) && !source.is_unspecified();
         let transmit = Transmit {
@@ -209,27 +209,27 @@ impl Outbox for Socket {
             src_ip: known.then(|| self.outward(source)),
         };
         let error = match self.socket.try_io(|| self.state.try_send(UdpSockRef::from(&self.socket), &transmit)) {
-            Ok(()) => return Sent::Done,
+            Ok(()) => return SendOutcome::Done,
             Err(error) => error,
         };
         if error.kind() == io::ErrorKind::WouldBlock {
-            return Sent::Blocked;
+            return SendOutcome::Blocked;
         }
         if let Some(segment) = segment {
             // An error of a run may be GSO's fault: the packets go out one by one.
             self.gso_fallbacks += 1;
             self.gso_off_since.get_or_insert_with(Instant::now);
-            let mut worst = Sent::Done;
+            let mut worst = SendOutcome::Done;
             for packet in contents.chunks(segment) {
                 match self.send(path, packet, None) {
-                    Sent::Done => {}
+                    SendOutcome::Done => {}
                     failed => worst = failed,
                 }
             }
             // A run cannot be taken back in half: what the kernel refused is lost like a packet on the network.
-            return if worst == Sent::Blocked { Sent::Failed } else { worst };
+            return if worst == SendOutcome::Blocked { SendOutcome::Failed } else { worst };
         }
-        if quinn_udp::is_msg_size_err(&error) { Sent::TooLong } else { Sent::Failed }
+        if quinn_udp::is_msg_size_err(&error) { SendOutcome::TooLong } else { SendOutcome::Failed }
     }
 
     fn max_segments(&self) -> usize {

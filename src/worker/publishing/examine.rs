@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::lint::Problem;
+use super::lint::TrackProblem;
 use super::publisher::Publisher;
 use super::track::Track;
 use crate::forward::SetsSource;
@@ -17,25 +17,25 @@ impl Track {
         self.assembler.as_ref()?.sets_source()
     }
 
-    fn problems(&self, now: Instant) -> Vec<Problem> {
+    fn problems(&self, now: Instant) -> Vec<TrackProblem> {
         let sets = match self.sets_source() {
-            Some(SetsSource::Added) => Some(Problem::SetsAdded),
-            Some(SetsSource::Missing) => Some(Problem::SetsMissing),
-            Some(SetsSource::InBand) | None => self.keyframes.lacks_header().then_some(Problem::HeaderMissing),
+            Some(SetsSource::Added) => Some(TrackProblem::SetsAdded),
+            Some(SetsSource::Missing) => Some(TrackProblem::SetsMissing),
+            Some(SetsSource::InBand) | None => self.keyframes.lacks_header().then_some(TrackProblem::HeaderMissing),
         };
         let is_long = |since: Instant| now.saturating_duration_since(since) >= WITHOUT_KEYFRAME;
-        let keyframe = self.intake.newest_keyframe();
+        let keyframe = self.meter.newest_keyframe();
         let since = keyframe.or(self.lint.began).filter(|since| is_long(*since));
         let keyframes = match since {
-            Some(_) if self.keyframes.refreshes() => Some(Problem::IntraRefresh),
-            Some(_) if keyframe.is_none() && sets.is_none() => Some(Problem::NoKeyframe),
+            Some(_) if self.keyframes.refreshes() => Some(TrackProblem::IntraRefresh),
+            Some(_) if keyframe.is_none() && sets.is_none() => Some(TrackProblem::NoKeyframe),
             // A publisher that answers keyframe requests, or may answer, sends one to each viewer that joins.
             Some(_)
                 if keyframe.is_some()
                     && self.keyframe_responsive == Some(false)
                     && self.history.cached_frames().is_none() =>
             {
-                Some(Problem::KeyframesFarApart)
+                Some(TrackProblem::KeyframesFarApart)
             }
             _ => None,
         };

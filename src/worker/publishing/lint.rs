@@ -4,7 +4,7 @@ use std::time::Instant;
 
 /// What is wrong with one track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Problem {
+pub(crate) enum TrackProblem {
     SetsAdded,
     SetsMissing,
     HeaderMissing,
@@ -17,14 +17,14 @@ pub(crate) enum Problem {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lint {
     /// The current problems.
-    pub(super) found: Vec<Problem>,
+    pub(super) found: Vec<TrackProblem>,
     /// The problems that have been logged.
-    pub(super) logged: Vec<Problem>,
+    pub(super) logged: Vec<TrackProblem>,
     /// When its first packet arrived.
     pub(crate) began: Option<Instant>,
 }
 
-impl Problem {
+impl TrackProblem {
     pub(super) fn line(self) -> &'static str {
         match self {
             Self::SetsAdded => {

@@ -217,9 +217,9 @@ impl Publisher {
         };
         let own = redundancy.map_or(payload, |redundancy| redundancy.own(payload));
         let (part, keyframe) = track.keyframes.read(opened.timestamp, own);
-        track.intake.on_packet(datagram.len(), opened.timestamp);
+        track.meter.on_packet(datagram.len(), opened.timestamp);
         if keyframe && track.kind == Kind::Video {
-            track.intake.on_keyframe(received);
+            track.meter.on_keyframe(received);
             if track.gate.satisfied(received) {
                 track.keyframe_responsive = Some(true);
                 self.keyframe_responses.push(KeyframeResponsive { kind: track.kind, keyframe_responsive: true });

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::publisher::Publisher;
-use super::sources::{Admitted, Retired};
+use super::sources::{Admitted, RetiredSource};
 use crate::forward::codec::{Descriptor, Part};
 use crate::forward::{HeaderExtensions, LayerId, Packet, PersistentExtensions, epoch};
 use crate::reason::DropReason;
@@ -119,7 +119,7 @@ impl Publisher {
             // Packets that the assembler added have shifted the indices of the others.
             let is_renumbered = track.assembler.as_ref().is_some_and(|assembler| assembler.has_added());
             if let Some(arrived) = arrived.filter(|_| before != ssrc) {
-                track.sources.retired.push_back(Retired {
+                track.sources.retired.push_back(RetiredSource {
                     ssrc: before,
                     rtx_ssrc: track.rtx_ssrc,
                     number: track.number,
@@ -136,7 +136,7 @@ impl Publisher {
         let track = &mut self.tracks[place];
         track.rtx_ssrc = None;
         track.clear_waiting();
-        track.intake.restart();
+        track.meter.restart();
         track.persistent_extensions = PersistentExtensions::new(track.format.clock_rate);
         self.reception.add_source(ssrc, track.format.clock_rate, track.nack);
     }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::srtp::Opened;
-use crate::srtp::index::Received;
+use crate::srtp::index::ReceivedIndices;
 
 /// Changes of a track's source within [`CHANGES_WITHIN`].
 const MAX_CHANGES: usize = 10;
@@ -46,9 +46,9 @@ impl LogThrottle {
 
 /// The sources of one track besides the active one.
 #[derive(Default)]
-pub(crate) struct Sources {
+pub(crate) struct TrackSources {
     /// Sources retired within the last second, oldest first: at most [`MAX_CHANGES`].
-    pub(super) retired: VecDeque<Retired>,
+    pub(super) retired: VecDeque<RetiredSource>,
     /// The newest packets of an inactive source.
     pub(super) lead: Lead,
     /// When the source changed, within the last second.
@@ -56,7 +56,7 @@ pub(crate) struct Sources {
 }
 
 /// A source that was active until less than a second ago.
-pub(super) struct Retired {
+pub(super) struct RetiredSource {
     pub(super) ssrc: u32,
     pub(super) rtx_ssrc: Option<u32>,
     /// Its number among the track's sources.
@@ -64,7 +64,7 @@ pub(super) struct Retired {
     pub(super) payload_type: u8,
     /// Its late packets can fill gaps in the history.
     pub(super) fills_gaps: bool,
-    pub(super) arrived: Received,
+    pub(super) arrived: ReceivedIndices,
     pub(super) until: Instant,
 }
 
@@ -76,7 +76,7 @@ pub(super) struct Lead {
     pub(super) packets: VecDeque<(Vec<u8>, Opened, Instant)>,
 }
 
-impl Sources {
+impl TrackSources {
     /// True if the source may change once more within this second.
     pub(super) fn may_change(&mut self, now: Instant) -> bool {
         let is_over = |changed: &mut Instant| now.saturating_duration_since(*changed) >= CHANGES_WITHIN;
@@ -85,7 +85,11 @@ impl Sources {
     }
 
     /// The retired source that `is_it` accepts.
-    pub(super) fn retired(&mut self, is_it: impl Fn(&Retired) -> bool, now: Instant) -> Option<&mut Retired> {
+    pub(super) fn retired(
+        &mut self,
+        is_it: impl Fn(&RetiredSource) -> bool,
+        now: Instant,
+    ) -> Option<&mut RetiredSource> {
         while self.retired.pop_front_if(|retired| retired.until <= now).is_some() {}
         self.retired.iter_mut().find(|retired| is_it(retired))
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::lint::Lint;
-use super::sources::Sources;
+use super::sources::TrackSources;
 use crate::forward::codec::{Codec, Format, KeyframeFinder, Kind, ParameterSets};
 use crate::forward::{
     Epoch, History, HistoryLimits, KeyframeAssembler, KeyframeGate, Packet, PersistentExtensions, PlayoutDelay,
@@ -12,8 +12,8 @@ use crate::forward::{
 };
 use crate::reason::DropReason;
 use crate::sdp::Payload;
-use crate::srtp::index::Received;
-use crate::worker::stats::meter::Intake;
+use crate::srtp::index::ReceivedIndices;
+use crate::worker::stats::meter::TrackMeter;
 
 /// One published medium.
 pub(crate) struct Track {
@@ -34,7 +34,7 @@ pub(crate) struct Track {
     pub(crate) rtx_ssrc: Option<u32>,
     /// How many sources it had before this one.
     pub(crate) number: u32,
-    pub(crate) sources: Sources,
+    pub(crate) sources: TrackSources,
     /// Packets of earlier sources that never arrived.
     pub(crate) lost_before: u64,
     /// Packets of earlier sources that arrived as retransmissions or copies.
@@ -43,7 +43,7 @@ pub(crate) struct Track {
     pub(crate) announce: bool,
     pub(crate) nack: bool,
     /// Which indices have arrived, directly or as retransmissions, so that a packet counts once.
-    pub(crate) arrived: Option<Received>,
+    pub(crate) arrived: Option<ReceivedIndices>,
     pub(crate) keyframes: KeyframeFinder,
     /// Extension values that hold until a packet changes them.
     pub(crate) persistent_extensions: PersistentExtensions,
@@ -52,7 +52,7 @@ pub(crate) struct Track {
     pub(crate) gate: KeyframeGate,
     /// Whether keyframe requests are answered; `None` until one has been sent.
     pub(crate) keyframe_responsive: Option<bool>,
-    pub(crate) intake: Intake,
+    pub(crate) meter: TrackMeter,
     pub(crate) playout_delay: PlayoutDelay,
     pub(crate) delay: RepairBuffer,
     /// Only for codecs whose keyframes begin with parameter sets.
@@ -75,7 +75,7 @@ impl Track {
             ssrc: None,
             rtx_ssrc: None,
             number: 0,
-            sources: Sources::default(),
+            sources: TrackSources::default(),
             lost_before: 0,
             repaired_before: 0,
             announce: false,
@@ -87,7 +87,7 @@ impl Track {
             pending: Vec::new(),
             gate: KeyframeGate::default(),
             keyframe_responsive: (!payload.feedback.pli).then_some(false),
-            intake: Intake::default(),
+            meter: TrackMeter::default(),
             playout_delay: PlayoutDelay::default(),
             delay: RepairBuffer::default(),
             assembler: assembler(&payload.format),
@@ -102,7 +102,7 @@ impl Track {
     pub(super) fn accept(&mut self, index: u64, received: Instant) -> Result<(), DropReason> {
         match &mut self.arrived {
             None => {
-                self.arrived = Some(Received::begin(index));
+                self.arrived = Some(ReceivedIndices::begin(index));
                 self.lint.began.get_or_insert(received);
             }
             Some(arrived) if arrived.admit(index as u16) == Some(index) => arrived.accept(index),

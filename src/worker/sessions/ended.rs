@@ -4,13 +4,14 @@
 use std::time::{Duration, Instant};
 
 use super::session::{Session, State};
-use crate::demux::Facts as DemuxFacts;
-use crate::metrics::{Label as _, SessionState};
+use crate::demux::DemuxFacts;
+use crate::label::Label as _;
+use crate::metrics::SessionState;
 use crate::name::Role;
 use crate::reason::EndReason;
 use crate::session::pending_sessions::PendingSession;
 use crate::session::unreached::{Progress, Unreached};
-use crate::session::{Event, SessionRecord};
+use crate::session::{NodeEvent, SessionRecord};
 use crate::worker::shared::Shared;
 
 impl Session {
@@ -34,7 +35,7 @@ impl Session {
             shared.metrics.fast_start_bytes.set(shared.cache_budget.total() as i64);
         }
         shared.pending_sessions.remove(&self.id);
-        shared.events.send(Event::SessionEnded { session: self.id });
+        shared.events.send(NodeEvent::SessionEnded { session: self.id });
         shared.metrics.sessions[self.role][self.state.label()].dec();
         shared.metrics.session_ends[self.role][reason].inc();
         shared.ended.keep(&self.record, reason, now);
@@ -83,7 +84,7 @@ pub(crate) fn end_waiting(waiting: &PendingSession, asked: EndReason, shared: &S
     let age = now.saturating_duration_since(record.created);
     let reason = Progress::Nothing.reason(asked, age);
     shared.ended.keep(record, reason, now);
-    shared.events.send(Event::SessionEnded { session: waiting.id });
+    shared.events.send(NodeEvent::SessionEnded { session: waiting.id });
     metrics.sessions[waiting.role][SessionState::Waiting].dec();
     metrics.session_ends[waiting.role][reason].inc();
     tracing::info!(

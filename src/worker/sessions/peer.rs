@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::session::Session;
 use crate::demux::{Demux, Key};
-use crate::peer::{Event, Peer};
+use crate::peer::{Peer, PeerEvent};
 use crate::reason::DropReason;
 use crate::worker::net::small_datagrams::SmallDatagrams;
 use crate::worker::stats::counters::Counters;
@@ -24,7 +24,7 @@ impl Session {
     }
 
     /// The peer's next event.
-    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+    pub(crate) fn poll_event(&mut self) -> Option<PeerEvent> {
         self.peer.as_mut()?.poll_event()
     }
 

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::session::{Session, State};
-use crate::demux::Facts as DemuxFacts;
+use crate::demux::DemuxFacts;
 use crate::forward::codec::Kind;
 use crate::forward::{SetsSource, TrackState};
 use crate::sdp::{Negotiated, Section};
@@ -105,11 +105,11 @@ impl Publisher {
                 profile: track.format.profile().name(),
                 size: track.size(),
                 ssrc: track.ssrc,
-                packets: track.intake.volume.packets,
-                bytes: track.intake.volume.bytes,
-                rates: track.intake.rates(now),
+                packets: track.meter.volume.packets,
+                bytes: track.meter.volume.bytes,
+                rates: track.meter.rates(now),
                 hold,
-                keyframe_interval: track.intake.keyframe_interval(now),
+                keyframe_interval: track.meter.keyframe_interval(now),
                 sets: track.sets_source().map(SetsSource::as_str),
                 lint: track.lint.lines().collect(),
                 lost_packets: track.lost_before + quality.lost,

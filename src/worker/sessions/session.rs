@@ -33,7 +33,7 @@ pub(crate) struct Session {
     pub(crate) path: Option<FiveTuple>,
     /// Set if the kernel would bring its packets to another worker.
     pub(crate) steered: Option<Steered>,
-    pub(crate) facts: Facts,
+    pub(crate) facts: SessionFacts,
     /// What HTTP shows of it.
     pub(crate) record: Arc<SessionRecord>,
     /// Its slot among the sessions that the relay accepts.
@@ -56,7 +56,7 @@ pub(crate) enum State {
 
 /// What happened to a session, for its last log line.
 #[derive(Debug)]
-pub(crate) struct Facts {
+pub(crate) struct SessionFacts {
     pub(crate) created: Instant,
     pub(crate) opened: Option<Instant>,
     pub(crate) connected: Option<Instant>,
@@ -71,7 +71,7 @@ pub(crate) struct Facts {
     pub(crate) failure: Option<String>,
 }
 
-impl Facts {
+impl SessionFacts {
     /// The facts of a session that was created at that moment.
     pub(super) fn new(created: Instant) -> Self {
         Self {

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::session::{Facts, Session, State};
+use super::session::{Session, SessionFacts, State};
 use crate::five_tuple::FiveTuple;
 use crate::ice::Admission;
 use crate::metrics::{Metrics, Phase, SessionState};
@@ -20,7 +20,7 @@ use crate::worker::viewing::viewer::Viewer;
 use crate::worker::viewing::viewer_track::FollowUp;
 
 /// The role of a session whose DTLS handshake has completed.
-pub(crate) enum Entered {
+pub(crate) enum ConnectedRole {
     /// A publisher, with its announcement.
     Publisher(Announcement),
     Viewer,
@@ -41,7 +41,7 @@ impl Session {
             state: State::Connecting(announcement),
             path: None,
             steered: None,
-            facts: Facts::new(record.created),
+            facts: SessionFacts::new(record.created),
             record,
             slot,
             share: None,
@@ -86,9 +86,9 @@ impl Session {
         keys: &Keys,
         metrics: &Metrics,
         now: Instant,
-    ) -> Option<Entered> {
+    ) -> Option<ConnectedRole> {
         let State::Connecting(announcement) = &mut self.state else { return None };
-        let entered = announcement.take().map_or(Entered::Viewer, Entered::Publisher);
+        let entered = announcement.take().map_or(ConnectedRole::Viewer, ConnectedRole::Publisher);
         self.path = path;
         self.slot.settle();
         self.facts.connected = Some(now);

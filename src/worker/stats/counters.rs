@@ -7,9 +7,10 @@ use prometheus::local::LocalHistogram;
 
 use super::sent::{NacksAnswered, Served, Volume};
 use crate::forward::codec::Kind;
-use crate::metrics::{Answer, Direction, Label, Medium, Metrics, Resend};
+use crate::label::Label;
+use crate::metrics::{Answer, Direction, Medium, Metrics, Resend};
 use crate::reason::DropReason;
-use crate::worker::net::batch::Tally;
+use crate::worker::net::batch::SendCounts;
 
 /// What happened in this turn.
 pub(crate) struct Counters {
@@ -110,7 +111,7 @@ impl Counters {
     }
 
     /// Counts what the kernel did with runs.
-    pub(crate) fn add_batch(&mut self, tally: Tally) {
+    pub(crate) fn add_batch(&mut self, tally: SendCounts) {
         self.drops(DropReason::SocketFull, tally.too_old + tally.failed);
         self.drops(DropReason::Oversized, tally.too_long);
     }

@@ -19,7 +19,7 @@ pub(crate) struct Meter {
 
 /// Counts of one published track.
 #[derive(Debug, Default)]
-pub(crate) struct Intake {
+pub(crate) struct TrackMeter {
     pub(crate) volume: Volume,
     frames: u64,
     /// RTP timestamp of the newest frame.
@@ -53,7 +53,7 @@ impl Meter {
     }
 }
 
-impl Intake {
+impl TrackMeter {
     /// Counts a packet.
     #[inline]
     pub(crate) fn on_packet(&mut self, bytes: usize, timestamp: u32) {
@@ -114,26 +114,26 @@ mod tests {
 
     #[test]
     fn a_frame_counts_once_whatever_its_packets_and_their_order() {
-        let (mut intake, now) = (Intake::default(), Instant::now());
-        intake.rates(now);
+        let (mut meter, now) = (TrackMeter::default(), Instant::now());
+        meter.rates(now);
         let start = u32::MAX - 3_000;
         for (frame, packets) in [(0u32, 3), (2, 2), (1, 2), (3, 1)] {
             for _ in 0..packets {
-                intake.on_packet(100, start.wrapping_add(frame * 3_000));
+                meter.on_packet(100, start.wrapping_add(frame * 3_000));
             }
         }
-        let rates = intake.rates(now + SECOND);
+        let rates = meter.rates(now + SECOND);
         assert_eq!((rates.packets, rates.bits, rates.frames), (8.0, 6_400.0, 3.0));
     }
 
     #[test]
     fn the_keyframe_interval_is_the_last_one_or_the_time_since_where_that_is_longer() {
-        let (mut intake, now) = (Intake::default(), Instant::now());
-        assert_eq!(intake.keyframe_interval(now), None);
-        intake.on_keyframe(now);
-        assert_eq!(intake.keyframe_interval(now + SECOND * 9), None, "one keyframe is no interval");
-        intake.on_keyframe(now + SECOND * 2);
-        assert_eq!(intake.keyframe_interval(now + SECOND * 3), Some(SECOND * 2));
-        assert_eq!(intake.keyframe_interval(now + SECOND * 7), Some(SECOND * 5));
+        let (mut meter, now) = (TrackMeter::default(), Instant::now());
+        assert_eq!(meter.keyframe_interval(now), None);
+        meter.on_keyframe(now);
+        assert_eq!(meter.keyframe_interval(now + SECOND * 9), None, "one keyframe is no interval");
+        meter.on_keyframe(now + SECOND * 2);
+        assert_eq!(meter.keyframe_interval(now + SECOND * 3), Some(SECOND * 2));
+        assert_eq!(meter.keyframe_interval(now + SECOND * 7), Some(SECOND * 5));
     }
 }

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use crate::metrics::{Direction, Label as _, Medium, StreamMetrics};
+use crate::label::Label as _;
+use crate::metrics::{Direction, Medium, StreamMetrics};
 use crate::name::Role;
 use crate::session::TrackReport;
 

@@ -13,14 +13,14 @@ const MAX_EARLY: usize = 64;
 
 /// A viewer's channels until they are open.
 #[derive(Debug, Default)]
-pub(crate) struct Channels {
+pub(crate) struct ViewerChannels {
     /// When the relay opens the channels that the viewer has not opened; `None` once it has done so, or if the viewer
     /// has no data channel section.
     pub(crate) open_at: Option<Instant>,
     early: Vec<(String, ChannelMessage)>,
 }
 
-impl Channels {
+impl ViewerChannels {
     /// The channels of a viewer that has just connected.
     pub(crate) fn new(application: bool, now: Instant) -> Self {
         Self { open_at: application.then(|| now + OWN_CHANNELS), early: Vec::new() }

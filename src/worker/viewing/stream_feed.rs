@@ -21,7 +21,7 @@ use crate::worker::message::{Message, Published, Subscribed, SubscribedTrack};
 pub(crate) struct StreamFeed {
     pub(crate) stream: StreamName,
     /// The publisher whose packets arrive now.
-    pub(crate) source: Option<Source>,
+    pub(crate) source: Option<FeedSource>,
     pub(crate) tracks: Vec<FeedTrack>,
     /// Data channels that the publisher has opened.
     pub(crate) channels: Vec<Channel>,
@@ -39,7 +39,7 @@ pub(crate) struct StreamFeed {
 
 /// The publisher that packets come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Source {
+pub(crate) struct FeedSource {
     pub(crate) worker: WorkerId,
     pub(crate) epoch: u32,
     /// It is connected but silent: see the module `publisher_loss`.
@@ -114,7 +114,7 @@ impl StreamFeed {
     }
 
     /// The publisher, while it is connected and not lost. Without one there are no replays.
-    pub(crate) fn live(&self) -> Option<Source> {
+    pub(crate) fn live(&self) -> Option<FeedSource> {
         self.source.filter(|source| !source.lost)
     }
 
@@ -168,7 +168,7 @@ impl StreamFeed {
     /// Starts a publisher: its tracks continue those of the publisher before it.
     fn start(&mut self, subscribed: Subscribed, limits: HistoryLimits) {
         let Subscribed { worker, epoch, lost, .. } = subscribed;
-        self.source = Some(Source { worker, epoch, lost });
+        self.source = Some(FeedSource { worker, epoch, lost });
         self.abandoned = None;
         self.demanded = false;
         self.channels = subscribed.channels;

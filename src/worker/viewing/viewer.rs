@@ -4,15 +4,13 @@ mod begin;
 
 use std::time::{Duration, Instant};
 
-use super::channels::Channels;
+use super::channels::ViewerChannels;
 use super::stream_feed::StreamFeed;
-use super::viewer_track::{FollowUp, Reception, ViewerTrack};
+use super::viewer_track::{FollowUp, ReceptionReport, ViewerTrack};
 use crate::forward::codec::Kind;
-use crate::forward::{
-    ExtensionIds, FirstNumbers, Get, Negotiated as OutletFormat, OutboundTrack, OutboundTrackConfig, Written,
-};
+use crate::forward::{ExtensionIds, FirstNumbers, Get, NegotiatedFormat, OutboundTrack, OutboundTrackConfig, Written};
 use crate::rtcp;
-use crate::rtcp::{Blocks, Packet, Sequences, Sources};
+use crate::rtcp::{Blocks, RtcpPacket, Sequences, SsrcList};
 use crate::sdp::{Extension, Negotiated, Payload, Section};
 use crate::srtp::Sealer;
 use crate::stream::Watch;
@@ -32,7 +30,7 @@ pub(crate) struct Viewer {
     pub(crate) watch: Watch,
     sealer: Sealer,
     pub(crate) tracks: Vec<ViewerTrack>,
-    pub(crate) channels: Channels,
+    pub(crate) channels: ViewerChannels,
     /// Pending NACKs: index of the track, and sequence number.
     pending_nacks: Vec<(usize, u16)>,
     pub(crate) next_report: Option<Instant>,
@@ -71,10 +69,10 @@ pub(crate) struct Serving {
 impl Viewer {
     /// A viewer that has just connected.
     pub(crate) fn new(watch: Watch, sealer: Sealer, negotiated: &Negotiated, cname: String, now: Instant) -> Self {
-        let channels = Channels::new(negotiated.application.is_some(), now);
+        let channels = ViewerChannels::new(negotiated.application.is_some(), now);
         let max_size = MAX_DATAGRAM - sealer.overhead();
         let sections = negotiated.sections.iter().filter(|section| !section.payloads.is_empty());
-        let format = |payload: &Payload| OutletFormat {
+        let format = |payload: &Payload| NegotiatedFormat {
             payload_type: payload.payload_type,
             format: payload.format.clone(),
             rtx_payload_type: payload.rtx_payload_type,
@@ -238,14 +236,16 @@ impl Viewer {
         self.heard = now;
         for packet in rtcp::packets(compound) {
             match packet {
-                Packet::Nack { ssrc, sequences } => self.on_nack(ssrc, sequences, &mut requests, now),
-                Packet::KeyframeRequest { sources } => requests.keyframe |= self.owns_video(sources),
-                Packet::Estimate { bits, sources } => {
+                RtcpPacket::Nack { ssrc, sequences } => self.on_nack(ssrc, sequences, &mut requests, now),
+                RtcpPacket::KeyframeRequest { sources } => requests.keyframe |= self.owns_video(sources),
+                RtcpPacket::Estimate { bits, sources } => {
                     if sources.iter().any(|ssrc| self.place(ssrc).is_some()) {
                         self.estimate = Some(bits);
                     }
                 }
-                Packet::ReceiverReport { blocks } | Packet::SenderReport { blocks, .. } => self.on_report(blocks, now),
+                RtcpPacket::ReceiverReport { blocks } | RtcpPacket::SenderReport { blocks, .. } => {
+                    self.on_report(blocks, now)
+                }
             }
         }
         requests
@@ -267,14 +267,14 @@ impl Viewer {
         for block in blocks.iter() {
             let Some(place) = self.place(block.ssrc) else { continue };
             let viewer_track = &mut self.tracks[place];
-            viewer_track.heard = Some(Reception { lost: block.total_lost.into(), jitter: block.jitter });
+            viewer_track.heard = Some(ReceptionReport { lost: block.total_lost.into(), jitter: block.jitter });
             if let Some(trip) = viewer_track.round_trip.measure(block.last_sr, block.delay, now) {
                 viewer_track.set_rtt(trip);
             }
         }
     }
 
-    fn owns_video(&self, sources: Sources<'_>) -> bool {
+    fn owns_video(&self, sources: SsrcList<'_>) -> bool {
         let is_video = |ssrc| self.place(ssrc).is_some_and(|place| self.tracks[place].kind == Kind::Video);
         sources.iter().any(is_video)
     }

@@ -56,7 +56,7 @@ pub(crate) struct ViewerTrack {
     pub(crate) sent: Volume,
     pub(crate) meter: Meter,
     /// The viewer's newest report about its reception.
-    pub(crate) heard: Option<Reception>,
+    pub(crate) heard: Option<ReceptionReport>,
     pub(crate) round_trip: RoundTrip,
     /// The viewer's round-trip time.
     rtt: Option<Duration>,
@@ -72,14 +72,14 @@ pub(crate) struct ViewerTrack {
 
 /// How a viewer receives, as its receiver reports say (RFC 3550 6.4.1).
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reception {
+pub(crate) struct ReceptionReport {
     /// Packets that it did not receive.
     pub(crate) lost: u64,
     /// In ticks of the codec.
     pub(crate) jitter: u32,
 }
 
-impl Reception {
+impl ReceptionReport {
     /// How unevenly packets arrive, on this clock.
     pub(crate) fn jitter(&self, clock_rate: u32) -> Duration {
         Duration::from_secs(1).mul_f64(f64::from(self.jitter) / f64::from(clock_rate.max(1)))

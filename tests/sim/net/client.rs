@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use sluice::name::SessionId;
 use sluice::peer::client::{Client, Track};
-use sluice::peer::{Channel, ChannelMessage, Event};
+use sluice::peer::{Channel, ChannelMessage, PeerEvent};
 use sluice::rtcp::Compound;
 use sluice::srtp::{Opener, Sealer, SrtpProfile};
 
@@ -119,15 +119,17 @@ impl NetClient {
     pub(super) fn take_events(&mut self) {
         while let Some(event) = self.peer.poll_event() {
             match event {
-                Event::Connected(keys) => {
+                PeerEvent::Connected(keys) => {
                     self.profile = Some(keys.local.profile);
                     self.opener = Some(Opener::new(&keys.remote));
                     self.sealer = Some(Sealer::new(&keys.local));
                 }
-                Event::Rtcp(mut compound) => self.rtcp.push(rtcp::packet::unmarshal(&mut compound).unwrap_or_default()),
-                Event::ChannelOpened(channel) => self.channels.push(channel),
-                Event::ChannelMessage(label, message) => self.messages.push((label, message)),
-                Event::Closed | Event::Failed(_) | Event::Misused(_) => self.closed = true,
+                PeerEvent::Rtcp(mut compound) => {
+                    self.rtcp.push(rtcp::packet::unmarshal(&mut compound).unwrap_or_default())
+                }
+                PeerEvent::ChannelOpened(channel) => self.channels.push(channel),
+                PeerEvent::ChannelMessage(label, message) => self.messages.push((label, message)),
+                PeerEvent::Closed | PeerEvent::Failed(_) | PeerEvent::Misused(_) => self.closed = true,
             }
         }
     }

@@ -122,7 +122,7 @@ impl Net {
             offer: peer.offer().to_owned(),
             http_local: Some(RELAY.ip()),
             http_remote: address.ip(),
-            source: sluice::session::Source::Direct,
+            source: sluice::session::ClientSource::Direct,
             user_agent: None,
             credential: Credential::ANONYMOUS,
             standby: false,

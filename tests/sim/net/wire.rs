@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 
 use sluice::five_tuple::FiveTuple;
-use sluice::worker::{Outbox, Sent};
+use sluice::worker::{Outbox, SendOutcome};
 
 use super::lane::is_rtp;
 
@@ -37,7 +37,7 @@ impl Wire {
 }
 
 impl Outbox for Wire {
-    fn send(&mut self, path: &FiveTuple, contents: &[u8], segment: Option<usize>) -> Sent {
+    fn send(&mut self, path: &FiveTuple, contents: &[u8], segment: Option<usize>) -> SendOutcome {
         self.runs += 1;
         for datagram in contents.chunks(segment.unwrap_or(contents.len())) {
             if is_rtp(datagram) {
@@ -45,7 +45,7 @@ impl Outbox for Wire {
             }
             self.sent.push_back((path.remote, datagram.to_vec()));
         }
-        Sent::Done
+        SendOutcome::Done
     }
 
     fn max_segments(&self) -> usize {

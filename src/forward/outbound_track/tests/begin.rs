@@ -67,7 +67,7 @@ fn takes_the_payload_type_that_fits_best() {
         parameters: format!("packetization-mode=1;profile-level-id={level_id}"),
         ..format(Kind::Video)
     };
-    let offered = |payload_type, level_id| Negotiated {
+    let offered = |payload_type, level_id| NegotiatedFormat {
         payload_type,
         format: h264(level_id),
         rtx_payload_type: None,

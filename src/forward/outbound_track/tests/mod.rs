@@ -50,7 +50,7 @@ fn config(kind: Kind, rtx: bool) -> OutboundTrackConfig {
         ssrc: SSRC,
         rtx_ssrc: rtx.then_some(RTX_SSRC),
         extensions: ExtensionIds { playout_delay: Some(5), ..Default::default() },
-        formats: vec![Negotiated {
+        formats: vec![NegotiatedFormat {
             payload_type: VIEWER,
             format: format(kind),
             rtx_payload_type,
