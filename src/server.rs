@@ -153,16 +153,8 @@ impl Server {
         Arc::clone(&self.node)
     }
 
-    /// Serves until `stop` completes, then ends every session and returns.
-    ///
-    /// # Errors
-    /// When the runtime cannot take the listeners.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        self.run_and_drain(std::future::pending(), stop).await
-    }
-
-    /// The same, but once `drain` completes no new session is accepted, and the relay also ends when the last session
-    /// has ended or [`worker::Config::drain`] is over.
+    /// Serves until `at_once` completes, then ends every session and returns. Once `drain` completes no new session is
+    /// accepted, and the relay also ends when the last session has ended or [`worker::Config::drain`] is over.
     ///
     /// # Errors
     /// When the runtime cannot take the listeners, or [`StuckWorker`] when everything but a worker has ended.

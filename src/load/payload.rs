@@ -83,7 +83,7 @@ mod tests {
         for (part, expected) in [(Part::KeyframeStart, true), (Part::Start, false), (Part::Continuation, false)] {
             let mut payload = [0; 64];
             write(&mut payload, part, 0, Duration::ZERO);
-            assert_eq!(KeyframeFinder::new(Codec::Vp8).is_start(1, &payload), expected, "{part:?}");
+            assert_eq!(KeyframeFinder::new(Codec::Vp8).read(1, &payload).1, expected, "{part:?}");
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::label::Label as _;
 use crate::name::StreamName;
 
 /// The label of all streams that are not exposed by name; no stream's name has parentheses.
-pub(crate) const OTHERS: &str = "(other)";
+const OTHERS: &str = "(other)";
 
 /// The metrics of all streams. Workers write when sessions join and leave and once per second; a scrape reads.
 pub(super) struct Streams {

@@ -17,7 +17,7 @@ use crate::sdp::Offered;
 use crate::srtp::SrtpProfile;
 
 /// Records of ended sessions that are kept; when full the oldest makes room.
-pub(crate) const ENDED: usize = 100;
+const ENDED: usize = 100;
 
 /// One session, for the API.
 #[derive(Debug)]

@@ -82,8 +82,8 @@ proptest! {
         prop_assert_eq!(read, part);
         prop_assert_eq!(begins, part.is_keyframe());
         if codec.kind() == sluice::forward::codec::Kind::Video {
-            prop_assert!(!finder.is_start(timestamp, &payload), "the same frame begins twice");
-            prop_assert_eq!(finder.is_start(timestamp.wrapping_add(1), &payload), begins);
+            prop_assert!(!finder.read(timestamp, &payload).1, "the same frame begins twice");
+            prop_assert_eq!(finder.read(timestamp.wrapping_add(1), &payload).1, begins);
             prop_assert_eq!(finder.size().is_some(), !part.is_plain() && FrameSize::of(codec, &payload).is_some());
         }
         if let Some(FrameSize { width, height }) = FrameSize::of(codec, &payload) {

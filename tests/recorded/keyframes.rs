@@ -80,7 +80,7 @@ fn the_frame_size_is_found_wherever_the_stream_contains_it() {
     for (name, codec, ..) in VIDEO {
         let mut finder = KeyframeFinder::new(codec);
         for (timestamp, payload) in recording(name) {
-            finder.is_start(timestamp, &payload);
+            finder.read(timestamp, &payload);
         }
         let size = finder.size().map(|size| (size.width, size.height));
         assert_eq!(size, (!name.ends_with("without-parameter-sets")).then_some((64, 64)), "{name}");

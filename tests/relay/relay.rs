@@ -43,7 +43,7 @@ impl Relay {
         let server = Server::load(&config).expect("loopback has free ports");
         let url = format!("http://{}", server.addresses().http);
         let (stop, stopped) = oneshot::channel();
-        let running = tokio::spawn(server.run(async { _ = stopped.await }));
+        let running = tokio::spawn(server.run_and_drain(std::future::pending(), async { _ = stopped.await }));
         Self { url, stop, running }
     }
 

@@ -38,11 +38,6 @@ impl KeyframeFinder {
         self.lacks_header
     }
 
-    /// True when a frame that decodes without any earlier one begins with this payload: see [`Self::read`].
-    pub fn is_start(&mut self, timestamp: u32, payload: &[u8]) -> bool {
-        self.read(timestamp, payload).1
-    }
-
     /// What a payload contains, and whether a frame that decodes without any earlier one begins with it: once per
     /// frame, with its first slice; always true for audio with a payload.
     #[inline]
@@ -87,7 +82,7 @@ mod tests {
 
     fn starts_of(codec: Codec, packets: &[(u32, &[u8])]) -> Vec<usize> {
         let mut finder = KeyframeFinder::new(codec);
-        let is_start = |&(timestamp, payload): &(u32, &[u8])| finder.is_start(timestamp, payload);
+        let is_start = |&(timestamp, payload): &(u32, &[u8])| finder.read(timestamp, payload).1;
         let marks: Vec<bool> = packets.iter().map(is_start).collect();
         (0..marks.len()).filter(|&at| marks[at]).collect()
     }
@@ -120,7 +115,7 @@ mod tests {
         );
         let mut finder = KeyframeFinder::new(Codec::Av1);
         let mut lacks = |timestamp, payload| {
-            finder.is_start(timestamp, payload);
+            finder.read(timestamp, payload);
             finder.lacks_header()
         };
         let marks = [(1, both), (3, header), (3, key), (4, key), (5, inter), (6, both)].map(|(at, it)| lacks(at, it));
@@ -131,8 +126,8 @@ mod tests {
     fn vp8_and_opus_start_where_their_payloads_say() {
         let key = [0x10, 0x10, 0x02, 0x00, 0x9d, 0x01, 0x2a];
         let mut vp8 = KeyframeFinder::new(Codec::Vp8);
-        assert!(vp8.is_start(1, &key) && !vp8.is_start(1, &[0x00, 1]) && !vp8.is_start(2, &[0x10, 0x11]));
+        assert!(vp8.read(1, &key).1 && !vp8.read(1, &[0x00, 1]).1 && !vp8.read(2, &[0x10, 0x11]).1);
         let mut opus = KeyframeFinder::new(Codec::Opus);
-        assert!(opus.is_start(1, &[0xfc]) && opus.is_start(2, &[0xfc]) && !opus.is_start(3, &[]));
+        assert!(opus.read(1, &[0xfc]).1 && opus.read(2, &[0xfc]).1 && !opus.read(3, &[]).1);
     }
 }

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 /// Minimum time between two requests to a publisher for one layer.
-pub(crate) const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
+const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A keyframe within this time of a request counts as its answer.
 pub(crate) const ANSWER_TIME: Duration = Duration::from_millis(500);

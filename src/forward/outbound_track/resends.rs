@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Resends of one packet.
-pub(crate) const RESENDS_PER_PACKET: u8 = 3;
+const RESENDS_PER_PACKET: u8 = 3;
 
 /// Octets that can be resent at once after a quiet time; half a second of 4 Mbit/s.
 pub const BURST_OCTETS: u64 = 256 * 1024;

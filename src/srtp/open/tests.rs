@@ -71,7 +71,7 @@ fn what_webrtc_rs_seals_is_opened_here() {
             let opened = opener.open(&mut datagram).unwrap();
             assert_eq!((opened.index, opened.ssrc, opened.header_len), (index, 9, 20));
             assert_eq!(&datagram[opened.payload], b"payload");
-            assert_eq!(opened.extension.unwrap().element(&datagram, 3), Some(&[1, 2, 3][..]));
+            assert!(opened.extension.unwrap().elements(&datagram).eq([(3, &[1, 2, 3][..])]));
         }
     }
 }
