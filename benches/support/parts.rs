@@ -8,8 +8,8 @@ use bytes::Bytes;
 use sluice::five_tuple::{FiveTuple, Protocol};
 use sluice::forward::codec::{Codec, Format, Kind, Part};
 use sluice::forward::{
-    CacheLimits, ExtensionIds, FirstNumbers, History, HistoryLimits, LayerId, NegotiatedFormat, OutboundTrack,
-    OutboundTrackConfig, Packet, Written,
+    CacheLimits, Epoch, ExtensionIds, FirstNumbers, Generation, History, HistoryLimits, LayerId, NegotiatedFormat,
+    OutboundTrack, OutboundTrackConfig, Packet, Written,
 };
 use sluice::srtp::{MasterKey, Opener, Sealer, SrtpProfile};
 use sluice::worker::{Batch, Outbox};
@@ -20,6 +20,7 @@ pub(crate) const PAYLOAD: usize = 1160;
 pub(crate) const SEALED: usize = HEADER_LEN + PAYLOAD + 16;
 
 const PAYLOAD_TYPE: u8 = 96;
+const GENERATION: Generation = Epoch::of(1).generation();
 
 /// When such a history is full, it drops one packet for each new one.
 const LIMITS: HistoryLimits = HistoryLimits { packets: 2048, age: Duration::from_secs(1), cache: CacheLimits::NONE };
@@ -85,7 +86,7 @@ impl Forward {
             max_size: 1456,
             first: FirstNumbers { index: 7, rtx_index: 7, timestamp: 7 },
         });
-        outbound_track.select(1, &format, PAYLOAD_TYPE);
+        outbound_track.select(GENERATION, &format, PAYLOAD_TYPE);
         let mut forward = Self {
             history: History::new(LIMITS),
             outbound_track,
@@ -107,7 +108,7 @@ impl Forward {
         self.index += 1;
         Arc::new(Packet {
             received: self.received,
-            epoch: 1,
+            generation: GENERATION,
             layer: LayerId::default(),
             index: self.index,
             timestamp: (self.index / 10 * 3000) as u32,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::codec::{Descriptor, Part, Redundancy};
 use super::header_extensions::HeaderExtensions;
-use super::source::{Epoch, LayerId, Source, SourceIndex};
+use super::source::{Generation, LayerId, Source, SourceIndex};
 
 /// A packet on its way from a publisher to the outbound tracks. Always in an `Arc`: the publisher's worker creates it,
 /// and every worker with viewers reads it.
@@ -14,9 +14,8 @@ use super::source::{Epoch, LayerId, Source, SourceIndex};
 pub struct Packet {
     /// When the kernel handed it to the relay.
     pub received: Instant,
-    /// Which source of which publisher sent it: a takeover makes it larger, and so does a change of the source (another SSRC or
-    /// codec).
-    pub epoch: Epoch,
+    /// Which source of which publisher sent it.
+    pub generation: Generation,
     /// Which encoding of the track it belongs to.
     pub layer: LayerId,
     /// Its index in the publisher's RTP stream.
@@ -61,7 +60,7 @@ impl Packet {
 
     /// Which packet this is: two packets with the same source are the same packet.
     pub(crate) fn source(&self) -> Source {
-        Source { epoch: self.epoch, layer: self.layer, index: self.index }
+        Source { generation: self.generation, layer: self.layer, index: self.index }
     }
 
     /// The publisher's payload type of the media itself, with or without copies of earlier packets.

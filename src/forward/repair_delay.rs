@@ -104,14 +104,14 @@ mod tests {
     use super::*;
     use crate::forward::codec::{Descriptor, Part};
     use crate::forward::header_extensions::HeaderExtensions;
-    use crate::forward::source::LayerId;
+    use crate::forward::source::{LayerId, generation};
 
     const MS: Duration = Duration::from_millis(1);
 
     fn packet(index: SourceIndex, received: Instant) -> Packet {
         Packet {
             received,
-            epoch: 1,
+            generation: generation(1),
             layer: LayerId::default(),
             index,
             timestamp: 0,

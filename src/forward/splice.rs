@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::num::NonZeroU32;
 
 use super::codec::PictureIds;
-use super::source::{Epoch, LayerId, Source};
+use super::source::{Generation, LayerId, Source};
 
 /// Segments remembered besides the current one. When full, the oldest is forgotten: its packets, and NACKs for them,
 /// are by then dozens of splices late and have no place.
@@ -120,7 +120,7 @@ impl Compression {
 
 impl Segment {
     fn index_of(&self, source: Source) -> Option<u64> {
-        let same_source = (source.epoch, source.layer) == (self.first.epoch, self.first.layer);
+        let same_source = (source.generation, source.layer) == (self.first.generation, self.first.layer);
         let distance = source.index.checked_sub(self.first.index)?;
         same_source.then_some(self.first_index + distance)
     }
@@ -280,9 +280,9 @@ impl Splice {
         Some(timestamp.wrapping_add(live.timestamp_offset))
     }
 
-    /// The epoch and layer that the current segment follows.
-    pub(crate) fn current_source(&self) -> Option<(Epoch, LayerId)> {
-        self.current.map(|segment| (segment.first.epoch, segment.first.layer))
+    /// The generation and layer that the current segment follows.
+    pub(crate) fn current_source(&self) -> Option<(Generation, LayerId)> {
+        self.current.map(|segment| (segment.first.generation, segment.first.layer))
     }
 
     /// The number after the highest one given away.

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use crate::forward::codec::Kind;
 use crate::ice::{Admission, Credentials};
-use crate::name::Role;
+use crate::name::{Role, StreamName};
 use crate::srtp::SrtpProfile;
 use crate::stream::WorkerId;
-use crate::worker::message::Message;
+use crate::worker::message::{Message, Published};
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "../../tests/sim/net/mod.rs"]
@@ -193,11 +194,11 @@ fn what_a_replaced_publisher_still_sent_is_dropped_and_counted() {
     net.run(Duration::from_millis(20));
     let now = net.now;
     let engine = &mut net.relay.workers[0].0;
-    let stream: crate::name::StreamName = "cam".parse().unwrap();
-    let epoch = engine.feeds.get(&stream).unwrap().source.unwrap().epoch;
+    let stream: StreamName = "cam".parse().unwrap();
+    let publisher = engine.feeds.get(&stream).unwrap().source.unwrap().publisher;
     let packet = crate::forward::Packet {
         received: now,
-        epoch: crate::forward::epoch(epoch - 1, 0),
+        generation: crate::forward::Epoch::of(publisher - 1).generation(),
         layer: crate::forward::LayerId::default(),
         index: 1,
         timestamp: 1,
@@ -211,8 +212,8 @@ fn what_a_replaced_publisher_still_sent_is_dropped_and_counted() {
         payload: net::vp8(true, 8).into(),
         redundancy: None,
     };
-    let kind = crate::forward::codec::Kind::Video;
-    let late = crate::worker::message::Published { stream, epoch: epoch - 1, kind, packets: vec![packet.into()] };
+    let packets = vec![packet.into()];
+    let late = Published { stream, publisher: publisher - 1, kind: Kind::Video, packets };
     engine.handle_message(Message::Media(late.into()), now);
     net.run(Duration::from_millis(20));
     assert_eq!(net.clients[viewers[0]].received.len(), 1);

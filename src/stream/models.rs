@@ -90,7 +90,7 @@ fn a_viewer_and_a_publisher_that_come_at_once_find_each_other() {
         let viewer = loom::thread::spawn(move || other.watch(&name(), B));
         let (publication, takeover) = publish(&registry, SessionId::random(), A, now);
         let (watch, live) = viewer.join().unwrap();
-        let asks = live.is_some_and(|live| live.epoch == publication.epoch());
+        let asks = live.is_some_and(|live| live.session == publication.session());
         assert!(asks != takeover.workers.contains(&B), "one of the two subscribes");
         drop((publication, watch));
         assert_eq!(registry.len(), 0);
@@ -105,7 +105,7 @@ fn of_two_publishers_that_come_at_once_one_is_live_and_ends_the_other() {
         let other = registry.clone();
         let second = loom::thread::spawn(move || publish(&other, sessions[1], B, now));
         let both = [publish(&registry, sessions[0], A, now), second.join().unwrap()];
-        let newest = usize::from(both[1].0.epoch() > both[0].0.epoch());
+        let newest = usize::from(both[1].0.number() > both[0].0.number());
         let replaced = both.each_ref().map(|(_, takeover)| takeover.replaced.as_ref().map(|live| live.session));
         assert_eq!((replaced[newest], replaced[1 - newest]), (Some(sessions[1 - newest]), None));
         let [first, second] = both;

@@ -43,15 +43,15 @@ pub(crate) struct Publication {
     stream: StreamName,
     session: SessionId,
     liveness: Arc<Liveness>,
-    /// 0 while it is a standby.
-    epoch: u32,
+    /// `None` while it is a standby.
+    number: Option<u64>,
 }
 
 /// The result of becoming the live publisher.
 #[derive(Debug)]
 pub(crate) struct Takeover {
-    /// The publisher's number.
-    pub(crate) epoch: u32,
+    /// The number of the publication: see `Epoch::publisher`.
+    pub(crate) number: u64,
     /// Workers with viewers, which must be subscribed at once.
     pub(crate) workers: Vec<WorkerId>,
     /// A replaced publisher, which must be ended.
@@ -87,8 +87,7 @@ impl Announcement {
     pub(crate) fn publish(self, worker: WorkerId, now: Instant) -> (Publication, Entrance) {
         let liveness = Arc::new(Liveness::new(now));
         let Announced { session, formats, identity, standby } = self.announced.clone();
-        let own =
-            Live { session, worker, epoch: 0, formats, standby, liveness: liveness.clone(), lost: None, identity };
+        let own = Live { session, worker, formats, standby, liveness: liveness.clone(), lost: None, identity };
         let entrance = {
             let mut stream = self.registry.streams.entry(self.stream.clone()).or_default();
             if standby && stream.live.is_some() {
@@ -97,12 +96,12 @@ impl Announcement {
                 Entrance::Live(stream.take_over(own, now))
             }
         };
-        let epoch = match &entrance {
-            Entrance::Live(takeover) => takeover.epoch,
-            Entrance::Standby { .. } => 0,
+        let number = match &entrance {
+            Entrance::Live(takeover) => Some(takeover.number),
+            Entrance::Standby { .. } => None,
         };
         let publication =
-            Publication { registry: self.registry.clone(), stream: self.stream.clone(), session, liveness, epoch };
+            Publication { registry: self.registry.clone(), stream: self.stream.clone(), session, liveness, number };
         (publication, entrance)
     }
 }
@@ -115,9 +114,9 @@ impl Drop for Announcement {
 }
 
 impl Publication {
-    /// This publisher's number; 0 while it is a standby.
-    pub(crate) fn epoch(&self) -> u32 {
-        self.epoch
+    /// Its number among the publications of the stream (see `Epoch::publisher`); `None` while it is a standby.
+    pub(crate) fn number(&self) -> Option<u64> {
+        self.number
     }
 
     /// Its session.
@@ -127,7 +126,7 @@ impl Publication {
 
     /// True while it is the standby.
     pub(crate) fn is_standby(&self) -> bool {
-        self.epoch == 0
+        self.number.is_none()
     }
 
     /// Sets the formats that it sends, where only its packets showed them.
@@ -173,13 +172,13 @@ impl Publication {
             let own = stream.standby.take_if(|own| own.session == session && is_due && !is_silent(own))?;
             Some(stream.promote(own, now))
         })??;
-        self.epoch = takeover.epoch;
+        self.number = Some(takeover.number);
         Some(takeover)
     }
 
     /// Notes that another publisher is live and this one its standby.
     pub(crate) fn stand_down(&mut self) {
-        self.epoch = 0;
+        self.number = None;
     }
 }
 
@@ -225,12 +224,11 @@ impl Stream {
     }
 
     fn make_live(&mut self, own: Live) -> Takeover {
-        self.epoch = self.epoch.wrapping_add(1);
-        let epoch = self.epoch;
-        let before = self.live.replace(Live { epoch, lost: None, ..own });
-        let stood_down = before.map(|before| Live { epoch: 0, ..before });
+        // A thousand publications a second reach the end after half a billion years.
+        self.publications = self.publications.saturating_add(1);
+        let stood_down = self.live.replace(Live { lost: None, ..own });
         let workers = self.viewers.iter().map(|(worker, _)| *worker).collect();
-        Takeover { epoch, workers, replaced: None, stood_down }
+        Takeover { number: self.publications, workers, replaced: None, stood_down }
     }
 
     fn remember_unless_silent(&mut self, lost: &Live, now: Instant) {

@@ -19,8 +19,6 @@ pub(crate) struct Live {
     pub(crate) session: SessionId,
     /// Its worker.
     pub(crate) worker: WorkerId,
-    /// Its number among the publishers that the stream has had; 0 for a standby.
-    pub(crate) epoch: u32,
     /// The formats that it sends.
     pub(crate) formats: Vec<Format>,
     /// It came as a standby.
@@ -43,7 +41,7 @@ pub(crate) enum Absence {
 
 impl PartialEq for Live {
     fn eq(&self, other: &Self) -> bool {
-        (self.session, self.epoch) == (other.session, other.epoch)
+        self.session == other.session
     }
 }
 

@@ -22,8 +22,8 @@ pub(crate) struct Registry {
 
 #[derive(Debug, Default)]
 pub(super) struct Stream {
-    /// The number of the newest publisher.
-    pub(super) epoch: u32,
+    /// How many publications there were; the newest has this number.
+    pub(super) publications: u64,
     pub(super) live: Option<Live>,
     /// How the last live publisher left, and when.
     pub(super) left: Option<(Absence, Instant)>,

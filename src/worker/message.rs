@@ -14,29 +14,30 @@ use crate::reason::EndReason;
 use crate::rtcp::SenderClock;
 use crate::stream::WorkerId;
 
-/// One message.
+/// One message. Where it is about a publisher, `publisher` is the number of the publication
+/// ([`Epoch::publisher`](crate::forward::Epoch)); a message of an earlier one than the viewers have now does nothing.
 pub(crate) enum Message {
     /// Packets of one track, in order of arrival. One push serves every viewer of the stream on this worker.
     Media(Arc<Published>),
     /// The publisher that this worker's viewers of a stream now have, and what they may start from. Comes before
-    /// the first [`Message::Media`] of its epoch.
+    /// its first [`Message::Media`].
     Subscribed(Box<Subscribed>),
     /// A publisher's latest sender report for one track.
-    Clock { stream: StreamName, epoch: u32, kind: Kind, clock: SenderClock },
+    Clock { stream: StreamName, publisher: u64, kind: Kind, clock: SenderClock },
     /// A publisher has answered a keyframe request, or ignored it.
-    KeyframeResponsive { stream: StreamName, epoch: u32, kind: Kind, keyframe_responsive: bool },
+    KeyframeResponsive { stream: StreamName, publisher: u64, kind: Kind, keyframe_responsive: bool },
     /// The frames since a publisher's last keyframe are dropped, to make room for those of other publishers.
-    DropCachedFrames { stream: StreamName, epoch: u32 },
+    DropCachedFrames { stream: StreamName, publisher: u64 },
     /// A publisher has opened a data channel.
-    Channel { stream: StreamName, epoch: u32, channel: Channel },
+    Channel { stream: StreamName, publisher: u64, channel: Channel },
     /// A publisher has sent a message on a data channel.
-    DataFromPublisher { stream: StreamName, epoch: u32, label: String, message: ChannelMessage },
+    DataFromPublisher { stream: StreamName, publisher: u64, label: String, message: ChannelMessage },
     /// A viewer has sent a message to the publisher.
     DataFromViewer { stream: StreamName, label: String, message: ChannelMessage },
-    /// The publisher of that epoch is gone.
-    Unpublished { stream: StreamName, epoch: u32 },
-    /// The publisher of that epoch is connected and is not heard, or is heard again.
-    Lost { stream: StreamName, epoch: u32, lost: bool },
+    /// The publisher is gone.
+    Unpublished { stream: StreamName, publisher: u64 },
+    /// The publisher is connected and is not heard, or is heard again.
+    Lost { stream: StreamName, publisher: u64, lost: bool },
     /// Another worker has viewers of a stream that is published here.
     Subscribe { stream: StreamName, worker: WorkerId },
     /// Another worker has no viewers of the stream any more.
@@ -61,7 +62,7 @@ pub(crate) enum Message {
 #[derive(Debug)]
 pub(crate) struct Published {
     pub(crate) stream: StreamName,
-    pub(crate) epoch: u32,
+    pub(crate) publisher: u64,
     pub(crate) kind: Kind,
     pub(crate) packets: Vec<Arc<Packet>>,
 }
@@ -70,7 +71,7 @@ pub(crate) struct Published {
 #[derive(Clone, Debug)]
 pub(crate) struct Subscribed {
     pub(crate) stream: StreamName,
-    pub(crate) epoch: u32,
+    pub(crate) publisher: u64,
     /// Where the publisher lives: keyframe demand goes there.
     pub(crate) worker: WorkerId,
     pub(crate) tracks: Vec<SubscribedTrack>,

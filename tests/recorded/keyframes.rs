@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use sluice::forward::codec::{Codec, Descriptor, Format, KeyframeFinder, Kind, ParameterSets};
-use sluice::forward::{HeaderExtensions, KeyframeAssembler, LayerId, Packet};
+use sluice::forward::{Epoch, HeaderExtensions, KeyframeAssembler, LayerId, Packet};
 
 /// A recording, its codec, how many packets it has, and at which of them the keyframes begin.
 const VIDEO: [(&str, Codec, usize, [usize; 3]); 12] = [
@@ -45,7 +45,7 @@ fn assembled(codec: Codec, packets: &[(u32, Vec<u8>)], arrivals: &[usize]) -> Ve
         let (part, keyframe) = finder.read(*timestamp, payload);
         let mut packet = Packet {
             received: now,
-            epoch: 1,
+            generation: Epoch::of(1).generation(),
             layer: LayerId::default(),
             index: *number as u64,
             timestamp: *timestamp,

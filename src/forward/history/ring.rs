@@ -3,7 +3,7 @@
 //!
 //! A position counts arrivals and never repeats, so every viewer keeps its own cursor, and a viewer that fell behind is
 //! noticed. Packets since the newest keyframe are kept longer, within limits: they give a viewer that joins late a
-//! frame at once ([`CachedFrames`]). The rule: a source packet (epoch, layer, index) enters at most once ever. A second
+//! frame at once ([`CachedFrames`]). The rule: a source packet (generation, layer, index) enters at most once ever. A second
 //! one is refused whatever it contains, so a resend always repeats what was sent.
 
 use std::collections::{HashMap, VecDeque};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::since_keyframe::{CacheLimits, CachedFrames, Since};
 use crate::forward::packet::Packet;
-use crate::forward::source::{Epoch, LayerId, Source, SourceIndex};
+use crate::forward::source::{Generation, LayerId, Source, SourceIndex};
 
 /// How much a history keeps. When a limit is reached, older packets are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,15 +57,15 @@ pub struct History {
     recent_until: Option<Instant>,
     position_by_source: HashMap<Source, u64, foldhash::fast::RandomState>,
     rtp_streams: Vec<RtpStream>,
-    /// Packets of publishers up to this epoch are refused.
-    forgotten: Option<Epoch>,
+    /// Packets of publishers up to this generation are refused.
+    forgotten: Option<Generation>,
     since_keyframe: Option<Since>,
 }
 
 /// One RTP stream of a publisher, and the index below which its packets are refused.
 #[derive(Clone, Copy, Debug)]
 struct RtpStream {
-    epoch: Epoch,
+    generation: Generation,
     layer: LayerId,
     /// Packets below this index are refused: they were here before, or are too late to be useful.
     floor: SourceIndex,
@@ -215,7 +215,7 @@ impl History {
         let Get::Packet(packet) = self.kept(position) else { return position };
         let source = packet.source();
         let overtook = |&at: &u64| {
-            matches!(self.kept(at), Get::Packet(other) if other.epoch == source.epoch
+            matches!(self.kept(at), Get::Packet(other) if other.generation == source.generation
                 && other.layer == source.layer && other.index > source.index)
         };
         let oldest = if position < self.recent { self.tail } else { self.recent };
@@ -226,21 +226,22 @@ impl History {
     /// The lowest accepted index of the packet's RTP stream, which is registered here if it is new; `None` for a
     /// publisher that left long ago.
     fn floor_of(&mut self, source: &Source) -> Option<SourceIndex> {
-        let known = self.rtp_streams.iter().find(|known| (known.epoch, known.layer) == (source.epoch, source.layer));
+        let known =
+            self.rtp_streams.iter().find(|known| (known.generation, known.layer) == (source.generation, source.layer));
         if let Some(known) = known {
             return Some(known.floor);
         }
-        if self.forgotten.is_some_and(|epoch| source.epoch <= epoch) {
+        if self.forgotten.is_some_and(|generation| source.generation <= generation) {
             return None;
         }
         if self.rtp_streams.len() == RTP_STREAMS {
-            let oldest = (0..RTP_STREAMS).min_by_key(|&at| self.rtp_streams[at].epoch)?;
-            if source.epoch <= self.rtp_streams[oldest].epoch {
+            let oldest = (0..RTP_STREAMS).min_by_key(|&at| self.rtp_streams[at].generation)?;
+            if source.generation <= self.rtp_streams[oldest].generation {
                 return None;
             }
-            self.forgotten = Some(self.rtp_streams.swap_remove(oldest).epoch);
+            self.forgotten = Some(self.rtp_streams.swap_remove(oldest).generation);
         }
-        self.rtp_streams.push(RtpStream { epoch: source.epoch, layer: source.layer, floor: 0 });
+        self.rtp_streams.push(RtpStream { generation: source.generation, layer: source.layer, floor: 0 });
         Some(0)
     }
 
@@ -285,7 +286,8 @@ impl History {
         self.tail += 1;
         self.position_by_source.remove(&source);
         let mut streams = self.rtp_streams.iter_mut();
-        if let Some(known) = streams.find(|known| (known.epoch, known.layer) == (source.epoch, source.layer)) {
+        if let Some(known) = streams.find(|known| (known.generation, known.layer) == (source.generation, source.layer))
+        {
             known.floor = known.floor.max(source.index + 1);
         }
     }

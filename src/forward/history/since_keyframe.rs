@@ -108,9 +108,9 @@ impl Since {
 
     /// False for a packet of an older publisher, or one from before this keyframe that arrives late.
     pub(crate) fn is_before(&self, packet: &Packet) -> bool {
-        let Source { epoch, layer, index } = packet.source();
-        epoch > self.source.epoch
-            || epoch == self.source.epoch && (layer != self.source.layer || index > self.source.index)
+        let Source { generation, layer, index } = packet.source();
+        generation > self.source.generation
+            || generation == self.source.generation && (layer != self.source.layer || index > self.source.index)
     }
 
     pub(crate) fn is_within(&self, limits: &CacheLimits) -> bool {

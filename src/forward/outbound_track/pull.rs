@@ -82,10 +82,10 @@ impl OutboundTrack {
     /// Begins a segment at this packet, if a segment can begin there.
     #[cold]
     pub(super) fn begin(&mut self, packet: &Packet) -> Option<Place> {
-        let current = self.splice.current_source().map(|(epoch, _)| epoch);
+        let current = self.splice.current_source().map(|(generation, _)| generation);
         let expected = match self.state {
-            TrackState::Live => Some(packet.epoch) > current,
-            TrackState::Waiting | TrackState::Paused => Some(packet.epoch) >= current,
+            TrackState::Live => Some(packet.generation) > current,
+            TrackState::Waiting | TrackState::Paused => Some(packet.generation) >= current,
         };
         if !expected {
             // It may fill a hole in an earlier segment.

@@ -30,7 +30,7 @@ impl OutboundTrack {
         let Some(frames) = history.cached_frames().filter(|_| self.state != TrackState::Paused) else { return false };
         let Get::Packet(packet) = history.kept(frames.position) else { return false };
         let fits = HEADER_LEN + packet.payload.len() <= self.max_size && !packet.payload.is_empty();
-        let newest = self.splice.current_source().is_none_or(|(epoch, _)| packet.epoch >= epoch);
+        let newest = self.splice.current_source().is_none_or(|(generation, _)| packet.generation >= generation);
         let Some(route) = self.routes.of(packet).filter(|_| fits && newest) else { return false };
         self.state = TrackState::Waiting;
         self.seek(frames.position);

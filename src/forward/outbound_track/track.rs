@@ -10,7 +10,7 @@ use super::sent::Sent;
 use crate::forward::codec::{Format, Kind, PictureIds};
 use crate::forward::header_extensions::ExtensionBlocks;
 use crate::forward::packet::Packet;
-use crate::forward::source::{Epoch, LayerId};
+use crate::forward::source::{Generation, LayerId};
 use crate::forward::splice::{Origin, Splice};
 
 /// One packet in the buffer, ready to be sealed.
@@ -138,15 +138,15 @@ impl OutboundTrack {
         }
     }
 
-    /// Sets the format that the publisher of this epoch sends under one of its payload types. Returns the viewer's
+    /// Sets the format that the publisher of this generation sends under one of its payload types. Returns the viewer's
     /// payload type for it, or `None` when the viewer cannot decode it.
-    pub fn select(&mut self, epoch: Epoch, format: &Format, publisher_payload_type: u8) -> Option<u8> {
-        self.routes.select(epoch, format, publisher_payload_type)
+    pub fn select(&mut self, generation: Generation, format: &Format, publisher_payload_type: u8) -> Option<u8> {
+        self.routes.select(generation, format, publisher_payload_type)
     }
 
     /// Whether a payload type of this publisher has been routed to the viewer.
-    pub(crate) fn takes(&self, epoch: Epoch, publisher_payload_type: u8) -> bool {
-        self.routes.has(epoch, publisher_payload_type)
+    pub(crate) fn takes(&self, generation: Generation, publisher_payload_type: u8) -> bool {
+        self.routes.has(generation, publisher_payload_type)
     }
 
     /// Continues at this position of the history; the history's head is live.
@@ -188,7 +188,7 @@ impl OutboundTrack {
         if self.kind == Kind::Audio || self.replay.is_some() {
             return false;
         }
-        let current = self.splice.current_source().map(|(epoch, _)| epoch);
+        let current = self.splice.current_source().map(|(generation, _)| generation);
         match self.state {
             TrackState::Waiting => self.routes.newest() >= current && self.routes.newest().is_some(),
             TrackState::Live => self.routes.newest() > current,
@@ -213,13 +213,13 @@ impl OutboundTrack {
 
     /// A publisher's RTP timestamp converted to this viewer's RTP stream, for sender reports; `None` unless the track
     /// is live on that publisher and layer.
-    pub(crate) fn map_timestamp(&self, epoch: Epoch, layer: LayerId, timestamp: u32) -> Option<u32> {
-        let live = self.state == TrackState::Live && self.splice.current_source() == Some((epoch, layer));
+    pub(crate) fn map_timestamp(&self, generation: Generation, layer: LayerId, timestamp: u32) -> Option<u32> {
+        let live = self.state == TrackState::Live && self.splice.current_source() == Some((generation, layer));
         live.then(|| self.splice.map_timestamp(timestamp)).flatten()
     }
 
     pub(super) fn follows(&self, packet: &Packet) -> bool {
-        self.splice.current_source() == Some((packet.epoch, packet.layer))
+        self.splice.current_source() == Some((packet.generation, packet.layer))
     }
 
     pub(super) fn count(&mut self, written: Written) {

@@ -6,19 +6,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::forward::source::generation;
 
 const LABELS: Labels = Labels { source: 96, payload_type: 100, rtx_payload_type: None, begun: 0 };
 
-fn source(epoch: Epoch, index: u64) -> Source {
-    Source { epoch, layer: LayerId(0), index }
+fn source(publisher: u64, index: u64) -> Source {
+    Source { generation: generation(publisher), layer: LayerId(0), index }
 }
 
-fn start(epoch: Epoch, index: u64, timestamp: u32, gap: u32) -> Start {
-    Start { source: source(epoch, index), timestamp, gap, labels: LABELS, shift: Default::default(), speed: None }
+fn publisher_of(of: Generation) -> u64 {
+    (0..).find(|publisher| generation(*publisher) == of).expect("it is one of the first")
 }
 
-fn send(splice: &mut Splice, epoch: Epoch, index: u64) -> Option<u64> {
-    let place = splice.place_of(source(epoch, index), 0)?;
+fn start(publisher: u64, index: u64, timestamp: u32, gap: u32) -> Start {
+    Start { source: source(publisher, index), timestamp, gap, labels: LABELS, shift: Default::default(), speed: None }
+}
+
+fn send(splice: &mut Splice, publisher: u64, index: u64) -> Option<u64> {
+    let place = splice.place_of(source(publisher, index), 0)?;
     splice.advance(place);
     Some(place.index)
 }
@@ -118,9 +123,9 @@ fn a_sequence_number_leads_back_over_the_wrap_and_no_further_than_half_the_circl
 #[test]
 fn a_forgotten_segment_has_no_place_and_no_way_back() {
     let mut splice = Splice::new(0, 0);
-    for epoch in 0..=PAST_SEGMENTS as u64 + 1 {
-        splice.splice(start(epoch, 5, 0, 0));
-        assert!(send(&mut splice, epoch, 7).is_some());
+    for publisher in 0..=PAST_SEGMENTS as u64 + 1 {
+        splice.splice(start(publisher, 5, 0, 0));
+        assert!(send(&mut splice, publisher, 7).is_some());
     }
     assert!(splice.origin_of(0).is_none() && splice.origin_of(3).is_some());
     assert_eq!((send(&mut splice, 0, 6), send(&mut splice, 1, 6)), (None, Some(4)));
@@ -134,7 +139,7 @@ enum Event {
     /// The same with padding only.
     Padding(i64),
     /// Another publisher or layer, or the same one resumed, begins with an index this far from its newest.
-    Splice { epoch: Epoch, layer: u8, distance: i64, gap: u32, speed: Option<NonZeroU32> },
+    Splice { generation: Generation, layer: u8, distance: i64, gap: u32, speed: Option<NonZeroU32> },
     /// The next packet's timestamp is live again.
     Unsqueeze(u32),
 }
@@ -146,8 +151,8 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         8 => distance().prop_map(Event::Media),
         3 => distance().prop_map(Event::Padding),
-        1 => splice.prop_map(|(epoch, layer, distance, gap, speed)| {
-            Event::Splice { epoch, layer, distance, gap, speed }
+        1 => splice.prop_map(|(publisher, layer, distance, gap, speed)| {
+            Event::Splice { generation: generation(publisher), layer, distance, gap, speed }
         }),
         1 => (0u32..100_000).prop_map(Event::Unsqueeze),
     ]
@@ -158,7 +163,7 @@ struct Model {
     splice: Splice,
     source_by_index: BTreeMap<u64, Source>,
     timestamp_by_index: BTreeMap<u64, u32>,
-    newest: BTreeMap<(Epoch, LayerId), u64>,
+    newest: BTreeMap<(Generation, LayerId), u64>,
 }
 
 impl Model {
@@ -172,16 +177,19 @@ impl Model {
         }
     }
 
-    fn next_of(&mut self, epoch: Epoch, layer: LayerId, distance: i64) -> Source {
-        let newest = self.newest.entry((epoch, layer)).or_insert(65_530 + 65_536 * epoch);
+    fn next_of(&mut self, generation: Generation, layer: LayerId, distance: i64) -> Source {
+        let newest = self.newest.entry((generation, layer)).or_insert(65_530 + 65_536 * publisher_of(generation));
         let index = newest.saturating_add_signed(distance);
         *newest = index.max(*newest);
-        Source { epoch, layer, index }
+        Source { generation, layer, index }
     }
 
     /// Three ticks per packet, and a wrap soon after the start.
     fn timestamp(source: Source) -> u32 {
-        (source.index as u32).wrapping_mul(3).wrapping_sub(200_000).wrapping_add((source.epoch as u32) << 30)
+        (source.index as u32)
+            .wrapping_mul(3)
+            .wrapping_sub(200_000)
+            .wrapping_add((publisher_of(source.generation) as u32) << 30)
     }
 
     fn give(&mut self, place: Place, source: Source) -> Result<(), TestCaseError> {
@@ -198,8 +206,8 @@ impl Model {
 
     fn apply(&mut self, event: &Event) -> Result<(), TestCaseError> {
         match *event {
-            Event::Splice { epoch, layer, distance, gap, speed } => {
-                let source = self.next_of(epoch, LayerId(layer), distance);
+            Event::Splice { generation, layer, distance, gap, speed } => {
+                let source = self.next_of(generation, LayerId(layer), distance);
                 let (highest, newest) = (self.highest(), self.splice.newest_timestamp());
                 let timestamp = Self::timestamp(source);
                 let place = self.splice.splice(Start {
@@ -217,8 +225,8 @@ impl Model {
                 self.give(place, source)
             }
             Event::Unsqueeze(gap) => {
-                let Some((epoch, layer)) = self.splice.current_source() else { return Ok(()) };
-                let source = self.next_of(epoch, layer, 1);
+                let Some((generation, layer)) = self.splice.current_source() else { return Ok(()) };
+                let source = self.next_of(generation, layer, 1);
                 let timestamp = Self::timestamp(source);
                 let Some(place) = self.splice.place_of(source, timestamp) else { return Ok(()) };
                 if !self.splice.is_ahead(place) {
@@ -231,8 +239,8 @@ impl Model {
                 self.give(place, source)
             }
             Event::Media(distance) | Event::Padding(distance) => {
-                let Some((epoch, layer)) = self.splice.current_source() else { return Ok(()) };
-                let source = self.next_of(epoch, layer, distance);
+                let Some((generation, layer)) = self.splice.current_source() else { return Ok(()) };
+                let source = self.next_of(generation, layer, distance);
                 if matches!(event, Event::Padding(_)) && self.splice.skip(source) {
                     prop_assert_eq!(self.splice.place_of(source, 0), None);
                     return Ok(());
@@ -268,7 +276,7 @@ proptest! {
         events in prop::collection::vec(event(), 1..250),
     ) {
         let mut model = Model::new(first, timestamp);
-        model.apply(&Event::Splice { epoch: 0, layer: 0, distance: 1, gap: 0, speed: None })?;
+        model.apply(&Event::Splice { generation: generation(0), layer: 0, distance: 1, gap: 0, speed: None })?;
         for event in &events {
             model.apply(event)?;
         }

@@ -40,8 +40,8 @@ fn stand_by(registry: &Registry, host: u8, now: Instant) -> (Publication, Option
     (publication, replaced)
 }
 
-fn live_epoch(registry: &Registry) -> Option<u32> {
-    registry.live(&name()).map(|live| live.epoch)
+fn live_session(registry: &Registry) -> Option<SessionId> {
+    registry.live(&name()).map(|live| live.session)
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn a_viewer_is_subscribed_by_whoever_comes_second() {
     let (_second, publisher) = registry.watch(&name(), B);
     assert_eq!(publisher, None, "the worker is subscribed already");
     let (_late, publisher) = registry.watch(&name(), A);
-    assert_eq!(publisher.map(|live| (live.worker, live.epoch)), Some((A, publication.epoch())));
+    assert_eq!(publisher.map(|live| (live.worker, live.session)), Some((A, publication.session())));
 }
 
 #[test]
@@ -65,9 +65,9 @@ fn a_newer_publisher_replaces_the_old_one_whose_end_changes_nothing() {
     let first = registry.live(&name());
     let (new, takeover) = publish(&registry, 2, now);
     assert_eq!(takeover.replaced.map(|live| live.session), first.map(|live| live.session));
-    assert!(new.epoch() > old.epoch());
+    assert_eq!((old.number(), new.number()), (Some(1), Some(2)));
     drop(old);
-    assert_eq!(live_epoch(&registry), Some(new.epoch()));
+    assert_eq!(live_session(&registry), Some(new.session()));
     drop(new);
     assert_eq!(registry.len(), 0);
 }
@@ -135,7 +135,7 @@ fn a_standby_takes_over_from_a_silent_publisher_which_becomes_the_standby() {
     assert!(second.take_over(SILENT, at(999)).is_none(), "the first may still be heard");
     let takeover = second.take_over(SILENT, at(1000)).unwrap();
     assert_eq!(takeover.stood_down.map(|live| live.worker), Some(A));
-    assert_eq!((takeover.replaced, live_epoch(&registry)), (None, Some(second.epoch())));
+    assert_eq!((takeover.replaced, live_session(&registry)), (None, Some(second.session())));
     assert!(second.take_over(SILENT, at(9000)).is_none(), "it is live already");
     let mut first = first;
     first.stand_down();
@@ -143,7 +143,7 @@ fn a_standby_takes_over_from_a_silent_publisher_which_becomes_the_standby() {
     assert!(first.take_over(SILENT, at(3000)).is_none(), "both are silent");
     first.beat(at(3000));
     let takeover = first.take_over(SILENT, at(3000)).unwrap();
-    assert_eq!((takeover.stood_down.map(|live| live.worker), live_epoch(&registry)), (Some(B), Some(3)));
+    assert_eq!((takeover.stood_down.map(|live| live.worker), first.number()), (Some(B), Some(3)));
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_standby_replaces_a_publisher_that_left_and_one_without_a_live_publisher_is_
     let (first, _) = publish(&registry, 1, start);
     let (mut second, _) = stand_by(&registry, 2, start);
     drop(first);
-    assert_eq!((live_epoch(&registry), registry.formats(&name())), (None, vp8()));
+    assert_eq!((live_session(&registry), registry.formats(&name())), (None, vp8()));
     assert!(second.take_over(SILENT, start).is_some());
     drop(second);
     assert_eq!(registry.len(), 0);

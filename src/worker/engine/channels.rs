@@ -22,8 +22,8 @@ impl Engine {
     }
 
     /// The publisher of a stream that is watched here has opened a channel.
-    pub(crate) fn on_published_channel(&mut self, stream: &StreamName, epoch: u32, channel: Channel, now: Instant) {
-        let Some(feed) = self.feeds.of_publisher(stream, epoch) else { return };
+    pub(crate) fn on_published_channel(&mut self, stream: &StreamName, publisher: u64, channel: Channel, now: Instant) {
+        let Some(feed) = self.feeds.of_publisher(stream, publisher) else { return };
         if feed.channels.contains(&channel) {
             return;
         }
@@ -37,11 +37,11 @@ impl Engine {
     pub(crate) fn on_data_from_publisher(
         &mut self,
         stream: &StreamName,
-        epoch: u32,
+        publisher: u64,
         (label, message): (&str, &ChannelMessage),
         now: Instant,
     ) {
-        let Some(feed) = self.feeds.of_publisher(stream, epoch) else { return };
+        let Some(feed) = self.feeds.of_publisher(stream, publisher) else { return };
         for key in feed.viewers.clone() {
             self.guard(key, now, |engine| engine.send_data(key, label, message, now));
         }

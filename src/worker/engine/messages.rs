@@ -16,26 +16,28 @@ impl Engine {
                 self.counters.drops(DropReason::Replaced, late);
             }
             Message::Subscribed(subscribed) => self.on_subscribed(*subscribed, now),
-            Message::Clock { stream, epoch, kind, clock } => self.on_clock(&stream, epoch, kind, clock, now),
-            Message::KeyframeResponsive { stream, epoch, kind, keyframe_responsive } => {
-                if let Some(track) = self.feeds.track_of_publisher(&stream, epoch, kind) {
+            Message::Clock { stream, publisher, kind, clock } => self.on_clock(&stream, publisher, kind, clock, now),
+            Message::KeyframeResponsive { stream, publisher, kind, keyframe_responsive } => {
+                if let Some(track) = self.feeds.track_of_publisher(&stream, publisher, kind) {
                     track.keyframe_responsive = Some(keyframe_responsive);
                 }
             }
-            Message::DropCachedFrames { stream, epoch } => {
-                if let Some(track) = self.feeds.track_of_publisher(&stream, epoch, Kind::Video) {
+            Message::DropCachedFrames { stream, publisher } => {
+                if let Some(track) = self.feeds.track_of_publisher(&stream, publisher, Kind::Video) {
                     track.history.give_up_cache(now);
                 }
             }
-            Message::Channel { stream, epoch, channel } => self.on_published_channel(&stream, epoch, channel, now),
-            Message::DataFromPublisher { stream, epoch, label, message } => {
-                self.on_data_from_publisher(&stream, epoch, (&label, &message), now)
+            Message::Channel { stream, publisher, channel } => {
+                self.on_published_channel(&stream, publisher, channel, now)
+            }
+            Message::DataFromPublisher { stream, publisher, label, message } => {
+                self.on_data_from_publisher(&stream, publisher, (&label, &message), now)
             }
             Message::DataFromViewer { stream, label, message } => {
                 self.on_data_from_viewer(&stream, &label, &message, now)
             }
-            Message::Unpublished { stream, epoch } => self.on_unpublished(&stream, epoch, now),
-            Message::Lost { stream, epoch, lost } => self.on_lost(&stream, epoch, lost, now),
+            Message::Unpublished { stream, publisher } => self.on_unpublished(&stream, publisher, now),
+            Message::Lost { stream, publisher, lost } => self.on_lost(&stream, publisher, lost, now),
             Message::Subscribe { stream, worker } => {
                 if let Some(key) = self.publisher_by_stream.get(&stream)
                     && let Some(publisher) = self.sessions.publisher_mut(*key)

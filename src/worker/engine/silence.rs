@@ -58,8 +58,8 @@ impl Engine {
     }
 
     /// The publisher of viewers here is lost, or heard again.
-    pub(crate) fn on_lost(&mut self, stream: &StreamName, epoch: u32, lost: bool, now: Instant) {
-        let Some(feed) = self.feeds.of_publisher(stream, epoch) else { return };
+    pub(crate) fn on_lost(&mut self, stream: &StreamName, publisher: u64, lost: bool, now: Instant) {
+        let Some(feed) = self.feeds.of_publisher(stream, publisher) else { return };
         feed.set_lost(lost);
         if lost {
             return self.sessions.stop_replays(feed);

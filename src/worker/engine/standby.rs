@@ -25,8 +25,9 @@ impl Engine {
         let stream = publisher.stream.clone();
         self.publisher_by_stream.insert(stream.clone(), key);
         self.shared.events.send(NodeEvent::Published { stream: stream.clone() });
-        let subscribed = Subscribed { was_standby, ..publisher.snapshot(self.id) };
-        publisher.send_subscribed(&mut self.mailbox, &subscribed);
+        if let Some(snapshot) = publisher.snapshot(self.id) {
+            publisher.send_subscribed(&mut self.mailbox, &Subscribed { was_standby, ..snapshot });
+        }
         if was_standby || replaced.is_some() || stood_down.is_some() {
             let by = if was_standby { By::Standby } else { By::Publisher };
             self.shared.metrics.takeovers[by].inc();

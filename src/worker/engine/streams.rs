@@ -39,13 +39,14 @@ impl Engine {
         }
         publisher.release_all(now);
         publisher.send_pending(&mut self.mailbox);
-        let epoch = publisher.epoch();
         let Publisher { stream, publication, subscribers, .. } = publisher;
-        let absence = Absence::from(reason);
+        let (number, absence) = (publication.number(), Absence::from(reason));
         publication.leave(absence, now);
         self.shared.events.send(NodeEvent::Unpublished { stream: stream.clone(), absence });
+        // A standby has none.
+        let Some(publisher) = number else { return };
         for worker in subscribers {
-            self.mailbox.send_command(worker, Message::Unpublished { stream: stream.clone(), epoch });
+            self.mailbox.send_command(worker, Message::Unpublished { stream: stream.clone(), publisher });
         }
     }
 
@@ -98,8 +99,15 @@ impl Engine {
     }
 
     /// A publisher's sender report.
-    pub(crate) fn on_clock(&mut self, stream: &StreamName, epoch: u32, kind: Kind, clock: SenderClock, now: Instant) {
-        let Some(track) = self.feeds.track_of_publisher(stream, epoch, kind) else { return };
+    pub(crate) fn on_clock(
+        &mut self,
+        stream: &StreamName,
+        publisher: u64,
+        kind: Kind,
+        clock: SenderClock,
+        now: Instant,
+    ) {
+        let Some(track) = self.feeds.track_of_publisher(stream, publisher, kind) else { return };
         let is_first = track.clock.replace(clock).is_none();
         if let Some(feed) = self.feeds.get(stream).filter(|_| is_first) {
             self.sessions.schedule_first_reports(feed, &mut self.timers, now);
@@ -107,8 +115,8 @@ impl Engine {
     }
 
     /// The publisher has left; its viewers wait for the next one.
-    pub(crate) fn on_unpublished(&mut self, stream: &StreamName, epoch: u32, now: Instant) {
-        if let Some(feed) = self.feeds.on_unpublished(stream, epoch, self.shared.config.grace, now) {
+    pub(crate) fn on_unpublished(&mut self, stream: &StreamName, publisher: u64, now: Instant) {
+        if let Some(feed) = self.feeds.on_unpublished(stream, publisher, self.shared.config.grace, now) {
             self.sessions.stop_replays(feed);
         }
     }

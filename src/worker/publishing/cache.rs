@@ -27,7 +27,7 @@ impl Publisher {
                 track.history.give_up_cache(now);
             }
             metrics.fast_start_evictions.inc();
-            self.send_to_subscribers(mailbox, |stream, epoch| Message::DropCachedFrames { stream, epoch });
+            self.send_to_subscribers(mailbox, |stream, publisher| Message::DropCachedFrames { stream, publisher });
         }
         metrics.fast_start_bytes.set(budget.total() as i64);
     }

@@ -12,7 +12,7 @@ use super::repair_delay::RepairDelay;
 use super::sources::{Admitted, LogThrottle};
 use super::track::Track;
 use crate::forward::codec::{Descriptor, Kind, Redundancy};
-use crate::forward::{Epoch, History, HistoryLimits, LayerId, Packet, epoch};
+use crate::forward::{Epoch, History, HistoryLimits, LayerId, Packet};
 use crate::name::StreamName;
 use crate::peer::Channel;
 use crate::reason::DropReason;
@@ -83,10 +83,12 @@ impl Publisher {
         now: Instant,
     ) -> Self {
         let mut tracks = Vec::new();
+        let epoch = publication.number().map_or(Epoch::STANDBY, Epoch::of);
         for section in &negotiated.sections {
             let Some(payload) = section.payloads.first() else { continue };
             let choices = section.payloads.clone();
-            tracks.push(Track { is_settled: choices.len() == 1, choices, ..Track::new(section.kind, payload, limits) });
+            let track = Track::new(section.kind, payload, epoch, limits);
+            tracks.push(Track { is_settled: choices.len() == 1, choices, ..track });
         }
         let payloads = negotiated.sections.iter().flat_map(|section| &section.payloads);
         let opener = opener.accept_payload_types(payloads.flat_map(Payload::numbers));
@@ -122,17 +124,16 @@ impl Publisher {
     pub(crate) fn take_over(&mut self, after: Duration, now: Instant) -> Option<Takeover> {
         self.look_at.take_if(|due| *due <= now)?;
         self.look_at = Some(now + LOOK_INTERVAL);
-        let before = self.epoch();
         let takeover = self.publication.take_over(after, now)?;
         self.look_at = None;
         self.subscribers.clone_from(&takeover.workers);
-        let after = self.epoch();
         for track in &mut self.tracks {
-            // The epoch of a packet names its publisher: the standby's kept packets get the new epoch.
-            let [before, epoch] = [before, after].map(|publisher| epoch(publisher, track.number));
+            // A packet's generation names its publisher: the standby's kept packets get the new one.
+            let epoch = Epoch { publisher: takeover.number, ..track.epoch };
+            let before = std::mem::replace(&mut track.epoch, epoch);
             let old = std::mem::replace(&mut track.history, History::new(self.limits));
-            for packet in old.snapshot().filter(|packet| packet.epoch == before) {
-                track.history.push(Arc::new(Packet { epoch, ..Packet::clone(packet) }));
+            for packet in old.snapshot().filter(|packet| packet.generation == before.generation()) {
+                track.history.push(Arc::new(Packet { generation: epoch.generation(), ..Packet::clone(packet) }));
             }
             track.pending.clear();
             track.announce = false;
@@ -145,21 +146,12 @@ impl Publisher {
         self.publication.stand_down();
         self.subscribers.clear();
         for track in &mut self.tracks {
+            track.epoch.publisher = Epoch::STANDBY.publisher;
             track.history = History::new(self.limits);
             track.pending.clear();
             track.clear_waiting();
         }
         self.stand_by(now);
-    }
-
-    /// The number of this publisher among those of its stream: its takeover count.
-    pub(crate) fn epoch(&self) -> u32 {
-        self.publication.epoch()
-    }
-
-    /// The epoch of the packets of a track's current source.
-    pub(crate) fn track_epoch(&self, place: usize) -> Epoch {
-        epoch(self.epoch(), self.tracks[place].number)
     }
 
     /// Takes a packet that has been opened in place, to be pushed by [`Self::take_pending`].
@@ -207,7 +199,6 @@ impl Publisher {
             self.reception.on_packet(opened.ssrc, opened.index, opened.timestamp, transport_sequence, received);
             opened.index
         };
-        let publisher = self.epoch();
         let track = &mut self.tracks[place];
         track.accept(index, received)?;
         let redundancy = if resent || opened.payload_type == track.payload_type {
@@ -227,7 +218,7 @@ impl Publisher {
         }
         let packet = Packet {
             received,
-            epoch: epoch(publisher, track.number),
+            generation: track.epoch.generation(),
             layer: LayerId::default(),
             index,
             timestamp: opened.timestamp,
@@ -260,7 +251,7 @@ impl Publisher {
         let places = self.tracks.iter_mut().map(new).collect::<Vec<_>>();
         let tracks = self.tracks.iter().zip(places).filter(|(_, is_new)| *is_new);
         let tracks = tracks.map(|(track, _)| self.subscribed_track(track, Vec::new())).collect();
-        Some(self.subscribed(worker, tracks))
+        self.subscribed(worker, tracks)
     }
 
     /// Which tracks have answered or ignored a keyframe request since the last call.
@@ -269,8 +260,8 @@ impl Publisher {
     }
 
     /// The packets that arrived since the last call, in one batch for each track, to be pushed once to each subscriber.
+    /// A standby pushes nothing.
     pub(crate) fn take_pending(&mut self) -> Vec<Arc<Published>> {
-        let epoch = self.epoch();
         let newest = self.tracks.iter().filter_map(|track| Some(track.pending.last()?.received)).max();
         if let Some(received) = newest {
             self.publication.beat(received);
@@ -278,35 +269,36 @@ impl Publisher {
         let filled = self.tracks.iter_mut().filter(|track| !track.pending.is_empty());
         let batch = |track: &mut Track| {
             let packets = std::mem::take(&mut track.pending);
-            Arc::new(Published { stream: self.stream.clone(), epoch, kind: track.kind, packets })
+            let publisher = self.publication.number()?;
+            Some(Arc::new(Published { stream: self.stream.clone(), publisher, kind: track.kind, packets }))
         };
-        filled.map(batch).collect()
+        filled.filter_map(batch).collect()
     }
 
     /// The stream's state, from which a worker's viewers continue without a gap. Packets that still wait for
-    /// [`Self::take_pending`] are in it too: the worker gets them twice and keeps them once.
-    pub(crate) fn snapshot(&self, worker: WorkerId) -> Subscribed {
+    /// [`Self::take_pending`] are in it too: the worker gets them twice and keeps them once. `None` for a standby.
+    pub(crate) fn snapshot(&self, worker: WorkerId) -> Option<Subscribed> {
         let settled = self.tracks.iter().filter(|track| track.is_settled);
         let tracks = settled.map(|track| self.subscribed_track(track, track.history.snapshot().cloned().collect()));
         self.subscribed(worker, tracks.collect())
     }
 
-    fn subscribed(&self, worker: WorkerId, tracks: Vec<SubscribedTrack>) -> Subscribed {
-        Subscribed {
+    fn subscribed(&self, worker: WorkerId, tracks: Vec<SubscribedTrack>) -> Option<Subscribed> {
+        Some(Subscribed {
             stream: self.stream.clone(),
-            epoch: self.epoch(),
+            publisher: self.publication.number()?,
             worker,
             tracks,
             channels: self.channels.clone(),
             was_standby: false,
             lost: self.presence.is_away(),
-        }
+        })
     }
 
     fn subscribed_track(&self, track: &Track, snapshot: Vec<Arc<Packet>>) -> SubscribedTrack {
         SubscribedTrack {
             kind: track.kind,
-            epoch: epoch(self.epoch(), track.number),
+            epoch: track.epoch,
             format: track.format.clone(),
             payload_type: track.payload_type,
             snapshot,

@@ -24,7 +24,7 @@ impl Publisher {
         let session = self.publication.session();
         tracing::info!(%session, stream = %self.stream, "publisher lost: it was not heard for 4 s");
         // A standby has no subscribers.
-        self.send_to_subscribers(mailbox, |stream, epoch| Message::Lost { stream, epoch, lost: true });
+        self.send_to_subscribers(mailbox, |stream, publisher| Message::Lost { stream, publisher, lost: true });
         true
     }
 
@@ -36,7 +36,7 @@ impl Publisher {
         let lost_ms = now.saturating_duration_since(since).as_millis() as u64;
         let session = self.publication.session();
         tracing::info!(%session, stream = %self.stream, lost_ms, "publisher heard again");
-        self.send_to_subscribers(mailbox, |stream, epoch| Message::Lost { stream, epoch, lost: false });
+        self.send_to_subscribers(mailbox, |stream, publisher| Message::Lost { stream, publisher, lost: false });
         true
     }
 }

@@ -48,8 +48,7 @@ impl Publisher {
             while let Some(packet) = self.tracks[place].delay.pop(now) {
                 self.pass_on_delayed(place, packet);
             }
-            let epoch = self.track_epoch(place);
-            self.tracks[place].release_assembled(now, epoch);
+            self.tracks[place].release_assembled(now);
         }
         self.tracks.iter().any(|track| !track.pending.is_empty())
     }
@@ -66,14 +65,13 @@ impl Publisher {
         for packet in self.tracks[place].delay.drain(now).collect::<Vec<_>>() {
             self.pass_on_delayed(place, packet);
         }
-        let epoch = self.track_epoch(place);
-        self.tracks[place].drain_assembled(epoch);
+        self.tracks[place].drain_assembled();
     }
 
     /// Passes on a packet that has waited, in the current epoch: its publisher may have taken the stream over
     /// meanwhile.
     fn pass_on_delayed(&mut self, place: usize, packet: Packet) {
-        let epoch = self.track_epoch(place);
-        self.pass_on(place, Packet { epoch, ..packet });
+        let generation = self.tracks[place].epoch.generation();
+        self.pass_on(place, Packet { generation, ..packet });
     }
 }

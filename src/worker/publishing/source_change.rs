@@ -4,7 +4,7 @@
 //! Another source becomes active with the first packet of its keyframe (audio: with any packet), or with any packet
 //! once the active source has been silent for 500 ms. The source before is then retired for one second: its late
 //! packets fill their gaps in the history, and after that it may become active again like any other. Each change is an
-//! [`Epoch`](crate::forward::Epoch) of the track, which viewers join at its keyframe. The rule: at most ten changes a
+//! [`Epoch`] of the track, which viewers join at its keyframe. The rule: at most ten changes a
 //! second; packets that would cause another one are dropped and counted.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::publisher::Publisher;
 use super::sources::{Admitted, RetiredSource};
 use crate::forward::codec::{Descriptor, Part};
-use crate::forward::{HeaderExtensions, LayerId, Packet, PersistentExtensions, epoch};
+use crate::forward::{Epoch, HeaderExtensions, LayerId, Packet, PersistentExtensions};
 use crate::reason::DropReason;
 use crate::srtp::Opened;
 
@@ -55,7 +55,7 @@ impl Publisher {
             track.sources.keep(datagram, opened, received);
             return Err(DropReason::OtherSource);
         }
-        if !track.sources.may_change(received) || track.number == u32::MAX {
+        if !track.sources.may_change(received) {
             self.warn_of_changes(received);
             return Err(DropReason::OtherSource);
         }
@@ -122,14 +122,14 @@ impl Publisher {
                 track.sources.retired.push_back(RetiredSource {
                     ssrc: before,
                     rtx_ssrc: track.rtx_ssrc,
-                    number: track.number,
+                    restart: track.epoch.restart,
                     payload_type: track.payload_type,
                     fills_gaps: !is_renumbered,
                     arrived,
                     until: received + RETIREMENT,
                 });
             }
-            track.number += 1;
+            track.epoch = track.epoch.restarted();
             track.announce = true;
             self.log_change(place, before);
         }
@@ -156,7 +156,6 @@ impl Publisher {
         payload: &[u8],
         received: Instant,
     ) -> Result<Admitted, DropReason> {
-        let publisher = self.publication.epoch();
         let track = &mut self.tracks[place];
         let retired = track.sources.retired(|retired| retired.ssrc == ssrc, received);
         let Some(retired) = retired.filter(|retired| retired.fills_gaps && index < retired.arrived.highest()) else {
@@ -169,7 +168,7 @@ impl Publisher {
         retired.arrived.accept(index);
         let packet = Arc::new(Packet {
             received,
-            epoch: epoch(publisher, retired.number),
+            generation: Epoch { restart: retired.restart, ..track.epoch }.generation(),
             layer: LayerId::default(),
             index,
             timestamp: opened.timestamp,
@@ -192,7 +191,7 @@ impl Publisher {
 
     fn log_change(&self, place: usize, before: u32) {
         let (track, session) = (&self.tracks[place], self.publication.session());
-        let (kind, ssrc, changes) = (track.kind.as_str(), track.ssrc, track.number);
+        let (kind, ssrc, changes) = (track.kind.as_str(), track.ssrc, track.epoch.restart);
         tracing::info!(%session, stream = %self.stream, kind, before, ssrc, changes, "publisher's source changed");
     }
 

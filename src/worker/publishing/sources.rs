@@ -59,8 +59,8 @@ pub(crate) struct TrackSources {
 pub(super) struct RetiredSource {
     pub(super) ssrc: u32,
     pub(super) rtx_ssrc: Option<u32>,
-    /// Its number among the track's sources.
-    pub(super) number: u32,
+    /// In the epoch of its packets.
+    pub(super) restart: u32,
     pub(super) payload_type: u8,
     /// Its late packets can fill gaps in the history.
     pub(super) fills_gaps: bool,

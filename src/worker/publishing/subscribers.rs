@@ -9,10 +9,12 @@ use crate::worker::mailbox::Mailbox;
 use crate::worker::message::{Message, Subscribed};
 
 impl Publisher {
-    /// Sends a command to each worker with viewers, with the stream's name and this publisher's epoch.
-    pub(crate) fn send_to_subscribers(&self, mailbox: &mut Mailbox, command: impl Fn(StreamName, u32) -> Message) {
+    /// Sends a command to each worker with viewers, with the stream's name and the number of this publication.
+    pub(crate) fn send_to_subscribers(&self, mailbox: &mut Mailbox, command: impl Fn(StreamName, u64) -> Message) {
+        // A standby has no subscribers.
+        let Some(number) = self.publication.number() else { return };
         for worker in &self.subscribers {
-            mailbox.send_command(*worker, command(self.stream.clone(), self.epoch()));
+            mailbox.send_command(*worker, command(self.stream.clone(), number));
         }
     }
 
@@ -26,7 +28,9 @@ impl Publisher {
         if !self.subscribers.contains(&subscriber) {
             self.subscribers.push(subscriber);
         }
-        mailbox.send_command(subscriber, Message::Subscribed(Box::new(self.snapshot(own))));
+        if let Some(snapshot) = self.snapshot(own) {
+            mailbox.send_command(subscriber, Message::Subscribed(Box::new(snapshot)));
+        }
     }
 
     /// Removes a worker that has no viewers any more.
@@ -55,9 +59,9 @@ impl Publisher {
     pub(crate) fn send_keyframe_responses(&mut self, mailbox: &mut Mailbox) -> Vec<KeyframeResponsive> {
         let responses = self.take_keyframe_responses();
         for KeyframeResponsive { kind, keyframe_responsive } in responses.iter().copied() {
-            self.send_to_subscribers(mailbox, |stream, epoch| Message::KeyframeResponsive {
+            self.send_to_subscribers(mailbox, |stream, publisher| Message::KeyframeResponsive {
                 stream,
-                epoch,
+                publisher,
                 kind,
                 keyframe_responsive,
             });
@@ -68,7 +72,7 @@ impl Publisher {
     /// Sends the publisher's newest sender reports to each worker with viewers.
     pub(crate) fn send_clocks(&mut self, mailbox: &mut Mailbox) {
         for (kind, clock) in self.take_clocks() {
-            self.send_to_subscribers(mailbox, |stream, epoch| Message::Clock { stream, epoch, kind, clock });
+            self.send_to_subscribers(mailbox, |stream, publisher| Message::Clock { stream, publisher, kind, clock });
         }
     }
 
@@ -78,15 +82,20 @@ impl Publisher {
         if is_known || self.channels.len() >= MAX_CHANNELS {
             return;
         }
-        self.send_to_subscribers(mailbox, |stream, epoch| Message::Channel { stream, epoch, channel: channel.clone() });
+        self.send_to_subscribers(mailbox, |stream, publisher| Message::Channel {
+            stream,
+            publisher,
+            channel: channel.clone(),
+        });
         self.channels.push(channel);
     }
 
     /// Sends a data message of the publisher to each worker with viewers.
     pub(crate) fn send_data(&self, label: &str, message: &ChannelMessage, mailbox: &mut Mailbox) {
+        let Some(publisher) = self.publication.number() else { return };
         for worker in &self.subscribers {
             let (label, message) = (label.to_owned(), message.clone());
-            let data = Message::DataFromPublisher { stream: self.stream.clone(), epoch: self.epoch(), label, message };
+            let data = Message::DataFromPublisher { stream: self.stream.clone(), publisher, label, message };
             mailbox.send_media(*worker, data, 1);
         }
     }

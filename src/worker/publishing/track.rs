@@ -32,8 +32,8 @@ pub(crate) struct Track {
     pub(crate) ssrc: Option<u32>,
     /// The SSRC of its retransmissions, learnt from the first of them.
     pub(crate) rtx_ssrc: Option<u32>,
-    /// How many sources it had before this one.
-    pub(crate) number: u32,
+    /// The epoch of the packets of its active source.
+    pub(crate) epoch: Epoch,
     pub(crate) sources: TrackSources,
     /// Packets of earlier sources that never arrived.
     pub(crate) lost_before: u64,
@@ -61,8 +61,8 @@ pub(crate) struct Track {
 }
 
 impl Track {
-    /// A track with this format.
-    pub(crate) fn new(kind: Kind, payload: &Payload, limits: HistoryLimits) -> Self {
+    /// A track with this format, whose packets begin with this epoch.
+    pub(crate) fn new(kind: Kind, payload: &Payload, epoch: Epoch, limits: HistoryLimits) -> Self {
         Self {
             kind,
             choices: Vec::new(),
@@ -74,7 +74,7 @@ impl Track {
             accepts_keyframe_requests: payload.feedback.pli,
             ssrc: None,
             rtx_ssrc: None,
-            number: 0,
+            epoch,
             sources: TrackSources::default(),
             lost_before: 0,
             repaired_before: 0,
@@ -132,32 +132,30 @@ impl Track {
     #[inline(never)]
     fn assemble(&mut self, mut packet: Packet) {
         let Some(assembler) = &mut self.assembler else { return };
-        let epoch = packet.epoch;
         if assembler.pass(&mut packet) {
-            return self.keep([packet], epoch);
+            return self.keep([packet]);
         }
         let mut ready = Vec::new();
         assembler.push(packet, &mut ready);
-        self.keep(ready, epoch);
+        self.keep(ready);
     }
 
-    /// Releases packets from the assembler that have waited long enough for missing ones, in the publisher's current
-    /// epoch.
-    pub(crate) fn release_assembled(&mut self, now: Instant, epoch: Epoch) {
+    /// Releases packets from the assembler that have waited long enough for missing ones.
+    pub(crate) fn release_assembled(&mut self, now: Instant) {
         let mut ready = Vec::new();
         if let Some(assembler) = &mut self.assembler {
             assembler.poll(now, &mut ready);
         }
-        self.keep(ready, epoch);
+        self.keep(ready);
     }
 
     /// Releases all packets from the assembler.
-    pub(crate) fn drain_assembled(&mut self, epoch: Epoch) {
+    pub(crate) fn drain_assembled(&mut self) {
         let mut ready = Vec::new();
         if let Some(assembler) = &mut self.assembler {
             assembler.drain(&mut ready);
         }
-        self.keep(ready, epoch);
+        self.keep(ready);
     }
 
     /// Drops all waiting packets, because another source begins.
@@ -168,9 +166,10 @@ impl Track {
         }
     }
 
-    fn keep(&mut self, packets: impl IntoIterator<Item = Packet>, epoch: Epoch) {
+    /// Keeps packets in the current epoch: the publisher may have taken the stream over since they arrived.
+    fn keep(&mut self, packets: impl IntoIterator<Item = Packet>) {
         for packet in packets {
-            let packet = Arc::new(Packet { epoch, ..packet });
+            let packet = Arc::new(Packet { generation: self.epoch.generation(), ..packet });
             if self.history.push(packet.clone()).is_some() {
                 self.pending.push(packet);
             }

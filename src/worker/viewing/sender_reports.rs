@@ -65,7 +65,11 @@ impl Viewer {
         let mapped = |viewer_track: &ViewerTrack| {
             let track = feed.track(viewer_track.kind).filter(|_| viewer_track.outbound_track.counts().packets > 0)?;
             let clock = track.clock?;
-            Some((track, clock, viewer_track.outbound_track.map_timestamp(track.epoch, LayerId::default(), clock.rtp)?))
+            Some((
+                track,
+                clock,
+                viewer_track.outbound_track.map_timestamp(track.epoch.generation(), LayerId::default(), clock.rtp)?,
+            ))
         };
         // A new publisher has another clock: until both audio and video come from it, neither is reported.
         let is_awaited = |viewer_track: &ViewerTrack| {

@@ -41,7 +41,8 @@ pub(crate) struct StreamFeed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FeedSource {
     pub(crate) worker: WorkerId,
-    pub(crate) epoch: u32,
+    /// The number of the publication.
+    pub(crate) publisher: u64,
     /// It is connected but silent: see the module `publisher_loss`.
     pub(crate) lost: bool,
 }
@@ -167,8 +168,8 @@ impl StreamFeed {
 
     /// Starts a publisher: its tracks continue those of the publisher before it.
     fn start(&mut self, subscribed: Subscribed, limits: HistoryLimits) {
-        let Subscribed { worker, epoch, lost, .. } = subscribed;
-        self.source = Some(FeedSource { worker, epoch, lost });
+        let Subscribed { worker, publisher, lost, .. } = subscribed;
+        self.source = Some(FeedSource { worker, publisher, lost });
         self.abandoned = None;
         self.demanded = false;
         self.channels = subscribed.channels;
@@ -204,21 +205,26 @@ impl StreamFeeds {
         self.feed_by_stream.get_mut(stream)
     }
 
-    /// The feed of a stream, if its packets come from the publisher of that epoch.
-    pub(crate) fn of_publisher(&mut self, stream: &StreamName, epoch: u32) -> Option<&mut StreamFeed> {
-        self.get_mut(stream).filter(|feed| feed.source.is_some_and(|source| source.epoch == epoch))
+    /// The feed of a stream, if its packets come from this publisher.
+    pub(crate) fn of_publisher(&mut self, stream: &StreamName, publisher: u64) -> Option<&mut StreamFeed> {
+        self.get_mut(stream).filter(|feed| feed.source.is_some_and(|source| source.publisher == publisher))
     }
 
-    /// A track of the publisher of that epoch, if packets of the stream come from it.
-    pub(crate) fn track_of_publisher(&mut self, stream: &StreamName, epoch: u32, kind: Kind) -> Option<&mut FeedTrack> {
-        self.of_publisher(stream, epoch)?.track_mut(kind)
+    /// A track of this publisher, if the packets of the stream come from it.
+    pub(crate) fn track_of_publisher(
+        &mut self,
+        stream: &StreamName,
+        publisher: u64,
+        kind: Kind,
+    ) -> Option<&mut FeedTrack> {
+        self.of_publisher(stream, publisher)?.track_mut(kind)
     }
 
     /// Keeps packets for the viewers of their stream. Returns how many were dropped, because their publisher has been
     /// replaced.
     pub(crate) fn on_media(&mut self, published: &Published) -> u64 {
         let Some(feed) = self.get_mut(&published.stream) else { return 0 };
-        if feed.source.is_none_or(|source| source.epoch != published.epoch) {
+        if feed.source.is_none_or(|source| source.publisher != published.publisher) {
             return published.packets.len() as u64;
         }
         for packet in &published.packets {
@@ -232,7 +238,7 @@ impl StreamFeeds {
     pub(crate) fn on_subscribed(&mut self, subscribed: Subscribed) -> Option<&mut StreamFeed> {
         let limits = self.limits;
         let feed = self.get_mut(&subscribed.stream)?;
-        if feed.source.is_some_and(|source| source.epoch > subscribed.epoch) {
+        if feed.source.is_some_and(|source| source.publisher > subscribed.publisher) {
             return None;
         }
         feed.start(subscribed, limits);
@@ -243,11 +249,11 @@ impl StreamFeeds {
     pub(crate) fn on_unpublished(
         &mut self,
         stream: &StreamName,
-        epoch: u32,
+        publisher: u64,
         grace: Duration,
         now: Instant,
     ) -> Option<&StreamFeed> {
-        let feed = self.of_publisher(stream, epoch)?;
+        let feed = self.of_publisher(stream, publisher)?;
         feed.source = None;
         feed.demanded = false;
         let until = now + grace;

@@ -8,15 +8,16 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::forward::codec::Part;
+use crate::forward::source::generation;
 
 fn history(packets: usize) -> History {
     History::new(HistoryLimits { packets, cache: CacheLimits::NONE, ..HistoryLimits::default() })
 }
 
-fn packet(epoch: Epoch, index: u64, received: Instant) -> Arc<Packet> {
+fn packet(publisher: u64, index: u64, received: Instant) -> Arc<Packet> {
     Arc::new(Packet {
         received,
-        epoch,
+        generation: generation(publisher),
         layer: LayerId(0),
         index,
         timestamp: 0,
@@ -32,12 +33,12 @@ fn packet(epoch: Epoch, index: u64, received: Instant) -> Arc<Packet> {
     })
 }
 
-fn keyframe(epoch: Epoch, index: u64, received: Instant) -> Arc<Packet> {
-    Arc::new(Packet { keyframe: true, ..(*packet(epoch, index, received)).clone() })
+fn keyframe(publisher: u64, index: u64, received: Instant) -> Arc<Packet> {
+    Arc::new(Packet { keyframe: true, ..(*packet(publisher, index, received)).clone() })
 }
 
-fn source(epoch: Epoch, index: u64) -> Source {
-    Source { epoch, layer: LayerId(0), index }
+fn source(publisher: u64, index: u64) -> Source {
+    Source { generation: generation(publisher), layer: LayerId(0), index }
 }
 
 fn source_at(history: &History, position: u64) -> Option<Source> {
@@ -82,8 +83,8 @@ fn a_second_packet_of_the_same_source_is_refused_even_when_the_first_is_gone() {
 #[test]
 fn a_publisher_several_takeovers_ago_is_refused() {
     let (mut history, now) = (history(100), Instant::now());
-    for epoch in 0..=RTP_STREAMS as u64 {
-        assert!(history.push(packet(epoch, 5, now)).is_some());
+    for publisher in 0..=RTP_STREAMS as u64 {
+        assert!(history.push(packet(publisher, 5, now)).is_some());
     }
     assert_eq!(history.push(packet(0, 6, now)), None);
     assert!(history.push(packet(1, 6, now)).is_some() && history.push(packet(RTP_STREAMS as u64, 6, now)).is_some());
@@ -134,11 +135,11 @@ proptest! {
     ) {
         let (mut history, now) = (history(limit), Instant::now());
         let mut taken = HashSet::new();
-        for (epoch, index) in arrivals {
+        for (publisher, index) in arrivals {
             let head = history.head();
-            if let Some(position) = history.push(packet(epoch, index, now)) {
+            if let Some(position) = history.push(packet(publisher, index, now)) {
                 prop_assert_eq!(position, head);
-                prop_assert!(taken.insert(source(epoch, index)));
+                prop_assert!(taken.insert(source(publisher, index)));
             }
             prop_assert!(history.head() - history.tail <= limit as u64);
             for &source in &taken {

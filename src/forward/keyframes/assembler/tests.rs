@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::forward::codec::{Codec, Descriptor, Format};
 use crate::forward::header_extensions::HeaderExtensions;
-use crate::forward::source::LayerId;
+use crate::forward::source::{LayerId, generation};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -39,7 +39,7 @@ fn packet(index: SourceIndex, timestamp: u32, payload: &[u8], received: Instant)
     let part = Part::of(Codec::H264, payload);
     Packet {
         received,
-        epoch: 1,
+        generation: generation(1),
         layer: LayerId::default(),
         index,
         timestamp,

@@ -54,7 +54,7 @@ fn padding_and_foreign_payload_types_are_left_out_and_late_ones_go_as_empty_pack
 fn a_keyframe_that_the_viewer_cannot_decode_begins_nothing_and_is_not_asked_for() {
     let h264 = Format { codec: Codec::H264, ..format(Kind::Video) };
     let mut outbound_track = OutboundTrack::new(config(Kind::Video, false));
-    assert_eq!(outbound_track.select(1, &h264, SOURCE), None);
+    assert_eq!(outbound_track.select(generation(1), &h264, SOURCE), None);
     assert!(!outbound_track.wants_keyframe());
     assert_eq!(forward(&mut outbound_track, &[Publisher::new().keyframe(1)]), []);
     assert_eq!((outbound_track.counts().undecodable, outbound_track.state()), (1, TrackState::Waiting));
@@ -76,7 +76,7 @@ fn takes_the_payload_type_that_fits_best() {
     let formats = vec![offered(102, "42e01f"), offered(104, "64001f"), offered(106, "42001f"), offered(108, "42001f")];
     let mut outbound_track = OutboundTrack::new(OutboundTrackConfig { formats, ..config(Kind::Video, false) });
     for (level_id, payload_type) in [("42000a", 106), ("42c01f", 102), ("640c1f", 104), ("f4001f", 102)] {
-        assert_eq!(outbound_track.select(1, &h264(level_id), SOURCE), Some(payload_type), "{level_id}");
+        assert_eq!(outbound_track.select(generation(1), &h264(level_id), SOURCE), Some(payload_type), "{level_id}");
     }
 }
 

@@ -46,12 +46,17 @@ struct Arrival {
     len: usize,
 }
 
+/// Publications and restarts in them.
+fn epoch() -> impl Strategy<Value = Epoch> {
+    (1u64..3, 0u32..2).prop_map(|(publisher, restart)| Epoch { publisher, restart })
+}
+
 fn arrival() -> impl Strategy<Value = Arrival> {
     let distance = prop_oneof![10 => Just(1i64), 4 => -5i64..5, 1 => 1i64..1200, 1 => -1200i64..0];
     let payload_type = prop_oneof![9 => Just(SOURCE), 1 => Just(SOURCE + 1)];
     let len = prop_oneof![5 => 1usize..20, 2 => Just(0), 1 => 1150usize..1240];
     let copy = prop_oneof![2 => Just(None), 2 => (0usize..20).prop_map(Some), 1 => (1000usize..1023).prop_map(Some)];
-    (1u64..4, distance, prop::bool::weighted(0.2), payload_type, (0u8..3, copy), len).prop_map(
+    (epoch(), distance, prop::bool::weighted(0.2), payload_type, (0u8..3, copy), len).prop_map(
         |(epoch, distance, keyframe, payload_type, (content, copy), len)| Arrival {
             epoch,
             distance,
@@ -76,7 +81,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Restart),
         1 => (0u64..30).prop_map(Event::Seek),
         2 => Just(Event::Replay),
-        1 => (1u64..4).prop_map(Event::Select),
+        1 => epoch().prop_map(Event::Select),
     ]
 }
 
@@ -136,7 +141,7 @@ fn no_number_has_two_contents(
     let config = OutboundTrackConfig { first, extensions: extensions(), ..config(kind, rtx) };
     let mut outbound_track = OutboundTrack::new(config);
     let mut kinds = 0;
-    outbound_track.select(1, &format(kind), SOURCE);
+    outbound_track.select(generation(1), &format(kind), SOURCE);
     let mut history = History::new(HistoryLimits { packets: 24, ..HistoryLimits::default() });
     let mut newest_of = [65_500u64; 4];
     let (mut recorder, mut buffer) = (Recorder::default(), [0; 1500]);
@@ -145,7 +150,8 @@ fn no_number_has_two_contents(
         outbound_track.set_send_time(now - start);
         match event {
             Event::Arrive(arrival) => {
-                let newest = &mut newest_of[arrival.epoch as usize % 4];
+                let newest =
+                    &mut newest_of[(arrival.epoch.publisher as usize * 2 + arrival.epoch.restart as usize) % 4];
                 let index = newest.saturating_add_signed(arrival.distance);
                 *newest = index.max(*newest);
                 let publisher = Publisher { epoch: arrival.epoch, start };
@@ -207,7 +213,7 @@ fn no_number_has_two_contents(
             Event::Replay => _ = outbound_track.replay(&history, now),
             Event::Select(epoch) => {
                 let source = SOURCE + u8::from(at % 2 == 0);
-                outbound_track.select(*epoch, &format(kind), source);
+                outbound_track.select(epoch.generation(), &format(kind), source);
             }
         }
     }
@@ -226,8 +232,10 @@ fn a_hundred_thousand_changes_of_the_source_give_no_number_two_contents() {
         (mixed >> 33) % below
     };
     let mut events = Vec::new();
-    for epoch in 1..=CHANGES {
-        events.push(Event::Select(epoch));
+    // Each publication has three restarts.
+    let nth = |change: u64| Epoch { publisher: change / 4, restart: change as u32 % 4 };
+    for change in 1..=CHANGES {
+        events.push(Event::Select(nth(change)));
         match draw(8) {
             0 => events.push(Event::Restart),
             1 => events.extend([Event::Pause, Event::Resume]),
@@ -236,10 +244,10 @@ fn a_hundred_thousand_changes_of_the_source_give_no_number_two_contents() {
             _ => {}
         }
         // Sometimes a packet of the previous epoch arrives last.
-        let late = (draw(4) == 0).then_some(epoch - 1).filter(|epoch| *epoch > 0);
-        for (packet, epoch) in [epoch, epoch].into_iter().chain(late).enumerate() {
+        let late = (draw(4) == 0).then_some(change - 1).filter(|change| *change > 0);
+        for (packet, change) in [change, change].into_iter().chain(late).enumerate() {
             events.push(Event::Arrive(Arrival {
-                epoch,
+                epoch: nth(change),
                 distance: 1,
                 keyframe: packet == 0,
                 payload_type: SOURCE,
@@ -281,8 +289,8 @@ proptest! {
         let mut history = history([]);
         let mut received = BTreeSet::new();
         let mut pulls = pulls.into_iter().chain([true].into_iter().cycle());
-        for (epoch, packets) in (1..).zip(&publishers) {
-            outbound_track.select(epoch, &format(Kind::Video), SOURCE);
+        for (epoch, packets) in (1..).map(Epoch::of).zip(&publishers) {
+            outbound_track.select(epoch.generation(), &format(Kind::Video), SOURCE);
             let publisher = Publisher { epoch, start };
             let mut arrivals: Vec<(u64, u64)> =
                 (1..).zip(packets).map(|(index, &(_, delay))| (index + delay, index)).collect();

@@ -19,7 +19,7 @@ use crate::forward::history::{CacheLimits, History, HistoryLimits};
 use crate::forward::outbound_track::OutboundTrackConfig;
 use crate::forward::packet::Packet;
 use crate::forward::rtp_header::HEADER_LEN;
-use crate::forward::source::{Epoch, LayerId};
+use crate::forward::source::{Epoch, LayerId, generation};
 use std::time::{Duration, Instant};
 
 const SSRC: u32 = 0x1111_1111;
@@ -64,7 +64,7 @@ fn config(kind: Kind, rtx: bool) -> OutboundTrackConfig {
 /// An outbound track on which the first publisher is selected.
 fn outbound_track(kind: Kind, rtx: bool) -> OutboundTrack {
     let mut outbound_track = OutboundTrack::new(config(kind, rtx));
-    assert_eq!(outbound_track.select(1, &format(kind), SOURCE), Some(VIEWER));
+    assert_eq!(outbound_track.select(generation(1), &format(kind), SOURCE), Some(VIEWER));
     outbound_track
 }
 
@@ -77,22 +77,22 @@ struct Publisher {
 
 impl Publisher {
     fn new() -> Self {
-        Self { epoch: 1, start: Instant::now() }
+        Self { epoch: Epoch::of(1), start: Instant::now() }
     }
 
     /// The publisher that takes over.
     fn successor(self) -> Self {
-        Self { epoch: self.epoch + 1, ..self }
+        Self { epoch: Epoch::of(self.epoch.publisher + 1), ..self }
     }
 
     /// A packet whose payload names its epoch and index.
     fn packet(self, index: u64) -> Packet {
         Packet {
             received: self.start + STEP * index as u32,
-            epoch: self.epoch,
+            generation: self.epoch.generation(),
             layer: LayerId(0),
             index,
-            timestamp: (self.epoch as u32).wrapping_mul(1_000_000_000).wrapping_add(900 * index as u32),
+            timestamp: (self.epoch.publisher as u32).wrapping_mul(1_000_000_000).wrapping_add(900 * index as u32),
             marker: false,
             payload_type: SOURCE,
             descriptor: Default::default(),
@@ -115,7 +115,7 @@ impl Publisher {
 }
 
 fn payload(epoch: Epoch, index: u64) -> Bytes {
-    format!("{epoch}/{index}").into_bytes().into()
+    format!("{}/{index}", epoch.publisher).into_bytes().into()
 }
 
 /// Forwards packets one by one; returns what the viewer receives: number and payload.

@@ -15,7 +15,7 @@ fn viewer(red_payload_type: Option<u8>) -> OutboundTrack {
     let mut config = config(Kind::Audio, false);
     config.formats[0].red_payload_type = red_payload_type;
     let mut outbound_track = OutboundTrack::new(config);
-    assert_eq!(outbound_track.select(1, &format(Kind::Audio), SOURCE), Some(VIEWER));
+    assert_eq!(outbound_track.select(generation(1), &format(Kind::Audio), SOURCE), Some(VIEWER));
     outbound_track
 }
 

@@ -13,7 +13,7 @@ impl Viewer {
     fn new(rtx: bool) -> Self {
         let mut outbound_track = outbound_track(Kind::Video, rtx);
         outbound_track.set_rtt(RTT);
-        assert_eq!(outbound_track.select(2, &format(Kind::Video), SOURCE), Some(VIEWER));
+        assert_eq!(outbound_track.select(generation(2), &format(Kind::Video), SOURCE), Some(VIEWER));
         Self { outbound_track, buffer: [0; 1500] }
     }
 
@@ -185,7 +185,7 @@ fn a_number_over_the_wrap_is_found() {
     let publisher = Publisher::new();
     let first = FirstNumbers { index: 0x7fff, ..FIRST };
     let mut outbound_track = OutboundTrack::new(OutboundTrackConfig { first, ..config(Kind::Video, false) });
-    outbound_track.select(1, &format(Kind::Video), SOURCE);
+    outbound_track.select(generation(1), &format(Kind::Video), SOURCE);
     let mut viewer = Viewer { outbound_track, buffer: [0; 1500] };
     viewer.forward(&publisher.keyframe(0));
     for index in (500..0x8001).step_by(500).chain([0x8000, 0x8001, 0x8002]) {

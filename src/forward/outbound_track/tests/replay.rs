@@ -25,7 +25,7 @@ struct Got {
 fn arrivals(publisher: Publisher, pictures: std::ops::Range<u32>, is_keyframe: fn(u32) -> bool) -> Vec<Packet> {
     let packet = |picture: u32, part: u32| Packet {
         received: publisher.start + FRAME * picture,
-        timestamp: (publisher.epoch as u32 * 1_000_000_000).wrapping_add(3000 * picture),
+        timestamp: (publisher.epoch.publisher as u32 * 1_000_000_000).wrapping_add(3000 * picture),
         keyframe: part == 0 && is_keyframe(picture),
         marker: part == 2,
         payload: format!("{picture}").into_bytes().into(),
@@ -94,7 +94,10 @@ fn a_viewer_ten_seconds_after_the_keyframe_has_it_at_once_and_is_live_within_a_s
             .take(100)
             .all(|got| publisher.start + FRAME * got.text.parse().unwrap() + 2 * MILLISECOND > got.at)
     );
-    assert!(outbound_track.map_timestamp(1, LayerId(0), arrivals[0].timestamp).is_some(), "live tells the time again");
+    assert!(
+        outbound_track.map_timestamp(generation(1), LayerId(0), arrivals[0].timestamp).is_some(),
+        "live tells the time again"
+    );
     assert_eq!(outbound_track.counts().segments, 1);
 }
 
@@ -145,7 +148,7 @@ fn no_sender_report_time_while_timestamps_are_compressed() {
     let mut outbound_track = outbound_track(Kind::Video, false);
     watch(&mut outbound_track, &mut gop_history(), &arrivals, joins, joins + 20 * MILLISECOND);
     assert!(outbound_track.is_replaying() && !outbound_track.wants_keyframe());
-    assert_eq!(outbound_track.map_timestamp(1, LayerId(0), arrivals[0].timestamp), None);
+    assert_eq!(outbound_track.map_timestamp(generation(1), LayerId(0), arrivals[0].timestamp), None);
 }
 
 #[test]
@@ -174,7 +177,7 @@ fn a_new_publisher_takes_over_in_the_middle_of_a_replay() {
     let mut all = arrivals(first, 0..301, |picture| picture == 0);
     all.extend(arrivals(second, 0..60, |picture| picture == 0));
     let mut outbound_track = outbound_track(Kind::Video, false);
-    outbound_track.select(2, &format(Kind::Video), SOURCE);
+    outbound_track.select(generation(2), &format(Kind::Video), SOURCE);
     let joins = first.start + Duration::from_secs(10);
     let got = watch(&mut outbound_track, &mut gop_history(), &all, joins, joins + Duration::from_secs(2));
     let places: Vec<_> = got.iter().filter(|got| got.text == "0").collect();

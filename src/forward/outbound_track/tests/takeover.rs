@@ -10,7 +10,7 @@ fn the_old_publisher_goes_on_until_the_new_ones_keyframe_and_is_over_then() {
     let mut outbound_track = outbound_track(Kind::Video, false);
     assert_eq!(forward(&mut outbound_track, &[old.keyframe(10), old.packet(12)]), line([(100, "1/10"), (102, "1/12")]));
     assert!(!outbound_track.wants_keyframe());
-    assert_eq!(outbound_track.select(2, &format(Kind::Video), SOURCE), Some(VIEWER));
+    assert_eq!(outbound_track.select(generation(2), &format(Kind::Video), SOURCE), Some(VIEWER));
     assert!(outbound_track.wants_keyframe());
     let mixed = [new.packet(500), old.packet(13), new.keyframe(501), old.packet(11), old.keyframe(14), new.packet(502)];
     // A missing packet of the old publisher still has its place; a packet after the splice has none.
@@ -24,7 +24,7 @@ fn the_old_publisher_goes_on_until_the_new_ones_keyframe_and_is_over_then() {
 fn timestamps_go_on_by_the_time_that_passed_between_receptions() {
     let old = Publisher::new();
     let mut outbound_track = outbound_track(Kind::Video, false);
-    outbound_track.select(2, &format(Kind::Video), SOURCE);
+    outbound_track.select(generation(2), &format(Kind::Video), SOURCE);
     let mut buffer = [0; 1500];
     let last_of_its_picture = Packet { received: old.start + STEP * 5, ..old.packet(0) };
     for packet in [old.keyframe(0), Packet { index: 1, ..last_of_its_picture }] {
@@ -33,8 +33,8 @@ fn timestamps_go_on_by_the_time_that_passed_between_receptions() {
     }
     assert!(outbound_track.forward(&old.successor().keyframe(250), &mut buffer).is_some());
     assert_eq!(timestamp(&buffer), 1_000_001 + 225_000);
-    assert_eq!(outbound_track.map_timestamp(2, LayerId(0), 2_000_225_900), Some(1_225_901));
-    assert_eq!(outbound_track.map_timestamp(1, LayerId(0), 0), None);
+    assert_eq!(outbound_track.map_timestamp(generation(2), LayerId(0), 2_000_225_900), Some(1_225_901));
+    assert_eq!(outbound_track.map_timestamp(generation(1), LayerId(0), 0), None);
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn audio_of_the_new_publisher_is_forwarded_at_once() {
     let old = Publisher::new();
     let new = old.successor();
     let mut outbound_track = outbound_track(Kind::Audio, false);
-    outbound_track.select(2, &format(Kind::Audio), SOURCE);
+    outbound_track.select(generation(2), &format(Kind::Audio), SOURCE);
     let packets = [old.keyframe(1), old.keyframe(2), new.keyframe(9), old.keyframe(3), new.keyframe(10)];
     let received = line([(100, "1/1"), (101, "1/2"), (102, "2/9"), (103, "2/10")]);
     assert_eq!(forward(&mut outbound_track, &packets), received);
@@ -53,7 +53,7 @@ fn a_publisher_that_the_viewer_cannot_decode_does_not_take_over() {
     let old = Publisher::new();
     let mut outbound_track = outbound_track(Kind::Video, false);
     let h264 = Format { codec: Codec::H264, ..format(Kind::Video) };
-    assert_eq!(outbound_track.select(2, &h264, SOURCE), None);
+    assert_eq!(outbound_track.select(generation(2), &h264, SOURCE), None);
     let packets = [old.keyframe(1), old.successor().keyframe(2), old.packet(2)];
     assert_eq!(forward(&mut outbound_track, &packets), line([(100, "1/1"), (101, "1/2")]));
     assert!(!outbound_track.wants_keyframe());
@@ -64,7 +64,7 @@ fn a_waiting_viewer_does_not_go_back_to_the_publisher_before() {
     let old = Publisher::new();
     let new = old.successor();
     let mut outbound_track = outbound_track(Kind::Video, false);
-    outbound_track.select(2, &format(Kind::Video), SOURCE);
+    outbound_track.select(generation(2), &format(Kind::Video), SOURCE);
     assert_eq!(forward(&mut outbound_track, &[new.keyframe(1)]), line([(100, "2/1")]));
     outbound_track.restart();
     assert_eq!(forward(&mut outbound_track, &[old.keyframe(9), new.packet(2), new.keyframe(3)]), line([(101, "2/3")]));
@@ -96,7 +96,7 @@ fn picture_ids_continue_from_publisher_to_publisher_and_back_to_cached_frames() 
     ];
     let history = history(packets.clone());
     let mut outbound_track = outbound_track(Kind::Video, true);
-    outbound_track.select(2, &format(Kind::Video), SOURCE);
+    outbound_track.select(generation(2), &format(Kind::Video), SOURCE);
     let mut buffer = [0; 1500];
     let mut pull = |outbound_track: &mut OutboundTrack| {
         let written = outbound_track.pull(&history, &mut buffer)?;

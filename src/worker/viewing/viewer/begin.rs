@@ -24,7 +24,8 @@ impl Viewer {
                 viewer_track.wait(track);
                 continue;
             };
-            if viewer_track.outbound_track.select(track.epoch, &track.format, track.payload_type).is_none() {
+            if viewer_track.outbound_track.select(track.epoch.generation(), &track.format, track.payload_type).is_none()
+            {
                 tracing::debug!(stream = %feed.stream, codec = ?track.format.codec, "viewer cannot decode the track");
             }
             if was_standby {
@@ -52,7 +53,7 @@ impl Viewer {
             !has_begun
                 || feed
                     .track(viewer_track.kind)
-                    .is_none_or(|track| viewer_track.outbound_track.takes(track.epoch, track.payload_type))
+                    .is_none_or(|track| viewer_track.outbound_track.takes(track.epoch.generation(), track.payload_type))
         })
     }
 
