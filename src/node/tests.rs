@@ -1,13 +1,15 @@
 //! What only a look inside a worker can show.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::forward::codec::Kind;
 use crate::ice::{Admission, Credentials};
 use crate::name::{Role, StreamName};
+use crate::peer::{Channel, ChannelMessage};
+use crate::rtcp::SenderClock;
 use crate::srtp::SrtpProfile;
 use crate::stream::WorkerId;
-use crate::worker::message::{Message, Published};
+use crate::worker::message::{Message, Published, Subscribed};
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "../../tests/sim/net/mod.rs"]
@@ -218,6 +220,71 @@ fn what_a_replaced_publisher_still_sent_is_dropped_and_counted() {
     net.run(Duration::from_millis(20));
     assert_eq!(net.clients[viewers[0]].received.len(), 1);
     assert!(net.metrics.render().contains("sluice_drops_total{reason=\"replaced\"} 1"));
+}
+
+/// One of each message that a publisher's worker sends to those of its viewers.
+fn messages_of(publisher: u64, now: Instant) -> Vec<Message> {
+    let stream: StreamName = "cam".parse().unwrap();
+    let (kind, worker, label) = (Kind::Video, WorkerId(0), "chat".to_owned());
+    let channel = Channel {
+        label: label.clone(),
+        protocol: String::new(),
+        ordered: true,
+        max_packet_life_time: None,
+        max_retransmits: None,
+    };
+    let subscribed = Subscribed {
+        stream: stream.clone(),
+        publisher,
+        worker,
+        tracks: Vec::new(),
+        channels: vec![channel.clone()],
+        was_standby: true,
+        lost: true,
+    };
+    let message = ChannelMessage { is_text: true, data: "hello".into() };
+    vec![
+        Message::Media(Published { stream: stream.clone(), publisher, kind, packets: Vec::new() }.into()),
+        Message::Subscribed(subscribed.into()),
+        Message::Clock {
+            stream: stream.clone(),
+            publisher,
+            kind,
+            clock: SenderClock { ntp: 1, rtp: 1, received: now },
+        },
+        Message::KeyframeResponsive { stream: stream.clone(), publisher, kind, keyframe_responsive: false },
+        Message::DropCachedFrames { stream: stream.clone(), publisher },
+        Message::Channel { stream: stream.clone(), publisher, channel },
+        Message::DataFromPublisher { stream: stream.clone(), publisher, label, message },
+        Message::Lost { stream: stream.clone(), publisher, lost: true },
+        Message::Unpublished { stream, publisher },
+    ]
+}
+
+#[test]
+fn a_late_message_of_an_earlier_publisher_never_takes_effect() {
+    let (mut net, ..) = net();
+    let newer = net.join(Role::Publisher, "cam", CODECS, &[SrtpProfile::Aes128Gcm]);
+    net.connect();
+    let video = net.clients[newer].tracks.iter().position(|track| track.kind.as_str() == "video").unwrap();
+    net.send(newer, video, 0, true, &net::vp8(true, 7));
+    net.run(Duration::from_millis(20));
+    let stream: StreamName = "cam".parse().unwrap();
+    for is_published in [true, false] {
+        if !is_published {
+            let session = net.clients[newer].session;
+            net.handle().end(&session, crate::reason::EndReason::Deleted).unwrap();
+            net.run(Duration::from_millis(20));
+        }
+        let now = net.now;
+        let engine = &mut net.relay.workers[0].0;
+        let before = format!("{:?}", engine.feeds.get(&stream).unwrap());
+        assert_eq!(engine.feeds.get(&stream).unwrap().source.map(|source| source.publisher), is_published.then_some(2));
+        for (number, message) in messages_of(1, now).into_iter().enumerate() {
+            engine.handle_message(message, now);
+            assert_eq!(format!("{:?}", engine.feeds.get(&stream).unwrap()), before, "message {number}");
+        }
+    }
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub(crate) struct StreamFeed {
     pub(crate) stream: StreamName,
     /// The publisher whose packets arrive now.
     pub(crate) source: Option<FeedSource>,
+    /// The number of the newest publication that has arrived here, also when it has ended.
+    newest: Option<u64>,
     pub(crate) tracks: Vec<FeedTrack>,
     /// Data channels that the publisher has opened.
     pub(crate) channels: Vec<Channel>,
@@ -103,6 +105,7 @@ impl StreamFeed {
         Self {
             stream,
             source: None,
+            newest: None,
             tracks: Vec::new(),
             channels: Vec::new(),
             viewers: Vec::new(),
@@ -170,6 +173,7 @@ impl StreamFeed {
     fn start(&mut self, subscribed: Subscribed, limits: HistoryLimits) {
         let Subscribed { worker, publisher, lost, .. } = subscribed;
         self.source = Some(FeedSource { worker, publisher, lost });
+        self.newest = Some(publisher);
         self.abandoned = None;
         self.demanded = false;
         self.channels = subscribed.channels;
@@ -234,11 +238,11 @@ impl StreamFeeds {
         0
     }
 
-    /// Starts a publisher; `None` if the stream has no viewers here, or a newer publisher.
+    /// Starts a publisher; `None` if the stream has no viewers here, or has or had a newer publisher.
     pub(crate) fn on_subscribed(&mut self, subscribed: Subscribed) -> Option<&mut StreamFeed> {
         let limits = self.limits;
         let feed = self.get_mut(&subscribed.stream)?;
-        if feed.source.is_some_and(|source| source.publisher > subscribed.publisher) {
+        if feed.newest > Some(subscribed.publisher) {
             return None;
         }
         feed.start(subscribed, limits);
