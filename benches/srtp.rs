@@ -141,8 +141,8 @@ enum Receiver {
 }
 
 /// Sends runs from one socket. The receiving socket is full after a moment and drops from then on: no reader shares the
-/// caches, and no wake-up of a reader is in the figure. In one comparison a reader on the other core made single packets
-/// a third dearer and runs of 10 and more up to a fifth, so a ratio to this floor is strict.
+/// caches, and no wake-up of a reader is in the figure. In one comparison a reader on the other core made single
+/// packets a third dearer and runs of 10 and more up to a fifth, so a ratio to this floor is strict.
 struct Floor {
     state: UdpSocketState,
     socket: UdpSocket,

@@ -67,7 +67,7 @@ pub enum HttpClientError {
         status: u16,
         /// The reason, in the server's words.
         detail: String,
-        /// When to try again, if the server told.
+        /// When to try again, if the server sent it.
         retry_after: Option<Duration>,
     },
     /// The answer lacks something that RFC 9725 4.2 requires.
@@ -276,7 +276,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_refusal_says_why_and_when_to_come_back() {
+    fn a_refusal_has_a_reason_and_a_retry_after() {
         let problem = r#"{"title":"Too Many Requests","detail":"slow down"}"#;
         let (origin, _) = serve(vec![response("429 Too Many Requests", "retry-after: 3\r\n", problem)]);
         let error = HttpClient::new(None).post(&format!("{origin}/whip/cam"), "offer").unwrap_err();

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// A relay that needs longer for its health is not well.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// Bytes of what a relay says of its health.
+/// The most bytes read of a relay's answer.
 const REASON: u64 = 1_024;
 
 /// Why it is not well.
@@ -17,15 +17,15 @@ pub enum Unhealthy {
     Silent {
         /// Where it was asked.
         url: String,
-        /// What the network says.
+        /// The network's error.
         cause: Box<ureq::Error>,
     },
-    /// It says that it is not well, and why.
+    /// It answers that it is unhealthy, and why.
     #[error("the relay at {url} is not well: {reason}")]
     Unwell {
         /// Where it was asked.
         url: String,
-        /// Its own words.
+        /// The text of its answer.
         reason: String,
     },
     /// Something answers otherwise.
@@ -37,19 +37,19 @@ pub enum Unhealthy {
         status: u16,
     },
     /// A free port is not known in advance.
-    #[error("the port is 0, so nobody knows which one it is: set --http or --admin to the relay's")]
+    #[error("the port is 0, so the relay's port is unknown: set --http or --admin to the address of the relay")]
     NoPort,
 }
 
 /// Asks the relay that listens on `address`, from its own machine.
 ///
 /// # Errors
-/// [`Unhealthy`] unless it says that it is well within two seconds.
+/// [`Unhealthy`] unless it answers within two seconds that it is healthy.
 pub fn check(address: SocketAddr) -> Result<(), Unhealthy> {
     if address.port() == 0 {
         return Err(Unhealthy::NoPort);
     }
-    // Who listens everywhere listens on loopback too.
+    // A relay that listens on all addresses listens on loopback too.
     let ip = match address.ip() {
         IpAddr::V4(v4) if v4.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(v6) if v6.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -51,8 +51,8 @@ pub enum FilterError {
 
 /// Reads a filter in the syntax of [`EnvFilter`].
 ///
-/// [`FilterError`], when the text is not a filter.
-/// [`FilterError`], when it is none.
+/// # Errors
+/// [`FilterError`] if the text is not a filter.
 pub fn filter(text: &str) -> Result<EnvFilter, FilterError> {
     let is_level = |word: &str| word.is_empty() || word.parse::<LevelFilter>().is_ok();
     let is_word = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -101,7 +101,7 @@ impl Control {
 /// Logs how many repeated lines were suppressed since the last report: the last thing before the end.
 pub(crate) fn flush() {
     if let Some(repeats) = REPEATS.get() {
-        repeats.tell();
+        repeats.report();
     }
 }
 

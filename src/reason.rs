@@ -5,8 +5,8 @@ use crate::label::label;
 label! {
     /// Why a datagram, a packet or a message was dropped.
     pub DropReason = "reason" {
-        /// From an address on which no session has proven that it receives, STUN that answers no check of the relay, or for a
-        /// session that has ended.
+        /// From an address on which no session has proven that it receives, STUN that answers no check of the relay, or
+        /// for a session that has ended.
         UnknownPath = "unknown_path",
         /// STUN with the user name of no session.
         UnknownUfrag = "unknown_ufrag",
@@ -40,11 +40,11 @@ label! {
         RtcpFlood = "rtcp_flood",
         /// RTP of a payload type or SSRC that the answer did not accept.
         Undeclared = "undeclared",
-        /// In another codec than the publisher sent before: it precedes the first keyframe in that codec, is late, or comes too
-        /// soon after the last change of codec.
+        /// In another codec than the publisher sent before: it precedes the first keyframe in that codec, is late, or
+        /// comes too soon after the last change of codec.
         CodecChange = "codec_change",
-        /// From another SSRC than the one that is forwarded: it precedes a keyframe, is late, or belongs to the eleventh change
-        /// within a second.
+        /// From another SSRC than the one that is forwarded: it precedes a keyframe, is late, or belongs to the
+        /// eleventh change within a second.
         OtherSource = "other_source",
         /// Redundant audio (RFC 2198) that cannot be read.
         Redundancy = "redundancy",
@@ -70,7 +70,8 @@ label! {
         SctpMalformed = "sctp_malformed",
         /// SCTP that is not allowed in the association's state, such as another INIT.
         SctpUnexpected = "sctp_unexpected",
-        /// SCTP outside of the window: a TSN too far ahead, too many gaps, or an acknowledgement of data that was never sent.
+        /// SCTP outside of the window: a TSN too far ahead, too many gaps, or an acknowledgement of data that was never
+        /// sent.
         SctpWindow = "sctp_window",
         /// SCTP beyond what a session may send in a second.
         SctpRate = "sctp_rate",
@@ -95,8 +96,8 @@ label! {
         /// No valid STUN check was received, and the session was at least 3 s old when it ended: by DELETE, by an
         /// administrator, with the relay, or after 10 s.
         NeverConnected = "never_connected",
-        /// A check was received, but DTLS did not complete, and the session was at least 3 s old when it ended: by DELETE, by an
-        /// administrator, with the relay, or after 10 s.
+        /// A check was received, but DTLS did not complete, and the session was at least 3 s old when it ended: by
+        /// DELETE, by an administrator, with the relay, or after 10 s.
         HandshakeTimeout = "handshake_timeout",
         /// The session sent more than its budget.
         Flooded = "flooded",

@@ -38,7 +38,7 @@ const LAST_LINE: Duration = Duration::from_millis(500);
 pub fn signals(drain: Duration) -> io::Result<(impl Future<Output = ()>, impl Future<Output = ()>)> {
     let (to_drain, drains) = oneshot::channel();
     let (to_stop, stops) = oneshot::channel();
-    let (ready, begun) = channel();
+    let (ready, started) = channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listen = move || {
         let heard = runtime.block_on(listen(drain, &ready, to_drain, to_stop));
@@ -47,19 +47,19 @@ pub fn signals(drain: Duration) -> io::Result<(impl Future<Output = ()>, impl Fu
         }
     };
     std::thread::Builder::new().name("signals".to_owned()).spawn(listen)?;
-    begun_or_failed(&begun)?;
-    Ok((told(drains), told(stops)))
+    started_or_failed(&started)?;
+    Ok((message(drains), message(stops)))
 }
 
 /// Completes with a message. A dropped sender sends nothing more.
-async fn told(receiver: oneshot::Receiver<()>) {
+async fn message(receiver: oneshot::Receiver<()>) {
     if receiver.await.is_err() {
         std::future::pending().await
     }
 }
 
-fn begun_or_failed(begun: &Receiver<io::Result<()>>) -> io::Result<()> {
-    begun.recv().unwrap_or_else(|_| Err(io::Error::other("the thread for signals ended")))
+fn started_or_failed(started: &Receiver<io::Result<()>>) -> io::Result<()> {
+    started.recv().unwrap_or_else(|_| Err(io::Error::other("the thread for signals ended")))
 }
 
 /// Returns when the process should have ended.
@@ -114,7 +114,7 @@ async fn listen(
 }
 
 fn exit() -> ! {
-    let (done, told) = channel();
+    let (done, message) = channel();
     // On a thread of its own: a stuck thread may hold what the log needs.
     let last_line = move || {
         tracing::error!(code = STUCK, "the relay did not stop in time: the process ends without it");
@@ -122,7 +122,7 @@ fn exit() -> ! {
         let _ = done.send(());
     };
     if std::thread::Builder::new().spawn(last_line).is_ok() {
-        let _ = told.recv_timeout(LAST_LINE);
+        let _ = message.recv_timeout(LAST_LINE);
     }
     std::process::exit(STUCK.into())
 }

@@ -70,8 +70,8 @@ fn relay(viewers: usize) -> (Net, usize) {
     (net, publisher)
 }
 
-/// Forwards so many packets in bursts, while time stands still so that no report falls due; returns how many allocations
-/// that took and how many packets left.
+/// Forwards so many packets in bursts, while time stands still so that no report falls due; returns how many
+/// allocations that took and how many packets left.
 fn forward(net: &mut Net, publisher: usize, packets: usize) -> (usize, usize) {
     let address = net.clients[publisher].address;
     let payload = vp8(false, 1);

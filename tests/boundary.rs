@@ -21,8 +21,8 @@ use std::sync::OnceLock;
 use crate::circles::{Graph, circles};
 use crate::source::{Tree, Use};
 
-/// A module uses only modules of a lower row; modules of one row may use each other, but not in a circle. The module list
-/// in `src/lib.rs` has the same order.
+/// A module uses only modules of a lower row; modules of one row may use each other, but not in a circle. The module
+/// list in `src/lib.rs` has the same order.
 const ROWS: &[&[&str]] = &[
     &["main", "lib"],
     &["cli", "config", "reload", "server", "stop"],
@@ -398,8 +398,8 @@ fn the_engine_sequences_in_less_than_a_thousand_lines() {
     assert!(lines < MAX_ENGINE_LINES, "{lines} lines of `impl Engine`: make a step a method of its room's type");
 }
 
-/// Lines of all inherent `impl` blocks of a type. rustfmt, which the lint step runs, puts the first and the last line of a
-/// block at the left margin and nothing else of it.
+/// Lines of all inherent `impl` blocks of a type. rustfmt, which the lint step runs, puts the first and the last line
+/// of a block at the left margin and nothing else of it.
 fn lines_of_impl<'a>(texts: impl Iterator<Item = &'a String>, name: &str) -> usize {
     let (start, mut count) = (format!("impl {name} {{"), 0);
     for text in texts {

@@ -39,8 +39,8 @@ impl Costs {
         if found == 0 { Err(format!("{function} does not appear in what valgrind counted")) } else { Ok(found as f64) }
     }
 
-    /// The callgrind profile format: below `fn=`, each line is a position and a cost, its own or, below `calls=`, that of
-    /// a call with everything it called.
+    /// The callgrind profile format: below `fn=`, each line is a position and a cost, its own or, below `calls=`, that
+    /// of a call with everything it called.
     fn read(profile: &str) -> Self {
         let mut by_function: HashMap<String, u64> = HashMap::new();
         let mut current = None;

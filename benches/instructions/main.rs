@@ -25,8 +25,8 @@ use sluice::worker::Batch;
 
 /// How often each case does what it counts.
 const TIMES: usize = 500;
-/// Each history's map is rehashed at times that its random hashes decide, and one rehash takes some 50,000 instructions: the
-/// cost is the mean of many packets in several histories.
+/// Each history's map is rehashed at times that its random hashes decide, and one rehash takes some 50,000
+/// instructions: the cost is the mean of many packets in several histories.
 const HISTORIES: usize = 16;
 const PUSHES: usize = 4_000;
 const BURST: usize = 10;

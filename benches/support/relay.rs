@@ -81,8 +81,8 @@ impl Relay {
         (0..packets).map(seal).collect()
     }
 
-    /// The worker's work on datagrams of the publisher: everything from the demultiplexer to the outbox. Time stands still,
-    /// so that nothing else is due.
+    /// The worker's work on datagrams of the publisher: everything from the demultiplexer to the outbox. Time stands
+    /// still, so that nothing else is due.
     pub(crate) fn forward(&mut self, datagrams: &mut [Vec<u8>], outbox: &mut impl Outbox) {
         let address = self.net.clients[self.publisher].address;
         for datagram in datagrams {
@@ -91,8 +91,8 @@ impl Relay {
         self.net.relay.turn(outbox, self.net.now);
     }
 
-    /// An RTP packet from a viewer, which may send none: it reaches its session and no further, so this measures finding
-    /// the session.
+    /// An RTP packet from a viewer, which may send none: it reaches its session and no further, so this measures
+    /// finding the session.
     pub(crate) fn demux(&mut self, viewer: usize, datagram: &mut [u8]) {
         let address = self.net.clients[self.viewers[viewer % self.viewers.len()]].address;
         self.net.relay.receive(0, address, datagram, self.net.now);

@@ -114,9 +114,9 @@ fn an_error_in_the_file_is_one_sentence_with_its_line_and_without_secrets() {
         ("[media]\nadvertise = ['a.example']\n", 2, "203.0.113.7"),
         ("[media]\nworkers = 1\nworkers = 2\n", 3, "duplicate key"),
     ] {
-        let (at, said) = complaint(text);
-        assert!(said.contains(part) && at == line, "{text:?}: line {at}: {said}");
-        assert!(!said.contains('\n') && !said.contains("hunter2"), "{said}");
+        let (at, error) = complaint(text);
+        assert!(error.contains(part) && at == line, "{text:?}: line {at}: {error}");
+        assert!(!error.contains('\n') && !error.contains("hunter2"), "{error}");
     }
     for (path, part) in [("/nowhere.toml", "does not exist"), ("/", "is a directory")] {
         let Err(error) = given(&["--config", path]).effective() else { panic!("{path} is read") };
@@ -256,7 +256,7 @@ proptest! {
     fn no_file_makes_it_panic(at in 0..FILE.len(), length in 0usize..40, inserted in "[-\\[\\]'\"{}=,.# \n0-9a-z*:/]{0,12}") {
         let end = (at + length).min(FILE.len());
         let text = format!("{}{inserted}{}", &FILE[..at], &FILE[end..]);
-        let said = with_file(&text, &[]).and_then(|effective| effective.config());
-        prop_assert!(said.is_ok() || !said.unwrap_err().to_string().contains('\n'));
+        let error = with_file(&text, &[]).and_then(|effective| effective.config());
+        prop_assert!(error.is_ok() || !error.unwrap_err().to_string().contains('\n'));
     }
 }

@@ -1,4 +1,4 @@
-//! What the demultiplexer tells its worker: what each datagram is, and what happens to sessions.
+//! What the demultiplexer returns to its worker: what each datagram is, and what happens to sessions.
 
 use std::time::Duration;
 

@@ -105,7 +105,7 @@ impl Demux {
         }
     }
 
-    /// Says what a datagram is and which session it belongs to (RFC 7983, RFC 5761 4).
+    /// Finds out what a datagram is and which session it belongs to (RFC 7983, RFC 5761 4).
     pub(crate) fn handle_datagram(&mut self, path: FiveTuple, datagram: &[u8], now: Instant) -> Demultiplexed {
         match datagram {
             [128..=191, second, ..] => self.handle_media(path, matches!(second, 192..=223)),
@@ -174,8 +174,8 @@ impl Demux {
     }
 
     /// Sends a Binding request to measure the round-trip time of a connected client on its selected path (RFC 8445
-    /// 7.2), because RTCP of a publisher does not tell it. The answer sets [`DemuxFacts::round_trip`]; a missing answer has
-    /// no effect.
+    /// 7.2), because a publisher's RTCP does not show it. The answer sets [`DemuxFacts::round_trip`]; a missing answer
+    /// has no effect.
     pub(crate) fn probe(&mut self, key: Key, now: Instant) {
         let transaction = self.new_transaction(key);
         let Some(session) = self.sessions.get_mut(key).filter(|session| session.is_connected()) else { return };
@@ -195,7 +195,7 @@ impl Demux {
         self.claim_by_path.get(path).filter(|claim| claim.proven).map(|claim| claim.key)
     }
 
-    /// Asks for one [`DemuxEvent::Heard`], when the session is next heard on its selected path.
+    /// Queues one [`DemuxEvent::Heard`] when the session is next heard on its selected path.
     pub(crate) fn report_when_heard(&mut self, key: Key) {
         if let Some(session) = self.sessions.get_mut(key) {
             session.reports_when_heard = true;

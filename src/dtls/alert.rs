@@ -18,7 +18,7 @@ pub(crate) struct Alert {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RecordAlert {
     Plaintext(Alert),
-    /// Which one it is, only the keys tell.
+    /// It is encrypted, so its description is unknown.
     Encrypted,
 }
 

@@ -162,14 +162,14 @@ mod tests {
     fn a_watching_viewer_changes_its_delay_in_small_steps() {
         let start = Instant::now();
         let (mut glide, mut before) = (DelayRamp::default(), Duration::ZERO);
-        for picture in 0..60 {
-            let held = glide.toward(200 * MS, start + 33 * MS * picture);
+        for frame in 0..60 {
+            let held = glide.toward(200 * MS, start + 33 * MS * frame);
             assert!(held >= before && held - before <= STEP, "{before:?} {held:?}");
             before = held;
-            assert!(picture < 12 || held == 200 * MS, "{picture} {held:?}");
+            assert!(frame < 12 || held == 200 * MS, "{frame} {held:?}");
         }
-        for picture in 60..160 {
-            let held = glide.toward(Duration::ZERO, start + 33 * MS * picture);
+        for frame in 60..160 {
+            let held = glide.toward(Duration::ZERO, start + 33 * MS * frame);
             assert!(held <= before && before - held <= 4 * MS, "{before:?} {held:?}");
             before = held;
         }

@@ -1,4 +1,4 @@
-//! The path below which clients find the relay, for a proxy that serves it beside other things: `/relay` of
+//! The path below which clients find the relay, for a proxy that serves it beside others: `/relay` of
 //! `https://example.org/relay/watch/demo`. It comes from `--base-path`, or for one request from `X-Forwarded-Prefix` of
 //! a trusted proxy, and is put in front of every path that the relay sends to a client. Requests are served with
 //! `--base-path` in front and without it, so that it does not matter whether the proxy takes it off. It is written into
@@ -73,7 +73,7 @@ impl BasePath {
         }
     }
 
-    /// What a proxy says that it took off; `None` unless it says one path, once.
+    /// The path that a proxy has removed; `None` unless it names exactly one.
     pub(super) fn forwarded(headers: &HeaderMap) -> Option<Self> {
         let mut lines = headers.get_all(FORWARDED_PREFIX).iter();
         let (Some(line), None) = (lines.next(), lines.next()) else { return None };

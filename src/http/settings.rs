@@ -33,8 +33,8 @@ pub(crate) struct Settings {
     #[arg(long, env = "SLUICE_METRICS_STREAMS", value_name = "N", default_value = "100")]
     metrics_streams: usize,
 
-    /// Origins of web pages that may use the relay from a browser: scheme, host and port, with "*." in front of the host for
-    /// all subdomains; * for all
+    /// Origins of web pages that may use the relay from a browser: scheme, host and port, with "*." in front of the
+    /// host for all subdomains; * for all
     #[arg(long, env = "SLUICE_ALLOW_ORIGIN", value_name = "ORIGIN[,ORIGIN]", value_delimiter = ',')]
     #[arg(value_parser = origin, default_value = "*")]
     allow_origin: Vec<String>,
@@ -49,23 +49,23 @@ pub(crate) struct Settings {
     #[arg(long, env = "SLUICE_RATE_LIMIT", value_name = "N", default_value = "20")]
     rate_limit: u32,
 
-    /// Session requests per second allowed with one token, from all addresses together (burst: 30 times as many); 0 for no
-    /// limit; this machine is exempt
+    /// Session requests per second allowed with one token, from all addresses together (burst: 30 times as many); 0 for
+    /// no limit; this machine is exempt
     #[arg(long, env = "SLUICE_TOKEN_RATE_LIMIT", value_name = "N", default_value = "200")]
     token_rate_limit: u32,
 
-    /// HTTP connections at a time from one address, or from one /64 network of IPv6; behind a trusted proxy, of one of its
-    /// clients; 0 for no limit
+    /// HTTP connections at a time from one address, or from one /64 network of IPv6; behind a trusted proxy, of one of
+    /// its clients; 0 for no limit
     #[arg(long, env = "SLUICE_CONNECTIONS_PER_CLIENT", value_name = "N", default_value = "256")]
     connections_per_client: usize,
 
-    /// Proxies that are believed when they name their client: the right-most address in X-Forwarded-For or Forwarded that is
-    /// none of them, or the one in X-Real-IP
+    /// Proxies that are believed when they name their client: the right-most address in X-Forwarded-For or Forwarded
+    /// that is none of them, or the one in X-Real-IP
     #[arg(long, env = "SLUICE_TRUSTED_PROXY", value_name = "CIDR[,CIDR]", value_delimiter = ',')]
     trusted_proxy: Vec<Network>,
 
-    /// Headers in which a trusted proxy names its client; those it sends must agree, so name the one that it sets if it passes on
-    /// others from outside
+    /// Headers in which a trusted proxy names its client; those it sends must agree, so name the one that it sets if it
+    /// passes on others from outside
     #[arg(long, env = "SLUICE_CLIENT_HEADER", value_name = "HEADER[,HEADER]", value_delimiter = ',')]
     #[arg(default_value = "x-forwarded-for,forwarded,x-real-ip")]
     client_header: Vec<ClientHeader>,
@@ -78,7 +78,8 @@ pub(crate) struct Settings {
     #[arg(long, env = "SLUICE_ICE_SERVER", value_name = "URL[,URL]", value_delimiter = ',', value_parser = ice_servers::url)]
     ice_server: Vec<String>,
 
-    /// Secret shared with the TURN servers, from which credentials valid for a day are made (static-auth-secret of coturn)
+    /// Secret shared with the TURN servers, from which credentials valid for a day are made (static-auth-secret of
+    /// coturn)
     #[arg(long, env = "SLUICE_TURN_SECRET", value_name = "SECRET", hide_env_values = true)]
     turn_secret: Option<String>,
 }

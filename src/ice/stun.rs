@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_tells_each_family_its_address_and_mapped_ipv4_as_ipv4() {
+    fn an_answer_has_the_address_of_each_family_and_mapped_ipv4_as_ipv4() {
         for (seen, told) in [
             ("[2001:db8::7]:9", "[2001:db8::7]:9"),
             ("192.0.2.3:65535", "192.0.2.3:65535"),

@@ -187,7 +187,7 @@ impl Shared {
     }
 }
 
-/// Retries while the other side says when to.
+/// Retries as long as the relay answers when to retry.
 fn patiently<T>(
     mut request: impl FnMut() -> Result<T, HttpClientError>,
     stopped: impl Fn() -> bool,

@@ -221,7 +221,7 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    /// Problems with packets, in words.
+    /// Problems with packets, as text.
     fn losses(&self) -> String {
         let mut text = self.lost.to_string();
         let parts = [

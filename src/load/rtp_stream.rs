@@ -31,7 +31,7 @@ pub(crate) struct ReceivedStream {
 pub(crate) struct Counted {
     /// Distinct packets of the media's SSRC.
     pub(crate) packets: u64,
-    /// Packets that had arrived before, or are too old to tell.
+    /// Packets that had arrived before, or are too old to know.
     pub(crate) repeated: u64,
     /// Packets of other SSRCs.
     pub(crate) stray: u64,

@@ -132,9 +132,9 @@ mod tests {
         }
         let lines = 3 * 19_995;
         let suppressed = |callsite| Suppressed { place: format!("place {callsite}"), lines };
-        let mut told = limits.take_suppressed();
-        told.sort_by(|one, other| one.place.cmp(&other.place));
-        assert_eq!(told, [suppressed(1), suppressed(2)]);
+        let mut taken = limits.take_suppressed();
+        taken.sort_by(|one, other| one.place.cmp(&other.place));
+        assert_eq!(taken, [suppressed(1), suppressed(2)]);
         assert_eq!(limits.take_suppressed(), []);
     }
 

@@ -43,7 +43,7 @@ impl Repeats {
     }
 
     /// Logs how many lines were suppressed since the last report, if any.
-    pub(super) fn tell(&self) {
+    pub(super) fn report(&self) {
         let suppressed = self.limits.lock().unwrap_or_else(PoisonError::into_inner).take_suppressed();
         for suppressed in suppressed {
             warn!(lines = suppressed.lines, of = suppressed.place, "repeated lines were not logged");
@@ -170,8 +170,8 @@ mod tests {
                 tracing::info!(session = %7, number, "session ended");
             }
             tracing::info!(session = %8, "session ended");
-            repeats.tell();
-            repeats.tell();
+            repeats.report();
+            repeats.report();
         });
         // That is another callsite.
         assert_eq!(lines.len(), 5 + 1 + 1, "{lines:?}");
@@ -207,10 +207,10 @@ mod tests {
             for _ in 0..10 {
                 tracing::warn!(target: "rtc_sctp", "{}", "ä\n2026-01-01 ERROR forged".repeat(100));
             }
-            repeats.tell();
+            repeats.report();
         });
-        let told = lines.last().unwrap();
-        assert!(told.contains("lines=5") && told.len() < 400, "{told}");
+        let line = lines.last().unwrap();
+        assert!(line.contains("lines=5") && line.len() < 400, "{line}");
     }
 
     #[test]

@@ -103,7 +103,7 @@ label! {
 }
 
 label! {
-    /// What a viewer's event stream tells, by its name in WHEP.
+    /// Events of a viewer's event stream, by their names in WHEP.
     pub(crate) EventName = "event" {
         /// The stream has a publisher.
         Active = "active",

@@ -30,7 +30,7 @@ pub struct Create {
     pub user_agent: Option<String>,
     /// The credential of the request: only its holder may change or end the session.
     pub credential: Credential,
-    /// A publisher that is to stand beside the live one and to take over when that falls silent.
+    /// A standby: a publisher that takes over when the live one falls silent.
     pub standby: bool,
 }
 

@@ -76,7 +76,7 @@ fn a_restart_is_believed_under_both_credentials_until_the_new_path_is_proven() {
 }
 
 #[test]
-fn the_record_has_the_addresses_that_a_restart_told() {
+fn the_record_has_the_candidates_of_an_ice_restart() {
     let (net, _, viewers) = net();
     let session = net.clients[viewers[0]].session;
     let record = net.handle().record(&session).unwrap();
@@ -101,7 +101,7 @@ fn restarts_that_come_to_nothing_leave_no_names_behind() {
         net.handle().restart(&session, asked(remote)).unwrap();
         net.run(Duration::from_millis(2));
     }
-    assert_eq!(names(&net), before + 2, "the newest, in the lobby and at the door");
+    assert_eq!(names(&net), before + 2, "the newest, in the pending sessions and in the demultiplexer");
     net.handle().end(&session, crate::reason::EndReason::Deleted).unwrap();
     net.run(Duration::from_millis(5));
     assert_eq!(names(&net), before - 2);

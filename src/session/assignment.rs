@@ -3,15 +3,15 @@
 //! By default a session lives where its first check arrives, which is where a hash of addresses leads. That spreads
 //! streams well and wakes each worker for every burst of each stream. So two things come first:
 //!
-//! - The first few viewers of a stream live where its publisher does, and so does a publisher where the one before it
-//!   did. Further viewers live where they arrive: a large stream is served by all workers at once, the last viewer of a
-//!   burst waiting for a part of the others only.
-//! - Publishers live on the first worker that has room, as long as the kernel can be told of it (see `steering`). A
-//!   relay with little to do then does it on one core, and wakes once for what comes together.
+//! - The first few viewers of a stream live on its publisher's worker, and a new publisher lives on the worker of the
+//!   one before it. Further viewers live where they arrive: all workers serve a large stream at once, so the last
+//!   viewer of a burst waits for fewer others.
+//! - Publishers live on the first worker that has room, as long as the kernel accepts the list of their clients (see
+//!   `steering`). A relay with little load then uses one core, and wakes up once for packets that arrive together.
 //!
 //! Sessions never move, and what a stream costs is known only once its encoder has found its rate and its viewers have
-//! come. So room is little: a count of publishers that with their few viewers cannot fill a core, and no more of the
-//! core's time taken than leaves them space. When no worker has room, publishers live where they arrive.
+//! come. So a worker has room only if its publishers are few enough not to fill a core with their few viewers, and if
+//! the core's load leaves space for that. When no worker has room, publishers live where they arrive.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -22,10 +22,10 @@ use crate::stream::WorkerId;
 /// A worker that was awake for a larger share of the last second has no room for another publisher.
 const BUSY: f32 = 0.3;
 
-/// From one look at a worker's share to the next.
+/// The time between two measurements of a worker's share.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// What all workers know of where sessions live.
+/// The assignment of sessions to workers, shared by all workers.
 #[derive(Debug)]
 pub(crate) struct Assignment {
     pub(crate) steering: Steering,
@@ -33,7 +33,7 @@ pub(crate) struct Assignment {
     pub(crate) loads: Vec<Load>,
 }
 
-/// What a worker has to do. It writes, all read.
+/// The load of a worker, which writes it; all workers read it.
 #[derive(Debug, Default)]
 pub(crate) struct Load {
     pub(crate) publishers: AtomicU32,
@@ -53,13 +53,13 @@ impl Assignment {
         Self { steering: Steering::default(), loads: (0..workers).map(|_| Load::default()).collect() }
     }
 
-    /// The first worker that has room for another publisher, where so many are gathered.
+    /// The first worker that has room for another publisher, if at most `publishers` are put on each.
     pub(crate) fn with_room(&self, publishers: u32) -> Option<WorkerId> {
         let first = self.loads.iter().position(|load| load.has_room(publishers))?;
         u16::try_from(first).ok().map(WorkerId)
     }
 
-    /// How much it keeps, by name: all of it is 0 once every session has gone.
+    /// The sizes of its collections by name: all are 0 once every session has ended.
     pub(crate) fn counts(&self) -> [(&'static str, usize); 2] {
         let publishers: u32 = self.loads.iter().map(|load| load.publishers.load(Ordering::Relaxed)).sum();
         [("steered", self.steering.len()), ("publishers placed", publishers as usize)]
@@ -88,7 +88,7 @@ impl Awake {
         Self { since: now, spent: Duration::ZERO }
     }
 
-    /// The worker was awake for so long.
+    /// Adds time in which the worker was awake.
     pub(crate) fn add(&mut self, spent: Duration, load: &Load, now: Instant) {
         self.spent += spent;
         let elapsed = now.saturating_duration_since(self.since);

@@ -1,7 +1,7 @@
 //! The memory that the frames since the last keyframes of all publishers take together.
 //!
-//! Each publisher's worker says once a second what its publisher's take, and lets them go when it is told to: the
-//! largest make room, of equal ones the oldest. So the sum is over its limit for a second at most.
+//! Each publisher's worker reports the size of its publisher's frames once a second, and drops them if the answer is to
+//! make room: the largest make room first, of equal ones the oldest. So the sum exceeds its limit for a second at most.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use crate::name::SessionId;
 
-/// What all publishers keep. Written once a second for each publisher, by its worker; read in the same step.
+/// The sizes of all publishers' cached frames. Written once a second for each publisher, by its worker; read in the
+/// same step.
 #[derive(Debug)]
 pub(crate) struct CacheBudget {
     /// Octets.
@@ -26,7 +27,7 @@ struct Caches {
 #[derive(Clone, Copy, Debug)]
 struct Cache {
     octets: usize,
-    /// When its keyframe came.
+    /// When its keyframe arrived.
     since: Instant,
 }
 
@@ -36,8 +37,8 @@ impl CacheBudget {
         Self { limit, caches: Mutex::default() }
     }
 
-    /// A publisher keeps so many octets since a keyframe that came then. True when they are to make room: then they are
-    /// not counted any more.
+    /// A publisher keeps `octets` of frames, and its keyframe arrived at `since`. True if they must be dropped to make
+    /// room: then they do not count any more.
     pub(crate) fn report(&self, session: SessionId, octets: usize, since: Instant) -> bool {
         let mut caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
         caches.remove(&session);
@@ -55,7 +56,7 @@ impl CacheBudget {
         false
     }
 
-    /// A publisher is gone.
+    /// A publisher has left.
     pub(crate) fn forget(&self, session: &SessionId) {
         self.caches.lock().unwrap_or_else(PoisonError::into_inner).remove(session);
     }

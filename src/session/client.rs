@@ -2,19 +2,19 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// How much is known of a request's client.
+/// How the address of a request's client is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientSource {
-    /// It is the one that connected.
+    /// The client itself has connected.
     Direct,
-    /// A proxy stands between, and this is the nearest address that can be believed.
+    /// A proxy has connected: this is the nearest address that can be trusted.
     Proxied,
-    /// A trusted proxy stands between and does not say readably for whom it asks.
+    /// A trusted proxy has connected and does not name its client readably.
     Unreadable,
 }
 
 impl ClientSource {
-    /// Whom a request from `address` counts for.
+    /// The group that a request from `address` counts for.
     pub(crate) fn client(self, address: IpAddr) -> ClientGroup {
         match self {
             Self::Direct | Self::Proxied => ClientGroup::of(address),
@@ -28,12 +28,12 @@ impl ClientSource {
     }
 }
 
-/// Whose requests, connections and sessions count together.
+/// Clients whose requests, connections and sessions count together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum ClientGroup {
     /// An IPv4 address, or an IPv6 network.
     Network(IpAddr),
-    /// All whose address a trusted proxy does not tell.
+    /// All clients whose address a trusted proxy does not name readably.
     Unreadable,
 }
 

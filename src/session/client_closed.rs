@@ -1,7 +1,8 @@
 //! Sessions whose clients have closed the connection and may still send their DELETE.
 //!
-//! Browsers and OBS close first and then ask, and DTLS's goodbye overtakes the request. The rule: the first DELETE of
-//! such a session is answered as if it had come in time (RFC 9725 4.2), the second is not.
+//! Browsers and OBS close the connection before they send DELETE, and the DTLS close_notify arrives before the request.
+//! The rule: the first DELETE of such a session is answered as if it had come in time (RFC 9725 4.2), the second is
+//! not.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::auth::Credential;
 use crate::name::SessionId;
 
-/// Sessions remembered; when full the oldest is forgotten, and its client is told that there is none.
+/// Sessions remembered; when full the oldest is forgotten, and its client's DELETE gets 404.
 const CAPACITY: usize = 1024;
 
 /// How long a session is remembered.
@@ -85,6 +86,6 @@ mod tests {
         assert!(!client_closed.take(&sessions[0], &own, now));
         assert!(client_closed.take(&sessions[1], &own, now));
         assert!(!client_closed.take(&sessions[2], &own, now + PATIENCE));
-        assert_eq!(client_closed.len(), 0, "those that nobody asks for are forgotten too");
+        assert_eq!(client_closed.len(), 0, "sessions without a DELETE are forgotten too");
     }
 }

@@ -1,7 +1,7 @@
 //! Events of streams and sessions for readers outside the media threads, which are those of HTTP.
 //!
 //! Media threads send into one bounded channel as sessions join and leave, which wakes one task for each follower and
-//! costs nothing while packets pass; whoever has many listeners spreads the news on a thread of its own. The rule: an
+//! costs nothing while packets pass; a follower with many readers passes events on in its own thread. The rule: an
 //! event says that something has changed, and is sent after the change. Workers may send in another order than that of
 //! the changes, so a follower asks the node's handle what is true now.
 
@@ -13,7 +13,8 @@ use crate::name::{SessionId, StreamName};
 use crate::reason::EndReason;
 use crate::stream::Absence;
 
-/// Events that a follower may be behind; beyond that it loses the oldest, is told so, and has to look at everything.
+/// Events that wait for a slow follower. Beyond that it loses the oldest, gets an error that says so, and must read the
+/// whole state again.
 const CAPACITY: usize = 1024;
 
 /// Something has changed.
@@ -28,7 +29,7 @@ pub(crate) enum NodeEvent {
     Unpublished {
         /// The stream.
         stream: StreamName,
-        /// How.
+        /// Whether it ended or is only silent.
         absence: Absence,
     },
     /// A session has ended.
@@ -60,13 +61,13 @@ impl Default for Events {
 }
 
 impl Events {
-    /// Tells all followers, if there are any.
+    /// Sends an event to all followers.
     pub(crate) fn send(&self, event: NodeEvent) {
         // An error means that there are no followers.
         let _ = self.0.send(event);
     }
 
-    /// Everything from now on.
+    /// A follower, which gets all events from now on.
     pub(crate) fn follow(&self) -> broadcast::Receiver<NodeEvent> {
         self.0.subscribe()
     }

@@ -34,10 +34,15 @@ fn waiting(ufrag: &str) -> PendingSession {
         sections: Vec::new(),
         offered: Offered::default(),
     };
-    let who = (role, "cam".parse().unwrap());
+    let role_and_stream = (role, "cam".parse().unwrap());
     let client = [10, 0, 0, 1].into();
-    let record =
-        Arc::new(SessionRecord::new(id, who, (None, Offered::default()), (client, Vec::new()), Instant::now()));
+    let record = Arc::new(SessionRecord::new(
+        id,
+        role_and_stream,
+        (None, Offered::default()),
+        (client, Vec::new()),
+        Instant::now(),
+    ));
     let local = credentials(ufrag);
     let credential = Credential::ANONYMOUS;
     let applicant = Applicant {
@@ -51,7 +56,7 @@ fn waiting(ufrag: &str) -> PendingSession {
     PendingSession { id, role, stream, local, negotiated, announcement: None, credential, record, slot }
 }
 
-/// A pending sessions in which one session has waited since a moment.
+/// Pending sessions with one session that has waited for a moment.
 fn pending_sessions() -> (Arc<PendingSessions>, SessionId, Instant) {
     let waiting = waiting(UFRAG);
     let (id, created) = (waiting.id, waiting.record.created);
@@ -76,7 +81,7 @@ fn full_pending_sessions_refuse_more_until_one_leaves_and_keep_nothing_of_refuse
     let full = pending_sessions.counts();
     assert!(admit("refused").is_err() && admit("refused").is_err());
     assert_eq!(pending_sessions.counts(), full);
-    // Who is adopted waits no more, and so does who goes.
+    // A session that is adopted or ended does not wait any more.
     assert!(is_session(&pending_sessions.take("1", A)) && is_session(&pending_sessions.remove(&id)));
     assert!(admit("first free").is_ok() && admit("second free").is_ok() && admit("refused").is_err());
     assert_eq!(pending_sessions.expire(Instant::now() + PATIENCE).len(), CAPACITY);
@@ -108,7 +113,7 @@ fn a_session_that_is_deleted_as_it_is_heard_first_is_ended_by_exactly_one() {
         let taken = loom::thread::spawn(move || other.take(UFRAG, A));
         let removed = pending_sessions.remove(&id);
         let taken = taken.join().unwrap();
-        // Else nobody would end what the worker has adopted.
+        // Otherwise the adopted session would never end.
         assert!(is_session(&removed) != (is_session(&taken) && matches!(removed, Found::Owned(A))));
         assert_empty(&pending_sessions);
     });

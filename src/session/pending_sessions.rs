@@ -172,7 +172,7 @@ impl PendingSessions {
         }
     }
 
-    /// Forgets a session. It comes back if it still waited; else its owner is to be told.
+    /// Forgets a session. Returns the session if it still waited, else its owner, which must end it.
     pub(crate) fn remove(&self, session: &SessionId) -> Found {
         let Some((_, listed)) = self.session_by_id.remove(session) else { return Found::Unknown };
         let mut found = Found::Unknown;
@@ -219,7 +219,7 @@ impl PendingSessions {
         }
     }
 
-    /// Takes out every session that waits, for the end of the relay.
+    /// Takes out all pending sessions, because the relay stops.
     pub(crate) fn drain(&self) -> Vec<PendingSession> {
         self.expire(Instant::now() + PATIENCE)
     }
@@ -235,7 +235,7 @@ impl PendingSessions {
         of_stream.map(|listed| Arc::clone(&listed.record)).collect()
     }
 
-    /// How much it keeps, by name: all of it is 0 once every session has gone.
+    /// The sizes of its collections by name: all are 0 once every session has ended.
     pub(crate) fn counts(&self) -> [(&'static str, usize); 3] {
         [
             ("pending: listed", self.session_by_id.len()),

@@ -1,10 +1,10 @@
 //! How many sessions the relay takes: in all, as viewers of one stream, and from one client address.
 //!
-//! A session has its slot from its POST, before its offer is read, to its end, whatever that is: [`Slot`] gives it back
-//! when it is dropped. So sessions that wait for their first packet count, and no burst of POSTs gets past a limit.
+//! A session holds a slot from its POST, before its offer is read, to its end: dropping [`Slot`] gives it back. So
+//! sessions that wait for their first packet count, and no burst of POSTs gets past a limit.
 //!
-//! One exception: a publisher that takes the place of another is let in although the relay is full of the one that it
-//! replaces. It is lent a slot until it is connected, one for each stream at a time.
+//! One exception: a publisher that replaces another is admitted to a full relay, because the other's session will end.
+//! It is lent a slot until it is connected, one for each stream at a time.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -15,7 +15,7 @@ use super::client::{ClientGroup, ClientSource};
 use crate::metrics::Refusal;
 use crate::name::{Role, StreamName};
 
-/// A limit that holds is logged at most this often.
+/// A limit that refuses sessions is logged at most this often.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How many sessions may live at once; 0 for no limit.
@@ -46,7 +46,7 @@ pub(crate) struct Applicant {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OverQuota {
     pub(crate) reason: Refusal,
-    /// The limit is to be logged now.
+    /// Whether to log the limit now.
     pub(crate) warns: bool,
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct Slot {
     slots: Slots,
     role: Role,
     stream: StreamName,
-    /// Nobody for this machine itself.
+    /// `None` for this machine itself.
     client: Option<ClientGroup>,
     lent: bool,
 }
@@ -126,7 +126,7 @@ impl Slots {
         Ok(Slot { slots: self.clone(), role, stream, client, lent })
     }
 
-    /// How much is taken, by name: all of it is 0 once every session has gone.
+    /// The slots that are taken, by name: all are 0 once every session has ended.
     pub(crate) fn counts(&self) -> [(&'static str, usize); 4] {
         let taken = self.lock();
         [

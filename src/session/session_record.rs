@@ -30,7 +30,7 @@ pub struct SessionRecord {
     pub stream: StreamName,
     /// When its offer came.
     pub created: Instant,
-    /// The client's name of itself.
+    /// The client's User-Agent.
     pub user_agent: Option<String>,
     /// What it offered.
     pub offered: Offered,
@@ -41,7 +41,7 @@ pub struct SessionRecord {
     report: Mutex<Report>,
 }
 
-/// How a session goes.
+/// The state of a session, for the API.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// How far it has come.
@@ -50,9 +50,9 @@ pub struct Report {
     pub path: Option<FiveTuple>,
     /// The SRTP protection profile by its registered name.
     pub srtp_profile: Option<&'static str>,
-    /// To the client and back.
+    /// The round-trip time.
     pub round_trip: Option<Duration>,
-    /// What a viewer's network carries, by its own words: bits a second.
+    /// The bitrate that a viewer's network carries by its own estimate (REMB), in bits per second.
     pub estimate: Option<f32>,
     /// When the first valid STUN check came.
     pub opened: Option<Instant>,
@@ -62,7 +62,7 @@ pub struct Report {
     pub first_media: Option<Instant>,
     /// When the first frame was sent.
     pub first_frame: Option<Instant>,
-    /// What it sends or gets.
+    /// Its tracks.
     pub tracks: Vec<TrackReport>,
     /// Whether a publisher answers keyframe requests, once that is known.
     pub keyframe_responsive: Option<bool>,
@@ -84,9 +84,9 @@ pub enum Stage {
     Connecting,
     /// Media passes.
     Live,
-    /// Nothing is sent to it until it is heard of again.
+    /// Nothing is sent to it until it is heard again.
     Paused,
-    /// It is over.
+    /// It has ended.
     Ended,
 }
 
@@ -97,7 +97,7 @@ pub struct Checks {
     pub authentic: u64,
     /// Where the first one came from.
     pub first: Option<SocketAddr>,
-    /// Addresses that sent some.
+    /// Addresses that sent valid checks.
     pub addresses: u32,
     /// Times that media moved to another address.
     pub moves: u32,
@@ -128,11 +128,12 @@ pub struct TrackReport {
     pub hold: Duration,
     /// Of video from a publisher: from one keyframe to the next.
     pub keyframe_interval: Option<Duration>,
-    /// How a publisher's keyframes come by their parameter sets, of codecs that have some, once one has come.
+    /// Where the parameter sets of the publisher's keyframes come from, for codecs that have them, once one has
+    /// arrived.
     pub sets: Option<&'static str>,
-    /// What is wrong with what a publisher sends: sentences.
+    /// The problems of a publisher's track, as sentences.
     pub lint: Vec<&'static str>,
-    /// Packets that did not arrive: here from a publisher, or by its own words at a viewer.
+    /// Packets that did not arrive: from a publisher here, or at a viewer as its reports say.
     pub lost_packets: u64,
     /// Packets that a resend, or a copy in a later one, brought here, or that were sent again to a viewer.
     pub repaired_packets: u64,
@@ -140,7 +141,7 @@ pub struct TrackReport {
     pub jitter: Option<Duration>,
 }
 
-/// What passes in a second.
+/// Rates per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rates {
     /// Bits, RTP header to SRTP tag.
@@ -169,7 +170,7 @@ impl Stage {
     /// Every stage.
     pub(crate) const ALL: [Self; 5] = [Self::Waiting, Self::Connecting, Self::Live, Self::Paused, Self::Ended];
 
-    /// The word for it.
+    /// Its name in the API.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -212,7 +213,7 @@ impl SessionRecord {
         *self.candidates.lock().unwrap_or_else(PoisonError::into_inner) = candidates;
     }
 
-    /// How it goes, as of about a second ago.
+    /// The newest report, about a second old at most.
     pub fn report(&self) -> Report {
         self.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -265,10 +266,10 @@ mod tests {
         let (ended, now) = (EndedSessions::default(), Instant::now());
         let offered = Offered { codecs: Vec::new(), candidates: 0 };
         let record = |_| {
-            let who = (Role::Viewer, "cam".parse().unwrap());
+            let role_and_stream = (Role::Viewer, "cam".parse().unwrap());
             Arc::new(SessionRecord::new(
                 SessionId::random(),
-                who,
+                role_and_stream,
                 (None, offered.clone()),
                 ([127, 0, 0, 1].into(), Vec::new()),
                 now,

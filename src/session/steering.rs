@@ -1,11 +1,11 @@
-//! Whose datagrams the kernel is told to bring to another socket than the one it would choose.
+//! The clients whose datagrams the kernel must deliver to another socket than the one that its hash chooses.
 //!
-//! The sockets of all workers share one port, and the kernel chooses one by a hash of both addresses. A session that
-//! lives elsewhere, because its stream is at home there or because its client has moved, would have each of its
-//! datagrams handed over: a copy and a wake-up more. So its worker lists the client's address here, and the kernel gets
-//! a program (see `program`) that knows the addresses listed and leaves all others to the hash. The rules: only a path
-//! that has proven to be its session's is listed; what is not, or not yet, is handed over, so nothing depends on the
-//! program; and the table is looked at only when sessions come, move and go.
+//! The sockets of all workers share one port, and the kernel chooses one by a hash of both addresses. Each datagram of
+//! a session that lives on another worker, because its stream is assigned there or because its client has moved, would
+//! be handed over: one more copy and wake-up. So its worker lists the client's address here, and the kernel gets a
+//! program (see `program`) that knows the addresses listed and leaves all others to the hash. The rules: only proven
+//! paths are listed; datagrams on other paths are handed over, so nothing depends on the program; and the table is used
+//! only when sessions begin, move and end.
 
 use std::collections::HashMap;
 use std::io;
@@ -19,11 +19,11 @@ use crate::stream::WorkerId;
 /// handed over.
 pub(crate) const CAPACITY: usize = 800;
 
-/// So long a change waits for others: a program is made for all of them together.
+/// How long a change waits for others, so that one program is made for all of them.
 pub(crate) const DELAY: Duration = Duration::from_millis(50);
 
-/// What all workers know of it. They list and strike out under the lock, and whoever is first after [`DELAY`] tells the
-/// kernel.
+/// The list, shared by all workers. They add and remove clients under the lock, and the first one after [`DELAY`] gives
+/// the kernel a new program.
 #[derive(Debug)]
 pub(crate) struct Steering {
     table: Arc<Mutex<Table>>,
@@ -37,7 +37,7 @@ struct Table {
     capacity: usize,
 }
 
-/// A client's place in the table; dropping it strikes the client out.
+/// A client's entry in the list; dropping it removes the client.
 #[derive(Debug)]
 pub(crate) struct Steered {
     table: Arc<Mutex<Table>>,
@@ -65,7 +65,7 @@ impl Steering {
 
     /// Lets `attach` give the kernel the table, if it has changed: as much of it as the kernel has room for.
     pub(crate) fn apply(&self, attach: impl Fn(&mut dyn Iterator<Item = (SocketAddr, WorkerId)>) -> io::Result<()>) {
-        // The kernel is told under the lock, or an older table could come after a newer one.
+        // The kernel gets the list under the lock; otherwise an older list could replace a newer one.
         let mut table = lock(&self.table);
         if !std::mem::take(&mut table.changed) {
             return;
@@ -73,7 +73,7 @@ impl Steering {
         while table.capacity > 0 {
             let listed = table.worker_by_remote.iter().map(|(remote, worker)| (*remote, *worker));
             let Err(error) = attach(&mut listed.take(table.capacity)) else { return };
-            // Kernels before 6.8 have room for a half, where nobody has raised net.core.optmem_max.
+            // Kernels before 6.8 have room for half of it, unless net.core.optmem_max was raised.
             table.capacity = if error.kind() == io::ErrorKind::OutOfMemory { table.capacity / 2 } else { 0 };
             tracing::debug!(%error, clients = table.capacity, "the kernel takes a shorter program for the media port");
         }

@@ -1,8 +1,8 @@
 //! Sessions that end before DTLS has completed: which reason they end for, and the warning for the operator.
 //!
 //! A client that cannot reach the media port gives up in many ways: its page sends DELETE, an administrator ends the
-//! session, the relay's own time is over. The rule: once such a session is [`SETTLED`] old, its reason tells how far it
-//! came, whoever ends it; before that, a client that leaves has only changed its mind.
+//! session, the relay's own timeout fires. The rule: once such a session is [`SETTLED`] old, its end reason shows how
+//! far it came, whatever ended it; before that, a client that leaves has only changed its mind.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +13,7 @@ use crate::reason::EndReason;
 /// From this age on a session that has not connected counts as a failure.
 pub(crate) const SETTLED: Duration = Duration::from_secs(3);
 
-/// The least time between two warnings; sessions that fail meanwhile are counted in the next.
+/// The minimum time between two warnings; the next one counts the sessions that failed meanwhile.
 const WARN_AGAIN: Duration = Duration::from_secs(60);
 
 /// How far a session came that has not completed DTLS.

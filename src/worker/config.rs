@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remote_client_behind_a_local_proxy_is_not_told_loopback() {
+    fn a_remote_client_behind_a_local_proxy_gets_no_loopback_candidate() {
         let candidates = Config::default().candidates(8081, arrival("127.0.0.1", "198.51.100.1"));
         assert!(candidates.iter().all(|candidate| !candidate.ip().is_loopback()));
         let candidates = Config::default().candidates(8081, arrival("127.0.0.1", "127.0.0.1"));
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_a_network_is_told_from_a_relay_that_is_bound_or_advertised() {
+    fn a_machine_without_a_network_is_distinguished_from_a_bound_or_advertised_relay() {
         let v6: IpAddr = "2001:db8::1".parse().unwrap();
         assert!(Config::default().has_no_other(&[]) && Config::default().has_no_other(&[v6]));
         assert!(!Config::default().has_no_other(&["10.0.0.5".parse().unwrap()]));

@@ -19,8 +19,8 @@ impl Pace {
         Self { began: Instant::now(), duration, rate: f64::from(rate), done: 0 }
     }
 
-    /// Waits until the next actions are due and returns their number; `None` at the end. Of missed actions, those of the
-    /// last tenth of a second are made up for.
+    /// Waits until the next actions are due and returns their number; `None` at the end. Of missed actions, those of
+    /// the last tenth of a second are made up for.
     pub(crate) fn due(&mut self) -> Option<u64> {
         loop {
             let elapsed = self.began.elapsed();

@@ -179,7 +179,7 @@ fn the_binary_sees_the_library_by_its_name() {
 }
 
 #[test]
-fn code_in_a_mod_rs_is_told() {
+fn code_in_a_mod_rs_is_reported() {
     let crowded = |text: &str| tree(&[("a/mod.rs", text), ("a/b.rs", "pub struct X;")]).crowded.into_values().next();
     let fine =
         "//! Docs.\n mod b; pub use b::X; pub(crate) use b::X as Y; #[cfg(test)] use b::Z; #[cfg(test)] fn f() {}";
@@ -190,7 +190,7 @@ fn code_in_a_mod_rs_is_told() {
 }
 
 #[test]
-fn circles_of_one_graph_are_told_apart() {
+fn circles_of_one_graph_are_reported_separately() {
     let graph = [("a", "bc"), ("b", "a"), ("c", "d"), ("d", "e"), ("e", "c"), ("f", "fa")];
     let graph: Graph = graph.map(|(from, to)| (from.to_string(), to.chars().map(String::from).collect())).into();
     let found = circles(&graph);

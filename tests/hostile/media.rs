@@ -103,7 +103,8 @@ impl Scene {
         self.join(role, stream, codecs)
     }
 
-    /// One bad RTP packet of a publisher, under its own payload types for the most part; one of `others` has another SSRC.
+    /// One bad RTP packet of a publisher, under its own payload types for the most part; one of `others` has another
+    /// SSRC.
     fn send_rtp(&mut self, number: usize, others: u32) {
         let track = self.random.random_range(0..self.net.clients[number].tracks.len());
         let Track { accepted, ssrc, rtx_ssrc, kind, .. } = &self.net.clients[number].tracks[track];

@@ -188,7 +188,7 @@ fn behind_a_trusted_proxy_each_client_has_a_share_and_the_proxy_none() {
 }
 
 #[test]
-fn who_reads_nothing_is_cut_off_and_gives_its_place_back() {
+fn a_client_that_reads_nothing_is_cut_off_and_gives_its_place_back() {
     let relay = Relay::with(|config| {
         config.http.unread_deadline = Duration::from_millis(300);
         config.http.connections.grace = LONG;

@@ -77,8 +77,8 @@ fn pages_and_metrics_are_for_their_own_origin() {
     }
 }
 
-/// As browsers and libraries send them: Chromium, Firefox, Safari, with tracing, with many headers on several lines, with none,
-/// from a sandboxed frame, for a path that does not exist.
+/// As browsers and libraries send them: Chromium, Firefox, Safari, with tracing, with many headers on several lines,
+/// with none, from a sandboxed frame, for a path that does not exist.
 #[test]
 fn preflights_of_every_shape_are_allowed_what_they_request() {
     let relay = Relay::start();

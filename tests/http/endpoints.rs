@@ -47,7 +47,7 @@ fn clients_learn_of_stun_and_turn_servers_with_a_session_and_not_without() {
 }
 
 #[test]
-fn early_viewers_are_told_when_to_retry_if_they_may_not_wait() {
+fn early_viewers_get_a_retry_after_if_they_may_not_wait() {
     let relay = Relay::with(|config| config.worker.refuse_early_viewers = true);
     let reply = relay.request("POST", "/whep/cam", &[SDP], WHEP_OFFER);
     assert!(reply.problem(409).contains("no publisher"));

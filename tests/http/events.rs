@@ -234,7 +234,7 @@ fn pages_of_other_origins_may_use_event_streams_and_options_says_how() {
 }
 
 #[test]
-fn a_viewer_is_told_within_seconds_that_its_publisher_is_lost() {
+fn a_viewer_learns_within_seconds_that_its_publisher_is_lost() {
     let relay = Relay::start();
     let mut child = publisher(&relay);
     publishing(&relay);
@@ -249,7 +249,7 @@ fn a_viewer_is_told_within_seconds_that_its_publisher_is_lost() {
 }
 
 #[test]
-fn viewers_are_told_that_their_publisher_is_active_and_that_it_has_ended() {
+fn viewers_learn_that_their_publisher_is_active_and_that_it_has_ended() {
     const ACTIVE: &str = "event: active\ndata: {}\n\n";
     const ENDED: &str = "event: inactive\ndata: {\"reason\":\"ended\"}\n\n";
     let relay = Relay::start();

@@ -113,7 +113,7 @@ fn input_that_is_not_http_is_refused() {
 }
 
 #[test]
-fn an_address_beyond_its_request_rate_is_told_when_to_retry() {
+fn an_address_beyond_its_request_rate_gets_a_retry_after() {
     let number = |value| NonZeroU32::new(value).unwrap();
     let limit = Limit { per_second: number(1), burst: number(5), loopback: true };
     let relay = Relay::with(|config| config.http.limit = Some(limit));

@@ -22,8 +22,9 @@ const ANY: (&str, &str) = ("if-match", "*");
 const NOBODY: &str = "/session/AAAAAAAAAAAAAAAAAAAAAA";
 const CREDENTIALS: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n";
 
-/// What HTTP alone cannot cause: two encoders that take a stream over from each other, a worker that is thousands
-/// of messages behind, and tens of thousands of event streams. Their documents are made by the same function as all others.
+/// What HTTP alone cannot cause: two encoders that take a stream over from each other, a worker that is thousands of
+/// messages behind, and tens of thousands of event streams. Their documents are made by the same function as all
+/// others.
 const OUT_OF_REACH: [(&str, &str, u16); 4] = [
     ("post", "/whip/{stream}", 409),
     ("patch", "/session/{id}", 503),

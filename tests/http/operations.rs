@@ -62,8 +62,8 @@ fn the_readme_has_every_metric_and_no_other() {
         shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     let ours: BTreeSet<&str> = registered.into_iter().filter(|name| name.starts_with("sluice_")).collect();
     let readme = include_str!("../../README.md").split('`');
-    let told: BTreeSet<&str> = readme.filter(|word| word.starts_with("sluice_")).collect();
-    assert_eq!(ours, told);
+    let documented: BTreeSet<&str> = readme.filter(|word| word.starts_with("sluice_")).collect();
+    assert_eq!(ours, documented);
 }
 
 #[test]
@@ -78,13 +78,13 @@ fn the_readme_names_the_labels_of_each_metric() {
     };
     let (mut compared, mut wrong) = (0, Vec::new());
     for row in include_str!("../../README.md").lines().filter(|line| line.starts_with("| `sluice_")) {
-        let [_, metrics, told, _] = row.split('|').collect::<Vec<_>>()[..] else { panic!("{row}") };
-        let told = told.split(':').next().unwrap().split(',').map(|label| label.trim().to_owned());
-        let told: BTreeSet<String> = told.filter(|label| !label.is_empty()).collect();
+        let [_, metrics, documented, _] = row.split('|').collect::<Vec<_>>()[..] else { panic!("{row}") };
+        let documented = documented.split(':').next().unwrap().split(',').map(|label| label.trim().to_owned());
+        let documented: BTreeSet<String> = documented.filter(|label| !label.is_empty()).collect();
         for metric in metrics.split('`').filter(|word| word.starts_with("sluice_")) {
             let labels = labels(metric);
-            if labels != told {
-                wrong.push(format!("{metric} has {labels:?}, not {told:?}"));
+            if labels != documented {
+                wrong.push(format!("{metric} has {labels:?}, not {documented:?}"));
             }
             compared += 1;
         }

@@ -103,9 +103,9 @@ fn a_browser_gets_a_problem_as_a_page_and_a_program_as_a_document() {
 
 #[test]
 fn the_watch_page_knows_whether_the_relay_forwards_messages_of_viewers() {
-    for (hears, told) in [(false, "data-replies=\"no\""), (true, "data-replies=\"yes\"")] {
+    for (hears, attribute) in [(false, "data-replies=\"no\""), (true, "data-replies=\"yes\"")] {
         let relay = Relay::with(|config| config.worker.viewer_messages = hears);
-        assert!(relay.get("/watch/cam").body.contains(told));
+        assert!(relay.get("/watch/cam").body.contains(attribute));
         assert!(!relay.get("/publish/cam").body.contains("data-replies"), "a publisher always writes");
     }
 }

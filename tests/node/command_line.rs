@@ -15,11 +15,11 @@ fn run(arguments: &[&str]) -> Output {
 /// One line on stderr, and exit code 64.
 fn refusal(command: &mut Command) -> String {
     let output = command.output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(64), "{said}");
-    assert_eq!(said.lines().count(), 1, "one sentence: {said}");
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(64), "{printed}");
+    assert_eq!(printed.lines().count(), 1, "one sentence: {printed}");
     assert!(output.stdout.is_empty());
-    said
+    printed
 }
 
 #[test]
@@ -45,26 +45,26 @@ fn a_wrong_setting_is_refused_in_one_sentence_with_exit_code_64() {
         (vec!["--allow-origin", "example.org"], "https://example.org"),
         (vec!["--advertise", "0.0.0.0", "--http", "127.0.0.1:0", "--media", "127.0.0.1:0"], "--advertise"),
     ] {
-        let said = refusal(&mut sluice(&arguments));
-        assert!(said.contains(part), "{arguments:?}: {said}");
+        let printed = refusal(&mut sluice(&arguments));
+        assert!(printed.contains(part), "{arguments:?}: {printed}");
     }
     for value in ["nowhere", ""] {
-        let said = refusal(sluice(&[]).env("SLUICE_HTTP", value));
-        assert!(said.contains("SLUICE_HTTP") && said.contains("0.0.0.0:8080"), "{said}");
+        let printed = refusal(sluice(&[]).env("SLUICE_HTTP", value));
+        assert!(printed.contains("SLUICE_HTTP") && printed.contains("0.0.0.0:8080"), "{printed}");
     }
-    let said = refusal(sluice(&[]).env("SLUICE_PUBLISH_TOKENS", "hunter2"));
-    assert!(said.contains("SLUICE_PUBLISH_TOKENS") && !said.contains("hunter2"), "{said}");
+    let printed = refusal(sluice(&[]).env("SLUICE_PUBLISH_TOKENS", "hunter2"));
+    assert!(printed.contains("SLUICE_PUBLISH_TOKENS") && !printed.contains("hunter2"), "{printed}");
 }
 
 #[test]
 fn an_unknown_key_in_the_file_is_refused_with_its_line() {
     let path = std::env::temp_dir().join(format!("sluice-key-{}.toml", std::process::id()));
     std::fs::write(&path, "[auth]\npublish-token = 'hunter2'\n[http]\nlistn = '127.0.0.1:0'\n").unwrap();
-    let said = refusal(&mut sluice(&["--config", path.to_str().unwrap()]));
+    let printed = refusal(&mut sluice(&["--config", path.to_str().unwrap()]));
     std::fs::remove_file(&path).unwrap();
     assert!(
-        said.contains("line 4") && said.contains("did you mean http.listen?") && !said.contains("hunter2"),
-        "{said}"
+        printed.contains("line 4") && printed.contains("did you mean http.listen?") && !printed.contains("hunter2"),
+        "{printed}"
     );
 }
 
@@ -78,11 +78,11 @@ fn a_refused_privileged_port_names_the_permission_that_it_needs() {
     for (http, media) in [("127.0.0.1:80", "127.0.0.1:0"), ("127.0.0.1:0", "127.0.0.1:80")] {
         let mut command = sluice(&["--http", http, "--media", media]);
         as_nobody(&mut command);
-        let said = refusal(&mut command);
+        let printed = refusal(&mut command);
         if command.get_program() != env!("CARGO_BIN_EXE_sluice") {
             std::fs::remove_file(command.get_program()).unwrap();
         }
-        assert!(said.contains("127.0.0.1:80") && said.contains("CAP_NET_BIND_SERVICE"), "{said}");
+        assert!(printed.contains("127.0.0.1:80") && printed.contains("CAP_NET_BIND_SERVICE"), "{printed}");
     }
 }
 
@@ -110,8 +110,8 @@ fn the_health_check_asks_the_relay_where_its_settings_say() {
     drop(relay);
     let output = run(&["healthcheck", "--http", &address]);
     assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("does not answer") && said.lines().count() == 1, "{said}");
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert!(printed.contains("does not answer") && printed.lines().count() == 1, "{printed}");
 }
 
 #[test]
@@ -147,8 +147,8 @@ fn check_config_prints_the_settings_in_force_or_says_what_is_wrong() {
     command.env("SLUICE_CONFIG", &path).env("SLUICE_HTTP", "127.0.0.1:2").env("SLUICE_PUBLISH_TOKEN", "hunter2");
     let output = command.env("SLUICE_HTPP", "x").output().unwrap();
     assert_eq!(output.status.code(), Some(0));
-    let (said, warned) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    let line = |key: &str| said.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
+    let (printed, warned) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let line = |key: &str| printed.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
     for (key, value, origin) in [
         ("listen", "\"127.0.0.1:2\"", "# SLUICE_HTTP"),
         ("rate-limit", "9", "# --rate-limit"),
@@ -158,12 +158,12 @@ fn check_config_prints_the_settings_in_force_or_says_what_is_wrong() {
     ] {
         assert!(line(key).contains(value) && line(key).contains(origin), "{}", line(key));
     }
-    assert!(!said.contains("hunter2"), "{said}");
+    assert!(!printed.contains("hunter2"), "{printed}");
     assert!(warned.contains("SLUICE_HTPP is not a setting: did you mean SLUICE_HTTP?"), "{warned}");
 
     std::fs::write(&path, "[http]\nlisten = 'nowhere'\n").unwrap();
-    let said = refusal(sluice(&["check-config"]).env("SLUICE_CONFIG", &path));
-    assert!(said.contains("line 2") && said.contains("http.listen"), "{said}");
+    let printed = refusal(sluice(&["check-config"]).env("SLUICE_CONFIG", &path));
+    assert!(printed.contains("line 2") && printed.contains("http.listen"), "{printed}");
     std::fs::remove_file(&path).unwrap();
     for flags in [
         ["check-config", "--log", "a=b=c=["],
@@ -287,7 +287,7 @@ fn refused_clients_are_logged_for_ban_tools_and_counted_without_flooding_the_log
 
 /// What came to the socket of a service manager until now.
 #[cfg(target_os = "linux")]
-fn told(socket: &std::os::unix::net::UnixDatagram) -> String {
+fn notification(socket: &std::os::unix::net::UnixDatagram) -> String {
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut datagram = [0; 4096];
     let length = loop {
@@ -316,12 +316,12 @@ fn a_hang_up_reloads_tokens_and_log_names_what_needs_a_restart_and_ends_no_sessi
     let manager = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
     let mut command = sluice(&["--config", file.to_str().unwrap()]);
     let mut relay = Running::start(command.env("NOTIFY_SOCKET", &socket));
-    let ready = told(&manager);
+    let ready = notification(&manager);
     assert!(ready.starts_with("READY=1\nSTATUS=serving on 127.0.0.1:"), "{ready}");
     let status = |token: &str| relay.post(Some(token)).status().as_u16();
     let reload = || {
         relay.signal("HUP");
-        let (reloading, ready) = (told(&manager), told(&manager));
+        let (reloading, ready) = (notification(&manager), notification(&manager));
         assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
         assert!(ready.starts_with("READY=1\n"), "{ready}");
     };
@@ -350,7 +350,7 @@ fn a_hang_up_reloads_tokens_and_log_names_what_needs_a_restart_and_ends_no_sessi
     let deleted = agent().delete(&session).header("Authorization", "Bearer old").call().unwrap();
     assert_eq!(deleted.status(), 200);
     relay.signal("INT");
-    let stopping = told(&manager);
+    let stopping = notification(&manager);
     assert!(stopping.starts_with("STOPPING=1\nSTATUS="), "{stopping}");
     assert_eq!(relay.ended().code(), Some(0));
     std::fs::remove_dir_all(&directory).unwrap();

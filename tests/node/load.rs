@@ -41,16 +41,20 @@ fn text(bytes: Vec<u8>) -> String {
 fn viewers_of_two_streams_get_everything_and_every_session_is_ended() {
     let relay = start(&["--publish-token", "let-me", "--watch-token", "let-me", "--admin-token", "look"]);
     let output = load(&relay, &["--viewers", "8", "--streams", "2", "--token", "let-me", "--json"]);
-    let (said, errors) = (text(output.stdout), text(output.stderr));
-    assert!(output.status.success() && said.lines().count() == 1, "{said}{errors}");
-    let report: Value = serde_json::from_str(&said).expect("it is JSON");
-    let number = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("no {name} in {said}"));
-    assert_eq!((number("joined"), number("lost"), number("damaged"), number("stray")), (8.0, 0.0, 0.0, 0.0), "{said}");
-    assert!(number("published") >= 2.0 * 250.0, "{said}");
-    assert_eq!(number("delivered"), 4.0 * number("published"), "{said}");
+    let (printed, errors) = (text(output.stdout), text(output.stderr));
+    assert!(output.status.success() && printed.lines().count() == 1, "{printed}{errors}");
+    let report: Value = serde_json::from_str(&printed).expect("it is JSON");
+    let number = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("no {name} in {printed}"));
+    assert_eq!(
+        (number("joined"), number("lost"), number("damaged"), number("stray")),
+        (8.0, 0.0, 0.0, 0.0),
+        "{printed}"
+    );
+    assert!(number("published") >= 2.0 * 250.0, "{printed}");
+    assert_eq!(number("delivered"), 4.0 * number("published"), "{printed}");
     let delay = report["delay_ms"].as_object().expect("the sample knows the delay");
-    assert!(delay["count"].as_u64() >= Some(3 * 250) && delay["p50"].as_f64() < Some(500.0), "{said}");
-    assert!(number("cpu_us_per_packet") >= 0.0 && number("memory_bytes_per_viewer") > 0.0, "{said}");
+    assert!(delay["count"].as_u64() >= Some(3 * 250) && delay["p50"].as_f64() < Some(500.0), "{printed}");
+    assert!(number("cpu_us_per_packet") >= 0.0 && number("memory_bytes_per_viewer") > 0.0, "{printed}");
     assert_eq!(metric(&relay, "sluice_sessions{"), 0.0, "the sessions are gone when the load is");
 }
 
@@ -59,10 +63,10 @@ fn viewers_of_two_streams_get_everything_and_every_session_is_ended() {
 fn clients_are_steered_to_their_worker_wherever_they_arrived_first() {
     let relay = start(&["--workers", "4"]);
     let output = load(&relay, &["--viewers", "36", "--streams", "6", "--json"]);
-    let said = text(output.stdout);
-    let report: Value = serde_json::from_str(&said).expect("it is JSON");
-    let number = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("no {name} in {said}"));
-    assert_eq!((number("joined"), number("lost"), number("damaged")), (36.0, 0.0, 0.0), "{said}");
+    let printed = text(output.stdout);
+    let report: Value = serde_json::from_str(&printed).expect("it is JSON");
+    let number = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("no {name} in {printed}"));
+    assert_eq!((number("joined"), number("lost"), number("damaged")), (36.0, 0.0, 0.0), "{printed}");
     // All live on one worker, and three quarters arrive at others first. What is handed over is their handshakes and what
     // comes until the kernel is told: some 20 datagrams each, not the 1,000 that a publisher has sent by the end.
     let handed_over = metric(&relay, "sluice_handed_over_datagrams_total");
@@ -73,7 +77,7 @@ fn clients_are_steered_to_their_worker_wherever_they_arrived_first() {
 fn the_table_shows_what_the_json_does() {
     let relay = start(&[]);
     let output = load(&relay, &["--viewers", "1", "--bitrate", "1000000", "--burst", "5"]);
-    let said = text(output.stdout);
+    let printed = text(output.stdout);
     for part in [
         "streams",
         "1 of 108 packets/s (1.00 Mbit/s) in bursts of 5",
@@ -81,7 +85,7 @@ fn the_table_shows_what_the_json_does() {
         "relay CPU",
         "KiB per viewer",
     ] {
-        assert!(said.contains(part), "{part}: {said}");
+        assert!(printed.contains(part), "{part}: {printed}");
     }
 }
 
@@ -95,8 +99,8 @@ fn errors_say_what_to_do() {
         (vec!["--whip", "nowhere"], "http://localhost:8080/whip/NAME"),
     ] {
         let output = load(&relay, &arguments);
-        let said = text(output.stderr);
-        assert!(!output.status.success() && said.contains(part), "{arguments:?}: {said}");
+        let printed = text(output.stderr);
+        assert!(!output.status.success() && printed.contains(part), "{arguments:?}: {printed}");
     }
     assert_eq!(metric(&relay, "sluice_sessions{"), 0.0);
 }

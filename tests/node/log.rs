@@ -25,11 +25,11 @@ fn many_requests_of_one_client_write_few_log_lines_at_any_level() {
     for arguments in [&["--log", "debug"][..], &[]] {
         let options = ["--drain", "0", "--publish-token", "secret"];
         let mut relay = Running::start(&mut relay(&[&options, arguments].concat()));
-        let begun = "POST /whip/cam HTTP/1.1\r\nHost: relay\r\nContent-Type: application/sdp\r\nContent-Length: 3\r\n";
+        let head = "POST /whip/cam HTTP/1.1\r\nHost: relay\r\nContent-Type: application/sdp\r\nContent-Length: 3\r\n";
         // Without a token, with a wrong one, with an offer that is none, and of something else altogether.
-        ask(&relay.origin, &format!("{begun}\r\nv=0"), 300);
-        ask(&relay.origin, &format!("{begun}Authorization: Bearer wrong\r\n\r\nv=0"), 300);
-        ask(&relay.origin, &format!("{begun}Authorization: Bearer secret\r\n\r\nv=0"), 300);
+        ask(&relay.origin, &format!("{head}\r\nv=0"), 300);
+        ask(&relay.origin, &format!("{head}Authorization: Bearer wrong\r\n\r\nv=0"), 300);
+        ask(&relay.origin, &format!("{head}Authorization: Bearer secret\r\n\r\nv=0"), 300);
         ask(&relay.origin, "HEAD /nothing HTTP/1.1\r\nHost: relay\r\n\r\n", 300);
         relay.signal("TERM");
         assert!(relay.ended().success());

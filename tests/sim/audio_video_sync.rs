@@ -44,14 +44,14 @@ fn reports(net: &Net, viewer: usize, kind: Kind) -> Vec<SenderReport> {
 /// the publisher's clock, within a millisecond.
 fn assert_in_step(net: &Net, viewer: usize, broadcast: &Broadcast, clock: u64) {
     for kind in [Kind::Video, Kind::Audio] {
-        let report = reports(net, viewer, kind).pop().expect("it is told");
+        let report = reports(net, viewer, kind).pop().expect("it is offset");
         let rate = if kind == Kind::Video { 90_000.0 } else { 48_000.0 };
         let line = net.packets(viewer, kind);
         for shown in &line[line.len() - 20..] {
             let ahead = f64::from(shown.timestamp.wrapping_sub(report.rtp_time) as i32) / rate;
-            let told = (report.ntp_time.wrapping_sub(clock << 32)) as f64 / f64::powi(2.0, 32) + ahead;
+            let offset = (report.ntp_time.wrapping_sub(clock << 32)) as f64 / f64::powi(2.0, 32) + ahead;
             let truth = (broadcast.sent_at(kind, shown.number) - broadcast.started()).as_secs_f64();
-            assert!((told - truth).abs() < 0.001, "{kind:?}: told {told}, was {truth}");
+            assert!((offset - truth).abs() < 0.001, "{kind:?}: offset {offset}, was {truth}");
         }
     }
 }
@@ -78,8 +78,8 @@ fn a_replayed_viewer_gets_reports_when_it_is_live_and_not_before() {
         }
         live = live.or(is_live(&net, viewer, &broadcast).then_some(net.now));
     }
-    let live = live.expect("it is live before it is told");
-    assert!(net.now - live <= Duration::from_millis(100), "told {:?} later", net.now - live);
+    let live = live.expect("it is live before it is offset");
+    assert!(net.now - live <= Duration::from_millis(100), "offset {:?} later", net.now - live);
     run(&mut net, &mut broadcast, FIRST_CLOCK, 3 * SECOND);
     assert_in_step(&net, viewer, &broadcast, FIRST_CLOCK);
 }
@@ -161,7 +161,8 @@ fn the_first_report_of_a_publisher_is_passed_on_at_once_and_waiting_for_it_is_fr
     }
 }
 
-/// How a publisher's clock is, by track: the NTP time that its reports give after a number of seconds, in 1/2^32 s; `None` for no report.
+/// How a publisher's clock is, by track: the NTP time that its reports give after a number of seconds, in 1/2^32 s;
+/// `None` for no report.
 type Clock = fn(Kind, f64) -> Option<u64>;
 
 /// Publishes for a while, with reports of audio and of video in turn, each every two seconds.
@@ -194,7 +195,7 @@ fn run_lagging(net: &mut Net, broadcast: &mut Broadcast, (clock, lag): (Clock, L
 /// By how many seconds the newest reports put audio behind video.
 fn parted(net: &Net, viewer: usize, broadcast: &Broadcast) -> f64 {
     let [video, audio] = [Kind::Video, Kind::Audio].map(|kind| {
-        let report = reports(net, viewer, kind).pop().unwrap_or_else(|| panic!("nothing is told of {kind:?}"));
+        let report = reports(net, viewer, kind).pop().unwrap_or_else(|| panic!("nothing is offset of {kind:?}"));
         let rate = if kind == Kind::Video { 90_000.0 } else { 48_000.0 };
         let shown = *net.packets(viewer, kind).last().expect("it plays");
         let ahead = f64::from(shown.timestamp.wrapping_sub(report.rtp_time) as i32) / rate;

@@ -169,17 +169,17 @@ fn a_new_publisher_takes_over_and_the_viewers_rtp_streams_continue() {
 }
 
 #[test]
-fn the_client_of_an_ended_session_is_told_and_nothing_is_left_behind() {
+fn the_client_of_an_ended_session_gets_a_dtls_close_and_nothing_is_left_behind() {
     let (mut net, publisher, viewers) = connected(2, 3, GCM);
     publish(&mut net, publisher, 0..3);
     for number in viewers.iter().chain([&publisher]) {
         let session = net.clients[*number].session;
         net.delete(*number);
-        assert!(net.handle().lookup(&session).is_none(), "nobody finds it from here on");
+        assert!(net.handle().lookup(&session).is_none(), "no request finds it from here on");
         assert!(net.handle().end(&session, EndReason::Deleted).is_err());
     }
     net.run(Duration::from_millis(50));
-    assert!(net.clients.iter().all(|client| client.closed), "every peer is told");
+    assert!(net.clients.iter().all(|client| client.closed), "every peer is closed");
     assert_eq!((net.handle().session_count(), net.handle().streams().len()), (0, 0));
 }
 

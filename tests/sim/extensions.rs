@@ -172,8 +172,8 @@ fn a_resend_repeats_the_extensions_of_the_packet_with_its_own_send_time() {
     for resend in &resends {
         assert_eq!(resend.payload[..2], (first.index as u16).to_be_bytes());
         assert_eq!(resend.payload[2..], first.payload);
-        for (id, said) in first.elements.iter().filter(|(id, _)| Some(*id) != time) {
-            assert_eq!(value(resend, Some(*id)), Some(&said[..]));
+        for (id, expected) in first.elements.iter().filter(|(id, _)| Some(*id) != time) {
+            assert_eq!(value(resend, Some(*id)), Some(&expected[..]));
         }
         assert!(ticks(resend, time) - ticks(&first, time) >= (1 << 18) / 10, "it left 0.1 s later");
     }
@@ -192,8 +192,8 @@ fn video_carries_its_send_time_and_audio_whose_resends_are_repetitions_does_not(
     let packets = received(&net, viewer, Kind::Video, false);
     let time = id(&net, viewer, Kind::Video, Extension::AbsSendTime);
     for packet in &packets {
-        let told = f64::from(ticks(packet, time) - ticks(&packets[0], time)) / f64::from(1 << 18);
-        assert!((told - (packet.at - packets[0].at).as_secs_f64()).abs() < 0.001);
+        let elapsed = f64::from(ticks(packet, time) - ticks(&packets[0], time)) / f64::from(1 << 18);
+        assert!((elapsed - (packet.at - packets[0].at).as_secs_f64()).abs() < 0.001);
     }
     assert_eq!(header_lengths(&packets).len(), 1);
     assert_eq!(header_lengths(&received(&net, viewer, Kind::Audio, false)), BTreeSet::from([12]));
@@ -259,9 +259,9 @@ fn viewers_get_the_video_orientation_if_the_operator_allows_it() {
     broadcast.run(&mut net, MILLISECOND);
     net.clients[publisher].says.clear();
     broadcast.run(&mut net, SECOND);
-    let told = id(&net, viewer, Kind::Video, Extension::VideoOrientation);
+    let extension_id = id(&net, viewer, Kind::Video, Extension::VideoOrientation);
     let packets = received(&net, viewer, Kind::Video, false);
-    assert!(packets.len() > 60 && packets.iter().all(|packet| value(packet, told) == Some(&[3][..])));
+    assert!(packets.len() > 60 && packets.iter().all(|packet| value(packet, extension_id) == Some(&[3][..])));
     assert_eq!(header_lengths(&packets), BTreeSet::from([20]));
     assert_eq!(header_lengths(&received(&net, other, Kind::Video, false)), BTreeSet::from([12]));
 }
@@ -346,8 +346,8 @@ fn frame_numbers_never_step_back_over_takeovers_and_for_late_viewers() {
             let published = number % 100_000 / PARTS;
             let key = if number < 100_000 { published.is_multiple_of(20) } else { published == 0 };
             let frame = u16::from_be_bytes([found[1], found[2]]);
-            let told = if number < 100_000 { 65_500u16 } else { 7 };
-            let mut expected = descriptor(told.wrapping_add(published as u16), key);
+            let first_number = if number < 100_000 { 65_500u16 } else { 7 };
+            let mut expected = descriptor(first_number.wrapping_add(published as u16), key);
             expected[1..3].copy_from_slice(&frame.to_be_bytes());
             assert_eq!(found, expected, "all else is as it was");
             // Offsets are no multiples of PARTS.
@@ -373,7 +373,7 @@ fn a_resend_repeats_the_dependency_descriptor() {
     net.extensions = second;
     let mut broadcast = Broadcast::join(&mut net, 100_000);
     run_describing(&mut net, &mut broadcast, SECOND / 2, 9000);
-    let told = id(&net, viewer, Kind::Video, Extension::DependencyDescriptor);
+    let extension_id = id(&net, viewer, Kind::Video, Extension::DependencyDescriptor);
     // The first behind the takeover brings the structure.
     let of_second = net.video(viewer).iter().position(|shown| shown.number == 100_000).unwrap();
     for at in [of_second, of_second + 6] {
@@ -385,8 +385,8 @@ fn a_resend_repeats_the_dependency_descriptor() {
         assert!(!resends.is_empty());
         for resend in resends {
             assert_eq!(resend.payload[2..], first.payload);
-            assert!(value(&first, told).is_some());
-            assert_eq!(value(&resend, told), value(&first, told));
+            assert!(value(&first, extension_id).is_some());
+            assert_eq!(value(&resend, extension_id), value(&first, extension_id));
             assert_eq!(resend.sealed[12..14], first.sealed[12..14]);
         }
     }

@@ -13,7 +13,7 @@ use crate::net::Net;
 const AT_ONCE: Duration = Duration::from_millis(12);
 
 /// A publisher that began `seconds` ago with its only keyframe, and a viewer that saw all of it.
-fn begun(config: Config, workers: usize, keyframe_responsive: bool, seconds: u32) -> (Net, Broadcast, usize) {
+fn running(config: Config, workers: usize, keyframe_responsive: bool, seconds: u32) -> (Net, Broadcast, usize) {
     let mut net = Net::with(workers, config);
     let early = net.watch("cam");
     let publisher = net.publish("cam");
@@ -37,7 +37,7 @@ fn sender_reports(net: &Net, client: usize) -> Vec<u32> {
 #[test]
 fn a_viewer_ten_seconds_after_the_keyframe_has_video_at_once_and_is_live_within_a_second() {
     for workers in [1, 2] {
-        let (mut net, mut broadcast, early) = begun(Config::default(), workers, false, 10);
+        let (mut net, mut broadcast, early) = running(Config::default(), workers, false, 10);
         // The second late viewer is the first one on its worker.
         let late = [broadcast.add_viewer(&mut net), broadcast.add_viewer(&mut net)];
         let connected = net.now;
@@ -62,7 +62,7 @@ fn a_viewer_ten_seconds_after_the_keyframe_has_video_at_once_and_is_live_within_
 
 #[test]
 fn viewers_that_catch_up_do_not_delay_others() {
-    let (mut net, mut broadcast, early) = begun(Config::default(), 1, false, 10);
+    let (mut net, mut broadcast, early) = running(Config::default(), 1, false, 10);
     for _ in 0..50 {
         net.watch("cam");
     }
@@ -78,7 +78,7 @@ fn viewers_that_catch_up_do_not_delay_others() {
 
 #[test]
 fn sender_reports_begin_when_the_video_is_live() {
-    let (mut net, mut broadcast, _) = begun(Config::default(), 1, false, 10);
+    let (mut net, mut broadcast, _) = running(Config::default(), 1, false, 10);
     let report = SenderReport { ssrc: 0, ntp_time: 1 << 40, rtp_time: 5, ..Default::default() };
     let tracks = net.clients[broadcast.publisher].tracks.clone();
     for track in &tracks {
@@ -97,7 +97,7 @@ fn sender_reports_begin_when_the_video_is_live() {
 
 #[test]
 fn a_publisher_known_to_answer_is_asked_for_a_keyframe_instead_of_a_replay() {
-    let (mut net, mut broadcast, _) = begun(Config::default(), 1, true, 10);
+    let (mut net, mut broadcast, _) = running(Config::default(), 1, true, 10);
     let first = broadcast.add_viewer(&mut net);
     broadcast.run(&mut net, SECOND);
     let publisher = broadcast.publisher;
@@ -122,7 +122,7 @@ fn a_publisher_known_to_answer_is_asked_for_a_keyframe_instead_of_a_replay() {
 
 #[test]
 fn a_replay_starts_half_a_second_after_an_unanswered_keyframe_request() {
-    let (mut net, mut broadcast, _) = begun(Config::default(), 1, true, 10);
+    let (mut net, mut broadcast, _) = running(Config::default(), 1, true, 10);
     broadcast.add_viewer(&mut net);
     broadcast.run(&mut net, 5 * SECOND);
     broadcast.keyframe_responsive = false;
@@ -140,7 +140,7 @@ fn a_replay_starts_half_a_second_after_an_unanswered_keyframe_request() {
 
 #[test]
 fn a_viewer_that_keeps_requesting_keyframes_gets_one_replay_per_length_of_the_cache() {
-    let (mut net, mut broadcast, early) = begun(Config::default(), 1, false, 10);
+    let (mut net, mut broadcast, early) = running(Config::default(), 1, false, 10);
     let asked = net.keyframe_requests(broadcast.publisher);
     for _ in 0..80 {
         net.request_keyframe(early);
@@ -161,7 +161,7 @@ fn a_viewer_that_keeps_requesting_keyframes_gets_one_replay_per_length_of_the_ca
 #[test]
 fn beyond_the_limits_nothing_is_cached_and_a_keyframe_is_requested() {
     let cache = CacheLimits { age: 5 * SECOND, ..CacheLimits::default() };
-    let (mut net, mut broadcast, _) = begun(Config { cache, ..Config::default() }, 1, false, 6);
+    let (mut net, mut broadcast, _) = running(Config { cache, ..Config::default() }, 1, false, 6);
     let late = broadcast.add_viewer(&mut net);
     broadcast.run(&mut net, SECOND * 3 / 2);
     assert_eq!(net.video(late), []);
@@ -176,7 +176,7 @@ fn beyond_the_limits_nothing_is_cached_and_a_keyframe_is_requested() {
 #[test]
 fn a_still_screen_is_shown_at_once_however_long_it_has_been_still() {
     for workers in [1, 2] {
-        let (mut net, mut broadcast, _) = begun(Config::default(), workers, false, 0);
+        let (mut net, mut broadcast, _) = running(Config::default(), workers, false, 0);
         broadcast.run(&mut net, Duration::from_millis(200));
         net.run(25 * SECOND);
         broadcast.frame += 25 * 25;
@@ -195,7 +195,7 @@ fn a_still_screen_is_shown_at_once_however_long_it_has_been_still() {
 
 #[test]
 fn the_cache_expires_even_if_its_publisher_is_silent() {
-    let (mut net, mut broadcast, _) = begun(Config::default(), 2, false, 10);
+    let (mut net, mut broadcast, _) = running(Config::default(), 2, false, 10);
     broadcast.run(&mut net, 2 * SECOND);
     let kept = net.metric("sluice_fast_start_bytes");
     assert!(kept > 12 * 25 * u64::from(PARTS) * 600, "{kept}");
@@ -211,7 +211,7 @@ fn the_cache_expires_even_if_its_publisher_is_silent() {
 #[test]
 fn over_the_total_limit_only_the_largest_cache_is_evicted() {
     let config = Config { cached_frames_total: 600 << 10, ..Config::default() };
-    let (mut net, mut large, _) = begun(config, 2, false, 8);
+    let (mut net, mut large, _) = running(config, 2, false, 8);
     let publisher = net.publish("small");
     net.connect();
     let mut small = Broadcast::new(&net, publisher);

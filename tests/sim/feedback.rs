@@ -18,7 +18,7 @@ use crate::net::Net;
 const TAG: u64 = 16;
 
 /// A publisher and viewers that have seen its first second.
-fn begun(viewers: usize) -> (Net, Broadcast, Vec<usize>) {
+fn running(viewers: usize) -> (Net, Broadcast, Vec<usize>) {
     let (mut net, mut broadcast, viewers) = broadcast_to(viewers, 1, Config::default());
     broadcast.run(&mut net, SECOND);
     (net, broadcast, viewers)
@@ -37,7 +37,7 @@ fn octets(net: &Net, viewer: usize) -> (u64, u64) {
 
 #[test]
 fn the_largest_nacks_draw_no_more_resends_than_their_budget_and_others_lose_nothing() {
-    let (mut net, mut broadcast, viewers) = begun(2);
+    let (mut net, mut broadcast, viewers) = running(2);
     let [greedy, other] = viewers[..] else { panic!("two viewers") };
     let media_ssrc = net.ssrc(greedy, Kind::Video);
     let (media_before, all_before) = octets(&net, greedy);
@@ -102,7 +102,7 @@ fn worst_transport_feedback() -> Box<dyn rtcp::Packet> {
 
 #[test]
 fn a_flood_of_the_worst_feedback_is_counted_and_costs_others_nothing() {
-    let (mut net, mut broadcast, viewers) = begun(2);
+    let (mut net, mut broadcast, viewers) = running(2);
     let [hostile, other] = viewers[..] else { panic!("two viewers") };
     for _ in 0..1_000 {
         for client in [hostile, broadcast.publisher] {
@@ -129,7 +129,7 @@ fn a_flood_of_the_worst_feedback_is_counted_and_costs_others_nothing() {
 
 #[test]
 fn rtcp_about_the_ssrcs_of_others_has_no_effect() {
-    let (mut net, mut broadcast, viewers) = begun(2);
+    let (mut net, mut broadcast, viewers) = running(2);
     let [hostile, other] = viewers[..] else { panic!("two viewers") };
     let publisher = broadcast.publisher;
     let requests = net.keyframe_requests(publisher);

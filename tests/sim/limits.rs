@@ -272,14 +272,14 @@ fn the_answer_names_the_bitrate_limit_to_publishers_only() {
         net.handle().create_at(request, net.now).unwrap().answer
     };
     let limited = Config { max_publisher_bitrate: 2_500_000, ..Config::default() };
-    let told = answer(limited.clone(), Role::Publisher);
-    let sections: Vec<&str> = told.split("m=").collect();
+    let answer_to_publisher = answer(limited.clone(), Role::Publisher);
+    let sections: Vec<&str> = answer_to_publisher.split("m=").collect();
     // The audio section has no limit: browsers would use it as the bitrate of Opus.
     for section in sections {
         let tells = section.contains("b=TIAS:2500000\r\n");
         assert_eq!(tells, !section.starts_with("audio"), "{section}");
     }
-    assert!(told.contains("s=-\r\nb=TIAS:2500000\r\nt=0 0\r\n"), "{told}");
+    assert!(answer_to_publisher.contains("s=-\r\nb=TIAS:2500000\r\nt=0 0\r\n"), "{answer_to_publisher}");
     assert!(!answer(limited, Role::Viewer).contains("b="));
     assert!(!answer(Config::default(), Role::Publisher).contains("b="));
 }

@@ -239,7 +239,8 @@ fn a_new_publisher_brings_its_own_parameter_sets() {
     assert!(report.lint.iter().any(|line| line.contains("cannot decode")), "{:?}", report.lint);
 }
 
-/// `ffmpeg ... -g 300 -bsf:v dump_extra=freq=all`: the late viewer begins at the keyframe, not at the sets that came last.
+/// `ffmpeg ... -g 300 -bsf:v dump_extra=freq=all`: the late viewer begins at the keyframe, not at the sets that came
+/// last.
 #[test]
 fn parameter_sets_before_every_frame_do_not_hide_the_last_keyframe() {
     let codec = Codec::H264;

@@ -219,8 +219,8 @@ fn unreadable_red_is_dropped_and_counted() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Whatever is lost: each viewer gets each packet at most once, as it was, and with one copy in each all that was lost
-    /// alone.
+    /// Whatever is lost: each viewer gets each packet at most once, as it was, and with one copy in each all that was
+    /// lost alone.
     #[test]
     fn single_losses_are_rebuilt_for_all_viewers(lost in prop::collection::vec(prop::bool::weighted(0.2), 60)) {
         let mut stage = Stage::new();

@@ -125,10 +125,10 @@ fn the_report_of_a_viewer_shows_loss_jitter_and_round_trip_time() {
     net.send_rtcp(viewer, ReceiverReport { ssrc: 1, reports: vec![block], ..Default::default() });
     broadcast.run(&mut net, SECOND * 2);
     let report = report(&net, viewer);
-    let told = report.tracks.iter().find(|track| track.ssrc == Some(media_ssrc)).unwrap();
-    assert_eq!(told.lost_packets, 11);
-    let clock_rate = if told.kind == "video" { 90_000 } else { 48_000 };
-    assert_eq!(told.jitter, Some(SECOND * 900 / clock_rate));
+    let track_report = report.tracks.iter().find(|track| track.ssrc == Some(media_ssrc)).unwrap();
+    assert_eq!(track_report.lost_packets, 11);
+    let clock_rate = if track_report.kind == "video" { 90_000 } else { 48_000 };
+    assert_eq!(track_report.jitter, Some(SECOND * 900 / clock_rate));
     assert!(report.round_trip.is_some_and(|trip| trip > Duration::ZERO && trip < SECOND * 4), "{report:?}");
 }
 
@@ -151,7 +151,7 @@ fn a_session_waits_connects_and_ends_with_a_reason_that_is_kept() {
     assert_eq!((ended.stage, ended.ended), (Stage::Ended, Some((EndReason::Deleted, now))));
     assert_eq!(ended.srtp_profile, Some("SRTP_AEAD_AES_128_GCM"), "what was known of it stays");
     assert!(net.handle().record(&SessionId::random()).is_none());
-    assert!(net.clients[viewer].closed, "its client was told");
+    assert!(net.clients[viewer].closed, "its client was track_report");
 
     let session = net.clients[publisher].session;
     net.handle().end(&session, EndReason::Kicked).unwrap();

@@ -88,11 +88,11 @@ impl Scene {
         let (publisher, at, socket) = (self.publisher, self.net.now + DELAY, &mut self.socket);
         let before = socket.len();
         self.net.step(|number, datagram| {
-            let is_told = number == publisher;
-            if is_told {
+            let is_announced = number == publisher;
+            if is_announced {
                 socket.push_back((at, datagram.to_vec()));
             }
-            !is_told
+            !is_announced
         });
         self.told += self.socket.len() - before;
     }

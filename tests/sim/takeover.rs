@@ -269,7 +269,7 @@ fn a_takeover_with_another_codec_ends_only_viewers_without_it() {
 }
 
 #[test]
-fn early_viewers_wait_unless_the_relay_is_told_to_refuse_them() {
+fn early_viewers_wait_unless_the_relay_is_configured_to_reject_them() {
     let mut net = Net::with(1, Config { refuse_early_viewers: true, ..Config::default() });
     let watch = |net: &mut Net| net.try_join(Role::Viewer, "cam", BOTH, GCM, |_| {});
     assert!(matches!(watch(&mut net), Err(CreateError::NotPublished { .. })));

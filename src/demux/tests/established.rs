@@ -83,8 +83,8 @@ fn encrypted_data_is_not_counted_and_passes_beside_refused_records() {
             let whole = [DATA, &clear].concat();
             assert_eq!(bed.arrive(1, &whole), Demultiplexed::Dtls { key: own_key(), datagram: None, clear: true });
             // Records behind a malformed one are not read.
-            let is_told = clear.len() > 1 && clear[0] != 24;
-            assert_eq!(matches!(bed.arrive(1, &mixed), Demultiplexed::Dtls { clear: true, .. }), is_told);
+            let has_clear = clear.len() > 1 && clear[0] != 24;
+            assert_eq!(matches!(bed.arrive(1, &mixed), Demultiplexed::Dtls { clear: true, .. }), has_clear);
         }
     }
     assert_eq!(bed.events(), []);

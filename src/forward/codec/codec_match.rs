@@ -9,8 +9,8 @@ use super::kind::Codec;
 /// How well a viewer's format matches the stream's, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum FormatMatch {
-    /// The same format, that is the same codec, clock, channels, profile and packetisation (the level may differ): every
-    /// client plays it.
+    /// The same format, that is the same codec, clock, channels, profile and packetisation (the level may differ):
+    /// every client plays it.
     Same,
     /// A decoder for the viewer's format decodes the stream's by definition (a profile contained in the other, or H.264
     /// packetisation mode 0 sent to mode 1).

@@ -221,7 +221,7 @@ mod tests {
 
     use super::*;
 
-    fn said(set: impl FnOnce(&mut HeaderExtensions)) -> HeaderExtensions {
+    fn extensions_with(set: impl FnOnce(&mut HeaderExtensions)) -> HeaderExtensions {
         let mut extensions = HeaderExtensions::default();
         set(&mut extensions);
         extensions
@@ -240,12 +240,12 @@ mod tests {
     #[test]
     fn audio_level_and_orientation_are_valid_until_the_next_and_are_not_changed_by_a_late_packet() {
         let mut persistent = PersistentExtensions::new(48_000);
-        let loud = |level| said(|extensions| extensions.set_audio_level(&[level]));
+        let loud = |level| extensions_with(|extensions| extensions.set_audio_level(&[level]));
         assert_eq!(persistent.complete(7, 0, loud(0x85)), loud(0x85));
         assert_eq!(persistent.complete(8, 0, HeaderExtensions::default()), loud(0x85));
         assert_eq!(persistent.complete(6, 0, loud(0x11)), loud(0x11), "its own");
         assert_eq!(persistent.complete(9, 0, HeaderExtensions::default()), loud(0x85));
-        let turned = said(|extensions| extensions.set_orientation(&[3]));
+        let turned = extensions_with(|extensions| extensions.set_orientation(&[3]));
         let both = persistent.complete(10, 0, turned);
         assert_eq!((both.orientation(), both.audio_level()), (3, 0x85));
         assert_eq!(persistent.complete(11, 0, HeaderExtensions::default()), both);
@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn a_capture_time_goes_on_by_the_timestamp_across_its_wrap_and_back() {
         let mut persistent = PersistentExtensions::new(90_000);
-        let captured = said(|extensions| extensions.set_capture_time(&(100u64 << 32).to_be_bytes()));
+        let captured = extensions_with(|extensions| extensions.set_capture_time(&(100u64 << 32).to_be_bytes()));
         persistent.complete(7, u32::MAX - 44_999, captured);
         assert_eq!(seconds(&persistent.complete(8, u32::MAX - 44_999, HeaderExtensions::default())), 100.0);
         assert_eq!(seconds(&persistent.complete(9, 45_000, HeaderExtensions::default())), 101.0);
@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn a_dependency_descriptor_is_of_its_packet_alone_and_has_at_least_its_mandatory_fields() {
         let mut persistent = PersistentExtensions::new(90_000);
-        let described = |value: &[u8]| said(|extensions| extensions.set_dependencies(value));
+        let described = |value: &[u8]| extensions_with(|extensions| extensions.set_dependencies(value));
         let first = persistent.complete(7, 0, described(&[0xc0, 1, 2, 0x80]));
         assert_eq!((first.frame_number(), first.dependencies()), (Some(0x0102), &[0xc0, 1, 2, 0x80][..]));
         assert_eq!(persistent.complete(8, 0, HeaderExtensions::default()), HeaderExtensions::default());
@@ -279,8 +279,8 @@ mod tests {
         let mut persistent = PersistentExtensions::new(90_000);
         let mut long = [0; 16];
         long[15] = 9;
-        persistent.complete(7, 0, said(|extensions| extensions.set_capture_time(&long)));
-        let next = persistent.complete(8, 0, said(|extensions| extensions.set_capture_time(&[1; 8])));
+        persistent.complete(7, 0, extensions_with(|extensions| extensions.set_capture_time(&long)));
+        let next = persistent.complete(8, 0, extensions_with(|extensions| extensions.set_capture_time(&[1; 8])));
         assert_eq!(
             (next.present(), next.capture_time()[15]),
             (HeaderExtensions::CAPTURE_TIME | HeaderExtensions::CAPTURE_OFFSET, 9)
@@ -306,10 +306,10 @@ mod tests {
                         _ => extensions.set_capture_time(&value),
                     }
                 }
-                let said = extensions.present();
+                let own = extensions.present();
                 let complete = persistent.complete(index, timestamp, extensions);
                 prop_assert_eq!(complete.present() & present, present);
-                prop_assert_eq!(complete.present() & said, said);
+                prop_assert_eq!(complete.present() & own, own);
                 present = complete.present();
             }
         }

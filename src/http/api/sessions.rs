@@ -203,7 +203,7 @@ pub(in crate::http) async fn delete(
 }
 
 impl Session {
-    /// What a record says now.
+    /// The content of a record now.
     pub(super) fn of(record: &SessionRecord, now: Instant) -> Self {
         let report: Report = record.report();
         let since = |from: Instant, to: Instant| to.saturating_duration_since(from).as_secs_f64();

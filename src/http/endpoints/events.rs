@@ -226,7 +226,7 @@ fn names() -> Vec<&'static str> {
     EventName::ALL.iter().map(|name| name.as_str()).collect()
 }
 
-/// An event in one data line. The draft leaves the data of `inactive` open: the reason says to a page what to show.
+/// An event in one data line. The draft leaves the data of `inactive` open: the reason lets a page choose what to show.
 fn line(event: PublisherEvent) -> Line {
     let data = match event {
         PublisherEvent::Active => "{}",

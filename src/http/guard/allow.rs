@@ -1,4 +1,4 @@
-//! Every path says which methods it has: in `Allow` of the answer to OPTIONS, and where another method was used
+//! Every path lists its methods in `Allow`: in the answer to OPTIONS, and if the request used another method
 //! (RFC 9110 9.3.7, 15.5.6).
 
 use axum::Router;

@@ -1,4 +1,4 @@
-//! What the headers of a trusted proxy say of its client.
+//! Reads the headers in which a trusted proxy names its client.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -48,14 +48,14 @@ impl fmt::Display for ClientHeader {
     }
 }
 
-/// What a request says of its client.
+/// The client that a request names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum Claim {
     /// Nothing.
     Absent,
     /// Its address.
     Address(IpAddr),
-    /// Something that makes no sense, or different things.
+    /// An unreadable value, or values that contradict each other.
     Unreadable,
 }
 
@@ -69,8 +69,8 @@ pub(in crate::http) fn is_unread(headers: &HeaderMap, read: &[ClientHeader]) -> 
     is_forwarded(headers) && !read.iter().any(|header| headers.contains_key(header.name()))
 }
 
-/// What `peer`, which is trusted, says in those of `read` that it sends; they must agree, since a proxy passes on what it
-/// does not set, and that may be the client's own invention.
+/// The client that `peer`, a trusted proxy, names in the headers of `read` that it sends. They must agree: a proxy
+/// passes on headers that it does not set, and the client may have invented those.
 pub(in crate::http) fn claim(
     headers: &HeaderMap,
     read: &[ClientHeader],

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_told_apart() {
+    fn requests_without_a_readable_host_are_distinguished() {
         for wrong in [
             "user@host",
             "a b",

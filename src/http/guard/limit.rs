@@ -64,7 +64,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         self.loopback || !connection.is_from_this_machine()
     }
 
-    /// Counts one request of `key`, or says how long it should wait.
+    /// Counts one request of `key`; the error is how long to wait.
     pub(in crate::http) fn count(&self, key: &K) -> Result<(), Duration> {
         if self.counted.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             self.buckets.retain_recent();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_passes_and_the_next_request_is_told_to_wait() {
+    fn a_burst_passes_and_the_next_request_has_to_wait() {
         let limiter = ClientLimiter::new(limit(3));
         for _ in 0..3 {
             assert_eq!(limiter.count(client("192.0.2.1")), Ok(()));
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_exempt_unless_told_otherwise_or_a_proxy_asks() {
+    fn this_machine_is_exempt_unless_configured_otherwise_or_behind_a_proxy() {
         let direct = Connection::direct(([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into());
         let through_proxy = Connection { source: ClientSource::Proxied, ..direct };
         let exempt: Limiter<ClientGroup> = Limiter::new(limit(1));

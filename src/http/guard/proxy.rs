@@ -1,7 +1,7 @@
 //! The client of a request when a proxy stands in front. A proxy appends the address that it sees to `X-Forwarded-For`
 //! or `Forwarded`; whatever stands left of what trusted proxies wrote may be the client's own invention. So a list is
 //! read from its right end, and the first address that is not a trusted proxy's is the client's. Clients whose address
-//! a trusted proxy does not tell readably count as one, and none of them as this machine.
+//! a trusted proxy does not name readably count as one, and none of them as this machine.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

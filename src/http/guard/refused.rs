@@ -58,7 +58,7 @@ impl Refusals {
     }
 }
 
-/// One word for why; a guessed token is `unknown_token`.
+/// The reason in one word; a guessed token is `unknown_token`.
 fn why(response: &Response) -> &'static str {
     match response.extensions().get::<Denied>() {
         Some(Denied::NoToken) => "no_token",

@@ -147,7 +147,8 @@ impl Places {
         });
     }
 
-    /// A trusted proxy makes a request for `client` on a connection, or its request is done. False if the client has its share.
+    /// A trusted proxy makes a request for `client` on a connection, or its request is done. False if the client has
+    /// its share.
     pub(super) fn ask_for(&mut self, id: Id, client: Option<ClientGroup>) -> bool {
         let Some(&Entry { kind, client: former, .. }) = self.entries.get(&id) else { return false };
         if former == client {

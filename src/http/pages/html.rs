@@ -32,7 +32,8 @@ pub(super) struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// The page, whose links lead below `base_path`; what its scripts load and ask for, they find from their own address.
+    /// The page, whose links lead below `base_path`; what its scripts load and ask for, they find from their own
+    /// address.
     pub(super) fn response(&self, base_path: &BasePath) -> Response {
         let text = self.text().replace("=\"/", &format!("=\"{}", base_path.join("/")));
         let headers = [

@@ -1,8 +1,8 @@
 //! The event streams that are open, and the one task that sends events to them.
 //!
 //! Each stream with readers has one bounded channel, in which the slowest reader loses the oldest events: the newest
-//! one says what is true. A media thread only wakes the task. The rules: a session gets "inactive" only if there was a
-//! publisher during the session, and an event stream ends with its session.
+//! one is the current state. A media thread only wakes the task. The rules: a session gets "inactive" only if there was
+//! a publisher during the session, and an event stream ends with its session.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -112,7 +112,8 @@ impl PublisherEvent {
         }
     }
 
-    /// The state of a stream as an event, for a session that was made at that moment: it gets no event of what was before.
+    /// The state of a stream as an event, for a session that was made at that moment: it gets no event of what was
+    /// before.
     fn of(state: PublisherState, created: Option<Instant>) -> Option<Self> {
         match state {
             PublisherState::Never => None,
@@ -256,7 +257,7 @@ impl Channel {
             return;
         };
         (self.state, self.since) = (Some(event), Instant::now());
-        // An error says that there is no reader.
+        // An error means that there is no reader.
         let _ = self.sender.send(event);
     }
 }

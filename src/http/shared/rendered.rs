@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 
-/// How often the metrics are written in a second; further requests get the last text again. To write them costs a thousand
-/// times what a request costs, and no scraper comes near this.
+/// How often the metrics are written in a second; further requests get the last text again. To write them costs a
+/// thousand times what a request costs, and no scraper comes near this.
 const RENDERS: u32 = 50;
 const WINDOW: Duration = Duration::from_secs(1);
 
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metrics_are_written_afresh_fifty_times_a_second_and_told_again_beyond() {
+    fn metrics_are_rendered_at_most_fifty_times_a_second_and_then_repeated() {
         let (rendered, now) = (Rendered::default(), Instant::now());
         let mut count = 0;
         let mut ask = |at: Duration| {

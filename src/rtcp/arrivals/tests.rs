@@ -114,7 +114,7 @@ fn memory_stays_bounded() {
 
 proptest! {
     #[test]
-    fn every_arrival_is_told_with_its_time(
+    fn every_arrival_is_reported_with_its_time(
         first in any::<u16>(),
         packets in prop::collection::vec((prop_oneof![9 => 1u16..3, 1 => 3u16..40], 0u32..30, 0u8..12), 1..600),
     ) {

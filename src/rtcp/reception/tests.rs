@@ -193,7 +193,7 @@ fn other_datagrams_to_a_publisher_delay_requests() {
 
 proptest! {
     #[test]
-    fn whatever_arrives_what_is_told_fits_a_datagram_and_comes_to_rest(
+    fn whatever_arrives_reports_fit_a_datagram_and_end(
         packets in prop::collection::vec(
             (prop_oneof![0u64..3000, 0..1u64 << 48], any::<u32>(), any::<Option<u16>>(), 0u32..80, any::<bool>()), 1..200)
     ) {

@@ -49,7 +49,7 @@ fn a_publishers_own_limits_are_not_repeated_in_the_answer() {
 }
 
 #[test]
-fn a_publisher_of_h264_is_asked_to_fragment_its_pictures() {
+fn a_publisher_of_h264_is_asked_to_fragment_its_frames() {
     let h264 = offer("sendonly").replace("SAVPF 96 97 98 99 100", "SAVPF 98 99 100 96 97");
     assert_eq!(numbers(&publish(&h264).unwrap().sections[1]), [99, 96]);
 }

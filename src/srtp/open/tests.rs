@@ -200,7 +200,7 @@ fn the_seventeenth_ssrc_is_refused_and_the_others_go_on() {
 }
 
 #[test]
-fn what_is_no_srtp_is_told_apart_by_its_clear_header() {
+fn packets_that_are_not_srtp_are_recognised_by_their_clear_header() {
     let mut opener = Opener::new(&master(PROFILES[0])).accept_payload_types([0x60]);
     assert_eq!(opener.open(&mut []), Err(DropReason::TooShort));
     assert_eq!(opener.open(&mut packet(1, 1, &[0; 15])), Err(DropReason::TooShort));

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heartbeat_tells_turns_from_sleep_and_the_session_from_none() {
+    fn a_heartbeat_distinguishes_turns_from_sleep_and_a_session_from_none() {
         let heartbeat = Heartbeat::default();
         assert_eq!((heartbeat.turning(), heartbeat.session().is_none()), (None, true));
         heartbeat.turn();

@@ -159,8 +159,8 @@ impl Net {
         Ok(number)
     }
 
-    /// A client stops without leaving: nothing reaches it, and nothing comes from it. Its number is given to the next one
-    /// that joins, under another port.
+    /// A client stops without leaving: nothing reaches it, and nothing comes from it. Its number is given to the next
+    /// one that joins, under another port.
     pub(crate) fn forget(&mut self, number: usize) {
         self.client_by_address.retain(|_, client| *client != number);
         self.worker_by_client.remove(&number);

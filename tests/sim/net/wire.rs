@@ -21,8 +21,8 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Fails if a sequence number is sealed over two contents, which reveals the authentication key of AES-GCM. A repetition after
-    /// 2^15 packets is another number.
+    /// Fails if a sequence number is sealed over two contents, which reveals the authentication key of AES-GCM. A
+    /// repetition after 2^15 packets is another number.
     fn record(&mut self, to: SocketAddr, datagram: &[u8]) {
         let mut hasher = DefaultHasher::new();
         datagram.hash(&mut hasher);

@@ -11,10 +11,10 @@ fn video_begins_at_a_keyframe_and_audio_at_once() {
     assert!(video.wants_keyframe());
     assert_eq!(forward(&mut video, &packets), line([(100, "1/6"), (101, "1/7")]));
     assert!(!video.wants_keyframe());
-    let sound = packets.map(|packet| Packet { keyframe: true, ..packet });
+    let audio_packets = packets.map(|packet| Packet { keyframe: true, ..packet });
     let mut audio = outbound_track(Kind::Audio, false);
     assert!(!audio.wants_keyframe());
-    assert_eq!(forward(&mut audio, &sound), line([(100, "1/5"), (101, "1/6"), (102, "1/7")]));
+    assert_eq!(forward(&mut audio, &audio_packets), line([(100, "1/5"), (101, "1/6"), (102, "1/7")]));
 }
 
 #[test]
@@ -124,9 +124,9 @@ fn a_hole_too_long_to_repair_is_closed_by_a_splice() {
     let mut video = outbound_track(Kind::Video, false);
     let received = line([(100, "1/1"), (101, "1/1028"), (102, "1/1029")]);
     assert_eq!(forward(&mut video, &packets), received);
-    let sound = packets.map(|packet| Packet { keyframe: true, ..packet });
+    let audio_packets = packets.map(|packet| Packet { keyframe: true, ..packet });
     let received = line([(100, "1/1"), (101, "1/1027"), (102, "1/1028"), (103, "1/1029")]);
-    assert_eq!(forward(&mut outbound_track(Kind::Audio, false), &sound), received);
+    assert_eq!(forward(&mut outbound_track(Kind::Audio, false), &audio_packets), received);
 }
 
 #[test]

@@ -269,12 +269,12 @@ proptest! {
 
     #[test]
     fn no_number_ever_has_two_contents(
-        (sound, rtx) in any::<(bool, bool)>(),
+        (is_audio, rtx) in any::<(bool, bool)>(),
         index in prop_oneof![0u64..10, 0x7ff0u64..0x8000, 0xffe0u64..0x1_0000],
         events in prop::collection::vec(event(), 1..200),
     ) {
         let first = FirstNumbers { index, rtx_index: 0xfff0, timestamp: u32::MAX - 1000 };
-        let kind = if sound { Kind::Audio } else { Kind::Video };
+        let kind = if is_audio { Kind::Audio } else { Kind::Video };
         no_number_has_two_contents((kind, rtx), first, &events)?;
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A publisher's audio with one copy, 960 ticks older.
-fn sound(index: u64, own: &[u8], copy: &[u8]) -> Packet {
+fn redundant(index: u64, own: &[u8], copy: &[u8]) -> Packet {
     let [_, a, b, c] = (960u32 << 10 | copy.len() as u32).to_be_bytes();
     let payload = [&[SOURCE | 0x80, a, b, c, SOURCE], copy, own].concat();
     let redundancy = Redundancy::read(&payload, SOURCE);
@@ -29,7 +29,7 @@ fn received(outbound_track: &mut OutboundTrack, packet: &Packet) -> (u8, Vec<u8>
 
 #[test]
 fn a_viewer_that_takes_copies_gets_them_under_its_own_payload_types() {
-    let packet = Packet { marker: true, ..sound(1, &[1, 2], &[3]) };
+    let packet = Packet { marker: true, ..redundant(1, &[1, 2], &[3]) };
     let expected = [VIEWER | 0x80, 0x0f, 0x00, 0x01, VIEWER, 3, 1, 2];
     assert_eq!(received(&mut viewer(Some(VIEWER_RED)), &packet), (VIEWER_RED | 0x80, expected.to_vec()));
     assert_eq!(received(&mut viewer(None), &packet), (VIEWER | 0x80, vec![1, 2]));
@@ -38,28 +38,28 @@ fn a_viewer_that_takes_copies_gets_them_under_its_own_payload_types() {
 #[test]
 fn a_publisher_may_leave_copies_out_at_any_time() {
     let mut outbound_track = viewer(Some(VIEWER_RED));
-    assert_eq!(received(&mut outbound_track, &sound(1, &[1], &[2])).0, VIEWER_RED);
+    assert_eq!(received(&mut outbound_track, &redundant(1, &[1], &[2])).0, VIEWER_RED);
     let plain = Publisher::new().keyframe(2);
     assert_eq!(received(&mut outbound_track, &plain), (VIEWER, plain.payload.to_vec()));
-    assert_eq!(received(&mut outbound_track, &sound(3, &[1], &[2])).0, VIEWER_RED);
+    assert_eq!(received(&mut outbound_track, &redundant(3, &[1], &[2])).0, VIEWER_RED);
     assert_eq!((outbound_track.counts().segments, outbound_track.counts().packets), (1, 3));
 }
 
 #[test]
 fn where_copies_do_not_fit_the_audio_is_sent_alone() {
-    let large = |len| sound(1, &vec![1; len], &[2; 600]);
+    let large = |len| redundant(1, &vec![1; len], &[2; 600]);
     let room = 1240 - HEADER_LEN - 5 - 600;
     assert_eq!(received(&mut viewer(Some(VIEWER_RED)), &large(room)).1.len(), 1240 - HEADER_LEN);
     let mut outbound_track = viewer(Some(VIEWER_RED));
     assert_eq!(received(&mut outbound_track, &large(room + 1)), (VIEWER, vec![1; room + 1]));
     assert_eq!(outbound_track.counts().oversized, 0);
-    let empty = sound(2, &[], &[2]);
+    let empty = redundant(2, &[], &[2]);
     assert_eq!(outbound_track.forward(&empty, &mut [0; 1500]), None, "there is nothing to be heard");
 }
 
 #[test]
 fn a_resend_repeats_the_copies_bit_for_bit() {
-    let packets = [sound(1, &[1], &[2, 3]), Publisher::new().keyframe(2), sound(3, &[4], &[5])];
+    let packets = [redundant(1, &[1], &[2, 3]), Publisher::new().keyframe(2), redundant(3, &[4], &[5])];
     let history = history(packets.clone());
     let mut outbound_track = viewer(Some(VIEWER_RED));
     let mut buffer = [0; 1500];

@@ -22,16 +22,16 @@ struct Got {
 }
 
 /// Frames of three packets, 30 per second, numbered from 0; `is_keyframe` tells which decode alone.
-fn arrivals(publisher: Publisher, pictures: std::ops::Range<u32>, is_keyframe: fn(u32) -> bool) -> Vec<Packet> {
-    let packet = |picture: u32, part: u32| Packet {
-        received: publisher.start + FRAME * picture,
-        timestamp: (publisher.epoch.publisher as u32 * 1_000_000_000).wrapping_add(3000 * picture),
-        keyframe: part == 0 && is_keyframe(picture),
+fn arrivals(publisher: Publisher, frames: std::ops::Range<u32>, is_keyframe: fn(u32) -> bool) -> Vec<Packet> {
+    let packet = |frame: u32, part: u32| Packet {
+        received: publisher.start + FRAME * frame,
+        timestamp: (publisher.epoch.publisher as u32 * 1_000_000_000).wrapping_add(3000 * frame),
+        keyframe: part == 0 && is_keyframe(frame),
         marker: part == 2,
-        payload: format!("{picture}").into_bytes().into(),
-        ..publisher.packet(u64::from(picture * 3 + part))
+        payload: format!("{frame}").into_bytes().into(),
+        ..publisher.packet(u64::from(frame * 3 + part))
     };
-    pictures.flat_map(|picture| (0..3).map(move |part| packet(picture, part))).collect()
+    frames.flat_map(|frame| (0..3).map(move |part| packet(frame, part))).collect()
 }
 
 fn gop_history() -> History {
@@ -71,7 +71,7 @@ fn watch(
 #[test]
 fn a_viewer_ten_seconds_after_the_keyframe_has_it_at_once_and_is_live_within_a_second() {
     let publisher = Publisher::new();
-    let arrivals = arrivals(publisher, 0..400, |picture| picture == 0);
+    let arrivals = arrivals(publisher, 0..400, |frame| frame == 0);
     let joins = publisher.start + Duration::from_secs(10);
     let (mut outbound_track, mut history) = (outbound_track(Kind::Video, false), gop_history());
     let got = watch(&mut outbound_track, &mut history, &arrivals, joins, joins + Duration::from_secs(3));
@@ -79,7 +79,7 @@ fn a_viewer_ten_seconds_after_the_keyframe_has_it_at_once_and_is_live_within_a_s
     assert_eq!((got[0].at, got[0].text.as_str(), got[0].timestamp), (joins, "0", FIRST.timestamp + 1));
     assert!(got.windows(2).all(|pair| pair[1].number == pair[0].number + 1), "no number is missing");
     let shown: Vec<u32> = got.iter().step_by(3).map(|got| got.text.parse().unwrap()).collect();
-    assert_eq!(shown, (0..shown.len() as u32).collect::<Vec<_>>(), "every picture, in order");
+    assert_eq!(shown, (0..shown.len() as u32).collect::<Vec<_>>(), "every frame, in order");
     for got in &got {
         let clock = ticks(got.at, joins, 90_000);
         let late = clock.wrapping_sub(got.timestamp.wrapping_sub(FIRST.timestamp + 1)) as i32;
@@ -107,7 +107,7 @@ fn a_still_screen_is_shown_at_once_as_it_is_now_and_then_live() {
         let publisher = Publisher::new();
         let still = Duration::from_secs(still);
         let ticks = (still.as_millis() * 90) as u32;
-        let mut all = arrivals(publisher, 0..10, |picture| picture == 0);
+        let mut all = arrivals(publisher, 0..10, |frame| frame == 0);
         for packet in all.iter_mut().filter(|packet| packet.index >= 15) {
             packet.received += still;
             packet.timestamp = packet.timestamp.wrapping_add(ticks);
@@ -143,7 +143,7 @@ fn a_still_screen_is_shown_at_once_as_it_is_now_and_then_live() {
 #[test]
 fn no_sender_report_time_while_timestamps_are_compressed() {
     let publisher = Publisher::new();
-    let arrivals = arrivals(publisher, 0..100, |picture| picture == 0);
+    let arrivals = arrivals(publisher, 0..100, |frame| frame == 0);
     let joins = publisher.start + Duration::from_secs(2);
     let mut outbound_track = outbound_track(Kind::Video, false);
     watch(&mut outbound_track, &mut gop_history(), &arrivals, joins, joins + 20 * MILLISECOND);
@@ -154,7 +154,7 @@ fn no_sender_report_time_while_timestamps_are_compressed() {
 #[test]
 fn a_keyframe_that_comes_meanwhile_ends_what_lies_before_it() {
     let publisher = Publisher::new();
-    let arrivals = arrivals(publisher, 0..400, |picture| picture == 0 || picture == 305);
+    let arrivals = arrivals(publisher, 0..400, |frame| frame == 0 || frame == 305);
     let joins = publisher.start + Duration::from_secs(10);
     let got = watch(
         &mut outbound_track(Kind::Video, false),
@@ -174,8 +174,8 @@ fn a_keyframe_that_comes_meanwhile_ends_what_lies_before_it() {
 fn a_new_publisher_takes_over_in_the_middle_of_a_replay() {
     let (first, mut second) = (Publisher::new(), Publisher::new().successor());
     second.start = first.start + Duration::from_millis(10_100);
-    let mut all = arrivals(first, 0..301, |picture| picture == 0);
-    all.extend(arrivals(second, 0..60, |picture| picture == 0));
+    let mut all = arrivals(first, 0..301, |frame| frame == 0);
+    all.extend(arrivals(second, 0..60, |frame| frame == 0));
     let mut outbound_track = outbound_track(Kind::Video, false);
     outbound_track.select(generation(2), &format(Kind::Video), SOURCE);
     let joins = first.start + Duration::from_secs(10);
@@ -190,7 +190,7 @@ fn a_new_publisher_takes_over_in_the_middle_of_a_replay() {
 #[test]
 fn a_publisher_that_falls_silent_leaves_the_viewer_live() {
     let publisher = Publisher::new();
-    let mut all = arrivals(publisher, 0..301, |picture| picture == 0);
+    let mut all = arrivals(publisher, 0..301, |frame| frame == 0);
     let silence = Duration::from_secs(5);
     let later = Publisher { start: publisher.start + silence, ..publisher };
     all.extend(arrivals(later, 301..310, |_| false));
@@ -208,7 +208,7 @@ fn no_replay_without_a_keyframe_that_the_viewer_decodes() {
     let now = publisher.start + Duration::from_secs(1);
     let mut video = outbound_track(Kind::Video, false);
     assert!(!video.replay(&history(arrivals(publisher, 0..9, |_| false)), now));
-    let history = history(arrivals(publisher, 0..9, |picture| picture == 0));
+    let history = history(arrivals(publisher, 0..9, |frame| frame == 0));
     let mut foreign = OutboundTrack::new(config(Kind::Video, false));
     assert!(!foreign.replay(&history, now) && foreign.wants_keyframe() == video.is_replaying());
     video.pause();
@@ -220,7 +220,7 @@ fn no_replay_without_a_keyframe_that_the_viewer_decodes() {
 #[test]
 fn a_replayed_packet_is_resent_bit_for_bit() {
     let publisher = Publisher::new();
-    let arrivals = arrivals(publisher, 0..31, |picture| picture == 0);
+    let arrivals = arrivals(publisher, 0..31, |frame| frame == 0);
     let now = publisher.start + Duration::from_secs(1);
     let history = history(arrivals);
     let (mut outbound_track, mut sent) = (outbound_track(Kind::Video, false), BTreeMap::new());
@@ -241,11 +241,11 @@ fn a_replayed_packet_is_resent_bit_for_bit() {
 
 #[test]
 fn a_stream_of_many_megabits_is_caught_up_with_more_slowly() {
-    let pictures =
+    let frames =
         |octets, seconds| CachedFrames { position: 0, octets, span: Duration::from_secs(seconds), still_frames: None };
-    assert_eq!(catch_up_time(&pictures(1_000_000, 15)), Duration::from_secs(1));
-    assert_eq!(catch_up_time(&pictures(7_500_000, 10)), Duration::from_secs(10) / 12);
-    assert_eq!(catch_up_time(&pictures(50_000_000, 3)), Duration::from_secs(1));
+    assert_eq!(catch_up_time(&frames(1_000_000, 15)), Duration::from_secs(1));
+    assert_eq!(catch_up_time(&frames(7_500_000, 10)), Duration::from_secs(10) / 12);
+    assert_eq!(catch_up_time(&frames(50_000_000, 3)), Duration::from_secs(1));
 }
 
 proptest! {
@@ -258,7 +258,7 @@ proptest! {
         delays in prop::collection::vec(prop_oneof![24 => Just(Some(0u64)), 4 => (0u64..60).prop_map(Some), 1 => Just(None)], 50..200),
     ) {
         let publisher = Publisher::new();
-        let mut all: Vec<Packet> = (0..).zip(arrivals(publisher, 0..450, |picture| picture == 0)).filter_map(|(at, packet)| {
+        let mut all: Vec<Packet> = (0..).zip(arrivals(publisher, 0..450, |frame| frame == 0)).filter_map(|(at, packet)| {
             let delay: Option<u64> = if at < 3 { Some(0) } else { delays[at % delays.len()] };
             Some(Packet { received: packet.received + Duration::from_millis(delay?), ..packet })
         }).collect();
@@ -266,15 +266,15 @@ proptest! {
         let joins = publisher.start + Duration::from_millis(since_keyframe);
         let mut outbound_track = outbound_track(Kind::Video, false);
         let got = watch(&mut outbound_track, &mut gop_history(), &all, joins, joins + Duration::from_secs(2));
-        let mut timestamp_by_picture = BTreeMap::new();
+        let mut timestamp_by_frame = BTreeMap::new();
         let mut numbers = std::collections::BTreeSet::new();
         for got in got {
-            let picture: u32 = got.text.parse().unwrap();
-            prop_assert_eq!(*timestamp_by_picture.entry(picture).or_insert(got.timestamp), got.timestamp, "{}", picture);
+            let frame: u32 = got.text.parse().unwrap();
+            prop_assert_eq!(*timestamp_by_frame.entry(frame).or_insert(got.timestamp), got.timestamp, "{}", frame);
             prop_assert!(numbers.insert(got.number));
         }
-        let timestamps: Vec<u32> = timestamp_by_picture.values().copied().collect();
+        let timestamps: Vec<u32> = timestamp_by_frame.values().copied().collect();
         let wrong = timestamps.windows(2).position(|pair| !(1..30_000).contains(&pair[1].wrapping_sub(pair[0])));
-        prop_assert!(wrong.is_none(), "after picture {:?} of {:?}", wrong, timestamps);
+        prop_assert!(wrong.is_none(), "after frame {:?} of {:?}", wrong, timestamps);
     }
 }

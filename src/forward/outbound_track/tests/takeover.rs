@@ -26,8 +26,8 @@ fn timestamps_go_on_by_the_time_that_passed_between_receptions() {
     let mut outbound_track = outbound_track(Kind::Video, false);
     outbound_track.select(generation(2), &format(Kind::Video), SOURCE);
     let mut buffer = [0; 1500];
-    let last_of_its_picture = Packet { received: old.start + STEP * 5, ..old.packet(0) };
-    for packet in [old.keyframe(0), Packet { index: 1, ..last_of_its_picture }] {
+    let last_of_its_frame = Packet { received: old.start + STEP * 5, ..old.packet(0) };
+    for packet in [old.keyframe(0), Packet { index: 1, ..last_of_its_frame }] {
         assert!(outbound_track.forward(&packet, &mut buffer).is_some());
         assert_eq!(timestamp(&buffer), 1_000_001);
     }
@@ -71,8 +71,8 @@ fn a_waiting_viewer_does_not_go_back_to_the_publisher_before() {
 }
 
 /// A packet of VP8 with a PictureID of 15 or 7 bits and a TL0PICIDX.
-fn numbered(packet: Packet, long: bool, picture: u16, base: u8) -> Packet {
-    let id = if long { vec![0x80 | (picture >> 8) as u8, picture as u8] } else { vec![picture as u8 & 0x7f] };
+fn numbered(packet: Packet, long: bool, picture_id: u16, base: u8) -> Packet {
+    let id = if long { vec![0x80 | (picture_id >> 8) as u8, picture_id as u8] } else { vec![picture_id as u8 & 0x7f] };
     let payload = [vec![0x90, 0xe0], id, vec![base, 0x20], packet.payload.to_vec()].concat();
     Packet { descriptor: Descriptor::of(Codec::Vp8, &payload), payload: payload.into(), ..packet }
 }
@@ -113,7 +113,7 @@ fn picture_ids_continue_from_publisher_to_publisher_and_back_to_cached_frames() 
     let later = old.start + STEP * 20;
     assert!(outbound_track.replay(&history, later));
     outbound_track.tick(later);
-    assert_eq!(pull(&mut outbound_track), Some((105, (3, 2))), "the same keyframe again is another picture");
+    assert_eq!(pull(&mut outbound_track), Some((105, (3, 2))), "the same keyframe again is another frame");
     let mut again = [0; 1500];
     let resent = outbound_track.resend(102, &history, later, &mut again).unwrap().written;
     assert_eq!(numbers_in(&again[resent.header_len + 2..resent.len]), (1, 1), "resent as it was sent");
