@@ -44,8 +44,8 @@
 //!    that of another worker's session is handed over.
 //! 3. [`srtp`] opens RTP in place with the keys of the publisher's peer.
 //! 4. [`worker::publishing`] parses the packet once into a [`forward::Packet`]: header extensions, codec, keyframe. It
-//!    tells [`rtcp`] that the packet arrived, which asks for the missing ones, and holds the packet back while those
-//!    may still come (repair delay). What is ready is kept in the track's history and pushed once to each worker that
+//!    reports the packet to [`rtcp`], which requests missing ones, and delays it while those may still arrive (repair
+//!    delay). What is ready is kept in the track's history and pushed once to each worker that
 //!    has viewers of the stream: one message for each track.
 //! 5. The viewers' worker adds the packets to its own [`forward::History`] of the track and marks the stream as ready.
 //! 6. [`worker::viewing`] serves one viewer after the other, in bounded time: each [`forward::OutboundTrack`] draws
@@ -79,7 +79,7 @@
 //! | a publisher's lost packet asked for again | `rtcp/missing.rs` decides, `rtcp/reception.rs` writes the NACK, the publisher's timer in `worker/sessions/media.rs` sends it |
 //! | a viewer's lost packet sent again | [`forward::OutboundTrack`] (`outbound_track/repair.rs`), asked by the viewer's NACK in [`worker::viewing`] |
 //! | a client whose address changes | `ice/agent.rs` proves the new five-tuple, `worker/engine/datagrams.rs` moves media there; what reaches another worker is handed over by `worker/engine/other_workers.rs` |
-//! | a viewer that is not heard | `worker/engine/silence.rs` pauses and resumes it |
+//! | a silent viewer | `worker/engine/silence.rs` pauses and resumes it |
 //! | a keyframe requested | `forward/keyframes/gate.rs`: at most one request a second for each track |
 //! | a publisher replaced by another | [`stream`] decides, [`forward::OutboundTrack`] splices |
 //! | a codec added | [`forward::codec`] lists the steps; [`sdp`] (`payload.rs`, `narrow.rs`) answers offers of it |

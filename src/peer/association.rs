@@ -231,6 +231,8 @@ impl Association {
         self.collect_outputs();
     }
 
+    /// Takes DTLS. The records are parsed here although the demultiplexer has parsed them: the client half has no
+    /// demultiplexer, and which records webrtc-rs may get depends on the state of this connection.
     fn handle_dtls(
         &mut self,
         datagram: &[u8],

@@ -10,7 +10,7 @@ use sluice::forward::codec::{Codec, Kind};
 use sluice::name::Role;
 
 use crate::Attack;
-use crate::hostile::{self, RTCP_KINDS};
+use crate::hostile::{self, CODECS, RTCP_KINDS};
 use crate::pace::Pace;
 use crate::sctp_packet::*;
 use crate::session::Session;
@@ -20,19 +20,6 @@ const SCTP_RATE: u32 = 2_000;
 const RTP_RATE: u32 = 3_000;
 const SSRC_RATE: u32 = 1_700;
 const RTCP_RATE: u32 = 2_000;
-
-const CODECS: &[Codec] = &[
-    Codec::Vp8,
-    Codec::Vp9,
-    Codec::H264,
-    Codec::H265,
-    Codec::Av1,
-    Codec::Opus,
-    Codec::Multiopus,
-    Codec::Pcmu,
-    Codec::Pcma,
-    Codec::G722,
-];
 
 /// How to make the chunks of one kind's packet, from the next TSN and a number.
 type Make = fn(&mut StdRng, &mut u32, u32) -> Vec<Vec<u8>>;

@@ -20,18 +20,6 @@ use crate::net::{NUMBER, Net, vp8};
 use crate::{ALLOCATOR, alone, hostile};
 
 const GCM: &[SrtpProfile] = &[SrtpProfile::Aes128Gcm];
-const ALL: &[Codec] = &[
-    Codec::Vp8,
-    Codec::Vp9,
-    Codec::H264,
-    Codec::H265,
-    Codec::Av1,
-    Codec::Opus,
-    Codec::Multiopus,
-    Codec::Pcmu,
-    Codec::Pcma,
-    Codec::G722,
-];
 /// The payload type of RED (RFC 2198) in an offer.
 const RED: u8 = 63;
 /// Seeds of an ordinary run.
@@ -239,7 +227,7 @@ fn attack_by_rtp(seed: u32, codecs: &[Codec], others: u32, least: u64) {
 #[test]
 fn bad_rtp_of_each_codec_harms_no_other_session_and_leaves_nothing() {
     for_each_seed(|seed| {
-        for codec in ALL {
+        for codec in hostile::CODECS {
             attack_by_rtp(seed, &[*codec], u32::MAX, u64::from(PACKETS / 2));
         }
     });
@@ -247,12 +235,12 @@ fn bad_rtp_of_each_codec_harms_no_other_session_and_leaves_nothing() {
 
 #[test]
 fn bad_rtp_of_changing_codecs_harms_no_other_session_and_leaves_nothing() {
-    for_each_seed(|seed| attack_by_rtp(seed, ALL, u32::MAX, u64::from(PACKETS / 4)));
+    for_each_seed(|seed| attack_by_rtp(seed, hostile::CODECS, u32::MAX, u64::from(PACKETS / 4)));
 }
 
 #[test]
 fn bad_rtp_of_changing_ssrcs_harms_no_other_session_and_leaves_nothing() {
-    for_each_seed(|seed| attack_by_rtp(seed, ALL, 10, 20));
+    for_each_seed(|seed| attack_by_rtp(seed, hostile::CODECS, 10, 20));
 }
 
 #[test]
@@ -260,11 +248,11 @@ fn bad_rtcp_of_every_type_harms_no_other_session_and_leaves_nothing() {
     for_each_seed(|seed| {
         let what = format!("SLUICE_SEED={seed}");
         let mut scene = Scene::new(seed);
-        let mut viewer = scene.join(Role::Viewer, "victim", ALL);
-        let mut publisher = scene.join(Role::Publisher, "other", ALL);
+        let mut viewer = scene.join(Role::Viewer, "victim", hostile::CODECS);
+        let mut publisher = scene.join(Role::Publisher, "other", hostile::CODECS);
         for packet in 0..PACKETS {
-            viewer = scene.alive(viewer, Role::Viewer, "victim", ALL);
-            publisher = scene.alive(publisher, Role::Publisher, "other", ALL);
+            viewer = scene.alive(viewer, Role::Viewer, "victim", hostile::CODECS);
+            publisher = scene.alive(publisher, Role::Publisher, "other", hostile::CODECS);
             for number in [viewer, publisher] {
                 scene.send_rtcp(number, packet as usize % hostile::RTCP_KINDS);
             }

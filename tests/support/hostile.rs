@@ -3,6 +3,21 @@
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, RngExt as _};
+use sluice::forward::codec::Codec;
+
+/// Every codec that the relay accepts.
+pub(crate) const CODECS: &[Codec] = &[
+    Codec::Vp8,
+    Codec::Vp9,
+    Codec::H264,
+    Codec::H265,
+    Codec::Av1,
+    Codec::Opus,
+    Codec::Multiopus,
+    Codec::Pcmu,
+    Codec::Pcma,
+    Codec::G722,
+];
 
 /// The largest random payload.
 const LONGEST: usize = 1_100;
