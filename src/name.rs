@@ -7,14 +7,14 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// The name of a stream: 1 to 64 characters of `A-Z a-z 0-9 _ . ~ -`, so that it is safe in a URL path, a log line
-/// and a page without escaping.
+/// The name of a stream: 1 to 64 characters of `A-Z a-z 0-9 _ . ~ -`, neither `.` nor `..`, so that it is safe in a URL
+/// path, a log line and a page without escaping.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamName(Arc<str>);
 
 /// A text that is not a stream name.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("a stream name has 1 to 64 characters of A-Z a-z 0-9 _ . ~ -")]
+#[error("a stream name has 1 to 64 characters of A-Z a-z 0-9 _ . ~ -, and is neither . nor ..")]
 pub struct InvalidStreamName;
 
 impl StreamName {
@@ -119,6 +119,10 @@ mod tests {
         for bad in ["", ".", "..", "a b", "a/b", "ä", "<b>", "a\n", &"x".repeat(65)] {
             assert_eq!(bad.parse::<StreamName>(), Err(InvalidStreamName), "{bad:?}");
         }
+        assert!(
+            InvalidStreamName.to_string().contains("neither . nor .."),
+            "two texts of allowed characters are no names"
+        );
     }
 
     #[test]

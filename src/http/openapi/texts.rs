@@ -36,7 +36,7 @@ texts! {
     RestartAnswer: "The relay's new credentials and candidates.", |text| text.pattern(Some("a=ice-ufrag:"));
     Nothing: "Nothing.", |text| text.max_length(Some(0));
     Metrics: "Prometheus text format 0.0.4.", |text| text.pattern(Some("^# HELP "));
-    StreamName: "A stream's name.", |text| text.pattern(Some("^[A-Za-z0-9_.~-]{1,64}$"));
+    StreamName: "A stream's name, other than `.` and `..`.", |text| text.pattern(Some("^[A-Za-z0-9_.~-]{1,64}$"));
     SessionId: "A session's id: the last part of its Location.", |text| text.pattern(Some("^[A-Za-z0-9_-]{22}$"));
     EventStreamKey: "An event stream: the last part of its Location.", |text| text.pattern(Some("^[A-Za-z0-9_-]{22}$"));
     SessionPath: "Absolute path of the session.", |text| text.pattern(Some("^/session/[A-Za-z0-9_-]{22}$"));

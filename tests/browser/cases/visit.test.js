@@ -84,6 +84,17 @@ test('the pages ask for the tokens that are needed, and go on with them', async 
   for (const secret of ['let-me-publish', 'let-me-watch']) assert.ok(!relay.child.output.includes(secret), 'tokens are not logged');
 });
 
+test('the first page takes the names that the relay takes', async (t) => {
+  const relay = await Relay.start(t);
+  const page = await Page.open(t, browser, `${relay.url}/`);
+  const isTaken = async (name) => {
+    await page.tab.fill('#name', name);
+    return page.tab.evaluate(() => document.querySelector('#name').checkValidity());
+  };
+  for (const name of ['demo', 'A_b.c~d-1', '...', '.a', 'a.']) assert.ok(await isTaken(name), name);
+  for (const name of ['', '.', '..', 'a b', 'a/b', 'ä']) assert.ok(!await isTaken(name), name);
+});
+
 test('the first page lists the streams and follows their changes', async (t) => {
   const relay = await Relay.start(t);
   const page = await Page.open(t, browser, `${relay.url}/`);
