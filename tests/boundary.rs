@@ -323,6 +323,36 @@ fn no_rooms_of_a_folder_use_each_other_in_a_circle() {
     hold(Rule::RoomCircle, violations);
 }
 
+/// The compiler of one platform does not see what another one lacks; `tests/targets` asks theirs, and takes minutes.
+#[test]
+fn a_module_of_one_platform_is_used_under_the_condition_that_it_has() {
+    let texts = texts();
+    let conditional = texts.iter().flat_map(|(file, text)| {
+        let pairs = text.lines().zip(text.lines().skip(1));
+        pairs.filter_map(move |(condition, line)| {
+            let name = line.trim().strip_suffix(';')?.rsplit_once("mod ")?.1;
+            let is_platform = condition.starts_with("#[cfg(") && !condition.contains("test");
+            is_platform.then_some((file.rsplit_once('/').map_or("", |(folder, _)| folder), name, condition))
+        })
+    });
+    let (mut found, mut broken) = (0, Vec::new());
+    for (folder, name, condition) in conditional {
+        found += 1;
+        for (file, text) in texts.iter().filter(|(file, _)| file.starts_with(folder)) {
+            let mut before = "";
+            for line in text.lines() {
+                let path = line.strip_prefix("use ").filter(|path| path.contains(&format!("::{name}")));
+                if path.is_some() && before != condition {
+                    broken.push(format!("src/{file} has {line:?} without {condition}"));
+                }
+                before = line;
+            }
+        }
+    }
+    assert!(found > 0, "a module of Linux is found");
+    assert_none(broken);
+}
+
 #[test]
 fn a_mod_rs_holds_documentation_modules_and_reexports_only() {
     let violations = tree().crowded.iter().map(|(file, item)| Violation::of_file(file, format!("has {item}")));

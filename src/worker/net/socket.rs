@@ -14,8 +14,7 @@ use socket2::{Domain, Protocol as Ip, Socket as RawSocket, Type};
 
 use super::batch::{Outbox, SendOutcome};
 #[cfg(target_os = "linux")]
-use super::reuseport_bpf;
-use super::reuseport_bpf::Secret;
+use super::reuseport_bpf::{self, Secret};
 use crate::five_tuple::{FiveTuple, Protocol};
 use crate::stream::WorkerId;
 
