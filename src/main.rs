@@ -136,18 +136,18 @@ async fn serve_until_asked(server: Server, mut reload: Reload) -> anyhow::Result
         at_once.await;
         systemd::stopping("stopping");
     };
-    let reloads = async {
+    let reloads = tokio::spawn(async move {
         loop {
             hang_ups.next().await;
             systemd::reloading();
-            reload.run();
+            // A file that does not answer, such as one on a lost network drive, holds up nothing else.
+            tokio::task::block_in_place(|| reload.run());
             systemd::ready(&status);
         }
-    };
-    tokio::select! {
-        outcome = server.run_and_drain(drain, at_once) => outcome,
-        () = reloads => Ok(()),
-    }
+    });
+    let outcome = server.run_and_drain(drain, at_once).await;
+    reloads.abort();
+    outcome
 }
 
 /// What to open and where to publish; localhost first, because browsers allow cameras in secure contexts only.

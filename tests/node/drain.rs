@@ -1,5 +1,7 @@
 //! How the binary ends: SIGTERM lets sessions go on for a while and takes no new ones.
 
+use std::fs::{self, OpenOptions};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::binary::{Running, agent, relay};
@@ -62,4 +64,21 @@ fn a_second_signal_or_an_interrupt_ends_everything_at_once() {
         }
         assert_eq!(relay.ended().code(), Some(0), "{signals:?}");
     }
+}
+
+#[test]
+fn a_reload_that_waits_for_its_file_keeps_the_relay_neither_from_serving_nor_from_ending() {
+    let file = std::env::temp_dir().join(format!("sluice-{}-silent.toml", std::process::id()));
+    fs::write(&file, "").unwrap();
+    let mut relay = Running::start(&mut relay(&["--config", file.to_str().unwrap()]));
+    // A pipe into which nothing is written is a file that does not answer.
+    fs::remove_file(&file).unwrap();
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    relay.signal("HUP");
+    let silent = OpenOptions::new().write(true).open(&file).expect("it opens once the relay reads it");
+    assert_eq!(relay.get("/healthz").0, 200);
+    relay.signal("TERM");
+    assert_eq!(relay.ended().code(), Some(0));
+    drop(silent);
+    fs::remove_file(&file).unwrap();
 }
