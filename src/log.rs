@@ -3,6 +3,7 @@
 
 mod limits;
 mod repeats;
+mod writer;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal as _;
@@ -11,17 +12,22 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use repeats::Repeats;
+use writer::Lines;
 
 /// The default filter. It has no lines of webrtc-rs, whose messages are about bytes that anyone can send.
 pub const DEFAULT: &str = "warn,rtc=off,sluice=info";
 
 /// The limit of this process's log.
 static REPEATS: OnceLock<Repeats> = OnceLock::new();
+
+/// The lines of this process's log that wait for its reader.
+static LINES: OnceLock<Lines> = OnceLock::new();
 
 /// The section `[log]`.
 #[derive(Debug, clap::Args)]
@@ -66,9 +72,14 @@ pub fn filter(text: &str) -> Result<EnvFilter, FilterError> {
 pub fn start(filter: EnvFilter) -> Control {
     let (filter, handle) = reload::Layer::new(filter);
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    // Without a thread for it, the log is written by those that log.
+    let lines = Lines::to(std::io::stderr()).ok().map(|lines| LINES.get_or_init(|| lines).clone());
+    let writer = match lines {
+        Some(lines) => BoxMakeWriter::new(lines),
+        None => BoxMakeWriter::new(std::io::stderr),
+    };
     // Where stderr is closed, reporting the lost line would go there too, and panic.
-    let format =
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours).log_internal_errors(false);
+    let format = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours).log_internal_errors(false);
     let repeats = REPEATS.get_or_init(|| Repeats::new(Instant::now()));
     tracing_subscriber::registry().with(filter).with(format).with(repeats.clone()).init();
     std::panic::set_hook(Box::new(tell_panic));
@@ -76,7 +87,7 @@ pub fn start(filter: EnvFilter) -> Control {
     let teller = std::thread::Builder::new().name("log".to_owned()).spawn(|| {
         loop {
             std::thread::sleep(limits::WINDOW);
-            flush();
+            report_suppressed();
         }
     });
     if let Err(error) = teller {
@@ -98,10 +109,18 @@ impl Control {
     }
 }
 
-/// Logs how many repeated lines were suppressed since the last report: the last thing before the end.
-pub(crate) fn flush() {
+/// Logs how many repeated lines were suppressed since the last report.
+fn report_suppressed() {
     if let Some(repeats) = REPEATS.get() {
         repeats.report();
+    }
+}
+
+/// The last thing before the end: reports suppressed lines, and waits a moment until all lines are written.
+pub fn flush() {
+    report_suppressed();
+    if let Some(lines) = LINES.get() {
+        lines.flush();
     }
 }
 
@@ -113,4 +132,10 @@ fn tell_panic(panic: &PanicHookInfo<'_>) {
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
     let thread = std::thread::current().name().unwrap_or_default().to_owned();
     tracing::error!(location, thread, backtrace, "panic, a fault of the relay: {message:?}");
+    // A panic of the main thread ends the process.
+    if thread == "main"
+        && let Some(lines) = LINES.get()
+    {
+        lines.flush();
+    }
 }

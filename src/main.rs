@@ -32,12 +32,14 @@ fn main() -> ExitCode {
         }
         Err(Exit::Usage(sentence)) => return usage(&sentence),
     };
-    match command {
+    let code = match command {
         Command::Serve(given) => run(given),
         Command::CheckConfig(given) => check(given),
         Command::Healthcheck(given) => ask_health(given),
         Command::Load(load) => measure(&load),
-    }
+    };
+    log::flush();
+    code
 }
 
 fn run(given: Given) -> ExitCode {
@@ -195,6 +197,8 @@ fn bracketed(address: IpAddr) -> String {
 }
 
 fn usage(sentence: &str) -> ExitCode {
+    // Warnings about the settings come before it.
+    log::flush();
     // Where stderr is closed, the exit code is all that remains.
     let _ = writeln!(std::io::stderr(), "sluice: {sentence}");
     ExitCode::from(USAGE)

@@ -14,9 +14,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// An offer to publish, of FFmpeg.
 pub(crate) const OFFER: &str = include_str!("../golden/ffmpeg-9.0.2-av.offer.sdp");
 
-/// An HTTP client for which no status is an error.
+/// An HTTP client for which no status is an error, and which gives up.
 pub(crate) fn agent() -> Agent {
-    Agent::config_builder().http_status_as_error(false).build().new_agent()
+    Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().new_agent()
 }
 
 /// The status and the text that a URL answers.

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use crate::binary::{Running, relay};
+use crate::binary::{Running, agent, relay};
 
 /// Sends the same request again and again on one connection; returns when all are answered.
 fn ask(origin: &str, request: &str, times: usize) {
@@ -41,4 +41,17 @@ fn many_requests_of_one_client_write_few_log_lines_at_any_level() {
             assert!(log.contains("repeated lines were not logged"), "{log}");
         }
     }
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_neither_sessions_nor_the_end() {
+    let (_unread, log) = std::io::pipe().unwrap();
+    let mut relay = Running::start_logging(&mut relay(&["--drain", "0"]), log);
+    // Each writes a line; a pipe holds some 250 of them.
+    for _ in 0..400 {
+        let session = relay.session(&relay.post(None));
+        assert_eq!(agent().delete(session).call().unwrap().status(), 200);
+    }
+    relay.signal("TERM");
+    assert_eq!(relay.ended().code(), Some(0));
 }
