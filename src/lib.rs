@@ -45,8 +45,8 @@
 //! 3. [`srtp`] opens RTP in place with the keys of the publisher's peer.
 //! 4. [`worker::publishing`] parses the packet once into a [`forward::Packet`]: header extensions, codec, keyframe. It
 //!    reports the packet to [`rtcp`], which requests missing ones, and delays it while those may still arrive (repair
-//!    delay). What is ready is kept in the track's history and pushed once to each worker that
-//!    has viewers of the stream: one message for each track.
+//!    delay). What is ready is kept in the track's history and pushed once to each worker that has viewers of the
+//!    stream: one message for each track.
 //! 5. The viewers' worker adds the packets to its own [`forward::History`] of the track and marks the stream as ready.
 //! 6. [`worker::viewing`] serves one viewer after the other, in bounded time: each [`forward::OutboundTrack`] draws
 //!    from the history what its viewer lacks and writes header and payload into the send arena.

@@ -91,7 +91,8 @@ fn as_nobody(command: &mut Command) {
     const NOBODY: u32 = 65534;
     if std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
         let copy = std::env::temp_dir().join(format!("sluice-nobody-{}", std::process::id()));
-        // By another process: a file that this one writes may be open in a child of another thread when it is to be run.
+        // By another process: a file that this one writes may be open in a child of another thread when it is to be
+        // run.
         assert!(Command::new("cp").arg(command.get_program()).arg(&copy).status().unwrap().success());
         let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
         *command = Command::new(copy);
