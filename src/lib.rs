@@ -110,6 +110,7 @@
 //! | `ice` | the STUN codec, credentials and connectivity checks |
 //! | `dtls` | DTLS records, ClientHello, the budget of handshakes, alerts |
 //! | `rtcp` | reception state of publishers: reports, NACK, transport-cc, keyframe requests |
+//! | `bwe` | what each viewer's path carries: estimate, probes, choice of layers, pacing |
 //! | `srtp` | opens the packets of publishers, seals those of viewers |
 //! | `stream` | the registry of streams, publications, and inboxes between workers |
 //! | `forward` | packets, codecs, histories and the outbound tracks of viewers |
@@ -143,6 +144,7 @@ pub mod node;
 pub mod session;
 pub mod worker;
 
+pub mod bwe;
 mod demux;
 pub mod dtls;
 pub mod forward;

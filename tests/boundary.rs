@@ -38,6 +38,7 @@ const ROWS: &[&[&str]] = &[
     &["ice"],
     &["dtls"],
     &["rtcp"],
+    &["bwe"],
     &["srtp"],
     &["stream"],
     &["forward"],
@@ -58,7 +59,7 @@ const ROWS: &[&[&str]] = &[
 ];
 
 /// Told the time and the bytes, answering with values.
-const CORE: &[&str] = &["demux", "peer", "sdp", "sctp", "ice", "dtls", "rtcp", "srtp", "stream", "forward"];
+const CORE: &[&str] = &["demux", "peer", "sdp", "sctp", "ice", "dtls", "rtcp", "bwe", "srtp", "stream", "forward"];
 
 /// Who may name a crate.
 const NAMING: &[(&str, Rule, &[&str])] =

@@ -6,6 +6,7 @@
 //! more. A failure is written to a file beside its test (`*.regressions`), which belongs into the repository: it is run
 //! first from then on.
 
+mod bwe;
 mod change;
 mod codecs;
 mod config;

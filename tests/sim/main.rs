@@ -9,6 +9,7 @@ mod receiver;
 mod recording;
 
 mod audio_video_sync;
+mod bandwidth;
 mod channels;
 mod churn;
 mod codecs;

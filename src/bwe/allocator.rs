@@ -1,0 +1,229 @@
+//! From an estimate to a layer: audio first, then the best step that fits.
+//!
+//! A step is begun with room to spare and left without, and only when the estimate was lowered: a scene that costs more is
+//! no reason as long as it arrives. Temporal ids are dropped at once; a layer is changed at a keyframe, and until it comes
+//! the old one is halved. When not even the lowest step fits, video ends; a stream of one layer is shown in parts instead.
+
+use super::bitrate::Bitrate;
+use super::choice::{Choice, Leaving, Reason};
+use super::layers::{Cap, Layers, Step};
+use super::time::{MILLISECOND, SECOND};
+
+/// The lowest step is kept this long although it does not fit, while decreases go on: they may be due to other viewers,
+/// who give way.
+const STARVING: i64 = 3 * SECOND;
+
+/// The same where the estimate is less than this share of it.
+const FAR_TOO_LITTLE: f64 = 0.6;
+const STARVING_FAST: i64 = SECOND;
+
+/// Decreases further apart than this are not one time of starving.
+const APART: i64 = 2 * SECOND;
+
+/// A single layer of which the path carries less than this share is not shown in parts.
+const SHOWN_IN_PARTS: f64 = 0.4;
+
+/// The queue at which a layer that is shown in parts pauses (us), and the shortest pause: more would flicker.
+const LONGEST_QUEUE: i64 = 250 * MILLISECOND;
+const SHORTEST_PAUSE: i64 = SECOND;
+
+/// A goal is a little above the need, so that its success suffices.
+const ENOUGH: f64 = 1.001;
+
+/// What a decision rests on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Situation<'a> {
+    pub(crate) layers: &'a Layers,
+    pub(crate) cap: Cap,
+    pub(crate) estimate: Bitrate,
+    /// How long what was sent still queues if the path carries the estimate (us).
+    pub(crate) own_queue: i64,
+    /// The estimate was lowered since the last decision, and why.
+    pub(crate) lowered: Option<Reason>,
+    /// The layer that is being sent.
+    pub(crate) sending: Option<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    /// Nothing has been chosen yet.
+    New,
+    Video {
+        step: Step,
+        fit: Fit,
+    },
+    /// Nothing fits.
+    AudioOnly,
+    /// A single layer is paused until `resume`, when its queue has drained.
+    Paused {
+        resume: i64,
+    },
+}
+
+/// How well a step fits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fit {
+    Fits,
+    /// The first and the last decrease while not even the lowest step fits.
+    Starving {
+        since: i64,
+        last: i64,
+    },
+    /// A single layer does not fit; it pauses when its queue is long.
+    InParts,
+}
+
+#[derive(Debug)]
+pub(crate) struct Allocator {
+    state: State,
+    reason: Reason,
+    cap: Cap,
+}
+
+impl Allocator {
+    pub(crate) fn new() -> Self {
+        Self { state: State::New, reason: Reason::Start, cap: Cap::default() }
+    }
+
+    pub(crate) fn step(&self) -> Option<Step> {
+        match self.state {
+            State::Video { step, .. } => Some(step),
+            State::New | State::AudioOnly | State::Paused { .. } => None,
+        }
+    }
+
+    /// Whether a layer is sent that the path does not carry.
+    pub(crate) fn is_in_parts(&self) -> bool {
+        matches!(self.state, State::Video { fit: Fit::InParts, .. })
+    }
+
+    pub(crate) fn choice(&self, sending: Option<u8>) -> Choice {
+        let step = self.step();
+        let is_lower = step.is_some_and(|step| sending.is_some_and(|sending| step.layer < sending));
+        Choice { video: step, leaving: if is_lower { Leaving::Half } else { Leaving::All }, reason: self.reason }
+    }
+
+    /// When a paused layer is to be decided about.
+    pub(crate) fn poll_timeout(&self) -> Option<i64> {
+        match self.state {
+            State::Paused { resume } => Some(resume),
+            State::New | State::Video { .. } | State::AudioOnly => None,
+        }
+    }
+
+    /// Decides anew; the reason if that changes what is sent.
+    pub(crate) fn decide(&mut self, situation: &Situation<'_>, now: i64) -> Option<Reason> {
+        let before = self.step();
+        let cap_changed = self.cap != situation.cap;
+        self.cap = situation.cap;
+        let (state, reason) = match self.state {
+            State::New => (first(situation)?, Reason::Start),
+            State::Video { step, .. } if is_void(step, situation) => {
+                (fitting(situation), if cap_changed { Reason::Cap } else { Reason::Publisher })
+            }
+            State::Video { step, fit } => match situation.lowered {
+                Some(reason) => lowered(step, fit, reason, situation, now),
+                None if fit == Fit::InParts && situation.own_queue > LONGEST_QUEUE => {
+                    (paused(situation, now), Reason::Skip)
+                }
+                None => (raised(Some(step), situation)?, if cap_changed { Reason::Cap } else { Reason::Room }),
+            },
+            State::AudioOnly => (raised(None, situation)?, Reason::Room),
+            State::Paused { resume } if now < resume => return None,
+            State::Paused { .. } => {
+                let lowest = situation.layers.steps(situation.cap).last();
+                (lowest.map_or(State::AudioOnly, |step| State::Video { step, fit: Fit::InParts }), Reason::Skip)
+            }
+        };
+        self.state = state;
+        (self.step() != before).then(|| {
+            self.reason = reason;
+            reason
+        })
+    }
+
+    /// The rate that is worth a probe: that of the next better step. `None` while a switch waits, or where there is none.
+    pub(crate) fn goal(&self, layers: &Layers, cap: Cap, sending: Option<u8>) -> Option<Bitrate> {
+        let next = match self.state {
+            State::Video { fit: Fit::InParts, .. } | State::New | State::Paused { .. } => return None,
+            State::Video { step, .. } if sending != Some(step.layer) => return None,
+            State::Video { step, .. } if step.temporal < layers.highest_temporal(step.layer, cap) => {
+                Step { temporal: layers.highest_temporal(step.layer, cap), ..step }
+            }
+            State::Video { step, .. } => {
+                let layer = layers.allowed(cap).filter(|layer| *layer > step.layer).last()?;
+                Step { layer, temporal: layers.highest_temporal(layer, cap) }
+            }
+            State::AudioOnly => layers.steps(cap).last()?,
+        };
+        Some(layers.need(next) * ENOUGH)
+    }
+}
+
+/// The first choice: what a replay has begun with, or what fits. `None` while there is nothing to send.
+fn first(situation: &Situation<'_>) -> Option<State> {
+    let layers = situation.layers;
+    let begun = situation.sending.filter(|sending| layers.allowed(situation.cap).any(|layer| layer == *sending));
+    let state = match begun {
+        Some(layer) => {
+            let temporal = layers.highest_temporal(layer, situation.cap);
+            State::Video { step: Step { layer, temporal }, fit: Fit::Fits }
+        }
+        None => fitting(situation),
+    };
+    (state != State::AudioOnly).then_some(state)
+}
+
+/// The publisher does not send the step, or the viewer may not have it.
+fn is_void(step: Step, situation: &Situation<'_>) -> bool {
+    let layers = situation.layers;
+    !layers.allowed(situation.cap).any(|layer| layer == step.layer)
+        || step.temporal > layers.highest_temporal(step.layer, situation.cap)
+}
+
+/// What to send after the estimate was lowered.
+fn lowered(step: Step, fit: Fit, reason: Reason, situation: &Situation<'_>, now: i64) -> (State, Reason) {
+    let (layers, estimate) = (situation.layers, situation.estimate);
+    if estimate >= layers.floor(step) {
+        return (State::Video { step, fit: Fit::Fits }, reason);
+    }
+    let mut steps = layers.steps(situation.cap);
+    if let Some(step) = steps.find(|step| estimate >= layers.floor(*step)) {
+        return (State::Video { step, fit: Fit::Fits }, reason);
+    }
+    let Some(lowest) = layers.steps(situation.cap).last() else { return (State::AudioOnly, reason) };
+    let floor = layers.floor(lowest);
+    if layers.is_single() && step == lowest && estimate >= floor * SHOWN_IN_PARTS {
+        return (paused(situation, now), Reason::Skip);
+    }
+    let since = match fit {
+        Fit::Starving { since, last } if now - last <= APART => since,
+        Fit::Fits | Fit::Starving { .. } | Fit::InParts => now,
+    };
+    let patience = if estimate < floor * FAR_TOO_LITTLE { STARVING_FAST } else { STARVING };
+    if now - since >= patience {
+        return (State::AudioOnly, reason);
+    }
+    (State::Video { step: lowest, fit: Fit::Starving { since, last: now } }, reason)
+}
+
+/// The best step that fits with room, if it is better than what is sent.
+fn raised(step: Option<Step>, situation: &Situation<'_>) -> Option<State> {
+    let layers = situation.layers;
+    let better = |other: &Step| step.is_none_or(|step| (other.layer, other.temporal) > (step.layer, step.temporal));
+    let step = layers.steps(situation.cap).filter(better).find(|step| situation.estimate >= layers.need(*step))?;
+    Some(State::Video { step, fit: Fit::Fits })
+}
+
+/// Pauses a single layer until what it queued has drained.
+fn paused(situation: &Situation<'_>, now: i64) -> State {
+    State::Paused { resume: now + situation.own_queue.max(SHORTEST_PAUSE) }
+}
+
+/// The best step that the estimate covers, or the lowest.
+fn fitting(situation: &Situation<'_>) -> State {
+    let layers = situation.layers;
+    let fits = layers.steps(situation.cap).find(|step| situation.estimate >= layers.need(*step));
+    let step = fits.or_else(|| layers.steps(situation.cap).last());
+    step.map_or(State::AudioOnly, |step| State::Video { step, fit: Fit::Fits })
+}

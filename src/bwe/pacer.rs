@@ -1,0 +1,87 @@
+//! Spreads what is sent to a viewer over time, in runs that one system call sends: a keyframe at once would overflow the
+//! short queue of a slow link. A frame of ordinary size passes as one run. Audio passes by: it is small and must not wait.
+
+use super::bitrate::Bitrate;
+use super::time::MILLISECOND;
+
+/// Octets that pass at once: 8 packets.
+const FREE: f64 = 10_000.0;
+
+/// From one release to the next.
+const EVERY: i64 = 10 * MILLISECOND;
+
+/// What a release lets pass, over the rate.
+const FASTER: f64 = 2.0;
+
+#[derive(Debug)]
+pub(crate) struct Pacer {
+    /// Octets that may pass; negative after a packet that passed with less than its size left.
+    budget: f64,
+    /// When it was filled last: a multiple of [`EVERY`] after the first.
+    filled: i64,
+    /// Something waits for the next release.
+    is_waiting: bool,
+}
+
+impl Pacer {
+    pub(crate) fn new(now: i64) -> Self {
+        Self { budget: FREE, filled: now, is_waiting: false }
+    }
+
+    /// Whether a packet may be sent at `rate`; if not, the next release is announced by [`Self::poll_timeout`].
+    pub(crate) fn may_send(&mut self, rate: Bitrate, now: i64) -> bool {
+        let releases = (now - self.filled) / EVERY;
+        if releases > 0 {
+            self.filled += releases * EVERY;
+            self.budget = (self.budget + (rate * FASTER).octets_in(releases * EVERY)).min(FREE);
+        }
+        self.is_waiting = self.budget <= 0.0;
+        !self.is_waiting
+    }
+
+    pub(crate) fn on_sent(&mut self, octets: usize) {
+        self.budget -= octets as f64;
+    }
+
+    /// The next release, while something waits for it.
+    pub(crate) fn poll_timeout(&self) -> Option<i64> {
+        self.is_waiting.then_some(self.filled + EVERY)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bwe::time::SECOND;
+
+    const RATE: Bitrate = Bitrate::from_bits(1.92e6);
+
+    fn run(pacer: &mut Pacer, most: usize, now: i64) -> usize {
+        let sent = (0..most).take_while(|_| {
+            let may = pacer.may_send(RATE, now);
+            if may {
+                pacer.on_sent(1200);
+            }
+            may
+        });
+        sent.count()
+    }
+
+    #[test]
+    fn a_frame_passes_at_once_and_a_keyframe_in_runs() {
+        let mut pacer = Pacer::new(0);
+        assert_eq!(run(&mut pacer, 7, 5), 7);
+        assert_eq!(pacer.poll_timeout(), None, "nothing waits");
+        let runs: Vec<usize> = (0..4).map(|release| run(&mut pacer, 40, SECOND + release * EVERY)).collect();
+        assert_eq!(runs, [9, 4, 4, 4], "10 kB, then 4.8 kB every 10 ms");
+        assert_eq!(pacer.poll_timeout(), Some(SECOND + 4 * EVERY));
+        assert_eq!(run(&mut pacer, 40, SECOND + 3 * EVERY + 1), 0, "not before the release");
+    }
+
+    #[test]
+    fn a_pause_saves_nothing() {
+        let mut pacer = Pacer::new(0);
+        run(&mut pacer, 40, 0);
+        assert_eq!(run(&mut pacer, 40, 1000 * SECOND), 9);
+    }
+}
