@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::api::{document, operations, sessions, streams};
-use super::endpoints::{events, offer, session};
+use super::endpoints::{events, layer, offer, session};
 use super::error::Problem;
 use super::guard::{allow, cors, host, limit, observe, proxy};
 use super::openapi::document::Document;
@@ -29,6 +29,7 @@ fn media() -> OpenApiRouter<Shared> {
         .routes(routes!(offer::watch, offer::watch_get, offer::watch_options)) // /whep/{stream}
         .routes(routes!(session::get, session::patch, session::delete, session::options)) // /session/{id}
         .routes(routes!(session::stream, session::stream_options)) // /session/{id}/stream
+        .routes(routes!(layer::get, layer::post, layer::delete, layer::options)) // /session/{id}/layer
         .routes(routes!(events::post, events::options)) // /session/{id}/events
         .routes(routes!(events::get, events::delete, events::stream_options)) // /session/{id}/events/{events}
 }

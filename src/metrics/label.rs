@@ -109,6 +109,12 @@ label! {
         Active = "active",
         /// It has none, or one that is not heard.
         Inactive = "inactive",
+        /// The layers of its video.
+        Layers = "layers",
+        /// How many viewers it has.
+        ViewerCount = "viewercount",
+        /// The viewer is to connect again, elsewhere.
+        Reconnect = "reconnect",
     }
 }
 

@@ -75,7 +75,8 @@ impl Handle {
         let offered = std::mem::take(&mut negotiated.offered);
         let of = (request.role, request.stream.clone());
         let client = (request.user_agent, offered);
-        let record = Arc::new(SessionRecord::new(id, of, client, (request.http_remote, candidates), now));
+        let record = SessionRecord::new(id, of, client, (request.http_remote, candidates), now);
+        let record = Arc::new(record.with_sections(&negotiated.sections));
         let pending = PendingSession {
             id,
             role: request.role,

@@ -11,6 +11,7 @@ mod held;
 mod ice_restart;
 mod offline;
 mod records;
+mod select;
 
 #[cfg(test)]
 mod tests;

@@ -67,8 +67,8 @@ impl Offer {
         let origin = random.next_u64() >> 1;
         let mut sources = Sources { random, taken: self.declared_sources() };
         let mut replies: Vec<Reply<'_>> = Vec::with_capacity(self.sections.len());
-        for section in &self.sections {
-            let reply = self.reply(section, local, &choose, &mut sources);
+        for (place, section) in self.sections.iter().enumerate() {
+            let reply = self.reply((place, section), local, &choose, &mut sources);
             // Of several sections of a kind the first that fits is answered.
             let is_surplus = |kind| replies.iter().any(|earlier| earlier.kind() == Some(kind));
             let is_surplus = reply.kind().is_some_and(is_surplus);
@@ -105,7 +105,7 @@ impl Offer {
 
     fn reply<'a>(
         &self,
-        section: &'a OfferedSection,
+        (place, section): (usize, &'a OfferedSection),
         local: &Local,
         choose: impl Fn(&OfferedMedia) -> Vec<Payload>,
         sources: &mut Sources,
@@ -149,6 +149,7 @@ impl Offer {
             payload.feedback.remb &= estimates;
         }
         let agreed = Section {
+            place,
             mid: section.mid.clone(),
             kind: offered.kind,
             payloads,

@@ -35,6 +35,8 @@ pub struct Application {
 /// One agreed audio or video section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
+    /// Its place among the `m=` lines, from 0.
+    pub(crate) place: usize,
     /// `a=mid` of the section; a name of the relay's own if the offer has none.
     pub(crate) mid: String,
     /// Audio or video.

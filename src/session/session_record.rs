@@ -9,11 +9,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::selection::Selection;
 use crate::five_tuple::FiveTuple;
 use crate::forward::SetsSource;
+use crate::forward::codec::Kind;
 use crate::name::{Role, SessionId, StreamName};
 use crate::reason::EndReason;
-use crate::sdp::Offered;
+use crate::sdp::{Offered, Section};
 use crate::srtp::SrtpProfile;
 
 /// Records of ended sessions that are kept; when full the oldest makes room.
@@ -36,9 +38,22 @@ pub struct SessionRecord {
     pub offered: Offered,
     /// Where its offer came from.
     pub client: IpAddr,
+    /// The video section that was agreed.
+    pub(crate) video: Option<VideoSection>,
     /// The relay's addresses in the newest answer to it, best first.
     candidates: Mutex<Vec<SocketAddr>>,
+    /// What a viewer has selected: HTTP writes it, its worker reads it.
+    selection: Mutex<Selection>,
     report: Mutex<Report>,
+}
+
+/// A video section, as the client may name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct VideoSection {
+    /// Its place among the `m=` lines, from 0.
+    pub(crate) place: usize,
+    /// Its `a=mid`.
+    pub(crate) mid: String,
 }
 
 /// The state of a session, for the API.
@@ -198,9 +213,28 @@ impl SessionRecord {
             user_agent,
             offered,
             client,
+            video: None,
             candidates: Mutex::new(candidates),
+            selection: Mutex::default(),
             report: Mutex::default(),
         }
+    }
+
+    /// With the sections that were agreed.
+    pub(crate) fn with_sections(mut self, sections: &[Section]) -> Self {
+        let video = sections.iter().find(|section| section.kind == Kind::Video);
+        self.video = video.map(|section| VideoSection { place: section.place, mid: section.mid.clone() });
+        self
+    }
+
+    /// What a viewer has selected.
+    pub(crate) fn selection(&self) -> Selection {
+        self.selection.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets what a viewer has selected; returns what it had selected before.
+    pub(crate) fn select(&self, selection: Selection) -> Selection {
+        std::mem::replace(&mut self.selection.lock().unwrap_or_else(PoisonError::into_inner), selection)
     }
 
     /// The relay's addresses in the newest answer to the client (offer or ICE restart), best first.

@@ -17,7 +17,7 @@ fn watch(relay: &Relay, headers: &[(&str, &str)]) -> String {
     let mut links = reply.headers.get_all("link").iter().map(|link| link.to_str().unwrap());
     let link = links.rfind(|link| link.contains("rel=\"urn:ietf:params:whep:ext:core:server-sent-events\""));
     let (path, parameters) = link.unwrap().trim_start_matches('<').split_once('>').unwrap();
-    assert!(parameters.ends_with("; events=\"active,inactive\""), "{parameters}");
+    assert!(parameters.ends_with("; events=\"active,inactive,layers,viewercount,reconnect\""), "{parameters}");
     assert_eq!(path, format!("{}/events", reply.header("location")));
     path.to_owned()
 }
@@ -126,8 +126,8 @@ fn an_event_stream_is_created_read_and_closed() {
 fn a_list_of_events_is_known_names_in_json_or_nothing_at_all() {
     let relay = Relay::start();
     let events = watch(&relay, &[]);
-    let detail = relay.request("POST", &events, &[JSON], "[\"active\",\"layers\"]").problem(400);
-    assert!(detail.contains("\"layers\"") && detail.contains("active and inactive"), "{detail}");
+    let detail = relay.request("POST", &events, &[JSON], "[\"active\",\"layer\"]").problem(400);
+    assert!(detail.contains("\"layer\"") && detail.contains("active, inactive, layers"), "{detail}");
     for body in ["{", "[]", "{\"active\":true}", "[\"active\",]", "\"active\"", "[1]"] {
         let detail = relay.request("POST", &events, &[JSON], body).problem(400);
         assert!(detail.contains("JSON array"), "{detail}");
@@ -246,6 +246,31 @@ fn a_viewer_learns_within_seconds_that_its_publisher_is_lost() {
     assert!(reader.until("\n\n").contains("event: inactive\ndata: {\"reason\":\"lost\"}\n\n"));
     let took = killed.elapsed();
     assert!(took > Duration::from_secs(3) && took < Duration::from_secs(6), "{took:?}");
+}
+
+#[test]
+fn viewers_learn_the_layers_of_the_video_and_how_many_they_are() {
+    let relay = Relay::start();
+    let mut child = publisher(&relay);
+    publishing(&relay);
+    let events = watch(&relay, &[]);
+    let wanted = "[\"layers\",\"viewercount\",\"reconnect\"]";
+    let mut reader = Reader::new(&relay, relay.request("POST", &events, &[JSON], wanted).header("location"));
+    let (mut bits, mut viewers) = (0, 0);
+    while bits == 0 || viewers == 0 {
+        let event = reader.until("\n\n");
+        let (name, data) = event.rsplit_once("event: ").unwrap().1.trim_end().split_once("\ndata: ").unwrap();
+        let data: serde_json::Value = serde_json::from_str(data).unwrap();
+        match name {
+            "viewercount" => viewers = data["viewercount"].as_u64().unwrap(),
+            // The offer of this viewer has audio first.
+            "layers" => bits = data["1"]["layers"][0]["bitrate"].as_u64().unwrap_or_default(),
+            _ => panic!("{event}"),
+        }
+    }
+    assert_eq!(viewers, 1, "the publisher's own viewer; this one never connects");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

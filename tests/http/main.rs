@@ -12,6 +12,7 @@ mod endpoints;
 mod events;
 mod framing;
 mod hosts;
+mod layer;
 mod limits;
 mod openapi;
 mod operations;

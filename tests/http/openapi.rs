@@ -25,9 +25,11 @@ const CREDENTIALS: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\
 /// What HTTP alone cannot cause: two encoders that take a stream over from each other, a worker that is thousands of
 /// messages behind, and tens of thousands of event streams. Their documents are made by the same function as all
 /// others.
-const OUT_OF_REACH: [(&str, &str, u16); 4] = [
+const OUT_OF_REACH: [(&str, &str, u16); 6] = [
     ("post", "/whip/{stream}", 409),
     ("patch", "/session/{id}", 503),
+    ("post", "/session/{id}/layer", 503),
+    ("delete", "/session/{id}/layer", 503),
     ("post", "/session/{id}/events", 503),
     ("get", "/session/{id}/events/{events}", 503),
 ];
@@ -141,6 +143,7 @@ fn everything_that_the_document_promises_happens_as_it_says() {
     assert_eq!(drive.document["info"]["version"], env!("CARGO_PKG_VERSION"));
     open_relay(&mut drive, &open);
     event_streams(&mut drive, &open);
+    layers(&mut drive, &open);
     closed_relay(&mut drive);
     impatient_relay(&mut drive);
     early_viewer(&mut drive);
@@ -229,6 +232,25 @@ fn event_streams(drive: &mut Drive, relay: &Relay) {
     drive.send(relay, 404, "get", &format!("{session}/stream"), &[], "");
 }
 
+/// The answers about the layer that a viewer selects.
+fn layers(drive: &mut Drive, relay: &Relay) {
+    let json = ("content-type", "application/json");
+    let session = drive.send(relay, 201, "post", "/whep/cam", &[SDP], WHEP_OFFER).header("location").to_owned();
+    let layer = format!("{session}/layer");
+    drive.send(relay, 204, "options", &layer, &[], "");
+    drive.send(relay, 200, "post", &layer, &[json], "{\"mediaId\":\"1\",\"maxWidth\":640,\"temporalLayerId\":1}");
+    drive.send(relay, 200, "get", &layer, &[], "");
+    drive.send(relay, 400, "post", &layer, &[json], "{\"rid\":1}");
+    drive.send(relay, 413, "post", &layer, &[json], &" ".repeat(5000));
+    drive.send(relay, 415, "post", &layer, &[SDP], "{}");
+    drive.send(relay, 422, "post", &layer, &[json], "{\"rid\":\"h\"}");
+    drive.send(relay, 200, "delete", &layer, &[], "");
+    let nobody = format!("{NOBODY}/layer");
+    for method in ["get", "post", "delete"] {
+        drive.send(relay, 404, method, &nobody, &[json], "");
+    }
+}
+
 /// The answers of a relay with tokens.
 fn closed_relay(drive: &mut Drive) {
     let relay = Relay::with(|config| {
@@ -257,6 +279,9 @@ fn closed_relay(drive: &mut Drive) {
     let watched = drive.send(&relay, 201, "post", "/whep/cam", &[SDP, viewer], WHEP_OFFER);
     let events = format!("{}/events", watched.header("location"));
     drive.send(&relay, 401, "post", &events, &[], "");
+    for method in ["get", "post", "delete"] {
+        drive.send(&relay, 401, method, &events.replace("/events", "/layer"), &[], "");
+    }
     let place = drive.send(&relay, 201, "post", &events, &[viewer], "").header("location").to_owned();
     drive.send(&relay, 401, "get", &place, &[("authorization", "Bearer x")], "");
     drive.send(&relay, 401, "delete", &place, &[], "");
@@ -274,6 +299,7 @@ fn impatient_relay(drive: &mut Drive) {
         ("post", "/whep/cam", "application/sdp"),
         ("patch", session.as_str(), fragment),
         ("post", events.as_str(), "application/json"),
+        ("post", &events.replace("/events", "/layer"), "application/json"),
     ] {
         let reply = half_a_request(&relay, method, path, kind);
         assert_eq!(reply.status, 408, "{reply:?}");
@@ -295,6 +321,7 @@ fn strict_relay(drive: &mut Drive) {
     });
     let record = NOBODY.replace("/session/", "/api/sessions/");
     let (events, place) = (format!("{NOBODY}/events"), format!("{NOBODY}/events/AAAAAAAAAAAAAAAAAAAAAA"));
+    let layer = format!("{NOBODY}/layer");
     for (method, path) in [
         ("post", "/whip/cam"),
         ("post", "/whep/cam"),
@@ -303,6 +330,8 @@ fn strict_relay(drive: &mut Drive) {
         ("delete", &record),
         ("post", &events),
         ("delete", &place),
+        ("post", &layer),
+        ("delete", &layer),
     ] {
         // On a slow machine a second may pass between two requests; never between all of them.
         let asked = (0..100).map(|_| relay.request(&method.to_uppercase(), path, &[SDP], ""));
@@ -342,6 +371,7 @@ fn foreign_page(drive: &mut Drive) {
     let relay = Relay::with(|config| config.http.origins = Origins::Listed(vec!["https://a.example".to_owned()]));
     let foreign = ("origin", "https://b.example");
     let (events, place) = (format!("{NOBODY}/events"), format!("{NOBODY}/events/AAAAAAAAAAAAAAAAAAAAAA"));
+    let layer = format!("{NOBODY}/layer");
     let stream = format!("{NOBODY}/stream");
     for (path, methods) in [
         ("/whip/cam", &["get", "post", "options"][..]),
@@ -349,6 +379,7 @@ fn foreign_page(drive: &mut Drive) {
         (NOBODY, &["get", "patch", "delete", "options"]),
         (&stream, &["get", "options"]),
         (&events, &["post", "options"]),
+        (&layer, &["get", "post", "delete", "options"]),
         (&place, &["get", "delete", "options"]),
         ("/api/streams", &["get"]),
     ] {

@@ -1,9 +1,10 @@
-//! `/session/{id}/events`: a viewer learns whether its stream has a publisher (WHEP core extensions, server-sent
-//! events).
+//! `/session/{id}/events`: a viewer learns whether its stream has a publisher, which layers its video has, and how many
+//! viewers there are (WHEP core extensions, server-sent events).
 //!
 //! A POST makes an event stream, with the events that the viewer wants, and a GET on its Location reads it. What
 //! happens meanwhile waits in a bounded queue, so a viewer may read only when it has a reason to: browsers open six
-//! connections to a host and no more. Layers, viewer count and reconnect will be further names in [`EventName`].
+//! connections to a host and no more. A viewer may ask for `reconnect`, and is never told it: the relay knows no other
+//! URL of a stream.
 //!
 //! POST and DELETE need the credential of the session, as everything else of a session does. For GET its Location is
 //! enough: `EventSource` cannot send a header, and the Location holds 128 random bits that only the holder of the
@@ -32,7 +33,8 @@ use crate::http::openapi::texts::{EventList, JsonType};
 use crate::http::request::body::read_bytes;
 use crate::http::request::headers::{require_accepted, require_type};
 use crate::http::request::path::{EventStream, NO_SUCH_EVENT_STREAM, NO_SUCH_SESSION, SessionPath};
-use crate::http::shared::event_streams::{Closed, EventStreamsFull, PublisherEvent, Reader};
+use crate::http::shared::event_stream::{Closed, PublisherEvent, Reader, ViewerEvent};
+use crate::http::shared::event_streams::EventStreamsFull;
 use crate::http::shared::node::Shared;
 use crate::label::Label as _;
 use crate::metrics::EventName;
@@ -60,7 +62,7 @@ pub(in crate::http) fn link(base_path: &BasePath, session: &SessionId) -> Header
     HeaderValue::try_from(link).expect("a base path, a session id and names of events are visible ASCII")
 }
 
-/// Makes an event stream: whether the viewer's stream has a publisher (WHEP, server-sent events)
+/// Makes an event stream: publisher, layers and viewers of the viewer's stream (WHEP, server-sent events)
 #[utoipa::path(
     post,
     path = "/session/{id}/events",
@@ -124,8 +126,9 @@ pub(in crate::http) async fn post(
     params(EventStream),
     responses(
         (status = 200, body = String, content_type = "text/event-stream",
-            description = "Events (active: {}, inactive: {\"reason\": \"ended\"} or {\"reason\": \"lost\"}), and a comment \
-                every 15 s."),
+            description = "Events (active: {}, inactive: {\"reason\": \"ended\"} or {\"reason\": \"lost\"}, viewercount: \
+                {\"viewercount\": 3}, layers: for each mediaId the active and inactive encodings of the video and what can \
+                be selected of them), each in one data line, and a comment every 15 s."),
         Unauthorized, ForeignPage, NotFound, NotAcceptable, Unavailable,
     ),
 )]
@@ -216,7 +219,7 @@ fn read_list(text: &[u8]) -> Result<Vec<EventName>, Problem> {
     }
     let known = |name: &String| {
         let short: String = name.chars().take(64).collect();
-        let unknown = || format!("no event is called {short:?}: there are {}", names().join(" and "));
+        let unknown = || format!("no event is called {short:?}: there are {}", names().join(", "));
         EventName::named(name).ok_or_else(|| Problem::Malformed(unknown()))
     };
     list.iter().map(known).collect()
@@ -227,13 +230,16 @@ fn names() -> Vec<&'static str> {
 }
 
 /// An event in one data line. The draft leaves the data of `inactive` open: the reason lets a page choose what to show.
-fn line(event: PublisherEvent) -> Line {
+fn line(event: ViewerEvent) -> Line {
+    let name = event.name();
     let data = match event {
-        PublisherEvent::Active => "{}",
-        PublisherEvent::Inactive(Absence::Ended) => "{\"reason\":\"ended\"}",
-        PublisherEvent::Inactive(Absence::Lost) => "{\"reason\":\"lost\"}",
+        ViewerEvent::Publisher(PublisherEvent::Active) => "{}".to_owned(),
+        ViewerEvent::Publisher(PublisherEvent::Inactive(Absence::Ended)) => "{\"reason\":\"ended\"}".to_owned(),
+        ViewerEvent::Publisher(PublisherEvent::Inactive(Absence::Lost)) => "{\"reason\":\"lost\"}".to_owned(),
+        ViewerEvent::Layers(media_id, layers) => format!("{{\"{media_id}\":{layers}}}"),
+        ViewerEvent::ViewerCount(viewers) => format!("{{\"viewercount\":{viewers}}}"),
     };
-    Line::default().event(event.name().as_str()).data(data)
+    Line::default().event(name.as_str()).data(data)
 }
 
 #[cfg(test)]
@@ -246,11 +252,15 @@ mod tests {
         for text in ["", "[]", "{}", "[1]", "\"active\"", "[\"active\"", "active", "[\"active\"] x", "null"] {
             assert!(matches!(read_list(text.as_bytes()), Err(Problem::Malformed(_))), "{text}");
         }
-        for name in ["layers", "Active", "active ", "\\u0000", &"x".repeat(500)] {
+        for name in ["layer", "Active", "active ", "\\u0000", &"x".repeat(500)] {
             let problem = read_list(format!("[\"active\", \"{name}\"]").as_bytes()).unwrap_err();
             assert_eq!(problem.status(), 400);
             let sentence = problem.to_string();
-            assert!(sentence.ends_with("there are active and inactive") && sentence.len() < 200, "{sentence}");
+            assert!(
+                sentence.ends_with("there are active, inactive, layers, viewercount, reconnect")
+                    && sentence.len() < 200,
+                "{sentence}"
+            );
         }
     }
 }

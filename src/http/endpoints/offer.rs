@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use headers::authorization::Bearer;
 use utoipa::IntoResponses;
 
-use super::events;
+use super::{events, layer};
 use crate::auth::{Action, Grant};
 use crate::http::base_path::BasePath;
 use crate::http::error::Problem;
@@ -236,6 +236,7 @@ fn answer(shared: &Shared, base_path: &BasePath, role: Role, created: CreatedSes
     shared.ice_servers.announce(&mut headers, SystemTime::now());
     if role == Role::Viewer {
         headers.append(LINK, events::link(base_path, &created.session));
+        headers.append(LINK, layer::link(base_path, &created.session));
     }
     Ok((StatusCode::CREATED, headers, created.answer).into_response())
 }

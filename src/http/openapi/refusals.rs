@@ -43,7 +43,7 @@ refusals! {
     Stale = 412: "The entity tag is of an older ICE session.",
     TooLarge = 413: "The body is too large.",
     WrongType = 415: "The body has another type or a Content-Encoding: the Accept header, or Accept-Encoding, has the right one.",
-    Unsupported = 422: "The offer is understood and not supported.",
+    Unsupported = 422: "It is understood, and not supported or not there.",
     NoIfMatch = 428: "If-Match is missing.",
     TooMany = 429 with retry_after: "Too many requests from one address or with one token.",
     Unavailable = 503 with retry_after: "The relay cannot take this now, or is about to stop.",

@@ -1,19 +1,22 @@
 //! The event streams that are open, and the one task that sends events to them.
 //!
 //! Each stream with readers has one bounded channel, in which the slowest reader loses the oldest events: the newest
-//! one is the current state. A media thread only wakes the task. The rules: a session gets "inactive" only if there was
-//! a publisher during the session, and an event stream ends with its session.
+//! one is the current state. A media thread only wakes the task. Layers and the number of viewers are looked at once a
+//! second, so that they cost media threads nothing. The rule: an event stream ends with its session.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, broadcast, watch};
+use tokio::sync::{broadcast, watch};
+use tokio::time::{MissedTickBehavior, interval};
 use tracing::debug;
 
+use super::event_stream::{EventStream, Opening, PublisherEvent, StreamState};
+use super::stream_layers::StreamLayers;
 use crate::metrics::{EventName, Metrics};
 use crate::name::{SessionId, StreamName};
 use crate::node::Handle;
@@ -29,17 +32,11 @@ const OF_RELAY: usize = 32 * 1024;
 /// Events that wait for a reader; beyond that the oldest is lost.
 const QUEUE: usize = 16;
 
-/// The turn of an event stream that is closed.
-const CLOSED: u64 = u64::MAX;
+/// How often layers and viewers are looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
-/// An event for a viewer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::http) enum PublisherEvent {
-    /// Its stream has a publisher.
-    Active,
-    /// It has none any more.
-    Inactive(Absence),
-}
+/// How often viewers are told the rates of layers, where nothing else has changed.
+const REFRESH: Duration = Duration::from_secs(5);
 
 /// Why no further event stream is opened.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,10 +46,6 @@ pub(in crate::http) enum EventStreamsFull {
     /// The relay has too many.
     OfRelay,
 }
-
-/// The event stream is closed, its session has ended, or another reader has taken it over.
-#[derive(Debug)]
-pub(in crate::http) struct Closed;
 
 /// All event streams. HTTP tasks write, and the task that follows the node's events.
 pub(in crate::http) struct EventStreams {
@@ -72,57 +65,10 @@ struct Channel {
     state: Option<PublisherEvent>,
     since: Instant,
     sender: broadcast::Sender<PublisherEvent>,
+    news: watch::Sender<StreamState>,
+    /// The layers that were told last, and when.
+    layers: (StreamLayers, Instant),
     listeners: usize,
-}
-
-/// One event stream.
-pub(in crate::http) struct EventStream {
-    key: String,
-    stream: StreamName,
-    wanted: Vec<EventName>,
-    /// Whose turn it is to read: the newest reader's.
-    turn: watch::Sender<u64>,
-    queue: Arc<AsyncMutex<Queue>>,
-    metrics: Arc<Metrics>,
-}
-
-/// The events that an event stream has still to send.
-struct Queue {
-    receiver: broadcast::Receiver<PublisherEvent>,
-    /// The state when it was made, if that is to be sent.
-    first: Option<PublisherEvent>,
-    /// The last event: sent again to the next reader, because it may not have arrived.
-    last: Option<PublisherEvent>,
-    has_been_active: bool,
-}
-
-/// Reads one event stream.
-pub(in crate::http) struct Reader {
-    stream: Arc<EventStream>,
-    turns: watch::Receiver<u64>,
-    turn: u64,
-    queue: Option<OwnedMutexGuard<Queue>>,
-}
-
-impl PublisherEvent {
-    pub(in crate::http) fn name(self) -> EventName {
-        match self {
-            Self::Active => EventName::Active,
-            Self::Inactive(_) => EventName::Inactive,
-        }
-    }
-
-    /// The state of a stream as an event, for a session that was made at that moment: it gets no event of what was
-    /// before.
-    fn of(state: PublisherState, created: Option<Instant>) -> Option<Self> {
-        match state {
-            PublisherState::Never => None,
-            PublisherState::Live => Some(Self::Active),
-            PublisherState::Absent(absence, since) => {
-                created.is_none_or(|created| created < since).then_some(Self::Inactive(absence))
-            }
-        }
-    }
 }
 
 impl EventStreams {
@@ -150,23 +96,29 @@ impl EventStreams {
             state: PublisherEvent::of(state, None),
             since: Instant::now(),
             sender: broadcast::Sender::new(QUEUE),
+            news: watch::Sender::default(),
+            layers: (StreamLayers::default(), Instant::now()),
             listeners: 0,
         });
+        if channel.listeners == 0 {
+            channel.look(media, stream, Instant::now());
+        }
         channel.listeners += 1;
-        let created = media.record(&session).map(|record| record.created);
+        let record = media.record(&session);
+        let created = record.as_ref().map(|record| record.created);
         let known = channel.state.filter(|_| created.is_some_and(|created| created < channel.since));
         let first = PublisherEvent::of(state, created).or(known.filter(|event| *event != PublisherEvent::Active));
-        let receiver = channel.sender.subscribe();
-        let queue = Queue { receiver, first, last: None, has_been_active: first.is_some() };
         let key = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
-        let opened = EventStream {
+        let opening = Opening {
             key: key.clone(),
             stream: stream.clone(),
             wanted,
-            turn: watch::Sender::new(0),
-            queue: Arc::new(AsyncMutex::new(queue)),
-            metrics: Arc::clone(&self.metrics),
+            video: record.and_then(|record| record.video.as_ref().map(|section| section.place)),
+            events: channel.sender.subscribe(),
+            state: channel.news.subscribe(),
+            first,
         };
+        let opened = EventStream::new(opening, Arc::clone(&self.metrics));
         table.by_session.entry(session).or_default().push(Arc::new(opened));
         table.open += 1;
         self.metrics.event_streams.inc();
@@ -202,8 +154,17 @@ impl EventStreams {
 
     /// Tells listeners what happens, for ever.
     pub(in crate::http) async fn follow(&self, media: &Handle, mut events: broadcast::Receiver<NodeEvent>) {
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            match events.recv().await {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                _ = looks.tick() => {
+                    self.look(media);
+                    continue;
+                }
+            };
+            match event {
                 Ok(NodeEvent::SessionEnded { session }) => self.end_session(&session),
                 Ok(NodeEvent::Published { stream }) => self.look_at(media, &stream, Absence::Lost),
                 Ok(NodeEvent::Unpublished { stream, absence }) => self.look_at(media, &stream, absence),
@@ -231,8 +192,16 @@ impl EventStreams {
         ended.iter().for_each(|session| self.end_session(session));
     }
 
+    /// Looks at what changes often.
+    fn look(&self, media: &Handle) {
+        let now = Instant::now();
+        for (stream, channel) in &mut self.table().channel_by_stream {
+            channel.look(media, stream, now);
+        }
+    }
+
     fn forget(&self, table: &mut Table, session: &SessionId, closed: &EventStream) {
-        closed.turn.send_replace(CLOSED);
+        closed.close();
         table.open -= 1;
         self.metrics.event_streams.dec();
         debug!(%session, stream = %closed.stream, "event stream closed");
@@ -260,77 +229,22 @@ impl Channel {
         // An error means that there is no reader.
         let _ = self.sender.send(event);
     }
-}
 
-impl Queue {
-    /// The next event; waits for it.
-    async fn next(&mut self) -> Result<PublisherEvent, Closed> {
-        loop {
-            let event = match self.first.take() {
-                Some(event) => event,
-                None => match self.receiver.recv().await {
-                    Ok(event) => event,
-                    Err(RecvError::Lagged(_)) => continue,
-                    Err(RecvError::Closed) => return Err(Closed),
-                },
-            };
-            self.has_been_active |= event == PublisherEvent::Active;
-            if self.has_been_active && self.last != Some(event) {
-                self.last = Some(event);
-                return Ok(event);
-            }
-        }
-    }
-}
-
-impl Reader {
-    /// Takes the turn from the present reader.
-    pub(in crate::http) fn new(stream: Arc<EventStream>) -> Self {
-        let mut turn = CLOSED;
-        stream.turn.send_if_modified(|now| {
-            let is_open = *now != CLOSED;
-            *now += u64::from(is_open);
-            turn = *now;
-            is_open
+    /// Tells what has changed of the layers and of the number of viewers.
+    fn look(&mut self, media: &Handle, stream: &StreamName, now: Instant) {
+        let layers = StreamLayers::of(media, stream);
+        let (told, since) = &self.layers;
+        let is_due = !layers.is_alike(told) || (layers != *told && now.saturating_duration_since(*since) >= REFRESH);
+        let text = is_due.then(|| Arc::from(layers.to_json().to_string()));
+        let viewers = Some(media.stream(stream).map_or(0, |info| info.viewers));
+        self.news.send_if_modified(|state| {
+            let is_changed = text.is_some() || state.viewers != viewers;
+            state.layers = text.or(state.layers.take());
+            state.viewers = viewers;
+            is_changed
         });
-        Self { turns: stream.turn.subscribe(), stream, turn, queue: None }
-    }
-
-    /// The next event; waits for it.
-    ///
-    /// # Errors
-    /// [`Closed`] when there will be no other.
-    pub(in crate::http) async fn next(&mut self) -> Result<PublisherEvent, Closed> {
-        if self.turn == CLOSED {
-            return Err(Closed);
-        }
-        let Self { stream, turns, turn, queue } = self;
-        tokio::select! {
-            biased;
-            _ = turns.wait_for(|now| now != turn) => Err(Closed),
-            event = read(stream, queue) => event,
-        }
-    }
-}
-
-/// The next event that a viewer wants.
-async fn read(stream: &EventStream, held: &mut Option<OwnedMutexGuard<Queue>>) -> Result<PublisherEvent, Closed> {
-    let queue = match held {
-        Some(queue) => queue,
-        None => {
-            let mut queue = Arc::clone(&stream.queue).lock_owned().await;
-            // The reader before may have lost it on the way.
-            if queue.first.is_none() {
-                queue.first = queue.last.take();
-            }
-            held.insert(queue)
-        }
-    };
-    loop {
-        let event = queue.next().await?;
-        if stream.wanted.contains(&event.name()) {
-            stream.metrics.events[event.name()].inc();
-            return Ok(event);
+        if is_due {
+            self.layers = (layers, now);
         }
     }
 }

@@ -1,0 +1,145 @@
+//! The layers of a stream's video as viewers are told of them (WHEP, `layers` event and layer selection), from the
+//! record of its publisher, which its worker updates about once a second.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use crate::name::StreamName;
+use crate::node::Handle;
+use crate::session::TrackReport;
+
+/// The layers of a stream's video, the largest first. Empty without a publisher.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::http) struct StreamLayers(Vec<StreamLayer>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct StreamLayer {
+    /// The name of the encoding; `None` where there is one.
+    rid: Option<Arc<str>>,
+    /// Columns and rows.
+    size: Option<(u16, u16)>,
+    bits: u64,
+    is_active: bool,
+}
+
+impl StreamLayers {
+    /// The layers that the publisher of a stream has now.
+    pub(in crate::http) fn of(media: &Handle, stream: &StreamName) -> Self {
+        let publisher = media.stream(stream).and_then(|info| info.publisher);
+        let record = publisher.and_then(|session| media.record(&session));
+        Self::from_reports(&record.map(|record| record.report().tracks).unwrap_or_default())
+    }
+
+    fn from_reports(tracks: &[TrackReport]) -> Self {
+        let videos = tracks.iter().filter(|track| track.kind == "video");
+        let mut layers: Vec<_> = videos
+            .map(|track| StreamLayer { rid: None, size: track.size, bits: track.rates.bits as u64, is_active: true })
+            .collect();
+        layers.sort_by_key(|layer| {
+            let (columns, rows) = layer.size.unwrap_or_default();
+            std::cmp::Reverse((u32::from(columns) * u32::from(rows), layer.bits))
+        });
+        Self(layers)
+    }
+
+    /// True without a layer.
+    pub(in crate::http) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The names of its encodings, the largest first; none if the video has one.
+    pub(in crate::http) fn rids(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|layer| layer.rid.as_deref())
+    }
+
+    /// True if the other has the same layers, whatever their rates are.
+    pub(in crate::http) fn is_alike(&self, other: &Self) -> bool {
+        let facts = |layers: &Self| -> Vec<_> {
+            layers.0.iter().map(|layer| (layer.rid.clone(), layer.size, layer.is_active)).collect()
+        };
+        facts(self) == facts(other)
+    }
+
+    /// The value of one media section in a `layers` event. Spatial ids and `simulcastIdx` count from the smallest
+    /// encoding.
+    pub(in crate::http) fn to_json(&self) -> Value {
+        let (mut active, mut inactive, mut choices) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, layer) in (0..self.0.len()).rev().zip(&self.0) {
+            let mut facts = Map::new();
+            facts.insert("simulcastIdx".to_owned(), place.into());
+            if let Some((width, height)) = layer.size {
+                facts.extend([("width".to_owned(), width.into()), ("height".to_owned(), height.into())]);
+            }
+            let with = |name: &str, facts: &Map<String, Value>| {
+                let mut facts = facts.clone();
+                if let Some(rid) = &layer.rid {
+                    facts.insert(name.to_owned(), (**rid).into());
+                }
+                facts
+            };
+            if !layer.is_active {
+                inactive.push(with("id", &facts));
+                continue;
+            }
+            facts.insert("bitrate".to_owned(), layer.bits.into());
+            let mut whole = with("id", &facts);
+            whole.insert("layers".to_owned(), json!([{ "spatialLayerId": place, "bitrate": layer.bits }]));
+            active.push(whole);
+            let mut choice = with("encodingId", &with("rid", &facts));
+            choice.insert("spatialLayerId".to_owned(), place.into());
+            choices.push(choice);
+        }
+        json!({ "active": active, "inactive": inactive, "layers": choices })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(rid: Option<&str>, size: Option<(u16, u16)>, bits: u64) -> StreamLayer {
+        StreamLayer { rid: rid.map(Arc::from), size, bits, is_active: bits > 0 }
+    }
+
+    #[test]
+    fn the_event_lists_active_and_inactive_encodings_and_what_can_be_selected() {
+        let layers = StreamLayers(vec![
+            layer(Some("f"), Some((640, 360)), 0),
+            layer(Some("h"), Some((320, 180)), 400_000),
+            layer(Some("q"), Some((160, 90)), 100_000),
+        ]);
+        let told = layers.to_json();
+        assert_eq!(
+            told["active"][0],
+            json!({
+                "id": "h", "simulcastIdx": 1, "bitrate": 400_000, "width": 320, "height": 180,
+                "layers": [{ "spatialLayerId": 1, "bitrate": 400_000 }],
+            })
+        );
+        assert_eq!(told["inactive"], json!([{ "id": "f", "simulcastIdx": 2, "width": 640, "height": 360 }]));
+        assert_eq!(
+            told["layers"][1],
+            json!({
+                "rid": "q", "encodingId": "q", "simulcastIdx": 0, "spatialLayerId": 0, "bitrate": 100_000,
+                "width": 160, "height": 90,
+            })
+        );
+        assert_eq!(layers.rids().collect::<Vec<_>>(), ["f", "h", "q"]);
+    }
+
+    #[test]
+    fn a_video_of_one_encoding_has_a_layer_without_a_name() {
+        let told = StreamLayers(vec![layer(None, None, 1)]).to_json();
+        assert_eq!(told["layers"], json!([{ "simulcastIdx": 0, "spatialLayerId": 0, "bitrate": 1 }]));
+        let nothing = json!({ "active": [], "inactive": [], "layers": [] });
+        assert_eq!(StreamLayers::default().to_json(), nothing, "without a publisher");
+    }
+
+    #[test]
+    fn another_rate_makes_no_other_layers() {
+        let layers = |bits| StreamLayers(vec![layer(Some("f"), None, bits)]);
+        assert!(layers(1).is_alike(&layers(2)) && !layers(1).is_alike(&layers(0)));
+        assert_ne!(layers(1), layers(2));
+    }
+}
