@@ -2,6 +2,7 @@
 //! keyframe.
 
 mod ring;
+mod rtp_stream;
 mod since_keyframe;
 
 pub(crate) use ring::Get;

@@ -6,13 +6,14 @@
 //! frame at once ([`CachedFrames`]). The rule: a source packet (generation, layer, index) enters at most once ever. A second
 //! one is refused whatever it contains, so a resend always repeats what was sent.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::rtp_stream::RtpStream;
 use super::since_keyframe::{CacheLimits, CachedFrames, Since};
 use crate::forward::packet::Packet;
-use crate::forward::source::{Generation, LayerId, Source, SourceIndex};
+use crate::forward::source::{Generation, Source};
 
 /// How much a history keeps. When a limit is reached, older packets are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,20 +56,10 @@ pub struct History {
     recent: u64,
     /// Until when that packet is recent, once this was computed: a packet that arrives later drops it.
     recent_until: Option<Instant>,
-    position_by_source: HashMap<Source, u64, foldhash::fast::RandomState>,
     rtp_streams: Vec<RtpStream>,
     /// Packets of publishers up to this generation are refused.
     forgotten: Option<Generation>,
     since_keyframe: Option<Since>,
-}
-
-/// One RTP stream of a publisher, and the index below which its packets are refused.
-#[derive(Clone, Copy, Debug)]
-struct RtpStream {
-    generation: Generation,
-    layer: LayerId,
-    /// Packets below this index are refused: they were here before, or are too late to be useful.
-    floor: SourceIndex,
 }
 
 /// RTP streams known at a time: the layers of a publisher and of the one before it. When full, the oldest publisher's
@@ -94,7 +85,6 @@ impl History {
             tail: 0,
             recent: 0,
             recent_until: None,
-            position_by_source: HashMap::default(),
             rtp_streams: Vec::with_capacity(RTP_STREAMS),
             forgotten: None,
             since_keyframe: None,
@@ -105,17 +95,16 @@ impl History {
     /// publisher two takeovers ago.
     pub fn push(&mut self, packet: Arc<Packet>) -> Option<u64> {
         let source = packet.source();
-        if source.index < self.floor_of(&source)? || self.position_by_source.contains_key(&source) {
+        let position = self.head();
+        if !self.rtp_stream_of(source)?.admit(source.index, position) {
             return None;
         }
         self.make_room(&packet);
-        let position = self.head();
         match &mut self.since_keyframe {
             Some(since) if !(packet.keyframe && since.is_before(&packet)) => since.add(&packet),
             since if packet.keyframe => *since = Some(Since::keyframe(position, &packet, &self.limits.cache)),
             _ => {}
         }
-        self.position_by_source.insert(source, position);
         self.packets.push_back(packet);
         Some(position)
     }
@@ -144,7 +133,8 @@ impl History {
 
     /// The packet with this identity, while it is kept.
     pub(crate) fn find(&self, source: Source) -> Option<&Arc<Packet>> {
-        match self.kept(*self.position_by_source.get(&source)?) {
+        let rtp_stream = self.rtp_streams.iter().find(|known| known.has(source))?;
+        match self.kept(rtp_stream.position_of(source.index)?) {
             Get::Packet(packet) => Some(packet),
             Get::TooOld | Get::NotYet => None,
         }
@@ -223,14 +213,18 @@ impl History {
         (earliest..position).find(overtook).unwrap_or(position)
     }
 
-    /// The lowest accepted index of the packet's RTP stream, which is registered here if it is new; `None` for a
-    /// publisher that left long ago.
-    fn floor_of(&mut self, source: &Source) -> Option<SourceIndex> {
-        let known =
-            self.rtp_streams.iter().find(|known| (known.generation, known.layer) == (source.generation, source.layer));
-        if let Some(known) = known {
-            return Some(known.floor);
-        }
+    /// The RTP stream of a packet, which is registered here if it is new; `None` for a publisher that left long ago.
+    #[inline]
+    fn rtp_stream_of(&mut self, source: Source) -> Option<&mut RtpStream> {
+        let place = match self.rtp_streams.iter().position(|known| known.has(source)) {
+            Some(place) => place,
+            None => self.register(source)?,
+        };
+        self.rtp_streams.get_mut(place)
+    }
+
+    #[cold]
+    fn register(&mut self, source: Source) -> Option<usize> {
         if self.forgotten.is_some_and(|generation| source.generation <= generation) {
             return None;
         }
@@ -241,8 +235,8 @@ impl History {
             }
             self.forgotten = Some(self.rtp_streams.swap_remove(oldest).generation);
         }
-        self.rtp_streams.push(RtpStream { generation: source.generation, layer: source.layer, floor: 0 });
-        Some(0)
+        self.rtp_streams.push(RtpStream::of(source));
+        Some(self.rtp_streams.len() - 1)
     }
 
     /// Drops what is not needed once this packet is here.
@@ -284,11 +278,8 @@ impl History {
         let Some(packet) = self.packets.pop_front() else { return };
         let source = packet.source();
         self.tail += 1;
-        self.position_by_source.remove(&source);
-        let mut streams = self.rtp_streams.iter_mut();
-        if let Some(known) = streams.find(|known| (known.generation, known.layer) == (source.generation, source.layer))
-        {
-            known.floor = known.floor.max(source.index + 1);
+        if let Some(known) = self.rtp_streams.iter_mut().find(|known| known.has(source)) {
+            known.on_drop(source.index);
         }
     }
 }

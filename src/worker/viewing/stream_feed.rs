@@ -2,6 +2,11 @@
 //!
 //! All viewers read one history through cursors of their own, so a packet is kept once for any number of viewers. Each
 //! pass begins with another viewer.
+//!
+//! This history is not that of the publisher, even where both are on one worker: a publisher's history begins and ends
+//! with its publication, the one here goes on from publisher to publisher, and a live publisher and its standby each
+//! have one. They share the packets, so a second history costs a pointer and a position (24 to 48 octets) and 320
+//! instructions a packet; opening the packet and forwarding it to ten viewers takes 53,000.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};

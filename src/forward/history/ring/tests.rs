@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::forward::codec::Part;
-use crate::forward::source::generation;
+use crate::forward::source::{LayerId, generation};
 
 fn history(packets: usize) -> History {
     History::new(HistoryLimits { packets, cache: CacheLimits::NONE, ..HistoryLimits::default() })

@@ -184,7 +184,7 @@ fn padding_that_overtook_the_keyframes_start_leaves_no_hole() {
 #[test]
 fn pulling_ends_however_a_publisher_orders_its_packets() {
     let publisher = Publisher::new();
-    let far = |times: u64| publisher.packet(5000 + times * LONGEST_HOLE);
+    let far = |times: u64| publisher.packet(5000 + times * (LONGEST_HOLE + 1));
     let history = history([publisher.keyframe(1), publisher.packet(5001), far(4), far(2), publisher.keyframe(5000)]);
     let mut outbound_track = outbound_track(Kind::Video, false);
     let mut buffer = [0; 1500];
