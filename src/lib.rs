@@ -31,7 +31,7 @@
 //!      v  RTP                                         6 outbound tracks, viewer by viewer
 //!  3 open in place (SRTP), index and replay checked                                ^
 //!      v                                              5 history of each track on this worker
-//!  4 packet: parsed once, one push per track and worker with viewers --> mailbox of B +
+//!  4 packet: parsed once, one push per track and worker with viewers ----> inbox of B +
 //! ```
 //!
 //! # The way of a packet
@@ -44,14 +44,15 @@
 //!    that of another worker's session is handed over.
 //! 3. [`srtp`] opens RTP in place with the keys of the publisher's peer.
 //! 4. [`worker::publishing`] parses the packet once into a [`forward::Packet`]: header extensions, codec, keyframe. It
-//!    reports the packet to [`rtcp`], which requests missing ones, and delays it while those may still arrive (repair
-//!    delay). What is ready is kept in the track's history and pushed once to each worker that has viewers of the
-//!    stream: one message for each track.
+//!    reports the packet to [`rtcp`], which requests missing ones. While packets are being lost, each packet waits for
+//!    the repair delay, so that resends arrive in their places. Then parameter sets that a keyframe lacks are added
+//!    (H.264, H.265), and the packet is kept in the track's history and pushed once to each worker that has viewers of
+//!    the stream: one message for each track.
 //! 5. The viewers' worker adds the packets to its own [`forward::History`] of the track and marks the stream as ready.
 //! 6. [`worker::viewing`] serves one viewer after the other, in bounded time: each [`forward::OutboundTrack`] draws
 //!    from the history what its viewer lacks and writes header and payload into the send arena.
 //! 7. [`srtp`] seals the packet where it was written.
-//! 8. [`worker::net`] sends the viewer's packets as one run.
+//! 8. [`worker::net`] sends the viewer's packets as GSO runs.
 //!
 //! # The way of an offer
 //!
@@ -67,21 +68,22 @@
 //!    check's MESSAGE-INTEGRITY is valid.
 //! 6. [`worker::sessions`] opens a webrtc-rs peer connection ([`peer`]), which completes DTLS. Where the client is the
 //!    DTLS client, its ClientHello decides the SRTP profile.
-//! 7. Connected, a publisher is live in [`stream`] and its media passes. A viewer joins the stream on its worker, which
-//!    subscribes to the publisher's worker for its first viewer.
+//! 7. Connected, a publisher becomes the live one of its stream in [`stream`], or the standby of that one. A viewer
+//!    joins the stream on its worker, which subscribes to the publisher's worker for its first viewer.
 //! 8. DELETE, DTLS close, silence, drain or kick: [`worker::engine`] has one way out for a session that a worker has
-//!    taken; one that is still pending ends in [`session`]. Both leave a record and a log line.
+//!    taken; one that is still pending is taken out of [`session`] and ends in `worker/sessions/ended.rs`. Both leave a
+//!    record and a log line.
 //!
 //! # Where is ...
 //!
 //! | question | answer |
 //! | --- | --- |
-//! | a publisher's lost packet asked for again | `rtcp/missing.rs` decides, `rtcp/reception.rs` writes the NACK, the publisher's timer in `worker/sessions/media.rs` sends it |
-//! | a viewer's lost packet sent again | [`forward::OutboundTrack`] (`outbound_track/repair.rs`), asked by the viewer's NACK in [`worker::viewing`] |
-//! | a client whose address changes | `ice/agent.rs` proves the new five-tuple, `worker/engine/datagrams.rs` moves media there; what reaches another worker is handed over by `worker/engine/other_workers.rs` |
+//! | a publisher's lost packet requested again | `rtcp/missing.rs` decides, `rtcp/reception.rs` writes the NACK, the publisher's timer in `worker/sessions/media.rs` sends it |
+//! | a viewer's lost packet sent again | [`forward::OutboundTrack`] (`outbound_track/repair.rs`), called for the viewer's NACKs by [`worker::viewing`] |
+//! | a client whose address changes | `demux/demultiplexer.rs` gives its checks to `ice/agent.rs`, which proves the new five-tuple and selects it; `worker/engine/datagrams.rs` sends the session's packets there from then on; what reaches another worker is handed over by `worker/engine/other_workers.rs` |
 //! | a silent viewer | `worker/engine/silence.rs` pauses and resumes it |
 //! | a keyframe requested | `forward/keyframes/gate.rs`: at most one request a second for each track |
-//! | a publisher replaced by another | [`stream`] decides, [`forward::OutboundTrack`] splices |
+//! | a publisher replaced by another | [`stream`] decides, `worker/engine/standby.rs` carries it out, [`forward::OutboundTrack`] splices |
 //! | a codec added | [`forward::codec`] lists the steps; [`sdp`] (`payload.rs`, `narrow.rs`) answers offers of it |
 //! | a limit, a setting, an error text | the module that it is about; [`config`] gathers the settings, `http::error` the statuses |
 //!
@@ -102,7 +104,7 @@
 //! | `load` | synthetic publishers and viewers and their report (`sluice load`) |
 //! | `node` | what HTTP talks to: sessions begin, restart and end by its handle |
 //! | `worker` | the media threads: one thread, one UDP socket and its peers each |
-//! | `session` | what workers share: pending sessions, records, quotas, assignment to workers |
+//! | `session` | what HTTP and workers share: pending sessions, records, quotas, assignment to workers |
 //! | `demux` | which session a datagram belongs to, and which part of it (RFC 7983) |
 //! | `peer` | one webrtc-rs peer connection: handshake, keys, RTCP, data channels |
 //! | `sdp` | reads offers and trickle fragments, writes answers |
@@ -114,7 +116,7 @@
 //! | `srtp` | opens the packets of publishers, seals those of viewers |
 //! | `stream` | the registry of streams, publications, and inboxes between workers |
 //! | `forward` | packets, codecs, histories and the outbound tracks of viewers |
-//! | `auth` | who may publish, watch and administer |
+//! | `auth` | tokens, and what each allows: to publish, to watch, to administer |
 //! | `metrics` | the instruments of `/metrics` |
 //! | `client` | a small WHIP and WHEP client |
 //! | `five_tuple` | the addresses between which datagrams go |

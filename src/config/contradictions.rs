@@ -1,4 +1,4 @@
-//! Rejects pairs of settings where one would silently override the other: an operator who sets both expects both to
+//! Rejects pairs of settings where one would silently override the other: an operator that sets both expects both to
 //! take effect.
 
 use super::ConfigError;

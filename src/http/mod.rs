@@ -1,5 +1,7 @@
 //! WHIP, WHEP, the session resource, the API, pages and metrics over HTTP (axum). Media is reached only through the
-//! worker handle; every route that concerns a stream asks [`Access`](crate::auth::Access) first.
+//! node's [`Handle`](crate::node::Handle). [`Access`](crate::auth::Access) decides which requests may create sessions,
+//! use the API and read metrics. A session belongs to the client that made it, which may change and end it even if its
+//! token is no longer valid. Pages, health and OPTIONS need no token.
 //!
 //! A request comes by a [`listener`], passes the guards, and reaches a handler of [`endpoints`], [`api`] or [`pages`]
 //! as [`routes`] says. Every refusal is an [`error::Problem`], which alone decides its status.

@@ -1,9 +1,9 @@
 //! The ICE agent of one session: the paths that its client was heard on, which of them media takes, and consent
 //! (RFC 8445, RFC 7675).
 //!
-//! The rule it keeps: a valid MESSAGE-INTEGRITY proves who sent a check, not that the sender owns the source address.
-//! Media goes only to an address that has proven to receive: the first by the DTLS handshake, all of which went over
-//! it, any other by an answer to a check of ours from there. Candidates of the client are never dialled.
+//! The rule it keeps: a valid MESSAGE-INTEGRITY proves which client sent a check, not that the client owns the source
+//! address. Media goes only to an address that has proven to receive: the first by the DTLS handshake, all of which
+//! went over it, any other by an answer to a check of ours from there. Candidates of the client are never dialled.
 
 use std::time::{Duration, Instant};
 

@@ -122,8 +122,8 @@ impl<'a> StunMessage<'a> {
         self.integrity.is_some()
     }
 
-    /// Whether MESSAGE-INTEGRITY holds under `key` (RFC 8489 14.5): the sender knows the password. That proves who
-    /// sent the message, not that the sender owns the address it came from.
+    /// Whether MESSAGE-INTEGRITY holds under `key` (RFC 8489 14.5): the sender knows the password. That proves which
+    /// client sent the message, not that it owns the address that the message came from.
     pub fn is_authentic(&self, key: &hmac::Key) -> bool {
         let Some(position) = self.integrity else {
             return false;

@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    /// Says when it is written to, and reads on when it is told.
+    /// Reports when it is written to, and reads on when the test lets it.
     struct Reader {
         begun: Sender<()>,
         goes_on: Receiver<()>,

@@ -190,7 +190,7 @@ label! {
 
 label! {
     /// How an HTTP request went: what was done by its class, what was refused by its status code, so that a wrong token
-    /// and a relay that is full are told apart. Codes that are not listed are counted by their class.
+    /// and a full relay are counted apart. Codes that are not listed are counted by their class.
     pub(crate) Status = "status" {
         /// Done.
         Success = "2xx",

@@ -1,7 +1,7 @@
 //! Creates a session: the offer is checked and answered, and the session waits for its first packet.
 //!
-//! All of it runs on the caller's thread, never on a media thread: a join costs a worker nothing until ICE has proven
-//! its path.
+//! All of it runs on the caller's thread, never on a media thread: a join costs a worker nothing until its first STUN
+//! check arrives.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

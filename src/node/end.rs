@@ -12,8 +12,8 @@ use crate::worker::message::Message;
 use crate::worker::sessions::ended::end_waiting;
 
 impl Handle {
-    /// Ends a session at once: no request finds it any more, and its worker tells the peer. One that has not connected
-    /// ends for the reason that says how far it came.
+    /// Ends a session at once: no request finds it any more, and its worker closes the peer connection. One that has
+    /// not connected ends for the reason that says how far it came.
     ///
     /// # Errors
     /// [`PatchError::NoSuchSession`] when it has ended already.

@@ -57,7 +57,7 @@ impl Handle {
         Self { shared }
     }
 
-    /// The way to these workers.
+    /// The handle to the node of these workers.
     pub(crate) fn of(workers: &Workers) -> Self {
         Self::new(workers.shared())
     }

@@ -27,7 +27,7 @@ pub struct Restart {
 /// A session's new ICE credentials on the relay's side.
 #[derive(Debug)]
 pub struct Patched {
-    /// What the fragment tells the client.
+    /// The credentials that the answered fragment has.
     pub(crate) local: Credentials,
     /// The relay's candidates.
     pub(crate) candidates: Vec<SocketAddr>,

@@ -1,6 +1,7 @@
 //! The node as HTTP and the load command see it: sessions are created, restarted, ended and listed here.
 //!
-//! Everything here runs on the caller's thread; workers are reached by their mailboxes alone.
+//! Everything here runs on the caller's thread; workers are reached only by messages to their inboxes and by the tables
+//! that they share (`worker::shared`).
 
 mod create;
 mod create_request;

@@ -24,7 +24,7 @@ pub struct Offline {
 }
 
 impl Offline {
-    /// Workers as `config` asks for, which believe that they receive on its media address.
+    /// The workers that `config` asks for. They take its media address for the one that datagrams arrive on.
     ///
     /// # Errors
     /// When no certificate can be made.
@@ -49,7 +49,7 @@ impl Offline {
         self.workers[worker].0.handle_datagram(path, datagram, now, now);
     }
 
-    /// Turns of every worker, until none has work left; true when a worker's socket took everything.
+    /// Turns of every worker, until no message waits; true if no worker's socket refused anything.
     pub fn turn(&mut self, outbox: &mut impl Outbox, now: Instant) -> bool {
         let mut blocked = false;
         loop {
@@ -67,8 +67,8 @@ impl Offline {
         }
     }
 
-    /// How much the node keeps of sessions and streams, by name: all of it is 0 once every session has gone, what was
-    /// said because of that has been said, and half a minute is over.
+    /// How much the node keeps of sessions and streams, by name: all of it is 0 once every session has ended, the
+    /// messages about that are handled, and 30 s have passed.
     pub fn counts(&self) -> Vec<(String, usize)> {
         let shared = self.handle.counts().into_iter().map(|(name, count)| (name.to_owned(), count));
         let of_worker = |(number, (engine, inbox)): (usize, &(Engine, Inbox<Message>))| {

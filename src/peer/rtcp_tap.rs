@@ -26,8 +26,8 @@ struct Queues {
 
 /// The application's end of the tap.
 ///
-/// The interceptor fills and empties the queues while the connection is driven, the owner in between, on one thread;
-/// the lock is there because interceptors must be `Sync`, and it is never contended.
+/// The owner fills the queue, and the interceptor empties it while the connection is driven, on one thread; the lock is
+/// there because interceptors must be `Sync`, and it is never contended.
 #[derive(Clone, Default)]
 pub(super) struct RtcpTap(Arc<Mutex<Queues>>);
 

@@ -1,9 +1,9 @@
 //! The packets that are missing from one RTP stream, and when to request them (RFC 4585 6.2.1).
 //!
-//! A packet that is not repaired here is missing for every viewer. A packet that was lost twice is named twice in one
-//! request: most senders answer twice, and the loss of both answers is rare enough to give viewers an upper limit for
-//! the duration of a repair ([`Missing::repair_time`]). Two requests would take longer: FFmpeg reads one datagram for
-//! each frame that it sends.
+//! A packet that is not repaired here is missing for every viewer. A packet that is requested again is named twice in
+//! one request: most senders answer twice, and the loss of both answers is rare enough to give viewers an upper limit
+//! for the duration of a repair ([`Missing::repair_time`]). Two requests would take longer: FFmpeg reads one datagram
+//! for each frame that it sends.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -20,8 +20,8 @@ const MAX_TRIES: u8 = 10;
 const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// Packets before the first one that arrived may have been lost too, and a keyframe is useless without its first
-/// packets: this number of them is requested speculatively, and how often. A publisher that never sent them ignores the
-/// requests.
+/// packets: how many of them are requested speculatively, and how many times. A publisher that never sent them ignores
+/// the requests.
 const BEFORE_FIRST: u64 = 8;
 const GUESSES: u8 = 3;
 
@@ -142,7 +142,7 @@ impl Missing {
         true
     }
 
-    /// Gives up a packet.
+    /// Stops requesting a packet, because a copy has replaced it.
     pub(crate) fn forget(&mut self, index: u64) {
         self.packets.retain(|request| request.index != index);
     }

@@ -19,7 +19,7 @@ use crate::srtp::index;
 /// From one receiver report to the next.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The same for a publisher that reads few datagrams (RFC 3550 6.2: at most 5 s by default).
+/// The same for a publisher that reads few datagrams (RFC 3550 6.2 recommends at least 5 s).
 const SELDOM: Duration = Duration::from_secs(5);
 
 /// Octets of packets that are joined in one datagram; with what SRTCP adds it stays below 1,200.

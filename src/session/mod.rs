@@ -1,5 +1,6 @@
 //! What threads share of sessions: those that wait for their first packet, what is known of each, the limits on how
-//! many there are, and the worker that each is assigned to. HTTP writes here through `node`, workers read and take.
+//! many there are, and the worker that each is assigned to. HTTP adds sessions through `node`; workers take them and
+//! write their records, which HTTP reads.
 
 pub(crate) mod assignment;
 pub(crate) mod cache_budget;

@@ -1,8 +1,8 @@
 //! Where sessions wait between the 201 and their first STUN check, and where every session is found by name.
 //!
 //! Shared by HTTP and all workers. The worker on whose socket the first check with a session's user name fragment
-//! arrives takes the session out and owns it, or hands it to the one where it is to live; what reaches another worker
-//! later is handed to the owner. HTTP and workers write here on join, restart and leave only.
+//! arrives takes the session out and owns it, or hands the datagram to the worker that the session is assigned to; what
+//! reaches another worker later is handed to the owner. HTTP and workers write here on join, restart and leave only.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -69,7 +69,7 @@ pub(crate) struct Listed {
 pub(crate) enum Found {
     /// The session waited here; it is the caller's now.
     Session(Box<PendingSession>),
-    /// Another worker has it.
+    /// This worker owns it.
     Owned(WorkerId),
     /// There is no such session.
     Unknown,
@@ -128,8 +128,8 @@ impl PendingSessions {
         Some(self.session_by_id.get(session)?.value().clone())
     }
 
-    /// Gives a session new credentials and a new entity tag (ICE restart). The owner, if it has one already, is to be
-    /// told. `None` when there is no such session.
+    /// Gives a session new credentials and a new entity tag (ICE restart). Returns its owner, if it has one already,
+    /// which must get the credentials too; `None` if there is no such session.
     pub(crate) fn restart(
         &self,
         session: &SessionId,

@@ -244,7 +244,7 @@ mod tests {
             let _first = ask(source, "127.0.0.1").unwrap();
             assert_eq!(ask(source, other).unwrap_err(), Refusal::MaxSessionsPerAddress, "{source:?}");
             assert!(ask(ClientSource::Direct, "127.0.0.1").is_ok());
-            assert!(ask(ClientSource::Proxied, "192.0.2.1").is_ok(), "who is named has a limit of its own");
+            assert!(ask(ClientSource::Proxied, "192.0.2.1").is_ok(), "a client that is named has a limit of its own");
         }
     }
 

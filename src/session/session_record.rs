@@ -75,7 +75,7 @@ pub struct Report {
     pub connected: Option<Instant>,
     /// When the first media packet came or left.
     pub first_media: Option<Instant>,
-    /// When the first frame was sent.
+    /// When the first video packet was sent to a viewer.
     pub first_frame: Option<Instant>,
     /// Its tracks.
     pub tracks: Vec<TrackReport>,
@@ -92,7 +92,7 @@ pub struct Report {
 /// How far a session has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stage {
-    /// For its first packet; or, connected, for a publisher; a standby for its turn.
+    /// It waits: a new session for its first packet, a connected viewer for a publisher, a standby to take over.
     #[default]
     Waiting,
     /// STUN was seen, DTLS has not completed.

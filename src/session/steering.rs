@@ -3,9 +3,9 @@
 //! The sockets of all workers share one port, and the kernel chooses one by a hash of both addresses. Each datagram of
 //! a session that lives on another worker, because its stream is assigned there or because its client has moved, would
 //! be handed over: one more copy and wake-up. So its worker lists the client's address here, and the kernel gets a
-//! program (see `program`) that knows the addresses listed and leaves all others to the hash. The rules: only proven
-//! paths are listed; datagrams on other paths are handed over, so nothing depends on the program; and the table is used
-//! only when sessions begin, move and end.
+//! program (see `worker::net`) that knows the addresses listed and leaves all others to the hash. The rules: only
+//! proven paths are listed; datagrams on other paths are handed over, so nothing depends on the program; and the table
+//! is used only when sessions begin, move and end.
 
 use std::collections::HashMap;
 use std::io;

@@ -78,11 +78,11 @@ impl Warning {
         let candidates: Vec<String> = session.candidates.iter().map(ToString::to_string).collect();
         tracing::warn!(
             client = %session.client,
-            told = %candidates.join(" "),
+            candidates = %candidates.join(" "),
             udp_port = session.media_port,
             others,
             "a client did not connect: {advice}; open UDP port {port} in firewalls in both directions, and name with \
-             --advertise the address that clients reach if `told` does not list it",
+             --advertise the address that clients reach if `candidates` does not list it",
             port = session.media_port,
         );
     }

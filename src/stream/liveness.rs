@@ -12,7 +12,7 @@ pub(crate) struct Liveness {
 }
 
 impl Liveness {
-    /// A publisher that is received for the first time.
+    /// A publisher that has just connected, which counts as received now.
     pub(crate) fn new(now: Instant) -> Self {
         Self { began: now, last: AtomicU64::new(0) }
     }

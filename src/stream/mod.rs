@@ -1,7 +1,8 @@
 //! Streams: their publishers and viewers, and how workers reach each other.
 //!
-//! Only two things are shared and mutable: the [`Registry`] map, used when a session joins or leaves, and the
-//! [`Inbox`]es. No lock is taken while a packet passes.
+//! Three things are shared and mutable: the [`Registry`] map, used when a session joins, changes or leaves; the
+//! [`Inbox`]es, which are lock-free; and the time at which each publisher was last received, which is atomic. No lock
+//! is taken while a packet passes.
 
 mod eviction;
 mod inbox;

@@ -53,7 +53,7 @@ fn a_worker_never_sleeps_while_a_message_waits() {
             })
             .collect();
         let mut received = Vec::new();
-        // Sleeps as `Turn::sleep` does.
+        // Sleeps as `EventLoop::sleep` does.
         while received.len() < 2 {
             received.extend(inbox.pop());
             if received.len() < 2 && inbox.prepare_to_sleep() {
@@ -112,7 +112,7 @@ fn of_two_publishers_that_come_at_once_one_is_live_and_ends_the_other() {
         let (newer, older) = if newest == 0 { (first, second) } else { (second, first) };
         drop(older);
         let live = registry.live(&name()).map(|live| live.session);
-        assert_eq!(live, Some(sessions[newest]), "who was replaced changes nothing");
+        assert_eq!(live, Some(sessions[newest]), "the end of the replaced publisher changes nothing");
         drop(newer);
         assert_eq!(registry.len(), 0);
     });

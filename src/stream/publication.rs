@@ -73,7 +73,7 @@ pub(crate) enum Entrance {
 }
 
 impl Registry {
-    /// Notes that a publisher got an answer, so that viewers who join before its first packet negotiate the formats
+    /// Notes that a publisher got an answer, so that viewers that join before its first packet negotiate the formats
     /// that it will send.
     pub(crate) fn announce(&self, stream: &StreamName, announced: Announced) -> Announcement {
         let formats = (announced.session, announced.formats.clone());

@@ -115,8 +115,8 @@ impl Registry {
         (Watch { registry: self.clone(), stream: stream.clone(), worker, left: false }, publisher)
     }
 
-    /// The formats that a new viewer should negotiate: those of the live publisher, else of the newest announced one;
-    /// empty if unknown.
+    /// The formats that a new viewer should negotiate: those of the live publisher, else of its standby, else of the
+    /// newest announced one; empty if unknown.
     pub(crate) fn formats(&self, stream: &StreamName) -> Vec<Format> {
         let Some(entry) = self.streams.get(stream) else { return Vec::new() };
         match (entry.live.as_ref().or(entry.standby.as_ref()), entry.announced.last()) {
@@ -190,7 +190,7 @@ impl Stream {
 }
 
 impl Watch {
-    /// Ends the watch and tells what remains.
+    /// Ends the watch and returns what remains.
     pub(crate) fn leave(mut self) -> Departure {
         self.left = true;
         self.depart()

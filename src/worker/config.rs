@@ -16,7 +16,8 @@ const MAX_WORKERS: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not 0");
 pub struct Config {
     /// The UDP address that all workers bind; port 0 takes a free one.
     pub media: SocketAddr,
-    /// Addresses that answers name first, instead of those of this machine; for a relay behind NAT.
+    /// Addresses that answers name first, for a relay behind NAT. If there are any, of this machine's own only the one
+    /// on which the HTTP request arrived is named, or the one that is bound.
     pub advertise: Vec<IpAddr>,
     /// How many threads forward media.
     pub workers: NonZeroUsize,
@@ -58,7 +59,7 @@ pub enum ConfigError {
     /// More than one worker on a system where only one socket would get datagrams.
     #[error("{0} workers need Linux, which spreads clients over their sockets: leave --workers out")]
     Workers(NonZeroUsize),
-    /// More workers than there are cores anywhere.
+    /// More than 1,024 workers.
     #[error("{0} workers are too many: leave --workers out, and there is one for each core")]
     TooMany(NonZeroUsize),
 }
@@ -120,8 +121,8 @@ impl Config {
     }
 
     /// The candidates of an answer, best first: advertised addresses, then the address on which the HTTP request
-    /// arrived unless it is loopback and the client is not on this machine itself, then this machine's others. FFmpeg
-    /// reads only the first.
+    /// arrived unless it is loopback and the client is not on this machine itself, then this machine's others if none
+    /// is advertised. If one address is bound, no other of this machine is named. FFmpeg reads only the first.
     pub(crate) fn candidates(&self, port: u16, arrival: Option<HttpArrival>) -> Vec<SocketAddr> {
         let mut addresses: Vec<IpAddr> = self.advertise.clone();
         if let Some(arrival) = arrival

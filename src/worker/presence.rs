@@ -1,10 +1,10 @@
 //! Clients that fall silent and return.
 //!
-//! A UDP socket does not show that a client has gone. A viewer that has sent neither STUN nor RTCP for [`SILENCE`] is
-//! paused: it is sent nothing, and its RTP streams use no sequence numbers. As soon as it is heard again on the path of
-//! its media, its RTP streams go on by a splice: audio at the live end, video with a frame at once. A publisher that
-//! has sent nothing for [`LOST`] is lost until it is heard again. After 30 s of silence the demultiplexer ends the
-//! session.
+//! A UDP socket does not show that a client has gone. A viewer from which neither STUN nor RTCP has arrived on the path
+//! of its media for [`SILENCE`] is paused: it is sent nothing, and its RTP streams use no sequence numbers. As soon as
+//! it is heard again on the path of its media, its RTP streams go on by a splice: audio at the live end, video with a
+//! frame at once. A publisher that has sent nothing for [`LOST`] is lost until it is heard again. After 30 s of silence
+//! the demultiplexer ends the session.
 
 use std::time::{Duration, Instant};
 

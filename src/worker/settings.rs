@@ -59,8 +59,8 @@ pub(crate) struct Settings {
     max_sessions_per_address: usize,
 
     /// Bits per second that one publisher may send, all tracks and resends together, such as 2500k or 8M; 0 for no
-    /// limit. Publishers are told (b=TIAS); one that stays more than a tenth above for 5 s, or has such a mean over a
-    /// minute, is ended
+    /// limit. The answer names it (b=TIAS); a publisher that stays more than a tenth above for 5 s, or has such a mean
+    /// over a minute, is ended
     #[arg(long, env = "SLUICE_MAX_PUBLISHER_BITRATE", value_name = "BITRATE", default_value = "0", value_parser = bitrate)]
     max_publisher_bitrate: u64,
 

@@ -19,7 +19,8 @@ use crate::worker::net::kernel_drops::SocketDrops;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// What the handle and all workers share. Written on join and leave only.
+/// What the handle and all workers share. No lock of it is taken for each packet: only as sessions come, change and go,
+/// and when their records are brought up to date.
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) media_port: u16,
@@ -33,7 +34,7 @@ pub(crate) struct Shared {
     pub(crate) socket_drops: SocketDrops,
     pub(crate) slots: Slots,
     pub(crate) assignment: Assignment,
-    /// Of the workers by their number.
+    /// By worker number.
     pub(crate) heartbeats: Vec<Arc<Heartbeat>>,
     pub(crate) health: Health,
     pub(crate) certificate: Certificate,

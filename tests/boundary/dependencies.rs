@@ -6,8 +6,8 @@ use crate::circles::Graph;
 use crate::names::{End, Followed};
 use crate::source::{How, Path, Tree, Use};
 
-/// Files, each with the files whose definitions it uses. A re-export is not a use of its own: who names it uses the
-/// file that defines it.
+/// Files, each with the files whose definitions it uses. A re-export is not a use of its own: a file that names it uses
+/// the file that defines it.
 pub(crate) fn between_files(tree: &Tree) -> Graph {
     let mut graph = Graph::new();
     for used in &tree.uses {

@@ -303,7 +303,8 @@ fn viewers_learn_that_their_publisher_is_active_and_that_it_has_ended() {
         assert!(read.contains(ENDED) && !read.contains("active\ndata: {}"), "{read}");
     }
     assert_eq!(metric(&relay, "sluice_events_total{event=\"inactive\"}"), "4");
-    // The session had a publisher, so it is told at once why there is none; a new session had none and is not.
+    // The session had a publisher, so its event stream says at once why there is none; that of a new session says
+    // nothing.
     assert!(Reader::new(&relay, open(&relay, &events).header("location")).until("\n\n").contains(ENDED));
     let location = open(&relay, &watch(&relay, &[])).header("location").to_owned();
     let reader = Reader::new(&relay, &location);

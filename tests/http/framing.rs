@@ -76,7 +76,7 @@ fn a_client_that_expects_100_continue_gets_it() {
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
     }
-    // Without waiting it is told that the body is too large, before it has sent it.
+    // The client gets the answer that the body is too large at once, before it has sent it.
     let head =
         format!("POST /whip/cam HTTP/1.1\r\nHost: x\r\n{HEAD}Expect: 100-continue\r\nContent-Length: 99999999\r\n\r\n");
     assert!(send(&relay, &[&head]).starts_with("HTTP/1.1 413 "));

@@ -77,7 +77,7 @@ fn violations_are_found_at_every_depth() {
         let schema = json!({ "$ref": format!("#/components/schemas/{name}") });
         violations(&document, &schema, &value, "v")
     };
-    // A field whose value is wrong counts as not described too: the place of its object is told beside its own.
+    // A field whose value is wrong counts as not described too: the place of its object is reported beside its own.
     for (name, value, places) in [
         ("Whole", json!({ "a": [1, 2], "b": "x" }), &[][..]),
         ("Whole", json!({ "a": [1, 0, "2", 1.5] }), &["v", "v/a/1", "v/a/2", "v/a/3"]),

@@ -68,7 +68,8 @@ fn clients_are_steered_to_their_worker_wherever_they_arrived_first() {
     let number = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("no {name} in {printed}"));
     assert_eq!((number("joined"), number("lost"), number("damaged")), (36.0, 0.0, 0.0), "{printed}");
     // All live on one worker, and three quarters arrive at others first. What is handed over is their handshakes and
-    // what comes until the kernel is told: some 20 datagrams each, not the 1,000 that a publisher has sent by the end.
+    // what comes until the kernel has the list of clients: some 20 datagrams each, not the 1,000 that a publisher has
+    // sent by the end.
     let handed_over = metric(&relay, "sluice_handed_over_datagrams_total");
     assert!((1.0..1_500.0).contains(&handed_over), "{handed_over}");
 }

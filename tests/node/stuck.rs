@@ -1,6 +1,6 @@
-//! A worker that goes round without end, with real threads and sockets: it is told, the relay says that it is not well,
-//! and nothing keeps the process from ending. The relay runs in a process of its own, which is this test program again:
-//! the binary has no way to make a worker stuck.
+//! A worker in an endless loop, with real threads and sockets: the log names it, `/healthz` fails, and the process
+//! still ends when it is asked to. The relay runs in a process of its own, which is this test program again: the binary
+//! has no way to make a worker stuck.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdout, Command, Stdio};

@@ -89,7 +89,7 @@ fn publishers_are_gathered_on_workers_with_room_and_return_to_their_streams_work
     let now = publishers(&net);
     assert!(now[2] >= 3 && now[0] > 3 && now[1] > 3, "when no worker has room they live where they arrive: {now:?}");
     let next = join(&mut net, 4, "next");
-    assert_eq!(publishers(&net), now, "who takes a stream over lives where it was published");
+    assert_eq!(publishers(&net), now, "a publisher that takes a stream over lives where it was published");
     // They are connected by way of other workers, and nothing is lost or repeated on it.
     let viewer = net.watch("next-3");
     net.connect();
@@ -158,7 +158,7 @@ fn a_new_publisher_takes_over_and_the_viewers_rtp_streams_continue() {
     publish(&mut net, first, 0..10);
     let second = net.publish("cam");
     net.connect();
-    assert!(net.clients[first].closed, "the replaced publisher is told");
+    assert!(net.clients[first].closed, "the replaced publisher is closed");
     publish(&mut net, second, 0..10);
     for viewer in viewers {
         let video = net.video(viewer);

@@ -52,7 +52,7 @@ fn a_killed_publisher_that_returns_after_two_seconds_is_seen_at_once() {
         broadcast.run(&mut net, Duration::from_millis(random.random_range(500..4_000)));
         net.clients[broadcast.publisher].away = true;
         net.run(2 * SECOND);
-        let publisher = again(&mut net, broadcast.publisher).expect("who was killed is never refused");
+        let publisher = again(&mut net, broadcast.publisher).expect("a publisher that was killed is never refused");
         // Some datagrams of the handshake and of what follows are lost on the way to the clients.
         for _ in 0..8_000 {
             net.step(|_, _| !random.random_bool(0.02));
@@ -94,7 +94,7 @@ fn two_encoders_with_one_key_settle_on_the_newer_one() {
     connect_beside(&mut net, publisher, &mut [&mut first]);
     let mut second = gop(Broadcast::new(&net, publisher), SECOND_BEGINS);
     second.run(&mut net, SECOND);
-    assert!(net.clients[first.publisher].closed, "it is told that another has the stream");
+    assert!(net.clients[first.publisher].closed, "it is closed, because another has the stream");
     let refused = again(&mut net, first.publisher).expect_err("it had its turn");
     let CreateError::Refused(refused) = refused else { panic!("{refused}") };
     assert!(refused.retry_after <= COOL_DOWN - SECOND && refused.retry_after > COOL_DOWN - 2 * SECOND, "{refused:?}");

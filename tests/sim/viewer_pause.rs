@@ -42,7 +42,7 @@ fn a_silent_viewer_is_paused_and_gets_a_keyframe_as_soon_as_it_returns() {
         broadcast.run(&mut net, 4 * SECOND);
         let of_others = (viewers.len() as u64 - 1) * 4 * 25 * 3;
         let sent = net.metric("sluice_rtp_packets_total{direction=\"out\",kind=\"video\"}") - sent;
-        assert!((of_others..of_others + 20).contains(&sent), "nothing is sent to who is paused: {sent}");
+        assert!((of_others..of_others + 20).contains(&sent), "nothing is sent to the paused viewer: {sent}");
 
         net.clients[away].away = false;
         let reports = net.clients[away].rtcp.len();

@@ -238,9 +238,9 @@ enum IfMatch {
     Weak,
 }
 
-/// Reads If-Match, by hand because `headers::IfMatch` matches no tag without quotes and does not tell a weak tag from a
-/// stale one. Of a list any match is a match (RFC 9110 13.1.1); a weak tag never matches. `*` is taken with and without
-/// quotes, and a tag too: clients send both.
+/// Reads If-Match, by hand because `headers::IfMatch` matches no tag without quotes and does not distinguish a weak tag
+/// from a stale one. Of a list any match is a match (RFC 9110 13.1.1); a weak tag never matches. `*` is taken with and
+/// without quotes, and a tag too: clients send both.
 fn if_match(headers: &HeaderMap, current: &str) -> Result<IfMatch, Problem> {
     let values = headers.get_all(IF_MATCH).iter().filter_map(|value| value.to_str().ok());
     let mut tags = values.flat_map(|value| value.split(',')).map(str::trim).filter(|tag| !tag.is_empty()).peekable();

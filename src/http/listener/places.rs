@@ -1,4 +1,5 @@
-//! The places of a listener's connections. Pure: it is told the time, and answers which connection makes way.
+//! The places of a listener's connections. It has no clock and closes nothing: it gets the time as an argument, and
+//! returns which connection makes way.
 //!
 //! Requests have a bounded number of places, and each client a share of them. When all are taken, or a client's share
 //! is, an idle connection makes way for the new one: one that waits for a request, else one whose client does not read

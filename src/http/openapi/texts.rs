@@ -47,9 +47,9 @@ texts! {
     Standby: "0 or 1.", |text| text.enum_values(Some(["0", "1"]));
     Event: "An event for a viewer.", |text| text.enum_values(Some(words::<metrics::EventName>()));
     Role: "What a session does.", |text| text.enum_values(Some(words::<SessionRole>()));
-    State: "waiting: for its first packet; if connected, for a publisher; if a standby, for its turn. connecting: STUN was \
-        seen, DTLS has not completed. live: media passes. paused: a viewer is sent nothing until it is heard from again. \
-        ended: it has ended.", |text| text.enum_values(Some(Stage::ALL.map(Stage::as_str)));
+    State: "waiting: a new session for its first packet, a connected viewer for a publisher, a standby to take over. \
+        connecting: STUN was seen, DTLS has not completed. live: media passes. paused: a viewer is sent nothing until it is \
+        heard from again. ended: it has ended.", |text| text.enum_values(Some(Stage::ALL.map(Stage::as_str)));
     EndReason: "Why a session ended.", |text| text.enum_values(Some(words::<reason::EndReason>()));
     Kind: "What a track carries.", |text| text.enum_values(Some(words::<metrics::Medium>()));
     KeyframeRequests: "Whether its publisher sends keyframes on request; absent until that is known.",

@@ -152,7 +152,7 @@ impl EventStreams {
         }
     }
 
-    /// Tells listeners what happens, for ever.
+    /// Sends what happens to the readers of event streams; never returns.
     pub(in crate::http) async fn follow(&self, media: &Handle, mut events: broadcast::Receiver<NodeEvent>) {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -174,7 +174,7 @@ impl EventStreams {
         }
     }
 
-    /// Tells a stream's listeners what is true now, if that is news.
+    /// Sends the state of a stream to its readers, if it has changed.
     fn look_at(&self, media: &Handle, stream: &StreamName, absence: Absence) {
         let mut table = self.table();
         let Some(channel) = table.channel_by_stream.get_mut(stream) else { return };

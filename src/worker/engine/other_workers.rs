@@ -1,5 +1,5 @@
-//! Datagrams that reach another worker's socket: they are handed over, and the kernel is told to deliver later ones to
-//! the right socket.
+//! Datagrams that reach another worker's socket: they are handed over, and the kernel gets a list of clients by which
+//! it delivers later ones to the right socket.
 
 use std::time::Instant;
 
@@ -32,8 +32,8 @@ impl Engine {
         self.mailbox.send_media(worker, Message::Datagram { path, datagram: datagram.to_vec(), received }, 1);
     }
 
-    /// A datagram of one of this worker's sessions was handed over to it: the kernel is told to bring the next ones
-    /// here.
+    /// A datagram of one of this worker's sessions was handed over to it: lists the client, so that the kernel delivers
+    /// the next ones here.
     pub(crate) fn steer(&mut self, path: FiveTuple, now: Instant) {
         let Some(key) = self.demux.owner(&path) else { return };
         let Some(session) = self.sessions.session_mut(key) else { return };

@@ -23,7 +23,8 @@ use crate::worker::stats::counters::Counters;
 use crate::worker::timers::Timers;
 use crate::worker::viewing::stream_feed::StreamFeeds;
 
-/// How often pending sessions are searched for those whose clients never sent a packet.
+/// How often what has expired is removed: handed-over paths, old packets of feeds, and pending sessions whose clients
+/// never sent a packet.
 pub(super) const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// One worker's state.
@@ -116,7 +117,7 @@ impl Engine {
         counts
     }
 
-    /// True once every session has been ended for the relay's stop.
+    /// True once every session has been ended for the relay's stop, and the last small datagrams are sent.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped && self.transmits.len() == 0
     }

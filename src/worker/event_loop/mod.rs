@@ -1,5 +1,5 @@
-//! The threads of the workers: the loop that each turns, and the watchdog that sees when one does not turn. `server`
-//! starts them.
+//! The threads of the workers: the event loop that each runs, and the watchdog that detects a worker that is stuck.
+//! `server` starts them.
 
 pub(crate) mod turn;
 pub(crate) mod watchdog;

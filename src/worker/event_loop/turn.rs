@@ -50,13 +50,13 @@ pub(crate) struct Workers {
 /// Why the workers did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The configuration makes no sense.
+    /// The configuration is not valid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The media address cannot be used.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The machine has no room for another thread or poll.
+    /// The system refused another thread or poll, because of its limits.
     #[error(
         "cannot start a media thread: {0}: raise the limits of threads and open files (ulimit -a), or start fewer by \
          --workers"
@@ -109,7 +109,7 @@ impl Workers {
         Arc::clone(&self.shared)
     }
 
-    /// Ends every session, tells every peer, and waits for the threads.
+    /// Ends every session, closes every peer connection, and waits for the threads.
     pub(crate) fn stop(self) {
         self.shared.draining.store(true, Ordering::Relaxed);
         for waiting in self.shared.pending_sessions.drain() {
@@ -208,7 +208,7 @@ impl EventLoop {
         true
     }
 
-    /// Waits for something to do. False when the socket has nothing: it had been emptied before, and the poll tells of
+    /// Waits for something to do. False when the socket has nothing: it had been emptied before, and the poll reports
     /// each datagram since.
     fn sleep(&mut self, events: &mut Events, work_waits: bool, is_blocked: bool) -> bool {
         if work_waits || !self.inbox.prepare_to_sleep() {

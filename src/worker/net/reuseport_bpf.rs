@@ -81,7 +81,7 @@ impl Secret {
 /// order in which the sockets were bound.
 ///
 /// # Errors
-/// The kernel's, which has no such programs or too little memory for this one.
+/// The kernel's, if it has no such programs or too little memory for this one.
 pub(crate) fn attach(
     socket: &impl AsFd,
     secret: Secret,

@@ -1,7 +1,7 @@
 //! The media socket of one worker: receive batches with GRO, send runs with GSO.
 //!
 //! All workers bind one address with SO_REUSEPORT; the kernel keeps a 4-tuple on one of them, by a hash of both
-//! addresses or by a program (see `steering`). Addresses inside the relay are always plain: an IPv4 peer of a
+//! addresses or by a program (see `session::steering`). Addresses inside the relay are always plain: an IPv4 peer of a
 //! dual-stack socket is an IPv4 address.
 
 use std::io::{self, IoSliceMut};
@@ -18,14 +18,14 @@ use super::reuseport_bpf::{self, Secret};
 use crate::five_tuple::{FiveTuple, Protocol};
 use crate::stream::WorkerId;
 
-/// The buffer size requested from the kernel for each direction, in bytes: about half a second of 100 Mbit/s.
+/// The buffer size requested from the kernel for each direction, in bytes: two thirds of a second at 100 Mbit/s.
 const BUFFER: usize = 8 * 1024 * 1024;
 /// Sockets that share a port by SO_REUSEPORT each get their share of the clients. Elsewhere (macOS, Windows) one of
 /// them gets everything, or there is no such option.
 pub(crate) const SPREADS: bool = cfg!(any(target_os = "linux", target_os = "android"));
 /// One receive buffer holds the largest GRO aggregate.
 const RECEIVE: usize = 64 * 1024;
-/// After an error that GSO may have caused, it is tried again.
+/// How long GSO stays off after an error that it may have caused.
 const PROBE_GSO_AFTER: Duration = Duration::from_secs(30);
 
 /// One worker's socket.
@@ -122,7 +122,7 @@ impl Socket {
     /// number of datagrams; 0 when none waits.
     ///
     /// # Errors
-    /// Errors of the socket other than "nothing there".
+    /// Errors of the socket other than "would block".
     pub(crate) fn receive(&mut self, mut take: impl FnMut(FiveTuple, &mut [u8], Instant)) -> io::Result<usize> {
         let mut metas = [RecvMeta::default(); BATCH_SIZE];
         let received = {
@@ -130,7 +130,7 @@ impl Socket {
             let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
                 std::array::from_fn(|_| slices.next().expect("there are BATCH_SIZE buffers"));
             let receive = || self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut metas);
-            // Through mio, which on Windows tells of the next datagram only if it saw that none was left.
+            // Through mio, which on Windows reports the next datagram only if it saw that none was left.
             match self.socket.try_io(receive) {
                 Ok(received) => received,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
@@ -172,10 +172,11 @@ impl Socket {
         }
     }
 
-    /// Tells the kernel which of the sockets that share this one's port each of these clients reaches.
+    /// Attaches a program by which the kernel delivers the datagrams of each of these clients to the socket of its
+    /// worker.
     ///
     /// # Errors
-    /// The kernel's; "out of memory" when it would take fewer.
+    /// The kernel's; "out of memory" if it has room for fewer clients only.
     #[cfg(target_os = "linux")]
     pub(crate) fn steer(&self, clients: impl Iterator<Item = (SocketAddr, WorkerId)>) -> io::Result<()> {
         reuseport_bpf::attach(&self.socket, Secret::random(), clients)

@@ -94,7 +94,7 @@ pub(crate) fn end_waiting(waiting: &PendingSession, asked: EndReason, shared: &S
         reason = reason.as_str(),
         lived_ms = milliseconds(age),
         client = %record.client,
-        told = ?record.candidates(),
+        candidates = ?record.candidates(),
         user_agent = ?record.user_agent.as_deref().unwrap_or(""),
         "session ended before its first packet"
     );

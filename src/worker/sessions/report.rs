@@ -1,5 +1,5 @@
-//! Once a second each session's record is brought up to date, a few sessions at a time, so that thousands of them do
-//! not delay a packet.
+//! What a worker writes into the record of each session, about once a second: a few sessions at a time, so that
+//! thousands of them do not delay a packet.
 
 use std::time::{Duration, Instant};
 

@@ -46,7 +46,7 @@ pub(crate) struct Session {
 
 /// How far a session has come.
 pub(crate) enum State {
-    /// DTLS has not completed; a publisher is announced, a viewer counts nowhere yet.
+    /// DTLS has not completed; a publisher is announced, a viewer is not in the registry yet.
     Connecting(Option<Announcement>),
     /// Its packets are opened and forwarded.
     Publishing(Box<Publisher>),

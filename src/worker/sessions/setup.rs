@@ -52,7 +52,7 @@ impl Session {
         (session, admission)
     }
 
-    /// Takes note of the first valid check; how long the client took to send it.
+    /// Notes the first valid check; returns how long the client took to send it.
     pub(crate) fn note_opened(&mut self, now: Instant) -> Duration {
         self.facts.opened = Some(now);
         now.saturating_duration_since(self.facts.created)
@@ -79,7 +79,7 @@ impl Session {
         true
     }
 
-    /// Takes note of the completed DTLS handshake; what the session is now. `None` if it had completed before.
+    /// Notes the completed DTLS handshake; returns the session's role. `None` if it had completed before.
     pub(crate) fn connect(
         &mut self,
         path: Option<FiveTuple>,

@@ -318,7 +318,7 @@ impl Net {
 /// Where [`vp8`] writes its number.
 pub(crate) const NUMBER: usize = 11;
 
-/// A VP8 payload (RFC 7741): a keyframe's first packet or a packet of another frame, told apart by `number`.
+/// A VP8 payload (RFC 7741): a keyframe's first packet or a packet of another frame, distinguished by `number`.
 pub(crate) fn vp8(keyframe: bool, number: u32) -> Vec<u8> {
     // Payload descriptor, frame tag, start code and size of 640 x 360 (RFC 6386 9.1).
     let mut payload = vec![0x10, u8::from(!keyframe), 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01];
