@@ -102,7 +102,7 @@ test('a publisher that is killed is shown as lost, and the stream goes on with t
   ]);
 });
 
-test('a viewer that joins between two distant keyframes is told that a keyframe may be missing, not that there is no video', async (t) => {
+test('a viewer that joins between two distant keyframes shows that a keyframe may be missing, not that there is no video', async (t) => {
   const relay = await Relay.start(t, { args: ['--fast-start', '0'] });
   publishWithFfmpeg(t, `${relay.url}/whip/hall`, { keyframes: 100_000 });
   const first = await Page.open(t, browser, `${relay.url}/watch/hall`);

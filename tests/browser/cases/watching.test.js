@@ -39,7 +39,7 @@ test('the page shows each state and figures that change', async (t) => {
   assert.deepEqual(viewer.console, []);
 });
 
-test('a viewer that a relay refuses because it is early is told so, and plays once there is a publisher', async (t) => {
+test('a viewer that a relay refuses because it is early shows that, and plays once there is a publisher', async (t) => {
   const relay = await Relay.start(t, { args: ['--refuse-early-viewers'] });
   const viewer = await watch(t, relay);
   await message(viewer, 'Waiting for the publisher');

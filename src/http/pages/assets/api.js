@@ -1,4 +1,4 @@
-// The relay's list of streams. Where tokens are configured it is for the holder of the admin token.
+// The relay's list of streams. If the relay requires tokens, the list needs the admin token.
 
 import { bearer, relay, tokens } from './page.js';
 
@@ -20,7 +20,7 @@ export async function fetchStreams() {
   }
 }
 
-/** Why a session has ended, such as "replaced"; nothing where the relay does not tell. */
+/** Why a session has ended, such as "replaced"; nothing if the relay does not say. */
 export async function fetchEnding(session) {
   try {
     const response = await fetch(`${relay}/api/sessions/${session}`, {

@@ -1,5 +1,5 @@
-// A line of chat over the data channel with the label "channel": the publisher's words reach every viewer who asked for
-// the chat; a viewer's reach the publisher where the relay allows it.
+// Chat over the data channel with the label "channel": the publisher's messages reach every viewer that has opened the
+// chat; a viewer's messages reach the publisher if the relay allows it.
 
 import { element, onSubmit } from './page.js';
 
@@ -13,7 +13,7 @@ const PARTS = `
   </form>
   <p class="quiet" id="chat-mute">Only the publisher can write: this relay does not forward messages of viewers.</p>`;
 
-/** Opens the channel on a peer that has not made its offer yet, and shows what is said on it. */
+/** Opens the channel on a peer that has not made its offer yet, and shows the messages on it. */
 export function openChat(peer) {
   const channel = peer.createDataChannel('channel');
   const { form, text } = build(element('chat'));
@@ -30,7 +30,7 @@ export function openChat(peer) {
   });
 }
 
-/** Fills the section; the relay has written into the page whether it hears viewers. */
+/** Fills the section; the relay has written into the page whether it forwards viewers' messages. */
 function build(section) {
   if (!section.childElementCount) section.innerHTML = PARTS;
   section.hidden = false;

@@ -26,7 +26,7 @@ export function prefer(transceiver, kind, codec) {
   }
 }
 
-/** Lets `sender` send at most so many bits a second, from now on; 0 leaves it to the browser. */
+/** Lets `sender` send at most this number of bits per second from now on; 0 leaves it to the browser. */
 export async function limitBitrate(sender, bitsPerSecond) {
   const parameters = sender.getParameters();
   for (const encoding of parameters.encodings) {
@@ -38,7 +38,7 @@ export async function limitBitrate(sender, bitsPerSecond) {
 
 /**
  * Chromium begins at 300 kbit/s, shrinks the video to that, and takes half a minute to grow it again. It begins higher
- * when the answer asks for it; where the way is narrower, its congestion control finds that out in a second.
+ * when the answer asks for it; on a narrower path its congestion control finds that out in a second.
  */
 export function startFast(sdp, bitsPerSecond) {
   const start = Math.min(START, bitsPerSecond ? bitsPerSecond / 1000 : START);

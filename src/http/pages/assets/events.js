@@ -1,11 +1,11 @@
-// Why nothing comes: the relay tells by the session's events (WHEP, server-sent events) whether the publisher has ended
-// the stream or is lost. It is asked only when nothing comes, for a browser opens few connections to one host.
+// Why no media arrives: the session's events (WHEP, server-sent events) say whether the publisher has ended the stream
+// or is lost. They are read only while no media arrives, because a browser opens few connections to one host.
 
 import { bearer } from './page.js';
 
 const RELATION = 'urn:ietf:params:whep:ext:core:server-sent-events';
 
-/** The address of the session's events in a Link header; nothing where the relay has none. */
+/** The address of the session's events in a Link header; nothing if it has none. */
 export const eventsIn = (link) => new RegExp(`<([^>]+)>[^<]*rel="${RELATION}"`).exec(link ?? '')?.[1];
 
 /** The events of one session. */
@@ -28,7 +28,7 @@ export class PublisherEvents {
     if (this.#reading || !this.#address) return;
     const reading = this.#reading = new AbortController();
     this.#read(reading.signal).catch(() => {}).finally(() => {
-      // The next time that nothing comes it is tried again.
+      // It is tried again the next time that no media arrives.
       if (this.#reading === reading) this.#reading = undefined;
     });
   }

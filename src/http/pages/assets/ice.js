@@ -1,5 +1,5 @@
-// STUN and TURN servers that the relay tells of with each answer. A way through a strict firewall takes longer, so the
-// first try goes without them; one that finds no way is followed by one with them.
+// STUN and TURN servers that the relay names with each answer. Connecting through them takes longer, so the first try
+// goes without them; if it finds no path, the next one uses them.
 
 let servers = [];
 

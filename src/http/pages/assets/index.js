@@ -29,7 +29,7 @@ function mark(place, text) {
 
 const BY_NAME = 'You can still publish and watch a stream by its name: enter one above.';
 
-/** Why there is no list, for people. */
+/** Why there is no list, as text for the user. */
 function explain({ problem, status, tried, detail }) {
   if (problem === 'unreachable') return 'The relay cannot be reached. Is it running, and are you online?';
   if (problem === 'admin') return `The list of streams is on the relay's admin address. ${BY_NAME}`;
@@ -53,13 +53,13 @@ async function list() {
   say(element('count'), live ? `${count(live, 'stream')} live` : '');
   say(element('none'), problem ? explain(answer) : streams.length ? '' : NOBODY);
   const needsToken = problem === 'token';
-  // A visitor is shown no form that is not for visitors.
+  // Visitors do not see the form for administrators: it opens by its link.
   const isAsked = location.hash === '#administrator' || answer.tried;
   element('administrator').hidden = !needsToken || isAsked;
   element('token-form').hidden = !needsToken || !isAsked;
   if (!needsToken && problem !== 'admin') return;
   clearInterval(refreshed);
-  // Where the list needs a token, publishing does too.
+  // If the list needs a token, publishing does too.
   if (needsToken && !answer.tried) withToken.checked = true;
   fill();
 }

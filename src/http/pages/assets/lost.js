@@ -1,4 +1,4 @@
-// Notices that a connection is lost: sooner than the browser says so where there is reason to doubt.
+// Notices that a connection is lost: sooner than the browser reports it after the network or the tab came back.
 
 import { onWake } from './wake.js';
 
@@ -54,7 +54,7 @@ export function lost(peer, signal) {
 const transports = (peer) =>
   [...new Set(peer.getTransceivers().flatMap(({ receiver, sender }) => [receiver.transport, sender.transport]))].filter(Boolean);
 
-/** All that has come in, media and answers to checks alike. */
+/** Bytes of media and answers to checks that have arrived, as one sum that grows with each of them. */
 async function heard(peer) {
   let sum = 0;
   for (const entry of (await peer.getStats()).values()) {

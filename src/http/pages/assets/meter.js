@@ -1,4 +1,4 @@
-// Statistics of a connection: the browser counts since the beginning, a person wants to know about now.
+// Statistics of a connection: the browser counts since the beginning, a user wants the rates of now.
 
 import { codec } from './words.js';
 

@@ -24,7 +24,7 @@ export function insecure() {
     + `machine. Open http://localhost${port}${location.pathname} on the machine of the relay, or put a proxy with https in front of it. The test video works here.`;
 }
 
-/** Why the relay refused a session; the next try is told elsewhere. */
+/** Why the relay refused a session; the time of the next try is shown elsewhere. */
 export function refusal(error) {
   switch (error.status) {
     case 0: return 'The relay cannot be reached. Is it running, and are you online?';
@@ -45,7 +45,7 @@ const ENDINGS = {
   ended: 'The relay ended the session.',
   broken: 'The connection to the relay was lost.',
   blocked: 'No network path to the relay was found. A firewall may block UDP, or the relay may not know its public address.',
-  deleted: 'The relay was told to end this session.',
+  deleted: 'A request to the relay ended this session.',
   kicked: 'An operator ended this session.',
   replaced: 'Another publisher has replaced this one.',
   publisher_gone: 'The publisher has not returned.',
@@ -58,7 +58,7 @@ const ENDINGS = {
   panicked: 'An internal error in the relay ended the session.',
 };
 
-/** A session is over: `how` as `lost` says it, and the relay's reason where it is known. */
+/** A session is over: `how` as `lost` returns it, and the relay's reason if it is known. */
 export class Ending extends Error {
   constructor(how, reason) {
     super(ENDINGS[reason] ?? ENDINGS[how]);

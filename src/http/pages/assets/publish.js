@@ -81,7 +81,7 @@ function take(media) {
   applyMutes();
 }
 
-/** Publishes until the connection is lost; says why, how long it lasted in milliseconds, and if the person `wanted` that. */
+/** Publishes until the connection is lost; returns why, how many milliseconds it lasted, and if the user `wanted` that. */
 async function connect(own) {
   show('connecting', 'Connecting');
   const peer = newPeer();
@@ -139,7 +139,7 @@ function stop(state, message, problem) {
   show(state, message, problem);
 }
 
-/** Another source while it runs: the viewers see the switch and nothing else, unless a kind of medium comes or goes. */
+/** Another source while it runs: the viewers see the switch and nothing else, unless audio or video comes or goes. */
 async function change() {
   showChoices();
   const own = run;
@@ -179,7 +179,7 @@ for (const [id] of MUTES) {
   });
 }
 
-/** The address of a viewer that may chat says so. */
+/** Shows the address for viewers, which opens their chat if there is one. */
 function showLink() {
   const address = `${relay}/watch/${stream}${element('with-chat').checked ? '?chat=1' : ''}`;
   element('watch').href = address;

@@ -1,4 +1,4 @@
-// What the viewer receives: whether media flows, and the figures of it.
+// What the viewer receives: whether media flows, and its figures.
 
 import { Meter } from './meter.js';
 import * as words from './words.js';

@@ -8,7 +8,7 @@ const LONGEST = 10_000;
 const RARELY = 30_000; // without a publisher, until a viewer takes its place again
 const HOPELESS = 15_000; // what is wrong with a request stays wrong for a while
 
-/** How long to wait before the next try, in milliseconds; `told` when it is the relay that wants it. */
+/** How long to wait before the next try, in milliseconds; `told`: the relay named the time. */
 export function backoff(tries, error) {
   if (error?.retryAfter) return { wait: error.retryAfter * 1000 * (1 + Math.random() / 10), told: true };
   if (error?.isAbsence) return { wait: RARELY * (1 + Math.random() / 3), told: false };
@@ -17,7 +17,7 @@ export function backoff(tries, error) {
 }
 
 /**
- * Waits that long. Ends at once when `signal` aborts, when `now` (a button) is clicked and, unless the relay has told the
+ * Waits that long. Ends at once when `signal` aborts, when `now` (a button) is clicked and, unless the relay named the
  * time, when the network or the tab comes back. Calls `tick` with the whole seconds left.
  */
 export function waitToRetry({ wait, told }, { signal, now, tick }) {

@@ -21,7 +21,7 @@ function wishes() {
   };
 }
 
-/** Opens what is chosen: `{stream, stop}`. Throws an Error whose message is for the person. */
+/** Opens what is chosen: `{stream, stop}`. Throws an Error whose message is for the user. */
 export async function openSource() {
   const wish = wishes();
   if (kind() === 'test') return testVideo(wish);

@@ -1,7 +1,7 @@
 // The test video: moving, with a clock to read the delay from and a beep with each flash, one a second.
 //
-// Chromium draws no canvas of a page in the background, and this page is there as soon as its viewer is looked at. So
-// where it can, a worker makes the frames; elsewhere a canvas and an oscillator of the page do.
+// Chromium draws no canvas of a page in the background, and this page is there as soon as the user opens the watch
+// page. So a worker makes the frames if the browser allows it, else a canvas and an oscillator of the page do.
 
 /** `{stream, stop}` of a video of that size and rate, named `name`. */
 export function testVideo({ width, height, rate, audio, video, name }) {

@@ -1,4 +1,4 @@
-// The moments at which a connection that was lost can be had again: the network comes back, the tab wakes.
+// The moments at which a lost connection may work again: the network comes back, the tab wakes.
 
 const EVENTS = [[globalThis, 'online'], [globalThis, 'pageshow'], [document, 'resume'], [document, 'visibilitychange']];
 

@@ -1,4 +1,4 @@
-// Watches one stream for as long as the page is open: connects, says how it goes, connects again.
+// Watches one stream for as long as the page is open: connects, shows the state, connects again.
 
 import { element, onSubmit, query, relay, stream, tokens } from './page.js';
 import { openChat } from './chat.js';
@@ -43,7 +43,7 @@ const ABSENT = {
   lost: ['waiting', 'Publisher lost, waiting', `The relay lost the publisher of "${stream}". Playback continues when it returns.`],
 };
 
-/** The relay tells of the publisher: only media says that it is back. */
+/** An event about the publisher. That it is back is shown by its media only. */
 function onPublisher(own, why) {
   if (own !== current || why === 'active') return;
   absence = { why, peer: own.peer, at: performance.now(), packets: own.packets };
@@ -51,7 +51,7 @@ function onPublisher(own, why) {
   own.events.rest();
 }
 
-/** Whether media has come since the publisher left; what was under way then does not count. */
+/** Whether media has come since the publisher left; packets that were under way then do not count. */
 function isBack(peer, packets) {
   if (absence.peer !== peer) return packets > 0;
   if (performance.now() - absence.at < STRAY) absence.packets = packets;
@@ -82,7 +82,7 @@ async function watch() {
   }
 }
 
-/** Watches until the connection is lost; says why, and for how many milliseconds there was one. */
+/** Watches until the connection is lost; returns why, and for how many milliseconds there was one. */
 async function connect() {
   if (!absence) show('connecting', 'Connecting', `Connecting to "${stream}".`);
   const peer = newPeer();
@@ -112,9 +112,9 @@ async function connect() {
 }
 
 /**
- * Puts the tracks of `peer` on the screen. A track joins the element with its first packet: until each of its tracks has
- * brought something an element plays none, so a stream of audio alone would be silent. (What keeps lips and voice
- * together is the one msid of the answer.)
+ * Puts the tracks of `peer` on the screen. A track joins the element with its first packet: an element plays nothing
+ * until each of its tracks has brought a packet, so a stream of audio alone would be silent. (Audio and video stay in
+ * step by the one msid of the answer.)
  */
 function gather(peer) {
   const media = new MediaStream();
@@ -134,7 +134,7 @@ function inStereo(sdp) {
   return opus ? sdp.replace(new RegExp(`(a=fmtp:${opus} (?!.*stereo=).*)`), '$1;stereo=1') : sdp;
 }
 
-/** Says whether media flows: a connection alone shows nothing without a publisher. */
+/** Shows whether media flows: a connection alone shows nothing without a publisher. */
 async function showProgress(own, received) {
   const { peer, events } = own;
   const progress = await received.read();

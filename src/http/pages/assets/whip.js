@@ -5,12 +5,12 @@ import { eventsIn } from './events.js';
 import { learnServers } from './ice.js';
 import { bearer } from './page.js';
 
-/** The relay said no. `status` is 0 when it could not be reached. */
+/** The relay refused a request. `status` is 0 if it could not be reached. */
 export class Refused extends Error {
   constructor(status, detail, retryAfter) {
     super(detail);
     this.status = status;
-    /** Seconds to wait, if the relay said. */
+    /** Seconds to wait, if the relay named a time (Retry-After). */
     this.retryAfter = retryAfter;
   }
 }
@@ -21,7 +21,7 @@ export class Session {
   #location;
   #token;
   #closing; // the promise of the DELETE, so that every caller of close waits for it
-  /** Where its events are to be had, if the relay has any. */
+  /** Where its events are read, if the relay has any. */
   events;
 
   /** Connects `peer`, whose transceivers are set up, through `endpoint`. Throws Refused. */
@@ -53,7 +53,7 @@ export class Session {
     return session;
   }
 
-  /** Ends the session; works while the page is being left, too. Resolves when the relay knows, or after a second. */
+  /** Ends the session; works while the page is being left, too. Resolves at the relay's answer, or after a second. */
   close() {
     this.#closing ??= this.#delete();
     return this.#closing;
@@ -67,7 +67,7 @@ export class Session {
     await Promise.race([deleted.catch(() => {}), new Promise((resolve) => setTimeout(resolve, 1000))]);
   }
 
-  /** How many watch what this session publishes; nothing where the relay does not tell. */
+  /** The number of viewers of this session's stream; nothing if the relay does not answer. */
   async viewers() {
     if (!this.#location) return undefined;
     try {
@@ -78,7 +78,7 @@ export class Session {
     }
   }
 
-  /** The relay has ended the session, so there is nothing to delete. Resolves to the reason, where the relay tells it. */
+  /** The relay has ended the session, so there is nothing to delete. Resolves to the reason, if the relay gives it. */
   async ended() {
     const id = this.#location.split('/').pop();
     this.#location = undefined;

@@ -1,4 +1,4 @@
-// Figures as a person reads them.
+// Figures as text for the user.
 
 export const bitrate = (bitsPerSecond) => {
   if (bitsPerSecond < 999_500) return `${Math.round(bitsPerSecond / 1000)} kbit/s`;
