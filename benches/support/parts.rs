@@ -115,6 +115,7 @@ impl Forward {
             marker: self.index.is_multiple_of(10),
             payload_type: PAYLOAD_TYPE,
             descriptor: Default::default(),
+            frame: Default::default(),
             extensions: Default::default(),
             part: Part::default(),
             keyframe: self.index == 1,

@@ -9,6 +9,7 @@ pub mod codec;
 mod header_extensions;
 mod history;
 mod keyframes;
+mod layer_clocks;
 mod outbound_track;
 mod packet;
 mod playout_delay;
@@ -23,7 +24,10 @@ pub use history::{CacheLimits, History, HistoryLimits};
 pub(crate) use history::{CachedFrames, Get};
 pub use keyframes::KeyframeAssembler;
 pub(crate) use keyframes::{ANSWER_TIME, KeyframeGate, SetsSource};
-pub use outbound_track::{BURST_OCTETS, FirstNumbers, NegotiatedFormat, OutboundTrack, OutboundTrackConfig, Written};
+pub use layer_clocks::LayerClocks;
+pub use outbound_track::{
+    BURST_OCTETS, FirstNumbers, FrameLimit, NegotiatedFormat, OutboundTrack, OutboundTrackConfig, Written,
+};
 pub(crate) use outbound_track::{Counts, TrackState, catch_up_time};
 pub use packet::Packet;
 pub(crate) use playout_delay::{DelayRamp, PlayoutDelay};

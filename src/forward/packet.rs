@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::codec::{Descriptor, Part, Redundancy};
+use super::codec::{Descriptor, FrameLayer, Part, Redundancy};
 use super::header_extensions::HeaderExtensions;
 use super::source::{Generation, LayerId, Source, SourceIndex};
 
@@ -29,6 +29,8 @@ pub struct Packet {
     pub payload_type: u8,
     /// Where the payload holds PictureID and TL0PICIDX.
     pub descriptor: Descriptor,
+    /// Which layer of its encoding the frame belongs to.
+    pub frame: FrameLayer,
     /// Its header extensions, as far as viewers get them.
     pub extensions: HeaderExtensions,
     /// Which part of a frame it contains.

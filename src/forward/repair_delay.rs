@@ -118,6 +118,7 @@ mod tests {
             marker: false,
             payload_type: 96,
             descriptor: Descriptor::default(),
+            frame: Default::default(),
             part: Part::default(),
             keyframe: false,
             leads: 0,

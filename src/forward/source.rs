@@ -52,6 +52,13 @@ impl Epoch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Generation(u64);
 
+impl Generation {
+    /// The publication. Two layers of a publisher's video are of one, whatever each has restarted.
+    pub(crate) const fn publisher(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
+
 /// One source packet. The same source never has two contents: the publisher's replay window and [`History`] ensure it.
 ///
 /// [`History`]: super::History

@@ -207,6 +207,7 @@ fn what_a_replaced_publisher_still_sent_is_dropped_and_counted() {
         marker: true,
         payload_type: 96,
         descriptor: Default::default(),
+        frame: Default::default(),
         extensions: Default::default(),
         part: crate::forward::codec::Part::default(),
         keyframe: true,

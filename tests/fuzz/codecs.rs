@@ -7,7 +7,8 @@ use rtp::codec::vp8::Vp8Packet;
 use rtp::codec::vp9::Vp9Packet;
 use rtp::packetizer::Depacketizer as _;
 use sluice::forward::codec::{
-    Codec, Descriptor, Format, FrameSize, KeyframeFinder, ParameterSets, Part, PictureIds, Redundancy, may_begin,
+    Codec, Descriptor, Format, FrameLayer, FrameLayers, FrameSize, KeyframeFinder, ParameterSets, Part, PictureIds,
+    Redundancy, may_begin,
 };
 
 use crate::cases;
@@ -62,6 +63,13 @@ fn payloads(codec: Codec) -> Vec<Vec<u8>> {
     payloads.iter().map(|payload| payload.to_vec()).collect()
 }
 
+/// Dependency descriptors: with the structure of two temporal layers, of a frame of each, with indications of its own,
+/// and none.
+fn descriptors() -> Vec<Vec<u8>> {
+    let structure = vec![0xc0, 0, 1, 0x80, 0x01, 0x1a, 0x8a, 0x90, 0x80];
+    vec![structure, vec![0xc0, 0, 2], vec![0xc1, 0, 3], vec![0xc1, 0, 4, 0x20, 0x50], vec![]]
+}
+
 fn format(codec: Codec) -> Format {
     Format { codec, clock_rate: codec.clock_rate(), channels: 0, parameters: String::new() }
 }
@@ -107,6 +115,22 @@ proptest! {
     }
 
     #[test]
+    fn layers_of_frames_stay_within_their_ids_whatever_descriptors_say(
+        packets in prop::collection::vec((payload(), 0u32..4, changed(descriptors())), 1..20),
+        codec in prop::sample::select(&Codec::ALL[..]),
+    ) {
+        let mut layers = FrameLayers::new(codec);
+        for ((_, payload), timestamp, descriptor) in &packets {
+            let layer = layers.read(*timestamp, payload, descriptor);
+            prop_assert!(layer.temporal() <= FrameLayer::HIGHEST && layer.spatial() <= FrameLayer::HIGHEST);
+            let alone = FrameLayers::new(codec).read(*timestamp, payload, &[]);
+            prop_assert_eq!(alone, FrameLayer::of(codec, payload).unwrap_or_default());
+        }
+        let printed = format!("{layers:?}");
+        prop_assert!(printed.len() < 16 * 1024, "{} octets in print", printed.len());
+    }
+
+    #[test]
     fn vp8_is_read_as_webrtc_rs_reads_it(payload in changed(payloads(Codec::Vp8))) {
         let mut reference = Vp8Packet::default();
         let Ok(frame) = reference.depacketize(&Bytes::from(payload.clone())) else { return Ok(()) };
@@ -114,6 +138,11 @@ proptest! {
         if !Descriptor::of(Codec::Vp8, &payload).is_empty() {
             prop_assert_eq!(numbers.picture_id, if reference.i == 1 { reference.picture_id } else { 0 });
             prop_assert_eq!(numbers.tl0_pic_idx, if reference.l == 1 { reference.tl0_pic_idx } else { 0 });
+        }
+        let layer = FrameLayer::of(Codec::Vp8, &payload).unwrap_or_default();
+        prop_assert_eq!(layer.is_discardable(), reference.n == 1);
+        if reference.t == 1 {
+            prop_assert_eq!((layer.temporal(), layer.is_sync()), (reference.tid, reference.y == 1));
         }
         if Part::of(Codec::Vp8, &payload).is_keyframe() {
             prop_assert!(reference.s == 1 && reference.pid == 0 && frame.first().is_some_and(|first| first & 1 == 0));
@@ -131,6 +160,11 @@ proptest! {
             let numbers = descriptor.read(&payload, PictureIds::default());
             prop_assert_eq!(numbers.picture_id, if reference.i { reference.picture_id } else { 0 });
             prop_assert_eq!(numbers.tl0_pic_idx, if reference.l && !reference.f { reference.tl0picidx } else { 0 });
+        }
+        let layer = FrameLayer::of(Codec::Vp9, &payload).unwrap_or_default();
+        if reference.l {
+            prop_assert_eq!((layer.temporal(), layer.spatial()), (reference.tid, reference.sid));
+            prop_assert_eq!((layer.is_sync(), layer.is_opening()), (reference.u, reference.u));
         }
         if Part::of(Codec::Vp9, &payload).is_keyframe() {
             prop_assert!(reference.b && !reference.p);

@@ -52,6 +52,7 @@ fn assembled(codec: Codec, packets: &[(u32, Vec<u8>)], arrivals: &[usize]) -> Ve
             marker: false,
             payload_type: 96,
             descriptor: Descriptor::default(),
+            frame: Default::default(),
             extensions: HeaderExtensions::default(),
             part,
             keyframe,

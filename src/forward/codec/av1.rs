@@ -5,12 +5,14 @@
 //! needed for this.
 
 use super::format::Format;
+use super::frame_layer::FrameLayer;
 use super::frame_size::FrameSize;
 use super::part::Part;
 use super::sequence_header;
 
 const OBU_SEQUENCE_HEADER: u8 = 1;
 const OBU_FRAME_HEADER: u8 = 3;
+const OBU_TILE_GROUP: u8 = 4;
 const OBU_FRAME: u8 = 6;
 
 /// Bits of the aggregation header (AV1 RTP 4.4).
@@ -52,6 +54,16 @@ pub(super) fn part(payload: &[u8]) -> Part {
 /// The size in the sequence header of a payload.
 pub(super) fn size(payload: &[u8]) -> Option<FrameSize> {
     sequence_header::av1(sequence(payload)?)
+}
+
+/// The layer in the extension of the first OBU of a frame (AV1 bitstream specification 5.3.3); `None` for a payload
+/// that begins with the rest of an OBU.
+pub(super) fn layer(payload: &[u8]) -> Option<FrameLayer> {
+    let (&aggregation, rest) = payload.split_first().filter(|(aggregation, _)| **aggregation & CONTINUES == 0)?;
+    let mut units = Units::new(aggregation, rest).filter_map(Unit::read);
+    let of_frame = |unit: &Unit<'_>| matches!(unit.obu_type, OBU_FRAME | OBU_FRAME_HEADER | OBU_TILE_GROUP);
+    let extension = units.find(of_frame)?.extension.unwrap_or_default();
+    Some(FrameLayer::new(extension >> 5, extension >> 3 & 0x03))
 }
 
 /// The sequence header in a payload, without its OBU header.
@@ -103,6 +115,8 @@ impl<'a> Iterator for Units<'a> {
 /// One OBU after its header (AV1 bitstream specification 5.3).
 struct Unit<'a> {
     obu_type: u8,
+    /// Its temporal and spatial id, if it has them.
+    extension: Option<u8>,
     body: &'a [u8],
 }
 
@@ -110,11 +124,12 @@ impl<'a> Unit<'a> {
     fn read(unit: &'a [u8]) -> Option<Self> {
         let (&header, rest) = unit.split_first()?;
         let extended = header & 0x04 != 0;
+        let extension = extended.then(|| rest.first().copied()).flatten();
         let body = rest.get(usize::from(extended)..)?;
         // AV1 RTP 4.5 asks senders to leave the size out, and not all do.
         let sized = header & 0x02 != 0;
         let body = if sized { leb128(body)?.1 } else { body };
-        Some(Self { obu_type: header >> 3 & 0x0f, body })
+        Some(Self { obu_type: header >> 3 & 0x0f, extension, body })
     }
 }
 
@@ -180,6 +195,15 @@ mod tests {
     fn counted(flags: u8, units: &[&[u8]]) -> Vec<u8> {
         let (last, others) = units.split_last().unwrap();
         [sized(flags | (units.len() as u8) << 4, others), last.to_vec()].concat()
+    }
+
+    #[test]
+    fn the_layer_is_in_the_extension_of_the_first_obu_of_a_frame() {
+        let ids = |payload: &[u8]| layer(payload).map(|layer| (layer.temporal(), layer.spatial()));
+        assert_eq!(ids(&[&[0x10, 0x34, 0x48], &KEY[1..]].concat()), Some((2, 1)));
+        assert_eq!(ids(&[&[0x20, 4], &SEQUENCE[..], &[0x34, 0x20, 0x30]].concat()), Some((1, 0)), "behind the header");
+        assert_eq!(ids(&[&[0x10], &INTER[..]].concat()), Some((0, 0)));
+        assert_eq!((ids(&[0x90, 0x34, 0x48]), ids(&[0x10, 0x34]), ids(&[])), (None, None, None));
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct Descriptor {
     pub(super) long: bool,
     /// Octets before the TL0PICIDX; 0 where there is none.
     pub(super) tl0_pic_idx_at: u8,
+    /// The numbers of frames that are left out are used for the next ones.
+    pub(super) closes_up: bool,
 }
 
 /// PictureID and TL0PICIDX of a payload, or what is added to them, modulo the size of the fields.
@@ -25,6 +27,14 @@ pub struct PictureIds {
 }
 
 impl PictureIds {
+    /// Both shifts together.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            picture_id: self.picture_id.wrapping_add(other.picture_id),
+            tl0_pic_idx: self.tl0_pic_idx.wrapping_add(other.tl0_pic_idx),
+        }
+    }
+
     /// What must be added to `other`, a frame of the lowest layer, so that it follows this one.
     pub(crate) fn up_to(self, other: Self) -> Self {
         Self {
@@ -39,6 +49,17 @@ impl Descriptor {
     #[inline]
     pub fn is_empty(self) -> bool {
         self.picture_id_at == 0 && self.tl0_pic_idx_at == 0
+    }
+
+    /// What must be added to the numbers of all later frames when this frame, of the lowest temporal layer or not, is
+    /// left out.
+    pub fn without(self, is_lowest: bool) -> PictureIds {
+        if !self.closes_up {
+            return PictureIds::default();
+        }
+        let before = |has: bool| if has { u16::MAX } else { 0 };
+        let tl0_pic_idx = before(self.tl0_pic_idx_at > 0 && is_lowest) as u8;
+        PictureIds { picture_id: before(self.picture_id_at > 0), tl0_pic_idx }
     }
 
     /// The numbers in the payload, with `shift` added; 0 for a missing one.

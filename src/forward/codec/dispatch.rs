@@ -4,6 +4,7 @@
 use super::av1::{self, Av1Profile};
 use super::descriptor::Descriptor;
 use super::format::Format;
+use super::frame_layer::FrameLayer;
 use super::frame_size::FrameSize;
 use super::h264::{self, H264Profile};
 use super::h265::{self, H265Profile};
@@ -134,6 +135,22 @@ impl Descriptor {
         // What is read and written there exists.
         let fits = |found: &Self| usize::from(found.picture_id_at.max(found.tl0_pic_idx_at)) + 1 < payload.len();
         found.filter(fits).unwrap_or_default()
+    }
+}
+
+impl FrameLayer {
+    /// The layer of the frame that a payload is part of. `None` where the payload cannot tell: a fragment of AV1, an
+    /// empty payload, audio.
+    #[inline]
+    pub fn of(codec: Codec, payload: &[u8]) -> Option<Self> {
+        match codec {
+            Codec::H264 => h264::layer(payload),
+            Codec::H265 => h265::layer(payload),
+            Codec::Vp8 => vp8::layer(payload),
+            Codec::Vp9 => vp9::layer(payload),
+            Codec::Av1 => av1::layer(payload),
+            Codec::Opus | Codec::Multiopus | Codec::Pcmu | Codec::Pcma | Codec::G722 => None,
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::bits::Bits;
 use super::format::Format;
+use super::frame_layer::FrameLayer;
 use super::frame_size::FrameSize;
 use super::nal::{FU_START, Reference, SetId, SetKind, Unit, each_of};
 use super::part::Part;
@@ -72,6 +73,14 @@ fn of_unit(unit: &Unit<'_>) -> Part {
         nal_type if NAL_SLICES.contains(&nal_type) => Part::SLICE,
         _ => Part::default(),
     }
+}
+
+/// A frame that no other refers to has `nal_ref_idc` 0 in all its slices (ITU-T H.264 7.4.1). The first octet of each
+/// payload has the highest of its units (RFC 6184 5.3), and units that are no slices may have 0 in any frame.
+pub(super) fn layer(payload: &[u8]) -> Option<FrameLayer> {
+    let is_reference = payload.first()? & 0x60 != 0;
+    let is_discardable = !is_reference && part(payload).has_slice();
+    Some(FrameLayer::default().discardable(is_discardable))
 }
 
 /// Whether units of this type are parameter sets.
@@ -217,6 +226,17 @@ mod tests {
     }
 
     const KEYFRAME: Part = Part::SLICE.and(Part::RANDOM_ACCESS).and(Part::KEYFRAME);
+
+    #[test]
+    fn a_frame_is_discardable_when_all_its_slices_are() {
+        let discardable = |payload: &[u8]| layer(payload).is_some_and(FrameLayer::is_discardable);
+        assert!(discardable(&[0x01, 0x9a, 0x02]) && !discardable(&SLICE) && !discardable(&IDR));
+        assert!(
+            discardable(&[0x1c, 0x81, 0x9a]) && discardable(&[0x1c, 0x01, 0x9a]) && !discardable(&[0x7c, 0x85, 0x88])
+        );
+        assert!(!discardable(&SEI) && !discardable(&[0x09, 0xf0]), "units of any frame");
+        assert_eq!(layer(&[]), None);
+    }
 
     #[test]
     fn parameter_sets_alone_begin_no_keyframe() {

@@ -5,6 +5,7 @@
 
 use super::bits::Bits;
 use super::format::Format;
+use super::frame_layer::FrameLayer;
 use super::frame_size::FrameSize;
 use super::nal::{FU_START, Reference, SetId, SetKind, Unit, each_of};
 use super::part::Part;
@@ -14,6 +15,11 @@ use super::sequence_header;
 const NAL_RASL: std::ops::RangeInclusive<u8> = 8..=9;
 /// Pictures that need no earlier one: BLA, IDR and CRA (ITU-T H.265 table 7-1).
 const NAL_IRAP: std::ops::RangeInclusive<u8> = 16..=21;
+/// Frames at which a temporal layer can be begun: with all higher ones (TSA), alone (STSA).
+const NAL_TSA: [u8; 2] = [2, 3];
+const NAL_STSA: [u8; 2] = [4, 5];
+/// Up to this type, even ones are of frames that no frame of their temporal layer refers to.
+const LAST_NON_REFERENCE: u8 = 14;
 const NAL_SLICES: std::ops::RangeInclusive<u8> = 0..=31;
 const NAL_VPS: u8 = 32;
 const NAL_SPS: u8 = 33;
@@ -88,6 +94,22 @@ fn of_unit(unit: &Unit<'_>) -> Part {
         nal_type if NAL_SLICES.contains(&nal_type) => Part::SLICE,
         _ => Part::default(),
     }
+}
+
+/// The temporal layer, and what the type of the first slice says of references to it and by it (ITU-T H.265 7.4.2.2,
+/// table 7-1). The payload header has the lowest temporal id of its units (RFC 7798 4.4.2).
+pub(super) fn layer(payload: &[u8]) -> Option<FrameLayer> {
+    let temporal = (payload.get(1)? & 0x07).saturating_sub(1);
+    let mut slice = None;
+    each_unit(payload, &mut |unit| {
+        if NAL_SLICES.contains(&unit.nal_type) {
+            slice = slice.or(Some(unit.nal_type));
+        }
+    });
+    let is = |types: &[u8]| slice.is_some_and(|nal_type| types.contains(&nal_type));
+    let is_discardable = slice.is_some_and(|nal_type| nal_type <= LAST_NON_REFERENCE && nal_type % 2 == 0);
+    let layer = FrameLayer::new(temporal, 0).discardable(is_discardable);
+    Some(layer.sync(is(&NAL_TSA) || is(&NAL_STSA)).opens(is(&NAL_TSA)))
 }
 
 /// Whether units of this type are parameter sets.
@@ -219,6 +241,21 @@ mod tests {
     }
 
     const KEYFRAME: Part = Part::SLICE.and(Part::RANDOM_ACCESS).and(Part::KEYFRAME);
+
+    #[test]
+    fn the_temporal_layer_is_in_each_header_and_the_type_tells_who_refers_to_whom() {
+        let of = |nal_type: u8, temporal: u8| layer(&[nal_type << 1, temporal + 1, 0xd0, 0x09]).unwrap();
+        assert_eq!([0, 1, 6].map(|temporal| of(1, temporal).temporal()), [0, 1, 6]);
+        let flags = |layer: FrameLayer| (layer.is_discardable(), layer.is_sync(), layer.is_opening());
+        let types = [0, 1, 2, 3, 4, 5, 8, 9, 16, 20].map(|nal_type| flags(of(nal_type, 1)));
+        let (reference, none) = ((false, false, false), (true, false, false));
+        let (tsa, stsa) = ([(true, true, true), (false, true, true)], [(true, true, false), (false, true, false)]);
+        assert_eq!(types[..6], [none, reference, tsa[0], tsa[1], stsa[0], stsa[1]]);
+        assert_eq!(types[6..], [none, reference, reference, reference]);
+        let fragment = layer(&[49 << 1, 3, 0x82, 0xd0]).unwrap();
+        assert_eq!((fragment.temporal(), flags(fragment)), (2, tsa[0]));
+        assert!(!layer(&SEI).unwrap().is_discardable() && layer(&[0x02]).is_none());
+    }
 
     #[test]
     fn parameter_sets_alone_begin_no_keyframe() {

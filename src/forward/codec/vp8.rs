@@ -1,7 +1,8 @@
-//! VP8 as RFC 7741 packetises it: which payload begins a keyframe, the frame size, and where PictureID and TL0PICIDX
-//! are.
+//! VP8 as RFC 7741 packetises it: which payload begins a keyframe, the frame size, where PictureID and TL0PICIDX are,
+//! and the temporal layer.
 
 use super::descriptor::Descriptor;
+use super::frame_layer::FrameLayer;
 use super::frame_size::FrameSize;
 
 /// True for the packet with the first byte of the first partition of a keyframe (RFC 7741 4.2, 4.3).
@@ -32,7 +33,31 @@ pub(super) fn descriptor(payload: &[u8]) -> Option<Descriptor> {
     let behind = 2 + u8::from(has_picture_id) + u8::from(long);
     let [picture_id_at, tl0_pic_idx_at] =
         [(has_picture_id, 2), (has_base, behind)].map(|(has, at)| if has { at } else { 0 });
-    Some(Descriptor { picture_id_at, long, tl0_pic_idx_at })
+    // Receivers take a missing PictureID for a lost frame, and wait for it before they decode a higher temporal layer.
+    Some(Descriptor { picture_id_at, long, tl0_pic_idx_at, closes_up: true })
+}
+
+/// The temporal layer, in the octet of TID and KEYIDX (RFC 7741 4.2); bit N marks a frame that no other refers to.
+pub(super) fn layer(payload: &[u8]) -> Option<FrameLayer> {
+    const NON_REFERENCE: u8 = 0x20;
+    const LAYER_SYNC: u8 = 0x20;
+    let &first = payload.first()?;
+    let (temporal, is_sync) = match temporal_octet(payload) {
+        Some(octet) => (octet >> 6, octet & LAYER_SYNC != 0),
+        None => (0, false),
+    };
+    Some(FrameLayer::new(temporal, 0).discardable(first & NON_REFERENCE != 0).sync(is_sync))
+}
+
+/// The octet of TID, Y and KEYIDX, if it contains a TID.
+fn temporal_octet(payload: &[u8]) -> Option<u8> {
+    let (&first, &flags) = (payload.first()?, payload.get(1)?);
+    if first & 0x80 == 0 || flags & 0x20 == 0 {
+        return None;
+    }
+    let [has_picture_id, has_base] = [0x80, 0x40].map(|bit| flags & bit != 0);
+    let long = has_picture_id && payload.get(2)? & 0x80 != 0;
+    payload.get(2 + usize::from(has_picture_id) + usize::from(long) + usize::from(has_base)).copied()
 }
 
 /// The payload after its descriptor when it begins partition 0 (bit S set, PID 0), else `None`.
@@ -102,10 +127,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_temporal_layer_is_behind_every_form_of_numbers() {
+        let numbers: [(u8, &[u8]); 5] =
+            [(0x20, &[]), (0xa0, &[0x11]), (0xa0, &[0x92, 0x34]), (0xe0, &[0x92, 0x34, 7]), (0x70, &[7])];
+        for (flags, numbers) in numbers {
+            let read = |first, octet| layer(&[&[first, flags], numbers, &[octet, 0x02]].concat()).unwrap();
+            assert_eq!([0x05, 0x40, 0x85, 0xa5].map(|octet| read(0x90, octet).temporal()), [0, 1, 2, 2]);
+            assert_eq!([0x85, 0xa5].map(|octet| read(0x90, octet).is_sync()), [false, true]);
+            assert_eq!([0x90, 0xb0].map(|first| read(first, 0x85).is_discardable()), [false, true]);
+        }
+        assert_eq!(layer(&[0x90, 0x90, 0x11, 0xa5]), Some(FrameLayer::default()), "KEYIDX alone");
+        assert_eq!(layer(&[0x90, 0xe0, 0x92]), Some(FrameLayer::default()), "cut");
+        assert!(layer(&[0x30]).is_some_and(FrameLayer::is_discardable) && layer(&[]).is_none());
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_without_panic(payload in prop::collection::vec(any::<u8>(), 0..32)) {
-            let _ = (is_keyframe_start(&payload), size(&payload));
+            let _ = (is_keyframe_start(&payload), size(&payload), layer(&payload));
         }
 
         #[test]

@@ -1,5 +1,5 @@
-//! VP9 as RFC 9628 packetises it: which payload begins a keyframe, the frame size, and where PictureID and TL0PICIDX
-//! are.
+//! VP9 as RFC 9628 packetises it: which payload begins a keyframe, the frame size, where PictureID and TL0PICIDX are,
+//! and the layer.
 //!
 //! The descriptor is not enough: intra-only frames have bit P clear too, and some senders (FFmpeg) never set it. So the
 //! frame header after the descriptor is read as well.
@@ -7,6 +7,7 @@
 use super::bits::Bits;
 use super::descriptor::Descriptor;
 use super::format::Format;
+use super::frame_layer::FrameLayer;
 use super::frame_size::FrameSize;
 
 const PICTURE_ID: u8 = 0x80;
@@ -67,11 +68,30 @@ pub(super) fn descriptor(payload: &[u8]) -> Option<Descriptor> {
     let &flags = payload.first()?;
     let has_picture_id = flags & PICTURE_ID != 0;
     let long = has_picture_id && payload.get(1)? & 0x80 != 0;
-    let layer_at = 1 + u8::from(has_picture_id) + u8::from(long);
+    let layer_at = layer_at(payload)?;
     let has_base = flags & LAYERS != 0 && flags & FLEXIBLE == 0;
     let [picture_id_at, tl0_pic_idx_at] =
         [(has_picture_id, 1), (has_base, layer_at + 1)].map(|(has, at)| if has { at } else { 0 });
-    Some(Descriptor { picture_id_at, long, tl0_pic_idx_at })
+    // Frames refer to others by differences of PictureIDs, so the numbers of frames left out stay unused.
+    Some(Descriptor { picture_id_at, long, tl0_pic_idx_at, closes_up: false })
+}
+
+/// The temporal and spatial layer (RFC 9628 4.2). Bit U marks a frame after which higher temporal layers refer to none
+/// of their frames from before it; encoders set it where that frame itself refers to lower temporal layers only.
+pub(super) fn layer(payload: &[u8]) -> Option<FrameLayer> {
+    const SWITCHING_UP: u8 = 0x10;
+    let &flags = payload.first()?;
+    let octet = if flags & LAYERS != 0 { payload.get(usize::from(layer_at(payload)?)).copied() } else { None };
+    let Some(octet) = octet else { return Some(FrameLayer::default()) };
+    let is_up = octet & SWITCHING_UP != 0;
+    Some(FrameLayer::new(octet >> 5, octet >> 1 & 0x07).sync(is_up).opens(is_up))
+}
+
+/// Octets before the octet of the layer, if there is one.
+fn layer_at(payload: &[u8]) -> Option<u8> {
+    let has_picture_id = payload.first()? & PICTURE_ID != 0;
+    let long = has_picture_id && payload.get(1)? & 0x80 != 0;
+    Some(1 + u8::from(has_picture_id) + u8::from(long))
 }
 
 /// The frame after the rest of the descriptor, if it is of spatial layer 0.
@@ -140,6 +160,25 @@ mod tests {
 
     fn packet(descriptor: &[u8], frame: &[u8]) -> Vec<u8> {
         [descriptor, frame].concat()
+    }
+
+    #[test]
+    fn the_layer_is_behind_every_form_of_picture_id() {
+        let layers = [&[0x28, 0x40][..], &[0xa8, 0x11, 0x40], &[0xa8, 0x92, 0x34, 0x40], &[0xb8, 0x92, 0x34, 0x40]];
+        for descriptor in layers {
+            let read =
+                |octet: u8| layer(&packet(&[&descriptor[..descriptor.len() - 1], &[octet]].concat(), &INTER)).unwrap();
+            assert_eq!(
+                [0x00, 0x20, 0x44].map(|octet| (read(octet).temporal(), read(octet).spatial())),
+                [(0, 0), (1, 0), (2, 2)]
+            );
+            assert_eq!(
+                [0x20, 0x30].map(|octet| (read(octet).is_sync(), read(octet).is_opening())),
+                [(false, false), (true, true)]
+            );
+        }
+        assert_eq!(layer(&[0x88, 0x11, 0x40]), Some(FrameLayer::default()), "no layers");
+        assert_eq!((layer(&[0xa8, 0x92, 0x34]), layer(&[])), (Some(FrameLayer::default()), None));
     }
 
     #[test]

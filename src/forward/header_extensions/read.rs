@@ -92,6 +92,11 @@ impl HeaderExtensions {
         &self.capture_time
     }
 
+    /// The capture time: NTP time in 32.32 fixed-point seconds.
+    pub(crate) fn capture_ntp(&self) -> Option<u64> {
+        self.has(Self::CAPTURE_TIME).then(|| u64::from_be_bytes(halves(&self.capture_time).0))
+    }
+
     /// Empty without a descriptor.
     pub(crate) fn dependencies(&self) -> &[u8] {
         self.dependencies.as_deref().unwrap_or_default()

@@ -8,6 +8,7 @@
 //! for bit; a resend by RTX has its own SSRC and numbers (RFC 4588).
 
 mod config;
+mod frame_limit;
 mod pull;
 mod repair;
 mod replay;
@@ -15,6 +16,8 @@ mod replay_clock;
 mod resends;
 mod routes;
 mod sent;
+mod switch;
+mod timeline;
 mod track;
 mod write;
 
@@ -22,6 +25,7 @@ mod write;
 mod tests;
 
 pub use config::{FirstNumbers, NegotiatedFormat, OutboundTrackConfig};
+pub use frame_limit::FrameLimit;
 pub(crate) use replay_clock::catch_up_time;
 pub use resends::BURST_OCTETS;
 pub(crate) use track::{Counts, TrackState};

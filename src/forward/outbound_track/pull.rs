@@ -1,10 +1,11 @@
 //! What an outbound track sends next: it reads packets from a history and gives each its place in the viewer's RTP
 //! stream.
 
+use super::frame_limit::Verdict;
 use super::replay_clock::{Replay, ticks};
 use super::track::{OutboundTrack, TrackState, Written};
 use super::write::carries_media;
-use crate::forward::codec::Kind;
+use crate::forward::codec::{Kind, PictureIds};
 use crate::forward::history::{Get, History};
 use crate::forward::packet::Packet;
 use crate::forward::rtp_header::HEADER_LEN;
@@ -72,11 +73,35 @@ impl OutboundTrack {
             self.counts.late += 1;
             return None;
         };
-        if !carries_media(packet, place) && self.splice.skip(packet.source()) {
+        if !carries_media(packet, place) && self.splice.leave_out(packet.source(), PictureIds::default()) {
             self.counts.skipped += 1;
             return None;
         }
+        if self.thinning.is_some() && self.is_thinned(packet, place) {
+            return None;
+        }
         Some(place)
+    }
+
+    /// Leaves a packet out that the limit of frames does not admit. One whose number is reserved is sent, as it arrives
+    /// late.
+    #[cold]
+    fn is_thinned(&mut self, packet: &Packet, place: Place) -> bool {
+        let Some(thinning) = &mut self.thinning else { return false };
+        if !self.splice.is_ahead(place) {
+            return false;
+        }
+        let is_begun = place.timestamp == self.splice.newest_timestamp();
+        let verdict = thinning.decide(packet, is_begun);
+        if thinning.is_over() {
+            self.thinning = None;
+        }
+        let Verdict::LeaveOut { begins } = verdict else { return false };
+        let is_lowest = packet.frame.temporal() == 0;
+        let shift = if begins { packet.descriptor.without(is_lowest) } else { PictureIds::default() };
+        let is_left_out = self.splice.leave_out(packet.source(), shift);
+        self.counts.thinned += u64::from(is_left_out);
+        is_left_out
     }
 
     /// Begins a segment at this packet, if a segment can begin there.
@@ -85,7 +110,7 @@ impl OutboundTrack {
         let current = self.splice.current_source().map(|(generation, _)| generation);
         let expected = match self.state {
             TrackState::Live => Some(packet.generation) > current,
-            TrackState::Waiting | TrackState::Paused => Some(packet.generation) >= current,
+            TrackState::Waiting | TrackState::Paused => self.may_follow(packet),
         };
         if !expected {
             // It may fill a hole in an earlier segment.
@@ -105,8 +130,12 @@ impl OutboundTrack {
         }
         let moment = self.replay.as_deref().map_or(packet.received, Replay::now);
         let gap = self.newest_received.map_or(0, |before| ticks(moment, before, route.clock_rate));
+        let gap = if self.replay.is_none() { self.gap_of_switch(packet, gap, route.clock_rate) } else { gap };
         self.newest_received = Some(moment);
         self.state = TrackState::Live;
+        if let Some(thinning) = &mut self.thinning {
+            thinning.on_keyframe();
+        }
         self.counts.segments += 1;
         let place = self.splice.splice(Start {
             source: packet.source(),
@@ -117,6 +146,7 @@ impl OutboundTrack {
             speed: self.replay.as_deref().map(Replay::speed),
         });
         self.begin_frames(packet, place);
+        self.note_picture_ids(packet, place);
         if let Some(replay) = &mut self.replay {
             replay.begin(place.timestamp);
         }
@@ -148,9 +178,7 @@ impl OutboundTrack {
         }
         self.stamp(&written, buffer);
         if self.splice.advance(place) {
-            if !packet.descriptor.is_empty() {
-                self.newest_picture_ids = Some(packet.descriptor.read(&packet.payload, place.shift));
-            }
+            self.note_picture_ids(packet, place);
             self.newest_received = match &self.replay {
                 None => Some(packet.received),
                 Some(replay) => Some(replay.moment_of(place.timestamp)),
@@ -159,6 +187,14 @@ impl OutboundTrack {
         self.resends.earn(written.len);
         self.count(written);
         Some(written)
+    }
+
+    /// Notes PictureID and TL0PICIDX of the newest frame.
+    #[inline(always)]
+    fn note_picture_ids(&mut self, packet: &Packet, place: Place) {
+        if !packet.descriptor.is_empty() {
+            self.newest_picture_ids = Some(packet.descriptor.read(&packet.payload, place.shift));
+        }
     }
 
     pub(super) fn fall_behind(&mut self, history: &History) {

@@ -1,12 +1,27 @@
 //! Resends packets that a viewer asks for by NACK (RFC 4585 6.2.1).
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::resends::ResendVerdict;
 use super::track::{OutboundTrack, Resend, Written};
 use super::write::OSN_LEN;
 use crate::forward::history::History;
+use crate::forward::packet::Packet;
 use crate::forward::rtp_header::HEADER_LEN;
+use crate::forward::source::Source;
+
+/// Where packets are found to resend them: the history of a layer, or those of all layers of a track.
+pub(crate) trait Histories {
+    /// The packet with this identity, while it is kept.
+    fn find(&self, source: Source) -> Option<&Arc<Packet>>;
+}
+
+impl Histories for History {
+    fn find(&self, source: Source) -> Option<&Arc<Packet>> {
+        Self::find(self, source)
+    }
+}
 
 impl OutboundTrack {
     /// Answers a NACK for one sequence number: writes the packet again, by RTX where that is negotiated, else bit for
@@ -15,12 +30,12 @@ impl OutboundTrack {
     pub(crate) fn resend(
         &mut self,
         sequence: u16,
-        history: &History,
+        histories: &impl Histories,
         now: Instant,
         buffer: &mut [u8],
     ) -> Option<Resend> {
         let origin = self.splice.origin_of(sequence)?;
-        let Some(packet) = history.find(origin.source) else {
+        let Some(packet) = histories.find(origin.source) else {
             self.counts.not_found += 1;
             self.counts.lost += u64::from(self.resends.is_lost(origin.index, now));
             return None;
@@ -41,7 +56,7 @@ impl OutboundTrack {
             }
         };
         let mut resend = Resend { written: Written::default(), copies: copies - 1, origin };
-        resend.written = self.copy(&resend, history, buffer)?;
+        resend.written = self.copy(&resend, histories, buffer)?;
         Some(resend)
     }
 
@@ -54,13 +69,18 @@ impl OutboundTrack {
     /// that is resent.
     pub(crate) fn skip(&mut self) {
         self.restart();
+        self.stop_resends();
+    }
+
+    /// Resends none of the packets that have been sent so far.
+    pub fn stop_resends(&mut self) {
         self.resends.give_up(self.splice.next_index());
     }
 
     /// Writes another copy of a packet that was just resent.
     #[cold]
-    pub(crate) fn copy(&mut self, resend: &Resend, history: &History, buffer: &mut [u8]) -> Option<Written> {
-        let packet = history.find(resend.origin.source)?;
+    pub(crate) fn copy(&mut self, resend: &Resend, histories: &impl Histories, buffer: &mut [u8]) -> Option<Written> {
+        let packet = histories.find(resend.origin.source)?;
         let place = resend.origin.place(packet.timestamp);
         let written = if self.resends_by_rtx(packet, place) {
             self.write_rtx(packet, place, buffer)?

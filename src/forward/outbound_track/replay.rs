@@ -8,12 +8,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::replay_clock::{LONGEST_STILL, Replay, speed_of};
+use super::replay_clock::{LONGEST_STILL, Replay, speed_of, speed_within};
 use super::track::{OutboundTrack, TrackState};
 use super::write::carries_media;
 use crate::forward::history::{CachedFrames, Get, History};
 use crate::forward::packet::Packet;
-use crate::forward::rtp_header::HEADER_LEN;
 use crate::forward::splice::Place;
 
 /// A packet that would have to wait for longer has a useless timestamp, and the replay is given up.
@@ -27,15 +26,19 @@ impl OutboundTrack {
     /// the moment `from`. False, with nothing changed, when the history has no keyframe that this viewer can decode, or
     /// the outbound track is paused.
     pub(crate) fn replay(&mut self, history: &History, from: Instant) -> bool {
+        self.begin_replay(history, from, None)
+    }
+
+    /// The same within a rate in octets per second, where there is one.
+    pub(super) fn begin_replay(&mut self, history: &History, from: Instant, rate: Option<u64>) -> bool {
         let Some(frames) = history.cached_frames().filter(|_| self.state != TrackState::Paused) else { return false };
         let Get::Packet(packet) = history.kept(frames.position) else { return false };
-        let fits = HEADER_LEN + packet.payload.len() <= self.max_size && !packet.payload.is_empty();
-        let newest = self.splice.current_source().is_none_or(|(generation, _)| packet.generation >= generation);
-        let Some(route) = self.routes.of(packet).filter(|_| fits && newest) else { return false };
+        let Some(route) = self.routes.of(packet).filter(|_| self.can_begin(packet)) else { return false };
         self.state = TrackState::Waiting;
         self.seek(frames.position);
         self.replay = Some(Box::new(Replay {
-            speed: speed_of(&frames),
+            speed: rate.map_or_else(|| speed_of(&frames), |rate| speed_within(&frames, rate)),
+            rate,
             clock_rate: route.clock_rate,
             hurries: frames.still_frames.is_some(),
             keyframe: frames.position,
@@ -76,7 +79,7 @@ impl OutboundTrack {
             return None;
         }
         let newer = |frames: CachedFrames| frames.position > replay.keyframe.max(self.cursor);
-        if history.cached_frames().is_some_and(newer) && self.replay(history, replay.now) {
+        if history.cached_frames().is_some_and(newer) && self.begin_replay(history, replay.now, replay.rate) {
             // A newer keyframe has arrived: the frames before it can be skipped.
             return Some(history.kept(self.cursor));
         }
@@ -87,8 +90,9 @@ impl OutboundTrack {
         }
         let Some(place) = self.splice.place_of(packet.source(), packet.timestamp) else { return Some(got) };
         let due = replay.moment_of(place.timestamp);
-        if due <= packet.received {
-            self.go_live(packet, place, &replay);
+        let live = self.live_gap(packet, &replay);
+        if live.map_or(due <= packet.received, |gap| gap > 0) {
+            self.go_live(packet, place, &replay, live);
         } else if replay.hurries && due > replay.now + LONGEST_STILL && self.hurry(packet, place, &replay) {
             return self.next_of_replay(history);
         } else if due > replay.now + LONGEST_WAIT {
@@ -102,15 +106,22 @@ impl OutboundTrack {
         Some(got)
     }
 
+    /// How far after the newest timestamp this packet's is on the clock that all layers share, after a change of layer.
+    fn live_gap(&self, packet: &Packet, replay: &Replay) -> Option<i32> {
+        let expected = replay.timestamp_at(packet.received);
+        let timestamp = self.timeline.as_ref()?.timestamp_of(packet, expected, replay.clock_rate)?;
+        Some(timestamp.wrapping_sub(self.splice.newest_timestamp()) as i32)
+    }
+
     /// Ends the replay at this packet, if a frame begins with it and no packet before it is missing; after
     /// [`PATIENCE`], at any frame.
-    fn go_live(&mut self, packet: &Packet, place: Place, replay: &Replay) {
+    fn go_live(&mut self, packet: &Packet, place: Place, replay: &Replay, live: Option<i32>) {
         let late = packet.received > replay.moment_of(place.timestamp) + PATIENCE;
         if !self.begins_frame(packet, place, late) {
             return;
         }
         let newest = self.splice.newest_timestamp();
-        let gap = replay.timestamp_at(packet.received).wrapping_sub(newest) as i32;
+        let gap = live.unwrap_or(replay.timestamp_at(packet.received).wrapping_sub(newest) as i32);
         self.splice.recompress(packet.source(), place, packet.timestamp, gap.max(1) as u32, None);
         self.replay = None;
     }

@@ -11,6 +11,9 @@ const MAX_SPEED: u32 = 16;
 /// Minimum speed; more slowly the viewer would not reach live.
 const MIN_SPEED: u32 = 4;
 
+/// Minimum speed where the viewer's path decides.
+const LEAST_SPEED: u32 = 2;
+
 /// Maximum octets per second of a replay, unless [`MIN_SPEED`] needs more: 80 Mbit/s.
 const MAX_RATE: u64 = 10_000_000;
 
@@ -22,6 +25,8 @@ pub(super) const LONGEST_STILL: Duration = Duration::from_millis(40);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Replay {
     pub(super) speed: NonZeroU32,
+    /// What the viewer's path carries, in octets per second, if that decides the speed.
+    pub(super) rate: Option<u64>,
     pub(super) clock_rate: u32,
     /// Few frames: no frame is waited for longer than [`LONGEST_STILL`].
     pub(super) hurries: bool,
@@ -81,6 +86,14 @@ pub(super) fn speed_of(frames: &CachedFrames) -> NonZeroU32 {
     let speed = u128::from(MAX_RATE) / rate.max(1);
     let speed = u32::try_from(speed).unwrap_or(MAX_SPEED).clamp(MIN_SPEED, MAX_SPEED);
     NonZeroU32::new(speed).unwrap_or(NonZeroU32::MIN)
+}
+
+/// The highest speed within a rate, but no less than twice real time: more slowly the viewer would hardly reach live.
+pub(super) fn speed_within(frames: &CachedFrames, octets_per_second: u64) -> NonZeroU32 {
+    let own = frames.octets as u128 * 1_000_000 / frames.span.as_micros().max(1);
+    let speed = u128::from(octets_per_second) / own.max(1);
+    let speed = u32::try_from(speed).unwrap_or(MAX_SPEED).clamp(LEAST_SPEED, MAX_SPEED);
+    NonZeroU32::new(speed).unwrap_or(NonZeroU32::MIN).min(speed_of(frames))
 }
 
 /// The time between two receptions in RTP clock ticks, modulo 2^32; 0 if they are out of order.

@@ -14,7 +14,7 @@ const ROUTES: usize = 16;
 pub(crate) struct Routes {
     formats: Vec<NegotiatedFormat>,
     routes: Vec<Route>,
-    /// The newest generation among the routes; stored because it is read for every packet batch.
+    /// The generation that was routed last; stored because it is read for every packet batch.
     newest: Option<Generation>,
 }
 
@@ -49,7 +49,7 @@ impl Routes {
             self.routes.remove(0);
         }
         self.routes.push(Route { generation, labels, codec: format.codec, clock_rate: format.clock_rate });
-        self.newest = self.newest_route();
+        self.newest = Some(generation);
         Some(best.payload_type)
     }
 
@@ -72,7 +72,7 @@ impl Routes {
         self.formats.iter().find(|own| own.payload_type == payload_type)?.red_payload_type
     }
 
-    /// The newest generation of which the viewer can decode a format.
+    /// The generation that was selected last of those of which the viewer can decode a format.
     pub(crate) fn newest(&self) -> Option<Generation> {
         self.newest
     }

@@ -3,13 +3,16 @@
 use std::time::{Duration, Instant};
 
 use super::config::OutboundTrackConfig;
+use super::frame_limit::{FrameLimit, Thinning};
 use super::replay_clock::Replay;
 use super::resends::Resends;
 use super::routes::Routes;
 use super::sent::Sent;
+use super::timeline::Timeline;
 use crate::forward::codec::{Format, Kind, PictureIds};
 use crate::forward::header_extensions::ExtensionBlocks;
 use crate::forward::packet::Packet;
+use crate::forward::rtp_header::HEADER_LEN;
 use crate::forward::source::{Generation, LayerId};
 use crate::forward::splice::{Origin, Splice};
 
@@ -38,6 +41,9 @@ pub(crate) struct Counts {
     /// Packets left out, with later ones renumbered: padding only, or a payload type that carries no media of the
     /// track.
     pub(crate) skipped: u64,
+    /// Packets left out, with later ones renumbered, because their frames are above the limit: see
+    /// [`OutboundTrack::limit_frames`].
+    pub(crate) thinned: u64,
     /// Packets without a place: too late, or of a replaced publisher.
     pub(crate) late: u64,
     /// Packets dropped because they exceed the maximum size.
@@ -91,6 +97,10 @@ pub struct OutboundTrack {
     pub(super) begun: u64,
     /// The replay in progress. Boxed: most viewers are live.
     pub(super) replay: Option<Box<Replay>>,
+    /// Where timestamps belong after a change of layer. Boxed: most viewers have one layer.
+    pub(super) timeline: Option<Box<Timeline>>,
+    /// The limit of frames. Boxed: most viewers get all frames.
+    pub(super) thinning: Option<Box<Thinning>>,
     pub(super) routes: Routes,
     pub(super) resends: Resends,
     /// The header extensions of its packets. Boxed: some outbound tracks have none.
@@ -131,6 +141,8 @@ impl OutboundTrack {
             cursor: 0,
             begun: 0,
             replay: None,
+            timeline: None,
+            thinning: None,
             routes: Routes::new(config.formats),
             resends: Resends::new(),
             blocks: ExtensionBlocks::new(config.extensions).map(Box::new),
@@ -178,6 +190,21 @@ impl OutboundTrack {
         }
     }
 
+    /// Sets which frames the viewer is sent at most. A stricter limit is in force from the next frame on, a looser one
+    /// from where the decoder can take the additional frames. Frames above it leave no hole in the numbers.
+    pub fn limit_frames(&mut self, limit: FrameLimit) {
+        match &mut self.thinning {
+            Some(thinning) => thinning.set(limit),
+            None if limit < FrameLimit::ALL => self.thinning = Some(Box::new(Thinning::new(limit))),
+            None => {}
+        }
+    }
+
+    /// The limit of frames in force now.
+    pub fn frame_limit(&self) -> FrameLimit {
+        self.thinning.as_ref().map_or(FrameLimit::ALL, |thinning| thinning.now())
+    }
+
     /// Sets the viewer's round-trip time: a packet is not resent again within it. Pass the smallest recent one.
     pub(crate) fn set_rtt(&mut self, rtt: Duration) {
         self.resends.set_rtt(rtt);
@@ -188,10 +215,12 @@ impl OutboundTrack {
         if self.kind == Kind::Audio || self.replay.is_some() {
             return false;
         }
-        let current = self.splice.current_source().map(|(generation, _)| generation);
+        let (newest, current) = (self.routes.newest(), self.splice.current_source().map(|(generation, _)| generation));
         match self.state {
-            TrackState::Waiting => self.routes.newest() >= current && self.routes.newest().is_some(),
-            TrackState::Live => self.routes.newest() > current,
+            TrackState::Waiting => {
+                newest.is_some() && newest.map(Generation::publisher) >= current.map(Generation::publisher)
+            }
+            TrackState::Live => newest > current,
             TrackState::Paused => false,
         }
     }
@@ -220,6 +249,21 @@ impl OutboundTrack {
 
     pub(super) fn follows(&self, packet: &Packet) -> bool {
         self.splice.current_source() == Some((packet.generation, packet.layer))
+    }
+
+    /// True if the RTP stream may go on with this packet's source: a publisher that has left does not come back.
+    /// Generations of two layers tell their publisher only.
+    pub(super) fn may_follow(&self, packet: &Packet) -> bool {
+        self.splice.current_source().is_none_or(|(generation, layer)| {
+            let is_other_layer = packet.layer != layer && packet.generation.publisher() == generation.publisher();
+            packet.generation >= generation || is_other_layer
+        })
+    }
+
+    /// Whether a segment can begin at this packet, if it is of a keyframe.
+    pub(super) fn can_begin(&self, packet: &Packet) -> bool {
+        let fits = HEADER_LEN + packet.own_payload().len() <= self.max_size && !packet.own_payload().is_empty();
+        fits && self.routes.of(packet).is_some() && self.may_follow(packet)
     }
 
     pub(super) fn count(&mut self, written: Written) {

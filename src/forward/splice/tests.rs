@@ -22,6 +22,10 @@ fn start(publisher: u64, index: u64, timestamp: u32, gap: u32) -> Start {
     Start { source: source(publisher, index), timestamp, gap, labels: LABELS, shift: Default::default(), speed: None }
 }
 
+fn leave_out(splice: &mut Splice, publisher: u64, index: u64) -> bool {
+    splice.leave_out(source(publisher, index), Default::default())
+}
+
 fn send(splice: &mut Splice, publisher: u64, index: u64) -> Option<u64> {
     let place = splice.place_of(source(publisher, index), 0)?;
     splice.advance(place);
@@ -73,27 +77,27 @@ fn a_late_packet_finds_its_place_in_its_own_segment() {
 fn padding_leaves_no_hole_and_late_padding_is_not_left_out() {
     let mut splice = Splice::new(0, 0);
     splice.splice(start(1, 10, 0, 0));
-    assert!(splice.skip(source(1, 11)) && splice.skip(source(1, 12)));
+    assert!(leave_out(&mut splice, 1, 11) && leave_out(&mut splice, 1, 12));
     assert_eq!(send(&mut splice, 1, 13), Some(1));
-    assert!(!splice.skip(source(1, 11)) && !splice.skip(source(1, 13)));
-    assert!(splice.skip(source(1, 16)));
+    assert!(!leave_out(&mut splice, 1, 11) && !leave_out(&mut splice, 1, 13));
+    assert!(leave_out(&mut splice, 1, 16));
     assert_eq!(send(&mut splice, 1, 17), Some(4));
     assert_eq!([14, 15, 16].map(|index| send(&mut splice, 1, index)), [Some(2), Some(3), None]);
 }
 
 #[test]
-fn a_burst_of_padding_takes_one_segment() {
+fn a_burst_of_padding_takes_one_piece() {
     let mut splice = Splice::new(0, 0);
     splice.splice(start(1, 10, 0, 0));
-    assert!((11..1000).all(|index| splice.skip(source(1, index))));
-    assert_eq!((send(&mut splice, 1, 1000), splice.past.len()), (Some(1), 1));
+    assert!((11..1000).all(|index| leave_out(&mut splice, 1, index)));
+    assert_eq!((send(&mut splice, 1, 1000), splice.past_pieces.len()), (Some(1), 1));
 }
 
 #[test]
 fn a_splice_takes_back_numbers_held_open_for_packets_that_never_came() {
     let mut splice = Splice::new(0, 0);
     splice.splice(start(1, 10, 0, 0));
-    assert!(splice.skip(source(1, 13)) && splice.skip(source(1, 15)));
+    assert!(leave_out(&mut splice, 1, 13) && leave_out(&mut splice, 1, 15));
     assert_eq!(splice.splice(start(2, 0, 0, 0)).index, 1);
     assert_eq!([11, 12, 14].map(|index| send(&mut splice, 1, index)), [None; 3]);
     assert_eq!(splice.origin_of(1).unwrap().source, source(2, 0));
@@ -131,13 +135,51 @@ fn a_forgotten_segment_has_no_place_and_no_way_back() {
     assert_eq!((send(&mut splice, 0, 6), send(&mut splice, 1, 6)), (None, Some(4)));
 }
 
+#[test]
+fn packets_left_out_one_by_one_use_up_no_segment() {
+    let mut splice = Splice::new(0, 0);
+    for publisher in 1..=PAST_SEGMENTS as u64 {
+        splice.splice(start(publisher, 10, 0, 0));
+        assert!(send(&mut splice, publisher, 12).is_some());
+    }
+    let last = PAST_SEGMENTS as u64;
+    let mut index = 13;
+    for _ in 0..PAST_PIECES - PAST_SEGMENTS {
+        assert!(leave_out(&mut splice, last, index) && send(&mut splice, last, index + 1).is_some());
+        index += 2;
+    }
+    assert_eq!((splice.past_segments.len(), splice.past_pieces.len()), (PAST_SEGMENTS - 1, PAST_PIECES - 1));
+    assert_eq!(send(&mut splice, 1, 11), Some(1), "the oldest segment");
+    for _ in 0..10 {
+        assert!(leave_out(&mut splice, last, index) && send(&mut splice, last, index + 1).is_some());
+        index += 2;
+    }
+    assert_eq!((send(&mut splice, 1, 11), send(&mut splice, 20, 11)), (None, Some(58)), "its piece is forgotten");
+}
+
+#[test]
+fn a_packet_left_out_shifts_the_picture_ids_of_later_packets_alone() {
+    let mut splice = Splice::new(0, 0);
+    splice.splice(start(1, 10, 0, 0));
+    let shift = |splice: &Splice, index| splice.place_of(source(1, index), 0).map(|place| place.shift.picture_id);
+    let minus_one = PictureIds { picture_id: u16::MAX, tl0_pic_idx: 0 };
+    assert_eq!(send(&mut splice, 1, 12), Some(2));
+    assert!(splice.leave_out(source(1, 13), minus_one) && splice.leave_out(source(1, 14), Default::default()));
+    assert_eq!([11, 12, 15].map(|index| shift(&splice, index)), [Some(0), Some(0), Some(u16::MAX)]);
+    assert_eq!(send(&mut splice, 1, 15), Some(3));
+    assert!(splice.leave_out(source(1, 16), minus_one));
+    assert_eq!([11, 15, 17].map(|index| shift(&splice, index)), [Some(0), Some(u16::MAX), Some(u16::MAX - 1)]);
+    let resent = [2, 3].map(|sequence| splice.origin_of(sequence).unwrap().place(0).shift.picture_id);
+    assert_eq!(resent, [0, u16::MAX]);
+}
+
 /// What happens to a publisher's next packet.
 #[derive(Clone, Debug)]
 enum Event {
     /// A packet this far before or after the newest of its publisher.
     Media(i64),
-    /// The same with padding only.
-    Padding(i64),
+    /// The same with padding only, or of a frame that the viewer does not get: this is added to later PictureIDs.
+    LeftOut(i64, u16),
     /// Another publisher or layer, or the same one resumed, begins with an index this far from its newest.
     Splice { generation: Generation, layer: u8, distance: i64, gap: u32, speed: Option<NonZeroU32> },
     /// The next packet's timestamp is live again.
@@ -150,7 +192,7 @@ fn event() -> impl Strategy<Value = Event> {
     let splice = (0u64..3, 0u8..2, distance(), 0u32..100_000, speed);
     prop_oneof![
         8 => distance().prop_map(Event::Media),
-        3 => distance().prop_map(Event::Padding),
+        3 => (distance(), prop_oneof![Just(0), Just(u16::MAX)]).prop_map(|(distance, shift)| Event::LeftOut(distance, shift)),
         1 => splice.prop_map(|(publisher, layer, distance, gap, speed)| {
             Event::Splice { generation: generation(publisher), layer, distance, gap, speed }
         }),
@@ -162,7 +204,7 @@ fn event() -> impl Strategy<Value = Event> {
 struct Model {
     splice: Splice,
     source_by_index: BTreeMap<u64, Source>,
-    timestamp_by_index: BTreeMap<u64, u32>,
+    place_by_index: BTreeMap<u64, Place>,
     newest: BTreeMap<(Generation, LayerId), u64>,
 }
 
@@ -172,7 +214,7 @@ impl Model {
         Self {
             splice: Splice::new(first, timestamp),
             source_by_index: BTreeMap::new(),
-            timestamp_by_index: BTreeMap::new(),
+            place_by_index: BTreeMap::new(),
             newest: BTreeMap::new(),
         }
     }
@@ -195,8 +237,8 @@ impl Model {
     fn give(&mut self, place: Place, source: Source) -> Result<(), TestCaseError> {
         let before = *self.source_by_index.entry(place.index).or_insert(source);
         prop_assert_eq!(before, source, "number {} for two source packets", place.index);
-        let before = *self.timestamp_by_index.entry(place.index).or_insert(place.timestamp);
-        prop_assert_eq!(before, place.timestamp, "number {} with two timestamps", place.index);
+        let before = *self.place_by_index.entry(place.index).or_insert(place);
+        prop_assert_eq!(before, place, "number {} with two contents", place.index);
         Ok(())
     }
 
@@ -238,10 +280,12 @@ impl Model {
                 self.splice.advance(place);
                 self.give(place, source)
             }
-            Event::Media(distance) | Event::Padding(distance) => {
+            Event::Media(distance) | Event::LeftOut(distance, _) => {
                 let Some((generation, layer)) = self.splice.current_source() else { return Ok(()) };
                 let source = self.next_of(generation, layer, distance);
-                if matches!(event, Event::Padding(_)) && self.splice.skip(source) {
+                if let Event::LeftOut(_, picture_id) = *event
+                    && self.splice.leave_out(source, PictureIds { picture_id, tl0_pic_idx: 0 })
+                {
                     prop_assert_eq!(self.splice.place_of(source, 0), None);
                     return Ok(());
                 }
@@ -255,12 +299,13 @@ impl Model {
     /// Every number given away lately leads back to its packet, and to the place that it had.
     fn check_origins(&self) -> Result<(), TestCaseError> {
         let Some(highest) = self.highest() else { return Ok(()) };
-        let oldest = self.splice.past.front().or(self.splice.current.as_ref()).map_or(0, |oldest| oldest.first_index);
+        let pieces = self.splice.past_pieces.iter().chain(self.splice.current.as_ref().map(|current| &current.piece));
+        let oldest = pieces.map(|piece| piece.first_index).next().unwrap_or_default();
         for (&index, &source) in self.source_by_index.range(oldest.max(highest.saturating_sub(0x7fff))..) {
             let origin = self.splice.origin_of(index as u16);
             prop_assert_eq!(origin.map(|origin| (origin.index, origin.source)), Some((index, source)));
-            let timestamp = origin.map(|origin| origin.place(Self::timestamp(source)).timestamp);
-            prop_assert_eq!(timestamp.as_ref(), self.timestamp_by_index.get(&index));
+            let place = origin.map(|origin| origin.place(Self::timestamp(source)));
+            prop_assert_eq!(place.as_ref(), self.place_by_index.get(&index));
         }
         Ok(())
     }
@@ -273,7 +318,7 @@ proptest! {
     fn a_number_stands_for_one_packet_and_leads_back_to_it(
         first in prop_oneof![0u64..10, 0x7f00u64..0x8000, 0x1_ff00u64..0x2_0000],
         timestamp in prop_oneof![any::<u32>(), 0xffff_ff00u32..=0xffff_ffff],
-        events in prop::collection::vec(event(), 1..250),
+        events in prop::collection::vec(event(), 1..400),
     ) {
         let mut model = Model::new(first, timestamp);
         model.apply(&Event::Splice { generation: generation(0), layer: 0, distance: 1, gap: 0, speed: None })?;
@@ -294,7 +339,7 @@ proptest! {
         let mut given = BTreeSet::from([splice.splice(start(1, 0, 0, 0)).index]);
         for (_, index) in arrivals {
             let (padding, _) = packets[index as usize - 1];
-            if !(padding && splice.skip(source(1, index))) {
+            if !(padding && leave_out(&mut splice, 1, index)) {
                 let number = send(&mut splice, 1, index);
                 prop_assert!(number.is_some_and(|number| given.insert(number)), "{} at {:?}", index, number);
             }

@@ -225,6 +225,7 @@ impl Publisher {
             marker: opened.marker,
             payload_type: if redundancy.is_some() { opened.payload_type } else { track.payload_type },
             descriptor: Descriptor::of(track.format.codec, own),
+            frame: track.frame_layers.read(opened.timestamp, own, extensions.dependencies()),
             extensions: track.persistent_extensions.complete(index, opened.timestamp, extensions),
             part,
             keyframe,

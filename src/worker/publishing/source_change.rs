@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::publisher::Publisher;
 use super::sources::{Admitted, RetiredSource};
-use crate::forward::codec::{Descriptor, Part};
+use crate::forward::codec::{Descriptor, FrameLayer, Part};
 use crate::forward::{Epoch, HeaderExtensions, LayerId, Packet, PersistentExtensions};
 use crate::reason::DropReason;
 use crate::srtp::Opened;
@@ -175,6 +175,7 @@ impl Publisher {
             marker: opened.marker,
             payload_type: retired.payload_type,
             descriptor: Descriptor::of(track.format.codec, payload),
+            frame: FrameLayer::of(track.format.codec, payload).unwrap_or_default(),
             extensions: HeaderExtensions::default(),
             // No viewer begins with it.
             part: Part::default(),

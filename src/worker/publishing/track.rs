@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::lint::Lint;
 use super::sources::TrackSources;
-use crate::forward::codec::{Codec, Format, KeyframeFinder, Kind, ParameterSets};
+use crate::forward::codec::{Codec, Format, FrameLayers, KeyframeFinder, Kind, ParameterSets};
 use crate::forward::{
     Epoch, History, HistoryLimits, KeyframeAssembler, KeyframeGate, Packet, PersistentExtensions, PlayoutDelay,
     RepairBuffer,
@@ -45,6 +45,7 @@ pub(crate) struct Track {
     /// Which indices have arrived, directly or as retransmissions, so that a packet counts once.
     pub(crate) arrived: Option<ReceivedIndices>,
     pub(crate) keyframes: KeyframeFinder,
+    pub(crate) frame_layers: FrameLayers,
     /// Extension values that hold until a packet changes them.
     pub(crate) persistent_extensions: PersistentExtensions,
     pub(crate) history: History,
@@ -82,6 +83,7 @@ impl Track {
             nack: payload.feedback.nack,
             arrived: None,
             keyframes: KeyframeFinder::new(payload.format.codec),
+            frame_layers: FrameLayers::new(payload.format.codec),
             persistent_extensions: PersistentExtensions::new(payload.format.clock_rate),
             history: History::new(limits),
             pending: Vec::new(),
@@ -192,6 +194,7 @@ impl Track {
         self.accepts_keyframe_requests = payload.feedback.pli;
         self.nack = payload.feedback.nack;
         self.keyframes = KeyframeFinder::new(payload.format.codec);
+        self.frame_layers = FrameLayers::new(payload.format.codec);
         self.assembler = assembler(&payload.format);
         self.lint = Lint::default();
         self.keyframe_responsive = (!payload.feedback.pli).then_some(false);

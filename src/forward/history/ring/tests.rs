@@ -24,6 +24,7 @@ fn packet(publisher: u64, index: u64, received: Instant) -> Arc<Packet> {
         marker: false,
         payload_type: 96,
         descriptor: Default::default(),
+        frame: Default::default(),
         extensions: Default::default(),
         part: Part::default(),
         keyframe: false,

@@ -46,6 +46,7 @@ fn packet(index: SourceIndex, timestamp: u32, payload: &[u8], received: Instant)
         marker: false,
         payload_type: 96,
         descriptor: Descriptor::default(),
+        frame: Default::default(),
         part,
         keyframe: part.is_keyframe(),
         leads: 0,

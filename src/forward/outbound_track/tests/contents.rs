@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use proptest::prelude::*;
 
 use super::*;
-use crate::forward::codec::{Descriptor, Part};
+use crate::forward::codec::Descriptor;
 use crate::forward::header_extensions::HeaderExtensions;
 
 /// One event on the way from the publishers to a viewer.
@@ -21,6 +21,8 @@ enum Event {
     PlayoutDelay(u64),
     /// The publisher's packets have other kinds of values from here on.
     Values(u8),
+    /// The viewer is sent no more than these frames.
+    Limit(FrameLimit),
     Pause,
     Resume,
     Restart,
@@ -76,6 +78,8 @@ fn event() -> impl Strategy<Value = Event> {
         8 => (0u16..40).prop_map(Event::Nack),
         1 => (0u64..3).prop_map(|tenths| Event::PlayoutDelay(tenths * 100)),
         1 => (0u8..32).prop_map(Event::Values),
+        2 => (0u8..3).prop_map(|highest| Event::Limit(FrameLimit::Temporal(highest))),
+        1 => prop::sample::select(vec![FrameLimit::Keyframes, FrameLimit::Reference, FrameLimit::ALL]).prop_map(Event::Limit),
         1 => Just(Event::Pause),
         2 => Just(Event::Resume),
         1 => Just(Event::Restart),
@@ -159,7 +163,7 @@ fn no_number_has_two_contents(
                 if arrival.len > 6 {
                     // A VP8 descriptor with all frame numbers, which change at a splice.
                     let [high, low] = (index as u16 | 0x8000).to_be_bytes();
-                    payload[..6].copy_from_slice(&[0x90, 0xe0, high, low, index as u8, 0x20]);
+                    payload[..6].copy_from_slice(&[0x90, 0xe0, high, low, index as u8, arrival.content << 6]);
                 }
                 let redundancy = arrival.copy.map(|copy| {
                     let [_, a, b, c] = (960 << 10 | copy as u32).to_be_bytes();
@@ -170,13 +174,12 @@ fn no_number_has_two_contents(
                 history.push(Arc::new(Packet {
                     received: now,
                     redundancy,
-                    part: Part::default(),
                     keyframe: arrival.keyframe,
-                    leads: 0,
                     payload_type: if redundancy.is_some() { SOURCE_RED } else { arrival.payload_type },
                     marker: arrival.content == 1,
                     timestamp: publisher.packet(index).timestamp + u32::from(arrival.content),
                     descriptor: Descriptor::of(if redundancy.is_some() { Codec::Opus } else { Codec::Vp8 }, &payload),
+                    frame: FrameLayer::of(Codec::Vp8, &payload).unwrap_or_default(),
                     extensions: values(kinds, index),
                     payload: payload.into(),
                     ..publisher.packet(index)
@@ -205,6 +208,7 @@ fn no_number_has_two_contents(
                 }
             }
             Event::Values(new) => kinds = *new,
+            Event::Limit(limit) => outbound_track.limit_frames(*limit),
             Event::PlayoutDelay(least) => outbound_track.set_playout_delay(Duration::from_millis(*least)),
             Event::Pause => outbound_track.pause(),
             Event::Resume => outbound_track.resume(),

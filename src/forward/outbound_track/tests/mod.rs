@@ -5,7 +5,9 @@ mod contents;
 mod redundant;
 mod repair;
 mod replay;
+mod switch;
 mod takeover;
+mod thinning;
 
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use bytes::Bytes;
 
 use super::track::*;
 use super::*;
-use crate::forward::codec::{Codec, Format, Kind, Part, Redundancy};
+use crate::forward::codec::{Codec, Descriptor, Format, FrameLayer, Kind, Part, PictureIds, Redundancy};
 use crate::forward::header_extensions::ExtensionIds;
 use crate::forward::history::{CacheLimits, History, HistoryLimits};
 use crate::forward::outbound_track::OutboundTrackConfig;
@@ -96,6 +98,7 @@ impl Publisher {
             marker: false,
             payload_type: SOURCE,
             descriptor: Default::default(),
+            frame: Default::default(),
             extensions: Default::default(),
             part: Part::default(),
             keyframe: false,
@@ -162,4 +165,27 @@ fn history(packets: impl IntoIterator<Item = Packet>) -> History {
 /// Received packets as the tests write them down.
 fn line<const N: usize>(packets: [(u64, &str); N]) -> Vec<(u64, String)> {
     packets.map(|(index, payload)| (index, payload.to_owned())).to_vec()
+}
+
+/// A packet of VP8 with a PictureID of 15 or 7 bits and a TL0PICIDX, of the lowest temporal layer.
+fn numbered(packet: Packet, long: bool, picture: u16, base: u8) -> Packet {
+    layered(packet, long, picture, base, 0x20)
+}
+
+/// The same with this octet of temporal id, Y bit and KEYIDX.
+fn layered(packet: Packet, long: bool, picture: u16, base: u8, layer: u8) -> Packet {
+    let id = if long { vec![0x80 | (picture >> 8) as u8, picture as u8] } else { vec![picture as u8 & 0x7f] };
+    let payload = [vec![0x90, 0xe0], id, vec![base, layer], packet.payload.to_vec()].concat();
+    Packet {
+        descriptor: Descriptor::of(Codec::Vp8, &payload),
+        frame: FrameLayer::of(Codec::Vp8, &payload).unwrap(),
+        payload: payload.into(),
+        ..packet
+    }
+}
+
+/// The frame numbers that the viewer reads from a packet.
+fn numbers_in(payload: &[u8]) -> (u16, u8) {
+    let numbers = Descriptor::of(Codec::Vp8, payload).read(payload, PictureIds::default());
+    (numbers.picture_id, numbers.tl0_pic_idx)
 }

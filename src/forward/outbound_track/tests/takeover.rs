@@ -1,7 +1,6 @@
 //! Another publisher in the same RTP stream.
 
 use super::*;
-use crate::forward::codec::{Descriptor, PictureIds};
 
 #[test]
 fn the_old_publisher_goes_on_until_the_new_ones_keyframe_and_is_over_then() {
@@ -70,19 +69,6 @@ fn a_waiting_viewer_does_not_go_back_to_the_publisher_before() {
     assert_eq!(forward(&mut outbound_track, &[old.keyframe(9), new.packet(2), new.keyframe(3)]), line([(101, "2/3")]));
 }
 
-/// A packet of VP8 with a PictureID of 15 or 7 bits and a TL0PICIDX.
-fn numbered(packet: Packet, long: bool, picture_id: u16, base: u8) -> Packet {
-    let id = if long { vec![0x80 | (picture_id >> 8) as u8, picture_id as u8] } else { vec![picture_id as u8 & 0x7f] };
-    let payload = [vec![0x90, 0xe0], id, vec![base, 0x20], packet.payload.to_vec()].concat();
-    Packet { descriptor: Descriptor::of(Codec::Vp8, &payload), payload: payload.into(), ..packet }
-}
-
-/// The frame numbers that the viewer reads from a packet.
-fn numbers_in(payload: &[u8]) -> (u16, u8) {
-    let numbers = Descriptor::of(Codec::Vp8, payload).read(payload, PictureIds::default());
-    (numbers.picture_id, numbers.tl0_pic_idx)
-}
-
 #[test]
 fn picture_ids_continue_from_publisher_to_publisher_and_back_to_cached_frames() {
     let old = Publisher::new();
@@ -117,4 +103,17 @@ fn picture_ids_continue_from_publisher_to_publisher_and_back_to_cached_frames() 
     let mut again = [0; 1500];
     let resent = outbound_track.resend(102, &history, later, &mut again).unwrap().written;
     assert_eq!(numbers_in(&again[resent.header_len + 2..resent.len]), (1, 1), "resent as it was sent");
+}
+
+#[test]
+fn a_keyframe_alone_before_the_next_one_has_a_picture_id_of_its_own() {
+    let publisher = Publisher::new();
+    let mut outbound_track = outbound_track(Kind::Video, false);
+    let mut buffer = [0; 1500];
+    let mut ids = |index: u64| {
+        outbound_track.restart();
+        let written = outbound_track.forward(&numbered(publisher.keyframe(index), true, 7, 7), &mut buffer).unwrap();
+        numbers_in(&buffer[written.header_len..written.len])
+    };
+    assert_eq!([1, 5, 9].map(&mut ids), [(7, 7), (8, 8), (9, 9)]);
 }

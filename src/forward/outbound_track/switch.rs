@@ -1,0 +1,96 @@
+//! Changes the layer: the RTP stream goes on with the packets of another encoding, from a keyframe of that.
+//!
+//! Each layer has a history of its own, and an outbound track reads one at a time: from the switch on, that of the new
+//! layer. Sequence numbers, PictureIDs and frame numbers go on as at every splice, and the timestamps stay on one clock
+//! ([`Timeline`]). Where the new layer's keyframe belongs before the newest frame that the viewer was sent, timestamps
+//! are compressed from there until they are where they belong, as in a replay.
+
+use std::num::NonZeroU32;
+use std::time::Instant;
+
+use super::replay_clock::Replay;
+use super::timeline::{Mapping, Timeline};
+use super::track::{OutboundTrack, TrackState};
+use crate::forward::history::{Get, History};
+use crate::forward::layer_clocks::LayerClocks;
+use crate::forward::packet::Packet;
+
+/// By how much timestamps are compressed after a switch to a keyframe of the past.
+const CATCH_UP_SPEED: NonZeroU32 = NonZeroU32::new(16).expect("it is not 0");
+
+impl OutboundTrack {
+    /// Goes on with another layer at the keyframe at this position of that layer's history, which has arrived just now.
+    /// Select the layer's format before, and pull from its history after it. False, with nothing changed, if the
+    /// viewer cannot begin there.
+    pub fn switch(&mut self, history: &History, position: u64, clocks: &LayerClocks) -> bool {
+        let Get::Packet(packet) = history.get(position) else { return false };
+        if !packet.keyframe || self.state == TrackState::Paused || !self.can_begin(packet) {
+            return false;
+        }
+        self.set_timeline(packet, clocks);
+        self.state = TrackState::Waiting;
+        self.seek(position);
+        true
+    }
+
+    /// Goes on with another layer at its newest keyframe, which has passed, and catches up with live from there, not
+    /// before the moment `from` and within a rate in octets per second, where there is one. False, with nothing
+    /// changed, when the history has no keyframe that this viewer can decode, or the outbound track is paused.
+    pub fn switch_with_replay(
+        &mut self,
+        history: &History,
+        from: Instant,
+        octets_per_second: Option<u64>,
+        clocks: &LayerClocks,
+    ) -> bool {
+        let Some(frames) = history.cached_frames() else { return false };
+        let Get::Packet(packet) = history.kept(frames.position) else { return false };
+        let timeline = self.timeline_of(packet, clocks);
+        let begins = self.begin_replay(history, from, octets_per_second);
+        if begins {
+            self.timeline = timeline;
+        }
+        begins
+    }
+
+    /// Whether the packet that was read last ended its frame, so that a switch now cuts none.
+    pub fn is_between_frames(&self, history: &History) -> bool {
+        let last = self.cursor.checked_sub(1).map(|last| history.get(last));
+        !matches!(last, Some(Get::Packet(packet)) if !packet.marker)
+    }
+
+    fn set_timeline(&mut self, packet: &Packet, clocks: &LayerClocks) {
+        self.timeline = self.timeline_of(packet, clocks);
+    }
+
+    /// The timeline of a switch to the layer of this packet.
+    fn timeline_of(&self, packet: &Packet, clocks: &LayerClocks) -> Option<Box<Timeline>> {
+        let source = self.splice.current_source();
+        let live = source.zip(self.splice.timestamp_offset()).map(|(source, offset)| Mapping { source, offset });
+        Timeline::of_switch(self.timeline.as_deref(), live, (packet.generation, packet.layer), clocks).map(Box::new)
+    }
+
+    /// The gap between the newest timestamp and that of this packet, at which a segment begins; `by_arrival` where no
+    /// clock says better. A packet that belongs into the past begins a replay, whose timestamps are compressed.
+    pub(super) fn gap_of_switch(&mut self, packet: &Packet, by_arrival: u32, clock_rate: u32) -> u32 {
+        let newest = self.splice.newest_timestamp();
+        let expected = newest.wrapping_add(by_arrival);
+        let known = self.timeline.as_ref().and_then(|timeline| timeline.timestamp_of(packet, expected, clock_rate));
+        let Some(timestamp) = known else { return by_arrival };
+        let gap = timestamp.wrapping_sub(newest) as i32;
+        if gap <= 0 {
+            self.replay = Some(Box::new(Replay {
+                speed: CATCH_UP_SPEED,
+                rate: None,
+                clock_rate,
+                hurries: false,
+                keyframe: self.cursor.saturating_sub(1),
+                from: packet.received,
+                now: packet.received,
+                began: None,
+                due: None,
+            }));
+        }
+        gap.max(1) as u32
+    }
+}
