@@ -4,6 +4,9 @@ use std::ops::{Add, Mul, Sub};
 
 use super::time::SECOND;
 
+/// What one bit per second is: a packet is not worth a division.
+const OCTETS_IN_A_MICROSECOND: f64 = 1.0 / (8 * SECOND) as f64;
+
 /// Bits per second, never negative and never infinite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
 pub struct Bitrate(f64);
@@ -30,7 +33,7 @@ impl Bitrate {
 
     /// Octets that pass in `time` microseconds.
     pub(crate) fn octets_in(self, time: i64) -> f64 {
-        self.0 * time as f64 / (8 * SECOND) as f64
+        self.0 * time as f64 * OCTETS_IN_A_MICROSECOND
     }
 
     /// Microseconds that `octets` take.

@@ -122,10 +122,12 @@ impl Estimator {
         }
     }
 
-    /// Judges the arrivals, while no probe fills the path.
-    pub(crate) fn judge(&mut self, share: f64, now: i64) -> Option<Lowered> {
+    /// Judges the arrivals, while no probe fills the path; `current` is sent, which is `share` of the viewer's best step.
+    pub(crate) fn judge(&mut self, current: Bitrate, share: f64, now: i64) -> Option<Lowered> {
         let sent = self.losses.sent(now);
         match self.overuse.judge(self.path.as_ref()?.arrivals(), sent, share, now) {
+            // The window holds a keyframe that arrived before the queue grew: the next feedback says how much arrives.
+            Verdict::Lower(Cause::Queue, rate) if rate + self.unnumbered >= current => None,
             Verdict::Lower(cause, rate) => Some(self.lower(cause, rate + self.unnumbered, now)),
             Verdict::Carried(rate) => {
                 self.raise(rate + self.unnumbered);

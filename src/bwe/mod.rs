@@ -52,8 +52,8 @@
 //! `tests/sim/bandwidth.rs` holds these over simulated links (layers of 0.15, 0.5 and 1.7 Mbit/s, round-trip time 50 ms):
 //! a lower layer is decided 0.25 s after a link drops from 4 to 1 Mbit/s, and the best layer is back 2 s after the link is;
 //! loss up to 10 % and stalls up to 60 ms change nothing; five viewers in 3 Mbit/s share it with a Jain's index of 0.9 or
-//! more. A packet costs 10 ns, a feedback of 25 packets 0.6 us (`benches/bwe.rs`), and a viewer takes 16 kB with numbers and
-//! 2 KiB without.
+//! more. A packet takes some 200 instructions and a feedback of 25 packets less than 1 us (`benches/bwe.rs`); a viewer
+//! takes 16 kB with numbers and 2 KiB without.
 
 mod allocator;
 mod arrivals;

@@ -15,10 +15,10 @@ use super::time::{MILLISECOND, SECOND};
 const TICK: i64 = 5 * MILLISECOND;
 
 /// A train's rate over the goal, its length, packets in it, and the least share of the goal at which it must arrive.
-const TRAIN_RATE: f64 = 1.5;
+const TRAIN_RATE: f64 = 1.45;
 const TRAIN: i64 = 15 * MILLISECOND;
 const TRAIN_PACKETS: f64 = 5.0;
-const TRAIN_ARRIVES: f64 = 0.9;
+const TRAIN_ARRIVES: f64 = 0.92;
 
 /// Feedback about a train must come within this.
 const TRAIN_DEADLINE: i64 = 800 * MILLISECOND;
@@ -52,7 +52,10 @@ const CLIMB: i64 = 12 * SECOND;
 
 /// The wait after the first failed train; after each further one it is longer by the same, up to the longest.
 const TRAIN_WAIT: i64 = SECOND;
-const LONGEST_TRAIN_WAIT: i64 = 2100 * MILLISECOND;
+const LONGEST_TRAIN_WAIT: i64 = 1950 * MILLISECOND;
+
+/// A train that arrives at this multiple of the one before is repeated soon: the path has become faster.
+const RISEN: f64 = 1.25;
 
 /// The wait after the first failed ramp; it doubles up to the longest. Two trains in a row that arrive at this
 /// multiple of the goal, or of what failed, end it.
@@ -312,6 +315,7 @@ impl Prober {
         let loss = estimator.loss(now);
         let path = estimator.path_mut()?;
         let rate = path.end_train();
+        let has_risen = rate > self.last_train * RISEN;
         self.last_train = rate;
         self.credit = 0.0;
         self.counted = now;
@@ -326,7 +330,8 @@ impl Prober {
         }
         self.state = State::Idle;
         self.failed_trains += 1;
-        self.next = now + (TRAIN_WAIT * i64::from(self.failed_trains)).min(LONGEST_TRAIN_WAIT);
+        let wait = if has_risen { AFTER_SUCCESS } else { TRAIN_WAIT * i64::from(self.failed_trains) };
+        self.next = now + wait.min(LONGEST_TRAIN_WAIT);
         Some(Outcome::TrainFailed)
     }
 

@@ -7,7 +7,7 @@ use super::bitrate::Bitrate;
 use super::choice::{Choice, Reason};
 use super::estimator::{Estimator, Lowered};
 use super::feedback::Feedback;
-use super::layers::{Cap, Layers};
+use super::layers::{Cap, Layers, Step};
 use super::losses::Nacked;
 use super::overuse::{Cause, WINDOW};
 use super::pacer::Pacer;
@@ -53,6 +53,8 @@ pub struct Viewer {
     cap: Cap,
     /// The layer that is being sent.
     sending: Option<u8>,
+    /// The rate of what is being sent; of each packet it is only read.
+    current: Bitrate,
     tally: Tally,
 }
 
@@ -69,6 +71,7 @@ impl Viewer {
             layers: Layers::default(),
             cap: Cap::default(),
             sending: None,
+            current: Bitrate::ZERO,
             tally: Tally::default(),
         }
     }
@@ -93,7 +96,7 @@ impl Viewer {
             return;
         }
         let estimate = self.estimator.estimate();
-        let believed = if self.allocator.is_in_parts() { estimate } else { estimate.max(self.current()) };
+        let believed = if self.allocator.is_in_parts() { estimate } else { estimate.max(self.current) };
         let is_padding = sent == Sent::Padding;
         self.estimator.on_sent(octets, is_padding, self.prober.assumed().unwrap_or(believed), now);
         if is_padding {
@@ -110,8 +113,7 @@ impl Viewer {
     /// Whether a packet of video or a resend may be sent now. If not, [`Self::poll_timeout`] says when to try again.
     pub fn may_send(&mut self, now: Instant) -> bool {
         let now = self.time(now);
-        let current = self.current();
-        let rate = self.estimator.estimate().max(current).min(current * PACED);
+        let rate = self.estimator.estimate().max(self.current).min(self.current * PACED);
         self.phase == Phase::Replay || self.pacer.may_send(rate, now)
     }
 
@@ -123,8 +125,11 @@ impl Viewer {
             return;
         }
         let was_foreign = self.estimator.is_foreign();
-        let lowered =
-            if self.prober.is_ramping() { None } else { self.estimator.judge(self.share(self.current()), now) };
+        let lowered = if self.prober.is_ramping() {
+            None
+        } else {
+            self.estimator.judge(self.current, self.share(self.current), now)
+        };
         if self.estimator.is_foreign() && !was_foreign {
             self.prober.hurry(now);
         }
@@ -214,8 +219,7 @@ impl Viewer {
         let now = self.time(now);
         let lowered = self.estimator.on_timer(now);
         self.settle(lowered, now);
-        let current = self.current();
-        let outcome = self.prober.on_timer(current, &mut self.estimator, now);
+        let outcome = self.prober.on_timer(self.current, &mut self.estimator, now);
         self.on_outcome(outcome, now);
     }
 
@@ -291,6 +295,7 @@ impl Viewer {
         if let Some(reason) = self.allocator.decide(&situation, now) {
             self.tally.switches[reason.position()] += 1;
         }
+        self.current = self.rate_of_sending();
     }
 
     /// The rate that is worth a probe.
@@ -298,11 +303,11 @@ impl Viewer {
         self.allocator.goal(&self.layers, self.cap, self.sending)
     }
 
-    /// The rate of what is being sent.
-    fn current(&self) -> Bitrate {
+    /// The rate of what is being sent: of a layer that is being left, all of it.
+    fn rate_of_sending(&self) -> Bitrate {
         let step = self.sending.map(|layer| match self.allocator.step() {
             Some(step) if step.layer == layer => step,
-            _ => super::layers::Step { layer, temporal: self.layers.highest_temporal(layer, self.cap) },
+            _ => Step { layer, temporal: self.layers.highest_temporal(layer, self.cap) },
         });
         step.map_or(self.layers.audio(), |step| self.layers.floor(step))
     }

@@ -25,8 +25,9 @@ impl Row {
         self.seen.iter().flatten()
     }
 
-    fn best(&self, at: i64) -> i8 {
-        self.best.iter().rev().find(|(from, _)| *from <= at).expect("from the start").1
+    fn best(&self, seen: &Seen, at: i64) -> i8 {
+        let known = |(from, _): &&(i64, i8)| seen.moved(*from) <= at;
+        self.best.iter().rev().find(known).expect("from the start").1
     }
 
     fn figure(&self, what: &str, of: impl Fn(&Seen) -> f64) -> Figure {
@@ -46,6 +47,7 @@ impl Row {
     /// From `at` to the first decision for a lower layer (ms).
     pub(crate) fn decided(&self, at: i64) -> Figure {
         self.figure("lower layer decided (ms)", |seen| {
+            let at = seen.moved(at);
             let down = seen.decisions.iter().find(|(when, from, to)| *when > at && to < from);
             down.map_or(f64::INFINITY, |(when, ..)| (when - at) as f64 / MILLISECOND as f64)
         })
@@ -54,14 +56,15 @@ impl Row {
     /// Packets that the queue dropped within 5 s after `at`.
     pub(crate) fn dropped(&self, at: i64) -> Figure {
         self.figure("packets dropped", |seen| {
-            seen.drops.iter().filter(|when| (at..at + 5 * SECOND).contains(*when)).count() as f64
+            let after = seen.moved(at)..seen.moved(at) + 5 * SECOND;
+            seen.drops.iter().filter(|when| after.contains(*when)).count() as f64
         })
     }
 
     /// From `at` to the best layer (s).
     pub(crate) fn reached(&self, at: i64) -> Figure {
         self.figure("best layer reached (s)", |seen| {
-            let (best, at) = (self.best(at), at.max(seen.layers[0].0));
+            let (best, at) = (self.best(seen, at), at.max(seen.layers[0].0));
             let held = seen.layers.iter().rev().find(|(when, _)| *when <= at);
             if held.is_some_and(|(_, layer)| *layer >= best) {
                 return 0.0;
@@ -74,7 +77,8 @@ impl Row {
     /// Decisions for a lower layer although the link carried the higher one, a minute.
     pub(crate) fn wrong(&self) -> Figure {
         self.figure("wrong down-switches a minute", |seen| {
-            let wrong = seen.decisions.iter().filter(|(when, from, to)| to < from && self.best(*when) >= *from).count();
+            let wrong =
+                seen.decisions.iter().filter(|(when, from, to)| to < from && self.best(seen, *when) >= *from).count();
             wrong as f64 / self.minutes()
         })
     }
@@ -91,7 +95,7 @@ impl Row {
             let (mut could, mut had) = (0.0, 0.0);
             for at in (seen.layers[0].0 + 3 * SECOND..self.length).step_by(10_000) {
                 let layer = seen.layers.iter().rev().find(|(when, _)| *when <= at).expect("it has a first one").1;
-                let best = self.best(at);
+                let best = self.best(seen, at);
                 could += rate(best);
                 had += if layer <= best { rate(layer) } else { 0.0 };
             }

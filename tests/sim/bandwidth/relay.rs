@@ -80,6 +80,8 @@ pub(crate) struct Seen {
     pub(crate) octets: (u64, u64),
     /// Octets that arrived, by second.
     pub(crate) received: Vec<u64>,
+    /// When the link changes for the first time, and how much later than the setup says.
+    pub(crate) change: (i64, i64),
     /// Packets of paced runs and runs.
     pub(crate) runs: (u64, u64),
 }
@@ -224,6 +226,14 @@ impl Relay {
             Some(layer) if self.pending.is_some_and(|(pending, _)| pending == layer) => {}
             Some(layer) => self.pending = Some((layer, now + self.stream.keyframe_wait)),
         }
+    }
+}
+
+impl Seen {
+    /// When what the setup says for `at` happened.
+    pub(crate) fn moved(&self, at: i64) -> i64 {
+        let (change, later) = self.change;
+        if at == change { at + later } else { at }
     }
 }
 

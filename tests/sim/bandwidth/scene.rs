@@ -24,8 +24,9 @@ pub(crate) enum Cross {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
+    /// Its first change happens up to 3 s later at random.
     pub(crate) profile: Profile,
-    /// When each viewer joins, up to 3 s later at random: probes of a viewer have a period.
+    /// When each viewer joins, up to 3 s later at random.
     pub(crate) joins: Vec<i64>,
     pub(crate) cross: Cross,
     pub(crate) length: i64,
@@ -91,6 +92,8 @@ struct Scene<'a> {
     now: i64,
     events: BinaryHeap<Reverse<(i64, u64, Event)>>,
     order: u64,
+    /// When the link changes for the first time, and how much later than the setup says.
+    change: (i64, i64),
     link: Bottleneck,
     relays: Vec<Option<Relay>>,
     clients: Vec<Client>,
@@ -104,20 +107,28 @@ struct Scene<'a> {
 impl<'a> Scene<'a> {
     fn new(setup: &'a Setup, seed: u32) -> Self {
         let viewers = setup.joins.len();
+        // Probes have a period: a change of the link meets any part of it.
+        let mut random = Random::new(seed.wrapping_mul(0x85eb_ca6b).wrapping_add(1));
+        let (mut profile, later) = (setup.profile.clone(), (random.draw() * 3.0 * SECOND as f64) as i64);
+        let change = profile.rates.get(1).map_or(0, |(at, _)| *at);
+        if let Some((at, _)) = profile.rates.get_mut(1) {
+            *at += later;
+        }
         let mut scene = Self {
             setup,
             epoch: Instant::now(),
             now: 0,
             events: BinaryHeap::new(),
             order: 0,
-            link: Bottleneck::new(setup.profile.clone(), seed.wrapping_mul(0x9e37_79b9)),
+            change: (change, if change > 0 { later } else { 0 }),
+            link: Bottleneck::new(profile, seed.wrapping_mul(0x9e37_79b9)),
             relays: (0..viewers).map(|_| None).collect(),
             clients: (0..viewers).map(|_| Client::new(setup.wraps)).collect(),
             timers: vec![i64::MAX; viewers],
             reports: HashMap::new(),
             feedback_every: EVERY[seed as usize % 2],
             reno: Reno { window: 10.0, threshold: 1e9, flying: 0.0, halved: 0 },
-            random: Random::new(seed.wrapping_mul(0x85eb_ca6b).wrapping_add(1)),
+            random,
         };
         for (viewer, join) in setup.joins.iter().enumerate() {
             let later = (scene.random.draw() * 3.0 * SECOND as f64) as i64;
@@ -155,7 +166,9 @@ impl<'a> Scene<'a> {
             Event::Join(viewer) => {
                 let seed = (self.random.draw() * 4e9) as u32;
                 let start = Bitrate::from_bits(self.setup.start);
-                self.relays[viewer] = Some(Relay::new(self.setup.stream, start, seed, self.epoch, self.now));
+                let mut relay = Relay::new(self.setup.stream, start, seed, self.epoch, self.now);
+                relay.seen.change = self.change;
+                self.relays[viewer] = Some(relay);
                 self.after(FRAME, Event::Frame(viewer));
                 self.after(AUDIO_FRAME, Event::Audio(viewer));
                 self.after(self.feedback_every, Event::Report(viewer));
