@@ -14,8 +14,12 @@
 //! | Track, Layer | one published medium; one simulcast encoding of it |
 //! | Outbound track | what one viewer is sent of one track: an RTP stream of the relay's own |
 //! | Splice | where an outbound track goes on from other packets, with numbers that show no seam |
+//! | Publication, Epoch | the time in which one publisher is the live one of its stream; the part of it in which a track keeps its SSRC and codec |
+//! | Feed | what one worker has of a stream that it has viewers of: the tracks with their histories, and which viewer is served next |
+//! | Cached frames, Replay | the frames since the newest keyframe; sending them to a viewer faster than real time, until it is live |
 //! | Repair delay, playout delay | how long a publisher's packets wait here for lost ones; how long a viewer is asked to wait before it plays |
-//! | Worker | one thread, one UDP socket, the peers that live on it |
+//! | Worker, Turn | one thread, one UDP socket, the peers that live on it; one pass of its event loop |
+//! | Assignment, Steering | which worker a session lives on; the list by which the kernel delivers a client's datagrams to that worker |
 //! | Node | one sluice process |
 //!
 //! # One picture

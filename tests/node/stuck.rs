@@ -183,7 +183,7 @@ fn a_stuck_worker_is_logged_with_its_session_and_the_relay_is_unhealthy_until_it
     assert_eq!(code, Some(0), "{log}");
     let line = log.lines().find(|line| line.contains("worker stalled") && line.contains(&session));
     assert!(line.is_some_and(|line| line.contains("WARN") && line.contains("cam") && line.contains("viewer")), "{log}");
-    assert!(log.contains("worker turns again"), "{log}");
+    assert!(log.contains("worker runs again"), "{log}");
 }
 
 #[test]

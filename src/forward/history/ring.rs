@@ -3,8 +3,8 @@
 //!
 //! A position counts arrivals and never repeats, so every viewer keeps its own cursor, and a viewer that fell behind is
 //! noticed. Packets since the newest keyframe are kept longer, within limits: they give a viewer that joins late a
-//! frame at once ([`CachedFrames`]). The rule: a source packet (generation, layer, index) enters at most once ever. A second
-//! one is refused whatever it contains, so a resend always repeats what was sent.
+//! frame at once ([`CachedFrames`]). The rule: a source packet (generation, layer, index) enters at most once ever. A
+//! second one is refused whatever it contains, so a resend always repeats what was sent.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

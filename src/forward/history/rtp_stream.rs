@@ -1,11 +1,11 @@
 //! One RTP stream of a publisher in a history: where its packets are, and which indices are refused.
 //!
-//! The positions are in a table in which an index has the slot `index % slots`, so a lookup is one comparison. Nothing is
-//! done for a packet that is dropped or missing: its slot is free for a later one. A table grows when two kept packets
-//! have the same slot. The publisher chooses its sequence numbers, so beyond [`SLOTS`] only the number of packets decides
-//! how large a table is: less than four slots for each. Where that is not enough, because thousands of packets are
-//! missing, the older of two packets with the same slot is no longer found, and one that comes late is refused. The rule:
-//! an index is admitted at most once ever.
+//! The positions are in a table in which an index has the slot `index % slots`, so a lookup is one comparison. Nothing
+//! is done for a packet that is dropped or missing: its slot is free for a later one. A table grows when two kept
+//! packets have the same slot. The publisher chooses its sequence numbers, so beyond [`SLOTS`] only the number of
+//! packets decides how large a table is: less than four slots for each. Where that is not enough, because thousands of
+//! packets are missing, the older of two packets with the same slot is no longer found, and one that comes late is
+//! refused. The rule: an index is admitted at most once ever.
 
 use crate::forward::source::{Generation, LayerId, Source, SourceIndex};
 

@@ -3,8 +3,8 @@
 //!
 //! A POST makes an event stream, with the events that the viewer wants, and a GET on its Location reads it. What
 //! happens meanwhile waits in a bounded queue, so a viewer may read only when it has a reason to: browsers open six
-//! connections to a host and no more. A viewer may ask for `reconnect`, and is never told it: the relay knows no other
-//! URL of a stream.
+//! connections to a host and no more. A viewer may ask for `reconnect` and never gets it, because the relay does not
+//! know another URL of a stream.
 //!
 //! POST and DELETE need the credential of the session, as everything else of a session does. For GET its Location is
 //! enough: `EventSource` cannot send a header, and the Location holds 128 random bits that only the holder of the

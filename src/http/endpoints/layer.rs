@@ -97,7 +97,7 @@ pub(in crate::http) fn link(base_path: &BasePath, session: &SessionId) -> Header
 
 /// Selects which layer of the video the viewer is sent (WHEP, layer selection)
 ///
-/// With mediaId alone the relay chooses again. The layers event names what there is.
+/// With mediaId alone the relay chooses again. The layers event names the layers.
 #[utoipa::path(
     post,
     path = "/session/{id}/layer",

@@ -1,9 +1,9 @@
 //! One event stream of a viewer, and its reader.
 //!
-//! Whether there is a publisher comes as events in a bounded channel, in which a slow reader loses the oldest ones. What
-//! changes often, the layers and the number of viewers, comes as a state of which only the newest is kept. The rules: a
-//! session gets "inactive" only if there was a publisher during the session, and a new reader gets again what the one
-//! before may not have received.
+//! Whether there is a publisher comes as events in a bounded channel, in which a slow reader loses the oldest ones.
+//! What changes often, the layers and the number of viewers, comes as a state of which only the newest is kept. The
+//! rules: a session gets "inactive" only if there was a publisher during the session, and a new reader gets again what
+//! the one before may not have received.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,7 +28,7 @@ pub(in crate::http) enum PublisherEvent {
     Inactive(Absence),
 }
 
-/// What changes often of a stream, as its viewers are told it.
+/// What changes often of a stream, as its viewers get it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::http) struct StreamState {
     /// Its layers, in JSON; `None` until it has had some.
@@ -106,7 +106,8 @@ impl PublisherEvent {
         }
     }
 
-    /// The state of a stream as an event, for a session that was made at that moment: it gets no event of what was before.
+    /// The state of a stream as an event, for a session that was made at that moment: events from before it are left
+    /// out.
     pub(super) fn of(state: PublisherState, created: Option<Instant>) -> Option<Self> {
         match state {
             PublisherState::Never => None,
@@ -148,7 +149,7 @@ impl EventStream {
 }
 
 impl Queue {
-    /// The next event that this event stream tells; waits for it.
+    /// The next event that this event stream sends; waits for it.
     async fn next(&mut self, of: &EventStream) -> Result<ViewerEvent, Closed> {
         loop {
             if let Some(event) = self.first.take()
@@ -172,7 +173,7 @@ impl Queue {
         }
     }
 
-    /// This event, if it is news that this event stream tells.
+    /// This event, if it is new and this event stream sends it.
     fn take(&mut self, event: PublisherEvent, of: &EventStream) -> Option<ViewerEvent> {
         self.has_been_active |= event == PublisherEvent::Active;
         if !self.has_been_active || self.last == Some(event) {
@@ -182,7 +183,7 @@ impl Queue {
         of.wants(event.name()).then_some(ViewerEvent::Publisher(event))
     }
 
-    /// What is new of the state and is told by this event stream.
+    /// What has changed in the state, if this event stream sends it.
     fn take_state(&mut self, of: &EventStream) -> Option<ViewerEvent> {
         let now = self.state.borrow_and_update().clone();
         if let (Some(place), Some(layers)) = (of.video.filter(|_| of.wants(EventName::Layers)), &now.layers)

@@ -35,7 +35,7 @@ const QUEUE: usize = 16;
 /// How often layers and viewers are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often viewers are told the rates of layers, where nothing else has changed.
+/// How often viewers get the rates of layers if nothing else has changed.
 const REFRESH: Duration = Duration::from_secs(5);
 
 /// Why no further event stream is opened.
@@ -66,7 +66,7 @@ struct Channel {
     since: Instant,
     sender: broadcast::Sender<PublisherEvent>,
     news: watch::Sender<StreamState>,
-    /// The layers that were told last, and when.
+    /// The layers that were sent last, and when.
     layers: (StreamLayers, Instant),
     listeners: usize,
 }
@@ -230,7 +230,7 @@ impl Channel {
         let _ = self.sender.send(event);
     }
 
-    /// Tells what has changed of the layers and of the number of viewers.
+    /// Sends what has changed of the layers and of the number of viewers.
     fn look(&mut self, media: &Handle, stream: &StreamName, now: Instant) {
         let layers = StreamLayers::of(media, stream);
         let (told, since) = &self.layers;

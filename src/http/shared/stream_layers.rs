@@ -1,5 +1,5 @@
-//! The layers of a stream's video as viewers are told of them (WHEP, `layers` event and layer selection), from the
-//! record of its publisher, which its worker updates about once a second.
+//! The layers of a stream's video as viewers get them (WHEP, `layers` event and layer selection), from the record of
+//! its publisher, which its worker updates about once a second.
 
 use std::sync::Arc;
 

@@ -57,7 +57,7 @@ fn requests_lost_video_but_not_lost_audio_without_nack() {
     reception.on_packet(VIDEO, 65_534, 0, None, start);
     reception.on_packet(AUDIO, 65_534, 0, None, start);
     let before: Vec<TransportLayerNack> = find(&poll(&mut reception, start));
-    assert_eq!(before[0].nacks[0].packet_list(), (65_526..65_534).collect::<Vec<_>>(), "at a venture");
+    assert_eq!(before[0].nacks[0].packet_list(), (65_526..65_534).collect::<Vec<_>>(), "speculatively");
     reception.on_packet(VIDEO, 65_537, 0, None, start);
     reception.on_packet(AUDIO, 65_537, 0, None, start);
     let nacks: Vec<TransportLayerNack> = find(&poll(&mut reception, start + 10 * MS));

@@ -76,13 +76,13 @@ fn look(turns: &mut [Turn], heartbeats: &[Arc<Heartbeat>], slept: Duration, metr
                     stream = record.as_ref().map(|record| tracing::field::display(&record.stream)),
                     user_agent =
                         record.as_ref().and_then(|record| record.user_agent.as_ref()).map(tracing::field::debug),
-                    "worker stalled: it has not turned for {} s, and all sessions on it stand still; restart the relay \
-                     if it does not recover",
+                    "worker stalled: its event loop has been blocked for {} s, and all sessions on it stand still; restart \
+                     the relay if it does not recover",
                     STALLED.as_secs()
                 );
             }
             Some(Change::Recovered(took)) => {
-                tracing::warn!(worker, took_ms = took.as_millis() as u64, "worker turns again");
+                tracing::warn!(worker, took_ms = took.as_millis() as u64, "worker runs again");
             }
             None => {}
         }

@@ -1,9 +1,9 @@
 //! Publishers that fall silent without ending their session: a crash, a dead network, a laptop that sleeps.
 //!
-//! The session of such a publisher lives for 30 s more, because it may come back under the same keys. Its viewers learn
-//! of it sooner: a publisher that has sent nothing for [`LOST`], neither media nor RTCP nor STUN, is lost until it
-//! sends again. A publisher that is heard and sends no media is not lost: a shared screen may not change. The rule:
-//! while the publisher is lost, viewers get no replays.
+//! The session of such a publisher ends only after 30 s of silence, because it may come back under the same keys. Its
+//! viewers learn of it sooner: a publisher that has sent nothing for [`LOST`], neither media nor RTCP nor STUN, is lost
+//! until it sends again. A publisher that is heard and sends no media is not lost: a shared screen may not change. The
+//! rule: while the publisher is lost, viewers get no replays.
 
 use std::time::Instant;
 
