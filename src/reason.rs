@@ -46,6 +46,8 @@ label! {
         /// From another SSRC than the one that is forwarded: it precedes a keyframe, is late, or belongs to the
         /// eleventh change within a second.
         OtherSource = "other_source",
+        /// Of one of several simulcast encodings, and neither a rid nor the offer says of which.
+        UnknownLayer = "unknown_layer",
         /// Redundant audio (RFC 2198) that cannot be read.
         Redundancy = "redundancy",
         /// In a codec that the viewer did not accept.

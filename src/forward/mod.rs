@@ -32,5 +32,5 @@ pub(crate) use outbound_track::{Counts, TrackState, catch_up_time};
 pub use packet::Packet;
 pub(crate) use playout_delay::{DelayRamp, PlayoutDelay};
 pub(crate) use repair_delay::RepairBuffer;
-pub(crate) use source::Source;
 pub use source::{Epoch, Generation, LayerId};
+pub(crate) use source::{LayerSet, Source};

@@ -12,8 +12,8 @@ pub(crate) type SourceIndex = u64;
 ///
 /// Messages between workers carry epochs, packets their [`Generation`].
 ///
-/// Simulcast layers stand beside the epoch, not in it: in an epoch, each [`LayerId`] has its own line of indices. The
-/// layers of a track change together, so `restart` counts the changes of all of them.
+/// Simulcast layers stand beside the epoch, not in it: each [`LayerId`] has its own line of indices, and `restart` counts
+/// its own changes. Epochs of two layers tell their publishers only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Epoch {
     /// Which publication of the stream it is, counted from 1: each publisher that takes the stream over makes a new one.
@@ -75,6 +75,32 @@ pub(crate) struct Source {
 /// One simulcast encoding of a track; 0 where there is only one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LayerId(pub(crate) u8);
+
+/// A set of layers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LayerSet(u8);
+
+impl LayerSet {
+    /// One layer, or none.
+    pub(crate) fn of(layer: LayerId, is_in: bool) -> Self {
+        Self(u8::from(is_in).checked_shl(layer.0.into()).unwrap_or_default())
+    }
+
+    /// Adds all of another set.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    /// True without a layer.
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// True if a layer is in it.
+    pub(crate) fn has(self, layer: LayerId) -> bool {
+        self.0.checked_shr(layer.0.into()).is_some_and(|bits| bits & 1 == 1)
+    }
+}
 
 /// The generation with which a publication begins.
 #[cfg(test)]

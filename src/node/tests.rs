@@ -116,7 +116,7 @@ fn a_command_waits_for_room_in_a_full_inbox_and_nothing_overtakes_it() {
     let owner = net.relay.workers.iter().position(|(engine, _)| engine.sessions.key(&session).is_some()).unwrap();
     let to = WorkerId(owner as u16);
     let engine = &mut net.relay.workers[1 - owner].0;
-    let filler = || Message::Demand { stream: "nobody".parse().unwrap() };
+    let filler = || Message::Demand { stream: "nobody".parse().unwrap(), layer: Default::default() };
     while engine.shared.workers[owner].push(filler()).is_ok() {}
     assert!(engine.mailbox.send_command(to, Message::End { session, reason: crate::reason::EndReason::Kicked }));
     // One message has left: what comes later must not take the command's place.
@@ -215,8 +215,8 @@ fn what_a_replaced_publisher_still_sent_is_dropped_and_counted() {
         payload: net::vp8(true, 8).into(),
         redundancy: None,
     };
-    let packets = vec![packet.into()];
-    let late = Published { stream, publisher: publisher - 1, kind: Kind::Video, packets };
+    let (kind, layer) = (Kind::Video, packet.layer);
+    let late = Published { stream, publisher: publisher - 1, kind, layer, packets: vec![packet.into()] };
     engine.handle_message(Message::Media(late.into()), now);
     net.run(Duration::from_millis(20));
     assert_eq!(net.clients[viewers[0]].received.len(), 1);
@@ -243,18 +243,22 @@ fn messages_of(publisher: u64, now: Instant) -> Vec<Message> {
         was_standby: true,
         lost: true,
     };
+    let layer = crate::forward::LayerId::default();
+    let state = crate::worker::message::LayerState { size: Some((1, 1)), bits: 1, frames: 1.0, is_active: false };
     let message = ChannelMessage { is_text: true, data: "hello".into() };
     vec![
-        Message::Media(Published { stream: stream.clone(), publisher, kind, packets: Vec::new() }.into()),
+        Message::Media(Published { stream: stream.clone(), publisher, kind, layer, packets: Vec::new() }.into()),
         Message::Subscribed(subscribed.into()),
         Message::Clock {
             stream: stream.clone(),
             publisher,
             kind,
+            layer,
             clock: SenderClock { ntp: 1, rtp: 1, received: now },
         },
-        Message::KeyframeResponsive { stream: stream.clone(), publisher, kind, keyframe_responsive: false },
-        Message::DropCachedFrames { stream: stream.clone(), publisher },
+        Message::KeyframeResponsive { stream: stream.clone(), publisher, kind, layer, keyframe_responsive: false },
+        Message::Layer { stream: stream.clone(), publisher, layer, state },
+        Message::DropCachedFrames { stream: stream.clone(), publisher, layer },
         Message::Channel { stream: stream.clone(), publisher, channel },
         Message::DataFromPublisher { stream: stream.clone(), publisher, label, message },
         Message::Lost { stream: stream.clone(), publisher, lost: true },
@@ -297,7 +301,7 @@ fn an_unknown_session_belongs_to_no_client() {
     let admission = Box::new(Admission { local: credentials.clone(), remote: credentials });
     let session = crate::name::SessionId::random();
     engine.handle_message(Message::Restart { session, admission }, now);
-    engine.handle_message(Message::Demand { stream: "other".parse().unwrap() }, now);
+    engine.handle_message(Message::Demand { stream: "other".parse().unwrap(), layer: Default::default() }, now);
     engine.handle_message(Message::Subscribe { stream: "other".parse().unwrap(), worker: WorkerId(0) }, now);
     engine.handle_message(Message::End { session, reason: crate::reason::EndReason::Deleted }, now);
     assert_eq!(net.handle().session_count(), 3);

@@ -124,20 +124,18 @@ impl Reception {
         }
     }
 
-    /// An authentic packet arrived. `index` is its extended sequence number, `transport_sequence` its transport-wide
-    /// one if it carries that extension.
-    pub(crate) fn on_packet(
-        &mut self,
-        ssrc: u32,
-        index: u64,
-        timestamp: u32,
-        transport_sequence: Option<u16>,
-        received: Instant,
-    ) {
-        if let Some(sequence) = transport_sequence {
-            self.reader.on_transport_sequence();
-            self.arrivals.on_packet(ssrc, sequence, received);
-        }
+    /// An authentic packet arrived that carries this transport-wide sequence number, whatever becomes of it: also one of
+    /// an SSRC that has no statistics.
+    pub fn on_transport_sequence(&mut self, ssrc: u32, sequence: u16, received: Instant) {
+        self.reader.on_transport_sequence();
+        // Feedback names an SSRC that has statistics, as soon as there is one: a sender takes no other for its own.
+        let known = self.position(ssrc).or_else(|| self.sources.len().checked_sub(1));
+        let named = known.map_or(ssrc, |position| self.sources[position].source.ssrc);
+        self.arrivals.on_packet(named, sequence, received);
+    }
+
+    /// An authentic packet of the media arrived. `index` is its extended sequence number.
+    pub fn on_packet(&mut self, ssrc: u32, index: u64, timestamp: u32, received: Instant) {
         let Some(position) = self.position(ssrc) else { return };
         let Received { source, missing, .. } = &mut self.sources[position];
         self.report_due.get_or_insert(received + REPORT_INTERVAL);

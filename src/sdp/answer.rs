@@ -9,6 +9,8 @@ use super::offer::Offer;
 use super::payload::Payload;
 use super::reply::Reply;
 use super::section::{Content, OfferedMedia, OfferedSection};
+use super::simulcast;
+use super::sources::DeclaredSources;
 use super::text::Text;
 use super::transport::Setup;
 use super::{Local, OfferError, narrow};
@@ -121,10 +123,12 @@ impl Offer {
         }
         let retransmits = payloads.iter().any(|payload| payload.rtx_payload_type.is_some());
         let sends = self.role == Role::Viewer;
-        let timed = offered.extensions.iter().any(|mapping| mapping.extension == Extension::AbsSendTime);
-        // A viewer that sends bandwidth estimates does so once per second, and need not report each arrival.
-        let estimates = sends && retransmits && timed && payloads.iter().any(|payload| payload.feedback.remb);
-        let reports_arrivals = payloads.iter().any(|payload| payload.feedback.transport_cc) && !estimates;
+        let has = |extension| offered.extensions.iter().any(|mapping| mapping.extension == extension);
+        // A viewer estimates by the send time of packets.
+        let estimates =
+            sends && retransmits && has(Extension::AbsSendTime) && payloads.iter().any(|payload| payload.feedback.remb);
+        let reports_arrivals = payloads.iter().any(|payload| payload.feedback.transport_cc);
+        let layers = simulcast::accept(&offered.layers, &payloads, has(Extension::RtpStreamId));
         let mut mappings = offered.extensions.clone();
         mappings.retain(|Mapping { extension, .. }| match extension {
             Extension::TransportWideCc if !reports_arrivals => false,
@@ -136,6 +140,7 @@ impl Offer {
             Extension::DependencyDescriptor => {
                 offered.kind == Kind::Video && (self.allows_mixed || offered.allows_mixed)
             }
+            Extension::RtpStreamId | Extension::RepairedRtpStreamId => layers.iter().any(|layer| layer.is_named),
             // The client does not know the relay's name for the section.
             Extension::Mid if !section.is_named => false,
             // A longer one does not fit a one-byte element.
@@ -148,6 +153,7 @@ impl Offer {
             payload.feedback.transport_cc &= numbered;
             payload.feedback.remb &= estimates;
         }
+        let remote_ssrc = offered.sources.media.first().copied();
         let agreed = Section {
             place,
             mid: section.mid.clone(),
@@ -155,19 +161,20 @@ impl Offer {
             payloads,
             ssrc: sources.reserve(),
             rtx_ssrc: (sends && retransmits).then(|| sources.reserve()),
-            remote_ssrc: offered.ssrc.filter(|_| !sends),
-            remote_rtx_ssrc: offered.rtx_ssrc.filter(|_| !sends),
+            remote_ssrc: remote_ssrc.filter(|_| !sends),
+            remote_rtx_ssrc: remote_ssrc.and_then(|ssrc| offered.sources.rtx_of(ssrc)).filter(|_| !sends),
+            layers,
             extensions: mappings.iter().map(|mapping| (mapping.id, mapping.extension)).collect(),
         };
         Reply::Media { offered, mappings, agreed }
     }
 
     fn declared_sources(&self) -> Vec<u32> {
-        let declared = |section: &OfferedSection| match &section.content {
-            Content::Media(media) => [media.ssrc, media.rtx_ssrc],
-            _ => [None, None],
-        };
-        self.sections.iter().flat_map(declared).flatten().collect()
+        let media = self.sections.iter().filter_map(|section| match &section.content {
+            Content::Media(media) => Some(&media.sources),
+            _ => None,
+        });
+        media.flat_map(DeclaredSources::all).collect()
     }
 
     fn offered(&self) -> Offered {
@@ -223,7 +230,12 @@ fn check_shared_numbers(replies: &[Reply<'_>]) -> Result<(), OfferError> {
             }
             extensions.push((*id, *extension));
         }
-        for ssrc in [agreed.remote_ssrc, agreed.remote_rtx_ssrc].into_iter().flatten() {
+        let mut declared = vec![agreed.remote_ssrc, agreed.remote_rtx_ssrc];
+        if agreed.layers.iter().any(|layer| layer.ssrc.is_some()) {
+            // The section's own is that of the first encoding.
+            declared = agreed.layers.iter().flat_map(|layer| [layer.ssrc, layer.rtx_ssrc]).collect();
+        }
+        for ssrc in declared.into_iter().flatten() {
             if sources.contains(&ssrc) {
                 return Err(OfferError::malformed(format!("a=ssrc {ssrc} stands for two different things")));
             }

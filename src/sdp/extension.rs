@@ -24,9 +24,13 @@ pub enum Extension {
     AbsSendTime,
     /// A number over all packets of a transport, for send-side bandwidth estimation.
     TransportWideCc,
+    /// The rid of the simulcast encoding that a packet belongs to (RFC 8852 3.1).
+    RtpStreamId,
+    /// The same of a retransmission (RFC 8852 3.2).
+    RepairedRtpStreamId,
 }
 
-const ALL: [Extension; 8] = [
+const ALL: [Extension; 10] = [
     Extension::Mid,
     Extension::AbsCaptureTime,
     Extension::PlayoutDelay,
@@ -35,6 +39,8 @@ const ALL: [Extension; 8] = [
     Extension::AudioLevel,
     Extension::AbsSendTime,
     Extension::TransportWideCc,
+    Extension::RtpStreamId,
+    Extension::RepairedRtpStreamId,
 ];
 
 impl Extension {
@@ -51,6 +57,8 @@ impl Extension {
             Self::AudioLevel => "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
             Self::AbsSendTime => "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
             Self::TransportWideCc => "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+            Self::RtpStreamId => "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
+            Self::RepairedRtpStreamId => "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
         }
     }
 
@@ -67,7 +75,7 @@ impl Extension {
     fn is_taken_from(self, role: Role) -> bool {
         match role {
             Role::Publisher => !matches!(self, Self::AbsSendTime | Self::PlayoutDelay),
-            Role::Viewer => true,
+            Role::Viewer => !matches!(self, Self::RtpStreamId | Self::RepairedRtpStreamId),
         }
     }
 }

@@ -26,9 +26,13 @@
 //!   The first is on every packet; the publisher's extensions are on all packets from when it first sends them, and
 //!   their absence means "unknown" and "upright"; playout-delay is sent once packets have been lost.
 //! * abs-send-time and transport-wide-cc, which change with each sending, are accepted only beside RTX: a resend
-//!   without RTX repeats the first sending bit for bit. A viewer that has both gets abs-send-time with `goog-remb`: it
-//!   then sends a bandwidth estimate once per second, where with transport-wide-cc it would report arrivals 10 to 20
-//!   times per second; and a report of 30 arrivals takes the relay as many instructions as forwarding 4 packets.
+//!   without RTX repeats the first sending bit for bit. A viewer that has both gets both, with `goog-remb` and
+//!   `transport-cc`: it sends a bandwidth estimate once per second while packets have no transport-wide numbers, and
+//!   reports arrivals 10 to 20 times per second while they have. The relay writes the numbers only while the stream has
+//!   several layers to choose from, because a report of 30 arrivals takes it as many instructions as forwarding 4
+//!   packets. A stream may get layers at any time, and there is no later answer.
+//! * The simulcast encodings of a publisher's video are all accepted (module `simulcast`), with the header extensions
+//!   that name the encoding of a packet: rtp-stream-id and repaired-rtp-stream-id.
 //! * The dependency descriptor (AV1 RTP specification, appendix A; with any codec) is accepted for video, from
 //!   publishers and for viewers, if the offer has `a=extmap-allow-mixed`: on keyframes it needs a two-byte element.
 //!   Only then does the answer have that line. Ids above 14 are not accepted: all other packets have one-byte elements.
@@ -46,6 +50,8 @@ mod offer;
 mod payload;
 mod reply;
 mod section;
+mod simulcast;
+mod sources;
 mod text;
 mod transport;
 
@@ -62,3 +68,4 @@ pub use negotiated::Negotiated;
 pub(crate) use negotiated::{Offered, Section};
 pub use offer::Offer;
 pub(crate) use payload::Payload;
+pub(crate) use simulcast::Layer;

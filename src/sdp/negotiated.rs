@@ -2,6 +2,7 @@
 
 use super::extension::Extension;
 use super::payload::Payload;
+use super::simulcast::Layer;
 use crate::forward::codec::Kind;
 use crate::ice::Credentials;
 
@@ -51,6 +52,8 @@ pub struct Section {
     pub(crate) remote_ssrc: Option<u32>,
     /// The SSRC of retransmissions that a publisher declares.
     pub(crate) remote_rtx_ssrc: Option<u32>,
+    /// The simulcast encodings that a publisher may send, in the offer's order; empty where there is one.
+    pub(crate) layers: Vec<Layer>,
     /// Header extensions with their ids (1 to 14), the same in all sections.
     pub(crate) extensions: Vec<(u8, Extension)>,
 }

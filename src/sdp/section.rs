@@ -7,6 +7,8 @@ use super::OfferError;
 use super::extension::{self, Mapping};
 use super::limits::{self, MAX_RIDS};
 use super::payload::{self, Payload};
+use super::simulcast::{self, Layer};
+use super::sources::DeclaredSources;
 use super::transport::TransportLines;
 use crate::forward::codec::Kind;
 use crate::name::Role;
@@ -49,10 +51,10 @@ pub(crate) struct OfferedMedia {
     pub(crate) allows_mixed: bool,
     /// `a=rtcp-rsize` (RFC 5506).
     pub(crate) reduced_size: bool,
-    /// The SSRC that the offer declares for it.
-    pub(crate) ssrc: Option<u32>,
-    /// The SSRC that the offer declares for its retransmissions.
-    pub(crate) rtx_ssrc: Option<u32>,
+    /// The SSRCs that the offer declares for it.
+    pub(crate) sources: DeclaredSources,
+    /// The simulcast encodings that a publisher offers; empty where there is one.
+    pub(crate) layers: Vec<Layer>,
 }
 
 /// The direction of media, from the offerer's side.
@@ -155,7 +157,7 @@ fn read_content(
         return Err(OfferError::unsupported("RTP and RTCP share one port here: offer a=rtcp-mux in each section"));
     }
     if section.attributes.iter().filter(|attribute| attribute.key == "rid").count() > MAX_RIDS {
-        return Err(OfferError::unsupported("a section offers more than 4 simulcast layers: offer 4 at most"));
+        return Err(simulcast::too_many());
     }
     let payloads = payload::read(kind, &section.media_name.formats, &section.attributes)?;
     *codecs = payloads.names;
@@ -168,15 +170,19 @@ fn read_content(
             },
         );
     }
-    let (ssrc, rtx_ssrc) = read_sources(&section.attributes)?;
+    let sources = DeclaredSources::read(&section.attributes)?;
+    let layers = match (role, kind) {
+        (Role::Publisher, Kind::Video) => simulcast::read(&section.attributes, &sources)?,
+        _ => Vec::new(),
+    };
     Ok(Content::Media(OfferedMedia {
         kind,
         payloads: payloads.known,
         extensions: extension::read(role, &section.attributes)?,
         allows_mixed: section.has_attribute("extmap-allow-mixed"),
         reduced_size: section.has_attribute("rtcp-rsize"),
-        ssrc,
-        rtx_ssrc,
+        sources,
+        layers,
     }))
 }
 
@@ -209,34 +215,4 @@ fn read_application(role: Role, section: &MediaDescription, protocol: &str) -> R
         return Err(OfferError::malformed("a=max-message-size must be a number of bytes"));
     };
     Ok(Content::Application { max_message_size })
-}
-
-/// The first declared source and its retransmission source (RFC 5576 4.1, RFC 5888 8 as used by RFC 4588).
-fn read_sources(attributes: &[Attribute]) -> Result<(Option<u32>, Option<u32>), OfferError> {
-    let number = |text: &str| {
-        text.parse::<u32>().map_err(|_| OfferError::malformed("an SSRC in the offer must be a 32-bit number"))
-    };
-    let mut declared = None;
-    let mut layers = None;
-    let mut pairs: Vec<(u32, u32)> = Vec::new();
-    for attribute in attributes {
-        let Some(value) = attribute.value.as_deref() else {
-            continue;
-        };
-        let mut words = value.split_ascii_whitespace();
-        match attribute.key.as_str() {
-            "ssrc" if declared.is_none() => declared = words.next().map(number).transpose()?,
-            "ssrc-group" => match (words.next(), words.next(), words.next()) {
-                (Some("FID"), Some(primary), Some(rtx)) if pairs.len() < MAX_RIDS => {
-                    pairs.push((number(primary)?, number(rtx)?));
-                }
-                (Some("SIM"), Some(first), _) if layers.is_none() => layers = Some(number(first)?),
-                _ => {}
-            },
-            _ => {}
-        }
-    }
-    let primary = layers.or_else(|| pairs.first().map(|(primary, _)| *primary)).or(declared);
-    let rtx = pairs.iter().find(|(first, _)| Some(*first) == primary).map(|(_, rtx)| *rtx);
-    Ok((primary, rtx))
 }

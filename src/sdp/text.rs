@@ -10,6 +10,7 @@ use super::negotiated::Section;
 use super::payload::{Payload, Red};
 use super::reply::Reply;
 use super::section::{OfferedMedia, OfferedSection};
+use super::simulcast;
 use crate::forward::codec::{Format, Kind};
 use crate::name::Role;
 use crate::sctp::MAX_MESSAGE_SIZE;
@@ -149,6 +150,9 @@ impl<'a> Text<'a> {
         }
         for payload in &agreed.payloads {
             self.payload(payload);
+        }
+        for line in simulcast::answer(&agreed.layers) {
+            self.line(format!("a={line}"));
         }
         if self.role == Role::Viewer {
             self.sources(agreed);

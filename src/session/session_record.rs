@@ -129,6 +129,10 @@ pub struct TrackReport {
     pub codec: &'static str,
     /// The codec's profile, where the offer names one.
     pub profile: Option<String>,
+    /// The name of the simulcast encoding, where the video has several: a publisher's, or the one that a viewer is sent.
+    pub rid: Option<Arc<str>>,
+    /// False for an encoding that a publisher does not send at present.
+    pub is_active: bool,
     /// Columns and rows of a publisher's frames, once a keyframe has shown them.
     pub size: Option<(u16, u16)>,
     /// The publisher's source, once it is known, or the relay's to the viewer.

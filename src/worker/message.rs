@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::held::WorkerHold;
 use crate::five_tuple::FiveTuple;
 use crate::forward::codec::{Format, Kind};
-use crate::forward::{Epoch, Packet};
+use crate::forward::{Epoch, LayerId, Packet};
 use crate::ice::Admission;
 use crate::name::{SessionId, StreamName};
 use crate::peer::{Channel, ChannelMessage};
@@ -23,11 +23,13 @@ pub(crate) enum Message {
     /// its first [`Message::Media`].
     Subscribed(Box<Subscribed>),
     /// A publisher's latest sender report for one track.
-    Clock { stream: StreamName, publisher: u64, kind: Kind, clock: SenderClock },
+    Clock { stream: StreamName, publisher: u64, kind: Kind, layer: LayerId, clock: SenderClock },
     /// A publisher has answered a keyframe request, or ignored it.
-    KeyframeResponsive { stream: StreamName, publisher: u64, kind: Kind, keyframe_responsive: bool },
-    /// The frames since a publisher's last keyframe are dropped, to make room for those of other publishers.
-    DropCachedFrames { stream: StreamName, publisher: u64 },
+    KeyframeResponsive { stream: StreamName, publisher: u64, kind: Kind, layer: LayerId, keyframe_responsive: bool },
+    /// What is known of one encoding of a publisher's video has changed.
+    Layer { stream: StreamName, publisher: u64, layer: LayerId, state: LayerState },
+    /// The frames since the last keyframe of one encoding of a publisher's video are dropped, to make room for others.
+    DropCachedFrames { stream: StreamName, publisher: u64, layer: LayerId },
     /// A publisher has opened a data channel.
     Channel { stream: StreamName, publisher: u64, channel: Channel },
     /// A publisher has sent a message on a data channel.
@@ -42,8 +44,8 @@ pub(crate) enum Message {
     Subscribe { stream: StreamName, worker: WorkerId },
     /// Another worker has no viewers of the stream any more.
     Unsubscribe { stream: StreamName, worker: WorkerId },
-    /// Viewers of another worker wait for a keyframe.
-    Demand { stream: StreamName },
+    /// Viewers of another worker wait for a keyframe of one encoding of the video.
+    Demand { stream: StreamName, layer: LayerId },
     /// Its standby has taken over from this publisher, or another publisher from this standby: it stands by now.
     StandDown { session: SessionId },
     /// A datagram that reached another worker's socket but belongs to a session of this one.
@@ -64,6 +66,7 @@ pub(crate) struct Published {
     pub(crate) stream: StreamName,
     pub(crate) publisher: u64,
     pub(crate) kind: Kind,
+    pub(crate) layer: LayerId,
     pub(crate) packets: Vec<Arc<Packet>>,
 }
 
@@ -87,6 +90,11 @@ pub(crate) struct Subscribed {
 #[derive(Clone, Debug)]
 pub(crate) struct SubscribedTrack {
     pub(crate) kind: Kind,
+    /// Which encoding of the video it is; 0 where there is one.
+    pub(crate) layer: LayerId,
+    /// The name of the encoding, where there are several.
+    pub(crate) rid: Option<Arc<str>>,
+    pub(crate) state: LayerState,
     /// Of the packets that are live.
     pub(crate) epoch: Epoch,
     pub(crate) format: Format,
@@ -96,4 +104,29 @@ pub(crate) struct SubscribedTrack {
     pub(crate) clock: Option<SenderClock>,
     /// Whether the publisher answers keyframe requests, as far as it is known.
     pub(crate) keyframe_responsive: Option<bool>,
+}
+
+/// What is known of one encoding of a video.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct LayerState {
+    /// Columns and rows, once a keyframe or the offer has shown them.
+    pub(crate) size: Option<(u16, u16)>,
+    /// Bits a second, by the last second.
+    pub(crate) bits: u64,
+    /// Frames a second, by the last second.
+    pub(crate) frames: f32,
+    /// It is sent: it does not fall silent while others of its video are sent.
+    pub(crate) is_active: bool,
+}
+
+impl LayerState {
+    /// Pixels of a frame; 0 until they are known.
+    pub(crate) fn pixels(&self) -> u32 {
+        self.size.map_or(0, |(columns, rows)| u32::from(columns) * u32::from(rows))
+    }
+
+    /// The order of the encodings of a video: the largest is the best.
+    pub(crate) fn rank(&self) -> (bool, u32, u64) {
+        (self.is_active, self.pixels(), self.bits)
+    }
 }

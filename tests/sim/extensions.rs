@@ -197,11 +197,13 @@ fn video_carries_its_send_time_and_audio_whose_resends_are_repetitions_does_not(
     }
     assert_eq!(header_lengths(&packets).len(), 1);
     assert_eq!(header_lengths(&received(&net, viewer, Kind::Audio, false)), BTreeSet::from([12]));
-    assert_eq!(id(&net, viewer, Kind::Video, Extension::TransportWideCc), None, "one way to see the network is enough");
+    let number = id(&net, viewer, Kind::Video, Extension::TransportWideCc);
+    assert!(number.is_some(), "there is no later answer");
+    assert!(packets.iter().all(|packet| value(packet, number).is_none()), "one way to see the network is enough");
 }
 
 #[test]
-fn transport_wide_sequence_numbers_are_used_once_each_for_resends_too() {
+fn a_single_encoding_is_sent_and_resent_without_the_transport_wide_numbers_that_were_agreed() {
     let (mut net, mut broadcast, viewer) = joined(&[Extension::Mid, Extension::TransportWideCc]);
     for _ in 0..20 {
         broadcast.run(&mut net, 50 * MILLISECOND);
@@ -210,15 +212,8 @@ fn transport_wide_sequence_numbers_are_used_once_each_for_resends_too() {
     }
     net.run(50 * MILLISECOND);
     let number = id(&net, viewer, Kind::Video, Extension::TransportWideCc);
-    let numbers: Vec<u16> = net.clients[viewer]
-        .received
-        .iter()
-        .filter_map(|packet| value(packet, number))
-        .map(|value| u16::from_be_bytes([value[0], value[1]]))
-        .collect();
-    let resends = received(&net, viewer, Kind::Video, true).len();
-    assert!(resends >= 20);
-    assert_eq!(numbers, (0..(received(&net, viewer, Kind::Video, false).len() + resends) as u16).collect::<Vec<_>>());
+    assert!(number.is_some() && received(&net, viewer, Kind::Video, true).len() >= 20);
+    assert!(net.clients[viewer].received.iter().all(|packet| value(packet, number).is_none()));
 }
 
 #[test]

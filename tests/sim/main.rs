@@ -25,6 +25,7 @@ mod publishers;
 mod redundancy;
 mod refusals;
 mod session_reports;
+mod simulcast;
 mod slow_publishers;
 mod ssrc_changes;
 mod takeover;

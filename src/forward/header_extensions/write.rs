@@ -54,7 +54,9 @@ pub struct ExtensionIds {
     pub(crate) playout_delay: Option<u8>,
     /// When a packet was sent.
     pub(crate) send_time: Option<u8>,
-    /// A number that counts all packets with this extension.
+    /// A number that counts all packets with this extension, while [`OutboundTrack::set_transport_numbers`] says so.
+    ///
+    /// [`OutboundTrack::set_transport_numbers`]: crate::forward::OutboundTrack::set_transport_numbers
     pub(crate) transport_number: Option<u8>,
 }
 
@@ -86,6 +88,8 @@ pub(crate) struct ExtensionBlocks {
     /// The value of playout-delay; `None` before the first delay.
     playout_delay_value: Option<[u8; 3]>,
     send_time: [u8; 3],
+    /// Packets have transport-wide numbers, if the viewer negotiated them.
+    is_numbered: bool,
     next_number: u16,
     frame_numbers: FrameNumbers,
     /// What the template is for; `None` when it must be rebuilt, and where a packet has a dependency descriptor.
@@ -136,6 +140,7 @@ impl ExtensionBlocks {
             playout_delay: Duration::ZERO,
             playout_delay_value: None,
             send_time: [0; 3],
+            is_numbered: false,
             next_number: 0,
             frame_numbers: FrameNumbers::default(),
             key: None,
@@ -171,6 +176,15 @@ impl ExtensionBlocks {
         let ticks = (since.as_micros() as u64).wrapping_mul(1 << 18) / 1_000_000;
         let [.., high, middle, low] = ticks.to_be_bytes();
         self.send_time = [high, middle, low];
+    }
+
+    /// Sets whether packets have transport-wide numbers from now on.
+    #[cold]
+    pub(crate) fn set_transport_numbers(&mut self, is_numbered: bool) {
+        if std::mem::replace(&mut self.is_numbered, is_numbered) != is_numbered {
+            self.key = None;
+            self.made = None;
+        }
     }
 
     /// True where packets carry their send time.
@@ -286,7 +300,7 @@ impl ExtensionBlocks {
             if let Some(id) = ids.send_time {
                 template.send_time = template.add(id, &[0; 3]);
             }
-            if let Some(id) = ids.transport_number {
+            if let Some(id) = ids.transport_number.filter(|_| self.is_numbered) {
                 template.number = template.add(id, &[0; 2]);
             }
         }

@@ -26,6 +26,11 @@ impl KeyframeGate {
         self.wanted.get_or_insert(now);
     }
 
+    /// No viewer needs a keyframe any more.
+    pub(crate) fn withdraw(&mut self) {
+        self.wanted = None;
+    }
+
     /// A keyframe has begun to arrive, so no viewer waits for one. True when it answers a request.
     pub(crate) fn satisfied(&mut self, now: Instant) -> bool {
         self.wanted = None;

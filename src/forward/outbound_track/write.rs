@@ -24,6 +24,14 @@ impl OutboundTrack {
         }
     }
 
+    /// Sets whether packets have transport-wide numbers, if the viewer negotiated them: it then reports the arrival of each
+    /// packet, instead of a bandwidth estimate once per second. At first they have none.
+    pub fn set_transport_numbers(&mut self, is_numbered: bool) {
+        if let Some(blocks) = &mut self.blocks {
+            blocks.set_transport_numbers(is_numbered);
+        }
+    }
+
     /// True where packets carry their send time: [`Self::set_send_time`] must be called before they are written.
     #[inline]
     pub(crate) fn has_send_time(&self) -> bool {

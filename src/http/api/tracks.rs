@@ -18,6 +18,14 @@ pub(super) struct StreamTrack {
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<String>,
+    /// The name of the simulcast encoding; absent if the video has one.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rid: Option<String>,
+    /// Whether the publisher sends the encoding at present; absent if the video has one.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    active: Option<bool>,
     /// Of the frames, in pixels; absent until the first keyframe.
     #[schema(nullable = false, minimum = 1)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,6 +68,10 @@ pub(super) struct SessionTrack {
     #[schema(value_type = Kind, inline)]
     kind: &'static str,
     codec: &'static str,
+    /// The name of the simulcast encoding that it sends or receives; absent if the video has one.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rid: Option<String>,
     /// Absent until the publisher's first packet.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,6 +96,8 @@ impl From<TrackReport> for StreamTrack {
             kind: track.kind,
             codec: track.codec,
             profile: track.profile,
+            active: track.rid.as_ref().map(|_| track.is_active),
+            rid: track.rid.map(|rid| rid.to_string()),
             width: track.size.map(|(width, _)| width),
             height: track.size.map(|(_, height)| height),
             bits_per_second: track.rates.bits,
@@ -105,6 +119,7 @@ impl From<TrackReport> for SessionTrack {
         Self {
             kind: track.kind,
             codec: track.codec,
+            rid: track.rid.map(|rid| rid.to_string()),
             ssrc: track.ssrc,
             bits_per_second: track.rates.bits,
             packets: track.packets,

@@ -33,8 +33,8 @@ fn reports_each_second_while_packets_arrive() {
     let mut reception = reception();
     assert_eq!(reception.poll_timeout(), None);
     // No packet before number 0 can have been lost.
-    reception.on_packet(VIDEO, 0, 0, None, start);
-    reception.on_packet(AUDIO, 7, 0, None, start);
+    reception.on_packet(VIDEO, 0, 0, start);
+    reception.on_packet(AUDIO, 7, 0, start);
     assert_eq!(reception.poll_timeout(), Some(start + REPORT_INTERVAL));
     assert!(poll(&mut reception, start + 999 * MS).is_empty());
     let compounds = poll(&mut reception, start + REPORT_INTERVAL);
@@ -46,7 +46,7 @@ fn reports_each_second_while_packets_arrive() {
 
     assert!(poll(&mut reception, start + 2 * REPORT_INTERVAL).is_empty());
     assert_eq!(reception.poll_timeout(), None);
-    reception.on_packet(AUDIO, 8, 960, None, start + 5 * REPORT_INTERVAL);
+    reception.on_packet(AUDIO, 8, 960, start + 5 * REPORT_INTERVAL);
     assert_eq!(reception.poll_timeout(), Some(start + 6 * REPORT_INTERVAL));
 }
 
@@ -54,12 +54,12 @@ fn reports_each_second_while_packets_arrive() {
 fn requests_lost_video_but_not_lost_audio_without_nack() {
     let start = Instant::now();
     let mut reception = reception();
-    reception.on_packet(VIDEO, 65_534, 0, None, start);
-    reception.on_packet(AUDIO, 65_534, 0, None, start);
+    reception.on_packet(VIDEO, 65_534, 0, start);
+    reception.on_packet(AUDIO, 65_534, 0, start);
     let before: Vec<TransportLayerNack> = find(&poll(&mut reception, start));
     assert_eq!(before[0].nacks[0].packet_list(), (65_526..65_534).collect::<Vec<_>>(), "speculatively");
-    reception.on_packet(VIDEO, 65_537, 0, None, start);
-    reception.on_packet(AUDIO, 65_537, 0, None, start);
+    reception.on_packet(VIDEO, 65_537, 0, start);
+    reception.on_packet(AUDIO, 65_537, 0, start);
     let nacks: Vec<TransportLayerNack> = find(&poll(&mut reception, start + 10 * MS));
     assert_eq!(nacks.len(), 1);
     assert_eq!((nacks[0].sender_ssrc, nacks[0].media_ssrc), (1, VIDEO));
@@ -70,14 +70,14 @@ fn requests_lost_video_but_not_lost_audio_without_nack() {
 fn a_retransmission_recovers_a_missing_packet_once() {
     let start = Instant::now();
     let mut reception = reception();
-    reception.on_packet(VIDEO, 65_530, 0, None, start);
-    reception.on_packet(VIDEO, 65_540, 0, None, start);
+    reception.on_packet(VIDEO, 65_530, 0, start);
+    reception.on_packet(VIDEO, 65_540, 0, start);
     poll(&mut reception, start + 10 * MS);
     assert_eq!(reception.recover(VIDEO, 2, start + 40 * MS), Some(65_538));
     assert_eq!(reception.recover(VIDEO, 2, start + 40 * MS), None);
     assert_eq!(reception.recover(VIDEO, 4, start + 40 * MS), None, "it is the highest, here already");
     assert_eq!(reception.recover(AUDIO, 2, start + 40 * MS), None);
-    reception.on_packet(VIDEO, 65_531, 0, None, start + 41 * MS);
+    reception.on_packet(VIDEO, 65_531, 0, start + 41 * MS);
     assert_eq!(reception.tally().recovered, 2);
 }
 
@@ -92,7 +92,7 @@ fn rtcp_about_foreign_ssrcs_and_bye_have_no_effect() {
     assert_eq!(reception.clock(VIDEO), Some(SenderClock { ntp: 5, rtp: 6, received: start }));
     assert_eq!(reception.clock(AUDIO), None);
     assert_eq!(reception.clock(0xcccc), None);
-    reception.on_packet(AUDIO, 1, 0, None, start);
+    reception.on_packet(AUDIO, 1, 0, start);
     assert_eq!(poll(&mut reception, start + REPORT_INTERVAL).len(), 1);
 }
 
@@ -100,11 +100,12 @@ fn rtcp_about_foreign_ssrcs_and_bye_have_no_effect() {
 fn reports_arrival_times_of_all_ssrcs_together() {
     let start = Instant::now();
     let mut reception = reception();
-    reception.on_packet(VIDEO, 1, 0, Some(1), start);
-    reception.on_packet(AUDIO, 1, 0, Some(2), start);
-    reception.on_packet(0xcccc, 1, 0, Some(3), start);
+    for (number, ssrc) in (1..).zip([VIDEO, AUDIO, 0xcccc]) {
+        reception.on_transport_sequence(ssrc, number, start);
+    }
     let feedback: Vec<TransportLayerCc> = find(&poll(&mut reception, start + 50 * MS));
     assert_eq!((feedback[0].base_sequence_number, feedback[0].packet_status_count), (1, 3));
+    assert_eq!(feedback[0].media_ssrc, AUDIO, "the latest of those that have statistics");
 }
 
 /// What each packet of a datagram is.
@@ -123,8 +124,10 @@ fn kinds(compound: &Compound) -> Vec<&'static str> {
 fn frames(reception: &mut Reception, start: Instant, numbered: bool) -> Instant {
     for number in (0..43u32).filter(|number| *number != 40) {
         let now = start + 33 * MS * number;
-        let transport = numbered.then_some(number as u16);
-        reception.on_packet(VIDEO, number.into(), number * 3000, transport, now);
+        if numbered {
+            reception.on_transport_sequence(VIDEO, number as u16, now);
+        }
+        reception.on_packet(VIDEO, number.into(), number * 3000, now);
         if number < 42 {
             poll(reception, now);
         }
@@ -167,7 +170,7 @@ fn reports_are_rare_if_frames_are_rare() {
         let (mut reception, mut reported) = (reception(), 0);
         for number in 0..10_000 / frame {
             let now = start + MS * frame * number;
-            reception.on_packet(AUDIO, number.into(), number * 960, None, now);
+            reception.on_packet(AUDIO, number.into(), number * 960, now);
             reported += find::<ReceiverReport>(&poll(&mut reception, now)).len();
         }
         assert_eq!(reported, reports, "a frame each {frame} ms");
@@ -186,7 +189,7 @@ fn other_datagrams_to_a_publisher_delay_requests() {
     reception.sources[0].missing.as_mut().unwrap().on_highest(42, 50, now);
     assert!(poll(&mut reception, now + 10 * MS).is_empty());
     for number in [51, 52] {
-        reception.on_packet(VIDEO, number, number as u32 * 3000, None, now + 33 * MS);
+        reception.on_packet(VIDEO, number, number as u32 * 3000, now + 33 * MS);
     }
     assert_eq!(kinds(&poll(&mut reception, now + 33 * MS)[0]), ["nack"]);
 }
@@ -210,7 +213,11 @@ proptest! {
         };
         for (index, timestamp, transport, wait, video) in packets {
             now += MS * wait;
-            reception.on_packet(if video { VIDEO } else { AUDIO }, index, timestamp, transport, now);
+            let ssrc = if video { VIDEO } else { AUDIO };
+            if let Some(number) = transport {
+                reception.on_transport_sequence(ssrc, number, now);
+            }
+            reception.on_packet(ssrc, index, timestamp, now);
             drain(&mut reception, now);
         }
         let mut turns = 0;

@@ -3,6 +3,7 @@
 mod accepted;
 mod hostile;
 mod refused;
+mod simulcast;
 
 use rtc::sdp::description::common::Attribute;
 
@@ -88,4 +89,20 @@ fn format(codec: Codec, parameters: &str) -> Format {
 
 fn numbers(section: &Section) -> Vec<u8> {
     section.payloads.iter().map(|payload| payload.payload_type).collect()
+}
+
+#[track_caller]
+fn assert_malformed<T>(result: Result<T, OfferError>, says: &str) {
+    match result.err() {
+        Some(OfferError::Malformed(sentence)) if sentence.contains(says) => {}
+        other => panic!("not malformed for {says:?}: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn assert_unsupported<T>(result: Result<T, OfferError>, says: &str) {
+    match result.err() {
+        Some(OfferError::Unsupported(sentence)) if sentence.contains(says) => {}
+        other => panic!("not unsupported for {says:?}: {other:?}"),
+    }
 }

@@ -2,22 +2,6 @@
 
 use super::*;
 
-#[track_caller]
-fn assert_malformed(result: Result<Negotiated, OfferError>, says: &str) {
-    match result.err() {
-        Some(OfferError::Malformed(sentence)) if sentence.contains(says) => {}
-        other => panic!("not malformed for {says:?}: {other:?}"),
-    }
-}
-
-#[track_caller]
-fn assert_unsupported(result: Result<Negotiated, OfferError>, says: &str) {
-    match result.err() {
-        Some(OfferError::Unsupported(sentence)) if sentence.contains(says) => {}
-        other => panic!("not unsupported for {says:?}: {other:?}"),
-    }
-}
-
 #[test]
 fn text_that_is_not_sdp_is_malformed() {
     for text in ["", "{}", "v=1\r\n", "v=0\r\n", "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n", "GET / HTTP/1.1\r\n\r\n"] {
@@ -118,8 +102,9 @@ fn numbers_that_bundled_sections_use_differently_are_malformed() {
 fn the_limits_hold() {
     let offer = offer("sendonly");
     assert_unsupported(publish(&(offer.clone() + &"m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n".repeat(2))), "3 sections");
-    assert_unsupported(publish(&(offer.clone() + &"a=rid:x send\r\n".repeat(5))), "simulcast layers");
-    assert!(publish(&(offer.clone() + &"a=rid:x send\r\n".repeat(4))).is_ok());
+    let rids = |count: u8| (0..count).map(|rid| format!("a=rid:{rid} send\r\n")).collect::<String>();
+    assert_unsupported(publish(&(offer.clone() + &rids(5))), "simulcast layers");
+    assert!(publish(&(offer.clone() + &rids(4))).is_ok());
     assert_malformed(publish(&(offer.clone() + &"a=x\r\n".repeat(14_000))), "64 KiB");
     assert_malformed(publish(&format!("{offer}a={}\r\n", "x".repeat(511))), "512 bytes");
     assert_malformed(publish(&offer.replace("apt=96", "apt=101")), "apt=");

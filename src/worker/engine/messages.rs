@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use super::state::Engine;
-use crate::forward::codec::Kind;
 use crate::reason::DropReason;
 use crate::worker::message::Message;
 
@@ -16,16 +15,17 @@ impl Engine {
                 self.counters.drops(DropReason::Replaced, late);
             }
             Message::Subscribed(subscribed) => self.on_subscribed(*subscribed, now),
-            Message::Clock { stream, publisher, kind, clock } => self.on_clock(&stream, publisher, kind, clock, now),
-            Message::KeyframeResponsive { stream, publisher, kind, keyframe_responsive } => {
-                if let Some(track) = self.feeds.track_of_publisher(&stream, publisher, kind) {
-                    track.keyframe_responsive = Some(keyframe_responsive);
-                }
+            Message::Clock { stream, publisher, kind, layer, clock } => {
+                self.on_clock(&stream, publisher, (kind, layer), clock, now);
             }
-            Message::DropCachedFrames { stream, publisher } => {
-                if let Some(track) = self.feeds.track_of_publisher(&stream, publisher, Kind::Video) {
-                    track.history.give_up_cache(now);
-                }
+            Message::Layer { stream, publisher, layer, state } => {
+                self.on_layer(&stream, publisher, (layer, state), now)
+            }
+            Message::KeyframeResponsive { stream, publisher, kind, layer, keyframe_responsive } => {
+                self.feeds.on_keyframe_response(&stream, publisher, (kind, layer), keyframe_responsive);
+            }
+            Message::DropCachedFrames { stream, publisher, layer } => {
+                self.feeds.drop_cached_frames(&stream, publisher, layer, now);
             }
             Message::Channel { stream, publisher, channel } => {
                 self.on_published_channel(&stream, publisher, channel, now)
@@ -50,7 +50,7 @@ impl Engine {
                     publisher.unsubscribe(worker);
                 }
             }
-            Message::Demand { stream } => self.on_demand(&stream, now),
+            Message::Demand { stream, layer } => self.on_demand(&stream, layer, now),
             Message::Datagram { path, mut datagram, received } => {
                 self.handle_arrival(path, &mut datagram, received, now, true);
                 self.steer(path, now);

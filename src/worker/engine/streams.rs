@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::state::Engine;
 use crate::demux::Key;
 use crate::five_tuple::FiveTuple;
+use crate::forward::LayerId;
 use crate::forward::codec::Kind;
 use crate::name::StreamName;
 use crate::reason::EndReason;
@@ -13,7 +14,7 @@ use crate::rtcp::SenderClock;
 use crate::session::NodeEvent;
 use crate::srtp::{Opener, Sealer};
 use crate::stream::{Absence, Announcement, Entrance};
-use crate::worker::message::{Message, Subscribed};
+use crate::worker::message::{LayerState, Message, Subscribed};
 use crate::worker::net::batch::Outbox;
 use crate::worker::publishing::publisher::Publisher;
 use crate::worker::sessions::feed_viewers::Attached;
@@ -103,14 +104,22 @@ impl Engine {
         &mut self,
         stream: &StreamName,
         publisher: u64,
-        kind: Kind,
+        track: (Kind, LayerId),
         clock: SenderClock,
         now: Instant,
     ) {
-        let Some(track) = self.feeds.track_of_publisher(stream, publisher, kind) else { return };
+        let Some(track) = self.feeds.track_of_publisher(stream, publisher, track) else { return };
         let is_first = track.clock.replace(clock).is_none();
         if let Some(feed) = self.feeds.get(stream).filter(|_| is_first) {
             self.sessions.schedule_first_reports(feed, &mut self.timers, now);
+        }
+    }
+
+    /// What is known of one encoding of a publisher's video has changed: its viewers may go on with another.
+    pub(crate) fn on_layer(&mut self, stream: &StreamName, publisher: u64, told: (LayerId, LayerState), now: Instant) {
+        if let Some(feed) = self.feeds.on_layer(stream, publisher, told) {
+            let attached = self.sessions.attach_viewers(feed, false, now);
+            self.on_attached(stream, attached, now);
         }
     }
 
@@ -122,10 +131,10 @@ impl Engine {
     }
 
     /// Viewers of some worker wait for a keyframe.
-    pub(crate) fn on_demand(&mut self, stream: &StreamName, now: Instant) {
+    pub(crate) fn on_demand(&mut self, stream: &StreamName, layer: LayerId, now: Instant) {
         let Some(key) = self.publisher_by_stream.get(stream).copied() else { return };
         if let Some(publisher) = self.sessions.publisher_mut(key) {
-            publisher.demand_keyframe(now);
+            publisher.demand_keyframe(layer, now);
         }
         self.guard(key, now, |engine| engine.on_session_timeout(key, now));
     }
@@ -152,8 +161,8 @@ impl Engine {
     /// Does what a viewer's tracks need.
     pub(crate) fn follow_up(&mut self, stream: &StreamName, follow_up: FollowUp) {
         self.counters.add_replays(u64::from(follow_up.replay_started));
-        if let Some(feed) = self.feeds.get_mut(stream).filter(|_| follow_up.needs_keyframe) {
-            feed.demand_keyframe(&mut self.mailbox);
+        if let Some(feed) = self.feeds.get_mut(stream).filter(|_| !follow_up.needs_keyframe.is_empty()) {
+            feed.demand_keyframe(follow_up.needs_keyframe, &mut self.mailbox);
         }
     }
 

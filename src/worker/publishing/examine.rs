@@ -47,7 +47,7 @@ impl Publisher {
     /// Finds the problems of the tracks, and logs those that are new.
     pub(crate) fn examine(&mut self, now: Instant) {
         for track in self.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
-            track.lint.found = track.problems(now);
+            track.lint.found = if track.is_active() { track.problems(now) } else { Vec::new() };
             for problem in &track.lint.found {
                 if !track.lint.logged.contains(problem) {
                     track.lint.logged.push(*problem);

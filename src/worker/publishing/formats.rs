@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::publisher::Publisher;
 use super::track::Track;
-use crate::forward::codec::{Kind, may_begin};
+use crate::forward::codec::{Format, Kind, may_begin};
 use crate::reason::DropReason;
 use crate::sdp::Payload;
 use crate::srtp::Opened;
@@ -35,20 +35,31 @@ impl Publisher {
         if let Some(place) = self.tracks.iter().position(is_redundant) {
             return Ok(place);
         }
-        let chosen = |choice: &&Payload| {
-            let red = choice.red.map(|red| red.payload_type);
-            choice.payload_type == opened.payload_type || red == Some(opened.payload_type)
-        };
-        let found = |track: &Track| track.choices.iter().position(|choice| chosen(&choice));
-        let mut tracks = self.tracks.iter().enumerate();
-        let (place, choice) =
-            tracks.find_map(|(place, track)| Some((place, found(track)?))).ok_or(DropReason::Undeclared)?;
+        let is_agreed = |track: &Track| track.choice_of(opened.payload_type).is_some();
+        let place = self.tracks.iter().position(is_agreed).ok_or(DropReason::Undeclared)?;
+        self.adopt_format(place, payload, opened, received)?;
+        Ok(place)
+    }
+
+    /// From this packet on a track has the agreed format of its payload type, if it can have it.
+    ///
+    /// # Errors
+    /// Why the packet goes no further.
+    #[cold]
+    pub(crate) fn adopt_format(
+        &mut self,
+        place: usize,
+        payload: &[u8],
+        opened: &Opened,
+        received: Instant,
+    ) -> Result<(), DropReason> {
+        let choice = self.tracks[place].choice_of(opened.payload_type).ok_or(DropReason::Undeclared)?;
         if self.tracks[place].is_settled {
             self.check_change(place, choice, payload, opened, received)?;
         }
         let choice = self.tracks[place].choices[choice].clone();
         self.choose(place, &choice, opened.ssrc, received);
-        Ok(place)
+        Ok(())
     }
 
     /// Whether a track can go on in another codec with this packet.
@@ -66,7 +77,8 @@ impl Publisher {
         let highest = track.arrived.as_ref().map(|arrived| arrived.highest());
         // Packets from before its last change may arrive late.
         let is_late = track.ssrc == Some(opened.ssrc) && Some(opened.index) <= highest;
-        let is_soon = self.changed.is_some_and(|changed| received.saturating_duration_since(changed) < CHANGE_INTERVAL);
+        let is_soon =
+            track.changed.is_some_and(|changed| received.saturating_duration_since(changed) < CHANGE_INTERVAL);
         if is_late || is_soon || is_retired {
             return Err(DropReason::CodecChange);
         }
@@ -76,7 +88,7 @@ impl Publisher {
             }
             return Err(DropReason::CodecChange);
         }
-        self.changed = Some(received);
+        track.changed = Some(received);
         let (from, to) = (track.format.codec.name(), choice.format.codec.name());
         tracing::info!(stream = %self.stream, from, to, "publisher changed codec");
         Ok(())
@@ -92,7 +104,12 @@ impl Publisher {
             // Clock and losses belong to the codec before, even if the SSRC stays.
             self.start_source(place, ssrc, received);
         }
-        let settled = self.tracks.iter().filter(|track| track.is_settled);
-        self.publication.settle(settled.map(|track| track.format.clone()).collect());
+        let mut formats: Vec<Format> = Vec::new();
+        for track in self.tracks.iter().filter(|track| track.is_settled) {
+            if !formats.contains(&track.format) {
+                formats.push(track.format.clone());
+            }
+        }
+        self.publication.settle(formats);
     }
 }

@@ -14,6 +14,15 @@ const IDS: usize = 15;
 #[derive(Clone, Debug)]
 pub(crate) struct Ids([Option<Extension>; IDS]);
 
+/// The simulcast encoding that a packet names (RFC 8852).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Named<'a> {
+    /// Its own rid.
+    pub(crate) rid: Option<&'a [u8]>,
+    /// The rid of what it repairs.
+    pub(crate) repaired: Option<&'a [u8]>,
+}
+
 /// The extension values of one packet.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ExtensionValues {
@@ -53,5 +62,19 @@ impl Ids {
             }
         }
         values
+    }
+
+    /// Reads which encoding a packet names.
+    pub(crate) fn named<'a>(&self, datagram: &'a [u8], opened: &Opened) -> Named<'a> {
+        let mut named = Named::default();
+        let Some(extension) = &opened.extension else { return named };
+        for (id, value) in extension.elements(datagram) {
+            match self.0.get(usize::from(id)).copied().flatten() {
+                Some(Extension::RtpStreamId) => named.rid = Some(value),
+                Some(Extension::RepairedRtpStreamId) => named.repaired = Some(value),
+                _ => {}
+            }
+        }
+        named
     }
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::bitrate::BitrateLimit;
 use super::header_extensions::{ExtensionValues, Ids};
 use super::repair_delay::RepairDelay;
+use super::simulcast::{Looks, Simulcast};
 use super::sources::{Admitted, LogThrottle};
 use super::track::Track;
 use crate::forward::codec::{Descriptor, Kind, Redundancy};
@@ -17,10 +18,10 @@ use crate::name::StreamName;
 use crate::peer::Channel;
 use crate::reason::DropReason;
 use crate::rtcp::{Compound, Reception, SenderClock};
-use crate::sdp::{Negotiated, Payload};
+use crate::sdp::{Layer, Negotiated, Payload, Section};
 use crate::srtp::{Opened, Opener};
 use crate::stream::{Publication, Takeover, WorkerId};
-use crate::worker::message::{Published, Subscribed, SubscribedTrack};
+use crate::worker::message::{LayerState, Published, Subscribed, SubscribedTrack};
 use crate::worker::presence::{LOST, Presence};
 
 /// How often a standby checks whether the live publisher is still heard.
@@ -37,12 +38,12 @@ pub(crate) struct Publisher {
     pub(crate) tracks: Vec<Track>,
     /// Data channels that it has opened.
     pub(crate) channels: Vec<Channel>,
-    extension_ids: Ids,
-    /// When it last changed to another codec.
-    pub(crate) changed: Option<Instant>,
+    pub(super) extension_ids: Ids,
     pub(crate) refusals_logged: LogThrottle,
     keyframe_responses: Vec<KeyframeResponsive>,
-    limits: HistoryLimits,
+    pub(super) limits: HistoryLimits,
+    /// When the encodings of its video are compared, where there are several.
+    pub(super) looks: Option<Looks>,
     /// When a standby next checks whether to take over.
     look_at: Option<Instant>,
     pub(crate) presence: Presence,
@@ -68,6 +69,7 @@ pub(crate) struct Due {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeyframeResponsive {
     pub(crate) kind: Kind,
+    pub(crate) layer: LayerId,
     pub(crate) keyframe_responsive: bool,
 }
 
@@ -82,14 +84,10 @@ impl Publisher {
         limits: HistoryLimits,
         now: Instant,
     ) -> Self {
-        let mut tracks = Vec::new();
         let epoch = publication.number().map_or(Epoch::STANDBY, Epoch::of);
-        for section in &negotiated.sections {
-            let Some(payload) = section.payloads.first() else { continue };
-            let choices = section.payloads.clone();
-            let track = Track::new(section.kind, payload, epoch, limits);
-            tracks.push(Track { is_settled: choices.len() == 1, choices, ..track });
-        }
+        let tracks = negotiated.sections.iter().flat_map(|section| tracks_of(section, epoch, limits));
+        let tracks: Vec<Track> = tracks.collect();
+        let has_layers = tracks.iter().any(|track| track.simulcast.is_some());
         let payloads = negotiated.sections.iter().flat_map(|section| &section.payloads);
         let opener = opener.accept_payload_types(payloads.flat_map(Payload::numbers));
         let reception = Reception::new(sender_ssrc, stream.as_str());
@@ -102,10 +100,10 @@ impl Publisher {
             tracks,
             channels: Vec::new(),
             extension_ids: Ids::new(negotiated),
-            changed: None,
             refusals_logged: LogThrottle::default(),
             keyframe_responses: Vec::new(),
             limits,
+            looks: has_layers.then(|| Looks::new(now)),
             look_at: None,
             presence: Presence::new(now, LOST),
             repair_delay: RepairDelay::default(),
@@ -164,25 +162,21 @@ impl Publisher {
         opened: &Opened,
         received: Instant,
     ) -> Result<Kind, DropReason> {
-        let by_type = |track: &Track| {
-            let own = track.payload_type == opened.payload_type || track.rtx_payload_type == Some(opened.payload_type);
-            own && track.is_settled
-        };
-        let mut payload = &datagram[opened.payload.clone()];
-        let place = match self.tracks.iter().position(by_type) {
-            Some(place) => place,
-            None => self.place_of_other(payload, opened, received)?,
-        };
         let ExtensionValues { transport_sequence, extensions } = self.extension_ids.read(datagram, opened);
+        // Whatever becomes of the packet: its publisher estimates its network by what arrives.
+        if let Some(sequence) = transport_sequence {
+            self.reception.on_transport_sequence(opened.ssrc, sequence, received);
+        }
+        let mut payload = &datagram[opened.payload.clone()];
+        let Some(place) = self.place(datagram, opened, received)? else { return Ok(Kind::Video) };
         let resent = self.tracks[place].rtx_payload_type == Some(opened.payload_type);
         let index = if resent {
-            self.reception.on_packet(opened.ssrc, opened.index, opened.timestamp, transport_sequence, received);
             // RFC 4588 4: the original sequence number stands before the original payload. Without one it is a probe.
             let Some((original, rest)) = payload.split_first_chunk::<2>() else { return Ok(self.tracks[place].kind) };
             payload = rest;
             let original = u16::from_be_bytes(*original);
             if self.tracks[place].rtx_ssrc != Some(opened.ssrc)
-                && self.admit_retransmission(place, opened, original, payload, received)? == Admitted::FilledGap
+                && self.admit_retransmission(place, opened, original, payload, received)? != Admitted::Activated
             {
                 return Ok(self.tracks[place].kind);
             }
@@ -192,11 +186,11 @@ impl Publisher {
             arrived.admit(original).ok_or(DropReason::Replayed)?
         } else {
             if self.tracks[place].ssrc != Some(opened.ssrc)
-                && self.admit_source(place, datagram, opened, received)? == Admitted::FilledGap
+                && self.admit_source(place, datagram, opened, received)? != Admitted::Activated
             {
                 return Ok(self.tracks[place].kind);
             }
-            self.reception.on_packet(opened.ssrc, opened.index, opened.timestamp, transport_sequence, received);
+            self.reception.on_packet(opened.ssrc, opened.index, opened.timestamp, received);
             opened.index
         };
         let track = &mut self.tracks[place];
@@ -208,18 +202,22 @@ impl Publisher {
         };
         let own = redundancy.map_or(payload, |redundancy| redundancy.own(payload));
         let (part, keyframe) = track.keyframes.read(opened.timestamp, own);
-        track.meter.on_packet(datagram.len(), opened.timestamp);
+        let is_frame = track.meter.on_packet(datagram.len(), opened.timestamp);
+        if let Some(own) = &mut track.simulcast {
+            own.on_packet(is_frame, received);
+        }
         if keyframe && track.kind == Kind::Video {
             track.meter.on_keyframe(received);
             if track.gate.satisfied(received) {
                 track.keyframe_responsive = Some(true);
-                self.keyframe_responses.push(KeyframeResponsive { kind: track.kind, keyframe_responsive: true });
+                let (kind, layer) = (track.kind, track.layer);
+                self.keyframe_responses.push(KeyframeResponsive { kind, layer, keyframe_responsive: true });
             }
         }
         let packet = Packet {
             received,
             generation: track.epoch.generation(),
-            layer: LayerId::default(),
+            layer: track.layer,
             index,
             timestamp: opened.timestamp,
             marker: opened.marker,
@@ -242,8 +240,19 @@ impl Publisher {
         Ok(kind)
     }
 
-    /// What subscribers must get before the next packets, once after a track's format became known or its source
-    /// changed. It holds only what they do not have yet.
+    /// The track of a packet; `None` for one without media.
+    #[inline]
+    fn place(&mut self, datagram: &[u8], opened: &Opened, received: Instant) -> Result<Option<usize>, DropReason> {
+        let place = self.tracks.iter().position(|track| track.has_now(opened.payload_type));
+        match place.filter(|place| self.tracks[*place].simulcast.is_none()) {
+            Some(place) => Ok(Some(place)),
+            None if self.looks.is_some() => self.place_among_layers(datagram, opened, received),
+            None => self.place_of_other(&datagram[opened.payload.clone()], opened, received).map(Some),
+        }
+    }
+
+    /// Once after a track's format became known, and after another source has begun to play: what the subscribers are to
+    /// be told before its packets. What they have already is not in it.
     pub(crate) fn take_announcement(&mut self, worker: WorkerId) -> Option<Subscribed> {
         if !self.tracks.iter().any(|track| track.announce) {
             return None;
@@ -270,8 +279,8 @@ impl Publisher {
         let filled = self.tracks.iter_mut().filter(|track| !track.pending.is_empty());
         let batch = |track: &mut Track| {
             let packets = std::mem::take(&mut track.pending);
-            let publisher = self.publication.number()?;
-            Some(Arc::new(Published { stream: self.stream.clone(), publisher, kind: track.kind, packets }))
+            let (kind, layer, publisher) = (track.kind, track.layer, self.publication.number()?);
+            Some(Arc::new(Published { stream: self.stream.clone(), publisher, kind, layer, packets }))
         };
         filled.filter_map(batch).collect()
     }
@@ -297,8 +306,12 @@ impl Publisher {
     }
 
     fn subscribed_track(&self, track: &Track, snapshot: Vec<Arc<Packet>>) -> SubscribedTrack {
+        let own = track.simulcast.as_ref();
         SubscribedTrack {
             kind: track.kind,
+            layer: track.layer,
+            rid: own.map(|own| own.rid.clone()),
+            state: own.map_or(LayerState { is_active: true, ..LayerState::default() }, |own| own.state),
             epoch: track.epoch,
             format: track.format.clone(),
             payload_type: track.payload_type,
@@ -308,10 +321,13 @@ impl Publisher {
         }
     }
 
-    /// A viewer waits for a keyframe.
-    pub(crate) fn demand_keyframe(&mut self, now: Instant) {
-        for track in self.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
+    /// A viewer waits for a keyframe of this encoding.
+    pub(crate) fn demand_keyframe(&mut self, layer: LayerId, now: Instant) {
+        for track in self.tracks.iter_mut().filter(|track| (track.kind, track.layer) == (Kind::Video, layer)) {
             track.gate.demand(now);
+            if let Some(own) = &mut track.simulcast {
+                own.demand(now);
+            }
         }
     }
 
@@ -323,7 +339,8 @@ impl Publisher {
             let Some(ssrc) = track.ssrc.filter(|_| track.accepts_keyframe_requests) else { continue };
             if track.gate.poll_ignored(now) {
                 track.keyframe_responsive = Some(false);
-                self.keyframe_responses.push(KeyframeResponsive { kind: track.kind, keyframe_responsive: false });
+                let (kind, layer) = (track.kind, track.layer);
+                self.keyframe_responses.push(KeyframeResponsive { kind, layer, keyframe_responsive: false });
             }
             if track.gate.poll(now) {
                 self.reception.request_keyframe(ssrc, now);
@@ -333,6 +350,7 @@ impl Publisher {
         due.datagrams.extend(std::iter::from_fn(|| self.reception.poll(now)));
         due.packets_asked = self.reception.tally().asked - asked_before;
         self.update_repair_delay(now);
+        self.compare_layers(now);
         due.releases = self.release(now);
         due
     }
@@ -349,6 +367,7 @@ impl Publisher {
             .chain(assembled)
             .chain(self.reception.poll_timeout())
             .chain(self.look_at)
+            .chain(self.looks.as_ref().map(Looks::poll_timeout))
             .chain(measured)
             .chain(self.presence.look_at())
             .min()
@@ -360,9 +379,28 @@ impl Publisher {
     }
 
     /// The clocks of its tracks that are new since the last call.
-    pub(crate) fn take_clocks(&mut self) -> Vec<(Kind, SenderClock)> {
+    pub(crate) fn take_clocks(&mut self) -> Vec<(Kind, LayerId, SenderClock)> {
         let reception = &mut self.reception;
-        let clock = |track: &Track| Some((track.kind, reception.take_clock(track.ssrc?)?));
+        let clock = |track: &Track| Some((track.kind, track.layer, reception.take_clock(track.ssrc?)?));
         self.tracks.iter().filter_map(clock).collect()
     }
+}
+
+/// The tracks of an agreed section: one, or one for each of its simulcast encodings.
+fn tracks_of(section: &Section, epoch: Epoch, limits: HistoryLimits) -> Vec<Track> {
+    let track = |choices: Vec<Payload>| {
+        let payload = choices.first()?;
+        let track = Track::new(section.kind, payload, epoch, limits);
+        Some(Track { is_settled: choices.len() == 1, choices, ..track })
+    };
+    // A single encoding needs no name: its packets are known by their payload type.
+    if section.layers.len() < 2 {
+        return track(section.payloads.clone()).into_iter().collect();
+    }
+    let encoding = |(id, layer): (u8, &Layer)| {
+        let choices = section.payloads.iter().filter(|payload| layer.takes(payload)).cloned().collect();
+        let simulcast = Some(Box::new(Simulcast::new(layer)));
+        Some(Track { layer: LayerId(id), simulcast, ..track(choices)? })
+    };
+    (0..).zip(&section.layers).filter_map(encoding).collect()
 }

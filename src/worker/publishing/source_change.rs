@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::publisher::Publisher;
 use super::sources::{Admitted, RetiredSource};
 use crate::forward::codec::{Descriptor, FrameLayer, Part};
-use crate::forward::{Epoch, HeaderExtensions, LayerId, Packet, PersistentExtensions};
+use crate::forward::{Epoch, HeaderExtensions, Packet, PersistentExtensions};
 use crate::reason::DropReason;
 use crate::srtp::Opened;
 
@@ -39,6 +39,10 @@ impl Publisher {
         received: Instant,
     ) -> Result<Admitted, DropReason> {
         let Opened { ssrc, index, .. } = *opened;
+        // Browsers probe the network on SSRC 0 before they have media to send.
+        if ssrc == 0 {
+            return Ok(Admitted::Probe);
+        }
         let track = &mut self.tracks[place];
         let Some(active) = track.ssrc else {
             self.start_source(place, ssrc, received);
@@ -86,6 +90,9 @@ impl Publisher {
         payload: &[u8],
         received: Instant,
     ) -> Result<Admitted, DropReason> {
+        if opened.ssrc == 0 {
+            return Ok(Admitted::Probe);
+        }
         let track = &mut self.tracks[place];
         if let Some(retired) = track.sources.retired(|retired| retired.rtx_ssrc == Some(opened.ssrc), received) {
             let index = retired.arrived.admit(original).ok_or(DropReason::Replayed)?;
@@ -169,7 +176,7 @@ impl Publisher {
         let packet = Arc::new(Packet {
             received,
             generation: Epoch { restart: retired.restart, ..track.epoch }.generation(),
-            layer: LayerId::default(),
+            layer: track.layer,
             index,
             timestamp: opened.timestamp,
             marker: opened.marker,

@@ -27,6 +27,8 @@ pub(crate) enum Admitted {
     Activated,
     /// It was late, and has filled its gap in the history.
     FilledGap,
+    /// It is a probe of the network, without media.
+    Probe,
 }
 
 /// Limits a log line that many packets can cause to one in [`LOG_INTERVAL`].
@@ -92,6 +94,11 @@ impl TrackSources {
     ) -> Option<&mut RetiredSource> {
         while self.retired.pop_front_if(|retired| retired.until <= now).is_some() {}
         self.retired.iter_mut().find(|retired| is_it(retired))
+    }
+
+    /// True for a source that was retired lately, or its retransmissions.
+    pub(super) fn has_retired(&self, ssrc: u32) -> bool {
+        self.retired.iter().any(|retired| retired.ssrc == ssrc || retired.rtx_ssrc == Some(ssrc))
     }
 
     pub(super) fn keep(&mut self, datagram: &[u8], opened: &Opened, received: Instant) {

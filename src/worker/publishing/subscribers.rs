@@ -43,6 +43,7 @@ impl Publisher {
         if let Some(subscribed) = self.take_announcement(own) {
             self.send_subscribed(mailbox, &subscribed);
         }
+        self.send_layers(mailbox);
         self.send_pending(mailbox);
     }
 
@@ -58,11 +59,12 @@ impl Publisher {
     /// Sends to each worker with viewers which tracks have answered or ignored a keyframe request; returns the same.
     pub(crate) fn send_keyframe_responses(&mut self, mailbox: &mut Mailbox) -> Vec<KeyframeResponsive> {
         let responses = self.take_keyframe_responses();
-        for KeyframeResponsive { kind, keyframe_responsive } in responses.iter().copied() {
+        for KeyframeResponsive { kind, layer, keyframe_responsive } in responses.iter().copied() {
             self.send_to_subscribers(mailbox, |stream, publisher| Message::KeyframeResponsive {
                 stream,
                 publisher,
                 kind,
+                layer,
                 keyframe_responsive,
             });
         }
@@ -71,8 +73,14 @@ impl Publisher {
 
     /// Sends the publisher's newest sender reports to each worker with viewers.
     pub(crate) fn send_clocks(&mut self, mailbox: &mut Mailbox) {
-        for (kind, clock) in self.take_clocks() {
-            self.send_to_subscribers(mailbox, |stream, publisher| Message::Clock { stream, publisher, kind, clock });
+        for (kind, layer, clock) in self.take_clocks() {
+            self.send_to_subscribers(mailbox, |stream, publisher| Message::Clock {
+                stream,
+                publisher,
+                kind,
+                layer,
+                clock,
+            });
         }
     }
 

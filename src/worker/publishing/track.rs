@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::lint::Lint;
+use super::simulcast::Simulcast;
 use super::sources::TrackSources;
 use crate::forward::codec::{Codec, Format, FrameLayers, KeyframeFinder, Kind, ParameterSets};
 use crate::forward::{
-    Epoch, History, HistoryLimits, KeyframeAssembler, KeyframeGate, Packet, PersistentExtensions, PlayoutDelay,
-    RepairBuffer,
+    Epoch, History, HistoryLimits, KeyframeAssembler, KeyframeGate, LayerId, Packet, PersistentExtensions,
+    PlayoutDelay, RepairBuffer,
 };
 use crate::reason::DropReason;
 use crate::sdp::Payload;
@@ -18,6 +19,10 @@ use crate::worker::stats::meter::TrackMeter;
 /// One published medium.
 pub(crate) struct Track {
     pub(crate) kind: Kind,
+    /// Which of its video's encodings it is; 0 where there is one.
+    pub(crate) layer: LayerId,
+    /// As one of several encodings.
+    pub(crate) simulcast: Option<Box<Simulcast>>,
     /// The formats that the answer accepts.
     pub(crate) choices: Vec<Payload>,
     /// Whether its format is known: from its first packet, unless the answer accepts only one.
@@ -32,6 +37,8 @@ pub(crate) struct Track {
     pub(crate) ssrc: Option<u32>,
     /// The SSRC of its retransmissions, learnt from the first of them.
     pub(crate) rtx_ssrc: Option<u32>,
+    /// When it last changed to another codec.
+    pub(super) changed: Option<Instant>,
     /// The epoch of the packets of its active source.
     pub(crate) epoch: Epoch,
     pub(crate) sources: TrackSources,
@@ -66,6 +73,8 @@ impl Track {
     pub(crate) fn new(kind: Kind, payload: &Payload, epoch: Epoch, limits: HistoryLimits) -> Self {
         Self {
             kind,
+            layer: LayerId::default(),
+            simulcast: None,
             choices: Vec::new(),
             is_settled: true,
             format: payload.format.clone(),
@@ -75,6 +84,7 @@ impl Track {
             accepts_keyframe_requests: payload.feedback.pli,
             ssrc: None,
             rtx_ssrc: None,
+            changed: None,
             epoch,
             sources: TrackSources::default(),
             lost_before: 0,
@@ -95,6 +105,26 @@ impl Track {
             assembler: assembler(&payload.format),
             lint: Lint::default(),
         }
+    }
+
+    /// False for one of several encodings that the publisher does not send at present.
+    pub(crate) fn is_active(&self) -> bool {
+        self.simulcast.as_ref().is_none_or(|own| own.state.is_active)
+    }
+
+    /// The place of a payload type among what it may send.
+    pub(super) fn choice_of(&self, payload_type: u8) -> Option<usize> {
+        let is_it = |choice: &Payload| {
+            let red = choice.red.map(|red| red.payload_type);
+            choice.payload_type == payload_type || red == Some(payload_type)
+        };
+        self.choices.iter().position(is_it)
+    }
+
+    /// True for the payload types that it is known to send: of media and of retransmissions.
+    #[inline]
+    pub(super) fn has_now(&self, payload_type: u8) -> bool {
+        (self.payload_type == payload_type || self.rtx_payload_type == Some(payload_type)) && self.is_settled
     }
 
     /// Notes a packet as arrived, the first of its source too.

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::table::Sessions;
 use crate::demux::Key;
+use crate::forward::LayerSet;
 use crate::worker::timers::Timers;
 use crate::worker::viewing::sender_reports::REPORT_RETRY;
 use crate::worker::viewing::stream_feed::StreamFeed;
@@ -12,8 +13,8 @@ use crate::worker::viewing::viewer_track::FollowUp;
 /// What the worker has to do for viewers that follow another publisher.
 #[derive(Debug, Default)]
 pub(crate) struct Attached {
-    /// Request a keyframe from the publisher.
-    pub(crate) needs_keyframe: bool,
+    /// Request a keyframe of these encodings from the publisher.
+    pub(crate) needs_keyframe: LayerSet,
     /// Count this number of replays.
     pub(crate) replays: u64,
     /// Viewers that have no payload type for the publisher's codec.
@@ -27,7 +28,7 @@ impl Sessions {
         for key in &feed.viewers {
             let Some(viewer) = self.viewer_mut(*key) else { continue };
             let FollowUp { needs_keyframe, replay_started } = viewer.attach(feed, was_standby, now);
-            attached.needs_keyframe |= needs_keyframe;
+            attached.needs_keyframe.add(needs_keyframe);
             attached.replays += u64::from(replay_started);
             if !viewer.can_follow(feed) {
                 attached.cannot_follow.push(*key);

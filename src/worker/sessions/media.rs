@@ -134,6 +134,7 @@ impl Session {
         self.send_keyframe_responses(mailbox, counters);
         if let Some(publisher) = self.state.publisher_mut() {
             publisher.send_clocks(mailbox);
+            publisher.send_layers(mailbox);
         }
         Ok(due.releases)
     }

@@ -103,6 +103,8 @@ impl Publisher {
                 kind: track.kind.as_str(),
                 codec: track.format.codec.name(),
                 profile: track.format.profile().name(),
+                rid: track.simulcast.as_ref().map(|own| own.rid.clone()),
+                is_active: track.is_active(),
                 size: track.size(),
                 ssrc: track.ssrc,
                 packets: track.meter.volume.packets,
@@ -138,13 +140,15 @@ impl Viewer {
         let report = |viewer_track: &mut ViewerTrack| {
             let is_own = |section: &&Section| section.ssrc == viewer_track.outbound_track.ssrc();
             let agreed = negotiated.sections.iter().find(is_own).and_then(|section| section.payloads.first());
-            let format = feed.and_then(|feed| feed.track(viewer_track.kind)).map(|track| &track.format);
-            let format = format.or(agreed.map(|payload| &payload.format))?;
+            let track = feed.and_then(|feed| feed.layer(viewer_track.kind, viewer_track.layer));
+            let format = track.map(|track| &track.format).or(agreed.map(|payload| &payload.format))?;
             let counts = *viewer_track.outbound_track.counts();
             Some(TrackReport {
                 kind: viewer_track.kind.as_str(),
                 codec: format.codec.name(),
                 profile: format.profile().name(),
+                rid: track.and_then(|track| track.rid.clone()),
+                is_active: true,
                 size: None,
                 ssrc: Some(viewer_track.outbound_track.ssrc()),
                 packets: viewer_track.sent.packets,

@@ -54,22 +54,29 @@ impl Meter {
 }
 
 impl TrackMeter {
-    /// Counts a packet.
+    /// Counts a packet; true if it is the first of a frame that is newer than those before.
     #[inline]
-    pub(crate) fn on_packet(&mut self, bytes: usize, timestamp: u32) {
+    pub(crate) fn on_packet(&mut self, bytes: usize, timestamp: u32) -> bool {
         self.volume.packets += 1;
         self.volume.bytes += bytes as u64;
         // A late packet belongs to a frame that has been counted.
-        if self.newest.is_none_or(|newest| timestamp.wrapping_sub(newest) as i32 > 0) {
+        let is_frame = self.newest.is_none_or(|newest| timestamp.wrapping_sub(newest) as i32 > 0);
+        if is_frame {
             self.newest = Some(timestamp);
             self.frames += 1;
         }
+        is_frame
     }
 
     /// A keyframe begins to arrive.
     pub(crate) fn on_keyframe(&mut self, received: Instant) {
         self.interval = self.keyframe.map(|before| received.saturating_duration_since(before));
         self.keyframe = Some(received);
+    }
+
+    /// Frames that have begun to arrive.
+    pub(crate) fn frames(&self) -> u64 {
+        self.frames
     }
 
     /// When the newest keyframe began to arrive.

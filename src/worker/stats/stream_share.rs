@@ -35,15 +35,22 @@ impl Share {
         if self.role == Role::Viewer {
             return;
         }
-        for track in tracks {
-            let kind = if track.kind == Medium::Audio.as_str() { Medium::Audio } else { Medium::Video };
+        for kind in [Medium::Audio, Medium::Video] {
+            // Several, where the video has several encodings.
+            let own = || tracks.iter().filter(|track| track.kind == kind.as_str());
             let (lost, repaired) = (&mut self.lost[kind.position()], &mut self.repaired[kind.position()]);
-            add(lost, track.lost_packets, is_live.then_some(&self.metrics.lost[kind]));
-            add(repaired, track.repaired_packets, is_live.then_some(&self.metrics.repaired[kind]));
-            if let Some(jitter) = track.jitter.filter(|_| is_live) {
+            add(lost, own().map(|track| track.lost_packets).sum(), is_live.then_some(&self.metrics.lost[kind]));
+            let repairs = own().map(|track| track.repaired_packets).sum();
+            add(repaired, repairs, is_live.then_some(&self.metrics.repaired[kind]));
+            if let Some(jitter) = own().filter_map(|track| track.jitter).max().filter(|_| is_live) {
                 self.metrics.set_jitter(kind, jitter);
             }
-            if let Some(interval) = track.keyframe_interval.filter(|_| is_live) {
+            if let Some(interval) = own()
+                .filter(|track| track.is_active)
+                .filter_map(|track| track.keyframe_interval)
+                .max()
+                .filter(|_| is_live)
+            {
                 self.metrics.set_keyframe_interval(interval);
             }
         }

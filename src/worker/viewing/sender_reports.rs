@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use super::stream_feed::StreamFeed;
 use super::viewer::{Serving, Viewer};
 use super::viewer_track::ViewerTrack;
-use crate::forward::LayerId;
 use crate::rtcp::{Compound, Outgoing, sender_report};
 
 /// Between two sender reports of an outbound track.
@@ -54,26 +53,23 @@ impl Viewer {
         let Some(feed) = feed.filter(|feed| feed.source.is_some()) else { return packets };
         // Until the publisher's first report there is no clock to report; [`Viewer::on_first_clock`] then sets the
         // timer. Audio and video are out of step until then.
-        if !self
-            .tracks
-            .iter()
-            .any(|viewer_track| feed.track(viewer_track.kind).is_some_and(|track| track.clock.is_some()))
-        {
+        if !self.tracks.iter().any(|viewer_track| {
+            feed.layer(viewer_track.kind, viewer_track.layer).is_some_and(|track| track.clock.is_some())
+        }) {
             self.next_report = Some(now + REPORT_INTERVAL);
             return packets;
         }
         let mapped = |viewer_track: &ViewerTrack| {
-            let track = feed.track(viewer_track.kind).filter(|_| viewer_track.outbound_track.counts().packets > 0)?;
+            let track = feed.layer(viewer_track.kind, viewer_track.layer);
+            let track = track.filter(|_| viewer_track.outbound_track.counts().packets > 0)?;
             let clock = track.clock?;
-            Some((
-                track,
-                clock,
-                viewer_track.outbound_track.map_timestamp(track.epoch.generation(), LayerId::default(), clock.rtp)?,
-            ))
+            let generation = track.epoch.generation();
+            Some((track, clock, viewer_track.outbound_track.map_timestamp(generation, track.layer, clock.rtp)?))
         };
         // A new publisher has another clock: until both audio and video come from it, neither is reported.
         let is_awaited = |viewer_track: &ViewerTrack| {
-            feed.track(viewer_track.kind).is_some() && viewer_track.outbound_track.counts().packets > 0
+            feed.layer(viewer_track.kind, viewer_track.layer).is_some()
+                && viewer_track.outbound_track.counts().packets > 0
         };
         if self.tracks.iter().any(|viewer_track| is_awaited(viewer_track) && mapped(viewer_track).is_none())
             && now < *self.reports_wait.get_or_insert(now) + REPORT_PATIENCE

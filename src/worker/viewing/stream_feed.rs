@@ -9,17 +9,18 @@
 //! instructions a packet; opening the packet and forwarding it to ten viewers takes 53,000.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::demux::Key;
 use crate::forward::codec::{Format, Kind};
-use crate::forward::{Epoch, Get, History, HistoryLimits, Packet};
+use crate::forward::{Epoch, Get, History, HistoryLimits, LayerId, LayerSet};
 use crate::name::StreamName;
 use crate::peer::Channel;
 use crate::rtcp::SenderClock;
 use crate::stream::{SILENT, WorkerId};
 use crate::worker::mailbox::Mailbox;
-use crate::worker::message::{Message, Published, Subscribed, SubscribedTrack};
+use crate::worker::message::{LayerState, Message, Published, Subscribed, SubscribedTrack};
 
 /// One stream that has viewers on this worker.
 #[derive(Debug)]
@@ -38,8 +39,6 @@ pub(crate) struct StreamFeed {
     /// How many viewers the current pass has served.
     served: usize,
     pass: Pass,
-    /// A keyframe has been requested and has not arrived yet.
-    demanded: bool,
     /// Until when viewers wait for a publisher that has left; `None` while there is one, or if there has been none.
     pub(crate) abandoned: Option<Instant>,
 }
@@ -54,10 +53,17 @@ pub(crate) struct FeedSource {
     pub(crate) lost: bool,
 }
 
-/// One track of the current publisher, and its recent packets.
+/// One track of the current publisher, and its recent packets. Each encoding of a video is a track of its own.
 #[derive(Debug)]
 pub(crate) struct FeedTrack {
     pub(crate) kind: Kind,
+    /// Which encoding of the video it is; 0 where there is one.
+    pub(crate) layer: LayerId,
+    /// The name of the encoding, where there are several.
+    pub(crate) rid: Option<Arc<str>>,
+    pub(crate) state: LayerState,
+    /// A keyframe has been requested and has not arrived yet.
+    demanded: bool,
     /// The epoch of its live packets.
     pub(crate) epoch: Epoch,
     pub(crate) format: Format,
@@ -71,6 +77,13 @@ pub(crate) struct FeedTrack {
 }
 
 impl FeedTrack {
+    /// Takes what the publisher's worker says of the encoding, each second at least: viewers repeat then what they need.
+    /// Returns what was known before.
+    fn set_state(&mut self, state: LayerState) -> LayerState {
+        self.demanded = false;
+        std::mem::replace(&mut self.state, state)
+    }
+
     /// True when no packet of it has arrived for a second. A viewer that has everything then misses nothing.
     pub(crate) fn is_still(&self, now: Instant) -> bool {
         let Some(newest) = self.history.head().checked_sub(1) else { return false };
@@ -117,7 +130,6 @@ impl StreamFeed {
             first: 0,
             served: 0,
             pass: Pass::Done,
-            demanded: false,
             abandoned: None,
         }
     }
@@ -127,24 +139,54 @@ impl StreamFeed {
         self.source.filter(|source| !source.lost)
     }
 
-    /// The track of a kind.
+    /// The track of a kind: of several encodings the best that is sent now.
     pub(crate) fn track(&self, kind: Kind) -> Option<&FeedTrack> {
-        self.tracks.iter().find(|track| track.kind == kind)
+        self.layers(kind).reduce(|best, other| if other.state.rank() > best.state.rank() { other } else { best })
     }
 
-    /// The track of a kind.
-    pub(crate) fn track_mut(&mut self, kind: Kind) -> Option<&mut FeedTrack> {
-        self.tracks.iter_mut().find(|track| track.kind == kind)
+    /// The tracks of a kind: the encodings of the video, in no order.
+    pub(crate) fn layers(&self, kind: Kind) -> impl Iterator<Item = &FeedTrack> {
+        self.tracks.iter().filter(move |track| track.kind == kind)
     }
 
-    /// Starts a publisher's track: its history continues that of the publisher before it.
+    /// The track of one encoding.
+    #[inline]
+    pub(crate) fn layer(&self, kind: Kind, layer: LayerId) -> Option<&FeedTrack> {
+        self.tracks.iter().find(|track| track.kind == kind && track.layer == layer)
+    }
+
+    fn layer_mut(&mut self, kind: Kind, layer: LayerId) -> Option<&mut FeedTrack> {
+        self.tracks.iter_mut().find(|track| track.kind == kind && track.layer == layer)
+    }
+
+    /// Starts a publisher's track: its history continues that of the publisher before it. Encodings that only the
+    /// publisher before it had end.
     fn start_track(&mut self, started: SubscribedTrack, limits: HistoryLimits) {
-        let history = match self.tracks.iter().position(|track| track.kind == started.kind) {
+        let publisher = started.epoch.publisher;
+        self.tracks.retain(|track| {
+            let is_kept = track.kind != started.kind || track.layer == started.layer;
+            is_kept || track.epoch.publisher == publisher
+        });
+        let is_same = |track: &FeedTrack| (track.kind, track.layer) == (started.kind, started.layer);
+        let history = match self.tracks.iter().position(is_same) {
             Some(place) => self.tracks.swap_remove(place).history,
             None => History::new(limits),
         };
-        let SubscribedTrack { kind, epoch, format, payload_type, snapshot, clock, keyframe_responsive } = started;
-        let mut track = FeedTrack { kind, epoch, format, payload_type, history, clock, keyframe_responsive };
+        let SubscribedTrack { kind, layer, rid, state, epoch, format, payload_type, .. } = started;
+        let SubscribedTrack { snapshot, clock, keyframe_responsive, .. } = started;
+        let mut track = FeedTrack {
+            kind,
+            layer,
+            rid,
+            state,
+            demanded: false,
+            epoch,
+            format,
+            payload_type,
+            history,
+            clock,
+            keyframe_responsive,
+        };
         for packet in snapshot {
             track.history.push(packet);
         }
@@ -168,10 +210,20 @@ impl StreamFeed {
         }
     }
 
-    /// Asks the publisher's worker for a keyframe, once for all viewers here until one has come.
-    pub(crate) fn demand_keyframe(&mut self, mailbox: &mut Mailbox) {
-        let Some(source) = self.source.filter(|_| !self.demanded) else { return };
-        self.demanded = mailbox.send_command(source.worker, Message::Demand { stream: self.stream.clone() });
+    /// Asks the publisher's worker for a keyframe of these encodings, once for all viewers here until one has come.
+    pub(crate) fn demand_keyframe(&mut self, layers: LayerSet, mailbox: &mut Mailbox) {
+        let Some(source) = self.source else { return };
+        let videos = self.tracks.iter_mut().filter(|track| track.kind == Kind::Video);
+        for track in videos.filter(|track| layers.has(track.layer) && !track.demanded) {
+            let demand = Message::Demand { stream: self.stream.clone(), layer: track.layer };
+            track.demanded = mailbox.send_command(source.worker, demand);
+        }
+    }
+
+    fn forget_demands(&mut self) {
+        for track in &mut self.tracks {
+            track.demanded = false;
+        }
     }
 
     /// Starts a publisher: its tracks continue those of the publisher before it.
@@ -180,19 +232,20 @@ impl StreamFeed {
         self.source = Some(FeedSource { worker, publisher, lost });
         self.newest = Some(publisher);
         self.abandoned = None;
-        self.demanded = false;
+        self.forget_demands();
         self.channels = subscribed.channels;
         for track in subscribed.tracks {
             self.start_track(track, limits);
         }
     }
 
-    /// Keeps a packet for the viewers.
-    pub(crate) fn push(&mut self, kind: Kind, packet: &std::sync::Arc<Packet>) {
-        if kind == Kind::Video && packet.keyframe {
-            self.demanded = false;
-        }
-        if let Some(track) = self.track_mut(kind) {
+    /// Keeps packets for the viewers.
+    fn push(&mut self, published: &Published) {
+        let Some(track) = self.layer_mut(published.kind, published.layer) else { return };
+        for packet in &published.packets {
+            if packet.keyframe {
+                track.demanded = false;
+            }
             track.history.push(packet.clone());
         }
     }
@@ -224,9 +277,41 @@ impl StreamFeeds {
         &mut self,
         stream: &StreamName,
         publisher: u64,
-        kind: Kind,
+        (kind, layer): (Kind, LayerId),
     ) -> Option<&mut FeedTrack> {
-        self.of_publisher(stream, publisher)?.track_mut(kind)
+        self.of_publisher(stream, publisher)?.layer_mut(kind, layer)
+    }
+
+    /// This publisher has answered a keyframe request for a track, or ignored it.
+    pub(crate) fn on_keyframe_response(
+        &mut self,
+        stream: &StreamName,
+        publisher: u64,
+        track: (Kind, LayerId),
+        keyframe_responsive: bool,
+    ) {
+        if let Some(track) = self.track_of_publisher(stream, publisher, track) {
+            track.keyframe_responsive = Some(keyframe_responsive);
+        }
+    }
+
+    /// Drops the frames since the last keyframe of one encoding of this publisher's video.
+    pub(crate) fn drop_cached_frames(&mut self, stream: &StreamName, publisher: u64, layer: LayerId, now: Instant) {
+        if let Some(track) = self.track_of_publisher(stream, publisher, (Kind::Video, layer)) {
+            track.history.give_up_cache(now);
+        }
+    }
+
+    /// Takes what is known of one encoding of this publisher's video; the feed, if viewers may have to go on with another.
+    pub(crate) fn on_layer(
+        &mut self,
+        stream: &StreamName,
+        publisher: u64,
+        (layer, state): (LayerId, LayerState),
+    ) -> Option<&StreamFeed> {
+        let before = self.track_of_publisher(stream, publisher, (Kind::Video, layer))?.set_state(state);
+        let is_as_before = (before.size, before.is_active) == (state.size, state.is_active);
+        self.get(stream).filter(|_| !is_as_before)
     }
 
     /// Keeps packets for the viewers of their stream. Returns how many were dropped, because their publisher has been
@@ -236,9 +321,7 @@ impl StreamFeeds {
         if feed.source.is_none_or(|source| source.publisher != published.publisher) {
             return published.packets.len() as u64;
         }
-        for packet in &published.packets {
-            feed.push(published.kind, packet);
-        }
+        feed.push(published);
         self.mark_ready(&published.stream);
         0
     }
@@ -264,7 +347,7 @@ impl StreamFeeds {
     ) -> Option<&StreamFeed> {
         let feed = self.of_publisher(stream, publisher)?;
         feed.source = None;
-        feed.demanded = false;
+        feed.forget_demands();
         let until = now + grace;
         feed.abandoned = Some(until);
         self.abandoned.push_back((until, stream.clone()));

@@ -8,7 +8,9 @@ use super::channels::ViewerChannels;
 use super::stream_feed::StreamFeed;
 use super::viewer_track::{FollowUp, ReceptionReport, ViewerTrack};
 use crate::forward::codec::Kind;
-use crate::forward::{ExtensionIds, FirstNumbers, Get, NegotiatedFormat, OutboundTrack, OutboundTrackConfig, Written};
+use crate::forward::{
+    ExtensionIds, FirstNumbers, Get, LayerSet, NegotiatedFormat, OutboundTrack, OutboundTrackConfig, Written,
+};
 use crate::rtcp;
 use crate::rtcp::{Blocks, RtcpPacket, Sequences, SsrcList};
 use crate::sdp::{Extension, Negotiated, Payload, Section};
@@ -29,6 +31,7 @@ const MAX_PENDING_NACKS: usize = 512;
 pub(crate) struct Viewer {
     pub(crate) watch: Watch,
     sealer: Sealer,
+    /// One of each kind, whatever encodings the publisher has.
     pub(crate) tracks: Vec<ViewerTrack>,
     pub(crate) channels: ViewerChannels,
     /// Pending NACKs: index of the track, and sequence number.
@@ -129,7 +132,10 @@ impl Viewer {
         }
         let (mut serve_at, mut replaying) = (None, false);
         for viewer_track in &mut self.tracks {
-            let Some(track) = feed.track(viewer_track.kind) else { continue };
+            if viewer_track.has_next_layer() {
+                serving.follow_up.add(viewer_track.enter_next_layer(feed));
+            }
+            let Some(track) = feed.layer(viewer_track.kind, viewer_track.layer) else { continue };
             let served = &mut serving.sent;
             let volume = &mut served.volumes[viewer_track.kind as usize];
             let mut burst = u64::MAX;
@@ -165,7 +171,7 @@ impl Viewer {
                 served.received = Some(served.received.map_or(newest.received, |other| other.min(newest.received)));
             }
             if viewer_track.outbound_track.wants_keyframe() && feed.live().is_some() {
-                serving.follow_up.needs_keyframe = true;
+                serving.follow_up.needs_keyframe.add(LayerSet::of(track.layer, true));
                 serving.follow_up.add(viewer_track.unstick(track, now));
             }
             if viewer_track.is_busy() {
@@ -193,7 +199,7 @@ impl Viewer {
         let mut answered = NacksAnswered::default();
         for (place, sequence) in self.pending_nacks.drain(..) {
             let viewer_track = &mut self.tracks[place];
-            let Some(track) = feed.track(viewer_track.kind) else { continue };
+            let Some(track) = feed.layer(viewer_track.kind, viewer_track.layer) else { continue };
             if batch.is_blocked() {
                 answered.refused += 1;
                 continue;
@@ -304,7 +310,7 @@ impl Viewer {
     pub(crate) fn resume(&mut self, feed: &StreamFeed, now: Instant) -> (FollowUp, u64) {
         let mut missed = 0;
         for viewer_track in &mut self.tracks {
-            if let Some(track) = feed.track(viewer_track.kind) {
+            if let Some(track) = feed.layer(viewer_track.kind, viewer_track.layer) {
                 missed += viewer_track.outbound_track.behind(&track.history);
                 viewer_track.outbound_track.seek(track.history.head());
             }

@@ -7,12 +7,15 @@
 //! and a viewer that has everything is not sent it again only because no new frames arrive. Browsers request a keyframe
 //! after 3 s without a frame, which is no sign of loss: the request goes to the publisher, and nothing is replayed.
 
+mod layer;
+
 use std::time::{Duration, Instant};
 
 use super::stream_feed::FeedTrack;
 use crate::forward::codec::Kind;
 use crate::forward::{
-    ANSWER_TIME, CachedFrames, Counts, DelayRamp, OutboundTrack, PlayoutDelay, TrackState, catch_up_time,
+    ANSWER_TIME, CachedFrames, Counts, DelayRamp, Epoch, LayerId, LayerSet, OutboundTrack, PlayoutDelay, TrackState,
+    catch_up_time,
 };
 use crate::rtcp::RoundTrip;
 use crate::worker::stats::meter::Meter;
@@ -49,6 +52,10 @@ const UNSEEN: Duration = Duration::from_millis(100);
 /// One outbound track and its place in the history that it reads.
 pub(crate) struct ViewerTrack {
     pub(crate) kind: Kind,
+    /// The encoding that it is sent, whose history it reads.
+    pub(crate) layer: LayerId,
+    /// The encoding that it goes on with at a keyframe.
+    next_layer: Option<NextLayer>,
     pub(crate) outbound_track: OutboundTrack,
     /// The outbound track's counts that the worker has taken over.
     pub(crate) counted: Counts,
@@ -68,6 +75,8 @@ pub(crate) struct ViewerTrack {
     /// When a replay last sent packets.
     replayed: Option<Instant>,
     next_replay: Option<Instant>,
+    /// Of what the last replay was.
+    replay_of: Option<Epoch>,
 }
 
 /// How a viewer receives, as its receiver reports say (RFC 3550 6.4.1).
@@ -95,11 +104,19 @@ struct KeyframeWanted {
     until: Instant,
 }
 
+/// The encoding that a track goes on with.
+#[derive(Clone, Copy, Debug)]
+struct NextLayer {
+    layer: LayerId,
+    /// At a keyframe from this position of its history on.
+    since: u64,
+}
+
 /// What the worker has to do for a track after one of its steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FollowUp {
-    /// Request a keyframe from the publisher.
-    pub(crate) needs_keyframe: bool,
+    /// Request a keyframe of these encodings from the publisher.
+    pub(crate) needs_keyframe: LayerSet,
     /// Count a replay, which has begun.
     pub(crate) replay_started: bool,
 }
@@ -107,8 +124,12 @@ pub(crate) struct FollowUp {
 impl FollowUp {
     /// Adds what another track needs.
     pub(crate) fn add(&mut self, other: Self) {
-        self.needs_keyframe |= other.needs_keyframe;
+        self.needs_keyframe.add(other.needs_keyframe);
         self.replay_started |= other.replay_started;
+    }
+
+    fn of(track: &FeedTrack, needs_keyframe: bool, replay_started: bool) -> Self {
+        Self { needs_keyframe: LayerSet::of(track.layer, needs_keyframe), replay_started }
     }
 }
 
@@ -117,6 +138,8 @@ impl ViewerTrack {
     pub(crate) fn new(kind: Kind, outbound_track: OutboundTrack) -> Self {
         Self {
             kind,
+            layer: LayerId::default(),
+            next_layer: None,
             outbound_track,
             counted: Counts::default(),
             sent: Volume::default(),
@@ -130,6 +153,7 @@ impl ViewerTrack {
             keyframe_wanted: None,
             replayed: None,
             next_replay: None,
+            replay_of: None,
         }
     }
 
@@ -143,13 +167,21 @@ impl ViewerTrack {
         let is_long = cached.is_some_and(|frames| catch_up_time(&frames) > LONG_REPLAY);
         let asks = is_long && track.keyframe_responsive == Some(true);
         if !asks && self.replay(track, now) {
-            return FollowUp { needs_keyframe: is_long && track.keyframe_responsive.is_none(), replay_started: true };
+            return FollowUp::of(track, is_long && track.keyframe_responsive.is_none(), true);
         }
         self.outbound_track.seek(track.history.head());
         if cached.is_some() {
             self.keyframe_wanted(track, self.next_replay.filter(|_| !asks).unwrap_or(now).max(now + ANSWER_TIME));
         }
-        FollowUp { needs_keyframe: self.outbound_track.wants_keyframe(), replay_started: false }
+        FollowUp::of(track, self.outbound_track.wants_keyframe(), false)
+    }
+
+    /// True if it has begun with what this track sends, although it may not have sent anything of it yet.
+    pub(crate) fn has_begun(&self, track: &FeedTrack) -> bool {
+        match self.outbound_track.state() {
+            TrackState::Waiting => self.outbound_track.is_replaying() && self.replay_of == Some(track.epoch),
+            TrackState::Live | TrackState::Paused => true,
+        }
     }
 
     /// Lets an outbound track that has sent nothing wait for the next packets, while there is no publisher.
@@ -219,20 +251,20 @@ impl ViewerTrack {
             return FollowUp::default();
         }
         if self.outbound_track.state() != TrackState::Live || self.keyframe_wanted.is_some() {
-            return FollowUp { needs_keyframe: true, replay_started: false };
+            return FollowUp::of(track, true, false);
         }
         if track.is_still(now) {
-            return FollowUp { needs_keyframe: true, replay_started: false };
+            return FollowUp::of(track, true, false);
         }
         if track.keyframe_responsive == Some(true) {
             self.keyframe_wanted(track, now + ANSWER_TIME);
-            return FollowUp { needs_keyframe: true, replay_started: false };
+            return FollowUp::of(track, true, false);
         }
         if self.replay(track, now) {
-            return FollowUp { needs_keyframe: track.keyframe_responsive.is_none(), replay_started: true };
+            return FollowUp::of(track, track.keyframe_responsive.is_none(), true);
         }
         self.keyframe_wanted(track, self.next_replay.unwrap_or(now).max(now + ANSWER_TIME));
-        FollowUp { needs_keyframe: true, replay_started: false }
+        FollowUp::of(track, true, false)
     }
 
     /// Repair cannot keep up with the viewer's losses: frames are left out until the next keyframe. The wait for it is
@@ -243,7 +275,7 @@ impl ViewerTrack {
         }
         self.outbound_track.skip();
         self.keyframe_wanted(track, self.next_replay.unwrap_or(now).max(now + SKIP_TIME));
-        FollowUp { needs_keyframe: true, replay_started: false }
+        FollowUp::of(track, true, false)
     }
 
     /// Does what is due before the viewer is served. Returns how many packets may be sent to it now.
@@ -307,6 +339,7 @@ impl ViewerTrack {
             return false;
         }
         self.keyframe_wanted = None;
+        self.replay_of = Some(track.epoch);
         // The first one is not counted: some viewers lose its beginning and ask for it again.
         self.next_replay = Some(now + if is_first { REPLAY_INTERVAL } else { span.max(REPLAY_INTERVAL) });
         true

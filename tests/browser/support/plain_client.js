@@ -9,6 +9,20 @@ export async function plainPublish(endpoint) {
   return window.join(peer, endpoint);
 }
 
+/** Runs in the page: publishes VP8 of the fake camera in three encodings, and no audio; resolves to the session's URL. */
+export async function plainSimulcast(endpoint) {
+  const peer = new RTCPeerConnection();
+  const camera = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 360 } });
+  const encoding = ([rid, scaleResolutionDownBy, maxBitrate]) => ({ rid, scaleResolutionDownBy, maxBitrate });
+  const sendEncodings = [['q', 4, 80_000], ['h', 2, 200_000], ['f', 1, 500_000]].map(encoding);
+  const video = peer.addTransceiver(camera.getVideoTracks()[0], { direction: 'sendonly', streams: [camera], sendEncodings });
+  const { codecs } = RTCRtpReceiver.getCapabilities('video');
+  const rank = ({ mimeType }) => (mimeType === 'video/VP8' ? 0 : 1);
+  video.setCodecPreferences([...codecs].sort((one, other) => rank(one) - rank(other)));
+  await peer.setLocalDescription();
+  return window.join(peer, endpoint);
+}
+
 /** Runs in the page: plays a stream in the page's video element; resolves to the session's URL. */
 export async function plainWatch(endpoint) {
   const peer = new RTCPeerConnection();

@@ -9,7 +9,9 @@ fn all() -> ExtensionIds {
 }
 
 fn blocks(ids: ExtensionIds) -> ExtensionBlocks {
-    ExtensionBlocks::new(ids).expect("it takes some")
+    let mut blocks = ExtensionBlocks::new(ids).expect("it takes some");
+    blocks.set_transport_numbers(true);
+    blocks
 }
 
 /// The block of the next packet, and the first octet of its header.
@@ -51,6 +53,22 @@ fn a_playout_delay_of_110_ms_is_11_and_no_limit_and_stands_only_beside_rtx() {
     blocks.set_playout_delay(Duration::ZERO);
     assert_eq!(written(&mut blocks, &HeaderExtensions::default(), true).1[5..], [0x00, 0x0f, 0xff]);
     assert_eq!(written(&mut blocks, &HeaderExtensions::default(), false), (0x80, vec![]));
+}
+
+#[test]
+fn transport_wide_numbers_begin_end_and_go_on_as_they_are_switched() {
+    let mut blocks = ExtensionBlocks::new(ExtensionIds { transport_number: Some(3), ..Default::default() }).unwrap();
+    let mut numbers = Vec::new();
+    for is_numbered in [false, true, true, false, false, true] {
+        blocks.set_transport_numbers(is_numbered);
+        let block = written(&mut blocks, &HeaderExtensions::default(), true).1;
+        assert_eq!(!block.is_empty(), is_numbered);
+        numbers.extend(block.get(5..7).map(<[u8]>::to_vec));
+    }
+    assert_eq!(numbers, [[0, 0], [0, 1], [0, 2]]);
+    blocks.set_transport_numbers(true);
+    let alone = written(&mut blocks, &HeaderExtensions::default(), false).1;
+    assert!(alone.is_empty(), "a resend would repeat the number");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use super::{QUIET, Viewer};
-use crate::forward::TrackState;
+use crate::forward::LayerSet;
 use crate::forward::codec::Kind;
 use crate::worker::viewing::stream_feed::StreamFeed;
 use crate::worker::viewing::viewer_track::FollowUp;
@@ -19,7 +19,8 @@ impl Viewer {
         let mut all = FollowUp::default();
         self.had_publisher |= feed.source.is_some();
         for viewer_track in &mut self.tracks {
-            let Some(track) = feed.track(viewer_track.kind) else { continue };
+            all.add(viewer_track.choose_layer(feed));
+            let Some(track) = feed.layer(viewer_track.kind, viewer_track.layer) else { continue };
             let Some(source) = feed.source else {
                 viewer_track.wait(track);
                 continue;
@@ -34,11 +35,13 @@ impl Viewer {
             }
             if source.lost {
                 viewer_track.wait(track);
-            } else if viewer_track.outbound_track.state() == TrackState::Waiting {
+            } else if !viewer_track.has_begun(track) {
                 all.add(viewer_track.begin(track, now));
             }
         }
-        all.needs_keyframe |= self.tracks.iter().any(|viewer_track| viewer_track.outbound_track.wants_keyframe());
+        for viewer_track in &self.tracks {
+            all.needs_keyframe.add(LayerSet::of(viewer_track.layer, viewer_track.outbound_track.wants_keyframe()));
+        }
         all
     }
 
@@ -52,7 +55,7 @@ impl Viewer {
             let has_begun = viewer_track.outbound_track.counts().packets > 0;
             !has_begun
                 || feed
-                    .track(viewer_track.kind)
+                    .layer(viewer_track.kind, viewer_track.layer)
                     .is_none_or(|track| viewer_track.outbound_track.takes(track.epoch.generation(), track.payload_type))
         })
     }
@@ -60,7 +63,7 @@ impl Viewer {
     /// The publisher has left or is lost: packets that have arrived are still sent, but replays end.
     pub(crate) fn lose_publisher(&mut self, feed: &StreamFeed) {
         for viewer_track in &mut self.tracks {
-            if let Some(track) = feed.track(viewer_track.kind) {
+            if let Some(track) = feed.layer(viewer_track.kind, viewer_track.layer) {
                 viewer_track.stop_replay(track);
             }
         }
@@ -73,7 +76,7 @@ impl Viewer {
             return all;
         }
         for viewer_track in self.tracks.iter_mut().filter(|viewer_track| viewer_track.kind == Kind::Video) {
-            if let Some(track) = feed.track(viewer_track.kind) {
+            if let Some(track) = feed.layer(viewer_track.kind, viewer_track.layer) {
                 all.add(viewer_track.refresh(track, now));
             }
         }
@@ -92,7 +95,7 @@ impl Viewer {
             return all;
         }
         for viewer_track in self.tracks.iter_mut().filter(|viewer_track| viewer_track.kind == Kind::Video) {
-            if let Some(track) = feed.track(viewer_track.kind) {
+            if let Some(track) = feed.layer(viewer_track.kind, viewer_track.layer) {
                 all.add(viewer_track.skip(track, now));
             }
         }

@@ -1,0 +1,491 @@
+//! A publisher that sends several encodings of its video: each is learnt, repaired and asked for keyframes by itself, and
+//! viewers see the best that is sent, as one continuous stream.
+
+#![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtcp::receiver_report::ReceiverReport;
+use rtcp::transport_feedbacks::transport_layer_cc::TransportLayerCc;
+use rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
+use sluice::forward::CacheLimits;
+use sluice::forward::codec::Kind;
+use sluice::name::Role;
+use sluice::sdp::Extension;
+use sluice::session::TrackReport;
+use sluice::worker::Config;
+
+use crate::broadcast::{BOTH, Broadcast, GCM, MILLISECOND, SECOND, Shown, assert_spliced, numbers, run_all, track};
+use crate::net::{Net, vp8};
+
+const FRAME: Duration = Duration::from_millis(40);
+/// The numbers of the frames of one encoding begin at a multiple of this.
+const LAYER: u32 = 1_000_000;
+
+/// The encodings of a browser.
+const QHF: &[(&str, u16, u16)] = &[("q", 160, 90), ("h", 320, 180), ("f", 640, 360)];
+
+/// One encoding as its publisher sends it.
+struct Encoding {
+    rid: String,
+    width: u16,
+    height: u16,
+    ssrc: u32,
+    rtx: u32,
+    /// The number of its next frame.
+    frame: u32,
+}
+
+/// A publisher that sends frames of one packet, of all its encodings at a time.
+struct Sender {
+    publisher: usize,
+    encodings: Vec<Encoding>,
+    /// Packets name their encoding until a report names their SSRC, as those of Chromium; else always, as those of OBS.
+    stops_naming: bool,
+    /// Frames of all encodings until now.
+    frames: u32,
+    transport_sequence: u16,
+}
+
+impl Sender {
+    /// A publisher joins and is connected. It offers `a=simulcast:send` with this list.
+    fn join(net: &mut Net, encodings: &[(&str, u16, u16)], list: &str) -> Self {
+        let rids = encodings.iter().map(|(rid, ..)| format!("a=rid:{rid} send\r\n")).collect::<String>();
+        Self::join_with(net, encodings, &format!("{rids}a=simulcast:send {list}\r\n"))
+    }
+
+    /// The same with these lines in its video section, instead of those about SSRCs.
+    fn join_with(net: &mut Net, encodings: &[(&str, u16, u16)], lines: &str) -> Self {
+        let before = net.extensions.clone();
+        net.extensions =
+            vec![Extension::TransportWideCc, Extension::Mid, Extension::RtpStreamId, Extension::RepairedRtpStreamId];
+        let offers = |offer: &str| {
+            let mut video = false;
+            let mut text = String::new();
+            for line in offer.lines() {
+                video = if line.starts_with("m=") { line.starts_with("m=video") } else { video };
+                if !(video && line.starts_with("a=ssrc")) {
+                    text.push_str(line);
+                    text.push_str("\r\n");
+                }
+                if video && line.starts_with("a=mid") {
+                    text.push_str(lines);
+                }
+            }
+            text
+        };
+        let joined = net.try_join(Role::Publisher, "cam", BOTH, GCM, |request| request.offer = offers(&request.offer));
+        let publisher = joined.unwrap();
+        net.extensions = before;
+        net.connect();
+        let encoding = |(place, (rid, width, height)): (u32, &(&str, u16, u16))| Encoding {
+            rid: (*rid).to_owned(),
+            width: *width,
+            height: *height,
+            ssrc: 0x1000 + place,
+            rtx: 0x2000 + place,
+            frame: 0,
+        };
+        let encodings = (0..).zip(encodings).map(encoding).collect();
+        Self { publisher, encodings, stops_naming: true, frames: 0, transport_sequence: 0 }
+    }
+
+    fn id(&self, net: &Net, extension: Extension) -> u8 {
+        let client = &net.clients[self.publisher];
+        let agreed = &client.tracks[track(client, Kind::Video)].extensions;
+        agreed.iter().find(|(_, other)| *other == extension).unwrap().0
+    }
+
+    /// True once a report has named an SSRC.
+    fn is_reported(net: &Net, publisher: usize, ssrc: u32) -> bool {
+        let packets = net.clients[publisher].rtcp.iter().flatten();
+        let mut reports = packets.filter_map(|packet| packet.as_any().downcast_ref::<ReceiverReport>());
+        reports.any(|report| report.reports.iter().any(|block| block.ssrc == ssrc))
+    }
+
+    /// A packet of this SSRC and payload type, sealed; `named` for an encoding or what it repairs.
+    fn seal(
+        &mut self,
+        net: &mut Net,
+        (ssrc, is_rtx): (u32, bool),
+        named: Option<&str>,
+        timestamp: u32,
+        payload: &[u8],
+    ) -> Vec<u8> {
+        self.transport_sequence += 1;
+        let [number, mid, rid] = [
+            Extension::TransportWideCc,
+            Extension::Mid,
+            if is_rtx { Extension::RepairedRtpStreamId } else { Extension::RtpStreamId },
+        ]
+        .map(|extension| self.id(net, extension));
+        let mut elements = vec![number << 4 | 1];
+        elements.extend(self.transport_sequence.to_be_bytes());
+        if let Some(named) = named {
+            elements.extend([mid << 4, b'1', rid << 4 | (named.len() as u8 - 1)]);
+            elements.extend(named.bytes());
+        }
+        elements.resize(elements.len().next_multiple_of(4), 0);
+        let mut says = vec![0xbe, 0xde, 0, (elements.len() / 4) as u8];
+        says.extend(elements);
+        let client = &mut net.clients[self.publisher];
+        let place = track(client, Kind::Video);
+        let before = client.tracks[place].clone();
+        client.tracks[place].ssrc = Some(ssrc);
+        client.tracks[place].payload_type += u8::from(is_rtx);
+        client.says = says;
+        let sealed = client.seal(place, timestamp, true, payload);
+        client.says.clear();
+        client.tracks[place] = before;
+        sealed
+    }
+
+    /// The next frame of one encoding, sealed.
+    fn frame(&mut self, net: &mut Net, place: usize, keyframe: bool) -> Vec<u8> {
+        let encoding = &mut self.encodings[place];
+        let mut payload = vp8(keyframe, place as u32 * LAYER + encoding.frame);
+        payload[7..9].copy_from_slice(&encoding.width.to_le_bytes());
+        payload[9..11].copy_from_slice(&encoding.height.to_le_bytes());
+        encoding.frame += 1;
+        let (rid, ssrc) = (encoding.rid.clone(), encoding.ssrc);
+        let names = !(self.stops_naming && Self::is_reported(net, self.publisher, ssrc));
+        // Each encoder has a timestamp offset of its own.
+        let timestamp = self.frames.wrapping_mul(3_600).wrapping_add(place as u32 * 1_234_567);
+        self.seal(net, (ssrc, false), names.then_some(&rid), timestamp, &payload)
+    }
+
+    /// A frame of these encodings, and the time until the next one.
+    fn show(&mut self, net: &mut Net, places: &[usize], keyframe: bool) {
+        for place in places {
+            let datagram = self.frame(net, *place, keyframe);
+            net.deliver(self.publisher, datagram);
+        }
+        self.frames += 1;
+        net.run(FRAME);
+    }
+
+    /// Frames of these encodings, after a keyframe of each.
+    fn begin(&mut self, net: &mut Net, places: &[usize], frames: u32) {
+        for frame in 0..frames {
+            self.show(net, places, frame == 0);
+        }
+    }
+
+    /// Of which SSRCs keyframes were asked for.
+    fn asked(&self, net: &Net) -> Vec<u32> {
+        let packets = net.clients[self.publisher].rtcp.iter().flatten();
+        let requests = packets.filter_map(|packet| packet.as_any().downcast_ref::<PictureLossIndication>());
+        requests.map(|request| request.media_ssrc).collect()
+    }
+
+    fn reports(&self, net: &Net) -> Vec<TrackReport> {
+        let record = net.handle().record(&net.clients[self.publisher].session).unwrap();
+        record.report().tracks.into_iter().filter(|track| track.kind == "video").collect()
+    }
+}
+
+/// The encodings of what a viewer was shown, in order, each once a run.
+fn layers(line: &[Shown]) -> Vec<u32> {
+    let mut layers: Vec<u32> = line.iter().map(|shown| shown.number / LAYER).collect();
+    layers.dedup();
+    layers
+}
+
+/// A publisher of these encodings and one viewer.
+fn begun(encodings: &[(&str, u16, u16)], list: &str) -> (Net, Sender, usize) {
+    let mut net = Net::new(1);
+    let sender = Sender::join(&mut net, encodings, list);
+    let viewer = net.watch("cam");
+    net.connect();
+    (net, sender, viewer)
+}
+
+#[test]
+fn a_viewer_gets_the_largest_of_a_browsers_encodings() {
+    for order in [["q", "h", "f"], ["f", "h", "q"], ["h", "f", "q"]] {
+        let size = |rid: &str| *QHF.iter().find(|(name, ..)| *name == rid).unwrap();
+        let encodings = order.map(size);
+        let (mut net, mut sender, viewer) = begun(&encodings, &order.join(";"));
+        sender.begin(&mut net, &[0, 1, 2], 50);
+        let late = net.watch("cam");
+        net.connect();
+        sender.begin(&mut net, &[0, 1, 2], 50);
+        let largest = order.iter().position(|rid| *rid == "f").unwrap() as u32;
+        for viewer in [viewer, late] {
+            let line = net.video(viewer);
+            assert_spliced(&line);
+            assert_eq!(line.last().unwrap().number, largest * LAYER + 99, "{order:?}");
+        }
+        assert_eq!(layers(&net.video(late)), [largest], "{order:?}");
+        assert_eq!(net.drops("unknown_layer"), 0);
+        let reports = sender.reports(&net);
+        let told: Vec<_> = reports.iter().map(|track| (track.rid.as_deref(), track.size, track.is_active)).collect();
+        assert_eq!(told, encodings.map(|(rid, width, height)| (Some(rid), Some((width, height)), true)));
+    }
+}
+
+#[test]
+fn the_four_encodings_of_obs_are_learnt_although_the_first_fifty_packets_are_lost() {
+    const FOUR: &[(&str, u16, u16)] = &[("0", 1920, 1080), ("1", 1440, 810), ("2", 960, 540), ("3", 480, 270)];
+    for stops_naming in [false, true] {
+        let (mut net, mut sender, viewer) = begun(FOUR, "0;1;2;3");
+        sender.stops_naming = stops_naming;
+        for number in 0..52 {
+            let datagram = sender.frame(&mut net, number % 4, number < 4);
+            if number >= 50 {
+                net.deliver(sender.publisher, datagram);
+            }
+        }
+        sender.begin(&mut net, &[0, 1, 2, 3], 100);
+        assert_eq!(net.drops("unknown_layer"), 0);
+        let line = net.video(viewer);
+        assert_eq!(line.last().unwrap().number, 112);
+        assert_spliced(&line);
+        assert_eq!(sender.reports(&net).len(), 4);
+    }
+}
+
+#[test]
+fn an_encoding_that_is_paused_at_first_is_shown_once_it_is_sent() {
+    let (mut net, mut sender, viewer) = begun(QHF, "q;h;~f");
+    sender.begin(&mut net, &[0, 1], 50);
+    assert_eq!(net.video(viewer).last().unwrap().number / LAYER, 1);
+    let reports = sender.reports(&net);
+    assert!(reports.iter().all(|track| track.rid.as_deref() != Some("f") || !track.is_active), "{reports:?}");
+    for frame in 0..50 {
+        sender.show(&mut net, &[0, 1], false);
+        let datagram = sender.frame(&mut net, 2, frame == 0);
+        net.deliver(sender.publisher, datagram);
+    }
+    let line = net.video(viewer);
+    assert_spliced(&line);
+    assert_eq!(line.last().unwrap().number, 2 * LAYER + 48, "the last one is on its way");
+}
+
+#[test]
+fn lost_packets_of_each_encoding_are_asked_for_and_repaired_by_retransmissions_that_name_it() {
+    let (mut net, mut sender, viewer) = begun(QHF, "q;h;f");
+    sender.begin(&mut net, &[0, 1, 2], 20);
+    let mut lost = Vec::new();
+    for place in 0..3 {
+        lost.push(sender.frame(&mut net, place, false));
+    }
+    sender.frames += 1;
+    for _ in 0..2 {
+        sender.show(&mut net, &[0, 1, 2], false);
+    }
+    let nacks = net.clients[sender.publisher].rtcp.iter().flatten();
+    let nacks = nacks.filter_map(|packet| packet.as_any().downcast_ref::<TransportLayerNack>());
+    let asked: BTreeSet<(u32, u16)> = nacks
+        .flat_map(|nack| nack.nacks.iter().flat_map(|pair| pair.packet_list()).map(|number| (nack.media_ssrc, number)))
+        .filter(|(_, number)| *number >= 1000)
+        .collect();
+    assert_eq!(asked, [(0x1000, 1020), (0x1001, 1020), (0x1002, 1020)].into());
+    for place in 0..3 {
+        let (rid, rtx) = (sender.encodings[place].rid.clone(), sender.encodings[place].rtx);
+        let mut payload = 1020u16.to_be_bytes().to_vec();
+        payload.extend(vp8(false, place as u32 * LAYER + 20));
+        let datagram = sender.seal(&mut net, (rtx, true), Some(&rid), 20 * 3_600 + place as u32 * 1_234_567, &payload);
+        net.deliver(sender.publisher, datagram);
+    }
+    sender.begin(&mut net, &[0, 1, 2], 30);
+    let repaired: Vec<u64> = sender.reports(&net).iter().map(|track| track.repaired_packets).collect();
+    assert_eq!(repaired, [1, 1, 1]);
+    let shown = numbers(&net.video(viewer));
+    assert!(shown.contains(&(2 * LAYER + 20)), "{shown:?}");
+    assert_eq!(net.drops("unknown_layer") + net.drops("other_source"), 0);
+}
+
+#[test]
+fn a_packet_that_names_no_encoding_is_dropped_and_a_probe_is_neither() {
+    let (mut net, mut sender, viewer) = begun(QHF, "q;h;f");
+    sender.begin(&mut net, &[0, 1, 2], 5);
+    for (source, payload) in [((7, false), vp8(true, 9)), ((8, true), vec![0; 40])] {
+        let datagram = sender.seal(&mut net, source, None, 1, &payload);
+        net.deliver(sender.publisher, datagram);
+    }
+    for (source, payload) in [((0, false), vec![0; 200]), ((0, true), vec![0; 200]), ((9, true), vec![])] {
+        let datagram = sender.seal(&mut net, source, None, 1, &payload);
+        net.deliver(sender.publisher, datagram);
+    }
+    sender.begin(&mut net, &[0, 1, 2], 50);
+    assert_eq!(net.drops("unknown_layer"), 2);
+    assert_eq!(net.metric_sum("sluice_drops_total{"), 2);
+    assert!(net.video(viewer).iter().all(|shown| shown.number != 9));
+    let packets: Vec<_> = net.clients[sender.publisher].rtcp.iter().flatten().collect();
+    let reports = packets.iter().filter_map(|packet| packet.as_any().downcast_ref::<ReceiverReport>());
+    let reported: BTreeSet<u32> = reports.flat_map(|report| &report.reports).map(|block| block.ssrc).collect();
+    assert_eq!(reported, [0x1000, 0x1001, 0x1002].into());
+    let feedback = packets.iter().filter_map(|packet| packet.as_any().downcast_ref::<TransportLayerCc>());
+    let arrived: u32 = feedback.map(|feedback| feedback.recv_deltas.len() as u32).sum();
+    assert_eq!(arrived, u32::from(sender.transport_sequence), "all that has arrived, on one line");
+}
+
+#[test]
+fn viewers_leave_an_encoding_that_falls_silent_within_a_second_and_return_to_it() {
+    let (mut net, mut sender, viewer) = begun(QHF, "q;h;f");
+    sender.begin(&mut net, &[0, 1, 2], 50);
+    let silent = net.now;
+    let mut left = None;
+    for _ in 0..50 {
+        sender.show(&mut net, &[0, 1], false);
+        let newest = *net.video(viewer).last().unwrap();
+        if newest.number / LAYER == 1 {
+            left.get_or_insert(newest.at);
+        }
+    }
+    let left = left.unwrap().saturating_duration_since(silent);
+    assert!(left <= SECOND, "{left:?}");
+    let active =
+        |net: &Net, sender: &Sender| sender.reports(net).iter().map(|track| track.is_active).collect::<Vec<_>>();
+    assert_eq!(active(&net, &sender), [true, true, false]);
+    let asked = sender.asked(&net).len();
+    sender.show(&mut net, &[0, 1, 2], false);
+    sender.show(&mut net, &[0, 1, 2], false);
+    let requests = sender.asked(&net)[asked..].to_vec();
+    assert!(requests.contains(&0x1002), "a keyframe of the one to return to: {requests:?}");
+    sender.begin(&mut net, &[2], 1);
+    sender.begin(&mut net, &[0, 1, 2], 1);
+    for _ in 0..50 {
+        sender.show(&mut net, &[0, 1, 2], false);
+    }
+    let line = net.video(viewer);
+    assert_eq!(line.last().unwrap().number / LAYER, 2);
+    assert_spliced(&line);
+    assert_eq!(active(&net, &sender), [true; 3]);
+}
+
+#[test]
+fn encodings_that_rest_together_are_not_silent() {
+    let (mut net, mut sender, viewer) = begun(QHF, "q;h;f");
+    sender.begin(&mut net, &[0, 1, 2], 20);
+    for _ in 0..5 {
+        net.run(2 * SECOND);
+        sender.show(&mut net, &[0, 1, 2], false);
+    }
+    net.run(2 * SECOND);
+    assert!(sender.reports(&net).iter().all(|track| track.is_active));
+    assert_eq!(net.video(viewer).last().unwrap().number / LAYER, 2);
+}
+
+#[test]
+fn one_encoding_that_begins_again_under_another_ssrc_leaves_the_others_alone() {
+    let (mut net, mut sender, viewer) = begun(QHF, "q;h;f");
+    sender.begin(&mut net, &[0, 1, 2], 50);
+    for (place, ssrc) in [(2, 0x3002), (0, 0x3000)] {
+        sender.encodings[place].ssrc = ssrc;
+        for frame in 0..50 {
+            for other in 0..3 {
+                let datagram = sender.frame(&mut net, other, frame == 0 && other == place);
+                net.deliver(sender.publisher, datagram);
+            }
+            sender.frames += 1;
+            net.run(FRAME);
+        }
+    }
+    let line = net.video(viewer);
+    assert_spliced(&line);
+    assert_eq!(line.last().unwrap().number, 2 * LAYER + 149);
+    assert_eq!(layers(&line).last(), Some(&2));
+    let ssrcs: Vec<_> = sender.reports(&net).iter().map(|track| track.ssrc).collect();
+    assert_eq!(ssrcs, [Some(0x3000), Some(0x1001), Some(0x3002)]);
+    // The one that began again last has the newest epoch: viewers come and go between them all the same.
+    for _ in 0..40 {
+        sender.show(&mut net, &[0], false);
+    }
+    sender.begin(&mut net, &[0, 1], 40);
+    let line = net.video(viewer);
+    assert_eq!(line.last().unwrap().number / LAYER, 1);
+    assert_spliced(&line);
+}
+
+#[test]
+fn keyframes_are_asked_for_only_of_encodings_that_somebody_needs() {
+    let config = Config { cache: CacheLimits::NONE, ..Config::default() };
+    let mut net = Net::with(1, config);
+    let mut sender = Sender::join(&mut net, QHF, "q;h;f");
+    let viewer = net.watch("cam");
+    net.connect();
+    // What was needed at the beginning is forgotten then.
+    sender.begin(&mut net, &[0, 1, 2], 100);
+    let asked = sender.asked(&net).len();
+    net.request_keyframe(viewer);
+    for _ in 0..100 {
+        sender.show(&mut net, &[0, 1, 2], false);
+    }
+    let asked: BTreeSet<u32> = sender.asked(&net)[asked..].iter().copied().collect();
+    assert_eq!(asked, [0x1002].into());
+}
+
+#[test]
+fn encodings_are_known_by_a_declared_group_of_ssrcs_without_any_rid() {
+    let mut net = Net::new(1);
+    let lines = "a=ssrc-group:SIM 4096 4097 4098\r\na=ssrc-group:FID 4096 8192\r\na=ssrc-group:FID 4097 8193\r\n\
+                 a=ssrc-group:FID 4098 8194\r\n";
+    let before = net.extensions.clone();
+    let mut sender = Sender::join_with(
+        &mut net,
+        QHF,
+        &format!(
+            "{lines}a=rid:q send\r\na=rid:h send\r\na=rid:f send\r\n\
+        a=simulcast:send q;h;f\r\n"
+        ),
+    );
+    net.extensions = before;
+    let viewer = net.watch("cam");
+    net.connect();
+    for frame in 0..50 {
+        for place in 0..3 {
+            let (ssrc, timestamp) = (sender.encodings[place].ssrc, sender.frames * 3_600);
+            let mut payload = vp8(frame == 0, place as u32 * LAYER + frame);
+            payload[7..9].copy_from_slice(&sender.encodings[place].width.to_le_bytes());
+            payload[9..11].copy_from_slice(&sender.encodings[place].height.to_le_bytes());
+            let datagram = sender.seal(&mut net, (ssrc, false), None, timestamp, &payload);
+            net.deliver(sender.publisher, datagram);
+        }
+        sender.frames += 1;
+        net.run(FRAME);
+    }
+    assert_eq!(net.video(viewer).last().unwrap().number, 2 * LAYER + 49);
+    assert_eq!(net.drops("unknown_layer"), 0);
+}
+
+#[test]
+fn a_publisher_of_one_encoding_takes_over_from_one_of_three_and_the_other_way_round() {
+    let (mut net, mut sender, viewer) = begun(QHF, "q;h;f");
+    sender.begin(&mut net, &[0, 1, 2], 50);
+    let mut single = Broadcast::join(&mut net, 50 * LAYER);
+    run_all(&mut net, &mut [&mut single], 2 * SECOND);
+    let line = net.video(viewer);
+    assert_spliced(&line);
+    assert!(line.last().unwrap().number >= 50 * LAYER + 140, "{:?}", line.last());
+    let mut sender = Sender::join(&mut net, QHF, "q;h;f");
+    sender.begin(&mut net, &[0, 1, 2], 50);
+    let line = net.video(viewer);
+    assert_spliced(&line);
+    assert_eq!(line.last().unwrap().number, 2 * LAYER + 49);
+    let mut again = Sender::join(&mut net, &[("f", 640, 360), ("q", 160, 90)], "f;q");
+    again.begin(&mut net, &[0, 1], 50);
+    let line = net.video(viewer);
+    assert_spliced(&line);
+    assert_eq!(line.last().unwrap().number, 49, "the largest, which is another place of the list now");
+}
+
+#[test]
+fn all_encodings_of_a_video_share_the_memory_for_late_viewers_and_the_lowest_is_kept_last() {
+    let cache = CacheLimits { octets: 60_000, ..CacheLimits::default() };
+    let mut net = Net::with(1, Config { cache, ..Config::default() });
+    let mut sender = Sender::join(&mut net, QHF, "q;h;f");
+    sender.begin(&mut net, &[0, 1, 2], 60);
+    net.run(2 * SECOND);
+    // 48,000 octets each.
+    let octets = net.metric("sluice_fast_start_bytes");
+    assert!((47_000..60_000).contains(&octets), "{octets}");
+    let viewer = net.watch("cam");
+    net.connect();
+    net.run(MILLISECOND * 500);
+    assert_eq!(net.video(viewer).len(), 0, "the largest is chosen, and its frames are gone");
+    assert!(sender.asked(&net).contains(&0x1002));
+}
