@@ -47,12 +47,14 @@
 //!    by [`dtls`] before the session's [`peer`] gets it. RTP from an address that has not proven to receive is dropped;
 //!    that of another worker's session is handed over.
 //! 3. [`srtp`] opens RTP in place with the keys of the publisher's peer.
-//! 4. [`worker::publishing`] parses the packet once into a [`forward::Packet`]: header extensions, codec, keyframe. It
-//!    reports the packet to [`rtcp`], which requests missing ones. While packets are being lost, each packet waits for
-//!    the repair delay, so that resends arrive in their places. Then parameter sets that a keyframe lacks are added
-//!    (H.264, H.265), and the packet is kept in the track's history and pushed once to each worker that has viewers of
-//!    the stream: one message for each track.
-//! 5. The viewers' worker adds the packets to its own [`forward::History`] of the track and marks the stream as ready.
+//! 4. [`worker::publishing`] finds the track of the packet (each simulcast encoding is a track of its own here) and
+//!    parses it once into a [`forward::Packet`]: header extensions, codec, keyframe. It reports the packet to [`rtcp`],
+//!    which requests missing ones. While packets are being lost, each packet waits for the repair delay, so that
+//!    resends arrive in their places. Then parameter sets that a keyframe lacks are added (H.264, H.265), and the
+//!    packet is kept in the track's history and pushed once to each worker that has viewers of the stream: one message
+//!    for each track.
+//! 5. The viewers' worker adds the packets to its own [`forward::History`] of the track, one for each simulcast
+//!    encoding, and marks the stream as ready.
 //! 6. [`worker::viewing`] serves one viewer after the other, in bounded time: each [`forward::OutboundTrack`] draws
 //!    from the history what its viewer lacks and writes header and payload into the send arena.
 //! 7. [`srtp`] seals the packet where it was written.
@@ -88,6 +90,7 @@
 //! | a silent viewer | `worker/engine/silence.rs` pauses and resumes it |
 //! | a keyframe requested | `forward/keyframes/gate.rs`: at most one request a second for each track |
 //! | a publisher replaced by another | [`stream`] decides, `worker/engine/standby.rs` carries it out, [`forward::OutboundTrack`] splices |
+//! | a simulcast encoding | [`sdp`] (`simulcast.rs`) accepts it, `worker/publishing/layers.rs` finds its packets, `worker/viewing/viewer_track/layer.rs` chooses the one that a viewer is sent |
 //! | a codec added | [`forward::codec`] lists the steps; [`sdp`] (`payload.rs`, `narrow.rs`) answers offers of it |
 //! | a limit, a setting, an error text | the module that it is about; [`config`] gathers the settings, `http::error` the statuses |
 //!

@@ -1,5 +1,5 @@
-//! The simulcast encodings of a publisher's video: which of them a packet belongs to, and what viewers' workers are told
-//! of them.
+//! The simulcast encodings of a publisher's video: which of them a packet belongs to, and what viewers' workers get to
+//! know of them.
 //!
 //! Each encoding is a track of its own. A packet belongs to the one that has its SSRC; the first packets of an SSRC name
 //! the encoding by their rid (RFC 8852), or the offer has declared the SSRC. A sender stops writing the rid as soon as a
