@@ -160,6 +160,15 @@ impl PendingSessions {
         Some(owner)
     }
 
+    /// The worker that owns a session; `None` while it waits.
+    pub(crate) fn owner(&self, session: &SessionId) -> Option<WorkerId> {
+        let ufrag = self.session_by_id.get(session)?.ufrags.last()?.clone();
+        match self.place_by_ufrag.get(&ufrag)?.value() {
+            Place::Waiting(_) => None,
+            Place::Owned(worker) => Some(*worker),
+        }
+    }
+
     /// Forgets a name that does not lead to the session any more. Without it each restart would leave one behind for as
     /// long as the session lives.
     pub(crate) fn retire(&self, session: &SessionId, ufrag: &str) {

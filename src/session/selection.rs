@@ -1,22 +1,163 @@
-//! A viewer's own choice of layer (WHEP, layer selection).
+//! A viewer's own choice of layer (WHEP, layer selection), and which layer of a stream it means.
 //!
-//! A selection is kept for as long as the session, whatever publishers come.
+//! A selection is kept for as long as the session, whatever publishers come. The rule: it never leaves a viewer without
+//! video. A name that the publisher does not have counts as none, and where no layer is within the limits the smallest
+//! one is chosen.
+
+use crate::forward::LayerId;
 
 /// What a viewer has selected; the default leaves the choice to the relay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Selection {
+pub struct Selection {
     /// The name of a simulcast encoding.
-    pub(crate) rid: Option<Box<str>>,
+    pub rid: Option<Box<str>>,
     /// A place in the order of size, from 0 for the smallest. A name has priority.
-    pub(crate) spatial: Option<u8>,
+    pub spatial: Option<u8>,
     /// The highest temporal id to be sent.
-    pub(crate) temporal: Option<u8>,
+    pub temporal: Option<u8>,
     /// The last place in the order of size that the relay may choose.
-    pub(crate) max_spatial: Option<u8>,
+    pub max_spatial: Option<u8>,
     /// The highest temporal id that the relay may choose.
-    pub(crate) max_temporal: Option<u8>,
+    pub max_temporal: Option<u8>,
     /// The widest frames that the relay may choose, in pixels.
-    pub(crate) max_width: Option<u32>,
+    pub max_width: Option<u32>,
     /// The highest frames that the relay may choose, in pixels.
-    pub(crate) max_height: Option<u32>,
+    pub max_height: Option<u32>,
+}
+
+/// A layer of a stream among which a selection chooses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Choosable<'a> {
+    /// Which one it is.
+    pub(crate) layer: LayerId,
+    /// The name of the encoding, if it has one.
+    pub(crate) rid: Option<&'a str>,
+    /// Columns and rows, once they are known.
+    pub(crate) size: Option<(u16, u16)>,
+    /// Bits a second.
+    pub(crate) bits: u64,
+    /// The publisher sends it.
+    pub(crate) is_active: bool,
+}
+
+impl Choosable<'_> {
+    /// The order of size: by pixels, then by rate.
+    fn order(&self) -> (u32, u64, LayerId) {
+        let pixels = self.size.map_or(0, |(columns, rows)| u32::from(columns) * u32::from(rows));
+        (pixels, self.bits, self.layer)
+    }
+}
+
+impl Selection {
+    /// True if the choice is the relay's alone.
+    pub(crate) fn is_automatic(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The layer that the viewer is to be sent: the selected one, or the best that its limits allow. One that the
+    /// publisher does not send at present is replaced by the next smaller one. `None` without layers.
+    pub(crate) fn choose<'a, L>(&self, layers: L) -> Option<LayerId>
+    where
+        L: Iterator<Item = Choosable<'a>> + Clone,
+    {
+        let place = |one: &Choosable<'_>| layers.clone().filter(|other| other.order() < one.order()).count();
+        let last = layers.clone().count().checked_sub(1)?;
+        let by_name = self.rid.as_deref().and_then(|rid| layers.clone().find(|layer| layer.rid == Some(rid)));
+        let by_place = |spatial: u8| layers.clone().find(|layer| place(layer) == usize::from(spatial).min(last));
+        let selected = by_name.or_else(|| self.spatial.and_then(by_place));
+        let fits = |layer: &Choosable<'_>| match selected {
+            Some(selected) => layer.order() <= selected.order(),
+            None => {
+                let (columns, rows) = layer.size.unwrap_or_default();
+                self.max_spatial.is_none_or(|max| place(layer) <= usize::from(max))
+                    && self.max_width.is_none_or(|max| u32::from(columns) <= max)
+                    && self.max_height.is_none_or(|max| u32::from(rows) <= max)
+            }
+        };
+        let active = layers.clone().filter(|layer| layer.is_active);
+        let largest = active.clone().filter(fits).max_by_key(Choosable::order);
+        let smallest = || active.min_by_key(Choosable::order);
+        // Without one that is sent, the viewer waits for the one that it would be sent.
+        let waits = || layers.clone().filter(fits).max_by_key(Choosable::order).or(layers.clone().next());
+        largest.or_else(smallest).or_else(waits).map(|layer| layer.layer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three encodings of a browser, not in the order of their size.
+    const LAYERS: [Choosable<'static>; 3] =
+        [layer(0, "h", (320, 180)), layer(1, "f", (640, 360)), layer(2, "q", (160, 90))];
+
+    const fn layer(number: u8, rid: &'static str, size: (u16, u16)) -> Choosable<'static> {
+        let bits = size.0 as u64 * 1000;
+        Choosable { layer: LayerId(number), rid: Some(rid), size: Some(size), bits, is_active: true }
+    }
+
+    fn chosen<'a>(selection: &Selection, layers: &[Choosable<'a>]) -> &'a str {
+        let chosen = selection.choose(layers.iter().copied()).unwrap();
+        layers.iter().find(|layer| layer.layer == chosen).unwrap().rid.unwrap()
+    }
+
+    /// The layers, without those that the publisher has paused.
+    fn without(paused: &[&str]) -> Vec<Choosable<'static>> {
+        let all = LAYERS.iter().map(|layer| Choosable { is_active: !paused.contains(&layer.rid.unwrap()), ..*layer });
+        all.collect()
+    }
+
+    fn rid(name: &str) -> Selection {
+        Selection { rid: Some(name.into()), ..Selection::default() }
+    }
+
+    #[test]
+    fn without_a_selection_the_largest_layer_that_is_sent_is_chosen() {
+        assert_eq!(chosen(&Selection::default(), &LAYERS), "f");
+        assert_eq!(chosen(&Selection::default(), &without(&["f"])), "h");
+        assert_eq!(Selection::default().choose([].into_iter()), None);
+        assert!(Selection::default().is_automatic() && !rid("f").is_automatic());
+    }
+
+    #[test]
+    fn a_selected_layer_is_chosen_whatever_the_limits_are() {
+        for name in ["q", "h", "f"] {
+            assert_eq!(chosen(&rid(name), &LAYERS), name);
+            assert_eq!(chosen(&Selection { max_width: Some(1), ..rid(name) }, &LAYERS), name);
+        }
+        for (place, name) in [(0, "q"), (1, "h"), (2, "f"), (7, "f")] {
+            assert_eq!(chosen(&Selection { spatial: Some(place), ..Selection::default() }, &LAYERS), name);
+        }
+        assert_eq!(chosen(&Selection { spatial: Some(0), ..rid("h") }, &LAYERS), "h", "a name has priority");
+    }
+
+    #[test]
+    fn a_selected_layer_that_is_not_sent_is_replaced_by_the_next_smaller_one() {
+        assert_eq!(chosen(&rid("f"), &without(&["f"])), "h");
+        assert_eq!(chosen(&rid("h"), &without(&["h"])), "q");
+        assert_eq!(chosen(&rid("q"), &without(&["q"])), "h", "there is no smaller one");
+        assert_eq!(chosen(&rid("h"), &without(&["q", "h", "f"])), "h", "none is sent");
+    }
+
+    #[test]
+    fn a_name_that_the_publisher_does_not_have_leaves_the_choice_to_the_relay() {
+        assert_eq!(chosen(&rid("x"), &LAYERS), "f");
+        assert_eq!(chosen(&Selection { max_height: Some(200), ..rid("x") }, &LAYERS), "h");
+    }
+
+    #[test]
+    fn limits_bound_what_the_relay_chooses_and_the_smallest_layer_is_always_allowed() {
+        let limited = |change: fn(&mut Selection)| {
+            let mut selection = Selection::default();
+            change(&mut selection);
+            chosen(&selection, &LAYERS)
+        };
+        assert_eq!(limited(|selection| selection.max_width = Some(640)), "f");
+        assert_eq!(limited(|selection| selection.max_width = Some(639)), "h");
+        assert_eq!(limited(|selection| selection.max_height = Some(90)), "q");
+        assert_eq!(limited(|selection| selection.max_height = Some(1)), "q");
+        assert_eq!(limited(|selection| selection.max_spatial = Some(1)), "h");
+        assert_eq!(limited(|selection| selection.max_spatial = Some(0)), "q");
+        assert_eq!(limited(|selection| selection.max_spatial = Some(9)), "f");
+    }
 }

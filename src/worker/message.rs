@@ -52,6 +52,8 @@ pub(crate) enum Message {
     Datagram { path: FiveTuple, datagram: Vec<u8>, received: Instant },
     /// New ICE credentials for a session (ICE restart, RFC 9725 4.3.2).
     Restart { session: SessionId, admission: Box<Admission> },
+    /// A viewer has selected what it is to be sent: its record says what.
+    Select { session: SessionId },
     /// A session is to end.
     End { session: SessionId, reason: EndReason },
     /// For tests: block in the work for this session until released.

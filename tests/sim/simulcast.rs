@@ -14,7 +14,7 @@ use sluice::forward::CacheLimits;
 use sluice::forward::codec::Kind;
 use sluice::name::Role;
 use sluice::sdp::Extension;
-use sluice::session::TrackReport;
+use sluice::session::{Selection, TrackReport};
 use sluice::worker::Config;
 
 use crate::broadcast::{BOTH, Broadcast, GCM, MILLISECOND, SECOND, Shown, assert_spliced, numbers, run_all, track};
@@ -355,6 +355,50 @@ fn viewers_leave_an_encoding_that_falls_silent_within_a_second_and_return_to_it(
     assert_eq!(line.last().unwrap().number / LAYER, 2);
     assert_spliced(&line);
     assert_eq!(active(&net, &sender), [true; 3]);
+}
+
+#[test]
+fn a_viewer_is_sent_the_encoding_that_it_selects_from_its_next_keyframe_on() {
+    let (mut net, mut sender, viewer) = begun(QHF, "q;h;f");
+    let automatic = net.watch("cam");
+    net.connect();
+    sender.begin(&mut net, &[0, 1, 2], 50);
+    let select = |net: &Net, selection| net.handle().select(&net.clients[viewer].session, selection).unwrap();
+    for (selection, place) in [
+        (Selection { rid: Some("q".into()), ..Selection::default() }, 0),
+        (Selection { max_width: Some(400), ..Selection::default() }, 1),
+        (Selection { spatial: Some(0), ..Selection::default() }, 0),
+        (Selection::default(), 2),
+    ] {
+        let (before, asked) = (net.video(viewer).last().unwrap().number / LAYER, sender.asked(&net).len());
+        select(&net, selection);
+        for _ in 0..30 {
+            sender.show(&mut net, &[0, 1, 2], false);
+        }
+        assert_eq!(net.video(viewer).last().unwrap().number / LAYER, before, "it is shown until then");
+        assert!(sender.asked(&net)[asked..].contains(&(0x1000 + place)), "a keyframe is asked for");
+        sender.begin(&mut net, &[0, 1, 2], 30);
+        assert_eq!(net.video(viewer).last().unwrap().number / LAYER, place);
+    }
+    assert_spliced(&net.video(viewer));
+    assert_eq!(layers(&net.video(viewer)), [2, 0, 1, 0, 2]);
+    assert_eq!(layers(&net.video(automatic)), [2], "the others are sent what they were sent");
+}
+
+#[test]
+fn a_selection_holds_for_later_publishers_and_a_name_that_one_does_not_have_leaves_the_choice_to_the_relay() {
+    const OTHERS: &[(&str, u16, u16)] = &[("a", 160, 90), ("b", 320, 180)];
+    let mut net = Net::new(2);
+    let viewer = net.watch("cam");
+    let selection = Selection { rid: Some("h".into()), ..Selection::default() };
+    net.handle().select(&net.clients[viewer].session, selection).unwrap();
+    for (encodings, list, place) in [(QHF, "q;h;f", 1), (OTHERS, "a;b", 1), (QHF, "q;h;f", 1)] {
+        let mut sender = Sender::join(&mut net, encodings, list);
+        let places: Vec<usize> = (0..encodings.len()).collect();
+        sender.begin(&mut net, &places, 50);
+        sender.begin(&mut net, &places, 50);
+        assert!((place * LAYER + 90..place * LAYER + 100).contains(&net.video(viewer).last().unwrap().number));
+    }
 }
 
 #[test]

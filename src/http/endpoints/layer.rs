@@ -80,12 +80,16 @@ pub(in crate::http) struct LayerSelection {
     max_height: Option<NonZeroU32>,
 }
 
-/// What a viewer has selected.
+/// What a viewer has selected, and which encoding it is sent.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::http) struct SelectedLayer {
     #[schema(inline)]
     selection: LayerSelection,
+    /// The name of the encoding that it is sent, as of about a second ago; absent if the video has one.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current: Option<String>,
 }
 
 /// The Link header of the 201: where layers are selected.
@@ -131,7 +135,7 @@ pub(in crate::http) async fn post(
     Ok(StatusCode::OK)
 }
 
-/// What is selected; HEAD too
+/// What is selected, and which encoding the viewer is sent; HEAD too
 #[utoipa::path(
     get,
     path = "/session/{id}/layer",
@@ -148,7 +152,10 @@ pub(in crate::http) async fn get(
 ) -> Result<Response, Problem> {
     viewer(&shared, &id, &headers)?;
     let record = shared.media.record(&id).ok_or(NO_SUCH_SESSION)?;
-    let selected = SelectedLayer { selection: LayerSelection::of(record.selection(), record.video.as_ref()) };
+    let selected = SelectedLayer {
+        selection: LayerSelection::of(record.selection(), record.video.as_ref()),
+        current: record.report().tracks.iter().find_map(|track| Some(track.rid.as_deref()?.to_owned())),
+    };
     Ok(([(CACHE_CONTROL, "no-store")], Json(selected)).into_response())
 }
 

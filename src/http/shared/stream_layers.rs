@@ -34,7 +34,12 @@ impl StreamLayers {
     fn from_reports(tracks: &[TrackReport]) -> Self {
         let videos = tracks.iter().filter(|track| track.kind == "video");
         let mut layers: Vec<_> = videos
-            .map(|track| StreamLayer { rid: None, size: track.size, bits: track.rates.bits as u64, is_active: true })
+            .map(|track| StreamLayer {
+                rid: track.rid.clone(),
+                size: track.size,
+                bits: track.rates.bits as u64,
+                is_active: track.is_active,
+            })
             .collect();
         layers.sort_by_key(|layer| {
             let (columns, rows) = layer.size.unwrap_or_default();

@@ -61,6 +61,10 @@ impl Engine {
                     self.take_demux_output(now);
                 }
             }
+            Message::Select { session } => {
+                let attached = self.sessions.select(&session, &self.feeds, now);
+                attached.into_iter().for_each(|(stream, attached)| self.on_attached(&stream, attached, now));
+            }
             Message::StandDown { session } => self.on_stand_down(&session, now),
             Message::End { session, reason } => {
                 if let Some(key) = self.sessions.key(&session) {

@@ -133,9 +133,8 @@ impl Engine {
     /// Viewers of some worker wait for a keyframe.
     pub(crate) fn on_demand(&mut self, stream: &StreamName, layer: LayerId, now: Instant) {
         let Some(key) = self.publisher_by_stream.get(stream).copied() else { return };
-        if let Some(publisher) = self.sessions.publisher_mut(key) {
-            publisher.demand_keyframe(layer, now);
-        }
+        let Some(publisher) = self.sessions.publisher_mut(key) else { return };
+        publisher.demand_keyframe(layer, now);
         self.guard(key, now, |engine| engine.on_session_timeout(key, now));
     }
 

@@ -5,9 +5,10 @@ use std::time::Instant;
 use super::table::Sessions;
 use crate::demux::Key;
 use crate::forward::LayerSet;
+use crate::name::{SessionId, StreamName};
 use crate::worker::timers::Timers;
 use crate::worker::viewing::sender_reports::REPORT_RETRY;
-use crate::worker::viewing::stream_feed::StreamFeed;
+use crate::worker::viewing::stream_feed::{StreamFeed, StreamFeeds};
 use crate::worker::viewing::viewer_track::FollowUp;
 
 /// What the worker has to do for viewers that follow another publisher.
@@ -35,6 +36,23 @@ impl Sessions {
             }
         }
         attached
+    }
+
+    /// A viewer has selected what it is to be sent, as its record says: it follows the selection at once. `None` before
+    /// it is connected.
+    pub(crate) fn select(
+        &mut self,
+        session: &SessionId,
+        feeds: &StreamFeeds,
+        now: Instant,
+    ) -> Option<(StreamName, Attached)> {
+        let session = self.key(session).and_then(|key| self.session_mut(key))?;
+        let selection = session.record.selection();
+        let viewer = session.state.viewer_mut()?;
+        viewer.select(selection);
+        let FollowUp { needs_keyframe, replay_started } = viewer.attach(feeds.get(&session.stream)?, false, now);
+        let attached = Attached { needs_keyframe, replays: u64::from(replay_started), cannot_follow: Vec::new() };
+        Some((session.stream.clone(), attached))
     }
 
     /// Ends replays of a publisher that is lost or has left.

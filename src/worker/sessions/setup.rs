@@ -120,6 +120,7 @@ impl Session {
     /// Makes the session a viewer's; returns what its tracks need.
     pub(crate) fn watch(&mut self, watch: Watch, sealer: Sealer, feed: &StreamFeed, now: Instant) -> FollowUp {
         let mut viewer = Viewer::new(watch, sealer, &self.negotiated, self.stream.to_string(), now);
+        viewer.select(self.record.selection());
         let follow_up = viewer.attach(feed, false, now);
         self.state = State::Watching(Box::new(viewer));
         follow_up

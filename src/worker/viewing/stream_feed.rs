@@ -18,6 +18,7 @@ use crate::forward::{Epoch, Get, History, HistoryLimits, LayerId, LayerSet};
 use crate::name::StreamName;
 use crate::peer::Channel;
 use crate::rtcp::SenderClock;
+use crate::session::{Choosable, Selection};
 use crate::stream::{SILENT, WorkerId};
 use crate::worker::mailbox::Mailbox;
 use crate::worker::message::{LayerState, Message, Published, Subscribed, SubscribedTrack};
@@ -84,6 +85,11 @@ impl FeedTrack {
         std::mem::replace(&mut self.state, state)
     }
 
+    fn choosable(&self) -> Choosable<'_> {
+        let LayerState { size, bits, is_active, .. } = self.state;
+        Choosable { layer: self.layer, rid: self.rid.as_deref(), size, bits, is_active }
+    }
+
     /// True when no packet of it has arrived for a second. A viewer that has everything then misses nothing.
     pub(crate) fn is_still(&self, now: Instant) -> bool {
         let Some(newest) = self.history.head().checked_sub(1) else { return false };
@@ -144,8 +150,14 @@ impl StreamFeed {
         self.layers(kind).reduce(|best, other| if other.state.rank() > best.state.rank() { other } else { best })
     }
 
+    /// The track of a kind that a viewer with this selection is to be sent.
+    pub(crate) fn choose(&self, kind: Kind, selection: Option<&Selection>) -> Option<&FeedTrack> {
+        let Some(selection) = selection.filter(|_| kind == Kind::Video) else { return self.track(kind) };
+        self.layer(kind, selection.choose(self.layers(kind).map(FeedTrack::choosable))?)
+    }
+
     /// The tracks of a kind: the encodings of the video, in no order.
-    pub(crate) fn layers(&self, kind: Kind) -> impl Iterator<Item = &FeedTrack> {
+    pub(crate) fn layers(&self, kind: Kind) -> impl Iterator<Item = &FeedTrack> + Clone {
         self.tracks.iter().filter(move |track| track.kind == kind)
     }
 

@@ -14,6 +14,7 @@ use crate::forward::{
 use crate::rtcp;
 use crate::rtcp::{Blocks, RtcpPacket, Sequences, SsrcList};
 use crate::sdp::{Extension, Negotiated, Payload, Section};
+use crate::session::Selection;
 use crate::srtp::Sealer;
 use crate::stream::Watch;
 use crate::worker::net::batch::{Batch, MAX_DATAGRAM, Outbox};
@@ -33,6 +34,8 @@ pub(crate) struct Viewer {
     sealer: Sealer,
     /// One of each kind, whatever encodings the publisher has.
     pub(crate) tracks: Vec<ViewerTrack>,
+    /// What it has selected; `None` if the choice is the relay's alone.
+    selection: Option<Box<Selection>>,
     pub(crate) channels: ViewerChannels,
     /// Pending NACKs: index of the track, and sequence number.
     pending_nacks: Vec<(usize, u16)>,
@@ -102,6 +105,7 @@ impl Viewer {
             watch,
             sealer,
             tracks,
+            selection: None,
             channels,
             pending_nacks: Vec::new(),
             next_report: None,

@@ -7,10 +7,16 @@ use std::time::Instant;
 use super::{QUIET, Viewer};
 use crate::forward::LayerSet;
 use crate::forward::codec::Kind;
+use crate::session::Selection;
 use crate::worker::viewing::stream_feed::StreamFeed;
 use crate::worker::viewing::viewer_track::FollowUp;
 
 impl Viewer {
+    /// Takes what the viewer has selected: [`Self::attach`] follows it.
+    pub(crate) fn select(&mut self, selection: Selection) {
+        self.selection = (!selection.is_automatic()).then(|| Box::new(selection));
+    }
+
     /// Gives each outbound track the format of the feed's publisher, and lets those that wait begin. Live outbound
     /// tracks switch to a new publisher by themselves, at its keyframe. If the publisher was a standby, that keyframe
     /// may have arrived already, so they begin again. While there is no publisher, or it is lost, nothing begins:
@@ -19,7 +25,7 @@ impl Viewer {
         let mut all = FollowUp::default();
         self.had_publisher |= feed.source.is_some();
         for viewer_track in &mut self.tracks {
-            all.add(viewer_track.choose_layer(feed));
+            all.add(viewer_track.choose_layer(feed, self.selection.as_deref()));
             let Some(track) = feed.layer(viewer_track.kind, viewer_track.layer) else { continue };
             let Some(source) = feed.source else {
                 viewer_track.wait(track);

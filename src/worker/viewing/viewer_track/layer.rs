@@ -1,12 +1,14 @@
-//! Which encoding of a publisher's video a viewer is sent: the best of those that are sent now.
+//! Which encoding of a publisher's video a viewer is sent: the best of those that are sent now, or the one that the
+//! viewer has selected.
 //!
-//! The rule: a viewer that is shown an encoding goes to a larger one at a keyframe of that, and is shown the smaller one
+//! The rule: a viewer that is shown an encoding goes to another one at a keyframe of that, and is shown the present one
 //! until then. It leaves one at once that is not sent any more.
 
 use std::time::Duration;
 
 use super::{FollowUp, NextLayer, ViewerTrack};
 use crate::forward::{CachedFrames, TrackState};
+use crate::session::Selection;
 use crate::worker::viewing::stream_feed::{FeedTrack, StreamFeed};
 
 /// A keyframe that has arrived so lately is begun with at once, without waiting for the next one.
@@ -14,9 +16,9 @@ const CLOSE: Duration = Duration::from_millis(300);
 
 impl ViewerTrack {
     /// Chooses the encoding again, because the publisher or what it sends has changed.
-    pub(crate) fn choose_layer(&mut self, feed: &StreamFeed) -> FollowUp {
+    pub(crate) fn choose_layer(&mut self, feed: &StreamFeed, selection: Option<&Selection>) -> FollowUp {
         let before = self.next_layer.take();
-        let Some(best) = feed.track(self.kind).filter(|best| best.layer != self.layer) else {
+        let Some(best) = feed.choose(self.kind, selection).filter(|best| best.layer != self.layer) else {
             return FollowUp::default();
         };
         let is_shown = self.outbound_track.state() == TrackState::Live;
@@ -26,7 +28,7 @@ impl ViewerTrack {
             return FollowUp::default();
         };
         // Of two encodings with frames of one size neither is worth the change.
-        if best.state.pixels() <= shown.state.pixels() {
+        if selection.is_none() && best.state.pixels() <= shown.state.pixels() {
             return FollowUp::default();
         }
         let close = best.history.cached_frames().filter(|CachedFrames { span, .. }| *span <= CLOSE);
