@@ -40,6 +40,7 @@ pub(super) const ALL: &[Asset] = assets! {
     "player.js"
     "problems.js"
     "publish.js"
+    "quality.js"
     "received.js"
     "retry.js"
     "sent.js"

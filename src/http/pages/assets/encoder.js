@@ -5,6 +5,29 @@ import { codec as codecName } from './words.js';
 const HELPERS = /\/(rtx|red|ulpfec|flexfec-03)$/i;
 const START = 1500; // kbit/s
 
+/** The encodings of simulcast, the smallest first, as browsers want them; `share` is of the maximum bitrate. */
+const ENCODINGS = [
+  { rid: 'q', scaleResolutionDownBy: 4, share: 0.08 },
+  { rid: 'h', scaleResolutionDownBy: 2, share: 0.22 },
+  { rid: 'f', scaleResolutionDownBy: 1, share: 0.7 },
+];
+
+/** Codecs whose encoders send several sizes; without a name the browser takes VP8. */
+const SEVERAL = ['', 'vp8', 'h264'];
+
+/** In how many sizes a video of this codec and width is sent. Of more than these, Chromium leaves the largest out. */
+export function sizes(codec, width) {
+  if (!SEVERAL.includes(codec) || width < 640) return 1;
+  return width < 960 ? 2 : 3;
+}
+
+/** What a transceiver is to send: so many sizes, at most so many bits a second; 0 leaves that to the browser. */
+export function encodings(count, bitsPerSecond) {
+  if (count === 1) return [bitsPerSecond ? { maxBitrate: bitsPerSecond } : {}];
+  const limit = (share) => (bitsPerSecond ? { maxBitrate: Math.round(bitsPerSecond * share) } : {});
+  return ENCODINGS.slice(-count).map(({ share, ...encoding }) => ({ ...encoding, ...limit(share) }));
+}
+
 /** The video codecs that this browser can send, as `[name in SDP, name for people]`, in its own order. */
 export function sendableCodecs() {
   const known = globalThis.RTCRtpSender?.getCapabilities?.('video')?.codecs ?? [];
@@ -30,7 +53,8 @@ export function prefer(transceiver, kind, codec) {
 export async function limitBitrate(sender, bitsPerSecond) {
   const parameters = sender.getParameters();
   for (const encoding of parameters.encodings) {
-    if (bitsPerSecond) encoding.maxBitrate = bitsPerSecond;
+    const share = ENCODINGS.find(({ rid }) => rid === encoding.rid)?.share ?? 1;
+    if (bitsPerSecond) encoding.maxBitrate = Math.round(bitsPerSecond * share);
     else delete encoding.maxBitrate;
   }
   await sender.setParameters(parameters);

@@ -5,8 +5,43 @@ import { bearer } from './page.js';
 
 const RELATION = 'urn:ietf:params:whep:ext:core:server-sent-events';
 
+/** The address of this relation in a Link header; nothing if it has none. */
+export const linked = (link, relation) => new RegExp(`<([^>]+)>[^<]*rel="${relation}"`).exec(link ?? '')?.[1];
+
 /** The address of the session's events in a Link header; nothing if it has none. */
-export const eventsIn = (link) => new RegExp(`<([^>]+)>[^<]*rel="${RELATION}"`).exec(link ?? '')?.[1];
+export const eventsIn = (link) => linked(link, RELATION);
+
+/** Makes an event stream with the events of these names; resolves to where it is read. */
+export async function openEvents(address, token, names) {
+  const headers = { 'Content-Type': 'application/json', ...bearer(token) };
+  const response = await fetch(address, { method: 'POST', headers, body: JSON.stringify(names) });
+  if (response.status !== 201) throw new Error(`the relay answered ${response.status}`);
+  return new URL(response.headers.get('Location'), address).href;
+}
+
+/** Begins to read an event stream. */
+export async function fetchEvents(stream, token, signal) {
+  const headers = { Accept: 'text/event-stream', ...bearer(token) };
+  const response = await fetch(stream, { headers, cache: 'no-store', signal });
+  if (!response.ok) throw new Error(`the relay answered ${response.status}`);
+  return response;
+}
+
+/** Calls `take` with the name and the data of each event, until the relay ends the stream or `signal` the reading. */
+export async function eachEvent(response, signal, take) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done || signal.aborted) return;
+    const blocks = (text + value).split('\n\n');
+    text = blocks.pop();
+    for (const block of blocks) {
+      const field = (name) => new RegExp(`^${name}: ?(.*)$`, 'm').exec(block)?.[1];
+      if (field('event')) take(field('event'), field('data') || '{}');
+    }
+  }
+}
 
 /** The events of one session. */
 export class PublisherEvents {
@@ -39,37 +74,16 @@ export class PublisherEvents {
   }
 
   async #read(signal) {
-    this.#stream ??= this.#open();
-    const headers = { Accept: 'text/event-stream', ...bearer(this.#token) };
+    this.#stream ??= openEvents(this.#address, this.#token, ['active', 'inactive']);
     let response;
     try {
-      response = await fetch(await this.#stream, { headers, cache: 'no-store', signal });
+      response = await fetchEvents(await this.#stream, this.#token, signal);
     } finally {
-      if (!response?.ok && !signal.aborted) this.#stream = undefined;
+      if (!response && !signal.aborted) this.#stream = undefined;
     }
-    if (!response.ok) return;
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    let text = '';
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done || signal.aborted) return;
-      const blocks = (text + value).split('\n\n');
-      text = blocks.pop();
-      for (const block of blocks) this.#take(block);
-    }
-  }
-
-  async #open() {
-    const headers = { 'Content-Type': 'application/json', ...bearer(this.#token) };
-    const response = await fetch(this.#address, { method: 'POST', headers, body: '["active","inactive"]' });
-    if (response.status !== 201) throw new Error(`the relay answered ${response.status}`);
-    return new URL(response.headers.get('Location'), this.#address).href;
-  }
-
-  #take(block) {
-    const field = (name) => new RegExp(`^${name}: ?(.*)$`, 'm').exec(block)?.[1];
-    const name = field('event');
-    if (name === 'active') this.#tell('active');
-    if (name === 'inactive') this.#tell(JSON.parse(field('data') || '{}').reason === 'ended' ? 'ended' : 'lost');
+    await eachEvent(response, signal, (name, data) => {
+      if (name === 'active') this.#tell('active');
+      if (name === 'inactive') this.#tell(JSON.parse(data).reason === 'ended' ? 'ended' : 'lost');
+    });
   }
 }

@@ -16,8 +16,8 @@ export class Meter {
   }
 
   /**
-   * The newest statistics. `video` and `audio` are the browser's own entries, absent until there are any;
-   * `bitsPerSecond`, `lossRatio` and `framesPerSecond` are of the last seconds and absent where not known.
+   * The newest statistics. `video` and `audio` are the browser's own entries, absent until there are any; of several
+   * encodings of a video the largest. `bitsPerSecond`, `lossRatio` and `framesPerSecond` are of the last seconds and absent where not known.
    */
   async read() {
     const report = await this.#peer.getStats();
@@ -25,13 +25,14 @@ export class Meter {
     const reading = { codecs: [] };
     for (const entry of report.values()) {
       if (entry.type === `${this.#direction}-rtp`) {
-        reading[entry.kind] = entry;
+        const isLargest = (entry.frameWidth ?? 0) >= (reading[entry.kind]?.frameWidth ?? 0);
+        if (isLargest) reading[entry.kind] = entry;
         now.bytes += entry.bytesReceived ?? entry.bytesSent ?? 0;
         now.packets += entry.packetsReceived ?? entry.packetsSent ?? 0;
         now.lost += entry.packetsLost ?? 0;
-        if (entry.kind === 'video') now.frames = entry.framesDecoded ?? entry.framesEncoded ?? 0;
+        if (entry.kind === 'video' && isLargest) now.frames = entry.framesDecoded ?? entry.framesEncoded ?? 0;
         const type = report.get(entry.codecId)?.mimeType;
-        if (type) reading.codecs[entry.kind === 'video' ? 'unshift' : 'push'](codec(type));
+        if (type && !reading.codecs.includes(codec(type))) reading.codecs[entry.kind === 'video' ? 'unshift' : 'push'](codec(type));
       } else if (entry.type === 'remote-inbound-rtp') {
         now.lost += entry.packetsLost ?? 0;
         reading.roundTrip ??= entry.roundTripTime;

@@ -42,7 +42,7 @@ float.addEventListener('click', toggleFloat);
 video.addEventListener('dblclick', toggleFullscreen);
 
 addEventListener('keydown', (event) => {
-  if (event.target instanceof HTMLInputElement || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === 'm') setMuted(!video.muted);
   if (event.key === 'f' && !fullscreen.hidden) toggleFullscreen();
   if (event.key === 'p' && !float.hidden) toggleFloat();

@@ -2,7 +2,7 @@
 
 import { addCopyButtons, element, query, relay, stream, tokens } from './page.js';
 import { openChat } from './chat.js';
-import { limitBitrate, prefer, sendableCodecs, startFast } from './encoder.js';
+import { encodings, limitBitrate, prefer, sendableCodecs, sizes, startFast } from './encoder.js';
 import { showFacts } from './facts.js';
 import { newPeer } from './ice.js';
 import { lost } from './lost.js';
@@ -13,7 +13,7 @@ import { openSource, prepareSource, showChoices } from './source.js';
 import { Session } from './whip.js';
 
 // For tests and unattended machines: ?source=camera|screen|test, autostart=1, width, height, rate, codec=h264|vp8,
-// bitrate (bits a second), audio=0, video=0.
+// bitrate (bits a second), simulcast=1|0, audio=0, video=0.
 const endpoint = `${relay}/whip/${stream}`;
 const STEADY = 10_000; // a connection that lasted this long (milliseconds) starts the waiting times anew
 
@@ -70,7 +70,7 @@ function take(media) {
   const { stopped, media: before } = run;
   run.media = media;
   for (const track of media.stream.getTracks()) {
-    if (track.kind === 'video') track.contentHint = element('source').value === 'camera' ? 'motion' : 'detail'; // detail keeps the size
+    if (track.kind === 'video') hint(track);
     track.addEventListener('ended', () => {
       if (!stopped.signal.aborted && run?.media === media) stop('idle', 'Stopped', 'The source has ended.');
     });
@@ -91,8 +91,9 @@ async function connect(own) {
   own.stopped.signal.addEventListener('abort', () => again.abort());
   Object.assign(own, { peer, again });
   for (const track of own.media.stream.getTracks()) {
-    const limit = track.kind === 'video' && bitrate() ? { sendEncodings: [{ maxBitrate: bitrate() }] } : {};
-    const transceiver = peer.addTransceiver(track, { direction: 'sendonly', streams: [own.media.stream], ...limit });
+    if (track.kind === 'video') hint(track);
+    const sends = track.kind === 'video' ? { sendEncodings: encodings(sizesOf(track), bitrate()) } : {};
+    const transceiver = peer.addTransceiver(track, { direction: 'sendonly', streams: [own.media.stream], ...sends });
     // Audio is sent twice, in two packets: it is little, and the loss of one is not audible.
     prefer(transceiver, track.kind, track.kind === 'video' ? element('codec').value : 'red');
   }
@@ -130,6 +131,17 @@ async function connect(own) {
   }
 }
 
+/** Says what matters of a video: "detail" keeps its size. Of such a one Chromium sends at most two sizes, and not the largest. */
+function hint(track) {
+  track.contentHint = element('source').value === 'camera' || sizesOf(track) > 1 ? 'motion' : 'detail';
+}
+
+/** In how many sizes a video is sent. */
+function sizesOf(track) {
+  const [chosen] = element('size').value.split('x').map(Number);
+  return element('simulcast').checked ? sizes(element('codec').value, track.getSettings().width ?? chosen) : 1;
+}
+
 function stop(state, message, problem) {
   run?.stopped.abort();
   run?.media?.stop();
@@ -158,6 +170,13 @@ async function change() {
   if (!fits) return own.again.abort();
   await Promise.all(tracks.map((track) => senders.find((sender) => sender.track.kind === track.kind).replaceTrack(track)));
   element('problem').hidden = true;
+}
+
+let ownChoice = query.has('simulcast'); // whether the user has said if several sizes are sent
+
+/** Several sizes are sent of a camera: a screen is to be sharp, and the test video is for tests. */
+function suggestSimulcast() {
+  element('simulcast').checked = ownChoice ? element('simulcast').checked : element('source').value === 'camera';
 }
 
 const MUTES = [['mute-audio', 'audio', 'Mute audio', 'Unmute audio'], ['mute-video', 'video', 'Hide video', 'Show video']];
@@ -197,7 +216,9 @@ element('form').addEventListener('submit', (event) => {
   else start();
 });
 for (const id of ['source', 'camera', 'microphone', 'size']) element(id).addEventListener('change', change);
-element('codec').addEventListener('change', () => run?.again?.abort());
+for (const id of ['codec', 'simulcast']) element(id).addEventListener('change', () => run?.again?.abort());
+element('simulcast').addEventListener('change', () => (ownChoice = true));
+element('source').addEventListener('change', suggestSimulcast);
 element('with-chat').addEventListener('change', () => (showLink(), run?.again?.abort()));
 element('bitrate').addEventListener('change', () => {
   const sender = run?.peer?.getSenders().find(({ track }) => track?.kind === 'video');
@@ -215,6 +236,8 @@ if (![...element('bitrate').options].some(({ value }) => value === asked)) eleme
 element('bitrate').value = asked;
 element('with-chat').checked = query.get('chat') === '1';
 prepareSource();
+element('simulcast').checked = query.get('simulcast') === '1';
+suggestSimulcast();
 showLink();
 addCopyButtons();
 applyMutes();

@@ -8,6 +8,7 @@ import { newPeer } from './ice.js';
 import { lost } from './lost.js';
 import { play } from './player.js';
 import { Ending, isHopeless, nextTry, refusal, tokenProblem, wantsToken } from './problems.js';
+import { Quality } from './quality.js';
 import { Received } from './received.js';
 import { backoff, waitToRetry } from './retry.js';
 import { Session } from './whip.js';
@@ -24,7 +25,7 @@ const FIRST_FRAME = 2000; // milliseconds that audio waits for the first frame
 const STRAY = 500; // milliseconds that packets may still come of a publisher that has left
 
 const left = new AbortController();
-let current; // { peer, session, events }
+let current; // { peer, session, events, quality }
 let hadVideo = false; // whether this page has shown a frame
 let absence; // how the publisher has left: { why: "ended" or "lost", peer, at, packets }; nothing while it sends
 
@@ -86,7 +87,7 @@ async function watch() {
 async function connect() {
   if (!absence) show('connecting', 'Connecting', `Connecting to "${stream}".`);
   const peer = newPeer();
-  const own = current = { peer, session: undefined, events: undefined, packets: 0, stalled: 0, shown: 0, resumed: undefined };
+  const own = current = { peer, session: undefined, events: undefined, quality: undefined, packets: 0, stalled: 0, shown: 0, resumed: undefined };
   globalThis.sluice = { peer };
   for (const kind of kinds) peer.addTransceiver(kind, { direction: 'recvonly' });
   // A data channel costs the relay more than twice the memory of a viewer, so it is asked for.
@@ -100,6 +101,7 @@ async function connect() {
   try {
     own.session = await Session.open(peer, endpoint, tokens.read('watch'), { shapeOffer: inStereo });
     own.events = new PublisherEvents(own.session.events, tokens.read('watch'), (why) => onPublisher(own, why));
+    own.quality = new Quality(element('quality'), element('video'), own.session, tokens.read('watch'));
     const how = await lost(peer, left.signal);
     const reason = how === 'ended' ? await current?.session.ended() : undefined;
     return { error: new Ending(how, reason), lasted: lasted() };
@@ -189,9 +191,10 @@ function askForToken(error) {
 }
 
 async function leave() {
-  const { peer, session, events } = current ?? {};
+  const { peer, session, events, quality } = current ?? {};
   current = undefined;
   events?.rest();
+  quality?.end();
   // DELETE first: closing the peer ends it at the relay too, and the session would be gone when DELETE arrives.
   await session?.close();
   peer?.close();

@@ -4,6 +4,7 @@ import { fetchEnding } from './api.js';
 import { eventsIn } from './events.js';
 import { learnServers } from './ice.js';
 import { bearer } from './page.js';
+import { layerIn } from './quality.js';
 
 /** The relay refused a request. `status` is 0 if it could not be reached. */
 export class Refused extends Error {
@@ -23,6 +24,8 @@ export class Session {
   #closing; // the promise of the DELETE, so that every caller of close waits for it
   /** Where its events are read, if the relay has any. */
   events;
+  /** Where the layer of its video is selected, if the relay can. */
+  layer;
 
   /** Connects `peer`, whose transceivers are set up, through `endpoint`. Throws Refused. */
   static async open(peer, endpoint, token, { shapeOffer = same, shapeAnswer = same } = {}) {
@@ -38,8 +41,9 @@ export class Session {
     const session = new Session();
     session.#location = new URL(response.headers.get('Location'), endpoint).href;
     session.#token = token;
-    const events = eventsIn(response.headers.get('Link'));
+    const [events, layer] = [eventsIn, layerIn].map((find) => find(response.headers.get('Link')));
     session.events = events && new URL(events, endpoint).href;
+    session.layer = layer && new URL(layer, endpoint).href;
     if (peer.signalingState === 'closed') {
       session.close();
       throw new DOMException('stopped meanwhile', 'AbortError');
