@@ -32,6 +32,7 @@ struct Families {
     repaired: IntCounterVec,
     jitter: GaugeVec,
     keyframe_interval: GaugeVec,
+    layers: GaugeVec,
 }
 
 /// The metrics of one stream, or those that all others share. Its series exist as long as this.
@@ -81,6 +82,11 @@ impl Streams {
             keyframe_interval: gauges(
                 "sluice_stream_keyframe_interval_seconds",
                 "Time between the last two keyframes of a publisher.",
+                &["stream"],
+            ),
+            layers: gauges(
+                "sluice_stream_layers",
+                "Simulcast layers of a publisher's video that it sends now; 1 without simulcast.",
                 &["stream"],
             ),
         };
@@ -145,6 +151,7 @@ impl Families {
             let _ = self.jitter.remove_label_values(&[stream, kind.as_str()]);
         }
         let _ = self.keyframe_interval.remove_label_values(&[stream]);
+        let _ = self.layers.remove_label_values(&[stream]);
     }
 }
 
@@ -160,6 +167,13 @@ impl StreamMetrics {
     pub fn set_keyframe_interval(&self, interval: Duration) {
         if let Some(Own { name, families, .. }) = &self.own {
             families.keyframe_interval.with_label_values(&[name.as_str()]).set(interval.as_secs_f64());
+        }
+    }
+
+    /// Sets how many simulcast layers of its video the publisher sends now.
+    pub fn set_layers(&self, layers: usize) {
+        if let Some(Own { name, families, .. }) = &self.own {
+            families.layers.with_label_values(&[name.as_str()]).set(layers as f64);
         }
     }
 

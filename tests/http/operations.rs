@@ -52,6 +52,7 @@ fn metrics_shown() -> String {
     let stream = metrics.stream(&"cam".parse().unwrap());
     stream.set_jitter(Medium::Video, Duration::ZERO);
     stream.set_keyframe_interval(Duration::ZERO);
+    stream.set_layers(1);
     Relay::start().get("/metrics").body + &metrics.render()
 }
 

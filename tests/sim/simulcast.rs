@@ -341,6 +341,7 @@ fn viewers_leave_an_encoding_that_falls_silent_within_a_second_and_return_to_it(
     let active =
         |net: &Net, sender: &Sender| sender.reports(net).iter().map(|track| track.is_active).collect::<Vec<_>>();
     assert_eq!(active(&net, &sender), [true, true, false]);
+    assert_eq!(net.metric("sluice_stream_layers{stream=\"cam\"}"), 2);
     let asked = sender.asked(&net).len();
     sender.show(&mut net, &[0, 1, 2], false);
     sender.show(&mut net, &[0, 1, 2], false);

@@ -17,7 +17,7 @@ const REAL: [&str; 5] = [
 ];
 
 /// Lines that mean something, right, wrong and contradictory.
-const LINES: [&str; 47] = [
+const LINES: [&str; 53] = [
     "m=audio 9 UDP/TLS/RTP/SAVPF 111 0",
     "m=video 0 UDP/TLS/RTP/SAVPF 96 97",
     "m=video 9/65536 UDP/TLS/RTP/SAVPF 96 97 98 127 0 64",
@@ -62,6 +62,12 @@ const LINES: [&str; 47] = [
     "a=extmap:15/sendonly urn:3gpp:video-orientation",
     "a=extmap:3/recvonly http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
     "a=ssrc-group:FID 1 2",
+    "a=ssrc-group:SIM 1 3 5",
+    "a=rid:q send",
+    "a=rid:h send pt=96,300",
+    "a=simulcast:send q;~h",
+    "a=simulcast:send ,;~;q,q recv",
+    "a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
     "a=ssrc:1 cname:\u{202e}",
     "a=sctp-port:5000",
     "a=max-message-size:0",

@@ -35,6 +35,10 @@ impl Share {
         if self.role == Role::Viewer {
             return;
         }
+        let videos = || tracks.iter().filter(|track| track.kind == Medium::Video.as_str());
+        if is_live && videos().next().is_some() {
+            self.metrics.set_layers(videos().filter(|track| track.is_active).count());
+        }
         for kind in [Medium::Audio, Medium::Video] {
             // Several, where the video has several encodings.
             let own = || tracks.iter().filter(|track| track.kind == kind.as_str());
