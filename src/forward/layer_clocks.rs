@@ -16,7 +16,7 @@ const SET_PART: u32 = 2;
 
 /// The clocks of a track's layers.
 #[derive(Clone, Debug, Default)]
-pub struct LayerClocks {
+pub(crate) struct LayerClocks {
     /// By sender reports.
     reports: Vec<Clock>,
     /// By capture times in header extensions.
@@ -37,12 +37,19 @@ struct Clock {
 impl LayerClocks {
     /// Notes a sender report (RFC 3550 6.4.1): NTP time in 32.32 fixed-point seconds, and the RTP timestamp of the same
     /// instant, on this clock in hertz.
-    pub fn on_report(&mut self, generation: Generation, layer: LayerId, ntp: u64, timestamp: u32, clock_rate: u32) {
+    pub(crate) fn on_report(
+        &mut self,
+        generation: Generation,
+        layer: LayerId,
+        ntp: u64,
+        timestamp: u32,
+        clock_rate: u32,
+    ) {
         note(&mut self.reports, generation, layer, ntp, timestamp, clock_rate);
     }
 
     /// Notes the capture time of a packet, if it has one.
-    pub fn on_packet(&mut self, packet: &Packet, clock_rate: u32) {
+    pub(crate) fn on_packet(&mut self, packet: &Packet, clock_rate: u32) {
         if let Some(ntp) = packet.extensions.capture_ntp() {
             note(&mut self.captures, packet.generation, packet.layer, ntp, packet.timestamp, clock_rate);
         }

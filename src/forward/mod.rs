@@ -24,11 +24,9 @@ pub use history::{CacheLimits, History, HistoryLimits};
 pub(crate) use history::{CachedFrames, Get};
 pub use keyframes::KeyframeAssembler;
 pub(crate) use keyframes::{ANSWER_TIME, KeyframeGate, SetsSource};
-pub use layer_clocks::LayerClocks;
-pub use outbound_track::{
-    BURST_OCTETS, FirstNumbers, FrameLimit, NegotiatedFormat, OutboundTrack, OutboundTrackConfig, Written,
-};
-pub(crate) use outbound_track::{Counts, TrackState, catch_up_time};
+pub(crate) use layer_clocks::LayerClocks;
+pub use outbound_track::{BURST_OCTETS, FirstNumbers, NegotiatedFormat, OutboundTrack, OutboundTrackConfig, Written};
+pub(crate) use outbound_track::{Counts, FrameLimit, Histories, TrackState, catch_up_time};
 pub use packet::Packet;
 pub(crate) use playout_delay::{DelayRamp, PlayoutDelay};
 pub(crate) use repair_delay::RepairBuffer;

@@ -3,11 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtcp::receiver_report::ReceiverReport;
+use rtcp::sender_report::SenderReport;
 use rtcp::transport_feedbacks::transport_layer_cc::TransportLayerCc;
 use rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
 use sluice::forward::CacheLimits;
@@ -46,6 +47,8 @@ struct Sender {
     stops_naming: bool,
     /// Frames of all encodings until now.
     frames: u32,
+    /// Of which of those each frame is, by its number.
+    captured: BTreeMap<u32, u32>,
     transport_sequence: u16,
 }
 
@@ -89,7 +92,7 @@ impl Sender {
             frame: 0,
         };
         let encodings = (0..).zip(encodings).map(encoding).collect();
-        Self { publisher, encodings, stops_naming: true, frames: 0, transport_sequence: 0 }
+        Self { publisher, encodings, stops_naming: true, frames: 0, captured: BTreeMap::new(), transport_sequence: 0 }
     }
 
     fn id(&self, net: &Net, extension: Extension) -> u8 {
@@ -148,6 +151,7 @@ impl Sender {
         let mut payload = vp8(keyframe, place as u32 * LAYER + encoding.frame);
         payload[7..9].copy_from_slice(&encoding.width.to_le_bytes());
         payload[9..11].copy_from_slice(&encoding.height.to_le_bytes());
+        self.captured.insert(place as u32 * LAYER + encoding.frame, self.frames);
         encoding.frame += 1;
         let (rid, ssrc) = (encoding.rid.clone(), encoding.ssrc);
         let names = !(self.stops_naming && Self::is_reported(net, self.publisher, ssrc));
@@ -171,6 +175,17 @@ impl Sender {
         for frame in 0..frames {
             self.show(net, places, frame == 0);
         }
+    }
+
+    /// A sender report of an encoding, by the publisher's one wall clock.
+    fn report(&self, net: &mut Net, place: usize) {
+        let report = SenderReport {
+            ssrc: self.encodings[place].ssrc,
+            ntp_time: (3_900_000_000 << 32) + (u64::from(self.frames) << 32) / 25,
+            rtp_time: self.frames.wrapping_mul(3_600).wrapping_add(place as u32 * 1_234_567),
+            ..SenderReport::default()
+        };
+        net.clients[self.publisher].peer.send_rtcp(vec![Box::new(report)], net.now);
     }
 
     /// Of which SSRCs keyframes were asked for.
@@ -359,7 +374,7 @@ fn viewers_leave_an_encoding_that_falls_silent_within_a_second_and_return_to_it(
 }
 
 #[test]
-fn a_viewer_is_sent_the_encoding_that_it_selects_from_its_next_keyframe_on() {
+fn a_viewer_is_sent_the_encoding_that_it_selects_a_larger_one_from_its_next_keyframe_on() {
     let (mut net, mut sender, viewer) = begun(QHF, "q;h;f");
     let automatic = net.watch("cam");
     net.connect();
@@ -376,8 +391,13 @@ fn a_viewer_is_sent_the_encoding_that_it_selects_from_its_next_keyframe_on() {
         for _ in 0..30 {
             sender.show(&mut net, &[0, 1, 2], false);
         }
-        assert_eq!(net.video(viewer).last().unwrap().number / LAYER, before, "it is shown until then");
-        assert!(sender.asked(&net)[asked..].contains(&(0x1000 + place)), "a keyframe is asked for");
+        let shown = net.video(viewer).last().unwrap().number / LAYER;
+        if place < before {
+            assert_eq!(shown, place, "by the frames since its keyframe, as the publisher answers no request");
+        } else {
+            assert_eq!(shown, before, "it is shown until then");
+            assert!(sender.asked(&net)[asked..].contains(&(0x1000 + place)), "a keyframe is asked for");
+        }
         sender.begin(&mut net, &[0, 1, 2], 30);
         assert_eq!(net.video(viewer).last().unwrap().number / LAYER, place);
     }
@@ -399,6 +419,40 @@ fn a_selection_holds_for_later_publishers_and_a_name_that_one_does_not_have_leav
         sender.begin(&mut net, &places, 50);
         sender.begin(&mut net, &places, 50);
         assert!((place * LAYER + 90..place * LAYER + 100).contains(&net.video(viewer).last().unwrap().number));
+    }
+}
+
+#[test]
+fn changes_of_encoding_leave_video_in_step_by_the_publishers_clock_and_not_by_arrival() {
+    let (mut net, mut sender, viewer) = begun(QHF, "q;h;f");
+    sender.begin(&mut net, &[0, 1, 2], 25);
+    // The largest encoding comes 120 ms after the others, and rests in every other period of 1.6 s.
+    let mut late = VecDeque::new();
+    for period in 0..24 {
+        for step in 0..40 {
+            if period % 2 == 0 {
+                late.push_back((net.now + 3 * FRAME, sender.frame(&mut net, 2, step == 5)));
+            }
+            while let Some((_, datagram)) = late.pop_front_if(|(at, _)| *at <= net.now) {
+                net.deliver(sender.publisher, datagram);
+            }
+            if step % 20 == 0 {
+                (0..3).for_each(|place| sender.report(&mut net, place));
+            }
+            sender.show(&mut net, &[0, 1], step == 20);
+        }
+    }
+    let line = net.video(viewer);
+    assert_spliced(&line);
+    let offset = |shown: &Shown| shown.timestamp.wrapping_sub(sender.captured[&shown.number] * 3_600) as i32;
+    let changes = layers(&line).len();
+    assert!(changes >= 20, "{changes}");
+    for run in line.chunk_by(|one, other| one.number / LAYER == other.number / LAYER) {
+        // Each encoding catches up first.
+        for shown in run.iter().skip(25) {
+            let moved = offset(shown).wrapping_sub(offset(&line[0])).abs();
+            assert!(moved <= 90, "{} ms", moved / 90);
+        }
     }
 }
 

@@ -25,7 +25,8 @@ mod write;
 mod tests;
 
 pub use config::{FirstNumbers, NegotiatedFormat, OutboundTrackConfig};
-pub use frame_limit::FrameLimit;
+pub(crate) use frame_limit::FrameLimit;
+pub(crate) use repair::Histories;
 pub(crate) use replay_clock::catch_up_time;
 pub use resends::BURST_OCTETS;
 pub(crate) use track::{Counts, TrackState};

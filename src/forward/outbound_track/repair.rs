@@ -73,7 +73,7 @@ impl OutboundTrack {
     }
 
     /// Resends none of the packets that have been sent so far.
-    pub fn stop_resends(&mut self) {
+    pub(crate) fn stop_resends(&mut self) {
         self.resends.give_up(self.splice.next_index());
     }
 

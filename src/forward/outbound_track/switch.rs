@@ -14,6 +14,7 @@ use super::track::{OutboundTrack, TrackState};
 use crate::forward::history::{Get, History};
 use crate::forward::layer_clocks::LayerClocks;
 use crate::forward::packet::Packet;
+use crate::forward::source::{Generation, LayerId};
 
 /// By how much timestamps are compressed after a switch to a keyframe of the past.
 const CATCH_UP_SPEED: NonZeroU32 = NonZeroU32::new(16).expect("it is not 0");
@@ -22,12 +23,12 @@ impl OutboundTrack {
     /// Goes on with another layer at the keyframe at this position of that layer's history, which has arrived just now.
     /// Select the layer's format before, and pull from its history after it. False, with nothing changed, if the
     /// viewer cannot begin there.
-    pub fn switch(&mut self, history: &History, position: u64, clocks: &LayerClocks) -> bool {
+    pub(crate) fn switch(&mut self, history: &History, position: u64, clocks: &LayerClocks) -> bool {
         let Get::Packet(packet) = history.get(position) else { return false };
         if !packet.keyframe || self.state == TrackState::Paused || !self.can_begin(packet) {
             return false;
         }
-        self.set_timeline(packet, clocks);
+        self.aim(packet.generation, packet.layer, clocks);
         self.state = TrackState::Waiting;
         self.seek(position);
         true
@@ -36,7 +37,7 @@ impl OutboundTrack {
     /// Goes on with another layer at its newest keyframe, which has passed, and catches up with live from there, not
     /// before the moment `from` and within a rate in octets per second, where there is one. False, with nothing
     /// changed, when the history has no keyframe that this viewer can decode, or the outbound track is paused.
-    pub fn switch_with_replay(
+    pub(crate) fn switch_with_replay(
         &mut self,
         history: &History,
         from: Instant,
@@ -45,7 +46,7 @@ impl OutboundTrack {
     ) -> bool {
         let Some(frames) = history.cached_frames() else { return false };
         let Get::Packet(packet) = history.kept(frames.position) else { return false };
-        let timeline = self.timeline_of(packet, clocks);
+        let timeline = self.timeline_of(packet.generation, packet.layer, clocks);
         let begins = self.begin_replay(history, from, octets_per_second);
         if begins {
             self.timeline = timeline;
@@ -54,20 +55,22 @@ impl OutboundTrack {
     }
 
     /// Whether the packet that was read last ended its frame, so that a switch now cuts none.
-    pub fn is_between_frames(&self, history: &History) -> bool {
+    pub(crate) fn is_between_frames(&self, history: &History) -> bool {
         let last = self.cursor.checked_sub(1).map(|last| history.get(last));
         !matches!(last, Some(Get::Packet(packet)) if !packet.marker)
     }
 
-    fn set_timeline(&mut self, packet: &Packet, clocks: &LayerClocks) {
-        self.timeline = self.timeline_of(packet, clocks);
+    /// Sets where timestamps belong when the RTP stream goes on with this layer, in whatever way: call it before
+    /// [`Self::restart`].
+    pub(crate) fn aim(&mut self, generation: Generation, layer: LayerId, clocks: &LayerClocks) {
+        self.timeline = self.timeline_of(generation, layer, clocks);
     }
 
-    /// The timeline of a switch to the layer of this packet.
-    fn timeline_of(&self, packet: &Packet, clocks: &LayerClocks) -> Option<Box<Timeline>> {
+    /// The timeline of a switch to this layer.
+    fn timeline_of(&self, generation: Generation, layer: LayerId, clocks: &LayerClocks) -> Option<Box<Timeline>> {
         let source = self.splice.current_source();
         let live = source.zip(self.splice.timestamp_offset()).map(|(source, offset)| Mapping { source, offset });
-        Timeline::of_switch(self.timeline.as_deref(), live, (packet.generation, packet.layer), clocks).map(Box::new)
+        Timeline::of_switch(self.timeline.as_deref(), live, (generation, layer), clocks).map(Box::new)
     }
 
     /// The gap between the newest timestamp and that of this packet, at which a segment begins; `by_arrival` where no

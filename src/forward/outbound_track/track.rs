@@ -192,7 +192,7 @@ impl OutboundTrack {
 
     /// Sets which frames the viewer is sent at most. A stricter limit is in force from the next frame on, a looser one
     /// from where the decoder can take the additional frames. Frames above it leave no hole in the numbers.
-    pub fn limit_frames(&mut self, limit: FrameLimit) {
+    pub(crate) fn limit_frames(&mut self, limit: FrameLimit) {
         match &mut self.thinning {
             Some(thinning) => thinning.set(limit),
             None if limit < FrameLimit::ALL => self.thinning = Some(Box::new(Thinning::new(limit))),
@@ -201,7 +201,8 @@ impl OutboundTrack {
     }
 
     /// The limit of frames in force now.
-    pub fn frame_limit(&self) -> FrameLimit {
+    #[cfg(test)]
+    pub(crate) fn frame_limit(&self) -> FrameLimit {
         self.thinning.as_ref().map_or(FrameLimit::ALL, |thinning| thinning.now())
     }
 

@@ -108,8 +108,7 @@ impl Engine {
         clock: SenderClock,
         now: Instant,
     ) {
-        let Some(track) = self.feeds.track_of_publisher(stream, publisher, track) else { return };
-        let is_first = track.clock.replace(clock).is_none();
+        let is_first = self.feeds.on_clock(stream, publisher, track, clock);
         if let Some(feed) = self.feeds.get(stream).filter(|_| is_first) {
             self.sessions.schedule_first_reports(feed, &mut self.timers, now);
         }

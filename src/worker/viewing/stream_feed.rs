@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::demux::Key;
 use crate::forward::codec::{Format, Kind};
-use crate::forward::{Epoch, Get, History, HistoryLimits, LayerId, LayerSet};
+use crate::forward::{Epoch, Get, Histories, History, HistoryLimits, LayerClocks, LayerId, LayerSet, Packet, Source};
 use crate::name::StreamName;
 use crate::peer::Channel;
 use crate::rtcp::SenderClock;
@@ -32,6 +32,8 @@ pub(crate) struct StreamFeed {
     /// The number of the newest publication that has arrived here, also when it has ended.
     newest: Option<u64>,
     pub(crate) tracks: Vec<FeedTrack>,
+    /// How the timestamps of the video's encodings relate.
+    pub(crate) clocks: LayerClocks,
     /// Data channels that the publisher has opened.
     pub(crate) channels: Vec<Channel>,
     pub(crate) viewers: Vec<Key>,
@@ -124,6 +126,18 @@ pub(crate) struct StreamFeeds {
     abandoned: VecDeque<(Instant, StreamName)>,
 }
 
+/// The histories of all encodings of a track.
+pub(crate) struct TrackHistories<'a> {
+    feed: &'a StreamFeed,
+    kind: Kind,
+}
+
+impl Histories for TrackHistories<'_> {
+    fn find(&self, source: Source) -> Option<&Arc<Packet>> {
+        self.feed.layer(self.kind, source.layer)?.history.find(source)
+    }
+}
+
 impl StreamFeed {
     fn new(stream: StreamName) -> Self {
         Self {
@@ -131,6 +145,7 @@ impl StreamFeed {
             source: None,
             newest: None,
             tracks: Vec::new(),
+            clocks: LayerClocks::default(),
             channels: Vec::new(),
             viewers: Vec::new(),
             first: 0,
@@ -159,6 +174,11 @@ impl StreamFeed {
     /// The tracks of a kind: the encodings of the video, in no order.
     pub(crate) fn layers(&self, kind: Kind) -> impl Iterator<Item = &FeedTrack> + Clone {
         self.tracks.iter().filter(move |track| track.kind == kind)
+    }
+
+    /// Where packets of a kind are found, whichever encoding they are of.
+    pub(crate) fn histories(&self, kind: Kind) -> TrackHistories<'_> {
+        TrackHistories { feed: self, kind }
     }
 
     /// The track of one encoding.
@@ -201,6 +221,9 @@ impl StreamFeed {
         };
         for packet in snapshot {
             track.history.push(packet);
+        }
+        if let Some(clock) = clock {
+            note_clock(&mut self.clocks, &track, clock);
         }
         self.tracks.push(track);
     }
@@ -253,7 +276,11 @@ impl StreamFeed {
 
     /// Keeps packets for the viewers.
     fn push(&mut self, published: &Published) {
-        let Some(track) = self.layer_mut(published.kind, published.layer) else { return };
+        let is_it = |track: &&mut FeedTrack| (track.kind, track.layer) == (published.kind, published.layer);
+        let Some(track) = self.tracks.iter_mut().find(is_it) else { return };
+        if let (Some(first), true) = (published.packets.first(), track.rid.is_some()) {
+            self.clocks.on_packet(first, track.format.clock_rate);
+        }
         for packet in &published.packets {
             if packet.keyframe {
                 track.demanded = false;
@@ -292,6 +319,21 @@ impl StreamFeeds {
         (kind, layer): (Kind, LayerId),
     ) -> Option<&mut FeedTrack> {
         self.of_publisher(stream, publisher)?.layer_mut(kind, layer)
+    }
+
+    /// Takes a sender report of this publisher for a track; true if it is the first.
+    pub(crate) fn on_clock(
+        &mut self,
+        stream: &StreamName,
+        publisher: u64,
+        (kind, layer): (Kind, LayerId),
+        clock: SenderClock,
+    ) -> bool {
+        let Some(feed) = self.of_publisher(stream, publisher) else { return false };
+        let is_it = |track: &&mut FeedTrack| (track.kind, track.layer) == (kind, layer);
+        let Some(track) = feed.tracks.iter_mut().find(is_it) else { return false };
+        note_clock(&mut feed.clocks, track, clock);
+        track.clock.replace(clock).is_none()
     }
 
     /// This publisher has answered a keyframe request for a track, or ignored it.
@@ -455,6 +497,13 @@ impl StreamFeeds {
     /// True if a viewer waits to be served.
     pub(crate) fn is_ready(&self) -> bool {
         !self.ready.is_empty()
+    }
+}
+
+/// Notes how timestamps of a track's packets relate to those of other encodings.
+fn note_clock(clocks: &mut LayerClocks, track: &FeedTrack, clock: SenderClock) {
+    if track.kind == Kind::Video {
+        clocks.on_report(track.epoch.generation(), track.layer, clock.ntp, clock.rtp, track.format.clock_rate);
     }
 }
 

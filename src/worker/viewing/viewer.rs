@@ -137,7 +137,7 @@ impl Viewer {
         let (mut serve_at, mut replaying) = (None, false);
         for viewer_track in &mut self.tracks {
             if viewer_track.has_next_layer() {
-                serving.follow_up.add(viewer_track.enter_next_layer(feed));
+                serving.follow_up.add(viewer_track.enter_next_layer(feed, now));
             }
             let Some(track) = feed.layer(viewer_track.kind, viewer_track.layer) else { continue };
             let served = &mut serving.sent;
@@ -203,14 +203,14 @@ impl Viewer {
         let mut answered = NacksAnswered::default();
         for (place, sequence) in self.pending_nacks.drain(..) {
             let viewer_track = &mut self.tracks[place];
-            let Some(track) = feed.layer(viewer_track.kind, viewer_track.layer) else { continue };
+            let histories = feed.histories(viewer_track.kind);
             if batch.is_blocked() {
                 answered.refused += 1;
                 continue;
             }
             let before = *viewer_track.outbound_track.counts();
             viewer_track.outbound_track.set_send_time(now.saturating_duration_since(self.began));
-            let Some(resend) = viewer_track.outbound_track.resend(sequence, &track.history, now, batch.room()) else {
+            let Some(resend) = viewer_track.outbound_track.resend(sequence, &histories, now, batch.room()) else {
                 let refused = viewer_track.outbound_track.counts().refused > before.refused;
                 *(if refused { &mut answered.refused } else { &mut answered.missing }) += 1;
                 answered.lost |=
@@ -222,7 +222,7 @@ impl Viewer {
             let mut written = Some(resend.written);
             for copy in 0..=resend.copies {
                 if copy > 0 {
-                    written = viewer_track.outbound_track.copy(&resend, &track.history, batch.room());
+                    written = viewer_track.outbound_track.copy(&resend, &histories, batch.room());
                 }
                 let Some(written) = written.filter(|_| !batch.is_blocked()) else { break };
                 let Some(len) = seal(&mut self.sealer, batch.room(), &written) else { break };

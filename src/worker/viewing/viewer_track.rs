@@ -8,14 +8,16 @@
 //! after 3 s without a frame, which is no sign of loss: the request goes to the publisher, and nothing is replayed.
 
 mod layer;
+mod layer_target;
 
 use std::time::{Duration, Instant};
 
+use self::layer_target::{LayerTarget, NextLayer};
 use super::stream_feed::FeedTrack;
 use crate::forward::codec::Kind;
 use crate::forward::{
-    ANSWER_TIME, CachedFrames, Counts, DelayRamp, Epoch, LayerId, LayerSet, OutboundTrack, PlayoutDelay, TrackState,
-    catch_up_time,
+    ANSWER_TIME, CachedFrames, Counts, DelayRamp, Epoch, FrameLimit, LayerId, LayerSet, OutboundTrack, PlayoutDelay,
+    TrackState, catch_up_time,
 };
 use crate::rtcp::RoundTrip;
 use crate::worker::stats::meter::Meter;
@@ -54,6 +56,10 @@ pub(crate) struct ViewerTrack {
     pub(crate) kind: Kind,
     /// The encoding that it is sent, whose history it reads.
     pub(crate) layer: LayerId,
+    /// What is chosen for the viewer, if anything is.
+    target: Option<LayerTarget>,
+    /// Which frames the viewer has selected.
+    selected_limit: FrameLimit,
     /// The encoding that it goes on with at a keyframe.
     next_layer: Option<NextLayer>,
     pub(crate) outbound_track: OutboundTrack,
@@ -104,14 +110,6 @@ struct KeyframeWanted {
     until: Instant,
 }
 
-/// The encoding that a track goes on with.
-#[derive(Clone, Copy, Debug)]
-struct NextLayer {
-    layer: LayerId,
-    /// At a keyframe from this position of its history on.
-    since: u64,
-}
-
 /// What the worker has to do for a track after one of its steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FollowUp {
@@ -139,6 +137,8 @@ impl ViewerTrack {
         Self {
             kind,
             layer: LayerId::default(),
+            target: None,
+            selected_limit: FrameLimit::ALL,
             next_layer: None,
             outbound_track,
             counted: Counts::default(),
@@ -303,13 +303,14 @@ impl ViewerTrack {
     pub(crate) fn next_serving(&self, sent: u64, now: Instant) -> Option<Instant> {
         let burst = (self.outbound_track.is_replaying() && sent >= REPLAY_BURST).then_some(now);
         let keyframe_wanted = self.keyframe_wanted.map(|keyframe_wanted| keyframe_wanted.until);
-        burst.or(self.outbound_track.replay_due()).into_iter().chain(keyframe_wanted).min()
+        let next_layer = self.next_layer.and_then(|next| next.until);
+        burst.or(self.outbound_track.replay_due()).into_iter().chain(keyframe_wanted).chain(next_layer).min()
     }
 
     /// True if it needs [`Self::tick`] and [`Self::next_serving`]: it waits for a keyframe, or replays.
     #[inline]
     pub(crate) fn is_busy(&self) -> bool {
-        self.keyframe_wanted.is_some() || self.outbound_track.is_replaying()
+        self.keyframe_wanted.is_some() || self.next_layer.is_some() || self.outbound_track.is_replaying()
     }
 
     /// Lets an outbound track begin again that lacks a keyframe, because it fell behind, and does not wait for one yet.
@@ -331,11 +332,21 @@ impl ViewerTrack {
     }
 
     fn replay(&mut self, track: &FeedTrack, now: Instant) -> bool {
+        self.replay_by(track, now, |outbound_track, from| outbound_track.replay(&track.history, from))
+    }
+
+    /// Begins a replay of a track by `begin`, unless the last one is too recent.
+    fn replay_by(
+        &mut self,
+        track: &FeedTrack,
+        now: Instant,
+        begin: impl FnOnce(&mut OutboundTrack, Instant) -> bool,
+    ) -> bool {
         let Some(CachedFrames { span, still_frames, .. }) = track.history.cached_frames() else { return false };
         let span = if still_frames.is_some() { span.min(FEW_INTERVAL) } else { span };
         let is_first = self.outbound_track.counts().packets == 0;
         let from = if is_first { now + READY } else { now };
-        if self.next_replay.is_some_and(|next| now < next) || !self.outbound_track.replay(&track.history, from) {
+        if self.next_replay.is_some_and(|next| now < next) || !begin(&mut self.outbound_track, from) {
             return false;
         }
         self.keyframe_wanted = None;

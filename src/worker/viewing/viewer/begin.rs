@@ -25,7 +25,7 @@ impl Viewer {
         let mut all = FollowUp::default();
         self.had_publisher |= feed.source.is_some();
         for viewer_track in &mut self.tracks {
-            all.add(viewer_track.choose_layer(feed, self.selection.as_deref()));
+            all.add(viewer_track.choose_layer(feed, self.selection.as_deref(), now));
             let Some(track) = feed.layer(viewer_track.kind, viewer_track.layer) else { continue };
             let Some(source) = feed.source else {
                 viewer_track.wait(track);

@@ -1,44 +1,77 @@
-//! Which encoding of a publisher's video a viewer is sent: the best of those that are sent now, or the one that the
-//! viewer has selected.
+//! Which encoding of a publisher's video a viewer is sent, and how it goes from one to another.
 //!
-//! The rule: a viewer that is shown an encoding goes to another one at a keyframe of that, and is shown the present one
-//! until then. It leaves one at once that is not sent any more.
+//! A viewer is sent the encoding that was chosen for it ([`LayerTarget`]), else the one that it has selected, else the
+//! best of those that are sent now. The rule: it goes on with another one at a keyframe of that, in one RTP stream, and is shown the one that it has until
+//! then. It leaves at once one that is not sent any more. To a smaller one it goes by the frames since the last keyframe
+//! of that, if no keyframe comes when it is asked for, or if those frames are there sooner.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::{FollowUp, NextLayer, ViewerTrack};
-use crate::forward::{CachedFrames, TrackState};
+use super::layer_target::{LayerTarget, Leaving, NextLayer};
+use super::{FollowUp, LONG_REPLAY, ViewerTrack};
+use crate::forward::codec::Kind;
+use crate::forward::{ANSWER_TIME, CachedFrames, FrameLimit, TrackState, catch_up_time};
 use crate::session::Selection;
 use crate::worker::viewing::stream_feed::{FeedTrack, StreamFeed};
 
 /// A keyframe that has arrived so lately is begun with at once, without waiting for the next one.
 const CLOSE: Duration = Duration::from_millis(300);
 
+/// How long the rest of a frame is waited for before the encoding changes.
+const FRAME_PATIENCE: Duration = Duration::from_millis(20);
+
 impl ViewerTrack {
-    /// Chooses the encoding again, because the publisher or what it sends has changed.
-    pub(crate) fn choose_layer(&mut self, feed: &StreamFeed, selection: Option<&Selection>) -> FollowUp {
+    /// Sets what is chosen for the viewer, until the next call; `None` leaves it to the viewer's selection. It
+    /// has its effect at the next [`Self::choose_layer`]. While the encoding is not sent, it counts as none.
+    #[cfg_attr(not(test), expect(dead_code, reason = "nothing in the relay chooses by bandwidth yet"))]
+    pub(crate) fn set_target(&mut self, target: Option<LayerTarget>) {
+        self.target = target;
+    }
+
+    /// Chooses the encoding again, because the publisher, what it sends, the target or the selection has changed.
+    pub(crate) fn choose_layer(&mut self, feed: &StreamFeed, selection: Option<&Selection>, now: Instant) -> FollowUp {
+        self.selected_limit = limit_of(selection.filter(|_| self.kind == Kind::Video));
         let before = self.next_layer.take();
-        let Some(best) = feed.choose(self.kind, selection).filter(|best| best.layer != self.layer) else {
+        let target = self.target.and_then(|target| feed.layer(self.kind, target.layer));
+        let target = target.filter(|target| target.state.is_active);
+        let Some(next) = target.or_else(|| feed.choose(self.kind, selection)).filter(|next| next.layer != self.layer)
+        else {
+            self.limit_frames();
             return FollowUp::default();
         };
         let is_shown = self.outbound_track.state() == TrackState::Live;
         let shown = feed.layer(self.kind, self.layer).filter(|own| is_shown && own.state.is_active);
         let Some(shown) = shown else {
-            self.enter(best, best.history.head());
+            self.enter(next, next.history.head(), feed);
             return FollowUp::default();
         };
+        let is_larger = next.state.pixels() > shown.state.pixels();
         // Of two encodings with frames of one size neither is worth the change.
-        if selection.is_none() && best.state.pixels() <= shown.state.pixels() {
+        if target.is_none() && selection.is_none() && !is_larger {
             return FollowUp::default();
         }
-        let close = best.history.cached_frames().filter(|CachedFrames { span, .. }| *span <= CLOSE);
-        let since = match (before.filter(|next| next.layer == best.layer), close) {
-            (Some(next), _) => next.since,
-            (None, Some(CachedFrames { position, .. })) => position,
-            (None, None) => best.history.head(),
-        };
-        self.next_layer = Some(NextLayer { layer: best.layer, since });
-        FollowUp::of(best, close.is_none(), false)
+        if let Some(before) = before.filter(|before| before.layer == next.layer) {
+            self.next_layer = Some(before);
+            return self.enter_next_layer(feed, now);
+        }
+        self.go_to(next, is_larger, feed, now)
+    }
+
+    /// Begins to go to another encoding: at once, if that can be, else at its next keyframe.
+    fn go_to(&mut self, next: &FeedTrack, is_larger: bool, feed: &StreamFeed, now: Instant) -> FollowUp {
+        let frames = next.history.cached_frames();
+        let close = frames.filter(|frames| frames.span <= CLOSE);
+        if let (Some(frames), None, false) = (frames, close, is_larger) {
+            let is_asked = next.keyframe_responsive == Some(true) && self.replay_time(&frames) > LONG_REPLAY;
+            if !is_asked && self.enter_by_replay(next, feed, now) {
+                return FollowUp::of(next, next.keyframe_responsive.is_none(), true);
+            }
+        }
+        let since = close.map_or(next.history.head(), |frames| frames.position);
+        let until = (!is_larger).then_some(now + ANSWER_TIME);
+        self.next_layer = Some(NextLayer { layer: next.layer, since, until, arrived: None });
+        self.limit_frames();
+        FollowUp::of(next, close.is_none(), false)
     }
 
     /// True while it waits for a keyframe of another encoding: [`Self::enter_next_layer`].
@@ -47,25 +80,119 @@ impl ViewerTrack {
         self.next_layer.is_some()
     }
 
-    /// Goes on with the next encoding if its keyframe has arrived.
+    /// Goes on with the next encoding if its keyframe has arrived, or if that is not waited for any more.
     #[cold]
-    pub(crate) fn enter_next_layer(&mut self, feed: &StreamFeed) -> FollowUp {
+    pub(crate) fn enter_next_layer(&mut self, feed: &StreamFeed, now: Instant) -> FollowUp {
         let Some(next) = self.next_layer else { return FollowUp::default() };
         let Some(track) = feed.layer(self.kind, next.layer) else { return FollowUp::default() };
-        let keyframe = track.history.keyframe().filter(|keyframe| *keyframe >= next.since);
-        if let Some(keyframe) = keyframe {
-            self.enter(track, keyframe);
+        if self.is_thinned() {
+            self.outbound_track.stop_resends();
         }
-        FollowUp::of(track, keyframe.is_none(), false)
+        if let Some(keyframe) = track.history.keyframe().filter(|keyframe| *keyframe >= next.since) {
+            let arrived = next.arrived.unwrap_or(now);
+            let shown = feed.layer(self.kind, self.layer);
+            let is_cut = shown.is_some_and(|shown| !self.outbound_track.is_between_frames(&shown.history));
+            if is_cut && now < arrived + FRAME_PATIENCE {
+                self.next_layer = Some(NextLayer { arrived: Some(arrived), ..next });
+                return FollowUp::default();
+            }
+            if self.enter_at_keyframe(track, keyframe, feed) {
+                return FollowUp::default();
+            }
+            // The viewer cannot begin there, so the next one is waited for.
+            self.next_layer = Some(NextLayer { since: track.history.head(), arrived: None, ..next });
+            return FollowUp::of(track, true, false);
+        }
+        if next.until.is_some_and(|until| until <= now) {
+            if self.enter_by_replay(track, feed, now) {
+                return FollowUp::of(track, false, true);
+            }
+            self.next_layer = Some(NextLayer { until: Some(now + ANSWER_TIME), ..next });
+        }
+        FollowUp::of(track, true, false)
     }
 
-    /// Reads another encoding's history from this position on.
-    fn enter(&mut self, track: &FeedTrack, position: u64) {
-        self.layer = track.layer;
-        self.next_layer = None;
+    /// Goes on with another encoding at this keyframe of it. False, with nothing changed, if the viewer cannot begin there.
+    fn enter_at_keyframe(&mut self, track: &FeedTrack, keyframe: u64, feed: &StreamFeed) -> bool {
+        self.outbound_track.select(track.epoch.generation(), &track.format, track.payload_type);
+        let begins = self.outbound_track.switch(&track.history, keyframe, &feed.clocks);
+        if begins {
+            self.keyframe_wanted = None;
+            self.entered(track);
+        } else {
+            self.select_own(feed);
+        }
+        begins
+    }
+
+    /// Goes on with another encoding at its first keyframe from this position of its history on, although no other is sent
+    /// until then.
+    fn enter(&mut self, track: &FeedTrack, position: u64, feed: &StreamFeed) {
         self.forget_replays();
+        self.entered(track);
+        self.outbound_track.select(track.epoch.generation(), &track.format, track.payload_type);
+        self.outbound_track.aim(track.epoch.generation(), track.layer, &feed.clocks);
         self.outbound_track.restart();
         self.outbound_track.seek(position);
+    }
+
+    /// Goes on with another encoding by the frames since its last keyframe. False, with nothing changed, if there are
+    /// none, or if the last replay is too recent.
+    fn enter_by_replay(&mut self, track: &FeedTrack, feed: &StreamFeed, now: Instant) -> bool {
         self.outbound_track.select(track.epoch.generation(), &track.format, track.payload_type);
+        let rate = self.target.and_then(|target| target.rate);
+        let begins = self.replay_by(track, now, |outbound_track, from| {
+            outbound_track.switch_with_replay(&track.history, from, rate, &feed.clocks)
+        });
+        if begins {
+            self.entered(track);
+        } else {
+            self.select_own(feed);
+        }
+        begins
+    }
+
+    fn entered(&mut self, track: &FeedTrack) {
+        self.layer = track.layer;
+        self.next_layer = None;
+        self.limit_frames();
+    }
+
+    /// The format of the encoding that is sent now is the one that counts again.
+    fn select_own(&mut self, feed: &StreamFeed) {
+        if let Some(own) = feed.layer(self.kind, self.layer) {
+            self.outbound_track.select(own.epoch.generation(), &own.format, own.payload_type);
+        }
+    }
+
+    /// How long the viewer takes to get these frames.
+    fn replay_time(&self, frames: &CachedFrames) -> Duration {
+        let by_rate = |rate: u64| Duration::from_millis(frames.octets as u64 * 1000 / rate.max(1));
+        let by_rate = self.target.and_then(|target| target.rate).map(by_rate);
+        by_rate.unwrap_or_default().max(catch_up_time(frames))
+    }
+
+    /// True while an encoding is sent that the viewer's path does not carry.
+    fn is_thinned(&self) -> bool {
+        self.next_layer.is_some() && self.target.is_some_and(|target| target.leaving == Leaving::Thinned)
+    }
+
+    /// Sets which frames are sent of the encoding that is sent now.
+    fn limit_frames(&mut self) {
+        let limit = match self.target {
+            Some(_) if self.is_thinned() => FrameLimit::Reference,
+            Some(target) if target.layer == self.layer => target.limit,
+            Some(_) | None => FrameLimit::ALL,
+        };
+        self.outbound_track.limit_frames(limit.min(self.selected_limit));
     }
 }
+
+/// Which frames a viewer's selection allows.
+fn limit_of(selection: Option<&Selection>) -> FrameLimit {
+    let highest = selection.and_then(|selection| selection.temporal.or(selection.max_temporal));
+    highest.map_or(FrameLimit::ALL, FrameLimit::Temporal)
+}
+
+#[cfg(test)]
+mod tests;
