@@ -17,10 +17,15 @@ pub const STUCK: u8 = 70;
 
 /// The exit code for this outcome, after the last lines of the log.
 pub fn exit_code(outcome: &anyhow::Result<()>) -> u8 {
+    if let Err(error) = outcome {
+        tracing::error!("{error:#}");
+    }
     log::flush();
-    let Err(error) = outcome else { return 0 };
-    tracing::error!("{error:#}");
-    if error.is::<server::StuckWorker>() { STUCK } else { 1 }
+    match outcome {
+        Ok(()) => 0,
+        Err(error) if error.is::<server::StuckWorker>() => STUCK,
+        Err(_) => 1,
+    }
 }
 
 /// Time to end sessions and send the last answers.
