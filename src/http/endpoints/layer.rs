@@ -3,6 +3,7 @@
 //! The selection is kept with the session: it holds for later publishers of the stream too, and a name that one of them
 //! does not have counts as none. Only the client that made the session may select.
 
+use std::fmt::Display;
 use std::num::NonZeroU32;
 
 use axum::Json;
@@ -212,10 +213,15 @@ fn viewer(shared: &Shared, id: &SessionId, headers: &HeaderMap) -> Result<Sessio
 }
 
 fn read(text: &[u8]) -> Result<LayerSelection, Problem> {
-    serde_json::from_slice(text).map_err(|error| {
+    let malformed = |reason: &dyn Display| {
         let example = "{\"mediaId\": \"0\", \"rid\": \"h\"}";
-        Problem::Malformed(format!("the body selects no layer: {error}; send a JSON object such as {example}"))
-    })
+        Problem::Malformed(format!("the body selects no layer: {reason}; send a JSON object such as {example}"))
+    };
+    // serde reads a struct from an array too, member by member.
+    if text.trim_ascii_start().starts_with(b"[") {
+        return Err(malformed(&"invalid type: array"));
+    }
+    serde_json::from_slice(text).map_err(|error| malformed(&error))
 }
 
 /// Checks that the stream has an encoding of this name now.
@@ -315,6 +321,7 @@ mod tests {
         for (text, reason) in [
             ("", "EOF"),
             ("[]", "invalid type"),
+            (" [\"0\", \"h\", null, null, null, null, null, null, null]", "invalid type"),
             ("\"h\"", "invalid type"),
             ("{", "EOF"),
             ("{\"rid\": 1}", "expected a string"),

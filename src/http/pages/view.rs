@@ -9,7 +9,7 @@ use crate::http::request::path::StreamPath;
 use crate::http::shared::node::Shared;
 
 /// All modules of the player, so that the browser loads them at once and not one after the other.
-const PLAYER_MODULES: [&str; 15] = [
+const PLAYER_MODULES: [&str; 16] = [
     "api.js",
     "chat.js",
     "events.js",
@@ -20,6 +20,7 @@ const PLAYER_MODULES: [&str; 15] = [
     "page.js",
     "player.js",
     "problems.js",
+    "quality.js",
     "received.js",
     "retry.js",
     "wake.js",
