@@ -80,6 +80,8 @@ pub struct Metrics {
     pub(crate) fast_start_evictions: IntCounter,
     /// What became of the packets that viewers requested again.
     pub(crate) resends: Family<Resend, IntCounter>,
+    /// Times that the estimate of what a viewer's network carries was lowered.
+    pub(crate) lowered_estimates: IntCounter,
     /// Messages on data channels, counted per receiver.
     pub(crate) channel_messages: Family<Direction, IntCounter>,
     /// Seconds from a packet's arrival to the system call that sends it to a viewer. A worker observes into
@@ -178,6 +180,11 @@ impl Metrics {
                 "Times that a publisher's cached frames were dropped to make room for others (--fast-start-total).",
             ),
             resends: counters(into, "sluice_resends_total", "What became of packets that viewers requested again."),
+            lowered_estimates: counter(
+                into,
+                "sluice_lowered_estimates_total",
+                "Times that the estimate of what a viewer's network carries was lowered.",
+            ),
             channel_messages: counters(into, "sluice_channel_messages_total", "Messages on data channels."),
             forward_delay: histogram(
                 into,

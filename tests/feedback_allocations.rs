@@ -1,6 +1,9 @@
 //! Holds what reading RTCP may allocate: nothing. Alone in its program, because it counts what the whole program
 //! allocates.
 
+#[path = "support/transport_feedback.rs"]
+mod transport_feedback;
+
 use std::alloc::System;
 use std::hint::black_box;
 use std::time::Instant;
@@ -12,8 +15,10 @@ use rtcp::receiver_report::ReceiverReport;
 use rtcp::reception_report::ReceptionReport;
 use rtcp::sender_report::SenderReport;
 use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
+use sluice::bwe::Feedback;
 use sluice::rtcp::{Reception, RtcpPacket, packets};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use transport_feedback::transport_feedback;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -27,6 +32,9 @@ fn read(compound: &[u8]) -> usize {
         RtcpPacket::Nack { sequences, .. } => sequences.iter().map(black_box).count(),
         RtcpPacket::KeyframeRequest { sources } | RtcpPacket::Estimate { sources, .. } => {
             sources.iter().map(black_box).count()
+        }
+        RtcpPacket::TransportFeedback { packet } => {
+            Feedback::parse(packet).map_or(0, |feedback| feedback.statuses().count())
         }
     };
     packets(compound).map(named).sum()
@@ -48,7 +56,8 @@ fn reading_any_feedback_allocates_nothing() {
         }),
         Box::new(ReceiverEstimatedMaximumBitrate { sender_ssrc: 1, bitrate: 2_000_000.0, ssrcs: vec![7; 255] }),
     ];
-    let compound = rtcp::packet::marshal(&compound).expect("webrtc-rs writes its own packets");
+    let mut compound = rtcp::packet::marshal(&compound).expect("webrtc-rs writes its own packets").to_vec();
+    compound.extend(transport_feedback(7, &[Some(0); 900]));
     let now = Instant::now();
     let mut reception = Reception::new(1, "relay");
     reception.add_source(7, 90_000, true);
@@ -56,7 +65,7 @@ fn reading_any_feedback_allocates_nothing() {
     let named = read(&compound);
     reception.on_rtcp(&compound, now);
     let change = region.change();
-    assert_eq!(named, 31 + 31 + 250 * 17 + 1 + 140 + 255);
+    assert_eq!(named, 31 + 31 + 250 * 17 + 1 + 140 + 255 + 900);
     assert!(reception.clock(7).is_some());
     assert_eq!((change.allocations, change.reallocations, change.deallocations), (0, 0, 0));
 }

@@ -1,7 +1,7 @@
 //! Received RTCP, read in place: the packets of a decrypted compound that the relay uses.
 //!
-//! The rule: reading allocates nothing, and its cost is linear in the octets. So transport-wide feedback, source
-//! descriptions, BYE, APP and XR are skipped by their length. A packet with malformed content is left out; a malformed
+//! The rule: reading allocates nothing, and its cost is linear in the octets. So source descriptions, BYE, APP and XR are
+//! skipped by their length, and transport-wide feedback is handed on unread. A packet with malformed content is left out; a malformed
 //! header ends the compound.
 
 /// Packets of one compound that are looked at, read or skipped. Clients put a report, a description and one or two
@@ -49,6 +49,13 @@ pub enum RtcpPacket<'a> {
         /// The SSRCs that it receives.
         sources: SsrcList<'a>,
     },
+    /// Transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01), which [`Feedback::parse`] reads.
+    ///
+    /// [`Feedback::parse`]: crate::bwe::Feedback::parse
+    TransportFeedback {
+        /// The packet with its header.
+        packet: &'a [u8],
+    },
 }
 
 /// Report blocks.
@@ -60,6 +67,8 @@ pub struct Blocks<'a>(&'a [[Word; 6]]);
 pub struct Block {
     /// The SSRC that the block is about.
     pub ssrc: u32,
+    /// The share of packets lost since the report before, in 1/256.
+    pub fraction_lost: u8,
     /// Packets lost since the first; 0 if duplicates outnumber them.
     pub total_lost: u32,
     /// Interarrival jitter in ticks of the codec's clock.
@@ -86,16 +95,22 @@ pub struct SsrcList<'a> {
 pub fn packets(compound: &[u8]) -> impl Iterator<Item = RtcpPacket<'_>> {
     let mut rest = compound;
     let next = move || {
-        let ([first, kind, length @ ..], behind) = rest.split_first_chunk::<4>()?;
-        let (body, behind) = behind.split_at_checked(4 * usize::from(u16::from_be_bytes(*length)))?;
+        let [first, _, length @ ..] = rest.first_chunk::<4>()?;
+        let (packet, behind) = rest.split_at_checked(4 * (usize::from(u16::from_be_bytes(*length)) + 1))?;
         rest = behind;
-        (first >> 6 == 2).then_some((*first, *kind, body))
+        (first >> 6 == 2).then_some(packet)
     };
-    std::iter::from_fn(next).take(MAX_PACKETS).filter_map(|(first, kind, body)| read(first, kind, body))
+    std::iter::from_fn(next).take(MAX_PACKETS).filter_map(read)
 }
 
-/// The first octet of a packet's header and its type, and what is behind the header.
-fn read(first: u8, kind: u8, body: &[u8]) -> Option<RtcpPacket<'_>> {
+/// One packet with its header.
+fn read(packet: &[u8]) -> Option<RtcpPacket<'_>> {
+    let ([first, kind, ..], body) = packet.split_first_chunk::<4>()?;
+    let (first, kind) = (*first, *kind);
+    if (kind, first & 0x1f) == (205, 15) {
+        // Its content ends where its times end. Browsers pad it by less than a word.
+        return Some(RtcpPacket::TransportFeedback { packet });
+    }
     let (words, _) = without_padding(first, body)?.as_chunks::<4>();
     let count = first & 0x1f;
     Some(match (kind, count, words) {
@@ -148,11 +163,12 @@ const fn number(word: Word) -> u32 {
 impl<'a> Blocks<'a> {
     /// Each block, in the order of the report.
     pub fn iter(self) -> impl Iterator<Item = Block> + use<'a> {
-        self.0.iter().map(|[ssrc, [_, lost @ ..], _, jitter, last_sr, delay]| {
+        self.0.iter().map(|[ssrc, [fraction_lost, lost @ ..], _, jitter, last_sr, delay]| {
             // 24 bits with a sign.
             let lost = u32::from_be_bytes([0, lost[0], lost[1], lost[2]]);
             Block {
                 ssrc: number(*ssrc),
+                fraction_lost: *fraction_lost,
                 total_lost: if lost < 0x80_0000 { lost } else { 0 },
                 jitter: number(*jitter),
                 last_sr: number(*last_sr),

@@ -67,7 +67,7 @@ pub struct Report {
     pub srtp_profile: Option<&'static str>,
     /// The round-trip time.
     pub round_trip: Option<Duration>,
-    /// The bitrate that a viewer's network carries by its own estimate (REMB), in bits per second.
+    /// The bitrate that a viewer's network carries, measured or by the viewer's own estimate (REMB), in bits per second.
     pub estimate: Option<f32>,
     /// When the first valid STUN check came.
     pub opened: Option<Instant>,

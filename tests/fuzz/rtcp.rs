@@ -27,18 +27,23 @@ fn numbers(blocks: impl Iterator<Item = Block>) -> Vec<u32> {
 }
 
 fn read(compound: &[u8]) -> Vec<Content> {
-    let content = |packet| match packet {
-        RtcpPacket::SenderReport { ssrc, ntp, rtp, blocks } => Content::Sender(ssrc, ntp, rtp, numbers(blocks.iter())),
-        RtcpPacket::ReceiverReport { blocks } => Content::Receiver(numbers(blocks.iter())),
-        RtcpPacket::Nack { ssrc, sequences } => {
-            let all: Vec<u16> = sequences.iter().collect();
-            assert_eq!(all.len(), sequences.count());
-            Content::Nack(ssrc, all)
-        }
-        RtcpPacket::KeyframeRequest { sources } => Content::Keyframe(sources.iter().collect()),
-        RtcpPacket::Estimate { sources, .. } => Content::Estimate(sources.iter().collect()),
+    let content = |packet| {
+        Some(match packet {
+            RtcpPacket::SenderReport { ssrc, ntp, rtp, blocks } => {
+                Content::Sender(ssrc, ntp, rtp, numbers(blocks.iter()))
+            }
+            RtcpPacket::ReceiverReport { blocks } => Content::Receiver(numbers(blocks.iter())),
+            RtcpPacket::Nack { ssrc, sequences } => {
+                let all: Vec<u16> = sequences.iter().collect();
+                assert_eq!(all.len(), sequences.count());
+                Content::Nack(ssrc, all)
+            }
+            RtcpPacket::KeyframeRequest { sources } => Content::Keyframe(sources.iter().collect()),
+            RtcpPacket::Estimate { sources, .. } => Content::Estimate(sources.iter().collect()),
+            RtcpPacket::TransportFeedback { .. } => return None,
+        })
     };
-    packets(compound).map(content).collect()
+    packets(compound).filter_map(content).collect()
 }
 
 /// The same by webrtc-rs; `None` for what the relay does not act on.

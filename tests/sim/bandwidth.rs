@@ -8,7 +8,7 @@ mod figures;
 mod relay;
 mod scene;
 #[path = "../support/transport_feedback.rs"]
-mod transport_feedback;
+pub(crate) mod transport_feedback;
 
 use figures::Row;
 use scene::{Cross, Setup};

@@ -77,6 +77,7 @@ fn bad(random: &mut Random) -> Impairment {
         jitter: MILLISECOND * random.between(0.0, 12.0) as u32,
         reorder: random.between(0.0, 0.02),
         duplicate: random.between(0.0, 0.02),
+        capacity: None,
     }
 }
 

@@ -18,6 +18,7 @@ mod extensions;
 mod fast_start;
 mod feedback;
 mod impairment;
+mod layer_choice;
 mod limits;
 mod parameter_sets;
 mod publisher_leaves;

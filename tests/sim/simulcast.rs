@@ -26,27 +26,29 @@ const FRAME: Duration = Duration::from_millis(40);
 const LAYER: u32 = 1_000_000;
 
 /// The encodings of a browser.
-const QHF: &[(&str, u16, u16)] = &[("q", 160, 90), ("h", 320, 180), ("f", 640, 360)];
+pub(crate) const QHF: &[(&str, u16, u16)] = &[("q", 160, 90), ("h", 320, 180), ("f", 640, 360)];
 
 /// One encoding as its publisher sends it.
-struct Encoding {
-    rid: String,
+pub(crate) struct Encoding {
+    pub(crate) rid: String,
     width: u16,
     height: u16,
-    ssrc: u32,
+    pub(crate) ssrc: u32,
     rtx: u32,
     /// The number of its next frame.
     frame: u32,
 }
 
 /// A publisher that sends frames of one packet, of all its encodings at a time.
-struct Sender {
-    publisher: usize,
-    encodings: Vec<Encoding>,
+pub(crate) struct Sender {
+    pub(crate) publisher: usize,
+    pub(crate) encodings: Vec<Encoding>,
     /// Packets name their encoding until a report names their SSRC, as those of Chromium; else always, as those of OBS.
     stops_naming: bool,
+    /// The packets that it seals end a frame.
+    pub(crate) is_last: bool,
     /// Frames of all encodings until now.
-    frames: u32,
+    pub(crate) frames: u32,
     /// Of which of those each frame is, by its number.
     captured: BTreeMap<u32, u32>,
     transport_sequence: u16,
@@ -54,7 +56,7 @@ struct Sender {
 
 impl Sender {
     /// A publisher joins and is connected. It offers `a=simulcast:send` with this list.
-    fn join(net: &mut Net, encodings: &[(&str, u16, u16)], list: &str) -> Self {
+    pub(crate) fn join(net: &mut Net, encodings: &[(&str, u16, u16)], list: &str) -> Self {
         let rids = encodings.iter().map(|(rid, ..)| format!("a=rid:{rid} send\r\n")).collect::<String>();
         Self::join_with(net, encodings, &format!("{rids}a=simulcast:send {list}\r\n"))
     }
@@ -92,7 +94,15 @@ impl Sender {
             frame: 0,
         };
         let encodings = (0..).zip(encodings).map(encoding).collect();
-        Self { publisher, encodings, stops_naming: true, frames: 0, captured: BTreeMap::new(), transport_sequence: 0 }
+        Self {
+            publisher,
+            encodings,
+            stops_naming: true,
+            is_last: true,
+            frames: 0,
+            captured: BTreeMap::new(),
+            transport_sequence: 0,
+        }
     }
 
     fn id(&self, net: &Net, extension: Extension) -> u8 {
@@ -102,14 +112,14 @@ impl Sender {
     }
 
     /// True once a report has named an SSRC.
-    fn is_reported(net: &Net, publisher: usize, ssrc: u32) -> bool {
+    pub(crate) fn is_reported(net: &Net, publisher: usize, ssrc: u32) -> bool {
         let packets = net.clients[publisher].rtcp.iter().flatten();
         let mut reports = packets.filter_map(|packet| packet.as_any().downcast_ref::<ReceiverReport>());
         reports.any(|report| report.reports.iter().any(|block| block.ssrc == ssrc))
     }
 
     /// A packet of this SSRC and payload type, sealed; `named` for an encoding or what it repairs.
-    fn seal(
+    pub(crate) fn seal(
         &mut self,
         net: &mut Net,
         (ssrc, is_rtx): (u32, bool),
@@ -139,7 +149,7 @@ impl Sender {
         client.tracks[place].ssrc = Some(ssrc);
         client.tracks[place].payload_type += u8::from(is_rtx);
         client.says = says;
-        let sealed = client.seal(place, timestamp, true, payload);
+        let sealed = client.seal(place, timestamp, self.is_last, payload);
         client.says.clear();
         client.tracks[place] = before;
         sealed
@@ -189,7 +199,7 @@ impl Sender {
     }
 
     /// Of which SSRCs keyframes were asked for.
-    fn asked(&self, net: &Net) -> Vec<u32> {
+    pub(crate) fn asked(&self, net: &Net) -> Vec<u32> {
         let packets = net.clients[self.publisher].rtcp.iter().flatten();
         let requests = packets.filter_map(|packet| packet.as_any().downcast_ref::<PictureLossIndication>());
         requests.map(|request| request.media_ssrc).collect()

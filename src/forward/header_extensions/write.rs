@@ -54,9 +54,9 @@ pub struct ExtensionIds {
     pub(crate) playout_delay: Option<u8>,
     /// When a packet was sent.
     pub(crate) send_time: Option<u8>,
-    /// A number that counts all packets with this extension, while [`OutboundTrack::set_transport_numbers`] says so.
+    /// A number that counts all packets with this extension: see [`OutboundTrack::set_transport_number`].
     ///
-    /// [`OutboundTrack::set_transport_numbers`]: crate::forward::OutboundTrack::set_transport_numbers
+    /// [`OutboundTrack::set_transport_number`]: crate::forward::OutboundTrack::set_transport_number
     pub(crate) transport_number: Option<u8>,
 }
 
@@ -88,9 +88,8 @@ pub(crate) struct ExtensionBlocks {
     /// The value of playout-delay; `None` before the first delay.
     playout_delay_value: Option<[u8; 3]>,
     send_time: [u8; 3],
-    /// Packets have transport-wide numbers, if the viewer negotiated them.
-    is_numbered: bool,
-    next_number: u16,
+    /// The transport-wide number of the next packet, if the viewer negotiated them; `None`: it has none.
+    transport_number: Option<u16>,
     frame_numbers: FrameNumbers,
     /// What the template is for; `None` when it must be rebuilt, and where a packet has a dependency descriptor.
     key: Option<u8>,
@@ -140,8 +139,7 @@ impl ExtensionBlocks {
             playout_delay: Duration::ZERO,
             playout_delay_value: None,
             send_time: [0; 3],
-            is_numbered: false,
-            next_number: 0,
+            transport_number: None,
             frame_numbers: FrameNumbers::default(),
             key: None,
             made: None,
@@ -178,13 +176,24 @@ impl ExtensionBlocks {
         self.send_time = [high, middle, low];
     }
 
-    /// Sets whether packets have transport-wide numbers from now on.
-    #[cold]
-    pub(crate) fn set_transport_numbers(&mut self, is_numbered: bool) {
-        if std::mem::replace(&mut self.is_numbered, is_numbered) != is_numbered {
+    /// Sets the transport-wide number of the next packet; with `None` packets have none.
+    #[inline]
+    pub(crate) fn set_transport_number(&mut self, number: Option<u16>) {
+        let before = std::mem::replace(&mut self.transport_number, number);
+        if before.is_some() != number.is_some() {
             self.key = None;
             self.made = None;
         }
+    }
+
+    /// True if the viewer has negotiated transport-wide numbers.
+    pub(crate) fn takes_transport_numbers(&self) -> bool {
+        self.ids.transport_number.is_some()
+    }
+
+    /// True if the block that was written last has a transport-wide number.
+    pub(crate) fn has_transport_number(&self) -> bool {
+        self.template.number > 0
     }
 
     /// True where packets carry their send time.
@@ -256,8 +265,7 @@ impl ExtensionBlocks {
             packet[send_time..send_time + 3].copy_from_slice(&self.send_time);
         }
         if number > 0 {
-            packet[number..number + 2].copy_from_slice(&self.next_number.to_be_bytes());
-            self.next_number = self.next_number.wrapping_add(1);
+            packet[number..number + 2].copy_from_slice(&self.transport_number.unwrap_or_default().to_be_bytes());
         }
     }
 
@@ -300,7 +308,7 @@ impl ExtensionBlocks {
             if let Some(id) = ids.send_time {
                 template.send_time = template.add(id, &[0; 3]);
             }
-            if let Some(id) = ids.transport_number.filter(|_| self.is_numbered) {
+            if let Some(id) = ids.transport_number.filter(|_| self.transport_number.is_some()) {
                 template.number = template.add(id, &[0; 2]);
             }
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::track::{OutboundTrack, Written};
 use crate::forward::codec::PictureIds;
+use crate::forward::header_extensions::ExtensionBlocks;
 use crate::forward::packet::{LEADING, Packet};
 use crate::forward::rtp_header::{HEADER_LEN, Header};
 use crate::forward::splice::Place;
@@ -24,12 +25,24 @@ impl OutboundTrack {
         }
     }
 
-    /// Sets whether packets have transport-wide numbers, if the viewer negotiated them: it then reports the arrival of each
-    /// packet, instead of a bandwidth estimate once per second. At first they have none.
-    pub fn set_transport_numbers(&mut self, is_numbered: bool) {
+    /// Sets the transport-wide number of the next packet, if the viewer negotiated them: it then reports the arrival of each
+    /// packet, instead of a bandwidth estimate once per second. Packets have none until this is called, and with `None`.
+    #[inline]
+    pub fn set_transport_number(&mut self, number: Option<u16>) {
         if let Some(blocks) = &mut self.blocks {
-            blocks.set_transport_numbers(is_numbered);
+            blocks.set_transport_number(number);
         }
+    }
+
+    /// True if the viewer has agreed to transport-wide numbers.
+    pub(crate) fn takes_transport_numbers(&self) -> bool {
+        self.rtx.is_some() && self.blocks.as_ref().is_some_and(|blocks| blocks.takes_transport_numbers())
+    }
+
+    /// Whether the packet that was written last has a transport-wide number: some have no room for it.
+    pub(crate) fn has_transport_number(&self, written: &Written) -> bool {
+        let has_number = |blocks: &ExtensionBlocks| blocks.has_transport_number();
+        written.header_len > HEADER_LEN && self.blocks.as_deref().is_some_and(has_number)
     }
 
     /// True where packets carry their send time: [`Self::set_send_time`] must be called before they are written.

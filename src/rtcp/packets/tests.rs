@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The content of a packet.
+/// The content of a packet that is read here.
 #[derive(Clone, Debug, PartialEq)]
 enum Content {
     Sender(u32, u64, u32, Vec<Block>),
@@ -23,18 +23,23 @@ enum Content {
 }
 
 fn contents(compound: &[u8]) -> Vec<Content> {
-    let contents = |packet| match packet {
-        RtcpPacket::SenderReport { ssrc, ntp, rtp, blocks } => Content::Sender(ssrc, ntp, rtp, blocks.iter().collect()),
-        RtcpPacket::ReceiverReport { blocks } => Content::Receiver(blocks.iter().collect()),
-        RtcpPacket::Nack { ssrc, sequences } => {
-            let all: Vec<u16> = sequences.iter().collect();
-            assert_eq!(all.len(), sequences.count());
-            Content::Nack(ssrc, all)
-        }
-        RtcpPacket::KeyframeRequest { sources } => Content::Keyframe(sources.iter().collect()),
-        RtcpPacket::Estimate { bits, sources } => Content::Estimate(bits, sources.iter().collect()),
+    let contents = |packet| {
+        Some(match packet {
+            RtcpPacket::SenderReport { ssrc, ntp, rtp, blocks } => {
+                Content::Sender(ssrc, ntp, rtp, blocks.iter().collect())
+            }
+            RtcpPacket::ReceiverReport { blocks } => Content::Receiver(blocks.iter().collect()),
+            RtcpPacket::Nack { ssrc, sequences } => {
+                let all: Vec<u16> = sequences.iter().collect();
+                assert_eq!(all.len(), sequences.count());
+                Content::Nack(ssrc, all)
+            }
+            RtcpPacket::KeyframeRequest { sources } => Content::Keyframe(sources.iter().collect()),
+            RtcpPacket::Estimate { bits, sources } => Content::Estimate(bits, sources.iter().collect()),
+            RtcpPacket::TransportFeedback { .. } => return None,
+        })
     };
-    packets(compound).map(contents).collect()
+    packets(compound).filter_map(contents).collect()
 }
 
 /// The same as webrtc-rs understands it.
@@ -42,6 +47,7 @@ fn understood(packet: &dyn ::rtcp::Packet) -> Option<Content> {
     let blocks = |reports: &[ReceptionReport]| -> Vec<Block> {
         let block = |report: &ReceptionReport| Block {
             ssrc: report.ssrc,
+            fraction_lost: report.fraction_lost,
             total_lost: if report.total_lost < 0x80_0000 { report.total_lost } else { 0 },
             jitter: report.jitter,
             last_sr: report.last_sender_report,
@@ -83,13 +89,24 @@ fn pli(ssrc: u8) -> Vec<u8> {
 
 #[test]
 fn unread_packet_types_are_skipped() {
-    // Transport-wide feedback that claims 65,535 packets in runs of "received", and has no deltas.
-    let runs = [0x3f, 0xff].repeat(10);
-    let worst = packet(205, 15, &[&[0; 8][..], &[0, 0, 0xff, 0xff, 0, 0, 0, 0], &runs].concat());
     let other = packet(206, 15, &[&[0; 8][..], b"ELSE", &[1, 0, 0, 0]].concat());
     let rest = [packet(202, 1, &[5; 12]), packet(203, 1, &[6; 4]), packet(204, 0, &[7; 8]), packet(207, 0, &[8; 8])];
-    let all = [pli(7), worst, rest.concat(), other, packet(206, 2, &[0; 12]), pli(8)].concat();
+    let all = [pli(7), rest.concat(), other, packet(206, 2, &[0; 12]), pli(8)].concat();
     assert_eq!(contents(&all), [Content::Keyframe(vec![7]), Content::Keyframe(vec![8])]);
+}
+
+#[test]
+fn transport_wide_feedback_is_handed_on_whole_whatever_it_claims() {
+    // 65,535 packets in runs of "received", without times of arrival.
+    let runs = [0x3f, 0xff].repeat(10);
+    let worst = packet(205, 15, &[&[0; 8][..], &[0, 0, 0xff, 0xff, 0, 0, 0, 0], &runs].concat());
+    let compound = [pli(7), worst.clone(), pli(8)].concat();
+    let read: Vec<_> = packets(&compound).collect();
+    assert_eq!(read[1], RtcpPacket::TransportFeedback { packet: &worst });
+    assert_eq!(read.len(), 3);
+    // Browsers pad it by less than a word.
+    let padded = packet(205, 0x2f, &[&[0; 8][..], &[0, 0, 0, 1, 0, 0, 0, 0, 0x20, 1, 4, 1]].concat());
+    assert_eq!(packets(&padded).next(), Some(RtcpPacket::TransportFeedback { packet: &padded }));
 }
 
 #[test]

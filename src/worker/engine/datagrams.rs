@@ -73,8 +73,7 @@ impl Engine {
                 DemuxEvent::Moved { key, path } => {
                     if let Some(session) = self.sessions.session_mut(key) {
                         tracing::debug!(session = %session.id, remote = %path.remote, "path moved");
-                        session.path = Some(path);
-                        session.steered = None;
+                        session.on_moved(path, now);
                         // Packets that waited for a path are sent now.
                         let stream = session.stream.clone();
                         self.feeds.mark_ready(&stream);

@@ -149,9 +149,10 @@ impl Engine {
         if viewer.has_pending_nacks() && !self.pending_nacks.contains(&key) {
             self.pending_nacks.push(key);
         }
-        if let Some(feed) = self.feeds.get(&session.stream).filter(|_| wants_keyframe) {
-            let (follow_up, stream) = (viewer.refresh(feed, now), session.stream.clone());
-            self.serving_timers.set(key, Some(now));
+        let feed = self.feeds.get(&session.stream).filter(|_| wants_keyframe);
+        let refreshed = feed.map(|feed| (viewer.refresh(feed, now), feed.stream.clone()));
+        self.serving_timers.set(key, viewer.serve_at);
+        if let Some((follow_up, stream)) = refreshed {
             self.follow_up(&stream, follow_up);
         }
     }

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use super::session::{Session, State};
+use crate::five_tuple::FiveTuple;
 use crate::metrics::Direction;
 use crate::peer::{Channel, ChannelMessage};
 use crate::reason::{DropReason, EndReason};
@@ -67,6 +68,9 @@ impl Session {
         self.facts.packets += audio.packets + video.packets;
         self.facts.bytes += audio.bytes + video.bytes;
         counters.served(&serving.sent, now);
+        if let Some(tally) = viewer.take_tally() {
+            counters.add_bandwidth(&tally);
+        }
         if self.facts.first_frame.is_none() && serving.sent.received.is_some() {
             self.note_sent(video.packets > 0, counters, now);
         }
@@ -91,6 +95,15 @@ impl Session {
             // The viewer requests a keyframe by itself too, but only seconds later.
             NacksAnswered { lost: true, .. } => Some(viewer.refresh(feed, now)),
             _ => None,
+        }
+    }
+
+    /// Media goes this way from now on.
+    pub(crate) fn on_moved(&mut self, path: FiveTuple, now: Instant) {
+        self.path = Some(path);
+        self.steered = None;
+        if let Some(viewer) = self.state.viewer_mut() {
+            viewer.on_path_change(now);
         }
     }
 

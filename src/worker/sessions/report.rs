@@ -56,7 +56,7 @@ impl Session {
             }
             State::Watching(viewer) => {
                 round_trip = viewer.round_trip();
-                estimate = viewer.estimate;
+                estimate = viewer.estimate(now);
                 (viewer.stage(feed), viewer.reports(&self.negotiated, feed, now))
             }
         };

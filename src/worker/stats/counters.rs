@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use prometheus::local::LocalHistogram;
 
 use super::sent::{NacksAnswered, Served, Volume};
+use crate::bwe::Tally;
 use crate::forward::codec::Kind;
 use crate::label::Label;
 use crate::metrics::{Answer, Direction, Medium, Metrics, Resend};
@@ -22,6 +23,8 @@ pub(crate) struct Counters {
     asked: u64,
     keyframes_asked: u64,
     replays: u64,
+    /// Times that the estimate of a viewer's network was lowered.
+    lowered_estimates: u64,
     forward_delay: LocalHistogram,
 }
 
@@ -39,6 +42,7 @@ impl Counters {
             asked: 0,
             keyframes_asked: 0,
             replays: 0,
+            lowered_estimates: 0,
             forward_delay,
         }
     }
@@ -86,6 +90,11 @@ impl Counters {
     /// Counts viewers that are sent the frames since the last keyframe.
     pub(crate) fn add_replays(&mut self, replays: u64) {
         self.replays += replays;
+    }
+
+    /// Counts what was measured of one viewer's network.
+    pub(crate) fn add_bandwidth(&mut self, tally: &Tally) {
+        self.lowered_estimates += u64::from(tally.lowered);
     }
 
     /// Counts what came of a keyframe request to a publisher.
@@ -152,6 +161,7 @@ impl Counters {
         add(answered.refused, &metrics.resends[Resend::Refused]);
         add(answered.missing, &metrics.resends[Resend::Missing]);
         add(std::mem::take(&mut self.replays), &metrics.replays);
+        add(std::mem::take(&mut self.lowered_estimates), &metrics.lowered_estimates);
         add(std::mem::take(&mut self.asked), &metrics.nacks[Direction::In]);
         add(std::mem::take(&mut self.keyframes_asked), &metrics.keyframe_requests[Direction::In]);
         self.forward_delay.flush();

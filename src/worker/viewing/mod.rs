@@ -1,5 +1,6 @@
 //! A viewer's side of a session: from what a worker has of a stream to sealed packets. The engine calls it.
 
+mod bandwidth;
 mod channels;
 pub(crate) mod sender_reports;
 pub(crate) mod stream_feed;

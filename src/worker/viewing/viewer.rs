@@ -4,9 +4,11 @@ mod begin;
 
 use std::time::{Duration, Instant};
 
+use super::bandwidth::Bandwidth;
 use super::channels::ViewerChannels;
 use super::stream_feed::StreamFeed;
 use super::viewer_track::{FollowUp, ReceptionReport, ViewerTrack};
+use crate::bwe::{Sent, Tally};
 use crate::forward::codec::Kind;
 use crate::forward::{
     ExtensionIds, FirstNumbers, Get, LayerSet, NegotiatedFormat, OutboundTrack, OutboundTrackConfig, Written,
@@ -56,7 +58,9 @@ pub(crate) struct Viewer {
     /// When RTCP arrived after a pause of [`QUIET`].
     back: Option<Instant>,
     /// The bitrate that its network carries by its own estimate (REMB), in bits per second.
-    pub(crate) estimate: Option<f32>,
+    estimate: Option<f32>,
+    /// What its network carries, once it has watched a video of several encodings. Boxed: most viewers have none.
+    bandwidth: Option<Box<Bandwidth>>,
     pub(crate) cname: String,
 }
 
@@ -118,6 +122,7 @@ impl Viewer {
             began: now,
             back: None,
             estimate: None,
+            bandwidth: None,
             cname,
         }
     }
@@ -135,6 +140,9 @@ impl Viewer {
             return serving;
         }
         let (mut serve_at, mut replaying) = (None, false);
+        if let Some(bandwidth) = &mut self.bandwidth {
+            bandwidth.handle_timeout(now);
+        }
         for viewer_track in &mut self.tracks {
             if viewer_track.has_next_layer() {
                 serving.follow_up.add(viewer_track.enter_next_layer(feed, now));
@@ -152,10 +160,17 @@ impl Viewer {
                 (burst, ticked) = viewer_track.tick(track, now);
                 serving.follow_up.add(ticked);
             }
+            let mut bandwidth = self.bandwidth.as_deref_mut().filter(|_| viewer_track.kind == Kind::Video);
             while !batch.is_blocked() && volume.packets < burst {
                 let room = batch.room();
+                if let Some(bandwidth) = &bandwidth {
+                    bandwidth.number(&mut viewer_track.outbound_track);
+                }
                 let Some(written) = viewer_track.outbound_track.pull(&track.history, room) else { break };
                 let Some(len) = seal(&mut self.sealer, room, &written) else { continue };
+                if let Some(bandwidth) = &mut bandwidth {
+                    bandwidth.on_sent(Sent::Video, (&viewer_track.outbound_track, &written), len, now);
+                }
                 volume.packets += 1;
                 volume.bytes += len as u64;
                 batch.commit(len, outbox, now);
@@ -184,6 +199,10 @@ impl Viewer {
             }
         }
         batch.flush(outbox, now);
+        if let Some(bandwidth) = &mut self.bandwidth {
+            bandwidth.set_replaying(replaying, now);
+            serve_at = serve_at.into_iter().chain(bandwidth.poll_timeout()).min();
+        }
         self.time_reports(&mut serving, replaying, now);
         if serve_at != self.serve_at || serve_at.is_some_and(|due| due <= now) {
             self.serve_at = serve_at;
@@ -203,6 +222,7 @@ impl Viewer {
         let mut answered = NacksAnswered::default();
         for (place, sequence) in self.pending_nacks.drain(..) {
             let viewer_track = &mut self.tracks[place];
+            let mut bandwidth = self.bandwidth.as_deref_mut().filter(|_| viewer_track.kind == Kind::Video);
             let histories = feed.histories(viewer_track.kind);
             if batch.is_blocked() {
                 answered.refused += 1;
@@ -210,6 +230,9 @@ impl Viewer {
             }
             let before = *viewer_track.outbound_track.counts();
             viewer_track.outbound_track.set_send_time(now.saturating_duration_since(self.began));
+            if let Some(bandwidth) = &bandwidth {
+                bandwidth.number(&mut viewer_track.outbound_track);
+            }
             let Some(resend) = viewer_track.outbound_track.resend(sequence, &histories, now, batch.room()) else {
                 let refused = viewer_track.outbound_track.counts().refused > before.refused;
                 *(if refused { &mut answered.refused } else { &mut answered.missing }) += 1;
@@ -222,10 +245,16 @@ impl Viewer {
             let mut written = Some(resend.written);
             for copy in 0..=resend.copies {
                 if copy > 0 {
+                    if let Some(bandwidth) = &bandwidth {
+                        bandwidth.number(&mut viewer_track.outbound_track);
+                    }
                     written = viewer_track.outbound_track.copy(&resend, &histories, batch.room());
                 }
                 let Some(written) = written.filter(|_| !batch.is_blocked()) else { break };
                 let Some(len) = seal(&mut self.sealer, batch.room(), &written) else { break };
+                if let Some(bandwidth) = &mut bandwidth {
+                    bandwidth.on_sent(Sent::Resend, (&viewer_track.outbound_track, &written), len, now);
+                }
                 let in_band = written.ssrc == viewer_track.outbound_track.ssrc();
                 *(if in_band { &mut answered.in_band } else { &mut answered.rtx }) += 1;
                 viewer_track.sent.packets += 1;
@@ -250,7 +279,12 @@ impl Viewer {
                 RtcpPacket::KeyframeRequest { sources } => requests.keyframe |= self.owns_video(sources),
                 RtcpPacket::Estimate { bits, sources } => {
                     if sources.iter().any(|ssrc| self.place(ssrc).is_some()) {
-                        self.estimate = Some(bits);
+                        self.on_estimate(bits, now);
+                    }
+                }
+                RtcpPacket::TransportFeedback { packet } => {
+                    if let Some(bandwidth) = &mut self.bandwidth {
+                        bandwidth.on_transport_feedback(packet, now);
                     }
                 }
                 RtcpPacket::ReceiverReport { blocks } | RtcpPacket::SenderReport { blocks, .. } => {
@@ -258,7 +292,48 @@ impl Viewer {
                 }
             }
         }
+        if self.bandwidth.is_some() {
+            // It may be sent something else now, because its network carries more or less.
+            self.serve_at = Some(now);
+        }
         requests
+    }
+
+    /// The viewer's own estimate came (REMB), in bits per second.
+    fn on_estimate(&mut self, bits: f32, now: Instant) {
+        self.estimate = Some(bits);
+        if let Some(bandwidth) = &mut self.bandwidth {
+            bandwidth.on_remb(bits, now);
+        }
+    }
+
+    /// What its network carries, in bits per second: measured where the video has several encodings, else by the viewer's
+    /// own estimate.
+    pub(crate) fn estimate(&self, now: Instant) -> Option<f32> {
+        let measured = self.bandwidth.as_ref().and_then(|bandwidth| bandwidth.gauges(now));
+        measured.map(|gauges| gauges.estimate.bits() as f32).or(self.estimate)
+    }
+
+    /// Begins to measure the network if the video has several encodings, of which one is to be chosen.
+    fn need_bandwidth(&mut self, feed: &StreamFeed, now: Instant) {
+        let is_needed = feed.layers(Kind::Video).nth(1).is_some();
+        if let Some(bandwidth) = &mut self.bandwidth {
+            bandwidth.set_needed(is_needed);
+        } else if is_needed && let Some(video) = self.tracks.iter().find(|track| track.kind == Kind::Video) {
+            self.bandwidth = Some(Box::new(Bandwidth::new(&video.outbound_track, now)));
+        }
+    }
+
+    /// The viewer's address has changed.
+    pub(crate) fn on_path_change(&mut self, now: Instant) {
+        if let Some(bandwidth) = &mut self.bandwidth {
+            bandwidth.on_path_change(now);
+        }
+    }
+
+    /// What was counted of its bandwidth since the last call.
+    pub(crate) fn take_tally(&mut self) -> Option<Tally> {
+        self.bandwidth.as_mut().map(|bandwidth| bandwidth.take_tally())
     }
 
     fn on_nack(&mut self, ssrc: u32, sequences: Sequences<'_>, requests: &mut FeedbackRequests, now: Instant) {
@@ -269,6 +344,9 @@ impl Viewer {
         }
         requests.packets += named;
         self.tracks[place].on_losses(named as u64, now);
+        if let Some(bandwidth) = self.bandwidth.as_mut().filter(|_| self.tracks[place].kind == Kind::Video) {
+            bandwidth.on_nack(sequences.iter().take(named), now);
+        }
         let room = MAX_PENDING_NACKS.saturating_sub(self.pending_nacks.len()).min(named);
         self.pending_nacks.extend(sequences.iter().take(room).map(|sequence| (place, sequence)));
     }
@@ -278,6 +356,9 @@ impl Viewer {
             let Some(place) = self.place(block.ssrc) else { continue };
             let viewer_track = &mut self.tracks[place];
             viewer_track.heard = Some(ReceptionReport { lost: block.total_lost.into(), jitter: block.jitter });
+            if let Some(bandwidth) = self.bandwidth.as_mut().filter(|_| viewer_track.kind == Kind::Video) {
+                bandwidth.on_report(block.fraction_lost, now);
+            }
             if let Some(trip) = viewer_track.round_trip.measure(block.last_sr, block.delay, now) {
                 viewer_track.set_rtt(trip);
             }
@@ -322,6 +403,7 @@ impl Viewer {
             viewer_track.forget_replays();
         }
         self.presence = Presence::new(now, SILENCE);
+        self.on_path_change(now);
         (self.attach(feed, false, now), missed)
     }
 

@@ -1,5 +1,5 @@
 //! Impaired links in virtual time: which datagrams arrive, and when. Pure and seeded. `tests/browser/support/lane.js`
-//! has the same model for real clients.
+//! has the same model for real clients, except for the capacity.
 //!
 //! Only media is lost, doubled or overtaken; STUN, DTLS and RTCP are delayed with it.
 
@@ -42,6 +42,8 @@ pub(crate) struct Impairment {
     pub(crate) reorder: f64,
     /// Share of packets that come twice.
     pub(crate) duplicate: f64,
+    /// Bits per second that pass, and the longest queue before media is dropped.
+    pub(crate) capacity: Option<(f64, Duration)>,
 }
 
 /// How much later an overtaken packet is.
@@ -54,12 +56,14 @@ pub(crate) struct Lane {
     random: Random,
     in_burst: bool,
     latest: Option<Instant>,
+    /// Until when what has been sent takes the capacity.
+    busy: Option<Instant>,
     pub(crate) lost: usize,
 }
 
 impl Lane {
     pub(crate) fn new(impairment: Impairment, seed: u32) -> Self {
-        Self { impairment, random: Random::new(seed), in_burst: false, latest: None, lost: 0 }
+        Self { impairment, random: Random::new(seed), in_burst: false, latest: None, busy: None, lost: 0 }
     }
 
     /// When the copies of this datagram arrive.
@@ -68,16 +72,29 @@ impl Lane {
         let media = is_rtp(datagram);
         // The same draws for each packet, whatever becomes of it.
         let [loss_draw, jitter_draw, reorder_draw, duplicate_draw] = std::array::from_fn(|_| self.random.draw());
-        if media && self.loses(loss_draw) {
+        let sent = self.queue(datagram, media, now);
+        let is_lost = media && self.loses(loss_draw);
+        let Some(sent) = sent.filter(|_| !is_lost) else {
             self.lost += 1;
             return Vec::new();
-        }
-        let arrival = now + delay + jitter.mul_f64(jitter_draw);
+        };
+        let arrival = sent + delay + jitter.mul_f64(jitter_draw);
         let in_order = self.latest.map_or(arrival, |latest| latest.max(arrival));
         self.latest = Some(in_order);
         let arrival = if media && reorder_draw < reorder { in_order + OVERTAKEN } else { in_order };
         let copies = if media && duplicate_draw < duplicate { 2 } else { 1 };
         (0..copies).map(|copy| arrival + Duration::from_millis(copy)).collect()
+    }
+
+    /// When the last bit of this datagram has been sent; `None` if the queue has no room for it.
+    fn queue(&mut self, datagram: &[u8], media: bool, now: Instant) -> Option<Instant> {
+        let Some((bits, longest)) = self.impairment.capacity else { return Some(now) };
+        let begins = self.busy.map_or(now, |busy| busy.max(now));
+        if media && begins - now > longest {
+            return None;
+        }
+        self.busy = Some(begins + Duration::from_secs_f64(datagram.len() as f64 * 8.0 / bits));
+        self.busy
     }
 
     fn loses(&mut self, draw: f64) -> bool {

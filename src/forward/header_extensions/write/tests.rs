@@ -10,7 +10,7 @@ fn all() -> ExtensionIds {
 
 fn blocks(ids: ExtensionIds) -> ExtensionBlocks {
     let mut blocks = ExtensionBlocks::new(ids).expect("it takes some");
-    blocks.set_transport_numbers(true);
+    blocks.set_transport_number(Some(0));
     blocks
 }
 
@@ -56,19 +56,20 @@ fn a_playout_delay_of_110_ms_is_11_and_no_limit_and_stands_only_beside_rtx() {
 }
 
 #[test]
-fn transport_wide_numbers_begin_end_and_go_on_as_they_are_switched() {
+fn a_transport_wide_number_stands_in_the_packets_that_have_one() {
     let mut blocks = ExtensionBlocks::new(ExtensionIds { transport_number: Some(3), ..Default::default() }).unwrap();
     let mut numbers = Vec::new();
-    for is_numbered in [false, true, true, false, false, true] {
-        blocks.set_transport_numbers(is_numbered);
+    for number in [None, Some(7), Some(8), None, None, Some(0x109)] {
+        blocks.set_transport_number(number);
         let block = written(&mut blocks, &HeaderExtensions::default(), true).1;
-        assert_eq!(!block.is_empty(), is_numbered);
+        assert_eq!((!block.is_empty(), blocks.has_transport_number()), (number.is_some(), number.is_some()));
         numbers.extend(block.get(5..7).map(<[u8]>::to_vec));
     }
-    assert_eq!(numbers, [[0, 0], [0, 1], [0, 2]]);
-    blocks.set_transport_numbers(true);
+    assert_eq!(numbers, [[0, 7], [0, 8], [1, 9]]);
+    blocks.set_transport_number(Some(10));
     let alone = written(&mut blocks, &HeaderExtensions::default(), false).1;
     assert!(alone.is_empty(), "a resend would repeat the number");
+    assert!(!blocks.has_transport_number());
 }
 
 #[test]
@@ -79,18 +80,9 @@ fn values_of_the_sending_change_with_each_sending_and_the_rest_does_not() {
     let beside = |blocks: &mut ExtensionBlocks| written(blocks, &loud(7), true).1;
     assert_eq!(beside(&mut blocks), [0xbe, 0xde, 0, 3, 0x40, b'0', 0x10, 7, 0x22, 0, 0, 0, 0x31, 0, 0, 0]);
     blocks.set_send_time(Duration::from_millis(64_500));
+    blocks.set_transport_number(Some(1));
     assert_eq!(beside(&mut blocks)[8..], [0x22, 2, 0, 0, 0x31, 0, 1, 0], "half a second after 64, and the next number");
     assert_eq!(written(&mut blocks, &loud(7), false).1, without);
-}
-
-#[test]
-fn a_packet_that_carries_no_block_takes_no_number() {
-    let mut blocks = blocks(ExtensionIds { transport_number: Some(3), ..Default::default() });
-    written(&mut blocks, &HeaderExtensions::default(), true);
-    blocks.stamp(&mut HEADER.clone());
-    written(&mut blocks, &HeaderExtensions::default(), false);
-    written(&mut blocks, &HeaderExtensions::default(), true);
-    assert_eq!(written(&mut blocks, &HeaderExtensions::default(), true).1[4..], [0x31, 0, 2, 0]);
 }
 
 #[test]

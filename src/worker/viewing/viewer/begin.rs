@@ -24,6 +24,7 @@ impl Viewer {
     pub(crate) fn attach(&mut self, feed: &StreamFeed, was_standby: bool, now: Instant) -> FollowUp {
         let mut all = FollowUp::default();
         self.had_publisher |= feed.source.is_some();
+        self.need_bandwidth(feed, now);
         for viewer_track in &mut self.tracks {
             all.add(viewer_track.choose_layer(feed, self.selection.as_deref(), now));
             let Some(track) = feed.layer(viewer_track.kind, viewer_track.layer) else { continue };

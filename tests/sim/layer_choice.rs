@@ -1,0 +1,190 @@
+//! Viewers of several encodings: what each is sent is what its network carries, by the arrivals that it reports.
+
+#![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use sluice::sdp::Extension;
+
+use crate::bandwidth::transport_feedback::transport_feedback;
+use crate::broadcast::{Broadcast, MILLISECOND, SECOND};
+use crate::net::client::Received;
+use crate::net::lane::{Impairment, Way};
+use crate::net::{Net, vp8};
+use crate::simulcast::{QHF, Sender};
+
+const FRAME: Duration = Duration::from_millis(40);
+/// Octets of a frame of each encoding: 0.15, 0.5 and 1.5 Mbit/s.
+const OCTETS: [usize; 3] = [750, 2_500, 7_500];
+/// A keyframe has this many times the octets of another frame.
+const KEYFRAME: usize = 4;
+const MBIT: f64 = 1e6;
+
+/// Where a payload says which encoding it is of.
+const LAYER: u32 = 1_000_000;
+
+fn link(bits: f64) -> Impairment {
+    let capacity = Some((bits, 300 * MILLISECOND));
+    Impairment { delay: 25 * MILLISECOND, capacity, ..Impairment::default() }
+}
+
+/// A publisher of three encodings and its viewers, which report by transport-wide feedback what arrives.
+struct Scene {
+    net: Net,
+    sender: Sender,
+    /// Sends a keyframe of an encoding when it is asked for one.
+    answers: bool,
+    viewers: Vec<Reporter>,
+    next_frame: Instant,
+    asked: usize,
+}
+
+/// A viewer and what it has not reported yet.
+struct Reporter {
+    viewer: usize,
+    /// Packets that it has looked at, as it received them.
+    seen: usize,
+    /// The number that the next feedback begins with, and the arrivals since.
+    base: Option<u64>,
+    arrivals: BTreeMap<u64, i64>,
+}
+
+impl Reporter {
+    /// The transport-wide numbers of what has arrived.
+    fn look(&mut self, net: &Net, began: Instant) {
+        let client = &net.clients[self.viewer];
+        for packet in &client.received[self.seen..] {
+            let Some(number) = number_of(net, self.viewer, packet) else { continue };
+            let highest = self.arrivals.keys().next_back().copied().or(self.base).unwrap_or(u64::from(number));
+            let number = highest.wrapping_add_signed(i64::from(number.wrapping_sub(highest as u16) as i16));
+            self.arrivals.insert(number, packet.at.saturating_duration_since(began).as_micros() as i64);
+        }
+        self.seen = client.received.len();
+    }
+
+    fn report(&mut self, net: &mut Net) {
+        let Some((last, _)) = self.arrivals.last_key_value() else { return };
+        let first = self.base.unwrap_or(*self.arrivals.first_key_value().unwrap().0);
+        let arrivals: Vec<_> = (first..=*last).map(|number| self.arrivals.get(&number).copied()).collect();
+        self.base = Some(last + 1);
+        self.arrivals.clear();
+        let mut octets = bytes::Bytes::from(transport_feedback(first as u16, &arrivals));
+        let packets = rtcp::packet::unmarshal(&mut octets).unwrap();
+        net.clients[self.viewer].peer.send_rtcp(packets, net.now);
+    }
+}
+
+/// The transport-wide number of a packet.
+fn number_of(net: &Net, viewer: usize, packet: &Received) -> Option<u16> {
+    let mut extensions = net.clients[viewer].tracks.iter().flat_map(|track| &track.extensions);
+    let id = extensions.find(|(_, extension)| *extension == Extension::TransportWideCc)?.0;
+    let (_, value) = packet.elements.iter().find(|(other, _)| *other == id)?;
+    Some(u16::from_be_bytes(value.as_slice().try_into().unwrap()))
+}
+
+impl Scene {
+    /// A publisher that has sent for 2 s.
+    fn new() -> Self {
+        let mut net = Net::new(1);
+        let sender = Sender::join(&mut net, QHF, "q;h;f");
+        let mut scene = Self { next_frame: net.now, net, sender, answers: true, viewers: Vec::new(), asked: 0 };
+        scene.run(2 * SECOND);
+        scene
+    }
+
+    /// A viewer behind a link joins.
+    fn watch(&mut self, down: Impairment, seed: u32) -> usize {
+        let viewer = self.net.watch("cam");
+        let up = Impairment { delay: 25 * MILLISECOND, ..Impairment::default() };
+        self.net.links.impair(viewer, up, down, seed);
+        self.viewers.push(Reporter { viewer, seen: 0, base: None, arrivals: BTreeMap::new() });
+        while !self.net.clients[viewer].is_connected() {
+            self.run(10 * MILLISECOND);
+        }
+        viewer
+    }
+
+    /// The publisher sends, and each viewer reports every 100 ms, for a while.
+    fn run(&mut self, how_long: Duration) {
+        let until = self.net.now + how_long;
+        let mut steps = 0;
+        while self.net.now < until {
+            if self.next_frame <= self.net.now {
+                self.next_frame += FRAME;
+                self.send_frames();
+            }
+            self.net.run(MILLISECOND);
+            steps += 1;
+            if steps % 100 == 0 {
+                let began = self.next_frame - self.sender.frames * FRAME;
+                for reporter in &mut self.viewers {
+                    reporter.look(&self.net, began);
+                    reporter.report(&mut self.net);
+                }
+            }
+        }
+    }
+
+    fn send_frames(&mut self) {
+        let asked = self.sender.asked(&self.net);
+        let wanted = asked[self.asked..].to_vec();
+        self.asked = asked.len();
+        let frame = self.sender.frames;
+        for place in 0..OCTETS.len() {
+            let ssrc = self.sender.encodings[place].ssrc;
+            let keyframe = frame == 0 || self.answers && wanted.contains(&ssrc);
+            let size = OCTETS[place] * if keyframe { KEYFRAME } else { 1 };
+            let parts = size.div_ceil(1_100);
+            let named = (!Sender::is_reported(&self.net, self.sender.publisher, ssrc))
+                .then(|| self.sender.encodings[place].rid.clone());
+            let timestamp = frame.wrapping_mul(3_600).wrapping_add(place as u32 * 1_234_567);
+            for part in 0..parts {
+                let mut payload = vp8(keyframe, place as u32 * LAYER + frame);
+                let (_, width, height) = QHF[place];
+                payload[7..9].copy_from_slice(&width.to_le_bytes());
+                payload[9..11].copy_from_slice(&height.to_le_bytes());
+                // Only the first packet begins the partition (RFC 7741 4.2).
+                payload[0] = if part == 0 { 0x10 } else { 0 };
+                payload.resize(size / parts, 7);
+                self.sender.is_last = part + 1 == parts;
+                let datagram = self.sender.seal(&mut self.net, (ssrc, false), named.as_deref(), timestamp, &payload);
+                self.net.deliver(self.sender.publisher, datagram);
+            }
+        }
+        self.sender.frames += 1;
+    }
+
+    /// What the relay takes the viewer's network to carry.
+    fn estimate(&self, viewer: usize) -> f64 {
+        let record = self.net.handle().record(&self.net.clients[viewer].session).unwrap();
+        record.report().estimate.map_or(0.0, f64::from)
+    }
+}
+
+#[test]
+fn packets_of_several_encodings_are_numbered_and_their_arrivals_tell_what_the_network_carries() {
+    let mut scene = Scene::new();
+    let viewer = scene.watch(link(6.0 * MBIT), 1);
+    scene.run(5 * SECOND);
+    let carried = scene.estimate(viewer);
+    assert!((1.3 * MBIT..6.0 * MBIT).contains(&carried), "{carried}");
+    let numbers: Vec<u16> =
+        scene.net.clients[viewer].received.iter().filter_map(|packet| number_of(&scene.net, viewer, packet)).collect();
+    assert!(numbers.len() > 500 && numbers.is_sorted_by(|a, b| b.wrapping_sub(*a) == 1), "{numbers:?}");
+    scene.net.links.lane(viewer, Way::Down).impairment = link(0.8 * MBIT);
+    scene.run(3 * SECOND);
+    let carried = scene.estimate(viewer);
+    assert!((0.4 * MBIT..0.85 * MBIT).contains(&carried), "{carried}");
+    assert!(scene.net.metric("sluice_lowered_estimates_total") >= 1);
+}
+
+#[test]
+fn packets_of_one_encoding_have_no_numbers() {
+    let mut net = Net::new(1);
+    let mut broadcast = Broadcast::join(&mut net, 0);
+    let viewer = broadcast.add_viewer(&mut net);
+    broadcast.run(&mut net, SECOND);
+    let received = &net.clients[viewer].received;
+    assert!(received.len() > 20 && received.iter().all(|packet| number_of(&net, viewer, packet).is_none()));
+}
