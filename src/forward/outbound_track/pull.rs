@@ -131,7 +131,7 @@ impl OutboundTrack {
         let moment = self.replay.as_deref().map_or(packet.received, Replay::now);
         let gap = self.newest_received.map_or(0, |before| ticks(moment, before, route.clock_rate));
         let gap = if self.replay.is_none() { self.gap_of_switch(packet, gap, route.clock_rate) } else { gap };
-        self.newest_received = Some(moment);
+        self.newest_received = Some(self.replay.as_deref().map_or(moment, Replay::now));
         self.state = TrackState::Live;
         if let Some(thinning) = &mut self.thinning {
             thinning.on_keyframe();

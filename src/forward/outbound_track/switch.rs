@@ -74,26 +74,36 @@ impl OutboundTrack {
     }
 
     /// The gap between the newest timestamp and that of this packet, at which a segment begins; `by_arrival` where no
-    /// clock says better. A packet that belongs into the past begins a replay, whose timestamps are compressed.
+    /// clock says better. A packet of another layer that belongs into the past begins a replay, whose timestamps are
+    /// compressed.
     pub(super) fn gap_of_switch(&mut self, packet: &Packet, by_arrival: u32, clock_rate: u32) -> u32 {
         let newest = self.splice.newest_timestamp();
         let expected = newest.wrapping_add(by_arrival);
         let known = self.timeline.as_ref().and_then(|timeline| timeline.timestamp_of(packet, expected, clock_rate));
-        let Some(timestamp) = known else { return by_arrival };
-        let gap = timestamp.wrapping_sub(newest) as i32;
+        let newest_received = self.newest_received.unwrap_or(packet.received);
+        let gap = match known {
+            Some(timestamp) => timestamp.wrapping_sub(newest) as i32,
+            None if newest_received > packet.received && self.leaves_layer(packet) => 0,
+            None => return by_arrival,
+        };
         if gap <= 0 {
+            let now = newest_received.max(packet.received);
             self.replay = Some(Box::new(Replay {
                 speed: CATCH_UP_SPEED,
                 rate: None,
                 clock_rate,
                 hurries: false,
                 keyframe: self.cursor.saturating_sub(1),
-                from: packet.received,
-                now: packet.received,
+                from: now,
+                now,
                 began: None,
                 due: None,
             }));
         }
         gap.max(1) as u32
+    }
+
+    fn leaves_layer(&self, packet: &Packet) -> bool {
+        self.splice.current_source().is_some_and(|(_, layer)| layer != packet.layer)
     }
 }

@@ -289,6 +289,33 @@ fn without_clocks_timestamps_go_on_by_arrival() {
 }
 
 #[test]
+fn without_clocks_a_keyframe_that_has_passed_is_caught_up_with_by_arrival() {
+    let mut stream = Stream::new([0, 1 << 31, 0], [0; LAYERS], [0; LAYERS]);
+    for frame in 0..30 {
+        for layer in 0..2 {
+            let begins = frame == 0 && layer == 0 || frame == 4 && layer == 1;
+            for packet in stream.frame(layer, frame, 1, begins, Duration::ZERO) {
+                stream.push(packet);
+            }
+        }
+        let now = stream.at(frame);
+        if frame == 10 {
+            assert!(stream.switch(1));
+        }
+        for step in 0..33 {
+            stream.serve(now + Duration::from_millis(step));
+        }
+    }
+    let frames = stream.received_frames();
+    let order: Vec<_> = frames.iter().map(|(_, packet)| packet.frame()).collect();
+    let expected = (0..10).map(|frame| (frame, 0)).chain((4..30).map(|frame| (frame, 1)));
+    assert!(order.iter().copied().eq(expected), "{order:?}");
+    let late = frames.iter().filter(|(_, packet)| packet.is_live && packet.frame().1 == 1);
+    let moved: Vec<_> = late.map(|(_, packet)| Stream::offset(packet) - 1_000_001).collect();
+    assert!(moved.len() > 15 && moved.iter().all(|moved| moved.abs() <= 90), "{moved:?}");
+}
+
+#[test]
 fn a_layer_is_left_with_its_last_packets_resent_or_not_as_the_viewer_can_take() {
     let mut stream = Stream::new([0; LAYERS], [0; LAYERS], [0; LAYERS]);
     for frame in 0..3 {

@@ -1,9 +1,10 @@
 //! Which encoding of a publisher's video a viewer is sent, and how it goes from one to another.
 //!
 //! A viewer is sent the encoding that was chosen for it ([`LayerTarget`]), else the one that it has selected, else the
-//! best of those that are sent now. The rule: it goes on with another one at a keyframe of that, in one RTP stream, and is shown the one that it has until
-//! then. It leaves at once one that is not sent any more. To a smaller one it goes by the frames since the last keyframe
-//! of that, if no keyframe comes when it is asked for, or if those frames are there sooner.
+//! best of those that are sent now. The rule: it goes on with another one at a keyframe of that, in one RTP stream, and
+//! is shown the one that it has until then. It leaves at once one that is not sent any more. To a smaller one it goes by
+//! the frames since the last keyframe of that, if no keyframe comes when it is asked for, or if those frames are there
+//! sooner.
 
 use std::time::{Duration, Instant};
 
@@ -21,8 +22,8 @@ const CLOSE: Duration = Duration::from_millis(300);
 const FRAME_PATIENCE: Duration = Duration::from_millis(20);
 
 impl ViewerTrack {
-    /// Sets what is chosen for the viewer, until the next call; `None` leaves it to the viewer's selection. It
-    /// has its effect at the next [`Self::choose_layer`]. While the encoding is not sent, it counts as none.
+    /// Sets what is chosen for the viewer, until the next call; `None` leaves it to the viewer's selection. It has
+    /// its effect at the next [`Self::choose_layer`]. While the encoding is not sent, it counts as none.
     #[cfg_attr(not(test), expect(dead_code, reason = "nothing in the relay chooses by bandwidth yet"))]
     pub(crate) fn set_target(&mut self, target: Option<LayerTarget>) {
         self.target = target;
@@ -48,6 +49,7 @@ impl ViewerTrack {
         let is_larger = next.state.pixels() > shown.state.pixels();
         // Of two encodings with frames of one size neither is worth the change.
         if target.is_none() && selection.is_none() && !is_larger {
+            self.limit_frames();
             return FollowUp::default();
         }
         if let Some(before) = before.filter(|before| before.layer == next.layer) {
