@@ -1,8 +1,9 @@
 //! From an estimate to a layer: audio first, then the best step that fits.
 //!
-//! A step is begun with room to spare and left without, and only when the estimate was lowered: a scene that costs more is
-//! no reason as long as it arrives. Temporal ids are dropped at once; a layer is changed at a keyframe, and until it comes
-//! the old one is halved. When not even the lowest step fits, video ends; a stream of one layer is shown in parts instead.
+//! A step is begun with room to spare and left without, and only when the estimate was lowered: a scene that costs more
+//! is no reason as long as it arrives. Temporal ids are dropped at once; a layer is changed at a keyframe, and until it
+//! comes the old one is halved. When not even the lowest step fits, video ends; a stream of one layer is shown in parts
+//! instead.
 
 use super::bitrate::Bitrate;
 use super::choice::{Choice, Leaving, Reason};
@@ -142,7 +143,8 @@ impl Allocator {
         })
     }
 
-    /// The rate that is worth a probe: that of the next better step. `None` while a switch waits, or where there is none.
+    /// The rate that is worth a probe: that of the next better step. `None` while a switch waits, or where there is
+    /// none.
     pub(crate) fn goal(&self, layers: &Layers, cap: Cap, sending: Option<u8>) -> Option<Bitrate> {
         let next = match self.state {
             State::Video { fit: Fit::InParts, .. } | State::New | State::Paused { .. } => return None,

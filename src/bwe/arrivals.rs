@@ -42,7 +42,8 @@ pub(crate) struct Loss {
 }
 
 impl Loss {
-    /// Whether it is above `before` by `margin`, and beyond what so few packets lose by chance: four standard deviations.
+    /// Whether it is above `before` by `margin`, and beyond what so few packets lose by chance: four standard
+    /// deviations.
     pub(crate) fn exceeds(self, before: f64, margin: f64) -> bool {
         let chance = 4.0 * (before / f64::from(self.packets.max(1))).sqrt();
         self.share > before + margin.max(chance)
@@ -95,8 +96,8 @@ impl Arrivals {
         self.span(back, bins).filter(|bin| bin.arrived > 0).map(|bin| bin.delay).min()
     }
 
-    /// The rate received in the `bins` bins before the newest one, which is not complete. A silence at their beginning is
-    /// left out: nothing was sent then.
+    /// The rate received in the `bins` bins before the newest one, which is not complete. A silence at their beginning
+    /// is left out: nothing was sent then.
     pub(crate) fn received(&self, bins: i64) -> Bitrate {
         let Some(newest) = self.newest else { return Bitrate::ZERO };
         let (mut octets, mut oldest) = (0.0, newest);

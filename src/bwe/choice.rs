@@ -41,8 +41,8 @@ pub enum Leaving {
 /// What an outbound track of video sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// The layer to send from its next keyframe on, or from its cached frames. Frames above the temporal id are left out
-    /// at once. `None`: no video. What follows `None` begins at a keyframe, whatever was sent before.
+    /// The layer to send from its next keyframe on, or from its cached frames. Frames above the temporal id are left
+    /// out at once. `None`: no video. What follows `None` begins at a keyframe, whatever was sent before.
     pub video: Option<Step>,
     /// What to send meanwhile of another layer that is being sent.
     pub leaving: Leaving,

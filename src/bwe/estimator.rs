@@ -1,5 +1,5 @@
-//! The estimate of what a viewer's path carries. It is what the path has been *shown* to carry: it rises by the rate that
-//! arrives or by a probe that passed, never by time, and falls at overuse.
+//! The estimate of what a viewer's path carries. It is what the path has been *shown* to carry: it rises by the rate
+//! that arrives or by a probe that passed, never by time, and falls at overuse.
 //!
 //! Three signals, each used while the ones before are missing: transport-wide feedback (within 100 ms), REMB (within a
 //! second), NACKs and receiver reports.
@@ -122,7 +122,8 @@ impl Estimator {
         }
     }
 
-    /// Judges the arrivals, while no probe fills the path; `current` is sent, which is `share` of the viewer's best step.
+    /// Judges the arrivals, while no probe fills the path; `current` is sent, which is `share` of the viewer's best
+    /// step.
     pub(crate) fn judge(&mut self, current: Bitrate, share: f64, now: i64) -> Option<Lowered> {
         let sent = self.losses.sent(now);
         match self.overuse.judge(self.path.as_ref()?.arrivals(), sent, share, now) {

@@ -3,8 +3,8 @@
 //! The rule: what is malformed is refused as a whole before anything of it is told, and reading costs no more than the
 //! packets that it can name. A chunk often covers more numbers than the status count has left; those are not told.
 
-/// Packets that one feedback may name. Receivers report every 50 to 250 ms; with more the sender has forgotten the first
-/// ones, and a chunk of two octets could name 8,191.
+/// Packets that one feedback may name. Receivers report every 50 to 250 ms; with more the sender has forgotten the
+/// first ones, and a chunk of two octets could name 8,191.
 const MAX_COUNT: u16 = 8192;
 
 /// The header of the RTCP packet, two SSRCs, and the fixed part of the feedback.
@@ -23,8 +23,8 @@ pub struct Feedback<'a> {
 }
 
 impl<'a> Feedback<'a> {
-    /// Reads one RTCP packet, from its header to its end (payload type 205, format 15). `None` if it is something else or
-    /// malformed: chunks that end before the status count is covered, a run of no packets, missing arrival times.
+    /// Reads one RTCP packet, from its header to its end (payload type 205, format 15). `None` if it is something else
+    /// or malformed: chunks that end before the status count is covered, a run of no packets, missing arrival times.
     pub fn parse(packet: &'a [u8]) -> Option<Self> {
         let [first, kind, length @ ..] = *packet.first_chunk::<4>()?;
         if first & 0xdf != 0x8f || kind != 205 {

@@ -109,8 +109,8 @@ impl Layers {
         cap.temporal.map_or(highest, |most| most.min(highest))
     }
 
-    /// What the viewer may have, the best first. A layer with less than half of its frames is worse than the layer below
-    /// it; only the lowest is thinned further.
+    /// What the viewer may have, the best first. A layer with less than half of its frames is worse than the layer
+    /// below it; only the lowest is thinned further.
     pub(crate) fn steps(&self, cap: Cap) -> impl Iterator<Item = Step> + '_ {
         let lowest = self.allowed(cap).last();
         self.allowed(cap).flat_map(move |layer| {

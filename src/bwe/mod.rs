@@ -1,20 +1,21 @@
 //! Bandwidth and layers of one viewer: how much its path carries, which layer and temporal id it is sent, the padding
 //! that finds out whether there is room for more, and the pace at which it is sent.
 //!
-//! A worker owns a [`Viewer`] for each of its viewers and tells it of each sealed packet, of the viewer's RTCP, and when
-//! its timer is due; it reads the [`Choice`] for the viewer's video track, the [`Padding`] to send, and whether the pacer
-//! lets a packet pass. Everything is pure and in virtual time. A packet, a feedback or a timer allocates nothing.
+//! A worker owns a [`Viewer`] for each of its viewers and tells it of each sealed packet, of the viewer's RTCP, and
+//! when its timer is due; it reads the [`Choice`] for the viewer's video track, the [`Padding`] to send, and whether
+//! the pacer lets a packet pass. Everything is pure and in virtual time. A packet, a feedback or a timer allocates
+//! nothing.
 //!
 //! # Units
 //!
-//! Rates are bits per second ([`Bitrate`]), sizes are octets on the path, shares are from 0 to 1. Times are `Instant`s at
-//! the [`Viewer`] and microseconds since it began inside (`time.rs`).
+//! Rates are bits per second ([`Bitrate`]), sizes are octets on the path, shares are from 0 to 1. Times are `Instant`s
+//! at the [`Viewer`] and microseconds since it began inside (`time.rs`).
 //!
 //! # The rule
 //!
-//! The estimate is what the path has been *shown* to carry. It rises by the rate that arrives or by a probe that passed,
-//! never by time, and it falls at overuse. So a viewer whose layer fits is left in peace: no rate creeps up until something
-//! is lost.
+//! The estimate is what the path has been *shown* to carry. It rises by the rate that arrives or by a probe that
+//! passed, never by time, and it falls at overuse. So a viewer whose layer fits is left in peace: no rate creeps up
+//! until something is lost.
 //!
 //! # The signals
 //!
@@ -24,20 +25,21 @@
 //! | REMB | draft-alvestrand-rmcat-remb | the receiver's own estimate, each second; capped near 1.5 times what it receives | without the former |
 //! | NACK, receiver reports | RFC 4585, RFC 3550 | what is lost | without both |
 //!
-//! libwebrtc answers a packet with a transport-wide number by feedback and one without by REMB. So numbers are written only
-//! while there is something to choose, and on video only: Firefox reports none of audio. A client that answers no number
-//! within 2 s gets none any more.
+//! libwebrtc answers a packet with a transport-wide number by feedback and one without by REMB. So numbers are written
+//! only while there is something to choose, and on video only: Firefox reports none of audio. A client that answers no
+//! number within 2 s gets none any more.
 //!
 //! # From packets to a layer
 //!
-//! 1. `sent_ring` remembers each numbered packet; `virtual_queue` says how long it queues by its own sender's burst at the
-//!    rate that the path is taken to carry, so that a keyframe explains its own queue.
-//! 2. [`Feedback`] is read in place; `reference_clock` unwraps its times. `base_delay` takes the least one-way delay away,
-//!    and `arrivals` keeps what is left in bins of 25 ms: the least of 100 ms is the queue that stands. `path` holds these.
-//! 3. `overuse` judges them. A queue that stands and grows lowers the estimate to 0.97 times what arrives. A queue that stays
-//!    although less is sent is another sender's; then only loss counts. Random loss is learnt and does no harm.
-//! 4. `prober` finds out whether the next layer fits: a train of 20 ms, then a ramp of padding. Failed ramps are repeated
-//!    after 3 to 40 s.
+//! 1. `sent_ring` remembers each numbered packet; `virtual_queue` says how long it queues by its own sender's burst at
+//!    the rate that the path is taken to carry, so that a keyframe explains its own queue.
+//! 2. [`Feedback`] is read in place; `reference_clock` unwraps its times. `base_delay` takes the least one-way delay
+//!    away, and `arrivals` keeps what is left in bins of 25 ms: the least of 100 ms is the queue that stands. `path`
+//!    holds these.
+//! 3. `overuse` judges them. A queue that stands and grows lowers the estimate to 0.97 times what arrives. A queue that
+//!    stays although less is sent is another sender's; then only loss counts. Random loss is learnt and does no harm.
+//! 4. `prober` finds out whether the next layer fits: a train of 20 ms, then a ramp of padding. Failed ramps are
+//!    repeated after 3 to 40 s.
 //! 5. `allocator` chooses among the [`Layers`]: audio first, then the best step that fits.
 //! 6. `pacer` lets a frame pass as one run, and a keyframe in runs every 10 ms.
 //!
@@ -50,11 +52,11 @@
 //! # Figures
 //!
 //! `tests/sim/bandwidth.rs` holds limits for these over simulated links (layers of 0.15, 0.5 and 1.7 Mbit/s, round-trip
-//! time 50 ms). Measured with 40 seeds: after a link drops from 4 to 1 Mbit/s a lower layer is decided after 0.24 s (median;
-//! at most 0.37 s), and the best layer is back 1.9 s after the link is (at most 3 s); random loss up to 10 % and stalls up to
-//! 60 ms change nothing; five viewers in 3 Mbit/s share it with a Jain's index of 0.93 or more. Beside a Reno flow a viewer
-//! is at its best layer for 68 % of the time. A packet takes some 200 instructions, a feedback of 25 packets some 7,700
-//! (`benches/bwe.rs` measures their time); a viewer takes 16 kB with numbers and 2 KiB without.
+//! time 50 ms). Measured with 40 seeds: after a link drops from 4 to 1 Mbit/s a lower layer is decided after 0.24 s
+//! (median; at most 0.37 s), and the best layer is back 1.9 s after the link is (at most 3 s); random loss up to 10 %
+//! and stalls up to 60 ms change nothing; five viewers in 3 Mbit/s share it with a Jain's index of 0.93 or more. Beside
+//! a Reno flow a viewer is at its best layer for 68 % of the time. A packet takes some 200 instructions, a feedback of
+//! 25 packets some 7,700 (`benches/bwe.rs` measures their time); a viewer takes 16 kB with numbers and 2 KiB without.
 
 mod allocator;
 mod arrivals;

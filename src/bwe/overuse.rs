@@ -1,8 +1,8 @@
 //! Judges from the arrivals whether more is sent than the path carries.
 //!
 //! Overuse is a queue that stands: the least unexplained delay of 100 ms is high and grows. A queue that stays although
-//! much less is sent is another sender's; then only loss counts, until the queue is gone. Loss alone is overuse where it
-//! exceeds the path's own: radio links lose packets at any rate.
+//! much less is sent is another sender's; then only loss counts, until the queue is gone. Loss alone is overuse where
+//! it exceeds the path's own: radio links lose packets at any rate.
 
 use super::arrivals::Arrivals;
 use super::bitrate::Bitrate;
@@ -22,8 +22,8 @@ const GROWTH: i64 = 25 * MILLISECOND;
 const HIGH: i64 = STANDING * 5 / 2;
 
 /// Viewers behind one bottleneck see the same queue. Who sends little compared with its best layer waits for more of it
-/// (us), so that who sends much gives way first; and each waits for a random part of this more, so that not all give way
-/// at once.
+/// (us), so that who sends much gives way first; and each waits for a random part of this more, so that not all give
+/// way at once.
 const PATIENCE_OF_SMALL: f64 = 10e3;
 const RANDOM_PATIENCE: f64 = 75e3;
 

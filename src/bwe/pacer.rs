@@ -1,5 +1,6 @@
-//! Spreads what is sent to a viewer over time, in runs that one system call sends: a keyframe at once would overflow the
-//! short queue of a slow link. A frame of ordinary size passes as one run. Audio passes by: it is small and must not wait.
+//! Spreads what is sent to a viewer over time, in runs that one system call sends: a keyframe at once would overflow
+//! the short queue of a slow link. A frame of ordinary size passes as one run. Audio passes by: it is small and must
+//! not wait.
 
 use super::bitrate::Bitrate;
 use super::time::MILLISECOND;

@@ -38,7 +38,8 @@ impl Path {
         self.sent.next()
     }
 
-    /// A packet with the next number is sent; `expected` microseconds of queueing are explained by what was sent before it.
+    /// A packet with the next number is sent; `expected` microseconds of queueing are explained by what was sent before
+    /// it.
     pub(crate) fn on_sent(&mut self, octets: usize, is_padding: bool, expected: f64, now: i64) {
         let octets = u16::try_from(octets).unwrap_or(u16::MAX);
         if is_padding && let Some(train) = &mut self.train {

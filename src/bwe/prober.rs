@@ -1,10 +1,10 @@
 //! Finds out whether the path carries a higher rate, by padding beside the media: old packets resent by RTX, which a
 //! receiver takes for late repairs. Padding on the media's own SSRC would read as loss in Firefox.
 //!
-//! Two steps, the cheap one first. A *train* of 20 ms shows how fast the path is; it fills no queue. A *ramp* then sends
-//! what the higher layer would for half a second, which shows that nobody else needs it. With REMB alone there is only a
-//! slow *climb*, because the receiver's estimate is capped near 1.5 times what it receives; with neither a longer ramp,
-//! judged by loss.
+//! Two steps, the cheap one first. A *train* of 20 ms shows how fast the path is; it fills no queue. A *ramp* then
+//! sends what the higher layer would for half a second, which shows that nobody else needs it. With REMB alone there is
+//! only a slow *climb*, because the receiver's estimate is capped near 1.5 times what it receives; with neither a
+//! longer ramp, judged by loss.
 
 use super::bitrate::Bitrate;
 use super::estimator::{Estimator, Signal};
@@ -39,8 +39,8 @@ const LONGEST_TELLING: i64 = 450 * MILLISECOND;
 const RAMP_QUEUE: i64 = 15 * MILLISECOND;
 const RAMP_LOSS: f64 = 0.12;
 
-/// A goal far below the best layer is worth more queue (us) and more padding (of the goal): who sends much behind the same
-/// bottleneck sees that queue too and gives way.
+/// A goal far below the best layer is worth more queue (us) and more padding (of the goal): who sends much behind the
+/// same bottleneck sees that queue too and gives way.
 const PATIENCE_OF_SMALL: f64 = 55e3;
 const FORCE_OF_SMALL: f64 = 0.5;
 
@@ -70,7 +70,8 @@ const AFTER_SUCCESS: i64 = 300 * MILLISECOND;
 /// How often it is tried to begin while the path is not calm; feedback is tried at once.
 const RETRY: i64 = 100 * MILLISECOND;
 
-/// A decrease within this after a passed probe means that the probe was wrong; a rate that is kept for so long was right.
+/// A decrease within this after a passed probe means that the probe was wrong; a rate that is kept for so long was
+/// right.
 const PROOF: i64 = 10 * SECOND;
 const LONG_PROOF: i64 = 20 * SECOND;
 

@@ -8,8 +8,8 @@ const LONGEST_REPLAY: f64 = 500_000.0;
 /// The largest layer whose cached octets, since its last keyframe, pass within 0.5 s at the rate `start`. `None`: no
 /// layer's do, so that waiting for a keyframe is quicker.
 ///
-/// `cached` has the octets of each layer, the cheapest layer first; `None` for a layer that is not sent or has no cached
-/// keyframe.
+/// `cached` has the octets of each layer, the cheapest layer first; `None` for a layer that is not sent or has no
+/// cached keyframe.
 pub fn first_layer(cached: &[Option<usize>], start: Bitrate) -> Option<u8> {
     let passes = |octets: Option<usize>| octets.is_some_and(|octets| start.time_for(octets as f64) <= LONGEST_REPLAY);
     cached.iter().rposition(|octets| passes(*octets)).and_then(|layer| u8::try_from(layer).ok())

@@ -76,15 +76,15 @@ impl Viewer {
         }
     }
 
-    /// From now on video packets have transport-wide numbers: the viewer agreed to them and there is something to choose.
-    /// Allocates what remembers the packets. Ends by itself if the viewer sends no feedback within 2 s.
+    /// From now on video packets have transport-wide numbers: the viewer agreed to them and there is something to
+    /// choose. Allocates what remembers the packets. Ends by itself if the viewer sends no feedback within 2 s.
     pub fn number_packets(&mut self, now: Instant) {
         let now = self.time(now);
         self.estimator.number_packets(now);
     }
 
-    /// The number to write into the next packet of video, a resend and padding included; `None`: leave the header extension
-    /// out.
+    /// The number to write into the next packet of video, a resend and padding included; `None`: leave the header
+    /// extension out.
     pub fn transport_number(&self) -> Option<u16> {
         self.estimator.next_number()
     }

@@ -8,7 +8,8 @@
 use super::packet::Packet;
 use super::source::{Generation, LayerId};
 
-/// RTP streams remembered: the layers of a publisher and those of the one before it. When full, the oldest is forgotten.
+/// RTP streams remembered: the layers of a publisher and those of the one before it. When full, the oldest is
+/// forgotten.
 const RTP_STREAMS: usize = 8;
 
 /// A wall clock that moves by more than this part of a second against the media clock has been set.

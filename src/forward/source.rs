@@ -3,20 +3,21 @@
 /// The extended sequence number of a publisher's packet (RFC 3550 A.1): rollover count and sequence number in 48 bits.
 pub(crate) type SourceIndex = u64;
 
-/// Where a source (an SSRC with one codec) stands in the order of a track: first by publication, within one by how often
-/// the source has changed. Viewers join a greater epoch at its keyframe and never go back to a lesser one.
+/// Where a source (an SSRC with one codec) stands in the order of a track: first by publication, within one by how
+/// often the source has changed. Viewers join a greater epoch at its keyframe and never go back to a lesser one.
 ///
 /// Epochs of one stream compare on every node that has its packets: both counts are made where the publisher publishes,
-/// and a node that gets the stream from there is to take them as they are. A stream that has neither publisher nor viewer
-/// is forgotten, and its publications are counted anew: nothing is left to compare them with.
+/// and a node that gets the stream from there is to take them as they are. A stream that has neither publisher nor
+/// viewer is forgotten, and its publications are counted anew: nothing is left to compare them with.
 ///
 /// Messages between workers carry epochs, packets their [`Generation`].
 ///
-/// Simulcast layers stand beside the epoch, not in it: each [`LayerId`] has its own line of indices, and `restart` counts
-/// its own changes. Epochs of two layers tell their publishers only.
+/// Simulcast layers stand beside the epoch, not in it: each [`LayerId`] has its own line of indices, and `restart`
+/// counts its own changes. Epochs of two layers tell their publishers only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Epoch {
-    /// Which publication of the stream it is, counted from 1: each publisher that takes the stream over makes a new one.
+    /// Which publication of the stream it is, counted from 1: each publisher that takes the stream over makes a new
+    /// one.
     pub(crate) publisher: u64,
     /// How often the track's source has changed: an encoder began again, or went on with another SSRC or codec.
     pub(crate) restart: u32,

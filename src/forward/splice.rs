@@ -196,7 +196,8 @@ impl Splice {
     /// Begins a new segment: its first packet gets the next number, and the timestamp advances by the gap. Numbers that
     /// earlier segments reserved for packets that never arrived are reused.
     pub(crate) fn splice(&mut self, start: Start) -> Place {
-        // The next number and those after it are not given away yet, so no packet was sent in a piece that begins there.
+        // The next number and those after it are not given away yet, so no packet was sent in a piece that begins
+        // there.
         self.take_back(self.next_index);
         let timestamp = self.newest_timestamp.wrapping_add(start.gap.max(1));
         let segment = Segment {

@@ -1,8 +1,8 @@
 //! Received RTCP, read in place: the packets of a decrypted compound that the relay uses.
 //!
-//! The rule: reading allocates nothing, and its cost is linear in the octets. So source descriptions, BYE, APP and XR are
-//! skipped by their length, and transport-wide feedback is handed on unread. A packet with malformed content is left out; a malformed
-//! header ends the compound.
+//! The rule: reading allocates nothing, and its cost is linear in the octets. So source descriptions, BYE, APP and XR
+//! are skipped by their length, and transport-wide feedback is handed on unread. A packet with malformed content is
+//! left out; a malformed header ends the compound.
 
 /// Packets of one compound that are looked at, read or skipped. Clients put a report, a description and one or two
 /// requests for each of their tracks into one compound.

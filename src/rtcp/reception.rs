@@ -124,8 +124,8 @@ impl Reception {
         }
     }
 
-    /// An authentic packet arrived that carries this transport-wide sequence number, whatever becomes of it: also one of
-    /// an SSRC that has no statistics.
+    /// An authentic packet arrived that carries this transport-wide sequence number, whatever becomes of it: also one
+    /// of an SSRC that has no statistics.
     pub fn on_transport_sequence(&mut self, ssrc: u32, sequence: u16, received: Instant) {
         self.reader.on_transport_sequence();
         // Feedback names an SSRC that has statistics, as soon as there is one: a sender takes no other for its own.

@@ -46,8 +46,8 @@ struct Rid<'a> {
     payload_types: Vec<u8>,
 }
 
-/// Reads the encodings that a publisher's video section offers to send, in the order in which it lists them. Empty where
-/// there is one.
+/// Reads the encodings that a publisher's video section offers to send, in the order in which it lists them. Empty
+/// where there is one.
 ///
 /// # Errors
 ///
@@ -139,7 +139,8 @@ pub(crate) fn too_many() -> OfferError {
     OfferError::unsupported("a section offers more than 4 simulcast layers: offer 4 at most")
 }
 
-/// The `a=rid` lines of a sender (RFC 8851 10): name, direction and limits, of which only the payload types matter here.
+/// The `a=rid` lines of a sender (RFC 8851 10): name, direction and limits, of which only the payload types matter
+/// here.
 fn read_rids(attributes: &[Attribute]) -> Result<Vec<Rid<'_>>, OfferError> {
     let mut rids: Vec<Rid<'_>> = Vec::new();
     let mut names: Vec<&str> = Vec::new();

@@ -67,7 +67,8 @@ pub struct Report {
     pub srtp_profile: Option<&'static str>,
     /// The round-trip time.
     pub round_trip: Option<Duration>,
-    /// The bitrate that a viewer's network carries, measured or by the viewer's own estimate (REMB), in bits per second.
+    /// The bitrate that a viewer's network carries, measured or by the viewer's own estimate (REMB), in bits per
+    /// second.
     pub estimate: Option<f32>,
     /// When the first valid STUN check came.
     pub opened: Option<Instant>,
@@ -129,7 +130,8 @@ pub struct TrackReport {
     pub codec: &'static str,
     /// The codec's profile, where the offer names one.
     pub profile: Option<String>,
-    /// The name of the simulcast encoding, where the video has several: a publisher's, or the one that a viewer is sent.
+    /// The name of the simulcast encoding, where the video has several: a publisher's, or the one that a viewer is
+    /// sent.
     pub rid: Option<Arc<str>>,
     /// False for an encoding that a publisher does not send at present.
     pub is_active: bool,

@@ -1,6 +1,7 @@
-//! Bandwidth and layers of viewers behind simulated links: how fast a viewer leaves a layer that its link does not carry,
-//! how fast it comes back, and that it stays otherwise. `SLUICE_SEEDS=40 cargo test --release --test sim bandwidth::` tries
-//! more links than the ordinary run, `SLUICE_SEED=7` one; with `-- --nocapture` each row prints its figures.
+//! Bandwidth and layers of viewers behind simulated links: how fast a viewer leaves a layer that its link does not
+//! carry, how fast it comes back, and that it stays otherwise. `SLUICE_SEEDS=40 cargo test --release --test sim
+//! bandwidth::` tries more links than the ordinary run, `SLUICE_SEED=7` one; with `-- --nocapture` each row prints its
+//! figures.
 
 mod bottleneck;
 mod client;

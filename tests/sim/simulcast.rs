@@ -1,5 +1,5 @@
-//! A publisher that sends several encodings of its video: each is learnt, repaired and asked for keyframes by itself, and
-//! viewers see the best that is sent, as one continuous stream.
+//! A publisher that sends several encodings of its video: each is learnt, repaired and asked for keyframes by itself,
+//! and viewers see the best that is sent, as one continuous stream.
 
 #![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
 

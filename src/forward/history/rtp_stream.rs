@@ -127,7 +127,8 @@ mod tests {
         RtpStream::of(Source { generation: generation(1), layer: LayerId(0), index: 0 })
     }
 
-    /// Admits packets, and drops the oldest of those beyond a limit; where each is that was admitted, and the largest table.
+    /// Admits packets, and drops the oldest of those beyond a limit; where each is that was admitted, and the largest
+    /// table.
     fn run(
         rtp_stream: &mut RtpStream,
         indices: impl IntoIterator<Item = u64>,

@@ -25,8 +25,8 @@ const STILL_FRAMES: u32 = 100;
 /// Two RTP timestamps that are further apart do not tell which is later.
 const LONGEST: Duration = Duration::from_secs(6 * 3600);
 
-/// Overhead of a packet besides its payload: the struct (160 as it is allocated), its place in the ring (8 to 16) and in
-/// the table of its RTP stream (16 to 32).
+/// Overhead of a packet besides its payload: the struct (160 as it is allocated), its place in the ring (8 to 16) and
+/// in the table of its RTP stream (16 to 32).
 const PACKET_OCTETS: usize = 192;
 
 impl CacheLimits {

@@ -1,8 +1,9 @@
 //! Which frames of a video a viewer is sent when its network does not carry all of them: lower temporal layers, frames
 //! that others refer to, or keyframes.
 //!
-//! A limit becomes stricter at the next frame, and looser only where the decoder has all frames that the additional ones
-//! refer to: at a keyframe, or where the frames say so ([`FrameLayer`]). The rule: a frame is sent whole or not at all.
+//! A limit becomes stricter at the next frame, and looser only where the decoder has all frames that the additional
+//! ones refer to: at a keyframe, or where the frames say so ([`FrameLayer`]). The rule: a frame is sent whole or not at
+//! all.
 
 use crate::forward::codec::FrameLayer;
 use crate::forward::packet::Packet;

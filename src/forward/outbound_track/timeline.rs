@@ -1,9 +1,9 @@
 //! Where the timestamps of a viewer's RTP stream belong when its layer changes: on one clock for all layers of a
 //! publisher, so that video stays in step with audio however often the layer changes.
 //!
-//! The clock is anchored in a segment that the viewer has been sent, and every later segment is placed by the difference
-//! between its layer's timestamps and those of the anchor ([`LayerClocks`]). A segment that cannot begin where it belongs
-//! catches up with that, so its error does not carry over to the next one.
+//! The clock is anchored in a segment that the viewer has been sent, and every later segment is placed by the
+//! difference between its layer's timestamps and those of the anchor ([`LayerClocks`]). A segment that cannot begin
+//! where it belongs catches up with that, so its error does not carry over to the next one.
 
 use crate::forward::layer_clocks::LayerClocks;
 use crate::forward::packet::Packet;

@@ -25,8 +25,9 @@ impl OutboundTrack {
         }
     }
 
-    /// Sets the transport-wide number of the next packet, if the viewer negotiated them: it then reports the arrival of each
-    /// packet, instead of a bandwidth estimate once per second. Packets have none until this is called, and with `None`.
+    /// Sets the transport-wide number of the next packet, if the viewer negotiated them: it then reports the arrival of
+    /// each packet, instead of a bandwidth estimate once per second. Packets have none until this is called, and with
+    /// `None`.
     #[inline]
     pub fn set_transport_number(&mut self, number: Option<u16>) {
         if let Some(blocks) = &mut self.blocks {

@@ -56,8 +56,8 @@ pub(in crate::http) struct Session {
     #[schema(nullable = false, minimum = 0)]
     #[serde(skip_serializing_if = "Option::is_none")]
     round_trip_seconds: Option<f64>,
-    /// What a viewer's network carries: as the relay measures it where the video has several encodings, else as the viewer
-    /// estimates it (REMB).
+    /// What a viewer's network carries: as the relay measures it where the video has several encodings, else as the
+    /// viewer estimates it (REMB).
     #[schema(nullable = false, minimum = 0)]
     #[serde(skip_serializing_if = "Option::is_none")]
     estimated_bits_per_second: Option<f32>,

@@ -1,5 +1,5 @@
-//! The frames since a publisher's last keyframe, which late viewers get at once: kept within their age, within the memory
-//! that one video may take, which its simulcast encodings share, and within that of all publishers of the node.
+//! The frames since a publisher's last keyframe, which late viewers get at once: kept within their age, within the
+//! memory that one video may take, which its simulcast encodings share, and within that of all publishers of the node.
 
 use std::time::Instant;
 

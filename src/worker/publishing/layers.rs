@@ -1,10 +1,10 @@
 //! The simulcast encodings of a publisher's video: which of them a packet belongs to, and what viewers' workers get to
 //! know of them.
 //!
-//! Each encoding is a track of its own. A packet belongs to the one that has its SSRC; the first packets of an SSRC name
-//! the encoding by their rid (RFC 8852), or the offer has declared the SSRC. A sender stops writing the rid as soon as a
-//! report names the SSRC, so none does before the SSRC has its track. The rule: a packet of an SSRC that nothing names is
-//! dropped, because a guess would put two encodings into one track.
+//! Each encoding is a track of its own. A packet belongs to the one that has its SSRC; the first packets of an SSRC
+//! name the encoding by their rid (RFC 8852), or the offer has declared the SSRC. A sender stops writing the rid as
+//! soon as a report names the SSRC, so none does before the SSRC has its track. The rule: a packet of an SSRC that
+//! nothing names is dropped, because a guess would put two encodings into one track.
 
 use std::time::Instant;
 
@@ -19,8 +19,8 @@ use crate::worker::mailbox::Mailbox;
 use crate::worker::message::Message;
 
 impl Publisher {
-    /// The track of a packet of a publisher with several encodings of its video; `None` for a packet without media, such
-    /// as a probe of the network.
+    /// The track of a packet of a publisher with several encodings of its video; `None` for a packet without media,
+    /// such as a probe of the network.
     ///
     /// # Errors
     /// Why the packet goes no further.

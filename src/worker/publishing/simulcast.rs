@@ -21,8 +21,8 @@ const LOOKS_A_REPORT: u32 = 5;
 const SILENCE: Duration = Duration::from_millis(600);
 const MISSED_FRAMES: u64 = 3;
 
-/// How long a keyframe of an encoding is asked for after a worker said that its viewers need one; a worker says so again
-/// each second. Viewers go from one encoding to another, and what they have left is not asked for.
+/// How long a keyframe of an encoding is asked for after a worker said that its viewers need one; a worker says so
+/// again each second. Viewers go from one encoding to another, and what they have left is not asked for.
 const NEED: Duration = Duration::from_millis(2_500);
 
 /// What a track has as one of several encodings.
@@ -125,8 +125,8 @@ impl Simulcast {
         meter.frames() - self.frames
     }
 
-    /// Compares it with the others, of which the busiest has sent `others` frames since the last comparison. True if its
-    /// viewers need no keyframe any more.
+    /// Compares it with the others, of which the busiest has sent `others` frames since the last comparison. True if
+    /// its viewers need no keyframe any more.
     pub(super) fn compare(&mut self, meter: &TrackMeter, others: u64, reports: bool, now: Instant) -> bool {
         if self.is_silent(meter.frames(), others, now) {
             self.state.is_active = false;

@@ -1,9 +1,9 @@
-//! How much a viewer's network carries, where there is something to choose: what the estimator of [`bwe`] is told of the
-//! viewer's packets and of its RTCP.
+//! How much a viewer's network carries, where there is something to choose: what the estimator of [`bwe`] is told of
+//! the viewer's packets and of its RTCP.
 //!
 //! A viewer gets one with the first video of several encodings; a viewer that never sees one costs nothing. The rule: a
-//! packet takes a transport-wide number only if it carries it, because the receiver reports each number that it does not
-//! get as lost.
+//! packet takes a transport-wide number only if it carries it, because the receiver reports each number that it does
+//! not get as lost.
 
 use std::time::Instant;
 

@@ -80,8 +80,8 @@ pub(crate) struct FeedTrack {
 }
 
 impl FeedTrack {
-    /// Takes what the publisher's worker says of the encoding, each second at least: viewers repeat then what they need.
-    /// Returns what was known before.
+    /// Takes what the publisher's worker says of the encoding, each second at least: viewers repeat then what they
+    /// need. Returns what was known before.
     fn set_state(&mut self, state: LayerState) -> LayerState {
         self.demanded = false;
         std::mem::replace(&mut self.state, state)
@@ -356,7 +356,8 @@ impl StreamFeeds {
         }
     }
 
-    /// Takes what is known of one encoding of this publisher's video; the feed, if viewers may have to go on with another.
+    /// Takes what is known of one encoding of this publisher's video; the feed, if viewers may have to go on with
+    /// another.
     pub(crate) fn on_layer(
         &mut self,
         stream: &StreamName,

@@ -307,8 +307,8 @@ impl Viewer {
         }
     }
 
-    /// What its network carries, in bits per second: measured where the video has several encodings, else by the viewer's
-    /// own estimate.
+    /// What its network carries, in bits per second: measured where the video has several encodings, else by the
+    /// viewer's own estimate.
     pub(crate) fn estimate(&self, now: Instant) -> Option<f32> {
         let measured = self.bandwidth.as_ref().and_then(|bandwidth| bandwidth.gauges(now));
         measured.map(|gauges| gauges.estimate.bits() as f32).or(self.estimate)

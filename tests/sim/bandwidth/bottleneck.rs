@@ -1,5 +1,5 @@
-//! A bottleneck that several flows share: one rate that changes at given times and a queue that drops what it cannot hold;
-//! then propagation, jitter, stalls of a radio link, random loss and packets that are overtaken.
+//! A bottleneck that several flows share: one rate that changes at given times and a queue that drops what it cannot
+//! hold; then propagation, jitter, stalls of a radio link, random loss and packets that are overtaken.
 
 use std::collections::VecDeque;
 

@@ -190,7 +190,8 @@ impl Relay {
         })
     }
 
-    /// The viewer lacks these of the packets that it told of: they are sent again unless they are of a layer that is left.
+    /// The viewer lacks these of the packets that it told of: they are sent again unless they are of a layer that is
+    /// left.
     pub(crate) fn on_missing(&mut self, missing: &[u64], told: u64) {
         let share = missing.len() as f64 / told.max(1) as f64;
         self.loss += (share - self.loss) * (0.005 * told as f64).min(1.0);

@@ -78,7 +78,8 @@ const CROSS: usize = usize::MAX;
 /// The number of a packet of audio, of which there is no feedback.
 const UNNUMBERED: u64 = u64::MAX;
 
-/// A TCP flow: its window and the threshold of slow start in packets, what is on its way, until when a loss is the same.
+/// A TCP flow: its window and the threshold of slow start in packets, what is on its way, until when a loss is the
+/// same.
 struct Reno {
     window: f64,
     threshold: f64,

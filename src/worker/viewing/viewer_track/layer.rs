@@ -2,9 +2,9 @@
 //!
 //! A viewer is sent the encoding that was chosen for it ([`LayerTarget`]), else the one that it has selected, else the
 //! best of those that are sent now. The rule: it goes on with another one at a keyframe of that, in one RTP stream, and
-//! is shown the one that it has until then. It leaves at once one that is not sent any more. To a smaller one it goes by
-//! the frames since the last keyframe of that, if no keyframe comes when it is asked for, or if those frames are there
-//! sooner.
+//! is shown the one that it has until then. It leaves at once one that is not sent any more. To a smaller one it goes
+//! by the frames since the last keyframe of that, if no keyframe comes when it is asked for, or if those frames are
+//! there sooner.
 
 use std::time::{Duration, Instant};
 
@@ -114,7 +114,8 @@ impl ViewerTrack {
         FollowUp::of(track, true, false)
     }
 
-    /// Goes on with another encoding at this keyframe of it. False, with nothing changed, if the viewer cannot begin there.
+    /// Goes on with another encoding at this keyframe of it. False, with nothing changed, if the viewer cannot begin
+    /// there.
     fn enter_at_keyframe(&mut self, track: &FeedTrack, keyframe: u64, feed: &StreamFeed) -> bool {
         self.outbound_track.select(track.epoch.generation(), &track.format, track.payload_type);
         let begins = self.outbound_track.switch(&track.history, keyframe, &feed.clocks);
@@ -127,8 +128,8 @@ impl ViewerTrack {
         begins
     }
 
-    /// Goes on with another encoding at its first keyframe from this position of its history on, although no other is sent
-    /// until then.
+    /// Goes on with another encoding at its first keyframe from this position of its history on, although no other is
+    /// sent until then.
     fn enter(&mut self, track: &FeedTrack, position: u64, feed: &StreamFeed) {
         self.forget_replays();
         self.entered(track);
