@@ -16,8 +16,8 @@ use prometheus::{Counter, CounterVec, Histogram, HistogramOpts, IntCounter, IntG
 
 pub use label::Medium;
 pub(crate) use label::{
-    Answer, Closing, ConnectionKind, Direction, EventName, Family, LimitName, NoPlace, Phase, Refusal, Resend, Route,
-    SessionState, Status, Takeover,
+    Answer, Closing, ConnectionKind, Direction, EventName, Family, LayerPlace, LayerSwitch, LimitName, NoPlace, Phase,
+    Refusal, Resend, Route, SessionState, Status, Takeover,
 };
 
 pub(crate) use streams::StreamMetrics;
@@ -74,6 +74,10 @@ pub struct Metrics {
     pub(crate) first_frame: Histogram,
     /// Viewers that were sent the frames since the last keyframe.
     pub(crate) replays: IntCounter,
+    /// Viewers that were sent another layer of the same publisher's video.
+    pub(crate) layer_switches: Family<LayerSwitch, IntCounter>,
+    /// Viewers of videos in several encodings, by the one that they are sent.
+    pub(crate) layer_viewers: Family<LayerPlace, IntGauge>,
     /// Bytes of the cached frames since the last keyframes.
     pub(crate) fast_start_bytes: IntGauge,
     /// Times that a publisher's cached frames were dropped to make room for others.
@@ -169,6 +173,16 @@ impl Metrics {
                 .buckets(SETUP_SECONDS.to_vec()),
             ),
             replays: counter(into, "sluice_replays_total", "Viewers sent the frames since the last keyframe."),
+            layer_switches: counters(
+                into,
+                "sluice_layer_switches_total",
+                "Times that a viewer was sent another layer of the video.",
+            ),
+            layer_viewers: gauges_by_one(
+                into,
+                "sluice_layer_viewers",
+                "Viewers of videos that are published in several encodings.",
+            ),
             fast_start_bytes: gauge(
                 into,
                 "sluice_fast_start_bytes",

@@ -119,6 +119,30 @@ label! {
 }
 
 label! {
+    /// Why a viewer was sent another layer of a publisher's video.
+    pub(crate) LayerSwitch = "reason" {
+        /// The viewer has selected it.
+        Selected = "selected",
+        /// The publisher does not send the other one any more.
+        Inactive = "inactive",
+        /// It is the one that the relay has chosen.
+        Chosen = "chosen",
+    }
+}
+
+label! {
+    /// The place of an encoding among those of a video.
+    pub(crate) LayerPlace = "layer" {
+        /// The largest.
+        Largest = "largest",
+        /// Neither.
+        Between = "between",
+        /// The smallest.
+        Smallest = "smallest",
+    }
+}
+
+label! {
     /// How a stream came to another publisher.
     pub(crate) Takeover = "by" {
         /// A newer publisher.

@@ -133,6 +133,10 @@ pub struct TrackReport {
     /// The name of the simulcast encoding, where the video has several: a publisher's, or the one that a viewer is
     /// sent.
     pub rid: Option<Arc<str>>,
+    /// The name of the encoding that a viewer is to be sent.
+    pub target: Option<Arc<str>>,
+    /// How often a viewer was sent another encoding of the same publisher's video.
+    pub switches: u64,
     /// False for an encoding that a publisher does not send at present.
     pub is_active: bool,
     /// Columns and rows of a publisher's frames, once a keyframe has shown them.

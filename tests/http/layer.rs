@@ -46,6 +46,9 @@ fn a_selection_is_kept_until_another_or_none_is_made() {
         assert_eq!(selected(&relay, &layer), automatic);
     }
     select(&relay, &layer, &json!({ "maxHeight": 1 }));
+    let record = relay.get(&layer.replace("/session/", "/api/sessions/").replace("/layer", ""));
+    let record: Value = serde_json::from_str(&record.body).unwrap();
+    assert_eq!(record["selection"], json!({ "mediaId": "1", "maxHeight": 1 }), "operators see it");
     assert_eq!(relay.request("DELETE", &layer, &[], "").status, 200);
     assert_eq!(selected(&relay, &layer), automatic);
     // What players repeat of the `layers` event besides has no effect.

@@ -367,6 +367,7 @@ fn viewers_leave_an_encoding_that_falls_silent_within_a_second_and_return_to_it(
         |net: &Net, sender: &Sender| sender.reports(net).iter().map(|track| track.is_active).collect::<Vec<_>>();
     assert_eq!(active(&net, &sender), [true, true, false]);
     assert_eq!(net.metric("sluice_stream_layers{stream=\"cam\"}"), 2);
+    assert_eq!(net.metric("sluice_layer_switches_total{reason=\"inactive\"}"), 1);
     let asked = sender.asked(&net).len();
     sender.show(&mut net, &[0, 1, 2], false);
     sender.show(&mut net, &[0, 1, 2], false);
@@ -414,6 +415,26 @@ fn a_viewer_is_sent_the_encoding_that_it_selects_a_larger_one_from_its_next_keyf
     assert_spliced(&net.video(viewer));
     assert_eq!(layers(&net.video(viewer)), [2, 0, 1, 0, 2]);
     assert_eq!(layers(&net.video(automatic)), [2], "the others are sent what they were sent");
+    for (reason, count) in [("selected", 3), ("chosen", 1), ("inactive", 0)] {
+        assert_eq!(net.metric(&format!("sluice_layer_switches_total{{reason=\"{reason}\"}}")), count, "{reason}");
+    }
+    let viewers = |net: &Net| {
+        ["largest", "between", "smallest"]
+            .map(|layer| net.metric(&format!("sluice_layer_viewers{{layer=\"{layer}\"}}")))
+    };
+    assert_eq!(viewers(&net), [2, 0, 0]);
+    select(&net, Selection { spatial: Some(1), ..Selection::default() });
+    sender.begin(&mut net, &[0, 1, 2], 30);
+    sender.begin(&mut net, &[0, 1, 2], 30);
+    assert_eq!(viewers(&net), [1, 1, 0]);
+    let tracks = net.handle().record(&net.clients[viewer].session).unwrap().report().tracks;
+    let video = tracks.iter().find(|track| track.kind == "video").unwrap();
+    assert_eq!((video.rid.as_deref(), video.target.as_deref(), video.switches), (Some("h"), Some("h"), 5));
+    for session in [viewer, automatic, sender.publisher] {
+        net.delete(session);
+    }
+    net.run(SECOND);
+    assert_eq!(viewers(&net), [0; 3]);
 }
 
 #[test]

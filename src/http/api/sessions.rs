@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::administrator::Administrator;
 use super::tracks::SessionTrack;
+use crate::http::endpoints::layer::LayerSelection;
 use crate::http::error::Problem;
 use crate::http::openapi::refusals::{Forbidden, NotFound, TooMany, Unauthorized};
 use crate::http::openapi::texts::{
@@ -62,6 +63,10 @@ pub(in crate::http) struct Session {
     #[serde(skip_serializing_if = "Option::is_none")]
     estimated_bits_per_second: Option<f32>,
     tracks: Vec<SessionTrack>,
+    /// What a viewer has selected of the layers; absent if the choice is the relay's.
+    #[schema(nullable = false, inline)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    selection: Option<LayerSelection>,
     #[schema(value_type = Ended, inline, required = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<Ended>,
@@ -228,6 +233,7 @@ impl Session {
             round_trip_seconds: report.round_trip.map(|trip| trip.as_secs_f64()),
             estimated_bits_per_second: report.estimate,
             tracks: report.tracks.into_iter().map(SessionTrack::from).collect(),
+            selection: LayerSelection::made(record),
             ended: report
                 .ended
                 .map(|(reason, moment)| Ended { reason: reason.as_str(), seconds_ago: since(moment, now) }),

@@ -72,6 +72,14 @@ pub(super) struct SessionTrack {
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     rid: Option<String>,
+    /// The name of the encoding that a viewer is to be sent; other than rid while it waits for a keyframe of that.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_rid: Option<String>,
+    /// How often a viewer was sent another encoding of the same publisher's video; absent if the video has one.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layer_switches: Option<u64>,
     /// Absent until the publisher's first packet.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,6 +127,8 @@ impl From<TrackReport> for SessionTrack {
         Self {
             kind: track.kind,
             codec: track.codec,
+            layer_switches: track.target.is_some().then_some(track.switches),
+            target_rid: track.target.map(|rid| rid.to_string()),
             rid: track.rid.map(|rid| rid.to_string()),
             ssrc: track.ssrc,
             bits_per_second: track.rates.bits,

@@ -240,6 +240,12 @@ fn check_rid(rid: &str, layers: &StreamLayers) -> Result<(), Problem> {
 }
 
 impl LayerSelection {
+    /// What a viewer has selected; `None` if the choice is the relay's.
+    pub(in crate::http) fn made(record: &SessionRecord) -> Option<Self> {
+        let selection = record.selection();
+        (!selection.is_automatic()).then(|| Self::of(selection, record.video.as_ref()))
+    }
+
     fn of(selection: Selection, video: Option<&VideoSection>) -> Self {
         Self {
             media_id: video.map(|section| section.place.to_string()),

@@ -50,7 +50,7 @@ impl Engine {
     pub(crate) fn report(&mut self, key: Key, now: Instant) {
         let demux = self.demux.facts(key).unwrap_or_default();
         let Some(session) = self.sessions.session_mut(key) else { return };
-        session.report(&demux, self.feeds.get(&session.stream), now);
+        session.report(&demux, self.feeds.get(&session.stream), &self.shared.metrics, now);
         if let Some(publisher) = session.state.publisher_mut() {
             publisher.limit_cache(&self.shared.cache_budget, &self.shared.metrics, &mut self.mailbox, now);
         }

@@ -7,11 +7,12 @@ use super::session::{Session, State};
 use crate::demux::DemuxFacts;
 use crate::forward::codec::Kind;
 use crate::forward::{SetsSource, TrackState};
+use crate::metrics::{LayerPlace, Metrics};
 use crate::sdp::{Negotiated, Section};
 use crate::session::{Checks, Stage, TrackReport};
 use crate::worker::publishing::publisher::Publisher;
 use crate::worker::publishing::track::Track;
-use crate::worker::viewing::stream_feed::StreamFeed;
+use crate::worker::viewing::stream_feed::{FeedTrack, StreamFeed};
 use crate::worker::viewing::viewer::Viewer;
 use crate::worker::viewing::viewer_track::ViewerTrack;
 
@@ -44,7 +45,8 @@ impl Sampler {
 }
 
 impl Session {
-    pub(crate) fn report(&mut self, demux: &DemuxFacts, feed: Option<&StreamFeed>, now: Instant) {
+    pub(crate) fn report(&mut self, demux: &DemuxFacts, feed: Option<&StreamFeed>, metrics: &Metrics, now: Instant) {
+        let mut viewed = None;
         let (mut keyframe_responsive, mut round_trip, mut stands_by, mut estimate) =
             (None, demux.round_trip, false, None);
         let (stage, tracks) = match &mut self.state {
@@ -57,11 +59,13 @@ impl Session {
             State::Watching(viewer) => {
                 round_trip = viewer.round_trip();
                 estimate = viewer.estimate(now);
+                viewed = feed.and_then(|feed| viewer.layer_place(feed));
                 (viewer.stage(feed), viewer.reports(&self.negotiated, feed, now))
             }
         };
         if let Some(share) = &mut self.share {
             share.update(&tracks, !stands_by);
+            share.view(viewed.map(|place| &metrics.layer_viewers[place]));
         }
         let facts = &self.facts;
         self.record.update(|report| {
@@ -104,6 +108,8 @@ impl Publisher {
                 codec: track.format.codec.name(),
                 profile: track.format.profile().name(),
                 rid: track.simulcast.as_ref().map(|own| own.rid.clone()),
+                target: None,
+                switches: 0,
                 is_active: track.is_active(),
                 size: track.size(),
                 ssrc: track.ssrc,
@@ -129,6 +135,19 @@ impl Viewer {
         self.tracks.iter().filter_map(|viewer_track| viewer_track.rtt()).min()
     }
 
+    /// The place of the encoding that it is sent, of a video that has several.
+    fn layer_place(&self, feed: &StreamFeed) -> Option<LayerPlace> {
+        let own = self.tracks.iter().find(|viewer_track| viewer_track.kind == Kind::Video)?;
+        let own = feed.layer(Kind::Video, own.layer).filter(|own| own.rid.is_some())?;
+        let size = |track: &FeedTrack| (track.state.pixels(), track.state.bits);
+        let mut others = feed.layers(Kind::Video).filter(|other| other.layer != own.layer);
+        Some(match (others.clone().any(|other| size(other) > size(own)), others.any(|other| size(other) < size(own))) {
+            (false, _) => LayerPlace::Largest,
+            (true, true) => LayerPlace::Between,
+            (true, false) => LayerPlace::Smallest,
+        })
+    }
+
     fn stage(&self, feed: Option<&StreamFeed>) -> Stage {
         if self.tracks.iter().all(|viewer_track| viewer_track.outbound_track.state() == TrackState::Paused) {
             return Stage::Paused;
@@ -137,6 +156,8 @@ impl Viewer {
     }
 
     fn reports(&mut self, negotiated: &Negotiated, feed: Option<&StreamFeed>, now: Instant) -> Vec<TrackReport> {
+        let selection = self.selection.as_deref();
+        let target = |kind| feed.and_then(|feed| feed.choose(kind, selection)?.rid.clone());
         let report = |viewer_track: &mut ViewerTrack| {
             let is_own = |section: &&Section| section.ssrc == viewer_track.outbound_track.ssrc();
             let agreed = negotiated.sections.iter().find(is_own).and_then(|section| section.payloads.first());
@@ -148,6 +169,8 @@ impl Viewer {
                 codec: format.codec.name(),
                 profile: format.profile().name(),
                 rid: track.and_then(|track| track.rid.clone()),
+                target: target(viewer_track.kind),
+                switches: viewer_track.switches,
                 is_active: true,
                 size: None,
                 ssrc: Some(viewer_track.outbound_track.ssrc()),

@@ -74,6 +74,9 @@ impl Counters {
         self.drops(DropReason::TooOld, served.too_old);
         self.drops(DropReason::Codec, served.codec);
         self.drops(DropReason::Skipped, served.skipped);
+        if let Some(reason) = served.switched {
+            self.metrics.layer_switches[reason].inc();
+        }
         if let Some(received) = served.received {
             self.forward_delay.observe(now.saturating_duration_since(received).as_secs_f64());
         }

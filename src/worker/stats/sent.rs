@@ -3,6 +3,8 @@
 
 use std::time::Instant;
 
+use crate::metrics::LayerSwitch;
+
 /// Packets and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Volume {
@@ -19,6 +21,8 @@ pub(crate) struct Served {
     pub(crate) too_old: u64,
     pub(crate) codec: u64,
     pub(crate) skipped: u64,
+    /// Why it is sent another encoding of the video, if it is.
+    pub(crate) switched: Option<LayerSwitch>,
     /// When the newest live packet had been received: of audio or video, the earlier.
     pub(crate) received: Option<Instant>,
 }

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use prometheus::IntGauge;
+
 use crate::label::Label as _;
 use crate::metrics::{Direction, Medium, StreamMetrics};
 use crate::name::Role;
@@ -12,6 +14,8 @@ use crate::session::TrackReport;
 pub(crate) struct Share {
     role: Role,
     metrics: Arc<StreamMetrics>,
+    /// Counts a viewer with the encoding that it is sent.
+    layer: Option<IntGauge>,
     bytes: u64,
     /// By kind.
     lost: [u64; 2],
@@ -24,7 +28,17 @@ impl Share {
         if role == Role::Viewer {
             metrics.viewers.inc();
         }
-        Self { role, metrics, bytes: 0, lost: [0; 2], repaired: [0; 2] }
+        Self { role, metrics, layer: None, bytes: 0, lost: [0; 2], repaired: [0; 2] }
+    }
+
+    /// Counts a viewer with the encoding that it is sent, of a video that has several.
+    pub(crate) fn view(&mut self, gauge: Option<&IntGauge>) {
+        if let Some(gauge) = gauge {
+            gauge.inc();
+        }
+        if let Some(before) = std::mem::replace(&mut self.layer, gauge.cloned()) {
+            before.dec();
+        }
     }
 
     /// Adds what has been counted since the last call; nothing for a standby, whose packets are not the stream's.
@@ -63,6 +77,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
+        self.view(None);
         match self.role {
             Role::Viewer => self.metrics.viewers.dec(),
             Role::Publisher => self.metrics.end_publisher(),

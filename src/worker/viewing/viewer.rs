@@ -37,7 +37,7 @@ pub(crate) struct Viewer {
     /// One of each kind, whatever encodings the publisher has.
     pub(crate) tracks: Vec<ViewerTrack>,
     /// What it has selected; `None` if the choice is the relay's alone.
-    selection: Option<Box<Selection>>,
+    pub(crate) selection: Option<Box<Selection>>,
     pub(crate) channels: ViewerChannels,
     /// Pending NACKs: index of the track, and sequence number.
     pending_nacks: Vec<(usize, u16)>,
@@ -149,6 +149,7 @@ impl Viewer {
             }
             let Some(track) = feed.layer(viewer_track.kind, viewer_track.layer) else { continue };
             let served = &mut serving.sent;
+            served.switched = viewer_track.take_switch(feed, self.selection.is_some()).or(served.switched);
             let volume = &mut served.volumes[viewer_track.kind as usize];
             let mut burst = u64::MAX;
             viewer_track.update_playout_delay(now);

@@ -13,12 +13,13 @@ mod layer_target;
 use std::time::{Duration, Instant};
 
 use self::layer_target::{LayerTarget, NextLayer};
-use super::stream_feed::FeedTrack;
+use super::stream_feed::{FeedTrack, StreamFeed};
 use crate::forward::codec::Kind;
 use crate::forward::{
     ANSWER_TIME, CachedFrames, Counts, DelayRamp, Epoch, FrameLimit, LayerId, LayerSet, OutboundTrack, PlayoutDelay,
     TrackState, catch_up_time,
 };
+use crate::metrics::LayerSwitch;
 use crate::rtcp::RoundTrip;
 use crate::worker::stats::meter::Meter;
 use crate::worker::stats::sent::Volume;
@@ -62,6 +63,10 @@ pub(crate) struct ViewerTrack {
     selected_limit: FrameLimit,
     /// The encoding that it goes on with at a keyframe.
     next_layer: Option<NextLayer>,
+    /// The publisher and the encoding that it was sent when it was served last.
+    shown: Option<(u64, LayerId)>,
+    /// How often it was sent another encoding of the same publisher.
+    pub(crate) switches: u64,
     pub(crate) outbound_track: OutboundTrack,
     /// The outbound track's counts that the worker has taken over.
     pub(crate) counted: Counts,
@@ -140,6 +145,8 @@ impl ViewerTrack {
             target: None,
             selected_limit: FrameLimit::ALL,
             next_layer: None,
+            shown: None,
+            switches: 0,
             outbound_track,
             counted: Counts::default(),
             sent: Volume::default(),
@@ -155,6 +162,23 @@ impl ViewerTrack {
             next_replay: None,
             replay_of: None,
         }
+    }
+
+    /// Counts a change of the encoding since the last call, and says why it is; `None` without one, or when the publisher
+    /// has changed.
+    pub(crate) fn take_switch(&mut self, feed: &StreamFeed, is_selected: bool) -> Option<LayerSwitch> {
+        let now = feed.source.map(|source| (source.publisher, self.layer));
+        let before = std::mem::replace(&mut self.shown, now).filter(|before| Some(*before) != now)?;
+        if now?.0 != before.0 || self.outbound_track.counts().packets == 0 {
+            return None;
+        }
+        self.switches += 1;
+        let is_left = feed.layer(self.kind, before.1).is_some_and(|left| left.state.is_active);
+        Some(match (is_left, is_selected) {
+            (false, _) => LayerSwitch::Inactive,
+            (true, true) => LayerSwitch::Selected,
+            (true, false) => LayerSwitch::Chosen,
+        })
     }
 
     /// Lets an outbound track that waits begin: audio at the live end, video with the cached frames or at a keyframe.
