@@ -193,8 +193,8 @@ impl ViewerTrack {
 
 /// Which frames a viewer's selection allows.
 fn limit_of(selection: Option<&Selection>) -> FrameLimit {
-    let highest = selection.and_then(|selection| selection.temporal.or(selection.max_temporal));
-    highest.map_or(FrameLimit::ALL, FrameLimit::Temporal)
+    let ids = selection.map(|selection| [selection.temporal, selection.max_temporal]);
+    ids.into_iter().flatten().flatten().min().map_or(FrameLimit::ALL, FrameLimit::Temporal)
 }
 
 #[cfg(test)]

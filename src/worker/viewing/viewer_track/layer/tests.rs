@@ -322,3 +322,12 @@ fn a_selected_temporal_id_limits_the_frames_of_every_encoding() {
     stream.show(&BEGIN);
     assert_eq!((stream.viewer.layer, stream.viewer.outbound_track.frame_limit()), (SMALL, FrameLimit::Temporal(0)));
 }
+
+#[test]
+fn of_a_selected_temporal_id_and_a_highest_one_the_smaller_counts() {
+    for (temporal, max_temporal) in [(2, 1), (1, 2)] {
+        let selection =
+            Selection { temporal: Some(temporal), max_temporal: Some(max_temporal), ..Selection::default() };
+        assert_eq!(limit_of(Some(&selection)), FrameLimit::Temporal(1), "{temporal} {max_temporal}");
+    }
+}
