@@ -86,12 +86,12 @@
 //! | --- | --- |
 //! | a publisher's lost packet requested again | `rtcp/missing.rs` decides, `rtcp/reception.rs` writes the NACK, the publisher's timer in `worker/sessions/media.rs` sends it |
 //! | a viewer's lost packet sent again | [`forward::OutboundTrack`] (`outbound_track/repair.rs`), called for the viewer's NACKs by [`worker::viewing`] |
-//! | a client whose address changes | `demux/demultiplexer.rs` gives its checks to `ice/agent.rs`, which proves the new five-tuple and selects it; `worker/engine/datagrams.rs` sends the session's packets there from then on; what reaches another worker is handed over by `worker/engine/other_workers.rs` |
+//! | a client whose address changes | `demux/demultiplexer.rs` gives its checks to `ice/agent.rs`, which proves the new five-tuple and selects it; `worker/sessions/media.rs` (`on_moved`) sends media there from then on, and halves the estimate of a viewer's path; what reaches another worker is handed over by `worker/engine/other_workers.rs` |
 //! | a silent viewer | `worker/engine/silence.rs` pauses and resumes it |
 //! | a keyframe requested | `forward/keyframes/gate.rs`: at most one request a second for each track |
 //! | a publisher replaced by another | [`stream`] decides, `worker/engine/standby.rs` carries it out, [`forward::OutboundTrack`] splices |
 //! | a simulcast encoding | [`sdp`] (`simulcast.rs`) accepts it, `worker/publishing/layers.rs` finds its packets, `worker/viewing/viewer_track/layer.rs` chooses the one that a viewer is sent |
-//! | a codec added | [`forward::codec`] lists the steps; [`sdp`] (`payload.rs`, `narrow.rs`) answers offers of it |
+//! | a codec added | [`forward::codec`] (`codec/mod.rs`) lists the steps, those outside of it too |
 //! | a limit, a setting, an error text | the module that it is about; [`config`] gathers the settings, `http::error` the statuses |
 //!
 //! # Modules
