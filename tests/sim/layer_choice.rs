@@ -163,6 +163,17 @@ impl Scene {
 }
 
 #[test]
+fn a_viewer_that_reports_nothing_has_no_estimate() {
+    let mut scene = Scene::new();
+    let viewer = scene.watch(link(6.0 * MBIT), 1);
+    scene.viewers.clear();
+    scene.run(3 * SECOND);
+    let record = scene.net.handle().record(&scene.net.clients[viewer].session).unwrap();
+    assert!(scene.net.clients[viewer].received.len() > 100);
+    assert_eq!(record.report().estimate, None, "nothing was measured");
+}
+
+#[test]
 fn packets_of_several_encodings_are_numbered_and_their_arrivals_tell_what_the_network_carries() {
     let mut scene = Scene::new();
     let viewer = scene.watch(link(6.0 * MBIT), 1);

@@ -22,6 +22,8 @@ pub(crate) struct Bandwidth {
     viewer: bwe::Viewer,
     /// There are several encodings now: packets are numbered, if the viewer has agreed.
     is_needed: bool,
+    /// The viewer has reported arrivals or an estimate of its own.
+    is_measured: bool,
     /// The sequence numbers that the viewer asked for last, in a ring.
     nacked: [Option<u16>; REMEMBERED],
     next_nacked: usize,
@@ -34,7 +36,7 @@ impl Bandwidth {
         if outbound_track.takes_transport_numbers() {
             viewer.number_packets(now);
         }
-        Self { viewer, is_needed: true, nacked: [None; REMEMBERED], next_nacked: 0 }
+        Self { viewer, is_needed: true, is_measured: false, nacked: [None; REMEMBERED], next_nacked: 0 }
     }
 
     /// Whether the video has several encodings now.
@@ -65,12 +67,14 @@ impl Bandwidth {
     /// Transport-wide feedback came, as an RTCP packet.
     pub(crate) fn on_transport_feedback(&mut self, packet: &[u8], now: Instant) {
         if let Some(feedback) = Feedback::parse(packet) {
+            self.is_measured = true;
             self.viewer.on_transport_feedback(&feedback, now);
         }
     }
 
     /// The viewer's own estimate came (REMB), in bits per second.
     pub(crate) fn on_remb(&mut self, bits: f32, now: Instant) {
+        self.is_measured = true;
         self.viewer.on_remb(Bitrate::from_bits(bits.into()), now);
     }
 
@@ -120,9 +124,10 @@ impl Bandwidth {
         }
     }
 
-    /// What is known of the network; `None` while there is nothing to choose, so that nothing is measured.
+    /// What is known of the network; `None` while there is nothing to choose, so that nothing is measured, and while the
+    /// viewer has reported nothing.
     pub(crate) fn gauges(&self, now: Instant) -> Option<Gauges> {
-        self.is_needed.then(|| self.viewer.gauges(now))
+        (self.is_needed && self.is_measured).then(|| self.viewer.gauges(now))
     }
 
     /// What was counted since the last call.
