@@ -22,7 +22,7 @@ pub(crate) use client::ClientGroup;
 pub use client::ClientSource;
 pub(crate) use events::{NodeEvent, PublisherState};
 pub use quota::Quota;
-pub(crate) use selection::Choosable;
 pub use selection::Selection;
+pub(crate) use selection::{Choosable, size_order};
 pub(crate) use session_record::{Checks, Rates, SessionRecord, VideoSection};
 pub use session_record::{Report, Stage, TrackReport};

@@ -40,11 +40,16 @@ pub(crate) struct Choosable<'a> {
     pub(crate) is_active: bool,
 }
 
+/// The order of size of a video's encodings: by pixels, 0 until columns and rows are known, then by rate in bits per
+/// second.
+pub(crate) fn size_order(size: Option<(u16, u16)>, bits: u64) -> (u32, u64) {
+    (size.map_or(0, |(columns, rows)| u32::from(columns) * u32::from(rows)), bits)
+}
+
 impl Choosable<'_> {
-    /// The order of size: by pixels, then by rate.
-    fn order(&self) -> (u32, u64, LayerId) {
-        let pixels = self.size.map_or(0, |(columns, rows)| u32::from(columns) * u32::from(rows));
-        (pixels, self.bits, self.layer)
+    /// The order of size; of two of one size the first is the smaller.
+    fn order(&self) -> ((u32, u64), LayerId) {
+        (size_order(self.size, self.bits), self.layer)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::name::{SessionId, StreamName};
 use crate::peer::{Channel, ChannelMessage};
 use crate::reason::EndReason;
 use crate::rtcp::SenderClock;
+use crate::session::size_order;
 use crate::stream::WorkerId;
 
 /// One message. Where it is about a publisher, `publisher` is the number of the publication
@@ -124,11 +125,16 @@ pub(crate) struct LayerState {
 impl LayerState {
     /// Pixels of a frame; 0 until they are known.
     pub(crate) fn pixels(&self) -> u32 {
-        self.size.map_or(0, |(columns, rows)| u32::from(columns) * u32::from(rows))
+        self.size_order().0
     }
 
-    /// The order of the encodings of a video: the largest is the best.
-    pub(crate) fn rank(&self) -> (bool, u32, u64) {
-        (self.is_active, self.pixels(), self.bits)
+    /// The order of the encodings of a video by their size.
+    pub(crate) fn size_order(&self) -> (u32, u64) {
+        size_order(self.size, self.bits)
+    }
+
+    /// The order of the encodings of a video: of those that are sent the largest is the best.
+    pub(crate) fn rank(&self) -> (bool, (u32, u64)) {
+        (self.is_active, self.size_order())
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::name::StreamName;
 use crate::node::Handle;
-use crate::session::TrackReport;
+use crate::session::{TrackReport, size_order};
 
 /// The layers of a stream's video, the largest first. Empty without a publisher.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,10 +41,7 @@ impl StreamLayers {
                 is_active: track.is_active,
             })
             .collect();
-        layers.sort_by_key(|layer| {
-            let (columns, rows) = layer.size.unwrap_or_default();
-            std::cmp::Reverse((u32::from(columns) * u32::from(rows), layer.bits))
-        });
+        layers.sort_by_key(|layer| std::cmp::Reverse(size_order(layer.size, layer.bits)));
         Self(layers)
     }
 

@@ -139,7 +139,7 @@ impl Viewer {
     fn layer_place(&self, feed: &StreamFeed) -> Option<LayerPlace> {
         let own = self.tracks.iter().find(|viewer_track| viewer_track.kind == Kind::Video)?;
         let own = feed.layer(Kind::Video, own.layer).filter(|own| own.rid.is_some())?;
-        let size = |track: &FeedTrack| (track.state.pixels(), track.state.bits);
+        let size = |track: &FeedTrack| track.state.size_order();
         let mut others = feed.layers(Kind::Video).filter(|other| other.layer != own.layer);
         Some(match (others.clone().any(|other| size(other) > size(own)), others.any(|other| size(other) < size(own))) {
             (false, _) => LayerPlace::Largest,

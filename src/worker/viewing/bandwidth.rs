@@ -124,8 +124,8 @@ impl Bandwidth {
         }
     }
 
-    /// What is known of the network; `None` while there is nothing to choose, so that nothing is measured, and while the
-    /// viewer has reported nothing.
+    /// What is known of the network; `None` while there is nothing to choose, so that nothing is measured, and while
+    /// the viewer has reported nothing.
     pub(crate) fn gauges(&self, now: Instant) -> Option<Gauges> {
         (self.is_needed && self.is_measured).then(|| self.viewer.gauges(now))
     }

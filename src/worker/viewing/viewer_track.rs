@@ -164,8 +164,8 @@ impl ViewerTrack {
         }
     }
 
-    /// Counts a change of the encoding since the last call, and says why it is; `None` without one, or when the publisher
-    /// has changed.
+    /// Counts a change of the encoding since the last call, and says why it is; `None` without one, or when the
+    /// publisher has changed.
     pub(crate) fn take_switch(&mut self, feed: &StreamFeed, is_selected: bool) -> Option<LayerSwitch> {
         let now = feed.source.map(|source| (source.publisher, self.layer));
         let before = std::mem::replace(&mut self.shown, now).filter(|before| Some(*before) != now)?;
@@ -179,6 +179,12 @@ impl ViewerTrack {
             (true, true) => LayerSwitch::Selected,
             (true, false) => LayerSwitch::Chosen,
         })
+    }
+
+    /// Gives the outbound track the format of a track of the feed. Returns the viewer's payload type for it, or `None`
+    /// if the viewer cannot decode it.
+    pub(crate) fn select(&mut self, track: &FeedTrack) -> Option<u8> {
+        self.outbound_track.select(track.epoch.generation(), &track.format, track.payload_type)
     }
 
     /// Lets an outbound track that waits begin: audio at the live end, video with the cached frames or at a keyframe.

@@ -32,8 +32,7 @@ impl Viewer {
                 viewer_track.wait(track);
                 continue;
             };
-            if viewer_track.outbound_track.select(track.epoch.generation(), &track.format, track.payload_type).is_none()
-            {
+            if viewer_track.select(track).is_none() {
                 tracing::debug!(stream = %feed.stream, codec = ?track.format.codec, "viewer cannot decode the track");
             }
             if was_standby {

@@ -117,7 +117,7 @@ impl ViewerTrack {
     /// Goes on with another encoding at this keyframe of it. False, with nothing changed, if the viewer cannot begin
     /// there.
     fn enter_at_keyframe(&mut self, track: &FeedTrack, keyframe: u64, feed: &StreamFeed) -> bool {
-        self.outbound_track.select(track.epoch.generation(), &track.format, track.payload_type);
+        self.select(track);
         let begins = self.outbound_track.switch(&track.history, keyframe, &feed.clocks);
         if begins {
             self.keyframe_wanted = None;
@@ -133,7 +133,7 @@ impl ViewerTrack {
     fn enter(&mut self, track: &FeedTrack, position: u64, feed: &StreamFeed) {
         self.forget_replays();
         self.entered(track);
-        self.outbound_track.select(track.epoch.generation(), &track.format, track.payload_type);
+        self.select(track);
         self.outbound_track.aim(track.epoch.generation(), track.layer, &feed.clocks);
         self.outbound_track.restart();
         self.outbound_track.seek(position);
@@ -142,7 +142,7 @@ impl ViewerTrack {
     /// Goes on with another encoding by the frames since its last keyframe. False, with nothing changed, if there are
     /// none, or if the last replay is too recent.
     fn enter_by_replay(&mut self, track: &FeedTrack, feed: &StreamFeed, now: Instant) -> bool {
-        self.outbound_track.select(track.epoch.generation(), &track.format, track.payload_type);
+        self.select(track);
         let rate = self.target.and_then(|target| target.rate);
         let begins = self.replay_by(track, now, |outbound_track, from| {
             outbound_track.switch_with_replay(&track.history, from, rate, &feed.clocks)
@@ -164,7 +164,7 @@ impl ViewerTrack {
     /// The format of the encoding that is sent now is the one that counts again.
     fn select_own(&mut self, feed: &StreamFeed) {
         if let Some(own) = feed.layer(self.kind, self.layer) {
-            self.outbound_track.select(own.epoch.generation(), &own.format, own.payload_type);
+            self.select(own);
         }
     }
 

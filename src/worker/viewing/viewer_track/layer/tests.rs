@@ -108,7 +108,7 @@ impl Stream {
         let feed = self.feeds.get(&self.stream).unwrap();
         let mut follow_up = self.viewer.choose_layer(feed, self.selection.as_ref(), self.now);
         let track = feed.layer(Kind::Video, self.viewer.layer).unwrap();
-        self.viewer.outbound_track.select(track.epoch.generation(), &track.format, track.payload_type);
+        self.viewer.select(track);
         if !self.viewer.has_begun(track) {
             follow_up.add(self.viewer.begin(track, self.now));
         }
