@@ -25,7 +25,7 @@ use sluice::worker::Batch;
 
 /// How often each case does what it counts.
 const TIMES: usize = 500;
-/// So many that the one growth of the history's table of positions among them hardly counts.
+/// Enough pushes that growing the history's table once adds little to their mean.
 const PUSHES: usize = 4_000;
 const BURST: usize = 10;
 /// A handshake takes valgrind a second; these are enough to see what one viewer more costs.
@@ -152,7 +152,7 @@ fn case_seal(srtp: &mut Srtp) {
     }
 }
 
-/// Packets into a full history, each of which frees the oldest.
+/// Pushes packets into a full history: each push frees the oldest packet.
 #[inline(never)]
 fn case_history_push(forward: &mut Forward, packets: Vec<std::sync::Arc<sluice::forward::Packet>>) {
     for packet in packets {

@@ -10,18 +10,18 @@ use super::choice::{Choice, Leaving, Reason};
 use super::layers::{Cap, Layers, Step};
 use super::time::{MILLISECOND, SECOND};
 
-/// The lowest step is kept this long although it does not fit, while decreases go on: they may be due to other viewers,
-/// who give way.
+/// How long the lowest step is kept although it does not fit, while the estimate goes on falling: the cause may be
+/// other viewers, which give way.
 const STARVING: i64 = 3 * SECOND;
 
 /// The same where the estimate is less than this share of it.
 const FAR_TOO_LITTLE: f64 = 0.6;
 const STARVING_FAST: i64 = SECOND;
 
-/// Decreases further apart than this are not one time of starving.
+/// Decreases that are further apart than this belong to two separate times without enough bandwidth.
 const APART: i64 = 2 * SECOND;
 
-/// A single layer of which the path carries less than this share is not shown in parts.
+/// If the path carries less than this share of a single layer, the video is not shown in parts.
 const SHOWN_IN_PARTS: f64 = 0.4;
 
 /// The queue at which a layer that is shown in parts pauses (us), and the shortest pause: more would flicker.

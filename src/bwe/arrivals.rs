@@ -37,7 +37,7 @@ pub(crate) struct Arrivals {
 pub(crate) struct Loss {
     /// From 0 to 1.
     pub(crate) share: f64,
-    /// Packets of which feedback told.
+    /// Packets that feedback reported, as arrived or as lost.
     pub(crate) packets: u32,
 }
 
@@ -170,7 +170,7 @@ mod tests {
     fn losses_are_counted_and_taken_back() {
         let mut arrivals = Arrivals::new();
         arrivals.push_lost();
-        assert_eq!(arrivals.loss(40).packets, 0, "before any arrival nobody knows when");
+        assert_eq!(arrivals.loss(40).packets, 0, "without an arrival the time of a loss is unknown");
         arrivals.push(0, 0, 100);
         arrivals.push_lost();
         arrivals.push(BIN, 0, 100);

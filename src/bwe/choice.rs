@@ -1,4 +1,4 @@
-//! What an outbound track is told to send, and why.
+//! What an outbound track is to send, and why.
 
 use super::layers::Step;
 use crate::label::label;

@@ -13,10 +13,10 @@ use super::path::Path;
 use super::time::{MILLISECOND, SECOND};
 use super::virtual_queue::VirtualQueue;
 
-/// Without feedback for so long the estimate is halved.
+/// The estimate is halved after this long without feedback.
 const SILENCE: i64 = 600 * MILLISECOND;
 
-/// Numbers are written for so long without any feedback; then the client does not answer them.
+/// Packets stop carrying numbers after this long without any feedback: the client does not answer them.
 const UNANSWERED: i64 = 2 * SECOND;
 
 /// Feedback must be as fresh as this for a probe.
@@ -66,7 +66,7 @@ pub(crate) struct Estimator {
     queue: VirtualQueue,
     remb: Option<(Bitrate, i64)>,
     losses: Losses,
-    /// What is sent without numbers: the audio, of which no feedback tells.
+    /// The rate that is sent without numbers: the audio, which no feedback reports.
     unnumbered: Bitrate,
     /// Slow mean of the loss where nothing else is known.
     own_loss: f64,
@@ -272,7 +272,7 @@ impl Estimator {
         self.unnumbered = rate;
     }
 
-    /// The rate that arrived in so many bins, the audio included.
+    /// The rate that arrived in the last `bins` bins, including the audio.
     pub(crate) fn received(&self, bins: i64) -> Bitrate {
         self.arrivals().map_or(Bitrate::ZERO, |arrivals| arrivals.received(bins) + self.unnumbered)
     }

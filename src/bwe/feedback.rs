@@ -1,7 +1,8 @@
 //! Transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01, section 3.1), read in place.
 //!
-//! The rule: what is malformed is refused as a whole before anything of it is told, and reading costs no more than the
-//! packets that it can name. A chunk often covers more numbers than the status count has left; those are not told.
+//! The rule: malformed feedback is refused as a whole, before any packet of it is returned, and reading costs no more
+//! than the packets that it can name. A chunk often covers more numbers than the status count has left; those are left
+//! out.
 
 /// Packets that one feedback may name. Receivers report every 50 to 250 ms; with more the sender has forgotten the
 /// first ones, and a chunk of two octets could name 8,191.
@@ -47,9 +48,9 @@ impl<'a> Feedback<'a> {
             if chunk.length == 0 {
                 return None;
             }
-            let told = chunk.length.min(left);
-            octets += chunk.octets_of_deltas(told);
-            left -= told;
+            let counted = chunk.length.min(left);
+            octets += chunk.octets_of_deltas(counted);
+            left -= counted;
             chunks += 1;
         }
         let deltas = body.get(2 * chunks..)?.get(..octets)?;
@@ -98,13 +99,13 @@ impl Chunk {
         symbol
     }
 
-    /// What the arrival times of its first `told` packets take.
-    fn octets_of_deltas(mut self, told: u16) -> usize {
+    /// Octets of the arrival times of its first `packets` packets.
+    fn octets_of_deltas(mut self, packets: u16) -> usize {
         let octets = |symbol| if symbol < 3 { usize::from(symbol) } else { 0 };
         if self.width == 0 {
-            return octets(self.next()) * usize::from(told);
+            return octets(self.next()) * usize::from(packets);
         }
-        (0..told).map(|_| octets(self.next())).sum()
+        (0..packets).map(|_| octets(self.next())).sum()
     }
 }
 

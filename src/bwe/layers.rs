@@ -6,7 +6,7 @@ use super::bitrate::Bitrate;
 /// Layers of a stream: browsers send up to 3, OBS up to 4.
 pub const MAX_LAYERS: usize = 4;
 
-/// Temporal ids that are told apart.
+/// Temporal ids that are distinguished.
 pub const MAX_TEMPORAL: usize = 4;
 
 /// Room for the variation of a layer's rate: a layer is begun with it, and kept without.

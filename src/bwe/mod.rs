@@ -45,9 +45,9 @@
 //!
 //! # Viewers behind one bottleneck
 //!
-//! They see the same queue. Who sends little compared with its best layer waits for a larger queue before it gives way,
-//! and probes with more force, so that who sends much gives way first. Part of the wait is random, so that not all give
-//! way at once.
+//! They see the same queue. A viewer that is sent little compared with its best layer waits for a larger queue before
+//! it gives way, and probes with more padding, so that those that are sent much give way first. Part of the wait is
+//! random, so that they do not all give way at once.
 //!
 //! # Figures
 //!

@@ -21,9 +21,9 @@ const GROWTH: i64 = 25 * MILLISECOND;
 /// Above this it need not have grown so much.
 const HIGH: i64 = STANDING * 5 / 2;
 
-/// Viewers behind one bottleneck see the same queue. Who sends little compared with its best layer waits for more of it
-/// (us), so that who sends much gives way first; and each waits for a random part of this more, so that not all give
-/// way at once.
+/// Viewers behind one bottleneck see the same queue. A viewer that is sent little compared with its best layer waits
+/// for a longer queue (us), so that those that are sent much give way first. Each waits for a random part of the second
+/// value in addition, so that they do not all give way at once.
 const PATIENCE_OF_SMALL: f64 = 10e3;
 const RANDOM_PATIENCE: f64 = 75e3;
 

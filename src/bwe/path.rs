@@ -100,8 +100,8 @@ impl Path {
     }
 
     /// How fast the train arrived, once feedback tells of a packet behind it.
-    pub(crate) fn train_is_told(&self) -> bool {
-        self.train.as_ref().and_then(Train::behind).is_some_and(|behind| self.sent.is_told(behind))
+    pub(crate) fn train_is_reported(&self) -> bool {
+        self.train.as_ref().and_then(Train::behind).is_some_and(|behind| self.sent.is_reported(behind))
     }
 
     /// How fast the train arrived; ends it.

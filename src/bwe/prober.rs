@@ -2,9 +2,9 @@
 //! receiver takes for late repairs. Padding on the media's own SSRC would read as loss in Firefox.
 //!
 //! Two steps, the cheap one first. A *train* of 20 ms shows how fast the path is; it fills no queue. A *ramp* then
-//! sends what the higher layer would for half a second, which shows that nobody else needs it. With REMB alone there is
-//! only a slow *climb*, because the receiver's estimate is capped near 1.5 times what it receives; with neither a
-//! longer ramp, judged by loss.
+//! sends as much as the higher layer for half a second, which shows that no other sender needs it. With REMB alone
+//! there is only a slow *climb*, because the receiver's estimate is capped near 1.5 times what it receives; with
+//! neither a longer ramp, judged by loss.
 
 use super::bitrate::Bitrate;
 use super::estimator::{Estimator, Signal};
@@ -31,16 +31,17 @@ const STAY: i64 = 380 * MILLISECOND;
 /// The same where only loss tells: a queue has to fill before something is lost.
 const STAY_FOR_LOSS: i64 = 1500 * MILLISECOND;
 
-/// From the end of a ramp until it is told, and at most, where feedback is lost. The goal itself is padded meanwhile.
-const TELLING: i64 = 120 * MILLISECOND;
-const LONGEST_TELLING: i64 = 450 * MILLISECOND;
+/// From the end of a ramp until feedback reports it, and the longest wait where feedback is lost. Until then padding
+/// keeps the rate at the goal.
+const REPORTING: i64 = 120 * MILLISECOND;
+const LONGEST_REPORTING: i64 = 450 * MILLISECOND;
 
 /// A ramp ends when the standing queue has grown by this (us), or the loss by this share.
 const RAMP_QUEUE: i64 = 15 * MILLISECOND;
 const RAMP_LOSS: f64 = 0.12;
 
-/// A goal far below the best layer is worth more queue (us) and more padding (of the goal): who sends much behind the
-/// same bottleneck sees that queue too and gives way.
+/// For a goal far below the best layer, a probe may cause a longer queue (us) and send more padding (as a share of the
+/// goal): a viewer that is sent much behind the same bottleneck sees that queue too and gives way.
 const PATIENCE_OF_SMALL: f64 = 55e3;
 const FORCE_OF_SMALL: f64 = 0.5;
 
@@ -224,7 +225,7 @@ impl Prober {
             State::Idle => None,
             State::Train { goal, until } => {
                 let path = estimator.path_mut()?;
-                (now > until && path.train_is_told()).then(|| self.end_train(goal, estimator, now)).flatten()
+                (now > until && path.train_is_reported()).then(|| self.end_train(goal, estimator, now)).flatten()
             }
             State::Ramp { queue, loss, .. } => {
                 let is_lossy = match estimator.signal(now) {
@@ -270,10 +271,10 @@ impl Prober {
             }
             State::Ramp { goal, began, stay, loss, .. } => {
                 let age = now - began;
-                if age > RISE + stay + TELLING && arrives(goal, loss, estimator, now) {
+                if age > RISE + stay + REPORTING && arrives(goal, loss, estimator, now) {
                     return Some(self.pass(goal, now));
                 }
-                if age > RISE + stay + LONGEST_TELLING {
+                if age > RISE + stay + LONGEST_REPORTING {
                     return Some(self.ramp_failed(now));
                 }
                 let risen = (age as f64 / RISE as f64).min(1.0);

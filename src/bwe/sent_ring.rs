@@ -91,8 +91,8 @@ impl SentRing {
         }
     }
 
-    /// Whether feedback has told about the packet.
-    pub(crate) fn is_told(&self, number: u16) -> bool {
+    /// Whether feedback has reported the packet.
+    pub(crate) fn is_reported(&self, number: u16) -> bool {
         let packet = &self.packets[usize::from(number) % SIZE];
         packet.number == number && matches!(packet.state, State::Missing | State::Arrived)
     }
@@ -134,12 +134,12 @@ mod tests {
     fn a_number_counts_once_and_a_late_arrival_takes_the_loss_back() {
         let mut ring = SentRing::new();
         ring.push(1200, 500.0, 7);
-        assert!(!ring.is_told(0));
+        assert!(!ring.is_reported(0));
         assert_eq!(ring.tell(0, false, 9), Some(News::Missing));
         assert_eq!(ring.tell(0, false, 9), None);
         assert_eq!(ring.tell(0, true, 9), arrived(7, true));
         assert_eq!((ring.tell(0, true, 9), ring.tell(0, false, 9)), (None, None));
-        assert!(ring.is_told(0));
+        assert!(ring.is_reported(0));
     }
 
     #[test]

@@ -4,9 +4,9 @@
 //!
 //! To add a codec, name it in `kind.rs`, write a file here with what is particular to it (`vp9.rs` is an example), and
 //! let `dispatch.rs`, where this folder chooses by codec, ask that file. The compiler lists each `match` to complete
-//! here. Outside, `sdp/payload.rs` says how many channels an audio codec may have (one that it does not name is refused)
-//! and `sdp/narrow.rs` which of a codec's payload types an answer keeps; `worker/publishing/track.rs` says which codecs
-//! have parameter sets; `peer/client/media.rs` publishes it in tests.
+//! here. Outside, `sdp/payload.rs` says how many channels an audio codec may have (one that it does not name is
+//! refused) and `sdp/narrow.rs` which of a codec's payload types an answer keeps; `worker/publishing/track.rs` says
+//! which codecs have parameter sets; `peer/client/media.rs` publishes it in tests.
 
 mod av1;
 mod bits;
