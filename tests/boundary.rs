@@ -58,10 +58,10 @@ const ROWS: &[&[&str]] = &[
     ],
 ];
 
-/// Told the time and the bytes, answering with values.
+/// Get the time and the octets, and return values.
 const CORE: &[&str] = &["demux", "peer", "sdp", "sctp", "ice", "dtls", "rtcp", "bwe", "srtp", "stream", "forward"];
 
-/// Who may name a crate.
+/// The modules that may name a crate.
 const NAMING: &[(&str, Rule, &[&str])] =
     &[("rtc", Rule::Rtc, &["peer", "sctp", "srtp", "sdp"]), ("interceptor", Rule::Interceptor, &["peer"])];
 

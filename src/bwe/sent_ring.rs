@@ -34,7 +34,7 @@ pub(crate) struct SentRing {
 /// What feedback newly says about a packet.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum News {
-    /// It arrived; `was_missing` when feedback had said before that it did not.
+    /// It arrived; `was_missing` when earlier feedback reported it as lost.
     Arrived {
         sent: i64,
         octets: u16,
@@ -69,7 +69,7 @@ impl SentRing {
         self.next = self.next.wrapping_add(1);
     }
 
-    /// `None` if the number was never sent, is forgotten, or if the same was said before.
+    /// `None` if the number was never sent, is forgotten, or if earlier feedback reported the same.
     pub(crate) fn tell(&mut self, number: u16, has_arrived: bool, now: i64) -> Option<News> {
         let packet = self.slot(number);
         if packet.number != number {

@@ -34,7 +34,7 @@ impl Epoch {
     }
 
     /// The epoch after a change of the source. The count ends at its highest value, which ten changes a second, as
-    /// many as a publisher may make, reach after 13 years; then sources cannot be told apart any more, and a
+    /// many as a publisher may make, reach after 13 years; then sources cannot be distinguished any more, and a
     /// [`History`](super::History) refuses the packets that a later one numbers as an earlier one has.
     pub(crate) const fn restarted(self) -> Self {
         Self { restart: self.restart.saturating_add(1), ..self }

@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn an_answer_has_the_address_of_each_family_and_mapped_ipv4_as_ipv4() {
-        for (seen, told) in [
+        for (seen, expected) in [
             ("[2001:db8::7]:9", "[2001:db8::7]:9"),
             ("192.0.2.3:65535", "192.0.2.3:65535"),
             ("[::ffff:192.0.2.3]:1", "192.0.2.3:1"),
@@ -265,7 +265,7 @@ mod tests {
             reference.unmarshal_binary(&answer(&[5; 12], seen.parse().unwrap(), &key("secret"))).unwrap();
             let mut address = XorMappedAddress::default();
             address.get_from(&reference).unwrap();
-            assert_eq!(SocketAddr::from((address.ip, address.port)).to_string(), told);
+            assert_eq!(SocketAddr::from((address.ip, address.port)).to_string(), expected);
         }
     }
 

@@ -151,13 +151,13 @@ fn a_datagram_that_reaches_another_worker_is_handed_to_the_owner() {
 
 /// The clients that the kernel is to bring to a worker of theirs, where that has changed.
 fn steered(net: &Net) -> Option<Vec<(std::net::SocketAddr, WorkerId)>> {
-    let told = std::cell::Cell::new(None);
+    let counted = std::cell::Cell::new(None);
     let tell = |clients: &mut dyn Iterator<Item = _>| {
-        told.set(Some(clients.collect()));
+        counted.set(Some(clients.collect()));
         Ok(())
     };
     net.handle().shared().assignment.steering.apply(tell);
-    told.into_inner()
+    counted.into_inner()
 }
 
 #[test]

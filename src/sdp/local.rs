@@ -6,7 +6,7 @@ use crate::name::StreamName;
 
 use crate::ice::Credentials;
 
-/// Why an offer is refused, with a sentence for the person who reads the client's log.
+/// Why an offer is refused, with a sentence for a reader of the client's log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OfferError {
     /// It is not SDP, or contradicts itself: HTTP 400.

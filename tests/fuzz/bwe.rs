@@ -1,4 +1,4 @@
-//! Transport-wide feedback: what is told is what webrtc-rs reads of the same octets, up to the status count, and
+//! Transport-wide feedback: what is read is what webrtc-rs reads of the same octets, up to the status count, and
 //! hostile feedback does a viewer's estimate no harm that it could not do itself.
 
 use std::time::{Duration, Instant};

@@ -120,6 +120,6 @@ fn pages_of_other_origins_may_select_layers_and_options_says_how() {
         assert_eq!(reply.header("access-control-allow-origin"), "*");
     }
     let options = relay.request("OPTIONS", &layer, &[], "");
-    let told = (options.header("allow"), options.header("accept-post"));
-    assert_eq!(told, ("GET,HEAD,POST,DELETE,OPTIONS", "application/json"));
+    let headers = (options.header("allow"), options.header("accept-post"));
+    assert_eq!(headers, ("GET,HEAD,POST,DELETE,OPTIONS", "application/json"));
 }

@@ -109,11 +109,11 @@ impl Relay {
     fn healthy(&self, status: u16) -> (String, Duration) {
         let began = Instant::now();
         loop {
-            let (is, said) = self.get("/healthz");
+            let (is, body) = self.get("/healthz");
             if is == status {
-                return (said, began.elapsed());
+                return (body, began.elapsed());
             }
-            assert!(began.elapsed() < PATIENCE, "still {is}: {said}");
+            assert!(began.elapsed() < PATIENCE, "still {is}: {body}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -165,8 +165,8 @@ fn a_stuck_worker_is_logged_with_its_session_and_the_relay_is_unhealthy_until_it
     };
     assert_eq!(relay.metric("sluice_worker_stalls_total"), "0", "a relay that works has no stalls");
     relay.tell(&format!("hold {session}"));
-    let (said, took) = relay.healthy(503);
-    assert!(said.contains("restart"), "{said}");
+    let (body, took) = relay.healthy(503);
+    assert!(body.contains("restart"), "{body}");
     assert!(took >= Duration::from_millis(4_900), "after {took:?}");
     let address = relay.origin.trim_start_matches("http://").to_owned();
     let asked = sluice(&["healthcheck", "--http", &address]).output().unwrap();

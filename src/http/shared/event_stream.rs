@@ -86,7 +86,7 @@ struct Queue {
     /// The last of these events.
     last: Option<PublisherEvent>,
     /// The last state that was sent.
-    told: StreamState,
+    sent: StreamState,
     has_been_active: bool,
 }
 
@@ -132,8 +132,8 @@ impl ViewerEvent {
 impl EventStream {
     pub(super) fn new(opening: Opening, metrics: Arc<Metrics>) -> Self {
         let Opening { key, stream, wanted, video, events, state, first } = opening;
-        let (told, has_been_active) = (StreamState::default(), first.is_some());
-        let queue = Queue { events, state, first, last: None, told, has_been_active };
+        let (sent, has_been_active) = (StreamState::default(), first.is_some());
+        let queue = Queue { events, state, first, last: None, sent, has_been_active };
         let (turn, queue) = (watch::Sender::new(0), Arc::new(AsyncMutex::new(queue)));
         Self { key, stream, wanted, video, turn, queue, metrics }
     }
@@ -187,13 +187,13 @@ impl Queue {
     fn take_state(&mut self, of: &EventStream) -> Option<ViewerEvent> {
         let now = self.state.borrow_and_update().clone();
         if let (Some(place), Some(layers)) = (of.video.filter(|_| of.wants(EventName::Layers)), &now.layers)
-            && self.told.layers != now.layers
+            && self.sent.layers != now.layers
         {
-            self.told.layers = Some(Arc::clone(layers));
+            self.sent.layers = Some(Arc::clone(layers));
             return Some(ViewerEvent::Layers(place, Arc::clone(layers)));
         }
-        if self.told.viewers != now.viewers && of.wants(EventName::ViewerCount) {
-            self.told.viewers = now.viewers;
+        if self.sent.viewers != now.viewers && of.wants(EventName::ViewerCount) {
+            self.sent.viewers = now.viewers;
             return now.viewers.map(ViewerEvent::ViewerCount);
         }
         None
@@ -240,7 +240,7 @@ async fn read(stream: &EventStream, held: &mut Option<OwnedMutexGuard<Queue>>) -
             if queue.first.is_none() {
                 queue.first = queue.last.take();
             }
-            queue.told = StreamState::default();
+            queue.sent = StreamState::default();
             held.insert(queue)
         }
     };
@@ -276,7 +276,7 @@ mod tests {
     }
 
     impl Scene {
-        /// The state is told from now on.
+        /// The queue reports the state from now on.
         fn tell(&self, layers: &str, viewers: usize) {
             self.state.send_replace(StreamState { layers: Some(layers.into()), viewers: Some(viewers) });
         }
@@ -300,14 +300,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_a_state_that_changes_often_only_the_newest_is_told() {
+    async fn of_a_state_that_changes_often_only_the_newest_is_sent() {
         let scene = scene(&[EventName::Layers, EventName::ViewerCount], None);
         let mut reader = Reader::new(Arc::clone(&scene.stream));
         assert_eq!(ready(&mut reader).await, []);
         scene.tell("a", 1);
         scene.tell("b", 2);
-        let told = [ViewerEvent::Layers(1, "b".into()), ViewerEvent::ViewerCount(2)];
-        assert_eq!(ready(&mut reader).await, told);
+        let expected = [ViewerEvent::Layers(1, "b".into()), ViewerEvent::ViewerCount(2)];
+        assert_eq!(ready(&mut reader).await, expected);
         scene.tell("b", 3);
         assert_eq!(ready(&mut reader).await, [ViewerEvent::ViewerCount(3)]);
         scene.tell("b", 3);
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_the_viewer_wants_is_told() {
+    async fn only_what_the_viewer_wants_is_sent() {
         let scene = scene(&[EventName::ViewerCount], Some(PublisherEvent::Active));
         let mut reader = Reader::new(Arc::clone(&scene.stream));
         scene.tell("a", 1);
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slow_reader_loses_the_oldest_events_of_the_publisher_and_none_is_told_twice() {
+    async fn a_slow_reader_loses_the_oldest_events_of_the_publisher_and_none_is_sent_twice() {
         let scene = scene(EventName::ALL, None);
         let mut reader = Reader::new(Arc::clone(&scene.stream));
         let ended = PublisherEvent::Inactive(Absence::Ended);
@@ -336,7 +336,7 @@ mod tests {
         for event in [PublisherEvent::Active, PublisherEvent::Active, ended, PublisherEvent::Active] {
             let _ = scene.events.send(event);
         }
-        let told = [ended, PublisherEvent::Active].map(ViewerEvent::Publisher);
-        assert_eq!(ready(&mut reader).await, told[1..], "the first was lost, so the second tells nothing");
+        let expected = [ended, PublisherEvent::Active].map(ViewerEvent::Publisher);
+        assert_eq!(ready(&mut reader).await, expected[1..], "the first was lost, so the second reports nothing");
     }
 }

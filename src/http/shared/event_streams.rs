@@ -233,8 +233,8 @@ impl Channel {
     /// Sends what has changed of the layers and of the number of viewers.
     fn look(&mut self, media: &Handle, stream: &StreamName, now: Instant) {
         let layers = StreamLayers::of(media, stream);
-        let (told, since) = &self.layers;
-        let is_due = !layers.is_alike(told) || (layers != *told && now.saturating_duration_since(*since) >= REFRESH);
+        let (sent, since) = &self.layers;
+        let is_due = !layers.is_alike(sent) || (layers != *sent && now.saturating_duration_since(*since) >= REFRESH);
         let text = is_due.then(|| Arc::from(layers.to_json().to_string()));
         let viewers = Some(media.stream(stream).map_or(0, |info| info.viewers));
         self.news.send_if_modified(|state| {

@@ -111,17 +111,17 @@ mod tests {
             layer(Some("h"), Some((320, 180)), 400_000),
             layer(Some("q"), Some((160, 90)), 100_000),
         ]);
-        let told = layers.to_json();
+        let json = layers.to_json();
         assert_eq!(
-            told["active"][0],
+            json["active"][0],
             json!({
                 "id": "h", "simulcastIdx": 1, "bitrate": 400_000, "width": 320, "height": 180,
                 "layers": [{ "spatialLayerId": 1, "bitrate": 400_000 }],
             })
         );
-        assert_eq!(told["inactive"], json!([{ "id": "f", "simulcastIdx": 2, "width": 640, "height": 360 }]));
+        assert_eq!(json["inactive"], json!([{ "id": "f", "simulcastIdx": 2, "width": 640, "height": 360 }]));
         assert_eq!(
-            told["layers"][1],
+            json["layers"][1],
             json!({
                 "rid": "q", "encodingId": "q", "simulcastIdx": 0, "spatialLayerId": 0, "bitrate": 100_000,
                 "width": 160, "height": 90,
@@ -132,8 +132,8 @@ mod tests {
 
     #[test]
     fn a_video_of_one_encoding_has_a_layer_without_a_name() {
-        let told = StreamLayers(vec![layer(None, None, 1)]).to_json();
-        assert_eq!(told["layers"], json!([{ "simulcastIdx": 0, "spatialLayerId": 0, "bitrate": 1 }]));
+        let json = StreamLayers(vec![layer(None, None, 1)]).to_json();
+        assert_eq!(json["layers"], json!([{ "simulcastIdx": 0, "spatialLayerId": 0, "bitrate": 1 }]));
         let nothing = json!({ "active": [], "inactive": [], "layers": [] });
         assert_eq!(StreamLayers::default().to_json(), nothing, "without a publisher");
     }

@@ -243,7 +243,7 @@ fn a_section_without_a_mid_is_accepted_and_answered_without_one() {
                 "{}",
                 negotiated.answer
             );
-            assert!(!negotiated.answer.contains("sdes:mid"), "nothing could be told by it");
+            assert!(!negotiated.answer.contains("sdes:mid"), "it would distinguish nothing");
             assert!(negotiated.answer.contains("a=candidate:1 1 udp "));
         }
         // Several sections without names cannot share a transport.
@@ -437,5 +437,5 @@ fn dependency_descriptors_are_accepted_for_video_with_mixed_extensions() {
         assert!(!session.contains(MIXED) && sections.matches(MIXED).count() == 2, "{answer}");
     }
     let (_, _, answer) = &agree(&offer("recvonly").replace("a=group", &format!("{MIXED}a=group")))[0];
-    assert!(!answer.contains(MIXED), "who offers no descriptors has one-byte elements only");
+    assert!(!answer.contains(MIXED), "an offer without descriptors gets one-byte elements only");
 }

@@ -115,8 +115,8 @@ impl Engine {
     }
 
     /// What is known of one encoding of a publisher's video has changed: its viewers may go on with another.
-    pub(crate) fn on_layer(&mut self, stream: &StreamName, publisher: u64, told: (LayerId, LayerState), now: Instant) {
-        if let Some(feed) = self.feeds.on_layer(stream, publisher, told) {
+    pub(crate) fn on_layer(&mut self, stream: &StreamName, publisher: u64, layer: (LayerId, LayerState), now: Instant) {
+        if let Some(feed) = self.feeds.on_layer(stream, publisher, layer) {
             let attached = self.sessions.attach_viewers(feed, false, now);
             self.on_attached(stream, attached, now);
         }

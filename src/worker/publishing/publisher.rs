@@ -251,8 +251,8 @@ impl Publisher {
         }
     }
 
-    /// Once after a track's format became known, and after another source has begun to play: what the subscribers are
-    /// to be told before its packets. What they have already is not in it.
+    /// The announcement for subscribers, which they need before the packets: once after a track's format became known, and
+    /// after another source has begun to play. It leaves out what they have already.
     pub(crate) fn take_announcement(&mut self, worker: WorkerId) -> Option<Subscribed> {
         if !self.tracks.iter().any(|track| track.announce) {
             return None;

@@ -21,7 +21,7 @@ const LOOKS_A_REPORT: u32 = 5;
 const SILENCE: Duration = Duration::from_millis(600);
 const MISSED_FRAMES: u64 = 3;
 
-/// How long a keyframe of an encoding is asked for after a worker said that its viewers need one; a worker says so
+/// How long a keyframe of an encoding is asked for after a worker reported that its viewers need one; a worker reports so
 /// again each second. Viewers go from one encoding to another, and what they have left is not asked for.
 const NEED: Duration = Duration::from_millis(2_500);
 
@@ -32,12 +32,12 @@ pub(crate) struct Simulcast {
     is_named: bool,
     /// The SSRCs of media and retransmissions that the offer declares.
     declared: (Option<u32>, Option<u32>),
-    /// What viewers' workers are told of it.
+    /// The state of it that viewers' workers have last received.
     pub(crate) state: LayerState,
-    told: LayerState,
-    /// Viewers' workers are to be told although nothing has changed.
+    sent: LayerState,
+    /// Viewers' workers are to receive the state again although nothing has changed.
     is_due: bool,
-    /// When a worker said last that its viewers need a keyframe, while one is asked for.
+    /// When a worker last reported that its viewers need a keyframe, while one is asked for.
     demanded: Option<Instant>,
     meter: Meter,
     newest: Option<Instant>,
@@ -84,7 +84,7 @@ impl Simulcast {
             is_named: layer.is_named,
             declared: (layer.ssrc, layer.rtx_ssrc),
             state: LayerState::default(),
-            told: LayerState::default(),
+            sent: LayerState::default(),
             is_due: false,
             demanded: None,
             meter: Meter::default(),
@@ -140,11 +140,11 @@ impl Simulcast {
         self.demanded.take_if(|since| now.saturating_duration_since(*since) >= NEED).is_some()
     }
 
-    /// What viewers' workers are to be told, if anything; its frames have this size.
+    /// The state for viewers' workers, if they need it; its frames have this size.
     pub(super) fn take_news(&mut self, size: Option<(u16, u16)>) -> Option<LayerState> {
         self.state.size = size;
-        let is_news = std::mem::take(&mut self.is_due) || self.state != self.told;
-        self.told = self.state;
+        let is_news = std::mem::take(&mut self.is_due) || self.state != self.sent;
+        self.sent = self.state;
         is_news.then_some(self.state)
     }
 

@@ -133,7 +133,7 @@ export class Page {
     }, options);
   }
 
-  /** Goes to another page, as a user who leaves does: `pagehide` fires, and the connection ends. */
+  /** Goes to another page, as a user that leaves does: `pagehide` fires, and the connection ends. */
   leave() {
     return this.tab.goto('about:blank');
   }

@@ -22,10 +22,10 @@ export function openChat(peer) {
   channel.addEventListener('close', () => (text.disabled = true));
   channel.addEventListener('message', ({ data }) => typeof data === 'string' && show(data, 'theirs'));
   onSubmit(form, () => {
-    const said = text.value.trim();
-    if (!said || channel.readyState !== 'open') return;
-    channel.send(said);
-    show(said, 'own');
+    const message = text.value.trim();
+    if (!message || channel.readyState !== 'open') return;
+    channel.send(message);
+    show(message, 'own');
     text.value = '';
   });
 }
@@ -41,10 +41,10 @@ function build(section) {
   return { form, text: element('chat-text') };
 }
 
-function show(said, whose) {
+function show(message, whose) {
   const line = document.createElement('p');
   line.className = whose;
-  line.textContent = said;
+  line.textContent = message;
   const lines = element('chat-lines');
   lines.append(line);
   while (lines.childElementCount > LINES) lines.firstElementChild.remove();

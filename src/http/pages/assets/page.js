@@ -64,8 +64,8 @@ export function addCopyButtons() {
     button.className = 'small';
     button.textContent = 'Copy';
     button.addEventListener('click', async () => {
-      const said = (await copy(block.querySelector('pre'))) ? 'Copied' : 'Press Ctrl+C';
-      button.textContent = said;
+      const label = (await copy(block.querySelector('pre'))) ? 'Copied' : 'Press Ctrl+C';
+      button.textContent = label;
       setTimeout(() => (button.textContent = 'Copy'), 1600);
     });
     block.append(button);

@@ -172,7 +172,7 @@ async function change() {
   element('problem').hidden = true;
 }
 
-let ownChoice = query.has('simulcast'); // whether the user has said if several sizes are sent
+let ownChoice = query.has('simulcast'); // whether the user has chosen if several sizes are sent
 
 /** Several sizes are sent of a camera: a screen is to be sharp, and the test video is for tests. */
 function suggestSimulcast() {

@@ -8,19 +8,19 @@ const LONGEST = 10_000;
 const RARELY = 30_000; // without a publisher, until a viewer takes its place again
 const HOPELESS = 15_000; // what is wrong with a request stays wrong for a while
 
-/** How long to wait before the next try, in milliseconds; `told`: the relay named the time. */
+/** How long to wait before the next try, in milliseconds; `isGiven`: the relay named the time. */
 export function backoff(tries, error) {
-  if (error?.retryAfter) return { wait: error.retryAfter * 1000 * (1 + Math.random() / 10), told: true };
-  if (error?.isAbsence) return { wait: RARELY * (1 + Math.random() / 3), told: false };
-  if (error?.status >= 400 && error.status < 500 && error.status !== 408) return { wait: HOPELESS, told: false };
-  return { wait: Math.min(FIRST * 2 ** tries, LONGEST) * (0.75 + Math.random() / 2), told: false };
+  if (error?.retryAfter) return { wait: error.retryAfter * 1000 * (1 + Math.random() / 10), isGiven: true };
+  if (error?.isAbsence) return { wait: RARELY * (1 + Math.random() / 3), isGiven: false };
+  if (error?.status >= 400 && error.status < 500 && error.status !== 408) return { wait: HOPELESS, isGiven: false };
+  return { wait: Math.min(FIRST * 2 ** tries, LONGEST) * (0.75 + Math.random() / 2), isGiven: false };
 }
 
 /**
  * Waits that long. Ends at once when `signal` aborts, when `now` (a button) is clicked and, unless the relay named the
  * time, when the network or the tab comes back. Calls `tick` with the whole seconds left.
  */
-export function waitToRetry({ wait, told }, { signal, now, tick }) {
+export function waitToRetry({ wait, isGiven }, { signal, now, tick }) {
   return new Promise((resolve) => {
     const over = new AbortController();
     const until = performance.now() + wait;
@@ -40,7 +40,7 @@ export function waitToRetry({ wait, told }, { signal, now, tick }) {
     signal.addEventListener('abort', end, { signal: over.signal });
     now?.addEventListener('click', end, { signal: over.signal });
     // Timers of a tab that sleeps are late, so even a time from Retry-After may be over when it wakes.
-    onWake(told ? look : end, over.signal);
+    onWake(isGiven ? look : end, over.signal);
     look();
   });
 }
