@@ -44,6 +44,11 @@ impl Pacer {
         self.budget -= octets as f64;
     }
 
+    /// A release that is due is announced once: what waited for it may have been dropped meanwhile.
+    pub(crate) fn on_timer(&mut self, now: i64) {
+        self.is_waiting &= now < self.filled + EVERY;
+    }
+
     /// The next release, while something waits for it.
     pub(crate) fn poll_timeout(&self) -> Option<i64> {
         self.is_waiting.then_some(self.filled + EVERY)
@@ -77,6 +82,16 @@ mod tests {
         assert_eq!(runs, [9, 4, 4, 4], "10 kB, then 4.8 kB every 10 ms");
         assert_eq!(pacer.poll_timeout(), Some(SECOND + 4 * EVERY));
         assert_eq!(run(&mut pacer, 40, SECOND + 3 * EVERY + 1), 0, "not before the release");
+    }
+
+    #[test]
+    fn a_release_is_announced_once() {
+        let mut pacer = Pacer::new(0);
+        run(&mut pacer, 40, 0);
+        pacer.on_timer(EVERY - 1);
+        assert_eq!(pacer.poll_timeout(), Some(EVERY));
+        pacer.on_timer(EVERY);
+        assert_eq!(pacer.poll_timeout(), None, "the layer was left, and nothing waits any more");
     }
 
     #[test]

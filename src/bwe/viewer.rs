@@ -217,6 +217,7 @@ impl Viewer {
     /// Time has passed. Afterwards send what [`Self::poll_padding`] says.
     pub fn handle_timeout(&mut self, now: Instant) {
         let now = self.time(now);
+        self.pacer.on_timer(now);
         let lowered = self.estimator.on_timer(now);
         self.settle(lowered, now);
         let outcome = self.prober.on_timer(self.current, &mut self.estimator, now);

@@ -30,7 +30,10 @@ fn seeds(quick: u32) -> Vec<u32> {
     let number = |name| std::env::var(name).ok().map(|value: String| value.parse::<u32>().expect("a number"));
     match number("SLUICE_SEED") {
         Some(seed) => vec![seed],
-        None => (101..101 + number("SLUICE_SEEDS").unwrap_or(quick)).collect(),
+        None => {
+            let first = number("SLUICE_FIRST_SEED").unwrap_or(101);
+            (first..first + number("SLUICE_SEEDS").unwrap_or(quick)).collect()
+        }
     }
 }
 
