@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use sluice::forward::codec::Kind;
 use sluice::sdp::Extension;
 
 use crate::bandwidth::transport_feedback::transport_feedback;
-use crate::broadcast::{Broadcast, MILLISECOND, SECOND};
+use crate::broadcast::{Broadcast, MILLISECOND, SECOND, track};
 use crate::net::client::Received;
 use crate::net::lane::{Impairment, Way};
-use crate::net::{Net, vp8};
+use crate::net::{NUMBER, Net, vp8};
 use crate::simulcast::{QHF, Sender};
 
 const FRAME: Duration = Duration::from_millis(40);
@@ -36,6 +37,8 @@ struct Scene {
     /// Sends a keyframe of an encoding when it is asked for one.
     answers: bool,
     viewers: Vec<Reporter>,
+    /// Frames from one keyframe to the next without requests; 0 for one keyframe only.
+    keyframe_every: u32,
     next_frame: Instant,
     asked: usize,
 }
@@ -88,7 +91,8 @@ impl Scene {
     fn new() -> Self {
         let mut net = Net::new(1);
         let sender = Sender::join(&mut net, QHF, "q;h;f");
-        let mut scene = Self { next_frame: net.now, net, sender, answers: true, viewers: Vec::new(), asked: 0 };
+        let mut scene =
+            Self { next_frame: net.now, net, sender, answers: true, viewers: Vec::new(), asked: 0, keyframe_every: 0 };
         scene.run(2 * SECOND);
         scene
     }
@@ -133,7 +137,8 @@ impl Scene {
         let frame = self.sender.frames;
         for place in 0..OCTETS.len() {
             let ssrc = self.sender.encodings[place].ssrc;
-            let keyframe = frame == 0 || self.answers && wanted.contains(&ssrc);
+            let is_regular = frame.checked_rem(self.keyframe_every).map_or(frame == 0, |rest| rest == 0);
+            let keyframe = is_regular || self.answers && wanted.contains(&ssrc);
             let size = OCTETS[place] * if keyframe { KEYFRAME } else { 1 };
             let parts = size.div_ceil(1_100);
             let named = (!Sender::is_reported(&self.net, self.sender.publisher, ssrc))
@@ -153,6 +158,27 @@ impl Scene {
             }
         }
         self.sender.frames += 1;
+    }
+
+    /// Which encoding each packet of the video is of that the viewer received, and when.
+    fn shown(&self, viewer: usize) -> Vec<(Instant, u32)> {
+        let client = &self.net.clients[viewer];
+        let video = client.tracks[track(client, Kind::Video)].ssrc;
+        let packets = client.received.iter().filter(|packet| Some(packet.ssrc) == video);
+        let layer =
+            |packet: &Received| u32::from_be_bytes(packet.payload[NUMBER..NUMBER + 4].try_into().unwrap()) / LAYER;
+        packets.map(|packet| (packet.at, layer(packet))).collect()
+    }
+
+    /// Which encodings the viewer was shown since then, each once a run, and how long after it the last one began.
+    fn runs(&self, viewer: usize, since: Instant) -> Vec<(u32, Duration)> {
+        let mut runs: Vec<(u32, Duration)> = Vec::new();
+        for (at, layer) in self.shown(viewer).into_iter().filter(|(at, _)| *at >= since) {
+            if runs.last().is_none_or(|(before, _)| *before != layer) {
+                runs.push((layer, at - since));
+            }
+        }
+        runs
     }
 
     /// What the relay takes the viewer's network to carry.
@@ -186,8 +212,59 @@ fn packets_of_several_encodings_are_numbered_and_their_arrivals_tell_what_the_ne
     scene.net.links.lane(viewer, Way::Down).impairment = link(0.8 * MBIT);
     scene.run(3 * SECOND);
     let carried = scene.estimate(viewer);
-    assert!((0.4 * MBIT..0.85 * MBIT).contains(&carried), "{carried}");
+    assert!((0.4 * MBIT..1.0 * MBIT).contains(&carried), "{carried}");
     assert!(scene.net.metric("sluice_lowered_estimates_total") >= 1);
+}
+
+#[test]
+fn a_viewer_whose_link_slows_down_is_sent_a_smaller_encoding_and_the_largest_again_when_it_is_over() {
+    for seed in 1..=3 {
+        let mut scene = Scene::new();
+        let viewer = scene.watch(link(6.0 * MBIT), seed);
+        scene.run(8 * SECOND + u32::from(seed as u8) * 13 * MILLISECOND);
+        assert_eq!(scene.shown(viewer).last().unwrap().1, 2);
+        let slow = scene.net.now;
+        scene.net.links.lane(viewer, Way::Down).impairment = link(0.8 * MBIT);
+        scene.run(10 * SECOND);
+        let runs = scene.runs(viewer, slow);
+        assert!(
+            runs.len() <= 3 && runs[1..].iter().all(|(layer, at)| *layer < 2 && *at <= 1500 * MILLISECOND),
+            "{runs:?}"
+        );
+        let fast = scene.net.now;
+        scene.net.links.lane(viewer, Way::Down).impairment = link(6.0 * MBIT);
+        scene.run(15 * SECOND);
+        let runs = scene.runs(viewer, fast);
+        let (layer, at) = *runs.last().unwrap();
+        assert!(layer == 2 && at <= 5 * SECOND, "{runs:?}");
+    }
+}
+
+#[test]
+fn random_loss_makes_no_encoding_smaller() {
+    let mut scene = Scene::new();
+    let viewer = scene.watch(Impairment { loss: 0.02, ..link(6.0 * MBIT) }, 7);
+    scene.run(6 * SECOND);
+    let begun = scene.net.now;
+    scene.run(20 * SECOND);
+    let runs = scene.runs(viewer, begun);
+    assert_eq!(runs.iter().map(|(layer, _)| *layer).collect::<Vec<_>>(), [2], "{runs:?}");
+}
+
+#[test]
+fn a_publisher_that_ignores_requests_is_shown_smaller_by_its_cached_frames() {
+    let mut scene = Scene::new();
+    scene.keyframe_every = 100;
+    let viewer = scene.watch(link(6.0 * MBIT), 5);
+    scene.run(10 * SECOND);
+    scene.answers = false;
+    scene.run(10 * SECOND);
+    assert_eq!(scene.shown(viewer).last().unwrap().1, 2);
+    let slow = scene.net.now;
+    scene.net.links.lane(viewer, Way::Down).impairment = link(0.8 * MBIT);
+    scene.run(8 * SECOND);
+    let runs = scene.runs(viewer, slow);
+    assert!(runs[1..].iter().all(|(layer, _)| *layer < 2) && runs[1].1 <= 2 * SECOND, "{runs:?}");
 }
 
 #[test]

@@ -23,7 +23,24 @@ impl Histories for History {
     }
 }
 
+/// Padding repeats one of this many packets that were sent last.
+const PADDING_FROM: u64 = 32;
+
 impl OutboundTrack {
+    /// Writes one of the packets that were sent last again, of about this size, by RTX: it tells whether the path carries
+    /// more, and repairs what may be lost. `None` without RTX, and where nothing has been sent.
+    pub(crate) fn pad(&mut self, size: usize, histories: &impl Histories, buffer: &mut [u8]) -> Option<Written> {
+        let next = self.splice.next_index();
+        let origins = (1..=PADDING_FROM).filter_map(|back| self.splice.origin_of(next.checked_sub(back)? as u16));
+        let packets = origins.filter_map(|origin| Some((origin, histories.find(origin.source)?)));
+        let (origin, packet) = packets.min_by_key(|(_, packet)| packet.payload.len().abs_diff(size))?;
+        let place = origin.place(packet.timestamp);
+        if !self.resends_by_rtx(packet, place) {
+            return None;
+        }
+        self.write_rtx(packet, place, buffer)
+    }
+
     /// Answers a NACK for one sequence number: writes the packet again, by RTX where that is negotiated, else bit for
     /// bit as it was sent. `None` when the packet is unknown or the viewer asked too often; the counts tell which. A
     /// packet that has not arrived from the publisher yet is sent when it does, like any other.

@@ -5,13 +5,24 @@
 //! packet takes a transport-wide number only if it carries it, because the receiver reports each number that it does
 //! not get as lost.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::bwe::{self, Bitrate, Feedback, Gauges, Nacked, Sent, Tally};
-use crate::forward::{OutboundTrack, Written};
+use super::stream_feed::{FeedTrack, StreamFeed};
+use super::viewer_track::layer_target::{LayerTarget, Leaving};
+use crate::bwe::{self, Bitrate, Cap, Choice, Feedback, Gauges, Layer, Layers, MAX_LAYERS, MAX_TEMPORAL};
+use crate::bwe::{Nacked, Padding, Reason, Sent, Tally, first_layer};
+use crate::forward::codec::Kind;
+use crate::forward::{FrameLimit, LayerId, OutboundTrack, Written};
+
+/// How often the rates of the encodings are looked at.
+const MEASURE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a viewer's network is taken to carry until it shows more or less.
 const START: Bitrate = Bitrate::from_bits(1e6);
+
+/// How long a viewer that has reported nothing is sent what it began with. Then it is sent the best encoding, because
+/// some clients never report.
+const UNMEASURED: Duration = Duration::from_millis(1500);
 
 /// NACKed sequence numbers that are remembered, to tell those that are asked for again.
 const REMEMBERED: usize = 64;
@@ -22,11 +33,38 @@ pub(crate) struct Bandwidth {
     viewer: bwe::Viewer,
     /// There are several encodings now: packets are numbered, if the viewer has agreed.
     is_needed: bool,
-    /// The viewer has reported arrivals or an estimate of its own.
+    /// The viewer has reported arrivals, an estimate of its own, or that too much is lost.
     is_measured: bool,
+    began: Instant,
     /// The sequence numbers that the viewer asked for last, in a ring.
     nacked: [Option<u16>; REMEMBERED],
     next_nacked: usize,
+    /// The encodings, the smallest first: the estimator knows each by its place.
+    places: Vec<LayerId>,
+    /// When the rates were looked at last, and the octets of audio that had been sent by then.
+    measured: Option<(Instant, u64)>,
+    /// The encoding that is sent.
+    sending: Option<LayerId>,
+    /// What was chosen when it was asked for last.
+    choice: Option<Choice>,
+}
+
+/// What the rates of the encodings are compared with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    /// Octets of audio sent until now.
+    pub(crate) audio: u64,
+    /// The encoding that the viewer has selected, or the largest that it may have: it is sent no larger one.
+    pub(crate) most: Option<LayerId>,
+    /// It has been sent video.
+    pub(crate) has_begun: bool,
+}
+
+/// Something else is chosen than before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Change {
+    /// `None` leaves the choice to others: nothing is known yet, or nothing is to be sent.
+    pub(crate) target: Option<LayerTarget>,
 }
 
 impl Bandwidth {
@@ -36,12 +74,101 @@ impl Bandwidth {
         if outbound_track.takes_transport_numbers() {
             viewer.number_packets(now);
         }
-        Self { viewer, is_needed: true, is_measured: false, nacked: [None; REMEMBERED], next_nacked: 0 }
+        Self {
+            viewer,
+            is_needed: true,
+            is_measured: false,
+            began: now,
+            nacked: [None; REMEMBERED],
+            next_nacked: 0,
+            places: Vec::new(),
+            measured: None,
+            sending: None,
+            choice: None,
+        }
     }
 
     /// Whether the video has several encodings now.
     pub(crate) fn set_needed(&mut self, is_needed: bool) {
         self.is_needed = is_needed;
+    }
+
+    /// True when [`Self::measure`] is to be called.
+    pub(crate) fn is_measuring_due(&self, now: Instant) -> bool {
+        self.measured.is_none_or(|(at, _)| now >= at + MEASURE_INTERVAL)
+    }
+
+    /// Tells the estimator what the encodings cost now.
+    pub(crate) fn measure(&mut self, feed: &StreamFeed, measured: Measured, now: Instant) {
+        let mut tracks: Vec<&FeedTrack> = feed.layers(Kind::Video).collect();
+        tracks.sort_by_key(|track| (track.state.size_order(), track.layer));
+        tracks.truncate(MAX_LAYERS);
+        self.places.clear();
+        self.places.extend(tracks.iter().map(|track| track.layer));
+
+        let (since, octets) = self.measured.replace((now, measured.audio)).unwrap_or((now, measured.audio));
+        let elapsed = now.saturating_duration_since(since).as_secs_f64();
+        let audio = if elapsed > 0.0 { measured.audio.saturating_sub(octets) as f64 * 8.0 / elapsed } else { 0.0 };
+        let layers: Vec<Layer> = tracks.iter().map(|track| layer(track, &tracks)).collect();
+        let cap = Cap { layer: measured.most.and_then(|most| self.place(most)), ..Cap::default() };
+        if !measured.has_begun && self.choice.is_none() {
+            let octets = |track: &&FeedTrack| {
+                let frames = track.history.cached_frames().filter(|_| track.state.is_active)?;
+                Some(frames.octets)
+            };
+            let cached: Vec<Option<usize>> = tracks.iter().map(octets).collect();
+            self.viewer.on_switched(first_layer(&cached, START), now);
+        }
+        self.viewer.set_cap(cap, now);
+        self.viewer.set_layers(&Layers::new(Bitrate::from_bits(audio), &layers), now);
+    }
+
+    /// Whether its reports say what to send, or are still to come.
+    fn chooses(&self, now: Instant) -> bool {
+        self.is_needed && (self.is_measured || now < self.began + UNMEASURED)
+    }
+
+    /// What is chosen now, if that is something else than at the last call.
+    pub(crate) fn take_change(&mut self, now: Instant) -> Option<Change> {
+        let choice = self.viewer.choice();
+        if !self.chooses(now) {
+            return self.choice.take().map(|_| Change { target: None });
+        }
+        if self.choice.replace(choice) == Some(choice) {
+            return None;
+        }
+        let layer = choice.video.and_then(|step| self.places.get(usize::from(step.layer)).copied());
+        let target = layer.map(|layer| LayerTarget {
+            layer,
+            limit: FrameLimit::ALL,
+            leaving: match choice.leaving {
+                bwe::Leaving::All => Leaving::Whole,
+                bwe::Leaving::Half => Leaving::Thinned,
+            },
+            rate: Some((self.viewer.estimate().bits() / 8.0) as u64),
+        });
+        Some(Change { target })
+    }
+
+    /// True while the network carries no encoding.
+    pub(crate) fn is_audio_only(&self) -> bool {
+        self.choice.is_some_and(|choice| choice.video.is_none() && choice.reason != Reason::Start)
+    }
+
+    /// From now on this encoding is sent; `None`: no video.
+    pub(crate) fn set_sending(&mut self, layer: Option<LayerId>, now: Instant) {
+        if std::mem::replace(&mut self.sending, layer) != layer {
+            self.viewer.on_switched(layer.and_then(|layer| self.place(layer)), now);
+        }
+    }
+
+    /// Padding that is due. A viewer that reports nothing gets none.
+    pub(crate) fn padding(&self) -> Option<Padding> {
+        self.viewer.poll_padding().filter(|_| self.is_needed && self.is_measured)
+    }
+
+    fn place(&self, layer: LayerId) -> Option<u8> {
+        self.places.iter().position(|other| *other == layer).map(|place| place as u8)
     }
 
     /// Gives the next packet of the outbound track its transport-wide number.
@@ -80,7 +207,9 @@ impl Bandwidth {
 
     /// A receiver report about the video came (RFC 3550 6.4.1).
     pub(crate) fn on_report(&mut self, fraction_lost: u8, now: Instant) {
+        let before = self.viewer.estimate();
         self.viewer.on_report(fraction_lost, now);
+        self.is_measured |= self.viewer.estimate() < before;
     }
 
     /// A NACK for packets of the video came.
@@ -95,7 +224,9 @@ impl Bandwidth {
                 self.next_nacked = (self.next_nacked + 1) % REMEMBERED;
             }
         }
+        let before = self.viewer.estimate();
         self.viewer.on_nack(nacked, now);
+        self.is_measured |= self.viewer.estimate() < before;
     }
 
     /// The viewer's address has changed, or it is back after a pause.
@@ -133,5 +264,23 @@ impl Bandwidth {
     /// What was counted since the last call.
     pub(crate) fn take_tally(&mut self) -> Tally {
         self.viewer.take_tally()
+    }
+}
+
+/// What the estimator is told of an encoding. While its rate is not known, it is taken to have as many bits per pixel as
+/// another one; without that it cannot be chosen.
+fn layer(track: &FeedTrack, all: &[&FeedTrack]) -> Layer {
+    let (width, height) = track.state.size.unwrap_or_default();
+    let known = all.iter().filter(|other| other.state.bits > 0 && other.state.pixels() > 0);
+    let guess = known.max_by_key(|known| known.state.pixels()).map_or(0.0, |known| {
+        known.state.bits as f64 * f64::from(track.state.pixels()) / f64::from(known.state.pixels())
+    });
+    let bits = if track.state.bits > 0 { track.state.bits as f64 } else { guess };
+    Layer {
+        rates: [Bitrate::from_bits(bits); MAX_TEMPORAL],
+        highest_temporal: 0,
+        width,
+        height,
+        is_active: track.state.is_active && bits > 0.0,
     }
 }

@@ -1,6 +1,7 @@
 //! The viewer's side of a session: its outbound tracks, which read the feed's histories, and its sealer.
 
 mod begin;
+mod choice;
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use super::viewer_track::{FollowUp, ReceptionReport, ViewerTrack};
 use crate::bwe::{Sent, Tally};
 use crate::forward::codec::Kind;
 use crate::forward::{
-    ExtensionIds, FirstNumbers, Get, LayerSet, NegotiatedFormat, OutboundTrack, OutboundTrackConfig, Written,
+    ExtensionIds, FirstNumbers, LayerSet, NegotiatedFormat, OutboundTrack, OutboundTrackConfig, Written,
 };
 use crate::rtcp;
 use crate::rtcp::{Blocks, RtcpPacket, Sequences, SsrcList};
@@ -140,12 +141,14 @@ impl Viewer {
             return serving;
         }
         let (mut serve_at, mut replaying) = (None, false);
-        if let Some(bandwidth) = &mut self.bandwidth {
-            bandwidth.handle_timeout(now);
-        }
+        serving.follow_up.add(self.follow_bandwidth(feed, now));
+        let is_audio_only = self.is_audio_only();
         for viewer_track in &mut self.tracks {
             if viewer_track.has_next_layer() {
                 serving.follow_up.add(viewer_track.enter_next_layer(feed, now));
+            }
+            if is_audio_only && viewer_track.kind == Kind::Video {
+                continue;
             }
             let Some(track) = feed.layer(viewer_track.kind, viewer_track.layer) else { continue };
             let served = &mut serving.sent;
@@ -178,26 +181,21 @@ impl Viewer {
             }
             viewer_track.sent.packets += volume.packets;
             viewer_track.sent.bytes += volume.bytes;
-            let counts = *viewer_track.outbound_track.counts();
-            let since = std::mem::replace(&mut viewer_track.counted, counts);
-            served.oversized += counts.oversized - since.oversized;
-            served.too_old += counts.late - since.late + counts.fell_behind - since.fell_behind;
-            served.codec += counts.undecodable - since.undecodable;
-            served.skipped += counts.passed_by - since.passed_by;
-            let newest = track.history.head().checked_sub(1).map(|position| track.history.get(position));
-            // Replayed packets are old by intent, so they do not count for the delay.
-            let live = volume.packets > 0 && !viewer_track.outbound_track.is_replaying();
-            if let (Some(Get::Packet(newest)), true) = (newest, live) {
-                served.received = Some(served.received.map_or(newest.received, |other| other.min(newest.received)));
-            }
+            let sent = volume.packets;
+            viewer_track.take_counts(track, sent > 0, served);
             if viewer_track.outbound_track.wants_keyframe() && feed.live().is_some() {
                 serving.follow_up.needs_keyframe.add(LayerSet::of(track.layer, true));
                 serving.follow_up.add(viewer_track.unstick(track, now));
             }
             if viewer_track.is_busy() {
-                serve_at = viewer_track.next_serving(volume.packets, now).into_iter().chain(serve_at).min();
+                serve_at = viewer_track.next_serving(sent, now).into_iter().chain(serve_at).min();
                 replaying |= viewer_track.outbound_track.is_replaying();
             }
+        }
+        if self.bandwidth.is_some() {
+            let padding = self.end_serving(feed, batch, outbox, now);
+            serving.sent.volumes[Kind::Video as usize].packets += padding.packets;
+            serving.sent.volumes[Kind::Video as usize].bytes += padding.bytes;
         }
         batch.flush(outbox, now);
         if let Some(bandwidth) = &mut self.bandwidth {
@@ -313,16 +311,6 @@ impl Viewer {
     pub(crate) fn estimate(&self, now: Instant) -> Option<f32> {
         let measured = self.bandwidth.as_ref().and_then(|bandwidth| bandwidth.gauges(now));
         measured.map(|gauges| gauges.estimate.bits() as f32).or(self.estimate)
-    }
-
-    /// Begins to measure the network if the video has several encodings, of which one is to be chosen.
-    fn need_bandwidth(&mut self, feed: &StreamFeed, now: Instant) {
-        let is_needed = feed.layers(Kind::Video).nth(1).is_some();
-        if let Some(bandwidth) = &mut self.bandwidth {
-            bandwidth.set_needed(is_needed);
-        } else if is_needed && let Some(video) = self.tracks.iter().find(|track| track.kind == Kind::Video) {
-            self.bandwidth = Some(Box::new(Bandwidth::new(&video.outbound_track, now)));
-        }
     }
 
     /// The viewer's address has changed.

@@ -8,7 +8,7 @@
 //! after 3 s without a frame, which is no sign of loss: the request goes to the publisher, and nothing is replayed.
 
 mod layer;
-mod layer_target;
+pub(crate) mod layer_target;
 
 use std::time::{Duration, Instant};
 
@@ -16,13 +16,13 @@ use self::layer_target::{LayerTarget, NextLayer};
 use super::stream_feed::{FeedTrack, StreamFeed};
 use crate::forward::codec::Kind;
 use crate::forward::{
-    ANSWER_TIME, CachedFrames, Counts, DelayRamp, Epoch, FrameLimit, LayerId, LayerSet, OutboundTrack, PlayoutDelay,
-    TrackState, catch_up_time,
+    ANSWER_TIME, CachedFrames, Counts, DelayRamp, Epoch, FrameLimit, Get, LayerId, LayerSet, OutboundTrack,
+    PlayoutDelay, TrackState, catch_up_time,
 };
 use crate::metrics::LayerSwitch;
 use crate::rtcp::RoundTrip;
 use crate::worker::stats::meter::Meter;
-use crate::worker::stats::sent::Volume;
+use crate::worker::stats::sent::{Served, Volume};
 
 /// A replay that takes longer than this to reach live is worse than waiting for a requested keyframe.
 const LONG_REPLAY: Duration = Duration::from_millis(150);
@@ -69,7 +69,7 @@ pub(crate) struct ViewerTrack {
     pub(crate) switches: u64,
     pub(crate) outbound_track: OutboundTrack,
     /// The outbound track's counts that the worker has taken over.
-    pub(crate) counted: Counts,
+    counted: Counts,
     /// What has been sent, resends included.
     pub(crate) sent: Volume,
     pub(crate) meter: Meter,
@@ -179,6 +179,31 @@ impl ViewerTrack {
             (true, true) => LayerSwitch::Selected,
             (true, false) => LayerSwitch::Chosen,
         })
+    }
+
+    /// Counts what has become of its packets since the last call; `has_sent` if one was sent.
+    #[inline]
+    pub(crate) fn take_counts(&mut self, track: &FeedTrack, has_sent: bool, served: &mut Served) {
+        let counts = *self.outbound_track.counts();
+        let since = std::mem::replace(&mut self.counted, counts);
+        served.oversized += counts.oversized - since.oversized;
+        served.too_old += counts.late - since.late + counts.fell_behind - since.fell_behind;
+        served.codec += counts.undecodable - since.undecodable;
+        served.skipped += counts.passed_by - since.passed_by;
+        let newest = track.history.head().checked_sub(1).map(|position| track.history.get(position));
+        // Replayed packets are old by intent, so they do not count for the delay.
+        let is_live = has_sent && !self.outbound_track.is_replaying();
+        if let (Some(Get::Packet(newest)), true) = (newest, is_live) {
+            served.received = Some(served.received.map_or(newest.received, |other| other.min(newest.received)));
+        }
+    }
+
+    /// Sends nothing until it begins again: what was sent is not resent any more.
+    pub(crate) fn rest(&mut self) {
+        self.next_layer = None;
+        self.forget_replays();
+        self.outbound_track.restart();
+        self.outbound_track.stop_resends();
     }
 
     /// Gives the outbound track the format of a track of the feed. Returns the viewer's payload type for it, or `None`

@@ -9,7 +9,7 @@ use crate::forward::LayerSet;
 use crate::forward::codec::Kind;
 use crate::session::Selection;
 use crate::worker::viewing::stream_feed::StreamFeed;
-use crate::worker::viewing::viewer_track::FollowUp;
+use crate::worker::viewing::viewer_track::{FollowUp, ViewerTrack};
 
 impl Viewer {
     /// Takes what the viewer has selected: [`Self::attach`] follows it.
@@ -25,7 +25,9 @@ impl Viewer {
         let mut all = FollowUp::default();
         self.had_publisher |= feed.source.is_some();
         self.need_bandwidth(feed, now);
-        for viewer_track in &mut self.tracks {
+        let is_audio_only = self.is_audio_only();
+        let is_sent = |viewer_track: &&mut ViewerTrack| !is_audio_only || viewer_track.kind == Kind::Audio;
+        for viewer_track in self.tracks.iter_mut().filter(is_sent) {
             all.add(viewer_track.choose_layer(feed, self.selection.as_deref(), now));
             let Some(track) = feed.layer(viewer_track.kind, viewer_track.layer) else { continue };
             let Some(source) = feed.source else {
@@ -45,7 +47,7 @@ impl Viewer {
                 all.add(viewer_track.begin(track, now));
             }
         }
-        for viewer_track in &self.tracks {
+        for viewer_track in self.tracks.iter_mut().filter(is_sent) {
             all.needs_keyframe.add(LayerSet::of(viewer_track.layer, viewer_track.outbound_track.wants_keyframe()));
         }
         all
@@ -78,7 +80,7 @@ impl Viewer {
     /// Helps a viewer that cannot decode what it gets, which is then served at once.
     pub(crate) fn refresh(&mut self, feed: &StreamFeed, now: Instant) -> FollowUp {
         let mut all = FollowUp::default();
-        if feed.live().is_none() {
+        if feed.live().is_none() || self.is_audio_only() {
             return all;
         }
         for viewer_track in self.tracks.iter_mut().filter(|viewer_track| viewer_track.kind == Kind::Video) {
@@ -97,7 +99,7 @@ impl Viewer {
             return self.refresh(feed, now);
         }
         let mut all = FollowUp::default();
-        if feed.live().is_none() {
+        if feed.live().is_none() || self.is_audio_only() {
             return all;
         }
         for viewer_track in self.tracks.iter_mut().filter(|viewer_track| viewer_track.kind == Kind::Video) {

@@ -24,7 +24,6 @@ const FRAME_PATIENCE: Duration = Duration::from_millis(20);
 impl ViewerTrack {
     /// Sets what is chosen for the viewer, until the next call; `None` leaves it to the viewer's selection. It has
     /// its effect at the next [`Self::choose_layer`]. While the encoding is not sent, it counts as none.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing in the relay chooses by bandwidth yet"))]
     pub(crate) fn set_target(&mut self, target: Option<LayerTarget>) {
         self.target = target;
     }

@@ -19,7 +19,6 @@ pub(crate) struct LayerTarget {
 
 /// How an encoding is sent that a viewer leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing in the relay chooses by bandwidth yet"))]
 pub(crate) enum Leaving {
     /// Whole: the path carries it.
     Whole,
