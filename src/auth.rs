@@ -4,28 +4,32 @@
 //! for one action on one stream. A function that needs a permission takes a `Grant` by value, so it cannot be called
 //! without one. Without configured credentials everything is open; as soon as one is configured, what is not granted is
 //! closed.
+//!
+//! A token is looked up among the tokens of the settings, then in the token file. The first that knows it decides alone.
 
+mod config;
+mod credential;
+mod follow;
+mod issue;
+mod pattern;
+mod rules;
+mod scope;
 mod settings;
+mod token_file;
 
-use std::fmt;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use ring::digest::{SHA256, digest};
-use subtle::ConstantTimeEq as _;
 use tracing::{info, warn};
 
+pub use config::{Config, ConfigError};
+pub use credential::Credential;
+pub use issue::Issue;
+pub(crate) use scope::Action;
+pub use scope::Limits;
 pub(crate) use settings::Settings;
 
 use crate::name::StreamName;
-
-/// What a token can allow on a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Action {
-    /// Send a stream to the relay.
-    Publish,
-    /// Receive a stream from the relay.
-    Watch,
-}
+use rules::{Holder, Rules};
 
 /// The permission to list every stream and session, and to end any session. Only [`Access::administer`] creates one.
 #[derive(Debug)]
@@ -36,6 +40,7 @@ pub(crate) struct Admin(());
 pub(crate) struct Grant {
     stream: StreamName,
     credential: Credential,
+    limits: Limits,
 }
 
 impl Grant {
@@ -48,96 +53,11 @@ impl Grant {
     pub(crate) fn credential(&self) -> Credential {
         self.credential
     }
-}
 
-/// Identifies the sender of a request by its token: anonymous, or the digest of the token, so that neither memory nor
-/// logs hold a secret.
-#[derive(Clone, Copy)]
-pub struct Credential(Option<[u8; 32]>);
-
-impl Credential {
-    /// No token.
-    pub const ANONYMOUS: Self = Self(None);
-
-    /// The holder of `token`.
-    pub(crate) fn of_token(token: &str) -> Self {
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-        Self(Some(bytes))
+    /// What the session may use.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
     }
-
-    /// True without a token.
-    pub(crate) fn is_anonymous(&self) -> bool {
-        self.0.is_none()
-    }
-}
-
-impl PartialEq for Credential {
-    /// Constant time, wherever two digests differ.
-    fn eq(&self, other: &Self) -> bool {
-        match (&self.0, &other.0) {
-            (None, None) => true,
-            (Some(own), Some(other)) => bool::from(own.ct_eq(other)),
-            _ => false,
-        }
-    }
-}
-
-impl Eq for Credential {}
-
-impl std::hash::Hash for Credential {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
-    }
-}
-
-impl fmt::Debug for Credential {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(if self.is_anonymous() { "Credential(anonymous)" } else { "Credential(token)" })
-    }
-}
-
-/// The configured credentials; without any, everything is open.
-#[derive(Clone, Default)]
-pub struct Config {
-    /// Allows publishing any stream.
-    pub publish_token: Option<String>,
-    /// Allows watching any stream.
-    pub watch_token: Option<String>,
-    /// Allows listing and ending every session, and reading metrics.
-    pub admin_token: Option<String>,
-    /// Anyone may watch, even without a token.
-    pub public_watch: bool,
-}
-
-impl fmt::Debug for Config {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let redacted = |token: &Option<String>| token.as_ref().map(|_| "(secret)");
-        formatter
-            .debug_struct("Config")
-            .field("publish_token", &redacted(&self.publish_token))
-            .field("watch_token", &redacted(&self.watch_token))
-            .field("admin_token", &redacted(&self.admin_token))
-            .field("public_watch", &self.public_watch)
-            .finish()
-    }
-}
-
-/// Why the configured credentials are refused.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum ConfigError {
-    /// An empty token protects nothing.
-    #[error("{0} is empty: give it a value or remove it")]
-    EmptyToken(&'static str),
-    /// HTTP clients cannot send such a token.
-    #[error("{0} may contain visible ASCII characters only, no spaces: choose another token")]
-    UnsendableToken(&'static str),
-    /// The token would protect nothing.
-    #[error("public-watch lets everyone watch, so watch-token would protect nothing: remove one of the two")]
-    PublicWatchToken,
-    /// No client could publish.
-    #[error("with {0} alone no client can publish: set publish-token too")]
-    NobodyPublishes(&'static str),
 }
 
 /// Why a request is denied.
@@ -171,41 +91,19 @@ pub(crate) enum ReplaceError {
 }
 
 /// Decides what a request may do, by the configured credentials. All requests read it; it is written only when the
-/// configuration is reloaded.
+/// configuration is reloaded or a file of it changes.
 #[derive(Debug)]
-pub(crate) struct Access(RwLock<Rules>);
+pub(crate) struct Access(RwLock<State>);
 
-#[derive(Clone, Copy, Debug)]
-struct Rules {
-    publish: Option<Credential>,
-    watch: Option<Credential>,
-    admin: Option<Credential>,
-    public_watch: bool,
+#[derive(Debug)]
+struct State {
+    config: Arc<Config>,
+    rules: Arc<Rules>,
 }
 
-impl Rules {
+impl State {
     fn new(config: &Config) -> Result<Self, ConfigError> {
-        let credential = |name, token: &Option<String>| match token.as_deref() {
-            None => Ok(None),
-            Some("") => Err(ConfigError::EmptyToken(name)),
-            Some(token) if !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
-                Err(ConfigError::UnsendableToken(name))
-            }
-            Some(token) => Ok(Some(Credential::of_token(token))),
-        };
-        let publish = credential("publish-token", &config.publish_token)?;
-        let watch = credential("watch-token", &config.watch_token)?;
-        let admin = credential("admin-token", &config.admin_token)?;
-        match (publish, watch, admin) {
-            (None, Some(_), _) => Err(ConfigError::NobodyPublishes("watch-token")),
-            (None, None, Some(_)) => Err(ConfigError::NobodyPublishes("admin-token")),
-            (_, Some(_), _) if config.public_watch => Err(ConfigError::PublicWatchToken),
-            _ => Ok(Self { publish, watch, admin, public_watch: config.public_watch }),
-        }
-    }
-
-    fn is_open(&self) -> bool {
-        self.publish.is_none() && self.watch.is_none() && self.admin.is_none()
+        Ok(Self { config: Arc::new(config.clone()), rules: Arc::new(Rules::new(config)?) })
     }
 }
 
@@ -213,9 +111,9 @@ impl Access {
     /// Checks the configuration. No credential at all is valid: everything is open.
     ///
     /// # Errors
-    /// [`ConfigError`], when the credentials are inconsistent.
+    /// [`ConfigError`], when the credentials are inconsistent or a file cannot be used.
     pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
-        Rules::new(config).map(RwLock::new).map(Self)
+        State::new(config).map(RwLock::new).map(Self)
     }
 
     /// Replaces the credentials. Existing grants remain valid.
@@ -223,16 +121,20 @@ impl Access {
     /// # Errors
     /// [`ReplaceError`]; the old credentials remain in force.
     pub(crate) fn replace(&self, config: &Config) -> Result<(), ReplaceError> {
-        let rules = Rules::new(config)?;
-        if rules.is_open() && !self.is_open() {
+        let state = State::new(config)?;
+        if state.rules.is_open() && !self.is_open() {
             return Err(ReplaceError::WouldOpen);
         }
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = state;
         Ok(())
     }
 
-    fn rules(&self) -> Rules {
-        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+    fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).config)
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).rules)
     }
 
     /// Logs what an operator should know about access.
@@ -258,57 +160,64 @@ impl Access {
 
     /// Whether a client without a token may do `action`.
     pub(crate) fn allows_anybody(&self, action: Action) -> bool {
-        self.is_open() || (action == Action::Watch && self.rules().public_watch)
+        self.rules().allows_anybody(action)
     }
 
     /// Whether any client may watch, with or without a token.
     pub(crate) fn lets_watch(&self) -> bool {
-        self.allows_anybody(Action::Watch) || self.rules().watch.is_some()
+        self.rules().lets(Action::Watch)
     }
 
     /// Whether any client may list and end sessions, with or without a token.
     pub(crate) fn lets_administer(&self) -> bool {
-        self.is_open() || self.rules().admin.is_some()
+        self.rules().lets(Action::Admin)
     }
 
     /// Identifies the holder of `token`. Returns an error where a token is needed and missing, or unknown. While
     /// everything is open, tokens are ignored.
     pub(crate) fn identify(&self, token: Option<&str>) -> Result<Credential, Denied> {
-        if self.is_open() {
-            return Ok(Credential::ANONYMOUS);
-        }
-        let Some(token) = token else {
-            return if self.rules().public_watch { Ok(Credential::ANONYMOUS) } else { Err(Denied::NoToken) };
-        };
-        let credential = Credential::of_token(token);
-        // All tokens are always compared, so that timing does not reveal which one a guess is close to.
-        let known = [self.rules().publish, self.rules().watch, self.rules().admin]
-            .map(|configured| configured == Some(credential));
-        if known.contains(&true) { Ok(credential) } else { Err(Denied::UnknownToken) }
+        let rules = self.rules();
+        Ok(holder(&rules, token)?.map_or(Credential::ANONYMOUS, |holder| holder.credential))
     }
 
     /// The permission to do `action` to `stream`, for the holder of `token`.
     pub(crate) fn grant(&self, token: Option<&str>, action: Action, stream: &StreamName) -> Result<Grant, Denied> {
-        let credential = self.identify(token)?;
-        let configured = match action {
-            Action::Publish => self.rules().publish,
-            Action::Watch => self.rules().watch,
-        };
-        if self.allows_anybody(action) || configured == Some(credential) {
-            return Ok(Grant { stream: stream.clone(), credential });
+        let rules = self.rules();
+        let holder = holder(&rules, token)?;
+        let credential = holder.as_ref().map_or(Credential::ANONYMOUS, |holder| holder.credential);
+        let scope = holder.as_ref().and_then(|holder| holder.scopes.iter().find(|it| it.allows(action, stream)));
+        // A token may allow more than everybody has, so its limits count where it allows the action itself.
+        let limits = scope.map(|scope| scope.limits).or(rules.allows_anybody(action).then(Limits::default));
+        match limits {
+            Some(limits) => Ok(Grant { stream: stream.clone(), credential, limits }),
+            None if credential.is_anonymous() => Err(Denied::NoToken),
+            None => Err(Denied::NotAllowed),
         }
-        Err(if credential.is_anonymous() { Denied::NoToken } else { Denied::NotAllowed })
     }
 
     /// The permission to list and end every session, for the holder of `token`.
     pub(crate) fn administer(&self, token: Option<&str>) -> Result<Admin, Denied> {
-        if self.is_open() {
+        let rules = self.rules();
+        if rules.is_open() {
             return Ok(Admin(()));
         }
-        let admin = self.rules().admin.ok_or(Denied::NoAdmin)?;
+        if !rules.lets(Action::Admin) {
+            return Err(Denied::NoAdmin);
+        }
         // Watching may be public; this may not.
-        let token = token.ok_or(Denied::NoToken)?;
-        if self.identify(Some(token))? == admin { Ok(Admin(())) } else { Err(Denied::NotAllowed) }
+        let holder = holder(&rules, Some(token.ok_or(Denied::NoToken)?))?;
+        let allowed = holder.is_some_and(|holder| holder.scopes.iter().any(|scope| scope.has(Action::Admin)));
+        if allowed { Ok(Admin(())) } else { Err(Denied::NotAllowed) }
+    }
+}
+
+/// The holder of `token`; `None` for everybody who needs no token.
+fn holder(rules: &Rules, token: Option<&str>) -> Result<Option<Holder>, Denied> {
+    match token {
+        _ if rules.is_open() => Ok(None),
+        Some(token) => rules.holder(token).map(Some).ok_or(Denied::UnknownToken),
+        None if rules.allows_anybody(Action::Watch) => Ok(None),
+        None => Err(Denied::NoToken),
     }
 }
 

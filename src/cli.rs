@@ -7,8 +7,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::config::{Given, variable};
-use crate::load;
 use crate::setting::in_plain_words;
+use crate::{auth, load};
 
 /// Receive streams by WHIP, send them to viewers by WHEP
 #[derive(Parser)]
@@ -29,6 +29,8 @@ pub enum Command {
     CheckConfig(Given),
     /// Check the health of the relay that runs on this machine with these settings; exits with 1 if it is unhealthy
     Healthcheck(Given),
+    /// Make a token for the file that --token-file names, and print it with the line for that file
+    Token(auth::Issue),
     /// Publish to a relay, join viewers, and report packet delivery and cost
     Load(load::Config),
 }
@@ -161,6 +163,22 @@ mod tests {
         let Ok(Command::Load(load)) = read(line) else { panic!("{line}") };
         assert_eq!((load.viewers, load.seconds, load.pid), (300, 5, Some(7)));
         assert_eq!((load.packets_per_second, load.burst, load.payload), (300, 10, 1160));
+    }
+
+    #[test]
+    fn a_token_needs_an_action() {
+        let line = "sluice token --allow publish,watch --stream cam-*,stage --name alice --max-viewers 3";
+        assert!(matches!(read(line), Ok(Command::Token(_))), "{line}");
+        for (line, part) in [
+            ("sluice token", "--allow"),
+            ("sluice token --allow fly", "publish, watch or admin"),
+            ("sluice token --allow watch --stream a/b", "stream pattern"),
+            ("sluice token --allow watch --name a:b", "64 characters"),
+            ("sluice token --allow watch --max-viewers 0", "--max-viewers \"0\": write a number from 1"),
+        ] {
+            let Err(Exit::Usage(sentence)) = read(line) else { panic!("{line}") };
+            assert!(sentence.contains(part) && !sentence.contains('\n'), "{sentence}");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub use nearest::unknown_variables;
 pub(crate) use setting::variable;
 pub use show::table;
 
+use crate::setting::file_advice;
 use crate::{auth, http, log, worker};
 
 /// All settings, section by section.
@@ -129,11 +130,7 @@ pub enum ConfigError {
 fn advice(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "the file does not exist: correct --config or SLUICE_CONFIG".to_owned(),
-        ErrorKind::PermissionDenied => "permission denied: let the user of sluice read the file".to_owned(),
-        ErrorKind::IsADirectory => "it is a directory: name the file in it".to_owned(),
-        ErrorKind::FileTooLarge => "it is larger than 1 MiB: name the file with the settings".to_owned(),
-        ErrorKind::InvalidData => "it is not text: write it in UTF-8".to_owned(),
-        _ => error.to_string(),
+        _ => file_advice(error),
     }
 }
 

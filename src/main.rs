@@ -36,6 +36,10 @@ fn main() -> ExitCode {
         Command::Serve(given) => run(given),
         Command::CheckConfig(given) => check(given),
         Command::Healthcheck(given) => ask_health(given),
+        Command::Token(issue) => {
+            say(&issue.run());
+            ExitCode::SUCCESS
+        }
         Command::Load(load) => measure(&load),
     };
     log::flush();

@@ -52,8 +52,9 @@ impl Reload {
         let newer = self.given.effective()?;
         let config = newer.config()?;
         let changes = self.in_force.changes(&newer);
+        // The token file may have changed although the setting that names it has not.
+        self.node.access().replace(&config.auth)?;
         if changes.iter().any(|changed| changed.section == "auth") {
-            self.node.access().replace(&config.auth)?;
             self.node.access().log();
         }
         if changes.iter().any(|changed| changed.section == "log") {

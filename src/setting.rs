@@ -1,7 +1,13 @@
 //! How values are written that settings of several modules have in common. A module's `Settings` struct declares its
 //! flags, their environment variables and its section of the TOML file; `config` gathers them.
 
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _};
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+/// Maximum octets of a file that a setting names.
+const LARGEST_FILE: u64 = 1024 * 1024;
 
 /// Parses an address with its port, or says how to write one.
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
@@ -22,6 +28,28 @@ pub(crate) fn ip(text: &str) -> Result<IpAddr, String> {
         }
         "write an IP address without a port, for example 203.0.113.7".to_owned()
     })
+}
+
+/// Reads a file that a setting names, at most [`LARGEST_FILE`] octets of it: the operator may have named another file, such
+/// as a recording.
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
+    let mut octets = Vec::new();
+    if File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut octets)? as u64 > LARGEST_FILE {
+        return Err(ErrorKind::FileTooLarge.into());
+    }
+    String::from_utf8(octets).map_err(|_| ErrorKind::InvalidData.into())
+}
+
+/// Says why a file that a setting names was not read, and what to do.
+pub(crate) fn file_advice(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "the file does not exist: correct its name".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied: let the user of sluice read the file".to_owned(),
+        ErrorKind::IsADirectory => "it is a directory: name the file in it".to_owned(),
+        ErrorKind::FileTooLarge => "it is larger than 1 MiB: name the file with the settings".to_owned(),
+        ErrorKind::InvalidData => "it is not text: write it in UTF-8".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 /// Rewords the standard library's error about a number for operators.

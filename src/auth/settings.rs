@@ -1,6 +1,8 @@
 //! The access settings.
 
-use super::Config;
+use std::path::PathBuf;
+
+use super::config::Config;
 
 /// The section `[auth]`. Not `Debug`: it holds secrets.
 #[derive(clap::Args)]
@@ -24,11 +26,16 @@ pub(crate) struct Settings {
     #[arg(long, env = "SLUICE_PUBLIC_WATCH", value_name = "BOOL", action = clap::ArgAction::Set)]
     #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
     public_watch: bool,
+
+    /// File of tokens, one a line as "sluice token" prints it: name, digest, actions, streams and limits; it is read again
+    /// when it changes
+    #[arg(long, env = "SLUICE_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
 }
 
 impl From<Settings> for Config {
     fn from(settings: Settings) -> Self {
-        let Settings { publish_token, watch_token, admin_token, public_watch } = settings;
-        Self { publish_token, watch_token, admin_token, public_watch }
+        let Settings { publish_token, watch_token, admin_token, public_watch, token_file } = settings;
+        Self { publish_token, watch_token, admin_token, public_watch, token_file }
     }
 }

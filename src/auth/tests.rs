@@ -2,7 +2,7 @@ use super::*;
 
 fn access(publish: Option<&str>, watch: Option<&str>, public_watch: bool) -> Access {
     let token = |token: Option<&str>| token.map(str::to_owned);
-    let config = Config { publish_token: token(publish), watch_token: token(watch), admin_token: None, public_watch };
+    let config = Config { publish_token: token(publish), watch_token: token(watch), public_watch, ..Config::default() };
     Access::new(&config).unwrap()
 }
 

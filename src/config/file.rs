@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
-use std::fs::File;
-use std::io::{self, ErrorKind, Read as _};
 use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
@@ -12,31 +10,19 @@ use toml::de::{DeTable, DeValue};
 use super::ConfigError;
 use super::nearest::nearest;
 use super::setting::{self, MASK, Origin, Setting, Value, parser};
-use crate::setting::in_plain_words;
-
-/// Maximum octets of the file.
-const LARGEST: u64 = 1024 * 1024;
+use crate::setting::{in_plain_words, read_text};
 
 /// A complaint, and the byte that it is about.
 type Wrong = (usize, String);
 
 /// The values in a file, by the id of their setting.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Value>, ConfigError> {
-    let text = text_of(path).map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
+    let text = read_text(path).map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
     values(&text).map_err(|(at, complaint)| ConfigError::Invalid {
         path: path.to_owned(),
         line: line_of(&text, at),
         complaint,
     })
-}
-
-/// Reads at most [`LARGEST`] octets, because the operator may have named another file, such as a recording.
-fn text_of(path: &Path) -> io::Result<String> {
-    let mut octets = Vec::new();
-    if File::open(path)?.take(LARGEST + 1).read_to_end(&mut octets)? as u64 > LARGEST {
-        return Err(ErrorKind::FileTooLarge.into());
-    }
-    String::from_utf8(octets).map_err(|_| ErrorKind::InvalidData.into())
 }
 
 fn values(text: &str) -> Result<BTreeMap<String, Value>, Wrong> {

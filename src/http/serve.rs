@@ -16,6 +16,7 @@ impl Node {
         tokio::select! {
             () = accept::serve(listener, routes, self.entry(), stop) => {}
             () = self.event_streams.follow(&self.media, events) => {}
+            () = Arc::clone(&self.access).follow_file() => {}
         }
     }
 

@@ -175,6 +175,8 @@ label! {
         MaxViewers = "max_viewers",
         /// The client's address has as many sessions as it may.
         MaxSessionsPerAddress = "max_sessions_per_address",
+        /// The stream has as many viewers with one token as the token allows.
+        MaxViewersOfToken = "max_viewers_of_token",
         /// Too many sessions wait for their first packet.
         Waiting = "waiting",
         /// The relay is about to stop.

@@ -16,7 +16,7 @@ use crate::name::{Role, SessionId};
 use crate::sdp::{Local, Negotiated, Offer};
 use crate::session::SessionRecord;
 use crate::session::pending_sessions::PendingSession;
-use crate::session::quota::{Applicant, Slot};
+use crate::session::quota::{Applicant, GrantedViewers, Slot};
 use crate::session::random_ids::{random_credentials, random_etag};
 use crate::stream::{Announced, Identity};
 
@@ -76,7 +76,7 @@ impl Handle {
         let of = (request.role, request.stream.clone());
         let client = (request.user_agent, offered);
         let record = SessionRecord::new(id, of, client, (request.http_remote, candidates), now);
-        let record = Arc::new(record.with_sections(&negotiated.sections));
+        let record = Arc::new(record.with_sections(&negotiated.sections).granted(request.limits));
         let pending = PendingSession {
             id,
             role: request.role,
@@ -104,7 +104,7 @@ impl Handle {
             candidates,
             stream: request.stream.clone(),
             video_orientation: shared.config.video_orientation,
-            max_bitrate: shared.config.max_publisher_bitrate,
+            max_bitrate: request.limits.bitrate_within(shared.config.max_publisher_bitrate),
             seed: rand::random(),
         }
     }
@@ -130,7 +130,8 @@ impl Handle {
             Role::Viewer => None,
         };
         let (stream, address) = (request.stream.clone(), request.http_remote);
-        let applicant = Applicant { role: request.role, stream, address, source: request.source, replaces };
+        let granted = GrantedViewers::of(request.role, request.credential, request.limits);
+        let applicant = Applicant { role: request.role, stream, address, source: request.source, replaces, granted };
         shared.slots.take(applicant, now).map_err(|refused| {
             let (quota, retry_after) = (&shared.config.quota, FULL_RETRY);
             if refused.warns {
@@ -139,6 +140,9 @@ impl Handle {
             }
             match refused.reason {
                 Refusal::MaxViewers => CreateError::TooManyViewers { limit: quota.viewers, retry_after },
+                Refusal::MaxViewersOfToken => {
+                    CreateError::TooManyOfToken { limit: request.limits.max_viewers.unwrap_or_default(), retry_after }
+                }
                 Refusal::MaxSessionsPerAddress => {
                     CreateError::TooManyFromAddress { limit: quota.sessions_per_address, retry_after }
                 }

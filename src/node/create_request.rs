@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::auth::Credential;
+use crate::auth::{Credential, Limits};
 use crate::forward::codec::Format;
 use crate::metrics::Refusal;
 use crate::name::{Role, SessionId, StreamName};
@@ -30,6 +30,8 @@ pub struct Create {
     pub user_agent: Option<String>,
     /// The credential of the request: only its holder may change or end the session.
     pub credential: Credential,
+    /// What the grant of the request allows.
+    pub limits: Limits,
     /// A standby: a publisher that takes over when the live one falls silent.
     pub standby: bool,
 }
@@ -83,6 +85,14 @@ pub enum CreateError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The viewers with the client's token are as many as it allows.
+    #[error("this token has {limit} viewers of this stream, as many as it allows: end one, or try again later")]
+    TooManyOfToken {
+        /// The limit.
+        limit: usize,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The relay is stopping.
     #[error("the relay is stopping: try again in {} s", retry_after.as_secs())]
     Draining {
@@ -115,6 +125,7 @@ impl CreateError {
         match self {
             Self::TooManySessions { .. } => Some(Refusal::MaxSessions),
             Self::TooManyViewers { .. } => Some(Refusal::MaxViewers),
+            Self::TooManyOfToken { .. } => Some(Refusal::MaxViewersOfToken),
             Self::TooManyFromAddress { .. } => Some(Refusal::MaxSessionsPerAddress),
             Self::Full { .. } => Some(Refusal::Waiting),
             Self::Draining { .. } => Some(Refusal::Draining),

@@ -51,6 +51,7 @@ fn waiting(ufrag: &str) -> PendingSession {
         address: client,
         source: super::client::ClientSource::Direct,
         replaces: None,
+        granted: None,
     };
     let slot = Slots::default().take(applicant, Instant::now()).unwrap();
     PendingSession { id, role, stream, local, negotiated, announcement: None, credential, record, slot }

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::client::{ClientGroup, ClientSource};
+use crate::auth::{Credential, Limits};
 use crate::metrics::Refusal;
 use crate::name::{Role, StreamName};
 
@@ -40,6 +41,23 @@ pub(crate) struct Applicant {
     pub(crate) source: ClientSource,
     /// Where the publisher came from that ends when this one is connected.
     pub(crate) replaces: Option<IpAddr>,
+    /// What its token allows.
+    pub(crate) granted: Option<GrantedViewers>,
+}
+
+/// How many viewers of a stream one token allows at a time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GrantedViewers {
+    credential: Credential,
+    limit: usize,
+}
+
+impl GrantedViewers {
+    /// `None` for a session that no token limits.
+    pub(crate) fn of(role: Role, credential: Credential, limits: Limits) -> Option<Self> {
+        let limit = limits.max_viewers.filter(|_| role == Role::Viewer)?;
+        Some(Self { credential, limit })
+    }
 }
 
 /// Which limit refuses a session.
@@ -65,6 +83,8 @@ pub(crate) struct Slot {
     stream: StreamName,
     /// `None` for this machine itself.
     client: Option<ClientGroup>,
+    /// Whose limited number of viewers it counts among.
+    holder: Option<Credential>,
     lent: bool,
 }
 
@@ -73,6 +93,8 @@ struct Taken {
     sessions: usize,
     viewers: HashMap<StreamName, usize>,
     clients: HashMap<ClientGroup, usize>,
+    /// Viewers of each stream with a token that limits them.
+    granted: HashMap<(Credential, StreamName), usize>,
     /// Streams whose next publisher has a slot that was lent to it.
     lent: HashSet<StreamName>,
     warned: HashMap<Refusal, Instant>,
@@ -85,7 +107,7 @@ impl Slots {
 
     /// Takes a slot, if there is one.
     pub(crate) fn take(&self, applicant: Applicant, now: Instant) -> Result<Slot, OverQuota> {
-        let Applicant { role, stream, address, source, replaces } = applicant;
+        let Applicant { role, stream, address, source, replaces, granted } = applicant;
         let client = (!source.is_this_machine(address)).then(|| source.client(address));
         let quota = self.quota;
         let replaces_own = replaces.is_some_and(|replaced| ClientGroup::of(replaced) == ClientGroup::of(address));
@@ -95,8 +117,13 @@ impl Slots {
         let full = is_full(quota.sessions, taken.sessions);
         let may_borrow = replaces.is_some() && !taken.lent.contains(&stream);
         let watched = role == Role::Viewer && is_full(quota.viewers, count(&taken.viewers, &stream));
+        let holder = granted.map(|granted| (granted.credential, stream.clone()));
+        let granted_limit = granted.map_or(0, |granted| granted.limit);
+        let used_up = holder.as_ref().is_some_and(|holder| is_full(granted_limit, count(&taken.granted, holder)));
         let refused = if watched {
             Some(Refusal::MaxViewers)
+        } else if used_up {
+            Some(Refusal::MaxViewersOfToken)
         } else if crowded && !(may_borrow && replaces_own) {
             Some(Refusal::MaxSessionsPerAddress)
         } else if full && !may_borrow {
@@ -106,7 +133,9 @@ impl Slots {
         };
         if let Some(reason) = refused {
             let last = taken.warned.get(&reason);
-            let warns = last.is_none_or(|last| now.saturating_duration_since(*last) >= WARN_INTERVAL);
+            // A token that is used up is no fault of the relay.
+            let warns = reason != Refusal::MaxViewersOfToken
+                && last.is_none_or(|last| now.saturating_duration_since(*last) >= WARN_INTERVAL);
             if warns {
                 taken.warned.insert(reason, now);
             }
@@ -123,16 +152,22 @@ impl Slots {
         if role == Role::Viewer {
             *taken.viewers.entry(stream.clone()).or_default() += 1;
         }
-        Ok(Slot { slots: self.clone(), role, stream, client, lent })
+        let holder = holder.map(|holder| {
+            let credential = holder.0;
+            *taken.granted.entry(holder).or_default() += 1;
+            credential
+        });
+        Ok(Slot { slots: self.clone(), role, stream, client, holder, lent })
     }
 
     /// The slots that are taken, by name: all are 0 once every session has ended.
-    pub(crate) fn counts(&self) -> [(&'static str, usize); 4] {
+    pub(crate) fn counts(&self) -> [(&'static str, usize); 5] {
         let taken = self.lock();
         [
             ("slots: sessions", taken.sessions),
             ("slots: viewers", taken.viewers.len()),
             ("slots: clients", taken.clients.len()),
+            ("slots: granted", taken.granted.len()),
             ("slots: lent", taken.lent.len()),
         ]
     }
@@ -158,6 +193,9 @@ impl Drop for Slot {
         taken.sessions -= 1;
         if let Some(client) = self.client {
             give_back(&mut taken.clients, &client);
+        }
+        if let Some(holder) = self.holder {
+            give_back(&mut taken.granted, &(holder, self.stream.clone()));
         }
         if self.role == Role::Viewer {
             give_back(&mut taken.viewers, &self.stream);
@@ -185,7 +223,7 @@ mod tests {
 
     fn applicant(role: Role, stream: &str, address: &str) -> Applicant {
         let (stream, address) = (stream.parse().unwrap(), address.parse().unwrap());
-        Applicant { role, stream, address, source: ClientSource::Direct, replaces: None }
+        Applicant { role, stream, address, source: ClientSource::Direct, replaces: None, granted: None }
     }
 
     fn take(slots: &Slots, role: Role, stream: &str, address: &str) -> Result<Slot, Refusal> {

@@ -4,6 +4,7 @@
 //! video. A name that the publisher does not have counts as none, and where no layer is within the limits the smallest
 //! one is chosen.
 
+use crate::auth::Limits;
 use crate::forward::LayerId;
 
 /// What a viewer has selected; the default leaves the choice to the relay.
@@ -23,6 +24,8 @@ pub struct Selection {
     pub max_width: Option<u32>,
     /// The highest frames that the relay may choose, in pixels.
     pub max_height: Option<u32>,
+    /// What the viewer's grant allows, whatever it selects.
+    pub granted: Limits,
 }
 
 /// A layer of a stream among which a selection chooses.
@@ -54,8 +57,13 @@ impl Choosable<'_> {
 }
 
 impl Selection {
-    /// True if the choice is the relay's alone.
+    /// True if the viewer leaves the choice to the relay.
     pub(crate) fn is_automatic(&self) -> bool {
+        *self == Self { granted: self.granted, ..Self::default() }
+    }
+
+    /// True if neither the viewer nor its grant restricts the choice.
+    pub(crate) fn is_unrestricted(&self) -> bool {
         *self == Self::default()
     }
 
@@ -66,6 +74,14 @@ impl Selection {
         L: Iterator<Item = Choosable<'a>> + Clone,
     {
         let place = |one: &Choosable<'_>| layers.clone().filter(|other| other.order() < one.order()).count();
+        // The smallest layer is granted to every viewer.
+        let is_granted = |layer: &Choosable<'_>| match place(layer) {
+            0 => true,
+            place => {
+                self.granted.max_layer.is_none_or(|max| place <= usize::from(max))
+                    && self.granted.max_bitrate.is_none_or(|max| layer.bits <= max)
+            }
+        };
         let last = layers.clone().count().checked_sub(1)?;
         let by_name = self.rid.as_deref().and_then(|rid| layers.clone().find(|layer| layer.rid == Some(rid)));
         let by_place = |spatial: u8| layers.clone().find(|layer| place(layer) == usize::from(spatial).min(last));
@@ -79,11 +95,12 @@ impl Selection {
                     && self.max_height.is_none_or(|max| u32::from(rows) <= max)
             }
         };
-        let active = layers.clone().filter(|layer| layer.is_active);
+        let granted = layers.clone().filter(is_granted);
+        let active = granted.clone().filter(|layer| layer.is_active);
         let largest = active.clone().filter(fits).max_by_key(Choosable::order);
         let smallest = || active.min_by_key(Choosable::order);
         // Without one that is sent, the viewer waits for the one that it would be sent.
-        let waits = || layers.clone().filter(fits).max_by_key(Choosable::order).or(layers.clone().next());
+        let waits = || granted.clone().filter(fits).max_by_key(Choosable::order).or(granted.clone().next());
         largest.or_else(smallest).or_else(waits).map(|layer| layer.layer)
     }
 }
@@ -148,6 +165,23 @@ mod tests {
     fn a_name_that_the_publisher_does_not_have_leaves_the_choice_to_the_relay() {
         assert_eq!(chosen(&rid("x"), &LAYERS), "f");
         assert_eq!(chosen(&Selection { max_height: Some(200), ..rid("x") }, &LAYERS), "h");
+    }
+
+    #[test]
+    fn what_the_grant_does_not_allow_is_never_chosen_whatever_is_selected() {
+        let granted = |max_layer, max_bitrate| Limits { max_layer, max_bitrate, max_viewers: None };
+        let limited = |limits, selection| Selection { granted: limits, ..selection };
+        for selection in [Selection::default(), rid("f"), Selection { spatial: Some(2), ..Selection::default() }] {
+            assert_eq!(chosen(&limited(granted(Some(1), None), selection.clone()), &LAYERS), "h");
+            assert_eq!(chosen(&limited(granted(None, Some(639_999)), selection.clone()), &LAYERS), "h");
+            assert_eq!(chosen(&limited(granted(Some(9), Some(640_000)), selection.clone()), &LAYERS), "f");
+            assert_eq!(chosen(&limited(granted(None, Some(1)), selection.clone()), &LAYERS), "q", "the smallest is");
+            let waits = chosen(&limited(granted(Some(1), None), selection), &without(&["q", "h"]));
+            assert_ne!(waits, "f", "a larger one is not sent although it is the only one");
+        }
+        assert_eq!(chosen(&limited(granted(Some(1), None), rid("q")), &LAYERS), "q");
+        let only = limited(granted(Some(1), None), Selection::default());
+        assert!(only.is_automatic() && !only.is_unrestricted());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::selection::Selection;
+use crate::auth::Limits;
 use crate::five_tuple::FiveTuple;
 use crate::forward::SetsSource;
 use crate::forward::codec::Kind;
@@ -44,6 +45,8 @@ pub struct SessionRecord {
     candidates: Mutex<Vec<SocketAddr>>,
     /// What a viewer has selected: HTTP writes it, its worker reads it.
     selection: Mutex<Selection>,
+    /// What the grant of its client allows.
+    pub(crate) granted: Limits,
     report: Mutex<Report>,
 }
 
@@ -226,6 +229,7 @@ impl SessionRecord {
             video: None,
             candidates: Mutex::new(candidates),
             selection: Mutex::default(),
+            granted: Limits::default(),
             report: Mutex::default(),
         }
     }
@@ -237,6 +241,13 @@ impl SessionRecord {
         self
     }
 
+    /// Within the limits of its client's grant.
+    pub(crate) fn granted(mut self, granted: Limits) -> Self {
+        self.granted = granted;
+        self.select(Selection::default());
+        self
+    }
+
     /// What a viewer has selected.
     pub(crate) fn selection(&self) -> Selection {
         self.selection.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -244,6 +255,7 @@ impl SessionRecord {
 
     /// Sets what a viewer has selected; returns what it had selected before.
     pub(crate) fn select(&self, selection: Selection) -> Selection {
+        let selection = Selection { granted: self.granted, ..selection };
         std::mem::replace(&mut self.selection.lock().unwrap_or_else(PoisonError::into_inner), selection)
     }
 

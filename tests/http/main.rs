@@ -21,3 +21,4 @@ mod proxies;
 mod relay;
 mod schema;
 mod sessions;
+mod tokens;

@@ -200,6 +200,7 @@ impl Churn {
             source: sluice::session::ClientSource::Direct,
             user_agent: None,
             credential: Credential::ANONYMOUS,
+            limits: sluice::auth::Limits::default(),
             standby: false,
         });
         if matches!(refused.expect_err("it is no offer"), CreateError::TooManySessions { .. }) {

@@ -281,6 +281,7 @@ fn remote_candidates_are_never_dialled() {
         source: sluice::session::ClientSource::Direct,
         user_agent: None,
         credential: sluice::auth::Credential::ANONYMOUS,
+        limits: sluice::auth::Limits::default(),
         standby: false,
     });
     assert!(created.is_ok(), "{created:?}");

@@ -267,6 +267,7 @@ fn the_answer_names_the_bitrate_limit_to_publishers_only() {
             source: sluice::session::ClientSource::Direct,
             user_agent: None,
             credential: sluice::auth::Credential::ANONYMOUS,
+            limits: sluice::auth::Limits::default(),
             standby: false,
         };
         net.handle().create_at(request, net.now).unwrap().answer

@@ -289,6 +289,7 @@ impl LayerSelection {
             max_temporal: self.max_temporal_layer_id,
             max_width: self.max_width.map(NonZeroU32::get),
             max_height: self.max_height.map(NonZeroU32::get),
+            ..Selection::default()
         })
     }
 }
@@ -316,6 +317,7 @@ mod tests {
             max_temporal: Some(4),
             max_width: Some(640),
             max_height: Some(360),
+            ..Selection::default()
         };
         assert_eq!(selected(all), Ok(expected.clone()));
         assert_eq!(LayerSelection::of(expected.clone(), None).complete(), Ok(expected));

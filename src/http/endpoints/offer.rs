@@ -207,6 +207,7 @@ async fn create(offer: PostedOffer, role: Role) -> Result<Response, Problem> {
         source: connection.source,
         user_agent: user_agent(&parts.headers),
         credential: grant.credential(),
+        limits: grant.limits(),
         standby: role == Role::Publisher && wants_standby(parts.uri.query())?,
     })?;
     let base_path = parts.extensions.get().cloned().unwrap_or_default();
@@ -259,6 +260,9 @@ impl From<CreateError> for Problem {
             CreateError::TooManyFromAddress { retry_after, .. } => {
                 Self::TooMany { by: "for sessions from this address, which has as many as it may", retry_after }
             }
+            CreateError::TooManyOfToken { retry_after, .. } => {
+                Self::TooMany { by: "for viewers with this token, which has as many as it allows", retry_after }
+            }
             CreateError::Draining { retry_after } => {
                 Self::Unavailable { detail: "this relay is about to stop: try again", retry_after }
             }
@@ -291,6 +295,7 @@ mod tests {
             (CreateError::TooManySessions { limit: 1, retry_after }, 503),
             (CreateError::TooManyViewers { limit: 1, retry_after }, 503),
             (CreateError::TooManyFromAddress { limit: 1, retry_after }, 429),
+            (CreateError::TooManyOfToken { limit: 1, retry_after }, 429),
             (CreateError::NotPublished { retry_after }, 409),
             (CreateError::NoAddress, 503),
         ] {

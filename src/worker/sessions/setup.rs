@@ -113,7 +113,8 @@ impl Session {
     pub(crate) fn publish(&mut self, publication: Publication, opener: Opener, config: &Config, now: Instant) {
         let (stream, limits) = (self.stream.clone(), config.history_limits());
         let mut publisher = Publisher::new(stream, publication, opener, &self.negotiated, rand::random(), limits, now);
-        publisher.bitrate_limit = BitrateLimit::new(config.max_publisher_bitrate, now);
+        publisher.bitrate_limit =
+            BitrateLimit::new(self.record.granted.bitrate_within(config.max_publisher_bitrate), now);
         self.state = State::Publishing(Box::new(publisher));
     }
 

@@ -125,6 +125,7 @@ impl Net {
             source: sluice::session::ClientSource::Direct,
             user_agent: None,
             credential: Credential::ANONYMOUS,
+            limits: sluice::auth::Limits::default(),
             standby: false,
         };
         change(&mut request);

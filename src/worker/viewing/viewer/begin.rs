@@ -14,7 +14,7 @@ use crate::worker::viewing::viewer_track::{FollowUp, ViewerTrack};
 impl Viewer {
     /// Takes what the viewer has selected: [`Self::attach`] follows it.
     pub(crate) fn select(&mut self, selection: Selection) {
-        self.selection = (!selection.is_automatic()).then(|| Box::new(selection));
+        self.selection = (!selection.is_unrestricted()).then(|| Box::new(selection));
     }
 
     /// Gives each outbound track the format of the feed's publisher, and lets those that wait begin. Live outbound

@@ -1,0 +1,55 @@
+//! The configured credentials, and why they are refused.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::token_file::TokenFileError;
+
+/// The configured credentials; without any, everything is open.
+#[derive(Clone, Default)]
+pub struct Config {
+    /// Allows publishing any stream.
+    pub publish_token: Option<String>,
+    /// Allows watching any stream.
+    pub watch_token: Option<String>,
+    /// Allows listing and ending every session, and reading metrics.
+    pub admin_token: Option<String>,
+    /// Anyone may watch, even without a token.
+    pub public_watch: bool,
+    /// A file of tokens, each with what it allows.
+    pub token_file: Option<PathBuf>,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let redacted = |token: &Option<String>| token.as_ref().map(|_| "(secret)");
+        formatter
+            .debug_struct("Config")
+            .field("publish_token", &redacted(&self.publish_token))
+            .field("watch_token", &redacted(&self.watch_token))
+            .field("admin_token", &redacted(&self.admin_token))
+            .field("public_watch", &self.public_watch)
+            .field("token_file", &self.token_file)
+            .finish()
+    }
+}
+
+/// Why the configured credentials are refused.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ConfigError {
+    /// An empty token protects nothing.
+    #[error("{0} is empty: give it a value or remove it")]
+    EmptyToken(&'static str),
+    /// HTTP clients cannot send such a token.
+    #[error("{0} may contain visible ASCII characters only, no spaces: choose another token")]
+    UnsendableToken(&'static str),
+    /// The token would protect nothing.
+    #[error("public-watch lets everyone watch, so watch-token would protect nothing: remove one of the two")]
+    PublicWatchToken,
+    /// No client could publish.
+    #[error("with {0} alone no client can publish: set publish-token too")]
+    NobodyPublishes(&'static str),
+    /// The file of tokens cannot be used.
+    #[error(transparent)]
+    TokenFile(#[from] TokenFileError),
+}
