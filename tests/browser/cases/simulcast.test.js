@@ -3,14 +3,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { launchChromium, Page } from '../support/chromium.js';
+import { launchChromium, Page, THREE_ENCODINGS } from '../support/chromium.js';
 import { servePage } from '../support/http_server.js';
 import { PLAIN_PAGE, plainSimulcast } from '../support/plain_client.js';
 import { Relay } from '../support/relay.js';
 import { until } from '../support/until.js';
-
-// Else Chromium sends two encodings of video that is no larger than this.
-const THREE_ENCODINGS = '--force-fieldtrials=WebRTC-LegacySimulcastLayerLimit/Disabled/';
 
 let browser;
 before(async () => (browser = await launchChromium([THREE_ENCODINGS])));

@@ -14,6 +14,9 @@ const FLAGS = [
   '--disable-background-networking', '--disable-component-update', '--disable-sync',
 ];
 
+/** A flag without which Chromium sends two encodings of video that is no larger than 640 x 360. */
+export const THREE_ENCODINGS = '--force-fieldtrials=WebRTC-LegacySimulcastLayerLimit/Disabled/';
+
 /** Starts Chromium, with more flags if there are any; the caller closes it in an `after` hook. */
 export function launchChromium(flags = []) {
   return chromium.launch({ executablePath: EXECUTABLE, args: [...FLAGS, ...flags], timeout: 60_000 });

@@ -63,6 +63,11 @@ export class Lane {
     this.#darkUntil = until;
   }
 
+  /** How long what passes at `now` waits for the rate. */
+  queued(now) {
+    return Math.max(0, this.#busyUntil - now);
+  }
+
   /** When the copies of a datagram sent at `now` arrive: none if it is lost. */
   pass(datagram, now) {
     const kind = kindOf(datagram);

@@ -22,7 +22,7 @@ export function outerAddress() {
 /** One link. `url` stands for the relay's; `up` leads from clients to the relay, `down` back. Each session that is made
  * through it has sockets of its own and shares the lanes' fate, not their order. */
 export class Link {
-  /** What was seen of media: {at, way, session, kind} of each datagram that came in, if `watch` is set. */
+  /** Called with {at, way, kind, datagram, lost, queued} of each datagram that comes in; `queued` is how long the next one would wait. */
   watch = null;
   /** Status of each POST. */
   posts = [];
@@ -159,7 +159,8 @@ class Session {
   #pass(way, datagram, send) {
     const now = performance.now();
     const arrivals = this[way].pass(datagram, now);
-    this.link.watch?.({ at: now, way, kind: kindOf(datagram), datagram, lost: arrivals.length === 0 });
+    const queued = this[way].queued(now);
+    this.link.watch?.({ at: now, way, kind: kindOf(datagram), datagram, lost: arrivals.length === 0, queued });
     const queue = way === 'up' ? this.upQueue : this.downQueue;
     for (const at of arrivals) {
       if (at <= now) send(datagram);

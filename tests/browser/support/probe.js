@@ -84,16 +84,22 @@ export class Probe {
   /** In Chromium, or in Firefox, whose windows `open(url)` opens. */
   static async open(t, browser, origin) {
     const probe = new Probe();
+    t.after(() => probe.close());
     if (browser.open) {
-      probe.tab = await browser.open(origin);
-      t.after(() => probe.tab.close());
+      probe.#window = probe.tab = await browser.open(origin);
       return probe;
     }
-    const context = await browser.newContext();
-    probe.tab = await context.newPage();
-    t.after(() => context.close());
+    probe.#window = await browser.newContext();
+    probe.tab = await probe.#window.newPage();
     await probe.tab.goto(origin);
     return probe;
+  }
+
+  #window;
+
+  async close() {
+    await this.#window?.close();
+    this.#window = null;
   }
 
   /** A viewer joins; returns its number. */
