@@ -16,16 +16,16 @@ use prometheus::{Counter, CounterVec, Histogram, HistogramOpts, IntCounter, IntG
 
 pub use label::Medium;
 pub(crate) use label::{
-    Answer, Closing, ConnectionKind, Direction, EventName, Family, LayerPlace, LayerSwitch, LimitName, NoPlace, Phase,
+    Answer, Closing, ConnectionKind, Direction, EventName, Family, LayerPlace, LimitName, NoPlace, Phase, Probe,
     Refusal, Resend, Route, SessionState, Status, Takeover,
 };
 
 pub(crate) use streams::StreamMetrics;
 
 use crate::name::{Role, StreamName};
-use crate::reason::{DropReason, EndReason};
+use crate::reason::{DropReason, EndReason, SwitchReason};
 use register::{
-    VALID, counter, counters, counters_by_two, gauge, gauges, gauges_by_one, histogram, histograms, register,
+    VALID, counter, counters, counters_by_two, gauge, gauges, gauges_by_one, histogram, histograms, register, seconds,
 };
 use streams::Streams;
 
@@ -75,9 +75,11 @@ pub struct Metrics {
     /// Viewers that were sent the frames since the last keyframe.
     pub(crate) replays: IntCounter,
     /// Viewers that were sent another layer of the same publisher's video.
-    pub(crate) layer_switches: Family<LayerSwitch, IntCounter>,
+    pub(crate) layer_switches: Family<SwitchReason, IntCounter>,
     /// Viewers of videos in several encodings, by the one that they are sent.
     pub(crate) layer_viewers: Family<LayerPlace, IntGauge>,
+    /// Seconds that viewers of those were sent each, summed over the viewers.
+    pub(crate) layer_seconds: Family<LayerPlace, Counter>,
     /// Bytes of the cached frames since the last keyframes.
     pub(crate) fast_start_bytes: IntGauge,
     /// Times that a publisher's cached frames were dropped to make room for others.
@@ -86,6 +88,10 @@ pub struct Metrics {
     pub(crate) resends: Family<Resend, IntCounter>,
     /// Times that the estimate of what a viewer's network carries was lowered.
     pub(crate) lowered_estimates: IntCounter,
+    /// Probes of viewers' networks for more bandwidth.
+    pub(crate) probes: Family<Probe, IntCounter>,
+    /// Bytes of old packets that were sent again for probes, RTP header to SRTP tag.
+    pub(crate) padding_bytes: IntCounter,
     /// Messages on data channels, counted per receiver.
     pub(crate) channel_messages: Family<Direction, IntCounter>,
     /// Seconds from a packet's arrival to the system call that sends it to a viewer. A worker observes into
@@ -183,6 +189,11 @@ impl Metrics {
                 "sluice_layer_viewers",
                 "Viewers of videos that are published in several encodings.",
             ),
+            layer_seconds: seconds(
+                into,
+                "sluice_layer_seconds_total",
+                "Time that viewers were sent each layer, summed over the viewers.",
+            ),
             fast_start_bytes: gauge(
                 into,
                 "sluice_fast_start_bytes",
@@ -198,6 +209,12 @@ impl Metrics {
                 into,
                 "sluice_lowered_estimates_total",
                 "Times that the estimate of what a viewer's network carries was lowered.",
+            ),
+            probes: counters(into, "sluice_probes_total", "Probes for more bandwidth to a viewer."),
+            padding_bytes: counter(
+                into,
+                "sluice_padding_bytes_total",
+                "Bytes of packets that were sent to viewers for probes, header to tag.",
             ),
             channel_messages: counters(into, "sluice_channel_messages_total", "Messages on data channels."),
             forward_delay: histogram(

@@ -1,6 +1,32 @@
-//! Why packets are dropped and why sessions end: one vocabulary for the core, the logs, the API and the metrics.
+//! Why packets are dropped, why sessions end and why viewers are sent another layer: one vocabulary for the core, the logs, the API and the metrics.
 
 use crate::label::label;
+
+label! {
+    /// Why a viewer is sent another layer of the same video, another temporal id of it, or no video.
+    pub SwitchReason = "reason" {
+        /// The relay's first choice; where the network is not measured, the largest layer that is sent.
+        Chosen = "chosen",
+        /// The network has been shown to carry more.
+        Room = "room",
+        /// A queue stood in the network.
+        Queue = "queue",
+        /// Packets were lost.
+        Loss = "loss",
+        /// Feedback of the viewer stopped.
+        Silence = "silence",
+        /// The viewer's own estimate (REMB) fell.
+        Remb = "remb",
+        /// The path changed, or the viewer was away.
+        Path = "path",
+        /// The viewer's selection changed what it may have.
+        Selected = "selected",
+        /// The publisher stopped or resumed a layer, or has other layers.
+        Inactive = "inactive",
+        /// A stream of one layer does not fit: what queued is skipped, up to the next keyframe.
+        Skip = "skip",
+    }
+}
 
 label! {
     /// Why a datagram, a packet or a message was dropped.

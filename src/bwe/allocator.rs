@@ -6,9 +6,10 @@
 //! instead.
 
 use super::bitrate::Bitrate;
-use super::choice::{Choice, Leaving, Reason};
+use super::choice::{Choice, Leaving};
 use super::layers::{Cap, Layers, Step};
 use super::time::{MILLISECOND, SECOND};
+use crate::reason::SwitchReason;
 
 /// How long the lowest step is kept although it does not fit, while the estimate goes on falling: the cause may be
 /// other viewers, which give way.
@@ -40,7 +41,7 @@ pub(crate) struct Situation<'a> {
     /// How long what was sent still queues if the path carries the estimate (us).
     pub(crate) own_queue: i64,
     /// The estimate was lowered since the last decision, and why.
-    pub(crate) lowered: Option<Reason>,
+    pub(crate) lowered: Option<SwitchReason>,
     /// The layer that is being sent.
     pub(crate) sending: Option<u8>,
 }
@@ -77,13 +78,13 @@ enum Fit {
 #[derive(Debug)]
 pub(crate) struct Allocator {
     state: State,
-    reason: Reason,
+    reason: SwitchReason,
     cap: Cap,
 }
 
 impl Allocator {
     pub(crate) fn new() -> Self {
-        Self { state: State::New, reason: Reason::Start, cap: Cap::default() }
+        Self { state: State::New, reason: SwitchReason::Chosen, cap: Cap::default() }
     }
 
     pub(crate) fn step(&self) -> Option<Step> {
@@ -112,34 +113,41 @@ impl Allocator {
         }
     }
 
-    /// Decides anew; the reason if that changes what is sent.
-    pub(crate) fn decide(&mut self, situation: &Situation<'_>, now: i64) -> Option<Reason> {
+    /// Decides anew.
+    pub(crate) fn decide(&mut self, situation: &Situation<'_>, now: i64) {
         let before = self.step();
+        let Some((state, reason)) = self.next(situation, now) else { return };
+        self.state = state;
+        if self.step() != before {
+            self.reason = reason;
+        }
+    }
+
+    /// What follows, and why; `None` if all stays as it is.
+    fn next(&mut self, situation: &Situation<'_>, now: i64) -> Option<(State, SwitchReason)> {
         let cap_changed = self.cap != situation.cap;
         self.cap = situation.cap;
-        let (state, reason) = match self.state {
-            State::New => (first(situation)?, Reason::Start),
+        Some(match self.state {
+            State::New => (first(situation)?, SwitchReason::Chosen),
             State::Video { step, .. } if is_void(step, situation) => {
-                (fitting(situation), if cap_changed { Reason::Cap } else { Reason::Publisher })
+                (fitting(situation), if cap_changed { SwitchReason::Selected } else { SwitchReason::Inactive })
             }
             State::Video { step, fit } => match situation.lowered {
                 Some(reason) => lowered(step, fit, reason, situation, now),
                 None if fit == Fit::InParts && situation.own_queue > LONGEST_QUEUE => {
-                    (paused(situation, now), Reason::Skip)
+                    (paused(situation, now), SwitchReason::Skip)
                 }
-                None => (raised(Some(step), situation)?, if cap_changed { Reason::Cap } else { Reason::Room }),
+                None => (
+                    raised(Some(step), situation)?,
+                    if cap_changed { SwitchReason::Selected } else { SwitchReason::Room },
+                ),
             },
-            State::AudioOnly => (raised(None, situation)?, Reason::Room),
+            State::AudioOnly => (raised(None, situation)?, SwitchReason::Room),
             State::Paused { resume } if now < resume => return None,
             State::Paused { .. } => {
                 let lowest = situation.layers.steps(situation.cap).last();
-                (lowest.map_or(State::AudioOnly, |step| State::Video { step, fit: Fit::InParts }), Reason::Skip)
+                (lowest.map_or(State::AudioOnly, |step| State::Video { step, fit: Fit::InParts }), SwitchReason::Skip)
             }
-        };
-        self.state = state;
-        (self.step() != before).then(|| {
-            self.reason = reason;
-            reason
         })
     }
 
@@ -184,7 +192,7 @@ fn is_void(step: Step, situation: &Situation<'_>) -> bool {
 }
 
 /// What to send after the estimate was lowered.
-fn lowered(step: Step, fit: Fit, reason: Reason, situation: &Situation<'_>, now: i64) -> (State, Reason) {
+fn lowered(step: Step, fit: Fit, reason: SwitchReason, situation: &Situation<'_>, now: i64) -> (State, SwitchReason) {
     let (layers, estimate) = (situation.layers, situation.estimate);
     if estimate >= layers.floor(step) {
         return (State::Video { step, fit: Fit::Fits }, reason);
@@ -196,7 +204,7 @@ fn lowered(step: Step, fit: Fit, reason: Reason, situation: &Situation<'_>, now:
     let Some(lowest) = layers.steps(situation.cap).last() else { return (State::AudioOnly, reason) };
     let floor = layers.floor(lowest);
     if layers.is_single() && step == lowest && estimate >= floor * SHOWN_IN_PARTS {
-        return (paused(situation, now), Reason::Skip);
+        return (paused(situation, now), SwitchReason::Skip);
     }
     let since = match fit {
         Fit::Starving { since, last } if now - last <= APART => since,

@@ -81,7 +81,7 @@ mod viewer;
 mod virtual_queue;
 
 pub use bitrate::Bitrate;
-pub use choice::{Choice, Leaving, Reason};
+pub use choice::{Choice, Leaving};
 pub use feedback::Feedback;
 pub use layers::{Cap, Layer, Layers, MAX_LAYERS, MAX_TEMPORAL, Step};
 pub use losses::Nacked;

@@ -3,14 +3,10 @@
 use std::time::Duration;
 
 use super::bitrate::Bitrate;
-use super::choice::Reason;
-use crate::label::Label;
 
 /// Counts since they were taken last; the worker adds them to its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Changes of what is sent, by the position of their reason.
-    pub switches: [u32; Reason::ALL.len()],
     /// Times that the estimate was lowered.
     pub lowered: u32,
     /// Probes that showed that the path carries more.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::allocator::{Allocator, Situation};
 use super::bitrate::Bitrate;
-use super::choice::{Choice, Reason};
+use super::choice::Choice;
 use super::estimator::{Estimator, Lowered};
 use super::feedback::Feedback;
 use super::layers::{Cap, Layers, Step};
@@ -14,7 +14,7 @@ use super::pacer::Pacer;
 use super::prober::{Outcome, Padding, Prober};
 use super::tally::{Gauges, Tally};
 use super::time;
-use crate::label::Label;
+use crate::reason::SwitchReason;
 
 /// How much above the rate of what is sent a viewer is paced at most.
 const PACED: f64 = 1.3;
@@ -284,7 +284,7 @@ impl Viewer {
         self.decide(None, now);
     }
 
-    fn decide(&mut self, lowered: Option<Reason>, now: i64) {
+    fn decide(&mut self, lowered: Option<SwitchReason>, now: i64) {
         let situation = Situation {
             layers: &self.layers,
             cap: self.cap,
@@ -293,9 +293,7 @@ impl Viewer {
             lowered,
             sending: self.sending,
         };
-        if let Some(reason) = self.allocator.decide(&situation, now) {
-            self.tally.switches[reason.position()] += 1;
-        }
+        self.allocator.decide(&situation, now);
         self.current = self.rate_of_sending();
     }
 
@@ -324,13 +322,13 @@ impl Viewer {
     }
 }
 
-fn reason(cause: Cause) -> Reason {
+fn reason(cause: Cause) -> SwitchReason {
     match cause {
-        Cause::Queue => Reason::Queue,
-        Cause::Loss => Reason::Loss,
-        Cause::Silence => Reason::Silence,
-        Cause::Remb => Reason::Remb,
-        Cause::Path => Reason::Path,
+        Cause::Queue => SwitchReason::Queue,
+        Cause::Loss => SwitchReason::Loss,
+        Cause::Silence => SwitchReason::Silence,
+        Cause::Remb => SwitchReason::Remb,
+        Cause::Path => SwitchReason::Path,
     }
 }
 

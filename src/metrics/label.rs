@@ -119,19 +119,17 @@ label! {
 }
 
 label! {
-    /// Why a viewer was sent another layer of a publisher's video.
-    pub(crate) LayerSwitch = "reason" {
-        /// The viewer has selected it.
-        Selected = "selected",
-        /// The publisher does not send the other one any more.
-        Inactive = "inactive",
-        /// It is the one that the relay has chosen.
-        Chosen = "chosen",
+    /// How a probe of a viewer's network ended.
+    pub(crate) Probe = "result" {
+        /// The network carries what was probed.
+        Passed = "passed",
+        /// It does not, or not for sure.
+        Failed = "failed",
     }
 }
 
 label! {
-    /// The place of an encoding among those of a video.
+    /// The place of the encoding that a viewer is sent among those of a video.
     pub(crate) LayerPlace = "layer" {
         /// The largest.
         Largest = "largest",
@@ -139,6 +137,8 @@ label! {
         Between = "between",
         /// The smallest.
         Smallest = "smallest",
+        /// No video, because the viewer's network carries no encoding.
+        None = "none",
     }
 }
 

@@ -1,6 +1,6 @@
 //! Makes instruments and registers them: one function for each shape of labels.
 
-use prometheus::{Histogram, HistogramOpts, HistogramVec};
+use prometheus::{Counter, CounterVec, Histogram, HistogramOpts, HistogramVec};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::label::Family;
@@ -49,6 +49,12 @@ pub(super) fn gauges_by_one<L: Label>(registry: &Registry, name: &str, help: &st
 /// Counters by one label.
 pub(super) fn counters<L: Label>(registry: &Registry, name: &str, help: &str) -> Family<L, IntCounter> {
     let family = register(registry, IntCounterVec::new(Opts::new(name, help), &[L::NAME]).expect(VALID));
+    Family::new(|label: L| family.with_label_values(&[label.as_str()]))
+}
+
+/// Counters of seconds by one label.
+pub(super) fn seconds<L: Label>(registry: &Registry, name: &str, help: &str) -> Family<L, Counter> {
+    let family = register(registry, CounterVec::new(Opts::new(name, help), &[L::NAME]).expect(VALID));
     Family::new(|label: L| family.with_label_values(&[label.as_str()]))
 }
 

@@ -37,6 +37,8 @@ pub struct Config {
     pub quota: Quota,
     /// Bits per second that one publisher may send; 0 for no limit.
     pub max_publisher_bitrate: u64,
+    /// Bits per second that a new viewer's network is taken to carry until its reports say what it carries.
+    pub start_bitrate: u64,
     /// How long viewers wait for a publisher that has left.
     pub grace: Duration,
     /// How long the live publisher must be silent before its standby takes over.
@@ -77,6 +79,7 @@ impl Default for Config {
             video_orientation: false,
             quota: Quota::default(),
             max_publisher_bitrate: 0,
+            start_bitrate: 1_000_000,
             grace: Duration::from_secs(60),
             standby_after: Duration::from_secs(1),
             cache: CacheLimits::default(),

@@ -64,6 +64,11 @@ pub(crate) struct Settings {
     #[arg(long, env = "SLUICE_MAX_PUBLISHER_BITRATE", value_name = "BITRATE", default_value = "0", value_parser = bitrate)]
     max_publisher_bitrate: u64,
 
+    /// Bits per second that a new viewer's network is taken to carry until its reports say what it carries, such as 500k
+    /// or 2M. The viewer begins with the largest simulcast layer whose frames since the last keyframe arrive within 0.5 s
+    #[arg(long, env = "SLUICE_START_BITRATE", value_name = "BITRATE", default_value = "1M", value_parser = start_bitrate)]
+    start_bitrate: u64,
+
     /// How long viewers wait for a publisher to return before their sessions end
     #[arg(long, env = "SLUICE_GRACE", value_name = "SECONDS", default_value = "60")]
     grace: u32,
@@ -107,6 +112,7 @@ impl From<Settings> for Config {
                 sessions_per_address: settings.max_sessions_per_address,
             },
             max_publisher_bitrate: settings.max_publisher_bitrate,
+            start_bitrate: settings.start_bitrate,
             grace: Duration::from_secs(settings.grace.into()),
             standby_after: Duration::from_secs(settings.standby_after.get().into()),
             cache: cache(settings.fast_start, settings.fast_start_size),
@@ -140,6 +146,12 @@ fn bitrate(text: &str) -> Result<u64, String> {
         return Err(format!("{bits} bits per second carry no media: for thousands of them write {bits}k"));
     }
     Ok(bits)
+}
+
+/// Reads bits per second that are not 0.
+fn start_bitrate(text: &str) -> Result<u64, String> {
+    let wrong = || "write a bitrate like 500k or 2M (bits per second), at least 10k".to_owned();
+    bitrate(text).ok().filter(|bits| *bits > 0).ok_or_else(wrong)
 }
 
 /// The limits of the frames kept since a keyframe, at up to 60 frames per second.
@@ -182,6 +194,14 @@ mod tests {
             assert!(bitrate(wrong).is_err(), "{wrong}");
         }
         assert!(bitrate("2500").unwrap_err().contains("2500k"), "kilobits are meant");
+    }
+
+    #[test]
+    fn a_network_that_carries_nothing_is_no_start() {
+        assert_eq!(start_bitrate("500k"), Ok(500_000));
+        for wrong in ["0", "2500", "fast"] {
+            assert!(start_bitrate(wrong).unwrap_err().contains("at least 10k"), "{wrong}");
+        }
     }
 
     #[test]

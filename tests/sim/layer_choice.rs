@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use sluice::forward::codec::Kind;
 use sluice::sdp::Extension;
+use sluice::session::Selection;
+use sluice::worker::Config;
 
 use crate::bandwidth::transport_feedback::transport_feedback;
 use crate::broadcast::{Broadcast, MILLISECOND, SECOND, track};
@@ -89,7 +91,11 @@ fn number_of(net: &Net, viewer: usize, packet: &Received) -> Option<u16> {
 impl Scene {
     /// A publisher that has sent for 2 s.
     fn new() -> Self {
-        let mut net = Net::new(1);
+        Self::with(Config::default())
+    }
+
+    fn with(config: Config) -> Self {
+        let mut net = Net::with(1, config);
         let sender = Sender::join(&mut net, QHF, "q;h;f");
         let mut scene =
             Self { next_frame: net.now, net, sender, answers: true, viewers: Vec::new(), asked: 0, keyframe_every: 0 };
@@ -181,6 +187,20 @@ impl Scene {
         runs
     }
 
+    /// Octets of the frames since the last regular keyframe of the smallest encoding.
+    fn cached(&self) -> f64 {
+        let since = self.sender.frames % self.keyframe_every;
+        (OCTETS[0] * (since as usize + KEYFRAME)) as f64
+    }
+
+    /// Packets that came by retransmission since then.
+    fn retransmitted(&self, viewer: usize, since: Instant) -> usize {
+        let client = &self.net.clients[viewer];
+        let payload_type = client.tracks[track(client, Kind::Video)].payload_type;
+        let later = client.received.iter().filter(|packet| packet.at >= since);
+        later.filter(|packet| packet.payload_type != payload_type).count()
+    }
+
     /// What the relay takes the viewer's network to carry.
     fn estimate(&self, viewer: usize) -> f64 {
         let record = self.net.handle().record(&self.net.clients[viewer].session).unwrap();
@@ -253,18 +273,122 @@ fn random_loss_makes_no_encoding_smaller() {
 
 #[test]
 fn a_publisher_that_ignores_requests_is_shown_smaller_by_its_cached_frames() {
+    for phase in 0..4 {
+        let mut scene = Scene::new();
+        scene.keyframe_every = 250;
+        scene.answers = false;
+        let viewer = scene.watch(link(6.0 * MBIT), 5 + phase);
+        scene.run(21 * SECOND + phase * 2100 * MILLISECOND);
+        assert_eq!(scene.shown(viewer).last().unwrap().1, 2);
+        let slow = scene.net.now;
+        scene.net.links.lane(viewer, Way::Down).impairment = link(0.8 * MBIT);
+        let most = 700 * MILLISECOND + Duration::from_secs_f64(scene.cached() * 8.0 / (0.8 * MBIT));
+        scene.run(8 * SECOND);
+        let runs = scene.runs(viewer, slow);
+        assert!(runs[1..].iter().all(|(layer, _)| *layer < 2) && runs[1].1 <= most, "{runs:?}, {most:?}");
+    }
+}
+
+#[test]
+fn a_viewer_whose_network_carries_no_encoding_is_sent_none_until_it_does() {
+    for seed in 1..=3 {
+        let mut scene = Scene::new();
+        let viewer = scene.watch(link(6.0 * MBIT), seed);
+        scene.run(5 * SECOND);
+        scene.net.links.lane(viewer, Way::Down).impairment = link(0.08 * MBIT);
+        scene.run(10 * SECOND);
+        let alone = scene.net.now;
+        scene.run(10 * SECOND);
+        assert!(scene.runs(viewer, alone + SECOND).is_empty(), "seed {seed}");
+        assert_eq!(scene.net.metric("sluice_layer_viewers{layer=\"none\"}"), 1);
+        let asked = scene.sender.asked(&scene.net).len();
+        scene.net.request_keyframe(viewer);
+        scene.run(2 * SECOND);
+        assert_eq!(scene.sender.asked(&scene.net).len(), asked, "no keyframe is of use to it");
+        let back = scene.net.now;
+        scene.net.links.lane(viewer, Way::Down).impairment = link(6.0 * MBIT);
+        scene.run(12 * SECOND);
+        let runs = scene.runs(viewer, back);
+        assert!(!runs.is_empty() && runs[0].1 <= 5 * SECOND && runs.last().unwrap().0 == 2, "seed {seed}: {runs:?}");
+        assert_eq!(scene.net.metric("sluice_layer_viewers{layer=\"none\"}"), 0);
+        assert!(scene.net.metric("sluice_padding_bytes_total") > 0);
+        assert!(scene.net.metric("sluice_probes_total{result=\"passed\"}") > 0);
+        assert!(scene.net.metric_sum("sluice_layer_switches_total{") > 0);
+        let page = scene.net.metrics.render();
+        let seconds = page.lines().find_map(|line| line.strip_prefix("sluice_layer_seconds_total{layer=\"none\"} "));
+        let seconds: f64 = seconds.unwrap().parse().unwrap();
+        assert!((12.0..30.0).contains(&seconds), "{seconds}");
+    }
+}
+
+#[test]
+fn probes_are_retransmissions_and_never_packets_of_the_video_itself() {
     let mut scene = Scene::new();
-    scene.keyframe_every = 100;
-    let viewer = scene.watch(link(6.0 * MBIT), 5);
-    scene.run(10 * SECOND);
-    scene.answers = false;
-    scene.run(10 * SECOND);
-    assert_eq!(scene.shown(viewer).last().unwrap().1, 2);
-    let slow = scene.net.now;
+    let viewer = scene.watch(link(6.0 * MBIT), 3);
+    scene.run(5 * SECOND);
+    assert!(scene.net.metric("sluice_padding_bytes_total") > 0);
+    assert!(scene.retransmitted(viewer, scene.net.now - 5 * SECOND) > 20);
+    let client = &scene.net.clients[viewer];
+    let video = client.tracks[track(client, Kind::Video)].ssrc;
+    let mut numbers: Vec<u64> =
+        client.received.iter().filter(|packet| Some(packet.ssrc) == video).map(|packet| packet.index).collect();
+    let received = numbers.len();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len(), received, "each number once");
+}
+
+#[test]
+fn a_selected_encoding_is_the_largest_that_a_viewer_is_sent() {
+    let mut scene = Scene::new();
+    let viewer = scene.watch(link(6.0 * MBIT), 9);
+    let select = |scene: &Scene, rid: &str| {
+        let selection = Selection { rid: Some(rid.into()), ..Selection::default() };
+        scene.net.handle().select(&scene.net.clients[viewer].session, selection).unwrap();
+    };
+    let last = |scene: &Scene| scene.shown(viewer).last().unwrap().1;
+    scene.run(5 * SECOND);
+    select(&scene, "h");
+    scene.run(3 * SECOND);
+    assert_eq!(last(&scene), 1, "although the network carries more");
+    select(&scene, "f");
+    scene.run(5 * SECOND);
+    assert_eq!(last(&scene), 2);
     scene.net.links.lane(viewer, Way::Down).impairment = link(0.8 * MBIT);
-    scene.run(8 * SECOND);
-    let runs = scene.runs(viewer, slow);
-    assert!(runs[1..].iter().all(|(layer, _)| *layer < 2) && runs[1].1 <= 2 * SECOND, "{runs:?}");
+    scene.run(6 * SECOND);
+    assert_eq!(last(&scene), 1, "the network carries no more");
+    select(&scene, "q");
+    scene.run(3 * SECOND);
+    assert_eq!(last(&scene), 0);
+    assert!(scene.net.metric("sluice_layer_switches_total{reason=\"selected\"}") >= 2);
+}
+
+/// Which encoding a viewer begins with, and after which time it is sent the largest.
+fn begin(scene: &mut Scene) -> (u32, Duration) {
+    let joined = scene.net.now;
+    let viewer = scene.watch(link(6.0 * MBIT), 1);
+    scene.run(4 * SECOND);
+    let runs = scene.runs(viewer, joined);
+    let largest = runs.iter().find(|(layer, _)| *layer == 2).map(|(_, at)| *at);
+    (runs[0].0, largest.unwrap_or(Duration::MAX))
+}
+
+#[test]
+fn a_viewer_begins_with_what_the_start_bitrate_carries_and_has_the_largest_encoding_soon() {
+    let mut fast = Scene::with(Config { start_bitrate: 20_000_000, ..Config::default() });
+    let mut usual = Scene::new();
+    let mut slow = Scene::with(Config { start_bitrate: 150_000, ..Config::default() });
+    let begun = [&mut fast, &mut usual, &mut slow].map(begin);
+    assert_eq!(begun.map(|(layer, _)| layer), [2, 0, 0]);
+    assert!(begun[..2].iter().all(|(_, largest)| *largest <= 2 * SECOND), "{begun:?}");
+}
+
+#[test]
+fn a_viewer_of_a_publisher_that_ignores_requests_begins_with_the_frames_that_arrive_soonest() {
+    let mut scene = Scene::new();
+    (scene.keyframe_every, scene.answers) = (250, false);
+    scene.run(15 * SECOND);
+    assert_eq!(begin(&mut scene).0, 0);
 }
 
 #[test]

@@ -109,7 +109,6 @@ fn a_calm_path_is_probed_up_to_the_best_layer() {
     let tally = bench.viewer.take_tally();
     assert_eq!((tally.probes_passed, tally.lowered), (1, 0));
     assert!(tally.padding > 0);
-    assert_eq!(tally.switches.iter().sum::<u32>(), 2, "the first choice and the one upwards");
     bench.run(3000 * MS, calm);
     assert_eq!(bench.viewer.take_tally(), Tally::default(), "there is nothing more to find out");
 }
@@ -122,7 +121,7 @@ fn a_queue_that_grows_lowers_the_estimate_and_the_layer() {
     let began = bench.packets;
     bench.run(500 * MS, |packet| Some((20 + 3 * (packet - began)) * MS));
     assert_eq!(bench.layer(), Some(1));
-    assert_eq!(bench.viewer.choice().reason, Reason::Queue);
+    assert_eq!(bench.viewer.choice().reason, SwitchReason::Queue);
     assert!(bench.viewer.gauges(bench.now).queue > Some(25 * MS));
 }
 
@@ -153,7 +152,7 @@ fn a_loss_far_above_the_paths_own_lowers_the_estimate() {
     let mut bench = Bench::new(2e6);
     bench.run(2000 * MS, calm);
     bench.run(3000 * MS, |packet| (packet % 3 != 0).then_some(20 * MS));
-    assert_eq!(bench.viewer.choice().reason, Reason::Loss);
+    assert_eq!(bench.viewer.choice().reason, SwitchReason::Loss);
     assert!(bench.layer() < Some(2));
 }
 
@@ -166,7 +165,7 @@ fn without_feedback_the_estimate_halves_every_600_ms() {
     assert_eq!(bench.viewer.estimate(), before * 0.5);
     bench.run(600 * MS, |_| None);
     assert_eq!(bench.viewer.estimate(), before * 0.25);
-    assert_eq!(bench.viewer.choice().reason, Reason::Silence);
+    assert_eq!(bench.viewer.choice().reason, SwitchReason::Silence);
     assert!(bench.viewer.transport_number().is_some(), "a dark path is not a client without feedback");
 }
 
@@ -238,7 +237,7 @@ fn a_remb_lowers_the_estimate_only_where_it_limits_what_is_sent() {
     assert_eq!(viewer.estimate(), bits(2e6), "it is capped near 1.5 times what is received");
     let now = send(&mut viewer, 1700e3, now);
     viewer.on_remb(bits(1e6), now);
-    assert_eq!((viewer.estimate(), viewer.choice().reason), (bits(1e6), Reason::Remb));
+    assert_eq!((viewer.estimate(), viewer.choice().reason), (bits(1e6), SwitchReason::Remb));
     assert_eq!(viewer.choice().video, Some(Step { layer: 1, temporal: 0 }));
     assert_eq!(viewer.choice().leaving, Leaving::Half);
     viewer.on_switched(Some(1), now);
@@ -300,10 +299,16 @@ fn without_any_feedback_nacks_lower_the_estimate_and_a_ramp_raises_it() {
     run(&mut viewer, 1..600, 1);
     assert_eq!(viewer.choice().video, Some(Step { layer: 2, temporal: 0 }), "5 % lost");
     run(&mut viewer, 600..1000, 5);
-    assert_eq!((viewer.choice().video, viewer.choice().reason), (Some(Step { layer: 1, temporal: 0 }), Reason::Loss));
+    assert_eq!(
+        (viewer.choice().video, viewer.choice().reason),
+        (Some(Step { layer: 1, temporal: 0 }), SwitchReason::Loss)
+    );
     viewer.on_switched(Some(1), now + 5000 * MS);
     run(&mut viewer, 1000..2400, 0);
-    assert_eq!((viewer.choice().video, viewer.choice().reason), (Some(Step { layer: 2, temporal: 0 }), Reason::Room));
+    assert_eq!(
+        (viewer.choice().video, viewer.choice().reason),
+        (Some(Step { layer: 2, temporal: 0 }), SwitchReason::Room)
+    );
 }
 
 #[test]

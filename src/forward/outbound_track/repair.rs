@@ -10,6 +10,7 @@ use crate::forward::history::History;
 use crate::forward::packet::Packet;
 use crate::forward::rtp_header::HEADER_LEN;
 use crate::forward::source::Source;
+use crate::forward::splice::Place;
 
 /// Where packets are found to resend them: the history of a layer, or those of all layers of a track.
 pub(crate) trait Histories {
@@ -27,18 +28,21 @@ impl Histories for History {
 const PADDING_FROM: u64 = 32;
 
 impl OutboundTrack {
-    /// Writes one of the packets that were sent last again, of about this size, by RTX: it tells whether the path carries
-    /// more, and repairs what may be lost. `None` without RTX, and where nothing has been sent.
+    /// Writes one of the packets that were sent last again, of about this size, by RTX: it tells whether the path
+    /// carries more, and repairs what may be lost. Where none of them is kept any more or all are too large, it is
+    /// padding alone. `None` without RTX, and where nothing has been sent.
     pub(crate) fn pad(&mut self, size: usize, histories: &impl Histories, buffer: &mut [u8]) -> Option<Written> {
         let next = self.splice.next_index();
         let origins = (1..=PADDING_FROM).filter_map(|back| self.splice.origin_of(next.checked_sub(back)? as u16));
         let packets = origins.filter_map(|origin| Some((origin, histories.find(origin.source)?)));
-        let (origin, packet) = packets.min_by_key(|(_, packet)| packet.payload.len().abs_diff(size))?;
-        let place = origin.place(packet.timestamp);
-        if !self.resends_by_rtx(packet, place) {
-            return None;
+        let closest = packets.min_by_key(|(_, packet)| packet.payload.len().abs_diff(size));
+        if let Some((origin, packet)) = closest.filter(|(_, packet)| packet.payload.len() <= size + size / 2) {
+            let place = origin.place(packet.timestamp);
+            return if self.resends_by_rtx(packet, place) { self.write_rtx(packet, place, buffer) } else { None };
         }
-        self.write_rtx(packet, place, buffer)
+        let last = self.splice.origin_of(next.checked_sub(1)? as u16)?;
+        let place = Place { timestamp: self.splice.newest_timestamp(), ..last.place(0) };
+        self.write_padding(size, place, buffer)
     }
 
     /// Answers a NACK for one sequence number: writes the packet again, by RTX where that is negotiated, else bit for

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::track::{OutboundTrack, Written};
 use crate::forward::codec::PictureIds;
-use crate::forward::header_extensions::ExtensionBlocks;
+use crate::forward::header_extensions::{ExtensionBlocks, HeaderExtensions};
 use crate::forward::packet::{LEADING, Packet};
 use crate::forward::rtp_header::{HEADER_LEN, Header};
 use crate::forward::splice::Place;
@@ -113,7 +113,7 @@ impl OutboundTrack {
         place: Place,
         buffer: &mut [u8],
     ) -> Option<Written> {
-        let header_len = HEADER_LEN + self.block_len(packet, place, payload.len());
+        let header_len = HEADER_LEN + self.block_len(&packet.extensions, place, payload.len());
         self.write_behind(header_len, payload_type, payload, packet, place, buffer)
     }
 
@@ -142,7 +142,7 @@ impl OutboundTrack {
         };
         buffer[..HEADER_LEN].copy_from_slice(&header.to_bytes());
         if header_len > HEADER_LEN {
-            self.write_block(packet, buffer);
+            self.write_block(&packet.extensions, buffer);
         }
         buffer[header_len..len].copy_from_slice(payload);
         number(packet, place, &mut buffer[header_len..len]);
@@ -177,56 +177,73 @@ impl OutboundTrack {
     /// Writes a resend into the RTX stream, if the packet is resent by RTX.
     pub(crate) fn write_rtx(&mut self, packet: &Packet, place: Place, buffer: &mut [u8]) -> Option<Written> {
         let payload = if carries_media(packet, place) { packet.own_payload() } else { &[] };
-        let header_len = HEADER_LEN + self.block_len(packet, place, payload.len());
+        let written = self.begin_rtx(&packet.extensions, place, payload.len(), buffer)?;
+        buffer[1] |= u8::from(packet.marker) << 7;
+        let (original, media) = buffer[written.header_len..written.len].split_at_mut(OSN_LEN);
+        original.copy_from_slice(&(place.index as u16).to_be_bytes());
+        media.copy_from_slice(payload);
+        number(packet, place, media);
+        Some(written)
+    }
+
+    /// Writes a packet of about this size into the RTX stream that has nothing but padding, 255 octets at most (RFC 3550
+    /// 5.1): a receiver takes nothing out of it, but reports its arrival.
+    pub(crate) fn write_padding(&mut self, size: usize, place: Place, buffer: &mut [u8]) -> Option<Written> {
+        let len = size.clamp(OSN_LEN, usize::from(u8::MAX));
+        let written = self.begin_rtx(&HeaderExtensions::default(), place, len - OSN_LEN, buffer)?;
+        buffer[0] |= 1 << 5;
+        buffer[written.header_len..written.len].fill(0);
+        buffer[written.len - 1] = len as u8;
+        Some(written)
+    }
+
+    /// Writes the header of the next packet of the RTX stream, for an original with this many octets of payload.
+    fn begin_rtx(
+        &mut self,
+        extensions: &HeaderExtensions,
+        place: Place,
+        payload: usize,
+        buffer: &mut [u8],
+    ) -> Option<Written> {
+        let header_len = HEADER_LEN + self.block_len(extensions, place, payload);
         let (rtx, payload_type) = (self.rtx.as_mut()?, place.labels.rtx_payload_type?);
-        let len = header_len + OSN_LEN + payload.len();
+        let len = header_len + OSN_LEN + payload;
         if len > self.max_size || len > buffer.len() {
             return None;
         }
-        let index = rtx.next_index;
+        let (ssrc, index) = (rtx.ssrc, rtx.next_index);
         rtx.next_index += 1;
-        let header = Header {
-            marker: packet.marker,
-            payload_type,
-            sequence: index as u16,
-            timestamp: place.timestamp,
-            ssrc: rtx.ssrc,
-        };
-        let original = (place.index as u16).to_be_bytes();
-        let ssrc = rtx.ssrc;
+        let header = Header { marker: false, payload_type, sequence: index as u16, timestamp: place.timestamp, ssrc };
         buffer[..HEADER_LEN].copy_from_slice(&header.to_bytes());
         if header_len > HEADER_LEN {
-            self.write_block(packet, buffer);
+            self.write_block(extensions, buffer);
             self.stamp_block(buffer);
         }
-        buffer[header_len..header_len + OSN_LEN].copy_from_slice(&original);
-        buffer[header_len + OSN_LEN..len].copy_from_slice(payload);
-        number(packet, place, &mut buffer[header_len + OSN_LEN..len]);
         Some(Written { ssrc, index, header_len, len })
     }
 
     /// Octets of the header extensions of a packet and of its resend. Where they do not fit, only those that a receiver
     /// cannot do without, or none.
     #[inline]
-    fn block_len(&mut self, packet: &Packet, place: Place, payload: usize) -> usize {
+    fn block_len(&mut self, extensions: &HeaderExtensions, place: Place, payload: usize) -> usize {
         let Some(blocks) = &mut self.blocks else { return 0 };
         let by_rtx = self.rtx.is_some() && place.labels.rtx_payload_type.is_some();
-        let len = blocks.settle(&packet.extensions, by_rtx, place.index);
+        let len = blocks.settle(extensions, by_rtx, place.index);
         let beside = HEADER_LEN + payload + if by_rtx { OSN_LEN } else { 0 };
-        if len + beside <= self.max_size { len } else { self.least_block_len(packet, place, beside) }
+        if len + beside <= self.max_size { len } else { self.least_block_len(extensions, place, beside) }
     }
 
     #[cold]
-    fn least_block_len(&mut self, packet: &Packet, place: Place, beside: usize) -> usize {
-        let len = self.blocks.as_mut().map_or(0, |blocks| blocks.settle_least(&packet.extensions, place.index));
+    fn least_block_len(&mut self, extensions: &HeaderExtensions, place: Place, beside: usize) -> usize {
+        let len = self.blocks.as_mut().map_or(0, |blocks| blocks.settle_least(extensions, place.index));
         if len + beside <= self.max_size { len } else { 0 }
     }
 
     /// Writes the header extensions that were measured last after a header.
     #[inline]
-    fn write_block(&self, packet: &Packet, buffer: &mut [u8]) {
+    fn write_block(&self, extensions: &HeaderExtensions, buffer: &mut [u8]) {
         if let Some(blocks) = &self.blocks {
-            blocks.write(&packet.extensions, buffer);
+            blocks.write(extensions, buffer);
         }
     }
 

@@ -56,7 +56,7 @@ impl Engine {
         let Some(session) = self.sessions.session_mut(key) else { return };
         let stream = session.stream.clone();
         let (watch, live) = self.shared.registry.watch(&stream, self.id);
-        let follow_up = session.watch(watch, sealer, self.feeds.join(&stream, key), now);
+        let follow_up = session.watch(watch, sealer, self.feeds.join(&stream, key), &self.shared.config, now);
         if let Some(live) = live {
             self.mailbox.send_command(live.worker, Message::Subscribe { stream: stream.clone(), worker: self.id });
         }

@@ -65,7 +65,7 @@ impl Session {
         };
         if let Some(share) = &mut self.share {
             share.update(&tracks, !stands_by);
-            share.view(viewed.map(|place| &metrics.layer_viewers[place]));
+            share.view(viewed, metrics, now);
         }
         let facts = &self.facts;
         self.record.update(|report| {
@@ -139,6 +139,9 @@ impl Viewer {
     fn layer_place(&self, feed: &StreamFeed) -> Option<LayerPlace> {
         let own = self.tracks.iter().find(|viewer_track| viewer_track.kind == Kind::Video)?;
         let own = feed.layer(Kind::Video, own.layer).filter(|own| own.rid.is_some())?;
+        if self.is_audio_only() {
+            return Some(LayerPlace::None);
+        }
         let size = |track: &FeedTrack| track.state.size_order();
         let mut others = feed.layers(Kind::Video).filter(|other| other.layer != own.layer);
         Some(match (others.clone().any(|other| size(other) > size(own)), others.any(|other| size(other) < size(own))) {
@@ -157,7 +160,7 @@ impl Viewer {
 
     fn reports(&mut self, negotiated: &Negotiated, feed: Option<&StreamFeed>, now: Instant) -> Vec<TrackReport> {
         let selection = self.selection.as_deref();
-        let target = |kind| feed.and_then(|feed| feed.choose(kind, selection)?.rid.clone());
+        let is_audio_only = self.is_audio_only();
         let report = |viewer_track: &mut ViewerTrack| {
             let is_own = |section: &&Section| section.ssrc == viewer_track.outbound_track.ssrc();
             let agreed = negotiated.sections.iter().find(is_own).and_then(|section| section.payloads.first());
@@ -168,8 +171,8 @@ impl Viewer {
                 kind: viewer_track.kind.as_str(),
                 codec: format.codec.name(),
                 profile: format.profile().name(),
-                rid: track.and_then(|track| track.rid.clone()),
-                target: target(viewer_track.kind),
+                rid: track.and_then(|track| track.rid.clone()).filter(|_| !is_audio_only),
+                target: feed.and_then(|feed| viewer_track.wanted(feed, selection)?.rid.clone()),
                 switches: viewer_track.switches,
                 is_active: true,
                 size: None,

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::session::{Session, SessionFacts, State};
+use crate::bwe::Bitrate;
 use crate::five_tuple::FiveTuple;
 use crate::ice::Admission;
 use crate::metrics::{Metrics, Phase, SessionState};
@@ -119,8 +120,16 @@ impl Session {
     }
 
     /// Makes the session a viewer's; returns what its tracks need.
-    pub(crate) fn watch(&mut self, watch: Watch, sealer: Sealer, feed: &StreamFeed, now: Instant) -> FollowUp {
+    pub(crate) fn watch(
+        &mut self,
+        watch: Watch,
+        sealer: Sealer,
+        feed: &StreamFeed,
+        config: &Config,
+        now: Instant,
+    ) -> FollowUp {
         let mut viewer = Viewer::new(watch, sealer, &self.negotiated, self.stream.to_string(), now);
+        viewer.start = Bitrate::from_bits(config.start_bitrate as f64);
         viewer.select(self.record.selection());
         let follow_up = viewer.attach(feed, false, now);
         self.state = State::Watching(Box::new(viewer));

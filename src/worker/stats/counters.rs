@@ -9,7 +9,7 @@ use super::sent::{NacksAnswered, Served, Volume};
 use crate::bwe::Tally;
 use crate::forward::codec::Kind;
 use crate::label::Label;
-use crate::metrics::{Answer, Direction, Medium, Metrics, Resend};
+use crate::metrics::{Answer, Direction, Medium, Metrics, Probe, Resend};
 use crate::reason::DropReason;
 use crate::worker::net::batch::SendCounts;
 
@@ -23,8 +23,8 @@ pub(crate) struct Counters {
     asked: u64,
     keyframes_asked: u64,
     replays: u64,
-    /// Times that the estimate of a viewer's network was lowered.
-    lowered_estimates: u64,
+    /// Of all viewers' networks.
+    bandwidth: Tally,
     forward_delay: LocalHistogram,
 }
 
@@ -42,7 +42,7 @@ impl Counters {
             asked: 0,
             keyframes_asked: 0,
             replays: 0,
-            lowered_estimates: 0,
+            bandwidth: Tally::default(),
             forward_delay,
         }
     }
@@ -97,7 +97,10 @@ impl Counters {
 
     /// Counts what was measured of one viewer's network.
     pub(crate) fn add_bandwidth(&mut self, tally: &Tally) {
-        self.lowered_estimates += u64::from(tally.lowered);
+        self.bandwidth.lowered += tally.lowered;
+        self.bandwidth.probes_passed += tally.probes_passed;
+        self.bandwidth.probes_failed += tally.probes_failed;
+        self.bandwidth.padding += tally.padding;
     }
 
     /// Counts what came of a keyframe request to a publisher.
@@ -164,7 +167,11 @@ impl Counters {
         add(answered.refused, &metrics.resends[Resend::Refused]);
         add(answered.missing, &metrics.resends[Resend::Missing]);
         add(std::mem::take(&mut self.replays), &metrics.replays);
-        add(std::mem::take(&mut self.lowered_estimates), &metrics.lowered_estimates);
+        let bandwidth = std::mem::take(&mut self.bandwidth);
+        add(bandwidth.lowered.into(), &metrics.lowered_estimates);
+        add(bandwidth.probes_passed.into(), &metrics.probes[Probe::Passed]);
+        add(bandwidth.probes_failed.into(), &metrics.probes[Probe::Failed]);
+        add(bandwidth.padding, &metrics.padding_bytes);
         add(std::mem::take(&mut self.asked), &metrics.nacks[Direction::In]);
         add(std::mem::take(&mut self.keyframes_asked), &metrics.keyframe_requests[Direction::In]);
         self.forward_delay.flush();

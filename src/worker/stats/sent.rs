@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use crate::metrics::LayerSwitch;
+use crate::reason::SwitchReason;
 
 /// Packets and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(crate) struct Served {
     pub(crate) codec: u64,
     pub(crate) skipped: u64,
     /// Why it is sent another encoding of the video, if it is.
-    pub(crate) switched: Option<LayerSwitch>,
+    pub(crate) switched: Option<SwitchReason>,
     /// When the newest live packet had been received: of audio or video, the earlier.
     pub(crate) received: Option<Instant>,
 }

@@ -2,11 +2,12 @@
 //! packet.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use prometheus::IntGauge;
+use prometheus::{Counter, IntGauge};
 
 use crate::label::Label as _;
-use crate::metrics::{Direction, Medium, StreamMetrics};
+use crate::metrics::{Direction, LayerPlace, Medium, Metrics, StreamMetrics};
 use crate::name::Role;
 use crate::session::TrackReport;
 
@@ -15,11 +16,25 @@ pub(crate) struct Share {
     role: Role,
     metrics: Arc<StreamMetrics>,
     /// Counts a viewer with the encoding that it is sent.
-    layer: Option<IntGauge>,
+    viewed: Option<Viewed>,
     bytes: u64,
     /// By kind.
     lost: [u64; 2],
     repaired: [u64; 2],
+}
+
+/// A viewer that is counted with the encoding that it is sent; dropping it takes it out of the gauge.
+struct Viewed {
+    viewers: IntGauge,
+    seconds: Counter,
+    /// Until when its time is counted.
+    until: Instant,
+}
+
+impl Drop for Viewed {
+    fn drop(&mut self) {
+        self.viewers.dec();
+    }
 }
 
 impl Share {
@@ -28,17 +43,23 @@ impl Share {
         if role == Role::Viewer {
             metrics.viewers.inc();
         }
-        Self { role, metrics, layer: None, bytes: 0, lost: [0; 2], repaired: [0; 2] }
+        Self { role, metrics, viewed: None, bytes: 0, lost: [0; 2], repaired: [0; 2] }
     }
 
-    /// Counts a viewer with the encoding that it is sent, of a video that has several.
-    pub(crate) fn view(&mut self, gauge: Option<&IntGauge>) {
-        if let Some(gauge) = gauge {
-            gauge.inc();
+    /// Counts a viewer with the encoding that it is sent, of a video that has several, and the time since the last call
+    /// for the one before.
+    pub(crate) fn view(&mut self, place: Option<LayerPlace>, metrics: &Metrics, now: Instant) {
+        if let Some(before) = self.viewed.take() {
+            before.seconds.inc_by(now.saturating_duration_since(before.until).as_secs_f64());
         }
-        if let Some(before) = std::mem::replace(&mut self.layer, gauge.cloned()) {
-            before.dec();
-        }
+        self.viewed = place.map(|place| {
+            metrics.layer_viewers[place].inc();
+            Viewed {
+                viewers: metrics.layer_viewers[place].clone(),
+                seconds: metrics.layer_seconds[place].clone(),
+                until: now,
+            }
+        });
     }
 
     /// Adds what has been counted since the last call; nothing for a standby, whose packets are not the stream's.
@@ -77,7 +98,6 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.view(None);
         match self.role {
             Role::Viewer => self.metrics.viewers.dec(),
             Role::Publisher => self.metrics.end_publisher(),

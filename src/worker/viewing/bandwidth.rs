@@ -10,15 +10,13 @@ use std::time::{Duration, Instant};
 use super::stream_feed::{FeedTrack, StreamFeed};
 use super::viewer_track::layer_target::{LayerTarget, Leaving};
 use crate::bwe::{self, Bitrate, Cap, Choice, Feedback, Gauges, Layer, Layers, MAX_LAYERS, MAX_TEMPORAL};
-use crate::bwe::{Nacked, Padding, Reason, Sent, Tally, first_layer};
+use crate::bwe::{Nacked, Padding, Sent, Tally, first_layer};
 use crate::forward::codec::Kind;
 use crate::forward::{FrameLimit, LayerId, OutboundTrack, Written};
+use crate::reason::SwitchReason;
 
 /// How often the rates of the encodings are looked at.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(1);
-
-/// What a viewer's network is taken to carry until it shows more or less.
-const START: Bitrate = Bitrate::from_bits(1e6);
 
 /// How long a viewer that has reported nothing is sent what it began with. Then it is sent the best encoding, because
 /// some clients never report.
@@ -31,6 +29,8 @@ const REMEMBERED: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Bandwidth {
     viewer: bwe::Viewer,
+    /// What the network is taken to carry until it shows more or less.
+    start: Bitrate,
     /// There are several encodings now: packets are numbered, if the viewer has agreed.
     is_needed: bool,
     /// The viewer has reported arrivals, an estimate of its own, or that too much is lost.
@@ -68,14 +68,16 @@ pub(crate) struct Change {
 }
 
 impl Bandwidth {
-    /// Of the viewer that this outbound track of video is for.
-    pub(crate) fn new(outbound_track: &OutboundTrack, now: Instant) -> Self {
-        let mut viewer = bwe::Viewer::new(START, outbound_track.ssrc(), now);
+    /// Of the viewer that this outbound track of video is for. Its network is taken to carry `start` until it shows more
+    /// or less.
+    pub(crate) fn new(outbound_track: &OutboundTrack, start: Bitrate, now: Instant) -> Self {
+        let mut viewer = bwe::Viewer::new(start, outbound_track.ssrc(), now);
         if outbound_track.takes_transport_numbers() {
             viewer.number_packets(now);
         }
         Self {
             viewer,
+            start,
             is_needed: true,
             is_measured: false,
             began: now,
@@ -112,15 +114,24 @@ impl Bandwidth {
         let layers: Vec<Layer> = tracks.iter().map(|track| layer(track, &tracks)).collect();
         let cap = Cap { layer: measured.most.and_then(|most| self.place(most)), ..Cap::default() };
         if !measured.has_begun && self.choice.is_none() {
-            let octets = |track: &&FeedTrack| {
-                let frames = track.history.cached_frames().filter(|_| track.state.is_active)?;
-                Some(frames.octets)
-            };
-            let cached: Vec<Option<usize>> = tracks.iter().map(octets).collect();
-            self.viewer.on_switched(first_layer(&cached, START), now);
+            self.viewer.on_switched(self.first_place(&tracks), now);
         }
         self.viewer.set_cap(cap, now);
         self.viewer.set_layers(&Layers::new(Bitrate::from_bits(audio), &layers), now);
+    }
+
+    /// With which of these encodings a viewer begins: the largest one whose cached frames arrive soon. Without one,
+    /// `None` leaves it to the rates if the publisher answers requests for keyframes; else it is the one with the least
+    /// to send.
+    fn first_place(&self, tracks: &[&FeedTrack]) -> Option<u8> {
+        let octets = |track: &&FeedTrack| {
+            let frames = track.history.cached_frames().filter(|_| track.state.is_active)?;
+            Some(frames.octets)
+        };
+        let cached: Vec<Option<usize>> = tracks.iter().map(octets).collect();
+        let is_answered = || tracks.iter().any(|track| track.keyframe_responsive == Some(true));
+        let least = || (0..).zip(&cached).filter_map(|(place, octets)| Some((octets.as_ref()?, place))).min();
+        first_layer(&cached, self.start).or_else(|| least().filter(|_| !is_answered()).map(|(_, place)| place))
     }
 
     /// Whether its reports say what to send, or are still to come.
@@ -146,13 +157,14 @@ impl Bandwidth {
                 bwe::Leaving::Half => Leaving::Thinned,
             },
             rate: Some((self.viewer.estimate().bits() / 8.0) as u64),
+            reason: choice.reason,
         });
         Some(Change { target })
     }
 
     /// True while the network carries no encoding.
     pub(crate) fn is_audio_only(&self) -> bool {
-        self.choice.is_some_and(|choice| choice.video.is_none() && choice.reason != Reason::Start)
+        self.choice.is_some_and(|choice| choice.video.is_none() && choice.reason != SwitchReason::Chosen)
     }
 
     /// From now on this encoding is sent; `None`: no video.

@@ -9,7 +9,7 @@ use super::bandwidth::Bandwidth;
 use super::channels::ViewerChannels;
 use super::stream_feed::StreamFeed;
 use super::viewer_track::{FollowUp, ReceptionReport, ViewerTrack};
-use crate::bwe::{Sent, Tally};
+use crate::bwe::{Bitrate, Sent, Tally};
 use crate::forward::codec::Kind;
 use crate::forward::{
     ExtensionIds, FirstNumbers, LayerSet, NegotiatedFormat, OutboundTrack, OutboundTrackConfig, Written,
@@ -60,6 +60,8 @@ pub(crate) struct Viewer {
     back: Option<Instant>,
     /// The bitrate that its network carries by its own estimate (REMB), in bits per second.
     estimate: Option<f32>,
+    /// What its network is taken to carry until that is measured.
+    pub(crate) start: Bitrate,
     /// What its network carries, once it has watched a video of several encodings. Boxed: most viewers have none.
     bandwidth: Option<Box<Bandwidth>>,
     pub(crate) cname: String,
@@ -123,6 +125,7 @@ impl Viewer {
             began: now,
             back: None,
             estimate: None,
+            start: Bitrate::from_bits(1e6),
             bandwidth: None,
             cname,
         }
@@ -192,14 +195,14 @@ impl Viewer {
                 replaying |= viewer_track.outbound_track.is_replaying();
             }
         }
-        if self.bandwidth.is_some() {
+        if let Some(bandwidth) = &mut self.bandwidth {
+            bandwidth.set_replaying(replaying, now);
             let padding = self.end_serving(feed, batch, outbox, now);
             serving.sent.volumes[Kind::Video as usize].packets += padding.packets;
             serving.sent.volumes[Kind::Video as usize].bytes += padding.bytes;
         }
         batch.flush(outbox, now);
-        if let Some(bandwidth) = &mut self.bandwidth {
-            bandwidth.set_replaying(replaying, now);
+        if let Some(bandwidth) = &self.bandwidth {
             serve_at = serve_at.into_iter().chain(bandwidth.poll_timeout()).min();
         }
         self.time_reports(&mut serving, replaying, now);

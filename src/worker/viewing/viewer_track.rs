@@ -19,7 +19,7 @@ use crate::forward::{
     ANSWER_TIME, CachedFrames, Counts, DelayRamp, Epoch, FrameLimit, Get, LayerId, LayerSet, OutboundTrack,
     PlayoutDelay, TrackState, catch_up_time,
 };
-use crate::metrics::LayerSwitch;
+use crate::reason::SwitchReason;
 use crate::rtcp::RoundTrip;
 use crate::worker::stats::meter::Meter;
 use crate::worker::stats::sent::{Served, Volume};
@@ -166,7 +166,7 @@ impl ViewerTrack {
 
     /// Counts a change of the encoding since the last call, and says why it is; `None` without one, or when the
     /// publisher has changed.
-    pub(crate) fn take_switch(&mut self, feed: &StreamFeed, is_selected: bool) -> Option<LayerSwitch> {
+    pub(crate) fn take_switch(&mut self, feed: &StreamFeed, is_selected: bool) -> Option<SwitchReason> {
         let now = feed.source.map(|source| (source.publisher, self.layer));
         let before = std::mem::replace(&mut self.shown, now).filter(|before| Some(*before) != now)?;
         if now?.0 != before.0 || self.outbound_track.counts().packets == 0 {
@@ -174,10 +174,11 @@ impl ViewerTrack {
         }
         self.switches += 1;
         let is_left = feed.layer(self.kind, before.1).is_some_and(|left| left.state.is_active);
-        Some(match (is_left, is_selected) {
-            (false, _) => LayerSwitch::Inactive,
-            (true, true) => LayerSwitch::Selected,
-            (true, false) => LayerSwitch::Chosen,
+        Some(match self.target {
+            _ if !is_left => SwitchReason::Inactive,
+            Some(target) if target.layer == self.layer => target.reason,
+            Some(_) | None if is_selected => SwitchReason::Selected,
+            Some(_) | None => SwitchReason::Chosen,
         })
     }
 

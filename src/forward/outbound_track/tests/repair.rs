@@ -22,6 +22,11 @@ impl Viewer {
         self.buffer[..written.len].to_vec()
     }
 
+    fn pad(&mut self, size: usize, history: &History) -> Option<(Written, Vec<u8>)> {
+        let written = self.outbound_track.pad(size, history, &mut self.buffer)?;
+        Some((written, self.buffer[..written.len].to_vec()))
+    }
+
     fn resend(&mut self, sequence: u16, history: &History, now: Instant) -> Option<(Written, Vec<u8>)> {
         let written = self.outbound_track.resend(sequence, history, now, &mut self.buffer)?.written;
         Some((written, self.buffer[..written.len].to_vec()))
@@ -194,4 +199,46 @@ fn a_number_over_the_wrap_is_found() {
     let history = history([0x8000, 0x8001].map(|index| publisher.packet(index)));
     let indexes = [0xffff, 0].map(|sequence| viewer.resend(sequence, &history, publisher.start).unwrap().0.index);
     assert_eq!(indexes, [0xffff, 0x1_0000]);
+}
+
+#[test]
+fn padding_repeats_one_of_the_last_packets_by_rtx_and_takes_no_number_of_the_video() {
+    let publisher = Publisher::new();
+    let packets = [publisher.keyframe(1), publisher.packet(2), publisher.packet(3)];
+    let history = history(packets.clone());
+    let mut viewer = Viewer::new(true);
+    assert_eq!(viewer.pad(500, &history), None, "nothing has been sent");
+    for packet in &packets {
+        viewer.forward(packet);
+    }
+    let (written, padding) = viewer.pad(packets[1].payload.len(), &history).unwrap();
+    assert_eq!(written.ssrc, RTX_SSRC);
+    let [high, low] = [padding[written.header_len], padding[written.header_len + 1]];
+    assert!((100..103).contains(&u16::from_be_bytes([high, low])), "the number of what is repeated");
+    assert_eq!(padding[0] & 0x20, 0);
+    let next = viewer.forward(&publisher.packet(4));
+    assert_eq!(next[2..4], 103u16.to_be_bytes());
+    let mut without = Viewer::new(false);
+    without.forward(&packets[0]);
+    assert_eq!(without.pad(500, &history), None, "without RTX there is no padding");
+}
+
+#[test]
+fn where_no_packet_of_about_its_size_is_kept_padding_has_no_other_content() {
+    let publisher = Publisher::new();
+    let mut viewer = Viewer::new(true);
+    let large = Packet { payload: vec![7; 900].into(), ..publisher.packet(2) };
+    let packets = [publisher.keyframe(1), large];
+    viewer.forward(&packets[0]);
+    viewer.forward(&packets[1]);
+    let kept = history([packets[1].clone()]);
+    assert_ne!(viewer.pad(600, &kept).unwrap().1[0] & 0x20, 0x20);
+    for (size, octets, history) in
+        [(1, 2, history([])), (200, 200, history([])), (1200, 255, history([])), (300, 255, kept)]
+    {
+        let (written, padding) = viewer.pad(size, &history).unwrap();
+        assert_eq!((written.ssrc, written.len - written.header_len), (RTX_SSRC, octets));
+        assert_eq!(padding[0] & 0x20, 0x20);
+        assert_eq!(usize::from(padding[written.len - 1]), octets);
+    }
 }

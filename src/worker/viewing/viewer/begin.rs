@@ -47,6 +47,10 @@ impl Viewer {
                 all.add(viewer_track.begin(track, now));
             }
         }
+        if let Some(bandwidth) = &mut self.bandwidth {
+            // Before it is served: nothing else is to be chosen until the replay is done.
+            bandwidth.set_replaying(self.tracks.iter().any(|track| track.outbound_track.is_replaying()), now);
+        }
         for viewer_track in self.tracks.iter_mut().filter(is_sent) {
             all.needs_keyframe.add(LayerSet::of(viewer_track.layer, viewer_track.outbound_track.wants_keyframe()));
         }

@@ -19,7 +19,9 @@ impl Viewer {
         let Some(video) = self.tracks.iter().find(|track| track.kind == Kind::Video) else { return };
         match &mut self.bandwidth {
             Some(bandwidth) => bandwidth.set_needed(is_needed),
-            None if is_needed => self.bandwidth = Some(Box::new(Bandwidth::new(&video.outbound_track, now))),
+            None if is_needed => {
+                self.bandwidth = Some(Box::new(Bandwidth::new(&video.outbound_track, self.start, now)))
+            }
             None => return,
         }
         self.measure(feed, now);
@@ -57,7 +59,7 @@ impl Viewer {
     }
 
     /// True while the network carries no encoding of the video.
-    pub(super) fn is_audio_only(&self) -> bool {
+    pub(crate) fn is_audio_only(&self) -> bool {
         self.bandwidth.as_ref().is_some_and(|bandwidth| bandwidth.is_audio_only())
     }
 

@@ -32,10 +32,7 @@ impl ViewerTrack {
     pub(crate) fn choose_layer(&mut self, feed: &StreamFeed, selection: Option<&Selection>, now: Instant) -> FollowUp {
         self.selected_limit = limit_of(selection.filter(|_| self.kind == Kind::Video));
         let before = self.next_layer.take();
-        let target = self.target.and_then(|target| feed.layer(self.kind, target.layer));
-        let target = target.filter(|target| target.state.is_active);
-        let Some(next) = target.or_else(|| feed.choose(self.kind, selection)).filter(|next| next.layer != self.layer)
-        else {
+        let Some(next) = self.wanted(feed, selection).filter(|next| next.layer != self.layer) else {
             self.limit_frames();
             return FollowUp::default();
         };
@@ -47,7 +44,7 @@ impl ViewerTrack {
         };
         let is_larger = next.state.pixels() > shown.state.pixels();
         // Of two encodings with frames of one size neither is worth the change.
-        if target.is_none() && selection.is_none() && !is_larger {
+        if !self.is_target(next) && selection.is_none() && !is_larger {
             self.limit_frames();
             return FollowUp::default();
         }
@@ -56,6 +53,16 @@ impl ViewerTrack {
             return self.enter_next_layer(feed, now);
         }
         self.go_to(next, is_larger, feed, now)
+    }
+
+    /// The encoding that the viewer is to be sent: what is chosen for it while that is sent, else what it has selected.
+    pub(crate) fn wanted<'a>(&self, feed: &'a StreamFeed, selection: Option<&Selection>) -> Option<&'a FeedTrack> {
+        let target = self.target.and_then(|target| feed.layer(self.kind, target.layer));
+        target.filter(|target| target.state.is_active).or_else(|| feed.choose(self.kind, selection))
+    }
+
+    fn is_target(&self, track: &FeedTrack) -> bool {
+        self.target.is_some_and(|target| target.layer == track.layer)
     }
 
     /// Begins to go to another encoding: at once, if that can be, else at its next keyframe.

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::forward::{FrameLimit, LayerId};
+use crate::reason::SwitchReason;
 
 /// What is chosen for a viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub(crate) struct LayerTarget {
     pub(crate) leaving: Leaving,
     /// What the viewer's path carries, in octets per second, if it is known.
     pub(crate) rate: Option<u64>,
+    /// Why it is chosen.
+    pub(crate) reason: SwitchReason,
 }
 
 /// How an encoding is sent that a viewer leaves.

@@ -10,6 +10,7 @@ use crate::forward::{
     Packet,
 };
 use crate::name::StreamName;
+use crate::reason::SwitchReason;
 use crate::rtcp::SenderClock;
 use crate::stream::WorkerId;
 use crate::worker::message::{LayerState, Published, Subscribed, SubscribedTrack};
@@ -185,7 +186,7 @@ impl Stream {
 }
 
 fn target(layer: LayerId) -> LayerTarget {
-    LayerTarget { layer, limit: FrameLimit::ALL, leaving: Leaving::Whole, rate: None }
+    LayerTarget { layer, limit: FrameLimit::ALL, leaving: Leaving::Whole, rate: None, reason: SwitchReason::Room }
 }
 
 const BOTH: [(LayerId, bool); 2] = [(SMALL, false), (LARGE, false)];
