@@ -5,12 +5,17 @@
 //! without one. Without configured credentials everything is open; as soon as one is configured, what is not granted is
 //! closed.
 //!
-//! A token is looked up among the tokens of the settings, then in the token file. The first that knows it decides alone.
+//! A token is looked up among the tokens of the settings, then in the token file, then it is checked as a JSON Web Token.
+//! The first that knows it decides alone.
 
 mod config;
 mod credential;
+mod denied;
+mod fetch;
 mod follow;
+mod holder;
 mod issue;
+mod jwt;
 mod pattern;
 mod rules;
 mod scope;
@@ -23,13 +28,17 @@ use tracing::{info, warn};
 
 pub use config::{Config, ConfigError};
 pub use credential::Credential;
+pub(crate) use denied::Denied;
 pub use issue::Issue;
+pub use jwt::SignError;
 pub(crate) use scope::Action;
 pub use scope::Limits;
 pub(crate) use settings::Settings;
 
 use crate::name::StreamName;
-use rules::{Holder, Rules};
+use holder::Holder;
+use jwt::Unverified;
+use rules::Rules;
 
 /// The permission to list every stream and session, and to end any session. Only [`Access::administer`] creates one.
 #[derive(Debug)]
@@ -60,23 +69,6 @@ impl Grant {
     }
 }
 
-/// Why a request is denied.
-#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
-pub(crate) enum Denied {
-    /// The request carries no token.
-    #[error("this needs a token: send it as \"Authorization: Bearer TOKEN\"")]
-    NoToken,
-    /// The token is unknown.
-    #[error("this token is unknown: check it")]
-    UnknownToken,
-    /// The token is known, but allows something else.
-    #[error("this token does not allow that: use one that does")]
-    NotAllowed,
-    /// No token allows this.
-    #[error("no client may do this: the operator of the relay must set admin-token")]
-    NoAdmin,
-}
-
 /// Why new credentials are not applied.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum ReplaceError {
@@ -102,8 +94,8 @@ struct State {
 }
 
 impl State {
-    fn new(config: &Config) -> Result<Self, ConfigError> {
-        Ok(Self { config: Arc::new(config.clone()), rules: Arc::new(Rules::new(config)?) })
+    fn new(config: &Config, before: Option<&Rules>) -> Result<Self, ConfigError> {
+        Ok(Self { config: Arc::new(config.clone()), rules: Arc::new(Rules::new(config, before)?) })
     }
 }
 
@@ -113,7 +105,7 @@ impl Access {
     /// # Errors
     /// [`ConfigError`], when the credentials are inconsistent or a file cannot be used.
     pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
-        State::new(config).map(RwLock::new).map(Self)
+        State::new(config, None).map(RwLock::new).map(Self)
     }
 
     /// Replaces the credentials. Existing grants remain valid.
@@ -121,7 +113,7 @@ impl Access {
     /// # Errors
     /// [`ReplaceError`]; the old credentials remain in force.
     pub(crate) fn replace(&self, config: &Config) -> Result<(), ReplaceError> {
-        let state = State::new(config)?;
+        let state = State::new(config, Some(&self.rules()))?;
         if state.rules.is_open() && !self.is_open() {
             return Err(ReplaceError::WouldOpen);
         }
@@ -173,22 +165,30 @@ impl Access {
         self.rules().lets(Action::Admin)
     }
 
-    /// Identifies the holder of `token`. Returns an error where a token is needed and missing, or unknown. While
-    /// everything is open, tokens are ignored.
-    pub(crate) fn identify(&self, token: Option<&str>) -> Result<Credential, Denied> {
+    /// The holder of `token`, if the relay knows the token without asking another server.
+    pub(crate) fn known_holder(&self, token: &str) -> Option<Credential> {
         let rules = self.rules();
-        Ok(holder(&rules, token)?.map_or(Credential::ANONYMOUS, |holder| holder.credential))
+        if rules.is_open() { None } else { rules.holder(token).ok().map(|holder| holder.credential) }
+    }
+
+    /// Identifies the holder of `token`. Returns an error where a token is needed and missing, or does not count. While
+    /// everything is open, tokens are ignored.
+    pub(crate) async fn identify(&self, token: Option<&str>) -> Result<Credential, Denied> {
+        Ok(self.holder(token).await?.map_or(Credential::ANONYMOUS, |holder| holder.credential))
     }
 
     /// The permission to do `action` to `stream`, for the holder of `token`.
-    pub(crate) fn grant(&self, token: Option<&str>, action: Action, stream: &StreamName) -> Result<Grant, Denied> {
-        let rules = self.rules();
-        let holder = holder(&rules, token)?;
+    pub(crate) async fn grant(
+        &self,
+        token: Option<&str>,
+        action: Action,
+        stream: &StreamName,
+    ) -> Result<Grant, Denied> {
+        let holder = self.holder(token).await?;
         let credential = holder.as_ref().map_or(Credential::ANONYMOUS, |holder| holder.credential);
-        let scope = holder.as_ref().and_then(|holder| holder.scopes.iter().find(|it| it.allows(action, stream)));
         // A token may allow more than everybody has, so its limits count where it allows the action itself.
-        let limits = scope.map(|scope| scope.limits).or(rules.allows_anybody(action).then(Limits::default));
-        match limits {
+        let scope = holder.as_ref().and_then(|holder| holder.scope(action, stream));
+        match scope.map(|scope| scope.limits).or(self.allows_anybody(action).then(Limits::default)) {
             Some(limits) => Ok(Grant { stream: stream.clone(), credential, limits }),
             None if credential.is_anonymous() => Err(Denied::NoToken),
             None => Err(Denied::NotAllowed),
@@ -196,28 +196,39 @@ impl Access {
     }
 
     /// The permission to list and end every session, for the holder of `token`.
-    pub(crate) fn administer(&self, token: Option<&str>) -> Result<Admin, Denied> {
-        let rules = self.rules();
-        if rules.is_open() {
+    pub(crate) async fn administer(&self, token: Option<&str>) -> Result<Admin, Denied> {
+        if self.is_open() {
             return Ok(Admin(()));
         }
-        if !rules.lets(Action::Admin) {
+        if !self.lets_administer() {
             return Err(Denied::NoAdmin);
         }
         // Watching may be public; this may not.
-        let holder = holder(&rules, Some(token.ok_or(Denied::NoToken)?))?;
-        let allowed = holder.is_some_and(|holder| holder.scopes.iter().any(|scope| scope.has(Action::Admin)));
-        if allowed { Ok(Admin(())) } else { Err(Denied::NotAllowed) }
+        let holder = self.holder(Some(token.ok_or(Denied::NoToken)?)).await?;
+        if holder.is_some_and(|holder| holder.administers()) { Ok(Admin(())) } else { Err(Denied::NotAllowed) }
     }
-}
 
-/// The holder of `token`; `None` for everybody who needs no token.
-fn holder(rules: &Rules, token: Option<&str>) -> Result<Option<Holder>, Denied> {
-    match token {
-        _ if rules.is_open() => Ok(None),
-        Some(token) => rules.holder(token).map(Some).ok_or(Denied::UnknownToken),
-        None if rules.allows_anybody(Action::Watch) => Ok(None),
-        None => Err(Denied::NoToken),
+    /// The holder of `token`; `None` for everybody who needs no token.
+    async fn holder(&self, token: Option<&str>) -> Result<Option<Holder>, Denied> {
+        let rules = self.rules();
+        let token = match token {
+            _ if rules.is_open() => return Ok(None),
+            Some(token) => token,
+            None if rules.allows_anybody(Action::Watch) => return Ok(None),
+            None => return Err(Denied::NoToken),
+        };
+        let mut found = rules.holder(token);
+        if found == Err(Unverified::UnknownKey)
+            && let Some(remote) = rules.remote_keys()
+        {
+            // Another request may have fetched the key meanwhile, so the token is checked again in any case.
+            remote.look_for_key().await;
+            found = rules.holder(token);
+        }
+        found.map(Some).map_err(|unverified| match unverified {
+            Unverified::Refused(denied) => denied,
+            Unverified::Foreign | Unverified::UnknownKey => Denied::UnknownToken,
+        })
     }
 }
 

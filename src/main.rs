@@ -36,10 +36,13 @@ fn main() -> ExitCode {
         Command::Serve(given) => run(given),
         Command::CheckConfig(given) => check(given),
         Command::Healthcheck(given) => ask_health(given),
-        Command::Token(issue) => {
-            say(&issue.run());
-            ExitCode::SUCCESS
-        }
+        Command::Token(issue) => match issue.run() {
+            Ok(text) => {
+                say(&text);
+                ExitCode::SUCCESS
+            }
+            Err(error) => return usage(&error.to_string()),
+        },
         Command::Load(load) => measure(&load),
     };
     log::flush();

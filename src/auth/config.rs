@@ -18,6 +18,14 @@ pub struct Config {
     pub public_watch: bool,
     /// A file of tokens, each with what it allows.
     pub token_file: Option<PathBuf>,
+    /// Files of keys that sign JSON Web Tokens.
+    pub jwt_keys: Vec<PathBuf>,
+    /// Where a server publishes keys that sign JSON Web Tokens (JWK Set).
+    pub jwks_url: Option<String>,
+    /// The issuer that JSON Web Tokens must name.
+    pub jwt_issuer: Option<String>,
+    /// The audience that JSON Web Tokens must name.
+    pub jwt_audience: Option<String>,
 }
 
 impl fmt::Debug for Config {
@@ -30,6 +38,10 @@ impl fmt::Debug for Config {
             .field("admin_token", &redacted(&self.admin_token))
             .field("public_watch", &self.public_watch)
             .field("token_file", &self.token_file)
+            .field("jwt_keys", &self.jwt_keys)
+            .field("jwks_url", &self.jwks_url)
+            .field("jwt_issuer", &self.jwt_issuer)
+            .field("jwt_audience", &self.jwt_audience)
             .finish()
     }
 }
@@ -49,7 +61,21 @@ pub enum ConfigError {
     /// No client could publish.
     #[error("with {0} alone no client can publish: set publish-token too")]
     NobodyPublishes(&'static str),
+    /// The setting has no effect.
+    #[error("{0} has no effect without keys: set jwt-key or jwks-url, or remove it")]
+    NoKeys(&'static str),
+    /// A file of keys cannot be used.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
     /// The file of tokens cannot be used.
     #[error(transparent)]
     TokenFile(#[from] TokenFileError),
+}
+
+/// Why a file of keys is refused.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("cannot use the key file {}: {reason}", path.display())]
+pub struct KeyFileError {
+    pub(super) path: PathBuf,
+    pub(super) reason: String,
 }

@@ -2,34 +2,69 @@
 
 use std::fmt;
 
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context, SHA256, digest};
 use subtle::ConstantTimeEq as _;
 
-/// Identifies the sender of a request by its token: anonymous, or the digest of the token, so that neither memory nor
-/// logs hold a secret.
+/// Identifies the sender of a request: anonymous, or the holder of a token, by digests, so that neither memory nor logs
+/// hold a secret.
+///
+/// The holder is the token itself, or whom a signed token names, so that a renewed token has the same holder. Two
+/// credentials are equal if their holders are.
 #[derive(Clone, Copy)]
-pub struct Credential(Option<[u8; 32]>);
+pub struct Credential(Option<Digests>);
+
+#[derive(Clone, Copy)]
+struct Digests {
+    holder: [u8; 32],
+    token: [u8; 32],
+}
 
 impl Credential {
     /// No token.
     pub const ANONYMOUS: Self = Self(None);
 
-    /// The holder of `token`.
+    /// The holder of `token`, who is whoever sends it.
     pub(crate) fn of_token(token: &str) -> Self {
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-        Self(Some(bytes))
+        Self::of_digest(bytes(&digest(&SHA256, token.as_bytes())))
     }
 
     /// The holder of the token with this SHA-256 digest.
     pub(crate) fn of_digest(digest: [u8; 32]) -> Self {
-        Self(Some(digest))
+        Self(Some(Digests { holder: digest, token: digest }))
+    }
+
+    /// The holder that `token` names by these texts.
+    pub(crate) fn of_holder(token: &str, names: &[&str]) -> Self {
+        let mut holder = Context::new(&SHA256);
+        for name in names {
+            // With its length, so that two lists of texts never join to the same octets.
+            holder.update(&(name.len() as u64).to_be_bytes());
+            holder.update(name.as_bytes());
+        }
+        let token = bytes(&digest(&SHA256, token.as_bytes()));
+        Self(Some(Digests { holder: bytes(&holder.finish()), token }))
     }
 
     /// True without a token.
     pub(crate) fn is_anonymous(&self) -> bool {
         self.0.is_none()
     }
+
+    /// Whether `shown` may change what was made with this credential: by the same holder, or by the very same token,
+    /// whether or not that still counts.
+    pub(crate) fn is_shown_by(&self, shown: &Self) -> bool {
+        let is_same_token = match (&self.0, &shown.0) {
+            (Some(own), Some(shown)) => bool::from(own.token.ct_eq(&shown.token)),
+            _ => false,
+        };
+        is_same_token | (self == shown)
+    }
+}
+
+fn bytes(digest: &ring::digest::Digest) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest.as_ref());
+    bytes
 }
 
 impl PartialEq for Credential {
@@ -37,7 +72,7 @@ impl PartialEq for Credential {
     fn eq(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (None, None) => true,
-            (Some(own), Some(other)) => bool::from(own.ct_eq(other)),
+            (Some(own), Some(other)) => bool::from(own.holder.ct_eq(&other.holder)),
             _ => false,
         }
     }
@@ -47,12 +82,31 @@ impl Eq for Credential {}
 
 impl std::hash::Hash for Credential {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
+        self.0.map(|digests| digests.holder).hash(state);
     }
 }
 
 impl fmt::Debug for Credential {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(if self.is_anonymous() { "Credential(anonymous)" } else { "Credential(token)" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_renewed_token_is_shown_by_its_holder_and_a_token_by_itself() {
+        let first = Credential::of_holder("first", &["issuer", "alice"]);
+        let renewed = Credential::of_holder("renewed", &["issuer", "alice"]);
+        let other = Credential::of_holder("other", &["issuer", "bob"]);
+        assert!(first == renewed && first != other);
+        assert!(first.is_shown_by(&renewed) && first.is_shown_by(&Credential::of_token("first")));
+        for foreign in [other, Credential::of_token("renewed"), Credential::ANONYMOUS] {
+            assert!(!first.is_shown_by(&foreign));
+        }
+        assert!(Credential::ANONYMOUS.is_shown_by(&Credential::ANONYMOUS));
+        assert_ne!(Credential::of_holder("t", &["ab", "c"]), Credential::of_holder("t", &["a", "bc"]));
     }
 }

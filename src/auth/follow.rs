@@ -1,4 +1,4 @@
-//! Follows the file that the access settings name: its content is applied when it changes.
+//! Keeps what the access settings name up to date: files when they change, and keys that a server publishes.
 //!
 //! The rule is that of a reload: a file that cannot be read or is invalid changes nothing, and is logged once.
 
@@ -9,8 +9,9 @@ use std::time::{Duration, SystemTime};
 use tracing::{info, warn};
 
 use super::Access;
+use super::config::Config;
 
-/// How often the file is looked at.
+/// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// What shows that a file has changed, without reading it; the default if it is not there.
@@ -26,14 +27,23 @@ impl Look {
         let modified = metadata.as_ref().and_then(|metadata| metadata.modified().ok());
         Self { modified, size: metadata.map_or(0, |metadata| metadata.len()) }
     }
+
+    /// At every file that the settings name.
+    fn at_all(config: &Config) -> Vec<Self> {
+        config.token_file.iter().chain(&config.jwt_keys).map(|path| Self::at(path)).collect()
+    }
 }
 
 impl Access {
-    /// Applies what changes in the file. It never completes.
-    pub(crate) async fn follow_file(self: Arc<Self>) {
-        let mut seen = None;
+    /// Applies what changes in the files, and fetches keys when it is time. It never completes.
+    pub(crate) async fn keep_current(self: Arc<Self>) {
+        tokio::join!(self.follow_files(), self.refresh_keys());
+    }
+
+    async fn follow_files(self: &Arc<Self>) {
+        let mut seen = Vec::new();
         loop {
-            let access = Arc::clone(&self);
+            let access = Arc::clone(self);
             // A file that does not answer, such as one on a lost network drive, holds up nothing else.
             let looked = tokio::task::spawn_blocking(move || access.look_again(seen)).await;
             seen = looked.unwrap_or_default();
@@ -41,57 +51,65 @@ impl Access {
         }
     }
 
-    /// Applies the file if it looks different from what was `seen`, and returns what it looks like.
-    fn look_again(&self, seen: Option<Look>) -> Option<Look> {
+    async fn refresh_keys(&self) {
+        loop {
+            let rules = self.rules();
+            if let Some(remote) = rules.remote_keys() {
+                remote.refresh().await;
+            }
+            drop(rules);
+            tokio::time::sleep(INTERVAL).await;
+        }
+    }
+
+    /// Applies the files if they look different from what was `seen`, and returns what they look like.
+    fn look_again(&self, seen: Vec<Look>) -> Vec<Look> {
         let config = self.config();
-        let path = config.token_file.as_deref()?;
-        let look = Look::at(path);
-        if seen == Some(look) {
+        let looks = Look::at_all(&config);
+        if seen == looks {
             return seen;
         }
-        let before = self.rules().file_digest();
         match self.replace(&config) {
-            Ok(()) if self.rules().file_digest() != before => {
+            // The first look applies what has changed since the start.
+            Ok(()) if seen.is_empty() => {}
+            Ok(()) => {
                 let tokens = self.rules().tokens_in_file();
-                info!(tokens, "token file reloaded; sessions continue");
+                info!(tokens, "files of tokens and keys read again; sessions continue");
             }
-            Ok(()) => {}
-            Err(error) => warn!("token file not reloaded, nothing has changed: {error}"),
+            Err(error) => warn!("files of tokens and keys not applied, nothing has changed: {error}"),
         }
-        Some(look)
+        looks
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Action, Config};
+    use crate::auth::scope::{Action, Scope};
+    use crate::auth::token_file::line;
 
     #[test]
     fn a_changed_file_is_applied_and_a_wrong_one_changes_nothing() {
         let path = std::env::temp_dir().join(format!("sluice-follow-{}", std::process::id()));
-        let line = |token: &str| {
-            let hex: String = ring::digest::digest(&ring::digest::SHA256, token.as_bytes())
-                .as_ref()
-                .iter()
-                .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-            format!("encoder sha256:{hex} publish\n")
+        let write = |token: &str, rest: &str| {
+            let line = line("encoder", token, &Scope::of_all_streams(Action::Publish));
+            std::fs::write(&path, format!("{line}\n{rest}")).unwrap();
         };
-        std::fs::write(&path, line("old")).unwrap();
+        write("old", "");
         let access = Access::new(&Config { token_file: Some(path.clone()), ..Config::default() }).unwrap();
-        let publishes = |token| access.grant(Some(token), Action::Publish, &"cam".parse().unwrap()).is_ok();
-        let seen = access.look_again(None);
+        let publishes = |token| access.known_holder(token).is_some();
+        let seen = access.look_again(Vec::new());
         assert!(publishes("old") && !publishes("newer"));
-        std::fs::write(&path, line("newer") + "# a comment\n").unwrap();
+        write("newer", "# a comment\n");
         let seen = access.look_again(seen);
         assert!(publishes("newer") && !publishes("old"));
         for wrong in ["nonsense", "", "a sha256:00 publish"] {
             std::fs::write(&path, wrong).unwrap();
-            access.look_again(seen);
+            access.look_again(seen.clone());
             assert!(publishes("newer"), "{wrong:?}");
         }
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(access.look_again(seen), Some(Look::default()));
+        assert_eq!(access.look_again(seen), [Look::default()]);
         assert!(publishes("newer"), "a file that is gone for a moment takes no token away");
     }
 }

@@ -9,7 +9,8 @@ use crate::name::StreamName;
 const LONGEST: usize = 64;
 
 /// A stream's name in which `*` stands for any characters, none included.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub(crate) struct StreamPattern(Box<str>);
 
 /// A text that is not a pattern.
@@ -57,6 +58,14 @@ impl FromStr for StreamPattern {
         } else {
             Err(InvalidPattern)
         }
+    }
+}
+
+impl TryFrom<String> for StreamPattern {
+    type Error = InvalidPattern;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
     }
 }
 

@@ -1,7 +1,11 @@
 //! The credentials in force: which tokens are known, and what each allows.
 
+use std::sync::Arc;
+
 use super::config::{Config, ConfigError};
 use super::credential::Credential;
+use super::holder::Holder;
+use super::jwt::{RemoteKeys, Unverified, Verifier};
 use super::scope::{Action, Scope};
 use super::token_file::TokenFile;
 
@@ -12,19 +16,15 @@ pub(super) struct Rules {
     settings: Vec<(Credential, Action)>,
     public_watch: bool,
     token_file: Option<TokenFile>,
-}
-
-/// The holder of a token that is known.
-#[derive(Debug)]
-pub(super) struct Holder {
-    pub(super) credential: Credential,
-    pub(super) scopes: Vec<Scope>,
+    jwt: Option<Verifier>,
 }
 
 impl Rules {
+    /// What was fetched from other servers is kept of the rules that were in force `before`.
+    ///
     /// # Errors
     /// [`ConfigError`], when the credentials are inconsistent or a file cannot be used.
-    pub(super) fn new(config: &Config) -> Result<Self, ConfigError> {
+    pub(super) fn new(config: &Config, before: Option<&Self>) -> Result<Self, ConfigError> {
         let tokens = [
             ("publish-token", &config.publish_token, Action::Publish),
             ("watch-token", &config.watch_token, Action::Watch),
@@ -37,7 +37,12 @@ impl Rules {
             }
         }
         let token_file = config.token_file.as_deref().map(TokenFile::read).transpose()?;
-        let rules = Self { settings, public_watch: config.public_watch, token_file };
+        let jwt = Verifier::new(config, before.and_then(|before| before.jwt.as_ref()))?;
+        let needs_keys = [("jwt-issuer", &config.jwt_issuer), ("jwt-audience", &config.jwt_audience)];
+        if let (None, Some((name, _))) = (&jwt, needs_keys.iter().find(|(_, value)| value.is_some())) {
+            return Err(ConfigError::NoKeys(name));
+        }
+        let rules = Self { settings, public_watch: config.public_watch, token_file, jwt };
         if !rules.lets(Action::Publish) {
             return Err(ConfigError::NobodyPublishes(match config {
                 Config { watch_token: Some(_), .. } => "watch-token",
@@ -53,7 +58,7 @@ impl Rules {
 
     /// True when no credential is configured: everyone may do everything.
     pub(super) fn is_open(&self) -> bool {
-        self.settings.is_empty() && self.token_file.is_none()
+        self.settings.is_empty() && self.token_file.is_none() && self.jwt.is_none()
     }
 
     /// Whether a client without a token may do `action`.
@@ -63,14 +68,16 @@ impl Rules {
 
     /// Whether any client may do `action`, with or without a token.
     pub(super) fn lets(&self, action: Action) -> bool {
+        // What tokens that are made elsewhere allow is not known.
         self.allows_anybody(action)
+            || self.jwt.is_some()
             || self.settings.iter().any(|(_, allowed)| *allowed == action)
             || self.token_file.as_ref().is_some_and(|file| file.has(action))
     }
 
-    /// The digest of the token file's text.
-    pub(super) fn file_digest(&self) -> Option<Credential> {
-        self.token_file.as_ref().map(TokenFile::digest)
+    /// The keys that a server publishes.
+    pub(super) fn remote_keys(&self) -> Option<&Arc<RemoteKeys>> {
+        self.jwt.as_ref()?.remote()
     }
 
     /// How many tokens the token file has.
@@ -78,17 +85,22 @@ impl Rules {
         self.token_file.as_ref().map_or(0, TokenFile::len)
     }
 
-    /// The holder of a token, if it is known.
-    pub(super) fn holder(&self, token: &str) -> Option<Holder> {
+    /// The holder of a token that counts now.
+    ///
+    /// # Errors
+    /// [`Unverified`].
+    pub(super) fn holder(&self, token: &str) -> Result<Holder, Unverified> {
         let credential = Credential::of_token(token);
         // All tokens are always compared, so that timing does not reveal which one a guess is close to.
         let matching = self.settings.iter().filter(|(configured, _)| *configured == credential);
         let scopes: Vec<Scope> = matching.map(|(_, action)| Scope::of_all_streams(*action)).collect();
         if !scopes.is_empty() {
-            return Some(Holder { credential, scopes });
+            return Ok(Holder::of_static(credential, scopes, None));
         }
-        let found = self.token_file.as_ref()?.find(&credential)?;
-        Some(Holder { credential, scopes: found.scopes.clone() })
+        if let Some(found) = self.token_file.as_ref().and_then(|file| file.find(&credential)) {
+            return Ok(Holder::of_static(credential, found.scopes.clone(), Some(Arc::clone(&found.name))));
+        }
+        self.jwt.as_ref().map_or(Err(Unverified::Foreign), |jwt| jwt.verify(token))
     }
 }
 

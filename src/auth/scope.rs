@@ -1,12 +1,16 @@
 //! What a token allows: actions, on which streams, and within which limits.
 
+use std::fmt;
 use std::str::FromStr;
+
+use serde::Deserialize;
 
 use super::pattern::StreamPattern;
 use crate::name::StreamName;
 
 /// What a token can allow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Action {
     /// Send a stream to the relay.
     Publish,
@@ -83,6 +87,25 @@ impl Scope {
     /// Whether it allows an action on this stream.
     pub(crate) fn allows(&self, action: Action, stream: &StreamName) -> bool {
         self.has(action) && self.streams.iter().any(|pattern| pattern.matches(stream))
+    }
+}
+
+impl fmt::Display for Scope {
+    /// As in a line of a token file.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let actions: Vec<_> = self.actions.iter().map(|action| action.as_str()).collect();
+        formatter.write_str(&actions.join(","))?;
+        let streams: Vec<_> = self.streams.iter().map(ToString::to_string).collect();
+        if !streams.is_empty() {
+            write!(formatter, " {}", streams.join(","))?;
+        }
+        let Limits { max_layer, max_bitrate, max_viewers } = self.limits;
+        let limits = [
+            max_layer.map(|value| format!(" max-layer={value}")),
+            max_bitrate.map(|value| format!(" max-bitrate={value}")),
+            max_viewers.map(|value| format!(" max-viewers={value}")),
+        ];
+        limits.into_iter().flatten().try_for_each(|limit| formatter.write_str(&limit))
     }
 }
 

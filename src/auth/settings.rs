@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::config::Config;
+use super::jwt::{InvalidUrl, check_url};
 
 /// The section `[auth]`. Not `Debug`: it holds secrets.
 #[derive(clap::Args)]
@@ -31,11 +32,42 @@ pub(crate) struct Settings {
     /// when it changes
     #[arg(long, env = "SLUICE_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
+
+    /// Files of keys that JSON Web Tokens are signed with: public keys in PEM, a JWK Set, or the secret of HS256 as text; they
+    /// are read again when they change
+    #[arg(long, env = "SLUICE_JWT_KEY", value_name = "FILE[,FILE]", value_delimiter = ',')]
+    jwt_key: Vec<PathBuf>,
+
+    /// URL where a server publishes the keys that JSON Web Tokens are signed with (JWK Set); they are fetched every 5 minutes
+    /// and for a token with an unknown key
+    #[arg(long, env = "SLUICE_JWKS_URL", value_name = "URL", value_parser = url)]
+    jwks_url: Option<String>,
+
+    /// Issuer that JSON Web Tokens must name (iss)
+    #[arg(long, env = "SLUICE_JWT_ISSUER", value_name = "ISSUER")]
+    jwt_issuer: Option<String>,
+
+    /// Audience that JSON Web Tokens must name (aud); if unset, tokens that name one are refused
+    #[arg(long, env = "SLUICE_JWT_AUDIENCE", value_name = "AUDIENCE")]
+    jwt_audience: Option<String>,
 }
 
 impl From<Settings> for Config {
     fn from(settings: Settings) -> Self {
-        let Settings { publish_token, watch_token, admin_token, public_watch, token_file } = settings;
-        Self { publish_token, watch_token, admin_token, public_watch, token_file }
+        Self {
+            publish_token: settings.publish_token,
+            watch_token: settings.watch_token,
+            admin_token: settings.admin_token,
+            public_watch: settings.public_watch,
+            token_file: settings.token_file,
+            jwt_keys: settings.jwt_key,
+            jwks_url: settings.jwks_url,
+            jwt_issuer: settings.jwt_issuer,
+            jwt_audience: settings.jwt_audience,
+        }
     }
+}
+
+fn url(text: &str) -> Result<String, InvalidUrl> {
+    check_url(text)
 }

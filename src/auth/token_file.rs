@@ -20,7 +20,6 @@ const PREFIX: &str = "sha256:";
 /// The tokens of a file.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenFile {
-    digest: Credential,
     by_credential: HashMap<Credential, FileToken>,
 }
 
@@ -73,7 +72,7 @@ impl TokenFile {
 
     /// The error is a line, from 1, and what is wrong with it.
     fn parse(text: &str) -> Result<Self, (usize, String)> {
-        let mut file = Self { digest: Credential::of_token(text), by_credential: HashMap::new() };
+        let mut file = Self { by_credential: HashMap::new() };
         let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
         for (number, (line, text)) in lines.filter(|(_, text)| !text.is_empty() && !text.starts_with('#')).enumerate() {
             if number >= MOST {
@@ -93,11 +92,6 @@ impl TokenFile {
     /// The token of this credential.
     pub(crate) fn find(&self, credential: &Credential) -> Option<&FileToken> {
         self.by_credential.get(credential)
-    }
-
-    /// The digest of its text.
-    pub(crate) fn digest(&self) -> Credential {
-        self.digest
     }
 
     /// How many tokens it has.
@@ -177,16 +171,7 @@ fn set_limit(limits: &mut Limits, word: &str) -> Result<(), String> {
 pub(crate) fn line(name: &str, token: &str, scope: &Scope) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, token.as_bytes());
     let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    let actions: Vec<_> = scope.actions.iter().map(|action| action.as_str()).collect();
-    let streams: Vec<_> = scope.streams.iter().map(ToString::to_string).collect();
-    let Limits { max_layer, max_bitrate, max_viewers } = scope.limits;
-    let limits = [
-        max_layer.map(|value| format!(" max-layer={value}")),
-        max_bitrate.map(|value| format!(" max-bitrate={value}")),
-        max_viewers.map(|value| format!(" max-viewers={value}")),
-    ];
-    let limits: String = limits.into_iter().flatten().collect();
-    format!("{name} {PREFIX}{hex} {} {}{limits}", actions.join(","), streams.join(","))
+    format!("{name} {PREFIX}{hex} {scope}")
 }
 
 #[cfg(test)]

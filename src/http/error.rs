@@ -18,7 +18,7 @@ pub(super) enum Problem {
     /// The request cannot be understood.
     #[error("{0}")]
     Malformed(String),
-    /// No token, or an unknown one.
+    /// No token, or one that does not count.
     #[error("{0}")]
     Unauthorized(Denied),
     /// The token allows something else.
@@ -148,11 +148,13 @@ impl Problem {
     /// The header that says to a program what the text says to a person.
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
-            Self::Unauthorized(Denied::UnknownToken) => {
+            Self::Unauthorized(Denied::NoToken) => {
+                Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sluice\"")))
+            }
+            Self::Unauthorized(_) => {
                 let challenge = HeaderValue::from_static("Bearer realm=\"sluice\", error=\"invalid_token\"");
                 Some((WWW_AUTHENTICATE, challenge))
             }
-            Self::Unauthorized(_) => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sluice\""))),
             Self::Forbidden(_) => {
                 let challenge = HeaderValue::from_static("Bearer realm=\"sluice\", error=\"insufficient_scope\"");
                 Some((WWW_AUTHENTICATE, challenge))
@@ -177,7 +179,9 @@ impl Problem {
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         match denied {
-            Denied::NoToken | Denied::UnknownToken => Self::Unauthorized(denied),
+            Denied::NoToken | Denied::UnknownToken | Denied::Expired | Denied::NotYetValid | Denied::WrongClaims => {
+                Self::Unauthorized(denied)
+            }
             Denied::NotAllowed | Denied::NoAdmin => Self::Forbidden(denied),
         }
     }

@@ -16,7 +16,7 @@ impl Node {
         tokio::select! {
             () = accept::serve(listener, routes, self.entry(), stop) => {}
             () = self.event_streams.follow(&self.media, events) => {}
-            () = Arc::clone(&self.access).follow_file() => {}
+            () = Arc::clone(&self.access).keep_current() => {}
         }
     }
 

@@ -52,7 +52,8 @@ impl ClientClosed {
     pub(crate) fn take(&self, session: &SessionId, credential: &Credential, now: Instant) -> bool {
         self.expire(now);
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = entries.iter().position(|entry| entry.session == *session && entry.credential == *credential);
+        let found =
+            entries.iter().position(|entry| entry.session == *session && entry.credential.is_shown_by(credential));
         found.is_some_and(|place| entries.remove(place).is_some())
     }
 }

@@ -77,7 +77,7 @@ fn publish(registry: &Registry, session: SessionId, worker: WorkerId, now: Insta
     let identity = Identity { credential: Credential::ANONYMOUS, address: [10, 0, 0, 1].into(), user_agent: None };
     let announced = Announced { session, formats: Vec::new(), identity, standby: false };
     match registry.announce(&name(), announced).publish(worker, now) {
-        (publication, Entrance::Live(takeover)) => (publication, takeover),
+        (publication, Entrance::Live(takeover)) => (publication, *takeover),
         (_, Entrance::Standby { .. }) => panic!("not a standby"),
     }
 }

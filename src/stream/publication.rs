@@ -64,7 +64,7 @@ pub(crate) struct Takeover {
 #[derive(Debug)]
 pub(crate) enum Entrance {
     /// The live one.
-    Live(Takeover),
+    Live(Box<Takeover>),
     /// The standby.
     Standby {
         /// The previous standby, which must be ended.
@@ -93,7 +93,7 @@ impl Announcement {
             if standby && stream.live.is_some() {
                 Entrance::Standby { replaced: stream.stand_by(own, now) }
             } else {
-                Entrance::Live(stream.take_over(own, now))
+                Entrance::Live(Box::new(stream.take_over(own, now)))
             }
         };
         let number = match &entrance {

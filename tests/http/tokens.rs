@@ -36,7 +36,7 @@ impl Drop for TokenFile {
 fn issue(arguments: &str) -> (String, String) {
     let line = format!("sluice token {arguments}");
     let Ok(Command::Token(issue)) = Cli::read(line.split_whitespace().map(Into::into)) else { panic!("{line}") };
-    let printed = issue.run();
+    let printed = issue.run().unwrap();
     let [_, token, "", _, line] = printed.lines().collect::<Vec<_>>()[..] else { panic!("{printed}") };
     (format!("Bearer {token}"), line.to_owned())
 }

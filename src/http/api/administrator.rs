@@ -18,6 +18,6 @@ impl FromRequestParts<Shared> for Administrator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
-        Ok(Self(shared.access.administer(bearer(&parts.headers).as_ref().map(Bearer::token))?))
+        Ok(Self(shared.access.administer(bearer(&parts.headers).as_ref().map(Bearer::token)).await?))
     }
 }

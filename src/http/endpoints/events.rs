@@ -85,7 +85,7 @@ pub(in crate::http) async fn post(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let info = own_session(&shared, &id, &parts.headers)?;
+    let info = own_session(&shared, &id, &parts.headers).await?;
     if info.role != Role::Viewer {
         return Err(Problem::NotFound("a publisher has no event streams: its viewers have"));
     }
@@ -140,7 +140,7 @@ pub(in crate::http) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     if headers.contains_key(AUTHORIZATION) {
-        own_session(&shared, &session, &headers)?;
+        own_session(&shared, &session, &headers).await?;
     }
     let found = shared.event_streams.find(&session, &key).ok_or(NO_SUCH_EVENT_STREAM)?;
     require_accepted(&headers, EVENT_STREAM)?;
@@ -172,7 +172,7 @@ pub(in crate::http) async fn delete(
     EventStream { session, key }: EventStream,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    own_session(&shared, &session, &headers)?;
+    own_session(&shared, &session, &headers).await?;
     if shared.event_streams.close(&session, &key) { Ok(StatusCode::OK) } else { Err(NO_SUCH_EVENT_STREAM) }
 }
 

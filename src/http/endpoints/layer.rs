@@ -122,7 +122,7 @@ pub(in crate::http) async fn post(
     request: Request,
 ) -> Result<StatusCode, Problem> {
     let (parts, body) = request.into_parts();
-    let info = viewer(&shared, &id, &parts.headers)?;
+    let info = viewer(&shared, &id, &parts.headers).await?;
     require_type(&parts.headers, JSON)?;
     let text = read_bytes(&parts.headers, body, SELECTION_LIMIT, shared.body_deadline).await?;
     let selection = read(&text)?;
@@ -151,7 +151,7 @@ pub(in crate::http) async fn get(
     SessionPath(id): SessionPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    viewer(&shared, &id, &headers)?;
+    viewer(&shared, &id, &headers).await?;
     let record = shared.media.record(&id).ok_or(NO_SUCH_SESSION)?;
     let selected = SelectedLayer {
         selection: LayerSelection::of(record.selection(), record.video.as_ref()),
@@ -177,7 +177,7 @@ pub(in crate::http) async fn delete(
     SessionPath(id): SessionPath,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    viewer(&shared, &id, &headers)?;
+    viewer(&shared, &id, &headers).await?;
     shared.media.select(&id, Selection::default())?;
     Ok(StatusCode::OK)
 }
@@ -204,8 +204,8 @@ pub(in crate::http) async fn options() -> Response {
 }
 
 /// Finds a viewer's session that the holder of the request's token made.
-fn viewer(shared: &Shared, id: &SessionId, headers: &HeaderMap) -> Result<SessionInfo, Problem> {
-    let info = own_session(shared, id, headers)?;
+async fn viewer(shared: &Shared, id: &SessionId, headers: &HeaderMap) -> Result<SessionInfo, Problem> {
+    let info = own_session(shared, id, headers).await?;
     if info.role != Role::Viewer {
         return Err(Problem::NotFound("a publisher selects no layer: its viewers do"));
     }

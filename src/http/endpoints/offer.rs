@@ -119,7 +119,7 @@ pub(in crate::http) async fn publish_get(
     stream: StreamPath,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    grant(&shared, &headers, Role::Publisher, &stream)?;
+    grant(&shared, &headers, Role::Publisher, &stream).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -143,7 +143,7 @@ pub(in crate::http) async fn watch_get(
     stream: StreamPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    grant(&shared, &headers, Role::Viewer, &stream)?;
+    grant(&shared, &headers, Role::Viewer, &stream).await?;
     Ok([(CONTENT_TYPE, HeaderValue::from_static(SDP))].into_response())
 }
 
@@ -182,19 +182,24 @@ pub(in crate::http) async fn watch_options() -> Response {
 }
 
 /// The permission that a session of this role needs, for the holder of the request's token.
-fn grant(shared: &Shared, headers: &HeaderMap, role: Role, StreamPath(stream): &StreamPath) -> Result<Grant, Problem> {
+async fn grant(
+    shared: &Shared,
+    headers: &HeaderMap,
+    role: Role,
+    StreamPath(stream): &StreamPath,
+) -> Result<Grant, Problem> {
     let action = match role {
         Role::Publisher => Action::Publish,
         Role::Viewer => Action::Watch,
     };
-    Ok(shared.access.grant(bearer(headers).as_ref().map(Bearer::token), action, stream)?)
+    Ok(shared.access.grant(bearer(headers).as_ref().map(Bearer::token), action, stream).await?)
 }
 
 /// Answers an offer with a new session.
 async fn create(offer: PostedOffer, role: Role) -> Result<Response, Problem> {
     let PostedOffer { shared, stream, connection, request } = offer;
     let (parts, body) = request.into_parts();
-    let grant = grant(&shared, &parts.headers, role, &stream)?;
+    let grant = grant(&shared, &parts.headers, role, &stream).await?;
     require_type(&parts.headers, SDP)?;
     require_accepted(&parts.headers, SDP)?;
     let offer = read_text(&parts.headers, body, OFFER_LIMIT, shared.body_deadline).await?;

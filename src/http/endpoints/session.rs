@@ -52,7 +52,7 @@ pub(in crate::http) async fn get(
     SessionPath(id): SessionPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let info = own_session(&shared, &id, &headers)?;
+    let info = own_session(&shared, &id, &headers).await?;
     Ok((StatusCode::NO_CONTENT, [(ETAG, entity_tag(&info.etag))]).into_response())
 }
 
@@ -73,11 +73,12 @@ pub(in crate::http) async fn delete(
     SessionPath(id): SessionPath,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let holders = [Some(shown(&headers)), shared.access.identify(bearer(&headers).as_ref().map(Bearer::token)).ok()];
+    let identified = shared.access.identify(bearer(&headers).as_ref().map(Bearer::token)).await;
+    let holders = [Some(shown(&headers)), identified.ok()];
     if holders.iter().flatten().any(|holder| shared.media.has_departed(&id, holder)) {
         return Ok(StatusCode::OK);
     }
-    own_session(&shared, &id, &headers)?;
+    own_session(&shared, &id, &headers).await?;
     // It may wait for room in a worker's inbox, so not on a thread that serves other requests.
     let media = shared.media.clone();
     let ended = tokio::task::spawn_blocking(move || media.end(&id, EndReason::Deleted)).await;
@@ -110,7 +111,7 @@ pub(in crate::http) async fn patch(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let headers = parts.headers;
-    let info = own_session(&shared, &id, &headers)?;
+    let info = own_session(&shared, &id, &headers).await?;
     require_type(&headers, FRAGMENT)?;
     let restarts = match if_match(&headers, &info.etag)? {
         IfMatch::Any => true,
@@ -177,7 +178,7 @@ pub(in crate::http) async fn stream(
     SessionPath(id): SessionPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let info = own_session(&shared, &id, &headers)?;
+    let info = own_session(&shared, &id, &headers).await?;
     if info.role != Role::Publisher {
         return Err(Problem::NotFound("a viewer has no stream of its own: only publishers have"));
     }
@@ -201,7 +202,7 @@ pub(in crate::http) async fn stream_options() -> Response {
 }
 
 /// Finds a session that the holder of the request's token made.
-pub(in crate::http) fn own_session(
+pub(in crate::http) async fn own_session(
     shared: &Shared,
     id: &SessionId,
     headers: &HeaderMap,
@@ -209,12 +210,12 @@ pub(in crate::http) fn own_session(
     let info = shared.media.lookup(id);
     // A session stays with its client when the client's token does not count any more.
     let shown = shown(headers);
-    if let Some(info) = info.as_ref().filter(|info| info.credential == shown) {
+    if let Some(info) = info.as_ref().filter(|info| info.credential.is_shown_by(&shown)) {
         return Ok(info.clone());
     }
-    let credential = shared.access.identify(bearer(headers).as_ref().map(Bearer::token))?;
+    let credential = shared.access.identify(bearer(headers).as_ref().map(Bearer::token)).await?;
     let info = info.ok_or(NO_SUCH_SESSION)?;
-    if info.credential == credential {
+    if info.credential.is_shown_by(&credential) {
         return Ok(info);
     }
     Err(if credential.is_anonymous() { Denied::NoToken.into() } else { NO_SUCH_SESSION })

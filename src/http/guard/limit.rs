@@ -21,7 +21,6 @@ use crate::http::error::Problem;
 use crate::http::request::connection::Connection;
 use crate::http::request::headers::bearer;
 use crate::session::ClientGroup;
-use headers::authorization::Bearer;
 
 /// Requests between two times that full buckets are forgotten.
 const FORGET_EVERY: u32 = 4096;
@@ -112,9 +111,10 @@ fn count(limits: &RateLimits, connection: Connection, request: &Request) -> Resu
         let counted = limiter.count(connection.client());
         counted.map_err(|retry_after| Problem::TooMany { by: "from this address", retry_after })?;
     }
-    let credential = limits.access.identify(bearer(request.headers()).as_ref().map(Bearer::token)).ok();
+    let token = bearer(request.headers());
+    let credential = token.and_then(|token| limits.access.known_holder(token.token()));
     let token_limiter = limits.tokens.as_ref().filter(|limiter| limiter.concerns(&connection));
-    if let (Some(limiter), Some(credential)) = (token_limiter, credential.filter(|it| !it.is_anonymous())) {
+    if let (Some(limiter), Some(credential)) = (token_limiter, credential) {
         let counted = limiter.count(&credential);
         counted.map_err(|retry_after| Problem::TooMany { by: "with this token", retry_after })?;
     }

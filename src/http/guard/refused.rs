@@ -63,6 +63,9 @@ fn why(response: &Response) -> &'static str {
     match response.extensions().get::<Denied>() {
         Some(Denied::NoToken) => "no_token",
         Some(Denied::UnknownToken) => "unknown_token",
+        Some(Denied::Expired) => "expired_token",
+        Some(Denied::NotYetValid) => "early_token",
+        Some(Denied::WrongClaims) => "wrong_claims",
         Some(Denied::NotAllowed) => "other_token",
         Some(Denied::NoAdmin) => "no_admin",
         None => "not_allowed",

@@ -30,7 +30,7 @@ fn announced(host: u8, standby: bool) -> Announced {
 fn publish(registry: &Registry, host: u8, now: Instant) -> (Publication, Takeover) {
     let (publication, entrance) = registry.announce(&name(), announced(host, false)).publish(A, now);
     let Entrance::Live(takeover) = entrance else { panic!("it did not come as a standby") };
-    (publication, takeover)
+    (publication, *takeover)
 }
 
 /// A standby beside a live publisher, not silent.

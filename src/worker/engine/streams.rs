@@ -27,7 +27,7 @@ impl Engine {
         let Some(session) = self.sessions.session_mut(key) else { return };
         session.publish(publication, opener, &self.shared.config, now);
         match entrance {
-            Entrance::Live(takeover) => self.take_over(key, takeover, false, now),
+            Entrance::Live(takeover) => self.take_over(key, *takeover, false, now),
             Entrance::Standby { replaced } => self.stand_by(key, replaced, now),
         }
         self.timers.set(key, self.sessions.poll_timeout(key).or(Some(now)));

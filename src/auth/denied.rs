@@ -1,0 +1,30 @@
+//! Why a request is denied.
+
+/// Why a request is denied.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// The request carries no token.
+    #[error("this needs a token: send it as \"Authorization: Bearer TOKEN\"")]
+    NoToken,
+    /// The token is unknown.
+    #[error("this token is unknown: check it")]
+    UnknownToken,
+    /// The token was valid once.
+    #[error("this token has expired: get a new one")]
+    Expired,
+    /// The token will be valid later.
+    #[error("this token is not valid yet: wait, or check the clocks of its issuer and of the relay")]
+    NotYetValid,
+    /// A known key has signed the token, but its claims are not what the relay expects.
+    #[error(
+        "this token is signed, but its claims are wrong or incomplete: it needs exp, actions and streams, and the issuer \
+         and audience that the relay expects"
+    )]
+    WrongClaims,
+    /// The token is known, but allows something else.
+    #[error("this token does not allow that: use one that does")]
+    NotAllowed,
+    /// No token allows this.
+    #[error("no client may do this: the operator of the relay must set admin-token")]
+    NoAdmin,
+}

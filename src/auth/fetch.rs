@@ -1,0 +1,67 @@
+//! Asks another server: bounded in time and size, without following redirects.
+//!
+//! The client is ureq, which blocks, so each request has a thread of the runtime while it lasts.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+/// A request to a server of the operator.
+pub(super) struct Request {
+    url: String,
+}
+
+/// What came back.
+pub(super) struct Fetched {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+}
+
+/// Why nothing came back. No text of it holds what was sent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FetchError {
+    #[error("the server does not answer as HTTP asks for: {0}")]
+    Failed(String),
+    #[error("the server did not answer within {} s", .0.as_secs())]
+    TooSlow(Duration),
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(u64),
+}
+
+impl Request {
+    pub(super) fn get(url: &str) -> Self {
+        Self { url: url.to_owned() }
+    }
+}
+
+/// Sends a request and reads at most `limit` octets of its answer, all within `deadline`.
+pub(super) async fn fetch(request: Request, limit: u64, deadline: Duration) -> Result<Fetched, FetchError> {
+    let asked = tokio::task::spawn_blocking(move || ask(&request, limit, deadline));
+    // The client keeps the deadline itself, but for the resolver of the system.
+    match tokio::time::timeout(deadline, asked).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) | Err(_) => Err(FetchError::TooSlow(deadline)),
+    }
+}
+
+fn ask(request: &Request, limit: u64, deadline: Duration) -> Result<Fetched, FetchError> {
+    let agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .timeout_global(Some(deadline))
+        .user_agent(concat!("sluice/", env!("CARGO_PKG_VERSION")))
+        // A proxy in the environment would see the tokens of clients.
+        .proxy(None)
+        .build()
+        .new_agent();
+    let failed = |error: ureq::Error| match error {
+        ureq::Error::Timeout(_) => FetchError::TooSlow(deadline),
+        other => FetchError::Failed(other.to_string()),
+    };
+    let mut response = agent.get(&request.url).call().map_err(failed)?;
+    let status = response.status().as_u16();
+    let mut body = Vec::new();
+    let read = response.body_mut().as_reader().take(limit + 1).read_to_end(&mut body);
+    read.map_err(|error| FetchError::Failed(error.to_string()))?;
+    if body.len() as u64 > limit { Err(FetchError::TooLarge(limit)) } else { Ok(Fetched { status, body }) }
+}

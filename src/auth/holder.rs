@@ -1,0 +1,40 @@
+//! The holder of a token that is known.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::credential::Credential;
+use super::scope::{Action, Scope};
+use crate::name::StreamName;
+
+/// The holder of a token that is known, and what the token allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Holder {
+    pub(super) credential: Credential,
+    pub(super) scopes: Vec<Scope>,
+    /// Its name: the subject of a JSON Web Token, or the name in the token file.
+    pub(super) name: Option<Arc<str>>,
+    /// The id of a JSON Web Token (`jti`).
+    pub(super) token_id: Option<Arc<str>>,
+    /// When the token was made, if it says so.
+    pub(super) issued: Option<SystemTime>,
+    /// When the token ends.
+    pub(super) expires: Option<SystemTime>,
+}
+
+impl Holder {
+    /// The holder of a token that does not expire.
+    pub(super) fn of_static(credential: Credential, scopes: Vec<Scope>, name: Option<Arc<str>>) -> Self {
+        Self { credential, scopes, name, token_id: None, issued: None, expires: None }
+    }
+
+    /// What it may do with a stream.
+    pub(super) fn scope(&self, action: Action, stream: &StreamName) -> Option<&Scope> {
+        self.scopes.iter().find(|scope| scope.allows(action, stream))
+    }
+
+    /// Whether it may administer the relay.
+    pub(super) fn administers(&self) -> bool {
+        self.scopes.iter().any(|scope| scope.has(Action::Admin))
+    }
+}
