@@ -9,6 +9,12 @@ use std::path::Path;
 /// Maximum octets of a file that a setting names.
 const LARGEST_FILE: u64 = 1024 * 1024;
 
+/// No publisher sends less. A smaller number was probably meant in kbit/s.
+const LEAST_BITRATE: u64 = 10_000;
+
+/// More than a publisher can send, and exact as a floating-point number.
+const MOST_BITS: f64 = 1e12;
+
 /// Parses an address with its port, or says how to write one.
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| match text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
@@ -28,6 +34,26 @@ pub(crate) fn ip(text: &str) -> Result<IpAddr, String> {
         }
         "write an IP address without a port, for example 203.0.113.7".to_owned()
     })
+}
+
+/// Reads bits per second, with k or M behind for thousands and millions of them.
+pub(crate) fn bitrate(text: &str) -> Result<u64, String> {
+    let wrong = || "write a bitrate like 2500k or 8M (bits per second), or 0 for no limit".to_owned();
+    let (number, unit) = match text.strip_suffix(['k', 'K']) {
+        Some(number) => (number, 1000),
+        None => text.strip_suffix('M').map_or((text, 1), |number| (number, 1_000_000_u32)),
+    };
+    let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let value: f64 = number.parse().ok().filter(|_| is_plain).ok_or_else(wrong)?;
+    let bits = (value * f64::from(unit)).round();
+    if bits > MOST_BITS {
+        return Err(wrong());
+    }
+    let bits = bits as u64;
+    if (1..LEAST_BITRATE).contains(&bits) {
+        return Err(format!("{bits} bits per second carry no media: for thousands of them write {bits}k"));
+    }
+    Ok(bits)
 }
 
 /// Reads a file that a setting names, at most [`LARGEST_FILE`] octets of it: the operator may have named another file, such
@@ -105,5 +131,31 @@ mod tests {
         ];
         assert!(complaints.iter().all(|complaint| in_plain_words(complaint) != *complaint), "{complaints:?}");
         assert_eq!(in_plain_words("0 is not in 1..=65535"), "write a number from 1 to 65535");
+    }
+
+    #[test]
+    fn a_bitrate_has_its_unit_or_is_bits_per_second() {
+        for (text, bits) in
+            [("0", 0), ("2500k", 2_500_000), ("2500K", 2_500_000), ("1.5M", 1_500_000), ("64000", 64_000)]
+        {
+            assert_eq!(bitrate(text), Ok(bits), "{text}");
+        }
+        for wrong in [
+            "",
+            "k",
+            "-1",
+            "8 M",
+            "8Mbit",
+            "1e9",
+            "inf",
+            ".",
+            "1.2.3M",
+            "2500",
+            "99999999999999999999",
+            "9999999999999999M",
+        ] {
+            assert!(bitrate(wrong).is_err(), "{wrong}");
+        }
+        assert!(bitrate("2500").unwrap_err().contains("2500k"), "kilobits are meant");
     }
 }

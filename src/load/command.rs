@@ -25,6 +25,9 @@ pub(super) const WARMING: Duration = Duration::from_millis(1500);
 /// Between the last join and the first counted packet.
 pub(super) const SETTLING: Duration = Duration::from_secs(1);
 
+/// The same where the relay has to find out what the viewers' links carry.
+pub(super) const MEASURING: Duration = Duration::from_secs(10);
+
 /// The pause before packets are counted: at its end no earlier packet is still in flight.
 pub(super) const PAUSE: Duration = Duration::from_millis(300);
 
@@ -78,7 +81,7 @@ pub fn run(config: &Config) -> Result<Report> {
         }
     }
     tracing::info!(joined, "watching");
-    field.run(SETTLING, |_| false);
+    field.run(if config.measures_links() { MEASURING } else { SETTLING }, |_| false);
 
     field.pause();
     field.run(PAUSE, |_| false);

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::setting;
+
 /// What to measure.
 #[derive(Clone, Debug, Args)]
 pub struct Config {
@@ -52,6 +54,16 @@ pub struct Config {
     #[arg(long, value_name = "BYTES", default_value_t = 1160, value_parser = clap::value_parser!(u16).range(64..=1400))]
     pub payload: u16,
 
+    /// Simulcast layers of each stream: the largest has the configured packets, each other a quarter of the next larger
+    /// one's bitrate
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=4))]
+    pub layers: u8,
+
+    /// Capacities of the viewers' links in bits per second, such as 4M,1M,300k: an equal share of the viewers gets each;
+    /// if unset, links carry everything
+    #[arg(long, value_name = "BITS", value_delimiter = ',', value_parser = setting::bitrate)]
+    pub capacity: Vec<u64>,
+
     /// Print the report as one line of JSON
     #[arg(long)]
     pub json: bool,
@@ -62,6 +74,19 @@ impl Config {
     pub(super) fn rate(&self) -> u32 {
         let by_bits = self.bitrate.map(|bits| bits.div_ceil(8 * u32::from(self.payload)).max(1));
         by_bits.unwrap_or(self.packets_per_second)
+    }
+
+    /// True if viewers measure their links: a relay chooses layers by what they report.
+    pub(super) fn measures_links(&self) -> bool {
+        self.layers > 1 || !self.capacity.is_empty()
+    }
+
+    /// The capacities of the viewers' links, which the viewers get in turns; `None` for a link that carries everything.
+    pub(super) fn capacities(&self) -> Vec<Option<u64>> {
+        match self.capacity.as_slice() {
+            [] => vec![None],
+            capacities => capacities.iter().map(|bits| Some(*bits).filter(|bits| *bits > 0)).collect(),
+        }
     }
 
     /// Time between two bursts of a stream.

@@ -10,14 +10,15 @@ use anyhow::{Result, anyhow};
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::config::Config;
+use super::downlink::Downlink;
 use super::link::{Buffers, Link};
 use super::publisher::{Pace, Publisher};
 use super::rtp_stream::Measured;
-use super::viewer::Viewer;
+use super::viewer::{self, Viewer};
 use crate::name::Role;
 use crate::peer::client::{Client, Track};
 
-/// Viewers that decrypt their packets.
+/// Viewers that decrypt their packets, where not all do.
 const SAMPLE: usize = 3;
 
 /// Maximum time that the thread sleeps, so that conditions on time are checked.
@@ -51,7 +52,9 @@ pub(super) struct Field {
     buffers: Buffers,
     pace: Pace,
     failures: Vec<anyhow::Error>,
-    with_media: usize,
+    measures_links: bool,
+    /// As [`Config::capacities`].
+    capacities: Vec<Option<u64>>,
 }
 
 enum Member {
@@ -80,7 +83,12 @@ impl Field {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (sender, arrivals) = channel();
-        let pace = Pace { interval: config.interval(), burst: config.burst, payload: usize::from(config.payload) };
+        let pace = Pace {
+            interval: config.interval(),
+            burst: config.burst,
+            payload: usize::from(config.payload),
+            layers: config.layers,
+        };
         Ok(Self {
             poll,
             waker,
@@ -92,7 +100,8 @@ impl Field {
             buffers: Buffers::default(),
             pace,
             failures: Vec::new(),
-            with_media: 0,
+            measures_links: config.measures_links(),
+            capacities: config.capacities(),
         })
     }
 
@@ -160,7 +169,7 @@ impl Field {
         for member in &mut self.members {
             match member {
                 Member::Publisher(publisher) => publisher.begin_counting(),
-                Member::Viewer(viewer) => viewer.line.begin_counting(),
+                Member::Viewer(viewer) => viewer.begin_counting(),
             }
         }
     }
@@ -204,7 +213,7 @@ impl Field {
 
     /// How many viewers have received a packet.
     pub(super) fn viewers_with_media(&self) -> usize {
-        self.with_media
+        self.watching().count()
     }
 
     /// Clients that did not get a session.
@@ -249,11 +258,18 @@ impl Field {
         let member = match role {
             Role::Publisher => {
                 let track = tracks.into_iter().next().ok_or_else(|| anyhow!("the relay accepted no media section"))?;
-                Member::Publisher(Box::new(Publisher::new(link, track, self.pace)))
+                Member::Publisher(Box::new(Publisher::new(link, &track, self.pace)))
             }
             Role::Viewer => {
-                let is_sample = self.viewers().count() < SAMPLE;
-                Member::Viewer(Box::new(Viewer::new(link, tracks.first(), asked, is_sample)))
+                let number = self.viewers().count();
+                let capacity = self.capacities[number % self.capacities.len()];
+                let config = viewer::Config {
+                    asked,
+                    is_sample: self.measures_links || number < SAMPLE,
+                    measures_link: self.measures_links,
+                    downlink: capacity.map(|capacity| Downlink::new(capacity, now)),
+                };
+                Member::Viewer(Box::new(Viewer::new(link, tracks.first(), config)))
             }
         };
         self.members.push(member);
@@ -267,11 +283,7 @@ impl Field {
         match &mut self.members[place] {
             Member::Publisher(publisher) => _ = publisher.link.receive(buffers, now, |_, _| {}),
             Member::Viewer(viewer) => {
-                let had_media = viewer.line.began.is_some();
-                let other = viewer.receive(buffers, now);
-                self.with_media += usize::from(!had_media && viewer.line.began.is_some());
-                // Media alone changes no timer and causes no event.
-                if !other {
+                if !viewer.receive(buffers, now) {
                     return;
                 }
             }

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::config::Config;
 use super::field::{Arrival, Field, Joined};
-use super::link;
+use super::{layers, link};
 use crate::client::{Created, HttpClient, HttpClientError};
 use crate::forward::codec::Codec;
 use crate::name::Role;
@@ -79,6 +79,7 @@ struct Shared {
     whip: Option<String>,
     whep: String,
     streams: usize,
+    layers: u8,
     local: IpAddr,
     certificate: Certificate,
     http: HttpClient,
@@ -99,6 +100,7 @@ impl Joiner {
             whip: config.whip.clone(),
             whep: config.whep.clone(),
             streams: config.streams as usize,
+            layers: config.layers,
             local: local_address(&config.whep)?,
             certificate: Certificate::generate().context("no certificate for the clients")?,
             http: sessions.http.clone(),
@@ -167,18 +169,22 @@ impl Shared {
         };
         let endpoint = endpoint_of(endpoint, number % self.streams);
         let socket = link::open(self.local)?;
+        let sends_layers = role == Role::Publisher && self.layers > 1;
         let config = ClientConfig {
             role,
             codecs: &[Codec::Vp8],
             application: false,
-            extensions: crate::peer::client::EXTENSIONS,
+            extensions: if sends_layers { layers::EXTENSIONS } else { crate::peer::client::EXTENSIONS },
             profiles: &[SrtpProfile::Aes128Gcm, SrtpProfile::Aes128CmSha1_80],
             local: socket.local_addr()?,
             certificate: &self.certificate,
         };
         let mut client = Client::new(&config, Instant::now())?;
         let asked = Instant::now();
-        let offer = client.offer().to_owned();
+        let offer = match client.offer() {
+            offer if sends_layers => layers::offer(offer, self.layers),
+            offer => offer.to_owned(),
+        };
         let created = patiently(|| self.http.post(&endpoint, &offer), || self.stopped.load(Ordering::Relaxed))
             .map_err(|error| explain(error, role))?;
         self.created.lock().unwrap_or_else(PoisonError::into_inner).push(created.clone());

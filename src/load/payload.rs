@@ -3,17 +3,18 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// VP8 payload descriptor and, at the start of a frame, frame tag, start code and size of 640 x 360 (RFC 6386 9.1).
+/// VP8 payload descriptor and, at the start of a frame, frame tag and start code (RFC 6386 9.1); width and height follow.
 /// Later packets of a frame have the same bytes with another descriptor.
-const PICTURE: [u8; 11] = [0x10, 0, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01];
+const PICTURE: [u8; 7] = [0x10, 0, 0, 0, 0x9d, 0x01, 0x2a];
 /// Descriptor of a packet that continues a frame.
 const CONTINUATION: u8 = 0;
 /// In the frame tag: not a keyframe.
 const INTER: u8 = 1;
 
-const NUMBER: usize = PICTURE.len();
+const SIZE: usize = PICTURE.len();
+const NUMBER: usize = SIZE + 4;
 const SENT: usize = NUMBER + 8;
-const FILLER: usize = SENT + 8;
+pub(super) const FILLER: usize = SENT + 8;
 
 /// The position of a packet in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +27,23 @@ pub(super) enum Part {
     Continuation,
 }
 
-/// Fills a payload; `sent` is the time since the Unix epoch.
-pub(super) fn write(payload: &mut [u8], part: Part, number: u64, sent: Duration) {
+/// What a packet says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Contents {
+    /// Of the frame, in pixels.
+    pub(super) size: (u16, u16),
+    pub(super) number: u64,
+    /// When it was sent, since the Unix epoch.
+    pub(super) sent: Duration,
+}
+
+/// Fills a payload.
+pub(super) fn write(payload: &mut [u8], part: Part, contents: Contents) {
+    let Contents { size: (width, height), number, sent } = contents;
     let (head, filler) = payload.split_at_mut(FILLER);
-    head[..PICTURE.len()].copy_from_slice(&PICTURE);
+    head[..SIZE].copy_from_slice(&PICTURE);
+    head[SIZE..SIZE + 2].copy_from_slice(&width.to_le_bytes());
+    head[SIZE + 2..NUMBER].copy_from_slice(&height.to_le_bytes());
     match part {
         Part::KeyframeStart => {}
         Part::Start => head[1] |= INTER,
@@ -40,13 +54,15 @@ pub(super) fn write(payload: &mut [u8], part: Part, number: u64, sent: Duration)
     filler.fill(filler_of(number));
 }
 
-/// When a payload was sent, since the Unix epoch; `None` if [`write()`] did not write it.
-pub(super) fn read(payload: &[u8]) -> Option<Duration> {
+/// What a payload says; `None` if [`write()`] did not write it.
+pub(super) fn read(payload: &[u8]) -> Option<Contents> {
     let (head, filler) = payload.split_at_checked(FILLER)?;
+    let word = |place: usize| Some(u16::from_le_bytes(*head[place..].first_chunk()?));
+    let size = (word(SIZE)?, word(SIZE + 2)?);
     let number = u64::from_be_bytes(*head[NUMBER..].first_chunk()?);
-    let sent = u64::from_be_bytes(*head[SENT..].first_chunk()?);
-    let whole = head[2..NUMBER] == PICTURE[2..] && filler.iter().all(|byte| *byte == filler_of(number));
-    whole.then(|| Duration::from_nanos(sent))
+    let sent = Duration::from_nanos(u64::from_be_bytes(*head[SENT..].first_chunk()?));
+    let whole = head[2..SIZE] == PICTURE[2..] && filler.iter().all(|byte| *byte == filler_of(number));
+    whole.then_some(Contents { size, number, sent })
 }
 
 /// The time since the Unix epoch, which is also the origin of the kernel's receive timestamps.
@@ -69,10 +85,10 @@ mod tests {
 
     #[test]
     fn a_written_payload_is_read_back_and_damage_is_detected() {
-        let sent = Duration::new(1_700_000_000, 5);
+        let contents = Contents { size: (320, 180), number: 777, sent: Duration::new(1_700_000_000, 5) };
         let mut payload = [0xff; 100];
-        write(&mut payload, Part::Continuation, 777, sent);
-        assert_eq!(read(&payload), Some(sent));
+        write(&mut payload, Part::Continuation, contents);
+        assert_eq!(read(&payload), Some(contents));
         payload[99] ^= 1;
         assert_eq!(read(&payload), None);
         assert_eq!(read(&payload[..20]), None);
@@ -82,7 +98,7 @@ mod tests {
     fn only_a_keyframe_start_starts_a_keyframe() {
         for (part, expected) in [(Part::KeyframeStart, true), (Part::Start, false), (Part::Continuation, false)] {
             let mut payload = [0; 64];
-            write(&mut payload, part, 0, Duration::ZERO);
+            write(&mut payload, part, Contents { size: (640, 360), number: 0, sent: Duration::ZERO });
             assert_eq!(KeyframeFinder::new(Codec::Vp8).read(1, &payload).1, expected, "{part:?}");
         }
     }

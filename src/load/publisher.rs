@@ -2,18 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use super::layers::{self, Shape};
 use super::link::Link;
 use super::payload;
-use super::payload::{Part, wall_clock};
+use super::payload::{Contents, Part, wall_clock};
 use crate::peer::PeerEvent;
 use crate::peer::client::Track;
 use crate::rtcp;
 use crate::rtcp::RtcpPacket;
+use crate::sdp::Extension;
 use crate::srtp::Sealer;
 
 /// VP8's RTP clock (RFC 7741 4.1).
 const CLOCK_RATE: f64 = 90_000.0;
-const HEADER_LEN: usize = 12;
 /// Room for the authentication tag of any SRTP profile.
 const TAG_ROOM: usize = 16;
 
@@ -29,17 +30,29 @@ pub(super) struct Pace {
     pub(super) burst: u32,
     /// Bytes of payload in each packet.
     pub(super) payload: usize,
+    /// Simulcast layers; burst and payload are those of the largest.
+    pub(super) layers: u8,
+}
+
+/// One layer as it is sent.
+struct Layer {
+    shape: Shape,
+    ssrc: u32,
+    /// Fixed header and extensions of its packets.
+    header: Vec<u8>,
+    keyframe_wanted: bool,
+    index: u64,
+    /// Requests for a keyframe since counting began.
+    requests: u64,
 }
 
 pub(super) struct Publisher {
     pub(super) link: Link,
-    track: Track,
+    layers: Vec<Layer>,
     pace: Pace,
     sealer: Option<Sealer>,
     /// When the next burst is due; `None` while paused.
     next: Option<Instant>,
-    keyframe_wanted: bool,
-    index: u64,
     bursts: u64,
     /// Packets sent since counting began.
     pub(super) sent: u64,
@@ -50,21 +63,29 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(link: Link, track: Track, pace: Pace) -> Self {
+    pub(super) fn new(link: Link, track: &Track, pace: Pace) -> Self {
+        let shapes = layers::shapes(pace.layers, pace.burst, pace.payload);
+        let layer = |(place, shape)| {
+            let is_only = pace.layers == 1;
+            let ssrc = track.ssrc.filter(|_| is_only).unwrap_or_else(rand::random);
+            let rid = (!is_only).then(|| layers::rid(place));
+            // Below 2^15, so that losing the first packets cannot make the relay's rollover count wrong.
+            let index = 1000;
+            Layer { shape, ssrc, header: header(track, ssrc, rid), keyframe_wanted: true, index, requests: 0 }
+        };
+        let layers: Vec<Layer> = shapes.into_iter().enumerate().map(layer).collect();
+        let longest = layers.iter().map(|layer| layer.header.len() + layer.shape.payload).max().unwrap_or_default();
         Self {
             link,
-            track,
+            layers,
             pace,
             sealer: None,
             next: None,
-            keyframe_wanted: true,
-            // Below 2^15, so that losing the first packets cannot make the relay's rollover count wrong.
-            index: 1000,
             bursts: 0,
             sent: 0,
             skipped: 0,
             ended: None,
-            packet: vec![0; HEADER_LEN + pace.payload + TAG_ROOM],
+            packet: vec![0; longest + TAG_ROOM],
         }
     }
 
@@ -83,6 +104,12 @@ impl Publisher {
 
     pub(super) fn begin_counting(&mut self) {
         (self.sent, self.skipped) = (0, 0);
+        self.layers.iter_mut().for_each(|layer| layer.requests = 0);
+    }
+
+    /// Requests for a keyframe of each layer since counting began, the smallest layer first.
+    pub(super) fn requests(&self) -> impl Iterator<Item = u64> {
+        self.layers.iter().map(|layer| layer.requests)
     }
 
     /// Sends the burst that is due.
@@ -107,7 +134,7 @@ impl Publisher {
         while let Some(event) = self.link.poll_event() {
             match event {
                 PeerEvent::Connected(keys) => self.sealer = Some(Sealer::new(&keys.local)),
-                PeerEvent::Rtcp(compound) => self.keyframe_wanted |= asks_for_keyframe(&compound),
+                PeerEvent::Rtcp(compound) => self.take_rtcp(&compound),
                 PeerEvent::Closed => self.ended = Some("the relay ended the session".to_owned()),
                 PeerEvent::Failed(reason) => self.ended = Some(reason),
                 PeerEvent::Misused(violation) => self.ended = Some(violation.to_string()),
@@ -116,36 +143,73 @@ impl Publisher {
         }
     }
 
+    fn take_rtcp(&mut self, compound: &[u8]) {
+        for packet in rtcp::packets(compound) {
+            let RtcpPacket::KeyframeRequest { sources } = packet else { continue };
+            for ssrc in sources.iter() {
+                if let Some(layer) = self.layers.iter_mut().find(|layer| layer.ssrc == ssrc) {
+                    layer.keyframe_wanted = true;
+                    layer.requests += 1;
+                }
+            }
+        }
+    }
+
     fn send_burst(&mut self) {
         let Some(sealer) = &mut self.sealer else { return };
-        let ssrc = self.track.ssrc.unwrap_or_default();
         let ticks = self.pace.interval.as_secs_f64() * CLOCK_RATE * self.bursts as f64;
         // RTP timestamps wrap (RFC 3550 5.1).
         let timestamp = ticks as u64 as u32;
         self.bursts += 1;
-        for number in 0..self.pace.burst {
-            let part = match number {
-                0 if std::mem::take(&mut self.keyframe_wanted) => Part::KeyframeStart,
-                0 => Part::Start,
-                _ => Part::Continuation,
-            };
-            let marker = u8::from(number + 1 == self.pace.burst) << 7;
-            let len = HEADER_LEN + self.pace.payload;
-            self.packet[..2].copy_from_slice(&[0x80, marker | self.track.payload_type]);
-            self.packet[2..4].copy_from_slice(&(self.index as u16).to_be_bytes());
-            self.packet[4..8].copy_from_slice(&timestamp.to_be_bytes());
-            self.packet[8..HEADER_LEN].copy_from_slice(&ssrc.to_be_bytes());
-            payload::write(&mut self.packet[HEADER_LEN..len], part, self.index, wall_clock());
-            let sealed = sealer.seal(&mut self.packet, HEADER_LEN, len, self.index);
-            let sealed = sealed.expect("header, index and room for the tag are as the sealer wants them");
-            self.index += 1;
-            self.sent += 1;
-            // A packet that does not fit into the send buffer counts as lost on the way to the relay.
-            self.link.send_media(&self.packet[..sealed]);
+        for layer in &mut self.layers {
+            for number in 0..layer.shape.packets {
+                let len = layer.write(&mut self.packet, number, timestamp);
+                let sealed = sealer.seal(&mut self.packet, layer.header.len(), len, layer.index);
+                let sealed = sealed.expect("header, index and room for the tag are as the sealer wants them");
+                layer.index += 1;
+                self.sent += 1;
+                // A packet that does not fit into the send buffer counts as lost on the way to the relay.
+                self.link.send_media(&self.packet[..sealed]);
+            }
         }
     }
 }
 
-fn asks_for_keyframe(compound: &[u8]) -> bool {
-    rtcp::packets(compound).any(|packet| matches!(packet, RtcpPacket::KeyframeRequest { .. }))
+impl Layer {
+    /// Writes a packet of a frame and returns its length.
+    fn write(&mut self, packet: &mut [u8], number: u32, timestamp: u32) -> usize {
+        let part = match number {
+            0 if std::mem::take(&mut self.keyframe_wanted) => Part::KeyframeStart,
+            0 => Part::Start,
+            _ => Part::Continuation,
+        };
+        let marker = u8::from(number + 1 == self.shape.packets) << 7;
+        let (header, len) = (self.header.len(), self.header.len() + self.shape.payload);
+        packet[..header].copy_from_slice(&self.header);
+        packet[1] |= marker;
+        packet[2..4].copy_from_slice(&(self.index as u16).to_be_bytes());
+        packet[4..8].copy_from_slice(&timestamp.to_be_bytes());
+        let contents = Contents { size: self.shape.size, number: self.index, sent: wall_clock() };
+        payload::write(&mut packet[header..len], part, contents);
+        len
+    }
+}
+
+/// The header of an SSRC's packets. A rid and the section's mid stand in extensions of it (RFC 8285 4.2).
+fn header(track: &Track, ssrc: u32, rid: Option<String>) -> Vec<u8> {
+    let mut header = vec![0x80, track.payload_type, 0, 0, 0, 0, 0, 0];
+    header.extend(ssrc.to_be_bytes());
+    let Some(rid) = rid else { return header };
+    let mut elements = Vec::new();
+    for (extension, value) in [(Extension::Mid, &track.mid), (Extension::RtpStreamId, &rid)] {
+        if let Some((id, _)) = track.extensions.iter().find(|(_, agreed)| *agreed == extension) {
+            elements.push(id << 4 | (value.len() as u8).saturating_sub(1));
+            elements.extend(value.bytes());
+        }
+    }
+    elements.resize(elements.len().next_multiple_of(4), 0);
+    header[0] |= 0x10;
+    header.extend([0xbe, 0xde, 0, (elements.len() / 4) as u8]);
+    header.extend(elements);
+    header
 }

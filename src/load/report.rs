@@ -6,8 +6,12 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::config::Config;
+use super::downlink::Downlink;
 use super::field::Field;
+use super::layers;
 use super::process::Spent;
+use super::publisher::Publisher;
+use super::viewer::Viewer;
 
 /// Above this share of one CPU, the load itself may have been the bottleneck.
 const BUSY: f64 = 0.85;
@@ -56,6 +60,11 @@ pub struct Report {
     pub(crate) skipped_bursts: u64,
     /// From sending by the publisher to reception by the kernel, for viewers that decrypt.
     pub(crate) delay_ms: Option<Spread>,
+    /// What viewers got by the capacity of their links; absent if nothing depends on that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) capacities: Vec<AtCapacity>,
+    /// Of the layer with the most: requests for a keyframe per second.
+    pub(crate) keyframe_requests_per_second: Option<f64>,
     /// CPU time of the relay while packets were counted, user and system.
     pub(crate) cpu_seconds: Option<f64>,
     /// CPU time per delivered packet.
@@ -68,6 +77,29 @@ pub struct Report {
     pub(crate) memory_bytes_per_viewer: Option<u64>,
     /// Share of one CPU that this process used.
     pub(crate) load_cpu_share: Option<f64>,
+}
+
+/// What the viewers with links of one capacity got while packets were counted.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct AtCapacity {
+    /// The capacity; `None` for links that carry everything.
+    pub(crate) bits_per_second: Option<u64>,
+    /// Viewers that received media.
+    pub(crate) viewers: usize,
+    /// Viewers on each layer at the end, the smallest layer first.
+    pub(crate) on_layer: Vec<usize>,
+    /// Changes of the layer, of all these viewers.
+    pub(crate) changes: u64,
+    /// Viewers whose layer did not change.
+    pub(crate) settled: usize,
+    /// The longest time between the ends of two frames, of any of these viewers.
+    pub(crate) longest_gap_ms: f64,
+    /// Packets of media that they received.
+    pub(crate) packets: u64,
+    /// Resends and padding that they received.
+    pub(crate) resent: u64,
+    /// Packets that their links dropped.
+    pub(crate) dropped: u64,
 }
 
 /// A distribution.
@@ -102,8 +134,8 @@ impl Sources<'_> {
         let expected = match sent.iter().max() {
             // Each viewer of a stream expects what was published there; viewers are spread evenly over streams that
             // send alike.
-            Some(_) => joined().zip(sent.iter().cycle()).map(|(_, sent)| sent).sum(),
-            None => joined().map(|viewer| viewer.line.len()).sum(),
+            Some(_) if !config.measures_links() => joined().zip(sent.iter().cycle()).map(|(_, sent)| sent).sum(),
+            _ => joined().map(|viewer| viewer.line.len()).sum(),
         };
         let delivered: u64 = joined().map(|viewer| viewer.line.counted.packets).sum();
         let per_viewer = |before: u64, after: u64| after.saturating_sub(before).checked_div(count as u64);
@@ -131,6 +163,12 @@ impl Sources<'_> {
             dropped_at_clients: self.drops,
             skipped_bursts: field.publishers().map(|publisher| publisher.skipped).sum(),
             delay_ms: Spread::of(delays),
+            capacities: self.capacities(),
+            keyframe_requests_per_second: field
+                .publishers()
+                .flat_map(Publisher::requests)
+                .max()
+                .map(|requests| requests as f64 / spent.elapsed.as_secs_f64()),
             cpu_seconds,
             cpu_us_per_packet: cpu_seconds.filter(|_| delivered > 0).map(|cpu| cpu * 1e6 / delivered as f64),
             memory_before_bytes: self.memory_before,
@@ -140,6 +178,45 @@ impl Sources<'_> {
                 .zip(self.memory_after)
                 .and_then(|(before, after)| per_viewer(before, after)),
             load_cpu_share: spent.own_cpu.map(|cpu| cpu.as_secs_f64() / spent.elapsed.as_secs_f64()),
+        }
+    }
+}
+
+impl Sources<'_> {
+    /// One entry for each capacity, in the order of the setting.
+    fn capacities(&self) -> Vec<AtCapacity> {
+        let Self { config, field, .. } = self;
+        if !config.measures_links() {
+            return Vec::new();
+        }
+        let at = |capacity: Option<u64>| {
+            let viewers: Vec<&Viewer> = field
+                .watching()
+                .filter(|viewer| viewer.downlink.as_ref().map(Downlink::capacity) == capacity)
+                .collect();
+            AtCapacity::of(capacity, &viewers, config.layers)
+        };
+        config.capacities().into_iter().map(at).collect()
+    }
+}
+
+impl AtCapacity {
+    fn of(capacity: Option<u64>, viewers: &[&Viewer], layers: u8) -> Self {
+        let shown = || viewers.iter().filter_map(|viewer| viewer.line.opened()).map(|opened| opened.shown);
+        let place = |width: Option<u16>| width.and_then(|width| layers::place(width, layers));
+        let sum = |count: fn(&Viewer) -> u64| viewers.iter().map(|viewer| count(viewer)).sum();
+        Self {
+            bits_per_second: capacity,
+            viewers: viewers.len(),
+            on_layer: (0..usize::from(layers))
+                .map(|layer| shown().filter(|shown| place(shown.width) == Some(layer)).count())
+                .collect(),
+            changes: shown().map(|shown| shown.changes).sum(),
+            settled: shown().filter(|shown| shown.changes == 0).count(),
+            longest_gap_ms: shown().map(|shown| shown.gap).max().unwrap_or_default().as_secs_f64() * 1e3,
+            packets: sum(|viewer| viewer.line.counted.packets),
+            resent: sum(|viewer| viewer.line.counted.resent),
+            dropped: sum(|viewer| viewer.downlink.as_ref().map_or(0, |downlink| downlink.dropped)),
         }
     }
 }
@@ -168,6 +245,29 @@ impl fmt::Display for Spread {
     }
 }
 
+impl fmt::Display for AtCapacity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.bits_per_second {
+            Some(bits) => write!(formatter, "{:.2} Mbit/s", bits as f64 / 1e6)?,
+            None => write!(formatter, "unlimited")?,
+        }
+        let on_layer: Vec<String> = self.on_layer.iter().map(usize::to_string).collect();
+        write!(
+            formatter,
+            ": {} viewers, on layers {} (smallest first), {} without a change, {} changes, longest gap {:.0} ms, {} packets, \
+             {} resent or padding, {} dropped by the links",
+            self.viewers,
+            on_layer.join("/"),
+            self.settled,
+            self.changes,
+            self.longest_gap_ms,
+            self.packets,
+            self.resent,
+            self.dropped
+        )
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut row = |name: &str, value: String| writeln!(formatter, "{name:<12} {value}");
@@ -193,6 +293,12 @@ impl fmt::Display for Report {
         row("lost", self.losses())?;
         if let Some(delay) = self.delay_ms {
             row("delay", delay.to_string())?;
+        }
+        for at in &self.capacities {
+            row("capacity", at.to_string())?;
+        }
+        if let Some(requests) = self.keyframe_requests_per_second.filter(|_| !self.capacities.is_empty()) {
+            row("keyframes", format!("{requests:.2} requests per second for the layer with the most"))?;
         }
         if let (Some(cpu), Some(per_packet)) = (self.cpu_seconds, self.cpu_us_per_packet) {
             let share = 100.0 * cpu / self.seconds;

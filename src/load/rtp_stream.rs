@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use ::rtcp::reception_report::ReceptionReport;
 
 use super::payload;
+use super::payload::Contents;
+use super::shown::Shown;
 use crate::srtp::Opener;
 use crate::srtp::index::ReceivedIndices;
 
@@ -15,6 +17,7 @@ const MAX_DELAYS: usize = 4_000_000;
 #[derive(Default)]
 pub(crate) struct ReceivedStream {
     ssrc: Option<u32>,
+    rtx_ssrc: Option<u32>,
     received: Option<ReceivedIndices>,
     /// When the first packet arrived.
     pub(crate) began: Option<Instant>,
@@ -33,6 +36,8 @@ pub(crate) struct Counted {
     pub(crate) packets: u64,
     /// Packets that had arrived before, or are too old to know.
     pub(crate) repeated: u64,
+    /// Packets of the SSRC of its retransmissions: resends and padding.
+    pub(crate) resent: u64,
     /// Packets of other SSRCs.
     pub(crate) stray: u64,
 }
@@ -51,6 +56,8 @@ pub(crate) struct Measured {
     pub(crate) damaged: u64,
     /// From sending by the publisher to reception by the kernel, in microseconds.
     pub(crate) delays: Vec<u32>,
+    /// The layers of the packets.
+    pub(crate) shown: Shown,
 }
 
 /// What receiver reports have covered so far.
@@ -63,9 +70,10 @@ struct Reported {
 }
 
 impl ReceivedStream {
-    /// Counts an RTP stream with this SSRC, or with the first that arrives if the answer named none.
-    pub(crate) fn new(ssrc: Option<u32>, is_sample: bool) -> Self {
-        Self { ssrc, sample: is_sample.then(Sample::default), ..Self::default() }
+    /// Counts an RTP stream with this SSRC, or with the first that arrives if the answer named none. `rtx_ssrc` is that of
+    /// its retransmissions.
+    pub(crate) fn new(ssrc: Option<u32>, rtx_ssrc: Option<u32>, is_sample: bool) -> Self {
+        Self { ssrc, rtx_ssrc, sample: is_sample.then(Sample::default), ..Self::default() }
     }
 
     /// The counted SSRC.
@@ -85,7 +93,9 @@ impl ReceivedStream {
         self.counted = Counted::default();
         self.counted_from = self.behind();
         if let Some(sample) = &mut self.sample {
-            sample.opened = Measured::default();
+            let mut shown = sample.opened.shown;
+            shown.begin_counting();
+            sample.opened = Measured { shown, ..Measured::default() };
         }
     }
 
@@ -104,6 +114,10 @@ impl ReceivedStream {
     pub(crate) fn take(&mut self, datagram: &mut [u8], at: Duration, now: Instant) {
         let &mut [_, _, high, low, _, _, _, _, s0, s1, s2, s3, ..] = datagram else { return };
         let ssrc = u32::from_be_bytes([s0, s1, s2, s3]);
+        if self.rtx_ssrc == Some(ssrc) {
+            self.counted.resent += 1;
+            return;
+        }
         if *self.ssrc.get_or_insert(ssrc) != ssrc {
             self.counted.stray += 1;
             return;
@@ -159,11 +173,13 @@ impl ReceivedStream {
 impl Sample {
     fn open(&mut self, datagram: &mut [u8], at: Duration) {
         let Some(opener) = &mut self.opener else { return };
-        let sent = opener.open(datagram).ok().and_then(|opened| payload::read(&datagram[opened.payload]));
-        let Some(sent) = sent else {
+        let read = opener.open(datagram).ok().and_then(|opened| payload::read(&datagram[opened.payload]));
+        let Some(Contents { size: (width, _), sent, .. }) = read else {
             self.opened.damaged += 1;
             return;
         };
+        let is_last = datagram[1] & 0x80 != 0;
+        self.opened.shown.take(width, is_last, at);
         if self.opened.delays.len() < MAX_DELAYS {
             let delay = at.saturating_sub(sent).as_micros();
             self.opened.delays.push(u32::try_from(delay).unwrap_or(u32::MAX));
@@ -174,7 +190,7 @@ impl Sample {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::payload::Part;
+    use crate::load::payload::{Contents, Part};
     use crate::srtp::{MasterKey, Sealer, SrtpProfile};
 
     fn packet(ssrc: u32, sequence: u16) -> Vec<u8> {
@@ -192,12 +208,13 @@ mod tests {
 
     #[test]
     fn counts_each_packet_of_its_ssrc_once_across_the_wrap() {
-        let mut line = ReceivedStream::new(Some(7), false);
+        let mut line = ReceivedStream::new(Some(7), Some(9), false);
         for sequence in [65_534, 65_535, 0, 0, 2] {
             take(&mut line, 7, sequence);
         }
         take(&mut line, 8, 3);
-        assert_eq!(line.counted, Counted { packets: 4, repeated: 1, stray: 1 });
+        take(&mut line, 9, 3);
+        assert_eq!(line.counted, Counted { packets: 4, repeated: 1, resent: 1, stray: 1 });
         assert_eq!(line.len(), 5);
         line.begin_counting();
         take(&mut line, 7, 3);
@@ -206,7 +223,7 @@ mod tests {
 
     #[test]
     fn reports_what_was_lost_since_the_report_before() {
-        let mut line = ReceivedStream::new(None, false);
+        let mut line = ReceivedStream::new(None, None, false);
         assert_eq!(line.report(), None);
         for sequence in [10, 11, 13] {
             take(&mut line, 7, sequence);
@@ -221,17 +238,18 @@ mod tests {
     fn the_sample_knows_when_a_packet_was_sent_and_whether_it_is_whole() {
         let key = MasterKey { profile: SrtpProfile::Aes128Gcm, key: [1; 16], salt: [2; 14] };
         let mut sealer = Sealer::new(&key);
-        let mut line = ReceivedStream::new(Some(7), true);
+        let mut line = ReceivedStream::new(Some(7), None, true);
         line.open_with(|| Opener::new(&key));
         for sequence in 1..=2 {
             let mut packet = packet(7, sequence);
-            payload::write(&mut packet[12..], Part::Start, 5, Duration::from_millis(1000));
+            let contents = Contents { size: (640, 360), number: 5, sent: Duration::from_millis(1000) };
+            payload::write(&mut packet[12..], Part::Start, contents);
             packet[99] ^= u8::from(sequence == 2);
             packet.resize(116, 0);
             sealer.seal(&mut packet, 12, 100, u64::from(sequence)).unwrap();
             line.take(&mut packet, Duration::from_millis(1002), Instant::now());
         }
         let opened = line.opened().unwrap();
-        assert_eq!((opened.damaged, opened.delays.as_slice()), (1, &[2000][..]));
+        assert_eq!((opened.damaged, opened.delays.as_slice(), opened.shown.width), (1, &[2000][..], Some(640)));
     }
 }

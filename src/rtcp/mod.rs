@@ -18,6 +18,7 @@ mod sender;
 mod sender_clock;
 mod source;
 
+pub(crate) use arrivals::Arrivals;
 pub use compound::Compound;
 pub use packets::{Block, RtcpPacket, packets};
 pub(crate) use packets::{Blocks, Sequences, SsrcList};

@@ -61,7 +61,7 @@ pub(crate) struct Settings {
     /// Bits per second that one publisher may send, all tracks and resends together, such as 2500k or 8M; 0 for no
     /// limit. The answer names it (b=TIAS); a publisher that stays more than a tenth above for 5 s, or has such a mean
     /// over a minute, is ended
-    #[arg(long, env = "SLUICE_MAX_PUBLISHER_BITRATE", value_name = "BITRATE", default_value = "0", value_parser = bitrate)]
+    #[arg(long, env = "SLUICE_MAX_PUBLISHER_BITRATE", value_name = "BITRATE", default_value = "0", value_parser = setting::bitrate)]
     max_publisher_bitrate: u64,
 
     /// Bits per second that a new viewer's network is taken to carry until its reports say what it carries, such as 500k
@@ -122,36 +122,10 @@ impl From<Settings> for Config {
     }
 }
 
-/// No publisher sends less. A smaller number was probably meant in kbit/s.
-const LEAST_BITRATE: u64 = 10_000;
-
-/// More than a publisher can send, and exact as a floating-point number.
-const MOST_BITS: f64 = 1e12;
-
-/// Reads bits per second, with k or M behind for thousands and millions of them.
-fn bitrate(text: &str) -> Result<u64, String> {
-    let wrong = || "write a bitrate like 2500k or 8M (bits per second), or 0 for no limit".to_owned();
-    let (number, unit) = match text.strip_suffix(['k', 'K']) {
-        Some(number) => (number, 1000),
-        None => text.strip_suffix('M').map_or((text, 1), |number| (number, 1_000_000_u32)),
-    };
-    let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let value: f64 = number.parse().ok().filter(|_| is_plain).ok_or_else(wrong)?;
-    let bits = (value * f64::from(unit)).round();
-    if bits > MOST_BITS {
-        return Err(wrong());
-    }
-    let bits = bits as u64;
-    if (1..LEAST_BITRATE).contains(&bits) {
-        return Err(format!("{bits} bits per second carry no media: for thousands of them write {bits}k"));
-    }
-    Ok(bits)
-}
-
 /// Reads bits per second that are not 0.
 fn start_bitrate(text: &str) -> Result<u64, String> {
     let wrong = || "write a bitrate like 500k or 2M (bits per second), at least 10k".to_owned();
-    bitrate(text).ok().filter(|bits| *bits > 0).ok_or_else(wrong)
+    setting::bitrate(text).ok().filter(|bits| *bits > 0).ok_or_else(wrong)
 }
 
 /// The limits of the frames kept since a keyframe, at up to 60 frames per second.
@@ -169,32 +143,6 @@ fn cache(seconds: u32, mebibytes: u32) -> CacheLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_bitrate_has_its_unit_or_is_bits_per_second() {
-        for (text, bits) in
-            [("0", 0), ("2500k", 2_500_000), ("2500K", 2_500_000), ("1.5M", 1_500_000), ("64000", 64_000)]
-        {
-            assert_eq!(bitrate(text), Ok(bits), "{text}");
-        }
-        for wrong in [
-            "",
-            "k",
-            "-1",
-            "8 M",
-            "8Mbit",
-            "1e9",
-            "inf",
-            ".",
-            "1.2.3M",
-            "2500",
-            "99999999999999999999",
-            "9999999999999999M",
-        ] {
-            assert!(bitrate(wrong).is_err(), "{wrong}");
-        }
-        assert!(bitrate("2500").unwrap_err().contains("2500k"), "kilobits are meant");
-    }
 
     #[test]
     fn a_network_that_carries_nothing_is_no_start() {

@@ -91,6 +91,21 @@ fn the_table_shows_what_the_json_does() {
 }
 
 #[test]
+fn a_viewer_whose_link_carries_less_gets_a_smaller_layer() {
+    let relay = start(&[]);
+    let links = ["--viewers", "2", "--layers", "2", "--capacity", "8M,1M"];
+    let output = load(&relay, &[links.as_slice(), &["--json"]].concat());
+    let printed = text(output.stdout);
+    let report: Value = serde_json::from_str(&printed).expect("it is JSON");
+    let at = |place: usize| &report["capacities"][place];
+    assert_eq!((&report["joined"], &report["damaged"]), (&Value::from(2), &Value::from(0)), "{printed}");
+    assert_eq!(at(0)["bits_per_second"], 8_000_000, "{printed}");
+    assert_eq!(at(0)["on_layer"], serde_json::json!([0, 1]), "{printed}");
+    assert_eq!(at(1)["on_layer"], serde_json::json!([1, 0]), "{printed}");
+    assert!(at(1)["longest_gap_ms"].as_f64() > Some(0.0), "{printed}");
+}
+
+#[test]
 fn errors_say_what_to_do() {
     let relay = start(&["--publish-token", "let-me", "--admin-token", "look"]);
     for (arguments, part) in [
