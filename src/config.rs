@@ -32,6 +32,8 @@ struct Settings {
     #[command(flatten)]
     http: http::Settings,
     #[command(flatten)]
+    tls: http::TlsSettings,
+    #[command(flatten)]
     media: worker::Settings,
     #[command(flatten)]
     auth: auth::Settings,
@@ -69,7 +71,7 @@ impl TryFrom<Settings> for Config {
     /// Checks what can be checked before any socket is bound.
     fn try_from(settings: Settings) -> Result<Self, ConfigError> {
         let config = Self {
-            http: settings.http.try_into()?,
+            http: http::Config { tls: settings.tls.try_into()?, ..settings.http.try_into()? },
             auth: settings.auth.into(),
             worker: settings.media.into(),
             log: log::filter(&settings.log.filter)?,
@@ -119,6 +121,9 @@ pub enum ConfigError {
     /// The STUN and TURN servers are invalid.
     #[error(transparent)]
     IceServers(#[from] http::IceServerError),
+    /// The settings of HTTPS are invalid.
+    #[error(transparent)]
+    Tls(#[from] http::TlsConfigError),
     /// The media settings are invalid.
     #[error(transparent)]
     Worker(#[from] worker::ConfigError),

@@ -3,11 +3,22 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use ureq::tls::TlsConfig;
+
 /// A relay that needs longer for its health is not well.
 const DEADLINE: Duration = Duration::from_secs(2);
 
 /// The most bytes read of a relay's answer.
 const REASON: u64 = 1_024;
+
+/// How a relay is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP without TLS.
+    Http,
+    /// HTTP over TLS.
+    Https,
+}
 
 /// Why it is not well.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +56,7 @@ pub enum Unhealthy {
 ///
 /// # Errors
 /// [`Unhealthy`] unless it answers within two seconds that it is healthy.
-pub fn check(address: SocketAddr) -> Result<(), Unhealthy> {
+pub fn check(address: SocketAddr, by: Protocol) -> Result<(), Unhealthy> {
     if address.port() == 0 {
         return Err(Unhealthy::NoPort);
     }
@@ -55,8 +66,12 @@ pub fn check(address: SocketAddr) -> Result<(), Unhealthy> {
         IpAddr::V6(v6) if v6.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    let url = format!("http://{}/healthz", SocketAddr::new(ip, address.port()));
-    let agent = ureq::Agent::config_builder().timeout_global(Some(DEADLINE)).http_status_as_error(false);
+    let scheme = if by == Protocol::Https { "https" } else { "http" };
+    let url = format!("{scheme}://{}/healthz", SocketAddr::new(ip, address.port()));
+    // The certificate is for the names that clients use, and nothing secret is sent.
+    let tls = TlsConfig::builder().disable_verification(true).build();
+    let agent =
+        ureq::Agent::config_builder().timeout_global(Some(DEADLINE)).http_status_as_error(false).tls_config(tls);
     match agent.proxy(None).build().new_agent().get(&url).call() {
         Ok(answer) if answer.status() == 200 => Ok(()),
         Ok(mut answer) if answer.status() == 503 => {

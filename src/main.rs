@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use sluice::cli::{Cli, Command, Exit};
 use sluice::config::{Config, ConfigError, Effective, Given, unknown_variables};
+use sluice::health::{self, Protocol};
 use sluice::reload::{HangUps, Reload};
 use sluice::server::{Addresses, Server};
-use sluice::{health, load, log, stop, systemd};
+use sluice::{load, log, stop, systemd};
 use tracing::{error, warn};
 
 /// Returns freed memory to the system, so that the memory of a flood of sessions is not kept: see Cargo.toml.
@@ -94,7 +95,12 @@ fn ask_health(given: Given) -> ExitCode {
         Ok((_, _, config)) => config,
         Err(error) => return usage(&error.to_string()),
     };
-    match health::check(config.http.admin.unwrap_or(config.http.listen)) {
+    let (address, protocol) = match config.http.admin {
+        Some(admin) => (admin, Protocol::Http),
+        None if config.http.tls.certificate.is_some() => (config.http.listen, Protocol::Https),
+        None => (config.http.listen, Protocol::Http),
+    };
+    match health::check(address, protocol) {
         Ok(()) => ExitCode::SUCCESS,
         Err(unhealthy) => {
             let _ = writeln!(std::io::stderr(), "sluice: {unhealthy}");
@@ -161,27 +167,26 @@ async fn serve_until_asked(server: Server, mut reload: Reload) -> anyhow::Result
 
 /// What to open and where to publish; localhost first, because browsers allow cameras in secure contexts only.
 fn welcome(addresses: Addresses) -> String {
-    let Addresses { http, admin, media } = addresses;
+    let Addresses { http, is_https, admin, media, .. } = addresses;
+    let scheme = if is_https { "https" } else { "http" };
     let everywhere = http.ip().is_unspecified();
     let host = if everywhere { "localhost".to_owned() } else { bracketed(http.ip()) };
     let port = http.port();
     let mut text =
         format!("sluice {} is listening on {http} and, for media, on {media}/udp\n", env!("CARGO_PKG_VERSION"));
-    text += &format!("\n  Open               http://{host}:{port}/\n");
+    text += &format!("\n  Open               {scheme}://{host}:{port}/\n");
     for address in if everywhere { other_addresses(http.is_ipv6()) } else { Vec::new() } {
-        text += &format!(
-            "                     http://{}:{port}/  (watch; a camera needs localhost or https)\n",
-            bracketed(address)
-        );
+        let remark = if is_https { "" } else { "  (watch; a camera needs localhost or https)" };
+        text += &format!("                     {scheme}://{}:{port}/{remark}\n", bracketed(address));
     }
-    text += &format!("  Publish by WHIP    http://{host}:{port}/whip/NAME\n");
-    text += &format!("  Watch by WHEP      http://{host}:{port}/whep/NAME\n");
-    let (metrics_host, metrics_port) = match admin {
-        Some(admin) if admin.ip().is_unspecified() => ("localhost".to_owned(), admin.port()),
-        Some(admin) => (bracketed(admin.ip()), admin.port()),
-        None => (host, port),
+    text += &format!("  Publish by WHIP    {scheme}://{host}:{port}/whip/NAME\n");
+    text += &format!("  Watch by WHEP      {scheme}://{host}:{port}/whep/NAME\n");
+    let metrics = match admin {
+        Some(admin) if admin.ip().is_unspecified() => format!("http://localhost:{}", admin.port()),
+        Some(admin) => format!("http://{admin}"),
+        None => format!("{scheme}://{host}:{port}"),
     };
-    text += &format!("  Metrics            http://{metrics_host}:{metrics_port}/metrics\n\n");
+    text += &format!("  Metrics            {metrics}/metrics\n\n");
     text
 }
 

@@ -8,6 +8,7 @@
 mod label;
 mod register;
 mod streams;
+mod tls;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,11 +17,12 @@ use prometheus::{Counter, CounterVec, Histogram, HistogramOpts, IntCounter, IntG
 
 pub use label::Medium;
 pub(crate) use label::{
-    Answer, Closing, ConnectionKind, Direction, EventName, Family, LayerPlace, LimitName, NoPlace, Phase, Probe,
-    Refusal, Resend, Route, SessionState, Status, Takeover,
+    Answer, Closing, ConnectionKind, Direction, EventName, Family, Handshake, LayerPlace, LimitName, NoPlace, Phase,
+    Probe, Refusal, Resend, Route, SessionState, Status, Takeover,
 };
 
 pub(crate) use streams::StreamMetrics;
+pub(crate) use tls::TlsMetrics;
 
 use crate::name::{Role, StreamName};
 use crate::reason::{DropReason, EndReason, SwitchReason};

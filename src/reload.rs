@@ -1,4 +1,5 @@
-//! Applies a changed configuration while the relay runs (SIGHUP): the log filter and the tokens.
+//! Applies a changed configuration while the relay runs (SIGHUP): the log filter and the tokens. The files of the
+//! certificate are read again too.
 //!
 //! The rule: sessions are not affected, and the relay never ends because of a reload. A file that cannot be read or is
 //! invalid changes nothing; changed settings that need a restart are listed in the log.
@@ -40,6 +41,7 @@ impl Reload {
 
     /// Reads the file again, applies what can be applied, and logs the result.
     pub fn run(&mut self) {
+        self.node.check_certificate();
         match self.take_up() {
             Ok(changes) => tell(&changes, self.given.has_file()),
             Err(error) => warn!("settings not reloaded, nothing has changed: {error}"),

@@ -34,6 +34,7 @@ pub struct Server {
     node: Arc<http::Node>,
     http: std::net::TcpListener,
     admin: Option<std::net::TcpListener>,
+    redirect: Option<std::net::TcpListener>,
     addresses: Addresses,
     drain: Duration,
 }
@@ -43,8 +44,12 @@ pub struct Server {
 pub struct Addresses {
     /// Pages, WHIP and WHEP.
     pub http: SocketAddr,
+    /// Whether those are served by HTTPS.
+    pub is_https: bool,
     /// Metrics and health, if they have an address of their own.
     pub admin: Option<SocketAddr>,
+    /// Where plain HTTP is redirected to HTTPS.
+    pub redirect: Option<SocketAddr>,
     /// Media, over UDP.
     pub media: SocketAddr,
 }
@@ -55,6 +60,9 @@ pub enum StartError {
     /// The credentials are inconsistent.
     #[error(transparent)]
     Auth(#[from] auth::ConfigError),
+    /// HTTPS cannot start.
+    #[error(transparent)]
+    Tls(#[from] http::TlsError),
     /// Media cannot start.
     #[error(transparent)]
     Worker(#[from] worker::StartError),
@@ -115,11 +123,17 @@ impl Server {
         let access = Access::new(&config.auth)?;
         let http = bind(config.http.listen, "--http")?;
         let admin = config.http.admin.map(|address| bind(address, "--admin")).transpose()?;
+        let redirect = config.http.tls.redirect.map(|address| bind(address, "--http-redirect")).transpose()?;
         let metrics = Arc::new(Metrics::showing(config.http.metrics_streams));
+        let source = config.http.tls.certificate.as_ref();
+        let tls = source.map(|source| http::Tls::open(source, &config.http.tls, &config.worker.advertise, &metrics));
+        let tls = tls.transpose()?;
         let workers = worker::start(config.worker.clone(), Arc::clone(&metrics))?;
         let addresses = Addresses {
             http: bound(&http, config.http.listen),
+            is_https: tls.is_some(),
             admin: admin.as_ref().zip(config.http.admin).map(|(listener, asked)| bound(listener, asked)),
+            redirect: redirect.as_ref().zip(config.http.tls.redirect).map(|(listener, asked)| bound(listener, asked)),
             media: SocketAddr::new(config.worker.media.ip(), node::Handle::of(&workers).media_port()),
         };
         access.log();
@@ -128,8 +142,8 @@ impl Server {
                 "this machine has no network: other machines cannot connect until it has one, or until --advertise names an address"
             );
         }
-        let node = Arc::new(http::Node::new(&config.http, access, node::Handle::of(&workers), metrics));
-        Ok(Self { workers, node, http, admin, addresses, drain: config.worker.drain })
+        let node = Arc::new(http::Node::new(&config.http, access, tls, node::Handle::of(&workers), metrics));
+        Ok(Self { workers, node, http, admin, redirect, addresses, drain: config.worker.drain })
     }
 
     /// Its addresses; ports that were given as 0 have their actual numbers.
@@ -174,6 +188,11 @@ impl Server {
         if let Some(admin) = self.admin {
             let admin = TcpListener::from_std(admin).context("the runtime refuses the admin socket")?;
             tasks.push(tokio::spawn(Arc::clone(&self.node).serve_admin(admin, until_stopped())));
+        }
+        if let Some(redirect) = self.redirect {
+            let redirect = TcpListener::from_std(redirect).context("the runtime refuses the socket for redirects")?;
+            let port = self.addresses.http.port();
+            tasks.push(tokio::spawn(Arc::clone(&self.node).serve_redirects(redirect, port, until_stopped())));
         }
         let media = node::Handle::of(&self.workers);
         // 1. Refuse new sessions, also in /readyz. Existing sessions continue.

@@ -12,6 +12,7 @@ use super::guard::limit::Limit;
 use super::ice_servers::IceServers;
 use super::listener::limits::Limits;
 use super::listener::network::Network;
+use super::tls;
 
 /// Where HTTP listens and what it allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub struct Config {
     pub base_path: BasePath,
     /// STUN and TURN servers announced with the 201.
     pub ice_servers: IceServers,
+    /// HTTPS on that address.
+    pub tls: tls::Config,
     /// How many connections are open at a time.
     pub connections: Limits,
     /// How long a request's headers may take, and a connection may be idle.
@@ -65,6 +68,7 @@ impl Default for Config {
             client_headers: ClientHeader::ALL.to_vec(),
             base_path: BasePath::default(),
             ice_servers: IceServers::default(),
+            tls: tls::Config::default(),
             connections: Limits::default(),
             header_deadline: Duration::from_secs(15),
             unread_deadline: Duration::from_secs(20),

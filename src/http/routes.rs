@@ -18,6 +18,7 @@ use super::api::{document, operations, sessions, streams};
 use super::endpoints::{events, layer, offer, session};
 use super::error::Problem;
 use super::guard::{allow, cors, host, limit, observe, proxy};
+use super::hsts;
 use super::openapi::document::Document;
 use super::pages::{asset, problem, view};
 use super::shared::node::Shared;
@@ -76,6 +77,7 @@ pub(super) fn public(node: &Shared) -> Router {
         .layer(from_fn_with_state(Arc::clone(&node.cross_origin), cors::layer))
         .layer(from_fn(problem::explain))
         .layer(from_fn_with_state(Arc::clone(&node.observer), observe::layer))
+        .layer(from_fn_with_state(node.hsts.clone(), hsts::layer))
         // Everything else needs the client's address.
         .layer(from_fn_with_state(Arc::clone(&node.proxies), proxy::layer));
     allow::with_allow_header(routes.with_state(Arc::clone(node)))

@@ -4,20 +4,40 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use super::listener::accept;
-use super::routes;
+use super::listener::accept::{self, Entry};
 use super::shared::node::Node;
+use super::{redirect, routes};
 
 impl Node {
     /// Serves everything, or everything but the API, metrics and health, until `stop` completes.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
         let routes = self.base_path.beneath(routes::public(&self));
         let events = self.media.events();
+        let entry = Entry { tls: self.tls.clone(), ..self.entry() };
         tokio::select! {
-            () = accept::serve(listener, routes, self.entry(), stop) => {}
+            () = self.keep_certificate() => {}
+            () = accept::serve(listener, routes, entry, stop) => {}
             () = self.event_streams.follow(&self.media, events) => {}
             () = Arc::clone(&self.access).keep_current() => {}
         }
+    }
+
+    /// Never completes; a relay without HTTPS has no certificate to keep current.
+    async fn keep_certificate(&self) {
+        match &self.tls {
+            Some(tls) => Arc::clone(tls).keep_current().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Redirects every request to HTTPS on `port`, until `stop` completes.
+    pub(crate) async fn serve_redirects(
+        self: Arc<Self>,
+        listener: TcpListener,
+        port: u16,
+        stop: impl Future<Output = ()>,
+    ) {
+        accept::serve(listener, redirect::routes(port), self.entry(), stop).await;
     }
 
     /// Serves the API, metrics and health alone, until `stop` completes.

@@ -89,7 +89,8 @@ fn one_address_with_thousands_of_unread_answers_does_not_block_others() {
     health_is_quick(&relay, [127, 0, 0, 1]);
     health_is_quick(&relay, [127, 0, 0, 2]);
     assert!(ask(&relay, [127, 0, 0, 2], "/watch/cam").starts_with("HTTP/1.1 200 "));
-    assert!(counted(&relay, "sluice_http_connections{kind=\"request\"}") <= 257.0);
+    // Tasks of connections that made way may still be ending.
+    until("the others make way", || counted(&relay, "sluice_http_connections{kind=\"request\"}") <= 257.0);
     drop(unread);
 }
 

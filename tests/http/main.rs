@@ -24,4 +24,5 @@ mod proxies;
 mod relay;
 mod schema;
 mod sessions;
+mod tls;
 mod tokens;

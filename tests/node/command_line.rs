@@ -116,6 +116,44 @@ fn the_health_check_asks_the_relay_where_its_settings_say() {
 }
 
 #[test]
+fn a_self_signed_certificate_is_made_once_and_served_again_after_a_restart() {
+    let state = std::env::temp_dir().join(format!("sluice-state-{}", std::process::id()));
+    let arguments = ["--tls-self-signed", "--state-dir", state.to_str().unwrap(), "--http-redirect", "127.0.0.1:0"];
+    let fingerprints = [(); 2].map(|()| {
+        let mut relay = Running::start(&mut relay(&arguments));
+        let address = relay.origin.strip_prefix("https://").expect(&relay.welcome).to_owned();
+        assert!(relay.welcome.contains(&format!("https://{address}/whip/")), "{}", relay.welcome);
+        assert_eq!(run(&["healthcheck", "--tls-self-signed", "--http", &address]).status.code(), Some(0));
+        relay.signal("TERM");
+        assert_eq!(relay.ended().code(), Some(0));
+        let log = relay.log();
+        let line = log.lines().find(|line| line.contains("https with a certificate for")).expect(&log);
+        line.split("sha256=").nth(1).unwrap().to_owned()
+    });
+    assert_eq!(fingerprints[0], fingerprints[1]);
+    std::fs::remove_dir_all(&state).unwrap();
+}
+
+#[test]
+fn settings_of_https_that_do_not_fit_are_refused() {
+    for (flags, part) in [
+        (["--tls-cert", "a.pem", "--hsts=0"], "belong together"),
+        (["--tls-key", "a.pem", "--hsts=0"], "belong together"),
+        (["--http-redirect", "127.0.0.1:0", "--hsts=0"], "no effect without HTTPS"),
+        (["--tls-self-signed", "--hsts", "86400"], "remove --hsts"),
+        (["--tls-cert=/no/cert.pem", "--tls-key=/no/key.pem", "--tls-self-signed"], "remove one of the two"),
+        (
+            ["--tls-cert=/no/cert.pem", "--tls-key=/no/key.pem", "--hsts=0"],
+            "/no/cert.pem (--tls-cert): the file does not",
+        ),
+        (["--tls-self-signed", "--state-dir", "/proc/nowhere"], "(--state-dir)"),
+    ] {
+        let sentence = refusal(&mut relay(&flags));
+        assert!(sentence.contains(part), "{sentence}");
+    }
+}
+
+#[test]
 fn help_and_version_exit_with_0() {
     for (argument, part) in [("--help", "--publish-token"), ("--version", env!("CARGO_PKG_VERSION"))] {
         let output = run(&[argument]);

@@ -150,7 +150,7 @@ impl Asking<'_> {
 
 /// The host and port that a request is for: its target's if that has them, else the Host header's; an empty name where
 /// neither is there.
-fn asked_host(uri: &Uri, headers: &HeaderMap) -> Option<(Host, Option<u16>)> {
+pub(in crate::http) fn asked_host(uri: &Uri, headers: &HeaderMap) -> Option<(Host, Option<u16>)> {
     let target = uri.authority().map(|authority| authority.as_str());
     match (target, headers.get(HOST)) {
         (Some(target), _) => parse(target),

@@ -6,6 +6,8 @@
 //! retry. So `/healthz` answers under any load. Each client has a share: an address, or the /64 network of an IPv6
 //! address; behind a trusted proxy the client that the proxy names, while the proxy's own connections are not counted.
 //!
+//! Where the listener serves HTTPS, a connection begins with its handshake (`handshake.rs`).
+//!
 //! A connection is bounded by deadlines for a request's headers ([`Timing::headers`], which bounds idle time too), for
 //! its body (where it is read), and for a client that reads nothing of its answer ([`Timing::unread`]); by the number
 //! of requests that a client may send without waiting for answers; and by its age. An open-ended response, such as
@@ -30,19 +32,22 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tower::Service as _;
 use tracing::{debug, warn};
 
 use super::body::{Answer, Upload};
+use super::handshake;
 use super::limits::Limits;
 use super::network::{Network, is_trusted};
 use super::place::{Entrance, Place, refusal};
-use super::places::Kind;
+use super::places::{Idle, Kind};
 use super::socket::Socket;
 use crate::http::base_path::BasePath;
-use crate::http::request::connection::Connection;
+use crate::http::request::connection::{Connection, Scheme};
+use crate::http::tls::Tls;
 use crate::metrics::{Closing, Metrics};
 
 /// Request line and headers together.
@@ -79,7 +84,15 @@ pub(in crate::http) struct Entry {
     pub(in crate::http) timing: Timing,
     pub(in crate::http) trusted_proxies: Vec<Network>,
     pub(in crate::http) base_path: BasePath,
+    /// HTTPS, where the listener does not serve plain HTTP.
+    pub(in crate::http) tls: Option<Arc<Tls>>,
     pub(in crate::http) metrics: Arc<Metrics>,
+}
+
+impl Entry {
+    fn scheme(&self) -> Scheme {
+        if self.tls.is_some() { Scheme::Https } else { Scheme::Http }
+    }
 }
 
 /// What the tasks of all connections share.
@@ -112,7 +125,7 @@ pub(in crate::http) async fn serve(
     let mut stop = pin!(stop);
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener) => accepted,
+            accepted = accept(&listener, shared.entry.scheme()) => accepted,
             () = &mut stop => break,
         };
         let (stream, connection) = match accepted {
@@ -128,11 +141,19 @@ pub(in crate::http) async fn serve(
             }
         };
         let is_proxy = is_trusted(&shared.entry.trusted_proxies, connection.remote.ip());
-        let place = entrance.enter((!is_proxy).then(|| connection.client()));
-        let (shared, stopped, running) = (Arc::clone(&shared), stopped.clone(), running.clone());
+        let waits = if shared.entry.tls.is_some() { Idle::Handshake } else { Idle::Waiting };
+        let place = entrance.enter((!is_proxy).then(|| connection.client()), waits);
+        let (shared, mut stopped, running) = (Arc::clone(&shared), stopped.clone(), running.clone());
         tokio::spawn(async move {
             let socket = Socket::new(stream, place.clone(), is_proxy, shared.entry.timing.unread);
-            serve_connection(&shared, socket, connection, place, stopped).await;
+            match &shared.entry.tls {
+                None => serve_connection(&shared, socket, connection, place, stopped).await,
+                Some(tls) => {
+                    if let Some(stream) = handshake::complete(tls, socket, &connection, &place, &mut stopped).await {
+                        serve_connection(&shared, stream, connection, place, stopped).await;
+                    }
+                }
+            }
             drop(running);
         });
     }
@@ -143,10 +164,10 @@ pub(in crate::http) async fn serve(
 }
 
 /// The next connection.
-async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, Connection)> {
+async fn accept(listener: &TcpListener, scheme: Scheme) -> io::Result<(TcpStream, Connection)> {
     let (stream, remote) = listener.accept().await?;
     let local = stream.local_addr()?;
-    Ok((stream, Connection::direct(plain(local), plain(remote))))
+    Ok((stream, Connection { scheme, ..Connection::direct(plain(local), plain(remote)) }))
 }
 
 /// A dual-stack socket shows IPv4 peers as IPv6 addresses.
@@ -157,7 +178,7 @@ fn plain(address: SocketAddr) -> SocketAddr {
 /// Serves one connection until it ends, must make way, or is too old.
 async fn serve_connection(
     shared: &Arc<Shared>,
-    socket: Socket,
+    socket: impl AsyncRead + AsyncWrite + Unpin,
     connection: Connection,
     place: Place,
     mut stopped: watch::Receiver<()>,

@@ -15,6 +15,10 @@ pub struct Limits {
     pub event_streams: usize,
     /// Of those, for one client.
     pub event_streams_per_client: usize,
+    /// TLS handshakes; beyond it the oldest one ends. Each may take up to 64 KiB.
+    pub handshakes: usize,
+    /// Of those, for one client.
+    pub handshakes_per_client: usize,
     /// How long the relay waits for a client before its connection may make way for others.
     pub grace: Duration,
 }
@@ -27,6 +31,8 @@ impl Default for Limits {
             reserved: 256,
             event_streams: 16_384,
             event_streams_per_client: 4096,
+            handshakes: 1024,
+            handshakes_per_client: 128,
             grace: Duration::from_secs(1),
         }
     }

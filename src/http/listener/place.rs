@@ -41,10 +41,11 @@ impl Entrance {
         Arc::new(Self { taken, metrics })
     }
 
-    /// Gives a connection that was just accepted a place; `client` is `None` for a trusted proxy.
-    pub(super) fn enter(self: &Arc<Self>, client: Option<ClientGroup>) -> Place {
+    /// Gives a connection that was just accepted a place; `client` is `None` for a trusted proxy, and `waits` is what the
+    /// relay waits for first.
+    pub(super) fn enter(self: &Arc<Self>, client: Option<ClientGroup>, waits: Idle) -> Place {
         let mut taken = self.taken();
-        let entered = taken.places.enter(client, Instant::now());
+        let entered = taken.places.enter(client, waits, Instant::now());
         self.cut(&mut taken, entered.ousted);
         let cut = Arc::new(Notify::new());
         taken.cuts.insert(entered.id, Arc::clone(&cut));

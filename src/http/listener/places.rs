@@ -33,9 +33,11 @@ pub(super) enum PlacesFull {
     Client,
 }
 
-/// Why a connection may make way; those named first make way first.
+/// Why a connection may make way: of the first two kinds whichever is oldest, then the others in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Idle {
+    /// The TLS handshake is not complete.
+    Handshake,
     /// No complete request has arrived.
     Waiting,
     /// The client does not read its answer.
@@ -80,7 +82,7 @@ struct Tally {
     event_streams: usize,
     reserved: BTreeSet<Id>,
     /// Connections that may make way, by reason in the order of [`Idle`]; within a reason the oldest first.
-    idle: [BTreeSet<(Instant, Id)>; 3],
+    idle: [BTreeSet<(Instant, Id)>; 4],
 }
 
 impl Places {
@@ -88,8 +90,9 @@ impl Places {
         Self { limits, next: 0, entries: HashMap::new(), all: Tally::default(), by_client: HashMap::new() }
     }
 
-    /// Gives a connection that was just accepted a place; `client` is `None` for a trusted proxy.
-    pub(super) fn enter(&mut self, client: Option<ClientGroup>, now: Instant) -> Entered {
+    /// Gives a connection that was just accepted a place; `client` is `None` for a trusted proxy, and `waits` is what the
+    /// relay waits for first.
+    pub(super) fn enter(&mut self, client: Option<ClientGroup>, waits: Idle, now: Instant) -> Entered {
         let (kind, ousted) = match self.full(client) {
             None => (Kind::Request, None),
             Some(full) => {
@@ -101,6 +104,7 @@ impl Places {
                 }
             }
         };
+        let ousted = ousted.or_else(|| if waits == Idle::Handshake { self.oldest_handshake(client) } else { None });
         if let Some(ousted) = ousted {
             self.leave(ousted);
         }
@@ -108,8 +112,19 @@ impl Places {
         self.next += 1;
         self.entries.insert(id, Entry { kind, client, idle: None });
         self.each_tally(client, |tally| tally.add(id, kind));
-        self.idle(id, Idle::Waiting, now);
+        self.idle(id, waits, now);
         Entered { id, kind, ousted }
+    }
+
+    /// The oldest handshake of the client, if it has as many at once as it may, or of all clients.
+    fn oldest_handshake(&self, client: Option<ClientGroup>) -> Option<Id> {
+        let of_client = client.and_then(|client| self.by_client.get(&client));
+        let full = |tally: &Tally, limit: usize| {
+            let handshakes = &tally.idle[Idle::Handshake as usize];
+            handshakes.first().filter(|_| handshakes.len() >= limit).map(|(_, id)| *id)
+        };
+        let own = of_client.and_then(|tally| full(tally, self.limits.handshakes_per_client));
+        own.or_else(|| full(&self.all, self.limits.handshakes))
     }
 
     /// Frees the place of the oldest idle connection and returns it; the caller closes it.
@@ -244,10 +259,11 @@ impl Tally {
 
     /// The connection that makes way next.
     fn oldest_idle(&self, now: Instant, grace: Duration) -> Option<Id> {
-        let [waiting, unread, unsent] = self.idle.each_ref().map(BTreeSet::first);
+        let [handshake, waiting, unread, unsent] = self.idle.each_ref().map(BTreeSet::first);
         let slow = [unread, unsent].into_iter().flatten();
         let given_up = slow.filter(|(since, _)| now.saturating_duration_since(*since) >= grace);
-        waiting.into_iter().chain(given_up).next().map(|(_, id)| *id)
+        let oldest = [handshake, waiting].into_iter().flatten().min();
+        oldest.into_iter().chain(given_up).next().map(|(_, id)| *id)
     }
 }
 
@@ -261,6 +277,8 @@ mod tests {
         reserved: 8,
         event_streams: 3,
         event_streams_per_client: 2,
+        handshakes: 4,
+        handshakes_per_client: 2,
         grace: Duration::from_secs(1),
     };
 
@@ -273,7 +291,7 @@ mod tests {
         let mut places = Places::new(LIMITS);
         for (number, busy) in by {
             for _ in 0..*busy {
-                let entered = places.enter(client(*number), now);
+                let entered = places.enter(client(*number), Idle::Waiting, now);
                 assert_eq!(entered.kind, Kind::Request);
                 places.busy(entered.id);
             }
@@ -286,22 +304,22 @@ mod tests {
         let now = Instant::now();
         let mut places = taken(&[(1, 3)], now);
         let later = |seconds| now + Duration::from_secs(seconds);
-        let ids = [9, 5, 7].map(|at| places.enter(client(2), later(at)).id);
-        let entered = places.enter(client(3), later(10));
+        let ids = [9, 5, 7].map(|at| places.enter(client(2), Idle::Waiting, later(at)).id);
+        let entered = places.enter(client(3), Idle::Waiting, later(10));
         assert_eq!((entered.kind, entered.ousted), (Kind::Request, Some(ids[1])));
         places.busy(ids[2]);
-        assert_eq!(places.enter(client(3), later(11)).ousted, Some(ids[0]));
+        assert_eq!(places.enter(client(3), Idle::Waiting, later(11)).ousted, Some(ids[0]));
     }
 
     #[test]
     fn a_client_with_its_share_loses_connections_of_its_own_and_no_others() {
         let now = Instant::now();
         let mut places = Places::new(LIMITS);
-        let other = places.enter(client(1), now).id;
-        let first = places.enter(client(2), now).id;
-        places.enter(client(2), now);
-        places.enter(client(2), now);
-        let entered = places.enter(client(2), now);
+        let other = places.enter(client(1), Idle::Waiting, now).id;
+        let first = places.enter(client(2), Idle::Waiting, now).id;
+        places.enter(client(2), Idle::Waiting, now);
+        places.enter(client(2), Idle::Waiting, now);
+        let entered = places.enter(client(2), Idle::Waiting, now);
         assert_eq!((entered.kind, entered.ousted), (Kind::Request, Some(first)));
         assert!(places.entries.contains_key(&other));
     }
@@ -312,11 +330,12 @@ mod tests {
         let mut places = taken(&[(1, 3), (2, 3)], now);
         places.idle(4, Idle::Unsent, now);
         places.idle(3, Idle::Unread, now + Duration::from_millis(10));
-        let early = places.enter(client(3), now + Duration::from_millis(500));
+        let early = places.enter(client(3), Idle::Waiting, now + Duration::from_millis(500));
         assert_eq!((early.kind, early.ousted), (Kind::Reserved(PlacesFull::Relay), None));
         places.idle(5, Idle::Waiting, now + Duration::from_secs(3));
         let after = now + Duration::from_secs(4);
-        let ousted: Vec<Option<Id>> = (3..7).map(|number| places.enter(client(number), after).ousted).collect();
+        let ousted: Vec<Option<Id>> =
+            (3..7).map(|number| places.enter(client(number), Idle::Waiting, after).ousted).collect();
         assert_eq!(ousted[0], Some(5));
         // The new connections are idle themselves by now.
         assert!(ousted[1..].iter().all(|ousted| ousted.is_some_and(|id| id > 5)));
@@ -324,7 +343,7 @@ mod tests {
         (7..newest).for_each(|id| places.busy(id));
         assert_eq!(
             [8, 9, 10].map(|number| {
-                let entered = places.enter(client(number), after);
+                let entered = places.enter(client(number), Idle::Waiting, after);
                 places.busy(entered.id);
                 entered.ousted
             }),
@@ -337,7 +356,7 @@ mod tests {
         let now = Instant::now();
         let mut places = taken(&[(1, 3), (2, 3)], now);
         let reserve = |places: &mut Places, number| {
-            let entered = places.enter(client(number), now);
+            let entered = places.enter(client(number), Idle::Waiting, now);
             assert!(matches!(entered.kind, Kind::Reserved(_)));
             (entered.id, entered.ousted)
         };
@@ -355,7 +374,7 @@ mod tests {
     fn a_proxy_has_no_share_and_each_of_its_clients_has_one() {
         let now = Instant::now();
         let mut places = Places::new(LIMITS);
-        let ids: Vec<Id> = (0..5).map(|_| places.enter(None, now).id).collect();
+        let ids: Vec<Id> = (0..5).map(|_| places.enter(None, Idle::Waiting, now).id).collect();
         assert!(ids[..3].iter().all(|id| places.ask_for(*id, client(1))));
         assert!(!places.ask_for(ids[3], client(1)), "one client behind it has its share");
         assert!(places.ask_for(ids[3], client(2)), "another does not");
@@ -364,10 +383,39 @@ mod tests {
             "an answered request does not count"
         );
         assert_eq!(
-            places.enter(client(1), now).kind,
+            places.enter(client(1), Idle::Waiting, now).kind,
             Kind::Reserved(PlacesFull::Client),
             "its own connections count in the same share"
         );
+    }
+
+    #[test]
+    fn the_oldest_handshake_makes_way_when_a_client_or_all_have_as_many_as_they_may() {
+        let now = Instant::now();
+        let mut places = Places::new(LIMITS);
+        let mut begin =
+            |number, millis| places.enter(client(number), Idle::Handshake, now + Duration::from_millis(millis));
+        let first = [begin(1, 0), begin(1, 1)].map(|entered| entered.id);
+        assert_eq!(begin(1, 2).ousted, Some(first[0]), "a client has two");
+        let second = [begin(2, 3), begin(2, 4)].map(|entered| entered.ousted);
+        assert_eq!(second, [None, None]);
+        assert_eq!(begin(3, 5).ousted, Some(first[1]), "all have four, and the oldest of all makes way");
+        let complete = places.enter(client(4), Idle::Waiting, now + Duration::from_millis(6));
+        assert_eq!(complete.ousted, None, "only handshakes are counted");
+        places.idle(complete.id, Idle::Waiting, now + Duration::from_millis(7));
+        (0..=complete.id).for_each(|id| places.leave(id));
+        assert!(places.entries.is_empty() && places.all.is_empty() && places.by_client.is_empty());
+    }
+
+    #[test]
+    fn of_handshakes_and_idle_connections_the_oldest_makes_way() {
+        let now = Instant::now();
+        let at = |millis| now + Duration::from_millis(millis);
+        let mut places = taken(&[(1, 2), (2, 2)], now);
+        let waiting = places.enter(client(3), Idle::Waiting, at(1)).id;
+        let handshake = places.enter(client(4), Idle::Handshake, at(2)).id;
+        assert_eq!(places.enter(client(5), Idle::Handshake, at(3)).ousted, Some(waiting));
+        assert_eq!(places.enter(client(6), Idle::Waiting, at(4)).ousted, Some(handshake));
     }
 
     #[test]
@@ -377,7 +425,7 @@ mod tests {
         assert!(places.hold_open(0) && places.hold_open(1) && places.hold_open(1));
         assert!(!places.hold_open(2), "one client has two");
         assert_eq!(places.all.requests, 1);
-        assert_eq!(places.enter(client(1), now).kind, Kind::Request);
+        assert_eq!(places.enter(client(1), Idle::Waiting, now).kind, Kind::Request);
         places.leave(0);
         assert!(places.hold_open(2));
     }
@@ -387,7 +435,7 @@ mod tests {
         let now = Instant::now();
         let mut places = Places::new(LIMITS);
         for number in 0..200 {
-            let entered = places.enter(client(number % 5).filter(|_| number % 7 != 0), now);
+            let entered = places.enter(client(number % 5).filter(|_| number % 7 != 0), Idle::Waiting, now);
             match number % 4 {
                 0 => places.busy(entered.id),
                 1 => places.idle(entered.id, Idle::Unread, now),

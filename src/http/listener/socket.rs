@@ -35,6 +35,26 @@ impl Socket {
         Self { stream, place, is_proxy, deadline, unread: None }
     }
 
+    /// The first octet that the client sends; it is not consumed.
+    ///
+    /// # Errors
+    /// If the connection fails or ends before.
+    pub(super) async fn first_octet(&self) -> io::Result<u8> {
+        let mut octet = [0];
+        match self.stream.peek(&mut octet).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(octet[0]),
+        }
+    }
+
+    /// Writes a short last answer to a client that was answered nothing before, and closes. The answer fits the kernel's
+    /// buffer, or the client is gone.
+    pub(super) fn answer_once(self, answer: &[u8]) {
+        // The kernel resets a connection that is closed with something unread, and the client could miss the answer.
+        let _ = self.stream.try_read(&mut [0; 4096]);
+        let _ = self.stream.try_write(answer);
+    }
+
     fn written(&mut self, written: Poll<io::Result<usize>>, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(written) = written {
             if self.unread.take().is_some() {

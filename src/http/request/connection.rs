@@ -8,6 +8,13 @@ use axum::http::request::Parts;
 
 use crate::session::{ClientGroup, ClientSource};
 
+/// How a client's request came to the relay, or to the proxy in front of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum Scheme {
+    Http,
+    Https,
+}
+
 /// Between which addresses a request came; IPv4 is always plain IPv4, also on a dual-stack socket.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::http) struct Connection {
@@ -15,11 +22,13 @@ pub(in crate::http) struct Connection {
     /// The client's address, as far as it is known.
     pub(in crate::http) remote: SocketAddr,
     pub(in crate::http) source: ClientSource,
+    pub(in crate::http) scheme: Scheme,
 }
 
 impl Connection {
+    /// Without a proxy and without TLS.
     pub(in crate::http) fn direct(local: SocketAddr, remote: SocketAddr) -> Self {
-        Self { local, remote, source: ClientSource::Direct }
+        Self { local, remote, source: ClientSource::Direct, scheme: Scheme::Http }
     }
 
     /// The client that the request counts for.

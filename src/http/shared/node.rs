@@ -15,9 +15,11 @@ use crate::http::guard::host::HostRules;
 use crate::http::guard::limit::RateLimits;
 use crate::http::guard::observe::Observer;
 use crate::http::guard::proxy::Proxies;
+use crate::http::hsts::Hsts;
 use crate::http::ice_servers::IceServers;
 use crate::http::listener::accept::{Entry, Timing};
 use crate::http::listener::limits::Limits;
+use crate::http::tls::Tls;
 use crate::metrics::Metrics;
 use crate::node::Handle;
 
@@ -38,6 +40,9 @@ pub struct Node {
     pub(in crate::http) rate_limits: Arc<RateLimits>,
     pub(in crate::http) proxies: Arc<Proxies>,
     pub(in crate::http) observer: Arc<Observer>,
+    /// HTTPS on the public address.
+    pub(in crate::http) tls: Option<Arc<Tls>>,
+    pub(in crate::http) hsts: Hsts,
     connections: Limits,
     timing: Timing,
 }
@@ -45,8 +50,8 @@ pub struct Node {
 pub(in crate::http) type Shared = Arc<Node>;
 
 impl Node {
-    /// Ready to serve.
-    pub(crate) fn new(config: &Config, access: Access, media: Handle, metrics: Arc<Metrics>) -> Self {
+    /// Ready to serve, by HTTPS if there is a certificate.
+    pub(crate) fn new(config: &Config, access: Access, tls: Option<Tls>, media: Handle, metrics: Arc<Metrics>) -> Self {
         let access = Arc::new(access);
         let hosts = HostRules::new(Arc::clone(&access), config.origins.clone(), config.allowed_hosts.clone());
         let base_path = config.base_path.clone();
@@ -66,6 +71,8 @@ impl Node {
                 base_path.clone(),
             )),
             observer: Arc::new(Observer::new(Arc::clone(&metrics))),
+            tls: tls.map(Arc::new),
+            hsts: Hsts::new(config.tls.hsts),
             connections: config.connections,
             timing: Timing {
                 headers: config.header_deadline,
@@ -83,13 +90,21 @@ impl Node {
         &self.access
     }
 
-    /// How its listeners treat connections.
+    /// Looks at once whether the certificate's files have changed.
+    pub(crate) fn check_certificate(&self) {
+        if let Some(tls) = &self.tls {
+            tls.check_soon();
+        }
+    }
+
+    /// How its listeners treat connections, but for HTTPS.
     pub(in crate::http) fn entry(&self) -> Entry {
         Entry {
             limits: self.connections,
             timing: self.timing,
             trusted_proxies: self.proxies.trusted().to_vec(),
             base_path: self.base_path.clone(),
+            tls: None,
             metrics: Arc::clone(&self.metrics),
         }
     }

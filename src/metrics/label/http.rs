@@ -41,3 +41,15 @@ label! {
         Pipelined = "pipelined",
     }
 }
+
+label! {
+    /// How a TLS handshake went.
+    pub(crate) Handshake = "outcome" {
+        /// The connection serves requests.
+        Completed = "completed",
+        /// The client sent something else, or accepts neither the certificate nor the protocol.
+        Failed = "failed",
+        /// It took too long.
+        TimedOut = "timed_out",
+    }
+}

@@ -1,0 +1,76 @@
+//! What plain HTTP answers beside HTTPS: where the same thing is by HTTPS (308, so that a POST stays a POST), whatever
+//! is asked for, and nothing else.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::header::LOCATION;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+
+use crate::http::error::Problem;
+use crate::http::guard::host::{Host, asked_host};
+
+/// Redirects to HTTPS on `port` of the host that a request is for.
+pub(in crate::http) fn routes(port: u16) -> Router {
+    Router::new().fallback(move |request: Request| async move { redirect(&request, port) })
+}
+
+fn redirect(request: &Request, port: u16) -> Response {
+    let host = match asked_host(request.uri(), request.headers()) {
+        Some((Host::Address(address), _)) if address.is_ipv6() => format!("[{address}]"),
+        Some((Host::Address(address), _)) => address.to_string(),
+        Some((Host::Name(name), _)) if !name.is_empty() => name,
+        _ => {
+            return Problem::Malformed("the Host header is missing or is not a host: open the https URL".to_owned())
+                .into_response();
+        }
+    };
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    // The target of OPTIONS * is no path.
+    let path = if path.starts_with('/') { path } else { "/" };
+    let port = if port == 443 { String::new() } else { format!(":{port}") };
+    match HeaderValue::try_from(format!("https://{host}{port}{path}")) {
+        Ok(location) => (StatusCode::PERMANENT_REDIRECT, [(LOCATION, location)]).into_response(),
+        Err(_) => Problem::Malformed("the path is not one of a URL: open the https URL".to_owned()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use axum::http::header::HOST;
+
+    fn location(target: &str, host: Option<&str>, port: u16) -> Option<String> {
+        let mut request = Request::builder().method("POST").uri(target);
+        if let Some(host) = host {
+            request = request.header(HOST, host);
+        }
+        let response = redirect(&request.body(Body::empty()).unwrap(), port);
+        let location = response.headers().get(LOCATION).map(|location| location.to_str().unwrap().to_owned());
+        assert_eq!(response.status(), if location.is_some() { 308 } else { 400 });
+        location
+    }
+
+    #[test]
+    fn a_request_is_sent_to_the_same_path_of_the_same_host_by_https() {
+        for (target, host, port, expected) in [
+            ("/watch/cam?chat=1", "live.example.org", 443, "https://live.example.org/watch/cam?chat=1"),
+            ("/whip/cam", "live.example.org:80", 443, "https://live.example.org/whip/cam"),
+            ("/", "192.0.2.7:8080", 8443, "https://192.0.2.7:8443/"),
+            ("/", "[2001:db8::7]", 8443, "https://[2001:db8::7]:8443/"),
+            ("//evil.example/", "live.example.org", 443, "https://live.example.org//evil.example/"),
+            ("http://a.example/x", "b.example", 443, "https://a.example/x"),
+            ("*", "live.example.org", 443, "https://live.example.org/"),
+        ] {
+            assert_eq!(location(target, Some(host), port).as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn a_request_without_a_readable_host_is_refused() {
+        for host in [None, Some(""), Some("user@evil.example"), Some("a b"), Some("evil.example/x"), Some("[::1")] {
+            assert_eq!(location("/", host, 443), None, "{host:?}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What is configured of HTTPS; [`Settings`](super::Settings) are how an operator writes it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the certificate comes from, and what plain HTTP answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The certificate; `None` for plain HTTP.
+    pub certificate: Option<CertificateSource>,
+    /// Where plain HTTP is redirected to HTTPS.
+    pub redirect: Option<SocketAddr>,
+    /// How long browsers use HTTPS only (RFC 6797).
+    pub hsts: Option<Duration>,
+    /// Where a certificate that the relay makes or gets is kept.
+    pub state_dir: Option<PathBuf>,
+    /// How often the certificate is checked: its files, and its expiry.
+    pub check_every: Duration,
+    /// How long a handshake may take.
+    pub handshake_deadline: Duration,
+}
+
+/// Where a certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificateSource {
+    /// PEM files, read again when they change.
+    Files {
+        /// The server's certificate and its issuers.
+        cert: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+    },
+    /// The relay makes one for this machine's own names and addresses.
+    SelfSigned,
+}
+
+/// Why the settings of HTTPS are refused.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// One of two files.
+    #[error(
+        "--tls-cert and --tls-key belong together: name the certificate's file and the key's file (one file may have both)"
+    )]
+    HalfPair,
+    /// Several sources of one certificate.
+    #[error("--tls-self-signed and --tls-cert are two certificates for one listener: remove one of the two")]
+    TwoSources,
+    /// A setting without effect.
+    #[error("{0} has no effect without HTTPS: set --tls-cert and --tls-key, or --tls-self-signed, or remove it")]
+    Useless(&'static str),
+    /// A permanent promise to browsers about a certificate that they do not trust.
+    #[error(
+        "--hsts with --tls-self-signed would lock browsers out: they then refuse to go on after their warning; remove --hsts"
+    )]
+    LockedOut,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            certificate: None,
+            redirect: None,
+            hsts: None,
+            state_dir: None,
+            check_every: Duration::from_secs(5),
+            handshake_deadline: Duration::from_secs(10),
+        }
+    }
+}

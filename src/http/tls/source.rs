@@ -1,0 +1,70 @@
+//! Where the certificate comes from, and when there is another one.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::certificate::Certificate;
+use super::config::{CertificateSource, Config};
+use super::error::TlsError;
+use super::files::Files;
+use super::self_signed::SelfSigned;
+use super::state_dir::StateDir;
+
+/// A source of certificates that has given one.
+#[derive(Debug)]
+pub(super) enum Source {
+    Files(Files),
+    SelfSigned(SelfSigned),
+}
+
+impl Source {
+    /// Gets the first certificate, for a machine that announces these addresses.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub(super) fn open(
+        source: &CertificateSource,
+        config: &Config,
+        advertised: &[IpAddr],
+        now: SystemTime,
+    ) -> Result<(Self, Certificate), TlsError> {
+        let state = config.state_dir.as_deref().map(StateDir::open).transpose()?;
+        match source {
+            CertificateSource::Files { cert, key } => {
+                let (files, certificate) = Files::open(cert.clone(), key.clone())?;
+                Ok((Self::Files(files), certificate))
+            }
+            CertificateSource::SelfSigned => {
+                let (own, certificate) = SelfSigned::open(advertised, state, now)?;
+                Ok((Self::SelfSigned(own), certificate))
+            }
+        }
+    }
+
+    /// Another certificate than the `current` one, or why it cannot be served; `None` if all is as before.
+    pub(super) fn changed(&mut self, current: &Certificate, now: SystemTime) -> Option<Result<Certificate, TlsError>> {
+        match self {
+            Self::Files(files) => Some(files.changed()?.and_then(|newer| {
+                if newer.facts.is_over(now) && !current.facts.is_over(now) {
+                    let (path, day) = (files.cert().to_owned(), newer.facts.last_day());
+                    return Err(TlsError::Expired { path, day });
+                }
+                Ok(newer)
+            })),
+            Self::SelfSigned(own) => own.renewed(current, now),
+        }
+    }
+
+    /// What an operator does about a certificate that ends.
+    pub(super) fn advice(&self) -> String {
+        match self {
+            Self::Files(files) => format!("write the renewed one to {}; it is served at once", display(files.cert())),
+            Self::SelfSigned(_) => "the relay could not replace it: the line before says why".to_owned(),
+        }
+    }
+}
+
+fn display(path: &Path) -> impl std::fmt::Display + '_ {
+    path.display()
+}

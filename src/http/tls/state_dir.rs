@@ -1,0 +1,79 @@
+//! The directory in which the relay keeps what must outlive it. Files are written whole: beside their place, then
+//! renamed, so that a crash leaves the former content. Only the relay's own user may read them, for they hold keys.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// The most octets that are read of a file.
+const LARGEST: u64 = 1 << 20;
+
+/// A directory that can be written.
+#[derive(Clone, Debug)]
+pub(super) struct StateDir(PathBuf);
+
+/// The directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to {path} (--state-dir): {error}; create the directory and let the user of sluice write to it")]
+pub struct StateDirError {
+    path: PathBuf,
+    error: io::Error,
+}
+
+impl StateDir {
+    /// Makes the directory if it is missing, and proves that it can be written.
+    ///
+    /// # Errors
+    /// [`StateDirError`].
+    pub(super) fn open(path: &Path) -> Result<Self, StateDirError> {
+        let open = || {
+            fs::create_dir_all(path)?;
+            let state = Self(path.to_owned());
+            state.put(".probe", b"")?;
+            fs::remove_file(path.join(".probe"))?;
+            Ok(state)
+        };
+        open().map_err(|error| StateDirError { path: path.to_owned(), error })
+    }
+
+    /// The content of a file; `None` if it is missing.
+    ///
+    /// # Errors
+    /// [`StateDirError`] if it cannot be read, or is larger than 1 MiB.
+    pub(super) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StateDirError> {
+        match read(&self.0.join(name)) {
+            Ok(content) => Ok(Some(content)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StateDirError { path: self.0.join(name), error }),
+        }
+    }
+
+    /// Writes a file whole.
+    ///
+    /// # Errors
+    /// [`StateDirError`]; then its former content is still there.
+    pub(super) fn write(&self, name: &str, content: &[u8]) -> Result<(), StateDirError> {
+        self.put(name, content).map_err(|error| StateDirError { path: self.0.join(name), error })
+    }
+
+    fn put(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        let beside = self.0.join(format!("{name}.new"));
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&beside)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&beside, self.0.join(name))
+    }
+}
+
+/// Reads a file of at most 1 MiB, because a setting may name another file by mistake.
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    if File::open(path)?.take(LARGEST + 1).read_to_end(&mut content)? as u64 > LARGEST {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(content)
+}

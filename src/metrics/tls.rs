@@ -1,0 +1,31 @@
+//! Instruments of HTTPS, which a relay without it does not have.
+
+use prometheus::{IntCounter, IntGauge};
+
+use super::Metrics;
+use super::label::{Family, Handshake};
+use super::register::{counters, gauge};
+
+/// Instruments of HTTPS.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsMetrics {
+    /// When the certificate expires, in seconds since 1970.
+    pub(crate) expiry: IntGauge,
+    /// TLS handshakes, by their outcome.
+    pub(crate) handshakes: Family<Handshake, IntCounter>,
+}
+
+impl Metrics {
+    /// Registers the instruments of HTTPS; called once, by a relay that serves it.
+    pub(crate) fn tls(&self) -> TlsMetrics {
+        let into = &self.registry;
+        TlsMetrics {
+            expiry: gauge(
+                into,
+                "sluice_tls_certificate_expiry_seconds",
+                "Unix time at which the certificate of HTTPS expires.",
+            ),
+            handshakes: counters(into, "sluice_tls_handshakes_total", "TLS handshakes."),
+        }
+    }
+}
