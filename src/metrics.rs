@@ -76,6 +76,8 @@ pub struct Metrics {
     pub(crate) first_frame: Histogram,
     /// Viewers that were sent the frames since the last keyframe.
     pub(crate) replays: IntCounter,
+    /// Times that nothing arrived at a viewer that went on to report.
+    pub(crate) dark_downlinks: IntCounter,
     /// Viewers that were sent another layer of the same publisher's video.
     pub(crate) layer_switches: Family<SwitchReason, IntCounter>,
     /// Viewers of videos in several encodings, by the one that they are sent.
@@ -181,6 +183,11 @@ impl Metrics {
                 .buckets(SETUP_SECONDS.to_vec()),
             ),
             replays: counter(into, "sluice_replays_total", "Viewers sent the frames since the last keyframe."),
+            dark_downlinks: counter(
+                into,
+                "sluice_dark_downlinks_total",
+                "Times that nothing arrived at a viewer that went on to report.",
+            ),
             layer_switches: counters(
                 into,
                 "sluice_layer_switches_total",

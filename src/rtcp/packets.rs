@@ -71,6 +71,8 @@ pub struct Block {
     pub fraction_lost: u8,
     /// Packets lost since the first; 0 if duplicates outnumber them.
     pub total_lost: u32,
+    /// The highest sequence number received, with the count of its cycles before it.
+    pub highest: u32,
     /// Interarrival jitter in ticks of the codec's clock.
     pub jitter: u32,
     /// The middle of the NTP timestamp of the sender report that arrived last; 0 for none.
@@ -163,13 +165,14 @@ const fn number(word: Word) -> u32 {
 impl<'a> Blocks<'a> {
     /// Each block, in the order of the report.
     pub fn iter(self) -> impl Iterator<Item = Block> + use<'a> {
-        self.0.iter().map(|[ssrc, [fraction_lost, lost @ ..], _, jitter, last_sr, delay]| {
+        self.0.iter().map(|[ssrc, [fraction_lost, lost @ ..], highest, jitter, last_sr, delay]| {
             // 24 bits with a sign.
             let lost = u32::from_be_bytes([0, lost[0], lost[1], lost[2]]);
             Block {
                 ssrc: number(*ssrc),
                 fraction_lost: *fraction_lost,
                 total_lost: if lost < 0x80_0000 { lost } else { 0 },
+                highest: number(*highest),
                 jitter: number(*jitter),
                 last_sr: number(*last_sr),
                 delay: number(*delay),

@@ -22,19 +22,19 @@ const FRAME: Duration = Duration::from_millis(40);
 const OCTETS: [usize; 3] = [750, 2_500, 7_500];
 /// A keyframe has this many times the octets of another frame.
 const KEYFRAME: usize = 4;
-const MBIT: f64 = 1e6;
+pub(crate) const MBIT: f64 = 1e6;
 
 /// Where a payload says which encoding it is of.
 const LAYER: u32 = 1_000_000;
 
-fn link(bits: f64) -> Impairment {
+pub(crate) fn link(bits: f64) -> Impairment {
     let capacity = Some((bits, 300 * MILLISECOND));
     Impairment { delay: 25 * MILLISECOND, capacity, ..Impairment::default() }
 }
 
 /// A publisher of three encodings and its viewers, which report by transport-wide feedback what arrives.
-struct Scene {
-    net: Net,
+pub(crate) struct Scene {
+    pub(crate) net: Net,
     sender: Sender,
     /// Sends a keyframe of an encoding when it is asked for one.
     answers: bool,
@@ -46,7 +46,7 @@ struct Scene {
 }
 
 /// A viewer and what it has not reported yet.
-struct Reporter {
+pub(crate) struct Reporter {
     viewer: usize,
     /// Packets that it has looked at, as it received them.
     seen: usize,
@@ -56,8 +56,13 @@ struct Reporter {
 }
 
 impl Reporter {
+    /// A viewer that has reported nothing yet.
+    pub(crate) fn new(viewer: usize) -> Self {
+        Self { viewer, seen: 0, base: None, arrivals: BTreeMap::new() }
+    }
+
     /// The transport-wide numbers of what has arrived.
-    fn look(&mut self, net: &Net, began: Instant) {
+    pub(crate) fn look(&mut self, net: &Net, began: Instant) {
         let client = &net.clients[self.viewer];
         for packet in &client.received[self.seen..] {
             let Some(number) = number_of(net, self.viewer, packet) else { continue };
@@ -68,7 +73,7 @@ impl Reporter {
         self.seen = client.received.len();
     }
 
-    fn report(&mut self, net: &mut Net) {
+    pub(crate) fn report(&mut self, net: &mut Net) {
         let Some((last, _)) = self.arrivals.last_key_value() else { return };
         let first = self.base.unwrap_or(*self.arrivals.first_key_value().unwrap().0);
         let arrivals: Vec<_> = (first..=*last).map(|number| self.arrivals.get(&number).copied()).collect();
@@ -90,7 +95,7 @@ fn number_of(net: &Net, viewer: usize, packet: &Received) -> Option<u16> {
 
 impl Scene {
     /// A publisher that has sent for 2 s.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Config::default())
     }
 
@@ -104,11 +109,11 @@ impl Scene {
     }
 
     /// A viewer behind a link joins.
-    fn watch(&mut self, down: Impairment, seed: u32) -> usize {
+    pub(crate) fn watch(&mut self, down: Impairment, seed: u32) -> usize {
         let viewer = self.net.watch("cam");
         let up = Impairment { delay: 25 * MILLISECOND, ..Impairment::default() };
         self.net.links.impair(viewer, up, down, seed);
-        self.viewers.push(Reporter { viewer, seen: 0, base: None, arrivals: BTreeMap::new() });
+        self.viewers.push(Reporter::new(viewer));
         while !self.net.clients[viewer].is_connected() {
             self.run(10 * MILLISECOND);
         }
@@ -116,7 +121,7 @@ impl Scene {
     }
 
     /// The publisher sends, and each viewer reports every 100 ms, for a while.
-    fn run(&mut self, how_long: Duration) {
+    pub(crate) fn run(&mut self, how_long: Duration) {
         let until = self.net.now + how_long;
         let mut steps = 0;
         while self.net.now < until {
@@ -167,7 +172,7 @@ impl Scene {
     }
 
     /// Which encoding each packet of the video is of that the viewer received, and when.
-    fn shown(&self, viewer: usize) -> Vec<(Instant, u32)> {
+    pub(crate) fn shown(&self, viewer: usize) -> Vec<(Instant, u32)> {
         let client = &self.net.clients[viewer];
         let video = client.tracks[track(client, Kind::Video)].ssrc;
         let packets = client.received.iter().filter(|packet| Some(packet.ssrc) == video);

@@ -13,6 +13,7 @@ mod bandwidth;
 mod channels;
 mod churn;
 mod codecs;
+mod dark_downlink;
 mod delivery;
 mod extensions;
 mod fast_start;

@@ -181,6 +181,16 @@ impl OutboundTrack {
         }
     }
 
+    /// The sequence number of the next packet, if it follows those that were sent.
+    pub(crate) fn next_sequence(&self) -> u16 {
+        self.splice.next_index() as u16
+    }
+
+    /// The SSRC of its retransmissions (RFC 4588), if there are any.
+    pub(crate) fn rtx_ssrc(&self) -> Option<u32> {
+        self.rtx.map(|rtx| rtx.ssrc)
+    }
+
     /// Stops following the current RTP stream and begins again, spliced, at the next packet at which it can: for video
     /// a keyframe.
     pub(crate) fn restart(&mut self) {

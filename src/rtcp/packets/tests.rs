@@ -49,6 +49,7 @@ fn understood(packet: &dyn ::rtcp::Packet) -> Option<Content> {
             ssrc: report.ssrc,
             fraction_lost: report.fraction_lost,
             total_lost: if report.total_lost < 0x80_0000 { report.total_lost } else { 0 },
+            highest: report.last_sequence_number,
             jitter: report.jitter,
             last_sr: report.last_sender_report,
             delay: report.delay,

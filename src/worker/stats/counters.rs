@@ -77,6 +77,9 @@ impl Counters {
         if let Some(reason) = served.switched {
             self.metrics.layer_switches[reason].inc();
         }
+        if served.is_dark {
+            self.metrics.dark_downlinks.inc();
+        }
         if let Some(received) = served.received {
             self.forward_delay.observe(now.saturating_duration_since(received).as_secs_f64());
         }

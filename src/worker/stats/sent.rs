@@ -23,6 +23,8 @@ pub(crate) struct Served {
     pub(crate) skipped: u64,
     /// Why it is sent another encoding of the video, if it is.
     pub(crate) switched: Option<SwitchReason>,
+    /// Nothing that it is sent arrives any more.
+    pub(crate) is_dark: bool,
     /// When the newest live packet had been received: of audio or video, the earlier.
     pub(crate) received: Option<Instant>,
 }

@@ -2,6 +2,7 @@
 
 mod bandwidth;
 mod channels;
+mod downlink;
 pub(crate) mod sender_reports;
 pub(crate) mod stream_feed;
 pub(crate) mod viewer;

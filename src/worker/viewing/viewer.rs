@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::bandwidth::Bandwidth;
 use super::channels::ViewerChannels;
+use super::downlink::{Downlink, Reported};
 use super::stream_feed::StreamFeed;
 use super::viewer_track::{FollowUp, ReceptionReport, ViewerTrack};
 use crate::bwe::{Bitrate, Sent, Tally};
@@ -60,6 +61,10 @@ pub(crate) struct Viewer {
     back: Option<Instant>,
     /// The bitrate that its network carries by its own estimate (REMB), in bits per second.
     estimate: Option<f32>,
+    /// Whether what it is sent arrives.
+    downlink: Downlink,
+    /// It is sent no video now: its network carries no encoding, or nothing.
+    rests: bool,
     /// What its network is taken to carry until that is measured.
     pub(crate) start: Bitrate,
     /// What its network carries, once it has watched a video of several encodings. Boxed: most viewers have none.
@@ -125,6 +130,8 @@ impl Viewer {
             began: now,
             back: None,
             estimate: None,
+            downlink: Downlink::default(),
+            rests: false,
             start: Bitrate::from_bits(1e6),
             bandwidth: None,
             cname,
@@ -144,13 +151,15 @@ impl Viewer {
             return serving;
         }
         let (mut serve_at, mut replaying) = (None, false);
-        serving.follow_up.add(self.follow_bandwidth(feed, now));
-        let is_audio_only = self.is_audio_only();
+        if self.bandwidth.is_some() || self.downlink.is_dark() || self.rests {
+            serving.follow_up.add(self.follow_network(feed, now));
+            serving.sent.is_dark = self.downlink.take_begin();
+        }
         for viewer_track in &mut self.tracks {
             if viewer_track.has_next_layer() {
                 serving.follow_up.add(viewer_track.enter_next_layer(feed, now));
             }
-            if is_audio_only && viewer_track.kind == Kind::Video {
+            if self.rests && viewer_track.kind == Kind::Video {
                 continue;
             }
             let Some(track) = feed.layer(viewer_track.kind, viewer_track.layer) else { continue };
@@ -195,16 +204,13 @@ impl Viewer {
                 replaying |= viewer_track.outbound_track.is_replaying();
             }
         }
-        if let Some(bandwidth) = &mut self.bandwidth {
-            bandwidth.set_replaying(replaying, now);
-            let padding = self.end_serving(feed, batch, outbox, now);
+        if self.bandwidth.is_some() || self.rests {
+            let padding = self.end_serving(feed, replaying, (batch, outbox), now);
             serving.sent.volumes[Kind::Video as usize].packets += padding.packets;
             serving.sent.volumes[Kind::Video as usize].bytes += padding.bytes;
+            serve_at = serve_at.into_iter().chain(self.network_timeout()).min();
         }
         batch.flush(outbox, now);
-        if let Some(bandwidth) = &self.bandwidth {
-            serve_at = serve_at.into_iter().chain(bandwidth.poll_timeout()).min();
-        }
         self.time_reports(&mut serving, replaying, now);
         if serve_at != self.serve_at || serve_at.is_some_and(|due| due <= now) {
             self.serve_at = serve_at;
@@ -285,6 +291,7 @@ impl Viewer {
                     }
                 }
                 RtcpPacket::TransportFeedback { packet } => {
+                    self.downlink.on_arrival();
                     if let Some(bandwidth) = &mut self.bandwidth {
                         bandwidth.on_transport_feedback(packet, now);
                     }
@@ -294,7 +301,7 @@ impl Viewer {
                 }
             }
         }
-        if self.bandwidth.is_some() {
+        if self.bandwidth.is_some() || self.downlink.is_dark() || self.rests {
             // It may be sent something else now, because its network carries more or less.
             self.serve_at = Some(now);
         }
@@ -335,6 +342,7 @@ impl Viewer {
             return;
         }
         requests.packets += named;
+        self.downlink.on_arrival();
         self.tracks[place].on_losses(named as u64, now);
         if let Some(bandwidth) = self.bandwidth.as_mut().filter(|_| self.tracks[place].kind == Kind::Video) {
             bandwidth.on_nack(sequences.iter().take(named), now);
@@ -345,8 +353,18 @@ impl Viewer {
 
     fn on_report(&mut self, blocks: Blocks<'_>, now: Instant) {
         for block in blocks.iter() {
-            let Some(place) = self.place(block.ssrc) else { continue };
+            let Some(place) = self.place(block.ssrc) else {
+                if self.tracks.iter().any(|viewer_track| viewer_track.outbound_track.rtx_ssrc() == Some(block.ssrc)) {
+                    self.downlink.on_report(Reported::Resends, block.highest, now);
+                }
+                continue;
+            };
             let viewer_track = &mut self.tracks[place];
+            let of = match viewer_track.kind {
+                Kind::Audio => Reported::Audio,
+                Kind::Video => Reported::Video { next: viewer_track.outbound_track.next_sequence() },
+            };
+            self.downlink.on_report(of, block.highest, now);
             viewer_track.heard = Some(ReceptionReport { lost: block.total_lost.into(), jitter: block.jitter });
             if let Some(bandwidth) = self.bandwidth.as_mut().filter(|_| viewer_track.kind == Kind::Video) {
                 bandwidth.on_report(block.fraction_lost, now);

@@ -25,8 +25,8 @@ impl Viewer {
         let mut all = FollowUp::default();
         self.had_publisher |= feed.source.is_some();
         self.need_bandwidth(feed, now);
-        let is_audio_only = self.is_audio_only();
-        let is_sent = |viewer_track: &&mut ViewerTrack| !is_audio_only || viewer_track.kind == Kind::Audio;
+        let rests = self.rests;
+        let is_sent = |viewer_track: &&mut ViewerTrack| !rests || viewer_track.kind == Kind::Audio;
         for viewer_track in self.tracks.iter_mut().filter(is_sent) {
             all.add(viewer_track.choose_layer(feed, self.selection.as_deref(), now));
             let Some(track) = feed.layer(viewer_track.kind, viewer_track.layer) else { continue };
@@ -84,7 +84,7 @@ impl Viewer {
     /// Helps a viewer that cannot decode what it gets, which is then served at once.
     pub(crate) fn refresh(&mut self, feed: &StreamFeed, now: Instant) -> FollowUp {
         let mut all = FollowUp::default();
-        if feed.live().is_none() || self.is_audio_only() {
+        if feed.live().is_none() || self.rests {
             return all;
         }
         for viewer_track in self.tracks.iter_mut().filter(|viewer_track| viewer_track.kind == Kind::Video) {
@@ -103,7 +103,7 @@ impl Viewer {
             return self.refresh(feed, now);
         }
         let mut all = FollowUp::default();
-        if feed.live().is_none() || self.is_audio_only() {
+        if feed.live().is_none() || self.rests {
             return all;
         }
         for viewer_track in self.tracks.iter_mut().filter(|viewer_track| viewer_track.kind == Kind::Video) {

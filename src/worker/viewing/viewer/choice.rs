@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Viewer, seal};
-use crate::bwe::Sent;
+use crate::bwe::{Padding, Sent};
 use crate::forward::TrackState;
 use crate::forward::codec::Kind;
 use crate::worker::net::batch::{Batch, Outbox};
@@ -11,6 +11,9 @@ use crate::worker::stats::sent::Volume;
 use crate::worker::viewing::bandwidth::{Bandwidth, Measured};
 use crate::worker::viewing::stream_feed::StreamFeed;
 use crate::worker::viewing::viewer_track::{FollowUp, ViewerTrack};
+
+/// What finds out whether anything arrives: one small packet.
+const PROBE: Padding = Padding { octets: 1, packet: 100 };
 
 impl Viewer {
     /// Begins to measure the network if the video has several encodings, and chooses one of them for what begins next.
@@ -28,39 +31,47 @@ impl Viewer {
         self.set_target(now);
     }
 
-    /// Sends another encoding from here on if the network carries more or less than before.
-    pub(super) fn follow_bandwidth(&mut self, feed: &StreamFeed, now: Instant) -> FollowUp {
-        let Some(bandwidth) = &mut self.bandwidth else { return FollowUp::default() };
-        bandwidth.handle_timeout(now);
-        if bandwidth.is_measuring_due(now) {
-            self.measure(feed, now);
+    /// Sends another encoding from here on, or none, if the network carries more or less than before.
+    pub(super) fn follow_network(&mut self, feed: &StreamFeed, now: Instant) -> FollowUp {
+        self.downlink.handle_timeout(now);
+        let is_back = self.downlink.take_return();
+        let mut has_changed = false;
+        if let Some(bandwidth) = self.bandwidth.as_mut().filter(|_| !self.downlink.is_dark()) {
+            if is_back {
+                bandwidth.on_path_change(now);
+            }
+            bandwidth.handle_timeout(now);
+            if bandwidth.is_measuring_due(now) {
+                self.measure(feed, now);
+            }
+            has_changed = self.set_target(now);
         }
-        let was_audio_only = self.is_audio_only();
-        if !self.set_target(now) {
-            return FollowUp::default();
-        }
-        let is_audio_only = self.is_audio_only();
-        if is_audio_only != was_audio_only {
+        let carries_none = self.bandwidth.as_ref().is_some_and(|bandwidth| bandwidth.is_audio_only());
+        let rests = carries_none || self.downlink.is_dark();
+        if std::mem::replace(&mut self.rests, rests) != rests {
             for video in self.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
                 video.rest();
             }
+            return if rests { FollowUp::default() } else { self.attach(feed, false, now) };
         }
-        match (was_audio_only, is_audio_only) {
-            (_, true) => FollowUp::default(),
-            (true, false) => self.attach(feed, false, now),
-            (false, false) => {
-                let mut follow_up = FollowUp::default();
-                for video in self.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
-                    follow_up.add(video.choose_layer(feed, self.selection.as_deref(), now));
-                }
-                follow_up
+        let mut follow_up = FollowUp::default();
+        if has_changed && !rests {
+            for video in self.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
+                follow_up.add(video.choose_layer(feed, self.selection.as_deref(), now));
             }
         }
+        follow_up
     }
 
-    /// True while the network carries no encoding of the video.
+    /// True while it is sent no video, because its network carries no encoding of it, or nothing.
     pub(crate) fn is_audio_only(&self) -> bool {
-        self.bandwidth.as_ref().is_some_and(|bandwidth| bandwidth.is_audio_only())
+        self.rests
+    }
+
+    /// When [`Self::follow_network`] or [`Self::end_serving`] has something to do.
+    pub(super) fn network_timeout(&self) -> Option<Instant> {
+        let bandwidth = self.bandwidth.as_ref().filter(|_| !self.downlink.is_dark());
+        bandwidth.and_then(|bandwidth| bandwidth.poll_timeout()).into_iter().chain(self.downlink.poll_timeout()).min()
     }
 
     /// Tells the estimator what there is to choose from.
@@ -94,28 +105,42 @@ impl Viewer {
     pub(super) fn end_serving(
         &mut self,
         feed: &StreamFeed,
-        batch: &mut Batch,
-        outbox: &mut impl Outbox,
+        is_replaying: bool,
+        (batch, outbox): (&mut Batch, &mut impl Outbox),
         now: Instant,
     ) -> Volume {
         let mut volume = Volume::default();
-        let is_audio_only = self.is_audio_only();
-        let Some(bandwidth) = self.bandwidth.as_deref_mut() else { return volume };
         let Some(video) = self.tracks.iter_mut().find(|track| track.kind == Kind::Video) else { return volume };
-        let is_shown = !is_audio_only && is_shown(video);
-        bandwidth.set_sending(is_shown.then_some(video.layer), now);
-        let Some(padding) = bandwidth.padding() else { return volume };
+        let mut bandwidth = self.bandwidth.as_deref_mut();
+        if let Some(bandwidth) = &mut bandwidth {
+            bandwidth.set_replaying(is_replaying, now);
+            let is_shown = !self.rests && is_shown(video);
+            bandwidth.set_sending(is_shown.then_some(video.layer), now);
+        }
+        let probe = self.downlink.take_probe(now).then_some(PROBE);
+        let is_dark = self.downlink.is_dark();
+        let padding = || bandwidth.as_ref().filter(|_| !is_dark)?.padding();
+        let Some(padding) = probe.or_else(padding) else { return volume };
+        let histories = feed.histories(Kind::Video);
         let mut left = padding.octets;
         while left > 0 && !batch.is_blocked() {
-            let histories = feed.histories(Kind::Video);
-            bandwidth.number(&mut video.outbound_track);
+            match &bandwidth {
+                Some(bandwidth) => bandwidth.number(&mut video.outbound_track),
+                // The viewer reports its arrival at once, if it has agreed to these numbers.
+                None => video.outbound_track.set_transport_number(Some(self.downlink.next_number())),
+            }
             let Some(written) = video.outbound_track.pad(padding.packet, &histories, batch.room()) else { break };
             let Some(len) = seal(&mut self.sealer, batch.room(), &written) else { break };
-            bandwidth.on_sent(Sent::Padding, (&video.outbound_track, &written), len, now);
+            if let Some(bandwidth) = &mut bandwidth {
+                bandwidth.on_sent(Sent::Padding, (&video.outbound_track, &written), len, now);
+            }
             volume.packets += 1;
             volume.bytes += len as u64;
             left = left.saturating_sub(len);
             batch.commit(len, outbox, now);
+        }
+        if bandwidth.is_none() {
+            video.outbound_track.set_transport_number(None);
         }
         video.sent.packets += volume.packets;
         video.sent.bytes += volume.bytes;

@@ -1,0 +1,208 @@
+//! A network that carries what a viewer sends and nothing to it: the viewer goes on to report. Its video rests until
+//! something arrives, and then has no hole.
+
+#![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
+
+use std::time::{Duration, Instant};
+
+use rtcp::receiver_report::ReceiverReport;
+use rtcp::reception_report::ReceptionReport;
+use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
+use sluice::forward::codec::Kind;
+
+use crate::broadcast::{Broadcast, MILLISECOND, SECOND, assert_spliced, track};
+use crate::layer_choice::{MBIT, Reporter, Scene, link};
+use crate::net::Net;
+use crate::net::lane::{Impairment, Way};
+
+const DELAY: Impairment = Impairment {
+    loss: 0.0,
+    burst: None,
+    delay: Duration::from_millis(25),
+    jitter: Duration::ZERO,
+    reorder: 0.0,
+    duplicate: 0.0,
+    capacity: None,
+};
+const DARK: Impairment = Impairment { loss: 1.0, ..DELAY };
+
+/// A receiver report about each SSRC that the viewer has received something of.
+fn report(net: &mut Net, viewer: usize) {
+    let client = &net.clients[viewer];
+    let mut reports: Vec<ReceptionReport> = Vec::new();
+    for packet in &client.received {
+        let highest = packet.index as u32;
+        match reports.iter_mut().find(|report| report.ssrc == packet.ssrc) {
+            Some(report) => report.last_sequence_number = report.last_sequence_number.max(highest),
+            None => reports.push(ReceptionReport {
+                ssrc: packet.ssrc,
+                last_sequence_number: highest,
+                ..ReceptionReport::default()
+            }),
+        }
+    }
+    net.send_rtcp(viewer, ReceiverReport { ssrc: 1, reports, ..ReceiverReport::default() });
+}
+
+/// A publisher and a viewer behind a link.
+struct Watched {
+    net: Net,
+    broadcast: Broadcast,
+    viewer: usize,
+    /// When it reports next.
+    next_report: Instant,
+    /// It reports transport-wide numbers too.
+    reporter: Option<Reporter>,
+}
+
+impl Watched {
+    fn new(seed: u32) -> Self {
+        let mut net = Net::new(1);
+        let mut broadcast = Broadcast::join(&mut net, 0);
+        (broadcast.keyframe_every, broadcast.keyframe_responsive) = (250, true);
+        let viewer = broadcast.add_viewer(&mut net);
+        net.links.impair(viewer, DELAY, DELAY, seed);
+        let next_report = net.now + seed * 97 * MILLISECOND;
+        let mut watched = Self { net, broadcast, viewer, next_report, reporter: None };
+        watched.run(5 * SECOND, true);
+        watched
+    }
+
+    /// Lets time pass; the publisher sends or rests.
+    fn run(&mut self, how_long: Duration, sends: bool) {
+        let (until, mut steps) = (self.net.now + how_long, 0);
+        let began = self.net.now - 3600 * SECOND;
+        while self.net.now < until {
+            if sends {
+                self.broadcast.publish(&mut self.net);
+            }
+            if self.next_report <= self.net.now {
+                self.next_report += SECOND;
+                report(&mut self.net, self.viewer);
+            }
+            steps += 1;
+            if let Some(reporter) = self.reporter.as_mut().filter(|_| steps % 100 == 0) {
+                reporter.look(&self.net, began);
+                reporter.report(&mut self.net);
+            }
+            self.net.run(MILLISECOND);
+        }
+    }
+
+    fn is(&mut self, down: Impairment) {
+        self.net.links.lane(self.viewer, Way::Down).impairment = down;
+    }
+
+    /// After which time the first packet of the video arrived, how many of its numbers are missing before that, and
+    /// whether it is the first one of a frame that decodes by itself.
+    fn returned(&self, back: Instant) -> (Duration, u64, bool) {
+        let client = &self.net.clients[self.viewer];
+        let video = client.tracks[track(client, Kind::Video)].ssrc;
+        let packets: Vec<_> = client.received.iter().filter(|packet| Some(packet.ssrc) == video).collect();
+        let place = packets.iter().position(|packet| packet.at >= back).unwrap();
+        let missing = packets[place].index - packets[place - 1].index - 1;
+        (packets[place].at - back, missing, packets[place].payload[1] == 0)
+    }
+
+    fn times_dark(&self) -> u64 {
+        self.net.metric("sluice_dark_downlinks_total")
+    }
+}
+
+#[test]
+fn a_viewer_to_which_nothing_came_for_four_seconds_is_shown_a_frame_as_soon_as_it_reports_a_probe() {
+    for seed in 1..=10 {
+        for with_numbers in [false, true] {
+            let mut watched = Watched::new(seed);
+            watched.reporter = with_numbers.then(|| Reporter::new(watched.viewer));
+            watched.is(DARK);
+            watched.run(4 * SECOND, true);
+            assert_eq!(watched.times_dark(), 1);
+            let back = watched.net.now;
+            watched.is(DELAY);
+            watched.run(4 * SECOND, true);
+            let (after, missing, is_keyframe) = watched.returned(back);
+            let most = if with_numbers { 500 * MILLISECOND } else { 1700 * MILLISECOND };
+            assert!(after <= most, "{seed}: {after:?}");
+            // 75 packets a second until it was noticed.
+            assert!(missing <= 180 && is_keyframe, "{seed}: {missing}");
+            let line = watched.net.video(watched.viewer);
+            let since: Vec<_> = line.into_iter().filter(|shown| shown.at >= back).collect();
+            assert_spliced(&since);
+            assert_eq!(watched.times_dark(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_nack_says_that_something_arrives() {
+    let mut watched = Watched::new(1);
+    watched.is(DARK);
+    watched.run(4 * SECOND, true);
+    let back = watched.net.now;
+    watched.is(DELAY);
+    let client = &watched.net.clients[watched.viewer];
+    let media_ssrc = client.tracks[track(client, Kind::Audio)].ssrc.unwrap();
+    let nacks = vec![NackPair { packet_id: 1, lost_packets: 0 }];
+    watched.net.send_rtcp(watched.viewer, TransportLayerNack { sender_ssrc: 1, media_ssrc, nacks });
+    watched.run(2 * SECOND, true);
+    assert!(watched.returned(back).0 <= 500 * MILLISECOND);
+}
+
+#[test]
+fn a_still_screen_and_silent_audio_are_no_dark_network() {
+    for seed in 1..=3 {
+        let mut watched = Watched::new(seed);
+        watched.run(20 * SECOND, false);
+        assert_eq!(watched.times_dark(), 0);
+        let frame = watched.broadcast.frame;
+        watched.run(2 * SECOND, true);
+        assert!(watched.broadcast.frame > frame);
+        assert_eq!(watched.times_dark(), 0, "after the pause");
+    }
+}
+
+#[test]
+fn heavy_loss_is_no_darkness() {
+    let mut watched = Watched::new(2);
+    watched.is(Impairment { loss: 0.5, ..DELAY });
+    watched.run(20 * SECOND, true);
+    assert_eq!(watched.times_dark(), 0);
+}
+
+#[test]
+fn a_viewer_that_reports_no_probe_is_sent_video_again_after_five_seconds() {
+    let mut watched = Watched::new(1);
+    watched.is(DARK);
+    watched.run(4 * SECOND, true);
+    watched.next_report += 3600 * SECOND;
+    let back = watched.net.now;
+    watched.is(DELAY);
+    watched.run(6 * SECOND, true);
+    assert!(watched.returned(back).0 <= 5 * SECOND);
+}
+
+#[test]
+fn a_viewer_of_several_encodings_is_shown_a_frame_within_half_a_second_of_its_feedback() {
+    for seed in 1..=5 {
+        let mut scene = Scene::new();
+        let viewer = scene.watch(link(6.0 * MBIT), seed);
+        let run = |scene: &mut Scene, seconds: u32| {
+            for _ in 0..seconds {
+                scene.run(SECOND);
+                report(&mut scene.net, viewer);
+            }
+        };
+        scene.run(seed * 131 * MILLISECOND);
+        run(&mut scene, 6);
+        scene.net.links.lane(viewer, Way::Down).impairment.loss = 1.0;
+        run(&mut scene, 4);
+        let back = scene.net.now;
+        scene.net.links.lane(viewer, Way::Down).impairment.loss = 0.0;
+        run(&mut scene, 10);
+        let shown = scene.shown(viewer);
+        let (first, _) = shown.iter().find(|(at, _)| *at >= back).unwrap();
+        assert!(*first - back <= 900 * MILLISECOND, "{seed}: {:?}", *first - back);
+        assert_eq!(shown.last().unwrap().1, 2, "{seed}: the largest again");
+    }
+}
