@@ -114,7 +114,9 @@ impl Viewer {
     pub fn may_send(&mut self, now: Instant) -> bool {
         let now = self.time(now);
         let rate = self.estimator.estimate().max(self.current).min(self.current * PACED);
-        self.phase == Phase::Replay || self.pacer.may_send(rate, now)
+        // Without a rate there is no pace: nothing of the layer has been measured.
+        let is_known = self.sending.is_some() && self.current > self.layers.audio();
+        self.phase == Phase::Replay || !is_known || self.pacer.may_send(rate, now)
     }
 
     /// Transport-wide feedback came.

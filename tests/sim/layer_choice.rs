@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use sluice::forward::codec::Kind;
@@ -41,6 +41,8 @@ pub(crate) struct Scene {
     viewers: Vec<Reporter>,
     /// Frames from one keyframe to the next without requests; 0 for one keyframe only.
     keyframe_every: u32,
+    /// Every second frame is of the second temporal layer.
+    has_temporal_layers: bool,
     next_frame: Instant,
     asked: usize,
 }
@@ -93,6 +95,12 @@ fn number_of(net: &Net, viewer: usize, packet: &Received) -> Option<u16> {
     Some(u16::from_be_bytes(value.as_slice().try_into().unwrap()))
 }
 
+/// Where a payload says which frame of which encoding it is of.
+fn number_in(packet: &Received) -> u32 {
+    let from = if packet.payload[0] & 0x80 == 0 { NUMBER } else { NUMBER + 2 };
+    u32::from_be_bytes(packet.payload[from..from + 4].try_into().unwrap())
+}
+
 impl Scene {
     /// A publisher that has sent for 2 s.
     pub(crate) fn new() -> Self {
@@ -102,8 +110,16 @@ impl Scene {
     fn with(config: Config) -> Self {
         let mut net = Net::with(1, config);
         let sender = Sender::join(&mut net, QHF, "q;h;f");
-        let mut scene =
-            Self { next_frame: net.now, net, sender, answers: true, viewers: Vec::new(), asked: 0, keyframe_every: 0 };
+        let mut scene = Self {
+            next_frame: net.now,
+            net,
+            sender,
+            answers: true,
+            viewers: Vec::new(),
+            asked: 0,
+            keyframe_every: 0,
+            has_temporal_layers: false,
+        };
         scene.run(2 * SECOND);
         scene
     }
@@ -162,6 +178,11 @@ impl Scene {
                 payload[9..11].copy_from_slice(&height.to_le_bytes());
                 // Only the first packet begins the partition (RFC 7741 4.2).
                 payload[0] = if part == 0 { 0x10 } else { 0 };
+                if self.has_temporal_layers {
+                    // X and T bits, the temporal id and Y (RFC 7741 4.2).
+                    payload[0] |= 0x80;
+                    payload.splice(1..1, [0x20, if frame % 2 == 1 { 0x60 } else { 0x20 }]);
+                }
                 payload.resize(size / parts, 7);
                 self.sender.is_last = part + 1 == parts;
                 let datagram = self.sender.seal(&mut self.net, (ssrc, false), named.as_deref(), timestamp, &payload);
@@ -176,9 +197,15 @@ impl Scene {
         let client = &self.net.clients[viewer];
         let video = client.tracks[track(client, Kind::Video)].ssrc;
         let packets = client.received.iter().filter(|packet| Some(packet.ssrc) == video);
-        let layer =
-            |packet: &Received| u32::from_be_bytes(packet.payload[NUMBER..NUMBER + 4].try_into().unwrap()) / LAYER;
-        packets.map(|packet| (packet.at, layer(packet))).collect()
+        packets.map(|packet| (packet.at, number_in(packet) / LAYER)).collect()
+    }
+
+    /// The numbers of the frames that the viewer was shown of one encoding since then.
+    fn frames(&self, viewer: usize, layer: u32, since: Instant) -> BTreeSet<u32> {
+        let client = &self.net.clients[viewer];
+        let video = client.tracks[track(client, Kind::Video)].ssrc;
+        let later = client.received.iter().filter(|packet| packet.at >= since && Some(packet.ssrc) == video);
+        later.map(number_in).filter(|number| number / LAYER == layer).map(|number| number % LAYER).collect()
     }
 
     /// Which encodings the viewer was shown since then, each once a run, and how long after it the last one began.
@@ -263,6 +290,48 @@ fn a_viewer_whose_link_slows_down_is_sent_a_smaller_encoding_and_the_largest_aga
         let (layer, at) = *runs.last().unwrap();
         assert!(layer == 2 && at <= 5 * SECOND, "{runs:?}");
     }
+}
+
+#[test]
+fn half_of_the_frames_are_left_out_at_once_where_that_suffices() {
+    for seed in 1..=3 {
+        let mut scene = Scene::new();
+        scene.has_temporal_layers = true;
+        let viewer = scene.watch(link(6.0 * MBIT), seed);
+        scene.run(8 * SECOND);
+        let all = scene.frames(viewer, 2, scene.net.now - 2 * SECOND).len();
+        assert!(all >= 49, "{all}");
+        let slow = scene.net.now;
+        scene.net.links.lane(viewer, Way::Down).impairment = link(1.25 * MBIT);
+        scene.run(6 * SECOND);
+        let half = scene.frames(viewer, 2, slow + 2 * SECOND);
+        assert!(half.iter().all(|frame| frame % 2 == 0), "{seed}: {half:?}");
+        assert!((45..=55).contains(&half.len()), "{seed}: {half:?}");
+        assert_eq!(scene.runs(viewer, slow).len(), 1, "the encoding is the same");
+        scene.net.links.lane(viewer, Way::Down).impairment = link(6.0 * MBIT);
+        scene.run(6 * SECOND);
+        let all = scene.frames(viewer, 2, scene.net.now - SECOND).len();
+        assert!(all >= 24, "{seed}: {all}");
+    }
+}
+
+#[test]
+fn a_keyframe_is_spread_so_that_a_short_queue_takes_it() {
+    let mut scene = Scene::new();
+    let viewer = scene.watch(link(6.0 * MBIT), 4);
+    scene.run(6 * SECOND);
+    // 12 kB; a keyframe has 30.
+    let capacity = Some((4.0 * MBIT, 24 * MILLISECOND));
+    scene.net.links.lane(viewer, Way::Down).impairment.capacity = capacity;
+    scene.net.links.lane(viewer, Way::Down).lost = 0;
+    for _ in 0..10 {
+        scene.net.request_keyframe(viewer);
+        scene.run(2 * SECOND);
+    }
+    assert!(scene.sender.asked(&scene.net).len() >= 9);
+    let lost = scene.net.links.lane(viewer, Way::Down).lost;
+    assert!(lost <= 5, "{lost}");
+    assert_eq!(scene.shown(viewer).last().unwrap().1, 2);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
 use sluice::forward::CacheLimits;
 use sluice::forward::codec::Kind;
 use sluice::name::Role;
+use sluice::node::Create;
 use sluice::sdp::Extension;
 use sluice::session::{Selection, TrackReport};
 use sluice::worker::Config;
@@ -63,6 +64,11 @@ impl Sender {
 
     /// The same with these lines in its video section, instead of those about SSRCs.
     fn join_with(net: &mut Net, encodings: &[(&str, u16, u16)], lines: &str) -> Self {
+        Self::join_by(net, encodings, lines, |_| {})
+    }
+
+    /// The same with a request that `change` changes.
+    fn join_by(net: &mut Net, encodings: &[(&str, u16, u16)], lines: &str, change: impl FnOnce(&mut Create)) -> Self {
         let before = net.extensions.clone();
         net.extensions =
             vec![Extension::TransportWideCc, Extension::Mid, Extension::RtpStreamId, Extension::RepairedRtpStreamId];
@@ -81,7 +87,10 @@ impl Sender {
             }
             text
         };
-        let joined = net.try_join(Role::Publisher, "cam", BOTH, GCM, |request| request.offer = offers(&request.offer));
+        let joined = net.try_join(Role::Publisher, "cam", BOTH, GCM, |request| {
+            request.offer = offers(&request.offer);
+            change(request);
+        });
         let publisher = joined.unwrap();
         net.extensions = before;
         net.connect();
@@ -601,6 +610,40 @@ fn a_publisher_of_one_encoding_takes_over_from_one_of_three_and_the_other_way_ro
     let line = net.video(viewer);
     assert_spliced(&line);
     assert_eq!(line.last().unwrap().number, 49, "the largest, which is another place of the list now");
+}
+
+#[test]
+fn a_standby_of_one_encoding_takes_over_from_a_publisher_of_three_and_the_other_way_round() {
+    let (mut net, mut sender, viewer) = begun(QHF, "q;h;f");
+    sender.begin(&mut net, &[0, 1, 2], 50);
+    let standby = net.stand_by("cam");
+    net.connect();
+    let mut single = Broadcast::new(&net, standby);
+    single.offset = 50 * LAYER;
+    for _ in 0..25 {
+        single.publish(&mut net);
+        sender.show(&mut net, &[0, 1, 2], false);
+    }
+    assert_eq!(net.video(viewer).last().unwrap().number / LAYER, 2, "nobody sees a standby");
+    net.delete(sender.publisher);
+    single.run(&mut net, 2 * SECOND);
+    let line = net.video(viewer);
+    assert_spliced(&line);
+    assert!(line.last().unwrap().number >= 50 * LAYER + 140, "{:?}", line.last());
+    let lines = "a=rid:f send\r\na=rid:q send\r\na=simulcast:send f;q\r\n";
+    let both = [("f", 640, 360), ("q", 160, 90)];
+    let mut sender = Sender::join_by(&mut net, &both, lines, |request| request.standby = true);
+    for frame in 0..50 {
+        single.publish(&mut net);
+        sender.show(&mut net, &[0, 1], frame == 0);
+    }
+    net.delete(single.publisher);
+    for _ in 0..50 {
+        sender.show(&mut net, &[0, 1], false);
+    }
+    let line = net.video(viewer);
+    assert_spliced(&line);
+    assert_eq!(line.last().unwrap().number, 99, "the largest");
 }
 
 #[test]

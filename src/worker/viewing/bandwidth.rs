@@ -7,10 +7,11 @@
 
 use std::time::{Duration, Instant};
 
+use super::layer_rates::Shares;
 use super::stream_feed::{FeedTrack, StreamFeed};
 use super::viewer_track::layer_target::{LayerTarget, Leaving};
-use crate::bwe::{self, Bitrate, Cap, Choice, Feedback, Gauges, Layer, Layers, MAX_LAYERS, MAX_TEMPORAL};
-use crate::bwe::{Nacked, Padding, Sent, Tally, first_layer};
+use crate::bwe::{self, Bitrate, Cap, Choice, Feedback, Gauges, Layer, Layers, MAX_LAYERS};
+use crate::bwe::{Nacked, Padding, Sent, Step, Tally, first_layer};
 use crate::forward::codec::Kind;
 use crate::forward::{FrameLimit, LayerId, OutboundTrack, Written};
 use crate::reason::SwitchReason;
@@ -47,6 +48,8 @@ pub(crate) struct Bandwidth {
     sending: Option<LayerId>,
     /// What was chosen when it was asked for last.
     choice: Option<Choice>,
+    /// The highest temporal id of each encoding.
+    highest: [u8; MAX_LAYERS],
 }
 
 /// What the rates of the encodings are compared with.
@@ -87,6 +90,7 @@ impl Bandwidth {
             measured: None,
             sending: None,
             choice: None,
+            highest: [0; MAX_LAYERS],
         }
     }
 
@@ -112,6 +116,9 @@ impl Bandwidth {
         let elapsed = now.saturating_duration_since(since).as_secs_f64();
         let audio = if elapsed > 0.0 { measured.audio.saturating_sub(octets) as f64 * 8.0 / elapsed } else { 0.0 };
         let layers: Vec<Layer> = tracks.iter().map(|track| layer(track, &tracks)).collect();
+        for (highest, layer) in self.highest.iter_mut().zip(&layers) {
+            *highest = layer.highest_temporal;
+        }
         let cap = Cap { layer: measured.most.and_then(|most| self.place(most)), ..Cap::default() };
         if !measured.has_begun && self.choice.is_none() {
             self.viewer.on_switched(self.first_place(&tracks), now);
@@ -151,7 +158,7 @@ impl Bandwidth {
         let layer = choice.video.and_then(|step| self.places.get(usize::from(step.layer)).copied());
         let target = layer.map(|layer| LayerTarget {
             layer,
-            limit: FrameLimit::ALL,
+            limit: choice.video.map_or(FrameLimit::ALL, |step| self.limit(step)),
             leaving: match choice.leaving {
                 bwe::Leaving::All => Leaving::Whole,
                 bwe::Leaving::Half => Leaving::Thinned,
@@ -179,6 +186,24 @@ impl Bandwidth {
         self.viewer.poll_padding().filter(|_| self.is_needed && self.is_measured)
     }
 
+    /// Which frames of an encoding are sent.
+    fn limit(&self, step: Step) -> FrameLimit {
+        let is_all = self.highest.get(usize::from(step.layer)).is_none_or(|highest| step.temporal >= *highest);
+        if is_all { FrameLimit::ALL } else { FrameLimit::Temporal(step.temporal) }
+    }
+
+    /// Whether a packet of video may be sent now, which then gets its number; if not, [`Self::poll_timeout`] says when
+    /// to try again. Only what is measured is paced.
+    // A call, so that viewers without a bandwidth do not pay for it.
+    #[inline(never)]
+    pub(crate) fn admit(&mut self, outbound_track: &mut OutboundTrack, now: Instant) -> bool {
+        let may_send = !self.is_needed || !self.is_measured || self.viewer.may_send(now);
+        if may_send {
+            self.number(outbound_track);
+        }
+        may_send
+    }
+
     fn place(&self, layer: LayerId) -> Option<u8> {
         self.places.iter().position(|other| *other == layer).map(|place| place as u8)
     }
@@ -190,7 +215,8 @@ impl Bandwidth {
     }
 
     /// A packet that [`Self::number`] was called for is sealed, of `octets` from the RTP header to the tag.
-    #[inline]
+    // See `admit`.
+    #[inline(never)]
     pub(crate) fn on_sent(
         &mut self,
         sent: Sent,
@@ -288,9 +314,10 @@ fn layer(track: &FeedTrack, all: &[&FeedTrack]) -> Layer {
         known.state.bits as f64 * f64::from(track.state.pixels()) / f64::from(known.state.pixels())
     });
     let bits = if track.state.bits > 0 { track.state.bits as f64 } else { guess };
+    let Shares { up_to, highest } = track.rates.shares();
     Layer {
-        rates: [Bitrate::from_bits(bits); MAX_TEMPORAL],
-        highest_temporal: 0,
+        rates: up_to.map(|share| Bitrate::from_bits(bits * share)),
+        highest_temporal: highest,
         width,
         height,
         is_active: track.state.is_active && bits > 0.0,

@@ -12,6 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::layer_rates::LayerRates;
 use crate::demux::Key;
 use crate::forward::codec::{Format, Kind};
 use crate::forward::{Epoch, Get, Histories, History, HistoryLimits, LayerClocks, LayerId, LayerSet, Packet, Source};
@@ -65,6 +66,8 @@ pub(crate) struct FeedTrack {
     /// The name of the encoding, where there are several.
     pub(crate) rid: Option<Arc<str>>,
     pub(crate) state: LayerState,
+    /// What its temporal layers cost, where there are several encodings.
+    pub(crate) rates: LayerRates,
     /// A keyframe has been requested and has not arrived yet.
     demanded: bool,
     /// The epoch of its live packets.
@@ -84,6 +87,7 @@ impl FeedTrack {
     /// need. Returns what was known before.
     fn set_state(&mut self, state: LayerState) -> LayerState {
         self.demanded = false;
+        self.rates.turn();
         std::mem::replace(&mut self.state, state)
     }
 
@@ -211,6 +215,7 @@ impl StreamFeed {
             layer,
             rid,
             state,
+            rates: LayerRates::default(),
             demanded: false,
             epoch,
             format,
@@ -284,6 +289,9 @@ impl StreamFeed {
         for packet in &published.packets {
             if packet.keyframe {
                 track.demanded = false;
+            }
+            if track.rid.is_some() {
+                track.rates.on_packet(packet);
             }
             track.history.push(packet.clone());
         }

@@ -179,8 +179,10 @@ impl Viewer {
             let mut bandwidth = self.bandwidth.as_deref_mut().filter(|_| viewer_track.kind == Kind::Video);
             while !batch.is_blocked() && volume.packets < burst {
                 let room = batch.room();
-                if let Some(bandwidth) = &bandwidth {
-                    bandwidth.number(&mut viewer_track.outbound_track);
+                if let Some(bandwidth) = &mut bandwidth
+                    && !bandwidth.admit(&mut viewer_track.outbound_track, now)
+                {
+                    break;
                 }
                 let Some(written) = viewer_track.outbound_track.pull(&track.history, room) else { break };
                 let Some(len) = seal(&mut self.sealer, room, &written) else { continue };
