@@ -466,6 +466,22 @@ fn a_viewer_of_a_publisher_that_ignores_requests_begins_with_the_frames_that_arr
 }
 
 #[test]
+fn a_new_publisher_whose_rates_are_not_known_yet_is_shown_at_once() {
+    let mut scene = Scene::new();
+    let viewer = scene.watch(link(6.0 * MBIT), 6);
+    scene.run(5 * SECOND);
+    let frames = scene.sender.frames;
+    scene.sender = Sender::join(&mut scene.net, QHF, "q;h;f");
+    (scene.sender.frames, scene.asked) = (frames, 0);
+    let joined = scene.net.now;
+    scene.run(3 * SECOND);
+    let shown = scene.shown(viewer);
+    let after = shown.iter().position(|(at, _)| *at > joined + 100 * MILLISECOND).unwrap();
+    let gap = shown[after - 1..].windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap();
+    assert!(gap <= 500 * MILLISECOND, "{gap:?}");
+}
+
+#[test]
 fn packets_of_one_encoding_have_no_numbers() {
     let mut net = Net::new(1);
     let mut broadcast = Broadcast::join(&mut net, 0);

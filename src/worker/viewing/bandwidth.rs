@@ -169,9 +169,12 @@ impl Bandwidth {
         Some(Change { target })
     }
 
-    /// True while the network carries no encoding.
+    /// True while the network carries no encoding. Without a choice for another reason, the rates of a new publisher are
+    /// not known yet.
     pub(crate) fn is_audio_only(&self) -> bool {
-        self.choice.is_some_and(|choice| choice.video.is_none() && choice.reason != SwitchReason::Chosen)
+        use SwitchReason::{Loss, Path, Queue, Remb, Silence};
+        let carries_too_little = |choice: Choice| matches!(choice.reason, Queue | Loss | Silence | Remb | Path);
+        self.choice.is_some_and(|choice| choice.video.is_none() && carries_too_little(choice))
     }
 
     /// From now on this encoding is sent; `None`: no video.
