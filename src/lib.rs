@@ -91,6 +91,7 @@
 //! | a keyframe requested | `forward/keyframes/gate.rs`: at most one request a second for each track |
 //! | a publisher replaced by another | [`stream`] decides, `worker/engine/standby.rs` carries it out, [`forward::OutboundTrack`] splices |
 //! | a simulcast encoding | [`sdp`] (`simulcast.rs`) accepts it, `worker/publishing/layers.rs` finds its packets, `worker/viewing/viewer_track/layer.rs` chooses the one that a viewer is sent |
+//! | what a viewer's network carries | [`bwe`] estimates it, `worker/viewing/bandwidth.rs` chooses the layer by it, `worker/viewing/downlink.rs` notices that nothing arrives |
 //! | a codec added | [`forward::codec`] (`codec/mod.rs`) lists the steps, those outside of it too |
 //! | a limit, a setting, an error text | the module that it is about; [`config`] gathers the settings, `http::error` the statuses |
 //!

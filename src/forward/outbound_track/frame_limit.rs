@@ -12,7 +12,7 @@ use crate::forward::packet::Packet;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum FrameLimit {
     /// Keyframes.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing in the relay chooses by bandwidth yet"))]
+    #[cfg_attr(not(test), expect(dead_code, reason = "viewers of a single layer are not measured yet"))]
     Keyframes,
     /// Frames of the lowest temporal layer that others refer to.
     Reference,
