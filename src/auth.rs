@@ -5,8 +5,8 @@
 //! without one. Without configured credentials everything is open; as soon as one is configured, what is not granted is
 //! closed.
 //!
-//! A token is looked up among the tokens of the settings, then in the token file, then it is checked as a JSON Web Token.
-//! The first that knows it decides alone.
+//! A token is looked up among the tokens of the settings, then in the token file, then it is checked as a JSON Web Token,
+//! then the webhook is asked. The first that knows it decides alone.
 
 mod config;
 mod credential;
@@ -21,7 +21,9 @@ mod rules;
 mod scope;
 mod settings;
 mod token_file;
+mod webhook;
 
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tracing::{info, warn};
@@ -35,10 +37,12 @@ pub(crate) use scope::Action;
 pub use scope::Limits;
 pub(crate) use settings::Settings;
 
+use crate::metrics::{AccessCall, Metrics};
 use crate::name::StreamName;
 use holder::Holder;
 use jwt::Unverified;
 use rules::Rules;
+use webhook::{Decision, Outcome, Question};
 
 /// The permission to list every stream and session, and to end any session. Only [`Access::administer`] creates one.
 #[derive(Debug)]
@@ -85,7 +89,25 @@ pub(crate) enum ReplaceError {
 /// Decides what a request may do, by the configured credentials. All requests read it; it is written only when the
 /// configuration is reloaded or a file of it changes.
 #[derive(Debug)]
-pub(crate) struct Access(RwLock<State>);
+pub(crate) struct Access {
+    state: RwLock<State>,
+    metrics: Arc<Metrics>,
+}
+
+/// A client that asks for something. Not `Debug`: it holds a token.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    pub(crate) token: Option<&'a str>,
+    pub(crate) address: IpAddr,
+}
+
+/// Checks the configuration. No credential at all is valid: everything is open.
+///
+/// # Errors
+/// [`ConfigError`], when the credentials are inconsistent or a file cannot be used.
+pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
+    Rules::new(config, None).map(drop)
+}
 
 #[derive(Debug)]
 struct State {
@@ -100,12 +122,12 @@ impl State {
 }
 
 impl Access {
-    /// Checks the configuration. No credential at all is valid: everything is open.
+    /// By this configuration; questions to other servers are counted in the metrics.
     ///
     /// # Errors
-    /// [`ConfigError`], when the credentials are inconsistent or a file cannot be used.
-    pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
-        State::new(config, None).map(RwLock::new).map(Self)
+    /// As [`check`].
+    pub(crate) fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, ConfigError> {
+        Ok(Self { state: RwLock::new(State::new(config, None)?), metrics })
     }
 
     /// Replaces the credentials. Existing grants remain valid.
@@ -117,16 +139,16 @@ impl Access {
         if state.rules.is_open() && !self.is_open() {
             return Err(ReplaceError::WouldOpen);
         }
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = state;
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
         Ok(())
     }
 
     fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).config)
+        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner).config)
     }
 
     fn rules(&self) -> Arc<Rules> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).rules)
+        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner).rules)
     }
 
     /// Logs what an operator should know about access.
@@ -177,14 +199,12 @@ impl Access {
         Ok(self.holder(token).await?.map_or(Credential::ANONYMOUS, |holder| holder.credential))
     }
 
-    /// The permission to do `action` to `stream`, for the holder of `token`.
-    pub(crate) async fn grant(
-        &self,
-        token: Option<&str>,
-        action: Action,
-        stream: &StreamName,
-    ) -> Result<Grant, Denied> {
-        let holder = self.holder(token).await?;
+    /// The permission to do `action` to `stream`.
+    pub(crate) async fn grant(&self, asking: Asking<'_>, action: Action, stream: &StreamName) -> Result<Grant, Denied> {
+        let holder = match self.holder(asking.token).await {
+            Err(Denied::UnknownToken) => Some(self.ask(asking, action, Some(stream)).await?),
+            found => found?,
+        };
         let credential = holder.as_ref().map_or(Credential::ANONYMOUS, |holder| holder.credential);
         // A token may allow more than everybody has, so its limits count where it allows the action itself.
         let scope = holder.as_ref().and_then(|holder| holder.scope(action, stream));
@@ -195,8 +215,8 @@ impl Access {
         }
     }
 
-    /// The permission to list and end every session, for the holder of `token`.
-    pub(crate) async fn administer(&self, token: Option<&str>) -> Result<Admin, Denied> {
+    /// The permission to list and end every session.
+    pub(crate) async fn administer(&self, asking: Asking<'_>) -> Result<Admin, Denied> {
         if self.is_open() {
             return Ok(Admin(()));
         }
@@ -204,8 +224,41 @@ impl Access {
             return Err(Denied::NoAdmin);
         }
         // Watching may be public; this may not.
-        let holder = self.holder(Some(token.ok_or(Denied::NoToken)?)).await?;
+        let holder = match self.holder(Some(asking.token.ok_or(Denied::NoToken)?)).await {
+            Err(Denied::UnknownToken) => Some(self.ask(asking, Action::Admin, None).await?),
+            found => found?,
+        };
         if holder.is_some_and(|holder| holder.administers()) { Ok(Admin(())) } else { Err(Denied::NotAllowed) }
+    }
+
+    /// Asks the webhook about a token that is not known here.
+    async fn ask(&self, asking: Asking<'_>, action: Action, stream: Option<&StreamName>) -> Result<Holder, Denied> {
+        let rules = self.rules();
+        let (Some(webhook), Some(token)) = (rules.webhook(), asking.token) else { return Err(Denied::UnknownToken) };
+        let decision = match webhook.decide(Question { token, action, stream, client: asking.address }).await {
+            Outcome::Known(decision) => decision,
+            Outcome::Asked(decision) => {
+                let is_allowed = matches!(decision, Decision::Allowed(_));
+                self.count(if is_allowed { AccessCall::WebhookAllowed } else { AccessCall::WebhookRefused });
+                decision
+            }
+            Outcome::Failed => {
+                self.count(AccessCall::WebhookFailed);
+                return Err(Denied::Undecided);
+            }
+        };
+        decision.into_holder()
+    }
+
+    fn count(&self, call: AccessCall) {
+        self.metrics.access_calls[call].inc();
+    }
+
+    /// Counts a fetch of keys, if there was one.
+    fn count_fetch(&self, fetched: Option<bool>) {
+        if let Some(fetched) = fetched {
+            self.count(if fetched { AccessCall::KeysFetched } else { AccessCall::KeysFailed });
+        }
     }
 
     /// The holder of `token`; `None` for everybody who needs no token.
@@ -222,7 +275,7 @@ impl Access {
             && let Some(remote) = rules.remote_keys()
         {
             // Another request may have fetched the key meanwhile, so the token is checked again in any case.
-            remote.look_for_key().await;
+            self.count_fetch(remote.look_for_key().await);
             found = rules.holder(token);
         }
         found.map(Some).map_err(|unverified| match unverified {

@@ -76,7 +76,7 @@ impl TryFrom<Settings> for Config {
             worker: settings.media.into(),
             log: log::filter(&settings.log.filter)?,
         };
-        auth::Access::new(&config.auth)?;
+        auth::check(&config.auth)?;
         if config.http.admin.is_some_and(|admin| admin == config.http.listen && admin.port() != 0) {
             return Err(ConfigError::SameAddress);
         }

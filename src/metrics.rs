@@ -17,8 +17,8 @@ use prometheus::{Counter, CounterVec, Histogram, HistogramOpts, IntCounter, IntG
 
 pub use label::Medium;
 pub(crate) use label::{
-    Answer, Closing, ConnectionKind, Direction, EventName, Family, Handshake, LayerPlace, LimitName, NoPlace, Phase,
-    Probe, Refusal, Resend, Route, SessionState, Status, Takeover,
+    AccessCall, AccessRefusal, Answer, Closing, ConnectionKind, Direction, EventName, Family, Handshake, LayerPlace,
+    LimitName, NoPlace, Phase, Probe, Refusal, Resend, Route, SessionState, Status, Takeover,
 };
 
 pub(crate) use streams::StreamMetrics;
@@ -125,6 +125,10 @@ pub struct Metrics {
     pub(crate) event_streams: IntGauge,
     /// Events written to event streams.
     pub(crate) events: Family<EventName, IntCounter>,
+    /// Requests that were refused their access.
+    pub(crate) access_refused: Family<AccessRefusal, IntCounter>,
+    /// Questions to other servers about access.
+    pub(crate) access_calls: Family<AccessCall, IntCounter>,
     /// Answered HTTP requests.
     pub(crate) http_requests: Family<Route, Family<Status, IntCounter>>,
 }
@@ -273,6 +277,16 @@ impl Metrics {
             http_closed: counters(into, "sluice_http_closed_total", "HTTP connections that the relay closed."),
             event_streams: gauge(into, "sluice_event_streams", "Open event streams of viewers (WHEP)."),
             events: counters(into, "sluice_events_total", "Events written to viewers' event streams (WHEP)."),
+            access_refused: counters(
+                into,
+                "sluice_access_refused_total",
+                "Requests refused for their token, or for the lack of one.",
+            ),
+            access_calls: counters(
+                into,
+                "sluice_access_calls_total",
+                "Questions to the webhook and to the server of keys.",
+            ),
             http_requests: counters_by_two(into, "sluice_http_requests_total", "Answered HTTP requests."),
             registry,
         }

@@ -120,11 +120,11 @@ impl Server {
     /// # Errors
     /// [`StartError`]; then nothing is left running.
     pub fn load(config: &Config) -> Result<Self, StartError> {
-        let access = Access::new(&config.auth)?;
+        let metrics = Arc::new(Metrics::showing(config.http.metrics_streams));
+        let access = Access::new(&config.auth, Arc::clone(&metrics))?;
         let http = bind(config.http.listen, "--http")?;
         let admin = config.http.admin.map(|address| bind(address, "--admin")).transpose()?;
         let redirect = config.http.tls.redirect.map(|address| bind(address, "--http-redirect")).transpose()?;
-        let metrics = Arc::new(Metrics::showing(config.http.metrics_streams));
         let source = config.http.tls.certificate.as_ref();
         let tls = source.map(|source| http::Tls::open(source, &config.http.tls, &config.worker.advertise, &metrics));
         let tls = tls.transpose()?;

@@ -26,6 +26,10 @@ pub struct Config {
     pub jwt_issuer: Option<String>,
     /// The audience that JSON Web Tokens must name.
     pub jwt_audience: Option<String>,
+    /// The URL of a server that decides about tokens that are not known otherwise.
+    pub webhook: Option<String>,
+    /// What that server knows the relay by.
+    pub webhook_secret: Option<String>,
 }
 
 impl fmt::Debug for Config {
@@ -42,6 +46,8 @@ impl fmt::Debug for Config {
             .field("jwks_url", &self.jwks_url)
             .field("jwt_issuer", &self.jwt_issuer)
             .field("jwt_audience", &self.jwt_audience)
+            .field("webhook", &self.webhook)
+            .field("webhook_secret", &redacted(&self.webhook_secret))
             .finish()
     }
 }
@@ -64,6 +70,9 @@ pub enum ConfigError {
     /// The setting has no effect.
     #[error("{0} has no effect without keys: set jwt-key or jwks-url, or remove it")]
     NoKeys(&'static str),
+    /// The setting has no effect.
+    #[error("access-webhook-secret has no effect without a webhook: set access-webhook, or remove it")]
+    NoWebhook,
     /// A file of keys cannot be used.
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),

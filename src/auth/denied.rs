@@ -21,6 +21,15 @@ pub(crate) enum Denied {
          and audience that the relay expects"
     )]
     WrongClaims,
+    /// The relay does not know the token, and the server that decides about it refuses it.
+    #[error("this token is refused: get another one")]
+    Refused,
+    /// The relay does not know the token, and the server that decides about it did not answer.
+    #[error("whether this token allows that cannot be decided now: try again")]
+    Undecided,
+    /// The client has sent too many tokens that are unknown.
+    #[error("this address has sent too many unknown tokens: wait, and check the token")]
+    SlowedDown,
     /// The token is known, but allows something else.
     #[error("this token does not allow that: use one that does")]
     NotAllowed,

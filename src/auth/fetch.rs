@@ -5,9 +5,16 @@
 use std::io::Read as _;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 /// A request to a server of the operator.
 pub(super) struct Request {
     url: String,
+    /// JSON to post; without it the request is a GET.
+    body: Option<Vec<u8>>,
+    bearer: Option<String>,
+    /// Given back when nothing of the request is left, also if nobody waits for its answer any more.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 /// What came back.
@@ -29,13 +36,26 @@ pub(super) enum FetchError {
 
 impl Request {
     pub(super) fn get(url: &str) -> Self {
-        Self { url: url.to_owned() }
+        Self { url: url.to_owned(), body: None, bearer: None, permit: None }
+    }
+
+    pub(super) fn post(url: &str, body: Vec<u8>, bearer: Option<&str>) -> Self {
+        Self { url: url.to_owned(), body: Some(body), bearer: bearer.map(str::to_owned), permit: None }
+    }
+
+    /// Holds this until it is over.
+    pub(super) fn holding(self, permit: OwnedSemaphorePermit) -> Self {
+        Self { permit: Some(permit), ..self }
     }
 }
 
 /// Sends a request and reads at most `limit` octets of its answer, all within `deadline`.
-pub(super) async fn fetch(request: Request, limit: u64, deadline: Duration) -> Result<Fetched, FetchError> {
-    let asked = tokio::task::spawn_blocking(move || ask(&request, limit, deadline));
+pub(super) async fn fetch(mut request: Request, limit: u64, deadline: Duration) -> Result<Fetched, FetchError> {
+    let permit = request.permit.take();
+    let asked = tokio::task::spawn_blocking(move || {
+        let _held = permit;
+        ask(&request, limit, deadline)
+    });
     // The client keeps the deadline itself, but for the resolver of the system.
     match tokio::time::timeout(deadline, asked).await {
         Ok(Ok(answer)) => answer,
@@ -58,7 +78,17 @@ fn ask(request: &Request, limit: u64, deadline: Duration) -> Result<Fetched, Fet
         ureq::Error::Timeout(_) => FetchError::TooSlow(deadline),
         other => FetchError::Failed(other.to_string()),
     };
-    let mut response = agent.get(&request.url).call().map_err(failed)?;
+    let answered = match &request.body {
+        None => agent.get(&request.url).call(),
+        Some(body) => {
+            let mut post = agent.post(&request.url).content_type("application/json");
+            if let Some(bearer) = &request.bearer {
+                post = post.header("authorization", format!("Bearer {bearer}"));
+            }
+            post.send(&body[..])
+        }
+    };
+    let mut response = answered.map_err(failed)?;
     let status = response.status().as_u16();
     let mut body = Vec::new();
     let read = response.body_mut().as_reader().take(limit + 1).read_to_end(&mut body);

@@ -55,7 +55,7 @@ impl Access {
         loop {
             let rules = self.rules();
             if let Some(remote) = rules.remote_keys() {
-                remote.refresh().await;
+                self.count_fetch(remote.refresh().await);
             }
             drop(rules);
             tokio::time::sleep(INTERVAL).await;
@@ -96,7 +96,8 @@ mod tests {
             std::fs::write(&path, format!("{line}\n{rest}")).unwrap();
         };
         write("old", "");
-        let access = Access::new(&Config { token_file: Some(path.clone()), ..Config::default() }).unwrap();
+        let config = Config { token_file: Some(path.clone()), ..Config::default() };
+        let access = Access::new(&config, Arc::default()).unwrap();
         let publishes = |token| access.known_holder(token).is_some();
         let seen = access.look_again(Vec::new());
         assert!(publishes("old") && !publishes("newer"));

@@ -24,6 +24,11 @@ impl StreamPattern {
         Self("*".into())
     }
 
+    /// One stream: a name has no `*`.
+    pub(crate) fn of_one(stream: &StreamName) -> Self {
+        Self(stream.as_str().into())
+    }
+
     /// Whether the whole name matches. The time is at most the product of both lengths.
     pub(crate) fn matches(&self, stream: &StreamName) -> bool {
         let (pattern, name) = (self.0.as_bytes(), stream.as_str().as_bytes());

@@ -8,6 +8,7 @@ use super::holder::Holder;
 use super::jwt::{RemoteKeys, Unverified, Verifier};
 use super::scope::{Action, Scope};
 use super::token_file::TokenFile;
+use super::webhook::Webhook;
 
 /// The credentials in force.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub(super) struct Rules {
     public_watch: bool,
     token_file: Option<TokenFile>,
     jwt: Option<Verifier>,
+    webhook: Option<Arc<Webhook>>,
 }
 
 impl Rules {
@@ -42,7 +44,8 @@ impl Rules {
         if let (None, Some((name, _))) = (&jwt, needs_keys.iter().find(|(_, value)| value.is_some())) {
             return Err(ConfigError::NoKeys(name));
         }
-        let rules = Self { settings, public_watch: config.public_watch, token_file, jwt };
+        let webhook = webhook(config, before)?;
+        let rules = Self { settings, public_watch: config.public_watch, token_file, jwt, webhook };
         if !rules.lets(Action::Publish) {
             return Err(ConfigError::NobodyPublishes(match config {
                 Config { watch_token: Some(_), .. } => "watch-token",
@@ -58,7 +61,7 @@ impl Rules {
 
     /// True when no credential is configured: everyone may do everything.
     pub(super) fn is_open(&self) -> bool {
-        self.settings.is_empty() && self.token_file.is_none() && self.jwt.is_none()
+        self.settings.is_empty() && self.token_file.is_none() && self.jwt.is_none() && self.webhook.is_none()
     }
 
     /// Whether a client without a token may do `action`.
@@ -71,6 +74,7 @@ impl Rules {
         // What tokens that are made elsewhere allow is not known.
         self.allows_anybody(action)
             || self.jwt.is_some()
+            || self.webhook.is_some()
             || self.settings.iter().any(|(_, allowed)| *allowed == action)
             || self.token_file.as_ref().is_some_and(|file| file.has(action))
     }
@@ -78,6 +82,11 @@ impl Rules {
     /// The keys that a server publishes.
     pub(super) fn remote_keys(&self) -> Option<&Arc<RemoteKeys>> {
         self.jwt.as_ref()?.remote()
+    }
+
+    /// The server that decides about tokens that are not known here.
+    pub(super) fn webhook(&self) -> Option<&Webhook> {
+        self.webhook.as_deref()
     }
 
     /// How many tokens the token file has.
@@ -102,6 +111,18 @@ impl Rules {
         }
         self.jwt.as_ref().map_or(Err(Unverified::Foreign), |jwt| jwt.verify(token))
     }
+}
+
+/// The server that decides, with what it has answered lately.
+fn webhook(config: &Config, before: Option<&Rules>) -> Result<Option<Arc<Webhook>>, ConfigError> {
+    let secret =
+        config.webhook_secret.as_deref().map(|secret| credential("access-webhook-secret", secret).map(|_| secret));
+    let secret = secret.transpose()?;
+    let Some(url) = &config.webhook else {
+        return if secret.is_some() { Err(ConfigError::NoWebhook) } else { Ok(None) };
+    };
+    let kept = before.and_then(|before| before.webhook.clone()).filter(|webhook| webhook.is(url, secret));
+    Ok(Some(kept.unwrap_or_else(|| Arc::new(Webhook::new(url.clone(), secret.map(str::to_owned))))))
 }
 
 fn credential(name: &'static str, token: &str) -> Result<Credential, ConfigError> {

@@ -50,6 +50,15 @@ pub(crate) struct Settings {
     /// Audience that JSON Web Tokens must name (aud); if unset, tokens that name one are refused
     #[arg(long, env = "SLUICE_JWT_AUDIENCE", value_name = "AUDIENCE")]
     jwt_audience: Option<String>,
+
+    /// URL of a server that decides about tokens which the relay does not know otherwise: it gets a POST with token, action,
+    /// stream and client, and has 2 s to answer
+    #[arg(long, env = "SLUICE_ACCESS_WEBHOOK", value_name = "URL", value_parser = url)]
+    access_webhook: Option<String>,
+
+    /// Token that the relay sends to that server, so that it knows who asks
+    #[arg(long, env = "SLUICE_ACCESS_WEBHOOK_SECRET", value_name = "TOKEN", hide_env_values = true)]
+    access_webhook_secret: Option<String>,
 }
 
 impl From<Settings> for Config {
@@ -64,6 +73,8 @@ impl From<Settings> for Config {
             jwks_url: settings.jwks_url,
             jwt_issuer: settings.jwt_issuer,
             jwt_audience: settings.jwt_audience,
+            webhook: settings.access_webhook,
+            webhook_secret: settings.access_webhook_secret,
         }
     }
 }

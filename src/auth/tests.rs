@@ -5,7 +5,7 @@ use super::*;
 fn access(publish: Option<&str>, watch: Option<&str>, public_watch: bool) -> Access {
     let token = |token: Option<&str>| token.map(str::to_owned);
     let config = Config { publish_token: token(publish), watch_token: token(watch), public_watch, ..Config::default() };
-    Access::new(&config).unwrap()
+    Access::new(&config, Arc::default()).unwrap()
 }
 
 /// What is decided without asking another server is decided at once.
@@ -13,15 +13,19 @@ fn now<T>(decided: impl Future<Output = T>) -> T {
     decided.now_or_never().unwrap()
 }
 
+fn asking(token: Option<&str>) -> Asking<'_> {
+    Asking { token, address: [192, 0, 2, 1].into() }
+}
+
 fn outcome(access: &Access, token: Option<&str>, action: Action) -> Result<(), Denied> {
-    now(access.grant(token, action, &"cam".parse().unwrap())).map(drop)
+    now(access.grant(asking(token), action, &"cam".parse().unwrap())).map(drop)
 }
 
 #[test]
 fn everything_is_open_while_nothing_is_configured() {
     let access = access(None, None, false);
     assert!(access.is_open());
-    assert!(now(access.administer(None)).is_ok());
+    assert!(now(access.administer(asking(None))).is_ok());
     for action in [Action::Publish, Action::Watch] {
         assert_eq!(outcome(&access, None, action), Ok(()));
         assert_eq!(outcome(&access, Some("anything"), action), Ok(()));
@@ -71,17 +75,17 @@ fn administration_needs_its_own_token_as_soon_as_there_is_any() {
         public_watch: true,
         ..Config::default()
     };
-    let access = Access::new(&config(Some("a"))).unwrap();
-    let outcome = |token: Option<&str>| now(access.administer(token)).map(drop);
+    let access = Access::new(&config(Some("a")), Arc::default()).unwrap();
+    let outcome = |token: Option<&str>| now(access.administer(asking(token))).map(drop);
     assert_eq!(outcome(Some("a")), Ok(()));
     assert_eq!(outcome(Some("p")), Err(Denied::NotAllowed));
     assert_eq!(outcome(Some("x")), Err(Denied::UnknownToken));
     assert_eq!(outcome(None), Err(Denied::NoToken), "public watching opens no more than that");
     assert_eq!(self::outcome(&access, Some("a"), Action::Publish), Err(Denied::NotAllowed));
 
-    let access = Access::new(&config(None)).unwrap();
+    let access = Access::new(&config(None), Arc::default()).unwrap();
     for token in [None, Some("p"), Some("x")] {
-        assert_eq!(now(access.administer(token)).map(drop), Err(Denied::NoAdmin));
+        assert_eq!(now(access.administer(asking(token))).map(drop), Err(Denied::NoAdmin));
     }
     assert!(!access.lets_administer());
 }
@@ -91,7 +95,7 @@ fn a_configuration_that_protects_or_grants_nothing_is_refused() {
     let new = |publish: Option<&str>, watch: Option<&str>| {
         let token = |token: Option<&str>| token.map(str::to_owned);
         let config = Config { publish_token: token(publish), watch_token: token(watch), ..Config::default() };
-        Access::new(&config).map(drop)
+        check(&config)
     };
     assert_eq!(new(Some(""), None), Err(ConfigError::EmptyToken("publish-token")));
     assert_eq!(new(Some("p"), Some("")), Err(ConfigError::EmptyToken("watch-token")));
@@ -99,7 +103,7 @@ fn a_configuration_that_protects_or_grants_nothing_is_refused() {
     assert_eq!(new(None, Some("w")), Err(ConfigError::NobodyPublishes("watch-token")));
     let admin = |token: &str| {
         let config = Config { admin_token: Some(token.to_owned()), ..Config::default() };
-        Access::new(&config).map(drop)
+        check(&config)
     };
     assert_eq!(admin("a"), Err(ConfigError::NobodyPublishes("admin-token")));
     assert_eq!(admin(""), Err(ConfigError::EmptyToken("admin-token")));
@@ -112,14 +116,14 @@ fn credentials_compare_by_token_and_never_show_it() {
     assert_ne!(Credential::of_token(""), Credential::ANONYMOUS);
     let secret = || Some("hunter2".to_owned());
     let config = Config { publish_token: secret(), admin_token: secret(), ..Config::default() };
-    let shown = format!("{config:?} {:?} {:?}", Credential::of_token("hunter2"), Access::new(&config));
+    let shown = format!("{config:?} {:?} {:?}", Credential::of_token("hunter2"), Access::new(&config, Arc::default()));
     assert!(!shown.contains("hunter2"), "{shown}");
 }
 
 #[test]
 fn credentials_are_replaced_while_requests_come_and_never_by_none() {
     let config = |publish: Option<&str>| Config { publish_token: publish.map(str::to_owned), ..Config::default() };
-    let access = Access::new(&config(Some("old"))).unwrap();
+    let access = Access::new(&config(Some("old")), Arc::default()).unwrap();
     access.replace(&config(Some("new"))).unwrap();
     assert_eq!(outcome(&access, Some("old"), Action::Publish), Err(Denied::UnknownToken));
     assert_eq!(outcome(&access, Some("new"), Action::Publish), Ok(()));
@@ -127,7 +131,7 @@ fn credentials_are_replaced_while_requests_come_and_never_by_none() {
     assert_eq!(access.replace(&config(Some(""))), Err(ReplaceError::Config(ConfigError::EmptyToken("publish-token"))));
     assert_eq!(outcome(&access, Some("new"), Action::Publish), Ok(()), "nothing has changed");
 
-    let open = Access::new(&config(None)).unwrap();
+    let open = Access::new(&config(None), Arc::default()).unwrap();
     open.replace(&config(None)).unwrap();
     open.replace(&config(Some("t"))).unwrap();
     assert_eq!(outcome(&open, None, Action::Publish), Err(Denied::NoToken), "an open relay may be closed");
@@ -137,5 +141,5 @@ fn credentials_are_replaced_while_requests_come_and_never_by_none() {
 fn a_watch_token_beside_public_watching_is_refused() {
     let token = |text: &str| Some(text.to_owned());
     let config = Config { publish_token: token("p"), watch_token: token("w"), public_watch: true, ..Config::default() };
-    assert_eq!(Access::new(&config).map(drop), Err(ConfigError::PublicWatchToken));
+    assert_eq!(check(&config), Err(ConfigError::PublicWatchToken));
 }

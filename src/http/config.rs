@@ -31,6 +31,8 @@ pub struct Config {
     pub limit: Option<Limit>,
     /// Requests allowed with one token, from all addresses together; `None` for no limit.
     pub token_limit: Option<Limit>,
+    /// Unknown tokens allowed from one address before it is slowed down.
+    pub failure_limit: Limit,
     /// Proxies that are believed when they name their client.
     pub trusted_proxies: Vec<Network>,
     /// Headers in which they name it.
@@ -64,6 +66,7 @@ impl Default for Config {
             allowed_hosts: Vec::new(),
             limit: Some(Limit { per_second: number(20), burst: number(600), loopback: false }),
             token_limit: Some(Limit { per_second: number(200), burst: number(6000), loopback: false }),
+            failure_limit: Limit { per_second: number(1), burst: number(10), loopback: false },
             trusted_proxies: Vec::new(),
             client_headers: ClientHeader::ALL.to_vec(),
             base_path: BasePath::default(),

@@ -12,6 +12,9 @@ use utoipa::ToSchema;
 
 use crate::auth::Denied;
 
+/// When to ask again whether a token allows something.
+const UNDECIDED_RETRY: Duration = Duration::from_secs(5);
+
 /// Why a request was refused. The texts are for the author of the client.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Problem {
@@ -24,6 +27,14 @@ pub(super) enum Problem {
     /// The token allows something else.
     #[error("{0}")]
     Forbidden(Denied),
+    /// Whether the client has access is not decided.
+    #[error("{denied}")]
+    Later {
+        /// Why.
+        denied: Denied,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// A host name that an attacker may have pointed at this relay.
     #[error(
         "no admin token is set, so this is served only under an IP address, localhost, a name without dots or one below \
@@ -140,8 +151,8 @@ impl Problem {
             Self::WrongType(_) | Self::NoText { .. } | Self::WrongCoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unsupported(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NoIfMatch => StatusCode::PRECONDITION_REQUIRED,
-            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Later { denied: Denied::SlowedDown, .. } | Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Later { .. } | Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -164,7 +175,8 @@ impl Problem {
                 Some((ACCEPT, HeaderValue::from_static(expected)))
             }
             Self::WrongCoding => Some((ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
-            Self::TooMany { retry_after, .. }
+            Self::Later { retry_after, .. }
+            | Self::TooMany { retry_after, .. }
             | Self::Conflict { retry_after, .. }
             | Self::Unavailable { retry_after, .. } => {
                 // Whole seconds, and never 0: "at once" is what made the trouble.
@@ -179,10 +191,14 @@ impl Problem {
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         match denied {
-            Denied::NoToken | Denied::UnknownToken | Denied::Expired | Denied::NotYetValid | Denied::WrongClaims => {
-                Self::Unauthorized(denied)
-            }
+            Denied::NoToken
+            | Denied::UnknownToken
+            | Denied::Refused
+            | Denied::Expired
+            | Denied::NotYetValid
+            | Denied::WrongClaims => Self::Unauthorized(denied),
             Denied::NotAllowed | Denied::NoAdmin => Self::Forbidden(denied),
+            Denied::Undecided | Denied::SlowedDown => Self::Later { denied, retry_after: UNDECIDED_RETRY },
         }
     }
 }
@@ -200,7 +216,7 @@ impl IntoResponse for Problem {
         response.headers_mut().insert(kind.0, kind.1);
         response.headers_mut().extend(self.header());
         response.extensions_mut().insert(Detail(self.to_string()));
-        if let Self::Unauthorized(denied) | Self::Forbidden(denied) = self {
+        if let Self::Unauthorized(denied) | Self::Forbidden(denied) | Self::Later { denied, .. } = self {
             response.extensions_mut().insert(denied);
         }
         response

@@ -5,14 +5,19 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse as _, Response};
 
 use crate::http::error::Problem;
 use crate::http::guard::host::{Host, asked_host};
+use crate::http::guard::query_token;
 
-/// Redirects to HTTPS on `port` of the host that a request is for.
+/// Redirects to HTTPS on `port` of the host that a request is for, without the token in its address: that has travelled in
+/// clear, and a Location is shown and logged.
 pub(in crate::http) fn routes(port: u16) -> Router {
-    Router::new().fallback(move |request: Request| async move { redirect(&request, port) })
+    Router::new()
+        .fallback(move |request: Request| async move { redirect(&request, port) })
+        .layer(from_fn(query_token::layer))
 }
 
 fn redirect(request: &Request, port: u16) -> Response {
@@ -40,6 +45,7 @@ mod tests {
     use super::*;
     use axum::body::Body;
     use axum::http::header::HOST;
+    use tower::ServiceExt as _;
 
     fn location(target: &str, host: Option<&str>, port: u16) -> Option<String> {
         let mut request = Request::builder().method("POST").uri(target);
@@ -65,6 +71,13 @@ mod tests {
         ] {
             assert_eq!(location(target, Some(host), port).as_deref(), Some(expected));
         }
+    }
+
+    #[tokio::test]
+    async fn the_token_of_an_address_is_not_in_the_location() {
+        let request = Request::builder().uri("/whep/cam?x=1&token=secret").header(HOST, "live.example.org");
+        let response = routes(443).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.headers()[LOCATION], "https://live.example.org/whep/cam?x=1");
     }
 
     #[test]

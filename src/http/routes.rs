@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use super::api::{document, operations, sessions, streams};
 use super::endpoints::{events, layer, offer, session};
 use super::error::Problem;
-use super::guard::{allow, cors, host, limit, observe, proxy};
+use super::guard::{allow, cors, failures, host, limit, observe, proxy, query_token};
 use super::hsts;
 use super::openapi::document::Document;
 use super::pages::{asset, problem, view};
@@ -71,6 +71,7 @@ pub(super) fn public(node: &Shared) -> Router {
         .merge(operators)
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(Arc::clone(&node.failures), failures::layer))
         .layer(from_fn_with_state(Arc::clone(&node.cross_origin), cors::for_operators))
         .layer(from_fn_with_state(Arc::clone(&node.hosts), host::guard))
         .layer(from_fn(host::layer))
@@ -78,6 +79,7 @@ pub(super) fn public(node: &Shared) -> Router {
         .layer(from_fn(problem::explain))
         .layer(from_fn_with_state(Arc::clone(&node.observer), observe::layer))
         .layer(from_fn_with_state(node.hsts.clone(), hsts::layer))
+        .layer(from_fn(query_token::layer))
         // Everything else needs the client's address.
         .layer(from_fn_with_state(Arc::clone(&node.proxies), proxy::layer));
     allow::with_allow_header(routes.with_state(Arc::clone(node)))
@@ -88,10 +90,12 @@ pub(super) fn for_operators_alone(node: &Shared) -> Router {
     let routes = for_operators(node)
         .fallback(not_for_admin)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(Arc::clone(&node.failures), failures::layer))
         .layer(from_fn_with_state(Arc::clone(&node.cross_origin), cors::for_operators))
         .layer(from_fn_with_state(Arc::clone(&node.hosts), host::guard))
         .layer(from_fn(host::layer))
         .layer(from_fn_with_state(Arc::clone(&node.observer), observe::layer))
+        .layer(from_fn(query_token::layer))
         .layer(from_fn_with_state(Arc::clone(&node.proxies), proxy::layer));
     allow::with_allow_header(routes.with_state(Arc::clone(node)))
 }

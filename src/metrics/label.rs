@@ -185,6 +185,50 @@ label! {
 }
 
 label! {
+    /// What became of a question to another server about access.
+    pub(crate) AccessCall = "call" {
+        /// The keys that sign tokens were fetched.
+        KeysFetched = "keys_fetched",
+        /// They were not.
+        KeysFailed = "keys_failed",
+        /// The webhook allowed it.
+        WebhookAllowed = "webhook_allowed",
+        /// The webhook refused it.
+        WebhookRefused = "webhook_refused",
+        /// The webhook did not decide, so the client was refused.
+        WebhookFailed = "webhook_failed",
+    }
+}
+
+label! {
+    /// Why a request was refused its access; also the reason in the log.
+    pub(crate) AccessRefusal = "reason" {
+        /// It carries no token.
+        NoToken = "no_token",
+        /// Its token is unknown: a guess, or a typing error.
+        UnknownToken = "unknown_token",
+        /// The webhook refuses its token.
+        RefusedToken = "refused_token",
+        /// Its token has expired.
+        ExpiredToken = "expired_token",
+        /// Its token is not valid yet.
+        EarlyToken = "early_token",
+        /// Its token is signed by a known key, and its claims are wrong or incomplete.
+        WrongClaims = "wrong_claims",
+        /// Its token allows another action or stream.
+        OtherToken = "other_token",
+        /// No token allows that.
+        NoAdmin = "no_admin",
+        /// The webhook did not decide.
+        Undecided = "undecided",
+        /// Its address has sent too many unknown tokens.
+        SlowedDown = "slowed_down",
+        /// A page of another origin, or a foreign host.
+        NotAllowed = "not_allowed",
+    }
+}
+
+label! {
     /// A limit that an operator can set.
     pub(crate) LimitName = "limit" {
         /// Sessions of the whole relay.

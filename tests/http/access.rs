@@ -35,10 +35,50 @@ fn each_token_opens_its_own_endpoint() {
 }
 
 #[test]
-fn a_token_in_a_query_is_ignored() {
+fn a_token_in_a_query_counts_as_one_in_the_header_and_is_not_in_the_location() {
     let relay = Relay::with(with_tokens);
-    for query in ["token=pub-secret", "access_token=pub-secret"] {
-        relay.request("POST", &format!("/whip/cam?{query}"), &[SDP], WHIP_OFFER).problem(401);
+    let created = relay.request("POST", "/whip/cam?standby=0&token=pub-secret", &[SDP], WHIP_OFFER);
+    assert_eq!(created.status, 201);
+    let session = created.header("location");
+    assert!(!session.contains('?') && !format!("{:?}", created.headers).contains("pub-secret"), "{created:?}");
+    assert_eq!(relay.request("GET", &format!("{session}?token=pub-secret"), &[], "").status, 204);
+    relay.request("GET", session, &[], "").problem(401);
+    relay.request("POST", "/whip/cam?token=guess", &[SDP], WHIP_OFFER).problem(401);
+    relay.request("POST", "/whip/cam?access_token=pub-secret", &[SDP], WHIP_OFFER).problem(401);
+    relay.request("POST", "/whip/cam?standby=2&token=pub-secret", &[SDP], WHIP_OFFER).problem(400);
+    // The header has priority.
+    relay.request("POST", "/whip/cam?token=pub-secret", &[SDP, STRANGER], WHIP_OFFER).problem(401);
+    assert_eq!(relay.request("POST", "/whip/cam?token=guess", &[SDP, PUBLISHER], WHIP_OFFER).status, 201);
+    assert_eq!(relay.get("/metrics?token=admin-secret").status, 200);
+}
+
+#[test]
+fn a_client_that_guesses_tokens_is_slowed_down_and_one_without_a_token_is_not() {
+    let number = |value| std::num::NonZeroU32::new(value).unwrap();
+    let relay = Relay::with(|config| {
+        with_tokens(config);
+        config.auth.watch_token = None;
+        config.auth.public_watch = true;
+        config.http.failure_limit = sluice::http::Limit { per_second: number(1), burst: number(3), loopback: true };
+    });
+    let get = |token: &(&'static str, &'static str)| relay.request("GET", "/whip/cam", &[*token], "");
+    let slowed = (0..20).map(|_| get(&STRANGER)).find(|reply| reply.status != 401).expect("guesses are slowed down");
+    assert!(slowed.problem(429).contains("unknown tokens"));
+    assert_eq!(slowed.header("retry-after"), "1");
+    get(&PUBLISHER).problem(429);
+    relay.request("GET", "/metrics?token=guess", &[], "").problem(429);
+    assert_eq!(relay.get("/whep/cam").status, 200, "without a token nothing is guessed");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while get(&PUBLISHER).status != 204 {
+        assert!(std::time::Instant::now() < deadline, "the right token counts again after a moment");
+        std::thread::yield_now();
+    }
+    let metrics = relay.request("GET", "/metrics", &[ADMIN], "").body;
+    for reason in ["unknown_token", "slowed_down"] {
+        let line = metrics
+            .lines()
+            .find(|line| line.starts_with(&format!("sluice_access_refused_total{{reason=\"{reason}\"}}")));
+        assert!(line.is_some_and(|line| !line.ends_with(" 0")), "{line:?}");
     }
 }
 

@@ -26,3 +26,4 @@ mod schema;
 mod sessions;
 mod tls;
 mod tokens;
+mod webhook;

@@ -245,8 +245,14 @@ fn no_secret_is_logged_at_any_level() {
     command.env("SLUICE_PUBLISH_TOKEN", "hunter2-publish").env("SLUICE_WATCH_TOKEN", "hunter2-watch");
     command.env("SLUICE_ICE_SERVER", "turn:a.example").env("SLUICE_TURN_SECRET", "hunter2-turn");
     command.env("SLUICE_ADMIN_TOKEN", "hunter2-admin");
+    // Nothing listens there, which is logged.
+    command.env("SLUICE_ACCESS_WEBHOOK", "http://127.0.0.1:1/").env("SLUICE_ACCESS_WEBHOOK_SECRET", "hunter2-hook");
     let mut relay = Running::start(&mut command);
-    assert_eq!(relay.post(Some("hunter2-guess")).status(), 401);
+    assert_eq!(relay.post(Some("hunter2-guess")).status(), 503);
+    for (token, status) in [("hunter2-guess", 503), ("hunter2-publish", 204)] {
+        let endpoint = format!("{}/whip/cam?token={token}", relay.origin);
+        assert_eq!(agent().get(endpoint).call().unwrap().status(), status);
+    }
     let mut created = relay.post(Some("hunter2-publish"));
     let session = relay.session(&created);
     let answer = created.body_mut().read_to_string().unwrap();

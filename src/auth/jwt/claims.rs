@@ -1,4 +1,4 @@
-//! What a token says of its holder, and what its holder may do.
+//! What a token says of its holder, and what its holder may do. A webhook answers with the same limits.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ pub(super) struct Claims {
     limits: ClaimedLimits,
 }
 
-/// Limits as a token writes them; 0 is refused.
+/// Limits as a token and a webhook write them; 0 is refused.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 pub(in crate::auth) struct ClaimedLimits {
     max_layer: Option<u8>,

@@ -10,6 +10,7 @@ mod remote;
 mod sign;
 mod verifier;
 
+pub(super) use claims::ClaimedLimits;
 pub(super) use remote::{InvalidUrl, RemoteKeys, check_url};
 pub use sign::SignError;
 pub(super) use sign::sign;

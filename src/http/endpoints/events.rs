@@ -30,6 +30,7 @@ use crate::http::openapi::refusals::{
     Unavailable, WrongType,
 };
 use crate::http::openapi::texts::{EventList, JsonType};
+use crate::http::request::asker::Asker;
 use crate::http::request::body::read_bytes;
 use crate::http::request::headers::{require_accepted, require_type};
 use crate::http::request::path::{EventStream, NO_SUCH_EVENT_STREAM, NO_SUCH_SESSION, SessionPath};
@@ -82,10 +83,11 @@ pub(in crate::http) fn link(base_path: &BasePath, session: &SessionId) -> Header
 pub(in crate::http) async fn post(
     State(shared): State<Shared>,
     SessionPath(id): SessionPath,
+    asker: Asker,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let info = own_session(&shared, &id, &parts.headers).await?;
+    let info = own_session(&shared, &id, &asker).await?;
     if info.role != Role::Viewer {
         return Err(Problem::NotFound("a publisher has no event streams: its viewers have"));
     }
@@ -136,11 +138,12 @@ pub(in crate::http) async fn get(
     State(shared): State<Shared>,
     EventStream { session, key }: EventStream,
     connection: Place,
+    asker: Asker,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     if headers.contains_key(AUTHORIZATION) {
-        own_session(&shared, &session, &headers).await?;
+        own_session(&shared, &session, &asker).await?;
     }
     let found = shared.event_streams.find(&session, &key).ok_or(NO_SUCH_EVENT_STREAM)?;
     require_accepted(&headers, EVENT_STREAM)?;
@@ -170,9 +173,9 @@ pub(in crate::http) async fn get(
 pub(in crate::http) async fn delete(
     State(shared): State<Shared>,
     EventStream { session, key }: EventStream,
-    headers: HeaderMap,
+    asker: Asker,
 ) -> Result<StatusCode, Problem> {
-    own_session(&shared, &session, &headers).await?;
+    own_session(&shared, &session, &asker).await?;
     if shared.event_streams.close(&session, &key) { Ok(StatusCode::OK) } else { Err(NO_SUCH_EVENT_STREAM) }
 }
 

@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::header::{ALLOW, CACHE_CONTROL};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -22,6 +22,7 @@ use crate::http::openapi::refusals::{
     ForeignPage, Malformed, NotFound, TooLarge, TooMany, TooSlow, Unauthorized, Unavailable, Unsupported, WrongType,
 };
 use crate::http::openapi::texts::JsonType;
+use crate::http::request::asker::Asker;
 use crate::http::request::body::read_bytes;
 use crate::http::request::headers::require_type;
 use crate::http::request::path::{NO_SUCH_SESSION, SessionPath};
@@ -119,10 +120,11 @@ pub(in crate::http) fn link(base_path: &BasePath, session: &SessionId) -> Header
 pub(in crate::http) async fn post(
     State(shared): State<Shared>,
     SessionPath(id): SessionPath,
+    asker: Asker,
     request: Request,
 ) -> Result<StatusCode, Problem> {
     let (parts, body) = request.into_parts();
-    let info = viewer(&shared, &id, &parts.headers).await?;
+    let info = viewer(&shared, &id, &asker).await?;
     require_type(&parts.headers, JSON)?;
     let text = read_bytes(&parts.headers, body, SELECTION_LIMIT, shared.body_deadline).await?;
     let selection = read(&text)?;
@@ -149,9 +151,9 @@ pub(in crate::http) async fn post(
 pub(in crate::http) async fn get(
     State(shared): State<Shared>,
     SessionPath(id): SessionPath,
-    headers: HeaderMap,
+    asker: Asker,
 ) -> Result<Response, Problem> {
-    viewer(&shared, &id, &headers).await?;
+    viewer(&shared, &id, &asker).await?;
     let record = shared.media.record(&id).ok_or(NO_SUCH_SESSION)?;
     let selected = SelectedLayer {
         selection: LayerSelection::of(record.selection(), record.video.as_ref()),
@@ -175,9 +177,9 @@ pub(in crate::http) async fn get(
 pub(in crate::http) async fn delete(
     State(shared): State<Shared>,
     SessionPath(id): SessionPath,
-    headers: HeaderMap,
+    asker: Asker,
 ) -> Result<StatusCode, Problem> {
-    viewer(&shared, &id, &headers).await?;
+    viewer(&shared, &id, &asker).await?;
     shared.media.select(&id, Selection::default())?;
     Ok(StatusCode::OK)
 }
@@ -204,8 +206,8 @@ pub(in crate::http) async fn options() -> Response {
 }
 
 /// Finds a viewer's session that the holder of the request's token made.
-async fn viewer(shared: &Shared, id: &SessionId, headers: &HeaderMap) -> Result<SessionInfo, Problem> {
-    let info = own_session(shared, id, headers).await?;
+async fn viewer(shared: &Shared, id: &SessionId, asker: &Asker) -> Result<SessionInfo, Problem> {
+    let info = own_session(shared, id, asker).await?;
     if info.role != Role::Viewer {
         return Err(Problem::NotFound("a publisher selects no layer: its viewers do"));
     }

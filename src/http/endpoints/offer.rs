@@ -7,7 +7,6 @@ use axum::extract::{FromRequest, FromRequestParts as _, Request, State};
 use axum::http::header::{CONTENT_TYPE, ETAG, LINK, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use headers::authorization::Bearer;
 use utoipa::IntoResponses;
 
 use super::{events, layer};
@@ -22,9 +21,10 @@ use crate::http::openapi::refusals::{
 use crate::http::openapi::texts::{
     EntityTag, FragmentType, Nothing, SdpAnswer, SdpOffer, SdpType, SessionPath, Standby,
 };
+use crate::http::request::asker::Asker;
 use crate::http::request::body::read_text;
 use crate::http::request::connection::Connection;
-use crate::http::request::headers::{bearer, require_accepted, require_type, user_agent};
+use crate::http::request::headers::{require_accepted, require_type, user_agent};
 use crate::http::request::path::StreamPath;
 use crate::http::shared::node::Shared;
 use crate::name::Role;
@@ -42,6 +42,7 @@ pub(in crate::http) struct PostedOffer {
     shared: Shared,
     stream: StreamPath,
     connection: Connection,
+    asker: Asker,
     request: Request,
 }
 
@@ -52,7 +53,9 @@ impl FromRequest<Shared> for PostedOffer {
         let (mut parts, body) = request.into_parts();
         let stream = StreamPath::from_request_parts(&mut parts, shared).await?;
         let Ok(connection) = Connection::from_request_parts(&mut parts, shared).await;
-        Ok(Self { shared: Shared::clone(shared), stream, connection, request: Request::from_parts(parts, body) })
+        let Ok(asker) = Asker::from_request_parts(&mut parts, shared).await;
+        let request = Request::from_parts(parts, body);
+        Ok(Self { shared: Shared::clone(shared), stream, connection, asker, request })
     }
 }
 
@@ -117,9 +120,9 @@ pub(in crate::http) async fn watch(offer: PostedOffer) -> Result<Response, Probl
 pub(in crate::http) async fn publish_get(
     State(shared): State<Shared>,
     stream: StreamPath,
-    headers: HeaderMap,
+    asker: Asker,
 ) -> Result<StatusCode, Problem> {
-    grant(&shared, &headers, Role::Publisher, &stream).await?;
+    grant(&shared, &asker, Role::Publisher, &stream).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -141,9 +144,9 @@ pub(in crate::http) async fn publish_get(
 pub(in crate::http) async fn watch_get(
     State(shared): State<Shared>,
     stream: StreamPath,
-    headers: HeaderMap,
+    asker: Asker,
 ) -> Result<Response, Problem> {
-    grant(&shared, &headers, Role::Viewer, &stream).await?;
+    grant(&shared, &asker, Role::Viewer, &stream).await?;
     Ok([(CONTENT_TYPE, HeaderValue::from_static(SDP))].into_response())
 }
 
@@ -182,24 +185,19 @@ pub(in crate::http) async fn watch_options() -> Response {
 }
 
 /// The permission that a session of this role needs, for the holder of the request's token.
-async fn grant(
-    shared: &Shared,
-    headers: &HeaderMap,
-    role: Role,
-    StreamPath(stream): &StreamPath,
-) -> Result<Grant, Problem> {
+async fn grant(shared: &Shared, asker: &Asker, role: Role, StreamPath(stream): &StreamPath) -> Result<Grant, Problem> {
     let action = match role {
         Role::Publisher => Action::Publish,
         Role::Viewer => Action::Watch,
     };
-    Ok(shared.access.grant(bearer(headers).as_ref().map(Bearer::token), action, stream).await?)
+    Ok(shared.access.grant(asker.asking(), action, stream).await?)
 }
 
 /// Answers an offer with a new session.
 async fn create(offer: PostedOffer, role: Role) -> Result<Response, Problem> {
-    let PostedOffer { shared, stream, connection, request } = offer;
+    let PostedOffer { shared, stream, connection, asker, request } = offer;
     let (parts, body) = request.into_parts();
-    let grant = grant(&shared, &parts.headers, role, &stream).await?;
+    let grant = grant(&shared, &asker, role, &stream).await?;
     require_type(&parts.headers, SDP)?;
     require_accepted(&parts.headers, SDP)?;
     let offer = read_text(&parts.headers, body, OFFER_LIMIT, shared.body_deadline).await?;

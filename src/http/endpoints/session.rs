@@ -6,11 +6,10 @@ use axum::extract::{Request, State};
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use headers::authorization::Bearer;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::auth::{Credential, Denied};
+use crate::auth::Denied;
 use crate::http::error::Problem;
 use crate::http::media_types::{FRAGMENT, FRAGMENT_LIMIT, entity_tag, options as accepts};
 use crate::http::openapi::refusals::{
@@ -18,9 +17,10 @@ use crate::http::openapi::refusals::{
     WrongType,
 };
 use crate::http::openapi::texts::{EntityTag, FragmentType, RestartAnswer, SdpFragment};
+use crate::http::request::asker::Asker;
 use crate::http::request::body::read_text;
 use crate::http::request::connection::Connection;
-use crate::http::request::headers::{bearer, require_type};
+use crate::http::request::headers::require_type;
 use crate::http::request::path::{NO_SUCH_SESSION, SessionPath};
 use crate::http::shared::node::Shared;
 use crate::name::{Role, SessionId};
@@ -50,9 +50,9 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PATCH,DELETE,OPT
 pub(in crate::http) async fn get(
     State(shared): State<Shared>,
     SessionPath(id): SessionPath,
-    headers: HeaderMap,
+    asker: Asker,
 ) -> Result<Response, Problem> {
-    let info = own_session(&shared, &id, &headers).await?;
+    let info = own_session(&shared, &id, &asker).await?;
     Ok((StatusCode::NO_CONTENT, [(ETAG, entity_tag(&info.etag))]).into_response())
 }
 
@@ -71,14 +71,13 @@ pub(in crate::http) async fn get(
 pub(in crate::http) async fn delete(
     State(shared): State<Shared>,
     SessionPath(id): SessionPath,
-    headers: HeaderMap,
+    asker: Asker,
 ) -> Result<StatusCode, Problem> {
-    let identified = shared.access.identify(bearer(&headers).as_ref().map(Bearer::token)).await;
-    let holders = [Some(shown(&headers)), identified.ok()];
+    let holders = [Some(asker.shown()), shared.access.identify(asker.token()).await.ok()];
     if holders.iter().flatten().any(|holder| shared.media.has_departed(&id, holder)) {
         return Ok(StatusCode::OK);
     }
-    own_session(&shared, &id, &headers).await?;
+    own_session(&shared, &id, &asker).await?;
     // It may wait for room in a worker's inbox, so not on a thread that serves other requests.
     let media = shared.media.clone();
     let ended = tokio::task::spawn_blocking(move || media.end(&id, EndReason::Deleted)).await;
@@ -107,11 +106,12 @@ pub(in crate::http) async fn patch(
     State(shared): State<Shared>,
     SessionPath(id): SessionPath,
     connection: Connection,
+    asker: Asker,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let headers = parts.headers;
-    let info = own_session(&shared, &id, &headers).await?;
+    let info = own_session(&shared, &id, &asker).await?;
     require_type(&headers, FRAGMENT)?;
     let restarts = match if_match(&headers, &info.etag)? {
         IfMatch::Any => true,
@@ -176,9 +176,9 @@ pub(in crate::http) struct OwnStream {
 pub(in crate::http) async fn stream(
     State(shared): State<Shared>,
     SessionPath(id): SessionPath,
-    headers: HeaderMap,
+    asker: Asker,
 ) -> Result<Response, Problem> {
-    let info = own_session(&shared, &id, &headers).await?;
+    let info = own_session(&shared, &id, &asker).await?;
     if info.role != Role::Publisher {
         return Err(Problem::NotFound("a viewer has no stream of its own: only publishers have"));
     }
@@ -205,25 +205,20 @@ pub(in crate::http) async fn stream_options() -> Response {
 pub(in crate::http) async fn own_session(
     shared: &Shared,
     id: &SessionId,
-    headers: &HeaderMap,
+    asker: &Asker,
 ) -> Result<SessionInfo, Problem> {
     let info = shared.media.lookup(id);
     // A session stays with its client when the client's token does not count any more.
-    let shown = shown(headers);
+    let shown = asker.shown();
     if let Some(info) = info.as_ref().filter(|info| info.credential.is_shown_by(&shown)) {
         return Ok(info.clone());
     }
-    let credential = shared.access.identify(bearer(headers).as_ref().map(Bearer::token)).await?;
+    let credential = shared.access.identify(asker.token()).await?;
     let info = info.ok_or(NO_SUCH_SESSION)?;
     if info.credential.is_shown_by(&credential) {
         return Ok(info);
     }
     Err(if credential.is_anonymous() { Denied::NoToken.into() } else { NO_SUCH_SESSION })
-}
-
-/// The holder of the request's token, whether or not that counts now.
-fn shown(headers: &HeaderMap) -> Credential {
-    bearer(headers).map_or(Credential::ANONYMOUS, |bearer| Credential::of_token(bearer.token()))
 }
 
 /// Which ICE session a PATCH means.

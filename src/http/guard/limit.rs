@@ -18,8 +18,8 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use crate::auth::{Access, Credential};
 use crate::http::error::Problem;
+use crate::http::request::asker::Asker;
 use crate::http::request::connection::Connection;
-use crate::http::request::headers::bearer;
 use crate::session::ClientGroup;
 
 /// Requests between two times that full buckets are forgotten.
@@ -86,7 +86,12 @@ impl ClientLimiter {
         Self { clients: Limiter::new(limit), sites: Limiter::new(Limit { per_second, burst, ..limit }) }
     }
 
-    fn count(&self, client: ClientGroup) -> Result<(), Duration> {
+    /// Whether a connection's requests are counted.
+    pub(super) fn concerns(&self, connection: &Connection) -> bool {
+        self.clients.concerns(connection)
+    }
+
+    pub(super) fn count(&self, client: ClientGroup) -> Result<(), Duration> {
         self.clients.count(&client)?;
         client.site().map_or(Ok(()), |site| self.sites.count(&site))
     }
@@ -106,13 +111,12 @@ impl RateLimits {
 }
 
 /// Counts a request by its client, then by its token if that is one of ours.
-fn count(limits: &RateLimits, connection: Connection, request: &Request) -> Result<(), Problem> {
-    if let Some(limiter) = limits.clients.as_ref().filter(|limiter| limiter.clients.concerns(&connection)) {
+fn count(limits: &RateLimits, connection: Connection, asker: &Asker) -> Result<(), Problem> {
+    if let Some(limiter) = limits.clients.as_ref().filter(|limiter| limiter.concerns(&connection)) {
         let counted = limiter.count(connection.client());
         counted.map_err(|retry_after| Problem::TooMany { by: "from this address", retry_after })?;
     }
-    let token = bearer(request.headers());
-    let credential = token.and_then(|token| limits.access.known_holder(token.token()));
+    let credential = asker.token().and_then(|token| limits.access.known_holder(token));
     let token_limiter = limits.tokens.as_ref().filter(|limiter| limiter.concerns(&connection));
     if let (Some(limiter), Some(credential)) = (token_limiter, credential) {
         let counted = limiter.count(&credential);
@@ -125,11 +129,12 @@ fn count(limits: &RateLimits, connection: Connection, request: &Request) -> Resu
 pub(in crate::http) async fn layer(
     State(limits): State<Arc<RateLimits>>,
     connection: Connection,
+    asker: Asker,
     request: Request,
     next: Next,
 ) -> Response {
     if matches!(*request.method(), Method::POST | Method::PATCH | Method::DELETE)
-        && let Err(problem) = count(&limits, connection, &request)
+        && let Err(problem) = count(&limits, connection, &asker)
     {
         return problem.into_response();
     }

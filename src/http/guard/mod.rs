@@ -4,9 +4,11 @@
 pub(super) mod allow;
 pub(super) mod client_header;
 pub(super) mod cors;
+pub(super) mod failures;
 pub(super) mod host;
 pub(super) mod limit;
 pub(super) mod observe;
 pub(super) mod origin;
 pub(super) mod proxy;
+pub(super) mod query_token;
 mod refused;

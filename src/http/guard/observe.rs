@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::debug;
 
-use super::refused::Refusals;
+use super::refused::{Refusals, why};
 use crate::http::request::connection::Connection;
 use crate::http::request::path::StreamPath;
 use crate::metrics::{Metrics, Route, Status};
@@ -42,6 +42,9 @@ pub(in crate::http) async fn layer(
     let response = next.run(request).await;
     let status = response.status();
     observer.metrics.http_requests[route][Status::of(status.as_u16())].inc();
+    if let Some(why) = why(&response) {
+        observer.metrics.access_refused[why].inc();
+    }
     let client = connection.remote.ip();
     observer.refusals.report(client, route, stream.as_ref().map(|StreamPath(name)| name.as_str()), &response);
     debug!(%client, %method, route = ?route, status = status.as_u16(), took = ?began.elapsed(), "request");

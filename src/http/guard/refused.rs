@@ -16,7 +16,7 @@ use tracing::info;
 use super::limit::{Limit, Limiter};
 use crate::auth::Denied;
 use crate::label::Label as _;
-use crate::metrics::Route;
+use crate::metrics::{AccessRefusal, Route};
 use crate::session::ClientGroup;
 
 /// Part of each line that deploy/README.md describes, whatever module writes it.
@@ -41,15 +41,12 @@ impl Default for Refusals {
 impl Refusals {
     /// Logs a response that refuses a client its access.
     pub(in crate::http) fn report(&self, client: IpAddr, route: Route, stream: Option<&str>, response: &Response) {
-        let status = response.status();
-        if ![StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status) {
-            return;
-        }
+        let Some(why) = why(response) else { return };
         if self.by_client.count(&ClientGroup::of(client)).is_err() || self.all.count(&()).is_err() {
             self.suppressed.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let (route, status, why) = (route.as_str(), status.as_u16(), why(response));
+        let (route, status, why) = (route.as_str(), response.status().as_u16(), why.as_str());
         let stream = stream.unwrap_or("-");
         match self.suppressed.swap(0, Ordering::Relaxed) {
             0 => info!(target: TARGET, %client, %route, status, %why, %stream, "access refused"),
@@ -58,18 +55,23 @@ impl Refusals {
     }
 }
 
-/// The reason in one word; a guessed token is `unknown_token`.
-fn why(response: &Response) -> &'static str {
-    match response.extensions().get::<Denied>() {
-        Some(Denied::NoToken) => "no_token",
-        Some(Denied::UnknownToken) => "unknown_token",
-        Some(Denied::Expired) => "expired_token",
-        Some(Denied::NotYetValid) => "early_token",
-        Some(Denied::WrongClaims) => "wrong_claims",
-        Some(Denied::NotAllowed) => "other_token",
-        Some(Denied::NoAdmin) => "no_admin",
-        None => "not_allowed",
-    }
+/// Why a response refuses a client its access; `None` if it does not.
+pub(super) fn why(response: &Response) -> Option<AccessRefusal> {
+    let is_refused = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&response.status());
+    Some(match response.extensions().get::<Denied>() {
+        Some(Denied::NoToken) => AccessRefusal::NoToken,
+        Some(Denied::UnknownToken) => AccessRefusal::UnknownToken,
+        Some(Denied::Refused) => AccessRefusal::RefusedToken,
+        Some(Denied::Expired) => AccessRefusal::ExpiredToken,
+        Some(Denied::NotYetValid) => AccessRefusal::EarlyToken,
+        Some(Denied::WrongClaims) => AccessRefusal::WrongClaims,
+        Some(Denied::Undecided) => AccessRefusal::Undecided,
+        Some(Denied::SlowedDown) => AccessRefusal::SlowedDown,
+        Some(Denied::NotAllowed) => AccessRefusal::OtherToken,
+        Some(Denied::NoAdmin) => AccessRefusal::NoAdmin,
+        None if is_refused => AccessRefusal::NotAllowed,
+        None => return None,
+    })
 }
 
 const fn limit(per_second: u32, burst: u32) -> Limit {

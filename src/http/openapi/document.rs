@@ -15,8 +15,9 @@ use crate::http::error;
 const DESCRIPTION: &str = "While no token is configured, everything is open. Once one is, what is not granted is closed: each \
                            operation below then needs the token that it names. HEAD is answered wherever GET is. With --admin \
                            ADDR the operations of api and operations are at that address, and nowhere else. Besides what each \
-                           operation lists, any request can get 400 for its Host header, and 429 or 503 while there are too many \
-                           connections.";
+                           operation lists, any request can get 400 for its Host header, 429 or 503 while there are too many \
+                           connections, 429 after unknown tokens from its address, and, where it needs a token, 503 while the \
+                           webhook does not answer. A player that cannot send a header may send its token as ?token=TOKEN.";
 
 const TAGS: [(&str, &str); 5] = [
     ("whip", "To publish."),

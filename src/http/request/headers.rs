@@ -1,16 +1,8 @@
 //! Reads headers.
 
+use crate::http::error::Problem;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use axum::http::{HeaderMap, HeaderName};
-use headers::authorization::Bearer;
-use headers::{Authorization, HeaderMapExt as _};
-
-use crate::http::error::Problem;
-
-/// The token of `Authorization: Bearer TOKEN` (RFC 6750 2.1); never taken from a query, which ends up in logs.
-pub(in crate::http) fn bearer(headers: &HeaderMap) -> Option<Bearer> {
-    headers.typed_get::<Authorization<Bearer>>().map(|Authorization(bearer)| bearer)
-}
 
 /// The client's product name, for the log.
 pub(in crate::http) fn user_agent(headers: &HeaderMap) -> Option<String> {
@@ -68,20 +60,9 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 mod tests {
     use super::*;
     use axum::http::HeaderValue;
-    use axum::http::header::AUTHORIZATION;
 
     fn with(name: HeaderName, value: &str) -> HeaderMap {
         HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())])
-    }
-
-    #[test]
-    fn a_bearer_token_is_read_whatever_the_case_of_its_scheme() {
-        let token = |value| bearer(&with(AUTHORIZATION, value)).map(|bearer| bearer.token().to_owned());
-        assert_eq!(token("Bearer abc").as_deref(), Some("abc"));
-        assert_eq!(token("bearer  abc").as_deref(), Some("abc"));
-        assert_eq!(token("Basic abc"), None);
-        assert_eq!(token("Bearer"), None);
-        assert!(bearer(&HeaderMap::new()).is_none());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::auth::Access;
 use crate::http::base_path::BasePath;
 use crate::http::config::Config;
 use crate::http::guard::cors::CrossOrigin;
+use crate::http::guard::failures::Failures;
 use crate::http::guard::host::HostRules;
 use crate::http::guard::limit::RateLimits;
 use crate::http::guard::observe::Observer;
@@ -38,6 +39,7 @@ pub struct Node {
     pub(in crate::http) hosts: Arc<HostRules>,
     pub(in crate::http) cross_origin: Arc<CrossOrigin>,
     pub(in crate::http) rate_limits: Arc<RateLimits>,
+    pub(in crate::http) failures: Arc<Failures>,
     pub(in crate::http) proxies: Arc<Proxies>,
     pub(in crate::http) observer: Arc<Observer>,
     /// HTTPS on the public address.
@@ -65,6 +67,7 @@ impl Node {
             hosts: Arc::new(hosts),
             cross_origin: Arc::new(CrossOrigin::new(Arc::clone(&access), config.origins.clone())),
             rate_limits: Arc::new(RateLimits::new(Arc::clone(&access), config.limit, config.token_limit)),
+            failures: Arc::new(Failures::new(config.failure_limit)),
             proxies: Arc::new(Proxies::new(
                 config.trusted_proxies.clone(),
                 config.client_headers.clone(),

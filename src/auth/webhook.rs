@@ -1,0 +1,286 @@
+//! A server of the operator that decides about tokens which the relay does not know itself.
+//!
+//! The rule: it fails closed. A server that is down, slow, or answers anything but what is asked for, lets nobody in. At
+//! most [`CALLS`] questions are open at a time, and the same question is not asked again for some seconds.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tracing::warn;
+
+use super::credential::Credential;
+use super::denied::Denied;
+use super::fetch::{Fetched, Request, fetch};
+use super::holder::Holder;
+use super::jwt::ClaimedLimits;
+use super::pattern::StreamPattern;
+use super::scope::{Action, Scope};
+use crate::name::StreamName;
+
+/// Questions at a time; further ones wait, within [`DEADLINE`].
+const CALLS: usize = 32;
+
+/// How long an answer may take, waiting included.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// With less time left than this a question is not asked any more.
+const LEAST: Duration = Duration::from_millis(100);
+
+/// The largest answer, in octets.
+const LARGEST: u64 = 16 * 1024;
+
+/// How long a token that was allowed is not asked about again.
+const ALLOWED: Duration = Duration::from_secs(10);
+
+/// How long a token that was refused is not asked about again.
+const REFUSED: Duration = Duration::from_secs(5);
+
+/// Answers that are kept; when full all of them are forgotten.
+const CAPACITY: usize = 10_000;
+
+/// A failure is logged at most this often.
+const WARN_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The server, and what it has answered lately.
+#[derive(Debug)]
+pub(super) struct Webhook {
+    url: String,
+    secret: Option<Secret>,
+    calls: Arc<Semaphore>,
+    answers: Mutex<HashMap<Key, (Decision, Instant)>>,
+    warned: Mutex<Option<Instant>>,
+}
+
+/// Never shown.
+struct Secret(String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("(secret)")
+    }
+}
+
+/// What is asked. Not `Debug`: it holds a token.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) token: &'a str,
+    pub(super) action: Action,
+    /// `None` for administration.
+    pub(super) stream: Option<&'a StreamName>,
+    pub(super) client: IpAddr,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Key(Credential, Action, Option<StreamName>);
+
+/// What the server says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    Allowed(Box<Holder>),
+    Refused,
+}
+
+/// The text of a question.
+#[derive(Serialize)]
+struct Asked<'a> {
+    token: &'a str,
+    action: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<&'a str>,
+    client: IpAddr,
+}
+
+/// The text of an answer. Other members are ignored, and so is all else if it is not allowed.
+#[derive(Deserialize)]
+struct Answer {
+    allow: bool,
+    subject: Option<String>,
+    expires_in: Option<u32>,
+    #[serde(flatten)]
+    limits: ClaimedLimits,
+}
+
+/// What came of a question.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It was answered a moment ago.
+    Known(Decision),
+    /// It is answered now.
+    Asked(Decision),
+    /// The server has not decided.
+    Failed,
+}
+
+impl Webhook {
+    pub(super) fn new(url: String, secret: Option<String>) -> Self {
+        let calls = Arc::new(Semaphore::new(CALLS));
+        Self { url, secret: secret.map(Secret), calls, answers: Mutex::default(), warned: Mutex::default() }
+    }
+
+    /// Whether it asks this server with this secret.
+    pub(super) fn is(&self, url: &str, secret: Option<&str>) -> bool {
+        self.url == url && self.secret.as_ref().map(|secret| secret.0.as_str()) == secret
+    }
+
+    /// Asks the server, or finds what it has answered to the same question.
+    pub(super) async fn decide(&self, question: Question<'_>) -> Outcome {
+        let key = Key(Credential::of_token(question.token), question.action, question.stream.cloned());
+        if let Some(known) = self.known(&key, Instant::now()) {
+            return Outcome::Known(known);
+        }
+        let began = Instant::now();
+        let permit = tokio::time::timeout(DEADLINE - LEAST, Arc::clone(&self.calls).acquire_owned()).await;
+        let Ok(Ok(permit)) = permit else {
+            self.warn(&format!("{CALLS} questions are open already"));
+            return Outcome::Failed;
+        };
+        // While this one waited, the answer may have come to another request with the same token.
+        if let Some(known) = self.known(&key, Instant::now()) {
+            return Outcome::Known(known);
+        }
+        let asked = Asked {
+            token: question.token,
+            action: question.action.as_str(),
+            stream: question.stream.map(StreamName::as_str),
+            client: question.client,
+        };
+        let body = serde_json::to_vec(&asked).expect("texts and an address are JSON");
+        let request = Request::post(&self.url, body, self.secret.as_ref().map(|secret| secret.0.as_str()));
+        let left = DEADLINE.saturating_sub(began.elapsed()).max(LEAST);
+        let answered = fetch(request.holding(permit), LARGEST, left).await;
+        let decision = answered.map_err(|error| error.to_string()).and_then(|answer| read(&answer, question));
+        match decision {
+            Ok(decision) => {
+                self.keep(key, decision.clone(), Instant::now());
+                Outcome::Asked(decision)
+            }
+            Err(reason) => {
+                self.warn(&reason);
+                Outcome::Failed
+            }
+        }
+    }
+
+    fn known(&self, key: &Key, now: Instant) -> Option<Decision> {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let (decision, until) = answers.get(key)?;
+        (now < *until).then(|| decision.clone())
+    }
+
+    fn keep(&self, key: Key, decision: Decision, now: Instant) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if answers.len() >= CAPACITY {
+            answers.retain(|_, (_, until)| now < *until);
+        }
+        if answers.len() >= CAPACITY {
+            answers.clear();
+        }
+        let time = if decision == Decision::Refused { REFUSED } else { ALLOWED };
+        answers.insert(key, (decision, now + time));
+    }
+
+    fn warn(&self, reason: &str) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_none_or(|last| last.elapsed() >= WARN_INTERVAL) {
+            *warned = Some(Instant::now());
+            warn!(url = self.url, "the webhook decides nothing, so clients are refused: {reason}");
+        }
+    }
+}
+
+/// Reads an answer. The error is a sentence.
+fn read(answer: &Fetched, question: Question<'_>) -> Result<Decision, String> {
+    match answer.status {
+        200 => {}
+        401 | 403 | 404 => return Ok(Decision::Refused),
+        status => return Err(format!("the server answered {status}")),
+    }
+    let answer: Answer = serde_json::from_slice(&answer.body)
+        .map_err(|_| "the answer is not a JSON object with \"allow\": true or false, and limits above 0".to_owned())?;
+    if !answer.allow {
+        return Ok(Decision::Refused);
+    }
+    // It has decided about this stream alone.
+    let streams = question.stream.map(StreamPattern::of_one).into_iter().collect();
+    let scope = Scope { actions: vec![question.action], streams, limits: answer.limits.into() };
+    let credential = match &answer.subject {
+        Some(subject) => Credential::of_holder(question.token, &["webhook", subject, &scope.to_string()]),
+        None => Credential::of_token(question.token),
+    };
+    let expires = answer.expires_in.map(|seconds| SystemTime::now() + Duration::from_secs(seconds.into()));
+    let holder = Holder::of_static(credential, vec![scope], answer.subject.map(Into::into));
+    Ok(Decision::Allowed(Box::new(Holder { expires, ..holder })))
+}
+
+impl Decision {
+    /// The holder, if the token is allowed what was asked.
+    pub(super) fn into_holder(self) -> Result<Holder, Denied> {
+        match self {
+            Self::Allowed(holder) => Ok(*holder),
+            Self::Refused => Err(Denied::Refused),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decision(status: u16, body: &str) -> Result<Decision, String> {
+        let stream = "cam".parse().unwrap();
+        let client = [192, 0, 2, 1].into();
+        let question = Question { token: "t", action: Action::Watch, stream: Some(&stream), client };
+        read(&Fetched { status, body: body.as_bytes().to_vec() }, question)
+    }
+
+    #[test]
+    fn only_a_clear_answer_decides() {
+        let Ok(Decision::Allowed(holder)) = decision(200, r#"{"allow": true, "max_viewers": 2, "more": []}"#) else {
+            panic!("that is an answer")
+        };
+        assert_eq!(holder.scopes[0].limits.max_viewers, Some(2));
+        assert!(holder.scope(Action::Watch, &"cam".parse().unwrap()).is_some());
+        assert!(holder.scope(Action::Watch, &"cam2".parse().unwrap()).is_none(), "another stream was not asked for");
+        assert!(holder.scope(Action::Publish, &"cam".parse().unwrap()).is_none());
+        for (status, body) in [(200, r#"{"allow": false, "max_viewers": 2}"#), (401, ""), (403, "<html>"), (404, "")] {
+            assert_eq!(decision(status, body), Ok(Decision::Refused), "{status} {body}");
+        }
+        for (status, body) in [
+            (200, ""),
+            (200, "true"),
+            (200, "{}"),
+            (200, r#"{"allow": "true"}"#),
+            (200, r#"{"allow": 1}"#),
+            (200, r#"{"allow": true, "max_viewers": 0}"#),
+            (200, r#"{"allow": true, "max_layer": -1}"#),
+            (200, r#"{"allow": true} {"allow": false}"#),
+            (201, r#"{"allow": true}"#),
+            (302, ""),
+            (500, r#"{"allow": true}"#),
+        ] {
+            assert!(decision(status, body).is_err(), "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn answers_are_kept_for_a_short_time_and_in_bounded_number() {
+        let webhook = Webhook::new("https://id.example.org/".to_owned(), None);
+        let key = |number: usize| Key(Credential::of_token(&number.to_string()), Action::Watch, None);
+        let (refused, start) = (Decision::Refused, Instant::now());
+        let allowed = Decision::Allowed(Box::new(Holder::of_static(Credential::of_token("t"), vec![], None)));
+        webhook.keep(key(0), refused.clone(), start);
+        webhook.keep(key(1), allowed, start);
+        for (seconds, known) in [(4, [true, true]), (6, [false, true]), (11, [false, false])] {
+            let now = start + Duration::from_secs(seconds);
+            assert_eq!([key(0), key(1)].map(|key| webhook.known(&key, now).is_some()), known, "after {seconds} s");
+        }
+        for number in 0..3 * CAPACITY {
+            webhook.keep(key(number), refused.clone(), start);
+        }
+        assert!(webhook.answers.lock().unwrap().len() <= CAPACITY);
+    }
+}

@@ -1,0 +1,45 @@
+//! The client that asks: its token and its address.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use headers::authorization::Bearer;
+use headers::{Authorization, HeaderMapExt as _};
+
+use super::connection::Connection;
+use crate::auth::{Asking, Credential};
+
+/// The client that asks. Not `Debug`: it holds a token.
+pub(in crate::http) struct Asker {
+    bearer: Option<Bearer>,
+    address: IpAddr,
+}
+
+impl Asker {
+    /// For access to decide.
+    pub(in crate::http) fn asking(&self) -> Asking<'_> {
+        Asking { token: self.token(), address: self.address }
+    }
+
+    /// The token of `Authorization: Bearer TOKEN` (RFC 6750 2.1), which `?token=` has become if there was none.
+    pub(in crate::http) fn token(&self) -> Option<&str> {
+        self.bearer.as_ref().map(Bearer::token)
+    }
+
+    /// The holder of its token, whether or not that counts now.
+    pub(in crate::http) fn shown(&self) -> Credential {
+        self.token().map_or(Credential::ANONYMOUS, Credential::of_token)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Asker {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let bearer = parts.headers.typed_get::<Authorization<Bearer>>().map(|Authorization(bearer)| bearer);
+        let connection = Connection::from_request_parts(parts, state).await?;
+        Ok(Self { bearer, address: connection.remote.ip() })
+    }
+}
