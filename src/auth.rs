@@ -17,6 +17,7 @@ mod holder;
 mod issue;
 mod jwt;
 mod pattern;
+mod revocations;
 mod rules;
 mod scope;
 mod settings;
@@ -25,21 +26,25 @@ mod webhook;
 
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
 
 use tracing::{info, warn};
 
 pub use config::{Config, ConfigError};
 pub use credential::Credential;
 pub(crate) use denied::Denied;
+pub(crate) use holder::Holder;
 pub use issue::Issue;
 pub use jwt::SignError;
+pub(crate) use revocations::{Revocation, Revocations, RevocationsFull, Revoked};
 pub(crate) use scope::Action;
 pub use scope::Limits;
 pub(crate) use settings::Settings;
 
 use crate::metrics::{AccessCall, Metrics};
 use crate::name::StreamName;
-use holder::Holder;
+use crate::reason::EndReason;
+use holder::Source;
 use jwt::Unverified;
 use rules::Rules;
 use webhook::{Decision, Outcome, Question};
@@ -52,7 +57,7 @@ pub(crate) struct Admin(());
 #[derive(Clone, Debug)]
 pub(crate) struct Grant {
     stream: StreamName,
-    credential: Credential,
+    holder: Option<Arc<Holder>>,
     limits: Limits,
 }
 
@@ -64,7 +69,12 @@ impl Grant {
 
     /// The holder of the permission. A session stores it, and only the same holder may change or end that session.
     pub(crate) fn credential(&self) -> Credential {
-        self.credential
+        credential_of(self.holder.as_ref())
+    }
+
+    /// The token's holder; `None` for a client without a token.
+    pub(crate) fn holder(&self) -> Option<&Arc<Holder>> {
+        self.holder.as_ref()
     }
 
     /// What the session may use.
@@ -91,6 +101,7 @@ pub(crate) enum ReplaceError {
 #[derive(Debug)]
 pub(crate) struct Access {
     state: RwLock<State>,
+    revocations: Revocations,
     metrics: Arc<Metrics>,
 }
 
@@ -127,7 +138,8 @@ impl Access {
     /// # Errors
     /// As [`check`].
     pub(crate) fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, ConfigError> {
-        Ok(Self { state: RwLock::new(State::new(config, None)?), metrics })
+        let state = RwLock::new(State::new(config, None)?);
+        Ok(Self { state, revocations: Revocations::default(), metrics })
     }
 
     /// Replaces the credentials. Existing grants remain valid.
@@ -193,10 +205,25 @@ impl Access {
         if rules.is_open() { None } else { rules.holder(token).ok().map(|holder| holder.credential) }
     }
 
+    /// What is revoked.
+    pub(crate) fn revocations(&self) -> &Revocations {
+        &self.revocations
+    }
+
+    /// Why the session of this holder must end now, if it must.
+    pub(crate) fn must_end(&self, holder: &Holder, now: SystemTime) -> Option<EndReason> {
+        if self.revocations.cover(holder, now) {
+            return Some(EndReason::TokenRevoked);
+        }
+        let has_expired = holder.expires.is_some_and(|expires| expires <= now);
+        let is_gone = || holder.source == Source::Static && !self.rules().has_static(&holder.credential);
+        (self.config().end_with_token && (has_expired || is_gone())).then_some(EndReason::TokenExpired)
+    }
+
     /// Identifies the holder of `token`. Returns an error where a token is needed and missing, or does not count. While
     /// everything is open, tokens are ignored.
-    pub(crate) async fn identify(&self, token: Option<&str>) -> Result<Credential, Denied> {
-        Ok(self.holder(token).await?.map_or(Credential::ANONYMOUS, |holder| holder.credential))
+    pub(crate) async fn identify(&self, token: Option<&str>) -> Result<Option<Arc<Holder>>, Denied> {
+        self.holder(token).await
     }
 
     /// The permission to do `action` to `stream`.
@@ -205,12 +232,11 @@ impl Access {
             Err(Denied::UnknownToken) => Some(self.ask(asking, action, Some(stream)).await?),
             found => found?,
         };
-        let credential = holder.as_ref().map_or(Credential::ANONYMOUS, |holder| holder.credential);
         // A token may allow more than everybody has, so its limits count where it allows the action itself.
         let scope = holder.as_ref().and_then(|holder| holder.scope(action, stream));
         match scope.map(|scope| scope.limits).or(self.allows_anybody(action).then(Limits::default)) {
-            Some(limits) => Ok(Grant { stream: stream.clone(), credential, limits }),
-            None if credential.is_anonymous() => Err(Denied::NoToken),
+            Some(limits) => Ok(Grant { stream: stream.clone(), holder, limits }),
+            None if holder.is_none() => Err(Denied::NoToken),
             None => Err(Denied::NotAllowed),
         }
     }
@@ -232,7 +258,12 @@ impl Access {
     }
 
     /// Asks the webhook about a token that is not known here.
-    async fn ask(&self, asking: Asking<'_>, action: Action, stream: Option<&StreamName>) -> Result<Holder, Denied> {
+    async fn ask(
+        &self,
+        asking: Asking<'_>,
+        action: Action,
+        stream: Option<&StreamName>,
+    ) -> Result<Arc<Holder>, Denied> {
         let rules = self.rules();
         let (Some(webhook), Some(token)) = (rules.webhook(), asking.token) else { return Err(Denied::UnknownToken) };
         let decision = match webhook.decide(Question { token, action, stream, client: asking.address }).await {
@@ -247,7 +278,11 @@ impl Access {
                 return Err(Denied::Undecided);
             }
         };
-        decision.into_holder()
+        self.unrevoked(decision.into_holder()?)
+    }
+
+    fn unrevoked(&self, holder: Holder) -> Result<Arc<Holder>, Denied> {
+        if self.revocations.cover(&holder, SystemTime::now()) { Err(Denied::Revoked) } else { Ok(Arc::new(holder)) }
     }
 
     fn count(&self, call: AccessCall) {
@@ -262,7 +297,7 @@ impl Access {
     }
 
     /// The holder of `token`; `None` for everybody who needs no token.
-    async fn holder(&self, token: Option<&str>) -> Result<Option<Holder>, Denied> {
+    async fn holder(&self, token: Option<&str>) -> Result<Option<Arc<Holder>>, Denied> {
         let rules = self.rules();
         let token = match token {
             _ if rules.is_open() => return Ok(None),
@@ -278,11 +313,17 @@ impl Access {
             self.count_fetch(remote.look_for_key().await);
             found = rules.holder(token);
         }
-        found.map(Some).map_err(|unverified| match unverified {
+        let holder = found.map_err(|unverified| match unverified {
             Unverified::Refused(denied) => denied,
             Unverified::Foreign | Unverified::UnknownKey => Denied::UnknownToken,
-        })
+        })?;
+        self.unrevoked(holder).map(Some)
     }
+}
+
+/// The credential of a client with this holder's token, or with none.
+pub(crate) fn credential_of(holder: Option<&Arc<Holder>>) -> Credential {
+    holder.map_or(Credential::ANONYMOUS, |holder| holder.credential)
 }
 
 #[cfg(test)]

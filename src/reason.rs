@@ -133,6 +133,10 @@ label! {
         Misused = "data_channel_misuse",
         /// An administrator ended it.
         Kicked = "kicked",
+        /// Its token has expired or is not in the token file any more, and sessions end with their token.
+        TokenExpired = "token_expired",
+        /// An administrator has revoked its token.
+        TokenRevoked = "token_revoked",
         /// Another publisher took the stream over.
         Replaced = "replaced",
         /// The publisher was gone for longer than viewers wait for one.

@@ -26,6 +26,8 @@ pub struct Config {
     pub jwt_issuer: Option<String>,
     /// The audience that JSON Web Tokens must name.
     pub jwt_audience: Option<String>,
+    /// Sessions end with their token.
+    pub end_with_token: bool,
     /// The URL of a server that decides about tokens that are not known otherwise.
     pub webhook: Option<String>,
     /// What that server knows the relay by.
@@ -46,6 +48,7 @@ impl fmt::Debug for Config {
             .field("jwks_url", &self.jwks_url)
             .field("jwt_issuer", &self.jwt_issuer)
             .field("jwt_audience", &self.jwt_audience)
+            .field("end_with_token", &self.end_with_token)
             .field("webhook", &self.webhook)
             .field("webhook_secret", &redacted(&self.webhook_secret))
             .finish()

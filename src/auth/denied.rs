@@ -12,6 +12,9 @@ pub(crate) enum Denied {
     /// The token was valid once.
     #[error("this token has expired: get a new one")]
     Expired,
+    /// An administrator has revoked the token.
+    #[error("this token was revoked: get a new one")]
+    Revoked,
     /// The token will be valid later.
     #[error("this token is not valid yet: wait, or check the clocks of its issuer and of the relay")]
     NotYetValid,

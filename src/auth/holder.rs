@@ -7,10 +7,22 @@ use super::credential::Credential;
 use super::scope::{Action, Scope};
 use crate::name::StreamName;
 
+/// Where a token comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The settings or the token file.
+    Static,
+    /// A signature of a known key.
+    Signed,
+    /// The webhook.
+    Webhook,
+}
+
 /// The holder of a token that is known, and what the token allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Holder {
-    pub(super) credential: Credential,
+pub(crate) struct Holder {
+    pub(crate) credential: Credential,
+    pub(super) source: Source,
     pub(super) scopes: Vec<Scope>,
     /// Its name: the subject of a JSON Web Token, or the name in the token file.
     pub(super) name: Option<Arc<str>>,
@@ -25,7 +37,7 @@ pub(super) struct Holder {
 impl Holder {
     /// The holder of a token that does not expire.
     pub(super) fn of_static(credential: Credential, scopes: Vec<Scope>, name: Option<Arc<str>>) -> Self {
-        Self { credential, scopes, name, token_id: None, issued: None, expires: None }
+        Self { credential, source: Source::Static, scopes, name, token_id: None, issued: None, expires: None }
     }
 
     /// What it may do with a stream.

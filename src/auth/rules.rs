@@ -94,6 +94,12 @@ impl Rules {
         self.token_file.as_ref().map_or(0, TokenFile::len)
     }
 
+    /// Whether the settings or the token file still have a token.
+    pub(super) fn has_static(&self, credential: &Credential) -> bool {
+        self.settings.iter().any(|(configured, _)| configured == credential)
+            || self.token_file.as_ref().is_some_and(|file| file.find(credential).is_some())
+    }
+
     /// The holder of a token that counts now.
     ///
     /// # Errors

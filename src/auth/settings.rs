@@ -51,6 +51,11 @@ pub(crate) struct Settings {
     #[arg(long, env = "SLUICE_JWT_AUDIENCE", value_name = "AUDIENCE")]
     jwt_audience: Option<String>,
 
+    /// End sessions when their token expires or is taken out of the token file
+    #[arg(long, env = "SLUICE_END_WITH_TOKEN", value_name = "BOOL", action = clap::ArgAction::Set)]
+    #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
+    end_with_token: bool,
+
     /// URL of a server that decides about tokens which the relay does not know otherwise: it gets a POST with token, action,
     /// stream and client, and has 2 s to answer
     #[arg(long, env = "SLUICE_ACCESS_WEBHOOK", value_name = "URL", value_parser = url)]
@@ -73,6 +78,7 @@ impl From<Settings> for Config {
             jwks_url: settings.jwks_url,
             jwt_issuer: settings.jwt_issuer,
             jwt_audience: settings.jwt_audience,
+            end_with_token: settings.end_with_token,
             webhook: settings.access_webhook,
             webhook_secret: settings.access_webhook_secret,
         }

@@ -15,7 +15,7 @@ use tracing::warn;
 use super::credential::Credential;
 use super::denied::Denied;
 use super::fetch::{Fetched, Request, fetch};
-use super::holder::Holder;
+use super::holder::{Holder, Source};
 use super::jwt::ClaimedLimits;
 use super::pattern::StreamPattern;
 use super::scope::{Action, Scope};
@@ -213,7 +213,7 @@ fn read(answer: &Fetched, question: Question<'_>) -> Result<Decision, String> {
     };
     let expires = answer.expires_in.map(|seconds| SystemTime::now() + Duration::from_secs(seconds.into()));
     let holder = Holder::of_static(credential, vec![scope], answer.subject.map(Into::into));
-    Ok(Decision::Allowed(Box::new(Holder { expires, ..holder })))
+    Ok(Decision::Allowed(Box::new(Holder { source: Source::Webhook, expires, ..holder })))
 }
 
 impl Decision {

@@ -194,6 +194,7 @@ impl From<Denied> for Problem {
             Denied::NoToken
             | Denied::UnknownToken
             | Denied::Refused
+            | Denied::Revoked
             | Denied::Expired
             | Denied::NotYetValid
             | Denied::WrongClaims => Self::Unauthorized(denied),

@@ -14,7 +14,7 @@ use axum::{Extension, Router};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::api::{document, operations, sessions, streams};
+use super::api::{document, operations, revocations, sessions, streams};
 use super::endpoints::{events, layer, offer, session};
 use super::error::Problem;
 use super::guard::{allow, cors, failures, host, limit, observe, proxy, query_token};
@@ -43,6 +43,7 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(streams::get)) // /api/streams/{stream}
         .routes(routes!(sessions::list)) // /api/sessions
         .routes(routes!(sessions::get, sessions::delete)) // /api/sessions/{id}
+        .routes(routes!(revocations::list, revocations::post)) // /api/revocations
 }
 
 /// What Prometheus and supervisors ask.
@@ -112,7 +113,7 @@ async fn not_found() -> Problem {
 
 async fn not_for_admin() -> Problem {
     Problem::NotFound(
-        "this is the admin address: it has /api/openapi.json, /api/streams, /api/sessions, /metrics, /healthz and /readyz",
+        "this is the admin address: it has /api/openapi.json, /api/streams, /api/sessions, /api/revocations, /metrics, /healthz and /readyz",
     )
 }
 

@@ -19,6 +19,7 @@ impl Node {
             () = accept::serve(listener, routes, entry, stop) => {}
             () = self.event_streams.follow(&self.media, events) => {}
             () = Arc::clone(&self.access).keep_current() => {}
+            () = self.leases.follow(&self.media, &self.access) => {}
         }
     }
 

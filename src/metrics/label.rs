@@ -211,6 +211,8 @@ label! {
         RefusedToken = "refused_token",
         /// Its token has expired.
         ExpiredToken = "expired_token",
+        /// An administrator has revoked its token.
+        RevokedToken = "revoked_token",
         /// Its token is not valid yet.
         EarlyToken = "early_token",
         /// Its token is signed by a known key, and its claims are wrong or incomplete.

@@ -15,6 +15,7 @@ mod framing;
 mod hosts;
 mod jwt;
 mod layer;
+mod leases;
 mod limits;
 mod openapi;
 mod operations;

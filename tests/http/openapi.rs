@@ -23,9 +23,11 @@ const NOBODY: &str = "/session/AAAAAAAAAAAAAAAAAAAAAA";
 const CREDENTIALS: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n";
 
 /// What HTTP alone cannot cause: two encoders that take a stream over from each other, a worker that is thousands of
-/// messages behind, and tens of thousands of event streams. Their documents are made by the same function as all
+/// messages behind, tens of thousands of event streams, and of
+/// revocations. Their documents are made by the same function as all
 /// others.
-const OUT_OF_REACH: [(&str, &str, u16); 6] = [
+const OUT_OF_REACH: [(&str, &str, u16); 7] = [
+    ("post", "/api/revocations", 409),
     ("post", "/whip/{stream}", 409),
     ("patch", "/session/{id}", 503),
     ("post", "/session/{id}/layer", 503),
@@ -198,6 +200,16 @@ fn open_relay(drive: &mut Drive, relay: &Relay) {
         drive.send(relay, 204, "delete", &record, &[], "");
     }
     drive.send(relay, 200, "get", "/api/sessions", &[], "");
+    let json = ("content-type", "application/json");
+    for (status, headers, body) in [
+        (200, [json], "{\"subject\": \"alice\"}"),
+        (400, [json], "{}"),
+        (413, [json], &"x".repeat(5000)),
+        (415, [SDP], "{\"subject\": \"alice\"}"),
+    ] {
+        drive.send(relay, status, "post", "/api/revocations", &headers, body);
+    }
+    drive.send(relay, 200, "get", "/api/revocations", &[], "");
     for method in ["get", "patch", "delete"] {
         drive.send(relay, 404, method, NOBODY, &[FRAGMENT, ANY], "");
     }
@@ -261,7 +273,8 @@ fn closed_relay(drive: &mut Drive) {
     let session = relay.publish("cam", &[PUBLISHER]).0;
     let record = session.replace("/session/", "/api/sessions/");
     let of_admin = ["/api/openapi.json", "/api/streams", "/api/streams/cam", "/api/sessions", "/metrics", &record];
-    for (method, path) in of_admin.map(|path| ("get", path)).into_iter().chain([("delete", record.as_str())]) {
+    let changes = [("delete", record.as_str()), ("get", "/api/revocations"), ("post", "/api/revocations")];
+    for (method, path) in of_admin.map(|path| ("get", path)).into_iter().chain(changes) {
         drive.send(&relay, 401, method, path, &[], "");
         drive.send(&relay, 403, method, path, &[PUBLISHER], "");
     }
@@ -300,6 +313,7 @@ fn impatient_relay(drive: &mut Drive) {
         ("patch", session.as_str(), fragment),
         ("post", events.as_str(), "application/json"),
         ("post", &events.replace("/events", "/layer"), "application/json"),
+        ("post", "/api/revocations", "application/json"),
     ] {
         let reply = half_a_request(&relay, method, path, kind);
         assert_eq!(reply.status, 408, "{reply:?}");
@@ -328,6 +342,7 @@ fn strict_relay(drive: &mut Drive) {
         ("patch", NOBODY),
         ("delete", NOBODY),
         ("delete", &record),
+        ("post", "/api/revocations"),
         ("post", &events),
         ("delete", &place),
         ("post", &layer),

@@ -13,7 +13,7 @@ use super::remote::RemoteKeys;
 use crate::auth::config::{Config, KeyFileError};
 use crate::auth::credential::Credential;
 use crate::auth::denied::Denied;
-use crate::auth::holder::Holder;
+use crate::auth::holder::{Holder, Source};
 
 /// How much the clocks of the issuer and the relay may differ.
 const LEEWAY: Duration = Duration::from_secs(30);
@@ -132,6 +132,7 @@ fn holder(token: &str, claims: Claims, issuer: Option<&str>) -> Result<Holder, U
     };
     Ok(Holder {
         credential,
+        source: Source::Signed,
         scopes: vec![scope],
         name: subject.map(Into::into),
         token_id: token_id.map(Into::into),

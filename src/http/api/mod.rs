@@ -6,6 +6,7 @@
 pub(super) mod administrator;
 pub(super) mod document;
 pub(super) mod operations;
+pub(super) mod revocations;
 pub(super) mod sessions;
 pub(super) mod streams;
 mod tracks;

@@ -213,6 +213,9 @@ async fn create(offer: PostedOffer, role: Role) -> Result<Response, Problem> {
         limits: grant.limits(),
         standby: role == Role::Publisher && wants_standby(parts.uri.query())?,
     })?;
+    if let Some(holder) = grant.holder() {
+        shared.leases.keep(created.session, holder);
+    }
     let base_path = parts.extensions.get().cloned().unwrap_or_default();
     answer(&shared, &base_path, role, created)
 }

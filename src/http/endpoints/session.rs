@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::auth::Denied;
+use crate::auth::{Denied, credential_of};
 use crate::http::error::Problem;
 use crate::http::media_types::{FRAGMENT, FRAGMENT_LIMIT, entity_tag, options as accepts};
 use crate::http::openapi::refusals::{
@@ -73,7 +73,8 @@ pub(in crate::http) async fn delete(
     SessionPath(id): SessionPath,
     asker: Asker,
 ) -> Result<StatusCode, Problem> {
-    let holders = [Some(asker.shown()), shared.access.identify(asker.token()).await.ok()];
+    let identified = shared.access.identify(asker.token()).await.ok();
+    let holders = [Some(asker.shown()), identified.map(|holder| credential_of(holder.as_ref()))];
     if holders.iter().flatten().any(|holder| shared.media.has_departed(&id, holder)) {
         return Ok(StatusCode::OK);
     }
@@ -213,9 +214,14 @@ pub(in crate::http) async fn own_session(
     if let Some(info) = info.as_ref().filter(|info| info.credential.is_shown_by(&shown)) {
         return Ok(info.clone());
     }
-    let credential = shared.access.identify(asker.token()).await?;
+    let holder = shared.access.identify(asker.token()).await?;
+    let credential = credential_of(holder.as_ref());
     let info = info.ok_or(NO_SUCH_SESSION)?;
     if info.credential.is_shown_by(&credential) {
+        // A renewed token: the session lasts as long as that.
+        if let Some(holder) = &holder {
+            shared.leases.keep(*id, holder);
+        }
         return Ok(info);
     }
     Err(if credential.is_anonymous() { Denied::NoToken.into() } else { NO_SUCH_SESSION })

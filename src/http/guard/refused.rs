@@ -63,6 +63,7 @@ pub(super) fn why(response: &Response) -> Option<AccessRefusal> {
         Some(Denied::UnknownToken) => AccessRefusal::UnknownToken,
         Some(Denied::Refused) => AccessRefusal::RefusedToken,
         Some(Denied::Expired) => AccessRefusal::ExpiredToken,
+        Some(Denied::Revoked) => AccessRefusal::RevokedToken,
         Some(Denied::NotYetValid) => AccessRefusal::EarlyToken,
         Some(Denied::WrongClaims) => AccessRefusal::WrongClaims,
         Some(Denied::Undecided) => AccessRefusal::Undecided,

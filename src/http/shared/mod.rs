@@ -3,6 +3,7 @@
 
 pub(super) mod event_stream;
 pub(super) mod event_streams;
+pub(super) mod leases;
 pub(super) mod node;
 pub(super) mod rendered;
 pub(super) mod stream_layers;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::event_streams::EventStreams;
+use super::leases::Leases;
 use super::rendered::Rendered;
 use crate::auth::Access;
 use crate::http::base_path::BasePath;
@@ -31,6 +32,7 @@ pub struct Node {
     pub(in crate::http) metrics: Arc<Metrics>,
     pub(in crate::http) rendered: Rendered,
     pub(in crate::http) event_streams: EventStreams,
+    pub(in crate::http) leases: Leases,
     pub(in crate::http) ice_servers: IceServers,
     pub(in crate::http) body_deadline: Duration,
     pub(in crate::http) base_path: BasePath,
@@ -61,6 +63,7 @@ impl Node {
             media,
             rendered: Rendered::default(),
             event_streams: EventStreams::new(Arc::clone(&metrics)),
+            leases: Leases::default(),
             ice_servers: config.ice_servers.clone(),
             body_deadline: config.body_deadline,
             has_admin: config.admin.is_some(),

@@ -49,6 +49,8 @@ const ENDINGS = {
   kicked: 'An operator ended this session.',
   replaced: 'Another publisher has replaced this one.',
   publisher_gone: 'The publisher has not returned.',
+  token_expired: 'The token has expired. Get a new one.',
+  token_revoked: 'The token was revoked. Get a new one.',
   bitrate_exceeded: 'The encoder sent more than this relay allows. Set a lower bitrate.',
   codec_changed: 'The publisher has changed to another codec.',
   shutdown: 'The relay is stopping or restarting.',
