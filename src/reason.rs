@@ -1,4 +1,5 @@
-//! Why packets are dropped, why sessions end and why viewers are sent another layer: one vocabulary for the core, the logs, the API and the metrics.
+//! Why packets are dropped, why sessions end and why viewers are sent another layer: one vocabulary for the core, the
+//! logs, the API and the metrics.
 
 use crate::label::label;
 

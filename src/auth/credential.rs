@@ -1,4 +1,4 @@
-//! Who holds a token: what a session stores of it, and what later requests for that session are compared with.
+//! The identity of a token's holder, which a session stores and later requests for that session must match.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use subtle::ConstantTimeEq as _;
 /// Identifies the sender of a request: anonymous, or the holder of a token, by digests, so that neither memory nor logs
 /// hold a secret.
 ///
-/// The holder is the token itself, or whom a signed token names, so that a renewed token has the same holder. Two
+/// The holder is the token itself, or the subject that a signed token names, so that a renewed token has the same holder. Two
 /// credentials are equal if their holders are.
 #[derive(Clone, Copy)]
 pub struct Credential(Option<Digests>);
@@ -23,7 +23,7 @@ impl Credential {
     /// No token.
     pub const ANONYMOUS: Self = Self(None);
 
-    /// The holder of `token`, who is whoever sends it.
+    /// The holder of a token that names none: every client that sends it is the same holder.
     pub(crate) fn of_token(token: &str) -> Self {
         Self::of_digest(bytes(&digest(&SHA256, token.as_bytes())))
     }

@@ -61,7 +61,7 @@ pub(crate) struct Settings {
     #[arg(long, env = "SLUICE_ACCESS_WEBHOOK", value_name = "URL", value_parser = url)]
     access_webhook: Option<String>,
 
-    /// Token that the relay sends to that server, so that it knows who asks
+    /// Token with which the relay authenticates itself to that server (Authorization: Bearer)
     #[arg(long, env = "SLUICE_ACCESS_WEBHOOK_SECRET", value_name = "TOKEN", hide_env_values = true)]
     access_webhook_secret: Option<String>,
 }

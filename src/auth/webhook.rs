@@ -111,7 +111,7 @@ pub(super) enum Outcome {
     Known(Decision),
     /// It is answered now.
     Asked(Decision),
-    /// The server has not decided.
+    /// The server gave no usable answer.
     Failed,
 }
 

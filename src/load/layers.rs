@@ -65,7 +65,7 @@ pub(super) fn offer(offer: &str, count: u8) -> String {
     text
 }
 
-/// The place of the layer with frames of this width among so many.
+/// The place of the layer with frames of this width among `count` layers, from the smallest.
 pub(super) fn place(width: u16, count: u8) -> Option<usize> {
     (0..usize::from(count)).find(|place| LARGEST.0 >> (usize::from(count) - 1 - place) == width)
 }

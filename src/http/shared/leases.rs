@@ -1,7 +1,7 @@
-//! With which token each session was made, or was shown last, and the end of sessions with their token.
+//! The token with which each session was made, or that was shown for it last, and the end of sessions with their token.
 //!
-//! Once a second each session is looked at: those whose token was revoked end, and with `--end-with-token` those whose token
-//! has expired or is not in the token file any more. A renewed token that is shown for a session takes the place of the old
+//! Once a second each session is checked. It ends if its token was revoked, and with `--end-with-token` if its token has
+//! expired or is not in the token file any more. A renewed token that is shown for a session takes the place of the old
 //! one.
 
 use std::collections::HashMap;

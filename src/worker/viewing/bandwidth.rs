@@ -1,5 +1,5 @@
-//! How much a viewer's network carries, where there is something to choose: what the estimator of [`bwe`] is told of
-//! the viewer's packets and of its RTCP.
+//! How much a viewer's network carries, where there is something to choose: the estimator of [`bwe`] gets the packets
+//! that the viewer is sent, and its RTCP.
 //!
 //! A viewer gets one with the first video of several encodings; a viewer that never sees one costs nothing. The rule: a
 //! packet takes a transport-wide number only if it carries it, because the receiver reports each number that it does
@@ -104,7 +104,7 @@ impl Bandwidth {
         self.measured.is_none_or(|(at, _)| now >= at + MEASURE_INTERVAL)
     }
 
-    /// Tells the estimator what the encodings cost now.
+    /// Gives the estimator the rates of the encodings.
     pub(crate) fn measure(&mut self, feed: &StreamFeed, measured: Measured, now: Instant) {
         let mut tracks: Vec<&FeedTrack> = feed.layers(Kind::Video).collect();
         tracks.sort_by_key(|track| (track.state.size_order(), track.layer));
@@ -308,7 +308,7 @@ impl Bandwidth {
     }
 }
 
-/// What the estimator is told of an encoding. While its rate is not known, it is taken to have as many bits per pixel as
+/// An encoding as the estimator gets it. While its rate is not known, it is taken to have as many bits per pixel as
 /// another one; without that it cannot be chosen.
 fn layer(track: &FeedTrack, all: &[&FeedTrack]) -> Layer {
     let (width, height) = track.state.size.unwrap_or_default();

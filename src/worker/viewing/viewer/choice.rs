@@ -74,7 +74,7 @@ impl Viewer {
         bandwidth.and_then(|bandwidth| bandwidth.poll_timeout()).into_iter().chain(self.downlink.poll_timeout()).min()
     }
 
-    /// Tells the estimator what there is to choose from.
+    /// Gives the estimator the encodings to choose from.
     fn measure(&mut self, feed: &StreamFeed, now: Instant) {
         let Some(bandwidth) = &mut self.bandwidth else { return };
         let audio = self.tracks.iter().find(|track| track.kind == Kind::Audio);
