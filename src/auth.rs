@@ -220,12 +220,6 @@ impl Access {
         (self.config().end_with_token && (has_expired || is_gone())).then_some(EndReason::TokenExpired)
     }
 
-    /// Identifies the holder of `token`. Returns an error where a token is needed and missing, or does not count. While
-    /// everything is open, tokens are ignored.
-    pub(crate) async fn identify(&self, token: Option<&str>) -> Result<Option<Arc<Holder>>, Denied> {
-        self.holder(token).await
-    }
-
     /// The permission to do `action` to `stream`.
     pub(crate) async fn grant(&self, asking: Asking<'_>, action: Action, stream: &StreamName) -> Result<Grant, Denied> {
         let holder = match self.holder(asking.token).await {
@@ -296,8 +290,11 @@ impl Access {
         }
     }
 
-    /// The holder of `token`; `None` for everybody who needs no token.
-    async fn holder(&self, token: Option<&str>) -> Result<Option<Arc<Holder>>, Denied> {
+    /// The holder of `token`; `None` where no token is needed. While everything is open, tokens are ignored.
+    ///
+    /// # Errors
+    /// [`Denied`], where a token is needed and missing, or does not count.
+    pub(crate) async fn holder(&self, token: Option<&str>) -> Result<Option<Arc<Holder>>, Denied> {
         let rules = self.rules();
         let token = match token {
             _ if rules.is_open() => return Ok(None),

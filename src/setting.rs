@@ -58,21 +58,28 @@ pub(crate) fn bitrate(text: &str) -> Result<u64, String> {
 
 /// Reads a file that a setting names, at most [`LARGEST_FILE`] octets of it: the operator may have named another file, such
 /// as a recording.
-pub(crate) fn read_text(path: &Path) -> io::Result<String> {
+pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let mut octets = Vec::new();
     if File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut octets)? as u64 > LARGEST_FILE {
         return Err(ErrorKind::FileTooLarge.into());
     }
-    String::from_utf8(octets).map_err(|_| ErrorKind::InvalidData.into())
+    Ok(octets)
+}
+
+/// Reads a text file that a setting names, as [`read_file`] does.
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
+    String::from_utf8(read_file(path)?).map_err(|_| ErrorKind::InvalidData.into())
 }
 
 /// Says why a file that a setting names was not read, and what to do.
 pub(crate) fn file_advice(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "the file does not exist: correct its name".to_owned(),
-        ErrorKind::PermissionDenied => "permission denied: let the user of sluice read the file".to_owned(),
+        ErrorKind::PermissionDenied => {
+            "permission denied: let the user of sluice read the file, and search its directories".to_owned()
+        }
         ErrorKind::IsADirectory => "it is a directory: name the file in it".to_owned(),
-        ErrorKind::FileTooLarge => "it is larger than 1 MiB: name the file with the settings".to_owned(),
+        ErrorKind::FileTooLarge => "it is larger than 1 MiB: check that it is the right file".to_owned(),
         ErrorKind::InvalidData => "it is not text: write it in UTF-8".to_owned(),
         _ => error.to_string(),
     }

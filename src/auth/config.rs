@@ -1,7 +1,7 @@
 //! The configured credentials, and why they are refused.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::token_file::TokenFileError;
 
@@ -32,6 +32,13 @@ pub struct Config {
     pub webhook: Option<String>,
     /// What that server knows the relay by.
     pub webhook_secret: Option<String>,
+}
+
+impl Config {
+    /// Every file that the settings name.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.token_file.iter().chain(&self.jwt_keys).map(PathBuf::as_path)
+    }
 }
 
 impl fmt::Debug for Config {

@@ -30,7 +30,7 @@ impl Look {
 
     /// At every file that the settings name.
     fn at_all(config: &Config) -> Vec<Self> {
-        config.token_file.iter().chain(&config.jwt_keys).map(|path| Self::at(path)).collect()
+        config.files().map(Self::at).collect()
     }
 }
 
@@ -43,10 +43,12 @@ impl Access {
     async fn follow_files(self: &Arc<Self>) {
         let mut seen = Vec::new();
         loop {
-            let access = Arc::clone(self);
-            // A file that does not answer, such as one on a lost network drive, holds up nothing else.
-            let looked = tokio::task::spawn_blocking(move || access.look_again(seen)).await;
-            seen = looked.unwrap_or_default();
+            if self.config().files().next().is_some() || !seen.is_empty() {
+                let access = Arc::clone(self);
+                // A file that does not answer, such as one on a lost network drive, holds up nothing else.
+                let looked = tokio::task::spawn_blocking(move || access.look_again(seen)).await;
+                seen = looked.unwrap_or_default();
+            }
             tokio::time::sleep(INTERVAL).await;
         }
     }

@@ -15,7 +15,7 @@ use crate::peer::client::Track;
 use crate::rtcp;
 use crate::rtcp::{Arrivals, Compound, RtcpPacket};
 use crate::sdp::Extension;
-use crate::srtp::Opener;
+use crate::srtp::{Clear, Opener};
 
 /// Time between two receiver reports.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -201,27 +201,11 @@ impl Viewer {
     }
 }
 
-/// The transport-wide number of a packet, from the extension of one-byte elements with this id (RFC 8285 4.2).
+/// The transport-wide number of a packet, from the header extension with this id.
 fn transport_number(datagram: &[u8], id: u8) -> Option<u16> {
-    let (first, rest) = datagram.split_first()?;
-    let rest = rest.get(11 + usize::from(first & 0xf) * 4..)?;
-    if first & 0x10 == 0 {
-        return None;
-    }
-    let [0xbe, 0xde, high, low, rest @ ..] = rest else { return None };
-    let mut elements = rest.get(..usize::from(u16::from_be_bytes([*high, *low])) * 4)?;
-    while let [head, rest @ ..] = elements {
-        if *head == 0 {
-            elements = rest;
-            continue;
-        }
-        let (value, rest) = rest.split_at_checked(usize::from(head & 0xf) + 1)?;
-        if head >> 4 == id {
-            return Some(u16::from_be_bytes(*value.first_chunk()?));
-        }
-        elements = rest;
-    }
-    None
+    let extension = Clear::read(datagram).ok()?.extension?;
+    let (_, number) = extension.elements(datagram).find(|(found, _)| *found == id)?;
+    number.first_chunk().copied().map(u16::from_be_bytes)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Instruments of HTTPS, which a relay without it does not have.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use prometheus::{IntCounter, IntGauge};
 
 use super::Metrics;
@@ -10,9 +12,17 @@ use super::register::{counters, gauge};
 #[derive(Clone, Debug)]
 pub(crate) struct TlsMetrics {
     /// When the certificate expires, in seconds since 1970.
-    pub(crate) expiry: IntGauge,
+    expiry: IntGauge,
     /// TLS handshakes, by their outcome.
     pub(crate) handshakes: Family<Handshake, IntCounter>,
+}
+
+impl TlsMetrics {
+    /// The certificate that is served expires then.
+    pub(crate) fn set_expiry(&self, expires: SystemTime) {
+        let seconds = expires.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.expiry.set(i64::try_from(seconds).unwrap_or(i64::MAX));
+    }
 }
 
 impl Metrics {

@@ -68,6 +68,14 @@ impl Watched {
         watched
     }
 
+    /// Nothing reaches the viewer for four seconds; returns when that is over.
+    fn is_dark_for_four_seconds(&mut self) -> Instant {
+        self.is(DARK);
+        self.run(4 * SECOND, true);
+        self.is(DELAY);
+        self.net.now
+    }
+
     /// Lets time pass; the publisher sends or rests.
     fn run(&mut self, how_long: Duration, sends: bool) {
         let (until, mut steps) = (self.net.now + how_long, 0);
@@ -115,11 +123,8 @@ fn a_viewer_to_which_nothing_came_for_four_seconds_is_shown_a_frame_as_soon_as_i
         for with_numbers in [false, true] {
             let mut watched = Watched::new(seed);
             watched.reporter = with_numbers.then(|| Reporter::new(watched.viewer));
-            watched.is(DARK);
-            watched.run(4 * SECOND, true);
+            let back = watched.is_dark_for_four_seconds();
             assert_eq!(watched.times_dark(), 1);
-            let back = watched.net.now;
-            watched.is(DELAY);
             watched.run(4 * SECOND, true);
             let (after, missing, is_keyframe) = watched.returned(back);
             let most = if with_numbers { 500 * MILLISECOND } else { 1700 * MILLISECOND };
@@ -137,10 +142,7 @@ fn a_viewer_to_which_nothing_came_for_four_seconds_is_shown_a_frame_as_soon_as_i
 #[test]
 fn a_nack_says_that_something_arrives() {
     let mut watched = Watched::new(1);
-    watched.is(DARK);
-    watched.run(4 * SECOND, true);
-    let back = watched.net.now;
-    watched.is(DELAY);
+    let back = watched.is_dark_for_four_seconds();
     let client = &watched.net.clients[watched.viewer];
     let media_ssrc = client.tracks[track(client, Kind::Audio)].ssrc.unwrap();
     let nacks = vec![NackPair { packet_id: 1, lost_packets: 0 }];
@@ -173,11 +175,8 @@ fn heavy_loss_is_no_darkness() {
 #[test]
 fn a_viewer_that_reports_no_probe_is_sent_video_again_after_five_seconds() {
     let mut watched = Watched::new(1);
-    watched.is(DARK);
-    watched.run(4 * SECOND, true);
+    let back = watched.is_dark_for_four_seconds();
     watched.next_report += 3600 * SECOND;
-    let back = watched.net.now;
-    watched.is(DELAY);
     watched.run(6 * SECOND, true);
     assert!(watched.returned(back).0 <= 5 * SECOND);
 }

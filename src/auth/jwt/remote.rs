@@ -1,8 +1,8 @@
 //! The keys that a server publishes by URL (JWK Set).
 //!
 //! They are fetched at the start, every five minutes, and for a token whose key is not known, never more often than every
-//! 30 s. While the server is down the last keys count for a day: those who can publish and watch now shall be able to do
-//! so when the server restarts.
+//! 30 s. While the server is down the last keys count for a day, so that holders of tokens can go on to publish and
+//! watch until it is back.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -45,6 +45,12 @@ struct State {
     is_failing: bool,
 }
 
+impl State {
+    fn is_old(&self, now: Instant) -> bool {
+        self.fetched.is_none_or(|fetched| now.saturating_duration_since(fetched) >= REFRESH)
+    }
+}
+
 /// A text that is not the URL of a server.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
@@ -83,10 +89,7 @@ impl RemoteKeys {
 
     /// Fetches the keys if they are old. `None` if it was too early, or whether they have been fetched.
     pub(in crate::auth) async fn refresh(&self) -> Option<bool> {
-        self.fetch_if(|state, now| {
-            state.fetched.is_none_or(|fetched| now.saturating_duration_since(fetched) >= REFRESH)
-        })
-        .await
+        self.fetch_if(State::is_old).await
     }
 
     /// Fetches the keys for a token whose key is not known, if the last fetch was long enough ago. `None` if it was not.
@@ -95,7 +98,7 @@ impl RemoteKeys {
     }
 
     async fn fetch_if(&self, wants: impl Fn(&State, Instant) -> bool) -> Option<bool> {
-        // Whoever waits here finds the keys that the one before has fetched.
+        // A request that has waited here finds the keys that the one before has fetched.
         let _fetching = self.fetching.lock().await;
         if !self.is_due(wants, Instant::now()) {
             return None;
@@ -160,16 +163,13 @@ mod tests {
         let remote = RemoteKeys::new("https://id.example.org/keys".to_owned());
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let old = |state: &State, now: Instant| {
-            state.fetched.is_none_or(|fetched| now.saturating_duration_since(fetched) >= REFRESH)
-        };
-        assert!(remote.is_due(old, at(0)));
+        assert!(remote.is_due(State::is_old, at(0)));
         assert!(!remote.is_due(|_, _| true, at(29)), "a second one within 30 s");
         assert!(remote.take(keys(), at(0)));
-        assert!(!remote.is_due(old, at(31)), "they are new");
+        assert!(!remote.is_due(State::is_old, at(31)), "they are new");
         assert!(remote.is_due(|_, _| true, at(31)), "an unknown key");
         assert!(!remote.is_due(|_, _| true, at(60)), "another unknown key");
-        assert!(remote.is_due(old, at(300)));
+        assert!(remote.is_due(State::is_old, at(300)));
     }
 
     #[test]

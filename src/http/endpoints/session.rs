@@ -73,7 +73,7 @@ pub(in crate::http) async fn delete(
     SessionPath(id): SessionPath,
     asker: Asker,
 ) -> Result<StatusCode, Problem> {
-    let identified = shared.access.identify(asker.token()).await.ok();
+    let identified = shared.access.holder(asker.token()).await.ok();
     let holders = [Some(asker.shown()), identified.map(|holder| credential_of(holder.as_ref()))];
     if holders.iter().flatten().any(|holder| shared.media.has_departed(&id, holder)) {
         return Ok(StatusCode::OK);
@@ -214,7 +214,7 @@ pub(in crate::http) async fn own_session(
     if let Some(info) = info.as_ref().filter(|info| info.credential.is_shown_by(&shown)) {
         return Ok(info.clone());
     }
-    let holder = shared.access.identify(asker.token()).await?;
+    let holder = shared.access.holder(asker.token()).await?;
     let credential = credential_of(holder.as_ref());
     let info = info.ok_or(NO_SUCH_SESSION)?;
     if info.credential.is_shown_by(&credential) {

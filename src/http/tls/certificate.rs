@@ -1,5 +1,6 @@
 //! A certificate with its issuers and its key, read from PEM.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -84,21 +85,19 @@ impl Facts {
         self.expires <= now
     }
 
-    /// The names as a list for the log.
-    pub(super) fn named(&self) -> String {
-        self.names.join(", ")
-    }
-
     /// The day of its expiry, such as `2027-12-31`.
     pub(super) fn last_day(&self) -> String {
-        let time = i64::try_from(seconds(self.expires)).ok().and_then(|seconds| ASN1Time::from_timestamp(seconds).ok());
+        let seconds = self.expires.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let time = i64::try_from(seconds).ok().and_then(|seconds| ASN1Time::from_timestamp(seconds).ok());
         time.map(|time| time.to_datetime().date().to_string()).unwrap_or_default()
     }
 }
 
-/// Seconds since 1970, UTC.
-pub(super) fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+impl fmt::Display for Facts {
+    /// As in the log.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}, valid until {}", self.names.join(", "), self.last_day())
+    }
 }
 
 /// Reads the certificates of a PEM text, the server's own first.

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use super::certificate::{ChainFault, KeyFault};
 use super::state_dir::StateDirError;
+use crate::setting::file_advice;
 
 /// Why there is no certificate, or why a newer one is not served.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("cannot read {path} ({flag}): {}", advice(error))]
+    #[error("cannot read {path} ({flag}): {}", file_advice(error))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -60,16 +61,4 @@ pub enum TlsError {
     /// The state directory is not usable.
     #[error(transparent)]
     State(#[from] StateDirError),
-}
-
-fn advice(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "the file does not exist: correct the path".to_owned(),
-        io::ErrorKind::PermissionDenied => {
-            "permission denied: let the user of sluice read the file, and search its directories".to_owned()
-        }
-        io::ErrorKind::IsADirectory => "it is a directory: name the file in it".to_owned(),
-        io::ErrorKind::FileTooLarge => "it is larger than 1 MiB: name the PEM file".to_owned(),
-        _ => error.to_string(),
-    }
 }

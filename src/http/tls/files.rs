@@ -8,7 +8,7 @@ use ring::digest::{SHA256, digest};
 
 use super::certificate::{Certificate, chain, key};
 use super::error::TlsError;
-use super::state_dir::read;
+use crate::setting::read_file;
 
 /// The two files, and which content of them is known.
 #[derive(Debug)]
@@ -65,11 +65,11 @@ fn look(cert: &Path, key_path: &Path) -> (Content, Result<Certificate, TlsError>
         let content = Content::Unreadable(error.kind());
         (content, Err(TlsError::Unreadable { path: path.to_owned(), flag, error }))
     };
-    let chain_text = match read(cert) {
+    let chain_text = match read_file(cert) {
         Ok(text) => text,
         Err(error) => return unreadable(cert, "--tls-cert", error),
     };
-    let key_text = match read(key_path) {
+    let key_text = match read_file(key_path) {
         Ok(text) => text,
         Err(error) => return unreadable(key_path, "--tls-key", error),
     };

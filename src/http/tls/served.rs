@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
-use super::certificate::{Certificate, seconds};
+use super::certificate::Certificate;
 use super::config::{CertificateSource, Config};
 use super::error::TlsError;
 use super::expiry::Stage;
@@ -68,9 +68,8 @@ impl Tls {
             .with_cert_resolver(Arc::<Served>::clone(&served));
         server.alpn_protocols = vec![HTTP_1_1.to_vec()];
         let metrics = metrics.tls();
-        metrics.expiry.set(i64::try_from(seconds(current.facts.expires)).unwrap_or(i64::MAX));
-        let (names, day) = (current.facts.named(), current.facts.last_day());
-        info!(sha256 = current.fingerprint(), "https with a certificate for {names}, valid until {day}");
+        metrics.set_expiry(current.facts.expires);
+        info!(sha256 = current.fingerprint(), "https with a certificate for {}", current.facts);
         let mut upkeep = Upkeep { source, current, stage: Stage::Valid };
         upkeep.log_stage(now);
         Ok(Self {
@@ -111,9 +110,8 @@ impl Tls {
         match upkeep.source.changed(&upkeep.current, now) {
             Some(Ok(newer)) => {
                 *self.served.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&newer.key);
-                self.metrics.expiry.set(i64::try_from(seconds(newer.facts.expires)).unwrap_or(i64::MAX));
-                let (names, day) = (newer.facts.named(), newer.facts.last_day());
-                info!("certificate renewed: for {names}, valid until {day}; connections continue");
+                self.metrics.set_expiry(newer.facts.expires);
+                info!("certificate renewed: for {}; connections continue", newer.facts);
                 upkeep.current = newer;
             }
             Some(Err(error)) => warn!("certificate not renewed, the one before it stays in use: {error}"),

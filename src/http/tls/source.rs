@@ -1,7 +1,6 @@
 //! Where the certificate comes from, and when there is another one.
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::time::SystemTime;
 
 use super::certificate::Certificate;
@@ -59,12 +58,8 @@ impl Source {
     /// What an operator does about a certificate that ends.
     pub(super) fn advice(&self) -> String {
         match self {
-            Self::Files(files) => format!("write the renewed one to {}; it is served at once", display(files.cert())),
+            Self::Files(files) => format!("write the renewed one to {}; it is served at once", files.cert().display()),
             Self::SelfSigned(_) => "the relay could not replace it: the line before says why".to_owned(),
         }
     }
-}
-
-fn display(path: &Path) -> impl std::fmt::Display + '_ {
-    path.display()
 }

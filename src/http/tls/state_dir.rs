@@ -1,12 +1,11 @@
 //! The directory in which the relay keeps what must outlive it. Files are written whole: beside their place, then
 //! renamed, so that a crash leaves the former content. Only the relay's own user may read them, for they hold keys.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// The most octets that are read of a file.
-const LARGEST: u64 = 1 << 20;
+use crate::setting::read_file;
 
 /// A directory that can be written.
 #[derive(Clone, Debug)]
@@ -41,7 +40,7 @@ impl StateDir {
     /// # Errors
     /// [`StateDirError`] if it cannot be read, or is larger than 1 MiB.
     pub(super) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StateDirError> {
-        match read(&self.0.join(name)) {
+        match read_file(&self.0.join(name)) {
             Ok(content) => Ok(Some(content)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(StateDirError { path: self.0.join(name), error }),
@@ -67,13 +66,4 @@ impl StateDir {
         file.sync_all()?;
         fs::rename(&beside, self.0.join(name))
     }
-}
-
-/// Reads a file of at most 1 MiB, because a setting may name another file by mistake.
-pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    if File::open(path)?.take(LARGEST + 1).read_to_end(&mut content)? as u64 > LARGEST {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    Ok(content)
 }
