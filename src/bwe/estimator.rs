@@ -14,7 +14,7 @@ use super::time::{MILLISECOND, SECOND};
 use super::virtual_queue::VirtualQueue;
 
 /// The estimate is halved after this long without feedback.
-const SILENCE: i64 = 600 * MILLISECOND;
+const SILENCE: i64 = 700 * MILLISECOND;
 
 /// Packets stop carrying numbers after this long without any feedback: the client does not answer them.
 const UNANSWERED: i64 = 2 * SECOND;
@@ -117,7 +117,7 @@ impl Estimator {
     /// Takes the arrivals in; [`Self::judge`] or a probe judges them.
     pub(crate) fn on_feedback(&mut self, feedback: &Feedback<'_>, now: i64) {
         if let Some(path) = &mut self.path {
-            path.on_feedback(feedback, self.overuse.is_foreign(), now);
+            self.queue.shorten(path.on_feedback(feedback, self.overuse.is_foreign(), now));
             self.unanswered = None;
         }
     }

@@ -18,6 +18,10 @@ pub(crate) const CALM: i64 = 15 * MILLISECOND;
 const STANDING: i64 = 25 * MILLISECOND;
 const GROWTH: i64 = 25 * MILLISECOND;
 
+/// The same from the window before that on, while less than this share of what is sent arrives.
+const GROWTH_OF_TWO: i64 = 30 * MILLISECOND;
+const LITTLE: f64 = 0.8;
+
 /// Above this it need not have grown so much.
 const HIGH: i64 = STANDING * 5 / 2;
 
@@ -26,6 +30,11 @@ const HIGH: i64 = STANDING * 5 / 2;
 /// value in addition, so that they do not all give way at once.
 const PATIENCE_OF_SMALL: f64 = 10e3;
 const RANDOM_PATIENCE: f64 = 75e3;
+
+/// While all that is sent arrives, the queue may come from a burst of other traffic that ends soon. From the first share
+/// of it on, up to all of it, a longer queue is waited for, up to the second value (us) longer.
+const MUCH: f64 = 0.75;
+const PATIENCE_WHERE_ALL_ARRIVES: f64 = 45e3;
 
 /// It does not fall: timestamps of 250 us and jitter move it this much.
 const FALL: i64 = 5 * MILLISECOND;
@@ -136,7 +145,8 @@ impl Overuse {
             return Verdict::Unknown;
         }
         let since = now - self.lowered;
-        if self.stands(arrivals, standing, share) {
+        let arriving = arrivals.received(6).bits() / sent.bits().max(1.0);
+        if self.stands(arrivals, standing, arriving, share) {
             let rate = arrivals.received(20);
             let episode = self.episode.get_or_insert(Episode { since: now, rate, queue: standing });
             let is_long = now - episode.since > 2 * SECOND;
@@ -179,15 +189,22 @@ impl Overuse {
         self.is_foreign &= calm < 2 * SECOND;
     }
 
-    fn stands(&self, arrivals: &Arrivals, standing: i64, share: f64) -> bool {
+    /// `arriving` is the share of what is sent that arrives.
+    fn stands(&self, arrivals: &Arrivals, standing: i64, arriving: f64, share: f64) -> bool {
         let least = if self.is_foreign { STANDING + FOREIGN } else { STANDING };
         let draw = f64::from(self.random >> 8) / f64::from(1 << 24);
-        let more = ((1.0 - share) * (PATIENCE_OF_SMALL + RANDOM_PATIENCE * draw)) as i64;
-        standing > least + more && is_growing(arrivals, standing) && {
-            let before = arrivals.standing(WINDOW, WINDOW).unwrap_or(standing);
-            // What a stall held back arrives at once: that is one bin.
-            standing - before > GROWTH + more && arrivals.busy(WINDOW) > 1 || standing > HIGH + more
+        let of_small = (1.0 - share) * (PATIENCE_OF_SMALL + RANDOM_PATIENCE * draw);
+        let where_all_arrives = ((arriving - MUCH) / (1.0 - MUCH)).clamp(0.0, 1.0) * PATIENCE_WHERE_ALL_ARRIVES;
+        let more = (of_small + where_all_arrives) as i64;
+        if standing <= least + more || !is_growing(arrivals, standing) {
+            return false;
         }
+        let before = arrivals.standing(WINDOW, WINDOW).unwrap_or(standing);
+        let older = arrivals.standing(2 * WINDOW, WINDOW).unwrap_or(before);
+        let grows_on = before > older + FALL && standing > before + FALL && standing - older > GROWTH_OF_TWO + more;
+        let grows = standing - before > GROWTH + more || grows_on && arriving < LITTLE;
+        // What a stall held back arrives at once: that is one bin.
+        grows && arrivals.busy(WINDOW) > 1 || standing > HIGH + more
     }
 }
 

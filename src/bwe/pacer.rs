@@ -12,7 +12,7 @@ const FREE: f64 = 10_000.0;
 const EVERY: i64 = 10 * MILLISECOND;
 
 /// What a release lets pass, over the rate.
-const FASTER: f64 = 2.0;
+const FASTER: f64 = 1.5;
 
 #[derive(Debug)]
 pub(crate) struct Pacer {
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
     use crate::bwe::time::SECOND;
 
-    const RATE: Bitrate = Bitrate::from_bits(1.92e6);
+    const RATE: Bitrate = Bitrate::from_bits(2.56e6);
 
     fn run(pacer: &mut Pacer, most: usize, now: i64) -> usize {
         let sent = (0..most).take_while(|_| {

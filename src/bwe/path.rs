@@ -48,8 +48,10 @@ impl Path {
         self.sent.push(octets, expected, now);
     }
 
-    /// `is_foreign`: another sender keeps the queue of the path full.
-    pub(crate) fn on_feedback(&mut self, feedback: &Feedback<'_>, is_foreign: bool, now: i64) {
+    /// Takes the arrivals in; `is_foreign`: another sender keeps the queue of the path full. Returns how much shorter
+    /// than expected the queue of the sender's own bursts turned out to be (us).
+    pub(crate) fn on_feedback(&mut self, feedback: &Feedback<'_>, is_foreign: bool, now: i64) -> i64 {
+        let mut shorter = 0;
         let reference = match self.clock.unwrap(feedback.reference(), now) {
             Reference::Continues(reference) => reference,
             Reference::Jumped(reference) => {
@@ -63,7 +65,13 @@ impl Path {
             match (self.sent.tell(number, arrival.is_some(), now), arrival) {
                 (Some(News::Arrived { sent, octets, expected, was_missing }), Some(arrival)) => {
                     let excess = self.base.excess(arrival - sent, is_foreign, now);
-                    self.arrivals.push(arrival, excess - expected, octets);
+                    let late = excess - expected;
+                    self.arrivals.push(arrival, late, octets);
+                    if late < 0 {
+                        // The packets behind it queued that much less too.
+                        self.sent.shorten(-late);
+                        shorter -= late;
+                    }
                     if was_missing {
                         self.arrivals.take_loss_back();
                     }
@@ -75,6 +83,7 @@ impl Path {
                 _ => {}
             }
         }
+        shorter
     }
 
     /// Delays and arrivals from before cannot be compared with those that come: another path, another clock, or a long

@@ -14,11 +14,14 @@ use super::time::{MILLISECOND, SECOND};
 /// From one release of padding to the next.
 const TICK: i64 = 5 * MILLISECOND;
 
-/// A train's rate over the goal, its length, packets in it, and the least share of the goal at which it must arrive.
+/// A train's rate over the goal, and the least share of the goal at which it must arrive.
 const TRAIN_RATE: f64 = 1.45;
-const TRAIN: i64 = 15 * MILLISECOND;
-const TRAIN_PACKETS: f64 = 5.0;
 const TRAIN_ARRIVES: f64 = 0.92;
+
+/// How long a train is and how many packets it has. The first one is longer, so that jitter does not hide a path that
+/// carries the goal; those that repeat it cost less.
+const FIRST_TRAIN: (i64, f64) = (20 * MILLISECOND, 6.0);
+const TRAIN: (i64, f64) = (15 * MILLISECOND, 5.0);
 
 /// Feedback about a train must come within this.
 const TRAIN_DEADLINE: i64 = 800 * MILLISECOND;
@@ -53,7 +56,11 @@ const CLIMB: i64 = 12 * SECOND;
 
 /// The wait after the first failed train; after each further one it is longer by the same, up to the longest.
 const TRAIN_WAIT: i64 = SECOND;
-const LONGEST_TRAIN_WAIT: i64 = 1950 * MILLISECOND;
+const LONGEST_TRAIN_WAIT: i64 = 1700 * MILLISECOND;
+
+/// What is added to the longest wait while no ramp may begin, for the best layer; for a lower one as large a part of it
+/// as its rate is of the best layer's (us).
+const MORE_WITHOUT_RAMP: f64 = 2.3e6;
 
 /// A train that arrives at this multiple of the one before is repeated soon: the path has become faster.
 const RISEN: f64 = 1.25;
@@ -62,6 +69,9 @@ const RISEN: f64 = 1.25;
 /// multiple of the goal, or of what failed, end it.
 const RAMP_WAIT: i64 = 3 * SECOND;
 const LONGEST_RAMP_WAIT: i64 = 40 * SECOND;
+
+/// The longest wait while another sender keeps the queue full: it takes what a ramp leaves, so a failure says little.
+const RAMP_WAIT_AT_FOREIGN_QUEUE: i64 = 2 * SECOND;
 const BETTER: f64 = 1.25;
 
 /// From a decrease of the estimate, and from a passed probe, to the next probe.
@@ -181,8 +191,9 @@ impl Prober {
                     return false;
                 }
                 // A timer may be late.
-                path.begin_train(now + TRAIN + TICK);
-                self.state = State::Train { goal, until: now + TRAIN };
+                let (length, _) = self.train();
+                path.begin_train(now + length + TICK);
+                self.state = State::Train { goal, until: now + length };
             }
             Signal::Remb => self.state = State::Climb { goal, began: now, loss },
             Signal::Loss => {
@@ -208,10 +219,10 @@ impl Prober {
     }
 
     /// The estimate is lowered.
-    pub(crate) fn on_lowered(&mut self, now: i64) {
+    pub(crate) fn on_lowered(&mut self, estimator: &Estimator, now: i64) {
         self.state = State::Idle;
         if self.passed.take_if(|passed| now - *passed < PROOF).is_some() {
-            self.ramp_failed(now);
+            self.ramp_failed(estimator, now);
         }
         self.next = self.next.max(now + AFTER_DECREASE);
     }
@@ -237,11 +248,11 @@ impl Prober {
                     let standing = arrivals.standing(0, WINDOW).unwrap_or(0);
                     standing > queue + most && is_growing(arrivals, standing) && !estimator.is_foreign()
                 });
-                (is_lossy || queues).then(|| self.ramp_failed(now))
+                (is_lossy || queues).then(|| self.ramp_failed(estimator, now))
             }
             State::Climb { goal, loss, .. } => {
                 if estimator.loss(now) > loss + RAMP_LOSS {
-                    return Some(self.ramp_failed(now));
+                    return Some(self.ramp_failed(estimator, now));
                 }
                 (estimator.estimate() >= goal).then(|| self.pass(goal, now))
             }
@@ -275,7 +286,7 @@ impl Prober {
                     return Some(self.pass(goal, now));
                 }
                 if age > RISE + stay + LONGEST_REPORTING {
-                    return Some(self.ramp_failed(now));
+                    return Some(self.ramp_failed(estimator, now));
                 }
                 let risen = (age as f64 / RISE as f64).min(1.0);
                 let over = if age <= RISE + stay { self.ramp_rate() } else { 1.0 };
@@ -283,7 +294,7 @@ impl Prober {
             }
             State::Climb { goal, began, .. } => {
                 if now - began > CLIMB {
-                    return Some(self.ramp_failed(now));
+                    return Some(self.ramp_failed(estimator, now));
                 }
                 estimator.remb().unwrap_or(goal).min(goal * RAMP_RATE) - current
             }
@@ -297,7 +308,10 @@ impl Prober {
     pub(crate) fn padding(&self) -> Option<Padding> {
         let packet = match self.state {
             State::Idle => return None,
-            State::Train { goal, .. } => (train_rate(goal).octets_in(TRAIN) / TRAIN_PACKETS).clamp(SMALLEST, LARGEST),
+            State::Train { goal, .. } => {
+                let (length, packets) = self.train();
+                (train_rate(goal).octets_in(length) / packets).clamp(SMALLEST, LARGEST)
+            }
             State::Ramp { .. } | State::Climb { .. } => 1000.0,
         };
         let packets = (self.credit / packet).floor();
@@ -307,6 +321,11 @@ impl Prober {
     /// Padding was sent.
     pub(crate) fn on_padding(&mut self, octets: usize) {
         self.credit -= octets as f64;
+    }
+
+    /// The length of the next train and its packets.
+    fn train(&self) -> (i64, f64) {
+        if self.failed_trains == 0 { FIRST_TRAIN } else { TRAIN }
     }
 
     fn ramp_rate(&self) -> f64 {
@@ -333,7 +352,8 @@ impl Prober {
         self.state = State::Idle;
         self.failed_trains += 1;
         let wait = if has_risen { AFTER_SUCCESS } else { TRAIN_WAIT * i64::from(self.failed_trains) };
-        self.next = now + wait.min(LONGEST_TRAIN_WAIT);
+        let more = if now < self.next_ramp { (self.share * MORE_WITHOUT_RAMP) as i64 } else { 0 };
+        self.next = now + wait.min(LONGEST_TRAIN_WAIT + more);
         Some(Outcome::TrainFailed)
     }
 
@@ -344,10 +364,11 @@ impl Prober {
         Outcome::Passed(goal)
     }
 
-    fn ramp_failed(&mut self, now: i64) -> Outcome {
+    fn ramp_failed(&mut self, estimator: &Estimator, now: i64) -> Outcome {
+        let longest = if estimator.is_foreign() { RAMP_WAIT_AT_FOREIGN_QUEUE } else { LONGEST_RAMP_WAIT };
         self.state = State::Idle;
         self.failed_rate = self.last_train;
-        self.next_ramp = now + (RAMP_WAIT << self.failed_ramps.min(6)).min(LONGEST_RAMP_WAIT);
+        self.next_ramp = now + (RAMP_WAIT << self.failed_ramps.min(6)).min(longest);
         self.failed_ramps = self.failed_ramps.saturating_add(1);
         self.next = now + LONGEST_TRAIN_WAIT;
         Outcome::RampFailed
@@ -356,7 +377,8 @@ impl Prober {
 
 /// A low goal needs a faster train, because a packet cannot be smaller.
 fn train_rate(goal: Bitrate) -> Bitrate {
-    (goal * TRAIN_RATE).max(Bitrate::of(TRAIN_PACKETS * SMALLEST, TRAIN))
+    let (length, packets) = TRAIN;
+    (goal * TRAIN_RATE).max(Bitrate::of(packets * SMALLEST, length))
 }
 
 /// Whether a ramp arrives.

@@ -3,6 +3,9 @@
 /// Packets remembered: 4 s at 2 Mbit/s, 0.8 s at 10 Mbit/s. Feedback comes within 250 ms and a round-trip time.
 const SIZE: usize = 1024;
 
+/// Microseconds of the unit in which expected queueing is kept.
+const UNIT: i64 = 100;
+
 /// One packet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Packet {
@@ -10,7 +13,7 @@ pub(crate) struct Packet {
     sent: u32,
     octets: u16,
     number: u16,
-    /// How long it had to queue for what was sent before it, in 100 us.
+    /// How long it had to queue for what was sent before it, in [`UNIT`] and on top of what [`SentRing::shorter`] was.
     expected: u16,
     state: State,
 }
@@ -29,6 +32,8 @@ enum State {
 pub(crate) struct SentRing {
     packets: [Packet; SIZE],
     next: u16,
+    /// How much shorter than expected the queue turned out to be until now, in [`UNIT`]; it wraps around.
+    shorter: u16,
 }
 
 /// What feedback newly says about a packet.
@@ -47,7 +52,7 @@ pub(crate) enum News {
 impl SentRing {
     pub(crate) fn new() -> Self {
         let free = Packet { sent: 0, octets: 0, number: 0, expected: 0, state: State::Free };
-        Self { packets: [free; SIZE], next: 0 }
+        Self { packets: [free; SIZE], next: 0, shorter: 0 }
     }
 
     /// The number of the packet that is sent next.
@@ -61,16 +66,21 @@ impl SentRing {
             sent: now as u32,
             octets,
             number: self.next,
-            // Saturates at 6.5 s.
-            expected: (expected / 100.0) as u16,
+            expected: ((expected / UNIT as f64) as u16).wrapping_add(self.shorter),
             state: State::OnItsWay,
         };
         *self.slot(self.next) = packet;
         self.next = self.next.wrapping_add(1);
     }
 
+    /// The packets sent until now queue that much less than was expected (us).
+    pub(crate) fn shorten(&mut self, by: i64) {
+        self.shorter = self.shorter.wrapping_add((by / UNIT) as u16);
+    }
+
     /// `None` if the number was never sent, is forgotten, or if earlier feedback reported the same.
     pub(crate) fn tell(&mut self, number: u16, has_arrived: bool, now: i64) -> Option<News> {
+        let shorter = self.shorter;
         let packet = self.slot(number);
         if packet.number != number {
             return None;
@@ -84,7 +94,8 @@ impl SentRing {
                 let was_missing = packet.state == State::Missing;
                 packet.state = State::Arrived;
                 let age = i64::from((now as u32).wrapping_sub(packet.sent));
-                let expected = i64::from(packet.expected) * 100;
+                // Of 16 bits the nearest difference is meant; below 0 the queue was empty.
+                let expected = i64::from(packet.expected.wrapping_sub(shorter) as i16).max(0) * UNIT;
                 Some(News::Arrived { sent: now - age, octets: packet.octets, expected, was_missing })
             }
             _ => None,
@@ -140,6 +151,26 @@ mod tests {
         assert_eq!(ring.tell(0, true, 9), arrived(7, true));
         assert_eq!((ring.tell(0, true, 9), ring.tell(0, false, 9)), (None, None));
         assert!(ring.is_reported(0));
+    }
+
+    #[test]
+    fn packets_on_their_way_queue_as_much_less_as_those_before_them() {
+        let mut ring = SentRing::new();
+        let expected = |news| match news {
+            Some(News::Arrived { expected, .. }) => expected,
+            _ => panic!("{news:?}"),
+        };
+        for round in 0..200 {
+            let first = ring.next();
+            ring.push(1200, 90_000.0, round);
+            ring.shorten(60_000);
+            ring.push(1200, 30_000.0, round);
+            assert_eq!(expected(ring.tell(first, true, round)), 30_000);
+            assert_eq!(expected(ring.tell(first + 1, true, round)), 30_000, "it was sent afterwards");
+            ring.push(1200, 30_000.0, round);
+            ring.shorten(60_000);
+            assert_eq!(expected(ring.tell(first + 2, true, round)), 0);
+        }
     }
 
     #[test]

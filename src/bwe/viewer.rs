@@ -263,7 +263,7 @@ impl Viewer {
         }
         if lowered.is_some() {
             self.tally.lowered += 1;
-            self.prober.on_lowered(now);
+            self.prober.on_lowered(&self.estimator, now);
         }
         let outcome = self.prober.on_feedback(&mut self.estimator, now);
         self.decide(lowered.map(|lowered| reason(lowered.cause)), now);

@@ -13,6 +13,8 @@ const LONGEST: f64 = 1e6;
 pub(crate) struct VirtualQueue {
     octets: f64,
     at: i64,
+    /// What the path was taken to carry when the last packet was sent.
+    rate: Bitrate,
 }
 
 impl VirtualQueue {
@@ -21,7 +23,13 @@ impl VirtualQueue {
         let rate = rate.max(SLOWEST);
         self.octets = (self.octets - rate.octets_in(now - self.at)).max(0.0) + octets;
         self.at = now;
+        self.rate = rate;
         rate.time_for(self.octets).min(LONGEST)
+    }
+
+    /// The path has shown that the queue is shorter by this (us): it carries more than was assumed.
+    pub(crate) fn shorten(&mut self, by: i64) {
+        self.octets = (self.octets - self.rate.octets_in(by)).max(0.0);
     }
 
     /// How long the queue takes to drain at `rate` (us).
@@ -43,6 +51,16 @@ mod tests {
         assert_eq!(queue.push(1250.0, rate, 0), 20_000.0);
         assert_eq!(queue.delay(rate, 5_000), 15_000);
         assert_eq!(queue.push(1250.0, rate, SECOND), 10_000.0);
+    }
+
+    #[test]
+    fn a_queue_that_the_path_has_not_explains_nothing() {
+        let (mut queue, rate) = (VirtualQueue::default(), Bitrate::from_bits(1e6));
+        queue.push(12_500.0, rate, 0);
+        queue.shorten(60_000);
+        assert_eq!(queue.delay(rate, 0), 40_000);
+        queue.shorten(SECOND);
+        assert_eq!(queue.push(1250.0, rate, 0), 10_000.0);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Bandwidth and layers of viewers behind simulated links: how fast a viewer leaves a layer that its link does not
 //! carry, how fast it comes back, and that it stays otherwise. `SLUICE_SEEDS=40 cargo test --release --test sim
-//! bandwidth::` tries more links than the ordinary run, `SLUICE_SEED=7` one; with `-- --nocapture` each row prints its
-//! figures.
+//! bandwidth::` tries more links than the ordinary run, `SLUICE_FIRST_SEED=201` others, `SLUICE_SEED=7` one; with
+//! `-- --nocapture` each row prints its figures.
 
 mod bottleneck;
 mod client;
@@ -48,10 +48,11 @@ fn dropping(rate: f64) -> Setup {
 #[test]
 fn a_lower_layer_is_sent_at_once_when_the_link_slows_down_and_the_best_one_soon_after_it_is_back() {
     let row = Row::run("4 > 1 > 4 Mbit/s", &dropping(1.0), &[(0, 2), (DROP, 1), (BACK, 2)], &seeds(3));
-    row.reached(0).holds(1.5, 2.0);
-    // A keyframe just before explains a part of the queue.
-    row.decided(DROP).holds(250.0, 380.0);
-    row.dropped(DROP).holds(10.0, 30.0);
+    row.reached(0).holds(1.5, 1.5);
+    row.decided(DROP).holds(250.0, 350.0);
+    // A keyframe of the best layer that is sent while the link slows down overflows the queue before any feedback can
+    // say so: in 2 of 100 runs that is more than 30 packets, a whole keyframe.
+    row.dropped(DROP).holds(10.0, 50.0);
     row.reached(BACK).holds(2.0, 3.0);
     row.wrong().holds(0.0, 0.0);
 }
@@ -61,7 +62,7 @@ fn a_long_round_trip_time_delays_the_decision_by_no_more_than_itself() {
     let mut setup = dropping(1.0);
     setup.profile.propagation = 100 * MILLISECOND;
     let row = Row::run("round trip 200 ms", &setup, &[(0, 2), (DROP, 1), (BACK, 2)], &seeds(2));
-    row.decided(DROP).holds(450.0, 560.0);
+    row.decided(DROP).holds(400.0, 500.0);
     row.reached(BACK).holds(4.0, 5.0);
     row.wrong().holds(0.0, 0.0);
 }
@@ -84,12 +85,12 @@ fn video_ends_when_not_even_the_lowest_layer_fits_and_is_back_when_it_does() {
 
 #[test]
 fn random_loss_changes_nothing() {
-    for (name, loss) in [("2 % loss", 0.02), ("5 % loss", 0.05), ("10 % loss", 0.10)] {
+    for (name, loss, share) in [("2 % loss", 0.02, 98.5), ("5 % loss", 0.05, 98.5), ("10 % loss", 0.10, 98.0)] {
         let mut setup = constant(4.0, 60 * SECOND);
         setup.profile.loss = loss;
         let row = Row::run(name, &setup, &[(0, 2)], &seeds(1));
         row.wrong().holds(0.0, 0.0);
-        row.share_at_best().mean_is_at_least(98.0);
+        row.share_at_best().mean_is_at_least(share);
     }
 }
 
@@ -103,7 +104,7 @@ fn stalls_of_a_radio_link_change_nothing_unless_they_are_long() {
         setup.profile.reorder = 0.003;
         let row = Row::run(name, &setup, &[(0, 2)], &seeds(1));
         row.wrong().mean_is_at_most(wrong);
-        row.share_at_best().mean_is_at_least(98.0);
+        row.share_at_best().mean_is_at_least(98.5);
     }
 }
 
@@ -134,7 +135,7 @@ fn a_layer_that_just_does_not_fit_is_never_tried() {
     let row = Row::run("1.65 Mbit/s", &constant(1.65, 90 * SECOND), &[(0, 1)], &seeds(1));
     row.switches().holds(0.0, 0.0);
     row.queue().mean_is_at_most(20.0);
-    row.padding().mean_is_at_most(8.7);
+    row.padding().mean_is_at_most(8.0);
 }
 
 #[test]
@@ -143,7 +144,9 @@ fn two_viewers_behind_one_bottleneck_keep_their_layer() {
     setup.joins = vec![0, 0];
     let row = Row::run("two in 2 Mbit/s", &setup, &[(0, 1)], &seeds(1));
     row.switches().mean_is_at_most(1.5);
-    row.lost().holds(0.0, 100.0);
+    // One that joins while the other has the best layer may have to wait for 20 s, with losses, until that one gives way:
+    // in 1 of 200 runs.
+    row.lost().most_are_at_most(30.0);
 }
 
 #[test]
@@ -151,9 +154,7 @@ fn five_viewers_behind_one_bottleneck_share_it_fairly() {
     let mut setup = constant(3.0, 60 * SECOND);
     setup.joins = vec![0; 5];
     let row = Row::run("five in 3 Mbit/s", &setup, &[(0, 1)], &seeds(1));
-    let index = row.fairness(10);
-    index.mean_is_at_least(0.95);
-    assert!(index.least() >= 0.8);
+    row.fairness(10).most_are_at_least(0.9);
 }
 
 #[test]
@@ -161,7 +162,7 @@ fn viewers_that_join_late_get_their_share() {
     let mut setup = constant(3.0, 60 * SECOND);
     setup.joins = (0..5).map(|viewer| viewer * 4 * SECOND).collect();
     let row = Row::run("five one by one", &setup, &[(0, 1)], &seeds(1));
-    row.fairness(26).mean_is_at_least(0.9);
+    row.fairness(26).most_are_at_least(0.9);
 }
 
 #[test]
@@ -194,5 +195,6 @@ fn temporal_ids_are_dropped_before_the_layer() {
     setup.stream.temporal = true;
     let row = Row::run("4 > 1.2 Mbit/s, L1T3", &setup, &[(0, 2)], &seeds(2));
     row.decided(DROP).never();
-    row.dropped(DROP).holds(25.0, 50.0);
+    // The layer stays, so that all of a keyframe that comes now is sent, into a queue that is still long.
+    row.dropped(DROP).mean_is_at_most(15.0);
 }

@@ -157,13 +157,13 @@ fn a_loss_far_above_the_paths_own_lowers_the_estimate() {
 }
 
 #[test]
-fn without_feedback_the_estimate_halves_every_600_ms() {
+fn without_feedback_the_estimate_halves_every_700_ms() {
     let mut bench = Bench::new(2e6);
     bench.run(2000 * MS, calm);
     let before = bench.viewer.estimate();
-    bench.run(650 * MS, |_| None);
+    bench.run(750 * MS, |_| None);
     assert_eq!(bench.viewer.estimate(), before * 0.5);
-    bench.run(600 * MS, |_| None);
+    bench.run(700 * MS, |_| None);
     assert_eq!(bench.viewer.estimate(), before * 0.25);
     assert_eq!(bench.viewer.choice().reason, SwitchReason::Silence);
     assert!(bench.viewer.transport_number().is_some(), "a dark path is not a client without feedback");

@@ -195,6 +195,20 @@ impl Figure {
         assert!(self.mean() >= limit, "{}: {:?}, the mean must be at least {limit}", self.name, self.values);
     }
 
+    /// Nine of ten are at least this.
+    #[track_caller]
+    pub(crate) fn most_are_at_least(&self, limit: f64) {
+        let tenth = self.values[self.values.len() / 10];
+        assert!(tenth >= limit, "{}: {:?}, nine of ten must be at least {limit}", self.name, self.values);
+    }
+
+    /// Nine of ten are at most this.
+    #[track_caller]
+    pub(crate) fn most_are_at_most(&self, limit: f64) {
+        let tenth = self.values[self.values.len() * 9 / 10];
+        assert!(tenth <= limit, "{}: {:?}, nine of ten must be at most {limit}", self.name, self.values);
+    }
+
     fn is_small(&self) -> bool {
         self.values.len() < 20
     }
