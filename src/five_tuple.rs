@@ -1,5 +1,5 @@
 //! Where datagrams come from and go to: a path, never a bare address, because an answer must leave from the address
-//! that received and because ICE-TCP will bring a second protocol.
+//! that received, and by the protocol that it came by.
 
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
@@ -9,16 +9,19 @@ use std::net::{IpAddr, SocketAddr};
 pub enum Protocol {
     /// Plain UDP.
     Udp,
+    /// Frames on a TCP connection (RFC 6544).
+    Tcp,
 }
 
 impl Protocol {
     /// Every protocol.
-    pub(crate) const ALL: [Self; 1] = [Self::Udp];
+    pub(crate) const ALL: [Self; 2] = [Self::Udp, Self::Tcp];
 
     /// Its name for people.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Udp => "udp",
+            Self::Tcp => "tcp",
         }
     }
 }
@@ -26,12 +29,12 @@ impl Protocol {
 /// A 5-tuple: the protocol, the address that received and the address that sent.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
 pub struct FiveTuple {
-    /// The transport protocol.
-    pub protocol: Protocol,
     /// The relay's own address, on which the datagram arrived and from which answers leave.
     pub local: SocketAddr,
     /// The client's address as the relay sees it.
     pub remote: SocketAddr,
+    /// The transport protocol.
+    pub protocol: Protocol,
 }
 
 impl Hash for FiveTuple {

@@ -17,8 +17,8 @@ use prometheus::{Counter, CounterVec, Histogram, HistogramOpts, IntCounter, IntG
 
 pub use label::Medium;
 pub(crate) use label::{
-    AccessCall, AccessRefusal, Answer, Closing, ConnectionKind, Direction, EventName, Family, Handshake, LayerPlace,
-    LimitName, NoPlace, Phase, Probe, Refusal, Resend, Route, SessionState, Status, Takeover,
+    AccessCall, AccessRefusal, Answer, Closing, ConnectionKind, Direction, EventName, Family, Handshake, IceTcpClosing,
+    LayerPlace, LimitName, NoPlace, Phase, Probe, Refusal, Resend, Route, SessionState, Status, Takeover,
 };
 
 pub(crate) use streams::StreamMetrics;
@@ -105,6 +105,10 @@ pub struct Metrics {
     pub(crate) gso_fallbacks: IntCounter,
     /// Datagrams that arrived at another worker than their session's.
     pub(crate) handed_over: IntCounter,
+    /// Open TCP connections for media (ICE-TCP).
+    pub(crate) ice_tcp_connections: IntGauge,
+    /// Closed TCP connections for media.
+    pub(crate) ice_tcp_closed: Family<IceTcpClosing, IntCounter>,
     /// Turns of all workers' event loops.
     pub(crate) worker_turns: IntCounter,
     /// Datagrams that the kernel dropped because the receive buffer of a media socket was full; Linux only.
@@ -245,6 +249,12 @@ impl Metrics {
                 "sluice_handed_over_datagrams_total",
                 "Datagrams that arrived at another worker than their session's.",
             ),
+            ice_tcp_connections: gauge(
+                into,
+                "sluice_ice_tcp_connections",
+                "Open TCP connections for media (ICE-TCP, RFC 6544).",
+            ),
+            ice_tcp_closed: counters(into, "sluice_ice_tcp_closed_total", "Closed TCP connections for media."),
             worker_turns: counter(into, "sluice_worker_turns_total", "Turns of the workers' event loops."),
             socket_drops: cfg!(target_os = "linux").then(|| {
                 counter(

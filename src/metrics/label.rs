@@ -67,6 +67,22 @@ label! {
 }
 
 label! {
+    /// Why a TCP connection for media (ICE-TCP) was closed.
+    pub(crate) IceTcpClosing = "reason" {
+        /// The client closed it, or the network broke it.
+        Client = "client",
+        /// Its session has ended.
+        Ended = "ended",
+        /// No session has proven its path in time.
+        Unproven = "unproven",
+        /// What arrived is not in frames of at most 1,500 octets (RFC 4571).
+        Malformed = "malformed",
+        /// There are too many without a proven path, in total or of one client.
+        Full = "full",
+    }
+}
+
+label! {
     /// How far a session has come.
     pub(crate) SessionState = "state" {
         /// Answered by HTTP, no valid STUN seen yet.

@@ -3,7 +3,6 @@
 //! All of it runs on the caller's thread, never on a media thread: a join costs a worker nothing until its first STUN
 //! check arrives.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -13,7 +12,7 @@ use super::handle::Handle;
 use crate::label::Label as _;
 use crate::metrics::{Phase, Refusal, SessionState};
 use crate::name::{Role, SessionId};
-use crate::sdp::{Local, Negotiated, Offer};
+use crate::sdp::{Candidates, Local, Negotiated, Offer};
 use crate::session::SessionRecord;
 use crate::session::pending_sessions::PendingSession;
 use crate::session::quota::{Applicant, GrantedViewers, Slot};
@@ -48,7 +47,7 @@ impl Handle {
             return Err(CreateError::Draining { retry_after: RETRY_AFTER });
         }
         let candidates = self.candidates(request.http_local, request.http_remote, request.source);
-        if candidates.is_empty() {
+        if candidates.addresses.is_empty() {
             return Err(CreateError::NoAddress);
         }
         let identity = Identity {
@@ -75,7 +74,7 @@ impl Handle {
         let offered = std::mem::take(&mut negotiated.offered);
         let of = (request.role, request.stream.clone());
         let client = (request.user_agent, offered);
-        let record = SessionRecord::new(id, of, client, (request.http_remote, candidates), now);
+        let record = SessionRecord::new(id, of, client, (request.http_remote, candidates.addresses), now);
         let record = Arc::new(record.with_sections(&negotiated.sections).granted(request.limits));
         let pending = PendingSession {
             id,
@@ -96,7 +95,7 @@ impl Handle {
     }
 
     /// The relay's side of the answer.
-    fn local(&self, request: &Create, candidates: Vec<SocketAddr>) -> Local {
+    fn local(&self, request: &Create, candidates: Candidates) -> Local {
         let shared = self.shared();
         Local {
             credentials: random_credentials(),

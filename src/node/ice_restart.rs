@@ -1,11 +1,12 @@
 //! Restarts ICE of a session (RFC 9725 4.3.2): new credentials on both sides, under the same session.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use super::create_request::RETRY_AFTER;
 use super::handle::{Handle, PatchError};
 use crate::ice::{Admission, Credentials};
 use crate::name::SessionId;
+use crate::sdp::Candidates;
 use crate::session::ClientSource;
 use crate::session::random_ids::{random_credentials, random_etag};
 use crate::worker::config::HttpArrival;
@@ -30,7 +31,7 @@ pub struct Patched {
     /// The credentials that the answered fragment has.
     pub(crate) local: Credentials,
     /// The relay's candidates.
-    pub(crate) candidates: Vec<SocketAddr>,
+    pub(crate) candidates: Candidates,
     /// Entity tag of the new ICE session, with quotes.
     pub(crate) etag: String,
 }
@@ -51,7 +52,7 @@ impl Handle {
         }
         let candidates = self.candidates(restart.http_local, restart.http_remote, restart.source);
         if let Some(record) = self.record(session) {
-            record.set_candidates(candidates.clone());
+            record.set_candidates(candidates.addresses.clone());
         }
         Ok(Patched { local, candidates, etag })
     }
@@ -62,9 +63,11 @@ impl Handle {
         http_local: Option<IpAddr>,
         http_remote: IpAddr,
         source: ClientSource,
-    ) -> Vec<SocketAddr> {
+    ) -> Candidates {
         let is_this_machine = source.is_this_machine(http_remote);
         let arrival = http_local.map(|local| HttpArrival { local, is_this_machine });
-        self.shared().config.candidates(self.shared().media_port, arrival)
+        let shared = self.shared();
+        let addresses = shared.config.candidates(shared.media_port, arrival);
+        Candidates { addresses, has_tcp: shared.has_ice_tcp }
     }
 }

@@ -20,6 +20,8 @@ use crate::worker::{Config, Outbox};
 pub struct Offline {
     handle: Handle,
     local: SocketAddr,
+    /// How the datagrams of clients arrive; by TCP, connections do not move between workers.
+    pub protocol: Protocol,
     pub(crate) workers: Vec<(Engine, Inbox<Message>)>,
 }
 
@@ -35,7 +37,7 @@ impl Offline {
         let shared = Arc::new(Shared::new(config, local.port(), metrics, senders)?);
         let worker = |(number, (_, inbox))| (Engine::new(WorkerId(number), shared.clone(), Instant::now()), inbox);
         let workers = (0..).zip(queues).map(worker).collect();
-        Ok(Self { handle: Handle::new(shared), local, workers })
+        Ok(Self { handle: Handle::new(shared), local, protocol: Protocol::Udp, workers })
     }
 
     /// What HTTP would hold.
@@ -45,7 +47,7 @@ impl Offline {
 
     /// A datagram arrives at one worker's socket.
     pub fn receive(&mut self, worker: usize, remote: SocketAddr, datagram: &mut [u8], now: Instant) {
-        let path = FiveTuple { protocol: Protocol::Udp, local: self.local, remote };
+        let path = FiveTuple { protocol: self.protocol, local: self.local, remote };
         self.workers[worker].0.handle_datagram(path, datagram, now, now);
     }
 

@@ -83,8 +83,8 @@ fn the_record_has_the_candidates_of_an_ice_restart() {
     record.set_candidates(vec!["192.0.2.7:8081".parse().unwrap()]);
     let remote = Credentials { ufrag: "newufrag".into(), pwd: "a-new-password-of-the-client".into() };
     let patched = net.handle().restart(&session, asked(remote)).unwrap();
-    assert!(!patched.candidates.is_empty());
-    assert_eq!(record.candidates(), patched.candidates);
+    assert!(!patched.candidates.addresses.is_empty());
+    assert_eq!(record.candidates(), patched.candidates.addresses);
 }
 
 #[test]

@@ -2,34 +2,95 @@
 
 use std::net::SocketAddr;
 
-/// RFC 8445 5.1.2.2: host candidates come before all others.
-const HOST_PREFERENCE: u32 = 126;
+/// The preference of host candidates by UDP: they come before all others (RFC 8445 5.1.2.2).
+const UDP_PREFERENCE: u32 = 126;
 
-/// The value of `a=candidate` for the relay's `index`-th address (from 0, best first): a UDP host candidate of
-/// component 1, since RTP and RTCP share it (RFC 8839 5.1, priority by RFC 8445 5.1.2.1).
-pub(crate) fn host_candidate(index: u16, address: SocketAddr) -> String {
-    let local_preference = u32::from(u16::MAX - index);
-    let priority = (HOST_PREFERENCE << 24) | (local_preference << 8) | 255;
-    let foundation = u32::from(index) + 1;
+/// The preference of host candidates by TCP: they come after all by UDP (RFC 6544 4.2), as in libwebrtc.
+const TCP_PREFERENCE: u32 = 90;
+
+/// The preference of the passive side among host candidates by TCP, above the place of the address (RFC 6544 4.2).
+const PASSIVE: u32 = 4 << 13;
+
+/// Candidates of one answer, at most: FFmpeg accepts no answer above 8 KiB.
+const MAX_CANDIDATES: usize = 32;
+
+/// The relay's addresses for a client.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Candidates {
+    /// The addresses of the media port, best first: FFmpeg reads only the first.
+    pub addresses: Vec<SocketAddr>,
+    /// The relay accepts TCP connections at the same addresses (RFC 6544).
+    pub has_tcp: bool,
+}
+
+impl Candidates {
+    /// The values of `a=candidate` (RFC 8839 5.1), best first. All are of component 1, since RTP and RTCP share it.
+    pub(crate) fn values(&self) -> impl Iterator<Item = String> {
+        let udp = (0..).zip(&self.addresses).map(|(place, address)| udp(place, *address));
+        let tcp = (0..).zip(&self.addresses).map(|(place, address)| tcp(place, *address));
+        udp.chain(tcp.take(if self.has_tcp { usize::MAX } else { 0 })).take(MAX_CANDIDATES)
+    }
+}
+
+/// The address in this place of the order by UDP.
+fn udp(place: u16, address: SocketAddr) -> String {
+    let priority = priority(UDP_PREFERENCE, u32::from(u16::MAX - place));
+    let foundation = u32::from(place) + 1;
     format!("{foundation} 1 udp {priority} {} {} typ host", address.ip().to_canonical(), address.port())
+}
+
+/// The same by TCP: the client connects.
+fn tcp(place: u16, address: SocketAddr) -> String {
+    let priority = priority(TCP_PREFERENCE, PASSIVE + 0x1fff_u32.saturating_sub(place.into()));
+    let foundation = u32::from(place) + 1_001;
+    let (ip, port) = (address.ip().to_canonical(), address.port());
+    format!("{foundation} 1 tcp {priority} {ip} {port} typ host tcptype passive")
+}
+
+/// RFC 8445 5.1.2.1.
+fn priority(type_preference: u32, local_preference: u32) -> u32 {
+    (type_preference << 24) | (local_preference << 8) | 255
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn values(addresses: &[&str], has_tcp: bool) -> Vec<String> {
+        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        Candidates { addresses, has_tcp }.values().collect()
+    }
+
     #[test]
     fn the_first_address_has_the_highest_priority_of_all() {
-        let address = "192.0.2.1:8081".parse().unwrap();
-        assert_eq!(host_candidate(0, address), "1 1 udp 2130706431 192.0.2.1 8081 typ host");
-        assert_eq!(host_candidate(1, address), "2 1 udp 2130706175 192.0.2.1 8081 typ host");
+        assert_eq!(
+            values(&["192.0.2.1:8081", "192.0.2.2:8081"], false),
+            ["1 1 udp 2130706431 192.0.2.1 8081 typ host", "2 1 udp 2130706175 192.0.2.2 8081 typ host"]
+        );
+    }
+
+    #[test]
+    fn all_candidates_by_udp_come_before_those_by_tcp() {
+        assert_eq!(
+            values(&["192.0.2.1:8081", "[2001:db8::1]:8081"], true),
+            [
+                "1 1 udp 2130706431 192.0.2.1 8081 typ host",
+                "2 1 udp 2130706175 2001:db8::1 8081 typ host",
+                "1001 1 tcp 1520435199 192.0.2.1 8081 typ host tcptype passive",
+                "1002 1 tcp 1520434943 2001:db8::1 8081 typ host tcptype passive"
+            ]
+        );
     }
 
     #[test]
     fn an_ipv6_address_stands_without_brackets_and_a_mapped_one_as_ipv4() {
-        let ipv6 = host_candidate(0, "[2001:db8::1]:8081".parse().unwrap());
-        assert!(ipv6.ends_with(" 2001:db8::1 8081 typ host"), "{ipv6}");
-        let mapped = host_candidate(0, "[::ffff:192.0.2.1]:8081".parse().unwrap());
-        assert!(mapped.ends_with(" 192.0.2.1 8081 typ host"), "{mapped}");
+        let values = values(&["[2001:db8::1]:8081", "[::ffff:192.0.2.1]:8081"], true);
+        assert!(values.iter().step_by(2).all(|value| value.contains(" 2001:db8::1 8081 typ host")), "{values:?}");
+        assert!(values.iter().skip(1).step_by(2).all(|value| value.contains(" 192.0.2.1 8081 typ host")), "{values:?}");
+    }
+
+    #[test]
+    fn candidates_beyond_the_limit_are_left_out() {
+        assert_eq!(values(&["192.0.2.1:8081"; 20], true).len(), MAX_CANDIDATES);
     }
 }

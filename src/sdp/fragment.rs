@@ -4,11 +4,9 @@
 //! The rule: a client's candidates are only counted. The relay never sends to an address from SDP, so a candidate that
 //! it could not use is not an error.
 
-use std::fmt::Write as _;
-use std::net::SocketAddr;
-
-use super::host_candidate;
+use super::Candidates;
 use crate::ice::{Credentials, InvalidCredentials};
+use std::fmt::Write as _;
 
 /// The largest fragment, in bytes.
 pub(crate) const FRAGMENT_LIMIT: usize = 8 * 1024;
@@ -107,7 +105,7 @@ impl TrickleFragment {
 
     /// The answer to this fragment where it asked for an ICE restart: the relay's new credentials and its candidates,
     /// best first, in the section that the client named.
-    pub fn answer_restart(&self, local: &Credentials, candidates: &[SocketAddr]) -> String {
+    pub fn answer_restart(&self, local: &Credentials, candidates: &Candidates) -> String {
         let mut answer = String::from("a=ice-lite\r\na=ice-options:trickle\r\n");
         if let Some(section) = &self.section {
             push(&mut answer, format_args!("m={}", section.media));
@@ -117,8 +115,8 @@ impl TrickleFragment {
         }
         push(&mut answer, format_args!("a=ice-ufrag:{}", local.ufrag));
         push(&mut answer, format_args!("a=ice-pwd:{}", local.pwd));
-        for (index, address) in (0..=u16::MAX).zip(candidates) {
-            push(&mut answer, format_args!("a=candidate:{}", host_candidate(index, *address)));
+        for value in candidates.values() {
+            push(&mut answer, format_args!("a=candidate:{value}"));
         }
         answer.push_str("a=end-of-candidates\r\n");
         answer
@@ -181,7 +179,8 @@ mod tests {
         let fragment =
             TrickleFragment::parse(&format!("{TRICKLE}m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\n")).unwrap();
         let local = Credentials { ufrag: "new1".to_owned(), pwd: "newpasswordnewpassword".to_owned() };
-        let candidates = ["203.0.113.7:8081", "[2001:db8::7]:8081"].map(|text| text.parse().unwrap());
+        let addresses = ["203.0.113.7:8081", "[2001:db8::7]:8081"].map(|text| text.parse().unwrap()).to_vec();
+        let candidates = Candidates { addresses, has_tcp: false };
         assert_eq!(
             fragment.answer_restart(&local, &candidates),
             "a=ice-lite\r\na=ice-options:trickle\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=ice-ufrag:new1\r\n\

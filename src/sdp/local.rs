@@ -1,10 +1,8 @@
 //! The relay's part of a negotiation, and why an offer is refused.
 
-use std::net::SocketAddr;
-
-use crate::name::StreamName;
-
+use super::candidate::Candidates;
 use crate::ice::Credentials;
+use crate::name::StreamName;
 
 /// Why an offer is refused, with a sentence for a reader of the client's log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,8 +32,8 @@ pub struct Local {
     pub credentials: Credentials,
     /// SHA-256 of the relay's DTLS certificate, as colon-separated hexadecimal octets (RFC 8122 5).
     pub fingerprint: String,
-    /// The addresses of the media port for clients, best first: FFmpeg reads only the first. At most 32 are written.
-    pub candidates: Vec<SocketAddr>,
+    /// The relay's addresses for this client.
+    pub candidates: Candidates,
     /// The stream that the session publishes or watches; viewers see it as the id of their MediaStream.
     pub stream: StreamName,
     /// True to accept video-orientation from publishers, so that viewers rotate the video.

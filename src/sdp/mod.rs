@@ -58,7 +58,7 @@ mod transport;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use candidate::host_candidate;
+pub use candidate::Candidates;
 pub use extension::Extension;
 pub(crate) use fragment::FRAGMENT_LIMIT;
 pub use fragment::TrickleFragment;

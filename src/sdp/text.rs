@@ -3,7 +3,6 @@
 //! The rule: of a client's text, only checked tokens and the format parameters of an accepted codec are repeated.
 
 use super::Local;
-use super::candidate::host_candidate;
 use super::extension::Mapping;
 use super::format_parameters::own_parameters;
 use super::negotiated::Section;
@@ -14,9 +13,6 @@ use super::simulcast;
 use crate::forward::codec::{Format, Kind};
 use crate::name::Role;
 use crate::sctp::MAX_MESSAGE_SIZE;
-
-/// The relay's addresses in an answer; further ones are left out, because FFmpeg accepts no answer above 8 KiB.
-const MAX_CANDIDATES: u16 = 32;
 
 /// An answer that is being written, line by line.
 pub(crate) struct Text<'a> {
@@ -202,8 +198,8 @@ impl<'a> Text<'a> {
 
     fn candidates(&mut self) {
         let local = self.local;
-        for (index, address) in (0..MAX_CANDIDATES).zip(&local.candidates) {
-            self.line(format!("a=candidate:{}", host_candidate(index, *address)));
+        for value in local.candidates.values() {
+            self.line(format!("a=candidate:{value}"));
         }
         self.line("a=end-of-candidates");
     }

@@ -47,7 +47,7 @@ pub(crate) struct Unreached<'a> {
     pub(crate) client: IpAddr,
     /// The relay's addresses in the newest answer to it.
     pub(crate) candidates: &'a [SocketAddr],
-    /// The relay's UDP port.
+    /// The relay's media port.
     pub(crate) media_port: u16,
 }
 
@@ -67,9 +67,9 @@ impl Warning {
     /// Notes a session that ends, and warns unless the last warning is too recent.
     pub(crate) fn note(&self, session: &Unreached<'_>, now: Instant) {
         let advice = match session.reason {
-            EndReason::NeverConnected => "no UDP packet of this client arrived",
+            EndReason::NeverConnected => "no packet of this client arrived",
             EndReason::HandshakeTimeout => {
-                "UDP packets of this client arrived, but it did not complete DTLS, as if the relay's packets did not \
+                "packets of this client arrived, but it did not complete DTLS, as if the relay's packets did not \
                  reach it"
             }
             _ => return,
@@ -79,10 +79,10 @@ impl Warning {
         tracing::warn!(
             client = %session.client,
             candidates = %candidates.join(" "),
-            udp_port = session.media_port,
+            media_port = session.media_port,
             others,
-            "a client did not connect: {advice}; open UDP port {port} in firewalls in both directions, and name with \
-             --advertise the address that clients reach if `candidates` does not list it",
+            "a client did not connect: {advice}; open port {port} for UDP and TCP in firewalls, in both directions, and \
+             name with --advertise the address that clients reach if `candidates` does not list it",
             port = session.media_port,
         );
     }

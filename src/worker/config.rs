@@ -16,6 +16,8 @@ const MAX_WORKERS: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not 0");
 pub struct Config {
     /// The UDP address that all workers bind; port 0 takes a free one.
     pub media: SocketAddr,
+    /// Clients may connect to the media port by TCP too (RFC 6544).
+    pub ice_tcp: bool,
     /// Addresses that answers name first, for a relay behind NAT. If there are any, of this machine's own only the one
     /// on which the HTTP request arrived is named, or the one that is bound.
     pub advertise: Vec<IpAddr>,
@@ -70,6 +72,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             media: SocketAddr::from(([0, 0, 0, 0], 8081)),
+            ice_tcp: true,
             advertise: Vec::new(),
             workers: one_for_each_core(),
             small_stream: 16,

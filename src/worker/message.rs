@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::held::WorkerHold;
+use super::net::ice_tcp::connection::Connection;
 use crate::five_tuple::FiveTuple;
 use crate::forward::codec::{Format, Kind};
 use crate::forward::{Epoch, LayerId, Packet};
@@ -51,6 +52,8 @@ pub(crate) enum Message {
     StandDown { session: SessionId },
     /// A datagram that reached another worker's socket but belongs to a session of this one.
     Datagram { path: FiveTuple, datagram: Vec<u8>, received: Instant },
+    /// A TCP connection that another worker has accepted and whose session is one of this one's.
+    Connection(Box<Connection>),
     /// New ICE credentials for a session (ICE restart, RFC 9725 4.3.2).
     Restart { session: SessionId, admission: Box<Admission> },
     /// A viewer has selected what it is to be sent: its record says what.

@@ -20,6 +20,12 @@ pub(crate) struct Settings {
     #[arg(value_parser = setting::address, default_value = "0.0.0.0:8081")]
     listen: SocketAddr,
 
+    /// Accept media by TCP too, on the port with the number of the media port, for clients whose network blocks UDP
+    /// (ICE-TCP)
+    #[arg(long, env = "SLUICE_ICE_TCP", value_name = "BOOL", action = clap::ArgAction::Set)]
+    #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "true")]
+    ice_tcp: bool,
+
     /// Addresses to which clients send media, where they differ from this machine's own (NAT, containers)
     #[arg(long, env = "SLUICE_ADVERTISE", value_name = "IP[,IP]", value_delimiter = ',')]
     #[arg(value_parser = setting::ip)]
@@ -99,6 +105,7 @@ impl From<Settings> for Config {
     fn from(settings: Settings) -> Self {
         Self {
             media: settings.listen,
+            ice_tcp: settings.ice_tcp,
             advertise: settings.advertise,
             workers: settings.workers.unwrap_or_else(one_for_each_core),
             small_stream: Self::default().small_stream,

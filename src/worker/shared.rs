@@ -24,6 +24,8 @@ use std::sync::atomic::AtomicBool;
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) media_port: u16,
+    /// The workers accept TCP connections on that port too.
+    pub(crate) has_ice_tcp: bool,
     pub(crate) registry: Registry,
     pub(crate) pending_sessions: PendingSessions,
     pub(crate) client_closed: ClientClosed,
@@ -67,6 +69,7 @@ impl Shared {
             cache_budget: CacheBudget::new(config.cached_frames_total),
             config,
             media_port,
+            has_ice_tcp: false,
             registry: Registry::default(),
             pending_sessions: PendingSessions::default(),
             client_closed: ClientClosed::default(),

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use sluice::ice::Credentials;
-use sluice::sdp::TrickleFragment;
+use sluice::sdp::{Candidates, TrickleFragment};
 
 use crate::cases;
 use crate::change::changed_lines;
@@ -38,9 +38,10 @@ proptest! {
 fn answer_reads_back(fragment: &TrickleFragment) -> Result<(), TestCaseError> {
     let local = Credentials { ufrag: "relay123".to_owned(), pwd: "relaypasswordrelaypassword".to_owned() };
     let addresses = ["203.0.113.7:8081", "[2001:db8::7]:8081"].map(|text| text.parse().expect("an address"));
-    let answer = fragment.answer_restart(&local, &addresses);
+    let candidates = Candidates { addresses: addresses.to_vec(), has_tcp: true };
+    let answer = fragment.answer_restart(&local, &candidates);
     let read = TrickleFragment::parse(&answer).map_err(|error| TestCaseError::fail(format!("{error}: {answer}")))?;
-    prop_assert_eq!((read.candidates, read.end_of_candidates), (addresses.len(), true));
+    prop_assert_eq!((read.candidates, read.end_of_candidates), (2 * addresses.len(), true));
     let credentials = read.credentials.map(|credentials| (credentials.ufrag, credentials.pwd));
     prop_assert_eq!(credentials, Some((local.ufrag, local.pwd)));
     Ok(())

@@ -10,7 +10,7 @@ use rtc::sdp::description::session::SessionDescription;
 use sluice::forward::codec::{Codec, Format};
 use sluice::ice::Credentials;
 use sluice::name::Role;
-use sluice::sdp::{Local, Offer, OfferError};
+use sluice::sdp::{Candidates, Local, Offer, OfferError};
 
 use crate::cases;
 use crate::change::changed_lines;
@@ -62,7 +62,7 @@ fn local() -> Local {
     Local {
         credentials: Credentials { ufrag: "relay123".to_owned(), pwd: "relaypasswordrelaypassword".to_owned() },
         fingerprint: ["5A"; 32].join(":"),
-        candidates: vec!["203.0.113.7:8081".parse().expect("an address")],
+        candidates: Candidates { addresses: vec!["203.0.113.7:8081".parse().expect("an address")], has_tcp: true },
         stream: "cam-1".parse().expect("a name"),
         video_orientation: true,
         max_bitrate: 4_000_000,

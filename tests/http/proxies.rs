@@ -70,6 +70,7 @@ fn a_trusted_proxy_names_its_client_in_the_header_that_it_sets() {
 /// The addresses of the candidates in an answer.
 fn addresses(answer: &str) -> Vec<String> {
     let lines = answer.lines().filter_map(|line| line.strip_prefix("a=candidate:"));
+    let lines = lines.filter(|line| line.contains(" udp "));
     let mut addresses: Vec<String> = lines.map(|line| line.split(' ').nth(4).unwrap().to_owned()).collect();
     addresses.dedup();
     addresses

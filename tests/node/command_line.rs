@@ -292,8 +292,13 @@ fn clients_that_do_not_connect_cause_one_warning_that_says_what_to_check() {
     let warnings: Vec<_> = log.lines().filter(|line| line.contains("did not connect")).collect();
     let [warning] = warnings[..] else { panic!("one warning: {log}") };
     let port = relay.welcome.split("/udp").next().unwrap().rsplit(':').next().unwrap();
-    for part in ["WARN", &format!("UDP port {port}"), "--advertise", &format!("203.0.113.7:{port}"), "client=127.0.0.1"]
-    {
+    for part in [
+        "WARN",
+        &format!("port {port} for UDP and TCP"),
+        "--advertise",
+        &format!("203.0.113.7:{port}"),
+        "client=127.0.0.1",
+    ] {
         assert!(warning.contains(part), "{part}: {warning}");
     }
 }

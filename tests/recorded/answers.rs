@@ -10,13 +10,18 @@ use std::{env, fs};
 use sluice::forward::codec::{Codec, Format};
 use sluice::ice::Credentials;
 use sluice::name::Role;
-use sluice::sdp::{Local, Negotiated, Offer};
+use sluice::sdp::{Candidates, Local, Negotiated, Offer};
 
 fn local() -> Local {
     Local {
         credentials: Credentials { ufrag: "relay123".to_owned(), pwd: "relaypasswordrelaypassword".to_owned() },
         fingerprint: ["5A"; 32].join(":"),
-        candidates: ["203.0.113.7:8081", "[2001:db8::7]:8081"].map(|text| text.parse().expect("an address")).to_vec(),
+        candidates: Candidates {
+            addresses: ["203.0.113.7:8081", "[2001:db8::7]:8081"]
+                .map(|text| text.parse().expect("an address"))
+                .to_vec(),
+            has_tcp: true,
+        },
         stream: "cam-1".parse().expect("a name"),
         video_orientation: false,
         max_bitrate: 0,

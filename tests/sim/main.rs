@@ -29,6 +29,7 @@ mod refusals;
 mod session_reports;
 mod simulcast;
 mod slow_publishers;
+mod slow_tcp;
 mod ssrc_changes;
 mod takeover;
 mod viewer_pause;

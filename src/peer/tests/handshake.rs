@@ -6,7 +6,7 @@ use super::{CASE, Case, RELAY, Session, context, pli, pli_of};
 use crate::name::Role;
 use crate::peer::client::Client;
 use crate::peer::{Peer, PeerEvent};
-use crate::sdp::{Local, Offer};
+use crate::sdp::{Candidates, Local, Offer};
 use crate::srtp::{MasterKey, SrtpProfile};
 
 const BOTH: &[SrtpProfile] = &[SrtpProfile::Aes128CmSha1_80, SrtpProfile::Aes128Gcm];
@@ -170,7 +170,7 @@ fn a_client_of_webrtc_rs_and_the_relays_own_answer_agree() {
             let local = Local {
                 credentials: local.clone(),
                 fingerprint: fingerprint.to_owned(),
-                candidates: vec![RELAY],
+                candidates: Candidates { addresses: vec![RELAY], has_tcp: false },
                 stream: "test".parse().unwrap(),
                 video_orientation: false,
                 max_bitrate: 0,

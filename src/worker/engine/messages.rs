@@ -55,6 +55,7 @@ impl Engine {
                 self.handle_arrival(path, &mut datagram, received, now, true);
                 self.steer(path, now);
             }
+            Message::Connection(connection) => self.handed_over_paths.arrived.push(*connection),
             Message::Restart { session, admission } => {
                 if let Some(key) = self.sessions.key(&session) {
                     self.demux.restart(key, *admission);

@@ -18,7 +18,7 @@ impl Engine {
         &self.shared.assignment.loads[usize::from(self.id.0)]
     }
 
-    /// Hands a datagram to the worker that owns its session; later ones from the same path follow it.
+    /// Hands a datagram to the worker that owns its session; later ones by the path, or its TCP connection, follow it.
     pub(crate) fn hand_over(
         &mut self,
         worker: WorkerId,
@@ -27,17 +27,17 @@ impl Engine {
         received: Instant,
         now: Instant,
     ) {
-        self.handed_over_paths.insert(path, worker, now);
-        self.shared.metrics.handed_over.inc();
-        self.mailbox.send_media(worker, Message::Datagram { path, datagram: datagram.to_vec(), received }, 1);
+        if self.handed_over_paths.insert(path, worker, now) {
+            self.shared.metrics.handed_over.inc();
+            self.mailbox.send_media(worker, Message::Datagram { path, datagram: datagram.to_vec(), received }, 1);
+        }
     }
 
     /// A datagram of one of this worker's sessions was handed over to it: lists the client, so that the kernel delivers
     /// the next ones here.
     pub(crate) fn steer(&mut self, path: FiveTuple, now: Instant) {
-        let Some(key) = self.demux.owner(&path) else { return };
-        let Some(session) = self.sessions.session_mut(key) else { return };
-        if session.steer(path, self.id, &self.shared.assignment.steering) {
+        let session = self.demux.owner(&path).and_then(|key| self.sessions.session_mut(key));
+        if session.is_some_and(|session| session.steer(path, self.id, &self.shared.assignment.steering)) {
             self.steers_at.get_or_insert(now + DELAY);
         }
     }

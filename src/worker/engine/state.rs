@@ -41,7 +41,7 @@ pub(crate) struct Engine {
     /// When viewers are served although no packets arrive.
     pub(crate) serving_timers: Timers,
     /// Viewers whose serving timer has fired.
-    pub(super) due_viewers: Vec<Key>,
+    pub(crate) due_viewers: Vec<Key>,
     /// Publishers with packets that have not been pushed yet.
     pub(crate) unflushed: Vec<Key>,
     /// Viewers whose NACKs wait for an answer.

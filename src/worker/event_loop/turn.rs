@@ -19,8 +19,11 @@ use crate::stream::{Inbox, Sender, WorkerId, inbox};
 use crate::worker::config::{Config, ConfigError};
 use crate::worker::engine::{state::Engine, turn::ServeOutcome};
 use crate::worker::message::Message;
+use crate::worker::net::ice_tcp::connections::Connections;
 use crate::worker::net::kernel_drops::SocketDrops;
-use crate::worker::net::socket::{BindError, Socket, bind};
+use crate::worker::net::media_port::MediaPort;
+use crate::worker::net::socket::{BindError, Socket};
+use crate::worker::net::sockets::Sockets;
 use crate::worker::sessions::ended::end_waiting;
 use crate::worker::shared::Shared;
 
@@ -38,6 +41,8 @@ const STACK: usize = 8 * 1024 * 1024;
 
 const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
+/// The first of those for TCP.
+const LISTENER: Token = Token(2);
 
 /// The running workers.
 pub(crate) struct Workers {
@@ -73,7 +78,7 @@ pub enum StartError {
 /// [`StartError`] with a sentence that says what to do; nothing is left running.
 pub(crate) fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, StartError> {
     config.check()?;
-    let mut sockets = bind(config.media, config.workers.get())?;
+    let MediaPort { mut sockets, listeners } = MediaPort::bind(config.media, config.workers.get(), config.ice_tcp)?;
     let media_port = sockets[0].local().port();
     let mut polls = Vec::new();
     for socket in &mut sockets {
@@ -84,6 +89,7 @@ pub(crate) fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, St
     }
     let inboxes: Vec<_> = polls.iter().map(|(_, (sender, _))| sender.clone()).collect();
     let mut shared = Shared::new(config, media_port, metrics, inboxes.clone())?;
+    shared.has_ice_tcp = !listeners.is_empty();
     shared.socket_drops = SocketDrops::of(sockets.iter_mut().map(|socket| &*socket.source()));
     if sockets.len() > 1 {
         // Whether the kernel accepts the program is known before sessions are assigned by it.
@@ -92,11 +98,15 @@ pub(crate) fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, St
     let shared = Arc::new(shared);
     let watchdog = Watchdog::start(Arc::clone(&shared))?;
     let mut threads = Vec::new();
-    for (number, (socket, (poll, (_, inbox)))) in (0..).zip(sockets.into_iter().zip(polls)) {
+    let mut listeners = listeners.into_iter();
+    for (number, (udp, (poll, (_, inbox)))) in (0..).zip(sockets.into_iter().zip(polls)) {
+        let registry = poll.registry().try_clone()?;
+        let tcp = Connections::new(registry, listeners.next(), LISTENER, Arc::clone(&shared.metrics))?;
+        let sockets = Sockets { udp, tcp };
         let engine = Engine::new(WorkerId(number), shared.clone(), Instant::now());
         let busy = shared.metrics.worker_busy(number);
         let turn =
-            EventLoop { poll, socket, waits_for_room: false, inbox, engine, busy, awake: Awake::new(Instant::now()) };
+            EventLoop { poll, sockets, waits_for_room: false, inbox, engine, busy, awake: Awake::new(Instant::now()) };
         let thread = std::thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK);
         threads.push(thread.spawn(move || turn.run())?);
     }
@@ -145,7 +155,7 @@ impl Wake for PollWaker {
 
 struct EventLoop {
     poll: Poll,
-    socket: Socket,
+    sockets: Sockets,
     /// The poll reports when the socket takes datagrams again.
     waits_for_room: bool,
     inbox: Inbox<Message>,
@@ -166,18 +176,21 @@ impl EventLoop {
             // 1. Receive: free the kernel's buffer first, for what it drops is lost. A worker that another one woke
             // finds nothing there.
             let more = readable && self.receive();
+            self.receive_tcp();
             // 2. Forward: from publishers to inboxes, from the inbox to viewers, in bounded time.
-            let progress = self.engine.work(&mut self.inbox, &mut self.socket, TURN_SERVING, Instant::now);
+            let progress = self.engine.work(&mut self.inbox, &mut self.sockets, TURN_SERVING, Instant::now);
             // 3. What only the socket knows.
-            self.engine.add_socket(self.socket.take_gso_fallbacks());
+            self.engine.add_socket(self.sockets.udp.take_gso_fallbacks());
             let now = Instant::now();
-            self.socket.probe_gso(now);
+            self.sockets.udp.probe_gso(now);
             if self.engine.steers(now) {
-                self.engine.shared.assignment.steering.apply(|listed| self.socket.steer(listed));
+                self.engine.shared.assignment.steering.apply(|listed| self.sockets.udp.steer(listed));
             }
+            self.look_after_tcp(now);
             // 4. Sleep only when nothing waits. A blocked socket is waited for, not asked again and again; a worker
             // that has just got the message to stop would never be woken.
-            let goes_on = more || progress == ServeOutcome::More || self.engine.is_stopped();
+            let goes_on =
+                more || self.sockets.tcp.is_readable() || progress == ServeOutcome::More || self.engine.is_stopped();
             let now = Instant::now();
             let spent = now.saturating_duration_since(awake);
             self.busy.inc_by(spent.as_secs_f64());
@@ -194,7 +207,10 @@ impl EventLoop {
         while count < TURN_DATAGRAMS {
             let engine = &mut self.engine;
             let now = Instant::now();
-            match self.socket.receive(|path, datagram, received| engine.handle_datagram(path, datagram, received, now))
+            match self
+                .sockets
+                .udp
+                .receive(|path, datagram, received| engine.handle_datagram(path, datagram, received, now))
             {
                 Ok(0) => return false,
                 Ok(received) => count += received,
@@ -208,6 +224,35 @@ impl EventLoop {
         true
     }
 
+    /// Receives what waits on TCP connections, in bounded time.
+    fn receive_tcp(&mut self) {
+        if !self.sockets.tcp.is_readable() {
+            return;
+        }
+        let engine = &mut self.engine;
+        self.sockets.tcp.receive(|path, datagram| {
+            let now = Instant::now();
+            engine.handle_datagram(path, datagram, now, now);
+            engine.handed_over_paths.moves_to.take()
+        });
+    }
+
+    /// Moves TCP connections to the workers of their sessions, closes those that serve nobody any more, and serves
+    /// viewers for which packets no longer wait.
+    fn look_after_tcp(&mut self, now: Instant) {
+        let Sockets { tcp, .. } = &mut self.sockets;
+        for connection in self.engine.handed_over_paths.arrived.drain(..) {
+            tcp.insert(connection);
+        }
+        for (worker, connection) in tcp.take_leaving() {
+            self.engine.mailbox.send_command(worker, Message::Connection(connection));
+        }
+        for path in tcp.take_roomy() {
+            self.engine.due_viewers.extend(self.engine.demux.owner(&path));
+        }
+        tcp.handle_timeout(|path| self.engine.demux.owner(path).is_some(), now);
+    }
+
     /// Waits for something to do. False when the socket has nothing: it had been emptied before, and the poll reports
     /// each datagram since.
     fn sleep(&mut self, events: &mut Events, work_waits: bool, is_blocked: bool) -> bool {
@@ -215,18 +260,24 @@ impl EventLoop {
             return true;
         }
         if self.waits_for_room != is_blocked {
-            match watch(&self.poll, &mut self.socket, is_blocked) {
+            match watch(&self.poll, &mut self.sockets.udp, is_blocked) {
                 Ok(()) => self.waits_for_room = is_blocked,
                 Err(error) => tracing::warn!(%error, "cannot wait for the socket"),
             }
         }
-        let timeout = self.engine.poll_timeout().map(|due| due.saturating_duration_since(Instant::now()));
+        let due = self.engine.poll_timeout().into_iter().chain(self.sockets.tcp.poll_timeout()).min();
+        let timeout = due.map(|due| due.saturating_duration_since(Instant::now()));
         self.engine.heartbeat.sleep();
         let polled = self.poll.poll(events, timeout);
         self.engine.heartbeat.turn();
         self.inbox.woke();
         match polled {
-            Ok(()) => events.iter().any(|event| event.token() == SOCKET),
+            Ok(()) => {
+                let now = Instant::now();
+                let tcp = events.iter().filter(|event| event.token() >= LISTENER);
+                tcp.for_each(|event| self.sockets.tcp.on_event(event, now));
+                events.iter().any(|event| event.token() == SOCKET)
+            }
             Err(error) => {
                 if error.kind() != io::ErrorKind::Interrupted {
                     tracing::warn!(%error, "poll failed");
@@ -249,6 +300,7 @@ mod tests {
     use super::*;
     use crate::five_tuple::{FiveTuple, Protocol};
     use crate::worker::net::batch::{Outbox as _, SendOutcome};
+    use crate::worker::net::socket::bind;
 
     #[test]
     fn what_stands_behind_empty_datagrams_is_received_without_another_wake() {

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::five_tuple::FiveTuple;
+use crate::five_tuple::{FiveTuple, Protocol};
 
 /// Where runs go: the socket, or a test.
 pub trait Outbox {
@@ -14,6 +14,10 @@ pub trait Outbox {
     fn send(&mut self, path: &FiveTuple, contents: &[u8], segment: Option<usize>) -> SendOutcome;
     /// How many segments one run may have; 1 where there is no GSO.
     fn max_segments(&self) -> usize;
+    /// False while packets wait for a slow TCP connection: a viewer is then sent audio alone.
+    fn has_room(&self, _path: &FiveTuple) -> bool {
+        true
+    }
 }
 
 /// What became of a run.
@@ -43,6 +47,9 @@ const MAX_RUN: usize = 65_000;
 
 /// A refused run older than this is dropped: the viewer has sent another NACK or skipped the packets.
 const REFUSED_AGE: Duration = Duration::from_millis(200);
+
+/// Packets of one kind for a TCP connection between two looks at its room: they fit into its buffer.
+pub(crate) const TCP_BURST: u64 = 48;
 
 /// One worker's arena. Public for the benches alone.
 #[derive(Debug)]
@@ -104,6 +111,16 @@ impl Batch {
         debug_assert_eq!(self.packets, 0, "the viewer before was flushed");
         self.path = Some(path);
         (self.start, self.end) = (0, 0);
+    }
+
+    /// Whether the viewer's packets go on a TCP connection.
+    pub(crate) fn is_tcp(&self) -> bool {
+        self.path.is_some_and(|path| path.protocol == Protocol::Tcp)
+    }
+
+    /// False while packets wait for the viewer's TCP connection.
+    pub(crate) fn has_room(&self, outbox: &impl Outbox) -> bool {
+        self.path.is_none_or(|path| outbox.has_room(&path))
     }
 
     /// Space for one packet and its tag, directly behind the last one.
@@ -207,7 +224,6 @@ impl SendCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::five_tuple::Protocol;
 
     #[derive(Default)]
     struct Recorder {

@@ -3,11 +3,14 @@
 //!
 //! A STUN check names its session, so it is handed to that session's owner; all later datagrams on the same path follow
 //! it. The rule: a path is forgotten after as long a silence as ends a session.
+//!
+//! A TCP connection moves to the owner instead, since only one worker can read it.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::five_tuple::FiveTuple;
+use super::ice_tcp::connection::Connection;
+use crate::five_tuple::{FiveTuple, Protocol};
 use crate::stream::WorkerId;
 
 /// Paths remembered. When full, all are forgotten, and each is learnt again from its client's next check.
@@ -20,6 +23,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(crate) struct HandedOverPaths {
     owner_by_path: HashMap<FiveTuple, Owner, foldhash::fast::RandomState>,
+    /// The owner of the session whose datagram came last, if the TCP connection that it came by is to move there.
+    pub(crate) moves_to: Option<WorkerId>,
+    /// TCP connections that other workers have accepted, for sessions of this one.
+    pub(crate) arrived: Vec<Connection>,
 }
 
 #[derive(Debug)]
@@ -29,12 +36,18 @@ struct Owner {
 }
 
 impl HandedOverPaths {
-    /// A datagram for a session of that worker has come by this path.
-    pub(crate) fn insert(&mut self, path: FiveTuple, worker: WorkerId, now: Instant) {
+    /// A datagram for a session of that worker has come by this path. True if it is handed over alone, without its
+    /// connection.
+    pub(crate) fn insert(&mut self, path: FiveTuple, worker: WorkerId, now: Instant) -> bool {
+        if path.protocol == Protocol::Tcp {
+            self.moves_to = Some(worker);
+            return false;
+        }
         if self.owner_by_path.len() >= CAPACITY && !self.owner_by_path.contains_key(&path) {
             self.owner_by_path.clear();
         }
         self.owner_by_path.insert(path, Owner { worker, heard: now });
+        true
     }
 
     /// The worker that owns the session whose datagrams come by this path.
@@ -56,7 +69,6 @@ impl HandedOverPaths {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::five_tuple::Protocol;
 
     fn path(number: u16) -> FiveTuple {
         let local = "192.0.2.1:8081".parse().unwrap();

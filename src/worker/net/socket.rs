@@ -51,6 +51,12 @@ pub enum BindError {
          CAP_NET_BIND_SERVICE (AmbientCapabilities= in the systemd unit)"
     )]
     Forbidden(SocketAddr),
+    /// The TCP port with the number of the media port cannot be used.
+    #[error(
+        "cannot accept media by TCP on {0} ({1}): choose another port with --media ADDR:PORT, or turn TCP off with \
+         --ice-tcp=false"
+    )]
+    Tcp(SocketAddr, io::Error),
     /// The address is not one of this machine's.
     #[error("cannot use media address {0} ({1}): choose one of this machine's with --media ADDR:PORT")]
     Unusable(SocketAddr, io::Error),

@@ -21,7 +21,7 @@ use crate::sdp::{Extension, Negotiated, Payload, Section};
 use crate::session::Selection;
 use crate::srtp::Sealer;
 use crate::stream::Watch;
-use crate::worker::net::batch::{Batch, MAX_DATAGRAM, Outbox};
+use crate::worker::net::batch::{Batch, MAX_DATAGRAM, Outbox, TCP_BURST};
 use crate::worker::presence::{Presence, SILENCE};
 use crate::worker::stats::sent::{NacksAnswered, Served};
 
@@ -155,26 +155,31 @@ impl Viewer {
             serving.follow_up.add(self.follow_network(feed, now));
             serving.sent.is_dark = self.downlink.take_begin();
         }
+        let by_tcp = batch.is_tcp();
+        let is_audio_only = self.rests || by_tcp && !batch.has_room(outbox);
         for viewer_track in &mut self.tracks {
             if viewer_track.has_next_layer() {
                 serving.follow_up.add(viewer_track.enter_next_layer(feed, now));
             }
-            if self.rests && viewer_track.kind == Kind::Video {
+            if is_audio_only && viewer_track.kind == Kind::Video {
                 continue;
             }
             let Some(track) = feed.layer(viewer_track.kind, viewer_track.layer) else { continue };
             let served = &mut serving.sent;
             served.switched = viewer_track.take_switch(feed, self.selection.is_some()).or(served.switched);
             let volume = &mut served.volumes[viewer_track.kind as usize];
-            let mut burst = u64::MAX;
+            let mut burst = if by_tcp { TCP_BURST } else { u64::MAX };
             viewer_track.update_playout_delay(now);
             if viewer_track.outbound_track.has_send_time() {
                 viewer_track.outbound_track.set_send_time(now.saturating_duration_since(self.began));
             }
             if viewer_track.is_busy() {
-                let ticked;
-                (burst, ticked) = viewer_track.tick(track, now);
+                let (allowed, ticked) = viewer_track.tick(track, now);
+                burst = burst.min(allowed);
                 serving.follow_up.add(ticked);
+            }
+            if by_tcp {
+                serving.follow_up.add(viewer_track.leave_out_late(track, now));
             }
             let mut bandwidth = self.bandwidth.as_deref_mut().filter(|_| viewer_track.kind == Kind::Video);
             while !batch.is_blocked() && volume.packets < burst {
@@ -201,6 +206,7 @@ impl Viewer {
                 serving.follow_up.needs_keyframe.add(LayerSet::of(track.layer, true));
                 serving.follow_up.add(viewer_track.unstick(track, now));
             }
+            serve_at = (sent >= burst).then_some(now).or(serve_at);
             if viewer_track.is_busy() {
                 serve_at = viewer_track.next_serving(sent, now).into_iter().chain(serve_at).min();
                 replaying |= viewer_track.outbound_track.is_replaying();

@@ -39,6 +39,9 @@ const REPLAY_BURST: u64 = 64;
 /// How long a viewer that loses too much waits for a keyframe.
 const SKIP_TIME: Duration = Duration::from_secs(1);
 
+/// The age of a packet by which a viewer's TCP connection is too slow for the video.
+const LATE_BY_TCP: Duration = Duration::from_millis(500);
+
 /// How long after its connection a viewer is sent its first frame: some clients lose packets that follow the handshake
 /// at once.
 const READY: Duration = Duration::from_millis(10);
@@ -332,6 +335,17 @@ impl ViewerTrack {
         self.outbound_track.skip();
         self.keyframe_wanted(track, self.next_replay.unwrap_or(now).max(now + SKIP_TIME));
         FollowUp::of(track, true, false)
+    }
+
+    /// Leaves out what waited too long for room on the viewer's TCP connection, up to the next keyframe.
+    pub(crate) fn leave_out_late(&mut self, track: &FeedTrack, now: Instant) -> FollowUp {
+        let next = track.history.head().saturating_sub(self.outbound_track.behind(&track.history));
+        let is_late = match track.history.get(next) {
+            Get::Packet(packet) => now.saturating_duration_since(packet.received) > LATE_BY_TCP,
+            Get::TooOld => true,
+            Get::NotYet => false,
+        };
+        if is_late { self.skip(track, now) } else { FollowUp::default() }
     }
 
     /// Does what is due before the viewer is served. Returns how many packets may be sent to it now.

@@ -19,12 +19,16 @@ async function freeTcpPort() {
   return port;
 }
 
-async function freeUdpPort() {
-  const socket = dgram.createSocket('udp4').bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
+/** A port that is free for TCP and UDP: media has both. */
+async function freeMediaPort() {
+  const port = await freeTcpPort();
+  const socket = dgram.createSocket('udp4');
+  const isBound = await new Promise((resolve) => {
+    socket.once('error', () => resolve(false));
+    socket.bind(port, '127.0.0.1', () => resolve(true));
+  });
   socket.close();
-  return port;
+  return isBound ? port : freeMediaPort();
 }
 
 /** A running relay. `url` is where its pages and endpoints are, `adminUrl` where it is looked after. */
@@ -36,7 +40,7 @@ export class Relay {
   static async start(t, { args = [], env = {}, mediaHost = '127.0.0.1', admin = false } = {}) {
     const relay = new Relay();
     relay.http = `127.0.0.1:${await freeTcpPort()}`;
-    relay.media = `${mediaHost}:${await freeUdpPort()}`;
+    relay.media = `${mediaHost}:${await freeMediaPort()}`;
     relay.url = `http://${relay.http}`;
     const adminAddress = admin && `127.0.0.1:${await freeTcpPort()}`;
     relay.adminUrl = admin ? `http://${adminAddress}` : relay.url;

@@ -1,10 +1,10 @@
 //! What a relay in virtual time sends, until it is delivered; each number is held to have one content.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 
-use sluice::five_tuple::FiveTuple;
+use sluice::five_tuple::{FiveTuple, Protocol};
 use sluice::worker::{Outbox, SendOutcome};
 
 use super::lane::is_rtp;
@@ -13,6 +13,8 @@ use super::lane::is_rtp;
 #[derive(Default)]
 pub(crate) struct Wire {
     pub(crate) sent: VecDeque<(SocketAddr, Vec<u8>)>,
+    /// Clients by TCP for whose connections packets wait.
+    pub(crate) full: HashSet<SocketAddr>,
     /// Runs that the relay handed over, one for each system call.
     pub(crate) runs: usize,
     /// By address, SSRC and sequence number: a digest of what was sealed under it, and how many were sent before.
@@ -50,5 +52,9 @@ impl Outbox for Wire {
 
     fn max_segments(&self) -> usize {
         64
+    }
+
+    fn has_room(&self, path: &FiveTuple) -> bool {
+        path.protocol == Protocol::Udp || !self.full.contains(&path.remote)
     }
 }

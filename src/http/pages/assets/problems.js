@@ -44,7 +44,7 @@ export function tokenProblem(error, tried, action) {
 const ENDINGS = {
   ended: 'The relay ended the session.',
   broken: 'The connection to the relay was lost.',
-  blocked: 'No network path to the relay was found. A firewall may block UDP, or the relay may not know its public address.',
+  blocked: 'No network path to the relay was found. A firewall may block the media port, or the relay may not know its public address.',
   deleted: 'A request to the relay ended this session.',
   kicked: 'An operator ended this session.',
   replaced: 'Another publisher has replaced this one.',

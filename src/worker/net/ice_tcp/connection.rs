@@ -1,0 +1,184 @@
+//! One TCP connection of a client.
+
+use std::collections::VecDeque;
+use std::io::{self, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use mio::event::Source as _;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+
+use super::frames::{self, FrameTooLong, Next};
+use crate::five_tuple::{FiveTuple, Protocol};
+use crate::stream::WorkerId;
+use crate::worker::net::batch::SendOutcome;
+
+/// Octets that the kernel takes beyond those that are under way: more would be a queue that nothing empties in time.
+pub(crate) const UNSENT_IN_KERNEL: u32 = 32 * 1024;
+
+/// Octets that wait for the kernel, at most: a run of packets that was begun while there was room, and audio, RTCP and
+/// STUN after it.
+const MAX_UNSENT: usize = 128 * 1024;
+
+/// Octets of the buffer of a connection for which nothing waits.
+const KEPT: usize = 4 * 1024;
+
+/// A connection, and what has been read and written in part.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    pub(super) path: FiveTuple,
+    pub(super) accepted: Instant,
+    /// That of the poll which it is registered with.
+    pub(super) token: Token,
+    /// It is among those that may have something to read.
+    pub(super) is_listed: bool,
+    /// A session has proven the path.
+    pub(super) is_proven: bool,
+    /// Octets that have been read and not handed on.
+    unread: Vec<u8>,
+    /// Octets that the kernel has not taken.
+    unsent: VecDeque<u8>,
+}
+
+/// Why a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// By the client, or by the network.
+    Closed,
+    /// What arrived is not in frames.
+    Malformed,
+}
+
+/// How reading ended.
+#[derive(Debug)]
+pub(super) enum Reading {
+    /// Nothing waits.
+    Empty,
+    /// More may wait.
+    More,
+    /// The session is another worker's, which is to go on with what has not been handed on.
+    Moves(WorkerId),
+}
+
+impl Connection {
+    /// A connection that was accepted at `now`.
+    ///
+    /// # Errors
+    /// Those of a connection that has ended already.
+    pub(super) fn new(stream: TcpStream, remote: SocketAddr, now: Instant) -> io::Result<Self> {
+        let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+        let path = FiveTuple { protocol: Protocol::Tcp, local: plain(stream.local_addr()?), remote: plain(remote) };
+        stream.set_nodelay(true)?;
+        limit_unsent(&stream);
+        Ok(Self {
+            stream,
+            path,
+            accepted: now,
+            token: Token(0),
+            is_listed: false,
+            is_proven: false,
+            unread: Vec::new(),
+            unsent: VecDeque::new(),
+        })
+    }
+
+    /// Lets a poll report when there is something to read, and when there is room again.
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        (self.token, self.is_listed) = (token, false);
+        self.stream.register(registry, token, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    /// Ends [`Self::register`].
+    pub(super) fn deregister(&mut self, registry: &Registry) {
+        // It fails only for a connection that is not registered.
+        let _ = self.stream.deregister(registry);
+    }
+
+    /// Reads once and hands each datagram to `take`, which says if the session is another worker's.
+    pub(super) fn read(
+        &mut self,
+        scratch: &mut [u8],
+        mut take: impl FnMut(FiveTuple, &mut [u8]) -> Option<WorkerId>,
+    ) -> Result<Reading, Ended> {
+        let (unread, room) = scratch.split_at_mut(self.unread.len());
+        unread.copy_from_slice(&self.unread);
+        let (mut start, mut end, mut is_empty) = (0, unread.len(), false);
+        match self.stream.read(room) {
+            // What another worker has read may fill all of the room.
+            Ok(0) if room.is_empty() => {}
+            Ok(0) => return Err(Ended::Closed),
+            Ok(read) => end += read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => is_empty = true,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return Err(Ended::Closed),
+        }
+        let mut home = None;
+        while home.is_none() {
+            let Next::Whole(length) = frames::next(&scratch[start..end])? else { break };
+            let datagram = start + frames::LENGTH..start + frames::LENGTH + length;
+            // A frame may be empty (RFC 4571 2).
+            home = if length == 0 { None } else { take(self.path, &mut scratch[datagram.clone()]) };
+            if home.is_none() {
+                start = datagram.end;
+            }
+        }
+        // No copy is kept of an empty rest, so an idle connection has no buffer.
+        self.unread = scratch[start..end].to_vec();
+        Ok(match home {
+            Some(worker) => Reading::Moves(worker),
+            None if is_empty => Reading::Empty,
+            None => Reading::More,
+        })
+    }
+
+    /// True while nothing waits for the kernel.
+    pub(super) fn has_room(&self) -> bool {
+        self.unsent.is_empty()
+    }
+
+    /// Sends datagrams that are `segment` octets long, or one. Those for which there is no room are lost as on the
+    /// network.
+    pub(super) fn send(&mut self, contents: &[u8], segment: Option<usize>) -> SendOutcome {
+        let mut outcome = SendOutcome::Done;
+        for datagram in contents.chunks(segment.unwrap_or(contents.len()).max(1)) {
+            if self.unsent.len() + frames::LENGTH + datagram.len() > MAX_UNSENT {
+                outcome = SendOutcome::Failed;
+            } else {
+                frames::append(datagram, &mut self.unsent);
+            }
+        }
+        self.flush();
+        outcome
+    }
+
+    /// Offers the kernel what waits.
+    pub(super) fn flush(&mut self) {
+        while !self.unsent.is_empty() {
+            match self.stream.write(self.unsent.as_slices().0) {
+                Ok(written) if written > 0 => drop(self.unsent.drain(..written)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // Reading shows the end of the connection.
+                Ok(_) | Err(_) => self.unsent.clear(),
+            }
+        }
+        self.unsent.shrink_to(KEPT);
+    }
+}
+
+impl From<FrameTooLong> for Ended {
+    fn from(_: FrameTooLong) -> Self {
+        Self::Malformed
+    }
+}
+
+/// Limits what the kernel takes beyond what is under way, where the system can.
+fn limit_unsent(stream: &TcpStream) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    // A kernel that refuses it has a larger queue.
+    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_IN_KERNEL);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = stream;
+}

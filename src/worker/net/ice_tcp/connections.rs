@@ -1,0 +1,502 @@
+//! The TCP connections of one worker: accepted, read, moved to other workers, and closed.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::net::TcpListener;
+use mio::{Interest, Registry, Token};
+
+use super::connection::{Connection, Ended, Reading};
+use crate::five_tuple::FiveTuple;
+use crate::metrics::{IceTcpClosing, Metrics};
+use crate::session::ClientGroup;
+use crate::stream::WorkerId;
+use crate::worker::net::batch::SendOutcome;
+
+/// From the accepted connection to a path that a session has proven: a session has 10 s for its handshake.
+const PATIENCE: Duration = Duration::from_secs(12);
+
+/// Connections without a proven path, of one worker. One more closes the oldest.
+const MAX_UNPROVEN: usize = 256;
+
+/// The same of one client address (of one /64 network with IPv6). One more is closed itself.
+const MAX_UNPROVEN_OF_CLIENT: usize = 32;
+
+/// The pause after a failed accept, most likely for lack of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often connections are looked at.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Reads of one connection in a turn.
+const READS: usize = 4;
+
+/// What one read takes at most, in octets.
+const READ: usize = 64 * 1024;
+
+/// The connections of one worker.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    registry: Registry,
+    listener: Option<TcpListener>,
+    listener_token: Token,
+    connection_by_path: HashMap<FiveTuple, Connection, foldhash::fast::RandomState>,
+    path_by_token: HashMap<Token, FiveTuple, foldhash::fast::RandomState>,
+    /// Paths without a proof, oldest first. Some of them have got one, or are closed, since.
+    unproven: VecDeque<(Instant, FiveTuple)>,
+    /// Connections that may have something to read.
+    readable: VecDeque<FiveTuple>,
+    /// Connections for which nothing waits any more.
+    roomy: Vec<FiveTuple>,
+    /// Connections that go on at other workers.
+    leaving: Vec<(WorkerId, Box<Connection>)>,
+    last_token: usize,
+    accepts_again: Option<Instant>,
+    next_sweep: Instant,
+    scratch: Vec<u8>,
+    metrics: Arc<Metrics>,
+}
+
+impl Connections {
+    /// No connections yet. Tokens of the poll from `listener_token` on are for them.
+    ///
+    /// # Errors
+    /// Those of the poll.
+    pub(crate) fn new(
+        registry: Registry,
+        listener: Option<TcpListener>,
+        listener_token: Token,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<Self> {
+        let mut connections = Self {
+            registry,
+            listener,
+            listener_token,
+            connection_by_path: HashMap::default(),
+            path_by_token: HashMap::default(),
+            unproven: VecDeque::new(),
+            readable: VecDeque::new(),
+            roomy: Vec::new(),
+            leaving: Vec::new(),
+            last_token: listener_token.0,
+            accepts_again: None,
+            next_sweep: Instant::now(),
+            scratch: Vec::new(),
+            metrics,
+        };
+        if let Some(listener) = &mut connections.listener {
+            connections.registry.register(listener, listener_token, Interest::READABLE)?;
+        }
+        Ok(connections)
+    }
+
+    /// Takes an event of the poll.
+    pub(crate) fn on_event(&mut self, event: &Event, now: Instant) {
+        if event.token() == self.listener_token {
+            return self.accept(now);
+        }
+        let Some(path) = self.path_by_token.get(&event.token()).copied() else { return };
+        if event.is_writable()
+            && let Some(connection) = self.connection_by_path.get_mut(&path)
+            && !connection.has_room()
+        {
+            connection.flush();
+            if connection.has_room() {
+                self.roomy.push(path);
+            }
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.mark_readable(path);
+        }
+    }
+
+    /// True if [`Self::receive`] has something to do.
+    pub(crate) fn is_readable(&self) -> bool {
+        !self.readable.is_empty()
+    }
+
+    /// Reads what waits, in bounded time, and hands each datagram to `take`, which says if its session is another
+    /// worker's: the connection then moves there.
+    pub(crate) fn receive(&mut self, mut take: impl FnMut(FiveTuple, &mut [u8]) -> Option<WorkerId>) {
+        for _ in 0..self.readable.len() {
+            let Some(path) = self.readable.pop_front() else { break };
+            self.scratch.resize(READ, 0);
+            for read in 1..=READS {
+                let Some(connection) = self.connection_by_path.get_mut(&path) else { break };
+                connection.is_listed = false;
+                match connection.read(&mut self.scratch, &mut take) {
+                    Ok(Reading::Empty) => break,
+                    Ok(Reading::More) if read == READS => self.mark_readable(path),
+                    Ok(Reading::More) => {}
+                    Ok(Reading::Moves(worker)) => {
+                        let moved = self.remove(&path).map(|connection| (worker, Box::new(connection)));
+                        self.leaving.extend(moved);
+                        break;
+                    }
+                    Err(ended) => {
+                        self.close(&path, ended.into());
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a connection that another worker has accepted, with what it has read.
+    pub(crate) fn insert(&mut self, mut connection: Connection) {
+        let token = Token(self.last_token + 1);
+        self.last_token = token.0;
+        let path = connection.path;
+        if let Err(error) = connection.register(&self.registry, token) {
+            tracing::debug!(%error, remote = %path.remote, "cannot watch a TCP connection");
+            return;
+        }
+        self.unproven.push_back((connection.accepted, path));
+        self.path_by_token.insert(token, path);
+        self.connection_by_path.insert(path, connection);
+        self.metrics.ice_tcp_connections.inc();
+        self.mark_readable(path);
+    }
+
+    /// Takes the connections whose sessions other workers have.
+    pub(crate) fn take_leaving(&mut self) -> Vec<(WorkerId, Box<Connection>)> {
+        std::mem::take(&mut self.leaving)
+    }
+
+    /// Takes the paths for which nothing waits any more since the last call.
+    pub(crate) fn take_roomy(&mut self) -> Vec<FiveTuple> {
+        std::mem::take(&mut self.roomy)
+    }
+
+    /// False while something waits for the kernel on this path.
+    pub(crate) fn has_room(&self, path: &FiveTuple) -> bool {
+        self.connection_by_path.get(path).is_none_or(Connection::has_room)
+    }
+
+    /// Sends datagrams that are `segment` octets long, or one. What has no room, or no connection, is lost as on the
+    /// network; it never blocks.
+    pub(crate) fn send(&mut self, path: &FiveTuple, contents: &[u8], segment: Option<usize>) -> SendOutcome {
+        match self.connection_by_path.get_mut(path) {
+            Some(connection) => connection.send(contents, segment),
+            None => SendOutcome::Failed,
+        }
+    }
+
+    /// When [`Self::handle_timeout`] has something to do.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.accepts_again.into_iter().chain((self.len() > 0).then_some(self.next_sweep)).min()
+    }
+
+    /// Accepts again after a pause, and closes connections whose session has ended, and those that have carried no
+    /// proven path in time. `is_proven` says if a session has proven the path.
+    pub(crate) fn handle_timeout(&mut self, is_proven: impl Fn(&FiveTuple) -> bool, now: Instant) {
+        if self.accepts_again.take_if(|again| *again <= now).is_some() {
+            self.accept(now);
+        }
+        if self.len() > 0 && self.next_sweep <= now {
+            self.next_sweep = now + SWEEP_INTERVAL;
+            self.sweep(is_proven, now);
+        }
+    }
+
+    fn sweep(&mut self, is_proven: impl Fn(&FiveTuple) -> bool, now: Instant) {
+        let mut closed = Vec::new();
+        for (path, connection) in &mut self.connection_by_path {
+            let was_proven = std::mem::replace(&mut connection.is_proven, is_proven(path));
+            let is_late = now.saturating_duration_since(connection.accepted) >= PATIENCE;
+            match (was_proven, connection.is_proven) {
+                (_, true) => {}
+                (true, false) => closed.push((*path, IceTcpClosing::Ended)),
+                (false, false) if is_late => closed.push((*path, IceTcpClosing::Unproven)),
+                (false, false) => {}
+            }
+        }
+        closed.into_iter().for_each(|(path, why)| self.close(&path, why));
+        let connections = &self.connection_by_path;
+        self.unproven.retain(|(accepted, path)| is_unproven(connections, *accepted, path));
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.connection_by_path.len()
+    }
+
+    fn accept(&mut self, now: Instant) {
+        while let Some(listener) = &self.listener {
+            let (stream, remote) = match listener.accept() {
+                Ok(accepted) => accepted,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if is_of_one_client(&error) => continue,
+                Err(error) => {
+                    tracing::debug!(%error, "cannot accept TCP connections for media");
+                    self.accepts_again = Some(now + ACCEPT_PAUSE);
+                    return;
+                }
+            };
+            let Ok(connection) = Connection::new(stream, remote, now) else { continue };
+            if self.has_place(ClientGroup::of(connection.path.remote.ip())) {
+                self.insert(connection);
+            } else {
+                self.metrics.ice_tcp_closed[IceTcpClosing::Full].inc();
+            }
+        }
+    }
+
+    /// Whether one more connection of this client is taken; closes the oldest without a proof where that makes room.
+    fn has_place(&mut self, client: ClientGroup) -> bool {
+        let connections = &self.connection_by_path;
+        self.unproven.retain(|(accepted, path)| is_unproven(connections, *accepted, path));
+        let own = self.unproven.iter().filter(|(_, path)| ClientGroup::of(path.remote.ip()) == client).count();
+        if own >= MAX_UNPROVEN_OF_CLIENT {
+            return false;
+        }
+        if self.unproven.len() >= MAX_UNPROVEN
+            && let Some((_, oldest)) = self.unproven.pop_front()
+        {
+            self.close(&oldest, IceTcpClosing::Full);
+        }
+        true
+    }
+
+    fn mark_readable(&mut self, path: FiveTuple) {
+        if let Some(connection) = self.connection_by_path.get_mut(&path)
+            && !std::mem::replace(&mut connection.is_listed, true)
+        {
+            self.readable.push_back(path);
+        }
+    }
+
+    fn close(&mut self, path: &FiveTuple, why: IceTcpClosing) {
+        if self.remove(path).is_some() {
+            self.metrics.ice_tcp_closed[why].inc();
+            tracing::debug!(remote = %path.remote, reason = crate::label::Label::as_str(why), "TCP connection closed");
+        }
+    }
+
+    fn remove(&mut self, path: &FiveTuple) -> Option<Connection> {
+        let mut connection = self.connection_by_path.remove(path)?;
+        connection.deregister(&self.registry);
+        self.path_by_token.remove(&connection.token);
+        self.metrics.ice_tcp_connections.dec();
+        Some(connection)
+    }
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        self.metrics.ice_tcp_connections.sub(i64::try_from(self.len()).unwrap_or(0));
+    }
+}
+
+impl From<Ended> for IceTcpClosing {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Closed => Self::Client,
+            Ended::Malformed => Self::Malformed,
+        }
+    }
+}
+
+/// Whether the connection that was accepted then is still there and has no proof.
+fn is_unproven(
+    connections: &HashMap<FiveTuple, Connection, foldhash::fast::RandomState>,
+    accepted: Instant,
+    path: &FiveTuple,
+) -> bool {
+    connections.get(path).is_some_and(|connection| connection.accepted == accepted && !connection.is_proven)
+}
+
+/// Whether an error of `accept` is about one connection, and others can be accepted.
+fn is_of_one_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{Shutdown, SocketAddr, TcpStream};
+
+    use mio::{Events, Poll};
+
+    use super::super::listener::listen;
+    use super::*;
+    use crate::label::Label as _;
+
+    const LISTENER: Token = Token(2);
+
+    /// How long a test waits for the kernel.
+    const WAIT: Duration = Duration::from_secs(10);
+
+    struct Bed {
+        poll: Poll,
+        connections: Connections,
+        address: SocketAddr,
+        now: Instant,
+        /// What arrived, and from where.
+        datagrams: Vec<(FiveTuple, Vec<u8>)>,
+        /// The worker that has all sessions.
+        home: Option<WorkerId>,
+    }
+
+    impl Bed {
+        fn new() -> Self {
+            let poll = Poll::new().unwrap();
+            let listener = listen("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
+            let address = listener.local_addr().unwrap();
+            let registry = poll.registry().try_clone().unwrap();
+            let connections = Connections::new(registry, Some(listener), LISTENER, Arc::default()).unwrap();
+            Self { poll, connections, address, now: Instant::now(), datagrams: Vec::new(), home: None }
+        }
+
+        fn connect(&mut self) -> TcpStream {
+            let stream = TcpStream::connect(self.address).unwrap();
+            stream.set_read_timeout(Some(WAIT)).unwrap();
+            stream
+        }
+
+        /// Handles events until the condition holds.
+        fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+            let began = Instant::now();
+            while !holds(self) {
+                assert!(began.elapsed() < WAIT, "not within {WAIT:?}: {what}");
+                self.turn(Duration::from_millis(50));
+            }
+        }
+
+        /// Handles the events that come within this time.
+        fn turn(&mut self, timeout: Duration) {
+            let mut events = Events::with_capacity(64);
+            self.poll.poll(&mut events, Some(timeout)).unwrap();
+            events.iter().for_each(|event| self.connections.on_event(event, self.now));
+            let (datagrams, home) = (&mut self.datagrams, self.home);
+            self.connections.receive(|path, datagram| {
+                if home.is_none() {
+                    datagrams.push((path, datagram.to_vec()));
+                }
+                home
+            });
+        }
+
+        fn closed(&self, why: IceTcpClosing) -> u64 {
+            self.connections.metrics.ice_tcp_closed[why].get()
+        }
+    }
+
+    fn is_closed(mut client: TcpStream) -> bool {
+        matches!(client.read(&mut [0; 1]), Ok(0) | Err(_))
+    }
+
+    #[test]
+    fn datagrams_arrive_however_the_octets_are_cut_and_leave_as_frames() {
+        let mut bed = Bed::new();
+        let mut client = bed.connect();
+        for octets in [&b"\0\x03ab"[..], b"c\0", b"\0\0\x01", b"d\0\x01e"] {
+            client.write_all(octets).unwrap();
+            client.flush().unwrap();
+        }
+        bed.until("three datagrams", |bed| bed.datagrams.len() == 3);
+        let contents: Vec<_> = bed.datagrams.iter().map(|(_, datagram)| datagram.as_slice()).collect();
+        assert_eq!(contents, [&b"abc"[..], b"d", b"e"]);
+        let path = bed.datagrams[0].0;
+        assert_eq!((path.local, path.remote), (bed.address, client.local_addr().unwrap()));
+        assert_eq!(bed.connections.send(&path, b"12345", Some(2)), SendOutcome::Done);
+        let mut sent = [0; 11];
+        client.read_exact(&mut sent).unwrap();
+        assert_eq!(&sent, b"\0\x0212\0\x0234\0\x015");
+    }
+
+    #[test]
+    fn a_client_that_reads_nothing_takes_bounded_memory_and_there_is_room_once_it_reads() {
+        let mut bed = Bed::new();
+        let mut client = bed.connect();
+        client.write_all(b"\0\x01a").unwrap();
+        bed.until("a datagram", |bed| !bed.datagrams.is_empty());
+        let path = bed.datagrams[0].0;
+        let mut taken = 0;
+        while bed.connections.send(&path, &[7; 1_000], None) == SendOutcome::Done {
+            taken += 1_002;
+            assert!(taken < 16 << 20, "the kernel and the relay take no end of octets");
+        }
+        assert!(!bed.connections.has_room(&path));
+        let (mut read, mut buffer) = (0, [0; 65_536]);
+        while read < taken {
+            read += client.read(&mut buffer).unwrap();
+            bed.turn(Duration::ZERO);
+        }
+        bed.until("nothing waits", |bed| bed.connections.has_room(&path));
+        assert_eq!(bed.connections.take_roomy(), [path]);
+    }
+
+    #[test]
+    fn what_is_not_in_frames_ends_the_connection_at_once() {
+        let mut bed = Bed::new();
+        let mut client = bed.connect();
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        bed.until("it is closed", |bed| bed.closed(IceTcpClosing::Malformed) == 1);
+        assert!(is_closed(client) && bed.connections.len() == 0 && bed.datagrams.is_empty());
+    }
+
+    #[test]
+    fn a_connection_without_a_proven_path_is_closed_in_time_and_one_with_a_path_when_its_session_ends() {
+        let mut bed = Bed::new();
+        let (silent, mut used) = (bed.connect(), bed.connect());
+        used.write_all(b"\0\x01a").unwrap();
+        bed.until("both are accepted", |bed| bed.connections.len() == 2 && !bed.datagrams.is_empty());
+        let path = bed.datagrams[0].0;
+        let start = bed.now;
+        bed.connections.handle_timeout(|other| *other == path, start + PATIENCE / 2);
+        assert_eq!(bed.connections.len(), 2);
+        bed.connections.handle_timeout(|other| *other == path, start + PATIENCE);
+        assert_eq!((bed.connections.len(), bed.closed(IceTcpClosing::Unproven)), (1, 1));
+        assert!(is_closed(silent));
+        bed.connections.handle_timeout(|_| false, start + PATIENCE * 2);
+        assert_eq!((bed.connections.len(), bed.closed(IceTcpClosing::Ended)), (0, 1));
+        assert!(is_closed(used));
+    }
+
+    #[test]
+    fn one_client_holds_few_connections_without_a_proven_path_and_as_many_with_one_as_it_likes() {
+        let mut bed = Bed::new();
+        let first: Vec<_> = (0..MAX_UNPROVEN_OF_CLIENT).map(|_| bed.connect()).collect();
+        bed.until("all are accepted", |bed| bed.connections.len() == MAX_UNPROVEN_OF_CLIENT);
+        let further = bed.connect();
+        bed.until("one more is closed", |bed| bed.closed(IceTcpClosing::Full) == 1);
+        assert!(is_closed(further));
+        bed.connections.handle_timeout(|_| true, bed.now + SWEEP_INTERVAL);
+        let _further = bed.connect();
+        bed.until("there is room", |bed| bed.connections.len() == first.len() + 1);
+    }
+
+    #[test]
+    fn a_client_that_leaves_is_forgotten() {
+        let mut bed = Bed::new();
+        let client = bed.connect();
+        bed.until("it is accepted", |bed| bed.connections.len() == 1);
+        client.shutdown(Shutdown::Both).unwrap();
+        bed.until("it is closed", |bed| bed.closed(IceTcpClosing::Client) == 1);
+        assert_eq!((bed.connections.len(), bed.connections.metrics.ice_tcp_connections.get()), (0, 0));
+        assert!(bed.connections.path_by_token.is_empty() && IceTcpClosing::ALL.len() == 5);
+    }
+
+    #[test]
+    fn a_connection_moves_to_another_worker_with_everything_that_has_arrived() {
+        let (mut bed, mut other) = (Bed::new(), Bed::new());
+        bed.home = Some(WorkerId(1));
+        let mut client = bed.connect();
+        client.write_all(b"\0\x01a\0\x02bc\0").unwrap();
+        bed.until("it leaves", |bed| !bed.connections.leaving.is_empty());
+        let (worker, connection) = bed.connections.take_leaving().remove(0);
+        assert_eq!((worker, bed.connections.len()), (WorkerId(1), 0));
+        other.connections.insert(*connection);
+        client.write_all(b"\x01d").unwrap();
+        other.until("three datagrams", |other| other.datagrams.len() == 3);
+        let contents: Vec<_> = other.datagrams.iter().map(|(_, datagram)| datagram.as_slice()).collect();
+        assert_eq!(contents, [&b"a"[..], b"bc", b"d"]);
+    }
+}

@@ -1,0 +1,29 @@
+// Browsers on networks that block UDP: Chromium publishes and watches by TCP alone.
+
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+
+import { launchChromium, Page } from '../support/chromium.js';
+import { Relay } from '../support/relay.js';
+
+// The browser then uses no UDP socket, as where a firewall or a policy of the company forbids it.
+const browser = await launchChromium(['--webrtc-ip-handling-policy=disable_non_proxied_udp']);
+after(() => browser.close());
+
+/** The protocol of the pair that carries the media of the page. */
+const transport = (page) =>
+  page.tab.evaluate(async () => {
+    const reports = await window.peerConnections.at(-1).getStats();
+    const { selectedCandidatePairId } = [...reports.values()].find((report) => report.type === 'transport');
+    return reports.get(reports.get(selectedCandidatePairId).remoteCandidateId).protocol;
+  });
+
+test('a publisher and a viewer without UDP connect by TCP, and the viewer plays video and audio', async (t) => {
+  const relay = await Relay.start(t, { args: ['--workers', '4'] });
+  const publisher = await Page.open(t, browser, `${relay.url}/publish/tcp?source=test&autostart=1&width=320&height=180&rate=15`);
+  const viewer = await Page.open(t, browser, `${relay.url}/watch/tcp`);
+  await viewer.framesDecoded(30);
+  await viewer.hears();
+  assert.deepEqual([await transport(publisher), await transport(viewer)], ['tcp', 'tcp']);
+  assert.ok((await relay.metric('sluice_ice_tcp_connections')) >= 2);
+});
