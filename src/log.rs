@@ -2,6 +2,7 @@
 //! a limit, so that no client can flood the log.
 
 mod limits;
+mod once_a_minute;
 mod repeats;
 mod writer;
 
@@ -17,6 +18,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
+pub(crate) use once_a_minute::OnceAMinute;
 use repeats::Repeats;
 use writer::Lines;
 

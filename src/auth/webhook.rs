@@ -19,6 +19,7 @@ use super::holder::{Holder, Source};
 use super::jwt::ClaimedLimits;
 use super::pattern::StreamPattern;
 use super::scope::{Action, Scope};
+use crate::log::OnceAMinute;
 use crate::name::StreamName;
 
 /// Questions at a time; further ones wait, within [`DEADLINE`].
@@ -42,9 +43,6 @@ const REFUSED: Duration = Duration::from_secs(5);
 /// Answers that are kept; when full all of them are forgotten.
 const CAPACITY: usize = 10_000;
 
-/// A failure is logged at most this often.
-const WARN_INTERVAL: Duration = Duration::from_secs(60);
-
 /// The server, and what it has answered lately.
 #[derive(Debug)]
 pub(super) struct Webhook {
@@ -52,7 +50,7 @@ pub(super) struct Webhook {
     secret: Option<Secret>,
     calls: Arc<Semaphore>,
     answers: Mutex<HashMap<Key, (Decision, Instant)>>,
-    warned: Mutex<Option<Instant>>,
+    warning: Mutex<OnceAMinute>,
 }
 
 /// Never shown.
@@ -118,7 +116,7 @@ pub(super) enum Outcome {
 impl Webhook {
     pub(super) fn new(url: String, secret: Option<String>) -> Self {
         let calls = Arc::new(Semaphore::new(CALLS));
-        Self { url, secret: secret.map(Secret), calls, answers: Mutex::default(), warned: Mutex::default() }
+        Self { url, secret: secret.map(Secret), calls, answers: Mutex::default(), warning: Mutex::default() }
     }
 
     /// Whether it asks this server with this secret.
@@ -184,9 +182,8 @@ impl Webhook {
     }
 
     fn warn(&self, reason: &str) {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned.is_none_or(|last| last.elapsed() >= WARN_INTERVAL) {
-            *warned = Some(Instant::now());
+        let mut warning = self.warning.lock().unwrap_or_else(PoisonError::into_inner);
+        if warning.due(Instant::now()).is_some() {
             warn!(url = self.url, "the webhook decides nothing, so clients are refused: {reason}");
         }
     }

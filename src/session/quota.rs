@@ -9,15 +9,13 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::client::{ClientGroup, ClientSource};
 use crate::auth::{Credential, Limits};
+use crate::log::OnceAMinute;
 use crate::metrics::Refusal;
 use crate::name::{Role, StreamName};
-
-/// A limit that refuses sessions is logged at most this often.
-const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How many sessions may live at once; 0 for no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,7 +95,7 @@ struct Taken {
     granted: HashMap<(Credential, StreamName), usize>,
     /// Streams whose next publisher has a slot that was lent to it.
     lent: HashSet<StreamName>,
-    warned: HashMap<Refusal, Instant>,
+    warnings: HashMap<Refusal, OnceAMinute>,
 }
 
 impl Slots {
@@ -132,13 +130,9 @@ impl Slots {
             None
         };
         if let Some(reason) = refused {
-            let last = taken.warned.get(&reason);
             // A token that is used up is no fault of the relay.
-            let warns = reason != Refusal::MaxViewersOfToken
-                && last.is_none_or(|last| now.saturating_duration_since(*last) >= WARN_INTERVAL);
-            if warns {
-                taken.warned.insert(reason, now);
-            }
+            let warns =
+                reason != Refusal::MaxViewersOfToken && taken.warnings.entry(reason).or_default().due(now).is_some();
             return Err(OverQuota { reason, warns });
         }
         let lent = full || crowded;
@@ -217,6 +211,8 @@ fn give_back<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;

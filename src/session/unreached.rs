@@ -8,13 +8,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::log::OnceAMinute;
 use crate::reason::EndReason;
 
 /// From this age on a session that has not connected counts as a failure.
 pub(crate) const SETTLED: Duration = Duration::from_secs(3);
-
-/// The minimum time between two warnings; the next one counts the sessions that failed meanwhile.
-const WARN_AGAIN: Duration = Duration::from_secs(60);
 
 /// How far a session came that has not completed DTLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,17 +49,9 @@ pub(crate) struct Unreached<'a> {
     pub(crate) media_port: u16,
 }
 
-/// Warns of clients that do not connect, at most once in [`WARN_AGAIN`]. Workers and HTTP write, once a session.
+/// Warns of clients that do not connect, at most once a minute. Workers and HTTP write, once a session.
 #[derive(Debug, Default)]
-pub(crate) struct Warning(Mutex<Written>);
-
-#[derive(Debug, Default)]
-struct Written {
-    /// When the last warning was written.
-    at: Option<Instant>,
-    /// Sessions since then that got no warning.
-    suppressed: u64,
-}
+pub(crate) struct Warning(Mutex<OnceAMinute>);
 
 impl Warning {
     /// Notes a session that ends, and warns unless the last warning is too recent.
@@ -74,7 +64,9 @@ impl Warning {
             }
             _ => return,
         };
-        let Some(others) = self.due(now) else { return };
+        let mut warning = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(others) = warning.due(now) else { return };
+        drop(warning);
         let candidates: Vec<String> = session.candidates.iter().map(ToString::to_string).collect();
         tracing::warn!(
             client = %session.client,
@@ -85,17 +77,6 @@ impl Warning {
              name with --advertise the address that clients reach if `candidates` does not list it",
             port = session.media_port,
         );
-    }
-
-    /// How many sessions got no warning before this one; `None` if this one gets none either.
-    fn due(&self, now: Instant) -> Option<u64> {
-        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if written.at.is_some_and(|at| now.saturating_duration_since(at) < WARN_AGAIN) {
-            written.suppressed += 1;
-            return None;
-        }
-        written.at = Some(now);
-        Some(std::mem::take(&mut written.suppressed))
     }
 }
 
@@ -132,16 +113,5 @@ mod tests {
         {
             assert_eq!(Progress::Checked.reason(asked, Duration::from_secs(9)), asked);
         }
-    }
-
-    #[test]
-    fn a_warning_comes_once_a_minute_and_counts_the_others() {
-        let (warning, begin) = (Warning::default(), Instant::now());
-        assert_eq!(warning.due(begin), Some(0));
-        for _ in 0..7 {
-            assert_eq!(warning.due(begin + Duration::from_secs(59)), None);
-        }
-        assert_eq!(warning.due(begin + WARN_AGAIN), Some(7));
-        assert_eq!(warning.due(begin + WARN_AGAIN * 2), Some(0));
     }
 }

@@ -48,6 +48,7 @@ use super::socket::Socket;
 use crate::http::base_path::BasePath;
 use crate::http::request::connection::{Connection, Scheme};
 use crate::http::tls::Tls;
+use crate::log::OnceAMinute;
 use crate::metrics::{Closing, Metrics};
 
 /// Request line and headers together.
@@ -58,8 +59,6 @@ const PIPELINED: u32 = 64;
 const RESERVED: Duration = Duration::from_secs(2);
 /// The pause after a failed accept, most likely for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// The least time between two warnings about failed accepts.
-const WARN_AGAIN: Duration = Duration::from_secs(60);
 const FEW_FILES: &str = "this process may open few files, so there is room for few connections: raise their limit (ulimit -n, \
                          or LimitNOFILE= in the systemd unit)";
 const CANNOT_ACCEPT: &str = "cannot accept connections: if too many files are open, raise their limit (ulimit -n, or \
@@ -111,8 +110,8 @@ pub(in crate::http) async fn serve(
 ) {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(u64::MAX);
     let limits = entry.limits.within(files);
-    let mut warned = (limits.requests < entry.limits.requests).then(Instant::now);
-    if warned.is_some() {
+    let mut warning = OnceAMinute::default();
+    if limits.requests < entry.limits.requests && warning.due(Instant::now()).is_some() {
         warn!(files, connections = limits.requests, "{FEW_FILES}");
     }
     let entrance = Entrance::new(limits, Arc::clone(&entry.metrics));
@@ -131,8 +130,7 @@ pub(in crate::http) async fn serve(
         let (stream, connection) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                if warned.is_none_or(|warned| warned.elapsed() > WARN_AGAIN) {
-                    warned = Some(Instant::now());
+                if warning.due(Instant::now()).is_some() {
                     warn!(%error, "{CANNOT_ACCEPT}");
                 }
                 entrance.make_way();
