@@ -18,6 +18,8 @@ pub enum Protocol {
     Http,
     /// HTTP over TLS.
     Https,
+    /// Either of them behind a header of the PROXY protocol.
+    Proxy,
 }
 
 /// Why it is not well.
@@ -47,6 +49,11 @@ pub enum Unhealthy {
         /// What it answers.
         status: u16,
     },
+    /// The relay answers trusted proxies only.
+    #[error(
+        "with --proxy-protocol the relay answers trusted proxies only: give health an address of its own with --admin ADDR:PORT"
+    )]
+    OnlyProxies,
     /// A free port is not known in advance.
     #[error("the port is 0, so the relay's port is unknown: set --http or --admin to the address of the relay")]
     NoPort,
@@ -57,6 +64,9 @@ pub enum Unhealthy {
 /// # Errors
 /// [`Unhealthy`] unless it answers within two seconds that it is healthy.
 pub fn check(address: SocketAddr, by: Protocol) -> Result<(), Unhealthy> {
+    if by == Protocol::Proxy {
+        return Err(Unhealthy::OnlyProxies);
+    }
     if address.port() == 0 {
         return Err(Unhealthy::NoPort);
     }

@@ -97,6 +97,7 @@ fn ask_health(given: Given) -> ExitCode {
     };
     let (address, protocol) = match config.http.admin {
         Some(admin) => (admin, Protocol::Http),
+        None if config.http.proxy_protocol => (config.http.listen, Protocol::Proxy),
         None if config.http.tls.certificate.is_some() => (config.http.listen, Protocol::Https),
         None => (config.http.listen, Protocol::Http),
     };

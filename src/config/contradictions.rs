@@ -27,6 +27,11 @@ impl Effective {
                 "--public-watch lets everyone watch, so --watch-token would protect nothing: remove one of the two",
             );
         }
+        if is("proxy_protocol", "true") && self.words("trusted_proxy").is_empty() {
+            return refuse(
+                "--proxy-protocol serves trusted proxies only, and none is named: name the proxy's address with --trusted-proxy",
+            );
+        }
         let written: Vec<_> = CACHE.into_iter().filter(|(id, _)| self.is_written(id)).collect();
         let keeps_nothing = written.iter().find(|(id, _)| is(id, "0"));
         let keeps_some = written.iter().find(|(id, _)| !is(id, "0"));
@@ -56,7 +61,10 @@ mod tests {
 
     #[test]
     fn the_settings_that_are_looked_at_exist() {
-        for id in ["allow_origin", "public_watch", "watch_token"].into_iter().chain(CACHE.map(|(id, _)| id)) {
+        for id in ["allow_origin", "public_watch", "watch_token", "proxy_protocol", "trusted_proxy"]
+            .into_iter()
+            .chain(CACHE.map(|(id, _)| id))
+        {
             assert!(setting::all().iter().any(|setting| setting.id() == id), "{id}");
         }
     }

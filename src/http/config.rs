@@ -35,6 +35,8 @@ pub struct Config {
     pub failure_limit: Limit,
     /// Proxies that are believed when they name their client.
     pub trusted_proxies: Vec<Network>,
+    /// Whether they begin each connection with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
     /// Headers in which they name it.
     pub client_headers: Vec<ClientHeader>,
     /// The path below which clients find the relay.
@@ -68,6 +70,7 @@ impl Default for Config {
             token_limit: Some(Limit { per_second: number(200), burst: number(6000), loopback: false }),
             failure_limit: Limit { per_second: number(1), burst: number(10), loopback: false },
             trusted_proxies: Vec::new(),
+            proxy_protocol: false,
             client_headers: ClientHeader::ALL.to_vec(),
             base_path: BasePath::default(),
             ice_servers: IceServers::default(),

@@ -13,7 +13,7 @@ impl Node {
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
         let routes = self.base_path.beneath(routes::public(&self));
         let events = self.media.events();
-        let entry = Entry { tls: self.tls.clone(), ..self.entry() };
+        let entry = Entry { proxy_protocol: self.proxy_protocol, tls: self.tls.clone(), ..self.entry() };
         tokio::select! {
             () = self.keep_certificate() => {}
             () = accept::serve(listener, routes, entry, stop) => {}

@@ -64,6 +64,12 @@ pub(crate) struct Settings {
     #[arg(long, env = "SLUICE_TRUSTED_PROXY", value_name = "CIDR[,CIDR]", value_delimiter = ',')]
     trusted_proxy: Vec<Network>,
 
+    /// Trusted proxies begin each connection to the --http address with a header of the PROXY protocol, version 1 or 2,
+    /// that names the client; other connections are not served
+    #[arg(long, env = "SLUICE_PROXY_PROTOCOL", value_name = "BOOL", action = clap::ArgAction::Set)]
+    #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
+    proxy_protocol: bool,
+
     /// Headers in which a trusted proxy names its client; those it sends must agree, so name the one that it sets if it
     /// passes on others from outside
     #[arg(long, env = "SLUICE_CLIENT_HEADER", value_name = "HEADER[,HEADER]", value_delimiter = ',')]
@@ -98,6 +104,7 @@ impl TryFrom<Settings> for Config {
             limit: limit(settings.rate_limit),
             token_limit: limit(settings.token_rate_limit),
             trusted_proxies: settings.trusted_proxy,
+            proxy_protocol: settings.proxy_protocol,
             client_headers: settings.client_header,
             connections: Limits {
                 requests_per_client: Some(settings.connections_per_client).filter(|limit| *limit > 0),

@@ -22,6 +22,7 @@ mod operations;
 mod operator;
 mod pages;
 mod proxies;
+mod proxy_protocol;
 mod relay;
 mod schema;
 mod sessions;

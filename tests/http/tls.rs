@@ -332,8 +332,18 @@ fn strict_transport_security_is_sent_by_https_alone() {
     for path in ["/", "/healthz", "/nowhere"] {
         assert_eq!(relay.get(path).header("strict-transport-security"), "max-age=86400");
     }
-    let plain = Relay::with(|config| config.http.tls.hsts = day);
-    assert_eq!(plain.get("/").optional("strict-transport-security"), None);
+    let plain = Relay::with(|config| {
+        config.http.tls.hsts = day;
+        config.http.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+    });
+    let sent = |headers: &[(&str, &str)]| {
+        plain.request("GET", "/", headers, "").optional("strict-transport-security").is_some()
+    };
+    assert!(!sent(&[]) && !sent(&[("x-forwarded-proto", "http")]));
+    assert!(sent(&[("x-forwarded-proto", "https")]) && sent(&[("forwarded", "for=203.0.113.7;proto=https")]));
+    let open = Relay::with(|config| config.http.tls.hsts = day);
+    let reply = open.request("GET", "/", &[("x-forwarded-proto", "https")], "");
+    assert_eq!(reply.optional("strict-transport-security"), None, "a proxy that is not trusted");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 pub(super) mod allow;
 pub(super) mod client_header;
+mod client_scheme;
 pub(super) mod cors;
 pub(super) mod failures;
 pub(super) mod host;

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use tracing::warn;
 
 use super::client_header::{Claim, ClientHeader, claim, is_forwarded, is_unread};
+use super::client_scheme::scheme;
 use crate::http::base_path::BasePath;
 use crate::http::listener::accept::is_for_operators;
 use crate::http::listener::network::{Network, is_trusted};
@@ -53,10 +54,12 @@ pub(in crate::http) async fn layer(
 ) -> Response {
     let peer = connection.remote.ip();
     let is_trusted = |address| is_trusted(&proxies.trusted, address);
-    let base_path = if is_trusted(peer) { BasePath::forwarded(request.headers()) } else { None };
+    // Where a PROXY header leaves out the client, the peer is still the proxy, which has not written the request.
+    let is_believed = connection.source != ClientSource::Unreadable && is_trusted(peer);
+    let base_path = if is_believed { BasePath::forwarded(request.headers()) } else { None };
     request.extensions_mut().insert(base_path.unwrap_or_else(|| proxies.base_path.clone()));
-    if !is_trusted(peer) {
-        if is_forwarded(request.headers()) {
+    if !is_believed {
+        if connection.source == ClientSource::Direct && is_forwarded(request.headers()) {
             if peer.is_loopback() && !proxies.has_warned_of_untrusted.swap(true, Ordering::Relaxed) {
                 warn!("{UNTRUSTED}");
             }
@@ -64,6 +67,8 @@ pub(in crate::http) async fn layer(
         }
         return next.run(request).await;
     }
+    let connection = Connection { scheme: scheme(request.headers()).unwrap_or(connection.scheme), ..connection };
+    request.extensions_mut().insert(connection);
     let connection = match claim(request.headers(), &proxies.client_headers, peer, is_trusted) {
         Claim::Absent => return next.run(request).await,
         // Its port is not known.

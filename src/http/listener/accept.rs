@@ -6,7 +6,8 @@
 //! retry. So `/healthz` answers under any load. Each client has a share: an address, or the /64 network of an IPv6
 //! address; behind a trusted proxy the client that the proxy names, while the proxy's own connections are not counted.
 //!
-//! Where the listener serves HTTPS, a connection begins with its handshake (`handshake.rs`).
+//! With `--proxy-protocol` a connection begins with the header of the proxy (`proxy_header.rs`). Where the listener
+//! serves HTTPS, its handshake is next (`handshake.rs`).
 //!
 //! A connection is bounded by deadlines for a request's headers ([`Timing::headers`], which bounds idle time too), for
 //! its body (where it is read), and for a client that reads nothing of its answer ([`Timing::unread`]); by the number
@@ -21,6 +22,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -44,12 +46,14 @@ use super::limits::Limits;
 use super::network::{Network, is_trusted};
 use super::place::{Entrance, Place, refusal};
 use super::places::{Idle, Kind};
+use super::proxy_header;
 use super::socket::Socket;
 use crate::http::base_path::BasePath;
 use crate::http::request::connection::{Connection, Scheme};
 use crate::http::tls::Tls;
 use crate::log::OnceAMinute;
 use crate::metrics::{Closing, Metrics};
+use crate::session::ClientSource;
 
 /// Request line and headers together.
 const HEADER_BYTES: usize = 32 * 1024;
@@ -63,6 +67,10 @@ const FEW_FILES: &str = "this process may open few files, so there is room for f
                          or LimitNOFILE= in the systemd unit)";
 const CANNOT_ACCEPT: &str = "cannot accept connections: if too many files are open, raise their limit (ulimit -n, or \
                              LimitNOFILE= in the systemd unit)";
+const STRANGER: &str = "a connection does not come from a trusted proxy and is not served, because --proxy-protocol is set: name the \
+                        proxy's address with --trusted-proxy, or remove --proxy-protocol";
+const NO_HEADER: &str = "a trusted proxy sends no PROXY header, and its connections are not served: let it send one (nginx: \
+                         proxy_protocol on; HAProxy: send-proxy-v2), or remove --proxy-protocol";
 /// How long running requests may take to finish when the relay stops.
 const FINISH: Duration = Duration::from_secs(3);
 
@@ -83,6 +91,9 @@ pub(in crate::http) struct Entry {
     pub(in crate::http) timing: Timing,
     pub(in crate::http) trusted_proxies: Vec<Network>,
     pub(in crate::http) base_path: BasePath,
+    /// Whether trusted proxies begin each connection with a header of the PROXY protocol, and no other connection is
+    /// served.
+    pub(in crate::http) proxy_protocol: bool,
     /// HTTPS, where the listener does not serve plain HTTP.
     pub(in crate::http) tls: Option<Arc<Tls>>,
     pub(in crate::http) metrics: Arc<Metrics>,
@@ -99,6 +110,8 @@ struct Shared {
     entry: Entry,
     http: http1::Builder,
     router: Router,
+    has_warned_of_stranger: AtomicBool,
+    has_warned_of_header: AtomicBool,
 }
 
 /// Serves `router` on `listener` until `stop` completes, then lets running requests finish.
@@ -117,7 +130,13 @@ pub(in crate::http) async fn serve(
     let entrance = Entrance::new(limits, Arc::clone(&entry.metrics));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(entry.timing.headers).max_buf_size(HEADER_BYTES);
-    let shared = Arc::new(Shared { entry, http, router });
+    let shared = Arc::new(Shared {
+        entry,
+        http,
+        router,
+        has_warned_of_stranger: AtomicBool::new(false),
+        has_warned_of_header: AtomicBool::new(false),
+    });
     let (stopping, stopped) = watch::channel(());
     // Nothing is sent on it: it closes when the last task has dropped its half.
     let (running, mut all_done) = mpsc::channel::<()>(1);
@@ -139,19 +158,19 @@ pub(in crate::http) async fn serve(
             }
         };
         let is_proxy = is_trusted(&shared.entry.trusted_proxies, connection.remote.ip());
-        let waits = if shared.entry.tls.is_some() { Idle::Handshake } else { Idle::Waiting };
-        let place = entrance.enter((!is_proxy).then(|| connection.client()), waits);
-        let (shared, mut stopped, running) = (Arc::clone(&shared), stopped.clone(), running.clone());
-        tokio::spawn(async move {
-            let socket = Socket::new(stream, place.clone(), is_proxy, shared.entry.timing.unread);
-            match &shared.entry.tls {
-                None => serve_connection(&shared, socket, connection, place, stopped).await,
-                Some(tls) => {
-                    if let Some(stream) = handshake::complete(tls, socket, &connection, &place, &mut stopped).await {
-                        serve_connection(&shared, stream, connection, place, stopped).await;
-                    }
-                }
+        if shared.entry.proxy_protocol && !is_proxy {
+            shared.entry.metrics.http_closed[Closing::ProxyHeader].inc();
+            if !shared.has_warned_of_stranger.swap(true, Ordering::Relaxed) {
+                warn!(remote = %connection.remote, "{STRANGER}");
             }
+            continue;
+        }
+        let waits =
+            if shared.entry.proxy_protocol || shared.entry.tls.is_some() { Idle::Handshake } else { Idle::Waiting };
+        let place = entrance.enter((!is_proxy).then(|| connection.client()), waits);
+        let (shared, stopped, running) = (Arc::clone(&shared), stopped.clone(), running.clone());
+        tokio::spawn(async move {
+            serve_accepted(&shared, stream, connection, place, stopped).await;
             drop(running);
         });
     }
@@ -171,6 +190,70 @@ async fn accept(listener: &TcpListener, scheme: Scheme) -> io::Result<(TcpStream
 /// A dual-stack socket shows IPv4 peers as IPv6 addresses.
 fn plain(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Completes what comes before the first request, and serves the connection.
+async fn serve_accepted(
+    shared: &Arc<Shared>,
+    stream: TcpStream,
+    connection: Connection,
+    place: Place,
+    mut stopped: watch::Receiver<()>,
+) {
+    let entry = &shared.entry;
+    let mut is_proxy = is_trusted(&entry.trusted_proxies, connection.remote.ip());
+    let mut connection = connection;
+    if entry.proxy_protocol {
+        let client = tokio::select! {
+            client = read_proxy_header(shared, &stream, connection, &place) => client,
+            _ = stopped.changed() => return,
+        };
+        let Some(client) = client else { return };
+        // The whole connection is that client's, unless the proxy has connected for itself.
+        is_proxy = client.source == ClientSource::Direct;
+        connection = client;
+    }
+    let socket = Socket::new(stream, place.clone(), is_proxy, entry.timing.unread);
+    match &entry.tls {
+        None => serve_connection(shared, socket, connection, place, stopped).await,
+        Some(tls) => {
+            if let Some(stream) = handshake::complete(tls, socket, &connection, &place, &mut stopped).await {
+                serve_connection(shared, stream, connection, place, stopped).await;
+            }
+        }
+    }
+}
+
+/// The connection as that of the client that a trusted proxy names; `None` if it is to close.
+async fn read_proxy_header(
+    shared: &Shared,
+    stream: &TcpStream,
+    connection: Connection,
+    place: &Place,
+) -> Option<Connection> {
+    let header = tokio::select! {
+        header = tokio::time::timeout(proxy_header::DEADLINE, proxy_header::read(stream, connection)) => header,
+        () = place.cut() => return None,
+    };
+    let error = match header {
+        Ok(Ok(client)) => {
+            if client.source != ClientSource::Direct {
+                // A client with its share of connections gets no further one.
+                place.ask_for(client.client()).ok()?;
+            }
+            place.idle(if shared.entry.tls.is_some() { Idle::Handshake } else { Idle::Waiting });
+            return Some(client);
+        }
+        Ok(Err(error)) => error,
+        Err(_) => io::ErrorKind::TimedOut.into(),
+    };
+    place.closes(Closing::ProxyHeader);
+    // A health check of the proxy may connect and say nothing.
+    if error.kind() == io::ErrorKind::InvalidData && !shared.has_warned_of_header.swap(true, Ordering::Relaxed) {
+        warn!(proxy = %connection.remote.ip(), "{NO_HEADER}");
+    }
+    debug!(proxy = %connection.remote, %error, "no PROXY header");
+    None
 }
 
 /// Serves one connection until it ends, must make way, or is too old.

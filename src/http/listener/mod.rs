@@ -7,4 +7,5 @@ pub(super) mod limits;
 pub(super) mod network;
 pub(super) mod place;
 mod places;
+mod proxy_header;
 mod socket;

@@ -36,7 +36,7 @@ pub(super) enum PlacesFull {
 /// Why a connection may make way: of the first two kinds whichever is oldest, then the others in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Idle {
-    /// The TLS handshake is not complete.
+    /// The PROXY header or the TLS handshake is not complete.
     Handshake,
     /// No complete request has arrived.
     Waiting,

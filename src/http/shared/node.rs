@@ -44,6 +44,8 @@ pub struct Node {
     pub(in crate::http) failures: Arc<Failures>,
     pub(in crate::http) proxies: Arc<Proxies>,
     pub(in crate::http) observer: Arc<Observer>,
+    /// Whether trusted proxies send a header of the PROXY protocol to the public address.
+    pub(in crate::http) proxy_protocol: bool,
     /// HTTPS on the public address.
     pub(in crate::http) tls: Option<Arc<Tls>>,
     pub(in crate::http) hsts: Hsts,
@@ -77,6 +79,7 @@ impl Node {
                 base_path.clone(),
             )),
             observer: Arc::new(Observer::new(Arc::clone(&metrics))),
+            proxy_protocol: config.proxy_protocol,
             tls: tls.map(Arc::new),
             hsts: Hsts::new(config.tls.hsts),
             connections: config.connections,
@@ -103,13 +106,14 @@ impl Node {
         }
     }
 
-    /// How its listeners treat connections, but for HTTPS.
+    /// How its listeners treat connections, but for HTTPS and the PROXY protocol.
     pub(in crate::http) fn entry(&self) -> Entry {
         Entry {
             limits: self.connections,
             timing: self.timing,
             trusted_proxies: self.proxies.trusted().to_vec(),
             base_path: self.base_path.clone(),
+            proxy_protocol: false,
             tls: None,
             metrics: Arc::clone(&self.metrics),
         }

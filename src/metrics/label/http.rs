@@ -39,6 +39,8 @@ label! {
         Old = "old",
         /// The client sent too many requests without waiting for answers.
         Pipelined = "pipelined",
+        /// It did not begin as `--proxy-protocol` requires: with a header of a trusted proxy.
+        ProxyHeader = "proxy_header",
     }
 }
 
