@@ -11,7 +11,9 @@
 //! | Publisher, Viewer | the two roles of a session |
 //! | Session | the HTTP resource of one publisher or viewer (the `Location` of the 201) |
 //! | Peer | one webrtc-rs peer connection and what the relay keeps beside it |
-//! | Track, Layer | one published medium; one simulcast encoding of it |
+//! | Track | one published RTP stream: audio, video, or one simulcast encoding of a video |
+//! | Layer | one of the encodings of a video between which a viewer is switched: simulcast, or temporal within one |
+//! | Path | the five-tuple on which a session's datagrams go |
 //! | Outbound track | what one viewer is sent of one track: an RTP stream of the relay's own |
 //! | Splice | where an outbound track goes on from other packets, with numbers that show no seam |
 //! | Publication, Epoch | the time in which one publisher is the live one of its stream; the part of it in which a track keeps its SSRC and codec |
@@ -31,7 +33,7 @@
 //!  1 receive a batch (recvmmsg, GRO)                  8 send runs (GSO), one per viewer and burst
 //!      v                                                                           ^
 //!  2 demux: whose datagram is it (RFC 7983)           7 seal (AES-GCM) in the send arena
-//!      |  STUN --> ice    DTLS, SCTP, RTCP --> peer                                ^
+//!      |  STUN --> ice    DTLS, RTCP --> peer                                      ^
 //!      v  RTP                                         6 outbound tracks, viewer by viewer
 //!  3 open in place (SRTP), index and replay checked                                ^
 //!      v                                              5 history of each track on this worker
@@ -42,7 +44,7 @@
 //!
 //! 1. [`worker::event_loop`] receives a batch from the socket in [`worker::net`] and hands each datagram to
 //!    [`worker::engine`], which decides the order of all that follows and calls the session's methods in
-//!    [`worker::sessions`].
+//!    [`worker::sessions`]. All later steps are calls of the worker: no other module calls the next one.
 //! 2. [`demux`] says which session the datagram belongs to and what it is. STUN is answered by [`ice`], DTLS is checked
 //!    by [`dtls`] before the session's [`peer`] gets it. RTP from an address that has not proven to receive is dropped;
 //!    that of another worker's session is handed over.
@@ -84,15 +86,15 @@
 //!
 //! | question | answer |
 //! | --- | --- |
-//! | a publisher's lost packet requested again | `rtcp/missing.rs` decides, `rtcp/reception.rs` writes the NACK, the publisher's timer in `worker/sessions/media.rs` sends it |
+//! | a publisher's lost packet requested again | `rtcp/missing.rs` decides which, `rtcp/reader.rs` how soon; `rtcp/reception.rs` writes the NACK when `worker/publishing/publisher.rs` (`poll`) asks for it, on the session's timer in `worker/sessions/media.rs` |
 //! | a viewer's lost packet sent again | [`forward::OutboundTrack`] (`outbound_track/repair.rs`), called for the viewer's NACKs by [`worker::viewing`] |
-//! | a client whose address changes | `demux/demultiplexer.rs` gives its checks to `ice/agent.rs`, which proves the new five-tuple and selects it; `worker/sessions/media.rs` (`on_moved`) sends media there from then on, and halves the estimate of a viewer's path; what reaches another worker is handed over by `worker/engine/other_workers.rs` |
+//! | a client whose address changes | `demux/demultiplexer.rs` gives its checks to `ice/agent.rs`, which proves the new path and selects it; `worker/engine/datagrams.rs` (`DemuxEvent::Moved`) then moves the session's media there, and [`bwe`] halves the estimate of a viewer that has one; checks that reach another worker are handed over by `worker/engine/other_workers.rs` |
 //! | a silent viewer | `worker/engine/silence.rs` pauses and resumes it |
 //! | a keyframe requested | `forward/keyframes/gate.rs`: at most one request a second for each track |
 //! | a publisher replaced by another | [`stream`] decides, `worker/engine/standby.rs` carries it out, [`forward::OutboundTrack`] splices |
 //! | a simulcast encoding | [`sdp`] (`simulcast.rs`) accepts it, `worker/publishing/layers.rs` finds its packets, `worker/viewing/viewer_track/layer.rs` chooses the one that a viewer is sent |
 //! | what a viewer's network carries | [`bwe`] estimates it, `worker/viewing/bandwidth.rs` chooses the layer by it, `worker/viewing/downlink.rs` notices that nothing arrives |
-//! | a codec added | [`forward::codec`] (`codec/mod.rs`) lists the steps, those outside of it too |
+//! | a codec added | [`forward::codec`] (`codec/mod.rs`) lists every file to change, also those elsewhere |
 //! | a limit, a setting, an error text | the module that it is about; [`config`] gathers the settings, `http::error` the statuses |
 //!
 //! # Modules
@@ -105,21 +107,21 @@
 //! | --- | --- |
 //! | `cli` | the command line: subcommands, flags and their environment variables |
 //! | `config` | gathers the settings of each module: defaults, file, environment, flags |
-//! | `reload` | reads the configuration again while the relay runs |
-//! | `server` | starts all parts in order and stops them in the reverse order |
-//! | `stop` | how a relay is asked to stop |
+//! | `reload` | applies a changed log filter, tokens and certificate files while the relay runs |
+//! | `server` | binds all addresses, starts all parts, and stops them: sessions drain and end, then HTTP |
+//! | `stop` | how a relay is asked to stop, and the deadline by which the process ends |
 //! | `http` | WHIP, WHEP, session resources, API, pages and metrics over HTTP |
 //! | `load` | synthetic publishers and viewers and their report (`sluice load`) |
 //! | `node` | what HTTP talks to: sessions begin, restart and end by its handle |
 //! | `worker` | the media threads: one thread, one UDP socket and its peers each |
 //! | `session` | what HTTP and workers share: pending sessions, records, quotas, assignment to workers |
 //! | `demux` | which session a datagram belongs to, and which part of it (RFC 7983) |
-//! | `peer` | one webrtc-rs peer connection: handshake, keys, RTCP, data channels |
-//! | `sdp` | reads offers and trickle fragments, writes answers |
-//! | `sctp` | the filter for decrypted SCTP, data channel messages |
-//! | `ice` | the STUN codec, credentials and connectivity checks |
-//! | `dtls` | DTLS records, ClientHello, the budget of handshakes, alerts |
-//! | `rtcp` | reception state of publishers: reports, NACK, transport-cc, keyframe requests |
+//! | `peer` | one webrtc-rs peer connection: handshake, keys, RTCP, data channels; the client half of it for tests and `sluice load` |
+//! | `sdp` | reads offers and trickle fragments, decides what is agreed, writes answers |
+//! | `sctp` | the filter for decrypted SCTP before webrtc-rs, and the messages of data channels |
+//! | `ice` | the agent of a session: its paths, their checks, consent and restarts; the STUN codec; credentials |
+//! | `dtls` | DTLS records, ClientHello, alerts, the budget of a handshake and the repetition of flights |
+//! | `rtcp` | to publishers: reports, NACK, transport-cc, keyframe requests; to viewers: sender reports; from both: the parser |
 //! | `bwe` | what each viewer's path carries: estimate, probes, choice of layers, pacing |
 //! | `srtp` | opens the packets of publishers, seals those of viewers |
 //! | `stream` | the registry of streams, publications, and inboxes between workers |
@@ -129,12 +131,12 @@
 //! | `client` | a small WHIP and WHEP client |
 //! | `five_tuple` | the addresses between which datagrams go |
 //! | `health` | asks a relay whether it is healthy (`sluice healthcheck`) |
-//! | `label` | sets of values with texts: the labels of metrics |
+//! | `label` | enums whose values have a text, as labels of metrics have |
 //! | `log` | what is logged, and how often |
 //! | `name` | names of streams and sessions |
-//! | `reason` | why packets are dropped, and why sessions end |
+//! | `reason` | why packets are dropped, why sessions end and why viewers are sent another layer |
 //! | `setting` | how values of settings are written |
-//! | `shared` | the types that threads share, which loom checks |
+//! | `shared` | the types of which state that several threads write is made; loom explores them |
 //! | `systemd` | tells the service manager the state of the relay |
 
 /// Test support is written for integration tests and used by unit tests too.

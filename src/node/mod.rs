@@ -1,4 +1,4 @@
-//! The node as HTTP and the load command see it: sessions are created, restarted, ended and listed here.
+//! The node as HTTP sees it: sessions are created, restarted, ended and listed here.
 //!
 //! Everything here runs on the caller's thread; workers are reached only by messages to their inboxes and by the tables
 //! that they share (`worker::shared`).

@@ -75,7 +75,7 @@ fn format(codec: Codec) -> Format {
 }
 
 fn payload() -> impl Strategy<Value = (Codec, Vec<u8>)> {
-    prop::sample::select(&Codec::ALL[..]).prop_flat_map(|codec| (Just(codec), changed(payloads(codec))))
+    prop::sample::select(Codec::ALL).prop_flat_map(|codec| (Just(codec), changed(payloads(codec))))
 }
 
 proptest! {
@@ -117,7 +117,7 @@ proptest! {
     #[test]
     fn layers_of_frames_stay_within_their_ids_whatever_descriptors_say(
         packets in prop::collection::vec((payload(), 0u32..4, changed(descriptors())), 1..20),
-        codec in prop::sample::select(&Codec::ALL[..]),
+        codec in prop::sample::select(Codec::ALL),
     ) {
         let mut layers = FrameLayers::new(codec);
         for ((_, payload), timestamp, descriptor) in &packets {

@@ -69,13 +69,13 @@ fn join(net: &mut Net, role: Role, codecs: &[Codec]) -> usize {
 
 #[test]
 fn every_codec_reaches_viewers_that_joined_before_and_after_the_publisher() {
-    for codec in Codec::ALL {
+    for &codec in Codec::ALL {
         let mut net = Net::new(1);
-        let before = join(&mut net, Role::Viewer, &Codec::ALL);
+        let before = join(&mut net, Role::Viewer, Codec::ALL);
         let publisher = join(&mut net, Role::Publisher, &[codec]);
         publish(&mut net, publisher, 0..10);
         assert_eq!(got(&net, before, codec.kind()), numbered(codec, 0..10));
-        let after = join(&mut net, Role::Viewer, &Codec::ALL);
+        let after = join(&mut net, Role::Viewer, Codec::ALL);
         net.run(Duration::from_millis(20));
         publish(&mut net, publisher, 10..20);
         let first = if codec.kind() == Kind::Video { 0 } else { 10 };
@@ -111,7 +111,7 @@ fn join_with_h264(net: &mut Net, codecs: &[Codec]) -> usize {
 fn the_first_packet_decides_which_negotiated_codec_is_used() {
     for chosen in [Codec::Vp8, Codec::H264] {
         let mut net = Net::new(2);
-        let before = join(&mut net, Role::Viewer, &Codec::ALL);
+        let before = join(&mut net, Role::Viewer, Codec::ALL);
         let narrow_before = join(&mut net, Role::Viewer, &[chosen]);
         let publisher = join_with_h264(&mut net, &[Codec::Vp8, Codec::Opus]);
         let between = join(&mut net, Role::Viewer, &[chosen, Codec::Opus]);
@@ -134,7 +134,7 @@ fn a_publisher_may_change_its_codec_and_viewers_without_it_are_ended() {
         let mut net = Net::new(2);
         let publisher = join_with_h264(&mut net, &[Codec::Vp8, Codec::Opus]);
         prefer(&mut net, publisher, first);
-        let everything = join(&mut net, Role::Viewer, &Codec::ALL);
+        let everything = join(&mut net, Role::Viewer, Codec::ALL);
         publish(&mut net, publisher, 0..10);
         let narrow = join(&mut net, Role::Viewer, &[first]);
         net.run(Duration::from_millis(20));
@@ -155,7 +155,7 @@ fn a_publisher_may_change_its_codec_and_viewers_without_it_are_ended() {
 fn a_codec_change_begins_at_a_keyframe_and_at_most_once_a_second() {
     let mut net = Net::new(1);
     let publisher = join_with_h264(&mut net, &[Codec::Vp8, Codec::Opus]);
-    let viewer = join(&mut net, Role::Viewer, &Codec::ALL);
+    let viewer = join(&mut net, Role::Viewer, Codec::ALL);
     let video = net.clients[publisher].tracks.iter().position(|track| track.kind == Kind::Video).unwrap();
     let send = |net: &mut Net, codec: Codec, keyframe, number| {
         prefer(net, publisher, codec);
@@ -181,9 +181,9 @@ fn a_codec_change_begins_at_a_keyframe_and_at_most_once_a_second() {
 
 #[test]
 fn timestamps_advance_in_the_clock_of_each_codec() {
-    for codec in Codec::ALL {
+    for &codec in Codec::ALL {
         let mut net = Net::new(1);
-        let viewer = join(&mut net, Role::Viewer, &Codec::ALL);
+        let viewer = join(&mut net, Role::Viewer, Codec::ALL);
         let publisher = join(&mut net, Role::Publisher, &[codec]);
         publish(&mut net, publisher, 0..5);
         let timestamps: Vec<u32> = net.clients[viewer].received.iter().map(|packet| packet.timestamp).collect();
@@ -238,7 +238,7 @@ fn a_video_only_stream_plays_and_may_get_audio_later() {
 #[test]
 fn a_viewer_follows_publishers_from_codec_to_codec() {
     let mut net = Net::new(1);
-    let early = join(&mut net, Role::Viewer, &Codec::ALL);
+    let early = join(&mut net, Role::Viewer, Codec::ALL);
     let mut late = None;
     let mut expected = Vec::new();
     let takeovers =
@@ -246,7 +246,7 @@ fn a_viewer_follows_publishers_from_codec_to_codec() {
     for (begin, (video, audio)) in (0..).step_by(100).zip(takeovers) {
         let publisher = join(&mut net, Role::Publisher, &[video, audio]);
         // This one's answer was written for the first publisher.
-        late.get_or_insert_with(|| join(&mut net, Role::Viewer, &Codec::ALL));
+        late.get_or_insert_with(|| join(&mut net, Role::Viewer, Codec::ALL));
         publish(&mut net, publisher, begin..begin + 10);
         expected.extend((begin..begin + 10).map(|number| (video, audio, number)));
     }
@@ -279,7 +279,7 @@ fn a_viewer_that_cannot_decode_a_publisher_stays_for_the_next() {
 fn a_publisher_that_declares_no_ssrc_is_received_with_video_audio_and_both() {
     for codecs in [&[Codec::Vp8][..], &[Codec::H264], &[Codec::Opus], &[Codec::Vp8, Codec::Opus]] {
         let mut net = Net::new(1);
-        let viewer = join(&mut net, Role::Viewer, &Codec::ALL);
+        let viewer = join(&mut net, Role::Viewer, Codec::ALL);
         let undeclared = |request: &mut Create| {
             assert!(request.offer.contains("\r\na=ssrc"), "there is something to leave out");
             let kept = request.offer.lines().filter(|line| !line.starts_with("a=ssrc"));

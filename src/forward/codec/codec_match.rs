@@ -30,7 +30,14 @@ impl Format {
         let packets = match self.codec {
             Codec::H264 => self.match_of_packetization(stream)?,
             Codec::Multiopus => self.match_of_surround(stream)?,
-            _ => FormatMatch::Same,
+            Codec::H265
+            | Codec::Vp8
+            | Codec::Vp9
+            | Codec::Av1
+            | Codec::Opus
+            | Codec::Pcmu
+            | Codec::Pcma
+            | Codec::G722 => FormatMatch::Same,
         };
         let (own, sent) = (self.profile(), stream.profile());
         let decoder = match own == sent {

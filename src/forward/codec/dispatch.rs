@@ -1,5 +1,4 @@
-//! Asks each codec's own file: the one place that chooses by codec. Every `match` over payloads and formats names all
-//! codecs, so that the compiler finds what a new one lacks.
+//! Asks the file of each codec. Every `match` names all codecs, so that the compiler finds what a new one lacks.
 
 use super::av1::{self, Av1Profile};
 use super::descriptor::Descriptor;
@@ -159,7 +158,14 @@ pub(super) fn each_unit<'a>(codec: Codec, payload: &'a [u8], visit: &mut impl Fn
     match codec {
         Codec::H264 => h264::each_unit(payload, visit),
         Codec::H265 => h265::each_unit(payload, visit),
-        _ => {}
+        Codec::Vp8
+        | Codec::Vp9
+        | Codec::Av1
+        | Codec::Opus
+        | Codec::Multiopus
+        | Codec::Pcmu
+        | Codec::Pcma
+        | Codec::G722 => {}
     }
 }
 
@@ -168,7 +174,14 @@ pub(super) fn reference(codec: Codec, unit: &Unit<'_>) -> Option<Reference> {
     match codec {
         Codec::H264 => h264::reference(unit),
         Codec::H265 => h265::reference(unit),
-        _ => None,
+        Codec::Vp8
+        | Codec::Vp9
+        | Codec::Av1
+        | Codec::Opus
+        | Codec::Multiopus
+        | Codec::Pcmu
+        | Codec::Pcma
+        | Codec::G722 => None,
     }
 }
 
@@ -177,7 +190,14 @@ pub(super) fn is_set(codec: Codec, unit: &Unit<'_>) -> bool {
     match codec {
         Codec::H264 => h264::is_set(unit.nal_type),
         Codec::H265 => h265::is_set(unit.nal_type),
-        _ => false,
+        Codec::Vp8
+        | Codec::Vp9
+        | Codec::Av1
+        | Codec::Opus
+        | Codec::Multiopus
+        | Codec::Pcmu
+        | Codec::Pcma
+        | Codec::G722 => false,
     }
 }
 
@@ -230,7 +250,7 @@ mod tests {
 
     #[test]
     fn audio_that_has_a_payload_begins_by_itself() {
-        for codec in Codec::ALL.into_iter().filter(|codec| codec.kind() == Kind::Audio) {
+        for codec in Codec::ALL.iter().copied().filter(|codec| codec.kind() == Kind::Audio) {
             assert!(may_begin(codec, &[0]) && !may_begin(codec, &[]));
         }
     }

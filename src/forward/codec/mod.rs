@@ -2,11 +2,17 @@
 //! where a keyframe starts, how large a frame is. Payloads come from the network: every parser here accepts any bytes
 //! and never panics.
 //!
-//! To add a codec, name it in `kind.rs`, write a file here with what is particular to it (`vp9.rs` is an example), and
-//! let `dispatch.rs`, where this folder chooses by codec, ask that file. The compiler lists each `match` to complete
-//! here. Outside, `sdp/payload.rs` says how many channels an audio codec may have (one that it does not name is
-//! refused) and `sdp/narrow.rs` which of a codec's payload types an answer keeps; `worker/publishing/track.rs` says
-//! which codecs have parameter sets; `peer/client/media.rs` publishes it in tests.
+//! # To add a codec
+//!
+//! Add its row to `kind.rs` and a file here with what is particular to it (`vp9.rs` is an example). The compiler then
+//! lists each `match` to complete: `dispatch.rs`, which asks that file; `parameter_sets.rs` and `codec_match.rs`;
+//! `peer/client/media.rs`, which publishes it in tests; `tests/fuzz/codecs.rs`, which needs an example of a payload.
+//!
+//! The compiler does not find these: `sdp/payload.rs` says how many channels an audio codec may have (one that it does
+//! not name is refused) and which payload types need no `a=rtpmap`; `sdp/narrow.rs` says which of its payload types an
+//! answer keeps; `worker/publishing/track.rs` whether it has parameter sets; the error texts in `sdp/section.rs` and
+//! README.md list the codecs; of `http/pages/assets`, `words.js` has its name and `encoder.js` lets Chromium begin with
+//! a high bitrate.
 
 mod av1;
 mod bits;

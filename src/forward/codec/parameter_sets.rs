@@ -58,7 +58,14 @@ impl ParameterSets {
         let parameters: &[&str] = match format.codec {
             Codec::H264 => &["sprop-parameter-sets"],
             Codec::H265 => &["sprop-vps", "sprop-sps", "sprop-pps"],
-            _ => &[],
+            Codec::Vp8
+            | Codec::Vp9
+            | Codec::Av1
+            | Codec::Opus
+            | Codec::Multiopus
+            | Codec::Pcmu
+            | Codec::Pcma
+            | Codec::G722 => &[],
         };
         for text in parameters.iter().filter_map(|name| format.parameter(name)) {
             for unit in text.split(',').filter_map(|unit| BASE64.decode(unit.trim()).ok()) {

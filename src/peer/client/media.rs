@@ -155,19 +155,7 @@ impl Section<'_> {
     fn codec_of(&self, payload_type: &u8) -> Option<Codec> {
         let (_, encoding) = self.encodings.iter().find(|(number, _)| number == payload_type)?;
         let (name, _) = encoding.split_once('/')?;
-        match name.to_ascii_lowercase().as_str() {
-            "h264" => Some(Codec::H264),
-            "h265" => Some(Codec::H265),
-            "vp8" => Some(Codec::Vp8),
-            "vp9" => Some(Codec::Vp9),
-            "av1" => Some(Codec::Av1),
-            "opus" => Some(Codec::Opus),
-            "multiopus" => Some(Codec::Multiopus),
-            "pcmu" => Some(Codec::Pcmu),
-            "pcma" => Some(Codec::Pcma),
-            "g722" => Some(Codec::G722),
-            _ => None,
-        }
+        Codec::named(name)
     }
 }
 
