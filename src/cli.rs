@@ -201,7 +201,7 @@ mod tests {
             ("sluice --http=", "--http: write an IP address and a port"),
             ("sluice --http 127.0.0.1:1 --http 127.0.0.1:2", "more than once: give it once"),
             ("sluice --log debug check-config", "write the subcommand first"),
-            ("sluice --advertise example.org", "for example 203.0.113.7"),
+            ("sluice --advertise 203.0.113", "for example 203.0.113.7"),
             ("sluice --config", "--config: write --config <FILE>"),
             ("sluice fly", "'fly'"),
             ("sluice load", "--whep"),

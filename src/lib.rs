@@ -115,6 +115,7 @@
 //! | `node` | what HTTP talks to: sessions begin, restart and end by its handle |
 //! | `worker` | the media threads: one thread, one UDP socket and its peers each |
 //! | `session` | what HTTP and workers share: pending sessions, records, quotas, assignment to workers |
+//! | `advertise` | the public addresses of the media port: written, looked up by name, learned from STUN servers |
 //! | `demux` | which session a datagram belongs to, and which part of it (RFC 7983) |
 //! | `peer` | one webrtc-rs peer connection: handshake, keys, RTCP, data channels; the client half of it for tests and `sluice load` |
 //! | `sdp` | reads offers and trickle fragments, decides what is agreed, writes answers |
@@ -156,6 +157,7 @@ pub mod node;
 pub mod session;
 pub mod worker;
 
+pub mod advertise;
 pub mod bwe;
 mod demux;
 pub mod dtls;

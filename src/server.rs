@@ -3,7 +3,7 @@
 //! are ended, then HTTP.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use crate::advertise::{self, Advertised};
 use crate::auth::{self, Access};
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -31,6 +32,7 @@ const BACKLOG: i32 = 4096;
 /// A relay whose addresses are bound and whose workers run.
 pub struct Server {
     workers: worker::Workers,
+    advertised: Arc<Advertised>,
     node: Arc<http::Node>,
     http: std::net::TcpListener,
     admin: Option<std::net::TcpListener>,
@@ -63,6 +65,9 @@ pub enum StartError {
     /// HTTPS cannot start.
     #[error(transparent)]
     Tls(#[from] http::TlsError),
+    /// An advertised name gives no address.
+    #[error(transparent)]
+    Advertise(#[from] advertise::LearnError),
     /// Media cannot start.
     #[error(transparent)]
     Worker(#[from] worker::StartError),
@@ -126,9 +131,13 @@ impl Server {
         let admin = config.http.admin.map(|address| bind(address, "--admin")).transpose()?;
         let redirect = config.http.tls.redirect.map(|address| bind(address, "--http-redirect")).transpose()?;
         let source = config.http.tls.certificate.as_ref();
-        let tls = source.map(|source| http::Tls::open(source, &config.http.tls, &config.worker.advertise, &metrics));
+        let worker::Config { advertise, stun_servers, media, .. } = &config.worker;
+        let advertised = Advertised::new(advertise.clone(), stun_servers.clone(), media.ip()).learn()?;
+        let public: Vec<IpAddr> = advertised.current().iter().map(|address| address.ip).collect();
+        let tls = source.map(|source| http::Tls::open(source, &config.http.tls, &public, &metrics));
         let tls = tls.transpose()?;
-        let workers = worker::start(config.worker.clone(), Arc::clone(&metrics))?;
+        let advertised = Arc::new(advertised);
+        let workers = worker::start(config.worker.clone(), Arc::clone(&advertised), Arc::clone(&metrics))?;
         let addresses = Addresses {
             http: bound(&http, config.http.listen),
             is_https: tls.is_some(),
@@ -137,13 +146,13 @@ impl Server {
             media: SocketAddr::new(config.worker.media.ip(), node::Handle::of(&workers).media_port()),
         };
         access.log();
-        if config.worker.reaches_only_this_machine() {
+        if config.worker.reaches_only_this_machine(&advertised.current()) {
             warn!(
                 "this machine has no network: other machines cannot connect until it has one, or until --advertise names an address"
             );
         }
         let node = Arc::new(http::Node::new(&config.http, access, tls, node::Handle::of(&workers), metrics));
-        Ok(Self { workers, node, http, admin, redirect, addresses, drain: config.worker.drain })
+        Ok(Self { workers, advertised, node, http, admin, redirect, addresses, drain: config.worker.drain })
     }
 
     /// Its addresses; ports that were given as 0 have their actual numbers.
@@ -194,6 +203,7 @@ impl Server {
             let port = self.addresses.http.port();
             tasks.push(tokio::spawn(Arc::clone(&self.node).serve_redirects(redirect, port, until_stopped())));
         }
+        let refreshing = tokio::spawn(advertise::keep_current(self.advertised));
         let media = node::Handle::of(&self.workers);
         // 1. Refuse new sessions, also in /readyz. Existing sessions continue.
         let drained = async {
@@ -221,6 +231,7 @@ impl Server {
         for task in tasks {
             task.await.context("HTTP did not stop")?;
         }
+        refreshing.abort();
         if outcome.is_ok() {
             info!("stopped");
         }

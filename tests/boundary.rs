@@ -31,6 +31,7 @@ const ROWS: &[&[&str]] = &[
     &["node"],
     &["worker"],
     &["session"],
+    &["advertise"],
     &["demux"],
     &["peer"],
     &["sdp"],

@@ -3,6 +3,7 @@
 
 mod admission;
 pub(crate) mod agent;
+pub(crate) mod binding;
 mod check;
 mod credentials;
 mod generation;

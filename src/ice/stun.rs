@@ -11,13 +11,13 @@ use ring::hmac;
 
 use super::credentials::is_ice_text;
 
-const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+pub(super) const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const HEADER: usize = 20;
-const BINDING_REQUEST: u16 = 0x0001;
-const BINDING_SUCCESS: u16 = 0x0101;
+pub(super) const BINDING_REQUEST: u16 = 0x0001;
+pub(super) const BINDING_SUCCESS: u16 = 0x0101;
 const USERNAME: u16 = 0x0006;
 const MESSAGE_INTEGRITY: u16 = 0x0008;
-const XOR_MAPPED_ADDRESS: u16 = 0x0020;
+pub(super) const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 const PRIORITY: u16 = 0x0024;
 const USE_CANDIDATE: u16 = 0x0025;
 const FINGERPRINT: u16 = 0x8028;
@@ -117,6 +117,19 @@ impl<'a> StunMessage<'a> {
         is_ice_text(local, 4).then_some(local)
     }
 
+    /// The value of the first attribute of this type that MESSAGE-INTEGRITY, where there is one, covers.
+    pub(super) fn attribute(&self, kind: u16) -> Option<&'a [u8]> {
+        let mut rest = &self.datagram[HEADER..self.integrity.unwrap_or(self.datagram.len())];
+        while let Some((&[high, low, long, short], after)) = rest.split_first_chunk::<4>() {
+            let length = usize::from(u16::from_be_bytes([long, short]));
+            if u16::from_be_bytes([high, low]) == kind {
+                return after.get(..length);
+            }
+            rest = after.get(length.next_multiple_of(4)..)?;
+        }
+        None
+    }
+
     /// Whether the message carries a MESSAGE-INTEGRITY at all.
     pub fn is_signed(&self) -> bool {
         self.integrity.is_some()
@@ -145,28 +158,7 @@ pub fn key(password: &str) -> hmac::Key {
 /// The success answer to an authentic request: the sender's address as the relay sees it (RFC 8445 7.3.1).
 pub fn answer(transaction: &Transaction, remote: SocketAddr, key: &hmac::Key) -> Vec<u8> {
     let mut message = begin(BINDING_SUCCESS, transaction);
-    let port = remote.port() ^ 0x2112;
-    // A dual-stack socket shows IPv4 clients as mapped IPv6 addresses; the client expects its IPv4 address.
-    match remote.ip().to_canonical() {
-        IpAddr::V4(ip) => {
-            let mut value = [0, 1, 0, 0, 0, 0, 0, 0];
-            value[2..4].copy_from_slice(&port.to_be_bytes());
-            for (byte, (address, mask)) in value[4..].iter_mut().zip(ip.octets().iter().zip(MAGIC_COOKIE)) {
-                *byte = address ^ mask;
-            }
-            write_attribute(&mut message, XOR_MAPPED_ADDRESS, &value);
-        }
-        IpAddr::V6(ip) => {
-            let mut value = [0; 20];
-            value[1] = 2;
-            value[2..4].copy_from_slice(&port.to_be_bytes());
-            let mask = MAGIC_COOKIE.iter().chain(transaction);
-            for (byte, (address, mask)) in value[4..].iter_mut().zip(ip.octets().iter().zip(mask)) {
-                *byte = address ^ mask;
-            }
-            write_attribute(&mut message, XOR_MAPPED_ADDRESS, &value);
-        }
-    }
+    write_mapped_address(&mut message, transaction, remote);
     finish(message, key)
 }
 
@@ -181,7 +173,7 @@ pub fn request(transaction: &Transaction, username: &str, tie_breaker: u64, key:
     finish(message, key)
 }
 
-fn begin(kind: u16, transaction: &Transaction) -> Vec<u8> {
+pub(super) fn begin(kind: u16, transaction: &Transaction) -> Vec<u8> {
     let mut message = Vec::with_capacity(160);
     message.extend_from_slice(&kind.to_be_bytes());
     message.extend_from_slice(&[0, 0]);
@@ -201,6 +193,32 @@ fn finish(mut message: Vec<u8>, key: &hmac::Key) -> Vec<u8> {
     message
 }
 
+/// XOR-MAPPED-ADDRESS (RFC 8489 14.2).
+pub(super) fn write_mapped_address(message: &mut Vec<u8>, transaction: &Transaction, remote: SocketAddr) {
+    let port = remote.port() ^ 0x2112;
+    // A dual-stack socket shows IPv4 clients as mapped IPv6 addresses; the client expects its IPv4 address.
+    match remote.ip().to_canonical() {
+        IpAddr::V4(ip) => {
+            let mut value = [0, 1, 0, 0, 0, 0, 0, 0];
+            value[2..4].copy_from_slice(&port.to_be_bytes());
+            for (byte, (address, mask)) in value[4..].iter_mut().zip(ip.octets().iter().zip(MAGIC_COOKIE)) {
+                *byte = address ^ mask;
+            }
+            write_attribute(message, XOR_MAPPED_ADDRESS, &value);
+        }
+        IpAddr::V6(ip) => {
+            let mut value = [0; 20];
+            value[1] = 2;
+            value[2..4].copy_from_slice(&port.to_be_bytes());
+            let mask = MAGIC_COOKIE.iter().chain(transaction);
+            for (byte, (address, mask)) in value[4..].iter_mut().zip(ip.octets().iter().zip(mask)) {
+                *byte = address ^ mask;
+            }
+            write_attribute(message, XOR_MAPPED_ADDRESS, &value);
+        }
+    }
+}
+
 fn write_attribute(message: &mut Vec<u8>, kind: u16, value: &[u8]) {
     message.extend_from_slice(&kind.to_be_bytes());
     message.extend_from_slice(&(value.len() as u16).to_be_bytes());
@@ -209,7 +227,7 @@ fn write_attribute(message: &mut Vec<u8>, kind: u16, value: &[u8]) {
 }
 
 /// Writes the length field as if the message ended at `end`.
-fn write_length(message: &mut [u8], end: usize) {
+pub(super) fn write_length(message: &mut [u8], end: usize) {
     message[2..4].copy_from_slice(&((end - HEADER) as u16).to_be_bytes());
 }
 

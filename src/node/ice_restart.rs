@@ -67,7 +67,7 @@ impl Handle {
         let is_this_machine = source.is_this_machine(http_remote);
         let arrival = http_local.map(|local| HttpArrival { local, is_this_machine });
         let shared = self.shared();
-        let addresses = shared.config.candidates(shared.media_port, arrival);
+        let addresses = shared.config.candidates(&shared.advertised.current(), shared.media_port, arrival);
         Candidates { addresses, has_tcp: shared.has_ice_tcp }
     }
 }

@@ -6,6 +6,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::handle::Handle;
+use crate::advertise::Advertised;
 use crate::five_tuple::{FiveTuple, Protocol};
 use crate::metrics::Metrics;
 use crate::peer::CertificateError;
@@ -34,7 +35,8 @@ impl Offline {
         let local = config.media;
         let queues: Vec<_> = (0..config.workers.get()).map(|_| inbox(INBOX, Waker::noop().clone())).collect();
         let senders = queues.iter().map(|(sender, _)| sender.clone()).collect();
-        let shared = Arc::new(Shared::new(config, local.port(), metrics, senders)?);
+        let advertised = Advertised::new(config.advertise.clone(), Vec::new(), local.ip());
+        let shared = Arc::new(Shared::new(config, Arc::new(advertised), local.port(), metrics, senders)?);
         let worker = |(number, (_, inbox))| (Engine::new(WorkerId(number), shared.clone(), Instant::now()), inbox);
         let workers = (0..).zip(queues).map(worker).collect();
         Ok(Self { handle: Handle::new(shared), local, protocol: Protocol::Udp, workers })

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use crate::advertise::{Advertise, PublicAddress, StunServer};
 use crate::forward::{CacheLimits, HistoryLimits};
 use crate::session::Quota;
 use crate::worker::net::socket::SPREADS;
@@ -20,7 +21,9 @@ pub struct Config {
     pub ice_tcp: bool,
     /// Addresses that answers name first, for a relay behind NAT. If there are any, of this machine's own only the one
     /// on which the HTTP request arrived is named, or the one that is bound.
-    pub advertise: Vec<IpAddr>,
+    pub advertise: Vec<Advertise>,
+    /// The servers that report the public address.
+    pub stun_servers: Vec<StunServer>,
     /// How many threads forward media.
     pub workers: NonZeroUsize,
     /// How many viewers of a stream are served by its publisher's worker; all workers serve further ones. 0 spreads
@@ -60,6 +63,15 @@ pub enum ConfigError {
     /// An advertised address that no client can reach.
     #[error("cannot advertise {0}: name an address that clients can reach with --advertise IP")]
     Unreachable(IpAddr),
+    /// `auto` has nothing to ask.
+    #[error(
+        "--advertise auto asks a STUN server for the public address: name one with --stun-server HOST:PORT, for example \
+         your provider's or stun.example.org:3478"
+    )]
+    NoStunServer,
+    /// A STUN server that is not asked.
+    #[error("--stun-server is set, but nothing asks it: add auto to --advertise, or remove it")]
+    UnusedStunServer,
     /// More than one worker on a system where only one socket would get datagrams.
     #[error("{0} workers need Linux, which spreads clients over their sockets: leave --workers out")]
     Workers(NonZeroUsize),
@@ -74,6 +86,7 @@ impl Default for Config {
             media: SocketAddr::from(([0, 0, 0, 0], 8081)),
             ice_tcp: true,
             advertise: Vec::new(),
+            stun_servers: Vec::new(),
             workers: one_for_each_core(),
             small_stream: 16,
             gathered_publishers: 16,
@@ -96,8 +109,8 @@ impl Config {
     /// Checks what can be checked before anything is bound.
     ///
     /// # Errors
-    /// [`ConfigError`] for an advertised address that is unspecified or multicast, and for workers that would get
-    /// nothing to do.
+    /// [`ConfigError`] for an advertised address that no client can reach, for `auto` without a STUN server and the
+    /// reverse, and for workers that would get nothing to do.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if self.workers.get() > 1 && !SPREADS {
             return Err(ConfigError::Workers(self.workers));
@@ -105,20 +118,24 @@ impl Config {
         if self.workers > MAX_WORKERS {
             return Err(ConfigError::TooMany(self.workers));
         }
-        match self.advertise.iter().find(|address| address.is_unspecified() || address.is_multicast()) {
-            Some(address) => Err(ConfigError::Unreachable(*address)),
-            None => Ok(()),
+        if let Some(address) = self.advertise.iter().find_map(Advertise::unreachable) {
+            return Err(ConfigError::Unreachable(address));
+        }
+        match (self.advertise.iter().any(Advertise::is_auto), self.stun_servers.is_empty()) {
+            (true, true) => Err(ConfigError::NoStunServer),
+            (false, false) => Err(ConfigError::UnusedStunServer),
+            _ => Ok(()),
         }
     }
 
     /// True when no address that an answer could name is known, but this machine's loopback.
-    pub(crate) fn reaches_only_this_machine(&self) -> bool {
-        self.has_no_other(&interfaces(false))
+    pub(crate) fn reaches_only_this_machine(&self, advertised: &[PublicAddress]) -> bool {
+        advertised.is_empty() && self.has_no_other(&interfaces(false))
     }
 
     fn has_no_other(&self, interfaces: &[IpAddr]) -> bool {
         let usable = |address: &IpAddr| self.media.is_ipv6() || address.is_ipv4();
-        self.media.ip().is_unspecified() && self.advertise.is_empty() && !interfaces.iter().any(usable)
+        self.media.ip().is_unspecified() && !interfaces.iter().any(usable)
     }
 
     /// How much a history keeps.
@@ -129,26 +146,29 @@ impl Config {
     /// The candidates of an answer, best first: advertised addresses, then the address on which the HTTP request
     /// arrived unless it is loopback and the client is not on this machine itself, then this machine's others if none
     /// is advertised. If one address is bound, no other of this machine is named. FFmpeg reads only the first.
-    pub(crate) fn candidates(&self, port: u16, arrival: Option<HttpArrival>) -> Vec<SocketAddr> {
-        let mut addresses: Vec<IpAddr> = self.advertise.clone();
+    pub(crate) fn candidates(
+        &self,
+        advertised: &[PublicAddress],
+        port: u16,
+        arrival: Option<HttpArrival>,
+    ) -> Vec<SocketAddr> {
+        let mut own: Vec<IpAddr> = Vec::new();
         if let Some(arrival) = arrival
             && (!arrival.local.is_loopback() || arrival.is_this_machine)
         {
-            addresses.push(arrival.local);
+            own.push(arrival.local);
         }
         if !self.media.ip().is_unspecified() {
             // One address is bound; no other would be answered.
-            addresses.retain(|address| self.advertise.contains(address) || *address == self.media.ip());
-            addresses.push(self.media.ip());
-        } else if self.advertise.is_empty() {
+            own = vec![self.media.ip()];
+        } else if advertised.is_empty() {
             let local = arrival.is_none_or(|arrival| arrival.is_this_machine);
-            addresses.extend(interfaces(local));
+            own.extend(interfaces(local));
         }
-        let reachable =
-            |address: &IpAddr| self.media.is_ipv6() || address.is_ipv4() || self.advertise.contains(address);
+        own.retain(|address| self.media.is_ipv6() || address.is_ipv4());
+        let public = advertised.iter().map(|address| address.candidate(port));
         let mut candidates: Vec<SocketAddr> = Vec::new();
-        for address in addresses.into_iter().filter(reachable) {
-            let candidate = SocketAddr::new(address, port);
+        for candidate in public.chain(own.into_iter().map(|address| SocketAddr::new(address, port))) {
             if !candidates.contains(&candidate) && candidates.len() < MAX_CANDIDATES {
                 candidates.push(candidate);
             }
@@ -190,6 +210,8 @@ fn interfaces(with_loopback: bool) -> Vec<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU16;
+
     use super::*;
     use crate::session::ClientSource;
 
@@ -200,24 +222,24 @@ mod tests {
 
     #[test]
     fn the_advertised_address_comes_first_then_the_one_http_arrived_on() {
-        let config = Config { advertise: vec!["203.0.113.7".parse().unwrap()], ..Config::default() };
-        let candidates = config.candidates(8081, arrival("10.0.0.5", "10.0.0.9"));
+        let advertised = [PublicAddress { ip: "203.0.113.7".parse().unwrap(), port: None }];
+        let candidates = Config::default().candidates(&advertised, 8081, arrival("10.0.0.5", "10.0.0.9"));
         let shown: Vec<String> = candidates.iter().map(|candidate| candidate.to_string()).collect();
         assert_eq!(shown, ["203.0.113.7:8081", "10.0.0.5:8081"]);
     }
 
     #[test]
     fn a_remote_client_behind_a_local_proxy_gets_no_loopback_candidate() {
-        let candidates = Config::default().candidates(8081, arrival("127.0.0.1", "198.51.100.1"));
+        let candidates = Config::default().candidates(&[], 8081, arrival("127.0.0.1", "198.51.100.1"));
         assert!(candidates.iter().all(|candidate| !candidate.ip().is_loopback()));
-        let candidates = Config::default().candidates(8081, arrival("127.0.0.1", "127.0.0.1"));
+        let candidates = Config::default().candidates(&[], 8081, arrival("127.0.0.1", "127.0.0.1"));
         assert_eq!(candidates[0].ip().to_string(), "127.0.0.1");
     }
 
     #[test]
     fn a_relay_bound_to_one_address_offers_only_that() {
         let config = Config { media: "127.0.0.1:9".parse().unwrap(), ..Config::default() };
-        let candidates = config.candidates(9, arrival("10.0.0.5", "10.0.0.9"));
+        let candidates = config.candidates(&[], 9, arrival("10.0.0.5", "10.0.0.9"));
         assert_eq!(candidates, [config.media]);
     }
 
@@ -229,8 +251,9 @@ mod tests {
         let dual = Config { media: "[::]:9".parse().unwrap(), ..Config::default() };
         assert!(dual.has_no_other(&[]) && !dual.has_no_other(&[v6]));
         let bound = Config { media: "127.0.0.1:9".parse().unwrap(), ..Config::default() };
-        let advertised = Config { advertise: vec![v6], ..Config::default() };
-        assert!(!bound.has_no_other(&[]) && !advertised.has_no_other(&[]));
+        assert!(!bound.has_no_other(&[]));
+        let advertised = [PublicAddress { ip: v6, port: None }];
+        assert!(!Config::default().reaches_only_this_machine(&advertised));
     }
 
     #[test]
@@ -245,5 +268,23 @@ mod tests {
     fn an_unreachable_address_is_refused() {
         let config = Config { advertise: vec!["0.0.0.0".parse().unwrap()], ..Config::default() };
         assert_eq!(config.check(), Err(ConfigError::Unreachable("0.0.0.0".parse().unwrap())));
+    }
+
+    #[test]
+    fn a_mapped_port_is_named_with_its_address_and_a_bound_address_with_its_own() {
+        let config = Config { media: "10.0.0.5:9".parse().unwrap(), ..Config::default() };
+        let advertised = [PublicAddress { ip: "203.0.113.7".parse().unwrap(), port: NonZeroU16::new(30_081) }];
+        let shown: Vec<String> = config.candidates(&advertised, 9, None).iter().map(SocketAddr::to_string).collect();
+        assert_eq!(shown, ["203.0.113.7:30081", "10.0.0.5:9"]);
+    }
+
+    #[test]
+    fn auto_and_stun_servers_need_each_other() {
+        let auto = Config { advertise: vec!["auto".parse().unwrap()], ..Config::default() };
+        assert!(auto.check().unwrap_err().to_string().contains("--stun-server HOST:PORT"));
+        let stun_servers = vec!["stun.example.org".parse().unwrap()];
+        assert_eq!(Config { stun_servers: stun_servers.clone(), ..auto }.check(), Ok(()));
+        let unused = Config { stun_servers, ..Config::default() };
+        assert_eq!(unused.check(), Err(ConfigError::UnusedStunServer));
     }
 }

@@ -1,11 +1,12 @@
 //! The media settings.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use super::Config;
 use super::config::one_for_each_core;
+use crate::advertise::{self, Advertise, StunServer};
 use crate::forward::CacheLimits;
 use crate::session::Quota;
 use crate::setting;
@@ -26,10 +27,17 @@ pub(crate) struct Settings {
     #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "true")]
     ice_tcp: bool,
 
-    /// Addresses to which clients send media, where they differ from this machine's own (NAT, containers)
-    #[arg(long, env = "SLUICE_ADVERTISE", value_name = "IP[,IP]", value_delimiter = ',')]
-    #[arg(value_parser = setting::ip)]
-    advertise: Vec<IpAddr>,
+    /// Addresses to which clients send media, where they differ from this machine's own (NAT, containers): IP addresses,
+    /// names, or auto for what a STUN server reports, each with its public port if it differs (203.0.113.7:30081). Names
+    /// and auto are looked up at start and every 5 minutes
+    #[arg(long, env = "SLUICE_ADVERTISE", value_name = "ADDR[:PORT][,...]", value_delimiter = ',')]
+    #[arg(value_parser = advertise::advertise)]
+    advertise: Vec<Advertise>,
+
+    /// STUN servers that --advertise auto asks for this machine's public addresses, such as stun.example.org:3478
+    #[arg(long, env = "SLUICE_STUN_SERVER", value_name = "HOST:PORT[,...]", value_delimiter = ',')]
+    #[arg(value_parser = advertise::stun_server)]
+    stun_server: Vec<StunServer>,
 
     /// Threads that forward media; if unset, one for each core
     #[arg(long, env = "SLUICE_WORKERS", value_name = "N")]
@@ -107,6 +115,7 @@ impl From<Settings> for Config {
             media: settings.listen,
             ice_tcp: settings.ice_tcp,
             advertise: settings.advertise,
+            stun_servers: settings.stun_server,
             workers: settings.workers.unwrap_or_else(one_for_each_core),
             small_stream: Self::default().small_stream,
             gathered_publishers: Self::default().gathered_publishers,

@@ -3,6 +3,7 @@
 use super::Config;
 use super::liveness::{Health, Heartbeat};
 use super::message::Message;
+use crate::advertise::Advertised;
 use crate::metrics::{LimitName, Metrics};
 use crate::name::Role;
 use crate::peer::{Certificate, CertificateError};
@@ -24,6 +25,7 @@ use std::sync::atomic::AtomicBool;
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) media_port: u16,
+    pub(crate) advertised: Arc<Advertised>,
     /// The workers accept TCP connections on that port too.
     pub(crate) has_ice_tcp: bool,
     pub(crate) registry: Registry,
@@ -51,6 +53,7 @@ impl Shared {
     /// What the workers with these inboxes share; makes the node's certificate.
     pub(crate) fn new(
         config: Config,
+        advertised: Arc<Advertised>,
         media_port: u16,
         metrics: Arc<Metrics>,
         workers: Vec<Sender<Message>>,
@@ -68,6 +71,7 @@ impl Shared {
             slots: Slots::new(config.quota),
             cache_budget: CacheBudget::new(config.cached_frames_total),
             config,
+            advertised,
             media_port,
             has_ice_tcp: false,
             registry: Registry::default(),

@@ -1,6 +1,6 @@
 //! The binary itself: what it says, when it listens, how it ends.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output};
@@ -43,6 +43,8 @@ fn a_wrong_setting_is_refused_in_one_sentence_with_exit_code_64() {
         (vec!["--fast-start", "0", "--fast-start-size", "8"], "--fast-start-size"),
         (vec!["--log", "a=b=c=["], "log filter"),
         (vec!["--allow-origin", "example.org"], "https://example.org"),
+        (vec!["--advertise", "relay.invalid", "--http", "127.0.0.1:0", "--media", "127.0.0.1:0"], "cannot be resolved"),
+        (vec!["--advertise", "auto"], "--stun-server"),
         (vec!["--advertise", "0.0.0.0", "--http", "127.0.0.1:0", "--media", "127.0.0.1:0"], "--advertise"),
     ] {
         let printed = refusal(&mut sluice(&arguments));
@@ -268,6 +270,34 @@ fn no_secret_is_logged_at_any_level() {
     for secret in passwords.chain(["hunter2"]) {
         assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
     }
+}
+
+/// Answers one Binding request with 203.0.113.9 (RFC 8489).
+fn stun_server() -> (String, std::thread::JoinHandle<()>) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    let thread = std::thread::spawn(move || {
+        let mut request = [0; 100];
+        let (length, client) = socket.recv_from(&mut request).unwrap();
+        assert_eq!((length, &request[..8]), (20, &[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..]));
+        let masked = [203 ^ 0x21, 0x12, 113 ^ 0xa4, 9 ^ 0x42];
+        let head = [1, 1, 0, 12, 0x21, 0x12, 0xa4, 0x42];
+        let answer = [&head[..], &request[8..20], &[0, 0x20, 0, 8, 0, 1, 0, 0], &masked].concat();
+        socket.send_to(&answer, client).unwrap();
+    });
+    (address, thread)
+}
+
+#[test]
+fn the_public_address_is_learned_from_a_stun_server() {
+    let (server, thread) = stun_server();
+    let mut relay = Running::start(&mut relay(&["--advertise", "auto:30081", "--stun-server", &server]));
+    thread.join().unwrap();
+    let answer = relay.post(None).body_mut().read_to_string().unwrap();
+    let candidates: Vec<&str> = answer.lines().filter(|line| line.starts_with("a=candidate:")).collect();
+    assert!(candidates[0].contains(" udp ") && candidates[0].contains(" 203.0.113.9 30081 "), "{candidates:?}");
+    relay.signal("TERM");
+    assert!(relay.ended().success());
 }
 
 #[test]

@@ -11,6 +11,7 @@ use mio::{Events, Interest, Poll, Token};
 use prometheus::Counter;
 
 use super::watchdog::Watchdog;
+use crate::advertise::Advertised;
 use crate::metrics::Metrics;
 use crate::peer::CertificateError;
 use crate::reason::EndReason;
@@ -76,7 +77,7 @@ pub enum StartError {
 ///
 /// # Errors
 /// [`StartError`] with a sentence that says what to do; nothing is left running.
-pub(crate) fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, StartError> {
+pub(crate) fn start(config: Config, advertised: Arc<Advertised>, metrics: Arc<Metrics>) -> Result<Workers, StartError> {
     config.check()?;
     let MediaPort { mut sockets, listeners } = MediaPort::bind(config.media, config.workers.get(), config.ice_tcp)?;
     let media_port = sockets[0].local().port();
@@ -88,7 +89,7 @@ pub(crate) fn start(config: Config, metrics: Arc<Metrics>) -> Result<Workers, St
         polls.push((poll, inbox(INBOX, waker)));
     }
     let inboxes: Vec<_> = polls.iter().map(|(_, (sender, _))| sender.clone()).collect();
-    let mut shared = Shared::new(config, media_port, metrics, inboxes.clone())?;
+    let mut shared = Shared::new(config, advertised, media_port, metrics, inboxes.clone())?;
     shared.has_ice_tcp = !listeners.is_empty();
     shared.socket_drops = SocketDrops::of(sockets.iter_mut().map(|socket| &*socket.source()));
     if sockets.len() > 1 {

@@ -1,0 +1,14 @@
+//! The public addresses of the media port (`--advertise`): as they are written, looked up by name, or learned from STUN
+//! servers.
+//!
+//! Names and learned addresses are brought up to date every 5 minutes. The rule: an address is replaced only by a newer
+//! one, so that a name server or a STUN server that does not answer takes no address away.
+
+mod advertised;
+mod learned;
+mod value;
+
+pub use advertised::LearnError;
+pub(crate) use advertised::{Advertised, keep_current};
+pub use value::{Advertise, StunServer};
+pub(crate) use value::{PublicAddress, advertise, stun_server};

@@ -1,0 +1,83 @@
+//! Binding requests without credentials (RFC 8489 2): the answer says from which address the request came. The relay
+//! asks STUN servers so, and answers clients so where `--stun` allows it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::stun::{self, BINDING_REQUEST, Class, MAGIC_COOKIE, StunMessage, Transaction, XOR_MAPPED_ADDRESS};
+
+/// What a port is masked with: the first half of the magic cookie (RFC 8489 14.2).
+const PORT_MASK: u16 = 0x2112;
+
+/// A Binding request without attributes, of 20 octets.
+pub(crate) fn request(transaction: &Transaction) -> Vec<u8> {
+    stun::begin(BINDING_REQUEST, transaction)
+}
+
+/// The answer with the address that a request came from and nothing else: 32 octets for IPv4, 44 for IPv6.
+#[cfg(test)]
+pub(crate) fn answer(transaction: &Transaction, remote: SocketAddr) -> Vec<u8> {
+    let mut message = stun::begin(stun::BINDING_SUCCESS, transaction);
+    stun::write_mapped_address(&mut message, transaction, remote);
+    let end = message.len();
+    stun::write_length(&mut message, end);
+    message
+}
+
+/// The address in the success answer to the request with this transaction id; `None` if it is not that.
+pub(crate) fn mapped_address(datagram: &[u8], transaction: &Transaction) -> Option<SocketAddr> {
+    let message = StunMessage::parse(datagram)?;
+    if message.class != Class::Success || message.transaction != *transaction {
+        return None;
+    }
+    let value = message.attribute(XOR_MAPPED_ADDRESS)?;
+    let (&[_, family, high, low], masked) = value.split_first_chunk::<4>()?;
+    let ip = match family {
+        1 => {
+            let masked = u32::from_be_bytes(masked.try_into().ok()?);
+            IpAddr::V4(Ipv4Addr::from_bits(masked ^ u32::from_be_bytes(MAGIC_COOKIE)))
+        }
+        2 => {
+            let mut octets: [u8; 16] = masked.try_into().ok()?;
+            for (octet, mask) in octets.iter_mut().zip(MAGIC_COOKIE.iter().chain(transaction)) {
+                *octet ^= mask;
+            }
+            IpAddr::V6(Ipv6Addr::from(octets))
+        }
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip.to_canonical(), u16::from_be_bytes([high, low]) ^ PORT_MASK))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRANSACTION: Transaction = *b"transaction!";
+
+    #[test]
+    fn an_answer_is_12_or_24_octets_longer_than_the_shortest_request_and_names_the_address() {
+        let request = request(&TRANSACTION);
+        assert!(StunMessage::parse(&request).is_some_and(|it| it.class == Class::Request && !it.is_signed()));
+        for (remote, more) in [("203.0.113.7:4711", 12), ("[2001:db8::7]:4711", 24)] {
+            let remote: SocketAddr = remote.parse().unwrap();
+            let answer = answer(&TRANSACTION, remote);
+            assert_eq!(answer.len(), request.len() + more);
+            assert_eq!(mapped_address(&answer, &TRANSACTION), Some(remote));
+            assert_eq!(mapped_address(&answer, b"another one!"), None);
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_cut_or_of_another_family_names_no_address() {
+        let whole = answer(&TRANSACTION, "203.0.113.7:4711".parse().unwrap());
+        for length in 0..whole.len() {
+            assert_eq!(mapped_address(&whole[..length], &TRANSACTION), None);
+        }
+        let mut other = whole.clone();
+        other[25] = 3;
+        assert_eq!(mapped_address(&other, &TRANSACTION), None);
+        let mut six = whole;
+        six[25] = 2;
+        assert_eq!(mapped_address(&six, &TRANSACTION), None);
+    }
+}
