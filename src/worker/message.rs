@@ -131,6 +131,21 @@ impl LayerState {
         self.size_order().0
     }
 
+    /// True if its frames are larger than the other's. Where the frames of neither have shown their size, for example
+    /// because they are encrypted, it takes half as many bits again: rates of equal encodings differ by less.
+    pub(crate) fn is_larger_than(&self, other: &Self) -> bool {
+        match (self.size, other.size) {
+            (None, None) => self.bits > other.bits + other.bits / 2,
+            _ => self.pixels() > other.pixels(),
+        }
+    }
+
+    /// True if another encoding may be the largest since the state was `before`.
+    pub(crate) fn reorders(&self, before: &Self) -> bool {
+        let is_by_rate = self.size.is_none() && self.bits != before.bits;
+        is_by_rate || (self.size, self.is_active) != (before.size, before.is_active)
+    }
+
     /// The order of the encodings of a video by their size.
     pub(crate) fn size_order(&self) -> (u32, u64) {
         size_order(self.size, self.bits)

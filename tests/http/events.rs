@@ -65,8 +65,14 @@ impl Reader {
 
 /// A process that publishes until it is killed.
 fn publisher(relay: &Relay) -> Child {
-    let (whip, whep) = (relay.url("/whip/cam"), relay.url("/whep/cam"));
-    let arguments = ["load", "--whip", &whip, "--whep", &whep, "--viewers", "1", "--seconds", "600"];
+    publisher_of(relay, 1)
+}
+
+/// The same with this number of encodings.
+fn publisher_of(relay: &Relay, layers: u8) -> Child {
+    let (whip, whep, layers) = (relay.url("/whip/cam"), relay.url("/whep/cam"), layers.to_string());
+    let arguments =
+        ["load", "--whip", &whip, "--whep", &whep, "--viewers", "1", "--seconds", "600", "--layers", &layers];
     let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
     command.args(arguments).env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap()
@@ -271,6 +277,35 @@ fn viewers_learn_the_layers_of_the_video_and_how_many_they_are() {
     assert_eq!(viewers, 1, "the publisher's own viewer; this one never connects");
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn a_viewer_learns_that_the_encoding_that_it_has_selected_is_not_sent_any_more() {
+    let relay = Relay::start();
+    let events = watch(&relay, &[]);
+    let location = relay.request("POST", &events, &[JSON], "[\"layers\"]").header("location").to_owned();
+    let mut reader = Reader::new(&relay, &location);
+    let mut rids = || -> Vec<String> {
+        let event = reader.until("\n\n");
+        let (_, data) = event.rsplit_once("data: ").unwrap();
+        let data: serde_json::Value = serde_json::from_str(data).unwrap();
+        let layers = data["1"]["layers"].as_array().unwrap();
+        layers.iter().filter_map(|layer| Some(layer["rid"].as_str()?.to_owned())).collect()
+    };
+    let mut first = publisher_of(&relay, 3);
+    let mut sent = rids();
+    while sent.len() < 3 {
+        sent = rids();
+    }
+    let selected = serde_json::json!({ "rid": sent[0] }).to_string();
+    let layer = events.replace("/events", "/layer");
+    assert_eq!(relay.request("POST", &layer, &[JSON], &selected).status, 200);
+    let mut second = publisher(&relay);
+    while !rids().is_empty() {}
+    for child in [&mut first, &mut second] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::broadcast::{Broadcast, MILLISECOND, SECOND, track};
 use crate::net::client::Received;
 use crate::net::lane::{Impairment, Way};
 use crate::net::{NUMBER, Net, vp8};
-use crate::simulcast::{QHF, Sender};
+use crate::simulcast::sender::{QHF, Sender};
 
 const FRAME: Duration = Duration::from_millis(40);
 /// Octets of a frame of each encoding: 0.15, 0.5 and 1.5 Mbit/s.

@@ -19,6 +19,7 @@ mod extensions;
 mod fast_start;
 mod feedback;
 mod impairment;
+mod layer_changes;
 mod layer_choice;
 mod limits;
 mod parameter_sets;

@@ -3,222 +3,21 @@
 
 #![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
+pub(crate) mod sender;
 
-use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use std::collections::{BTreeSet, VecDeque};
+
 use rtcp::receiver_report::ReceiverReport;
-use rtcp::sender_report::SenderReport;
 use rtcp::transport_feedbacks::transport_layer_cc::TransportLayerCc;
 use rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
 use sluice::forward::CacheLimits;
-use sluice::forward::codec::Kind;
-use sluice::name::Role;
-use sluice::node::Create;
-use sluice::sdp::Extension;
-use sluice::session::{Selection, TrackReport};
+use sluice::forward::codec::Codec;
+use sluice::session::Selection;
 use sluice::worker::Config;
 
-use crate::broadcast::{BOTH, Broadcast, GCM, MILLISECOND, SECOND, Shown, assert_spliced, numbers, run_all, track};
+use crate::broadcast::{Broadcast, MILLISECOND, SECOND, Shown, assert_spliced, numbers, run_all};
 use crate::net::{Net, vp8};
-
-const FRAME: Duration = Duration::from_millis(40);
-/// The numbers of the frames of one encoding begin at a multiple of this.
-const LAYER: u32 = 1_000_000;
-
-/// The encodings of a browser.
-pub(crate) const QHF: &[(&str, u16, u16)] = &[("q", 160, 90), ("h", 320, 180), ("f", 640, 360)];
-
-/// One encoding as its publisher sends it.
-pub(crate) struct Encoding {
-    pub(crate) rid: String,
-    width: u16,
-    height: u16,
-    pub(crate) ssrc: u32,
-    rtx: u32,
-    /// The number of its next frame.
-    frame: u32,
-}
-
-/// A publisher that sends frames of one packet, of all its encodings at a time.
-pub(crate) struct Sender {
-    pub(crate) publisher: usize,
-    pub(crate) encodings: Vec<Encoding>,
-    /// Packets name their encoding until a report names their SSRC, as those of Chromium; else always, as those of OBS.
-    stops_naming: bool,
-    /// The packets that it seals end a frame.
-    pub(crate) is_last: bool,
-    /// Frames of all encodings until now.
-    pub(crate) frames: u32,
-    /// Of which of those each frame is, by its number.
-    captured: BTreeMap<u32, u32>,
-    transport_sequence: u16,
-}
-
-impl Sender {
-    /// A publisher joins and is connected. It offers `a=simulcast:send` with this list.
-    pub(crate) fn join(net: &mut Net, encodings: &[(&str, u16, u16)], list: &str) -> Self {
-        let rids = encodings.iter().map(|(rid, ..)| format!("a=rid:{rid} send\r\n")).collect::<String>();
-        Self::join_with(net, encodings, &format!("{rids}a=simulcast:send {list}\r\n"))
-    }
-
-    /// The same with these lines in its video section, instead of those about SSRCs.
-    fn join_with(net: &mut Net, encodings: &[(&str, u16, u16)], lines: &str) -> Self {
-        Self::join_by(net, encodings, lines, |_| {})
-    }
-
-    /// The same with a request that `change` changes.
-    fn join_by(net: &mut Net, encodings: &[(&str, u16, u16)], lines: &str, change: impl FnOnce(&mut Create)) -> Self {
-        let before = net.extensions.clone();
-        net.extensions =
-            vec![Extension::TransportWideCc, Extension::Mid, Extension::RtpStreamId, Extension::RepairedRtpStreamId];
-        let offers = |offer: &str| {
-            let mut video = false;
-            let mut text = String::new();
-            for line in offer.lines() {
-                video = if line.starts_with("m=") { line.starts_with("m=video") } else { video };
-                if !(video && line.starts_with("a=ssrc")) {
-                    text.push_str(line);
-                    text.push_str("\r\n");
-                }
-                if video && line.starts_with("a=mid") {
-                    text.push_str(lines);
-                }
-            }
-            text
-        };
-        let joined = net.try_join(Role::Publisher, "cam", BOTH, GCM, |request| {
-            request.offer = offers(&request.offer);
-            change(request);
-        });
-        let publisher = joined.unwrap();
-        net.extensions = before;
-        net.connect();
-        let encoding = |(place, (rid, width, height)): (u32, &(&str, u16, u16))| Encoding {
-            rid: (*rid).to_owned(),
-            width: *width,
-            height: *height,
-            ssrc: 0x1000 + place,
-            rtx: 0x2000 + place,
-            frame: 0,
-        };
-        let encodings = (0..).zip(encodings).map(encoding).collect();
-        Self {
-            publisher,
-            encodings,
-            stops_naming: true,
-            is_last: true,
-            frames: 0,
-            captured: BTreeMap::new(),
-            transport_sequence: 0,
-        }
-    }
-
-    fn id(&self, net: &Net, extension: Extension) -> u8 {
-        let client = &net.clients[self.publisher];
-        let agreed = &client.tracks[track(client, Kind::Video)].extensions;
-        agreed.iter().find(|(_, other)| *other == extension).unwrap().0
-    }
-
-    /// True once a report has named an SSRC.
-    pub(crate) fn is_reported(net: &Net, publisher: usize, ssrc: u32) -> bool {
-        let packets = net.clients[publisher].rtcp.iter().flatten();
-        let mut reports = packets.filter_map(|packet| packet.as_any().downcast_ref::<ReceiverReport>());
-        reports.any(|report| report.reports.iter().any(|block| block.ssrc == ssrc))
-    }
-
-    /// A packet of this SSRC and payload type, sealed; `named` for an encoding or what it repairs.
-    pub(crate) fn seal(
-        &mut self,
-        net: &mut Net,
-        (ssrc, is_rtx): (u32, bool),
-        named: Option<&str>,
-        timestamp: u32,
-        payload: &[u8],
-    ) -> Vec<u8> {
-        self.transport_sequence += 1;
-        let [number, mid, rid] = [
-            Extension::TransportWideCc,
-            Extension::Mid,
-            if is_rtx { Extension::RepairedRtpStreamId } else { Extension::RtpStreamId },
-        ]
-        .map(|extension| self.id(net, extension));
-        let mut elements = vec![number << 4 | 1];
-        elements.extend(self.transport_sequence.to_be_bytes());
-        if let Some(named) = named {
-            elements.extend([mid << 4, b'1', rid << 4 | (named.len() as u8 - 1)]);
-            elements.extend(named.bytes());
-        }
-        elements.resize(elements.len().next_multiple_of(4), 0);
-        let mut says = vec![0xbe, 0xde, 0, (elements.len() / 4) as u8];
-        says.extend(elements);
-        let client = &mut net.clients[self.publisher];
-        let place = track(client, Kind::Video);
-        let before = client.tracks[place].clone();
-        client.tracks[place].ssrc = Some(ssrc);
-        client.tracks[place].payload_type += u8::from(is_rtx);
-        client.says = says;
-        let sealed = client.seal(place, timestamp, self.is_last, payload);
-        client.says.clear();
-        client.tracks[place] = before;
-        sealed
-    }
-
-    /// The next frame of one encoding, sealed.
-    fn frame(&mut self, net: &mut Net, place: usize, keyframe: bool) -> Vec<u8> {
-        let encoding = &mut self.encodings[place];
-        let mut payload = vp8(keyframe, place as u32 * LAYER + encoding.frame);
-        payload[7..9].copy_from_slice(&encoding.width.to_le_bytes());
-        payload[9..11].copy_from_slice(&encoding.height.to_le_bytes());
-        self.captured.insert(place as u32 * LAYER + encoding.frame, self.frames);
-        encoding.frame += 1;
-        let (rid, ssrc) = (encoding.rid.clone(), encoding.ssrc);
-        let names = !(self.stops_naming && Self::is_reported(net, self.publisher, ssrc));
-        // Each encoder has a timestamp offset of its own.
-        let timestamp = self.frames.wrapping_mul(3_600).wrapping_add(place as u32 * 1_234_567);
-        self.seal(net, (ssrc, false), names.then_some(&rid), timestamp, &payload)
-    }
-
-    /// A frame of these encodings, and the time until the next one.
-    fn show(&mut self, net: &mut Net, places: &[usize], keyframe: bool) {
-        for place in places {
-            let datagram = self.frame(net, *place, keyframe);
-            net.deliver(self.publisher, datagram);
-        }
-        self.frames += 1;
-        net.run(FRAME);
-    }
-
-    /// Frames of these encodings, after a keyframe of each.
-    fn begin(&mut self, net: &mut Net, places: &[usize], frames: u32) {
-        for frame in 0..frames {
-            self.show(net, places, frame == 0);
-        }
-    }
-
-    /// A sender report of an encoding, by the publisher's one wall clock.
-    fn report(&self, net: &mut Net, place: usize) {
-        let report = SenderReport {
-            ssrc: self.encodings[place].ssrc,
-            ntp_time: (3_900_000_000 << 32) + (u64::from(self.frames) << 32) / 25,
-            rtp_time: self.frames.wrapping_mul(3_600).wrapping_add(place as u32 * 1_234_567),
-            ..SenderReport::default()
-        };
-        net.clients[self.publisher].peer.send_rtcp(vec![Box::new(report)], net.now);
-    }
-
-    /// Of which SSRCs keyframes were asked for.
-    pub(crate) fn asked(&self, net: &Net) -> Vec<u32> {
-        let packets = net.clients[self.publisher].rtcp.iter().flatten();
-        let requests = packets.filter_map(|packet| packet.as_any().downcast_ref::<PictureLossIndication>());
-        requests.map(|request| request.media_ssrc).collect()
-    }
-
-    fn reports(&self, net: &Net) -> Vec<TrackReport> {
-        let record = net.handle().record(&net.clients[self.publisher].session).unwrap();
-        record.report().tracks.into_iter().filter(|track| track.kind == "video").collect()
-    }
-}
+use sender::{FRAME, LAYER, Offer, QHF, Sender, lines};
 
 /// The encodings of what a viewer was shown, in order, each once a run.
 fn layers(line: &[Shown]) -> Vec<u32> {
@@ -630,9 +429,9 @@ fn a_standby_of_one_encoding_takes_over_from_a_publisher_of_three_and_the_other_
     let line = net.video(viewer);
     assert_spliced(&line);
     assert!(line.last().unwrap().number >= 50 * LAYER + 140, "{:?}", line.last());
-    let lines = "a=rid:f send\r\na=rid:q send\r\na=simulcast:send f;q\r\n";
     let both = [("f", 640, 360), ("q", 160, 90)];
-    let mut sender = Sender::join_by(&mut net, &both, lines, |request| request.standby = true);
+    let offer = Offer { encodings: &both, lines: &lines(&both, "f;q"), codec: Codec::Vp8 };
+    let mut sender = Sender::join_by(&mut net, &offer, |request| request.standby = true);
     for frame in 0..50 {
         single.publish(&mut net);
         sender.show(&mut net, &[0, 1], frame == 0);

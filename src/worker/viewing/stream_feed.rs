@@ -373,8 +373,7 @@ impl StreamFeeds {
         (layer, state): (LayerId, LayerState),
     ) -> Option<&StreamFeed> {
         let before = self.track_of_publisher(stream, publisher, (Kind::Video, layer))?.set_state(state);
-        let is_as_before = (before.size, before.is_active) == (state.size, state.is_active);
-        self.get(stream).filter(|_| !is_as_before)
+        self.get(stream).filter(|_| state.reorders(&before))
     }
 
     /// Keeps packets for the viewers of their stream. Returns how many were dropped, because their publisher has been

@@ -42,8 +42,8 @@ impl ViewerTrack {
             self.enter(next, next.history.head(), feed);
             return FollowUp::default();
         };
-        let is_larger = next.state.pixels() > shown.state.pixels();
-        // Of two encodings with frames of one size neither is worth the change.
+        let is_larger = next.state.is_larger_than(&shown.state);
+        // Of two encodings of one size neither is worth the change.
         if !self.is_target(next) && selection.is_none() && !is_larger {
             self.limit_frames();
             return FollowUp::default();
