@@ -1,9 +1,12 @@
 //! How the RTP timestamps of a publisher's layers relate: each encoding counts from a random timestamp of its own, and
-//! sender reports or capture times say which timestamps are of one instant.
+//! sender reports or capture times say which timestamps are of one instant. Without those, packets that arrive together
+//! are of one instant: the error is what one layer takes longer to arrive than another.
 //!
 //! The rule: a difference between two layers is measured once and kept, because the clocks of one encoder run alike. So
 //! errors of measuring do not add up however often a viewer changes layers, and neither does the drift between the
 //! publisher's wall clock and its media clock.
+
+use std::time::Instant;
 
 use super::packet::Packet;
 use super::source::{Generation, LayerId};
@@ -22,6 +25,10 @@ pub(crate) struct LayerClocks {
     reports: Vec<Clock>,
     /// By capture times in header extensions.
     captures: Vec<Clock>,
+    /// By the arrival of packets.
+    arrivals: Vec<Clock>,
+    /// The instant that arrivals are counted from.
+    origin: Option<Instant>,
 }
 
 /// The clock of one RTP stream.
@@ -46,14 +53,21 @@ impl LayerClocks {
         timestamp: u32,
         clock_rate: u32,
     ) {
-        note(&mut self.reports, generation, layer, ntp, timestamp, clock_rate);
+        let of = (generation, layer);
+        note(&mut self.reports, of, of_ntp(ntp, clock_rate).wrapping_sub(timestamp), clock_rate);
     }
 
-    /// Notes the capture time of a packet, if it has one.
+    /// Notes the arrival of a packet, and its capture time if it has one.
     pub(crate) fn on_packet(&mut self, packet: &Packet, clock_rate: u32) {
+        let of = (packet.generation, packet.layer);
         if let Some(ntp) = packet.extensions.capture_ntp() {
-            note(&mut self.captures, packet.generation, packet.layer, ntp, packet.timestamp, clock_rate);
+            let wall = of_ntp(ntp, clock_rate).wrapping_sub(packet.timestamp);
+            note(&mut self.captures, of, wall, clock_rate);
         }
+        let origin = *self.origin.get_or_insert(packet.received);
+        let elapsed = packet.received.saturating_duration_since(origin);
+        let ticks = elapsed.as_nanos() * u128::from(clock_rate) / 1_000_000_000;
+        note(&mut self.arrivals, of, (ticks as u32).wrapping_sub(packet.timestamp), clock_rate);
     }
 
     /// What must be added to timestamps of one RTP stream to get those of another at the same instant; `None` while
@@ -67,14 +81,17 @@ impl LayerClocks {
                 |of| clocks.iter().find(|clock| (clock.generation, clock.layer) == of).map(|clock| clock.offset);
             Some(offset(from)?.wrapping_sub(offset(to)?))
         };
-        between(&self.reports).or_else(|| between(&self.captures))
+        between(&self.reports).or_else(|| between(&self.captures)).or_else(|| between(&self.arrivals))
     }
 }
 
-/// The newest measurement is last.
-fn note(clocks: &mut Vec<Clock>, generation: Generation, layer: LayerId, ntp: u64, timestamp: u32, clock_rate: u32) {
-    let ticks = (u128::from(ntp) * u128::from(clock_rate)) >> 32;
-    let wall = (ticks as u32).wrapping_sub(timestamp);
+/// NTP time in 32.32 fixed-point seconds as ticks modulo 2^32.
+fn of_ntp(ntp: u64, clock_rate: u32) -> u32 {
+    ((u128::from(ntp) * u128::from(clock_rate)) >> 32) as u32
+}
+
+/// Notes what must be added to timestamps of an RTP stream to get the wall clock. The newest measurement is last.
+fn note(clocks: &mut Vec<Clock>, (generation, layer): (Generation, LayerId), wall: u32, clock_rate: u32) {
     let before = clocks.iter().position(|clock| (clock.generation, clock.layer) == (generation, layer));
     let before = before.map(|place| clocks.remove(place));
     let moved = |before: &Clock| (wall.wrapping_sub(before.wall) as i32).unsigned_abs();

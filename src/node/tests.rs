@@ -6,7 +6,7 @@ use crate::forward::codec::Kind;
 use crate::ice::{Admission, Credentials};
 use crate::name::{Role, StreamName};
 use crate::peer::{Channel, ChannelMessage};
-use crate::rtcp::SenderClock;
+use crate::rtcp::{Basis, SenderClock};
 use crate::srtp::SrtpProfile;
 use crate::stream::WorkerId;
 use crate::worker::message::{Message, Published, Subscribed};
@@ -254,7 +254,7 @@ fn messages_of(publisher: u64, now: Instant) -> Vec<Message> {
             publisher,
             kind,
             layer,
-            clock: SenderClock { ntp: 1, rtp: 1, received: now },
+            clock: SenderClock { ntp: 1, rtp: 1, received: now, basis: Basis::Report },
         },
         Message::KeyframeResponsive { stream: stream.clone(), publisher, kind, layer, keyframe_responsive: false },
         Message::Layer { stream: stream.clone(), publisher, layer, state },

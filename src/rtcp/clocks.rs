@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use super::ntp::fixed_point;
-use super::sender_clock::SenderClock;
+use super::sender_clock::{Basis, SenderClock};
 
 /// How long a track may be without a clock before arrival becomes the clock of all: two report intervals (RFC 3550
 /// 6.2), or six for a publisher that has not sent any report.
@@ -52,7 +52,7 @@ impl WallClock {
     pub(crate) fn by_arrival(&mut self, (rtp, received): (u32, Instant)) -> SenderClock {
         let elapsed = self.elapsed(received);
         let ntp = self.at_origin.get_or_insert(EPOCH).wrapping_add(elapsed);
-        SenderClock { ntp, rtp, received }
+        SenderClock { ntp, rtp, received, basis: Basis::Arrival }
     }
 
     /// Whether there has been a reading.
@@ -136,7 +136,7 @@ mod tests {
     const NTP: u64 = 3_900_000_000 << 32;
 
     fn read(wall: &mut WallClock, ntp: u64, received: Instant) -> u64 {
-        wall.read(SenderClock { ntp, rtp: 0, received }, received).ntp
+        wall.read(SenderClock { ntp, rtp: 0, received, basis: Basis::Report }, received).ntp
     }
 
     #[test]

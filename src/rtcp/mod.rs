@@ -24,4 +24,4 @@ pub use packets::{Block, RtcpPacket, packets};
 pub(crate) use packets::{Blocks, Sequences, SsrcList};
 pub use reception::Reception;
 pub(crate) use sender::{Outgoing, RoundTrip, sender_report};
-pub(crate) use sender_clock::SenderClock;
+pub(crate) use sender_clock::{Basis, SenderClock};

@@ -12,7 +12,7 @@ use super::missing::Missing;
 use super::packets::{RtcpPacket, packets};
 use super::reader::Reader;
 use super::sender::keyframe_request;
-use super::sender_clock::SenderClock;
+use super::sender_clock::{Basis, SenderClock};
 use super::source::{Source, Step};
 use crate::srtp::index;
 
@@ -213,7 +213,7 @@ impl Reception {
     pub fn on_rtcp(&mut self, compound: &[u8], received: Instant) {
         for packet in packets(compound) {
             if let RtcpPacket::SenderReport { ssrc, ntp, rtp, .. } = packet {
-                self.on_sender_report(ssrc, SenderClock { ntp, rtp, received });
+                self.on_sender_report(ssrc, SenderClock { ntp, rtp, received, basis: Basis::Report });
             }
         }
     }

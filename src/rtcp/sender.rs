@@ -80,13 +80,14 @@ impl RoundTrip {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rtcp::Basis;
 
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
     fn a_report_extrapolates_both_clocks() {
         let start = Instant::now();
-        let clock = SenderClock { ntp: 0x0000_0010_c000_0000, rtp: 5, received: start };
+        let clock = SenderClock { ntp: 0x0000_0010_c000_0000, rtp: 5, received: start, basis: Basis::Report };
         let outgoing = Outgoing { ssrc: 7, clock, rtp: u32::MAX, clock_rate: 90_000, packets: 2, octets: 3 };
         let (compound, named) = sender_report(&outgoing, "relay", start + 500 * MS);
         let report = compound[0].as_any().downcast_ref::<SenderReport>().unwrap();

@@ -1,14 +1,24 @@
-//! The clocks in a sender report.
+//! A publisher's clocks: the wall clock and the media clock of one RTP stream at one instant.
 
 use std::time::Instant;
 
-/// A sender's wall clock and media clock at one instant, from its latest sender report (RFC 3550 6.4.1).
+/// What clocks were read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Basis {
+    /// A sender report.
+    Report,
+    /// The arrival of a packet, which takes one RTP stream longer than another.
+    Arrival,
+}
+
+/// A sender's wall clock and media clock at one instant (RFC 3550 6.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SenderClock {
     /// NTP timestamp, 32.32 fixed point seconds.
     pub(crate) ntp: u64,
     /// RTP timestamp of the same instant, in ticks of the codec.
     pub(crate) rtp: u32,
-    /// When the report arrived.
+    /// When the report or the packet arrived.
     pub(crate) received: Instant,
+    pub(crate) basis: Basis,
 }

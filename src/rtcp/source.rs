@@ -164,6 +164,7 @@ fn variation(clock_rate: u32, before: (u32, Instant), this: (u32, Instant)) -> u
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rtcp::Basis;
 
     const TICK: Duration = Duration::from_millis(20);
 
@@ -204,7 +205,7 @@ mod tests {
     fn the_delay_since_the_senders_report_is_in_units_of_65536ths() {
         let start = Instant::now();
         let mut source = Source::new(7, 90_000);
-        source.clock = Some(SenderClock { ntp: 0x1234_5678_9abc_def0, rtp: 1, received: start });
+        source.clock = Some(SenderClock { ntp: 0x1234_5678_9abc_def0, rtp: 1, received: start, basis: Basis::Report });
         source.on_packet(1, 1, start);
         let report = source.report(start + Duration::from_millis(1500)).unwrap();
         assert_eq!((report.last_sender_report, report.delay), (0x5678_9abc, 98_304));

@@ -21,6 +21,7 @@ mod feedback;
 mod impairment;
 mod layer_changes;
 mod layer_choice;
+mod layer_sync;
 mod limits;
 mod parameter_sets;
 mod publisher_leaves;

@@ -48,6 +48,12 @@ impl Timeline {
         known.or_else(|| Some(Self { anchor: anchored.or(live)?, current: None }))
     }
 
+    /// The RTP stream that the clock is anchored in, and what must be added to its timestamps, while the layer that
+    /// the viewer is sent is on that clock.
+    pub(super) fn anchor(&self) -> Option<Mapping> {
+        self.current.map(|_| self.anchor)
+    }
+
     /// The timestamp in the viewer's RTP stream at which a packet belongs; `None` where that is unknown, or far from
     /// the one that arrivals suggest.
     pub(super) fn timestamp_of(&self, packet: &Packet, by_arrival: u32, clock_rate: u32) -> Option<u32> {

@@ -8,7 +8,7 @@ use super::replay_clock::Replay;
 use super::resends::Resends;
 use super::routes::Routes;
 use super::sent::Sent;
-use super::timeline::Timeline;
+use super::timeline::{Mapping, Timeline};
 use crate::forward::codec::{Format, Kind, PictureIds};
 use crate::forward::header_extensions::ExtensionBlocks;
 use crate::forward::packet::Packet;
@@ -252,10 +252,23 @@ impl OutboundTrack {
     }
 
     /// A publisher's RTP timestamp converted to this viewer's RTP stream, for sender reports; `None` unless the track
-    /// is live on that publisher and layer.
+    /// is live on that publisher and layer, or on the clock of that layer.
     pub(crate) fn map_timestamp(&self, generation: Generation, layer: LayerId, timestamp: u32) -> Option<u32> {
-        let live = self.state == TrackState::Live && self.splice.current_source() == Some((generation, layer));
-        live.then(|| self.splice.map_timestamp(timestamp)).flatten()
+        let live = self.splice.timestamp_offset().filter(|_| self.state == TrackState::Live)?;
+        if self.splice.current_source() == Some((generation, layer)) {
+            return Some(timestamp.wrapping_add(live));
+        }
+        let anchor = self.anchor().filter(|anchor| anchor.source == (generation, layer))?;
+        Some(timestamp.wrapping_add(anchor.offset))
+    }
+
+    /// The layer whose clock its timestamps are on, whichever layer is sent; `None` before the layer has changed.
+    pub(crate) fn clock_layer(&self) -> Option<(Generation, LayerId)> {
+        self.anchor().map(|anchor| anchor.source)
+    }
+
+    fn anchor(&self) -> Option<Mapping> {
+        self.timeline.as_ref().and_then(|timeline| timeline.anchor())
     }
 
     pub(super) fn follows(&self, packet: &Packet) -> bool {

@@ -89,7 +89,7 @@ fn rtcp_about_foreign_ssrcs_and_bye_have_no_effect() {
     let goodbye = Goodbye { sources: vec![VIDEO, AUDIO], ..Goodbye::default() };
     let compound: [Box<dyn ::rtcp::Packet>; 3] = [Box::new(report(VIDEO)), Box::new(goodbye), Box::new(report(0xcccc))];
     reception.on_rtcp(&::rtcp::packet::marshal(&compound).unwrap(), start);
-    assert_eq!(reception.clock(VIDEO), Some(SenderClock { ntp: 5, rtp: 6, received: start }));
+    assert_eq!(reception.clock(VIDEO), Some(SenderClock { ntp: 5, rtp: 6, received: start, basis: Basis::Report }));
     assert_eq!(reception.clock(AUDIO), None);
     assert_eq!(reception.clock(0xcccc), None);
     reception.on_packet(AUDIO, 1, 0, start);

@@ -3,14 +3,15 @@
 //!
 //! The rule: a report is true for the packets that the viewer is sent now. No report is sent while a replay runs,
 //! because the mapping changes when it ends, nor while only one of audio and video has switched to another publisher,
-//! whose clock differs.
+//! whose clock differs. However often the layer of the video changes, its reports are by the clock of one layer: where
+//! arrival is the clock, that of each layer is another.
 
 use std::time::{Duration, Instant};
 
-use super::stream_feed::StreamFeed;
+use super::stream_feed::{FeedTrack, StreamFeed};
 use super::viewer::{Serving, Viewer};
 use super::viewer_track::ViewerTrack;
-use crate::rtcp::{Compound, Outgoing, sender_report};
+use crate::rtcp::{Compound, Outgoing, SenderClock, sender_report};
 
 /// Between two sender reports of an outbound track.
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
@@ -18,6 +19,9 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 /// How soon a report that could not be made is tried again. Reports that waited for the publisher's first report are
 /// spread over the same time.
 pub(crate) const REPORT_RETRY: Duration = Duration::from_millis(200);
+
+/// A clock that is older than this may have drifted away from that of audio.
+const FRESH: Duration = Duration::from_secs(10);
 
 /// How long reports wait until audio and video both come from the same publisher.
 const REPORT_PATIENCE: Duration = Duration::from_secs(4);
@@ -62,9 +66,9 @@ impl Viewer {
         let mapped = |viewer_track: &ViewerTrack| {
             let track = feed.layer(viewer_track.kind, viewer_track.layer);
             let track = track.filter(|_| viewer_track.outbound_track.counts().packets > 0)?;
-            let clock = track.clock?;
-            let generation = track.epoch.generation();
-            Some((track, clock, viewer_track.outbound_track.map_timestamp(generation, track.layer, clock.rtp)?))
+            let (of, clock) = clock_of(viewer_track, feed, now).or(Some((track, track.clock?)))?;
+            let generation = of.epoch.generation();
+            Some((track, clock, viewer_track.outbound_track.map_timestamp(generation, of.layer, clock.rtp)?))
         };
         // A new publisher has another clock: until both audio and video come from it, neither is reported.
         let is_awaited = |viewer_track: &ViewerTrack| {
@@ -96,4 +100,16 @@ impl Viewer {
         }
         packets
     }
+}
+
+/// The clock that the timestamps of a track are on since its layer has changed, if it is known and recent.
+fn clock_of<'a>(
+    viewer_track: &ViewerTrack,
+    feed: &'a StreamFeed,
+    now: Instant,
+) -> Option<(&'a FeedTrack, SenderClock)> {
+    let (generation, layer) = viewer_track.outbound_track.clock_layer()?;
+    let track = feed.layer(viewer_track.kind, layer).filter(|track| track.epoch.generation() == generation)?;
+    let clock = track.clock.filter(|clock| now.saturating_duration_since(clock.received) <= FRESH)?;
+    Some((track, clock))
 }

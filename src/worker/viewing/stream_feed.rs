@@ -18,7 +18,7 @@ use crate::forward::codec::{Format, Kind};
 use crate::forward::{Epoch, Get, Histories, History, HistoryLimits, LayerClocks, LayerId, LayerSet, Packet, Source};
 use crate::name::StreamName;
 use crate::peer::Channel;
-use crate::rtcp::SenderClock;
+use crate::rtcp::{Basis, SenderClock};
 use crate::session::{Choosable, Selection};
 use crate::stream::{SILENT, WorkerId};
 use crate::worker::mailbox::Mailbox;
@@ -508,9 +508,10 @@ impl StreamFeeds {
     }
 }
 
-/// Notes how timestamps of a track's packets relate to those of other encodings.
+/// Notes how timestamps of a track's packets relate to those of other encodings. Clocks by arrival say nothing new:
+/// arrivals are noted packet by packet.
 fn note_clock(clocks: &mut LayerClocks, track: &FeedTrack, clock: SenderClock) {
-    if track.kind == Kind::Video {
+    if track.kind == Kind::Video && clock.basis == Basis::Report {
         clocks.on_report(track.epoch.generation(), track.layer, clock.ntp, clock.rtp, track.format.clock_rate);
     }
 }

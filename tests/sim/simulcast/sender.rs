@@ -38,6 +38,8 @@ pub(crate) struct Encoding {
     pub(crate) height: u16,
     pub(crate) ssrc: u32,
     pub(crate) rtx: u32,
+    /// The RTP timestamp of its first frame.
+    pub(crate) start: u32,
     /// The number of its next frame.
     frame: u32,
 }
@@ -114,6 +116,8 @@ impl Sender {
             height: *height,
             ssrc: 0x1000 + place,
             rtx: 0x2000 + place,
+            // Each encoder has a timestamp offset of its own.
+            start: place * 1_234_567,
             frame: 0,
         };
         Self {
@@ -201,8 +205,7 @@ impl Sender {
         encoding.frame += 1;
         let (rid, ssrc) = (encoding.rid.clone(), encoding.ssrc);
         let names = !(self.stops_naming && Self::is_reported(net, self.publisher, ssrc));
-        // Each encoder has a timestamp offset of its own.
-        let timestamp = self.frames.wrapping_mul(3_600).wrapping_add(place as u32 * 1_234_567);
+        let timestamp = self.frames.wrapping_mul(3_600).wrapping_add(self.encodings[place].start);
         self.seal(net, (ssrc, false), names.then_some(&rid), timestamp, &payload)
     }
 
@@ -228,7 +231,7 @@ impl Sender {
         let report = SenderReport {
             ssrc: self.encodings[place].ssrc,
             ntp_time: (3_900_000_000 << 32) + (u64::from(self.frames) << 32) / 25,
-            rtp_time: self.frames.wrapping_mul(3_600).wrapping_add(place as u32 * 1_234_567),
+            rtp_time: self.frames.wrapping_mul(3_600).wrapping_add(self.encodings[place].start),
             ..SenderReport::default()
         };
         net.clients[self.publisher].peer.send_rtcp(vec![Box::new(report)], net.now);

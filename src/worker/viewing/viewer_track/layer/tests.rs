@@ -11,7 +11,7 @@ use crate::forward::{
 };
 use crate::name::StreamName;
 use crate::reason::SwitchReason;
-use crate::rtcp::SenderClock;
+use crate::rtcp::{Basis, SenderClock};
 use crate::stream::WorkerId;
 use crate::worker::message::{LayerState, Published, Subscribed, SubscribedTrack};
 use crate::worker::viewing::stream_feed::StreamFeeds;
@@ -84,7 +84,12 @@ impl Stream {
             format: format(),
             payload_type: PAYLOAD_TYPE,
             snapshot: Vec::new(),
-            clock: Some(SenderClock { ntp: 7 << 32, rtp: self.timestamp(layer, 0), received: self.now }),
+            clock: Some(SenderClock {
+                ntp: 7 << 32,
+                rtp: self.timestamp(layer, 0),
+                received: self.now,
+                basis: Basis::Report,
+            }),
             keyframe_responsive: responsive,
         };
         let subscribed = Subscribed {
