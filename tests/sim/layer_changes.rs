@@ -23,7 +23,7 @@ const THREE: Encodings = QHF;
 
 /// A viewer of all codecs joins.
 fn watch(net: &mut Net) -> usize {
-    let viewer = net.join(Role::Viewer, "cam", &Codec::ALL, GCM);
+    let viewer = net.join(Role::Viewer, "cam", Codec::ALL, GCM);
     net.connect();
     viewer
 }
