@@ -151,7 +151,8 @@ impl Server {
                 "this machine has no network: other machines cannot connect until it has one, or until --advertise names an address"
             );
         }
-        let node = Arc::new(http::Node::new(&config.http, access, tls, node::Handle::of(&workers), metrics));
+        let http_config = http::Config { listen: addresses.http, ..config.http.clone() };
+        let node = Arc::new(http::Node::new(&http_config, access, tls, node::Handle::of(&workers), metrics));
         Ok(Self { workers, advertised, node, http, admin, redirect, addresses, drain: config.worker.drain })
     }
 

@@ -45,6 +45,8 @@ pub struct Config {
     pub ice_servers: IceServers,
     /// HTTPS on that address.
     pub tls: tls::Config,
+    /// Whether the public listener takes media by TCP too; `None` where clients reach it themselves.
+    pub media: Option<bool>,
     /// How many connections are open at a time.
     pub connections: Limits,
     /// How long a request's headers may take, and a connection may be idle.
@@ -75,11 +77,36 @@ impl Default for Config {
             base_path: BasePath::default(),
             ice_servers: IceServers::default(),
             tls: tls::Config::default(),
+            media: None,
             connections: Limits::default(),
             header_deadline: Duration::from_secs(15),
             unread_deadline: Duration::from_secs(20),
             connection_age: Duration::from_secs(300),
             body_deadline: Duration::from_secs(10),
         }
+    }
+}
+
+impl Config {
+    /// Whether the public listener takes media by TCP too: if that is not set, unless clients reach it through a proxy,
+    /// or only from this machine.
+    pub(crate) fn takes_media(&self) -> bool {
+        self.media.unwrap_or(self.trusted_proxies.is_empty() && !self.listen.ip().is_loopback())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_is_taken_where_clients_reach_the_listener_themselves_unless_it_is_set() {
+        let config = Config::default();
+        assert!(config.takes_media());
+        let proxied = Config { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..config.clone() };
+        let local = Config { listen: "127.0.0.1:8080".parse().unwrap(), ..config.clone() };
+        assert!(!proxied.takes_media() && !local.takes_media());
+        assert!(Config { media: Some(true), ..proxied }.takes_media());
+        assert!(!Config { media: Some(false), ..config }.takes_media());
     }
 }

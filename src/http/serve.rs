@@ -13,7 +13,8 @@ impl Node {
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
         let routes = self.base_path.beneath(routes::public(&self));
         let events = self.media.events();
-        let entry = Entry { proxy_protocol: self.proxy_protocol, tls: self.tls.clone(), ..self.entry() };
+        let media = self.media_by_http.map(|_| self.media.clone());
+        let entry = Entry { proxy_protocol: self.proxy_protocol, tls: self.tls.clone(), media, ..self.entry() };
         tokio::select! {
             () = self.keep_certificate() => {}
             () = accept::serve(listener, routes, entry, stop) => {}

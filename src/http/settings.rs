@@ -25,6 +25,12 @@ pub(crate) struct Settings {
     #[arg(value_parser = setting::address, default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
 
+    /// Accept media by TCP on that port too (ICE-TCP), for clients whose network lets out little else, and advertise the
+    /// port to them; if unset, unless clients reach it through a proxy (--trusted-proxy) or only from this machine
+    #[arg(long, env = "SLUICE_MEDIA_ON_HTTP", value_name = "BOOL", action = clap::ArgAction::Set)]
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    media_on_http: Option<bool>,
+
     /// Moves /api, /metrics, /healthz and /readyz to an address of their own
     #[arg(long, env = "SLUICE_ADMIN", value_name = "ADDR:PORT", value_parser = setting::address)]
     admin: Option<SocketAddr>,
@@ -97,6 +103,7 @@ impl TryFrom<Settings> for Config {
         let everybody = settings.allow_origin.iter().any(|origin| origin == "*");
         Ok(Self {
             listen: settings.listen,
+            media: settings.media_on_http,
             admin: settings.admin,
             metrics_streams: settings.metrics_streams,
             origins: if everybody { Origins::Any } else { Origins::Listed(settings.allow_origin) },

@@ -18,6 +18,7 @@ use crate::session::pending_sessions::PendingSession;
 use crate::session::quota::{Applicant, GrantedViewers, Slot};
 use crate::session::random_ids::{random_credentials, random_etag};
 use crate::stream::{Announced, Identity};
+use crate::worker::config::HttpArrival;
 
 impl Handle {
     /// Answers an offer and lets the session wait for its first packet.
@@ -46,8 +47,10 @@ impl Handle {
         if shared.draining.load(Ordering::Relaxed) {
             return Err(CreateError::Draining { retry_after: RETRY_AFTER });
         }
-        let candidates = self.candidates(request.http_local, request.http_remote, request.source);
-        if candidates.addresses.is_empty() {
+        let is_this_machine = request.source.is_this_machine(request.http_remote);
+        let arrival = request.http_local.map(|local| HttpArrival { local, is_this_machine });
+        let candidates = self.candidates(arrival, request.media_by_http);
+        if candidates.udp.is_empty() {
             return Err(CreateError::NoAddress);
         }
         let identity = Identity {
@@ -74,7 +77,7 @@ impl Handle {
         let offered = std::mem::take(&mut negotiated.offered);
         let of = (request.role, request.stream.clone());
         let client = (request.user_agent, offered);
-        let record = SessionRecord::new(id, of, client, (request.http_remote, candidates.addresses), now);
+        let record = SessionRecord::new(id, of, client, (request.http_remote, candidates.udp), now);
         let record = Arc::new(record.with_sections(&negotiated.sections).granted(request.limits));
         let pending = PendingSession {
             id,

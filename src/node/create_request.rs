@@ -1,6 +1,6 @@
 //! A request for a session, and its result: a pending session, or the reason why there is none.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::auth::{Credential, Limits};
@@ -22,6 +22,8 @@ pub struct Create {
     pub offer: String,
     /// The relay's address on which the HTTP request arrived, if known.
     pub http_local: Option<IpAddr>,
+    /// The address of the HTTP listener, if it takes media too.
+    pub media_by_http: Option<SocketAddr>,
     /// The client's address.
     pub http_remote: IpAddr,
     /// How that address is known.

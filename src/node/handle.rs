@@ -1,9 +1,11 @@
 //! The handle to a node: its streams, sessions and state. `create`, `ice_restart` and `end` hold what changes a
 //! session.
 
+use std::io;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::auth::Credential;
 use crate::name::{Role, SessionId, StreamName};
@@ -11,6 +13,7 @@ use crate::session::pending_sessions::Listed;
 use crate::stream::{InboxFull, StreamInfo, WorkerId};
 use crate::worker::Workers;
 use crate::worker::message::Message;
+use crate::worker::net::ice_tcp::connection::Connection;
 use crate::worker::shared::Shared;
 
 /// The media side of a node. Cheap to clone.
@@ -86,6 +89,24 @@ impl Handle {
     /// The UDP port on which media arrives.
     pub(crate) fn media_port(&self) -> u16 {
         self.shared.media_port
+    }
+
+    /// Whether clients may connect by TCP.
+    pub(crate) fn has_ice_tcp(&self) -> bool {
+        self.shared.has_ice_tcp
+    }
+
+    /// Hands a worker a connection that carries media, between these addresses. It is closed if that fails.
+    ///
+    /// # Errors
+    /// When the connection has ended already.
+    pub(crate) fn take_connection(&self, stream: TcpStream, path: (SocketAddr, SocketAddr)) -> io::Result<()> {
+        let connection = Connection::new(mio::net::TcpStream::from_std(stream), path, Instant::now())?;
+        // The first check shows which worker has the session, and the connection moves there.
+        let worker = WorkerId(rand::random_range(0..self.shared.workers.len()) as u16);
+        // A worker whose inbox is full takes no more clients.
+        let _ = self.tell(worker, Message::Connection(Box::new(connection)));
+        Ok(())
     }
 
     /// True while the node accepts new sessions.

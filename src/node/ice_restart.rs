@@ -1,6 +1,6 @@
 //! Restarts ICE of a session (RFC 9725 4.3.2): new credentials on both sides, under the same session.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::create_request::RETRY_AFTER;
 use super::handle::{Handle, PatchError};
@@ -9,7 +9,7 @@ use crate::name::SessionId;
 use crate::sdp::Candidates;
 use crate::session::ClientSource;
 use crate::session::random_ids::{random_credentials, random_etag};
-use crate::worker::config::HttpArrival;
+use crate::worker::config::{HttpArrival, candidates_by_http};
 use crate::worker::message::Message;
 
 /// New credentials of a client (RFC 9725 4.3.2).
@@ -19,6 +19,8 @@ pub struct Restart {
     pub remote: Credentials,
     /// The relay's address on which the HTTP request arrived, if known.
     pub http_local: Option<IpAddr>,
+    /// The address of the HTTP listener, if it takes media too.
+    pub media_by_http: Option<SocketAddr>,
     /// The client's address.
     pub http_remote: IpAddr,
     /// How that address is known.
@@ -50,24 +52,24 @@ impl Handle {
             let message = Message::Restart { session: *session, admission };
             self.tell(worker, message).map_err(|_| PatchError::Busy { retry_after: RETRY_AFTER })?;
         }
-        let candidates = self.candidates(restart.http_local, restart.http_remote, restart.source);
+        let is_this_machine = restart.source.is_this_machine(restart.http_remote);
+        let arrival = restart.http_local.map(|local| HttpArrival { local, is_this_machine });
+        let candidates = self.candidates(arrival, restart.media_by_http);
         if let Some(record) = self.record(session) {
-            record.set_candidates(candidates.addresses.clone());
+            record.set_candidates(candidates.udp.clone());
         }
         Ok(Patched { local, candidates, etag })
     }
 
     /// The relay's addresses for a client whose HTTP request arrived like this, best first.
-    pub(super) fn candidates(
-        &self,
-        http_local: Option<IpAddr>,
-        http_remote: IpAddr,
-        source: ClientSource,
-    ) -> Candidates {
-        let is_this_machine = source.is_this_machine(http_remote);
-        let arrival = http_local.map(|local| HttpArrival { local, is_this_machine });
+    pub(super) fn candidates(&self, arrival: Option<HttpArrival>, media_by_http: Option<SocketAddr>) -> Candidates {
         let shared = self.shared();
-        let addresses = shared.config.candidates(&shared.advertised.current(), shared.media_port, arrival);
-        Candidates { addresses, has_tcp: shared.has_ice_tcp }
+        let advertised = shared.advertised.current();
+        let udp = shared.config.candidates(&advertised, shared.media_port, arrival);
+        let mut tcp = if shared.has_ice_tcp { udp.clone() } else { Vec::new() };
+        if let Some(listener) = media_by_http {
+            tcp.extend(candidates_by_http(&advertised, &udp, listener));
+        }
+        Candidates { udp, tcp }
     }
 }

@@ -53,6 +53,7 @@ fn asked(remote: Credentials) -> super::ice_restart::Restart {
     super::ice_restart::Restart {
         remote,
         http_local: None,
+        media_by_http: None,
         http_remote: [127, 0, 0, 1].into(),
         source: crate::session::ClientSource::Direct,
     }
@@ -83,8 +84,8 @@ fn the_record_has_the_candidates_of_an_ice_restart() {
     record.set_candidates(vec!["192.0.2.7:8081".parse().unwrap()]);
     let remote = Credentials { ufrag: "newufrag".into(), pwd: "a-new-password-of-the-client".into() };
     let patched = net.handle().restart(&session, asked(remote)).unwrap();
-    assert!(!patched.candidates.addresses.is_empty());
-    assert_eq!(record.candidates(), patched.candidates.addresses);
+    assert!(!patched.candidates.udp.is_empty());
+    assert_eq!(record.candidates(), patched.candidates.udp);
 }
 
 #[test]

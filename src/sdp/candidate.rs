@@ -17,18 +17,18 @@ const MAX_CANDIDATES: usize = 32;
 /// The relay's addresses for a client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Candidates {
-    /// The addresses of the media port, best first: FFmpeg reads only the first.
-    pub addresses: Vec<SocketAddr>,
-    /// The relay accepts TCP connections at the same addresses (RFC 6544).
-    pub has_tcp: bool,
+    /// Where datagrams are received, best first: FFmpeg reads only the first.
+    pub udp: Vec<SocketAddr>,
+    /// Where TCP connections are accepted (RFC 6544), best first.
+    pub tcp: Vec<SocketAddr>,
 }
 
 impl Candidates {
     /// The values of `a=candidate` (RFC 8839 5.1), best first. All are of component 1, since RTP and RTCP share it.
     pub(crate) fn values(&self) -> impl Iterator<Item = String> {
-        let udp = (0..).zip(&self.addresses).map(|(place, address)| udp(place, *address));
-        let tcp = (0..).zip(&self.addresses).map(|(place, address)| tcp(place, *address));
-        udp.chain(tcp.take(if self.has_tcp { usize::MAX } else { 0 })).take(MAX_CANDIDATES)
+        let udp = (0..).zip(&self.udp).map(|(place, address)| udp(place, *address));
+        let tcp = (0..).zip(&self.tcp).map(|(place, address)| tcp(place, *address));
+        udp.chain(tcp).take(MAX_CANDIDATES)
     }
 }
 
@@ -39,7 +39,7 @@ fn udp(place: u16, address: SocketAddr) -> String {
     format!("{foundation} 1 udp {priority} {} {} typ host", address.ip().to_canonical(), address.port())
 }
 
-/// The same by TCP: the client connects.
+/// The address in this place of the order by TCP: the client connects.
 fn tcp(place: u16, address: SocketAddr) -> String {
     let priority = priority(TCP_PREFERENCE, PASSIVE + 0x1fff_u32.saturating_sub(place.into()));
     let foundation = u32::from(place) + 1_001;
@@ -56,15 +56,15 @@ fn priority(type_preference: u32, local_preference: u32) -> u32 {
 mod tests {
     use super::*;
 
-    fn values(addresses: &[&str], has_tcp: bool) -> Vec<String> {
-        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-        Candidates { addresses, has_tcp }.values().collect()
+    fn values(udp: &[&str], tcp: &[&str]) -> Vec<String> {
+        let read = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        Candidates { udp: read(udp), tcp: read(tcp) }.values().collect()
     }
 
     #[test]
     fn the_first_address_has_the_highest_priority_of_all() {
         assert_eq!(
-            values(&["192.0.2.1:8081", "192.0.2.2:8081"], false),
+            values(&["192.0.2.1:8081", "192.0.2.2:8081"], &[]),
             ["1 1 udp 2130706431 192.0.2.1 8081 typ host", "2 1 udp 2130706175 192.0.2.2 8081 typ host"]
         );
     }
@@ -72,25 +72,26 @@ mod tests {
     #[test]
     fn all_candidates_by_udp_come_before_those_by_tcp() {
         assert_eq!(
-            values(&["192.0.2.1:8081", "[2001:db8::1]:8081"], true),
+            values(&["192.0.2.1:8081", "[2001:db8::1]:8081"], &["192.0.2.1:8081", "192.0.2.1:443"]),
             [
                 "1 1 udp 2130706431 192.0.2.1 8081 typ host",
                 "2 1 udp 2130706175 2001:db8::1 8081 typ host",
                 "1001 1 tcp 1520435199 192.0.2.1 8081 typ host tcptype passive",
-                "1002 1 tcp 1520434943 2001:db8::1 8081 typ host tcptype passive"
+                "1002 1 tcp 1520434943 192.0.2.1 443 typ host tcptype passive"
             ]
         );
     }
 
     #[test]
     fn an_ipv6_address_stands_without_brackets_and_a_mapped_one_as_ipv4() {
-        let values = values(&["[2001:db8::1]:8081", "[::ffff:192.0.2.1]:8081"], true);
+        let addresses = ["[2001:db8::1]:8081", "[::ffff:192.0.2.1]:8081"];
+        let values = values(&addresses, &addresses);
         assert!(values.iter().step_by(2).all(|value| value.contains(" 2001:db8::1 8081 typ host")), "{values:?}");
         assert!(values.iter().skip(1).step_by(2).all(|value| value.contains(" 192.0.2.1 8081 typ host")), "{values:?}");
     }
 
     #[test]
     fn candidates_beyond_the_limit_are_left_out() {
-        assert_eq!(values(&["192.0.2.1:8081"; 20], true).len(), MAX_CANDIDATES);
+        assert_eq!(values(&["192.0.2.1:8081"; 20], &["192.0.2.1:8081"; 20]).len(), MAX_CANDIDATES);
     }
 }

@@ -180,7 +180,7 @@ mod tests {
             TrickleFragment::parse(&format!("{TRICKLE}m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\n")).unwrap();
         let local = Credentials { ufrag: "new1".to_owned(), pwd: "newpasswordnewpassword".to_owned() };
         let addresses = ["203.0.113.7:8081", "[2001:db8::7]:8081"].map(|text| text.parse().unwrap()).to_vec();
-        let candidates = Candidates { addresses, has_tcp: false };
+        let candidates = Candidates { udp: addresses, tcp: Vec::new() };
         assert_eq!(
             fragment.answer_restart(&local, &candidates),
             "a=ice-lite\r\na=ice-options:trickle\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=ice-ufrag:new1\r\n\

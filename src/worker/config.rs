@@ -177,6 +177,23 @@ impl Config {
     }
 }
 
+/// The addresses of candidates by UDP at which clients reach the HTTP listener too, with its port: those on which it
+/// listens, and those that are advertised without a public port.
+pub(crate) fn candidates_by_http(
+    advertised: &[PublicAddress],
+    udp: &[SocketAddr],
+    listener: SocketAddr,
+) -> Vec<SocketAddr> {
+    let reaches = |ip: IpAddr| match advertised.iter().find(|address| address.ip == ip) {
+        // A port that is mapped for UDP shows that others need a mapping too, which is not known.
+        Some(address) => address.port.is_none(),
+        None => listener.ip().is_unspecified() || listener.ip() == ip,
+    };
+    let reaches = |ip: &IpAddr| (ip.is_ipv4() || listener.is_ipv6()) && reaches(*ip);
+    let ips = udp.iter().map(SocketAddr::ip).filter(reaches);
+    ips.map(|ip| SocketAddr::new(ip, listener.port())).collect()
+}
+
 /// One worker for each core that this process may use, where the kernel spreads clients over the sockets of one port.
 pub(crate) fn one_for_each_core() -> NonZeroUsize {
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -241,6 +258,24 @@ mod tests {
         let config = Config { media: "127.0.0.1:9".parse().unwrap(), ..Config::default() };
         let candidates = config.candidates(&[], 9, arrival("10.0.0.5", "10.0.0.9"));
         assert_eq!(candidates, [config.media]);
+    }
+
+    #[test]
+    fn the_http_port_is_a_candidate_where_it_is_listened_on_or_advertised_without_a_mapped_port() {
+        let public = |ip: &str, port| PublicAddress { ip: ip.parse().unwrap(), port: NonZeroU16::new(port) };
+        let advertised = [public("203.0.113.7", 0), public("203.0.113.8", 30_081)];
+        let udp = ["203.0.113.7:8081", "203.0.113.8:30081", "10.0.0.5:8081", "[2001:db8::1]:8081"];
+        for (listener, expected) in [
+            ("0.0.0.0:443", &["203.0.113.7:443", "10.0.0.5:443"][..]),
+            ("[::]:443", &["203.0.113.7:443", "10.0.0.5:443", "[2001:db8::1]:443"]),
+            ("10.0.0.5:443", &["203.0.113.7:443", "10.0.0.5:443"]),
+            ("10.0.0.6:443", &["203.0.113.7:443"]),
+        ] {
+            let udp = udp.map(|text| text.parse().unwrap());
+            let candidates = candidates_by_http(&advertised, &udp, listener.parse().unwrap());
+            let shown: Vec<String> = candidates.iter().map(SocketAddr::to_string).collect();
+            assert_eq!(shown, expected, "{listener}");
+        }
     }
 
     #[test]

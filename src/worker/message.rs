@@ -52,7 +52,7 @@ pub(crate) enum Message {
     StandDown { session: SessionId },
     /// A datagram that reached another worker's socket but belongs to a session of this one.
     Datagram { path: FiveTuple, datagram: Vec<u8>, received: Instant },
-    /// A TCP connection that another worker has accepted and whose session is one of this one's.
+    /// A TCP connection that HTTP has accepted, or another worker for a session of this one.
     Connection(Box<Connection>),
     /// New ICE credentials for a session (ICE restart, RFC 9725 4.3.2).
     Restart { session: SessionId, admission: Box<Admission> },

@@ -38,7 +38,7 @@ proptest! {
 fn answer_reads_back(fragment: &TrickleFragment) -> Result<(), TestCaseError> {
     let local = Credentials { ufrag: "relay123".to_owned(), pwd: "relaypasswordrelaypassword".to_owned() };
     let addresses = ["203.0.113.7:8081", "[2001:db8::7]:8081"].map(|text| text.parse().expect("an address"));
-    let candidates = Candidates { addresses: addresses.to_vec(), has_tcp: true };
+    let candidates = Candidates { udp: addresses.to_vec(), tcp: addresses.to_vec() };
     let answer = fragment.answer_restart(&local, &candidates);
     let read = TrickleFragment::parse(&answer).map_err(|error| TestCaseError::fail(format!("{error}: {answer}")))?;
     prop_assert_eq!((read.candidates, read.end_of_candidates), (2 * addresses.len(), true));

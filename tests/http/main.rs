@@ -17,6 +17,7 @@ mod jwt;
 mod layer;
 mod leases;
 mod limits;
+mod media;
 mod openapi;
 mod operations;
 mod operator;

@@ -13,15 +13,11 @@ use sluice::name::Role;
 use sluice::sdp::{Candidates, Local, Negotiated, Offer};
 
 fn local() -> Local {
+    let addresses = ["203.0.113.7:8081", "[2001:db8::7]:8081"].map(|text| text.parse().expect("an address"));
     Local {
         credentials: Credentials { ufrag: "relay123".to_owned(), pwd: "relaypasswordrelaypassword".to_owned() },
         fingerprint: ["5A"; 32].join(":"),
-        candidates: Candidates {
-            addresses: ["203.0.113.7:8081", "[2001:db8::7]:8081"]
-                .map(|text| text.parse().expect("an address"))
-                .to_vec(),
-            has_tcp: true,
-        },
+        candidates: Candidates { udp: addresses.to_vec(), tcp: addresses.to_vec() },
         stream: "cam-1".parse().expect("a name"),
         video_orientation: false,
         max_bitrate: 0,
@@ -108,5 +104,28 @@ fn a_viewer_of_a_live_stream_is_answered_with_its_formats() {
     for (stream, tracks) in live {
         let name = "chromium-156-whep";
         assert_golden(&format!("{name}.{stream}"), &answer(name, Role::Viewer, &tracks));
+    }
+}
+
+/// FFmpeg takes an answer of at most 8,192 octets.
+#[test]
+fn an_answer_with_eight_addresses_of_ipv6_by_udp_and_tcp_stays_below_8_000_octets() {
+    let at = |port: u16| (0..8).map(move |host| format!("[2001:db8:1111:2222:3333:4444:5555:666{host}]:{port}"));
+    let read = |text: String| text.parse().expect("an address");
+    let candidates =
+        Candidates { udp: at(65_535).map(read).collect(), tcp: at(65_535).chain(at(64_443)).map(read).collect() };
+    let local = Local { candidates, ..local() };
+    for name in ["ffmpeg-9.0.2-av", "chromium-156-whip-simulcast", "chromium-156-whep-data", "firefox-153-whep"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.offer.sdp"));
+        let text = fs::read_to_string(path).expect("a readable offer");
+        let answer = match name.contains("whep") {
+            true => Offer::parse(&text, Role::Viewer).expect("an offer").answer_viewer(&local, &[]),
+            false => Offer::parse(&text, Role::Publisher).expect("an offer").answer_publisher(&local),
+        };
+        let answer = answer.expect("an answer").answer;
+        assert_eq!(answer.matches("a=candidate:").count(), 24, "{name}");
+        let first = answer.lines().find(|line| line.starts_with("a=candidate:")).expect("a candidate");
+        assert!(first.contains(" udp "), "FFmpeg reads only the first: {first}");
+        assert!(answer.len() < 8_000, "{name}: {}", answer.len());
     }
 }

@@ -196,6 +196,7 @@ impl Churn {
             stream: "refused".parse().expect("a valid name"),
             offer: offer.to_owned(),
             http_local: Some(RELAY.ip()),
+            media_by_http: None,
             http_remote: RELAY.ip(),
             source: sluice::session::ClientSource::Direct,
             user_agent: None,
@@ -269,6 +270,7 @@ impl Churn {
                         Restart {
                             remote,
                             http_local: None,
+                            media_by_http: None,
                             http_remote: [127, 0, 0, 1].into(),
                             source: sluice::session::ClientSource::Direct,
                         },

@@ -277,6 +277,7 @@ fn remote_candidates_are_never_dialled() {
         stream: "cam".parse().expect("a valid name"),
         offer: offer + &candidates,
         http_local: None,
+        media_by_http: None,
         http_remote: crate::net::RELAY.ip(),
         source: sluice::session::ClientSource::Direct,
         user_agent: None,

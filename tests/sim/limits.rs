@@ -116,6 +116,7 @@ fn an_ice_restart_is_never_refused() {
         Restart {
             remote,
             http_local: None,
+            media_by_http: None,
             http_remote: [10, 9, 9, 9].into(),
             source: sluice::session::ClientSource::Direct,
         }
@@ -263,6 +264,7 @@ fn the_answer_names_the_bitrate_limit_to_publishers_only() {
             stream: "dog".parse().unwrap(),
             offer,
             http_local: Some(crate::net::RELAY.ip()),
+            media_by_http: None,
             http_remote: crate::net::RELAY.ip(),
             source: sluice::session::ClientSource::Direct,
             user_agent: None,

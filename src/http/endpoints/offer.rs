@@ -206,6 +206,7 @@ async fn create(offer: PostedOffer, role: Role) -> Result<Response, Problem> {
         stream: grant.stream().clone(),
         offer,
         http_local: Some(connection.local.ip()),
+        media_by_http: shared.media_by_http,
         http_remote: connection.remote.ip(),
         source: connection.source,
         user_agent: user_agent(&parts.headers),

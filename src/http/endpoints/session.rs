@@ -130,7 +130,8 @@ pub(in crate::http) async fn patch(
         Problem::Malformed("an ICE restart needs the new a=ice-ufrag and a=ice-pwd: send both".to_owned())
     })?;
     let (http_local, http_remote) = (Some(connection.local.ip()), connection.remote.ip());
-    let patched = shared.media.restart(&id, Restart { remote, http_local, http_remote, source: connection.source })?;
+    let (source, media_by_http) = (connection.source, shared.media_by_http);
+    let patched = shared.media.restart(&id, Restart { remote, http_local, media_by_http, http_remote, source })?;
     let headers = [(CONTENT_TYPE, HeaderValue::from_static(FRAGMENT)), (ETAG, entity_tag(&patched.etag))];
     Ok((headers, fragment.answer_restart(&patched.local, &patched.candidates)).into_response())
 }

@@ -7,7 +7,8 @@
 //! address; behind a trusted proxy the client that the proxy names, while the proxy's own connections are not counted.
 //!
 //! With `--proxy-protocol` a connection begins with the header of the proxy (`proxy_header.rs`). Where the listener
-//! serves HTTPS, its handshake is next (`handshake.rs`).
+//! takes media too, the first octet behind that shows it (`first_octet.rs`): such a connection leaves its place, and
+//! counts among those of the workers. Where the listener serves HTTPS, the handshake is next (`handshake.rs`).
 //!
 //! A connection is bounded by deadlines for a request's headers ([`Timing::headers`], which bounds idle time too), for
 //! its body (where it is read), and for a client that reads nothing of its answer ([`Timing::unread`]); by the number
@@ -41,6 +42,7 @@ use tower::Service as _;
 use tracing::{debug, warn};
 
 use super::body::{Answer, Upload};
+use super::first_octet::{self, Carries};
 use super::handshake;
 use super::limits::Limits;
 use super::network::{Network, is_trusted};
@@ -53,6 +55,7 @@ use crate::http::request::connection::{Connection, Scheme};
 use crate::http::tls::Tls;
 use crate::log::OnceAMinute;
 use crate::metrics::{Closing, Metrics};
+use crate::node::Handle;
 use crate::session::ClientSource;
 
 /// Request line and headers together.
@@ -96,12 +99,23 @@ pub(in crate::http) struct Entry {
     pub(in crate::http) proxy_protocol: bool,
     /// HTTPS, where the listener does not serve plain HTTP.
     pub(in crate::http) tls: Option<Arc<Tls>>,
+    /// The workers, where the listener takes media too.
+    pub(in crate::http) media: Option<Handle>,
     pub(in crate::http) metrics: Arc<Metrics>,
 }
 
 impl Entry {
     fn scheme(&self) -> Scheme {
         if self.tls.is_some() { Scheme::Https } else { Scheme::Http }
+    }
+
+    /// How long a connection may send nothing.
+    fn first_deadline(&self, kind: Kind) -> Duration {
+        match (kind, &self.tls) {
+            (Kind::Reserved(_), _) => RESERVED,
+            (_, Some(tls)) => tls.handshake_deadline,
+            (_, None) => self.timing.headers,
+        }
     }
 }
 
@@ -192,7 +206,7 @@ fn plain(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// Completes what comes before the first request, and serves the connection.
+/// Completes what comes before the first request, and serves the connection, or hands it to a worker.
 async fn serve_accepted(
     shared: &Arc<Shared>,
     stream: TcpStream,
@@ -212,6 +226,14 @@ async fn serve_accepted(
         // The whole connection is that client's, unless the proxy has connected for itself.
         is_proxy = client.source == ClientSource::Direct;
         connection = client;
+    }
+    if let Some(media) = &entry.media {
+        let deadline = entry.first_deadline(place.kind());
+        match first_octet::look(&stream, &connection, (&place, deadline), &mut stopped).await {
+            Some(Carries::Http) => {}
+            Some(Carries::Media) => return hand_over(media, stream, &connection),
+            None => return,
+        }
     }
     let socket = Socket::new(stream, place.clone(), is_proxy, entry.timing.unread);
     match &entry.tls {
@@ -254,6 +276,14 @@ async fn read_proxy_header(
     }
     debug!(proxy = %connection.remote, %error, "no PROXY header");
     None
+}
+
+/// Hands a connection that carries media to a worker, which closes it unless a session uses it soon.
+fn hand_over(media: &Handle, stream: TcpStream, connection: &Connection) {
+    let path = (connection.local, connection.remote);
+    if let Err(error) = stream.into_std().and_then(|stream| media.take_connection(stream, path)) {
+        debug!(remote = %connection.remote, %error, "a connection for media broke off");
+    }
 }
 
 /// Serves one connection until it ends, must make way, or is too old.

@@ -2,6 +2,7 @@
 
 pub(super) mod accept;
 mod body;
+mod first_octet;
 mod handshake;
 pub(super) mod limits;
 pub(super) mod network;

@@ -2,6 +2,7 @@
 //! configuration is read again, and what is behind the media handle.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub struct Node {
     /// HTTPS on the public address.
     pub(in crate::http) tls: Option<Arc<Tls>>,
     pub(in crate::http) hsts: Hsts,
+    /// The address of the public listener, if it takes media too.
+    pub(in crate::http) media_by_http: Option<SocketAddr>,
     connections: Limits,
     timing: Timing,
 }
@@ -56,12 +59,13 @@ pub struct Node {
 pub(in crate::http) type Shared = Arc<Node>;
 
 impl Node {
-    /// Ready to serve, by HTTPS if there is a certificate.
+    /// Ready to serve, by HTTPS if there is a certificate. The address in `config` is the one that is bound.
     pub(crate) fn new(config: &Config, access: Access, tls: Option<Tls>, media: Handle, metrics: Arc<Metrics>) -> Self {
         let access = Arc::new(access);
         let hosts = HostRules::new(Arc::clone(&access), config.origins.clone(), config.allowed_hosts.clone());
         let base_path = config.base_path.clone();
         Self {
+            media_by_http: (media.has_ice_tcp() && config.takes_media()).then_some(config.listen),
             media,
             rendered: Rendered::default(),
             event_streams: EventStreams::new(Arc::clone(&metrics)),
@@ -106,7 +110,7 @@ impl Node {
         }
     }
 
-    /// How its listeners treat connections, but for HTTPS and the PROXY protocol.
+    /// How its listeners treat connections, but for HTTPS, media and the PROXY protocol.
     pub(in crate::http) fn entry(&self) -> Entry {
         Entry {
             limits: self.connections,
@@ -115,6 +119,7 @@ impl Node {
             base_path: self.base_path.clone(),
             proxy_protocol: false,
             tls: None,
+            media: None,
             metrics: Arc::clone(&self.metrics),
         }
     }

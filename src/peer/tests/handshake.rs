@@ -170,7 +170,7 @@ fn a_client_of_webrtc_rs_and_the_relays_own_answer_agree() {
             let local = Local {
                 credentials: local.clone(),
                 fingerprint: fingerprint.to_owned(),
-                candidates: Candidates { addresses: vec![RELAY], has_tcp: false },
+                candidates: Candidates { udp: vec![RELAY], tcp: Vec::new() },
                 stream: "test".parse().unwrap(),
                 video_orientation: false,
                 max_bitrate: 0,

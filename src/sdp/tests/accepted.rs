@@ -395,7 +395,7 @@ fn candidates_of_the_client_are_counted_and_not_repeated() {
 #[test]
 fn own_candidates_are_in_order_and_bounded() {
     let mut local = local();
-    local.candidates.addresses = (0..200).map(|host| format!("192.0.2.{host}:8081").parse().unwrap()).collect();
+    local.candidates.udp = (0..200).map(|host| format!("192.0.2.{host}:8081").parse().unwrap()).collect();
     let negotiated = Offer::parse(&offer("sendonly"), Role::Publisher).unwrap().answer_publisher(&local).unwrap();
     let hosts: Vec<&str> =
         negotiated.answer.lines().filter_map(|line| line.strip_prefix("a=candidate:")?.split(' ').nth(4)).collect();

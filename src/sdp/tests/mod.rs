@@ -62,7 +62,7 @@ fn local() -> Local {
     Local {
         credentials: Credentials { ufrag: "relay123".to_owned(), pwd: "relaypasswordrelaypassword".to_owned() },
         fingerprint: ["5A"; 32].join(":"),
-        candidates: Candidates { addresses: vec!["203.0.113.7:8081".parse().unwrap()], has_tcp: false },
+        candidates: Candidates { udp: vec!["203.0.113.7:8081".parse().unwrap()], tcp: Vec::new() },
         stream: "cam-1".parse().unwrap(),
         video_orientation: false,
         max_bitrate: 0,

@@ -25,7 +25,7 @@ pub(crate) struct HandedOverPaths {
     owner_by_path: HashMap<FiveTuple, Owner, foldhash::fast::RandomState>,
     /// The owner of the session whose datagram came last, if the TCP connection that it came by is to move there.
     pub(crate) moves_to: Option<WorkerId>,
-    /// TCP connections that other workers have accepted, for sessions of this one.
+    /// TCP connections that HTTP has accepted, and other workers for sessions of this one.
     pub(crate) arrived: Vec<Connection>,
 }
 

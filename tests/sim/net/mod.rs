@@ -121,6 +121,7 @@ impl Net {
             stream: stream.parse().expect("the test names a valid stream"),
             offer: peer.offer().to_owned(),
             http_local: Some(RELAY.ip()),
+            media_by_http: None,
             http_remote: address.ip(),
             source: sluice::session::ClientSource::Direct,
             user_agent: None,

@@ -34,6 +34,8 @@ pub(crate) struct Connection {
     pub(super) token: Token,
     /// It is among those that may have something to read.
     pub(super) is_listed: bool,
+    /// It has a place among those without a proof, or had one.
+    pub(super) is_placed: bool,
     /// A session has proven the path.
     pub(super) is_proven: bool,
     /// Octets that have been read and not handed on.
@@ -63,13 +65,13 @@ pub(super) enum Reading {
 }
 
 impl Connection {
-    /// A connection that was accepted at `now`.
+    /// A connection that was accepted at `now`, between these addresses.
     ///
     /// # Errors
     /// Those of a connection that has ended already.
-    pub(super) fn new(stream: TcpStream, remote: SocketAddr, now: Instant) -> io::Result<Self> {
+    pub(crate) fn new(stream: TcpStream, (local, remote): (SocketAddr, SocketAddr), now: Instant) -> io::Result<Self> {
         let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
-        let path = FiveTuple { protocol: Protocol::Tcp, local: plain(stream.local_addr()?), remote: plain(remote) };
+        let path = FiveTuple { protocol: Protocol::Tcp, local: plain(local), remote: plain(remote) };
         stream.set_nodelay(true)?;
         limit_unsent(&stream);
         Ok(Self {
@@ -78,6 +80,7 @@ impl Connection {
             accepted: now,
             token: Token(0),
             is_listed: false,
+            is_placed: false,
             is_proven: false,
             unread: Vec::new(),
             unsent: VecDeque::new(),

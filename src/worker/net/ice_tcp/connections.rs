@@ -145,11 +145,16 @@ impl Connections {
         }
     }
 
-    /// Takes a connection that another worker has accepted, with what it has read.
+    /// Takes a connection that was just accepted, or one of another worker with what that has read.
     pub(crate) fn insert(&mut self, mut connection: Connection) {
+        let path = connection.path;
+        if !connection.is_placed && !self.has_place(&path) {
+            self.metrics.ice_tcp_closed[IceTcpClosing::Full].inc();
+            return;
+        }
+        connection.is_placed = true;
         let token = Token(self.last_token + 1);
         self.last_token = token.0;
-        let path = connection.path;
         if let Err(error) = connection.register(&self.registry, token) {
             tracing::debug!(%error, remote = %path.remote, "cannot watch a TCP connection");
             return;
@@ -236,18 +241,20 @@ impl Connections {
                     return;
                 }
             };
-            let Ok(connection) = Connection::new(stream, remote, now) else { continue };
-            if self.has_place(ClientGroup::of(connection.path.remote.ip())) {
+            let connection = stream.local_addr().and_then(|local| Connection::new(stream, (local, remote), now));
+            if let Ok(connection) = connection {
                 self.insert(connection);
-            } else {
-                self.metrics.ice_tcp_closed[IceTcpClosing::Full].inc();
             }
         }
     }
 
-    /// Whether one more connection of this client is taken; closes the oldest without a proof where that makes room.
-    fn has_place(&mut self, client: ClientGroup) -> bool {
-        let connections = &self.connection_by_path;
+    /// Whether one more connection of a client is taken; closes the oldest without a proof where that makes room.
+    fn has_place(&mut self, path: &FiveTuple) -> bool {
+        let (connections, client) = (&self.connection_by_path, ClientGroup::of(path.remote.ip()));
+        if connections.contains_key(path) {
+            // A proxy names the same client twice.
+            return false;
+        }
         self.unproven.retain(|(accepted, path)| is_unproven(connections, *accepted, path));
         let own = self.unproven.iter().filter(|(_, path)| ClientGroup::of(path.remote.ip()) == client).count();
         if own >= MAX_UNPROVEN_OF_CLIENT {
@@ -270,7 +277,8 @@ impl Connections {
     }
 
     fn close(&mut self, path: &FiveTuple, why: IceTcpClosing) {
-        if self.remove(path).is_some() {
+        if let Some(_connection) = self.remove(path) {
+            // Counted before the client sees it.
             self.metrics.ice_tcp_closed[why].inc();
             tracing::debug!(remote = %path.remote, reason = crate::label::Label::as_str(why), "TCP connection closed");
         }

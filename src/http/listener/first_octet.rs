@@ -1,0 +1,76 @@
+//! Tells media apart from HTTP and TLS by the first octet of a connection, on a listener that takes all of them. The
+//! workers find out whether it is ICE-TCP or TURN.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tracing::debug;
+
+use super::place::Place;
+use crate::http::request::connection::Connection;
+use crate::metrics::Closing;
+
+/// What a connection carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Carries {
+    /// HTTP, or TLS with it.
+    Http,
+    /// Datagrams for the workers.
+    Media,
+}
+
+impl Carries {
+    /// Frames of ICE-TCP begin with the high octet of a length of at most 1,500, and TURN with that of a STUN message
+    /// type. A TLS record begins with 22, HTTP with a letter.
+    pub(super) fn of(first: u8) -> Self {
+        if first <= 5 { Self::Media } else { Self::Http }
+    }
+}
+
+/// Waits for the first octet and leaves it unread; `None` if the connection ends before, or sends nothing in time.
+pub(super) async fn look(
+    stream: &TcpStream,
+    connection: &Connection,
+    (place, deadline): (&Place, Duration),
+    stopped: &mut watch::Receiver<()>,
+) -> Option<Carries> {
+    let first = async {
+        let mut octet = [0];
+        match stream.peek(&mut octet).await? {
+            0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+            _ => Ok(octet[0]),
+        }
+    };
+    tokio::select! {
+        first = tokio::time::timeout(deadline, first) => match first {
+            Ok(Ok(first)) => Some(Carries::of(first)),
+            Ok(Err(error)) => {
+                debug!(remote = %connection.remote, %error, "connection ended before it sent anything");
+                None
+            }
+            Err(_) => {
+                place.closes(Closing::Silent);
+                None
+            }
+        },
+        () = place.cut() => None,
+        _ = stopped.changed() => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_octet_shows_media_tls_and_http() {
+        for media in [&b"\0\x01"[..], b"\x05\xdc", b"\0\x03"] {
+            assert_eq!(Carries::of(media[0]), Carries::Media, "{media:?}");
+        }
+        for http in [&b"\x16\x03\x01"[..], b"GET ", b"POST ", b"\r\n", b"PROXY ", b"\x0d\x0a"] {
+            assert_eq!(Carries::of(http[0]), Carries::Http, "{http:?}");
+        }
+    }
+}
