@@ -1,13 +1,18 @@
-// Chromium publishes several encodings of its video, and viewers are sent the largest.
+// Chromium publishes several encodings of its video, and viewers are sent the largest that their networks carry.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
 import { launchChromium, Page, THREE_ENCODINGS } from '../support/chromium.js';
 import { servePage } from '../support/http_server.js';
+import { Link } from '../support/link.js';
 import { PLAIN_PAGE, plainSimulcast } from '../support/plain_client.js';
+import { Probe, PROBE_PAGE } from '../support/probe.js';
 import { Relay } from '../support/relay.js';
+import { SimulcastPublisher, WIDTH } from '../support/simulcast.js';
 import { until } from '../support/until.js';
+
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 let browser;
 before(async () => (browser = await launchChromium([THREE_ENCODINGS])));
@@ -35,4 +40,36 @@ test('of the three encodings that Chromium publishes, viewers that join before a
   const watched = sessions.filter(({ role }) => role === 'viewer').flatMap(({ tracks }) => tracks.filter(({ kind }) => kind === 'video'));
   assert.deepEqual(watched.map(({ rid }) => rid), ['f', 'f']);
   assert.equal(await relay.metric('sluice_drops_total', { reason: 'unknown_layer' }), 0);
+});
+
+test('a viewer whose network carries less sees a smaller encoding without a freeze, and the largest one again when it carries more', async (t) => {
+  const relay = await Relay.start(t);
+  const origin = await servePage(t, PROBE_PAGE);
+  await SimulcastPublisher.open({ t, browser, relay, origin }, 'layers', { codec: 'vp8' });
+  const down = (rate) => ({ delay: 25, rate, queue: 300 });
+  const link = await Link.open(t, relay, { up: { delay: 25 }, down: down(4_000_000) });
+  const probe = await Probe.open(t, browser, origin);
+  // What delays both viewers is this machine.
+  const [viewer, other] = [await probe.watch(`${link.url}/whep/layers`), await probe.watch(`${relay.url}/whep/layers`)];
+  const shows = (who, question) => until('the wanted size is shown', async () => question((await probe.facts(who)).shown.at(-1)?.width), { timeout: 20_000 });
+  for (const who of [viewer, other]) await shows(who, (width) => width === WIDTH);
+  const largest = () => relay.metric('sluice_layer_viewers', { layer: 'largest' });
+  await until('both are sent the largest', async () => (await largest()) === 2);
+
+  const at = performance.now();
+  link.set({ down: down(800_000) });
+  await shows(viewer, (width) => width < WIDTH);
+  await until('the other one alone is sent the largest', async () => (await largest()) === 1);
+  await pause(3000);
+  const [facts, others] = [await probe.facts(viewer), await probe.facts(other)];
+  const start = facts.timeOf(at);
+  const lower = facts.shown.find((one) => one.at > start && one.width < WIDTH).at - start;
+  const [gap, usual] = [facts, others].map((one) => one.longestGap(start - 500));
+  const seen = `a smaller one after ${Math.round(lower)} ms, longest gap ${Math.round(gap)} ms, of the other viewer ${Math.round(usual)} ms`;
+  t.diagnostic(seen);
+  assert.ok(lower < 3000 + usual && gap < 1000 + usual, seen);
+  assert.ok(facts.shown.at(-1).width < WIDTH && others.shown.at(-1).width === WIDTH, 'each keeps what its network carries');
+
+  link.set({ down: down(4_000_000) });
+  await shows(viewer, (width) => width === WIDTH);
 });

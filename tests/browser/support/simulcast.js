@@ -116,8 +116,11 @@ async function publish({ endpoint, worker, codec, layers, replayed }) {
   await peer.setLocalDescription();
   const headers = { 'content-type': 'application/sdp' };
   const response = await fetch(endpoint, { method: 'POST', headers, body: peer.localDescription.sdp });
-  const answer = await response.text();
-  if (response.status !== 201) throw new Error(`${response.status} ${answer}`);
+  const text = await response.text();
+  if (response.status !== 201) throw new Error(`${response.status} ${text}`);
+  // Else it begins at 300 kbit/s, and has all encodings at their rates many seconds later.
+  const answer = text.replace(/^(a=fmtp:|a=rtpmap:)(\d+) (?:VP8\/90000|(.*profile-level-id.*))\r$/gm, (line, _, payloadType, parameters) =>
+    (parameters ? `a=fmtp:${payloadType} ${parameters};` : `${line}\na=fmtp:${payloadType} `) + 'x-google-start-bitrate=3000\r');
   await peer.setRemoteDescription({ type: 'answer', sdp: answer });
 }
 
@@ -159,7 +162,7 @@ export class SimulcastPublisher {
     if (replayed) {
       await publisher.tab.evaluate(record);
       const count = layers.length;
-      await until('the recorded frames are sent', () => publisher.tab.evaluate((all) => new Set(window.groups.map(({ width }) => width)).size === all, count));
+      await until('the recorded frames are sent', () => publisher.tab.evaluate((all) => new Set(window.groups.map(({ width }) => width)).size === all, count), { timeout: 60_000 });
     }
     return publisher;
   }
