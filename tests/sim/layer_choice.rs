@@ -437,6 +437,31 @@ fn a_selected_encoding_is_the_largest_that_a_viewer_is_sent() {
     assert!(scene.net.metric("sluice_layer_switches_total{reason=\"selected\"}") >= 2);
 }
 
+#[test]
+fn a_viewer_that_selects_audio_alone_is_sent_no_video_and_no_probes_until_it_selects_video_again() {
+    let mut scene = Scene::new();
+    let viewer = scene.watch(link(6.0 * MBIT), 4);
+    scene.run(5 * SECOND);
+    let select = |scene: &Scene, audio_only| {
+        let selection = Selection { audio_only, ..Selection::default() };
+        scene.net.handle().select(&scene.net.clients[viewer].session, selection).unwrap();
+    };
+    select(&scene, true);
+    scene.run(SECOND);
+    let alone = scene.net.now;
+    let asked = scene.sender.asked(&scene.net).len();
+    scene.run(10 * SECOND);
+    assert!(scene.runs(viewer, alone).is_empty());
+    assert_eq!(scene.retransmitted(viewer, alone), 0);
+    assert_eq!(scene.net.metric_sum("sluice_layer_viewers{"), 0, "its network carries more");
+    assert_eq!(scene.sender.asked(&scene.net).len(), asked);
+    select(&scene, false);
+    let back = scene.net.now;
+    scene.run(3 * SECOND);
+    let runs = scene.runs(viewer, back);
+    assert!(!runs.is_empty() && runs[0].1 <= SECOND && runs.last().unwrap().0 == 2, "{runs:?}");
+}
+
 /// Which encoding a viewer begins with, and after which time it is sent the largest.
 fn begin(scene: &mut Scene) -> (u32, Duration) {
     let joined = scene.net.now;

@@ -48,6 +48,10 @@ pub(in crate::http) struct LayerSelection {
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     media_id: Option<String>,
+    /// No video: the viewer is sent the audio alone, whatever else is selected.
+    #[schema(nullable = false, value_type = Option<bool>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audio_only: Option<bool>,
     /// The name of a simulcast encoding.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +92,8 @@ pub(in crate::http) struct LayerSelection {
 pub(in crate::http) struct SelectedLayer {
     #[schema(inline)]
     selection: LayerSelection,
-    /// The name of the encoding that it is sent, as of about a second ago; absent if the video has one.
+    /// The name of the encoding that it is sent, as of about a second ago; absent if the video has one, and while the
+    /// viewer is sent audio alone.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     current: Option<String>,
@@ -251,6 +256,7 @@ impl LayerSelection {
     fn of(selection: Selection, video: Option<&VideoSection>) -> Self {
         Self {
             media_id: video.map(|section| section.place.to_string()),
+            audio_only: selection.audio_only.then_some(true),
             rid: selection.rid.map(String::from),
             encoding_id: None,
             spatial_layer_id: selection.spatial,
@@ -284,6 +290,7 @@ impl LayerSelection {
             (rid, older) => rid.or(older),
         };
         Ok(Selection {
+            audio_only: self.audio_only.unwrap_or_default(),
             rid: rid.map(String::into_boxed_str),
             spatial: self.spatial_layer_id,
             temporal: self.temporal_layer_id,
@@ -306,12 +313,13 @@ mod tests {
 
     #[test]
     fn a_selection_is_read_whichever_of_its_members_are_there() {
-        for automatic in ["{}", "{\"mediaId\": \"1\"}", "{\"rid\": null, \"bitrate\": 5}"] {
+        for automatic in ["{}", "{\"mediaId\": \"1\"}", "{\"audioOnly\": false}", "{\"rid\": null, \"bitrate\": 5}"] {
             assert_eq!(selected(automatic), Ok(Selection::default()), "{automatic}");
         }
-        let all = "{\"mediaId\": \"0\", \"encodingId\": \"h\", \"spatialLayerId\": 1, \"temporalLayerId\": 2, \
+        let all = "{\"mediaId\": \"0\", \"audioOnly\": true, \"encodingId\": \"h\", \"spatialLayerId\": 1, \"temporalLayerId\": 2, \
                    \"maxSpatialLayerId\": 3, \"maxTemporalLayerId\": 4, \"maxWidth\": 640, \"maxHeight\": 360}";
         let expected = Selection {
+            audio_only: true,
             rid: Some("h".into()),
             spatial: Some(1),
             temporal: Some(2),
@@ -337,6 +345,7 @@ mod tests {
             ("{\"rid\": 1}", "expected a string"),
             ("{\"mediaId\": 0}", "expected a string"),
             ("{\"temporalLayerId\": \"1\"}", "expected u8"),
+            ("{\"audioOnly\": 1}", "expected a boolean"),
             ("{\"spatialLayerId\": -1}", "expected u8"),
             ("{\"maxWidth\": 0}", "nonzero"),
             ("{\"maxHeight\": 1.5}", "floating point"),

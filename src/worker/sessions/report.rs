@@ -135,8 +135,11 @@ impl Viewer {
         self.tracks.iter().filter_map(|viewer_track| viewer_track.rtt()).min()
     }
 
-    /// The place of the encoding that it is sent, of a video that has several.
+    /// The place of the encoding that it is sent, of a video that has several. `None` if it has selected audio alone.
     fn layer_place(&self, feed: &StreamFeed) -> Option<LayerPlace> {
+        if self.has_selected_audio() {
+            return None;
+        }
         let own = self.tracks.iter().find(|viewer_track| viewer_track.kind == Kind::Video)?;
         let own = feed.layer(Kind::Video, own.layer).filter(|own| own.rid.is_some())?;
         if self.is_audio_only() {

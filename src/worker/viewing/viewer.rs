@@ -63,7 +63,7 @@ pub(crate) struct Viewer {
     estimate: Option<f32>,
     /// Whether what it is sent arrives.
     downlink: Downlink,
-    /// It is sent no video now: its network carries no encoding, or nothing.
+    /// It is sent no video now: its network carries no encoding, or nothing, or it has selected audio alone.
     rests: bool,
     /// What its network is taken to carry until that is measured.
     pub(crate) start: Bitrate,

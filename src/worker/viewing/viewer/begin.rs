@@ -15,6 +15,7 @@ impl Viewer {
     /// Takes what the viewer has selected: [`Self::attach`] follows it.
     pub(crate) fn select(&mut self, selection: Selection) {
         self.selection = (!selection.is_unrestricted()).then(|| Box::new(selection));
+        self.update_rests();
     }
 
     /// Gives each outbound track the format of the feed's publisher, and lets those that wait begin. Live outbound

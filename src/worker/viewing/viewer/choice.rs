@@ -18,7 +18,7 @@ const PROBE: Padding = Padding { octets: 1, packet: 100 };
 impl Viewer {
     /// Begins to measure the network if the video has several encodings, and chooses one of them for what begins next.
     pub(super) fn need_bandwidth(&mut self, feed: &StreamFeed, now: Instant) {
-        let is_needed = feed.layers(Kind::Video).nth(1).is_some();
+        let is_needed = feed.layers(Kind::Video).nth(1).is_some() && !self.has_selected_audio();
         let Some(video) = self.tracks.iter().find(|track| track.kind == Kind::Video) else { return };
         match &mut self.bandwidth {
             Some(bandwidth) => bandwidth.set_needed(is_needed),
@@ -46,16 +46,11 @@ impl Viewer {
             }
             has_changed = self.set_target(now);
         }
-        let carries_none = self.bandwidth.as_ref().is_some_and(|bandwidth| bandwidth.is_audio_only());
-        let rests = carries_none || self.downlink.is_dark();
-        if std::mem::replace(&mut self.rests, rests) != rests {
-            for video in self.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
-                video.rest();
-            }
-            return if rests { FollowUp::default() } else { self.attach(feed, false, now) };
+        if self.update_rests() {
+            return if self.rests { FollowUp::default() } else { self.attach(feed, false, now) };
         }
         let mut follow_up = FollowUp::default();
-        if has_changed && !rests {
+        if has_changed && !self.rests {
             for video in self.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
                 follow_up.add(video.choose_layer(feed, self.selection.as_deref(), now));
             }
@@ -63,7 +58,25 @@ impl Viewer {
         follow_up
     }
 
-    /// True while it is sent no video, because its network carries no encoding of it, or nothing.
+    /// Ends the video, or lets [`Self::attach`] begin it again; false if it goes on as before.
+    pub(super) fn update_rests(&mut self) -> bool {
+        let carries_none = self.bandwidth.as_ref().is_some_and(|bandwidth| bandwidth.is_audio_only());
+        let rests = carries_none || self.downlink.is_dark() || self.has_selected_audio();
+        if std::mem::replace(&mut self.rests, rests) == rests {
+            return false;
+        }
+        for video in self.tracks.iter_mut().filter(|track| track.kind == Kind::Video) {
+            video.rest();
+        }
+        true
+    }
+
+    /// True if it has selected to be sent no video.
+    pub(crate) fn has_selected_audio(&self) -> bool {
+        self.selection.as_ref().is_some_and(|selection| selection.audio_only)
+    }
+
+    /// True while it is sent no video: its network carries no encoding of it, or nothing, or it has selected that.
     pub(crate) fn is_audio_only(&self) -> bool {
         self.rests
     }
