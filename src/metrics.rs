@@ -103,6 +103,8 @@ pub struct Metrics {
     pub(crate) forward_delay: Histogram,
     /// Times that the kernel refused segmentation offload (GSO) and a socket continued without it.
     pub(crate) gso_fallbacks: IntCounter,
+    /// Answers to Binding requests without credentials.
+    pub(crate) stun_answers: IntCounter,
     /// Datagrams that arrived at another worker than their session's.
     pub(crate) handed_over: IntCounter,
     /// Open TCP connections for media (ICE-TCP).
@@ -243,6 +245,11 @@ impl Metrics {
                 into,
                 "sluice_gso_fallbacks_total",
                 "Sockets that continued without segmentation offload (GSO).",
+            ),
+            stun_answers: counter(
+                into,
+                "sluice_stun_answers_total",
+                "Answers to STUN requests without credentials (--stun).",
             ),
             handed_over: counter(
                 into,

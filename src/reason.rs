@@ -39,6 +39,8 @@ label! {
         UnknownUfrag = "unknown_ufrag",
         /// STUN that is malformed or has no valid MESSAGE-INTEGRITY.
         NotIntegrity = "not_integrity",
+        /// STUN without credentials beyond what its network is answered (`--stun`).
+        StunLimit = "stun_limit",
         /// DTLS beyond the budget of a session's handshake.
         Flood = "flood",
         /// DTLS that is malformed, or that no client sends.

@@ -61,6 +61,8 @@ pub(crate) enum Demultiplexed {
     Opened(Key),
     /// STUN that needs nothing more; an answer may wait in `poll_transmit`.
     Answered,
+    /// A request without credentials that is answered: count it.
+    PublicAnswer,
     /// Part of a ClientHello whose rest is missing, or a ClientHello that the peer already has: nothing to do.
     Held,
     /// A check for a session that this demultiplexer does not have: take it from the pending sessions, admit it, and

@@ -15,6 +15,7 @@ use super::session::{Overdue, Session};
 use crate::five_tuple::FiveTuple;
 use crate::ice::Admission;
 use crate::ice::agent::Statistics;
+use crate::ice::public_stun::{PublicAnswer, PublicStun};
 use crate::ice::stun::{Class, StunMessage, Transaction};
 use crate::reason::DropReason;
 
@@ -44,6 +45,8 @@ pub(crate) struct Demux {
     pub(super) tie_breaker: u64,
     /// Hides the places of sessions in transaction ids.
     mask: u32,
+    /// Answers requests without credentials.
+    public_stun: Option<PublicStun>,
 }
 
 impl Demux {
@@ -60,8 +63,14 @@ impl Demux {
             events: VecDeque::new(),
             tie_breaker: random.next_u64(),
             mask: random.next_u32(),
+            public_stun: None,
             random,
         }
+    }
+
+    /// Answers Binding requests without credentials if `public_stun` is given.
+    pub(crate) fn with(self, public_stun: Option<PublicStun>) -> Self {
+        Self { public_stun, ..self }
     }
 
     /// Adds a session: from now on checks for its ufrag are answered. It has 10 s to complete DTLS.
@@ -224,7 +233,7 @@ impl Demux {
 
     pub(super) fn handle_request(&mut self, path: FiveTuple, request: &StunMessage, now: Instant) -> Demultiplexed {
         let Some(ufrag) = request.local_ufrag() else {
-            return Demultiplexed::Dropped(DropReason::NotIntegrity);
+            return self.handle_request_of_a_stranger(path, request, now);
         };
         let Some(&key) = self.key_by_ufrag.get(ufrag) else {
             return Demultiplexed::UnknownUfrag { ufrag: ufrag.to_owned() };
@@ -250,6 +259,20 @@ impl Demux {
         self.check(key, path, now);
         self.arm(key);
         if handled.is_first { Demultiplexed::Opened(key) } else { Demultiplexed::Answered }
+    }
+
+    /// Answers a request without credentials where that is allowed. It belongs to no session.
+    fn handle_request_of_a_stranger(&mut self, path: FiveTuple, request: &StunMessage, now: Instant) -> Demultiplexed {
+        match self.public_stun.as_mut().filter(|_| request.is_plain()) {
+            Some(public) => match public.answer(request, path.remote, now) {
+                PublicAnswer::Send(answer) => {
+                    push(&mut self.transmits, path, answer);
+                    Demultiplexed::PublicAnswer
+                }
+                PublicAnswer::Limited => Demultiplexed::Dropped(DropReason::StunLimit),
+            },
+            None => Demultiplexed::Dropped(DropReason::NotIntegrity),
+        }
     }
 
     pub(super) fn handle_answer(&mut self, path: FiveTuple, answer: &StunMessage, now: Instant) -> Demultiplexed {

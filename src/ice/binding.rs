@@ -3,7 +3,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::stun::{self, BINDING_REQUEST, Class, MAGIC_COOKIE, StunMessage, Transaction, XOR_MAPPED_ADDRESS};
+use super::stun::{
+    self, BINDING_REQUEST, BINDING_SUCCESS, Class, MAGIC_COOKIE, StunMessage, Transaction, XOR_MAPPED_ADDRESS,
+};
 
 /// What a port is masked with: the first half of the magic cookie (RFC 8489 14.2).
 const PORT_MASK: u16 = 0x2112;
@@ -14,9 +16,8 @@ pub(crate) fn request(transaction: &Transaction) -> Vec<u8> {
 }
 
 /// The answer with the address that a request came from and nothing else: 32 octets for IPv4, 44 for IPv6.
-#[cfg(test)]
 pub(crate) fn answer(transaction: &Transaction, remote: SocketAddr) -> Vec<u8> {
-    let mut message = stun::begin(stun::BINDING_SUCCESS, transaction);
+    let mut message = stun::begin(BINDING_SUCCESS, transaction);
     stun::write_mapped_address(&mut message, transaction, remote);
     let end = message.len();
     stun::write_length(&mut message, end);

@@ -7,6 +7,7 @@ pub(crate) mod binding;
 mod check;
 mod credentials;
 mod generation;
+pub(crate) mod public_stun;
 pub mod stun;
 
 pub(crate) use admission::Admission;

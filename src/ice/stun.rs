@@ -20,6 +20,8 @@ const MESSAGE_INTEGRITY: u16 = 0x0008;
 pub(super) const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 const PRIORITY: u16 = 0x0024;
 const USE_CANDIDATE: u16 = 0x0025;
+/// From here on a receiver may skip attributes that it does not know.
+const COMPREHENSION_OPTIONAL: u16 = 0x8000;
 const FINGERPRINT: u16 = 0x8028;
 const ICE_CONTROLLED: u16 = 0x8029;
 const INTEGRITY_LENGTH: usize = 20;
@@ -117,17 +119,26 @@ impl<'a> StunMessage<'a> {
         is_ice_text(local, 4).then_some(local)
     }
 
-    /// The value of the first attribute of this type that MESSAGE-INTEGRITY, where there is one, covers.
+    /// The value of the first attribute of this type.
     pub(super) fn attribute(&self, kind: u16) -> Option<&'a [u8]> {
-        let mut rest = &self.datagram[HEADER..self.integrity.unwrap_or(self.datagram.len())];
-        while let Some((&[high, low, long, short], after)) = rest.split_first_chunk::<4>() {
+        self.attributes().find(|(found, _)| *found == kind).map(|(_, value)| value)
+    }
+
+    /// Whether it has neither credentials nor anything else that its receiver must understand (RFC 8489 14).
+    pub(crate) fn is_plain(&self) -> bool {
+        self.attributes().all(|(kind, _)| kind >= COMPREHENSION_OPTIONAL)
+    }
+
+    /// The types and values of the attributes, up to MESSAGE-INTEGRITY if there is one.
+    fn attributes(&self) -> impl Iterator<Item = (u16, &'a [u8])> {
+        let end = self.integrity.map_or(self.datagram.len(), |position| position + 4 + INTEGRITY_LENGTH);
+        let mut rest = &self.datagram[HEADER..end];
+        std::iter::from_fn(move || {
+            let (&[high, low, long, short], after) = rest.split_first_chunk::<4>()?;
             let length = usize::from(u16::from_be_bytes([long, short]));
-            if u16::from_be_bytes([high, low]) == kind {
-                return after.get(..length);
-            }
             rest = after.get(length.next_multiple_of(4)..)?;
-        }
-        None
+            Some((u16::from_be_bytes([high, low]), &after[..length]))
+        })
     }
 
     /// Whether the message carries a MESSAGE-INTEGRITY at all.

@@ -22,6 +22,8 @@ pub struct Config {
     /// Addresses that answers name first, for a relay behind NAT. If there are any, of this machine's own only the one
     /// on which the HTTP request arrived is named, or the one that is bound.
     pub advertise: Vec<Advertise>,
+    /// Requests without credentials on the media port are answered with the address that they came from.
+    pub stun: bool,
     /// The servers that report the public address.
     pub stun_servers: Vec<StunServer>,
     /// How many threads forward media.
@@ -86,6 +88,7 @@ impl Default for Config {
             media: SocketAddr::from(([0, 0, 0, 0], 8081)),
             ice_tcp: true,
             advertise: Vec::new(),
+            stun: false,
             stun_servers: Vec::new(),
             workers: one_for_each_core(),
             small_stream: 16,

@@ -39,6 +39,12 @@ pub(crate) struct Settings {
     #[arg(value_parser = advertise::stun_server)]
     stun_server: Vec<StunServer>,
 
+    /// Be a STUN server too: answer Binding requests without credentials on the media port, each network (/24, /56) at
+    /// most 10 a second from each worker
+    #[arg(long, env = "SLUICE_STUN", value_name = "BOOL", action = clap::ArgAction::Set)]
+    #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
+    stun: bool,
+
     /// Threads that forward media; if unset, one for each core
     #[arg(long, env = "SLUICE_WORKERS", value_name = "N")]
     workers: Option<NonZeroUsize>,
@@ -115,6 +121,7 @@ impl From<Settings> for Config {
             media: settings.listen,
             ice_tcp: settings.ice_tcp,
             advertise: settings.advertise,
+            stun: settings.stun,
             stun_servers: settings.stun_server,
             workers: settings.workers.unwrap_or_else(one_for_each_core),
             small_stream: Self::default().small_stream,

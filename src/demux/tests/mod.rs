@@ -7,6 +7,7 @@ mod hellos;
 mod hostile;
 mod moves;
 mod probes;
+mod public_stun;
 mod restarts;
 mod spoofs;
 mod times;

@@ -52,6 +52,7 @@ impl Engine {
             }
             Demultiplexed::Opened(key) => self.guard(key, now, |engine| engine.on_opened(key, now)),
             Demultiplexed::Answered => self.on_check(path, now),
+            Demultiplexed::PublicAnswer => self.counters.public_stun_answer(),
             Demultiplexed::Held => {}
             Demultiplexed::UnknownUfrag { .. } => self.counters.drop(DropReason::UnknownUfrag),
             // An answer to a check has no USERNAME, so its session is found by its path, as for DTLS and media.

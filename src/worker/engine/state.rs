@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::demux::{Demux, Key};
+use crate::ice::public_stun::PublicStun;
 use crate::name::StreamName;
 use crate::reason::EndReason;
 use crate::stream::WorkerId;
@@ -61,16 +62,15 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn new(id: WorkerId, shared: Arc<Shared>, now: Instant) -> Self {
         let counters = Counters::new(shared.metrics.clone());
-        let feeds = StreamFeeds::new(shared.config.history_limits());
         Self {
             id,
             heartbeat: Arc::clone(&shared.heartbeats[usize::from(id.0)]),
             mailbox: Mailbox::new(shared.workers.clone()),
+            feeds: StreamFeeds::new(shared.config.history_limits()),
+            demux: Demux::new(rand::random()).with(shared.config.stun.then(|| PublicStun::new(now))),
             shared,
-            demux: Demux::new(rand::random()),
             sessions: Sessions::default(),
             publisher_by_stream: HashMap::new(),
-            feeds,
             handed_over_paths: HandedOverPaths::default(),
             timers: Timers::default(),
             serving_timers: Timers::default(),

@@ -23,6 +23,7 @@ pub(crate) struct Counters {
     asked: u64,
     keyframes_asked: u64,
     replays: u64,
+    stun_answers: u64,
     /// Of all viewers' networks.
     bandwidth: Tally,
     forward_delay: LocalHistogram,
@@ -42,6 +43,7 @@ impl Counters {
             asked: 0,
             keyframes_asked: 0,
             replays: 0,
+            stun_answers: 0,
             bandwidth: Tally::default(),
             forward_delay,
         }
@@ -91,6 +93,11 @@ impl Counters {
         self.answered.in_band += answered.in_band;
         self.answered.refused += answered.refused;
         self.answered.missing += answered.missing;
+    }
+
+    /// Counts an answer to a Binding request without credentials.
+    pub(crate) fn public_stun_answer(&mut self) {
+        self.stun_answers += 1;
     }
 
     /// Counts viewers that are sent the frames since the last keyframe.
@@ -170,6 +177,7 @@ impl Counters {
         add(answered.refused, &metrics.resends[Resend::Refused]);
         add(answered.missing, &metrics.resends[Resend::Missing]);
         add(std::mem::take(&mut self.replays), &metrics.replays);
+        add(std::mem::take(&mut self.stun_answers), &metrics.stun_answers);
         let bandwidth = std::mem::take(&mut self.bandwidth);
         add(bandwidth.lowered.into(), &metrics.lowered_estimates);
         add(bandwidth.probes_passed.into(), &metrics.probes[Probe::Passed]);
