@@ -12,7 +12,7 @@ before(async () => (browser = await launchChromium()));
 after(() => browser.close());
 
 const SIZES = ['960 × 540', '480 × 270', '240 × 135'];
-const OPTIONS = '?source=test&autostart=1&simulcast=1&codec=vp8&width=960&height=540&rate=10&audio=0';
+const OPTIONS = '?source=test&autostart=1&simulcast=1&codec=vp8&width=960&height=540&rate=10';
 
 test('the menu lists the sizes of the video, and the chosen one is shown until another is', async (t) => {
   const relay = await Relay.start(t);
@@ -26,12 +26,12 @@ test('the menu lists the sizes of the video, and the chosen one is shown until a
   }, { timeout: 30_000 });
   await until('the menu lists three sizes', async () => {
     await viewer.tab.focus('#quality').catch(() => {});
-    const [auto, ...sizes] = await choices();
+    const [auto, ...sizes] = (await choices()).slice(0, -1);
     if (sizes.length !== 3 || !sizes.every((text, place) => text.startsWith(SIZES[place]))) throw new Error(`${[auto, ...sizes]}`);
     return true;
   }, { timeout: 30_000 });
   await shows(960);
-  for (const text of (await choices()).slice(1)) assert.match(text, /^\d+ × \d+, \d.* [kM]bit\/s$/);
+  for (const text of (await choices()).slice(1, -1)) assert.match(text, /^\d+ × \d+, \d.* [kM]bit\/s$/);
   await viewer.tab.selectOption('#quality', 'q');
   await shows(240);
   await viewer.tab.selectOption('#quality', 'h');
@@ -39,6 +39,18 @@ test('the menu lists the sizes of the video, and the chosen one is shown until a
   await viewer.tab.selectOption('#quality', '');
   await shows(960);
   await until('it says which one Auto is', async () => (await choices())[0] === 'Auto (960 × 540)');
+  assert.equal((await choices()).at(-1), 'Audio only');
+  await viewer.tab.selectOption('#quality', 'audio only');
+  await until('no video is sent', async () => {
+    const { inbound: before } = await viewer.statistics();
+    const { inbound: now } = await viewer.statisticsWhen('audio has come for a second', ({ inbound }) => inbound.audio.packetsReceived > before.audio.packetsReceived + 50);
+    return now.video.packetsReceived === before.video.packetsReceived;
+  });
+  await viewer.shows('#detail', 'Audio only.');
+  await viewer.says('live');
+  await viewer.tab.selectOption('#quality', 'q');
+  await shows(240);
+  await viewer.framesDecoded(5);
   assert.equal((await viewer.statistics()).count, 1, 'all on one connection');
   assert.deepEqual(viewer.console, []);
 });

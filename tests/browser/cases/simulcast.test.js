@@ -64,7 +64,7 @@ test('a viewer whose network carries less sees a smaller encoding without a free
   const [facts, others] = [await probe.facts(viewer), await probe.facts(other)];
   const start = facts.timeOf(at);
   const lower = facts.shown.find((one) => one.at > start && one.width < WIDTH).at - start;
-  const [gap, usual] = [facts, others].map((one) => one.longestGap(start - 500));
+  const [gap, usual] = [facts, others].map((one) => one.longestWait(start - 500));
   const seen = `a smaller one after ${Math.round(lower)} ms, longest gap ${Math.round(gap)} ms, of the other viewer ${Math.round(usual)} ms`;
   t.diagnostic(seen);
   assert.ok(lower < 3000 + usual && gap < 1000 + usual, seen);

@@ -150,3 +150,31 @@ test('a publisher that is replaced says so and does not reconnect', async (t) =>
   await second.shows('[data-fact=time]', /^[2-9] s$/);
   assert.equal(first.sessions.length, 1, 'it has not reconnected');
 });
+
+test('temporal layers are sent where the encoder has them, in each size of a simulcast too', async (t) => {
+  const relay = await Relay.start(t);
+  const publisher = await open(t, relay, '?source=test&autostart=1&codec=vp8&width=960&height=540&rate=15&simulcast=1&svc=L1T3');
+  const sends = (mode, count) => until(`${count} encodings are sent in ${mode}`, () => publisher.tab.evaluate(async ([wanted, many]) => {
+    const sender = window.sluice.peer.getSenders().find(({ track }) => track?.kind === 'video');
+    const reports = [...(await sender.getStats()).values()].filter(({ type, framesSent }) => type === 'outbound-rtp' && framesSent > 0);
+    const modes = sender.getParameters().encodings.map(({ scalabilityMode }) => scalabilityMode);
+    return reports.length === many && modes.length === many && modes.every((mode) => mode === wanted);
+  }, [mode, count]));
+  await sends('L1T3', 3);
+  assert.deepEqual(await publisher.tab.locator('#scalability option').evaluateAll((all) => all.map(({ value }) => value)), ['', 'L1T2', 'L1T3']);
+  await publisher.tab.uncheck('#simulcast');
+  await sends('L1T3', 1);
+  await publisher.tab.selectOption('#scalability', 'L1T2');
+  await sends('L1T2', 1);
+  await publisher.tab.selectOption('#codec', 'h264');
+  await sends('L1T2', 1);
+  const viewer = await Page.open(t, browser, `${relay.url}/watch/studio`);
+  await viewer.framesDecoded(10);
+});
+
+test('a mode that the browser does not have is not asked for', async (t) => {
+  const relay = await Relay.start(t);
+  const publisher = await open(t, relay, `?${SMALL}&svc=L9T9`);
+  await publisher.says('live');
+  assert.equal(await publisher.tab.inputValue('#scalability'), '');
+});

@@ -98,7 +98,7 @@ async function fall(viewer) {
     at,
     shown: after.shown.filter((one) => one.at > start - 1000),
     lower: lower ? lower.at - start : Infinity,
-    gap: after.longestGap(start - 500),
+    gap: after.longestWait(start - 500),
     queue: viewer.longestQueue(at + 2000, at + 20_000),
     concealed: concealed(before, after),
   };
@@ -156,7 +156,7 @@ async function settled(viewer, seconds) {
   return {
     changes: changes(shown),
     freezes: after.inbound.video.freezeCount - before.inbound.video.freezeCount,
-    gap: after.longestGap(before.now),
+    gap: after.longestWait(before.now),
     shown,
   };
 }
@@ -215,7 +215,7 @@ export async function ignoredRequests(at, { codec }) {
     const octets = SimulcastPublisher.octetsAt(group, began + DECISION);
     const allowed = DECISION + (octets * 8000) / NARROW;
     const keyframe = group.at + KEYFRAMES - began;
-    const gap = facts.longestGap(start - 500);
+    const gap = facts.longestWait(start - 500);
     const seen = `lower layer after ${round(lower - start)} ms; allowed are ${round(allowed)} ms, for ${octets} octets of the smallest; the next keyframe comes after ${round(keyframe)} ms; longest gap ${round(gap)} ms`;
     return { seen, over: lower - start - allowed, late: lower - start - keyframe };
   });

@@ -136,6 +136,11 @@ export class Facts {
     return longest;
   }
 
+  /** The longest time without a new frame from `from`, a time of the page, until these facts were read. */
+  longestWait(from) {
+    return Math.max(this.longestGap(from), this.now - (this.shown.at(-1)?.at ?? from));
+  }
+
   /** The number of the frame that was on the screen at a time of the page. */
   numberAt(time) {
     return this.shown.findLast(({ at }) => at <= time)?.number;

@@ -2,7 +2,7 @@
 
 import { addCopyButtons, element, query, relay, stream, tokens } from './page.js';
 import { openChat } from './chat.js';
-import { encodings, limitBitrate, prefer, sendableCodecs, sizes, startFast } from './encoder.js';
+import { encodings, limitBitrate, prefer, scalabilityModes, sendableCodecs, sizes, startFast } from './encoder.js';
 import { showFacts } from './facts.js';
 import { newPeer } from './ice.js';
 import { lost } from './lost.js';
@@ -13,7 +13,7 @@ import { openSource, prepareSource, showChoices } from './source.js';
 import { Session } from './whip.js';
 
 // For tests and unattended machines: ?source=camera|screen|test, autostart=1, width, height, rate, codec=h264|vp8,
-// bitrate (bits a second), simulcast=1|0, audio=0, video=0.
+// bitrate (bits a second), simulcast=1|0, svc=L1T2|L1T3, audio=0, video=0.
 const endpoint = `${relay}/whip/${stream}`;
 const STEADY = 10_000; // a connection that lasted this long (milliseconds) starts the waiting times anew
 
@@ -38,7 +38,7 @@ async function start() {
   show('asking', 'Opening the source');
   let media;
   try {
-    media = await openSource();
+    [media] = await Promise.all([openSource(), showModes()]);
   } catch (error) {
     if (!signal.aborted) stop('idle', 'Not started', error.message);
     return;
@@ -92,7 +92,7 @@ async function connect(own) {
   Object.assign(own, { peer, again });
   for (const track of own.media.stream.getTracks()) {
     if (track.kind === 'video') hint(track);
-    const sends = track.kind === 'video' ? { sendEncodings: encodings(sizesOf(track), bitrate()) } : {};
+    const sends = track.kind === 'video' ? { sendEncodings: encodings(sizesOf(track), bitrate(), element('scalability').value) } : {};
     const transceiver = peer.addTransceiver(track, { direction: 'sendonly', streams: [own.media.stream], ...sends });
     // Audio is sent twice, in two packets: it is little, and the loss of one is not audible.
     prefer(transceiver, track.kind, track.kind === 'video' ? element('codec').value : 'red');
@@ -179,6 +179,16 @@ function suggestSimulcast() {
   element('simulcast').checked = ownChoice ? element('simulcast').checked : element('source').value === 'camera';
 }
 
+/** Shows the scalability modes of the codec's encoder. */
+async function showModes() {
+  const menu = element('scalability');
+  const modes = await scalabilityModes(element('codec').value);
+  const { value } = menu;
+  menu.replaceChildren(menu.options[0], ...modes.map(([mode, text]) => new Option(text, mode)));
+  menu.value = modes.some(([mode]) => mode === value) ? value : '';
+  element('scalability-field').hidden = modes.length === 0;
+}
+
 const MUTES = [['mute-audio', 'audio', 'Mute audio', 'Unmute audio'], ['mute-video', 'video', 'Hide video', 'Show video']];
 
 function applyMutes() {
@@ -216,7 +226,8 @@ element('form').addEventListener('submit', (event) => {
   else start();
 });
 for (const id of ['source', 'camera', 'microphone', 'size']) element(id).addEventListener('change', change);
-for (const id of ['codec', 'simulcast']) element(id).addEventListener('change', () => run?.again?.abort());
+element('codec').addEventListener('change', async () => (await showModes(), run?.again?.abort()));
+for (const id of ['simulcast', 'scalability']) element(id).addEventListener('change', () => run?.again?.abort());
 element('simulcast').addEventListener('change', () => (ownChoice = true));
 element('source').addEventListener('change', suggestSimulcast);
 element('with-chat').addEventListener('change', () => (showLink(), run?.again?.abort()));
@@ -234,6 +245,8 @@ if (element('codec').selectedIndex < 0) element('codec').value = '';
 const asked = String(Number(query.get('bitrate')) || 0);
 if (![...element('bitrate').options].some(({ value }) => value === asked)) element('bitrate').add(new Option(`${asked / 1000} kbit/s`, asked));
 element('bitrate').value = asked;
+if (query.has('svc')) element('scalability').add(new Option(query.get('svc'), query.get('svc'), true, true));
+showModes();
 element('with-chat').checked = query.get('chat') === '1';
 prepareSource();
 element('simulcast').checked = query.get('simulcast') === '1';

@@ -1,5 +1,5 @@
-// The quality menu: which encoding of the video is shown. The relay tells what there is by the session's events and takes
-// the choice by WHEP's layer selection. Events are read only when there is a reason to: a browser opens few connections to
+// The quality menu: which encoding of the video is shown, or none. The relay tells what there is by the session's events and
+// takes the choice by WHEP's layer selection. Events are read only when there is a reason to: a browser opens few connections to
 // one host.
 
 import { eachEvent, fetchEvents, linked, openEvents } from './events.js';
@@ -7,6 +7,7 @@ import { bearer } from './page.js';
 import * as words from './words.js';
 
 const RELATION = 'urn:ietf:params:whep:ext:core:layer';
+const AUDIO = 'audio only'; // the value of that choice: no name of an encoding has a space
 const PATIENCE = 3000; // milliseconds to wait for the event
 const INTERVAL = 15_000; // milliseconds after which the menu is brought up to date in any case
 
@@ -24,6 +25,7 @@ export class Quality {
   #stream; // promise of where events are read
   #ended = new AbortController();
   #looking = false;
+  #audioAlone = false; // no video arrives
 
   /** `session` has the addresses `events` and `layer`; `video` is the element that shows it. */
   constructor(menu, video, session, token) {
@@ -31,12 +33,12 @@ export class Quality {
     this.#video = video;
     this.#session = session;
     this.#token = token;
-    this.#show([]);
+    this.#clear();
     if (!session.events || !session.layer) return;
     const { signal } = this.#ended;
     menu.addEventListener('change', () => this.#choose(), { signal });
     menu.addEventListener('focus', () => this.look(), { signal });
-    video.addEventListener('resize', () => (this.#tellCurrent(), this.look()), { signal });
+    video.addEventListener('resize', () => (this.#label(), this.look()), { signal });
     const timer = setInterval(() => document.hidden || this.look(), INTERVAL);
     signal.addEventListener('abort', () => clearInterval(timer));
     this.look();
@@ -58,6 +60,19 @@ export class Quality {
   /** The session is over. */
   end() {
     this.#ended.abort();
+    this.#clear();
+  }
+
+  /** Whether audio arrives and no video. */
+  tellAudioAlone(audioAlone) {
+    if (audioAlone === this.#audioAlone || this.#ended.signal.aborted) return;
+    this.#audioAlone = audioAlone;
+    this.#label();
+  }
+
+  /** A new session begins without a choice. */
+  #clear() {
+    this.#menu.replaceChildren();
     this.#show([]);
   }
 
@@ -83,40 +98,49 @@ export class Quality {
   #show(layers) {
     const { value, options } = this.#menu;
     this.#layers = layers;
-    const rids = ['', ...layers.map(({ rid }) => rid)];
+    const rids = ['', ...layers.map(({ rid }) => rid), AUDIO];
     // An open menu stays as it is, but for its texts.
     const isNew = rids.length !== options.length || rids.some((rid, place) => rid !== options[place].value);
     if (isNew) {
-      this.#menu.replaceChildren(...rids.map((rid) => new Option(rid || 'Auto', rid)));
+      this.#menu.replaceChildren(...rids.map((rid) => new Option(rid, rid)));
       this.#menu.value = rids.includes(value) ? value : '';
     }
-    const size = ({ width, height, rid }) => (width ? words.size(width, height) : rid);
-    layers.forEach((layer, place) => (options[place + 1].text = `${size(layer)}, ${words.bitrate(layer.bitrate)}`));
     this.#menu.hidden = layers.length < 2;
-    this.#tellCurrent();
+    this.#label();
     // What was chosen is not there any more.
     if (value && !this.#menu.value && layers.length) this.#choose();
   }
 
-  /** The choice is the relay's, and what it has chosen is what is shown. */
-  #tellCurrent() {
+  /** Names the choices. Beside Auto, and beside a size that the network does not carry, is what is shown. */
+  #label() {
+    const { options, value } = this.#menu;
     const { videoWidth, videoHeight } = this.#video;
+    const size = ({ width, height, rid }) => (width ? words.size(width, height) : rid);
     const isKnown = this.#layers.some(({ width, height }) => width === videoWidth && height === videoHeight);
-    this.#menu.options[0].text = isKnown ? `Auto (${words.size(videoWidth, videoHeight)})` : 'Auto';
+    const shown = this.#audioAlone ? AUDIO : isKnown && words.size(videoWidth, videoHeight);
+    options[0].text = shown ? `Auto (${shown})` : 'Auto';
+    this.#layers.forEach((layer, place) => {
+      const isOther = layer.rid === value && shown && shown !== size(layer);
+      options[place + 1].text = `${size(layer)}, ${words.bitrate(layer.bitrate)}${isOther ? ` (now ${shown})` : ''}`;
+    });
+    options[options.length - 1].text = 'Audio only';
   }
 
   async #choose() {
-    const rid = this.#menu.value;
+    const { value } = this.#menu;
+    const chosen = value === AUDIO ? { audioOnly: true } : value && { rid: value };
+    this.#label();
     try {
       const response = await fetch(this.#session.layer, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json', ...bearer(this.#token) },
-        body: JSON.stringify({ mediaId: this.#mediaId, ...(rid && { rid }) }),
+        body: JSON.stringify({ mediaId: this.#mediaId, ...chosen }),
       });
       if (!response.ok) throw new Error(`the relay answered ${response.status}`);
     } catch {
       // The relay goes on as before; the menu says so.
-      if (this.#menu.value === rid) this.#menu.value = '';
+      if (this.#menu.value === value) this.#menu.value = '';
+      this.#label();
     }
   }
 }

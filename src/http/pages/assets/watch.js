@@ -143,6 +143,7 @@ async function showProgress(own, received) {
   if (own !== current || !progress || peer.connectionState === 'closed') return;
   const { flows, moves, begun, quiet, packets, frames, video, figures } = progress;
   own.packets = packets;
+  own.quality?.tellAudioAlone(flows && frames > 0 && !moves && !video);
   showFacts(element('facts'), figures);
   hadVideo ||= frames > 0;
   if (!flows || (absence && !isBack(peer, packets))) Object.assign(own, { shown: frames, resumed: undefined });
