@@ -1,5 +1,9 @@
 // The rows about layers: a Chromium that publishes three encodings, and one viewer behind a link of limited capacity. Each
-// measures some runs, every run with a new viewer. A run counts if the CPU has limited no encoder.
+// measures some runs, every run with a new viewer. A run counts if the CPU has limited no encoder. Each is printed with
+// how late timers were in this process, which has the link: the relay takes delays by a busy machine for a queue, so the figures
+// of such runs say little about the relay.
+
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 import { Link, outerAddress } from '../support/link.js';
 import { Probe } from '../support/probe.js';
@@ -36,12 +40,16 @@ async function repeat(at, options, measure) {
   for (let attempt = 0; counted.length < runs; attempt += 1) {
     if (attempt === 3 * runs) throw new Error(`the CPU limited the publisher in ${attempt - counted.length} of ${attempt} runs`);
     publisher ??= await SimulcastPublisher.open(at, 'layers', options);
+    const timers = monitorEventLoopDelay({ resolution: 1 });
+    timers.enable();
     const one = await measure(publisher, counted.length);
+    timers.disable();
+    const seen = `${one.seen}; timers late by ${round(timers.percentile(99) / 1e6 - 1)} ms (p99), at most ${round(timers.max / 1e6 - 1)} ms`;
     if ((await publisher.limitedByCpu()) === 0) {
-      t.diagnostic(`run ${counted.length + 1}: ${one.seen}`);
+      t.diagnostic(`run ${counted.length + 1}: ${seen}`);
       counted.push(one);
     } else {
-      t.diagnostic(`a run that does not count, because the CPU limited the publisher: ${one.seen}`);
+      t.diagnostic(`a run that does not count, because the CPU limited the publisher: ${seen}`);
       await publisher.close();
       publisher = null;
       await until('the stream has ended', async () => (await fetch(`${relay.url}/api/streams/layers`)).status === 404);
