@@ -140,8 +140,9 @@ async fn serve_until_asked(server: Server, mut reload: Reload) -> anyhow::Result
     // A client may ask the relay to stop as soon as it announces its addresses, so signals are handled first.
     let (drain, at_once) = stop::signals(server.drain()).context("cannot wait for signals")?;
     let mut hang_ups = HangUps::listen().context("cannot wait for signals")?;
-    let Addresses { http, media, .. } = server.addresses();
-    let status = format!("serving on {http} and, for media, on {media}/udp");
+    let Addresses { http, .. } = server.addresses();
+    let media = media(server.addresses());
+    let status = format!("serving on {http} and, for media, on {media}");
     say(&welcome(server.addresses()));
     systemd::ready(&status);
     let drain = async {
@@ -166,15 +167,20 @@ async fn serve_until_asked(server: Server, mut reload: Reload) -> anyhow::Result
     outcome
 }
 
+/// The media port with its protocols, as they are opened in a firewall.
+fn media(Addresses { media, has_ice_tcp, .. }: Addresses) -> String {
+    if has_ice_tcp { format!("{media}/udp and {}/tcp", media.port()) } else { format!("{media}/udp") }
+}
+
 /// What to open and where to publish; localhost first, because browsers allow cameras in secure contexts only.
 fn welcome(addresses: Addresses) -> String {
-    let Addresses { http, is_https, admin, media, .. } = addresses;
+    let Addresses { http, is_https, admin, .. } = addresses;
+    let media = media(addresses);
     let scheme = if is_https { "https" } else { "http" };
     let everywhere = http.ip().is_unspecified();
     let host = if everywhere { "localhost".to_owned() } else { bracketed(http.ip()) };
     let port = http.port();
-    let mut text =
-        format!("sluice {} is listening on {http} and, for media, on {media}/udp\n", env!("CARGO_PKG_VERSION"));
+    let mut text = format!("sluice {} is listening on {http} and, for media, on {media}\n", env!("CARGO_PKG_VERSION"));
     text += &format!("\n  Open               {scheme}://{host}:{port}/\n");
     for address in if everywhere { other_addresses(http.is_ipv6()) } else { Vec::new() } {
         let remark = if is_https { "" } else { "  (watch; a camera needs localhost or https)" };

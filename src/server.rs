@@ -54,6 +54,8 @@ pub struct Addresses {
     pub redirect: Option<SocketAddr>,
     /// Media, over UDP.
     pub media: SocketAddr,
+    /// Whether media is taken by TCP there too (ICE-TCP).
+    pub has_ice_tcp: bool,
 }
 
 /// Why a relay does not start; each text says what to do.
@@ -144,6 +146,7 @@ impl Server {
             admin: admin.as_ref().zip(config.http.admin).map(|(listener, asked)| bound(listener, asked)),
             redirect: redirect.as_ref().zip(config.http.tls.redirect).map(|(listener, asked)| bound(listener, asked)),
             media: SocketAddr::new(config.worker.media.ip(), node::Handle::of(&workers).media_port()),
+            has_ice_tcp: config.worker.ice_tcp,
         };
         access.log();
         if config.worker.reaches_only_this_machine(&advertised.current()) {

@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum Denied {
     /// The request carries no token.
-    #[error("this needs a token: send it as \"Authorization: Bearer TOKEN\"")]
+    #[error("this needs a token: send it as \"Authorization: Bearer TOKEN\", or as ?token=TOKEN in the address")]
     NoToken,
     /// The token is unknown.
     #[error("this token is unknown: check it")]

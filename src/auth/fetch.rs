@@ -28,7 +28,7 @@ pub(super) struct Fetched {
 pub(super) enum FetchError {
     #[error("the server does not answer as HTTP asks for: {0}")]
     Failed(String),
-    #[error("the server did not answer within {} s", .0.as_secs())]
+    #[error("the server did not answer within {} ms", .0.as_millis())]
     TooSlow(Duration),
     #[error("the answer is larger than {0} bytes")]
     TooLarge(u64),

@@ -1,6 +1,7 @@
 //! Keeps what the access settings name up to date: files when they change, and keys that a server publishes.
 //!
-//! The rule is that of a reload: a file that cannot be read or is invalid changes nothing, and is logged once.
+//! The rule is that of a reload: a file that cannot be read or is invalid changes nothing, and is logged once. A file
+//! that changes is applied once two looks at it are the same, so that one which is being written takes no token away.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +20,15 @@ const INTERVAL: Duration = Duration::from_secs(1);
 struct Look {
     modified: Option<SystemTime>,
     size: u64,
+}
+
+/// What the files looked like.
+#[derive(Debug, Default)]
+struct Seen {
+    /// When they were last applied; empty before that.
+    applied: Vec<Look>,
+    /// At the last look.
+    last: Vec<Look>,
 }
 
 impl Look {
@@ -41,9 +51,9 @@ impl Access {
     }
 
     async fn follow_files(self: &Arc<Self>) {
-        let mut seen = Vec::new();
+        let mut seen = Seen::default();
         loop {
-            if self.config().files().next().is_some() || !seen.is_empty() {
+            if self.config().files().next().is_some() || !seen.applied.is_empty() {
                 let access = Arc::clone(self);
                 // A file that does not answer, such as one on a lost network drive, holds up nothing else.
                 let looked = tokio::task::spawn_blocking(move || access.look_again(seen)).await;
@@ -64,23 +74,28 @@ impl Access {
         }
     }
 
-    /// Applies the files if they look different from what was `seen`, and returns what they look like.
-    fn look_again(&self, seen: Vec<Look>) -> Vec<Look> {
+    /// Applies the files if they look different from those applied and the same as at the last look.
+    fn look_again(&self, seen: Seen) -> Seen {
         let config = self.config();
-        let looks = Look::at_all(&config);
-        if seen == looks {
-            return seen;
+        let last = Look::at_all(&config);
+        // The first look applies what has changed since the start.
+        let is_first = seen.applied.is_empty();
+        if seen.applied == last || (!is_first && seen.last != last) {
+            return Seen { last, ..seen };
         }
         match self.replace(&config) {
-            // The first look applies what has changed since the start.
-            Ok(()) if seen.is_empty() => {}
+            Ok(()) if is_first => {}
             Ok(()) => {
                 let tokens = self.rules().tokens_in_file();
-                info!(tokens, "files of tokens and keys read again; sessions continue");
+                let effect = match config.end_with_token {
+                    true => "sessions whose token is gone end",
+                    false => "sessions continue",
+                };
+                info!(tokens, "files of tokens and keys read again; {effect}");
             }
             Err(error) => warn!("files of tokens and keys not applied, nothing has changed: {error}"),
         }
-        looks
+        Seen { applied: last.clone(), last }
     }
 }
 
@@ -101,18 +116,39 @@ mod tests {
         let config = Config { token_file: Some(path.clone()), ..Config::default() };
         let access = Access::new(&config, Arc::default()).unwrap();
         let publishes = |token| access.known_holder(token).is_some();
-        let seen = access.look_again(Vec::new());
+        let look_twice = |seen| access.look_again(access.look_again(seen));
+        let mut seen = access.look_again(Seen::default());
         assert!(publishes("old") && !publishes("newer"));
         write("newer", "# a comment\n");
-        let seen = access.look_again(seen);
+        seen = access.look_again(seen);
+        assert!(publishes("old"), "the file may still be written");
+        seen = access.look_again(seen);
         assert!(publishes("newer") && !publishes("old"));
         for wrong in ["nonsense", "", "a sha256:00 publish"] {
             std::fs::write(&path, wrong).unwrap();
-            access.look_again(seen.clone());
+            seen = look_twice(seen);
             assert!(publishes("newer"), "{wrong:?}");
         }
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(access.look_again(seen), [Look::default()]);
+        seen = look_twice(seen);
+        assert_eq!(seen.applied, [Look::default()]);
         assert!(publishes("newer"), "a file that is gone for a moment takes no token away");
+    }
+
+    #[test]
+    fn a_token_file_that_is_empty_for_a_while_takes_no_token_away_and_one_with_a_comment_takes_all() {
+        let path = std::env::temp_dir().join(format!("sluice-follow-empty-{}", std::process::id()));
+        let line = line("encoder", "kept", &Scope::of_all_streams(Action::Publish));
+        std::fs::write(&path, &line).unwrap();
+        let config =
+            Config { token_file: Some(path.clone()), publish_token: Some("other".into()), ..Config::default() };
+        let access = Access::new(&config, Arc::default()).unwrap();
+        let mut seen = access.look_again(Seen::default());
+        for (text, is_kept) in [("", true), ("# none\n", false)] {
+            std::fs::write(&path, text).unwrap();
+            seen = access.look_again(access.look_again(seen));
+            assert_eq!(access.known_holder("kept").is_some(), is_kept, "{text:?}");
+        }
+        std::fs::remove_file(&path).unwrap();
     }
 }

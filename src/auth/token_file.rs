@@ -43,6 +43,12 @@ pub enum TokenFileError {
         /// Why, and what to do.
         reason: String,
     },
+    /// It has no octets, as while another program writes it.
+    #[error("the token file {} is empty: if it is to have no token, write a comment (#) into it", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
     /// A line of it is wrong.
     #[error("{}, line {line}: {complaint}", path.display())]
     Invalid {
@@ -63,6 +69,9 @@ impl TokenFile {
     pub(crate) fn read(path: &Path) -> Result<Self, TokenFileError> {
         let unreadable = |error| TokenFileError::Unreadable { path: path.to_owned(), reason: file_advice(&error) };
         let text = read_text(path).map_err(unreadable)?;
+        if text.is_empty() {
+            return Err(TokenFileError::Empty { path: path.to_owned() });
+        }
         Self::parse(&text).map_err(|(line, complaint)| TokenFileError::Invalid {
             path: path.to_owned(),
             line,

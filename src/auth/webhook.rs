@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -42,6 +43,9 @@ const REFUSED: Duration = Duration::from_secs(5);
 
 /// Answers that are kept; when full all of them are forgotten.
 const CAPACITY: usize = 10_000;
+
+/// The longest name that an answer may give a holder, in bytes: it is logged and shown by the API.
+const MAX_SUBJECT: usize = 256;
 
 /// The server, and what it has answered lately.
 #[derive(Debug)]
@@ -97,7 +101,7 @@ struct Asked<'a> {
 struct Answer {
     allow: bool,
     subject: Option<String>,
-    expires_in: Option<u32>,
+    expires_in: Option<NonZeroU32>,
     #[serde(flatten)]
     limits: ClaimedLimits,
 }
@@ -196,10 +200,14 @@ fn read(answer: &Fetched, question: Question<'_>) -> Result<Decision, String> {
         401 | 403 | 404 => return Ok(Decision::Refused),
         status => return Err(format!("the server answered {status}")),
     }
-    let answer: Answer = serde_json::from_slice(&answer.body)
-        .map_err(|_| "the answer is not a JSON object with \"allow\": true or false, and limits above 0".to_owned())?;
+    let answer: Answer = serde_json::from_slice(&answer.body).map_err(|_| {
+        "the answer is not a JSON object with \"allow\": true or false, and limits and expires_in above 0".to_owned()
+    })?;
     if !answer.allow {
         return Ok(Decision::Refused);
+    }
+    if answer.subject.as_ref().is_some_and(|subject| !(1..=MAX_SUBJECT).contains(&subject.len())) {
+        return Err(format!("\"subject\" of the answer has not 1 to {MAX_SUBJECT} bytes"));
     }
     // It has decided about this stream alone.
     let streams = question.stream.map(StreamPattern::of_one).into_iter().collect();
@@ -208,7 +216,7 @@ fn read(answer: &Fetched, question: Question<'_>) -> Result<Decision, String> {
         Some(subject) => Credential::of_holder(question.token, &["webhook", subject, &scope.to_string()]),
         None => Credential::of_token(question.token),
     };
-    let expires = answer.expires_in.map(|seconds| SystemTime::now() + Duration::from_secs(seconds.into()));
+    let expires = answer.expires_in.map(|seconds| SystemTime::now() + Duration::from_secs(seconds.get().into()));
     let holder = Holder::of_static(credential, vec![scope], answer.subject.map(Into::into));
     Ok(Decision::Allowed(Box::new(Holder { source: Source::Webhook, expires, ..holder })))
 }
@@ -254,6 +262,8 @@ mod tests {
             (200, r#"{"allow": 1}"#),
             (200, r#"{"allow": true, "max_viewers": 0}"#),
             (200, r#"{"allow": true, "max_layer": -1}"#),
+            (200, r#"{"allow": true, "expires_in": 0}"#),
+            (200, r#"{"allow": true, "subject": ""}"#),
             (200, r#"{"allow": true} {"allow": false}"#),
             (201, r#"{"allow": true}"#),
             (302, ""),

@@ -78,7 +78,7 @@ fn not_sdp(reason: &str) -> OfferError {
         false => letter.escape_default().to_string(),
     });
     let reason: String = shown.collect::<String>().chars().take(128).collect();
-    OfferError::malformed(format!("the offer is no valid SDP ({reason})"))
+    OfferError::malformed(format!("the offer is no valid SDP ({reason}): send the text of the offer unchanged"))
 }
 
 /// Names each section without `a=mid` as no other is named.
