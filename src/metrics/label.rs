@@ -129,8 +129,6 @@ label! {
         Layers = "layers",
         /// How many viewers it has.
         ViewerCount = "viewercount",
-        /// The viewer is to connect again, elsewhere.
-        Reconnect = "reconnect",
     }
 }
 

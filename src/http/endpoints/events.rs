@@ -3,8 +3,11 @@
 //!
 //! A POST makes an event stream, with the events that the viewer wants, and a GET on its Location reads it. What
 //! happens meanwhile waits in a bounded queue, so a viewer may read only when it has a reason to: browsers open six
-//! connections to a host and no more. A viewer may ask for `reconnect` and never gets it, because the relay does not
-//! know another URL of a stream.
+//! connections to a host and no more.
+//!
+//! A viewer may ask for `reconnect` and never gets it: it tells a viewer to end its session and to begin one elsewhere,
+//! and the relay knows no other URL of a stream. A relay that drains refuses new sessions, so a viewer that left then
+//! would lose the media until the end.
 //!
 //! POST and DELETE need the credential of the session, as everything else of a session does. For GET its Location is
 //! enough: `EventSource` cannot send a header, and the Location holds 128 random bits that only the holder of the
@@ -46,6 +49,9 @@ const RELATION: &str = "urn:ietf:params:whep:ext:core:server-sent-events";
 const EVENT_STREAM: &str = "text/event-stream";
 /// nginx holds a response back until it is complete or large; this header turns that off.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// An event of the draft that viewers may ask for.
+const NEVER_SENT: &str = "reconnect";
 
 /// The largest list of events.
 const LIST_LIMIT: usize = 4 * 1024;
@@ -220,12 +226,13 @@ fn read_list(text: &[u8]) -> Result<Vec<EventName>, Problem> {
     if list.is_empty() {
         return Err(malformed());
     }
+    let is_sent = |name: &&String| *name != NEVER_SENT;
     let known = |name: &String| {
         let short: String = name.chars().take(64).collect();
         let unknown = || format!("no event is called {short:?}: there are {}", names().join(", "));
         EventName::named(name).ok_or_else(|| Problem::Malformed(unknown()))
     };
-    list.iter().map(known).collect()
+    list.iter().filter(is_sent).map(known).collect()
 }
 
 fn names() -> Vec<&'static str> {
@@ -252,6 +259,7 @@ mod tests {
     #[test]
     fn a_list_of_events_is_read_strictly_and_an_unknown_event_is_answered_with_those_that_are_known() {
         assert_eq!(read_list(b"[\"inactive\", \"active\"]"), Ok(vec![EventName::Inactive, EventName::Active]));
+        assert_eq!(read_list(b"[\"active\", \"reconnect\"]"), Ok(vec![EventName::Active]));
         for text in ["", "[]", "{}", "[1]", "\"active\"", "[\"active\"", "active", "[\"active\"] x", "null"] {
             assert!(matches!(read_list(text.as_bytes()), Err(Problem::Malformed(_))), "{text}");
         }
@@ -260,8 +268,7 @@ mod tests {
             assert_eq!(problem.status(), 400);
             let sentence = problem.to_string();
             assert!(
-                sentence.ends_with("there are active, inactive, layers, viewercount, reconnect")
-                    && sentence.len() < 200,
+                sentence.ends_with("there are active, inactive, layers, viewercount") && sentence.len() < 200,
                 "{sentence}"
             );
         }
