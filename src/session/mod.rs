@@ -25,4 +25,4 @@ pub use quota::Quota;
 pub use selection::Selection;
 pub(crate) use selection::{Choosable, size_order};
 pub(crate) use session_record::{Checks, Rates, SessionRecord, VideoSection};
-pub use session_record::{Report, Stage, TrackReport};
+pub use session_record::{Network, Report, Stage, TrackReport};

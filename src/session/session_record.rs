@@ -73,6 +73,8 @@ pub struct Report {
     /// The bitrate that a viewer's network carries, measured or by the viewer's own estimate (REMB), in bits per
     /// second.
     pub estimate: Option<f32>,
+    /// What became of a viewer's video by what its network carries; `None` while nothing depends on that.
+    pub network: Option<Network>,
     /// When the first valid STUN check came.
     pub opened: Option<Instant>,
     /// When DTLS had completed.
@@ -107,6 +109,21 @@ pub enum Stage {
     Paused,
     /// It has ended.
     Ended,
+}
+
+/// What a viewer's network made the relay do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// No video is sent, because the network carries no encoding of it, or nothing arrives.
+    pub is_video_paused: bool,
+    /// Times that the estimate was lowered.
+    pub lowered: u64,
+    /// Probes that showed that the network carries more.
+    pub probes_passed: u64,
+    /// Probes that ended without that.
+    pub probes_failed: u64,
+    /// Octets of padding that were sent for probes.
+    pub padding: u64,
 }
 
 /// What the demultiplexer saw of a session.
@@ -152,6 +169,8 @@ pub struct TrackReport {
     pub bytes: u64,
     /// In the last second.
     pub rates: Rates,
+    /// Bits a second of a publisher's frames up to each temporal id, from 0 on; empty with one temporal layer.
+    pub temporal_bits: Vec<u64>,
     /// How long a publisher's packets wait for those that were lost before them.
     pub hold: Duration,
     /// Of video from a publisher: from one keyframe to the next.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sluice::forward::codec::Kind;
 use sluice::sdp::Extension;
-use sluice::session::Selection;
+use sluice::session::{Network, Selection};
 use sluice::worker::Config;
 
 use crate::bandwidth::transport_feedback::transport_feedback;
@@ -233,6 +233,11 @@ impl Scene {
         later.filter(|packet| packet.payload_type != payload_type).count()
     }
 
+    /// What the viewer's network made the relay do, as the API shows it.
+    fn network(&self, viewer: usize) -> Network {
+        self.net.handle().record(&self.net.clients[viewer].session).unwrap().report().network.unwrap()
+    }
+
     /// What the relay takes the viewer's network to carry.
     fn estimate(&self, viewer: usize) -> f64 {
         let record = self.net.handle().record(&self.net.clients[viewer].session).unwrap();
@@ -299,6 +304,10 @@ fn half_of_the_frames_are_left_out_at_once_where_that_suffices() {
         scene.has_temporal_layers = true;
         let viewer = scene.watch(link(6.0 * MBIT), seed);
         scene.run(8 * SECOND);
+        let record = scene.net.handle().record(&scene.net.clients[scene.sender.publisher].session).unwrap();
+        let track = record.report().tracks.into_iter().find(|track| track.rid.as_deref() == Some("f")).unwrap();
+        let [half, all] = track.temporal_bits[..] else { panic!("{:?}", track.temporal_bits) };
+        assert!(all as f64 == track.rates.bits.floor() && (half as f64 / all as f64 - 0.5).abs() < 0.1, "{track:?}");
         let all = scene.frames(viewer, 2, scene.net.now - 2 * SECOND).len();
         assert!(all >= 49, "{all}");
         let slow = scene.net.now;
@@ -375,6 +384,7 @@ fn a_viewer_whose_network_carries_no_encoding_is_sent_none_until_it_does() {
         scene.run(10 * SECOND);
         assert!(scene.runs(viewer, alone + SECOND).is_empty(), "seed {seed}");
         assert_eq!(scene.net.metric("sluice_layer_viewers{layer=\"none\"}"), 1);
+        assert!(scene.network(viewer).is_video_paused);
         let asked = scene.sender.asked(&scene.net).len();
         scene.net.request_keyframe(viewer);
         scene.run(2 * SECOND);
@@ -385,8 +395,10 @@ fn a_viewer_whose_network_carries_no_encoding_is_sent_none_until_it_does() {
         let runs = scene.runs(viewer, back);
         assert!(!runs.is_empty() && runs[0].1 <= 5 * SECOND && runs.last().unwrap().0 == 2, "seed {seed}: {runs:?}");
         assert_eq!(scene.net.metric("sluice_layer_viewers{layer=\"none\"}"), 0);
-        assert!(scene.net.metric("sluice_padding_bytes_total") > 0);
-        assert!(scene.net.metric("sluice_probes_total{result=\"passed\"}") > 0);
+        let network = scene.network(viewer);
+        assert!(!network.is_video_paused && network.lowered > 0 && network.padding > 0 && network.probes_passed > 0);
+        assert_eq!(scene.net.metric("sluice_padding_bytes_total"), network.padding);
+        assert_eq!(scene.net.metric("sluice_probes_total{result=\"passed\"}"), network.probes_passed);
         assert!(scene.net.metric_sum("sluice_layer_switches_total{") > 0);
         let page = scene.net.metrics.render();
         let seconds = page.lines().find_map(|line| line.strip_prefix("sluice_layer_seconds_total{layer=\"none\"} "));

@@ -1,8 +1,6 @@
 //! A publisher that sends several encodings of its video: each is learnt, repaired and asked for keyframes by itself,
 //! and viewers see the best that is sent, as one continuous stream.
 
-#![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
-
 pub(crate) mod sender;
 
 use std::collections::{BTreeSet, VecDeque};

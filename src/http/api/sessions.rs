@@ -23,7 +23,7 @@ use crate::http::shared::node::Shared;
 use crate::label::Label as _;
 use crate::node::PatchError;
 use crate::reason;
-use crate::session::{Report, SessionRecord};
+use crate::session::{self, Report, SessionRecord};
 
 /// One session, living or ended.
 #[derive(Debug, Serialize, ToSchema)]
@@ -62,6 +62,9 @@ pub(in crate::http) struct Session {
     #[schema(nullable = false, minimum = 0)]
     #[serde(skip_serializing_if = "Option::is_none")]
     estimated_bits_per_second: Option<f32>,
+    #[schema(value_type = Network, inline, required = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network: Option<Network>,
     tracks: Vec<SessionTrack>,
     /// What a viewer has selected of the layers; absent if the choice is the relay's.
     #[schema(nullable = false, inline)]
@@ -96,6 +99,21 @@ struct Path {
     /// IP address and port.
     #[schema(value_type = String)]
     remote: SocketAddr,
+}
+
+/// What a viewer's network made the relay do; absent while nothing depends on that.
+#[derive(Debug, Serialize, ToSchema)]
+struct Network {
+    /// No video is sent, because the network carries no encoding of it, or nothing arrives.
+    video_paused: bool,
+    /// Times that the estimate was lowered.
+    lowered_estimates: u64,
+    /// Probes that showed that the network carries more.
+    probes_passed: u64,
+    /// Probes that ended without that.
+    probes_failed: u64,
+    /// Sent for probes.
+    padding_bytes: u64,
 }
 
 /// Why it ended.
@@ -208,6 +226,18 @@ pub(in crate::http) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+impl From<session::Network> for Network {
+    fn from(network: session::Network) -> Self {
+        Self {
+            video_paused: network.is_video_paused,
+            lowered_estimates: network.lowered,
+            probes_passed: network.probes_passed,
+            probes_failed: network.probes_failed,
+            padding_bytes: network.padding,
+        }
+    }
+}
+
 impl Session {
     /// The content of a record now.
     pub(super) fn of(record: &SessionRecord, now: Instant) -> Self {
@@ -232,6 +262,7 @@ impl Session {
             srtp_profile: report.srtp_profile,
             round_trip_seconds: report.round_trip.map(|trip| trip.as_secs_f64()),
             estimated_bits_per_second: report.estimate,
+            network: report.network.map(Network::from),
             tracks: report.tracks.into_iter().map(SessionTrack::from).collect(),
             selection: LayerSelection::made(record),
             ended: report

@@ -35,6 +35,9 @@ pub(super) struct StreamTrack {
     height: Option<u16>,
     #[schema(minimum = 0)]
     bits_per_second: f64,
+    /// Of the frames up to each temporal id, from 0 on; absent with one temporal layer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    temporal_bits_per_second: Vec<u64>,
     #[schema(minimum = 0)]
     packets_per_second: f64,
     #[schema(nullable = false, minimum = 0)]
@@ -109,6 +112,7 @@ impl From<TrackReport> for StreamTrack {
             width: track.size.map(|(width, _)| width),
             height: track.size.map(|(_, height)| height),
             bits_per_second: track.rates.bits,
+            temporal_bits_per_second: track.temporal_bits,
             packets_per_second: track.rates.packets,
             frames_per_second: (track.kind == "video").then_some(track.rates.frames),
             keyframe_interval_seconds: track.keyframe_interval.map(|interval| interval.as_secs_f64()),

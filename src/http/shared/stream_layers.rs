@@ -20,6 +20,8 @@ struct StreamLayer {
     /// Columns and rows.
     size: Option<(u16, u16)>,
     bits: u64,
+    /// Of the frames up to each temporal id; empty with one temporal layer.
+    temporal_bits: Vec<u64>,
     is_active: bool,
 }
 
@@ -38,6 +40,7 @@ impl StreamLayers {
                 rid: track.rid.clone(),
                 size: track.size,
                 bits: track.rates.bits as u64,
+                temporal_bits: track.temporal_bits.clone(),
                 is_active: track.is_active,
             })
             .collect();
@@ -57,14 +60,13 @@ impl StreamLayers {
 
     /// True if the other has the same layers, whatever their rates are.
     pub(in crate::http) fn is_alike(&self, other: &Self) -> bool {
-        let facts = |layers: &Self| -> Vec<_> {
-            layers.0.iter().map(|layer| (layer.rid.clone(), layer.size, layer.is_active)).collect()
-        };
-        facts(self) == facts(other)
+        let facts = |layer: &StreamLayer| (layer.rid.clone(), layer.size, layer.is_active, layer.temporal_bits.len());
+        self.0.iter().map(facts).eq(other.0.iter().map(facts))
     }
 
     /// The value of one media section in a `layers` event. Spatial ids and `simulcastIdx` count from the smallest
-    /// encoding.
+    /// encoding. An encoding with temporal layers has an entry for each, the largest first, with the rate of the frames
+    /// up to that one.
     pub(in crate::http) fn to_json(&self) -> Value {
         let (mut active, mut inactive, mut choices) = (Vec::new(), Vec::new(), Vec::new());
         for (place, layer) in (0..self.0.len()).rev().zip(&self.0) {
@@ -86,13 +88,26 @@ impl StreamLayers {
             }
             facts.insert("bitrate".to_owned(), layer.bits.into());
             let mut whole = with("id", &facts);
-            whole.insert("layers".to_owned(), json!([{ "spatialLayerId": place, "bitrate": layer.bits }]));
+            let steps: Vec<_> = layer.steps(place).collect();
+            whole.insert("layers".to_owned(), steps.iter().cloned().map(Value::Object).collect());
             active.push(whole);
-            let mut choice = with("encodingId", &with("rid", &facts));
-            choice.insert("spatialLayerId".to_owned(), place.into());
-            choices.push(choice);
+            let choice = with("encodingId", &with("rid", &facts));
+            choices.extend(steps.into_iter().map(|step| choice.clone().into_iter().chain(step).collect::<Value>()));
         }
         json!({ "active": active, "inactive": inactive, "layers": choices })
+    }
+}
+
+impl StreamLayer {
+    /// What can be selected of it, the largest first; `place` is its own in the order of size.
+    fn steps(&self, place: usize) -> impl Iterator<Item = Map<String, Value>> {
+        let step = move |temporal: Option<usize>, bits: u64| {
+            let ids = [("spatialLayerId", Some(place)), ("temporalLayerId", temporal)];
+            let ids = ids.into_iter().filter_map(|(name, id)| Some((name.to_owned(), id?.into())));
+            ids.chain([("bitrate".to_owned(), bits.into())]).collect()
+        };
+        let only = self.temporal_bits.is_empty().then(|| step(None, self.bits));
+        only.into_iter().chain(self.temporal_bits.iter().enumerate().rev().map(move |(id, bits)| step(Some(id), *bits)))
     }
 }
 
@@ -101,7 +116,7 @@ mod tests {
     use super::*;
 
     fn layer(rid: Option<&str>, size: Option<(u16, u16)>, bits: u64) -> StreamLayer {
-        StreamLayer { rid: rid.map(Arc::from), size, bits, is_active: bits > 0 }
+        StreamLayer { rid: rid.map(Arc::from), size, bits, temporal_bits: Vec::new(), is_active: bits > 0 }
     }
 
     #[test]
@@ -128,6 +143,22 @@ mod tests {
             })
         );
         assert_eq!(layers.rids().collect::<Vec<_>>(), ["f", "h", "q"]);
+    }
+
+    #[test]
+    fn each_temporal_layer_can_be_selected() {
+        let two = StreamLayer { temporal_bits: vec![600, 1000], ..layer(Some("h"), None, 1000) };
+        let json = StreamLayers(vec![two]).to_json();
+        let step = |id: u8, bits: u64| json!({ "spatialLayerId": 0, "temporalLayerId": id, "bitrate": bits });
+        assert_eq!(json["active"][0]["layers"], json!([step(1, 1000), step(0, 600)]));
+        assert_eq!(json["active"][0]["bitrate"], 1000);
+        assert_eq!(
+            json["layers"][1],
+            json!({
+                "rid": "h", "encodingId": "h", "simulcastIdx": 0, "spatialLayerId": 0, "temporalLayerId": 0,
+                "bitrate": 600,
+            })
+        );
     }
 
     #[test]

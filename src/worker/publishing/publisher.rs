@@ -232,6 +232,9 @@ impl Publisher {
             redundancy,
         };
         let kind = track.kind;
+        if kind == Kind::Video {
+            track.layer_rates.on_packet(&packet);
+        }
         if self.repair_delay.is_zero() && track.delay.is_empty() {
             self.pass_on(place, packet);
         } else {

@@ -14,6 +14,7 @@ use crate::forward::{
 use crate::reason::DropReason;
 use crate::sdp::Payload;
 use crate::srtp::index::ReceivedIndices;
+use crate::worker::stats::layer_rates::LayerRates;
 use crate::worker::stats::meter::TrackMeter;
 
 /// One published medium.
@@ -61,6 +62,8 @@ pub(crate) struct Track {
     /// Whether keyframe requests are answered; `None` until one has been sent.
     pub(crate) keyframe_responsive: Option<bool>,
     pub(crate) meter: TrackMeter,
+    /// What the temporal layers of video cost.
+    pub(crate) layer_rates: LayerRates,
     pub(crate) playout_delay: PlayoutDelay,
     pub(crate) delay: RepairBuffer,
     /// Only for codecs whose keyframes begin with parameter sets.
@@ -100,6 +103,7 @@ impl Track {
             gate: KeyframeGate::default(),
             keyframe_responsive: (!payload.feedback.pli).then_some(false),
             meter: TrackMeter::default(),
+            layer_rates: LayerRates::default(),
             playout_delay: PlayoutDelay::default(),
             delay: RepairBuffer::default(),
             assembler: assembler(&payload.format),

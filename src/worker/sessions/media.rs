@@ -70,6 +70,7 @@ impl Session {
         counters.served(&serving.sent, now);
         if let Some(tally) = viewer.take_tally() {
             counters.add_bandwidth(&tally);
+            self.facts.note_bandwidth(&tally);
         }
         if self.facts.first_frame.is_none() && serving.sent.received.is_some() {
             self.note_sent(video.packets > 0, counters, now);

@@ -9,7 +9,7 @@ use crate::forward::codec::Kind;
 use crate::forward::{SetsSource, TrackState};
 use crate::metrics::{LayerPlace, Metrics};
 use crate::sdp::{Negotiated, Section};
-use crate::session::{Checks, Stage, TrackReport};
+use crate::session::{Checks, Network, Stage, TrackReport};
 use crate::worker::publishing::publisher::Publisher;
 use crate::worker::publishing::track::Track;
 use crate::worker::viewing::stream_feed::{FeedTrack, StreamFeed};
@@ -49,6 +49,7 @@ impl Session {
         let mut viewed = None;
         let (mut keyframe_responsive, mut round_trip, mut stands_by, mut estimate) =
             (None, demux.round_trip, false, None);
+        let mut network = None;
         let (stage, tracks) = match &mut self.state {
             State::Connecting(_) => (Stage::Connecting, Vec::new()),
             State::Publishing(publisher) => {
@@ -59,6 +60,9 @@ impl Session {
             State::Watching(viewer) => {
                 round_trip = viewer.round_trip();
                 estimate = viewer.estimate(now);
+                network = viewer
+                    .is_network_followed()
+                    .then(|| Network { is_video_paused: viewer.is_audio_only(), ..self.facts.network });
                 viewed = feed.and_then(|feed| viewer.layer_place(feed));
                 (viewer.stage(feed), viewer.reports(&self.negotiated, feed, now))
             }
@@ -74,6 +78,7 @@ impl Session {
             report.srtp_profile = facts.profile.map(|profile| profile.name());
             report.round_trip = round_trip;
             report.estimate = estimate;
+            report.network = network;
             report.opened = facts.opened;
             report.connected = facts.connected;
             report.first_media = facts.first_media;
@@ -102,6 +107,8 @@ impl Publisher {
         self.examine(now);
         let (reception, hold) = (&self.reception, self.repair_delay.length());
         let report = |track: &mut Track| {
+            track.layer_rates.turn();
+            let rates = track.meter.rates(now);
             let quality = track.ssrc.and_then(|ssrc| reception.quality(ssrc)).unwrap_or_default();
             TrackReport {
                 kind: track.kind.as_str(),
@@ -115,7 +122,8 @@ impl Publisher {
                 ssrc: track.ssrc,
                 packets: track.meter.volume.packets,
                 bytes: track.meter.volume.bytes,
-                rates: track.meter.rates(now),
+                temporal_bits: track.layer_rates.shares().temporal_bits(rates.bits),
+                rates,
                 hold,
                 keyframe_interval: track.meter.keyframe_interval(now),
                 sets: track.sets_source().map(SetsSource::as_str),
@@ -182,6 +190,7 @@ impl Viewer {
                 ssrc: Some(viewer_track.outbound_track.ssrc()),
                 packets: viewer_track.sent.packets,
                 bytes: viewer_track.sent.bytes,
+                temporal_bits: Vec::new(),
                 rates: viewer_track.meter.rates(viewer_track.sent, 0, now),
                 hold: Duration::ZERO,
                 keyframe_interval: None,

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::bwe::Tally;
 use crate::five_tuple::FiveTuple;
 use crate::ice::Credentials;
 use crate::metrics::{Phase, SessionState};
 use crate::name::{Role, SessionId, StreamName};
 use crate::peer::Peer;
 use crate::sdp::Negotiated;
-use crate::session::SessionRecord;
 use crate::session::quota::Slot;
 use crate::session::steering::{Steered, Steering};
+use crate::session::{Network, SessionRecord};
 use crate::srtp::SrtpProfile;
 use crate::stream::{Announcement, WorkerId};
 use crate::worker::publishing::publisher::Publisher;
@@ -62,6 +63,8 @@ pub(crate) struct SessionFacts {
     pub(crate) connected: Option<Instant>,
     pub(crate) first_media: Option<Instant>,
     pub(crate) first_frame: Option<Instant>,
+    /// What a viewer's network made the relay do until now.
+    pub(crate) network: Network,
     pub(crate) profile: Option<SrtpProfile>,
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
@@ -80,6 +83,7 @@ impl SessionFacts {
             connected: None,
             first_media: None,
             first_frame: None,
+            network: Network::default(),
             profile: None,
             packets: 0,
             bytes: 0,
@@ -88,6 +92,14 @@ impl SessionFacts {
             keyframes_answered: 0,
             failure: None,
         }
+    }
+
+    /// Adds what was counted of a viewer's bandwidth.
+    pub(super) fn note_bandwidth(&mut self, tally: &Tally) {
+        self.network.lowered += u64::from(tally.lowered);
+        self.network.probes_passed += u64::from(tally.probes_passed);
+        self.network.probes_failed += u64::from(tally.probes_failed);
+        self.network.padding += tally.padding;
     }
 }
 

@@ -2,6 +2,7 @@
 //! here.
 
 pub(crate) mod counters;
+pub(crate) mod layer_rates;
 pub(crate) mod meter;
 pub(crate) mod sent;
 pub(crate) mod stream_share;

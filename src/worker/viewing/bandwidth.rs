@@ -7,7 +7,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::layer_rates::Shares;
 use super::stream_feed::{FeedTrack, StreamFeed};
 use super::viewer_track::layer_target::{LayerTarget, Leaving};
 use crate::bwe::{self, Bitrate, Cap, Choice, Feedback, Gauges, Layer, Layers, MAX_LAYERS};
@@ -15,6 +14,7 @@ use crate::bwe::{Nacked, Padding, Sent, Step, Tally, first_layer};
 use crate::forward::codec::Kind;
 use crate::forward::{FrameLimit, LayerId, OutboundTrack, Written};
 use crate::reason::SwitchReason;
+use crate::worker::stats::layer_rates::Shares;
 
 /// How often the rates of the encodings are looked at.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(1);

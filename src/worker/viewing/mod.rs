@@ -3,7 +3,6 @@
 mod bandwidth;
 mod channels;
 mod downlink;
-mod layer_rates;
 pub(crate) mod sender_reports;
 pub(crate) mod stream_feed;
 pub(crate) mod viewer;

@@ -12,7 +12,6 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::layer_rates::LayerRates;
 use crate::demux::Key;
 use crate::forward::codec::{Format, Kind};
 use crate::forward::{Epoch, Get, Histories, History, HistoryLimits, LayerClocks, LayerId, LayerSet, Packet, Source};
@@ -23,6 +22,7 @@ use crate::session::{Choosable, Selection};
 use crate::stream::{SILENT, WorkerId};
 use crate::worker::mailbox::Mailbox;
 use crate::worker::message::{LayerState, Message, Published, Subscribed, SubscribedTrack};
+use crate::worker::stats::layer_rates::LayerRates;
 
 /// One stream that has viewers on this worker.
 #[derive(Debug)]

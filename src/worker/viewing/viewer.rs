@@ -338,6 +338,11 @@ impl Viewer {
         }
     }
 
+    /// Whether what it is sent depends on what its network carries.
+    pub(crate) fn is_network_followed(&self) -> bool {
+        self.bandwidth.is_some() || self.is_audio_only()
+    }
+
     /// What was counted of its bandwidth since the last call.
     pub(crate) fn take_tally(&mut self) -> Option<Tally> {
         self.bandwidth.as_mut().map(|bandwidth| bandwidth.take_tally())

@@ -145,7 +145,7 @@ impl Sender {
     fn id(&self, net: &Net, extension: Extension) -> u8 {
         let client = &net.clients[self.publisher];
         let agreed = &client.tracks[track(client, Kind::Video)].extensions;
-        agreed.iter().find(|(_, other)| *other == extension).unwrap().0
+        agreed.iter().find(|(_, other)| *other == extension).expect("it was negotiated").0
     }
 
     /// True once a report has named an SSRC.
@@ -245,7 +245,7 @@ impl Sender {
     }
 
     pub(crate) fn reports(&self, net: &Net) -> Vec<TrackReport> {
-        let record = net.handle().record(&net.clients[self.publisher].session).unwrap();
+        let record = net.handle().record(&net.clients[self.publisher].session).expect("the session lives");
         record.report().tracks.into_iter().filter(|track| track.kind == "video").collect()
     }
 }

@@ -1,5 +1,5 @@
 //! What the temporal layers of one encoding cost, as shares of its rate: which frames a viewer's network carries is
-//! decided by them. Keyframes are left out, because they come seldom and would make every choice too careful.
+//! decided by them, and the `layers` event lists them. Keyframes are left out, because they come seldom and would make every choice too careful.
 
 use crate::bwe::MAX_TEMPORAL;
 use crate::forward::Packet;
@@ -31,6 +31,12 @@ pub(crate) struct Shares {
 impl Shares {
     /// One temporal layer.
     const WHOLE: Self = Self { up_to: [1.0; MAX_TEMPORAL], highest: 0 };
+
+    /// Bits a second of the frames up to each temporal id, of an encoding with this rate; empty with one temporal layer.
+    pub(crate) fn temporal_bits(&self, bits: f64) -> Vec<u64> {
+        let below = self.up_to[..usize::from(self.highest)].iter().map(|share| (bits * share) as u64);
+        if self.highest == 0 { Vec::new() } else { below.chain([bits as u64]).collect() }
+    }
 }
 
 impl LayerRates {
@@ -91,6 +97,8 @@ mod tests {
         }
         rates.turn();
         assert_eq!(rates.shares(), Shares { up_to: [0.2, 0.4, 0.8, 0.8], highest: 2 });
+        assert_eq!(rates.shares().temporal_bits(1000.0), [200, 400, 1000], "keyframes are part of the whole");
+        assert!(Shares::WHOLE.temporal_bits(1000.0).is_empty());
         rates.count(50, 0, 100);
         rates.turn();
         assert_eq!(rates.shares().highest, 2, "one packet says little");
