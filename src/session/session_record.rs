@@ -114,7 +114,7 @@ pub enum Stage {
 /// What a viewer's network made the relay do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Network {
-    /// No video is sent, because the network carries no encoding of it, or nothing arrives.
+    /// No video is sent: the network carries no encoding of it, nothing arrives, or audio alone is selected.
     pub is_video_paused: bool,
     /// Times that the estimate was lowered.
     pub lowered: u64,

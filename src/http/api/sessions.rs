@@ -104,7 +104,7 @@ struct Path {
 /// What a viewer's network made the relay do; absent while nothing depends on that.
 #[derive(Debug, Serialize, ToSchema)]
 struct Network {
-    /// No video is sent, because the network carries no encoding of it, or nothing arrives.
+    /// No video is sent: the network carries no encoding of it, nothing arrives, or audio alone is selected.
     video_paused: bool,
     /// Times that the estimate was lowered.
     lowered_estimates: u64,
