@@ -107,6 +107,11 @@ export class Probe {
     return this.tab.evaluate((url) => watch(url), endpoint);
   }
 
+  /** The address of a viewer's session. */
+  session(viewer) {
+    return this.tab.evaluate((number) => viewers[number].session, viewer);
+  }
+
   async facts(viewer) {
     return new Facts(await this.tab.evaluate((number) => facts(number), viewer));
   }
