@@ -237,3 +237,75 @@ fn fitting(situation: &Situation<'_>) -> State {
     let step = fits.or_else(|| layers.steps(situation.cap).last());
     step.map_or(State::AudioOnly, |step| State::Video { step, fit: Fit::Fits })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bwe::{Layer, Layers};
+
+    fn bits(bits: f64) -> Bitrate {
+        Bitrate::from_bits(bits)
+    }
+
+    /// Layers of 0.2, 0.6 and 2 Mbit/s, of which the lower temporal id costs half.
+    fn layers() -> Layers {
+        let layer = |rate: f64| Layer {
+            rates: [0.5, 1.0, 1.0, 1.0].map(|share| bits(rate * share)),
+            highest_temporal: 1,
+            is_active: true,
+            ..Layer::default()
+        };
+        Layers::new(bits(40e3), &[200e3, 600e3, 2e6].map(layer))
+    }
+
+    /// What is sent once the estimate is that, `lowered` or not: layer and temporal id.
+    fn sent(allocator: &mut Allocator, estimate: f64, lowered: bool, now: i64) -> Option<(u8, u8)> {
+        let (layers, sending) = (layers(), allocator.step().map(|step| step.layer));
+        let situation = Situation {
+            layers: &layers,
+            cap: Cap::default(),
+            estimate: bits(estimate),
+            own_queue: 0,
+            lowered: lowered.then_some(SwitchReason::Queue),
+            sending,
+        };
+        allocator.decide(&situation, now);
+        allocator.step().map(|step| (step.layer, step.temporal))
+    }
+
+    #[test]
+    fn a_step_is_begun_with_room_and_left_only_when_the_estimate_is_lowered_below_it() {
+        let mut allocator = Allocator::new();
+        assert_eq!(sent(&mut allocator, 1e6, false, 0), Some((1, 1)));
+        assert_eq!(sent(&mut allocator, 2.1e6, false, 1), Some((2, 0)), "half of the frames are better");
+        assert_eq!(sent(&mut allocator, 2.3e6, false, 2), Some((2, 1)));
+        assert_eq!(sent(&mut allocator, 1e6, false, 3), Some((2, 1)), "a scene that costs more is no reason");
+        assert_eq!(sent(&mut allocator, 2.05e6, true, 4), Some((2, 1)), "it fits without room");
+        assert_eq!(sent(&mut allocator, 1.1e6, true, 5), Some((2, 0)));
+        assert_eq!(sent(&mut allocator, 0.3e6, true, 6), Some((0, 1)));
+        assert_eq!(sent(&mut allocator, 0.15e6, true, 7), Some((0, 0)));
+    }
+
+    #[test]
+    fn video_ends_when_the_lowest_step_does_not_fit_for_some_time_and_is_back_with_room() {
+        let mut allocator = Allocator::new();
+        sent(&mut allocator, 0.3e6, false, 0);
+        assert_eq!(sent(&mut allocator, 0.1e6, true, SECOND), Some((0, 0)));
+        assert_eq!(sent(&mut allocator, 0.1e6, true, 2 * SECOND), Some((0, 0)), "others may give way");
+        assert_eq!(sent(&mut allocator, 0.1e6, true, 4 * SECOND), None);
+        assert_eq!(sent(&mut allocator, 0.145e6, false, 5 * SECOND), None, "without room");
+        assert_eq!(sent(&mut allocator, 0.16e6, false, 6 * SECOND), Some((0, 0)));
+    }
+
+    #[test]
+    fn a_probe_is_worth_the_next_layer_with_all_of_its_frames() {
+        let mut allocator = Allocator::new();
+        sent(&mut allocator, 1e6, false, 0);
+        let goal = |allocator: &Allocator, sending| allocator.goal(&layers(), Cap::default(), sending);
+        let goal_of_best = goal(&allocator, Some(1)).expect("there is a better layer");
+        assert!((2.2e6..2.3e6).contains(&goal_of_best.bits()), "{goal_of_best:?}");
+        assert_eq!(goal(&allocator, Some(0)), None, "a switch waits for its keyframe");
+        sent(&mut allocator, 2.3e6, false, 1);
+        assert_eq!(goal(&allocator, Some(2)), None, "it has the best");
+    }
+}

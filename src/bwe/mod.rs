@@ -79,6 +79,9 @@ mod start;
 mod tally;
 mod time;
 mod train;
+#[cfg(test)]
+#[path = "../../tests/support/transport_feedback.rs"]
+mod transport_feedback;
 mod viewer;
 mod virtual_queue;
 

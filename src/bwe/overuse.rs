@@ -212,3 +212,97 @@ impl Overuse {
 pub(crate) fn is_growing(arrivals: &Arrivals, standing: i64) -> bool {
     standing > arrivals.standing(WINDOW, WINDOW).unwrap_or(standing) - FALL
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// From one packet of 1,000 octets to the next at 1.6 Mbit/s.
+    const PACKET: i64 = 5 * MILLISECOND;
+
+    struct Bench {
+        overuse: Overuse,
+        arrivals: Arrivals,
+        now: i64,
+    }
+
+    impl Bench {
+        /// A path that has been calm for 5 s.
+        fn new() -> Self {
+            let mut bench = Self { overuse: Overuse::new(1, 0), arrivals: Arrivals::new(), now: 0 };
+            assert_eq!(bench.run(5 * SECOND, 1, |_| 0), []);
+            bench
+        }
+
+        /// Every packet of so many arrives with the delay of its time (ms), and is judged each 100 ms: what lowers the
+        /// estimate, and when.
+        fn run(&mut self, how_long: i64, every: i64, delay: impl Fn(i64) -> i64) -> Vec<(i64, Cause)> {
+            let (began, mut lowered) = (self.now, Vec::new());
+            for packet in 1..=how_long / PACKET {
+                self.now = began + packet * PACKET;
+                if packet % every == 0 {
+                    self.arrivals.push(self.now, delay(self.now - began) * MILLISECOND, 1000);
+                }
+                if packet % 20 == 0
+                    && let Some(cause) = self.judge(every)
+                {
+                    lowered.push(((self.now - began) / MILLISECOND, cause));
+                }
+            }
+            lowered
+        }
+
+        fn judge(&mut self, every: i64) -> Option<Cause> {
+            let sent = Bitrate::from_bits(1.6e6 / every as f64);
+            match self.overuse.judge(&self.arrivals, sent, 1.0, self.now) {
+                Verdict::Lower(cause, rate) => {
+                    assert!(rate <= sent, "{rate:?}");
+                    self.overuse.on_lowered(Some(&self.arrivals), self.now);
+                    Some(cause)
+                }
+                Verdict::Carried(_) | Verdict::Unknown => None,
+            }
+        }
+    }
+
+    #[test]
+    fn a_queue_that_grows_is_overuse_and_one_that_drains_is_not_again() {
+        let mut bench = Bench::new();
+        // 0.3 ms longer each millisecond, then empty again within 400 ms.
+        let lowered = bench.run(SECOND, 1, |at| if at < 600 * MILLISECOND { at / 3333 } else { 0 });
+        assert!(matches!(lowered[..], [(200..=600, Cause::Queue)]), "{lowered:?}");
+    }
+
+    #[test]
+    fn a_queue_that_stays_although_less_is_sent_is_another_senders_until_it_is_gone() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.run(SECOND, 1, |_| 150)[0].1, Cause::Queue);
+        bench.run(3 * SECOND, 3, |_| 150);
+        assert!(bench.overuse.is_foreign());
+        assert_eq!(bench.run(3 * SECOND, 3, |_| 150), [], "the same queue is no reason any more");
+        bench.run(3 * SECOND, 3, |_| 0);
+        assert!(!bench.overuse.is_foreign());
+    }
+
+    #[test]
+    fn loss_is_overuse_only_far_above_the_paths_own() {
+        let mut bench = Bench::new();
+        let mut lowered = Vec::new();
+        for (seconds, of) in [(20, 10), (5, 2)] {
+            for packet in 0..seconds * 200i64 {
+                bench.now += PACKET;
+                if packet % of == 0 {
+                    bench.arrivals.push_lost();
+                } else {
+                    bench.arrivals.push(bench.now, 0, 1000);
+                }
+                if packet % 20 == 0
+                    && let Some(cause) = bench.judge(1)
+                {
+                    lowered.push((of, cause));
+                }
+            }
+        }
+        assert!(!lowered.is_empty() && lowered.iter().all(|lowered| *lowered == (2, Cause::Loss)), "{lowered:?}");
+    }
+}

@@ -118,3 +118,6 @@ impl Path {
         self.train.take().map_or(Bitrate::ZERO, |train| train.rate())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,8 @@
 //! Two steps, the cheap one first. A *train* of 20 ms shows how fast the path is; it fills no queue. A *ramp* then
 //! sends as much as the higher layer for half a second, which shows that no other sender needs it. With REMB alone
 //! there is only a slow *climb*, because the receiver's estimate is capped near 1.5 times what it receives; with
-//! neither a longer ramp, judged by loss.
+//! neither a longer ramp, judged by loss. A viewer without RTX takes no padding: with REMB its climb
+//! ends without a result, with neither the goal is tried by sending it.
 
 use super::bitrate::Bitrate;
 use super::estimator::{Estimator, Signal};

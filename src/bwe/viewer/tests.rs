@@ -1,11 +1,8 @@
 //! One viewer in virtual time, over a path that a test describes by the delay and the loss of each packet.
 
-#[path = "../../../tests/support/transport_feedback.rs"]
-mod transport_feedback;
-
 use super::*;
+use crate::bwe::transport_feedback::transport_feedback;
 use crate::bwe::{Layer, Leaving, Step};
-use transport_feedback::transport_feedback;
 
 const MS: Duration = Duration::from_millis(1);
 
