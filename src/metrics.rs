@@ -18,11 +18,11 @@ use prometheus::{Counter, CounterVec, Histogram, HistogramOpts, IntCounter, IntG
 pub use label::Medium;
 pub(crate) use label::{
     AccessCall, AccessRefusal, Answer, Closing, ConnectionKind, Direction, EventName, Family, Handshake, IceTcpClosing,
-    LayerPlace, LimitName, NoPlace, Phase, Probe, Refusal, Resend, Route, SessionState, Status, Takeover,
+    LayerPlace, LimitName, NoPlace, Ordered, Phase, Probe, Refusal, Resend, Route, SessionState, Status, Takeover,
 };
 
 pub(crate) use streams::StreamMetrics;
-pub(crate) use tls::TlsMetrics;
+pub(crate) use tls::{AcmeMetrics, TlsMetrics};
 
 use crate::name::{Role, StreamName};
 use crate::reason::{DropReason, EndReason, SwitchReason};

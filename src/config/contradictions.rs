@@ -12,6 +12,10 @@ const CACHE: [(&str, &str); 3] = [
     ("fast_start_total", "--fast-start-total"),
 ];
 
+/// Settings of the authority that issues certificates for `--domain`.
+const ACME: [(&str, &str); 3] =
+    [("acme_directory", "--acme-directory"), ("acme_contact", "--acme-contact"), ("acme_ca", "--acme-ca")];
+
 impl Effective {
     /// Refuses settings that contradict each other.
     pub(super) fn check_pairs(&self) -> Result<(), ConfigError> {
@@ -32,6 +36,13 @@ impl Effective {
                 "--proxy-protocol serves trusted proxies only, and none is named: name the proxy's address with --trusted-proxy",
             );
         }
+        if self.words("domain").is_empty()
+            && let Some((_, flag)) = ACME.into_iter().find(|(id, _)| self.is_changed(id))
+        {
+            return refuse(&format!(
+                "{flag} has no effect without --domain: set the DNS name of this machine there, or remove {flag}"
+            ));
+        }
         let written: Vec<_> = CACHE.into_iter().filter(|(id, _)| self.is_written(id)).collect();
         let keeps_nothing = written.iter().find(|(id, _)| is(id, "0"));
         let keeps_some = written.iter().find(|(id, _)| !is(id, "0"));
@@ -48,6 +59,11 @@ impl Effective {
         found.map(|(_, value)| value.words.as_slice()).unwrap_or_default()
     }
 
+    /// Whether it has another value than by default.
+    fn is_changed(&self, id: &str) -> bool {
+        self.settings.iter().any(|(setting, value)| setting.id() == id && value.words != setting.default_words())
+    }
+
     /// Whether it was set by the operator.
     fn is_written(&self, id: &str) -> bool {
         self.settings.iter().any(|(setting, value)| setting.id() == id && value.origin != Origin::Default)
@@ -57,13 +73,14 @@ impl Effective {
 #[cfg(test)]
 mod tests {
     use super::super::setting;
-    use super::CACHE;
+    use super::{ACME, CACHE};
 
     #[test]
     fn the_settings_that_are_looked_at_exist() {
-        for id in ["allow_origin", "public_watch", "watch_token", "proxy_protocol", "trusted_proxy"]
+        for id in ["allow_origin", "public_watch", "watch_token", "proxy_protocol", "trusted_proxy", "domain"]
             .into_iter()
             .chain(CACHE.map(|(id, _)| id))
+            .chain(ACME.map(|(id, _)| id))
         {
             assert!(setting::all().iter().any(|setting| setting.id() == id), "{id}");
         }

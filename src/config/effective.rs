@@ -11,6 +11,12 @@ use super::{Config, ConfigError, Settings, file};
 
 /// The flag that names the file.
 const FILE: &str = "config";
+/// The setting of names for which a certificate is ordered.
+const DOMAIN: &str = "domain";
+/// The setting of the public address.
+const LISTEN: &str = "http.listen";
+/// The port of HTTPS, on every address.
+const HTTPS: &str = "0.0.0.0:443";
 
 /// The settings of the command line and the environment. Not `Debug`: it holds secrets.
 pub struct Given {
@@ -37,7 +43,9 @@ impl Given {
             let value = values.into_iter().flatten().fold(default, |a, b| if b.origin > a.origin { b } else { a });
             (setting, value)
         });
-        Ok(Effective { settings: settings.collect(), file: self.file.clone() })
+        let mut effective = Effective { settings: settings.collect(), file: self.file.clone() };
+        effective.listen_where_authorities_ask();
+        Ok(effective)
     }
 
     /// Whether a file is named.
@@ -47,6 +55,15 @@ impl Given {
 }
 
 impl Effective {
+    /// With `--domain`, the default of `--http` is the port at which authorities validate names (RFC 8737 3).
+    fn listen_where_authorities_ask(&mut self) {
+        let has_domain = self.settings.iter().any(|(setting, value)| setting.id() == DOMAIN && !value.words.is_empty());
+        let listen = self.settings.iter_mut().find(|(setting, _)| setting.id() == LISTEN);
+        if let Some((_, value)) = listen.filter(|(_, value)| has_domain && value.origin == Origin::Default) {
+            value.words = vec![HTTPS.to_owned()];
+        }
+    }
+
     /// The configuration of each module.
     ///
     /// # Errors

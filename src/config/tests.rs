@@ -140,6 +140,14 @@ fn inconsistent_settings_are_an_error_before_anything_starts() {
         (vec!["--public-watch", "--publish-token", "p", "--watch-token", "w"], "remove one of the two"),
         (vec!["--allow-origin", "*,https://a.example"], "remove *"),
         (vec!["--allow-origin", "https://a.example,*"], "remove *"),
+        (vec!["--domain", "a.example"], "--domain needs --state-dir"),
+        (vec!["--domain", "a.example", "--tls-self-signed"], "--domain and --tls-self-signed are two certificates"),
+        (vec!["--domain", "a.example", "--tls-cert", "c", "--tls-key", "k"], "--domain and --tls-cert are two"),
+        (vec!["--tls-cert", "c", "--tls-key", "k", "--tls-self-signed"], "--tls-cert and --tls-self-signed are two"),
+        (vec!["--acme-contact", "a@a.example"], "--acme-contact has no effect without --domain"),
+        (vec!["--acme-ca", "ca.pem", "--tls-self-signed"], "--acme-ca has no effect without --domain"),
+        (vec!["--acme-directory", "https://ca.example/"], "--acme-directory has no effect without --domain"),
+        (vec!["--proxy-protocol"], "--trusted-proxy"),
         (vec!["--fast-start", "0", "--fast-start-size", "16"], "--fast-start-size"),
         (vec!["--fast-start", "20", "--fast-start-size", "0"], "--fast-start-size"),
         (vec!["--fast-start", "0", "--fast-start-total", "64"], "--fast-start-total would have no effect"),
@@ -164,6 +172,19 @@ fn settings_that_only_look_contradictory_are_accepted() {
     ] {
         assert!(given(&flags).effective().unwrap().config().is_ok(), "{flags:?}");
     }
+}
+
+#[test]
+fn a_relay_that_orders_its_certificate_listens_where_authorities_ask_unless_it_is_told_otherwise() {
+    let domain = ["--domain", "A.example,b.example", "--state-dir", "/tmp"];
+    let config = |more: &[&str]| given(&[&domain, more].concat()).effective().unwrap().config().unwrap();
+    assert_eq!(config(&[]).http.listen.to_string(), "0.0.0.0:443");
+    assert_eq!(config(&["--http", "[::]:8443"]).http.listen.to_string(), "[::]:8443");
+    assert_eq!(config(&["--http", "0.0.0.0:8080"]).http.listen.port(), 8080);
+    let Some(http::CertificateSource::Acme(acme)) = config(&[]).http.tls.certificate else { panic!("no authority") };
+    assert_eq!(acme.domains, ["a.example", "b.example"]);
+    assert_eq!(acme.directory, "https://acme-v02.api.letsencrypt.org/directory");
+    assert_eq!(given(&[]).effective().unwrap().config().unwrap().http.listen.port(), 8080);
 }
 
 #[test]

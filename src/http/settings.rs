@@ -20,7 +20,7 @@ use crate::setting;
 #[group(skip)]
 #[command(next_help_heading = "http")]
 pub(crate) struct Settings {
-    /// Address and port of pages, WHIP and WHEP
+    /// Address and port of pages, WHIP and WHEP; with --domain, 0.0.0.0:443 by default
     #[arg(id = "http.listen", long = "http", env = "SLUICE_HTTP", value_name = "ADDR:PORT")]
     #[arg(value_parser = setting::address, default_value = "0.0.0.0:8080")]
     listen: SocketAddr,

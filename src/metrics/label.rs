@@ -31,7 +31,7 @@ impl<L: Label, M> Index<L> for Family<L, M> {
 
 mod http;
 
-pub(crate) use http::{Closing, ConnectionKind, Handshake, NoPlace};
+pub(crate) use http::{Closing, ConnectionKind, Handshake, NoPlace, Ordered};
 
 impl Label for Role {
     const NAME: &'static str = "role";

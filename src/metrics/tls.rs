@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prometheus::{IntCounter, IntGauge};
 
 use super::Metrics;
-use super::label::{Family, Handshake};
+use super::label::{Family, Handshake, Ordered};
 use super::register::{counters, gauge};
 
 /// Instruments of HTTPS.
@@ -15,6 +15,22 @@ pub(crate) struct TlsMetrics {
     expiry: IntGauge,
     /// TLS handshakes, by their outcome.
     pub(crate) handshakes: Family<Handshake, IntCounter>,
+}
+
+/// Instruments of the orders for certificates (ACME).
+#[derive(Clone, Debug)]
+pub(crate) struct AcmeMetrics {
+    /// Orders, by what they gave.
+    pub(crate) orders: Family<Ordered, IntCounter>,
+    /// Orders without a certificate since the last one with a certificate.
+    failures: IntGauge,
+}
+
+impl AcmeMetrics {
+    /// This many orders have given no certificate since the last one that did.
+    pub(crate) fn set_failures(&self, count: u32) {
+        self.failures.set(count.into());
+    }
 }
 
 impl TlsMetrics {
@@ -33,9 +49,22 @@ impl Metrics {
             expiry: gauge(
                 into,
                 "sluice_tls_certificate_expiry_seconds",
-                "Unix time at which the certificate of HTTPS expires.",
+                "Unix time at which the certificate of HTTPS expires; 0 before the first one is issued.",
             ),
             handshakes: counters(into, "sluice_tls_handshakes_total", "TLS handshakes."),
+        }
+    }
+
+    /// Registers the instruments of orders for certificates; called once, by a relay that orders them.
+    pub(crate) fn acme(&self) -> AcmeMetrics {
+        let into = &self.registry;
+        AcmeMetrics {
+            orders: counters(into, "sluice_acme_orders_total", "Orders for a certificate."),
+            failures: gauge(
+                into,
+                "sluice_acme_failed_orders",
+                "Orders that have given no certificate since the last one that did.",
+            ),
         }
     }
 }

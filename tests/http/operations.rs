@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpStream};
+use std::thread;
 use std::time::Duration;
 
 use sluice::config::Config;
-use sluice::http::CertificateSource;
+use sluice::http::{AcmeConfig, CertificateSource};
 use sluice::metrics::{Medium, Metrics};
 use sluice::server::{Server, StartError};
 
@@ -54,9 +55,22 @@ fn metrics_shown() -> String {
     stream.set_jitter(Medium::Video, Duration::ZERO);
     stream.set_keyframe_interval(Duration::ZERO);
     stream.set_layers(1);
-    // HTTPS has metrics of its own.
-    let relay = Relay::with(|config| config.http.tls.certificate = Some(CertificateSource::SelfSigned));
-    relay.get("/metrics").body + &metrics.render()
+    // HTTPS has metrics of its own, and so have orders for its certificate; nothing answers this authority's.
+    let state =
+        std::env::temp_dir().join(format!("sluice-metrics-{}-{:?}", std::process::id(), thread::current().id()));
+    let relay = Relay::with(|config| {
+        config.http.tls.state_dir = Some(state.clone());
+        config.http.tls.certificate = Some(CertificateSource::Acme(AcmeConfig {
+            domains: vec!["live.example.org".to_owned()],
+            directory: "https://127.0.0.1:1/directory".to_owned(),
+            contact: Vec::new(),
+            ca: None,
+        }));
+    });
+    let shown = relay.get("/metrics").body + &metrics.render();
+    drop(relay);
+    std::fs::remove_dir_all(&state).unwrap();
+    shown
 }
 
 #[test]

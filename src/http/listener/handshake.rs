@@ -21,7 +21,7 @@ const RECORD: u8 = 22;
 const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n\
     this port serves https: write https:// before it\r\n\r\n";
 
-/// Completes the handshake; `None` if the connection ends before.
+/// Completes the handshake; `None` if the connection ends with it.
 pub(super) async fn complete(
     tls: &Tls,
     socket: Socket,
@@ -45,7 +45,7 @@ pub(super) async fn complete(
         Ok(Ok(stream)) => {
             tls.metrics.handshakes[Handshake::Completed].inc();
             place.idle(Idle::Waiting);
-            Some(stream)
+            (!Tls::is_validation(&stream)).then_some(stream)
         }
         Ok(Err(error)) => {
             tls.metrics.handshakes[Handshake::Failed].inc();

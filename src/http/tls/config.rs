@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::acme::AcmeConfig;
+
 /// Where the certificate comes from, and what plain HTTP answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -33,6 +35,8 @@ pub enum CertificateSource {
     },
     /// The relay makes one for this machine's own names and addresses.
     SelfSigned,
+    /// The relay orders one from an authority, and renews it.
+    Acme(AcmeConfig),
 }
 
 /// Why the settings of HTTPS are refused.
@@ -44,10 +48,18 @@ pub enum ConfigError {
     )]
     HalfPair,
     /// Several sources of one certificate.
-    #[error("--tls-self-signed and --tls-cert are two certificates for one listener: remove one of the two")]
-    TwoSources,
+    #[error("{0} and {1} are two certificates for one listener: remove one of the two")]
+    TwoSources(&'static str, &'static str),
+    /// An order whose certificate would be lost.
+    #[error(
+        "--domain needs --state-dir DIR, where the certificate and the account are kept: authorities limit how often they \
+         issue for the same names"
+    )]
+    NoStateDir,
     /// A setting without effect.
-    #[error("{0} has no effect without HTTPS: set --tls-cert and --tls-key, or --tls-self-signed, or remove it")]
+    #[error(
+        "{0} has no effect without HTTPS: set --domain, --tls-cert and --tls-key, or --tls-self-signed, or remove it"
+    )]
     Useless(&'static str),
     /// A permanent promise to browsers about a certificate that they do not trust.
     #[error(

@@ -5,6 +5,7 @@
 //! sessions. The rule: a certificate that is worse than the one in use (unreadable, without its key, expired) never
 //! replaces it; the log says what to do instead.
 
+mod acme;
 mod certificate;
 mod config;
 mod error;
@@ -16,6 +17,7 @@ mod settings;
 mod source;
 mod state_dir;
 
+pub use acme::AcmeConfig;
 pub(crate) use config::ConfigError;
 pub use config::{CertificateSource, Config};
 pub(crate) use error::TlsError;

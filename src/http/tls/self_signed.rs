@@ -51,6 +51,14 @@ impl SelfSigned {
         Ok((own, certificate))
     }
 
+    /// A certificate for these names that is served until there is another one, and is not kept.
+    ///
+    /// # Errors
+    /// [`TlsError`] if it cannot be made.
+    pub(super) fn stand_in(names: &[String], now: SystemTime) -> Result<Certificate, TlsError> {
+        Self { names: names.iter().cloned().collect(), state: None }.make(now)
+    }
+
     /// A new certificate, if this one is to be replaced.
     pub(super) fn renewed(&self, current: &Certificate, now: SystemTime) -> Option<Result<Certificate, TlsError>> {
         (!self.is_good(current, now)).then(|| self.make(now))

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
@@ -11,8 +11,10 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tracing::{info, warn};
 
+use super::acme::{ACME_TLS, Acme, Challenges};
 use super::certificate::Certificate;
 use super::config::{CertificateSource, Config};
 use super::error::TlsError;
@@ -20,7 +22,7 @@ use super::expiry::Stage;
 use super::source::Source;
 use crate::metrics::{Metrics, TlsMetrics};
 
-/// The only protocol that clients may choose (RFC 7301).
+/// The only protocol that clients may choose (RFC 7301), but for the validations of an authority.
 const HTTP_1_1: &[u8] = b"http/1.1";
 
 /// HTTPS of the public listener.
@@ -30,13 +32,20 @@ pub(crate) struct Tls {
     pub(in crate::http) metrics: TlsMetrics,
     served: Arc<Served>,
     upkeep: Mutex<Upkeep>,
+    /// The authority that issues the certificate, if one does.
+    acme: Option<Arc<Acme>>,
     check_every: Duration,
     check_now: Notify,
 }
 
-/// Written when a certificate is renewed, read by each handshake.
+/// What handshakes are answered.
 #[derive(Debug)]
-struct Served(RwLock<Arc<CertifiedKey>>);
+struct Served {
+    /// Written when a certificate is renewed, read by each handshake.
+    certificate: RwLock<Arc<CertifiedKey>>,
+    /// Those of the authority that issues certificates.
+    challenges: Option<Arc<Challenges>>,
+}
 
 /// What looks for another certificate; behind a mutex because one check runs at a time, on a thread that may block.
 struct Upkeep {
@@ -58,18 +67,19 @@ impl Tls {
         metrics: &Metrics,
     ) -> Result<Self, TlsError> {
         let now = SystemTime::now();
-        let (source, current) = Source::open(source, config, advertised, now)?;
-        let served = Arc::new(Served(RwLock::new(Arc::clone(&current.key))));
-        let versions =
-            ServerConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
-        let mut server = versions
-            .expect("ring has cipher suites of both versions")
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::<Served>::clone(&served));
-        server.alpn_protocols = vec![HTTP_1_1.to_vec()];
+        let (source, current) = Source::open(source, config, advertised, metrics, now)?;
+        let acme = source.acme().cloned();
+        let challenges = acme.as_ref().map(|acme| acme.challenges());
+        let served = Arc::new(Served { certificate: RwLock::new(Arc::clone(&current.key)), challenges });
+        let server = server_config(served.clone());
         let metrics = metrics.tls();
-        metrics.set_expiry(current.facts.expires);
-        info!(sha256 = current.fingerprint(), "https with a certificate for {}", current.facts);
+        if acme.as_ref().is_none_or(|acme| acme.has_certificate()) {
+            metrics.set_expiry(current.facts.expires);
+            info!(sha256 = current.fingerprint(), "https with a certificate for {}", current.facts);
+        } else {
+            metrics.set_expiry(UNIX_EPOCH);
+            info!("https with a self-signed certificate until the first one is issued");
+        }
         let mut upkeep = Upkeep { source, current, stage: Stage::Valid };
         upkeep.log_stage(now);
         Ok(Self {
@@ -78,13 +88,24 @@ impl Tls {
             metrics,
             served,
             upkeep: Mutex::new(upkeep),
+            acme,
             check_every: config.check_every,
             check_now: Notify::new(),
         })
     }
 
-    /// Looks for another certificate again and again; never completes.
+    /// Looks for another certificate again and again, and orders it where an authority issues them; never completes.
     pub(in crate::http) async fn keep_current(self: Arc<Self>) {
+        let ordered = async {
+            match &self.acme {
+                Some(acme) => acme.keep_ordered(&self.check_now).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::join!(self.keep_checked(), ordered);
+    }
+
+    async fn keep_checked(self: &Arc<Self>) {
         loop {
             let soon = tokio::time::sleep(self.check_every);
             tokio::select! {
@@ -92,16 +113,24 @@ impl Tls {
                 () = self.check_now.notified() => {}
             }
             // Files may be on a drive that does not answer.
-            let own = Arc::clone(&self);
+            let own = Arc::clone(self);
             if tokio::task::spawn_blocking(move || own.check(SystemTime::now())).await.is_err() {
                 warn!("a check of the certificate failed: a fault of the relay; it is tried again");
             }
         }
     }
 
-    /// Does not wait for the time of the next check.
+    /// Does not wait for the time of the next check, or for that of the next order after one that failed.
     pub(in crate::http) fn check_soon(&self) {
+        if let Some(acme) = &self.acme {
+            acme.hurry();
+        }
         self.check_now.notify_one();
+    }
+
+    /// Whether a connection was a validation by the authority, which carries nothing else (RFC 8737 3).
+    pub(in crate::http) fn is_validation<Stream>(stream: &TlsStream<Stream>) -> bool {
+        stream.get_ref().1.alpn_protocol() == Some(ACME_TLS)
     }
 
     fn check(&self, now: SystemTime) {
@@ -109,12 +138,12 @@ impl Tls {
         let upkeep = &mut *upkeep;
         match upkeep.source.changed(&upkeep.current, now) {
             Some(Ok(newer)) => {
-                *self.served.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&newer.key);
+                *self.served.certificate.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&newer.key);
                 self.metrics.set_expiry(newer.facts.expires);
-                info!("certificate renewed: for {}; connections continue", newer.facts);
+                info!("new certificate for {}; connections continue", newer.facts);
                 upkeep.current = newer;
             }
-            Some(Err(error)) => warn!("certificate not renewed, the one before it stays in use: {error}"),
+            Some(Err(error)) => warn!("no new certificate, the one in use stays: {error}"),
             None => {}
         }
         upkeep.log_stage(now);
@@ -141,13 +170,138 @@ impl Upkeep {
 }
 
 impl ResolvesServerCert for Served {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let offers = |protocol| hello.alpn().is_some_and(|mut offered| offered.any(|it| it == protocol));
+        match &self.challenges {
+            Some(challenges) if offers(ACME_TLS) && !offers(HTTP_1_1) => challenges.certificate(&hello),
+            _ => Some(Arc::clone(&self.certificate.read().unwrap_or_else(PoisonError::into_inner))),
+        }
     }
+}
+
+/// How handshakes are answered with what is served.
+fn server_config(served: Arc<Served>) -> ServerConfig {
+    let versions =
+        ServerConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
+    let versions = versions.expect("ring has cipher suites of both versions");
+    let protocols = [Some(HTTP_1_1), served.challenges.is_some().then_some(ACME_TLS)];
+    let mut config = versions.with_no_client_auth().with_cert_resolver(served);
+    config.alpn_protocols = protocols.into_iter().flatten().map(<[u8]>::to_vec).collect();
+    config
 }
 
 impl fmt::Debug for Tls {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Tls").field("handshake_deadline", &self.handshake_deadline).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::http::tls::self_signed::SelfSigned;
+    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+    use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, ServerConnection, SignatureScheme};
+    use x509_parser::parse_x509_certificate;
+
+    const LIVE: &str = "live.example.org";
+
+    /// Takes every certificate.
+    #[derive(Debug)]
+    struct Any;
+
+    impl ServerCertVerifier for Any {
+        fn verify_server_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: UnixTime,
+        ) -> Result<ServerCertVerified, Error> {
+            Ok(ServerCertVerified::assertion())
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            default_provider().signature_verification_algorithms.supported_schemes()
+        }
+    }
+
+    /// What a client that asks for `name` and offers these protocols is answered: the protocol, and whether the
+    /// certificate is that of a challenge. `None` if the handshake fails.
+    fn answer(served: &Arc<Served>, name: &str, protocols: &[&[u8]]) -> Option<(Vec<u8>, bool)> {
+        let builder =
+            ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
+        let builder = builder.unwrap().dangerous().with_custom_certificate_verifier(Arc::new(Any));
+        let mut config = builder.with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut server = ServerConnection::new(Arc::new(server_config(Arc::clone(served)))).unwrap();
+        let mut wire = Vec::new();
+        while client.is_handshaking() || server.is_handshaking() {
+            client.write_tls(&mut wire).unwrap();
+            server.read_tls(&mut std::mem::take(&mut wire).as_slice()).unwrap();
+            server.process_new_packets().ok()?;
+            server.write_tls(&mut wire).unwrap();
+            client.read_tls(&mut std::mem::take(&mut wire).as_slice()).unwrap();
+            client.process_new_packets().ok()?;
+        }
+        let (_, parsed) = parse_x509_certificate(&client.peer_certificates()?[0]).unwrap();
+        let is_challenge = parsed.extensions().iter().any(|it| it.oid.to_id_string() == "1.3.6.1.5.5.7.1.31");
+        Some((client.alpn_protocol()?.to_vec(), is_challenge))
+    }
+
+    fn served(challenges: Option<Arc<Challenges>>) -> Arc<Served> {
+        let own = SelfSigned::stand_in(&[LIVE.to_owned()], SystemTime::now()).unwrap();
+        Arc::new(Served { certificate: RwLock::new(own.key), challenges })
+    }
+
+    #[test]
+    fn a_challenge_is_answered_to_its_protocol_and_name_alone_and_only_while_it_is_pending() {
+        let challenges = Arc::new(Challenges::default());
+        let served = served(Some(Arc::clone(&challenges)));
+        let http = Some((HTTP_1_1.to_vec(), false));
+        assert_eq!(answer(&served, LIVE, &[ACME_TLS]), None, "nothing is pending");
+        let pending = challenges.answer(LIVE, &[7; 32]).unwrap();
+        assert_eq!(answer(&served, LIVE, &[ACME_TLS]), Some((ACME_TLS.to_vec(), true)));
+        assert_eq!(answer(&served, "LIVE.example.org", &[ACME_TLS]), Some((ACME_TLS.to_vec(), true)));
+        assert_eq!(answer(&served, "other.example.org", &[ACME_TLS]), None);
+        assert_eq!(answer(&served, "192.0.2.7", &[ACME_TLS]), None, "a client that names no host");
+        assert_eq!(answer(&served, LIVE, &[HTTP_1_1]), http);
+        assert_eq!(answer(&served, LIVE, &[ACME_TLS, HTTP_1_1]), http, "a browser is never given a challenge");
+        drop(pending);
+        assert_eq!(answer(&served, LIVE, &[ACME_TLS]), None);
+        assert_eq!(answer(&served, LIVE, &[HTTP_1_1]), http);
+    }
+
+    #[test]
+    fn a_relay_that_orders_no_certificates_knows_no_protocol_of_challenges() {
+        let served = served(None);
+        assert_eq!(answer(&served, LIVE, &[ACME_TLS]), None);
+        assert_eq!(answer(&served, LIVE, &[ACME_TLS, HTTP_1_1]), Some((HTTP_1_1.to_vec(), false)));
+        let protocols: BTreeSet<_> = server_config(served).alpn_protocols.into_iter().collect();
+        assert_eq!(protocols, BTreeSet::from([HTTP_1_1.to_vec()]));
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::acme::{self, AcmeConfig};
 use super::config::{CertificateSource, Config, ConfigError};
 use crate::setting;
 
@@ -12,6 +13,27 @@ use crate::setting;
 #[group(skip)]
 #[command(next_help_heading = "https")]
 pub(crate) struct Settings {
+    /// Names of this machine for which the relay gets and renews a certificate by ACME, from Let's Encrypt by default;
+    /// setting it accepts that authority's terms of service. HTTPS must be reachable on port 443 of these names, and is
+    /// the default of --http then. Needs --state-dir
+    #[arg(long, env = "SLUICE_DOMAIN", value_name = "NAME[,NAME]", value_delimiter = ',', value_parser = acme::domain)]
+    domain: Vec<String>,
+
+    /// URL of the directory of the authority that issues; for tests Let's Encrypt has
+    /// acme-staging-v02.api.letsencrypt.org/directory, whose certificates browsers do not trust
+    #[arg(long, env = "SLUICE_ACME_DIRECTORY", value_name = "URL", value_parser = acme::directory)]
+    #[arg(default_value = "https://acme-v02.api.letsencrypt.org/directory")]
+    acme_directory: String,
+
+    /// E-mail addresses to which the authority may write about the certificate
+    #[arg(long, env = "SLUICE_ACME_CONTACT", value_name = "EMAIL[,EMAIL]", value_delimiter = ',')]
+    #[arg(value_parser = acme::contact)]
+    acme_contact: Vec<String>,
+
+    /// PEM file with the root certificate of a private authority; without it, those that browsers trust are trusted
+    #[arg(long, env = "SLUICE_ACME_CA", value_name = "FILE")]
+    acme_ca: Option<PathBuf>,
+
     /// PEM file with the certificate for HTTPS on the --http address: the server's own first, then its issuers. Read
     /// again when it changes; connections and sessions continue
     #[arg(long, env = "SLUICE_TLS_CERT", value_name = "FILE")]
@@ -35,7 +57,8 @@ pub(crate) struct Settings {
     #[arg(long, env = "SLUICE_HSTS", value_name = "SECONDS", default_value = "0")]
     hsts: u32,
 
-    /// Directory in which the relay keeps the certificate that it makes, so that browsers warn of it only once
+    /// Directory in which the relay keeps the certificate that it gets or makes, with its key; only its own user may
+    /// read the files
     #[arg(long, env = "SLUICE_STATE_DIR", value_name = "DIR")]
     state_dir: Option<PathBuf>,
 }
@@ -44,13 +67,27 @@ impl TryFrom<Settings> for Config {
     type Error = ConfigError;
 
     fn try_from(settings: Settings) -> Result<Self, ConfigError> {
-        let certificate = match (settings.tls_cert, settings.tls_key, settings.tls_self_signed) {
-            (None, None, false) => None,
-            (None, None, true) => Some(CertificateSource::SelfSigned),
-            (Some(cert), Some(key), false) => Some(CertificateSource::Files { cert, key }),
-            (Some(_), Some(_), true) => return Err(ConfigError::TwoSources),
-            (Some(_), None, _) | (None, Some(_), _) => return Err(ConfigError::HalfPair),
+        let files = match (settings.tls_cert, settings.tls_key) {
+            (Some(cert), Some(key)) => Some(CertificateSource::Files { cert, key }),
+            (None, None) => None,
+            _ => return Err(ConfigError::HalfPair),
         };
+        let own = settings.tls_self_signed.then_some(CertificateSource::SelfSigned);
+        let acme = (!settings.domain.is_empty()).then_some(CertificateSource::Acme(AcmeConfig {
+            domains: settings.domain,
+            directory: settings.acme_directory,
+            contact: settings.acme_contact,
+            ca: settings.acme_ca,
+        }));
+        let sources = [("--domain", acme), ("--tls-cert", files), ("--tls-self-signed", own)];
+        let mut sources = sources.into_iter().filter_map(|(flag, source)| Some((flag, source?)));
+        let certificate = match (sources.next(), sources.next()) {
+            (Some((one, _)), Some((other, _))) => return Err(ConfigError::TwoSources(one, other)),
+            (first, _) => first.map(|(_, source)| source),
+        };
+        if matches!(certificate, Some(CertificateSource::Acme(_))) && settings.state_dir.is_none() {
+            return Err(ConfigError::NoStateDir);
+        }
         let hsts = Some(Duration::from_secs(settings.hsts.into())).filter(|age| !age.is_zero());
         if certificate.is_none() && settings.http_redirect.is_some() {
             return Err(ConfigError::Useless("--http-redirect"));

@@ -1,20 +1,24 @@
 //! Where the certificate comes from, and when there is another one.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::acme::{Acme, AcmeError};
 use super::certificate::Certificate;
 use super::config::{CertificateSource, Config};
 use super::error::TlsError;
 use super::files::Files;
 use super::self_signed::SelfSigned;
 use super::state_dir::StateDir;
+use crate::metrics::Metrics;
 
-/// A source of certificates that has given one.
+/// A source of certificates that has given one; before an authority has issued its first one, a self-signed one.
 #[derive(Debug)]
 pub(super) enum Source {
     Files(Files),
     SelfSigned(SelfSigned),
+    Acme(Arc<Acme>),
 }
 
 impl Source {
@@ -26,6 +30,7 @@ impl Source {
         source: &CertificateSource,
         config: &Config,
         advertised: &[IpAddr],
+        metrics: &Metrics,
         now: SystemTime,
     ) -> Result<(Self, Certificate), TlsError> {
         let state = config.state_dir.as_deref().map(StateDir::open).transpose()?;
@@ -37,6 +42,12 @@ impl Source {
             CertificateSource::SelfSigned => {
                 let (own, certificate) = SelfSigned::open(advertised, state, now)?;
                 Ok((Self::SelfSigned(own), certificate))
+            }
+            CertificateSource::Acme(config) => {
+                let state = state.ok_or(AcmeError::NoStateDir)?;
+                let (acme, kept) = Acme::open(config, state, metrics.acme())?;
+                let certificate = kept.map_or_else(|| SelfSigned::stand_in(&config.domains, now), Ok)?;
+                Ok((Self::Acme(Arc::new(acme)), certificate))
             }
         }
     }
@@ -52,6 +63,17 @@ impl Source {
                 Ok(newer)
             })),
             Self::SelfSigned(own) => own.renewed(current, now),
+            Self::Acme(acme) => acme
+                .outcome()
+                .map(|ordered| ordered.map_err(|failed| TlsError::Order { error: failed.error, pause: failed.pause })),
+        }
+    }
+
+    /// The authority, if it is one.
+    pub(super) fn acme(&self) -> Option<&Arc<Acme>> {
+        match self {
+            Self::Acme(acme) => Some(acme),
+            Self::Files(_) | Self::SelfSigned(_) => None,
         }
     }
 
@@ -59,7 +81,9 @@ impl Source {
     pub(super) fn advice(&self) -> String {
         match self {
             Self::Files(files) => format!("write the renewed one to {}; it is served at once", files.cert().display()),
-            Self::SelfSigned(_) => "the relay could not replace it: the line before says why".to_owned(),
+            Self::SelfSigned(_) | Self::Acme(_) => {
+                "the relay could not replace it: the line before says why".to_owned()
+            }
         }
     }
 }

@@ -55,3 +55,17 @@ label! {
         TimedOut = "timed_out",
     }
 }
+
+label! {
+    /// What an order for a certificate gave.
+    pub(crate) Ordered = "result" {
+        /// A certificate.
+        Issued = "issued",
+        /// The authority refuses it, or could not validate a name.
+        Refused = "refused",
+        /// The authority does not answer, or not in time.
+        Unanswered = "unanswered",
+        /// It was not begun, because it could not be kept in the state directory.
+        NotKept = "not_kept",
+    }
+}

@@ -1,0 +1,221 @@
+//! What is kept of one authority in the state directory: the account, the certificate with its key, and the times of
+//! orders. The names of the files tell the authority, so that a test with its staging directory harms nothing. A file
+//! that cannot be read is replaced.
+
+use std::time::SystemTime;
+
+use instant_acme::AccountCredentials;
+use serde::de::DeserializeOwned;
+use tracing::warn;
+
+use super::schedule::Attempts;
+use crate::http::tls::certificate::{Certificate, chain, key};
+use crate::http::tls::state_dir::{StateDir, StateDirError};
+
+/// The files of one authority.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    state: StateDir,
+    /// What their names begin with.
+    prefix: String,
+}
+
+impl Kept {
+    /// Those of the authority with this directory.
+    pub(super) fn new(state: StateDir, directory: &str) -> Self {
+        let place = directory.split_once("://").map_or(directory, |(_, place)| place);
+        let is_plain = |char: char| char.is_ascii_alphanumeric() || "-.".contains(char);
+        let place: String = place.chars().map(|char| if is_plain(char) { char } else { '_' }).take(150).collect();
+        Self { state, prefix: format!("acme_{place}_") }
+    }
+
+    /// The certificate, if there is one for all these names. It may have expired.
+    ///
+    /// # Errors
+    /// [`StateDirError`] if its file cannot be opened.
+    pub(super) fn certificate(&self, domains: &[String]) -> Result<Option<Certificate>, StateDirError> {
+        let Some(text) = self.state.read(&self.name("certificate.pem"))? else { return Ok(None) };
+        let Some(kept) = read_pair(&text) else {
+            warn!("the certificate in --state-dir cannot be read, and another one is ordered");
+            return Ok(None);
+        };
+        Ok(domains.iter().all(|domain| kept.facts.names.contains(domain)).then_some(kept))
+    }
+
+    /// Keeps a certificate with its key, both PEM.
+    ///
+    /// # Errors
+    /// [`StateDirError`].
+    pub(super) fn put_certificate(&self, text: &str) -> Result<(), StateDirError> {
+        self.state.write(&self.name("certificate.pem"), text.as_bytes())
+    }
+
+    /// The account.
+    ///
+    /// # Errors
+    /// [`StateDirError`] if its file cannot be opened.
+    pub(super) fn account(&self) -> Result<Option<AccountCredentials>, StateDirError> {
+        self.json("account.json", "the account with the authority")
+    }
+
+    /// Keeps the account.
+    ///
+    /// # Errors
+    /// [`StateDirError`].
+    pub(super) fn put_account(&self, account: &AccountCredentials) -> Result<(), StateDirError> {
+        self.state.write(&self.name("account.json"), &serde_json::to_vec(account).unwrap_or_default())
+    }
+
+    /// What is known of former orders for these names.
+    ///
+    /// # Errors
+    /// [`StateDirError`] if its file cannot be opened.
+    pub(super) fn attempts(&self, domains: &[String]) -> Result<Attempts, StateDirError> {
+        let kept: Option<Attempts> = self.json("orders.json", "what is known of former orders")?;
+        Ok(kept.unwrap_or_default().of(domains))
+    }
+
+    /// Keeps what is known of orders.
+    ///
+    /// # Errors
+    /// [`StateDirError`].
+    pub(super) fn put_attempts(&self, attempts: &Attempts) -> Result<(), StateDirError> {
+        self.state.write(&self.name("orders.json"), &serde_json::to_vec(attempts).unwrap_or_default())
+    }
+
+    fn json<T: DeserializeOwned>(&self, file: &str, what: &str) -> Result<Option<T>, StateDirError> {
+        let Some(text) = self.state.read(&self.name(file))? else { return Ok(None) };
+        let read = serde_json::from_slice(&text).ok();
+        if read.is_none() {
+            warn!("{what} in --state-dir cannot be read, and is made anew");
+        }
+        Ok(read)
+    }
+
+    fn name(&self, file: &str) -> String {
+        format!("{}{file}", self.prefix)
+    }
+}
+
+/// A certificate that was issued, read from PEM; `None` if it cannot be served.
+pub(super) fn read_pair(text: &[u8]) -> Option<Certificate> {
+    Certificate::join(chain(text).ok()?, key(text).ok()?)
+}
+
+/// Whether a new certificate is one for these names and is valid.
+pub(super) fn is_good(certificate: &Certificate, domains: &[String], now: SystemTime) -> bool {
+    !certificate.facts.is_over(now) && domains.iter().all(|domain| certificate.facts.names.contains(domain))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    const DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
+
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new(name: &str) -> Self {
+            let place = std::env::temp_dir().join(format!("sluice-kept-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&place).unwrap();
+            Self(place)
+        }
+
+        fn kept(&self, directory: &str) -> Kept {
+            Kept::new(StateDir::open(&self.0).unwrap(), directory)
+        }
+
+        fn files(&self) -> Vec<PathBuf> {
+            std::fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path()).collect()
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            std::fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn names(list: &[&str]) -> Vec<String> {
+        list.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn pem(list: &[&str]) -> String {
+        let made = rcgen::generate_simple_self_signed(names(list)).unwrap();
+        made.cert.pem() + &made.signing_key.serialize_pem()
+    }
+
+    fn account() -> AccountCredentials {
+        serde_json::from_str(r#"{"id":"https://ca.example/1","key_pkcs8":"AAAA","directory":"https://ca.example/"}"#)
+            .unwrap()
+    }
+
+    fn fill(kept: &Kept) -> Attempts {
+        let begun = Attempts::default().of(&names(&["a.example"])).begin(SystemTime::now(), 0.5);
+        kept.put_certificate(&pem(&["a.example", "b.example"])).unwrap();
+        kept.put_account(&account()).unwrap();
+        kept.put_attempts(&begun).unwrap();
+        begun
+    }
+
+    #[test]
+    fn what_was_kept_is_read_back_for_its_names_and_its_authority_alone() {
+        let place = Place::new("back");
+        let kept = place.kept(DIRECTORY);
+        let begun = fill(&kept);
+        let one = names(&["a.example"]);
+        assert_eq!(kept.certificate(&one).unwrap().unwrap().facts.names, ["a.example", "b.example"]);
+        assert!(kept.certificate(&names(&["a.example", "c.example"])).unwrap().is_none());
+        assert_eq!(kept.attempts(&one).unwrap(), begun);
+        assert_eq!(kept.attempts(&names(&["c.example"])).unwrap().failures(), 0);
+        assert!(kept.account().unwrap().is_some());
+        let staging = place.kept("https://acme-staging-v02.api.letsencrypt.org/directory");
+        assert!(staging.certificate(&one).unwrap().is_none() && staging.account().unwrap().is_none());
+        assert_eq!(staging.attempts(&one).unwrap().failures(), 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_relays_user_may_read_what_is_kept() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let place = Place::new("mode");
+        fill(&place.kept(DIRECTORY));
+        let files = place.files();
+        assert_eq!(files.len(), 3, "{files:?}");
+        for file in files {
+            assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
+        }
+    }
+
+    #[test]
+    fn files_that_cannot_be_read_count_as_missing() {
+        let place = Place::new("broken");
+        let kept = place.kept(DIRECTORY);
+        let one = names(&["a.example"]);
+        for content in ["", "nonsense", "{}", "[1]", "\0"] {
+            fill(&kept);
+            for file in place.files() {
+                std::fs::write(file, content).unwrap();
+            }
+            assert!(kept.certificate(&one).unwrap().is_none() && kept.account().unwrap().is_none(), "{content:?}");
+            assert_eq!(kept.attempts(&one).unwrap().failures(), 0, "{content:?}");
+        }
+    }
+
+    #[test]
+    fn a_url_of_any_characters_names_files_in_the_directory() {
+        let place = Place::new("names");
+        let directory = format!("https://ca.example:14000/../dir?x=/{}", "y".repeat(999));
+        let kept = place.kept(&directory);
+        assert!(
+            kept.prefix.starts_with("acme_ca.example_14000_.._dir_x__") && !kept.prefix.contains('/'),
+            "{}",
+            kept.prefix
+        );
+        fill(&kept);
+        assert_eq!(place.files().len(), 3);
+    }
+}

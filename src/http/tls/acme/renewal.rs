@@ -1,0 +1,195 @@
+//! Orders certificates when they are due, one order at a time.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Notify;
+use tracing::{info, warn};
+
+use super::authority::authority_certificates;
+use super::challenges::Challenges;
+use super::client::Client;
+use super::config::AcmeConfig;
+use super::error::AcmeError;
+use super::kept::{Kept, is_good, read_pair};
+use super::order::Orders;
+use super::schedule::Attempts;
+use crate::http::tls::certificate::{Certificate, Facts};
+use crate::http::tls::state_dir::StateDir;
+use crate::metrics::{AcmeMetrics, Ordered};
+
+/// An order takes no longer.
+const ORDER: Duration = Duration::from_secs(5 * 60);
+/// How often the clock is looked at: it may be set, and a machine may sleep.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Certificates of one authority.
+#[derive(Debug)]
+pub(in crate::http::tls) struct Acme {
+    orders: Orders,
+    metrics: AcmeMetrics,
+    state: Mutex<State>,
+    /// An operator wants no pause.
+    hurry: Notify,
+}
+
+/// Written by orders, read by who waits for their outcome.
+#[derive(Debug)]
+struct State {
+    attempts: Attempts,
+    /// What the newest certificate of the authority says; `None` before the first one.
+    facts: Option<Facts>,
+    outcome: Option<Result<Certificate, Failed>>,
+}
+
+/// An order has failed.
+#[derive(Debug)]
+pub(in crate::http::tls) struct Failed {
+    pub(in crate::http::tls) error: AcmeError,
+    /// When the next one begins.
+    pub(in crate::http::tls) pause: Duration,
+}
+
+impl Acme {
+    /// Reads what is kept. The certificate may be missing, or due.
+    ///
+    /// # Errors
+    /// [`AcmeError`] if the state directory or the file of `--acme-ca` is not usable.
+    pub(in crate::http::tls) fn open(
+        config: &AcmeConfig,
+        state: StateDir,
+        metrics: AcmeMetrics,
+    ) -> Result<(Self, Option<Certificate>), AcmeError> {
+        let roots = config.ca.as_deref().map(authority_certificates).transpose()?;
+        let kept = Kept::new(state, &config.directory);
+        let certificate = kept.certificate(&config.domains)?;
+        let attempts = kept.attempts(&config.domains)?;
+        metrics.set_failures(attempts.failures());
+        let orders =
+            Orders { config: config.clone(), client: Client::new(roots.as_deref()), kept, challenges: Arc::default() };
+        let facts = certificate.as_ref().map(|certificate| certificate.facts.clone());
+        let state = Mutex::new(State { attempts, facts, outcome: None });
+        Ok((Self { orders, metrics, state, hurry: Notify::new() }, certificate))
+    }
+
+    /// The challenges of its orders.
+    pub(in crate::http::tls) fn challenges(&self) -> Arc<Challenges> {
+        Arc::clone(&self.orders.challenges)
+    }
+
+    /// Whether it has given a certificate.
+    pub(in crate::http::tls) fn has_certificate(&self) -> bool {
+        self.state().facts.is_some()
+    }
+
+    /// Orders certificates when they are due, and notifies `done` after each order; never completes.
+    pub(in crate::http::tls) async fn keep_ordered(&self, done: &Notify) {
+        let failures = self.state().attempts.failures();
+        if failures > 0 {
+            info!("{failures} orders for a certificate have failed, so the next one may wait; a reload orders at once");
+        }
+        loop {
+            self.wait_until_due().await;
+            let outcome = self.attempt().await;
+            self.state().outcome = Some(outcome);
+            done.notify_one();
+        }
+    }
+
+    /// What the last order gave, once.
+    pub(in crate::http::tls) fn outcome(&self) -> Option<Result<Certificate, Failed>> {
+        self.state().outcome.take()
+    }
+
+    /// Orders without a pause, if an order has failed and its authority did not name the pause.
+    pub(in crate::http::tls) fn hurry(&self) {
+        self.hurry.notify_one();
+    }
+
+    async fn wait_until_due(&self) {
+        loop {
+            let now = SystemTime::now();
+            let due = {
+                let state = self.state();
+                state.attempts.due(state.facts.as_ref(), now)
+            };
+            let left = due.duration_since(now).unwrap_or_default();
+            if left.is_zero() {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(left.min(LOOK)) => {}
+                () = self.hurry.notified() => {
+                    if self.state().attempts.may_hurry(SystemTime::now()) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// One order. Its begin is kept before it, so that one that never ends counts too.
+    async fn attempt(&self) -> Result<Certificate, Failed> {
+        let begun = self.state().attempts.begin(SystemTime::now(), rand::random());
+        self.state().attempts = begun.clone();
+        // What the authority said about former orders is over.
+        self.orders.client.take_refused_for();
+        let config = &self.orders.config;
+        let ordered = async {
+            self.orders.kept.put_attempts(&begun)?;
+            info!("ordering a certificate for {} at {}", config.domains.join(", "), config.directory);
+            let ordered = tokio::time::timeout(ORDER, self.orders.order()).await;
+            let text = ordered.unwrap_or(Err(AcmeError::TooSlow))?;
+            let certificate = read_pair(text.as_bytes());
+            let certificate = certificate.filter(|issued| is_good(issued, &config.domains, SystemTime::now()));
+            let unusable =
+                || AcmeError::Unusable("a certificate that is not for these names, or has expired".to_owned());
+            Ok((certificate.ok_or_else(unusable)?, text))
+        };
+        match ordered.await {
+            Ok((certificate, text)) => {
+                self.succeed(&begun, &certificate, &text);
+                Ok(certificate)
+            }
+            Err(error) => Err(self.fail(&begun, error)),
+        }
+    }
+
+    fn succeed(&self, begun: &Attempts, certificate: &Certificate, text: &str) {
+        let attempts = begun.succeed(&certificate.facts, SystemTime::now());
+        // Only a certificate that is kept ends the series of failures there: a relay that restarts must not order again
+        // and again.
+        let kept = &self.orders.kept;
+        if let Err(error) = kept.put_certificate(text).and_then(|()| kept.put_attempts(&attempts)) {
+            warn!("the new certificate is served, but is lost when the relay stops: {error}");
+        }
+        self.metrics.orders[Ordered::Issued].inc();
+        self.metrics.set_failures(0);
+        let mut state = self.state();
+        (state.attempts, state.facts) = (attempts, Some(certificate.facts.clone()));
+    }
+
+    fn fail(&self, begun: &Attempts, error: AcmeError) -> Failed {
+        let now = SystemTime::now();
+        let refused_for = self.orders.client.take_refused_for();
+        let attempts = begun.fail(&error, refused_for, now, rand::random());
+        if let Err(error) = self.orders.kept.put_attempts(&attempts) {
+            warn!("a restart of the relay orders sooner than it should: {error}");
+        }
+        let outcome = match error {
+            AcmeError::Unreachable { .. } | AcmeError::Failing(_) | AcmeError::TooSlow => Ordered::Unanswered,
+            AcmeError::State(_) | AcmeError::Authority { .. } => Ordered::NotKept,
+            _ => Ordered::Refused,
+        };
+        self.metrics.orders[outcome].inc();
+        self.metrics.set_failures(attempts.failures());
+        let mut state = self.state();
+        state.attempts = attempts;
+        let due = state.attempts.due(state.facts.as_ref(), now);
+        Failed { error, pause: due.duration_since(now).unwrap_or_default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
