@@ -8,7 +8,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::config::{Given, variable};
 use crate::setting::in_plain_words;
-use crate::{auth, load};
+use crate::{auth, load, reachability};
 
 /// Receive streams by WHIP, send them to viewers by WHEP
 #[derive(Parser)]
@@ -31,6 +31,8 @@ pub enum Command {
     Healthcheck(Given),
     /// Make a token for the file that --token-file names, and print it with the line for that file
     Token(auth::Issue),
+    /// Try from this machine whether viewers can reach the addresses that a relay names; exits with 1 if none answers by UDP
+    CheckReachability(reachability::Config),
     /// Publish to a relay, join viewers, and report packet delivery and cost
     Load(load::Config),
 }

@@ -51,3 +51,15 @@ impl Hash for FiveTuple {
         }
     }
 }
+
+/// Whether the Internet has no route to an address: private, shared, link-local and loopback ones (RFC 1918, 6598, 3927,
+/// 4193).
+pub(crate) fn is_private(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            v4.is_private() || v4.is_link_local() || v4.is_loopback() || (a == 100 && (64..128).contains(&b))
+        }
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_loopback(),
+    }
+}

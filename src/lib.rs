@@ -112,6 +112,7 @@
 //! | `stop` | how a relay is asked to stop, and the deadline by which the process ends |
 //! | `http` | WHIP, WHEP, session resources, API, pages and metrics over HTTP |
 //! | `load` | synthetic publishers and viewers and their report (`sluice load`) |
+//! | `reachability` | tries a relay's addresses from another machine (`sluice check-reachability`) |
 //! | `node` | what HTTP talks to: sessions begin, restart and end by its handle |
 //! | `worker` | the media threads: one thread, one UDP socket and its peers each |
 //! | `session` | what HTTP and workers share: pending sessions, records, quotas, assignment to workers |
@@ -152,6 +153,7 @@ pub mod stop;
 
 pub mod http;
 pub mod load;
+pub mod reachability;
 
 pub mod node;
 pub mod session;

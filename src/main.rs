@@ -10,7 +10,7 @@ use sluice::config::{Config, ConfigError, Effective, Given, unknown_variables};
 use sluice::health::{self, Protocol};
 use sluice::reload::{HangUps, Reload};
 use sluice::server::{Addresses, Server};
-use sluice::{load, log, stop, systemd};
+use sluice::{load, log, reachability, stop, systemd};
 use tracing::{error, warn};
 
 /// Returns freed memory to the system, so that the memory of a flood of sessions is not kept: see Cargo.toml.
@@ -44,6 +44,7 @@ fn main() -> ExitCode {
             }
             Err(error) => return usage(&error.to_string()),
         },
+        Command::CheckReachability(relay) => try_addresses(&relay),
         Command::Load(load) => measure(&load),
     };
     log::flush();
@@ -131,6 +132,19 @@ fn measure(config: &load::Config) -> ExitCode {
         }
         Err(error) => {
             error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn try_addresses(relay: &reachability::Config) -> ExitCode {
+    match reachability::run(relay) {
+        Ok(report) => {
+            say(&report.to_string());
+            if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "sluice: {error}");
             ExitCode::FAILURE
         }
     }

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::advertise::{self, Advertised};
 use crate::auth::{self, Access};
@@ -149,11 +149,7 @@ impl Server {
             has_ice_tcp: config.worker.ice_tcp,
         };
         access.log();
-        if config.worker.reaches_only_this_machine(&advertised.current()) {
-            warn!(
-                "this machine has no network: other machines cannot connect until it has one, or until --advertise names an address"
-            );
-        }
+        node::Handle::of(&workers).self_check().log();
         let http_config = http::Config { listen: addresses.http, ..config.http.clone() };
         let node = Arc::new(http::Node::new(&http_config, access, tls, node::Handle::of(&workers), metrics));
         Ok(Self { workers, advertised, node, http, admin, redirect, addresses, drain: config.worker.drain })

@@ -28,6 +28,7 @@ const ROWS: &[&[&str]] = &[
     &["cli", "config", "reload", "server", "stop"],
     &["http"],
     &["load"],
+    &["reachability"],
     &["node"],
     &["worker"],
     &["session"],

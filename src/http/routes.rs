@@ -14,7 +14,7 @@ use axum::{Extension, Router};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::api::{document, operations, revocations, sessions, streams};
+use super::api::{document, node, operations, revocations, sessions, streams};
 use super::endpoints::{events, layer, offer, session};
 use super::error::Problem;
 use super::guard::{allow, cors, failures, host, limit, observe, proxy, query_token};
@@ -39,6 +39,7 @@ fn media() -> OpenApiRouter<Shared> {
 fn api() -> OpenApiRouter<Shared> {
     OpenApiRouter::default()
         .routes(routes!(document::get)) // /api/openapi.json
+        .routes(routes!(node::get)) // /api/node
         .routes(routes!(streams::list)) // /api/streams
         .routes(routes!(streams::get)) // /api/streams/{stream}
         .routes(routes!(sessions::list)) // /api/sessions
@@ -113,7 +114,7 @@ async fn not_found() -> Problem {
 
 async fn not_for_admin() -> Problem {
     Problem::NotFound(
-        "this is the admin address: it has /api/openapi.json, /api/streams, /api/sessions, /api/revocations, /metrics, /healthz and /readyz",
+        "this is the admin address: it has /api/openapi.json, /api/node, /api/streams, /api/sessions, /api/revocations, /metrics, /healthz and /readyz",
     )
 }
 

@@ -13,6 +13,7 @@ mod ice_restart;
 mod offline;
 mod records;
 mod select;
+mod self_check;
 
 #[cfg(test)]
 mod tests;

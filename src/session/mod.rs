@@ -7,6 +7,7 @@ pub(crate) mod cache_budget;
 mod client;
 pub(crate) mod client_closed;
 pub(crate) mod events;
+mod explanation;
 pub(crate) mod pending_sessions;
 pub(crate) mod quota;
 pub(crate) mod random_ids;

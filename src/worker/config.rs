@@ -131,16 +131,6 @@ impl Config {
         }
     }
 
-    /// True when no address that an answer could name is known, but this machine's loopback.
-    pub(crate) fn reaches_only_this_machine(&self, advertised: &[PublicAddress]) -> bool {
-        advertised.is_empty() && self.has_no_other(&interfaces(false))
-    }
-
-    fn has_no_other(&self, interfaces: &[IpAddr]) -> bool {
-        let usable = |address: &IpAddr| self.media.is_ipv6() || address.is_ipv4();
-        self.media.ip().is_unspecified() && !interfaces.iter().any(usable)
-    }
-
     /// How much a history keeps.
     pub(crate) fn history_limits(&self) -> HistoryLimits {
         HistoryLimits { cache: self.cache, ..HistoryLimits::default() }
@@ -279,19 +269,6 @@ mod tests {
             let shown: Vec<String> = candidates.iter().map(SocketAddr::to_string).collect();
             assert_eq!(shown, expected, "{listener}");
         }
-    }
-
-    #[test]
-    fn a_machine_without_a_network_is_distinguished_from_a_bound_or_advertised_relay() {
-        let v6: IpAddr = "2001:db8::1".parse().unwrap();
-        assert!(Config::default().has_no_other(&[]) && Config::default().has_no_other(&[v6]));
-        assert!(!Config::default().has_no_other(&["10.0.0.5".parse().unwrap()]));
-        let dual = Config { media: "[::]:9".parse().unwrap(), ..Config::default() };
-        assert!(dual.has_no_other(&[]) && !dual.has_no_other(&[v6]));
-        let bound = Config { media: "127.0.0.1:9".parse().unwrap(), ..Config::default() };
-        assert!(!bound.has_no_other(&[]));
-        let advertised = [PublicAddress { ip: v6, port: None }];
-        assert!(!Config::default().reaches_only_this_machine(&advertised));
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) unreached: Warning,
     pub(crate) cache_budget: CacheBudget,
     pub(crate) socket_drops: SocketDrops,
+    /// The smallest of the kernel's buffers of the media sockets, in octets; unknown without sockets.
+    pub(crate) socket_buffer: Option<usize>,
     pub(crate) slots: Slots,
     pub(crate) assignment: Assignment,
     /// By worker number.
@@ -81,6 +83,7 @@ impl Shared {
             ended: EndedSessions::default(),
             unreached: Warning::default(),
             socket_drops: SocketDrops::default(),
+            socket_buffer: None,
             assignment: Assignment::new(workers.len()),
             heartbeats: workers.iter().map(|_| Arc::default()).collect(),
             health: Health::default(),

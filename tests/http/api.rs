@@ -35,6 +35,16 @@ fn a_session_is_shown_from_its_offer_to_after_its_end() {
 }
 
 #[test]
+fn the_node_names_its_addresses_for_media_and_what_looks_wrong() {
+    let relay = Relay::start();
+    let node = json(&relay.get("/api/node"));
+    assert_eq!(node["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(node["media_addresses"][0], relay.addresses.media.to_string());
+    let said = node["self_check"].to_string();
+    assert!(said.contains("sluice check-reachability URL") && said.contains("addresses are private"), "{said}");
+}
+
+#[test]
 fn all_sessions_are_listed_the_newest_first_and_those_that_ended_with_their_reason() {
     let relay = Relay::start();
     assert_eq!(json(&relay.get("/api/sessions")), Value::Array(Vec::new()));

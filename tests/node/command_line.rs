@@ -301,6 +301,27 @@ fn the_public_address_is_learned_from_a_stun_server() {
 }
 
 #[test]
+fn another_machine_is_told_of_each_address_whether_it_is_reachable() {
+    let mut relay = Running::start(&mut relay(&["--advertise", "127.0.0.1:9"]));
+    let output = run(&["check-reachability", &relay.origin]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let port = relay.welcome.split("/udp").next().unwrap().rsplit(':').next().unwrap();
+    for protocol in ["UDP", "TCP"] {
+        assert!(text.contains(&format!("127.0.0.1:{port} by {protocol}: reachable")), "{text}");
+        assert!(text.contains(&format!("127.0.0.1:9 by {protocol}: not reachable")), "{text}");
+    }
+    assert!(text.lines().last().unwrap().contains("connect by UDP"), "{text}");
+    let refused = run(&["check-reachability", "http://127.0.0.1:9/"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let wrong = String::from_utf8(run(&["check-reachability", "live.example.org"]).stderr).unwrap();
+    assert!(wrong.contains("write it like https://live.example.org/"), "{wrong}");
+    relay.signal("TERM");
+    assert!(relay.ended().success());
+    assert!(!relay.log().contains("did not connect"), "the check is no failure of a viewer");
+}
+
+#[test]
 fn clients_that_do_not_connect_cause_one_warning_that_says_what_to_check() {
     let mut command = relay(&["--advertise", "203.0.113.7"]);
     let mut relay = Running::start(&mut command);

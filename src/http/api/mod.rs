@@ -5,6 +5,7 @@
 
 pub(super) mod administrator;
 pub(super) mod document;
+pub(super) mod node;
 pub(super) mod operations;
 pub(super) mod revocations;
 pub(super) mod sessions;

@@ -86,6 +86,10 @@ pub(in crate::http) struct Session {
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<String>,
+    /// Why it did not connect or carries no media, and what to do; absent in its first 3 s and where media passes.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<String>,
 }
 
 /// Where its packets go.
@@ -244,6 +248,7 @@ impl Session {
         let report: Report = record.report();
         let since = |from: Instant, to: Instant| to.saturating_duration_since(from).as_secs_f64();
         let step = |moment: Option<Instant>| moment.map(|moment| since(record.created, moment));
+        let explanation = record.explanation(&report, now);
         let until = report.ended.map_or(now, |(_, moment)| moment);
         Self {
             id: record.id.to_string(),
@@ -286,6 +291,7 @@ impl Session {
                 .keyframe_responsive
                 .map(|keyframe_responsive| if keyframe_responsive { "obeyed" } else { "ignored" }),
             failure: report.failure,
+            explanation,
         }
     }
 }

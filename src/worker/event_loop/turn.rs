@@ -91,6 +91,7 @@ pub(crate) fn start(config: Config, advertised: Arc<Advertised>, metrics: Arc<Me
     let inboxes: Vec<_> = polls.iter().map(|(_, (sender, _))| sender.clone()).collect();
     let mut shared = Shared::new(config, advertised, media_port, metrics, inboxes.clone())?;
     shared.has_ice_tcp = !listeners.is_empty();
+    shared.socket_buffer = sockets.iter().map(Socket::buffer).min();
     shared.socket_drops = SocketDrops::of(sockets.iter_mut().map(|socket| &*socket.source()));
     if sockets.len() > 1 {
         // Whether the kernel accepts the program is known before sessions are assigned by it.

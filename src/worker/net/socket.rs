@@ -19,7 +19,7 @@ use crate::five_tuple::{FiveTuple, Protocol};
 use crate::stream::WorkerId;
 
 /// The buffer size requested from the kernel for each direction, in bytes: two thirds of a second at 100 Mbit/s.
-const BUFFER: usize = 8 * 1024 * 1024;
+pub(crate) const BUFFER: usize = 8 * 1024 * 1024;
 /// Sockets that share a port by SO_REUSEPORT each get their share of the clients. Elsewhere (macOS, Windows) one of
 /// them gets everything, or there is no such option.
 pub(crate) const SPREADS: bool = cfg!(any(target_os = "linux", target_os = "android"));
@@ -34,6 +34,8 @@ pub(crate) struct Socket {
     socket: UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
+    /// The smaller of the kernel's buffers for the two directions, in octets.
+    buffer: usize,
     buffers: Vec<Vec<u8>>,
     gso_off_since: Option<Instant>,
     gso_fallbacks: u64,
@@ -100,23 +102,21 @@ impl Socket {
     fn new(raw: RawSocket) -> io::Result<Self> {
         let state = UdpSocketState::new(UdpSockRef::from(&raw))?;
         let (receive, send) = ask_for_buffers(&state, &raw);
-        if receive < BUFFER || send < BUFFER {
-            tracing::warn!(
-                receive_bytes = receive,
-                send_bytes = send,
-                wanted_bytes = BUFFER,
-                "small socket buffers lose packets in bursts: run sysctl -w net.core.rmem_max={BUFFER} net.core.wmem_max={BUFFER}"
-            );
-        }
         let socket = UdpSocket::from_std(raw.into());
         let local = socket.local_addr()?;
         let buffers = (0..BATCH_SIZE).map(|_| vec![0; RECEIVE]).collect();
-        Ok(Self { socket, state, local, buffers, gso_off_since: None, gso_fallbacks: 0 })
+        let buffer = receive.min(send);
+        Ok(Self { socket, state, local, buffer, buffers, gso_off_since: None, gso_fallbacks: 0 })
     }
 
     /// The bound address.
     pub(crate) fn local(&self) -> SocketAddr {
         SocketAddr::new(self.local.ip().to_canonical(), self.local.port())
+    }
+
+    /// The smaller of the kernel's buffers for the two directions, in octets.
+    pub(crate) fn buffer(&self) -> usize {
+        self.buffer
     }
 
     /// What a poll registers.

@@ -1,0 +1,96 @@
+//! A signed check of one candidate, by UDP or in a frame on a TCP connection (RFC 4571).
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
+
+use super::answer::Answer;
+use crate::five_tuple::Protocol;
+use crate::ice::stun::{self, Class, StunMessage, Transaction};
+
+/// When a request is sent again, and in the sum when a candidate counts as unreachable: before the relay counts the
+/// session as one that could not connect, which is after 3 s.
+const WAITS: [Duration; 3] = [Duration::from_millis(400), Duration::from_millis(800), Duration::from_millis(1_000)];
+
+/// The longest datagram that is read, in octets.
+const LONGEST: usize = 1_500;
+
+/// The user name fragment of this side, which the offer names.
+pub(super) const OWN_UFRAG: &str = "reach";
+
+/// What came of a check: how long its answer took, or why there was none.
+pub(super) type Outcome = Result<Duration, io::Error>;
+
+/// Checks one candidate. This blocks, for 2.2 s at most.
+pub(super) fn check(answer: &Answer, (protocol, candidate): (Protocol, SocketAddr)) -> Outcome {
+    let key = stun::key(&answer.pwd);
+    let transaction: Transaction = rand::random();
+    let username = format!("{}:{OWN_UFRAG}", answer.ufrag);
+    let request = stun::request(&transaction, &username, rand::random(), &key);
+    let is_answer = |datagram: &[u8]| {
+        StunMessage::parse(datagram).is_some_and(|message| {
+            message.class == Class::Success && message.transaction == transaction && message.is_authentic(&key)
+        })
+    };
+    match protocol {
+        Protocol::Udp => by_udp(candidate, &request, is_answer),
+        Protocol::Tcp => by_tcp(candidate, &request, is_answer),
+    }
+}
+
+fn by_udp(candidate: SocketAddr, request: &[u8], is_answer: impl Fn(&[u8]) -> bool) -> Outcome {
+    let local: IpAddr = match candidate {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((local, 0))?;
+    socket.connect(candidate)?;
+    let began = Instant::now();
+    let mut datagram = [0; LONGEST];
+    for wait in WAITS {
+        socket.send(request)?;
+        let deadline = Instant::now() + wait;
+        while let Some(left) = left_until(deadline) {
+            socket.set_read_timeout(Some(left))?;
+            match socket.recv(&mut datagram) {
+                // The relay sends checks of its own too.
+                Ok(length) if is_answer(&datagram[..length]) => return Ok(began.elapsed()),
+                Ok(_) => {}
+                Err(error) if is_timeout(&error) => break,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Err(ErrorKind::TimedOut.into())
+}
+
+fn by_tcp(candidate: SocketAddr, request: &[u8], is_answer: impl Fn(&[u8]) -> bool) -> Outcome {
+    let began = Instant::now();
+    let deadline = began + WAITS.into_iter().sum::<Duration>();
+    let time_left = || left_until(deadline).ok_or(ErrorKind::TimedOut);
+    let mut stream = TcpStream::connect_timeout(&candidate, time_left()?)?;
+    stream.set_nodelay(true)?;
+    let length = u16::try_from(request.len()).map_err(|_| ErrorKind::InvalidInput)?;
+    stream.write_all(&[&length.to_be_bytes()[..], request].concat())?;
+    loop {
+        let mut length = [0; 2];
+        stream.set_read_timeout(Some(time_left()?))?;
+        stream.read_exact(&mut length)?;
+        let mut datagram = vec![0; usize::from(u16::from_be_bytes(length))];
+        stream.set_read_timeout(Some(time_left()?))?;
+        stream.read_exact(&mut datagram)?;
+        if is_answer(&datagram) {
+            return Ok(began.elapsed());
+        }
+    }
+}
+
+/// The time until then, unless it is over: a socket takes no timeout of zero.
+fn left_until(deadline: Instant) -> Option<Duration> {
+    Some(deadline.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+}
+
+/// Whether nothing came in time, as the systems say it.
+pub(super) fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}

@@ -1,0 +1,132 @@
+//! Why a session did not connect or carries no media, in a sentence for its operator.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::session_record::{Report, SessionRecord};
+use super::unreached::SETTLED;
+use crate::name::Role;
+
+impl SessionRecord {
+    /// What keeps the session from media; `None` where media passes, or where the session is too young to tell.
+    pub(crate) fn explanation(&self, report: &Report, now: Instant) -> Option<String> {
+        let until = report.ended.map_or(now, |(_, moment)| moment);
+        if until.saturating_duration_since(self.created) < SETTLED || report.first_media.is_some() {
+            return None;
+        }
+        Some(match (report.connected, report.checks.authentic) {
+            (Some(_), _) => self.no_media(),
+            (None, 0) => self.no_check(report),
+            (None, _) => self.no_handshake(report),
+        })
+    }
+
+    fn no_check(&self, report: &Report) -> String {
+        let (client, given) = (self.client, listed(&self.candidates()));
+        let refused = match report.checks.refused {
+            0 => String::new(),
+            refused => format!(" ({refused} datagrams were refused: they were not signed with its password)"),
+        };
+        format!(
+            "no valid check of the client arrived{refused}: it posted its offer from {client} and was given {given}; \
+             open the media port for UDP and TCP, and set --advertise if the client cannot reach these addresses"
+        )
+    }
+
+    fn no_handshake(&self, report: &Report) -> String {
+        let (checks, addresses) = (report.checks.authentic, report.checks.addresses);
+        let from = report.checks.first.map_or_else(|| self.client.to_string(), |first| first.to_string());
+        let tried = format!("{checks} checks arrived from {addresses} addresses, the first from {from}");
+        match &report.failure {
+            Some(failure) => format!("{tried}, but DTLS did not complete: {failure}"),
+            None => format!(
+                "{tried}, but DTLS did not complete, as if the relay's packets did not reach the client: let its \
+                 answers pass in firewalls"
+            ),
+        }
+    }
+
+    fn no_media(&self) -> String {
+        match self.role {
+            Role::Publisher => "it is connected, but no media packet arrived: the encoder sends nothing, or only on \
+                                tracks that were not agreed"
+                .to_owned(),
+            Role::Viewer => "it is connected, but nothing was sent to it: its stream has no publisher, or none that \
+                             sends media"
+                .to_owned(),
+        }
+    }
+}
+
+fn listed(addresses: &[SocketAddr]) -> String {
+    let shown: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+    shown.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::SessionId;
+    use crate::reason::EndReason;
+    use crate::sdp::Offered;
+
+    fn record(role: Role, created: Instant) -> SessionRecord {
+        let offered = Offered { codecs: Vec::new(), candidates: 0 };
+        let addresses = vec!["203.0.113.7:8081".parse().unwrap(), "[2001:db8::7]:8081".parse().unwrap()];
+        let client = ("198.51.100.9".parse().unwrap(), addresses);
+        SessionRecord::new(SessionId::random(), (role, "cam".parse().unwrap()), (None, offered), client, created)
+    }
+
+    fn explained(role: Role, change: impl FnOnce(&mut Report, Instant)) -> Option<String> {
+        let created = Instant::now();
+        let record = record(role, created);
+        let mut report = Report::default();
+        change(&mut report, created);
+        record.explanation(&report, created + SETTLED)
+    }
+
+    #[test]
+    fn without_a_check_it_says_which_addresses_the_client_was_given_and_where_it_posted_from() {
+        let sentence = explained(Role::Viewer, |_, _| {}).unwrap();
+        for part in ["no valid check", "198.51.100.9", "203.0.113.7:8081, [2001:db8::7]:8081", "--advertise"] {
+            assert!(sentence.contains(part), "{sentence}");
+        }
+        let forged = explained(Role::Viewer, |report, _| report.checks.refused = 3).unwrap();
+        assert!(forged.contains("3 datagrams were refused"), "{forged}");
+    }
+
+    #[test]
+    fn without_a_handshake_it_says_what_arrived_and_which_alert_came() {
+        let checked = |report: &mut Report| {
+            report.checks.authentic = 5;
+            report.checks.addresses = 2;
+            report.checks.first = Some("198.51.100.9:5000".parse().unwrap());
+        };
+        let silent = explained(Role::Viewer, |report, _| checked(report)).unwrap();
+        assert!(silent.contains("5 checks arrived from 2 addresses, the first from 198.51.100.9:5000"), "{silent}");
+        assert!(silent.contains("did not reach the client"), "{silent}");
+        let alert = explained(Role::Viewer, |report, _| {
+            checked(report);
+            report.failure = Some("DTLS alert: handshake_failure".to_owned());
+        });
+        assert!(alert.unwrap().ends_with("DTLS did not complete: DTLS alert: handshake_failure"));
+    }
+
+    #[test]
+    fn a_connected_session_without_media_is_explained_by_its_role() {
+        let connected = |role| explained(role, |report, created| report.connected = Some(created)).unwrap();
+        assert!(connected(Role::Publisher).contains("the encoder sends nothing"));
+        assert!(connected(Role::Viewer).contains("no publisher"));
+    }
+
+    #[test]
+    fn a_session_with_media_a_young_one_and_one_that_left_at_once_have_no_explanation() {
+        assert_eq!(explained(Role::Viewer, |report, created| report.first_media = Some(created)), None);
+        let created = Instant::now();
+        assert_eq!(record(Role::Viewer, created).explanation(&Report::default(), created), None);
+        assert_eq!(
+            explained(Role::Viewer, |report, created| report.ended = Some((EndReason::Abandoned, created))),
+            None
+        );
+    }
+}
