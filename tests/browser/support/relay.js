@@ -10,10 +10,15 @@ import { until } from './until.js';
 
 const BINARY = process.env.RELAY_BINARY ?? new URL('../../../target/debug/sluice', import.meta.url).pathname;
 
+/** A free port below those that the kernel gives to connections: one of a browser cannot take it before the relay does. */
 async function freeTcpPort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
+  const port = 10_000 + Math.floor(Math.random() * 20_000);
+  const server = net.createServer();
+  const isFree = await new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => resolve(true));
+  });
+  if (!isFree) return freeTcpPort();
   server.close();
   await once(server, 'close');
   return port;
