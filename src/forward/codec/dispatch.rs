@@ -153,51 +153,62 @@ impl FrameLayer {
     }
 }
 
-/// Visits the NAL units in a payload of a codec that has them.
-pub(super) fn each_unit<'a>(codec: Codec, payload: &'a [u8], visit: &mut impl FnMut(Unit<'a>)) {
-    match codec {
-        Codec::H264 => h264::each_unit(payload, visit),
-        Codec::H265 => h265::each_unit(payload, visit),
-        Codec::Vp8
-        | Codec::Vp9
-        | Codec::Av1
-        | Codec::Opus
-        | Codec::Multiopus
-        | Codec::Pcmu
-        | Codec::Pcma
-        | Codec::G722 => {}
-    }
+/// A codec whose payloads contain NAL units, and so parameter sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NalCodec {
+    /// H.264.
+    H264,
+    /// H.265.
+    H265,
 }
 
-/// What a NAL unit tells about parameter sets.
-pub(super) fn reference(codec: Codec, unit: &Unit<'_>) -> Option<Reference> {
-    match codec {
-        Codec::H264 => h264::reference(unit),
-        Codec::H265 => h265::reference(unit),
-        Codec::Vp8
-        | Codec::Vp9
-        | Codec::Av1
-        | Codec::Opus
-        | Codec::Multiopus
-        | Codec::Pcmu
-        | Codec::Pcma
-        | Codec::G722 => None,
+impl NalCodec {
+    /// `None` for a codec without NAL units.
+    pub(crate) fn of(codec: Codec) -> Option<Self> {
+        match codec {
+            Codec::H264 => Some(Self::H264),
+            Codec::H265 => Some(Self::H265),
+            Codec::Vp8
+            | Codec::Vp9
+            | Codec::Av1
+            | Codec::Opus
+            | Codec::Multiopus
+            | Codec::Pcmu
+            | Codec::Pcma
+            | Codec::G722 => None,
+        }
     }
-}
 
-/// Whether a NAL unit is a parameter set.
-pub(super) fn is_set(codec: Codec, unit: &Unit<'_>) -> bool {
-    match codec {
-        Codec::H264 => h264::is_set(unit.nal_type),
-        Codec::H265 => h265::is_set(unit.nal_type),
-        Codec::Vp8
-        | Codec::Vp9
-        | Codec::Av1
-        | Codec::Opus
-        | Codec::Multiopus
-        | Codec::Pcmu
-        | Codec::Pcma
-        | Codec::G722 => false,
+    /// The format parameters that contain parameter sets (RFC 6184 8.1, RFC 7798 7.1).
+    pub(super) fn sprop(self) -> &'static [&'static str] {
+        match self {
+            Self::H264 => &["sprop-parameter-sets"],
+            Self::H265 => &["sprop-vps", "sprop-sps", "sprop-pps"],
+        }
+    }
+
+    /// Visits the NAL units in a payload.
+    pub(super) fn each_unit<'a>(self, payload: &'a [u8], visit: &mut impl FnMut(Unit<'a>)) {
+        match self {
+            Self::H264 => h264::each_unit(payload, visit),
+            Self::H265 => h265::each_unit(payload, visit),
+        }
+    }
+
+    /// What a NAL unit tells about parameter sets.
+    pub(super) fn reference(self, unit: &Unit<'_>) -> Option<Reference> {
+        match self {
+            Self::H264 => h264::reference(unit),
+            Self::H265 => h265::reference(unit),
+        }
+    }
+
+    /// Whether a NAL unit is a parameter set.
+    pub(super) fn is_set(self, unit: &Unit<'_>) -> bool {
+        match self {
+            Self::H264 => h264::is_set(unit.nal_type),
+            Self::H265 => h265::is_set(unit.nal_type),
+        }
     }
 }
 

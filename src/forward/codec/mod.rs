@@ -5,14 +5,13 @@
 //! # To add a codec
 //!
 //! Add its row to `kind.rs` and a file here with what is particular to it (`vp9.rs` is an example). The compiler then
-//! lists each `match` to complete: `dispatch.rs`, which asks that file; `parameter_sets.rs` and `codec_match.rs`;
-//! `peer/client/media.rs`, which publishes it in tests; `tests/fuzz/codecs.rs`, which needs an example of a payload.
+//! lists each `match` to complete: `dispatch.rs`, which asks that file; `codec_match.rs`; `peer/client/media.rs`, which
+//! publishes it in tests; `tests/fuzz/codecs.rs`, which needs an example of a payload.
 //!
 //! The compiler does not find these: `sdp/payload.rs` says how many channels an audio codec may have (one that it does
 //! not name is refused) and which payload types need no `a=rtpmap`; `sdp/narrow.rs` says which of its payload types an
-//! answer keeps; `worker/publishing/track.rs` whether it has parameter sets; the error texts in `sdp/section.rs` and
-//! README.md list the codecs; of `http/pages/assets`, `words.js` has its name and `encoder.js` lets Chromium begin with
-//! a high bitrate.
+//! answer keeps; the error texts in `sdp/section.rs` and README.md list the codecs; in `http/pages/assets`, `words.js`
+//! has its name and `encoder.js` lets Chromium begin with a high bitrate.
 
 mod av1;
 mod bits;
@@ -37,8 +36,8 @@ mod vp8;
 mod vp9;
 
 pub use descriptor::{Descriptor, PictureIds};
-pub(crate) use dispatch::CodecProfile;
 pub use dispatch::may_begin;
+pub(crate) use dispatch::{CodecProfile, NalCodec};
 pub use format::Format;
 pub use frame_layer::FrameLayer;
 pub use frame_layers::FrameLayers;

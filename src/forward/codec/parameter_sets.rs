@@ -11,7 +11,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 
-use super::dispatch::{each_unit, is_set, reference};
+use super::dispatch::NalCodec;
 use super::format::Format;
 use super::frame_size::FrameSize;
 use super::kind::Codec;
@@ -55,18 +55,7 @@ impl ParameterSets {
     /// The sets in an offered format.
     pub fn of(format: &Format) -> Self {
         let mut sets = Self { codec: format.codec, sets: Vec::new() };
-        let parameters: &[&str] = match format.codec {
-            Codec::H264 => &["sprop-parameter-sets"],
-            Codec::H265 => &["sprop-vps", "sprop-sps", "sprop-pps"],
-            Codec::Vp8
-            | Codec::Vp9
-            | Codec::Av1
-            | Codec::Opus
-            | Codec::Multiopus
-            | Codec::Pcmu
-            | Codec::Pcma
-            | Codec::G722 => &[],
-        };
+        let parameters = NalCodec::of(format.codec).map_or(&[][..], NalCodec::sprop);
         for text in parameters.iter().filter_map(|name| format.parameter(name)) {
             for unit in text.split(',').filter_map(|unit| BASE64.decode(unit.trim()).ok()) {
                 sets.note(None, &unit);
@@ -78,10 +67,10 @@ impl ParameterSets {
     /// Stores the sets of a payload that arrived with this index. Of two sets with the same id, the one with the higher
     /// index is kept.
     pub fn note(&mut self, index: Option<u64>, payload: &[u8]) {
-        let codec = self.codec;
-        each_unit(codec, payload, &mut |unit| {
+        let Some(codec) = NalCodec::of(self.codec) else { return };
+        codec.each_unit(payload, &mut |unit| {
             let Some(whole) = unit.whole.filter(|whole| whole.len() <= LARGEST) else { return };
-            let Some(Reference::Set { own, parent }) = reference(codec, &unit) else { return };
+            let Some(Reference::Set { own, parent }) = codec.reference(&unit) else { return };
             let known = self.sets.iter().position(|set| set.own == own);
             match known {
                 Some(at) if self.sets[at].index > index => return,
@@ -123,11 +112,12 @@ impl ParameterSets {
         let mut own: Vec<(SetId, Option<SetId>)> = Vec::new();
         let (mut needed, mut in_fragments) = (None, false);
         for payload in payloads {
-            each_unit(self.codec, payload, &mut |unit| match reference(self.codec, &unit) {
+            let Some(codec) = NalCodec::of(self.codec) else { break };
+            codec.each_unit(payload, &mut |unit| match codec.reference(&unit) {
                 // The id of a fragmented set is in its first fragment, and that is enough.
                 Some(Reference::Set { own: set, parent }) if unit.begins => own.push((set, parent)),
                 Some(Reference::Slice(set)) => needed = needed.or(Some(set)),
-                _ => in_fragments |= is_set(self.codec, &unit),
+                _ => in_fragments |= codec.is_set(&unit),
             });
         }
         let known = |id: SetId| self.sets.iter().find(|set| set.own == id);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::lint::Lint;
 use super::simulcast::Simulcast;
 use super::sources::TrackSources;
-use crate::forward::codec::{Codec, Format, FrameLayers, KeyframeFinder, Kind, ParameterSets};
+use crate::forward::codec::{Codec, Format, FrameLayers, KeyframeFinder, Kind, NalCodec, ParameterSets};
 use crate::forward::{
     Epoch, History, HistoryLimits, KeyframeAssembler, KeyframeGate, LayerId, Packet, PersistentExtensions,
     PlayoutDelay, RepairBuffer,
@@ -240,5 +240,5 @@ fn assembler(format: &Format) -> Option<Box<KeyframeAssembler>> {
     // In the interleaved mode of H.264 no unit stands alone in a packet (RFC 6184 6.4).
     let adds = format.codec != Codec::H264 || format.packetization_mode() < 2;
     let assembler = || Box::new(KeyframeAssembler::new(ParameterSets::of(format), adds));
-    matches!(format.codec, Codec::H264 | Codec::H265).then(assembler)
+    NalCodec::of(format.codec).is_some().then(assembler)
 }
