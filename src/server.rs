@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::Type;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::info;
@@ -17,6 +17,7 @@ use crate::advertise::{self, Advertised};
 use crate::auth::{self, Access};
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::worker::net::socket::open;
 use crate::{http, node, worker};
 
 /// How long workers may take to end their sessions. They need milliseconds; a stuck worker must not keep the process
@@ -262,16 +263,7 @@ fn bind(address: SocketAddr, flag: &'static str) -> Result<std::net::TcpListener
 }
 
 fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        // [::] means every address, including IPv4, whatever the system's default is.
-        socket.set_only_v6(false)?;
-    }
-    // On Unix, the address can be bound again at once after a restart. On Windows the option would share it instead.
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
+    let socket = open(address, Type::STREAM, false)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }

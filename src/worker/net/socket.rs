@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::net::UdpSocket;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
-use socket2::{Domain, Protocol as Ip, Socket as RawSocket, Type};
+use socket2::{Domain, Socket as RawSocket, Type};
 
 use super::batch::{Outbox, SendOutcome};
 #[cfg(target_os = "linux")]
@@ -74,23 +74,46 @@ pub(crate) fn bind(address: SocketAddr, workers: usize) -> Result<Vec<Socket>, B
         io::ErrorKind::PermissionDenied => BindError::Forbidden(address),
         _ => BindError::Unusable(address, error),
     };
-    // SO_REUSEPORT would join a port that another relay has, so the port is first taken without it.
-    let probe = open(address, false).map_err(error)?;
-    if workers == 1 {
-        return Ok(vec![Socket::new(probe).map_err(error)?]);
-    }
-    let address = probe.local_addr().ok().and_then(|bound| bound.as_socket()).unwrap_or(address);
-    drop(probe);
-    (0..workers).map(|_| open(address, true).and_then(Socket::new).map_err(error)).collect()
+    let opened = open_each(address, workers, |address, share| open(address, Type::DGRAM, share)).map_err(error)?;
+    opened.into_iter().map(|raw| Socket::new(raw).map_err(error)).collect()
 }
 
-fn open(address: SocketAddr, share: bool) -> io::Result<RawSocket> {
-    let socket = RawSocket::new(Domain::for_address(address), Type::DGRAM, Some(Ip::UDP))?;
+/// Opens a socket for each worker. `open` gets the address, and whether others may share its port; port 0 takes a free
+/// one, the same for all.
+///
+/// # Errors
+/// Those of `open`.
+pub(super) fn open_each(
+    address: SocketAddr,
+    workers: usize,
+    open: impl Fn(SocketAddr, bool) -> io::Result<RawSocket>,
+) -> io::Result<Vec<RawSocket>> {
+    // SO_REUSEPORT would join a port that another relay has, so the port is first taken without it.
+    let first = open(address, false)?;
+    if workers == 1 {
+        return Ok(vec![first]);
+    }
+    let address = first.local_addr().ok().and_then(|bound| bound.as_socket()).unwrap_or(address);
+    drop(first);
+    (0..workers).map(|_| open(address, true)).collect()
+}
+
+/// Opens a non-blocking socket and binds it to `address`. With `share`, others may bind the port too (SO_REUSEPORT).
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn open(address: SocketAddr, kind: Type, share: bool) -> io::Result<RawSocket> {
+    let socket = RawSocket::new(Domain::for_address(address), kind, None)?;
     if address.is_ipv6() {
+        // [::] means every address, including IPv4, whatever the system's default is.
         socket.set_only_v6(false)?;
     }
     #[cfg(unix)]
-    socket.set_reuse_port(share)?;
+    {
+        // A TCP port can be bound again at once after a restart. On Windows the option would share it instead.
+        socket.set_reuse_address(kind == Type::STREAM)?;
+        socket.set_reuse_port(share)?;
+    }
     #[cfg(not(unix))]
     let _ = share;
     socket.set_nonblocking(true)?;
