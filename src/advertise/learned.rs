@@ -1,19 +1,17 @@
 //! Learns addresses: of names from the system's resolver, of this machine from STUN servers.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::exchange::{exchange, unspecified};
 use super::value::{StunServer, is_reachable};
 use crate::ice::binding;
 
 /// When a request is sent again, and when it counts as unanswered, from the first one on (RFC 8489 6.2.1 with 3
 /// requests).
 const WAITS: [Duration; 3] = [Duration::from_millis(500), Duration::from_millis(1_000), Duration::from_millis(1_000)];
-
-/// The longest answer that is read, in octets.
-const LONGEST: usize = 1_500;
 
 /// The addresses of a name to which a relay bound to `bound` can be reached, IPv4 first.
 ///
@@ -99,37 +97,13 @@ fn ask_one(server: &StunServer, bound: IpAddr) -> Answers {
 /// Sends a Binding request to `server` from the address that media is bound to, and returns the public address in the
 /// answer.
 fn mapped(server: SocketAddr, bound: IpAddr) -> io::Result<IpAddr> {
-    let local = match server {
-        _ if !bound.is_unspecified() => bound,
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind((local, 0))?;
-    // The kernel drops what other addresses send.
-    socket.connect(server)?;
+    let local = if bound.is_unspecified() { unspecified(server) } else { bound };
     let transaction = rand::random();
     let request = binding::request(&transaction);
-    let mut answer = [0; LONGEST];
-    for wait in WAITS {
-        socket.send(&request)?;
-        let deadline = Instant::now() + wait;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            socket.set_read_timeout(Some(left))?;
-            match socket.recv(&mut answer) {
-                Ok(length) => match binding::mapped_address(&answer[..length], &transaction) {
-                    Some(mapped) if is_reachable(&mapped.ip()) => return Ok(mapped.ip()),
-                    _ => {}
-                },
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => break,
-                Err(error) => return Err(error),
-            }
-        }
-    }
-    Err(io::Error::new(io::ErrorKind::TimedOut, "no answer"))
+    exchange((local, server), &request, &WAITS, |answer| {
+        let mapped = binding::mapped_address(answer, &transaction)?;
+        is_reachable(&mapped.ip()).then_some(mapped.ip())
+    })
 }
 
 /// Whether a relay that is bound to this address receives at others of that family.
@@ -143,6 +117,8 @@ fn receives(bound: IpAddr, ip: &IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
     use super::*;
 
     const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);

@@ -5,6 +5,7 @@
 //! one, so that a name server or a STUN server that does not answer takes no address away.
 
 mod advertised;
+pub(crate) mod exchange;
 mod learned;
 mod value;
 

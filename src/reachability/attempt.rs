@@ -1,19 +1,17 @@
 //! A signed check of one candidate, by UDP or in a frame on a TCP connection (RFC 4571).
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::answer::Answer;
+use crate::advertise::exchange::{exchange, left_until, unspecified};
 use crate::five_tuple::Protocol;
 use crate::ice::stun::{self, Class, StunMessage, Transaction};
 
 /// When a request is sent again, and in the sum when a candidate counts as unreachable: before the relay counts the
 /// session as one that could not connect, which is after 3 s.
 const WAITS: [Duration; 3] = [Duration::from_millis(400), Duration::from_millis(800), Duration::from_millis(1_000)];
-
-/// The longest datagram that is read, in octets.
-const LONGEST: usize = 1_500;
 
 /// The user name fragment of this side, which the offer names.
 pub(super) const OWN_UFRAG: &str = "reach";
@@ -39,29 +37,10 @@ pub(super) fn check(answer: &Answer, (protocol, candidate): (Protocol, SocketAdd
 }
 
 fn by_udp(candidate: SocketAddr, request: &[u8], is_answer: impl Fn(&[u8]) -> bool) -> Outcome {
-    let local: IpAddr = match candidate {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind((local, 0))?;
-    socket.connect(candidate)?;
     let began = Instant::now();
-    let mut datagram = [0; LONGEST];
-    for wait in WAITS {
-        socket.send(request)?;
-        let deadline = Instant::now() + wait;
-        while let Some(left) = left_until(deadline) {
-            socket.set_read_timeout(Some(left))?;
-            match socket.recv(&mut datagram) {
-                // The relay sends checks of its own too.
-                Ok(length) if is_answer(&datagram[..length]) => return Ok(began.elapsed()),
-                Ok(_) => {}
-                Err(error) if is_timeout(&error) => break,
-                Err(error) => return Err(error),
-            }
-        }
-    }
-    Err(ErrorKind::TimedOut.into())
+    // The relay sends checks of its own too.
+    let read = |datagram: &[u8]| is_answer(datagram).then(|| began.elapsed());
+    exchange((unspecified(candidate), candidate), request, &WAITS, read)
 }
 
 fn by_tcp(candidate: SocketAddr, request: &[u8], is_answer: impl Fn(&[u8]) -> bool) -> Outcome {
@@ -83,14 +62,4 @@ fn by_tcp(candidate: SocketAddr, request: &[u8], is_answer: impl Fn(&[u8]) -> bo
             return Ok(began.elapsed());
         }
     }
-}
-
-/// The time until then, unless it is over: a socket takes no timeout of zero.
-fn left_until(deadline: Instant) -> Option<Duration> {
-    Some(deadline.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
-}
-
-/// Whether nothing came in time, as the systems say it.
-pub(super) fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }

@@ -9,7 +9,8 @@ use clap::Args;
 use url::Url;
 
 use super::answer::Answer;
-use super::attempt::{self, OWN_UFRAG, Outcome, is_timeout};
+use super::attempt::{self, OWN_UFRAG, Outcome};
+use crate::advertise::exchange::is_timeout;
 use crate::client::{HttpClient, HttpClientError};
 use crate::five_tuple::{Protocol, is_private};
 
