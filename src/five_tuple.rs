@@ -52,8 +52,13 @@ impl Hash for FiveTuple {
     }
 }
 
-/// Whether the Internet has no route to an address: private, shared, link-local and loopback ones (RFC 1918, 6598, 3927,
-/// 4193).
+/// The address as it is compared everywhere: a dual-stack socket shows IPv4 addresses as IPv6 ones.
+pub(crate) fn plain(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Whether the Internet has no route to an address: private, shared, link-local and loopback ones (RFC 1918, 6598,
+/// 3927, 4193).
 pub(crate) fn is_private(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(v4) => {

@@ -20,7 +20,6 @@
 //! connections are here.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,6 +49,7 @@ use super::place::{Entrance, Place, refusal};
 use super::places::{Idle, Kind};
 use super::proxy_header;
 use super::socket::Socket;
+use crate::five_tuple::plain;
 use crate::http::base_path::BasePath;
 use crate::http::request::connection::{Connection, Scheme};
 use crate::http::tls::Tls;
@@ -199,11 +199,6 @@ async fn accept(listener: &TcpListener, scheme: Scheme) -> io::Result<(TcpStream
     let (stream, remote) = listener.accept().await?;
     let local = stream.local_addr()?;
     Ok((stream, Connection { scheme, ..Connection::direct(plain(local), plain(remote)) }))
-}
-
-/// A dual-stack socket shows IPv4 peers as IPv6 addresses.
-fn plain(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Completes what comes before the first request, and serves the connection, or hands it to a worker.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use ppp::{v1, v2};
 use tokio::net::TcpStream;
 
+use crate::five_tuple::plain;
 use crate::http::request::connection::Connection;
 use crate::session::ClientSource;
 
@@ -114,8 +115,7 @@ fn connection_of(named: Named, connection: Connection) -> Connection {
     match named {
         Named::Proxy => connection,
         Named::Client(client) if is_readable(client.ip()) => {
-            let remote = SocketAddr::new(client.ip().to_canonical(), client.port());
-            Connection { remote, source: ClientSource::Proxied, ..connection }
+            Connection { remote: plain(client), source: ClientSource::Proxied, ..connection }
         }
         Named::Client(_) | Named::Unknown => Connection { source: ClientSource::Unreadable, ..connection },
     }

@@ -15,7 +15,7 @@ use socket2::{Domain, Socket as RawSocket, Type};
 use super::batch::{Outbox, SendOutcome};
 #[cfg(target_os = "linux")]
 use super::reuseport_bpf::{self, Secret};
-use crate::five_tuple::{FiveTuple, Protocol};
+use crate::five_tuple::{FiveTuple, Protocol, plain};
 use crate::stream::WorkerId;
 
 /// The buffer size requested from the kernel for each direction, in bytes: two thirds of a second at 100 Mbit/s.
@@ -134,7 +134,7 @@ impl Socket {
 
     /// The bound address.
     pub(crate) fn local(&self) -> SocketAddr {
-        SocketAddr::new(self.local.ip().to_canonical(), self.local.port())
+        plain(self.local)
     }
 
     /// The smaller of the kernel's buffers for the two directions, in octets.
@@ -269,11 +269,7 @@ impl Outbox for Socket {
 /// The path that a datagram to the socket bound to `local` came by.
 fn path_of(local: SocketAddr, meta: &RecvMeta) -> FiveTuple {
     let address = meta.dst_ip.unwrap_or(local.ip()).to_canonical();
-    FiveTuple {
-        protocol: Protocol::Udp,
-        local: SocketAddr::new(address, local.port()),
-        remote: SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port()),
-    }
+    FiveTuple { protocol: Protocol::Udp, local: SocketAddr::new(address, local.port()), remote: plain(meta.addr) }
 }
 
 /// Requests a large buffer, halving the size until the kernel accepts it, and returns the size that it granted.

@@ -10,7 +10,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
 use super::frames::{self, FrameTooLong, Next};
-use crate::five_tuple::{FiveTuple, Protocol};
+use crate::five_tuple::{FiveTuple, Protocol, plain};
 use crate::stream::WorkerId;
 use crate::worker::net::batch::SendOutcome;
 
@@ -70,7 +70,6 @@ impl Connection {
     /// # Errors
     /// Those of a connection that has ended already.
     pub(crate) fn new(stream: TcpStream, (local, remote): (SocketAddr, SocketAddr), now: Instant) -> io::Result<Self> {
-        let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
         let path = FiveTuple { protocol: Protocol::Tcp, local: plain(local), remote: plain(remote) };
         stream.set_nodelay(true)?;
         limit_unsent(&stream);
