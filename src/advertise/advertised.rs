@@ -27,7 +27,7 @@ pub(crate) struct Advertised {
 }
 
 /// What one value stands for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 struct Found {
     addresses: Vec<IpAddr>,
     /// Why the newest attempt gave no address.
@@ -62,8 +62,8 @@ impl Advertised {
         self.refresh();
         let is_name = |value: &Advertise| matches!(value.source, Source::Name(_));
         let found = self.found().clone();
-        let failed = self.values.iter().zip(&found).find(|(value, found)| is_name(value) && found.addresses.is_empty());
-        match failed.and_then(|(_, found)| found.failure.clone()) {
+        let failed = self.values.iter().zip(found).find(|(value, found)| is_name(value) && found.addresses.is_empty());
+        match failed.and_then(|(_, found)| found.failure) {
             Some(failure) => Err(LearnError::Name(failure)),
             None => Ok(self),
         }
@@ -75,8 +75,7 @@ impl Advertised {
     }
 
     fn refresh_by(&self, lookup: &impl Learn) {
-        let is_first = self.current().is_empty();
-        let former = self.found().clone();
+        let former = self.listed();
         let mut learned = None;
         for (index, value) in self.values.iter().enumerate() {
             let answer = match &value.source {
@@ -86,17 +85,17 @@ impl Advertised {
             };
             self.found()[index].take(value, answer);
         }
-        let found = self.found().clone();
-        if former != found && !is_first {
-            let addresses = |found: &[Found]| -> String {
-                let all = found.iter().flat_map(|it| &it.addresses).map(IpAddr::to_string);
-                all.collect::<Vec<_>>().join(" ")
-            };
-            let (from, to) = (addresses(&former), addresses(&found));
-            if from != to {
-                info!(%from, %to, "the advertised addresses have changed: new sessions get the new ones");
-            }
+        let now = self.listed();
+        if !former.is_empty() && former != now {
+            info!(from = %former, to = %now, "the advertised addresses have changed: new sessions get the new ones");
         }
+    }
+
+    /// The addresses of all values, for the log.
+    fn listed(&self) -> String {
+        let addresses: Vec<String> =
+            self.found().iter().flat_map(|found| &found.addresses).map(IpAddr::to_string).collect();
+        addresses.join(" ")
     }
 
     /// The addresses in force, best first.
@@ -132,23 +131,25 @@ impl Advertised {
 impl Found {
     /// Takes the newest answer; the first of several failures in a row is logged.
     fn take(&mut self, value: &Advertise, answer: Result<Vec<IpAddr>, String>) {
-        match answer {
-            Ok(addresses) => *self = Self { addresses, failure: None },
-            Err(failure) => {
-                let begins = self.failure.replace(failure.clone()).is_none();
-                match (&value.source, begins) {
-                    (_, false) => {}
-                    (Source::Auto, true) if self.addresses.is_empty() => warn!(
-                        "no STUN server answers ({failure}): the public address is not known, and sessions get this \
-                         machine's own until a server answers; open UDP to the server, name another with \
-                         --stun-server, or write the address in --advertise"
-                    ),
-                    (_, true) if self.addresses.is_empty() => {}
-                    (_, true) => {
-                        warn!("the advertised address {value} is not up to date, the last one stays: {failure}")
-                    }
-                }
+        let failure = match answer {
+            Ok(addresses) => {
+                *self = Self { addresses, failure: None };
+                return;
             }
+            Err(failure) => failure,
+        };
+        let is_repeated = self.failure.replace(failure.clone()).is_some();
+        if is_repeated {
+            return;
+        }
+        if !self.addresses.is_empty() {
+            warn!("the advertised address {value} is not up to date, the last one stays: {failure}");
+        } else if value.is_auto() {
+            warn!(
+                "no STUN server answers ({failure}): the public address is not known, and sessions get this \
+                 machine's own until a server answers; open UDP to the server, name another with --stun-server, or \
+                 write the address in --advertise"
+            );
         }
     }
 }

@@ -11,5 +11,5 @@ mod value;
 
 pub use advertised::LearnError;
 pub(crate) use advertised::{Advertised, keep_current};
+pub(crate) use value::PublicAddress;
 pub use value::{Advertise, StunServer};
-pub(crate) use value::{PublicAddress, advertise, stun_server};

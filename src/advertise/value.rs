@@ -114,16 +114,6 @@ impl PublicAddress {
     }
 }
 
-/// Reads a value of `--advertise`, or says how to write one.
-pub(crate) fn advertise(text: &str) -> Result<Advertise, String> {
-    text.parse()
-}
-
-/// Reads a value of `--stun-server`, or says how to write one.
-pub(crate) fn stun_server(text: &str) -> Result<StunServer, String> {
-    text.parse()
-}
-
 /// True unless no other machine can send to it: link-local addresses need a scope, which a candidate cannot carry.
 pub(super) fn is_reachable(ip: &IpAddr) -> bool {
     let is_of_no_host = ip.is_unspecified() || ip.is_multicast();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Config;
 use super::config::one_for_each_core;
-use crate::advertise::{self, Advertise, StunServer};
+use crate::advertise::{Advertise, StunServer};
 use crate::forward::CacheLimits;
 use crate::session::Quota;
 use crate::setting;
@@ -27,16 +27,14 @@ pub(crate) struct Settings {
     #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "true")]
     ice_tcp: bool,
 
-    /// Addresses to which clients send media, where they differ from this machine's own (NAT, containers): IP addresses,
-    /// names, or auto for what a STUN server reports, each with its public port if it differs (203.0.113.7:30081). Names
-    /// and auto are looked up at start and every 5 minutes
+    /// Addresses to which clients send media, where they differ from this machine's own (NAT, containers): IP
+    /// addresses, names, or auto for what a STUN server reports, each with its public port if it differs
+    /// (203.0.113.7:30081). Names and auto are looked up at start and every 5 minutes
     #[arg(long, env = "SLUICE_ADVERTISE", value_name = "ADDR[:PORT][,...]", value_delimiter = ',')]
-    #[arg(value_parser = advertise::advertise)]
     advertise: Vec<Advertise>,
 
     /// STUN servers that --advertise auto asks for this machine's public addresses, such as stun.example.org:3478
     #[arg(long, env = "SLUICE_STUN_SERVER", value_name = "HOST:PORT[,...]", value_delimiter = ',')]
-    #[arg(value_parser = advertise::stun_server)]
     stun_server: Vec<StunServer>,
 
     /// Be a STUN server too: answer Binding requests without credentials on the media port, each network (/24, /56) at
