@@ -233,7 +233,7 @@ impl Demux {
 
     pub(super) fn handle_request(&mut self, path: FiveTuple, request: &StunMessage, now: Instant) -> Demultiplexed {
         let Some(ufrag) = request.local_ufrag() else {
-            return self.handle_request_of_a_stranger(path, request, now);
+            return self.handle_public_request(path, request, now);
         };
         let Some(&key) = self.key_by_ufrag.get(ufrag) else {
             return Demultiplexed::UnknownUfrag { ufrag: ufrag.to_owned() };
@@ -262,16 +262,16 @@ impl Demux {
     }
 
     /// Answers a request without credentials where that is allowed. It belongs to no session.
-    fn handle_request_of_a_stranger(&mut self, path: FiveTuple, request: &StunMessage, now: Instant) -> Demultiplexed {
-        match self.public_stun.as_mut().filter(|_| request.is_plain()) {
-            Some(public) => match public.answer(request, path.remote, now) {
-                PublicAnswer::Send(answer) => {
-                    push(&mut self.transmits, path, answer);
-                    Demultiplexed::PublicAnswer
-                }
-                PublicAnswer::Limited => Demultiplexed::Dropped(DropReason::StunLimit),
-            },
-            None => Demultiplexed::Dropped(DropReason::NotIntegrity),
+    fn handle_public_request(&mut self, path: FiveTuple, request: &StunMessage, now: Instant) -> Demultiplexed {
+        let Some(public) = self.public_stun.as_mut().filter(|_| request.is_plain()) else {
+            return Demultiplexed::Dropped(DropReason::NotIntegrity);
+        };
+        match public.answer(request, path.remote, now) {
+            PublicAnswer::Send(answer) => {
+                push(&mut self.transmits, path, answer);
+                Demultiplexed::PublicAnswer
+            }
+            PublicAnswer::Limited => Demultiplexed::Dropped(DropReason::StunLimit),
         }
     }
 

@@ -4,11 +4,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::stun::{
-    self, BINDING_REQUEST, BINDING_SUCCESS, Class, MAGIC_COOKIE, StunMessage, Transaction, XOR_MAPPED_ADDRESS,
+    self, BINDING_REQUEST, BINDING_SUCCESS, Class, MAGIC_COOKIE, PORT_MASK, StunMessage, Transaction,
+    XOR_MAPPED_ADDRESS,
 };
-
-/// What a port is masked with: the first half of the magic cookie (RFC 8489 14.2).
-const PORT_MASK: u16 = 0x2112;
 
 /// A Binding request without attributes, of 20 octets.
 pub(crate) fn request(transaction: &Transaction) -> Vec<u8> {

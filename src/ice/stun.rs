@@ -12,6 +12,8 @@ use ring::hmac;
 use super::credentials::is_ice_text;
 
 pub(super) const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+/// What a port is masked with: the first half of the magic cookie (RFC 8489 14.2).
+pub(super) const PORT_MASK: u16 = 0x2112;
 const HEADER: usize = 20;
 pub(super) const BINDING_REQUEST: u16 = 0x0001;
 pub(super) const BINDING_SUCCESS: u16 = 0x0101;
@@ -206,7 +208,7 @@ fn finish(mut message: Vec<u8>, key: &hmac::Key) -> Vec<u8> {
 
 /// XOR-MAPPED-ADDRESS (RFC 8489 14.2).
 pub(super) fn write_mapped_address(message: &mut Vec<u8>, transaction: &Transaction, remote: SocketAddr) {
-    let port = remote.port() ^ 0x2112;
+    let port = remote.port() ^ PORT_MASK;
     // A dual-stack socket shows IPv4 clients as mapped IPv6 addresses; the client expects its IPv4 address.
     match remote.ip().to_canonical() {
         IpAddr::V4(ip) => {

@@ -4,9 +4,10 @@
 //! The rule: a client's candidates are only counted. The relay never sends to an address from SDP, so a candidate that
 //! it could not use is not an error.
 
+use std::fmt::Write as _;
+
 use super::Candidates;
 use crate::ice::{Credentials, InvalidCredentials};
-use std::fmt::Write as _;
 
 /// The largest fragment, in bytes.
 pub(crate) const FRAGMENT_LIMIT: usize = 8 * 1024;

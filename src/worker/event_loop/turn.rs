@@ -205,15 +205,11 @@ impl EventLoop {
 
     /// Receives at most a turn's datagrams; true when more may wait.
     fn receive(&mut self) -> bool {
+        let (udp, engine) = (&mut self.sockets.udp, &mut self.engine);
         let mut count = 0;
         while count < TURN_DATAGRAMS {
-            let engine = &mut self.engine;
             let now = Instant::now();
-            match self
-                .sockets
-                .udp
-                .receive(|path, datagram, received| engine.handle_datagram(path, datagram, received, now))
-            {
+            match udp.receive(|path, datagram, received| engine.handle_datagram(path, datagram, received, now)) {
                 Ok(0) => return false,
                 Ok(received) => count += received,
                 Err(error) => {
@@ -228,9 +224,6 @@ impl EventLoop {
 
     /// Receives what waits on TCP connections, in bounded time.
     fn receive_tcp(&mut self) {
-        if !self.sockets.tcp.is_readable() {
-            return;
-        }
         let engine = &mut self.engine;
         self.sockets.tcp.receive(|path, datagram| {
             let now = Instant::now();
@@ -242,7 +235,7 @@ impl EventLoop {
     /// Moves TCP connections to the workers of their sessions, closes those that serve nobody any more, and serves
     /// viewers for which packets no longer wait.
     fn look_after_tcp(&mut self, now: Instant) {
-        let Sockets { tcp, .. } = &mut self.sockets;
+        let tcp = &mut self.sockets.tcp;
         for connection in self.engine.handed_over_paths.arrived.drain(..) {
             tcp.insert(connection);
         }

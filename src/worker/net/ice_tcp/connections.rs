@@ -220,8 +220,15 @@ impl Connections {
             }
         }
         closed.into_iter().for_each(|(path, why)| self.close(&path, why));
+        self.forget_proven();
+    }
+
+    /// Forgets the places of connections that have a proof since, or are closed.
+    fn forget_proven(&mut self) {
         let connections = &self.connection_by_path;
-        self.unproven.retain(|(accepted, path)| is_unproven(connections, *accepted, path));
+        self.unproven.retain(|(accepted, path)| {
+            connections.get(path).is_some_and(|connection| connection.accepted == *accepted && !connection.is_proven)
+        });
     }
 
     /// How many there are.
@@ -250,12 +257,12 @@ impl Connections {
 
     /// Whether one more connection of a client is taken; closes the oldest without a proof where that makes room.
     fn has_place(&mut self, path: &FiveTuple) -> bool {
-        let (connections, client) = (&self.connection_by_path, ClientGroup::of(path.remote.ip()));
-        if connections.contains_key(path) {
+        if self.connection_by_path.contains_key(path) {
             // A proxy names the same client twice.
             return false;
         }
-        self.unproven.retain(|(accepted, path)| is_unproven(connections, *accepted, path));
+        self.forget_proven();
+        let client = ClientGroup::of(path.remote.ip());
         let own = self.unproven.iter().filter(|(_, path)| ClientGroup::of(path.remote.ip()) == client).count();
         if own >= MAX_UNPROVEN_OF_CLIENT {
             return false;
@@ -306,15 +313,6 @@ impl From<Ended> for IceTcpClosing {
             Ended::Malformed => Self::Malformed,
         }
     }
-}
-
-/// Whether the connection that was accepted then is still there and has no proof.
-fn is_unproven(
-    connections: &HashMap<FiveTuple, Connection, foldhash::fast::RandomState>,
-    accepted: Instant,
-    path: &FiveTuple,
-) -> bool {
-    connections.get(path).is_some_and(|connection| connection.accepted == accepted && !connection.is_proven)
 }
 
 /// Whether an error of `accept` is about one connection, and others can be accepted.
