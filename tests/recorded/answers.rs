@@ -31,12 +31,16 @@ fn format(codec: Codec, parameters: &str) -> Format {
 }
 
 fn answer(offer: &str, role: Role, tracks: &[Format]) -> Negotiated {
+    answer_by(&local(), offer, role, tracks)
+}
+
+fn answer_by(local: &Local, offer: &str, role: Role, tracks: &[Format]) -> Negotiated {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{offer}.offer.sdp"));
     let offer = fs::read_to_string(path).expect("a readable offer");
     let offer = Offer::parse(&offer, role).unwrap_or_else(|error| panic!("{error}"));
     let answer = match role {
-        Role::Publisher => offer.answer_publisher(&local()),
-        Role::Viewer => offer.answer_viewer(&local(), tracks),
+        Role::Publisher => offer.answer_publisher(local),
+        Role::Viewer => offer.answer_viewer(local, tracks),
     };
     answer.unwrap_or_else(|error| panic!("{error}"))
 }
@@ -116,13 +120,8 @@ fn an_answer_with_eight_addresses_of_ipv6_by_udp_and_tcp_stays_below_8_000_octet
         Candidates { udp: at(65_535).map(read).collect(), tcp: at(65_535).chain(at(64_443)).map(read).collect() };
     let local = Local { candidates, ..local() };
     for name in ["ffmpeg-9.0.2-av", "chromium-156-whip-simulcast", "chromium-156-whep-data", "firefox-153-whep"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.offer.sdp"));
-        let text = fs::read_to_string(path).expect("a readable offer");
-        let answer = match name.contains("whep") {
-            true => Offer::parse(&text, Role::Viewer).expect("an offer").answer_viewer(&local, &[]),
-            false => Offer::parse(&text, Role::Publisher).expect("an offer").answer_publisher(&local),
-        };
-        let answer = answer.expect("an answer").answer;
+        let role = if name.contains("whep") { Role::Viewer } else { Role::Publisher };
+        let answer = answer_by(&local, name, role, &[]).answer;
         assert_eq!(answer.matches("a=candidate:").count(), 24, "{name}");
         let first = answer.lines().find(|line| line.starts_with("a=candidate:")).expect("a candidate");
         assert!(first.contains(" udp "), "FFmpeg reads only the first: {first}");

@@ -1,5 +1,5 @@
-//! Publishers of several encodings that change what they send: how many encodings, in which codec, under which names and
-//! in which order. Viewers go on with the best that is sent, in one RTP stream.
+//! Publishers of several encodings that change what they send: the number of encodings, their codec, names and order.
+//! Viewers go on with the best that is sent, in one RTP stream.
 
 #![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
 

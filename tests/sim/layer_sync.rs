@@ -1,5 +1,5 @@
 //! Audio and video stay in step however often a viewer changes encodings: each encoding counts from a random timestamp
-//! and takes its own time to arrive, and what says how they relate may be late or missing.
+//! and takes its own time to arrive, and the reports that relate their timestamps may be late or missing.
 
 #![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
 
@@ -13,7 +13,7 @@ use sluice::session::Selection;
 use crate::broadcast::{MILLISECOND, SECOND, Shown, assert_spliced, track};
 use crate::net::Net;
 use crate::net::lane::Random;
-use crate::simulcast::sender::{LAYER, QHF, Sender};
+use crate::simulcast::sender::{EPOCH, LAYER, QHF, Sender};
 
 /// Ticks of 90 kHz and of 48 kHz in a millisecond.
 const VIDEO: u32 = 90;
@@ -30,14 +30,11 @@ const MOST: i64 = 40;
 /// A frame that arrives later than this after its capture belongs to a replay, in which the viewer catches up.
 const CATCHING_UP: Duration = Duration::from_millis(150);
 
-/// How many frames an encoding may take until its timestamps are where they belong: where it comes later than the one
-/// before, they are compressed first.
+/// How many frames an encoding may take until its timestamps are right: if it arrives later than the encoding before,
+/// they are compressed first.
 const CATCHING_UP_FRAMES: usize = 5;
 
-/// The publisher's wall clock when it begins: NTP, 32.32 fixed-point seconds.
-const EPOCH: u64 = 3_900_000_000 << 32;
-
-/// What says how the timestamps of encodings and audio relate.
+/// How the relay learns the relation of the timestamps of encodings and audio.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Clocks {
     /// Sender reports from the beginning, every second.
@@ -64,7 +61,7 @@ struct Scene {
     next_report: [Duration; 4],
     /// How long each encoding takes to arrive at least.
     latency: [Duration; 3],
-    /// What is on its way of each encoding, in order.
+    /// The packets of each encoding that have left and not arrived, in order.
     on_its_way: [VecDeque<(Instant, Vec<u8>)>; 3],
     asked: usize,
     audio_packets: u32,
@@ -204,7 +201,7 @@ impl Scene {
         i64::from(shown.timestamp.wrapping_sub(sent) as i32) / i64::from(AUDIO)
     }
 
-    /// What the viewer's newest reports about audio and video that are of one moment make of the same.
+    /// By how many milliseconds the viewer's reports put audio behind video: one value for each pair of newest reports.
     fn reported(&self) -> Vec<i64> {
         let packets = self.net.clients[self.viewer].rtcp.iter();
         let [video, audio] = [Kind::Video, Kind::Audio].map(|kind| self.net.ssrc(self.viewer, kind));

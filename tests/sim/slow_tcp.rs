@@ -1,4 +1,4 @@
-//! Viewers by TCP whose connection takes less than the video needs for a while: audio goes on, and what is late is left
+//! Viewers by TCP whose connection takes less than the video needs for a while: audio goes on, and late video is left
 //! out.
 
 use std::time::Duration;
@@ -21,7 +21,7 @@ fn watched() -> (Net, Broadcast, Vec<usize>) {
     (net, broadcast, viewers)
 }
 
-/// The slow viewer's connection takes nothing for this time; returns when it does again.
+/// The viewer's connection takes nothing for this time, then it takes packets again.
 fn stall(net: &mut Net, broadcast: &mut Broadcast, viewer: usize, how_long: Duration) {
     let address = net.clients[viewer].address;
     net.wire.full.insert(address);

@@ -14,7 +14,7 @@ fn request(attributes: &[u8]) -> Vec<u8> {
     request
 }
 
-/// A connected session, beside which everyone is answered.
+/// A connected session on a worker that answers requests without credentials.
 fn public() -> Bed {
     let mut bed = Bed::connected();
     bed.sent();

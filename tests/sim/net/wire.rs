@@ -13,7 +13,7 @@ use super::lane::is_rtp;
 #[derive(Default)]
 pub(crate) struct Wire {
     pub(crate) sent: VecDeque<(SocketAddr, Vec<u8>)>,
-    /// Clients by TCP for whose connections packets wait.
+    /// TCP clients whose connections have no room.
     pub(crate) full: HashSet<SocketAddr>,
     /// Runs that the relay handed over, one for each system call.
     pub(crate) runs: usize,

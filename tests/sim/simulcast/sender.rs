@@ -19,6 +19,9 @@ pub(crate) const FRAME: Duration = Duration::from_millis(40);
 /// The numbers of the frames of one encoding begin at a multiple of this.
 pub(crate) const LAYER: u32 = 1_000_000;
 
+/// The publisher's wall clock when it begins: NTP, 32.32 fixed-point seconds.
+pub(crate) const EPOCH: u64 = 3_900_000_000 << 32;
+
 /// The encodings of a browser.
 pub(crate) const QHF: &[(&str, u16, u16)] = &[("q", 160, 90), ("h", 320, 180), ("f", 640, 360)];
 
@@ -81,7 +84,7 @@ pub(crate) struct Sender {
     pub(crate) is_last: bool,
     /// Frames of all encodings until now.
     pub(crate) frames: u32,
-    /// Of which of those each frame is, by its number.
+    /// The value of `frames` with which each frame was sent, by the frame's number.
     pub(crate) captured: BTreeMap<u32, u32>,
     pub(crate) transport_sequence: u16,
     /// The capture time of the packets that it seals, if they have one: NTP, 32.32 fixed-point seconds.
@@ -230,14 +233,14 @@ impl Sender {
     pub(crate) fn report(&self, net: &mut Net, place: usize) {
         let report = SenderReport {
             ssrc: self.encodings[place].ssrc,
-            ntp_time: (3_900_000_000 << 32) + (u64::from(self.frames) << 32) / 25,
+            ntp_time: EPOCH + (u64::from(self.frames) << 32) / 25,
             rtp_time: self.frames.wrapping_mul(3_600).wrapping_add(self.encodings[place].start),
             ..SenderReport::default()
         };
-        net.clients[self.publisher].peer.send_rtcp(vec![Box::new(report)], net.now);
+        net.send_rtcp(self.publisher, report);
     }
 
-    /// Of which SSRCs keyframes were asked for.
+    /// The SSRCs for which keyframes were requested.
     pub(crate) fn asked(&self, net: &Net) -> Vec<u32> {
         let packets = net.clients[self.publisher].rtcp.iter().flatten();
         let requests = packets.filter_map(|packet| packet.as_any().downcast_ref::<PictureLossIndication>());
