@@ -1,5 +1,5 @@
 //! Where datagrams come from and go to: a path, never a bare address, because an answer must leave from the address
-//! that received, and by the protocol that it came by.
+//! that received the request, and by the same protocol.
 
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};

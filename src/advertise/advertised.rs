@@ -26,7 +26,7 @@ pub(crate) struct Advertised {
     found: Mutex<Vec<Found>>,
 }
 
-/// What one value stands for.
+/// The addresses of one value.
 #[derive(Clone, Debug, Default)]
 struct Found {
     addresses: Vec<IpAddr>,
@@ -34,7 +34,7 @@ struct Found {
     failure: Option<String>,
 }
 
-/// Why a relay does not start.
+/// Why the advertised addresses are not known at start.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum LearnError {
     /// A name gives no address.
@@ -43,7 +43,7 @@ pub enum LearnError {
 }
 
 impl Advertised {
-    /// Takes the values without looking anything up: names and `auto` stand for nothing yet.
+    /// Takes the values without looking anything up: names and `auto` have no address yet.
     pub(crate) fn new(values: Vec<Advertise>, servers: Vec<StunServer>, bound: IpAddr) -> Self {
         let written = |value: &Advertise| match value.source {
             Source::Address(ip) => Found { addresses: vec![ip], failure: None },
@@ -53,11 +53,11 @@ impl Advertised {
         Self { values, servers, bound, found }
     }
 
-    /// Looks names up and asks STUN servers for the first time. This blocks, for up to 2.5 s where STUN servers do not
-    /// answer; then sessions are given this machine's own addresses until one answers.
+    /// Looks names up and asks STUN servers for the first time. This blocks, for up to 2.5 s if no STUN server answers;
+    /// sessions then get this machine's own addresses until one answers.
     ///
     /// # Errors
-    /// [`LearnError`] for a name that stands for no address that clients can reach.
+    /// [`LearnError`] for a name without an address that clients can reach.
     pub(crate) fn learn(self) -> Result<Self, LearnError> {
         self.refresh();
         let is_name = |value: &Advertise| matches!(value.source, Source::Name(_));

@@ -1,4 +1,4 @@
-//! Learns addresses: of names from the system's resolver, of this machine from STUN servers.
+//! Learns the addresses of names from the system's resolver, and those of this machine from STUN servers.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
@@ -39,7 +39,7 @@ fn usable(name: &str, found: impl Iterator<Item = IpAddr>, bound: IpAddr) -> Res
             found.join(" and ")
         ));
     }
-    // The simplest clients read only the first candidate, and of IPv4.
+    // The simplest clients read only the first candidate, and only IPv4.
     usable.sort_by_key(IpAddr::is_ipv6);
     Ok(usable)
 }
@@ -47,7 +47,7 @@ fn usable(name: &str, found: impl Iterator<Item = IpAddr>, bound: IpAddr) -> Res
 /// This machine's public addresses as the first server of each address family that answers reports them, IPv4 first.
 ///
 /// # Errors
-/// A sentence that says what became of each server, when none answered.
+/// A sentence about each server, if none answered.
 pub(super) fn ask(servers: &[StunServer], bound: IpAddr) -> Result<Vec<IpAddr>, String> {
     let answers: Vec<Answers> = thread::scope(|scope| {
         let asked: Vec<_> = servers.iter().map(|server| scope.spawn(move || ask_one(server, bound))).collect();
@@ -69,7 +69,7 @@ struct Answers {
     failures: Vec<String>,
 }
 
-/// Asks one server by each address family that the relay receives by.
+/// Asks one server over each address family that the relay receives.
 fn ask_one(server: &StunServer, bound: IpAddr) -> Answers {
     let mut answers = Answers::default();
     let found = match (server.host.as_str(), server.port.get()).to_socket_addrs() {
@@ -106,7 +106,7 @@ fn mapped(server: SocketAddr, bound: IpAddr) -> io::Result<IpAddr> {
     })
 }
 
-/// Whether a relay that is bound to this address receives at others of that family.
+/// Whether a relay that is bound to `bound` receives the address family of `ip`.
 fn receives(bound: IpAddr, ip: &IpAddr) -> bool {
     match bound {
         // [::] is every address, of both families.

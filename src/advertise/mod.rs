@@ -2,7 +2,7 @@
 //! servers.
 //!
 //! Names and learned addresses are brought up to date every 5 minutes. The rule: an address is replaced only by a newer
-//! one, so that a name server or a STUN server that does not answer takes no address away.
+//! one. While a name server or a STUN server does not answer, its last address stays.
 
 mod advertised;
 pub(crate) mod exchange;

@@ -114,7 +114,7 @@ impl PublicAddress {
     }
 }
 
-/// True unless no other machine can send to it: link-local addresses need a scope, which a candidate cannot carry.
+/// Whether a machine can send to it. Link-local addresses need a scope, which a candidate cannot carry.
 pub(super) fn is_reachable(ip: &IpAddr) -> bool {
     let is_of_no_host = ip.is_unspecified() || ip.is_multicast();
     !is_of_no_host
@@ -124,7 +124,7 @@ pub(super) fn is_reachable(ip: &IpAddr) -> bool {
         }
 }
 
-/// Takes a host, which is a name or an IP address, apart from its port.
+/// Separates a host, which is a name or an IP address, from its port.
 fn host_and_port(text: &str) -> Option<(String, Option<NonZeroU16>)> {
     if text.parse::<IpAddr>().is_ok() {
         return Some((text.to_owned(), None));

@@ -61,7 +61,7 @@ pub(crate) enum Demultiplexed {
     Opened(Key),
     /// STUN that needs nothing more; an answer may wait in `poll_transmit`.
     Answered,
-    /// A request without credentials that is answered: count it.
+    /// A request without credentials was answered: count it.
     PublicAnswer,
     /// Part of a ClientHello whose rest is missing, or a ClientHello that the peer already has: nothing to do.
     Held,

@@ -261,7 +261,7 @@ impl Demux {
         if handled.is_first { Demultiplexed::Opened(key) } else { Demultiplexed::Answered }
     }
 
-    /// Answers a request without credentials where that is allowed. It belongs to no session.
+    /// Answers a request without credentials if that is allowed. It belongs to no session.
     fn handle_public_request(&mut self, path: FiveTuple, request: &StunMessage, now: Instant) -> Demultiplexed {
         let Some(public) = self.public_stun.as_mut().filter(|_| request.is_plain()) else {
             return Demultiplexed::Dropped(DropReason::NotIntegrity);

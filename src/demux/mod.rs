@@ -3,8 +3,8 @@
 //!
 //! One port serves all sessions. The rules it keeps:
 //!
-//! - STUN is matched by USERNAME, and answered only with a valid MESSAGE-INTEGRITY (RFC 8445 7.3). Where `--stun` allows
-//!   it, requests without credentials get the address that they came from, which concerns no session.
+//! - STUN is matched by USERNAME, and answered only with a valid MESSAGE-INTEGRITY (RFC 8445 7.3). With `--stun`,
+//!   requests without credentials are answered with the address that they came from; they belong to no session.
 //! - Anything else passes only on a five-tuple that sent such a check, and after DTLS only on a proven one.
 //! - The relay sends media only to an address that has proven to receive, and never sends to a candidate from an offer.
 //! - What reaches a peer before it is connected is bounded, and a ClientHello reaches it in one piece.

@@ -1,5 +1,5 @@
-//! Binding requests without credentials (RFC 8489 2): the answer says from which address the request came. The relay
-//! asks STUN servers so, and answers clients so where `--stun` allows it.
+//! Binding requests without credentials (RFC 8489 2): the answer names the address that the request came from. The
+//! relay sends them to STUN servers, and with `--stun` it answers those of clients.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -22,7 +22,7 @@ pub(crate) fn answer(transaction: &Transaction, remote: SocketAddr) -> Vec<u8> {
     message
 }
 
-/// The address in the success answer to the request with this transaction id; `None` if it is not that.
+/// The address in the success answer to the request with this transaction id; `None` for any other datagram.
 pub(crate) fn mapped_address(datagram: &[u8], transaction: &Transaction) -> Option<SocketAddr> {
     let message = StunMessage::parse(datagram)?;
     if message.class != Class::Success || message.transaction != *transaction {

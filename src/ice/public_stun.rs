@@ -1,7 +1,7 @@
-//! Binding requests of anyone (`--stun`): which are answered, so that the relay is a STUN server on its media port too.
+//! Answers Binding requests without credentials (`--stun`): the relay is a STUN server on its media port too.
 //!
 //! The rule: a request may come from a forged address, so each network is sent only a bounded number of answers, and an
-//! answer is at most 12 octets longer than the request for IPv4 and 24 for IPv6. What is kept does not grow.
+//! answer is at most 12 octets longer than the request for IPv4 and 24 for IPv6. The state has a fixed size.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, SocketAddr};
@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use super::binding;
 use super::stun::StunMessage;
 
-/// Answers that one network is sent at once, by one worker.
+/// Answers that one worker sends to a network at once.
 const BURST: u32 = 50;
 
-/// Then it is sent one answer in this time.
+/// The time between two answers to a network after that.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Networks share this many budgets: 64 KiB a worker. Two networks with one budget slow each other down and no others.
+/// The number of budgets: 64 KiB a worker. Networks that share a budget slow each other down and no others.
 const BUDGETS: usize = 4_096;
 
 /// The answers of one worker to Binding requests without credentials.
@@ -32,7 +32,7 @@ pub(crate) struct PublicStun {
 pub(crate) enum PublicAnswer {
     /// Send this.
     Send(Vec<u8>),
-    /// Its network has been sent enough.
+    /// The budget of its network is empty.
     Limited,
 }
 

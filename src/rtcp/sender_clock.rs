@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-/// What clocks were read from.
+/// What a clock was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Basis {
     /// A sender report.
     Report,
-    /// The arrival of a packet, which takes one RTP stream longer than another.
+    /// The arrival of a packet. Packets of one RTP stream may take longer than those of another.
     Arrival,
 }
 
@@ -20,5 +20,6 @@ pub struct SenderClock {
     pub(crate) rtp: u32,
     /// When the report or the packet arrived.
     pub(crate) received: Instant,
+    /// What it was read from.
     pub(crate) basis: Basis,
 }

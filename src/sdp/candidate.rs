@@ -11,7 +11,7 @@ const TCP_PREFERENCE: u32 = 90;
 /// The preference of the passive side among host candidates by TCP, above the place of the address (RFC 6544 4.2).
 const PASSIVE: u32 = 4 << 13;
 
-/// Candidates of one answer, at most: FFmpeg accepts no answer above 8 KiB.
+/// Maximum candidates of one answer: FFmpeg accepts no answer above 8 KiB.
 const MAX_CANDIDATES: usize = 32;
 
 /// The relay's addresses for a client.
@@ -32,14 +32,14 @@ impl Candidates {
     }
 }
 
-/// The address in this place of the order by UDP.
+/// The candidate for UDP of the address at this place of the order.
 fn udp(place: u16, address: SocketAddr) -> String {
     let priority = priority(UDP_PREFERENCE, u32::from(u16::MAX - place));
     let foundation = u32::from(place) + 1;
     format!("{foundation} 1 udp {priority} {} {} typ host", address.ip().to_canonical(), address.port())
 }
 
-/// The address in this place of the order by TCP: the client connects.
+/// The candidate for TCP of the address at this place of the order: the client connects.
 fn tcp(place: u16, address: SocketAddr) -> String {
     let priority = priority(TCP_PREFERENCE, PASSIVE + 0x1fff_u32.saturating_sub(place.into()));
     let foundation = u32::from(place) + 1_001;

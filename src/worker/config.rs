@@ -22,7 +22,7 @@ pub struct Config {
     /// Addresses that answers name first, for a relay behind NAT. If there are any, of this machine's own only the one
     /// on which the HTTP request arrived is named, or the one that is bound.
     pub advertise: Vec<Advertise>,
-    /// Requests without credentials on the media port are answered with the address that they came from.
+    /// Binding requests without credentials on the media port are answered with the address that they came from.
     pub stun: bool,
     /// The servers that report the public address.
     pub stun_servers: Vec<StunServer>,
@@ -65,13 +65,13 @@ pub enum ConfigError {
     /// An advertised address that no client can reach.
     #[error("cannot advertise {0}: name an address that clients can reach with --advertise IP")]
     Unreachable(IpAddr),
-    /// `auto` has nothing to ask.
+    /// `auto` without a STUN server.
     #[error(
-        "--advertise auto asks a STUN server for the public address: name one with --stun-server HOST:PORT, for example \
-         your provider's or stun.example.org:3478"
+        "--advertise auto asks a STUN server for the public address: name one with --stun-server HOST:PORT, for \
+         example your provider's or stun.example.org:3478"
     )]
     NoStunServer,
-    /// A STUN server that is not asked.
+    /// A STUN server without `auto`.
     #[error("--stun-server is set, but nothing asks it: add auto to --advertise, or remove it")]
     UnusedStunServer,
     /// More than one worker on a system where only one socket would get datagrams.
@@ -170,15 +170,15 @@ impl Config {
     }
 }
 
-/// The addresses of candidates by UDP at which clients reach the HTTP listener too, with its port: those on which it
-/// listens, and those that are advertised without a public port.
+/// Candidates for TCP on the port of the HTTP listener: the addresses of the UDP candidates on which it listens, and
+/// those that are advertised without a public port.
 pub(crate) fn candidates_by_http(
     advertised: &[PublicAddress],
     udp: &[SocketAddr],
     listener: SocketAddr,
 ) -> Vec<SocketAddr> {
     let reaches = |ip: IpAddr| match advertised.iter().find(|address| address.ip == ip) {
-        // A port that is mapped for UDP shows that others need a mapping too, which is not known.
+        // Where the UDP port is mapped, that of HTTP needs a mapping too, which is not known.
         Some(address) => address.port.is_none(),
         None => listener.ip().is_unspecified() || listener.ip() == ip,
     };

@@ -52,7 +52,7 @@ pub(crate) enum Message {
     StandDown { session: SessionId },
     /// A datagram that reached another worker's socket but belongs to a session of this one.
     Datagram { path: FiveTuple, datagram: Vec<u8>, received: Instant },
-    /// A TCP connection that HTTP has accepted, or another worker for a session of this one.
+    /// A TCP connection that HTTP has accepted, or that another worker has accepted for a session of this one.
     Connection(Box<Connection>),
     /// New ICE credentials for a session (ICE restart, RFC 9725 4.3.2).
     Restart { session: SessionId, admission: Box<Admission> },
@@ -131,8 +131,8 @@ impl LayerState {
         self.size_order().0
     }
 
-    /// True if its frames are larger than the other's. Where the frames of neither have shown their size, for example
-    /// because they are encrypted, it takes half as many bits again: rates of equal encodings differ by less.
+    /// True if its frames are larger than the other's. If the size of neither is known, for example because frames are
+    /// encrypted, it needs more than 1.5 times the bits: rates of equal encodings differ by less.
     pub(crate) fn is_larger_than(&self, other: &Self) -> bool {
         match (self.size, other.size) {
             (None, None) => self.bits > other.bits + other.bits / 2,

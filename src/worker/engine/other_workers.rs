@@ -18,7 +18,7 @@ impl Engine {
         &self.shared.assignment.loads[usize::from(self.id.0)]
     }
 
-    /// Hands a datagram to the worker that owns its session; later ones by the path, or its TCP connection, follow it.
+    /// Hands a datagram, or its TCP connection, to the worker that owns its session; later ones of the path follow.
     pub(crate) fn hand_over(
         &mut self,
         worker: WorkerId,

@@ -42,7 +42,7 @@ const STACK: usize = 8 * 1024 * 1024;
 
 const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
-/// The first of those for TCP.
+/// The first token for TCP; those of connections follow it.
 const LISTENER: Token = Token(2);
 
 /// The running workers.
@@ -232,8 +232,8 @@ impl EventLoop {
         });
     }
 
-    /// Moves TCP connections to the workers of their sessions, closes those that serve nobody any more, and serves
-    /// viewers for which packets no longer wait.
+    /// Moves TCP connections to the workers of their sessions, serves viewers whose connections have room again, and
+    /// closes connections without a session.
     fn look_after_tcp(&mut self, now: Instant) {
         let tcp = &mut self.sockets.tcp;
         for connection in self.engine.handed_over_paths.arrived.drain(..) {

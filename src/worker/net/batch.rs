@@ -48,7 +48,7 @@ const MAX_RUN: usize = 65_000;
 /// A refused run older than this is dropped: the viewer has sent another NACK or skipped the packets.
 const REFUSED_AGE: Duration = Duration::from_millis(200);
 
-/// Packets of one kind for a TCP connection between two looks at its room: they fit into its buffer.
+/// Maximum packets of one kind for a TCP connection before its room is checked again: they fit into its buffer.
 pub(crate) const TCP_BURST: u64 = 48;
 
 /// One worker's arena. Public for the benches alone.

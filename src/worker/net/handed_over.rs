@@ -23,9 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(crate) struct HandedOverPaths {
     owner_by_path: HashMap<FiveTuple, Owner, foldhash::fast::RandomState>,
-    /// The owner of the session whose datagram came last, if the TCP connection that it came by is to move there.
+    /// The worker to which the TCP connection of the last datagram is to move, because it owns the session.
     pub(crate) moves_to: Option<WorkerId>,
-    /// TCP connections that HTTP has accepted, and other workers for sessions of this one.
+    /// TCP connections that arrived from HTTP, or from other workers for sessions of this one.
     pub(crate) arrived: Vec<Connection>,
 }
 
@@ -36,8 +36,8 @@ struct Owner {
 }
 
 impl HandedOverPaths {
-    /// A datagram for a session of that worker has come by this path. True if it is handed over alone, without its
-    /// connection.
+    /// A datagram for a session of that worker has come by this path. True if the datagram is to be handed over; false
+    /// if its TCP connection moves instead.
     pub(crate) fn insert(&mut self, path: FiveTuple, worker: WorkerId, now: Instant) -> bool {
         if path.protocol == Protocol::Tcp {
             self.moves_to = Some(worker);

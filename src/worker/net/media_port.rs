@@ -8,7 +8,7 @@ use mio::net::TcpListener;
 use super::ice_tcp::listener::listen;
 use super::socket::{BindError, Socket, bind};
 
-/// How often another free port is tried, if the TCP port with its number is in use.
+/// Maximum free ports that are tried until one is free for TCP too.
 const TRIES: usize = 20;
 
 /// What the workers receive on.
@@ -21,7 +21,7 @@ pub(crate) struct MediaPort {
 }
 
 impl MediaPort {
-    /// Binds the media port. Port 0 takes one that is free for UDP, and for TCP where that is wanted.
+    /// Binds the media port. Port 0 takes one that is free for UDP, and for TCP if `has_tcp`.
     ///
     /// # Errors
     /// [`BindError`] with a sentence that says what to do.

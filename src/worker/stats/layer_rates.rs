@@ -1,5 +1,6 @@
-//! What the temporal layers of one encoding cost, as shares of its rate: which frames a viewer's network carries is
-//! decided by them, and the `layers` event lists them. Keyframes are left out, because they come seldom and would make every choice too careful.
+//! What the temporal layers of one encoding cost, as shares of its rate: they decide which frames a viewer's network
+//! carries, and the `layers` event lists them. Keyframes are left out, because they come seldom and would make every
+//! choice too careful.
 
 use crate::bwe::MAX_TEMPORAL;
 use crate::forward::Packet;
@@ -32,7 +33,8 @@ impl Shares {
     /// One temporal layer.
     const WHOLE: Self = Self { up_to: [1.0; MAX_TEMPORAL], highest: 0 };
 
-    /// Bits a second of the frames up to each temporal id, of an encoding with this rate; empty with one temporal layer.
+    /// Bits a second of the frames up to each temporal id, of an encoding with this rate; empty with one temporal
+    /// layer.
     pub(crate) fn temporal_bits(&self, bits: f64) -> Vec<u64> {
         let below = self.up_to[..usize::from(self.highest)].iter().map(|share| (bits * share) as u64);
         if self.highest == 0 { Vec::new() } else { below.chain([bits as u64]).collect() }

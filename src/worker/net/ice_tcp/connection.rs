@@ -14,14 +14,14 @@ use crate::five_tuple::{FiveTuple, Protocol, plain};
 use crate::stream::WorkerId;
 use crate::worker::net::batch::SendOutcome;
 
-/// Octets that the kernel takes beyond those that are under way: more would be a queue that nothing empties in time.
+/// Octets that the kernel takes beyond those in flight: more would be a queue that nothing empties in time.
 pub(crate) const UNSENT_IN_KERNEL: u32 = 32 * 1024;
 
-/// Octets that wait for the kernel, at most: a run of packets that was begun while there was room, and audio, RTCP and
-/// STUN after it.
+/// Maximum octets that wait for the kernel: a run of packets that began while there was room, and audio, RTCP and STUN
+/// after it.
 const MAX_UNSENT: usize = 128 * 1024;
 
-/// Octets of the buffer of a connection for which nothing waits.
+/// Octets that the buffer of a connection keeps when nothing waits.
 const KEPT: usize = 4 * 1024;
 
 /// A connection, and what has been read and written in part.
@@ -30,15 +30,15 @@ pub(crate) struct Connection {
     stream: TcpStream,
     pub(super) path: FiveTuple,
     pub(super) accepted: Instant,
-    /// That of the poll which it is registered with.
+    /// Its token in the poll that it is registered with.
     pub(super) token: Token,
-    /// It is among those that may have something to read.
+    /// It is listed among those that may have something to read.
     pub(super) is_listed: bool,
-    /// It has a place among those without a proof, or had one.
+    /// A worker has found room for it among the connections without a proof.
     pub(super) is_placed: bool,
     /// A session has proven the path.
     pub(super) is_proven: bool,
-    /// Octets that have been read and not handed on.
+    /// Octets that were read and not handed on.
     unread: Vec<u8>,
     /// Octets that the kernel has not taken.
     unsent: VecDeque<u8>,
@@ -60,7 +60,7 @@ pub(super) enum Reading {
     Empty,
     /// More may wait.
     More,
-    /// The session is another worker's, which is to go on with what has not been handed on.
+    /// Another worker has the session: it goes on with what was not handed on.
     Moves(WorkerId),
 }
 
@@ -98,7 +98,7 @@ impl Connection {
         let _ = self.stream.deregister(registry);
     }
 
-    /// Reads once and hands each datagram to `take`, which says if the session is another worker's.
+    /// Reads once and hands each datagram to `take`, which returns the session's worker if that is another one.
     pub(super) fn read(
         &mut self,
         scratch: &mut [u8],
@@ -176,10 +176,10 @@ impl From<FrameTooLong> for Ended {
     }
 }
 
-/// Limits what the kernel takes beyond what is under way, where the system can.
+/// Limits what the kernel takes beyond what is in flight, where the system can.
 fn limit_unsent(stream: &TcpStream) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    // A kernel that refuses it has a larger queue.
+    // Where the kernel refuses it, the queue is larger.
     let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_IN_KERNEL);
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let _ = stream;

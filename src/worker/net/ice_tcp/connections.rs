@@ -16,25 +16,25 @@ use crate::session::ClientGroup;
 use crate::stream::WorkerId;
 use crate::worker::net::batch::SendOutcome;
 
-/// From the accepted connection to a path that a session has proven: a session has 10 s for its handshake.
+/// How long a connection may have no path that a session has proven: a session has 10 s for its handshake.
 const PATIENCE: Duration = Duration::from_secs(12);
 
-/// Connections without a proven path, of one worker. One more closes the oldest.
+/// Maximum connections without a proven path on one worker. One more closes the oldest.
 const MAX_UNPROVEN: usize = 256;
 
-/// The same of one client address (of one /64 network with IPv6). One more is closed itself.
+/// The same for one client address (one /64 network with IPv6). One more is closed itself.
 const MAX_UNPROVEN_OF_CLIENT: usize = 32;
 
 /// The pause after a failed accept, most likely for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often connections are looked at.
+/// How often connections are checked.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Reads of one connection in a turn.
+/// Maximum reads of one connection in a turn.
 const READS: usize = 4;
 
-/// What one read takes at most, in octets.
+/// Maximum octets of one read.
 const READ: usize = 64 * 1024;
 
 /// The connections of one worker.
@@ -45,13 +45,14 @@ pub(crate) struct Connections {
     listener_token: Token,
     connection_by_path: HashMap<FiveTuple, Connection, foldhash::fast::RandomState>,
     path_by_token: HashMap<Token, FiveTuple, foldhash::fast::RandomState>,
-    /// Paths without a proof, oldest first. Some of them have got one, or are closed, since.
+    /// When connections without a proven path were accepted, oldest first. An entry may be out of date: the path is
+    /// proven or closed by now.
     unproven: VecDeque<(Instant, FiveTuple)>,
     /// Connections that may have something to read.
     readable: VecDeque<FiveTuple>,
-    /// Connections for which nothing waits any more.
+    /// Connections that have room again.
     roomy: Vec<FiveTuple>,
-    /// Connections that go on at other workers.
+    /// Connections that move to other workers.
     leaving: Vec<(WorkerId, Box<Connection>)>,
     last_token: usize,
     accepts_again: Option<Instant>,
@@ -118,8 +119,8 @@ impl Connections {
         !self.readable.is_empty()
     }
 
-    /// Reads what waits, in bounded time, and hands each datagram to `take`, which says if its session is another
-    /// worker's: the connection then moves there.
+    /// Reads what waits, in bounded time, and hands each datagram to `take`. If its session is another worker's, `take`
+    /// returns that worker, and the connection moves there.
     pub(crate) fn receive(&mut self, mut take: impl FnMut(FiveTuple, &mut [u8]) -> Option<WorkerId>) {
         for _ in 0..self.readable.len() {
             let Some(path) = self.readable.pop_front() else { break };
@@ -145,7 +146,7 @@ impl Connections {
         }
     }
 
-    /// Takes a connection that was just accepted, or one of another worker with what that has read.
+    /// Takes a connection that was just accepted, or one from another worker with what that worker has read.
     pub(crate) fn insert(&mut self, mut connection: Connection) {
         let path = connection.path;
         if !connection.is_placed && !self.has_place(&path) {
@@ -166,12 +167,12 @@ impl Connections {
         self.mark_readable(path);
     }
 
-    /// Takes the connections whose sessions other workers have.
+    /// Takes the connections that move to other workers.
     pub(crate) fn take_leaving(&mut self) -> Vec<(WorkerId, Box<Connection>)> {
         std::mem::take(&mut self.leaving)
     }
 
-    /// Takes the paths for which nothing waits any more since the last call.
+    /// Takes the paths that have room again since the last call.
     pub(crate) fn take_roomy(&mut self) -> Vec<FiveTuple> {
         std::mem::take(&mut self.roomy)
     }
@@ -195,8 +196,8 @@ impl Connections {
         self.accepts_again.into_iter().chain((self.len() > 0).then_some(self.next_sweep)).min()
     }
 
-    /// Accepts again after a pause, and closes connections whose session has ended, and those that have carried no
-    /// proven path in time. `is_proven` says if a session has proven the path.
+    /// Accepts again after a pause, and closes connections whose session has ended and those whose path was not proven
+    /// in time. `is_proven` tells whether a session has proven a path.
     pub(crate) fn handle_timeout(&mut self, is_proven: impl Fn(&FiveTuple) -> bool, now: Instant) {
         if self.accepts_again.take_if(|again| *again <= now).is_some() {
             self.accept(now);
@@ -223,7 +224,7 @@ impl Connections {
         self.forget_proven();
     }
 
-    /// Forgets the places of connections that have a proof since, or are closed.
+    /// Removes entries that are out of date.
     fn forget_proven(&mut self) {
         let connections = &self.connection_by_path;
         self.unproven.retain(|(accepted, path)| {
@@ -255,7 +256,7 @@ impl Connections {
         }
     }
 
-    /// Whether one more connection of a client is taken; closes the oldest without a proof where that makes room.
+    /// Whether there is room for one more connection; closes the oldest one without a proof if that makes room.
     fn has_place(&mut self, path: &FiveTuple) -> bool {
         if self.connection_by_path.contains_key(path) {
             // A proxy names the same client twice.
@@ -427,7 +428,7 @@ mod tests {
         let mut taken = 0;
         while bed.connections.send(&path, &[7; 1_000], None) == SendOutcome::Done {
             taken += 1_002;
-            assert!(taken < 16 << 20, "the kernel and the relay take no end of octets");
+            assert!(taken < 16 << 20, "the kernel and the relay take octets without a bound");
         }
         assert!(!bed.connections.has_room(&path));
         let (mut read, mut buffer) = (0, [0; 65_536]);

@@ -1,16 +1,16 @@
 //! Frames on a TCP connection: a length of two octets, then the datagram (RFC 4571 2).
 
-/// The octets of the length.
+/// Octets of the length.
 pub(super) const LENGTH: usize = 2;
 
-/// The longest datagram: as by UDP, no more than an Ethernet frame carries.
+/// The longest datagram in octets: as by UDP, no more than an Ethernet frame carries.
 pub(super) const LONGEST: usize = 1_500;
 
 /// A frame is longer than [`LONGEST`]: this is no media connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FrameTooLong;
 
-/// What `octets` begin with.
+/// What received octets begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// A whole frame, whose datagram has this length.

@@ -3,10 +3,9 @@
 //! [`demux`](crate::demux) and [`ice`](crate::ice) treat the path like one by UDP. The event loop calls it.
 //!
 //! Each worker accepts on a socket of its own. The first check shows which worker has the session, and the connection
-//! moves there. A connection that carries no proven path is closed soon, so those that a stranger can hold open are
-//! few.
+//! moves there. A connection without a proven path is closed soon, so a stranger can hold only few open.
 //!
-//! TCP keeps what the network does not carry, so a slow viewer would get ever older video. The kernel takes at most
+//! TCP queues what the network does not carry, so a slow viewer would get ever older video. The kernel takes at most
 //! [`connection::UNSENT_IN_KERNEL`] octets that it has not sent yet, and what exceeds that waits in a bounded buffer.
 //! While anything waits there, the viewer is sent audio alone. Video that is late by then is left out up to the next
 //! keyframe (`worker::viewing`).
