@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
 
 mod access;
+#[path = "../support/any_certificate.rs"]
+mod any_certificate;
 mod api;
 mod base_path;
 mod connections;

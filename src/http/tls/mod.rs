@@ -6,6 +6,9 @@
 //! replaces it; the log says what to do instead.
 
 mod acme;
+#[cfg(test)]
+#[path = "../../../tests/support/any_certificate.rs"]
+mod any_certificate;
 mod certificate;
 mod config;
 mod error;

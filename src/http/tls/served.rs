@@ -201,59 +201,20 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::http::tls::any_certificate::AnyCertificate;
     use crate::http::tls::self_signed::SelfSigned;
-    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-    use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, ServerConnection, SignatureScheme};
+    use rustls::pki_types::ServerName;
+    use rustls::{ClientConfig, ClientConnection, ServerConnection};
     use x509_parser::parse_x509_certificate;
 
     const LIVE: &str = "live.example.org";
-
-    /// Takes every certificate.
-    #[derive(Debug)]
-    struct Any;
-
-    impl ServerCertVerifier for Any {
-        fn verify_server_cert(
-            &self,
-            _: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: &ServerName<'_>,
-            _: &[u8],
-            _: UnixTime,
-        ) -> Result<ServerCertVerified, Error> {
-            Ok(ServerCertVerified::assertion())
-        }
-
-        fn verify_tls12_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            _: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            Ok(HandshakeSignatureValid::assertion())
-        }
-
-        fn verify_tls13_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            _: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            Ok(HandshakeSignatureValid::assertion())
-        }
-
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            default_provider().signature_verification_algorithms.supported_schemes()
-        }
-    }
 
     /// What a client that asks for `name` and offers these protocols is answered: the protocol, and whether the
     /// certificate is that of a challenge. `None` if the handshake fails.
     fn answer(served: &Arc<Served>, name: &str, protocols: &[&[u8]]) -> Option<(Vec<u8>, bool)> {
         let builder =
             ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
-        let builder = builder.unwrap().dangerous().with_custom_certificate_verifier(Arc::new(Any));
+        let builder = builder.unwrap().dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate));
         let mut config = builder.with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         let name = ServerName::try_from(name.to_owned()).unwrap();
