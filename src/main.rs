@@ -104,10 +104,7 @@ fn ask_health(given: Given) -> ExitCode {
     };
     match health::check(address, protocol) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(unhealthy) => {
-            let _ = writeln!(std::io::stderr(), "sluice: {unhealthy}");
-            ExitCode::FAILURE
-        }
+        Err(unhealthy) => failed(&unhealthy.to_string()),
     }
 }
 
@@ -143,10 +140,7 @@ fn try_addresses(relay: &reachability::Config) -> ExitCode {
             say(&report.to_string());
             if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "sluice: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(&error.to_string()),
     }
 }
 
@@ -235,6 +229,11 @@ fn usage(sentence: &str) -> ExitCode {
     // Where stderr is closed, the exit code is all that remains.
     let _ = writeln!(std::io::stderr(), "sluice: {sentence}");
     ExitCode::from(USAGE)
+}
+
+fn failed(sentence: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "sluice: {sentence}");
+    ExitCode::FAILURE
 }
 
 fn say(text: &str) {

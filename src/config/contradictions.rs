@@ -54,11 +54,6 @@ impl Effective {
         Ok(())
     }
 
-    fn words(&self, id: &str) -> &[String] {
-        let found = self.settings.iter().find(|(setting, _)| setting.id() == id);
-        found.map(|(_, value)| value.words.as_slice()).unwrap_or_default()
-    }
-
     /// Whether it has another value than by default.
     fn is_changed(&self, id: &str) -> bool {
         self.settings.iter().any(|(setting, value)| setting.id() == id && value.words != setting.default_words())

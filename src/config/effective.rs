@@ -55,9 +55,15 @@ impl Given {
 }
 
 impl Effective {
+    /// The value of a setting; empty if it is not set.
+    pub(super) fn words(&self, id: &str) -> &[String] {
+        let found = self.settings.iter().find(|(setting, _)| setting.id() == id);
+        found.map(|(_, value)| value.words.as_slice()).unwrap_or_default()
+    }
+
     /// With `--domain`, the default of `--http` is the port at which authorities validate names (RFC 8737 3).
     fn listen_where_authorities_ask(&mut self) {
-        let has_domain = self.settings.iter().any(|(setting, value)| setting.id() == DOMAIN && !value.words.is_empty());
+        let has_domain = !self.words(DOMAIN).is_empty();
         let listen = self.settings.iter_mut().find(|(setting, _)| setting.id() == LISTEN);
         if let Some((_, value)) = listen.filter(|(_, value)| has_domain && value.origin == Origin::Default) {
             value.words = vec![HTTPS.to_owned()];

@@ -64,6 +64,11 @@ pub enum KeyFault {
 }
 
 impl Certificate {
+    /// Reads a chain and its key from one PEM text; `None` if they cannot be served.
+    pub(super) fn read(text: &[u8]) -> Option<Self> {
+        Self::join(chain(text).ok()?, key(text).ok()?)
+    }
+
     /// Joins a chain with its key; `None` if the key is that of another certificate.
     pub(super) fn join(chain: Vec<CertificateDer<'static>>, key: Arc<dyn SigningKey>) -> Option<Self> {
         let facts = facts(chain.first()?)?;
@@ -83,6 +88,11 @@ impl Certificate {
 impl Facts {
     pub(super) fn is_over(&self, now: SystemTime) -> bool {
         self.expires <= now
+    }
+
+    /// Whether the certificate is for each of `names`.
+    pub(super) fn has_names<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> bool {
+        names.into_iter().all(|name| self.names.contains(name))
     }
 
     /// The day of its expiry, such as `2027-12-31`.

@@ -2,9 +2,8 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use super::acme::AcmeError;
+use super::acme::{AcmeError, FailedOrder};
 use super::certificate::{ChainFault, KeyFault};
 use super::state_dir::StateDirError;
 use crate::setting::file_advice;
@@ -64,23 +63,9 @@ pub enum TlsError {
     #[error(transparent)]
     Acme(#[from] AcmeError),
     /// An order has failed.
-    #[error("{error}; the next order is in {}, or at a reload unless the authority named that time", words(*pause))]
-    Order {
-        /// Why.
-        error: AcmeError,
-        /// When the next one begins.
-        pause: Duration,
-    },
+    #[error(transparent)]
+    Order(#[from] FailedOrder),
     /// The state directory is not usable.
     #[error(transparent)]
     State(#[from] StateDirError),
-}
-
-/// A duration for people.
-fn words(duration: Duration) -> String {
-    match duration.as_secs() {
-        seconds @ 0..120 => format!("{seconds} s"),
-        seconds @ 120..7200 => format!("{} min", seconds / 60),
-        seconds => format!("{} h", seconds / 3600),
-    }
 }

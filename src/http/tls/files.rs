@@ -91,27 +91,7 @@ mod tests {
     use std::fs::write;
 
     use super::*;
-
-    /// Two files in a directory of their own, which goes with them.
-    struct Place(PathBuf);
-
-    impl Place {
-        fn new(name: &str) -> Self {
-            let place = std::env::temp_dir().join(format!("sluice-{name}-{}", std::process::id()));
-            std::fs::create_dir_all(&place).unwrap();
-            Self(place)
-        }
-
-        fn file(&self, name: &str) -> PathBuf {
-            self.0.join(name)
-        }
-    }
-
-    impl Drop for Place {
-        fn drop(&mut self) {
-            std::fs::remove_dir_all(&self.0).unwrap();
-        }
-    }
+    use crate::http::tls::place::Place;
 
     fn pair() -> (String, String) {
         let made = rcgen::generate_simple_self_signed(vec!["live.example.org".to_owned()]).unwrap();
@@ -168,7 +148,7 @@ mod tests {
         assert!(open(&cert, &key).contains("key.pem (--tls-key): the file does not exist"));
         write(&key, &first_key).unwrap();
         assert!(open(&key, &cert).contains("exchange the files"));
-        assert!(open(&place.0, &key).contains("it is a directory"));
+        assert!(open(&place.path().to_owned(), &key).contains("it is a directory"));
         write(&key, pair().1).unwrap();
         assert!(open(&cert, &key).contains("issued together"));
     }

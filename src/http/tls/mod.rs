@@ -14,6 +14,8 @@ mod config;
 mod error;
 mod expiry;
 mod files;
+#[cfg(test)]
+mod place;
 mod self_signed;
 mod served;
 mod settings;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
 
-use super::certificate::{Certificate, chain, key};
+use super::certificate::Certificate;
 use super::error::TlsError;
 use super::state_dir::StateDir;
 
@@ -41,7 +41,7 @@ impl SelfSigned {
     ) -> Result<(Self, Certificate), TlsError> {
         let own = Self { names: names(advertised), state };
         let kept = match &own.state {
-            Some(state) => state.read(FILE)?.and_then(|text| Certificate::join(chain(&text).ok()?, key(&text).ok()?)),
+            Some(state) => state.read(FILE)?.and_then(|text| Certificate::read(&text)),
             None => None,
         };
         let certificate = match kept.filter(|kept| own.is_good(kept, now)) {
@@ -66,8 +66,7 @@ impl SelfSigned {
 
     fn is_good(&self, certificate: &Certificate, now: SystemTime) -> bool {
         let facts = &certificate.facts;
-        let has = |name: &String| facts.names.contains(name);
-        facts.valid_from <= now && now + RENEWED < facts.expires && self.names.iter().all(has)
+        facts.valid_from <= now && now + RENEWED < facts.expires && facts.has_names(&self.names)
     }
 
     fn make(&self, now: SystemTime) -> Result<Certificate, TlsError> {
@@ -84,9 +83,7 @@ impl SelfSigned {
         if let Some(state) = &self.state {
             state.write(FILE, text.as_bytes())?;
         }
-        let unusable = || TlsError::Generation("it cannot be read back".to_owned());
-        let (Ok(chain), Ok(key)) = (chain(text.as_bytes()), key(text.as_bytes())) else { return Err(unusable()) };
-        Certificate::join(chain, key).ok_or_else(unusable)
+        Certificate::read(text.as_bytes()).ok_or_else(|| TlsError::Generation("it cannot be read back".to_owned()))
     }
 }
 

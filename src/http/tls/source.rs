@@ -63,9 +63,7 @@ impl Source {
                 Ok(newer)
             })),
             Self::SelfSigned(own) => own.renewed(current, now),
-            Self::Acme(acme) => acme
-                .outcome()
-                .map(|ordered| ordered.map_err(|failed| TlsError::Order { error: failed.error, pause: failed.pause })),
+            Self::Acme(acme) => acme.outcome().map(|ordered| ordered.map_err(TlsError::from)),
         }
     }
 

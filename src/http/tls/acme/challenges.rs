@@ -28,7 +28,7 @@ impl Challenges {
     /// of it.
     pub(in crate::http::tls) fn answer(self: &Arc<Self>, name: &str, digest: &[u8]) -> Option<Pending> {
         let certificate = certificate(name, digest)?;
-        self.by_name().insert(name.to_owned(), Arc::new(certificate));
+        self.by_name().insert(name.to_owned(), certificate);
         Some(Pending { name: name.to_owned(), challenges: Arc::clone(self) })
     }
 
@@ -49,7 +49,7 @@ impl Drop for Pending {
 }
 
 /// For this name alone, with the digest in a critical extension (RFC 8737 3).
-fn certificate(name: &str, digest: &[u8]) -> Option<CertifiedKey> {
+fn certificate(name: &str, digest: &[u8]) -> Option<Arc<CertifiedKey>> {
     if digest.len() != ring::digest::SHA256_OUTPUT_LEN {
         return None;
     }
@@ -58,7 +58,8 @@ fn certificate(name: &str, digest: &[u8]) -> Option<CertifiedKey> {
     parameters.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
     let pair = KeyPair::generate().ok()?;
     let text = parameters.self_signed(&pair).ok()?.pem();
-    Some(CertifiedKey::new(chain(text.as_bytes()).ok()?, key(pair.serialize_pem().as_bytes()).ok()?))
+    // `Certificate::read` compares key and certificate, and rustls reads none with this critical extension.
+    Some(Arc::new(CertifiedKey::new(chain(text.as_bytes()).ok()?, key(pair.serialize_pem().as_bytes()).ok()?)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Why an order gave no certificate; each text says what to do.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use instant_acme::{Error, Problem};
 
@@ -79,6 +80,16 @@ pub enum AcmeError {
     },
 }
 
+/// An order has failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}; the next order is in {}, or at a reload unless the authority named that time", rounded(*pause))]
+pub struct FailedOrder {
+    /// Why.
+    pub(super) error: AcmeError,
+    /// How long it is until the next order begins.
+    pub(super) pause: Duration,
+}
+
 impl AcmeError {
     /// What a failed exchange with the authority at `directory` means.
     pub(super) fn of(error: Error, directory: &str) -> Self {
@@ -126,6 +137,15 @@ fn sentence(problem: &Problem) -> String {
 /// An authority's own words, on one line and of bounded length.
 fn words(text: &str) -> String {
     text.chars().take(WORDS).map(|char| if char.is_control() { ' ' } else { char }).collect()
+}
+
+/// A duration in the largest unit that is exact enough.
+fn rounded(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3600),
+    }
 }
 
 #[cfg(test)]

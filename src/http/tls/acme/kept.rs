@@ -2,14 +2,12 @@
 //! orders. The names of the files tell the authority, so that a test with its staging directory harms nothing. A file
 //! that cannot be read is replaced.
 
-use std::time::SystemTime;
-
 use instant_acme::AccountCredentials;
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
 use super::schedule::Attempts;
-use crate::http::tls::certificate::{Certificate, chain, key};
+use crate::http::tls::certificate::Certificate;
 use crate::http::tls::state_dir::{StateDir, StateDirError};
 
 /// The files of one authority.
@@ -35,11 +33,11 @@ impl Kept {
     /// [`StateDirError`] if its file cannot be opened.
     pub(super) fn certificate(&self, domains: &[String]) -> Result<Option<Certificate>, StateDirError> {
         let Some(text) = self.state.read(&self.name("certificate.pem"))? else { return Ok(None) };
-        let Some(kept) = read_pair(&text) else {
+        let Some(kept) = Certificate::read(&text) else {
             warn!("the certificate in --state-dir cannot be read, and another one is ordered");
             return Ok(None);
         };
-        Ok(domains.iter().all(|domain| kept.facts.names.contains(domain)).then_some(kept))
+        Ok(kept.facts.has_names(domains).then_some(kept))
     }
 
     /// Keeps a certificate with its key, both PEM.
@@ -97,46 +95,22 @@ impl Kept {
     }
 }
 
-/// A certificate that was issued, read from PEM; `None` if it cannot be served.
-pub(super) fn read_pair(text: &[u8]) -> Option<Certificate> {
-    Certificate::join(chain(text).ok()?, key(text).ok()?)
-}
-
-/// Whether a new certificate is one for these names and is valid.
-pub(super) fn is_good(certificate: &Certificate, domains: &[String], now: SystemTime) -> bool {
-    !certificate.facts.is_over(now) && domains.iter().all(|domain| certificate.facts.names.contains(domain))
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+    use std::time::SystemTime;
 
     use super::*;
+    use crate::http::tls::place::Place;
 
     const DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
 
-    struct Place(PathBuf);
-
-    impl Place {
-        fn new(name: &str) -> Self {
-            let place = std::env::temp_dir().join(format!("sluice-kept-{name}-{}", std::process::id()));
-            std::fs::create_dir_all(&place).unwrap();
-            Self(place)
-        }
-
-        fn kept(&self, directory: &str) -> Kept {
-            Kept::new(StateDir::open(&self.0).unwrap(), directory)
-        }
-
-        fn files(&self) -> Vec<PathBuf> {
-            std::fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path()).collect()
-        }
+    fn kept_in(place: &Place, directory: &str) -> Kept {
+        Kept::new(StateDir::open(place.path()).unwrap(), directory)
     }
 
-    impl Drop for Place {
-        fn drop(&mut self) {
-            std::fs::remove_dir_all(&self.0).unwrap();
-        }
+    fn files(place: &Place) -> Vec<PathBuf> {
+        std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().path()).collect()
     }
 
     fn names(list: &[&str]) -> Vec<String> {
@@ -163,8 +137,8 @@ mod tests {
 
     #[test]
     fn what_was_kept_is_read_back_for_its_names_and_its_authority_alone() {
-        let place = Place::new("back");
-        let kept = place.kept(DIRECTORY);
+        let place = Place::new("kept-back");
+        let kept = kept_in(&place, DIRECTORY);
         let begun = fill(&kept);
         let one = names(&["a.example"]);
         assert_eq!(kept.certificate(&one).unwrap().unwrap().facts.names, ["a.example", "b.example"]);
@@ -172,7 +146,7 @@ mod tests {
         assert_eq!(kept.attempts(&one).unwrap(), begun);
         assert_eq!(kept.attempts(&names(&["c.example"])).unwrap().failures(), 0);
         assert!(kept.account().unwrap().is_some());
-        let staging = place.kept("https://acme-staging-v02.api.letsencrypt.org/directory");
+        let staging = kept_in(&place, "https://acme-staging-v02.api.letsencrypt.org/directory");
         assert!(staging.certificate(&one).unwrap().is_none() && staging.account().unwrap().is_none());
         assert_eq!(staging.attempts(&one).unwrap().failures(), 0);
     }
@@ -181,9 +155,9 @@ mod tests {
     #[test]
     fn only_the_relays_user_may_read_what_is_kept() {
         use std::os::unix::fs::PermissionsExt as _;
-        let place = Place::new("mode");
-        fill(&place.kept(DIRECTORY));
-        let files = place.files();
+        let place = Place::new("kept-mode");
+        fill(&kept_in(&place, DIRECTORY));
+        let files = files(&place);
         assert_eq!(files.len(), 3, "{files:?}");
         for file in files {
             assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
@@ -192,12 +166,12 @@ mod tests {
 
     #[test]
     fn files_that_cannot_be_read_count_as_missing() {
-        let place = Place::new("broken");
-        let kept = place.kept(DIRECTORY);
+        let place = Place::new("kept-broken");
+        let kept = kept_in(&place, DIRECTORY);
         let one = names(&["a.example"]);
         for content in ["", "nonsense", "{}", "[1]", "\0"] {
             fill(&kept);
-            for file in place.files() {
+            for file in files(&place) {
                 std::fs::write(file, content).unwrap();
             }
             assert!(kept.certificate(&one).unwrap().is_none() && kept.account().unwrap().is_none(), "{content:?}");
@@ -207,15 +181,15 @@ mod tests {
 
     #[test]
     fn a_url_of_any_characters_names_files_in_the_directory() {
-        let place = Place::new("names");
+        let place = Place::new("kept-names");
         let directory = format!("https://ca.example:14000/../dir?x=/{}", "y".repeat(999));
-        let kept = place.kept(&directory);
+        let kept = kept_in(&place, &directory);
         assert!(
             kept.prefix.starts_with("acme_ca.example_14000_.._dir_x__") && !kept.prefix.contains('/'),
             "{}",
             kept.prefix
         );
         fill(&kept);
-        assert_eq!(place.files().len(), 3);
+        assert_eq!(files(&place).len(), 3);
     }
 }

@@ -18,5 +18,5 @@ mod schedule;
 pub(super) use challenges::{ACME_TLS, Challenges};
 pub use config::AcmeConfig;
 pub(super) use config::{contact, directory, domain};
-pub(super) use error::AcmeError;
+pub(super) use error::{AcmeError, FailedOrder};
 pub(super) use renewal::Acme;

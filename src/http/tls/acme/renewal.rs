@@ -10,8 +10,8 @@ use super::authority::authority_certificates;
 use super::challenges::Challenges;
 use super::client::Client;
 use super::config::AcmeConfig;
-use super::error::AcmeError;
-use super::kept::{Kept, is_good, read_pair};
+use super::error::{AcmeError, FailedOrder};
+use super::kept::Kept;
 use super::order::Orders;
 use super::schedule::Attempts;
 use crate::http::tls::certificate::{Certificate, Facts};
@@ -39,15 +39,7 @@ struct State {
     attempts: Attempts,
     /// What the newest certificate of the authority says; `None` before the first one.
     facts: Option<Facts>,
-    outcome: Option<Result<Certificate, Failed>>,
-}
-
-/// An order has failed.
-#[derive(Debug)]
-pub(in crate::http::tls) struct Failed {
-    pub(in crate::http::tls) error: AcmeError,
-    /// When the next one begins.
-    pub(in crate::http::tls) pause: Duration,
+    outcome: Option<Result<Certificate, FailedOrder>>,
 }
 
 impl Acme {
@@ -97,7 +89,7 @@ impl Acme {
     }
 
     /// What the last order gave, once.
-    pub(in crate::http::tls) fn outcome(&self) -> Option<Result<Certificate, Failed>> {
+    pub(in crate::http::tls) fn outcome(&self) -> Option<Result<Certificate, FailedOrder>> {
         self.state().outcome.take()
     }
 
@@ -129,7 +121,7 @@ impl Acme {
     }
 
     /// One order. Its begin is kept before it, so that one that never ends counts too.
-    async fn attempt(&self) -> Result<Certificate, Failed> {
+    async fn attempt(&self) -> Result<Certificate, FailedOrder> {
         let begun = self.state().attempts.begin(SystemTime::now(), rand::random());
         self.state().attempts = begun.clone();
         // What the authority said about former orders is over.
@@ -140,8 +132,8 @@ impl Acme {
             info!("ordering a certificate for {} at {}", config.domains.join(", "), config.directory);
             let ordered = tokio::time::timeout(ORDER, self.orders.order()).await;
             let text = ordered.unwrap_or(Err(AcmeError::TooSlow))?;
-            let certificate = read_pair(text.as_bytes());
-            let certificate = certificate.filter(|issued| is_good(issued, &config.domains, SystemTime::now()));
+            let is_good = |facts: &Facts| !facts.is_over(SystemTime::now()) && facts.has_names(&config.domains);
+            let certificate = Certificate::read(text.as_bytes()).filter(|issued| is_good(&issued.facts));
             let unusable =
                 || AcmeError::Unusable("a certificate that is not for these names, or has expired".to_owned());
             Ok((certificate.ok_or_else(unusable)?, text))
@@ -169,7 +161,7 @@ impl Acme {
         (state.attempts, state.facts) = (attempts, Some(certificate.facts.clone()));
     }
 
-    fn fail(&self, begun: &Attempts, error: AcmeError) -> Failed {
+    fn fail(&self, begun: &Attempts, error: AcmeError) -> FailedOrder {
         let now = SystemTime::now();
         let refused_for = self.orders.client.take_refused_for();
         let attempts = begun.fail(&error, refused_for, now, rand::random());
@@ -186,7 +178,7 @@ impl Acme {
         let mut state = self.state();
         state.attempts = attempts;
         let due = state.attempts.due(state.facts.as_ref(), now);
-        Failed { error, pause: due.duration_since(now).unwrap_or_default() }
+        FailedOrder { error, pause: due.duration_since(now).unwrap_or_default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
