@@ -35,6 +35,11 @@ impl StateDir {
         open().map_err(|error| StateDirError { path: path.to_owned(), error })
     }
 
+    /// The error of an operation that is not about one file.
+    pub(super) fn failed(&self, error: io::Error) -> StateDirError {
+        StateDirError { path: self.0.clone(), error }
+    }
+
     /// The content of a file; `None` if it is missing.
     ///
     /// # Errors

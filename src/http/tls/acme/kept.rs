@@ -27,6 +27,19 @@ impl Kept {
         Self { state, prefix: format!("acme_{place}_") }
     }
 
+    /// Does `work` on a thread that may block, because the directory may be on a drive that does not answer.
+    ///
+    /// # Errors
+    /// That of `work`, or [`StateDirError`] if `work` panics.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, StateDirError> + Send + 'static,
+    ) -> Result<T, StateDirError> {
+        let own = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&own)).await;
+        done.unwrap_or_else(|fault| Err(self.state.failed(fault.into())))
+    }
+
     /// The certificate, if there is one for all these names. It may have expired.
     ///
     /// # Errors

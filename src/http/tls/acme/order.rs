@@ -111,7 +111,7 @@ impl Orders {
 
     /// The account that is kept, or a new one.
     async fn account(&self) -> Result<Account, AcmeError> {
-        match self.kept.account()? {
+        match self.kept.blocking(Kept::account).await? {
             Some(credentials) => {
                 let builder = Account::builder_with_http(Box::new(self.client.clone()));
                 builder.from_credentials(credentials).await.map_err(|error| self.failed(error))
@@ -127,7 +127,7 @@ impl Orders {
         let builder = Account::builder_with_http(Box::new(self.client.clone()));
         let made = builder.create(&asked, self.config.directory.clone(), None).await;
         let (account, credentials) = made.map_err(|error| self.failed(error))?;
-        self.kept.put_account(&credentials)?;
+        self.kept.blocking(move |kept| kept.put_account(&credentials)).await?;
         info!("new account with the authority at {}", self.config.directory);
         Ok(account)
     }

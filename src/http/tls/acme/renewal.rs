@@ -126,9 +126,9 @@ impl Acme {
         self.state().attempts = begun.clone();
         // What the authority said about former orders is over.
         self.orders.client.take_refused_for();
-        let config = &self.orders.config;
+        let (config, noted) = (&self.orders.config, begun.clone());
         let ordered = async {
-            self.orders.kept.put_attempts(&begun)?;
+            self.orders.kept.blocking(move |kept| kept.put_attempts(&noted)).await?;
             info!("ordering a certificate for {} at {}", config.domains.join(", "), config.directory);
             let ordered = tokio::time::timeout(ORDER, self.orders.order()).await;
             let text = ordered.unwrap_or(Err(AcmeError::TooSlow))?;
@@ -140,19 +140,23 @@ impl Acme {
         };
         match ordered.await {
             Ok((certificate, text)) => {
-                self.succeed(&begun, &certificate, &text);
+                self.succeed(&begun, &certificate, text).await;
                 Ok(certificate)
             }
-            Err(error) => Err(self.fail(&begun, error)),
+            Err(error) => Err(self.fail(&begun, error).await),
         }
     }
 
-    fn succeed(&self, begun: &Attempts, certificate: &Certificate, text: &str) {
+    async fn succeed(&self, begun: &Attempts, certificate: &Certificate, text: String) {
         let attempts = begun.succeed(&certificate.facts, SystemTime::now());
+        let noted = attempts.clone();
         // Only a certificate that is kept ends the series of failures there: a relay that restarts must not order again
         // and again.
-        let kept = &self.orders.kept;
-        if let Err(error) = kept.put_certificate(text).and_then(|()| kept.put_attempts(&attempts)) {
+        let kept = self.orders.kept.blocking(move |kept| {
+            kept.put_certificate(&text)?;
+            kept.put_attempts(&noted)
+        });
+        if let Err(error) = kept.await {
             warn!("the new certificate is served, but is lost when the relay stops: {error}");
         }
         self.metrics.orders[Ordered::Issued].inc();
@@ -161,11 +165,12 @@ impl Acme {
         (state.attempts, state.facts) = (attempts, Some(certificate.facts.clone()));
     }
 
-    fn fail(&self, begun: &Attempts, error: AcmeError) -> FailedOrder {
+    async fn fail(&self, begun: &Attempts, error: AcmeError) -> FailedOrder {
         let now = SystemTime::now();
         let refused_for = self.orders.client.take_refused_for();
         let attempts = begun.fail(&error, refused_for, now, rand::random());
-        if let Err(error) = self.orders.kept.put_attempts(&attempts) {
+        let noted = attempts.clone();
+        if let Err(error) = self.orders.kept.blocking(move |kept| kept.put_attempts(&noted)).await {
             warn!("a restart of the relay orders sooner than it should: {error}");
         }
         let outcome = match error {
