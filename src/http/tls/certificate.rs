@@ -90,6 +90,11 @@ impl Facts {
         self.expires <= now
     }
 
+    /// How long it is valid from its first day on.
+    pub(super) fn lifetime(&self) -> Duration {
+        self.expires.duration_since(self.valid_from).unwrap_or_default()
+    }
+
     /// Whether the certificate is for each of `names`.
     pub(super) fn has_names<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> bool {
         names.into_iter().all(|name| self.names.contains(name))

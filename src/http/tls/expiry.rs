@@ -21,12 +21,11 @@ pub(super) enum Stage {
 
 impl Stage {
     pub(super) fn of(facts: &Facts, now: SystemTime) -> Self {
-        let lifetime = facts.expires.duration_since(facts.valid_from).unwrap_or_default();
         match facts.expires.duration_since(now) {
             Err(_) => Self::Over,
             Ok(left) if left.is_zero() => Self::Over,
             Ok(_) if now < facts.valid_from => Self::NotYetValid,
-            Ok(left) if left < ENDING.min(lifetime / 6) => Self::Ending,
+            Ok(left) if left < ENDING.min(facts.lifetime() / 6) => Self::Ending,
             Ok(_) => Self::Valid,
         }
     }

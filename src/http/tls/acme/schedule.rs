@@ -59,14 +59,14 @@ impl Attempts {
     /// The order has given this certificate. However wrong this machine's clock is, the next one is not ordered before a
     /// third of its lifetime has passed.
     pub(super) fn succeed(&self, facts: &Facts, now: SystemTime) -> Self {
-        let next = seconds(now + lifetime(facts) / 3);
+        let next = seconds(now + facts.lifetime() / 3);
         Self { failures: 0, next, is_asked: false, ..self.clone() }
     }
 
     /// When the next certificate is to be ordered: when two thirds of the lifetime of this one have passed, or at once
     /// without one, but not within a pause.
     pub(super) fn due(&self, facts: Option<&Facts>, now: SystemTime) -> SystemTime {
-        let due = facts.map_or(UNIX_EPOCH, |facts| facts.valid_from + lifetime(facts) * 2 / 3);
+        let due = facts.map_or(UNIX_EPOCH, |facts| facts.valid_from + facts.lifetime() * 2 / 3);
         let is_in_force = if facts.is_some() { self.begun > 0 } else { self.failures > 0 };
         // A begin in the future was written when the clock was wrong.
         if !is_in_force || self.begun > seconds(now) {
@@ -95,10 +95,6 @@ fn first_pause(error: Option<&AcmeError>) -> Duration {
 fn pause(failures: u32, first: Duration, dice: f64) -> Duration {
     let doubled = first.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(LONGEST);
     doubled.mul_f64(0.8 + 0.4 * dice)
-}
-
-fn lifetime(facts: &Facts) -> Duration {
-    facts.expires.duration_since(facts.valid_from).unwrap_or_default()
 }
 
 fn seconds(time: SystemTime) -> u64 {
