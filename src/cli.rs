@@ -31,7 +31,7 @@ pub enum Command {
     Healthcheck(Given),
     /// Make a token for the file that --token-file names, and print it with the line for that file
     Token(auth::Issue),
-    /// Try from this machine whether viewers can reach the addresses that a relay names; exits with 1 if none answers by UDP
+    /// Test from this machine whether viewers can reach a relay's media addresses; exits with 1 if none answers by UDP
     CheckReachability(reachability::Config),
     /// Publish to a relay, join viewers, and report packet delivery and cost
     Load(load::Config),

@@ -12,7 +12,7 @@
 //! | Session | the HTTP resource of one publisher or viewer (the `Location` of the 201) |
 //! | Peer | one webrtc-rs peer connection and what the relay keeps beside it |
 //! | Track | one published RTP stream: audio, video, or one simulcast encoding of a video |
-//! | Layer | one of the encodings of a video between which a viewer is switched: simulcast, or temporal within one |
+//! | Layer | one of the encodings between which the relay switches a viewer's video: simulcast, or temporal within one |
 //! | Path | the five-tuple on which a session's datagrams go |
 //! | Outbound track | what one viewer is sent of one track: an RTP stream of the relay's own |
 //! | Splice | where an outbound track goes on from other packets, with numbers that show no seam |
@@ -44,7 +44,7 @@
 //!
 //! 1. [`worker::event_loop`] receives a batch from the socket in [`worker::net`] and hands each datagram to
 //!    [`worker::engine`], which decides the order of all that follows and calls the session's methods in
-//!    [`worker::sessions`]. All later steps are calls of the worker: no other module calls the next one.
+//!    [`worker::sessions`]. The worker also calls all later steps: no other module calls the next one.
 //! 2. [`demux`] says which session the datagram belongs to and what it is. STUN is answered by [`ice`], DTLS is checked
 //!    by [`dtls`] before the session's [`peer`] gets it. RTP from an address that has not proven to receive is dropped;
 //!    that of another worker's session is handed over.
@@ -94,7 +94,7 @@
 //! | a publisher replaced by another | [`stream`] decides, `worker/engine/standby.rs` carries it out, [`forward::OutboundTrack`] splices |
 //! | a simulcast encoding | [`sdp`] (`simulcast.rs`) accepts it, `worker/publishing/layers.rs` finds its packets, `worker/viewing/viewer_track/layer.rs` chooses the one that a viewer is sent |
 //! | what a viewer's network carries | [`bwe`] estimates it, `worker/viewing/bandwidth.rs` chooses the layer by it, `worker/viewing/downlink.rs` notices that nothing arrives |
-//! | a codec added | [`forward::codec`] (`codec/mod.rs`) lists every file to change, also those elsewhere |
+//! | a codec added | [`forward::codec`] (`codec/mod.rs`) lists every file to change, also in other modules |
 //! | a limit, a setting, an error text | the module that it is about; [`config`] gathers the settings, `http::error` the statuses |
 //!
 //! # Modules
@@ -133,12 +133,12 @@
 //! | `client` | a small WHIP and WHEP client |
 //! | `five_tuple` | the addresses between which datagrams go |
 //! | `health` | asks a relay whether it is healthy (`sluice healthcheck`) |
-//! | `label` | enums whose values have a text, as labels of metrics have |
+//! | `label` | enums whose values have a text, such as the labels of metrics |
 //! | `log` | what is logged, and how often |
 //! | `name` | names of streams and sessions |
 //! | `reason` | why packets are dropped, why sessions end and why viewers are sent another layer |
 //! | `setting` | how values of settings are written |
-//! | `shared` | the types of which state that several threads write is made; loom explores them |
+//! | `shared` | the types of state that several threads write; unit tests explore them with loom |
 //! | `systemd` | tells the service manager the state of the relay |
 
 /// Test support is written for integration tests and used by unit tests too.

@@ -55,7 +55,7 @@ pub struct Addresses {
     pub redirect: Option<SocketAddr>,
     /// Media, over UDP.
     pub media: SocketAddr,
-    /// Whether media is taken by TCP there too (ICE-TCP).
+    /// Whether it accepts media by TCP there too (ICE-TCP).
     pub has_ice_tcp: bool,
 }
 

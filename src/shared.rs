@@ -1,4 +1,4 @@
-//! The types of which state that several threads write is made.
+//! The types of state that several threads write.
 //!
 //! Unit tests replace these types by models that behave alike, and under which loom explores every interleaving of
 //! threads: `model::explore`. The rule: threads share only values of these types, single locks and counters.

@@ -54,7 +54,7 @@ impl Effective {
         Ok(())
     }
 
-    /// Whether it has another value than by default.
+    /// Whether its value differs from the default.
     fn is_changed(&self, id: &str) -> bool {
         self.settings.iter().any(|(setting, value)| setting.id() == id && value.words != setting.default_words())
     }

@@ -11,7 +11,7 @@ use super::{Config, ConfigError, Settings, file};
 
 /// The flag that names the file.
 const FILE: &str = "config";
-/// The setting of names for which a certificate is ordered.
+/// The setting with the names for which a certificate is ordered.
 const DOMAIN: &str = "domain";
 /// The setting of the public address.
 const LISTEN: &str = "http.listen";

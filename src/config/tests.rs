@@ -175,7 +175,7 @@ fn settings_that_only_look_contradictory_are_accepted() {
 }
 
 #[test]
-fn a_relay_that_orders_its_certificate_listens_where_authorities_ask_unless_it_is_told_otherwise() {
+fn a_relay_that_orders_its_certificate_listens_on_port_443_unless_an_address_is_set() {
     let domain = ["--domain", "A.example,b.example", "--state-dir", "/tmp"];
     let config = |more: &[&str]| given(&[&domain, more].concat()).effective().unwrap().config().unwrap();
     assert_eq!(config(&[]).http.listen.to_string(), "0.0.0.0:443");
@@ -260,7 +260,7 @@ fn flag_variable_and_key_of_a_setting_bear_one_name() {
         assert_eq!(setting.variable(), variable(&setting.flag()));
         assert!(setting.key() == name || setting.section() == name, "{}", setting.path());
         assert!(!setting.meaning().is_empty() && !setting.meaning().contains('\n'), "{}", setting.path());
-        // What is on or off is no secret.
+        // A switch has no secret value.
         let is_named_so = ["-token", "-secret"].iter().any(|part| setting.flag().ends_with(part));
         assert!(setting.is_secret() || !is_named_so || setting.shape() == "BOOL", "{} hides its value", setting.flag());
     }

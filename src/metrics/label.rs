@@ -77,7 +77,7 @@ label! {
         Unproven = "unproven",
         /// What arrived is not in frames of at most 1,500 octets (RFC 4571).
         Malformed = "malformed",
-        /// There are too many without a proven path, in total or of one client.
+        /// There are too many without a proven path, in total or from one client.
         Full = "full",
     }
 }

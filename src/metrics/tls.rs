@@ -20,21 +20,21 @@ pub(crate) struct TlsMetrics {
 /// Instruments of the orders for certificates (ACME).
 #[derive(Clone, Debug)]
 pub(crate) struct AcmeMetrics {
-    /// Orders, by what they gave.
+    /// Orders, by their outcome.
     pub(crate) orders: Family<Ordered, IntCounter>,
-    /// Orders without a certificate since the last one with a certificate.
+    /// Failed orders since the last one that gave a certificate.
     failures: IntGauge,
 }
 
 impl AcmeMetrics {
-    /// This many orders have given no certificate since the last one that did.
+    /// Sets how many orders have failed since the last one that gave a certificate.
     pub(crate) fn set_failures(&self, count: u32) {
         self.failures.set(count.into());
     }
 }
 
 impl TlsMetrics {
-    /// The certificate that is served expires then.
+    /// Sets when the served certificate expires.
     pub(crate) fn set_expiry(&self, expires: SystemTime) {
         let seconds = expires.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         self.expiry.set(i64::try_from(seconds).unwrap_or(i64::MAX));
@@ -63,7 +63,7 @@ impl Metrics {
             failures: gauge(
                 into,
                 "sluice_acme_failed_orders",
-                "Orders that have given no certificate since the last one that did.",
+                "Failed orders for a certificate since the last one that gave a certificate.",
             ),
         }
     }

@@ -90,7 +90,7 @@ impl Facts {
         self.expires <= now
     }
 
-    /// How long it is valid from its first day on.
+    /// The time from the start of its validity to its expiry.
     pub(super) fn lifetime(&self) -> Duration {
         self.expires.duration_since(self.valid_from).unwrap_or_default()
     }
@@ -109,7 +109,7 @@ impl Facts {
 }
 
 impl fmt::Display for Facts {
-    /// As in the log.
+    /// Its names and its last day, for the log.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}, valid until {}", self.names.join(", "), self.last_day())
     }

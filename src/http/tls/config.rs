@@ -50,7 +50,7 @@ pub enum ConfigError {
     /// Several sources of one certificate.
     #[error("{0} and {1} are two certificates for one listener: remove one of the two")]
     TwoSources(&'static str, &'static str),
-    /// An order whose certificate would be lost.
+    /// ACME without a directory that keeps the certificate.
     #[error(
         "--domain needs --state-dir DIR, where the certificate and the account are kept: authorities limit how often they \
          issue for the same names"

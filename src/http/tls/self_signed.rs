@@ -51,7 +51,7 @@ impl SelfSigned {
         Ok((own, certificate))
     }
 
-    /// A certificate for these names that is served until there is another one, and is not kept.
+    /// A certificate for these names, to serve until an authority issues one; it is not kept.
     ///
     /// # Errors
     /// [`TlsError`] if it cannot be made.

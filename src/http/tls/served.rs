@@ -22,7 +22,7 @@ use super::expiry::Stage;
 use super::source::Source;
 use crate::metrics::{Metrics, TlsMetrics};
 
-/// The only protocol that clients may choose (RFC 7301), but for the validations of an authority.
+/// The only protocol that clients may choose (RFC 7301); an authority that validates a name chooses [`ACME_TLS`].
 const HTTP_1_1: &[u8] = b"http/1.1";
 
 /// HTTPS of the public listener.
@@ -32,18 +32,18 @@ pub(crate) struct Tls {
     pub(in crate::http) metrics: TlsMetrics,
     served: Arc<Served>,
     upkeep: Mutex<Upkeep>,
-    /// The authority that issues the certificate, if one does.
+    /// Orders the certificate, where an authority issues it.
     acme: Option<Arc<Acme>>,
     check_every: Duration,
     check_now: Notify,
 }
 
-/// What handshakes are answered.
+/// The certificates that the relay answers handshakes with.
 #[derive(Debug)]
 struct Served {
     /// Written when a certificate is renewed, read by each handshake.
     certificate: RwLock<Arc<CertifiedKey>>,
-    /// Those of the authority that issues certificates.
+    /// The pending challenges, where an authority issues the certificate.
     challenges: Option<Arc<Challenges>>,
 }
 
@@ -94,7 +94,7 @@ impl Tls {
         })
     }
 
-    /// Looks for another certificate again and again, and orders it where an authority issues them; never completes.
+    /// Looks for another certificate at intervals, and orders it where an authority issues it; never completes.
     pub(in crate::http) async fn keep_current(self: Arc<Self>) {
         let ordered = async {
             match &self.acme {
@@ -120,7 +120,7 @@ impl Tls {
         }
     }
 
-    /// Does not wait for the time of the next check, or for that of the next order after one that failed.
+    /// Checks the certificate now instead of at the next interval, and ends the pause after a failed order.
     pub(in crate::http) fn check_soon(&self) {
         if let Some(acme) = &self.acme {
             acme.hurry();
@@ -179,7 +179,7 @@ impl ResolvesServerCert for Served {
     }
 }
 
-/// How handshakes are answered with what is served.
+/// The configuration of rustls that answers handshakes with these certificates.
 fn server_config(served: Arc<Served>) -> ServerConfig {
     let versions =
         ServerConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
@@ -209,7 +209,7 @@ mod tests {
 
     const LIVE: &str = "live.example.org";
 
-    /// What a client that asks for `name` and offers these protocols is answered: the protocol, and whether the
+    /// The relay's answer to a client that asks for `name` and offers these protocols: the protocol, and whether the
     /// certificate is that of a challenge. `None` if the handshake fails.
     fn answer(served: &Arc<Served>, name: &str, protocols: &[&[u8]]) -> Option<(Vec<u8>, bool)> {
         let builder =
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relay_that_orders_no_certificates_knows_no_protocol_of_challenges() {
+    fn a_relay_that_orders_no_certificates_refuses_the_protocol_of_challenges() {
         let served = served(None);
         assert_eq!(answer(&served, LIVE, &[ACME_TLS]), None);
         assert_eq!(answer(&served, LIVE, &[ACME_TLS, HTTP_1_1]), Some((HTTP_1_1.to_vec(), false)));

@@ -13,13 +13,13 @@ use crate::setting;
 #[group(skip)]
 #[command(next_help_heading = "https")]
 pub(crate) struct Settings {
-    /// Names of this machine for which the relay gets and renews a certificate by ACME, from Let's Encrypt by default;
-    /// setting it accepts that authority's terms of service. HTTPS must be reachable on port 443 of these names, and is
-    /// the default of --http then. Needs --state-dir
+    /// DNS names of this machine, for which the relay gets and renews a certificate by ACME, from Let's Encrypt by
+    /// default; setting it accepts that authority's terms of service. Port 443 of these names must lead to the relay;
+    /// the default of --http becomes 0.0.0.0:443. Needs --state-dir
     #[arg(long, env = "SLUICE_DOMAIN", value_name = "NAME[,NAME]", value_delimiter = ',', value_parser = acme::domain)]
     domain: Vec<String>,
 
-    /// URL of the directory of the authority that issues; for tests Let's Encrypt has
+    /// URL of the authority's ACME directory; for tests, Let's Encrypt has
     /// acme-staging-v02.api.letsencrypt.org/directory, whose certificates browsers do not trust
     #[arg(long, env = "SLUICE_ACME_DIRECTORY", value_name = "URL", value_parser = acme::directory)]
     #[arg(default_value = "https://acme-v02.api.letsencrypt.org/directory")]
@@ -30,7 +30,7 @@ pub(crate) struct Settings {
     #[arg(value_parser = acme::contact)]
     acme_contact: Vec<String>,
 
-    /// PEM file with the root certificate of a private authority; without it, those that browsers trust are trusted
+    /// PEM file with the root certificate of a private authority; if unset, the roots that browsers trust are used
     #[arg(long, env = "SLUICE_ACME_CA", value_name = "FILE")]
     acme_ca: Option<PathBuf>,
 

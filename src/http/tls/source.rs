@@ -13,7 +13,7 @@ use super::self_signed::SelfSigned;
 use super::state_dir::StateDir;
 use crate::metrics::Metrics;
 
-/// A source of certificates that has given one; before an authority has issued its first one, a self-signed one.
+/// A source of certificates that has given one; until an authority issues the first one, a self-signed one.
 #[derive(Debug)]
 pub(super) enum Source {
     Files(Files),

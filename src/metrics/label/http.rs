@@ -39,7 +39,7 @@ label! {
         Old = "old",
         /// The client sent too many requests without waiting for answers.
         Pipelined = "pipelined",
-        /// It did not begin as `--proxy-protocol` requires: with a header of a trusted proxy.
+        /// It did not begin with a header from a trusted proxy, as `--proxy-protocol` requires.
         ProxyHeader = "proxy_header",
     }
 }
@@ -57,13 +57,13 @@ label! {
 }
 
 label! {
-    /// What an order for a certificate gave.
+    /// The outcome of an order for a certificate.
     pub(crate) Ordered = "result" {
         /// A certificate.
         Issued = "issued",
-        /// The authority refuses it, or could not validate a name.
+        /// The authority refused it, or could not validate a name.
         Refused = "refused",
-        /// The authority does not answer, or not in time.
+        /// The authority did not answer in time.
         Unanswered = "unanswered",
         /// It was not begun, because it could not be kept in the state directory.
         NotKept = "not_kept",

@@ -1,4 +1,4 @@
-//! The challenges that are under way, and what a handshake of the authority is answered (RFC 8737).
+//! The pending challenges, and the certificate that answers the authority's handshake for each of them (RFC 8737).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,15 +24,15 @@ pub(in crate::http::tls) struct Pending {
 }
 
 impl Challenges {
-    /// Answers the challenge for `name` whose key authorization has this SHA-256; `None` if there can be no certificate
-    /// of it.
+    /// Answers the challenge for `name` whose key authorization has this SHA-256; `None` if no certificate can be made
+    /// for it.
     pub(in crate::http::tls) fn answer(self: &Arc<Self>, name: &str, digest: &[u8]) -> Option<Pending> {
         let certificate = certificate(name, digest)?;
         self.by_name().insert(name.to_owned(), certificate);
         Some(Pending { name: name.to_owned(), challenges: Arc::clone(self) })
     }
 
-    /// The certificate for a handshake of the authority; `None` if no challenge for its name is under way.
+    /// The certificate for a handshake of the authority; `None` if no challenge for its name is pending.
     pub(in crate::http::tls) fn certificate(&self, hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.by_name().get(&hello.server_name()?.to_ascii_lowercase()).map(Arc::clone)
     }
@@ -48,7 +48,7 @@ impl Drop for Pending {
     }
 }
 
-/// For this name alone, with the digest in a critical extension (RFC 8737 3).
+/// A certificate for this name alone, with the digest in a critical extension (RFC 8737 3).
 fn certificate(name: &str, digest: &[u8]) -> Option<Arc<CertifiedKey>> {
     if digest.len() != ring::digest::SHA256_OUTPUT_LEN {
         return None;

@@ -1,5 +1,6 @@
-//! The HTTP client of ACME: ureq, which blocks, so each request has a thread of the runtime while it lasts. It is bounded
-//! in time and size, asks by https only and follows no redirects. A proxy that the environment names is used.
+//! The HTTP client of ACME. ureq blocks, so each request occupies a thread of the runtime that may block. A request is
+//! bounded in time and size, uses https only and follows no redirects. The client uses a proxy that the environment
+//! names.
 
 use std::io::{self, Read as _};
 use std::pin::Pin;
@@ -14,7 +15,7 @@ use ureq::http::{HeaderValue, Method, Request, Response, StatusCode};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
-/// For one request.
+/// Time limit of one request.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// The largest answer, in octets: a chain of certificates.
 const ANSWER: u64 = 256 * 1024;
@@ -25,7 +26,7 @@ const NAME: HeaderValue = HeaderValue::from_static(concat!("sluice/", env!("CARG
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     agent: Agent,
-    /// The newest time for which the authority refused requests. A request writes, the schedule takes it.
+    /// The Retry-After of the authority's newest refusal. Requests write it, and the end of an order takes it.
     refused_for: Arc<Mutex<Option<Duration>>>,
 }
 
@@ -45,7 +46,7 @@ impl Client {
         Self { agent, refused_for: Arc::default() }
     }
 
-    /// For how long the authority refuses requests, as it last said; `None` if it said nothing since the last call.
+    /// How long the authority refuses requests, by its newest refusal since the last call; `None` without one.
     pub(super) fn take_refused_for(&self) -> Option<Duration> {
         self.refused_for.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -1,23 +1,23 @@
-//! For which names a certificate is ordered, and of which authority.
+//! The settings of ACME: the names for which certificates are ordered, the authority, and how their values are written.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use url::Url;
 
-/// The longest name of DNS, in octets (RFC 1035 2.3.4).
+/// The longest name in DNS, in octets (RFC 1035 2.3.4).
 const NAME: usize = 253;
 /// The longest label of a name, in octets.
 const LABEL: usize = 63;
 
-/// For which names a certificate is ordered, and of which authority.
+/// The names for which certificates are ordered, and the authority that issues them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcmeConfig {
-    /// Names of DNS, at least one.
+    /// DNS names, at least one.
     pub domains: Vec<String>,
     /// The URL of the authority's directory (RFC 8555 7.1.1).
     pub directory: String,
-    /// Addresses of e-mail that the authority may write to.
+    /// E-mail addresses that the authority may write to.
     pub contact: Vec<String>,
     /// PEM file with the root of a private authority; `None` for the public ones.
     pub ca: Option<PathBuf>,
@@ -58,7 +58,7 @@ pub(in crate::http::tls) fn directory(text: &str) -> Result<String, String> {
     }
 }
 
-/// Reads an address of e-mail, with or without `mailto:`.
+/// Reads an e-mail address, with or without `mailto:`.
 pub(in crate::http::tls) fn contact(text: &str) -> Result<String, String> {
     let address = text.strip_prefix("mailto:").unwrap_or(text);
     let is_plain = address.is_ascii() && !address.contains(|char: char| char.is_whitespace() || "?,".contains(char));
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_asked_by_https_only() {
+    fn the_url_of_a_directory_has_the_scheme_https() {
         assert!(directory("https://acme-v02.api.letsencrypt.org/directory").is_ok());
         for wrong in ["http://acme.example/directory", "acme.example", "https://", ""] {
             assert!(directory(wrong).is_err(), "{wrong}");
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contact_is_an_address_of_e_mail() {
+    fn a_contact_is_an_e_mail_address() {
         assert_eq!(contact("admin@example.org").as_deref(), Ok("admin@example.org"));
         assert_eq!(contact("mailto:admin@example.org").as_deref(), Ok("admin@example.org"));
         for wrong in ["admin", "@example.org", "admin@", "a b@example.org", "a@example.org?subject=x", "tel:1"] {

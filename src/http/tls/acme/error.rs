@@ -7,7 +7,7 @@ use instant_acme::{Error, Problem};
 
 use crate::http::tls::state_dir::StateDirError;
 
-/// The most characters of an authority's own words that are logged.
+/// Maximum characters of an authority's own words in the log.
 const WORDS: usize = 400;
 
 /// Why an order gave no certificate.
@@ -24,12 +24,12 @@ pub enum AcmeError {
         /// What failed.
         cause: String,
     },
-    /// The authority has had too many requests or orders.
+    /// The authority accepts no more requests or orders for now.
     #[error(
         "the authority limits its orders: {0}; order again later, and use its staging directory for tests (--acme-directory)"
     )]
     Limited(String),
-    /// The authority could not prove that this machine has a name.
+    /// The authority could not verify that a name belongs to this machine.
     #[error(
         "the authority cannot validate {domain}: {words}; its A and AAAA records must lead to this machine, and port 443 \
          there to the relay by TCP"
@@ -40,13 +40,13 @@ pub enum AcmeError {
         /// What the authority says.
         words: String,
     },
-    /// The authority wants another proof.
+    /// The authority requires another challenge.
     #[error(
         "the authority does not offer tls-alpn-01 for {0}, the one challenge that the relay answers: get the certificate by \
          another program, and name its files with --tls-cert and --tls-key"
     )]
     NoChallenge(String),
-    /// The authority has accounts of its own.
+    /// The authority requires an account that is registered with it elsewhere.
     #[error(
         "the authority issues only to accounts that are registered with it elsewhere, which the relay cannot use: choose \
          another one with --acme-directory"
@@ -55,13 +55,13 @@ pub enum AcmeError {
     /// The authority refuses the order.
     #[error("the authority refuses the order: {0}; correct --domain, or the CAA records of the names")]
     Refused(String),
-    /// The authority has a fault of its own.
+    /// The authority reports an internal error.
     #[error("the authority has a fault of its own: {0}; the relay orders again")]
     Failing(String),
     /// The authority's answer is not one of ACME.
     #[error("the authority's answer cannot be used: {0}; check --acme-directory")]
     Unusable(String),
-    /// The authority does not come to a decision.
+    /// The authority does not decide in time.
     #[error("the authority did not complete the order in time")]
     TooSlow,
     /// There is no state directory.
@@ -127,7 +127,7 @@ pub(super) fn kind(problem: &Problem) -> &str {
     problem.r#type.as_deref().and_then(|uri| uri.strip_prefix("urn:ietf:params:acme:error:")).unwrap_or_default()
 }
 
-/// The words of a problem, and of those inside it.
+/// The details of a problem and of its subproblems.
 fn sentence(problem: &Problem) -> String {
     let inner = problem.subproblems.iter().filter_map(|inner| inner.detail.as_deref());
     let parts: Vec<&str> = problem.detail.as_deref().into_iter().chain(inner).collect();

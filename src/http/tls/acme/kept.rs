@@ -1,6 +1,6 @@
-//! What is kept of one authority in the state directory: the account, the certificate with its key, and the times of
-//! orders. The names of the files tell the authority, so that a test with its staging directory harms nothing. A file
-//! that cannot be read is replaced.
+//! The files of one authority in the state directory: the account, the certificate with its key, and the times of
+//! orders. Their names contain the authority's URL, so a test with the staging directory of Let's Encrypt leaves the
+//! files of its production directory unchanged. A file that cannot be read is replaced.
 
 use instant_acme::AccountCredentials;
 use serde::de::DeserializeOwned;
@@ -14,12 +14,12 @@ use crate::http::tls::state_dir::{StateDir, StateDirError};
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
     state: StateDir,
-    /// What their names begin with.
+    /// The beginning of their names.
     prefix: String,
 }
 
 impl Kept {
-    /// Those of the authority with this directory.
+    /// The files of the authority with this directory.
     pub(super) fn new(state: StateDir, directory: &str) -> Self {
         let place = directory.split_once("://").map_or(directory, |(_, place)| place);
         let is_plain = |char: char| char.is_ascii_alphanumeric() || "-.".contains(char);
@@ -77,16 +77,16 @@ impl Kept {
         self.state.write(&self.name("account.json"), &serde_json::to_vec(account).unwrap_or_default())
     }
 
-    /// What is known of former orders for these names.
+    /// The record of former orders for these names.
     ///
     /// # Errors
     /// [`StateDirError`] if its file cannot be opened.
     pub(super) fn attempts(&self, domains: &[String]) -> Result<Attempts, StateDirError> {
-        let kept: Option<Attempts> = self.json("orders.json", "what is known of former orders")?;
+        let kept: Option<Attempts> = self.json("orders.json", "the record of former orders")?;
         Ok(kept.unwrap_or_default().of(domains))
     }
 
-    /// Keeps what is known of orders.
+    /// Keeps the record of orders.
     ///
     /// # Errors
     /// [`StateDirError`].
@@ -98,7 +98,7 @@ impl Kept {
         let Some(text) = self.state.read(&self.name(file))? else { return Ok(None) };
         let read = serde_json::from_slice(&text).ok();
         if read.is_none() {
-            warn!("{what} in --state-dir cannot be read, and is made anew");
+            warn!("{what} in --state-dir cannot be read, and is replaced by a new one");
         }
         Ok(read)
     }

@@ -16,7 +16,7 @@ use super::config::AcmeConfig;
 use super::error::{AcmeError, kind};
 use super::kept::Kept;
 
-/// How often and how long the authority is asked whether it has validated the names, or issued.
+/// How often and how long the relay polls for the validation of the names, and for the certificate.
 const POLL: RetryPolicy =
     RetryPolicy::new().initial_delay(Duration::from_millis(500)).backoff(1.5).timeout(Duration::from_secs(120));
 
@@ -56,8 +56,8 @@ impl Orders {
         self.finish(&mut order).await
     }
 
-    /// Answers each challenge while the returned values live, and says so to the authority. A name that it has validated
-    /// before has none.
+    /// Answers each challenge while the returned values live, and tells the authority that it may validate. A name that
+    /// the authority has validated before needs no challenge.
     async fn answer_challenges(&self, order: &mut Order) -> Result<Vec<Pending>, AcmeError> {
         let mut pending = Vec::new();
         let mut authorizations = order.authorizations();

@@ -18,32 +18,33 @@ use crate::http::tls::certificate::{Certificate, Facts};
 use crate::http::tls::state_dir::StateDir;
 use crate::metrics::{AcmeMetrics, Ordered};
 
-/// An order takes no longer.
+/// Time limit of one order.
 const ORDER: Duration = Duration::from_secs(5 * 60);
-/// How often the clock is looked at: it may be set, and a machine may sleep.
+/// The longest sleep before the clock is read again: the clock may be set, and a machine may sleep.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// Certificates of one authority.
+/// Orders the certificates of one authority.
 #[derive(Debug)]
 pub(in crate::http::tls) struct Acme {
     orders: Orders,
     metrics: AcmeMetrics,
     state: Mutex<State>,
-    /// An operator wants no pause.
+    /// Notified when an operator asks for an order without the pause.
     hurry: Notify,
 }
 
-/// Written by orders, read by who waits for their outcome.
+/// Orders write it. The wait for the next order reads it, and the check of the certificate takes the outcome.
 #[derive(Debug)]
 struct State {
     attempts: Attempts,
     /// What the newest certificate of the authority says; `None` before the first one.
     facts: Option<Facts>,
+    /// The result of the last order, until it is taken.
     outcome: Option<Result<Certificate, FailedOrder>>,
 }
 
 impl Acme {
-    /// Reads what is kept. The certificate may be missing, or due.
+    /// Reads the state directory, and returns the certificate that it holds, which may be due for renewal.
     ///
     /// # Errors
     /// [`AcmeError`] if the state directory or the file of `--acme-ca` is not usable.
@@ -69,7 +70,7 @@ impl Acme {
         Arc::clone(&self.orders.challenges)
     }
 
-    /// Whether it has given a certificate.
+    /// Whether there is a certificate of the authority.
     pub(in crate::http::tls) fn has_certificate(&self) -> bool {
         self.state().facts.is_some()
     }
@@ -88,7 +89,7 @@ impl Acme {
         }
     }
 
-    /// What the last order gave, once.
+    /// Takes the result of the last order.
     pub(in crate::http::tls) fn outcome(&self) -> Option<Result<Certificate, FailedOrder>> {
         self.state().outcome.take()
     }
@@ -120,11 +121,11 @@ impl Acme {
         }
     }
 
-    /// One order. Its begin is kept before it, so that one that never ends counts too.
+    /// Makes one order. Its start is kept first, so that an order that never ends counts too.
     async fn attempt(&self) -> Result<Certificate, FailedOrder> {
         let begun = self.state().attempts.begin(SystemTime::now(), rand::random());
         self.state().attempts = begun.clone();
-        // What the authority said about former orders is over.
+        // A refusal of a former order does not concern this one.
         self.orders.client.take_refused_for();
         let (config, noted) = (&self.orders.config, begun.clone());
         let ordered = async {

@@ -1,6 +1,6 @@
 //! When a certificate is ordered. A failed order is followed by a pause that doubles; the pause and the number of
 //! failures are kept over restarts, so that a relay that restarts again and again stays within the limits of its
-//! authority. An order counts as failed from its begin, until its certificate is kept.
+//! authority. An order counts as failed from its start until its certificate is kept.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 use super::error::AcmeError;
 use crate::http::tls::certificate::Facts;
 
-/// The longest pause between two orders that failed.
+/// The longest pause after a failed order.
 const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 /// The longest pause that an authority can ask for.
 const ASKED: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 /// The least time between two orders that an operator asks for.
 const BETWEEN: Duration = Duration::from_secs(60);
 
-/// What is known of the orders before.
+/// The record of former orders.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Attempts {
-    /// The names of these orders; other names begin anew.
+    /// The names of these orders; for other names the record starts empty.
     domains: Vec<String>,
     /// How many have failed since the last certificate.
     failures: u32,
@@ -27,7 +27,7 @@ pub(super) struct Attempts {
     begun: u64,
     /// When the next one may begin, in seconds since 1970.
     next: u64,
-    /// Whether it was the authority that named that time.
+    /// Whether the authority named that time.
     is_asked: bool,
 }
 
@@ -36,12 +36,12 @@ impl Attempts {
         self.failures
     }
 
-    /// These, if they are about orders for `domains`; else none.
+    /// This record if it is about orders for `domains`; else an empty one.
     pub(super) fn of(self, domains: &[String]) -> Self {
         if self.domains == domains { self } else { Self { domains: domains.to_vec(), ..Self::default() } }
     }
 
-    /// An order begins now. `dice` is from 0 to 1, by chance.
+    /// An order begins now. `dice` is a random number from 0 to 1.
     pub(super) fn begin(&self, now: SystemTime, dice: f64) -> Self {
         let failures = self.failures.saturating_add(1);
         let begun = seconds(now);
@@ -63,12 +63,12 @@ impl Attempts {
         Self { failures: 0, next, is_asked: false, ..self.clone() }
     }
 
-    /// When the next certificate is to be ordered: when two thirds of the lifetime of this one have passed, or at once
-    /// without one, but not within a pause.
+    /// When to order the next certificate: when two thirds of the lifetime of this one have passed, or at once without
+    /// one, but not within a pause.
     pub(super) fn due(&self, facts: Option<&Facts>, now: SystemTime) -> SystemTime {
         let due = facts.map_or(UNIX_EPOCH, |facts| facts.valid_from + facts.lifetime() * 2 / 3);
         let is_in_force = if facts.is_some() { self.begun > 0 } else { self.failures > 0 };
-        // A begin in the future was written when the clock was wrong.
+        // A start in the future was written when the clock was wrong.
         if !is_in_force || self.begun > seconds(now) {
             return due;
         }
@@ -91,7 +91,7 @@ fn first_pause(error: Option<&AcmeError>) -> Duration {
     })
 }
 
-/// Doubles with each failure after the first, and is a fifth longer or shorter by chance.
+/// Doubles with each failure after the first, and is up to a fifth longer or shorter at random.
 fn pause(failures: u32, first: Duration, dice: f64) -> Duration {
     let doubled = first.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(LONGEST);
     doubled.mul_f64(0.8 + 0.4 * dice)
@@ -134,7 +134,7 @@ mod tests {
         let issued = none().begin(day(0), 0.5).succeed(&facts(), day(0));
         assert_eq!(issued.due(Some(&facts()), day(1)), day(60));
         assert_eq!(issued.failures(), 0);
-        assert_eq!(none().due(Some(&facts()), day(1)), day(60), "a certificate of which nothing else is known");
+        assert_eq!(none().due(Some(&facts()), day(1)), day(60), "a certificate without a record of its order");
         assert!(none().due(None, day(1)) <= day(1), "without one, at once");
     }
 
