@@ -52,6 +52,13 @@ impl ClientGroup {
     }
 }
 
+/// Whether a trusted proxy names a client readably by this address. This machine is exempt from limits, so no client
+/// becomes it by a header.
+pub(crate) fn is_readable(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    !address.is_loopback() && !address.is_unspecified() && !address.is_multicast()
+}
+
 /// The first `prefix` bits of an IPv6 address; IPv4 addresses, mapped into IPv6 or not, as they are.
 fn network(address: IpAddr, prefix: u32) -> IpAddr {
     match address.to_canonical() {

@@ -19,8 +19,8 @@ pub(crate) mod unreached;
 #[cfg(test)]
 mod models;
 
-pub(crate) use client::ClientGroup;
 pub use client::ClientSource;
+pub(crate) use client::{ClientGroup, is_readable};
 pub(crate) use events::{NodeEvent, PublisherState};
 pub use quota::Quota;
 pub use selection::Selection;

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use axum::http::{HeaderMap, HeaderName};
 
+use crate::session::is_readable;
+
 /// Proxies that one request may pass; a longer list is not read.
 const MAX_HOPS: usize = 16;
 
@@ -94,10 +96,7 @@ pub(in crate::http) fn claim(
         };
     }
     match agreed {
-        // This machine is exempt from limits: no client becomes it by a header.
-        Claim::Address(address) if address.is_loopback() || address.is_unspecified() || address.is_multicast() => {
-            Claim::Unreadable
-        }
+        Claim::Address(address) if !is_readable(address) => Claim::Unreadable,
         // It asks for a client that it does not name readably.
         Claim::Absent if is_unread(headers, read) => Claim::Unreadable,
         claim => claim,

@@ -5,7 +5,7 @@
 //! and others are not served, because anyone could write such a header. No octet behind the header is taken.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use ppp::{v1, v2};
@@ -13,14 +13,14 @@ use tokio::net::TcpStream;
 
 use crate::five_tuple::plain;
 use crate::http::request::connection::Connection;
-use crate::session::ClientSource;
+use crate::session::{ClientSource, is_readable};
 
 /// How long the header may take; a proxy sends it at once.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
-/// What version 2 begins with.
-const SIGNATURE: usize = 12;
-/// The fixed part of version 2, which has the length of the rest.
-const FIXED: usize = 16;
+/// The length of what version 2 begins with.
+const SIGNATURE: usize = v2::PROTOCOL_PREFIX.len();
+/// The length of the fixed part of version 2, which ends with the length of the rest.
+const FIXED: usize = SIGNATURE + 4;
 /// Version 2 with the command LOCAL.
 const LOCAL: u8 = 0x20;
 /// The longest rest of version 2 that is read: addresses and extensions of any real proxy.
@@ -120,15 +120,6 @@ fn connection_of(named: Named, connection: Connection) -> Connection {
         Named::Client(_) | Named::Unknown => Connection { source: ClientSource::Unreadable, ..connection },
     }
 }
-
-/// Whether a client can have this address. None becomes this machine by a header.
-fn is_readable(address: IpAddr) -> bool {
-    let address = address.to_canonical();
-    !address.is_loopback() && !address.is_unspecified() && !address.is_multicast()
-}
-
-/// What version 2 begins with, and version 1.
-const _: () = assert!(v2::PROTOCOL_PREFIX.len() == SIGNATURE);
 
 #[cfg(test)]
 mod tests {
