@@ -210,18 +210,14 @@ async fn serve_accepted(
     mut stopped: watch::Receiver<()>,
 ) {
     let entry = &shared.entry;
-    let mut is_proxy = is_trusted(&entry.trusted_proxies, connection.remote.ip());
-    let mut connection = connection;
-    if entry.proxy_protocol {
-        let client = tokio::select! {
-            client = read_proxy_header(shared, &stream, connection, &place) => client,
-            _ = stopped.changed() => return,
-        };
+    let (connection, is_proxy) = if entry.proxy_protocol {
+        let client = read_proxy_header(shared, &stream, connection, &place, &mut stopped).await;
         let Some(client) = client else { return };
         // The whole connection is that client's, unless the proxy has connected for itself.
-        is_proxy = client.source == ClientSource::Direct;
-        connection = client;
-    }
+        (client, client.source == ClientSource::Direct)
+    } else {
+        (connection, is_trusted(&entry.trusted_proxies, connection.remote.ip()))
+    };
     if let Some(media) = &entry.media {
         let deadline = entry.first_deadline(place.kind());
         match first_octet::look(&stream, &connection, (&place, deadline), &mut stopped).await {
@@ -247,12 +243,10 @@ async fn read_proxy_header(
     stream: &TcpStream,
     connection: Connection,
     place: &Place,
+    stopped: &mut watch::Receiver<()>,
 ) -> Option<Connection> {
-    let header = tokio::select! {
-        header = tokio::time::timeout(proxy_header::DEADLINE, proxy_header::read(stream, connection)) => header,
-        () = place.cut() => return None,
-    };
-    let error = match header {
+    let header = proxy_header::read(stream, connection);
+    let error = match place.within(proxy_header::DEADLINE, stopped, header).await? {
         Ok(Ok(client)) => {
             if client.source != ClientSource::Direct {
                 // A client with its share of connections gets no further one.

@@ -36,27 +36,28 @@ pub(super) async fn look(
     (place, deadline): (&Place, Duration),
     stopped: &mut watch::Receiver<()>,
 ) -> Option<Carries> {
-    let first = async {
-        let mut octet = [0];
-        match stream.peek(&mut octet).await? {
-            0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
-            _ => Ok(octet[0]),
+    match place.within(deadline, stopped, peek(stream)).await? {
+        Ok(Ok(first)) => Some(Carries::of(first)),
+        Ok(Err(error)) => {
+            debug!(remote = %connection.remote, %error, "connection ended before it sent anything");
+            None
         }
-    };
-    tokio::select! {
-        first = tokio::time::timeout(deadline, first) => match first {
-            Ok(Ok(first)) => Some(Carries::of(first)),
-            Ok(Err(error)) => {
-                debug!(remote = %connection.remote, %error, "connection ended before it sent anything");
-                None
-            }
-            Err(_) => {
-                place.closes(Closing::Silent);
-                None
-            }
-        },
-        () = place.cut() => None,
-        _ = stopped.changed() => None,
+        Err(_) => {
+            place.closes(Closing::Silent);
+            None
+        }
+    }
+}
+
+/// The first octet that a client sends; it is not consumed.
+///
+/// # Errors
+/// If the connection fails or ends before.
+pub(super) async fn peek(stream: &TcpStream) -> io::Result<u8> {
+    let mut octet = [0];
+    match stream.peek(&mut octet).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(octet[0]),
     }
 }
 

@@ -36,12 +36,7 @@ pub(super) async fn complete(
         }
         tls.acceptor.accept(socket).await
     };
-    let outcome = tokio::select! {
-        outcome = tokio::time::timeout(tls.handshake_deadline, handshake) => outcome,
-        () = place.cut() => return None,
-        _ = stopped.changed() => return None,
-    };
-    match outcome {
+    match place.within(tls.handshake_deadline, stopped, handshake).await? {
         Ok(Ok(stream)) => {
             tls.metrics.handshakes[Handshake::Completed].inc();
             place.idle(Idle::Waiting);

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use tokio::time::error::Elapsed;
 
 use super::limits::Limits;
 use super::places::{Id, Idle, Kind, Places, PlacesFull};
@@ -138,6 +139,24 @@ impl Place {
     /// Completes when the connection is to close at once.
     pub(super) async fn cut(&self) {
         self.0.cut.notified().await;
+    }
+
+    /// Runs a step that comes before the first request, such as the TLS handshake. `None` if the connection is to close at
+    /// once, or the relay stops.
+    ///
+    /// # Errors
+    /// [`Elapsed`] if the step is not complete by its deadline.
+    pub(super) async fn within<T>(
+        &self,
+        deadline: Duration,
+        stopped: &mut watch::Receiver<()>,
+        step: impl Future<Output = T>,
+    ) -> Option<Result<T, Elapsed>> {
+        tokio::select! {
+            outcome = tokio::time::timeout(deadline, step) => Some(outcome),
+            () = self.cut() => None,
+            _ = stopped.changed() => None,
+        }
     }
 
     /// A request has arrived. Returns the number of requests since the last pause, this one included.

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
+use super::first_octet;
 use super::place::Place;
 use super::places::Idle;
 
@@ -40,11 +41,7 @@ impl Socket {
     /// # Errors
     /// If the connection fails or ends before.
     pub(super) async fn first_octet(&self) -> io::Result<u8> {
-        let mut octet = [0];
-        match self.stream.peek(&mut octet).await? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            _ => Ok(octet[0]),
-        }
+        first_octet::peek(&self.stream).await
     }
 
     /// Writes a short last answer to a client that was answered nothing before, and closes. The answer fits the kernel's
