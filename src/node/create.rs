@@ -47,8 +47,7 @@ impl Handle {
         if shared.draining.load(Ordering::Relaxed) {
             return Err(CreateError::Draining { retry_after: RETRY_AFTER });
         }
-        let is_this_machine = request.source.is_this_machine(request.http_remote);
-        let arrival = request.http_local.map(|local| HttpArrival { local, is_this_machine });
+        let arrival = HttpArrival::of(request.http_local, request.http_remote, request.source);
         let candidates = self.candidates(arrival, request.media_by_http);
         if candidates.udp.is_empty() {
             return Err(CreateError::NoAddress);

@@ -52,8 +52,7 @@ impl Handle {
             let message = Message::Restart { session: *session, admission };
             self.tell(worker, message).map_err(|_| PatchError::Busy { retry_after: RETRY_AFTER })?;
         }
-        let is_this_machine = restart.source.is_this_machine(restart.http_remote);
-        let arrival = restart.http_local.map(|local| HttpArrival { local, is_this_machine });
+        let arrival = HttpArrival::of(restart.http_local, restart.http_remote, restart.source);
         let candidates = self.candidates(arrival, restart.media_by_http);
         if let Some(record) = self.record(session) {
             record.set_candidates(candidates.udp.clone());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::advertise::{Advertise, PublicAddress, StunServer};
 use crate::forward::{CacheLimits, HistoryLimits};
-use crate::session::Quota;
+use crate::session::{ClientSource, Quota};
 use crate::worker::net::socket::SPREADS;
 
 /// The most workers: more than the machines that this is for have cores. Each takes a thread, a socket and its buffers.
@@ -203,6 +203,13 @@ pub(crate) struct HttpArrival {
     pub(crate) is_this_machine: bool,
 }
 
+impl HttpArrival {
+    /// A request from `remote`, which is known by `source`; `None` if the address on which it arrived is not known.
+    pub(crate) fn of(local: Option<IpAddr>, remote: IpAddr, source: ClientSource) -> Option<Self> {
+        local.map(|local| Self { local, is_this_machine: source.is_this_machine(remote) })
+    }
+}
+
 /// This machine's addresses; loopback only for a client on this machine. Link-local ones need a scope, which a
 /// candidate cannot carry.
 fn interfaces(with_loopback: bool) -> Vec<IpAddr> {
@@ -223,11 +230,9 @@ mod tests {
     use std::num::NonZeroU16;
 
     use super::*;
-    use crate::session::ClientSource;
 
     fn arrival(local: &str, remote: &str) -> Option<HttpArrival> {
-        let is_this_machine = ClientSource::Direct.is_this_machine(remote.parse().unwrap());
-        Some(HttpArrival { local: local.parse().unwrap(), is_this_machine })
+        HttpArrival::of(Some(local.parse().unwrap()), remote.parse().unwrap(), ClientSource::Direct)
     }
 
     #[test]
