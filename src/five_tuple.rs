@@ -68,3 +68,9 @@ pub(crate) fn is_private(ip: IpAddr) -> bool {
         IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_loopback(),
     }
 }
+
+/// The addresses with commas between them, for a sentence.
+pub(crate) fn listed(addresses: &[SocketAddr]) -> String {
+    let shown: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+    shown.join(", ")
+}

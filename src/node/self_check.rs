@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use super::handle::Handle;
-use crate::five_tuple::is_private;
+use crate::five_tuple::{is_private, listed};
 use crate::worker::config::HttpArrival;
 use crate::worker::net::socket::BUFFER;
 
@@ -65,9 +65,8 @@ impl Handle {
 
 impl SelfCheck {
     fn of(facts: Facts) -> Self {
-        let findings = [facts.reach(), facts.family(), facts.one_kind(), facts.buffer()];
-        let findings = [Some(facts.tried())].into_iter().chain(findings).flatten().collect();
-        Self { addresses: facts.addresses, findings }
+        let findings = [Some(facts.tried()), facts.reach(), facts.family(), facts.one_kind(), facts.buffer()];
+        Self { addresses: facts.addresses, findings: findings.into_iter().flatten().collect() }
     }
 
     /// The sentences.
@@ -153,11 +152,6 @@ impl Facts {
              net.core.rmem_max={BUFFER} net.core.wmem_max={BUFFER}"
         )))
     }
-}
-
-fn listed(addresses: &[SocketAddr]) -> String {
-    let shown: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
-    shown.join(", ")
 }
 
 fn is_in_container() -> bool {

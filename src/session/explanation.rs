@@ -1,10 +1,10 @@
 //! Why a session did not connect or carries no media, in a sentence for its operator.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::session_record::{Report, SessionRecord};
 use super::unreached::SETTLED;
+use crate::five_tuple::listed;
 use crate::name::Role;
 
 impl SessionRecord {
@@ -56,11 +56,6 @@ impl SessionRecord {
                 .to_owned(),
         }
     }
-}
-
-fn listed(addresses: &[SocketAddr]) -> String {
-    let shown: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
-    shown.join(", ")
 }
 
 #[cfg(test)]
