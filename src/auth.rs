@@ -36,7 +36,7 @@ pub(crate) use denied::Denied;
 pub(crate) use holder::Holder;
 pub use issue::Issue;
 pub use jwt::SignError;
-pub(crate) use revocations::{Revocation, Revocations, RevocationsFull, Revoked};
+pub(crate) use revocations::{Revocation, Revocations, Revoked};
 pub(crate) use scope::Action;
 pub use scope::Limits;
 pub(crate) use settings::Settings;

@@ -85,9 +85,9 @@ pub(in crate::http) async fn post(
     require_type(&parts.headers, JSON)?;
     let text = read_bytes(&parts.headers, body, LIMIT, shared.body_deadline).await?;
     let (revoked, time) = read(&text)?;
-    let full = |error: crate::auth::RevocationsFull| Problem::AtLimit(error.to_string());
-    shared.access.revocations().add(revoked, time, SystemTime::now()).map_err(full)?;
-    let ended_sessions = shared.leases.end_those_that_must(&shared.media, &shared.access).await;
+    let added = shared.access.revocations().add(revoked, time, SystemTime::now());
+    added.map_err(|full| Problem::AtLimit(full.to_string()))?;
+    let ended_sessions = shared.leases.end_due(&shared.media, &shared.access).await;
     Ok(Json(RevocationDone { ended_sessions }))
 }
 
@@ -124,8 +124,11 @@ fn read(text: &[u8]) -> Result<(Revoked, Duration), Problem> {
         (None, Some(id)) if !id.is_empty() => Revoked::TokenId(id),
         _ => return Err(malformed()),
     };
-    let seconds = Some(seconds.unwrap_or(DEFAULT_SECONDS)).filter(|seconds| (1..=MOST_SECONDS).contains(seconds));
-    Ok((revoked, Duration::from_secs(seconds.ok_or_else(malformed)?.into())))
+    let seconds = seconds.unwrap_or(DEFAULT_SECONDS);
+    if !(1..=MOST_SECONDS).contains(&seconds) {
+        return Err(malformed());
+    }
+    Ok((revoked, Duration::from_secs(seconds.into())))
 }
 
 #[cfg(test)]

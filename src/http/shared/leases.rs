@@ -33,13 +33,13 @@ impl Leases {
     /// Ends sessions with their tokens. It never completes.
     pub(in crate::http) async fn follow(&self, media: &Handle, access: &Access) {
         loop {
-            self.end_those_that_must(media, access).await;
+            self.end_due(media, access).await;
             tokio::time::sleep(INTERVAL).await;
         }
     }
 
     /// Ends the sessions whose tokens say so; returns how many.
-    pub(in crate::http) async fn end_those_that_must(&self, media: &Handle, access: &Access) -> usize {
+    pub(in crate::http) async fn end_due(&self, media: &Handle, access: &Access) -> usize {
         let now = SystemTime::now();
         let mut ending: Vec<(SessionId, EndReason)> = Vec::new();
         self.table().retain(|session, holder| {
