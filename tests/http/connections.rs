@@ -42,7 +42,7 @@ fn half(relay: &Relay, from: [u8; 4], headers: &str) -> TcpStream {
 }
 
 /// Everything until the relay closes the connection.
-fn rest(mut stream: TcpStream) -> String {
+pub(crate) fn rest(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
         Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("the relay does not close it: {error}"),

@@ -1,6 +1,6 @@
 //! Media on the HTTP port: frames of ICE-TCP, HTTP and TLS are told apart, and a connection that sends nothing is closed.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use sluice::http::CertificateSource;
 use sluice::ice::stun::{self, Class, StunMessage};
 
 use crate::relay::{Relay, SDP, WHIP_OFFER};
+use crate::tls::{is_closed, metric};
 
 /// Longer than any of these tests may take.
 const LONG: Duration = Duration::from_secs(30);
@@ -50,18 +51,6 @@ fn check(stream: &mut TcpStream, answer: &str) -> Class {
     }
 }
 
-fn is_closed(mut stream: TcpStream) -> bool {
-    match stream.read(&mut [0; 64]) {
-        Ok(read) => read == 0,
-        Err(error) => error.kind() == ErrorKind::ConnectionReset,
-    }
-}
-
-fn metric(relay: &Relay, line: &str) -> f64 {
-    let text = relay.get("/metrics").body;
-    text.lines().find_map(|shown| shown.strip_prefix(line)).map_or(0.0, |value| value.trim().parse().unwrap())
-}
-
 #[test]
 fn the_http_port_takes_media_beside_requests_and_is_a_candidate_after_all_others() {
     let plain = taking_media(|_| {});
@@ -79,7 +68,7 @@ fn the_http_port_takes_media_beside_requests_and_is_a_candidate_after_all_others
         let mut stream = connect(&relay);
         assert!(matches!(check(&mut stream, &answer), Class::Success));
         assert_eq!(relay.get("/healthz").status, 200, "requests are served too");
-        assert!(metric(&relay, "sluice_ice_tcp_connections") == 1.0);
+        assert_eq!(metric(&relay, "sluice_ice_tcp_connections"), Some(1.0));
     }
 }
 
@@ -88,11 +77,11 @@ fn a_connection_that_sends_nothing_is_closed_and_so_is_one_whose_frames_name_no_
     let relay = taking_media(|config| config.http.header_deadline = Duration::from_millis(100));
     let began = Instant::now();
     assert!(is_closed(connect(&relay)) && began.elapsed() >= Duration::from_millis(100));
-    assert!(metric(&relay, "sluice_http_closed_total{reason=\"silent\"}") >= 1.0);
+    assert!(metric(&relay, "sluice_http_closed_total{reason=\"silent\"}").unwrap() >= 1.0);
     let mut malformed = connect(&relay);
     malformed.write_all(&[5, 255, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
     assert!(is_closed(malformed));
-    assert_eq!(metric(&relay, "sluice_ice_tcp_closed_total{reason=\"malformed\"}"), 1.0);
+    assert_eq!(metric(&relay, "sluice_ice_tcp_closed_total{reason=\"malformed\"}"), Some(1.0));
 }
 
 #[test]
@@ -103,11 +92,11 @@ fn one_client_holds_few_connections_for_media_on_the_http_port() {
         stream.write_all(b"\0").unwrap();
     }
     let began = Instant::now();
-    while metric(&relay, "sluice_ice_tcp_closed_total{reason=\"full\"}") < 8.0 {
+    while metric(&relay, "sluice_ice_tcp_closed_total{reason=\"full\"}").is_none_or(|closed| closed < 8.0) {
         assert!(began.elapsed() < LONG, "8 of {} are closed", held.len());
         std::thread::sleep(Duration::from_millis(10));
     }
-    assert_eq!(metric(&relay, "sluice_ice_tcp_connections"), 32.0);
+    assert_eq!(metric(&relay, "sluice_ice_tcp_connections"), Some(32.0));
 }
 
 #[test]
@@ -120,5 +109,5 @@ fn without_media_on_the_http_port_frames_are_no_requests_and_the_port_is_no_cand
     );
     let mut stream = connect(&relay);
     stream.write_all(b"\0\x14\0\x01\0\0\x21\x12\xa4\x42").unwrap();
-    assert!(is_closed(stream) || metric(&relay, "sluice_ice_tcp_connections") == 0.0);
+    assert!(is_closed(stream) || metric(&relay, "sluice_ice_tcp_connections").is_none_or(|open| open == 0.0));
 }

@@ -1,6 +1,6 @@
 //! A proxy that passes on TCP connections with a header of the PROXY protocol, versions 1 and 2.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use sluice::config::Config;
 use sluice::http::Limit;
 use socket2::{Domain, Socket, Type};
 
+use crate::connections::rest;
 use crate::relay::Relay;
 
 /// A POST that is refused as no offer (400), or for its limit (429).
@@ -51,12 +52,8 @@ fn connect(relay: &Relay, from: [u8; 4]) -> TcpStream {
 }
 
 /// The status of the answer; `None` if the relay closes without one.
-fn status(mut stream: TcpStream) -> Option<u16> {
-    let mut answer = Vec::new();
-    match stream.read_to_end(&mut answer) {
-        Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("the relay does not close it: {error}"),
-        _ => String::from_utf8(answer).unwrap().split(' ').nth(1)?.parse().ok(),
-    }
+fn status(stream: TcpStream) -> Option<u16> {
+    rest(stream).split(' ').nth(1)?.parse().ok()
 }
 
 fn ask(relay: &Relay, from: [u8; 4], parts: &[&[u8]]) -> Option<u16> {

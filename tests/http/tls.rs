@@ -126,14 +126,15 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// Whether the relay closes a connection on which nothing is answered.
-fn is_closed(mut stream: TcpStream) -> bool {
+pub(crate) fn is_closed(mut stream: TcpStream) -> bool {
     match stream.read(&mut [0; 64]) {
         Ok(read) => read == 0,
         Err(error) => error.kind() == ErrorKind::ConnectionReset,
     }
 }
 
-fn metric(relay: &Relay, line: &str) -> Option<f64> {
+/// The value of a metric; `None` if it is not shown.
+pub(crate) fn metric(relay: &Relay, line: &str) -> Option<f64> {
     let text = relay.get("/metrics").body;
     let line = text.lines().find_map(|shown| shown.strip_prefix(line))?;
     Some(line.trim().parse().unwrap())
