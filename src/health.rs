@@ -18,7 +18,7 @@ pub enum Protocol {
     Http,
     /// HTTP over TLS.
     Https,
-    /// Either of them behind a header of the PROXY protocol.
+    /// HTTP or HTTPS that begins with a header of the PROXY protocol.
     Proxy,
 }
 
@@ -51,7 +51,8 @@ pub enum Unhealthy {
     },
     /// The relay answers trusted proxies only.
     #[error(
-        "with --proxy-protocol the relay answers trusted proxies only: give health an address of its own with --admin ADDR:PORT"
+        "with --proxy-protocol the relay answers trusted proxies only: give health an address of its own with --admin \
+         ADDR:PORT"
     )]
     OnlyProxies,
     /// A free port is not known in advance.

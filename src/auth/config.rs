@@ -26,7 +26,7 @@ pub struct Config {
     pub jwt_issuer: Option<String>,
     /// The audience that JSON Web Tokens must name.
     pub jwt_audience: Option<String>,
-    /// Sessions end with their token.
+    /// Whether sessions end when their token expires or is removed.
     pub end_with_token: bool,
     /// The URL of a server that decides about tokens that are not known otherwise.
     pub webhook: Option<String>,

@@ -8,8 +8,8 @@ use subtle::ConstantTimeEq as _;
 /// Identifies the sender of a request: anonymous, or the holder of a token, by digests, so that neither memory nor logs
 /// hold a secret.
 ///
-/// The holder is the token itself, or the subject that a signed token names, so that a renewed token has the same holder. Two
-/// credentials are equal if their holders are.
+/// The holder is the token itself, or the subject that a signed token names, so that a renewed token has the same
+/// holder. Two credentials are equal if their holders are.
 #[derive(Clone, Copy)]
 pub struct Credential(Option<Digests>);
 

@@ -1,7 +1,8 @@
 //! Keeps what the access settings name up to date: files when they change, and keys that a server publishes.
 //!
-//! The rule is that of a reload: a file that cannot be read or is invalid changes nothing, and is logged once. A file
-//! that changes is applied once two looks at it are the same, so that one which is being written takes no token away.
+//! The rule is that of a reload: a file that cannot be read or is invalid changes nothing, and is logged once. A
+//! changed file is applied once two looks in a row find it the same, so that a file that is still being written removes
+//! no token.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ struct Look {
 /// What the files looked like.
 #[derive(Debug, Default)]
 struct Seen {
-    /// When they were last applied; empty before that.
+    /// When they were last applied; empty before the first time.
     applied: Vec<Look>,
     /// At the last look.
     last: Vec<Look>,
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_file_that_is_empty_for_a_while_takes_no_token_away_and_one_with_a_comment_takes_all() {
+    fn an_empty_token_file_removes_no_token_and_one_with_only_a_comment_removes_all() {
         let path = std::env::temp_dir().join(format!("sluice-follow-empty-{}", std::process::id()));
         let line = line("encoder", "kept", &Scope::of_all_streams(Action::Publish));
         std::fs::write(&path, &line).unwrap();

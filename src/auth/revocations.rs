@@ -1,20 +1,21 @@
-//! Tokens that an administrator has revoked before they end.
+//! Tokens that an administrator has revoked before they expire.
 //!
-//! A revocation is kept in memory, for a time after which its tokens have expired anyway: a restart forgets it. A token that
-//! was made after the revocation of its holder counts again, so that a holder can be given a new one.
+//! A revocation is kept in memory, for a time after which its tokens have expired anyway; a restart forgets it. A token
+//! that was issued after its holder was revoked is valid, so that the holder can get a new one.
 
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use super::holder::Holder;
 
-/// Revocations at a time.
+/// The most revocations at a time; a further one is refused.
 const CAPACITY: usize = 10_000;
 
 /// What is revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Revoked {
-    /// All tokens of this holder: the subject of JSON Web Tokens and of the webhook's answers, the name in a token file.
+    /// All tokens of this holder: the subject of JSON Web Tokens and of the webhook's answers, or the name in a token
+    /// file.
     Subject(String),
     /// The JSON Web Token with this id (`jti`).
     TokenId(String),
@@ -61,7 +62,7 @@ impl Revocations {
         list.iter().filter(|one| now < one.until).any(|one| match &one.revoked {
             Revoked::TokenId(id) => holder.token_id.as_deref() == Some(id),
             Revoked::Subject(name) => {
-                // The time in a token has whole seconds, so one that was made in the second of the revocation is revoked.
+                // The time in a token has whole seconds, so a token of the same second as the revocation is revoked.
                 holder.name.as_deref() == Some(name) && holder.issued.is_none_or(|issued| issued <= one.since)
             }
         })

@@ -43,8 +43,8 @@ pub enum TokenFileError {
         /// Why, and what to do.
         reason: String,
     },
-    /// It has no octets, as while another program writes it.
-    #[error("the token file {} is empty: if it is to have no token, write a comment (#) into it", path.display())]
+    /// It is empty, for example because another program is writing it.
+    #[error("the token file {} is empty: if it should have no tokens, write a comment (#) into it", path.display())]
     Empty {
         /// The file.
         path: PathBuf,

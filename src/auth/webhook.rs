@@ -207,7 +207,7 @@ fn read(answer: &Fetched, question: Question<'_>) -> Result<Decision, String> {
         return Ok(Decision::Refused);
     }
     if answer.subject.as_ref().is_some_and(|subject| !(1..=MAX_SUBJECT).contains(&subject.len())) {
-        return Err(format!("\"subject\" of the answer has not 1 to {MAX_SUBJECT} bytes"));
+        return Err(format!("the \"subject\" of the answer must have 1 to {MAX_SUBJECT} bytes"));
     }
     // It has decided about this stream alone.
     let streams = question.stream.map(StreamPattern::of_one).into_iter().collect();

@@ -45,7 +45,7 @@ pub struct Config {
     pub ice_servers: IceServers,
     /// HTTPS on that address.
     pub tls: tls::Config,
-    /// Whether the public listener takes media by TCP too; `None` where clients reach it themselves.
+    /// Whether the public listener takes media by TCP too; with `None` it does where clients reach it directly.
     pub media: Option<bool>,
     /// How many connections are open at a time.
     pub connections: Limits,
@@ -88,8 +88,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether the public listener takes media by TCP too: if that is not set, unless clients reach it through a proxy,
-    /// or only from this machine.
+    /// Whether the public listener takes media by TCP too. If that is not set, it does unless clients reach it through
+    /// a proxy or only from this machine.
     pub(crate) fn takes_media(&self) -> bool {
         self.media.unwrap_or(self.trusted_proxies.is_empty() && !self.listen.ip().is_loopback())
     }

@@ -114,7 +114,8 @@ async fn not_found() -> Problem {
 
 async fn not_for_admin() -> Problem {
     Problem::NotFound(
-        "this is the admin address: it has /api/openapi.json, /api/node, /api/streams, /api/sessions, /api/revocations, /metrics, /healthz and /readyz",
+        "this is the admin address: it has /api/openapi.json, /api/node, /api/streams, /api/sessions, \
+         /api/revocations, /metrics, /healthz and /readyz",
     )
 }
 

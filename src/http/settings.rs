@@ -25,8 +25,9 @@ pub(crate) struct Settings {
     #[arg(value_parser = setting::address, default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
 
-    /// Accept media by TCP on that port too (ICE-TCP), for clients whose network lets out little else, and advertise the
-    /// port to them; if unset, unless clients reach it through a proxy (--trusted-proxy) or only from this machine
+    /// Accept media by TCP on that port too (ICE-TCP), for clients whose network blocks other ports, and advertise the
+    /// port to them; if unset, it is on unless clients reach it through a proxy (--trusted-proxy) or only from this
+    /// machine
     #[arg(long, env = "SLUICE_MEDIA_ON_HTTP", value_name = "BOOL", action = clap::ArgAction::Set)]
     #[arg(num_args = 0..=1, default_missing_value = "true")]
     media_on_http: Option<bool>,
@@ -70,8 +71,8 @@ pub(crate) struct Settings {
     #[arg(long, env = "SLUICE_TRUSTED_PROXY", value_name = "CIDR[,CIDR]", value_delimiter = ',')]
     trusted_proxy: Vec<Network>,
 
-    /// Trusted proxies begin each connection to the --http address with a header of the PROXY protocol, version 1 or 2,
-    /// that names the client; other connections are not served
+    /// Require each connection to the --http address to come from a trusted proxy and to begin with a header of the
+    /// PROXY protocol, version 1 or 2, that names the client; other connections are not served
     #[arg(long, env = "SLUICE_PROXY_PROTOCOL", value_name = "BOOL", action = clap::ArgAction::Set)]
     #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
     proxy_protocol: bool,

@@ -1,5 +1,5 @@
-//! A warning whose cause can recur at any rate, logged at most once a minute: each of its kinds has a value of its own,
-//! so that none hides another as the limits on repeated lines may.
+//! A warning whose cause can recur at any rate is logged at most once a minute. Each kind of warning has a value of its
+//! own, so that no kind hides another, as the limits on repeated lines may.
 
 use std::time::{Duration, Instant};
 

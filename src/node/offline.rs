@@ -21,7 +21,7 @@ use crate::worker::{Config, Outbox};
 pub struct Offline {
     handle: Handle,
     local: SocketAddr,
-    /// How the datagrams of clients arrive; by TCP, connections do not move between workers.
+    /// The protocol by which clients' datagrams arrive. Connections by TCP do not move between workers here.
     pub protocol: Protocol,
     pub(crate) workers: Vec<(Engine, Inbox<Message>)>,
 }

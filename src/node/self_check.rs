@@ -1,5 +1,5 @@
-//! Which addresses clients on other machines try, and what looks wrong with them, in a sentence each: for the log at
-//! start and for `/api/node`. Whether an address is reachable from outside, only another machine can find out
+//! Sentences that say which addresses clients on other machines try and what looks wrong with them, for the log at
+//! start and for `/api/node`. Only another machine can find out whether an address is reachable from outside
 //! (`sluice check-reachability`).
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -16,23 +16,24 @@ const CONTAINER_FILES: [&str; 2] = ["/.dockerenv", "/run/.containerenv"];
 /// Variables that they set (Podman and systemd-nspawn, Kubernetes).
 const CONTAINER_VARIABLES: [&str; 2] = ["container", "KUBERNETES_SERVICE_HOST"];
 
-/// The addresses and what is to say of them.
+/// The addresses, and the findings about them.
 #[derive(Debug)]
 pub(crate) struct SelfCheck {
-    /// The candidates for clients on other machines, best first; the address that a request arrives on may come too.
+    /// The candidates for clients on other machines, best first. An answer may also have the address on which its
+    /// request arrived.
     pub(crate) addresses: Vec<SocketAddr>,
     findings: Vec<Finding>,
 }
 
 #[derive(Debug)]
 enum Finding {
-    /// It may be as the operator wants it.
+    /// A fact, which the operator may have intended.
     Note(String),
     /// Something does not work.
     Problem(String),
 }
 
-/// What is looked at.
+/// What the check reads.
 struct Facts {
     /// The candidates for clients on other machines.
     addresses: Vec<SocketAddr>,
@@ -50,7 +51,7 @@ impl Handle {
     pub(crate) fn self_check(&self) -> SelfCheck {
         let shared = self.shared();
         let advertised = shared.advertised.current();
-        // A proxy on this machine forwards the requests of others, and its address is no candidate.
+        // As if through a proxy on this machine: the address on which such a request arrives is no candidate.
         let arrival = HttpArrival { local: Ipv4Addr::LOCALHOST.into(), is_this_machine: false };
         SelfCheck::of(Facts {
             addresses: shared.config.candidates(&advertised, shared.media_port, Some(arrival)),
@@ -112,19 +113,19 @@ impl Facts {
         }
         if self.is_in_container && self.advertised.is_empty() && !self.bound.is_loopback() {
             return Some(Finding::Problem(format!(
-                "the relay runs in a container, and {} may be of the container's own network, which others do not reach: \
-                 set --advertise to the host's address, with the published port if it is another",
+                "the relay runs in a container, and {} may be of the container's own network, which other machines \
+                 cannot reach: set --advertise to the host's address, with the published port if it differs",
                 listed(&self.addresses)
             )));
         }
         Some(Finding::Note(
-            "all of these addresses are private: clients on the Internet cannot reach them; for these set --advertise to \
-             the public address"
+            "all of these addresses are private: clients on the Internet cannot reach them; for such clients, set \
+             --advertise to the public address"
                 .to_owned(),
         ))
     }
 
-    /// Whether an advertised address is of a family that is not received.
+    /// Whether an advertised address is of a family that the media port does not receive.
     fn family(&self) -> Option<Finding> {
         let is_deaf = |address: &&SocketAddr| address.is_ipv6() && self.bound.is_ipv4();
         let deaf = self.advertised.iter().find(is_deaf)?;
@@ -133,7 +134,7 @@ impl Facts {
         )))
     }
 
-    /// Whether clients that read one address of a family never try another.
+    /// Whether there are addresses that clients which read only the first of a family never try.
     fn one_kind(&self) -> Option<Finding> {
         let of = |is_v6: bool| -> Vec<SocketAddr> {
             self.advertised.iter().filter(|address| address.is_ipv6() == is_v6).copied().collect()

@@ -1,4 +1,4 @@
-//! What an answer says of the relay's ICE side.
+//! Reads the relay's ICE credentials and candidates from its answer.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -9,14 +9,14 @@ use crate::advertise::exchange::{exchange, left_until, unspecified};
 use crate::five_tuple::Protocol;
 use crate::ice::stun::{self, Class, StunMessage, Transaction};
 
-/// When a request is sent again, and in the sum when a candidate counts as unreachable: before the relay counts the
-/// session as one that could not connect, which is after 3 s.
+/// How long to wait for an answer before the request is sent again. After the last wait the candidate counts as
+/// unreachable. The sum is less than the 3 s after which the relay counts the session as one that could not connect.
 const WAITS: [Duration; 3] = [Duration::from_millis(400), Duration::from_millis(800), Duration::from_millis(1_000)];
 
 /// The user name fragment of this side, which the offer names.
 pub(super) const OWN_UFRAG: &str = "reach";
 
-/// What came of a check: how long its answer took, or why there was none.
+/// The result of a check: how long its answer took, or why there was none.
 pub(super) type Outcome = Result<Duration, io::Error>;
 
 /// Checks one candidate. This blocks, for 2.2 s at most.

@@ -1,4 +1,4 @@
-//! The command: its flags, what it asks, and the sentences of its report.
+//! The command: its flags, its requests, and the sentences of its report.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -33,7 +33,7 @@ pub struct Config {
 /// Why nothing could be tried.
 #[derive(Debug, thiserror::Error)]
 pub enum ReachabilityError {
-    /// The address is no base of a relay's.
+    /// The address is not the base URL of a relay.
     #[error("{0:?} is not the address of a relay: write it like https://live.example.org/")]
     Url(String),
     /// The relay gave no session.
@@ -44,7 +44,7 @@ pub enum ReachabilityError {
     NoCandidates(String),
 }
 
-/// What came of each candidate, best first.
+/// The result for each candidate, best first.
 #[derive(Debug)]
 pub struct Reachability(Vec<(Protocol, SocketAddr, Outcome)>);
 
@@ -86,7 +86,7 @@ impl Reachability {
     }
 }
 
-/// A sentence for each candidate, and one for all of them.
+/// A sentence for each candidate, and a conclusion.
 impl fmt::Display for Reachability {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (protocol, address, outcome) in &self.0 {
@@ -106,11 +106,12 @@ impl fmt::Display for Reachability {
         let sentence = match (self.is_reachable_by(Protocol::Udp), self.is_reachable_by(Protocol::Tcp)) {
             (true, _) => "viewers on this machine connect by UDP",
             (false, true) => {
-                "viewers on this machine connect by TCP only, which is worse where packets are lost: open the port for UDP"
+                "viewers on this machine connect by TCP only, which is worse where packets are lost: open the port for \
+                 UDP"
             }
             (false, false) => {
-                "viewers on this machine do not connect: open the media port for UDP and TCP, and name with --advertise \
-                 the address that they reach"
+                "viewers on this machine cannot connect: open the media port for UDP and TCP, and set --advertise to \
+                 an address that they can reach"
             }
         };
         writeln!(formatter, "{sentence}")
@@ -120,13 +121,13 @@ impl fmt::Display for Reachability {
 /// What to do about an address that is not reachable.
 fn advice(protocol: Protocol, address: SocketAddr) -> String {
     if is_private(address.ip()) {
-        return "it is a private address, which machines in its own network alone reach: for others set --advertise"
+        return "it is a private address, which only machines in its own network can reach: for others, set --advertise"
             .to_owned();
     }
     let (name, port) = (name(protocol), address.port());
     format!(
-        "open {name} port {port} in the firewalls of the relay's machine and of its provider, forward it to the relay if \
-         there is NAT between, and check that {} is the relay's address",
+        "open {name} port {port} in the firewalls of the relay's machine and of its provider, forward it to the relay \
+         through any NAT, and check that {} is the relay's address",
         address.ip()
     )
 }
@@ -138,8 +139,8 @@ fn name(protocol: Protocol) -> &'static str {
     }
 }
 
-/// An offer to watch, as a browser's but for one codec of each kind. Nothing answers its fingerprint: the check ends
-/// before DTLS begins.
+/// A viewer's offer like that of a browser, with one codec of each kind. The fingerprint is of no certificate, because
+/// the check ends before DTLS begins.
 fn offer() -> String {
     let fingerprint = vec!["00"; 32].join(":");
     let section = |mid: u8, media: &str, codec: &str| {

@@ -1,8 +1,8 @@
-//! `sluice check-reachability URL`: asks a relay from another machine for a viewer's session, tries each address that the
-//! answer names, and says of each whether it is reachable and what to do if not.
+//! `sluice check-reachability URL`: requests a viewer's session of a relay from another machine, tries each address in
+//! the answer, and reports whether it is reachable and what to do if it is not.
 //!
-//! The rule: it does what any viewer does, a POST and signed checks, so the relay needs nothing for it that it does not
-//! have for viewers. The session ends before it counts as one that could not connect.
+//! The rule: it does what any viewer does, a POST and signed checks, so the relay needs nothing more for it than for
+//! viewers. The session ends before it counts as one that could not connect.
 
 mod answer;
 mod attempt;

@@ -8,7 +8,7 @@ use crate::five_tuple::listed;
 use crate::name::Role;
 
 impl SessionRecord {
-    /// What keeps the session from media; `None` where media passes, or where the session is too young to tell.
+    /// Why the session carries no media; `None` if media has passed, or if the session is too young to tell.
     pub(crate) fn explanation(&self, report: &Report, now: Instant) -> Option<String> {
         let until = report.ended.map_or(now, |(_, moment)| moment);
         if until.saturating_duration_since(self.created) < SETTLED || report.first_media.is_some() {

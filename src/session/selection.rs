@@ -10,7 +10,7 @@ use crate::forward::LayerId;
 /// What a viewer has selected; the default leaves the choice to the relay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// No video is to be sent, whatever else is selected.
+    /// Only audio is sent, whatever else is selected.
     pub audio_only: bool,
     /// The name of a simulcast encoding.
     pub rid: Option<Box<str>>,

@@ -73,7 +73,7 @@ pub struct Report {
     /// The bitrate that a viewer's network carries, measured or by the viewer's own estimate (REMB), in bits per
     /// second.
     pub estimate: Option<f32>,
-    /// What became of a viewer's video by what its network carries; `None` while nothing depends on that.
+    /// What a viewer's network made the relay do; `None` while nothing depends on the network.
     pub network: Option<Network>,
     /// When the first valid STUN check came.
     pub opened: Option<Instant>,
@@ -116,11 +116,11 @@ pub enum Stage {
 pub struct Network {
     /// No video is sent: the network carries no encoding of it, nothing arrives, or audio alone is selected.
     pub is_video_paused: bool,
-    /// Times that the estimate was lowered.
+    /// How often the estimate was lowered.
     pub lowered: u64,
     /// Probes that showed that the network carries more.
     pub probes_passed: u64,
-    /// Probes that ended without that.
+    /// Probes that did not show it.
     pub probes_failed: u64,
     /// Octets of padding that were sent for probes.
     pub padding: u64,
@@ -169,7 +169,7 @@ pub struct TrackReport {
     pub bytes: u64,
     /// In the last second.
     pub rates: Rates,
-    /// Bits a second of a publisher's frames up to each temporal id, from 0 on; empty with one temporal layer.
+    /// Bits per second of a publisher's frames up to each temporal id, starting with 0; empty with one temporal layer.
     pub temporal_bits: Vec<u64>,
     /// How long a publisher's packets wait for those that were lost before them.
     pub hold: Duration,

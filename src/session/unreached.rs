@@ -74,7 +74,7 @@ impl Warning {
             media_port = session.media_port,
             others,
             "a client did not connect: {advice}; open port {port} for UDP and TCP in firewalls, in both directions, and \
-             name with --advertise the address that clients reach if `candidates` does not list it",
+             set --advertise to the address that clients can reach if `candidates` does not list it",
             port = session.media_port,
         );
     }

@@ -33,8 +33,8 @@ fn a_selection_is_kept_until_another_or_none_is_made() {
     let automatic = json!({ "mediaId": "1" });
     assert_eq!(selected(&relay, &layer), automatic, "the offer has audio first");
     let limits = json!({
-        "mediaId": "1", "audioOnly": true, "spatialLayerId": 0, "temporalLayerId": 1, "maxSpatialLayerId": 2, "maxTemporalLayerId": 3,
-        "maxWidth": 640, "maxHeight": 360,
+        "mediaId": "1", "audioOnly": true, "spatialLayerId": 0, "temporalLayerId": 1, "maxSpatialLayerId": 2,
+        "maxTemporalLayerId": 3, "maxWidth": 640, "maxHeight": 360,
     });
     let reply = select(&relay, &layer, &limits);
     assert_eq!((reply.status, reply.body.as_str()), (200, ""));

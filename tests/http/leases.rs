@@ -60,7 +60,7 @@ fn wait_for_the_end(relay: &Relay, session: &str) -> String {
 }
 
 #[test]
-fn sessions_end_with_their_token_where_that_is_asked_for() {
+fn sessions_end_when_their_token_expires_if_that_is_configured() {
     let key = Scratch::new("time", SECRET);
     let (ending, lasting) = (relay(&key, true), relay(&key, false));
     // The leeway for clocks is 30 s.
@@ -105,7 +105,7 @@ fn a_revoked_token_ends_its_sessions_and_starts_no_other() {
 }
 
 #[test]
-fn a_removed_token_ends_its_sessions_where_that_is_asked_for() {
+fn a_removed_token_ends_its_sessions_if_that_is_configured() {
     let digest = |token: &str| {
         let digest = ring::digest::digest(&ring::digest::SHA256, token.as_bytes());
         digest.as_ref().iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))

@@ -1,4 +1,5 @@
-//! Media on the HTTP port: frames of ICE-TCP, HTTP and TLS are told apart, and a connection that sends nothing is closed.
+//! Media on the HTTP port: the relay distinguishes frames of ICE-TCP, HTTP and TLS, and closes a connection that sends
+//! nothing.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -100,7 +101,7 @@ fn one_client_holds_few_connections_for_media_on_the_http_port() {
 }
 
 #[test]
-fn without_media_on_the_http_port_frames_are_no_requests_and_the_port_is_no_candidate() {
+fn without_media_on_the_http_port_frames_are_refused_and_the_port_is_no_candidate() {
     let relay = Relay::start();
     let answer = relay.request("POST", "/whip/cam", &[SDP], WHIP_OFFER).body;
     assert!(

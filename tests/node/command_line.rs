@@ -301,7 +301,7 @@ fn the_public_address_is_learned_from_a_stun_server() {
 }
 
 #[test]
-fn another_machine_is_told_of_each_address_whether_it_is_reachable() {
+fn check_reachability_reports_for_each_address_whether_it_is_reachable() {
     let mut relay = Running::start(&mut relay(&["--advertise", "127.0.0.1:9"]));
     let output = run(&["check-reachability", &relay.origin]);
     let text = String::from_utf8(output.stdout).unwrap();

@@ -1,8 +1,8 @@
 //! The keys that a server publishes by URL (JWK Set).
 //!
 //! They are fetched at the start, every five minutes, and for a token whose key is not known, never more often than every
-//! 30 s. While the server is down the last keys count for a day, so that holders of tokens can go on to publish and
-//! watch until it is back.
+//! 30 s. While the server is down, the last keys remain valid for a day, so that clients with tokens can still publish
+//! and watch.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -98,7 +98,7 @@ impl RemoteKeys {
     }
 
     async fn fetch_if(&self, wants: impl Fn(&State, Instant) -> bool) -> Option<bool> {
-        // A request that has waited here finds the keys that the one before has fetched.
+        // A request that waited here finds the keys that the request before it fetched.
         let _fetching = self.fetching.lock().await;
         if !self.is_due(wants, Instant::now()) {
             return None;

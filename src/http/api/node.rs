@@ -1,4 +1,4 @@
-//! The node as `/api` shows it: its version, and the addresses of its media port with what looks wrong.
+//! The node as `/api` shows it: its version, the addresses of its media port, and what looks wrong with them.
 
 use std::net::SocketAddr;
 
@@ -18,7 +18,7 @@ pub(in crate::http) struct Node {
     /// IP addresses and ports that clients on other machines try for media, best first.
     #[schema(value_type = Vec<String>)]
     media_addresses: Vec<SocketAddr>,
-    /// Which addresses clients try and what looks wrong, in a sentence each.
+    /// Sentences that say which addresses clients try and what looks wrong with them.
     self_check: Vec<String>,
 }
 

@@ -21,11 +21,11 @@ use crate::http::shared::node::Shared;
 /// The largest body.
 const LIMIT: usize = 4 * 1024;
 
-/// How long a revocation lasts by default, and at most.
+/// How long a revocation lasts by default, and at most, in seconds.
 const DEFAULT_SECONDS: u32 = 24 * 3600;
 const MOST_SECONDS: u32 = 366 * 24 * 3600;
 
-/// Which tokens to revoke: those of a holder, or one.
+/// Which tokens to revoke: all tokens of a holder, or one token.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ToRevoke {
@@ -35,19 +35,19 @@ pub(in crate::http) struct ToRevoke {
     /// The jti of one JSON Web Token.
     #[schema(nullable = false)]
     token_id: Option<String>,
-    /// How long; by default a day, at most 366 days. Longer than the tokens live is enough.
+    /// How long the revocation lasts: by default a day, at most 366 days. It needs only to outlast the tokens.
     #[schema(nullable = false, minimum = 1)]
     seconds: Option<u32>,
 }
 
-/// What a revocation has done.
+/// The effect of a revocation.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct RevocationDone {
-    /// Sessions that it has ended.
+    /// The number of sessions that it has ended.
     ended_sessions: usize,
 }
 
-/// What is revoked.
+/// A revocation in force.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct InForce {
     #[schema(nullable = false)]
@@ -56,14 +56,14 @@ pub(in crate::http) struct InForce {
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     token_id: Option<String>,
-    /// Until it ends.
+    /// The time until it ends.
     #[schema(minimum = 0)]
     seconds_left: f64,
 }
 
-/// Revokes tokens and ends the sessions that were made with them
+/// Revokes tokens and ends their sessions
 ///
-/// Tokens of a holder that are made later count again. A restart of the relay forgets it.
+/// Tokens that are issued to the holder later are valid. A restart of the relay forgets revocations.
 #[utoipa::path(
     post,
     path = "/api/revocations",
@@ -72,7 +72,7 @@ pub(in crate::http) struct InForce {
     security((), ("admin" = [])),
     request_body(content = inline(ToRevoke), content_type = "application/json"),
     responses(
-        (status = 200, description = "They are revoked.", body = RevocationDone),
+        (status = 200, description = "The tokens are revoked.", body = RevocationDone),
         Malformed, Unauthorized, Forbidden, TooSlow, TooManyRevocations, TooLarge, WrongType, TooMany,
     ),
 )]
@@ -91,14 +91,14 @@ pub(in crate::http) async fn post(
     Ok(Json(RevocationDone { ended_sessions }))
 }
 
-/// What is revoked now
+/// Lists the revocations in force
 #[utoipa::path(
     get,
     path = "/api/revocations",
     operation_id = "revocations",
     tag = "api",
     security((), ("admin" = [])),
-    responses((status = 200, description = "The oldest first.", body = Vec<InForce>), Unauthorized, Forbidden),
+    responses((status = 200, description = "Oldest first.", body = Vec<InForce>), Unauthorized, Forbidden),
 )]
 pub(in crate::http) async fn list(State(shared): State<Shared>, _: Administrator) -> Json<Vec<InForce>> {
     let now = SystemTime::now();

@@ -86,7 +86,7 @@ pub(in crate::http) struct Session {
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<String>,
-    /// Why it did not connect or carries no media, and what to do; absent in its first 3 s and where media passes.
+    /// Why it did not connect or carries no media, and what to do; absent in its first 3 s and once media has passed.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     explanation: Option<String>,
@@ -105,18 +105,18 @@ struct Path {
     remote: SocketAddr,
 }
 
-/// What a viewer's network made the relay do; absent while nothing depends on that.
+/// What a viewer's network made the relay do; absent while nothing depends on the network.
 #[derive(Debug, Serialize, ToSchema)]
 struct Network {
     /// No video is sent: the network carries no encoding of it, nothing arrives, or audio alone is selected.
     video_paused: bool,
-    /// Times that the estimate was lowered.
+    /// How often the estimate was lowered.
     lowered_estimates: u64,
     /// Probes that showed that the network carries more.
     probes_passed: u64,
-    /// Probes that ended without that.
+    /// Probes that did not show it.
     probes_failed: u64,
-    /// Sent for probes.
+    /// Bytes of padding that were sent for probes.
     padding_bytes: u64,
 }
 

@@ -35,7 +35,7 @@ pub(super) struct StreamTrack {
     height: Option<u16>,
     #[schema(minimum = 0)]
     bits_per_second: f64,
-    /// Of the frames up to each temporal id, from 0 on; absent with one temporal layer.
+    /// The bitrate of the frames up to each temporal id, starting with 0; absent with one temporal layer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     temporal_bits_per_second: Vec<u64>,
     #[schema(minimum = 0)]

@@ -5,9 +5,9 @@
 //! happens meanwhile waits in a bounded queue, so a viewer may read only when it has a reason to: browsers open six
 //! connections to a host and no more.
 //!
-//! A viewer may ask for `reconnect` and never gets it: it tells a viewer to end its session and to begin one elsewhere,
-//! and the relay knows no other URL of a stream. A relay that drains refuses new sessions, so a viewer that left then
-//! would lose the media until the end.
+//! A viewer may ask for `reconnect`, which the relay never sends: the event tells viewers to start a session elsewhere,
+//! and the relay has no other URL for the stream. While it drains, the relay refuses new sessions, so viewers that
+//! reconnected then would lose the rest of the media.
 //!
 //! POST and DELETE need the credential of the session, as everything else of a session does. For GET its Location is
 //! enough: `EventSource` cannot send a header, and the Location holds 128 random bits that only the holder of the
@@ -50,7 +50,7 @@ const EVENT_STREAM: &str = "text/event-stream";
 /// nginx holds a response back until it is complete or large; this header turns that off.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// An event of the draft that viewers may ask for.
+/// An event of the draft that viewers may ask for and never get.
 const NEVER_SENT: &str = "reconnect";
 
 /// The largest list of events.
@@ -78,11 +78,11 @@ pub(in crate::http) fn link(base_path: &BasePath, session: &SessionId) -> Header
     security((), ("watch" = [])),
     params(SessionPath),
     request_body(content = inline(EventList), content_type = "application/json",
-        description = "The events to send; without a body all of them."),
+        description = "The events to send: all of them if the request has no body."),
     responses(
-        (status = 201, description = "It is open.",
-            headers(("Location" = String, description = "Where it is read: an absolute path that cannot be guessed, because \
-                EventSource sends no token."))),
+        (status = 201, description = "The event stream is open.",
+            headers(("Location" = String, description = "The absolute path at which the event stream is read. It \
+                cannot be guessed, because EventSource sends no token."))),
         Malformed, Unauthorized, ForeignPage, NotFound, TooSlow, TooManyEventStreams, TooLarge, WrongType, TooMany, Unavailable,
     ),
 )]
@@ -135,8 +135,8 @@ pub(in crate::http) async fn post(
     responses(
         (status = 200, body = String, content_type = "text/event-stream",
             description = "Events (active: {}, inactive: {\"reason\": \"ended\"} or {\"reason\": \"lost\"}, viewercount: \
-                {\"viewercount\": 3}, layers: for each mediaId the active and inactive encodings of the video and what can \
-                be selected of them), each in one data line, and a comment every 15 s."),
+                {\"viewercount\": 3}, layers: for each mediaId the active and inactive encodings of the video and the \
+                layers that can be selected), each in one data line, and a comment every 15 s."),
         Unauthorized, ForeignPage, NotFound, NotAcceptable, Unavailable,
     ),
 )]

@@ -48,7 +48,7 @@ pub(in crate::http) struct LayerSelection {
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     media_id: Option<String>,
-    /// No video: the viewer is sent the audio alone, whatever else is selected.
+    /// Whether to send audio alone and no video, whatever else is selected.
     #[schema(nullable = false, value_type = Option<bool>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     audio_only: Option<bool>,
@@ -316,8 +316,9 @@ mod tests {
         for automatic in ["{}", "{\"mediaId\": \"1\"}", "{\"audioOnly\": false}", "{\"rid\": null, \"bitrate\": 5}"] {
             assert_eq!(selected(automatic), Ok(Selection::default()), "{automatic}");
         }
-        let all = "{\"mediaId\": \"0\", \"audioOnly\": true, \"encodingId\": \"h\", \"spatialLayerId\": 1, \"temporalLayerId\": 2, \
-                   \"maxSpatialLayerId\": 3, \"maxTemporalLayerId\": 4, \"maxWidth\": 640, \"maxHeight\": 360}";
+        let all = "{\"mediaId\": \"0\", \"audioOnly\": true, \"encodingId\": \"h\", \"spatialLayerId\": 1, \
+                   \"temporalLayerId\": 2, \"maxSpatialLayerId\": 3, \"maxTemporalLayerId\": 4, \"maxWidth\": 640, \
+                   \"maxHeight\": 360}";
         let expected = Selection {
             audio_only: true,
             rid: Some("h".into()),

@@ -219,7 +219,7 @@ pub(in crate::http) async fn own_session(
     let credential = credential_of(holder.as_ref());
     let info = info.ok_or(NO_SUCH_SESSION)?;
     if info.credential.is_shown_by(&credential) {
-        // A renewed token: the session lasts as long as that.
+        // The client has renewed its token: the session now lasts as long as the new one.
         if let Some(holder) = &holder {
             shared.leases.keep(*id, holder);
         }

@@ -1,5 +1,5 @@
-//! By which scheme a client has asked a trusted proxy: `X-Forwarded-Proto`, or `proto` of `Forwarded` (RFC 7239 5.4). What
-//! the relay writes for clients are paths and no URLs, so that the scheme decides about Strict-Transport-Security only.
+//! The scheme of a client's request to a trusted proxy: `X-Forwarded-Proto`, or `proto` of `Forwarded` (RFC 7239 5.4).
+//! The relay sends clients paths and not URLs, so the scheme matters for Strict-Transport-Security alone.
 
 use axum::http::header::FORWARDED;
 use axum::http::{HeaderMap, HeaderName};

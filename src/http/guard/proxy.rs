@@ -54,7 +54,8 @@ pub(in crate::http) async fn layer(
 ) -> Response {
     let peer = connection.remote.ip();
     let is_trusted = |address| is_trusted(&proxies.trusted, address);
-    // Where a PROXY header leaves out the client, the peer is still the proxy, which has not written the request.
+    // If a PROXY header does not name the client, `peer` is the proxy's address, but the headers are the client's own:
+    // such a proxy passes on the client's requests and adds nothing to them.
     let is_believed = connection.source != ClientSource::Unreadable && is_trusted(peer);
     let base_path = if is_believed { BasePath::forwarded(request.headers()) } else { None };
     request.extensions_mut().insert(base_path.unwrap_or_else(|| proxies.base_path.clone()));

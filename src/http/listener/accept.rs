@@ -70,10 +70,10 @@ const FEW_FILES: &str = "this process may open few files, so there is room for f
                          or LimitNOFILE= in the systemd unit)";
 const CANNOT_ACCEPT: &str = "cannot accept connections: if too many files are open, raise their limit (ulimit -n, or \
                              LimitNOFILE= in the systemd unit)";
-const STRANGER: &str = "a connection does not come from a trusted proxy and is not served, because --proxy-protocol is set: name the \
-                        proxy's address with --trusted-proxy, or remove --proxy-protocol";
-const NO_HEADER: &str = "a trusted proxy sends no PROXY header, and its connections are not served: let it send one (nginx: \
-                         proxy_protocol on; HAProxy: send-proxy-v2), or remove --proxy-protocol";
+const STRANGER: &str = "a connection does not come from a trusted proxy and is not served, because --proxy-protocol is \
+                        set: name the proxy's address with --trusted-proxy, or remove --proxy-protocol";
+const NO_HEADER: &str = "a trusted proxy sends no PROXY header, so its connections are not served: let it send one \
+                         (nginx: proxy_protocol on; HAProxy: send-proxy-v2), or remove --proxy-protocol";
 /// How long running requests may take to finish when the relay stops.
 const FINISH: Duration = Duration::from_secs(3);
 
@@ -259,7 +259,7 @@ async fn read_proxy_header(
         Err(_) => io::ErrorKind::TimedOut.into(),
     };
     place.closes(Closing::ProxyHeader);
-    // A health check of the proxy may connect and say nothing.
+    // A proxy's health check may connect and send nothing, which needs no warning.
     if error.kind() == io::ErrorKind::InvalidData && !shared.has_warned_of_header.swap(true, Ordering::Relaxed) {
         warn!(proxy = %connection.remote.ip(), "{NO_HEADER}");
     }

@@ -141,8 +141,8 @@ impl Place {
         self.0.cut.notified().await;
     }
 
-    /// Runs a step that comes before the first request, such as the TLS handshake. `None` if the connection is to close at
-    /// once, or the relay stops.
+    /// Runs a step that comes before the first request, such as the TLS handshake. `None` if the connection is to close
+    /// at once, or the relay stops.
     ///
     /// # Errors
     /// [`Elapsed`] if the step is not complete by its deadline.

@@ -1,8 +1,9 @@
-//! The PROXY protocol, versions 1 and 2: a proxy that passes on TCP connections says in a header before all else which
-//! client has connected to it.
+//! The PROXY protocol, versions 1 and 2: a proxy that passes on TCP connections names the client in a header before the
+//! client's octets.
 //!
-//! Whether a connection begins with the header is never guessed: with `--proxy-protocol` one of a trusted proxy must,
-//! and others are not served, because anyone could write such a header. No octet behind the header is taken.
+//! The relay never guesses whether a connection begins with the header. With `--proxy-protocol`, each connection of a
+//! trusted proxy must, and others are not served, because anyone could write such a header. No octet after the header
+//! is read here.
 
 use std::io;
 use std::net::SocketAddr;
@@ -34,7 +35,7 @@ enum Named {
     Client(SocketAddr),
     /// The proxy has connected for itself, such as for a health check.
     Proxy,
-    /// A client without an IP address, or one that is not given.
+    /// The header gives no IP address of the client.
     Unknown,
 }
 
@@ -56,7 +57,7 @@ pub(super) async fn read(stream: &TcpStream, connection: Connection) -> io::Resu
         fill(stream, &mut header[FIXED..]).await?;
         version_2(&header)
     } else if header.starts_with(v1::PROTOCOL_PREFIX.as_bytes()) {
-        // What stands behind the line belongs to the client, so that no octet of it is read here.
+        // What follows the line belongs to the client, so the line is read octet by octet.
         while !header.ends_with(b"\r\n") && header.len() < LINE {
             let mut octet = [0];
             fill(stream, &mut octet).await?;
@@ -96,7 +97,7 @@ fn version_1(header: &[u8]) -> Option<Named> {
 }
 
 fn version_2(header: &[u8]) -> Option<Named> {
-    // What follows this command is to be ignored, its family included.
+    // With this command, all that follows is ignored, the address family too.
     if header.get(SIGNATURE) == Some(&LOCAL) {
         return Some(Named::Proxy);
     }
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header_names_nobody() {
+    fn an_invalid_header_names_no_client() {
         for line in [
             &b"PROXY TCP4 203.0.113.7 192.0.2.1 4711\r\n"[..],
             b"PROXY TCP4 2001:db8::7 2001:db8::1 4711 443\r\n",
@@ -192,7 +193,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_without_a_panic(rest in proptest::collection::vec(any::<u8>(), 0..300), head in any::<[u8; 4]>()) {
+        fn any_bytes_are_read_without_a_panic(
+            rest in proptest::collection::vec(any::<u8>(), 0..300),
+            head in any::<[u8; 4]>(),
+        ) {
             let _ = version_1(&[b"PROXY ", &rest[..]].concat());
             let _ = version_2(&[v2::PROTOCOL_PREFIX, &head, &rest].concat());
             let _ = version_2(&binary(head[0] & 1, head[1], &rest));

@@ -1,8 +1,8 @@
-//! The token with which each session was made, or that was shown for it last, and the end of sessions with their token.
+//! Ends sessions with their tokens. The token of a session is the one that created it, or the one that its client has
+//! shown last.
 //!
-//! Once a second each session is checked. It ends if its token was revoked, and with `--end-with-token` if its token has
-//! expired or is not in the token file any more. A renewed token that is shown for a session takes the place of the old
-//! one.
+//! Each session is checked once a second. It ends if its token was revoked and, with `--end-with-token`, if its token
+//! has expired or was removed from the token file.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,16 +16,16 @@ use crate::name::SessionId;
 use crate::node::Handle;
 use crate::reason::EndReason;
 
-/// How often sessions are looked at.
+/// How often sessions are checked.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The holders of the tokens of sessions. Bounded by the number of sessions: those that have ended are forgotten within a
+/// The holder of each session's token. Bounded by the number of sessions: those that have ended are forgotten within a
 /// second.
 #[derive(Default)]
 pub(in crate::http) struct Leases(Mutex<HashMap<SessionId, Arc<Holder>>>);
 
 impl Leases {
-    /// A session was made, or is shown, with the token of this holder.
+    /// Sets the holder of the token that created a session, or that its client shows now.
     pub(in crate::http) fn keep(&self, session: SessionId, holder: &Arc<Holder>) {
         self.table().insert(session, Arc::clone(holder));
     }
@@ -38,7 +38,7 @@ impl Leases {
         }
     }
 
-    /// Ends the sessions whose tokens say so; returns how many.
+    /// Ends the sessions whose tokens are revoked, expired or removed; returns how many have ended.
     pub(in crate::http) async fn end_due(&self, media: &Handle, access: &Access) -> usize {
         let now = SystemTime::now();
         let mut ending: Vec<(SessionId, EndReason)> = Vec::new();

@@ -20,7 +20,7 @@ struct StreamLayer {
     /// Columns and rows.
     size: Option<(u16, u16)>,
     bits: u64,
-    /// Of the frames up to each temporal id; empty with one temporal layer.
+    /// Bits per second of the frames up to each temporal id; empty with one temporal layer.
     temporal_bits: Vec<u64>,
     is_active: bool,
 }
@@ -99,7 +99,7 @@ impl StreamLayers {
 }
 
 impl StreamLayer {
-    /// What can be selected of it, the largest first; `place` is its own in the order of size.
+    /// Its layers that can be selected, the largest first; `place` is its position in the order of size.
     fn steps(&self, place: usize) -> impl Iterator<Item = Map<String, Value>> {
         let step = move |temporal: Option<usize>, bits: u64| {
             let ids = [("spatialLayerId", Some(place)), ("temporalLayerId", temporal)];
