@@ -1,6 +1,6 @@
 //! How the RTP timestamps of a publisher's layers relate: each encoding counts from a random timestamp of its own, and
 //! sender reports or capture times say which timestamps are of one instant. Without those, packets that arrive together
-//! are of one instant: the error is what one layer takes longer to arrive than another.
+//! count as being of one instant: the error is how much longer one layer takes to arrive than another.
 //!
 //! The rule: a difference between two layers is measured once and kept, because the clocks of one encoder run alike. So
 //! errors of measuring do not add up however often a viewer changes layers, and neither does the drift between the
@@ -65,9 +65,8 @@ impl LayerClocks {
             note(&mut self.captures, of, wall, clock_rate);
         }
         let origin = *self.origin.get_or_insert(packet.received);
-        let elapsed = packet.received.saturating_duration_since(origin);
-        let ticks = elapsed.as_nanos() * u128::from(clock_rate) / 1_000_000_000;
-        note(&mut self.arrivals, of, (ticks as u32).wrapping_sub(packet.timestamp), clock_rate);
+        let wall = ticks(packet.received, origin, clock_rate).wrapping_sub(packet.timestamp);
+        note(&mut self.arrivals, of, wall, clock_rate);
     }
 
     /// What must be added to timestamps of one RTP stream to get those of another at the same instant; `None` while
@@ -83,6 +82,11 @@ impl LayerClocks {
         };
         between(&self.reports).or_else(|| between(&self.captures)).or_else(|| between(&self.arrivals))
     }
+}
+
+/// The time between two receptions in RTP clock ticks, modulo 2^32; 0 if they are out of order.
+pub(super) fn ticks(later: Instant, earlier: Instant, clock_rate: u32) -> u32 {
+    (later.saturating_duration_since(earlier).as_nanos() * u128::from(clock_rate) / 1_000_000_000) as u32
 }
 
 /// NTP time in 32.32 fixed-point seconds as ticks modulo 2^32.

@@ -2,11 +2,12 @@
 //! stream.
 
 use super::frame_limit::Verdict;
-use super::replay_clock::{Replay, ticks};
+use super::replay_clock::Replay;
 use super::track::{OutboundTrack, TrackState, Written};
 use super::write::carries_media;
 use crate::forward::codec::{Kind, PictureIds};
 use crate::forward::history::{Get, History};
+use crate::forward::layer_clocks::ticks;
 use crate::forward::packet::Packet;
 use crate::forward::rtp_header::HEADER_LEN;
 use crate::forward::splice::{Labels, Place, Start};

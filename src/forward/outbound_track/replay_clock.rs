@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use crate::forward::history::CachedFrames;
+use crate::forward::layer_clocks::ticks;
 
 /// Maximum speed of a replay as a multiple of real time: 10 s are caught up with in two thirds of a second.
 const MAX_SPEED: u32 = 16;
@@ -94,9 +95,4 @@ pub(super) fn speed_within(frames: &CachedFrames, octets_per_second: u64) -> Non
     let speed = u128::from(octets_per_second) / own.max(1);
     let speed = u32::try_from(speed).unwrap_or(MAX_SPEED).clamp(LEAST_SPEED, MAX_SPEED);
     NonZeroU32::new(speed).unwrap_or(NonZeroU32::MIN).min(speed_of(frames))
-}
-
-/// The time between two receptions in RTP clock ticks, modulo 2^32; 0 if they are out of order.
-pub(super) fn ticks(later: Instant, earlier: Instant, clock_rate: u32) -> u32 {
-    (later.saturating_duration_since(earlier).as_nanos() * u128::from(clock_rate) / 1_000_000_000) as u32
 }

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::forward::history::CachedFrames;
+use crate::forward::layer_clocks::ticks;
 use crate::forward::outbound_track::catch_up_time;
-use crate::forward::outbound_track::replay_clock::ticks;
 
 const FRAME: Duration = Duration::from_nanos(33_333_333);
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -106,11 +106,11 @@ fn a_still_screen_is_shown_at_once_as_it_is_now_and_then_live() {
     for still in [25, 3 * 3600] {
         let publisher = Publisher::new();
         let still = Duration::from_secs(still);
-        let ticks = (still.as_millis() * 90) as u32;
+        let pause = (still.as_millis() * 90) as u32;
         let mut all = arrivals(publisher, 0..10, |frame| frame == 0);
         for packet in all.iter_mut().filter(|packet| packet.index >= 15) {
             packet.received += still;
-            packet.timestamp = packet.timestamp.wrapping_add(ticks);
+            packet.timestamp = packet.timestamp.wrapping_add(pause);
         }
         // Frames 0 to 4, silence, frames 5 to 7; 8 and 9 follow, 30 s apart.
         for (number, wait) in [(8, 30), (9, 60)] {
@@ -132,7 +132,7 @@ fn a_still_screen_is_shown_at_once_as_it_is_now_and_then_live() {
         // Live: the viewer's clock shows the time that has passed.
         let live: Vec<&Got> = got.iter().filter(|got| ["8", "9"].contains(&got.text.as_str())).step_by(3).collect();
         for got in live {
-            let clock = crate::forward::outbound_track::replay_clock::ticks(got.at, joins, 90_000);
+            let clock = ticks(got.at, joins, 90_000);
             let late = clock.wrapping_sub(got.timestamp.wrapping_sub(FIRST.timestamp + 1)) as i32;
             assert!((-90..=360).contains(&late), "{late} ticks late at {}", got.text);
         }
