@@ -247,7 +247,7 @@ mod tests {
         Bitrate::from_bits(bits)
     }
 
-    /// Layers of 0.2, 0.6 and 2 Mbit/s, of which the lower temporal id costs half.
+    /// Layers of 0.2, 0.6 and 2 Mbit/s. The lower one of their two temporal ids takes half of the rate.
     fn layers() -> Layers {
         let layer = |rate: f64| Layer {
             rates: [0.5, 1.0, 1.0, 1.0].map(|share| bits(rate * share)),
@@ -258,7 +258,7 @@ mod tests {
         Layers::new(bits(40e3), &[200e3, 600e3, 2e6].map(layer))
     }
 
-    /// What is sent once the estimate is that, `lowered` or not: layer and temporal id.
+    /// The layer and the temporal id that are sent at this estimate; `lowered` if the estimate has just been lowered.
     fn sent(allocator: &mut Allocator, estimate: f64, lowered: bool, now: i64) -> Option<(u8, u8)> {
         let (layers, sending) = (layers(), allocator.step().map(|step| step.layer));
         let situation = Situation {
@@ -277,7 +277,7 @@ mod tests {
     fn a_step_is_begun_with_room_and_left_only_when_the_estimate_is_lowered_below_it() {
         let mut allocator = Allocator::new();
         assert_eq!(sent(&mut allocator, 1e6, false, 0), Some((1, 1)));
-        assert_eq!(sent(&mut allocator, 2.1e6, false, 1), Some((2, 0)), "half of the frames are better");
+        assert_eq!(sent(&mut allocator, 2.1e6, false, 1), Some((2, 0)), "half of the frames of a better layer");
         assert_eq!(sent(&mut allocator, 2.3e6, false, 2), Some((2, 1)));
         assert_eq!(sent(&mut allocator, 1e6, false, 3), Some((2, 1)), "a scene that costs more is no reason");
         assert_eq!(sent(&mut allocator, 2.05e6, true, 4), Some((2, 1)), "it fits without room");
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_is_worth_the_next_layer_with_all_of_its_frames() {
+    fn the_goal_of_a_probe_is_the_next_layer_with_all_of_its_frames() {
         let mut allocator = Allocator::new();
         sent(&mut allocator, 1e6, false, 0);
         let goal = |allocator: &Allocator, sending| allocator.goal(&layers(), Cap::default(), sending);
@@ -306,6 +306,6 @@ mod tests {
         assert!((2.2e6..2.3e6).contains(&goal_of_best.bits()), "{goal_of_best:?}");
         assert_eq!(goal(&allocator, Some(0)), None, "a switch waits for its keyframe");
         sent(&mut allocator, 2.3e6, false, 1);
-        assert_eq!(goal(&allocator, Some(2)), None, "it has the best");
+        assert_eq!(goal(&allocator, Some(2)), None, "the best layer is sent");
     }
 }

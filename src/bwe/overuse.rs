@@ -18,7 +18,8 @@ pub(crate) const CALM: i64 = 15 * MILLISECOND;
 const STANDING: i64 = 25 * MILLISECOND;
 const GROWTH: i64 = 25 * MILLISECOND;
 
-/// The same from the window before that on, while less than this share of what is sent arrives.
+/// Growth over two windows counts too, if it is this much (us) and less than the second value's share of what is sent
+/// arrives.
 const GROWTH_OF_TWO: i64 = 30 * MILLISECOND;
 const LITTLE: f64 = 0.8;
 
@@ -31,8 +32,8 @@ const HIGH: i64 = STANDING * 5 / 2;
 const PATIENCE_OF_SMALL: f64 = 10e3;
 const RANDOM_PATIENCE: f64 = 75e3;
 
-/// While all that is sent arrives, the queue may come from a burst of other traffic that ends soon. From the first share
-/// of it on, up to all of it, a longer queue is waited for, up to the second value (us) longer.
+/// While all that is sent arrives, the queue may come from a burst of other traffic that ends soon. So a longer queue
+/// is waited for when more than this share arrives: up to the second value (us) longer when all arrives.
 const MUCH: f64 = 0.75;
 const PATIENCE_WHERE_ALL_ARRIVES: f64 = 45e3;
 
@@ -234,8 +235,8 @@ mod tests {
             bench
         }
 
-        /// Every packet of so many arrives with the delay of its time (ms), and is judged each 100 ms: what lowers the
-        /// estimate, and when.
+        /// Lets one of `every` packets arrive, with the delay (ms) that `delay` gives for its time, and judges every
+        /// 100 ms. Returns when the estimate is lowered (ms), and why.
         fn run(&mut self, how_long: i64, every: i64, delay: impl Fn(i64) -> i64) -> Vec<(i64, Cause)> {
             let (began, mut lowered) = (self.now, Vec::new());
             for packet in 1..=how_long / PACKET {
@@ -279,7 +280,7 @@ mod tests {
         assert_eq!(bench.run(SECOND, 1, |_| 150)[0].1, Cause::Queue);
         bench.run(3 * SECOND, 3, |_| 150);
         assert!(bench.overuse.is_foreign());
-        assert_eq!(bench.run(3 * SECOND, 3, |_| 150), [], "the same queue is no reason any more");
+        assert_eq!(bench.run(3 * SECOND, 3, |_| 150), [], "the same queue lowers nothing any more");
         bench.run(3 * SECOND, 3, |_| 0);
         assert!(!bench.overuse.is_foreign());
     }

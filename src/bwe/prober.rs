@@ -4,8 +4,8 @@
 //! Two steps, the cheap one first. A *train* of 20 ms shows how fast the path is; it fills no queue. A *ramp* then
 //! sends as much as the higher layer for half a second, which shows that no other sender needs it. With REMB alone
 //! there is only a slow *climb*, because the receiver's estimate is capped near 1.5 times what it receives; with
-//! neither a longer ramp, judged by loss. A viewer without RTX takes no padding: with REMB its climb
-//! ends without a result, with neither the goal is tried by sending it.
+//! neither a longer ramp, judged by loss. A viewer without RTX takes no padding: with REMB its climb ends without a
+//! result; with neither, the goal itself is sent to try it.
 
 use super::bitrate::Bitrate;
 use super::estimator::{Estimator, Signal};
@@ -19,7 +19,7 @@ const TICK: i64 = 5 * MILLISECOND;
 const TRAIN_RATE: f64 = 1.45;
 const TRAIN_ARRIVES: f64 = 0.92;
 
-/// How long a train is and how many packets it has. The first one is longer, so that jitter does not hide a path that
+/// The length of a train and its number of packets. The first train is longer, so that jitter does not hide a path that
 /// carries the goal; those that repeat it cost less.
 const FIRST_TRAIN: (i64, f64) = (20 * MILLISECOND, 6.0);
 const TRAIN: (i64, f64) = (15 * MILLISECOND, 5.0);
@@ -59,8 +59,8 @@ const CLIMB: i64 = 12 * SECOND;
 const TRAIN_WAIT: i64 = SECOND;
 const LONGEST_TRAIN_WAIT: i64 = 1700 * MILLISECOND;
 
-/// What is added to the longest wait while no ramp may begin, for the best layer; for a lower one as large a part of it
-/// as its rate is of the best layer's (us).
+/// Added to the longest wait while no ramp may begin (us), if the goal is the best layer. For a lower layer it is
+/// multiplied by the goal's share of the best layer's rate.
 const MORE_WITHOUT_RAMP: f64 = 2.3e6;
 
 /// A train that arrives at this multiple of the one before is repeated soon: the path has become faster.
@@ -70,10 +70,10 @@ const RISEN: f64 = 1.25;
 /// multiple of the goal, or of what failed, end it.
 const RAMP_WAIT: i64 = 3 * SECOND;
 const LONGEST_RAMP_WAIT: i64 = 40 * SECOND;
+const BETTER: f64 = 1.25;
 
 /// The longest wait while another sender keeps the queue full: it takes what a ramp leaves, so a failure says little.
 const RAMP_WAIT_AT_FOREIGN_QUEUE: i64 = 2 * SECOND;
-const BETTER: f64 = 1.25;
 
 /// From a decrease of the estimate, and from a passed probe, to the next probe.
 const AFTER_DECREASE: i64 = 1500 * MILLISECOND;
@@ -324,7 +324,7 @@ impl Prober {
         self.credit -= octets as f64;
     }
 
-    /// The length of the next train and its packets.
+    /// The length of the next train and its number of packets.
     fn train(&self) -> (i64, f64) {
         if self.failed_trains == 0 { FIRST_TRAIN } else { TRAIN }
     }

@@ -32,7 +32,7 @@ enum State {
 pub(crate) struct SentRing {
     packets: [Packet; SIZE],
     next: u16,
-    /// How much shorter than expected the queue turned out to be until now, in [`UNIT`]; it wraps around.
+    /// By how much the queue has turned out to be shorter than expected so far, in [`UNIT`]; it wraps around.
     shorter: u16,
 }
 
@@ -73,7 +73,7 @@ impl SentRing {
         self.next = self.next.wrapping_add(1);
     }
 
-    /// The packets sent until now queue that much less than was expected (us).
+    /// The packets sent so far queue for less time than expected, by `by` (us).
     pub(crate) fn shorten(&mut self, by: i64) {
         self.shorter = self.shorter.wrapping_add((by / UNIT) as u16);
     }
@@ -94,7 +94,7 @@ impl SentRing {
                 let was_missing = packet.state == State::Missing;
                 packet.state = State::Arrived;
                 let age = i64::from((now as u32).wrapping_sub(packet.sent));
-                // Of 16 bits the nearest difference is meant; below 0 the queue was empty.
+                // The 16 bits wrap around, so the difference is a signed one; below 0 the queue was empty.
                 let expected = i64::from(packet.expected.wrapping_sub(shorter) as i16).max(0) * UNIT;
                 Some(News::Arrived { sent: now - age, octets: packet.octets, expected, was_missing })
             }

@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_the_path_has_not_explains_nothing() {
+    fn a_queue_that_the_path_does_not_have_explains_nothing() {
         let (mut queue, rate) = (VirtualQueue::default(), Bitrate::from_bits(1e6));
         queue.push(12_500.0, rate, 0);
         queue.shorten(60_000);

@@ -13,7 +13,7 @@ fn sent() -> Path {
     path
 }
 
-/// When each arrived: every tenth is lost.
+/// When each of them arrived; every tenth is lost.
 fn arrivals() -> Vec<Option<i64>> {
     (0..40).map(|packet| (packet % 10 != 9).then_some(7 * SECOND + packet * 5 * MILLISECOND)).collect()
 }
@@ -23,7 +23,7 @@ fn tell(path: &mut Path, base: u16, arrivals: &[Option<i64>], now: i64) {
     path.on_feedback(&Feedback::parse(&packet).expect("it is well formed"), false, now);
 }
 
-/// The rate, and packets that were reported and lost.
+/// The rate of arrivals, the number of packets that were reported, and how many of those were lost.
 fn seen(path: &Path) -> (Bitrate, u32, u32) {
     let loss = path.arrivals().loss(40);
     (path.arrivals().received(4), loss.packets, (loss.share * f64::from(loss.packets)).round() as u32)
@@ -53,5 +53,5 @@ fn numbers_that_were_not_sent_are_ignored() {
     let mut path = sent();
     tell(&mut path, 40, &arrivals(), SECOND);
     assert_eq!(path.arrivals().loss(40).packets, 0);
-    assert_eq!(path.heard(), Some(SECOND), "though the viewer answers");
+    assert_eq!(path.heard(), Some(SECOND), "although the viewer has answered");
 }

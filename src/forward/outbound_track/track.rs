@@ -262,7 +262,7 @@ impl OutboundTrack {
         Some(timestamp.wrapping_add(anchor.offset))
     }
 
-    /// The layer whose clock its timestamps are on, whichever layer is sent; `None` before the layer has changed.
+    /// The layer whose clock its timestamps follow, whichever layer is sent; `None` before the layer has changed.
     pub(crate) fn clock_layer(&self) -> Option<(Generation, LayerId)> {
         self.anchor().map(|anchor| anchor.source)
     }

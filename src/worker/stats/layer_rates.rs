@@ -33,8 +33,8 @@ impl Shares {
     /// One temporal layer.
     const WHOLE: Self = Self { up_to: [1.0; MAX_TEMPORAL], highest: 0 };
 
-    /// Bits a second of the frames up to each temporal id, of an encoding with this rate; empty with one temporal
-    /// layer.
+    /// Bits per second of the frames up to each temporal id, for an encoding of this rate; empty where there is one
+    /// temporal layer.
     pub(crate) fn temporal_bits(&self, bits: f64) -> Vec<u64> {
         let below = self.up_to[..usize::from(self.highest)].iter().map(|share| (bits * share) as u64);
         if self.highest == 0 { Vec::new() } else { below.chain([bits as u64]).collect() }

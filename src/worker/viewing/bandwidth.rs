@@ -1,5 +1,5 @@
-//! How much a viewer's network carries, where there is something to choose: the estimator of [`bwe`] gets the packets
-//! that the viewer is sent, and its RTCP.
+//! How much a viewer's network carries, for videos of several encodings: the estimator of [`bwe`] gets the packets that
+//! the viewer is sent, and its RTCP.
 //!
 //! A viewer gets one with the first video of several encodings; a viewer that never sees one costs nothing. The rule: a
 //! packet takes a transport-wide number only if it carries it, because the receiver reports each number that it does
@@ -308,8 +308,8 @@ impl Bandwidth {
     }
 }
 
-/// An encoding as the estimator gets it. While its rate is not known, it is taken to have as many bits per pixel as
-/// another one; without that it cannot be chosen.
+/// What the estimator gets to know of an encoding. While its rate is not known, it is taken to have as many bits per
+/// pixel as another one; without that it cannot be chosen.
 fn layer(track: &FeedTrack, all: &[&FeedTrack]) -> Layer {
     let (width, height) = track.state.size.unwrap_or_default();
     let known = all.iter().filter(|other| other.state.bits > 0 && other.state.pixels() > 0);

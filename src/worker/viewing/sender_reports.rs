@@ -3,8 +3,8 @@
 //!
 //! The rule: a report is true for the packets that the viewer is sent now. No report is sent while a replay runs,
 //! because the mapping changes when it ends, nor while only one of audio and video has switched to another publisher,
-//! whose clock differs. However often the layer of the video changes, its reports are by the clock of one layer: where
-//! arrival is the clock, that of each layer is another.
+//! whose clock differs. However often the layer of the video changes, its reports follow the clock of one layer,
+//! because clocks by arrival differ from layer to layer.
 
 use std::time::{Duration, Instant};
 
@@ -102,7 +102,7 @@ impl Viewer {
     }
 }
 
-/// The clock that the timestamps of a track are on since its layer has changed, if it is known and recent.
+/// The clock that the timestamps of a track follow since its layer has changed, if it is known and recent.
 fn clock_of<'a>(
     viewer_track: &ViewerTrack,
     feed: &'a StreamFeed,

@@ -508,8 +508,8 @@ impl StreamFeeds {
     }
 }
 
-/// Notes how timestamps of a track's packets relate to those of other encodings. Clocks by arrival say nothing new:
-/// arrivals are noted packet by packet.
+/// Notes how timestamps of a track's packets relate to those of other encodings. Clocks by arrival are left out:
+/// `StreamFeed::push` notes arrivals.
 fn note_clock(clocks: &mut LayerClocks, track: &FeedTrack, clock: SenderClock) {
     if track.kind == Kind::Video && clock.basis == Basis::Report {
         clocks.on_report(track.epoch.generation(), track.layer, clock.ntp, clock.rtp, track.format.clock_rate);

@@ -39,7 +39,7 @@ const REPLAY_BURST: u64 = 64;
 /// How long a viewer that loses too much waits for a keyframe.
 const SKIP_TIME: Duration = Duration::from_secs(1);
 
-/// The age of a packet by which a viewer's TCP connection is too slow for the video.
+/// A viewer's TCP connection is too slow for the video if the next packet is older than this.
 const LATE_BY_TCP: Duration = Duration::from_millis(500);
 
 /// How long after its connection a viewer is sent its first frame: some clients lose packets that follow the handshake

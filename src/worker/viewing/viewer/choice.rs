@@ -76,7 +76,7 @@ impl Viewer {
         self.selection.as_ref().is_some_and(|selection| selection.audio_only)
     }
 
-    /// True while it is sent no video: its network carries no encoding of it, or nothing, or it has selected that.
+    /// True while it is sent no video: its network carries no encoding, or nothing, or it has selected audio alone.
     pub(crate) fn is_audio_only(&self) -> bool {
         self.rests
     }
