@@ -15,7 +15,7 @@ const ENCODINGS = [
 /** Codecs whose encoders send several sizes; without a name the browser takes VP8. */
 const SEVERAL = ['', 'vp8', 'h264'];
 
-/** Temporal layers of each size, as scalability modes: the relay may leave half of the frames out, or three of four. */
+/** Temporal layers of each size, as scalability modes: the relay can leave out half of the frames, or three of four. */
 const MODES = [['L1T2', '2 (L1T2)'], ['L1T3', '3 (L1T3)']];
 
 /** In how many sizes a video of this codec and width is sent. Of more than these, Chromium leaves the largest out. */
@@ -25,8 +25,8 @@ export function sizes(codec, width) {
 }
 
 /**
- * What a transceiver is to send: this number of sizes, at most this number of bits per second, in a scalability mode; 0 and
- * an empty mode leave it to the browser.
+ * The `sendEncodings` of a transceiver: the number of sizes, the limit in bits per second, and the scalability mode. 0 and an
+ * empty mode leave it to the browser.
  */
 export function encodings(count, bitsPerSecond, scalabilityMode) {
   const more = (share) => ({
@@ -37,18 +37,17 @@ export function encodings(count, bitsPerSecond, scalabilityMode) {
   return ENCODINGS.slice(-count).map(({ share, ...encoding }) => ({ ...encoding, ...more(share) }));
 }
 
-/** The scalability modes that the browser's encoder of a codec has, as `[mode, name for people]`. */
+/** The scalability modes that the browser's encoder of a codec supports, as `[mode, name for people]`. */
 export async function scalabilityModes(codec) {
   const contentType = `video/${codec || sendableCodecs()[0]?.[0]}`;
-  const has = async ([scalabilityMode]) => {
+  const isSupported = async (scalabilityMode) => {
     const video = { contentType, width: 640, height: 360, bitrate: START * 1000, framerate: 30, scalabilityMode };
-    // A browser that does not know the member ignores it, so one that takes any mode knows none.
-    const ask = (wish) => navigator.mediaCapabilities.encodingInfo({ type: 'webrtc', video: { ...video, ...wish } });
-    const [wanted, nonsense] = await Promise.all([ask({}), ask({ scalabilityMode: 'none' }).catch(() => ({}))]);
-    return wanted.supported && !nonsense.supported;
+    return (await navigator.mediaCapabilities.encodingInfo({ type: 'webrtc', video })).supported;
   };
-  const known = await Promise.all(MODES.map((mode) => has(mode).catch(() => false)));
-  return MODES.filter((_, place) => known[place]);
+  const asked = ['none', ...MODES.map(([mode]) => mode)];
+  const [nonsense, ...supported] = await Promise.all(asked.map((mode) => isSupported(mode).catch(() => false)));
+  // A browser that does not know the member ignores it: it accepts a mode that does not exist.
+  return nonsense ? [] : MODES.filter((_, place) => supported[place]);
 }
 
 /** The video codecs that this browser can send, as `[name in SDP, name for people]`, in its own order. */

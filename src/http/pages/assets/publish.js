@@ -18,6 +18,7 @@ const endpoint = `${relay}/whip/${stream}`;
 const STEADY = 10_000; // a connection that lasted this long (milliseconds) starts the waiting times anew
 
 let run; // what is being published: { stopped, media, peer, again }
+let modes; // promise that the menu has the scalability modes of the codec
 
 const bitrate = () => Number(element('bitrate').value);
 
@@ -38,7 +39,7 @@ async function start() {
   show('asking', 'Opening the source');
   let media;
   try {
-    [media] = await Promise.all([openSource(), showModes()]);
+    [media] = await Promise.all([openSource(), modes]);
   } catch (error) {
     if (!signal.aborted) stop('idle', 'Not started', error.message);
     return;
@@ -182,11 +183,11 @@ function suggestSimulcast() {
 /** Shows the scalability modes of the codec's encoder. */
 async function showModes() {
   const menu = element('scalability');
-  const modes = await scalabilityModes(element('codec').value);
+  const known = await scalabilityModes(element('codec').value);
   const { value } = menu;
-  menu.replaceChildren(menu.options[0], ...modes.map(([mode, text]) => new Option(text, mode)));
-  menu.value = modes.some(([mode]) => mode === value) ? value : '';
-  element('scalability-field').hidden = modes.length === 0;
+  menu.replaceChildren(menu.options[0], ...known.map(([mode, text]) => new Option(text, mode)));
+  menu.value = known.some(([mode]) => mode === value) ? value : '';
+  element('scalability-field').hidden = known.length === 0;
 }
 
 const MUTES = [['mute-audio', 'audio', 'Mute audio', 'Unmute audio'], ['mute-video', 'video', 'Hide video', 'Show video']];
@@ -226,7 +227,11 @@ element('form').addEventListener('submit', (event) => {
   else start();
 });
 for (const id of ['source', 'camera', 'microphone', 'size']) element(id).addEventListener('change', change);
-element('codec').addEventListener('change', async () => (await showModes(), run?.again?.abort()));
+element('codec').addEventListener('change', async () => {
+  modes = showModes();
+  await modes;
+  run?.again?.abort();
+});
 for (const id of ['simulcast', 'scalability']) element(id).addEventListener('change', () => run?.again?.abort());
 element('simulcast').addEventListener('change', () => (ownChoice = true));
 element('source').addEventListener('change', suggestSimulcast);
@@ -246,7 +251,7 @@ const asked = String(Number(query.get('bitrate')) || 0);
 if (![...element('bitrate').options].some(({ value }) => value === asked)) element('bitrate').add(new Option(`${asked / 1000} kbit/s`, asked));
 element('bitrate').value = asked;
 if (query.has('svc')) element('scalability').add(new Option(query.get('svc'), query.get('svc'), true, true));
-showModes();
+modes = showModes();
 element('with-chat').checked = query.get('chat') === '1';
 prepareSource();
 element('simulcast').checked = query.get('simulcast') === '1';

@@ -1,13 +1,12 @@
-// The quality menu: which encoding of the video is shown, or none. The relay tells what there is by the session's events and
-// takes the choice by WHEP's layer selection. Events are read only when there is a reason to: a browser opens few connections to
-// one host.
+// The quality menu: which encoding of the video is shown, or none. The session's `layers` event lists the encodings, and WHEP's
+// layer selection takes the choice. Events are read only when there is a reason to: a browser opens few connections to one host.
 
 import { eachEvent, fetchEvents, linked, openEvents } from './events.js';
 import { bearer } from './page.js';
 import * as words from './words.js';
 
 const RELATION = 'urn:ietf:params:whep:ext:core:layer';
-const AUDIO = 'audio only'; // the value of that choice: no name of an encoding has a space
+const AUDIO = 'audio only'; // the value of the choice without video: no name of an encoding has a space
 const PATIENCE = 3000; // milliseconds to wait for the event
 const INTERVAL = 15_000; // milliseconds after which the menu is brought up to date in any case
 
@@ -44,7 +43,7 @@ export class Quality {
     this.look();
   }
 
-  /** Asks the relay what there is now. */
+  /** Asks the relay which encodings there are now. */
   async look() {
     if (this.#looking || this.#ended.signal.aborted) return;
     this.#looking = true;
@@ -63,7 +62,7 @@ export class Quality {
     this.#clear();
   }
 
-  /** Whether audio arrives and no video. */
+  /** Takes in whether audio arrives and no video. */
   tellAudioAlone(audioAlone) {
     if (audioAlone === this.#audioAlone || this.#ended.signal.aborted) return;
     this.#audioAlone = audioAlone;
@@ -111,7 +110,7 @@ export class Quality {
     if (value && !this.#menu.value && layers.length) this.#choose();
   }
 
-  /** Names the choices. Beside Auto, and beside a size that the network does not carry, is what is shown. */
+  /** Names the choices. What is shown is named beside Auto, and beside a chosen size that the network does not carry. */
   #label() {
     const { options, value } = this.#menu;
     const { videoWidth, videoHeight } = this.#video;
