@@ -1,5 +1,5 @@
-//! Holds what memory a viewer takes, of a video in one encoding and of one in three. Alone in its program, because it
-//! counts what the whole program allocates.
+//! Limits the memory that a viewer takes, for a video in one encoding and for one in three. It is alone in its program,
+//! because it counts what the whole program allocates.
 
 #[expect(dead_code, reason = "this test needs less than the others")]
 #[path = "sim/broadcast.rs"]
@@ -14,7 +14,7 @@ mod sender;
 use std::alloc::System;
 
 use net::Net;
-use sender::{QHF, Sender};
+use sender::{QHF, Sender, list};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]
@@ -24,11 +24,11 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const FEW: usize = 16;
 const MANY: usize = 48;
 
-/// What a viewer takes of a video in one encoding, in bytes: 171,000 and at most 2 KiB more. Part of it is what
-/// webrtc-rs keeps of the client.
+/// The most bytes that a viewer of a video in one encoding takes: 171,000, and 2 KiB more. Part of it is what webrtc-rs
+/// keeps of the client.
 const SINGLE: usize = 173_000;
 
-/// What a viewer of several encodings takes beyond that: mostly what remembers its numbered packets.
+/// The most bytes that several encodings add: mostly the record of the viewer's numbered packets.
 const LAYERED: usize = 24 * 1024;
 
 /// Bytes that are allocated now.
@@ -37,19 +37,17 @@ fn allocated() -> usize {
     stats.bytes_allocated - stats.bytes_deallocated
 }
 
-/// What a relay takes with this number of viewers, without its clients.
+/// The bytes that a relay with this number of viewers takes, without its clients.
 fn relay(encodings: &[(&str, u16, u16)], viewers: usize) -> usize {
     let before = allocated();
     let mut net = Net::new(1);
-    let rids: Vec<&str> = encodings.iter().map(|(rid, ..)| *rid).collect();
-    let mut sender = Sender::join(&mut net, encodings, &rids.join(";"));
+    let mut sender = Sender::join(&mut net, encodings, &list(encodings));
     for _ in 0..viewers {
         net.watch("cam");
     }
     net.connect();
-    let places: Vec<usize> = (0..encodings.len()).collect();
     // Numbers end after 2 s, because these viewers report nothing.
-    sender.begin(&mut net, &places, 40);
+    sender.begin_all(&mut net, 40);
     net.clients = Vec::new();
     allocated() - before
 }

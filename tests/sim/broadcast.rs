@@ -9,6 +9,7 @@ use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNa
 use sluice::forward::codec::{Codec, Kind};
 use sluice::name::Role;
 use sluice::peer::client::Track;
+use sluice::session::{Report, Selection};
 use sluice::srtp::SrtpProfile;
 use sluice::worker::Config;
 
@@ -242,6 +243,21 @@ impl Net {
     pub(crate) fn request_keyframe(&mut self, viewer: usize) {
         let media_ssrc = self.ssrc(viewer, Kind::Video);
         self.send_rtcp(viewer, PictureLossIndication { sender_ssrc: 1, media_ssrc });
+    }
+
+    /// A viewer selects what it is to be sent.
+    pub(crate) fn select(&self, viewer: usize, selection: Selection) {
+        self.handle().select(&self.clients[viewer].session, selection).expect("the session lives");
+    }
+
+    /// A viewer selects the encoding with this name.
+    pub(crate) fn select_rid(&self, viewer: usize, rid: &str) {
+        self.select(viewer, Selection { rid: Some(rid.into()), ..Selection::default() });
+    }
+
+    /// What the relay knows of a client's session.
+    pub(crate) fn report(&self, client: usize) -> Report {
+        self.handle().record(&self.clients[client].session).expect("the session is known").report()
     }
 
     /// How many keyframe requests have reached a publisher.

@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use sluice::forward::codec::{Codec, Kind};
 use sluice::name::Role;
-use sluice::session::Selection;
 
 use crate::broadcast::{GCM, SECOND, assert_spliced, track};
 use crate::net::Net;
 use crate::net::lane::Random;
-use crate::simulcast::sender::{LAYER, Offer, QHF, Sender, lines};
+use crate::simulcast::sender::{LAYER, Offer, QHF, Sender, lines, list, newest_layer};
 
 type Encodings = &'static [(&'static str, u16, u16)];
 
@@ -28,20 +27,9 @@ fn watch(net: &mut Net) -> usize {
     viewer
 }
 
-/// Encodings as a list of `a=simulcast`.
-fn list(encodings: &[(&str, u16, u16)]) -> String {
-    encodings.iter().map(|(rid, ..)| *rid).collect::<Vec<_>>().join(";")
-}
-
 fn join(net: &mut Net, codec: Codec, encodings: &[(&str, u16, u16)], standby: bool) -> Sender {
     let offer = Offer { encodings, lines: &lines(encodings, &list(encodings)), codec };
     Sender::join_by(net, &offer, |request| request.standby = standby)
-}
-
-/// Frames of all encodings, after a keyframe of each.
-fn begin(net: &mut Net, sender: &mut Sender, frames: u32) {
-    let places: Vec<usize> = (0..sender.encodings.len()).collect();
-    sender.begin(net, &places, frames);
 }
 
 /// The codec and the number of the newest packet of a viewer's video.
@@ -62,15 +50,9 @@ fn largest(encodings: &[(&str, u16, u16)]) -> u32 {
     (0..).zip(encodings).max_by_key(|(_, (_, width, _))| *width).unwrap().0
 }
 
-fn select(net: &Net, viewer: usize, rid: &str) {
-    let selection = Selection { rid: Some(rid.into()), ..Selection::default() };
-    net.handle().select(&net.clients[viewer].session, selection).unwrap();
-}
-
 /// The name of the encoding that a viewer is sent, as the API shows it: none where there is one encoding.
 fn shown_rid(net: &Net, viewer: usize) -> Option<String> {
-    let report = net.handle().record(&net.clients[viewer].session).unwrap().report();
-    report.tracks.into_iter().find(|track| track.kind == "video").unwrap().rid.map(|rid| rid.to_string())
+    net.report(viewer).tracks.into_iter().find(|track| track.kind == "video").unwrap().rid.map(|rid| rid.to_string())
 }
 
 #[test]
@@ -90,13 +72,13 @@ fn publishers_of_any_codec_and_number_of_encodings_follow_each_other_by_takeover
         let mut live: Option<Sender> = None;
         for (codec, encodings) in PUBLISHERS {
             let mut sender = join(&mut net, codec, encodings, by_standby && live.is_some());
-            begin(&mut net, &mut sender, 30);
+            sender.begin_all(&mut net, 30);
             if let Some(live) = live.filter(|_| by_standby) {
                 net.delete(live.publisher);
             }
-            begin(&mut net, &mut sender, 20);
+            sender.begin_all(&mut net, 20);
             viewers.push(watch(&mut net));
-            begin(&mut net, &mut sender, 50);
+            sender.begin_all(&mut net, 50);
             for viewer in &viewers {
                 let newest = newest(&net, *viewer);
                 assert_eq!(newest, (codec, largest(encodings) * LAYER + 99), "{by_standby}, {codec:?} {encodings:?}");
@@ -121,11 +103,11 @@ fn a_publisher_of_three_encodings_may_change_its_codec_of_all_of_them_one_after_
         request.offer.insert_str(end, " 35");
     });
     let viewer = watch(&mut net);
-    begin(&mut net, &mut sender, 50);
+    sender.begin_all(&mut net, 50);
     assert_eq!(newest(&net, viewer), (Codec::Vp8, 2 * LAYER + 49));
     for codec in [Codec::Vp9, Codec::Vp8] {
         sender.prefer(&mut net, codec);
-        begin(&mut net, &mut sender, 50);
+        sender.begin_all(&mut net, 50);
         assert_eq!(newest(&net, viewer).0, codec);
         assert_eq!(newest(&net, viewer).1 / LAYER, 2);
     }
@@ -148,16 +130,16 @@ fn a_selection_follows_its_name_to_another_place_of_the_list_and_is_automatic_wh
     ];
     let mut net = Net::new(1);
     let [automatic, selected] = [watch(&mut net), watch(&mut net)];
-    select(&net, selected, "h");
+    net.select_rid(selected, "h");
     for encodings in LISTS {
         let mut sender = join(&mut net, Codec::Vp8, encodings, false);
-        begin(&mut net, &mut sender, 50);
-        begin(&mut net, &mut sender, 50);
+        sender.begin_all(&mut net, 50);
+        sender.begin_all(&mut net, 50);
         net.run(SECOND);
-        assert_eq!(net.video(automatic).last().unwrap().number / LAYER, largest(encodings), "{encodings:?}");
+        assert_eq!(newest_layer(&net, automatic), largest(encodings), "{encodings:?}");
         let has_name = encodings.iter().any(|(rid, ..)| *rid == "h");
         let expected = if has_name { place_of(encodings, "h") } else { largest(encodings) };
-        assert_eq!(net.video(selected).last().unwrap().number / LAYER, expected, "{encodings:?}");
+        assert_eq!(newest_layer(&net, selected), expected, "{encodings:?}");
         let rid = (encodings.len() > 1).then_some(encodings[expected as usize].0);
         assert_eq!(shown_rid(&net, selected).as_deref(), rid);
     }
@@ -171,11 +153,11 @@ fn a_selected_encoding_that_falls_silent_is_replaced_by_the_next_smaller_one_unt
     let mut net = Net::new(1);
     let mut sender = join(&mut net, Codec::Vp8, THREE, false);
     let [largest, middle] = [watch(&mut net), watch(&mut net)];
-    select(&net, largest, "f");
-    select(&net, middle, "h");
-    begin(&mut net, &mut sender, 50);
-    begin(&mut net, &mut sender, 10);
-    let shown = |net: &Net| [largest, middle].map(|viewer| net.video(viewer).last().unwrap().number / LAYER);
+    net.select_rid(largest, "f");
+    net.select_rid(middle, "h");
+    sender.begin_all(&mut net, 50);
+    sender.begin_all(&mut net, 10);
+    let shown = |net: &Net| [largest, middle].map(|viewer| newest_layer(net, viewer));
     assert_eq!(shown(&net), [2, 1]);
     for (silent, expected) in [(2, [1, 1]), (1, [2, 0])] {
         let others: Vec<usize> = (0..3).filter(|place| *place != silent).collect();
@@ -183,8 +165,8 @@ fn a_selected_encoding_that_falls_silent_is_replaced_by_the_next_smaller_one_unt
             sender.show(&mut net, &others, false);
         }
         assert_eq!(shown(&net), expected, "{silent} is silent");
-        begin(&mut net, &mut sender, 3);
-        begin(&mut net, &mut sender, 30);
+        sender.begin_all(&mut net, 3);
+        sender.begin_all(&mut net, 30);
         assert_eq!(shown(&net), [2, 1], "{silent} is sent again");
     }
     for viewer in [largest, middle] {
@@ -238,10 +220,10 @@ fn encodings_of_any_names_and_order_are_found_although_the_first_fifty_packets_o
         sender.begin(&mut net, &sent, 50);
         let of_sent: Vec<_> = sent.iter().map(|place| encodings[*place]).collect();
         let expected = place_of(&encodings, of_sent[self::largest(&of_sent) as usize].0);
-        assert_eq!(net.video(viewer).last().unwrap().number / LAYER, expected, "seed {seed}: {list}");
+        assert_eq!(newest_layer(&net, viewer), expected, "seed {seed}: {list}");
         for _ in 0..2 {
             probe(&mut net, &mut sender, random);
-            begin(&mut net, &mut sender, 40);
+            sender.begin_all(&mut net, 40);
         }
         let line = net.video(viewer);
         assert_spliced(&line);

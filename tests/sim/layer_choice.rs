@@ -14,18 +14,14 @@ use crate::bandwidth::transport_feedback::transport_feedback;
 use crate::broadcast::{Broadcast, MILLISECOND, SECOND, track};
 use crate::net::client::Received;
 use crate::net::lane::{Impairment, Way};
-use crate::net::{NUMBER, Net, vp8};
-use crate::simulcast::sender::{QHF, Sender};
+use crate::net::{NUMBER, Net};
+use crate::simulcast::sender::{FRAME, LAYER, QHF, Sender, vp8_of_size};
 
-const FRAME: Duration = Duration::from_millis(40);
 /// Octets of a frame of each encoding: 0.15, 0.5 and 1.5 Mbit/s.
 const OCTETS: [usize; 3] = [750, 2_500, 7_500];
 /// A keyframe has this many times the octets of another frame.
 const KEYFRAME: usize = 4;
 pub(crate) const MBIT: f64 = 1e6;
-
-/// Where a payload says which encoding it is of.
-const LAYER: u32 = 1_000_000;
 
 pub(crate) fn link(bits: f64) -> Impairment {
     let capacity = Some((bits, 300 * MILLISECOND));
@@ -44,7 +40,6 @@ pub(crate) struct Scene {
     /// Every second frame is of the second temporal layer.
     has_temporal_layers: bool,
     next_frame: Instant,
-    asked: usize,
 }
 
 /// A viewer and what it has not reported yet.
@@ -116,7 +111,6 @@ impl Scene {
             sender,
             answers: true,
             viewers: Vec::new(),
-            asked: 0,
             keyframe_every: 0,
             has_temporal_layers: false,
         };
@@ -158,24 +152,20 @@ impl Scene {
     }
 
     fn send_frames(&mut self) {
-        let asked = self.sender.asked(&self.net);
-        let wanted = asked[self.asked..].to_vec();
-        self.asked = asked.len();
+        let asked = self.sender.newly_asked(&self.net);
         let frame = self.sender.frames;
         for place in 0..OCTETS.len() {
             let ssrc = self.sender.encodings[place].ssrc;
             let is_regular = frame.checked_rem(self.keyframe_every).map_or(frame == 0, |rest| rest == 0);
-            let keyframe = is_regular || self.answers && wanted.contains(&ssrc);
+            let keyframe = is_regular || self.answers && asked.contains(&ssrc);
             let size = OCTETS[place] * if keyframe { KEYFRAME } else { 1 };
             let parts = size.div_ceil(1_100);
             let named = (!Sender::is_reported(&self.net, self.sender.publisher, ssrc))
                 .then(|| self.sender.encodings[place].rid.clone());
-            let timestamp = frame.wrapping_mul(3_600).wrapping_add(place as u32 * 1_234_567);
+            let timestamp = self.sender.timestamp(place);
             for part in 0..parts {
-                let mut payload = vp8(keyframe, place as u32 * LAYER + frame);
                 let (_, width, height) = QHF[place];
-                payload[7..9].copy_from_slice(&width.to_le_bytes());
-                payload[9..11].copy_from_slice(&height.to_le_bytes());
+                let mut payload = vp8_of_size(keyframe, (width, height), place as u32 * LAYER + frame);
                 // Only the first packet begins the partition (RFC 7741 4.2).
                 payload[0] = if part == 0 { 0x10 } else { 0 };
                 if self.has_temporal_layers {
@@ -233,15 +223,14 @@ impl Scene {
         later.filter(|packet| packet.payload_type != payload_type).count()
     }
 
-    /// What the viewer's network made the relay do, as the API shows it.
+    /// What the relay reports of the viewer's network.
     fn network(&self, viewer: usize) -> Network {
-        self.net.handle().record(&self.net.clients[viewer].session).unwrap().report().network.unwrap()
+        self.net.report(viewer).network.unwrap()
     }
 
     /// What the relay takes the viewer's network to carry.
     fn estimate(&self, viewer: usize) -> f64 {
-        let record = self.net.handle().record(&self.net.clients[viewer].session).unwrap();
-        record.report().estimate.map_or(0.0, f64::from)
+        self.net.report(viewer).estimate.map_or(0.0, f64::from)
     }
 }
 
@@ -251,9 +240,8 @@ fn a_viewer_that_reports_nothing_has_no_estimate() {
     let viewer = scene.watch(link(6.0 * MBIT), 1);
     scene.viewers.clear();
     scene.run(3 * SECOND);
-    let record = scene.net.handle().record(&scene.net.clients[viewer].session).unwrap();
     assert!(scene.net.clients[viewer].received.len() > 100);
-    assert_eq!(record.report().estimate, None, "nothing was measured");
+    assert_eq!(scene.net.report(viewer).estimate, None, "nothing was measured");
 }
 
 #[test]
@@ -304,8 +292,8 @@ fn half_of_the_frames_are_left_out_at_once_where_that_suffices() {
         scene.has_temporal_layers = true;
         let viewer = scene.watch(link(6.0 * MBIT), seed);
         scene.run(8 * SECOND);
-        let record = scene.net.handle().record(&scene.net.clients[scene.sender.publisher].session).unwrap();
-        let track = record.report().tracks.into_iter().find(|track| track.rid.as_deref() == Some("f")).unwrap();
+        let tracks = scene.net.report(scene.sender.publisher).tracks;
+        let track = tracks.into_iter().find(|track| track.rid.as_deref() == Some("f")).unwrap();
         let [half, all] = track.temporal_bits[..] else { panic!("{:?}", track.temporal_bits) };
         assert!(all as f64 == track.rates.bits.floor() && (half as f64 / all as f64 - 0.5).abs() < 0.1, "{track:?}");
         let all = scene.frames(viewer, 2, scene.net.now - 2 * SECOND).len();
@@ -428,22 +416,18 @@ fn probes_are_retransmissions_and_never_packets_of_the_video_itself() {
 fn a_selected_encoding_is_the_largest_that_a_viewer_is_sent() {
     let mut scene = Scene::new();
     let viewer = scene.watch(link(6.0 * MBIT), 9);
-    let select = |scene: &Scene, rid: &str| {
-        let selection = Selection { rid: Some(rid.into()), ..Selection::default() };
-        scene.net.handle().select(&scene.net.clients[viewer].session, selection).unwrap();
-    };
     let last = |scene: &Scene| scene.shown(viewer).last().unwrap().1;
     scene.run(5 * SECOND);
-    select(&scene, "h");
+    scene.net.select_rid(viewer, "h");
     scene.run(3 * SECOND);
     assert_eq!(last(&scene), 1, "although the network carries more");
-    select(&scene, "f");
+    scene.net.select_rid(viewer, "f");
     scene.run(5 * SECOND);
     assert_eq!(last(&scene), 2);
     scene.net.links.lane(viewer, Way::Down).impairment = link(0.8 * MBIT);
     scene.run(6 * SECOND);
     assert_eq!(last(&scene), 1, "the network carries no more");
-    select(&scene, "q");
+    scene.net.select_rid(viewer, "q");
     scene.run(3 * SECOND);
     assert_eq!(last(&scene), 0);
     assert!(scene.net.metric("sluice_layer_switches_total{reason=\"selected\"}") >= 2);
@@ -454,11 +438,7 @@ fn a_viewer_that_selects_audio_alone_is_sent_no_video_and_no_probes_until_it_sel
     let mut scene = Scene::new();
     let viewer = scene.watch(link(6.0 * MBIT), 4);
     scene.run(5 * SECOND);
-    let select = |scene: &Scene, audio_only| {
-        let selection = Selection { audio_only, ..Selection::default() };
-        scene.net.handle().select(&scene.net.clients[viewer].session, selection).unwrap();
-    };
-    select(&scene, true);
+    scene.net.select(viewer, Selection { audio_only: true, ..Selection::default() });
     scene.run(SECOND);
     let alone = scene.net.now;
     let asked = scene.sender.asked(&scene.net).len();
@@ -467,7 +447,7 @@ fn a_viewer_that_selects_audio_alone_is_sent_no_video_and_no_probes_until_it_sel
     assert_eq!(scene.retransmitted(viewer, alone), 0);
     assert_eq!(scene.net.metric_sum("sluice_layer_viewers{"), 0, "its network carries more");
     assert_eq!(scene.sender.asked(&scene.net).len(), asked);
-    select(&scene, false);
+    scene.net.select(viewer, Selection::default());
     let back = scene.net.now;
     scene.run(3 * SECOND);
     let runs = scene.runs(viewer, back);
@@ -509,7 +489,7 @@ fn a_new_publisher_whose_rates_are_not_known_yet_is_shown_at_once() {
     scene.run(5 * SECOND);
     let frames = scene.sender.frames;
     scene.sender = Sender::join(&mut scene.net, QHF, "q;h;f");
-    (scene.sender.frames, scene.asked) = (frames, 0);
+    scene.sender.frames = frames;
     let joined = scene.net.now;
     scene.run(3 * SECOND);
     let shown = scene.shown(viewer);

@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 
 use rtcp::sender_report::SenderReport;
 use sluice::forward::codec::Kind;
-use sluice::session::Selection;
 
 use crate::broadcast::{MILLISECOND, SECOND, Shown, assert_spliced, track};
 use crate::net::Net;
 use crate::net::lane::Random;
-use crate::simulcast::sender::{EPOCH, LAYER, QHF, Sender};
+use crate::simulcast::sender::{EPOCH, LAYER, QHF, Sender, ntp};
 
 /// Ticks of 90 kHz and of 48 kHz in a millisecond.
 const VIDEO: u32 = 90;
@@ -45,7 +44,7 @@ enum Clocks {
     ReportsButOfOne,
     /// Capture times in every packet of video, and no reports.
     CaptureTimes,
-    /// Nothing: only the arrival of packets.
+    /// Nothing but the arrival of packets.
     Arrival,
 }
 
@@ -63,7 +62,6 @@ struct Scene {
     latency: [Duration; 3],
     /// The packets of each encoding that have left and not arrived, in order.
     on_its_way: [VecDeque<(Instant, Vec<u8>)>; 3],
-    asked: usize,
     audio_packets: u32,
 }
 
@@ -91,19 +89,7 @@ impl Scene {
             next_report[1] = Duration::MAX;
         }
         let on_its_way = Default::default();
-        Self {
-            net,
-            sender,
-            viewer,
-            clocks,
-            random,
-            began,
-            next_report,
-            latency,
-            on_its_way,
-            asked: 0,
-            audio_packets: 0,
-        }
+        Self { net, sender, viewer, clocks, random, began, next_report, latency, on_its_way, audio_packets: 0 }
     }
 
     fn elapsed(&self) -> Duration {
@@ -136,8 +122,7 @@ impl Scene {
 
     /// A frame of each encoding leaves: a keyframe where one was asked for.
     fn send_frames(&mut self) {
-        let asked = self.sender.asked(&self.net)[self.asked..].to_vec();
-        self.asked += asked.len();
+        let asked = self.sender.newly_asked(&self.net);
         let captured = self.sender.frames * FRAME;
         self.sender.capture_ntp = (self.clocks == Clocks::CaptureTimes).then(|| ntp(captured));
         for place in 0..3 {
@@ -171,21 +156,20 @@ impl Scene {
         }
     }
 
-    /// The viewer selects one of these encodings after another, at random, until it has been sent another a hundred
-    /// times.
+    /// The viewer selects one of these encodings after another, at random, until the encoding that it is sent has
+    /// changed a hundred times.
     fn switch(&mut self, places: &[usize]) {
         let mut selected = 2;
         for _ in 0..SWITCHES + 2 {
             let others: Vec<usize> = places.iter().copied().filter(|place| *place != selected).collect();
             selected = others[(self.random.draw() * others.len() as f64) as usize];
-            let selection = Selection { rid: Some(QHF[selected].0.into()), ..Selection::default() };
-            self.net.handle().select(&self.net.clients[self.viewer].session, selection).unwrap();
+            self.net.select_rid(self.viewer, QHF[selected].0);
             let pause = Duration::from_secs_f64(self.random.between(0.7, 1.6));
             self.run(pause);
         }
     }
 
-    /// By how much a frame is shown later than it was captured, in milliseconds, from some moment on.
+    /// By how many milliseconds a frame's timestamp is later than its capture, up to a constant.
     fn video_offset(&self, shown: &Shown) -> i64 {
         let captured = self.sender.captured[&shown.number] * FRAME * VIDEO;
         i64::from(shown.timestamp.wrapping_sub(captured) as i32) / i64::from(VIDEO)
@@ -219,7 +203,7 @@ impl Scene {
         parted
     }
 
-    /// By how many milliseconds two reports put audio behind video, by the offsets with which the first packets came.
+    /// By how many milliseconds two reports put audio behind video, where the first packets of both are in step.
     fn parted(&self, video: (u64, u32), audio: (u64, u32)) -> i64 {
         let milliseconds = |(ntp, rtp): (u64, u32), rate: u32, offset: i64| {
             let wall = (ntp.wrapping_sub(EPOCH) as i64 as f64 / f64::powi(2.0, 32) * 1000.0) as i64;
@@ -229,11 +213,6 @@ impl Scene {
         milliseconds(audio, AUDIO, self.audio_offset(&first(Kind::Audio)))
             - milliseconds(video, VIDEO, self.video_offset(&first(Kind::Video)))
     }
-}
-
-/// The publisher's wall clock after a number of milliseconds.
-fn ntp(milliseconds: u32) -> u64 {
-    EPOCH + (u64::from(milliseconds) << 32) / 1000
 }
 
 /// Fails unless audio and video stay together while a viewer changes between these encodings.

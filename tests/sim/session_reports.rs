@@ -18,10 +18,6 @@ use sluice::srtp::SrtpProfile;
 use crate::broadcast::{BOTH, Broadcast, GCM, SECOND, run_all};
 use crate::net::Net;
 
-fn report(net: &Net, client: usize) -> Report {
-    net.handle().record(&net.clients[client].session).unwrap().report()
-}
-
 fn track<'a>(report: &'a Report, kind: &str) -> &'a TrackReport {
     report.tracks.iter().find(|track| track.kind == kind).unwrap()
 }
@@ -41,7 +37,7 @@ fn live() -> (Net, Broadcast, usize) {
 #[test]
 fn the_report_of_a_publisher_shows_what_it_sends() {
     let (net, broadcast, _) = live();
-    let report = report(&net, broadcast.publisher);
+    let report = net.report(broadcast.publisher);
     assert_eq!(report.stage, Stage::Live);
     assert_eq!(report.srtp_profile, Some("SRTP_AEAD_AES_128_GCM"));
     let (video, audio) = (track(&report, "video"), track(&report, "audio"));
@@ -67,7 +63,7 @@ fn the_report_of_a_publisher_shows_what_it_sends() {
 #[test]
 fn the_report_of_a_viewer_shows_what_it_gets_and_where() {
     let (net, broadcast, viewer) = live();
-    let report = report(&net, viewer);
+    let report = net.report(viewer);
     assert_eq!(report.stage, Stage::Live);
     assert_eq!(report.srtp_profile, Some("SRTP_AES128_CM_HMAC_SHA1_80"));
     assert_eq!(report.path.unwrap().remote, net.clients[viewer].address);
@@ -84,14 +80,14 @@ fn the_report_of_a_viewer_shows_what_it_gets_and_where() {
 #[test]
 fn only_the_viewers_own_bandwidth_estimate_is_reported() {
     let (mut net, mut broadcast, viewer) = live();
-    assert_eq!(report(&net, viewer).estimate, None);
+    assert_eq!(net.report(viewer).estimate, None);
     let own = net.clients[viewer].tracks[0].ssrc.unwrap();
     for (bitrate, ssrc) in [(2_000_000.0, own), (1_000.0, own ^ 1)] {
         let estimate = ReceiverEstimatedMaximumBitrate { sender_ssrc: 1, bitrate, ssrcs: vec![ssrc] };
         net.send_rtcp(viewer, estimate);
         broadcast.run(&mut net, 2 * SECOND);
     }
-    assert_eq!(report(&net, viewer).estimate, Some(2_000_000.0));
+    assert_eq!(net.report(viewer).estimate, Some(2_000_000.0));
 }
 
 #[test]
@@ -124,7 +120,7 @@ fn the_report_of_a_viewer_shows_loss_jitter_and_round_trip_time() {
     };
     net.send_rtcp(viewer, ReceiverReport { ssrc: 1, reports: vec![block], ..Default::default() });
     broadcast.run(&mut net, SECOND * 2);
-    let report = report(&net, viewer);
+    let report = net.report(viewer);
     let track_report = report.tracks.iter().find(|track| track.ssrc == Some(media_ssrc)).unwrap();
     assert_eq!(track_report.lost_packets, 11);
     let clock_rate = if track_report.kind == "video" { 90_000 } else { 48_000 };
@@ -136,18 +132,18 @@ fn the_report_of_a_viewer_shows_loss_jitter_and_round_trip_time() {
 fn a_session_waits_connects_and_ends_with_a_reason_that_is_kept() {
     let mut net = Net::new(1);
     let viewer = net.watch("cam");
-    assert_eq!(report(&net, viewer).stage, Stage::Waiting);
+    assert_eq!(net.report(viewer).stage, Stage::Waiting);
     assert!(net.handle().streams().is_empty(), "nothing has arrived from it yet");
     net.connect();
-    assert_eq!(report(&net, viewer).stage, Stage::Waiting, "for a publisher");
+    assert_eq!(net.report(viewer).stage, Stage::Waiting, "for a publisher");
     let publisher = net.publish("cam");
     net.connect();
     net.run(SECOND * 2);
-    assert_eq!(report(&net, viewer).stage, Stage::Live);
+    assert_eq!(net.report(viewer).stage, Stage::Live);
     let (session, now) = (net.clients[viewer].session, net.now);
     net.handle().end(&session, EndReason::Deleted).unwrap();
     net.run(SECOND);
-    let ended = report(&net, viewer);
+    let ended = net.report(viewer);
     assert_eq!((ended.stage, ended.ended), (Stage::Ended, Some((EndReason::Deleted, now))));
     assert_eq!(ended.srtp_profile, Some("SRTP_AEAD_AES_128_GCM"), "what was known of it stays");
     assert!(net.handle().record(&SessionId::random()).is_none());
@@ -157,7 +153,7 @@ fn a_session_waits_connects_and_ends_with_a_reason_that_is_kept() {
     net.handle().end(&session, EndReason::Kicked).unwrap();
     net.run(SECOND);
     assert!(net.clients[publisher].closed && net.handle().streams().is_empty());
-    assert_eq!(report(&net, publisher).ended.map(|(reason, _)| reason), Some(EndReason::Kicked));
+    assert_eq!(net.report(publisher).ended.map(|(reason, _)| reason), Some(EndReason::Kicked));
 
     // One whose first packet never came.
     let silent = net.watch("cam");
@@ -263,14 +259,14 @@ fn a_standby_waits_and_counts_only_once_it_has_taken_over() {
     let mut second = Broadcast::new(&net, standby);
     run_all(&mut net, &mut [&mut second, &mut broadcast], 3 * SECOND);
     let both = bytes(&net) - before;
-    assert_eq!(report(&net, standby).stage, Stage::Waiting);
-    assert!(track(&report(&net, standby), "video").rates.packets > 70.0, "it is known all the same");
-    let (session, live) = (net.clients[broadcast.publisher].session, report(&net, broadcast.publisher));
+    assert_eq!(net.report(standby).stage, Stage::Waiting);
+    assert!(track(&net.report(standby), "video").rates.packets > 70.0, "it is known all the same");
+    let (session, live) = (net.clients[broadcast.publisher].session, net.report(broadcast.publisher));
     let rate: f64 = live.tracks.iter().map(|track| track.rates.bits).sum();
     assert!(both < rate / 8.0 * 3.6, "{both} bytes in three seconds and a bit, of {rate} bits a second");
     net.handle().end(&session, EndReason::Deleted).unwrap();
     second.run(&mut net, SECOND * 3);
-    assert_eq!(report(&net, standby).stage, Stage::Live);
+    assert_eq!(net.report(standby).stage, Stage::Live);
 }
 
 #[test]
@@ -283,7 +279,7 @@ fn every_session_is_sampled_each_second_a_few_at_a_time() {
     let mut broadcast = Broadcast::new(&net, publisher);
     broadcast.run(&mut net, SECOND * 3);
     for client in clients {
-        let report = report(&net, client);
+        let report = net.report(client);
         let video = track(&report, "video");
         assert!((70.0..=80.0).contains(&video.rates.packets), "{video:?}");
     }

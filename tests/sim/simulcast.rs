@@ -15,7 +15,7 @@ use sluice::worker::Config;
 
 use crate::broadcast::{Broadcast, MILLISECOND, SECOND, Shown, assert_spliced, numbers, run_all};
 use crate::net::{Net, vp8};
-use sender::{FRAME, LAYER, Offer, QHF, Sender, lines};
+use sender::{FRAME, LAYER, Offer, QHF, Sender, lines, newest_layer, vp8_of_size};
 
 /// The encodings of what a viewer was shown, in order, each once a run.
 fn layers(line: &[Shown]) -> Vec<u32> {
@@ -82,7 +82,7 @@ fn the_four_encodings_of_obs_are_learnt_although_the_first_fifty_packets_are_los
 fn an_encoding_that_is_paused_at_first_is_shown_once_it_is_sent() {
     let (mut net, mut sender, viewer) = begun(QHF, "q;h;~f");
     sender.begin(&mut net, &[0, 1], 50);
-    assert_eq!(net.video(viewer).last().unwrap().number / LAYER, 1);
+    assert_eq!(newest_layer(&net, viewer), 1);
     let reports = sender.reports(&net);
     assert!(reports.iter().all(|track| track.rid.as_deref() != Some("f") || !track.is_active), "{reports:?}");
     for frame in 0..50 {
@@ -115,10 +115,11 @@ fn lost_packets_of_each_encoding_are_asked_for_and_repaired_by_retransmissions_t
         .collect();
     assert_eq!(asked, [(0x1000, 1020), (0x1001, 1020), (0x1002, 1020)].into());
     for place in 0..3 {
-        let (rid, rtx) = (sender.encodings[place].rid.clone(), sender.encodings[place].rtx);
+        let encoding = &sender.encodings[place];
+        let (rid, rtx, timestamp) = (encoding.rid.clone(), encoding.rtx, 20 * 3_600 + encoding.start);
         let mut payload = 1020u16.to_be_bytes().to_vec();
         payload.extend(vp8(false, place as u32 * LAYER + 20));
-        let datagram = sender.seal(&mut net, (rtx, true), Some(&rid), 20 * 3_600 + place as u32 * 1_234_567, &payload);
+        let datagram = sender.seal(&mut net, (rtx, true), Some(&rid), timestamp, &payload);
         net.deliver(sender.publisher, datagram);
     }
     sender.begin(&mut net, &[0, 1, 2], 30);
@@ -196,19 +197,18 @@ fn a_viewer_is_sent_the_encoding_that_it_selects_a_larger_one_from_its_next_keyf
     let automatic = net.watch("cam");
     net.connect();
     sender.begin(&mut net, &[0, 1, 2], 50);
-    let select = |net: &Net, selection| net.handle().select(&net.clients[viewer].session, selection).unwrap();
     for (selection, place) in [
         (Selection { rid: Some("q".into()), ..Selection::default() }, 0),
         (Selection { max_width: Some(400), ..Selection::default() }, 1),
         (Selection { spatial: Some(0), ..Selection::default() }, 0),
         (Selection::default(), 2),
     ] {
-        let (before, asked) = (net.video(viewer).last().unwrap().number / LAYER, sender.asked(&net).len());
-        select(&net, selection);
+        let (before, asked) = (newest_layer(&net, viewer), sender.asked(&net).len());
+        net.select(viewer, selection);
         for _ in 0..30 {
             sender.show(&mut net, &[0, 1, 2], false);
         }
-        let shown = net.video(viewer).last().unwrap().number / LAYER;
+        let shown = newest_layer(&net, viewer);
         if place < before {
             assert_eq!(shown, place, "by the frames since its keyframe, as the publisher answers no request");
         } else {
@@ -216,7 +216,7 @@ fn a_viewer_is_sent_the_encoding_that_it_selects_a_larger_one_from_its_next_keyf
             assert!(sender.asked(&net)[asked..].contains(&(0x1000 + place)), "a keyframe is asked for");
         }
         sender.begin(&mut net, &[0, 1, 2], 30);
-        assert_eq!(net.video(viewer).last().unwrap().number / LAYER, place);
+        assert_eq!(newest_layer(&net, viewer), place);
     }
     assert_spliced(&net.video(viewer));
     assert_eq!(layers(&net.video(viewer)), [2, 0, 1, 0, 2]);
@@ -229,11 +229,11 @@ fn a_viewer_is_sent_the_encoding_that_it_selects_a_larger_one_from_its_next_keyf
             .map(|layer| net.metric(&format!("sluice_layer_viewers{{layer=\"{layer}\"}}")))
     };
     assert_eq!(viewers(&net), [2, 0, 0]);
-    select(&net, Selection { spatial: Some(1), ..Selection::default() });
+    net.select(viewer, Selection { spatial: Some(1), ..Selection::default() });
     sender.begin(&mut net, &[0, 1, 2], 30);
     sender.begin(&mut net, &[0, 1, 2], 30);
     assert_eq!(viewers(&net), [1, 1, 0]);
-    let tracks = net.handle().record(&net.clients[viewer].session).unwrap().report().tracks;
+    let tracks = net.report(viewer).tracks;
     let video = tracks.iter().find(|track| track.kind == "video").unwrap();
     assert_eq!((video.rid.as_deref(), video.target.as_deref(), video.switches), (Some("h"), Some("h"), 5));
     for session in [viewer, automatic, sender.publisher] {
@@ -248,13 +248,11 @@ fn a_selection_holds_for_later_publishers_and_a_name_that_one_does_not_have_leav
     const OTHERS: &[(&str, u16, u16)] = &[("a", 160, 90), ("b", 320, 180)];
     let mut net = Net::new(2);
     let viewer = net.watch("cam");
-    let selection = Selection { rid: Some("h".into()), ..Selection::default() };
-    net.handle().select(&net.clients[viewer].session, selection).unwrap();
+    net.select_rid(viewer, "h");
     for (encodings, list, place) in [(QHF, "q;h;f", 1), (OTHERS, "a;b", 1), (QHF, "q;h;f", 1)] {
         let mut sender = Sender::join(&mut net, encodings, list);
-        let places: Vec<usize> = (0..encodings.len()).collect();
-        sender.begin(&mut net, &places, 50);
-        sender.begin(&mut net, &places, 50);
+        sender.begin_all(&mut net, 50);
+        sender.begin_all(&mut net, 50);
         assert!((place * LAYER + 90..place * LAYER + 100).contains(&net.video(viewer).last().unwrap().number));
     }
 }
@@ -303,7 +301,7 @@ fn encodings_that_rest_together_are_not_silent() {
     }
     net.run(2 * SECOND);
     assert!(sender.reports(&net).iter().all(|track| track.is_active));
-    assert_eq!(net.video(viewer).last().unwrap().number / LAYER, 2);
+    assert_eq!(newest_layer(&net, viewer), 2);
 }
 
 #[test]
@@ -358,26 +356,15 @@ fn keyframes_are_asked_for_only_of_encodings_that_somebody_needs() {
 #[test]
 fn encodings_are_known_by_a_declared_group_of_ssrcs_without_any_rid() {
     let mut net = Net::new(1);
-    let lines = "a=ssrc-group:SIM 4096 4097 4098\r\na=ssrc-group:FID 4096 8192\r\na=ssrc-group:FID 4097 8193\r\n\
-                 a=ssrc-group:FID 4098 8194\r\n";
-    let before = net.extensions.clone();
-    let mut sender = Sender::join_with(
-        &mut net,
-        QHF,
-        &format!(
-            "{lines}a=rid:q send\r\na=rid:h send\r\na=rid:f send\r\n\
-        a=simulcast:send q;h;f\r\n"
-        ),
-    );
-    net.extensions = before;
+    let groups = "a=ssrc-group:SIM 4096 4097 4098\r\na=ssrc-group:FID 4096 8192\r\na=ssrc-group:FID 4097 8193\r\n\
+                  a=ssrc-group:FID 4098 8194\r\n";
+    let mut sender = Sender::join_with(&mut net, QHF, &format!("{groups}{}", lines(QHF, "q;h;f")));
     let viewer = net.watch("cam");
     net.connect();
     for frame in 0..50 {
-        for place in 0..3 {
+        for (place, &(_, width, height)) in QHF.iter().enumerate() {
             let (ssrc, timestamp) = (sender.encodings[place].ssrc, sender.frames * 3_600);
-            let mut payload = vp8(frame == 0, place as u32 * LAYER + frame);
-            payload[7..9].copy_from_slice(&sender.encodings[place].width.to_le_bytes());
-            payload[9..11].copy_from_slice(&sender.encodings[place].height.to_le_bytes());
+            let payload = vp8_of_size(frame == 0, (width, height), place as u32 * LAYER + frame);
             let datagram = sender.seal(&mut net, (ssrc, false), None, timestamp, &payload);
             net.deliver(sender.publisher, datagram);
         }
@@ -421,7 +408,7 @@ fn a_standby_of_one_encoding_takes_over_from_a_publisher_of_three_and_the_other_
         single.publish(&mut net);
         sender.show(&mut net, &[0, 1, 2], false);
     }
-    assert_eq!(net.video(viewer).last().unwrap().number / LAYER, 2, "nobody sees a standby");
+    assert_eq!(newest_layer(&net, viewer), 2, "nobody sees a standby");
     net.delete(sender.publisher);
     single.run(&mut net, 2 * SECOND);
     let line = net.video(viewer);

@@ -86,6 +86,8 @@ pub(crate) struct Sender {
     pub(crate) frames: u32,
     /// The value of `frames` with which each frame was sent, by the frame's number.
     pub(crate) captured: BTreeMap<u32, u32>,
+    /// Keyframe requests that [`Self::newly_asked`] has returned.
+    answered: usize,
     pub(crate) transport_sequence: u16,
     /// The capture time of the packets that it seals, if they have one: NTP, 32.32 fixed-point seconds.
     pub(crate) capture_ntp: Option<u64>,
@@ -131,6 +133,7 @@ impl Sender {
             is_last: true,
             frames: 0,
             captured: BTreeMap::new(),
+            answered: 0,
             transport_sequence: 0,
             capture_ntp: None,
         }
@@ -208,8 +211,13 @@ impl Sender {
         encoding.frame += 1;
         let (rid, ssrc) = (encoding.rid.clone(), encoding.ssrc);
         let names = !(self.stops_naming && Self::is_reported(net, self.publisher, ssrc));
-        let timestamp = self.frames.wrapping_mul(3_600).wrapping_add(self.encodings[place].start);
+        let timestamp = self.timestamp(place);
         self.seal(net, (ssrc, false), names.then_some(&rid), timestamp, &payload)
+    }
+
+    /// The RTP timestamp of the next frame of one encoding.
+    pub(crate) fn timestamp(&self, place: usize) -> u32 {
+        self.frames.wrapping_mul(3_600).wrapping_add(self.encodings[place].start)
     }
 
     /// A frame of these encodings, and the time until the next one.
@@ -229,12 +237,18 @@ impl Sender {
         }
     }
 
+    /// Frames of all encodings, after a keyframe of each.
+    pub(crate) fn begin_all(&mut self, net: &mut Net, frames: u32) {
+        let places: Vec<usize> = (0..self.encodings.len()).collect();
+        self.begin(net, &places, frames);
+    }
+
     /// A sender report of an encoding, by the publisher's one wall clock.
     pub(crate) fn report(&self, net: &mut Net, place: usize) {
         let report = SenderReport {
             ssrc: self.encodings[place].ssrc,
-            ntp_time: EPOCH + (u64::from(self.frames) << 32) / 25,
-            rtp_time: self.frames.wrapping_mul(3_600).wrapping_add(self.encodings[place].start),
+            ntp_time: ntp(self.frames * FRAME.as_millis() as u32),
+            rtp_time: self.timestamp(place),
             ..SenderReport::default()
         };
         net.send_rtcp(self.publisher, report);
@@ -247,10 +261,31 @@ impl Sender {
         requests.map(|request| request.media_ssrc).collect()
     }
 
-    pub(crate) fn reports(&self, net: &Net) -> Vec<TrackReport> {
-        let record = net.handle().record(&net.clients[self.publisher].session).expect("the session lives");
-        record.report().tracks.into_iter().filter(|track| track.kind == "video").collect()
+    /// The SSRCs of which keyframes were requested since the last call.
+    pub(crate) fn newly_asked(&mut self, net: &Net) -> Vec<u32> {
+        let asked = self.asked(net).split_off(self.answered);
+        self.answered += asked.len();
+        asked
     }
+
+    pub(crate) fn reports(&self, net: &Net) -> Vec<TrackReport> {
+        net.report(self.publisher).tracks.into_iter().filter(|track| track.kind == "video").collect()
+    }
+}
+
+/// The publisher's wall clock after a number of milliseconds.
+pub(crate) fn ntp(milliseconds: u32) -> u64 {
+    EPOCH + (u64::from(milliseconds) << 32) / 1000
+}
+
+/// The place of the encoding that a viewer's newest video packet belongs to.
+pub(crate) fn newest_layer(net: &Net, viewer: usize) -> u32 {
+    net.video(viewer).last().expect("the viewer is sent video").number / LAYER
+}
+
+/// Encodings as a list of `a=simulcast`.
+pub(crate) fn list(encodings: &[(&str, u16, u16)]) -> String {
+    encodings.iter().map(|(rid, ..)| *rid).collect::<Vec<_>>().join(";")
 }
 
 /// The lines that offer these encodings by `a=simulcast:send` with this list.
@@ -259,16 +294,19 @@ pub(crate) fn lines(encodings: &[(&str, u16, u16)], list: &str) -> String {
     format!("{rids}a=simulcast:send {list}\r\n")
 }
 
+/// What [`vp8`] writes, with this size of the frame.
+pub(crate) fn vp8_of_size(keyframe: bool, (width, height): (u16, u16), number: u32) -> Vec<u8> {
+    let mut payload = vp8(keyframe, number);
+    payload[7..9].copy_from_slice(&width.to_le_bytes());
+    payload[9..11].copy_from_slice(&height.to_le_bytes());
+    payload
+}
+
 /// A frame of one packet in the codec's packetisation, with its number where [`vp8`] writes it. A keyframe of VP8 and
 /// VP9 has the size of its encoding; frames of the others have more octets the wider they are.
 fn payload(codec: Codec, keyframe: bool, (width, height): (u16, u16), number: u32) -> Vec<u8> {
     let mut payload = match (codec, keyframe) {
-        (Codec::Vp8, _) => {
-            let mut payload = vp8(keyframe, number);
-            payload[7..9].copy_from_slice(&width.to_le_bytes());
-            payload[9..11].copy_from_slice(&height.to_le_bytes());
-            return payload;
-        }
+        (Codec::Vp8, _) => return vp8_of_size(keyframe, (width, height), number),
         // Colour space and range, then columns and rows less one, of 16 bits each.
         (Codec::Vp9, true) => {
             let sizes = u64::from(width - 1) << 44 | u64::from(height - 1) << 28;
