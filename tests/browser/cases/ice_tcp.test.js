@@ -7,7 +7,7 @@ import { launchChromium, Page } from '../support/chromium.js';
 import { Relay } from '../support/relay.js';
 import { until } from '../support/until.js';
 
-// The browser then uses no UDP socket, as where a firewall or a policy of the company forbids it.
+// With this policy the browser opens no UDP socket, as on a network that blocks UDP.
 const browser = await launchChromium(['--webrtc-ip-handling-policy=disable_non_proxied_udp', '--ignore-certificate-errors']);
 after(() => browser.close());
 

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 
 import { launchChromium, Page, THREE_ENCODINGS } from '../support/chromium.js';
 import { servePage } from '../support/http_server.js';
@@ -11,8 +12,6 @@ import { Probe, PROBE_PAGE } from '../support/probe.js';
 import { Relay } from '../support/relay.js';
 import { SimulcastPublisher, WIDTH } from '../support/simulcast.js';
 import { until } from '../support/until.js';
-
-const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 let browser;
 before(async () => (browser = await launchChromium([THREE_ENCODINGS])));
@@ -49,9 +48,9 @@ test('a viewer whose network carries less sees a smaller encoding without a free
   const down = (rate) => ({ delay: 25, rate, queue: 300 });
   const link = await Link.open(t, relay, { up: { delay: 25 }, down: down(4_000_000) });
   const probe = await Probe.open(t, browser, origin);
-  // What delays both viewers is this machine.
+  // A delay that both viewers share comes from this machine.
   const [viewer, other] = [await probe.watch(`${link.url}/whep/layers`), await probe.watch(`${relay.url}/whep/layers`)];
-  const shows = (who, question) => until('the wanted size is shown', async () => question((await probe.facts(who)).shown.at(-1)?.width), { timeout: 60_000 });
+  const shows = (one, question) => probe.shows(one, question, { timeout: 60_000 });
   const session = (await probe.session(viewer)).split('/').pop();
   const isSent = (what, question) => until(`it is sent ${what}`, async () => {
     const { tracks } = await (await fetch(`${relay.url}/api/sessions/${session}`)).json();
@@ -74,7 +73,7 @@ test('a viewer whose network carries less sees a smaller encoding without a free
 
   await shows(other, (width) => width === WIDTH);
   await shows(viewer, (width) => width === WIDTH);
-  // A busy machine delays one viewer alone, too, but not each time.
+  // A busy machine may also delay one viewer alone, but not each time.
   let isSmooth = false;
   for (let tries = 0; tries < 3 && !isSmooth; tries += 1) {
     isSmooth = await fall();

@@ -172,7 +172,7 @@ test('temporal layers are sent where the encoder has them, in each size of a sim
   await viewer.framesDecoded(10);
 });
 
-test('a mode that the browser does not have is not asked for', async (t) => {
+test('a scalability mode that the browser does not support is not used', async (t) => {
   const relay = await Relay.start(t);
   const publisher = await open(t, relay, `?${SMALL}&svc=L9T9`);
   await publisher.says('live');

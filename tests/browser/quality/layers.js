@@ -1,9 +1,10 @@
 // The rows about layers: a Chromium that publishes three encodings, and one viewer behind a link of limited capacity. Each
-// measures some runs, every run with a new viewer. A run counts if the CPU has limited no encoder. Each is printed with
-// how late timers were in this process, which has the link: the relay takes delays by a busy machine for a queue, so the figures
-// of such runs say little about the relay.
+// measures some runs, every run with a new viewer. A run counts if the CPU has limited no encoder. Each run is printed with the
+// lateness of timers in this process, which simulates the link: the relay takes the delays of a busy machine for a queue, so
+// figures of a run with late timers say little about the relay.
 
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as pause } from 'node:timers/promises';
 
 import { Link, outerAddress } from '../support/link.js';
 import { Probe } from '../support/probe.js';
@@ -20,7 +21,6 @@ const DECISION = 700;
 /** The link's direction to the viewer. */
 const down = (rate, more = {}) => ({ ...ROUND_TRIP.down, rate, queue: 300, ...more });
 
-const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor((numbers.length - 1) / 2)];
 const round = (number) => Math.round(number * 10) / 10;
 const list = (numbers) => numbers.map((number) => Math.round(number)).join(', ');
@@ -32,7 +32,7 @@ const medianAndMost = (what, figures, usual, most) => [
   atMost(`${what}, most`, Math.max(...figures), most),
 ];
 
-/** Measures `measure(publisher, run)` until so many runs count, each with a publisher whose encoders have all of the CPU they need. */
+/** Measures `measure(publisher, run)` until `runs` runs count, each with a publisher whose encoders have all of the CPU they need. */
 async function repeat(at, options, measure) {
   const { t, relay, runs } = at;
   const counted = [];
@@ -69,8 +69,7 @@ async function join({ t, relay, viewers, browser, origin }, impairment) {
   return {
     link,
     facts: () => probe.facts(viewer),
-    /** Waits until the viewer is shown video as wide as this at least, or as this at most. */
-    shows: (question, options) => until('the wanted size is shown', async () => question((await probe.facts(viewer)).shown.at(-1)?.width ?? 0), options),
+    shows: (question, options) => probe.shows(viewer, question, options),
     /** The longest wait for the link's rate between two times of `performance.now()`. */
     longestQueue: (from, to) => Math.max(0, ...queued.filter(({ at }) => at >= from && at <= to).map(({ wait }) => wait)),
     async leave() {
@@ -244,7 +243,7 @@ export async function joins(at, { codec }) {
     const probe = await Probe.open(t, browser, origin);
     const join = async (stream, layers) => {
       const viewer = await probe.watch(`${relay.url}/whep/${stream}`);
-      await until('the top layer is shown', async () => isTop((await probe.facts(viewer)).shown.at(-1)?.width), { timeout: layers > 1 ? 10_000 : 5000 }).catch(() => {});
+      await probe.shows(viewer, isTop, { timeout: layers > 1 ? 10_000 : 5000 }).catch(() => {});
       const facts = await probe.facts(viewer);
       await probe.leave(viewer);
       return { first: facts.firstFrame, top: (facts.shown.find(({ width }) => isTop(width))?.at ?? Infinity) - facts.posted, shown: facts.shown };

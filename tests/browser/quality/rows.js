@@ -1,6 +1,8 @@
 // The rows of the table: each measures one promise with a real FFmpeg and a real browser, and returns what it measured and what
 // is required. `tests/quality` holds the figures; cases/quality.test.js runs shorter ones with room for a busy machine.
 
+import { setTimeout as pause } from 'node:timers/promises';
+
 import { publishWithFfmpeg } from '../support/ffmpeg.js';
 import { Link, outerAddress } from '../support/link.js';
 import { numbered, Probe } from '../support/probe.js';
@@ -9,7 +11,6 @@ import { until } from '../support/until.js';
 const FRAME = 1000 / 30;
 const ROUND_TRIP = { up: { delay: 25 }, down: { delay: 25 } };
 
-const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor((numbers.length - 1) / 2)];
 const round = (number) => Math.round(number);
 

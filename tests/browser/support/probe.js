@@ -1,6 +1,8 @@
 // A viewer that measures: a short WHEP client that records when each frame is shown and which one it is. The publisher
 // draws the number of each frame into it, as black and white bars.
 
+import { until } from './until.js';
+
 export const BITS = 12;
 const CELL = 20;
 
@@ -114,6 +116,11 @@ export class Probe {
 
   async facts(viewer) {
     return new Facts(await this.tab.evaluate((number) => facts(number), viewer));
+  }
+
+  /** Waits until the width of the newest frame that a viewer shows is what `question` asks for; `options` are those of `until`. */
+  shows(viewer, question, options) {
+    return until('the wanted size is shown', async () => question((await this.facts(viewer)).shown.at(-1)?.width), options);
   }
 
   leave(viewer) {

@@ -10,7 +10,7 @@ import { until } from './until.js';
 
 const BINARY = process.env.RELAY_BINARY ?? new URL('../../../target/debug/sluice', import.meta.url).pathname;
 
-/** A free port below those that the kernel gives to connections: one of a browser cannot take it before the relay does. */
+/** A free port below those that the kernel gives to connections, so that no browser takes it before the relay does. */
 async function freeTcpPort() {
   const port = 10_000 + Math.floor(Math.random() * 20_000);
   const server = net.createServer();
@@ -24,7 +24,7 @@ async function freeTcpPort() {
   return port;
 }
 
-/** A port that is free for TCP and UDP: media has both. */
+/** A port that is free for both TCP and UDP: media uses both. */
 async function freeMediaPort() {
   const port = await freeTcpPort();
   const socket = dgram.createSocket('udp4');

@@ -118,7 +118,7 @@ async function publish({ endpoint, worker, codec, layers, replayed }) {
   const response = await fetch(endpoint, { method: 'POST', headers, body: peer.localDescription.sdp });
   const text = await response.text();
   if (response.status !== 201) throw new Error(`${response.status} ${text}`);
-  // Else it begins at 300 kbit/s, and has all encodings at their rates many seconds later.
+  // Otherwise Chromium begins at 300 kbit/s and takes many seconds to send all encodings at their rates.
   const answer = text.replace(/^(a=fmtp:|a=rtpmap:)(\d+) (?:VP8\/90000|(.*profile-level-id.*))\r$/gm, (line, _, payloadType, parameters) =>
     (parameters ? `a=fmtp:${payloadType} ${parameters};` : `${line}\na=fmtp:${payloadType} `) + 'x-google-start-bitrate=3000\r');
   await peer.setRemoteDescription({ type: 'answer', sdp: answer });

@@ -1,6 +1,6 @@
 // Waiting on conditions: the only way these tests wait. A deadline is generous, since it costs nothing when all is well.
 
-const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+import { setTimeout as pause } from 'node:timers/promises';
 
 /**
  * Asks `question` again and again until its answer is truthy, and returns that answer. An error it throws counts as
