@@ -51,7 +51,7 @@ fn a_lower_layer_is_sent_at_once_when_the_link_slows_down_and_the_best_one_soon_
     row.reached(0).holds(1.5, 1.5);
     row.decided(DROP).holds(250.0, 350.0);
     // A keyframe of the best layer that is sent while the link slows down overflows the queue before any feedback
-    // shows it: in 2 of 100 runs that loses more than 30 packets, a whole keyframe.
+    // arrives: in 2 of 100 runs more than 30 packets are dropped, a whole keyframe.
     row.dropped(DROP).holds(10.0, 50.0);
     row.reached(BACK).holds(2.0, 3.0);
     row.wrong().holds(0.0, 0.0);
@@ -144,8 +144,8 @@ fn two_viewers_behind_one_bottleneck_keep_their_layer() {
     setup.joins = vec![0, 0];
     let row = Row::run("two in 2 Mbit/s", &setup, &[(0, 1)], &seeds(1));
     row.switches().mean_is_at_most(1.5);
-    // In 1 of 200 runs, a viewer that joins while the other has the best layer waits for 20 s, with losses, until that
-    // one gives way.
+    // In 1 of 200 runs a viewer that joins while the other has the best layer waits for 20 s, with losses, until the
+    // other one gives way.
     row.lost().most_are_at_most(30.0);
 }
 

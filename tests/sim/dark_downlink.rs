@@ -69,7 +69,7 @@ impl Watched {
     }
 
     /// Nothing reaches the viewer for four seconds; returns when that is over.
-    fn is_dark_for_four_seconds(&mut self) -> Instant {
+    fn go_dark_for_four_seconds(&mut self) -> Instant {
         self.is(DARK);
         self.run(4 * SECOND, true);
         self.is(DELAY);
@@ -123,7 +123,7 @@ fn a_viewer_to_which_nothing_came_for_four_seconds_is_shown_a_frame_as_soon_as_i
         for with_numbers in [false, true] {
             let mut watched = Watched::new(seed);
             watched.reporter = with_numbers.then(|| Reporter::new(watched.viewer));
-            let back = watched.is_dark_for_four_seconds();
+            let back = watched.go_dark_for_four_seconds();
             assert_eq!(watched.times_dark(), 1);
             watched.run(4 * SECOND, true);
             let (after, missing, is_keyframe) = watched.returned(back);
@@ -142,7 +142,7 @@ fn a_viewer_to_which_nothing_came_for_four_seconds_is_shown_a_frame_as_soon_as_i
 #[test]
 fn a_nack_says_that_something_arrives() {
     let mut watched = Watched::new(1);
-    let back = watched.is_dark_for_four_seconds();
+    let back = watched.go_dark_for_four_seconds();
     let client = &watched.net.clients[watched.viewer];
     let media_ssrc = client.tracks[track(client, Kind::Audio)].ssrc.unwrap();
     let nacks = vec![NackPair { packet_id: 1, lost_packets: 0 }];
@@ -175,7 +175,7 @@ fn heavy_loss_is_no_darkness() {
 #[test]
 fn a_viewer_that_reports_no_probe_is_sent_video_again_after_five_seconds() {
     let mut watched = Watched::new(1);
-    let back = watched.is_dark_for_four_seconds();
+    let back = watched.go_dark_for_four_seconds();
     watched.next_report += 3600 * SECOND;
     watched.run(6 * SECOND, true);
     assert!(watched.returned(back).0 <= 5 * SECOND);
