@@ -180,12 +180,13 @@ fn text(response: &mut Response<Body>) -> Result<String, ureq::Error> {
     response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_string()
 }
 
-/// The detail of a problem+json (RFC 9457), else the first line.
+/// The detail of a problem+json (RFC 9457), else the first line; without control characters, for it is printed.
 fn detail(text: &str) -> String {
     let problem: Option<serde_json::Value> = serde_json::from_str(text).ok();
     let part = |name| problem.as_ref()?.get(name)?.as_str();
     let sentence = part("detail").or_else(|| part("title")).or_else(|| text.lines().next()).unwrap_or_default();
-    if sentence.is_empty() { "no reason given".to_owned() } else { sentence.chars().take(DETAIL_LIMIT).collect() }
+    let shown: String = sentence.chars().filter(|char| !char.is_control()).take(DETAIL_LIMIT).collect();
+    if shown.is_empty() { "no reason given".to_owned() } else { shown }
 }
 
 fn parse(url: &str) -> Result<Url, HttpClientError> {
@@ -282,6 +283,13 @@ pub(crate) mod tests {
         let error = HttpClient::new(None).post(&format!("{origin}/whip/cam"), "offer").unwrap_err();
         let HttpClientError::Refused { status, detail, retry_after, .. } = error else { panic!("{error}") };
         assert_eq!((status, detail.as_str(), retry_after), (429, "slow down", Some(Duration::from_secs(3))));
+    }
+
+    #[test]
+    fn a_reason_cannot_command_the_terminal_that_shows_it() {
+        assert_eq!(detail("no\u{1b}[31m\r entry\nmore"), "no[31m entry");
+        assert_eq!(detail(r#"{"detail": "\u001b]0;title\u0007no"}"#), "]0;titleno");
+        assert_eq!(detail("\u{1b}"), "no reason given");
     }
 
     #[test]

@@ -4,6 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::five_tuple::Protocol;
 
+/// The most candidates that are tried: more than a relay names, for an answer may come from any server.
+const MOST: usize = 32;
+
 /// The relay's credentials and candidates.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Answer {
@@ -14,10 +17,11 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Reads an SDP answer; `None` without credentials. Candidates that cannot be tried are left out.
+    /// Reads an SDP answer; `None` without credentials. Candidates that cannot be tried are left out, and so are those
+    /// after the first [`MOST`].
     pub(super) fn parse(sdp: &str) -> Option<Self> {
         let value = |name: &str| sdp.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
-        let candidates = sdp.lines().filter_map(|line| candidate(line.strip_prefix("a=candidate:")?));
+        let candidates = sdp.lines().filter_map(|line| candidate(line.strip_prefix("a=candidate:")?)).take(MOST);
         Some(Self { ufrag: value("a=ice-ufrag:")?, pwd: value("a=ice-pwd:")?, candidates: candidates.collect() })
     }
 }
@@ -46,5 +50,12 @@ mod tests {
         let expected = [(Protocol::Udp, "203.0.113.7:8081"), (Protocol::Tcp, "[2001:db8::7]:8081")];
         assert_eq!(answer.candidates, expected.map(|(protocol, address)| (protocol, address.parse().unwrap())));
         assert_eq!(Answer::parse("v=0\r\na=ice-ufrag:abcd\r\n"), None);
+    }
+
+    #[test]
+    fn few_of_many_candidates_are_tried() {
+        let candidates = "a=candidate:1 1 udp 2130706431 203.0.113.7 8081 typ host\r\n".repeat(1_000);
+        let answer = Answer::parse(&format!("a=ice-ufrag:abcd\r\na=ice-pwd:secret\r\n{candidates}")).unwrap();
+        assert_eq!(answer.candidates.len(), MOST);
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn check(answer: &Answer, (protocol, candidate): (Protocol, SocketAdd
     };
     match protocol {
         Protocol::Udp => by_udp(candidate, &request, is_answer),
-        Protocol::Tcp => by_tcp(candidate, &request, is_answer),
+        Protocol::Tcp => by_tcp(candidate, &request, WAITS.into_iter().sum(), is_answer),
     }
 }
 
@@ -43,9 +43,9 @@ fn by_udp(candidate: SocketAddr, request: &[u8], is_answer: impl Fn(&[u8]) -> bo
     exchange((unspecified(candidate), candidate), request, &WAITS, read)
 }
 
-fn by_tcp(candidate: SocketAddr, request: &[u8], is_answer: impl Fn(&[u8]) -> bool) -> Outcome {
+fn by_tcp(candidate: SocketAddr, request: &[u8], limit: Duration, is_answer: impl Fn(&[u8]) -> bool) -> Outcome {
     let began = Instant::now();
-    let deadline = began + WAITS.into_iter().sum::<Duration>();
+    let deadline = began + limit;
     let time_left = || left_until(deadline).ok_or(ErrorKind::TimedOut);
     let mut stream = TcpStream::connect_timeout(&candidate, time_left()?)?;
     stream.set_nodelay(true)?;
@@ -53,13 +53,49 @@ fn by_tcp(candidate: SocketAddr, request: &[u8], is_answer: impl Fn(&[u8]) -> bo
     stream.write_all(&[&length.to_be_bytes()[..], request].concat())?;
     loop {
         let mut length = [0; 2];
-        stream.set_read_timeout(Some(time_left()?))?;
-        stream.read_exact(&mut length)?;
+        read_by(deadline, &mut stream, &mut length)?;
         let mut datagram = vec![0; usize::from(u16::from_be_bytes(length))];
-        stream.set_read_timeout(Some(time_left()?))?;
-        stream.read_exact(&mut datagram)?;
+        read_by(deadline, &mut stream, &mut datagram)?;
         if is_answer(&datagram) {
             return Ok(began.elapsed());
         }
+    }
+}
+
+/// Fills the buffer before the deadline, also where the octets arrive one by one.
+fn read_by(deadline: Instant, stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        stream.set_read_timeout(Some(left_until(deadline).ok_or(ErrorKind::TimedOut)?))?;
+        match stream.read(&mut buffer[filled..])? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            length => filled += length,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+    use crate::advertise::exchange::is_timeout;
+
+    #[test]
+    fn a_peer_that_sends_a_long_frame_octet_by_octet_does_not_keep_the_check_waiting() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let candidate = listener.local_addr().unwrap();
+        let peer = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            // It goes on until the check closes the connection.
+            while stream.write_all(&[0xff]).is_ok() {
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let outcome = by_tcp(candidate, b"request", Duration::from_millis(100), |_| false);
+        assert!(is_timeout(&outcome.unwrap_err()));
+        peer.join().unwrap();
     }
 }
