@@ -58,9 +58,11 @@ impl StreamLayers {
         self.0.iter().filter_map(|layer| layer.rid.as_deref())
     }
 
-    /// True if the other has the same layers, whatever their rates are.
+    /// True if the other has the same layers, with the same rates known.
     pub(in crate::http) fn is_alike(&self, other: &Self) -> bool {
-        let facts = |layer: &StreamLayer| (layer.rid.clone(), layer.size, layer.is_active, layer.temporal_bits.len());
+        let facts = |layer: &StreamLayer| {
+            (layer.rid.clone(), layer.size, layer.is_active, layer.bits > 0, layer.temporal_bits.len())
+        };
         self.0.iter().map(facts).eq(other.0.iter().map(facts))
     }
 
@@ -159,6 +161,12 @@ mod tests {
                 "bitrate": 600,
             })
         );
+    }
+
+    #[test]
+    fn a_rate_that_becomes_known_is_a_change_and_one_that_varies_is_none() {
+        let layers = |bits: u64| StreamLayers(vec![StreamLayer { is_active: true, ..layer(Some("h"), None, bits) }]);
+        assert!(!layers(0).is_alike(&layers(1)) && layers(1).is_alike(&layers(2)));
     }
 
     #[test]

@@ -31,11 +31,15 @@ test('the menu lists the sizes of the video, and the chosen one is shown until a
     return true;
   }, { timeout: 30_000 });
   await shows(960);
-  for (const text of (await choices()).slice(1, -1)) assert.match(text, /^\d+ × \d+, \d.* [kM]bit\/s$/);
+  await until('it says the rate of each', async () => {
+    for (const text of (await choices()).slice(1, -1)) assert.match(text, /^\d+ × \d+, [1-9].* [kM]bit\/s$/);
+    return true;
+  });
   await viewer.tab.selectOption('#quality', 'q');
   await shows(240);
   await viewer.tab.selectOption('#quality', 'h');
   await shows(480);
+  await until('Auto names no size while another choice is made', async () => (await choices())[0] === 'Auto');
   await viewer.tab.selectOption('#quality', '');
   await shows(960);
   await until('it says which one Auto is', async () => (await choices())[0] === 'Auto (960 × 540)');

@@ -90,7 +90,8 @@ export class Quality {
       const [[mediaId, { layers }]] = Object.entries(JSON.parse(data));
       this.#mediaId = mediaId;
       this.#show(layers.filter(({ rid }, place) => rid && layers.findIndex((other) => other.rid === rid) === place));
-      enough.abort();
+      // The relay does not know the rates of encodings that have just begun.
+      if (layers.every(({ bitrate }) => bitrate)) enough.abort();
     });
   }
 
@@ -117,10 +118,11 @@ export class Quality {
     const size = ({ width, height, rid }) => (width ? words.size(width, height) : rid);
     const isKnown = this.#layers.some(({ width, height }) => width === videoWidth && height === videoHeight);
     const shown = this.#audioAlone ? AUDIO : isKnown && words.size(videoWidth, videoHeight);
-    options[0].text = shown ? `Auto (${shown})` : 'Auto';
+    options[0].text = shown && !value ? `Auto (${shown})` : 'Auto';
     this.#layers.forEach((layer, place) => {
       const isOther = layer.rid === value && shown && shown !== size(layer);
-      options[place + 1].text = `${size(layer)}, ${words.bitrate(layer.bitrate)}${isOther ? ` (now ${shown})` : ''}`;
+      const rate = layer.bitrate ? `, ${words.bitrate(layer.bitrate)}` : '';
+      options[place + 1].text = `${size(layer)}${rate}${isOther ? ` (now ${shown})` : ''}`;
     });
     options[options.length - 1].text = 'Audio only';
   }
