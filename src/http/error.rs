@@ -63,7 +63,7 @@ pub(super) enum Problem {
     #[error("the body must be {0}: set Content-Type")]
     WrongType(&'static str),
     /// The body is of another type, of a kind that clients take for it by mistake.
-    #[error("the body must be {expected}, not {given}: send the text of the SDP alone, with that Content-Type")]
+    #[error("the body must be {expected}, not {given}: send nothing else, and set Content-Type")]
     NoText {
         /// The type to use.
         expected: &'static str,

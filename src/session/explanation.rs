@@ -25,7 +25,10 @@ impl SessionRecord {
         let (client, given) = (self.client, listed(&self.candidates()));
         let refused = match report.checks.refused {
             0 => String::new(),
-            refused => format!(" ({refused} datagrams were refused: they were not signed with its password)"),
+            refused => {
+                let refused = counted(refused, "datagram was", "datagrams were");
+                format!(" ({refused} refused: not signed with its password)")
+            }
         };
         format!(
             "no valid check of the client arrived{refused}: it posted its offer from {client} and was given {given}; \
@@ -36,7 +39,11 @@ impl SessionRecord {
     fn no_handshake(&self, report: &Report) -> String {
         let (checks, addresses) = (report.checks.authentic, report.checks.addresses);
         let from = report.checks.first.map_or_else(|| self.client.to_string(), |first| first.to_string());
-        let tried = format!("{checks} checks arrived from {addresses} addresses, the first from {from}");
+        let tried = format!(
+            "{} arrived from {}, the first from {from}",
+            counted(checks, "check", "checks"),
+            counted(addresses.into(), "address", "addresses")
+        );
         match &report.failure {
             Some(failure) => format!("{tried}, but DTLS did not complete: {failure}"),
             None => format!(
@@ -56,6 +63,11 @@ impl SessionRecord {
                 .to_owned(),
         }
     }
+}
+
+/// A number with its noun.
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 #[cfg(test)]
@@ -100,6 +112,9 @@ mod tests {
         let silent = explained(Role::Viewer, |report, _| checked(report)).unwrap();
         assert!(silent.contains("5 checks arrived from 2 addresses, the first from 198.51.100.9:5000"), "{silent}");
         assert!(silent.contains("did not reach the client"), "{silent}");
+        let one =
+            explained(Role::Viewer, |report, _| (report.checks.authentic, report.checks.addresses) = (1, 1)).unwrap();
+        assert!(one.starts_with("1 check arrived from 1 address, the first"), "{one}");
         let alert = explained(Role::Viewer, |report, _| {
             checked(report);
             report.failure = Some("DTLS alert: handshake_failure".to_owned());

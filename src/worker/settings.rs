@@ -37,8 +37,8 @@ pub(crate) struct Settings {
     #[arg(long, env = "SLUICE_STUN_SERVER", value_name = "HOST:PORT[,...]", value_delimiter = ',')]
     stun_server: Vec<StunServer>,
 
-    /// Be a STUN server too: answer Binding requests without credentials on the media port, each network (/24, /56) at
-    /// most 10 a second from each worker
+    /// Be a STUN server too: answer Binding requests without credentials on the media port. Each worker answers 50
+    /// requests of a network (/24, /56) at once, then 10 a second
     #[arg(long, env = "SLUICE_STUN", value_name = "BOOL", action = clap::ArgAction::Set)]
     #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
     stun: bool,
