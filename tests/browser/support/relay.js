@@ -1,40 +1,11 @@
-// The relay binary under test, on ports that were free a moment ago.
+// The relay binary under test, on free ports.
 
 import assert from 'node:assert/strict';
-import dgram from 'node:dgram';
-import { once } from 'node:events';
-import net from 'node:net';
 
 import { Child } from './child.js';
 import { until } from './until.js';
 
 const BINARY = process.env.RELAY_BINARY ?? new URL('../../../target/debug/sluice', import.meta.url).pathname;
-
-/** A free port below those that the kernel gives to connections, so that no browser takes it before the relay does. */
-async function freeTcpPort() {
-  const port = 10_000 + Math.floor(Math.random() * 20_000);
-  const server = net.createServer();
-  const isFree = await new Promise((resolve) => {
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => resolve(true));
-  });
-  if (!isFree) return freeTcpPort();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-/** A port that is free for both TCP and UDP: media uses both. */
-async function freeMediaPort() {
-  const port = await freeTcpPort();
-  const socket = dgram.createSocket('udp4');
-  const isBound = await new Promise((resolve) => {
-    socket.once('error', () => resolve(false));
-    socket.bind(port, '127.0.0.1', () => resolve(true));
-  });
-  socket.close();
-  return isBound ? port : freeMediaPort();
-}
 
 /** A running relay. `url` is where its pages and endpoints are, `adminUrl` where it is looked after. */
 export class Relay {
@@ -44,28 +15,34 @@ export class Relay {
    */
   static async start(t, { args = [], env = {}, mediaHost = '127.0.0.1', admin = false } = {}) {
     const relay = new Relay();
-    relay.http = `127.0.0.1:${await freeTcpPort()}`;
-    relay.media = `${mediaHost}:${await freeMediaPort()}`;
-    relay.url = `http://${relay.http}`;
-    const adminAddress = admin && `127.0.0.1:${await freeTcpPort()}`;
-    relay.adminUrl = admin ? `http://${adminAddress}` : relay.url;
-    relay.args = ['--http', relay.http, '--media', relay.media, ...(admin ? ['--admin', adminAddress] : []), ...args];
+    // The relay takes free ports itself: one that is free a moment before may be taken when it starts.
+    relay.args = ['--http', '127.0.0.1:0', '--media', `${mediaHost}:0`, ...(admin ? ['--admin', '127.0.0.1:0'] : []), ...args];
     relay.env = env;
     t.after(() => relay.#end(t));
     await relay.start();
     return relay;
   }
 
-  /** Starts it on the same ports again. */
+  /** Starts it; after the first time, on the same ports again. */
   async start() {
     assert.ok(!this.child || this.child.hasEnded, 'the relay still runs');
     const child = new Child(BINARY, this.args, { env: { SLUICE_LOG: 'info,sluice=debug', SLUICE_DRAIN: '0', ...this.env } });
     this.child = child;
     await until('the relay is ready', async () => {
       if (child.hasEnded) return true;
+      this.#read(child.output);
       return (await fetch(`${this.adminUrl}/readyz`)).ok;
     });
     assert.ok(!child.hasEnded, `the relay ended at once:\n${child.output}`);
+  }
+
+  /** Takes the addresses from what it prints when it listens. */
+  #read(printed) {
+    const [, http, media] = /listening on (\S+) and, for media, on (\S+)\/udp/.exec(printed);
+    const [, admin] = /Metrics +https?:\/\/(\S+)\/metrics/.exec(printed);
+    Object.assign(this, { http, media, url: `http://${http}`, adminUrl: `http://${admin}` });
+    const addresses = { '--http': http, '--media': media, '--admin': admin };
+    this.args = this.args.map((arg, place, args) => addresses[args[place - 1]] ?? arg);
   }
 
   /** Starts the same command line a second time. */
