@@ -46,7 +46,7 @@
 //!    [`worker::engine`], which decides the order of all that follows and calls the session's methods in
 //!    [`worker::sessions`]. The worker also calls all later steps: no other module calls the next one.
 //! 2. [`demux`] says which session the datagram belongs to and what it is. STUN is answered by [`ice`], DTLS is checked
-//!    by [`dtls`] before the session's [`peer`] gets it. RTP from an address that has not proven to receive is dropped;
+//!    by [`dtls`] before the session's [`peer`] gets it. RTP from an address that sent no valid check is dropped;
 //!    that of another worker's session is handed over.
 //! 3. [`srtp`] opens RTP in place with the keys of the publisher's peer.
 //! 4. [`worker::publishing`] finds the track of the packet (each simulcast encoding is a track of its own here) and

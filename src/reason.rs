@@ -32,8 +32,8 @@ label! {
 label! {
     /// Why a datagram, a packet or a message was dropped.
     pub DropReason = "reason" {
-        /// From an address on which no session has proven that it receives, STUN that answers no check of the relay, or
-        /// for a session that has ended.
+        /// From an address that no session has checked, DTLS from one on which a connected session has not proven that
+        /// it receives, STUN that answers no check of the relay, or for a session that has ended.
         UnknownPath = "unknown_path",
         /// STUN with the user name of no session.
         UnknownUfrag = "unknown_ufrag",

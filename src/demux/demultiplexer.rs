@@ -1,7 +1,7 @@
 //! The demultiplexer of one worker: which session a datagram belongs to, and whether it passes (RFC 7983).
 //!
 //! A datagram's way reads from [`Demux::handle_datagram`]: STUN goes to the session's ICE agent, DTLS to its handshake,
-//! RTP and RTCP only from a proven five-tuple to the caller.
+//! RTP and RTCP only from a checked five-tuple to the caller.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
@@ -26,7 +26,7 @@ pub(super) const MAX_TRANSMITS: usize = 2_048;
 #[derive(Copy, Clone)]
 pub(super) struct Claim {
     pub(super) key: Key,
-    /// True if media is accepted from there.
+    /// True if the client has proven that it receives there: by the DTLS handshake, or by an answer to our check.
     pub(super) proven: bool,
 }
 
@@ -212,12 +212,13 @@ impl Demux {
     }
 
     pub(super) fn handle_media(&mut self, path: FiveTuple, is_rtcp: bool) -> Demultiplexed {
-        match self.claim_by_path.get(&path) {
-            Some(Claim { key, proven: true }) if is_rtcp => Demultiplexed::Rtcp(*key),
-            Some(Claim { key, proven: true }) => Demultiplexed::Rtp(*key),
-            Some(Claim { key, .. }) => refuse(&mut self.sessions, *key, DropReason::UnknownPath),
-            None => Demultiplexed::Foreign,
+        let Some(&Claim { key, proven }) = self.claim_by_path.get(&path) else {
+            return Demultiplexed::Foreign;
+        };
+        if !proven && !self.sessions.get(key).is_some_and(Session::is_connected) {
+            return refuse(&mut self.sessions, key, DropReason::UnknownPath);
         }
+        if is_rtcp { Demultiplexed::Rtcp(key) } else { Demultiplexed::Rtp(key) }
     }
 
     pub(super) fn handle_stun(&mut self, path: FiveTuple, datagram: &[u8], now: Instant) -> Demultiplexed {

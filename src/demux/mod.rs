@@ -5,7 +5,9 @@
 //!
 //! - STUN is matched by USERNAME, and answered only with a valid MESSAGE-INTEGRITY (RFC 8445 7.3). With `--stun`,
 //!   requests without credentials are answered with the address that they came from; they belong to no session.
-//! - Anything else passes only on a five-tuple that sent such a check, and after DTLS only on a proven one.
+//! - Anything else passes only on a five-tuple that sent such a check. After DTLS has completed, SRTP and SRTCP pass on
+//!   each of those, because a client may change to a path as soon as it has checked it (RFC 8445 12.2) and each packet
+//!   is authenticated; DTLS passes only on a proven one.
 //! - The relay sends media only to an address that has proven to receive, and never sends to a candidate from an offer.
 //! - What reaches a peer before it is connected is bounded, and a ClientHello reaches it in one piece.
 //!

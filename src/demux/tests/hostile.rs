@@ -1,5 +1,5 @@
-//! Property tests: no input and no order of events causes a panic, and media is never sent to an address that has not
-//! proven to receive.
+//! Property tests: no input and no order of events causes a panic, media is never sent to an address that has not
+//! proven to receive, and never taken from one that sent no valid check.
 
 use std::collections::HashMap;
 
@@ -69,6 +69,8 @@ struct Model {
     bed: Bed,
     /// Our checks, by where they went.
     asked: HashMap<FiveTuple, Vec<Vec<u8>>>,
+    /// Addresses that sent a valid check.
+    checked: Vec<FiveTuple>,
     /// Addresses that all DTLS went over, or that answered a check.
     proven: Vec<FiveTuple>,
     /// Addresses that DTLS went over, in both directions.
@@ -78,18 +80,24 @@ struct Model {
 
 impl Model {
     fn new() -> Model {
-        Model { bed: Bed::admitted(), asked: HashMap::new(), proven: vec![], ways: vec![], connected: false }
+        let (checked, proven, ways) = (vec![], vec![], vec![]);
+        Model { bed: Bed::admitted(), asked: HashMap::new(), checked, proven, ways, connected: false }
     }
 
     fn take(&mut self, step: Step) {
         match step {
-            Step::Check { from, use_candidate } => drop(self.bed.check(from, use_candidate)),
+            Step::Check { from, use_candidate } => {
+                let arrival = self.bed.check(from, use_candidate);
+                let is_valid = matches!(arrival, Demultiplexed::Opened(_) | Demultiplexed::Answered);
+                self.checked.extend(is_valid.then(|| path(from)));
+            }
             Step::Answer { from } => self.answer(from),
             Step::Hello { from, number } => self.dtls(from, &hellos::hello(number)),
             Step::Handshake { from, message } => self.dtls(from, &hellos::message(16, message, &[0; 30])),
             Step::Media { from } => {
                 let arrival = self.bed.arrive(from, RTP);
-                assert!(arrival != Demultiplexed::Rtp(own_key()) || self.proven.contains(&path(from)));
+                let may_pass = self.connected && self.checked.contains(&path(from));
+                assert!(arrival != Demultiplexed::Rtp(own_key()) || may_pass);
             }
             Step::Send => {
                 let to = self.bed.demux.send_dtls(own_key(), &hellos::flight(0), self.bed.now);

@@ -39,14 +39,28 @@ fn a_second_address_of_a_connected_session_is_foreign() {
 }
 
 #[test]
-fn an_address_that_only_sent_checks_does_not_reach_the_peer_of_a_connected_session() {
+fn an_address_that_only_sent_checks_does_not_reach_the_peer_of_a_connected_session_by_dtls() {
     let mut bed = Bed::connected();
     bed.check(2, true);
-    for datagram in spoofed() {
-        assert_eq!(bed.arrive(2, &datagram), Demultiplexed::Dropped(DropReason::UnknownPath));
+    let dtls = [hellos::hello(0), hellos::hello(1), ALERT.to_vec(), DATA.to_vec()];
+    for datagram in &dtls {
+        assert_eq!(bed.arrive(2, datagram), Demultiplexed::Dropped(DropReason::UnknownPath));
     }
-    assert_eq!(bed.demux.facts(own_key()).unwrap().dropped, spoofed().len() as u64);
+    assert_eq!(bed.demux.facts(own_key()).unwrap().dropped, dtls.len() as u64);
     assert_eq!((bed.events(), bed.demux.path(own_key())), (vec![], Some(path(1))));
+}
+
+#[test]
+fn media_passes_from_each_checked_address_of_a_connected_session_and_goes_to_none_of_them() {
+    for nominates in [false, true] {
+        let mut bed = Bed::connected();
+        bed.check(2, nominates);
+        assert_eq!(bed.arrive(2, RTP), Demultiplexed::Rtp(own_key()));
+        assert_eq!(bed.arrive(2, RTCP), Demultiplexed::Rtcp(own_key()));
+        assert_eq!(bed.demux.facts(own_key()).unwrap().dropped, 0);
+        assert_eq!((bed.events(), bed.demux.path(own_key())), (vec![], Some(path(1))));
+        assert_eq!(bed.arrive(3, RTP), Demultiplexed::Foreign);
+    }
 }
 
 #[test]

@@ -150,7 +150,7 @@ struct Stun {
     addresses: u32,
     /// Moves of media to another address.
     moves: u32,
-    /// Datagrams that were forged, or came from an address that had not proven itself.
+    /// Datagrams that were forged, or came from an address that did not count for them yet.
     refused: u64,
 }
 

@@ -104,8 +104,9 @@ test('a publisher that is killed is shown as lost, and the stream goes on with t
 
 test('a viewer that joins between two distant keyframes shows that a keyframe may be missing, not that there is no video', async (t) => {
   const relay = await Relay.start(t, { args: ['--fast-start', '0'] });
-  publishWithFfmpeg(t, `${relay.url}/whip/hall`, { keyframes: 100_000 });
   const first = await Page.open(t, browser, `${relay.url}/watch/hall`);
+  await until('the first viewer is there before the only keyframe', () => relay.metric('sluice_sessions', { role: 'viewer', state: 'connected' }));
+  publishWithFfmpeg(t, `${relay.url}/whip/hall`, { keyframes: 100_000 });
   await first.framesDecoded(150, { timeout: 30_000 }); // more than the relay keeps of a stream in any case
   const late = await Page.open(t, browser, `${relay.url}/watch/hall`);
   await late.shows('#detail', 'Audio only: this stream has no video, or its next keyframe is still to come.');
