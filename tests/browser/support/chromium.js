@@ -2,6 +2,7 @@
 
 import { chromium } from 'playwright-core';
 
+import { lostOnTheWay, socketDrops } from './socket_drops.js';
 import { until } from './until.js';
 
 const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium';
@@ -63,6 +64,7 @@ export class Page {
     page.context = await browser.newContext({ permissions: ['camera', 'microphone'], ...context });
     page.tab = await page.context.newPage();
     page.console = [];
+    page.dropsBefore = socketDrops();
     page.sessions = [];
     page.tab.on('response', (response) => {
       const isSession = response.status() === 201 && /\/wh[ie]p\//.test(response.url());
@@ -100,6 +102,11 @@ export class Page {
       const start = before && now.count === before.count ? (before.inbound.video?.framesDecoded ?? 0) : 0;
       return (now.inbound.video?.framesDecoded ?? 0) >= start + more;
     }, options);
+  }
+
+  /** How many packets of this inbound stream are missing, without those that were dropped at a socket of this machine. */
+  lostOnTheWay({ packetsLost }) {
+    return lostOnTheWay(packetsLost, this.dropsBefore);
   }
 
   /** The size of the frames that the page's video element shows. */
