@@ -158,6 +158,9 @@ impl Demux {
             let transmits = &mut self.transmits;
             session.handshake.poll_repeat(now, |path, bytes| push(transmits, path, bytes.to_vec()));
             session.agent.poll_checks(self.tie_breaker, now, |path, bytes| push(transmits, path, bytes));
+            if let Some(path) = session.agent.nominate_waiting(now) {
+                self.check(key, path, now);
+            }
             self.arm(key);
         }
     }

@@ -16,8 +16,8 @@ use crate::five_tuple::FiveTuple;
 /// Consent ends after this time without valid STUN, SRTP or SRTCP.
 const CONSENT: Duration = Duration::from_secs(30);
 
-/// When the selected path has been silent for this time, a valid request on another path needs no USE-CANDIDATE to
-/// nominate it: keepalives of many clients carry none.
+/// When the selected path has been silent for this time, the last valid request on another path since then needs no
+/// USE-CANDIDATE to nominate it: keepalives of many clients carry none.
 const STALE: Duration = Duration::from_secs(1);
 
 /// Paths remembered for each session. When there are more, the one that has been silent longest is forgotten.
@@ -88,6 +88,8 @@ struct KnownPath {
     last_heard: Instant,
     generation: Number,
     nomination: u64,
+    /// True if its last request nominates it only once the selected path has been silent.
+    is_waiting: bool,
     /// False while another session has claimed the path and this one has not proven that it receives there.
     is_claimed: bool,
     check: Option<Check>,
@@ -206,6 +208,7 @@ impl Agent {
             self.known[index].nomination = self.nominations;
         }
         let known = &mut self.known[index];
+        known.is_waiting = !nominates;
         let is_claimed = !is_contested && !known.is_claimed;
         known.is_claimed = !is_contested;
         let mut handled = HandledRequest { answer, is_first, is_selected: false, is_claimed, forgotten, retired: None };
@@ -278,6 +281,15 @@ impl Agent {
         }
     }
 
+    /// Nominates the path that waited for the selected one to be silent, if it has been for long enough.
+    pub(crate) fn nominate_waiting(&mut self, now: Instant) -> Option<FiveTuple> {
+        let (index, _) = self.waiting().filter(|(_, due)| now >= *due)?;
+        self.known[index].is_waiting = false;
+        let path = self.known[index].path;
+        self.nominate(path);
+        Some(path)
+    }
+
     /// SRTP or SRTCP from `path` has passed its authentication. True if that is the selected path.
     pub(crate) fn authenticated(&mut self, path: FiveTuple, now: Instant) -> bool {
         self.last_heard = now;
@@ -333,9 +345,10 @@ impl Agent {
         }
     }
 
-    /// When the next copy of a check is due.
+    /// When the next copy of a check is due, or a path that waits is nominated.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.known.iter().filter_map(|known| known.check.as_ref()).map(Check::poll_timeout).min()
+        let checks = self.known.iter().filter_map(|known| known.check.as_ref()).map(Check::poll_timeout);
+        checks.chain(self.waiting().map(|(_, due)| due)).min()
     }
 
     /// A request that measures the round-trip time on the selected path, and that path. An answer to it moves nothing.
@@ -363,6 +376,18 @@ impl Agent {
             self.statistics.round_trip = Some(now.saturating_duration_since(sent));
         }
         is_valid
+    }
+
+    /// The place of the path that was heard last of those that wait, and when it is nominated unless the selected path is
+    /// heard before.
+    fn waiting(&self) -> Option<(usize, Instant)> {
+        let selected = self.selected()?;
+        let waits = |known: &KnownPath| {
+            known.is_waiting && known.path != selected.path && known.last_heard >= selected.last_heard
+        };
+        let waiting = self.known.iter().enumerate().filter(|(_, known)| waits(known));
+        let (index, _) = waiting.max_by_key(|(_, known)| known.last_heard)?;
+        Some((index, selected.last_heard + STALE))
     }
 
     fn selected(&self) -> Option<SelectedPath> {
@@ -407,8 +432,16 @@ impl Agent {
             }
         }
         self.statistics.paths += 1;
-        let (nomination, is_claimed, check, has_failed) = (0, false, None, false);
-        self.known.push(KnownPath { path, last_heard: now, generation, nomination, is_claimed, check, has_failed });
+        self.known.push(KnownPath {
+            path,
+            last_heard: now,
+            generation,
+            nomination: 0,
+            is_waiting: false,
+            is_claimed: false,
+            check: None,
+            has_failed: false,
+        });
         (self.known.len() - 1, forgotten)
     }
 }

@@ -93,6 +93,34 @@ fn a_plain_check_from_elsewhere_is_a_move_only_when_the_old_path_has_been_silent
 }
 
 #[test]
+fn a_plain_check_from_elsewhere_is_a_move_once_the_old_path_falls_silent() {
+    let mut bed = Bed::connected();
+    bed.pass(millis(100));
+    bed.demux.authenticated(own_key(), path(1), bed.now);
+    bed.pass(millis(200));
+    bed.check(2, false);
+    bed.pass(millis(799));
+    assert_eq!(bed.our_checks(), []);
+    bed.pass(millis(1));
+    let checks = bed.our_checks();
+    assert_eq!(checks.iter().map(|(to, _)| *to).collect::<Vec<_>>(), [path(2)]);
+    let answer = bed.client.answer(&checks[0].1);
+    bed.arrive(2, &answer);
+    assert_eq!(bed.demux.path(own_key()), Some(path(2)));
+}
+
+#[test]
+fn a_plain_check_from_elsewhere_is_no_move_if_the_old_path_is_heard_after_it() {
+    let mut bed = Bed::connected();
+    bed.pass(millis(200));
+    bed.check(2, false);
+    bed.pass(millis(500));
+    bed.demux.authenticated(own_key(), path(1), bed.now);
+    bed.pass(millis(10_000));
+    assert_eq!((bed.our_checks(), bed.demux.path(own_key())), (vec![], Some(path(1))));
+}
+
+#[test]
 fn media_that_authenticates_keeps_the_path_from_being_silent() {
     let mut bed = Bed::connected();
     bed.pass(millis(900));
