@@ -4,12 +4,19 @@ use super::handle::Handle;
 use crate::name::{SessionId, StreamName};
 use crate::session::SessionRecord;
 use std::sync::Arc;
+use std::time::Instant;
 
 impl Handle {
     /// The record of a session that lives, or that ended lately.
     pub fn record(&self, session: &SessionId) -> Option<Arc<SessionRecord>> {
         let living = self.shared().pending_sessions.listed(session).map(|listed| listed.record);
         living.or_else(|| self.shared().ended.find(session))
+    }
+
+    /// Why a session carries no media, if it is old enough to tell and its record is kept.
+    pub(crate) fn explanation(&self, session: &SessionId) -> Option<String> {
+        let record = self.record(session)?;
+        record.explanation(&record.report(), Instant::now())
     }
 
     /// The records of all sessions that live, and of those that ended lately.

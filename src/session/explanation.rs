@@ -1,4 +1,5 @@
-//! Why a session did not connect or carries no media, in a sentence for its operator.
+//! Why a session did not connect or carries no media, in a sentence for the operator, and for the client that
+//! shows it to its user.
 
 use std::time::Instant;
 

@@ -56,6 +56,15 @@ pub(in crate::http) async fn get(
     Ok((StatusCode::NO_CONTENT, [(ETAG, entity_tag(&info.etag))]).into_response())
 }
 
+/// What a client may know of its session that has ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct Ending {
+    /// Why it did not connect or carried no media, and what to do; absent in its first 3 s and once media has passed.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<String>,
+}
+
 /// Ends the session (RFC 9725 4.2)
 ///
 /// Entity tags do not matter.
@@ -66,24 +75,28 @@ pub(in crate::http) async fn get(
     tag = "session",
     security((), ("publish" = []), ("watch" = [])),
     params(SessionPath),
-    responses((status = 200, description = "It has ended."), Unauthorized, ForeignPage, NotFound, TooMany),
+    responses(
+        (status = 200, description = "It has ended.", body = Ending),
+        Unauthorized, ForeignPage, NotFound, TooMany,
+    ),
 )]
 pub(in crate::http) async fn delete(
     State(shared): State<Shared>,
     SessionPath(id): SessionPath,
     asker: Asker,
-) -> Result<StatusCode, Problem> {
+) -> Result<Json<Ending>, Problem> {
     let identified = shared.access.holder(asker.token()).await.ok();
     let holders = [Some(asker.shown()), identified.map(|holder| credential_of(holder.as_ref()))];
     if holders.iter().flatten().any(|holder| shared.media.has_departed(&id, holder)) {
-        return Ok(StatusCode::OK);
+        return Ok(Json(Ending { explanation: shared.media.explanation(&id) }));
     }
     own_session(&shared, &id, &asker).await?;
+    let explanation = shared.media.explanation(&id);
     // It may wait for room in a worker's inbox, so not on a thread that serves other requests.
     let media = shared.media.clone();
     let ended = tokio::task::spawn_blocking(move || media.end(&id, EndReason::Deleted)).await;
     ended.unwrap_or(Err(PatchError::NoSuchSession))?;
-    Ok(StatusCode::OK)
+    Ok(Json(Ending { explanation }))
 }
 
 /// Takes trickled candidates or, with If-Match: *, restarts ICE (RFC 9725 4.3)

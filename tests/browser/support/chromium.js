@@ -5,7 +5,8 @@ import { chromium } from 'playwright-core';
 import { lostOnTheWay, socketDrops } from './socket_drops.js';
 import { until } from './until.js';
 
-const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium';
+/** The browser's program. */
+export const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 // The first line is what WebRTC needs without hardware and on loopback; the rest keeps Chromium from calling home, which
 // a closed network refuses, many connections at a time.
@@ -19,8 +20,8 @@ const FLAGS = [
 export const THREE_ENCODINGS = '--force-fieldtrials=WebRTC-LegacySimulcastLayerLimit/Disabled/';
 
 /** Starts Chromium, with more flags if there are any; the caller closes it in an `after` hook. */
-export function launchChromium(flags = []) {
-  return chromium.launch({ executablePath: EXECUTABLE, args: [...FLAGS, ...flags], timeout: 60_000 });
+export function launchChromium(flags = [], { executablePath = EXECUTABLE } = {}) {
+  return chromium.launch({ executablePath, args: [...FLAGS, ...flags], timeout: 60_000 });
 }
 
 /** Runs in the page before its scripts: remembers each peer connection the page makes. */

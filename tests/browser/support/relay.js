@@ -5,7 +5,8 @@ import assert from 'node:assert/strict';
 import { Child } from './child.js';
 import { until } from './until.js';
 
-const BINARY = process.env.RELAY_BINARY ?? new URL('../../../target/debug/sluice', import.meta.url).pathname;
+/** The relay's program. */
+export const BINARY = process.env.RELAY_BINARY ?? new URL('../../../target/debug/sluice', import.meta.url).pathname;
 
 /** A running relay. `url` is where its pages and endpoints are, `adminUrl` where it is looked after. */
 export class Relay {
@@ -13,10 +14,10 @@ export class Relay {
    * Starts a relay for the test `t`, which stops it at its end and prints its log if the test failed. `admin` gives API,
    * metrics and health an address of their own.
    */
-  static async start(t, { args = [], env = {}, mediaHost = '127.0.0.1', admin = false } = {}) {
+  static async start(t, { args = [], env = {}, httpHost = '127.0.0.1', mediaHost = '127.0.0.1', admin = false } = {}) {
     const relay = new Relay();
     // The relay takes free ports itself: one that is free a moment before may be taken when it starts.
-    relay.args = ['--http', '127.0.0.1:0', '--media', `${mediaHost}:0`, ...(admin ? ['--admin', '127.0.0.1:0'] : []), ...args];
+    relay.args = ['--http', `${httpHost}:0`, '--media', `${mediaHost}:0`, ...(admin ? ['--admin', '127.0.0.1:0'] : []), ...args];
     relay.env = env;
     t.after(() => relay.#end(t));
     await relay.start();

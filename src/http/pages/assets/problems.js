@@ -60,10 +60,11 @@ const ENDINGS = {
   panicked: 'An internal error in the relay ended the session.',
 };
 
-/** A session is over: `how` as `lost` returns it, and the relay's reason if it is known. */
+/** A session is over: `how` as `lost` returns it, and the relay's reason and explanation if they are known. */
 export class Ending extends Error {
-  constructor(how, reason) {
-    super(ENDINGS[reason] ?? ENDINGS[how]);
+  constructor(how, { reason, explanation } = {}) {
+    const what = ENDINGS[reason] ?? ENDINGS[how];
+    super(explanation ? `${what} The relay reports: ${sentence(explanation)}` : what);
     /** It was ended on purpose: coming back without the user would undo that. */
     this.isFinal = reason === 'kicked' || reason === 'replaced';
     /** There is no publisher: a page that is left open need not hurry back. */

@@ -119,9 +119,8 @@ async function connect(own) {
   try {
     session = await Session.open(peer, endpoint, tokens.read('publish'), { shapeAnswer: (sdp) => startFast(sdp, bitrate()) });
     connection();
-    const how = await lost(peer, signal);
-    const reason = how === 'ended' ? await session.ended() : undefined;
-    return { error: new Ending(how, reason), lasted: lasted(), wanted: signal.aborted };
+    const how = await lost(peer, session, signal);
+    return { error: await session.ending(how), lasted: lasted(), wanted: signal.aborted };
   } catch (error) {
     return { error, lasted: lasted(), wanted: signal.aborted };
   } finally {

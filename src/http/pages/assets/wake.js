@@ -2,12 +2,12 @@
 
 const EVENTS = [[globalThis, 'online'], [globalThis, 'pageshow'], [document, 'resume'], [document, 'visibilitychange']];
 
-/** Calls `woken` at each such moment, until `signal` aborts. */
+/** Calls `woken` at each such moment, with the type of its event, until `signal` aborts. */
 export function onWake(woken, signal) {
   const look = ({ type, persisted }) => {
     if (type === 'visibilitychange' && document.hidden) return;
     if (type === 'pageshow' && !persisted) return;
-    woken();
+    woken(type);
   };
   for (const [target, type] of EVENTS) target.addEventListener(type, look, { signal });
 }

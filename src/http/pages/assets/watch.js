@@ -102,9 +102,8 @@ async function connect() {
     own.session = await Session.open(peer, endpoint, tokens.read('watch'), { shapeOffer: inStereo });
     own.events = new PublisherEvents(own.session.events, tokens.read('watch'), (why) => onPublisher(own, why));
     own.quality = new Quality(element('quality'), element('video'), own.session, tokens.read('watch'));
-    const how = await lost(peer, left.signal);
-    const reason = how === 'ended' ? await current?.session.ended() : undefined;
-    return { error: new Ending(how, reason), lasted: lasted() };
+    const how = await lost(peer, own.session, left.signal);
+    return { error: await own.session.ending(how), lasted: lasted() };
   } catch (error) {
     return { error, lasted: lasted() };
   } finally {
