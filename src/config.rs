@@ -23,7 +23,7 @@ pub(crate) use setting::variable;
 pub use show::table;
 
 use crate::setting::file_advice;
-use crate::{auth, http, log, worker};
+use crate::{auth, cluster, http, log, worker};
 
 /// All settings, section by section.
 #[derive(clap::Args)]
@@ -38,6 +38,8 @@ struct Settings {
     #[command(flatten)]
     auth: auth::Settings,
     #[command(flatten)]
+    cluster: cluster::Settings,
+    #[command(flatten)]
     log: log::Settings,
 }
 
@@ -50,6 +52,8 @@ pub struct Config {
     pub auth: auth::Config,
     /// Media.
     pub worker: worker::Config,
+    /// The directory.
+    pub cluster: cluster::Config,
     /// The log filter.
     pub log: EnvFilter,
 }
@@ -60,6 +64,7 @@ impl Default for Config {
             http: http::Config::default(),
             auth: auth::Config::default(),
             worker: worker::Config::default(),
+            cluster: cluster::Config::default(),
             log: EnvFilter::new(log::DEFAULT),
         }
     }
@@ -74,6 +79,7 @@ impl TryFrom<Settings> for Config {
             http: http::Config { tls: settings.tls.try_into()?, ..settings.http.try_into()? },
             auth: settings.auth.into(),
             worker: settings.media.into(),
+            cluster: settings.cluster.into(),
             log: log::filter(&settings.log.filter)?,
         };
         auth::check(&config.auth)?;

@@ -113,6 +113,7 @@
 //! | `http` | WHIP, WHEP, session resources, API, pages and metrics over HTTP |
 //! | `load` | synthetic publishers and viewers and their report (`sluice load`) |
 //! | `reachability` | tries a relay's addresses from another machine (`sluice check-reachability`) |
+//! | `cluster` | which node has which stream: the directory that the nodes of a cluster share |
 //! | `node` | what HTTP talks to: sessions begin, restart and end by its handle |
 //! | `worker` | the media threads: one thread, one UDP socket and its peers each |
 //! | `session` | what HTTP and workers share: pending sessions, records, quotas, assignment to workers |
@@ -155,6 +156,7 @@ pub mod http;
 pub mod load;
 pub mod reachability;
 
+pub mod cluster;
 pub mod node;
 pub mod session;
 pub mod worker;

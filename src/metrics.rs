@@ -5,6 +5,7 @@
 //! label is per session, and no label value comes from a peer except stream names, of which a limited number is
 //! exposed. A metric that can never change is not registered.
 
+mod cluster;
 mod label;
 mod register;
 mod streams;
@@ -15,12 +16,13 @@ use std::sync::Arc;
 
 use prometheus::{Counter, CounterVec, Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry, TextEncoder};
 
-pub use label::Medium;
 pub(crate) use label::{
     AccessCall, AccessRefusal, Answer, Closing, ConnectionKind, Direction, EventName, Family, Handshake, IceTcpClosing,
     LayerPlace, LimitName, NoPlace, Ordered, Phase, Probe, Refusal, Resend, Route, SessionState, Status, Takeover,
 };
+pub use label::{DirectoryState, Medium};
 
+pub(crate) use cluster::ClusterMetrics;
 pub(crate) use streams::StreamMetrics;
 pub(crate) use tls::{AcmeMetrics, TlsMetrics};
 

@@ -16,9 +16,9 @@ use tracing::info;
 use crate::advertise::{self, Advertised};
 use crate::auth::{self, Access};
 use crate::config::Config;
-use crate::metrics::Metrics;
+use crate::metrics::{ClusterMetrics, Metrics};
 use crate::worker::net::socket::open;
-use crate::{http, node, worker};
+use crate::{cluster, http, node, worker};
 
 /// How long workers may take to end their sessions. They need milliseconds; a stuck worker must not keep the process
 /// alive.
@@ -35,6 +35,9 @@ pub struct Server {
     workers: worker::Workers,
     advertised: Arc<Advertised>,
     node: Arc<http::Node>,
+    directory: Arc<cluster::Directory>,
+    /// Those of a cluster, if it is a node of one.
+    cluster_metrics: Option<ClusterMetrics>,
     http: std::net::TcpListener,
     admin: Option<std::net::TcpListener>,
     redirect: Option<std::net::TcpListener>,
@@ -71,6 +74,9 @@ pub enum StartError {
     /// An advertised name gives no address.
     #[error(transparent)]
     Advertise(#[from] advertise::LearnError),
+    /// The credentials for the directory are not usable.
+    #[error(transparent)]
+    Cluster(#[from] cluster::CredentialsError),
     /// Media cannot start.
     #[error(transparent)]
     Worker(#[from] worker::StartError),
@@ -130,6 +136,7 @@ impl Server {
     pub fn load(config: &Config) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::showing(config.http.metrics_streams));
         let access = Access::new(&config.auth, Arc::clone(&metrics))?;
+        let directory = config.cluster.directory()?;
         let http = bind(config.http.listen, "--http")?;
         let admin = config.http.admin.map(|address| bind(address, "--admin")).transpose()?;
         let redirect = config.http.tls.redirect.map(|address| bind(address, "--http-redirect")).transpose()?;
@@ -152,8 +159,11 @@ impl Server {
         access.log();
         node::Handle::of(&workers).self_check().log();
         let http_config = http::Config { listen: addresses.http, ..config.http.clone() };
-        let node = Arc::new(http::Node::new(&http_config, access, tls, node::Handle::of(&workers), metrics));
-        Ok(Self { workers, advertised, node, http, admin, redirect, addresses, drain: config.worker.drain })
+        let cluster_metrics = config.cluster.is_shared().then(|| metrics.cluster());
+        let nodes = (node::Handle::of(&workers), Arc::clone(&directory));
+        let node = Arc::new(http::Node::new(&http_config, access, tls, nodes, metrics));
+        let drain = config.worker.drain;
+        Ok(Self { workers, advertised, node, directory, cluster_metrics, http, admin, redirect, addresses, drain })
     }
 
     /// Its addresses; ports that were given as 0 have their actual numbers.
@@ -206,6 +216,8 @@ impl Server {
         }
         let refreshing = tokio::spawn(advertise::keep_current(self.advertised));
         let media = node::Handle::of(&self.workers);
+        let claiming = cluster::run(self.directory, media.clone(), self.cluster_metrics, until_stopped());
+        tasks.push(tokio::spawn(claiming));
         // 1. Refuse new sessions, also in /readyz. Existing sessions continue.
         let drained = async {
             drain.await;
@@ -227,10 +239,10 @@ impl Server {
             Ok(ended) => ended.context("a worker did not stop"),
             Err(_) => Err(StuckWorker.into()),
         };
-        // 3. Stop HTTP last, so that a DELETE that arrived meanwhile is answered.
+        // 3. Stop HTTP last, so that a DELETE that arrived meanwhile is answered; give up the claims of streams.
         let _ = stop.send(true);
         for task in tasks {
-            task.await.context("HTTP did not stop")?;
+            task.await.context("HTTP or the directory did not stop")?;
         }
         refreshing.abort();
         if outcome.is_ok() {

@@ -29,6 +29,7 @@ const ROWS: &[&[&str]] = &[
     &["http"],
     &["load"],
     &["reachability"],
+    &["cluster"],
     &["node"],
     &["worker"],
     &["session"],
@@ -68,7 +69,7 @@ const NAMING: &[(&str, Rule, &[&str])] =
     &[("rtc", Rule::Rtc, &["peer", "sctp", "srtp", "sdp"]), ("interceptor", Rule::Interceptor, &["peer"])];
 
 /// Reaches media only through the handle of the node.
-const ABOVE_THE_HANDLE: &[&str] = &["http"];
+const ABOVE_THE_HANDLE: &[&str] = &["http", "cluster"];
 const BELOW_THE_HANDLE: &[&str] = &["worker", "demux", "peer", "dtls", "rtcp", "sctp", "srtp", "forward"];
 
 /// Where a rule does not hold yet. An entry that is no longer needed fails its test. For a circle, one file of it is

@@ -16,6 +16,10 @@ const CACHE: [(&str, &str); 3] = [
 const ACME: [(&str, &str); 3] =
     [("acme_directory", "--acme-directory"), ("acme_contact", "--acme-contact"), ("acme_ca", "--acme-ca")];
 
+/// Settings of a node of a cluster.
+const CLUSTER: [(&str, &str); 3] =
+    [("cluster_credentials", "--cluster-credentials"), ("cluster_ca", "--cluster-ca"), ("node_url", "--node-url")];
+
 impl Effective {
     /// Refuses settings that contradict each other.
     pub(super) fn check_pairs(&self) -> Result<(), ConfigError> {
@@ -43,6 +47,13 @@ impl Effective {
                 "{flag} has no effect without --domain: set the DNS name of this machine there, or remove {flag}"
             ));
         }
+        if self.words("cluster.servers").is_empty()
+            && let Some((_, flag)) = CLUSTER.into_iter().find(|(id, _)| self.is_changed(id))
+        {
+            return refuse(&format!(
+                "{flag} has no effect without --cluster: name the servers of the directory there, or remove {flag}"
+            ));
+        }
         let written: Vec<_> = CACHE.into_iter().filter(|(id, _)| self.is_written(id)).collect();
         let keeps_nothing = written.iter().find(|(id, _)| is(id, "0"));
         let keeps_some = written.iter().find(|(id, _)| !is(id, "0"));
@@ -68,14 +79,23 @@ impl Effective {
 #[cfg(test)]
 mod tests {
     use super::super::setting;
-    use super::{ACME, CACHE};
+    use super::{ACME, CACHE, CLUSTER};
 
     #[test]
     fn the_settings_that_are_looked_at_exist() {
-        for id in ["allow_origin", "public_watch", "watch_token", "proxy_protocol", "trusted_proxy", "domain"]
-            .into_iter()
-            .chain(CACHE.map(|(id, _)| id))
-            .chain(ACME.map(|(id, _)| id))
+        for id in [
+            "allow_origin",
+            "public_watch",
+            "watch_token",
+            "proxy_protocol",
+            "trusted_proxy",
+            "domain",
+            "cluster.servers",
+        ]
+        .into_iter()
+        .chain(CACHE.map(|(id, _)| id))
+        .chain(ACME.map(|(id, _)| id))
+        .chain(CLUSTER.map(|(id, _)| id))
         {
             assert!(setting::all().iter().any(|setting| setting.id() == id), "{id}");
         }

@@ -69,6 +69,7 @@ fn the_defaults_of_the_settings_are_those_of_the_modules() {
     let config = given(&[]).effective().unwrap().config().unwrap();
     assert_eq!(config.http, http::Config::default());
     assert_eq!(config.worker, worker::Config::default());
+    assert_eq!(config.cluster, cluster::Config::default());
     assert_eq!(format!("{:?}", config.auth), format!("{:?}", auth::Config::default()));
     assert_eq!(config.log.to_string(), Config::default().log.to_string());
 }
@@ -147,6 +148,9 @@ fn inconsistent_settings_are_an_error_before_anything_starts() {
         (vec!["--acme-contact", "a@a.example"], "--acme-contact has no effect without --domain"),
         (vec!["--acme-ca", "ca.pem", "--tls-self-signed"], "--acme-ca has no effect without --domain"),
         (vec!["--acme-directory", "https://ca.example/"], "--acme-directory has no effect without --domain"),
+        (vec!["--node-url", "https://node1.example"], "--node-url has no effect without --cluster"),
+        (vec!["--cluster-credentials", "file"], "--cluster-credentials has no effect without --cluster"),
+        (vec!["--cluster-ca", "file"], "--cluster-ca has no effect without --cluster"),
         (vec!["--proxy-protocol"], "--trusted-proxy"),
         (vec!["--fast-start", "0", "--fast-start-size", "16"], "--fast-start-size"),
         (vec!["--fast-start", "20", "--fast-start-size", "0"], "--fast-start-size"),

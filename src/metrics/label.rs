@@ -67,6 +67,18 @@ label! {
 }
 
 label! {
+    /// How well a node follows the directory of its cluster.
+    pub DirectoryState = "state" {
+        /// It has read everything, and reads its own heartbeat.
+        Connected = "connected",
+        /// It reads everything anew, and uses what it has read before.
+        Behind = "behind",
+        /// It has no connection, or requests fail.
+        Unreachable = "unreachable",
+    }
+}
+
+label! {
     /// Why a TCP connection for media (ICE-TCP) was closed.
     pub(crate) IceTcpClosing = "reason" {
         /// The client closed it, or the network broke it.

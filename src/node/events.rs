@@ -1,7 +1,7 @@
 //! Events and the state of streams, as HTTP asks for them.
 
 use super::handle::Handle;
-use crate::name::StreamName;
+use crate::name::{SessionId, StreamName};
 use crate::session::{NodeEvent, PublisherState};
 use crate::stream::{Absence, StreamInfo};
 use tokio::sync::broadcast;
@@ -15,6 +15,12 @@ impl Handle {
     /// A stream, if it has a publisher or a viewer.
     pub(crate) fn stream(&self, stream: &StreamName) -> Option<StreamInfo> {
         self.shared().registry.info(stream)
+    }
+
+    /// The sessions of a stream's standby and of its live publisher, in this order: to be ended so, lest the standby
+    /// take over.
+    pub(crate) fn publishers(&self, stream: &StreamName) -> Vec<SessionId> {
+        self.shared().registry.publishers(stream)
     }
 
     /// Whether a stream has a publisher.

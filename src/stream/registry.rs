@@ -131,6 +131,12 @@ impl Registry {
         self.streams.get(stream)?.live.clone()
     }
 
+    /// The sessions of the standby and of the live publisher, in this order.
+    pub(crate) fn publishers(&self, stream: &StreamName) -> Vec<SessionId> {
+        let Some(entry) = self.streams.get(stream) else { return Vec::new() };
+        entry.standby.iter().chain(&entry.live).map(|publisher| publisher.session).collect()
+    }
+
     /// How the last live publisher of a stream left; known while the stream has viewers.
     pub(crate) fn left(&self, stream: &StreamName) -> Option<(Absence, Instant)> {
         self.streams.get(stream)?.left

@@ -161,7 +161,16 @@ fn everything_that_the_document_promises_happens_as_it_says() {
 
 /// The answers of a relay without tokens.
 fn open_relay(drive: &mut Drive, relay: &Relay) {
-    for path in ["/api/openapi.json", "/api/node", "/api/streams", "/api/sessions", "/metrics", "/healthz", "/readyz"] {
+    for path in [
+        "/api/openapi.json",
+        "/api/node",
+        "/api/nodes",
+        "/api/streams",
+        "/api/sessions",
+        "/metrics",
+        "/healthz",
+        "/readyz",
+    ] {
         drive.send(relay, 200, "get", path, &[], "");
     }
     for (endpoint, offer, found) in [("/whip/cam", WHIP_OFFER, 204), ("/whep/cam", WHEP_OFFER, 200)] {
@@ -215,6 +224,8 @@ fn open_relay(drive: &mut Drive, relay: &Relay) {
     drive.send(relay, 404, "get", &NOBODY.replace("/session/", "/api/sessions/"), &[], "");
     drive.send(relay, 404, "get", "/api/streams/nobody", &[], "");
     drive.send(relay, 400, "get", "/api/streams/a%20b", &[], "");
+    drive.send(relay, 200, "get", "/api/streams?scope=cluster", &[], "");
+    drive.send(relay, 400, "get", "/api/streams?scope=all", &[], "");
 }
 
 /// The answers about the event streams of a viewer, and about the stream of a publisher.
@@ -271,8 +282,16 @@ fn closed_relay(drive: &mut Drive) {
     });
     let session = relay.publish("cam", &[PUBLISHER]).0;
     let record = session.replace("/session/", "/api/sessions/");
-    let of_admin =
-        ["/api/openapi.json", "/api/node", "/api/streams", "/api/streams/cam", "/api/sessions", "/metrics", &record];
+    let of_admin = [
+        "/api/openapi.json",
+        "/api/node",
+        "/api/nodes",
+        "/api/streams",
+        "/api/streams/cam",
+        "/api/sessions",
+        "/metrics",
+        &record,
+    ];
     let changes = [("delete", record.as_str()), ("get", "/api/revocations"), ("post", "/api/revocations")];
     for (method, path) in of_admin.map(|path| ("get", path)).into_iter().chain(changes) {
         drive.send(&relay, 401, method, path, &[], "");

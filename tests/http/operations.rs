@@ -55,10 +55,12 @@ fn metrics_shown() -> String {
     stream.set_jitter(Medium::Video, Duration::ZERO);
     stream.set_keyframe_interval(Duration::ZERO);
     stream.set_layers(1);
-    // HTTPS has metrics of its own, and so have orders for its certificate; nothing answers this authority's.
+    // HTTPS has metrics of its own, and so have orders for its certificate and clusters; nothing answers this authority's,
+    // and the cluster's directory is away.
     let state =
         std::env::temp_dir().join(format!("sluice-metrics-{}-{:?}", std::process::id(), thread::current().id()));
     let relay = Relay::with(|config| {
+        config.cluster.nats.servers = vec!["nats://127.0.0.1:1".parse().unwrap()];
         config.http.tls.state_dir = Some(state.clone());
         config.http.tls.certificate = Some(CertificateSource::Acme(AcmeConfig {
             domains: vec!["live.example.org".to_owned()],

@@ -9,7 +9,7 @@ use ureq::http::Response;
 use ureq::{Agent, Body};
 
 /// How long something may take that takes a moment.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An offer to publish, of FFmpeg.
 pub(crate) const OFFER: &str = include_str!("../golden/ffmpeg-9.0.2-av.offer.sdp");
@@ -89,6 +89,14 @@ impl Running {
     /// The status and the text that a path answers.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         get(&format!("{}{path}", self.origin))
+    }
+
+    /// The sum of all samples of a metric whose text begins like this, of a relay that has no admin token or `look`.
+    pub(crate) fn metric(&self, beginning: &str) -> f64 {
+        let request = agent().get(format!("{}/metrics", self.origin)).header("Authorization", "Bearer look");
+        let text = request.call().unwrap().body_mut().read_to_string().unwrap();
+        let samples = text.lines().filter(|line| line.starts_with(beginning));
+        samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
     }
 
     /// Posts [`OFFER`] to publish `cam`, with a token or without one.

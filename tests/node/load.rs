@@ -4,7 +4,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::binary::{Running, agent, relay, sluice};
+use crate::binary::{Running, relay, sluice};
 
 /// A relay that logs errors only.
 fn start(arguments: &[&str]) -> Running {
@@ -23,14 +23,6 @@ fn load(relay: &Running, arguments: &[&str]) -> Output {
         command.args([flag, value.as_str()]);
     }
     command.args(arguments).output().unwrap()
-}
-
-/// The sum of all samples of a metric, of a relay that has no admin token or `look`.
-fn metric(relay: &Running, name: &str) -> f64 {
-    let request = agent().get(format!("{}/metrics", relay.origin)).header("Authorization", "Bearer look");
-    let text = request.call().unwrap().body_mut().read_to_string().unwrap();
-    let samples = text.lines().filter(|line| line.starts_with(name));
-    samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
 }
 
 fn text(bytes: Vec<u8>) -> String {
@@ -55,7 +47,7 @@ fn viewers_of_two_streams_get_everything_and_every_session_is_ended() {
     let delay = report["delay_ms"].as_object().expect("the sample knows the delay");
     assert!(delay["count"].as_u64() >= Some(3 * 250) && delay["p50"].as_f64() < Some(500.0), "{printed}");
     assert!(number("cpu_us_per_packet") >= 0.0 && number("memory_bytes_per_viewer") > 0.0, "{printed}");
-    assert_eq!(metric(&relay, "sluice_sessions{"), 0.0, "the sessions are gone when the load is");
+    assert_eq!(relay.metric("sluice_sessions{"), 0.0, "the sessions are gone when the load is");
 }
 
 #[cfg(target_os = "linux")]
@@ -70,7 +62,7 @@ fn clients_are_steered_to_their_worker_wherever_they_arrived_first() {
     // All live on one worker, and three quarters arrive at others first. What is handed over is their handshakes and
     // what comes until the kernel has the list of clients: some 20 datagrams each, not the 1,000 that a publisher has
     // sent by the end.
-    let handed_over = metric(&relay, "sluice_handed_over_datagrams_total");
+    let handed_over = relay.metric("sluice_handed_over_datagrams_total");
     assert!((1.0..1_500.0).contains(&handed_over), "{handed_over}");
 }
 
@@ -118,5 +110,5 @@ fn errors_say_what_to_do() {
         let printed = text(output.stderr);
         assert!(!output.status.success() && printed.contains(part), "{arguments:?}: {printed}");
     }
-    assert_eq!(metric(&relay, "sluice_sessions{"), 0.0);
+    assert_eq!(relay.metric("sluice_sessions{"), 0.0);
 }

@@ -4,6 +4,11 @@
 
 mod binary;
 
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "../support/nats_server.rs"]
+mod nats_server;
+
+mod cluster;
 mod command_line;
 mod drain;
 mod load;

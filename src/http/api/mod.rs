@@ -4,8 +4,10 @@
 //! anything. All but health needs the admin grant: it names every stream, client and address.
 
 pub(super) mod administrator;
+mod cluster_stream;
 pub(super) mod document;
 pub(super) mod node;
+pub(super) mod nodes;
 pub(super) mod operations;
 pub(super) mod revocations;
 pub(super) mod sessions;

@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::administrator::Administrator;
+use super::cluster_stream::ClusterStream;
 use super::sessions::Session;
 use super::tracks::StreamTrack;
 use crate::http::error::Problem;
 use crate::http::openapi::refusals::{Forbidden, Malformed, NotFound, Unauthorized};
-use crate::http::openapi::texts::KeyframeRequests;
+use crate::http::openapi::texts::{KeyframeRequests, Scope};
 use crate::http::request::path;
 use crate::http::shared::node::Shared;
 use crate::name::Role;
@@ -40,6 +41,14 @@ pub(in crate::http) struct Stream {
     keyframe_requests: Option<&'static str>,
 }
 
+/// A stream in the list of this node, or in that of its cluster.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(in crate::http) enum ListedStream {
+    OfNode(Stream),
+    OfCluster(ClusterStream),
+}
+
 /// One stream and its sessions.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct StreamInFull {
@@ -52,18 +61,38 @@ pub(in crate::http) struct StreamInFull {
 /// The one text for every stream that does not exist.
 const NO_SUCH_STREAM: Problem = Problem::NotFound("no such stream: it has no publisher and no viewer");
 
-/// All streams that have a publisher or a viewer
+/// All streams that have a publisher or a viewer on this node, or those of the cluster that have a publisher
 #[utoipa::path(
     get,
     path = "/api/streams",
     operation_id = "streams",
     tag = "api",
     security((), ("admin" = [])),
-    responses((status = 200, description = "By name.", body = Vec<Stream>), Unauthorized, Forbidden),
+    params(("scope" = inline(Option<Scope>), Query, description = "cluster for the streams of all nodes.")),
+    responses((status = 200, description = "By name.", body = Vec<ListedStream>), Malformed, Unauthorized, Forbidden),
 )]
-pub(in crate::http) async fn list(State(shared): State<Shared>, _: Administrator) -> Json<Vec<Stream>> {
+pub(in crate::http) async fn list(
+    State(shared): State<Shared>,
+    _: Administrator,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Vec<ListedStream>>, Problem> {
+    if wants_cluster(query.as_deref())? {
+        let streams = ClusterStream::list(&shared.directory, &shared.media).into_iter();
+        return Ok(Json(streams.map(ListedStream::OfCluster).collect()));
+    }
     let now = Instant::now();
-    Json(shared.media.streams().into_iter().map(|info| Stream::of(info, &shared.media, now)).collect())
+    let streams = shared.media.streams().into_iter().map(|info| Stream::of(info, &shared.media, now));
+    Ok(Json(streams.map(ListedStream::OfNode).collect()))
+}
+
+/// Reads `?scope=cluster`; other parameters are the client's own.
+fn wants_cluster(query: Option<&str>) -> Result<bool, Problem> {
+    let pairs = query.unwrap_or_default().split('&');
+    match pairs.filter_map(|pair| pair.strip_prefix("scope=")).next_back() {
+        None | Some("node") => Ok(false),
+        Some("cluster") => Ok(true),
+        Some(_) => Err(Problem::Malformed("scope is node or cluster: write ?scope=cluster for all nodes".to_owned())),
+    }
 }
 
 /// One stream and its sessions

@@ -45,6 +45,7 @@ texts! {
     FragmentType: "The type of SDP fragments.", |text| text.enum_values(Some([FRAGMENT]));
     JsonType: "The type of lists of events.", |text| text.enum_values(Some(["application/json"]));
     Standby: "0 or 1.", |text| text.enum_values(Some(["0", "1"]));
+    Scope: "node or cluster.", |text| text.enum_values(Some(["node", "cluster"]));
     Event: "An event for a viewer.", |text| text.enum_values(Some(words::<metrics::EventName>()));
     Role: "What a session does.", |text| text.enum_values(Some(words::<SessionRole>()));
     State: "waiting: a new session for its first packet, a connected viewer for a publisher, a standby to take over. \

@@ -10,6 +10,7 @@ use super::event_streams::EventStreams;
 use super::leases::Leases;
 use super::rendered::Rendered;
 use crate::auth::Access;
+use crate::cluster::Directory;
 use crate::http::base_path::BasePath;
 use crate::http::config::Config;
 use crate::http::guard::cors::CrossOrigin;
@@ -30,6 +31,7 @@ use crate::node::Handle;
 pub struct Node {
     pub(in crate::http) access: Arc<Access>,
     pub(in crate::http) media: Handle,
+    pub(in crate::http) directory: Arc<Directory>,
     pub(in crate::http) metrics: Arc<Metrics>,
     pub(in crate::http) rendered: Rendered,
     pub(in crate::http) event_streams: EventStreams,
@@ -60,13 +62,20 @@ pub(in crate::http) type Shared = Arc<Node>;
 
 impl Node {
     /// Ready to serve, by HTTPS if there is a certificate. The address in `config` is the one that is bound.
-    pub(crate) fn new(config: &Config, access: Access, tls: Option<Tls>, media: Handle, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        access: Access,
+        tls: Option<Tls>,
+        (media, directory): (Handle, Arc<Directory>),
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let access = Arc::new(access);
         let hosts = HostRules::new(Arc::clone(&access), config.origins.clone(), config.allowed_hosts.clone());
         let base_path = config.base_path.clone();
         Self {
             media_by_http: (media.has_ice_tcp() && config.takes_media()).then_some(config.listen),
             media,
+            directory,
             rendered: Rendered::default(),
             event_streams: EventStreams::new(Arc::clone(&metrics)),
             leases: Leases::default(),

@@ -1,0 +1,35 @@
+//! Where the directory of a cluster is.
+
+use std::sync::Arc;
+
+use super::directory::{Directory, Identity, Timing};
+use super::store::{CredentialsError, Memory, Nats, NatsConfig, Store};
+
+/// The configuration of the directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// The NATS servers that keep it; without one, it is in memory, and this node is the only one.
+    pub nats: NatsConfig,
+    /// The URL of this node, as other nodes list it.
+    pub url: Option<String>,
+}
+
+impl Config {
+    /// Whether other nodes may use the directory too.
+    pub(crate) fn is_shared(&self) -> bool {
+        !self.nats.servers.is_empty()
+    }
+
+    /// The directory, of which nothing is read yet.
+    ///
+    /// # Errors
+    /// [`CredentialsError`] if the file of the credentials is not usable.
+    pub(crate) fn directory(&self) -> Result<Arc<Directory>, CredentialsError> {
+        let own = Identity::of_process(self.url.clone());
+        let store = match self.is_shared() {
+            true => Store::Nats(Nats::new(self.nats.clone(), &own.node)?),
+            false => Store::Memory(Memory::default()),
+        };
+        Ok(Arc::new(Directory::new(own, store, Timing::default())))
+    }
+}

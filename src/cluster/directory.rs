@@ -1,0 +1,213 @@
+//! The directory as this node uses it: its own identity, and what it has read of others.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{Notify, watch};
+use tracing::{info, warn};
+
+use super::key::Key;
+use super::map::{ListedNode, ListedStream, Map};
+use super::node_id::NodeId;
+use super::store::{Store, StoreError, Update};
+use super::value::{NodeValue, VERSION};
+use crate::metrics::DirectoryState;
+use crate::name::StreamName;
+
+/// The name of a node, and what it says of itself.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Its name.
+    pub node: NodeId,
+    /// Which start of it this is: ms since 1970.
+    pub incarnation: u64,
+    /// Where other nodes reach it.
+    pub url: Option<String>,
+}
+
+/// How soon a node notices what has happened to others, and to the directory.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// How long a node counts as living after its last heartbeat; whole seconds.
+    pub lease: Duration,
+    /// The pause between two heartbeats.
+    pub heartbeat: Duration,
+    /// How long the own heartbeat may be missing from what the node reads, before it reads everything anew.
+    pub silence: Duration,
+    /// How long the claim of a node that does not live is kept.
+    pub orphan: Duration,
+}
+
+/// The directory of a cluster as one node uses it. In an `Arc`: `follow()` writes what it reads, and everything else reads
+/// that.
+#[derive(Debug)]
+pub struct Directory {
+    pub(super) own: Identity,
+    pub(super) store: Store,
+    pub(super) timing: Timing,
+    map: RwLock<Map>,
+    state: watch::Sender<DirectoryState>,
+    /// The watch that is read now: heartbeats name it.
+    pub(super) generation: watch::Sender<u64>,
+    changes: Mutex<Changes>,
+    has_changes: Notify,
+}
+
+/// What has changed since the last look.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// Anything may have.
+    pub(crate) all: bool,
+    /// The claims of these streams have.
+    pub(crate) streams: BTreeSet<StreamName>,
+}
+
+impl Identity {
+    /// That of this process, which other nodes reach at `url`.
+    pub fn of_process(url: Option<String>) -> Self {
+        Self { node: NodeId::random(), incarnation: now(), url }
+    }
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            // A lease of 10 s or less expires wrongly when the leader of three NATS servers stops for 8 s.
+            lease: Duration::from_secs(15),
+            heartbeat: Duration::from_secs(3),
+            silence: Duration::from_secs(8),
+            orphan: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Directory {
+    /// A directory of which nothing is read yet: see [`follow()`](super::follow()).
+    pub fn new(own: Identity, store: Store, timing: Timing) -> Self {
+        Self {
+            own,
+            store,
+            timing,
+            map: RwLock::default(),
+            state: watch::Sender::new(DirectoryState::Behind),
+            generation: watch::Sender::default(),
+            changes: Mutex::default(),
+            has_changes: Notify::new(),
+        }
+    }
+
+    /// The name of this node.
+    pub fn node(&self) -> &NodeId {
+        &self.own.node
+    }
+
+    /// How well it follows the directory.
+    pub fn state(&self) -> DirectoryState {
+        *self.state.borrow()
+    }
+
+    /// Every change of that.
+    pub(crate) fn states(&self) -> watch::Receiver<DirectoryState> {
+        self.state.subscribe()
+    }
+
+    /// Which node has the publisher of a stream, by what was read last.
+    pub fn lookup(&self, stream: &StreamName) -> Option<ListedStream> {
+        self.map().list_stream(stream)
+    }
+
+    /// The nodes that live, by name. This one is always among them.
+    pub fn nodes(&self) -> Vec<ListedNode> {
+        let mut nodes = self.map().list_nodes();
+        if let Err(place) = nodes.binary_search_by(|listed| listed.node.cmp(&self.own.node)) {
+            let own = ListedNode { node: self.own.node.clone(), url: self.own.url.clone(), streams: 0 };
+            nodes.insert(place, own);
+        }
+        nodes
+    }
+
+    /// The streams that are claimed, by name.
+    pub fn streams(&self) -> Vec<ListedStream> {
+        self.map().list_streams()
+    }
+
+    /// Waits until claims have changed. One reader at a time gets the changes.
+    pub(crate) async fn changed(&self) -> Changes {
+        loop {
+            let changes = std::mem::take(&mut *self.changes.lock().unwrap_or_else(PoisonError::into_inner));
+            if changes != Changes::default() {
+                return changes;
+            }
+            self.has_changes.notified().await;
+        }
+    }
+
+    /// Says that this node lives, and which watch it reads.
+    pub(super) async fn announce(&self, generation: u64) -> Result<(), StoreError> {
+        let Identity { node, incarnation, url } = &self.own;
+        let value = NodeValue { v: VERSION, inc: *incarnation, r#gen: generation, url: url.clone() };
+        let key = Key::Node(node.clone()).encode();
+        self.store.put_lease(&key, value.write(), self.timing.lease).await.map(|_| ())
+    }
+
+    /// Says that this node ends. Its lease would say so too, but later.
+    pub async fn leave(&self) -> Result<(), StoreError> {
+        let key = Key::Node(self.own.node.clone()).encode();
+        let written = self.store.get(&key).await?;
+        if written.value.is_some() { self.store.purge(&key, written.revision).await } else { Ok(()) }
+    }
+
+    /// Whether a value that was read is a heartbeat of this node that names this watch.
+    pub(super) fn is_echo(&self, update: &Update, generation: u64) -> bool {
+        let is_own = Key::decode(&update.key) == Some(Key::Node(self.own.node.clone()));
+        let read = update.entry.value.as_deref().filter(|_| is_own).and_then(NodeValue::read);
+        read.is_some_and(|value| value.inc == self.own.incarnation && value.r#gen == generation)
+    }
+
+    /// Takes a value that was read.
+    pub(super) fn apply(&self, update: &Update) {
+        let about = self.map.write().unwrap_or_else(PoisonError::into_inner).apply(update);
+        if let Some(Key::Stream(stream)) = about {
+            self.note_changes(|changes| changes.streams.extend([stream]));
+        }
+    }
+
+    /// Takes a map in which everything is that was written before the watch began.
+    pub(super) fn replace(&self, map: Map) {
+        *self.map.write().unwrap_or_else(PoisonError::into_inner) = map;
+        self.look_at_all();
+    }
+
+    /// Makes [`Self::changed`] report that anything may have changed.
+    pub(super) fn look_at_all(&self) {
+        self.note_changes(|changes| changes.all = true);
+    }
+
+    pub(super) fn map(&self) -> RwLockReadGuard<'_, Map> {
+        self.map.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes how well the directory is followed, and says so if that is new.
+    pub(super) fn set_state(&self, state: DirectoryState, why: &str) {
+        if self.state.send_replace(state) == state || !self.store.is_shared() {
+            return;
+        }
+        match state {
+            DirectoryState::Connected => info!(node = %self.own.node, "the directory is connected and read: {why}"),
+            DirectoryState::Behind => warn!("the directory may be out of date, media goes on: {why}"),
+            DirectoryState::Unreachable => warn!("the directory is not reachable, media goes on: {why}"),
+        }
+    }
+
+    fn note_changes(&self, note: impl FnOnce(&mut Changes)) {
+        note(&mut self.changes.lock().unwrap_or_else(PoisonError::into_inner));
+        self.has_changes.notify_one();
+    }
+}
+
+/// The time in ms since 1970.
+pub(super) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,94 @@
+//! The settings of a cluster.
+
+use std::path::PathBuf;
+
+use async_nats::ServerAddr;
+use url::Url;
+
+use super::config::Config;
+use super::store::NatsConfig;
+
+/// The section `[cluster]`.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+#[command(next_help_heading = "cluster")]
+pub(crate) struct Settings {
+    /// NATS servers with JetStream (2.11 or newer) that keep the directory of a cluster: which node has which stream;
+    /// tls:// encrypts the connection. If unset, this relay is the only node
+    #[arg(id = "cluster.servers", long = "cluster", env = "SLUICE_CLUSTER", value_name = "nats://HOST:PORT[,...]")]
+    #[arg(value_delimiter = ',', value_parser = server)]
+    servers: Vec<ServerAddr>,
+
+    /// File with which the relay authenticates itself to these servers: NAME:PASSWORD or a token, which are read again for
+    /// each connection, or an NKEY seed or a .creds file
+    #[arg(long, env = "SLUICE_CLUSTER_CREDENTIALS", value_name = "FILE")]
+    cluster_credentials: Option<PathBuf>,
+
+    /// PEM file with the certificates of the authorities that these servers' certificates are verified with (tls://); if
+    /// unset, those of the system
+    #[arg(long, env = "SLUICE_CLUSTER_CA", value_name = "FILE")]
+    cluster_ca: Option<PathBuf>,
+
+    /// URL of this node in the lists of the cluster (/api/nodes)
+    #[arg(long, env = "SLUICE_NODE_URL", value_name = "URL", value_parser = node_url)]
+    node_url: Option<String>,
+}
+
+impl From<Settings> for Config {
+    fn from(settings: Settings) -> Self {
+        let Settings { servers, cluster_credentials, cluster_ca, node_url } = settings;
+        Self { nats: NatsConfig { servers, credentials: cluster_credentials, authority: cluster_ca }, url: node_url }
+    }
+}
+
+/// Reads the URL of a server, or says how to write one.
+fn server(text: &str) -> Result<ServerAddr, String> {
+    let wrong = || "write it like nats://nats.example.org:4222, or tls:// for an encrypted connection".to_owned();
+    let server: ServerAddr = text.parse().map_err(|_| wrong())?;
+    if !["nats", "tls"].contains(&server.scheme()) || server.host().is_empty() {
+        return Err(wrong());
+    }
+    if server.has_user_pass() || server.username().is_some() {
+        return Err("a URL here has no password: write it into the file of --cluster-credentials".to_owned());
+    }
+    Ok(server)
+}
+
+/// Reads the URL of a node, without a slash at its end.
+fn node_url(text: &str) -> Result<String, String> {
+    let is_usable = |url: &Url| {
+        ["http", "https"].contains(&url.scheme()) && url.has_host() && url.query().is_none() && url.fragment().is_none()
+    };
+    match Url::parse(text) {
+        Ok(url) if is_usable(&url) && url.as_str().len() <= 512 => Ok(url.as_str().trim_end_matches('/').to_owned()),
+        _ => Err("write it like https://node1.example.org:8080".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_a_host_and_perhaps_a_port() {
+        for good in ["nats://127.0.0.1:4222", "tls://nats.example.org", "nats.example.org:4223", "nats://[::1]:4222"] {
+            assert!(server(good).is_ok(), "{good}");
+        }
+        for wrong in ["", "http://nats.example.org", "ws://nats.example.org", "nats://"] {
+            assert!(server(wrong).unwrap_err().contains("nats://nats.example.org:4222"), "{wrong}");
+        }
+        for secret in ["nats://node:hunter2@nats.example.org", "nats://hunter2@nats.example.org"] {
+            let sentence = server(secret).unwrap_err();
+            assert!(sentence.contains("--cluster-credentials") && !sentence.contains("hunter2"), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn the_url_of_a_node_is_one_of_http() {
+        assert_eq!(node_url("https://Node1.example.org:443/").as_deref(), Ok("https://node1.example.org"));
+        assert_eq!(node_url("http://10.0.0.1:8080/relay").as_deref(), Ok("http://10.0.0.1:8080/relay"));
+        for wrong in ["", "node1", "nats://node1", "http://", "http://node1/?a=b", "http://node1/#a"] {
+            assert!(node_url(wrong).is_err(), "{wrong}");
+        }
+    }
+}

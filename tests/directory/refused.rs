@@ -1,0 +1,88 @@
+//! A server that refuses a node, or that a node refuses.
+
+use std::fs;
+use std::path::PathBuf;
+
+use sluice::cluster::{Claimed, Nats, NatsConfig, Store, StoreError};
+use sluice::metrics::DirectoryState;
+
+use super::nats_server::NatsServer;
+use super::node::{Node, publication};
+
+/// A node may do this, and an administrator makes the bucket.
+const PERMISSIONS: &str = "
+    authorization { users: [
+        { user: admin, password: admin }
+        { user: node, password: right, permissions: {
+            publish: [\"$KV.sluice.n.>\", \"$KV.sluice.s.allowed\", \"$JS.API.INFO\", \"$JS.API.STREAM.INFO.KV_sluice\",
+                \"$JS.API.STREAM.MSG.GET.KV_sluice\", \"$JS.API.CONSUMER.CREATE.KV_sluice\",
+                \"$JS.API.CONSUMER.CREATE.KV_sluice.>\", \"$JS.API.CONSUMER.DELETE.KV_sluice.>\", \"$JS.FC.>\"]
+            subscribe: [\"_INBOX.>\"]
+        } }
+    ] }";
+
+fn store(server: &NatsServer, change: impl FnOnce(&mut NatsConfig)) -> Store {
+    let mut config = server.config();
+    change(&mut config);
+    Store::Nats(Nats::new(config, "node").unwrap())
+}
+
+fn write(server: &NatsServer, name: &str, text: &str) -> PathBuf {
+    let path = server.files().join(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn a_wrong_password_is_refused_and_the_right_one_is_taken_without_a_restart() {
+    let server = NatsServer::start("authorization { user: node, password: right }");
+    let file = write(&server, "credentials", "node:wrong\n");
+    let node = Node::start("a", store(&server, |config| config.credentials = Some(file)));
+    node.until_state(DirectoryState::Unreachable);
+    assert_eq!(node.claim(&publication("cam", 1)), Err(StoreError::Unreachable));
+    write(&server, "credentials", "node:right\n");
+    node.until_state(DirectoryState::Connected);
+    assert!(matches!(node.claim(&publication("cam", 1)), Ok(Claimed::Won { .. })));
+}
+
+#[test]
+fn a_token_is_taken() {
+    let server = NatsServer::start("authorization { token: s3cret }");
+    let file = write(&server, "credentials", "s3cret\n");
+    Node::connected("a", store(&server, |config| config.credentials = Some(file)));
+}
+
+#[test]
+fn a_subject_that_a_node_may_not_write_is_an_error_and_others_go_on() {
+    let server = NatsServer::start(PERMISSIONS);
+    let admin = write(&server, "admin", "admin:admin\n");
+    // It makes the bucket.
+    drop(Node::connected("admin", store(&server, |config| config.credentials = Some(admin))));
+    let file = write(&server, "credentials", "node:right\n");
+    let node = Node::connected("a", store(&server, |config| config.credentials = Some(file)));
+    assert!(matches!(node.claim(&publication("allowed", 1)), Ok(Claimed::Won { .. })));
+    let outcome = node.run(|it| async move {
+        tokio::time::timeout(std::time::Duration::from_secs(10), it.claim(&publication("forbidden", 1))).await
+    });
+    assert!(!matches!(outcome, Ok(Ok(_))), "{outcome:?}");
+    assert_eq!(node.directory.state(), DirectoryState::Connected);
+}
+
+#[test]
+fn a_server_whose_certificate_no_trusted_authority_signed_is_refused() {
+    let files = super::nats_server::files();
+    fs::create_dir_all(&files).unwrap();
+    let signed = || rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let (own, other) = (signed(), signed());
+    fs::write(files.join("cert.pem"), own.cert.pem()).unwrap();
+    fs::write(files.join("key.pem"), own.signing_key.serialize_pem()).unwrap();
+    fs::write(files.join("other.pem"), other.cert.pem()).unwrap();
+    let file = |name: &str| files.join(name).display().to_string();
+    let tls = format!("tls {{ cert_file: \"{}\", key_file: \"{}\" }}", file("cert.pem"), file("key.pem"));
+    let server = NatsServer::start_with_tls(&files, &tls);
+    let with = |authority: &str| store(&server, |config| config.authority = Some(files.join(authority)));
+    Node::connected("a", with("cert.pem"));
+    let node = Node::start("b", with("other.pem"));
+    node.until_state(DirectoryState::Unreachable);
+    assert_eq!(node.claim(&publication("cam", 1)), Err(StoreError::Unreachable));
+}
