@@ -283,6 +283,7 @@ fn a_renewed_token_with_the_same_subject_and_scope_counts_as_the_same() {
     for foreign in [
         json!({"sub": "bob"}),
         json!({"sub": null}),
+        json!({"iss": "https://other.example"}),
         json!({"streams": ["*"]}),
         json!({"actions": ["publish"]}),
         json!({"max_viewers": 3}),
@@ -290,6 +291,10 @@ fn a_renewed_token_with_the_same_subject_and_scope_counts_as_the_same() {
         assert_eq!(get(&of(foreign.clone())), 404, "{foreign}");
     }
     assert_eq!(get(&of(json!({"exp": seconds(-60)}))), 401, "a renewed token must count");
+    let by = |issuer: &str| of(json!({"iss": issuer}));
+    let (session, _) = relay.publish("cam-2", &[("authorization", &by("a"))]);
+    let get = |token: &str| relay.request("GET", &session, &[("authorization", token)], "").status;
+    assert_eq!((get(&of(json!({"iss": "a", "jti": "3"}))), get(&by("b")), get(&of(json!({})))), (204, 404, 404));
 }
 
 /// What a server publishes: the public key of an algorithm, under this id.

@@ -15,6 +15,8 @@ const MOST_STREAMS: usize = 64;
 pub(super) struct Claims {
     /// The holder: tokens of one holder with one scope count as the same.
     pub(super) sub: Option<String>,
+    /// The issuer, which has given the holder its name.
+    pub(super) iss: Option<String>,
     /// The token, for its revocation.
     pub(super) jti: Option<String>,
     /// When it ends, in seconds since 1970.

@@ -84,7 +84,7 @@ impl Verifier {
         let candidates = sets.into_iter().flatten().flat_map(|keys| keys.candidates(algorithm, id));
         for key in candidates.take(TRIES) {
             match decode::<Claims>(token, &key.decoding, &self.validation(key.algorithm)) {
-                Ok(data) => return holder(token, data.claims, self.issuer.as_deref()),
+                Ok(data) => return holder(token, data.claims),
                 Err(error) => match error.kind() {
                     ErrorKind::InvalidSignature | ErrorKind::Base64(_) | ErrorKind::InvalidToken => {}
                     ErrorKind::ExpiredSignature => return Err(Unverified::Refused(Denied::Expired)),
@@ -116,7 +116,7 @@ impl Verifier {
 }
 
 /// The holder that a valid token names. Without a subject the token itself is the holder.
-fn holder(token: &str, claims: Claims, issuer: Option<&str>) -> Result<Holder, Unverified> {
+fn holder(token: &str, claims: Claims) -> Result<Holder, Unverified> {
     let wrong = Unverified::Refused(Denied::WrongClaims);
     let since_1970 = |seconds: f64| {
         let duration = Duration::try_from_secs_f64(seconds).ok()?;
@@ -124,10 +124,12 @@ fn holder(token: &str, claims: Claims, issuer: Option<&str>) -> Result<Holder, U
     };
     let Some(expires) = since_1970(claims.exp).and_then(|exp| exp.checked_add(LEEWAY)) else { return Err(wrong) };
     let issued = claims.iat.and_then(since_1970);
-    let (subject, token_id) = (claims.sub.clone(), claims.jti.clone());
+    let (subject, issuer, token_id) = (claims.sub.clone(), claims.iss.clone(), claims.jti.clone());
     let Some(scope) = claims.into_scope() else { return Err(wrong) };
     let credential = match &subject {
-        Some(subject) => Credential::of_holder(token, &[issuer.unwrap_or_default(), subject, &scope.to_string()]),
+        Some(subject) => {
+            Credential::of_holder(token, &[issuer.as_deref().unwrap_or_default(), subject, &scope.to_string()])
+        }
         None => Credential::of_token(token),
     };
     Ok(Holder {
