@@ -205,6 +205,13 @@ impl Access {
         if rules.is_open() { None } else { rules.holder(token).ok().map(|holder| holder.credential) }
     }
 
+    /// Whether another server is asked about `token`, because it is not known here.
+    pub(crate) fn asks_about(&self, token: &str) -> bool {
+        let rules = self.rules();
+        let asks = rules.webhook().is_some() || rules.remote_keys().is_some();
+        asks && matches!(rules.holder(token), Err(Unverified::Foreign | Unverified::UnknownKey))
+    }
+
     /// What is revoked.
     pub(crate) fn revocations(&self) -> &Revocations {
         &self.revocations

@@ -106,7 +106,7 @@ pub(super) fn for_operators_alone(node: &Shared) -> Router {
 fn for_operators(node: &Shared) -> Router<Shared> {
     let described = media().merge(api()).merge(operations()).into_openapi();
     let limits = from_fn_with_state(Arc::clone(&node.rate_limits), limit::layer);
-    Router::from(api().layer(limits).merge(operations())).layer(Extension(Document::new(described)))
+    Router::from(api().merge(operations()).layer(limits)).layer(Extension(Document::new(described)))
 }
 
 async fn not_found() -> Problem {

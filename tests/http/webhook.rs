@@ -1,12 +1,14 @@
 //! A webhook that decides: what it is asked, how often, and what happens when it does not answer as it should.
 
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sluice::config::Config;
+use sluice::http::Limit;
 
 use crate::operator::{Answering, Server};
-use crate::relay::{Relay, SDP, WHEP_OFFER, request};
+use crate::relay::{Relay, Reply, SDP, WHEP_OFFER, request};
 
 const TOKEN: (&str, &str) = ("authorization", "Bearer of-a-player");
 
@@ -41,6 +43,20 @@ fn a_webhook_is_asked_about_token_action_stream_and_client_and_its_limits_count(
     // The session stays its client's, whatever the webhook does later.
     server.change(Answering::Down);
     assert_eq!(relay.request("DELETE", session.header("location"), &[TOKEN], "").status, 200);
+}
+
+fn limit(burst: u32) -> Limit {
+    let number = |value| NonZeroU32::new(value).unwrap();
+    Limit { per_second: number(1), burst: number(burst), loopback: true }
+}
+
+/// Waits until `is_so`, and fails if it is not within 20 s.
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::yield_now();
+    }
 }
 
 #[test]
@@ -132,4 +148,85 @@ fn a_webhook_is_asked_32_questions_at_a_time() {
     assert_eq!(relay.get("/healthz").status, 200);
     let metrics = relay.request("GET", "/metrics", &[("authorization", "Bearer static")], "");
     assert_eq!(metrics.status, 403, "the tokens of the settings need no webhook");
+}
+
+#[test]
+fn one_address_has_four_questions_open_and_another_is_answered_meanwhile() {
+    let server = Server::answering(Answering::Never);
+    let relay = Relay::with(|config| {
+        config.auth.webhook = Some(server.url());
+        config.http.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    });
+    let url = relay.url("/whep/cam");
+    let watch = |client: &str, token: &str| {
+        request(&url, "GET", &[("authorization", &format!("Bearer {token}")), ("x-forwarded-for", client)], "")
+    };
+    std::thread::scope(|scope| {
+        for number in 0..40 {
+            let watch = &watch;
+            scope.spawn(move || watch("192.0.2.1", &format!("number-{number}")));
+        }
+        wait_until("four questions are open", || server.most_open() >= 4);
+        server.change(answer(&json!({"allow": true})));
+        assert_eq!(watch("192.0.2.2", "other").status, 200);
+    });
+    // A question may have ended, unseen by the server, before the answers changed.
+    assert!(server.most_open() <= 8, "{}", server.most_open());
+}
+
+#[test]
+fn the_rate_limit_comes_before_the_webhook_for_every_method_and_path() {
+    for (method, path) in [
+        ("GET", "/whip/cam"),
+        ("HEAD", "/whep/cam"),
+        ("POST", "/whep/cam"),
+        ("GET", "/metrics"),
+        ("GET", "/api/node"),
+        ("GET", "/session"),
+        ("GET", "/session/layer"),
+        ("GET", "admin/metrics"),
+        ("GET", "admin/api/sessions"),
+    ] {
+        let server = Server::answering(answer(&json!({"allow": false})));
+        let relay = Relay::with(|config| {
+            config.auth.webhook = Some(server.url());
+            config.auth.publish_token = Some("static".to_owned());
+            (config.http.limit, config.http.failure_limit) = (Some(limit(3)), limit(1000));
+            config.http.admin = path.starts_with("admin").then(|| "127.0.0.1:0".parse().unwrap());
+        });
+        let began = Instant::now();
+        let (session, _) = relay.publish("cam", &[("authorization", "Bearer static")]);
+        let url = match (path.strip_prefix("admin"), path.strip_prefix("/session")) {
+            (Some(path), _) => format!("http://{}{path}", relay.addresses.admin.unwrap()),
+            (_, Some(below)) => relay.url(&format!("{session}{below}")),
+            _ => relay.url(path),
+        };
+        let ask = |number: u32| request(&url, method, &[SDP, ("authorization", &format!("Bearer {number}"))], "");
+        let replies: Vec<Reply> = (0..15).map(ask).collect();
+        let passed = replies.iter().filter(|reply| reply.status == 401).count();
+        assert!(replies.iter().all(|reply| [401, 429].contains(&reply.status)), "{method} {path}: {replies:?}");
+        assert_eq!(server.asked().len(), passed, "{method} {path}");
+        let allowed = 3 + began.elapsed().as_secs() as usize;
+        assert!((1..=allowed).contains(&passed), "{method} {path}: {passed}");
+    }
+}
+
+#[test]
+fn guesses_that_arrive_together_are_counted_before_more_of_them_pass() {
+    let server = Server::answering(answer(&json!({"allow": false})));
+    let relay = Relay::with(|config| {
+        config.auth.webhook = Some(server.url());
+        config.http.failure_limit = limit(2);
+    });
+    let url = relay.url("/whep/cam");
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for number in 0..60 {
+            let url = &url;
+            scope.spawn(move || request(url, "GET", &[("authorization", &format!("Bearer {number}"))], ""));
+        }
+    });
+    // Two, one more that has to wait, one a second, and three that were asked beside another one each time.
+    let most = 3 + 4 * (1 + began.elapsed().as_secs() as usize);
+    assert!(server.asked().len() <= most, "{} in {:?}", server.asked().len(), began.elapsed());
 }

@@ -1,4 +1,5 @@
-//! Rate limits for what costs the relay something: POST, PATCH and DELETE. By the client's address, and by its token,
+//! Rate limits for what costs the relay or another server something: POST, PATCH and DELETE, and every request with a
+//! token that another server is asked about. By the client's address, and by its token,
 //! so that a leaked token does not fill the relay from many addresses. A bucket fills steadily and may be emptied at
 //! once, so that an office behind one address can join together. Each address has one entry, forgotten when its bucket
 //! is full again; only the relay's own tokens have one. tower's `RateLimitLayer` has one bucket for all clients.
@@ -125,7 +126,7 @@ fn count(limits: &RateLimits, connection: Connection, asker: &Asker) -> Result<(
     Ok(())
 }
 
-/// Refuses a request that changes something when there were too many before it.
+/// Refuses a request that costs something when there were too many before it.
 pub(in crate::http) async fn layer(
     State(limits): State<Arc<RateLimits>>,
     connection: Connection,
@@ -133,7 +134,9 @@ pub(in crate::http) async fn layer(
     request: Request,
     next: Next,
 ) -> Response {
-    if matches!(*request.method(), Method::POST | Method::PATCH | Method::DELETE)
+    let is_change = matches!(*request.method(), Method::POST | Method::PATCH | Method::DELETE);
+    let asks_another = || asker.token().is_some_and(|token| limits.access.asks_about(token));
+    if (is_change || asks_another())
         && let Err(problem) = count(&limits, connection, &asker)
     {
         return problem.into_response();

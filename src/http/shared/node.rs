@@ -85,7 +85,7 @@ impl Node {
             hosts: Arc::new(hosts),
             cross_origin: Arc::new(CrossOrigin::new(Arc::clone(&access), config.origins.clone())),
             rate_limits: Arc::new(RateLimits::new(Arc::clone(&access), config.limit, config.token_limit)),
-            failures: Arc::new(Failures::new(config.failure_limit)),
+            failures: Arc::new(Failures::new(Arc::clone(&access), config.failure_limit)),
             proxies: Arc::new(Proxies::new(
                 config.trusted_proxies.clone(),
                 config.client_headers.clone(),
