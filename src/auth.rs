@@ -20,13 +20,14 @@ mod pattern;
 mod revocations;
 mod rules;
 mod scope;
+mod secret;
 mod settings;
 mod token_file;
 mod webhook;
 
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use tracing::{info, warn};
 
@@ -47,7 +48,7 @@ use crate::reason::EndReason;
 use holder::Source;
 use jwt::Unverified;
 use rules::Rules;
-use webhook::{Decision, Outcome, Question};
+use webhook::{Decision, Outcome, Question, Webhook};
 
 /// The permission to list every stream and session, and to end any session. Only [`Access::administer`] creates one.
 #[derive(Debug)]
@@ -110,6 +111,17 @@ pub(crate) struct Access {
 pub(crate) struct Asking<'a> {
     pub(crate) token: Option<&'a str>,
     pub(crate) address: IpAddr,
+}
+
+/// What the webhook answers about a session that runs with its permission.
+#[derive(Debug)]
+pub(crate) enum Again {
+    /// The session may go on; this is its holder from now on.
+    Allowed(Arc<Holder>),
+    /// It may not.
+    Refused,
+    /// There is no answer: ask again after this time.
+    Undecided { retry_after: Duration },
 }
 
 /// Checks the configuration. No credential at all is valid: everything is open.
@@ -229,10 +241,7 @@ impl Access {
 
     /// The permission to do `action` to `stream`.
     pub(crate) async fn grant(&self, asking: Asking<'_>, action: Action, stream: &StreamName) -> Result<Grant, Denied> {
-        let holder = match self.holder(asking.token).await {
-            Err(Denied::UnknownToken) => Some(self.ask(asking, action, Some(stream)).await?),
-            found => found?,
-        };
+        let holder = self.holder_for(asking, action, stream).await?;
         // A token may allow more than everybody has, so its limits count where it allows the action itself.
         let scope = holder.as_ref().and_then(|holder| holder.scope(action, stream));
         match scope.map(|scope| scope.limits).or(self.allows_anybody(action).then(Limits::default)) {
@@ -252,22 +261,65 @@ impl Access {
         }
         // Watching may be public; this may not.
         let holder = match self.holder(Some(asking.token.ok_or(Denied::NoToken)?)).await {
-            Err(Denied::UnknownToken) => Some(self.ask(asking, Action::Admin, None).await?),
+            Err(Denied::UnknownToken) => Some(self.ask(asking, Action::Admin, None, None).await?),
             found => found?,
         };
         if holder.is_some_and(|holder| holder.administers()) { Ok(Admin(())) } else { Err(Denied::NotAllowed) }
     }
 
-    /// Asks the webhook about a token that is not known here.
+    /// The holder of a token for this action and stream, which the webhook is asked about if the token is not known here;
+    /// as [`holder`](Self::holder) otherwise.
+    ///
+    /// # Errors
+    /// [`Denied`], where a token is needed and missing, or does not count.
+    pub(crate) async fn holder_for(
+        &self,
+        asking: Asking<'_>,
+        action: Action,
+        stream: &StreamName,
+    ) -> Result<Option<Arc<Holder>>, Denied> {
+        match self.holder(asking.token).await {
+            Err(Denied::UnknownToken) => self.ask(asking, action, Some(stream), None).await.map(Some),
+            found => found,
+        }
+    }
+
+    /// When to [`ask_again`](Self::ask_again) about a session of this holder; `None` if the webhook has not allowed it, or
+    /// if sessions do not end with their token.
+    pub(crate) fn ask_again_at(&self, holder: &Holder) -> Option<Instant> {
+        let Source::Webhook(allowed) = &holder.source else { return None };
+        self.config().end_with_token.then_some(allowed.ask_again)
+    }
+
+    /// Asks the webhook again about a session of this holder.
+    pub(crate) async fn ask_again(&self, holder: &Arc<Holder>) -> Again {
+        let Source::Webhook(allowed) = &holder.source else { return Again::Allowed(Arc::clone(holder)) };
+        let asking = Asking { token: Some(allowed.token.as_str()), address: allowed.client };
+        match self.ask(asking, allowed.action, allowed.stream.as_ref(), Some(allowed.answered)).await {
+            Ok(holder) => Again::Allowed(holder),
+            Err(Denied::Refused | Denied::Revoked) => Again::Refused,
+            // `UnknownToken` is the answer of a relay whose webhook was taken out of its configuration.
+            Err(_) => Again::Undecided { retry_after: self.ask_again_after() },
+        }
+    }
+
+    /// How long to wait between two questions about a running session at least.
+    pub(crate) fn ask_again_after(&self) -> Duration {
+        self.rules().webhook().map_or(Duration::MAX, Webhook::retry_after)
+    }
+
+    /// Asks the webhook about a token that is not known here. A permission that is as old as `answered` does not count.
     async fn ask(
         &self,
         asking: Asking<'_>,
         action: Action,
         stream: Option<&StreamName>,
+        answered: Option<Instant>,
     ) -> Result<Arc<Holder>, Denied> {
         let rules = self.rules();
         let (Some(webhook), Some(token)) = (rules.webhook(), asking.token) else { return Err(Denied::UnknownToken) };
-        let decision = match webhook.decide(Question { token, action, stream, client: asking.address }).await {
+        let decision = match webhook.decide(Question { token, action, stream, client: asking.address }, answered).await
+        {
             Outcome::Known(decision) => decision,
             Outcome::Asked(decision) => {
                 let is_allowed = matches!(decision, Decision::Allowed(_));

@@ -138,7 +138,7 @@ label! {
         Kicked = "kicked",
         /// Its token has expired or is not in the token file any more, and sessions end with their token.
         TokenExpired = "token_expired",
-        /// An administrator has revoked its token.
+        /// An administrator has revoked its token, or the webhook does not allow it any more.
         TokenRevoked = "token_revoked",
         /// Another publisher took the stream over.
         Replaced = "replaced",

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::token_file::TokenFileError;
 
@@ -32,6 +33,8 @@ pub struct Config {
     pub webhook: Option<String>,
     /// What that server knows the relay by.
     pub webhook_secret: Option<String>,
+    /// How long after an answer that server is asked again about a running session; a minute if unset.
+    pub webhook_again: Option<Duration>,
 }
 
 impl Config {
@@ -58,6 +61,7 @@ impl fmt::Debug for Config {
             .field("end_with_token", &self.end_with_token)
             .field("webhook", &self.webhook)
             .field("webhook_secret", &redacted(&self.webhook_secret))
+            .field("webhook_again", &self.webhook_again)
             .finish()
     }
 }

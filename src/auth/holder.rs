@@ -1,21 +1,36 @@
 //! The holder of a token that is known.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use super::credential::Credential;
 use super::scope::{Action, Scope};
+use super::secret::Secret;
 use crate::name::StreamName;
 
 /// Where a token comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// The settings or the token file.
     Static,
     /// A signature of a known key.
     Signed,
-    /// The webhook.
-    Webhook,
+    /// The webhook, which is asked again about running sessions.
+    Webhook(Arc<Allowed>),
+}
+
+/// A question that the webhook has answered with yes, so that it can be asked again.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Allowed {
+    pub(super) token: Secret,
+    pub(super) action: Action,
+    /// `None` for administration.
+    pub(super) stream: Option<StreamName>,
+    pub(super) client: IpAddr,
+    pub(super) answered: Instant,
+    /// When to ask again, while a session with this token runs.
+    pub(super) ask_again: Instant,
 }
 
 /// The holder of a token that is known, and what the token allows.

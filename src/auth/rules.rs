@@ -1,6 +1,7 @@
 //! The credentials in force: which tokens are known, and what each allows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::config::{Config, ConfigError};
 use super::credential::Credential;
@@ -9,6 +10,9 @@ use super::jwt::{RemoteKeys, Unverified, Verifier};
 use super::scope::{Action, Scope};
 use super::token_file::TokenFile;
 use super::webhook::Webhook;
+
+/// How long after an answer the webhook is asked again about a running session, if nothing else is configured.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// The credentials in force.
 #[derive(Debug)]
@@ -128,7 +132,8 @@ fn webhook(config: &Config, before: Option<&Rules>) -> Result<Option<Arc<Webhook
         return if secret.is_some() { Err(ConfigError::NoWebhook) } else { Ok(None) };
     };
     let kept = before.and_then(|before| before.webhook.clone()).filter(|webhook| webhook.is(url, secret));
-    Ok(Some(kept.unwrap_or_else(|| Arc::new(Webhook::new(url.clone(), secret.map(str::to_owned))))))
+    let again = config.webhook_again.unwrap_or(ASK_AGAIN);
+    Ok(Some(kept.unwrap_or_else(|| Arc::new(Webhook::new(url.clone(), secret.map(str::to_owned), again)))))
 }
 
 fn credential(name: &'static str, token: &str) -> Result<Credential, ConfigError> {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use super::pattern::StreamPattern;
-use crate::name::StreamName;
+use crate::name::{Role, StreamName};
 
 /// What a token can allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
@@ -30,6 +30,16 @@ impl Action {
             Self::Publish => "publish",
             Self::Watch => "watch",
             Self::Admin => "admin",
+        }
+    }
+}
+
+impl From<Role> for Action {
+    /// What a session of this role does.
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Publisher => Self::Publish,
+            Role::Viewer => Self::Watch,
         }
     }
 }

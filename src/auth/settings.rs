@@ -51,7 +51,8 @@ pub(crate) struct Settings {
     #[arg(long, env = "SLUICE_JWT_AUDIENCE", value_name = "AUDIENCE")]
     jwt_audience: Option<String>,
 
-    /// End sessions when their token expires or is taken out of the token file
+    /// End sessions when their token expires, is taken out of the token file, or is refused by the webhook, which is asked again
+    /// about running sessions
     #[arg(long, env = "SLUICE_END_WITH_TOKEN", value_name = "BOOL", action = clap::ArgAction::Set)]
     #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
     end_with_token: bool,
@@ -81,6 +82,7 @@ impl From<Settings> for Config {
             end_with_token: settings.end_with_token,
             webhook: settings.access_webhook,
             webhook_secret: settings.access_webhook_secret,
+            webhook_again: None,
         }
     }
 }

@@ -16,10 +16,11 @@ use tracing::warn;
 use super::credential::Credential;
 use super::denied::Denied;
 use super::fetch::{Fetched, Request, fetch};
-use super::holder::{Holder, Source};
+use super::holder::{Allowed, Holder, Source};
 use super::jwt::ClaimedLimits;
 use super::pattern::StreamPattern;
 use super::scope::{Action, Scope};
+use super::secret::Secret;
 use crate::log::OnceAMinute;
 use crate::name::StreamName;
 
@@ -41,6 +42,10 @@ const ALLOWED: Duration = Duration::from_secs(10);
 /// How long a token that was refused is not asked about again.
 const REFUSED: Duration = Duration::from_secs(5);
 
+/// How long before the end that an answer names the server is asked again, and the shortest time between two questions
+/// about one running session.
+const MARGIN: Duration = Duration::from_secs(5);
+
 /// Answers that are kept; when full all of them are forgotten.
 const CAPACITY: usize = 10_000;
 
@@ -52,18 +57,11 @@ const MAX_SUBJECT: usize = 256;
 pub(super) struct Webhook {
     url: String,
     secret: Option<Secret>,
+    /// How long after an answer it is asked again about a running session.
+    again: Duration,
     calls: Arc<Semaphore>,
     answers: Mutex<HashMap<Key, (Decision, Instant)>>,
     warning: Mutex<OnceAMinute>,
-}
-
-/// Never shown.
-struct Secret(String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("(secret)")
-    }
 }
 
 /// What is asked. Not `Debug`: it holds a token.
@@ -118,20 +116,28 @@ pub(super) enum Outcome {
 }
 
 impl Webhook {
-    pub(super) fn new(url: String, secret: Option<String>) -> Self {
+    pub(super) fn new(url: String, secret: Option<String>, again: Duration) -> Self {
         let calls = Arc::new(Semaphore::new(CALLS));
-        Self { url, secret: secret.map(Secret), calls, answers: Mutex::default(), warning: Mutex::default() }
+        let secret = secret.map(Secret::new);
+        Self { url, secret, again, calls, answers: Mutex::default(), warning: Mutex::default() }
+    }
+
+    /// How long to wait after a question about a running session that the server did not answer.
+    pub(super) fn retry_after(&self) -> Duration {
+        self.again.min(MARGIN)
     }
 
     /// Whether it asks this server with this secret.
     pub(super) fn is(&self, url: &str, secret: Option<&str>) -> bool {
-        self.url == url && self.secret.as_ref().map(|secret| secret.0.as_str()) == secret
+        self.url == url && self.secret.as_ref().map(Secret::as_str) == secret
     }
 
-    /// Asks the server, or finds what it has answered to the same question.
-    pub(super) async fn decide(&self, question: Question<'_>) -> Outcome {
+    /// Asks the server, or finds what it has answered to the same question, but no permission that is as old as
+    /// `answered`.
+    pub(super) async fn decide(&self, question: Question<'_>, answered: Option<Instant>) -> Outcome {
         let key = Key(Credential::of_token(question.token), question.action, question.stream.cloned());
-        if let Some(known) = self.known(&key, Instant::now()) {
+        let known = || self.known(&key, Instant::now()).filter(|decision| !decision.is_as_old_as(answered));
+        if let Some(known) = known() {
             return Outcome::Known(known);
         }
         let began = Instant::now();
@@ -141,7 +147,7 @@ impl Webhook {
             return Outcome::Failed;
         };
         // While this one waited, the answer may have come to another request with the same token.
-        if let Some(known) = self.known(&key, Instant::now()) {
+        if let Some(known) = known() {
             return Outcome::Known(known);
         }
         let asked = Asked {
@@ -151,10 +157,11 @@ impl Webhook {
             client: question.client,
         };
         let body = serde_json::to_vec(&asked).expect("texts and an address are JSON");
-        let request = Request::post(&self.url, body, self.secret.as_ref().map(|secret| secret.0.as_str()));
+        let request = Request::post(&self.url, body, self.secret.as_ref().map(Secret::as_str));
         let left = DEADLINE.saturating_sub(began.elapsed()).max(LEAST);
         let answered = fetch(request.holding(permit), LARGEST, left).await;
-        let decision = answered.map_err(|error| error.to_string()).and_then(|answer| read(&answer, question));
+        let decision =
+            answered.map_err(|error| error.to_string()).and_then(|answer| read(&answer, question, self.again));
         match decision {
             Ok(decision) => {
                 self.keep(key, decision.clone(), Instant::now());
@@ -181,7 +188,12 @@ impl Webhook {
         if answers.len() >= CAPACITY {
             answers.clear();
         }
-        let time = if decision == Decision::Refused { REFUSED } else { ALLOWED };
+        let time = match &decision {
+            Decision::Refused => REFUSED,
+            Decision::Allowed(holder) => holder
+                .expires
+                .map_or(ALLOWED, |expires| ALLOWED.min(expires.duration_since(SystemTime::now()).unwrap_or_default())),
+        };
         answers.insert(key, (decision, now + time));
     }
 
@@ -193,8 +205,9 @@ impl Webhook {
     }
 }
 
-/// Reads an answer. The error is a sentence.
-fn read(answer: &Fetched, question: Question<'_>) -> Result<Decision, String> {
+/// Reads an answer; the question is asked again after `again`, or before the end that the answer names. The error is a
+/// sentence.
+fn read(answer: &Fetched, question: Question<'_>, again: Duration) -> Result<Decision, String> {
     match answer.status {
         200 => {}
         401 | 403 | 404 => return Ok(Decision::Refused),
@@ -216,12 +229,29 @@ fn read(answer: &Fetched, question: Question<'_>) -> Result<Decision, String> {
         Some(subject) => Credential::of_holder(question.token, &["webhook", subject, &scope.to_string()]),
         None => Credential::of_token(question.token),
     };
-    let expires = answer.expires_in.map(|seconds| SystemTime::now() + Duration::from_secs(seconds.get().into()));
+    let lasts = answer.expires_in.map(|seconds| Duration::from_secs(seconds.get().into()));
+    let ask_after = lasts.map_or(again, |lasts| lasts.saturating_sub(MARGIN).clamp(again.min(MARGIN), again));
+    let answered = Instant::now();
+    let allowed = Allowed {
+        token: Secret::new(question.token),
+        action: question.action,
+        stream: question.stream.cloned(),
+        client: question.client,
+        answered,
+        ask_again: answered + ask_after,
+    };
+    let expires = lasts.map(|lasts| SystemTime::now() + lasts);
     let holder = Holder::of_static(credential, vec![scope], answer.subject.map(Into::into));
-    Ok(Decision::Allowed(Box::new(Holder { source: Source::Webhook, expires, ..holder })))
+    Ok(Decision::Allowed(Box::new(Holder { source: Source::Webhook(Arc::new(allowed)), expires, ..holder })))
 }
 
 impl Decision {
+    /// Whether it is a permission that was given at this time or before.
+    fn is_as_old_as(&self, answered: Option<Instant>) -> bool {
+        let (Self::Allowed(holder), Some(answered)) = (self, answered) else { return false };
+        matches!(&holder.source, Source::Webhook(allowed) if allowed.answered <= answered)
+    }
+
     /// The holder, if the token is allowed what was asked.
     pub(super) fn into_holder(self) -> Result<Holder, Denied> {
         match self {
@@ -239,7 +269,7 @@ mod tests {
         let stream = "cam".parse().unwrap();
         let client = [192, 0, 2, 1].into();
         let question = Question { token: "t", action: Action::Watch, stream: Some(&stream), client };
-        read(&Fetched { status, body: body.as_bytes().to_vec() }, question)
+        read(&Fetched { status, body: body.as_bytes().to_vec() }, question, Duration::from_secs(60))
     }
 
     #[test]
@@ -274,8 +304,18 @@ mod tests {
     }
 
     #[test]
+    fn a_running_session_is_asked_about_once_a_minute_or_before_its_permission_ends() {
+        for (expires_in, seconds) in [(None, 60), (Some(3600), 60), (Some(64), 59), (Some(20), 15), (Some(1), 5)] {
+            let body = serde_json::json!({"allow": true, "expires_in": expires_in}).to_string();
+            let Ok(Decision::Allowed(holder)) = decision(200, &body) else { panic!("{body} is an answer") };
+            let Source::Webhook(allowed) = &holder.source else { panic!("{holder:?} is of a webhook") };
+            assert_eq!(allowed.ask_again - allowed.answered, Duration::from_secs(seconds), "{body}");
+        }
+    }
+
+    #[test]
     fn answers_are_kept_for_a_short_time_and_in_bounded_number() {
-        let webhook = Webhook::new("https://id.example.org/".to_owned(), None);
+        let webhook = Webhook::new("https://id.example.org/".to_owned(), None, Duration::from_secs(60));
         let key = |number: usize| Key(Credential::of_token(&number.to_string()), Action::Watch, None);
         let (refused, start) = (Decision::Refused, Instant::now());
         let allowed = Decision::Allowed(Box::new(Holder::of_static(Credential::of_token("t"), vec![], None)));

@@ -21,6 +21,7 @@ impl Node {
             () = self.event_streams.follow(&self.media, events) => {}
             () = Arc::clone(&self.access).keep_current() => {}
             () = self.leases.follow(&self.media, &self.access) => {}
+            () = self.leases.ask_again(&self.media, &self.access) => {}
         }
     }
 

@@ -230,3 +230,86 @@ fn guesses_that_arrive_together_are_counted_before_more_of_them_pass() {
     let most = 3 + 4 * (1 + began.elapsed().as_secs() as usize);
     assert!(server.asked().len() <= most, "{} in {:?}", server.asked().len(), began.elapsed());
 }
+
+#[test]
+fn a_renewed_token_with_the_same_subject_and_grant_changes_the_session() {
+    let server = Server::answering(answer(&json!({"allow": true, "subject": "alice"})));
+    let relay = relay(&server);
+    let (session, etag) = relay.publish("cam", &[TOKEN]);
+    let get = |token: &str| relay.request("GET", &session, &[("authorization", &format!("Bearer {token}"))], "");
+    assert_eq!(get("renewed").status, 204);
+    assert!(
+        server.asked()[1].contains(r#""token":"renewed","action":"publish","stream":"cam""#),
+        "{:?}",
+        server.asked()
+    );
+    for (answer_of, status) in [
+        (json!({"allow": true, "subject": "bob"}), 404),
+        (json!({"allow": true}), 404),
+        (json!({"allow": true, "subject": "alice", "max_layer": 1}), 404),
+        (json!({"allow": false}), 401),
+    ] {
+        server.change(answer(&answer_of));
+        get(&format!("for-{answer_of}").replace(|letter: char| !letter.is_ascii_alphanumeric(), "-")).problem(status);
+    }
+    server.change(Answering::Down);
+    get("another").problem(503);
+    assert_eq!(get("renewed").status, 204, "that answer is kept");
+    get("static").problem(404);
+    let fragment = "a=end-of-candidates\r\n";
+    let patch = [crate::relay::FRAGMENT, ("if-match", &etag), ("authorization", "Bearer renewed")];
+    assert_eq!(relay.request("PATCH", &session, &patch, fragment).status, 204);
+}
+
+/// A relay that asks again after 200 ms, and the session of a viewer.
+fn watched(server: &Server, end_with_token: bool) -> (Relay, String) {
+    let relay = Relay::with(|config| {
+        config.auth.webhook = Some(server.url());
+        config.auth.admin_token = Some("admin".to_owned());
+        config.auth.end_with_token = end_with_token;
+        config.auth.webhook_again = Some(Duration::from_millis(200));
+    });
+    let session = relay.request("POST", "/whep/cam", &[SDP, TOKEN], WHEP_OFFER);
+    assert_eq!(session.status, 201);
+    let session = session.header("location").to_owned();
+    (relay, session)
+}
+
+/// Why a session has ended.
+fn ended(relay: &Relay, session: &str) -> Option<String> {
+    let path = session.replace("/session/", "/api/sessions/");
+    let record = relay.request("GET", &path, &[("authorization", "Bearer admin")], "").body;
+    let record: Value = serde_json::from_str(&record).unwrap();
+    record["ended"]["reason"].as_str().map(str::to_owned)
+}
+
+#[test]
+fn a_session_ends_when_the_webhook_refuses_its_token_and_not_when_it_does_not_answer() {
+    let server = Server::answering(answer(&json!({"allow": true})));
+    let ((ending, session), (lasting, other)) = (watched(&server, true), watched(&server, false));
+    wait_until("it is asked again while it allows", || server.asked().len() >= 4);
+    server.change(Answering::With(500, "{}".to_owned()));
+    let asked = server.asked().len();
+    wait_until("it is asked again after it did not answer", || server.asked().len() >= asked + 2);
+    assert_eq!(ended(&ending, &session), None, "no answer is no refusal");
+    server.change(answer(&json!({"allow": false})));
+    wait_until("the session ends", || ended(&ending, &session).is_some());
+    // A session that ends before it has connected may be said to have never connected.
+    let reason = ended(&ending, &session).unwrap();
+    assert!(["token_revoked", "never_connected"].contains(&reason.as_str()), "{reason}");
+    assert_eq!(ended(&lasting, &other), None, "without the setting it goes on");
+    ending.request("GET", &session, &[TOKEN], "").problem(401);
+}
+
+#[test]
+fn an_answer_that_ends_soon_is_asked_for_again_and_keeps_the_session() {
+    let server = Server::answering(answer(&json!({"allow": true, "expires_in": 3})));
+    let (relay, session) = watched(&server, true);
+    let began = Instant::now();
+    wait_until("the first answer has ended", || {
+        assert_eq!(ended(&relay, &session), None, "after {:?}", began.elapsed());
+        began.elapsed() > Duration::from_secs(4)
+    });
+    server.change(Answering::Down);
+    wait_until("the session ends with the last answer", || ended(&relay, &session).is_some());
+}

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::IntoResponses;
 
 use super::{events, layer};
-use crate::auth::{Action, Grant};
+use crate::auth::Grant;
 use crate::http::base_path::BasePath;
 use crate::http::error::Problem;
 use crate::http::media_types::{ACCEPT_PATCH, FRAGMENT, OFFER_LIMIT, SDP, entity_tag, options};
@@ -186,11 +186,7 @@ pub(in crate::http) async fn watch_options() -> Response {
 
 /// The permission that a session of this role needs, for the holder of the request's token.
 async fn grant(shared: &Shared, asker: &Asker, role: Role, StreamPath(stream): &StreamPath) -> Result<Grant, Problem> {
-    let action = match role {
-        Role::Publisher => Action::Publish,
-        Role::Viewer => Action::Watch,
-    };
-    Ok(shared.access.grant(asker.asking(), action, stream).await?)
+    Ok(shared.access.grant(asker.asking(), role.into(), stream).await?)
 }
 
 /// Answers an offer with a new session.

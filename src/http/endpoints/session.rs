@@ -228,7 +228,10 @@ pub(in crate::http) async fn own_session(
     if let Some(info) = info.as_ref().filter(|info| info.credential.is_shown_by(&shown)) {
         return Ok(info.clone());
     }
-    let holder = shared.access.holder(asker.token()).await?;
+    let holder = match &info {
+        Some(info) => shared.access.holder_for(asker.asking(), info.role.into(), &info.stream).await?,
+        None => shared.access.holder(asker.token()).await?,
+    };
     let credential = credential_of(holder.as_ref());
     let info = info.ok_or(NO_SUCH_SESSION)?;
     if info.credential.is_shown_by(&credential) {
