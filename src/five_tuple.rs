@@ -11,18 +11,26 @@ pub enum Protocol {
     Udp,
     /// Frames on a TCP connection (RFC 6544).
     Tcp,
+    /// TURN on a TCP connection: the remote address is the relayed one of the client's allocation.
+    Turn,
 }
 
 impl Protocol {
     /// Every protocol.
-    pub(crate) const ALL: [Self; 2] = [Self::Udp, Self::Tcp];
+    pub(crate) const ALL: [Self; 3] = [Self::Udp, Self::Tcp, Self::Turn];
 
     /// Its name for people.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Turn => "turn",
         }
+    }
+
+    /// Whether the datagrams go on a TCP connection.
+    pub(crate) fn is_by_tcp(self) -> bool {
+        self != Self::Udp
     }
 }
 

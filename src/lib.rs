@@ -122,6 +122,7 @@
 //! | `peer` | one webrtc-rs peer connection: handshake, keys, RTCP, data channels; the client half of it for tests and `sluice load` |
 //! | `sdp` | reads offers and trickle fragments, decides what is agreed, writes answers |
 //! | `sctp` | the filter for decrypted SCTP before webrtc-rs, and the messages of data channels |
+//! | `turn` | a TURN server on TCP connections, which relays to this relay alone |
 //! | `ice` | the agent of a session: its paths, their checks, consent and restarts; the STUN codec; credentials |
 //! | `dtls` | DTLS records, ClientHello, alerts, the budget of a handshake and the repetition of flights |
 //! | `rtcp` | to publishers: reports, NACK, transport-cc, keyframe requests; to viewers: sender reports; from both: the parser |
@@ -173,6 +174,7 @@ pub mod sctp;
 pub mod sdp;
 pub mod srtp;
 pub mod stream;
+mod turn;
 
 pub mod auth;
 pub mod client;

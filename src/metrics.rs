@@ -111,6 +111,8 @@ pub struct Metrics {
     pub(crate) handed_over: IntCounter,
     /// Open TCP connections for media (ICE-TCP).
     pub(crate) ice_tcp_connections: IntGauge,
+    /// TURN allocations of sessions.
+    pub(crate) turn_allocations: IntGauge,
     /// Closed TCP connections for media.
     pub(crate) ice_tcp_closed: Family<IceTcpClosing, IntCounter>,
     /// Turns of all workers' event loops.
@@ -263,6 +265,7 @@ impl Metrics {
                 "sluice_ice_tcp_connections",
                 "Open TCP connections for media (ICE-TCP, RFC 6544).",
             ),
+            turn_allocations: gauge(into, "sluice_turn_allocations", "TURN allocations of sessions (RFC 8656)."),
             ice_tcp_closed: counters(into, "sluice_ice_tcp_closed_total", "Closed TCP connections for media."),
             worker_turns: counter(into, "sluice_worker_turns_total", "Turns of the workers' event loops."),
             socket_drops: cfg!(target_os = "linux").then(|| {

@@ -38,6 +38,7 @@ const ROWS: &[&[&str]] = &[
     &["peer"],
     &["sdp"],
     &["sctp"],
+    &["turn"],
     &["ice"],
     &["dtls"],
     &["rtcp"],

@@ -1,8 +1,9 @@
-//! STUN and TURN servers that are announced with the 201 (RFC 9725 4.6): the relay needs none, but clients in networks
-//! that block UDP need TURN. Its credentials are valid for a limited time, computed from a secret that the
+//! STUN and TURN servers that are announced with the 201 (RFC 9725 4.6): the relay's own TURN server, and others that the
+//! operator names. The credentials of those are valid for a limited time, computed from a secret that the
 //! relay shares with the TURN server (the "REST API" of draft-uberti-behave-turn-rest, `use-auth-secret` of coturn).
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::header::LINK;
@@ -10,6 +11,8 @@ use axum::http::{HeaderMap, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
+
+use super::request::connection::Scheme;
 
 /// How long credentials are valid. TURN servers check them at each refresh too, so a session lasts no longer over TURN.
 const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -56,13 +59,8 @@ impl IceServers {
     /// Adds a Link header for each server.
     pub(in crate::http) fn announce(&self, headers: &mut HeaderMap, now: SystemTime) {
         for url in &self.urls {
-            let mut link = format!("<{url}>; rel=\"ice-server\"");
-            if let Some(secret) = self.secret.as_ref().filter(|_| is_turn(url)) {
-                let (username, credential) = credentials(secret, now + LIFETIME);
-                link +=
-                    &format!("; username=\"{username}\"; credential=\"{credential}\"; credential-type=\"password\"");
-            }
-            headers.append(LINK, HeaderValue::try_from(link).expect("a URL and base64 are visible ASCII"));
+            let secret = self.secret.as_ref().filter(|_| is_turn(url));
+            headers.append(LINK, link(url, secret.map(|secret| credentials(secret, now + LIFETIME))));
         }
     }
 }
@@ -71,6 +69,32 @@ impl fmt::Debug for IceServers {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("IceServers").field("urls", &self.urls).finish_non_exhaustive()
     }
+}
+
+/// The link of a server (RFC 9725 4.6), with user name and password where it needs them.
+pub(in crate::http) fn link(url: &str, credentials: Option<(String, String)>) -> HeaderValue {
+    let mut link = format!("<{url}>; rel=\"ice-server\"");
+    if let Some((username, credential)) = credentials {
+        link += &format!("; username=\"{username}\"; credential=\"{credential}\"; credential-type=\"password\"");
+    }
+    HeaderValue::try_from(link).expect("a URL and base64 are visible ASCII")
+}
+
+/// The URL of the relay's own TURN server on the port of HTTP, under the name by which the client has reached that
+/// (its `Host`): a certificate is valid for that name, and a mapped port is in it.
+pub(in crate::http) fn turn_on_http(host: &str, scheme: Scheme) -> Option<String> {
+    let (turn, port) = match scheme {
+        Scheme::Http => ("turn", 80),
+        Scheme::Https => ("turns", 443),
+    };
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let host = if has_port { host.to_owned() } else { format!("{host}:{port}") };
+    url(&format!("{turn}:{host}?transport=tcp")).ok()
+}
+
+/// The same on the media port.
+pub(in crate::http) fn turn_on_media_port(address: SocketAddr) -> String {
+    format!("turn:{address}?transport=tcp")
 }
 
 /// A user name and password that are valid for TURN until `expiry`.
@@ -135,6 +159,21 @@ mod tests {
         );
         assert_eq!(links(&["stun:a.example"], None, 0), ["<stun:a.example>; rel=\"ice-server\""]);
         assert!(links(&[], None, 0).is_empty());
+    }
+
+    #[test]
+    fn the_own_server_has_the_name_and_port_by_which_the_client_has_reached_http() {
+        for (host, scheme, expected) in [
+            ("live.example.org", Scheme::Https, Some("turns:live.example.org:443?transport=tcp")),
+            ("live.example.org:8443", Scheme::Https, Some("turns:live.example.org:8443?transport=tcp")),
+            ("[2001:db8::1]", Scheme::Http, Some("turn:[2001:db8::1]:80?transport=tcp")),
+            ("192.0.2.1:8080", Scheme::Http, Some("turn:192.0.2.1:8080?transport=tcp")),
+            ("a>; rel=x", Scheme::Http, None),
+            ("", Scheme::Https, None),
+        ] {
+            assert_eq!(turn_on_http(host, scheme).as_deref(), expected, "{host}");
+        }
+        assert_eq!(turn_on_media_port("192.0.2.1:8081".parse().unwrap()), "turn:192.0.2.1:8081?transport=tcp");
     }
 
     #[test]

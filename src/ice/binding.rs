@@ -1,12 +1,9 @@
 //! Binding requests without credentials (RFC 8489 2): the answer names the address that the request came from. The
 //! relay sends them to STUN servers, and with `--stun` it answers those of clients.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
-use super::stun::{
-    self, BINDING_REQUEST, BINDING_SUCCESS, Class, MAGIC_COOKIE, PORT_MASK, StunMessage, Transaction,
-    XOR_MAPPED_ADDRESS,
-};
+use super::stun::{self, BINDING_REQUEST, BINDING_SUCCESS, Class, StunMessage, Transaction, XOR_MAPPED_ADDRESS};
 
 /// A Binding request without attributes, of 20 octets.
 pub(crate) fn request(transaction: &Transaction) -> Vec<u8> {
@@ -16,10 +13,8 @@ pub(crate) fn request(transaction: &Transaction) -> Vec<u8> {
 /// The answer with the address that a request came from and nothing else: 32 octets for IPv4, 44 for IPv6.
 pub(crate) fn answer(transaction: &Transaction, remote: SocketAddr) -> Vec<u8> {
     let mut message = stun::begin(BINDING_SUCCESS, transaction);
-    stun::write_mapped_address(&mut message, transaction, remote);
-    let end = message.len();
-    stun::write_length(&mut message, end);
-    message
+    stun::write_xor_address(&mut message, XOR_MAPPED_ADDRESS, remote);
+    stun::finish_unsigned(message)
 }
 
 /// The address in the success answer to the request with this transaction id; `None` for any other datagram.
@@ -28,23 +23,8 @@ pub(crate) fn mapped_address(datagram: &[u8], transaction: &Transaction) -> Opti
     if message.class != Class::Success || message.transaction != *transaction {
         return None;
     }
-    let value = message.attribute(XOR_MAPPED_ADDRESS)?;
-    let (&[_, family, high, low], masked) = value.split_first_chunk::<4>()?;
-    let ip = match family {
-        1 => {
-            let masked = u32::from_be_bytes(masked.try_into().ok()?);
-            IpAddr::V4(Ipv4Addr::from_bits(masked ^ u32::from_be_bytes(MAGIC_COOKIE)))
-        }
-        2 => {
-            let mut octets: [u8; 16] = masked.try_into().ok()?;
-            for (octet, mask) in octets.iter_mut().zip(MAGIC_COOKIE.iter().chain(transaction)) {
-                *octet ^= mask;
-            }
-            IpAddr::V6(Ipv6Addr::from(octets))
-        }
-        _ => return None,
-    };
-    Some(SocketAddr::new(ip.to_canonical(), u16::from_be_bytes([high, low]) ^ PORT_MASK))
+    let mapped = message.attributes().find(|attribute| attribute.kind == XOR_MAPPED_ADDRESS)?;
+    stun::read_xor_address(mapped.value, transaction)
 }
 
 #[cfg(test)]

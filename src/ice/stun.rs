@@ -11,10 +11,10 @@ use ring::hmac;
 
 use super::credentials::is_ice_text;
 
-pub(super) const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+pub(crate) const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 /// What a port is masked with: the first half of the magic cookie (RFC 8489 14.2).
-pub(super) const PORT_MASK: u16 = 0x2112;
-const HEADER: usize = 20;
+const PORT_MASK: u16 = 0x2112;
+pub(crate) const HEADER: usize = 20;
 pub(super) const BINDING_REQUEST: u16 = 0x0001;
 pub(super) const BINDING_SUCCESS: u16 = 0x0101;
 const USERNAME: u16 = 0x0006;
@@ -46,12 +46,23 @@ pub enum Class {
     Other,
 }
 
+/// One attribute of a message.
+#[derive(Debug)]
+pub(crate) struct Attribute<'a> {
+    pub(crate) kind: u16,
+    pub(crate) value: &'a [u8],
+    /// Where the value begins in the message.
+    pub(crate) start: usize,
+}
+
 /// A well-formed message, borrowed from the datagram. Nothing in it may be trusted before `is_authentic`.
 #[derive(Debug)]
 pub struct StunMessage<'a> {
     datagram: &'a [u8],
     /// Request, success answer or other.
     pub class: Class,
+    /// Method and class (RFC 8489 5).
+    pub(crate) kind: u16,
     /// Pairs an answer with its request.
     pub transaction: Transaction,
     /// USERNAME: the receiver's ufrag and the sender's, `local:remote` for a request to the relay.
@@ -75,13 +86,14 @@ impl<'a> StunMessage<'a> {
         }
         let mut transaction = [0; 12];
         transaction.copy_from_slice(&header[8..20]);
-        let class = match u16::from_be_bytes([header[0], header[1]]) {
+        let kind = u16::from_be_bytes([header[0], header[1]]);
+        let class = match kind {
             BINDING_REQUEST => Class::Request,
             BINDING_SUCCESS => Class::Success,
             _ => Class::Other,
         };
         let mut message =
-            StunMessage { datagram, class, transaction, username: None, use_candidate: false, integrity: None };
+            StunMessage { datagram, class, kind, transaction, username: None, use_candidate: false, integrity: None };
         message.read_attributes()?;
         Some(message)
     }
@@ -121,25 +133,22 @@ impl<'a> StunMessage<'a> {
         is_ice_text(local, 4).then_some(local)
     }
 
-    /// The value of the first attribute of this type.
-    pub(super) fn attribute(&self, kind: u16) -> Option<&'a [u8]> {
-        self.attributes().find(|(found, _)| *found == kind).map(|(_, value)| value)
-    }
-
     /// Whether it has neither credentials nor anything else that its receiver must understand (RFC 8489 14).
     pub(crate) fn is_plain(&self) -> bool {
-        self.attributes().all(|(kind, _)| kind >= COMPREHENSION_OPTIONAL)
+        !self.is_signed() && self.attributes().all(|attribute| attribute.kind >= COMPREHENSION_OPTIONAL)
     }
 
-    /// The types and values of the attributes, up to MESSAGE-INTEGRITY if there is one.
-    fn attributes(&self) -> impl Iterator<Item = (u16, &'a [u8])> {
-        let end = self.integrity.map_or(self.datagram.len(), |position| position + 4 + INTEGRITY_LENGTH);
-        let mut rest = &self.datagram[HEADER..end];
+    /// The attributes up to MESSAGE-INTEGRITY, which covers them, or all of a message without one.
+    pub(crate) fn attributes(&self) -> impl Iterator<Item = Attribute<'a>> + use<'a> {
+        let covered = &self.datagram[..self.integrity.unwrap_or(self.datagram.len())];
+        let mut position = HEADER;
         std::iter::from_fn(move || {
-            let (&[high, low, long, short], after) = rest.split_first_chunk::<4>()?;
-            let length = usize::from(u16::from_be_bytes([long, short]));
-            rest = after.get(length.next_multiple_of(4)..)?;
-            Some((u16::from_be_bytes([high, low]), &after[..length]))
+            let header = covered.get(position..)?.first_chunk::<4>()?;
+            let (kind, start) = (u16::from_be_bytes([header[0], header[1]]), position + 4);
+            let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
+            let value = covered.get(start..start + length)?;
+            position = start + length.next_multiple_of(4);
+            (kind != FINGERPRINT).then_some(Attribute { kind, value, start })
         })
     }
 
@@ -165,13 +174,18 @@ impl<'a> StunMessage<'a> {
 
 /// A password as the key that both directions of its MESSAGE-INTEGRITY use; set up once for each session.
 pub fn key(password: &str) -> hmac::Key {
-    hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes())
+    key_of(password.as_bytes())
+}
+
+/// The same of a key that is no password.
+pub(crate) fn key_of(octets: &[u8]) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, octets)
 }
 
 /// The success answer to an authentic request: the sender's address as the relay sees it (RFC 8445 7.3.1).
 pub fn answer(transaction: &Transaction, remote: SocketAddr, key: &hmac::Key) -> Vec<u8> {
     let mut message = begin(BINDING_SUCCESS, transaction);
-    write_mapped_address(&mut message, transaction, remote);
+    write_xor_address(&mut message, XOR_MAPPED_ADDRESS, remote);
     finish(message, key)
 }
 
@@ -186,7 +200,8 @@ pub fn request(transaction: &Transaction, username: &str, tie_breaker: u64, key:
     finish(message, key)
 }
 
-pub(super) fn begin(kind: u16, transaction: &Transaction) -> Vec<u8> {
+/// A message without attributes.
+pub(crate) fn begin(kind: u16, transaction: &Transaction) -> Vec<u8> {
     let mut message = Vec::with_capacity(160);
     message.extend_from_slice(&kind.to_be_bytes());
     message.extend_from_slice(&[0, 0]);
@@ -195,7 +210,8 @@ pub(super) fn begin(kind: u16, transaction: &Transaction) -> Vec<u8> {
     message
 }
 
-fn finish(mut message: Vec<u8>, key: &hmac::Key) -> Vec<u8> {
+/// The message with MESSAGE-INTEGRITY and FINGERPRINT.
+pub(crate) fn finish(mut message: Vec<u8>, key: &hmac::Key) -> Vec<u8> {
     let signed = message.len() + 4 + INTEGRITY_LENGTH;
     write_length(&mut message, signed);
     let tag = hmac::sign(key, &message);
@@ -206,33 +222,42 @@ fn finish(mut message: Vec<u8>, key: &hmac::Key) -> Vec<u8> {
     message
 }
 
-/// XOR-MAPPED-ADDRESS (RFC 8489 14.2).
-pub(super) fn write_mapped_address(message: &mut Vec<u8>, transaction: &Transaction, remote: SocketAddr) {
-    let port = remote.port() ^ PORT_MASK;
+/// Appends an address (RFC 8489 14.2).
+pub(crate) fn write_xor_address(message: &mut Vec<u8>, kind: u16, address: SocketAddr) {
+    let mut mask = [0; 16];
+    mask.copy_from_slice(&message[4..HEADER]);
+    let masked = |octets: &[u8]| octets.iter().zip(mask).map(|(octet, mask)| octet ^ mask).collect::<Vec<u8>>();
     // A dual-stack socket shows IPv4 clients as mapped IPv6 addresses; the client expects its IPv4 address.
-    match remote.ip().to_canonical() {
-        IpAddr::V4(ip) => {
-            let mut value = [0, 1, 0, 0, 0, 0, 0, 0];
-            value[2..4].copy_from_slice(&port.to_be_bytes());
-            for (byte, (address, mask)) in value[4..].iter_mut().zip(ip.octets().iter().zip(MAGIC_COOKIE)) {
-                *byte = address ^ mask;
-            }
-            write_attribute(message, XOR_MAPPED_ADDRESS, &value);
-        }
-        IpAddr::V6(ip) => {
-            let mut value = [0; 20];
-            value[1] = 2;
-            value[2..4].copy_from_slice(&port.to_be_bytes());
-            let mask = MAGIC_COOKIE.iter().chain(transaction);
-            for (byte, (address, mask)) in value[4..].iter_mut().zip(ip.octets().iter().zip(mask)) {
-                *byte = address ^ mask;
-            }
-            write_attribute(message, XOR_MAPPED_ADDRESS, &value);
-        }
-    }
+    let (family, ip) = match address.ip().to_canonical() {
+        IpAddr::V4(ip) => (1, masked(&ip.octets())),
+        IpAddr::V6(ip) => (2, masked(&ip.octets())),
+    };
+    let port = (address.port() ^ PORT_MASK).to_be_bytes();
+    write_attribute(message, kind, &[&[0, family], &port[..], &ip].concat());
 }
 
-fn write_attribute(message: &mut Vec<u8>, kind: u16, value: &[u8]) {
+/// Reads an address in a message with this transaction (RFC 8489 14.2).
+pub(crate) fn read_xor_address(value: &[u8], transaction: &Transaction) -> Option<SocketAddr> {
+    let (&[_, family, high, low], masked) = value.split_first_chunk::<4>()?;
+    let mask = MAGIC_COOKIE.iter().chain(transaction);
+    let octets: Vec<u8> = masked.iter().zip(mask).map(|(octet, mask)| octet ^ mask).collect();
+    let ip = match family {
+        1 if masked.len() == 4 => IpAddr::from(<[u8; 4]>::try_from(octets).ok()?),
+        2 if masked.len() == 16 => IpAddr::from(<[u8; 16]>::try_from(octets).ok()?),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip.to_canonical(), u16::from_be_bytes([high, low]) ^ PORT_MASK))
+}
+
+/// The message without MESSAGE-INTEGRITY.
+pub(crate) fn finish_unsigned(mut message: Vec<u8>) -> Vec<u8> {
+    let end = message.len();
+    write_length(&mut message, end);
+    message
+}
+
+/// Appends an attribute with its padding.
+pub(crate) fn write_attribute(message: &mut Vec<u8>, kind: u16, value: &[u8]) {
     message.extend_from_slice(&kind.to_be_bytes());
     message.extend_from_slice(&(value.len() as u16).to_be_bytes());
     message.extend_from_slice(value);
@@ -240,7 +265,7 @@ fn write_attribute(message: &mut Vec<u8>, kind: u16, value: &[u8]) {
 }
 
 /// Writes the length field as if the message ended at `end`.
-pub(super) fn write_length(message: &mut [u8], end: usize) {
+fn write_length(message: &mut [u8], end: usize) {
     message[2..4].copy_from_slice(&((end - HEADER) as u16).to_be_bytes());
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::create_request::{Create, CreateError, CreatedSession, FULL_RETRY, RETRY_AFTER, formats_of};
+use super::create_request::{Create, CreateError, CreatedSession, FULL_RETRY, RETRY_AFTER, TurnServer, formats_of};
 use super::handle::Handle;
 use crate::label::Label as _;
 use crate::metrics::{Phase, Refusal, SessionState};
@@ -72,7 +72,11 @@ impl Handle {
         });
         // The session lives on without the text of its answer.
         let answer = std::mem::take(&mut negotiated.answer);
-        let created = CreatedSession { session: id, answer, etag: random_etag() };
+        let turn = self.shared().turn.as_ref().map(|turn| TurnServer {
+            address: candidates.tcp.first().copied(),
+            credentials: turn.credentials(&id, now),
+        });
+        let created = CreatedSession { session: id, answer, etag: random_etag(), turn };
         let offered = std::mem::take(&mut negotiated.offered);
         let of = (request.role, request.stream.clone());
         let client = (request.user_agent, offered);

@@ -10,6 +10,7 @@ use crate::name::{Role, SessionId, StreamName};
 use crate::sdp::{Negotiated, OfferError};
 use crate::session::ClientSource;
 use crate::stream::TakeoverRefused;
+use crate::turn::Credentials;
 
 /// A request for a session.
 #[derive(Debug)]
@@ -47,6 +48,17 @@ pub struct CreatedSession {
     pub answer: String,
     /// Strong entity tag of its ICE session, with quotes.
     pub etag: String,
+    /// The relay's own TURN server for it, where there is one.
+    pub(crate) turn: Option<TurnServer>,
+}
+
+/// The relay's own TURN server for a session.
+#[derive(Debug)]
+pub(crate) struct TurnServer {
+    /// The best address at which it accepts connections without TLS.
+    pub(crate) address: Option<SocketAddr>,
+    /// Its credentials, which end with the session.
+    pub(crate) credentials: Credentials,
 }
 
 /// Why there is no session.

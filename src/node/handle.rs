@@ -7,10 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use rustls::ServerConnection;
+
 use crate::auth::Credential;
 use crate::name::{Role, SessionId, StreamName};
 use crate::session::pending_sessions::Listed;
 use crate::stream::{InboxFull, StreamInfo, WorkerId};
+use crate::turn::service::Service;
 use crate::worker::Workers;
 use crate::worker::message::Message;
 use crate::worker::net::ice_tcp::connection::Connection;
@@ -91,17 +94,29 @@ impl Handle {
         self.shared.media_port
     }
 
+    /// Whether clients may use TURN.
+    pub(crate) fn has_turn(&self) -> bool {
+        self.shared.turn.is_some()
+    }
+
     /// Whether clients may connect by TCP.
     pub(crate) fn has_ice_tcp(&self) -> bool {
         self.shared.has_ice_tcp
     }
 
-    /// Hands a worker a connection that carries media, between these addresses. It is closed if that fails.
+    /// Hands a worker a connection that carries media, between these addresses, with the TLS on it. It is closed if that
+    /// fails.
     ///
     /// # Errors
     /// When the connection has ended already.
-    pub(crate) fn take_connection(&self, stream: TcpStream, path: (SocketAddr, SocketAddr)) -> io::Result<()> {
-        let connection = Connection::new(mio::net::TcpStream::from_std(stream), path, Instant::now())?;
+    pub(crate) fn take_connection(
+        &self,
+        stream: TcpStream,
+        tls: Option<ServerConnection>,
+        path: (SocketAddr, SocketAddr),
+    ) -> io::Result<()> {
+        let stream = mio::net::TcpStream::from_std(stream);
+        let connection = Connection::new((stream, tls.map(Box::new)), path, Instant::now())?;
         // The first check shows which worker has the session, and the connection moves there.
         let worker = WorkerId(rand::random_range(0..self.shared.workers.len()) as u16);
         // A worker whose inbox is full takes no more clients.
@@ -128,6 +143,8 @@ impl Handle {
     pub fn update_gauges(&self) {
         let streams = i64::try_from(self.shared.registry.len()).unwrap_or(i64::MAX);
         self.shared.metrics.streams.set(streams);
+        let allocations = self.shared.turn.as_ref().map_or(0, Service::allocations);
+        self.shared.metrics.turn_allocations.set(i64::try_from(allocations).unwrap_or(i64::MAX));
         if let Some(drops) = &self.shared.metrics.socket_drops {
             // Two scrapes at once must not count the same drops twice.
             self.shared.socket_drops.read(|new| drops.inc_by(new));

@@ -18,8 +18,8 @@ mod self_check;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use create_request::CreatedSession;
 pub use create_request::{Create, CreateError};
+pub(crate) use create_request::{CreatedSession, TurnServer};
 pub use handle::Handle;
 pub(crate) use handle::{PatchError, SessionInfo};
 pub use ice_restart::Restart;

@@ -31,7 +31,8 @@ fn candidate(value: &str) -> Option<(Protocol, SocketAddr)> {
     let mut words = value.split_whitespace();
     let protocol = words.nth(2)?;
     let (ip, port) = (words.nth(1)?.parse::<IpAddr>().ok()?, words.next()?.parse().ok()?);
-    let protocol = Protocol::ALL.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(protocol))?;
+    let protocol =
+        [Protocol::Udp, Protocol::Tcp].into_iter().find(|known| known.as_str().eq_ignore_ascii_case(protocol))?;
     Some((protocol, SocketAddr::new(ip, port)))
 }
 

@@ -32,7 +32,7 @@ pub(super) fn check(answer: &Answer, (protocol, candidate): (Protocol, SocketAdd
     };
     match protocol {
         Protocol::Udp => by_udp(candidate, &request, is_answer),
-        Protocol::Tcp => by_tcp(candidate, &request, WAITS.into_iter().sum(), is_answer),
+        Protocol::Tcp | Protocol::Turn => by_tcp(candidate, &request, WAITS.into_iter().sum(), is_answer),
     }
 }
 

@@ -135,7 +135,7 @@ fn advice(protocol: Protocol, address: SocketAddr) -> String {
 fn name(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Udp => "UDP",
-        Protocol::Tcp => "TCP",
+        Protocol::Tcp | Protocol::Turn => "TCP",
     }
 }
 

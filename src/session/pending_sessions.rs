@@ -4,6 +4,7 @@
 //! arrives takes the session out and owns it, or hands the datagram to the worker that the session is assigned to; what
 //! reaches another worker later is handed to the owner. HTTP and workers write here on join, restart and leave only.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use crate::name::{Role, SessionId, StreamName};
 use crate::sdp::Negotiated;
 use crate::shared::{AtomicUsize, DashMap};
 use crate::stream::{Announcement, WorkerId};
+use crate::turn::service::Sessions;
 
 /// Sessions that may wait at once; one more is answered with 503.
 pub(crate) const CAPACITY: usize = 8192;
@@ -78,6 +80,12 @@ pub(crate) enum Found {
 /// There are [`CAPACITY`] pending sessions already.
 #[derive(Debug)]
 pub(crate) struct PendingSessionsFull;
+
+impl Sessions for PendingSessions {
+    fn candidates(&self, session: &SessionId) -> Option<Vec<SocketAddr>> {
+        Some(self.session_by_id.get(session)?.record.candidates())
+    }
+}
 
 impl PendingSessions {
     /// Lets a session wait, known by `etag` to HTTP.

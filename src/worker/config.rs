@@ -19,6 +19,8 @@ pub struct Config {
     pub media: SocketAddr,
     /// Clients may connect to the media port by TCP too (RFC 6544).
     pub ice_tcp: bool,
+    /// The relay is a TURN server for its own sessions on the ports that take media by TCP.
+    pub turn: bool,
     /// Addresses that answers name first, for a relay behind NAT. If there are any, of this machine's own only the one
     /// on which the HTTP request arrived is named, or the one that is bound.
     pub advertise: Vec<Advertise>,
@@ -87,6 +89,7 @@ impl Default for Config {
         Self {
             media: SocketAddr::from(([0, 0, 0, 0], 8081)),
             ice_tcp: true,
+            turn: true,
             advertise: Vec::new(),
             stun: false,
             stun_servers: Vec::new(),

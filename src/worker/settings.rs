@@ -27,6 +27,12 @@ pub(crate) struct Settings {
     #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "true")]
     ice_tcp: bool,
 
+    /// Relay the media of this relay's own sessions by TURN on the ports that accept media by TCP, and announce that to
+    /// clients, for those whose network allows only TCP
+    #[arg(long, env = "SLUICE_TURN", value_name = "BOOL", action = clap::ArgAction::Set)]
+    #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "true")]
+    turn: bool,
+
     /// Addresses to which clients send media, where they differ from this machine's own (NAT, containers): IP
     /// addresses, names, or auto for what a STUN server reports, each with its public port if it differs
     /// (203.0.113.7:30081). Names and auto are looked up at start and every 5 minutes
@@ -118,6 +124,7 @@ impl From<Settings> for Config {
         Self {
             media: settings.listen,
             ice_tcp: settings.ice_tcp,
+            turn: settings.turn,
             advertise: settings.advertise,
             stun: settings.stun,
             stun_servers: settings.stun_server,

@@ -16,9 +16,11 @@ use crate::session::quota::Slots;
 use crate::session::session_record::EndedSessions;
 use crate::session::unreached::Warning;
 use crate::stream::{Registry, Sender, WorkerId};
+use crate::turn::service::{Desk, Service};
 use crate::worker::net::kernel_drops::SocketDrops;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 /// What the handle and all workers share. No lock of it is taken for each packet: only as sessions come, change and go,
 /// and when their records are brought up to date.
@@ -28,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) advertised: Arc<Advertised>,
     /// The workers accept TCP connections on that port too.
     pub(crate) has_ice_tcp: bool,
+    /// The TURN server, unless it is turned off.
+    pub(crate) turn: Option<Service>,
     pub(crate) registry: Registry,
     pub(crate) pending_sessions: PendingSessions,
     pub(crate) client_closed: ClientClosed,
@@ -69,6 +73,7 @@ impl Shared {
         for (limit, value) in limits {
             metrics.limits[limit].set(i64::try_from(value).unwrap_or(i64::MAX));
         }
+        let turn = config.turn.then(|| Service::new(&rand::random(), Instant::now()));
         Ok(Self {
             slots: Slots::new(config.quota),
             cache_budget: CacheBudget::new(config.cached_frames_total),
@@ -76,6 +81,7 @@ impl Shared {
             advertised,
             media_port,
             has_ice_tcp: false,
+            turn,
             registry: Registry::default(),
             pending_sessions: PendingSessions::default(),
             client_closed: ClientClosed::default(),
@@ -92,6 +98,12 @@ impl Shared {
             workers,
             draining: AtomicBool::new(false),
         })
+    }
+
+    /// The TURN server with the sessions that may use it.
+    pub(crate) fn desk(&self) -> Option<Desk<'_>> {
+        let service = self.turn.as_ref()?;
+        Some(Desk { service, sessions: &self.pending_sessions })
     }
 
     /// The worker that a pending session is assigned to; `None` is the one where its first check arrives.

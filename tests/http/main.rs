@@ -31,4 +31,5 @@ mod schema;
 mod sessions;
 mod tls;
 mod tokens;
+mod turn;
 mod webhook;

@@ -64,7 +64,7 @@ impl Drop for Files {
     }
 }
 
-type Secure = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Secure = StreamOwned<ClientConnection, TcpStream>;
 
 /// A client that offers these protocols (ALPN) and TLS versions.
 fn client(protocols: &[&str], versions: &[&'static rustls::SupportedProtocolVersion]) -> Arc<ClientConfig> {
@@ -75,7 +75,7 @@ fn client(protocols: &[&str], versions: &[&'static rustls::SupportedProtocolVers
     Arc::new(config)
 }
 
-fn any_client() -> Arc<ClientConfig> {
+pub(crate) fn any_client() -> Arc<ClientConfig> {
     client(&[], rustls::ALL_VERSIONS)
 }
 
@@ -90,7 +90,7 @@ fn connect(relay: &Relay, config: Arc<ClientConfig>) -> Result<Secure, std::io::
     secure(plain(relay), config)
 }
 
-fn secure(stream: TcpStream, config: Arc<ClientConfig>) -> Result<Secure, std::io::Error> {
+pub(crate) fn secure(stream: TcpStream, config: Arc<ClientConfig>) -> Result<Secure, std::io::Error> {
     let name = ServerName::try_from("live.example.org").unwrap();
     let mut stream = StreamOwned::new(ClientConnection::new(config, name).unwrap(), stream);
     while stream.conn.is_handshaking() {

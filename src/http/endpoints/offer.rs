@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use axum::extract::{FromRequest, FromRequestParts as _, Request, State};
-use axum::http::header::{CONTENT_TYPE, ETAG, LINK, LOCATION};
+use axum::http::header::{CONTENT_TYPE, ETAG, HOST, LINK, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use utoipa::IntoResponses;
@@ -13,6 +13,7 @@ use super::{events, layer};
 use crate::auth::Grant;
 use crate::http::base_path::BasePath;
 use crate::http::error::Problem;
+use crate::http::ice_servers;
 use crate::http::media_types::{ACCEPT_PATCH, FRAGMENT, OFFER_LIMIT, SDP, entity_tag, options};
 use crate::http::openapi::refusals::{
     Conflict, Forbidden, ForeignPage, Malformed, NotAcceptable, TooLarge, TooMany, TooSlow, Unauthorized, Unavailable,
@@ -28,8 +29,9 @@ use crate::http::request::headers::{require_accepted, require_type, user_agent};
 use crate::http::request::path::StreamPath;
 use crate::http::shared::node::Shared;
 use crate::name::Role;
-use crate::node::{Create, CreateError, CreatedSession};
+use crate::node::{Create, CreateError, CreatedSession, TurnServer};
 use crate::sdp::OfferError;
+use crate::turn::Credentials;
 
 /// What an endpoint answers to.
 const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,POST,OPTIONS");
@@ -214,7 +216,9 @@ async fn create(offer: PostedOffer, role: Role) -> Result<Response, Problem> {
         shared.leases.keep(created.session, holder);
     }
     let base_path = parts.extensions.get().cloned().unwrap_or_default();
-    answer(&shared, &base_path, role, created)
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let turn = created.turn.as_ref().and_then(|turn| own_turn(&shared, host, &connection, turn));
+    answer(&shared, &base_path, role, created, turn)
 }
 
 /// Reads `?standby=1`; other parameters are the client's own.
@@ -229,8 +233,22 @@ fn wants_standby(query: Option<&str>) -> Result<bool, Problem> {
     }
 }
 
+/// The link to the relay's own TURN server; `None` where clients reach no port of it.
+fn own_turn(shared: &Shared, host: Option<&str>, connection: &Connection, turn: &TurnServer) -> Option<HeaderValue> {
+    let on_http = shared.media_by_http.and_then(|_| ice_servers::turn_on_http(host?, connection.scheme));
+    let url = on_http.or_else(|| turn.address.map(ice_servers::turn_on_media_port))?;
+    let Credentials { username, password } = turn.credentials.clone();
+    Some(ice_servers::link(&url, Some((username, password))))
+}
+
 /// The 201. Its Location is an absolute path: OBS joins it to the endpoint's origin as text.
-fn answer(shared: &Shared, base_path: &BasePath, role: Role, created: CreatedSession) -> Result<Response, Problem> {
+fn answer(
+    shared: &Shared,
+    base_path: &BasePath,
+    role: Role,
+    created: CreatedSession,
+    turn: Option<HeaderValue>,
+) -> Result<Response, Problem> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(SDP));
     headers.insert(ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT));
@@ -238,6 +256,9 @@ fn answer(shared: &Shared, base_path: &BasePath, role: Role, created: CreatedSes
     let location = HeaderValue::try_from(base_path.join(&format!("/session/{}", created.session)));
     headers.insert(LOCATION, location.expect("a base path and a session id are visible ASCII"));
     shared.ice_servers.announce(&mut headers, SystemTime::now());
+    if let Some(turn) = turn {
+        headers.append(LINK, turn);
+    }
     if role == Role::Viewer {
         headers.append(LINK, events::link(base_path, &created.session));
         headers.append(LINK, layer::link(base_path, &created.session));

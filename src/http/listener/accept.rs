@@ -8,7 +8,8 @@
 //!
 //! With `--proxy-protocol` a connection begins with the header of the proxy (`proxy_header.rs`). Where the listener
 //! takes media too, the first octet behind that shows it (`first_octet.rs`): such a connection leaves its place, and
-//! counts among those of the workers. Where the listener serves HTTPS, the handshake is next (`handshake.rs`).
+//! counts among those of the workers. Where the listener serves HTTPS, the handshake is next (`handshake.rs`), and media
+//! inside of TLS is TURN.
 //!
 //! A connection is bounded by deadlines for a request's headers ([`Timing::headers`], which bounds idle time too), for
 //! its body (where it is read), and for a client that reads nothing of its answer ([`Timing::unread`]); by the number
@@ -34,6 +35,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -222,7 +224,7 @@ async fn serve_accepted(
         let deadline = entry.first_deadline(place.kind());
         match first_octet::look(&stream, &connection, (&place, deadline), &mut stopped).await {
             Some(Carries::Http) => {}
-            Some(Carries::Media) => return hand_over(media, stream, &connection),
+            Some(Carries::Media) => return hand_over(media, stream.into_std(), None, &connection),
             None => return,
         }
     }
@@ -230,9 +232,20 @@ async fn serve_accepted(
     match &entry.tls {
         None => serve_connection(shared, socket, connection, place, stopped).await,
         Some(tls) => {
-            if let Some(stream) = handshake::complete(tls, socket, &connection, &place, &mut stopped).await {
-                serve_connection(shared, stream, connection, place, stopped).await;
+            let stream = handshake::complete(tls, socket, &connection, &place, &mut stopped).await;
+            let Some(mut stream) = stream else { return };
+            if let Some(media) = entry.media.as_ref().filter(|media| media.has_turn()) {
+                let deadline = entry.timing.headers;
+                match first_octet::look_inside(&mut stream, &connection, (&place, deadline), &mut stopped).await {
+                    Some(Carries::Http) => {}
+                    Some(Carries::Media) => {
+                        let (socket, tls) = stream.into_inner();
+                        return hand_over(media, socket.leave(), Some(tls), &connection);
+                    }
+                    None => return,
+                }
             }
+            serve_connection(shared, stream, connection, place, stopped).await;
         }
     }
 }
@@ -268,9 +281,14 @@ async fn read_proxy_header(
 }
 
 /// Hands a connection that carries media to a worker, which closes it unless a session uses it soon.
-fn hand_over(media: &Handle, stream: TcpStream, connection: &Connection) {
+fn hand_over(
+    media: &Handle,
+    stream: io::Result<std::net::TcpStream>,
+    tls: Option<ServerConnection>,
+    connection: &Connection,
+) {
     let path = (connection.local, connection.remote);
-    if let Err(error) = stream.into_std().and_then(|stream| media.take_connection(stream, path)) {
+    if let Err(error) = stream.and_then(|stream| media.take_connection(stream, tls, path)) {
         debug!(remote = %connection.remote, %error, "a connection for media broke off");
     }
 }

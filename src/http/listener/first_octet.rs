@@ -1,11 +1,15 @@
 //! Tells media apart from HTTP and TLS by the first octet of a connection, on a listener that takes all of them. The
 //! workers find out whether it is ICE-TCP or TURN.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
+use tokio::io::AsyncBufRead;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::error::Elapsed;
 use tracing::debug;
 
 use super::place::Place;
@@ -29,14 +33,30 @@ impl Carries {
     }
 }
 
-/// Waits for the first octet and leaves it unread; `None` if the connection ends before, or sends nothing in time.
+/// Waits for the first octet, which is not consumed; `None` if the connection ends before, or sends nothing in time.
 pub(super) async fn look(
     stream: &TcpStream,
     connection: &Connection,
     (place, deadline): (&Place, Duration),
     stopped: &mut watch::Receiver<()>,
 ) -> Option<Carries> {
-    match place.within(deadline, stopped, peek(stream)).await? {
+    let first = place.within(deadline, stopped, peek(stream)).await?;
+    carries(first, connection, place)
+}
+
+/// Like [`look`], for the first octet inside TLS.
+pub(super) async fn look_inside(
+    stream: &mut (impl AsyncBufRead + Unpin),
+    connection: &Connection,
+    (place, deadline): (&Place, Duration),
+    stopped: &mut watch::Receiver<()>,
+) -> Option<Carries> {
+    let first = place.within(deadline, stopped, peek_inside(stream)).await?;
+    carries(first, connection, place)
+}
+
+fn carries(first: Result<io::Result<u8>, Elapsed>, connection: &Connection, place: &Place) -> Option<Carries> {
+    match first {
         Ok(Ok(first)) => Some(Carries::of(first)),
         Ok(Err(error)) => {
             debug!(remote = %connection.remote, %error, "connection ended before it sent anything");
@@ -47,6 +67,13 @@ pub(super) async fn look(
             None
         }
     }
+}
+
+/// The first octet that a client sends inside TLS; it is not consumed.
+async fn peek_inside(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<u8> {
+    let first =
+        poll_fn(|context| Pin::new(&mut *stream).poll_fill_buf(context).map_ok(|arrived| arrived.first().copied()));
+    first.await?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
 /// The first octet that a client sends; it is not consumed.

@@ -19,6 +19,9 @@ use super::places::Idle;
 /// that do not read cost little; large enough for a page.
 const SEND_BUFFER: usize = 64 * 1024;
 
+/// The same for media: what is under way on a path of 8 Mbit/s and 500 ms.
+const MEDIA_BUFFER: usize = 512 * 1024;
+
 pub(super) struct Socket {
     stream: TcpStream,
     place: Place,
@@ -34,6 +37,17 @@ impl Socket {
         let _ = stream.set_nodelay(true);
         let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
         Self { stream, place, is_proxy, deadline, unread: None }
+    }
+
+    /// The connection, which goes on elsewhere and carries media from now on.
+    ///
+    /// # Errors
+    /// If the process has no further file.
+    pub(super) fn leave(self) -> io::Result<std::net::TcpStream> {
+        let socket = SockRef::from(&self.stream).try_clone()?;
+        // Media needs a larger buffer than answers do. A kernel that refuses it has the smaller one.
+        let _ = socket.set_send_buffer_size(MEDIA_BUFFER);
+        Ok(socket.into())
     }
 
     /// The first octet that the client sends; it is not consumed.

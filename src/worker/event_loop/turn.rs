@@ -225,7 +225,8 @@ impl EventLoop {
     /// Receives what waits on TCP connections, in bounded time.
     fn receive_tcp(&mut self) {
         let engine = &mut self.engine;
-        self.sockets.tcp.receive(|path, datagram| {
+        let shared = Arc::clone(&engine.shared);
+        self.sockets.tcp.receive((shared.desk(), Instant::now()), |path, datagram| {
             let now = Instant::now();
             engine.handle_datagram(path, datagram, now, now);
             engine.handed_over_paths.moves_to.take()
@@ -245,7 +246,7 @@ impl EventLoop {
         for path in tcp.take_roomy() {
             self.engine.due_viewers.extend(self.engine.demux.owner(&path));
         }
-        tcp.handle_timeout(|path| self.engine.demux.owner(path).is_some(), now);
+        tcp.handle_timeout(self.engine.shared.desk(), |path| self.engine.demux.owner(path).is_some(), now);
     }
 
     /// Waits for something to do. False when the socket has nothing: it had been emptied before, and the poll reports

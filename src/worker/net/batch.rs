@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::five_tuple::{FiveTuple, Protocol};
+use crate::five_tuple::FiveTuple;
 
 /// Where runs go: the socket, or a test.
 pub trait Outbox {
@@ -115,7 +115,7 @@ impl Batch {
 
     /// Whether the viewer's packets go on a TCP connection.
     pub(crate) fn is_tcp(&self) -> bool {
-        self.path.is_some_and(|path| path.protocol == Protocol::Tcp)
+        self.path.is_some_and(|path| path.protocol.is_by_tcp())
     }
 
     /// False while packets wait for the viewer's TCP connection.
@@ -224,6 +224,7 @@ impl SendCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::five_tuple::Protocol;
 
     #[derive(Default)]
     struct Recorder {

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::ice_tcp::connection::Connection;
-use crate::five_tuple::{FiveTuple, Protocol};
+use crate::five_tuple::FiveTuple;
 use crate::stream::WorkerId;
 
 /// Paths remembered. When full, all are forgotten, and each is learnt again from its client's next check.
@@ -39,7 +39,7 @@ impl HandedOverPaths {
     /// A datagram for a session of that worker has come by this path. True if the datagram is to be handed over; false
     /// if its TCP connection moves instead.
     pub(crate) fn insert(&mut self, path: FiveTuple, worker: WorkerId, now: Instant) -> bool {
-        if path.protocol == Protocol::Tcp {
+        if path.protocol.is_by_tcp() {
             self.moves_to = Some(worker);
             return false;
         }
@@ -69,6 +69,7 @@ impl HandedOverPaths {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::five_tuple::Protocol;
 
     fn path(number: u16) -> FiveTuple {
         let local = "192.0.2.1:8081".parse().unwrap();

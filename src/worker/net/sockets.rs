@@ -16,7 +16,7 @@ impl Outbox for Sockets {
     fn send(&mut self, path: &FiveTuple, contents: &[u8], segment: Option<usize>) -> SendOutcome {
         match path.protocol {
             Protocol::Udp => self.udp.send(path, contents, segment),
-            Protocol::Tcp => self.tcp.send(path, contents, segment),
+            Protocol::Tcp | Protocol::Turn => self.tcp.send(path, contents, segment),
         }
     }
 
@@ -27,7 +27,7 @@ impl Outbox for Sockets {
     fn has_room(&self, path: &FiveTuple) -> bool {
         match path.protocol {
             Protocol::Udp => true,
-            Protocol::Tcp => self.tcp.has_room(path),
+            Protocol::Tcp | Protocol::Turn => self.tcp.has_room(path),
         }
     }
 }

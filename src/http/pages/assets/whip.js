@@ -3,7 +3,7 @@
 
 import { fetchEnding } from './api.js';
 import { eventsIn } from './events.js';
-import { learnServers } from './ice.js';
+import { serversIn } from './ice.js';
 import { bearer, pause } from './page.js';
 import { Ending } from './problems.js';
 import { layerIn } from './quality.js';
@@ -37,14 +37,13 @@ export class Session {
   /** Connects `peer`, whose transceivers are set up, through `endpoint`. Throws Refused. */
   static async open(peer, endpoint, token, { shapeOffer = same, shapeAnswer = same } = {}) {
     const offer = await peer.createOffer();
-    await peer.setLocalDescription({ type: 'offer', sdp: shapeOffer(offer.sdp) });
-    // Candidates need not be waited for: the relay answers to where checks come from.
+    const sdp = shapeOffer(offer.sdp);
+    // The offer names no candidates: the relay answers to where checks come from.
     const response = await request(endpoint, {
       method: 'POST',
       headers: { 'Content-Type': 'application/sdp', ...bearer(token) },
-      body: peer.localDescription.sdp,
+      body: sdp,
     });
-    learnServers(response.headers.get('Link'));
     const session = new Session();
     session.#location = new URL(response.headers.get('Location'), endpoint).href;
     session.#token = token;
@@ -58,6 +57,9 @@ export class Session {
       throw new DOMException('stopped meanwhile', 'AbortError');
     }
     try {
+      // The answer names servers, so candidates are gathered from here on.
+      peer.setConfiguration({ ...peer.getConfiguration(), iceServers: serversIn(response.headers.get('Link')) });
+      await peer.setLocalDescription({ type: 'offer', sdp });
       await peer.setRemoteDescription({ type: 'answer', sdp: shapeAnswer(await response.text()) });
     } catch (error) {
       session.close();

@@ -1,17 +1,20 @@
 //! One TCP connection of a client.
 
 use std::collections::VecDeque;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use mio::event::Source as _;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rustls::ServerConnection;
 
-use super::frames::{self, FrameTooLong, Next};
+use super::carriage::{Carriage, Content, Ended};
+use super::stream::Stream;
 use crate::five_tuple::{FiveTuple, Protocol, plain};
 use crate::stream::WorkerId;
+use crate::turn::service::Desk;
 use crate::worker::net::batch::SendOutcome;
 
 /// Octets that the kernel takes beyond those in flight: more would be a queue that nothing empties in time.
@@ -21,13 +24,16 @@ pub(crate) const UNSENT_IN_KERNEL: u32 = 32 * 1024;
 /// after it.
 const MAX_UNSENT: usize = 128 * 1024;
 
+/// Maximum octets by which a datagram is longer on the connection: those of a Data indication with an IPv6 address.
+const OVERHEAD: usize = 64;
+
 /// Octets that the buffer of a connection keeps when nothing waits.
 const KEPT: usize = 4 * 1024;
 
 /// A connection, and what has been read and written in part.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     pub(super) path: FiveTuple,
     pub(super) accepted: Instant,
     /// Its token in the poll that it is registered with.
@@ -36,21 +42,16 @@ pub(crate) struct Connection {
     pub(super) is_listed: bool,
     /// A worker has found room for it among the connections without a proof.
     pub(super) is_placed: bool,
-    /// A session has proven the path.
+    /// A session has proven the path, or has an allocation.
     pub(super) is_proven: bool,
+    /// The relayed address by which it is found.
+    pub(super) relayed: Option<SocketAddr>,
+    /// How it carries datagrams.
+    pub(super) carriage: Carriage,
     /// Octets that were read and not handed on.
     unread: Vec<u8>,
     /// Octets that the kernel has not taken.
     unsent: VecDeque<u8>,
-}
-
-/// Why a connection ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// By the client, or by the network.
-    Closed,
-    /// What arrived is not in frames.
-    Malformed,
 }
 
 /// How reading ended.
@@ -65,22 +66,28 @@ pub(super) enum Reading {
 }
 
 impl Connection {
-    /// A connection that was accepted at `now`, between these addresses.
+    /// A connection that was accepted at `now`, between these addresses, with the TLS on it.
     ///
     /// # Errors
     /// Those of a connection that has ended already.
-    pub(crate) fn new(stream: TcpStream, (local, remote): (SocketAddr, SocketAddr), now: Instant) -> io::Result<Self> {
+    pub(crate) fn new(
+        (stream, tls): (TcpStream, Option<Box<ServerConnection>>),
+        (local, remote): (SocketAddr, SocketAddr),
+        now: Instant,
+    ) -> io::Result<Self> {
         let path = FiveTuple { protocol: Protocol::Tcp, local: plain(local), remote: plain(remote) };
         stream.set_nodelay(true)?;
         limit_unsent(&stream);
         Ok(Self {
-            stream,
+            stream: Stream::new(stream, tls),
             path,
             accepted: now,
             token: Token(0),
             is_listed: false,
             is_placed: false,
             is_proven: false,
+            relayed: None,
+            carriage: Carriage::default(),
             unread: Vec::new(),
             unsent: VecDeque::new(),
         })
@@ -102,6 +109,7 @@ impl Connection {
     pub(super) fn read(
         &mut self,
         scratch: &mut [u8],
+        (desk, now): (Option<Desk<'_>>, Instant),
         mut take: impl FnMut(FiveTuple, &mut [u8]) -> Option<WorkerId>,
     ) -> Result<Reading, Ended> {
         let (unread, room) = scratch.split_at_mut(self.unread.len());
@@ -118,14 +126,21 @@ impl Connection {
         }
         let mut home = None;
         while home.is_none() {
-            let Next::Whole(length) = frames::next(&scratch[start..end])? else { break };
-            let datagram = start + frames::LENGTH..start + frames::LENGTH + length;
-            // A frame may be empty (RFC 4571 2).
-            home = if length == 0 { None } else { take(self.path, &mut scratch[datagram.clone()]) };
+            let Some(whole) = self.carriage.next(&scratch[start..end], &self.path, (desk, now))? else { break };
+            match whole.content {
+                Content::Nothing => {}
+                Content::Datagram(path, range) => {
+                    home = take(path, &mut scratch[start + range.start..start + range.end])
+                }
+                Content::Answer(answer) if self.unsent.len() + answer.len() <= MAX_UNSENT => self.unsent.extend(answer),
+                // The client reads nothing of its answers.
+                Content::Answer(_) => {}
+            }
             if home.is_none() {
-                start = datagram.end;
+                start += whole.length;
             }
         }
+        self.flush();
         // No copy is kept of an empty rest, so an idle connection has no buffer.
         self.unread = scratch[start..end].to_vec();
         Ok(match home {
@@ -137,18 +152,23 @@ impl Connection {
 
     /// True while nothing waits for the kernel.
     pub(super) fn has_room(&self) -> bool {
-        self.unsent.is_empty()
+        self.unsent.is_empty() && !self.stream.has_unsent()
     }
 
-    /// Sends datagrams that are `segment` octets long, or one. Those for which there is no room are lost as on the
-    /// network.
-    pub(super) fn send(&mut self, contents: &[u8], segment: Option<usize>) -> SendOutcome {
+    /// Sends datagrams from `local` that are `segment` octets long, or one. Those for which there is no room are lost as
+    /// on the network.
+    pub(super) fn send(
+        &mut self,
+        local: SocketAddr,
+        contents: &[u8],
+        segment: Option<usize>,
+        now: Instant,
+    ) -> SendOutcome {
         let mut outcome = SendOutcome::Done;
         for datagram in contents.chunks(segment.unwrap_or(contents.len()).max(1)) {
-            if self.unsent.len() + frames::LENGTH + datagram.len() > MAX_UNSENT {
+            let has_room = self.unsent.len() + OVERHEAD + datagram.len() <= MAX_UNSENT;
+            if !has_room || !self.carriage.append(local, datagram, now, &mut self.unsent) {
                 outcome = SendOutcome::Failed;
-            } else {
-                frames::append(datagram, &mut self.unsent);
             }
         }
         self.flush();
@@ -166,13 +186,9 @@ impl Connection {
                 Ok(_) | Err(_) => self.unsent.clear(),
             }
         }
+        // What TLS keeps is tried again when there is room; reading shows an end.
+        let _ = self.stream.flush();
         self.unsent.shrink_to(KEPT);
-    }
-}
-
-impl From<FrameTooLong> for Ended {
-    fn from(_: FrameTooLong) -> Self {
-        Self::Malformed
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,11 +10,13 @@ use mio::event::Event;
 use mio::net::TcpListener;
 use mio::{Interest, Registry, Token};
 
-use super::connection::{Connection, Ended, Reading};
-use crate::five_tuple::FiveTuple;
+use super::carriage::{Carriage, Ended};
+use super::connection::{Connection, Reading};
+use crate::five_tuple::{FiveTuple, Protocol};
 use crate::metrics::{IceTcpClosing, Metrics};
 use crate::session::ClientGroup;
 use crate::stream::WorkerId;
+use crate::turn::service::Desk;
 use crate::worker::net::batch::SendOutcome;
 
 /// How long a connection may have no path that a session has proven: a session has 10 s for its handshake.
@@ -45,6 +48,8 @@ pub(crate) struct Connections {
     listener_token: Token,
     connection_by_path: HashMap<FiveTuple, Connection, foldhash::fast::RandomState>,
     path_by_token: HashMap<Token, FiveTuple, foldhash::fast::RandomState>,
+    /// Connections with an allocation, by relayed address.
+    path_by_relayed: HashMap<SocketAddr, FiveTuple, foldhash::fast::RandomState>,
     /// When connections without a proven path were accepted, oldest first. An entry may be out of date: the path is
     /// proven or closed by now.
     unproven: VecDeque<(Instant, FiveTuple)>,
@@ -78,6 +83,7 @@ impl Connections {
             listener_token,
             connection_by_path: HashMap::default(),
             path_by_token: HashMap::default(),
+            path_by_relayed: HashMap::default(),
             unproven: VecDeque::new(),
             readable: VecDeque::new(),
             roomy: Vec::new(),
@@ -106,7 +112,7 @@ impl Connections {
         {
             connection.flush();
             if connection.has_room() {
-                self.roomy.push(path);
+                self.roomy.extend(connection.carriage.paths(&path));
             }
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
@@ -121,14 +127,20 @@ impl Connections {
 
     /// Reads what waits, in bounded time, and hands each datagram to `take`. If its session is another worker's, `take`
     /// returns that worker, and the connection moves there.
-    pub(crate) fn receive(&mut self, mut take: impl FnMut(FiveTuple, &mut [u8]) -> Option<WorkerId>) {
+    pub(crate) fn receive(
+        &mut self,
+        (desk, now): (Option<Desk<'_>>, Instant),
+        mut take: impl FnMut(FiveTuple, &mut [u8]) -> Option<WorkerId>,
+    ) {
         for _ in 0..self.readable.len() {
             let Some(path) = self.readable.pop_front() else { break };
             self.scratch.resize(READ, 0);
             for read in 1..=READS {
                 let Some(connection) = self.connection_by_path.get_mut(&path) else { break };
                 connection.is_listed = false;
-                match connection.read(&mut self.scratch, &mut take) {
+                let reading = connection.read(&mut self.scratch, (desk, now), &mut take);
+                self.note_relayed(&path);
+                match reading {
                     Ok(Reading::Empty) => break,
                     Ok(Reading::More) if read == READS => self.mark_readable(path),
                     Ok(Reading::More) => {}
@@ -163,6 +175,7 @@ impl Connections {
         self.unproven.push_back((connection.accepted, path));
         self.path_by_token.insert(token, path);
         self.connection_by_path.insert(path, connection);
+        self.note_relayed(&path);
         self.metrics.ice_tcp_connections.inc();
         self.mark_readable(path);
     }
@@ -179,14 +192,16 @@ impl Connections {
 
     /// False while something waits for the kernel on this path.
     pub(crate) fn has_room(&self, path: &FiveTuple) -> bool {
-        self.connection_by_path.get(path).is_none_or(Connection::has_room)
+        let connection = self.carrier(path).and_then(|path| self.connection_by_path.get(path));
+        connection.is_none_or(Connection::has_room)
     }
 
     /// Sends datagrams that are `segment` octets long, or one. What has no room, or no connection, is lost as on the
     /// network; it never blocks.
     pub(crate) fn send(&mut self, path: &FiveTuple, contents: &[u8], segment: Option<usize>) -> SendOutcome {
-        match self.connection_by_path.get_mut(path) {
-            Some(connection) => connection.send(contents, segment),
+        let carrier = self.carrier(path).copied();
+        match carrier.and_then(|carrier| self.connection_by_path.get_mut(&carrier)) {
+            Some(connection) => connection.send(path.local, contents, segment, Instant::now()),
             None => SendOutcome::Failed,
         }
     }
@@ -197,21 +212,30 @@ impl Connections {
     }
 
     /// Accepts again after a pause, and closes connections whose session has ended and those whose path was not proven
-    /// in time. `is_proven` tells whether a session has proven a path.
-    pub(crate) fn handle_timeout(&mut self, is_proven: impl Fn(&FiveTuple) -> bool, now: Instant) {
+    /// in time. `is_proven` tells whether a session has proven a path, the desk whether a session has an allocation.
+    pub(crate) fn handle_timeout(
+        &mut self,
+        desk: Option<Desk<'_>>,
+        is_proven: impl Fn(&FiveTuple) -> bool,
+        now: Instant,
+    ) {
         if self.accepts_again.take_if(|again| *again <= now).is_some() {
             self.accept(now);
         }
         if self.len() > 0 && self.next_sweep <= now {
             self.next_sweep = now + SWEEP_INTERVAL;
-            self.sweep(is_proven, now);
+            self.sweep(desk, is_proven, now);
         }
     }
 
-    fn sweep(&mut self, is_proven: impl Fn(&FiveTuple) -> bool, now: Instant) {
+    fn sweep(&mut self, desk: Option<Desk<'_>>, is_proven: impl Fn(&FiveTuple) -> bool, now: Instant) {
         let mut closed = Vec::new();
         for (path, connection) in &mut self.connection_by_path {
-            let was_proven = std::mem::replace(&mut connection.is_proven, is_proven(path));
+            let is_used = match &connection.carriage {
+                Carriage::Turn(server) => desk.is_some_and(|desk| server.is_in_use(desk, now)),
+                Carriage::Unknown | Carriage::Frames => is_proven(path),
+            };
+            let was_proven = std::mem::replace(&mut connection.is_proven, is_used);
             let is_late = now.saturating_duration_since(connection.accepted) >= PATIENCE;
             match (was_proven, connection.is_proven) {
                 (_, true) => {}
@@ -249,7 +273,8 @@ impl Connections {
                     return;
                 }
             };
-            let connection = stream.local_addr().and_then(|local| Connection::new(stream, (local, remote), now));
+            let connection =
+                stream.local_addr().and_then(|local| Connection::new((stream, None), (local, remote), now));
             if let Ok(connection) = connection {
                 self.insert(connection);
             }
@@ -292,8 +317,36 @@ impl Connections {
         }
     }
 
+    /// The path of the connection that carries datagrams of a path.
+    fn carrier<'a>(&'a self, path: &'a FiveTuple) -> Option<&'a FiveTuple> {
+        match path.protocol {
+            Protocol::Turn => self.path_by_relayed.get(&path.remote),
+            Protocol::Udp | Protocol::Tcp => Some(path),
+        }
+    }
+
+    /// Lets a connection be found by its relayed address, since it has got an allocation, or no longer.
+    fn note_relayed(&mut self, path: &FiveTuple) {
+        let Some(connection) = self.connection_by_path.get_mut(path) else { return };
+        let relayed = connection.carriage.relayed();
+        let former = std::mem::replace(&mut connection.relayed, relayed);
+        if former == relayed {
+            return;
+        }
+        connection.is_proven |= relayed.is_some();
+        if let Some(former) = former {
+            self.path_by_relayed.remove(&former);
+        }
+        if let Some(relayed) = relayed {
+            self.path_by_relayed.insert(relayed, *path);
+        }
+    }
+
     fn remove(&mut self, path: &FiveTuple) -> Option<Connection> {
         let mut connection = self.connection_by_path.remove(path)?;
+        if let Some(relayed) = connection.relayed.take() {
+            self.path_by_relayed.remove(&relayed);
+        }
         connection.deregister(&self.registry);
         self.path_by_token.remove(&connection.token);
         self.metrics.ice_tcp_connections.dec();
@@ -327,7 +380,7 @@ fn is_of_one_client(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
-    use std::net::{Shutdown, SocketAddr, TcpStream};
+    use std::net::{Shutdown, TcpStream};
 
     use mio::{Events, Poll};
 
@@ -382,7 +435,7 @@ mod tests {
             self.poll.poll(&mut events, Some(timeout)).unwrap();
             events.iter().for_each(|event| self.connections.on_event(event, self.now));
             let (datagrams, home) = (&mut self.datagrams, self.home);
-            self.connections.receive(|path, datagram| {
+            self.connections.receive((None, self.now), |path, datagram| {
                 if home.is_none() {
                     datagrams.push((path, datagram.to_vec()));
                 }
@@ -422,7 +475,7 @@ mod tests {
     fn a_client_that_reads_nothing_takes_bounded_memory_and_there_is_room_once_it_reads() {
         let mut bed = Bed::new();
         let mut client = bed.connect();
-        client.write_all(b"\0\x01a").unwrap();
+        client.write_all(b"\0\x06abcdef").unwrap();
         bed.until("a datagram", |bed| !bed.datagrams.is_empty());
         let path = bed.datagrams[0].0;
         let mut taken = 0;
@@ -453,16 +506,16 @@ mod tests {
     fn a_connection_without_a_proven_path_is_closed_in_time_and_one_with_a_path_when_its_session_ends() {
         let mut bed = Bed::new();
         let (silent, mut used) = (bed.connect(), bed.connect());
-        used.write_all(b"\0\x01a").unwrap();
+        used.write_all(b"\0\x06abcdef").unwrap();
         bed.until("both are accepted", |bed| bed.connections.len() == 2 && !bed.datagrams.is_empty());
         let path = bed.datagrams[0].0;
         let start = bed.now;
-        bed.connections.handle_timeout(|other| *other == path, start + PATIENCE / 2);
+        bed.connections.handle_timeout(None, |other| *other == path, start + PATIENCE / 2);
         assert_eq!(bed.connections.len(), 2);
-        bed.connections.handle_timeout(|other| *other == path, start + PATIENCE);
+        bed.connections.handle_timeout(None, |other| *other == path, start + PATIENCE);
         assert_eq!((bed.connections.len(), bed.closed(IceTcpClosing::Unproven)), (1, 1));
         assert!(is_closed(silent));
-        bed.connections.handle_timeout(|_| false, start + PATIENCE * 2);
+        bed.connections.handle_timeout(None, |_| false, start + PATIENCE * 2);
         assert_eq!((bed.connections.len(), bed.closed(IceTcpClosing::Ended)), (0, 1));
         assert!(is_closed(used));
     }
@@ -475,7 +528,7 @@ mod tests {
         let further = bed.connect();
         bed.until("one more is closed", |bed| bed.closed(IceTcpClosing::Full) == 1);
         assert!(is_closed(further));
-        bed.connections.handle_timeout(|_| true, bed.now + SWEEP_INTERVAL);
+        bed.connections.handle_timeout(None, |_| true, bed.now + SWEEP_INTERVAL);
         let _further = bed.connect();
         bed.until("there is room", |bed| bed.connections.len() == first.len() + 1);
     }
