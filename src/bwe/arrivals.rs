@@ -12,6 +12,12 @@ pub(crate) const BIN: i64 = 25 * MILLISECOND;
 /// Bins kept: 1.6 s.
 const BINS: usize = 64;
 
+/// Bins of the window whose least delay is the standing queue. It is longer where less than this many bins have
+/// arrivals: frames that come one by one may each be read late, while a queue of their own keeps them coming.
+pub(crate) const WINDOW: i64 = 4;
+const BUSY: usize = 4;
+const LONGEST_WINDOW: i64 = 12;
+
 /// More empty bins are a silence: frames come more often.
 const SILENCE: i64 = 2;
 
@@ -90,10 +96,29 @@ impl Arrivals {
         }
     }
 
-    /// The standing queue: the least unexplained delay of `bins` bins, `back` bins before the newest (us). `None` where
-    /// nothing arrived.
-    pub(crate) fn standing(&self, back: i64, bins: i64) -> Option<i64> {
-        self.span(back, bins).filter(|bin| bin.arrived > 0).map(|bin| bin.delay).min()
+    /// The standing queue (us) in the newest window, or in the one that is `back` windows before it: the least
+    /// unexplained delay there. `None` where nothing arrived.
+    pub(crate) fn standing(&self, back: usize) -> Option<i64> {
+        let mut from = 0;
+        for _ in 0..back {
+            from += self.window(from).0;
+        }
+        self.window(from).1
+    }
+
+    /// The window that ends `back` bins before the newest: its bins, and the least unexplained delay in it.
+    fn window(&self, back: i64) -> (i64, Option<i64>) {
+        let (mut busy, mut least) = (0, None);
+        for bins in 0..LONGEST_WINDOW {
+            if bins >= WINDOW && busy >= BUSY {
+                return (bins, least);
+            }
+            if let Some(bin) = self.span(back + bins, 1).next().filter(|bin| bin.arrived > 0) {
+                busy += 1;
+                least = Some(least.map_or(bin.delay, |least: i64| least.min(bin.delay)));
+            }
+        }
+        (LONGEST_WINDOW, least)
     }
 
     /// The rate received in the `bins` bins before the newest one, which is not complete. A silence at their beginning
@@ -145,14 +170,14 @@ mod tests {
     #[test]
     fn a_stall_of_some_packets_is_no_standing_queue_and_a_queue_of_all_is() {
         let mut arrivals = Arrivals::new();
-        assert_eq!(arrivals.standing(0, 4), None);
+        assert_eq!(arrivals.standing(0), None);
         for (bin, delay) in [2, 60, 50, 40].into_iter().enumerate() {
             arrivals.push(bin as i64 * BIN, delay * MILLISECOND, 1000);
         }
-        assert_eq!(arrivals.standing(0, 4), Some(2 * MILLISECOND));
+        assert_eq!(arrivals.standing(0), Some(2 * MILLISECOND));
         arrivals.push(4 * BIN, 45 * MILLISECOND, 1000);
-        assert_eq!(arrivals.standing(0, 4), Some(40 * MILLISECOND));
-        assert_eq!(arrivals.standing(1, 4), Some(2 * MILLISECOND));
+        assert_eq!(arrivals.standing(0), Some(40 * MILLISECOND));
+        assert_eq!(arrivals.standing(1), Some(2 * MILLISECOND));
     }
 
     #[test]
@@ -186,9 +211,9 @@ mod tests {
     fn arrivals_out_of_the_window_are_ignored_and_times_before_zero_work() {
         let mut arrivals = Arrivals::new();
         arrivals.push(-5 * BIN, 7, 100);
-        assert_eq!(arrivals.standing(0, 1), Some(7));
+        assert_eq!(arrivals.standing(0), Some(7));
         arrivals.push(100 * BIN, 9, 100);
         arrivals.push(0, 1, 100);
-        assert_eq!(arrivals.standing(0, 64), Some(9));
+        assert_eq!(arrivals.standing(0), Some(9));
     }
 }

@@ -8,7 +8,7 @@ use super::arrivals::Arrivals;
 use super::bitrate::Bitrate;
 use super::feedback::Feedback;
 use super::losses::{Losses, Nacked};
-use super::overuse::{CALM, Cause, Overuse, Verdict, WINDOW};
+use super::overuse::{CALM, Cause, Overuse, Verdict};
 use super::path::Path;
 use super::time::{MILLISECOND, SECOND};
 use super::virtual_queue::VirtualQueue;
@@ -214,7 +214,7 @@ impl Estimator {
     pub(crate) fn on_replayed(&mut self, now: i64) {
         let Some(arrivals) = self.arrivals() else { return };
         let delivered = arrivals.busiest(10) + self.unnumbered;
-        let standing = arrivals.standing(0, WINDOW).unwrap_or(0);
+        let standing = arrivals.standing(0).unwrap_or(0);
         if standing > CALM {
             self.estimate = delivered.min(self.estimate).max(LEAST);
         } else {
@@ -248,7 +248,7 @@ impl Estimator {
         if self.unanswered.is_some_and(|since| now - since > ANSWERED) {
             return false;
         }
-        let standing = self.arrivals().and_then(|arrivals| arrivals.standing(0, WINDOW));
+        let standing = self.arrivals().and_then(|arrivals| arrivals.standing(0));
         // What stood when the last packet was sent has drained since.
         self.is_foreign() || now - self.sent > SECOND || standing.is_some_and(|standing| standing < CALM)
     }

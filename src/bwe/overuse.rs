@@ -4,12 +4,9 @@
 //! much less is sent is another sender's; then only loss counts, until the queue is gone. Loss alone is overuse where
 //! it exceeds the path's own: radio links lose packets at any rate.
 
-use super::arrivals::Arrivals;
+use super::arrivals::{Arrivals, WINDOW};
 use super::bitrate::Bitrate;
 use super::time::{MILLISECOND, SECOND};
-
-/// Bins of the window whose least delay is the standing queue.
-pub(crate) const WINDOW: i64 = 4;
 
 /// Below this the path is calm (us).
 pub(crate) const CALM: i64 = 15 * MILLISECOND;
@@ -135,12 +132,12 @@ impl Overuse {
     pub(crate) fn on_lowered(&mut self, arrivals: Option<&Arrivals>, now: i64) {
         self.lowered = now;
         self.random = self.random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        self.queue_then = arrivals.and_then(|arrivals| arrivals.standing(0, WINDOW)).unwrap_or(0);
+        self.queue_then = arrivals.and_then(|arrivals| arrivals.standing(0)).unwrap_or(0);
     }
 
     /// `sent` is the rate of the last second, and `share` how much of the viewer's best step it is.
     pub(crate) fn judge(&mut self, arrivals: &Arrivals, sent: Bitrate, share: f64, now: i64) -> Verdict {
-        let Some(standing) = arrivals.standing(0, WINDOW) else { return Verdict::Unknown };
+        let Some(standing) = arrivals.standing(0) else { return Verdict::Unknown };
         self.notice_calm(standing, now);
         if arrivals.busy(KNOWN.0) < KNOWN.1 {
             return Verdict::Unknown;
@@ -200,8 +197,8 @@ impl Overuse {
         if standing <= least + more || !is_growing(arrivals, standing) {
             return false;
         }
-        let before = arrivals.standing(WINDOW, WINDOW).unwrap_or(standing);
-        let older = arrivals.standing(2 * WINDOW, WINDOW).unwrap_or(before);
+        let before = arrivals.standing(1).unwrap_or(standing);
+        let older = arrivals.standing(2).unwrap_or(before);
         let grows_on = before > older + FALL && standing > before + FALL && standing - older > GROWTH_OF_TWO + more;
         let grows = standing - before > GROWTH + more || grows_on && arriving < LITTLE;
         // What a stall held back arrives at once: that is one bin.
@@ -211,7 +208,7 @@ impl Overuse {
 
 /// Whether the queue `standing` has not fallen since the window before.
 pub(crate) fn is_growing(arrivals: &Arrivals, standing: i64) -> bool {
-    standing > arrivals.standing(WINDOW, WINDOW).unwrap_or(standing) - FALL
+    standing > arrivals.standing(1).unwrap_or(standing) - FALL
 }
 
 #[cfg(test)]

@@ -113,9 +113,9 @@ impl Path {
         self.train.as_ref().and_then(Train::behind).is_some_and(|behind| self.sent.is_reported(behind))
     }
 
-    /// How fast the train arrived; ends it.
-    pub(crate) fn end_train(&mut self) -> Bitrate {
-        self.train.take().map_or(Bitrate::ZERO, |train| train.rate())
+    /// How fast the train arrived, and whether enough of its arrivals were apart to tell; ends it.
+    pub(crate) fn end_train(&mut self) -> (Bitrate, bool) {
+        self.train.take().map_or((Bitrate::ZERO, true), |train| (train.rate(), train.is_clear()))
     }
 }
 

@@ -9,7 +9,7 @@
 
 use super::bitrate::Bitrate;
 use super::estimator::{Estimator, Signal};
-use super::overuse::{WINDOW, is_growing};
+use super::overuse::is_growing;
 use super::time::{MILLISECOND, SECOND};
 
 /// From one release of padding to the next.
@@ -23,6 +23,10 @@ const TRAIN_ARRIVES: f64 = 0.92;
 /// carries the goal; those that repeat it cost less.
 const FIRST_TRAIN: (i64, f64) = (20 * MILLISECOND, 6.0);
 const TRAIN: (i64, f64) = (15 * MILLISECOND, 5.0);
+
+/// A viewer that reads late gets several packets at once, so that a train says little. After this many such trains in
+/// a row a ramp decides, unless one has failed.
+const UNCLEAR_TRAINS: u32 = 3;
 
 /// Feedback about a train must come within this.
 const TRAIN_DEADLINE: i64 = 800 * MILLISECOND;
@@ -128,6 +132,8 @@ pub(crate) struct Prober {
     /// When it was tried last to begin.
     checked: i64,
     failed_trains: u32,
+    /// The last trains of which too few arrivals were apart.
+    unclear_trains: u32,
     /// No ramp before, unless a train is much better than the one before the failed ramp.
     next_ramp: i64,
     failed_ramps: u32,
@@ -148,6 +154,7 @@ impl Prober {
             next: now + AFTER_SUCCESS,
             checked: now,
             failed_trains: 0,
+            unclear_trains: 0,
             next_ramp: now,
             failed_ramps: 0,
             last_train: Bitrate::ZERO,
@@ -246,7 +253,7 @@ impl Prober {
                 };
                 let most = RAMP_QUEUE + ((1.0 - self.share) * PATIENCE_OF_SMALL) as i64;
                 let queues = estimator.arrivals().is_some_and(|arrivals| {
-                    let standing = arrivals.standing(0, WINDOW).unwrap_or(0);
+                    let standing = arrivals.standing(0).unwrap_or(0);
                     standing > queue + most && is_growing(arrivals, standing) && !estimator.is_foreign()
                 });
                 (is_lossy || queues).then(|| self.ramp_failed(estimator, now))
@@ -336,23 +343,26 @@ impl Prober {
     fn end_train(&mut self, goal: Bitrate, estimator: &mut Estimator, now: i64) -> Option<Outcome> {
         let loss = estimator.loss(now);
         let path = estimator.path_mut()?;
-        let rate = path.end_train();
+        let (rate, is_clear) = path.end_train();
         let has_risen = rate > self.last_train * RISEN;
         self.last_train = rate;
         self.credit = 0.0;
         self.counted = now;
+        let is_unclear = !is_clear && self.failed_ramps == 0;
+        self.unclear_trains = if is_unclear { self.unclear_trains + 1 } else { 0 };
         let is_better = rate > self.failed_rate.min(goal) * BETTER;
         let may_ramp = now >= self.next_ramp || is_better && self.was_better;
         self.was_better = is_better;
-        if rate >= goal * TRAIN_ARRIVES && may_ramp {
+        if (rate >= goal * TRAIN_ARRIVES || self.unclear_trains >= UNCLEAR_TRAINS) && may_ramp {
             self.failed_trains = 0;
-            let queue = path.arrivals().standing(0, WINDOW).unwrap_or(0).max(0);
+            self.unclear_trains = 0;
+            let queue = path.arrivals().standing(0).unwrap_or(0).max(0);
             self.state = State::Ramp { goal, began: now, stay: STAY, queue, loss };
             return None;
         }
         self.state = State::Idle;
         self.failed_trains += 1;
-        let wait = if has_risen { AFTER_SUCCESS } else { TRAIN_WAIT * i64::from(self.failed_trains) };
+        let wait = if has_risen || is_unclear { AFTER_SUCCESS } else { TRAIN_WAIT * i64::from(self.failed_trains) };
         let more = if now < self.next_ramp { (self.share * MORE_WITHOUT_RAMP) as i64 } else { 0 };
         self.next = now + wait.min(LONGEST_TRAIN_WAIT + more);
         Some(Outcome::TrainFailed)

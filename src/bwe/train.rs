@@ -2,9 +2,15 @@
 //! says how fast the path is, within the 20 ms that the train lasts.
 
 use super::bitrate::Bitrate;
+use super::time::MILLISECOND;
 
 /// With fewer arrivals their distances say little.
 const FEWEST: u32 = 4;
+
+/// Packets that arrive within this (us) were read at once. With fewer reads than the second value, the time between
+/// the first and the last says when the receiver read rather than how fast the path is.
+const AT_ONCE: i64 = MILLISECOND;
+const FEWEST_READS: u32 = 4;
 
 #[derive(Debug)]
 pub(crate) struct Train {
@@ -17,11 +23,13 @@ pub(crate) struct Train {
     /// Octets that arrived after the first packet.
     octets: f64,
     packets: u32,
+    /// Arrivals that were apart.
+    reads: u32,
 }
 
 impl Train {
     pub(crate) fn new(until: i64) -> Self {
-        Self { until, numbers: None, arrivals: None, octets: 0.0, packets: 0 }
+        Self { until, numbers: None, arrivals: None, octets: 0.0, packets: 0, reads: 0 }
     }
 
     /// Padding is sent.
@@ -39,8 +47,12 @@ impl Train {
         }
         self.packets += 1;
         match &mut self.arrivals {
-            None => self.arrivals = Some((arrival, arrival)),
+            None => {
+                self.arrivals = Some((arrival, arrival));
+                self.reads = 1;
+            }
             Some((_, newest)) => {
+                self.reads += u32::from(arrival > *newest + AT_ONCE);
                 *newest = arrival.max(*newest);
                 self.octets += f64::from(octets);
             }
@@ -50,6 +62,11 @@ impl Train {
     /// The number of the first packet behind it: once feedback tells of that, nothing more is known of the train.
     pub(crate) fn behind(&self) -> Option<u16> {
         self.numbers.map(|(_, last)| last.wrapping_add(1))
+    }
+
+    /// Whether its arrivals show the path: a receiver that is busy reads several packets at once.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.packets < FEWEST || self.reads >= FEWEST_READS
     }
 
     /// The rate at which it arrived; 0 if too little did.

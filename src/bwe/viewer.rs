@@ -9,7 +9,7 @@ use super::estimator::{Estimator, Lowered};
 use super::feedback::Feedback;
 use super::layers::{Cap, Layers, Step};
 use super::losses::Nacked;
-use super::overuse::{Cause, WINDOW};
+use super::overuse::Cause;
 use super::pacer::Pacer;
 use super::prober::{Outcome, Padding, Prober};
 use super::tally::{Gauges, Tally};
@@ -248,7 +248,7 @@ impl Viewer {
 
     /// What is known of the path.
     pub fn gauges(&self, now: Instant) -> Gauges {
-        let standing = self.estimator.arrivals().and_then(|arrivals| arrivals.standing(0, WINDOW));
+        let standing = self.estimator.arrivals().and_then(|arrivals| arrivals.standing(0));
         Gauges {
             estimate: self.estimator.estimate(),
             queue: standing.map(|standing| Duration::from_micros(standing.max(0) as u64)),

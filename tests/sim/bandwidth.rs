@@ -108,6 +108,41 @@ fn stalls_of_a_radio_link_change_nothing_unless_they_are_long() {
     }
 }
 
+/// A viewer on this link whose process reads up to `late` milliseconds late, of a stream of `frames` frames a second.
+fn reading_late(mut setup: Setup, frames: i64, late: i64) -> Setup {
+    setup.stream.frame = SECOND / frames;
+    setup.profile.wakes_within = (late * MILLISECOND) as f64;
+    setup
+}
+
+#[test]
+fn a_viewer_that_reads_late_keeps_its_layer() {
+    for (name, frames, late) in [
+        ("15 frames, 40 ms late", 15, 40),
+        ("15 frames, 80 ms late", 15, 80),
+        ("30 frames, 80 ms late", 30, 80),
+        ("30 frames, 150 ms late", 30, 150),
+    ] {
+        let row = Row::run(name, &reading_late(constant(4.0, 60 * SECOND), frames, late), &[(0, 2)], &seeds(2));
+        row.reached(0).holds(1.5, 2.5);
+        row.wrong().mean_is_at_most(0.1);
+        row.share_at_best().mean_is_at_least(98.5);
+    }
+    let row = Row::run("1.57 Mbit/s, 80 ms", &reading_late(constant(1.57, 60 * SECOND), 15, 80), &[(0, 1)], &seeds(2));
+    row.switches().holds(0.0, 0.0);
+}
+
+#[test]
+fn few_frames_a_second_delay_a_decision_only_where_they_are_read_late() {
+    for (name, late, usual, most) in
+        [("4 > 0.8 > 4, 15 frames", 0, 250.0, 350.0), ("the same, 80 ms late", 80, 350.0, 450.0)]
+    {
+        let row = Row::run(name, &reading_late(dropping(0.8), 15, late), &[(0, 2), (DROP, 1), (BACK, 2)], &seeds(2));
+        row.decided(DROP).holds(usual, most);
+        row.wrong().holds(0.0, 0.0);
+    }
+}
+
 #[test]
 fn a_link_that_fits_is_left_in_peace() {
     let mut setup = constant(4.0, 60 * SECOND);

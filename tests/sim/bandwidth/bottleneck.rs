@@ -26,6 +26,8 @@ pub(crate) struct Profile {
     /// Mean time between two stalls, and the longest.
     pub(crate) stalls: Option<(f64, f64)>,
     pub(crate) reorder: f64,
+    /// The longest time from an arrival until the receiver reads it, with all else that has arrived by then.
+    pub(crate) wakes_within: f64,
 }
 
 impl Profile {
@@ -39,6 +41,7 @@ impl Profile {
             loss: 0.0,
             stalls: None,
             reorder: 0.0,
+            wakes_within: 0.0,
         }
     }
 
@@ -62,6 +65,8 @@ pub(crate) struct Bottleneck {
     octets: u64,
     latest: i64,
     stall: (i64, i64),
+    /// When the receiver reads, and the packets that have arrived by then.
+    reads: i64,
     random: Random,
 }
 
@@ -76,7 +81,15 @@ pub(crate) enum Offered {
 
 impl Bottleneck {
     pub(crate) fn new(profile: Profile, seed: u32) -> Self {
-        Self { profile, queue: VecDeque::new(), octets: 0, latest: 0, stall: (0, 0), random: Random::new(seed) }
+        Self {
+            profile,
+            queue: VecDeque::new(),
+            octets: 0,
+            latest: 0,
+            stall: (0, 0),
+            reads: 0,
+            random: Random::new(seed),
+        }
     }
 
     /// How long a packet that comes now waits (us).
@@ -119,8 +132,16 @@ impl Bottleneck {
         if overtaken < self.profile.reorder {
             return (packet, Some(arrival + OVERTAKEN), next);
         }
-        self.latest = arrival.max(self.latest + 50);
-        (packet, Some(self.latest), next)
+        (packet, Some(self.read(arrival)), next)
+    }
+
+    /// When a packet that arrives then is read.
+    fn read(&mut self, arrival: i64) -> i64 {
+        if self.profile.wakes_within > 0.0 && arrival > self.reads {
+            self.reads = arrival + (self.random.draw() * self.profile.wakes_within) as i64;
+        }
+        self.latest = arrival.max(self.reads).max(self.latest + 50);
+        self.latest
     }
 }
 

@@ -17,8 +17,7 @@ pub(crate) const AUDIO: f64 = 40e3;
 /// The largest packet.
 pub(crate) const PACKET: f64 = 1200.0;
 
-/// From one frame of video, and one packet of audio, to the next.
-pub(crate) const FRAME: i64 = SECOND / 30;
+/// From one packet of audio to the next.
 pub(crate) const AUDIO_FRAME: i64 = 20 * MILLISECOND;
 
 /// A keyframe's size over that of another frame.
@@ -44,6 +43,8 @@ pub(crate) struct Stream {
     pub(crate) layers: &'static [f64],
     /// Whether the frames have temporal ids (L1T3).
     pub(crate) temporal: bool,
+    /// From one frame to the next.
+    pub(crate) frame: i64,
 }
 
 pub(crate) struct Relay {
@@ -146,7 +147,7 @@ impl Relay {
         if is_left_out || is_halved {
             return;
         }
-        let octets = self.stream.layers[usize::from(layer)] / 240.0 * factor;
+        let octets = self.stream.layers[usize::from(layer)] * self.stream.frame as f64 / (8 * SECOND) as f64 * factor;
         let packets = (octets / PACKET).ceil();
         for _ in 0..packets as usize {
             self.queue.push_back((Sent::Video, (octets / packets) as u32));

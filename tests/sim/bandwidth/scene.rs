@@ -8,7 +8,7 @@ use sluice::bwe::{Bitrate, Feedback, Sent};
 
 use super::bottleneck::{Bottleneck, Crossing, Offered, Profile, exponential};
 use super::client::{Client, EVERY, Report};
-use super::relay::{AUDIO, AUDIO_FRAME, FRAME, LAYERS, PACKET, Relay, Seen, Stream};
+use super::relay::{AUDIO, AUDIO_FRAME, LAYERS, PACKET, Relay, Seen, Stream};
 use super::{MILLISECOND, SECOND};
 use crate::net::lane::Random;
 
@@ -45,7 +45,7 @@ impl Setup {
             joins: vec![0],
             cross: Cross::Nothing,
             length,
-            stream: Stream { keyframe_wait: 100 * MILLISECOND, layers: &LAYERS, temporal: false },
+            stream: Stream { keyframe_wait: 100 * MILLISECOND, layers: &LAYERS, temporal: false, frame: SECOND / 30 },
             start: 1e6,
             wraps: None,
         }
@@ -170,13 +170,13 @@ impl<'a> Scene<'a> {
                 let mut relay = Relay::new(self.setup.stream, start, seed, self.epoch, self.now);
                 relay.seen.change = self.change;
                 self.relays[viewer] = Some(relay);
-                self.after(FRAME, Event::Frame(viewer));
+                self.after(self.setup.stream.frame, Event::Frame(viewer));
                 self.after(AUDIO_FRAME, Event::Audio(viewer));
                 self.after(self.feedback_every, Event::Report(viewer));
                 self.rearm(viewer);
             }
             Event::Frame(viewer) => {
-                self.at(self.now + FRAME, event);
+                self.at(self.now + self.setup.stream.frame, event);
                 let now = self.now;
                 self.relay(viewer).on_frame(now);
                 self.serve(viewer);
