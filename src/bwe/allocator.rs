@@ -25,6 +25,10 @@ const APART: i64 = 2 * SECOND;
 /// If the path carries less than this share of a single layer, the video is not shown in parts.
 const SHOWN_IN_PARTS: f64 = 0.4;
 
+/// If the path carries less than this share of a layer that is left, nothing more of it is sent: the queue of what was
+/// sent has to drain before the other layer arrives.
+const NOTHING_MORE: f64 = 0.8;
+
 /// The queue at which a layer that is shown in parts pauses (us), and the shortest pause: more would flicker.
 const LONGEST_QUEUE: i64 = 250 * MILLISECOND;
 const SHORTEST_PAUSE: i64 = SECOND;
@@ -79,12 +83,14 @@ enum Fit {
 pub(crate) struct Allocator {
     state: State,
     reason: SwitchReason,
+    /// How a larger layer is left.
+    leaving: Leaving,
     cap: Cap,
 }
 
 impl Allocator {
     pub(crate) fn new() -> Self {
-        Self { state: State::New, reason: SwitchReason::Chosen, cap: Cap::default() }
+        Self { state: State::New, reason: SwitchReason::Chosen, leaving: Leaving::Half, cap: Cap::default() }
     }
 
     pub(crate) fn step(&self) -> Option<Step> {
@@ -102,7 +108,7 @@ impl Allocator {
     pub(crate) fn choice(&self, sending: Option<u8>) -> Choice {
         let step = self.step();
         let is_lower = step.is_some_and(|step| sending.is_some_and(|sending| step.layer < sending));
-        Choice { video: step, leaving: if is_lower { Leaving::Half } else { Leaving::All }, reason: self.reason }
+        Choice { video: step, leaving: if is_lower { self.leaving } else { Leaving::All }, reason: self.reason }
     }
 
     /// When a paused layer is to be decided about.
@@ -120,6 +126,7 @@ impl Allocator {
         self.state = state;
         if self.step() != before {
             self.reason = reason;
+            self.leaving = if carries_little(situation) { Leaving::Nothing } else { Leaving::Half };
         }
     }
 
@@ -215,6 +222,14 @@ fn lowered(step: Step, fit: Fit, reason: SwitchReason, situation: &Situation<'_>
         return (State::AudioOnly, reason);
     }
     (State::Video { step: lowest, fit: Fit::Starving { since, last: now } }, reason)
+}
+
+/// Whether the estimate was lowered far below the rate of what is sent.
+fn carries_little(situation: &Situation<'_>) -> bool {
+    let layers = situation.layers;
+    let step = |layer| Step { layer, temporal: layers.highest_temporal(layer, situation.cap) };
+    let sent = situation.sending.map(|layer| layers.floor(step(layer)));
+    situation.lowered.is_some() && sent.is_some_and(|sent| situation.estimate < sent * NOTHING_MORE)
 }
 
 /// The best step that fits with room, if it is better than what is sent.

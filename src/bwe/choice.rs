@@ -10,6 +10,8 @@ pub enum Leaving {
     All,
     /// It does not fit: leave out what no later frame needs, down to half of the frames, and answer no NACK for it.
     Half,
+    /// The path carries much less: what is sent of it would only delay the other layer. Answer no NACK for it either.
+    Nothing,
 }
 
 /// What an outbound track of video sends.

@@ -210,14 +210,15 @@ impl Estimator {
         lowered
     }
 
-    /// A replay is over: it shows more than the start estimate says, or less where a queue stands behind it.
-    pub(crate) fn on_replayed(&mut self, now: i64) {
+    /// A replay is over. The first one shows more than the start estimate says; before a later one, what arrived may
+    /// have been of a faster path. Either shows less where a queue stands behind it.
+    pub(crate) fn on_replayed(&mut self, is_first: bool, now: i64) {
         let Some(arrivals) = self.arrivals() else { return };
         let delivered = arrivals.busiest(10) + self.unnumbered;
         let standing = arrivals.standing(0).unwrap_or(0);
         if standing > CALM {
             self.estimate = delivered.min(self.estimate).max(LEAST);
-        } else {
+        } else if is_first {
             self.raise(delivered);
         }
         self.overuse.reset(now);

@@ -35,8 +35,10 @@ pub enum Sent {
 /// Whether decisions are due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Cached frames are sent faster than they were recorded.
-    Replay,
+    /// Cached frames are sent faster than they were recorded. They are the `first` if nothing had arrived before.
+    Replay {
+        first: bool,
+    },
     Live,
 }
 
@@ -116,14 +118,14 @@ impl Viewer {
         let rate = self.estimator.estimate().max(self.current).min(self.current * PACED);
         // Without a rate there is no pace: nothing of the layer has been measured.
         let is_known = self.sending.is_some() && self.current > self.layers.audio();
-        self.phase == Phase::Replay || !is_known || self.pacer.may_send(rate, now)
+        self.phase != Phase::Live || !is_known || self.pacer.may_send(rate, now)
     }
 
     /// Transport-wide feedback came.
     pub fn on_transport_feedback(&mut self, feedback: &Feedback<'_>, now: Instant) {
         let now = self.time(now);
         self.estimator.on_feedback(feedback, now);
-        if self.phase == Phase::Replay {
+        if self.phase != Phase::Live {
             return;
         }
         let was_foreign = self.estimator.is_foreign();
@@ -193,16 +195,19 @@ impl Viewer {
 
     /// A replay of cached frames begins: nothing is decided or paced until [`Self::on_live`].
     pub fn on_replay(&mut self) {
-        self.phase = Phase::Replay;
+        if self.phase == Phase::Live {
+            let first = self.estimator.arrivals().is_none_or(|arrivals| arrivals.standing(0).is_none());
+            self.phase = Phase::Replay { first };
+        }
         self.prober.cancel();
     }
 
-    /// The replay is done. What it delivered is the first estimate.
+    /// The replay is done. What the first one delivered is the first estimate.
     pub fn on_live(&mut self, now: Instant) {
         let now = self.time(now);
-        if self.phase == Phase::Replay {
+        if let Phase::Replay { first } = self.phase {
             self.phase = Phase::Live;
-            self.estimator.on_replayed(now);
+            self.estimator.on_replayed(first, now);
             self.pacer = Pacer::new(now);
             self.settle(None, now);
         }
@@ -258,7 +263,7 @@ impl Viewer {
 
     /// Draws the consequences of what has come: for the probe, what is sent, and the next probe.
     fn settle(&mut self, lowered: Option<Lowered>, now: i64) {
-        if self.phase == Phase::Replay {
+        if self.phase != Phase::Live {
             return;
         }
         if lowered.is_some() {

@@ -220,6 +220,20 @@ fn nothing_is_decided_during_a_replay_and_its_delivered_rate_is_the_first_estima
 }
 
 #[test]
+fn a_replay_of_a_lower_layer_does_not_raise_an_estimate_by_what_arrived_before_the_path_slowed_down() {
+    let mut bench = Bench::new(2e6);
+    bench.run(2000 * MS, calm);
+    let began = bench.packets;
+    bench.run(300 * MS, |packet| Some((20 + 3 * (packet - began)) * MS));
+    let lowered = bench.viewer.estimate();
+    assert_eq!(bench.layer(), Some(1));
+    bench.viewer.on_replay();
+    bench.run(500 * MS, calm);
+    bench.viewer.on_live(bench.now);
+    assert_eq!(bench.viewer.estimate(), lowered);
+}
+
+#[test]
 fn a_remb_lowers_the_estimate_only_where_it_limits_what_is_sent() {
     let now = Instant::now();
     let mut viewer = Viewer::new(bits(2e6), 1, now);
@@ -236,7 +250,7 @@ fn a_remb_lowers_the_estimate_only_where_it_limits_what_is_sent() {
     viewer.on_remb(bits(1e6), now);
     assert_eq!((viewer.estimate(), viewer.choice().reason), (bits(1e6), SwitchReason::Remb));
     assert_eq!(viewer.choice().video, Some(Step { layer: 1, temporal: 0 }));
-    assert_eq!(viewer.choice().leaving, Leaving::Half);
+    assert_eq!(viewer.choice().leaving, Leaving::Nothing);
     viewer.on_switched(Some(1), now);
     assert_eq!(viewer.choice().leaving, Leaving::All);
 }

@@ -1,5 +1,5 @@
 //! Which frames of a video a viewer is sent when its network does not carry all of them: lower temporal layers, frames
-//! that others refer to, or keyframes.
+//! that others refer to, or none.
 //!
 //! A limit becomes stricter at the next frame, and looser only where the decoder has all frames that the additional
 //! ones refer to: at a keyframe, or where the frames say so ([`FrameLayer`]). The rule: a frame is sent whole or not at
@@ -11,9 +11,8 @@ use crate::forward::packet::Packet;
 /// The frames that a viewer is sent at most. A smaller value is a stricter limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum FrameLimit {
-    /// Keyframes.
-    #[cfg_attr(not(test), expect(dead_code, reason = "viewers of a single layer are not measured yet"))]
-    Keyframes,
+    /// No frame. What follows begins at a keyframe.
+    Nothing,
     /// Frames of the lowest temporal layer that others refer to.
     Reference,
     /// Frames up to this temporal id.
@@ -29,7 +28,7 @@ impl FrameLimit {
         match self {
             Self::Temporal(highest) => layer.temporal() <= highest,
             Self::Reference => layer.temporal() == 0 && !layer.is_discardable(),
-            Self::Keyframes => packet.keyframe,
+            Self::Nothing => false,
         }
     }
 }
@@ -74,6 +73,11 @@ impl Thinning {
         }
     }
 
+    /// True while frames may be sent again, but nothing is to begin with.
+    pub(super) fn lacks_keyframe(&self) -> bool {
+        self.now == FrameLimit::Nothing && self.target > self.now
+    }
+
     /// True when all frames are sent again.
     pub(super) fn is_over(&self) -> bool {
         self.now == FrameLimit::ALL
@@ -87,12 +91,13 @@ impl Thinning {
 
     /// Decides on the next packet; `is_begun` where a packet of its frame has been sent.
     pub(super) fn decide(&mut self, packet: &Packet, is_begun: bool) -> Verdict {
-        if packet.keyframe {
+        if packet.keyframe && self.target > FrameLimit::Nothing {
             self.on_keyframe();
         } else if self.left_out == Some(packet.timestamp) {
             return Verdict::LeaveOut { begins: false };
         }
-        if is_begun || packet.keyframe || self.admits_next(packet) {
+        let begins_again = packet.keyframe && self.now > FrameLimit::Nothing;
+        if is_begun || begins_again || self.admits_next(packet) {
             return Verdict::Send;
         }
         self.left_out = Some(packet.timestamp);

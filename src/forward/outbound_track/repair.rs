@@ -98,6 +98,11 @@ impl OutboundTrack {
         self.resends.give_up(self.splice.next_index());
     }
 
+    /// The viewer's path is full: what it loses is resent once, without a copy.
+    pub(crate) fn on_full_path(&mut self) {
+        self.resends.on_full_path();
+    }
+
     /// Writes another copy of a packet that was just resent.
     #[cold]
     pub(crate) fn copy(&mut self, resend: &Resend, histories: &impl Histories, buffer: &mut [u8]) -> Option<Written> {

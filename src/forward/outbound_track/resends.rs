@@ -7,7 +7,7 @@
 //! A resend is sent twice, because it can be lost like the packet. A viewer that measures no round-trip time (Chromium
 //! that only receives) asks again after 100 ms or more, which delays a frame; and at 10 % loss three single resends
 //! still miss one packet in 10,000, which breaks a frame twice a minute. Copies count against the budget like any
-//! resend. Where the loss is so high that the path must be congested, a resend is sent once.
+//! resend. Where the loss is so high that the path must be congested, or where it is known to be, a resend is sent once.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -31,6 +31,9 @@ const LONGEST_WAIT: Duration = Duration::from_millis(500);
 const TOO_MANY: u64 = 5;
 const FULL: u64 = 200;
 const FULLEST: u64 = 1000;
+
+/// Packets that are forwarded until a path that was known to be full may have room for copies.
+const FULL_FOR: u64 = 200;
 
 /// Resent packets remembered. When full, the packet with the lowest number is forgotten, and neither it nor any packet
 /// before it is resent again: the limits hold, and the oldest are refused.
@@ -80,6 +83,11 @@ impl Resends {
 
     pub(crate) fn set_rtt(&mut self, rtt: Duration) {
         self.rtt = rtt;
+    }
+
+    /// The path is full: what was lost there is resent once.
+    pub(crate) fn on_full_path(&mut self) {
+        self.overload = self.overload.max(FULL + FULL_FOR);
     }
 
     /// A packet of this many octets was forwarded.
@@ -197,6 +205,14 @@ mod tests {
         assert_eq!(one_in(7, 300), Some(ResendVerdict::Copies(2)), "random loss of a bad network");
         assert_eq!(one_in(3, 300), Some(ResendVerdict::Copies(1)));
         assert_eq!(one_in(7, 600), Some(ResendVerdict::Copies(2)));
+    }
+
+    #[test]
+    fn on_a_path_that_is_known_to_be_full_a_resend_is_one_copy_for_some_time() {
+        let (mut resends, now) = (resends(), Instant::now());
+        resends.on_full_path();
+        assert_eq!(resends.allow(1, 1200, 100, now), ResendVerdict::Copies(1));
+        assert_eq!(resends.allow(2, 1200, 300, now), ResendVerdict::Copies(2));
     }
 
     #[test]

@@ -210,6 +210,11 @@ impl OutboundTrack {
         }
     }
 
+    /// True while [`Self::limit_frames`] allows frames again after none, and they wait for a keyframe.
+    pub(crate) fn lacks_keyframe(&self) -> bool {
+        self.thinning.as_ref().is_some_and(|thinning| thinning.lacks_keyframe())
+    }
+
     /// The limit of frames in force now.
     #[cfg(test)]
     pub(crate) fn frame_limit(&self) -> FrameLimit {

@@ -162,6 +162,7 @@ impl Bandwidth {
             leaving: match choice.leaving {
                 bwe::Leaving::All => Leaving::Whole,
                 bwe::Leaving::Half => Leaving::Thinned,
+                bwe::Leaving::Nothing => Leaving::Stopped,
             },
             rate: Some((self.viewer.estimate().bits() / 8.0) as u64),
             reason: choice.reason,

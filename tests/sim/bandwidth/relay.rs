@@ -143,7 +143,7 @@ impl Relay {
         let temporal = [0, 2, 1, 2][self.frames as usize % 4];
         let most = choice.video.filter(|step| step.layer == layer).map_or(2, |step| step.temporal);
         let is_left_out = self.stream.temporal && temporal > most && !is_keyframe;
-        let is_halved = choice.leaving == Leaving::Half && self.frames % 2 == 1;
+        let is_halved = choice.leaving == Leaving::Half && self.frames % 2 == 1 || choice.leaving == Leaving::Nothing;
         if is_left_out || is_halved {
             return;
         }
@@ -196,7 +196,7 @@ impl Relay {
     pub(crate) fn on_missing(&mut self, missing: &[u64], told: u64) {
         let share = missing.len() as f64 / told.max(1) as f64;
         self.loss += (share - self.loss) * (0.005 * told as f64).min(1.0);
-        let is_leaving = self.viewer.choice().leaving == Leaving::Half;
+        let is_leaving = self.viewer.choice().leaving != Leaving::All;
         let copies = if self.loss > 0.2 { 1 } else { 2 };
         for number in missing {
             let Some(record) = self.records.get_mut(*number as usize).filter(|record| !record.asked) else { continue };

@@ -33,8 +33,7 @@ impl ViewerTrack {
         self.selected_limit = limit_of(selection.filter(|_| self.kind == Kind::Video));
         let before = self.next_layer.take();
         let Some(next) = self.wanted(feed, selection).filter(|next| next.layer != self.layer) else {
-            self.limit_frames();
-            return FollowUp::default();
+            return self.stay(feed, now);
         };
         let is_shown = self.outbound_track.state() == TrackState::Live;
         let shown = feed.layer(self.kind, self.layer).filter(|own| is_shown && own.state.is_active);
@@ -45,8 +44,7 @@ impl ViewerTrack {
         let is_larger = next.state.is_larger_than(&shown.state);
         // Of two encodings of one size neither is worth the change.
         if !self.is_target(next) && selection.is_none() && !is_larger {
-            self.limit_frames();
-            return FollowUp::default();
+            return self.stay(feed, now);
         }
         if let Some(before) = before.filter(|before| before.layer == next.layer) {
             self.next_layer = Some(before);
@@ -65,8 +63,21 @@ impl ViewerTrack {
         self.target.is_some_and(|target| target.layer == track.layer)
     }
 
+    /// Goes on with the encoding that is sent. If no more of it was sent because it was to be left, it begins again at a
+    /// keyframe.
+    fn stay(&mut self, feed: &StreamFeed, now: Instant) -> FollowUp {
+        self.limit_frames();
+        let own = feed.layer(self.kind, self.layer).filter(|_| self.outbound_track.lacks_keyframe());
+        let Some(own) = own else { return FollowUp::default() };
+        self.keyframe_wanted(own, now + ANSWER_TIME);
+        FollowUp::of(own, true, false)
+    }
+
     /// Begins to go to another encoding: at once, if that can be, else at its next keyframe.
     fn go_to(&mut self, next: &FeedTrack, is_larger: bool, feed: &StreamFeed, now: Instant) -> FollowUp {
+        if self.target.is_some_and(|target| target.leaving == Leaving::Stopped) {
+            self.outbound_track.on_full_path();
+        }
         let frames = next.history.cached_frames();
         let close = frames.filter(|frames| frames.span <= CLOSE);
         if let (Some(frames), None, false) = (frames, close, is_larger) {
@@ -93,13 +104,15 @@ impl ViewerTrack {
     pub(crate) fn enter_next_layer(&mut self, feed: &StreamFeed, now: Instant) -> FollowUp {
         let Some(next) = self.next_layer else { return FollowUp::default() };
         let Some(track) = feed.layer(self.kind, next.layer) else { return FollowUp::default() };
-        if self.is_thinned() {
+        let leaving = self.leaving();
+        if leaving != Leaving::Whole {
             self.outbound_track.stop_resends();
         }
         if let Some(keyframe) = track.history.keyframe().filter(|keyframe| *keyframe >= next.since) {
             let arrived = next.arrived.unwrap_or(now);
             let shown = feed.layer(self.kind, self.layer);
-            let is_cut = shown.is_some_and(|shown| !self.outbound_track.is_between_frames(&shown.history));
+            let is_cut = leaving != Leaving::Stopped
+                && shown.is_some_and(|shown| !self.outbound_track.is_between_frames(&shown.history));
             if is_cut && now < arrived + FRAME_PATIENCE {
                 self.next_layer = Some(NextLayer { arrived: Some(arrived), ..next });
                 return FollowUp::default();
@@ -181,17 +194,18 @@ impl ViewerTrack {
         by_rate.unwrap_or_default().max(catch_up_time(frames))
     }
 
-    /// True while an encoding is sent that the viewer's path does not carry.
-    fn is_thinned(&self) -> bool {
-        self.next_layer.is_some() && self.target.is_some_and(|target| target.leaving == Leaving::Thinned)
+    /// How the encoding that is sent now is left.
+    fn leaving(&self) -> Leaving {
+        self.target.filter(|_| self.next_layer.is_some()).map_or(Leaving::Whole, |target| target.leaving)
     }
 
     /// Sets which frames are sent of the encoding that is sent now.
     fn limit_frames(&mut self) {
-        let limit = match self.target {
-            Some(_) if self.is_thinned() => FrameLimit::Reference,
-            Some(target) if target.layer == self.layer => target.limit,
-            Some(_) | None => FrameLimit::ALL,
+        let limit = match (self.leaving(), self.target) {
+            (Leaving::Thinned, _) => FrameLimit::Reference,
+            (Leaving::Stopped, _) => FrameLimit::Nothing,
+            (Leaving::Whole, Some(target)) if target.layer == self.layer => target.limit,
+            (Leaving::Whole, _) => FrameLimit::ALL,
         };
         self.outbound_track.limit_frames(limit.min(self.selected_limit));
     }

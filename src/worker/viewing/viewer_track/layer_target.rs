@@ -27,6 +27,8 @@ pub(crate) enum Leaving {
     Whole,
     /// Without the frames that no other needs, and without resends: the path carries less.
     Thinned,
+    /// No more, and without resends: the path carries so much less that all of it would arrive late.
+    Stopped,
 }
 
 /// The encoding that a track goes on with.

@@ -284,6 +284,30 @@ fn an_encoding_that_the_path_does_not_carry_is_thinned_and_not_resent_until_it_i
 }
 
 #[test]
+fn nothing_more_is_sent_of_an_encoding_of_which_the_path_carries_little() {
+    let mut stream = begun(LARGE, Some(true));
+    // Until the keyframe comes, there is nothing of the smaller encoding.
+    stream.viewer.next_replay = Some(stream.now + Duration::from_secs(9));
+    stream.choose(LayerTarget { leaving: Leaving::Stopped, rate: Some(1), ..target(SMALL) });
+    assert_eq!(stream.show(&BOTH), []);
+    assert_eq!(stream.show(&[(SMALL, false), (LARGE, true)]), [], "its keyframe, which is large, least of all");
+    assert_eq!(stream.show(&[(SMALL, true), (LARGE, false)]), [(0, 13)]);
+    assert_eq!(stream.show(&BOTH), [(0, 14)]);
+}
+
+#[test]
+fn an_encoding_that_was_stopped_and_is_not_left_begins_again_at_a_keyframe_which_is_asked_for() {
+    let mut stream = begun(LARGE, Some(true));
+    stream.viewer.next_replay = Some(stream.now + Duration::from_secs(9));
+    stream.choose(LayerTarget { leaving: Leaving::Stopped, rate: Some(1), ..target(SMALL) });
+    assert_eq!(stream.show(&BOTH), []);
+    assert!(stream.choose(target(LARGE)).needs_keyframe.has(LARGE));
+    assert_eq!(stream.show(&BOTH), [], "it would refer to frames that were not sent");
+    assert_eq!(stream.show(&[(SMALL, false), (LARGE, true)]), [(1, 13)]);
+    assert_eq!(stream.show(&BOTH), [(1, 14)]);
+}
+
+#[test]
 fn packets_of_an_encoding_that_was_left_are_resent() {
     let mut stream = begun(SMALL, Some(true));
     stream.choose(target(LARGE));
