@@ -3,7 +3,7 @@
 //! not wait.
 
 use super::bitrate::Bitrate;
-use super::time::MILLISECOND;
+use super::time::{MILLISECOND, SECOND};
 
 /// Octets that pass at once: 8 packets.
 const FREE: f64 = 10_000.0;
@@ -14,6 +14,10 @@ const EVERY: i64 = 10 * MILLISECOND;
 /// What a release lets pass, over the rate.
 const FASTER: f64 = 1.5;
 
+/// The same while a queue drains, and how long at most (us). A pause saves nothing then.
+const DRAINING: f64 = 0.9;
+const LONGEST_DRAINING: i64 = SECOND;
+
 #[derive(Debug)]
 pub(crate) struct Pacer {
     /// Octets that may pass; negative after a packet that passed with less than its size left.
@@ -22,11 +26,13 @@ pub(crate) struct Pacer {
     filled: i64,
     /// Something waits for the next release.
     is_waiting: bool,
+    /// Until when no more passes than the path carries.
+    drains: Option<i64>,
 }
 
 impl Pacer {
     pub(crate) fn new(now: i64) -> Self {
-        Self { budget: FREE, filled: now, is_waiting: false }
+        Self { budget: FREE, filled: now, is_waiting: false, drains: None }
     }
 
     /// Whether a packet may be sent at `rate`; if not, the next release is announced by [`Self::poll_timeout`].
@@ -34,10 +40,29 @@ impl Pacer {
         let releases = (now - self.filled) / EVERY;
         if releases > 0 {
             self.filled += releases * EVERY;
-            self.budget = (self.budget + (rate * FASTER).octets_in(releases * EVERY)).min(FREE);
+            let drains = self.drains(now);
+            let rate = rate * if drains { DRAINING } else { FASTER };
+            let most = if drains { rate.octets_in(EVERY) } else { FREE };
+            self.budget = (self.budget + rate.octets_in(releases * EVERY)).min(most);
         }
         self.is_waiting = self.budget <= 0.0;
         !self.is_waiting
+    }
+
+    /// A queue stands that a short buffer may not hold any longer: until [`Self::on_drained`], nothing passes at once.
+    pub(crate) fn drain(&mut self, now: i64) {
+        self.budget = self.budget.min(0.0);
+        self.drains = Some(now + LONGEST_DRAINING);
+    }
+
+    /// Whether a queue drains.
+    pub(crate) fn drains(&self, now: i64) -> bool {
+        self.drains.is_some_and(|until| now < until)
+    }
+
+    /// The queue has drained.
+    pub(crate) fn on_drained(&mut self) {
+        self.drains = None;
     }
 
     pub(crate) fn on_sent(&mut self, octets: usize) {
@@ -99,5 +124,18 @@ mod tests {
         let mut pacer = Pacer::new(0);
         run(&mut pacer, 40, 0);
         assert_eq!(run(&mut pacer, 40, 1000 * SECOND), 9);
+    }
+
+    #[test]
+    fn while_a_queue_drains_no_more_passes_than_the_path_carries() {
+        let mut pacer = Pacer::new(0);
+        pacer.drain(0);
+        let runs: Vec<usize> = (0..=5).map(|release| run(&mut pacer, 40, release * EVERY)).collect();
+        assert_eq!(runs, [0, 3, 2, 3, 2, 2], "2,880 octets every 10 ms");
+        assert_eq!(run(&mut pacer, 40, SECOND / 2), 2, "a pause saves nothing");
+        pacer.on_drained();
+        assert_eq!(run(&mut pacer, 40, 3 * SECOND / 2), 9);
+        pacer.drain(2 * SECOND);
+        assert_eq!(run(&mut pacer, 40, 3 * SECOND), 9, "it has taken too long");
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::allocator::{Allocator, Situation};
 use super::bitrate::Bitrate;
-use super::choice::Choice;
+use super::choice::{Choice, Leaving};
 use super::estimator::{Estimator, Lowered};
 use super::feedback::Feedback;
 use super::layers::{Cap, Layers, Step};
@@ -115,7 +115,8 @@ impl Viewer {
     /// Whether a packet of video or a resend may be sent now. If not, [`Self::poll_timeout`] says when to try again.
     pub fn may_send(&mut self, now: Instant) -> bool {
         let now = self.time(now);
-        let rate = self.estimator.estimate().max(self.current).min(self.current * PACED);
+        let estimate = self.estimator.estimate();
+        let rate = if self.pacer.drains(now) { estimate } else { estimate.max(self.current).min(self.current * PACED) };
         // Without a rate there is no pace: nothing of the layer has been measured.
         let is_known = self.sending.is_some() && self.current > self.layers.audio();
         self.phase != Phase::Live || !is_known || self.pacer.may_send(rate, now)
@@ -125,6 +126,9 @@ impl Viewer {
     pub fn on_transport_feedback(&mut self, feedback: &Feedback<'_>, now: Instant) {
         let now = self.time(now);
         self.estimator.on_feedback(feedback, now);
+        if self.estimator.is_calm(now) {
+            self.pacer.on_drained();
+        }
         if self.phase != Phase::Live {
             return;
         }
@@ -301,6 +305,9 @@ impl Viewer {
             sending: self.sending,
         };
         self.allocator.decide(&situation, now);
+        if lowered.is_some() && self.choice().leaving == Leaving::Nothing {
+            self.pacer.drain(now);
+        }
         self.current = self.rate_of_sending();
     }
 
