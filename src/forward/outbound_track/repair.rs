@@ -100,7 +100,7 @@ impl OutboundTrack {
 
     /// The viewer's path is full: what it loses is resent once, without a copy.
     pub(crate) fn on_full_path(&mut self) {
-        self.resends.on_full_path();
+        self.resends.on_full_path(self.counts.packets);
     }
 
     /// Writes another copy of a packet that was just resent.

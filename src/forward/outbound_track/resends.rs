@@ -32,8 +32,10 @@ const TOO_MANY: u64 = 5;
 const FULL: u64 = 200;
 const FULLEST: u64 = 1000;
 
-/// Packets that are forwarded until a path that was known to be full may have room for copies.
+/// Packets that are forwarded until a path that was known to be full may have room for copies, and the round-trip time
+/// that is assumed until then: a resend waits in the queue behind what filled it.
 const FULL_FOR: u64 = 200;
+const FULL_RTT: Duration = Duration::from_millis(400);
 
 /// Resent packets remembered. When full, the packet with the lowest number is forgotten, and neither it nor any packet
 /// before it is resent again: the limits hold, and the oldest are refused.
@@ -53,6 +55,8 @@ pub(crate) struct Resends {
     overload: u64,
     /// Packets that had been forwarded at the last look.
     forwarded: u64,
+    /// The path is known to be full until this many have been.
+    full_until: u64,
 }
 
 /// The answer to a request for a packet.
@@ -78,16 +82,24 @@ struct Resent {
 
 impl Resends {
     pub(crate) fn new() -> Self {
-        Self { rtt: UNKNOWN_RTT, budget: BURST_OCTETS, resent: VecDeque::new(), floor: 0, overload: 0, forwarded: 0 }
+        Self {
+            rtt: UNKNOWN_RTT,
+            budget: BURST_OCTETS,
+            resent: VecDeque::new(),
+            floor: 0,
+            overload: 0,
+            forwarded: 0,
+            full_until: 0,
+        }
     }
 
     pub(crate) fn set_rtt(&mut self, rtt: Duration) {
         self.rtt = rtt;
     }
 
-    /// The path is full: what was lost there is resent once.
-    pub(crate) fn on_full_path(&mut self) {
-        self.overload = self.overload.max(FULL + FULL_FOR);
+    /// The path is full, after `forwarded` packets: what was lost there is resent once.
+    pub(crate) fn on_full_path(&mut self, forwarded: u64) {
+        self.full_until = forwarded + FULL_FOR;
     }
 
     /// A packet of this many octets was forwarded.
@@ -101,6 +113,8 @@ impl Resends {
         let octets = octets as u64;
         let arrived = forwarded - std::mem::replace(&mut self.forwarded, forwarded);
         self.overload = self.overload.saturating_sub(arrived);
+        let is_known_full = forwarded < self.full_until;
+        let rtt = if is_known_full { self.rtt.max(FULL_RTT) } else { self.rtt };
         if index < self.floor {
             return ResendVerdict::Refused;
         }
@@ -113,7 +127,7 @@ impl Resends {
                 let waited = now.saturating_duration_since(resent.last);
                 match resent.times {
                     0 => {}
-                    _ if waited < self.rtt => return ResendVerdict::Refused,
+                    _ if waited < rtt => return ResendVerdict::Refused,
                     RESENDS_PER_PACKET.. => return ResendVerdict::Spent,
                     _ => {}
                 }
@@ -130,7 +144,7 @@ impl Resends {
             self.overload = (self.overload + TOO_MANY).min(FULLEST);
         }
         self.budget -= octets;
-        let is_full = self.overload > FULL;
+        let is_full = is_known_full || self.overload > FULL;
         let Some(rest) = self.budget.checked_sub(octets).filter(|_| !is_full) else { return ResendVerdict::Copies(1) };
         self.budget = rest;
         ResendVerdict::Copies(2)
@@ -210,9 +224,10 @@ mod tests {
     #[test]
     fn on_a_path_that_is_known_to_be_full_a_resend_is_one_copy_for_some_time() {
         let (mut resends, now) = (resends(), Instant::now());
-        resends.on_full_path();
-        assert_eq!(resends.allow(1, 1200, 100, now), ResendVerdict::Copies(1));
-        assert_eq!(resends.allow(2, 1200, 300, now), ResendVerdict::Copies(2));
+        resends.on_full_path(5000);
+        assert_eq!(resends.allow(1, 1200, 5100, now), ResendVerdict::Copies(1));
+        assert_eq!(resends.allow(1, 1200, 5100, now + FULL_RTT / 2), ResendVerdict::Refused, "it waits in the queue");
+        assert_eq!(resends.allow(2, 1200, 5200, now), ResendVerdict::Copies(2));
     }
 
     #[test]

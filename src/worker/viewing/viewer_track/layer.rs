@@ -78,12 +78,15 @@ impl ViewerTrack {
         if self.target.is_some_and(|target| target.leaving == Leaving::Stopped) {
             self.outbound_track.on_full_path();
         }
+        // One application sends all encodings, so what one answers is known of the others.
+        let answers = || feed.layers(self.kind).find_map(|track| track.keyframe_responsive);
+        let is_responsive = next.keyframe_responsive.or_else(answers);
         let frames = next.history.cached_frames();
         let close = frames.filter(|frames| frames.span <= CLOSE);
         if let (Some(frames), None, false) = (frames, close, is_larger) {
-            let is_asked = next.keyframe_responsive == Some(true) && self.replay_time(&frames) > LONG_REPLAY;
+            let is_asked = is_responsive == Some(true) && self.replay_time(&frames) > LONG_REPLAY;
             if !is_asked && self.enter_by_replay(next, feed, now) {
-                return FollowUp::of(next, next.keyframe_responsive.is_none(), true);
+                return FollowUp::of(next, is_responsive.is_none(), true);
             }
         }
         let since = close.map_or(next.history.head(), |frames| frames.position);
