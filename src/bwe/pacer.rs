@@ -5,8 +5,9 @@
 use super::bitrate::Bitrate;
 use super::time::{MILLISECOND, SECOND};
 
-/// Octets that pass at once: 8 packets.
+/// Octets that pass at once: 8 packets, or what takes this long at the rate (us).
 const FREE: f64 = 10_000.0;
+const FREE_TIME: i64 = 70 * MILLISECOND;
 
 /// From one release to the next.
 const EVERY: i64 = 10 * MILLISECOND;
@@ -40,10 +41,9 @@ impl Pacer {
         let releases = (now - self.filled) / EVERY;
         if releases > 0 {
             self.filled += releases * EVERY;
-            let drains = self.drains(now);
-            let rate = rate * if drains { DRAINING } else { FASTER };
-            let most = if drains { rate.octets_in(EVERY) } else { FREE };
-            self.budget = (self.budget + rate.octets_in(releases * EVERY)).min(most);
+            let (faster, free) = if self.drains(now) { (DRAINING, EVERY) } else { (FASTER, FREE_TIME) };
+            let most = rate.octets_in(free).min(FREE);
+            self.budget = (self.budget + (rate * faster).octets_in(releases * EVERY)).min(most);
         }
         self.is_waiting = self.budget <= 0.0;
         !self.is_waiting
@@ -110,6 +110,20 @@ mod tests {
     }
 
     #[test]
+    fn at_a_low_rate_less_passes_at_once() {
+        let mut pacer = Pacer::new(0);
+        let rate = RATE * 0.25;
+        let sent = (0..40).take_while(|_| {
+            let may = pacer.may_send(rate, SECOND);
+            if may {
+                pacer.on_sent(1200);
+            }
+            may
+        });
+        assert_eq!(sent.count(), 5, "5.6 kB take 70 ms");
+    }
+
+    #[test]
     fn a_release_is_announced_once() {
         let mut pacer = Pacer::new(0);
         run(&mut pacer, 40, 0);
@@ -132,7 +146,7 @@ mod tests {
         pacer.drain(0);
         let runs: Vec<usize> = (0..=5).map(|release| run(&mut pacer, 40, release * EVERY)).collect();
         assert_eq!(runs, [0, 2, 2, 2, 2, 2], "2,240 octets every 10 ms");
-        assert_eq!(run(&mut pacer, 40, SECOND / 2), 2, "a pause saves nothing");
+        assert_eq!(run(&mut pacer, 40, SECOND / 2), 3, "a pause saves nothing");
         pacer.on_drained();
         assert_eq!(run(&mut pacer, 40, 3 * SECOND / 2), 9);
         pacer.drain(2 * SECOND);
