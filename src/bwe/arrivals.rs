@@ -1,7 +1,7 @@
 //! What arrived lately, in bins of 25 ms of the receiver's clock: octets, packets, losses and the least delay.
 //!
-//! The least delay of several bins is the queue that stands: a stall of a radio link delays some packets of a window, a
-//! queue delays all of them.
+//! The least delay of several bins is the queue that stands: a stall of a radio link, or a viewer's process that reads
+//! late, delays some packets of a window, a queue delays all of them.
 
 use super::bitrate::Bitrate;
 use super::time::MILLISECOND;
@@ -178,6 +178,20 @@ mod tests {
         arrivals.push(4 * BIN, 45 * MILLISECOND, 1000);
         assert_eq!(arrivals.standing(0), Some(40 * MILLISECOND));
         assert_eq!(arrivals.standing(1), Some(2 * MILLISECOND));
+    }
+
+    #[test]
+    fn frames_that_are_far_apart_have_a_longer_window() {
+        let mut arrivals = Arrivals::new();
+        for (bin, delay) in [(0, 3), (3, 50), (6, 60), (9, 70)] {
+            arrivals.push(bin * BIN, delay * MILLISECOND, 1000);
+        }
+        assert_eq!(arrivals.standing(0), Some(3 * MILLISECOND), "four bins with arrivals within ten");
+        assert_eq!(arrivals.standing(1), None);
+        arrivals.push(12 * BIN, 80 * MILLISECOND, 1000);
+        assert_eq!((arrivals.standing(0), arrivals.standing(1)), (Some(50 * MILLISECOND), Some(3 * MILLISECOND)));
+        arrivals.push(24 * BIN, 90 * MILLISECOND, 1000);
+        assert_eq!(arrivals.standing(0), Some(90 * MILLISECOND), "but not longer than 300 ms");
     }
 
     #[test]

@@ -35,14 +35,15 @@
 //!    the rate that the path is taken to carry, so that a keyframe explains its own queue. A packet that arrives
 //!    earlier than that shortens the virtual queue: the path is faster.
 //! 2. [`Feedback`] is read in place; `reference_clock` unwraps its times. `base_delay` takes the least one-way delay
-//!    away, and `arrivals` keeps what is left in bins of 25 ms: the least of 100 ms is the queue that stands. `path`
-//!    holds these.
+//!    away, and `arrivals` keeps what is left in bins of 25 ms: the least of four bins with arrivals is the queue that
+//!    stands. A viewer's process that reads late delays some packets of them, a queue delays all. `path` holds these.
 //! 3. `overuse` judges them. A queue that stands and grows lowers the estimate to 0.97 times what arrives. A queue that
 //!    stays although less is sent is another sender's; then only loss counts. Random loss is learnt and does no harm.
 //! 4. `prober` finds out whether the next layer fits: a train of 20 ms, then a ramp of padding. Failed ramps are
 //!    repeated after 3 to 40 s, or after 2 s while another sender keeps the queue full.
-//! 5. `allocator` chooses among the [`Layers`]: audio first, then the best step that fits.
-//! 6. `pacer` lets a frame pass as one run, and a keyframe in runs every 10 ms.
+//! 5. `allocator` chooses among the [`Layers`]: audio first, then the best step that fits. Of a layer that the path
+//!    carries little of, nothing more is sent, so that the queue drains until the lower layer begins.
+//! 6. `pacer` lets a frame pass as one run, and a keyframe in runs every 10 ms: more slowly while that queue drains.
 //!
 //! # Viewers behind one bottleneck
 //!

@@ -103,6 +103,16 @@ mod tests {
     }
 
     #[test]
+    fn a_train_that_was_read_at_once_shows_nothing_clearly() {
+        let (mut apart, mut at_once) = (train(), train());
+        for number in 0..6u16 {
+            apart.on_arrived(65_533u16.wrapping_add(number), 70_000 + i64::from(number) * 2_000, 1000);
+            at_once.on_arrived(65_533u16.wrapping_add(number), 70_000 + i64::from(number / 3) * 30_000, 1000);
+        }
+        assert!(apart.is_clear() && !at_once.is_clear());
+    }
+
+    #[test]
     fn a_train_of_which_too_little_arrived_or_all_at_once_has_no_rate() {
         let mut train = train();
         for number in 0..3u16 {
