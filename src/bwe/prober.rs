@@ -107,8 +107,11 @@ pub struct Padding {
 /// How a probe ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Outcome {
-    /// The path carries this.
-    Passed(Bitrate),
+    /// The path carries the goal, and was shown to carry a little more.
+    Passed {
+        goal: Bitrate,
+        shown: Bitrate,
+    },
     TrainFailed,
     RampFailed,
 }
@@ -262,7 +265,7 @@ impl Prober {
                 if estimator.loss(now) > loss + RAMP_LOSS {
                     return Some(self.ramp_failed(estimator, now));
                 }
-                (estimator.estimate() >= goal).then(|| self.pass(goal, now))
+                (estimator.estimate() >= goal).then(|| self.pass(goal, goal, now))
             }
         }
     }
@@ -291,7 +294,7 @@ impl Prober {
             State::Ramp { goal, began, stay, loss, .. } => {
                 let age = now - began;
                 if age > RISE + stay + REPORTING && arrives(goal, loss, estimator, now) {
-                    return Some(self.pass(goal, now));
+                    return Some(self.pass(goal, goal * RAMP_RATE, now));
                 }
                 if age > RISE + stay + LONGEST_REPORTING {
                     return Some(self.ramp_failed(estimator, now));
@@ -368,11 +371,11 @@ impl Prober {
         Some(Outcome::TrainFailed)
     }
 
-    fn pass(&mut self, goal: Bitrate, now: i64) -> Outcome {
+    fn pass(&mut self, goal: Bitrate, shown: Bitrate, now: i64) -> Outcome {
         self.state = State::Idle;
         self.passed = Some(now);
         self.next = now + AFTER_SUCCESS;
-        Outcome::Passed(goal)
+        Outcome::Passed { goal, shown }
     }
 
     fn ramp_failed(&mut self, estimator: &Estimator, now: i64) -> Outcome {

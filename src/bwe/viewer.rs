@@ -286,9 +286,10 @@ impl Viewer {
     fn on_outcome(&mut self, outcome: Option<Outcome>, now: i64) {
         match outcome {
             None => return,
-            Some(Outcome::Passed(rate)) => {
+            Some(Outcome::Passed { goal, shown }) => {
                 self.tally.probes_passed += 1;
-                self.estimator.raise(rate);
+                // The layer's rate is measured each second: it may have grown while the probe was under way.
+                self.estimator.raise(self.goal().unwrap_or(goal).max(goal).min(shown));
             }
             Some(Outcome::TrainFailed | Outcome::RampFailed) => self.tally.probes_failed += 1,
         }

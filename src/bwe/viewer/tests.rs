@@ -111,6 +111,16 @@ fn a_calm_path_is_probed_up_to_the_best_layer() {
 }
 
 #[test]
+fn a_layer_whose_rate_has_grown_a_little_during_its_probe_is_begun_when_that_passes() {
+    let mut bench = Bench::new(1e6);
+    bench.run(900 * MS, calm);
+    assert_eq!(bench.layer(), Some(1));
+    bench.viewer.set_layers(&layers(&[150e3, 500e3, 1750e3]), bench.now);
+    bench.run(700 * MS, calm);
+    assert_eq!((bench.layer(), bench.viewer.take_tally().probes_passed), (Some(2), 1));
+}
+
+#[test]
 fn a_queue_that_grows_lowers_the_estimate_and_the_layer() {
     let mut bench = Bench::new(2e6);
     bench.run(2000 * MS, calm);
