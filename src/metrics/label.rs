@@ -83,11 +83,11 @@ label! {
     pub(crate) IceTcpClosing = "reason" {
         /// The client closed it, or the network broke it.
         Client = "client",
-        /// Its session has ended.
+        /// Its session or its allocation (TURN) has ended, or the client has not used the allocation for 60 s.
         Ended = "ended",
         /// No session has proven its path in time.
         Unproven = "unproven",
-        /// What arrived is not in frames of at most 1,500 octets (RFC 4571).
+        /// What arrived is neither in frames of at most 1,500 octets (RFC 4571) nor TURN.
         Malformed = "malformed",
         /// There are too many without a proven path, in total or from one client.
         Full = "full",

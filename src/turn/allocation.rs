@@ -14,6 +14,15 @@ const USUAL: Duration = Duration::from_secs(600);
 /// The longest time that a client gets (RFC 8656 7.2).
 const LONGEST: Duration = Duration::from_secs(3_600);
 
+/// How long a new allocation carries nothing. A browser that gathers candidates for ICE-TCP does so shortly after the
+/// relayed ones (Chromium 50 ms), and only until a pair is connected: by then it has both, and prefers ICE-TCP. Checks
+/// that are lost meanwhile are sent again.
+pub(super) const HOLD: Duration = Duration::from_millis(150);
+
+/// How long an allocation may carry nothing from its client, which checks a path that it uses more often than that. A
+/// client that has connected by another path would keep an unused allocation as long as its session.
+pub(super) const UNUSED: Duration = Duration::from_secs(60);
+
 /// How long a permission lasts (RFC 8656 9).
 const PERMISSION: Duration = Duration::from_secs(300);
 
@@ -33,6 +42,10 @@ pub(super) struct Allocation {
     pub(super) username: Vec<u8>,
     pub(super) relayed: SocketAddr,
     expires: Instant,
+    /// When it begins to carry datagrams.
+    carries_from: Instant,
+    /// When the client has last sent a datagram to a candidate, or when there was none.
+    used: Instant,
     /// Addresses from which the client gets datagrams, and to which it may send, with the end of the permission.
     permissions: Vec<(IpAddr, Instant)>,
     channels: Vec<Channel>,
@@ -48,7 +61,7 @@ struct Channel {
     expires: Instant,
 }
 
-/// How long an allocation lasts for which the client wishes so many seconds.
+/// How long an allocation lasts whose client asks for this number of seconds.
 pub(super) fn lifetime(wished: Option<u32>) -> Duration {
     wished.map_or(USUAL, |seconds| Duration::from_secs(seconds.into()).clamp(USUAL, LONGEST))
 }
@@ -58,13 +71,15 @@ impl Allocation {
         (session, username): (SessionId, &[u8]),
         relayed: IpAddr,
         port: RelayedPort,
-        expires: Instant,
+        (now, lifetime): (Instant, Duration),
     ) -> Self {
         Self {
             session,
             username: username.to_vec(),
             relayed: SocketAddr::new(relayed, port.port),
-            expires,
+            expires: now + lifetime,
+            carries_from: now + HOLD,
+            used: now,
             permissions: Vec::new(),
             channels: Vec::new(),
             peers: Vec::new(),
@@ -74,6 +89,11 @@ impl Allocation {
 
     pub(super) fn is_over(&self, now: Instant) -> bool {
         now >= self.expires
+    }
+
+    /// Whether its client has sent nothing to a candidate for a long time.
+    pub(super) fn is_unused(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.used) >= UNUSED
     }
 
     pub(super) fn refresh(&mut self, expires: Instant) {
@@ -136,8 +156,12 @@ impl Allocation {
         self.permissions.iter().any(|(ip, expires)| *ip == peer.ip() && *expires > now)
     }
 
-    /// Notes a candidate that the client sends to. False if those are too many.
-    pub(super) fn note_peer(&mut self, peer: SocketAddr) -> bool {
+    /// Notes that the client sends to a candidate. False if those are too many, or the allocation carries nothing yet.
+    pub(super) fn note_peer(&mut self, peer: SocketAddr, now: Instant) -> bool {
+        if now < self.carries_from {
+            return false;
+        }
+        self.used = now;
         if !self.peers.contains(&peer) && self.peers.len() < MAX_PEERS {
             self.peers.push(peer);
         }

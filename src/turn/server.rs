@@ -86,9 +86,10 @@ impl Server {
         self.allocation.as_ref().map_or(&[], |allocation| &allocation.peers)
     }
 
-    /// Whether there is an allocation, and its session has not ended.
+    /// Whether there is an allocation that its client uses, and its session has not ended.
     pub(crate) fn is_in_use(&self, desk: Desk<'_>, now: Instant) -> bool {
-        let allocation = self.allocation.as_ref().filter(|allocation| !allocation.is_over(now));
+        let is_used = |allocation: &&Allocation| !allocation.is_over(now) && !allocation.is_unused(now);
+        let allocation = self.allocation.as_ref().filter(is_used);
         allocation.is_some_and(|allocation| desk.sessions.candidates(&allocation.session).is_some())
     }
 
@@ -96,7 +97,7 @@ impl Server {
         let Some(allocation) = &mut self.allocation else { return Effect::Nothing };
         let Some(number) = message.first_chunk().copied().map(u16::from_be_bytes) else { return Effect::Nothing };
         match allocation.peer_of(number, now) {
-            Some(to) if allocation.note_peer(to) => {
+            Some(to) if allocation.note_peer(to, now) => {
                 Effect::Datagram { from: allocation.relayed, to, contents: CHANNEL_HEADER..message.len() }
             }
             _ => Effect::Nothing,
@@ -114,7 +115,7 @@ impl Server {
         let ([to], []) = (&peers[..], &unknown[..]) else { return Effect::Nothing };
         let is_known = allocation.peers.contains(to)
             || desk.sessions.candidates(&allocation.session).is_some_and(|candidates| candidates.contains(to));
-        if is_known && allocation.permits(to, now) && allocation.note_peer(*to) {
+        if is_known && allocation.permits(to, now) && allocation.note_peer(*to, now) {
             Effect::Datagram { from: allocation.relayed, to: *to, contents }
         } else {
             Effect::Nothing
@@ -233,7 +234,7 @@ impl Server {
             NoPort::Relay => Refusal::InsufficientCapacity,
         })?;
         let lifetime = lifetime(attributes.lifetime);
-        let allocation = Allocation::new((user.session, username), relayed, port, now + lifetime);
+        let allocation = Allocation::new((user.session, username), relayed, port, (now, lifetime));
         let relayed = self.allocation.insert(allocation).relayed;
         Ok(Done::Allocated { relayed, seconds: lifetime.as_secs() as u32 })
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::allocation::{HOLD, UNUSED};
 use super::credentials::{Credentials, REALM, key};
 use super::relayed_ports::MAX_ALLOCATIONS;
 use super::server::{Effect, Server};
@@ -116,33 +117,48 @@ impl Bed {
     }
 
     fn send(&self, connection: &mut Connection, message: &[u8]) -> Effect {
-        let desk = Desk { service: &self.service, sessions: &self.live };
-        connection.server.handle(message, at(CLIENT), desk, self.now)
+        self.send_at(self.now, connection, message)
     }
 
-    /// A request with these credentials.
+    fn send_at(&self, now: Instant, connection: &mut Connection, message: &[u8]) -> Effect {
+        let desk = Desk { service: &self.service, sessions: &self.live };
+        connection.server.handle(message, at(CLIENT), desk, now)
+    }
+
+    /// Sends a request with these credentials.
     fn request_as(
         &self,
         connection: &mut Connection,
-        Credentials { username, password }: &Credentials,
+        credentials: &Credentials,
         kind: u16,
         attributes: &[Attribute],
     ) -> Effect {
+        let request = Self::signed(connection, credentials, kind, attributes);
+        self.send(connection, &request)
+    }
+
+    fn signed(
+        connection: &Connection,
+        Credentials { username, password }: &Credentials,
+        kind: u16,
+        attributes: &[Attribute],
+    ) -> Vec<u8> {
         let mut message = message(kind, attributes);
         stun::write_attribute(&mut message, 0x0006, username.as_bytes());
         stun::write_attribute(&mut message, 0x0014, REALM.as_bytes());
         stun::write_attribute(&mut message, 0x0015, &connection.nonce);
-        self.send(connection, &stun::finish(message, &key(username, password)))
+        stun::finish(message, &key(username, password))
     }
 
     fn request(&self, connection: &mut Connection, kind: u16, attributes: &[Attribute]) -> Effect {
         self.request_as(connection, &self.credentials, kind, attributes)
     }
 
-    /// A connection with an allocation.
+    /// A connection with an allocation that carries datagrams.
     fn allocated(&self) -> Connection {
         let mut connection = self.connect();
-        assert_eq!(code(&self.request(&mut connection, ALLOCATE, &[udp()])), 0);
+        let request = Self::signed(&connection, &self.credentials, ALLOCATE, &[udp()]);
+        assert_eq!(code(&self.send_at(self.now - HOLD, &mut connection, &request)), 0);
         connection
     }
 
@@ -164,7 +180,7 @@ impl Bed {
 
 #[test]
 fn an_allocation_has_an_advertised_address_and_carries_datagrams_both_ways() {
-    let bed = Bed::new();
+    let mut bed = Bed::new();
     let mut connection = bed.connect();
     let allocated = bed.request(&mut connection, ALLOCATE, &[udp()]);
     let relayed = stun::read_xor_address(&value(&allocated, 0x0016), &TRANSACTION).unwrap();
@@ -175,6 +191,7 @@ fn an_allocation_has_an_advertised_address_and_carries_datagrams_both_ways() {
     let signed_with = key(&bed.credentials.username, &bed.credentials.password);
     assert!(StunMessage::parse(octets).unwrap().is_authentic(&signed_with));
     assert_eq!(code(&bed.request(&mut connection, CREATE_PERMISSION, &[peer(CANDIDATE)])), 0);
+    bed.now += HOLD;
     let Effect::Datagram { from, to, contents } = bed.send_indication(&mut connection, CANDIDATE) else {
         panic!("it is lost")
     };
@@ -283,11 +300,42 @@ fn permissions_channels_and_allocations_end_unless_they_are_refreshed() {
     assert_eq!(bed.send(&mut connection, b"\x40\x00\0\x05check"), Effect::Nothing, "the channel");
     assert_eq!(code(&bed.request(&mut connection, CHANNEL_BIND, &[channel(0x4000), peer(CANDIDATE)])), 0);
     bed.now += 2_999 * SECOND;
+    assert_eq!(code(&bed.request(&mut connection, CREATE_PERMISSION, &[peer(CANDIDATE)])), 0);
+    assert_ne!(bed.send_indication(&mut connection, CANDIDATE), Effect::Nothing);
     assert!(bed.is_in_use(&connection));
     bed.now += SECOND;
     assert!(!bed.is_in_use(&connection), "the allocation");
     assert_eq!(bed.send(&mut connection, b"\x40\x00\0\x05check"), Effect::Nothing);
     assert_eq!((connection.server.relayed(), bed.service.allocations()), (None, 0));
+}
+
+#[test]
+fn a_new_allocation_carries_nothing_before_a_client_has_gathered_candidates_for_ice_tcp() {
+    let mut bed = Bed::new();
+    let mut connection = bed.connect();
+    assert_eq!(code(&bed.request(&mut connection, ALLOCATE, &[udp()])), 0);
+    assert_eq!(code(&bed.request(&mut connection, CHANNEL_BIND, &[channel(0x4000), peer(CANDIDATE)])), 0);
+    bed.now += HOLD - Duration::from_millis(1);
+    assert_eq!(bed.send_indication(&mut connection, CANDIDATE), Effect::Nothing);
+    assert_eq!(bed.send(&mut connection, b"\x40\x00\0\x05check"), Effect::Nothing);
+    bed.now += Duration::from_millis(1);
+    assert_ne!(bed.send_indication(&mut connection, CANDIDATE), Effect::Nothing);
+    assert_ne!(bed.send(&mut connection, b"\x40\x00\0\x05check"), Effect::Nothing);
+}
+
+#[test]
+fn an_allocation_that_its_client_does_not_use_ends_although_it_is_refreshed() {
+    let mut bed = Bed::new();
+    let mut connection = bed.allocated();
+    assert_eq!(code(&bed.request(&mut connection, CREATE_PERMISSION, &[peer(CANDIDATE)])), 0);
+    bed.now += UNUSED - SECOND;
+    assert!(bed.is_in_use(&connection));
+    assert_ne!(bed.send_indication(&mut connection, CANDIDATE), Effect::Nothing);
+    bed.now += UNUSED - SECOND;
+    assert_eq!(code(&bed.request(&mut connection, REFRESH, &[])), 0);
+    assert!(bed.is_in_use(&connection));
+    bed.now += SECOND;
+    assert!(!bed.is_in_use(&connection));
 }
 
 #[test]

@@ -98,21 +98,29 @@ fn use_session(stream: &mut (impl Read + Write), server: &Server, answer: &str) 
     assert_eq!((kind, &found(&challenge, 0x0009)[..4]), (0x0113, &[0, 0, 4, 1][..]));
     let (realm, nonce) = (found(&challenge, 0x0014), found(&challenge, 0x0015));
     let peer = first_candidate(answer);
-    for (method, own) in [(0x0003, UDP), (0x0008, (0x0012, &peer[..]))] {
+    let request = |method: u16, own: (u16, &[u8])| {
         let attributes = [own, (0x0006, server.username.as_bytes()), (0x0014, &realm), (0x0015, &nonce)];
-        stream.write_all(&message(method, &attributes, Some(&key))).unwrap();
-        assert_eq!(read(stream).0, method | 0x0100);
-    }
+        message(method, &attributes, Some(&key))
+    };
+    stream.write_all(&request(0x0003, UDP)).unwrap();
+    assert_eq!(read(stream).0, 0x0103);
     let [client, relay] = [WHIP_OFFER, answer].map(|sdp| line(sdp, "a=ice-ufrag:"));
     let check = stun::request(&[7; 12], &format!("{relay}:{client}"), 1, &stun::key(line(answer, "a=ice-pwd:")));
-    stream.write_all(&message(0x0016, &[(0x0012, &peer), (0x0013, &check)], None)).unwrap();
+    // A new allocation loses datagrams at first, so the check is sent again.
     loop {
-        let (kind, indication) = read(stream);
-        assert_eq!((kind, found(&indication, 0x0012)), (0x0017, peer.clone()));
-        let datagram = found(&indication, 0x0013);
-        // DTLS of the relay may come first.
-        if datagram[..2] == [1, 1] {
-            return assert_eq!(datagram[8..20], [7; 12]);
+        stream.write_all(&request(0x0008, (0x0012, &peer))).unwrap();
+        stream.write_all(&message(0x0016, &[(0x0012, &peer), (0x0013, &check)], None)).unwrap();
+        loop {
+            let (kind, attributes) = read(stream);
+            if kind == 0x0108 {
+                break;
+            }
+            assert_eq!((kind, found(&attributes, 0x0012)), (0x0017, peer.clone()));
+            let datagram = found(&attributes, 0x0013);
+            // DTLS of the relay may come first.
+            if datagram[..2] == [1, 1] {
+                return assert_eq!(datagram[8..20], [7; 12]);
+            }
         }
     }
 }

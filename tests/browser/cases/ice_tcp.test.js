@@ -20,7 +20,7 @@ const transport = (page) =>
   });
 
 test('a publisher and a viewer without UDP connect by TCP, and the viewer plays video and audio', async (t) => {
-  const relay = await Relay.start(t, { args: ['--workers', '4', '--turn=false'] });
+  const relay = await Relay.start(t, { args: ['--workers', '4'] });
   const publisher = await Page.open(t, browser, `${relay.url}/publish/tcp?source=test&autostart=1&width=320&height=180&rate=15`);
   const viewer = await Page.open(t, browser, `${relay.url}/watch/tcp`);
   await viewer.framesDecoded(30);
@@ -44,23 +44,4 @@ test('the HTTP port takes media too: its candidate answers checks, also where HT
       }, Number(relay.http.split(':')[1]));
     await until('an answer at the HTTP port', answered);
   }
-});
-
-/** Runs in the page: its connections use relay candidates alone, as where only TURN passes. */
-function useTurnAlone() {
-  window.RTCPeerConnection = class extends window.RTCPeerConnection {
-    constructor(configuration) {
-      super({ ...configuration, iceTransportPolicy: 'relay' });
-    }
-  };
-}
-
-test('clients that can use nothing but TURN publish and watch by the server that the relay names', async (t) => {
-  const relay = await Relay.start(t, { args: ['--workers', '4'] });
-  const prepare = (tab) => tab.addInitScript(useTurnAlone);
-  const publisher = await Page.open(t, browser, `${relay.url}/publish/turn?source=test&autostart=1&width=320&height=180&rate=15`, { prepare });
-  const viewer = await Page.open(t, browser, `${relay.url}/watch/turn`, { prepare });
-  await viewer.framesDecoded(30);
-  await viewer.hears();
-  assert.ok((await relay.metric('sluice_turn_allocations')) >= 2);
 });
