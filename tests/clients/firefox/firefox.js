@@ -32,10 +32,11 @@ const PREFERENCES = {
 export class Firefox {
   #turn = Promise.resolve();
 
-  static async launch() {
+  /** Starts it, with more preferences if there are any. */
+  static async launch(preferences = {}) {
     const firefox = new Firefox();
     firefox.profile = mkdtempSync(join(tmpdir(), 'sluice-firefox-'));
-    const lines = Object.entries(PREFERENCES).map(([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});\n`);
+    const lines = Object.entries({ ...PREFERENCES, ...preferences }).map(([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});\n`);
     writeFileSync(join(firefox.profile, 'user.js'), lines.join(''));
     const args = ['--headless', '--no-remote', '--marionette', '--profile', firefox.profile];
     firefox.child = new Child(EXECUTABLE, args, { env: { HOME: firefox.profile, MOZ_CRASHREPORTER_DISABLE: '1' } });

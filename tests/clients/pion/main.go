@@ -3,6 +3,8 @@
 //	pion publish [--video H264] [--audio] URL
 //	pion watch [--video any] [--audio] --expect video,audio URL
 //
+// With --turn it gathers relayed candidates alone, from the servers that the answer names.
+//
 // Prints facts as tests/clients/support/program.js says. The publisher does not encode: it receives RTP on the `ports` that
 // it prints.
 package main
@@ -71,10 +73,15 @@ func main() {
 	video := flags.String("video", "", "its codec, or any")
 	audio := flags.Bool("audio", false, "audio")
 	expect := flags.String("expect", "", "the kinds that the stream has")
+	turn := flags.Bool("turn", false, "connect by TURN alone")
 	_ = flags.Parse(os.Args[2:])
 	endpoint := flags.Arg(0)
 
-	peer := must(webrtc.NewPeerConnection(webrtc.Configuration{}))
+	policy := webrtc.ICETransportPolicyAll
+	if *turn {
+		policy = webrtc.ICETransportPolicyRelay
+	}
+	peer := must(webrtc.NewPeerConnection(webrtc.Configuration{ICETransportPolicy: policy}))
 	peer.OnConnectionStateChange(func(state webrtc.PeerConnectionState) { tell(state.String(), nil) })
 	kinds := map[string]bool{"video": *video != "", "audio": *audio}
 	var watcher *watcher
@@ -86,10 +93,13 @@ func main() {
 
 	gathered := webrtc.GatheringCompletePromise(peer)
 	offer := must(peer.CreateOffer(nil))
-	must(0, peer.SetLocalDescription(offer))
-	<-gathered
+	if !*turn {
+		must(0, peer.SetLocalDescription(offer))
+		<-gathered
+		offer = *peer.LocalDescription()
+	}
 	began = time.Now()
-	request := must(http.NewRequest(http.MethodPost, endpoint, strings.NewReader(peer.LocalDescription().SDP)))
+	request := must(http.NewRequest(http.MethodPost, endpoint, strings.NewReader(offer.SDP)))
 	request.Header.Set("Content-Type", "application/sdp")
 	response := must(http.DefaultClient.Do(request))
 	answer := string(must(io.ReadAll(response.Body)))
@@ -100,6 +110,11 @@ func main() {
 	if watcher != nil {
 		watcher.answer <- answer
 	}
+	if *turn {
+		servers := serversIn(response.Header.Values("Link"))
+		must(0, peer.SetConfiguration(webrtc.Configuration{ICEServers: servers, ICETransportPolicy: policy}))
+		must(0, peer.SetLocalDescription(offer))
+	}
 	must(0, peer.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}))
 	session := must(must(url.Parse(endpoint)).Parse(response.Header.Get("Location"))).String()
 
@@ -108,6 +123,28 @@ func main() {
 	<-stop
 	must(http.DefaultClient.Do(must(http.NewRequest(http.MethodDelete, session, nil))))
 	must(0, peer.Close())
+}
+
+var (
+	server    = regexp.MustCompile(`^<(turns?:[^>]+)>`)
+	parameter = regexp.MustCompile(`([\w-]+)="([^"]*)"`)
+)
+
+// serversIn returns the TURN servers of Link headers (RFC 9725, 4.6).
+func serversIn(links []string) []webrtc.ICEServer {
+	var servers []webrtc.ICEServer
+	for _, link := range links {
+		url := server.FindStringSubmatch(link)
+		if url == nil {
+			continue
+		}
+		values := map[string]string{}
+		for _, found := range parameter.FindAllStringSubmatch(link, -1) {
+			values[found[1]] = found[2]
+		}
+		servers = append(servers, webrtc.ICEServer{URLs: url[1:], Username: values["username"], Credential: values["credential"]})
+	}
+	return servers
 }
 
 // publish adds the tracks, passes RTP from ports of its own on to them, and reports once each has had a receiver report.
