@@ -174,7 +174,7 @@ pub mod sctp;
 pub mod sdp;
 pub mod srtp;
 pub mod stream;
-mod turn;
+pub mod turn;
 
 pub mod auth;
 pub mod client;

@@ -27,9 +27,11 @@ pub(super) struct Secret {
 
 /// A user name and its password.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Credentials {
-    pub(crate) username: String,
-    pub(crate) password: String,
+pub struct Credentials {
+    /// It names the session.
+    pub username: String,
+    /// Its HMAC.
+    pub password: String,
 }
 
 /// What the user name of valid credentials says.

@@ -14,13 +14,18 @@ const BEGINNING: usize = 8;
 
 /// The octets are no TURN: neither a STUN message nor ChannelData, or a longer one than any client needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NotTurn;
+pub struct NotTurn;
 
 /// What octets begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// A whole message of this length, and the octets up to the next one.
-    Whole { length: usize, padded: usize },
+pub enum Next {
+    /// A whole message.
+    Whole {
+        /// Octets of the message.
+        length: usize,
+        /// Octets up to the next message.
+        padded: usize,
+    },
     /// A part of a message, or nothing.
     Part,
 }
@@ -35,7 +40,7 @@ pub(crate) fn begins_with_turn(octets: &[u8]) -> Option<bool> {
 ///
 /// # Errors
 /// [`NotTurn`] as soon as type or length show it.
-pub(crate) fn next(octets: &[u8]) -> Result<Next, NotTurn> {
+pub fn next(octets: &[u8]) -> Result<Next, NotTurn> {
     let [first, _, high, low, ..] = octets else { return Ok(Next::Part) };
     let length = usize::from(u16::from_be_bytes([*high, *low]));
     let (length, padded) = match first {

@@ -13,12 +13,12 @@
 
 mod allocation;
 mod credentials;
-pub(crate) mod frames;
+pub mod frames;
 mod message;
 mod relayed_ports;
-pub(crate) mod server;
-pub(crate) mod service;
+pub mod server;
+pub mod service;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use credentials::Credentials;
+pub use credentials::Credentials;

@@ -28,7 +28,7 @@ const IPV6: u8 = 2;
 
 /// The state of one connection.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub struct Server {
     nonce: String,
     nonce_until: Instant,
     unauthenticated: u32,
@@ -37,25 +37,32 @@ pub(crate) struct Server {
 
 /// What a message of the client results in.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
+pub enum Effect {
     /// Nothing.
     Nothing,
     /// These octets go to the client.
     Answer(Vec<u8>),
-    /// A datagram for a candidate, which is in this range of the message.
-    Datagram { from: SocketAddr, to: SocketAddr, contents: Range<usize> },
+    /// A datagram for a candidate.
+    Datagram {
+        /// The relayed address.
+        from: SocketAddr,
+        /// The candidate.
+        to: SocketAddr,
+        /// Where the datagram is in the message.
+        contents: Range<usize>,
+    },
     /// The connection is to be closed: the client does not speak TURN, or has no credentials.
     Close,
 }
 
 impl Server {
     /// A connection that begins.
-    pub(crate) fn new(now: Instant) -> Self {
+    pub fn new(now: Instant) -> Self {
         Self { nonce: nonce(), nonce_until: now + NONCE, unauthenticated: 0, allocation: None }
     }
 
     /// Takes a whole message, as [`super::frames::next`] finds it, from the client with this address.
-    pub(crate) fn handle(&mut self, message: &[u8], client: SocketAddr, desk: Desk<'_>, now: Instant) -> Effect {
+    pub fn handle(&mut self, message: &[u8], client: SocketAddr, desk: Desk<'_>, now: Instant) -> Effect {
         self.allocation.take_if(|allocation| allocation.is_over(now));
         match message {
             [0x40..=0x4f, ..] => self.handle_channel_data(message, now),
@@ -77,7 +84,7 @@ impl Server {
     }
 
     /// The relayed address of the allocation, if there is one.
-    pub(crate) fn relayed(&self) -> Option<SocketAddr> {
+    pub fn relayed(&self) -> Option<SocketAddr> {
         self.allocation.as_ref().map(|allocation| allocation.relayed)
     }
 

@@ -10,37 +10,39 @@ use crate::name::SessionId;
 
 /// The TURN server of a relay: its secret, and the ports of its allocations.
 #[derive(Debug)]
-pub(crate) struct Service {
+pub struct Service {
     pub(super) secret: Secret,
     pub(super) ports: Arc<RelayedPorts>,
 }
 
 /// What the server asks about sessions.
-pub(crate) trait Sessions {
+pub trait Sessions {
     /// The relay's candidates by UDP in the newest answer to the session; `None` if it has ended.
     fn candidates(&self, session: &SessionId) -> Option<Vec<SocketAddr>>;
 }
 
 /// The server, and the sessions that may use it.
 #[derive(Clone, Copy)]
-pub(crate) struct Desk<'a> {
-    pub(crate) service: &'a Service,
-    pub(crate) sessions: &'a dyn Sessions,
+pub struct Desk<'a> {
+    /// The server.
+    pub service: &'a Service,
+    /// The sessions.
+    pub sessions: &'a dyn Sessions,
 }
 
 impl Service {
     /// A server without allocations. `seed` must be random and secret.
-    pub(crate) fn new(seed: &[u8; 32], start: Instant) -> Self {
+    pub fn new(seed: &[u8; 32], start: Instant) -> Self {
         Self { secret: Secret::new(seed, start), ports: Arc::default() }
     }
 
     /// Credentials that are valid as long as this session, and for new allocations a day.
-    pub(crate) fn credentials(&self, session: &SessionId, now: Instant) -> Credentials {
+    pub fn credentials(&self, session: &SessionId, now: Instant) -> Credentials {
         self.secret.issue(session, now)
     }
 
     /// How many allocations there are.
-    pub(crate) fn allocations(&self) -> usize {
+    pub fn allocations(&self) -> usize {
         self.ports.len()
     }
 }

@@ -20,6 +20,9 @@ mod sctp;
 mod sctp_packet;
 mod sdp;
 mod stun;
+mod turn;
+#[path = "../support/turn_message.rs"]
+mod turn_message;
 
 use proptest::test_runner::{Config, FileFailurePersistence};
 

@@ -32,4 +32,6 @@ mod sessions;
 mod tls;
 mod tokens;
 mod turn;
+#[path = "../support/turn_message.rs"]
+mod turn_message;
 mod webhook;

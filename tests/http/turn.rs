@@ -12,11 +12,10 @@ use sluice::ice::stun;
 
 use crate::relay::{Relay, Reply, SDP, WHIP_OFFER};
 use crate::tls::{any_client, secure};
+use crate::turn_message::{found, message, peer, read};
 
 /// Longer than any of these tests may take.
 const LONG: Duration = Duration::from_secs(30);
-const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
-const TRANSACTION: [u8; 12] = [9; 12];
 const UDP: (u16, &[u8]) = (0x0019, &[17, 0, 0, 0]);
 
 /// What the Link header of a 201 says of the relay's own server.
@@ -42,42 +41,6 @@ impl Server {
     }
 }
 
-fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-    let mut octets = [&kind.to_be_bytes()[..], &(value.len() as u16).to_be_bytes(), value].concat();
-    octets.resize(octets.len().next_multiple_of(4), 0);
-    octets
-}
-
-fn message(kind: u16, attributes: &[(u16, &[u8])], key: Option<&hmac::Key>) -> Vec<u8> {
-    let body: Vec<u8> = attributes.iter().flat_map(|(kind, value)| attribute(*kind, value)).collect();
-    let length = body.len() + if key.is_some() { 24 } else { 0 };
-    let mut message = [&kind.to_be_bytes()[..], &(length as u16).to_be_bytes(), &COOKIE, &TRANSACTION, &body].concat();
-    if let Some(key) = key {
-        let tag = hmac::sign(key, &message);
-        message.extend(attribute(0x0008, tag.as_ref()));
-    }
-    message
-}
-
-/// The next message: its type and its attributes.
-fn read(stream: &mut impl Read) -> (u16, Vec<(u16, Vec<u8>)>) {
-    let mut header = [0; 20];
-    stream.read_exact(&mut header).unwrap();
-    let mut body = vec![0; u16::from_be_bytes([header[2], header[3]]).into()];
-    stream.read_exact(&mut body).unwrap();
-    let (mut rest, mut attributes) = (&body[..], Vec::new());
-    while let [a, b, c, d, ..] = rest {
-        let length = usize::from(u16::from_be_bytes([*c, *d]));
-        attributes.push((u16::from_be_bytes([*a, *b]), rest[4..4 + length].to_vec()));
-        rest = &rest[4 + length.next_multiple_of(4)..];
-    }
-    (u16::from_be_bytes([header[0], header[1]]), attributes)
-}
-
-fn found(attributes: &[(u16, Vec<u8>)], kind: u16) -> Vec<u8> {
-    attributes.iter().find(|(other, _)| *other == kind).unwrap().1.clone()
-}
-
 fn line<'a>(sdp: &'a str, name: &str) -> &'a str {
     sdp.lines().find_map(|line| line.strip_prefix(name)).unwrap()
 }
@@ -86,8 +49,7 @@ fn line<'a>(sdp: &'a str, name: &str) -> &'a str {
 fn first_candidate(answer: &str) -> Vec<u8> {
     let words: Vec<&str> = line(answer, "a=candidate:").split(' ').collect();
     let (ip, port): (std::net::Ipv4Addr, u16) = (words[4].parse().unwrap(), words[5].parse().unwrap());
-    let ip: Vec<u8> = ip.octets().iter().zip(COOKIE).map(|(octet, mask)| octet ^ mask).collect();
-    [&[0, 1], &(port ^ 0x2112).to_be_bytes()[..], &ip].concat()
+    peer(ip, port)
 }
 
 /// Allocates, sends a check to the first candidate and waits for its answer.
@@ -97,7 +59,7 @@ fn use_session(stream: &mut (impl Read + Write), server: &Server, answer: &str) 
     let (kind, challenge) = read(stream);
     assert_eq!((kind, &found(&challenge, 0x0009)[..4]), (0x0113, &[0, 0, 4, 1][..]));
     let (realm, nonce) = (found(&challenge, 0x0014), found(&challenge, 0x0015));
-    let peer = first_candidate(answer);
+    let candidate = first_candidate(answer);
     let request = |method: u16, own: (u16, &[u8])| {
         let attributes = [own, (0x0006, server.username.as_bytes()), (0x0014, &realm), (0x0015, &nonce)];
         message(method, &attributes, Some(&key))
@@ -108,14 +70,14 @@ fn use_session(stream: &mut (impl Read + Write), server: &Server, answer: &str) 
     let check = stun::request(&[7; 12], &format!("{relay}:{client}"), 1, &stun::key(line(answer, "a=ice-pwd:")));
     // A new allocation loses datagrams at first, so the check is sent again.
     loop {
-        stream.write_all(&request(0x0008, (0x0012, &peer))).unwrap();
-        stream.write_all(&message(0x0016, &[(0x0012, &peer), (0x0013, &check)], None)).unwrap();
+        stream.write_all(&request(0x0008, (0x0012, &candidate))).unwrap();
+        stream.write_all(&message(0x0016, &[(0x0012, &candidate), (0x0013, &check)], None)).unwrap();
         loop {
             let (kind, attributes) = read(stream);
             if kind == 0x0108 {
                 break;
             }
-            assert_eq!((kind, found(&attributes, 0x0012)), (0x0017, peer.clone()));
+            assert_eq!((kind, found(&attributes, 0x0012)), (0x0017, candidate.clone()));
             let datagram = found(&attributes, 0x0013);
             // DTLS of the relay may come first.
             if datagram[..2] == [1, 1] {
