@@ -299,3 +299,6 @@ impl Estimator {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -384,7 +384,9 @@ impl Prober {
         self.failed_rate = self.last_train;
         self.next_ramp = now + (RAMP_WAIT << self.failed_ramps.min(6)).min(longest);
         self.failed_ramps = self.failed_ramps.saturating_add(1);
-        self.next = now + LONGEST_TRAIN_WAIT;
+        // Without trains nothing shows earlier that the path has become faster.
+        let has_trains = estimator.signal(now) == Signal::Transport;
+        self.next = if has_trains { now + LONGEST_TRAIN_WAIT } else { self.next_ramp };
         Outcome::RampFailed
     }
 }
@@ -404,3 +406,6 @@ fn arrives(goal: Bitrate, loss: f64, estimator: &Estimator, now: i64) -> bool {
         _ => estimator.loss(now) <= loss + RAMP_LOSS,
     }
 }
+
+#[cfg(test)]
+mod tests;
