@@ -46,6 +46,8 @@ enum Phase {
 #[derive(Debug)]
 pub struct Viewer {
     began: Instant,
+    /// The last moment, also in microseconds: packets of one run are sent in one.
+    moment: (Instant, i64),
     phase: Phase,
     estimator: Estimator,
     prober: Prober,
@@ -65,6 +67,7 @@ impl Viewer {
     pub fn new(start: Bitrate, random: u32, now: Instant) -> Self {
         Self {
             began: now,
+            moment: (now, 0),
             phase: Phase::Live,
             estimator: Estimator::new(start, random, 0),
             prober: Prober::new(0),
@@ -93,7 +96,7 @@ impl Viewer {
 
     /// A packet is sealed, of `octets` on the path.
     pub fn on_sent(&mut self, sent: Sent, octets: usize, now: Instant) {
-        let now = self.time(now);
+        let now = self.moment(now);
         if sent == Sent::Audio {
             return;
         }
@@ -114,7 +117,7 @@ impl Viewer {
 
     /// Whether a packet of video or a resend may be sent now. If not, [`Self::poll_timeout`] says when to try again.
     pub fn may_send(&mut self, now: Instant) -> bool {
-        let now = self.time(now);
+        let now = self.moment(now);
         let estimate = self.estimator.estimate();
         let rate = if self.pacer.drains(now) { estimate } else { estimate.max(self.current).min(self.current * PACED) };
         // Without a rate there is no pace: nothing of the layer has been measured.
@@ -208,8 +211,8 @@ impl Viewer {
 
     /// The replay is done. What the first one delivered is the first estimate.
     pub fn on_live(&mut self, now: Instant) {
-        let now = self.time(now);
         if let Phase::Replay { first } = self.phase {
+            let now = self.time(now);
             self.phase = Phase::Live;
             self.estimator.on_replayed(first, now);
             self.pacer = Pacer::new(now);
@@ -330,6 +333,14 @@ impl Viewer {
     fn share(&self, rate: Bitrate) -> f64 {
         let best = self.layers.steps(self.cap).next().map_or(rate, |best| self.layers.floor(best));
         (rate.bits() / best.bits().max(1.0)).min(1.0)
+    }
+
+    /// What [`Self::time`] returns, converted once for all packets of a run.
+    fn moment(&mut self, now: Instant) -> i64 {
+        if self.moment.0 != now {
+            self.moment = (now, self.time(now));
+        }
+        self.moment.1
     }
 
     fn time(&self, now: Instant) -> i64 {

@@ -146,6 +146,12 @@ impl Bandwidth {
         self.is_needed && (self.is_measured || now < self.began + UNMEASURED)
     }
 
+    /// True if something else is chosen than [`Self::take_change`] returned last, or padding is due.
+    pub(crate) fn has_news(&self, now: Instant) -> bool {
+        let chosen = self.chooses(now).then(|| self.viewer.choice());
+        chosen != self.choice || self.padding().is_some()
+    }
+
     /// What is chosen now, if that is something else than at the last call.
     pub(crate) fn take_change(&mut self, now: Instant) -> Option<Change> {
         let choice = self.viewer.choice();

@@ -220,7 +220,9 @@ impl Viewer {
         }
         batch.flush(outbox, now);
         self.time_reports(&mut serving, replaying, now);
-        if serve_at != self.serve_at || serve_at.is_some_and(|due| due <= now) {
+        // A timer that comes early does no harm, and moving it with each frame costs more.
+        let is_early = self.serve_at.is_some_and(|armed| armed > now && serve_at.is_some_and(|due| armed <= due));
+        if !is_early && (serve_at != self.serve_at || serve_at.is_some_and(|due| due <= now)) {
             self.serve_at = serve_at;
             serving.reschedules_serving = true;
         }
@@ -310,8 +312,7 @@ impl Viewer {
             }
         }
         if self.bandwidth.is_some() || self.downlink.is_dark() || self.rests {
-            // It may be sent something else now, because its network carries more or less.
-            self.serve_at = Some(now);
+            self.serve_after_feedback(now);
         }
         requests
     }

@@ -84,6 +84,7 @@ impl Viewer {
 
     /// Helps a viewer that cannot decode what it gets, which is then served at once.
     pub(crate) fn refresh(&mut self, feed: &StreamFeed, now: Instant) -> FollowUp {
+        self.serve_at = Some(now);
         let mut all = FollowUp::default();
         if feed.live().is_none() || self.rests {
             return all;
@@ -93,7 +94,6 @@ impl Viewer {
                 all.add(viewer_track.refresh(track, now));
             }
         }
-        self.serve_at = Some(now);
         all
     }
 
@@ -103,6 +103,7 @@ impl Viewer {
         if self.back.is_some_and(|back| now.saturating_duration_since(back) < QUIET) {
             return self.refresh(feed, now);
         }
+        self.serve_at = Some(now);
         let mut all = FollowUp::default();
         if feed.live().is_none() || self.rests {
             return all;
@@ -112,7 +113,6 @@ impl Viewer {
                 all.add(viewer_track.skip(track, now));
             }
         }
-        self.serve_at = Some(now);
         all
     }
 }

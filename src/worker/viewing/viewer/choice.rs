@@ -58,6 +58,13 @@ impl Viewer {
         follow_up
     }
 
+    /// Has it served at once if its feedback changes what it is sent, else when something is due for its network.
+    pub(super) fn serve_after_feedback(&mut self, now: Instant) {
+        let has_changed = self.bandwidth.as_ref().is_some_and(|bandwidth| bandwidth.has_news(now));
+        let due = if has_changed || self.rests || self.downlink.is_dark() { Some(now) } else { self.network_timeout() };
+        self.serve_at = self.serve_at.into_iter().chain(due).min();
+    }
+
     /// Ends the video, or lets [`Self::attach`] begin it again; false if it goes on as before.
     pub(super) fn update_rests(&mut self) -> bool {
         let carries_none = self.bandwidth.as_ref().is_some_and(|bandwidth| bandwidth.is_audio_only());
