@@ -111,6 +111,11 @@ impl Allocator {
         Choice { video: step, leaving: if is_lower { self.leaving } else { Leaving::All }, reason: self.reason }
     }
 
+    /// Whether something else than the estimate decides too: the queue of a layer that is sent in parts, or time.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.is_in_parts() || matches!(self.state, State::Paused { .. })
+    }
+
     /// When a paused layer is to be decided about.
     pub(crate) fn poll_timeout(&self) -> Option<i64> {
         match self.state {

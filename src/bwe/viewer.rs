@@ -59,6 +59,10 @@ pub struct Viewer {
     sending: Option<u8>,
     /// The rate of what is being sent; of each packet it is only read.
     current: Bitrate,
+    /// The rate that is worth a probe; with each frame it is only read.
+    goal: Option<Bitrate>,
+    /// The estimate that the last decision rests on; `None` if something else has changed since.
+    decided: Option<Bitrate>,
     tally: Tally,
 }
 
@@ -77,6 +81,8 @@ impl Viewer {
             cap: Cap::default(),
             sending: None,
             current: Bitrate::ZERO,
+            goal: None,
+            decided: None,
             tally: Tally::default(),
         }
     }
@@ -182,6 +188,7 @@ impl Viewer {
     pub fn set_layers(&mut self, layers: &Layers, now: Instant) {
         let now = self.time(now);
         self.layers = *layers;
+        self.decided = None;
         self.estimator.set_unnumbered(layers.audio());
         self.settle(None, now);
     }
@@ -190,6 +197,7 @@ impl Viewer {
     pub fn set_cap(&mut self, cap: Cap, now: Instant) {
         let now = self.time(now);
         self.cap = cap;
+        self.decided = None;
         self.settle(None, now);
     }
 
@@ -197,6 +205,7 @@ impl Viewer {
     pub fn on_switched(&mut self, layer: Option<u8>, now: Instant) {
         let now = self.time(now);
         self.sending = layer;
+        self.decided = None;
         self.settle(None, now);
     }
 
@@ -222,8 +231,8 @@ impl Viewer {
 
     /// When [`Self::handle_timeout`] is to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let probe = (!self.prober.is_idle() || self.goal().is_some_and(|goal| goal > self.estimator.estimate()))
-            .then(|| self.prober.poll_timeout());
+        let is_probing = !self.prober.is_idle() || self.goal.is_some_and(|goal| goal > self.estimator.estimate());
+        let probe = (is_probing && self.phase == Phase::Live).then(|| self.prober.poll_timeout());
         let all = [self.estimator.poll_timeout(), probe, self.pacer.poll_timeout(), self.allocator.poll_timeout()];
         all.into_iter().flatten().min().map(|due| time::at(self.began, due))
     }
@@ -278,9 +287,12 @@ impl Viewer {
             self.prober.on_lowered(&self.estimator, now);
         }
         let outcome = self.prober.on_feedback(&mut self.estimator, now);
-        self.decide(lowered.map(|lowered| reason(lowered.cause)), now);
+        let is_decided = self.decided == Some(self.estimator.estimate()) && !self.allocator.is_waiting();
+        if lowered.is_some() || !is_decided {
+            self.decide(lowered.map(|lowered| reason(lowered.cause)), now);
+        }
         self.on_outcome(outcome, now);
-        match self.goal() {
+        match self.goal {
             Some(goal) => _ = self.prober.begin(goal, self.share(goal), &mut self.estimator, now),
             None => self.prober.cancel(),
         }
@@ -313,11 +325,8 @@ impl Viewer {
             self.pacer.drain(now);
         }
         self.current = self.rate_of_sending();
-    }
-
-    /// The rate that is worth a probe.
-    fn goal(&self) -> Option<Bitrate> {
-        self.allocator.goal(&self.layers, self.cap, self.sending)
+        self.decided = Some(self.estimator.estimate());
+        self.goal = self.allocator.goal(&self.layers, self.cap, self.sending);
     }
 
     /// The rate of what is being sent: of a layer that is being left, all of it.
