@@ -37,6 +37,8 @@ pub(crate) struct Socket {
     /// The smaller of the kernel's buffers for the two directions, in octets.
     buffer: usize,
     buffers: Vec<Vec<u8>>,
+    /// The last batch was not full: nothing waited behind it.
+    is_drained: bool,
     gso_off_since: Option<Instant>,
     gso_fallbacks: u64,
 }
@@ -129,7 +131,7 @@ impl Socket {
         let local = socket.local_addr()?;
         let buffers = (0..BATCH_SIZE).map(|_| vec![0; RECEIVE]).collect();
         let buffer = receive.min(send);
-        Ok(Self { socket, state, local, buffer, buffers, gso_off_since: None, gso_fallbacks: 0 })
+        Ok(Self { socket, state, local, buffer, buffers, is_drained: false, gso_off_since: None, gso_fallbacks: 0 })
     }
 
     /// The bound address.
@@ -166,6 +168,7 @@ impl Socket {
                 Err(error) => return Err(error),
             }
         };
+        self.is_drained = received < BATCH_SIZE;
         let clock = Clock::read();
         let mut count = 0;
         for (meta, buffer) in metas[..received].iter().zip(&mut self.buffers) {
@@ -182,6 +185,12 @@ impl Socket {
             }
         }
         Ok(count)
+    }
+
+    /// True if the last call of [`Self::receive`] has taken all that waited, so that the poll reports the next datagram.
+    /// On Windows it does so only after a call that found nothing.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.is_drained && cfg!(target_os = "linux")
     }
 
     /// Times that GSO was turned off after an error, since the last call.
