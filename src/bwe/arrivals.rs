@@ -134,9 +134,9 @@ impl Arrivals {
         Bitrate::of(octets, if silent > SILENCE { bins - silent } else { bins } * BIN)
     }
 
-    /// Bins of the window in which something arrived.
-    pub(crate) fn busy(&self, bins: i64) -> usize {
-        self.span(0, bins).filter(|bin| bin.arrived > 0).count()
+    /// Whether something arrived in this many bins of the window at least.
+    pub(crate) fn is_busy(&self, bins: i64, least: usize) -> bool {
+        self.span(0, bins).filter(|bin| bin.arrived > 0).take(least).count() == least
     }
 
     /// The largest rate of any `bins` consecutive bins.

@@ -139,7 +139,7 @@ impl Overuse {
     pub(crate) fn judge(&mut self, arrivals: &Arrivals, sent: Bitrate, share: f64, now: i64) -> Verdict {
         let Some(standing) = arrivals.standing(0) else { return Verdict::Unknown };
         self.notice_calm(standing, now);
-        if arrivals.busy(KNOWN.0) < KNOWN.1 {
+        if !arrivals.is_busy(KNOWN.0, KNOWN.1) {
             return Verdict::Unknown;
         }
         let since = now - self.lowered;
@@ -202,7 +202,7 @@ impl Overuse {
         let grows_on = before > older + FALL && standing > before + FALL && standing - older > GROWTH_OF_TWO + more;
         let grows = standing - before > GROWTH + more || grows_on && arriving < LITTLE;
         // What a stall held back arrives at once: that is one bin.
-        grows && arrivals.busy(WINDOW) > 1 || standing > HIGH + more
+        grows && arrivals.is_busy(WINDOW, 2) || standing > HIGH + more
     }
 }
 

@@ -66,6 +66,14 @@ pub(crate) struct Counts {
     pub(crate) lost: u64,
 }
 
+impl Counts {
+    /// How much was not sent, for one of the reasons that the worker counts: it only grows.
+    #[inline]
+    pub(crate) fn left_out(&self) -> u64 {
+        self.oversized + self.late + self.fell_behind + self.undecodable + self.passed_by
+    }
+}
+
 /// The state of an outbound track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TrackState {

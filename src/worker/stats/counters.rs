@@ -72,10 +72,12 @@ impl Counters {
             sent.packets += volume.packets;
             sent.bytes += volume.bytes;
         }
-        self.drops(DropReason::Oversized, served.oversized);
-        self.drops(DropReason::TooOld, served.too_old);
-        self.drops(DropReason::Codec, served.codec);
-        self.drops(DropReason::Skipped, served.skipped);
+        if served.oversized + served.too_old + served.codec + served.skipped > 0 {
+            self.drops(DropReason::Oversized, served.oversized);
+            self.drops(DropReason::TooOld, served.too_old);
+            self.drops(DropReason::Codec, served.codec);
+            self.drops(DropReason::Skipped, served.skipped);
+        }
         if let Some(reason) = served.switched {
             self.metrics.layer_switches[reason].inc();
         }

@@ -188,18 +188,28 @@ impl ViewerTrack {
     /// Counts what has become of its packets since the last call; `has_sent` if one was sent.
     #[inline]
     pub(crate) fn take_counts(&mut self, track: &FeedTrack, has_sent: bool, served: &mut Served) {
+        if self.outbound_track.counts().left_out() != self.counted.left_out() {
+            self.take_left_out(served);
+        }
+        // Replayed packets are old by intent, so they do not count for the delay.
+        if !has_sent || self.outbound_track.is_replaying() {
+            return;
+        }
+        if let Some(position) = track.history.head().checked_sub(1)
+            && let Get::Packet(newest) = track.history.get(position)
+        {
+            served.received = Some(served.received.map_or(newest.received, |other| other.min(newest.received)));
+        }
+    }
+
+    #[cold]
+    fn take_left_out(&mut self, served: &mut Served) {
         let counts = *self.outbound_track.counts();
         let since = std::mem::replace(&mut self.counted, counts);
         served.oversized += counts.oversized - since.oversized;
         served.too_old += counts.late - since.late + counts.fell_behind - since.fell_behind;
         served.codec += counts.undecodable - since.undecodable;
         served.skipped += counts.passed_by - since.passed_by;
-        let newest = track.history.head().checked_sub(1).map(|position| track.history.get(position));
-        // Replayed packets are old by intent, so they do not count for the delay.
-        let is_live = has_sent && !self.outbound_track.is_replaying();
-        if let (Some(Get::Packet(newest)), true) = (newest, is_live) {
-            served.received = Some(served.received.map_or(newest.received, |other| other.min(newest.received)));
-        }
     }
 
     /// Sends nothing until it begins again: what was sent is not resent any more.
