@@ -26,7 +26,7 @@ export const rounds = [
 
   { of: 'gstreamer', core: true, publisher: gstreamer.publish({ video: 'H264' }), viewers: [chromium.watch()] },
   { of: 'gstreamer', core: true, publisher: gstreamer.publish({ video: 'VP8', audio: false }), viewers: [chromium.watch()] },
-  { of: 'gstreamer', core: true, publisher: gstreamer.publish({ shown: 'gstreamer-client' }), viewers: [chromium.watch()] },
+  { of: 'gstreamer', core: true, publisher: gstreamer.publish({ shown: 'gstreamer-client', token: 'to-publish' }), viewers: [chromium.watch()] },
   { of: 'gstreamer', publisher: gstreamer.publish({ video: 'VP8' }), early: [firefox.watch()], viewers: [aiortc.watch(), pion.watch()], stay: 16 },
   { of: 'gstreamer', publisher: gstreamer.publish({ video: null }), viewers: [firefox.watch()] },
 

@@ -56,9 +56,15 @@ export class Relay {
     return this.child.stop(signal);
   }
 
+  /** Asks it as its administrator. */
+  ask(path) {
+    const token = this.env.SLUICE_ADMIN_TOKEN;
+    return fetch(`${this.adminUrl}${path}`, { headers: token ? { Authorization: `Bearer ${token}` } : {} });
+  }
+
   /** The sum of all samples of one metric whose labels include `labels`; 0 if there is none. */
   async metric(name, labels = {}) {
-    const text = await (await fetch(`${this.adminUrl}/metrics`)).text();
+    const text = await (await this.ask('/metrics')).text();
     let sum = 0;
     for (const line of text.split('\n')) {
       const sample = /^([a-zA-Z_:][\w:]*)(\{.*\})? (\S+)$/.exec(line);

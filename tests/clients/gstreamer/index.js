@@ -17,9 +17,9 @@ const WHIP_CLIENT = { LD_LIBRARY_PATH: process.env.GSTREAMER_LIBRARIES ?? '' };
 export class GStreamer {
   role = 'publisher';
 
-  /** `shown` is the id of the command that the first page shows, if it is to be that. */
-  constructor({ client = 'gstreamer', video = 'VP8', audio = true, shown, env = WHIP_CLIENT }) {
-    Object.assign(this, { client, video, audio, shown, env });
+  /** `shown` is the id of the command that the first page shows, if it is to be that; then it may have a token to publish. */
+  constructor({ client = 'gstreamer', video = 'VP8', audio = true, shown, token = '', env = WHIP_CLIENT }) {
+    Object.assign(this, { client, video, audio, shown, token, env });
   }
 
   /** The program and its arguments: of our own, or as the first page shows them for copying. */
@@ -27,7 +27,7 @@ export class GStreamer {
     if (this.shown) {
       const module = await (await fetch(`${scene.url}/assets/commands.js`)).text();
       const { commands } = await import(`data:text/javascript,${encodeURIComponent(module)}`);
-      return ['sh', '-c', `exec ${commands(scene.url, scene.stream, '')[this.shown]}`];
+      return ['sh', '-c', `exec ${commands(scene.url, scene.stream, this.token)[this.shown]}`];
     }
     const command = ['whip-client', '--disable-colors', '--url', `${scene.url}/whip/${scene.stream}`];
     if (this.audio) command.push('--audio', AUDIO);

@@ -14,8 +14,9 @@ export class Scene {
   /** What went wrong around it, to be printed. */
   diagnostics = [];
 
-  constructor(name, { video, audio }, loss = 0) {
+  constructor(name, { video, audio, token }, loss = 0) {
     this.loss = loss;
+    this.token = token;
     this.name = name;
     this.stream = 'clients';
     this.tracks = { video: Boolean(video), audio: Boolean(audio) };
@@ -28,7 +29,9 @@ export class Scene {
 
   /** The media port is open on all addresses, as it is by default: libnice pairs no loopback address with another. */
   async open() {
-    this.relay = await Relay.start(this, { mediaHost: '0.0.0.0', env: { SLUICE_LOG: 'warn,rtc=error,sluice=info,sluice::worker::engine::viewer_pause=debug' } });
+    const log = { SLUICE_LOG: 'warn,rtc=error,sluice=info,sluice::worker::engine::viewer_pause=debug' };
+    const access = this.token ? { SLUICE_PUBLISH_TOKEN: this.token, SLUICE_PUBLIC_WATCH: 'true', SLUICE_ADMIN_TOKEN: 'of-the-test' } : {};
+    this.relay = await Relay.start(this, { mediaHost: '0.0.0.0', env: { ...log, ...access } });
     this.url = process.env.KEEP_OFFERS ? await recordOffers(this, this.relay.url, process.env.KEEP_OFFERS) : this.relay.url;
     if (this.loss > 0) this.url = await this.#lossy();
   }
@@ -91,7 +94,7 @@ export class Scene {
 
   /** The codecs of the live stream. */
   async codecs() {
-    const streams = await (await fetch(`${this.relay.url}/api/streams`)).json();
+    const streams = await (await this.relay.ask('/api/streams')).json();
     return streams.find(({ name }) => name === this.stream)?.codecs ?? [];
   }
 

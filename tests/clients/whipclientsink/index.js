@@ -4,5 +4,5 @@
 import { GStreamer } from '../gstreamer/index.js';
 
 export const publish = () => new GStreamer({
-  client: 'whipclientsink', shown: 'gstreamer-sink', env: { GST_PLUGIN_PATH: process.env.WHIPCLIENTSINK_PLUGIN ?? '' },
+  client: 'whipclientsink', shown: 'gstreamer-sink', token: 'to-publish', env: { GST_PLUGIN_PATH: process.env.WHIPCLIENTSINK_PLUGIN ?? '' },
 });
