@@ -46,6 +46,15 @@ fn a_wrong_password_is_refused_and_the_right_one_is_taken_without_a_restart() {
 }
 
 #[test]
+fn a_server_without_jetstream_is_named_as_the_reason() {
+    let server = NatsServer::start_without_jetstream();
+    let node = Node::start("a", store(&server, |_| {}));
+    node.until_state(DirectoryState::Unreachable);
+    let Err(error) = node.claim(&publication("cam", 1)) else { panic!("nothing keeps a claim") };
+    assert!(error.to_string().contains("--jetstream"), "{error}");
+}
+
+#[test]
 fn a_token_is_taken() {
     let server = NatsServer::start("authorization { token: s3cret }");
     let file = write(&server, "credentials", "s3cret\n");

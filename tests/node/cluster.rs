@@ -161,6 +161,23 @@ fn media_and_readiness_and_new_publishers_do_not_depend_on_the_directory() {
 }
 
 #[test]
+fn a_node_that_stood_still_past_its_lease_gives_its_stream_to_the_node_that_took_it() {
+    let server = NatsServer::start("");
+    let (a, b) = (node(&server, &[]), node(&server, &[]));
+    let _first = Published::on(&a, "cam");
+    until("the other node lists the stream", || lists(&b, "cam", false, true));
+    a.signal("STOP");
+    until("its lease has expired", || entries(&b, "cam")[0]["live"] == false);
+    assert_eq!(json(&b, "/api/nodes").len(), 1);
+    let _second = Published::on(&b, "cam");
+    until("another node has the stream", || lists(&b, "cam", true, true));
+    a.signal("CONT");
+    until("the first publisher is replaced", || replaced_publishers(&a) == 1.0);
+    until("both list one stream", || lists(&a, "cam", false, true) && lists(&b, "cam", true, true));
+    assert_eq!(replaced_publishers(&b), 0.0);
+}
+
+#[test]
 fn a_relay_starts_and_takes_publishers_while_the_directory_is_away() {
     let mut server = NatsServer::start("");
     server.kill();

@@ -29,7 +29,14 @@ impl NatsServer {
         server
     }
 
-    /// The same in this directory, which may hold further files, with TLS.
+    /// A server without JetStream.
+    pub(crate) fn start_without_jetstream() -> Self {
+        let mut server = Self::begin(&files(), "jetstream: disabled", "nats");
+        server.wait_for("/healthz");
+        server
+    }
+
+    /// The same as [`Self::start`] in this directory, which may hold further files, with TLS.
     pub(crate) fn start_with_tls(files: &Path, configuration: &str) -> Self {
         let mut server = Self::begin(files, configuration, "tls");
         server.wait();
@@ -59,7 +66,11 @@ impl NatsServer {
 
     /// Waits until it is ready.
     fn wait(&mut self) {
-        let (began, url) = (Instant::now(), format!("http://127.0.0.1:{}/healthz?js-enabled-only=true", self.monitor));
+        self.wait_for("/healthz?js-enabled-only=true");
+    }
+
+    fn wait_for(&mut self, path: &str) {
+        let (began, url) = (Instant::now(), format!("http://127.0.0.1:{}{path}", self.monitor));
         while !ureq::get(&url).call().is_ok_and(|answer| answer.status() == 200) {
             assert!(self.process.try_wait().unwrap().is_none(), "the server ends: see {}", self.files.display());
             assert!(began.elapsed() < PATIENCE, "the server is not ready");

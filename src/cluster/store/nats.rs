@@ -102,7 +102,7 @@ impl Nats {
             Ok(message) => Ok(entry(&message.headers, message.payload, message.sequence)),
             Err(error) => match error.kind() {
                 LastRawMessageErrorKind::NoMessageFound => Ok(Entry::default()),
-                LastRawMessageErrorKind::Other => Err(StoreError::TimedOut),
+                LastRawMessageErrorKind::Other => Err(unanswered(&error)),
                 LastRawMessageErrorKind::JetStream(_) | LastRawMessageErrorKind::InvalidSubject => Err(refused(error)),
             },
         }
@@ -158,7 +158,7 @@ impl Nats {
             Err(error) => match error.kind() {
                 GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => true,
                 GetStreamErrorKind::JetStream(error) => return Err(refused(error)),
-                _ => return Err(StoreError::TimedOut),
+                _ => return Err(unanswered(&error)),
             },
         };
         if !missing {
@@ -264,6 +264,14 @@ fn subject(key: &str) -> String {
 fn entry(headers: &HeaderMap, payload: Bytes, revision: u64) -> Entry {
     let is_marker = payload.is_empty() || headers.get("KV-Operation").is_some();
     Entry { value: (!is_marker).then_some(payload), revision }
+}
+
+/// A server without JetStream says that nothing there answers such requests.
+fn unanswered(error: &impl fmt::Display) -> StoreError {
+    match error.to_string().contains("no responders") {
+        true => StoreError::Refused("JetStream is not ready: start nats-server with --jetstream".to_owned()),
+        false => StoreError::TimedOut,
+    }
 }
 
 async fn within<T>(work: impl Future<Output = T>) -> Result<T, StoreError> {
