@@ -120,7 +120,7 @@ label! {
         Abandoned = "abandoned",
         /// The peer closed DTLS.
         Closed = "closed",
-        /// DTLS failed, before or after it connected.
+        /// An alert or a wrong certificate ended DTLS, before or after it connected.
         Failed = "failed",
         /// Nothing valid was received for 30 s.
         Silent = "silent",
@@ -128,7 +128,7 @@ label! {
         /// administrator, with the relay, or after 10 s.
         NeverConnected = "never_connected",
         /// A check was received, but DTLS did not complete, and the session was at least 3 s old when it ended: by
-        /// DELETE, by an administrator, with the relay, or after 10 s.
+        /// DELETE, by an administrator, with the relay, after 7 repetitions of a DTLS flight (8 s), or after 10 s.
         HandshakeTimeout = "handshake_timeout",
         /// The session sent more than its budget.
         Flooded = "flooded",

@@ -159,6 +159,7 @@ impl Viewer {
                     }
                 }
                 PeerEvent::Closed => self.ended = Some("the relay ended the session".to_owned()),
+                PeerEvent::Unanswered => self.ended = Some("the relay did not complete DTLS".to_owned()),
                 PeerEvent::Failed(reason) => self.ended = Some(reason),
                 PeerEvent::Misused(violation) => self.ended = Some(violation.to_string()),
                 PeerEvent::ChannelOpened(_) | PeerEvent::ChannelMessage(..) => {}

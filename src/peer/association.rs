@@ -54,6 +54,9 @@ pub enum PeerEvent {
     Closed,
     /// The other side violated SCTP or data channel rules, so the session must end. Nothing follows.
     Misused(Violation),
+    /// The handshake ended without an alert of either side: the other side did not answer, or its messages did not
+    /// complete. Nothing follows.
+    Unanswered,
     /// The handshake failed or an authentic fatal alert arrived; the reason, for the log. Nothing follows.
     Failed(String),
 }
@@ -165,10 +168,12 @@ impl Association {
         if self.has_ended() {
             return;
         }
-        if let Err(error) = self.connection.handle_timeout(now) {
-            return self.end(PeerEvent::Failed(error.to_string()));
-        }
+        let result = self.connection.handle_timeout(now);
+        // It may have written an alert before its error, which says more.
         self.advance(now);
+        if let Err(error) = result {
+            self.break_off(error.to_string());
+        }
     }
 
     /// The last alert in clear that arrived before the handshake was done.
@@ -314,7 +319,7 @@ impl Association {
                     self.connected(now);
                 }
                 RTCPeerConnectionEvent::OnConnectionStateChangeEvent(RTCPeerConnectionState::Failed) => {
-                    self.end(PeerEvent::Failed("the path to the other side was lost".to_owned()));
+                    self.break_off("the path to the other side was lost".to_owned());
                 }
                 RTCPeerConnectionEvent::OnDataChannel(event) => {
                     let opened = self.channels.on_event(&event, &mut self.connection, self.crypto.observer().sctp());
@@ -386,6 +391,15 @@ impl Association {
             TransportHandle::Receiver(id) => Some(self.connection.rtp_receiver(id)?.transport()?.state()),
             TransportHandle::Sender(id) => Some(self.connection.rtp_sender(id)?.transport()?.state()),
         }
+    }
+
+    /// Ends a connection for which no alert says why. During the handshake, webrtc-rs gives up in this way once it has
+    /// repeated a flight 7 times, whatever its error says.
+    fn break_off(&mut self, error: String) {
+        self.end(match self.state {
+            State::Handshaking => PeerEvent::Unanswered,
+            State::Connected(_) | State::Ended => PeerEvent::Failed(error),
+        });
     }
 
     fn end(&mut self, event: PeerEvent) {

@@ -142,7 +142,10 @@ impl Session {
             }
         }
         while let Some(event) = self.client.poll_event() {
-            self.ended |= matches!(event, PeerEvent::Closed | PeerEvent::Failed(_) | PeerEvent::Misused(_));
+            self.ended |= matches!(
+                event,
+                PeerEvent::Closed | PeerEvent::Unanswered | PeerEvent::Failed(_) | PeerEvent::Misused(_)
+            );
         }
     }
 
@@ -199,6 +202,7 @@ impl Joining {
         while let Some(event) = self.client.poll_event() {
             match event {
                 PeerEvent::Connected(keys) => self.sealer = Some(Sealer::new(&keys.local)),
+                PeerEvent::Unanswered => bail!("the relay does not complete DTLS"),
                 PeerEvent::Failed(reason) => bail!("it does not connect: {reason}"),
                 PeerEvent::Closed => bail!("the relay ended it"),
                 _ => {}

@@ -215,6 +215,30 @@ fn the_end_reason_of_an_unconnected_session_says_how_far_it_came() {
     }
 }
 
+/// As where a firewall drops large UDP packets, or resets ICE-TCP: checks and small DTLS messages arrive.
+#[test]
+fn a_handshake_that_webrtc_rs_gives_up_is_a_handshake_timeout() {
+    for role in [Role::Publisher, Role::Viewer] {
+        let mut net = Net::new(1);
+        let client = net.join(role, "cam", BOTH, GCM);
+        let (ends, gives_up) = (net.now + Duration::from_millis(9_500), net.now + SECOND);
+        while net.now < ends {
+            if net.now == gives_up {
+                // A fatal alert in clear ends nothing, but it may be why.
+                net.deliver(client, vec![21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 40, 0, 2, 2, 40]);
+            }
+            net.step(|_, datagram| datagram.len() < 300);
+            net.now += Duration::from_millis(1);
+        }
+        let ended = net.report(client).ended;
+        assert_eq!(ended.map(|(reason, _)| reason), Some(EndReason::HandshakeTimeout), "{role:?}");
+        let failure = net.report(client).failure.unwrap_or_default();
+        assert!(failure.contains("may have ended") && failure.contains("handshake_failure"), "{failure}");
+        let name = format!("sluice_session_ends_total{{reason=\"handshake_timeout\",role=\"{}\"}}", role.as_str());
+        assert_eq!(metric(&net, &name), Some(1.0));
+    }
+}
+
 fn metric(net: &Net, name: &str) -> Option<f64> {
     let text = net.metrics.render();
     text.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().parse().unwrap())

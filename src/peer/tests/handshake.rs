@@ -150,6 +150,18 @@ fn a_lost_flight_is_repeated() {
     }
 }
 
+/// The side that sends the ClientHello repeats it until webrtc-rs gives up.
+#[test]
+fn a_handshake_without_an_answer_ends_as_unanswered() {
+    for dtls_client in [false, true] {
+        let mut session = Session::open(Case { dtls_client, ..CASE });
+        session.lose = usize::MAX;
+        session.run(Duration::from_secs(30));
+        let events = if dtls_client { &session.peer_events } else { &session.client_events };
+        assert!(matches!(events[..], [PeerEvent::Unanswered]), "{dtls_client}: {events:?}");
+    }
+}
+
 #[test]
 fn reordered_records_connect() {
     for dtls_client in [false, true] {

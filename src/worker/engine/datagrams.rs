@@ -88,12 +88,7 @@ impl Engine {
                     }
                 }
                 DemuxEvent::Silent(key) => self.end(key, EndReason::Silent, now),
-                DemuxEvent::NeverConnected(key) => {
-                    if let Some(session) = self.sessions.session_mut(key) {
-                        session.note_handshake_timeout();
-                    }
-                    self.end(key, EndReason::HandshakeTimeout, now);
-                }
+                DemuxEvent::NeverConnected(key) => self.end(key, EndReason::HandshakeTimeout, now),
                 DemuxEvent::Flooded(key) => self.end(key, EndReason::Flooded, now),
             }
         }

@@ -87,6 +87,7 @@ impl Engine {
                 PeerEvent::ChannelMessage(label, message) => self.on_channel_message(key, label, message),
                 PeerEvent::Closed => return self.end(key, EndReason::Closed, now),
                 PeerEvent::Misused(violation) => return self.fail(key, violation.to_string(), EndReason::Misused, now),
+                PeerEvent::Unanswered => return self.end(key, EndReason::HandshakeTimeout, now),
                 PeerEvent::Failed(why) => return self.fail(key, why, EndReason::Failed, now),
             }
         }
@@ -124,6 +125,7 @@ impl Engine {
     pub(crate) fn end(&mut self, key: Key, reason: EndReason, now: Instant) {
         if reason != EndReason::Panicked {
             if let Some(session) = self.sessions.session_mut(key) {
+                session.note_unfinished_handshake(reason, now);
                 session.close_peer();
                 session.take_transmits(key, &mut self.demux, &mut self.transmits, now);
             }

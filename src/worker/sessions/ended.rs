@@ -8,6 +8,7 @@ use crate::demux::DemuxFacts;
 use crate::label::Label as _;
 use crate::metrics::SessionState;
 use crate::name::Role;
+use crate::peer::Peer;
 use crate::reason::EndReason;
 use crate::session::pending_sessions::PendingSession;
 use crate::session::unreached::{Progress, Unreached};
@@ -20,6 +21,15 @@ impl Session {
         match self.state {
             State::Connecting(_) => Progress::Checked.reason(asked, now.saturating_duration_since(self.record.created)),
             State::Publishing(_) | State::Watching(_) => asked,
+        }
+    }
+
+    /// Notes what may have ended the handshake of a session that is asked to end for `asked`: the last alert in clear,
+    /// which is not authentic.
+    pub(crate) fn note_unfinished_handshake(&mut self, asked: EndReason, now: Instant) {
+        if self.reason(asked, now) == EndReason::HandshakeTimeout {
+            let alert = self.peer.as_ref().and_then(Peer::clear_alert);
+            self.facts.failure = alert.map(|alert| format!("the client may have ended the DTLS handshake: {alert}"));
         }
     }
 

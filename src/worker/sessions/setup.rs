@@ -135,10 +135,4 @@ impl Session {
         self.state = State::Watching(Box::new(viewer));
         follow_up
     }
-
-    /// A check came, but the handshake was not completed in time.
-    pub(crate) fn note_handshake_timeout(&mut self) {
-        let alert = self.peer.as_ref().and_then(Peer::clear_alert);
-        self.facts.failure = alert.map(|alert| format!("the client may have ended the DTLS handshake: {alert}"));
-    }
 }

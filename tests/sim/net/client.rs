@@ -129,7 +129,9 @@ impl NetClient {
                 }
                 PeerEvent::ChannelOpened(channel) => self.channels.push(channel),
                 PeerEvent::ChannelMessage(label, message) => self.messages.push((label, message)),
-                PeerEvent::Closed | PeerEvent::Failed(_) | PeerEvent::Misused(_) => self.closed = true,
+                PeerEvent::Closed | PeerEvent::Unanswered | PeerEvent::Failed(_) | PeerEvent::Misused(_) => {
+                    self.closed = true
+                }
             }
         }
     }
