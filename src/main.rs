@@ -62,7 +62,8 @@ fn run(given: Given) -> ExitCode {
     }
     let server = match Server::load(&config) {
         Ok(server) => server,
-        Err(error) => return usage(&error.to_string()),
+        Err(error) if error.is_mistake() => return usage(&error.to_string()),
+        Err(error) => return failed(&error.to_string()),
     };
     let reload = Reload::new(given, effective, server.node(), log);
     let runtime =
@@ -232,6 +233,7 @@ fn usage(sentence: &str) -> ExitCode {
 }
 
 fn failed(sentence: &str) -> ExitCode {
+    log::flush();
     let _ = writeln!(std::io::stderr(), "sluice: {sentence}");
     ExitCode::FAILURE
 }

@@ -71,9 +71,6 @@ pub enum StartError {
     /// HTTPS cannot start.
     #[error(transparent)]
     Tls(#[from] http::TlsError),
-    /// An advertised name gives no address.
-    #[error(transparent)]
-    Advertise(#[from] advertise::LearnError),
     /// The credentials for the directory are not usable.
     #[error(transparent)]
     Cluster(#[from] cluster::CredentialsError),
@@ -119,6 +116,18 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// Whether a setting must be corrected. Other errors may pass without one: an address that a former relay still
+    /// uses, or one that this machine gets when its network is up.
+    pub fn is_mistake(&self) -> bool {
+        match self {
+            Self::Auth(_) | Self::Tls(_) | Self::Cluster(_) | Self::Forbidden { .. } => true,
+            Self::Worker(error) => error.is_mistake(),
+            Self::InUse { .. } | Self::NotHere { .. } | Self::Refused { .. } => false,
+        }
+    }
+}
+
 /// The relay has stopped, except for a media thread that does not end.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -142,7 +151,7 @@ impl Server {
         let redirect = config.http.tls.redirect.map(|address| bind(address, "--http-redirect")).transpose()?;
         let source = config.http.tls.certificate.as_ref();
         let worker::Config { advertise, stun_servers, media, .. } = &config.worker;
-        let advertised = Advertised::new(advertise.clone(), stun_servers.clone(), media.ip()).learn()?;
+        let advertised = Advertised::new(advertise.clone(), stun_servers.clone(), media.ip()).learn();
         let public: Vec<IpAddr> = advertised.current().iter().map(|address| address.ip).collect();
         let tls = source.map(|source| http::Tls::open(source, &config.http.tls, &public, &metrics));
         let tls = tls.transpose()?;

@@ -12,8 +12,8 @@ use super::value::{Advertise, PublicAddress, Source, StunServer};
 /// How often names are resolved and STUN servers asked again.
 const REFRESH: Duration = Duration::from_secs(5 * 60);
 
-/// The same while no STUN server has answered.
-const RETRY: Duration = Duration::from_secs(10);
+/// The same while a value has no address.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// The values of `--advertise` with the addresses that they stand for now. The refreshing task writes; HTTP reads, once
 /// a session.
@@ -34,14 +34,6 @@ struct Found {
     failure: Option<String>,
 }
 
-/// Why the advertised addresses are not known at start.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum LearnError {
-    /// A name gives no address.
-    #[error("cannot advertise a name: {0}; correct the name, or write the IP address with --advertise IP")]
-    Name(String),
-}
-
 impl Advertised {
     /// Takes the values without looking anything up: names and `auto` have no address yet.
     pub(crate) fn new(values: Vec<Advertise>, servers: Vec<StunServer>, bound: IpAddr) -> Self {
@@ -53,29 +45,26 @@ impl Advertised {
         Self { values, servers, bound, found }
     }
 
-    /// Looks names up and asks STUN servers for the first time. This blocks, for up to 2.5 s if no STUN server answers;
-    /// sessions then get this machine's own addresses until one answers.
-    ///
-    /// # Errors
-    /// [`LearnError`] for a name without an address that clients can reach.
-    pub(crate) fn learn(self) -> Result<Self, LearnError> {
-        self.refresh();
-        let is_name = |value: &Advertise| matches!(value.source, Source::Name(_));
-        let found = self.found().clone();
-        let failed = self.values.iter().zip(found).find(|(value, found)| is_name(value) && found.addresses.is_empty());
-        match failed.and_then(|(_, found)| found.failure) {
-            Some(failure) => Err(LearnError::Name(failure)),
-            None => Ok(self),
-        }
+    /// Looks names up and asks STUN servers for the first time. This blocks, for up to 2.5 s if no STUN server answers
+    /// and for as long as the system's resolver waits. A value without an answer stops no start, because name servers
+    /// may be down at boot: it is warned of, tried again every 5 s, and sessions get the others or this machine's own
+    /// addresses meanwhile.
+    pub(crate) fn learn(self) -> Self {
+        self.refresh_by(&Lookup);
+        self
     }
 
     /// Looks names up and asks STUN servers again, and logs what has changed. This blocks.
     pub(crate) fn refresh(&self) {
+        let former = self.listed();
         self.refresh_by(&Lookup);
+        let now = self.listed();
+        if former != now {
+            info!(from = %former, to = %now, "the advertised addresses have changed: new sessions get the new ones");
+        }
     }
 
     fn refresh_by(&self, lookup: &impl Learn) {
-        let former = self.listed();
         let mut learned = None;
         for (index, value) in self.values.iter().enumerate() {
             let answer = match &value.source {
@@ -84,10 +73,6 @@ impl Advertised {
                 Source::Auto => learned.get_or_insert_with(|| lookup.auto(&self.servers, self.bound)).clone(),
             };
             self.found()[index].take(value, answer);
-        }
-        let now = self.listed();
-        if !former.is_empty() && former != now {
-            info!(from = %former, to = %now, "the advertised addresses have changed: new sessions get the new ones");
         }
     }
 
@@ -146,9 +131,16 @@ impl Found {
             warn!("the advertised address {value} is not up to date, the last one stays: {failure}");
         } else if value.is_auto() {
             warn!(
-                "no STUN server answers ({failure}): the public address is not known, and sessions get this \
-                 machine's own until a server answers; open UDP to the server, name another with --stun-server, or \
-                 write the address in --advertise"
+                "no STUN server answers ({failure}): the public address is not known, and until a server answers \
+                 sessions get the other advertised addresses, or this machine's own if there are none; open UDP to \
+                 the server, name another with --stun-server, or write the address in --advertise"
+            );
+        } else {
+            warn!(
+                "cannot advertise {value}: {failure}; it is looked up again every {} s, and until it gives an address \
+                 sessions get the other advertised addresses, or this machine's own if there are none; correct the \
+                 name or its record in DNS, or write the IP address in --advertise",
+                RETRY.as_secs()
             );
         }
     }
@@ -221,6 +213,10 @@ mod tests {
         advertised.current().iter().map(|it| it.candidate(8081).to_string()).collect()
     }
 
+    fn owned(texts: &[&str]) -> Vec<String> {
+        texts.iter().copied().map(str::to_owned).collect()
+    }
+
     #[test]
     fn values_keep_their_order_and_each_address_its_port() {
         let advertised = advertised(&["auto:30081", "203.0.113.7", "relay.example.org:4000", "203.0.113.7"]);
@@ -248,10 +244,19 @@ mod tests {
     }
 
     #[test]
-    fn a_name_without_an_address_stops_the_start_and_written_addresses_need_no_refresh() {
-        let error = advertised(&["relay.invalid"]).learn().unwrap_err().to_string();
-        assert!(error.contains("relay.invalid") && error.contains("--advertise IP"), "{error}");
-        assert_eq!(advertised(&["203.0.113.7"]).learn().unwrap().refresh_after(), None);
+    fn a_name_without_an_address_is_looked_up_again_soon_and_written_addresses_never() {
+        let down = || Err("no answer".to_owned());
+        for (values, before, after) in [
+            (&["relay.example.org"][..], &[][..], &["198.51.100.1:8081"][..]),
+            (&["relay.example.org", "203.0.113.7"], &["203.0.113.7:8081"], &["198.51.100.1:8081", "203.0.113.7:8081"]),
+        ] {
+            let advertised = advertised(values);
+            advertised.refresh_by(&Answers { name: down(), auto: down() });
+            assert_eq!((shown(&advertised), advertised.refresh_after()), (owned(before), Some(RETRY)));
+            advertised.refresh_by(&Answers { name: Ok(ips(&["198.51.100.1"])), auto: down() });
+            assert_eq!((shown(&advertised), advertised.refresh_after()), (owned(after), Some(REFRESH)));
+        }
+        assert_eq!(advertised(&["203.0.113.7"]).refresh_after(), None);
     }
 
     /// A STUN server on loopback that answers one request with each of `addresses`, after a datagram that answers
@@ -277,7 +282,7 @@ mod tests {
         let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
         let silent: StunServer = silent.local_addr().unwrap().to_string().parse().unwrap();
         let (server, thread) = stun_server(&["203.0.113.9", "203.0.113.10"]);
-        let advertised = Advertised::new(vec!["auto".parse().unwrap()], vec![silent, server], ANY).learn().unwrap();
+        let advertised = Advertised::new(vec!["auto".parse().unwrap()], vec![silent, server], ANY).learn();
         assert_eq!(shown(&advertised), ["203.0.113.9:8081"]);
         advertised.refresh();
         assert_eq!(shown(&advertised), ["203.0.113.10:8081"]);

@@ -14,9 +14,13 @@ fn run(arguments: &[&str]) -> Output {
 
 /// One line on stderr, and exit code 64.
 fn refusal(command: &mut Command) -> String {
+    refusal_with(64, command)
+}
+
+fn refusal_with(code: i32, command: &mut Command) -> String {
     let output = command.output().unwrap();
     let printed = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(64), "{printed}");
+    assert_eq!(output.status.code(), Some(code), "{printed}");
     assert_eq!(printed.lines().count(), 1, "one sentence: {printed}");
     assert!(output.stdout.is_empty());
     printed
@@ -24,14 +28,9 @@ fn refusal(command: &mut Command) -> String {
 
 #[test]
 fn a_wrong_setting_is_refused_in_one_sentence_with_exit_code_64() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = taken.local_addr().unwrap().to_string();
     for (arguments, part) in [
         (vec!["--htpp", "127.0.0.1:0"], "--htpp"),
         (vec!["serve", "--http", "nowhere"], "0.0.0.0:8080"),
-        (vec!["--http", &taken, "--media", "127.0.0.1:0"], "--http"),
-        (vec!["--http", "127.0.0.1:0", "--media", "192.0.2.1:0"], "--media"),
-        (vec!["--http", "192.0.2.1:0"], "--http"),
         (vec!["--config", "/nowhere/sluice.toml"], "/nowhere/sluice.toml"),
         (vec!["--config", "/"], "name the file in it"),
         (vec!["--config", "/dev/zero"], "larger than 1 MiB"),
@@ -43,7 +42,7 @@ fn a_wrong_setting_is_refused_in_one_sentence_with_exit_code_64() {
         (vec!["--fast-start", "0", "--fast-start-size", "8"], "--fast-start-size"),
         (vec!["--log", "a=b=c=["], "log filter"),
         (vec!["--allow-origin", "example.org"], "https://example.org"),
-        (vec!["--advertise", "relay.invalid", "--http", "127.0.0.1:0", "--media", "127.0.0.1:0"], "cannot be resolved"),
+        (vec!["--advertise", "relay..example", "--http", "127.0.0.1:0", "--media", "127.0.0.1:0"], "203.0.113.7"),
         (vec!["--advertise", "auto"], "--stun-server"),
         (vec!["--advertise", "0.0.0.0", "--http", "127.0.0.1:0", "--media", "127.0.0.1:0"], "--advertise"),
     ] {
@@ -56,6 +55,40 @@ fn a_wrong_setting_is_refused_in_one_sentence_with_exit_code_64() {
     }
     let printed = refusal(sluice(&[]).env("SLUICE_PUBLISH_TOKENS", "hunter2"));
     assert!(printed.contains("SLUICE_PUBLISH_TOKENS") && !printed.contains("hunter2"), "{printed}");
+}
+
+/// systemd does not start the relay again after code 64 (deploy/sluice.service).
+#[test]
+fn an_address_that_may_become_usable_later_is_exit_code_1_so_that_systemd_tries_again() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    for (arguments, part) in [
+        (["--http", &taken, "--media", "127.0.0.1:0"], "--http"),
+        (["--http", "127.0.0.1:0", "--media", "192.0.2.1:0"], "--media"),
+        (["--http", "192.0.2.1:0", "--media", "127.0.0.1:0"], "--http"),
+    ] {
+        let printed = refusal_with(1, &mut sluice(&arguments));
+        assert!(printed.contains(part), "{arguments:?}: {printed}");
+    }
+}
+
+#[test]
+fn a_name_that_cannot_be_resolved_at_start_stops_no_relay_because_name_servers_may_be_down_at_boot() {
+    for (value, offered) in [("relay.invalid", "127.0.0.1"), ("relay.invalid,203.0.113.7", "203.0.113.7")] {
+        let mut relay = Running::start(&mut relay(&["--advertise", value]));
+        let created = relay.post(None);
+        assert_eq!(created.status(), 201);
+        let answer = created.into_body().read_to_string().unwrap();
+        let candidate = answer.lines().find(|line| line.starts_with("a=candidate:")).unwrap();
+        assert!(candidate.contains(offered), "{candidate}");
+        relay.signal("TERM");
+        assert_eq!(relay.ended().code(), Some(0));
+        let log = relay.log();
+        for part in ["cannot advertise relay.invalid", "looked up again every 5 s", "write the IP address"] {
+            assert!(log.contains(part), "{part}: {log}");
+        }
+        assert!(!log.contains("addresses have changed"), "{log}");
+    }
 }
 
 #[test]

@@ -73,6 +73,13 @@ pub enum StartError {
     Certificate(#[from] CertificateError),
 }
 
+impl StartError {
+    /// Whether a setting must be corrected; other errors may pass without that.
+    pub(crate) fn is_mistake(&self) -> bool {
+        matches!(self, Self::Config(_) | Self::Bind(BindError::Forbidden(_)))
+    }
+}
+
 /// Binds the media port and starts the workers.
 ///
 /// # Errors
