@@ -260,10 +260,8 @@ impl Access {
             return Err(Denied::NoAdmin);
         }
         // Watching may be public; this may not.
-        let holder = match self.holder(Some(asking.token.ok_or(Denied::NoToken)?)).await {
-            Err(Denied::UnknownToken) => Some(self.ask(asking, Action::Admin, None, None).await?),
-            found => found?,
-        };
+        asking.token.ok_or(Denied::NoToken)?;
+        let holder = self.holder_or_ask(asking, Action::Admin, None).await?;
         if holder.is_some_and(|holder| holder.administers()) { Ok(Admin(())) } else { Err(Denied::NotAllowed) }
     }
 
@@ -278,9 +276,23 @@ impl Access {
         action: Action,
         stream: &StreamName,
     ) -> Result<Option<Arc<Holder>>, Denied> {
-        match self.holder(asking.token).await {
-            Err(Denied::UnknownToken) => self.ask(asking, action, Some(stream), None).await.map(Some),
-            found => found,
+        self.holder_or_ask(asking, action, Some(stream)).await
+    }
+
+    async fn holder_or_ask(
+        &self,
+        asking: Asking<'_>,
+        action: Action,
+        stream: Option<&StreamName>,
+    ) -> Result<Option<Arc<Holder>>, Denied> {
+        let denied = match self.holder(asking.token).await {
+            Err(denied @ (Denied::UnknownToken | Denied::Undecided)) => denied,
+            found => return found,
+        };
+        match self.ask(asking, action, stream, None).await {
+            // A key that could not be fetched may allow what the webhook does not.
+            Err(Denied::UnknownToken | Denied::Refused) if denied == Denied::Undecided => Err(denied),
+            decision => decision.map(Some),
         }
     }
 
@@ -368,6 +380,9 @@ impl Access {
             // Another request may have fetched the key meanwhile, so the token is checked again in any case.
             self.count_fetch(remote.look_for_key().await);
             found = rules.holder(token);
+            if found == Err(Unverified::UnknownKey) && !remote.has_keys(Instant::now()) {
+                return Err(Denied::Undecided);
+            }
         }
         let holder = found.map_err(|unverified| match unverified {
             Unverified::Refused(denied) => denied,

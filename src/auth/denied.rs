@@ -27,7 +27,7 @@ pub(crate) enum Denied {
     /// The relay does not know the token, and the server that decides about it refuses it.
     #[error("this token is refused: get another one")]
     Refused,
-    /// The relay does not know the token, and the server that decides about it did not answer.
+    /// The relay does not know the token, and the server that decides about it, or that has its key, did not answer.
     #[error("whether this token allows that cannot be decided now: try again")]
     Undecided,
     /// The client has sent too many tokens that are unknown.

@@ -49,6 +49,10 @@ impl State {
     fn is_old(&self, now: Instant) -> bool {
         self.fetched.is_none_or(|fetched| now.saturating_duration_since(fetched) >= REFRESH)
     }
+
+    fn counts(&self, now: Instant) -> bool {
+        self.fetched.is_some_and(|fetched| now.saturating_duration_since(fetched) < GRACE)
+    }
 }
 
 /// A text that is not the URL of a server.
@@ -83,8 +87,12 @@ impl RemoteKeys {
     /// The keys that count now.
     pub(super) fn keys(&self, now: Instant) -> Arc<KeySet> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        let is_recent = state.fetched.is_some_and(|fetched| now.saturating_duration_since(fetched) < GRACE);
-        if is_recent { Arc::clone(&state.keys) } else { Arc::default() }
+        if state.counts(now) { Arc::clone(&state.keys) } else { Arc::default() }
+    }
+
+    /// Whether it is known which keys there are. If not, nobody can say that a token is wrong.
+    pub(in crate::auth) fn has_keys(&self, now: Instant) -> bool {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).counts(now)
     }
 
     /// Fetches the keys if they are old. `None` if it was too early, or whether they have been fetched.
@@ -138,7 +146,8 @@ impl RemoteKeys {
                 if !state.is_failing {
                     warn!(
                         url = self.url,
-                        "the keys of tokens cannot be fetched: {reason}; those that are known count for up to a day"
+                        "the keys of tokens cannot be fetched: {reason}; those that are known count for up to a day, and without any, tokens \
+                         that they sign are answered 503"
                     );
                 }
                 state.is_failing = true;
@@ -176,11 +185,12 @@ mod tests {
     fn keys_count_for_a_day_while_the_server_is_down() {
         let remote = RemoteKeys::new("https://id.example.org/keys".to_owned());
         let start = Instant::now();
-        assert_eq!(remote.keys(start).len(), 0);
+        assert_eq!((remote.keys(start).len(), remote.has_keys(start)), (0, false));
         remote.take(keys(), start);
         assert!(!remote.take(Err("down".to_owned()), start + REFRESH));
         assert_eq!(remote.keys(start + GRACE - Duration::from_secs(1)).len(), 1);
-        assert_eq!(remote.keys(start + GRACE).len(), 0);
+        assert!(remote.has_keys(start + GRACE - Duration::from_secs(1)));
+        assert_eq!((remote.keys(start + GRACE).len(), remote.has_keys(start + GRACE)), (0, false));
     }
 
     #[test]
