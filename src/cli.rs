@@ -121,6 +121,10 @@ fn help_for(arguments: &[OsString]) -> String {
 
 /// The flag, or its variable when the flag is not on the command line.
 fn source_of(flag: &str, arguments: &[OsString]) -> String {
+    if flag.starts_with('<') {
+        // A value without a flag.
+        return flag.to_owned();
+    }
     let is_flag = |argument: &OsString| {
         argument
             .to_str()
@@ -207,6 +211,11 @@ mod tests {
             ("sluice --config", "--config: write --config <FILE>"),
             ("sluice fly", "'fly'"),
             ("sluice load", "--whep"),
+            (
+                "sluice load --whep localhost:8080/whep/x",
+                "--whep \"localhost:8080/whep/x\": write an http or https URL",
+            ),
+            ("sluice check-reachability ftp://a/", "<URL> \"ftp://a/\": write the relay's address like https://"),
             ("sluice load", "sluice load --help lists"),
             ("sluice check-config --nonsense", "sluice check-config --help lists"),
             ("sluice --nonsense", "sluice --help lists"),

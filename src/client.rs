@@ -1,19 +1,28 @@
 //! A small WHIP and WHEP client (RFC 9725 4.2): posts an offer, finds the session, ends it.
 //!
-//! For `sluice load`. It blocks, within the time limits below; callers that need many sessions at once use several
-//! threads. The rule: a token is sent to the host that it was given for, and not to another host that a redirect names.
+//! For `sluice load` and `sluice check-reachability`. It blocks, within the time limits below; callers that need many
+//! sessions at once use several threads. The rule: a token is sent to the host that it was given for, and not to another
+//! host that a redirect names.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER};
 use ureq::http::{Response, StatusCode};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 use url::Url;
+
+use crate::setting::authorities;
 
 const SDP: &str = "application/sdp";
 
 /// Time limit of a whole request, from its connection to its answer.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Time limit of the request that ends a session, which its server ends by itself otherwise.
+const ENDING: Duration = Duration::from_secs(3);
 
 /// Maximum octets of an answer.
 const ANSWER_LIMIT: u64 = 256 * 1024;
@@ -23,6 +32,31 @@ const REDIRECTS: usize = 4;
 
 /// Maximum length of a quoted error text.
 const DETAIL_LIMIT: usize = 300;
+
+/// The authorities of `--ca`, whose certificates a client trusts instead of the public ones.
+#[derive(Clone, Debug)]
+pub struct Authorities(Arc<Vec<Certificate<'static>>>);
+
+impl Authorities {
+    /// Reads the PEM file of `--ca`.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the file.
+    pub(crate) fn read(path: &str) -> Result<Self, String> {
+        authorities(Path::new(path)).map(|certificates| Self(Arc::new(certificates)))
+    }
+}
+
+/// Reads the URL of an endpoint.
+///
+/// # Errors
+/// A sentence that says how to write one.
+pub(crate) fn endpoint(text: &str) -> Result<String, String> {
+    match parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("write an http or https URL like http://localhost:8080/whip/NAME".to_owned()),
+    }
+}
 
 /// Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
@@ -50,13 +84,52 @@ pub enum HttpClientError {
     /// A URL that this client cannot use.
     #[error("{0:?} is not an http or https URL: write it like http://localhost:8080/whip/NAME")]
     Url(String),
-    /// No answer, or one that is not HTTP.
+    /// No answer.
     #[error("cannot reach {url} ({cause}): is the relay running there?")]
     Unreachable {
         /// The URL of the request.
         url: String,
         /// The network error.
         cause: Box<ureq::Error>,
+    },
+    /// No answer in time.
+    #[error("{url} did not answer in time ({cause}): check that the relay there is well, and the network between")]
+    Late {
+        /// The URL of the request.
+        url: String,
+        /// Which limit passed.
+        cause: Box<ureq::Error>,
+    },
+    /// Its certificate is not trusted.
+    #[error(
+        "the certificate of {url} is not trusted ({cause}): use the name that it is for, and if a private authority \
+         issued it, name that authority's root with --ca FILE"
+    )]
+    Untrusted {
+        /// The URL of the request.
+        url: String,
+        /// What is wrong with it.
+        cause: Box<ureq::Error>,
+    },
+    /// It speaks another protocol.
+    #[error(
+        "{url} does not answer as a server of this kind of URL ({cause}): check the port, and whether the relay serves \
+         http or https there"
+    )]
+    NotHttp {
+        /// The URL of the request.
+        url: String,
+        /// What is wrong with the answer.
+        cause: Box<ureq::Error>,
+    },
+    /// The answer is larger than that of any relay.
+    #[error(
+        "{url} sent an answer of more than {} KiB: it is not a WHIP or WHEP endpoint of a relay, so check the URL",
+        ANSWER_LIMIT / 1024
+    )]
+    TooLarge {
+        /// The URL of the request.
+        url: String,
     },
     /// The server refused the request.
     #[error("{url} answered {status}: {detail}")]
@@ -81,8 +154,9 @@ pub enum HttpClientError {
 }
 
 impl HttpClient {
-    /// A client that sends this bearer token, if any.
-    pub fn new(token: Option<&str>) -> Self {
+    /// A client that sends this bearer token, if any, and trusts these authorities, or the public ones.
+    pub fn new(token: Option<&str>, authorities: Option<&Authorities>) -> Self {
+        let roots = authorities.map_or(RootCerts::WebPki, |own| RootCerts::Specific(Arc::clone(&own.0)));
         let config = Agent::config_builder()
             .timeout_global(Some(DEADLINE))
             .http_status_as_error(false)
@@ -90,6 +164,7 @@ impl HttpClient {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(None)
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
             .user_agent(concat!("sluice/", env!("CARGO_PKG_VERSION")))
             .build();
         Self { agent: config.into(), authorization: token.map(|token| format!("Bearer {token}")) }
@@ -108,7 +183,7 @@ impl HttpClient {
             if let Some(authorization) = self.authorization.as_ref().filter(|_| shows_token) {
                 request = request.header(AUTHORIZATION, authorization);
             }
-            let mut response = request.send(offer).map_err(|cause| unreachable(&url, cause))?;
+            let mut response = request.send(offer).map_err(|cause| no_answer(&url, cause))?;
             let location = header(&response, LOCATION.as_str()).and_then(|location| resolve(&url, location));
             match response.status() {
                 StatusCode::CREATED => return created(&url, location, shows_token, &mut response),
@@ -122,17 +197,17 @@ impl HttpClient {
         Err(incomplete(&url, "an end to its redirects"))
     }
 
-    /// Ends a session. A session that has already ended is not an error.
+    /// Ends a session, within 3 s. A session that has already ended is not an error.
     ///
     /// # Errors
     /// [`HttpClientError`]; the session may continue.
     pub fn delete(&self, session: &Created) -> Result<(), HttpClientError> {
         let url = parse(&session.location)?;
-        let mut request = self.agent.delete(url.as_str());
+        let mut request = self.agent.delete(url.as_str()).config().timeout_global(Some(ENDING)).build();
         if let Some(authorization) = self.authorization.as_ref().filter(|_| session.shows_token) {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let mut response = request.call().map_err(|cause| unreachable(&url, cause))?;
+        let mut response = request.call().map_err(|cause| no_answer(&url, cause))?;
         let gone = [StatusCode::NOT_FOUND, StatusCode::GONE].contains(&response.status());
         if response.status().is_success() || gone { Ok(()) } else { Err(refused(&url, &mut response)) }
     }
@@ -149,12 +224,31 @@ fn created(
         return Err(incomplete(url, "an answer of type application/sdp"));
     }
     let etag = header(response, ETAG.as_str()).map(str::to_owned);
-    let answer = text(response).map_err(|cause| unreachable(url, cause))?;
+    let answer = text(response).map_err(|cause| no_answer(url, cause))?;
     Ok(Created { location: location.to_string(), answer, etag, shows_token })
 }
 
-fn unreachable(url: &Url, cause: ureq::Error) -> HttpClientError {
-    HttpClientError::Unreachable { url: url.to_string(), cause: Box::new(cause) }
+/// Why there is no usable answer.
+fn no_answer(url: &Url, cause: ureq::Error) -> HttpClientError {
+    let tls = match &cause {
+        ureq::Error::Rustls(error) => Some(error),
+        ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()),
+        _ => None,
+    };
+    let is_untrusted = tls.map(|error| matches!(error, rustls::Error::InvalidCertificate(_)));
+    let (url, boxed) = (url.to_string(), Box::new);
+    match (is_untrusted, cause) {
+        (Some(true), cause) => HttpClientError::Untrusted { url, cause: boxed(cause) },
+        (Some(false), cause) => HttpClientError::NotHttp { url, cause: boxed(cause) },
+        (None, ureq::Error::BodyExceedsLimit(_) | ureq::Error::LargeResponseHeader(..)) => {
+            HttpClientError::TooLarge { url }
+        }
+        (None, cause @ ureq::Error::Timeout(_)) => HttpClientError::Late { url, cause: boxed(cause) },
+        (None, cause @ (ureq::Error::Protocol(_) | ureq::Error::Http(_))) => {
+            HttpClientError::NotHttp { url, cause: boxed(cause) }
+        }
+        (None, cause) => HttpClientError::Unreachable { url, cause: boxed(cause) },
+    }
 }
 
 fn incomplete(url: &Url, missing: &'static str) -> HttpClientError {
@@ -250,7 +344,7 @@ pub(crate) mod tests {
     fn posts_an_offer_with_its_token_and_finds_the_session() {
         let headers = "content-type: application/sdp\r\nlocation: /session/7\r\netag: \"x\"\r\n";
         let (origin, requests) = serve(vec![response("201 Created", headers, "v=0\r\n")]);
-        let created = HttpClient::new(Some("Secret")).post(&format!("{origin}/whip/cam"), "offer").unwrap();
+        let created = HttpClient::new(Some("Secret"), None).post(&format!("{origin}/whip/cam"), "offer").unwrap();
         assert_eq!(created.location, format!("{origin}/session/7"));
         assert_eq!((created.answer.as_str(), created.etag.as_deref()), ("v=0\r\n", Some("\"x\"")));
         let request = &requests.join().unwrap()[0];
@@ -270,7 +364,7 @@ pub(crate) mod tests {
         let (target, requests) = serve(vec![response("201 Created", headers, "v=0")]);
         let redirect = response("307 Temporary Redirect", &format!("location: {target}/whip/other\r\n"), "");
         let (origin, _) = serve(vec![redirect]);
-        let created = HttpClient::new(Some("secret")).post(&format!("{origin}/whip/cam"), "offer").unwrap();
+        let created = HttpClient::new(Some("secret"), None).post(&format!("{origin}/whip/cam"), "offer").unwrap();
         assert_eq!(created.location, format!("{target}/whip/session/8"));
         let request = &requests.join().unwrap()[0];
         assert!(request.ends_with("offer") && !request.contains("secret"), "{request}");
@@ -280,7 +374,7 @@ pub(crate) mod tests {
     fn a_refusal_has_a_reason_and_a_retry_after() {
         let problem = r#"{"title":"Too Many Requests","detail":"slow down"}"#;
         let (origin, _) = serve(vec![response("429 Too Many Requests", "retry-after: 3\r\n", problem)]);
-        let error = HttpClient::new(None).post(&format!("{origin}/whip/cam"), "offer").unwrap_err();
+        let error = HttpClient::new(None, None).post(&format!("{origin}/whip/cam"), "offer").unwrap_err();
         let HttpClientError::Refused { status, detail, retry_after, .. } = error else { panic!("{error}") };
         assert_eq!((status, detail.as_str(), retry_after), (429, "slow down", Some(Duration::from_secs(3))));
     }
@@ -295,7 +389,7 @@ pub(crate) mod tests {
     #[test]
     fn a_session_that_has_ended_needs_no_second_end() {
         let (origin, requests) = serve(vec![response("404 Not Found", "", ""), response("500 Oh", "", "<html>\n")]);
-        let client = HttpClient::new(None);
+        let client = HttpClient::new(None, None);
         let location = format!("{origin}/session/7");
         let session = Created { location, answer: String::new(), etag: None, shows_token: true };
         client.delete(&session).unwrap();
@@ -307,14 +401,46 @@ pub(crate) mod tests {
     #[test]
     fn a_url_that_is_not_an_endpoint_is_explained_in_a_sentence() {
         for url in ["whip/cam", "localhost:8080", "ftp://localhost/whip", ""] {
-            assert!(matches!(HttpClient::new(None).post(url, ""), Err(HttpClientError::Url(_))), "{url}");
+            assert!(matches!(HttpClient::new(None, None).post(url, ""), Err(HttpClientError::Url(_))), "{url}");
         }
         let (origin, _) = serve(vec![response("201 Created", "content-type: application/sdp\r\n", "v=0")]);
-        let error = HttpClient::new(None).post(&origin, "offer").unwrap_err();
+        let error = HttpClient::new(None, None).post(&origin, "offer").unwrap_err();
         assert!(matches!(error, HttpClientError::Incomplete { .. }), "{error}");
         let (_held, address) = closed_port("127.0.0.1:0");
-        let error = HttpClient::new(None).post(&format!("http://{address}/whip/cam"), "").unwrap_err();
+        let error = HttpClient::new(None, None).post(&format!("http://{address}/whip/cam"), "").unwrap_err();
         assert!(error.to_string().contains("is the relay running"), "{error}");
+    }
+
+    #[test]
+    fn an_answer_that_is_too_large_or_not_http_says_so_and_not_that_no_relay_runs_there() {
+        let large = "a".repeat(ANSWER_LIMIT as usize + 1);
+        let headers = "content-type: application/sdp\r\nlocation: /session/7\r\n";
+        for (answer, part) in [
+            (response("201 Created", headers, &large), "more than 256 KiB"),
+            ("SSH-2.0-OpenSSH_9.2\r\n\r\n".to_owned(), "http or https"),
+        ] {
+            let (origin, _) = serve(vec![answer]);
+            let error = HttpClient::new(None, None).post(&format!("{origin}/whip/cam"), "").unwrap_err().to_string();
+            assert!(error.contains(part) && !error.contains("is the relay running"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_session_whose_server_hangs_is_given_up_soon() {
+        let (_accepting, address) = listener();
+        let location = format!("http://{address}/session/7");
+        let session = Created { location, answer: String::new(), etag: None, shows_token: true };
+        let began = std::time::Instant::now();
+        let error = HttpClient::new(None, None).delete(&session).unwrap_err();
+        assert!(matches!(error, HttpClientError::Late { .. }), "{error}");
+        assert!(began.elapsed() < DEADLINE, "{:?}", began.elapsed());
+    }
+
+    /// It accepts connections, in the kernel, and answers none.
+    fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
     }
 
     #[test]

@@ -21,6 +21,9 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// The command line or the configuration is wrong (EX_USAGE of sysexits.h).
 const USAGE: u8 = 64;
 
+/// `sluice load` has measured, and viewers did not join, did not stay, or lost packets.
+const INCOMPLETE: u8 = 2;
+
 /// The log filter of `sluice load`.
 const LOAD_LOG: &str = "error,sluice=warn,sluice::load=info";
 
@@ -81,7 +84,10 @@ fn run(given: Given) -> ExitCode {
 
 fn check(given: Given) -> ExitCode {
     match configuration(&given) {
-        Ok((warnings, effective, _)) => {
+        Ok((warnings, effective, config)) => {
+            if let Err(error) = Server::check(&config) {
+                return usage(&error.to_string());
+            }
             for warning in warnings {
                 let _ = writeln!(std::io::stderr(), "sluice: {warning}");
             }
@@ -98,10 +104,11 @@ fn ask_health(given: Given) -> ExitCode {
         Err(error) => return usage(&error.to_string()),
     };
     let (address, protocol) = match config.http.admin {
-        Some(admin) => (admin, Protocol::Http),
-        None if config.http.proxy_protocol => (config.http.listen, Protocol::Proxy),
-        None if config.http.tls.certificate.is_some() => (config.http.listen, Protocol::Https),
-        None => (config.http.listen, Protocol::Http),
+        Some(admin) => (admin, Protocol::HTTP),
+        None => {
+            let (is_https, is_proxied) = (config.http.tls.certificate.is_some(), config.http.proxy_protocol);
+            (config.http.listen, Protocol { is_https, is_proxied })
+        }
     };
     match health::check(address, protocol) {
         Ok(()) => ExitCode::SUCCESS,
@@ -126,7 +133,7 @@ fn measure(config: &load::Config) -> ExitCode {
     match load::run(config) {
         Ok(report) => {
             say(&if config.json { report.to_json() + "\n" } else { report.to_string() });
-            ExitCode::SUCCESS
+            if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(INCOMPLETE) }
         }
         Err(error) => {
             error!("{error:#}");

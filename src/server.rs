@@ -175,6 +175,16 @@ impl Server {
         Ok(Self { workers, advertised, node, directory, cluster_metrics, http, admin, redirect, addresses, drain })
     }
 
+    /// Reads the files and tries the directory that a start needs, and leaves nothing behind.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load) that are mistakes in settings.
+    pub fn check(config: &Config) -> Result<(), StartError> {
+        Access::new(&config.auth, Arc::new(Metrics::default()))?;
+        http::Tls::check_settings(&config.http.tls)?;
+        Ok(config.worker.check().map_err(worker::StartError::from)?)
+    }
+
     /// Its addresses; ports that were given as 0 have their actual numbers.
     pub fn addresses(&self) -> Addresses {
         self.addresses

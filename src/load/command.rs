@@ -41,7 +41,7 @@ pub(super) const DRAINING: Duration = Duration::from_secs(2);
 /// an error; they are in the report.
 pub fn run(config: &Config) -> Result<Report> {
     let process = config.pid.map(Process::find).transpose()?;
-    let sessions = Sessions::new(HttpClient::new(config.token.as_deref()));
+    let sessions = Sessions::new(HttpClient::new(config.token.as_deref(), config.ca.as_ref()));
     let mut field = Field::new(config)?;
     let mut joiner = Joiner::new(config, &sessions, &field)?;
 
@@ -90,9 +90,10 @@ pub fn run(config: &Config) -> Result<Report> {
     let measured = Measured::begin(process.as_ref())?;
     field.publish();
     field.run(Duration::from_secs(config.seconds), |_| false);
+    let counted = measured.elapsed();
     field.pause();
     field.run(DRAINING, Field::has_everything);
-    let spent = measured.end().context("the relay ended while it was measured")?;
+    let spent = measured.end(counted).context("the relay ended while it was measured")?;
     let memory_after = process.as_ref().map(Process::resident_bytes).transpose()?;
     let drops = socket_drops(field.ports()).zip(drops_before).map(|(after, before)| after.saturating_sub(before));
 

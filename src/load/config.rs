@@ -4,22 +4,27 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::client::{Authorities, endpoint};
 use crate::setting;
 
 /// What to measure.
 #[derive(Clone, Debug, Args)]
 pub struct Config {
     /// WHIP endpoint to publish to, such as http://localhost:8080/whip/load; if unset, another client must publish
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub whip: Option<String>,
 
     /// WHEP endpoint to watch, such as http://localhost:8080/whep/load
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub whep: String,
 
     /// Bearer token for both endpoints
     #[arg(long, env = "SLUICE_LOAD_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+
+    /// PEM file with the root certificates that the relay's certificate is checked by, instead of the public ones
+    #[arg(long, value_name = "FILE", value_parser = Authorities::read)]
+    pub ca: Option<Authorities>,
 
     /// Number of viewers
     #[arg(long, value_name = "N", default_value_t = 10)]

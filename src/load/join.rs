@@ -43,17 +43,27 @@ impl Sessions {
         Self { http, created: Arc::default() }
     }
 
-    /// Ends all sessions, several at a time; returns how many could not be ended.
+    /// Ends all sessions, several at a time; returns how many could not be ended. Once the relay does not answer, the
+    /// others are left to it.
     pub(super) fn end_all(&self) -> usize {
         let created = std::mem::take(&mut *self.created.lock().unwrap_or_else(PoisonError::into_inner));
         let share = created.len().div_ceil(THREADS).max(1);
         std::thread::scope(|scope| {
-            let threads: Vec<_> = created
-                .chunks(share)
-                .map(|share| scope.spawn(|| share.iter().filter(|session| self.end(session).is_err()).count()))
-                .collect();
+            let threads: Vec<_> = created.chunks(share).map(|share| scope.spawn(|| self.end_each(share))).collect();
             threads.into_iter().map(|thread| thread.join().unwrap_or_default()).sum()
         })
+    }
+
+    fn end_each(&self, sessions: &[Created]) -> usize {
+        let mut left = 0;
+        for (number, session) in sessions.iter().enumerate() {
+            match self.end(session) {
+                Ok(()) => {}
+                Err(HttpClientError::Refused { .. }) => left += 1,
+                Err(_) => return left + sessions.len() - number,
+            }
+        }
+        left
     }
 
     fn end(&self, session: &Created) -> Result<(), HttpClientError> {

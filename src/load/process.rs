@@ -72,9 +72,13 @@ impl Measured {
         })
     }
 
-    /// Ends the measurement.
-    pub(super) fn end(self) -> Result<Spent> {
-        let elapsed = self.began.elapsed();
+    /// The time since the measurement began.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Ends the measurement of what was done within `elapsed`, and of what that caused until now.
+    pub(super) fn end(self, elapsed: Duration) -> Result<Spent> {
         let cpu = self.process.map(Process::cpu).transpose()?;
         let since = |now: Option<Duration>, before: Option<Duration>| Some(now?.saturating_sub(before?));
         Ok(Spent { elapsed, cpu: since(cpu, self.cpu), own_cpu: since(Process::own().cpu().ok(), self.own_cpu) })
@@ -138,8 +142,9 @@ mod tests {
     fn this_process_can_be_measured_and_one_that_is_not_cannot() {
         let process = Process::find(std::process::id()).unwrap();
         assert!(process.resident_bytes().unwrap() > 0);
-        let spent = Measured::begin(Some(&process)).unwrap().end().unwrap();
+        let spent = Measured::begin(Some(&process)).unwrap().end(Duration::from_secs(3)).unwrap();
         assert!(spent.cpu.is_some() && spent.own_cpu.is_some());
+        assert_eq!(spent.elapsed, Duration::from_secs(3), "not the time in which the last packets arrived");
         let error = Process::find(u32::MAX).unwrap_err();
         assert!(error.to_string().contains("--pid 4294967295"), "{error}");
     }

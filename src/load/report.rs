@@ -268,6 +268,14 @@ impl fmt::Display for AtCapacity {
     }
 }
 
+impl Report {
+    /// Whether all viewers joined, stayed and got everything, on links that carry everything.
+    pub fn is_complete(&self) -> bool {
+        let is_narrow = self.capacities.iter().any(|at| at.bits_per_second.is_some());
+        self.joined == self.viewers && self.ended == 0 && (self.lost == 0 || is_narrow)
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut row = |name: &str, value: String| writeln!(formatter, "{name:<12} {value}");

@@ -11,19 +11,23 @@ use url::Url;
 use super::answer::Answer;
 use super::attempt::{self, OWN_UFRAG, Outcome};
 use crate::advertise::exchange::is_timeout;
-use crate::client::{HttpClient, HttpClientError};
+use crate::client::{Authorities, HttpClient, HttpClientError};
 use crate::five_tuple::{Protocol, is_private};
 
 /// Which relay to try, and how.
 #[derive(Clone, Debug, Args)]
 pub struct Config {
     /// The relay's address.
-    #[arg(value_name = "URL", help = "The relay's address, such as https://live.example.org/")]
-    pub url: String,
+    #[arg(value_name = "URL", help = "The relay's address, such as https://live.example.org/", value_parser = base)]
+    pub url: Url,
 
     /// Bearer token that may watch the stream
     #[arg(long, env = "SLUICE_REACHABILITY_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+
+    /// PEM file with the root certificates that the relay's certificate is checked by, instead of the public ones
+    #[arg(long, value_name = "FILE", value_parser = Authorities::read)]
+    pub ca: Option<Authorities>,
 
     /// Name of the stream to ask for; it needs no publisher, unless the relay refuses early viewers
     #[arg(long, value_name = "NAME", default_value = "reachability-check")]
@@ -33,9 +37,6 @@ pub struct Config {
 /// Why nothing could be tried.
 #[derive(Debug, thiserror::Error)]
 pub enum ReachabilityError {
-    /// The address is not the base URL of a relay.
-    #[error("{0:?} is not the address of a relay: write it like https://live.example.org/")]
-    Url(String),
     /// The relay gave no session.
     #[error(transparent)]
     Http(#[from] HttpClientError),
@@ -48,16 +49,23 @@ pub enum ReachabilityError {
 #[derive(Debug)]
 pub struct Reachability(Vec<(Protocol, SocketAddr, Outcome)>);
 
+/// Reads the base URL of a relay.
+fn base(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+    url.ok_or_else(|| "write the relay's address like https://live.example.org/".to_owned())
+}
+
 /// Asks the relay for a session and checks each candidate of its answer. This blocks, for some seconds at most.
 ///
 /// # Errors
 /// [`ReachabilityError`] when there is nothing to try.
 pub fn run(config: &Config) -> Result<Reachability, ReachabilityError> {
-    let wrong = || ReachabilityError::Url(config.url.clone());
-    let mut base = Url::parse(&config.url).map_err(|_| wrong())?;
-    base.path_segments_mut().map_err(|()| wrong())?.pop_if_empty().extend(["whep", config.stream.as_str()]);
-    let http = HttpClient::new(config.token.as_deref());
-    let session = http.post(base.as_str(), &offer())?;
+    let mut endpoint = config.url.clone();
+    if let Ok(mut segments) = endpoint.path_segments_mut() {
+        segments.pop_if_empty().extend(["whep", config.stream.as_str()]);
+    }
+    let http = HttpClient::new(config.token.as_deref(), config.ca.as_ref());
+    let session = http.post(endpoint.as_str(), &offer())?;
     let answer = Answer::parse(&session.answer).filter(|answer| !answer.candidates.is_empty());
     let outcomes = answer.map(|answer| {
         thread::scope(|scope| {
@@ -72,7 +80,7 @@ pub fn run(config: &Config) -> Result<Reachability, ReachabilityError> {
     });
     // The relay ends it by itself if this fails.
     let _ = http.delete(&session);
-    outcomes.map(Reachability).ok_or_else(|| ReachabilityError::NoCandidates(base.to_string()))
+    outcomes.map(Reachability).ok_or_else(|| ReachabilityError::NoCandidates(endpoint.to_string()))
 }
 
 impl Reachability {

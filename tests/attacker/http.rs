@@ -156,7 +156,7 @@ fn post(relay: SocketAddr, endpoint: &str, body: &[u8]) -> Result<u16> {
 
 /// Sessions that never connect, half of which are ended by DELETE.
 pub(crate) fn joins(attack: &mut Attack) -> Result<String> {
-    let http = HttpClient::new(None);
+    let http = HttpClient::new(None, None);
     let (mut taken, mut refused) = (Vec::new(), 0);
     let mut pace = Pace::new(JOIN_RATE, attack.duration);
     while let Some(due) = pace.due() {

@@ -50,7 +50,7 @@ pub(crate) struct Session {
 impl Session {
     /// Joins with these codecs and a data channel, and connects.
     pub(crate) fn join(relay: SocketAddr, role: Role, stream: &str, codecs: &[Codec]) -> Result<Self> {
-        let http = HttpClient::new(None);
+        let http = HttpClient::new(None, None);
         let socket = UdpSocket::bind((ADDRESS, 0)).context("no socket")?;
         socket.set_nonblocking(true)?;
         let tap = Tap::default();

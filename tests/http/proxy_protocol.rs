@@ -113,6 +113,18 @@ fn a_proxy_connects_for_itself_by_the_local_command() {
 }
 
 #[test]
+fn a_program_on_this_machine_is_served_if_it_names_no_client() {
+    let relay = behind(|config| config.http.trusted_proxies = vec!["127.0.0.2".parse().unwrap()]);
+    let get = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let here = [127, 0, 0, 1];
+    assert_eq!(ask(&relay, here, &[&version_2(0, [203, 0, 113, 7]), get]), Some(200));
+    for header in [&version_1("203.0.113.7")[..], &version_2(1, [203, 0, 113, 7]), b"PROXY UNKNOWN\r\n", b""] {
+        assert_eq!(ask(&relay, here, &[header, get]), None, "{}", String::from_utf8_lossy(header));
+    }
+    assert_eq!(refused(&relay), 4);
+}
+
+#[test]
 fn a_client_that_is_named_unreadably_is_never_this_machine() {
     let relay = behind(|_| {});
     let headers =

@@ -151,6 +151,47 @@ fn the_health_check_asks_the_relay_where_its_settings_say() {
 }
 
 #[test]
+fn the_health_of_a_relay_behind_a_proxy_that_sends_headers_is_known_on_its_machine() {
+    for tls in [None, Some("--tls-self-signed")] {
+        let mut flags = vec!["--proxy-protocol", "--trusted-proxy", "192.0.2.1"];
+        flags.extend(tls);
+        let relay = Running::start(&mut relay(&flags));
+        let address = relay.origin.rsplit('/').next().unwrap();
+        let asked = run(&[&["healthcheck", "--http", address], &flags[..]].concat());
+        assert_eq!(asked.status.code(), Some(0), "{}", String::from_utf8_lossy(&asked.stderr));
+    }
+}
+
+#[test]
+fn a_relay_with_a_private_certificate_is_tried_with_its_authority_and_the_error_names_the_flag() {
+    let directory = std::env::temp_dir().join(format!("sluice-ca-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| directory.join(name).to_str().unwrap().to_owned());
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let relay = Running::start(&mut relay(&["--tls-cert", &cert, "--tls-key", &key]));
+    let whep = format!("{}/whep/load", relay.origin);
+    let whip = format!("{}/whip/load", relay.origin);
+    let tries = ["check-reachability", &relay.origin];
+    let loads = ["load", "--whip", &whip, "--whep", &whep, "--viewers", "1", "--seconds", "1"];
+    for command in [&tries[..], &loads[..]] {
+        let refused = run(command);
+        let printed = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{printed}");
+        assert!(printed.contains("not trusted") && printed.contains("--ca FILE"), "{printed}");
+        assert!(!printed.contains("running there"), "{printed}");
+        let trusted = run(&[command, &["--ca", &cert]].concat());
+        // With 2, a busy machine has lost packets.
+        let is_measured = matches!(trusted.status.code(), Some(0 | 2));
+        assert!(is_measured, "{}", String::from_utf8_lossy(&trusted.stderr));
+        let printed = refusal(&mut sluice(&[command, &["--ca", &key]].concat()));
+        assert!(printed.contains("--ca") && printed.contains("it has no certificate"), "{printed}");
+    }
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
 fn a_self_signed_certificate_is_made_once_and_served_again_after_a_restart() {
     let state = std::env::temp_dir().join(format!("sluice-state-{}", std::process::id()));
     let arguments = ["--tls-self-signed", "--state-dir", state.to_str().unwrap(), "--http-redirect", "127.0.0.1:0"];
@@ -239,6 +280,17 @@ fn check_config_prints_the_settings_in_force_or_says_what_is_wrong() {
     let printed = refusal(sluice(&["check-config"]).env("SLUICE_CONFIG", &path));
     assert!(printed.contains("line 2") && printed.contains("http.listen"), "{printed}");
     std::fs::remove_file(&path).unwrap();
+    let state = std::env::temp_dir().join(format!("sluice-check-{}/state", std::process::id()));
+    let checked = run(&["check-config", "--tls-self-signed", "--state-dir", state.to_str().unwrap()]);
+    assert_eq!(checked.status.code(), Some(0), "{}", String::from_utf8_lossy(&checked.stderr));
+    assert!(!state.parent().unwrap().exists(), "a check makes no directory");
+    for (flags, part) in [
+        (["--tls-cert=/no/cert.pem", "--tls-key=/no/key.pem"], "/no/cert.pem (--tls-cert): the file does not"),
+        (["--tls-self-signed", "--state-dir=/proc/nowhere"], "(--state-dir)"),
+    ] {
+        let printed = refusal(&mut sluice(&[&["check-config"], &flags[..]].concat()));
+        assert!(printed.contains(part), "{printed}");
+    }
     for flags in [
         ["check-config", "--log", "a=b=c=["],
         ["check-config", "--watch-token", "w"],
@@ -347,8 +399,8 @@ fn check_reachability_reports_for_each_address_whether_it_is_reachable() {
     assert!(text.lines().last().unwrap().contains("connect by UDP"), "{text}");
     let refused = run(&["check-reachability", "http://127.0.0.1:9/"]);
     assert_eq!(refused.status.code(), Some(1));
-    let wrong = String::from_utf8(run(&["check-reachability", "live.example.org"]).stderr).unwrap();
-    assert!(wrong.contains("write it like https://live.example.org/"), "{wrong}");
+    let wrong = refusal(&mut sluice(&["check-reachability", "live.example.org"]));
+    assert!(wrong.contains("write the relay's address like https://live.example.org/"), "{wrong}");
     relay.signal("TERM");
     assert!(relay.ended().success());
     assert!(!relay.log().contains("did not connect"), "the check is no failure of a viewer");

@@ -95,20 +95,25 @@ fn a_viewer_whose_link_carries_less_gets_a_smaller_layer() {
     assert_eq!(at(0)["on_layer"], serde_json::json!([0, 1]), "{printed}");
     assert_eq!(at(1)["on_layer"], serde_json::json!([1, 0]), "{printed}");
     assert!(at(1)["longest_gap_ms"].as_f64() > Some(0.0), "{printed}");
+    let seconds = report["seconds"].as_f64().unwrap();
+    assert!(seconds < 2.9, "the time in which the last packets arrive does not count: {seconds}");
 }
 
 #[test]
 fn errors_say_what_to_do() {
     let relay = start(&["--publish-token", "let-me", "--admin-token", "look"]);
-    for (arguments, part) in [
-        (vec!["--viewers", "2"], "--token"),
-        (vec!["--pid", "4294967295"], "--pid 4294967295"),
-        (vec!["--whep", "http://127.0.0.1:1/whep/load"], "is it running there?"),
-        (vec!["--whip", "nowhere"], "http://localhost:8080/whip/NAME"),
+    for (arguments, code, part) in [
+        (vec!["--viewers", "2"], 1, "--token"),
+        (vec!["--pid", "4294967295"], 1, "--pid 4294967295"),
+        (vec!["--whep", "http://127.0.0.1:1/whep/load"], 1, "is it running there?"),
+        (vec!["--whip", "nowhere"], 64, "http://localhost:8080/whip/NAME"),
+        (vec!["--whep", "ftp://127.0.0.1/whep/load"], 64, "http://localhost:8080/whip/NAME"),
+        (vec!["--ca", "/no/root.pem"], 64, "the file does not exist"),
     ] {
         let output = load(&relay, &arguments);
         let printed = text(output.stderr);
-        assert!(!output.status.success() && printed.contains(part), "{arguments:?}: {printed}");
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {printed}");
+        assert!(printed.contains(part), "{arguments:?}: {printed}");
     }
     assert_eq!(relay.metric("sluice_sessions{"), 0.0);
 }

@@ -130,6 +130,14 @@ struct Shared {
     has_warned_of_header: AtomicBool,
 }
 
+impl Shared {
+    fn warn_of_stranger(&self, connection: &Connection) {
+        if !self.has_warned_of_stranger.swap(true, Ordering::Relaxed) {
+            warn!(remote = %connection.remote, "{STRANGER}");
+        }
+    }
+}
+
 /// Serves `router` on `listener` until `stop` completes, then lets running requests finish.
 pub(in crate::http) async fn serve(
     listener: TcpListener,
@@ -174,11 +182,9 @@ pub(in crate::http) async fn serve(
             }
         };
         let is_proxy = is_trusted(&shared.entry.trusted_proxies, connection.remote.ip());
-        if shared.entry.proxy_protocol && !is_proxy {
+        if shared.entry.proxy_protocol && !is_proxy && !connection.has_one_address() {
             shared.entry.metrics.http_closed[Closing::ProxyHeader].inc();
-            if !shared.has_warned_of_stranger.swap(true, Ordering::Relaxed) {
-                warn!(remote = %connection.remote, "{STRANGER}");
-            }
+            shared.warn_of_stranger(&connection);
             continue;
         }
         let waits =
@@ -212,13 +218,19 @@ async fn serve_accepted(
     mut stopped: watch::Receiver<()>,
 ) {
     let entry = &shared.entry;
+    let from_proxy = is_trusted(&entry.trusted_proxies, connection.remote.ip());
     let (connection, is_proxy) = if entry.proxy_protocol {
         let client = read_proxy_header(shared, &stream, connection, &place, &mut stopped).await;
         let Some(client) = client else { return };
+        let is_own = client.source == ClientSource::Direct;
+        if !from_proxy && !is_own {
+            place.closes(Closing::ProxyHeader);
+            return shared.warn_of_stranger(&connection);
+        }
         // The whole connection is that client's, unless the proxy has connected for itself.
-        (client, client.source == ClientSource::Direct)
+        (client, from_proxy && is_own)
     } else {
-        (connection, is_trusted(&entry.trusted_proxies, connection.remote.ip()))
+        (connection, from_proxy)
     };
     if let Some(media) = &entry.media {
         let deadline = entry.first_deadline(place.kind());

@@ -2,8 +2,8 @@
 //! client's octets.
 //!
 //! The relay never guesses whether a connection begins with the header. With `--proxy-protocol`, each connection of a
-//! trusted proxy must, and others are not served, because anyone could write such a header. No octet after the header
-//! is read here.
+//! trusted proxy must, and others are not served, because anyone could write such a header. A program on this machine may
+//! connect too (`sluice healthcheck`), with a header that names no client. No octet after the header is read here.
 
 use std::io;
 use std::net::SocketAddr;

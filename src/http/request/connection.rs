@@ -31,6 +31,11 @@ impl Connection {
         Self { local, remote, source: ClientSource::Direct, scheme: Scheme::Http }
     }
 
+    /// Whether both ends have the same address: the other end is a program on this machine.
+    pub(in crate::http) fn has_one_address(&self) -> bool {
+        self.local.ip() == self.remote.ip()
+    }
+
     /// The client that the request counts for.
     pub(in crate::http) fn client(&self) -> ClientGroup {
         self.source.client(self.remote.ip())

@@ -94,6 +94,17 @@ impl Tls {
         })
     }
 
+    /// Reads the files and tries the directory that [`open`](Self::open) needs, and leaves nothing behind.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub(crate) fn check_settings(config: &Config) -> Result<(), TlsError> {
+        match &config.certificate {
+            Some(source) => Source::check(source, config),
+            None => Ok(()),
+        }
+    }
+
     /// Looks for another certificate at intervals, and orders it where an authority issues it; never completes.
     pub(in crate::http) async fn keep_current(self: Arc<Self>) {
         let ordered = async {

@@ -52,6 +52,23 @@ impl Source {
         }
     }
 
+    /// Reads the files and tries the directory that [`open`](Self::open) needs, and leaves nothing behind.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub(super) fn check(source: &CertificateSource, config: &Config) -> Result<(), TlsError> {
+        config.state_dir.as_deref().map(StateDir::check).transpose()?;
+        match source {
+            CertificateSource::Files { cert, key } => drop(Files::open(cert.clone(), key.clone())?),
+            CertificateSource::Acme(acme) => {
+                config.state_dir.as_ref().ok_or(AcmeError::NoStateDir)?;
+                Acme::check(acme)?;
+            }
+            CertificateSource::SelfSigned => {}
+        }
+        Ok(())
+    }
+
     /// Another certificate than the `current` one, or why it cannot be served; `None` if all is as before.
     pub(super) fn changed(&mut self, current: &Certificate, now: SystemTime) -> Option<Result<Certificate, TlsError>> {
         match self {

@@ -35,6 +35,21 @@ impl StateDir {
         open().map_err(|error| StateDirError { path: path.to_owned(), error })
     }
 
+    /// Proves that [`open`](Self::open) would succeed, and leaves nothing behind.
+    ///
+    /// # Errors
+    /// [`StateDirError`].
+    pub(super) fn check(path: &Path) -> Result<(), StateDirError> {
+        let is_missing = |it: &&Path| !it.as_os_str().is_empty() && !it.exists();
+        let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+        let opened = Self::open(path);
+        for made in missing {
+            // One that was not made, or that another program uses by now.
+            let _ = fs::remove_dir(made);
+        }
+        opened.map(drop)
+    }
+
     /// The error of an operation that is not about one file.
     pub(super) fn failed(&self, error: io::Error) -> StateDirError {
         StateDirError { path: self.0.clone(), error }

@@ -5,7 +5,6 @@
 //! certificate and the times of orders are kept in the state directory. The rule: the relay orders only when a
 //! certificate is due, never more often than the authority's limits allow, and not sooner because of a restart.
 
-mod authority;
 mod challenges;
 mod client;
 mod config;

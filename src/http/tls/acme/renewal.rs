@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::authority::authority_certificates;
 use super::challenges::Challenges;
 use super::client::Client;
 use super::config::AcmeConfig;
@@ -17,6 +16,7 @@ use super::schedule::Attempts;
 use crate::http::tls::certificate::{Certificate, Facts};
 use crate::http::tls::state_dir::StateDir;
 use crate::metrics::{AcmeMetrics, Ordered};
+use crate::setting::authorities;
 
 /// Time limit of one order.
 const ORDER: Duration = Duration::from_secs(5 * 60);
@@ -53,7 +53,7 @@ impl Acme {
         state: StateDir,
         metrics: AcmeMetrics,
     ) -> Result<(Self, Option<Certificate>), AcmeError> {
-        let roots = config.ca.as_deref().map(authority_certificates).transpose()?;
+        let roots = roots(config)?;
         let kept = Kept::new(state, &config.directory);
         let certificate = kept.certificate(&config.domains)?;
         let attempts = kept.attempts(&config.domains)?;
@@ -63,6 +63,14 @@ impl Acme {
         let facts = certificate.as_ref().map(|certificate| certificate.facts.clone());
         let state = Mutex::new(State { attempts, facts, outcome: None });
         Ok((Self { orders, metrics, state, hurry: Notify::new() }, certificate))
+    }
+
+    /// Reads the file of `--acme-ca`.
+    ///
+    /// # Errors
+    /// [`AcmeError::Authority`].
+    pub(in crate::http::tls) fn check(config: &AcmeConfig) -> Result<(), AcmeError> {
+        roots(config).map(drop)
     }
 
     /// The challenges of its orders.
@@ -190,4 +198,10 @@ impl Acme {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The roots of a private authority, if one is named.
+fn roots(config: &AcmeConfig) -> Result<Option<Vec<ureq::tls::Certificate<'static>>>, AcmeError> {
+    let Some(path) = &config.ca else { return Ok(None) };
+    authorities(path).map(Some).map_err(|complaint| AcmeError::Authority { path: path.clone(), complaint })
 }
