@@ -155,7 +155,9 @@ mod tests {
 
     #[test]
     fn lists_are_separated_by_commas() {
-        let Ok(Command::Serve(serve)) = read("sluice --advertise 203.0.113.7,2001:db8::7 --public-watch") else {
+        let Ok(Command::Serve(serve)) =
+            read("sluice --advertise 203.0.113.7,2001:db8::7 --publish-token p --public-watch")
+        else {
             panic!("that is a command line")
         };
         let config = serve.effective().unwrap().config().unwrap();

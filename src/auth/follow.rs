@@ -21,6 +21,30 @@ const INTERVAL: Duration = Duration::from_secs(1);
 struct Look {
     modified: Option<SystemTime>,
     size: u64,
+    place: Place,
+}
+
+/// Which file it is, and when its content, its name or its times were last set: a copy may have the size and the time
+/// of the file that it replaces. The time is in seconds and nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Place {
+    #[cfg(unix)]
+    inode: u64,
+    #[cfg(unix)]
+    changed: (i64, i64),
+}
+
+impl Place {
+    #[cfg(unix)]
+    fn of(metadata: &std::fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        Self { inode: metadata.ino(), changed: (metadata.ctime(), metadata.ctime_nsec()) }
+    }
+
+    #[cfg(not(unix))]
+    fn of(_: &std::fs::Metadata) -> Self {
+        Self {}
+    }
 }
 
 /// What the files looked like.
@@ -34,9 +58,8 @@ struct Seen {
 
 impl Look {
     fn at(path: &Path) -> Self {
-        let metadata = std::fs::metadata(path).ok();
-        let modified = metadata.as_ref().and_then(|metadata| metadata.modified().ok());
-        Self { modified, size: metadata.map_or(0, |metadata| metadata.len()) }
+        let Ok(metadata) = std::fs::metadata(path) else { return Self::default() };
+        Self { modified: metadata.modified().ok(), size: metadata.len(), place: Place::of(&metadata) }
     }
 
     /// At every file that the settings name.
@@ -134,6 +157,28 @@ mod tests {
         seen = look_twice(seen);
         assert_eq!(seen.applied, [Look::default()]);
         assert!(publishes("newer"), "a file that is gone for a moment takes no token away");
+    }
+
+    #[test]
+    fn a_file_of_equal_size_and_time_in_the_place_of_another_is_read() {
+        let path = std::env::temp_dir().join(format!("sluice-follow-equal-{}", std::process::id()));
+        let beside = path.with_extension("new");
+        let write = |path: &Path, token: &str| {
+            std::fs::write(path, line("encoder", token, &Scope::of_all_streams(Action::Publish))).unwrap();
+        };
+        write(&path, "old");
+        let config = Config { token_file: Some(path.clone()), ..Config::default() };
+        let access = Access::new(&config, Arc::default()).unwrap();
+        let seen = access.look_again(Seen::default());
+        let before = std::fs::metadata(&path).unwrap();
+        write(&beside, "new");
+        std::fs::File::options().write(true).open(&beside).unwrap().set_modified(before.modified().unwrap()).unwrap();
+        std::fs::rename(&beside, &path).unwrap();
+        let after = std::fs::metadata(&path).unwrap();
+        assert_eq!((after.len(), after.modified().unwrap()), (before.len(), before.modified().unwrap()));
+        access.look_again(access.look_again(seen));
+        assert!(access.known_holder("new").is_some() && access.known_holder("old").is_none());
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

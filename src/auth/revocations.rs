@@ -3,6 +3,7 @@
 //! A revocation is kept in memory, for a time after which its tokens have expired anyway; a restart forgets it. A token
 //! that was issued after its holder was revoked is valid, so that the holder can get a new one.
 
+use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -34,38 +35,65 @@ pub(crate) struct Revocation {
 #[error("there are {CAPACITY} revocations already: change the keys or the token file instead")]
 pub(crate) struct RevocationsFull;
 
-/// Everything that is revoked. Administrators write; each check of a token reads.
+/// Everything that is revoked. Administrators write; each check of a token reads, and each session once a second, so
+/// that a look takes the same time however much is revoked.
 #[derive(Debug, Default)]
-pub(crate) struct Revocations(RwLock<Vec<Revocation>>);
+pub(crate) struct Revocations(RwLock<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    subjects: HashMap<String, Span>,
+    token_ids: HashMap<String, Span>,
+}
+
+/// When one revocation counts.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    since: SystemTime,
+    until: SystemTime,
+}
 
 impl Revocations {
     /// Revokes for this time from now on.
     pub(crate) fn add(&self, revoked: Revoked, time: Duration, now: SystemTime) -> Result<(), RevocationsFull> {
-        let mut list = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        list.retain(|one| now < one.until && one.revoked != revoked);
-        if list.len() >= CAPACITY {
+        let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let Table { subjects, token_ids } = &mut *table;
+        for spans in [&mut *subjects, &mut *token_ids] {
+            spans.retain(|_, span| now < span.until);
+        }
+        let is_full = subjects.len() + token_ids.len() >= CAPACITY;
+        let (spans, text) = match revoked {
+            Revoked::Subject(name) => (subjects, name),
+            Revoked::TokenId(id) => (token_ids, id),
+        };
+        if is_full && !spans.contains_key(&text) {
             return Err(RevocationsFull);
         }
-        list.push(Revocation { revoked, since: now, until: now + time });
+        spans.insert(text, Span { since: now, until: now + time });
         Ok(())
     }
 
-    /// What is revoked now.
+    /// What is revoked now, the oldest first.
     pub(crate) fn list(&self, now: SystemTime) -> Vec<Revocation> {
-        let list = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        list.iter().filter(|one| now < one.until).cloned().collect()
+        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let one = |revoked, &Span { since, until }: &Span| Revocation { revoked, since, until };
+        let subjects = table.subjects.iter().map(|(name, span)| one(Revoked::Subject(name.clone()), span));
+        let token_ids = table.token_ids.iter().map(|(id, span)| one(Revoked::TokenId(id.clone()), span));
+        let mut list: Vec<Revocation> = subjects.chain(token_ids).filter(|one| now < one.until).collect();
+        list.sort_by_key(|one| one.since);
+        list
     }
 
     /// Whether the token of this holder is revoked.
     pub(super) fn cover(&self, holder: &Holder, now: SystemTime) -> bool {
-        let list = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        list.iter().filter(|one| now < one.until).any(|one| match &one.revoked {
-            Revoked::TokenId(id) => holder.token_id.as_deref() == Some(id),
-            Revoked::Subject(name) => {
-                // The time in a token has whole seconds, so a token of the same second as the revocation is revoked.
-                holder.name.as_deref() == Some(name) && holder.issued.is_none_or(|issued| issued <= one.since)
-            }
-        })
+        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let find = |spans: &HashMap<String, Span>, text: Option<&str>| {
+            text.and_then(|text| spans.get(text)).filter(|span| now < span.until).copied()
+        };
+        // The time in a token has whole seconds, so a token of the same second as the revocation is revoked.
+        let is_earlier = |span: Span| holder.issued.is_none_or(|issued| issued <= span.since);
+        find(&table.token_ids, holder.token_id.as_deref()).is_some()
+            || find(&table.subjects, holder.name.as_deref()).is_some_and(is_earlier)
     }
 }
 
@@ -96,13 +124,18 @@ mod tests {
         let revocations = Revocations::default();
         let (now, second) = (SystemTime::now(), Duration::from_secs(1));
         let add = |number: usize, now| revocations.add(Revoked::TokenId(number.to_string()), second, now);
-        for number in (0..CAPACITY).step_by(CAPACITY / 100) {
+        let limit = CAPACITY / 100;
+        for number in 0..limit {
             add(number, now).unwrap();
             add(number, now).unwrap();
         }
-        assert_eq!(revocations.list(now).len(), 100, "the same again is one");
-        *revocations.0.write().unwrap() = vec![revocations.list(now)[0].clone(); CAPACITY];
+        assert_eq!(revocations.list(now).len(), limit, "the same again is one");
+        // The rest at once: each addition looks for those that are over.
+        let span = Span { since: now, until: now + second };
+        let rest = (limit..CAPACITY).map(|number| (number.to_string(), span));
+        revocations.0.write().unwrap().token_ids.extend(rest);
         assert!(add(CAPACITY, now).is_err());
+        add(0, now).expect("what is revoked already takes no more room");
         add(CAPACITY, now + second).unwrap();
     }
 }

@@ -12,6 +12,13 @@ const CACHE: [(&str, &str); 3] = [
     ("fast_start_total", "--fast-start-total"),
 ];
 
+/// Sources of tokens. Without any, everyone may do everything.
+const TOKENS: [&str; 7] =
+    ["publish_token", "watch_token", "admin_token", "token_file", "jwt_key", "jwks_url", "access_webhook"];
+
+/// Settings by which the relay serves HTTPS, or knows that a proxy does.
+const HTTPS: [&str; 4] = ["tls_cert", "tls_self_signed", "domain", "trusted_proxy"];
+
 /// Settings of the authority that issues certificates for `--domain`.
 const ACME: [(&str, &str); 3] =
     [("acme_directory", "--acme-directory"), ("acme_contact", "--acme-contact"), ("acme_ca", "--acme-ca")];
@@ -33,6 +40,18 @@ impl Effective {
         if is("public_watch", "true") && !self.words("watch_token").is_empty() {
             return refuse(
                 "--public-watch lets everyone watch, so --watch-token would protect nothing: remove one of the two",
+            );
+        }
+        if is("public_watch", "true") && !TOKENS.iter().any(|id| self.is_changed(id)) {
+            return refuse(
+                "--public-watch has no effect without a token, because everyone may do everything then: set --publish-token, \
+                 or remove --public-watch",
+            );
+        }
+        if self.is_changed("hsts") && !HTTPS.iter().any(|id| self.is_changed(id)) {
+            return refuse(
+                "--hsts has no effect without HTTPS: serve it with --tls-cert and --tls-key or with --domain, name the proxy \
+                 that does with --trusted-proxy, or remove --hsts",
             );
         }
         if is("proxy_protocol", "true") && self.words("trusted_proxy").is_empty() {
@@ -79,7 +98,7 @@ impl Effective {
 #[cfg(test)]
 mod tests {
     use super::super::setting;
-    use super::{ACME, CACHE, CLUSTER};
+    use super::{ACME, CACHE, CLUSTER, HTTPS, TOKENS};
 
     #[test]
     fn the_settings_that_are_looked_at_exist() {
@@ -91,8 +110,11 @@ mod tests {
             "trusted_proxy",
             "domain",
             "cluster.servers",
+            "hsts",
         ]
         .into_iter()
+        .chain(TOKENS)
+        .chain(HTTPS)
         .chain(CACHE.map(|(id, _)| id))
         .chain(ACME.map(|(id, _)| id))
         .chain(CLUSTER.map(|(id, _)| id))

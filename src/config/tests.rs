@@ -152,6 +152,8 @@ fn inconsistent_settings_are_an_error_before_anything_starts() {
         (vec!["--cluster-credentials", "file"], "--cluster-credentials has no effect without --cluster"),
         (vec!["--cluster-ca", "file"], "--cluster-ca has no effect without --cluster"),
         (vec!["--proxy-protocol"], "--trusted-proxy"),
+        (vec!["--public-watch"], "--public-watch has no effect"),
+        (vec!["--hsts", "86400"], "--hsts has no effect"),
         (vec!["--fast-start", "0", "--fast-start-size", "16"], "--fast-start-size"),
         (vec!["--fast-start", "20", "--fast-start-size", "0"], "--fast-start-size"),
         (vec!["--fast-start", "0", "--fast-start-total", "64"], "--fast-start-total would have no effect"),
@@ -169,9 +171,10 @@ fn settings_that_only_look_contradictory_are_accepted() {
         vec!["--fast-start-size", "0"],
         vec!["--fast-start", "0", "--fast-start-size", "0"],
         vec!["--fast-start", "5", "--fast-start-size", "1", "--fast-start-total", "1"],
-        vec!["--public-watch"],
         vec!["--public-watch=false", "--publish-token", "p", "--watch-token", "w"],
         vec!["--public-watch", "--publish-token", "p", "--admin-token", "a"],
+        vec!["--public-watch", "--access-webhook", "https://id.example.org/"],
+        vec!["--hsts", "86400", "--trusted-proxy", "127.0.0.1"],
         vec!["--allow-origin", "*"],
     ] {
         assert!(given(&flags).effective().unwrap().config().is_ok(), "{flags:?}");

@@ -35,7 +35,7 @@ impl std::fmt::Debug for Handle {
 #[derive(Debug, thiserror::Error)]
 pub enum PatchError {
     /// It has ended or never was.
-    #[error("there is no such session: it has ended")]
+    #[error("no such session: it has ended or never existed; begin a new one with a POST to /whip or /whep")]
     NoSuchSession,
     /// Its worker does not keep up; the session goes on as it was.
     #[error("the relay is busy: try again in {} s", retry_after.as_secs())]

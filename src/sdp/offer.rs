@@ -3,6 +3,7 @@
 use std::io::Cursor;
 
 use rtc::sdp::description::session::SessionDescription;
+use rtc::shared::error::Error;
 
 use super::section::{Content, Direction, OfferedSection};
 use super::transport::TransportLines;
@@ -38,8 +39,8 @@ impl Offer {
             return Err(OfferError::malformed("the body is empty: send an SDP offer"));
         }
         limits::check(sdp, role)?;
-        let description = SessionDescription::unmarshal(&mut Cursor::new(sdp.as_bytes()))
-            .map_err(|error| not_sdp(&error.to_string()))?;
+        let description =
+            SessionDescription::unmarshal(&mut Cursor::new(sdp.as_bytes())).map_err(|error| not_sdp(&error))?;
         let direction = Direction::read(&description.attributes)?.unwrap_or(Direction::SendRecv);
         let sections = &description.media_descriptions;
         let mut sections = sections
@@ -71,7 +72,12 @@ impl Offer {
 }
 
 /// The parser's message, which quotes the offer: shortened and without control characters.
-fn not_sdp(reason: &str) -> OfferError {
+fn not_sdp(error: &Error) -> OfferError {
+    let reason = match error {
+        Error::SdpInvalidSyntax(line) => format!("an unexpected line, {line}"),
+        Error::SdpInvalidValue(value) => format!("a wrong value, {value}"),
+        other => other.to_string(),
+    };
     let plain = |letter: char| letter == ' ' || letter.is_ascii_graphic();
     let shown = reason.chars().map(|letter| match plain(letter) {
         true => letter.to_string(),

@@ -38,6 +38,8 @@ fn a_wrong_setting_is_refused_in_one_sentence_with_exit_code_64() {
         (vec!["--admin-token", "a"], "publish-token"),
         (vec!["--publish-token", ""], "publish-token"),
         (vec!["--public-watch", "--watch-token", "w", "--publish-token", "p"], "remove one of the two"),
+        (vec!["--public-watch"], "set --publish-token, or remove --public-watch"),
+        (vec!["--hsts", "86400"], "--hsts has no effect without HTTPS"),
         (vec!["--allow-origin", "*,https://example.org"], "remove *"),
         (vec!["--fast-start", "0", "--fast-start-size", "8"], "--fast-start-size"),
         (vec!["--log", "a=b=c=["], "log filter"),

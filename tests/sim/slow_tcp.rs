@@ -60,3 +60,17 @@ fn during_a_long_stall_audio_goes_on_and_old_video_is_left_out_up_to_a_keyframe(
     let other = net.video(viewers[1]);
     assert_continuous(&other, other[0].number..broadcast.frame * PARTS);
 }
+
+#[test]
+fn audio_that_waited_for_a_busy_worker_is_sent_while_video_is_left_out() {
+    let (mut net, mut broadcast, viewers) = watched();
+    let (audio, video, sent) = (net.audio(viewers[0]).len(), net.video(viewers[0]).len(), broadcast.audio_packets());
+    let until = net.now + Duration::from_millis(700);
+    while net.now < until {
+        broadcast.publish(&mut net);
+        net.now += Duration::from_millis(1);
+    }
+    broadcast.run(&mut net, 2 * SECOND);
+    assert_eq!(net.audio(viewers[0]).len() - audio, (broadcast.audio_packets() - sent) as usize);
+    assert_eq!(net.video(viewers[0])[video].number % (PARTS * 25), 0, "a keyframe is next");
+}

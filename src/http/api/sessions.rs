@@ -59,9 +59,9 @@ pub(in crate::http) struct Session {
     round_trip_seconds: Option<f64>,
     /// What a viewer's network carries: as the relay measures it where the video has several encodings, else as the
     /// viewer estimates it (REMB).
-    #[schema(nullable = false, minimum = 0)]
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    estimated_bits_per_second: Option<f32>,
+    estimated_bits_per_second: Option<u64>,
     #[schema(value_type = Network, inline, required = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     network: Option<Network>,
@@ -266,7 +266,7 @@ impl Session {
             }),
             srtp_profile: report.srtp_profile,
             round_trip_seconds: report.round_trip.map(|trip| trip.as_secs_f64()),
-            estimated_bits_per_second: report.estimate,
+            estimated_bits_per_second: report.estimate.map(|bits| bits.round() as u64),
             network: report.network.map(Network::from),
             tracks: report.tracks.into_iter().map(SessionTrack::from).collect(),
             selection: LayerSelection::made(record),

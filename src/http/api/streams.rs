@@ -59,7 +59,9 @@ pub(in crate::http) struct StreamInFull {
 }
 
 /// The one text for every stream that does not exist.
-const NO_SUCH_STREAM: Problem = Problem::NotFound("no such stream: it has no publisher and no viewer");
+const NO_SUCH_STREAM: Problem = Problem::NotFound(
+    "no such stream: it has no publisher and no viewer; publish it, or see /api/streams for the streams that exist",
+);
 
 /// All streams that have a publisher or a viewer on this node, or those of the cluster that have a publisher
 #[utoipa::path(

@@ -33,8 +33,7 @@ pub(super) struct StreamTrack {
     #[schema(nullable = false, minimum = 1)]
     #[serde(skip_serializing_if = "Option::is_none")]
     height: Option<u16>,
-    #[schema(minimum = 0)]
-    bits_per_second: f64,
+    bits_per_second: u64,
     /// The bitrate of the frames up to each temporal id, starting with 0; absent with one temporal layer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     temporal_bits_per_second: Vec<u64>,
@@ -87,8 +86,7 @@ pub(super) struct SessionTrack {
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     ssrc: Option<u32>,
-    #[schema(minimum = 0)]
-    bits_per_second: f64,
+    bits_per_second: u64,
     /// Retransmissions included.
     packets: u64,
     /// Packets that did not arrive: here, or at a viewer as it reports.
@@ -111,7 +109,7 @@ impl From<TrackReport> for StreamTrack {
             rid: track.rid.map(|rid| rid.to_string()),
             width: track.size.map(|(width, _)| width),
             height: track.size.map(|(_, height)| height),
-            bits_per_second: track.rates.bits,
+            bits_per_second: track.rates.bits.round() as u64,
             temporal_bits_per_second: track.temporal_bits,
             packets_per_second: track.rates.packets,
             frames_per_second: (track.kind == "video").then_some(track.rates.frames),
@@ -135,7 +133,7 @@ impl From<TrackReport> for SessionTrack {
             target_rid: track.target.map(|rid| rid.to_string()),
             rid: track.rid.map(|rid| rid.to_string()),
             ssrc: track.ssrc,
-            bits_per_second: track.rates.bits,
+            bits_per_second: track.rates.bits.round() as u64,
             packets: track.packets,
             lost_packets: track.lost_packets,
             repaired_packets: track.repaired_packets,

@@ -10,7 +10,7 @@ use crate::name::{SessionId, StreamName};
 
 /// The one text for every session that is not the client's, so that it learns nothing about others.
 pub(in crate::http) const NO_SUCH_SESSION: Problem =
-    Problem::NotFound("no such session: it has ended or never existed");
+    Problem::NotFound("no such session: it has ended or never existed; begin a new one with a POST to /whip or /whep");
 
 pub(in crate::http) const NO_SUCH_EVENT_STREAM: Problem =
     Problem::NotFound("no such event stream: it was closed, or its session has ended");

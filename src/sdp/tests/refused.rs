@@ -8,6 +8,12 @@ fn text_that_is_not_sdp_is_malformed() {
         assert!(matches!(publish(text).err(), Some(OfferError::Malformed(_))), "{text:?}");
     }
     assert_malformed(publish(&offer("sendonly").replace("m=audio 9", "m=audio x")), "no valid SDP");
+    for (line, wrong) in
+        [("t=0 0", "q=0 0"), ("v=0", "v=1"), ("c=IN IP4", "c=IN IP9"), ("m=audio 9 UDP", "m=film 9 UDP")]
+    {
+        let error = publish(&offer("sendonly").replace(line, wrong)).err().unwrap().to_string();
+        assert!(error.contains("no valid SDP") && !error.contains("Sdp"), "{wrong}: {error}");
+    }
     assert_malformed(publish("v=0\r\no=- \u{202e}\u{202e}\r\n"), "\\u{202e}");
 }
 

@@ -73,7 +73,7 @@ impl Engine {
             match event {
                 DemuxEvent::Moved { key, path } => {
                     if let Some(session) = self.sessions.session_mut(key) {
-                        tracing::debug!(session = %session.id, remote = %path.remote, "path moved");
+                        tracing::debug!(session = %session.id, protocol = path.protocol.as_str(), remote = %path.remote, "path moved");
                         session.on_moved(path, now);
                         // Packets that waited for a path are sent now.
                         let stream = session.stream.clone();

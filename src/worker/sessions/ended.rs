@@ -68,6 +68,7 @@ impl Session {
             dtls_ms = after(facts.connected),
             media_ms = after(facts.first_media),
             picture_ms = after(facts.first_frame),
+            protocol = self.path.map(|path| path.protocol.as_str()),
             path = self.path.map(|path| path.remote.to_string()),
             srtp = facts.profile.map(tracing::field::debug),
             packets = facts.packets,

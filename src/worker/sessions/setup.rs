@@ -98,6 +98,7 @@ impl Session {
             session = %self.id,
             role = self.role.as_str(),
             stream = %self.stream,
+            protocol = path.map(|path| path.protocol.as_str()),
             remote = path.map(|path| path.remote.to_string()),
             srtp = ?keys.local.profile,
             "session connected"

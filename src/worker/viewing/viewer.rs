@@ -178,7 +178,8 @@ impl Viewer {
                 burst = burst.min(allowed);
                 serving.follow_up.add(ticked);
             }
-            if by_tcp {
+            // Audio is small, and every packet of it can be played.
+            if by_tcp && viewer_track.kind == Kind::Video {
                 serving.follow_up.add(viewer_track.leave_out_late(track, now));
             }
             let mut bandwidth = self.bandwidth.as_deref_mut().filter(|_| viewer_track.kind == Kind::Video);
