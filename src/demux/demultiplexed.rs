@@ -63,7 +63,8 @@ pub(crate) enum Demultiplexed {
     Answered,
     /// A request without credentials was answered: count it.
     PublicAnswer,
-    /// Part of a ClientHello whose rest is missing, or a ClientHello that the peer already has: nothing to do.
+    /// Part of a ClientHello whose rest is missing, a ClientHello that the peer already has, or a repetition of the
+    /// client's last flight: nothing to do.
     Held,
     /// A check for a session that this demultiplexer does not have: take it from the pending sessions, admit it, and
     /// pass the datagram in again.

@@ -65,7 +65,7 @@ impl Demux {
         let verdict = session.handshake.receive(path, datagram, now);
         let repeats = match &verdict {
             // It may be a client that repeats its own last flight.
-            HandshakeVerdict::Clear { is_handshake } => *is_handshake,
+            HandshakeVerdict::Clear { is_handshake, .. } => *is_handshake,
             _ => !session.is_connected(),
         };
         if repeats {
@@ -80,6 +80,7 @@ impl Demux {
             }
             HandshakeVerdict::Hello(profiles, datagram) => Demultiplexed::ClientHello { key, profiles, datagram },
             HandshakeVerdict::Hold => Demultiplexed::Held,
+            HandshakeVerdict::Clear { is_flight: true, .. } if session.handshake.take_repeated() => Demultiplexed::Held,
             HandshakeVerdict::Clear { .. } => refuse(&mut self.sessions, key, DropReason::ClearDtls),
             HandshakeVerdict::Refuse(reason) => {
                 if reason == DropReason::Flood {

@@ -28,6 +28,10 @@ const MAX_FRAGMENTS: u8 = 32;
 /// Messages of the client, numbered from 0; a client's side of a handshake ends below 8.
 const MAX_MESSAGES: usize = 32;
 
+/// Datagrams of a connected client with records of a handshake that are no fault: it repeats its last flight while ours
+/// is late or lost, and answers each repetition of ours.
+const MAX_REPEATED: u8 = 16;
+
 /// Bytes of a ClientHello; a post-quantum one takes 1,500.
 const MAX_HELLO: usize = 8 * 1_024;
 
@@ -46,6 +50,8 @@ pub(crate) enum HandshakeVerdict {
     Clear {
         /// With a handshake record.
         is_handshake: bool,
+        /// Of handshake records and ChangeCipherSpec alone.
+        is_flight: bool,
     },
     /// Not for the peer for another reason.
     Refuse(DropReason),
@@ -76,6 +82,8 @@ pub(crate) struct Handshake {
     answer_time: Duration,
     paths_taken: PathsTaken,
     connected: bool,
+    /// Datagrams after the handshake that may repeat the client's last flight, up to [`MAX_REPEATED`].
+    repeated: u8,
 }
 
 impl Handshake {
@@ -93,6 +101,7 @@ impl Handshake {
             answer_time: Duration::ZERO,
             paths_taken: PathsTaken::None,
             connected: false,
+            repeated: 0,
         }
     }
 
@@ -163,6 +172,13 @@ impl Handshake {
     /// Authentic data or media shows that the client has our last flight: stops repeating it.
     pub(crate) fn settle(&mut self) {
         self.flight = None;
+    }
+
+    /// Takes one of the client's repetitions of its last flight that are no fault; false if there were too many.
+    pub(crate) fn take_repeated(&mut self) -> bool {
+        let is_expected = self.repeated < MAX_REPEATED;
+        self.repeated += u8::from(is_expected);
+        is_expected
     }
 
     /// When to repeat the flight.
@@ -265,19 +281,21 @@ fn repeat_within(
 
 /// Decides about a datagram of a session whose handshake is done.
 fn receive_connected(datagram: &[u8]) -> HandshakeVerdict {
-    let (mut has_data, mut has_handshake, mut has_other, mut is_whole) = (false, false, false, true);
+    let (mut has_data, mut has_handshake, mut has_change, mut has_other, mut is_whole) =
+        (false, false, false, false, true);
     for record in dtls::records(datagram) {
         match record {
             Ok(record) if record.is_sealed_data() => has_data = true,
             Ok(record) if record.content_type == dtls::HANDSHAKE => has_handshake = true,
+            Ok(record) if record.content_type == dtls::CHANGE_CIPHER_SPEC => has_change = true,
             Ok(_) => has_other = true,
             Err(Malformed) => is_whole = false,
         }
     }
     match () {
-        () if has_data => HandshakeVerdict::Data { beside: has_handshake || has_other || !is_whole },
+        () if has_data => HandshakeVerdict::Data { beside: has_handshake || has_change || has_other || !is_whole },
         () if !is_whole => HandshakeVerdict::Refuse(DropReason::SpoofedDtls),
-        () => HandshakeVerdict::Clear { is_handshake: has_handshake },
+        () => HandshakeVerdict::Clear { is_handshake: has_handshake, is_flight: !has_other },
     }
 }
 
