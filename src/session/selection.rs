@@ -69,6 +69,11 @@ impl Selection {
         *self == Self::default()
     }
 
+    /// The highest temporal id that the viewer is to be sent; `None` if it has selected none.
+    pub(crate) fn highest_temporal(&self) -> Option<u8> {
+        [self.temporal, self.max_temporal].into_iter().flatten().min()
+    }
+
     /// The layer that the viewer is to be sent: the selected one, or the best that its limits allow. One that the
     /// publisher does not send at present is replaced by the next smaller one. `None` without layers.
     pub(crate) fn choose<'a, L>(&self, layers: L) -> Option<LayerId>

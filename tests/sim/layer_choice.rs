@@ -465,6 +465,32 @@ fn begin(scene: &mut Scene) -> (u32, Duration) {
 }
 
 #[test]
+fn temporal_layers_that_a_viewer_has_not_selected_are_not_probed_for() {
+    for selection in [
+        Selection { temporal: Some(0), ..Selection::default() },
+        Selection { max_temporal: Some(0), ..Selection::default() },
+    ] {
+        let mut scene = Scene::new();
+        scene.has_temporal_layers = true;
+        // Half of the frames of the largest encoding take 0.8 Mbit/s, all of them 1.5 Mbit/s.
+        let viewer = scene.watch(link(1.2 * MBIT), 2);
+        scene.net.select(viewer, selection);
+        scene.run(12 * SECOND);
+        let (begun, padding) = (scene.net.now, scene.network(viewer).padding);
+        scene.run(20 * SECOND);
+        assert!(scene.runs(viewer, begun).iter().all(|(layer, _)| *layer == 2), "{:?}", scene.runs(viewer, begun));
+        let half = scene.frames(viewer, 2, begun);
+        assert!(half.len() >= 240 && half.iter().all(|frame| frame % 2 == 0), "{half:?}");
+        assert_eq!(scene.network(viewer).padding, padding, "there is nothing to find out");
+        scene.net.links.lane(viewer, Way::Down).impairment = link(6.0 * MBIT);
+        scene.net.select(viewer, Selection::default());
+        scene.run(8 * SECOND);
+        let all = scene.frames(viewer, 2, scene.net.now - SECOND).len();
+        assert!(all >= 24, "{all}");
+    }
+}
+
+#[test]
 fn a_viewer_begins_with_what_the_start_bitrate_carries_and_has_the_largest_encoding_soon() {
     let mut fast = Scene::with(Config { start_bitrate: 20_000_000, ..Config::default() });
     let mut usual = Scene::new();

@@ -59,6 +59,8 @@ pub(crate) struct Measured {
     pub(crate) audio: u64,
     /// The encoding that the viewer has selected, or the largest that it may have: it is sent no larger one.
     pub(crate) most: Option<LayerId>,
+    /// The highest temporal id that it has selected.
+    pub(crate) most_temporal: Option<u8>,
     /// It has been sent video.
     pub(crate) has_begun: bool,
 }
@@ -119,7 +121,8 @@ impl Bandwidth {
         for (highest, layer) in self.highest.iter_mut().zip(&layers) {
             *highest = layer.highest_temporal;
         }
-        let cap = Cap { layer: measured.most.and_then(|most| self.place(most)), ..Cap::default() };
+        let layer = measured.most.and_then(|most| self.place(most));
+        let cap = Cap { layer, temporal: measured.most_temporal, ..Cap::default() };
         if !measured.has_begun && self.choice.is_none() {
             self.viewer.on_switched(self.first_place(&tracks), now);
         }

@@ -104,6 +104,7 @@ impl Viewer {
             Measured {
                 audio: audio.map_or(0, |audio| audio.sent.bytes),
                 most: feed.choose(Kind::Video, self.selection.as_deref()).map(|most| most.layer),
+                most_temporal: self.selection.as_ref().and_then(|selection| selection.highest_temporal()),
                 has_begun,
             },
             now,

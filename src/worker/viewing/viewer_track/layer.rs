@@ -216,8 +216,7 @@ impl ViewerTrack {
 
 /// Which frames a viewer's selection allows.
 fn limit_of(selection: Option<&Selection>) -> FrameLimit {
-    let ids = selection.map(|selection| [selection.temporal, selection.max_temporal]);
-    ids.into_iter().flatten().flatten().min().map_or(FrameLimit::ALL, FrameLimit::Temporal)
+    selection.and_then(Selection::highest_temporal).map_or(FrameLimit::ALL, FrameLimit::Temporal)
 }
 
 #[cfg(test)]
