@@ -180,6 +180,27 @@ fn a_codec_change_begins_at_a_keyframe_and_at_most_once_a_second() {
 }
 
 #[test]
+fn a_codec_change_without_a_keyframe_asks_for_one_only_while_there_are_viewers() {
+    let mut net = Net::new(1);
+    let publisher = join_with_h264(&mut net, &[Codec::Vp8, Codec::Opus]);
+    let video = net.clients[publisher].tracks.iter().position(|track| track.kind == Kind::Video).unwrap();
+    let send = |net: &mut Net, codec: Codec, keyframe, numbers: std::ops::Range<u32>| {
+        prefer(net, publisher, codec);
+        for number in numbers {
+            net.send(publisher, video, number * 18_000, true, &payload(codec, keyframe, number));
+            net.run(Duration::from_millis(200));
+        }
+    };
+    send(&mut net, Codec::Vp8, true, 0..1);
+    send(&mut net, Codec::H264, false, 1..21);
+    assert_eq!(net.keyframe_requests(publisher), 0);
+    join(&mut net, Role::Viewer, Codec::ALL);
+    send(&mut net, Codec::H264, false, 21..31);
+    let asked = net.keyframe_requests(publisher);
+    assert!(asked >= 2, "{asked}");
+}
+
+#[test]
 fn timestamps_advance_in_the_clock_of_each_codec() {
     for &codec in Codec::ALL {
         let mut net = Net::new(1);

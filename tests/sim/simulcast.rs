@@ -431,6 +431,43 @@ fn a_standby_of_one_encoding_takes_over_from_a_publisher_of_three_and_the_other_
 }
 
 #[test]
+fn no_keyframe_is_asked_for_that_no_viewer_needs() {
+    let mut net = Net::new(2);
+    let mut sender = Sender::join(&mut net, QHF, "q;h;f");
+    sender.begin(&mut net, &[0, 1, 2], 50);
+    let change_ssrc = |net: &mut Net, sender: &mut Sender, place: usize, ssrc| {
+        sender.encodings[place].ssrc = ssrc;
+        let others: Vec<usize> = (0..3).filter(|other| *other != place).collect();
+        for frame in 0..125 {
+            // Another SSRC without a keyframe is accepted once the one before is silent.
+            let all: &[usize] = if frame < 15 { &others } else { &[0, 1, 2] };
+            sender.show(net, all, false);
+        }
+    };
+    change_ssrc(&mut net, &mut sender, 2, 0x3002);
+    assert_eq!(sender.reports(&net)[2].ssrc, Some(0x3002));
+    assert!(sender.asked(&net).is_empty(), "without a viewer");
+    let viewer = net.watch("cam");
+    net.select_rid(viewer, "q");
+    net.connect();
+    sender.begin(&mut net, &[0, 1, 2], 50);
+    let asked = sender.asked(&net).len();
+    change_ssrc(&mut net, &mut sender, 2, 0x4002);
+    assert_eq!(sender.reports(&net)[2].ssrc, Some(0x4002));
+    assert_eq!(sender.asked(&net).len(), asked, "of an encoding that no viewer is sent");
+    change_ssrc(&mut net, &mut sender, 0, 0x4000);
+    let asked = sender.asked(&net).split_off(asked);
+    assert!(asked.len() >= 3 && asked.iter().all(|ssrc| *ssrc == 0x4000), "of the one that it is sent: {asked:?}");
+    net.delete(viewer);
+    sender.show(&mut net, &[0, 1, 2], false);
+    let asked = sender.asked(&net).len();
+    for _ in 0..75 {
+        sender.show(&mut net, &[0, 1, 2], false);
+    }
+    assert_eq!(sender.asked(&net).len(), asked, "the last viewer has left");
+}
+
+#[test]
 fn all_encodings_of_a_video_share_the_memory_for_late_viewers_and_the_lowest_is_kept_last() {
     let cache = CacheLimits { octets: 60_000, ..CacheLimits::default() };
     let mut net = Net::with(1, Config { cache, ..Config::default() });

@@ -83,8 +83,9 @@ impl Publisher {
             return Err(DropReason::CodecChange);
         }
         if !may_begin(choice.format.codec, payload) {
-            if track.kind == Kind::Video {
-                track.gate.demand(received);
+            // Viewers get nothing of the new codec before its keyframe, so they cannot ask for one themselves.
+            if track.kind == Kind::Video && !self.subscribers.is_empty() {
+                track.demand_keyframe(received);
             }
             return Err(DropReason::CodecChange);
         }

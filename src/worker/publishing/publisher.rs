@@ -144,6 +144,7 @@ impl Publisher {
         self.publication.stand_down();
         self.subscribers.clear();
         for track in &mut self.tracks {
+            track.gate.withdraw();
             track.epoch.publisher = Epoch::STANDBY.publisher;
             track.history = History::new(self.limits);
             track.pending.clear();
@@ -327,10 +328,7 @@ impl Publisher {
     /// A viewer waits for a keyframe of this encoding.
     pub(crate) fn demand_keyframe(&mut self, layer: LayerId, now: Instant) {
         for track in self.tracks.iter_mut().filter(|track| (track.kind, track.layer) == (Kind::Video, layer)) {
-            track.gate.demand(now);
-            if let Some(own) = &mut track.simulcast {
-                own.demand(now);
-            }
+            track.demand_keyframe(now);
         }
     }
 

@@ -63,9 +63,6 @@ impl Publisher {
             self.warn_of_changes(received);
             return Err(DropReason::OtherSource);
         }
-        if !is_start {
-            track.gate.demand(received);
-        }
         let lead = std::mem::take(&mut track.sources.lead);
         self.start_source(place, ssrc, received);
         if lead.of == (ssrc, opened.timestamp) {

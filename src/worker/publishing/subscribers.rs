@@ -33,9 +33,12 @@ impl Publisher {
         }
     }
 
-    /// Removes a worker that has no viewers any more.
+    /// Removes a worker that has no viewers any more. Without the last one no keyframe is asked for any more.
     pub(crate) fn unsubscribe(&mut self, subscriber: WorkerId) {
         self.subscribers.retain(|worker| *worker != subscriber);
+        if self.subscribers.is_empty() {
+            self.tracks.iter_mut().for_each(|track| track.gate.withdraw());
+        }
     }
 
     /// Sends what has arrived since the last call: new sources first, then their packets.

@@ -116,6 +116,14 @@ impl Track {
         self.simulcast.as_ref().is_none_or(|own| own.state.is_active)
     }
 
+    /// A viewer waits for a keyframe of it.
+    pub(crate) fn demand_keyframe(&mut self, now: Instant) {
+        self.gate.demand(now);
+        if let Some(own) = &mut self.simulcast {
+            own.demand(now);
+        }
+    }
+
     /// The place of a payload type among what it may send.
     pub(super) fn choice_of(&self, payload_type: u8) -> Option<usize> {
         let is_it = |choice: &Payload| {
