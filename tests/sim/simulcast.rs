@@ -4,6 +4,7 @@
 pub(crate) mod sender;
 
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use rtcp::receiver_report::ReceiverReport;
 use rtcp::transport_feedbacks::transport_layer_cc::TransportLayerCc;
@@ -189,6 +190,91 @@ fn viewers_leave_an_encoding_that_falls_silent_within_a_second_and_return_to_it(
     assert_eq!(line.last().unwrap().number / LAYER, 2);
     assert_spliced(&line);
     assert_eq!(active(&net, &sender), [true; 3]);
+}
+
+/// A frame of these encodings, and `apart` times 40 ms until the next one.
+fn show_slowly(net: &mut Net, sender: &mut Sender, places: &[usize], apart: u32) {
+    sender.show(net, places, false);
+    sender.frames += apart - 1;
+    net.run(FRAME * (apart - 1));
+}
+
+/// After which time the viewer leaves the largest encoding, which falls silent now.
+fn leaving_time(net: &mut Net, sender: &mut Sender, viewer: usize, apart: u32) -> Duration {
+    // The last frame came one interval ago.
+    let silent = net.now - FRAME * apart;
+    while newest_layer(net, viewer) == 2 && net.now < silent + 3 * SECOND {
+        show_slowly(net, sender, &[0, 1], apart);
+    }
+    net.video(viewer).iter().rfind(|shown| shown.number / LAYER == 1).map_or(Duration::MAX, |shown| shown.at - silent)
+}
+
+#[test]
+fn viewers_leave_a_silent_encoding_within_a_second_at_three_frames_a_second_too() {
+    // 3 to 12 frames a second, at different times of the comparisons of encodings.
+    for apart in [2, 3, 5, 8] {
+        for phase in 0..5 {
+            let (mut net, mut sender, viewer) = begun(QHF, "q;h;f");
+            sender.begin(&mut net, &[0, 1, 2], 25 + phase);
+            for _ in 0..10 {
+                show_slowly(&mut net, &mut sender, &[0, 1, 2], apart);
+            }
+            assert_eq!(newest_layer(&net, viewer), 2, "{apart} x 40 ms, {phase}");
+            let left = leaving_time(&mut net, &mut sender, viewer, apart);
+            assert!(left <= SECOND, "{apart} x 40 ms, {phase}: {left:?}");
+        }
+    }
+}
+
+#[test]
+fn a_stall_before_an_encoding_falls_silent_does_not_hide_it() {
+    for phase in 0..5 {
+        let (mut net, mut sender, viewer) = begun(QHF, "q;h;f");
+        sender.begin(&mut net, &[0, 1, 2], 50 + phase);
+        show_slowly(&mut net, &mut sender, &[0, 1, 2], 15);
+        sender.show(&mut net, &[0, 1, 2], false);
+        let left = leaving_time(&mut net, &mut sender, viewer, 1);
+        assert!(left <= SECOND, "{phase}: {left:?}");
+    }
+}
+
+#[test]
+fn a_slow_encoding_is_not_taken_for_a_silent_one() {
+    // How many frames of the others the largest encoding leaves out before each of its own, in turn.
+    for skipped in [&[12][..], &[24], &[4, 21], &[3, 14, 21]] {
+        let (mut net, mut sender, viewer) = begun(QHF, "q;h;f");
+        let show = |net: &mut Net, sender: &mut Sender, rounds: usize| {
+            for skipped in skipped.iter().cycle().take(rounds * skipped.len()) {
+                (0..*skipped).for_each(|_| sender.show(net, &[0, 1], false));
+                sender.show(net, &[0, 1, 2], false);
+            }
+        };
+        sender.begin(&mut net, &[0, 1, 2], 2);
+        show(&mut net, &mut sender, 4);
+        sender.show(&mut net, &[0, 1, 2], true);
+        let inactive = "sluice_layer_switches_total{reason=\"inactive\"}";
+        let before = net.metric(inactive);
+        show(&mut net, &mut sender, 8);
+        assert_eq!((newest_layer(&net, viewer), net.metric(inactive)), (2, before), "{skipped:?}");
+    }
+}
+
+#[test]
+fn a_lost_frame_at_a_low_rate_is_no_silence() {
+    for apart in [3, 5, 8, 12, 25] {
+        for phase in 0..5 {
+            let (mut net, mut sender, viewer) = begun(QHF, "q;h;f");
+            sender.begin(&mut net, &[0, 1, 2], 25 + phase);
+            for _ in 0..4 {
+                (0..4).for_each(|_| show_slowly(&mut net, &mut sender, &[0, 1, 2], apart));
+                sender.frame(&mut net, 2, false);
+                show_slowly(&mut net, &mut sender, &[0, 1], apart);
+            }
+            show_slowly(&mut net, &mut sender, &[0, 1, 2], apart);
+            let switches = net.metric("sluice_layer_switches_total{reason=\"inactive\"}");
+            assert_eq!((newest_layer(&net, viewer), switches), (2, 0), "{apart} x 40 ms, {phase}");
+        }
+    }
 }
 
 #[test]

@@ -81,13 +81,12 @@ impl Publisher {
     /// Compares the encodings, if it is time.
     pub(crate) fn compare_layers(&mut self, now: Instant) {
         let Some(reports) = self.looks.as_mut().and_then(|looks| looks.take_due(now)) else { return };
-        let arrived = |track: &Track| Some(track.simulcast.as_ref()?.newly_arrived(&track.meter));
-        let arrived: Vec<Option<u64>> = self.tracks.iter().map(arrived).collect();
-        for (place, track) in self.tracks.iter_mut().enumerate() {
+        let has_sent = |track: &&Track| track.simulcast.as_ref().is_some_and(|own| own.has_sent(&track.meter));
+        let senders = self.tracks.iter().filter(has_sent).count();
+        for track in &mut self.tracks {
             let Some(own) = &mut track.simulcast else { continue };
-            let others = arrived.iter().enumerate().filter(|(other, _)| *other != place);
-            let others = others.filter_map(|(_, arrived)| *arrived).max().unwrap_or_default();
-            if own.compare(&track.meter, others, reports, now) {
+            let others_sent = senders > usize::from(own.has_sent(&track.meter));
+            if own.compare(&track.meter, others_sent, reports, now) {
                 track.gate.withdraw();
             }
         }

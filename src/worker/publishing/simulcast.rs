@@ -16,10 +16,12 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 /// Comparisons from one report of rates to the next.
 const LOOKS_A_REPORT: u32 = 5;
 
-/// An encoding is silent when nothing of it has come for this long, nor for three of its frames, while another has sent
-/// [`MISSED_FRAMES`].
+/// An encoding is silent when nothing of it has come for this long, nor for [`FRAMES`] times what its frames are usually
+/// apart, and [`MISSED_LOOKS`] comparisons have found frames of others meanwhile. At 3 to 30 frames a second this is noticed
+/// within 1 s, and one lost frame is no silence.
 const SILENCE: Duration = Duration::from_millis(600);
-const MISSED_FRAMES: u64 = 3;
+const FRAMES: f64 = 2.1;
+const MISSED_LOOKS: u32 = 2;
 
 /// How long a keyframe of an encoding is asked for after a worker reported that its viewers need one; a worker reports so
 /// again each second. Viewers go from one encoding to another, and what they have left is not asked for.
@@ -41,11 +43,20 @@ pub(crate) struct Simulcast {
     demanded: Option<Instant>,
     meter: Meter,
     newest: Option<Instant>,
-    /// Between its last two frames.
-    interval: Duration,
-    /// Its frames at the last comparison, and those of others that it has missed since its newest packet.
+    /// Between its last frames, in a ring.
+    intervals: [Interval; 3],
+    next_interval: usize,
+    /// Its frames at the last comparison, and how many comparisons since its newest packet have found frames of others.
     frames: u64,
-    missed: u64,
+    missed: u32,
+}
+
+/// The time between two frames of an encoding.
+#[derive(Clone, Copy, Debug, Default)]
+struct Interval {
+    length: Duration,
+    /// Others have sent frames meanwhile, so it is the encoding that is slow.
+    is_own: bool,
 }
 
 /// When the encodings of a publisher are compared.
@@ -89,7 +100,8 @@ impl Simulcast {
             demanded: None,
             meter: Meter::default(),
             newest: None,
-            interval: Duration::ZERO,
+            intervals: [Interval::default(); 3],
+            next_interval: 0,
             frames: 0,
             missed: 0,
         }
@@ -98,7 +110,9 @@ impl Simulcast {
     /// Takes note of a packet, which may begin a frame.
     pub(crate) fn on_packet(&mut self, is_frame: bool, received: Instant) {
         if let Some(before) = self.newest.filter(|_| is_frame) {
-            self.interval = received.saturating_duration_since(before);
+            let length = received.saturating_duration_since(before);
+            self.intervals[self.next_interval] = Interval { length, is_own: self.missed >= MISSED_LOOKS };
+            self.next_interval = (self.next_interval + 1) % self.intervals.len();
         }
         self.newest = Some(received);
         self.missed = 0;
@@ -120,15 +134,15 @@ impl Simulcast {
         self.declared
     }
 
-    /// How many of its frames have come since the last comparison.
-    pub(super) fn newly_arrived(&self, meter: &TrackMeter) -> u64 {
-        meter.frames() - self.frames
+    /// True if frames of it have come since the last comparison.
+    pub(super) fn has_sent(&self, meter: &TrackMeter) -> bool {
+        meter.frames() != self.frames
     }
 
-    /// Compares it with the others, of which the busiest has sent `others` frames since the last comparison. True if
-    /// its viewers need no keyframe any more.
-    pub(super) fn compare(&mut self, meter: &TrackMeter, others: u64, reports: bool, now: Instant) -> bool {
-        if self.is_silent(meter.frames(), others, now) {
+    /// Compares it with the others, which may have sent frames since the last comparison. True if its viewers need no
+    /// keyframe any more.
+    pub(super) fn compare(&mut self, meter: &TrackMeter, others_sent: bool, reports: bool, now: Instant) -> bool {
+        if self.is_silent(meter, others_sent, now) {
             self.state.is_active = false;
         }
         if reports {
@@ -148,11 +162,21 @@ impl Simulcast {
         is_news.then_some(self.state)
     }
 
-    /// Whether it has fallen silent while others sent this number of frames since the last comparison.
-    fn is_silent(&mut self, frames: u64, others: u64, now: Instant) -> bool {
-        let has_sent = std::mem::replace(&mut self.frames, frames) != frames;
-        self.missed = if has_sent { 0 } else { self.missed + others };
+    /// Whether it has fallen silent, although others may have sent frames since the last comparison.
+    fn is_silent(&mut self, meter: &TrackMeter, others_sent: bool, now: Instant) -> bool {
+        let has_sent = self.has_sent(meter);
+        self.frames = meter.frames();
+        self.missed = if has_sent { 0 } else { self.missed.saturating_add(others_sent.into()) };
         let silence = self.newest.map_or(Duration::MAX, |newest| now.saturating_duration_since(newest));
-        self.missed >= MISSED_FRAMES && silence >= SILENCE.max(self.interval * 3)
+        self.missed >= MISSED_LOOKS && silence >= SILENCE.max(self.usual_interval().mul_f64(FRAMES))
+    }
+
+    /// What its frames are usually apart: the median of the last intervals, because a publisher may stall once; or the
+    /// longest of those in which it was slower than the others.
+    fn usual_interval(&self) -> Duration {
+        let mut lengths = self.intervals.map(|interval| interval.length);
+        lengths.sort_unstable();
+        let own = self.intervals.iter().filter(|interval| interval.is_own).map(|interval| interval.length);
+        own.chain([lengths[lengths.len() / 2]]).max().unwrap_or_default()
     }
 }
