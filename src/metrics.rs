@@ -18,9 +18,9 @@ use prometheus::{Counter, CounterVec, Histogram, HistogramOpts, IntCounter, IntG
 
 pub(crate) use label::{
     AccessCall, AccessRefusal, Answer, Closing, ConnectionKind, Direction, EventName, Family, Handshake, IceTcpClosing,
-    LayerPlace, LimitName, NoPlace, Ordered, Phase, Probe, Refusal, Resend, Route, SessionState, Status, Takeover,
+    LimitName, NoPlace, Ordered, Phase, Probe, Refusal, Resend, Route, SessionState, Status, Takeover,
 };
-pub use label::{DirectoryState, Medium};
+pub use label::{DirectoryState, LayerPlace, Medium};
 
 pub(crate) use cluster::ClusterMetrics;
 pub(crate) use streams::StreamMetrics;
@@ -42,6 +42,9 @@ const SETUP_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.
 /// Upper bounds of the forward delay: 50 us to 250 ms.
 const FORWARD_SECONDS: &[f64] =
     &[0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
+
+/// Upper bounds of what a viewer's network carries, in bytes per second: 100 kbit/s to 50 Mbit/s.
+const ESTIMATE_BYTES: &[f64] = &[12.5e3, 25e3, 50e3, 75e3, 125e3, 200e3, 300e3, 600e3, 1.25e6, 2.5e6, 6.25e6];
 
 /// All metrics of one node. In an `Arc`: workers and HTTP write, `/metrics` reads; all of it is atomic.
 pub struct Metrics {
@@ -92,6 +95,8 @@ pub struct Metrics {
     pub(crate) fast_start_evictions: IntCounter,
     /// What became of the packets that viewers requested again.
     pub(crate) resends: Family<Resend, IntCounter>,
+    /// What viewers' networks carry, in bytes per second: the estimate of each viewer that has one, once a second.
+    pub(crate) estimates: Histogram,
     /// Times that the estimate of what a viewer's network carries was lowered.
     pub(crate) lowered_estimates: IntCounter,
     /// Probes of viewers' networks for more bandwidth.
@@ -228,6 +233,14 @@ impl Metrics {
                 "Times that a publisher's cached frames were dropped to make room for others (--fast-start-total).",
             ),
             resends: counters(into, "sluice_resends_total", "What became of packets that viewers requested again."),
+            estimates: histogram(
+                into,
+                HistogramOpts::new(
+                    "sluice_viewer_estimate_bytes_per_second",
+                    "What viewers' networks carry: the estimate of each viewer that has one, once a second.",
+                )
+                .buckets(ESTIMATE_BYTES.to_vec()),
+            ),
             lowered_estimates: counter(
                 into,
                 "sluice_lowered_estimates_total",

@@ -156,7 +156,7 @@ label! {
 
 label! {
     /// The place of the encoding that a viewer is sent among those of a video.
-    pub(crate) LayerPlace = "layer" {
+    pub LayerPlace = "layer" {
         /// The largest.
         Largest = "largest",
         /// Neither.

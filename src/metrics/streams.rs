@@ -33,6 +33,7 @@ struct Families {
     jitter: GaugeVec,
     keyframe_interval: GaugeVec,
     layers: GaugeVec,
+    paused_layers: GaugeVec,
 }
 
 /// The metrics of one stream, or those that all others share. Its series exist as long as this.
@@ -87,6 +88,11 @@ impl Streams {
             layers: gauges(
                 "sluice_stream_layers",
                 "Simulcast layers of a publisher's video that it sends now; 1 without simulcast.",
+                &["stream"],
+            ),
+            paused_layers: gauges(
+                "sluice_stream_paused_layers",
+                "Simulcast layers that a publisher has offered and does not send now.",
                 &["stream"],
             ),
         };
@@ -152,6 +158,7 @@ impl Families {
         }
         let _ = self.keyframe_interval.remove_label_values(&[stream]);
         let _ = self.layers.remove_label_values(&[stream]);
+        let _ = self.paused_layers.remove_label_values(&[stream]);
     }
 }
 
@@ -174,6 +181,13 @@ impl StreamMetrics {
     pub fn set_layers(&self, layers: usize) {
         if let Some(Own { name, families, .. }) = &self.own {
             families.layers.with_label_values(&[name.as_str()]).set(layers as f64);
+        }
+    }
+
+    /// Sets how many simulcast layers of its video the publisher has offered and does not send now.
+    pub fn set_paused_layers(&self, layers: usize) {
+        if let Some(Own { name, families, .. }) = &self.own {
+            families.paused_layers.with_label_values(&[name.as_str()]).set(layers as f64);
         }
     }
 

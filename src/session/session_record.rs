@@ -14,8 +14,10 @@ use crate::auth::Limits;
 use crate::five_tuple::FiveTuple;
 use crate::forward::SetsSource;
 use crate::forward::codec::Kind;
+use crate::label::Label;
+use crate::metrics::LayerPlace;
 use crate::name::{Role, SessionId, StreamName};
-use crate::reason::EndReason;
+use crate::reason::{EndReason, SwitchReason};
 use crate::sdp::{Offered, Section};
 use crate::srtp::SrtpProfile;
 
@@ -155,8 +157,8 @@ pub struct TrackReport {
     pub rid: Option<Arc<str>>,
     /// The name of the encoding that a viewer is to be sent.
     pub target: Option<Arc<str>>,
-    /// How often a viewer was sent another encoding of the same publisher's video.
-    pub switches: u64,
+    /// Which encodings a viewer was sent, where the video has several.
+    pub layers: Option<Box<LayersSent>>,
     /// False for an encoding that a publisher does not send at present.
     pub is_active: bool,
     /// Columns and rows of a publisher's frames, once a keyframe has shown them.
@@ -186,6 +188,34 @@ pub struct TrackReport {
     pub repaired_packets: u64,
     /// How unevenly packets arrive (RFC 3550 6.4.1).
     pub jitter: Option<Duration>,
+}
+
+/// Which encodings a viewer was sent of videos that have several.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LayersSent {
+    /// How often it was sent another encoding of the same publisher's video, by the place of the reason in
+    /// [`Label::ALL`].
+    pub(crate) switches: Switches,
+    /// For how many seconds it was sent each, by the place in [`Label::ALL`] of their place in the order of size.
+    pub(crate) seconds: LayerSeconds,
+}
+
+/// Counts by [`SwitchReason`].
+pub(crate) type Switches = [u64; SwitchReason::ALL.len()];
+
+/// Seconds by [`LayerPlace`].
+pub(crate) type LayerSeconds = [f64; LayerPlace::ALL.len()];
+
+impl LayersSent {
+    /// How often it was sent another encoding for this reason.
+    pub fn switches(&self, reason: SwitchReason) -> u64 {
+        self.switches[reason.position()]
+    }
+
+    /// For how many seconds it was sent the encoding at this place in the order of size.
+    pub fn seconds(&self, place: LayerPlace) -> f64 {
+        self.seconds[place.position()]
+    }
 }
 
 /// Rates per second.

@@ -55,6 +55,7 @@ fn metrics_shown() -> String {
     stream.set_jitter(Medium::Video, Duration::ZERO);
     stream.set_keyframe_interval(Duration::ZERO);
     stream.set_layers(1);
+    stream.set_paused_layers(0);
     // HTTPS has metrics of its own, and so have orders for its certificate and clusters; nothing answers this authority's,
     // and the cluster's directory is away.
     let state =

@@ -392,6 +392,8 @@ fn a_viewer_whose_network_carries_no_encoding_is_sent_none_until_it_does() {
         let seconds = page.lines().find_map(|line| line.strip_prefix("sluice_layer_seconds_total{layer=\"none\"} "));
         let seconds: f64 = seconds.unwrap().parse().unwrap();
         assert!((12.0..30.0).contains(&seconds), "{seconds}");
+        let estimates = scene.net.metric("sluice_viewer_estimate_bytes_per_second_count");
+        assert!(estimates >= 30, "one a second: {estimates}");
     }
 }
 

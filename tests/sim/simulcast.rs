@@ -11,6 +11,8 @@ use rtcp::transport_feedbacks::transport_layer_cc::TransportLayerCc;
 use rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
 use sluice::forward::CacheLimits;
 use sluice::forward::codec::Codec;
+use sluice::metrics::LayerPlace;
+use sluice::reason::SwitchReason;
 use sluice::session::Selection;
 use sluice::worker::Config;
 
@@ -175,6 +177,7 @@ fn viewers_leave_an_encoding_that_falls_silent_within_a_second_and_return_to_it(
         |net: &Net, sender: &Sender| sender.reports(net).iter().map(|track| track.is_active).collect::<Vec<_>>();
     assert_eq!(active(&net, &sender), [true, true, false]);
     assert_eq!(net.metric("sluice_stream_layers{stream=\"cam\"}"), 2);
+    assert_eq!(net.metric("sluice_stream_paused_layers{stream=\"cam\"}"), 1);
     assert_eq!(net.metric("sluice_layer_switches_total{reason=\"inactive\"}"), 1);
     let asked = sender.asked(&net).len();
     sender.show(&mut net, &[0, 1, 2], false);
@@ -321,7 +324,10 @@ fn a_viewer_is_sent_the_encoding_that_it_selects_a_larger_one_from_its_next_keyf
     assert_eq!(viewers(&net), [1, 1, 0]);
     let tracks = net.report(viewer).tracks;
     let video = tracks.iter().find(|track| track.kind == "video").unwrap();
-    assert_eq!((video.rid.as_deref(), video.target.as_deref(), video.switches), (Some("h"), Some("h"), 5));
+    assert_eq!((video.rid.as_deref(), video.target.as_deref()), (Some("h"), Some("h")));
+    let sent = video.layers.as_ref().unwrap();
+    assert!(sent.seconds(LayerPlace::Largest) >= 2.0 && sent.seconds(LayerPlace::None) == 0.0, "{sent:?}");
+    assert_eq!([SwitchReason::Selected, SwitchReason::Chosen].map(|reason| sent.switches(reason)), [4, 1]);
     for session in [viewer, automatic, sender.publisher] {
         net.delete(session);
     }

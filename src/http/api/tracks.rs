@@ -1,11 +1,13 @@
 //! Tracks as `/api` shows them: a stream's as they come from the publisher, a session's as it sends or gets them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::openapi::texts::{Kind, ParameterSets};
+use crate::label::Label;
 use crate::session::TrackReport;
 
 /// What a publisher sends. Rates are those of the last second.
@@ -82,6 +84,15 @@ pub(super) struct SessionTrack {
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     layer_switches: Option<u64>,
+    /// The same by reason, named as in the metric `sluice_layer_switches_total`; absent if there was none.
+    #[schema(value_type = BTreeMap<String, u64>, required = false)]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    layer_switches_by_reason: BTreeMap<&'static str, u64>,
+    /// For how many seconds a viewer was sent the largest encoding, the smallest, one between them, and none (audio
+    /// alone), of videos that have several; absent if there was none.
+    #[schema(value_type = BTreeMap<String, f64>, required = false)]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    layer_seconds: BTreeMap<&'static str, f64>,
     /// Absent until the publisher's first packet.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,10 +137,13 @@ impl From<TrackReport> for StreamTrack {
 
 impl From<TrackReport> for SessionTrack {
     fn from(track: TrackReport) -> Self {
+        let layers = track.layers.as_deref().copied().unwrap_or_default();
         Self {
             kind: track.kind,
             codec: track.codec,
-            layer_switches: track.target.is_some().then_some(track.switches),
+            layer_switches: track.target.is_some().then(|| layers.switches.iter().sum()),
+            layer_switches_by_reason: named(|reason| layers.switches(reason), 0),
+            layer_seconds: named(|place| layers.seconds(place), 0.0),
             target_rid: track.target.map(|rid| rid.to_string()),
             rid: track.rid.map(|rid| rid.to_string()),
             ssrc: track.ssrc,
@@ -140,4 +154,10 @@ impl From<TrackReport> for SessionTrack {
             jitter_seconds: track.jitter.as_ref().map(Duration::as_secs_f64),
         }
     }
+}
+
+/// The values of a set by their names, without those that are `zero`.
+fn named<L: Label, T: PartialEq>(value: impl Fn(L) -> T, zero: T) -> BTreeMap<&'static str, T> {
+    let all = L::ALL.iter().map(|label| (label.as_str(), value(*label)));
+    all.filter(|(_, value)| *value != zero).collect()
 }

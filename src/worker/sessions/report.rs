@@ -9,7 +9,7 @@ use crate::forward::codec::Kind;
 use crate::forward::{SetsSource, TrackState};
 use crate::metrics::{LayerPlace, Metrics};
 use crate::sdp::{Negotiated, Section};
-use crate::session::{Checks, Network, Stage, TrackReport};
+use crate::session::{Checks, LayersSent, Network, Stage, TrackReport};
 use crate::worker::publishing::publisher::Publisher;
 use crate::worker::publishing::track::Track;
 use crate::worker::viewing::stream_feed::{FeedTrack, StreamFeed};
@@ -24,6 +24,9 @@ pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Sessions updated at a time; more sessions take more steps, spread over the interval.
 pub(crate) const SLICE: usize = 64;
+
+/// The highest estimate that is observed, in bytes per second.
+const HIGHEST_ESTIMATE: f64 = 125e6;
 
 /// Which sessions are updated next, and when.
 #[derive(Debug, Default)]
@@ -49,12 +52,13 @@ impl Session {
         let mut viewed = None;
         let (mut keyframe_responsive, mut round_trip, mut stands_by, mut estimate) =
             (None, demux.round_trip, false, None);
-        let mut network = None;
-        let (stage, tracks) = match &mut self.state {
+        let (mut network, mut paused_layers) = (None, None);
+        let (stage, mut tracks) = match &mut self.state {
             State::Connecting(_) => (Stage::Connecting, Vec::new()),
             State::Publishing(publisher) => {
                 keyframe_responsive = publisher.keyframe_responsive();
                 stands_by = publisher.publication.is_standby();
+                paused_layers = (!stands_by).then(|| publisher.paused_layers());
                 (if stands_by { Stage::Waiting } else { Stage::Live }, publisher.reports(now))
             }
             State::Watching(viewer) => {
@@ -70,6 +74,17 @@ impl Session {
         if let Some(share) = &mut self.share {
             share.update(&tracks, !stands_by);
             share.view(viewed, metrics, now);
+            if let Some(paused_layers) = paused_layers {
+                share.set_paused_layers(paused_layers);
+            }
+            let video = tracks.iter_mut().find(|track| track.kind == Kind::Video.as_str());
+            if let (Some(seconds), Some(video)) = (share.layer_seconds(), video) {
+                video.layers.get_or_insert_default().seconds = seconds;
+            }
+        }
+        if let Some(estimate) = estimate {
+            // A viewer's REMB may name any rate.
+            metrics.estimates.observe((f64::from(estimate) / 8.0).min(HIGHEST_ESTIMATE));
         }
         let facts = &self.facts;
         self.record.update(|report| {
@@ -103,6 +118,11 @@ impl Publisher {
         self.tracks.iter().find_map(|track| track.keyframe_responsive.filter(|_| track.kind == Kind::Video))
     }
 
+    /// Encodings of its video that it has offered and does not send at present.
+    fn paused_layers(&self) -> usize {
+        self.tracks.iter().filter(|track| track.kind == Kind::Video && !track.is_active()).count()
+    }
+
     fn reports(&mut self, now: Instant) -> Vec<TrackReport> {
         self.examine(now);
         let (reception, hold) = (&self.reception, self.repair_delay.length());
@@ -116,7 +136,7 @@ impl Publisher {
                 profile: track.format.profile().name(),
                 rid: track.simulcast.as_ref().map(|own| own.rid.clone()),
                 target: None,
-                switches: 0,
+                layers: None,
                 is_active: track.is_active(),
                 size: track.size(),
                 ssrc: track.ssrc,
@@ -178,13 +198,14 @@ impl Viewer {
             let track = feed.and_then(|feed| feed.layer(viewer_track.kind, viewer_track.layer));
             let format = track.map(|track| &track.format).or(agreed.map(|payload| &payload.format))?;
             let counts = *viewer_track.outbound_track.counts();
+            let switches = viewer_track.switches.as_deref();
             Some(TrackReport {
                 kind: viewer_track.kind.as_str(),
                 codec: format.codec.name(),
                 profile: format.profile().name(),
                 rid: track.and_then(|track| track.rid.clone()).filter(|_| !is_audio_only),
                 target: feed.and_then(|feed| viewer_track.wanted(feed, selection)?.rid.clone()),
-                switches: viewer_track.switches,
+                layers: switches.map(|switches| Box::new(LayersSent { switches: *switches, ..LayersSent::default() })),
                 is_active: true,
                 size: None,
                 ssrc: Some(viewer_track.outbound_track.ssrc()),

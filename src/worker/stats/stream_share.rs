@@ -9,7 +9,7 @@ use prometheus::{Counter, IntGauge};
 use crate::label::Label as _;
 use crate::metrics::{Direction, LayerPlace, Medium, Metrics, StreamMetrics};
 use crate::name::Role;
-use crate::session::TrackReport;
+use crate::session::{LayerSeconds, TrackReport};
 
 /// What a connected session adds; dropping it takes it out of the gauges.
 pub(crate) struct Share {
@@ -17,6 +17,8 @@ pub(crate) struct Share {
     metrics: Arc<StreamMetrics>,
     /// Counts a viewer with the encoding that it is sent.
     viewed: Option<Viewed>,
+    /// For how long it was sent each encoding.
+    seconds: LayerSeconds,
     bytes: u64,
     /// By kind.
     lost: [u64; 2],
@@ -25,6 +27,7 @@ pub(crate) struct Share {
 
 /// A viewer that is counted with the encoding that it is sent; dropping it takes it out of the gauge.
 struct Viewed {
+    place: LayerPlace,
     viewers: IntGauge,
     seconds: Counter,
     /// Until when its time is counted.
@@ -43,23 +46,36 @@ impl Share {
         if role == Role::Viewer {
             metrics.viewers.inc();
         }
-        Self { role, metrics, viewed: None, bytes: 0, lost: [0; 2], repaired: [0; 2] }
+        Self { role, metrics, viewed: None, seconds: LayerSeconds::default(), bytes: 0, lost: [0; 2], repaired: [0; 2] }
     }
 
     /// Counts a viewer with the encoding that it is sent, of a video that has several, and the time since the last call
     /// for the one before.
     pub(crate) fn view(&mut self, place: Option<LayerPlace>, metrics: &Metrics, now: Instant) {
         if let Some(before) = self.viewed.take() {
-            before.seconds.inc_by(now.saturating_duration_since(before.until).as_secs_f64());
+            let seconds = now.saturating_duration_since(before.until).as_secs_f64();
+            before.seconds.inc_by(seconds);
+            self.seconds[before.place.position()] += seconds;
         }
         self.viewed = place.map(|place| {
             metrics.layer_viewers[place].inc();
             Viewed {
+                place,
                 viewers: metrics.layer_viewers[place].clone(),
                 seconds: metrics.layer_seconds[place].clone(),
                 until: now,
             }
         });
+    }
+
+    /// For how many seconds a viewer was sent each encoding, until the last [`Self::view`]; `None` until then.
+    pub(crate) fn layer_seconds(&self) -> Option<LayerSeconds> {
+        Some(self.seconds).filter(|seconds| *seconds != LayerSeconds::default())
+    }
+
+    /// Sets how many encodings of its video a live publisher has offered and does not send at present.
+    pub(crate) fn set_paused_layers(&self, paused: usize) {
+        self.metrics.set_paused_layers(paused);
     }
 
     /// Adds what has been counted since the last call; nothing for a standby, whose packets are not the stream's.

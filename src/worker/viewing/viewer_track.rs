@@ -19,8 +19,10 @@ use crate::forward::{
     ANSWER_TIME, CachedFrames, Counts, DelayRamp, Epoch, FrameLimit, Get, LayerId, LayerSet, OutboundTrack,
     PlayoutDelay, TrackState, catch_up_time,
 };
+use crate::label::Label as _;
 use crate::reason::SwitchReason;
 use crate::rtcp::RoundTrip;
+use crate::session::Switches;
 use crate::worker::stats::meter::Meter;
 use crate::worker::stats::sent::{Served, Volume};
 
@@ -68,8 +70,8 @@ pub(crate) struct ViewerTrack {
     next_layer: Option<NextLayer>,
     /// The publisher and the encoding that it was sent when it was served last.
     shown: Option<(u64, LayerId)>,
-    /// How often it was sent another encoding of the same publisher.
-    pub(crate) switches: u64,
+    /// How often it was sent another encoding of the same publisher, once it was.
+    pub(crate) switches: Option<Box<Switches>>,
     pub(crate) outbound_track: OutboundTrack,
     /// The outbound track's counts that the worker has taken over.
     counted: Counts,
@@ -149,7 +151,7 @@ impl ViewerTrack {
             selected_limit: FrameLimit::ALL,
             next_layer: None,
             shown: None,
-            switches: 0,
+            switches: None,
             outbound_track,
             counted: Counts::default(),
             sent: Volume::default(),
@@ -175,14 +177,15 @@ impl ViewerTrack {
         if now?.0 != before.0 || self.outbound_track.counts().packets == 0 {
             return None;
         }
-        self.switches += 1;
         let is_left = feed.layer(self.kind, before.1).is_some_and(|left| left.state.is_active);
-        Some(match self.target {
+        let reason = match self.target {
             _ if !is_left => SwitchReason::Inactive,
             Some(target) if target.layer == self.layer => target.reason,
             Some(_) | None if is_selected => SwitchReason::Selected,
             Some(_) | None => SwitchReason::Chosen,
-        })
+        };
+        self.switches.get_or_insert_default()[reason.position()] += 1;
+        Some(reason)
     }
 
     /// Counts what has become of its packets since the last call; `has_sent` if one was sent.
