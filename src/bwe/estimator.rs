@@ -89,8 +89,9 @@ impl Estimator {
         }
     }
 
-    /// From now on video packets are numbered.
+    /// From now on video packets are numbered, again too: feedback on those of before is not waited for.
     pub(crate) fn number_packets(&mut self, now: i64) {
+        self.unanswered = None;
         if self.path.is_none() {
             self.path = Some(Box::new(Path::new(now)));
             self.numbered = (now, 0);

@@ -88,7 +88,8 @@ impl Viewer {
     }
 
     /// From now on video packets have transport-wide numbers: the viewer agreed to them and there is something to
-    /// choose. Allocates what remembers the packets. Ends by itself if the viewer sends no feedback within 2 s.
+    /// choose. Call it again when they begin again after a pause. Allocates what remembers the packets. Ends by itself if
+    /// the viewer sends no feedback within 2 s.
     pub fn number_packets(&mut self, now: Instant) {
         let now = self.time(now);
         self.estimator.number_packets(now);

@@ -15,7 +15,7 @@ use crate::broadcast::{Broadcast, MILLISECOND, SECOND, track};
 use crate::net::client::Received;
 use crate::net::lane::{Impairment, Way};
 use crate::net::{NUMBER, Net};
-use crate::simulcast::sender::{FRAME, LAYER, QHF, Sender, vp8_of_size};
+use crate::simulcast::sender::{FRAME, LAYER, QHF, Sender, list, vp8_of_size};
 
 /// Octets of a frame of each encoding: 0.15, 0.5 and 1.5 Mbit/s.
 const OCTETS: [usize; 3] = [750, 2_500, 7_500];
@@ -39,6 +39,8 @@ pub(crate) struct Scene {
     keyframe_every: u32,
     /// Every second frame is of the second temporal layer.
     has_temporal_layers: bool,
+    /// The frame with which the publisher began.
+    begins: u32,
     next_frame: Instant,
 }
 
@@ -103,8 +105,13 @@ impl Scene {
     }
 
     fn with(config: Config) -> Self {
+        Self::of(QHF, config)
+    }
+
+    /// A publisher of these encodings that has sent for 2 s.
+    fn of(encodings: &[(&str, u16, u16)], config: Config) -> Self {
         let mut net = Net::with(1, config);
-        let sender = Sender::join(&mut net, QHF, "q;h;f");
+        let sender = Sender::join(&mut net, encodings, &list(encodings));
         let mut scene = Self {
             next_frame: net.now,
             net,
@@ -113,6 +120,7 @@ impl Scene {
             viewers: Vec::new(),
             keyframe_every: 0,
             has_temporal_layers: false,
+            begins: 0,
         };
         scene.run(2 * SECOND);
         scene
@@ -151,18 +159,27 @@ impl Scene {
         }
     }
 
+    /// A publisher of these encodings takes the stream over.
+    fn publish(&mut self, encodings: &[(&str, u16, u16)]) {
+        let frames = self.sender.frames;
+        self.sender = Sender::join(&mut self.net, encodings, &list(encodings));
+        self.sender.frames = frames;
+        self.begins = frames;
+    }
+
     fn send_frames(&mut self) {
         let asked = self.sender.newly_asked(&self.net);
         let frame = self.sender.frames;
-        for place in 0..OCTETS.len() {
-            let ssrc = self.sender.encodings[place].ssrc;
-            let is_regular = frame.checked_rem(self.keyframe_every).map_or(frame == 0, |rest| rest == 0);
+        for own in 0..self.sender.encodings.len() {
+            let (ssrc, width) = (self.sender.encodings[own].ssrc, self.sender.encodings[own].width);
+            let place = QHF.iter().position(|(_, other, _)| *other == width).unwrap();
+            let is_regular = frame.checked_rem(self.keyframe_every).map_or(frame == self.begins, |rest| rest == 0);
             let keyframe = is_regular || self.answers && asked.contains(&ssrc);
             let size = OCTETS[place] * if keyframe { KEYFRAME } else { 1 };
             let parts = size.div_ceil(1_100);
             let named = (!Sender::is_reported(&self.net, self.sender.publisher, ssrc))
-                .then(|| self.sender.encodings[place].rid.clone());
-            let timestamp = self.sender.timestamp(place);
+                .then(|| self.sender.encodings[own].rid.clone());
+            let timestamp = self.sender.timestamp(own);
             for part in 0..parts {
                 let (_, width, height) = QHF[place];
                 let mut payload = vp8_of_size(keyframe, (width, height), place as u32 * LAYER + frame);
@@ -515,15 +532,53 @@ fn a_new_publisher_whose_rates_are_not_known_yet_is_shown_at_once() {
     let mut scene = Scene::new();
     let viewer = scene.watch(link(6.0 * MBIT), 6);
     scene.run(5 * SECOND);
-    let frames = scene.sender.frames;
-    scene.sender = Sender::join(&mut scene.net, QHF, "q;h;f");
-    scene.sender.frames = frames;
+    scene.publish(QHF);
     let joined = scene.net.now;
     scene.run(3 * SECOND);
     let shown = scene.shown(viewer);
     let after = shown.iter().position(|(at, _)| *at > joined + 100 * MILLISECOND).unwrap();
     let gap = shown[after - 1..].windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap();
     assert!(gap <= 500 * MILLISECOND, "{gap:?}");
+}
+
+#[test]
+fn a_viewer_of_one_encoding_is_measured_once_a_publisher_of_three_follows() {
+    let mut scene = Scene::of(&QHF[2..], Config::default());
+    let viewer = scene.watch(link(6.0 * MBIT), 1);
+    scene.run(3 * SECOND);
+    assert_eq!(scene.shown(viewer).last().unwrap().1, 2);
+    let followed = scene.net.now;
+    scene.publish(QHF);
+    scene.run(5 * SECOND);
+    let later = scene.net.clients[viewer].received.iter().filter(|packet| packet.at >= followed + SECOND);
+    let numbers: Vec<u16> = later.filter_map(|packet| number_of(&scene.net, viewer, packet)).collect();
+    assert!(numbers.len() > 400 && numbers.is_sorted_by(|a, b| b.wrapping_sub(*a) == 1), "{numbers:?}");
+    assert_eq!(scene.shown(viewer).last().unwrap().1, 2, "the largest");
+    assert!((1.3 * MBIT..6.0 * MBIT).contains(&scene.estimate(viewer)), "{}", scene.estimate(viewer));
+    scene.net.links.lane(viewer, Way::Down).impairment = link(0.8 * MBIT);
+    scene.run(5 * SECOND);
+    assert_eq!(scene.shown(viewer).last().unwrap().1, 1, "what its network carries");
+}
+
+#[test]
+fn an_estimate_outlasts_a_publisher_of_one_encoding_although_the_last_feedback_is_lost() {
+    let mut scene = Scene::new();
+    let viewer = scene.watch(link(6.0 * MBIT), 1);
+    scene.run(6 * SECOND);
+    let before = scene.estimate(viewer);
+    assert!(before > 1.3 * MBIT, "{before}");
+    scene.viewers.clear();
+    scene.run(50 * MILLISECOND);
+    scene.publish(&QHF[2..]);
+    scene.run(10 * SECOND);
+    scene.publish(QHF);
+    let back = scene.net.now;
+    let seen = scene.net.clients[viewer].received.len();
+    scene.viewers.push(Reporter { seen, ..Reporter::new(viewer) });
+    scene.run(4 * SECOND);
+    let runs = scene.runs(viewer, back + 500 * MILLISECOND);
+    assert_eq!(runs.iter().map(|(layer, _)| *layer).collect::<Vec<_>>(), [2], "{runs:?}");
+    assert!(scene.estimate(viewer) >= before * 0.9, "{before}, {}", scene.estimate(viewer));
 }
 
 #[test]

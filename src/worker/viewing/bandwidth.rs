@@ -97,8 +97,12 @@ impl Bandwidth {
     }
 
     /// Whether the video has several encodings now.
-    pub(crate) fn set_needed(&mut self, is_needed: bool) {
+    pub(crate) fn set_needed(&mut self, is_needed: bool, now: Instant) {
+        let begins_again = is_needed && !self.is_needed;
         self.is_needed = is_needed;
+        if begins_again && self.viewer.transport_number().is_some() {
+            self.viewer.number_packets(now);
+        }
     }
 
     /// True when [`Self::measure`] is to be called.
@@ -294,9 +298,9 @@ impl Bandwidth {
         }
     }
 
-    /// When [`Self::handle_timeout`] has something to do.
+    /// When [`Self::handle_timeout`] has something to do. Without numbers feedback is not waited for.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.viewer.poll_timeout()
+        self.viewer.poll_timeout().filter(|_| self.is_needed)
     }
 
     /// Does what is due.

@@ -21,7 +21,7 @@ impl Viewer {
         let is_needed = feed.layers(Kind::Video).nth(1).is_some() && !self.has_selected_audio();
         let Some(video) = self.tracks.iter().find(|track| track.kind == Kind::Video) else { return };
         match &mut self.bandwidth {
-            Some(bandwidth) => bandwidth.set_needed(is_needed),
+            Some(bandwidth) => bandwidth.set_needed(is_needed, now),
             None if is_needed => {
                 self.bandwidth = Some(Box::new(Bandwidth::new(&video.outbound_track, self.start, now)))
             }
