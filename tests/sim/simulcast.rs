@@ -574,4 +574,11 @@ fn all_encodings_of_a_video_share_the_memory_for_late_viewers_and_the_lowest_is_
     net.run(MILLISECOND * 500);
     assert_eq!(net.video(viewer).len(), 0, "the largest is chosen, and its frames are gone");
     assert!(sender.asked(&net).contains(&0x1002));
+    for (rid, shown) in [("h", 0), ("q", 60)] {
+        let viewer = net.watch("cam");
+        net.select_rid(viewer, rid);
+        net.connect();
+        net.run(500 * MILLISECOND);
+        assert_eq!(net.video(viewer).len(), shown, "{rid}");
+    }
 }
