@@ -57,6 +57,8 @@ pub struct Config {
     pub connection_age: Duration,
     /// How long a request's body may take.
     pub body_deadline: Duration,
+    /// How often a comment in an event stream shows proxies that the connection is in use.
+    pub event_keep_alive: Duration,
 }
 
 impl Default for Config {
@@ -83,6 +85,7 @@ impl Default for Config {
             unread_deadline: Duration::from_secs(20),
             connection_age: Duration::from_secs(300),
             body_deadline: Duration::from_secs(10),
+            event_keep_alive: Duration::from_secs(15),
         }
     }
 }

@@ -87,4 +87,26 @@ proptest! {
             prop_assert!((30e3..20e6).contains(&estimate), "{}", estimate);
         }
     }
+
+    #[test]
+    fn hostile_estimates_of_a_viewer_draw_a_bounded_number_of_octets(
+        estimates in prop::collection::vec((any::<f32>(), 0u64..3000), 1..40),
+    ) {
+        let mut now = Instant::now();
+        let mut viewer = Viewer::new(Bitrate::from_bits(1e6), 1, now);
+        let layer = |bits| Layer { rates: [Bitrate::from_bits(bits); 4], is_active: true, ..Layer::default() };
+        viewer.set_layers(&Layers::new(Bitrate::from_bits(4e4), &[5e5, 1e6, 2e6].map(layer)), now);
+        for (estimate, wait) in estimates {
+            viewer.on_switched(viewer.choice().video.map(|step| step.layer), now);
+            for _ in 0..20 {
+                viewer.on_sent(Sent::Video, 1200, now);
+            }
+            viewer.on_remb(Bitrate::from_bits(estimate.into()), now);
+            now += Duration::from_millis(wait);
+            viewer.handle_timeout(now);
+            let padding = viewer.poll_padding().map_or(0, |padding| padding.octets);
+            prop_assert!(padding < 20_000, "{} octets of padding at once", padding);
+            prop_assert!(viewer.estimate().bits() >= 30e3, "{:?}", viewer.estimate());
+        }
+    }
 }

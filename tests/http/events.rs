@@ -280,6 +280,19 @@ fn viewers_learn_the_layers_of_the_video_and_how_many_they_are() {
 }
 
 #[test]
+fn a_comment_shows_that_an_event_stream_without_events_is_in_use() {
+    let default = sluice::config::Config::default().http.event_keep_alive;
+    assert_eq!(default, Duration::from_secs(15));
+    let relay = Relay::with(|config| config.http.event_keep_alive = Duration::from_millis(50));
+    let events = watch(&relay, &[]);
+    let mut reader = Reader::new(&relay, open(&relay, &events).header("location"));
+    for _ in 0..3 {
+        let read = reader.until("\n\n");
+        assert!(!read.contains("event:") && read.contains(":\n\n"), "{read:?}");
+    }
+}
+
+#[test]
 fn a_viewer_learns_that_the_encoding_that_it_has_selected_is_not_sent_any_more() {
     let relay = Relay::start();
     let events = watch(&relay, &[]);
@@ -300,6 +313,9 @@ fn a_viewer_learns_that_the_encoding_that_it_has_selected_is_not_sent_any_more()
     let selected = serde_json::json!({ "rid": sent[0] }).to_string();
     let layer = events.replace("/events", "/layer");
     assert_eq!(relay.request("POST", &layer, &[JSON], &selected).status, 200);
+    let unknown = relay.request("POST", &layer, &[JSON], "{\"rid\":\"x\"}").problem(422);
+    assert!(unknown.contains("no encoding has the rid \"x\": there are \""), "{unknown}");
+    assert!(sent.iter().all(|rid| unknown.contains(&format!("{rid:?}"))), "{unknown}");
     let mut second = publisher(&relay);
     while !rids().is_empty() {}
     for child in [&mut first, &mut second] {

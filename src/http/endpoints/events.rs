@@ -56,9 +56,6 @@ const NEVER_SENT: &str = "reconnect";
 /// The largest list of events.
 const LIST_LIMIT: usize = 4 * 1024;
 
-/// How often a comment shows proxies that the connection is in use.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
 /// When to ask a relay again that has too many event streams.
 const FULL_RETRY: Duration = Duration::from_secs(10);
 
@@ -162,7 +159,7 @@ pub(in crate::http) async fn get(
         Ok(event) => Some((Ok::<_, Infallible>(line(event)), reader)),
         Err(Closed) => None,
     });
-    let alive = KeepAlive::new().interval(KEEP_ALIVE);
+    let alive = KeepAlive::new().interval(shared.event_keep_alive);
     Ok(([(ACCEL_BUFFERING, "no")], Sse::new(lines).keep_alive(alive)).into_response())
 }
 

@@ -38,6 +38,7 @@ pub struct Node {
     pub(in crate::http) leases: Leases,
     pub(in crate::http) ice_servers: IceServers,
     pub(in crate::http) body_deadline: Duration,
+    pub(in crate::http) event_keep_alive: Duration,
     pub(in crate::http) base_path: BasePath,
     /// Whether the API, metrics and health have an address of their own.
     pub(in crate::http) has_admin: bool,
@@ -81,6 +82,7 @@ impl Node {
             leases: Leases::default(),
             ice_servers: config.ice_servers.clone(),
             body_deadline: config.body_deadline,
+            event_keep_alive: config.event_keep_alive,
             has_admin: config.admin.is_some(),
             hosts: Arc::new(hosts),
             cross_origin: Arc::new(CrossOrigin::new(Arc::clone(&access), config.origins.clone())),
