@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use rtcp::receiver_report::ReceiverReport;
 use rtcp::reception_report::ReceptionReport;
 use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
-use sluice::forward::codec::Kind;
+use sluice::forward::codec::{Codec, Kind};
+use sluice::name::Role;
+use sluice::node::Create;
 
-use crate::broadcast::{Broadcast, MILLISECOND, SECOND, assert_spliced, track};
+use crate::broadcast::{BOTH, Broadcast, GCM, MILLISECOND, SECOND, assert_spliced, track};
 use crate::layer_choice::{MBIT, Reporter, Scene, link};
 use crate::net::Net;
 use crate::net::lane::{Impairment, Way};
@@ -57,15 +59,34 @@ struct Watched {
 
 impl Watched {
     fn new(seed: u32) -> Self {
+        Self::of(seed, BOTH, true)
+    }
+
+    /// The same of a viewer of these codecs, with or without RTX.
+    fn of(seed: u32, codecs: &[Codec], has_rtx: bool) -> Self {
+        let mut watched = Self::behind(DELAY, seed, codecs, has_rtx);
+        watched.run(5 * SECOND, true);
+        watched
+    }
+
+    /// A viewer that has just connected, behind this link.
+    fn behind(down: Impairment, seed: u32, codecs: &[Codec], has_rtx: bool) -> Self {
         let mut net = Net::new(1);
         let mut broadcast = Broadcast::join(&mut net, 0);
         (broadcast.keyframe_every, broadcast.keyframe_responsive) = (250, true);
-        let viewer = broadcast.add_viewer(&mut net);
-        net.links.impair(viewer, DELAY, DELAY, seed);
+        broadcast.run(&mut net, 50 * MILLISECOND);
+        let change = |request: &mut Create| {
+            if !has_rtx {
+                request.offer = request.offer.replace(" rtx/", " other/");
+            }
+        };
+        let viewer = net.try_join(Role::Viewer, "cam", codecs, GCM, change).unwrap();
+        net.links.impair(viewer, DELAY, down, seed);
+        while !net.clients[viewer].is_connected() {
+            broadcast.run(&mut net, MILLISECOND);
+        }
         let next_report = net.now + seed * 97 * MILLISECOND;
-        let mut watched = Self { net, broadcast, viewer, next_report, reporter: None };
-        watched.run(5 * SECOND, true);
-        watched
+        Self { net, broadcast, viewer, next_report, reporter: None }
     }
 
     /// Nothing reaches the viewer for four seconds; returns when that is over.
@@ -136,6 +157,51 @@ fn a_viewer_to_which_nothing_came_for_four_seconds_is_shown_a_frame_as_soon_as_i
             assert_spliced(&since);
             assert_eq!(watched.times_dark(), 1);
         }
+    }
+}
+
+#[test]
+fn a_viewer_without_rtx_or_without_audio_is_shown_a_frame_as_soon_as_anything_arrives() {
+    // Without RTX there is no probe: reports on the audio say it. Without both, video is sent once more after 5 s.
+    for (codecs, has_rtx, with_numbers, most) in [
+        (BOTH, false, false, 1700),
+        (BOTH, false, true, 1700),
+        (&[Codec::Vp8], true, false, 1700),
+        (&[Codec::Vp8], true, true, 500),
+        (&[Codec::Vp8], false, false, 5000),
+    ] {
+        for seed in 1..=3 {
+            let mut watched = Watched::of(seed, codecs, has_rtx);
+            watched.reporter = with_numbers.then(|| Reporter::new(watched.viewer));
+            let back = watched.go_dark_for_four_seconds();
+            assert_eq!(watched.times_dark(), 1, "{codecs:?}, {has_rtx}");
+            watched.run(6 * SECOND, true);
+            let (after, missing, is_keyframe) = watched.returned(back);
+            assert!(after <= most * MILLISECOND, "{codecs:?}, {has_rtx}, {with_numbers}, {seed}: {after:?}");
+            assert!(missing <= 180 && is_keyframe, "{seed}: {missing}");
+            assert_eq!(watched.times_dark(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_viewer_that_has_never_got_anything_is_sent_video_all_the_time() {
+    for seed in 1..=3 {
+        let mut watched = Watched::behind(DARK, seed, BOTH, true);
+        watched.run(4 * SECOND, true);
+        assert!(watched.net.clients[watched.viewer].received.is_empty());
+        watched.is(DELAY);
+        let back = watched.net.now;
+        watched.run(100 * MILLISECOND, true);
+        assert!(!watched.net.video(watched.viewer).is_empty(), "at once");
+        watched.net.request_keyframe(watched.viewer);
+        watched.run(SECOND, true);
+        let client = &watched.net.clients[watched.viewer];
+        let video = client.tracks[track(client, Kind::Video)].ssrc;
+        let keyframe = client.received.iter().find(|packet| Some(packet.ssrc) == video && packet.payload[1] == 0);
+        let after = keyframe.unwrap().at - back;
+        assert!(after <= 700 * MILLISECOND, "{seed}: {after:?}");
+        assert_eq!(watched.times_dark(), 0);
     }
 }
 

@@ -128,10 +128,16 @@ impl Scene {
 
     /// A viewer behind a link joins.
     pub(crate) fn watch(&mut self, down: Impairment, seed: u32) -> usize {
+        let viewer = self.watch_in_silence(down, seed);
+        self.viewers.push(Reporter::new(viewer));
+        viewer
+    }
+
+    /// The same of a viewer that reports nothing by itself.
+    pub(crate) fn watch_in_silence(&mut self, down: Impairment, seed: u32) -> usize {
         let viewer = self.net.watch("cam");
         let up = Impairment { delay: 25 * MILLISECOND, ..Impairment::default() };
         self.net.links.impair(viewer, up, down, seed);
-        self.viewers.push(Reporter::new(viewer));
         while !self.net.clients[viewer].is_connected() {
             self.run(10 * MILLISECOND);
         }
@@ -254,8 +260,7 @@ impl Scene {
 #[test]
 fn a_viewer_that_reports_nothing_has_no_estimate() {
     let mut scene = Scene::new();
-    let viewer = scene.watch(link(6.0 * MBIT), 1);
-    scene.viewers.clear();
+    let viewer = scene.watch_in_silence(link(6.0 * MBIT), 1);
     scene.run(3 * SECOND);
     assert!(scene.net.clients[viewer].received.len() > 100);
     assert_eq!(scene.net.report(viewer).estimate, None, "nothing was measured");
@@ -512,11 +517,32 @@ fn temporal_layers_that_a_viewer_has_not_selected_are_not_probed_for() {
 #[test]
 fn a_viewer_begins_with_what_the_start_bitrate_carries_and_has_the_largest_encoding_soon() {
     let mut fast = Scene::with(Config { start_bitrate: 20_000_000, ..Config::default() });
+    let mut between = Scene::with(Config { start_bitrate: 4_000_000, ..Config::default() });
     let mut usual = Scene::new();
     let mut slow = Scene::with(Config { start_bitrate: 150_000, ..Config::default() });
-    let begun = [&mut fast, &mut usual, &mut slow].map(begin);
-    assert_eq!(begun.map(|(layer, _)| layer), [2, 0, 0]);
-    assert!(begun[..2].iter().all(|(_, largest)| *largest <= 2 * SECOND), "{begun:?}");
+    let begun = [&mut fast, &mut between, &mut usual, &mut slow].map(begin);
+    assert_eq!(begun.map(|(layer, _)| layer), [2, 1, 0, 0]);
+    assert!(begun[..3].iter().all(|(_, largest)| *largest <= 2 * SECOND), "{begun:?}");
+}
+
+#[test]
+fn a_viewer_begins_at_a_keyframe_where_no_cached_frames_arrive_soon_and_the_publisher_answers_requests() {
+    let mut scene = Scene::new();
+    let earlier = scene.watch(link(6.0 * MBIT), 1);
+    scene.run(3 * SECOND);
+    scene.net.request_keyframe(earlier);
+    scene.run(9 * SECOND);
+    let (asked, frames, joined) = (scene.sender.asked(&scene.net).len(), scene.sender.frames, scene.net.now);
+    let replays = scene.net.metric("sluice_replays_total");
+    let viewer = scene.watch(link(6.0 * MBIT), 2);
+    scene.run(500 * MILLISECOND);
+    // The start bitrate carries the second encoding, but not 9 s of any.
+    assert_eq!(scene.sender.asked(&scene.net)[asked..], [0x1001]);
+    let (at, layer) = scene.shown(viewer)[0];
+    assert!(layer == 1 && at - joined <= 500 * MILLISECOND, "{layer}, {:?}", at - joined);
+    let first = *scene.frames(viewer, 1, joined).first().unwrap();
+    assert!(first >= frames, "{first} is a cached frame from before {frames}");
+    assert_eq!(scene.net.metric("sluice_replays_total"), replays);
 }
 
 #[test]

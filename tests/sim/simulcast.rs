@@ -3,7 +3,7 @@
 
 pub(crate) mod sender;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use rtcp::receiver_report::ReceiverReport;
@@ -131,6 +131,46 @@ fn lost_packets_of_each_encoding_are_asked_for_and_repaired_by_retransmissions_t
     let shown = numbers(&net.video(viewer));
     assert!(shown.contains(&(2 * LAYER + 20)), "{shown:?}");
     assert_eq!(net.drops("unknown_layer") + net.drops("other_source"), 0);
+}
+
+#[test]
+fn losses_of_one_encoding_let_packets_of_all_wait_for_the_same_repair_delay() {
+    let (mut net, mut sender, viewer) = begun(QHF, "q;h;f");
+    net.select_rid(viewer, "q");
+    sender.begin(&mut net, &[0, 1, 2], 20);
+    let mut times = BTreeMap::new();
+    for frame in 20..120 {
+        times.insert(frame, net.now);
+        for place in 0..3 {
+            let datagram = sender.frame(&mut net, place, false);
+            // A packet of the largest in ten is lost, and comes 80 ms later as a retransmission.
+            if place < 2 || frame % 10 != 0 {
+                net.deliver(sender.publisher, datagram);
+            }
+        }
+        if frame % 10 == 2 && frame > 20 {
+            let (rid, rtx) = (sender.encodings[2].rid.clone(), sender.encodings[2].rtx);
+            let number = frame - 2;
+            let timestamp = sender.timestamp(2).wrapping_sub(2 * 3_600);
+            let mut payload = (1000 + number as u16).to_be_bytes().to_vec();
+            payload.extend(vp8(false, 2 * LAYER + number));
+            let datagram = sender.seal(&mut net, (rtx, true), Some(&rid), timestamp, &payload);
+            net.deliver(sender.publisher, datagram);
+        }
+        sender.frames += 1;
+        net.run(FRAME);
+    }
+    net.run(SECOND);
+    let holds: Vec<Duration> = sender.reports(&net).iter().map(|track| track.hold).collect();
+    assert!(holds[0] >= 40 * MILLISECOND && holds.iter().all(|hold| *hold == holds[0]), "{holds:?}");
+    let delays: Vec<Duration> = net
+        .video(viewer)
+        .iter()
+        .filter(|shown| (60..120).contains(&shown.number))
+        .map(|shown| shown.at - times[&shown.number])
+        .collect();
+    let waited = delays.iter().filter(|delay| **delay >= 30 * MILLISECOND).count();
+    assert!(delays.len() == 60 && waited >= 55, "those of the smallest wait too: {delays:?}");
 }
 
 #[test]
